@@ -1,0 +1,263 @@
+//! One transaction over a range of messages.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use tokio::time::Instant;
+
+use super::handler::{Class, Erased};
+use super::router::Task;
+use super::settings::Settings;
+use super::{ConsumerStats, HandlerError};
+use crate::crash;
+use crate::message::DeliveryInfo;
+use crate::store::{
+    self, Claim, ClaimRequest, End, Failure, FailureKind, Inbox, Next, NextOffset, Received, SetAsideOutcome,
+    TransactError,
+};
+use crate::{Error, ErrorKind, Meta, chain};
+
+/// A message and what is to be done with it.
+pub(super) struct Entry<S: store::Store> {
+    pub(super) received: Received,
+    pub(super) task: Task<S>,
+}
+
+/// The messages of a turn, with the failures found so far.
+pub(super) struct Batch<S: store::Store> {
+    pub(super) entries: Vec<Arc<Entry<S>>>,
+    /// Known culprits by index: they are set aside instead of handled.
+    pub(super) failed: HashMap<usize, Failure>,
+    /// Which run of the first message this is; the others run for the first time.
+    pub(super) first_attempt: u32,
+}
+
+/// How a transaction ended.
+pub(super) enum Attempted {
+    /// Committed as far as `through`.
+    Committed { through: usize, stats: ConsumerStats },
+    /// The handler at `index` failed; nothing was kept.
+    Failed { index: usize, fault: Fault },
+    /// The store failed; nothing was kept, or nobody knows.
+    Store { error: Error, handlers_ran: bool },
+}
+
+/// What a failed handler or transaction means to the loop.
+pub(super) enum Fault {
+    /// This message: set it apart.
+    Message(Failure),
+    /// A dependency is down: wait, burn nothing.
+    Unavailable(String),
+    /// Somebody else's lock: go on with less, burn nothing.
+    Conflict(String),
+    /// The transaction was already over, or too long: nobody knows whose fault it is.
+    Blame(Failure),
+}
+
+/// Tries to apply `range` of the batch in one transaction.
+pub(super) async fn attempt<S: Inbox>(
+    settings: &Arc<Settings<S>>,
+    batch: &Arc<Batch<S>>,
+    range: Range<usize>,
+) -> Attempted {
+    let (shared, messages) = (Arc::clone(settings), Arc::clone(batch));
+    let work = settings.store.transact(Box::new(move |mut tx| {
+        Box::pin(async move {
+            let end = apply(&shared, &messages, range, &mut tx).await;
+            (tx, end)
+        })
+    }));
+    match work.await {
+        Ok(attempted) => attempted,
+        Err(TransactError::Begin(error)) => Attempted::Store { error, handlers_ran: false },
+        Err(TransactError::Commit(error) | TransactError::Unknown(error)) => {
+            Attempted::Store { error, handlers_ran: true }
+        }
+    }
+}
+
+async fn apply<S: Inbox>(
+    settings: &Settings<S>,
+    batch: &Batch<S>,
+    range: Range<usize>,
+    tx: &mut S::Tx,
+) -> End<Attempted> {
+    let (store, consumer) = (&settings.store, &*settings.name);
+    let to_handle = |index: &usize| {
+        matches!(batch.entries[*index].task, Task::Handle { .. }) && !batch.failed.contains_key(index)
+    };
+    let requests: Vec<ClaimRequest> =
+        range.clone().filter(to_handle).map(|index| request(&batch.entries[index].received)).collect();
+    let claims = if requests.is_empty() {
+        Vec::new()
+    } else {
+        match store.claim(tx, consumer, &requests).await {
+            Ok(claims) => claims,
+            Err(error) => return give_up(error, false),
+        }
+    };
+    crash::point("consumer.claimed");
+
+    let mut stats = ConsumerStats { batches: 1, ..ConsumerStats::default() };
+    let mut claimed = 0;
+    let mut through = range.end;
+    let started = Instant::now();
+    for index in range.clone() {
+        let entry = &batch.entries[index];
+        let failure = match (&entry.task, batch.failed.get(&index)) {
+            (_, Some(failure)) | (Task::SetAside(failure), None) => Some(failure),
+            (Task::Ignore, None) => {
+                stats.ignored += 1;
+                None
+            }
+            (Task::Handle { handler, meta }, None) => {
+                if claims[claimed] != Claim::Fresh {
+                    claimed += 1;
+                    stats.duplicates += 1;
+                    continue;
+                }
+                if stats.handled > 0 && started.elapsed() >= settings.batch.time {
+                    through = index;
+                    break;
+                }
+                claimed += 1;
+                let attempt = if index == 0 { batch.first_attempt } else { 1 };
+                if let Err(fault) = handle(settings, tx, &entry.received, handler, meta, attempt).await {
+                    return End::Rollback(Attempted::Failed { index, fault });
+                }
+                crash::point("consumer.handled");
+                stats.handled += 1;
+                None
+            }
+        };
+        if let Some(failure) = failure {
+            match store.set_aside(tx, consumer, &entry.received, failure).await {
+                Ok(SetAsideOutcome::SetAside) if failure.next == Next::Dead => stats.dead += 1,
+                Ok(SetAsideOutcome::SetAside) => stats.set_aside += 1,
+                Ok(SetAsideOutcome::AlreadySettled) => stats.duplicates += 1,
+                Err(error) => return give_up(error, stats.handled > 0),
+            }
+            crash::point("set_aside.written");
+        }
+    }
+    // Claims that did not run must leave the transaction, else they would commit as done.
+    let unused: Vec<ClaimRequest> = std::iter::zip(requests, claims)
+        .skip(claimed)
+        .filter_map(|(request, claim)| (claim == Claim::Fresh).then_some(request))
+        .collect();
+    if !unused.is_empty()
+        && let Err(error) = store.unclaim(tx, consumer, &unused).await
+    {
+        return give_up(error, true);
+    }
+    let positions = positions(&batch.entries[range.start..through]);
+    if !positions.is_empty()
+        && let Err(error) = store.advance(tx, consumer, &positions).await
+    {
+        return give_up(error, true);
+    }
+    crash::point("consumer.advanced");
+    End::Commit(Attempted::Committed { through, stats })
+}
+
+fn give_up(error: Error, handlers_ran: bool) -> End<Attempted> {
+    End::Rollback(Attempted::Store { error, handlers_ran })
+}
+
+fn request(received: &Received) -> ClaimRequest {
+    ClaimRequest {
+        id: received.id.clone(),
+        topic: Arc::clone(&received.message.topic),
+        key: received.message.key.clone(),
+        generation: 0,
+    }
+}
+
+/// The position behind the last message of each partition.
+fn positions<S: store::Store>(entries: &[Arc<Entry<S>>]) -> Vec<NextOffset> {
+    let mut positions: Vec<NextOffset> = Vec::new();
+    for place in entries.iter().filter_map(|entry| entry.received.place.as_ref()) {
+        let next = place.offset + 1;
+        match positions
+            .iter_mut()
+            .find(|known| known.partition == place.partition && known.topic == place.topic)
+        {
+            Some(known) => known.next = known.next.max(next),
+            None => positions.push(NextOffset {
+                topic: Arc::clone(&place.topic),
+                partition: place.partition,
+                strand: 0,
+                next,
+            }),
+        }
+    }
+    positions
+}
+
+/// Runs one handler with its deadline, and says what its failure means.
+pub(super) async fn handle<S: Inbox>(
+    settings: &Settings<S>,
+    tx: &mut S::Tx,
+    received: &Received,
+    handler: &Arc<dyn Erased<S>>,
+    meta: &Meta,
+    attempt: u32,
+) -> Result<(), Fault> {
+    let info = DeliveryInfo {
+        attempt,
+        headers: received.message.headers.clone(),
+        place: received.place.clone(),
+        deadline: Some(Instant::now() + settings.deadline),
+    };
+    let handling = async { handler.call(tx, &received.message, meta.clone(), info).await };
+    match tokio::time::timeout(settings.deadline, AssertUnwindSafe(handling).catch_unwind()).await {
+        Ok(Ok(Ok(()))) => Ok(()),
+        Ok(Ok(Err(error))) => Err(fault::<S>(&error)),
+        Ok(Err(panic)) => {
+            let text = panic
+                .downcast_ref::<&str>()
+                .copied()
+                .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+            let text = format!("handler panicked: {}", text.unwrap_or("without a text"));
+            Err(Fault::Message(Failure::retryable(FailureKind::Panicked, text)))
+        }
+        Err(_) => {
+            let text = format!("handler did not end within its deadline of {:?}", settings.deadline);
+            Err(Fault::Message(Failure::retryable(FailureKind::TooSlow, text)))
+        }
+    }
+}
+
+fn fault<S: Inbox>(error: &HandlerError) -> Fault {
+    let text = error.to_string();
+    match error.class {
+        Class::Permanent => Fault::Message(Failure::permanent(FailureKind::Permanent, text)),
+        Class::Undecodable => Fault::Message(Failure::permanent(FailureKind::Undecodable, text)),
+        Class::Unavailable => Fault::Unavailable(text),
+        Class::Retryable => Fault::Message(Failure::retryable(FailureKind::Failed, text)),
+        Class::Unclassified => match store::classify::<S>(error.source.as_ref()) {
+            Some(ErrorKind::Unavailable | ErrorKind::OutcomeUnknown) => Fault::Unavailable(text),
+            Some(ErrorKind::Conflict) => Fault::Conflict(text),
+            Some(ErrorKind::Aborted | ErrorKind::LockBound) => {
+                Fault::Blame(Failure::retryable(FailureKind::Transaction, text))
+            }
+            _ => Fault::Message(Failure::retryable(FailureKind::Failed, text)),
+        },
+    }
+}
+
+/// Says what an error of the store means, outside of any handler.
+pub(super) fn store_fault(error: &Error) -> Option<Fault> {
+    let text = chain(error);
+    match error.kind() {
+        ErrorKind::Unavailable | ErrorKind::OutcomeUnknown => Some(Fault::Unavailable(text)),
+        ErrorKind::Conflict => Some(Fault::Conflict(text)),
+        ErrorKind::Aborted | ErrorKind::LockBound | ErrorKind::Other => {
+            Some(Fault::Blame(Failure::retryable(FailureKind::Transaction, text)))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,304 @@
+//! Putting a consumer together.
+
+use std::fmt;
+use std::future::IntoFuture;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::settings::{ATTEMPTS, DEADLINE, Settings};
+use super::{
+    Backoff, HandlerFn, IdempotentConsumer, OnFailure, OnUnknown, Router, StateHandlerFn, Stats, run,
+};
+use crate::gate::{Gate, Gates};
+use crate::store::{Inbox, Store};
+use crate::transport::{BatchLimit, Source};
+use crate::{Envelope, Error, ErrorKind, Event, Message};
+
+/// A consumer: a name, a source, a store and handlers.
+///
+/// The name is the scope of deduplication, the group at the broker and the owner of the cursor: processes of one name share
+/// the work, another name gets everything again.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// use messagekit::memory::{MemoryLog, MemoryStore, MemoryTx};
+/// use messagekit::{Consumer, Envelope, Event, HandlerError, Outbox, Shutdown, Store};
+/// # use serde::{Deserialize, Serialize};
+///
+/// #[derive(Event, Serialize, Deserialize)]
+/// #[event(type = "orders.order.placed", key = "order_id")]
+/// struct OrderPlaced { order_id: String, pence: i64 }
+///
+/// async fn bill(tx: &mut MemoryTx, order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
+///     tx.add("billed", order.data.pence);
+///     Ok(())
+/// }
+///
+/// let log = MemoryLog::new(4);
+/// let store = MemoryStore::with_log(&log);
+/// let outbox = Outbox::new(store.clone(), "order-service");
+/// let mut tx = store.begin().await?;
+/// outbox.add(&mut tx, OrderPlaced { order_id: "o-1".into(), pence: 995 }).await?;
+/// outbox.commit(tx).await?;
+///
+/// let shutdown = Shutdown::new();
+/// let billing = Consumer::builder("billing", store.clone()).from(log.topics(["orders.order"])).on(bill).build()?;
+/// let stats = billing.stats();
+/// let running = tokio::spawn(billing.run(shutdown.clone()));
+/// while stats.read().handled < 1 {
+///     tokio::task::yield_now().await;
+/// }
+/// shutdown.request();
+/// running.await.unwrap()?;
+/// assert_eq!(store.get("billed"), 995);
+/// # Ok::<(), messagekit::Error>(()) }).unwrap();
+/// ```
+#[must_use = "a consumer does nothing until it is run"]
+pub struct Consumer<S: Store, Src> {
+    settings: Settings<S>,
+    source: Src,
+    gates: Gates,
+}
+
+impl<S: Inbox> Consumer<S, ()> {
+    /// Begins a consumer; `name` is 1 to 200 characters of `a-z A-Z 0-9 . _ -`.
+    pub fn builder(name: impl Into<Arc<str>>, store: S) -> ConsumerBuilder<S, ()> {
+        ConsumerBuilder {
+            name: name.into(),
+            store,
+            source: (),
+            router: Router::new(),
+            gates: Gates::default(),
+            on_failure: OnFailure::default(),
+            attempts: ATTEMPTS,
+            backoff: Backoff::default(),
+            deadline: DEADLINE,
+            batch: None,
+        }
+    }
+}
+
+impl<S: Inbox, Src: Source> Consumer<S, Src> {
+    /// Returns a live view of what the consumer does.
+    pub fn stats(&self) -> Stats {
+        self.settings.stats.clone()
+    }
+
+    /// Runs until `shutdown` completes, then finishes what is in work, gives the rest back and leaves.
+    ///
+    /// # Errors
+    /// When the source cannot be bound or ends by itself, or when the store answers what no waiting cures (no migrations,
+    /// a corrupt file, closed). An outage of either is waited for and is no error.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing: open transactions roll back, commits under way end by themselves, and what was
+    /// not settled is delivered again and deduplicated.
+    pub async fn run(
+        self,
+        shutdown: impl IntoFuture<Output = (), IntoFuture: Send> + Send,
+    ) -> Result<(), Error> {
+        run::run(self.settings, self.source, self.gates, shutdown.into_future()).await
+    }
+}
+
+/// Collects what a [`Consumer`] needs; see there.
+#[must_use = "call build() to get the consumer"]
+pub struct ConsumerBuilder<S: Store, Src> {
+    name: Arc<str>,
+    store: S,
+    source: Src,
+    router: Router<S>,
+    gates: Gates,
+    on_failure: OnFailure,
+    attempts: u32,
+    backoff: Backoff,
+    deadline: Duration,
+    batch: Option<BatchLimit>,
+}
+
+impl<S: Inbox> ConsumerBuilder<S, ()> {
+    /// Says where it reads from.
+    pub fn from<Src: Source>(self, source: Src) -> ConsumerBuilder<S, Src> {
+        ConsumerBuilder {
+            name: self.name,
+            store: self.store,
+            source,
+            router: self.router,
+            gates: self.gates,
+            on_failure: self.on_failure,
+            attempts: self.attempts,
+            backoff: self.backoff,
+            deadline: self.deadline,
+            batch: self.batch,
+        }
+    }
+}
+
+impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
+    /// Uses a router that was made elsewhere; handlers added before are lost.
+    pub fn router(mut self, router: Router<S>) -> Self {
+        self.router = router;
+        self
+    }
+
+    /// Handles events; see [`Router::on`].
+    pub fn on<E: Event, H>(mut self, handler: H) -> Self
+    where
+        H: for<'a> HandlerFn<'a, S::Tx, Envelope<E>>,
+    {
+        self.router = self.router.on(handler);
+        self
+    }
+
+    /// Handles events with a state; see [`Router::on_with`].
+    pub fn on_with<State, E: Event, H>(mut self, state: Arc<State>, handler: H) -> Self
+    where
+        State: Send + Sync + 'static,
+        H: for<'a> StateHandlerFn<'a, State, S::Tx, Envelope<E>>,
+    {
+        self.router = self.router.on_with(state, handler);
+        self
+    }
+
+    /// Handles events by an object; see [`Router::consumer`].
+    pub fn consumer<C: IdempotentConsumer<S>>(mut self, consumer: C) -> Self {
+        self.router = self.router.consumer(consumer);
+        self
+    }
+
+    /// Handles messages as they are; see [`Router::on_message`].
+    pub fn on_message<H>(mut self, event_type: &str, handler: H) -> Self
+    where
+        H: for<'a> HandlerFn<'a, S::Tx, Message>,
+    {
+        self.router = self.router.on_message(event_type, handler);
+        self
+    }
+
+    /// Handles events as JSON; see [`Router::on_json`].
+    pub fn on_json<H>(mut self, event_type: &str, handler: H) -> Self
+    where
+        H: for<'a> HandlerFn<'a, S::Tx, Envelope<serde_json::Value>>,
+    {
+        self.router = self.router.on_json(event_type, handler);
+        self
+    }
+
+    /// Handles what no other handler takes; see [`Router::fallback`].
+    pub fn fallback<H>(mut self, handler: H) -> Self
+    where
+        H: for<'a> HandlerFn<'a, S::Tx, Message>,
+    {
+        self.router = self.router.fallback(handler);
+        self
+    }
+
+    /// Says what happens to types without a handler. Default: ignored and counted.
+    pub fn on_unknown(mut self, unknown: OnUnknown) -> Self {
+        self.router = self.router.on_unknown(unknown);
+        self
+    }
+
+    /// Adds a gate behind those added before.
+    pub fn gate(mut self, gate: impl Gate + 'static) -> Self {
+        self.gates.push(gate);
+        self
+    }
+
+    /// Says what happens to a message that cannot be applied. Default: [`OnFailure::DeadLetter`].
+    pub fn on_failure(mut self, policy: OnFailure) -> Self {
+        self.on_failure = policy;
+        self
+    }
+
+    /// Sets how many runs a message may cost before it is dead. Default: 10. No effect under [`OnFailure::Block`].
+    pub fn attempts(mut self, attempts: NonZeroU32) -> Self {
+        self.attempts = attempts.get();
+        self
+    }
+
+    /// Sets the waits between runs. Default: 200 ms, doubling, at most 5 minutes.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// Sets how long a handler may take. Default: 30 s.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Sets what one transaction holds. Default: what the source prefers; [`BatchLimit::DEFAULT`] for a broker.
+    pub fn batch(mut self, batch: BatchLimit) -> Self {
+        self.batch = Some(batch);
+        self
+    }
+
+    /// Gives each message a transaction of its own, for handlers with effects outside the database: an effect is then
+    /// repeated only when its own message fails or its commit is lost.
+    pub fn one_by_one(self) -> Self {
+        self.batch(BatchLimit::ONE)
+    }
+}
+
+impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
+    /// Checks the parts and puts them together.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfiguration`] with everything that is wrong: the name, no handler, two handlers for a type.
+    pub fn build(self) -> Result<Consumer<S, Src>, Error> {
+        let mut problems: Vec<String> = self.router.problems().iter().map(Error::to_string).collect();
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        if !(1..=200).contains(&self.name.len()) || !self.name.bytes().all(legal) {
+            problems.push(format!(
+                "consumer name {:?} is not 1 to 200 characters of a-z A-Z 0-9 . _ -",
+                self.name
+            ));
+        }
+        if self.router.is_empty() {
+            problems.push("no handler: add one with .on(handler)".to_owned());
+        }
+        if self.deadline.is_zero() {
+            problems.push("deadline of 0 would fail every message".to_owned());
+        }
+        if !problems.is_empty() {
+            return Err(
+                Error::new(ErrorKind::InvalidConfiguration, problems.join("; ")).with("consumer", &self.name)
+            );
+        }
+        let batch = self.batch.unwrap_or_else(|| self.source.capabilities().batch);
+        let settings = Settings {
+            name: self.name,
+            store: self.store,
+            router: self.router,
+            on_failure: self.on_failure,
+            attempts: self.attempts,
+            backoff: self.backoff,
+            deadline: self.deadline,
+            batch,
+            stats: Stats::default(),
+        };
+        Ok(Consumer { settings, source: self.source, gates: self.gates })
+    }
+}
+
+impl<S: Store, Src> fmt::Debug for Consumer<S, Src> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consumer")
+            .field("name", &self.settings.name)
+            .field("router", &self.settings.router)
+            .field("gates", &self.gates)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: Store, Src> fmt::Debug for ConsumerBuilder<S, Src> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConsumerBuilder")
+            .field("name", &self.name)
+            .field("router", &self.router)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,233 @@
+//! What users write: handlers, and how they say what went wrong.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::de::DeserializeOwned;
+
+use crate::message::{DeliveryInfo, Envelope, Message, Meta, codec};
+use crate::store::{BoxFuture, Store};
+use crate::{Event, chain};
+
+/// Why a handler did not apply a message.
+///
+/// Any error becomes one by `?`: what the store knows as an outage or a lock conflict pauses the consumer, everything else
+/// is tried again. Say [`permanent`](Self::permanent) when trying again is useless.
+///
+/// ```
+/// use messagekit::HandlerError;
+///
+/// fn parse(amount: &str) -> Result<i64, HandlerError> {
+///     amount.parse().map_err(HandlerError::permanent)
+/// }
+/// assert!(parse("a lot").is_err());
+/// ```
+pub struct HandlerError {
+    pub(super) class: Class,
+    pub(super) source: Box<dyn StdError + Send + Sync>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// The store is asked what it means.
+    Unclassified,
+    Retryable,
+    Permanent,
+    Unavailable,
+    /// The payload is not what the handler takes.
+    Undecodable,
+}
+
+impl HandlerError {
+    /// Something that may pass: tried again after a wait, dead after the last attempt.
+    pub fn retryable(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { class: Class::Retryable, source: error.into() }
+    }
+
+    /// Something that no repetition cures: dead at once.
+    pub fn permanent(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { class: Class::Permanent, source: error.into() }
+    }
+
+    /// A dependency is down: the consumer pauses and burns no attempt.
+    pub fn unavailable(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { class: Class::Unavailable, source: error.into() }
+    }
+
+    fn undecodable(error: crate::Error) -> Self {
+        Self { class: Class::Undecodable, source: Box::new(error) }
+    }
+}
+
+/// Not an [`std::error::Error`] itself, so that every error can become one by `?`.
+impl<E: StdError + Send + Sync + 'static> From<E> for HandlerError {
+    fn from(error: E) -> Self {
+        Self { class: Class::Unclassified, source: Box::new(error) }
+    }
+}
+
+impl fmt::Display for HandlerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&chain(self.source.as_ref()))
+    }
+}
+
+impl fmt::Debug for HandlerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HandlerError({:?}: {self})", self.class)
+    }
+}
+
+/// An `async fn(&mut Tx, Envelope<E>) -> Result<(), HandlerError>`.
+///
+/// Implemented for such functions; nobody implements it by hand.
+pub trait HandlerFn<'a, Tx: 'a, E>: Send + Sync + 'static {
+    /// What the function returns.
+    type Future: Future<Output = Result<(), HandlerError>> + Send + 'a;
+
+    /// Calls it.
+    fn call(&self, tx: &'a mut Tx, event: E) -> Self::Future;
+}
+
+impl<'a, Tx: 'a, E, F, Fut> HandlerFn<'a, Tx, E> for F
+where
+    F: Fn(&'a mut Tx, E) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), HandlerError>> + Send + 'a,
+{
+    type Future = Fut;
+
+    fn call(&self, tx: &'a mut Tx, event: E) -> Fut {
+        self(tx, event)
+    }
+}
+
+/// An `async fn(&State, &mut Tx, Envelope<E>) -> Result<(), HandlerError>`.
+///
+/// Implemented for such functions; nobody implements it by hand.
+pub trait StateHandlerFn<'a, State: 'a, Tx: 'a, E>: Send + Sync + 'static {
+    /// What the function returns.
+    type Future: Future<Output = Result<(), HandlerError>> + Send + 'a;
+
+    /// Calls it.
+    fn call(&self, state: &'a State, tx: &'a mut Tx, event: E) -> Self::Future;
+}
+
+impl<'a, State: 'a, Tx: 'a, E, F, Fut> StateHandlerFn<'a, State, Tx, E> for F
+where
+    F: Fn(&'a State, &'a mut Tx, E) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), HandlerError>> + Send + 'a,
+{
+    type Future = Fut;
+
+    fn call(&self, state: &'a State, tx: &'a mut Tx, event: E) -> Fut {
+        self(state, tx, event)
+    }
+}
+
+/// A handler as an object, for people who keep their dependencies in a struct.
+///
+/// The trait has the form of `async_trait`: write `#[async_trait]` above the implementation.
+#[async_trait]
+pub trait IdempotentConsumer<S: Store>: Send + Sync + 'static {
+    /// The event it handles.
+    type Event: Event;
+
+    /// Applies one event inside the transaction that also marks it as processed.
+    ///
+    /// # Errors
+    /// See [`HandlerError`]: the transaction is rolled back.
+    async fn handle(&self, tx: &mut S::Tx, event: Envelope<Self::Event>) -> Result<(), HandlerError>;
+}
+
+pub(super) type Handling<'a> = BoxFuture<'a, Result<(), HandlerError>>;
+
+/// A handler with its types forgotten.
+pub(super) trait Erased<S: Store>: Send + Sync {
+    fn call<'a>(
+        &'a self,
+        tx: &'a mut S::Tx,
+        message: &'a Message,
+        meta: Meta,
+        info: DeliveryInfo,
+    ) -> Handling<'a>;
+}
+
+/// Reads the argument of a handler from a message; the second of the two passes.
+pub(super) trait Argument: Sized + Send + 'static {
+    fn read(message: &Message, meta: Meta, info: DeliveryInfo) -> Result<Self, HandlerError>;
+}
+
+impl<E: DeserializeOwned + Send + 'static> Argument for Envelope<E> {
+    fn read(message: &Message, meta: Meta, info: DeliveryInfo) -> Result<Self, HandlerError> {
+        let mut envelope = codec::decode(meta, message).map_err(HandlerError::undecodable)?;
+        envelope.delivery = Some(info);
+        Ok(envelope)
+    }
+}
+
+impl Argument for Message {
+    fn read(message: &Message, _: Meta, _: DeliveryInfo) -> Result<Self, HandlerError> {
+        Ok(message.clone())
+    }
+}
+
+pub(super) struct Function<H, A>(pub(super) H, pub(super) PhantomData<fn(A)>);
+
+impl<S: Store, A: Argument, H: for<'a> HandlerFn<'a, S::Tx, A>> Erased<S> for Function<H, A> {
+    fn call<'a>(
+        &'a self,
+        tx: &'a mut S::Tx,
+        message: &'a Message,
+        meta: Meta,
+        info: DeliveryInfo,
+    ) -> Handling<'a> {
+        match A::read(message, meta, info) {
+            Ok(argument) => Box::pin(self.0.call(tx, argument)),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+}
+
+pub(super) struct WithState<State, H, A>(pub(super) Arc<State>, pub(super) H, pub(super) PhantomData<fn(A)>);
+
+impl<S, State, A, H> Erased<S> for WithState<State, H, A>
+where
+    S: Store,
+    State: Send + Sync + 'static,
+    A: Argument,
+    H: for<'a> StateHandlerFn<'a, State, S::Tx, A>,
+{
+    fn call<'a>(
+        &'a self,
+        tx: &'a mut S::Tx,
+        message: &'a Message,
+        meta: Meta,
+        info: DeliveryInfo,
+    ) -> Handling<'a> {
+        match A::read(message, meta, info) {
+            Ok(argument) => Box::pin(self.1.call(&self.0, tx, argument)),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+}
+
+pub(super) struct Object<C>(pub(super) C);
+
+impl<S: Store, C: IdempotentConsumer<S>> Erased<S> for Object<C> {
+    fn call<'a>(
+        &'a self,
+        tx: &'a mut S::Tx,
+        message: &'a Message,
+        meta: Meta,
+        info: DeliveryInfo,
+    ) -> Handling<'a> {
+        match Envelope::<C::Event>::read(message, meta, info) {
+            Ok(event) => self.0.handle(tx, event),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+}

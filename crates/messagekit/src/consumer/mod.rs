@@ -1,0 +1,25 @@
+//! The loop that applies each message once.
+//!
+//! Decode → gates → begin → claim → handlers → offsets → checked commit → settle. What is waiting in a lane becomes one
+//! transaction; a message that fails is set apart and its neighbours go on.
+
+mod attempt;
+mod backoff;
+mod builder;
+mod handler;
+mod lanes;
+mod on_failure;
+mod retry;
+mod router;
+mod run;
+mod settings;
+mod split;
+mod stats;
+mod turn;
+
+pub use backoff::Backoff;
+pub use builder::{Consumer, ConsumerBuilder};
+pub use handler::{HandlerError, HandlerFn, IdempotentConsumer, StateHandlerFn};
+pub use on_failure::{OnFailure, OnUnknown};
+pub use router::Router;
+pub use stats::{ConsumerStats, Stats};

@@ -1,0 +1,247 @@
+//! Which handler takes which type.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::handler::{Erased, Function, Object, WithState};
+use super::{HandlerFn, IdempotentConsumer, OnUnknown, StateHandlerFn};
+use crate::message::{check_version, identify, type_in_headers};
+use crate::store::{Failure, FailureKind, Received, Store};
+use crate::{Envelope, Error, ErrorKind, Event, Message, MessageId, Meta, Place};
+
+/// Handlers by event type. Cloning shares them, so one router can serve several consumers of a store.
+///
+/// ```
+/// use messagekit::memory::{MemoryStore, MemoryTx};
+/// use messagekit::{Envelope, Event, HandlerError, Router};
+/// # use serde::{Deserialize, Serialize};
+///
+/// #[derive(Event, Serialize, Deserialize)]
+/// #[event(type = "orders.order.placed", key = "order_id")]
+/// struct OrderPlaced { order_id: String }
+///
+/// async fn on_placed(tx: &mut MemoryTx, event: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
+///     Ok(())
+/// }
+///
+/// let router = Router::<MemoryStore>::new().on(on_placed);
+/// assert_eq!(router.types(), ["orders.order.placed"]);
+/// ```
+pub struct Router<S: Store> {
+    routes: HashMap<String, Route<S>>,
+    fallback: Option<Route<S>>,
+    unknown: OnUnknown,
+    problems: Vec<Error>,
+}
+
+pub(super) struct Route<S: Store> {
+    handler: Arc<dyn Erased<S>>,
+    reads: Reads,
+}
+
+/// What must be readable before a handler is called.
+#[derive(Clone, Copy)]
+enum Reads {
+    /// The envelope, in no newer major version than this.
+    Event(&'static str),
+    /// The envelope, in any version.
+    Json,
+    /// The identity.
+    Message,
+}
+
+/// What is to be done with a received message.
+pub(super) enum Task<S: Store> {
+    Handle { handler: Arc<dyn Erased<S>>, meta: Meta },
+    Ignore,
+    SetAside(Failure),
+}
+
+impl<S: Store> Router<S> {
+    /// Makes one without handlers.
+    pub fn new() -> Self {
+        Self { routes: HashMap::new(), fallback: None, unknown: OnUnknown::default(), problems: Vec::new() }
+    }
+
+    /// Handles the events of the type that the function takes.
+    #[must_use]
+    pub fn on<E: Event, H>(self, handler: H) -> Self
+    where
+        H: for<'a> HandlerFn<'a, S::Tx, Envelope<E>>,
+    {
+        self.route(E::TYPE, Arc::new(Function(handler, PhantomData)), Reads::Event(E::VERSION))
+    }
+
+    /// Handles the events of the type that the function takes, with a shared state as its first argument.
+    ///
+    /// An `async` closure cannot capture here; the state is what it would capture.
+    #[must_use]
+    pub fn on_with<State, E: Event, H>(self, state: Arc<State>, handler: H) -> Self
+    where
+        State: Send + Sync + 'static,
+        H: for<'a> StateHandlerFn<'a, State, S::Tx, Envelope<E>>,
+    {
+        self.route(E::TYPE, Arc::new(WithState(state, handler, PhantomData)), Reads::Event(E::VERSION))
+    }
+
+    /// Handles events by an object.
+    #[must_use]
+    pub fn consumer<C: IdempotentConsumer<S>>(self, consumer: C) -> Self {
+        self.route(C::Event::TYPE, Arc::new(Object(consumer)), Reads::Event(C::Event::VERSION))
+    }
+
+    /// Handles messages of a type as they are, whatever their payload is.
+    #[must_use]
+    pub fn on_message<H>(self, event_type: &str, handler: H) -> Self
+    where
+        H: for<'a> HandlerFn<'a, S::Tx, Message>,
+    {
+        self.route(event_type, Arc::new(Function(handler, PhantomData)), Reads::Message)
+    }
+
+    /// Handles messages of a type as a JSON value, with the envelope read; the value is the whole object, envelope fields
+    /// included.
+    #[must_use]
+    pub fn on_json<H>(self, event_type: &str, handler: H) -> Self
+    where
+        H: for<'a> HandlerFn<'a, S::Tx, Envelope<serde_json::Value>>,
+    {
+        self.route(event_type, Arc::new(Function(handler, PhantomData)), Reads::Json)
+    }
+
+    /// Handles every message whose type no other handler takes.
+    #[must_use]
+    pub fn fallback<H>(mut self, handler: H) -> Self
+    where
+        H: for<'a> HandlerFn<'a, S::Tx, Message>,
+    {
+        if self.fallback.is_some() {
+            self.problems
+                .push(Error::new(ErrorKind::InvalidConfiguration, "two fallback handlers: keep one"));
+        }
+        self.fallback =
+            Some(Route { handler: Arc::new(Function(handler, PhantomData)), reads: Reads::Message });
+        self
+    }
+
+    /// Says what happens to a type that no handler takes, when there is no fallback.
+    #[must_use]
+    pub fn on_unknown(mut self, unknown: OnUnknown) -> Self {
+        self.unknown = unknown;
+        self
+    }
+
+    /// Returns the types with a handler of their own, sorted.
+    pub fn types(&self) -> Vec<&str> {
+        let mut types: Vec<&str> = self.routes.keys().map(String::as_str).collect();
+        types.sort_unstable();
+        types
+    }
+
+    fn route(mut self, event_type: &str, handler: Arc<dyn Erased<S>>, reads: Reads) -> Self {
+        if self.routes.insert(event_type.to_owned(), Route { handler, reads }).is_some() {
+            self.problems.push(
+                Error::new(ErrorKind::InvalidConfiguration, "two handlers for one event type: keep one")
+                    .with("event_type", event_type),
+            );
+        }
+        self
+    }
+
+    /// Returns what is wrong with the registrations.
+    pub(super) fn problems(&self) -> &[Error] {
+        &self.problems
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.routes.is_empty() && self.fallback.is_none()
+    }
+
+    /// Decides what is done with a delivery, and under which id.
+    pub(super) fn prepare(&self, message: Message, place: Option<Place>) -> (Received, Task<S>) {
+        let under_place = |place: &Option<Place>| place.as_ref().map_or_else(MessageId::new, MessageId::at);
+        match self.task(&message) {
+            Ok((id, task)) => {
+                (Received { id: id.unwrap_or_else(|| under_place(&place)), message, place }, task)
+            }
+            // Without a usable identity it is kept under its coordinates, so that no publisher's id is swallowed.
+            Err(failure) => (Received { id: under_place(&place), message, place }, Task::SetAside(failure)),
+        }
+    }
+
+    /// A message that was identified keeps its id even when it cannot be handled.
+    fn task(&self, message: &Message) -> Result<(Option<MessageId>, Task<S>), Failure> {
+        // The header names the type for nearly everything, and what nobody handles is not worth a look inside.
+        let named = type_in_headers(message);
+        if let Some(event_type) = named
+            && !self.routes.contains_key(event_type)
+            && self.fallback.is_none()
+            && self.unknown == OnUnknown::Ignore
+        {
+            return Ok((None, Task::Ignore));
+        }
+        let raw = named.is_some_and(|event_type| {
+            self.routes
+                .get(event_type)
+                .or(self.fallback.as_ref())
+                .is_some_and(|route| matches!(route.reads, Reads::Message))
+        });
+        let meta = if raw {
+            Meta::from_headers(message).map_or_else(|| identify(message), Ok)
+        } else {
+            identify(message)
+        };
+        let meta = meta.map_err(|unusable| unusable.0)?;
+        let id = Some(meta.event_id.clone());
+        let Some(route) = self.routes.get(&meta.event_type).or(self.fallback.as_ref()) else {
+            let task = match self.unknown {
+                OnUnknown::Ignore => Task::Ignore,
+                OnUnknown::DeadLetter => Task::SetAside(Failure::permanent(
+                    FailureKind::UnknownType,
+                    "no handler for this event type: deploy one, then retry",
+                )),
+            };
+            return Ok((id, task));
+        };
+        if let Reads::Event(known) = route.reads
+            && let Err(failure) = check_version(&meta.data_version, known)
+        {
+            return Ok((id, Task::SetAside(failure)));
+        }
+        Ok((id, Task::Handle { handler: Arc::clone(&route.handler), meta }))
+    }
+}
+
+impl<S: Store> Default for Router<S> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S: Store> Clone for Route<S> {
+    fn clone(&self) -> Self {
+        Self { handler: Arc::clone(&self.handler), reads: self.reads }
+    }
+}
+
+impl<S: Store> Clone for Router<S> {
+    fn clone(&self) -> Self {
+        Self {
+            routes: self.routes.clone(),
+            fallback: self.fallback.clone(),
+            unknown: self.unknown,
+            problems: self.problems.clone(),
+        }
+    }
+}
+
+impl<S: Store> fmt::Debug for Router<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Router")
+            .field("types", &self.types())
+            .field("unknown", &self.unknown)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,370 @@
+//! The loop: one poll function over the subscriber, the turns under way, the gates and the timers.
+
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, Sleep};
+
+use super::Backoff;
+use super::attempt::Entry;
+use super::lanes::{LaneState, Window, Working};
+use super::retry::{Retried, retry};
+use super::settings::{DRAIN, RETRY_POLL, Settings};
+use super::turn::{After, Item, Turn, turn};
+use crate::crash;
+use crate::gate::{BatchView, Gates, Pass};
+use crate::store::{Inbox, Store};
+use crate::transport::{Delivery, Incoming, Lane, Receipt, Source, Subscriber};
+use crate::{Error, ErrorKind, chain};
+
+/// Asks the gates for due letters; no subscriber has a lane of this slot.
+const RETRIES: Lane = Lane { slot: u32::MAX, epoch: 0 };
+
+pub(super) async fn run<S: Inbox, Src: Source>(
+    settings: Settings<S>,
+    source: Src,
+    gates: Gates,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    let mut shutdown = pin!(shutdown);
+    let Some(subscriber) = bind(&settings, source, shutdown.as_mut()).await? else { return Ok(()) };
+    crash::point("consumer.bound");
+    let mut running = Running::new(settings, subscriber, gates);
+    let outcome = poll_fn(|cx| match shutdown.as_mut().poll(cx) {
+        Poll::Ready(()) => Poll::Ready(Ok(())),
+        Poll::Pending => running.poll(cx).map(Err),
+    })
+    .await;
+    running.stop();
+    let drained = tokio::time::timeout(DRAIN, poll_fn(|cx| running.poll_drained(cx))).await;
+    let drained = drained.unwrap_or(Ok(()));
+    running.turns.abort_all();
+    let closed = poll_fn(|cx| running.subscriber.poll_close(cx)).await;
+    outcome.and(drained).and(closed)
+}
+
+/// Binds the source, unless a shutdown comes first.
+async fn bind<S: Store, Src: Source>(
+    settings: &Settings<S>,
+    source: Src,
+    shutdown: Pin<&mut impl Future<Output = ()>>,
+) -> Result<Option<Src::Subscriber>, Error> {
+    tokio::select! {
+        biased;
+        () = shutdown => Ok(None),
+        bound = source.bind(&settings.name) => bound.map(Some),
+    }
+}
+
+enum Ended<S: Store> {
+    Turn(Lane, Turn<S>),
+    Retry(Retried),
+}
+
+struct Running<S: Store, Sub> {
+    settings: Arc<Settings<S>>,
+    subscriber: Sub,
+    gates: Gates,
+    lanes: BTreeMap<Lane, LaneState<S>>,
+    turns: JoinSet<Ended<S>>,
+    /// The lane that was admitted last: the next one is asked first, else one lane eats a rate limit.
+    last_admitted: Option<Lane>,
+    retries: Retries,
+    settled: Vec<Receipt>,
+    released: Vec<Receipt>,
+    stopping: bool,
+}
+
+/// When letters are looked for.
+struct Retries {
+    timer: Pin<Box<Sleep>>,
+    /// The nearest time at which a letter that this process set aside is due.
+    nearest: Option<Instant>,
+    working: Option<Pass>,
+    outages: u32,
+}
+
+impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
+    fn new(settings: Settings<S>, subscriber: Sub, gates: Gates) -> Self {
+        let timer = Box::pin(tokio::time::sleep(Duration::ZERO));
+        Self {
+            settings: Arc::new(settings),
+            subscriber,
+            gates,
+            lanes: BTreeMap::new(),
+            turns: JoinSet::new(),
+            last_admitted: None,
+            retries: Retries { timer, nearest: None, working: None, outages: 0 },
+            settled: Vec::new(),
+            released: Vec::new(),
+            stopping: false,
+        }
+    }
+
+    /// Goes on until something cannot; ready only with the error that ends the consumer.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        loop {
+            let mut moved = false;
+            while let Poll::Ready(Some(ended)) = self.turns.poll_join_next(cx) {
+                if let Err(error) = self.ended(ended) {
+                    return Poll::Ready(error);
+                }
+                moved = true;
+            }
+            while let Poll::Ready(incoming) = self.subscriber.poll_next(cx) {
+                match incoming {
+                    Some(Ok(incoming)) => self.incoming(incoming),
+                    Some(Err(error)) if error.is_transient() => {
+                        tracing::warn!(consumer = &*self.settings.name, error = %chain(&error), "source");
+                    }
+                    Some(Err(error)) => return Poll::Ready(error),
+                    None => return Poll::Ready(Error::new(ErrorKind::Closed, "source ended by itself")),
+                }
+                moved = true;
+            }
+            if !self.stopping {
+                moved |= self.start_turns(cx);
+                moved |= self.start_retry(cx);
+            }
+            self.hand_over();
+            if !moved {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Stops between transactions and gives back what waits.
+    fn stop(&mut self) {
+        self.stopping = true;
+        for lane in self.lanes.values_mut() {
+            lane.stop();
+            self.released.extend(lane.give_up());
+        }
+        self.hand_over();
+    }
+
+    fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if let Poll::Ready(error) = self.poll(cx) {
+            return Poll::Ready(Err(error));
+        }
+        if self.turns.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    fn incoming(&mut self, incoming: Incoming) {
+        match incoming {
+            Incoming::Assigned { lane } => {
+                tracing::debug!(consumer = &*self.settings.name, ?lane, "assigned");
+                let mut state = LaneState::new(self.settings.batch.messages.get());
+                state.given_up = self.stopping;
+                self.lanes.insert(lane, state);
+            }
+            Incoming::Message(delivery) => self.delivered(delivery),
+            Incoming::Revoking { lane, done } => {
+                let Some(state) = self.lanes.get_mut(&lane) else { return };
+                self.released.extend(state.give_up());
+                state.stop();
+                if state.working.is_some() {
+                    state.revoking = Some(done);
+                } else {
+                    // Settled and released receipts must arrive before the lane is free.
+                    self.hand_over();
+                    self.lanes.remove(&lane);
+                    drop(done);
+                }
+            }
+            Incoming::Lost { lane } => {
+                tracing::debug!(consumer = &*self.settings.name, ?lane, "lost");
+                // A turn under way rolls back or commits; either way its receipts say nothing any more.
+                if let Some(state) = self.lanes.remove(&lane) {
+                    state.stop();
+                }
+            }
+        }
+    }
+
+    fn delivered(&mut self, delivery: Delivery) {
+        let lane = delivery.receipt.lane();
+        let Some(state) = self.lanes.get_mut(&lane).filter(|state| !state.given_up) else {
+            self.released.push(delivery.receipt);
+            return;
+        };
+        let (received, task) = self.settings.router.prepare(delivery.message, delivery.place);
+        let item = Item { receipt: delivery.receipt, entry: Arc::new(Entry { received, task }) };
+        if let Window::Pause = state.push(item) {
+            self.subscriber.pause(lane);
+        }
+    }
+
+    /// Starts a turn in every lane that has something and that the gates admit.
+    fn start_turns(&mut self, cx: &mut Context<'_>) -> bool {
+        let after =
+            |last: &Lane| self.lanes.keys().copied().filter(move |lane| lane > last).collect::<Vec<_>>();
+        let mut order = self.last_admitted.as_ref().map(after).unwrap_or_default();
+        order.extend(
+            self.lanes.keys().copied().filter(|lane| self.last_admitted.is_none_or(|last| *lane <= last)),
+        );
+        let mut started = false;
+        for lane in order {
+            let Some(state) = self.lanes.get_mut(&lane).filter(|state| state.working.is_none()) else {
+                continue;
+            };
+            if !state.is_ready(cx) {
+                continue;
+            }
+            let view = BatchView { lane, messages: state.ready_messages(), bytes: state.ready_bytes() };
+            let Poll::Ready((pass, granted)) = self.gates.poll_admit(&view, cx) else { break };
+            let (items, window) = state.take(granted);
+            if let Window::Resume = window {
+                self.subscriber.resume(lane);
+            }
+            let stop = Arc::new(AtomicBool::new(false));
+            let working = turn(Arc::clone(&self.settings), items, state.blocked + 1, Arc::clone(&stop));
+            state.working = Some(Working { stop, pass });
+            self.turns.spawn(async move { Ended::Turn(lane, working.await) });
+            self.last_admitted = Some(lane);
+            started = true;
+        }
+        started
+    }
+
+    /// Looks for a due letter when it is time and the gates admit. A process without a lane stands by.
+    fn start_retry(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.retries.working.is_some()
+            || self.lanes.is_empty()
+            || self.retries.timer.as_mut().poll(cx).is_pending()
+        {
+            return false;
+        }
+        let view = BatchView { lane: RETRIES, messages: 1, bytes: 0 };
+        let Poll::Ready((pass, _)) = self.gates.poll_admit(&view, cx) else { return false };
+        if self.retries.nearest.is_some_and(|nearest| nearest <= Instant::now()) {
+            self.retries.nearest = None;
+        }
+        self.retries.working = Some(pass);
+        let working = retry(Arc::clone(&self.settings));
+        self.turns.spawn(async move { Ended::Retry(working.await) });
+        true
+    }
+
+    fn ended(&mut self, ended: Result<Ended<S>, JoinError>) -> Result<(), Error> {
+        match ended {
+            Ok(Ended::Turn(lane, turn)) => self.turn_ended(lane, turn),
+            Ok(Ended::Retry(retried)) => {
+                self.retry_ended(retried);
+                Ok(())
+            }
+            Err(error) => {
+                Err(Error::new(ErrorKind::Other, "a turn of the consumer did not come back").caused_by(error))
+            }
+        }
+    }
+
+    fn turn_ended(&mut self, lane: Lane, turn: Turn<S>) -> Result<(), Error> {
+        let Some(state) = self.lanes.get_mut(&lane) else { return Ok(()) };
+        if let Some(working) = state.working.take() {
+            self.gates.settle(working.pass, &turn.outcome);
+        }
+        let finished = turn.finished.len();
+        self.settled.extend(turn.finished);
+        if state.given_up {
+            self.released.extend(turn.rest.into_iter().map(|item| item.receipt));
+            let done = state.revoking.take();
+            self.hand_over();
+            if done.is_some() {
+                self.lanes.remove(&lane);
+            }
+            return Ok(());
+        }
+        state.put_back(turn.rest);
+        let consumer = &*self.settings.name;
+        match turn.after {
+            After::Continue => {
+                state.grow(self.settings.batch.messages.get());
+                (state.outages, state.blocked) = (0, 0);
+            }
+            After::Outage(error) => {
+                state.outages += 1;
+                let wait = Backoff::OUTAGE.delay(state.outages);
+                tracing::warn!(consumer, error, ?wait, "paused by an outage");
+                state.wait_for(wait);
+            }
+            After::Conflict(error) => {
+                state.shrink();
+                tracing::debug!(consumer, error, "batch halved by a conflict");
+                state.wait_for(Duration::from_micros(fastrand::u64(200..4_000)));
+            }
+            After::Blocked(failure) => {
+                state.blocked = if finished > 0 { 1 } else { state.blocked + 1 };
+                let wait = self.settings.backoff.delay(state.blocked);
+                tracing::error!(
+                    consumer, attempt = state.blocked, kind = %failure.kind, error = failure.error, ?wait,
+                    "lane blocked by a message that cannot be applied"
+                );
+                state.wait_for(wait);
+            }
+            After::Fenced => {
+                tracing::info!(consumer, ?lane, "another process has moved the cursor: reading again");
+                self.released.extend(state.give_up());
+            }
+            After::Fatal(error) => return Err(error),
+        }
+        if let Some(delay) = turn.retry_in {
+            self.look_for_letters(delay);
+        }
+        self.hand_over();
+        Ok(())
+    }
+
+    fn retry_ended(&mut self, retried: Retried) {
+        if let Some(pass) = self.retries.working.take() {
+            self.gates.settle(pass, &retried.outcome);
+        }
+        if let Some(delay) = retried.due_in {
+            self.look_for_letters(delay);
+        }
+        let wait = if let Some(error) = retried.outage {
+            self.retries.outages += 1;
+            let wait = Backoff::OUTAGE.delay(self.retries.outages);
+            tracing::warn!(consumer = &*self.settings.name, error, ?wait, "retries paused by an outage");
+            wait
+        } else {
+            self.retries.outages = 0;
+            if retried.found { Duration::ZERO } else { RETRY_POLL }
+        };
+        let at = Instant::now() + wait;
+        // An outage is waited for even when a letter is due before.
+        let at = if self.retries.outages > 0 {
+            at
+        } else {
+            self.retries.nearest.map_or(at, |nearest| nearest.min(at))
+        };
+        self.retries.timer.as_mut().reset(at);
+    }
+
+    /// A letter is due in `delay`.
+    fn look_for_letters(&mut self, delay: Duration) {
+        let due = Instant::now() + delay;
+        self.retries.nearest = Some(self.retries.nearest.map_or(due, |nearest| nearest.min(due)));
+        if self.retries.working.is_none() && self.retries.outages == 0 && due < self.retries.timer.deadline()
+        {
+            self.retries.timer.as_mut().reset(due);
+        }
+    }
+
+    /// Gives receipts to the subscriber.
+    fn hand_over(&mut self) {
+        if !self.settled.is_empty() {
+            self.subscriber.settle(&mut self.settled);
+            crash::point("consumer.settled");
+        }
+        if !self.released.is_empty() {
+            self.subscriber.release(&mut self.released);
+        }
+    }
+}

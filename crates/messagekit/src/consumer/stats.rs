@@ -1,0 +1,71 @@
+//! What a consumer has done.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counts of one consumer since it was built. Counters are for people and dashboards: what happened to a message is in the
+/// tables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConsumerStats {
+    /// Messages whose handler's effects were committed, retries included.
+    pub handled: u64,
+    /// Messages that had been applied, set aside or discarded before.
+    pub duplicates: u64,
+    /// Messages of a type without a handler.
+    pub ignored: u64,
+    /// Messages set aside to be tried again.
+    pub set_aside: u64,
+    /// Messages that became dead.
+    pub dead: u64,
+    /// Transactions committed.
+    pub batches: u64,
+    /// Transactions given up because of a handler, a conflict or an outage.
+    pub rolled_back: u64,
+}
+
+/// A live view of a consumer's counts; cloning is cheap.
+#[derive(Clone, Debug, Default)]
+pub struct Stats(Arc<Counters>);
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) handled: AtomicU64,
+    pub(super) duplicates: AtomicU64,
+    pub(super) ignored: AtomicU64,
+    pub(super) set_aside: AtomicU64,
+    pub(super) dead: AtomicU64,
+    pub(super) batches: AtomicU64,
+    pub(super) rolled_back: AtomicU64,
+}
+
+impl Stats {
+    /// Returns the counts as they are now.
+    pub fn read(&self) -> ConsumerStats {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        ConsumerStats {
+            handled: get(&self.0.handled),
+            duplicates: get(&self.0.duplicates),
+            ignored: get(&self.0.ignored),
+            set_aside: get(&self.0.set_aside),
+            dead: get(&self.0.dead),
+            batches: get(&self.0.batches),
+            rolled_back: get(&self.0.rolled_back),
+        }
+    }
+
+    /// Adds what a committed transaction did.
+    pub(super) fn add(&self, done: &ConsumerStats) {
+        let add = |counter: &AtomicU64, n: u64| {
+            if n > 0 {
+                counter.fetch_add(n, Ordering::Relaxed);
+            }
+        };
+        add(&self.0.handled, done.handled);
+        add(&self.0.duplicates, done.duplicates);
+        add(&self.0.ignored, done.ignored);
+        add(&self.0.set_aside, done.set_aside);
+        add(&self.0.dead, done.dead);
+        add(&self.0.batches, done.batches);
+        add(&self.0.rolled_back, done.rolled_back);
+    }
+}

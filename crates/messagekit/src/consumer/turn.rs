@@ -1,0 +1,168 @@
+//! What is waiting in a lane, from claim to commit, cut where something fails.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::attempt::{Attempted, Batch, Entry, Fault, attempt, store_fault};
+use super::settings::Settings;
+use super::split::Split;
+use super::{ConsumerStats, OnFailure};
+use crate::crash;
+use crate::gate::{Outcome, Verdict};
+use crate::store::{Failure, Inbox, Next, Store};
+use crate::transport::Receipt;
+use crate::{Error, ErrorKind};
+
+/// A prepared delivery.
+pub(super) struct Item<S: Store> {
+    pub(super) receipt: Receipt,
+    pub(super) entry: Arc<Entry<S>>,
+}
+
+/// How a turn ended.
+pub(super) struct Turn<S: Store> {
+    /// Receipts of what is finished, in order.
+    pub(super) finished: Vec<Receipt>,
+    /// What is not, in order.
+    pub(super) rest: Vec<Item<S>>,
+    pub(super) after: After,
+    /// What the gates are told.
+    pub(super) outcome: Outcome,
+    /// The nearest time at which a letter of this turn is due.
+    pub(super) retry_in: Option<Duration>,
+}
+
+/// What the lane does next.
+#[derive(Debug)]
+pub(super) enum After {
+    /// Goes on.
+    Continue,
+    /// Waits for an outage to pass.
+    Outage(String),
+    /// Goes on with a smaller batch.
+    Conflict(String),
+    /// Waits for its first message, which has failed.
+    Blocked(Failure),
+    /// Another process has the lane's cursor.
+    Fenced,
+    /// The store answered what no waiting cures.
+    Fatal(Error),
+}
+
+/// Works through `items`; `first_attempt` counts the runs of a message that blocks its lane. Stops between transactions
+/// when `stop` is set.
+pub(super) async fn turn<S: Inbox>(
+    settings: Arc<Settings<S>>,
+    items: Vec<Item<S>>,
+    first_attempt: u32,
+    stop: Arc<AtomicBool>,
+) -> Turn<S> {
+    let (mut receipts, entries): (Vec<Receipt>, Vec<_>) =
+        items.into_iter().map(|item| (item.receipt, item.entry)).unzip();
+    let mut batch = Arc::new(Batch { entries, failed: HashMap::new(), first_attempt });
+    let mut split = Split::new(receipts.len());
+    let mut done = ConsumerStats::default();
+    let mut after = After::Continue;
+    let mut verdict = Verdict::Neutral;
+    let mut retry_in: Option<Duration> = None;
+
+    while let Some(range) = split.range() {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let fault = match attempt(&settings, &batch, range.clone()).await {
+            Attempted::Committed { through, stats } => {
+                crash::point("consumer.committed");
+                if stats.set_aside + stats.dead > 0 {
+                    crash::point("set_aside.committed");
+                }
+                settings.stats.add(&stats);
+                done.handled += stats.handled;
+                split.committed(through);
+                continue;
+            }
+            Attempted::Failed { index, fault } => (index, fault),
+            Attempted::Store { error, .. } if error.kind() == ErrorKind::Fenced => {
+                after = After::Fenced;
+                break;
+            }
+            Attempted::Store { error, handlers_ran } => match store_fault(&error) {
+                // Blame needs somebody to blame: without handlers the store itself is broken.
+                Some(Fault::Blame(_)) if !handlers_ran => {
+                    after = After::Fatal(error);
+                    break;
+                }
+                Some(fault) => (range.start, fault),
+                None => {
+                    after = After::Fatal(error);
+                    break;
+                }
+            },
+        };
+        settings.stats.add(&ConsumerStats { rolled_back: 1, ..ConsumerStats::default() });
+        let (index, failure) = match fault {
+            (index, Fault::Message(failure)) => (index, failure),
+            (_, Fault::Blame(_)) if split.halve() => continue,
+            (index, Fault::Blame(failure)) => (index, failure),
+            (_, Fault::Unavailable(error)) => {
+                verdict = Verdict::Failure;
+                after = After::Outage(error);
+                break;
+            }
+            (_, Fault::Conflict(error)) => {
+                after = After::Conflict(error);
+                break;
+            }
+        };
+        if settings.on_failure == OnFailure::Block {
+            split.stop_before(index);
+            after = After::Blocked(failure);
+            continue;
+        }
+        let attempt = if index == 0 { first_attempt } else { 1 };
+        let failure = settings.decide(failure, attempt);
+        log_failure(&settings, &batch, index, &failure);
+        if let Next::Retry(delay) = failure.next {
+            retry_in = Some(retry_in.map_or(delay, |nearest| nearest.min(delay)));
+        }
+        note(&mut batch, index, failure);
+        split.failed_at(index);
+    }
+
+    let rest_receipts = receipts.split_off(split.finished());
+    let rest = batch.entries[split.finished()..].iter().map(Arc::clone);
+    let rest = rest_receipts.into_iter().zip(rest).map(|(receipt, entry)| Item { receipt, entry }).collect();
+    if verdict == Verdict::Neutral && done.handled > 0 {
+        verdict = Verdict::Success;
+    }
+    let used = u32::try_from(receipts.len()).unwrap_or(u32::MAX);
+    Turn { finished: receipts, rest, after, outcome: Outcome { verdict, used }, retry_in }
+}
+
+/// Remembers a culprit for the next transaction. The last one is over, so the batch is ours alone again, unless a store
+/// keeps the work of a dropped transaction for a moment.
+fn note<S: Inbox>(batch: &mut Arc<Batch<S>>, index: usize, failure: Failure) {
+    if let Some(batch) = Arc::get_mut(batch) {
+        batch.failed.insert(index, failure);
+        return;
+    }
+    let mut failed = batch.failed.clone();
+    failed.insert(index, failure);
+    *batch = Arc::new(Batch { entries: batch.entries.clone(), failed, first_attempt: batch.first_attempt });
+}
+
+fn log_failure<S: Inbox>(settings: &Settings<S>, batch: &Batch<S>, index: usize, failure: &Failure) {
+    let received = &batch.entries[index].received;
+    match failure.next {
+        Next::Retry(delay) => tracing::warn!(
+            consumer = &*settings.name, message_id = %received.id, topic = &*received.message.topic,
+            kind = %failure.kind, error = failure.error, ?delay, "message set aside"
+        ),
+        Next::Dead => tracing::error!(
+            consumer = &*settings.name, message_id = %received.id, topic = &*received.message.topic,
+            kind = %failure.kind, error = failure.error, "message is dead"
+        ),
+    }
+}

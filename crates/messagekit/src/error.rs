@@ -1,0 +1,204 @@
+//! The one error type of this crate.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+/// Says what a caller can do about an [`Error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A database or broker did not answer, or is full: nothing happened, try again later.
+    Unavailable,
+    /// Somebody else holds what this transaction needs (a lock, a deadlock, a serialisation failure): try again at once.
+    Conflict,
+    /// The transaction held the write lock for longer than the store allows and was rolled back: do less in one.
+    LockBound,
+    /// The transaction had already ended before this statement: an *earlier* statement is to blame.
+    Aborted,
+    /// A commit was sent and its answer was lost: the work is either wholly there or not at all.
+    OutcomeUnknown,
+    /// Another process has taken over what this one was working on: give it back, do not repeat it.
+    Fenced,
+    /// The call would wait for a lock that its own task holds.
+    WouldDeadlock,
+    /// The store, log or transaction was closed.
+    Closed,
+    /// An event, topic, key or identifier breaks the rules of its form.
+    InvalidEvent,
+    /// A message is larger than the limit.
+    TooLarge,
+    /// A record cannot be read as the event it says it is.
+    Undecodable,
+    /// A setting or a combination of settings cannot work.
+    InvalidConfiguration,
+    /// What was asked for is not there.
+    NotFound,
+    /// The thing is not in a state that allows this: somebody else may have acted first.
+    WrongState,
+    /// The tables are missing, older or newer than this program.
+    Schema,
+    /// The stored data contradicts itself.
+    Corrupt,
+    /// Everything else, as a rule a mistake in a statement.
+    Other,
+}
+
+impl ErrorKind {
+    /// Returns whether the same call may succeed later with nothing changed.
+    pub fn is_transient(self) -> bool {
+        matches!(
+            self,
+            Self::Unavailable | Self::Conflict | Self::LockBound | Self::OutcomeUnknown | Self::Fenced
+        )
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unavailable => "unavailable",
+            Self::Conflict => "conflict",
+            Self::LockBound => "lock_bound",
+            Self::Aborted => "aborted",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::Fenced => "fenced",
+            Self::WouldDeadlock => "would_deadlock",
+            Self::Closed => "closed",
+            Self::InvalidEvent => "invalid_event",
+            Self::TooLarge => "too_large",
+            Self::Undecodable => "undecodable",
+            Self::InvalidConfiguration => "invalid_configuration",
+            Self::NotFound => "not_found",
+            Self::WrongState => "wrong_state",
+            Self::Schema => "schema",
+            Self::Corrupt => "corrupt",
+            Self::Other => "other",
+        })
+    }
+}
+
+/// What went wrong, with which value, and what to do about it.
+///
+/// The text is one lowercase sentence without a full stop; [`chain`] joins it with its sources. An error never holds a
+/// payload or a secret. Cloning is a counter, so that one failed commit can answer everybody who waited for it.
+///
+/// ```
+/// use messagekit::{Error, ErrorKind};
+///
+/// let error = Error::new(ErrorKind::TooLarge, "payload of 2000000 bytes is over the limit").with("topic", "orders.order");
+/// assert!(!error.is_transient());
+/// assert_eq!(error.context("topic"), Some("orders.order"));
+/// assert_eq!(error.to_string(), "payload of 2000000 bytes is over the limit (topic orders.order)");
+/// ```
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    kind: ErrorKind,
+    text: Cow<'static, str>,
+    context: Vec<(&'static str, String)>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// Makes an error of a kind with one lowercase sentence.
+    pub fn new(kind: ErrorKind, text: impl Into<Cow<'static, str>>) -> Self {
+        Self(Arc::new(Inner { kind, text: text.into(), context: Vec::new(), source: None }))
+    }
+
+    /// Adds a named value that a person needs to find the place.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl fmt::Display) -> Self {
+        Arc::make_mut(&mut self.0).context.push((name, value.to_string()));
+        self
+    }
+
+    /// Keeps the error that caused this one.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Arc::make_mut(&mut self.0).source = Some(Arc::from(source.into()));
+        self
+    }
+
+    /// Returns what a caller can do about it.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Returns whether the same call may succeed later with nothing changed.
+    pub fn is_transient(&self) -> bool {
+        self.0.kind.is_transient()
+    }
+
+    /// Returns the value that was kept under `name`.
+    pub fn context(&self, name: &str) -> Option<&str> {
+        self.0.context.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.text)?;
+        for (index, (name, value)) in self.0.context.iter().enumerate() {
+            write!(f, "{}{name} {value}", if index == 0 { " (" } else { ", " })?;
+        }
+        if self.0.context.is_empty() { Ok(()) } else { f.write_str(")") }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Error({}: {})", self.0.kind, chain(self))
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+/// Joins an error and its sources into one line: `outer: cause: cause of the cause`.
+///
+/// A cause whose text its parent already ends with is not repeated.
+pub fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let part = cause.to_string();
+        if !text.ends_with(&part) {
+            text.push_str(": ");
+            text.push_str(&part);
+        }
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_reads_from_the_outside_in_and_repeats_nothing() {
+        let refused = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "connection refused");
+        let broker = Error::new(ErrorKind::Unavailable, "broker unavailable").caused_by(refused);
+        let outer =
+            Error::new(ErrorKind::Unavailable, "publish").with("topic", "orders.order").caused_by(broker);
+        assert_eq!(chain(&outer), "publish (topic orders.order): broker unavailable: connection refused");
+
+        let wrapper = Error::new(ErrorKind::Other, "read: no such file")
+            .caused_by(std::io::Error::other("no such file"));
+        assert_eq!(chain(&wrapper), "read: no such file");
+    }
+
+    #[test]
+    fn only_kinds_that_pass_by_themselves_are_transient() {
+        assert!(Error::new(ErrorKind::Conflict, "deadlock").is_transient());
+        assert!(!Error::new(ErrorKind::WouldDeadlock, "own lock").is_transient());
+        assert!(!Error::new(ErrorKind::Aborted, "ended").is_transient());
+    }
+}

@@ -1,0 +1,107 @@
+//! What may hold a consumer back: a closed gate takes nothing more, and fails nothing.
+//!
+//! The lane behind a closed gate fills to its window and the window pauses it: membership is kept, attempts are untouched,
+//! and going on costs nothing.
+
+mod chain;
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use crate::transport::Lane;
+
+pub(crate) use chain::{Gates, Pass};
+
+/// What asks for admission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchView {
+    /// The lane it comes from.
+    pub lane: Lane,
+    /// How many messages are ready; a gate may grant fewer.
+    pub messages: u32,
+    /// Their bytes.
+    pub bytes: usize,
+}
+
+/// How an admitted batch ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The dependency worked.
+    Success,
+    /// The dependency failed.
+    Failure,
+    /// Says nothing about the dependency: a bad message, a lost lane.
+    Neutral,
+}
+
+/// What a gate is told at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// How it ended.
+    pub verdict: Verdict,
+    /// How many of the granted messages were used.
+    pub used: u32,
+}
+
+/// Takes back what a dropped ticket held: a permit, a probe, tokens.
+pub trait Abandon: Send + Sync {
+    /// Called once, when a ticket is dropped instead of settled.
+    fn abandon(&self, stamp: u64, granted: u32);
+}
+
+/// The right to handle a number of messages. Dropping it gives everything back.
+#[must_use = "a ticket is settled with the outcome, or dropped to give it back"]
+pub struct Ticket {
+    stamp: u64,
+    granted: u32,
+    owner: Option<Arc<dyn Abandon>>,
+}
+
+impl Ticket {
+    /// Makes one for `granted` messages; `stamp` tells the gate which of its states gave it.
+    pub fn new(stamp: u64, granted: u32, owner: Option<Arc<dyn Abandon>>) -> Self {
+        Self { stamp, granted, owner }
+    }
+
+    /// Returns how many messages it admits.
+    pub fn granted(&self) -> u32 {
+        self.granted
+    }
+
+    /// Takes it apart for settling: stamp and number.
+    pub fn redeem(mut self) -> (u64, u32) {
+        self.owner = None;
+        (self.stamp, self.granted)
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Some(owner) = self.owner.take() {
+            owner.abandon(self.stamp, self.granted);
+        }
+    }
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket")
+            .field("stamp", &self.stamp)
+            .field("granted", &self.granted)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Holds a consumer back without failing anything. The value is a handle with timers of its own; state that is shared by
+/// several consumers lives behind it.
+pub trait Gate: Send {
+    /// Returns the gate's name in metrics and health.
+    fn name(&self) -> &'static str;
+
+    /// Admits at least one and at most `batch.messages` messages, or stores the waker and answers pending.
+    fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<Ticket>;
+
+    /// Learns how an admitted batch ended; a ticket of an older state says nothing any more.
+    fn settle(&mut self, ticket: Ticket, outcome: &Outcome);
+}

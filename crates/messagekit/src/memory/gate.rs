@@ -1,0 +1,139 @@
+//! A gate that a test opens and closes.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use super::lock;
+use crate::gate::{Abandon, BatchView, Gate, Outcome, Ticket};
+
+/// A gate under a test's control, which remembers what happened to it. Clones are handles of the same gate.
+///
+/// ```
+/// use messagekit::memory::TestGate;
+///
+/// let gate = TestGate::new();
+/// gate.close();
+/// // Consumer::builder("billing", store).gate(gate.clone()) …: nothing is handled now.
+/// assert_eq!(gate.admissions(), 0);
+/// gate.open();
+/// ```
+#[derive(Clone, Default)]
+pub struct TestGate(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    closed: bool,
+    limit: Option<u32>,
+    asked: u64,
+    views: Vec<BatchView>,
+    outcomes: Vec<Outcome>,
+    abandoned: u64,
+    waiting: Vec<Waker>,
+}
+
+impl TestGate {
+    /// Makes an open gate without a limit.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Admits from now on.
+    pub fn open(&self) {
+        self.set(|state| state.closed = false);
+    }
+
+    /// Admits nothing from now on.
+    pub fn close(&self) {
+        self.set(|state| state.closed = true);
+    }
+
+    /// Grants at most this many messages per admission; 0 counts as 1.
+    pub fn limit(&self, messages: u32) {
+        self.set(|state| state.limit = Some(messages.max(1)));
+    }
+
+    /// Returns how often it was asked, whatever it answered.
+    pub fn asked(&self) -> u64 {
+        self.look(|state| state.asked)
+    }
+
+    /// Returns how many tickets it gave.
+    pub fn admissions(&self) -> usize {
+        self.look(|state| state.views.len())
+    }
+
+    /// Returns what was admitted, in order: how many messages asked, not how many were granted.
+    pub fn admitted(&self) -> Vec<BatchView> {
+        self.look(|state| state.views.clone())
+    }
+
+    /// Returns the outcomes that tickets came back with, in order.
+    pub fn outcomes(&self) -> Vec<Outcome> {
+        self.look(|state| state.outcomes.clone())
+    }
+
+    /// Returns how many tickets were dropped instead of settled.
+    pub fn abandoned(&self) -> u64 {
+        self.look(|state| state.abandoned)
+    }
+
+    fn look<R>(&self, look: impl FnOnce(&State) -> R) -> R {
+        look(&lock(&self.0.0))
+    }
+
+    fn set(&self, change: impl FnOnce(&mut State)) {
+        let waiting = {
+            let mut state = lock(&self.0.0);
+            change(&mut state);
+            std::mem::take(&mut state.waiting)
+        };
+        waiting.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Abandon for Shared {
+    fn abandon(&self, _stamp: u64, _granted: u32) {
+        lock(&self.0).abandoned += 1;
+    }
+}
+
+impl Gate for TestGate {
+    fn name(&self) -> &'static str {
+        "test"
+    }
+
+    fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<Ticket> {
+        let mut state = lock(&self.0.0);
+        state.asked += 1;
+        if state.closed {
+            state.waiting.push(cx.waker().clone());
+            return Poll::Pending;
+        }
+        state.views.push(*batch);
+        let granted = state.limit.map_or(batch.messages, |limit| limit.min(batch.messages));
+        let stamp = state.views.len() as u64;
+        Poll::Ready(Ticket::new(stamp, granted, Some(self.0.clone())))
+    }
+
+    fn settle(&mut self, ticket: Ticket, outcome: &Outcome) {
+        let _ = ticket.redeem();
+        lock(&self.0.0).outcomes.push(*outcome);
+    }
+}
+
+impl fmt::Debug for TestGate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.look(|state| {
+            f.debug_struct("TestGate")
+                .field("closed", &state.closed)
+                .field("admissions", &state.views.len())
+                .field("outcomes", &state.outcomes.len())
+                .field("abandoned", &state.abandoned)
+                .finish_non_exhaustive()
+        })
+    }
+}

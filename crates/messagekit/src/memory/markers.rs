@@ -1,0 +1,125 @@
+//! Processed markers in memory, and who holds them.
+
+use std::collections::BTreeMap;
+
+use super::store::Tables;
+use super::tx::MemoryTx;
+use super::{Failpoint, MemoryStore};
+use crate::store::{Claim, ClaimRequest, Processed};
+use crate::{Error, ErrorKind, MessageId};
+
+/// What is known about a message of a consumer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Marker {
+    /// What a claim answers from now on.
+    pub(super) claim: Claim,
+    pub(super) generation: i32,
+}
+
+/// Rows that open transactions have written: nobody else may write them.
+#[derive(Default)]
+pub(super) struct Locks {
+    markers: BTreeMap<(String, MessageId), u64>,
+    letters: BTreeMap<i64, u64>,
+}
+
+impl Locks {
+    pub(super) fn marker(&mut self, tx: u64, key: &(String, MessageId)) -> Result<(), Error> {
+        match self.markers.get(key) {
+            Some(holder) if *holder != tx => {
+                let error = Error::new(ErrorKind::Conflict, "another open transaction holds the message");
+                Err(error.with("message_id", &key.1).with("consumer", &key.0))
+            }
+            _ => {
+                self.markers.insert(key.clone(), tx);
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn letter(&mut self, tx: u64, letter: i64) -> Result<(), Error> {
+        if self.letters.get(&letter).is_some_and(|holder| *holder != tx) {
+            return Err(letter_held(letter));
+        }
+        self.letters.insert(letter, tx);
+        Ok(())
+    }
+
+    pub(super) fn holds_letter(&self, letter: i64) -> bool {
+        self.letters.contains_key(&letter)
+    }
+
+    fn unlock_marker(&mut self, key: &(String, MessageId)) {
+        self.markers.remove(key);
+    }
+
+    pub(super) fn release(&mut self, tx: u64) {
+        self.markers.retain(|_, holder| *holder != tx);
+        self.letters.retain(|_, holder| *holder != tx);
+    }
+}
+
+pub(super) fn letter_held(letter: i64) -> Error {
+    Error::new(ErrorKind::Conflict, "another open transaction holds the letter").with("letter", letter)
+}
+
+impl Tables {
+    /// Returns the marker as a transaction sees it.
+    pub(super) fn marker_in(&self, tx: &MemoryTx, key: &(String, MessageId)) -> Option<Marker> {
+        tx.writes.markers.get(key).or_else(|| self.markers.get(key)).copied()
+    }
+
+    fn claim(&mut self, tx: &mut MemoryTx, consumer: &str, request: &ClaimRequest) -> Result<Claim, Error> {
+        let key = (consumer.to_owned(), request.id.clone());
+        self.locks.marker(tx.number, &key)?;
+        let fresh = match self.marker_in(tx, &key) {
+            None => true,
+            // A range that is processed again: what was applied under a smaller generation is applied once more.
+            Some(marker) => marker.claim == Claim::Done && marker.generation < request.generation,
+        };
+        if fresh {
+            tx.writes
+                .markers
+                .insert(key.clone(), Marker { claim: Claim::Done, generation: request.generation });
+            tx.writes.fresh.insert(key);
+            return Ok(Claim::Fresh);
+        }
+        let known = self.marker_in(tx, &key).map_or(Claim::Done, |marker| marker.claim);
+        // A look at a finished row holds nobody up.
+        if !tx.writes.markers.contains_key(&key) {
+            self.locks.unlock_marker(&key);
+        }
+        Ok(known)
+    }
+}
+
+impl Processed for MemoryStore {
+    async fn claim(
+        &self,
+        tx: &mut MemoryTx,
+        consumer: &str,
+        requests: &[ClaimRequest],
+    ) -> Result<Vec<Claim>, Error> {
+        self.statement(tx, Some(Failpoint::Claim), |tables, tx| {
+            requests.iter().map(|request| tables.claim(tx, consumer, request)).collect()
+        })
+    }
+
+    async fn unclaim(
+        &self,
+        tx: &mut MemoryTx,
+        consumer: &str,
+        requests: &[ClaimRequest],
+    ) -> Result<(), Error> {
+        self.statement(tx, None, |tables, tx| {
+            for request in requests {
+                let key = (consumer.to_owned(), request.id.clone());
+                if tx.writes.fresh.remove(&key) {
+                    tx.writes.markers.remove(&key);
+                    tables.locks.unlock_marker(&key);
+                }
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,56 @@
+//! A log, a store and a gate in memory: for documentation, for your tests, and as the reading example of an adapter.
+//!
+//! They keep the contracts of the traits that they implement and pass the conformance suites of `messagekit-testkit`; they
+//! do not survive the process. Time is tokio's, so that a paused clock moves it. What a broker or a database does to you
+//! at a bad moment can be asked for: a lost assignment ([`MemoryLog::lose`]), duplicates ([`MemoryLog::redeliver`]), a
+//! commit whose answer is lost ([`MemoryStore::fail_next`]), an error that nobody looked at ([`MemoryTx::poison`]).
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! use messagekit::memory::{MemoryLog, MemoryStore};
+//! use messagekit::{Message, Publisher, Store};
+//!
+//! let log = MemoryLog::new(2);
+//! log.publish(&[Message::new("orders.order", "{}").with_key("o-1")]).await;
+//! assert_eq!(log.len("orders.order"), 1);
+//!
+//! let store = MemoryStore::new();
+//! let mut tx = store.begin().await?;
+//! tx.add("orders", 1);
+//! assert_eq!((tx.get("orders"), store.get("orders")), (1, 0));
+//! store.commit(tx).await?;
+//! assert_eq!(store.get("orders"), 1);
+//! # Ok::<(), messagekit::Error>(()) }).unwrap();
+//! ```
+
+mod clock;
+mod desk;
+mod failpoint;
+mod gate;
+mod group;
+mod letters;
+mod log;
+mod markers;
+mod offsets;
+mod outbox;
+mod reader;
+mod source;
+mod state;
+mod store;
+mod subscriber;
+mod tx;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use failpoint::Failpoint;
+pub use gate::TestGate;
+pub use log::MemoryLog;
+pub use source::MemorySource;
+pub use store::MemoryStore;
+pub use subscriber::MemorySubscriber;
+pub use tx::MemoryTx;
+
+/// Locks even after a panic elsewhere: a failed test must not hide its own reason behind a poisoned lock.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,53 @@
+//! Joining a consumer of a log in memory.
+
+use std::sync::Arc;
+
+use super::{MemoryLog, MemorySubscriber};
+use crate::transport::{BatchLimit, Capabilities, Source};
+use crate::{Error, ErrorKind, check_topic};
+
+/// Topics of a [`MemoryLog`], to be read by a consumer.
+#[derive(Clone, Debug)]
+pub struct MemorySource {
+    log: MemoryLog,
+    topics: Vec<Arc<str>>,
+}
+
+impl MemorySource {
+    pub(super) fn new(log: MemoryLog, topics: Vec<Arc<str>>) -> Self {
+        Self { log, topics }
+    }
+}
+
+impl Source for MemorySource {
+    type Subscriber = MemorySubscriber;
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { persistent: false, shares_work: true, places: true, batch: BatchLimit::DEFAULT }
+    }
+
+    async fn bind(self, consumer: &str) -> Result<MemorySubscriber, Error> {
+        if self.topics.is_empty() {
+            return Err(Error::new(
+                ErrorKind::InvalidConfiguration,
+                "a source without topics delivers nothing",
+            ));
+        }
+        self.topics.iter().try_for_each(|topic| check_topic(topic))?;
+        if consumer.is_empty() || consumer.len() > 200 || consumer.contains(char::is_control) {
+            let text = format!("consumer name {consumer:?} is not 1 to 200 bytes without control characters");
+            return Err(Error::new(ErrorKind::InvalidConfiguration, text));
+        }
+        let member = self.log.shared().change(|state| {
+            state.members += 1;
+            let group = state.groups.entry(consumer.to_owned()).or_default();
+            group.join(state.members, self.topics);
+            for (name, topic) in &state.topics {
+                group.see_topic(name, topic.partitions.len());
+            }
+            group.rebalance();
+            state.members
+        });
+        Ok(MemorySubscriber::new(self.log, consumer.to_owned(), member))
+    }
+}

@@ -1,0 +1,125 @@
+//! What a log in memory consists of, behind one lock.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+
+use jiff::Timestamp;
+
+use super::group::Group;
+use super::lock;
+use crate::log::Record;
+use crate::{Message, Place};
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) topics: BTreeMap<Arc<str>, Topic>,
+    pub(super) groups: BTreeMap<String, Group>,
+    pub(super) readers: Vec<Waker>,
+    pub(super) members: u64,
+    pub(super) stale_settles: u64,
+}
+
+pub(super) struct Topic {
+    pub(super) partitions: Vec<Partition>,
+    /// The partition of the next batch without keys.
+    turn: usize,
+}
+
+#[derive(Default)]
+pub(super) struct Partition {
+    /// How many records were deleted: the offset of the first one kept.
+    pub(super) start: usize,
+    pub(super) records: Vec<Record>,
+}
+
+impl Partition {
+    pub(super) fn end(&self) -> usize {
+        self.start + self.records.len()
+    }
+
+    /// Returns the records from an offset on, or none when it lies outside what is kept.
+    pub(super) fn from(&self, offset: usize) -> &[Record] {
+        offset.checked_sub(self.start).and_then(|skip| self.records.get(skip..)).unwrap_or_default()
+    }
+}
+
+impl State {
+    /// Appends messages in order. A key decides the partition; the messages of one batch without a key share one.
+    pub(super) fn append(&mut self, partitions: usize, batch: &[Message]) {
+        let now = Timestamp::now();
+        let mut turns: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+        for message in batch {
+            let topic = self.topic(partitions, &message.topic);
+            let index = match &message.key {
+                Some(key) => partition_of(key, partitions),
+                None => *turns.entry(message.topic.clone()).or_insert_with(|| {
+                    topic.turn = (topic.turn + 1) % partitions;
+                    topic.turn
+                }),
+            };
+            let partition = &mut topic.partitions[index];
+            let place = Place {
+                topic: message.topic.clone(),
+                partition: i32::try_from(index).expect("fewer partitions than 2^31"),
+                offset: partition.end() as i64,
+            };
+            partition.records.push(Record { message: message.clone(), place, timestamp: now });
+        }
+    }
+
+    fn topic(&mut self, partitions: usize, name: &Arc<str>) -> &mut Topic {
+        if !self.topics.contains_key(name) {
+            let empty = (0..partitions).map(|_| Partition::default()).collect();
+            // The first batch without keys goes to partition 0.
+            self.topics.insert(name.clone(), Topic { partitions: empty, turn: partitions - 1 });
+            for group in self.groups.values_mut() {
+                group.see_topic(name, partitions);
+                group.rebalance();
+            }
+        }
+        self.topics.get_mut(name).expect("it was just made")
+    }
+
+    /// Takes everybody who waits: they look again and wait again.
+    fn wakers(&mut self) -> Vec<Waker> {
+        let mut wakers = std::mem::take(&mut self.readers);
+        wakers.extend(self.groups.values_mut().flat_map(Group::wakers));
+        wakers
+    }
+}
+
+/// FNV-1a (Fowler, Noll, Vo) of 64 bits: stable over versions of this crate.
+fn partition_of(key: &[u8], partitions: usize) -> usize {
+    let hash = key.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    (hash % partitions as u64) as usize
+}
+
+/// The lock and the one rule of using it: wake after unlocking.
+pub(super) struct Shared {
+    state: Mutex<State>,
+}
+
+impl Shared {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self { state: Mutex::new(State::default()) })
+    }
+
+    /// Looks without waking anybody.
+    pub(super) fn with<R>(&self, look: impl FnOnce(&mut State) -> R) -> R {
+        look(&mut lock(&self.state))
+    }
+
+    /// Changes something that others may wait for.
+    pub(super) fn change<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {
+        let (result, wakers) = {
+            let mut state = lock(&self.state);
+            let result = act(&mut state);
+            (result, state.wakers())
+        };
+        wakers.into_iter().for_each(Waker::wake);
+        result
+    }
+}

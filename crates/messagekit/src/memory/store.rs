@@ -1,0 +1,218 @@
+//! A database in memory.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use super::clock::Clock;
+use super::letters::Letter;
+use super::markers::{Locks, Marker};
+use super::offsets::OffsetKey;
+use super::tx::Writes;
+use super::{Failpoint, MemoryLog, MemoryTx, lock};
+use crate::store::{Claim, Store};
+use crate::{Error, ErrorKind, Message, MessageId};
+
+/// A database in memory: every store trait, and numbers and texts of your own ([`MemoryTx::add`]) for handlers to write.
+///
+/// A statement that needs what another open transaction holds (a claim of the same id) answers
+/// [`ErrorKind::Conflict`] at once, where a real database would wait first. Cloning gives another handle.
+#[derive(Clone)]
+pub struct MemoryStore {
+    pub(super) database: Arc<Database>,
+}
+
+/// The committed state, and who holds which row.
+pub(super) struct Database {
+    tables: Mutex<Tables>,
+    pub(super) clock: Clock,
+    pub(super) log: Option<MemoryLog>,
+}
+
+#[derive(Default)]
+pub(super) struct Tables {
+    pub(super) markers: BTreeMap<(String, MessageId), Marker>,
+    pub(super) offsets: BTreeMap<OffsetKey, i64>,
+    pub(super) letters: BTreeMap<i64, Letter>,
+    pub(super) last_letter: i64,
+    pub(super) locks: Locks,
+    numbers: BTreeMap<String, i64>,
+    texts: BTreeMap<String, String>,
+    outbox: Vec<Message>,
+    failpoints: VecDeque<(Failpoint, ErrorKind)>,
+    open: BTreeSet<u64>,
+    last_tx: u64,
+}
+
+impl MemoryStore {
+    /// Makes an empty database whose outbox is read with [`outbox`](Self::outbox).
+    pub fn new() -> Self {
+        Self::with(None)
+    }
+
+    /// Makes an empty database whose outbox is a log: a commit appends its events to it, together with everything else.
+    pub fn with_log(log: &MemoryLog) -> Self {
+        Self::with(Some(log.clone()))
+    }
+
+    fn with(log: Option<MemoryLog>) -> Self {
+        let database = Database { tables: Mutex::default(), clock: Clock::new(), log };
+        Self { database: Arc::new(database) }
+    }
+
+    /// Makes the next call that passes `failpoint` fail with an error of `kind`, once. Several wait in line.
+    pub fn fail_next(&self, failpoint: Failpoint, kind: ErrorKind) {
+        self.tables(|tables| tables.failpoints.push_back((failpoint, kind)));
+    }
+
+    /// Returns a committed number, 0 when there is none.
+    pub fn get(&self, key: &str) -> i64 {
+        self.database.number(key)
+    }
+
+    /// Returns all committed numbers.
+    pub fn numbers(&self) -> BTreeMap<String, i64> {
+        self.tables(|tables| tables.numbers.clone())
+    }
+
+    /// Returns a committed text.
+    pub fn text(&self, key: &str) -> Option<String> {
+        self.database.text(key)
+    }
+
+    /// Returns every committed event, in the order of the commits.
+    pub fn outbox(&self) -> Vec<Message> {
+        self.tables(|tables| tables.outbox.clone())
+    }
+
+    /// Returns what a claim of a message would answer, or `None` when it would be fresh.
+    pub fn marker(&self, consumer: &str, id: &MessageId) -> Option<Claim> {
+        let key = (consumer.to_owned(), id.clone());
+        self.tables(|tables| tables.markers.get(&key).map(|marker| marker.claim))
+    }
+
+    /// Returns how many transactions are open.
+    pub fn open_transactions(&self) -> usize {
+        self.tables(|tables| tables.open.len())
+    }
+
+    /// Looks at or changes the committed state.
+    pub(super) fn tables<R>(&self, act: impl FnOnce(&mut Tables) -> R) -> R {
+        act(&mut lock(&self.database.tables))
+    }
+
+    /// Runs a statement of a transaction: refuses after an earlier error, and remembers its own.
+    pub(super) fn statement<R>(
+        &self,
+        tx: &mut MemoryTx,
+        failpoint: Option<Failpoint>,
+        act: impl FnOnce(&mut Tables, &mut MemoryTx) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        tx.usable()?;
+        let answer = if Arc::ptr_eq(&tx.database, &self.database) {
+            self.tables(|tables| {
+                failpoint.map_or(Ok(()), |failpoint| tables.pass(failpoint))?;
+                act(tables, tx)
+            })
+        } else {
+            Err(Error::new(ErrorKind::Other, "transaction belongs to another store"))
+        };
+        answer.map_err(|error| tx.abort(error))
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Tables {
+    /// Answers the error that a test has asked for here.
+    pub(super) fn pass(&mut self, failpoint: Failpoint) -> Result<(), Error> {
+        let asked = self.failpoints.iter().position(|(wanted, _)| *wanted == failpoint);
+        match asked.and_then(|index| self.failpoints.remove(index)) {
+            Some((failpoint, kind)) => {
+                Err(Error::new(kind, "a test asked for this failure").with("at", format!("{failpoint:?}")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn apply(&mut self, writes: Writes, log: Option<&MemoryLog>) {
+        self.markers.extend(writes.markers);
+        self.letters.extend(writes.letters);
+        for (number, update) in writes.updates {
+            self.letters.get_mut(&number).into_iter().for_each(|letter| letter.apply(&update));
+        }
+        for (key, next) in writes.offsets {
+            let known = self.offsets.entry(key).or_default();
+            *known = next.max(*known);
+        }
+        for (key, number) in writes.numbers {
+            *self.numbers.entry(key).or_default() += number;
+        }
+        self.texts.extend(writes.texts);
+        log.into_iter().for_each(|log| log.append(&writes.outbox));
+        self.outbox.extend(writes.outbox);
+    }
+}
+
+impl Database {
+    pub(super) fn number(&self, key: &str) -> i64 {
+        lock(&self.tables).numbers.get(key).copied().unwrap_or_default()
+    }
+
+    pub(super) fn text(&self, key: &str) -> Option<String> {
+        lock(&self.tables).texts.get(key).cloned()
+    }
+
+    /// Ends a transaction: what it held is free.
+    pub(super) fn end(&self, number: u64) {
+        let mut tables = lock(&self.tables);
+        tables.open.remove(&number);
+        tables.locks.release(number);
+    }
+}
+
+impl Store for MemoryStore {
+    type Tx = MemoryTx;
+
+    async fn begin(&self) -> Result<MemoryTx, Error> {
+        let number = self.tables(|tables| {
+            tables.pass(Failpoint::Begin)?;
+            tables.last_tx += 1;
+            tables.open.insert(tables.last_tx);
+            Ok::<_, Error>(tables.last_tx)
+        })?;
+        Ok(MemoryTx { database: self.database.clone(), number, writes: Writes::default(), aborted: None })
+    }
+
+    async fn commit(&self, mut tx: MemoryTx) -> Result<(), Error> {
+        let lost = |error: Error| {
+            Error::new(ErrorKind::OutcomeUnknown, "answer of the commit was lost").caused_by(error)
+        };
+        self.statement(&mut tx, Some(Failpoint::Commit), |tables, tx| {
+            tables.pass(Failpoint::CommitUnknownLost).map_err(lost)?;
+            tables.apply(std::mem::take(&mut tx.writes), self.database.log.as_ref());
+            tables.pass(Failpoint::CommitUnknownKept).map_err(lost)
+        })
+    }
+
+    async fn rollback(&self, tx: MemoryTx) -> Result<(), Error> {
+        drop(tx);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.tables(|tables| {
+            f.debug_struct("MemoryStore")
+                .field("markers", &tables.markers.len())
+                .field("letters", &tables.letters.len())
+                .field("open_transactions", &tables.open.len())
+                .finish_non_exhaustive()
+        })
+    }
+}

@@ -1,0 +1,236 @@
+//! messagekit JSON, the default wire form: one flat object with the envelope's fields beside the event's own.
+//!
+//! Written in camelCase, read in camelCase and snake_case, so that services in other languages share a topic. Decoded in
+//! two passes over the same bytes (metadata, then data): `serde(flatten)` would buffer everything and lose integers
+//! above 64 bits and maps with integer keys.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::headers::{CONTENT_TYPE, EVENT_TYPE, ID, JSON};
+use super::{Envelope, MAX_PAYLOAD_BYTES, Message, Meta};
+use crate::event::{check_topic, check_type};
+use crate::{Error, ErrorKind, Event};
+
+/// The envelope's names in both spellings: an event must not have a field of these.
+const ENVELOPE_FIELDS: [&str; 16] = [
+    "eventId",
+    "event_id",
+    "eventType",
+    "event_type",
+    "aggregateId",
+    "aggregate_id",
+    "occurredAt",
+    "occurred_at",
+    "source",
+    "dataVersion",
+    "data_version",
+    "correlationId",
+    "correlation_id",
+    "causationId",
+    "causation_id",
+    "metadata",
+];
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Written<'a> {
+    event_id: &'a str,
+    event_type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aggregate_id: Option<&'a str>,
+    occurred_at: Timestamp,
+    source: &'a str,
+    data_version: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correlation_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    causation_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: &'a BTreeMap<String, serde_json::Value>,
+}
+
+/// The envelope's part of a payload as it was found: anything may be missing.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Found<'a> {
+    #[serde(borrow, alias = "event_id")]
+    pub(super) event_id: Option<Cow<'a, str>>,
+    #[serde(borrow, alias = "event_type")]
+    pub(super) event_type: Option<Cow<'a, str>>,
+    #[serde(borrow, alias = "aggregate_id")]
+    pub(super) aggregate_id: Option<Cow<'a, str>>,
+    #[serde(alias = "occurred_at")]
+    pub(super) occurred_at: Option<Timestamp>,
+    #[serde(borrow)]
+    pub(super) source: Option<Cow<'a, str>>,
+    #[serde(borrow, alias = "data_version")]
+    pub(super) data_version: Option<Cow<'a, str>>,
+    #[serde(borrow, alias = "correlation_id")]
+    pub(super) correlation_id: Option<Cow<'a, str>>,
+    #[serde(borrow, alias = "causation_id")]
+    pub(super) causation_id: Option<Cow<'a, str>>,
+    pub(super) metadata: Option<BTreeMap<String, serde_json::Value>>,
+}
+
+/// Encodes an envelope as messagekit JSON, with the headers `id`, `eventType` and `contentType`.
+///
+/// `source` names the writing service where the envelope does not.
+///
+/// # Errors
+/// [`ErrorKind::InvalidEvent`] when the type, the topic or the source breaks its grammar, when the data is not a JSON
+/// object, or when one of its fields has the name of an envelope field; [`ErrorKind::TooLarge`] above
+/// [`MAX_PAYLOAD_BYTES`].
+///
+/// ```
+/// use messagekit::{Envelope, Event, codec};
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Event, Serialize, Deserialize)]
+/// # #[event(type = "orders.order.placed", key = "order_id")]
+/// # #[serde(rename_all = "camelCase")]
+/// # struct OrderPlaced { order_id: String }
+///
+/// let message = codec::encode(&Envelope::new(OrderPlaced { order_id: "o-1".into() }), "shop")?;
+/// let text = std::str::from_utf8(&message.payload).unwrap();
+/// assert!(text.contains(r#""source":"shop""#) && text.ends_with(r#","orderId":"o-1"}"#));
+/// # Ok::<(), messagekit::Error>(())
+/// ```
+pub fn encode<E: Event>(envelope: &Envelope<E>, source: &str) -> Result<Message, Error> {
+    check_type(&envelope.event_type)?;
+    check_topic(E::TOPIC)?;
+    let source = if envelope.source.is_empty() { source } else { &envelope.source };
+    if source.is_empty() {
+        return Err(Error::new(
+            ErrorKind::InvalidEvent,
+            "event has no source: name the outbox or set `source`",
+        )
+        .with("event_type", &envelope.event_type));
+    }
+    let written = Written {
+        event_id: envelope.event_id.as_str(),
+        event_type: &envelope.event_type,
+        aggregate_id: envelope.aggregate_id.as_deref(),
+        occurred_at: envelope.occurred_at,
+        source,
+        data_version: &envelope.data_version,
+        correlation_id: envelope.correlation_id.as_ref().map(|id| id.as_str()),
+        causation_id: envelope.causation_id.as_ref().map(|id| id.as_str()),
+        metadata: &envelope.metadata,
+    };
+    let mut payload = Vec::with_capacity(512);
+    let unwritable = |error| {
+        Error::new(ErrorKind::InvalidEvent, "event cannot be written as JSON")
+            .with("event_type", &envelope.event_type)
+            .caused_by(Box::<dyn std::error::Error + Send + Sync>::from(describe(&error)))
+    };
+    serde_json::to_writer(&mut payload, &written).map_err(unwritable)?;
+    payload.pop();
+    let start = payload.len();
+    serde_json::to_writer(&mut payload, &envelope.data).map_err(unwritable)?;
+    join_objects(&mut payload, start).map_err(|error| error.with("event_type", &envelope.event_type))?;
+    if payload.len() > MAX_PAYLOAD_BYTES {
+        return Err(Error::new(
+            ErrorKind::TooLarge,
+            format!("event of {} bytes is over the limit of {MAX_PAYLOAD_BYTES}: keep the large part elsewhere and send a reference", payload.len()),
+        )
+        .with("event_type", &envelope.event_type));
+    }
+    let mut message = Message::new(E::TOPIC, payload)
+        .with_header(ID, envelope.event_id.as_str().to_owned())
+        .with_header(EVENT_TYPE, envelope.event_type.clone())
+        .with_header(CONTENT_TYPE, JSON);
+    message.key = envelope.aggregate_id.as_ref().map(|key| key.clone().into());
+    Ok(message)
+}
+
+/// Makes one object of `{meta` and the data's `{…}` that begins at `start`.
+fn join_objects(payload: &mut Vec<u8>, start: usize) -> Result<(), Error> {
+    let data = &payload[start..];
+    if data.first() != Some(&b'{') {
+        return Err(Error::new(
+            ErrorKind::InvalidEvent,
+            "event is not a JSON object: derive it on a struct with named fields",
+        ));
+    }
+    if let Clash(Some(field)) = serde_json::from_slice(data)
+        .map_err(|_| Error::new(ErrorKind::InvalidEvent, "event writes JSON that cannot be read back"))?
+    {
+        return Err(Error::new(
+            ErrorKind::InvalidEvent,
+            format!(
+                "event field `{field}` has the name of an envelope field: rename it, for example by #[serde(rename = \"…\")]"
+            ),
+        ));
+    }
+    if data == b"{}" {
+        payload.truncate(start);
+        payload.push(b'}');
+    } else {
+        payload[start] = b',';
+    }
+    Ok(())
+}
+
+/// Decodes the data of a message whose metadata was already read.
+///
+/// # Errors
+/// [`ErrorKind::Undecodable`] with the place and the expectation, never with a value of the payload.
+pub fn decode<E: DeserializeOwned>(meta: Meta, message: &Message) -> Result<Envelope<E>, Error> {
+    match serde_json::from_slice(&message.payload) {
+        Ok(data) => Ok(Envelope { meta, data, delivery: None }),
+        Err(error) => {
+            Err(Error::new(ErrorKind::Undecodable, describe(&error)).with("event_type", &meta.event_type))
+        }
+    }
+}
+
+/// Says what is wrong with a JSON text without quoting it: serde's own messages repeat values.
+pub(super) fn describe(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let quotes_a_value = ["invalid type: ", "invalid value: ", "invalid length ", "unknown variant "]
+        .iter()
+        .find(|prefix| text.starts_with(**prefix));
+    let names_only = ["missing field `", "duplicate field `"].iter().any(|prefix| text.starts_with(prefix));
+    match (quotes_a_value, text.rfind(", expected ")) {
+        (Some(prefix), Some(expected)) => {
+            format!("{}{}", prefix.trim_end().trim_end_matches(':'), &text[expected..])
+        }
+        _ if names_only || !error.is_data() => text,
+        _ => format!("value refused at line {} column {}", error.line(), error.column()),
+    }
+}
+
+/// The first field of an object that has the name of an envelope field.
+struct Clash(Option<&'static str>);
+
+impl<'de> Deserialize<'de> for Clash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Names;
+        impl<'de> Visitor<'de> for Names {
+            type Value = Clash;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Clash, A::Error> {
+                let mut clash = None;
+                while let Some(Name(name)) = fields.next_key()? {
+                    clash = clash.or_else(|| ENVELOPE_FIELDS.into_iter().find(|known| *known == name));
+                    fields.next_value::<IgnoredAny>()?;
+                }
+                Ok(Clash(clash))
+            }
+        }
+        deserializer.deserialize_map(Names)
+    }
+}
+
+/// A field name, borrowed where it has no escapes.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);

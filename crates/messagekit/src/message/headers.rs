@@ -1,0 +1,224 @@
+//! The headers of a message, and the only place where their names are written.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use bytes::Bytes;
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::ser::SerializeSeq;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The message's id: the dedup key on every hop.
+pub const ID: &str = "id";
+/// The event's type.
+pub const EVENT_TYPE: &str = "eventType";
+/// The form of the payload; [`JSON`] for the default wire form.
+pub const CONTENT_TYPE: &str = "contentType";
+/// The W3C trace context of the writer.
+pub const TRACEPARENT: &str = "traceparent";
+/// The database clock of the outbox row (RFC 3339), kept by every hop: the only clock the dedup window trusts.
+pub const CREATED_AT: &str = "createdAt";
+/// One JSON object with everything a user added.
+pub const FREE_HEADERS: &str = "headers";
+/// The id of a CloudEvents message in binary form, read where [`ID`] is absent.
+pub const CE_ID: &str = "ce_id";
+/// The type of a CloudEvents message in binary form, read where [`EVENT_TYPE`] is absent.
+pub const CE_TYPE: &str = "ce_type";
+
+/// The content type of the default wire form.
+pub const JSON: &str = "application/json";
+
+const KNOWN: [&str; 8] =
+    [ID, EVENT_TYPE, CONTENT_TYPE, TRACEPARENT, CREATED_AT, FREE_HEADERS, CE_ID, CE_TYPE];
+
+/// Named values beside the payload, in the order they were added; a name stands once.
+///
+/// Values are bytes, because a broker may carry any. Serialised as a list of pairs; a value that is not UTF-8 becomes
+/// `{"bytes": [..]}`, so that nothing is lost on the way through a table.
+///
+/// ```
+/// use messagekit::{Headers, headers};
+///
+/// let mut sent = Headers::new();
+/// sent.set(headers::ID, "m-1");
+/// sent.set("tenant", "north");
+/// assert_eq!(sent.text(headers::ID), Some("m-1"));
+/// assert_eq!(sent.text("absent"), None);
+/// ```
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Headers(Vec<(Cow<'static, str>, Bytes)>);
+
+impl Headers {
+    /// Makes an empty set.
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Returns the value of `name`.
+    pub fn get(&self, name: &str) -> Option<&Bytes> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    /// Returns the value of `name` when it is UTF-8.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// Sets `name`, replacing the value it had.
+    pub fn set(&mut self, name: &str, value: impl Into<Bytes>) {
+        let value = value.into();
+        match self.0.iter_mut().find(|(known, _)| known == name) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((interned(name), value)),
+        }
+    }
+
+    /// Removes `name` and returns the value it had.
+    pub fn remove(&mut self, name: &str) -> Option<Bytes> {
+        let index = self.0.iter().position(|(known, _)| known == name)?;
+        Some(self.0.remove(index).1)
+    }
+
+    /// Returns names and values in the order they were added.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Bytes)> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), value))
+    }
+
+    /// Returns how many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Returns whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the bytes of all names and values.
+    pub fn size(&self) -> usize {
+        self.0.iter().map(|(name, value)| name.len() + value.len()).sum()
+    }
+
+    /// Returns what the user added, or an empty map when the header is absent or is not an object of strings.
+    pub fn free(&self) -> BTreeMap<String, String> {
+        self.get(FREE_HEADERS).and_then(|value| serde_json::from_slice(value).ok()).unwrap_or_default()
+    }
+
+    /// Replaces what the user added; an empty map removes the header.
+    pub fn set_free(&mut self, free: &BTreeMap<String, String>) {
+        if free.is_empty() {
+            self.remove(FREE_HEADERS);
+        } else {
+            let json = serde_json::to_vec(free).expect("a map of strings is JSON");
+            self.set(FREE_HEADERS, json);
+        }
+    }
+}
+
+/// Known names cost no allocation per message.
+fn interned(name: &str) -> Cow<'static, str> {
+    match KNOWN.iter().find(|known| **known == name) {
+        Some(known) => Cow::Borrowed(known),
+        None => Cow::Owned(name.to_owned()),
+    }
+}
+
+/// Shows names and sizes: values may hold what must not reach a log.
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.0.iter().map(|(name, value)| (name, value.len()))).finish()
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Value<'a> {
+    Text(Cow<'a, str>),
+    Bytes { bytes: Cow<'a, [u8]> },
+}
+
+impl Serialize for Headers {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut pairs = serializer.serialize_seq(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            let value = match std::str::from_utf8(value) {
+                Ok(text) => Value::Text(Cow::Borrowed(text)),
+                Err(_) => Value::Bytes { bytes: Cow::Borrowed(value) },
+            };
+            pairs.serialize_element(&(name, value))?;
+        }
+        pairs.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Headers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Headers;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of [name, value] pairs")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut pairs: A) -> Result<Headers, A::Error> {
+                let mut headers = Headers::new();
+                while let Some((name, value)) = pairs.next_element::<(String, Value<'static>)>()? {
+                    if headers.get(&name).is_some() {
+                        return Err(A::Error::custom(format_args!("header {name:?} stands twice")));
+                    }
+                    match value {
+                        Value::Text(text) => headers.set(&name, text.into_owned()),
+                        Value::Bytes { bytes } => headers.set(&name, bytes.into_owned()),
+                    }
+                }
+                Ok(headers)
+            }
+        }
+        deserializer.deserialize_seq(Pairs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn setting_twice_replaces() {
+        let mut headers = Headers::new();
+        headers.set(ID, "a");
+        headers.set(ID, "b");
+        assert_eq!((headers.len(), headers.text(ID)), (1, Some("b")));
+    }
+
+    #[test]
+    fn debug_shows_no_value() {
+        let mut headers = Headers::new();
+        headers.set("authorization", "secret-token");
+        assert!(!format!("{headers:?}").contains("secret-token"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_headers_survive_the_way_through_a_table(
+            pairs in prop::collection::vec((".{0,12}", prop::collection::vec(any::<u8>(), 0..24)), 0..8)
+        ) {
+            let mut headers = Headers::new();
+            for (name, value) in &pairs {
+                headers.set(name, value.clone());
+            }
+            let json = serde_json::to_string(&headers).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Headers>(&json).unwrap(), headers);
+        }
+
+        #[test]
+        fn free_headers_survive_as_one_object(free in prop::collection::btree_map(".{0,8}", ".{0,8}", 0..6)) {
+            let mut headers = Headers::new();
+            headers.set_free(&free);
+            prop_assert_eq!(headers.free(), free);
+        }
+    }
+}

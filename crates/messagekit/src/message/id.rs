@@ -1,0 +1,108 @@
+//! The identity of a message.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::Place;
+use crate::{Error, ErrorKind};
+
+/// Identifies a message on every hop; two messages with the same id are the same message.
+///
+/// Ours are UUIDs of version 7. Ids of other publishers are kept as they are: 1 to 200 bytes of text without control
+/// characters. Cloning is a counter.
+///
+/// ```
+/// use messagekit::MessageId;
+///
+/// assert_ne!(MessageId::new(), MessageId::new());
+/// assert!("order-7".parse::<MessageId>().is_ok());
+/// assert!("".parse::<MessageId>().is_err());
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MessageId(Arc<str>);
+
+impl MessageId {
+    /// The most bytes an id may have: longer ones do not fit into every database's index.
+    pub const MAX_BYTES: usize = 200;
+
+    /// What stands before the coordinates of a message that has no usable id.
+    const AT: &str = "at:";
+
+    /// Makes a new one: a UUID of version 7, increasing within the process.
+    #[expect(clippy::new_without_default, reason = "a default that differs each time would surprise")]
+    pub fn new() -> Self {
+        let mut buffer = uuid::Uuid::encode_buffer();
+        Self(Arc::from(&*uuid::Uuid::now_v7().hyphenated().encode_lower(&mut buffer)))
+    }
+
+    /// Names a message without a usable id after where it stands: `at:topic/partition/offset`.
+    pub fn at(place: &Place) -> Self {
+        Self(Arc::from(format!("{}{place}", Self::AT)))
+    }
+
+    /// Returns whether this is a place instead of a publisher's id.
+    pub fn is_place(&self) -> bool {
+        self.0.starts_with(Self::AT)
+    }
+
+    /// Returns the text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Takes back a text that a store has kept; it was checked when it came in.
+    pub fn from_stored(text: &str) -> Self {
+        Self(Arc::from(text))
+    }
+}
+
+impl FromStr for MessageId {
+    type Err = Error;
+
+    /// Reads a publisher's id.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidEvent`] when it is empty, too long, holds a control character, or begins with `at:`, which is
+    /// reserved for places.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let problem = if text.is_empty() {
+            "is empty"
+        } else if text.len() > Self::MAX_BYTES {
+            "is longer than 200 bytes"
+        } else if text.chars().any(char::is_control) {
+            "holds a control character"
+        } else if text.starts_with(Self::AT) {
+            "begins with at:, which is reserved for messages without an id"
+        } else {
+            return Ok(Self(Arc::from(text)));
+        };
+        Err(Error::new(ErrorKind::InvalidEvent, format!("message id {problem}")).with("bytes", text.len()))
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl Serialize for MessageId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for MessageId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        std::borrow::Cow::<str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}

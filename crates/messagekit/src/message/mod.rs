@@ -1,0 +1,77 @@
+//! What moves: a [`Message`], its identity, headers and typed form.
+
+pub mod codec;
+mod envelope;
+pub mod headers;
+mod id;
+mod identity;
+mod place;
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+pub use envelope::{DeliveryInfo, Envelope, Meta};
+pub use headers::Headers;
+pub use id::MessageId;
+pub use identity::Identity;
+pub(crate) use identity::{check_version, identify, type_in_headers};
+pub use place::Place;
+
+/// The largest payload a writer accepts: 900,000 bytes, so that key and headers still fit below the 1,048,576 bytes
+/// that a Kafka producer sends by default.
+pub const MAX_PAYLOAD_BYTES: usize = 900_000;
+
+/// An encoded event as it moves: topic, key, headers and payload bytes.
+///
+/// Stores and transports carry it unchanged and never look into the payload. Cloning copies no payload.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The stream it belongs to.
+    pub topic: Arc<str>,
+    /// The key whose messages keep their order; bytes, so that any record can be kept.
+    pub key: Option<Bytes>,
+    /// The named values that travel beside the payload.
+    pub headers: Headers,
+    /// The encoded event.
+    pub payload: Bytes,
+}
+
+impl Message {
+    /// Makes a message without key and headers.
+    pub fn new(topic: impl Into<Arc<str>>, payload: impl Into<Bytes>) -> Self {
+        Self { topic: topic.into(), key: None, headers: Headers::new(), payload: payload.into() }
+    }
+
+    /// Sets the key.
+    #[must_use]
+    pub fn with_key(mut self, key: impl Into<Bytes>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Sets a header, replacing one of the same name.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: impl Into<Bytes>) -> Self {
+        self.headers.set(name, value);
+        self
+    }
+
+    /// Returns how many bytes of memory and wire the message roughly takes: key, headers and payload.
+    pub fn size(&self) -> usize {
+        self.key.as_ref().map_or(0, Bytes::len) + self.headers.size() + self.payload.len()
+    }
+}
+
+/// Shows sizes, never the payload: it may hold what must not reach a log.
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("topic", &self.topic)
+            .field("id", &self.headers.text(headers::ID))
+            .field("event_type", &self.headers.text(headers::EVENT_TYPE))
+            .field("payload_bytes", &self.payload.len())
+            .finish_non_exhaustive()
+    }
+}

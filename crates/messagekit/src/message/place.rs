@@ -1,0 +1,21 @@
+//! Where a record stands.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// The coordinates of a record in a log: for people and tables, never for settling.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The partition, counted from 0.
+    pub partition: i32,
+    /// The offset inside the partition, counted from 0.
+    pub offset: i64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.topic, self.partition, self.offset)
+    }
+}

@@ -1,0 +1,158 @@
+//! Why a message was set aside.
+
+use std::fmt;
+use std::time::Duration;
+
+/// The reason in one word, kept in the dead letter and used to group them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// The handler returned an error that may pass.
+    Failed,
+    /// The handler said that trying again is useless.
+    Permanent,
+    /// The handler panicked.
+    Panicked,
+    /// The handler did not end before its deadline.
+    TooSlow,
+    /// Runs of the handler ended the whole process.
+    ProcessKiller,
+    /// The handler's statements ended its transaction, or held the write lock for too long.
+    Transaction,
+    /// The payload is not what its type says.
+    Undecodable,
+    /// The data has a newer major version than the handler knows.
+    NewerVersion,
+    /// There is no id.
+    MissingId,
+    /// The id is empty, too long or not text.
+    BadId,
+    /// Header and payload name different ids.
+    IdMismatch,
+    /// There is no type.
+    MissingType,
+    /// Header and payload name different types.
+    TypeMismatch,
+    /// The key is not UTF-8.
+    BadKey,
+    /// No handler is registered for the type, and the consumer wants to keep such messages.
+    UnknownType,
+}
+
+impl FailureKind {
+    /// Returns the word that tables, the API and the command line use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Permanent => "permanent",
+            Self::Panicked => "panicked",
+            Self::TooSlow => "too_slow",
+            Self::ProcessKiller => "process_killer",
+            Self::Transaction => "transaction",
+            Self::Undecodable => "undecodable",
+            Self::NewerVersion => "newer_version",
+            Self::MissingId => "missing_id",
+            Self::BadId => "bad_id",
+            Self::IdMismatch => "id_mismatch",
+            Self::MissingType => "missing_type",
+            Self::TypeMismatch => "type_mismatch",
+            Self::BadKey => "bad_key",
+            Self::UnknownType => "unknown_type",
+        }
+    }
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What happens to a failed message next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The consumer tries again after this much database time.
+    Retry(Duration),
+    /// Only a person can bring it back.
+    Dead,
+}
+
+/// What a dead letter says about its failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The reason in one word.
+    pub kind: FailureKind,
+    /// The error with its causes, in one line without NUL, at most 4,000 characters.
+    pub error: String,
+    /// How many runs of the handler have failed it.
+    pub attempts: u32,
+    /// What happens next.
+    pub next: Next,
+}
+
+impl Failure {
+    /// The most characters of an error that are kept.
+    const MAX_ERROR_CHARS: usize = 4_000;
+
+    /// A failure that no repetition can cure.
+    pub fn permanent(kind: FailureKind, error: impl Into<String>) -> Self {
+        Self { kind, error: clean(error.into()), attempts: 1, next: Next::Dead }
+    }
+
+    /// A failure that may pass; how often it is tried again is the consumer's decision.
+    pub fn retryable(kind: FailureKind, error: impl Into<String>) -> Self {
+        Self { next: Next::Retry(Duration::ZERO), ..Self::permanent(kind, error) }
+    }
+
+    /// Returns 16 hexadecimal digits that are equal for failures which differ only in numbers.
+    ///
+    /// FNV-1a (Fowler, Noll, Vo) of 64 bits over the kind and the error with each run of digits read as one `#`.
+    pub fn fingerprint(&self) -> String {
+        let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+        let mut eat = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        self.kind.as_str().bytes().for_each(&mut eat);
+        let mut in_number = false;
+        for byte in self.error.bytes() {
+            match byte.is_ascii_digit() {
+                true if in_number => continue,
+                true => eat(b'#'),
+                false => eat(byte),
+            }
+            in_number = byte.is_ascii_digit();
+        }
+        format!("{hash:016x}")
+    }
+}
+
+/// Tables and terminals choke on control characters; a text column refuses NUL.
+fn clean(error: String) -> String {
+    let needs = |character: char| character.is_control() || character == '\u{2028}';
+    if error.len() <= Failure::MAX_ERROR_CHARS && !error.contains(needs) {
+        return error;
+    }
+    error
+        .chars()
+        .take(Failure::MAX_ERROR_CHARS)
+        .map(|character| if needs(character) { ' ' } else { character })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fingerprints_ignore_numbers_and_nothing_else() {
+        let of = |text: &str| Failure::retryable(FailureKind::Failed, text).fingerprint();
+        assert_eq!(of("order 17 has 3 lines"), of("order 4711 has 12 lines"));
+        assert_ne!(of("order 17 has 3 lines"), of("order 17 has 3 items"));
+        assert_ne!(of("x"), Failure::permanent(FailureKind::Permanent, "x").fingerprint());
+    }
+
+    #[test]
+    fn errors_lose_control_characters_and_excess() {
+        let failure = Failure::permanent(FailureKind::Failed, format!("a\0b\n{}", "x".repeat(10_000)));
+        assert!(failure.error.starts_with("a b x"));
+        assert_eq!(failure.error.chars().count(), 4_000);
+    }
+}

@@ -1,0 +1,112 @@
+//! The only transactional way in.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use super::Store;
+use crate::message::{Envelope, MessageId, codec};
+use crate::{Error, Event, Message};
+
+/// The rows behind an [`Outbox`].
+#[diagnostic::on_unimplemented(message = "`{Self}` has no outbox")]
+pub trait OutboxRows: Store {
+    /// Writes messages inside `tx`, in order, in as few statements as the database allows.
+    ///
+    /// # Errors
+    /// Permanent when the database refuses a row; the transaction must be rolled back then.
+    fn write(
+        &self,
+        tx: &mut Self::Tx,
+        messages: &[Message],
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Tells whoever publishes that something was committed; a hint, called after the commit.
+    fn wake(&self) {}
+}
+
+/// Writes events in the transaction of the rows they speak about.
+///
+/// Nothing is buffered: an event exists if and only if its transaction committed.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// use messagekit::memory::{MemoryLog, MemoryStore};
+/// use messagekit::{Event, Outbox, Store};
+/// # use serde::{Deserialize, Serialize};
+///
+/// #[derive(Event, Serialize, Deserialize)]
+/// #[event(type = "orders.order.placed", key = "order_id")]
+/// struct OrderPlaced { order_id: String }
+///
+/// let log = MemoryLog::new(1);
+/// let store = MemoryStore::with_log(&log);
+/// let outbox = Outbox::new(store.clone(), "order-service");
+///
+/// let mut tx = store.begin().await?;
+/// outbox.add(&mut tx, OrderPlaced { order_id: "o-1".into() }).await?;
+/// store.rollback(tx).await?;
+/// assert_eq!(log.len("orders.order"), 0);
+///
+/// let mut tx = store.begin().await?;
+/// outbox.add(&mut tx, OrderPlaced { order_id: "o-2".into() }).await?;
+/// outbox.commit(tx).await?;
+/// assert_eq!(log.len("orders.order"), 1);
+/// # Ok::<(), messagekit::Error>(()) }).unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct Outbox<S> {
+    store: S,
+    source: Arc<str>,
+}
+
+impl<S: OutboxRows> Outbox<S> {
+    /// Makes the outbox of a service; `source` is the service's name and stands in each event that names no other.
+    pub fn new(store: S, source: impl Into<Arc<str>>) -> Self {
+        Self { store, source: source.into() }
+    }
+
+    /// Adds an event, or an envelope with its metadata, and returns its id.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidEvent`](crate::ErrorKind::InvalidEvent) or [`TooLarge`](crate::ErrorKind::TooLarge) before
+    /// anything is written; else the database's answer, after which the transaction must be rolled back.
+    pub async fn add<E: Event>(
+        &self,
+        tx: &mut S::Tx,
+        event: impl Into<Envelope<E>>,
+    ) -> Result<MessageId, Error> {
+        let envelope = event.into();
+        let message = codec::encode(&envelope, &self.source)?;
+        self.store.write(tx, &[message]).await?;
+        Ok(envelope.meta.event_id)
+    }
+
+    /// Adds several events in as few statements as the database allows, in order, and returns their ids.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add); nothing is written when one of them cannot be encoded.
+    pub async fn add_all<E: Event, I>(&self, tx: &mut S::Tx, events: I) -> Result<Vec<MessageId>, Error>
+    where
+        I: IntoIterator<Item: Into<Envelope<E>>>,
+    {
+        let mut ids = Vec::new();
+        let mut messages = Vec::new();
+        for event in events {
+            let envelope = event.into();
+            messages.push(codec::encode(&envelope, &self.source)?);
+            ids.push(envelope.meta.event_id);
+        }
+        self.store.write(tx, &messages).await?;
+        Ok(ids)
+    }
+
+    /// Commits, checked, and wakes whoever publishes.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub async fn commit(&self, tx: S::Tx) -> Result<(), Error> {
+        self.store.commit(tx).await?;
+        self.store.wake();
+        Ok(())
+    }
+}

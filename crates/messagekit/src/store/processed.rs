@@ -1,0 +1,100 @@
+//! The markers that make effects happen once.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Store;
+use crate::{Error, MessageId};
+
+/// What a claim needs to know of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimRequest {
+    /// The message.
+    pub id: MessageId,
+    /// Its topic.
+    pub topic: Arc<str>,
+    /// Its key: the claim also looks whether the key is held.
+    pub key: Option<Bytes>,
+    /// 0, or above it while a range is processed again.
+    pub generation: i32,
+}
+
+/// The answer to a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Claim {
+    /// Nobody has handled it: run the handler in this transaction.
+    Fresh,
+    /// It was applied before.
+    Done,
+    /// It is a dead letter that is still open.
+    Held,
+    /// It was a dead letter, and a person decided that it never applies.
+    Discarded,
+}
+
+/// The marker `(consumer, message id)`, written in the transaction of the handler's effects.
+#[diagnostic::on_unimplemented(message = "`{Self}` keeps no processed markers, so it cannot deduplicate")]
+pub trait Processed: Store {
+    /// Claims messages for `consumer` inside `tx`, in one statement, and answers in input order.
+    ///
+    /// A claim waits for a rival transaction that holds the same id: fresh if the rival rolls back, done if it commits.
+    /// The second copy of an id inside one call is not fresh. The claims last as long as the transaction: a rollback makes
+    /// the messages fresh again.
+    ///
+    /// # Errors
+    /// Transient if the connection was lost or a rival held the id for too long (nothing was claimed);
+    /// [`ErrorKind::Schema`](crate::ErrorKind::Schema) if the migrations have not been run.
+    fn claim(
+        &self,
+        tx: &mut Self::Tx,
+        consumer: &str,
+        requests: &[ClaimRequest],
+    ) -> impl Future<Output = Result<Vec<Claim>, Error>> + Send;
+
+    /// Takes back fresh claims of this transaction whose handlers did not run.
+    ///
+    /// # Errors
+    /// As [`claim`](Self::claim).
+    fn unclaim(
+        &self,
+        tx: &mut Self::Tx,
+        consumer: &str,
+        requests: &[ClaimRequest],
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+/// Claims one id for `consumer` inside `tx`, for people with a loop of their own or an HTTP idempotency key.
+///
+/// Run the effects only when the answer is [`Claim::Fresh`], in the same transaction.
+///
+/// # Errors
+/// Transient if the connection was lost: nothing was claimed.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// use messagekit::memory::MemoryStore;
+/// use messagekit::{Claim, Store, claim};
+///
+/// let store = MemoryStore::new();
+/// let key = "pay-7".parse()?;
+/// let mut tx = store.begin().await?;
+/// assert_eq!(claim(&store, &mut tx, "payments", &key).await?, Claim::Fresh);
+/// store.commit(tx).await?;
+///
+/// let mut tx = store.begin().await?;
+/// assert_eq!(claim(&store, &mut tx, "payments", &key).await?, Claim::Done);
+/// # Ok::<(), messagekit::Error>(()) }).unwrap();
+/// ```
+pub async fn claim<S: Processed>(
+    store: &S,
+    tx: &mut S::Tx,
+    consumer: &str,
+    id: &MessageId,
+) -> Result<Claim, Error> {
+    let request = ClaimRequest { id: id.clone(), topic: Arc::from(""), key: None, generation: 0 };
+    let answers = store.claim(tx, consumer, &[request]).await?;
+    Ok(answers[0])
+}

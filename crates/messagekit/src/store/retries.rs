@@ -1,0 +1,75 @@
+//! A consumer's own due letters.
+
+use std::future::Future;
+use std::time::Duration;
+
+use super::{Failure, Received, Store};
+use crate::Error;
+
+/// A letter that this consumer may run until its lease ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leased {
+    /// The letter's number.
+    pub letter: i64,
+    /// Fences everybody who leased it before.
+    pub token: i64,
+    /// Which run this is, this one included.
+    pub attempt: u32,
+    /// How often a run ended with the death of its process.
+    pub kills: u32,
+    /// The message, whole.
+    pub received: Received,
+}
+
+/// Running set-aside messages again, through the same handler, in the process that consumes.
+#[diagnostic::on_unimplemented(message = "`{Self}` cannot run set-aside messages again")]
+pub trait Retries: Store {
+    /// Leases at most `max` letters of `consumer` that are due by database time, oldest due first, for `lease`.
+    ///
+    /// A lease that ended without an answer is due again and counts as a kill.
+    ///
+    /// # Errors
+    /// Transient if the database does not answer.
+    fn lease(
+        &self,
+        consumer: &str,
+        max: u32,
+        lease: Duration,
+    ) -> impl Future<Output = Result<Vec<Leased>, Error>> + Send;
+
+    /// Marks the letter resolved and its message done, as the last act of the handler's transaction.
+    ///
+    /// Returns false when the lease is no longer this one: roll back then.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) when the marker is not held although the letter is open.
+    fn resolve(
+        &self,
+        tx: &mut Self::Tx,
+        consumer: &str,
+        leased: &Leased,
+    ) -> impl Future<Output = Result<bool, Error>> + Send;
+
+    /// Notes that the run failed: due again or dead, as the failure says. A letter that a person had asked to run again is
+    /// dead at once. Returns false when the lease is no longer this one.
+    ///
+    /// # Errors
+    /// Transient if the database does not answer; the lease then ends by itself.
+    fn fail(
+        &self,
+        consumer: &str,
+        leased: &Leased,
+        failure: &Failure,
+    ) -> impl Future<Output = Result<bool, Error>> + Send;
+
+    /// Gives the lease back without counting the attempt, due after `delay`: an outage, a conflict, a clean stop.
+    ///
+    /// # Errors
+    /// Transient if the database does not answer; the lease then ends by itself.
+    fn hand_back(
+        &self,
+        consumer: &str,
+        leased: &Leased,
+        delay: Duration,
+    ) -> impl Future<Output = Result<bool, Error>> + Send;
+}

@@ -1,0 +1,15 @@
+//! What a broker or log gives the framework: deliveries in, messages out.
+
+mod capabilities;
+mod publisher;
+mod receipt;
+mod source;
+mod subscriber;
+mod watermark;
+
+pub use capabilities::{BatchLimit, Capabilities};
+pub use publisher::{PublishError, Published, Publisher, Refusal};
+pub use receipt::{Delivery, Lane, Receipt};
+pub use source::Source;
+pub use subscriber::{Done, Incoming, Subscriber};
+pub use watermark::Watermark;

@@ -1,0 +1,181 @@
+//! A stage is one cargo command with a name. This module runs a list of them and says how it went.
+
+use std::fmt;
+use std::io;
+use std::process::{Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+/// One cargo command of a task.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stage {
+    /// The word that stands for the stage in headings and in the table.
+    pub(crate) name: &'static str,
+    /// Variables set for the command, on top of the inherited ones.
+    pub(crate) env: &'static [(&'static str, &'static str)],
+    /// What follows `cargo`.
+    pub(crate) args: &'static [&'static str],
+}
+
+impl Stage {
+    /// The command, ready to start with the cargo that started this program.
+    fn command(&self) -> Command {
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.args(self.args).envs(self.env.iter().copied());
+        command
+    }
+}
+
+/// Writes the command as one would type it in a shell.
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, value) in self.env {
+            let quote = if value.contains(' ') { "\"" } else { "" };
+            write!(f, "{name}={quote}{value}{quote} ")?;
+        }
+        write!(f, "cargo {}", self.args.join(" "))
+    }
+}
+
+/// How one stage ended.
+#[derive(Debug)]
+enum Outcome {
+    /// The command succeeded.
+    Passed(Duration),
+    /// The command failed or did not start; the text says which.
+    Failed(Duration, String),
+    /// An earlier stage failed.
+    NotRun,
+}
+
+/// How a whole run went; [`Display`](fmt::Display) writes the table of stages and seconds.
+#[derive(Debug)]
+pub(crate) struct Report {
+    /// Every stage of the task, in its order.
+    stages: Vec<(Stage, Outcome)>,
+}
+
+/// Runs `stages` in order and stops at the first that fails.
+///
+/// `execute` starts a prepared command and waits for its end: [`Command::status`], unless a test
+/// wants the output out of the way.
+pub(crate) fn run(
+    stages: &[Stage],
+    mut execute: impl FnMut(&mut Command) -> io::Result<ExitStatus>,
+) -> Report {
+    let mut report = Report { stages: Vec::with_capacity(stages.len()) };
+    for stage in stages {
+        let outcome = if report.failure().is_some() {
+            Outcome::NotRun
+        } else {
+            println!("\n== {}: {stage}", stage.name);
+            let started = Instant::now();
+            let result = execute(&mut stage.command());
+            let took = started.elapsed();
+            match result {
+                Ok(status) if status.success() => Outcome::Passed(took),
+                Ok(status) => Outcome::Failed(took, status.to_string()),
+                Err(error) => Outcome::Failed(took, format!("cannot start cargo: {error}")),
+            }
+        };
+        report.stages.push((*stage, outcome));
+    }
+    report
+}
+
+impl Report {
+    /// Which stage failed, why, and what to run after a fix; `None` when every stage passed.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.stages.iter().find_map(|(stage, outcome)| match outcome {
+            Outcome::Failed(_, why) => {
+                Some(format!("stage {} failed ({why}); run it again with:\n    {stage}", stage.name))
+            }
+            Outcome::Passed(_) | Outcome::NotRun => None,
+        })
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:<10}{:<10}{:>8}", "stage", "result", "seconds")?;
+        let mut total = Duration::ZERO;
+        for (stage, outcome) in &self.stages {
+            let (result, took) = match outcome {
+                Outcome::Passed(took) => ("ok", Some(*took)),
+                Outcome::Failed(took, _) => ("failed", Some(*took)),
+                Outcome::NotRun => ("not run", None),
+            };
+            let seconds = took.map_or("-".to_owned(), |took| format!("{:.1}", took.as_secs_f64()));
+            writeln!(f, "{:<10}{result:<10}{seconds:>8}", stage.name)?;
+            total += took.unwrap_or_default();
+        }
+        write!(f, "{:<20}{:>8.1}", "total", total.as_secs_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Stdio;
+
+    use super::*;
+
+    const WORKS: Stage = Stage { name: "works", env: &[], args: &["--version"] };
+    const BREAKS: Stage =
+        Stage { name: "breaks", env: &[("REASON", "no such task")], args: &["no-such-task", "--now"] };
+    const LATER: Stage = Stage { name: "later", env: &[], args: &["--version"] };
+
+    /// Runs the command for real, without its output in the middle of the test's.
+    fn quietly(command: &mut Command) -> io::Result<ExitStatus> {
+        command.stdout(Stdio::null()).stderr(Stdio::null()).status()
+    }
+
+    #[test]
+    fn a_failing_stage_stops_the_run_and_names_the_command() {
+        let mut started = Vec::new();
+        let report = run(&[WORKS, BREAKS, LATER], |command| {
+            started.push(command.get_args().next().map(ToOwned::to_owned));
+            quietly(command)
+        });
+
+        assert_eq!(started, [Some("--version".into()), Some("no-such-task".into())]);
+        let failure = report.failure().expect("a stage failed");
+        assert!(failure.starts_with("stage breaks failed (exit"), "{failure}");
+        assert!(failure.ends_with("\n    REASON=\"no such task\" cargo no-such-task --now"), "{failure}");
+    }
+
+    #[test]
+    fn the_table_shows_every_stage_with_its_result() {
+        let table = run(&[WORKS, BREAKS, LATER], quietly).to_string();
+        let results: Vec<Vec<&str>> =
+            table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
+
+        assert_eq!(results[0], ["stage", "result", "seconds"]);
+        assert_eq!(results[1][..2], ["works", "ok"]);
+        assert_eq!(results[2][..2], ["breaks", "failed"]);
+        assert_eq!(results[3], ["later", "not", "run", "-"]);
+        assert_eq!(results[4][0], "total");
+    }
+
+    #[test]
+    fn a_run_without_a_failure_reports_none() {
+        assert_eq!(run(&[WORKS, LATER], quietly).failure(), None);
+    }
+
+    #[test]
+    fn a_command_that_cannot_start_fails_its_stage_with_the_reason() {
+        let report = run(&[WORKS], |_| Err(io::Error::from(io::ErrorKind::NotFound)));
+        let failure = report.failure().expect("the stage failed");
+        assert!(failure.contains("cannot start cargo: entity not found"), "{failure}");
+    }
+
+    #[test]
+    fn the_variables_of_a_stage_reach_its_command() {
+        let mut seen = Vec::new();
+        run(&[BREAKS], |command| {
+            seen.extend(
+                command.get_envs().map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned))),
+            );
+            quietly(command)
+        });
+        assert_eq!(seen, [("REASON".into(), Some("no such task".into()))]);
+    }
+}
