@@ -119,7 +119,8 @@ pub trait DeadLetters: Send + Sync {
     /// [`ErrorKind::NotFound`] when there is none of this number.
     fn show(&self, id: i64) -> BoxFuture<'_, Result<DeadLetter, Error>>;
 
-    /// Asks the consumer to run a dead letter once more: the handler runs in the process that consumes.
+    /// Asks the consumer to run a dead letter once more: the handler runs in the process that consumes. Attempts and kills
+    /// are counted from 0 again.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when there is none of this number; [`ErrorKind::WrongState`] with the state when it is not

@@ -1,5 +1,42 @@
-//! Transactional outbox, idempotent consumers, repairable dead letters.
-#![cfg_attr(docsrs, feature(doc_cfg))]
+//! messagekit: transactional outbox, idempotent consumers, dead letters that can be repaired.
+//!
+//! A service writes its row and its event in one transaction. A consumer marks a message as processed in the transaction of
+//! its effects, so they happen once. What cannot be applied is kept whole, with its error, until a person or a later attempt
+//! brings it back.
+//!
+//! ```
+//! use messagekit::{Envelope, Event, HandlerError};
+//! use messagekit::memory::MemoryTx;
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Event, Serialize, Deserialize)]
+//! #[event(type = "orders.order.placed", key = "order_id")]
+//! struct OrderPlaced { order_id: String, pence: i64 }
+//!
+//! // The handler's effects, the mark and further events share the transaction.
+//! async fn bill(tx: &mut MemoryTx, order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
+//!     tx.add("billed", order.data.pence);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! - [`Event`] and [`Envelope`]: your facts and what is known about them.
+//! - [`Outbox`]: adds events to your transaction.
+//! - [`Consumer`]: runs handlers, each message once; [`Router`], [`OnFailure`], [`gate`].
+//! - [`DeadLetters`]: list, show and retry what was set aside.
+//! - [`claim`]: the marker alone, for a loop of your own or an HTTP idempotency key.
+//! - [`Store`], [`Source`], [`Publisher`], [`log::Log`]: what an adapter implements. `messagekit-sqlite` is the embedded one;
+//!   [`memory`] serves docs and tests.
+//!
+//! # What it does not do
+//!
+//! Effects outside the handler's transaction (an e-mail, a call to another service) happen at least once, not exactly once.
+//! The order of a key is kept only while its failed messages block their lane ([`OnFailure::Block`]). Brokers, PostgreSQL
+//! and the relay live in crates of their own.
+//!
+//! # Features
+//!
+//! `crash-points` lets a test end the process at a named place. Leave it off.
 
 // The derive macro names this crate by its public path, also inside it.
 extern crate self as messagekit;

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::handler::{Class, Erased};
 use super::router::Task;
 use super::settings::Settings;
-use super::{ConsumerStats, HandlerError};
+use super::{ConsumerStats, HandlerError, OnFailure};
 use crate::crash;
 use crate::message::DeliveryInfo;
 use crate::store::{
@@ -33,6 +33,21 @@ pub(super) struct Batch<S: store::Store> {
     pub(super) failed: HashMap<usize, Failure>,
     /// Which run of the first message this is; the others run for the first time.
     pub(super) first_attempt: u32,
+}
+
+impl<S: store::Store> Batch<S> {
+    /// Returns whether the message goes to its handler: it has one, and has not failed before.
+    pub(super) fn is_handled(&self, index: usize) -> bool {
+        matches!(self.entries[index].task, Task::Handle { .. }) && !self.failed.contains_key(&index)
+    }
+
+    /// Returns why the message is set aside, if it is.
+    pub(super) fn failure(&self, index: usize) -> Option<&Failure> {
+        self.failed.get(&index).or(match &self.entries[index].task {
+            Task::SetAside(failure) => Some(failure),
+            Task::Handle { .. } | Task::Ignore => None,
+        })
+    }
 }
 
 /// How a transaction ended.
@@ -86,11 +101,12 @@ async fn apply<S: Inbox>(
     tx: &mut S::Tx,
 ) -> End<Attempted> {
     let (store, consumer) = (&settings.store, &*settings.name);
-    let to_handle = |index: &usize| {
-        matches!(batch.entries[*index].task, Task::Handle { .. }) && !batch.failed.contains_key(index)
+    let is_claimed = |index: &usize| {
+        let waits = |task: &Task<S>| matches!(task, Task::SetAside(failure) if blocks(settings, failure));
+        batch.is_handled(*index) || waits(&batch.entries[*index].task)
     };
     let requests: Vec<ClaimRequest> =
-        range.clone().filter(to_handle).map(|index| request(&batch.entries[index].received)).collect();
+        range.clone().filter(is_claimed).map(|index| request(&batch.entries[index].received)).collect();
     let claims = if requests.is_empty() {
         Vec::new()
     } else {
@@ -108,6 +124,15 @@ async fn apply<S: Inbox>(
     for index in range.clone() {
         let entry = &batch.entries[index];
         let failure = match (&entry.task, batch.failed.get(&index)) {
+            (Task::SetAside(failure), None) if blocks(settings, failure) => {
+                if claims[claimed] == Claim::Fresh {
+                    let fault = Fault::Message(failure.clone());
+                    return End::Rollback(Attempted::Failed { index, fault });
+                }
+                claimed += 1;
+                stats.duplicates += 1;
+                None
+            }
             (_, Some(failure)) | (Task::SetAside(failure), None) => Some(failure),
             (Task::Ignore, None) => {
                 stats.ignored += 1;
@@ -161,6 +186,12 @@ async fn apply<S: Inbox>(
     }
     crash::point("consumer.advanced");
     End::Commit(Attempted::Committed { through, stats })
+}
+
+/// Returns whether a message that cannot be handled waits in place: a deployment may cure it, and its key keeps its order. A
+/// type that is only kept has no handler whose order could matter.
+fn blocks<S: Inbox>(settings: &Settings<S>, failure: &Failure) -> bool {
+    settings.on_failure == OnFailure::Block && failure.kind != FailureKind::UnknownType
 }
 
 fn give_up(error: Error, handlers_ran: bool) -> End<Attempted> {
@@ -233,19 +264,24 @@ pub(super) async fn handle<S: Inbox>(
 
 fn fault<S: Inbox>(error: &HandlerError) -> Fault {
     let text = error.to_string();
-    match error.class {
-        Class::Permanent => Fault::Message(Failure::permanent(FailureKind::Permanent, text)),
-        Class::Undecodable => Fault::Message(Failure::permanent(FailureKind::Undecodable, text)),
-        Class::Unavailable => Fault::Unavailable(text),
-        Class::Retryable => Fault::Message(Failure::retryable(FailureKind::Failed, text)),
-        Class::Unclassified => match store::classify::<S>(error.source.as_ref()) {
-            Some(ErrorKind::Unavailable | ErrorKind::OutcomeUnknown) => Fault::Unavailable(text),
-            Some(ErrorKind::Conflict) => Fault::Conflict(text),
-            Some(ErrorKind::Aborted | ErrorKind::LockBound) => {
-                Fault::Blame(Failure::retryable(FailureKind::Transaction, text))
-            }
-            _ => Fault::Message(Failure::retryable(FailureKind::Failed, text)),
-        },
+    let failure = match error.class {
+        Class::Permanent => Failure::permanent(FailureKind::Permanent, text),
+        Class::Undecodable => Failure::permanent(FailureKind::Undecodable, text),
+        Class::Unavailable | Class::Retryable | Class::Unclassified => {
+            Failure::retryable(FailureKind::Failed, text)
+        }
+    };
+    match (error.class, store::classify::<S>(error.source.as_ref())) {
+        // Whatever the handler calls it: the transaction was over, and an earlier message may have ended it.
+        (_, Some(ErrorKind::Aborted | ErrorKind::LockBound)) => {
+            Fault::Blame(Failure { kind: FailureKind::Transaction, ..failure })
+        }
+        (Class::Unavailable, _)
+        | (Class::Unclassified, Some(ErrorKind::Unavailable | ErrorKind::OutcomeUnknown)) => {
+            Fault::Unavailable(failure.error)
+        }
+        (Class::Unclassified, Some(ErrorKind::Conflict)) => Fault::Conflict(failure.error),
+        _ => Fault::Message(failure),
     }
 }
 

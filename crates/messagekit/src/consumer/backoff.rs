@@ -24,18 +24,26 @@ pub struct Backoff {
 }
 
 impl Backoff {
+    /// Longer waits count as this, so that no sum of times overflows.
+    const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
     /// Waits for an outage to pass: short, because an outage costs no attempt.
     pub(crate) const OUTAGE: Self =
         Self { first: Duration::from_millis(50), factor: 2.0, max: Duration::from_secs(5) };
 
-    /// Makes one; a `factor` below 1 counts as 1.
+    /// Makes one; a `factor` below 1 counts as 1, a `max` above a year as a year.
     pub fn new(first: Duration, factor: f64, max: Duration) -> Self {
-        Self { first, factor: factor.max(1.0), max }
+        Self { first, factor: factor.max(1.0), max: max.min(Self::A_YEAR) }
     }
 
     /// Waits the same time each time.
     pub fn fixed(wait: Duration) -> Self {
         Self::new(wait, 1.0, wait)
+    }
+
+    /// Waits for somebody else's transaction to end: short and uneven, so that the two do not meet again.
+    pub(crate) fn after_conflict() -> Duration {
+        Duration::from_micros(fastrand::u64(200..4_000))
     }
 
     /// Returns the wait after failure number `attempt`, counted from 1.

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::settings::{ATTEMPTS, DEADLINE, Settings};
+use super::settings::{ATTEMPTS, DEADLINE, LONGEST_DEADLINE, Settings};
 use super::{
     Backoff, HandlerFn, IdempotentConsumer, OnFailure, OnUnknown, Router, StateHandlerFn, Stats, run,
 };
@@ -224,9 +224,9 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
         self
     }
 
-    /// Sets how long a handler may take. Default: 30 s.
+    /// Sets how long a handler may take, a year at most. Default: 30 s.
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = deadline;
+        self.deadline = deadline.min(LONGEST_DEADLINE);
         self
     }
 

@@ -10,6 +10,7 @@ mod handler;
 mod lanes;
 mod on_failure;
 mod retry;
+mod retry_timer;
 mod router;
 mod run;
 mod settings;

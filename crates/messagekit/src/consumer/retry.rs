@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ConsumerStats;
+use tokio::time::Instant;
+
 use super::attempt::{Fault, handle, store_fault};
 use super::router::Task;
 use super::settings::{KILLS, Settings};
+use super::turn::log_failure;
+use super::{Backoff, ConsumerStats};
 use crate::crash;
 use crate::gate::{Outcome, Verdict};
 use crate::store::{End, Failure, FailureKind, Inbox, Leased, Next, TransactError};
@@ -22,6 +25,8 @@ pub(super) struct Retried {
     pub(super) due_in: Option<Duration>,
     /// The store is down.
     pub(super) outage: Option<String>,
+    /// The store answered what no waiting cures.
+    pub(super) fatal: Option<Error>,
 }
 
 /// How a run of a letter ended.
@@ -34,6 +39,12 @@ enum Ran {
     Broken(Error),
 }
 
+/// What the store is told of a run that resolved nothing.
+enum Answer {
+    Fail(Failure),
+    HandBack(Duration),
+}
+
 /// Leases one due letter and runs it through the same handler, in a transaction that also resolves it.
 pub(super) async fn retry<S: Inbox>(settings: Arc<Settings<S>>) -> Retried {
     let nothing = Retried {
@@ -41,11 +52,15 @@ pub(super) async fn retry<S: Inbox>(settings: Arc<Settings<S>>) -> Retried {
         found: false,
         due_in: None,
         outage: None,
+        fatal: None,
     };
     // The lease outlives the handler's deadline, so that nobody else runs the letter while this run can still commit.
-    let lease = settings.deadline * 2 + Duration::from_secs(30);
+    let lease = settings.deadline * 2 + Duration::from_secs(5);
     let leased = match settings.store.lease(&settings.name, 1, lease).await {
         Ok(leased) => leased,
+        Err(error) if !error.is_transient() && store_fault(&error).is_none() => {
+            return Retried { fatal: Some(error), ..nothing };
+        }
         Err(error) => return Retried { outage: Some(chain(&error)), ..nothing },
     };
     let Some(leased) = leased.into_iter().next() else {
@@ -56,10 +71,10 @@ pub(super) async fn retry<S: Inbox>(settings: Arc<Settings<S>>) -> Retried {
     if leased.kills >= KILLS {
         let text = format!("ended its process {} times", leased.kills);
         let failure = Failure::permanent(FailureKind::ProcessKiller, text);
-        return answer(&settings, &leased, Ran::Fault(Fault::Message(failure))).await;
+        return end(&settings, &leased, Ran::Fault(Fault::Message(failure)), lease).await;
     }
     let ran = run(&settings, &leased).await;
-    answer(&settings, &leased, ran).await
+    end(&settings, &leased, ran, lease).await
 }
 
 /// One transaction: handler, then the letter resolved and its marker done.
@@ -94,10 +109,13 @@ async fn run<S: Inbox>(settings: &Arc<Settings<S>>, leased: &Arc<Leased>) -> Ran
     }));
     match work.await {
         Ok(ran) => ran,
+        // The handler did not run, so it is not to blame.
+        Err(TransactError::Begin(error)) => match store_fault(&error) {
+            Some(Fault::Blame(_)) | None => Ran::Broken(error),
+            Some(fault) => Ran::Fault(fault),
+        },
         // Kept or not: if it was, the letter is resolved and the token does not fit any more.
-        Err(TransactError::Begin(error) | TransactError::Commit(error) | TransactError::Unknown(error)) => {
-            of_store(error)
-        }
+        Err(TransactError::Commit(error) | TransactError::Unknown(error)) => of_store(error),
     }
 }
 
@@ -105,24 +123,24 @@ fn of_store(error: Error) -> Ran {
     store_fault(&error).map_or(Ran::Broken(error), Ran::Fault)
 }
 
-async fn answer<S: Inbox>(settings: &Settings<S>, leased: &Leased, ran: Ran) -> Retried {
+async fn end<S: Inbox>(settings: &Settings<S>, leased: &Leased, ran: Ran, lease: Duration) -> Retried {
     let consumer = &*settings.name;
-    let (store, mut stats) = (&settings.store, ConsumerStats::default());
+    let mut stats = ConsumerStats::default();
     let mut retried = Retried {
         outcome: Outcome { verdict: Verdict::Neutral, used: 1 },
         found: true,
         due_in: None,
         outage: None,
+        fatal: None,
     };
-    let written = match ran {
+    let answer = match ran {
         Ran::Resolved => {
             crash::point("retry.committed");
-            stats.handled = 1;
-            stats.batches = 1;
             retried.outcome.verdict = Verdict::Success;
-            Ok(true)
+            settings.stats.add(&ConsumerStats { handled: 1, batches: 1, ..stats });
+            return retried;
         }
-        Ran::NotOurs => Ok(false),
+        Ran::NotOurs => return retried,
         Ran::Fault(Fault::Message(failure) | Fault::Blame(failure)) => {
             let failure = settings.decide(failure, leased.attempt);
             stats.rolled_back = 1;
@@ -130,31 +148,59 @@ async fn answer<S: Inbox>(settings: &Settings<S>, leased: &Leased, ran: Ran) -> 
                 Next::Dead => stats.dead = 1,
                 Next::Retry(delay) => retried.due_in = Some(delay),
             }
-            tracing::warn!(
-                consumer, message_id = %leased.received.id, letter = leased.letter, attempt = leased.attempt,
-                kind = %failure.kind, error = failure.error, "retry failed"
-            );
-            store.fail(consumer, leased, &failure).await
+            log_failure(consumer, &leased.received, &failure);
+            Answer::Fail(failure)
         }
         Ran::Fault(Fault::Conflict(error)) => {
             tracing::debug!(consumer, letter = leased.letter, error, "retry met a conflict");
-            store.hand_back(consumer, leased, Duration::ZERO).await
+            let delay = Backoff::after_conflict();
+            retried.due_in = Some(delay);
+            Answer::HandBack(delay)
         }
         Ran::Fault(Fault::Unavailable(error)) => {
             retried.outcome.verdict = Verdict::Failure;
             retried.outage = Some(error);
-            store.hand_back(consumer, leased, Duration::ZERO).await
+            Answer::HandBack(Duration::ZERO)
         }
         Ran::Broken(error) => {
             retried.outage = Some(chain(&error));
-            store.hand_back(consumer, leased, Duration::ZERO).await
+            Answer::HandBack(Duration::ZERO)
         }
     };
-    if let Err(error) = written {
-        // The lease ends by itself.
-        tracing::warn!(consumer, letter = leased.letter, error = %chain(&error), "answer to a lease was not written");
-        retried.outage = Some(chain(&error));
+    match answer_lease(settings, leased, &answer, lease).await {
+        Ok(true) => settings.stats.add(&stats),
+        Ok(false) => {}
+        Err(error) => {
+            // The lease ends by itself.
+            tracing::warn!(consumer, letter = leased.letter, error = %chain(&error), "answer to a lease was not written");
+            retried.outage = Some(chain(&error));
+        }
     }
-    settings.stats.add(&stats);
     retried
+}
+
+/// Answers a lease, again while the store is down and the lease lasts: without an answer, the run would count as the death
+/// of this process.
+async fn answer_lease<S: Inbox>(
+    settings: &Settings<S>,
+    leased: &Leased,
+    answer: &Answer,
+    lease: Duration,
+) -> Result<bool, Error> {
+    let (store, consumer) = (&settings.store, &*settings.name);
+    let (started, mut outages) = (Instant::now(), 0);
+    loop {
+        let written = match answer {
+            Answer::Fail(failure) => store.fail(consumer, leased, failure).await,
+            Answer::HandBack(delay) => store.hand_back(consumer, leased, *delay).await,
+        };
+        match written {
+            Err(error) if error.is_transient() && started.elapsed() < lease => {
+                tracing::debug!(consumer, letter = leased.letter, error = %chain(&error), "answer to a lease waits");
+                outages += 1;
+                tokio::time::sleep(Backoff::OUTAGE.delay(outages)).await;
+            }
+            written => return written,
+        }
+    }
 }

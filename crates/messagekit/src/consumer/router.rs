@@ -189,7 +189,7 @@ impl<S: Store> Router<S> {
                 .is_some_and(|route| matches!(route.reads, Reads::Message))
         });
         let meta = if raw {
-            Meta::from_headers(message).map_or_else(|| identify(message), Ok)
+            Meta::from_headers(message).unwrap_or_else(|| identify(message))
         } else {
             identify(message)
         };

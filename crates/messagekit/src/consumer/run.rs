@@ -6,16 +6,15 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, Sleep};
 
 use super::Backoff;
 use super::attempt::Entry;
 use super::lanes::{LaneState, Window, Working};
 use super::retry::{Retried, retry};
-use super::settings::{DRAIN, RETRY_POLL, Settings};
+use super::retry_timer::RetryTimer;
+use super::settings::{DRAIN, Settings};
 use super::turn::{After, Item, Turn, turn};
 use crate::crash;
 use crate::gate::{BatchView, Gates, Pass};
@@ -81,18 +80,17 @@ struct Running<S: Store, Sub> {
     stopping: bool,
 }
 
-/// When letters are looked for.
+/// Running letters again.
 struct Retries {
-    timer: Pin<Box<Sleep>>,
-    /// The nearest time at which a letter that this process set aside is due.
-    nearest: Option<Instant>,
+    timer: RetryTimer,
     working: Option<Pass>,
-    outages: u32,
+    /// A lane was admitted since the last letter: letters are asked first, else a backlog behind a narrow gate would keep
+    /// them waiting for ever.
+    first: bool,
 }
 
 impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
     fn new(settings: Settings<S>, subscriber: Sub, gates: Gates) -> Self {
-        let timer = Box::pin(tokio::time::sleep(Duration::ZERO));
         Self {
             settings: Arc::new(settings),
             subscriber,
@@ -100,7 +98,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             lanes: BTreeMap::new(),
             turns: JoinSet::new(),
             last_admitted: None,
-            retries: Retries { timer, nearest: None, working: None, outages: 0 },
+            retries: Retries { timer: RetryTimer::new(), working: None, first: false },
             settled: Vec::new(),
             released: Vec::new(),
             stopping: false,
@@ -129,6 +127,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
                 moved = true;
             }
             if !self.stopping {
+                moved |= self.retries.first && self.start_retry(cx);
                 moved |= self.start_turns(cx);
                 moved |= self.start_retry(cx);
             }
@@ -142,9 +141,11 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
     /// Stops between transactions and gives back what waits.
     fn stop(&mut self) {
         self.stopping = true;
-        for lane in self.lanes.values_mut() {
-            lane.stop();
-            self.released.extend(lane.give_up());
+        for (lane, state) in &mut self.lanes {
+            state.stop();
+            // Else what is given back would be delivered here again, for ever.
+            self.subscriber.pause(*lane);
+            self.released.extend(state.give_up());
         }
         self.hand_over();
     }
@@ -161,12 +162,16 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             Incoming::Assigned { lane } => {
                 tracing::debug!(consumer = &*self.settings.name, ?lane, "assigned");
                 let mut state = LaneState::new(self.settings.batch.messages.get());
-                state.given_up = self.stopping;
+                if self.stopping {
+                    state.given_up = true;
+                    self.subscriber.pause(lane);
+                }
                 self.lanes.insert(lane, state);
             }
             Incoming::Message(delivery) => self.delivered(delivery),
             Incoming::Revoking { lane, done } => {
                 let Some(state) = self.lanes.get_mut(&lane) else { return };
+                self.subscriber.pause(lane);
                 self.released.extend(state.give_up());
                 state.stop();
                 if state.working.is_some() {
@@ -228,6 +233,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             state.working = Some(Working { stop, pass });
             self.turns.spawn(async move { Ended::Turn(lane, working.await) });
             self.last_admitted = Some(lane);
+            self.retries.first = true;
             started = true;
         }
         started
@@ -235,18 +241,13 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
 
     /// Looks for a due letter when it is time and the gates admit. A process without a lane stands by.
     fn start_retry(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.retries.working.is_some()
-            || self.lanes.is_empty()
-            || self.retries.timer.as_mut().poll(cx).is_pending()
-        {
+        if self.retries.working.is_some() || self.lanes.is_empty() || !self.retries.timer.is_due(cx) {
             return false;
         }
         let view = BatchView { lane: RETRIES, messages: 1, bytes: 0 };
         let Poll::Ready((pass, _)) = self.gates.poll_admit(&view, cx) else { return false };
-        if self.retries.nearest.is_some_and(|nearest| nearest <= Instant::now()) {
-            self.retries.nearest = None;
-        }
-        self.retries.working = Some(pass);
+        self.retries.timer.look_begins();
+        (self.retries.working, self.retries.first) = (Some(pass), false);
         let working = retry(Arc::clone(&self.settings));
         self.turns.spawn(async move { Ended::Retry(working.await) });
         true
@@ -255,10 +256,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
     fn ended(&mut self, ended: Result<Ended<S>, JoinError>) -> Result<(), Error> {
         match ended {
             Ok(Ended::Turn(lane, turn)) => self.turn_ended(lane, turn),
-            Ok(Ended::Retry(retried)) => {
-                self.retry_ended(retried);
-                Ok(())
-            }
+            Ok(Ended::Retry(retried)) => self.retry_ended(retried),
             Err(error) => {
                 Err(Error::new(ErrorKind::Other, "a turn of the consumer did not come back").caused_by(error))
             }
@@ -270,7 +268,10 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
         if let Some(working) = state.working.take() {
             self.gates.settle(working.pass, &turn.outcome);
         }
-        let finished = turn.finished.len();
+        if !turn.finished.is_empty() {
+            // Another message is the first one now.
+            state.blocked = 0;
+        }
         self.settled.extend(turn.finished);
         if state.given_up {
             self.released.extend(turn.rest.into_iter().map(|item| item.receipt));
@@ -286,7 +287,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
         match turn.after {
             After::Continue => {
                 state.grow(self.settings.batch.messages.get());
-                (state.outages, state.blocked) = (0, 0);
+                state.outages = 0;
             }
             After::Outage(error) => {
                 state.outages += 1;
@@ -297,10 +298,10 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             After::Conflict(error) => {
                 state.shrink();
                 tracing::debug!(consumer, error, "batch halved by a conflict");
-                state.wait_for(Duration::from_micros(fastrand::u64(200..4_000)));
+                state.wait_for(Backoff::after_conflict());
             }
             After::Blocked(failure) => {
-                state.blocked = if finished > 0 { 1 } else { state.blocked + 1 };
+                state.blocked += 1;
                 let wait = self.settings.backoff.delay(state.blocked);
                 tracing::error!(
                     consumer, attempt = state.blocked, kind = %failure.kind, error = failure.error, ?wait,
@@ -310,51 +311,36 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             }
             After::Fenced => {
                 tracing::info!(consumer, ?lane, "another process has moved the cursor: reading again");
+                self.subscriber.pause(lane);
                 self.released.extend(state.give_up());
             }
             After::Fatal(error) => return Err(error),
         }
-        if let Some(delay) = turn.retry_in {
-            self.look_for_letters(delay);
+        for delay in turn.due_in {
+            self.retries.timer.due_in(delay);
         }
         self.hand_over();
         Ok(())
     }
 
-    fn retry_ended(&mut self, retried: Retried) {
+    fn retry_ended(&mut self, retried: Retried) -> Result<(), Error> {
         if let Some(pass) = self.retries.working.take() {
             self.gates.settle(pass, &retried.outcome);
         }
+        if let Some(error) = retried.fatal {
+            return Err(error);
+        }
         if let Some(delay) = retried.due_in {
-            self.look_for_letters(delay);
+            self.retries.timer.due_in(delay);
         }
-        let wait = if let Some(error) = retried.outage {
-            self.retries.outages += 1;
-            let wait = Backoff::OUTAGE.delay(self.retries.outages);
-            tracing::warn!(consumer = &*self.settings.name, error, ?wait, "retries paused by an outage");
-            wait
-        } else {
-            self.retries.outages = 0;
-            if retried.found { Duration::ZERO } else { RETRY_POLL }
-        };
-        let at = Instant::now() + wait;
-        // An outage is waited for even when a letter is due before.
-        let at = if self.retries.outages > 0 {
-            at
-        } else {
-            self.retries.nearest.map_or(at, |nearest| nearest.min(at))
-        };
-        self.retries.timer.as_mut().reset(at);
-    }
-
-    /// A letter is due in `delay`.
-    fn look_for_letters(&mut self, delay: Duration) {
-        let due = Instant::now() + delay;
-        self.retries.nearest = Some(self.retries.nearest.map_or(due, |nearest| nearest.min(due)));
-        if self.retries.working.is_none() && self.retries.outages == 0 && due < self.retries.timer.deadline()
-        {
-            self.retries.timer.as_mut().reset(due);
+        match retried.outage {
+            Some(error) => {
+                let wait = self.retries.timer.outage();
+                tracing::warn!(consumer = &*self.settings.name, error, ?wait, "retries paused by an outage");
+            }
+            None => self.retries.timer.look_ended(retried.found),
         }
+        Ok(())
     }
 
     /// Gives receipts to the subscriber.

@@ -11,7 +11,7 @@ use super::split::Split;
 use super::{ConsumerStats, OnFailure};
 use crate::crash;
 use crate::gate::{Outcome, Verdict};
-use crate::store::{Failure, Inbox, Next, Store};
+use crate::store::{Failure, Inbox, Next, Received, Store};
 use crate::transport::Receipt;
 use crate::{Error, ErrorKind};
 
@@ -30,8 +30,8 @@ pub(super) struct Turn<S: Store> {
     pub(super) after: After,
     /// What the gates are told.
     pub(super) outcome: Outcome,
-    /// The nearest time at which a letter of this turn is due.
-    pub(super) retry_in: Option<Duration>,
+    /// When the letters of this turn are due.
+    pub(super) due_in: Vec<Duration>,
 }
 
 /// What the lane does next.
@@ -66,7 +66,7 @@ pub(super) async fn turn<S: Inbox>(
     let mut done = ConsumerStats::default();
     let mut after = After::Continue;
     let mut verdict = Verdict::Neutral;
-    let mut retry_in: Option<Duration> = None;
+    let mut due_in = Vec::new();
 
     while let Some(range) = split.range() {
         if stop.load(Ordering::Relaxed) {
@@ -77,6 +77,11 @@ pub(super) async fn turn<S: Inbox>(
                 crash::point("consumer.committed");
                 if stats.set_aside + stats.dead > 0 {
                     crash::point("set_aside.committed");
+                    for index in range.start..through {
+                        if let Some(failure) = batch.failure(index) {
+                            log_failure(&settings.name, &batch.entries[index].received, failure);
+                        }
+                    }
                 }
                 settings.stats.add(&stats);
                 done.handled += stats.handled;
@@ -88,28 +93,32 @@ pub(super) async fn turn<S: Inbox>(
                 after = After::Fenced;
                 break;
             }
-            Attempted::Store { error, handlers_ran } => match store_fault(&error) {
-                // Blame needs somebody to blame: without handlers the store itself is broken.
-                Some(Fault::Blame(_)) if !handlers_ran => {
-                    after = After::Fatal(error);
-                    break;
+            Attempted::Store { error, handlers_ran } => {
+                // Blame needs somebody to blame: without a handler the store itself is broken.
+                let blames = handlers_ran && range.clone().any(|index| batch.is_handled(index));
+                match store_fault(&error) {
+                    Some(Fault::Blame(failure)) if !blames && error.kind() == ErrorKind::LockBound => {
+                        (range.start, Fault::Conflict(failure.error))
+                    }
+                    Some(fault) if blames || !matches!(fault, Fault::Blame(_)) => (range.start, fault),
+                    _ => {
+                        after = After::Fatal(error);
+                        break;
+                    }
                 }
-                Some(fault) => (range.start, fault),
-                None => {
-                    after = After::Fatal(error);
-                    break;
-                }
-            },
+            }
         };
         settings.stats.add(&ConsumerStats { rolled_back: 1, ..ConsumerStats::default() });
         let (index, failure) = match fault {
             (index, Fault::Message(failure)) => (index, failure),
             (_, Fault::Blame(_)) if split.halve() => continue,
             (index, Fault::Blame(failure)) => (index, failure),
-            (_, Fault::Unavailable(error)) => {
+            (index, Fault::Unavailable(error)) => {
                 verdict = Verdict::Failure;
                 after = After::Outage(error);
-                break;
+                // What stands before the message whose dependency is down does not wait with it.
+                split.stop_before(index);
+                continue;
             }
             (_, Fault::Conflict(error)) => {
                 after = After::Conflict(error);
@@ -123,9 +132,8 @@ pub(super) async fn turn<S: Inbox>(
         }
         let attempt = if index == 0 { first_attempt } else { 1 };
         let failure = settings.decide(failure, attempt);
-        log_failure(&settings, &batch, index, &failure);
         if let Next::Retry(delay) = failure.next {
-            retry_in = Some(retry_in.map_or(delay, |nearest| nearest.min(delay)));
+            due_in.push(delay);
         }
         note(&mut batch, index, failure);
         split.failed_at(index);
@@ -138,7 +146,7 @@ pub(super) async fn turn<S: Inbox>(
         verdict = Verdict::Success;
     }
     let used = u32::try_from(receipts.len()).unwrap_or(u32::MAX);
-    Turn { finished: receipts, rest, after, outcome: Outcome { verdict, used }, retry_in }
+    Turn { finished: receipts, rest, after, outcome: Outcome { verdict, used }, due_in }
 }
 
 /// Remembers a culprit for the next transaction. The last one is over, so the batch is ours alone again, unless a store
@@ -153,16 +161,16 @@ fn note<S: Inbox>(batch: &mut Arc<Batch<S>>, index: usize, failure: Failure) {
     *batch = Arc::new(Batch { entries: batch.entries.clone(), failed, first_attempt: batch.first_attempt });
 }
 
-fn log_failure<S: Inbox>(settings: &Settings<S>, batch: &Batch<S>, index: usize, failure: &Failure) {
-    let received = &batch.entries[index].received;
-    match failure.next {
-        Next::Retry(delay) => tracing::warn!(
-            consumer = &*settings.name, message_id = %received.id, topic = &*received.message.topic,
-            kind = %failure.kind, error = failure.error, ?delay, "message set aside"
-        ),
-        Next::Dead => tracing::error!(
-            consumer = &*settings.name, message_id = %received.id, topic = &*received.message.topic,
-            kind = %failure.kind, error = failure.error, "message is dead"
-        ),
+/// Says that a message failed; when it is dead, a person must look.
+pub(super) fn log_failure(consumer: &str, received: &Received, failure: &Failure) {
+    let (message_id, topic) = (&received.id, &*received.message.topic);
+    let Failure { kind, error, attempts, next } = failure;
+    match next {
+        Next::Retry(delay) => {
+            tracing::warn!(consumer, %message_id, topic, %kind, error, attempts, ?delay, "message set aside");
+        }
+        Next::Dead => {
+            tracing::error!(consumer, %message_id, topic, %kind, error, attempts, "message is dead");
+        }
     }
 }

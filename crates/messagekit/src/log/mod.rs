@@ -37,7 +37,7 @@ pub enum Start {
     Earliest,
     /// Behind the last record.
     End,
-    /// At this offset.
+    /// At this offset; at one that is not written yet, reading waits for it.
     Offset(i64),
 }
 

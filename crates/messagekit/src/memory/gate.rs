@@ -137,3 +137,29 @@ impl fmt::Debug for TestGate {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::Verdict;
+    use crate::transport::Lane;
+
+    #[test]
+    fn it_counts_admissions_outcomes_and_what_was_dropped() {
+        let gate = TestGate::new();
+        let mut handle = gate.clone();
+        let mut cx = Context::from_waker(Waker::noop());
+        let view = BatchView { lane: Lane { slot: 0, epoch: 1 }, messages: 9, bytes: 90 };
+        gate.close();
+        assert!(handle.poll_admit(&view, &mut cx).is_pending());
+        gate.open();
+        gate.limit(4);
+        let Poll::Ready(ticket) = handle.poll_admit(&view, &mut cx) else { panic!("an open gate admits") };
+        assert_eq!(ticket.granted(), 4);
+        let outcome = Outcome { verdict: Verdict::Success, used: 3 };
+        handle.settle(ticket, &outcome);
+        drop(handle.poll_admit(&view, &mut cx));
+        assert_eq!((gate.asked(), gate.admissions(), gate.abandoned()), (3, 2, 1));
+        assert_eq!((gate.outcomes(), gate.admitted()), (vec![outcome], vec![view, view]));
+    }
+}

@@ -128,6 +128,7 @@ impl SetAside for MemoryStore {
             let key = (consumer.to_owned(), received.id.clone());
             tables.locks.marker(tx.number, &key)?;
             if tables.marker_in(tx, &key).is_some() {
+                tables.only_looked(tx, &key);
                 return Ok(SetAsideOutcome::AlreadySettled);
             }
             tx.writes.markers.insert(key, Marker { claim: Claim::Held, generation: 0 });

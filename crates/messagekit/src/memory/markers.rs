@@ -85,11 +85,15 @@ impl Tables {
             return Ok(Claim::Fresh);
         }
         let known = self.marker_in(tx, &key).map_or(Claim::Done, |marker| marker.claim);
-        // A look at a finished row holds nobody up.
-        if !tx.writes.markers.contains_key(&key) {
-            self.locks.unlock_marker(&key);
-        }
+        self.only_looked(tx, &key);
         Ok(known)
+    }
+
+    /// Frees a marker that this transaction has not written: a look at a finished row holds nobody up.
+    pub(super) fn only_looked(&mut self, tx: &MemoryTx, key: &(String, MessageId)) {
+        if !tx.writes.markers.contains_key(key) {
+            self.locks.unlock_marker(key);
+        }
     }
 }
 

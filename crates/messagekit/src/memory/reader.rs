@@ -122,3 +122,80 @@ impl LogReader for MemoryReader {
         self.shared.change(|_| ());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+    use crate::log::Log;
+    use crate::memory::MemoryLog;
+    use crate::transport::Publisher;
+    use crate::{ErrorKind, Message};
+
+    async fn publish(log: &MemoryLog, count: usize) {
+        let batch: Vec<Message> =
+            (0..count).map(|number| Message::new("orders", number.to_string())).collect();
+        assert!(log.publish(&batch).await.iter().all(Result::is_ok));
+    }
+
+    fn offsets(page: Page) -> Vec<i64> {
+        match page {
+            Page::Records(records) => records.iter().map(|record| record.place.offset).collect(),
+            other => panic!("{other:?} instead of records"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reader_goes_on_and_tells_each_time_it_runs_dry_once() {
+        let (log, topic) = (MemoryLog::new(1), Arc::from("orders"));
+        publish(&log, 5).await;
+        let mut reader = log.open(&topic, &[(0, Start::Offset(1))]).await.unwrap();
+        let mut page = async |max: usize| poll_fn(|cx| reader.poll_page(max, cx)).await.unwrap();
+        assert_eq!(offsets(page(3).await), [1, 2, 3]);
+        assert_eq!(offsets(page(3).await), [4]);
+        assert_eq!(page(3).await, Page::End { partition: 0, at: 5 });
+        let late = tokio::spawn({
+            let log = log.clone();
+            async move { publish(&log, 1).await }
+        });
+        assert_eq!(offsets(page(3).await), [5]);
+        assert_eq!(page(3).await, Page::End { partition: 0, at: 6 });
+        late.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn deleted_records_are_gone_and_said_to_be() {
+        let (log, topic) = (MemoryLog::new(1), Arc::from("orders"));
+        publish(&log, 5).await;
+        log.delete_before("orders", 0, 3);
+        assert_eq!(log.bounds("orders").await.unwrap(), [Bounds { partition: 0, earliest: 3, end: 5 }]);
+        let mut reader = log.open(&topic, &[(0, Start::Offset(0))]).await.unwrap();
+        let mut page = async || poll_fn(|cx| reader.poll_page(9, cx)).await.unwrap();
+        assert_eq!(page().await, Page::Gone { partition: 0, asked: 0, earliest: 3 });
+        assert_eq!(offsets(page().await), [3, 4]);
+    }
+
+    #[tokio::test]
+    async fn pausing_and_seeking_are_for_one_partition() {
+        let (log, topic) = (MemoryLog::new(2), Arc::from("orders"));
+        publish(&log, 2).await;
+        publish(&log, 2).await;
+        let mut reader = log.open(&topic, &[(0, Start::Earliest), (1, Start::End)]).await.unwrap();
+        reader.pause(0);
+        assert_eq!(poll_fn(|cx| reader.poll_page(9, cx)).await.unwrap(), Page::End { partition: 1, at: 2 });
+        reader.seek(1, 1);
+        assert_eq!(offsets(poll_fn(|cx| reader.poll_page(9, cx)).await.unwrap()), [1]);
+        reader.resume(0);
+        assert_eq!(offsets(poll_fn(|cx| reader.poll_page(9, cx)).await.unwrap()), [0, 1]);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_cannot_be_opened() {
+        let log = MemoryLog::new(1);
+        assert_eq!(log.bounds("orders").await.unwrap_err().kind(), ErrorKind::NotFound);
+        publish(&log, 1).await;
+        let opened = log.open(&Arc::from("orders"), &[(7, Start::Earliest)]).await;
+        assert_eq!(opened.err().map(|error| error.kind()), Some(ErrorKind::NotFound));
+    }
+}

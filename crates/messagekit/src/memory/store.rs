@@ -216,3 +216,49 @@ impl fmt::Debug for MemoryStore {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{OutboxRows, Processed};
+
+    #[tokio::test]
+    async fn a_failpoint_fails_once_and_says_where() {
+        let store = MemoryStore::new();
+        store.fail_next(Failpoint::Begin, ErrorKind::Unavailable);
+        let refused = store.begin().await.unwrap_err();
+        assert_eq!((refused.kind(), refused.context("at")), (ErrorKind::Unavailable, Some("Begin")));
+        assert!(store.begin().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_commit_with_a_lost_answer_kept_everything_or_nothing() {
+        for (failpoint, kept) in [(Failpoint::CommitUnknownKept, 1), (Failpoint::CommitUnknownLost, 0)] {
+            let log = MemoryLog::new(1);
+            let store = MemoryStore::with_log(&log);
+            store.fail_next(failpoint, ErrorKind::OutcomeUnknown);
+            let mut tx = store.begin().await.unwrap();
+            tx.add("orders", 1);
+            store.write(&mut tx, &[Message::new("orders", "{}")]).await.unwrap();
+            assert_eq!(store.commit(tx).await.unwrap_err().kind(), ErrorKind::OutcomeUnknown);
+            assert_eq!((store.get("orders"), log.len("orders") as i64), (kept, kept), "{failpoint:?}");
+            assert_eq!(store.open_transactions(), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_claim_held_by_an_open_transaction_is_a_conflict_at_once() {
+        let store = MemoryStore::new();
+        let id = "m-1".parse().unwrap();
+        let mut first = store.begin().await.unwrap();
+        assert_eq!(crate::claim(&store, &mut first, "billing", &id).await.unwrap(), Claim::Fresh);
+        let mut second = store.begin().await.unwrap();
+        let refused = crate::claim(&store, &mut second, "billing", &id).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Conflict);
+        let aborted = store.claim(&mut second, "billing", &[]).await.unwrap_err();
+        assert_eq!(aborted.kind(), ErrorKind::Aborted);
+        drop(first);
+        let mut third = store.begin().await.unwrap();
+        assert_eq!(crate::claim(&store, &mut third, "billing", &id).await.unwrap(), Claim::Fresh);
+    }
+}

@@ -131,3 +131,93 @@ impl fmt::Debug for MemorySubscriber {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+    use crate::Message;
+    use crate::transport::{Publisher, Source};
+
+    async fn next(subscriber: &mut MemorySubscriber) -> Incoming {
+        poll_fn(|cx| subscriber.poll_next(cx)).await.unwrap().unwrap()
+    }
+
+    async fn delivery(subscriber: &mut MemorySubscriber) -> Delivery {
+        loop {
+            if let Incoming::Message(delivery) = next(subscriber).await {
+                return delivery;
+            }
+        }
+    }
+
+    async fn log_of(count: usize) -> MemoryLog {
+        let log = MemoryLog::new(1);
+        let batch: Vec<Message> =
+            (0..count).map(|number| Message::new("orders", number.to_string())).collect();
+        log.publish(&batch).await;
+        log
+    }
+
+    fn offset(delivery: &Delivery) -> i64 {
+        delivery.place.as_ref().map_or(-1, |place| place.offset)
+    }
+
+    #[tokio::test]
+    async fn committed_is_the_end_of_the_contiguous_prefix() {
+        let log = log_of(3).await;
+        let mut member = log.topics(["orders"]).bind("billing").await.unwrap();
+        let [a, b, c] =
+            [delivery(&mut member).await, delivery(&mut member).await, delivery(&mut member).await];
+        member.settle(&mut vec![c.receipt, a.receipt]);
+        assert_eq!(log.committed("billing", "orders", 0), 1);
+        member.settle(&mut vec![b.receipt]);
+        assert_eq!(log.committed("billing", "orders", 0), 3);
+    }
+
+    #[tokio::test]
+    async fn receipts_of_a_lost_lane_are_counted_and_ignored() {
+        let log = log_of(1).await;
+        let mut member = log.topics(["orders"]).bind("billing").await.unwrap();
+        let stale = delivery(&mut member).await;
+        log.lose("billing");
+        assert!(matches!(next(&mut member).await, Incoming::Lost { lane } if lane == stale.receipt.lane()));
+        member.settle(&mut vec![stale.receipt]);
+        assert_eq!((log.stale_settles(), log.committed("billing", "orders", 0)), (1, 0));
+        assert_eq!(offset(&delivery(&mut member).await), 0);
+    }
+
+    #[tokio::test]
+    async fn redelivering_starts_at_the_first_record_again() {
+        let log = log_of(2).await;
+        let mut member = log.topics(["orders"]).bind("billing").await.unwrap();
+        let settled = [delivery(&mut member).await, delivery(&mut member).await];
+        member.settle(&mut settled.into_iter().map(|delivery| delivery.receipt).collect());
+        log.redeliver("billing");
+        assert_eq!(log.committed("billing", "orders", 0), 0);
+        assert_eq!([offset(&delivery(&mut member).await), offset(&delivery(&mut member).await)], [0, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_topic_that_comes_later_is_assigned_then() {
+        let log = MemoryLog::new(2);
+        let mut member = log.topics(["orders"]).bind("billing").await.unwrap();
+        log.publish(&[Message::new("orders", "0")]).await;
+        assert!(matches!(next(&mut member).await, Incoming::Assigned { .. }));
+        assert_eq!(offset(&delivery(&mut member).await), 0);
+    }
+
+    #[tokio::test]
+    async fn records_deleted_before_their_delivery_are_passed_over() {
+        let log = log_of(5).await;
+        let mut member = log.topics(["orders"]).bind("billing").await.unwrap();
+        let [a, b] = [delivery(&mut member).await, delivery(&mut member).await];
+        member.release(&mut vec![a.receipt, b.receipt]);
+        log.delete_before("orders", 0, 4);
+        let last = delivery(&mut member).await;
+        assert_eq!(offset(&last), 4);
+        member.settle(&mut vec![last.receipt]);
+        assert_eq!(log.committed("billing", "orders", 0), 5);
+    }
+}

@@ -83,7 +83,7 @@ pub(super) struct Found<'a> {
 /// `source` names the writing service where the envelope does not.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidEvent`] when the type, the topic or the source breaks its grammar, when the data is not a JSON
+/// [`ErrorKind::InvalidEvent`] when the type, the topic, the version or the source breaks its grammar, when the data is not a JSON
 /// object, or when one of its fields has the name of an envelope field; [`ErrorKind::TooLarge`] above
 /// [`MAX_PAYLOAD_BYTES`].
 ///
@@ -103,6 +103,7 @@ pub(super) struct Found<'a> {
 pub fn encode<E: Event>(envelope: &Envelope<E>, source: &str) -> Result<Message, Error> {
     check_type(&envelope.event_type)?;
     check_topic(E::TOPIC)?;
+    check_version(&envelope.data_version)?;
     let source = if envelope.source.is_empty() { source } else { &envelope.source };
     if source.is_empty() {
         return Err(Error::new(
@@ -146,6 +147,16 @@ pub fn encode<E: Event>(envelope: &Envelope<E>, source: &str) -> Result<Message,
         .with_header(CONTENT_TYPE, JSON);
     message.key = envelope.aggregate_id.as_ref().map(|key| key.clone().into());
     Ok(message)
+}
+
+/// Every consumer would refuse another form.
+fn check_version(version: &str) -> Result<(), Error> {
+    let number = |text: &str| text.parse::<u32>().is_ok_and(|number| number.to_string() == text);
+    match version.split_once('.') {
+        Some((major, minor)) if number(major) && number(minor) => Ok(()),
+        _ => Err(Error::new(ErrorKind::InvalidEvent, "data version is not MAJOR.MINOR, like 1.0")
+            .with("data_version", version)),
+    }
 }
 
 /// Makes one object of `{meta` and the data's `{…}` that begins at `start`.
@@ -234,3 +245,7 @@ impl<'de> Deserialize<'de> for Clash {
 /// A field name, borrowed where it has no escapes.
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[cfg(test)]
+#[path = "codec_tests.rs"]
+mod tests;

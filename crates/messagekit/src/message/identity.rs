@@ -33,6 +33,16 @@ fn unusable(kind: FailureKind, text: impl Into<String>) -> Unusable {
     Unusable(Failure::permanent(kind, text))
 }
 
+/// Returns the id that the headers name, without looking into the payload.
+fn id_in_headers(message: &Message) -> Option<Result<&str, Unusable>> {
+    let header = message.headers.get(ID).or_else(|| message.headers.get(CE_ID))?;
+    Some(std::str::from_utf8(header).map_err(|_| unusable(FailureKind::BadId, "message id is not UTF-8")))
+}
+
+fn usable_id(text: &str) -> Result<MessageId, Unusable> {
+    text.parse().map_err(|error: Error| unusable(FailureKind::BadId, error.to_string()))
+}
+
 /// Returns the type that the headers name, without looking into the payload.
 pub(crate) fn type_in_headers(message: &Message) -> Option<&str> {
     message.headers.text(EVENT_TYPE).or_else(|| message.headers.text(CE_TYPE))
@@ -46,15 +56,21 @@ pub(crate) fn identify(message: &Message) -> Result<Meta, Unusable> {
     if message.payload.is_empty() {
         return Err(unusable(FailureKind::Undecodable, "payload is empty"));
     }
+    // Said here, because serde would read an array as an object, field by place.
+    if message.payload.trim_ascii_start().first() != Some(&b'{') {
+        let text = match message.payload.starts_with(b"\xef\xbb\xbf") {
+            true => "payload begins with a byte order mark: write it without",
+            false => "payload is not a JSON object",
+        };
+        return Err(unusable(FailureKind::Undecodable, text));
+    }
     let found: Found<'_> = serde_json::from_slice(&message.payload).map_err(|error| {
         unusable(FailureKind::Undecodable, format!("payload is not messagekit JSON: {}", describe(&error)))
     })?;
 
-    let in_header = message.headers.get(ID).or_else(|| message.headers.get(CE_ID));
-    let id = match (in_header, &found.event_id) {
+    let id = match (id_in_headers(message), &found.event_id) {
         (Some(header), body) => {
-            let header = std::str::from_utf8(header)
-                .map_err(|_| unusable(FailureKind::BadId, "message id is not UTF-8"))?;
+            let header = header?;
             if body.as_ref().is_some_and(|body| body != header) {
                 return Err(unusable(FailureKind::IdMismatch, "header and payload name different ids"));
             }
@@ -68,8 +84,7 @@ pub(crate) fn identify(message: &Message) -> Result<Meta, Unusable> {
             ));
         }
     };
-    let event_id: MessageId =
-        id.parse().map_err(|error: Error| unusable(FailureKind::BadId, error.to_string()))?;
+    let event_id = usable_id(id)?;
 
     let event_type = match (type_in_headers(message), &found.event_type) {
         (Some(header), Some(body)) if header != body => {
@@ -102,23 +117,21 @@ pub(crate) fn identify(message: &Message) -> Result<Meta, Unusable> {
 
 impl Meta {
     /// Reads what the headers alone say, for handlers that take the message as it is; `None` when id or type is missing.
-    pub(crate) fn from_headers(message: &Message) -> Option<Self> {
-        let id = message.headers.text(ID).or_else(|| message.headers.text(CE_ID))?;
-        Some(Self {
-            event_id: id.parse().ok()?,
-            event_type: type_in_headers(message)?.to_owned(),
-            aggregate_id: message
-                .key
-                .as_deref()
-                .and_then(|key| std::str::from_utf8(key).ok())
-                .map(str::to_owned),
+    pub(crate) fn from_headers(message: &Message) -> Option<Result<Self, Unusable>> {
+        let id = id_in_headers(message)?;
+        let event_type = type_in_headers(message)?.to_owned();
+        Some(id.and_then(usable_id).map(|event_id| Self {
+            event_id,
+            event_type,
+            aggregate_id:
+                message.key.as_deref().and_then(|key| std::str::from_utf8(key).ok()).map(str::to_owned),
             occurred_at: Timestamp::UNIX_EPOCH,
             source: String::new(),
             data_version: "1.0".to_owned(),
             correlation_id: None,
             causation_id: None,
             metadata: Default::default(),
-        })
+        }))
     }
 }
 
@@ -134,5 +147,113 @@ pub(crate) fn check_version(found: &str, known: &str) -> Result<(), Failure> {
             ),
         )),
         _ => Err(Failure::permanent(FailureKind::Undecodable, "data version is not MAJOR.MINOR")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message with these headers and this payload.
+    fn message(headers: &[(&str, &str)], payload: &str) -> Message {
+        headers.iter().fold(Message::new("t", payload.to_owned()), |message, (name, value)| {
+            message.with_header(name, (*value).to_owned())
+        })
+    }
+
+    fn kind_of(message: &Message) -> FailureKind {
+        identify(message).expect_err("no identity").0.kind
+    }
+
+    #[test]
+    fn the_id_is_the_header_else_the_cloud_events_header_else_the_payload() {
+        let typed = |fields: &str| format!(r#"{{"eventType":"a.b"{fields}}}"#);
+        for (headers, fields) in [
+            (&[("id", "m-1")][..], ""),
+            (&[("id", "m-1"), ("ce_id", "other")], ""),
+            (&[("id", "m-1")], r#","eventId":"m-1""#),
+            (&[("id", "m-1")], r#","eventId":null"#),
+            (&[("ce_id", "m-1")], ""),
+            (&[("ce_id", "m-1")], r#","event_id":"m-1""#),
+            (&[], r#","eventId":"m-1""#),
+            (&[], r#","event_id":"m-1""#),
+            (&[], r#","event_id":"m\u002d1""#),
+        ] {
+            let message = message(headers, &typed(fields));
+            assert_eq!(Identity::of(&message).expect("an id").0.as_str(), "m-1", "{headers:?} {fields}");
+        }
+    }
+
+    #[test]
+    fn header_and_payload_must_agree() {
+        let ids = |header: &str, payload: &str| {
+            kind_of(&message(&[(header, "m-1")], &format!(r#"{{"eventType":"a.b","{payload}":"m-2"}}"#)))
+        };
+        let types = |header: &str, payload: &str| {
+            kind_of(&message(&[("id", "m-1"), (header, "a.b")], &format!(r#"{{"{payload}":"a.c"}}"#)))
+        };
+        for header in ["id", "ce_id"] {
+            assert_eq!(ids(header, "eventId"), FailureKind::IdMismatch);
+            assert_eq!(ids(header, "event_id"), FailureKind::IdMismatch);
+        }
+        for header in ["eventType", "ce_type"] {
+            assert_eq!(types(header, "eventType"), FailureKind::TypeMismatch);
+            assert_eq!(types(header, "event_type"), FailureKind::TypeMismatch);
+        }
+        let body = message(&[], r#"{"eventId":"m-1","eventType":"a.b","event_type":"a.b"}"#);
+        assert_eq!(kind_of(&body), FailureKind::Undecodable, "one field in two spellings");
+    }
+
+    #[test]
+    fn an_absent_identity_is_said_to_be_absent() {
+        assert_eq!(kind_of(&message(&[], r#"{"eventType":"a.b"}"#)), FailureKind::MissingId);
+        assert_eq!(kind_of(&message(&[], r#"{"eventId":"m-1"}"#)), FailureKind::MissingType);
+        let error = Identity::of(&message(&[], "{}")).expect_err("no id");
+        assert_eq!((error.kind(), error.context("topic")), (ErrorKind::Undecodable, Some("t")));
+    }
+
+    #[test]
+    fn a_key_stands_in_for_an_absent_aggregate_id() {
+        let with_key =
+            |payload: &str| identify(&message(&[], payload).with_key("k")).expect("a meta").aggregate_id;
+        let payload = r#"{"eventId":"m-1","eventType":"a.b""#;
+        assert_eq!(with_key(&format!("{payload}}}")).as_deref(), Some("k"));
+        assert_eq!(with_key(&format!(r#"{payload},"aggregateId":"own"}}"#)).as_deref(), Some("own"));
+    }
+
+    #[test]
+    fn an_unusable_id_of_a_cause_is_left_out() {
+        let payload = r#"{"eventId":"m-1","eventType":"a.b","causationId":"at:t/0/1","correlationId":""}"#;
+        let meta = identify(&message(&[], payload)).expect("a meta");
+        assert_eq!((meta.causation_id, meta.correlation_id), (None, None));
+    }
+
+    #[test]
+    fn headers_alone_are_enough_for_who_takes_bytes() {
+        let bytes = |headers: &[(&str, &str)]| {
+            Meta::from_headers(&message(headers, "\u{0}")).map(|meta| meta.is_ok())
+        };
+        assert_eq!(bytes(&[("id", "m-1"), ("eventType", "a.b")]), Some(true));
+        assert_eq!(bytes(&[("ce_id", "m-1"), ("ce_type", "a.b")]), Some(true));
+        assert_eq!(bytes(&[("id", ""), ("eventType", "a.b")]), Some(false), "an unusable id is no absent id");
+        assert_eq!(bytes(&[("id", "m-1")]), None);
+        assert_eq!(bytes(&[("eventType", "a.b")]), None);
+    }
+
+    #[test]
+    fn only_a_newer_major_version_is_refused() {
+        for (found, known) in [("1.0", "1.0"), ("1.9", "1.0"), ("1", "1.0"), ("1.0", "2.0"), ("0.1", "1.0")] {
+            assert_eq!(check_version(found, known), Ok(()), "{found} {known}");
+        }
+        for (found, kind) in [
+            ("2.0", FailureKind::NewerVersion),
+            ("10.0", FailureKind::NewerVersion),
+            ("", FailureKind::Undecodable),
+            ("v1", FailureKind::Undecodable),
+            ("-1.0", FailureKind::Undecodable),
+            ("99999999999.0", FailureKind::Undecodable),
+        ] {
+            assert_eq!(check_version(found, "1.0").expect_err(found).kind, kind, "{found}");
+        }
     }
 }

@@ -40,7 +40,8 @@ pub trait Store: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] or [`ErrorKind::Conflict`] when the database cannot now; [`ErrorKind::WouldDeadlock`]
-    /// when the calling task already holds the only one there can be.
+    /// when the calling task already holds the only one there can be. Code that must run over every store therefore has at
+    /// most one transaction open per task.
     ///
     /// # Cancel safety
     /// A dropped call leaves no transaction open.

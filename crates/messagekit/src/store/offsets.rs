@@ -25,7 +25,8 @@ pub trait Offsets: Store {
     /// Notes positions as the **last** statement of a transaction: when an earlier statement has silently ended the
     /// transaction, this one fails.
     ///
-    /// A position only grows. Where the log lives in the same database, the consumer's cursor moves here too, fenced.
+    /// A position only grows. Where the consumer reads a log of the same database, its cursor moves here too, fenced;
+    /// topics of other brokers are only noted.
     ///
     /// # Errors
     /// [`ErrorKind::Aborted`](crate::ErrorKind::Aborted) when the transaction had ended;

@@ -40,12 +40,13 @@ pub enum Claim {
 pub trait Processed: Store {
     /// Claims messages for `consumer` inside `tx`, in one statement, and answers in input order.
     ///
-    /// A claim waits for a rival transaction that holds the same id: fresh if the rival rolls back, done if it commits.
-    /// The second copy of an id inside one call is not fresh. The claims last as long as the transaction: a rollback makes
-    /// the messages fresh again.
+    /// A claim waits for a rival transaction that holds the same id: fresh if the rival rolls back, done if it commits. A
+    /// store that cannot wait answers [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) at once. The second copy of an id
+    /// inside one call is not fresh. The claims last as long as the transaction: a rollback makes the messages fresh again.
+    /// A `generation` above that of a done marker is fresh; held and discarded messages stay what they are.
     ///
     /// # Errors
-    /// Transient if the connection was lost or a rival held the id for too long (nothing was claimed);
+    /// Transient if the connection was lost or a rival held the id for too long; roll the transaction back then.
     /// [`ErrorKind::Schema`](crate::ErrorKind::Schema) if the migrations have not been run.
     fn claim(
         &self,

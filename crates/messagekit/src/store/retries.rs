@@ -51,7 +51,9 @@ pub trait Retries: Store {
     ) -> impl Future<Output = Result<bool, Error>> + Send;
 
     /// Notes that the run failed: due again or dead, as the failure says. A letter that a person had asked to run again is
-    /// dead at once. Returns false when the lease is no longer this one.
+    /// dead at once. The lease has counted the attempt; `failure.attempts` is not looked at.
+    ///
+    /// Returns false when the lease is no longer this one: it ended, or it was answered before.
     ///
     /// # Errors
     /// Transient if the database does not answer; the lease then ends by itself.
@@ -63,6 +65,8 @@ pub trait Retries: Store {
     ) -> impl Future<Output = Result<bool, Error>> + Send;
 
     /// Gives the lease back without counting the attempt, due after `delay`: an outage, a conflict, a clean stop.
+    ///
+    /// Returns false when the lease is no longer this one: it ended, or it was answered before.
     ///
     /// # Errors
     /// Transient if the database does not answer; the lease then ends by itself.

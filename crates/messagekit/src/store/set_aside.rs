@@ -21,7 +21,8 @@ pub struct Received {
 pub enum SetAsideOutcome {
     /// The letter and its `held` marker stand in the transaction.
     SetAside,
-    /// Somebody else has applied, held or discarded it meanwhile: there is nothing to do.
+    /// It has a marker already: somebody else has applied, held or discarded it meanwhile, or another copy of it was
+    /// claimed in this very transaction. There is nothing to do.
     AlreadySettled,
 }
 

@@ -52,7 +52,8 @@ pub type Published = Result<(), PublishError>;
 pub trait Publisher: Send + Sync {
     /// Publishes messages and answers one result per message, in input order.
     ///
-    /// `Ok` means that the broker made it durable. Inside one (topic, key) the `Ok`s are a prefix.
+    /// `Ok` means that the broker made it durable. Inside one (topic, key) the `Ok`s are a prefix. Key, headers and payload
+    /// arrive unchanged; a log whose clock is a database adds the header `createdAt` where there is none.
     ///
     /// # Cancel safety
     /// Dropping the future leaves every message of the batch unknown.

@@ -7,7 +7,7 @@ use crate::{Message, Place};
 pub struct Lane {
     /// Which queue: a partition, a broker queue.
     pub slot: u32,
-    /// Counts assignments, so that what belongs to an earlier one is noticed.
+    /// Grows with each assignment that one subscriber sees, so that what belongs to an earlier one is noticed.
     pub epoch: u64,
 }
 
@@ -21,7 +21,7 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// Makes one; only adapters do. `position` grows within a lane.
+    /// Makes one; only adapters do. `position` grows with each delivery of a lane, repeated deliveries included.
     pub fn new(lane: Lane, position: u64) -> Self {
         Self { lane, position }
     }

@@ -17,7 +17,8 @@ pub enum Incoming {
     },
     /// A message of an assigned lane, in the lane's order.
     Message(Delivery),
-    /// A lane goes to somebody else: finish or release what is in work, then drop `done`. Comes at most once per epoch;
+    /// A lane goes to somebody else: finish or release what is in work, then drop `done`. Receipts that are settled before
+    /// that still count. Messages of the lane that were under way may follow; release them. Comes at most once per epoch;
     /// [`Lost`](Self::Lost) may follow when it takes too long.
     Revoking {
         /// The lane.
@@ -71,7 +72,8 @@ pub trait Subscriber: Send {
     /// Transient errors are for the log: the subscriber goes on by itself. A permanent one ends it.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Incoming, Error>>>;
 
-    /// Stops deliveries of a lane; a few that were under way may still come. A lane of another epoch: no effect.
+    /// Stops deliveries of a lane. What the adapter holds fetched, a bounded number that its documentation states, may still
+    /// come. A lane of another epoch: no effect.
     fn pause(&mut self, lane: Lane);
 
     /// Goes on with a paused lane.
@@ -84,7 +86,8 @@ pub trait Subscriber: Send {
     fn settle(&mut self, done: &mut Vec<Receipt>);
 
     /// Takes receipts of messages given back unhandled, and empties the list. They are delivered again, perhaps under a new
-    /// epoch of the lane, before later ones of it.
+    /// epoch of the lane, before any later message of the lane that was not delivered yet: what an adapter has fetched
+    /// ahead waits behind them.
     fn release(&mut self, back: &mut Vec<Receipt>);
 
     /// Leaves: makes everything settled durable and gives the lanes up. Deliveries that were neither settled nor released

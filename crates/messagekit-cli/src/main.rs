@@ -1,0 +1,83 @@
+//! The command line of messagekit.
+//!
+//! Exit codes: 0 done, 1 failed, 2 the command was not understood. Tables go to people; `--json` prints one JSON document
+//! on standard output and nothing else there.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
+
+mod database;
+mod dlq;
+mod migrate;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use messagekit::{ErrorKind, chain};
+
+/// Transactional outbox, idempotent consumers, repairable dead letters.
+#[derive(Debug, Parser)]
+#[command(name = "messagekit", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// A year of orders through one file, with kills; says whether each promise held
+    Demo(messagekit_demo::Options),
+    /// Bring a database to this program's schema, or say what that would do
+    Migrate(migrate::Migrate),
+    /// List, show and retry dead letters
+    Dlq(dlq::Dlq),
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return not_understood(&error),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return failed(&messagekit::Error::new(ErrorKind::Unavailable, "runtime").caused_by(error));
+        }
+    };
+    match arguments.command {
+        Command::Demo(options) => runtime.block_on(messagekit_demo::run(options, &["demo"])),
+        Command::Migrate(migrate) => finish(migrate.run()),
+        Command::Dlq(dlq) => finish(runtime.block_on(dlq.run())),
+    }
+}
+
+/// Help and version go to standard output; a mistake is one line.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        print!("{error}");
+        return ExitCode::SUCCESS;
+    }
+    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        eprint!("{error}");
+        return ExitCode::from(2);
+    }
+    let text = error.to_string();
+    let told = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let told: Vec<&str> =
+        told.filter(|line| !line.is_empty() && !line.starts_with("For more information")).collect();
+    let told = told.join(" ");
+    eprintln!("messagekit: {}; see messagekit --help", output::printable(told.trim_start_matches("error: ")));
+    ExitCode::from(2)
+}
+
+fn finish(outcome: Result<(), messagekit::Error>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+/// One line: what failed, with which value, what to do.
+fn failed(error: &messagekit::Error) -> ExitCode {
+    eprintln!("messagekit: {}", output::printable(&chain(error)));
+    ExitCode::from(if error.kind() == ErrorKind::InvalidConfiguration { 2 } else { 1 })
+}

@@ -1,0 +1,56 @@
+//! A file with dead letters.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use messagekit::{Failure, FailureKind, Message, Next, Place, Received, SetAside, Store, headers};
+use messagekit_sqlite::SqliteStore;
+use tempfile::TempDir;
+
+pub(crate) struct Desk {
+    folder: TempDir,
+}
+
+/// A message without an id is kept under its place.
+pub(crate) fn message(key: Option<&[u8]>, payload: &[u8]) -> Message {
+    let mut message = Message::new("orders.order", payload.to_vec())
+        .with_header(headers::EVENT_TYPE, "orders.order.placed")
+        .with_header("tenant", b"\xffnorth".as_slice());
+    message.key = key.map(|key| key.to_vec().into());
+    message
+}
+
+impl Desk {
+    /// A file without letters.
+    pub(crate) async fn empty() -> Self {
+        let desk = Self { folder: TempDir::new().unwrap() };
+        SqliteStore::open(desk.file()).await.unwrap().close().await.unwrap();
+        desk
+    }
+
+    /// A file with a letter per message; every second one is still being tried.
+    pub(crate) async fn with(messages: impl IntoIterator<Item = Message>) -> Self {
+        let desk = Self::empty().await;
+        let store = SqliteStore::open(desk.file()).await.unwrap();
+        for (number, message) in (1_i64..).zip(messages) {
+            let place = Place { topic: message.topic.clone(), partition: 3, offset: number };
+            let received =
+                Received { id: format!("m-{number}").parse().unwrap(), message, place: Some(place) };
+            let mut failure =
+                Failure::permanent(FailureKind::Permanent, format!("order {number} has no customer"));
+            if number % 2 == 0 {
+                failure.kind = FailureKind::Failed;
+                failure.next = Next::Retry(Duration::from_secs(3_600));
+            }
+            let mut tx = store.begin().await.unwrap();
+            store.set_aside(&mut tx, "billing", &received, &failure).await.unwrap();
+            store.commit(tx).await.unwrap();
+        }
+        store.close().await.unwrap();
+        desk
+    }
+
+    pub(crate) fn file(&self) -> PathBuf {
+        self.folder.path().join("shop.db")
+    }
+}

@@ -1,0 +1,9 @@
+//! The command line as a person meets it: output, exit codes, and one line for each mistake.
+// Fixtures are test code too, which clippy sees only in functions marked as tests.
+#![allow(clippy::unwrap_used)]
+
+mod command;
+mod desk;
+mod dlq;
+mod migrate;
+mod mistakes;

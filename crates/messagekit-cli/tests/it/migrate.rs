@@ -1,0 +1,65 @@
+//! `messagekit migrate`.
+
+use messagekit_sqlite::rusqlite::Connection;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::command::{messagekit, on};
+
+#[test]
+fn a_dry_run_prints_statements_that_would_do_it_and_changes_nothing() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("shop.db");
+    let sql = on(&file, &["migrate", "--dry-run"]).text();
+    assert!(!file.exists(), "nothing was made");
+    Connection::open_in_memory().unwrap().execute_batch(&sql).unwrap();
+
+    let theirs = "CREATE TABLE theirs (a TEXT); INSERT INTO theirs VALUES ('kept')";
+    Connection::open(&file).unwrap().execute_batch(theirs).unwrap();
+    let before = std::fs::read(&file).unwrap();
+    let answer = on(&file, &["migrate", "--dry-run", "--json"]).json();
+    assert_eq!(answer["sql"].as_str().unwrap().trim_end(), sql.trim_end());
+    assert_eq!((&answer["current"], &answer["latest"]), (&json!(0), &json!(1)));
+    assert_eq!(std::fs::read(&file).unwrap(), before, "not a byte has changed");
+}
+
+#[test]
+fn status_says_where_a_file_stands_and_changes_nothing() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("shop.db");
+    let text = on(&file, &["migrate", "--status"]).text();
+    assert!(text.contains("version 0 of 1, to come: tables") && text.contains("shop.db"), "{text}");
+    assert!(!file.exists(), "nothing was made");
+
+    on(&file, &["migrate"]).text();
+    let text = on(&file, &["migrate", "--status"]).text();
+    assert!(text.contains("version 1, up to date"), "{text}");
+    let status = on(&file, &["migrate", "--status", "--json"]).json();
+    assert_eq!(status, json!({ "before": 1, "current": 1, "latest": 1, "pending": [] }));
+}
+
+#[test]
+fn migrating_keeps_what_is_there_and_twice_is_once() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("shop.db");
+    let theirs = "CREATE TABLE theirs (a TEXT); INSERT INTO theirs VALUES ('kept'); PRAGMA user_version = 7";
+    Connection::open(&file).unwrap().execute_batch(theirs).unwrap();
+    let first = on(&file, &["migrate", "--json"]).json();
+    assert_eq!(first, json!({ "before": 0, "current": 1, "latest": 1, "pending": [] }));
+    let second = on(&file, &["migrate"]).text();
+    assert!(second.contains("version 1, up to date"), "{second}");
+    assert_eq!(on(&file, &["migrate", "--dry-run"]).text().lines().count(), 1, "one line: nothing to do");
+    let conn = Connection::open(&file).unwrap();
+    let kept: (String, i64) = conn
+        .query_row("SELECT a, (SELECT user_version FROM pragma_user_version) FROM theirs", (), |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .unwrap();
+    assert_eq!(kept, ("kept".to_owned(), 7));
+}
+
+#[test]
+fn only_one_of_dry_run_and_status_can_be_asked_for() {
+    let answer = messagekit(&["migrate", "--dry-run", "--status", "--database", "sqlite:never.db"]);
+    answer.refused(2, &["--dry-run", "cannot be used with", "--status"]);
+}

@@ -1,0 +1,43 @@
+//! What can be asked for on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use crate::billing_service::BillingOptions;
+use crate::invoices::IN_A_YEAR;
+
+/// The options of the demo, to be used as they are or as a part of a larger command line.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// How many invoices: the first N of the year, which begins again behind its end
+    #[arg(long, value_name = "N", default_value_t = IN_A_YEAR, value_parser = clap::value_parser!(u32).range(1..=5_000_000))]
+    pub(crate) orders: u32,
+
+    /// Events of your own instead, one {"type": …, "key": …, "data": {…}} per line
+    #[arg(long, value_name = "FILE.ndjson", conflicts_with = "orders")]
+    pub(crate) input: Option<PathBuf>,
+
+    /// Keep the database, the ledger and the log of the billing service in this folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keep: Option<PathBuf>,
+
+    /// Print one JSON object instead of the tables
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Decides what is rolled back, what is delivered twice and when the consumer is killed
+    #[arg(long, value_name = "N", default_value_t = 2010)]
+    pub(crate) seed: u64,
+
+    #[command(subcommand)]
+    pub(crate) part: Option<Part>,
+}
+
+/// What this program starts itself as.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Part {
+    /// The consumer, in a process of its own
+    #[command(hide = true)]
+    BillingService(BillingOptions),
+}

@@ -1,0 +1,203 @@
+//! Starts the billing service, kills it while it has work, starts it again.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use messagekit::{Error, ErrorKind, Shutdown};
+use messagekit_sqlite::SqliteStore;
+use tokio::task::JoinSet;
+
+use crate::ledger::{Entry, Kill, Ledger};
+use crate::progress::{Bars, Look, look};
+use crate::schedule::Schedule;
+
+/// How often the tables are looked at.
+const GLANCE: Duration = Duration::from_millis(5);
+/// How long nothing may move: longer than the lease of a letter whose process died.
+const STALLED: Duration = Duration::from_secs(60);
+/// How long the last service may take to stop.
+const STOPPING: Duration = Duration::from_secs(40);
+/// From so many records on there is enough to interrupt without slowing the service down.
+const ENOUGH: u64 = 6_000;
+/// How long a slowed service takes at least.
+const SLOWED: Duration = Duration::from_millis(1_500);
+/// Into how many batches a slowed service cuts its work.
+const SLOWED_BATCHES: u64 = 60;
+
+/// Whether the service is slowed down, because there would be nothing to interrupt otherwise.
+pub(crate) fn is_slowed(records: u64) -> bool {
+    records < ENOUGH
+}
+
+/// How to start the billing service.
+#[derive(Debug)]
+pub(crate) struct Billing {
+    /// This program.
+    program: PathBuf,
+    /// Everything that comes behind its name.
+    arguments: Vec<String>,
+    database: PathBuf,
+    log: PathBuf,
+    /// The time between two batches of a slowed service.
+    pace: Option<Duration>,
+}
+
+impl Billing {
+    /// Says how: this program again, with `prefix` before the words that make it the service.
+    pub(crate) fn new(prefix: &[&str], database: &Path, log: &Path, records: u64) -> Result<Self, Error> {
+        let program = std::env::current_exe().map_err(|error| {
+            Error::new(ErrorKind::Unavailable, "this program cannot find itself").caused_by(error)
+        })?;
+        let mut arguments: Vec<String> = prefix.iter().map(|word| (*word).to_owned()).collect();
+        arguments.push("billing-service".to_owned());
+        let batch = (records / SLOWED_BATCHES).max(1);
+        let batches = u32::try_from(records.div_ceil(batch).max(1)).unwrap_or(u32::MAX);
+        let pace = is_slowed(records).then(|| SLOWED / batches);
+        if pace.is_some() {
+            arguments.extend(["--paced".to_owned(), "--batch".to_owned(), batch.to_string()]);
+        }
+        Ok(Self { program, arguments, database: database.to_owned(), log: log.to_owned(), pace })
+    }
+
+    fn start(&self) -> Result<Process, Error> {
+        let spawn = || -> std::io::Result<Child> {
+            let log: File = OpenOptions::new().append(true).create(true).open(&self.log)?;
+            let mut command = Command::new(&self.program);
+            command.args(&self.arguments).arg("--database").arg(&self.database);
+            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
+            // Ctrl-C is for this process, which then ends the service.
+            #[cfg(unix)]
+            std::os::unix::process::CommandExt::process_group(&mut command, 0);
+            command.spawn()
+        };
+        let child = spawn().map_err(|error| {
+            Error::new(ErrorKind::Unavailable, "billing service cannot be started")
+                .with("program", self.program.display())
+                .caused_by(error)
+        })?;
+        Ok(Process(child))
+    }
+
+    /// Says why the service ended although nobody asked it to.
+    fn ended_by_itself(&self, status: ExitStatus) -> Error {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let said = log.lines().next_back().unwrap_or("it said nothing").to_owned();
+        Error::new(ErrorKind::Other, format!("billing service ended by itself ({status}): {said}"))
+    }
+}
+
+/// A running service; dropping it kills it.
+#[derive(Debug)]
+struct Process(Child);
+
+impl Process {
+    /// SIGKILL: no destructor runs, nothing is flushed, no transaction is ended. Returns how the service ended: by that, or
+    /// by itself a moment earlier.
+    fn kill(&mut self) -> std::io::Result<ExitStatus> {
+        self.0.kill()?;
+        self.0.wait()
+    }
+
+    /// Lets a slowed service take a batch.
+    fn beat(&mut self) {
+        // A service that has ended is noticed by whoever looks next.
+        let _ = self.0.stdin.as_mut().map(|input| input.write_all(b"."));
+    }
+
+    fn ended(&mut self) -> Option<ExitStatus> {
+        self.0.try_wait().ok().flatten()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // One that has ended already is as good as one that is ended now.
+        let _ = self.kill();
+    }
+}
+
+/// Keeps the service running and kills it by the schedule, until everything that `orders` writes is handled.
+pub(crate) async fn run(
+    billing: &Billing,
+    store: &SqliteStore,
+    ledger: &Ledger,
+    bars: &Bars,
+    mut schedule: Schedule,
+    orders: &mut JoinSet<Result<(), Error>>,
+    shutdown: &Shutdown,
+) -> Result<(), Error> {
+    let (mut kills, mut starts) = (0, 1);
+    let (mut last, mut moved) = (Look::default(), Instant::now());
+    let mut beaten = Instant::now();
+    let mut process = billing.start()?;
+    loop {
+        if shutdown.is_requested() {
+            return Err(Error::new(ErrorKind::Closed, "interrupted"));
+        }
+        if let Some(ended) = orders.try_join_next() {
+            ended.map_err(|error| Error::new(ErrorKind::Other, "order service").caused_by(error))??;
+        }
+        if let Some(status) = process.ended() {
+            return Err(billing.ended_by_itself(status));
+        }
+        let now = look(store).await?;
+        bars.show(&now, kills);
+        if now.starts == starts && schedule.is_due(&now) {
+            let ended = process.kill().map_err(|error| {
+                Error::new(ErrorKind::Other, "billing service cannot be killed").caused_by(error)
+            })?;
+            if ended.code().is_some() {
+                return Err(billing.ended_by_itself(ended));
+            }
+            // What had been written before the kill and is not handled after it was unfinished when it came.
+            let unfinished = now.records - look(store).await?.handled;
+            ledger.note(&Entry::Killed(Kill { unfinished }))?;
+            if unfinished > 0 {
+                schedule.done();
+                kills += 1;
+                bars.killed(unfinished);
+            }
+            process = billing.start()?;
+            starts += 1;
+        } else if orders.is_empty() && now.records == now.handled && now.open_letters == 0 {
+            bars.show(&now, kills);
+            return stop(process, billing).await;
+        }
+        // In step with the look at the tables, so that the service cannot be through before it was killed.
+        if let Some(pace) = billing.pace
+            && beaten.elapsed() >= pace
+        {
+            process.beat();
+            beaten = Instant::now();
+        }
+        if now != last {
+            (last, moved) = (now, Instant::now());
+        } else if moved.elapsed() > STALLED {
+            return Err(Error::new(
+                ErrorKind::Other,
+                "nothing has moved for a minute: run again with --keep and look",
+            )
+            .with("handled", now.handled)
+            .with("records", now.records)
+            .with("open_letters", now.open_letters));
+        }
+        tokio::time::sleep(GLANCE).await;
+    }
+}
+
+/// Asks the service to stop, by the end of its input, and waits for it.
+async fn stop(mut process: Process, billing: &Billing) -> Result<(), Error> {
+    drop(process.0.stdin.take());
+    let asked = Instant::now();
+    while asked.elapsed() < STOPPING {
+        match process.ended() {
+            Some(status) if status.success() => return Ok(()),
+            Some(status) => return Err(billing.ended_by_itself(status)),
+            None => tokio::time::sleep(GLANCE).await,
+        }
+    }
+    Err(Error::new(ErrorKind::Other, "billing service did not stop when it was asked to"))
+}

@@ -1,0 +1,167 @@
+//! What a consumer writes in the transaction of its effects.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use messagekit::{
+    Claim, ClaimRequest, Error, ErrorKind, Failure, Leased, MessageId, NextOffset, Offsets, Processed,
+    Received, Retries, SetAside, SetAsideOutcome,
+};
+
+use crate::binding::{Binding, Move};
+use crate::error::from_sqlite;
+use crate::tables::{letters, names, now, offsets, processed, retries};
+use crate::{SqliteStore, SqliteTx};
+
+/// Only one transaction of the file writes at a time, so a claim never meets a rival.
+impl Processed for SqliteStore {
+    async fn claim(
+        &self,
+        tx: &mut SqliteTx,
+        consumer: &str,
+        requests: &[ClaimRequest],
+    ) -> Result<Vec<Claim>, Error> {
+        let (name, wanted) = (consumer.to_owned(), requests.to_vec());
+        let answers = tx
+            .run(move |conn| {
+                let consumer = names::consumer(conn, &name).map_err(from_sqlite)?;
+                processed::claim(conn, consumer, &wanted, now())
+            })
+            .await?;
+        let consumer: Arc<str> = Arc::from(consumer);
+        let fresh = requests.iter().zip(&answers).filter(|(_, answer)| **answer == Claim::Fresh);
+        tx.claimed.extend(fresh.map(|(request, _)| (consumer.clone(), request.id.clone())));
+        Ok(answers)
+    }
+
+    async fn unclaim(
+        &self,
+        tx: &mut SqliteTx,
+        consumer: &str,
+        requests: &[ClaimRequest],
+    ) -> Result<(), Error> {
+        // The row of a fresh claim looks like one that was committed long ago; deleting that would repeat its effects.
+        let claimed = tx.claimed.iter().filter(|(of, _)| **of == *consumer);
+        let claimed: HashSet<&MessageId> = claimed.map(|(_, id)| id).collect();
+        let own: Vec<ClaimRequest> =
+            requests.iter().filter(|request| claimed.contains(&request.id)).cloned().collect();
+        let consumer = consumer.to_owned();
+        tx.run(move |conn| {
+            let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
+            processed::unclaim(conn, consumer, &own).map_err(from_sqlite)
+        })
+        .await
+    }
+}
+
+/// Where a subscriber of this process reads the topics from this file, its fenced cursor moves in the same transaction.
+impl Offsets for SqliteStore {
+    async fn advance(
+        &self,
+        tx: &mut SqliteTx,
+        consumer: &str,
+        positions: &[NextOffset],
+    ) -> Result<(), Error> {
+        let binding = self.bindings().of(consumer);
+        let (consumer, positions, fence) = (consumer.to_owned(), positions.to_vec(), binding.clone());
+        let moved = tx
+            .run(move |conn| {
+                let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
+                offsets::advance(conn, consumer, &positions).map_err(from_sqlite)?;
+                match fence {
+                    Some(binding) => binding.advance(conn, consumer, moves(&binding, positions)?),
+                    None => Ok(Vec::new()),
+                }
+            })
+            .await?;
+        if let Some(binding) = binding.filter(|_| !moved.is_empty()) {
+            tx.on_commit(Box::new(move || binding.moved(&moved)));
+        }
+        Ok(())
+    }
+
+    async fn next_of(&self, consumer: &str, topic: &str) -> Result<Vec<NextOffset>, Error> {
+        let (consumer, topic) = (consumer.to_owned(), topic.to_owned());
+        self.query(move |conn| offsets::next_of(conn, &consumer, &topic).map_err(from_sqlite)).await
+    }
+}
+
+/// A cursor is one position per partition: what is finished in one key lane says nothing about the others.
+fn moves(binding: &Binding, positions: Vec<NextOffset>) -> Result<Vec<Move>, Error> {
+    positions
+        .into_iter()
+        .map(|position| {
+            let NextOffset { topic, partition, strand, next } = position;
+            if strand != 0 && binding.cursor(&topic, partition).is_some() {
+                return Err(Error::new(
+                    ErrorKind::InvalidConfiguration,
+                    "topics of an SQLite file are consumed in one lane: do not divide their partitions by key",
+                )
+                .with("topic", topic));
+            }
+            Ok(Move { topic, partition, next })
+        })
+        .collect()
+}
+
+impl SetAside for SqliteStore {
+    async fn set_aside(
+        &self,
+        tx: &mut SqliteTx,
+        consumer: &str,
+        received: &Received,
+        failure: &Failure,
+    ) -> Result<SetAsideOutcome, Error> {
+        let (consumer, received, failure) = (consumer.to_owned(), received.clone(), failure.clone());
+        tx.run(move |conn| {
+            let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
+            letters::set_aside(conn, consumer, &received, &failure, now())
+        })
+        .await
+    }
+}
+
+/// A dropped call may still be carried out; a lease that nobody received ends by itself and counts as a kill.
+impl Retries for SqliteStore {
+    async fn lease(&self, consumer: &str, max: u32, lease: Duration) -> Result<Vec<Leased>, Error> {
+        let consumer: Arc<str> = Arc::from(consumer);
+        let name = consumer.clone();
+        // Asked several times a second: the write lock is for when there is something to do.
+        if !self.query(move |conn| retries::any_due(conn, &name, now()).map_err(from_sqlite)).await? {
+            return Ok(Vec::new());
+        }
+        self.job(move |conn| {
+            let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
+            retries::lease(conn, consumer, max, lease, now())
+        })
+        .await
+    }
+
+    async fn resolve(&self, tx: &mut SqliteTx, consumer: &str, leased: &Leased) -> Result<bool, Error> {
+        let (consumer, leased) = (consumer.to_owned(), leased.clone());
+        tx.run(move |conn| {
+            let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
+            retries::resolve(conn, consumer, &leased, now())
+        })
+        .await
+    }
+
+    async fn fail(&self, consumer: &str, leased: &Leased, failure: &Failure) -> Result<bool, Error> {
+        let (consumer, leased, failure) = (consumer.to_owned(), leased.clone(), failure.clone());
+        self.job(move |conn| {
+            let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
+            retries::fail(conn, consumer, &leased, &failure, now()).map_err(from_sqlite)
+        })
+        .await
+    }
+
+    async fn hand_back(&self, consumer: &str, leased: &Leased, delay: Duration) -> Result<bool, Error> {
+        let (consumer, leased) = (consumer.to_owned(), leased.clone());
+        self.job(move |conn| {
+            let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
+            retries::hand_back(conn, consumer, &leased, delay, now()).map_err(from_sqlite)
+        })
+        .await
+    }
+}

@@ -1,0 +1,58 @@
+//! messagekit in one SQLite file.
+//!
+//! The file holds topics, consumers and dead letters beside your own tables, so one commit covers an order, the event
+//! about it and the marker that it was handled. Nothing has to be installed.
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! # let folder = tempfile::tempdir()?;
+//! use messagekit::Store;
+//! use messagekit_sqlite::SqliteStore;
+//!
+//! let store = SqliteStore::open(folder.path().join("shop.db")).await?;
+//! let mut tx = store.begin().await?;
+//! tx.call(|c| c.execute_batch("CREATE TABLE orders (id TEXT PRIMARY KEY) STRICT")).await?;
+//! tx.call(|c| c.execute("INSERT INTO orders (id) VALUES (?1)", ["o-1"])).await?;
+//! store.commit(tx).await?;
+//! store.close().await?;
+//! # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Start with [`SqliteStore`]; handlers get a [`SqliteTx`]. There is one writer per file, so a transaction may hold the
+//! write lock for 250 ms and no longer, and a task that holds one cannot write past it: it is told so at once, with
+//! [`WouldDeadlock`](messagekit::ErrorKind::WouldDeadlock). Two limits of that: futures joined in one task count as one
+//! holder, and a write in a task that a handler spawns and awaits is not seen; the lock bound ends that handler.
+
+mod binding;
+mod connection;
+mod dead_letters;
+mod error;
+mod holder;
+mod inbox;
+mod link;
+mod log;
+pub mod migrations;
+mod name_lock;
+mod open;
+mod options;
+mod outbox;
+mod publisher;
+mod reader;
+mod shared;
+mod source;
+mod store;
+mod subscriber;
+mod tables;
+mod transaction;
+mod writer;
+
+pub use connection::Connection;
+pub use error::Error;
+pub use options::{SqliteOptions, Synchronous};
+pub use publisher::SqlitePublisher;
+pub use rusqlite;
+pub use source::SqliteSource;
+pub use store::SqliteStore;
+pub use subscriber::SqliteSubscriber;
+pub use transaction::SqliteTx;

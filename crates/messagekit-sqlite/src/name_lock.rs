@@ -1,0 +1,78 @@
+//! One process at a time works for a consumer name.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use messagekit::{Error, ErrorKind};
+
+/// The right to work for a consumer, held as a lock on a side file; the kernel takes it back when the process dies.
+///
+/// The file stays: deleting it would let a third process lock a new one while the second still waits for the old.
+#[derive(Debug)]
+pub(crate) struct NameLock(#[expect(dead_code, reason = "closing it frees the lock")] File);
+
+impl NameLock {
+    /// Takes the lock, or returns `None` while somebody else has it, in this process or another.
+    pub(crate) fn try_take(path: &Path) -> Result<Option<Self>, Error> {
+        let refused = |error: io::Error| {
+            let kind = match error.kind() {
+                io::ErrorKind::Unsupported => ErrorKind::InvalidConfiguration,
+                _ => ErrorKind::Unavailable,
+            };
+            Error::new(
+                kind,
+                "lock file of the consumer cannot be used: keep the database on a local file system",
+            )
+            .with("file", path.display())
+            .caused_by(error)
+        };
+        let file = File::options().create(true).truncate(false).write(true).open(path).map_err(refused)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(refused(error)),
+        }
+    }
+}
+
+/// Returns the lock file of a consumer: beside the database, named after a hash because a name may hold anything.
+pub(crate) fn path_of(database: &Path, consumer: &str) -> PathBuf {
+    // Two paths of one file must lead to one lock. The database itself must never be opened for that: closing it again
+    // would take SQLite's own locks away.
+    let database = fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
+    let mut name = database.file_name().unwrap_or_default().to_owned();
+    name.push(format!("-messagekit-{:016x}.lock", fnv1a(consumer.as_bytes())));
+    database.with_file_name(name)
+}
+
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_holds_a_name_and_dropping_frees_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = path_of(&folder.path().join("app.db"), "billing");
+        let first = NameLock::try_take(&path).unwrap();
+        assert!(first.is_some());
+        assert!(NameLock::try_take(&path).unwrap().is_none());
+        drop(first);
+        assert!(NameLock::try_take(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn names_have_files_of_their_own_beside_the_database() {
+        let database = Path::new("/data/app.db");
+        let path = path_of(database, "bill/ing");
+        assert_eq!(path.parent(), database.parent());
+        assert_ne!(path, path_of(database, "billing"));
+        assert!(path.file_name().unwrap().to_str().unwrap().starts_with("app.db-messagekit-"));
+    }
+}

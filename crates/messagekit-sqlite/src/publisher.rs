@@ -1,0 +1,90 @@
+//! Appending outside any transaction of the caller's.
+
+use messagekit::{
+    BoxFuture, ErrorKind, MAX_PAYLOAD_BYTES, Message, PublishError, Published, Publisher, Refusal,
+};
+
+use crate::SqliteStore;
+use crate::tables::{append, now};
+
+/// Publishes to topics of a file: each batch is one append, and appends of many tasks share a commit.
+#[derive(Clone, Debug)]
+pub struct SqlitePublisher {
+    store: SqliteStore,
+}
+
+impl SqliteStore {
+    /// Returns a publisher of this file's topics; a topic that is not there is made by its first message.
+    ///
+    /// To write an event together with rows of your own, use an [`Outbox`](messagekit::Outbox) instead.
+    pub fn publisher(&self) -> SqlitePublisher {
+        SqlitePublisher { store: self.clone() }
+    }
+}
+
+/// A batch is appended whole, except for messages that can never be kept; those are refused, and so is what stands behind
+/// them in their key.
+impl Publisher for SqlitePublisher {
+    fn publish<'a>(&'a self, batch: &'a [Message]) -> BoxFuture<'a, Vec<Published>> {
+        Box::pin(async move {
+            let mut results = refusals(batch);
+            let kept = batch.iter().zip(&results).filter(|(_, result)| result.is_ok());
+            let kept: Vec<Message> = kept.map(|(message, _)| message.clone()).collect();
+            if kept.is_empty() {
+                return results;
+            }
+            let partitions = self.store.partitions().get();
+            if let Err(error) =
+                self.store.job(move |conn| append::append(conn, &kept, partitions, now())).await
+            {
+                let failed = PublishError { refusal: refusal(error.kind()), error };
+                results
+                    .iter_mut()
+                    .filter(|result| result.is_ok())
+                    .for_each(|result| *result = Err(failed.clone()));
+            }
+            results
+        })
+    }
+
+    fn max_bytes(&self) -> usize {
+        MAX_PAYLOAD_BYTES
+    }
+}
+
+/// Says which messages of a batch cannot be appended, whatever the database says.
+fn refusals(batch: &[Message]) -> Vec<Published> {
+    let mut results: Vec<Published> = Vec::with_capacity(batch.len());
+    for (index, message) in batch.iter().enumerate() {
+        let result = match append::check(message) {
+            Err(error) => Err(PublishError { refusal: Refusal::Rejected, error }),
+            Ok(()) if message.key.is_some() => {
+                let same_key =
+                    |earlier: &Message| earlier.topic == message.topic && earlier.key == message.key;
+                let mut before = batch[..index].iter().zip(&results);
+                match before.find(|(earlier, result)| result.is_err() && same_key(earlier)) {
+                    Some((_, Err(PublishError { error, .. }))) => {
+                        Err(PublishError { refusal: Refusal::Behind, error: error.clone() })
+                    }
+                    _ => Ok(()),
+                }
+            }
+            Ok(()) => Ok(()),
+        };
+        results.push(result);
+    }
+    results
+}
+
+/// Says what a failed append means to who publishes.
+fn refusal(kind: ErrorKind) -> Refusal {
+    match kind {
+        ErrorKind::OutcomeUnknown => Refusal::Unknown,
+        kind if kind.is_transient() => Refusal::Unavailable,
+        // Nothing is wrong with the messages: they can be published by another call or after a restart.
+        ErrorKind::Closed | ErrorKind::WouldDeadlock | ErrorKind::Schema | ErrorKind::Corrupt => {
+            Refusal::Unavailable
+        }
+        _ => Refusal::Rejected,
+    }
+}

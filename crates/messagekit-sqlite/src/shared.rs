@@ -1,0 +1,83 @@
+//! What handles and transactions of one file have in common.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+use messagekit::{Error, ErrorKind};
+
+use crate::SqliteTx;
+use crate::binding::Bindings;
+use crate::holder::{Holders, would_deadlock};
+use crate::reader::Readers;
+use crate::writer::{Request, WriterHandle};
+
+/// An open file.
+pub(crate) struct Shared {
+    pub(crate) path: PathBuf,
+    pub(crate) partitions: NonZeroU32,
+    pub(crate) writer: WriterHandle,
+    pub(crate) readers: Readers,
+    pub(crate) closed: AtomicBool,
+    pub(crate) holders: Holders,
+    pub(crate) bindings: Bindings,
+}
+
+impl Shared {
+    pub(crate) fn next_id(&self) -> u64 {
+        // Unique in the process: handlers on one writer thread may hold transactions of another file.
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn check_open(&self) -> Result<(), Error> {
+        if self.is_closed() { Err(closed()) } else { Ok(()) }
+    }
+
+    /// Refuses the writer thread itself: it runs a handler now and can serve nobody else.
+    pub(crate) fn check_thread(&self) -> Result<(), Error> {
+        if self.writer.thread.id() == thread::current().id() {
+            return Err(would_deadlock("this handler runs inside a transaction on the same file"));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn check_write(&self) -> Result<(), Error> {
+        self.check_open()?;
+        self.check_thread()?;
+        self.holders.check()
+    }
+
+    pub(crate) fn check_owned(self: &Arc<Self>, tx: &SqliteTx) -> Result<(), Error> {
+        if tx.belongs_to(self) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::WrongState, "transaction belongs to another store"))
+    }
+
+    pub(crate) fn request(&self, request: Request) -> Result<(), Error> {
+        self.writer.requests.send(request).map_err(|_| self.gone())
+    }
+
+    pub(crate) fn wake_writer(&self) {
+        self.writer.thread.unpark();
+    }
+
+    /// Says why the writer did not answer.
+    pub(crate) fn gone(&self) -> Error {
+        if self.is_closed() {
+            return closed();
+        }
+        Error::new(ErrorKind::OutcomeUnknown, "writer thread has died")
+    }
+}
+
+pub(crate) fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "store was closed")
+}

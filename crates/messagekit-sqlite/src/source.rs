@@ -1,0 +1,67 @@
+//! Topics of a file as a source.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use messagekit::{BatchLimit, Capabilities, Error, ErrorKind, Source, check_topic};
+
+use crate::{SqliteStore, SqliteSubscriber};
+
+/// Topics of a file, not yet bound to a consumer.
+#[derive(Clone, Debug)]
+#[must_use = "a source does nothing until a consumer reads from it"]
+pub struct SqliteSource {
+    store: SqliteStore,
+    topics: Vec<Arc<str>>,
+}
+
+impl SqliteStore {
+    /// Names topics of this file to consume from; a topic that is not there yet is read from its first record on.
+    pub fn topics<T: Into<Arc<str>>>(&self, topics: impl IntoIterator<Item = T>) -> SqliteSource {
+        let mut names: Vec<Arc<str>> = Vec::new();
+        for topic in topics {
+            let topic = topic.into();
+            if !names.contains(&topic) {
+                names.push(topic);
+            }
+        }
+        SqliteSource { store: self.clone(), topics: names }
+    }
+}
+
+/// One lane over all partitions of all topics: the file has one writer, so more lanes would add commits and no speed.
+impl Source for SqliteSource {
+    type Subscriber = SqliteSubscriber;
+
+    fn capabilities(&self) -> Capabilities {
+        const MESSAGES: NonZeroU32 = NonZeroU32::new(200).expect("200 > 0");
+        Capabilities {
+            persistent: true,
+            shares_work: false,
+            places: true,
+            batch: BatchLimit { messages: MESSAGES, time: Duration::from_millis(20) },
+        }
+    }
+
+    async fn bind(self, consumer: &str) -> Result<SqliteSubscriber, Error> {
+        check_consumer(consumer)?;
+        if self.topics.is_empty() {
+            return Err(Error::new(ErrorKind::InvalidConfiguration, "source names no topic")
+                .with("consumer", consumer));
+        }
+        self.topics.iter().try_for_each(|topic| check_topic(topic))?;
+        SqliteSubscriber::start(self.store, Arc::from(consumer), self.topics)
+    }
+}
+
+fn check_consumer(name: &str) -> Result<(), Error> {
+    if !name.is_empty() && name.len() <= 200 && !name.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::InvalidConfiguration,
+        "consumer name is not 1 to 200 bytes without control characters, like billing",
+    )
+    .with("bytes", name.len()))
+}

@@ -1,0 +1,237 @@
+//! The file as a store.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::num::NonZeroU32;
+use std::panic::resume_unwind;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use messagekit::{Error, ErrorKind, Store, TransactError, Work};
+use tokio::sync::{oneshot, watch};
+
+use crate::binding::Bindings;
+use crate::error::classify;
+use crate::holder::Holders;
+use crate::reader::Readers;
+use crate::shared::{Shared, closed};
+use crate::writer::{self, BatchAnswer, Request};
+use crate::{Connection, SqliteOptions, SqliteTx, open};
+
+/// A SQLite file with the engine's tables, and yours beside them.
+///
+/// Cloning gives another handle. Writes go through one thread: one-shot writes of all tasks are committed together, and
+/// a [`SqliteTx`] has the writer to itself while it is open. Several processes may share the file; network file systems
+/// are no place for it.
+///
+/// The last handle that is dropped closes the file in the background; [`close`](Self::close) waits for it.
+#[derive(Clone)]
+pub struct SqliteStore {
+    shared: Arc<Shared>,
+}
+
+impl SqliteStore {
+    /// Opens a file with default options, makes it if it is not there, and brings its tables up to date.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Schema`] when the tables are newer than this program; [`ErrorKind::Corrupt`] when the file is not a
+    /// database; [`ErrorKind::Unavailable`] when it cannot be opened or written, for example because its folder does
+    /// not exist; [`ErrorKind::InvalidConfiguration`] for a database in memory. A file that is refused is left as it was.
+    ///
+    /// # Cancel safety
+    /// A dropped call leaves the file closed; its tables may be up to date or not.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, crate::Error> {
+        Self::options().open(path).await
+    }
+
+    /// Returns the default options, to be changed before opening.
+    pub fn options() -> SqliteOptions {
+        SqliteOptions::default()
+    }
+
+    pub(crate) async fn open_with(path: &Path, options: SqliteOptions) -> Result<Self, crate::Error> {
+        let path = open::absolute(path)?;
+        let partitions = options.partitions;
+        let (target, synchronous) = (path.clone(), options.synchronous);
+        let writer = writer::start(move || open::writer(&target, synchronous), options).await?;
+        let readers = Readers::new(path.clone());
+        let shared = Shared {
+            path,
+            partitions,
+            writer,
+            readers,
+            closed: AtomicBool::new(false),
+            holders: Holders::default(),
+            bindings: Bindings::default(),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Runs queries of your own on a connection that only reads, away from the threads that run tasks.
+    ///
+    /// The closure sees one snapshot, taken at its first statement: the commits before it and none after. At most four
+    /// run at a time. Keep them short, because the log of the file cannot shrink below what a reader still sees.
+    ///
+    /// # Errors
+    /// What SQLite answered, with its error as the source, a write among them; [`ErrorKind::Closed`] after
+    /// [`close`](Self::close).
+    ///
+    /// # Panics
+    /// As the closure does, and outside a tokio runtime.
+    pub async fn read<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection<'_>) -> rusqlite::Result<R> + Send + 'static,
+    ) -> Result<R, crate::Error> {
+        self.shared.check_open()?;
+        Ok(self.shared.readers.read(work).await?)
+    }
+
+    /// Finishes the writes that wait, empties the log into the file and closes it.
+    ///
+    /// Other handles answer [`ErrorKind::Closed`] from then on. When this is the last process that has the file open,
+    /// one single file remains. An open transaction has until its lock bound to end.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`] when another handle closed it; [`ErrorKind::WouldDeadlock`] while the calling task holds a
+    /// transaction, and nothing is closed then; what SQLite answered when the log could not be emptied: everything that
+    /// was committed is durable all the same.
+    ///
+    /// # Cancel safety
+    /// A dropped call may leave new work refused and the file open until the last handle is dropped.
+    pub async fn close(self) -> Result<(), crate::Error> {
+        self.shared.check_thread()?;
+        self.shared.holders.check()?;
+        if self.shared.closed.swap(true, Ordering::AcqRel) {
+            return Err(closed().into());
+        }
+        // A reader that leaves after the writer would leave the log behind.
+        self.shared.readers.close().await;
+        let (answer, answered) = oneshot::channel();
+        self.shared.writer.requests.send(Request::Close(answer)).map_err(|_| closed())?;
+        Ok(answered.await.map_err(|_| closed())??)
+    }
+
+    /// Returns where the file is.
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    /// Returns how many transactions this process has committed to the file since it opened it; writes that were
+    /// committed together count once.
+    pub fn commit_count(&self) -> u64 {
+        *self.shared.writer.commits.borrow()
+    }
+
+    /// Returns how many partitions a new topic gets when nobody says otherwise.
+    pub(crate) fn partitions(&self) -> NonZeroU32 {
+        self.shared.partitions
+    }
+
+    /// Returns the cursors of the consumers that a subscriber of this store works for.
+    pub(crate) fn bindings(&self) -> &Bindings {
+        &self.shared.bindings
+    }
+
+    /// Writes in one commit with whatever else waits. The work may run twice: ids and times come from outside.
+    ///
+    /// Dropping the future does not stop the work.
+    pub(crate) async fn job<R: Send + 'static>(
+        &self,
+        work: impl FnMut(&rusqlite::Connection) -> Result<R, Error> + Send + 'static,
+    ) -> Result<R, Error> {
+        self.shared.check_write()?;
+        let (answer, answered) = oneshot::channel();
+        self.shared.request(Request::Job(writer::job(work, answer)))?;
+        match answered.await {
+            Ok(answer) => answer.unwrap_or_else(|panic| resume_unwind(panic)),
+            Err(_) => Err(self.shared.gone()),
+        }
+    }
+
+    /// Runs the engine's own queries on a reader.
+    pub(crate) async fn query<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&rusqlite::Connection) -> Result<R, Error> + Send + 'static,
+    ) -> Result<R, Error> {
+        self.shared.check_open()?;
+        self.shared.readers.query(work).await
+    }
+
+    /// Returns a number that grows with each commit of this process, and whose sender is gone once the file is closed.
+    pub(crate) fn commits(&self) -> watch::Receiver<u64> {
+        self.shared.writer.commits.clone()
+    }
+
+    /// Opens a reader for a thread that keeps it. It must be dropped when [`commits`](Self::commits) says that the file
+    /// is closed.
+    pub(crate) fn open_reader(&self) -> Result<rusqlite::Connection, Error> {
+        self.shared.check_open()?;
+        open::reader(&self.shared.path)
+    }
+}
+
+impl Store for SqliteStore {
+    type Tx = SqliteTx;
+
+    /// Makes a transaction that takes the write lock at its first call, and waits for its turn there.
+    async fn begin(&self) -> Result<SqliteTx, Error> {
+        self.shared.check_write()?;
+        Ok(SqliteTx::lazy(Arc::clone(&self.shared)))
+    }
+
+    async fn commit(&self, tx: SqliteTx) -> Result<(), Error> {
+        self.shared.check_owned(&tx)?;
+        tx.commit().await
+    }
+
+    async fn rollback(&self, tx: SqliteTx) -> Result<(), Error> {
+        self.shared.check_owned(&tx)?;
+        tx.rollback().await
+    }
+
+    /// Runs the work on the writer thread, where each call of its transaction is a plain function call.
+    ///
+    /// The transaction has begun when the work starts. Work that is still going at the lock bound is dropped where it
+    /// stands. Task-locals of the caller are not seen there; its runtime, span and subscriber are.
+    async fn transact<R: Send + 'static>(&self, work: Work<SqliteTx, R>) -> Result<R, TransactError> {
+        self.shared.check_write().map_err(TransactError::Begin)?;
+        let (tx, mut turn) = SqliteTx::of_batch(Arc::clone(&self.shared));
+        let (answer, answered) = oneshot::channel();
+        turn.batch = Some(writer::batch(work, tx, answer));
+        self.shared.request(Request::Turn(turn)).map_err(TransactError::Begin)?;
+        let mut waiting = Waiting { answered, shared: &self.shared };
+        match (&mut waiting.answered).await {
+            Ok(answer) => answer.unwrap_or_else(|panic| resume_unwind(panic)),
+            // A writer that was closed has served whatever it had taken.
+            Err(_) if self.shared.is_closed() => Err(TransactError::Begin(closed())),
+            Err(_) => Err(TransactError::Unknown(self.shared.gone())),
+        }
+    }
+
+    fn classify(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
+        classify(error)
+    }
+}
+
+/// Tells the writer when nobody waits for a batch any more.
+struct Waiting<'a, R> {
+    answered: oneshot::Receiver<BatchAnswer<R>>,
+    shared: &'a Shared,
+}
+
+impl<R> Drop for Waiting<'_, R> {
+    fn drop(&mut self) {
+        // An answered batch has left the writer, which then may be parked for somebody else.
+        if !self.answered.is_terminated() {
+            self.answered.close();
+            self.shared.wake_writer();
+        }
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").field("path", &self.shared.path).finish_non_exhaustive()
+    }
+}

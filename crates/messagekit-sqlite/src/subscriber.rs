@@ -1,0 +1,164 @@
+//! A consumer's reader of topics in this file.
+
+mod feed;
+mod link;
+mod unsettled;
+mod wake;
+
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use messagekit::{Delivery, Error, Incoming, Lane, Receipt, Subscriber};
+
+use self::link::{Happening, Link};
+use self::unsettled::Unsettled;
+use crate::SqliteStore;
+
+/// Receives the records of topics in one file for a consumer, in one lane that keeps the order of each partition.
+///
+/// One subscriber at a time works for a consumer's name, in this process or another; the others stand by, and take over
+/// within a tenth of a second when it is closed or dropped or its process dies. A thread of its own reads ahead of the
+/// handlers, at most 512 messages or 8 MiB. Records that this process writes arrive at once, those of other processes
+/// within 5 ms, or 50 ms when nothing has happened for a while.
+///
+/// A consumer whose store is the same file moves its cursor in the transaction of its effects, and settling writes
+/// nothing. For another store, settling moves the cursor behind the messages that are settled without a gap.
+#[derive(Debug)]
+pub struct SqliteSubscriber {
+    link: Arc<Link>,
+    lane: Option<Lane>,
+    unsettled: Unsettled,
+}
+
+impl SqliteSubscriber {
+    pub(crate) fn start(
+        store: SqliteStore,
+        consumer: Arc<str>,
+        topics: Vec<Arc<str>>,
+    ) -> Result<Self, Error> {
+        let link = Arc::new(Link::new(store, consumer));
+        feed::start(&link, topics)?;
+        Ok(Self { link, lane: None, unsettled: Unsettled::default() })
+    }
+
+    /// Forgets everything of a lane that is over.
+    fn leave_lane(&mut self) {
+        self.lane = None;
+        self.unsettled.forget();
+    }
+}
+
+impl Subscriber for SqliteSubscriber {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Incoming, Error>>> {
+        let Some(happening) = ready!(self.link.poll_next(cx)) else { return Poll::Ready(None) };
+        Poll::Ready(Some(happening.map(|happening| match happening {
+            Happening::Assigned(lane) => {
+                self.leave_lane();
+                self.lane = Some(lane);
+                Incoming::Assigned { lane }
+            }
+            Happening::Lost(lane) => {
+                self.leave_lane();
+                Incoming::Lost { lane }
+            }
+            Happening::Arrived(lane, arrival) => {
+                let position = self.unsettled.delivered(arrival.place.clone());
+                let receipt = Receipt::new(lane, position);
+                Incoming::Message(Delivery { message: arrival.message, place: Some(arrival.place), receipt })
+            }
+        })))
+    }
+
+    fn pause(&mut self, lane: Lane) {
+        self.link.pause(lane, true);
+    }
+
+    fn resume(&mut self, lane: Lane) {
+        self.link.pause(lane, false);
+    }
+
+    fn settle(&mut self, done: &mut Vec<Receipt>) {
+        let Some(lane) = self.lane else { return done.clear() };
+        for receipt in done.drain(..) {
+            if receipt.lane() == lane {
+                self.unsettled.settled(receipt.position());
+            }
+        }
+        // As a rule the cursor stands there already, moved in the transaction that handled the messages.
+        let mut moves = self.unsettled.take_finished();
+        moves.retain(|wanted| {
+            let cursor = self.link.binding().cursor(&wanted.topic, wanted.partition);
+            cursor.is_some_and(|cursor| cursor.next < wanted.next)
+        });
+        if !moves.is_empty() {
+            self.link.order_moves(lane, moves);
+        }
+    }
+
+    /// Gives up the lane: what comes next is [`Lost`](Incoming::Lost) and a new lane from the cursor on.
+    fn release(&mut self, back: &mut Vec<Receipt>) {
+        let lane = self.lane.filter(|lane| back.iter().any(|receipt| receipt.lane() == *lane));
+        back.clear();
+        if let Some(lane) = lane {
+            self.leave_lane();
+            self.link.rewind(lane);
+        }
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.leave_lane();
+        self.link.poll_close(cx)
+    }
+}
+
+/// Frees the consumer's name at once; what is settled but not yet durable is delivered again.
+impl Drop for SqliteSubscriber {
+    fn drop(&mut self) {
+        self.link.abandon();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::time::{Duration, Instant};
+
+    use messagekit::{Message, Publisher, Source};
+
+    use super::*;
+
+    async fn append(store: &SqliteStore, count: usize, payload: usize) {
+        let batch: Vec<_> = (0..count).map(|_| Message::new("t", vec![0; payload])).collect();
+        assert!(store.publisher().publish(&batch).await.iter().all(Result::is_ok));
+    }
+
+    async fn full(subscriber: &SqliteSubscriber) -> (usize, usize) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !subscriber.link.is_full() {
+            assert!(Instant::now() < deadline, "the reader does not stop");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        subscriber.link.waiting()
+    }
+
+    #[tokio::test]
+    async fn the_reader_stops_at_so_many_messages_or_bytes_ahead_and_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path().join("app.db")).await.unwrap();
+        append(&store, 1_500, 10).await;
+        let mut subscriber = store.topics(["t"]).bind("small").await.unwrap();
+        assert_eq!(full(&subscriber).await.0, 512);
+        for _ in 0..1_501 {
+            let incoming = poll_fn(|cx| subscriber.poll_next(cx)).await;
+            assert!(incoming.is_some_and(|incoming| incoming.is_ok()));
+        }
+
+        append(&store, 20, 800_000).await;
+        let (messages, bytes) = full(&subscriber).await;
+        assert!(messages < 20 && bytes < 9 * 1024 * 1024, "{messages} messages of {bytes} bytes");
+        for _ in 0..20 {
+            let incoming = poll_fn(|cx| subscriber.poll_next(cx)).await;
+            assert!(incoming.is_some_and(|incoming| incoming.is_ok()));
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! The reader thread of a subscriber.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use messagekit::{Error, ErrorKind, Lane, Place};
+use rusqlite::Connection;
+
+use super::link::{Arrival, Link, Room};
+use super::wake::{News, block_on};
+use crate::binding::{Cursor, Move};
+use crate::error::from_sqlite;
+use crate::name_lock::{self, NameLock};
+use crate::tables::topics::Partition;
+use crate::tables::{cursors, names, read, topics};
+
+/// How often one who stands by asks for the name.
+const STANDBY: Duration = Duration::from_millis(100);
+/// How long to wait after an error that may pass.
+const BACKOFF: Duration = Duration::from_millis(100);
+/// How many records of a partition are taken before it is another's turn.
+const PAGE: usize = 64;
+
+/// Starts the thread.
+pub(super) fn start(link: &Arc<Link>, topics: Vec<Arc<str>>) -> Result<(), Error> {
+    let feed = Feed {
+        link: link.clone(),
+        topics: topics.into(),
+        tracks: BTreeMap::new(),
+        lane: None,
+        consumer: 0,
+        moves: Vec::new(),
+        last: 0,
+    };
+    let started = thread::Builder::new().name("messagekit-read".to_owned()).spawn(move || feed.run());
+    match started {
+        Ok(handle) => {
+            link.is_thread(handle.thread().clone());
+            Ok(())
+        }
+        Err(error) => {
+            Err(Error::new(ErrorKind::Unavailable, "reader thread cannot be started").caused_by(error))
+        }
+    }
+}
+
+/// Reads for one subscriber.
+struct Feed {
+    link: Arc<Link>,
+    topics: Arc<[Arc<str>]>,
+    tracks: BTreeMap<i64, Track>,
+    lane: Option<Lane>,
+    consumer: i64,
+    /// Ordered and not yet written.
+    moves: Vec<Move>,
+    /// The partition that was read last: the next one begins.
+    last: i64,
+}
+
+/// A partition and how far it was read.
+struct Track {
+    topic: Arc<str>,
+    partition: i32,
+    next: i64,
+    end: i64,
+}
+
+enum Step {
+    Busy,
+    /// Nothing to read.
+    Dry,
+    /// Nowhere to put it.
+    Full,
+    Closed,
+}
+
+impl Feed {
+    fn run(mut self) {
+        match self.work() {
+            Ok(closed) => self.link.end(None, closed),
+            Err(error) => {
+                let closed = if self.moves.is_empty() { Ok(()) } else { Err(error.clone()) };
+                self.link.end(Some(error), closed);
+            }
+        }
+    }
+
+    /// Works until it is told to close, and answers whether everything settled is durable; or ends by an error.
+    fn work(&mut self) -> Result<Result<(), Error>, Error> {
+        let link = self.link.clone();
+        let mut news = News::new(link.store.commits());
+        if !self.stand_by(&news)? {
+            return Ok(Ok(()));
+        }
+        let mut conn = None;
+        loop {
+            match self.step(&news, &mut conn) {
+                Ok(Step::Busy) => {}
+                Ok(Step::Closed) => return Ok(Ok(())),
+                Ok(Step::Full) => {
+                    while link.is_full() && !link.has_orders() {
+                        thread::park_timeout(STANDBY);
+                        news.check_open()?;
+                    }
+                }
+                Ok(Step::Dry) => {
+                    if let Some(conn) = &conn {
+                        news.wait(conn, || link.has_orders())?;
+                    }
+                }
+                Err(error) if link.is_closing() => return Ok(Err(error)),
+                Err(error) if error.is_transient() => {
+                    if error.kind() == ErrorKind::Fenced {
+                        // Whatever was read is based on a cursor that stands elsewhere.
+                        self.moves.clear();
+                        self.lane = None;
+                        link.lose();
+                    }
+                    link.report(error);
+                    thread::park_timeout(BACKOFF);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Waits for the consumer's name; false when told to close before.
+    fn stand_by(&self, news: &News) -> Result<bool, Error> {
+        let path = name_lock::path_of(self.link.store.path(), &self.link.consumer);
+        while !self.link.is_closing() {
+            news.check_open()?;
+            match NameLock::try_take(&path) {
+                Ok(Some(name)) => return Ok(self.link.own(name)),
+                Ok(None) => {}
+                Err(error) if error.is_transient() => self.link.report(error),
+                Err(error) => return Err(error),
+            }
+            thread::park_timeout(STANDBY);
+        }
+        Ok(false)
+    }
+
+    fn step(&mut self, news: &News, conn: &mut Option<Connection>) -> Result<Step, Error> {
+        news.check_open()?;
+        let orders = self.link.take_orders();
+        self.moves.extend(orders.moves);
+        if orders.rewind {
+            self.lane = None;
+        }
+        // Before a new lane, which begins at what is durable.
+        self.write_moves()?;
+        if orders.close {
+            return Ok(Step::Closed);
+        }
+        let lane = match self.lane {
+            Some(lane) => lane,
+            None => self.assign()?,
+        };
+        let conn = match conn {
+            Some(conn) => conn,
+            None => conn.insert(self.link.store.open_reader()?),
+        };
+        let Some(room) = self.link.room() else { return Ok(Step::Full) };
+        if !self.has_unread() {
+            self.look(conn)?;
+            if !self.has_unread() {
+                return Ok(if self.moves.is_empty() { Step::Dry } else { Step::Busy });
+            }
+        }
+        self.read_pages(conn, lane, room)?;
+        Ok(Step::Busy)
+    }
+
+    /// Moves the cursors over what is settled, where no transaction has done so.
+    fn write_moves(&mut self) -> Result<(), Error> {
+        if self.moves.is_empty() {
+            return Ok(());
+        }
+        let (binding, consumer, moves) = (self.link.binding().clone(), self.consumer, self.moves.clone());
+        let moved =
+            block_on(self.link.store.job(move |conn| binding.advance(conn, consumer, moves.clone())))?;
+        self.link.binding().moved(&moved);
+        self.moves.clear();
+        Ok(())
+    }
+
+    /// Begins a new lane at the cursors of the file.
+    fn assign(&mut self) -> Result<Lane, Error> {
+        static EPOCH: AtomicU64 = AtomicU64::new(1);
+
+        self.tracks.clear();
+        self.adopt()?;
+        let lane = Lane { slot: 0, epoch: EPOCH.fetch_add(1, Ordering::Relaxed) };
+        self.lane = Some(lane);
+        self.link.assigned(lane);
+        Ok(lane)
+    }
+
+    /// Takes over every partition that is not read yet, with its cursor.
+    fn adopt(&mut self) -> Result<(), Error> {
+        let known: Vec<i64> = self.tracks.keys().copied().collect();
+        let (topics, name, binding) =
+            (self.topics.clone(), self.link.consumer.clone(), self.link.binding().clone());
+        let (consumer, found) = block_on(self.link.store.job(move |conn| {
+            let consumer = names::consumer(conn, &name).map_err(from_sqlite)?;
+            let mut found = Vec::new();
+            for topic in &*topics {
+                for partition in topics::partitions(conn, topic).map_err(from_sqlite)? {
+                    if !known.contains(&partition.tp) {
+                        let cursor = cursors::ensure(conn, consumer, &partition).map_err(from_sqlite)?;
+                        // Here, so that no commit of this process comes between reading and noting it.
+                        binding.set(
+                            topic,
+                            partition.partition,
+                            Cursor { tp: partition.tp, next: cursor.next },
+                        );
+                        found.push((topic.clone(), partition, cursor));
+                    }
+                }
+            }
+            Ok((consumer, found))
+        }))?;
+        self.consumer = consumer;
+        for (topic, Partition { tp, partition, next_offset, .. }, cursor) in found {
+            self.warn_gone(&topic, partition, cursor.gone);
+            self.tracks.insert(tp, Track { topic, partition, next: cursor.next, end: next_offset });
+        }
+        Ok(())
+    }
+
+    fn has_unread(&self) -> bool {
+        self.tracks.values().any(|track| track.next < track.end)
+    }
+
+    /// Looks how far the partitions reach by now, and whether there are new ones.
+    fn look(&mut self, conn: &Connection) -> Result<(), Error> {
+        let mut is_new = false;
+        for topic in &*self.topics.clone() {
+            for partition in topics::partitions(conn, topic).map_err(from_sqlite)? {
+                match self.tracks.get_mut(&partition.tp) {
+                    Some(track) => {
+                        track.end = partition.next_offset;
+                        let gone = partition.log_start - track.next;
+                        if gone > 0 {
+                            let read_from = std::mem::replace(&mut track.next, partition.log_start);
+                            self.skip(topic, partition, read_from);
+                            self.warn_gone(topic, partition.partition, gone);
+                        }
+                    }
+                    None => is_new = true,
+                }
+            }
+        }
+        if is_new { self.adopt() } else { Ok(()) }
+    }
+
+    /// Goes on behind records that were deleted; their cursor moves with the next record, or now when none is in work.
+    fn skip(&mut self, topic: &Arc<str>, partition: Partition, read_from: i64) {
+        let cursor = self.link.binding().cursor(topic, partition.partition);
+        if cursor.is_some_and(|cursor| cursor.next == read_from) {
+            let (topic, partition, next) = (topic.clone(), partition.partition, partition.log_start);
+            self.moves.push(Move { topic, partition, next });
+        }
+    }
+
+    fn warn_gone(&self, topic: &str, partition: i32, gone: i64) {
+        if gone > 0 {
+            let consumer = &*self.link.consumer;
+            tracing::warn!(
+                consumer,
+                topic,
+                partition,
+                gone,
+                "records were deleted before the consumer read them"
+            );
+        }
+    }
+
+    /// Reads one page of each partition that has records, beginning behind the one that was read last.
+    fn read_pages(&mut self, conn: &Connection, lane: Lane, mut room: Room) -> Result<(), Error> {
+        let behind = (Bound::Excluded(self.last), Bound::Unbounded);
+        let order: Vec<i64> =
+            self.tracks.range(behind).chain(self.tracks.range(..=self.last)).map(|(tp, _)| *tp).collect();
+        for tp in order {
+            let Some(track) = self.tracks.get_mut(&tp).filter(|track| track.next < track.end) else {
+                continue;
+            };
+            if room.messages == 0 || room.bytes == 0 {
+                break;
+            }
+            let records =
+                read::read(conn, &track.topic, tp, track.next, PAGE.min(room.messages), room.bytes)?;
+            // What lies below a known end and is not there was deleted.
+            track.next = records.last().map_or(track.end, |record| record.offset + 1);
+            let bytes = records.iter().map(|record| record.message.size()).sum();
+            room = Room {
+                messages: room.messages.saturating_sub(records.len()),
+                bytes: room.bytes.saturating_sub(bytes),
+            };
+            let (topic, partition) = (&track.topic, track.partition);
+            self.link.push(
+                lane,
+                records.into_iter().map(|record| Arrival {
+                    place: Place { topic: topic.clone(), partition, offset: record.offset },
+                    message: record.message,
+                }),
+            );
+            self.last = tp;
+        }
+        Ok(())
+    }
+}
+
+/// A thread that dies by a panic must not leave its subscriber waiting.
+impl Drop for Feed {
+    fn drop(&mut self) {
+        let died = Error::new(ErrorKind::Other, "reader thread has died");
+        self.link.end(Some(died.clone()), Err(died));
+    }
+}

@@ -1,0 +1,99 @@
+//! The markers that make effects happen once.
+
+use messagekit::{Claim, ClaimRequest, Error, ErrorKind, MessageId};
+use rusqlite::{Connection, Result};
+
+use crate::error::from_sqlite;
+
+/// The outcomes as the table keeps them.
+const DONE: i64 = 0;
+const HELD: i64 = 1;
+const DISCARDED: i64 = 2;
+
+/// Claims messages in order.
+///
+/// One cached statement per message: as quick as one statement over all of them, and the second copy of an id inside a
+/// call finds the first.
+pub(crate) fn claim(
+    conn: &Connection,
+    consumer: i64,
+    requests: &[ClaimRequest],
+    now: i64,
+) -> std::result::Result<Vec<Claim>, Error> {
+    requests
+        .iter()
+        .map(|request| match mark(conn, consumer, request, now).map_err(from_sqlite)? {
+            true => Ok(Claim::Fresh),
+            false => outcome(conn, consumer, &request.id),
+        })
+        .collect()
+}
+
+/// Writes a marker; a range that is processed again claims what was done under a smaller generation.
+fn mark(conn: &Connection, consumer: i64, request: &ClaimRequest, now: i64) -> Result<bool> {
+    let written = conn
+        .prepare_cached(
+            "INSERT INTO messagekit_processed_messages AS m (consumer_id, message_id, generation, outcome, processed_at)
+             VALUES (?1, ?2, ?3, 0, ?4)
+             ON CONFLICT (consumer_id, message_id) DO UPDATE
+               SET generation = excluded.generation, processed_at = excluded.processed_at
+               WHERE m.outcome = 0 AND m.generation < excluded.generation",
+        )?
+        .execute((consumer, request.id.as_str(), request.generation, now))?;
+    Ok(written == 1)
+}
+
+fn outcome(conn: &Connection, consumer: i64, id: &MessageId) -> std::result::Result<Claim, Error> {
+    let outcome: i64 = conn
+        .prepare_cached(
+            "SELECT outcome FROM messagekit_processed_messages WHERE consumer_id = ?1 AND message_id = ?2",
+        )
+        .and_then(|mut select| select.query_row((consumer, id.as_str()), |row| row.get(0)))
+        .map_err(from_sqlite)?;
+    match outcome {
+        DONE => Ok(Claim::Done),
+        HELD => Ok(Claim::Held),
+        DISCARDED => Ok(Claim::Discarded),
+        other => {
+            Err(Error::new(ErrorKind::Corrupt, format!("marker has the outcome {other}, which is none"))
+                .with("id", id))
+        }
+    }
+}
+
+/// Takes back claims that were fresh in this transaction.
+///
+/// A claim of a greater generation loses the older marker with it; that is safe, because its message is claimed again
+/// before anything behind it is finished.
+pub(crate) fn unclaim(conn: &Connection, consumer: i64, requests: &[ClaimRequest]) -> Result<()> {
+    let mut delete = conn.prepare_cached(
+        "DELETE FROM messagekit_processed_messages
+         WHERE consumer_id = ?1 AND message_id = ?2 AND generation = ?3 AND outcome = 0",
+    )?;
+    for request in requests {
+        delete.execute((consumer, request.id.as_str(), request.generation))?;
+    }
+    Ok(())
+}
+
+/// Claims a message as held; false when it has a marker already.
+pub(crate) fn hold(conn: &Connection, consumer: i64, id: &MessageId, now: i64) -> Result<bool> {
+    let written = conn
+        .prepare_cached(
+            "INSERT INTO messagekit_processed_messages (consumer_id, message_id, outcome, processed_at)
+             VALUES (?1, ?2, 1, ?3) ON CONFLICT (consumer_id, message_id) DO NOTHING",
+        )?
+        .execute((consumer, id.as_str(), now))?;
+    Ok(written == 1)
+}
+
+/// Turns a held marker into a done one; false when there is no held one.
+pub(crate) fn finish_held(conn: &Connection, consumer: i64, id: &MessageId, now: i64) -> Result<bool> {
+    let moved = conn
+        .prepare_cached(
+            "UPDATE messagekit_processed_messages SET outcome = 0, processed_at = ?3
+             WHERE consumer_id = ?1 AND message_id = ?2 AND outcome = 1",
+        )?
+        .execute((consumer, id.as_str(), now))?;
+    Ok(moved == 1)
+}

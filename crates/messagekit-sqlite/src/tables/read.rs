@@ -1,0 +1,73 @@
+//! Reading records back.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use messagekit::{Error, Message, headers};
+use rusqlite::{Connection, Row};
+
+use super::columns::Columns;
+use super::{timestamp, topics};
+use crate::error::from_sqlite;
+
+/// A record of a partition.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) offset: i64,
+    pub(crate) created_at: i64,
+    pub(crate) message: Message,
+}
+
+/// Reads records of a partition from an offset on: at most `max`, and no more once they hold `max_bytes`.
+///
+/// Answers at least one record when there is one.
+pub(crate) fn read(
+    conn: &Connection,
+    topic: &Arc<str>,
+    tp: i64,
+    from: i64,
+    max: usize,
+    max_bytes: usize,
+) -> Result<Vec<Stored>, Error> {
+    let mut select = conn
+        .prepare_cached(
+            "SELECT pos, event_id, event_type, key, content_type, traceparent, created_at, headers, payload
+             FROM messagekit_topic_records WHERE pos >= ?1 AND pos < ?2 ORDER BY pos LIMIT ?3",
+        )
+        .map_err(from_sqlite)?;
+    let range =
+        (topics::position(tp, from), topics::position(tp + 1, 0), i64::try_from(max).unwrap_or(i64::MAX));
+    let mut rows = select.query(range).map_err(from_sqlite)?;
+    let mut records = Vec::new();
+    let mut bytes = 0;
+    while bytes < max_bytes
+        && let Some(row) = rows.next().map_err(from_sqlite)?
+    {
+        let record = stored(topic, row)?;
+        bytes += record.message.size();
+        records.push(record);
+    }
+    Ok(records)
+}
+
+fn stored(topic: &Arc<str>, row: &Row<'_>) -> Result<Stored, Error> {
+    let columns = |row: &Row<'_>| {
+        Ok(Columns { known: [row.get(1)?, row.get(2)?, row.get(4)?, row.get(5)?], rest: row.get(7)? })
+    };
+    let mut headers = columns(row).map_err(from_sqlite)?.into_headers()?;
+    let rest = |row: &Row<'_>| {
+        Ok((
+            row.get::<_, i64>(0)?,
+            row.get::<_, i64>(6)?,
+            row.get::<_, Option<Vec<u8>>>(3)?,
+            row.get::<_, Vec<u8>>(8)?,
+        ))
+    };
+    let (position, created_at, key, payload) = rest(row).map_err(from_sqlite)?;
+    if headers.get(headers::CREATED_AT).is_none() {
+        headers.set(headers::CREATED_AT, timestamp(created_at)?.to_string());
+    }
+    let message =
+        Message { topic: topic.clone(), key: key.map(Bytes::from), headers, payload: payload.into() };
+    Ok(Stored { offset: topics::offset(position), created_at, message })
+}

@@ -1,0 +1,146 @@
+//! A consumer's own due letters: lease, resolve, fail, hand back.
+//!
+//! `due` is also the end of the lease, and `token` its fence: each lease and each act of an operator counts it up. A
+//! lease that was answered is over: `running_since` is null then.
+
+use std::time::Duration;
+
+use messagekit::{Error, ErrorKind, Failure, Leased, LetterState};
+use rusqlite::{Connection, Result, params};
+
+use super::letter_row::{self, COLUMNS};
+use super::letters::after;
+use super::{micros, processed};
+use crate::error::from_sqlite;
+
+/// Returns whether a letter of the consumer is due: a look that takes no write lock.
+pub(crate) fn any_due(conn: &Connection, consumer: &str, now: i64) -> Result<bool> {
+    conn.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM messagekit_dead_letters
+           WHERE consumer_id = (SELECT id FROM messagekit_consumers WHERE name = ?1)
+             AND state IN ('retrying', 'replaying') AND due <= ?2)",
+    )?
+    .query_row((consumer, now), |row| row.get(0))
+}
+
+/// Leases letters that are due, oldest due first. A letter whose last run never came back counts a kill.
+pub(crate) fn lease(
+    conn: &Connection,
+    consumer: i64,
+    max: u32,
+    lease: Duration,
+    now: i64,
+) -> std::result::Result<Vec<Leased>, Error> {
+    let until = now.saturating_add(micros(lease));
+    due(conn, consumer, max, now)
+        .map_err(from_sqlite)?
+        .into_iter()
+        .map(|id| {
+            let mut update = conn
+                .prepare_cached(&format!(
+                    "UPDATE messagekit_dead_letters
+                     SET due = ?2, kills = kills + (running_since IS NOT NULL), running_since = ?3,
+                         token = token + 1, attempts = attempts + 1
+                     WHERE id = ?1 RETURNING {COLUMNS}, kills"
+                ))
+                .map_err(from_sqlite)?;
+            let mut rows = update.query((id, until, now)).map_err(from_sqlite)?;
+            let row = rows.next().map_err(from_sqlite)?.ok_or_else(|| {
+                Error::new(ErrorKind::Corrupt, "letter vanished between look and lease").with("letter", id)
+            })?;
+            let kills = row.get("kills").map_err(from_sqlite)?;
+            let kept = letter_row::read(row)?;
+            Ok(Leased {
+                letter: kept.id,
+                token: kept.token,
+                attempt: kept.attempts,
+                kills,
+                received: kept.received,
+            })
+        })
+        .collect()
+}
+
+fn due(conn: &Connection, consumer: i64, max: u32, now: i64) -> Result<Vec<i64>> {
+    conn.prepare_cached(
+        "SELECT id FROM messagekit_dead_letters
+         WHERE consumer_id = ?1 AND state IN ('retrying', 'replaying') AND due <= ?2 ORDER BY due, id LIMIT ?3",
+    )?
+    .query_map((consumer, now, max), |row| row.get(0))?
+    .collect()
+}
+
+/// Marks a letter resolved and its message done; false when the lease is another one by now.
+pub(crate) fn resolve(
+    conn: &Connection,
+    consumer: i64,
+    leased: &Leased,
+    now: i64,
+) -> std::result::Result<bool, Error> {
+    let resolved = conn
+        .prepare_cached(
+            "UPDATE messagekit_dead_letters SET state = 'resolved', due = NULL, running_since = NULL, changed_at = ?4
+             WHERE id = ?1 AND consumer_id = ?2 AND token = ?3 AND running_since IS NOT NULL",
+        )
+        .and_then(|mut update| update.execute((leased.letter, consumer, leased.token, now)))
+        .map_err(from_sqlite)?;
+    if resolved == 0 {
+        return Ok(false);
+    }
+    if processed::finish_held(conn, consumer, &leased.received.id, now).map_err(from_sqlite)? {
+        return Ok(true);
+    }
+    Err(Error::new(ErrorKind::Corrupt, "dead letter is open but the marker of its message is not held")
+        .with("letter", leased.letter)
+        .with("id", &leased.received.id))
+}
+
+/// Notes a failed run; a letter that a person had asked to run again is dead at once.
+pub(crate) fn fail(
+    conn: &Connection,
+    consumer: i64,
+    leased: &Leased,
+    failure: &Failure,
+    now: i64,
+) -> Result<bool> {
+    let (state, due) = after(failure, now);
+    let noted = conn
+        .prepare_cached(
+            "UPDATE messagekit_dead_letters
+             SET state = CASE WHEN state = 'replaying' THEN 'dead' ELSE ?4 END,
+                 due = CASE WHEN state = 'replaying' THEN NULL ELSE ?5 END,
+                 changed_at = CASE WHEN state = ?4 THEN changed_at ELSE ?6 END,
+                 running_since = NULL, kind = ?7, error = ?8, fingerprint = ?9
+             WHERE id = ?1 AND consumer_id = ?2 AND token = ?3 AND running_since IS NOT NULL",
+        )?
+        .execute(params![
+            leased.letter,
+            consumer,
+            leased.token,
+            state.as_str(),
+            due,
+            now,
+            failure.kind.as_str(),
+            failure.error,
+            failure.fingerprint(),
+        ])?;
+    debug_assert!(matches!(state, LetterState::Retrying | LetterState::Dead), "a failure leads nowhere else");
+    Ok(noted == 1)
+}
+
+/// Gives a lease back without counting the run.
+pub(crate) fn hand_back(
+    conn: &Connection,
+    consumer: i64,
+    leased: &Leased,
+    delay: Duration,
+    now: i64,
+) -> Result<bool> {
+    let back = conn
+        .prepare_cached(
+            "UPDATE messagekit_dead_letters SET due = ?4, running_since = NULL, attempts = attempts - 1
+             WHERE id = ?1 AND consumer_id = ?2 AND token = ?3 AND running_since IS NOT NULL",
+        )?
+        .execute((leased.letter, consumer, leased.token, now.saturating_add(micros(delay))))?;
+    Ok(back == 1)
+}

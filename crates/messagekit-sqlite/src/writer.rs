@@ -1,0 +1,170 @@
+//! The one thread that writes.
+//!
+//! It takes what waits in turn: all one-shot jobs in one commit, then one transaction, and so on, so that neither kind
+//! starves the other.
+
+mod batch;
+pub(crate) mod busy;
+mod checkpoint;
+mod group;
+mod guard;
+mod interactive;
+mod session;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::mpsc::{self, Receiver};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use messagekit::{Error, ErrorKind};
+use rusqlite::Connection;
+use tokio::sync::{oneshot, watch};
+
+pub(crate) use batch::{Answer as BatchAnswer, batch};
+use checkpoint::Checkpoints;
+use group::MAX_GROUP;
+pub(crate) use group::{Job, job};
+use guard::Guarded;
+pub(crate) use guard::{aborted, refuse_control_statements};
+pub(crate) use interactive::{Call, OnCommit, Turn};
+pub(crate) use session::{Access, Ended, Session};
+
+use crate::SqliteOptions;
+use crate::error::from_sqlite;
+
+/// What the writer is asked for.
+pub(crate) enum Request {
+    Job(Box<dyn Job>),
+    Turn(Turn),
+    /// Finish what waits, empty the log, close.
+    Close(oneshot::Sender<Result<(), Error>>),
+}
+
+/// How to reach the writer.
+#[derive(Debug)]
+pub(crate) struct WriterHandle {
+    pub(crate) requests: mpsc::Sender<Request>,
+    pub(crate) thread: Thread,
+    pub(crate) commits: watch::Receiver<u64>,
+}
+
+pub(crate) struct Writer {
+    guarded: Rc<Guarded>,
+    checkpoints: Checkpoints,
+    commits: watch::Sender<u64>,
+    lock_bound: Duration,
+    jobs: VecDeque<Box<dyn Job>>,
+    turns: VecDeque<Turn>,
+    close: Option<oneshot::Sender<Result<(), Error>>>,
+}
+
+/// Starts the thread; `open` runs on it, because migrations wait for other processes.
+pub(crate) async fn start(
+    open: impl FnOnce() -> Result<Connection, Error> + Send + 'static,
+    options: SqliteOptions,
+) -> Result<WriterHandle, Error> {
+    let (requests, waiting) = mpsc::channel();
+    let (commits, seen) = watch::channel(0);
+    let (ready, opened) = oneshot::channel();
+    let thread = thread::Builder::new()
+        .name("messagekit-sqlite".to_owned())
+        .spawn(move || {
+            busy::set_limit(options.busy_limit);
+            let made = open().and_then(|conn| {
+                let checkpoints = Checkpoints::install(&conn);
+                Ok((Rc::new(Guarded::new(conn).map_err(from_sqlite)?), checkpoints))
+            });
+            match made {
+                Ok((guarded, checkpoints)) => {
+                    let writer = Writer {
+                        guarded,
+                        checkpoints,
+                        commits,
+                        lock_bound: options.lock_bound,
+                        jobs: VecDeque::new(),
+                        turns: VecDeque::new(),
+                        close: None,
+                    };
+                    if ready.send(Ok(())).is_ok() {
+                        writer.run(&waiting);
+                    }
+                }
+                Err(error) => {
+                    ready.send(Err(error)).ok();
+                }
+            }
+        })
+        .map_err(|error| Error::new(ErrorKind::Unavailable, "no thread for the writer").caused_by(error))?;
+    let thread = thread.thread().clone();
+    opened.await.map_err(|_| Error::new(ErrorKind::Other, "writer thread died while opening the file"))??;
+    Ok(WriterHandle { requests, thread, commits: seen })
+}
+
+impl Writer {
+    fn run(mut self, requests: &Receiver<Request>) {
+        loop {
+            if self.jobs.is_empty() && self.turns.is_empty() {
+                if let Some(close) = self.close.take() {
+                    return self.close(close);
+                }
+                match requests.recv() {
+                    Ok(request) => self.queue(request),
+                    // The last handle is gone, and closing the connection tidies up.
+                    Err(_) => return,
+                }
+            }
+            self.look(requests);
+            if !self.jobs.is_empty() {
+                let group = self.jobs.drain(..self.jobs.len().min(MAX_GROUP)).collect();
+                let commits = &self.commits;
+                group::run(&self.guarded, group, || commits.send_modify(|count| *count += 1));
+                self.checkpoints.after_commit(self.guarded.conn());
+            }
+            self.look(requests);
+            if let Some(turn) = self.turns.pop_front() {
+                // What is dropped here belongs to users, and a panic of theirs must not take the writer with it.
+                if catch_unwind(AssertUnwindSafe(|| self.serve(turn))).is_err() {
+                    tracing::error!("work panicked while it was dropped");
+                }
+                self.checkpoints.after_commit(self.guarded.conn());
+            }
+        }
+    }
+
+    fn look(&mut self, requests: &Receiver<Request>) {
+        while let Ok(request) = requests.try_recv() {
+            self.queue(request);
+        }
+    }
+
+    fn queue(&mut self, request: Request) {
+        match request {
+            Request::Job(job) => self.jobs.push_back(job),
+            Request::Turn(turn) => self.turns.push_back(turn),
+            Request::Close(answer) => self.close = Some(answer),
+        }
+    }
+
+    fn committed(&self, on_commit: OnCommit) {
+        for run in on_commit {
+            run();
+        }
+        self.commits.send_modify(|count| *count += 1);
+    }
+
+    fn close(self, answer: oneshot::Sender<Result<(), Error>>) {
+        let Self { guarded, commits, .. } = self;
+        let truncated =
+            guarded.conn().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(from_sqlite);
+        let closed = match Rc::try_unwrap(guarded) {
+            Ok(guarded) => guarded.into_conn().close().map_err(|(_, error)| from_sqlite(error)),
+            Err(_) => Err(Error::new(ErrorKind::Other, "connection is still in use")),
+        };
+        drop(commits);
+        answer.send(truncated.and(closed)).ok();
+    }
+}

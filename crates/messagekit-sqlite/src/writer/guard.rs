@@ -1,0 +1,220 @@
+//! The writing connection, which no statement can take out of its transaction.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use messagekit::{Error, ErrorKind, crash};
+use rusqlite::Connection;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+
+use crate::error::from_sqlite;
+
+// The statement cache is asked by text and does not ask the authorizer again. With a text that nobody else writes, a
+// user's `COMMIT` never finds ours there.
+const BEGIN: &str = "BEGIN IMMEDIATE -- messagekit";
+const COMMIT: &str = "COMMIT -- messagekit";
+const ROLLBACK: &str = "ROLLBACK -- messagekit";
+
+/// Virtual machine steps between two looks at the clock: below the noise in pure SQL loops.
+const STEPS: i32 = 4_000;
+const NO_DEADLINE: u64 = u64::MAX;
+
+/// What the hooks look at.
+#[derive(Debug)]
+struct Flags {
+    /// Our own COMMIT is running. Any other commit is vetoed: it would be a statement that went on by itself after an
+    /// automatic rollback (`INSERT OR ROLLBACK`, a full disk).
+    committing: AtomicBool,
+    /// Counts rollbacks, whoever caused them.
+    rollbacks: AtomicU64,
+    /// A user's closure is running.
+    user: Arc<AtomicBool>,
+    /// When the open transaction must give the lock back, in microseconds after `zero`.
+    deadline: AtomicU64,
+    zero: Instant,
+}
+
+/// A connection with its hooks, begin and checked commit.
+#[derive(Debug)]
+pub(crate) struct Guarded {
+    conn: Connection,
+    flags: Arc<Flags>,
+}
+
+impl Guarded {
+    pub(crate) fn new(conn: Connection) -> rusqlite::Result<Self> {
+        let user = refuse_control_statements(&conn)?;
+        let flags = Arc::new(Flags {
+            committing: AtomicBool::new(false),
+            rollbacks: AtomicU64::new(0),
+            user,
+            deadline: AtomicU64::new(NO_DEADLINE),
+            zero: Instant::now(),
+        });
+        let seen = Arc::clone(&flags);
+        conn.commit_hook(Some(move || !seen.committing.load(Relaxed)))?;
+        let seen = Arc::clone(&flags);
+        conn.rollback_hook(Some(move || {
+            seen.rollbacks.fetch_add(1, Relaxed);
+        }))?;
+        let seen = Arc::clone(&flags);
+        conn.progress_handler(STEPS, Some(move || seen.is_late()))?;
+        Ok(Self { conn, flags })
+    }
+
+    pub(crate) fn conn(&self) -> &Connection {
+        &self.conn
+    }
+
+    pub(crate) fn into_conn(self) -> Connection {
+        self.conn
+    }
+
+    /// Takes the write lock, for at most `bound`.
+    pub(crate) fn begin(self: &Rc<Self>, bound: Option<Duration>) -> Result<Open, Error> {
+        self.execute(BEGIN).map_err(from_sqlite)?;
+        if let Some(bound) = bound {
+            let deadline = self.flags.zero.elapsed().saturating_add(bound).as_micros();
+            self.flags.deadline.store(u64::try_from(deadline).unwrap_or(NO_DEADLINE - 1), Relaxed);
+        }
+        Ok(Open { guarded: Rc::clone(self), rollbacks: self.flags.rollbacks.load(Relaxed) })
+    }
+
+    fn execute(&self, sql: &str) -> rusqlite::Result<()> {
+        self.conn.prepare_cached(sql)?.execute([]).map(drop)
+    }
+}
+
+impl Flags {
+    fn is_late(&self) -> bool {
+        let deadline = self.deadline.load(Relaxed);
+        deadline != NO_DEADLINE && self.zero.elapsed().as_micros() > u128::from(deadline)
+    }
+}
+
+/// The open transaction; dropped without a commit it rolls back.
+#[derive(Debug)]
+pub(crate) struct Open {
+    guarded: Rc<Guarded>,
+    rollbacks: u64,
+}
+
+impl Open {
+    pub(crate) fn conn(&self) -> &Connection {
+        &self.guarded.conn
+    }
+
+    /// Runs `work` with the user's rights.
+    pub(crate) fn as_user<R>(&self, work: impl FnOnce(&Connection) -> R) -> R {
+        // A panic must not leave the engine's own statements refused.
+        struct Reset<'f>(&'f AtomicBool);
+        impl Drop for Reset<'_> {
+            fn drop(&mut self) {
+                self.0.store(false, Relaxed);
+            }
+        }
+        self.guarded.flags.user.store(true, Relaxed);
+        let _reset = Reset(&self.guarded.flags.user);
+        work(&self.guarded.conn)
+    }
+
+    /// Returns whether the transaction that was begun is still the one that is open.
+    pub(crate) fn is_intact(&self) -> bool {
+        !self.guarded.conn.is_autocommit() && self.guarded.flags.rollbacks.load(Relaxed) == self.rollbacks
+    }
+
+    /// Returns whether the lock was held for longer than the bound.
+    pub(crate) fn is_late(&self) -> bool {
+        self.guarded.flags.is_late()
+    }
+
+    /// Commits if nothing has ended the transaction before and the bound was kept.
+    pub(crate) fn commit(self) -> Result<(), Error> {
+        if !self.is_intact() {
+            return Err(aborted());
+        }
+        if self.is_late() {
+            return Err(lock_bound());
+        }
+        let flags = &self.guarded.flags;
+        flags.deadline.store(NO_DEADLINE, Relaxed);
+        crash::point("store.before_commit");
+        flags.committing.store(true, Relaxed);
+        let outcome = self.guarded.execute(COMMIT);
+        flags.committing.store(false, Relaxed);
+        match outcome {
+            Ok(()) => {
+                crash::point("store.committed");
+                Ok(())
+            }
+            // The log may hold the commit although its sync failed, and a crash now would bring it back.
+            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::SystemIoFailure) => {
+                Err(Error::new(ErrorKind::OutcomeUnknown, "commit was written and not confirmed by the disk")
+                    .caused_by(error))
+            }
+            Err(error) => Err(from_sqlite(error)),
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.guarded.flags.deadline.store(NO_DEADLINE, Relaxed);
+        if !self.guarded.conn.is_autocommit()
+            && let Err(error) = self.guarded.execute(ROLLBACK)
+        {
+            tracing::error!(%error, "rollback was refused");
+        }
+    }
+}
+
+/// An earlier statement has ended the transaction.
+pub(crate) fn aborted() -> Error {
+    Error::new(ErrorKind::Aborted, "transaction has ended: an earlier statement rolled it back")
+}
+
+/// The transaction held the lock for too long.
+pub(crate) fn lock_bound() -> Error {
+    Error::new(
+        ErrorKind::LockBound,
+        "transaction held the write lock for too long and was rolled back: do less in it, or do slow work before it",
+    )
+}
+
+/// Refuses statements with which a user's closure would leave its transaction or change the connection.
+///
+/// Returns the flag that says that a user's closure is running: setting the authorizer itself expires every cached
+/// statement. Savepoints and pragmas that only read stay allowed.
+pub(crate) fn refuse_control_statements(conn: &Connection) -> rusqlite::Result<Arc<AtomicBool>> {
+    const READING_PRAGMAS: [&str; 8] = [
+        "table_info",
+        "table_xinfo",
+        "table_list",
+        "index_list",
+        "index_info",
+        "index_xinfo",
+        "foreign_key_list",
+        "foreign_key_check",
+    ];
+    let user = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&user);
+    conn.authorizer(Some(move |context: AuthContext<'_>| match context.action {
+        _ if !seen.load(Relaxed) => Authorization::Allow,
+        AuthAction::Pragma { pragma_name, pragma_value: Some(_) }
+            if !READING_PRAGMAS.iter().any(|known| pragma_name.eq_ignore_ascii_case(known)) =>
+        {
+            Authorization::Deny
+        }
+        // Without a value this one acts all the same.
+        AuthAction::Pragma { pragma_name, .. } if pragma_name.eq_ignore_ascii_case("wal_checkpoint") => {
+            Authorization::Deny
+        }
+        AuthAction::Transaction { .. } | AuthAction::Attach { .. } | AuthAction::Detach { .. } => {
+            Authorization::Deny
+        }
+        _ => Authorization::Allow,
+    }))?;
+    Ok(user)
+}

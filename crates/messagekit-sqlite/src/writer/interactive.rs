@@ -1,0 +1,174 @@
+//! Serving one transaction of a caller: statements that come over a channel, or a future that is polled here.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+
+use messagekit::{Error, ErrorKind, TransactError};
+use tokio::sync::oneshot;
+
+use super::Writer;
+use super::batch::Batch;
+use super::guard::lock_bound;
+use super::session::{Ended, Session};
+
+/// What runs after a commit.
+pub(crate) type OnCommit = Vec<Box<dyn FnOnce() + Send>>;
+
+/// What a transaction's handle asks of the writer.
+pub(crate) enum Call {
+    Run(Box<dyn FnOnce(&Session) + Send>),
+    Commit { on_commit: OnCommit, answer: oneshot::Sender<Result<(), Error>> },
+    Rollback { answer: oneshot::Sender<()> },
+}
+
+/// A transaction that waits for the writer.
+pub(crate) struct Turn {
+    pub(crate) id: u64,
+    pub(crate) calls: Receiver<Call>,
+    pub(crate) ended: Ended,
+    pub(crate) batch: Option<Box<dyn Batch>>,
+}
+
+impl fmt::Debug for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Turn").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Wakes the writer thread out of `park` to poll again.
+struct Unpark {
+    thread: Thread,
+    woken: AtomicBool,
+}
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.woken.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+}
+
+impl Writer {
+    /// Gives a transaction the writer until it ends, its handle is dropped, or the bound has passed.
+    pub(crate) fn serve(&mut self, turn: Turn) {
+        let Turn { id, calls, ended, batch } = turn;
+        if ended.get().is_some() || batch.as_ref().is_some_and(|batch| batch.is_abandoned()) {
+            return;
+        }
+        let session = match Session::begin(&self.guarded, id, Arc::clone(&ended), self.lock_bound) {
+            Ok(session) => session,
+            Err(error) => {
+                ended.set(error.clone()).ok();
+                if let Some(mut batch) = batch {
+                    batch.cancel();
+                    batch.answer(Err(TransactError::Begin(error)));
+                }
+                return;
+            }
+        };
+        match batch {
+            Some(batch) => self.serve_batch(&session, &calls, batch),
+            None => self.serve_calls(&session, &calls),
+        }
+    }
+
+    fn serve_calls(&mut self, session: &Session, calls: &Receiver<Call>) {
+        while !session.is_over() {
+            match calls.try_recv() {
+                Ok(call) => self.answer(session, call),
+                Err(TryRecvError::Disconnected) => return,
+                Err(TryRecvError::Empty) if session.left().is_zero() => {
+                    session.end(lock_bound());
+                }
+                Err(TryRecvError::Empty) => thread::park_timeout(session.left()),
+            }
+        }
+    }
+
+    fn serve_batch(&mut self, session: &Session, calls: &Receiver<Call>, mut batch: Box<dyn Batch>) {
+        let unpark = Arc::new(Unpark { thread: thread::current(), woken: AtomicBool::new(true) });
+        let waker = Waker::from(Arc::clone(&unpark));
+        let mut cx = Context::from_waker(&waker);
+        loop {
+            if batch.is_abandoned() {
+                return;
+            }
+            if unpark.woken.swap(false, Ordering::Acquire) {
+                match catch_unwind(AssertUnwindSafe(|| batch.poll(&mut cx))) {
+                    Ok(Poll::Pending) => {}
+                    Ok(Poll::Ready((tx, commit))) => return self.end_batch(session, batch, tx, commit),
+                    Err(panic) => {
+                        session
+                            .end(Error::new(ErrorKind::Aborted, "transaction has ended: its work panicked"));
+                        return batch.panicked(panic);
+                    }
+                }
+            }
+            // The work may have given its transaction to another task.
+            while let Ok(call) = calls.try_recv() {
+                self.answer(session, call);
+            }
+            if session.left().is_zero() {
+                // The lock goes first: dropping what a handler was doing may take its time.
+                let error = session.end(lock_bound());
+                return match catch_unwind(AssertUnwindSafe(|| batch.cancel())) {
+                    Ok(()) => batch.answer(Err(TransactError::Commit(error))),
+                    Err(panic) => batch.panicked(panic),
+                };
+            }
+            if !unpark.woken.load(Ordering::Acquire) {
+                thread::park_timeout(session.left());
+            }
+        }
+    }
+
+    fn end_batch(&mut self, session: &Session, batch: Box<dyn Batch>, mut tx: crate::SqliteTx, commit: bool) {
+        if !commit {
+            session.end(Error::new(ErrorKind::Aborted, "transaction was rolled back"));
+            return batch.answer(Ok(()));
+        }
+        // Once more, as late as possible: who drops the call before the commit wants nothing kept.
+        if batch.is_abandoned() {
+            return;
+        }
+        let outcome = if tx.is(session.id()) {
+            session.commit()
+        } else {
+            Err(Error::new(ErrorKind::WrongState, "the work gave back another transaction than it was given"))
+        };
+        batch.answer(match outcome {
+            Ok(()) => {
+                self.committed(tx.take_on_commit());
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::OutcomeUnknown => Err(TransactError::Unknown(error)),
+            Err(error) => Err(TransactError::Commit(error)),
+        });
+    }
+
+    fn answer(&mut self, session: &Session, call: Call) {
+        match call {
+            Call::Run(run) => run(session),
+            Call::Commit { on_commit, answer } => {
+                let outcome = session.commit();
+                if outcome.is_ok() {
+                    self.committed(on_commit);
+                }
+                answer.send(outcome).ok();
+            }
+            Call::Rollback { answer } => {
+                session.end(Error::new(ErrorKind::Aborted, "transaction was rolled back"));
+                answer.send(()).ok();
+            }
+        }
+    }
+}

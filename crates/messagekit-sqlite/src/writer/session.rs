@@ -1,0 +1,151 @@
+//! The transaction that has the writer now.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use messagekit::{Error, ErrorKind};
+use rusqlite::Connection;
+
+use super::guard::{Guarded, Open, aborted, lock_bound};
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Session>>> = const { RefCell::new(None) };
+}
+
+/// Why a transaction is over, told to whoever still holds its handle.
+pub(crate) type Ended = Arc<OnceLock<Error>>;
+
+/// Whose statements run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    Engine,
+    User,
+}
+
+/// An open transaction on the writer thread.
+#[derive(Debug)]
+pub(crate) struct Session {
+    id: u64,
+    open: RefCell<Option<Open>>,
+    ended: Ended,
+    deadline: Instant,
+}
+
+impl Session {
+    /// Begins, and makes the transaction the one that handlers polled on this thread find.
+    pub(crate) fn begin(
+        guarded: &Rc<Guarded>,
+        id: u64,
+        ended: Ended,
+        bound: Duration,
+    ) -> Result<Current, Error> {
+        let open = guarded.begin(Some(bound))?;
+        let session =
+            Rc::new(Self { id, open: RefCell::new(Some(open)), ended, deadline: Instant::now() + bound });
+        CURRENT.set(Some(Rc::clone(&session)));
+        Ok(Current(session))
+    }
+
+    /// Returns transaction `id` if the calling thread is its writer.
+    pub(crate) fn current(id: u64) -> Option<Rc<Self>> {
+        CURRENT.with_borrow(|current| current.as_ref().filter(|session| session.id == id).cloned())
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Returns how long the transaction may still have the writer.
+    pub(crate) fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// Returns whether nothing of the transaction is left.
+    pub(crate) fn is_over(&self) -> bool {
+        self.open.borrow().is_none()
+    }
+
+    /// Runs statements, and rolls back at once when they ended the transaction, overran the bound or panicked.
+    ///
+    /// The outer error is a panic.
+    pub(crate) fn run<R>(
+        &self,
+        access: Access,
+        work: impl FnOnce(&Connection) -> Result<R, Error>,
+    ) -> thread::Result<Result<R, Error>> {
+        let open = self.open.borrow();
+        let Some(transaction) = open.as_ref() else { return Ok(Err(self.reason())) };
+        if transaction.is_late() {
+            drop(open);
+            return Ok(Err(self.end(lock_bound())));
+        }
+        let outcome = catch_unwind(AssertUnwindSafe(|| match access {
+            Access::Engine => work(transaction.conn()),
+            Access::User => transaction.as_user(work),
+        }));
+        let dead = if transaction.is_late() {
+            Some(lock_bound())
+        } else if outcome.is_err() {
+            Some(Error::new(ErrorKind::Aborted, "transaction has ended: an earlier closure panicked"))
+        } else if !transaction.is_intact() {
+            Some(aborted())
+        } else {
+            None
+        };
+        drop(open);
+        let Some(dead) = dead else { return outcome };
+        let dead = self.end(dead);
+        outcome.map(|result| match result {
+            Ok(_) => Err(dead),
+            Err(error) if dead.kind() == ErrorKind::LockBound => Err(dead.caused_by(error)),
+            Err(error) => Err(error),
+        })
+    }
+
+    /// Commits what is there, checked.
+    pub(crate) fn commit(&self) -> Result<(), Error> {
+        let open = self.open.borrow_mut().take();
+        let outcome = match open {
+            Some(open) => open.commit(),
+            None => Err(self.reason()),
+        };
+        if let Err(error) = &outcome {
+            self.ended.set(error.clone()).ok();
+        }
+        outcome
+    }
+
+    /// Rolls back because of `reason`, which later calls are told.
+    pub(crate) fn end(&self, reason: Error) -> Error {
+        self.ended.set(reason).ok();
+        self.open.borrow_mut().take();
+        self.reason()
+    }
+
+    fn reason(&self) -> Error {
+        self.ended.get().cloned().unwrap_or_else(aborted)
+    }
+}
+
+/// Keeps a [`Session`] findable, and rolls it back at the end if nothing else has ended it.
+#[derive(Debug)]
+pub(crate) struct Current(Rc<Session>);
+
+impl std::ops::Deref for Current {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.0
+    }
+}
+
+impl Drop for Current {
+    fn drop(&mut self) {
+        CURRENT.set(None);
+        self.0.end(aborted());
+    }
+}

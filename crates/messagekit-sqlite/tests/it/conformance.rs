@@ -1,0 +1,176 @@
+//! The suite that every adapter passes, over a file.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use messagekit::log::{Log, Page, Start};
+use messagekit::{Capabilities, Message, NextOffset, Offsets, Publisher, Source, Store};
+use messagekit_sqlite::{SqliteSource, SqliteStore, SqliteTx};
+use messagekit_testkit::store::StoreFixture;
+use messagekit_testkit::transport::TransportFixture;
+use tempfile::TempDir;
+
+/// A file of its own for each case.
+#[derive(Clone)]
+struct File {
+    path: PathBuf,
+    _folder: Arc<TempDir>,
+}
+
+impl File {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        Self { path: folder.path().join("suite.db"), _folder: Arc::new(folder) }
+    }
+
+    async fn open(&self) -> SqliteStore {
+        SqliteStore::open(&self.path).await.expect("the file opens")
+    }
+}
+
+/// Whose database remembers the positions of what is handled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Effects {
+    /// This file: the cursor moves in the handler's transaction.
+    Here,
+    /// Another database: settling moves the cursor.
+    Elsewhere,
+}
+
+struct Transport {
+    file: File,
+    effects: Effects,
+    store: Option<SqliteStore>,
+}
+
+impl Transport {
+    async fn new(effects: Effects) -> Self {
+        let file = File::new();
+        let store = Some(file.open().await);
+        Self { file, effects, store }
+    }
+
+    fn store(&self) -> &SqliteStore {
+        self.store.as_ref().expect("only `reopen` takes it, and puts one back")
+    }
+}
+
+impl TransportFixture for Transport {
+    type Source = SqliteSource;
+
+    fn capabilities(&self) -> Capabilities {
+        self.store().topics(["any"]).capabilities()
+    }
+
+    fn source(&self, topics: &[Arc<str>]) -> SqliteSource {
+        self.store().topics(topics.iter().cloned())
+    }
+
+    fn publisher(&self) -> Box<dyn Publisher> {
+        Box::new(self.store().publisher())
+    }
+
+    async fn handled(&self, consumer: &str, next: &[NextOffset]) {
+        if self.effects == Effects::Here {
+            let mut tx = self.store().begin().await.expect("begins");
+            self.store().advance(&mut tx, consumer, next).await.expect("the cursor is ours");
+            self.store().commit(tx).await.expect("commits");
+        }
+    }
+
+    async fn reopen(&mut self) {
+        self.store = None;
+        self.store = Some(self.file.open().await);
+    }
+}
+
+#[derive(Clone)]
+struct Rows {
+    file: File,
+    store: SqliteStore,
+}
+
+impl Rows {
+    async fn new() -> Self {
+        let file = File::new();
+        let store = file.open().await;
+        let mut tx = store.begin().await.expect("begins");
+        tx.call(|c| {
+            c.execute_batch(
+                "CREATE TABLE effects (key TEXT NOT NULL) STRICT;
+                 CREATE TABLE taken (name TEXT PRIMARY KEY) STRICT;
+                 INSERT INTO taken VALUES ('name');",
+            )
+        })
+        .await
+        .expect("makes tables");
+        store.commit(tx).await.expect("commits");
+        Self { file, store }
+    }
+}
+
+impl StoreFixture for Rows {
+    type Store = SqliteStore;
+
+    fn store(&self) -> SqliteStore {
+        self.store.clone()
+    }
+
+    async fn second(&self) -> Option<SqliteStore> {
+        Some(self.file.open().await)
+    }
+
+    fn has_second(&self) -> bool {
+        true
+    }
+
+    async fn effect(&self, tx: &mut SqliteTx, key: &str) {
+        let key = key.to_owned();
+        tx.call(move |c| c.execute("INSERT INTO effects VALUES (?1)", [key])).await.expect("inserts");
+    }
+
+    async fn effects(&self, key: &str) -> u64 {
+        let key = key.to_owned();
+        let count = self.store.read(move |c| {
+            c.query_row("SELECT count(*) FROM effects WHERE key = ?1", [key], |row| row.get::<_, i64>(0))
+        });
+        count.await.expect("counts").unsigned_abs()
+    }
+
+    async fn events(&self, topic: &str) -> Vec<Message> {
+        let Ok(bounds) = self.store.bounds(topic).await else { return Vec::new() };
+        let (topic, mut events) = (Arc::from(topic), Vec::new());
+        for partition in bounds {
+            let mut reader =
+                self.store.open(&topic, &[(partition.partition, Start::Earliest)]).await.expect("opens");
+            while let Page::Records(records) =
+                std::future::poll_fn(|cx| reader.poll_page(100, cx)).await.expect("reads")
+            {
+                events.extend(records.into_iter().map(|record| record.message));
+            }
+        }
+        events
+    }
+
+    fn can_swallow_errors(&self) -> bool {
+        true
+    }
+
+    /// A constraint error alone does not end a SQLite transaction; this one takes it down.
+    async fn swallow_error(&self, tx: &mut SqliteTx) {
+        let refused = tx.call(|c| c.execute("INSERT OR ROLLBACK INTO taken VALUES ('name')", [])).await;
+        assert!(refused.is_err(), "the name is taken");
+    }
+}
+
+mod transport_with_the_handlers_rows_here {
+    messagekit_testkit::transport_cases!(super::Transport::new(super::Effects::Here).await);
+}
+
+mod transport_with_the_handlers_rows_elsewhere {
+    messagekit_testkit::transport_cases!(super::Transport::new(super::Effects::Elsewhere).await);
+}
+
+mod store {
+    messagekit_testkit::store_cases!(super::Rows::new().await);
+}

@@ -1,0 +1,17 @@
+//! The embedded engine from outside.
+// Fixtures are test code too, which clippy sees only in functions marked as tests.
+#![allow(clippy::unwrap_used)]
+
+mod conformance;
+mod engine_batch;
+mod engine_guard;
+mod engine_open;
+mod engine_transaction;
+
+mod tables_consumer;
+mod tables_copies;
+mod tables_cursor;
+mod tables_inbox;
+mod tables_log;
+mod tables_subscriber;
+mod tables_support;

@@ -1,0 +1,38 @@
+//! Waiting for a condition.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How long a case waits for something that must happen: longer than a rebalance of a real broker takes.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Waits until `holds` answers true, asking more and more rarely, and panics with `what` after `deadline`.
+///
+/// Under a paused clock the pauses cost no time.
+///
+/// # Panics
+/// When the deadline passes.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// use std::time::Duration;
+/// use messagekit::memory::MemoryLog;
+/// use messagekit::{Message, Publisher};
+/// use messagekit_testkit::eventually;
+///
+/// let log = MemoryLog::new(1);
+/// let writer = log.clone();
+/// tokio::spawn(async move { writer.publish(&[Message::new("orders", "1")]).await });
+/// eventually("the order is written", Duration::from_secs(5), async || log.len("orders") == 1).await;
+/// # });
+/// ```
+pub async fn eventually(what: &str, deadline: Duration, mut holds: impl AsyncFnMut() -> bool) {
+    let end = Instant::now() + deadline;
+    let mut pause = Duration::from_millis(1);
+    while !holds().await {
+        assert!(Instant::now() < end, "not within {deadline:?}: {what}");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,233 @@
+//! A store with one fault: dead letters.
+
+use std::time::Duration;
+
+use messagekit::{
+    BoxFuture, ClaimRequest, DeadLetter, DeadLetters, Error, ErrorKind, Failure, Leased, LetterFilter,
+    MessageId, Next, Processed, Received, Retries, SetAside, SetAsideOutcome, Store,
+};
+
+use super::Fault;
+use super::store::{FaultyStore, FaultyTx};
+
+/// The end of a lease that never ends.
+const FOR_EVER: Duration = Duration::from_secs(1_000_000_000);
+
+impl FaultyStore {
+    fn kept(&self, received: &Received) -> Received {
+        let mut kept = received.clone();
+        match self.fault {
+            Some(Fault::LetterCutsPayload) => kept.message.payload.truncate(1_000),
+            Some(Fault::LetterManglesBytes) => {
+                let text = String::from_utf8_lossy(&kept.message.payload).into_owned();
+                kept.message.payload = text.into();
+            }
+            Some(Fault::LetterInventsId) if kept.id.is_place() => kept.id = MessageId::new(),
+            _ => {}
+        }
+        kept
+    }
+
+    fn changed(&self, failure: &Failure) -> Failure {
+        let mut changed = failure.clone();
+        let at_once = Next::Retry(Duration::ZERO);
+        match (self.fault, failure.next) {
+            (Some(Fault::LeasesTheDead), Next::Dead) => changed.next = at_once,
+            (Some(Fault::LeasesTooEarly), Next::Retry(_)) => changed.next = at_once,
+            (Some(Fault::LetterForgetsError), _) => changed.error.clear(),
+            _ => {}
+        }
+        changed
+    }
+
+    /// Returns the lease with whichever token is the present one.
+    fn with_present_token(&self, leased: &Leased) -> Leased {
+        let token = self.notes().tokens.get(&leased.letter).copied().unwrap_or(leased.token);
+        Leased { token, ..leased.clone() }
+    }
+}
+
+impl SetAside for FaultyStore {
+    async fn set_aside(
+        &self,
+        tx: &mut FaultyTx,
+        consumer: &str,
+        received: &Received,
+        failure: &Failure,
+    ) -> Result<SetAsideOutcome, Error> {
+        let (received, failure) = (self.kept(received), self.changed(failure));
+        self.notes().held.insert(received.id.clone());
+        self.notes().consumers.insert(consumer.to_owned());
+        if self.is(Fault::LetterOutsideTransaction) {
+            let mut own = self.inner.begin().await?;
+            let outcome = self.inner.set_aside(&mut own, consumer, &received, &failure).await?;
+            self.inner.commit(own).await?;
+            return Ok(outcome);
+        }
+        if self.is(Fault::SetsOwnClaimAside) && tx.has_claimed(&received.id) {
+            let claim = ClaimRequest {
+                id: received.id.clone(),
+                topic: received.message.topic.clone(),
+                key: received.message.key.clone(),
+                generation: 0,
+            };
+            self.inner.unclaim(tx.inner(), consumer, &[claim]).await?;
+        }
+        let outcome = self.inner.set_aside(tx.inner(), consumer, &received, &failure).await?;
+        let always = self.is(Fault::SetAsideAgain) || self.is(Fault::SetsAppliedAside);
+        Ok(if always { SetAsideOutcome::SetAside } else { outcome })
+    }
+}
+
+impl Retries for FaultyStore {
+    async fn lease(&self, consumer: &str, max: u32, lease: Duration) -> Result<Vec<Leased>, Error> {
+        let lease = if self.is(Fault::LeaseNeverEnds) { FOR_EVER } else { lease };
+        let everything = self.is(Fault::LeasesNewestFirst);
+        let mut leased = self.inner.lease(consumer, if everything { u32::MAX } else { max }, lease).await?;
+        match self.fault {
+            Some(Fault::LeasesNewestFirst) => {
+                leased.reverse();
+                for rest in leased.drain((max as usize).min(leased.len())..) {
+                    self.inner.hand_back(consumer, &rest, Duration::ZERO).await?;
+                }
+            }
+            Some(Fault::LeasesTwice | Fault::LeaseLooksFirst) if leased.is_empty() => {
+                let mut notes = self.notes();
+                // The second worker still sees what the first one took.
+                leased = if self.is(Fault::LeasesTwice) {
+                    notes.leased.clone()
+                } else {
+                    std::mem::take(&mut notes.leased)
+                };
+            }
+            Some(Fault::LeasesForAnybody) if leased.is_empty() => {
+                let others: Vec<String> = self.notes().consumers.iter().cloned().collect();
+                for other in others {
+                    leased.extend(self.inner.lease(&other, max, lease).await?);
+                }
+            }
+            Some(Fault::LeaseDropsTheKey) => {
+                leased.iter_mut().for_each(|leased| leased.received.message.key = None);
+            }
+            Some(Fault::ForgetsKills) => leased.iter_mut().for_each(|leased| leased.kills = 0),
+            _ => {}
+        }
+        let mut notes = self.notes();
+        notes.tokens.extend(leased.iter().map(|leased| (leased.letter, leased.token)));
+        if matches!(self.fault, Some(Fault::LeasesTwice | Fault::LeaseLooksFirst)) && notes.first_lease {
+            notes.first_lease = false;
+            notes.leased.clone_from(&leased);
+        }
+        Ok(leased)
+    }
+
+    async fn resolve(&self, tx: &mut FaultyTx, consumer: &str, leased: &Leased) -> Result<bool, Error> {
+        self.notes().resolved.insert(leased.received.id.clone());
+        match self.fault {
+            Some(Fault::ResolveIgnoresToken) => {
+                let leased = self.with_present_token(leased);
+                self.inner.resolve(tx.inner(), consumer, &leased).await
+            }
+            Some(Fault::ResolveOutsideTransaction) => {
+                let mut own = self.inner.begin().await?;
+                let resolved = self.inner.resolve(&mut own, consumer, leased).await?;
+                self.inner.commit(own).await?;
+                Ok(resolved)
+            }
+            _ => self.inner.resolve(tx.inner(), consumer, leased).await,
+        }
+    }
+
+    async fn fail(&self, consumer: &str, leased: &Leased, failure: &Failure) -> Result<bool, Error> {
+        let mut failure = failure.clone();
+        let mut leased = leased.clone();
+        match self.fault {
+            Some(Fault::FailForgetsDelay | Fault::FailKeepsRetrying) => {
+                failure.next = Next::Retry(Duration::ZERO);
+            }
+            Some(Fault::AnswerIgnoresToken) => leased = self.with_present_token(&leased),
+            _ => {}
+        }
+        let failed = self.inner.fail(consumer, &leased, &failure).await?;
+        let replayed = self.notes().replayed.contains(&leased.letter);
+        if self.is(Fault::ReplayGoesOn) && replayed {
+            DeadLetters::retry(&self.inner, leased.letter).await?;
+        }
+        Ok(failed || self.is(Fault::AnswersTwice))
+    }
+
+    async fn hand_back(&self, consumer: &str, leased: &Leased, delay: Duration) -> Result<bool, Error> {
+        match self.fault {
+            Some(Fault::HandBackBurnsAttempt) => {
+                let failure = Failure {
+                    next: Next::Retry(delay),
+                    ..Failure::retryable(messagekit::FailureKind::Failed, "handed back")
+                };
+                self.inner.fail(consumer, leased, &failure).await
+            }
+            Some(Fault::AnswerIgnoresToken) => {
+                self.inner.hand_back(consumer, &self.with_present_token(leased), delay).await
+            }
+            Some(Fault::AnswersTwice) => self.inner.hand_back(consumer, leased, delay).await.map(|_| true),
+            _ => self.inner.hand_back(consumer, leased, delay).await,
+        }
+    }
+}
+
+impl DeadLetters for FaultyStore {
+    fn list<'a>(
+        &'a self,
+        filter: &'a LetterFilter,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<DeadLetter>, Error>> {
+        Box::pin(async move {
+            let mut asked = filter.clone();
+            match self.fault {
+                Some(Fault::ListIgnoresState) => asked.state = None,
+                Some(Fault::ListIgnoresBefore) => asked.before = None,
+                _ => {}
+            }
+            let mut letters = self.inner.list(&asked, limit).await?;
+            if self.is(Fault::ListsOldestFirst) {
+                letters.reverse();
+            }
+            Ok(letters)
+        })
+    }
+
+    fn show(&self, id: i64) -> BoxFuture<'_, Result<DeadLetter, Error>> {
+        Box::pin(async move {
+            let mut letter = match self.inner.show(id).await {
+                Err(_) if self.is(Fault::ShowMisnamesUnknown) => {
+                    return Err(Error::new(ErrorKind::Conflict, "no such dead letter"));
+                }
+                answer => answer?,
+            };
+            if self.is(Fault::ForgetsKills) {
+                letter.kills = 0;
+            }
+            Ok(letter)
+        })
+    }
+
+    fn retry(&self, id: i64) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            self.notes().replayed.insert(id);
+            if self.is(Fault::RetryDoesNothing) {
+                return Ok(());
+            }
+            let answer = self.inner.retry(id).await;
+            match &answer {
+                Err(error)
+                    if self.is(Fault::RetryWithoutCompareAndSet) && error.kind() == ErrorKind::WrongState =>
+                {
+                    Ok(())
+                }
+                Err(error) if self.is(Fault::RetryInventsLetters) && error.kind() == ErrorKind::NotFound => {
+                    Ok(())
+                }
+                _ => answer,
+            }
+        })
+    }
+}

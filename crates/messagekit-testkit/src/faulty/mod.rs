@@ -1,0 +1,22 @@
+//! Adapters that are wrong on purpose, one named fault each.
+//!
+//! A suite that passes everything proves nothing. [`TABLE`] names for each [`Fault`] the case that must notice it; the
+//! testkit's own tests run exactly that case against the faulty adapter and demand that it fails. They are wrappers over
+//! the adapters in memory, which pass every case.
+
+mod claims;
+mod fixture;
+mod letters;
+mod publisher;
+mod rows;
+mod store;
+mod subscriber;
+mod table;
+mod transport;
+
+pub use fixture::FaultyStoreFixture;
+pub use publisher::FaultyPublisher;
+pub use store::{FaultyStore, FaultyTx};
+pub use subscriber::FaultySubscriber;
+pub use table::{Fault, Row, Suite, TABLE};
+pub use transport::{FaultySource, FaultyTransport};

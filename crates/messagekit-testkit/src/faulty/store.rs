@@ -1,0 +1,137 @@
+//! A store with one fault: transactions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use messagekit::memory::{MemoryStore, MemoryTx};
+use messagekit::{ClaimRequest, End, Error, ErrorKind, MessageId, Processed, Store, TransactError, Work};
+
+use super::Fault;
+
+/// A [`MemoryStore`] with one fault, or with none.
+#[derive(Clone)]
+pub struct FaultyStore {
+    pub(super) inner: MemoryStore,
+    pub(super) fault: Option<Fault>,
+    pub(super) notes: Arc<Mutex<Notes>>,
+}
+
+/// What the faults have to remember.
+#[derive(Default)]
+pub(super) struct Notes {
+    pub(super) held: BTreeSet<MessageId>,
+    pub(super) unheld: BTreeSet<MessageId>,
+    pub(super) resolved: BTreeSet<MessageId>,
+    pub(super) tokens: BTreeMap<i64, i64>,
+    pub(super) leased: Vec<messagekit::Leased>,
+    pub(super) first_lease: bool,
+    pub(super) replayed: BTreeSet<i64>,
+    pub(super) consumers: BTreeSet<String>,
+    pub(super) offsets: BTreeMap<(String, Arc<str>, i32, u32), i64>,
+}
+
+/// A transaction of a [`FaultyStore`].
+pub struct FaultyTx {
+    inner: Option<MemoryTx>,
+    store: FaultyStore,
+    pub(super) claims: Vec<(String, ClaimRequest)>,
+}
+
+impl FaultyTx {
+    pub(super) fn inner(&mut self) -> &mut MemoryTx {
+        self.inner.as_mut().expect("it is taken only at the end")
+    }
+
+    /// Returns whether this transaction has claimed a message as fresh.
+    pub(super) fn has_claimed(&self, id: &MessageId) -> bool {
+        self.claims.iter().any(|(_, claim)| claim.id == *id)
+    }
+}
+
+impl FaultyStore {
+    pub(super) fn is(&self, fault: Fault) -> bool {
+        self.fault == Some(fault)
+    }
+
+    pub(super) fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn end(&self, mut tx: FaultyTx, keep: bool) -> Result<(), Error> {
+        let late = std::mem::take(&mut tx.claims);
+        let mut inner = tx.inner.take().expect("it is taken only here and by drop");
+        if !keep {
+            return self.inner.rollback(inner).await;
+        }
+        if self.is(Fault::ClaimLooksFirst) {
+            for (consumer, claim) in late {
+                self.inner.claim(&mut inner, &consumer, &[claim]).await?;
+            }
+        }
+        let committed = self.inner.commit(inner).await;
+        match committed {
+            Err(error) if self.is(Fault::CommitHidesAborted) && error.kind() == ErrorKind::Aborted => Ok(()),
+            committed => committed,
+        }
+    }
+}
+
+impl Store for FaultyStore {
+    type Tx = FaultyTx;
+
+    async fn begin(&self) -> Result<FaultyTx, Error> {
+        Ok(FaultyTx { inner: Some(self.inner.begin().await?), store: self.clone(), claims: Vec::new() })
+    }
+
+    async fn commit(&self, tx: FaultyTx) -> Result<(), Error> {
+        self.end(tx, !self.is(Fault::CommitRollsBack)).await
+    }
+
+    async fn rollback(&self, tx: FaultyTx) -> Result<(), Error> {
+        self.end(tx, self.is(Fault::RollbackCommits)).await
+    }
+
+    async fn transact<R: Send + 'static>(&self, work: Work<FaultyTx, R>) -> Result<R, TransactError> {
+        let hidden = self.is(Fault::TransactHidesBegin);
+        let tx =
+            self.begin().await.map_err(if hidden { TransactError::Commit } else { TransactError::Begin })?;
+        let (tx, keep, result) = match work(tx).await {
+            (tx, End::Commit(result)) => (tx, !self.is(Fault::TransactForgetsCommits), result),
+            (tx, End::Rollback(result)) => (tx, self.is(Fault::TransactKeepsRollbacks), result),
+        };
+        let refused = if self.is(Fault::TransactHidesRefusals) {
+            TransactError::Unknown
+        } else {
+            TransactError::Commit
+        };
+        self.end(tx, keep).await.map_err(refused)?;
+        Ok(result)
+    }
+}
+
+impl Drop for FaultyTx {
+    fn drop(&mut self) {
+        let commits = matches!(self.store.fault, Some(Fault::DropCommits | Fault::DroppedTransactCommits));
+        if commits && let Some(tx) = self.inner.take() {
+            // A store in memory answers at the first poll.
+            let committed = pin!(self.store.inner.commit(tx)).poll(&mut Context::from_waker(Waker::noop()));
+            assert!(matches!(committed, Poll::Ready(_)));
+        }
+    }
+}
+
+impl fmt::Debug for FaultyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FaultyStore").field("fault", &self.fault).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for FaultyTx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FaultyTx").field("fault", &self.store.fault).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,242 @@
+//! Every fault, and the case that must notice it.
+
+/// A suite of cases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Suite {
+    /// [`transport`](crate::transport).
+    Transport,
+    /// [`store`](crate::store).
+    Store,
+}
+
+/// One line of [`TABLE`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// What the adapter does wrong.
+    pub fault: Fault,
+    /// Where the case stands.
+    pub suite: Suite,
+    /// The name of the case that must fail.
+    pub case: &'static str,
+}
+
+macro_rules! faults {
+    ($($(#[$doc:meta])+ $fault:ident: $suite:ident $case:ident,)+) => {
+        /// What a faulty adapter does wrong.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Fault {
+            $($(#[$doc])+ $fault,)+
+        }
+
+        /// Which case must notice which fault.
+        pub const TABLE: &[Row] =
+            &[$(Row { fault: Fault::$fault, suite: Suite::$suite, case: stringify!($case) },)+];
+    };
+}
+
+faults! {
+    /// Publishing drops each hundredth message and says `Ok`.
+    LosesOneInAHundred: Transport delivers_every_message,
+    /// Two neighbours of a partition change places.
+    ReordersAPartition: Transport keeps_order_per_key,
+    /// A new consumer skips what is there already.
+    StartsAtTheEnd: Transport new_consumer_starts_at_the_earliest,
+    /// All consumers share one position.
+    SharesOneCursor: Transport two_consumers_each_get_all,
+    /// Whoever waits is not woken.
+    NeverWakes: Transport waits_for_what_is_published_later,
+    /// Only the first topic of a source is read.
+    ReadsOneTopic: Transport reads_every_topic_of_its_source,
+    /// All records of a partition stand at offset 0.
+    RepeatsPlaces: Transport places_name_the_record,
+    /// Messages arrive without their key.
+    DropsTheKey: Transport carries_headers_and_key_unchanged,
+    /// Messages arrive with their id as the only header.
+    DropsHeaders: Transport carries_headers_and_key_unchanged,
+    /// Bytes go through text.
+    ManglesBytes: Transport carries_bytes_that_are_not_text,
+    /// The empty key becomes none.
+    DropsTheEmptyKey: Transport absent_and_empty_keys_stay_different,
+    /// Payloads end after 65,536 bytes.
+    CutsPayloads: Transport empty_and_large_payloads,
+    /// Messages are written with the next batch; the last batch is lost with its publisher.
+    AnswersBeforeDurable: Transport publish_returns_only_when_durable,
+    /// A batch has one result.
+    OneResultPerBatch: Transport answers_one_result_per_message,
+    /// What stands behind a refused message of its key is published.
+    PublishesBehindARefusal: Transport oks_of_a_key_are_a_prefix,
+    /// Settling does nothing.
+    ForgetsSettles: Transport settled_is_not_redelivered,
+    /// Releasing does nothing.
+    ForgetsReleases: Transport released_is_redelivered,
+    /// Released messages go behind everything.
+    ReleasesToTheEnd: Transport released_comes_before_later_ones,
+    /// A message is settled when it is delivered.
+    SettlesOnDelivery: Transport redelivers_when_subscriber_dies_unsettled,
+    /// A settled message settles everything before it.
+    SettlesTheMaximum: Transport settling_out_of_order_loses_nothing,
+    /// A receipt of an earlier assignment settles in the present one.
+    SettlesOldEpochs: Transport stale_receipts_change_nothing,
+    /// Nobody is told that lanes were lost.
+    HidesLosses: Transport lost_lanes_come_back_with_greater_epochs,
+    /// Every assignment has epoch 0.
+    RepeatsEpochs: Transport lost_lanes_come_back_with_greater_epochs,
+    /// A redelivered message has the position of its first delivery.
+    RepeatsPositions: Transport positions_grow_within_a_lane,
+    /// Pausing does nothing.
+    IgnoresPause: Transport paused_lane_delivers_nothing_more_than_was_under_way,
+    /// Resuming does nothing.
+    IgnoresResume: Transport resume_goes_on,
+    /// A pause of any epoch pauses the present one.
+    PausesAnyEpoch: Transport a_lane_of_another_epoch_is_not_paused,
+    /// Each member gets everything.
+    SharesNothing: Transport members_share_the_work,
+    /// A member that closes keeps its lanes.
+    NeverLeaves: Transport a_leaving_member_hands_its_lanes_over,
+    /// A revoked lane goes to its next owner at once.
+    FreesRevokedLanes: Transport nobody_gets_a_revoked_lane_before_it_is_done,
+    /// What is settled in a revoked lane is forgotten.
+    ForgetsRevokedSettles: Transport what_is_settled_while_revoking_counts,
+    /// A close settles what is out.
+    CloseSettlesEverything: Transport closes_cleanly_with_messages_in_flight,
+    /// A close takes back what was settled since the start.
+    CloseForgetsSettles: Transport what_was_settled_before_the_close_stays_settled,
+    /// After a close the stream does not end.
+    HangsAfterClose: Transport yields_nothing_after_a_close,
+    /// Hostile topic names are cleaned instead of refused.
+    TakesAnyTopic: Transport refuses_a_topic_that_breaks_the_grammar,
+
+    /// A commit rolls back and says `Ok`.
+    CommitRollsBack: Store commit_keeps_the_row,
+    /// A rollback commits.
+    RollbackCommits: Store rollback_leaves_no_row,
+    /// A dropped transaction commits.
+    DropCommits: Store dropped_transaction_leaves_no_row,
+    /// A commit after a failed statement says `Ok`, as a bare `COMMIT` does.
+    CommitHidesAborted: Store swallowed_error_fails_the_commit,
+    /// The offsets row does not notice a failed statement.
+    AdvanceHidesAborted: Store swallowed_error_fails_the_last_statement,
+    /// Work that wishes a commit is rolled back.
+    TransactForgetsCommits: Store transact_commits,
+    /// Work that wishes a rollback is committed.
+    TransactKeepsRollbacks: Store transact_rolls_back,
+    /// A begin that fails is told as a commit that failed.
+    TransactHidesBegin: Store transact_reports_begin_errors,
+    /// A refused commit is told as one whose answer was lost.
+    TransactHidesRefusals: Store transact_reports_refused_commits,
+    /// Dropped work commits.
+    DroppedTransactCommits: Store dropped_transact_leaves_no_row,
+    /// Events are written without their headers.
+    EventsLoseHeaders: Store commit_makes_event_readable,
+    /// Events are written at once, outside the transaction.
+    EventsOutsideTransaction: Store rollback_leaves_no_event,
+    /// The events of one write stand backwards.
+    EventsBackwards: Store outbox_order_is_kept,
+    /// Events are lost when the row is kept.
+    EventsForgotten: Store events_and_rows_share_the_commit,
+    /// Every claim is fresh.
+    ClaimAlwaysFresh: Store claim_is_fresh_once_per_consumer,
+    /// All consumers share their markers.
+    ClaimIgnoresConsumer: Store same_id_is_fresh_for_another_consumer,
+    /// A claim looks first and writes at the commit.
+    ClaimLooksFirst: Store concurrent_claims_yield_one_fresh,
+    /// A claim that meets an open one answers done.
+    ClaimTakesRivalsForDone: Store a_rival_is_fresh_after_a_rollback,
+    /// A claim is written at once, outside the transaction.
+    ClaimSurvivesRollback: Store rolled_back_claim_is_fresh_again,
+    /// Each copy of a message in a batch is fresh.
+    SecondCopyFresh: Store second_copy_in_one_batch_is_not_fresh,
+    /// A claim does not see the earlier ones of its transaction.
+    OwnClaimsAreFresh: Store second_claim_in_one_transaction_is_not_fresh,
+    /// Taking claims back does nothing.
+    UnclaimDoesNothing: Store unclaimed_is_fresh_again,
+    /// Taking one claim back takes all of the transaction.
+    UnclaimTakesAll: Store unclaim_keeps_the_other_claims,
+    /// Taking a claim back takes the marker of every consumer.
+    UnclaimIgnoresConsumer: Store unclaim_touches_no_earlier_claim,
+    /// Claims are answered in the order of their ids.
+    ClaimsAnswerSorted: Store claims_answer_in_input_order,
+    /// More than five hundred claims are an error.
+    ClaimsRunOutOfParameters: Store claims_come_in_large_batches,
+    /// Ids are compared without case and outer spaces.
+    IdsIgnoreCase: Store ids_differ_by_every_byte,
+    /// The marker commits although its transaction is rolled back.
+    MarkerWithoutEffects: Store effects_and_marker_share_the_commit,
+    /// The last position wins.
+    OffsetsGoBack: Store positions_only_grow,
+    /// Positions are written at once, outside the transaction.
+    OffsetsOutsideTransaction: Store positions_share_the_commit,
+    /// All strands of a partition share a position.
+    OffsetsIgnoreStrands: Store positions_are_kept_apart,
+    /// A letter is written and its message is not held.
+    LetterWithoutMarker: Store set_aside_holds_the_message,
+    /// Setting aside again says that it was done.
+    SetAsideAgain: Store set_aside_twice_is_already_settled,
+    /// An applied message is set aside.
+    SetsAppliedAside: Store set_aside_of_an_applied_message_is_already_settled,
+    /// A claim of the same transaction does not count.
+    SetsOwnClaimAside: Store set_aside_behind_its_own_claim_is_already_settled,
+    /// Letters keep 1,000 bytes of payload.
+    LetterCutsPayload: Store set_aside_keeps_exact_bytes,
+    /// Letters keep bytes as text.
+    LetterManglesBytes: Store set_aside_keeps_exact_bytes,
+    /// A message without an id gets a new one.
+    LetterInventsId: Store set_aside_keeps_a_message_without_an_id,
+    /// Letter and marker are written at once, outside the transaction.
+    LetterOutsideTransaction: Store rolled_back_set_aside_leaves_nothing,
+    /// A message is held for every consumer.
+    HoldsForEverybody: Store set_aside_is_for_one_consumer,
+    /// Dead letters run by themselves.
+    LeasesTheDead: Store dead_letter_is_not_leased,
+    /// The delay of a failure is ignored.
+    LeasesTooEarly: Store letter_is_not_leased_before_it_is_due,
+    /// A leased letter is leased to everybody.
+    LeasesTwice: Store due_letter_is_leased_once,
+    /// The newest letter runs first.
+    LeasesNewestFirst: Store oldest_due_is_leased_first,
+    /// A consumer runs the letters of all.
+    LeasesForAnybody: Store leases_are_for_one_consumer,
+    /// A leased message comes without its key.
+    LeaseDropsTheKey: Store leased_letter_is_whole,
+    /// A lease never ends.
+    LeaseNeverEnds: Store leased_letter_comes_back_after_its_lease_and_counts_a_kill,
+    /// The death of a run is not counted.
+    ForgetsKills: Store leased_letter_comes_back_after_its_lease_and_counts_a_kill,
+    /// Two workers that look at the same time lease the same letter.
+    LeaseLooksFirst: Store concurrent_leases_share_no_letter,
+    /// A resolved message stays held.
+    ResolveLeavesHeld: Store resolve_marks_done,
+    /// A letter is resolved at once, outside the transaction.
+    ResolveOutsideTransaction: Store rolled_back_resolve_changes_nothing,
+    /// Any token resolves.
+    ResolveIgnoresToken: Store stale_token_cannot_resolve,
+    /// Any token fails and gives back.
+    AnswerIgnoresToken: Store stale_token_cannot_answer,
+    /// A lease can be answered again.
+    AnswersTwice: Store answered_lease_is_over,
+    /// A failed letter is due at once.
+    FailForgetsDelay: Store failed_letter_waits_until_due,
+    /// A failed letter never dies.
+    FailKeepsRetrying: Store failed_letter_dies_when_told,
+    /// Giving back counts as an attempt.
+    HandBackBurnsAttempt: Store handed_back_letter_burns_no_attempt,
+    /// Asking for a retry does nothing.
+    RetryDoesNothing: Store operator_retry_runs_a_dead_letter_once,
+    /// Asking for a retry does not look at the state.
+    RetryWithoutCompareAndSet: Store second_retry_changes_nothing,
+    /// Asking for a retry of nothing succeeds.
+    RetryInventsLetters: Store retry_of_an_unknown_letter_is_not_found,
+    /// A failed replay is tried again and again.
+    ReplayGoesOn: Store failed_replay_is_dead_at_once,
+    /// The oldest letter stands first.
+    ListsOldestFirst: Store letters_are_listed_newest_first_and_filtered,
+    /// The filter by state is ignored.
+    ListIgnoresState: Store letters_are_listed_newest_first_and_filtered,
+    /// Every page is the first one.
+    ListIgnoresBefore: Store pages_join_without_a_gap,
+    /// The error is not kept.
+    LetterForgetsError: Store letter_tells_its_failure,
+    /// A letter that does not exist is told as a conflict.
+    ShowMisnamesUnknown: Store show_of_an_unknown_letter_is_not_found,
+}

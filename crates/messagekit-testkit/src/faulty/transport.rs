@@ -1,0 +1,115 @@
+//! A transport with one fault.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use messagekit::memory::{MemoryLog, MemorySubscriber};
+use messagekit::{Capabilities, Error, Publisher, Source};
+
+use super::{Fault, FaultyPublisher, FaultySubscriber};
+use crate::transport::TransportFixture;
+use crate::unique;
+
+/// A fixture over a [`MemoryLog`] with one fault, or with none.
+#[derive(Clone)]
+pub struct FaultyTransport {
+    log: MemoryLog,
+    fault: Option<Fault>,
+    shared: Arc<Shared>,
+}
+
+/// What the members of a faulty transport know together.
+#[derive(Default)]
+pub(super) struct Shared {
+    known: Mutex<BTreeSet<String>>,
+    undead: Mutex<Vec<MemorySubscriber>>,
+}
+
+impl Shared {
+    /// Keeps a member alive that should have left.
+    pub(super) fn keep(&self, member: MemorySubscriber) {
+        self.undead.lock().unwrap_or_else(PoisonError::into_inner).push(member);
+    }
+
+    fn is_new(&self, consumer: &str) -> bool {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(consumer.to_owned())
+    }
+}
+
+impl FaultyTransport {
+    /// Makes one with an empty log.
+    pub fn new(fault: Option<Fault>) -> Self {
+        Self { log: MemoryLog::new(4), fault, shared: Arc::default() }
+    }
+}
+
+impl TransportFixture for FaultyTransport {
+    type Source = FaultySource;
+
+    fn capabilities(&self) -> Capabilities {
+        self.log.topics(["any"]).capabilities()
+    }
+
+    fn source(&self, topics: &[Arc<str>]) -> FaultySource {
+        FaultySource { transport: self.clone(), topics: topics.to_vec() }
+    }
+
+    fn publisher(&self) -> Box<dyn Publisher> {
+        Box::new(FaultyPublisher::new(self.log.clone(), self.fault))
+    }
+
+    fn can_lose(&self) -> bool {
+        true
+    }
+
+    async fn lose(&self, consumer: &str) {
+        self.log.lose(consumer);
+    }
+}
+
+impl fmt::Debug for FaultyTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FaultyTransport").field("fault", &self.fault).finish_non_exhaustive()
+    }
+}
+
+/// Topics of a [`FaultyTransport`].
+#[derive(Debug)]
+pub struct FaultySource {
+    transport: FaultyTransport,
+    topics: Vec<Arc<str>>,
+}
+
+impl Source for FaultySource {
+    type Subscriber = FaultySubscriber;
+
+    fn capabilities(&self) -> Capabilities {
+        self.transport.capabilities()
+    }
+
+    async fn bind(mut self, consumer: &str) -> Result<FaultySubscriber, Error> {
+        let FaultyTransport { log, fault, shared } = self.transport;
+        let mut consumer = consumer.to_owned();
+        let mut skipped = BTreeMap::new();
+        match fault {
+            Some(Fault::SharesOneCursor) => "everybody".clone_into(&mut consumer),
+            Some(Fault::SharesNothing) => consumer = unique(&consumer),
+            Some(Fault::ReadsOneTopic) => self.topics.truncate(1),
+            Some(Fault::TakesAnyTopic) => {
+                for topic in &mut self.topics {
+                    let clean: String = topic.chars().filter(char::is_ascii_alphanumeric).collect();
+                    *topic = Arc::from(format!("t{clean}"));
+                }
+            }
+            Some(Fault::StartsAtTheEnd) if shared.is_new(&consumer) => {
+                for record in self.topics.iter().flat_map(|topic| log.records(topic)) {
+                    skipped.insert((record.place.topic, record.place.partition), record.place.offset);
+                }
+            }
+            _ => {}
+        }
+        let inner = log.topics(self.topics).bind(&consumer).await?;
+        Ok(FaultySubscriber::new(inner, fault, log, consumer, shared, skipped))
+    }
+}

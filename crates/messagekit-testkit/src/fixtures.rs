@@ -1,0 +1,104 @@
+//! The fixtures of the adapters in memory: the pattern for your own.
+
+use std::sync::Arc;
+
+use messagekit::memory::{Failpoint, MemoryLog, MemorySource, MemoryStore, MemoryTx};
+use messagekit::{Capabilities, ErrorKind, Message, Publisher, Source};
+
+use crate::store::StoreFixture;
+use crate::transport::TransportFixture;
+
+/// A fresh [`MemoryLog`] with four partitions.
+#[derive(Clone, Debug)]
+pub struct MemoryTransport {
+    log: MemoryLog,
+}
+
+impl MemoryTransport {
+    /// Makes one with an empty log.
+    #[expect(clippy::new_without_default, reason = "a fixture is made by name")]
+    pub fn new() -> Self {
+        Self { log: MemoryLog::new(4) }
+    }
+
+    /// Returns the log.
+    pub fn log(&self) -> &MemoryLog {
+        &self.log
+    }
+}
+
+impl TransportFixture for MemoryTransport {
+    type Source = MemorySource;
+
+    fn capabilities(&self) -> Capabilities {
+        self.log.topics(["any"]).capabilities()
+    }
+
+    fn source(&self, topics: &[Arc<str>]) -> MemorySource {
+        self.log.topics(topics.iter().cloned())
+    }
+
+    fn publisher(&self) -> Box<dyn Publisher> {
+        Box::new(self.log.clone())
+    }
+
+    fn can_lose(&self) -> bool {
+        true
+    }
+
+    async fn lose(&self, consumer: &str) {
+        self.log.lose(consumer);
+    }
+}
+
+/// A fresh [`MemoryStore`] with an outbox log.
+#[derive(Clone, Debug)]
+pub struct MemoryStoreFixture {
+    log: MemoryLog,
+    store: MemoryStore,
+}
+
+impl MemoryStoreFixture {
+    /// Makes one with an empty store.
+    #[expect(clippy::new_without_default, reason = "a fixture is made by name")]
+    pub fn new() -> Self {
+        let log = MemoryLog::new(1);
+        Self { store: MemoryStore::with_log(&log), log }
+    }
+}
+
+impl StoreFixture for MemoryStoreFixture {
+    type Store = MemoryStore;
+
+    fn store(&self) -> MemoryStore {
+        self.store.clone()
+    }
+
+    async fn effect(&self, tx: &mut MemoryTx, key: &str) {
+        tx.add(key, 1);
+    }
+
+    async fn effects(&self, key: &str) -> u64 {
+        u64::try_from(self.store.get(key)).expect("effects are only added")
+    }
+
+    async fn events(&self, topic: &str) -> Vec<Message> {
+        self.log.records(topic).into_iter().map(|record| record.message).collect()
+    }
+
+    fn can_swallow_errors(&self) -> bool {
+        true
+    }
+
+    async fn swallow_error(&self, tx: &mut MemoryTx) {
+        tx.poison();
+    }
+
+    fn can_refuse_begin(&self) -> bool {
+        true
+    }
+
+    async fn refuse_begin(&self) {
+        self.store.fail_next(Failpoint::Begin, ErrorKind::Unavailable);
+    }
+}

@@ -1,0 +1,227 @@
+//! Claims that make effects happen once.
+
+use std::time::Duration;
+
+use messagekit::{Claim, ClaimRequest, Error, Inbox, MessageId, Processed, Received, Store};
+
+use super::fixture::{begin, claim_in, claim_now, commit, look, until_through};
+use super::{StoreFixture, received, request};
+use crate::unique;
+
+fn messages(count: usize) -> Vec<Received> {
+    (0..count).map(|number| received("orders.order", &number.to_string())).collect()
+}
+
+/// The first committed claim is fresh, later ones are done.
+pub async fn claim_is_fresh_once_per_consumer<F: StoreFixture>(fixture: &F) {
+    let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
+    assert_eq!(claim_now(&store, &consumer, &message).await, Claim::Fresh);
+    assert_eq!(claim_now(&store, &consumer, &message).await, Claim::Done);
+    assert_eq!(claim_now(&store, &consumer, &message).await, Claim::Done);
+}
+
+/// Consumers have markers of their own.
+pub async fn same_id_is_fresh_for_another_consumer<F: StoreFixture>(fixture: &F) {
+    let (store, message) = (fixture.store(), received("orders.order", "{}"));
+    let (first, second) = (unique("consumer"), unique("consumer"));
+    assert_eq!(claim_now(&store, &first, &message).await, Claim::Fresh);
+    assert_eq!(claim_now(&store, &second, &message).await, Claim::Fresh);
+    assert_eq!(claim_now(&store, &first, &message).await, Claim::Done);
+}
+
+/// Claims, waits a moment, and commits; the row is written when the claim was fresh.
+async fn handle_slowly<F: StoreFixture>(
+    fixture: &F,
+    store: &F::Store,
+    consumer: &str,
+    message: &Received,
+) -> Result<Claim, Error> {
+    let mut tx = store.begin().await?;
+    let claim = store.claim(&mut tx, consumer, &[request(message)]).await?[0];
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    if claim == Claim::Fresh {
+        fixture.effect(&mut tx, message.id.as_str()).await;
+    }
+    store.commit(tx).await?;
+    Ok(claim)
+}
+
+/// Of several transactions that claim the same message at the same time, one applies it.
+pub async fn concurrent_claims_yield_one_fresh<F: StoreFixture>(fixture: &F) {
+    let (consumer, message) = (unique("consumer"), received("orders.order", "{}"));
+    let rivals: Vec<_> = (0..4)
+        .map(|_| {
+            let (fixture, consumer, message) = (fixture.clone(), consumer.clone(), message.clone());
+            tokio::spawn(async move {
+                let store = fixture.store();
+                until_through(|| handle_slowly(&fixture, &store, &consumer, &message)).await
+            })
+        })
+        .collect();
+    let mut claims = Vec::new();
+    for rival in rivals {
+        claims.push(rival.await.expect("a rival ends"));
+    }
+    let fresh = claims.iter().filter(|claim| **claim == Claim::Fresh).count();
+    assert_eq!((fresh, fixture.effects(message.id.as_str()).await), (1, 1), "{claims:?}");
+}
+
+/// A rival that meets an open claim gets the message when that claim is rolled back.
+pub async fn a_rival_is_fresh_after_a_rollback<F: StoreFixture>(fixture: &F) {
+    let (consumer, message) = (unique("consumer"), received("orders.order", "{}"));
+    let store = fixture.store();
+    let mut tx = begin(&store).await;
+    assert_eq!(claim_in(&store, &mut tx, &consumer, &[&message]).await, [Claim::Fresh]);
+    let rival = {
+        let (fixture, consumer, message) = (fixture.clone(), consumer.clone(), message.clone());
+        tokio::spawn(async move {
+            let store = fixture.store();
+            until_through(|| handle_slowly(&fixture, &store, &consumer, &message)).await
+        })
+    };
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    store.rollback(tx).await.expect("a transaction can be rolled back");
+    assert_eq!(rival.await.expect("the rival ends"), Claim::Fresh);
+    assert_eq!(fixture.effects(message.id.as_str()).await, 1);
+}
+
+/// A claim lasts as long as its transaction: rolled back or dropped, it never was.
+pub async fn rolled_back_claim_is_fresh_again<F: StoreFixture>(fixture: &F) {
+    let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
+    assert_eq!(look(&store, &consumer, &message).await, Claim::Fresh);
+    let mut tx = begin(&store).await;
+    assert_eq!(claim_in(&store, &mut tx, &consumer, &[&message]).await, [Claim::Fresh]);
+    drop(tx);
+    let again = async || {
+        let mut tx = store.begin().await?;
+        let claims = store.claim(&mut tx, &consumer, &[request(&message)]).await?;
+        store.rollback(tx).await?;
+        Ok(claims[0])
+    };
+    assert_eq!(until_through(again).await, Claim::Fresh);
+}
+
+/// A batch with two copies of a message runs one handler.
+pub async fn second_copy_in_one_batch_is_not_fresh<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    let all = messages(3);
+    let batch = [&all[0], &all[1], &all[0], &all[2], &all[1], &all[0]];
+    let mut tx = begin(&store).await;
+    let claims = claim_in(&store, &mut tx, &consumer, &batch).await;
+    let fresh: Vec<usize> = (0..batch.len()).filter(|index| claims[*index] == Claim::Fresh).collect();
+    assert_eq!(fresh, [0, 1, 3], "{claims:?}");
+    commit(&store, tx).await;
+}
+
+/// A claim sees the claims of its own transaction.
+pub async fn second_claim_in_one_transaction_is_not_fresh<F: StoreFixture>(fixture: &F) {
+    let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
+    let mut tx = begin(&store).await;
+    assert_eq!(claim_in(&store, &mut tx, &consumer, &[&message]).await, [Claim::Fresh]);
+    assert_ne!(claim_in(&store, &mut tx, &consumer, &[&message]).await, [Claim::Fresh]);
+    commit(&store, tx).await;
+}
+
+async fn unclaim<S: Inbox>(store: &S, tx: &mut S::Tx, consumer: &str, of: &[&Received]) {
+    let requests: Vec<ClaimRequest> = of.iter().map(|received| request(received)).collect();
+    store.unclaim(tx, consumer, &requests).await.expect("claims can be taken back");
+}
+
+/// What was taken back commits as if it had never been claimed.
+pub async fn unclaimed_is_fresh_again<F: StoreFixture>(fixture: &F) {
+    let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
+    let mut tx = begin(&store).await;
+    assert_eq!(claim_in(&store, &mut tx, &consumer, &[&message]).await, [Claim::Fresh]);
+    unclaim(&store, &mut tx, &consumer, &[&message]).await;
+    commit(&store, tx).await;
+    assert_eq!(claim_now(&store, &consumer, &message).await, Claim::Fresh);
+}
+
+/// Taking some claims back leaves the others of the transaction.
+pub async fn unclaim_keeps_the_other_claims<F: StoreFixture>(fixture: &F) {
+    let (store, consumer, all) = (fixture.store(), unique("consumer"), messages(4));
+    let mut tx = begin(&store).await;
+    claim_in(&store, &mut tx, &consumer, &all.iter().collect::<Vec<_>>()).await;
+    unclaim(&store, &mut tx, &consumer, &[&all[2], &all[3]]).await;
+    commit(&store, tx).await;
+    let mut answers = Vec::new();
+    for message in &all {
+        answers.push(look(&store, &consumer, message).await);
+    }
+    assert_eq!(answers, [Claim::Done, Claim::Done, Claim::Fresh, Claim::Fresh]);
+}
+
+/// Taking back is for claims of the same transaction and the same consumer.
+pub async fn unclaim_touches_no_earlier_claim<F: StoreFixture>(fixture: &F) {
+    let (store, message) = (fixture.store(), received("orders.order", "{}"));
+    let (consumer, other) = (unique("consumer"), unique("consumer"));
+    claim_now(&store, &other, &message).await;
+    let mut tx = begin(&store).await;
+    assert_eq!(claim_in(&store, &mut tx, &consumer, &[&message]).await, [Claim::Fresh]);
+    unclaim(&store, &mut tx, &consumer, &[&message]).await;
+    commit(&store, tx).await;
+    assert_eq!(look(&store, &other, &message).await, Claim::Done);
+}
+
+/// Answers stand where the questions stood, whatever the order of the ids.
+pub async fn claims_answer_in_input_order<F: StoreFixture>(fixture: &F) {
+    let (store, consumer, mut all) = (fixture.store(), unique("consumer"), messages(12));
+    fastrand::Rng::with_seed(3).shuffle(&mut all);
+    let done = [1, 2, 6, 11];
+    for index in done {
+        claim_now(&store, &consumer, &all[index]).await;
+    }
+    let mut tx = begin(&store).await;
+    let claims = claim_in(&store, &mut tx, &consumer, &all.iter().collect::<Vec<_>>()).await;
+    commit(&store, tx).await;
+    let expected: Vec<Claim> =
+        (0..12).map(|index| if done.contains(&index) { Claim::Done } else { Claim::Fresh }).collect();
+    assert_eq!(claims, expected);
+}
+
+/// A batch may be far larger than the default; an empty one is answered too.
+pub async fn claims_come_in_large_batches<F: StoreFixture>(fixture: &F) {
+    let (store, consumer, all) = (fixture.store(), unique("consumer"), messages(1_000));
+    let mut tx = begin(&store).await;
+    assert_eq!(claim_in(&store, &mut tx, &consumer, &[]).await, []);
+    let claims = claim_in(&store, &mut tx, &consumer, &all.iter().collect::<Vec<_>>()).await;
+    assert_eq!(claims, vec![Claim::Fresh; all.len()]);
+    commit(&store, tx).await;
+    assert_eq!(look(&store, &consumer, &all[999]).await, Claim::Done);
+}
+
+/// Ids are compared as they are: case, spaces and composed letters make another message.
+pub async fn ids_differ_by_every_byte<F: StoreFixture>(fixture: &F) {
+    let (store, consumer, base) = (fixture.store(), unique("consumer"), unique("id"));
+    let mut ids = vec![format!("{base}-a"), format!("{base}-A"), format!("{base}-a "), format!(" {base}-a")];
+    ids.extend([
+        format!("{base}-\u{e9}"),
+        format!("{base}-e\u{301}"),
+        format!("{base}-%"),
+        format!("{base}-'"),
+    ]);
+    ids.push("x".repeat(MessageId::MAX_BYTES - base.len()) + &base);
+    for id in ids {
+        let mut message = received("orders.order", "{}");
+        message.id = MessageId::from_stored(&id);
+        assert_eq!(claim_now(&store, &consumer, &message).await, Claim::Fresh, "{id:?}");
+        assert_eq!(claim_now(&store, &consumer, &message).await, Claim::Done, "{id:?}");
+    }
+}
+
+/// Marker and row are there together or not at all.
+pub async fn effects_and_marker_share_the_commit<F: StoreFixture>(fixture: &F) {
+    let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
+    for keep in [false, false, true, true] {
+        let mut tx = begin(&store).await;
+        if claim_in(&store, &mut tx, &consumer, &[&message]).await == [Claim::Fresh] {
+            fixture.effect(&mut tx, message.id.as_str()).await;
+        }
+        if keep {
+            commit(&store, tx).await;
+        } else {
+            store.rollback(tx).await.expect("a transaction can be rolled back");
+        }
+    }
+    assert_eq!(fixture.effects(message.id.as_str()).await, 1);
+}

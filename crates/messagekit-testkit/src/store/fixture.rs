@@ -1,0 +1,168 @@
+//! What an adapter supplies to run the store suite.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use messagekit::{
+    Claim, ClaimRequest, DeadLetters, Error, Failure, FailureKind, Inbox, LetterFilter, Message, MessageId,
+    Next, OutboxRows, Place, Received, SetAsideOutcome, Store, headers,
+};
+
+use crate::{DEADLINE, unique};
+
+/// A database with its tables, and with somewhere to write a business row. A clone is the same database.
+pub trait StoreFixture: Clone + Send + Sync + 'static {
+    /// The adapter's store.
+    type Store: Inbox + OutboxRows + DeadLetters;
+
+    /// Returns a handle.
+    fn store(&self) -> Self::Store;
+
+    /// Opens the same database again, as another process would, or answers `None` where there is only one handle.
+    fn second(&self) -> impl Future<Output = Option<Self::Store>> + Send {
+        async { None }
+    }
+
+    /// Says whether [`second`](Self::second) answers a store.
+    fn has_second(&self) -> bool {
+        false
+    }
+
+    /// Writes one business row of this key in the transaction, by the adapter's own means. Two of the same key are two.
+    fn effect(&self, tx: &mut <Self::Store as Store>::Tx, key: &str) -> impl Future<Output = ()> + Send;
+
+    /// Counts the committed business rows of a key.
+    fn effects(&self, key: &str) -> impl Future<Output = u64> + Send;
+
+    /// Returns the committed events of a topic, oldest first, as whoever publishes them would read them.
+    fn events(&self, topic: &str) -> impl Future<Output = Vec<Message>> + Send;
+
+    /// Says whether the database ends a transaction with a failed statement, and
+    /// [`swallow_error`](Self::swallow_error) makes one fail.
+    fn can_swallow_errors(&self) -> bool {
+        false
+    }
+
+    /// Makes a statement fail and says nothing.
+    fn swallow_error(&self, _tx: &mut <Self::Store as Store>::Tx) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+
+    /// Says whether [`refuse_begin`](Self::refuse_begin) works.
+    fn can_refuse_begin(&self) -> bool {
+        false
+    }
+
+    /// Makes the next `begin` of [`store`](Self::store) fail.
+    fn refuse_begin(&self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+}
+
+/// Makes a message that was received, whole, with an id of its own.
+pub fn received(topic: &str, text: &str) -> Received {
+    let id = unique("m");
+    let message = Message::new(topic, text.to_owned())
+        .with_key("k")
+        .with_header(headers::ID, id.clone())
+        .with_header(headers::EVENT_TYPE, "orders.order.placed");
+    let place = Place { topic: Arc::from(topic), partition: 0, offset: 7 };
+    Received { id: MessageId::from_stored(&id), message, place: Some(place) }
+}
+
+/// Makes the claim of a received message.
+pub fn request(received: &Received) -> ClaimRequest {
+    ClaimRequest {
+        id: received.id.clone(),
+        topic: received.message.topic.clone(),
+        key: received.message.key.clone(),
+        generation: 0,
+    }
+}
+
+/// Makes a failure that waits for a person.
+pub fn dead(error: &str) -> Failure {
+    Failure::permanent(FailureKind::Permanent, error)
+}
+
+/// Makes a failure that is due again after `delay`.
+pub fn retry_in(delay: Duration) -> Failure {
+    Failure { next: Next::Retry(delay), ..Failure::retryable(FailureKind::Failed, "no stock for order 17") }
+}
+
+/// Repeats a transaction that met somebody else until it gets through.
+pub(super) async fn until_through<R, Fut>(mut attempt: impl FnMut() -> Fut) -> R
+where
+    Fut: Future<Output = Result<R, Error>>,
+{
+    let end = tokio::time::Instant::now() + DEADLINE;
+    loop {
+        match attempt().await {
+            Ok(result) => return result,
+            Err(error) if error.is_transient() && tokio::time::Instant::now() < end => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            Err(error) => panic!("the transaction does not get through: {error:?}"),
+        }
+    }
+}
+
+/// Begins a transaction.
+pub(super) async fn begin<S: Store>(store: &S) -> S::Tx {
+    until_through(|| store.begin()).await
+}
+
+/// Commits a transaction.
+pub(super) async fn commit<S: Store>(store: &S, tx: S::Tx) {
+    store.commit(tx).await.expect("the transaction commits");
+}
+
+/// Claims in a transaction.
+pub(super) async fn claim_in<S: Inbox>(
+    store: &S,
+    tx: &mut S::Tx,
+    consumer: &str,
+    of: &[&Received],
+) -> Vec<Claim> {
+    let requests: Vec<ClaimRequest> = of.iter().map(|received| request(received)).collect();
+    store.claim(tx, consumer, &requests).await.expect("claims are answered")
+}
+
+/// Claims in a transaction of its own, which commits.
+pub(super) async fn claim_now<S: Inbox>(store: &S, consumer: &str, received: &Received) -> Claim {
+    let mut tx = begin(store).await;
+    let answer = claim_in(store, &mut tx, consumer, &[received]).await[0];
+    commit(store, tx).await;
+    answer
+}
+
+/// Asks what a claim would answer, and leaves no trace.
+pub(super) async fn look<S: Inbox>(store: &S, consumer: &str, received: &Received) -> Claim {
+    let mut tx = begin(store).await;
+    let answer = claim_in(store, &mut tx, consumer, &[received]).await[0];
+    store.rollback(tx).await.expect("a transaction can be rolled back");
+    answer
+}
+
+/// Sets aside in a transaction of its own, which commits.
+pub(super) async fn set_aside_now<S: Inbox>(
+    store: &S,
+    consumer: &str,
+    received: &Received,
+    failure: &Failure,
+) -> SetAsideOutcome {
+    let mut tx = begin(store).await;
+    let outcome =
+        store.set_aside(&mut tx, consumer, received, failure).await.expect("the message can be set aside");
+    commit(store, tx).await;
+    outcome
+}
+
+/// Returns the only letter of a consumer.
+pub(super) async fn only_letter<S: DeadLetters>(store: &S, consumer: &str) -> messagekit::DeadLetter {
+    let filter = LetterFilter { consumer: Some(consumer.to_owned()), ..LetterFilter::default() };
+    let mut letters = store.list(&filter, 10).await.expect("letters can be listed");
+    assert_eq!(letters.len(), 1, "{consumer} has one letter");
+    letters.remove(0)
+}

@@ -1,0 +1,136 @@
+//! Who may run a letter, and when.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use messagekit::{DeadLetters, Retries};
+
+use super::fixture::{only_letter, set_aside_now, until_through};
+use super::{StoreFixture, dead, received, retry_in};
+use crate::{DEADLINE, eventually, unique};
+
+/// Longer than any case takes.
+const LONG: Duration = Duration::from_secs(3_600);
+
+/// Only a person brings a dead letter back.
+pub async fn dead_letter_is_not_leased<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    set_aside_now(&store, &consumer, &received("orders.order", "{}"), &dead("no")).await;
+    assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
+}
+
+/// The delay of the failure is kept.
+pub async fn letter_is_not_leased_before_it_is_due<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    set_aside_now(&store, &consumer, &received("orders.order", "{}"), &retry_in(LONG)).await;
+    assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
+
+    let soon = received("orders.order", "{}");
+    set_aside_now(&store, &consumer, &soon, &retry_in(Duration::from_millis(300))).await;
+    assert_eq!(
+        store.lease(&consumer, 10, LONG).await.expect("leases are answered"),
+        [],
+        "300 ms are not over"
+    );
+    let due = async || store.lease(&consumer, 10, LONG).await.is_ok_and(|leased| leased.len() == 1);
+    eventually("the letter is due", DEADLINE, due).await;
+}
+
+/// A leased letter is leased to nobody else before the lease ends.
+pub async fn due_letter_is_leased_once<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    let message = received("orders.order", "{}");
+    set_aside_now(&store, &consumer, &message, &retry_in(Duration::ZERO)).await;
+    let leased = store.lease(&consumer, 10, LONG).await.expect("leases are answered");
+    assert_eq!(leased.iter().map(|leased| &leased.received.id).collect::<Vec<_>>(), [&message.id]);
+    assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
+}
+
+/// At most `max`, in the order of their due times.
+pub async fn oldest_due_is_leased_first<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    let messages: Vec<_> = (0..3).map(|number| received("orders.order", &number.to_string())).collect();
+    for (message, delay) in messages.iter().zip([200, 100, 0]) {
+        set_aside_now(&store, &consumer, message, &retry_in(Duration::from_millis(delay))).await;
+    }
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let mut order = Vec::new();
+    for max in [1, 2] {
+        let leased = store.lease(&consumer, max, LONG).await.expect("leases are answered");
+        assert_eq!(leased.len(), max as usize, "at most {max} and no fewer");
+        order.extend(leased.into_iter().map(|leased| leased.received.id));
+    }
+    let expected: Vec<_> = [2, 1, 0].map(|index: usize| messages[index].id.clone()).to_vec();
+    assert_eq!(order, expected);
+}
+
+/// A consumer runs its own letters.
+pub async fn leases_are_for_one_consumer<F: StoreFixture>(fixture: &F) {
+    let (store, first, second) = (fixture.store(), unique("consumer"), unique("consumer"));
+    set_aside_now(&store, &first, &received("orders.order", "{}"), &retry_in(Duration::ZERO)).await;
+    assert_eq!(store.lease(&second, 10, LONG).await.expect("leases are answered"), []);
+    assert_eq!(store.lease(&first, 10, LONG).await.expect("leases are answered").len(), 1);
+}
+
+/// What is leased is the message as it was received, with the number of its run.
+pub async fn leased_letter_is_whole<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    let mut message = received("orders.order", "{\"name\":\"寿司\"}");
+    message.message = message.message.with_key(vec![0xff, 0x00]).with_header("binary", vec![0xfe]);
+    set_aside_now(&store, &consumer, &message, &retry_in(Duration::ZERO)).await;
+    let leased = store.lease(&consumer, 1, LONG).await.expect("leases are answered").remove(0);
+    assert_eq!(leased.received, message);
+    assert_eq!((leased.attempt, leased.kills), (2, 0), "the failure counted one attempt, this is the next");
+    assert_eq!(leased.letter, only_letter(&store, &consumer).await.id);
+}
+
+/// Whoever does not answer before the lease ends is taken for dead.
+pub async fn leased_letter_comes_back_after_its_lease_and_counts_a_kill<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    set_aside_now(&store, &consumer, &received("orders.order", "{}"), &retry_in(Duration::ZERO)).await;
+    let first =
+        store.lease(&consumer, 1, Duration::from_millis(200)).await.expect("leases are answered").remove(0);
+    let mut second = Vec::new();
+    let back = async || {
+        second = store.lease(&consumer, 1, LONG).await.expect("leases are answered");
+        !second.is_empty()
+    };
+    eventually("the lease ends", DEADLINE, back).await;
+    assert_eq!((first.kills, second[0].kills), (0, 1));
+    assert_eq!(second[0].letter, first.letter);
+    assert_ne!(second[0].token, first.token, "the token fences the first holder");
+    let letter = store.show(first.letter).await.expect("the letter can be shown");
+    assert_eq!(letter.kills, 1);
+}
+
+/// Workers that lease at the same time get different letters.
+pub async fn concurrent_leases_share_no_letter<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    for number in 0..12 {
+        let message = received("orders.order", &number.to_string());
+        set_aside_now(&store, &consumer, &message, &retry_in(Duration::ZERO)).await;
+    }
+    let workers: Vec<_> = (0..4)
+        .map(|_| {
+            let (store, consumer) = (fixture.store(), consumer.clone());
+            tokio::spawn(async move {
+                let mut mine = Vec::new();
+                loop {
+                    let leased = until_through(|| store.lease(&consumer, 2, LONG)).await;
+                    if leased.is_empty() {
+                        return mine;
+                    }
+                    mine.extend(leased.into_iter().map(|leased| leased.letter));
+                    assert!(mine.len() <= 12, "one worker leased {mine:?}");
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    let mut all = Vec::new();
+    for worker in workers {
+        all.extend(worker.await.expect("a worker ends"));
+    }
+    let different: BTreeSet<i64> = all.iter().copied().collect();
+    assert_eq!((all.len(), different.len()), (12, 12), "{all:?}");
+}

@@ -1,0 +1,121 @@
+//! A message that is kept instead of applied.
+
+use messagekit::{
+    Claim, DeadLetters, LetterFilter, LetterState, Message, MessageId, Place, Received, SetAside,
+    SetAsideOutcome, Store, headers,
+};
+
+use super::fixture::{begin, claim_in, claim_now, commit, look, only_letter, set_aside_now};
+use super::{StoreFixture, dead, received};
+use crate::unique;
+
+async fn letters<S: DeadLetters>(store: &S, consumer: &str) -> usize {
+    let filter = LetterFilter { consumer: Some(consumer.to_owned()), ..LetterFilter::default() };
+    store.list(&filter, 100).await.expect("letters can be listed").len()
+}
+
+/// A late duplicate of a letter is never applied behind its back.
+pub async fn set_aside_holds_the_message<F: StoreFixture>(fixture: &F) {
+    let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
+    assert_eq!(set_aside_now(&store, &consumer, &message, &dead("no")).await, SetAsideOutcome::SetAside);
+    assert_eq!(claim_now(&store, &consumer, &message).await, Claim::Held);
+    let letter = only_letter(&store, &consumer).await;
+    assert_eq!((letter.state, letter.received.id), (LetterState::Dead, message.id));
+}
+
+/// There is one letter per consumer and message.
+pub async fn set_aside_twice_is_already_settled<F: StoreFixture>(fixture: &F) {
+    let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
+    assert_eq!(set_aside_now(&store, &consumer, &message, &dead("first")).await, SetAsideOutcome::SetAside);
+    assert_eq!(
+        set_aside_now(&store, &consumer, &message, &dead("second")).await,
+        SetAsideOutcome::AlreadySettled
+    );
+    assert_eq!(only_letter(&store, &consumer).await.error, "first");
+}
+
+/// What was applied meanwhile needs no letter.
+pub async fn set_aside_of_an_applied_message_is_already_settled<F: StoreFixture>(fixture: &F) {
+    let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
+    assert_eq!(claim_now(&store, &consumer, &message).await, Claim::Fresh);
+    assert_eq!(
+        set_aside_now(&store, &consumer, &message, &dead("late")).await,
+        SetAsideOutcome::AlreadySettled
+    );
+    assert_eq!(letters(&store, &consumer).await, 0);
+    assert_eq!(look(&store, &consumer, &message).await, Claim::Done);
+}
+
+/// A claim of the same transaction counts like one that committed: never applied and kept at once.
+pub async fn set_aside_behind_its_own_claim_is_already_settled<F: StoreFixture>(fixture: &F) {
+    let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
+    let mut tx = begin(&store).await;
+    assert_eq!(claim_in(&store, &mut tx, &consumer, &[&message]).await, [Claim::Fresh]);
+    let outcome =
+        store.set_aside(&mut tx, &consumer, &message, &dead("no")).await.expect("the question is answered");
+    assert_eq!(outcome, SetAsideOutcome::AlreadySettled);
+    commit(&store, tx).await;
+    assert_eq!(letters(&store, &consumer).await, 0);
+    assert_eq!(look(&store, &consumer, &message).await, Claim::Done);
+}
+
+/// Key, header values and payload are bytes; place, absent key and empty payload stay what they are.
+pub async fn set_aside_keeps_exact_bytes<F: StoreFixture>(fixture: &F) {
+    let (store, every_byte) = (fixture.store(), (0..=u8::MAX).collect::<Vec<u8>>());
+    let mut random = fastrand::Rng::with_seed(9);
+    let large: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(900_000).collect();
+    let awkward = Message::new("orders.order", every_byte.clone())
+        .with_key(every_byte.clone())
+        .with_header("binary", every_byte)
+        .with_header("größe", "Łódź")
+        .with_header("empty", "");
+    let large = Message::new("orders.order", large).with_key("");
+    let bare = Message::new("orders.order", "");
+    for message in [awkward, large, bare] {
+        let place = (!message.payload.is_empty()).then(|| Place {
+            topic: "orders.order".into(),
+            partition: 3,
+            offset: i64::MAX - 1,
+        });
+        let received = Received { id: MessageId::from_stored(&unique("m")), message, place };
+        let consumer = unique("consumer");
+        set_aside_now(&store, &consumer, &received, &dead("no")).await;
+        let kept = only_letter(&store, &consumer).await.received;
+        assert!(kept == received, "{received:?} was kept as {kept:?}");
+    }
+}
+
+/// A message without a usable id is kept under its place.
+pub async fn set_aside_keeps_a_message_without_an_id<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    let place = Place { topic: "orders.order".into(), partition: 0, offset: 41 };
+    let message = Message::new("orders.order", "no JSON").with_header(headers::ID, vec![0xff]);
+    let received = Received { id: MessageId::at(&place), message, place: Some(place) };
+    assert_eq!(set_aside_now(&store, &consumer, &received, &dead("no id")).await, SetAsideOutcome::SetAside);
+    assert_eq!(
+        set_aside_now(&store, &consumer, &received, &dead("no id")).await,
+        SetAsideOutcome::AlreadySettled
+    );
+    assert_eq!(only_letter(&store, &consumer).await.received, received);
+}
+
+/// Letter and marker are there together or not at all.
+pub async fn rolled_back_set_aside_leaves_nothing<F: StoreFixture>(fixture: &F) {
+    let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
+    let mut tx = begin(&store).await;
+    let outcome =
+        store.set_aside(&mut tx, &consumer, &message, &dead("no")).await.expect("it can be set aside");
+    assert_eq!(outcome, SetAsideOutcome::SetAside);
+    store.rollback(tx).await.expect("a transaction can be rolled back");
+    assert_eq!(letters(&store, &consumer).await, 0);
+    assert_eq!(look(&store, &consumer, &message).await, Claim::Fresh);
+}
+
+/// Another consumer goes on with the message.
+pub async fn set_aside_is_for_one_consumer<F: StoreFixture>(fixture: &F) {
+    let (store, message) = (fixture.store(), received("orders.order", "{}"));
+    let (first, second) = (unique("consumer"), unique("consumer"));
+    set_aside_now(&store, &first, &message, &dead("no")).await;
+    assert_eq!(claim_now(&store, &second, &message).await, Claim::Fresh);
+    assert_eq!(letters(&store, &second).await, 0);
+}

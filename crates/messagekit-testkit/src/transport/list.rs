@@ -1,0 +1,150 @@
+//! The cases of the transport suite, in one list.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use super::TransportFixture;
+use crate::Need;
+use crate::run::skipped;
+
+/// A case of the transport suite.
+pub struct TransportCase<F> {
+    /// Its name, which is the behaviour.
+    pub name: &'static str,
+    /// What it needs of the adapter.
+    pub need: Need,
+    // Not Send: a case runs on the thread that waits for it.
+    run: for<'a> fn(&'a mut F) -> Pin<Box<dyn Future<Output = ()> + 'a>>,
+}
+
+impl<F: TransportFixture> TransportCase<F> {
+    /// Returns whether the fixture has what the case needs.
+    pub fn applies(&self, fixture: &F) -> bool {
+        let can = fixture.capabilities();
+        match self.need {
+            Need::SharedWork => can.shares_work,
+            Need::Standby => !can.shares_work,
+            Need::Persistence => can.persistent,
+            Need::Places => can.places,
+            Need::Losing => fixture.can_lose(),
+            _ => true,
+        }
+    }
+
+    /// Runs the case, or says why not.
+    ///
+    /// # Panics
+    /// When the adapter breaks the promise.
+    pub async fn run(&self, fixture: &mut F) {
+        if self.applies(fixture) {
+            (self.run)(fixture).await;
+        } else {
+            skipped(self.name, self.need);
+        }
+    }
+}
+
+impl<F> std::fmt::Debug for TransportCase<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TransportCase")
+            .field("name", &self.name)
+            .field("need", &self.need)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Hands every case to a callback macro: area, name and need. The only list of them.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __each_transport_case {
+    ([$($then:tt)*] $arguments:tt) => {
+        $($then)*! { $arguments
+            delivering::delivers_every_message: Nothing,
+            delivering::keeps_order_per_key: Nothing,
+            delivering::new_consumer_starts_at_the_earliest: Nothing,
+            delivering::two_consumers_each_get_all: Nothing,
+            delivering::waits_for_what_is_published_later: Nothing,
+            delivering::reads_every_topic_of_its_source: Nothing,
+            delivering::places_name_the_record: Places,
+            contents::carries_headers_and_key_unchanged: Nothing,
+            contents::carries_bytes_that_are_not_text: Nothing,
+            contents::absent_and_empty_keys_stay_different: Nothing,
+            contents::empty_and_large_payloads: Nothing,
+            publishing::publish_returns_only_when_durable: Nothing,
+            publishing::answers_one_result_per_message: Nothing,
+            publishing::oks_of_a_key_are_a_prefix: Nothing,
+            settling::settled_is_not_redelivered: Nothing,
+            settling::released_is_redelivered: Nothing,
+            settling::released_comes_before_later_ones: Nothing,
+            settling::redelivers_when_subscriber_dies_unsettled: Nothing,
+            settling::settling_out_of_order_loses_nothing: Nothing,
+            settling::stale_receipts_change_nothing: Losing,
+            settling::lost_lanes_come_back_with_greater_epochs: Losing,
+            settling::positions_grow_within_a_lane: Nothing,
+            pausing::paused_lane_delivers_nothing_more_than_was_under_way: Nothing,
+            pausing::resume_goes_on: Nothing,
+            pausing::a_lane_of_another_epoch_is_not_paused: Nothing,
+            sharing::members_share_the_work: SharedWork,
+            sharing::a_leaving_member_hands_its_lanes_over: SharedWork,
+            sharing::nobody_gets_a_revoked_lane_before_it_is_done: SharedWork,
+            sharing::what_is_settled_while_revoking_counts: SharedWork,
+            sharing::standby_takes_over: Standby,
+            closing::closes_cleanly_with_messages_in_flight: Nothing,
+            closing::what_was_settled_before_the_close_stays_settled: Nothing,
+            closing::yields_nothing_after_a_close: Nothing,
+            closing::survives_a_restart: Persistence,
+            closing::refuses_a_topic_that_breaks_the_grammar: Nothing,
+        }
+    };
+}
+
+macro_rules! collect {
+    (() $($area:ident::$name:ident: $need:ident,)*) => {
+        /// Returns every case of the suite.
+        pub fn all<F: TransportFixture>() -> Vec<TransportCase<F>> {
+            vec![$(TransportCase {
+                name: stringify!($name),
+                need: Need::$need,
+                run: |fixture| Box::pin(super::$area::$name(fixture)),
+            }),*]
+        }
+    };
+}
+
+__each_transport_case! { [collect] () }
+
+/// Runs the case of this name over a fresh fixture; a capability that is absent prints that it was skipped, and why.
+///
+/// # Panics
+/// When there is no such case, or when the adapter breaks its promise.
+pub async fn run<F: TransportFixture>(mut fixture: F, name: &str) {
+    let case = all::<F>().into_iter().find(|case| case.name == name);
+    case.unwrap_or_else(|| panic!("there is no transport case {name}")).run(&mut fixture).await;
+}
+
+/// Makes one `#[test]` per case of the transport suite; the expression makes a fresh
+/// [`TransportFixture`](crate::transport::TransportFixture) each time and may await.
+///
+/// ```
+/// messagekit_testkit::transport_cases!(messagekit_testkit::fixtures::MemoryTransport::new());
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! transport_cases {
+    ($fixture:expr) => {
+        $crate::__each_transport_case! { [$crate::__transport_tests] ($fixture) }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __transport_tests {
+    (($fixture:expr) $($area:ident::$name:ident: $need:ident,)*) => {
+        $(
+            #[test]
+            fn $name() {
+                $crate::block_on(async { $crate::transport::run($fixture, stringify!($name)).await });
+            }
+        )*
+    };
+}

@@ -1,0 +1,11 @@
+//! Both suites over the adapters in memory.
+
+use messagekit_testkit::fixtures::{MemoryStoreFixture, MemoryTransport};
+
+mod transport {
+    messagekit_testkit::transport_cases!(super::MemoryTransport::new());
+}
+
+mod store {
+    messagekit_testkit::store_cases!(super::MemoryStoreFixture::new());
+}

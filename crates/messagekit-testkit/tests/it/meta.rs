@@ -1,0 +1,123 @@
+//! The suites notice every fault, and nothing else.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use messagekit_testkit::faulty::{Fault, FaultyStoreFixture, FaultyTransport, Suite, TABLE};
+use messagekit_testkit::fixtures::{MemoryStoreFixture, MemoryTransport};
+use messagekit_testkit::{store, transport};
+
+/// The threads whose panics are asked for.
+const CASE_THREAD: &str = "case with a fault";
+
+/// How a case ended.
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    Passed,
+    /// With the words of its panic.
+    Failed(String),
+    /// It neither ended nor let time pass.
+    Hung,
+}
+
+/// Runs one case under a paused clock, so that waiting in vain costs nothing.
+fn run(suite: Suite, case: &'static str, fault: Option<Fault>) -> Ended {
+    let (ended, has_ended) = std::sync::mpsc::channel();
+    let case_thread = std::thread::Builder::new().name(CASE_THREAD.to_owned());
+    let spawned = case_thread.spawn(move || {
+        let passed = std::panic::catch_unwind(|| {
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            let runtime = runtime.enable_time().start_paused(true).build().expect("a runtime can be made");
+            runtime.block_on(async {
+                match suite {
+                    Suite::Transport => transport::run(FaultyTransport::new(fault), case).await,
+                    Suite::Store => store::run(FaultyStoreFixture::new(fault), case).await,
+                }
+            });
+        });
+        // Nobody listens any more when it took too long.
+        let _ = ended.send(passed.map_err(|panic| {
+            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+        }));
+    });
+    spawned.expect("a thread can be made");
+    match has_ended.recv_timeout(Duration::from_secs(60)) {
+        Ok(Ok(())) => Ended::Passed,
+        Ok(Err(words)) => Ended::Failed(words),
+        Err(_) => Ended::Hung,
+    }
+}
+
+#[test]
+fn every_fault_fails_its_case() {
+    // Their messages would only hide a real one.
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if std::thread::current().name() != Some(CASE_THREAD) {
+            usual(panic);
+        }
+    }));
+    let unnoticed: Vec<_> = TABLE
+        .iter()
+        .map(|row| (row, run(row.suite, row.case, Some(row.fault))))
+        .inspect(|(row, ended)| println!("{:?}: {ended:?}", row.fault))
+        .filter(|(_, ended)| !matches!(ended, Ended::Failed(_)))
+        .collect();
+    assert!(unnoticed.is_empty(), "faults that their case does not notice: {unnoticed:#?}");
+}
+
+#[test]
+fn wrappers_without_a_fault_pass_every_case() {
+    for case in transport::all::<FaultyTransport>() {
+        assert_eq!(run(Suite::Transport, case.name, None), Ended::Passed, "{}", case.name);
+    }
+    for case in store::all::<FaultyStoreFixture>() {
+        assert_eq!(run(Suite::Store, case.name, None), Ended::Passed, "{}", case.name);
+    }
+}
+
+/// Returns the names of the public async functions over a fixture in the files of a suite.
+fn written(suite: &str, fixture: &str) -> BTreeSet<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(suite);
+    let mut names = BTreeSet::new();
+    for file in std::fs::read_dir(folder).expect("the suite has a folder") {
+        let text = std::fs::read_to_string(file.expect("the folder can be read").path())
+            .expect("the file can be read");
+        for line in text.lines().filter_map(|line| line.strip_prefix("pub async fn ")) {
+            if let Some((name, rest)) = line.split_once('<')
+                && rest.starts_with(&format!("F: {fixture}>(fixture: &"))
+                && rest.contains("F) {")
+            {
+                names.insert(name.to_owned());
+            }
+        }
+    }
+    names
+}
+
+#[test]
+fn every_case_that_is_written_is_in_the_list() {
+    let listed: BTreeSet<String> =
+        transport::all::<MemoryTransport>().iter().map(|case| case.name.to_owned()).collect();
+    assert_eq!(listed, written("transport", "TransportFixture"));
+    let listed: BTreeSet<String> =
+        store::all::<MemoryStoreFixture>().iter().map(|case| case.name.to_owned()).collect();
+    assert_eq!(listed, written("store", "StoreFixture"));
+}
+
+#[test]
+fn every_case_that_memory_runs_notices_a_fault() {
+    let noticed: BTreeSet<&str> = TABLE.iter().map(|row| row.case).collect();
+    let fixture = MemoryTransport::new();
+    let transport = transport::all().into_iter().filter(|case| case.applies(&fixture)).map(|case| case.name);
+    let fixture = MemoryStoreFixture::new();
+    let store = store::all().into_iter().filter(|case| case.applies(&fixture)).map(|case| case.name);
+    let idle: Vec<&str> = transport.chain(store).filter(|name| !noticed.contains(name)).collect();
+    assert!(idle.is_empty(), "cases that notice no fault: {idle:?}");
+    assert_eq!(
+        TABLE.iter().map(|row| row.fault).collect::<std::collections::HashSet<_>>().len(),
+        TABLE.len()
+    );
+}

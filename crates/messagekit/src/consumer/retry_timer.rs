@@ -1,0 +1,106 @@
+//! When letters are looked for.
+
+use std::collections::BTreeSet;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep};
+
+use super::Backoff;
+use super::settings::RETRY_POLL;
+
+/// Fires when a letter that this process set aside is due, and now and then for those it knows nothing of: what an earlier
+/// process set aside, what a person asked for.
+pub(super) struct RetryTimer {
+    timer: Pin<Box<Sleep>>,
+    dues: BTreeSet<Instant>,
+    outages: u32,
+}
+
+impl RetryTimer {
+    /// The most due times that are remembered; the others are found by looking now and then.
+    const MAX_DUES: usize = 1_024;
+
+    /// Makes one that fires at once.
+    pub(super) fn new() -> Self {
+        Self { timer: Box::pin(tokio::time::sleep(Duration::ZERO)), dues: BTreeSet::new(), outages: 0 }
+    }
+
+    /// Returns whether it is time to look.
+    pub(super) fn is_due(&mut self, cx: &mut Context<'_>) -> bool {
+        self.timer.as_mut().poll(cx) == Poll::Ready(())
+    }
+
+    /// A look begins: it finds everything that is due by now.
+    pub(super) fn look_begins(&mut self) {
+        let now = Instant::now();
+        self.dues.retain(|due| *due > now);
+    }
+
+    /// A letter is due in `delay`.
+    pub(super) fn due_in(&mut self, delay: Duration) {
+        let due = Instant::now() + delay;
+        if self.dues.len() < Self::MAX_DUES {
+            self.dues.insert(due);
+        }
+        if self.outages == 0 && due < self.timer.deadline() {
+            self.timer.as_mut().reset(due);
+        }
+    }
+
+    /// A look has ended; where it found a letter there may be more.
+    pub(super) fn look_ended(&mut self, found: bool) {
+        self.outages = 0;
+        let at = Instant::now() + if found { Duration::ZERO } else { RETRY_POLL };
+        self.timer.as_mut().reset(self.dues.first().map_or(at, |due| at.min(*due)));
+    }
+
+    /// A look met an outage. Returns how long it is waited for, whatever is due before.
+    pub(super) fn outage(&mut self) -> Duration {
+        self.outages += 1;
+        let wait = Backoff::OUTAGE.delay(self.outages);
+        self.timer.as_mut().reset(Instant::now() + wait);
+        wait
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    async fn fires_after(timer: &mut RetryTimer) -> Duration {
+        let started = Instant::now();
+        poll_fn(|cx| if timer.is_due(cx) { Poll::Ready(()) } else { Poll::Pending }).await;
+        timer.look_begins();
+        started.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_letter_is_looked_for_when_it_is_due() {
+        let mut timer = RetryTimer::new();
+        assert_eq!(fires_after(&mut timer).await, Duration::ZERO);
+        timer.look_ended(false);
+        timer.due_in(Duration::from_millis(300));
+        timer.due_in(Duration::from_millis(100));
+        for step in [100, 200] {
+            let waited = fires_after(&mut timer).await;
+            assert!(waited.as_millis().abs_diff(step) <= 2, "{waited:?} instead of {step} ms");
+            timer.look_ended(false);
+        }
+        assert!(fires_after(&mut timer).await >= RETRY_POLL);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_is_waited_for_even_when_a_letter_is_due() {
+        let mut timer = RetryTimer::new();
+        for _ in 0..10 {
+            timer.outage();
+        }
+        let wait = timer.outage();
+        timer.due_in(Duration::from_millis(1));
+        assert!(fires_after(&mut timer).await >= wait);
+    }
+}

@@ -1,0 +1,183 @@
+//! Under [`OnFailure::Block`]: the lane waits for its message, in order, and sets nothing aside.
+
+use std::time::Duration;
+
+use messagekit::log::Record;
+use messagekit::memory::MemoryTx;
+use messagekit::{
+    Backoff, Consumer, Envelope, ErrorKind, Event, HandlerError, OnFailure, OnUnknown, headers,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::fixture::{Act, Builder, CONSUMER, TOPIC, World, names, pass, placed, seconds, start, until};
+use crate::flaky::{Call, Flaky};
+
+fn blocking(world: &World) -> Builder {
+    world.billing().on_failure(OnFailure::Block)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blocked_message_is_tried_in_place_with_growing_waits_and_a_growing_attempt_number() {
+    let world = World::new(1);
+    world.push_all("a", 5).await;
+    world.script.next("a-2", [Act::Fail; 5]);
+    let backoff = Backoff::new(Duration::from_millis(100), 2.0, Duration::from_millis(800));
+    let consumer = start(blocking(&world).backoff(backoff));
+    until(|| world.script.runs_of("a-2").len() == 4).await;
+    assert_eq!(world.applied(), ["a-1"], "what stands before it is applied, what stands behind it is not");
+
+    until(|| world.applied().len() == 5).await;
+    assert_eq!(world.applied(), names("a", 5));
+    let runs = world.script.runs_of("a-2");
+    assert_eq!(world.script.attempts_of("a-2"), [1, 2, 3, 4, 5, 6]);
+    for (pair, longest) in runs.windows(2).zip([100, 200, 400, 800, 800]) {
+        let waited = (pair[1].at - pair[0].at).as_millis();
+        assert!((longest / 2..=longest + 2).contains(&waited), "{waited} ms instead of {longest}");
+    }
+    assert_eq!(world.letters().await.len(), 0);
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_lanes_go_on_while_one_is_blocked() {
+    let world = World::new(4);
+    for key in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        world.push_all(key, 10).await;
+    }
+    world.script.always("a-4", Act::Fail);
+    let lane = |record: &Record| record.place.partition;
+    let name = |record: &Record| record.message.headers.text(headers::ID).expect("an id").to_owned();
+    let records = world.log.records(TOPIC);
+    let blocked = records.iter().find(|record| name(record) == "a-4").map(lane);
+    let in_lane = records.iter().filter(|record| Some(lane(record)) == blocked).map(name);
+    let behind: Vec<String> = in_lane.skip_while(|id| id != "a-4").collect();
+    assert!(behind.len() < 40, "the keys are spread");
+    let consumer = start(blocking(&world));
+    pass(seconds(60)).await;
+    let applied = world.applied();
+    assert_eq!(applied.len(), 80 - behind.len());
+    assert!(applied.iter().all(|id| !behind.contains(id)));
+
+    world.script.heal();
+    until(|| world.applied().len() == 80).await;
+    assert_eq!(world.applied()[80 - behind.len()..], behind, "in the order of the lane");
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_set_aside_whatever_the_error_is() {
+    let slow = Act::Take(seconds(60));
+    for act in [Act::Fail, Act::Permanent, Act::Panic, Act::Swallow, slow] {
+        for culprit in ["a-1", "a-3", "a-6"] {
+            let world = World::new(1);
+            world.push_all("a", 6).await;
+            world.script.always(culprit, act);
+            let consumer = start(blocking(&world).deadline(seconds(1)));
+            pass(seconds(120)).await;
+            let before: Vec<_> = names("a", 6).into_iter().take_while(|id| id != culprit).collect();
+            assert_eq!(world.applied(), before, "{act:?}");
+            let attempts = world.script.runs_of(culprit).len();
+            assert!(attempts > 20, "{act:?}: tried far more often than ten times: {attempts}");
+            world.script.heal();
+            until(|| world.applied().len() == 6).await;
+            assert_eq!(world.applied(), names("a", 6), "{act:?}");
+            assert_eq!(world.letters().await.len(), 0);
+            let stats = consumer.stop().await;
+            assert_eq!((stats.handled, stats.set_aside, stats.dead), (6, 0, 0));
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize, Event)]
+#[event(type = "orders.order.placed", key = "order", version = "2.0")]
+struct PlacedV2 {
+    order: String,
+}
+
+async fn apply_v2(tx: &mut MemoryTx, event: Envelope<PlacedV2>) -> Result<(), HandlerError> {
+    tx.insert("newest", event.data.order);
+    tx.add("applied", 1);
+    Ok(())
+}
+
+/// The order of a key is what the policy is for, and a newer version is cured by a deployment.
+#[tokio::test(start_paused = true)]
+async fn a_message_that_this_consumer_cannot_read_blocks_too() {
+    let world = World::new(1);
+    let newer = r#"{"order":"first","dataVersion":"2.0","eventId":"v-1","eventType":"orders.order.placed"}"#;
+    world.publish(messagekit::Message::new(TOPIC, newer)).await;
+    world.push("a", 1).await;
+    let old = start(blocking(&world));
+    pass(seconds(60)).await;
+    assert_eq!((world.applied().len(), world.letters().await.len(), world.committed(0)), (0, 0, 0));
+    old.stop().await;
+
+    let builder = Consumer::builder(CONSUMER, world.store.clone()).from(world.log.topics([TOPIC]));
+    let new = start(builder.on_failure(OnFailure::Block).on(apply_v2));
+    until(|| world.store.get("applied") == 2).await;
+    assert_eq!(world.store.text("newest").as_deref(), Some("a"), "the older message came later");
+    new.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unreadable_message_that_is_a_dead_letter_already_blocks_nothing() {
+    let world = World::new(1);
+    world.publish(messagekit::Message::new(TOPIC, "{")).await;
+    let consumer = start(world.billing());
+    until(|| world.committed(0) == 1).await;
+    consumer.stop().await;
+    world.push("a", 1).await;
+    world.log.redeliver(CONSUMER);
+    let consumer = start(blocking(&world));
+    until(|| world.applied().len() == 1).await;
+    assert_eq!((consumer.stop().await.duplicates, world.letters().await.len()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_type_that_the_consumer_wants_to_keep_is_kept_and_blocks_nothing() {
+    let world = World::new(1);
+    let unknown = placed("a", 1).with_header(headers::EVENT_TYPE, "orders.order.paid");
+    let payload = String::from_utf8(unknown.payload.to_vec()).expect("JSON");
+    let mut unknown = unknown;
+    unknown.payload = payload.replace("orders.order.placed", "orders.order.paid").into();
+    world.publish(unknown).await;
+    world.push("a", 2).await;
+    let consumer = start(blocking(&world).on_unknown(OnUnknown::DeadLetter));
+    until(|| world.committed(0) == 2).await;
+    assert_eq!(world.applied(), ["a-2"]);
+    assert_eq!(world.letter("a-1").await.kind, "unknown_type");
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_message_behind_a_recovered_one_starts_with_its_first_attempt() {
+    let world = World::new(1);
+    world.push_all("a", 3).await;
+    world.script.next("a-1", [Act::Fail, Act::Fail, Act::Take(Duration::from_millis(100))]);
+    world.script.next("a-2", [Act::Fail]);
+    let flaky = Flaky::new(&world.store);
+    let consumer = start(world.consumer_on(CONSUMER, flaky.clone()).on_failure(OnFailure::Block));
+    // The third run of the first message fills its batch's time; the transaction behind it meets an outage.
+    until(|| world.script.runs_of("a-1").len() == 3).await;
+    flaky.fail(Call::Begin, ErrorKind::Unavailable);
+    until(|| world.applied().len() == 1).await;
+    pass(seconds(1)).await;
+    flaky.heal();
+    until(|| world.applied().len() == 3).await;
+    assert_eq!(world.script.attempts_of("a-1"), [1, 2, 3]);
+    assert_eq!(world.script.attempts_of("a-2"), [1, 2]);
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blocked_consumer_stops_at_once() {
+    let world = World::new(1);
+    world.push_all("a", 1_000).await;
+    world.script.always("a-1", Act::Permanent);
+    let consumer = start(blocking(&world).backoff(Backoff::fixed(seconds(300))));
+    until(|| world.script.runs().len() == 1).await;
+    let asked = tokio::time::Instant::now();
+    consumer.stop().await;
+    assert!(asked.elapsed() < seconds(1), "{:?}", asked.elapsed());
+    assert_eq!((world.committed(0), world.letters().await.len()), (0, 0));
+}

@@ -1,0 +1,93 @@
+//! A source that counts what its subscriber hands out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use messagekit::{Capabilities, Error, Incoming, Lane, Receipt, Source, Subscriber};
+
+/// What went through a [`Counted`] source.
+#[derive(Clone, Default)]
+pub(crate) struct Counts(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    pulled: AtomicUsize,
+    back: AtomicUsize,
+    pauses: AtomicUsize,
+    resumes: AtomicUsize,
+}
+
+impl Counts {
+    /// How many deliveries were pulled.
+    pub(crate) fn pulled(&self) -> usize {
+        self.0.pulled.load(Ordering::Relaxed)
+    }
+
+    /// How many receipts came back, settled or released.
+    pub(crate) fn back(&self) -> usize {
+        self.0.back.load(Ordering::Relaxed)
+    }
+
+    /// How often a lane was paused, and how often one was resumed.
+    pub(crate) fn pauses_and_resumes(&self) -> (usize, usize) {
+        (self.0.pauses.load(Ordering::Relaxed), self.0.resumes.load(Ordering::Relaxed))
+    }
+}
+
+pub(crate) struct Counted<S> {
+    inner: S,
+    counts: Counts,
+}
+
+impl<S> Counted<S> {
+    pub(crate) fn new(inner: S, counts: &Counts) -> Self {
+        Self { inner, counts: counts.clone() }
+    }
+}
+
+impl<S: Source> Source for Counted<S> {
+    type Subscriber = Counted<S::Subscriber>;
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn bind(self, consumer: &str) -> Result<Self::Subscriber, Error> {
+        Ok(Counted { inner: self.inner.bind(consumer).await?, counts: self.counts })
+    }
+}
+
+impl<S: Subscriber> Subscriber for Counted<S> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Incoming, Error>>> {
+        let next = self.inner.poll_next(cx);
+        if let Poll::Ready(Some(Ok(Incoming::Message(_)))) = next {
+            self.counts.0.pulled.fetch_add(1, Ordering::Relaxed);
+        }
+        next
+    }
+
+    fn pause(&mut self, lane: Lane) {
+        self.counts.0.pauses.fetch_add(1, Ordering::Relaxed);
+        self.inner.pause(lane);
+    }
+
+    fn resume(&mut self, lane: Lane) {
+        self.counts.0.resumes.fetch_add(1, Ordering::Relaxed);
+        self.inner.resume(lane);
+    }
+
+    fn settle(&mut self, done: &mut Vec<Receipt>) {
+        self.counts.0.back.fetch_add(done.len(), Ordering::Relaxed);
+        self.inner.settle(done);
+    }
+
+    fn release(&mut self, back: &mut Vec<Receipt>) {
+        self.counts.0.back.fetch_add(back.len(), Ordering::Relaxed);
+        self.inner.release(back);
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_close(cx)
+    }
+}

@@ -1,0 +1,308 @@
+//! A log, a store and a handler that does what a test tells it to.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, Once};
+use std::time::Duration;
+
+use messagekit::memory::{MemoryLog, MemorySource, MemoryStore, MemoryTx};
+use messagekit::{
+    Backoff, Claim, Consumer, ConsumerBuilder, ConsumerStats, DeadLetter, DeadLetters, Envelope, Error,
+    Event, HandlerError, Inbox, LetterFilter, Message, MessageId, OutboxRows, Publisher, Shutdown, Source,
+    Stats, codec,
+};
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+pub(crate) const CONSUMER: &str = "billing";
+pub(crate) const TOPIC: &str = "orders.order";
+
+/// Longer than any outage here, shorter than for ever; virtual time as a rule.
+const PATIENCE: Duration = Duration::from_secs(3_600);
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Event)]
+#[event(type = "orders.order.placed", key = "order")]
+pub(crate) struct Placed {
+    pub(crate) order: String,
+    pub(crate) n: i64,
+}
+
+/// What the handler does with a message in one run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Act {
+    Apply,
+    /// Fails in a way that may pass.
+    Fail,
+    Permanent,
+    Panic,
+    /// Takes this long, then applies.
+    Take(Duration),
+    /// Applies, and swallows the error of a later statement.
+    Swallow,
+    /// A dependency is down.
+    Unavailable,
+    /// The database chose another transaction.
+    Conflict,
+}
+
+/// A run of the handler.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Run {
+    pub(crate) id: String,
+    pub(crate) attempt: u32,
+    pub(crate) at: Instant,
+}
+
+/// What the handler is to do, and what it was asked to do.
+pub(crate) struct Script {
+    store: MemoryStore,
+    plans: Mutex<BTreeMap<String, (VecDeque<Act>, Act)>>,
+    runs: Mutex<Vec<Run>>,
+}
+
+impl Script {
+    /// The coming runs of a message act like this; then it applies.
+    pub(crate) fn next(&self, id: &str, acts: impl IntoIterator<Item = Act>) {
+        self.plan(id, acts, Act::Apply);
+    }
+
+    /// Every run of a message acts like this, until told otherwise.
+    pub(crate) fn always(&self, id: &str, act: Act) {
+        self.plan(id, [], act);
+    }
+
+    /// The coming runs of a message act like this, all later ones like that.
+    pub(crate) fn plan(&self, id: &str, acts: impl IntoIterator<Item = Act>, then: Act) {
+        self.plans.lock().expect("plans").insert(id.to_owned(), (acts.into_iter().collect(), then));
+    }
+
+    /// From now on everything applies.
+    pub(crate) fn heal(&self) {
+        self.plans.lock().expect("plans").clear();
+    }
+
+    pub(crate) fn runs(&self) -> Vec<Run> {
+        self.runs.lock().expect("runs").clone()
+    }
+
+    pub(crate) fn runs_of(&self, id: &str) -> Vec<Run> {
+        self.runs().into_iter().filter(|run| run.id == id).collect()
+    }
+
+    pub(crate) fn attempts_of(&self, id: &str) -> Vec<u32> {
+        self.runs_of(id).iter().map(|run| run.attempt).collect()
+    }
+
+    fn act(&self, id: &str) -> Act {
+        let mut plans = self.plans.lock().expect("plans");
+        let Some((acts, then)) = plans.get_mut(id) else { return Act::Apply };
+        acts.pop_front().unwrap_or(*then)
+    }
+}
+
+/// The handler: its effect is a row in the outbox, so that the order of the commits can be seen.
+pub(crate) async fn apply(
+    script: &Script,
+    tx: &mut MemoryTx,
+    event: Envelope<Placed>,
+) -> Result<(), HandlerError> {
+    let id = event.event_id.to_string();
+    let attempt = event.delivery().map_or(0, |delivery| delivery.attempt);
+    script.runs.lock().expect("runs").push(Run { id: id.clone(), attempt, at: Instant::now() });
+    let act = script.act(&id);
+    match act {
+        Act::Apply | Act::Swallow => {}
+        Act::Take(time) => tokio::time::sleep(time).await,
+        Act::Fail => return Err(HandlerError::retryable("no stock yet")),
+        Act::Permanent => return Err(HandlerError::permanent("no such customer")),
+        // A panic without the noise of its hook.
+        Act::Panic => std::panic::resume_unwind(Box::new("boom")),
+        Act::Unavailable => return Err(HandlerError::unavailable("payment service is down")),
+        Act::Conflict => return Err(Error::new(messagekit::ErrorKind::Conflict, "deadlock").into()),
+    }
+    script.store.write(tx, &[Message::new("applied", id)]).await?;
+    if act == Act::Swallow {
+        tx.poison();
+    }
+    Ok(())
+}
+
+/// One consumer's surroundings.
+pub(crate) struct World {
+    pub(crate) log: MemoryLog,
+    pub(crate) store: MemoryStore,
+    pub(crate) script: Arc<Script>,
+}
+
+pub(crate) type Builder = ConsumerBuilder<MemoryStore, MemorySource>;
+
+impl World {
+    pub(crate) fn new(partitions: usize) -> Self {
+        watch_for_hangs();
+        let store = MemoryStore::new();
+        let (plans, runs) = (Mutex::default(), Mutex::default());
+        let script = Arc::new(Script { store: store.clone(), plans, runs });
+        Self { log: MemoryLog::new(partitions), store, script }
+    }
+
+    /// A consumer with the scripted handler; letters are due after a second.
+    pub(crate) fn billing(&self) -> Builder {
+        self.consumer(CONSUMER)
+    }
+
+    pub(crate) fn consumer(&self, name: &str) -> Builder {
+        self.consumer_on(name, self.store.clone())
+    }
+
+    /// The same with another way to the same database.
+    pub(crate) fn consumer_on<S: Inbox<Tx = MemoryTx>>(
+        &self,
+        name: &str,
+        store: S,
+    ) -> ConsumerBuilder<S, MemorySource> {
+        Consumer::builder(name, store)
+            .from(self.log.topics([TOPIC]))
+            .backoff(Backoff::fixed(Duration::from_secs(1)))
+            .on_with(self.script.clone(), apply)
+    }
+
+    /// Publishes the events `key-1` to `key-last`, whose ids are those names.
+    pub(crate) async fn push_all(&self, key: &str, last: i64) {
+        for n in 1..=last {
+            self.push(key, n).await;
+        }
+    }
+
+    pub(crate) async fn push(&self, key: &str, n: i64) {
+        self.publish(placed(key, n)).await;
+    }
+
+    pub(crate) async fn publish(&self, message: Message) {
+        self.log.publish(&[message]).await.into_iter().for_each(|published| published.expect("published"));
+    }
+
+    /// The ids whose effects were committed, in the order of the commits.
+    pub(crate) fn applied(&self) -> Vec<String> {
+        let text = |message: Message| String::from_utf8(message.payload.to_vec()).expect("an id");
+        self.store.outbox().into_iter().map(text).collect()
+    }
+
+    /// Every letter, oldest first.
+    pub(crate) async fn letters(&self) -> Vec<DeadLetter> {
+        let mut letters = self.store.list(&LetterFilter::default(), u32::MAX).await.expect("letters");
+        letters.reverse();
+        letters
+    }
+
+    pub(crate) async fn letter(&self, id: &str) -> DeadLetter {
+        let found = self.letters().await.into_iter().find(|letter| letter.received.id.as_str() == id);
+        found.unwrap_or_else(|| panic!("no letter of {id}"))
+    }
+
+    /// What a claim of the message would answer.
+    pub(crate) fn marker(&self, message: &str) -> Option<Claim> {
+        self.store.marker(CONSUMER, &id(message))
+    }
+
+    /// How many records of a partition are settled.
+    pub(crate) fn committed(&self, partition: i32) -> i64 {
+        self.log.committed(CONSUMER, TOPIC, partition)
+    }
+}
+
+/// The encoded event `key-n`.
+pub(crate) fn placed(key: &str, n: i64) -> Message {
+    let mut event = Envelope::new(Placed { order: key.to_owned(), n });
+    event.event_id = id(&format!("{key}-{n}"));
+    codec::encode(&event, "shop").expect("a plain event")
+}
+
+pub(crate) fn id(text: &str) -> MessageId {
+    text.parse().expect("a plain id")
+}
+
+/// The names `key-1` to `key-last`.
+pub(crate) fn names(key: &str, last: i64) -> Vec<String> {
+    (1..=last).map(|n| format!("{key}-{n}")).collect()
+}
+
+pub(crate) fn sorted(mut ids: Vec<String>) -> Vec<String> {
+    ids.sort_unstable();
+    ids
+}
+
+/// A consumer at work.
+pub(crate) struct Running {
+    pub(crate) stats: Stats,
+    shutdown: Shutdown,
+    task: JoinHandle<Result<(), Error>>,
+}
+
+pub(crate) fn start<S: Inbox, Src: Source>(builder: ConsumerBuilder<S, Src>) -> Running {
+    let consumer = builder.build().expect("a valid consumer");
+    let (stats, shutdown) = (consumer.stats(), Shutdown::new());
+    Running { stats, task: tokio::spawn(consumer.run(shutdown.clone())), shutdown }
+}
+
+impl Running {
+    pub(crate) fn read(&self) -> ConsumerStats {
+        self.stats.read()
+    }
+
+    /// Waits for the end.
+    pub(crate) async fn ended(self) -> Result<(), Error> {
+        let ended = tokio::time::timeout(PATIENCE, self.task).await;
+        ended.expect("the consumer ends").expect("the consumer does not panic")
+    }
+
+    /// Stops it as a deployment does.
+    pub(crate) async fn stop(self) -> ConsumerStats {
+        self.shutdown.request();
+        let stats = self.stats.clone();
+        self.ended().await.expect("a clean stop");
+        stats.read()
+    }
+
+    /// Stops it as a crash does.
+    pub(crate) async fn kill(self) {
+        self.task.abort();
+        let _ = self.task.await;
+        // What was aborted is dropped when the runtime comes to it.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Waits until something holds; panics after an hour of virtual time.
+#[track_caller]
+pub(crate) fn until(mut holds: impl FnMut() -> bool) -> impl Future<Output = ()> {
+    let caller = std::panic::Location::caller();
+    async move {
+        let started = Instant::now();
+        while !holds() {
+            assert!(started.elapsed() < PATIENCE, "waited in vain at {caller}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// Lets virtual time pass.
+pub(crate) async fn pass(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+pub(crate) fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A loop that never yields stops the paused clock with everything else: end the process then, with a word.
+#[expect(clippy::print_stderr, reason = "the last word of the process")]
+fn watch_for_hangs() {
+    static WATCH: Once = Once::new();
+    WATCH.call_once(|| {
+        std::thread::spawn(|| {
+            std::thread::sleep(Duration::from_secs(300));
+            eprintln!("a test has hung for five minutes");
+            std::process::abort();
+        });
+    });
+}

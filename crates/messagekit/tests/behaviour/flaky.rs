@@ -1,0 +1,144 @@
+//! A store whose calls a test switches off and on, or slows down.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use messagekit::memory::{MemoryStore, MemoryTx};
+use messagekit::{
+    Claim, ClaimRequest, Error, ErrorKind, Failure, Leased, NextOffset, Offsets, Processed, Received,
+    Retries, SetAside, SetAsideOutcome, Store,
+};
+
+/// A call of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Call {
+    Begin,
+    Claim,
+    Advance,
+    SetAside,
+    Commit,
+    Lease,
+    Resolve,
+    Fail,
+    HandBack,
+}
+
+/// A way to a database that is out of order for as long as the test says.
+#[derive(Clone)]
+pub(crate) struct Flaky {
+    inner: MemoryStore,
+    down: Arc<Mutex<BTreeMap<Call, ErrorKind>>>,
+    slow: Arc<AtomicBool>,
+}
+
+impl Flaky {
+    pub(crate) fn new(inner: &MemoryStore) -> Self {
+        Self { inner: inner.clone(), down: Arc::default(), slow: Arc::default() }
+    }
+
+    /// Makes every such call fail until [`heal`](Self::heal).
+    pub(crate) fn fail(&self, call: Call, kind: ErrorKind) {
+        self.down.lock().expect("switches").insert(call, kind);
+    }
+
+    pub(crate) fn heal(&self) {
+        self.down.lock().expect("switches").clear();
+    }
+
+    /// Makes every call wait before and after, so that a dropped future is dropped there too.
+    pub(crate) fn slow(&self) {
+        self.slow.store(true, Ordering::Relaxed);
+    }
+
+    async fn call<R>(&self, call: Call, act: impl Future<Output = Result<R, Error>>) -> Result<R, Error> {
+        self.wait().await;
+        let down = self.down.lock().expect("switches").get(&call).copied();
+        if let Some(kind) = down {
+            return Err(Error::new(kind, "the store is out of order").with("call", format!("{call:?}")));
+        }
+        let answer = act.await;
+        self.wait().await;
+        answer
+    }
+
+    async fn wait(&self) {
+        if self.slow.load(Ordering::Relaxed) {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+impl Store for Flaky {
+    type Tx = MemoryTx;
+
+    async fn begin(&self) -> Result<MemoryTx, Error> {
+        self.call(Call::Begin, self.inner.begin()).await
+    }
+
+    async fn commit(&self, tx: MemoryTx) -> Result<(), Error> {
+        self.call(Call::Commit, self.inner.commit(tx)).await
+    }
+
+    async fn rollback(&self, tx: MemoryTx) -> Result<(), Error> {
+        self.wait().await;
+        self.inner.rollback(tx).await
+    }
+}
+
+impl Processed for Flaky {
+    async fn claim(
+        &self,
+        tx: &mut MemoryTx,
+        consumer: &str,
+        batch: &[ClaimRequest],
+    ) -> Result<Vec<Claim>, Error> {
+        self.call(Call::Claim, self.inner.claim(tx, consumer, batch)).await
+    }
+
+    async fn unclaim(&self, tx: &mut MemoryTx, consumer: &str, batch: &[ClaimRequest]) -> Result<(), Error> {
+        self.wait().await;
+        self.inner.unclaim(tx, consumer, batch).await
+    }
+}
+
+impl Offsets for Flaky {
+    async fn advance(&self, tx: &mut MemoryTx, consumer: &str, next: &[NextOffset]) -> Result<(), Error> {
+        self.call(Call::Advance, self.inner.advance(tx, consumer, next)).await
+    }
+
+    async fn next_of(&self, consumer: &str, topic: &str) -> Result<Vec<NextOffset>, Error> {
+        self.inner.next_of(consumer, topic).await
+    }
+}
+
+impl SetAside for Flaky {
+    async fn set_aside(
+        &self,
+        tx: &mut MemoryTx,
+        consumer: &str,
+        received: &Received,
+        failure: &Failure,
+    ) -> Result<SetAsideOutcome, Error> {
+        self.call(Call::SetAside, self.inner.set_aside(tx, consumer, received, failure)).await
+    }
+}
+
+impl Retries for Flaky {
+    async fn lease(&self, consumer: &str, max: u32, lease: Duration) -> Result<Vec<Leased>, Error> {
+        self.call(Call::Lease, self.inner.lease(consumer, max, lease)).await
+    }
+
+    async fn resolve(&self, tx: &mut MemoryTx, consumer: &str, leased: &Leased) -> Result<bool, Error> {
+        self.call(Call::Resolve, self.inner.resolve(tx, consumer, leased)).await
+    }
+
+    async fn fail(&self, consumer: &str, leased: &Leased, failure: &Failure) -> Result<bool, Error> {
+        self.call(Call::Fail, self.inner.fail(consumer, leased, failure)).await
+    }
+
+    async fn hand_back(&self, consumer: &str, leased: &Leased, delay: Duration) -> Result<bool, Error> {
+        self.call(Call::HandBack, self.inner.hand_back(consumer, leased, delay)).await
+    }
+}

@@ -1,0 +1,278 @@
+//! A closed gate holds everything back and fails nothing; its tickets always come back.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use messagekit::gate::{Abandon, BatchView, Gate, Outcome, Ticket, Verdict};
+use messagekit::memory::TestGate;
+use messagekit::{BatchLimit, Consumer, LetterState};
+
+use crate::counted::{Counted, Counts};
+use crate::fixture::{Act, CONSUMER, TOPIC, World, apply, names, pass, placed, seconds, start, until};
+
+/// The messages that a lane holds before it is paused.
+const WINDOW: usize = 500;
+/// The slot under which due letters ask.
+const LETTERS: u32 = u32::MAX;
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_gate_holds_everything_back_in_bounded_memory_and_reopens_at_once() {
+    let world = World::new(1);
+    world.push_all("a", 3_000).await;
+    let (gate, counts) = (TestGate::new(), Counts::default());
+    gate.close();
+    let builder = Consumer::builder(CONSUMER, world.store.clone()).gate(gate.clone());
+    let source = Counted::new(world.log.topics([TOPIC]), &counts);
+    let consumer = start(builder.from(source).on_with(world.script.clone(), apply));
+    pass(seconds(300)).await;
+    assert_eq!((world.script.runs().len(), world.store.open_transactions()), (0, 0));
+    assert_eq!(counts.pulled(), WINDOW, "the lane is full and pulls no more");
+    assert_eq!(counts.pauses_and_resumes(), (1, 0));
+    assert_eq!((gate.admissions(), world.committed(0)), (0, 0));
+
+    gate.open();
+    pass(seconds(1)).await;
+    assert_eq!(world.applied(), names("a", 3_000));
+    assert!(world.script.runs().iter().all(|run| run.attempt == 1));
+    assert_eq!(gate.outcomes().len() + gate.abandoned() as usize, gate.admissions());
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_pulled_is_bounded_while_a_slow_handler_works_and_everything_comes_back() {
+    let world = World::new(1);
+    world.push_all("a", 2_000).await;
+    world.script.always("a-1", Act::Take(seconds(20)));
+    let counts = Counts::default();
+    let source = Counted::new(world.log.topics([TOPIC]), &counts);
+    let builder = Consumer::builder(CONSUMER, world.store.clone());
+    let consumer = start(builder.from(source).on_with(world.script.clone(), apply));
+    pass(seconds(10)).await;
+    let batch = BatchLimit::DEFAULT.messages.get() as usize;
+    assert!(counts.pulled() <= WINDOW + batch, "{} pulled", counts.pulled());
+    until(|| world.applied().len() == 2_000).await;
+    let (pauses, resumes) = counts.pauses_and_resumes();
+    assert!(pauses >= 1 && resumes == pauses, "{pauses} pauses, {resumes} resumes");
+    consumer.stop().await;
+    assert_eq!(counts.back(), counts.pulled(), "every receipt came back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_messages_fill_the_window_by_their_bytes() {
+    let world = World::new(1);
+    for n in 1..=40 {
+        let mut message = placed("a", n);
+        let padded = format!("{}{}", String::from_utf8_lossy(&message.payload), " ".repeat(800_000));
+        message.payload = padded.into_bytes().into();
+        world.publish(message).await;
+    }
+    let (gate, counts) = (TestGate::new(), Counts::default());
+    gate.close();
+    let source = Counted::new(world.log.topics([TOPIC]), &counts);
+    let builder = Consumer::builder(CONSUMER, world.store.clone()).gate(gate.clone());
+    let consumer = start(builder.from(source).on_with(world.script.clone(), apply));
+    pass(seconds(10)).await;
+    assert_eq!(counts.pulled(), 11, "8 MiB and what crossed the line");
+    gate.open();
+    until(|| world.applied().len() == 40).await;
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_of_one_makes_batches_of_one() {
+    let world = World::new(1);
+    world.push_all("a", 30).await;
+    let gate = TestGate::new();
+    gate.limit(1);
+    let consumer = start(world.billing().gate(gate.clone()));
+    until(|| world.applied().len() == 30).await;
+    let stats = consumer.stop().await;
+    assert_eq!((stats.batches, stats.handled), (30, 30));
+    let used: u32 = gate.outcomes().iter().map(|outcome| outcome.used).sum();
+    assert_eq!(used, 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn gates_learn_how_it_ended_and_how_much_was_used() {
+    let world = World::new(1);
+    world.push_all("a", 4).await;
+    world.script.next("a-1", [Act::Unavailable]);
+    world.script.always("a-2", Act::Permanent);
+    let gate = TestGate::new();
+    let consumer = start(world.billing().gate(gate.clone()));
+    until(|| world.committed(0) == 4).await;
+    world.script.always("a-5", Act::Permanent);
+    world.push("a", 5).await;
+    until(|| world.committed(0) == 5).await;
+    consumer.stop().await;
+    let of_lanes: Vec<Outcome> = gate
+        .outcomes()
+        .into_iter()
+        .filter(|outcome| *outcome != Outcome { verdict: Verdict::Neutral, used: 0 })
+        .collect();
+    let outcome = |verdict, used| Outcome { verdict, used };
+    assert_eq!(
+        of_lanes,
+        [outcome(Verdict::Failure, 0), outcome(Verdict::Success, 4), outcome(Verdict::Neutral, 1)],
+        "an outage is a failure, a bad message says nothing about the dependency"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_later_gate_that_waits_gives_the_earlier_tickets_back() {
+    let world = World::new(1);
+    world.push_all("a", 30).await;
+    let (first, second) = (TestGate::new(), TestGate::new());
+    second.close();
+    let consumer = start(world.billing().gate(first.clone()).gate(second.clone()));
+    pass(seconds(60)).await;
+    assert!(first.admissions() > 0);
+    assert_eq!(first.abandoned() as usize, first.admissions(), "all or nothing");
+    assert_eq!(world.script.runs().len(), 0);
+    second.open();
+    until(|| world.applied().len() == 30).await;
+    consumer.stop().await;
+    assert!(first.asked() >= second.asked(), "gates are asked in the order in which they were added");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_smallest_grant_of_the_chain_counts_for_all() {
+    let world = World::new(1);
+    world.push_all("a", 12).await;
+    let (wide, narrow) = (TestGate::new(), TestGate::new());
+    narrow.limit(3);
+    let consumer = start(world.billing().gate(wide.clone()).gate(narrow.clone()));
+    until(|| world.applied().len() == 12).await;
+    assert_eq!(consumer.stop().await.batches, 4);
+    assert_eq!(wide.outcomes().iter().map(|outcome| outcome.used).max(), Some(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn tickets_come_back_when_the_consumer_is_dropped_or_loses_its_lane() {
+    let world = World::new(2);
+    world.push_all("a", 5).await;
+    world.push_all("b", 5).await;
+    for id in ["a-1", "b-1"] {
+        world.script.always(id, Act::Take(seconds(5)));
+    }
+    let gate = TestGate::new();
+    let outstanding = || gate.admissions() - gate.outcomes().len() - gate.abandoned() as usize;
+    let consumer = start(world.billing().gate(gate.clone()));
+    until(|| world.script.runs().len() == 2).await;
+    assert!(outstanding() >= 1);
+    let abandoned = gate.abandoned();
+    world.log.lose(CONSUMER);
+    pass(Duration::from_millis(1)).await;
+    assert!(gate.abandoned() > abandoned, "the lost lanes give theirs back");
+    consumer.kill().await;
+    assert_eq!(outstanding(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn letters_pass_the_gates_too() {
+    let world = World::new(1);
+    world.push_all("a", 1).await;
+    world.script.next("a-1", [Act::Fail]);
+    let gate = TestGate::new();
+    let consumer = start(world.billing().gate(gate.clone()));
+    until(|| consumer.read().set_aside == 1).await;
+    gate.close();
+    pass(seconds(300)).await;
+    let letter = world.letter("a-1").await;
+    assert_eq!((letter.state, letter.attempts, letter.kills), (LetterState::Retrying, 1, 0));
+    gate.open();
+    pass(seconds(1)).await;
+    assert_eq!(world.applied(), ["a-1"]);
+    assert!(gate.admitted().iter().any(|view| view.lane.slot == LETTERS));
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn lanes_take_turns_under_a_limit_of_one() {
+    let world = World::new(4);
+    for n in 1..=30 {
+        for partition in ["k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7"] {
+            world.push(partition, n).await;
+        }
+    }
+    let lanes: BTreeSet<i32> = world.log.records(TOPIC).iter().map(|record| record.place.partition).collect();
+    assert_eq!(lanes.len(), 4, "every partition has something");
+    let gate = OneAtATime::default();
+    let consumer = start(world.billing().gate(gate.clone()).one_by_one());
+    until(|| gate.admitted().len() >= 40).await;
+    let admitted: Vec<u32> = gate.admitted().into_iter().filter(|slot| *slot != LETTERS).collect();
+    for turn in admitted.chunks_exact(4) {
+        assert_eq!(turn.iter().collect::<BTreeSet<_>>().len(), 4, "{admitted:?}");
+    }
+    until(|| world.applied().len() == 240).await;
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_due_letter_gets_its_turn_although_a_backlog_waits_behind_a_narrow_gate() {
+    let world = World::new(2);
+    world.script.next("z-1", [Act::Fail]);
+    world.push("z", 1).await;
+    for n in 1..=400 {
+        for key in ["a", "b"] {
+            world.push(key, n).await;
+            world.script.always(&format!("{key}-{n}"), Act::Take(Duration::from_millis(50)));
+        }
+    }
+    let gate = OneAtATime::default();
+    let consumer = start(world.billing().gate(gate.clone()).one_by_one());
+    pass(seconds(10)).await;
+    assert!(world.applied().contains(&"z-1".to_owned()), "the letter was due after a second");
+    assert!((150..201).contains(&world.applied().len()), "and cost the lanes little");
+    consumer.stop().await;
+}
+
+/// Admits one message at a time.
+#[derive(Clone, Default)]
+struct OneAtATime(Arc<Mutex<Permit>>);
+
+#[derive(Default)]
+struct Permit {
+    taken: bool,
+    waiting: Option<Waker>,
+    admitted: Vec<u32>,
+}
+
+impl OneAtATime {
+    fn admitted(&self) -> Vec<u32> {
+        self.0.lock().expect("permit").admitted.clone()
+    }
+}
+
+struct Back(Arc<Mutex<Permit>>);
+
+impl Abandon for Back {
+    fn abandon(&self, _: u64, _: u32) {
+        let mut permit = self.0.lock().expect("permit");
+        permit.taken = false;
+        permit.waiting.take().into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Gate for OneAtATime {
+    fn name(&self) -> &'static str {
+        "one at a time"
+    }
+
+    fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<Ticket> {
+        let mut permit = self.0.lock().expect("permit");
+        if permit.taken {
+            permit.waiting = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        permit.taken = true;
+        permit.admitted.push(batch.lane.slot);
+        Poll::Ready(Ticket::new(0, 1, Some(Arc::new(Back(self.0.clone())))))
+    }
+
+    fn settle(&mut self, ticket: Ticket, _: &Outcome) {
+        drop(ticket);
+    }
+}

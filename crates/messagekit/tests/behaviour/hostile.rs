@@ -1,0 +1,303 @@
+//! Records that nobody should have written: each becomes a dead letter, byte for byte, and the partition moves on.
+
+use messagekit::{
+    Consumer, Envelope, Event, HandlerError, LetterState, MAX_PAYLOAD_BYTES, Message, OnUnknown, Place,
+    headers, memory::MemoryTx,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::fixture::{Act, CONSUMER, TOPIC, World, placed, start, until};
+
+/// Stands in every payload below and in no error.
+const SECRET: &str = "s3cr3t-4242";
+
+/// A record with the usual headers and this payload.
+fn record(payload: impl Into<Vec<u8>>) -> Message {
+    Message::new(TOPIC, payload.into())
+        .with_key("k")
+        .with_header(headers::ID, "h-1")
+        .with_header(headers::EVENT_TYPE, "orders.order.placed")
+        .with_header("tenant", &b"north\xff"[..])
+}
+
+fn without(mut message: Message, header: &str) -> Message {
+    message.headers.remove(header);
+    message
+}
+
+/// Puts a record between two good ones, and returns the letter's kind, its id and its error.
+async fn consumed(hostile: &Message) -> (String, String, String) {
+    let world = World::new(1);
+    let same_partition = || placed("g", 1).with_key("k");
+    world.publish(same_partition()).await;
+    world.publish(hostile.clone()).await;
+    world.publish(placed("g", 2)).await;
+    let consumer = start(world.billing());
+    until(|| world.committed(0) == 3).await;
+
+    assert_eq!(world.applied(), ["g-1", "g-2"], "the partition moves on");
+    let letters = world.letters().await;
+    let [letter] = letters.as_slice() else { panic!("one letter: {letters:?}") };
+    assert_eq!(letter.state, LetterState::Dead);
+    assert_eq!(letter.received.message, *hostile, "key, headers and payload are kept as they were");
+    let place = Place { topic: TOPIC.into(), partition: 0, offset: 1 };
+    assert_eq!(letter.received.place, Some(place));
+    for shown in [letter.error.clone(), format!("{letter:?}")] {
+        assert!(!shown.contains("s3cr3t") && !shown.contains("4242"), "shows the payload: {shown}");
+    }
+    assert!(letter.error.len() < 300, "{}", letter.error);
+    let stats = consumer.stop().await;
+    assert_eq!((stats.dead, stats.handled), (1, 2));
+    (letter.kind.clone(), letter.received.id.to_string(), letter.error.clone())
+}
+
+async fn assert_kept_by_place(name: &str, hostile: Message, kind: &str, hint: &str) {
+    let (found, id, error) = consumed(&hostile).await;
+    assert_eq!((&*found, &*id), (kind, "at:orders.order/0/1"), "{name}: {error}");
+    assert!(error.contains(hint), "{name}: {error:?} does not say {hint:?}");
+}
+
+async fn assert_kept_by_id(name: &str, hostile: Message, kind: &str, hint: &str) {
+    let (found, id, error) = consumed(&hostile).await;
+    assert_eq!((&*found, &*id), (kind, "h-1"), "{name}: {error}");
+    assert!(error.contains(hint), "{name}: {error:?} does not say {hint:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn payloads_without_readable_metadata_are_kept_under_their_place() {
+    let deep = format!(r#"{{"order":"{SECRET}","metadata":{}{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
+    let in_metadata = format!(
+        r#"{{"order":"{SECRET}","n":1,"metadata":{{"a":{}1{}}}}}"#,
+        "[".repeat(10_000),
+        "]".repeat(10_000)
+    );
+    let cases: [(&str, Vec<u8>, &str); 16] = [
+        ("no JSON", format!("order={SECRET}").into(), "not a JSON object"),
+        ("empty", vec![], "empty"),
+        ("blank", b"  \n ".into(), "not a JSON object"),
+        ("truncated", format!(r#"{{"order":"{SECRET}","n"#).into(), "line 1 column"),
+        ("trailing", format!(r#"{{"order":"a","n":1}} {SECRET}"#).into(), "line 1 column"),
+        ("bare word", format!(r#"{{"order":{SECRET}}}"#).into(), "line 1 column 1"),
+        ("byte order mark", format!("\u{feff}{{\"order\":\"{SECRET}\",\"n\":1}}").into(), "byte order mark"),
+        (
+            "UTF-16",
+            format!(r#"{{"order":"{SECRET}"}}"#).encode_utf16().flat_map(u16::to_le_bytes).collect(),
+            "line 1",
+        ),
+        ("array", format!(r#"["{SECRET}",4242]"#).into(), "not a JSON object"),
+        ("array in the order of the fields", br#"["h-1","orders.order.placed"]"#.into(), "not a JSON object"),
+        ("text", format!(r#""{SECRET}""#).into(), "not a JSON object"),
+        ("depth", "[".repeat(10_000).into(), "not a JSON object"),
+        ("metadata of a wrong shape", deep.into(), "expected a map"),
+        ("depth in the metadata", in_metadata.into(), "recursion limit"),
+        ("id that is a number", br#"{"eventId":4242,"order":"a","n":1}"#.into(), "expected a string"),
+        (
+            "both spellings",
+            br#"{"eventId":"h-1","event_id":"h-1","order":"a","n":1}"#.into(),
+            "duplicate field `eventId`",
+        ),
+    ];
+    for (name, payload, hint) in cases {
+        assert_kept_by_place(name, record(payload), "undecodable", hint).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn data_that_is_not_the_event_is_kept_under_its_id() {
+    let deep = format!(r#"{{"order":"{SECRET}","n":{}{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
+    let mut not_utf8 = format!(r#"{{"n":1,"order":"{SECRET}"#).into_bytes();
+    not_utf8.extend(b"\xff\xfe\"}");
+    let cases: [(&str, Vec<u8>, &str); 8] = [
+        (
+            "text for a number",
+            format!(r#"{{"order":"a","n":"{SECRET}"}}"#).into(),
+            "invalid type, expected i64",
+        ),
+        ("number for text", br#"{"order":4242,"n":1}"#.into(), "invalid type, expected a string"),
+        ("above 64 bits", br#"{"order":"a","n":9223372036854775808}"#.into(), "expected i64"),
+        (
+            "far above 64 bits",
+            br#"{"order":"a","n":42424242424242424242424242424242}"#.into(),
+            "expected i64",
+        ),
+        ("missing field", format!(r#"{{"order":"{SECRET}"}}"#).into(), "missing field `n`"),
+        (
+            "duplicate field",
+            format!(r#"{{"order":"{SECRET}","n":1,"order":"b"}}"#).into(),
+            "duplicate field `order`",
+        ),
+        ("depth in the data", deep.into(), "expected i64"),
+        ("invalid UTF-8", not_utf8, "invalid unicode"),
+    ];
+    for (name, payload, hint) in cases {
+        assert_kept_by_id(name, record(payload), "undecodable", hint).await;
+    }
+    let newer = record(format!(r#"{{"order":"{SECRET}","n":1,"dataVersion":"2.0"}}"#));
+    assert_kept_by_id("newer major version", newer, "newer_version", "deploy the newer consumer").await;
+    let odd = record(format!(r#"{{"order":"a","n":1,"dataVersion":"{SECRET}"}}"#));
+    assert_kept_by_id("no version", odd, "undecodable", "MAJOR.MINOR").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn unusable_identities_are_kept_under_their_place() {
+    let body = format!(r#"{{"order":"{SECRET}","n":1}}"#);
+    let good = || record(body.clone());
+    let with_id = |id: &[u8]| good().with_header(headers::ID, id.to_vec());
+    let mut bad_key = good();
+    bad_key.key = Some(b"k\xff"[..].into());
+    let in_body =
+        |name: &str, value: &str| record(format!(r#"{{"order":"{SECRET}","n":1,"{name}":"{value}"}}"#));
+    let no_type = without(good(), headers::EVENT_TYPE);
+    let cases: [(&str, Message, &str, &str); 15] = [
+        (
+            "no id",
+            without(good(), headers::ID),
+            "missing_id",
+            "neither header id, header ce_id nor field eventId",
+        ),
+        ("no type", no_type, "missing_type", "neither header eventType, header ce_type nor field eventType"),
+        ("empty id", with_id(b""), "bad_id", "is empty"),
+        ("201 bytes", with_id(&[b'x'; 201]), "bad_id", "longer than 200 bytes"),
+        ("100 characters, 202 bytes", with_id("é".repeat(101).as_bytes()), "bad_id", "longer than 200 bytes"),
+        ("NUL in the id", with_id(b"a\0b"), "bad_id", "control character"),
+        ("line break in the id", with_id(b"a\nb"), "bad_id", "control character"),
+        ("C1 control in the id", with_id("a\u{85}b".as_bytes()), "bad_id", "control character"),
+        ("place as id", with_id(b"at:orders.order/0/0"), "bad_id", "reserved"),
+        ("id is not text", with_id(b"\xff\xfe"), "bad_id", "not UTF-8"),
+        (
+            "NUL in the id of the payload",
+            without(in_body("eventId", r"a\u0000b"), headers::ID),
+            "bad_id",
+            "control character",
+        ),
+        ("ids differ", in_body("eventId", SECRET), "id_mismatch", "different ids"),
+        ("ids differ in snake case", in_body("event_id", SECRET), "id_mismatch", "different ids"),
+        ("types differ", in_body("eventType", SECRET), "type_mismatch", "different types"),
+        ("key is not text", bad_key, "bad_key", "not UTF-8"),
+    ];
+    for (name, hostile, kind, hint) in cases {
+        assert_kept_by_place(name, hostile, kind, hint).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_mismatch_swallows_neither_of_the_two_ids() {
+    let world = World::new(1);
+    let mismatch = placed("a", 1).with_header(headers::ID, "a-2");
+    for message in [mismatch.clone(), placed("a", 1), placed("a", 2), mismatch] {
+        world.publish(message).await;
+    }
+    let consumer = start(world.billing());
+    until(|| world.committed(0) == 4).await;
+    assert_eq!(world.applied(), ["a-1", "a-2"]);
+    assert_eq!(world.letters().await.len(), 2, "each record is kept: they stand in different places");
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_redelivered_hostile_record_is_kept_once() {
+    let world = World::new(1);
+    world.publish(record("{")).await;
+    let consumer = start(world.billing());
+    until(|| world.committed(0) == 1).await;
+    world.log.redeliver(CONSUMER);
+    until(|| world.committed(0) == 1).await;
+    assert_eq!(world.letters().await.len(), 1);
+    let stats = consumer.stop().await;
+    assert_eq!((stats.dead, stats.duplicates), (1, 1));
+}
+
+/// Every field may be absent, so that a sloppy reader takes anything.
+#[derive(Serialize, Deserialize, Event)]
+#[event(type = "orders.order.noted")]
+struct Noted {
+    text: Option<String>,
+    big: Option<u64>,
+    small: Option<i64>,
+}
+
+async fn note(tx: &mut MemoryTx, event: Envelope<Noted>) -> Result<(), HandlerError> {
+    tx.add("notes", 1);
+    tx.insert("text", event.data.text.unwrap_or_default());
+    tx.insert("numbers", format!("{:?} {:?}", event.data.big, event.data.small));
+    Ok(())
+}
+
+async fn noted(payload: impl Into<Vec<u8>>) -> World {
+    let world = World::new(1);
+    world.publish(record(payload).with_header(headers::EVENT_TYPE, "orders.order.noted")).await;
+    let consumer =
+        start(Consumer::builder(CONSUMER, world.store.clone()).from(world.log.topics([TOPIC])).on(note));
+    until(|| world.committed(0) == 1).await;
+    consumer.stop().await;
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_array_is_no_event_even_where_its_places_would_fit() {
+    let world = noted("[null, null]").await;
+    assert_eq!(world.store.get("notes"), 0);
+    assert_eq!(world.letter("at:orders.order/0/0").await.kind, "undecodable");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_edges_of_64_bits_arrive_exactly() {
+    let world = noted(format!(r#"{{"big":{},"small":{}}}"#, u64::MAX, i64::MIN)).await;
+    assert_eq!(
+        world.store.text("numbers").as_deref(),
+        Some("Some(18446744073709551615) Some(-9223372036854775808)")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_nul_inside_a_text_of_a_valid_event_is_applied_as_it_is() {
+    let world = noted(r#"{"text":"a\u0000b\u001f\ud83d\ude00"}"#).await;
+    assert_eq!(world.store.text("text").as_deref(), Some("a\0b\u{1f}\u{1f600}"));
+    assert_eq!(world.letters().await.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_event_does_not_know_is_passed_over_however_deep_it_is() {
+    let deep = format!(r#"{{"text":"x","more":{}1{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
+    assert_eq!(noted(deep).await.store.text("text").as_deref(), Some("x"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn huge_payloads_are_applied_or_kept_whole() {
+    let good = format!(r#"{{"text":"{}"}}"#, "x".repeat(MAX_PAYLOAD_BYTES - 11));
+    assert_eq!(good.len(), MAX_PAYLOAD_BYTES);
+    assert_eq!(noted(good).await.store.text("text").map(|text| text.len()), Some(MAX_PAYLOAD_BYTES - 11));
+
+    let bad = vec![b'{'; MAX_PAYLOAD_BYTES];
+    let letter = noted(bad.clone()).await.letter("at:orders.order/0/0").await;
+    assert_eq!(letter.received.message.payload, bad);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_type_without_a_handler_is_passed_over_and_counted() {
+    let world = World::new(1);
+    // Its payload is nobody's business.
+    world.publish(record("{").with_header(headers::EVENT_TYPE, "orders.order.paid")).await;
+    world.publish(without(record(r#"{"eventType":"orders.order.paid"}"#), headers::EVENT_TYPE)).await;
+    world.push("a", 1).await;
+    let consumer = start(world.billing());
+    until(|| world.committed(0) == 3).await;
+    let stats = consumer.stop().await;
+    assert_eq!((stats.ignored, stats.handled, stats.dead), (2, 1, 0));
+    assert_eq!(world.letters().await.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_type_without_a_handler_is_kept_where_the_consumer_says_so() {
+    let world = World::new(1);
+    let unknown = record(r#"{"order":"a","n":1}"#).with_header(headers::EVENT_TYPE, "orders.order.paid");
+    world.publish(unknown.clone()).await;
+    world.push("a", 1).await;
+    world.script.always("a-1", Act::Apply);
+    let consumer = start(world.billing().on_unknown(OnUnknown::DeadLetter));
+    until(|| world.committed(0) == 2).await;
+    let letter = world.letter("h-1").await;
+    assert_eq!((&*letter.kind, letter.received.message), ("unknown_type", unknown));
+    assert!(letter.error.contains("deploy one, then retry"));
+    assert_eq!(consumer.stop().await.dead, 1);
+}

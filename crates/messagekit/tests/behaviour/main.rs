@@ -1,0 +1,18 @@
+//! What a user of the consumer sees: effects, dead letters, deliveries and counts, on the adapters in memory.
+
+mod batches;
+mod block;
+mod counted;
+mod envelope;
+mod failures;
+mod fixture;
+mod flaky;
+mod gates;
+mod hostile;
+mod letters;
+mod names;
+mod once;
+mod outages;
+mod property;
+mod router;
+mod shutdown;

@@ -1,0 +1,249 @@
+//! Outages and conflicts: they burn no attempt, set nothing aside, and everything goes on when they are over.
+
+use std::time::Duration;
+
+use messagekit::memory::{Failpoint, TestGate};
+use messagekit::{ErrorKind, LetterState, OnFailure};
+
+use crate::fixture::{Act, CONSUMER, World, names, pass, seconds, sorted, start, until};
+use crate::flaky::{Call, Flaky};
+
+const FIVE_MINUTES: Duration = Duration::from_secs(300);
+
+#[tokio::test(start_paused = true)]
+async fn five_minutes_without_a_store_burn_no_attempt_and_set_nothing_aside() {
+    for policy in [OnFailure::DeadLetter, OnFailure::Block] {
+        for call in [Call::Begin, Call::Claim, Call::Advance, Call::Commit] {
+            let world = World::new(2);
+            world.push_all("a", 60).await;
+            world.push_all("b", 60).await;
+            let flaky = Flaky::new(&world.store);
+            flaky.fail(call, ErrorKind::Unavailable);
+            let consumer = start(world.consumer_on(CONSUMER, flaky.clone()).on_failure(policy));
+            pass(FIVE_MINUTES).await;
+            assert_eq!((world.applied().len(), consumer.read().handled), (0, 0), "{call:?}");
+
+            flaky.heal();
+            pass(seconds(6)).await;
+            let all: Vec<_> = [names("a", 60), names("b", 60)].concat();
+            assert_eq!(sorted(world.applied()), sorted(all), "{call:?}");
+            assert!(world.script.runs().iter().all(|run| run.attempt == 1), "{call:?}");
+            assert_eq!(world.letters().await.len(), 0, "{call:?}");
+            let stats = consumer.stop().await;
+            assert_eq!((stats.handled, stats.set_aside, stats.dead), (120, 0, 0), "{call:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_while_a_message_is_set_aside_runs_its_handler_again_as_the_first_time() {
+    let world = World::new(1);
+    world.push_all("a", 3).await;
+    world.script.always("a-2", Act::Fail);
+    let flaky = Flaky::new(&world.store);
+    flaky.fail(Call::SetAside, ErrorKind::Unavailable);
+    let consumer = start(world.consumer_on(CONSUMER, flaky.clone()));
+    pass(FIVE_MINUTES).await;
+    assert_eq!(world.letters().await.len(), 0);
+    assert!(world.script.runs_of("a-2").iter().all(|run| run.attempt == 1));
+
+    world.script.heal();
+    flaky.heal();
+    until(|| world.applied().len() == 3).await;
+    assert_eq!(world.applied(), names("a", 3));
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_leaves_the_attempts_of_waiting_letters_alone() {
+    for call in [Call::Lease, Call::Begin, Call::Resolve, Call::Commit] {
+        let world = World::new(1);
+        world.push_all("a", 1).await;
+        world.script.next("a-1", [Act::Fail]);
+        let flaky = Flaky::new(&world.store);
+        let consumer = start(world.consumer_on(CONSUMER, flaky.clone()));
+        until(|| consumer.read().set_aside == 1).await;
+        flaky.fail(call, ErrorKind::Unavailable);
+        pass(FIVE_MINUTES).await;
+        assert_eq!(world.letter("a-1").await.state, LetterState::Retrying, "{call:?}");
+        flaky.heal();
+        pass(seconds(6)).await;
+        let letter = world.letter("a-1").await;
+        assert_eq!((letter.state, letter.attempts, letter.kills), (LetterState::Resolved, 2, 0), "{call:?}");
+        assert_eq!(world.applied(), ["a-1"]);
+        consumer.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_whose_dependency_is_down_waits_and_burns_nothing() {
+    let world = World::new(1);
+    world.push_all("a", 5).await;
+    world.script.always("a-3", Act::Unavailable);
+    let gate = TestGate::new();
+    let consumer = start(world.billing().gate(gate.clone()));
+    pass(FIVE_MINUTES).await;
+    assert_eq!(world.applied(), ["a-1", "a-2"], "what stands before it does not wait with it");
+    assert!(world.script.runs_of("a-3").len() > 30, "it is asked again all the time");
+    assert!(world.script.runs().iter().all(|run| run.attempt == 1));
+    assert_eq!(world.script.runs_of("a-1").len(), 2, "nor does it run again each time");
+
+    world.script.heal();
+    pass(seconds(6)).await;
+    assert_eq!(world.applied(), names("a", 5));
+    let stats = consumer.stop().await;
+    assert_eq!((stats.handled, stats.set_aside), (5, 0));
+    assert_eq!(world.letters().await.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_whose_dependency_is_down_waits_and_burns_nothing() {
+    let world = World::new(1);
+    world.push_all("a", 1).await;
+    world.script.next("a-1", [Act::Fail]);
+    let consumer = start(world.billing());
+    until(|| consumer.read().set_aside == 1).await;
+    world.script.always("a-1", Act::Unavailable);
+    pass(FIVE_MINUTES).await;
+    assert!(world.script.attempts_of("a-1")[1..].iter().all(|attempt| *attempt == 2));
+    world.script.heal();
+    pass(seconds(6)).await;
+    let letter = world.letter("a-1").await;
+    assert_eq!((letter.state, letter.attempts, letter.kills), (LetterState::Resolved, 2, 0));
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn conflicts_halve_the_batch_and_success_grows_it_back() {
+    let world = World::new(1);
+    world.push_all("a", 400).await;
+    for _ in 0..3 {
+        world.store.fail_next(Failpoint::Claim, ErrorKind::Conflict);
+    }
+    let gate = TestGate::new();
+    let consumer = start(world.billing().gate(gate.clone()));
+    until(|| world.applied().len() == 400).await;
+    let sizes: Vec<u32> =
+        gate.admitted().iter().filter(|view| view.bytes > 0).map(|view| view.messages).collect();
+    assert_eq!(sizes[..7], [50, 25, 12, 6, 12, 24, 48]);
+    assert_eq!(sizes[7], 50);
+    assert_eq!(world.applied(), names("a", 400));
+    assert!(world.script.runs().iter().all(|run| run.attempt == 1));
+    let stats = consumer.stop().await;
+    assert_eq!((stats.handled, stats.rolled_back), (400, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_meets_conflicts_for_minutes_burns_nothing() {
+    let world = World::new(1);
+    world.push_all("a", 3).await;
+    world.script.always("a-2", Act::Conflict);
+    let consumer = start(world.billing());
+    pass(seconds(60)).await;
+    assert_eq!(world.applied(), ["a-1"], "smaller batches let the others through");
+    world.script.heal();
+    until(|| world.applied().len() == 3).await;
+    assert!(world.script.runs().iter().all(|run| run.attempt == 1));
+    assert_eq!((world.letters().await.len(), consumer.stop().await.set_aside), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_whose_answer_is_lost_has_its_effects_once() {
+    for (failpoint, duplicates, runs) in
+        [(Failpoint::CommitUnknownKept, 20, 20), (Failpoint::CommitUnknownLost, 0, 40)]
+    {
+        let world = World::new(1);
+        world.push_all("a", 20).await;
+        world.store.fail_next(failpoint, ErrorKind::OutcomeUnknown);
+        let consumer = start(world.billing());
+        until(|| world.committed(0) == 20).await;
+        let stats = consumer.stop().await;
+        assert_eq!(world.applied(), names("a", 20), "{failpoint:?}");
+        assert_eq!((stats.duplicates, world.script.runs().len()), (duplicates, runs), "{failpoint:?}");
+        assert_eq!(world.letters().await.len(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_set_aside_whose_answer_is_lost_makes_one_letter() {
+    for failpoint in [Failpoint::CommitUnknownKept, Failpoint::CommitUnknownLost] {
+        let world = World::new(1);
+        world.push_all("a", 1).await;
+        world.script.always("a-1", Act::Permanent);
+        world.store.fail_next(failpoint, ErrorKind::OutcomeUnknown);
+        let consumer = start(world.billing());
+        until(|| world.committed(0) == 1).await;
+        consumer.stop().await;
+        assert_eq!(world.letters().await.len(), 1, "{failpoint:?}");
+        assert_eq!(world.letter("a-1").await.attempts, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_whose_answer_is_lost_has_its_effect_once() {
+    for failpoint in [Failpoint::CommitUnknownKept, Failpoint::CommitUnknownLost] {
+        let world = World::new(1);
+        world.push_all("a", 1).await;
+        world.script.next("a-1", [Act::Fail]);
+        let consumer = start(world.billing());
+        until(|| consumer.read().set_aside == 1).await;
+        world.store.fail_next(failpoint, ErrorKind::OutcomeUnknown);
+        pass(seconds(60)).await;
+        assert_eq!(world.applied(), ["a-1"], "{failpoint:?}");
+        let letter = world.letter("a-1").await;
+        assert_eq!((letter.state, letter.attempts), (LetterState::Resolved, 2), "{failpoint:?}");
+        consumer.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_no_waiting_cures_ends_the_consumer_with_that_error_and_loses_nothing() {
+    for kind in [ErrorKind::Schema, ErrorKind::Corrupt, ErrorKind::Closed] {
+        for call in [Call::Begin, Call::Claim, Call::Advance, Call::Commit, Call::SetAside, Call::Lease] {
+            let world = World::new(2);
+            world.push_all("a", 30).await;
+            world.push_all("b", 30).await;
+            world.script.next("a-7", [Act::Fail]);
+            let flaky = Flaky::new(&world.store);
+            flaky.fail(call, kind);
+            let consumer = start(world.consumer_on(CONSUMER, flaky));
+            let error = consumer.ended().await.expect_err("it cannot go on");
+            assert_eq!(error.kind(), kind, "{call:?}");
+            assert_eq!(error.context("call"), Some(&*format!("{call:?}")));
+            pass(seconds(1)).await;
+            assert_eq!(world.store.open_transactions(), 0);
+
+            let consumer = start(world.billing());
+            until(|| world.applied().len() == 60).await;
+            let all: Vec<_> = [names("a", 30), names("b", 30)].concat();
+            assert_eq!(sorted(world.applied()), sorted(all));
+            consumer.stop().await;
+        }
+    }
+}
+
+/// Without a handler to blame, an unknown error is the store's own: setting everything apart would be worse than ending.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_refuses_every_commit_ends_the_consumer() {
+    let world = World::new(1);
+    world.push_all("a", 8).await;
+    let flaky = Flaky::new(&world.store);
+    flaky.fail(Call::Commit, ErrorKind::Other);
+    let error = start(world.consumer_on(CONSUMER, flaky)).ended().await.expect_err("it cannot go on");
+    assert_eq!(error.kind(), ErrorKind::Other);
+    assert_eq!((world.letters().await.len(), world.committed(0)), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fenced_lane_is_given_back_and_read_again_when_it_is_assigned_again() {
+    let world = World::new(1);
+    world.push_all("a", 100).await;
+    world.store.fail_next(Failpoint::Advance, ErrorKind::Fenced);
+    let consumer = start(world.billing());
+    pass(seconds(60)).await;
+    assert_eq!((world.applied().len(), world.committed(0)), (0, 0), "the other process has it");
+    world.log.lose(CONSUMER);
+    until(|| world.committed(0) == 100).await;
+    assert_eq!(world.applied(), names("a", 100));
+    consumer.stop().await;
+}

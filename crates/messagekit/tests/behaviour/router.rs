@@ -1,0 +1,188 @@
+//! Which handler takes which message, and what a builder refuses.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use messagekit::memory::{MemoryStore, MemoryTx};
+use messagekit::{
+    Consumer, Envelope, ErrorKind, Event, HandlerError, IdempotentConsumer, Message, Router, codec, headers,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::fixture::{CONSUMER, Placed, TOPIC, World, start, until};
+
+#[derive(Serialize, Deserialize, Event)]
+#[event(type = "orders.order.paid", key = "order")]
+struct Paid {
+    order: String,
+}
+
+#[derive(Serialize, Deserialize, Event)]
+#[event(type = "orders.order.sent", key = "order")]
+struct Sent {
+    order: String,
+}
+
+async fn on_placed(tx: &mut MemoryTx, event: Envelope<Placed>) -> Result<(), HandlerError> {
+    tx.add(format!("placed {}", event.data.order), event.data.n);
+    Ok(())
+}
+
+async fn on_paid(prefix: &String, tx: &mut MemoryTx, event: Envelope<Paid>) -> Result<(), HandlerError> {
+    tx.add(format!("{prefix} {}", event.data.order), 1);
+    Ok(())
+}
+
+struct Sender {
+    prefix: &'static str,
+}
+
+#[async_trait]
+impl IdempotentConsumer<MemoryStore> for Sender {
+    type Event = Sent;
+
+    async fn handle(&self, tx: &mut MemoryTx, event: Envelope<Sent>) -> Result<(), HandlerError> {
+        tx.add(format!("{} {}", self.prefix, event.data.order), 1);
+        Ok(())
+    }
+}
+
+async fn on_bytes(tx: &mut MemoryTx, message: Message) -> Result<(), HandlerError> {
+    tx.insert("bytes", format!("{:?}", message.payload));
+    Ok(())
+}
+
+async fn on_any_json(tx: &mut MemoryTx, event: Envelope<serde_json::Value>) -> Result<(), HandlerError> {
+    tx.insert("json", format!("{} {} {}", event.event_id, event.data["order"], event.data["big"]));
+    Ok(())
+}
+
+async fn on_rest(tx: &mut MemoryTx, message: Message) -> Result<(), HandlerError> {
+    let event_type = message.headers.text(headers::EVENT_TYPE).unwrap_or("in the payload").to_owned();
+    tx.add(format!("rest {event_type}"), 1);
+    Ok(())
+}
+
+fn encoded<E: Event>(event: E) -> Message {
+    codec::encode(&Envelope::new(event), "shop").expect("a plain event")
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_kind_of_handler_takes_its_type_and_the_fallback_the_rest() {
+    let world = World::new(1);
+    let raw = |event_type: &str, payload: &'static [u8]| {
+        Message::new(TOPIC, payload)
+            .with_header(headers::ID, format!("id of {event_type}"))
+            .with_header(headers::EVENT_TYPE, event_type.to_owned())
+    };
+    let headerless = br#"{"eventId":"h","eventType":"orders.order.odd"}"#;
+    for message in [
+        encoded(Placed { order: "o".into(), n: 5 }),
+        encoded(Paid { order: "o".into() }),
+        encoded(Sent { order: "o".into() }),
+        raw("orders.order.scanned", b"\x00\xff\x01"),
+        raw("orders.order.noted", br#"{"order":"o","big":18446744073709551615}"#),
+        raw("orders.order.lost", b""),
+        Message::new(TOPIC, &headerless[..]),
+    ] {
+        world.publish(message).await;
+    }
+    let consumer = start(
+        Consumer::builder(CONSUMER, world.store.clone())
+            .from(world.log.topics([TOPIC]))
+            .on(on_placed)
+            .on_with(Arc::new("paid".to_owned()), on_paid)
+            .consumer(Sender { prefix: "sent" })
+            .on_message("orders.order.scanned", on_bytes)
+            .on_json("orders.order.noted", on_any_json)
+            .fallback(on_rest),
+    );
+    until(|| world.committed(0) == 7).await;
+    assert_eq!(world.letters().await, []);
+    assert_eq!(consumer.stop().await.handled, 7);
+    let numbers = world.store.numbers();
+    let numbers: Vec<(&str, i64)> = numbers.iter().map(|(name, number)| (&**name, *number)).collect();
+    assert_eq!(
+        numbers,
+        [
+            ("paid o", 1),
+            ("placed o", 5),
+            ("rest in the payload", 1),
+            ("rest orders.order.lost", 1),
+            ("sent o", 1)
+        ]
+    );
+    assert_eq!(world.store.text("bytes").as_deref(), Some(r#"b"\0\xff\x01""#));
+    let json = r#"id of orders.order.noted "o" 18446744073709551615"#;
+    assert_eq!(world.store.text("json").as_deref(), Some(json));
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_without_a_usable_identity_reach_no_handler() {
+    let world = World::new(1);
+    let message = |id: &'static str| {
+        Message::new(TOPIC, &b"\xff"[..])
+            .with_header(headers::ID, id)
+            .with_header(headers::EVENT_TYPE, "orders.order.scanned")
+    };
+    world.publish(message("at:orders.order/0/9")).await;
+    world.publish(message("b-1")).await;
+    world.publish(message("b-1")).await;
+    let builder = Consumer::builder(CONSUMER, world.store.clone()).from(world.log.topics([TOPIC]));
+    let consumer = start(builder.on_message("orders.order.scanned", on_bytes));
+    until(|| world.committed(0) == 3).await;
+    let stats = consumer.stop().await;
+    assert_eq!((stats.handled, stats.duplicates, stats.dead), (1, 1, 1));
+    assert_eq!(world.letter("at:orders.order/0/0").await.kind, "bad_id");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_router_serves_several_consumers() {
+    let world = World::new(1);
+    world.publish(encoded(Placed { order: "o".into(), n: 1 })).await;
+    let router = Router::<MemoryStore>::new().on(on_placed).consumer(Sender { prefix: "sent" });
+    assert_eq!(router.types(), ["orders.order.placed", "orders.order.sent"]);
+    let consumers = ["billing", "shipping"].map(|name| {
+        let builder = Consumer::builder(name, world.store.clone()).from(world.log.topics([TOPIC]));
+        start(builder.router(router.clone()))
+    });
+    until(|| world.store.get("placed o") == 2).await;
+    for consumer in consumers {
+        consumer.stop().await;
+    }
+}
+
+#[test]
+fn a_builder_names_all_its_problems_at_once() {
+    let world = World::new(1);
+    let builder = |name: &str| Consumer::builder(name, world.store.clone()).from(world.log.topics([TOPIC]));
+    let error = builder("bill ing")
+        .on(on_placed)
+        .on_json("orders.order.placed", on_any_json)
+        .fallback(on_rest)
+        .fallback(on_bytes)
+        .deadline(Duration::ZERO)
+        .build()
+        .expect_err("five problems");
+    assert_eq!(error.kind(), ErrorKind::InvalidConfiguration);
+    for part in [
+        "two handlers for one event type: keep one (event_type orders.order.placed)",
+        "two fallback handlers",
+        r#"consumer name "bill ing" is not 1 to 200 characters of a-z A-Z 0-9 . _ -"#,
+        "deadline of 0",
+    ] {
+        assert!(error.to_string().contains(part), "{error} does not say {part}");
+    }
+    let error = builder("").build().expect_err("no name and no handler");
+    assert!(
+        error.to_string().contains("consumer name \"\"") && error.to_string().contains("no handler"),
+        "{error}"
+    );
+    for bad in ["a/b", "ü", "a\n", &"a".repeat(201)] {
+        assert!(builder(bad).on(on_placed).build().is_err(), "{bad:?}");
+    }
+    for good in ["a", "Billing_2.eu-west", &"a".repeat(200)] {
+        assert!(builder(good).on(on_placed).build().is_ok(), "{good:?}");
+    }
+}

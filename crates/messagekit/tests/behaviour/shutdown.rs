@@ -1,0 +1,218 @@
+//! Stopping and being dropped: nothing is lost, nothing is doubled, no transaction stays open.
+
+use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::num::NonZeroU32;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use messagekit::memory::MemorySource;
+use messagekit::{Backoff, Consumer, ErrorKind, LetterState, MessageId, Shutdown};
+use tokio::time::Instant;
+
+use crate::counted::{Counted, Counts};
+use crate::fixture::{Act, CONSUMER, TOPIC, World, apply, names, pass, seconds, sorted, start, until};
+use crate::flaky::{Call, Flaky};
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_finishes_the_batch_in_hand_and_gives_the_rest_back() {
+    let world = World::new(1);
+    world.push_all("a", 400).await;
+    world.script.always("a-3", Act::Take(Duration::from_millis(200)));
+    let counts = Counts::default();
+    let source = Counted::new(world.log.topics([TOPIC]), &counts);
+    let builder = Consumer::builder(CONSUMER, world.store.clone());
+    let consumer = start(builder.from(source).on_with(world.script.clone(), apply));
+    until(|| world.script.runs().len() == 3).await;
+
+    let stats = consumer.stop().await;
+    assert_eq!(world.applied(), names("a", 3), "the batch in hand ended after its slow handler");
+    assert_eq!((stats.handled, stats.batches), (3, 1));
+    assert_eq!(world.committed(0), 3, "what was handled is settled");
+    assert_eq!((counts.pulled(), counts.back()), (400, 400), "each delivery came back once");
+    assert_eq!(world.store.open_transactions(), 0);
+
+    let consumer = start(world.billing());
+    until(|| world.applied().len() >= 400).await;
+    let stats = consumer.stop().await;
+    assert_eq!(world.applied(), names("a", 400));
+    assert_eq!((stats.handled, stats.duplicates), (397, 0), "nothing of it came twice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_that_was_asked_for_before_ends_at_once() {
+    let world = World::new(1);
+    world.push_all("a", 3).await;
+    let shutdown = Shutdown::new();
+    shutdown.request();
+    world.billing().build().expect("valid").run(shutdown).await.expect("a clean stop");
+    assert_eq!(world.script.runs().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_waits_half_a_minute_for_a_handler_and_no_longer() {
+    let world = World::new(1);
+    world.push_all("a", 5).await;
+    world.script.next("a-2", [Act::Take(seconds(500))]);
+    let consumer = start(world.billing().deadline(seconds(600)));
+    until(|| world.script.runs().len() == 2).await;
+    let asked = Instant::now();
+    consumer.stop().await;
+    let waited = asked.elapsed();
+    assert!(seconds(30) <= waited && waited < seconds(31), "{waited:?}");
+    pass(Duration::from_millis(1)).await;
+    assert_eq!((world.store.open_transactions(), world.applied().len()), (0, 0));
+
+    let consumer = start(world.billing());
+    until(|| world.applied().len() == 5).await;
+    assert_eq!(world.applied(), names("a", 5));
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_lets_a_letter_in_hand_end_and_costs_it_nothing() {
+    let world = World::new(1);
+    world.push_all("a", 1).await;
+    world.script.next("a-1", [Act::Fail, Act::Take(seconds(5))]);
+    let consumer = start(world.billing());
+    until(|| world.script.runs().len() == 2).await;
+    consumer.stop().await;
+    assert_eq!(world.applied(), ["a-1"]);
+    let letter = world.letter("a-1").await;
+    assert_eq!((letter.state, letter.kills), (LetterState::Resolved, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_during_an_outage_ends_soon() {
+    let world = World::new(2);
+    world.push_all("a", 2_000).await;
+    let flaky = Flaky::new(&world.store);
+    flaky.fail(Call::Begin, ErrorKind::Unavailable);
+    let consumer = start(world.consumer_on(CONSUMER, flaky));
+    pass(seconds(60)).await;
+    let asked = Instant::now();
+    consumer.stop().await;
+    assert!(asked.elapsed() < seconds(1), "{:?}", asked.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_stops_hands_its_lanes_over_without_a_duplicate() {
+    let world = World::new(4);
+    for key in ["a", "b", "c", "d", "e", "f"] {
+        world.push_all(key, 100).await;
+        (1..=100)
+            .for_each(|n| world.script.always(&format!("{key}-{n}"), Act::Take(Duration::from_millis(2))));
+    }
+    let (leaver, stayer) = (start(world.billing()), start(world.billing()));
+    pass(Duration::from_millis(200)).await;
+    let left = leaver.stop().await;
+    until(|| world.applied().len() == 600).await;
+    let stayed = stayer.stop().await;
+    assert!(left.handled > 0 && left.handled + stayed.handled == 600);
+    assert_eq!((left.duplicates, stayed.duplicates), (0, 0), "what was handled was settled in time");
+}
+
+/// Twelve messages in two lanes: one is set aside and tried again, one is dead at once, some take a while.
+async fn eventful_world() -> (World, Flaky) {
+    let world = World::new(2);
+    world.push_all("a", 6).await;
+    world.push_all("b", 6).await;
+    world.script.next("a-2", [Act::Fail]);
+    world.script.always("b-3", Act::Permanent);
+    world.script.next("a-5", [Act::Swallow]);
+    for id in ["a-4", "b-1", "b-6"] {
+        world.script.always(id, Act::Take(Duration::from_millis(3)));
+    }
+    let flaky = Flaky::new(&world.store);
+    flaky.slow();
+    (world, flaky)
+}
+
+/// A consumer whose letters are due at once, so that their runs are dropped too.
+fn impatient(world: &World, flaky: Flaky) -> Consumer<Flaky, MemorySource> {
+    let builder = world.consumer_on(CONSUMER, flaky).backoff(Backoff::fixed(Duration::from_millis(1)));
+    builder.build().expect("valid")
+}
+
+/// Runs a fresh consumer to the end and compares what there is with what there must be.
+async fn assert_nothing_lost_or_doubled(world: &World, dropped_at: &str) {
+    // What was aborted is dropped, and commits under way end, when the runtime comes to it.
+    pass(seconds(1)).await;
+    assert_eq!(world.store.open_transactions(), 0, "{dropped_at}");
+    let consumer = start(world.billing().attempts(NonZeroU32::new(20).expect("20 > 0")));
+    let all: Vec<String> = [names("a", 6), names("b", 6)].concat();
+    let mut expected: Vec<String> = all.iter().filter(|id| *id != "b-3").cloned().collect();
+    until(|| world.applied().len() >= expected.len() && world.committed(0) + world.committed(1) == 12).await;
+    pass(seconds(120)).await;
+    expected.sort_unstable();
+    assert_eq!(sorted(world.applied()), expected, "{dropped_at}");
+    let dead: Vec<MessageId> = world
+        .letters()
+        .await
+        .into_iter()
+        .filter(|letter| letter.state != LetterState::Resolved)
+        .map(|letter| letter.received.id)
+        .collect();
+    assert_eq!(dead, [crate::fixture::id("b-3")], "{dropped_at}");
+    consumer.stop().await;
+    assert_eq!(world.store.open_transactions(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropped_after_any_number_of_polls_nothing_is_lost_or_doubled() {
+    let mut applied_before = BTreeSet::new();
+    for polls in 0..260 {
+        let (world, flaky) = eventful_world().await;
+        {
+            let mut run = pin!(impatient(&world, flaky).run(std::future::pending()));
+            for poll in 0..polls {
+                poll_fn(|cx| Poll::Ready(run.as_mut().poll(cx).is_pending())).await;
+                // The turns that it has spawned go on one step; now and then their timers too.
+                if poll % 16 == 15 {
+                    pass(Duration::from_millis(1)).await;
+                } else {
+                    tokio::task::yield_now().await;
+                }
+            }
+            applied_before.insert(world.applied().len());
+        }
+        assert_nothing_lost_or_doubled(&world, &format!("after {polls} polls")).await;
+    }
+    assert!(
+        applied_before.contains(&0) && applied_before.contains(&11),
+        "from start to end: {applied_before:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn timed_out_at_any_moment_nothing_is_lost_or_doubled() {
+    for time in (0..40).chain((40..800).step_by(60)) {
+        let (world, flaky) = eventful_world().await;
+        let run = impatient(&world, flaky).run(std::future::pending());
+        let cut = tokio::time::timeout(Duration::from_millis(time), run).await;
+        assert!(cut.is_err());
+        assert_nothing_lost_or_doubled(&world, &format!("after {time} ms")).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropped_while_it_stops_nothing_is_lost_or_doubled() {
+    for polls in 0..60 {
+        let (world, flaky) = eventful_world().await;
+        {
+            let shutdown = Shutdown::new();
+            let mut run = pin!(impatient(&world, flaky).run(shutdown.clone()));
+            for poll in 0..polls + 12 {
+                if poll == 12 {
+                    shutdown.request();
+                }
+                if poll_fn(|cx| Poll::Ready(run.as_mut().poll(cx).is_ready())).await {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        assert_nothing_lost_or_doubled(&world, &format!("{polls} polls after the request")).await;
+    }
+}

@@ -1,0 +1,70 @@
+//! A process that ends at each named point, and what the others make of it.
+
+use messagekit::crash::POINTS;
+
+use crate::shop::Shop;
+use crate::worker::{Role, Worker};
+
+const ORDERS: Role = Role::Orders { count: 500, seed: 5 };
+
+/// Lets a worker crash at a point while another one works beside it, and compares what healthy ones make of the file.
+fn heals_after(role: Role, at: &str) {
+    let shop = Shop::new();
+    let crashing = shop.that_crashes(role, at);
+    match role {
+        Role::Orders { .. } => {
+            let billing = shop.start(Role::Billing);
+            crashing.until_crashed();
+            billing.finish();
+            // The service goes on behind what it had said.
+            shop.start(Role::Orders { count: 100, seed: 6 }).until_done();
+        }
+        Role::Billing | Role::Printing => {
+            let orders: Worker = shop.start(ORDERS);
+            crashing.until_crashed();
+            orders.until_done();
+        }
+    }
+    let figures = shop.heal_and_compare();
+    assert!(figures.billed > 50 && figures.dead > 0 && figures.rolled_back > 0, "{figures:?}");
+}
+
+/// One test for each line; every point must have a line.
+macro_rules! points {
+    ($($test:ident: $role:expr, $point:literal, $time:literal;)*) => {
+        $(
+            #[test]
+            fn $test() {
+                heals_after($role, concat!($point, ":", $time));
+            }
+        )*
+
+        #[test]
+        fn every_point_has_a_test() {
+            let mut tested = vec![$($point),*];
+            tested.dedup();
+            assert_eq!(tested, POINTS);
+        }
+    };
+}
+
+points! {
+    writer_dies_after_writing_the_event: ORDERS, "outbox.written", 30;
+    consumer_dies_after_writing_an_event: Role::Billing, "outbox.written", 30;
+    writer_dies_before_its_commit: ORDERS, "store.before_commit", 30;
+    consumer_dies_before_its_commit: Role::Billing, "store.before_commit", 8;
+    writer_dies_after_its_commit: ORDERS, "store.committed", 30;
+    consumer_dies_after_its_commit: Role::Billing, "store.committed", 8;
+    consumer_dies_when_bound: Role::Billing, "consumer.bound", 1;
+    consumer_dies_after_the_claim: Role::Billing, "consumer.claimed", 3;
+    consumer_dies_after_a_handler: Role::Billing, "consumer.handled", 30;
+    consumer_dies_after_the_offsets: Role::Billing, "consumer.advanced", 3;
+    consumer_dies_between_commit_and_settling: Role::Billing, "consumer.committed", 3;
+    consumer_dies_after_settling: Role::Billing, "consumer.settled", 3;
+    consumer_dies_while_setting_aside: Role::Billing, "set_aside.written", 3;
+    consumer_dies_after_setting_aside: Role::Billing, "set_aside.committed", 3;
+    consumer_dies_with_a_leased_letter: Role::Billing, "retry.leased", 3;
+    consumer_dies_after_the_handler_of_a_retry: Role::Billing, "retry.handled", 3;
+    consumer_dies_after_resolving_a_letter: Role::Billing, "retry.resolved", 3;
+    consumer_dies_after_the_commit_of_a_retry: Role::Billing, "retry.committed", 3;
+}

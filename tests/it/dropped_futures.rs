@@ -1,0 +1,219 @@
+//! Futures that are dropped or time out at every await: nothing is lost, nothing is doubled, nothing stays locked.
+
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use messagekit::{
+    Backoff, BatchLimit, Envelope, Error, ErrorKind, HandlerError, LetterState, Outbox, Shutdown, Store,
+};
+use messagekit_sqlite::{SqliteStore, SqliteTx};
+use messagekit_testkit::eventually;
+
+use crate::desk::{Desk, NoteTaken, Running, write, write_down};
+use crate::given_up::{Moment, given_up};
+use crate::time::SOON;
+
+/// Where an order was when its future was dropped: each waits for the writer.
+const STAGES: [&str; 4] = ["call", "add", "second call", "commit"];
+const COMMIT: usize = 3;
+
+/// Places an order as a service does, and notes how far it has come.
+async fn place(store: &SqliteStore, number: i64, stage: &AtomicUsize) -> Result<(), Error> {
+    let outbox = Outbox::new(store.clone(), "desk");
+    let mut tx = store.begin().await?;
+    write(&mut tx, number).await?;
+    stage.store(1, Ordering::Relaxed);
+    outbox.add(&mut tx, NoteTaken { pad: format!("p-{}", number % 3), number }).await?;
+    stage.store(2, Ordering::Relaxed);
+    tx.call(move |c| c.execute("UPDATE notes SET text = 'placed' WHERE number = ?1", [number])).await?;
+    stage.store(COMMIT, Ordering::Relaxed);
+    outbox.commit(tx).await
+}
+
+/// Says what the caller knows of an order whose future gave this, if anything, and had come so far.
+fn known(outcome: Option<Result<(), Error>>, stage: usize) -> Known {
+    match outcome {
+        Some(outcome) => {
+            outcome.unwrap();
+            Known::Kept
+        }
+        None if stage == COMMIT => Known::Unknown,
+        None => Known::Nothing,
+    }
+}
+
+/// How an order ended, as far as its caller knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    Kept,
+    Nothing,
+    Unknown,
+}
+
+/// Row and event of an order are both there or both not, as its caller was told.
+async fn is_whole_or_not_there(desk: &Desk, number: i64, known: Known) -> bool {
+    let (rows, events) = desk
+        .store
+        .read(move |c| {
+            let rows = "SELECT count(*) FROM notes WHERE number = ?1 AND text = 'placed'";
+            let events = "SELECT count(*) FROM messagekit_topic_records WHERE json_extract(CAST(payload AS TEXT), '$.number') = ?1";
+            let count = |sql| c.query_row(sql, [number], |row| row.get::<_, i64>(0));
+            Ok((count(rows)?, count(events)?))
+        })
+        .await
+        .unwrap();
+    assert_eq!(rows, events, "order {number} is there by half");
+    match known {
+        Known::Kept => assert_eq!(rows, 1, "order {number} is lost"),
+        Known::Nothing => assert_eq!(rows, 0, "order {number} was given up before its commit"),
+        Known::Unknown => assert!(rows <= 1),
+    }
+    rows == 1
+}
+
+/// Consumes everything that was placed, and compares.
+async fn each_order_is_handled_once(desk: Desk, mut placed: Vec<i64>) {
+    desk.change("DELETE FROM notes").await;
+    let running = Running::start(desk.consumer().on(write_down));
+    running.until("all are handled", |stats| stats.handled >= placed.len() as u64).await;
+    running.stop().await;
+    let mut notes = desk.notes().await;
+    notes.sort_unstable();
+    placed.sort_unstable();
+    assert_eq!(notes, placed);
+}
+
+#[tokio::test]
+async fn an_order_dropped_at_any_await_is_there_wholly_or_not_at_all() {
+    const TIMES: usize = 5;
+    let desk = Desk::new().await;
+    let (mut placed, mut number) = (Vec::new(), 0);
+    for moment in [Moment::Waiting, Moment::Answered] {
+        let mut dropped = [0; STAGES.len()];
+        let mut polls = 1;
+        while dropped.iter().any(|times| *times < TIMES) {
+            number += 1;
+            assert!(number < 20_000, "{moment:?}: dropped {dropped:?} times at {STAGES:?}");
+            let stage = AtomicUsize::new(0);
+            let outcome = given_up(place(&desk.store, number, &stage), polls, moment).await;
+            let stage = stage.into_inner();
+            let known = known(outcome, stage);
+            // The writer may answer before it is asked again, so the same number of polls may end at another await.
+            polls = if known == Known::Kept { 1 } else { polls + 1 };
+            dropped[stage] += usize::from(known != Known::Kept);
+            // The same task goes on: no lock of its own stands in its way.
+            let after = number + 100_000;
+            place(&desk.store, after, &AtomicUsize::new(0)).await.unwrap();
+            placed.push(after);
+            if is_whole_or_not_there(&desk, number, known).await {
+                placed.push(number);
+            }
+        }
+    }
+    each_order_is_handled_once(desk, placed).await;
+}
+
+#[tokio::test]
+async fn orders_that_time_out_are_there_wholly_or_not_at_all() {
+    const TASKS: i64 = 8;
+    const ORDERS: i64 = 100;
+    let desk = Desk::new().await;
+    let tasks: Vec<_> = (0..TASKS)
+        .map(|task| {
+            let store = desk.store.clone();
+            tokio::spawn(async move {
+                let mut random = fastrand::Rng::with_seed(task.cast_unsigned());
+                // Follows the machine, so that about every second order is too slow.
+                let mut longest = Duration::from_millis(4);
+                let mut ended = Vec::new();
+                for number in (task * ORDERS)..((task + 1) * ORDERS) {
+                    let stage = AtomicUsize::new(0);
+                    let limit = longest.mul_f64(random.f64());
+                    let outcome = tokio::time::timeout(limit, place(&store, number, &stage)).await.ok();
+                    longest = longest.mul_f64(if outcome.is_some() { 0.9 } else { 1.1 });
+                    ended.push((number, known(outcome, stage.into_inner())));
+                }
+                ended
+            })
+        })
+        .collect();
+    let (mut placed, mut timed_out) = (Vec::new(), 0);
+    for task in tasks {
+        for (number, known) in task.await.unwrap() {
+            // Behind the next answer of the writer, whatever it was doing is over.
+            desk.change("DELETE FROM notes WHERE number < 0").await;
+            timed_out += i64::from(known != Known::Kept);
+            if is_whole_or_not_there(&desk, number, known).await {
+                placed.push(number);
+            }
+        }
+    }
+    let all = TASKS * ORDERS;
+    assert!(all / 10 < timed_out && timed_out < all * 9 / 10, "{timed_out} of {all} timed out");
+    each_order_is_handled_once(desk, placed).await;
+}
+
+#[tokio::test]
+async fn a_call_that_was_dropped_ends_its_transaction() {
+    let desk = Desk::new().await;
+    let mut tx = desk.store.begin().await.unwrap();
+    write(&mut tx, 1).await.unwrap();
+    let (go_on, waits) = std::sync::mpsc::channel();
+    let slow = tx.call(move |c| {
+        waits.recv().ok();
+        c.execute("INSERT INTO notes (number) VALUES (2)", ())
+    });
+    assert!(given_up(slow, 1, Moment::Waiting).await.is_none());
+    go_on.send(()).unwrap();
+    assert_eq!(write(&mut tx, 3).await.unwrap_err().kind(), ErrorKind::Aborted);
+    assert_eq!(desk.store.commit(tx).await.unwrap_err().kind(), ErrorKind::Aborted);
+    assert!(desk.notes().await.is_empty());
+}
+
+/// Applies a note; every seventh only in its second run.
+async fn shaky(tx: &mut SqliteTx, note: Envelope<NoteTaken>) -> Result<(), HandlerError> {
+    write(tx, note.data.number).await?;
+    match note.delivery().map(|delivery| delivery.attempt) {
+        Some(1) if note.data.number % 7 == 0 => Err(HandlerError::retryable("the first run fails")),
+        _ => Ok(()),
+    }
+}
+
+#[tokio::test]
+async fn a_consumer_dropped_at_any_await_applies_each_message_once() {
+    const NOTES: i64 = 600;
+    let desk = Desk::new().await;
+    desk.publish_notes(0..NOTES).await;
+    let batch = BatchLimit { messages: NonZeroU32::new(4).unwrap(), time: Duration::from_millis(20) };
+    let consumer = || {
+        desk.consumer()
+            .on(shaky)
+            .batch(batch)
+            .backoff(Backoff::fixed(Duration::from_millis(1)))
+            .deadline(Duration::from_millis(100))
+    };
+    let behind = "SELECT count(*) FROM messagekit_topic_records WHERE (pos & 1099511627775) >=
+                    coalesce((SELECT max(next) FROM messagekit_consumer_cursors), 0)";
+    let mut random = fastrand::Rng::with_seed(23);
+    let mut dropped = 0;
+    while desk.numbers(behind).await != [0] {
+        let moment = if random.bool() { Moment::Waiting } else { Moment::Answered };
+        let run = consumer().build().unwrap().run(Shutdown::new());
+        assert!(given_up(run, random.u32(1..24), moment).await.is_none(), "the consumer ended by itself");
+        dropped += 1;
+    }
+    assert!(dropped >= 30, "only {dropped} runs were dropped");
+
+    // A letter whose run was dropped is leased for a while yet.
+    let running = Running::start(consumer());
+    eventually("every letter is resolved", SOON, async || {
+        desk.letters().await.iter().all(|letter| letter.state == LetterState::Resolved)
+    })
+    .await;
+    running.stop().await;
+    let mut notes = desk.notes().await;
+    notes.sort_unstable();
+    assert_eq!(notes, (0..NOTES).collect::<Vec<_>>());
+    assert_eq!(desk.letters().await.len() as i64, (NOTES + 6) / 7);
+}

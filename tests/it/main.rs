@@ -1,0 +1,26 @@
+//! Tests across the crates: what is promised holds on the real engine, in real processes that are really killed.
+//!
+//! `MESSAGEKIT_FULL=1` runs the long tests in their stated size, `MESSAGEKIT_SEED` chooses the moments of the kills.
+// Fixtures are test code too, which clippy sees only in functions marked as tests.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod bad_files;
+mod bad_names;
+mod blocked_lane;
+mod book;
+mod crash_points;
+mod desk;
+mod dropped_futures;
+mod given_up;
+mod hostile_records;
+mod letters;
+mod misbehaving_handlers;
+mod process_killer;
+mod random_kills;
+mod same_id;
+mod shop;
+mod standby;
+mod strange_records;
+mod time;
+mod verdict;
+mod worker;

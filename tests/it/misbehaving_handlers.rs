@@ -1,0 +1,246 @@
+//! Handlers that swallow, panic, sleep or never end: only the culprit is set apart, its neighbours are applied once.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use messagekit::{
+    Backoff, ConsumerStats, Envelope, ErrorKind, HandlerError, LetterState, Outbox, Store, chain,
+};
+use messagekit_sqlite::{SqliteStore, SqliteTx};
+
+use crate::desk::{Desk, NoteTaken, Running, write};
+
+/// The note at which a handler misbehaves.
+const CULPRIT: i64 = 5;
+const NOTES: i64 = 12;
+/// Longer than the lock may be held.
+const TOO_LONG: Duration = Duration::from_millis(400);
+
+/// Says how a handler misbehaves at the culprit, after it has written it down.
+#[derive(Clone, Copy, Debug)]
+enum Misbehaviour {
+    OrRollback,
+    OrRollbackThenMore,
+    Panic,
+    PanicInsideAStatement,
+    Sleep,
+    SleepInsideAStatement,
+    EndlessStatement,
+    Never,
+}
+
+struct Handler {
+    misbehaviour: Misbehaviour,
+    /// Runs of the culprit.
+    runs: AtomicU32,
+}
+
+impl Handler {
+    async fn handle(&self, tx: &mut SqliteTx, note: Envelope<NoteTaken>) -> Result<(), HandlerError> {
+        write(tx, note.data.number).await?;
+        if note.data.number != CULPRIT {
+            return Ok(());
+        }
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        match self.misbehaviour {
+            Misbehaviour::OrRollback => {
+                tx.call(|c| c.execute("INSERT OR ROLLBACK INTO taken VALUES (1)", ())).await.unwrap_err();
+            }
+            Misbehaviour::OrRollbackThenMore => {
+                // The second statement would commit by itself, behind everybody's back.
+                let swallowed = tx.call(|c| {
+                    c.execute("INSERT OR ROLLBACK INTO taken VALUES (1)", ()).unwrap_err();
+                    c.execute("INSERT INTO taken VALUES (2)", ())
+                });
+                swallowed.await.ok();
+                write(tx, -1).await.ok();
+            }
+            Misbehaviour::Panic => panic!("this note burns"),
+            Misbehaviour::PanicInsideAStatement => {
+                tx.call(|_| -> messagekit_sqlite::rusqlite::Result<()> { panic!("this statement burns") })
+                    .await?;
+            }
+            Misbehaviour::Sleep => tokio::time::sleep(TOO_LONG).await,
+            Misbehaviour::SleepInsideAStatement => {
+                tx.call(|_| {
+                    std::thread::sleep(TOO_LONG);
+                    Ok(())
+                })
+                .await
+                .ok();
+            }
+            Misbehaviour::EndlessStatement => {
+                let endless =
+                    "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+                tx.call(move |c| c.query_row(endless, (), |row| row.get::<_, i64>(0))).await.ok();
+            }
+            Misbehaviour::Never => std::future::pending().await,
+        }
+        Ok(())
+    }
+}
+
+/// A desk whose lock may be held for the time that is the default: 250 ms.
+async fn strict_desk() -> Desk {
+    Desk::with(SqliteStore::options().partitions(NonZeroU32::MIN)).await
+}
+
+/// Lets a consumer work through the notes, of which one is the culprit, until all others are handled and that one is dead.
+async fn work_through(desk: &Desk, misbehaviour: Misbehaviour, others: u64) -> (ConsumerStats, u32) {
+    desk.change("CREATE TABLE taken (id INTEGER PRIMARY KEY) STRICT; INSERT INTO taken VALUES (1)").await;
+    let handler = Arc::new(Handler { misbehaviour, runs: AtomicU32::new(0) });
+    let consumer = desk
+        .consumer()
+        .on_with(Arc::clone(&handler), Handler::handle)
+        .attempts(NonZeroU32::new(2).unwrap())
+        .backoff(Backoff::fixed(Duration::from_millis(5)))
+        .deadline(Duration::from_millis(100));
+    let running = Running::start(match misbehaviour {
+        // The deadline must not come before the lock bound.
+        Misbehaviour::Sleep => consumer.deadline(Duration::from_secs(5)),
+        _ => consumer,
+    });
+    running.until("all are handled but one", |stats| stats.handled == others && stats.dead == 1).await;
+    (running.stop().await, handler.runs.load(Ordering::Relaxed))
+}
+
+/// The culprit stands apart, and everything else is as if it had never been.
+async fn only_the_culprit_is_set_apart(misbehaviour: Misbehaviour, kind: &str, says: &str) {
+    let desk = strict_desk().await;
+    desk.publish_notes(0..NOTES).await;
+    let others = NOTES.cast_unsigned() - 1;
+    let (stats, runs) = work_through(&desk, misbehaviour, others).await;
+
+    let expected: Vec<i64> = (0..NOTES).filter(|number| *number != CULPRIT).collect();
+    assert_eq!(desk.notes().await, expected, "neighbours once and in order, of the culprit nothing");
+    assert_eq!(desk.numbers("SELECT id FROM taken").await, [1], "nothing has leaked out of a transaction");
+    let letters = desk.letters().await;
+    assert_eq!(letters.len(), 1);
+    let letter = &letters[0];
+    assert_eq!(
+        (letter.state, letter.attempts, &*letter.kind),
+        (LetterState::Dead, 2, kind),
+        "{}",
+        letter.error
+    );
+    assert!(letter.error.contains(says), "{}", letter.error);
+    assert_eq!((stats.handled, stats.set_aside, stats.dead), (others, 1, 1));
+    let markers = "SELECT outcome FROM messagekit_processed_messages WHERE outcome = 0";
+    assert_eq!(desk.numbers(markers).await.len() as u64, others);
+    // When nobody knows who it was, the batch is halved: at most log2(12) and once alone, and the retry.
+    assert!((2..=6).contains(&runs), "{runs} runs of the culprit");
+    desk.store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_swallowed_rollback_sets_apart_the_culprit_alone() {
+    only_the_culprit_is_set_apart(Misbehaviour::OrRollback, "transaction", "transaction has ended").await;
+}
+
+#[tokio::test]
+async fn what_follows_a_swallowed_rollback_does_not_leak() {
+    only_the_culprit_is_set_apart(Misbehaviour::OrRollbackThenMore, "transaction", "transaction has ended")
+        .await;
+}
+
+#[tokio::test]
+async fn a_panic_sets_apart_the_culprit_alone() {
+    only_the_culprit_is_set_apart(Misbehaviour::Panic, "panicked", "this note burns").await;
+}
+
+#[tokio::test]
+async fn a_panic_inside_a_statement_sets_apart_the_culprit_alone() {
+    only_the_culprit_is_set_apart(Misbehaviour::PanicInsideAStatement, "panicked", "this statement burns")
+        .await;
+}
+
+#[tokio::test]
+async fn sleeping_over_the_lock_bound_sets_apart_the_culprit_alone() {
+    only_the_culprit_is_set_apart(Misbehaviour::Sleep, "transaction", "held the write lock for too long")
+        .await;
+}
+
+#[tokio::test]
+async fn sleeping_over_the_lock_bound_alone_is_the_sleepers_own_fault() {
+    let desk = strict_desk().await;
+    desk.publish_notes([CULPRIT]).await;
+    let (_, runs) = work_through(&desk, Misbehaviour::Sleep, 0).await;
+    assert_eq!(runs, 2, "the first run and the retry");
+    assert!(desk.notes().await.is_empty());
+    assert_eq!(desk.letters().await[0].kind, "transaction");
+}
+
+#[tokio::test]
+async fn blocking_over_the_lock_bound_sets_apart_the_culprit_alone() {
+    only_the_culprit_is_set_apart(
+        Misbehaviour::SleepInsideAStatement,
+        "transaction",
+        "held the write lock for too long",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_endless_statement_is_cut_off_and_sets_apart_the_culprit_alone() {
+    only_the_culprit_is_set_apart(
+        Misbehaviour::EndlessStatement,
+        "transaction",
+        "held the write lock for too long",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_handler_over_its_deadline_is_dropped_and_sets_apart_the_culprit_alone() {
+    only_the_culprit_is_set_apart(Misbehaviour::Never, "too_slow", "within its deadline of 100ms").await;
+}
+
+#[tokio::test]
+async fn a_swallowed_constraint_error_commits_the_rest() {
+    async fn swallow(tx: &mut SqliteTx, note: Envelope<NoteTaken>) -> Result<(), HandlerError> {
+        tx.call(|c| c.execute("INSERT INTO taken VALUES (1)", ())).await.unwrap_err();
+        write(tx, note.data.number).await?;
+        Ok(())
+    }
+    let desk = Desk::new().await;
+    desk.change("CREATE TABLE taken (id INTEGER PRIMARY KEY) STRICT; INSERT INTO taken VALUES (1)").await;
+    desk.publish_notes(0..5).await;
+    let running = Running::start(desk.consumer().on(swallow));
+    running.until("all are handled", |stats| stats.handled == 5).await;
+    assert_eq!(running.stop().await.rolled_back, 0);
+    assert_eq!(desk.notes().await, [0, 1, 2, 3, 4]);
+}
+
+/// Writes past its transaction, which would wait for the lock that it holds.
+struct Past(SqliteStore);
+
+impl Past {
+    async fn write(&self, tx: &mut SqliteTx, note: Envelope<NoteTaken>) -> Result<(), HandlerError> {
+        write(tx, note.data.number).await?;
+        let outbox = Outbox::new(self.0.clone(), "desk");
+        let mut other = match self.0.begin().await {
+            Ok(other) => other,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldDeadlock);
+                assert!(chain(&error).contains("outbox.add(&mut tx"), "{error}");
+                return Err(HandlerError::permanent(error));
+            }
+        };
+        outbox.add(&mut other, note.data.clone()).await?;
+        outbox.commit(other).await?;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_writes_past_its_transaction_is_told_so_at_once() {
+    let desk = Desk::new().await;
+    desk.publish_notes(0..1).await;
+    let running = Running::start(desk.consumer().on_with(Arc::new(Past(desk.store.clone())), Past::write));
+    running.until("the note is dead", |stats| stats.dead == 1).await;
+    running.stop().await;
+    assert!(desk.notes().await.is_empty());
+    assert!(desk.letters().await[0].error.contains("inside a transaction on the same file"));
+}

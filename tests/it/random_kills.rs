@@ -1,0 +1,93 @@
+//! Processes killed at random moments, while others work on the same file.
+
+use std::time::Duration;
+
+use crate::shop::Shop;
+use crate::time::long;
+use crate::worker::{Role, Worker};
+
+/// More than are placed before the last kill, however quick the machine.
+const ORDERS: u64 = 1_000_000;
+/// The shop's four, the engine's, and the one with its version.
+const ALL_TABLES: i64 = 4 + 8 + 1;
+
+/// Returns whether a worker of this role has something left to do.
+fn is_unfinished(shop: &Shop, role: Role) -> bool {
+    let view = shop.look();
+    match role {
+        // It never comes to the end of its orders.
+        Role::Orders { .. } => true,
+        Role::Billing => view.behind("billing", "orders.order") > 0 || view.letters_to_run() > 0,
+        Role::Printing => view.behind("printing", "billing.bill") > 0,
+    }
+}
+
+#[test]
+fn fifty_random_kills_lose_and_double_nothing() {
+    let seed = std::env::var("MESSAGEKIT_SEED").map_or(1, |seed| seed.parse().expect("a seed is a number"));
+    println!("MESSAGEKIT_SEED={seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let shop = Shop::new();
+    // Two for billing: one works and the other stands by.
+    let roles = [Role::Orders { count: ORDERS, seed }, Role::Billing, Role::Billing, Role::Printing];
+    let mut workers = roles.map(|role| shop.start(role));
+    workers.iter().for_each(Worker::until_ready);
+
+    let wanted = if long() { 200 } else { 50 };
+    let mut kills = 0;
+    let mut kills_of = [0; 4];
+    let mut idle = 0;
+    while kills < wanted {
+        // The act itself: a moment that nothing in the workers decides.
+        std::thread::sleep(Duration::from_micros(random.u64(10_000..250_000)));
+        let index = random.usize(..workers.len());
+        let victim = &mut workers[index];
+        let role = victim.role();
+        if !is_unfinished(&shop, role) {
+            idle += 1;
+            assert!(idle < 20 * wanted, "the workers have nothing to do: {kills} kills in {idle} moments");
+            continue;
+        }
+        assert!(victim.is_alive(), "{role:?} has ended by itself");
+        victim.kill();
+        // Only what is left undone by its death was interrupted.
+        if is_unfinished(&shop, role) {
+            kills += 1;
+            kills_of[index] += 1;
+        }
+        *victim = shop.start(role);
+    }
+    workers.into_iter().for_each(Worker::finish);
+    let figures = shop.heal_and_compare();
+    println!("{} orders tried, {kills} kills with unfinished work, {idle} moments without", figures.tried);
+    println!("kills of each worker: {kills_of:?}");
+    assert!(kills_of.iter().all(|kills| *kills > 0), "{kills_of:?}");
+    assert!(figures.committed > 500 && figures.rolled_back > 50, "{figures:?}");
+    assert!(figures.dead > 20 && figures.resolved > 20, "{figures:?}");
+    // Of fifty kills as a rule some meet an order under way, of two hundred always.
+    assert!(!long() || figures.unknown > 0, "{figures:?}");
+}
+
+#[test]
+fn processes_killed_while_they_make_the_file_leave_it_usable() {
+    let mut random = fastrand::Rng::with_seed(29);
+    // Follows the machine, so that about every second file is not made yet.
+    let mut longest = Duration::from_millis(12);
+    let mut unmade = 0;
+    for _ in 0..20 {
+        let shop = Shop::new();
+        let roles = [Role::Orders { count: 5, seed: 1 }, Role::Billing, Role::Printing];
+        let mut workers = roles.map(|role| shop.start(role));
+        std::thread::sleep(longest.mul_f64(random.f64()));
+        let is_made = shop.file().exists() && shop.look().tables() == ALL_TABLES;
+        for worker in &mut workers {
+            worker.kill();
+        }
+        unmade += u32::from(!is_made);
+        longest = longest.mul_f64(if is_made { 0.8 } else { 1.25 });
+        shop.start(Role::Orders { count: 20, seed: 2 }).until_done();
+        shop.heal_and_compare();
+        assert_eq!(shop.look().tables(), ALL_TABLES);
+    }
+    assert!(unmade > 3, "only {unmade} of 20 were killed in time");
+}

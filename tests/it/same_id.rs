@@ -1,0 +1,201 @@
+//! One id, many workers: one effect and one run of the handler.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use messagekit::memory::MemoryLog;
+use messagekit::{
+    Claim, Consumer, Envelope, Event, HandlerError, Message, MessageId, Publisher, Shutdown, Store, claim,
+    codec,
+};
+use messagekit_sqlite::{SqliteStore, SqliteTx};
+use messagekit_testkit::eventually;
+
+use crate::desk::{Desk, NoteTaken, Running, consumer, patient, write};
+use crate::time::{SOON, long};
+
+const WORKERS: u64 = 16;
+/// How often the id is tried by all workers together.
+const TRIES: u64 = 10_000;
+
+/// How often each worker tries: 10,000 times together, or each in the long form.
+fn tries_of_each() -> u64 {
+    if long() { TRIES } else { TRIES / WORKERS }
+}
+
+#[derive(Default)]
+struct Counted(AtomicU64);
+
+impl Counted {
+    async fn write_down(&self, tx: &mut SqliteTx, note: Envelope<NoteTaken>) -> Result<(), HandlerError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        write(tx, note.data.number).await?;
+        Ok(())
+    }
+
+    fn runs(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Copies of one message that differ in their key only, so that they stand in different partitions.
+fn copies(count: u64) -> Vec<Message> {
+    let original = codec::encode(&Envelope::new(NoteTaken { pad: "p".into(), number: 7 }), "desk").unwrap();
+    (0..count).map(|copy| original.clone().with_key(format!("k-{copy}"))).collect()
+}
+
+/// Claims an id by hand, and writes the effect when nobody else has.
+async fn apply_once(
+    store: &SqliteStore,
+    id: &MessageId,
+    effects: &AtomicU64,
+) -> Result<Claim, messagekit::Error> {
+    let mut tx = store.begin().await?;
+    let answer = claim(store, &mut tx, "payments", id).await?;
+    if answer == Claim::Fresh {
+        effects.fetch_add(1, Ordering::Relaxed);
+        write(&mut tx, 7).await?;
+    }
+    store.commit(tx).await?;
+    Ok(answer)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn same_id_claimed_by_sixteen_workers_has_one_effect() {
+    let desk = Desk::new().await;
+    let second = desk.second().await;
+    let id: MessageId = "pay-7".parse().unwrap();
+    let effects = Arc::new(AtomicU64::new(0));
+    let workers: Vec<_> = (0..WORKERS)
+        .map(|worker| {
+            // Half of them as another process would: with a writer of their own.
+            let store = if worker % 2 == 0 { desk.store.clone() } else { second.clone() };
+            let (id, effects) = (id.clone(), Arc::clone(&effects));
+            tokio::spawn(async move {
+                let mut done = 0;
+                for _ in 0..tries_of_each() {
+                    done += u64::from(apply_once(&store, &id, &effects).await.unwrap() == Claim::Done);
+                }
+                done
+            })
+        })
+        .collect();
+    let mut done = 0;
+    for worker in workers {
+        done += worker.await.unwrap();
+    }
+    second.close().await.unwrap();
+    assert_eq!((effects.load(Ordering::Relaxed), done), (1, WORKERS * tries_of_each() - 1));
+    assert_eq!(desk.notes().await, [7]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_rival_claims_what_was_rolled_back_and_not_what_was_committed() {
+    let desk = Desk::new().await;
+    let effects = Arc::new(AtomicU64::new(0));
+    for number in 0..60 {
+        let id: MessageId = format!("pay-{number}").parse().unwrap();
+        let mut tx = desk.store.begin().await.unwrap();
+        assert_eq!(claim(&desk.store, &mut tx, "payments", &id).await.unwrap(), Claim::Fresh);
+        write(&mut tx, -1).await.unwrap();
+        let (store, counted) = (desk.store.clone(), Arc::clone(&effects));
+        let rival = tokio::spawn(async move { apply_once(&store, &id, &counted).await });
+        let expected = match number % 3 {
+            0 => {
+                drop(tx);
+                Claim::Fresh
+            }
+            1 => {
+                desk.store.rollback(tx).await.unwrap();
+                Claim::Fresh
+            }
+            _ => {
+                desk.store.commit(tx).await.unwrap();
+                Claim::Done
+            }
+        };
+        assert_eq!(rival.await.unwrap().unwrap(), expected);
+    }
+    assert_eq!(effects.load(Ordering::Relaxed), 40);
+    let mut notes = desk.notes().await;
+    notes.sort_unstable();
+    assert_eq!(notes, [vec![-1; 20], vec![7; 40]].concat());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn same_id_delivered_to_sixteen_consumers_that_share_the_work_has_one_effect() {
+    let desk = Desk::new().await;
+    // A log whose partitions are shared out, so that sixteen loops claim on the file at the same time.
+    let log = MemoryLog::new(WORKERS as usize);
+    let handler = Arc::new(Counted::default());
+    let shutdown = Shutdown::new();
+    let second = desk.second().await;
+    let mut stats = Vec::new();
+    let mut running = Vec::new();
+    for worker in 0..WORKERS {
+        let store = if worker % 2 == 0 { desk.store.clone() } else { second.clone() };
+        let consumer = Consumer::builder("reader", store)
+            .from(log.topics([NoteTaken::TOPIC]))
+            .on_with(Arc::clone(&handler), Counted::write_down)
+            .build()
+            .unwrap();
+        stats.push(consumer.stats());
+        running.push(tokio::spawn(consumer.run(shutdown.clone())));
+    }
+    for batch in copies(TRIES).chunks(100) {
+        log.publish(batch).await.into_iter().for_each(|result| result.unwrap());
+    }
+    eventually("every copy is dealt with", SOON, async || {
+        stats.iter().map(|stats| stats.read().handled + stats.read().duplicates).sum::<u64>() >= TRIES
+    })
+    .await;
+    shutdown.request();
+    for consumer in running {
+        consumer.await.unwrap().unwrap();
+    }
+    second.close().await.unwrap();
+    let busy = stats.iter().filter(|stats| stats.read().batches > 0).count();
+    assert!(busy >= 8, "only {busy} of the consumers had work");
+    assert_eq!(stats.iter().map(|stats| stats.read().handled).sum::<u64>(), 1);
+    assert_eq!((handler.runs(), desk.notes().await), (1, vec![7]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn same_id_delivered_by_the_file_to_sixteen_consumers_has_one_effect() {
+    let desk = Desk::with(patient()).await;
+    for batch in copies(TRIES).chunks(500) {
+        desk.publish(batch).await;
+    }
+    let second = desk.second().await;
+    let handler = Arc::new(Counted::default());
+    let mut standing_by: Vec<Running> = (0..WORKERS)
+        .map(|worker| {
+            let store = if worker % 2 == 0 { &desk.store } else { &second };
+            Running::start(consumer(store).on_with(Arc::clone(&handler), Counted::write_down))
+        })
+        .collect();
+    // One works at a time: whoever does is ended, and the next goes on.
+    let (mut handled, mut passed, mut turns) = (0, 0, 0);
+    while handled + passed < TRIES {
+        let mut active = None;
+        eventually("one of them works", SOON, async || {
+            active = standing_by.iter().position(|running| running.stats.read().batches > 0);
+            active.is_some()
+        })
+        .await;
+        let active = standing_by.swap_remove(active.expect("it was found"));
+        if standing_by.is_empty() {
+            let rest = TRIES - handled - passed;
+            active.until("the rest is passed", |stats| stats.handled + stats.duplicates == rest).await;
+        }
+        let stats = active.stop().await;
+        (handled, passed, turns) = (handled + stats.handled, passed + stats.duplicates, turns + 1);
+    }
+    for running in standing_by {
+        running.stop().await;
+    }
+    second.close().await.unwrap();
+    assert_eq!((handled, passed), (1, TRIES - 1));
+    assert_eq!((handler.runs(), desk.notes().await), (1, vec![7]));
+    assert!(turns >= 3, "{turns} turns");
+}

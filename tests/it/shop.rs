@@ -1,0 +1,125 @@
+//! The shop's file, read by plain SQL from outside, and its processes together.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use messagekit_sqlite::rusqlite::{Connection, OpenFlags, Row};
+use tempfile::TempDir;
+
+use crate::book::Book;
+use crate::time::wait_until;
+use crate::verdict::Figures;
+use crate::worker::{Role, Worker};
+
+/// How long the rest may take: a letter whose process died is leased for six seconds.
+const REST: Duration = Duration::from_secs(60);
+
+/// A file, the book about it, and nobody at work yet.
+pub(crate) struct Shop {
+    folder: TempDir,
+    pub(crate) book: Book,
+}
+
+impl Shop {
+    pub(crate) fn new() -> Self {
+        let folder = TempDir::new().expect("a folder can be made");
+        let book = Book::new(folder.path());
+        Self { folder, book }
+    }
+
+    pub(crate) fn file(&self) -> PathBuf {
+        self.folder.path().join("shop.db")
+    }
+
+    pub(crate) fn start(&self, role: Role) -> Worker {
+        Worker::start(role, &self.file(), &self.book)
+    }
+
+    pub(crate) fn that_crashes(&self, role: Role, at: &str) -> Worker {
+        Worker::that_crashes(role, &self.file(), &self.book, at)
+    }
+
+    /// Looks into the file. Each look is a connection of its own: one that stayed would spare the others the recovery of
+    /// the log after a kill.
+    pub(crate) fn look(&self) -> View {
+        View::open(&self.file())
+    }
+
+    /// Lets healthy processes work until nothing is left, and compares the file with the book.
+    pub(crate) fn heal_and_compare(&self) -> Figures {
+        let workers = [self.start(Role::Billing), self.start(Role::Printing)];
+        wait_until("everything is billed, printed or dead", REST, || self.look().is_finished());
+        workers.into_iter().for_each(Worker::finish);
+        let figures = crate::verdict::compare(&self.look(), &self.book);
+        println!("{figures:#?}");
+        figures
+    }
+}
+
+/// A look into the file.
+pub(crate) struct View(Connection);
+
+impl View {
+    fn open(file: &Path) -> Self {
+        let conn =
+            Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE).expect("the file is there");
+        conn.busy_timeout(Duration::from_secs(10)).expect("a timeout can be set");
+        conn.pragma_update(None, "query_only", true).expect("a connection can be told to read only");
+        Self(conn)
+    }
+
+    pub(crate) fn all<T>(
+        &self,
+        sql: &str,
+        map: impl Fn(&Row<'_>) -> messagekit_sqlite::rusqlite::Result<T>,
+    ) -> Vec<T> {
+        let mut select = self.0.prepare(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        let rows = select.query_map((), map).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        rows.map(|row| row.unwrap_or_else(|error| panic!("{sql}: {error}"))).collect()
+    }
+
+    pub(crate) fn number(&self, sql: &str) -> i64 {
+        self.all(sql, |row| row.get(0))[0]
+    }
+
+    /// Rows by their first column; a second row of the same makes a longer list.
+    pub(crate) fn by<T>(
+        &self,
+        sql: &str,
+        map: impl Fn(&Row<'_>) -> messagekit_sqlite::rusqlite::Result<(i64, T)>,
+    ) -> BTreeMap<i64, Vec<T>> {
+        let mut rows: BTreeMap<i64, Vec<T>> = BTreeMap::new();
+        for (number, row) in self.all(sql, map) {
+            rows.entry(number).or_default().push(row);
+        }
+        rows
+    }
+
+    /// Returns how many records of a topic a consumer has not passed yet.
+    pub(crate) fn behind(&self, consumer: &str, topic: &str) -> i64 {
+        self.number(&format!(
+            "SELECT coalesce(sum(p.next_offset - coalesce(c.next, 0)), 0)
+             FROM messagekit_topic_partitions p JOIN messagekit_topics t ON t.id = p.topic_id AND t.name = '{topic}'
+             LEFT JOIN messagekit_consumer_cursors c ON c.tp_id = p.id
+               AND c.consumer_id = (SELECT id FROM messagekit_consumers WHERE name = '{consumer}')"
+        ))
+    }
+
+    /// Returns how many tables there are, the engine's and the shop's.
+    pub(crate) fn tables(&self) -> i64 {
+        self.number("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+    }
+
+    /// Returns how many letters are still to be run.
+    pub(crate) fn letters_to_run(&self) -> i64 {
+        self.number("SELECT count(*) FROM messagekit_dead_letters WHERE state IN ('retrying', 'replaying')")
+    }
+
+    /// Returns whether the consumers have nothing left to do. Letters first: what they lead to is printed later.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.behind("billing", "orders.order") == 0
+            && self.letters_to_run() == 0
+            && self.behind("printing", "billing.bill") == 0
+    }
+}

@@ -1,0 +1,50 @@
+//! What a worker is asked to do.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// The command line.
+pub(crate) struct Arguments {
+    pub(crate) role: Role,
+    pub(crate) file: PathBuf,
+}
+
+/// Which process of the shop this is.
+pub(crate) enum Role {
+    Orders(Plan),
+    Billing,
+    Printing,
+}
+
+/// Which orders are placed.
+#[derive(Clone, Copy)]
+pub(crate) struct Plan {
+    pub(crate) from: u64,
+    pub(crate) count: u64,
+    pub(crate) seed: u64,
+}
+
+impl Arguments {
+    pub(crate) fn read(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
+        let usage = "usage: worker orders|billing|printing FILE [--from N] [--count N] [--seed S]";
+        let (Some(role), Some(file)) = (words.next(), words.next()) else { return Err(usage.to_owned()) };
+        let mut plan = Plan { from: 1, count: 1_000, seed: 1 };
+        while let Some(flag) = words.next() {
+            let value = words.next().ok_or_else(|| format!("{flag} needs a number"))?;
+            let value = u64::from_str(&value).map_err(|_| format!("{flag} needs a number, not {value:?}"))?;
+            match &*flag {
+                "--from" => plan.from = value,
+                "--count" => plan.count = value,
+                "--seed" => plan.seed = value,
+                _ => return Err(format!("{flag} is not known; {usage}")),
+            }
+        }
+        let role = match &*role {
+            "orders" => Role::Orders(plan),
+            "billing" => Role::Billing,
+            "printing" => Role::Printing,
+            _ => return Err(usage.to_owned()),
+        };
+        Ok(Self { role, file: file.into() })
+    }
+}

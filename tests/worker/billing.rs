@@ -1,0 +1,75 @@
+//! Billing: a bill, the customer's total and an event about the bill, in the transaction of the marker.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use messagekit::{Backoff, Consumer, Envelope, Error, Event, HandlerError, Outbox, Shutdown};
+use messagekit_sqlite::{SqliteStore, SqliteTx};
+
+use crate::events::{BillIssued, OrderPlaced, OrderShaky, OrderSpoiled};
+
+const ATTEMPTS: NonZeroU32 = NonZeroU32::new(2).expect("two is not zero");
+/// Decides how long the lease of a retry lasts: twice this and five seconds.
+const DEADLINE: Duration = Duration::from_millis(500);
+
+struct Billing {
+    outbox: Outbox<SqliteStore>,
+}
+
+/// Bills orders until asked to end.
+pub(crate) async fn run(store: &SqliteStore, shutdown: Shutdown) -> Result<(), Error> {
+    let billing = Arc::new(Billing { outbox: Outbox::new(store.clone(), "billing-service") });
+    Consumer::builder("billing", store.clone())
+        .from(store.topics([OrderPlaced::TOPIC]))
+        .on_with(billing.clone(), Billing::placed)
+        .on_with(billing.clone(), Billing::shaky)
+        .on_with(billing, Billing::spoiled)
+        .attempts(ATTEMPTS)
+        .backoff(Backoff::fixed(Duration::from_millis(5)))
+        .deadline(DEADLINE)
+        .build()?
+        .run(shutdown)
+        .await
+}
+
+impl Billing {
+    async fn placed(&self, tx: &mut SqliteTx, order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
+        let OrderPlaced { number, customer, pence } = order.data.clone();
+        self.bill(tx, BillIssued { number, customer, pence }.follow(&order)).await
+    }
+
+    async fn shaky(&self, tx: &mut SqliteTx, order: Envelope<OrderShaky>) -> Result<(), HandlerError> {
+        let OrderShaky { number, customer, pence } = order.data.clone();
+        self.bill(tx, BillIssued { number, customer, pence }.follow(&order)).await?;
+        // After the effects, so that they would be seen if they stayed.
+        match order.delivery().map(|delivery| delivery.attempt) {
+            Some(1) => Err(HandlerError::retryable("the first run of this order fails")),
+            _ => Ok(()),
+        }
+    }
+
+    async fn spoiled(&self, tx: &mut SqliteTx, order: Envelope<OrderSpoiled>) -> Result<(), HandlerError> {
+        let OrderSpoiled { number, customer, pence } = order.data.clone();
+        self.bill(tx, BillIssued { number, customer, pence }.follow(&order)).await?;
+        Err(HandlerError::retryable("no run of this order succeeds"))
+    }
+
+    async fn bill(&self, tx: &mut SqliteTx, bill: Envelope<BillIssued>) -> Result<(), HandlerError> {
+        let BillIssued { number, customer, pence } = bill.data.clone();
+        tx.call(move |c| {
+            c.execute(
+                "INSERT INTO bills (number, customer, pence) VALUES (?1, ?2, ?3)",
+                (number.cast_signed(), &customer, pence),
+            )?;
+            c.execute(
+                "INSERT INTO totals VALUES (coalesce(?1, 'nobody'), ?2)
+                 ON CONFLICT (customer) DO UPDATE SET pence = pence + excluded.pence",
+                (&customer, pence),
+            )
+        })
+        .await?;
+        self.outbox.add(tx, bill).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,69 @@
+//! A process of a small shop, for tests that kill it: the order service, billing, or printing, on one SQLite file.
+//!
+//! `worker orders FILE --from N --count N --seed S`, `worker billing FILE`, `worker printing FILE`. Each ends by itself when
+//! its standard input closes, so that none outlives its test, and says `ready` once the file is open. The order service
+//! prints what it does, a line at a time, for a ledger that somebody else keeps; see `orders`.
+#![allow(clippy::print_stderr, reason = "a program of the tests tells its reader why it ended")]
+
+mod arguments;
+mod billing;
+mod events;
+mod orders;
+mod printing;
+mod say;
+mod tables;
+
+use std::io::Read;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use messagekit::{Shutdown, chain};
+use messagekit_sqlite::SqliteStore;
+
+use self::arguments::{Arguments, Role};
+use self::say::say;
+
+/// The writer may hold its lock for longer than usual: a busy machine must not look like a misbehaving handler here.
+const LOCK_BOUND: Duration = Duration::from_secs(3);
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::read(std::env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(problem) => {
+            eprintln!("worker: {problem}");
+            return ExitCode::from(2);
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    match runtime.expect("a runtime can be made").block_on(run(arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("worker: {}", chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), messagekit::Error> {
+    let shutdown = Shutdown::new();
+    until_input_closes(&shutdown);
+    let store = SqliteStore::options().lock_bound(LOCK_BOUND).open(&arguments.file).await?;
+    tables::create(&store).await?;
+    say("ready");
+    match arguments.role {
+        Role::Orders(plan) => orders::run(&store, plan, &shutdown).await?,
+        Role::Billing => billing::run(&store, shutdown).await?,
+        Role::Printing => printing::run(&store, shutdown).await?,
+    }
+    Ok(store.close().await?)
+}
+
+/// The kernel closes the pipe when the test dies, whatever it dies of.
+fn until_input_closes(shutdown: &Shutdown) {
+    let shutdown = shutdown.clone();
+    std::thread::spawn(move || {
+        let mut input = std::io::stdin().lock();
+        while input.read(&mut [0; 64]).is_ok_and(|bytes| bytes > 0) {}
+        shutdown.request();
+    });
+}

@@ -1,0 +1,134 @@
+//! The order service: a row and an event in one transaction, or neither.
+//!
+//! Prints `begin NUMBER EVENT-ID PENCE KIND COPIES` before it ends a transaction, and then `committed NUMBER` or
+//! `rolled-back NUMBER`. An order whose last line is `begin` was under way: it is there wholly or not at all. What has no
+//! line was never sent to the end of its transaction. Some events are written twice, as a careless publisher would.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use messagekit::{Envelope, Error, ErrorKind, Event, Outbox, Shutdown, Store};
+use messagekit_sqlite::{SqliteStore, SqliteTx};
+use tokio::task::JoinSet;
+
+use crate::arguments::Plan;
+use crate::events::{OrderPlaced, OrderShaky, OrderSpoiled};
+use crate::say::say;
+
+const TASKS: u64 = 8;
+const CUSTOMERS: u64 = 16;
+
+struct Service {
+    store: SqliteStore,
+    outbox: Outbox<SqliteStore>,
+    plan: Plan,
+    next: AtomicU64,
+    given_up: AtomicU64,
+}
+
+/// Places the planned orders, or fewer when asked to end.
+pub(crate) async fn run(store: &SqliteStore, plan: Plan, shutdown: &Shutdown) -> Result<(), Error> {
+    let outbox = Outbox::new(store.clone(), "order-service");
+    let (next, given_up) = (AtomicU64::new(plan.from), AtomicU64::new(0));
+    let service = Arc::new(Service { store: store.clone(), outbox, plan, next, given_up });
+    let mut tasks = JoinSet::new();
+    for _ in 0..TASKS {
+        let (service, shutdown) = (service.clone(), shutdown.clone());
+        tasks.spawn(async move { service.work(&shutdown).await });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended.expect("placing an order does not panic")?;
+    }
+    Ok(())
+}
+
+impl Service {
+    async fn work(&self, shutdown: &Shutdown) -> Result<(), Error> {
+        while !shutdown.is_requested() {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            if number >= self.plan.from + self.plan.count {
+                break;
+            }
+            let customer =
+                (!number.is_multiple_of(9)).then(|| format!("c-{}", self.choice(number, 1) % CUSTOMERS));
+            let pence = pence(number);
+            if number.is_multiple_of(17) {
+                self.place(number, pence, OrderSpoiled { number, customer, pence }).await?;
+            } else if number.is_multiple_of(23) {
+                self.place(number, pence, OrderShaky { number, customer, pence }).await?;
+            } else {
+                self.place(number, pence, OrderPlaced { number, customer, pence }).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn place<E: Event + Clone>(&self, number: u64, pence: i64, order: E) -> Result<(), Error> {
+        let order = Envelope::new(order);
+        let kind = E::TYPE.rsplit('.').next().unwrap_or_default();
+        let copies = if number.is_multiple_of(29) { 2 } else { 1 };
+        let begin = format!("begin {number} {} {pence} {kind} {copies}", order.event_id);
+        let mut tx = self.store.begin().await?;
+        let id = order.event_id.to_string();
+        tx.call(move |c| {
+            c.execute("INSERT INTO orders VALUES (?1, ?2, ?3)", (number.cast_signed(), id, pence))
+        })
+        .await?;
+        if self.choice(number, 2).is_multiple_of(10) {
+            return self.give_up(tx, number, &begin, order).await;
+        }
+        for _ in 0..copies {
+            self.outbox.add(&mut tx, order.clone()).await?;
+        }
+        say(&begin);
+        match self.outbox.commit(tx).await {
+            Ok(()) => say(&format!("committed {number}")),
+            Err(error) if error.kind() == ErrorKind::OutcomeUnknown => {}
+            Err(error) => say(&format!("rolled-back {number} {}", error.kind())),
+        }
+        Ok(())
+    }
+
+    /// Ends a transaction in one of the ways in which services do so, in turn.
+    async fn give_up<E: Event + Clone>(
+        &self,
+        mut tx: SqliteTx,
+        number: u64,
+        begin: &str,
+        order: Envelope<E>,
+    ) -> Result<(), Error> {
+        match self.given_up.fetch_add(1, Ordering::Relaxed) % 3 {
+            0 => {
+                self.outbox.add(&mut tx, order).await?;
+                say(begin);
+                self.store.rollback(tx).await?;
+            }
+            1 => {
+                self.outbox.add(&mut tx, order).await?;
+                say(begin);
+                drop(tx);
+            }
+            // An error between the row and the event: `?` drops the transaction.
+            _ => {
+                say(begin);
+                drop(tx);
+            }
+        }
+        say(&format!("rolled-back {number}"));
+        Ok(())
+    }
+
+    /// Returns a number that depends on the seed, the order and the question alone.
+    fn choice(&self, number: u64, question: u64) -> u64 {
+        // SplitMix64 (Steele, Lea, Flood 2014): neighbours of a counter become independent.
+        let mut z = self.plan.seed ^ (number << 8 | question).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+/// Differs from order to order, so that two exchanged bills cannot hide in a sum.
+fn pence(number: u64) -> i64 {
+    100 + (number * 7_919 % 99_991).cast_signed()
+}
