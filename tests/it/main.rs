@@ -17,6 +17,7 @@ mod letters;
 mod misbehaving_handlers;
 mod process_killer;
 mod random_kills;
+mod repository;
 mod same_id;
 mod shop;
 mod standby;

@@ -4,7 +4,7 @@ use messagekit::{DeadLetter, DeadLetters, Error, ErrorKind, LetterFilter, Letter
 use serde_json::{Value, json};
 
 use crate::database::Database;
-use crate::output::{bytes, json_bytes, printable, table};
+use crate::output::{bytes, json_bytes, print, printable, table};
 
 /// List, show and retry dead letters.
 #[derive(Debug, clap::Args)]
@@ -93,12 +93,10 @@ impl List {
         store.close().await?;
         if self.json {
             let letters: Vec<Value> = letters.iter().map(summary).collect();
-            println!("{}", json!({ "letters": letters }));
-            return Ok(());
+            return print(json!({ "letters": letters }));
         }
         if letters.is_empty() {
-            println!("no dead letters");
-            return Ok(());
+            return print("no dead letters");
         }
         let mut rows =
             table(&["id", "consumer", "state", "type", "key", "runs", "kind", "error", "set aside"]);
@@ -115,11 +113,11 @@ impl List {
                 format!("{:.0}", letter.set_aside_at),
             ]);
         }
-        println!("{rows}");
+        print(rows)?;
         if letters.len() == self.limit as usize
             && let Some(last) = letters.last()
         {
-            println!("more: --before {}", last.id);
+            return print(format_args!("more: --before {}", last.id));
         }
         Ok(())
     }
@@ -141,11 +139,11 @@ impl Show {
                 .collect::<serde_json::Map<_, _>>()
                 .into();
             whole["payload"] = json_bytes(&letter.received.message.payload);
-            println!("{whole}");
-            return Ok(());
+            return print(whole);
         }
         let message = &letter.received.message;
-        let line = |name: &str, value: String| println!("{name:<12} {value}");
+        let mut lines = Vec::new();
+        let mut line = |name: &str, value: String| lines.push(format!("{name:<12} {value}"));
         line("letter", format!("{} of consumer {}", letter.id, letter.consumer));
         line("state", letter.state.to_string());
         line("runs", format!("{} failed, {} ended the process", letter.attempts, letter.kills));
@@ -163,11 +161,19 @@ impl Show {
             line("header", format!("{}: {}", printable(name), bytes(value)));
         }
         line("payload", format!("{} bytes", message.payload.len()));
-        println!("{}", bytes(&message.payload));
+        lines.push(bytes(&message.payload));
         if letter.state == LetterState::Dead {
-            println!("\nto run it once more: messagekit dlq retry {} --database …", letter.id);
+            let url = self.database.url();
+            lines.push(format!(
+                "
+to run it once more: messagekit dlq retry {} --database {url}",
+                letter.id
+            ));
         }
-        Ok(())
+        print(lines.join(
+            "
+",
+        ))
     }
 }
 
@@ -186,12 +192,12 @@ impl Retry {
             if self.json {
                 answers.push(json!({ "id": id, "accepted": outcome.is_ok(), "text": text }));
             } else {
-                println!("{id}: {text}");
+                print(format_args!("{id}: {}", printable(&text)))?;
             }
         }
         store.close().await?;
         if self.json {
-            println!("{}", json!({ "letters": answers }));
+            print(json!({ "letters": answers }))?;
         }
         if refused > 0 {
             return Err(Error::new(

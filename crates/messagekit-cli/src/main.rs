@@ -53,8 +53,7 @@ fn main() -> ExitCode {
 /// Help and version go to standard output; a mistake is one line.
 fn not_understood(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        print!("{error}");
-        return ExitCode::SUCCESS;
+        return finish(output::print(error.to_string().trim_end()));
     }
     if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         eprint!("{error}");

@@ -5,6 +5,7 @@ use messagekit_sqlite::migrations;
 use serde_json::json;
 
 use crate::database::Database;
+use crate::output::print;
 
 /// Bring a database to this program's schema, or say what that would do.
 #[derive(Debug, clap::Args)]
@@ -24,41 +25,35 @@ pub(crate) struct Migrate {
 
 impl Migrate {
     pub(crate) fn run(self) -> Result<(), Error> {
-        let path = self.database.path().to_owned();
+        let path = self.database.path()?.to_owned();
         let before = migrations::status(&path)?;
         if self.dry_run {
             let sql = migrations::pending_sql(&path)?;
-            if self.json {
-                println!("{}", json!({ "current": before.current, "latest": before.latest, "sql": sql }));
+            return if self.json {
+                print(json!({ "current": before.current, "latest": before.latest, "sql": sql }))
             } else if sql.is_empty() {
-                println!("nothing to do: {} is at version {}", path.display(), before.current);
+                print(format_args!("nothing to do: {} is at version {}", path.display(), before.current))
             } else {
-                println!("{sql}");
-            }
-            return Ok(());
+                print(sql)
+            };
         }
         if !self.status {
             migrations::migrate(&path)?;
         }
         let after = if self.status { before.clone() } else { migrations::status(&path)? };
+        let file = path.display();
         if self.json {
-            println!(
-                "{}",
-                json!({ "before": before.current, "current": after.current, "latest": after.latest, "pending": after.pending })
-            );
+            let (current, pending) = (after.current, &after.pending);
+            print(
+                json!({ "before": before.current, "current": current, "latest": after.latest, "pending": pending }),
+            )
         } else if after.current != before.current {
-            println!("{}: version {} → {}", path.display(), before.current, after.current);
+            print(format_args!("{file}: version {} → {}", before.current, after.current))
         } else if after.pending.is_empty() {
-            println!("{}: version {}, up to date", path.display(), after.current);
+            print(format_args!("{file}: version {}, up to date", after.current))
         } else {
-            println!(
-                "{}: version {} of {}, to come: {}",
-                path.display(),
-                after.current,
-                after.latest,
-                after.pending.join(", ")
-            );
+            let to_come = after.pending.join(", ");
+            print(format_args!("{file}: version {} of {}, to come: {to_come}", after.current, after.latest))
         }
-        Ok(())
     }
 }

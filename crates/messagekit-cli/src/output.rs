@@ -1,7 +1,20 @@
 //! How values appear on a terminal and in JSON.
 
+use std::io::{self, Write};
+
 use comfy_table::{ContentArrangement, Table, presets};
+use messagekit::{Error, ErrorKind};
 use serde_json::{Value, json};
+
+/// Prints one answer. A reader that has left, as in `… | head -1`, is no failure.
+pub(crate) fn print(answer: impl std::fmt::Display) -> Result<(), Error> {
+    match writeln!(io::stdout(), "{answer}").and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::new(ErrorKind::Unavailable, "the answer cannot be printed").caused_by(error))
+        }
+        _ => Ok(()),
+    }
+}
 
 /// Replaces what could move the cursor or turn the reading direction: keys, types and errors come from strangers.
 pub(crate) fn printable(text: &str) -> String {

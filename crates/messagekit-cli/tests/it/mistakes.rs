@@ -67,7 +67,6 @@ fn a_url_of_another_kind_is_refused() {
 }
 
 #[test]
-#[ignore = "reported: clap repeats the value it refuses, and shows the environment's in --help"]
 fn a_password_in_a_url_is_not_repeated() {
     let url = "postgres://me:s3cret@host/shop";
     let given = messagekit(&["dlq", "list", "--database", url]);
@@ -79,16 +78,15 @@ fn a_password_in_a_url_is_not_repeated() {
 }
 
 #[test]
-#[ignore = "reported: println! panics when nobody reads any more, as in `messagekit dlq list | head -1`"]
 fn a_reader_that_leaves_early_is_no_panic() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_messagekit"))
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = Command::new(env!("CARGO_BIN_EXE_messagekit"))
         .args(["migrate", "--dry-run", "--database", "sqlite:never.db"])
-        .stdout(Stdio::piped())
+        .stdout(writer)
         .stderr(Stdio::piped())
-        .spawn()
+        .output()
         .unwrap();
-    drop(child.stdout.take());
-    let output = child.wait_with_output().unwrap();
     let err = String::from_utf8(output.stderr).unwrap();
     assert!(!err.contains("panicked") && output.status.code() != Some(101), "{err}");
 }
