@@ -145,6 +145,11 @@ pub trait IdempotentConsumer<S: Store>: Send + Sync + 'static {
 
 pub(super) type Handling<'a> = BoxFuture<'a, Result<(), HandlerError>>;
 
+/// Answers for a handler whose argument cannot be read.
+fn refused<'a>(error: HandlerError) -> Handling<'a> {
+    Box::pin(std::future::ready(Err(error)))
+}
+
 /// A handler with its types forgotten.
 pub(super) trait Erased<S: Store>: Send + Sync {
     fn call<'a>(
@@ -187,7 +192,7 @@ impl<S: Store, A: Argument, H: for<'a> HandlerFn<'a, S::Tx, A>> Erased<S> for Fu
     ) -> Handling<'a> {
         match A::read(message, meta, info) {
             Ok(argument) => Box::pin(self.0.call(tx, argument)),
-            Err(error) => Box::pin(std::future::ready(Err(error))),
+            Err(error) => refused(error),
         }
     }
 }
@@ -210,7 +215,7 @@ where
     ) -> Handling<'a> {
         match A::read(message, meta, info) {
             Ok(argument) => Box::pin(self.1.call(&self.0, tx, argument)),
-            Err(error) => Box::pin(std::future::ready(Err(error))),
+            Err(error) => refused(error),
         }
     }
 }
@@ -227,7 +232,7 @@ impl<S: Store, C: IdempotentConsumer<S>> Erased<S> for Object<C> {
     ) -> Handling<'a> {
         match Envelope::<C::Event>::read(message, meta, info) {
             Ok(event) => self.0.handle(tx, event),
-            Err(error) => Box::pin(std::future::ready(Err(error))),
+            Err(error) => refused(error),
         }
     }
 }
