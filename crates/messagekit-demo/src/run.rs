@@ -12,7 +12,7 @@ use messagekit::{Error, ErrorKind, Shutdown, chain};
 use messagekit_sqlite::SqliteStore;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::input::{self, Input};
 use crate::ledger::{LEDGER, Ledger};
@@ -70,10 +70,11 @@ pub async fn run(options: Options, path: &[&str]) -> ExitCode {
     }
 }
 
-/// Warnings and worse, unless `RUST_LOG` says otherwise; a program that has set up its own log keeps it.
+/// Warnings and worse, unless `RUST_LOG` names another level; a program that has set up its own log keeps it.
 fn log_to_standard_error() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let level =
+        std::env::var("RUST_LOG").ok().and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::WARN);
+    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
     let _ = log.with_ansi(std::io::stderr().is_terminal()).try_init();
 }
 
