@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use messagekit::{
-    Backoff, ConsumerBuilder, DeadLetters, Envelope, Error, ErrorKind, HandlerError, LetterState,
+    Backoff, ConsumerBuilder, DeadLetters, Envelope, Error, ErrorKind, HandlerError, LetterState, Message,
 };
 use messagekit_sqlite::{SqliteSource, SqliteStore, SqliteTx};
 use messagekit_testkit::eventually;
@@ -66,6 +66,42 @@ async fn a_duplicate_is_not_applied_behind_the_back_of_its_letter() {
     assert_eq!(desk.notes().await, [8, 7]);
     assert_eq!(desk.letters().await[0].state, LetterState::Resolved);
     assert_eq!(handler.runs.load(Ordering::Relaxed), 3, "the failed run, the other note, the retry");
+}
+
+#[tokio::test]
+async fn a_copy_in_the_batch_of_a_record_that_is_set_aside_is_not_applied_instead_of_it() {
+    let desk = Desk::new().await;
+    let handler = Arc::new(Repairable::default());
+    handler.repaired.store(true, Ordering::Relaxed);
+    let readable = note(7);
+    let text = String::from_utf8(readable.payload.to_vec()).unwrap();
+    let newer = text.replace(r#""dataVersion":"1.0""#, r#""dataVersion":"9.0""#);
+    assert_ne!(newer, text);
+    let newer = Message { payload: newer.into(), ..readable.clone() };
+    desk.publish(&[note(6), newer.clone(), readable, note(8)]).await;
+
+    let running = Running::start(handler.consumer(&desk.store));
+    running
+        .until("all are settled", |stats| stats.handled == 2 && stats.dead == 1 && stats.duplicates == 1)
+        .await;
+    running.stop().await;
+    assert_eq!(desk.notes().await, [6, 8]);
+    let letters = desk.letters().await;
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0].received.message.payload, newer.payload);
+}
+
+#[tokio::test]
+async fn a_letter_that_dies_again_on_a_persons_retry_is_counted() {
+    let desk = Desk::new().await;
+    let handler = Arc::new(Repairable::default());
+    desk.publish_notes([7]).await;
+    let running = Running::start(handler.consumer(&desk.store));
+    running.until("it is dead", |stats| stats.dead == 1).await;
+    desk.store.retry(desk.letters().await[0].id).await.unwrap();
+    running.until("it is dead again", |stats| stats.dead == 2).await;
+    running.stop().await;
+    assert_eq!(desk.letters().await[0].state, LetterState::Dead);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::shop::Shop;
-use crate::time::{long, wait_until};
+use crate::time::wait_until;
 use crate::worker::Role;
 
 /// After so many deaths a letter is not run again.
@@ -11,10 +11,6 @@ const KILLS: i64 = 5;
 
 #[test]
 fn a_letter_that_ends_its_process_five_times_is_dead() {
-    if !long() {
-        println!("skipped: each lease lasts for six seconds; MESSAGEKIT_FULL=1 runs it");
-        return;
-    }
     let shop = Shop::new();
     // Order 17 is spoiled and 23 is shaky, so each has a letter that is run again.
     shop.start(Role::Orders { count: 25, seed: 1 }).until_done();

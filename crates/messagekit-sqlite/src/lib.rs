@@ -20,7 +20,8 @@
 //! ```
 //!
 //! Start with [`SqliteStore`]; handlers get a [`SqliteTx`]. There is one writer per file, so a transaction may hold the
-//! write lock for 250 ms and no longer, and a task that holds one cannot write past it: it is told so at once, with
+//! write lock for 250 ms; code that blocks its thread cannot be cut off and is rolled back when it returns. A task that
+//! holds a transaction cannot write past it: it is told so at once, with
 //! [`WouldDeadlock`](messagekit::ErrorKind::WouldDeadlock). Two limits of that: futures joined in one task count as one
 //! holder, and a write in a task that a handler spawns and awaits is not seen; the lock bound ends that handler.
 

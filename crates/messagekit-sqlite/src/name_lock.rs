@@ -17,12 +17,15 @@ impl NameLock {
     pub(crate) fn try_take(path: &Path) -> Result<Option<Self>, Error> {
         let refused = |error: io::Error| {
             let kind = match error.kind() {
-                io::ErrorKind::Unsupported => ErrorKind::InvalidConfiguration,
+                io::ErrorKind::Unsupported
+                | io::ErrorKind::PermissionDenied
+                | io::ErrorKind::IsADirectory
+                | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::InvalidConfiguration,
                 _ => ErrorKind::Unavailable,
             };
             Error::new(
                 kind,
-                "lock file of the consumer cannot be used: keep the database on a local file system",
+                "lock file of the consumer cannot be used: the database belongs into a local folder that this process may write",
             )
             .with("file", path.display())
             .caused_by(error)

@@ -1,7 +1,9 @@
 //! Appending outside any transaction of the caller's.
 
+use std::collections::HashMap;
+
 use messagekit::{
-    BoxFuture, ErrorKind, MAX_PAYLOAD_BYTES, Message, PublishError, Published, Publisher, Refusal,
+    BoxFuture, Error, ErrorKind, MAX_PAYLOAD_BYTES, Message, PublishError, Published, Publisher, Refusal,
 };
 
 use crate::SqliteStore;
@@ -54,24 +56,23 @@ impl Publisher for SqlitePublisher {
 
 /// Says which messages of a batch cannot be appended, whatever the database says.
 fn refusals(batch: &[Message]) -> Vec<Published> {
-    let mut results: Vec<Published> = Vec::with_capacity(batch.len());
-    for (index, message) in batch.iter().enumerate() {
-        let result = match append::check(message) {
-            Err(error) => Err(PublishError { refusal: Refusal::Rejected, error }),
-            Ok(()) if message.key.is_some() => {
-                let same_key =
-                    |earlier: &Message| earlier.topic == message.topic && earlier.key == message.key;
-                let mut before = batch[..index].iter().zip(&results);
-                match before.find(|(earlier, result)| result.is_err() && same_key(earlier)) {
-                    Some((_, Err(PublishError { error, .. }))) => {
-                        Err(PublishError { refusal: Refusal::Behind, error: error.clone() })
-                    }
-                    _ => Ok(()),
-                }
+    let mut results = Vec::with_capacity(batch.len());
+    // What stands behind a refused message in its key waits for it.
+    let mut refused: HashMap<_, Error> = HashMap::new();
+    for message in batch {
+        let key = message.key.as_ref().map(|key| (&message.topic, key));
+        let (refusal, error) = match (key.and_then(|key| refused.get(&key)), message.check()) {
+            (Some(earlier), _) => (Refusal::Behind, earlier.clone()),
+            (None, Err(error)) => (Refusal::Rejected, error),
+            (None, Ok(())) => {
+                results.push(Ok(()));
+                continue;
             }
-            Ok(()) => Ok(()),
         };
-        results.push(result);
+        if let Some(key) = key {
+            refused.insert(key, error.clone());
+        }
+        results.push(Err(PublishError { refusal, error }));
     }
     results
 }

@@ -72,7 +72,7 @@ pub struct DeadLetter {
     pub state: LetterState,
     /// How many runs of the handler have failed it.
     pub attempts: u32,
-    /// How often a run ended with the death of its process.
+    /// How many runs ended without an answer: the process died, or the consumer's future was dropped.
     pub kills: u32,
     /// When it runs again, by database time; when leased, the end of the lease.
     pub due: Option<Timestamp>,

@@ -63,8 +63,8 @@ pub use dead_letters::{DeadLetter, DeadLetters, LetterFilter, LetterState};
 pub use error::{Error, ErrorKind, chain};
 pub use event::{Event, check_topic, check_type};
 pub use message::{
-    DeliveryInfo, Envelope, Headers, Identity, MAX_PAYLOAD_BYTES, Message, MessageId, Meta, Place, codec,
-    headers,
+    DeliveryInfo, Envelope, Headers, Identity, MAX_HEADERS, MAX_KEY_AND_HEADER_BYTES, MAX_PAYLOAD_BYTES,
+    Message, MessageId, Meta, Place, codec, headers,
 };
 pub use messagekit_macros::Event;
 pub use shutdown::Shutdown;

@@ -1,6 +1,6 @@
 //! Appending records: their offsets are given in the same transaction, so that no reader can ever skip one.
 
-use messagekit::{Error, ErrorKind, MAX_PAYLOAD_BYTES, Message, check_topic};
+use messagekit::{Error, Message};
 use rusqlite::Connection;
 
 use super::columns::Columns;
@@ -8,22 +8,6 @@ use super::murmur2::partition_of;
 use super::names::Topic;
 use super::topics::{self, position};
 use crate::error::from_sqlite;
-
-/// Says whether a message may be kept here; both ways in ask before they write anything.
-pub(crate) fn check(message: &Message) -> Result<(), Error> {
-    check_topic(&message.topic)?;
-    if message.payload.len() > MAX_PAYLOAD_BYTES {
-        return Err(Error::new(
-            ErrorKind::TooLarge,
-            format!(
-                "message of {} bytes is over the limit of {MAX_PAYLOAD_BYTES}: keep the large part elsewhere and send a reference",
-                message.payload.len()
-            ),
-        )
-        .with("topic", &message.topic));
-    }
-    Ok(())
-}
 
 /// Appends messages in order; their common time is `now`. A topic that is not there yet is made.
 ///
@@ -35,7 +19,7 @@ pub(crate) fn append(
     partitions_of_new: u32,
     now: i64,
 ) -> Result<(), Error> {
-    messages.iter().try_for_each(check)?;
+    messages.iter().try_for_each(Message::check)?;
     let mut runs = Runs::default();
     let targets = messages
         .iter()

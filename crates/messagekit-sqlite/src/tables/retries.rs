@@ -41,7 +41,7 @@ pub(crate) fn lease(
                     "UPDATE messagekit_dead_letters
                      SET due = ?2, kills = kills + (running_since IS NOT NULL), running_since = ?3,
                          token = token + 1, attempts = attempts + 1
-                     WHERE id = ?1 RETURNING {COLUMNS}, kills"
+                     WHERE id = ?1 RETURNING {COLUMNS}, kills, state = 'replaying' AS replaying"
                 ))
                 .map_err(from_sqlite)?;
             let mut rows = update.query((id, until, now)).map_err(from_sqlite)?;
@@ -49,12 +49,14 @@ pub(crate) fn lease(
                 Error::new(ErrorKind::Corrupt, "letter vanished between look and lease").with("letter", id)
             })?;
             let kills = row.get("kills").map_err(from_sqlite)?;
+            let replaying = row.get("replaying").map_err(from_sqlite)?;
             let kept = letter_row::read(row)?;
             Ok(Leased {
                 letter: kept.id,
                 token: kept.token,
                 attempt: kept.attempts,
                 kills,
+                replaying,
                 received: kept.received,
             })
         })

@@ -1,9 +1,10 @@
 //! One transaction over a range of messages.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::FutureExt;
 use tokio::time::Instant;
@@ -33,12 +34,30 @@ pub(super) struct Batch<S: store::Store> {
     pub(super) failed: HashMap<usize, Failure>,
     /// Which run of the first message this is; the others run for the first time.
     pub(super) first_attempt: u32,
+    /// The message whose handler started last.
+    pub(super) running: AtomicUsize,
 }
 
 impl<S: store::Store> Batch<S> {
     /// Returns whether the message goes to its handler: it has one, and has not failed before.
     pub(super) fn is_handled(&self, index: usize) -> bool {
         matches!(self.entries[index].task, Task::Handle { .. }) && !self.failed.contains_key(&index)
+    }
+
+    /// Ends a range before a copy of a message in it that is set aside. The claim of the copy stands before the letter is
+    /// written, so in one transaction it would be applied behind the letter's back.
+    fn before_copy(&self, range: Range<usize>) -> Range<usize> {
+        let mut apart = HashSet::new();
+        for index in range.clone() {
+            let id = &self.entries[index].received.id;
+            if apart.contains(id) {
+                return range.start..index;
+            }
+            if self.failure(index).is_some() {
+                apart.insert(id);
+            }
+        }
+        range
     }
 
     /// Returns why the message is set aside, if it is.
@@ -68,7 +87,9 @@ pub(super) enum Fault {
     Unavailable(String),
     /// Somebody else's lock: go on with less, burn nothing.
     Conflict(String),
-    /// The transaction was already over, or too long: nobody knows whose fault it is.
+    /// The transaction held the lock for too long while this message's handler ran.
+    LockBound(Failure),
+    /// The transaction was already over: nobody knows whose fault it is.
     Blame(Failure),
 }
 
@@ -101,6 +122,7 @@ async fn apply<S: Inbox>(
     tx: &mut S::Tx,
 ) -> End<Attempted> {
     let (store, consumer) = (&settings.store, &*settings.name);
+    let range = batch.before_copy(range);
     let is_claimed = |index: &usize| {
         let waits = |task: &Task<S>| matches!(task, Task::SetAside(failure) if blocks(settings, failure));
         batch.is_handled(*index) || waits(&batch.entries[*index].task)
@@ -150,6 +172,7 @@ async fn apply<S: Inbox>(
                 }
                 claimed += 1;
                 let attempt = if index == 0 { batch.first_attempt } else { 1 };
+                batch.running.store(index, Ordering::Relaxed);
                 if let Err(fault) = handle(settings, tx, &entry.received, handler, meta, attempt).await {
                     return End::Rollback(Attempted::Failed { index, fault });
                 }
@@ -273,8 +296,9 @@ fn fault<S: Inbox>(error: &HandlerError) -> Fault {
     };
     match (error.class, store::classify::<S>(error.source.as_ref())) {
         // Whatever the handler calls it: the transaction was over, and an earlier message may have ended it.
-        (_, Some(ErrorKind::Aborted | ErrorKind::LockBound)) => {
-            Fault::Blame(Failure { kind: FailureKind::Transaction, ..failure })
+        (_, Some(ErrorKind::Aborted)) => Fault::Blame(Failure { kind: FailureKind::Transaction, ..failure }),
+        (_, Some(ErrorKind::LockBound)) => {
+            Fault::LockBound(Failure { kind: FailureKind::Transaction, ..failure })
         }
         (Class::Unavailable, _)
         | (Class::Unclassified, Some(ErrorKind::Unavailable | ErrorKind::OutcomeUnknown)) => {
@@ -291,7 +315,8 @@ pub(super) fn store_fault(error: &Error) -> Option<Fault> {
     match error.kind() {
         ErrorKind::Unavailable | ErrorKind::OutcomeUnknown => Some(Fault::Unavailable(text)),
         ErrorKind::Conflict => Some(Fault::Conflict(text)),
-        ErrorKind::Aborted | ErrorKind::LockBound | ErrorKind::Other => {
+        ErrorKind::LockBound => Some(Fault::LockBound(Failure::retryable(FailureKind::Transaction, text))),
+        ErrorKind::Aborted | ErrorKind::Other => {
             Some(Fault::Blame(Failure::retryable(FailureKind::Transaction, text)))
         }
         _ => None,

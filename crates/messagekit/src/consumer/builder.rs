@@ -224,7 +224,8 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
         self
     }
 
-    /// Sets how long a handler may take, a year at most. Default: 30 s.
+    /// Sets how long a handler may take, a year at most. Default: 30 s. A store may allow less: the embedded engine lets a
+    /// transaction hold the file's write lock for 250 ms.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline.min(LONGEST_DEADLINE);
         self

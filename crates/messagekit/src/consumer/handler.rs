@@ -18,6 +18,8 @@ use crate::{Event, chain};
 /// Any error becomes one by `?`: what the store knows as an outage or a lock conflict pauses the consumer, everything else
 /// is tried again. Say [`permanent`](Self::permanent) when trying again is useless.
 ///
+/// A text becomes one by name: `Err(HandlerError::retryable("no such account"))`.
+///
 /// ```
 /// use messagekit::HandlerError;
 ///

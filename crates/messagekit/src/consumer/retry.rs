@@ -13,7 +13,7 @@ use super::{Backoff, ConsumerStats};
 use crate::crash;
 use crate::gate::{Outcome, Verdict};
 use crate::store::{End, Failure, FailureKind, Inbox, Leased, Next, TransactError};
-use crate::{Error, chain};
+use crate::{Error, ErrorKind, chain};
 
 /// How a look for due letters ended.
 pub(super) struct Retried {
@@ -120,6 +120,10 @@ async fn run<S: Inbox>(settings: &Arc<Settings<S>>, leased: &Arc<Leased>) -> Ran
 }
 
 fn of_store(error: Error) -> Ran {
+    if error.kind() == ErrorKind::Corrupt {
+        // Waiting cures nothing, and other letters are sound.
+        return Ran::Fault(Fault::Message(Failure::permanent(FailureKind::Corrupt, chain(&error))));
+    }
     store_fault(&error).map_or(Ran::Broken(error), Ran::Fault)
 }
 
@@ -141,8 +145,11 @@ async fn end<S: Inbox>(settings: &Settings<S>, leased: &Leased, ran: Ran, lease:
             return retried;
         }
         Ran::NotOurs => return retried,
-        Ran::Fault(Fault::Message(failure) | Fault::Blame(failure)) => {
-            let failure = settings.decide(failure, leased.attempt);
+        Ran::Fault(Fault::Message(failure) | Fault::LockBound(failure) | Fault::Blame(failure)) => {
+            let mut failure = settings.decide(failure, leased.attempt);
+            if leased.replaying {
+                failure.next = Next::Dead;
+            }
             stats.rolled_back = 1;
             match failure.next {
                 Next::Dead => stats.dead = 1,

@@ -43,6 +43,14 @@ impl Split {
         self.cuts.push(index + 1);
     }
 
+    /// The message at `index` is tried by itself, after what stands before it.
+    pub(crate) fn alone(&mut self, index: usize) {
+        self.cuts.push(index + 1);
+        if index > self.next {
+            self.cuts.push(index);
+        }
+    }
+
     /// Nothing from `index` on is tried in this turn.
     pub(crate) fn stop_before(&mut self, index: usize) {
         self.end = index;
@@ -130,6 +138,17 @@ mod tests {
             }
             prop_assert!(tries <= 2 * failing.len() + 1);
         }
+    }
+
+    #[test]
+    fn a_message_alone_follows_what_stands_before_it() {
+        let mut split = Split::new(10);
+        split.alone(4);
+        for wanted in [0..4, 4..5, 5..10] {
+            assert_eq!(split.range(), Some(wanted.clone()));
+            split.committed(wanted.end);
+        }
+        assert_eq!(split.range(), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::attempt::{Attempted, Batch, Entry, Fault, attempt, store_fault};
@@ -61,12 +61,14 @@ pub(super) async fn turn<S: Inbox>(
 ) -> Turn<S> {
     let (mut receipts, entries): (Vec<Receipt>, Vec<_>) =
         items.into_iter().map(|item| (item.receipt, item.entry)).unzip();
-    let mut batch = Arc::new(Batch { entries, failed: HashMap::new(), first_attempt });
+    let mut batch =
+        Arc::new(Batch { entries, failed: HashMap::new(), first_attempt, running: AtomicUsize::new(0) });
     let mut split = Split::new(receipts.len());
     let mut done = ConsumerStats::default();
     let mut after = After::Continue;
     let mut verdict = Verdict::Neutral;
     let mut due_in = Vec::new();
+    let mut slow: Option<usize> = None;
 
     while let Some(range) = split.range() {
         if stop.load(Ordering::Relaxed) {
@@ -97,9 +99,10 @@ pub(super) async fn turn<S: Inbox>(
                 // Blame needs somebody to blame: without a handler the store itself is broken.
                 let blames = handlers_ran && range.clone().any(|index| batch.is_handled(index));
                 match store_fault(&error) {
-                    Some(Fault::Blame(failure)) if !blames && error.kind() == ErrorKind::LockBound => {
+                    Some(Fault::LockBound(failure)) if !blames => {
                         (range.start, Fault::Conflict(failure.error))
                     }
+                    Some(fault @ Fault::LockBound(_)) => (batch.running.load(Ordering::Relaxed), fault),
                     Some(fault) if blames || !matches!(fault, Fault::Blame(_)) => (range.start, fault),
                     _ => {
                         after = After::Fatal(error);
@@ -111,8 +114,14 @@ pub(super) async fn turn<S: Inbox>(
         settings.stats.add(&ConsumerStats { rolled_back: 1, ..ConsumerStats::default() });
         let (index, failure) = match fault {
             (index, Fault::Message(failure)) => (index, failure),
+            // A machine that stood still costs nobody an attempt: only who is slow by itself, too, is to blame.
+            (index, Fault::LockBound(_)) if slow != Some(index) => {
+                slow = Some(index);
+                split.alone(index);
+                continue;
+            }
             (_, Fault::Blame(_)) if split.halve() => continue,
-            (index, Fault::Blame(failure)) => (index, failure),
+            (index, Fault::LockBound(failure) | Fault::Blame(failure)) => (index, failure),
             (index, Fault::Unavailable(error)) => {
                 verdict = Verdict::Failure;
                 after = After::Outage(error);
@@ -158,7 +167,8 @@ fn note<S: Inbox>(batch: &mut Arc<Batch<S>>, index: usize, failure: Failure) {
     }
     let mut failed = batch.failed.clone();
     failed.insert(index, failure);
-    *batch = Arc::new(Batch { entries: batch.entries.clone(), failed, first_attempt: batch.first_attempt });
+    let (entries, first_attempt) = (batch.entries.clone(), batch.first_attempt);
+    *batch = Arc::new(Batch { entries, failed, first_attempt, running: AtomicUsize::new(0) });
 }
 
 /// Says that a message failed; when it is dead, a person must look.

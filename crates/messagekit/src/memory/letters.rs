@@ -100,6 +100,7 @@ impl Letter {
             token: self.token,
             attempt: self.letter.attempts,
             kills: self.letter.kills,
+            replaying: self.letter.state == LetterState::Replaying,
             received: self.letter.received.clone(),
         }
     }

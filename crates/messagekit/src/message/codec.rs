@@ -13,8 +13,8 @@ use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::headers::{CONTENT_TYPE, EVENT_TYPE, ID, JSON};
-use super::{Envelope, MAX_PAYLOAD_BYTES, Message, Meta};
-use crate::event::{check_topic, check_type};
+use super::{Envelope, Message, Meta};
+use crate::event::check_type;
 use crate::{Error, ErrorKind, Event};
 
 /// The envelope's names in both spellings: an event must not have a field of these.
@@ -84,8 +84,8 @@ pub(super) struct Found<'a> {
 ///
 /// # Errors
 /// [`ErrorKind::InvalidEvent`] when the type, the topic, the version or the source breaks its grammar, when the data is not a JSON
-/// object, or when one of its fields has the name of an envelope field; [`ErrorKind::TooLarge`] above
-/// [`MAX_PAYLOAD_BYTES`].
+/// object, or when one of its fields has the name of an envelope field; [`ErrorKind::TooLarge`] as [`Message::check`]
+/// says.
 ///
 /// ```
 /// use messagekit::{Envelope, Event, codec};
@@ -102,7 +102,6 @@ pub(super) struct Found<'a> {
 /// ```
 pub fn encode<E: Event>(envelope: &Envelope<E>, source: &str) -> Result<Message, Error> {
     check_type(&envelope.event_type)?;
-    check_topic(E::TOPIC)?;
     check_version(&envelope.data_version)?;
     let source = if envelope.source.is_empty() { source } else { &envelope.source };
     if source.is_empty() {
@@ -134,18 +133,12 @@ pub fn encode<E: Event>(envelope: &Envelope<E>, source: &str) -> Result<Message,
     let start = payload.len();
     serde_json::to_writer(&mut payload, &envelope.data).map_err(unwritable)?;
     join_objects(&mut payload, start).map_err(|error| error.with("event_type", &envelope.event_type))?;
-    if payload.len() > MAX_PAYLOAD_BYTES {
-        return Err(Error::new(
-            ErrorKind::TooLarge,
-            format!("event of {} bytes is over the limit of {MAX_PAYLOAD_BYTES}: keep the large part elsewhere and send a reference", payload.len()),
-        )
-        .with("event_type", &envelope.event_type));
-    }
     let mut message = Message::new(E::TOPIC, payload)
         .with_header(ID, envelope.event_id.as_str().to_owned())
         .with_header(EVENT_TYPE, envelope.event_type.clone())
         .with_header(CONTENT_TYPE, JSON);
     message.key = envelope.aggregate_id.as_ref().map(|key| key.clone().into());
+    message.check().map_err(|error| error.with("event_type", &envelope.event_type))?;
     Ok(message)
 }
 

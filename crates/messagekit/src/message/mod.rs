@@ -12,6 +12,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::event::check_topic;
+use crate::{Error, ErrorKind};
+
 pub use envelope::{DeliveryInfo, Envelope, Meta};
 pub use headers::Headers;
 pub use id::MessageId;
@@ -22,6 +25,12 @@ pub use place::Place;
 /// The largest payload a writer accepts: 900,000 bytes, so that key and headers still fit below the 1,048,576 bytes
 /// that a Kafka producer sends by default.
 pub const MAX_PAYLOAD_BYTES: usize = 900_000;
+
+/// The most bytes that key and headers may have together: 100,000, so that they fit beside the largest payload.
+pub const MAX_KEY_AND_HEADER_BYTES: usize = 100_000;
+
+/// The most headers that a message may have.
+pub const MAX_HEADERS: usize = 256;
 
 /// An encoded event as it moves: topic, key, headers and payload bytes.
 ///
@@ -56,6 +65,31 @@ impl Message {
     pub fn with_header(mut self, name: &str, value: impl Into<Bytes>) -> Self {
         self.headers.set(name, value);
         self
+    }
+
+    /// Checks the topic's name and the sizes that every hop can carry.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidEvent`] for the topic; [`ErrorKind::TooLarge`] above [`MAX_PAYLOAD_BYTES`],
+    /// [`MAX_KEY_AND_HEADER_BYTES`] or [`MAX_HEADERS`].
+    pub fn check(&self) -> Result<(), Error> {
+        check_topic(&self.topic)?;
+        let beside = self.size() - self.payload.len();
+        let problem = if self.payload.len() > MAX_PAYLOAD_BYTES {
+            format!(
+                "message of {} bytes is over the limit of {MAX_PAYLOAD_BYTES}: keep the large part elsewhere and send a reference",
+                self.payload.len()
+            )
+        } else if beside > MAX_KEY_AND_HEADER_BYTES {
+            format!(
+                "key and headers of {beside} bytes are over the limit of {MAX_KEY_AND_HEADER_BYTES}: put what is large into the payload"
+            )
+        } else if self.headers.len() > MAX_HEADERS {
+            format!("{} headers are over the limit of {MAX_HEADERS}: put them into one", self.headers.len())
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(ErrorKind::TooLarge, problem).with("topic", &self.topic))
     }
 
     /// Returns how many bytes of memory and wire the message roughly takes: key, headers and payload.

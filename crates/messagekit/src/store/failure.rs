@@ -15,6 +15,8 @@ pub enum FailureKind {
     Panicked,
     /// The handler did not end before its deadline.
     TooSlow,
+    /// The letter contradicts the markers: its message is not held any more.
+    Corrupt,
     /// Runs of the handler ended the whole process.
     ProcessKiller,
     /// The handler's statements ended its transaction, or held the write lock for too long.
@@ -47,6 +49,7 @@ impl FailureKind {
             Self::Permanent => "permanent",
             Self::Panicked => "panicked",
             Self::TooSlow => "too_slow",
+            Self::Corrupt => "corrupt",
             Self::ProcessKiller => "process_killer",
             Self::Transaction => "transaction",
             Self::Undecodable => "undecodable",

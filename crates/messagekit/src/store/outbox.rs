@@ -81,7 +81,8 @@ impl<S: OutboxRows> Outbox<S> {
         Ok(envelope.meta.event_id)
     }
 
-    /// Adds several events in as few statements as the database allows, in order, and returns their ids.
+    /// Adds several events in as few statements as the database allows, in order, and returns their ids. Some hundred at a
+    /// time are as quick as thousands, and hold the database's locks for less long.
     ///
     /// # Errors
     /// As [`add`](Self::add); nothing is written when one of them cannot be encoded.

@@ -15,8 +15,10 @@ pub struct Leased {
     pub token: i64,
     /// Which run this is, this one included.
     pub attempt: u32,
-    /// How often a run ended with the death of its process.
+    /// How many leases ended without an answer: the process died, or the consumer's future was dropped.
     pub kills: u32,
+    /// A person asked for this run: if it fails, the letter is dead at once.
+    pub replaying: bool,
     /// The message, whole.
     pub received: Received,
 }

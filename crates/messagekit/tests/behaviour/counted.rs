@@ -1,4 +1,4 @@
-//! A source that counts what its subscriber hands out.
+//! A source that counts what its subscriber hands out, and that a pause stops late.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -38,11 +38,18 @@ impl Counts {
 pub(crate) struct Counted<S> {
     inner: S,
     counts: Counts,
+    /// One more delivery comes after a pause, as it may.
+    is_late: bool,
+    to_pause: Vec<Lane>,
 }
 
 impl<S> Counted<S> {
     pub(crate) fn new(inner: S, counts: &Counts) -> Self {
-        Self { inner, counts: counts.clone() }
+        Self { inner, counts: counts.clone(), is_late: false, to_pause: Vec::new() }
+    }
+
+    pub(crate) fn late(self) -> Self {
+        Self { is_late: true, ..self }
     }
 }
 
@@ -54,7 +61,8 @@ impl<S: Source> Source for Counted<S> {
     }
 
     async fn bind(self, consumer: &str) -> Result<Self::Subscriber, Error> {
-        Ok(Counted { inner: self.inner.bind(consumer).await?, counts: self.counts })
+        let (counts, is_late, to_pause) = (self.counts, self.is_late, self.to_pause);
+        Ok(Counted { inner: self.inner.bind(consumer).await?, counts, is_late, to_pause })
     }
 }
 
@@ -63,13 +71,18 @@ impl<S: Subscriber> Subscriber for Counted<S> {
         let next = self.inner.poll_next(cx);
         if let Poll::Ready(Some(Ok(Incoming::Message(_)))) = next {
             self.counts.0.pulled.fetch_add(1, Ordering::Relaxed);
+            self.to_pause.drain(..).for_each(|lane| self.inner.pause(lane));
         }
         next
     }
 
     fn pause(&mut self, lane: Lane) {
         self.counts.0.pauses.fetch_add(1, Ordering::Relaxed);
-        self.inner.pause(lane);
+        if self.is_late {
+            self.to_pause.push(lane);
+        } else {
+            self.inner.pause(lane);
+        }
     }
 
     fn resume(&mut self, lane: Lane) {

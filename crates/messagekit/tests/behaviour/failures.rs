@@ -1,15 +1,14 @@
 //! Under [`OnFailure::DeadLetter`](messagekit::OnFailure): only the culprit is set apart, its neighbours are applied once.
 
-use std::collections::BTreeSet;
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::memory::{MemoryStore, MemoryTx};
-use messagekit::{Consumer, Envelope, ErrorKind, HandlerError, LetterState, Message, OutboxRows};
+use messagekit::memory::MemoryTx;
+use messagekit::{Consumer, Envelope, HandlerError, LetterState};
+
+use tokio::time::Instant;
 
 use crate::fixture::{Act, CONSUMER, Placed, TOPIC, World, names, pass, seconds, start, until};
-use crate::flaky::{Call, Flaky};
 
 const TOO_LONG: Act = Act::Take(Duration::from_secs(9));
 
@@ -44,15 +43,18 @@ async fn a_set_aside_message_is_tried_again_when_due_and_not_before() {
     world.push_all("a", 2).await;
     world.script.next("a-1", [Act::Fail, Act::Fail]);
     let consumer = start(world.billing());
-    until(|| world.applied().len() == 2).await;
-
-    let runs = world.script.runs_of("a-1");
-    assert_eq!(world.script.attempts_of("a-1"), [1, 2, 3]);
-    for pair in runs.windows(2) {
-        // A second, shortened by up to a half.
-        let waited = pair[1].at - pair[0].at;
-        assert!(Duration::from_millis(500) <= waited && waited < Duration::from_millis(1_010), "{waited:?}");
+    until(|| world.committed(0) == 2).await;
+    for runs in [1, 2] {
+        let letter = world.letter("a-1").await;
+        assert_eq!((letter.state, letter.attempts), (LetterState::Retrying, runs as u32));
+        let delay = letter.due.expect("it is due").duration_since(letter.changed_at).unsigned_abs();
+        assert!(Duration::from_millis(500) <= delay && delay <= seconds(1), "{delay:?}");
+        until(|| world.script.runs_of("a-1").len() > runs).await;
+        let at: Vec<Instant> = world.script.runs_of("a-1").iter().map(|run| run.at).collect();
+        let late = (at[runs] - at[runs - 1]).checked_sub(delay).expect("not before it was due");
+        assert!(late < Duration::from_millis(10), "{late:?} late");
     }
+    assert_eq!(world.script.attempts_of("a-1"), [1, 2, 3]);
     assert_eq!(world.letter("a-1").await.state, LetterState::Resolved);
     pass(seconds(60)).await;
     assert_eq!(world.applied(), ["a-2", "a-1"], "once");
@@ -120,28 +122,30 @@ async fn the_text_of_a_panic_is_kept_when_it_was_formatted() {
     consumer.stop().await;
 }
 
-/// Every subset of a batch of five, failing in every way: what is left is applied as if the culprits were not there.
+/// Every subset of a batch, failing in every way: what is left is applied as if the culprits were not there.
 #[tokio::test(start_paused = true)]
 async fn any_culprits_of_a_batch_are_set_apart_and_nothing_else() {
     for (act, kind) in WAYS {
-        for culprits in 1_u32..32 {
-            let world = World::new(1);
-            world.push_all("a", 5).await;
-            let (bad, good): (Vec<i64>, Vec<i64>) = (1..=5).partition(|n| culprits & (1 << (n - 1)) != 0);
-            let name = |n: i64| format!("a-{n}");
-            let (bad, good): (Vec<_>, Vec<_>) =
-                (bad.into_iter().map(name).collect(), good.into_iter().map(name).collect());
-            bad.iter().for_each(|id| world.script.always(id, act));
-            let consumer = start(world.billing().deadline(seconds(2)));
-            until(|| world.committed(0) == 5).await;
-            consumer.stop().await;
+        for size in [1, 2, 5] {
+            for culprits in 1_u32..1 << size {
+                let is_bad = |n: &i64| culprits & (1 << (n - 1)) != 0;
+                let ids = |n: Vec<i64>| n.into_iter().map(|n| format!("a-{n}")).collect::<Vec<_>>();
+                let (bad, good) = (1..=size).partition(is_bad);
+                let (bad, good) = (ids(bad), ids(good));
+                let world = World::new(1);
+                world.push_all("a", size).await;
+                bad.iter().for_each(|id| world.script.always(id, act));
+                let consumer = start(world.billing().deadline(seconds(2)));
+                until(|| world.committed(0) == size).await;
+                consumer.stop().await;
 
-            assert_eq!(world.applied(), good, "{act:?} {bad:?}");
-            let letters = world.letters().await;
-            let set_apart: Vec<&str> = letters.iter().map(|letter| letter.received.id.as_str()).collect();
-            assert_eq!(set_apart, bad, "{act:?}");
-            assert!(letters.iter().all(|letter| letter.kind == kind), "{letters:?}");
-            assert_eq!(world.store.open_transactions(), 0);
+                assert_eq!(world.applied(), good, "{act:?} {bad:?}");
+                let letters = world.letters().await;
+                let apart: Vec<_> = letters.iter().map(|letter| letter.received.id.to_string()).collect();
+                assert_eq!(apart, bad, "{act:?}");
+                assert!(letters.iter().all(|letter| letter.kind == kind), "{letters:?}");
+                assert_eq!(world.store.open_transactions(), 0);
+            }
         }
     }
 }
@@ -164,80 +168,4 @@ async fn culprits_of_different_kinds_in_one_batch_do_not_hide_each_other() {
     assert_eq!(world.applied(), good);
     let kinds: Vec<String> = world.letters().await.into_iter().map(|letter| letter.kind).collect();
     assert_eq!(kinds, ["transaction", "failed", "transaction", "panicked", "permanent"]);
-}
-
-/// Writes numbers, which never fail: nothing but the commit notices a swallowed error.
-async fn quiet(
-    culprits: &BTreeSet<String>,
-    tx: &mut MemoryTx,
-    event: Envelope<Placed>,
-) -> Result<(), HandlerError> {
-    tx.add(event.event_id.to_string(), 1);
-    if culprits.contains(event.event_id.as_str()) {
-        tx.poison();
-    }
-    Ok(())
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_swallowed_error_that_only_the_commit_sees_is_found_by_halving() {
-    let world = World::new(1);
-    world.push_all("a", 50).await;
-    let culprits = Arc::new(BTreeSet::from(["a-7".to_owned(), "a-31".to_owned()]));
-    let builder = Consumer::builder(CONSUMER, world.store.clone()).from(world.log.topics([TOPIC]));
-    let consumer = start(builder.on_with(culprits.clone(), quiet));
-    until(|| world.committed(0) == 50).await;
-
-    for id in names("a", 50) {
-        assert_eq!(world.store.get(&id), i64::from(!culprits.contains(&id)), "{id}");
-    }
-    let letters = world.letters().await;
-    let set_apart: Vec<&str> = letters.iter().map(|letter| letter.received.id.as_str()).collect();
-    assert_eq!(set_apart, ["a-7", "a-31"]);
-    consumer.stop().await;
-}
-
-/// Calls every error of the database permanent, as handlers do.
-async fn impatient(
-    (store, culprit): &(MemoryStore, String),
-    tx: &mut MemoryTx,
-    event: Envelope<Placed>,
-) -> Result<(), HandlerError> {
-    let id = event.event_id.to_string();
-    if id == *culprit {
-        tx.poison();
-        return Ok(());
-    }
-    store.write(tx, &[Message::new("applied", id)]).await.map_err(HandlerError::permanent)
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_neighbour_that_calls_an_ended_transaction_permanent_is_not_blamed_for_it() {
-    let world = World::new(1);
-    world.push_all("a", 4).await;
-    let builder = Consumer::builder(CONSUMER, world.store.clone()).from(world.log.topics([TOPIC]));
-    let consumer = start(builder.on_with(Arc::new((world.store.clone(), "a-2".to_owned())), impatient));
-    until(|| world.committed(0) == 4).await;
-    assert_eq!(world.applied(), ["a-1", "a-3", "a-4"]);
-    assert_eq!(world.letters().await.len(), 1);
-    assert_eq!(world.letter("a-2").await.kind, "transaction");
-    consumer.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_write_lock_held_for_too_long_halves_the_batch_and_blames_nobody() {
-    for call in [Call::Claim, Call::SetAside] {
-        let world = World::new(1);
-        world.push_all("a", 8).await;
-        names("a", 8).iter().for_each(|id| world.script.always(id, Act::Permanent));
-        let flaky = Flaky::new(&world.store);
-        flaky.fail(call, ErrorKind::LockBound);
-        let consumer = start(world.consumer_on(CONSUMER, flaky.clone()));
-        pass(seconds(1)).await;
-        flaky.heal();
-        until(|| world.committed(0) == 8).await;
-        let stats = consumer.stop().await;
-        assert_eq!((stats.handled, stats.dead), (0, 8), "{call:?}");
-        assert!(world.letters().await.iter().all(|letter| letter.kind == "permanent"));
-    }
 }

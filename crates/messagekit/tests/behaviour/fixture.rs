@@ -1,131 +1,23 @@
-//! A log, a store and a handler that does what a test tells it to.
+//! A log, a store and a consumer at work.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, Once};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use messagekit::memory::{MemoryLog, MemorySource, MemoryStore, MemoryTx};
 use messagekit::{
     Backoff, Claim, Consumer, ConsumerBuilder, ConsumerStats, DeadLetter, DeadLetters, Envelope, Error,
-    Event, HandlerError, Inbox, LetterFilter, Message, MessageId, OutboxRows, Publisher, Shutdown, Source,
-    Stats, codec,
+    Inbox, LetterFilter, Message, MessageId, Publisher, Shutdown, Source, Stats, codec,
 };
-use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+
+pub(crate) use crate::script::{Act, Placed, Script, apply};
 
 pub(crate) const CONSUMER: &str = "billing";
 pub(crate) const TOPIC: &str = "orders.order";
 
 /// Longer than any outage here, shorter than for ever; virtual time as a rule.
 const PATIENCE: Duration = Duration::from_secs(3_600);
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Event)]
-#[event(type = "orders.order.placed", key = "order")]
-pub(crate) struct Placed {
-    pub(crate) order: String,
-    pub(crate) n: i64,
-}
-
-/// What the handler does with a message in one run.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Act {
-    Apply,
-    /// Fails in a way that may pass.
-    Fail,
-    Permanent,
-    Panic,
-    /// Takes this long, then applies.
-    Take(Duration),
-    /// Applies, and swallows the error of a later statement.
-    Swallow,
-    /// A dependency is down.
-    Unavailable,
-    /// The database chose another transaction.
-    Conflict,
-}
-
-/// A run of the handler.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Run {
-    pub(crate) id: String,
-    pub(crate) attempt: u32,
-    pub(crate) at: Instant,
-}
-
-/// What the handler is to do, and what it was asked to do.
-pub(crate) struct Script {
-    store: MemoryStore,
-    plans: Mutex<BTreeMap<String, (VecDeque<Act>, Act)>>,
-    runs: Mutex<Vec<Run>>,
-}
-
-impl Script {
-    /// The coming runs of a message act like this; then it applies.
-    pub(crate) fn next(&self, id: &str, acts: impl IntoIterator<Item = Act>) {
-        self.plan(id, acts, Act::Apply);
-    }
-
-    /// Every run of a message acts like this, until told otherwise.
-    pub(crate) fn always(&self, id: &str, act: Act) {
-        self.plan(id, [], act);
-    }
-
-    /// The coming runs of a message act like this, all later ones like that.
-    pub(crate) fn plan(&self, id: &str, acts: impl IntoIterator<Item = Act>, then: Act) {
-        self.plans.lock().expect("plans").insert(id.to_owned(), (acts.into_iter().collect(), then));
-    }
-
-    /// From now on everything applies.
-    pub(crate) fn heal(&self) {
-        self.plans.lock().expect("plans").clear();
-    }
-
-    pub(crate) fn runs(&self) -> Vec<Run> {
-        self.runs.lock().expect("runs").clone()
-    }
-
-    pub(crate) fn runs_of(&self, id: &str) -> Vec<Run> {
-        self.runs().into_iter().filter(|run| run.id == id).collect()
-    }
-
-    pub(crate) fn attempts_of(&self, id: &str) -> Vec<u32> {
-        self.runs_of(id).iter().map(|run| run.attempt).collect()
-    }
-
-    fn act(&self, id: &str) -> Act {
-        let mut plans = self.plans.lock().expect("plans");
-        let Some((acts, then)) = plans.get_mut(id) else { return Act::Apply };
-        acts.pop_front().unwrap_or(*then)
-    }
-}
-
-/// The handler: its effect is a row in the outbox, so that the order of the commits can be seen.
-pub(crate) async fn apply(
-    script: &Script,
-    tx: &mut MemoryTx,
-    event: Envelope<Placed>,
-) -> Result<(), HandlerError> {
-    let id = event.event_id.to_string();
-    let attempt = event.delivery().map_or(0, |delivery| delivery.attempt);
-    script.runs.lock().expect("runs").push(Run { id: id.clone(), attempt, at: Instant::now() });
-    let act = script.act(&id);
-    match act {
-        Act::Apply | Act::Swallow => {}
-        Act::Take(time) => tokio::time::sleep(time).await,
-        Act::Fail => return Err(HandlerError::retryable("no stock yet")),
-        Act::Permanent => return Err(HandlerError::permanent("no such customer")),
-        // A panic without the noise of its hook.
-        Act::Panic => std::panic::resume_unwind(Box::new("boom")),
-        Act::Unavailable => return Err(HandlerError::unavailable("payment service is down")),
-        Act::Conflict => return Err(Error::new(messagekit::ErrorKind::Conflict, "deadlock").into()),
-    }
-    script.store.write(tx, &[Message::new("applied", id)]).await?;
-    if act == Act::Swallow {
-        tx.poison();
-    }
-    Ok(())
-}
 
 /// One consumer's surroundings.
 pub(crate) struct World {
@@ -140,8 +32,7 @@ impl World {
     pub(crate) fn new(partitions: usize) -> Self {
         watch_for_hangs();
         let store = MemoryStore::new();
-        let (plans, runs) = (Mutex::default(), Mutex::default());
-        let script = Arc::new(Script { store: store.clone(), plans, runs });
+        let script = Arc::new(Script::new(&store));
         Self { log: MemoryLog::new(partitions), store, script }
     }
 
@@ -160,8 +51,26 @@ impl World {
         name: &str,
         store: S,
     ) -> ConsumerBuilder<S, MemorySource> {
+        self.assembled(name, store, self.topics())
+    }
+
+    /// The same with another way to the same log.
+    pub(crate) fn billing_from<Src: Source>(&self, source: Src) -> ConsumerBuilder<MemoryStore, Src> {
+        self.assembled(CONSUMER, self.store.clone(), source)
+    }
+
+    pub(crate) fn topics(&self) -> MemorySource {
+        self.log.topics([TOPIC])
+    }
+
+    fn assembled<S: Inbox<Tx = MemoryTx>, Src: Source>(
+        &self,
+        name: &str,
+        store: S,
+        source: Src,
+    ) -> ConsumerBuilder<S, Src> {
         Consumer::builder(name, store)
-            .from(self.log.topics([TOPIC]))
+            .from(source)
             .backoff(Backoff::fixed(Duration::from_secs(1)))
             .on_with(self.script.clone(), apply)
     }

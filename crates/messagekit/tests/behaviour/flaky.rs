@@ -1,7 +1,7 @@
 //! A store whose calls a test switches off and on, or slows down.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -31,11 +31,14 @@ pub(crate) struct Flaky {
     inner: MemoryStore,
     down: Arc<Mutex<BTreeMap<Call, ErrorKind>>>,
     slow: Arc<AtomicBool>,
+    short_leases: Arc<AtomicBool>,
+    commits_under_way: Arc<AtomicUsize>,
 }
 
 impl Flaky {
     pub(crate) fn new(inner: &MemoryStore) -> Self {
-        Self { inner: inner.clone(), down: Arc::default(), slow: Arc::default() }
+        let (down, slow, short_leases, commits_under_way) = Default::default();
+        Self { inner: inner.clone(), down, slow, short_leases, commits_under_way }
     }
 
     /// Makes every such call fail until [`heal`](Self::heal).
@@ -50,6 +53,16 @@ impl Flaky {
     /// Makes every call wait before and after, so that a dropped future is dropped there too.
     pub(crate) fn slow(&self) {
         self.slow.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns how many commits were begun and not awaited to their end.
+    pub(crate) fn commits_under_way(&self) -> usize {
+        self.commits_under_way.load(Ordering::Relaxed)
+    }
+
+    /// Gives leases of a second, as to a process that was suspended for longer than its lease.
+    pub(crate) fn shorten_leases(&self) {
+        self.short_leases.store(true, Ordering::Relaxed);
     }
 
     async fn call<R>(&self, call: Call, act: impl Future<Output = Result<R, Error>>) -> Result<R, Error> {
@@ -78,7 +91,10 @@ impl Store for Flaky {
     }
 
     async fn commit(&self, tx: MemoryTx) -> Result<(), Error> {
-        self.call(Call::Commit, self.inner.commit(tx)).await
+        self.commits_under_way.fetch_add(1, Ordering::Relaxed);
+        let committed = self.call(Call::Commit, self.inner.commit(tx)).await;
+        self.commits_under_way.fetch_sub(1, Ordering::Relaxed);
+        committed
     }
 
     async fn rollback(&self, tx: MemoryTx) -> Result<(), Error> {
@@ -127,6 +143,8 @@ impl SetAside for Flaky {
 
 impl Retries for Flaky {
     async fn lease(&self, consumer: &str, max: u32, lease: Duration) -> Result<Vec<Leased>, Error> {
+        let is_short = self.short_leases.load(Ordering::Relaxed);
+        let lease = if is_short { Duration::from_secs(1) } else { lease };
         self.call(Call::Lease, self.inner.lease(consumer, max, lease)).await
     }
 

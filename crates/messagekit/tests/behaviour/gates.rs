@@ -1,16 +1,13 @@
 //! A closed gate holds everything back and fails nothing; its tickets always come back.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use messagekit::gate::{Abandon, BatchView, Gate, Outcome, Ticket, Verdict};
+use messagekit::gate::{Outcome, Verdict};
 use messagekit::memory::TestGate;
-use messagekit::{BatchLimit, Consumer, LetterState};
+use messagekit::{BatchLimit, LetterState};
 
 use crate::counted::{Counted, Counts};
-use crate::fixture::{Act, CONSUMER, TOPIC, World, apply, names, pass, placed, seconds, start, until};
+use crate::fixture::{Act, CONSUMER, World, names, pass, placed, seconds, start, until};
 
 /// The messages that a lane holds before it is paused.
 const WINDOW: usize = 500;
@@ -23,9 +20,7 @@ async fn a_closed_gate_holds_everything_back_in_bounded_memory_and_reopens_at_on
     world.push_all("a", 3_000).await;
     let (gate, counts) = (TestGate::new(), Counts::default());
     gate.close();
-    let builder = Consumer::builder(CONSUMER, world.store.clone()).gate(gate.clone());
-    let source = Counted::new(world.log.topics([TOPIC]), &counts);
-    let consumer = start(builder.from(source).on_with(world.script.clone(), apply));
+    let consumer = start(world.billing_from(Counted::new(world.topics(), &counts)).gate(gate.clone()));
     pass(seconds(300)).await;
     assert_eq!((world.script.runs().len(), world.store.open_transactions()), (0, 0));
     assert_eq!(counts.pulled(), WINDOW, "the lane is full and pulls no more");
@@ -46,9 +41,7 @@ async fn what_is_pulled_is_bounded_while_a_slow_handler_works_and_everything_com
     world.push_all("a", 2_000).await;
     world.script.always("a-1", Act::Take(seconds(20)));
     let counts = Counts::default();
-    let source = Counted::new(world.log.topics([TOPIC]), &counts);
-    let builder = Consumer::builder(CONSUMER, world.store.clone());
-    let consumer = start(builder.from(source).on_with(world.script.clone(), apply));
+    let consumer = start(world.billing_from(Counted::new(world.topics(), &counts)));
     pass(seconds(10)).await;
     let batch = BatchLimit::DEFAULT.messages.get() as usize;
     assert!(counts.pulled() <= WINDOW + batch, "{} pulled", counts.pulled());
@@ -70,9 +63,7 @@ async fn large_messages_fill_the_window_by_their_bytes() {
     }
     let (gate, counts) = (TestGate::new(), Counts::default());
     gate.close();
-    let source = Counted::new(world.log.topics([TOPIC]), &counts);
-    let builder = Consumer::builder(CONSUMER, world.store.clone()).gate(gate.clone());
-    let consumer = start(builder.from(source).on_with(world.script.clone(), apply));
+    let consumer = start(world.billing_from(Counted::new(world.topics(), &counts)).gate(gate.clone()));
     pass(seconds(10)).await;
     assert_eq!(counts.pulled(), 11, "8 MiB and what crossed the line");
     gate.open();
@@ -187,92 +178,4 @@ async fn letters_pass_the_gates_too() {
     assert_eq!(world.applied(), ["a-1"]);
     assert!(gate.admitted().iter().any(|view| view.lane.slot == LETTERS));
     consumer.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn lanes_take_turns_under_a_limit_of_one() {
-    let world = World::new(4);
-    for n in 1..=30 {
-        for partition in ["k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7"] {
-            world.push(partition, n).await;
-        }
-    }
-    let lanes: BTreeSet<i32> = world.log.records(TOPIC).iter().map(|record| record.place.partition).collect();
-    assert_eq!(lanes.len(), 4, "every partition has something");
-    let gate = OneAtATime::default();
-    let consumer = start(world.billing().gate(gate.clone()).one_by_one());
-    until(|| gate.admitted().len() >= 40).await;
-    let admitted: Vec<u32> = gate.admitted().into_iter().filter(|slot| *slot != LETTERS).collect();
-    for turn in admitted.chunks_exact(4) {
-        assert_eq!(turn.iter().collect::<BTreeSet<_>>().len(), 4, "{admitted:?}");
-    }
-    until(|| world.applied().len() == 240).await;
-    consumer.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_due_letter_gets_its_turn_although_a_backlog_waits_behind_a_narrow_gate() {
-    let world = World::new(2);
-    world.script.next("z-1", [Act::Fail]);
-    world.push("z", 1).await;
-    for n in 1..=400 {
-        for key in ["a", "b"] {
-            world.push(key, n).await;
-            world.script.always(&format!("{key}-{n}"), Act::Take(Duration::from_millis(50)));
-        }
-    }
-    let gate = OneAtATime::default();
-    let consumer = start(world.billing().gate(gate.clone()).one_by_one());
-    pass(seconds(10)).await;
-    assert!(world.applied().contains(&"z-1".to_owned()), "the letter was due after a second");
-    assert!((150..201).contains(&world.applied().len()), "and cost the lanes little");
-    consumer.stop().await;
-}
-
-/// Admits one message at a time.
-#[derive(Clone, Default)]
-struct OneAtATime(Arc<Mutex<Permit>>);
-
-#[derive(Default)]
-struct Permit {
-    taken: bool,
-    waiting: Option<Waker>,
-    admitted: Vec<u32>,
-}
-
-impl OneAtATime {
-    fn admitted(&self) -> Vec<u32> {
-        self.0.lock().expect("permit").admitted.clone()
-    }
-}
-
-struct Back(Arc<Mutex<Permit>>);
-
-impl Abandon for Back {
-    fn abandon(&self, _: u64, _: u32) {
-        let mut permit = self.0.lock().expect("permit");
-        permit.taken = false;
-        permit.waiting.take().into_iter().for_each(Waker::wake);
-    }
-}
-
-impl Gate for OneAtATime {
-    fn name(&self) -> &'static str {
-        "one at a time"
-    }
-
-    fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<Ticket> {
-        let mut permit = self.0.lock().expect("permit");
-        if permit.taken {
-            permit.waiting = Some(cx.waker().clone());
-            return Poll::Pending;
-        }
-        permit.taken = true;
-        permit.admitted.push(batch.lane.slot);
-        Poll::Ready(Ticket::new(0, 1, Some(Arc::new(Back(self.0.clone())))))
-    }
-
-    fn settle(&mut self, ticket: Ticket, _: &Outcome) {
-        drop(ticket);
-    }
 }

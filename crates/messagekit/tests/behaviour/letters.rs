@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use messagekit::{Claim, DeadLetters, ErrorKind, LetterState, Retries};
 
-use crate::fixture::{Act, CONSUMER, World, pass, seconds, start, until};
+use crate::fixture::{Act, CONSUMER, World, names, pass, seconds, start, until};
 use crate::flaky::{Call, Flaky};
 
 /// A world whose only message is dead, and the number of its letter.
@@ -21,8 +21,8 @@ async fn world_with_a_dead_letter() -> (World, i64) {
 }
 
 /// A world whose only message was set aside and is due within a second; nobody consumes.
-async fn world_with_a_due_letter() -> World {
-    let world = World::new(1);
+async fn world_with_a_due_letter(partitions: usize) -> World {
+    let world = World::new(partitions);
     world.push("a", 1).await;
     world.script.next("a-1", [Act::Fail]);
     let consumer = start(world.billing());
@@ -47,7 +47,7 @@ async fn a_late_duplicate_of_a_dead_letter_is_not_applied_behind_its_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_late_duplicate_of_a_letter_that_waits_for_its_retry_changes_nothing() {
-    let world = world_with_a_due_letter().await;
+    let world = world_with_a_due_letter(1).await;
     let consumer = start(world.billing());
     world.push("a", 1).await;
     until(|| world.marker("a-1") == Some(Claim::Done)).await;
@@ -103,12 +103,12 @@ async fn a_retry_by_a_person_that_fails_is_dead_at_once() {
     let letter = world.letter("a-1").await;
     assert_eq!((letter.state, &*letter.kind, letter.attempts), (LetterState::Dead, "failed", 1));
     assert_eq!(world.script.runs().len(), 2);
-    consumer.stop().await;
+    assert_eq!(consumer.stop().await.dead, 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_letter_whose_process_died_comes_back_when_its_lease_ends() {
-    let world = world_with_a_due_letter().await;
+    let world = world_with_a_due_letter(1).await;
     world.script.always("a-1", Act::Take(seconds(20)));
     let victim = start(world.billing());
     until(|| world.script.runs().len() == 2).await;
@@ -124,9 +124,40 @@ async fn a_letter_whose_process_died_comes_back_when_its_lease_ends() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_run_that_outlives_its_lease_keeps_nothing() {
+    let world = world_with_a_due_letter(2).await;
+    world.script.next("a-1", [Act::Take(seconds(10))]);
+    let flaky = Flaky::new(&world.store);
+    flaky.shorten_leases();
+    let suspended = start(world.consumer_on(CONSUMER, flaky));
+    until(|| world.script.runs().len() == 2).await;
+    let consumer = start(world.billing());
+    until(|| !world.applied().is_empty()).await;
+    pass(seconds(60)).await;
+    assert_eq!(world.applied(), ["a-1"], "the run that was leased last counts");
+    assert_eq!(world.script.attempts_of("a-1"), [1, 2, 3]);
+    let (handled, late) = (consumer.stop().await.handled, suspended.stop().await.handled);
+    assert_eq!((handled, late), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_without_a_lane_stands_by_and_runs_no_letters() {
+    let world = World::new(1);
+    world.push_all("a", 10).await;
+    let takes_its_time = Act::Take(Duration::from_millis(300));
+    names("a", 10).iter().for_each(|id| world.script.plan(id, [Act::Fail], takes_its_time));
+    let works = start(world.billing());
+    until(|| world.committed(0) == 10).await;
+    let stands_by = start(world.billing());
+    until(|| world.applied().len() == 10).await;
+    assert_eq!(stands_by.stop().await.handled, 0);
+    assert_eq!(works.stop().await.handled, 10);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_letter_that_killed_its_process_five_times_is_dead_and_does_not_run_again() {
     for (kills, dies) in [(4, false), (5, true)] {
-        let world = world_with_a_due_letter().await;
+        let world = world_with_a_due_letter(1).await;
         for _ in 0..kills {
             pass(seconds(2)).await;
             let leased = world.store.lease(CONSUMER, 1, seconds(1)).await.expect("lease");
@@ -150,7 +181,7 @@ async fn a_letter_that_killed_its_process_five_times_is_dead_and_does_not_run_ag
 #[tokio::test(start_paused = true)]
 async fn an_outage_at_the_end_of_a_retry_counts_as_no_death_of_the_process() {
     for (act, call) in [(Act::Fail, Call::Fail), (Act::Unavailable, Call::HandBack)] {
-        let world = world_with_a_due_letter().await;
+        let world = world_with_a_due_letter(1).await;
         world.script.next("a-1", [act]);
         let flaky = Flaky::new(&world.store);
         flaky.fail(call, ErrorKind::Unavailable);
@@ -171,7 +202,7 @@ async fn an_outage_at_the_end_of_a_retry_counts_as_no_death_of_the_process() {
 
 #[tokio::test(start_paused = true)]
 async fn a_letter_that_meets_a_conflict_is_tried_again_soon_without_spinning() {
-    let world = world_with_a_due_letter().await;
+    let world = world_with_a_due_letter(1).await;
     world.script.always("a-1", Act::Conflict);
     let consumer = start(world.billing());
     until(|| world.script.runs().len() > 1).await;
@@ -187,7 +218,7 @@ async fn a_letter_that_meets_a_conflict_is_tried_again_soon_without_spinning() {
 
 #[tokio::test(start_paused = true)]
 async fn a_retry_whose_transaction_cannot_begin_burns_no_attempt() {
-    let world = world_with_a_due_letter().await;
+    let world = world_with_a_due_letter(1).await;
     let flaky = Flaky::new(&world.store);
     flaky.fail(Call::Begin, ErrorKind::Other);
     let consumer = start(world.consumer_on(CONSUMER, flaky.clone()));
@@ -196,5 +227,23 @@ async fn a_retry_whose_transaction_cannot_begin_burns_no_attempt() {
     flaky.heal();
     until(|| world.applied().len() == 1).await;
     assert_eq!(world.script.attempts_of("a-1"), [1, 2]);
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_that_contradicts_its_marker_is_dead_and_the_others_go_on() {
+    let world = World::new(1);
+    world.push_all("a", 5).await;
+    names("a", 5).iter().for_each(|id| world.script.next(id, [Act::Fail]));
+    let flaky = Flaky::new(&world.store);
+    flaky.fail(Call::Resolve, ErrorKind::Corrupt);
+    let consumer = start(world.consumer_on(CONSUMER, flaky.clone()));
+    until(|| consumer.read().dead == 1).await;
+    flaky.heal();
+    until(|| consumer.read().handled == 4).await;
+    let corrupt: Vec<_> =
+        world.letters().await.into_iter().filter(|letter| letter.kind == "corrupt").collect();
+    assert_eq!((corrupt.len(), corrupt[0].state), (1, LetterState::Dead));
+    assert_eq!(world.applied().len(), 4);
     consumer.stop().await;
 }

@@ -1,6 +1,7 @@
 //! What a user of the consumer sees: effects, dead letters, deliveries and counts, on the adapters in memory.
 
 mod batches;
+mod blame;
 mod block;
 mod counted;
 mod envelope;
@@ -13,6 +14,10 @@ mod letters;
 mod names;
 mod once;
 mod outages;
+mod play;
 mod property;
 mod router;
+mod script;
 mod shutdown;
+mod tolerated;
+mod turns;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use messagekit::memory::{MemoryLog, MemoryStore, MemoryTx};
 use messagekit::{Claim, Consumer, Envelope, ErrorKind, HandlerError, Publisher, Store, claim};
 
+use crate::counted::{Counted, Counts};
 use crate::fixture::{
     Act, CONSUMER, Placed, Running, TOPIC, World, id, names, pass, placed, seconds, sorted, start, until,
 };
@@ -67,13 +68,15 @@ async fn lanes_lost_while_handlers_run_repeat_and_lose_nothing() {
 #[tokio::test(start_paused = true)]
 async fn members_that_come_and_go_share_the_work_without_repeating_it() {
     let world = busy_world(6).await;
-    let first = start(world.billing());
+    let counts = Counts::default();
+    let first = start(world.billing_from(Counted::new(world.topics(), &counts)));
     pass(Duration::from_millis(40)).await;
     let second = start(world.billing());
     pass(Duration::from_millis(40)).await;
     let third = start(world.billing());
     pass(Duration::from_millis(40)).await;
     let by_first = first.stop().await.handled;
+    assert_eq!(counts.back(), counts.pulled(), "it has settled or given back whatever it had");
     pass(Duration::from_millis(40)).await;
     second.kill().await;
     until(|| world.applied().len() >= 200).await;

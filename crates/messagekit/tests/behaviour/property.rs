@@ -1,54 +1,16 @@
 //! The whole consumer under random trouble: each message is applied once or dead once, never both, never neither.
 
-use std::collections::BTreeMap;
-use std::num::NonZeroU32;
 use std::time::Duration;
 
-use messagekit::memory::{Failpoint, TestGate};
-use messagekit::{BatchLimit, Claim, DeadLetters, ErrorKind, LetterState, OnFailure};
+use messagekit::memory::Failpoint;
+use messagekit::{ErrorKind, OnFailure};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use tokio::time::Instant;
 
-use crate::fixture::{Act, CONSUMER, Running, TOPIC, World, names, pass, seconds, start};
-use crate::flaky::{Call, Flaky};
-
-/// What the handler does with a message until it is healed.
-#[derive(Clone, Debug)]
-struct Fate {
-    acts: Vec<Act>,
-    then: Act,
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Push(usize, Fate),
-    PushCopy(Index),
-    Pass(u64),
-    LoseLanes,
-    Redeliver,
-    FailNext(Failpoint, ErrorKind),
-    Down(Call),
-    Up,
-    CloseGate,
-    OpenGate,
-    Join,
-    Stop(Index),
-    Kill(Index),
-    RetryByPerson(Index),
-}
-
-#[derive(Clone, Debug)]
-struct Case {
-    policy: OnFailure,
-    partitions: usize,
-    batch: u32,
-    grant: u32,
-    steps: Vec<Step>,
-}
-
-const KEYS: [&str; 4] = ["a", "b", "c", "d"];
+use crate::fixture::{Act, seconds};
+use crate::flaky::Call;
+use crate::play::{Case, Fate, KEYS, Play, Step};
 
 fn fates() -> impl Strategy<Value = Fate> {
     let troubles = prop_oneof![
@@ -102,172 +64,11 @@ fn cases() -> impl Strategy<Value = Case> {
     )
 }
 
-/// A case under way.
-struct Play {
-    world: World,
-    flaky: Flaky,
-    gate: TestGate,
-    case: Case,
-    members: Vec<Running>,
-    /// How many messages each key has.
-    pushed: BTreeMap<&'static str, i64>,
-    /// Messages whose handlers may fail them, so that the order of their keys is given up.
-    out_of_order: Vec<&'static str>,
-}
-
-impl Play {
-    fn new(case: Case) -> Self {
-        let world = World::new(case.partitions);
-        let gate = TestGate::new();
-        gate.limit(case.grant);
-        let flaky = Flaky::new(&world.store);
-        flaky.slow();
-        let (members, pushed, out_of_order) = Default::default();
-        Self { world, flaky, gate, case, members, pushed, out_of_order }
-    }
-
-    fn join(&mut self) {
-        let limit = BatchLimit {
-            messages: NonZeroU32::new(self.case.batch).expect("at least 1"),
-            time: Duration::from_millis(10),
-        };
-        let builder = self.world.consumer_on(CONSUMER, self.flaky.clone()).batch(limit);
-        let builder = builder.attempts(NonZeroU32::new(3).expect("3 > 0")).deadline(seconds(1));
-        self.members.push(start(builder.on_failure(self.case.policy).gate(self.gate.clone())));
-    }
-
-    fn any_member(&mut self, index: Index) -> Option<Running> {
-        (!self.members.is_empty()).then(|| self.members.swap_remove(index.index(self.members.len())))
-    }
-
-    async fn step(&mut self, step: Step) {
-        match step {
-            Step::Push(key, fate) => self.push(KEYS[key], fate).await,
-            Step::PushCopy(index) => {
-                let keys: Vec<_> = self.pushed.iter().map(|(key, last)| (*key, *last)).collect();
-                if !keys.is_empty() {
-                    let (key, last) = keys[index.index(keys.len())];
-                    self.world.push(key, 1 + index.index(last as usize) as i64).await;
-                }
-            }
-            Step::Pass(ms) => pass(Duration::from_millis(ms)).await,
-            Step::LoseLanes => self.world.log.lose(CONSUMER),
-            Step::Redeliver => self.world.log.redeliver(CONSUMER),
-            Step::FailNext(point, kind) => self.world.store.fail_next(point, kind),
-            Step::Down(call) => self.flaky.fail(call, ErrorKind::Unavailable),
-            Step::Up => self.flaky.heal(),
-            Step::CloseGate => self.gate.close(),
-            Step::OpenGate => self.gate.open(),
-            Step::Join if self.members.len() < 3 => self.join(),
-            Step::Join => {}
-            Step::Stop(index) => {
-                if let Some(member) = self.any_member(index) {
-                    member.stop().await;
-                }
-            }
-            Step::Kill(index) => {
-                if let Some(member) = self.any_member(index) {
-                    member.kill().await;
-                }
-            }
-            Step::RetryByPerson(index) => {
-                let letters = self.world.letters().await;
-                if !letters.is_empty() {
-                    // Most are not dead: nothing happens to those.
-                    let _ = self.world.store.retry(letters[index.index(letters.len())].id).await;
-                }
-            }
-        }
-    }
-
-    async fn push(&mut self, key: &'static str, fate: Fate) {
-        let last = self.pushed.entry(key).or_default();
-        *last += 1;
-        let fails = |act: &Act| !matches!(act, Act::Apply | Act::Unavailable | Act::Conflict | Act::Take(_));
-        let too_slow = |act: &Act| matches!(act, Act::Take(time) if *time > seconds(1));
-        if fate.acts.iter().chain([&fate.then]).any(|act| fails(act) || too_slow(act)) {
-            self.out_of_order.push(key);
-        }
-        self.world.script.plan(&format!("{key}-{last}"), fate.acts, fate.then);
-        self.world.push(key, *last).await;
-    }
-
-    /// Ends every trouble but the messages that nothing cures, and waits until there is nothing left to do.
-    async fn heal(&mut self) {
-        self.flaky.heal();
-        self.gate.open();
-        if self.case.policy == OnFailure::Block {
-            self.world.script.heal();
-        }
-        if self.members.is_empty() {
-            self.join();
-        }
-        self.settled().await;
-        self.world.log.redeliver(CONSUMER);
-        self.settled().await;
-        for member in std::mem::take(&mut self.members) {
-            member.stop().await;
-        }
-    }
-
-    async fn settled(&self) {
-        let started = Instant::now();
-        loop {
-            let done: i64 = (0..self.case.partitions).map(|p| self.world.committed(p as i32)).sum();
-            let waits = |state| matches!(state, LetterState::Retrying | LetterState::Replaying);
-            let letters = self.world.letters().await;
-            if done as usize == self.world.log.len(TOPIC) && !letters.iter().any(|letter| waits(letter.state))
-            {
-                return;
-            }
-            assert!(started.elapsed() < seconds(3_600), "does not come to rest: {done} done, {letters:?}");
-            pass(Duration::from_millis(100)).await;
-        }
-    }
-
-    async fn check(&self) {
-        let mut applied: BTreeMap<String, u32> = BTreeMap::new();
-        self.world.applied().into_iter().for_each(|id| *applied.entry(id).or_default() += 1);
-        let mut letters: BTreeMap<String, Vec<_>> = BTreeMap::new();
-        for letter in self.world.letters().await {
-            assert!(letter.attempts <= 3 + letter.kills, "{letter:?}");
-            letters.entry(letter.received.id.to_string()).or_default().push(letter.state);
-        }
-        for id in self.pushed.iter().flat_map(|(key, last)| names(key, *last)) {
-            let times = applied.remove(&id).unwrap_or_default();
-            let states = letters.remove(&id).unwrap_or_default();
-            let marker = self.world.marker(&id);
-            let is_well = match (times, &states[..]) {
-                (1, [] | [LetterState::Resolved]) => marker == Some(Claim::Done),
-                (0, [LetterState::Dead]) => marker == Some(Claim::Held),
-                _ => false,
-            };
-            assert!(
-                is_well,
-                "{id} was applied {times} times, its letters are {states:?}, its marker {marker:?}"
-            );
-        }
-        assert!(applied.is_empty() && letters.is_empty(), "out of nothing: {applied:?} {letters:?}");
-        self.check_order();
-        assert_eq!(self.world.store.open_transactions(), 0);
-        let back = self.gate.outcomes().len() + self.gate.abandoned() as usize;
-        assert_eq!(self.gate.admissions(), back, "every ticket came back");
-    }
-
-    fn check_order(&self) {
-        let blocks = self.case.policy == OnFailure::Block;
-        for (key, last) in self.pushed.iter().filter(|(key, _)| blocks || !self.out_of_order.contains(*key)) {
-            let of_key: Vec<_> = self.world.applied().into_iter().filter(|id| id.starts_with(*key)).collect();
-            assert_eq!(of_key, names(key, *last), "the order of {key}");
-        }
-    }
-}
-
 fn config() -> ProptestConfig {
     let full = std::env::var_os("MESSAGEKIT_FULL").is_some_and(|full| full == "1");
     ProptestConfig {
         cases: if full { 20_000 } else { 400 },
-        max_shrink_iters: 2_000,
+        max_shrink_iters: 500,
         ..ProptestConfig::default()
     }
 }

@@ -12,7 +12,7 @@ use messagekit::{Backoff, Consumer, ErrorKind, LetterState, MessageId, Shutdown}
 use tokio::time::Instant;
 
 use crate::counted::{Counted, Counts};
-use crate::fixture::{Act, CONSUMER, TOPIC, World, apply, names, pass, seconds, sorted, start, until};
+use crate::fixture::{Act, CONSUMER, World, names, pass, seconds, sorted, start, until};
 use crate::flaky::{Call, Flaky};
 
 #[tokio::test(start_paused = true)]
@@ -21,9 +21,7 @@ async fn a_stop_finishes_the_batch_in_hand_and_gives_the_rest_back() {
     world.push_all("a", 400).await;
     world.script.always("a-3", Act::Take(Duration::from_millis(200)));
     let counts = Counts::default();
-    let source = Counted::new(world.log.topics([TOPIC]), &counts);
-    let builder = Consumer::builder(CONSUMER, world.store.clone());
-    let consumer = start(builder.from(source).on_with(world.script.clone(), apply));
+    let consumer = start(world.billing_from(Counted::new(world.topics(), &counts)));
     until(|| world.script.runs().len() == 3).await;
 
     let stats = consumer.stop().await;
@@ -38,6 +36,20 @@ async fn a_stop_finishes_the_batch_in_hand_and_gives_the_rest_back() {
     let stats = consumer.stop().await;
     assert_eq!(world.applied(), names("a", 400));
     assert_eq!((stats.handled, stats.duplicates), (397, 0), "nothing of it came twice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_under_way_when_a_lane_was_given_up_comes_back_too() {
+    let world = World::new(1);
+    world.push_all("a", 400).await;
+    world.script.always("a-1", Act::Take(Duration::from_millis(200)));
+    let counts = Counts::default();
+    let consumer = start(world.billing_from(Counted::new(world.topics(), &counts).late()));
+    until(|| world.script.runs().len() == 1).await;
+    let before = counts.pulled();
+    consumer.stop().await;
+    assert!(counts.pulled() > before, "something came after the pause");
+    assert_eq!(counts.back(), counts.pulled(), "and went back");
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,16 +142,18 @@ async fn eventful_world() -> (World, Flaky) {
 }
 
 /// A consumer whose letters are due at once, so that their runs are dropped too.
-fn impatient(world: &World, flaky: Flaky) -> Consumer<Flaky, MemorySource> {
-    let builder = world.consumer_on(CONSUMER, flaky).backoff(Backoff::fixed(Duration::from_millis(1)));
+fn impatient(world: &World, flaky: &Flaky) -> Consumer<Flaky, MemorySource> {
+    let builder =
+        world.consumer_on(CONSUMER, flaky.clone()).backoff(Backoff::fixed(Duration::from_millis(1)));
     builder.build().expect("valid")
 }
 
 /// Runs a fresh consumer to the end and compares what there is with what there must be.
-async fn assert_nothing_lost_or_doubled(world: &World, dropped_at: &str) {
+async fn assert_nothing_lost_or_doubled(world: &World, flaky: &Flaky, dropped_at: &str) {
     // What was aborted is dropped, and commits under way end, when the runtime comes to it.
     pass(seconds(1)).await;
     assert_eq!(world.store.open_transactions(), 0, "{dropped_at}");
+    assert_eq!(flaky.commits_under_way(), 0, "{dropped_at}: a commit that was sent is awaited");
     let consumer = start(world.billing().attempts(NonZeroU32::new(20).expect("20 > 0")));
     let all: Vec<String> = [names("a", 6), names("b", 6)].concat();
     let mut expected: Vec<String> = all.iter().filter(|id| *id != "b-3").cloned().collect();
@@ -165,7 +179,7 @@ async fn dropped_after_any_number_of_polls_nothing_is_lost_or_doubled() {
     for polls in 0..260 {
         let (world, flaky) = eventful_world().await;
         {
-            let mut run = pin!(impatient(&world, flaky).run(std::future::pending()));
+            let mut run = pin!(impatient(&world, &flaky).run(std::future::pending()));
             for poll in 0..polls {
                 poll_fn(|cx| Poll::Ready(run.as_mut().poll(cx).is_pending())).await;
                 // The turns that it has spawned go on one step; now and then their timers too.
@@ -177,7 +191,7 @@ async fn dropped_after_any_number_of_polls_nothing_is_lost_or_doubled() {
             }
             applied_before.insert(world.applied().len());
         }
-        assert_nothing_lost_or_doubled(&world, &format!("after {polls} polls")).await;
+        assert_nothing_lost_or_doubled(&world, &flaky, &format!("after {polls} polls")).await;
     }
     assert!(
         applied_before.contains(&0) && applied_before.contains(&11),
@@ -189,10 +203,10 @@ async fn dropped_after_any_number_of_polls_nothing_is_lost_or_doubled() {
 async fn timed_out_at_any_moment_nothing_is_lost_or_doubled() {
     for time in (0..40).chain((40..800).step_by(60)) {
         let (world, flaky) = eventful_world().await;
-        let run = impatient(&world, flaky).run(std::future::pending());
+        let run = impatient(&world, &flaky).run(std::future::pending());
         let cut = tokio::time::timeout(Duration::from_millis(time), run).await;
         assert!(cut.is_err());
-        assert_nothing_lost_or_doubled(&world, &format!("after {time} ms")).await;
+        assert_nothing_lost_or_doubled(&world, &flaky, &format!("after {time} ms")).await;
     }
 }
 
@@ -202,7 +216,7 @@ async fn dropped_while_it_stops_nothing_is_lost_or_doubled() {
         let (world, flaky) = eventful_world().await;
         {
             let shutdown = Shutdown::new();
-            let mut run = pin!(impatient(&world, flaky).run(shutdown.clone()));
+            let mut run = pin!(impatient(&world, &flaky).run(shutdown.clone()));
             for poll in 0..polls + 12 {
                 if poll == 12 {
                     shutdown.request();
@@ -213,6 +227,6 @@ async fn dropped_while_it_stops_nothing_is_lost_or_doubled() {
                 tokio::task::yield_now().await;
             }
         }
-        assert_nothing_lost_or_doubled(&world, &format!("{polls} polls after the request")).await;
+        assert_nothing_lost_or_doubled(&world, &flaky, &format!("{polls} polls after the request")).await;
     }
 }

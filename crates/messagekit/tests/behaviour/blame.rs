@@ -1,0 +1,136 @@
+//! Failures that nobody admits: who ended the transaction is found, and nobody else pays for it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use messagekit::memory::{Failpoint, MemoryStore, MemoryTx};
+use messagekit::{Consumer, Envelope, ErrorKind, HandlerError, Message, OnFailure, OutboxRows};
+
+use crate::fixture::{Act, CONSUMER, Placed, TOPIC, World, names, pass, seconds, start, until};
+use crate::flaky::{Call, Flaky};
+
+/// Writes numbers, which never fail: nothing but the commit notices a swallowed error.
+async fn quiet(
+    culprits: &BTreeSet<String>,
+    tx: &mut MemoryTx,
+    event: Envelope<Placed>,
+) -> Result<(), HandlerError> {
+    tx.add(event.event_id.to_string(), 1);
+    if culprits.contains(event.event_id.as_str()) {
+        tx.poison();
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_swallowed_error_that_only_the_commit_sees_is_found_by_halving() {
+    let world = World::new(1);
+    world.push_all("a", 50).await;
+    let culprits = Arc::new(BTreeSet::from(["a-7".to_owned(), "a-31".to_owned()]));
+    let builder = Consumer::builder(CONSUMER, world.store.clone()).from(world.log.topics([TOPIC]));
+    let consumer = start(builder.on_with(culprits.clone(), quiet));
+    until(|| world.committed(0) == 50).await;
+
+    for id in names("a", 50) {
+        assert_eq!(world.store.get(&id), i64::from(!culprits.contains(&id)), "{id}");
+    }
+    let letters = world.letters().await;
+    let set_apart: Vec<&str> = letters.iter().map(|letter| letter.received.id.as_str()).collect();
+    assert_eq!(set_apart, ["a-7", "a-31"]);
+    consumer.stop().await;
+}
+
+/// Calls every error of the database permanent, as handlers do.
+async fn impatient(
+    (store, culprit): &(MemoryStore, String),
+    tx: &mut MemoryTx,
+    event: Envelope<Placed>,
+) -> Result<(), HandlerError> {
+    let id = event.event_id.to_string();
+    if id == *culprit {
+        tx.poison();
+        return Ok(());
+    }
+    store.write(tx, &[Message::new("applied", id)]).await.map_err(HandlerError::permanent)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_neighbour_that_calls_an_ended_transaction_permanent_is_not_blamed_for_it() {
+    let world = World::new(1);
+    world.push_all("a", 4).await;
+    let builder = Consumer::builder(CONSUMER, world.store.clone()).from(world.log.topics([TOPIC]));
+    let consumer = start(builder.on_with(Arc::new((world.store.clone(), "a-2".to_owned())), impatient));
+    until(|| world.committed(0) == 4).await;
+    assert_eq!(world.applied(), ["a-1", "a-3", "a-4"]);
+    assert_eq!(world.letters().await.len(), 1);
+    assert_eq!(world.letter("a-2").await.kind, "transaction");
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_lock_held_for_too_long_halves_the_batch_and_blames_nobody() {
+    for call in [Call::Claim, Call::SetAside] {
+        let world = World::new(1);
+        world.push_all("a", 8).await;
+        names("a", 8).iter().for_each(|id| world.script.always(id, Act::Permanent));
+        let flaky = Flaky::new(&world.store);
+        flaky.fail(call, ErrorKind::LockBound);
+        let consumer = start(world.consumer_on(CONSUMER, flaky.clone()));
+        pass(seconds(1)).await;
+        flaky.heal();
+        until(|| world.committed(0) == 8).await;
+        let stats = consumer.stop().await;
+        assert_eq!((stats.handled, stats.dead), (0, 8), "{call:?}");
+        assert!(world.letters().await.iter().all(|letter| letter.kind == "permanent"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_holds_the_write_lock_too_long_by_itself_too_is_set_apart() {
+    for culprit in ["a-1", "a-4", "a-8"] {
+        let world = World::new(1);
+        world.push_all("a", 8).await;
+        world.script.always(culprit, Act::LockBound);
+        let consumer = start(world.billing());
+        until(|| world.committed(0) == 8).await;
+        let good: Vec<String> = names("a", 8).into_iter().filter(|id| id != culprit).collect();
+        assert_eq!(world.applied(), good);
+        assert_eq!(world.letters().await.len(), 1);
+        let letter = world.letter(culprit).await;
+        assert_eq!((&*letter.kind, letter.attempts), ("transaction", 1));
+        consumer.stop().await;
+    }
+}
+
+/// The machine stood still while a handler ran, or while the transaction committed.
+#[tokio::test(start_paused = true)]
+async fn a_write_lock_held_too_long_once_costs_nobody_an_attempt() {
+    for culprit in [Some("a-1"), Some("a-4"), Some("a-8"), None] {
+        let world = World::new(1);
+        world.push_all("a", 8).await;
+        match culprit {
+            Some(culprit) => world.script.next(culprit, [Act::LockBound]),
+            None => world.store.fail_next(Failpoint::Commit, ErrorKind::LockBound),
+        }
+        let consumer = start(world.billing());
+        until(|| world.committed(0) == 8).await;
+        assert_eq!(world.applied(), names("a", 8), "{culprit:?}");
+        assert_eq!(world.letters().await.len(), 0);
+        assert!(world.script.runs().iter().all(|run| run.attempt == 1));
+        consumer.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_holds_the_write_lock_too_long_blocks_where_messages_block() {
+    let world = World::new(1);
+    world.push_all("a", 4).await;
+    world.script.always("a-3", Act::LockBound);
+    let consumer = start(world.billing().on_failure(OnFailure::Block));
+    pass(seconds(60)).await;
+    assert_eq!(world.applied(), ["a-1", "a-2"]);
+    world.script.heal();
+    until(|| world.applied().len() == 4).await;
+    assert_eq!((world.applied(), world.letters().await.len()), (names("a", 4), 0));
+    consumer.stop().await;
+}

@@ -1,0 +1,125 @@
+//! A handler that does what a test tells it to.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use messagekit::memory::{MemoryStore, MemoryTx};
+use messagekit::{Envelope, Error, ErrorKind, Event, HandlerError, Message, OutboxRows};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Event)]
+#[event(type = "orders.order.placed", key = "order")]
+pub(crate) struct Placed {
+    pub(crate) order: String,
+    pub(crate) n: i64,
+}
+
+/// What the handler does with a message in one run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Act {
+    Apply,
+    /// Fails in a way that may pass.
+    Fail,
+    Permanent,
+    Panic,
+    /// Takes this long, then applies.
+    Take(Duration),
+    /// Applies, and swallows the error of a later statement.
+    Swallow,
+    /// A dependency is down.
+    Unavailable,
+    /// The database chose another transaction.
+    Conflict,
+    /// The database ended the transaction, because it held the write lock for too long.
+    LockBound,
+}
+
+/// A run of the handler.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Run {
+    pub(crate) id: String,
+    pub(crate) attempt: u32,
+    pub(crate) at: Instant,
+}
+
+/// What the handler is to do, and what it was asked to do.
+pub(crate) struct Script {
+    store: MemoryStore,
+    plans: Mutex<BTreeMap<String, (VecDeque<Act>, Act)>>,
+    runs: Mutex<Vec<Run>>,
+}
+
+impl Script {
+    pub(crate) fn new(store: &MemoryStore) -> Self {
+        let (plans, runs) = Default::default();
+        Self { store: store.clone(), plans, runs }
+    }
+
+    /// The coming runs of a message act like this; then it applies.
+    pub(crate) fn next(&self, id: &str, acts: impl IntoIterator<Item = Act>) {
+        self.plan(id, acts, Act::Apply);
+    }
+
+    /// Every run of a message acts like this, until told otherwise.
+    pub(crate) fn always(&self, id: &str, act: Act) {
+        self.plan(id, [], act);
+    }
+
+    /// The coming runs of a message act like this, all later ones like that.
+    pub(crate) fn plan(&self, id: &str, acts: impl IntoIterator<Item = Act>, then: Act) {
+        self.plans.lock().expect("plans").insert(id.to_owned(), (acts.into_iter().collect(), then));
+    }
+
+    /// From now on everything applies.
+    pub(crate) fn heal(&self) {
+        self.plans.lock().expect("plans").clear();
+    }
+
+    pub(crate) fn runs(&self) -> Vec<Run> {
+        self.runs.lock().expect("runs").clone()
+    }
+
+    pub(crate) fn runs_of(&self, id: &str) -> Vec<Run> {
+        self.runs().into_iter().filter(|run| run.id == id).collect()
+    }
+
+    pub(crate) fn attempts_of(&self, id: &str) -> Vec<u32> {
+        self.runs_of(id).iter().map(|run| run.attempt).collect()
+    }
+
+    fn act(&self, id: &str) -> Act {
+        let mut plans = self.plans.lock().expect("plans");
+        let Some((acts, then)) = plans.get_mut(id) else { return Act::Apply };
+        acts.pop_front().unwrap_or(*then)
+    }
+}
+
+/// The handler: its effect is a row in the outbox, so that the order of the commits can be seen.
+pub(crate) async fn apply(
+    script: &Script,
+    tx: &mut MemoryTx,
+    event: Envelope<Placed>,
+) -> Result<(), HandlerError> {
+    let id = event.event_id.to_string();
+    let attempt = event.delivery().map_or(0, |delivery| delivery.attempt);
+    script.runs.lock().expect("runs").push(Run { id: id.clone(), attempt, at: Instant::now() });
+    let act = script.act(&id);
+    match act {
+        Act::Apply | Act::Swallow => {}
+        Act::Take(time) => tokio::time::sleep(time).await,
+        Act::Fail => return Err(HandlerError::retryable("no stock yet")),
+        Act::Permanent => return Err(HandlerError::permanent("no such customer")),
+        // A panic without the noise of its hook.
+        Act::Panic => std::panic::resume_unwind(Box::new("boom")),
+        Act::Unavailable => return Err(HandlerError::unavailable("payment service is down")),
+        Act::Conflict => return Err(Error::new(ErrorKind::Conflict, "deadlock").into()),
+        Act::LockBound => return Err(Error::new(ErrorKind::LockBound, "lock held for too long").into()),
+    }
+    script.store.write(tx, &[Message::new("applied", id)]).await?;
+    if act == Act::Swallow {
+        tx.poison();
+    }
+    Ok(())
+}
