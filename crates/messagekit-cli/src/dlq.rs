@@ -148,7 +148,7 @@ impl Show {
         line("state", letter.state.to_string());
         line("runs", format!("{} failed, {} ended the process", letter.attempts, letter.kills));
         line("error", format!("{}: {}", letter.kind, printable(&letter.error)));
-        line("group", letter.fingerprint.clone());
+        line("fingerprint", letter.fingerprint.clone());
         line("set aside", letter.set_aside_at.to_string());
         if let Some(due) = letter.due {
             line("due", due.to_string());
@@ -186,7 +186,7 @@ impl Retry {
             let outcome = store.retry(*id).await;
             refused += u32::from(outcome.is_err());
             let text = match &outcome {
-                Ok(()) => "the consumer runs it once more".to_owned(),
+                Ok(()) => "accepted, its consumer runs it once more".to_owned(),
                 Err(error) => chain(error),
             };
             if self.json {

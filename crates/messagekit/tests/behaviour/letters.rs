@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use messagekit::memory::Failpoint;
 use messagekit::{Claim, DeadLetters, ErrorKind, LetterState, Retries};
 
 use crate::fixture::{Act, CONSUMER, World, names, pass, seconds, start, until};
@@ -235,12 +236,9 @@ async fn a_letter_that_contradicts_its_marker_is_dead_and_the_others_go_on() {
     let world = World::new(1);
     world.push_all("a", 5).await;
     names("a", 5).iter().for_each(|id| world.script.next(id, [Act::Fail]));
-    let flaky = Flaky::new(&world.store);
-    flaky.fail(Call::Resolve, ErrorKind::Corrupt);
-    let consumer = start(world.consumer_on(CONSUMER, flaky.clone()));
-    until(|| consumer.read().dead == 1).await;
-    flaky.heal();
-    until(|| consumer.read().handled == 4).await;
+    world.store.fail_next(Failpoint::Resolve, ErrorKind::Corrupt);
+    let consumer = start(world.billing());
+    until(|| consumer.read().handled + consumer.read().dead == 5).await;
     let corrupt: Vec<_> =
         world.letters().await.into_iter().filter(|letter| letter.kind == "corrupt").collect();
     assert_eq!((corrupt.len(), corrupt[0].state), (1, LetterState::Dead));

@@ -20,6 +20,7 @@ fn fates() -> impl Strategy<Value = Fate> {
         Just(Act::Unavailable),
         Just(Act::Conflict),
         Just(Act::Permanent),
+        Just(Act::LockBound),
         Just(Act::Take(seconds(2))),
     ];
     let good = Just(Fate { acts: vec![], then: Act::Apply });
