@@ -95,7 +95,10 @@ async fn what_strangers_sent_cannot_move_the_cursor_of_a_terminal() {
 async fn a_retry_is_accepted_once() {
     let desk = Desk::with((0..4).map(|_| message(None, b"{}"))).await;
     let state = |id: &str| on(&desk.file(), &["dlq", "show", id, "--json"]).json()["state"].clone();
-    assert_eq!(on(&desk.file(), &["dlq", "retry", "1"]).text(), "1: accepted, its consumer runs it once more\n");
+    assert_eq!(
+        on(&desk.file(), &["dlq", "retry", "1"]).text(),
+        "1: accepted, its consumer runs it once more\n"
+    );
     assert_eq!(state("1"), "replaying");
 
     // What can be done is done, and the exit code says that something could not.

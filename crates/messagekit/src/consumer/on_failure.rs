@@ -4,8 +4,9 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnFailure {
-    /// The lane waits: the message is tried again in place with backoff until it succeeds, whatever its error, and
-    /// everything behind it in the lane waits too. Keeps the order of each key.
+    /// The lane waits: the message is tried again in place with backoff until it succeeds, whatever its error (an unreadable
+    /// one waits for a consumer that can read it), and everything behind it in the lane waits too. Keeps the order of each
+    /// key.
     Block,
     /// The message is set aside whole and the lane goes on: tried again when due, dead after the last attempt; dead at once
     /// when trying again is useless. The order of the message's key is given up.

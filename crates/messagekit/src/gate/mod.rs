@@ -13,7 +13,7 @@ use crate::transport::Lane;
 
 pub(crate) use chain::{Gates, Pass};
 
-/// What asks for admission.
+/// What asks for admission. Looking for due letters asks too: one message of 0 bytes in a lane of slot `u32::MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchView {
     /// The lane it comes from.
@@ -46,7 +46,8 @@ pub struct Outcome {
 
 /// Takes back what a dropped ticket held: a permit, a probe, tokens.
 pub trait Abandon: Send + Sync {
-    /// Called once, when a ticket is dropped instead of settled.
+    /// Called once, when a ticket is dropped instead of settled. A later gate that is closed drops the tickets of the earlier
+    /// ones, so this must not wake the very handle that is asking.
     fn abandon(&self, stamp: u64, granted: u32);
 }
 

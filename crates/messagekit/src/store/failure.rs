@@ -87,7 +87,7 @@ pub struct Failure {
     pub kind: FailureKind,
     /// The error with its causes, in one line without NUL, at most 4,000 characters.
     pub error: String,
-    /// How many runs of the handler have failed it.
+    /// How many runs have failed it, counting as one that which found it unreadable.
     pub attempts: u32,
     /// What happens next.
     pub next: Next,

@@ -87,7 +87,7 @@ pub trait Subscriber: Send {
 
     /// Takes receipts of messages given back unhandled, and empties the list. They are delivered again, perhaps under a new
     /// epoch of the lane, before any later message of the lane that was not delivered yet: what an adapter has fetched
-    /// ahead waits behind them.
+    /// ahead waits behind them. A paused lane delivers them again only when it is resumed.
     fn release(&mut self, back: &mut Vec<Receipt>);
 
     /// Leaves: makes everything settled durable and gives the lanes up. Deliveries that were neither settled nor released
