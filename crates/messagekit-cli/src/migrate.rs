@@ -1,6 +1,6 @@
 //! `messagekit migrate`.
 
-use messagekit::Error;
+use messagekit::{Error, ErrorKind};
 use messagekit_sqlite::migrations;
 use serde_json::json;
 
@@ -26,6 +26,12 @@ pub(crate) struct Migrate {
 impl Migrate {
     pub(crate) fn run(self) -> Result<(), Error> {
         let path = self.database.path()?.to_owned();
+        // A file that is not there can be made, but only in a folder; looking must not promise more.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if (self.status || self.dry_run) && folder.is_some_and(|folder| !folder.is_dir()) {
+            return Err(Error::new(ErrorKind::NotFound, "folder does not exist: create it first")
+                .with("path", path.display()));
+        }
         let before = migrations::status(&path)?;
         if self.dry_run {
             let sql = migrations::pending_sql(&path)?;

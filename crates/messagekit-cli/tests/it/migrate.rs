@@ -63,3 +63,13 @@ fn only_one_of_dry_run_and_status_can_be_asked_for() {
     let answer = messagekit(&["migrate", "--dry-run", "--status", "--database", "sqlite:never.db"]);
     answer.refused(2, &["--dry-run", "cannot be used with", "--status"]);
 }
+
+#[test]
+fn a_folder_that_is_not_there_is_refused_by_looking_too() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = format!("sqlite:{}", folder.path().join("none/shop.db").display());
+    for step in [&["--status"][..], &["--dry-run"]] {
+        let arguments = [&["migrate", "--database", &file], step].concat();
+        messagekit(&arguments).refused(1, &["folder does not exist: create it first", "none/shop.db"]);
+    }
+}
