@@ -47,6 +47,7 @@ pub mod crash;
 mod dead_letters;
 mod error;
 mod event;
+mod fnv;
 pub mod gate;
 pub mod log;
 pub mod memory;

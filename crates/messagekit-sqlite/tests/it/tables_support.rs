@@ -138,13 +138,8 @@ pub(crate) async fn execute(store: &SqliteStore, sql: &'static str) {
 }
 
 /// Waits until something holds.
-pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
-    let wait = async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    in_time(what, wait).await;
+pub(crate) async fn eventually(what: &str, holds: impl AsyncFnMut() -> bool) {
+    messagekit_testkit::eventually(what, DEADLINE, holds).await;
 }
 
 pub(crate) fn topic(name: &str) -> Arc<str> {

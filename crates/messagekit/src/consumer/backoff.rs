@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::settings::A_YEAR;
+
 /// Growing waits with jitter: `first × factor^(n - 1)`, at most `max`, each shortened by a random part of up to a half so
 /// that many that failed together do not come back together.
 ///
@@ -24,16 +26,13 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Longer waits count as this, so that no sum of times overflows.
-    const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-
     /// Waits for an outage to pass: short, because an outage costs no attempt.
     pub(crate) const OUTAGE: Self =
         Self { first: Duration::from_millis(50), factor: 2.0, max: Duration::from_secs(5) };
 
     /// Makes one; a `factor` below 1 counts as 1, a `max` above a year as a year.
     pub fn new(first: Duration, factor: f64, max: Duration) -> Self {
-        Self { first, factor: factor.max(1.0), max: max.min(Self::A_YEAR) }
+        Self { first, factor: factor.max(1.0), max: max.min(A_YEAR) }
     }
 
     /// Waits the same time each time.

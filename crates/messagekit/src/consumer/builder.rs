@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::settings::{ATTEMPTS, DEADLINE, LONGEST_DEADLINE, Settings};
+use super::settings::{A_YEAR, ATTEMPTS, DEADLINE, Settings};
 use super::{
     Backoff, HandlerFn, IdempotentConsumer, OnFailure, OnUnknown, Router, StateHandlerFn, Stats, run,
 };
@@ -227,7 +227,7 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
     /// Sets how long a handler may take, a year at most. Default: 30 s. A store may allow less: the embedded engine lets a
     /// transaction hold the file's write lock for 250 ms.
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = deadline.min(LONGEST_DEADLINE);
+        self.deadline = deadline.min(A_YEAR);
         self
     }
 

@@ -29,6 +29,14 @@ pub(super) struct Retried {
     pub(super) fatal: Option<Error>,
 }
 
+impl Retried {
+    /// No letter was due.
+    fn nothing() -> Self {
+        let outcome = Outcome { verdict: Verdict::Neutral, used: 0 };
+        Self { outcome, found: false, due_in: None, outage: None, fatal: None }
+    }
+}
+
 /// How a run of a letter ended.
 enum Ran {
     Resolved,
@@ -47,24 +55,17 @@ enum Answer {
 
 /// Leases one due letter and runs it through the same handler, in a transaction that also resolves it.
 pub(super) async fn retry<S: Inbox>(settings: Arc<Settings<S>>) -> Retried {
-    let nothing = Retried {
-        outcome: Outcome { verdict: Verdict::Neutral, used: 0 },
-        found: false,
-        due_in: None,
-        outage: None,
-        fatal: None,
-    };
     // The lease outlives the handler's deadline, so that nobody else runs the letter while this run can still commit.
     let lease = settings.deadline * 2 + Duration::from_secs(5);
     let leased = match settings.store.lease(&settings.name, 1, lease).await {
         Ok(leased) => leased,
         Err(error) if !error.is_transient() && store_fault(&error).is_none() => {
-            return Retried { fatal: Some(error), ..nothing };
+            return Retried { fatal: Some(error), ..Retried::nothing() };
         }
-        Err(error) => return Retried { outage: Some(chain(&error)), ..nothing },
+        Err(error) => return Retried { outage: Some(chain(&error)), ..Retried::nothing() },
     };
     let Some(leased) = leased.into_iter().next() else {
-        return nothing;
+        return Retried::nothing();
     };
     crash::point("retry.leased");
     let leased = Arc::new(leased);
@@ -130,13 +131,8 @@ fn of_store(error: Error) -> Ran {
 async fn end<S: Inbox>(settings: &Settings<S>, leased: &Leased, ran: Ran, lease: Duration) -> Retried {
     let consumer = &*settings.name;
     let mut stats = ConsumerStats::default();
-    let mut retried = Retried {
-        outcome: Outcome { verdict: Verdict::Neutral, used: 1 },
-        found: true,
-        due_in: None,
-        outage: None,
-        fatal: None,
-    };
+    let outcome = Outcome { verdict: Verdict::Neutral, used: 1 };
+    let mut retried = Retried { outcome, found: true, ..Retried::nothing() };
     let answer = match ran {
         Ran::Resolved => {
             crash::point("retry.committed");

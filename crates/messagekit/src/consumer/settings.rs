@@ -13,8 +13,8 @@ pub(super) const ATTEMPTS: u32 = 10;
 pub(super) const KILLS: u32 = 5;
 /// How long a handler may take.
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
-/// Longer deadlines count as this, so that no sum of times overflows.
-pub(super) const LONGEST_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// Longer deadlines and waits count as this, so that no sum of times overflows.
+pub(super) const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// How many messages a lane holds before it is paused.
 pub(super) const WINDOW_MESSAGES: usize = 500;
 /// How many bytes a lane holds before it is paused.

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::group::Group;
 use super::lock;
+use crate::fnv::fnv1a;
 use crate::log::Record;
 use crate::{Message, Place};
 
@@ -89,12 +90,8 @@ impl State {
     }
 }
 
-/// FNV-1a (Fowler, Noll, Vo) of 64 bits: stable over versions of this crate.
 fn partition_of(key: &[u8], partitions: usize) -> usize {
-    let hash = key.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    (hash % partitions as u64) as usize
+    (fnv1a(key.iter().copied()) % partitions as u64) as usize
 }
 
 /// The lock and the one rule of using it: wake after unlocking.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::fnv::fnv1a;
+
 /// The reason in one word, kept in the dead letter and used to group them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -111,18 +113,16 @@ impl Failure {
     ///
     /// FNV-1a (Fowler, Noll, Vo) of 64 bits over the kind and the error with each run of digits read as one `#`.
     pub fn fingerprint(&self) -> String {
-        let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-        let mut eat = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        self.kind.as_str().bytes().for_each(&mut eat);
         let mut in_number = false;
-        for byte in self.error.bytes() {
-            match byte.is_ascii_digit() {
-                true if in_number => continue,
-                true => eat(b'#'),
-                false => eat(byte),
+        let error = self.error.bytes().filter_map(|byte| {
+            let was_in_number = std::mem::replace(&mut in_number, byte.is_ascii_digit());
+            match (in_number, was_in_number) {
+                (true, true) => None,
+                (true, false) => Some(b'#'),
+                (false, _) => Some(byte),
             }
-            in_number = byte.is_ascii_digit();
-        }
+        });
+        let hash = fnv1a(self.kind.as_str().bytes().chain(error));
         format!("{hash:016x}")
     }
 }
