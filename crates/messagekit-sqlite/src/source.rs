@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::{BatchLimit, Capabilities, Error, ErrorKind, Source, check_topic};
+use messagekit::{BatchLimit, Capabilities, Error, ErrorKind, NextOffset, Source, check_topic};
 
 use crate::{SqliteStore, SqliteSubscriber};
 
@@ -44,7 +44,11 @@ impl Source for SqliteSource {
         }
     }
 
-    async fn bind(self, consumer: &str) -> Result<SqliteSubscriber, Error> {
+    fn topics(&self) -> &[Arc<str>] {
+        &self.topics
+    }
+
+    async fn bind(self, consumer: &str, _remembered: &[NextOffset]) -> Result<SqliteSubscriber, Error> {
         check_consumer(consumer)?;
         if self.topics.is_empty() {
             return Err(Error::new(ErrorKind::InvalidConfiguration, "source names no topic")

@@ -146,7 +146,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(folder.path().join("app.db")).await.unwrap();
         append(&store, 1_500, 10).await;
-        let mut subscriber = store.topics(["t"]).bind("small").await.unwrap();
+        let mut subscriber = store.topics(["t"]).bind("small", &[]).await.unwrap();
         assert_eq!(full(&subscriber).await.0, 512);
         for _ in 0..1_501 {
             let incoming = poll_fn(|cx| subscriber.poll_next(cx)).await;

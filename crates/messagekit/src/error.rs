@@ -23,6 +23,8 @@ pub enum ErrorKind {
     Fenced,
     /// The call would wait for a lock that its own task holds.
     WouldDeadlock,
+    /// The connection has no transaction open: begin one, so that the event shares the fate of your rows.
+    NotInTransaction,
     /// The store, log or transaction was closed.
     Closed,
     /// An event, topic, key or identifier breaks the rules of its form.
@@ -65,6 +67,7 @@ impl fmt::Display for ErrorKind {
             Self::OutcomeUnknown => "outcome_unknown",
             Self::Fenced => "fenced",
             Self::WouldDeadlock => "would_deadlock",
+            Self::NotInTransaction => "not_in_transaction",
             Self::Closed => "closed",
             Self::InvalidEvent => "invalid_event",
             Self::TooLarge => "too_large",

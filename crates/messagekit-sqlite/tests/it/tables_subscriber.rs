@@ -302,7 +302,7 @@ async fn names_that_cannot_be_used_are_refused_at_once() {
     let Fixture { store, folder: _folder } = Fixture::new().await;
     let kind = async |topics: &[&str], consumer: &str| {
         let source = store.topics(topics.iter().copied());
-        source.bind(consumer).await.unwrap_err().kind()
+        source.bind(consumer, &[]).await.unwrap_err().kind()
     };
     assert_eq!(kind(&["t"], "").await, ErrorKind::InvalidConfiguration);
     assert_eq!(kind(&["t"], "a\nb").await, ErrorKind::InvalidConfiguration);

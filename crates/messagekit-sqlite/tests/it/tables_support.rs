@@ -52,7 +52,7 @@ pub(crate) async fn append(store: &SqliteStore, topic: &str, prefix: &str, count
 }
 
 pub(crate) async fn bind(store: &SqliteStore, topics: &[&str], consumer: &str) -> SqliteSubscriber {
-    store.topics(topics.iter().copied()).bind(consumer).await.unwrap()
+    store.topics(topics.iter().copied()).bind(consumer, &[]).await.unwrap()
 }
 
 /// Fails a test that waits for what does not come.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use messagekit::memory::{MemoryLog, MemorySubscriber};
-use messagekit::{Capabilities, Error, Publisher, Source};
+use messagekit::{Capabilities, Error, NextOffset, Publisher, Source};
 
 use super::{Fault, FaultyPublisher, FaultySubscriber};
 use crate::transport::TransportFixture;
@@ -88,7 +88,11 @@ impl Source for FaultySource {
         self.transport.capabilities()
     }
 
-    async fn bind(mut self, consumer: &str) -> Result<FaultySubscriber, Error> {
+    fn topics(&self) -> &[Arc<str>] {
+        &self.topics
+    }
+
+    async fn bind(mut self, consumer: &str, remembered: &[NextOffset]) -> Result<FaultySubscriber, Error> {
         let FaultyTransport { log, fault, shared } = self.transport;
         let mut consumer = consumer.to_owned();
         let mut skipped = BTreeMap::new();
@@ -109,7 +113,7 @@ impl Source for FaultySource {
             }
             _ => {}
         }
-        let inner = log.topics(self.topics).bind(&consumer).await?;
+        let inner = log.topics(self.topics).bind(&consumer, remembered).await?;
         Ok(FaultySubscriber::new(inner, fault, log, consumer, shared, skipped))
     }
 }

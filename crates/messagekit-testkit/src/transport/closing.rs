@@ -78,7 +78,7 @@ pub async fn survives_a_restart<F: TransportFixture>(fixture: &mut F) {
 /// A hostile topic name is refused when binding, and refused for good.
 pub async fn refuses_a_topic_that_breaks_the_grammar<F: TransportFixture>(fixture: &mut F) {
     for name in ["", "..", "a b", "tüpic", "x'; DROP TABLE records; --"] {
-        let bound = fixture.source(&[Arc::from(name)]).bind(&unique("consumer")).await;
+        let bound = fixture.source(&[Arc::from(name)]).bind(&unique("consumer"), &[]).await;
         let error = bound.err().unwrap_or_else(|| panic!("topic {name:?} can be bound"));
         assert!(!error.is_transient(), "{error:?} for topic {name:?} asks for a repetition");
     }

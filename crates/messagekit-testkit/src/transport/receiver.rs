@@ -31,7 +31,7 @@ impl<S: Subscriber> Receiver<S> {
     where
         F: TransportFixture<Source: Source<Subscriber = S>>,
     {
-        let bound = tokio::time::timeout(DEADLINE, fixture.source(topics).bind(consumer)).await;
+        let bound = tokio::time::timeout(DEADLINE, fixture.source(topics).bind(consumer, &[])).await;
         let subscriber =
             bound.expect("bind answers before the deadline").expect("the consumer can be joined");
         Self::new(subscriber, consumer)

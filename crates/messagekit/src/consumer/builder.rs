@@ -88,8 +88,9 @@ impl<S: Inbox, Src: Source> Consumer<S, Src> {
     /// Runs until `shutdown` completes, then finishes what is in work, gives the rest back and leaves.
     ///
     /// # Errors
-    /// When the source cannot be bound (tried once) or ends by itself, or when the store answers what no waiting cures (no
-    /// migrations, a corrupt file, closed). An outage while it runs is waited for and is no error.
+    /// When the source cannot be bound or ends by itself, when the broker has lost a position that the database remembers, or
+    /// when the store answers what no waiting cures (no migrations, a corrupt file, closed). An outage is waited for and is no
+    /// error.
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing: open transactions roll back, commits under way end by themselves, and what was

@@ -5,6 +5,7 @@
 
 mod attempt;
 mod backoff;
+mod bind;
 mod builder;
 mod handler;
 mod lanes;

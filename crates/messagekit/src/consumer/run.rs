@@ -11,6 +11,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::Backoff;
 use super::attempt::Entry;
+use super::bind::bind;
 use super::lanes::{LaneState, Window, Working};
 use super::retry::{Retried, retry};
 use super::retry_timer::RetryTimer;
@@ -32,7 +33,8 @@ pub(super) async fn run<S: Inbox, Src: Source>(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Error> {
     let mut shutdown = pin!(shutdown);
-    let Some(subscriber) = bind(&settings, source, shutdown.as_mut()).await? else { return Ok(()) };
+    let Some(bound) = or_shutdown(bind(&settings, source), shutdown.as_mut()).await else { return Ok(()) };
+    let subscriber = bound?;
     crash::point("consumer.bound");
     let mut running = Running::new(settings, subscriber, gates);
     let outcome = poll_fn(|cx| match shutdown.as_mut().poll(cx) {
@@ -48,16 +50,14 @@ pub(super) async fn run<S: Inbox, Src: Source>(
     outcome.and(drained).and(closed)
 }
 
-/// Binds the source, unless a shutdown comes first.
-async fn bind<S: Store, Src: Source>(
-    settings: &Settings<S>,
-    source: Src,
+async fn or_shutdown<T>(
+    work: impl Future<Output = T>,
     shutdown: Pin<&mut impl Future<Output = ()>>,
-) -> Result<Option<Src::Subscriber>, Error> {
+) -> Option<T> {
     tokio::select! {
         biased;
-        () = shutdown => Ok(None),
-        bound = source.bind(&settings.name) => bound.map(Some),
+        () = shutdown => None,
+        done = work => Some(done),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{MemoryLog, MemorySubscriber};
+use crate::store::NextOffset;
 use crate::transport::{BatchLimit, Capabilities, Source};
 use crate::{Error, ErrorKind, check_topic};
 
@@ -26,7 +27,11 @@ impl Source for MemorySource {
         Capabilities { persistent: false, shares_work: true, places: true, batch: BatchLimit::DEFAULT }
     }
 
-    async fn bind(self, consumer: &str) -> Result<MemorySubscriber, Error> {
+    fn topics(&self) -> &[Arc<str>] {
+        &self.topics
+    }
+
+    async fn bind(self, consumer: &str, _remembered: &[NextOffset]) -> Result<MemorySubscriber, Error> {
         if self.topics.is_empty() {
             return Err(Error::new(
                 ErrorKind::InvalidConfiguration,

@@ -167,7 +167,7 @@ mod tests {
     #[tokio::test]
     async fn committed_is_the_end_of_the_contiguous_prefix() {
         let log = log_of(3).await;
-        let mut member = log.topics(["orders"]).bind("billing").await.unwrap();
+        let mut member = log.topics(["orders"]).bind("billing", &[]).await.unwrap();
         let [a, b, c] =
             [delivery(&mut member).await, delivery(&mut member).await, delivery(&mut member).await];
         member.settle(&mut vec![c.receipt, a.receipt]);
@@ -179,7 +179,7 @@ mod tests {
     #[tokio::test]
     async fn receipts_of_a_lost_lane_are_counted_and_ignored() {
         let log = log_of(1).await;
-        let mut member = log.topics(["orders"]).bind("billing").await.unwrap();
+        let mut member = log.topics(["orders"]).bind("billing", &[]).await.unwrap();
         let stale = delivery(&mut member).await;
         log.lose("billing");
         assert!(matches!(next(&mut member).await, Incoming::Lost { lane } if lane == stale.receipt.lane()));
@@ -191,7 +191,7 @@ mod tests {
     #[tokio::test]
     async fn redelivering_starts_at_the_first_record_again() {
         let log = log_of(2).await;
-        let mut member = log.topics(["orders"]).bind("billing").await.unwrap();
+        let mut member = log.topics(["orders"]).bind("billing", &[]).await.unwrap();
         let settled = [delivery(&mut member).await, delivery(&mut member).await];
         member.settle(&mut settled.into_iter().map(|delivery| delivery.receipt).collect());
         log.redeliver("billing");
@@ -202,7 +202,7 @@ mod tests {
     #[tokio::test]
     async fn a_topic_that_comes_later_is_assigned_then() {
         let log = MemoryLog::new(2);
-        let mut member = log.topics(["orders"]).bind("billing").await.unwrap();
+        let mut member = log.topics(["orders"]).bind("billing", &[]).await.unwrap();
         log.publish(&[Message::new("orders", "0")]).await;
         assert!(matches!(next(&mut member).await, Incoming::Assigned { .. }));
         assert_eq!(offset(&delivery(&mut member).await), 0);
@@ -211,7 +211,7 @@ mod tests {
     #[tokio::test]
     async fn records_deleted_before_their_delivery_are_passed_over() {
         let log = log_of(5).await;
-        let mut member = log.topics(["orders"]).bind("billing").await.unwrap();
+        let mut member = log.topics(["orders"]).bind("billing", &[]).await.unwrap();
         let [a, b] = [delivery(&mut member).await, delivery(&mut member).await];
         member.release(&mut vec![a.receipt, b.receipt]);
         log.delete_before("orders", 0, 4);

@@ -65,6 +65,16 @@ impl<S: OutboxRows> Outbox<S> {
         Self { store, source: source.into() }
     }
 
+    /// Returns the store it writes to.
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// Returns the name of the service that writes.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
     /// Adds an event, or an envelope with its metadata, and returns its id.
     ///
     /// # Errors

@@ -1,10 +1,10 @@
 //! A source that counts what its subscriber hands out, and that a pause stops late.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use messagekit::{Capabilities, Error, Incoming, Lane, Receipt, Source, Subscriber};
+use messagekit::{Capabilities, Error, Incoming, Lane, NextOffset, Receipt, Source, Subscriber};
 
 /// What went through a [`Counted`] source.
 #[derive(Clone, Default)]
@@ -16,6 +16,7 @@ struct Inner {
     back: AtomicUsize,
     pauses: AtomicUsize,
     resumes: AtomicUsize,
+    remembered: Mutex<Vec<NextOffset>>,
 }
 
 impl Counts {
@@ -27,6 +28,11 @@ impl Counts {
     /// How many receipts came back, settled or released.
     pub(crate) fn back(&self) -> usize {
         self.0.back.load(Ordering::Relaxed)
+    }
+
+    /// What the last binding was told.
+    pub(crate) fn remembered(&self) -> Vec<NextOffset> {
+        self.0.remembered.lock().expect("told").clone()
     }
 
     /// How often a lane was paused, and how often one was resumed.
@@ -60,9 +66,14 @@ impl<S: Source> Source for Counted<S> {
         self.inner.capabilities()
     }
 
-    async fn bind(self, consumer: &str) -> Result<Self::Subscriber, Error> {
+    fn topics(&self) -> &[Arc<str>] {
+        self.inner.topics()
+    }
+
+    async fn bind(self, consumer: &str, remembered: &[NextOffset]) -> Result<Self::Subscriber, Error> {
+        remembered.clone_into(&mut self.counts.0.remembered.lock().expect("told"));
         let (counts, is_late, to_pause) = (self.counts, self.is_late, self.to_pause);
-        Ok(Counted { inner: self.inner.bind(consumer).await?, counts, is_late, to_pause })
+        Ok(Counted { inner: self.inner.bind(consumer, remembered).await?, counts, is_late, to_pause })
     }
 }
 

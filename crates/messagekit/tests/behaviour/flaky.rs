@@ -23,6 +23,7 @@ pub(crate) enum Call {
     Resolve,
     Fail,
     HandBack,
+    NextOf,
 }
 
 /// A way to a database that is out of order for as long as the test says.
@@ -125,7 +126,7 @@ impl Offsets for Flaky {
     }
 
     async fn next_of(&self, consumer: &str, topic: &str) -> Result<Vec<NextOffset>, Error> {
-        self.inner.next_of(consumer, topic).await
+        self.call(Call::NextOf, self.inner.next_of(consumer, topic)).await
     }
 }
 

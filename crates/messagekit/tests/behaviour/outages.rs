@@ -37,6 +37,43 @@ async fn five_minutes_without_a_store_burn_no_attempt_and_set_nothing_aside() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_start_without_a_store_waits_for_it() {
+    let world = World::new(1);
+    world.push_all("a", 3).await;
+    let flaky = Flaky::new(&world.store);
+    flaky.fail(Call::NextOf, ErrorKind::Unavailable);
+    let consumer = start(world.consumer_on(CONSUMER, flaky.clone()));
+    pass(FIVE_MINUTES).await;
+    assert!(world.applied().is_empty());
+
+    flaky.heal();
+    until(|| world.applied().len() == 3).await;
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_without_tables_ends_at_once() {
+    let world = World::new(1);
+    let flaky = Flaky::new(&world.store);
+    flaky.fail(Call::NextOf, ErrorKind::Schema);
+    let consumer = world.consumer_on(CONSUMER, flaky).build().unwrap();
+    assert_eq!(consumer.run(std::future::pending()).await.unwrap_err().kind(), ErrorKind::Schema);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_source_learns_what_the_database_remembers() {
+    let world = World::new(1);
+    let counts = Counts::default();
+    for (key, told) in [("a", None), ("b", Some(3))] {
+        world.push_all(key, 3).await;
+        let consumer = start(world.billing_from(Counted::new(world.topics(), &counts)));
+        until(|| world.applied().iter().filter(|name| name.starts_with(key)).count() == 3).await;
+        consumer.stop().await;
+        assert_eq!(counts.remembered().first().map(|noted| noted.next), told);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_outage_while_a_message_is_set_aside_runs_its_handler_again_as_the_first_time() {
     let world = World::new(1);
     world.push_all("a", 3).await;
