@@ -45,6 +45,12 @@ pub trait TransportFixture: Send + Sync + 'static {
         Duration::from_millis(200)
     }
 
+    /// Names the cases that this backend cannot play, each with the reason: for a stand-in that lacks what the real one has.
+    /// They are reported as skipped.
+    fn beyond(&self) -> &[(&'static str, &'static str)] {
+        &[]
+    }
+
     /// Says whether [`lose`](Self::lose) works.
     fn can_lose(&self) -> bool {
         false

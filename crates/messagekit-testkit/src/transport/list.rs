@@ -35,8 +35,11 @@ impl<F: TransportFixture> TransportCase<F> {
     ///
     /// # Panics
     /// When the adapter breaks the promise.
+    #[expect(clippy::print_stderr, reason = "a skipped case must be seen in the output of the tests")]
     pub async fn run(&self, fixture: &mut F) {
-        if self.applies(fixture) {
+        if let Some((_, why)) = fixture.beyond().iter().find(|(case, _)| *case == self.name) {
+            eprintln!("skipped {}: {why}", self.name);
+        } else if self.applies(fixture) {
             (self.run)(fixture).await;
         } else {
             skipped(self.name, self.need);

@@ -164,7 +164,8 @@ pub async fn standby_takes_over<F: TransportFixture>(fixture: &mut F) {
     let source = fixture.source(&[topic]);
     let (name, quiet) = (consumer.clone(), fixture.quiet());
     let standby = tokio::spawn(async move {
-        let subscriber = messagekit::Source::bind(source, &name, &[]).await.expect("a second member can join");
+        let subscriber =
+            messagekit::Source::bind(source, &name, &[]).await.expect("a second member can join");
         let mut receiver = Receiver::new(subscriber, &name);
         let first = receiver.message().await;
         (receiver, first)

@@ -1,0 +1,127 @@
+//! What librdkafka calls back: everything is noted, nothing is done.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientContext, TopicPartitionList};
+
+/// What the group wants of this member, waiting to be answered.
+#[derive(Debug)]
+pub(crate) enum Rebalance {
+    Assign(TopicPartitionList),
+    /// `lost` says that others may own the partitions already.
+    Revoke {
+        partitions: TopicPartitionList,
+        lost: bool,
+    },
+}
+
+/// Notes what happens while the consumer is polled, for the thread that polls it.
+#[derive(Debug, Default)]
+pub(crate) struct Context {
+    rebalances: Mutex<VecDeque<Rebalance>>,
+    reason: Mutex<String>,
+    /// Nobody answers any more: a close would wait for ever.
+    closing: AtomicBool,
+    events: AtomicU64,
+}
+
+impl Context {
+    pub(crate) fn next_rebalance(&self) -> Option<Rebalance> {
+        self.rebalances.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    /// From now on rebalances are answered as they come.
+    pub(crate) fn close(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+    }
+
+    /// Returns how many callbacks there were: polling says nothing about them.
+    pub(crate) fn events(&self) -> u64 {
+        self.events.load(Ordering::Relaxed)
+    }
+
+    /// Returns what librdkafka said about its last error.
+    pub(crate) fn reason(&self) -> String {
+        self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn noted(&self) {
+        self.events.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Tells librdkafka that the partitions are taken or given up.
+///
+/// # Errors
+/// As librdkafka says; a consumer that is being closed refuses.
+pub(crate) fn answer(consumer: &BaseConsumer<Context>, rebalance: &Rebalance) -> Result<(), KafkaError> {
+    let cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
+    match rebalance {
+        Rebalance::Assign(partitions) if cooperative => consumer.incremental_assign(partitions),
+        Rebalance::Assign(partitions) => consumer.assign(partitions),
+        Rebalance::Revoke { partitions, .. } if cooperative => consumer.incremental_unassign(partitions),
+        Rebalance::Revoke { .. } => consumer.unassign(),
+    }
+}
+
+impl ConsumerContext for Context {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        kind: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        self.noted();
+        let rebalance = match kind {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Rebalance::Assign(partitions.clone()),
+            _ => Rebalance::Revoke { partitions: partitions.clone(), lost: consumer.assignment_lost() },
+        };
+        if self.closing.load(Ordering::SeqCst) {
+            if let Err(error) = answer(consumer, &rebalance) {
+                tracing::debug!(%error, "rebalance while closing");
+            }
+        } else {
+            self.rebalances.lock().unwrap_or_else(PoisonError::into_inner).push_back(rebalance);
+        }
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        self.noted();
+        log(level, facility, text);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.noted();
+        statistics_logged(statistics);
+    }
+
+    fn error(&self, _error: KafkaError, reason: &str) {
+        self.noted();
+        reason.clone_into(&mut self.reason.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Passes a line of librdkafka on. What it calls an error comes as an event too, and is told there.
+pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, text: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+            tracing::error!(target: "librdkafka", facility, "{text}");
+        }
+        RDKafkaLogLevel::Warning => tracing::warn!(target: "librdkafka", facility, "{text}"),
+        _ => tracing::debug!(target: "librdkafka", facility, "{text}"),
+    }
+}
+
+/// Passes the statistics on that a user asked for with `statistics.interval.ms`.
+pub(crate) fn statistics_logged(statistics: &[u8]) {
+    let statistics = String::from_utf8_lossy(statistics);
+    tracing::debug!(target: "librdkafka", %statistics);
+}

@@ -1,0 +1,127 @@
+//! The error of this crate, and what librdkafka's codes mean.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use messagekit::ErrorKind;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::types::RDKafkaConfRes;
+
+/// What went wrong between this process and Kafka.
+///
+/// The text is one lowercase sentence; what librdkafka said is kept as the source.
+#[derive(Clone)]
+pub struct Error(messagekit::Error);
+
+impl Error {
+    /// Returns what a caller can do about it.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind()
+    }
+
+    /// Returns whether the same call may succeed later with nothing changed.
+    pub fn is_transient(&self) -> bool {
+        self.0.is_transient()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source()
+    }
+}
+
+impl From<messagekit::Error> for Error {
+    fn from(error: messagekit::Error) -> Self {
+        Self(error)
+    }
+}
+
+impl From<Error> for messagekit::Error {
+    fn from(error: Error) -> Self {
+        error.0
+    }
+}
+
+/// Says why a client could not be made; `what` names it.
+///
+/// librdkafka's own text would name the value of the setting, which may be a password.
+pub(crate) fn unusable_settings(what: &'static str, error: KafkaError) -> messagekit::Error {
+    let text = match error {
+        KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, _, key, _) => {
+            format!("setting {key} is unknown to the {what}")
+        }
+        KafkaError::ClientConfig(_, _, key, _) => {
+            format!("setting {key} has a value that the {what} does not take")
+        }
+        KafkaError::ClientCreation(problem) => {
+            format!("the {what} cannot be made from its settings: {problem}")
+        }
+        other => format!("the {what} cannot be made from its settings: {other}"),
+    };
+    messagekit::Error::new(ErrorKind::InvalidConfiguration, text)
+}
+
+/// Says that a broker did not do what was asked, which passes by itself.
+pub(crate) fn unavailable(text: impl Into<String>, error: KafkaError) -> messagekit::Error {
+    messagekit::Error::new(ErrorKind::Unavailable, text.into()).caused_by(error)
+}
+
+/// Says whether a commit that was answered so may be sent again: the group is being divided or its broker is moving.
+pub(crate) fn commit_may_be_repeated(code: Code) -> bool {
+    matches!(
+        code,
+        Code::RebalanceInProgress
+            | Code::WaitingForCoordinator
+            | Code::CoordinatorLoadInProgress
+            | Code::CoordinatorNotAvailable
+            | Code::NotCoordinator
+            | Code::RequestTimedOut
+    )
+}
+
+/// Says whether the broker will never take a record, whoever sends it.
+pub(crate) fn is_refusal(code: Code) -> bool {
+    matches!(
+        code,
+        Code::MessageSizeTooLarge
+            | Code::InvalidMessageSize
+            | Code::InvalidTopic
+            | Code::UnknownTopic
+            | Code::UnknownTopicOrPartition
+            | Code::TopicAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+            | Code::InvalidRecord
+            | Code::PolicyViolation
+            | Code::InvalidTimestamp
+            | Code::InvalidArgument
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_setting_does_not_show_its_value() {
+        let mut config = rdkafka::ClientConfig::new();
+        config.set("security.protocol", "hunter2");
+        let made = config.create::<rdkafka::consumer::BaseConsumer>();
+        let error = unusable_settings("consumer", made.err().expect("no such protocol"));
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        assert!(error.to_string().contains("security.protocol"), "{error}");
+        assert_eq!(error.kind(), ErrorKind::InvalidConfiguration);
+    }
+}

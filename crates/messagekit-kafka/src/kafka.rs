@@ -1,0 +1,166 @@
+//! Where the brokers are, and how to talk to them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use messagekit::ErrorKind;
+use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
+
+use crate::properties::{
+    BOTH, CONSUMER, CONSUMER_FIXED, DELIVERY_TIMEOUT, PRODUCER, PRODUCER_FIXED, REFUSED,
+};
+use crate::{Error, KafkaPublisher, KafkaSource};
+
+/// The settings of a connection to Kafka. Making one opens nothing.
+///
+/// ```
+/// use messagekit_kafka::Kafka;
+///
+/// let kafka = Kafka::new("broker-1:9092,broker-2:9092").set("security.protocol", "ssl")?;
+/// let source = kafka.topics(["orders.order"]);
+/// # Ok::<(), messagekit_kafka::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Kafka {
+    servers: String,
+    properties: BTreeMap<String, String>,
+}
+
+impl Kafka {
+    /// Names the brokers to ask first, as `host:port,host:port`.
+    pub fn new(servers: impl Into<String>) -> Self {
+        Self { servers: servers.into(), properties: BTreeMap::new() }
+    }
+
+    /// Sets a property of librdkafka, for subscribers and publishers alike; each passes over what is not meant for it.
+    ///
+    /// `delivery.timeout.ms` (30,000 unless set) bounds a publish. The [crate's page](crate) lists the defaults that differ
+    /// from librdkafka's.
+    ///
+    /// # Errors
+    /// Permanent, [`ErrorKind::InvalidConfiguration`], for a property that the promises of this crate rest on; the text says
+    /// why. Whether librdkafka knows the property shows when a client is made.
+    pub fn set(mut self, key: impl Into<String>, value: impl Into<String>) -> Result<Self, Error> {
+        let (key, value) = (key.into(), value.into());
+        let refused =
+            |text: String| Error::from(messagekit::Error::new(ErrorKind::InvalidConfiguration, text));
+        if let Some((_, why)) = REFUSED.iter().find(|(name, _)| *name == key) {
+            return Err(refused(format!("setting {key} cannot be changed: {why}")));
+        }
+        if key == DELIVERY_TIMEOUT && !value.parse::<u32>().is_ok_and(|millis| millis > 0) {
+            return Err(refused(format!("setting {key} is not a number of milliseconds above 0")));
+        }
+        self.properties.insert(key, value);
+        Ok(self)
+    }
+
+    /// Returns a source over topics; a topic that is not there yet is waited for.
+    pub fn topics<T: Into<Arc<str>>>(&self, topics: impl IntoIterator<Item = T>) -> KafkaSource {
+        KafkaSource::new(self.clone(), topics.into_iter().map(Into::into).collect())
+    }
+
+    /// Makes a publisher; its clones share one client.
+    ///
+    /// A broker that is away is no reason to fail: it shows in what [`publish`](messagekit::Publisher::publish) answers.
+    ///
+    /// # Errors
+    /// Permanent, [`ErrorKind::InvalidConfiguration`], when librdkafka does not accept a setting.
+    pub fn publisher(&self) -> Result<KafkaPublisher, Error> {
+        KafkaPublisher::new(self.clone())
+    }
+
+    /// Returns the settings of a subscriber.
+    pub(crate) fn consumer(&self, group: &str, instance: Option<&str>) -> ClientConfig {
+        let mut config = self.client(CONSUMER, CONSUMER_FIXED);
+        config.set("group.id", group);
+        if let Some(instance) = instance {
+            config.set("group.instance.id", instance);
+        }
+        config
+    }
+
+    /// Returns the settings of a publisher.
+    pub(crate) fn producer(&self) -> ClientConfig {
+        self.client(PRODUCER, PRODUCER_FIXED)
+    }
+
+    /// Returns how long a publish may take.
+    pub(crate) fn delivery_timeout(&self) -> Duration {
+        let millis = self.properties.get(DELIVERY_TIMEOUT).and_then(|millis| millis.parse().ok());
+        Duration::from_millis(millis.unwrap_or(30_000))
+    }
+
+    /// Returns a property that holds a number of milliseconds.
+    pub(crate) fn millis(&self, key: &str) -> Option<Duration> {
+        self.properties.get(key)?.parse().ok().map(Duration::from_millis)
+    }
+
+    fn client(&self, defaults: &[(&str, &str)], fixed: &[(&str, &str)]) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        for (key, value) in BOTH.iter().chain(defaults) {
+            config.set(*key, *value);
+        }
+        for (key, value) in self.properties.iter().filter(|(key, _)| *key != DELIVERY_TIMEOUT) {
+            config.set(key, value);
+        }
+        for (key, value) in fixed {
+            config.set(*key, *value);
+        }
+        config.set("bootstrap.servers", &self.servers);
+        // Else the level would come from a logger that nobody here has set.
+        let debug = self.properties.contains_key("debug");
+        config.set_log_level(if debug { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Info });
+        config
+    }
+}
+
+/// Shows the names of the properties, never their values: some are secrets.
+impl fmt::Debug for Kafka {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kafka")
+            .field("servers", &self.servers)
+            .field("properties", &self.properties.keys().collect::<Vec<_>>())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_promises_rest_on_cannot_be_set() {
+        let fixed = CONSUMER_FIXED.iter().chain(PRODUCER_FIXED).map(|(key, _)| *key);
+        for key in fixed.chain(["group.id", "bootstrap.servers"]) {
+            let error = Kafka::new("localhost:1").set(key, "1").expect_err(key);
+            assert_eq!(error.kind(), ErrorKind::InvalidConfiguration);
+            assert!(error.to_string().contains(key), "{error}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_value() {
+        let kafka = Kafka::new("localhost:1").set("sasl.password", "hunter2").unwrap();
+        let shown = format!("{kafka:?} {:?}", kafka.topics(["a"]));
+        assert!(shown.contains("sasl.password") && !shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn a_setting_of_the_user_takes_the_place_of_a_default() {
+        let kafka = Kafka::new("localhost:1").set("linger.ms", "50").unwrap();
+        assert_eq!(kafka.producer().get("linger.ms"), Some("50"));
+        assert_eq!(kafka.producer().get("acks"), Some("all"));
+        assert_eq!(kafka.consumer("billing", None).get("auto.offset.reset"), Some("error"));
+    }
+
+    #[test]
+    fn the_deadline_of_a_publish_is_kept_from_librdkafka() {
+        let kafka = Kafka::new("localhost:1").set(DELIVERY_TIMEOUT, "700").unwrap();
+        assert_eq!(kafka.delivery_timeout(), Duration::from_millis(700));
+        assert_eq!(kafka.producer().get("message.timeout.ms"), Some("0"));
+        assert!(Kafka::new("localhost:1").set(DELIVERY_TIMEOUT, "soon").is_err());
+    }
+}

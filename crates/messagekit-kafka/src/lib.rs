@@ -1,0 +1,97 @@
+//! Kafka for messagekit: a [`Source`](messagekit::Source) for consumers and a [`Publisher`](messagekit::Publisher).
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! use messagekit::{Message, Publisher};
+//! use messagekit_kafka::Kafka;
+//!
+//! let kafka = Kafka::new("broker-1:9092,broker-2:9092")
+//!     .set("security.protocol", "sasl_ssl")?
+//!     .set("sasl.mechanism", "SCRAM-SHA-512")?
+//!     .set("sasl.username", "billing")?
+//!     .set("sasl.password", std::env::var("KAFKA_PASSWORD")?)?;
+//!
+//! // For a consumer: `Consumer::builder("billing", store).from(orders)`.
+//! let orders = kafka.topics(["orders.order"]).instance_id("billing-0");
+//!
+//! // Without an outbox: at least once, in order per key.
+//! let published = kafka.publisher()?.publish(&[Message::new("orders.order", "{}").with_key("o-1")]).await;
+//! # Ok(()) }
+//! ```
+//!
+//! # Reading
+//!
+//! The consumer's name is the group. A lane is a partition under one assignment. What is handled is committed as the end of
+//! the prefix without a gap: as a hint twice per second, for sure when a partition is given up and at the close.
+//!
+//! A consumer starts at the committed offset. Where the group has none, it starts at the earliest record and commits that
+//! place before the first message; but when the consumer's database remembers the partition, the offset was lost, and the
+//! subscriber ends with a permanent error ([`WrongState`](messagekit::ErrorKind::WrongState)) that says which offset to
+//! commit. It ends likewise when the records at the committed offset were deleted before they were read, or the partition
+//! ends before it. Nothing is passed over silently.
+//!
+//! A broker that is away, and a topic that is not there yet, are told as transient errors now and then, and waited for. What
+//! librdkafka calls fatal, such as a second member of the same instance id, ends the subscriber.
+//!
+//! A paused lane is not polled: its queue fills to `queued.max.messages.kbytes` and no more is fetched. Besides, at most
+//! [`KafkaSubscriber::UNDER_WAY`] messages, or 8 MiB, are on their way to the consumer. However long handlers take, the group
+//! keeps the member. A revoked lane has 30 seconds, or half of `max.poll.interval.ms`, to come to rest; then it is lost.
+//!
+//! # Records
+//!
+//! Key, payload and headers are bytes and stay as they are, as Debezium's outbox router writes them. A tombstone has an empty
+//! payload; no key is not the empty key. A header with a null value is absent; of several of one name the last counts. Names
+//! beyond the first 256 are kept together in the header [`MORE_HEADERS`]; headers whose name is not UTF-8 cannot be read and
+//! are counted in [`UNREADABLE_HEADERS`].
+//!
+//! # Settings
+//!
+//! [`Kafka::set`] takes any property of librdkafka. These defaults differ from its own:
+//!
+//! | property | default here | why |
+//! |---|---|---|
+//! | `client.id` | `messagekit` | to be found in the broker's logs |
+//! | `socket.timeout.ms` | 10000 | a broker that hangs is given up sooner |
+//! | `reconnect.backoff.max.ms` | 2000 | a broker that comes back is used soon |
+//! | `partition.assignment.strategy` | `cooperative-sticky` | only what changes hands has to come to rest |
+//! | `topic.metadata.refresh.interval.ms` | 1000 (subscribers) | a topic made later is found within about a second |
+//! | `queued.max.messages.kbytes` | 2048 | each partition has a queue of its own |
+//! | `queued.min.messages` | 1000 | the same |
+//! | `fetch.queue.backoff.ms` | 50 | so small a queue would stand empty for a second |
+//! | `check.crcs` | true | a damaged record must not be handled |
+//! | `compression.type` | `zstd` | events are text |
+//! | `linger.ms` | 2 | a batch is there at once |
+//! | `message.max.bytes` | 1048576 | the largest message, with its key and headers |
+//! | `topic.metadata.propagation.max.ms` | 5000 | an absent topic is refused sooner |
+//! | `delivery.timeout.ms` | 30000 | bounds a whole publish, not one record |
+//!
+//! These are fixed, because the promises rest on them, and setting them is refused: `group.id`, `group.instance.id`,
+//! `group.protocol` (classic), `enable.auto.commit` (false), `enable.auto.offset.store` (false), `auto.offset.reset`
+//! (error), `enable.partition.eof` (false), `isolation.level` (read_committed), `acks` (all), `enable.idempotence` (true),
+//! `enable.gapless.guarantee` (true), `max.in.flight`, `partitioner` (murmur2_random, as Java clients and Debezium),
+//! `transactional.id`, `message.timeout.ms`, `batch.num.messages` and their aliases.
+//!
+//! `statistics.interval.ms` and `debug` write to the log under the target `librdkafka`, at level debug.
+//!
+//! # What it does not do
+//!
+//! It makes no topics (a broker may, on the first publish) and knows no schema registry and no Kafka transactions. Building
+//! it needs a C compiler and the headers of OpenSSL.
+
+mod context;
+mod error;
+mod kafka;
+mod link;
+mod member;
+mod properties;
+mod publisher;
+mod record;
+mod source;
+mod subscriber;
+
+pub use error::Error;
+pub use kafka::Kafka;
+pub use publisher::KafkaPublisher;
+pub use record::{MORE_HEADERS, UNREADABLE_HEADERS};
+pub use source::KafkaSource;
+pub use subscriber::KafkaSubscriber;

@@ -1,0 +1,221 @@
+//! Between the subscriber and the thread that polls Kafka for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use std::thread::Thread;
+
+use messagekit::{Delivery, Done, Error, Incoming, Lane, Receipt};
+use tokio::sync::mpsc;
+
+/// How many messages may be on their way to the subscriber.
+pub(crate) const UNDER_WAY_MESSAGES: usize = 256;
+/// How many bytes may be on their way to the subscriber, the last message not counted.
+const UNDER_WAY_BYTES: usize = 8 * 1024 * 1024;
+
+/// What the subscriber asks for. The order of commands is the order of calls: what was settled before a lane was done is
+/// committed with it.
+pub(crate) enum Command {
+    Pause(Lane),
+    Resume(Lane),
+    Settle(Vec<Receipt>),
+    /// Receipts that were given back.
+    Release(Vec<Receipt>),
+    /// After a release: what is under way in the lane behind position `taken` is taken back too, and a new round begins.
+    Rewind {
+        lane: Lane,
+        taken: u64,
+        round: u32,
+    },
+    Done(Lane),
+    Close,
+}
+
+/// Sends commands and wakes the thread.
+#[derive(Clone)]
+pub(crate) struct Commands {
+    sender: std::sync::mpsc::Sender<Command>,
+    thread: Thread,
+}
+
+impl Commands {
+    pub(crate) fn new(sender: std::sync::mpsc::Sender<Command>, thread: Thread) -> Self {
+        Self { sender, thread }
+    }
+
+    /// A thread that has ended needs no commands.
+    pub(crate) fn send(&self, command: Command) {
+        let _ = self.sender.send(command);
+        self.thread.unpark();
+    }
+
+    pub(crate) fn wake(&self) {
+        self.thread.unpark();
+    }
+
+    /// Makes the end of a revoked lane, which any thread may drop.
+    pub(crate) fn done(&self, lane: Lane) -> Done {
+        let commands = self.clone();
+        Done::new(move || commands.send(Command::Done(lane)))
+    }
+}
+
+/// What the thread tells: unbounded, so that news never wait; the thread itself stops at [`UnderWay`].
+pub(crate) enum Event {
+    Assigned(Lane),
+    Message { delivery: Delivery, round: u32 },
+    Revoking(Lane),
+    Lost(Lane),
+    Error(Error),
+}
+
+pub(crate) struct Events {
+    sender: mpsc::UnboundedSender<Event>,
+    under_way: Arc<UnderWay>,
+}
+
+impl Events {
+    pub(crate) fn new(sender: mpsc::UnboundedSender<Event>, under_way: Arc<UnderWay>) -> Self {
+        Self { sender, under_way }
+    }
+
+    /// A subscriber that is gone needs no news.
+    pub(crate) fn send(&self, event: Event) {
+        if let Event::Message { delivery, .. } = &event {
+            self.under_way.add(delivery.message.size());
+        }
+        let _ = self.sender.send(event);
+    }
+
+    pub(crate) fn have_room(&self) -> bool {
+        self.under_way.has_room()
+    }
+}
+
+/// What the thread has told and nobody has taken yet.
+pub(crate) struct Inbox {
+    receiver: mpsc::UnboundedReceiver<Event>,
+    under_way: Arc<UnderWay>,
+    /// The present lane of each slot.
+    seen: BTreeMap<u32, Seen>,
+}
+
+/// How far a lane was taken.
+struct Seen {
+    lane: Lane,
+    taken: u64,
+    /// Grows with each release: messages of an earlier round come again behind what was released.
+    round: u32,
+}
+
+impl Inbox {
+    pub(crate) fn new(receiver: mpsc::UnboundedReceiver<Event>, under_way: Arc<UnderWay>) -> Self {
+        Self { receiver, under_way, seen: BTreeMap::new() }
+    }
+
+    pub(crate) fn poll(
+        &mut self,
+        commands: &Commands,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Incoming, Error>>> {
+        loop {
+            let Some(event) = ready!(self.receiver.poll_recv(cx)) else { return Poll::Ready(None) };
+            return Poll::Ready(Some(match event {
+                Event::Assigned(lane) => {
+                    self.seen.insert(lane.slot, Seen { lane, taken: 0, round: 0 });
+                    Ok(Incoming::Assigned { lane })
+                }
+                Event::Message { delivery, round } => {
+                    if self.under_way.take(delivery.message.size()) {
+                        commands.wake();
+                    }
+                    let lane = delivery.receipt.lane();
+                    if let Some(seen) = self.seen.get_mut(&lane.slot).filter(|seen| seen.lane == lane) {
+                        if round < seen.round {
+                            continue;
+                        }
+                        seen.taken = delivery.receipt.position();
+                    }
+                    Ok(Incoming::Message(delivery))
+                }
+                Event::Revoking(lane) => Ok(Incoming::Revoking { lane, done: commands.done(lane) }),
+                Event::Lost(lane) => {
+                    self.seen.remove(&lane.slot);
+                    Ok(Incoming::Lost { lane })
+                }
+                Event::Error(error) => Err(error),
+            }));
+        }
+    }
+
+    /// Gives receipts back, and with them what is under way in their lanes: it stands behind them.
+    pub(crate) fn release(&mut self, back: Vec<Receipt>, commands: &Commands) {
+        let slots: BTreeSet<u32> = back.iter().map(|receipt| receipt.lane().slot).collect();
+        commands.send(Command::Release(back));
+        for seen in self.seen.values_mut().filter(|seen| slots.contains(&seen.lane.slot)) {
+            seen.round += 1;
+            commands.send(Command::Rewind { lane: seen.lane, taken: seen.taken, round: seen.round });
+        }
+    }
+}
+
+/// Counts what is between the thread and the subscriber.
+#[derive(Default)]
+pub(crate) struct UnderWay {
+    messages: AtomicUsize,
+    bytes: AtomicUsize,
+    /// The thread waits for room.
+    waiting: AtomicBool,
+}
+
+impl UnderWay {
+    fn add(&self, bytes: usize) {
+        self.messages.fetch_add(1, Ordering::SeqCst);
+        self.bytes.fetch_add(bytes, Ordering::SeqCst);
+    }
+
+    fn is_below(&self, messages: usize, bytes: usize) -> bool {
+        self.messages.load(Ordering::SeqCst) < messages && self.bytes.load(Ordering::SeqCst) < bytes
+    }
+
+    /// Looks twice, because what waits may be taken between the look and the note that somebody waits.
+    fn has_room(&self) -> bool {
+        if self.is_below(UNDER_WAY_MESSAGES, UNDER_WAY_BYTES) {
+            return true;
+        }
+        self.waiting.store(true, Ordering::SeqCst);
+        self.is_below(UNDER_WAY_MESSAGES, UNDER_WAY_BYTES)
+    }
+
+    /// Takes one message away; true when the thread should be woken, which is when half is free and not for each message.
+    fn take(&self, bytes: usize) -> bool {
+        self.messages.fetch_sub(1, Ordering::SeqCst);
+        self.bytes.fetch_sub(bytes, Ordering::SeqCst);
+        self.is_below(UNDER_WAY_MESSAGES / 2, UNDER_WAY_BYTES / 2)
+            && self.waiting.swap(false, Ordering::SeqCst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_room_is_woken_when_half_is_free() {
+        let under_way = UnderWay::default();
+        (0..UNDER_WAY_MESSAGES).for_each(|_| under_way.add(1));
+        assert!(!under_way.has_room());
+        let woken: Vec<usize> = (0..UNDER_WAY_MESSAGES).filter(|_| under_way.take(1)).collect();
+        assert_eq!(woken, [UNDER_WAY_MESSAGES / 2]);
+        assert!(under_way.has_room());
+    }
+
+    #[test]
+    fn large_messages_take_the_room_of_many() {
+        let under_way = UnderWay::default();
+        under_way.add(UNDER_WAY_BYTES);
+        assert!(!under_way.has_room());
+        assert!(under_way.take(UNDER_WAY_BYTES));
+    }
+}

@@ -1,0 +1,71 @@
+//! Leaving the group.
+
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use messagekit::Error;
+use rdkafka::consumer::Consumer as _;
+
+use super::commit::{COMMIT_DEADLINE, NextOf, commit_for_sure};
+use super::{Command, Member};
+use crate::context::answer;
+use crate::error::unavailable;
+
+/// How long leaving may take after the commit. The client's own end has no limit.
+const LEAVE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Whether the last places are durable.
+pub(crate) type Closed = Result<(), Error>;
+
+impl Member {
+    /// Commits everything handled and leaves, both on another thread: a broker that is away must not hold anybody.
+    pub(super) fn close(mut self) -> Closed {
+        while let Ok(command) = self.commands.try_recv() {
+            if let Command::Settle(receipts) = command {
+                self.settle(&receipts);
+            }
+        }
+        let next: Vec<NextOf> = self
+            .lanes
+            .values()
+            .filter_map(|lane| Some((lane.topic.clone(), lane.partition, lane.moved()?)))
+            .collect();
+        self.lanes.clear();
+        let (committed, has_committed) = mpsc::channel();
+        let (left, has_left) = mpsc::channel::<()>();
+        let Self { consumer, step, name, .. } = self;
+        let leave = move || {
+            let lost = consumer.assignment_lost();
+            let answered = match lost {
+                true => Ok(()),
+                false => commit_for_sure(&consumer, &next, Instant::now() + COMMIT_DEADLINE),
+            };
+            // Nobody listens any more when it took too long.
+            let _ = committed.send(answered);
+            consumer.context().close();
+            let waiting = step.map(super::Step::into_rebalance).into_iter();
+            let noted = std::iter::from_fn(|| consumer.context().next_rebalance());
+            for rebalance in waiting.chain(noted) {
+                if let Err(error) = answer(&consumer, &rebalance) {
+                    tracing::debug!(%error, "rebalance while leaving");
+                }
+            }
+            drop(consumer);
+            drop(left);
+        };
+        if let Err(error) = std::thread::Builder::new().name("messagekit-kafka-leave".into()).spawn(leave) {
+            tracing::error!(%error, "no thread to leave the group with");
+        }
+        let answered = has_committed.recv_timeout(COMMIT_DEADLINE + Duration::from_secs(1));
+        // Disconnected is the end.
+        if has_left.recv_timeout(LEAVE_DEADLINE) == Err(mpsc::RecvTimeoutError::Timeout) {
+            tracing::warn!(consumer = &*name, "leaving the group takes long: it goes on by itself");
+        }
+        let text = "last places were not written: their messages come again";
+        match answered {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(unavailable(text, error).with("consumer", &name)),
+            Err(_) => Err(Error::new(messagekit::ErrorKind::Unavailable, text).with("consumer", &name)),
+        }
+    }
+}

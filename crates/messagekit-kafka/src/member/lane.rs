@@ -1,0 +1,169 @@
+//! A partition under one assignment.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use messagekit::{Delivery, Message, Place, Receipt, Watermark};
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Message as _};
+
+use crate::context::Context;
+use crate::record;
+
+/// A partition under one assignment: its queue, what of it is in work and how far it is handled.
+pub(super) struct Lane {
+    pub(super) id: messagekit::Lane,
+    pub(super) topic: Arc<str>,
+    pub(super) partition: i32,
+    /// Not polled while the lane is paused: that is the back-pressure.
+    queue: PartitionQueue<Context>,
+    /// Came past the queue; stands before it.
+    early: VecDeque<(i64, Message)>,
+    pub(super) stage: Stage,
+    pub(super) paused: bool,
+    /// The offset behind the last one that was delivered.
+    next: i64,
+    deliveries: u64,
+    /// Delivered, neither settled nor released: by position, because an offset comes again after a release.
+    out: BTreeMap<u64, (i64, Message)>,
+    /// Released, and to be delivered before anything else.
+    back: BTreeMap<i64, Message>,
+    watermark: Watermark,
+    /// Grows with each release.
+    pub(super) round: u32,
+    /// The offset that the group has for sure.
+    pub(super) durable: Option<i64>,
+    /// The offset that was sent last and that nobody confirms.
+    pub(super) hinted: i64,
+}
+
+/// How far an assignment has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The group has no offset of it yet, so nothing is delivered: what a database then remembered would look lost.
+    Opening,
+    Open,
+    Leaving,
+}
+
+impl Lane {
+    pub(super) fn new(
+        id: messagekit::Lane,
+        topic: Arc<str>,
+        partition: i32,
+        queue: PartitionQueue<Context>,
+        start: i64,
+        durable: Option<i64>,
+    ) -> Self {
+        Self {
+            id,
+            topic,
+            partition,
+            queue,
+            early: VecDeque::new(),
+            stage: if durable.is_some() { Stage::Open } else { Stage::Opening },
+            paused: false,
+            next: start,
+            deliveries: 0,
+            out: BTreeMap::new(),
+            back: BTreeMap::new(),
+            watermark: Watermark::new(),
+            round: 0,
+            durable,
+            hinted: start,
+        }
+    }
+
+    pub(super) fn is_delivering(&self) -> bool {
+        self.stage == Stage::Open && !self.paused
+    }
+
+    /// Takes the next message; `None` when there is none yet.
+    ///
+    /// # Errors
+    /// As librdkafka says of the partition.
+    pub(super) fn take(&mut self) -> Result<Option<Delivery>, KafkaError> {
+        let waiting = self.back.pop_first().or_else(|| self.early.pop_front());
+        let Some((offset, message)) = waiting.map_or_else(|| self.fetch(), |waiting| Ok(Some(waiting)))?
+        else {
+            return Ok(None);
+        };
+        self.deliveries += 1;
+        self.out.insert(self.deliveries, (offset, message.clone()));
+        let place = Place { topic: self.topic.clone(), partition: self.partition, offset };
+        let receipt = Receipt::new(self.id, self.deliveries);
+        Ok(Some(Delivery { message, place: Some(place), receipt }))
+    }
+
+    fn fetch(&mut self) -> Result<Option<(i64, Message)>, KafkaError> {
+        let (offset, message) = loop {
+            match self.queue.poll(Duration::ZERO) {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(error),
+                // Delivered before in this assignment, and in work, settled or waiting here.
+                Some(Ok(record)) if record.offset() < self.next => {}
+                Some(Ok(record)) => break (record.offset(), record::read(&record, &self.topic)),
+            }
+        };
+        self.reached(offset);
+        Ok(Some((offset, message)))
+    }
+
+    /// Keeps a record that came before the queue of the partition was split off.
+    pub(super) fn keep_early(&mut self, record: &BorrowedMessage<'_>) {
+        if record.offset() >= self.next {
+            self.reached(record.offset());
+            self.early.push_back((record.offset(), record::read(record, &self.topic)));
+        }
+    }
+
+    fn reached(&mut self, offset: i64) {
+        self.next = offset + 1;
+        self.watermark.delivered(position(offset));
+    }
+
+    /// Settles one delivery; false when it is none of this assignment.
+    pub(super) fn settle(&mut self, receipt: &Receipt) -> bool {
+        let Some((offset, _)) = self.out.remove(&receipt.position()) else { return false };
+        self.watermark.settled(position(offset))
+    }
+
+    /// Takes one delivery back.
+    pub(super) fn release(&mut self, receipt: &Receipt) {
+        if let Some((offset, message)) = self.out.remove(&receipt.position()) {
+            self.back.insert(offset, message);
+        }
+    }
+
+    /// Takes back what was delivered behind `taken` and will not be taken any more: it comes again in the new round.
+    pub(super) fn rewind(&mut self, taken: u64, round: u32) {
+        self.round = round;
+        self.back.extend(self.out.split_off(&(taken + 1)).into_values());
+    }
+
+    /// Returns the offset to start at after what is handled; `None` when the group has it already.
+    pub(super) fn moved(&self) -> Option<i64> {
+        let next = self.handled()?;
+        (Some(next) != self.durable).then_some(next)
+    }
+
+    /// Returns the offset behind everything handled without a gap.
+    pub(super) fn handled(&self) -> Option<i64> {
+        match self.watermark.finished() {
+            Some(finished) => Some(i64::try_from(finished).expect("it was an offset") + 1),
+            None if self.stage == Stage::Opening => Some(self.hinted),
+            None => None,
+        }
+    }
+
+    /// Returns the offset from which records are wanted.
+    pub(super) fn wanted(&self) -> i64 {
+        self.next
+    }
+}
+
+fn position(offset: i64) -> u64 {
+    u64::try_from(offset).expect("offsets of records are not negative")
+}

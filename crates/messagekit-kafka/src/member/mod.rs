@@ -1,0 +1,233 @@
+//! The thread that polls Kafka: it never runs handlers, so that the group keeps this member however long they take.
+
+mod closing;
+mod commit;
+mod lane;
+mod lost;
+mod notices;
+mod rebalancing;
+mod start;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use messagekit::{Error, ErrorKind, NextOffset, Receipt};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message as _;
+
+use crate::context::Context;
+use crate::link::{Command, Event, Events};
+pub(crate) use closing::Closed;
+use lane::Lane;
+use notices::Notices;
+use rebalancing::Step;
+
+/// How often the finished prefix is told to the group, which is a hint: nobody confirms it.
+const HINT_INTERVAL: Duration = Duration::from_millis(500);
+/// How long the thread sleeps when nothing wakes it. A call that librdkafka does not announce waits this long at most.
+const IDLE: Duration = Duration::from_millis(100);
+/// How many messages of one lane are taken before the next lane's turn.
+const TURN: usize = 32;
+
+/// A member of a group, on its own thread.
+pub(crate) struct Member {
+    consumer: Arc<BaseConsumer<Context>>,
+    /// The consumer's name, which is the group's.
+    name: Arc<str>,
+    remembered: Vec<NextOffset>,
+    commands: mpsc::Receiver<Command>,
+    events: Events,
+    /// Every partition that was ever assigned, in order of appearance: its index is the slot of its lanes.
+    slots: Vec<(Arc<str>, i32)>,
+    /// The lanes of the present assignments by slot.
+    lanes: BTreeMap<u32, Lane>,
+    epoch: u64,
+    step: Option<Step>,
+    /// How long a revoked lane may take to come to rest.
+    drain: Duration,
+    next_hint: Instant,
+    next_opening: Instant,
+    notices: Notices,
+}
+
+/// Why the loop ends.
+enum End {
+    /// The subscriber closes or is gone.
+    Asked,
+    /// Going on would lose something, or cannot work.
+    Permanent(Error),
+}
+
+impl Member {
+    pub(crate) fn new(
+        consumer: Arc<BaseConsumer<Context>>,
+        name: Arc<str>,
+        remembered: Vec<NextOffset>,
+        drain: Duration,
+        commands: mpsc::Receiver<Command>,
+        events: Events,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            consumer,
+            name,
+            remembered,
+            commands,
+            events,
+            slots: Vec::new(),
+            lanes: BTreeMap::new(),
+            epoch: 0,
+            step: None,
+            drain,
+            next_hint: now,
+            next_opening: now,
+            notices: Notices::default(),
+        }
+    }
+
+    /// Works until the subscriber closes, is dropped, or cannot go on; then leaves the group.
+    pub(crate) fn run(mut self) -> Closed {
+        let end = loop {
+            match self.turn() {
+                Ok(true) => {}
+                Ok(false) => std::thread::park_timeout(IDLE),
+                Err(end) => break end,
+            }
+        };
+        if let End::Permanent(error) = end {
+            tracing::error!(consumer = &*self.name, error = %messagekit::chain(&error), "subscriber ends");
+            self.events.send(Event::Error(error));
+        }
+        self.close()
+    }
+
+    /// Goes once through everything; says whether anything moved.
+    fn turn(&mut self) -> Result<bool, End> {
+        let mut moved = self.poll_main_queue()?;
+        moved |= self.obey()?;
+        moved |= self.rebalance()?;
+        self.open();
+        moved |= self.deliver()?;
+        self.hint();
+        Ok(moved)
+    }
+
+    /// Serves the queue of the group itself, which keeps the membership.
+    fn poll_main_queue(&mut self) -> Result<bool, End> {
+        let consumer = Arc::clone(&self.consumer);
+        let mut moved = false;
+        loop {
+            let events = consumer.context().events();
+            match consumer.poll(Duration::ZERO) {
+                None if consumer.context().events() == events => return Ok(moved),
+                None => {}
+                Some(Err(error)) => self.failed(error)?,
+                Some(Ok(record)) => {
+                    let of = |lane: &&mut Lane| {
+                        *lane.topic == *record.topic() && lane.partition == record.partition()
+                    };
+                    if let Some(lane) = self.lanes.values_mut().find(of) {
+                        lane.keep_early(&record);
+                    }
+                }
+            }
+            moved = true;
+        }
+    }
+
+    fn obey(&mut self) -> Result<bool, End> {
+        let mut moved = false;
+        loop {
+            match self.commands.try_recv() {
+                Ok(Command::Pause(lane)) => self.set_paused(lane, true),
+                Ok(Command::Resume(lane)) => self.set_paused(lane, false),
+                Ok(Command::Settle(receipts)) => self.settle(&receipts),
+                Ok(Command::Release(receipts)) => {
+                    for receipt in &receipts {
+                        if let Some(lane) = self.lane(receipt.lane()) {
+                            lane.release(receipt);
+                        }
+                    }
+                }
+                Ok(Command::Rewind { lane, taken, round }) => {
+                    if let Some(lane) = self.lane(lane) {
+                        lane.rewind(taken, round);
+                    }
+                }
+                Ok(Command::Done(lane)) => self.done(lane),
+                Ok(Command::Close) | Err(mpsc::TryRecvError::Disconnected) => return Err(End::Asked),
+                Err(mpsc::TryRecvError::Empty) => return Ok(moved),
+            }
+            moved = true;
+        }
+    }
+
+    fn settle(&mut self, receipts: &[Receipt]) {
+        let mut stale = 0;
+        for receipt in receipts {
+            if !self.lane(receipt.lane()).is_some_and(|lane| lane.settle(receipt)) {
+                stale += 1;
+            }
+        }
+        if stale > 0 {
+            tracing::debug!(consumer = &*self.name, stale, "settled after the lane was gone");
+        }
+    }
+
+    fn set_paused(&mut self, lane: messagekit::Lane, paused: bool) {
+        if let Some(lane) = self.lane(lane) {
+            lane.paused = paused;
+        }
+    }
+
+    /// Returns a lane of the present assignments.
+    fn lane(&mut self, id: messagekit::Lane) -> Option<&mut Lane> {
+        self.lanes.get_mut(&id.slot).filter(|lane| lane.id == id)
+    }
+
+    /// Hands messages over while there is room for them.
+    fn deliver(&mut self) -> Result<bool, End> {
+        let mut moved = false;
+        let slots: Vec<u32> =
+            self.lanes.iter().filter(|(_, lane)| lane.is_delivering()).map(|(slot, _)| *slot).collect();
+        for slot in slots {
+            for _ in 0..TURN {
+                if !self.events.have_room() {
+                    return Ok(moved);
+                }
+                let Some(lane) = self.lanes.get_mut(&slot) else { break };
+                match lane.take() {
+                    Ok(Some(delivery)) => {
+                        let round = lane.round;
+                        self.events.send(Event::Message { delivery, round });
+                    }
+                    Ok(None) => break,
+                    Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset)) => {
+                        return Err(self.lost_records(slot));
+                    }
+                    Err(error) => self.failed(error)?,
+                }
+                moved = true;
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Tells an error of librdkafka, which goes on by itself unless it says that it cannot.
+    fn failed(&mut self, error: KafkaError) -> Result<(), End> {
+        let reason = self.consumer.context().reason();
+        if let Some((code, text)) = self.consumer.client().fatal_error() {
+            let text = format!("kafka ends this member of the group: {text}");
+            let error = Error::new(ErrorKind::WrongState, text)
+                .with("consumer", &self.name)
+                .caused_by(KafkaError::MessageConsumptionFatal(code));
+            return Err(End::Permanent(error));
+        }
+        if let Some(notice) = self.notices.of(&error, &reason, Instant::now()) {
+            self.events.send(Event::Error(notice.with("consumer", &self.name)));
+        }
+        Ok(())
+    }
+}

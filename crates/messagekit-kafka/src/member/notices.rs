@@ -1,0 +1,69 @@
+//! Which errors are worth telling again.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use messagekit::Error;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+
+use crate::error::unavailable;
+
+/// An error that lasts is told this often.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Remembers what was told: a broker that is away fails many times per second.
+#[derive(Debug, Default)]
+pub(super) struct Notices {
+    told: HashMap<(i32, String), Instant>,
+}
+
+impl Notices {
+    /// Returns what to tell about an error, or `None` when it was told shortly before. A topic that is not there is told once.
+    pub(super) fn of(&mut self, error: &KafkaError, reason: &str, now: Instant) -> Option<Error> {
+        let code = error.rdkafka_error_code();
+        let absent = matches!(code, Some(Code::UnknownTopicOrPartition | Code::UnknownTopic));
+        let key =
+            (code.map_or(0, |code| code as i32), if absent { reason.to_owned() } else { String::new() });
+        if self.told.get(&key).is_some_and(|told| absent || now.duration_since(*told) < INTERVAL) {
+            return None;
+        }
+        self.told.insert(key, now);
+        let text = match (absent, reason.is_empty()) {
+            (true, _) => format!("topic is not there yet and is waited for: {reason}"),
+            (false, false) => format!("kafka: {reason}"),
+            (false, true) => "kafka did not do what was asked".to_owned(),
+        };
+        Some(unavailable(text, error.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_lasts_is_told_again_after_a_while() {
+        let (mut notices, start) = (Notices::default(), Instant::now());
+        let down = KafkaError::MessageConsumption(Code::AllBrokersDown);
+        let mut told = |after: Duration| notices.of(&down, "1/1 brokers are down", start + after).is_some();
+        assert!(told(Duration::ZERO));
+        assert!(!told(INTERVAL / 2));
+        assert!(told(INTERVAL));
+    }
+
+    #[test]
+    fn an_absent_topic_is_told_once() {
+        let (mut notices, start) = (Notices::default(), Instant::now());
+        let absent = KafkaError::MessageConsumption(Code::UnknownTopicOrPartition);
+        let mut told = |topic: &str, after| notices.of(&absent, topic, start + after).is_some();
+        assert!(told("orders", Duration::ZERO));
+        assert!(!told("orders", INTERVAL * 100));
+        assert!(told("bills", INTERVAL));
+    }
+
+    #[test]
+    fn what_is_told_is_transient() {
+        let down = KafkaError::MessageConsumption(Code::AllBrokersDown);
+        assert!(Notices::default().of(&down, "", Instant::now()).unwrap().is_transient());
+    }
+}

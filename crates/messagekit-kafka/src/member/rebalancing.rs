@@ -1,0 +1,177 @@
+//! Taking partitions and giving them up.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::Consumer as _;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::commit::{COMMIT_DEADLINE, NextOf, commit_for_sure};
+use super::lane::{Lane, Stage};
+use super::start::Start;
+use super::{End, Member};
+use crate::context::{Rebalance, answer};
+use crate::link::Event;
+
+const ASK_AGAIN: Duration = Duration::from_millis(200);
+
+/// What the group asked for and did not get an answer to yet.
+pub(super) enum Step {
+    /// Partitions whose start is not known yet.
+    Assigning { partitions: TopicPartitionList, again: Instant },
+    /// Partitions whose lanes come to rest.
+    Revoking { partitions: TopicPartitionList, busy: BTreeSet<messagekit::Lane>, deadline: Instant },
+}
+
+impl Step {
+    pub(super) fn into_rebalance(self) -> Rebalance {
+        match self {
+            Self::Assigning { partitions, .. } => Rebalance::Assign(partitions),
+            Self::Revoking { partitions, .. } => Rebalance::Revoke { partitions, lost: false },
+        }
+    }
+}
+
+impl Member {
+    /// Goes on with what the group asked for; it asks for nothing more before it has an answer.
+    pub(super) fn rebalance(&mut self) -> Result<bool, End> {
+        let Some(step) = self.step.take().or_else(|| self.next_step()) else { return Ok(false) };
+        let now = Instant::now();
+        match step {
+            Step::Assigning { partitions, again } if now < again => {
+                self.step = Some(Step::Assigning { partitions, again });
+                Ok(false)
+            }
+            Step::Assigning { partitions, .. } => self.assign(partitions),
+            Step::Revoking { partitions, busy, deadline } => {
+                if busy.is_empty() || now >= deadline || self.consumer.assignment_lost() {
+                    self.revoke(&partitions, &busy);
+                    return Ok(true);
+                }
+                self.step = Some(Step::Revoking { partitions, busy, deadline });
+                Ok(false)
+            }
+        }
+    }
+
+    /// Notes that a revoked lane came to rest.
+    pub(super) fn done(&mut self, lane: messagekit::Lane) {
+        if let Some(Step::Revoking { busy, .. }) = &mut self.step {
+            busy.remove(&lane);
+        }
+    }
+
+    fn next_step(&mut self) -> Option<Step> {
+        let now = Instant::now();
+        match self.consumer.context().next_rebalance()? {
+            Rebalance::Assign(partitions) => Some(Step::Assigning { partitions, again: now }),
+            Rebalance::Revoke { partitions, lost } => {
+                let mut busy = BTreeSet::new();
+                for slot in self.slots_of(&partitions) {
+                    let Some(lane) = self.lanes.get_mut(&slot) else { continue };
+                    let told = lane.stage != Stage::Opening;
+                    lane.stage = Stage::Leaving;
+                    if told && !lost {
+                        busy.insert(lane.id);
+                        self.events.send(Event::Revoking(lane.id));
+                    } else if told {
+                        self.events.send(Event::Lost(lane.id));
+                        self.lanes.remove(&slot);
+                    }
+                }
+                Some(Step::Revoking { partitions, busy, deadline: now + self.drain })
+            }
+        }
+    }
+
+    fn assign(&mut self, partitions: TopicPartitionList) -> Result<bool, End> {
+        let starts = match self.starts(&partitions) {
+            Ok(Ok(starts)) => starts,
+            Ok(Err(lost)) => {
+                self.step = Some(Step::Assigning { partitions, again: Instant::now() });
+                return Err(End::Permanent(lost));
+            }
+            Err(error) => {
+                self.step = Some(Step::Assigning { partitions, again: Instant::now() + ASK_AGAIN });
+                self.failed(error)?;
+                return Ok(false);
+            }
+        };
+        let mut places = TopicPartitionList::with_capacity(starts.len());
+        for start in &starts {
+            // The names came from librdkafka and the offset is one.
+            let added =
+                places.add_partition_offset(&start.topic, start.partition, Offset::Offset(start.offset));
+            added.unwrap_or_else(|error| tracing::error!(%error, "partition without a place"));
+        }
+        // Split off before anything is fetched: what came into the main queue would be no back-pressure's.
+        let slots: Vec<u32> = starts.into_iter().filter_map(|start| self.add_lane(start)).collect();
+        if let Err(error) = answer(&self.consumer, &Rebalance::Assign(places)) {
+            slots.iter().for_each(|slot| drop(self.lanes.remove(slot)));
+            self.failed(error)?;
+            return Ok(true);
+        }
+        for slot in slots {
+            let Some(lane) = self.lanes.get_mut(&slot) else { continue };
+            if lane.stage == Stage::Open {
+                self.events.send(Event::Assigned(lane.id));
+            }
+        }
+        self.next_opening = Instant::now();
+        Ok(true)
+    }
+
+    fn add_lane(&mut self, start: Start) -> Option<u32> {
+        let Start { topic, partition, offset, committed } = start;
+        let mut queue = self.consumer.split_partition_queue(&topic, partition)?;
+        let thread = std::thread::current();
+        queue.set_nonempty_callback(move || thread.unpark());
+        let slot = self.slot(&topic, partition);
+        self.epoch += 1;
+        let id = messagekit::Lane { slot, epoch: self.epoch };
+        self.lanes.insert(slot, Lane::new(id, topic, partition, queue, offset, committed));
+        Some(slot)
+    }
+
+    /// Gives lanes up: commits what they handled, unless others own them already.
+    fn revoke(&mut self, partitions: &TopicPartitionList, late: &BTreeSet<messagekit::Lane>) {
+        let lost = self.consumer.assignment_lost();
+        let gone: Vec<Lane> =
+            self.slots_of(partitions).into_iter().filter_map(|slot| self.lanes.remove(&slot)).collect();
+        for lane in gone.iter().filter(|lane| lost || late.contains(&lane.id)) {
+            self.events.send(Event::Lost(lane.id));
+        }
+        if !lost {
+            let next: Vec<NextOf> = gone
+                .iter()
+                .filter_map(|lane| Some((lane.topic.clone(), lane.partition, lane.moved()?)))
+                .collect();
+            if let Err(error) = commit_for_sure(&self.consumer, &next, Instant::now() + COMMIT_DEADLINE) {
+                tracing::warn!(consumer = &*self.name, %error, "places of revoked partitions were not written: their messages come again");
+            }
+        }
+        drop(gone);
+        let answered = answer(&self.consumer, &Rebalance::Revoke { partitions: partitions.clone(), lost });
+        if let Err(error) = answered {
+            tracing::warn!(consumer = &*self.name, %error, "partitions could not be given up");
+        }
+    }
+
+    fn slots_of(&self, partitions: &TopicPartitionList) -> Vec<u32> {
+        let listed = partitions.elements();
+        let is_listed = |lane: &Lane| {
+            listed.iter().any(|found| found.topic() == &*lane.topic && found.partition() == lane.partition)
+        };
+        self.lanes.iter().filter(|(_, lane)| is_listed(lane)).map(|(slot, _)| *slot).collect()
+    }
+
+    fn slot(&mut self, topic: &Arc<str>, partition: i32) -> u32 {
+        let known = self.slots.iter().position(|(name, number)| name == topic && *number == partition);
+        let slot = known.unwrap_or_else(|| {
+            self.slots.push((topic.clone(), partition));
+            self.slots.len() - 1
+        });
+        u32::try_from(slot).expect("fewer partitions than 2^32")
+    }
+}

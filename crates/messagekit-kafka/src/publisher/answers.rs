@@ -1,0 +1,218 @@
+//! From the fates of messages to the answers of a batch. Pure: no client and no clock.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use messagekit::{Error, ErrorKind, Message, PublishError, Published, Refusal};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::OwnedHeaders;
+
+use super::fate::Fate;
+use crate::error::unavailable;
+use crate::record;
+
+/// The answers to a batch while it is being sent.
+pub(super) struct Answers<'a> {
+    batch: &'a [Message],
+    states: Vec<State>,
+}
+
+enum State {
+    /// To be sent; again, when there is a fate.
+    Open(Option<Fate>),
+    Known(Fate),
+    /// Refused before anything was sent.
+    Unfit(Error),
+}
+
+impl<'a> Answers<'a> {
+    /// Sorts out what no broker will take, and what stands behind it in its key.
+    pub(super) fn new(batch: &'a [Message]) -> Self {
+        let mut answers = Self { batch, states: Vec::with_capacity(batch.len()) };
+        let mut unfit = std::collections::HashSet::new();
+        for message in batch {
+            let key = key(message);
+            let state = match record::check(message) {
+                _ if key.is_some_and(|key| unfit.contains(&key)) => State::Known(behind()),
+                Ok(()) => State::Open(None),
+                Err(error) => {
+                    unfit.extend(key);
+                    State::Unfit(error)
+                }
+            };
+            answers.states.push(state);
+        }
+        answers
+    }
+
+    /// Returns what is to be sent, in order.
+    pub(super) fn open(&self) -> impl Iterator<Item = (usize, &'a Message, OwnedHeaders)> {
+        let open = self.states.iter().enumerate().filter(|(_, state)| matches!(state, State::Open(_)));
+        open.map(|(index, _)| (index, &self.batch[index], record::headers_of(&self.batch[index])))
+    }
+
+    pub(super) fn have_open(&self) -> bool {
+        self.states.iter().any(|state| matches!(state, State::Open(_)))
+    }
+
+    /// Notes what became of the messages of one attempt, and decides which are sent again.
+    ///
+    /// A refused request of several records says nothing about each: they are sent again, each in a request of its own
+    /// (`alone`), and so is what was held back by the refusal. Nothing is sent again behind a message that may be there.
+    pub(super) fn note(&mut self, fates: Vec<(usize, Fate)>, alone: bool) {
+        let large =
+            |fate: &Fate| matches!(fate, Fate::Refused(Code::MessageSizeTooLarge | Code::InvalidRecord));
+        let refused = fates.iter().filter(|(_, fate)| large(fate)).count();
+        let sure = alone || refused == 1;
+        for state in &mut self.states {
+            if let State::Open(_) = state {
+                // What the client did not report.
+                *state = State::Known(Fate::Unknown(KafkaError::Canceled));
+            }
+        }
+        for (index, fate) in fates {
+            let again = refused > 0
+                && match &fate {
+                    Fate::NotSent(_) => true,
+                    fate => large(fate) && !sure,
+                };
+            self.states[index] = if again { State::Open(Some(fate)) } else { State::Known(fate) };
+        }
+        let mut ended = std::collections::HashSet::new();
+        for (message, state) in self.batch.iter().zip(&mut self.states) {
+            let Some(key) = key(message) else { continue };
+            match state {
+                State::Known(Fate::Taken) => {}
+                State::Known(_) | State::Unfit(_) => drop(ended.insert(key)),
+                State::Open(_) if ended.contains(&key) => *state = State::Known(behind()),
+                State::Open(_) => {}
+            }
+        }
+    }
+
+    /// Answers each message; inside a key the `Ok`s are a prefix.
+    pub(super) fn finish(self) -> Vec<Published> {
+        let mut failed: HashMap<(&Arc<str>, &Bytes), Error> = HashMap::new();
+        let mut results = Vec::with_capacity(self.batch.len());
+        for (message, state) in self.batch.iter().zip(self.states) {
+            let key = key(message);
+            let earlier = key.and_then(|key| failed.get(&key));
+            let answer = match state {
+                State::Known(Fate::Taken) if earlier.is_none() => {
+                    results.push(Ok(()));
+                    continue;
+                }
+                State::Unfit(error) => (Refusal::Rejected, error),
+                State::Known(fate) | State::Open(Some(fate)) => answer(message, fate, earlier),
+                State::Open(None) => answer(message, Fate::NotSent(KafkaError::Canceled), earlier),
+            };
+            let (refusal, error) = answer;
+            if let Some(key) = key {
+                failed.entry(key).or_insert_with(|| error.clone());
+            }
+            results.push(Err(PublishError { refusal, error }));
+        }
+        results
+    }
+}
+
+fn key(message: &Message) -> Option<(&Arc<str>, &Bytes)> {
+    message.key.as_ref().map(|key| (&message.topic, key))
+}
+
+fn behind() -> Fate {
+    Fate::NotSent(KafkaError::MessageProduction(Code::PurgeQueue))
+}
+
+fn answer(message: &Message, fate: Fate, earlier: Option<&Error>) -> (Refusal, Error) {
+    let (refusal, error) = match (fate, earlier) {
+        (Fate::NotSent(_), Some(earlier)) => return (Refusal::Behind, earlier.clone()),
+        (Fate::NotSent(error), None) => {
+            (Refusal::Unavailable, unavailable("kafka did not take the message: it was not sent", error))
+        }
+        (Fate::Refused(code), _) => (Refusal::Rejected, refused(message, code)),
+        (Fate::Unknown(error), _) => {
+            let text = "kafka did not answer: the message may be published or not";
+            (Refusal::Unknown, Error::new(ErrorKind::OutcomeUnknown, text).caused_by(error))
+        }
+        // It came past a failed one of its key, and will be sent again behind it.
+        (Fate::Taken, _) => {
+            let text = "message was published before an earlier one of its key: send it again behind that";
+            (Refusal::Unknown, Error::new(ErrorKind::OutcomeUnknown, text))
+        }
+    };
+    (refusal, error.with("topic", &message.topic))
+}
+
+fn refused(message: &Message, code: Code) -> Error {
+    let (kind, text) = match code {
+        Code::MessageSizeTooLarge | Code::InvalidMessageSize => (
+            ErrorKind::TooLarge,
+            format!(
+                "message of {} bytes is over the limit of the topic or of message.max.bytes",
+                message.size()
+            ),
+        ),
+        Code::UnknownTopic | Code::UnknownTopicOrPartition => {
+            (ErrorKind::NotFound, "topic is not there and the broker does not make it".to_owned())
+        }
+        Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed => {
+            (ErrorKind::InvalidConfiguration, "this client may not write to the topic".to_owned())
+        }
+        _ => (ErrorKind::InvalidEvent, "kafka refuses the message".to_owned()),
+    };
+    Error::new(kind, text).caused_by(KafkaError::MessageProduction(code))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn fate() -> impl Strategy<Value = Fate> {
+        prop_oneof![
+            Just(Fate::Taken),
+            Just(Fate::Refused(Code::MessageSizeTooLarge)),
+            Just(Fate::Refused(Code::TopicAuthorizationFailed)),
+            Just(behind()),
+            Just(Fate::Unknown(KafkaError::Canceled)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn oks_of_a_key_are_a_prefix_whatever_becomes_of_the_messages(
+            first in prop::collection::vec(fate(), 1..20),
+            second in prop::collection::vec(fate(), 20),
+        ) {
+            let batch: Vec<Message> =
+                (0..first.len()).map(|index| Message::new("t", "{}").with_key(["a", "b"][index % 2])).collect();
+            let mut answers = Answers::new(&batch);
+            answers.note(first.into_iter().enumerate().collect(), false);
+            let again: Vec<usize> = answers.open().map(|(index, ..)| index).collect();
+            answers.note(again.iter().map(|index| (*index, second[*index].clone())).collect(), true);
+            let results = answers.finish();
+            prop_assert_eq!(results.len(), batch.len());
+            for key in 0..2 {
+                let oks: Vec<bool> = results.iter().skip(key).step_by(2).map(Result::is_ok).collect();
+                prop_assert!(oks.is_sorted_by(|earlier, later| earlier >= later), "key {}: {:?}", key, results);
+            }
+        }
+    }
+
+    #[test]
+    fn records_of_a_refused_request_are_sent_again_one_by_one() {
+        let batch: Vec<Message> = (0..3).map(|_| Message::new("t", "{}").with_key("k")).collect();
+        let large = Fate::Refused(Code::MessageSizeTooLarge);
+        let mut answers = Answers::new(&batch);
+        answers.note(vec![(0, large.clone()), (1, large.clone()), (2, behind())], false);
+        assert_eq!(answers.open().count(), 3);
+        answers.note(vec![(0, Fate::Taken), (1, large), (2, behind())], true);
+        assert!(!answers.have_open(), "nothing is sent behind a refused record of its key");
+        let refusals: Vec<Option<Refusal>> =
+            answers.finish().into_iter().map(|result| result.err().map(|error| error.refusal)).collect();
+        assert_eq!(refusals, [None, Some(Refusal::Rejected), Some(Refusal::Behind)]);
+    }
+}

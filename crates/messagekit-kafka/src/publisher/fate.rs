@@ -1,0 +1,88 @@
+//! What became of the messages of one attempt.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use tokio::sync::Notify;
+
+use crate::error::is_refusal;
+
+/// What became of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Every replica in sync has it.
+    Taken,
+    /// The broker or the client will not take it, or the request that it was part of.
+    Refused(Code),
+    /// It never left this process.
+    NotSent(KafkaError),
+    /// It may stand in the topic or not.
+    Unknown(KafkaError),
+}
+
+impl Fate {
+    /// Says what a delivery report means.
+    pub(super) fn of(error: &KafkaError) -> Self {
+        match error.rdkafka_error_code() {
+            Some(Code::PurgeQueue) => Self::NotSent(error.clone()),
+            Some(code) if is_refusal(code) => Self::Refused(code),
+            _ => Self::Unknown(error.clone()),
+        }
+    }
+}
+
+/// The messages of one attempt that are with the client.
+#[derive(Debug, Default)]
+pub(super) struct Fates {
+    state: Mutex<State>,
+    all_known: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    known: Vec<(usize, Fate)>,
+    /// Handed to the client, with no report yet.
+    open: usize,
+}
+
+/// Comes back with the delivery report of a message, through the client as a pointer.
+pub(super) type Ticket = Box<Entry>;
+
+/// A message that is with the client: its index in the batch.
+pub(super) struct Entry {
+    index: usize,
+    fates: Arc<Fates>,
+}
+
+impl Entry {
+    pub(super) fn settle(self, fate: Fate) {
+        let mut state = self.fates.lock();
+        state.known.push((self.index, fate));
+        state.open -= 1;
+        if state.open == 0 {
+            self.fates.all_known.notify_one();
+        }
+    }
+}
+
+impl Fates {
+    pub(super) fn ticket(self: &Arc<Self>, index: usize) -> Ticket {
+        self.lock().open += 1;
+        Box::new(Entry { index, fates: Arc::clone(self) })
+    }
+
+    /// Waits until nothing is open.
+    pub(super) async fn all_known(&self) {
+        while self.lock().open > 0 {
+            self.all_known.notified().await;
+        }
+    }
+
+    pub(super) fn take(&self) -> Vec<(usize, Fate)> {
+        std::mem::take(&mut self.lock().known)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

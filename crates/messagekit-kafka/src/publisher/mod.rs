@@ -1,0 +1,107 @@
+//! Publishing to Kafka.
+
+mod answers;
+mod client;
+mod fate;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use messagekit::{BoxFuture, MAX_PAYLOAD_BYTES, Message, Published, Publisher};
+use tokio::time::Instant;
+
+use crate::{Error, Kafka};
+use answers::Answers;
+use client::Client;
+
+/// Publishes to Kafka, confirmed by every replica in sync; clones share one client.
+///
+/// # Answers
+/// - `Rejected`: the record is too large for the client or the topic, the topic is not there or forbidden, or the message
+///   breaks the limits of [`Message::check`].
+/// - `Behind`: an earlier message of the same topic and key failed, and this one never left the process.
+/// - `Unavailable`: the message never left the process, because no broker took it within `delivery.timeout.ms` or because the
+///   client ended first. Repeat it.
+/// - `Unknown`: it was sent and no answer came. Repeat it; readers may see it twice.
+///
+/// A refusal ends the client, because later records of a key must not pass a refused one; the next call uses a new one. What
+/// was on its way through the same client in other calls is answered `Unavailable` or `Unknown` then. A broker refuses
+/// requests, not records: what stood in a refused one is sent again, one record per request, so that only a record that is
+/// too large itself is `Rejected`.
+#[derive(Clone)]
+pub struct KafkaPublisher {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    kafka: Kafka,
+    client: Mutex<Arc<Client>>,
+}
+
+impl KafkaPublisher {
+    pub(crate) fn new(kafka: Kafka) -> Result<Self, Error> {
+        let client = Mutex::new(Arc::new(Client::new(&kafka.producer())?));
+        Ok(Self { shared: Arc::new(Shared { kafka, client }) })
+    }
+
+    async fn publish_batch(&self, batch: &[Message]) -> Vec<Published> {
+        let deadline = Instant::now() + self.shared.kafka.delivery_timeout();
+        let mut answers = Answers::new(batch);
+        let client = self.shared.client();
+        let (fates, ended) = client.send(answers.open(), deadline).await;
+        if ended {
+            self.shared.replace(&client);
+        }
+        drop(client);
+        answers.note(fates, false);
+        while answers.have_open() && Instant::now() < deadline {
+            let mut config = self.shared.kafka.producer();
+            config.set("batch.num.messages", "1");
+            let single = match Client::new(&config) {
+                Ok(single) => single,
+                Err(error) => {
+                    tracing::warn!(%error, "publisher cannot be made again");
+                    break;
+                }
+            };
+            let (fates, _) = single.send(answers.open(), deadline).await;
+            answers.note(fates, true);
+        }
+        answers.finish()
+    }
+}
+
+impl Shared {
+    fn client(&self) -> Arc<Client> {
+        Arc::clone(&self.client.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts a new client in the place of an ended one, unless somebody else was faster.
+    fn replace(&self, ended: &Arc<Client>) {
+        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&client, ended) {
+            return;
+        }
+        match Client::new(&self.kafka.producer()) {
+            Ok(new) => *client = Arc::new(new),
+            // The next call tries again.
+            Err(error) => tracing::warn!(%error, "publisher cannot be made again"),
+        }
+    }
+}
+
+impl Publisher for KafkaPublisher {
+    fn publish<'a>(&'a self, batch: &'a [Message]) -> BoxFuture<'a, Vec<Published>> {
+        Box::pin(self.publish_batch(batch))
+    }
+
+    fn max_bytes(&self) -> usize {
+        MAX_PAYLOAD_BYTES
+    }
+}
+
+impl fmt::Debug for KafkaPublisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaPublisher").field("kafka", &self.shared.kafka).finish_non_exhaustive()
+    }
+}

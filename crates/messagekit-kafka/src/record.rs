@@ -1,0 +1,165 @@
+//! A record of Kafka and the message in it: headers as Debezium writes and reads them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use messagekit::{Error, ErrorKind, Headers, MAX_HEADERS, Message};
+use rdkafka::message::{BorrowedMessage, Header, Message as _, OwnedHeaders};
+
+/// The header that holds what stands behind the first 256 names: a JSON list of `[name, value]`, as
+/// [`Headers`](messagekit::Headers) is serialised.
+pub const MORE_HEADERS: &str = "moreHeaders";
+
+/// The header that counts the headers whose name is not UTF-8: they cannot be read.
+pub const UNREADABLE_HEADERS: &str = "unreadableHeaders";
+
+/// Reads a record. Its payload and key are copied once.
+pub(crate) fn read(record: &BorrowedMessage<'_>, topic: &Arc<str>) -> Message {
+    Message {
+        topic: topic.clone(),
+        key: record.key().map(Bytes::copy_from_slice),
+        headers: record.headers().map(read_headers).unwrap_or_default(),
+        payload: record.payload().map(Bytes::copy_from_slice).unwrap_or_default(),
+    }
+}
+
+/// Reads headers: a null value is an absent header, and of several of one name the last one counts.
+pub(crate) fn read_headers(found: &impl rdkafka::message::Headers) -> Headers {
+    let mut headers = Headers::new();
+    let mut more: Vec<(String, Bytes)> = Vec::new();
+    let mut unreadable = 0_u32;
+    for index in 0..found.count() {
+        // The client panics over a name that is not UTF-8.
+        let header = catch_unwind(AssertUnwindSafe(|| found.try_get(index)));
+        let Ok(header) = header else {
+            unreadable += 1;
+            continue;
+        };
+        let Some(Header { key, value: Some(value) }) = header else { continue };
+        let value = Bytes::copy_from_slice(value);
+        // Beyond the limit a search per header would cost the square of their number.
+        if headers.len() < MAX_HEADERS || headers.get(key).is_some() {
+            headers.set(key, value);
+        } else {
+            more.push((key.to_owned(), value));
+        }
+    }
+    if !more.is_empty() {
+        // A header that has this name by chance is kept inside.
+        more.extend(headers.remove(MORE_HEADERS).map(|value| (MORE_HEADERS.to_owned(), value)));
+        headers.set(MORE_HEADERS, as_json(&more));
+    }
+    if unreadable > 0 {
+        headers.set(UNREADABLE_HEADERS, unreadable.to_string());
+    }
+    headers
+}
+
+fn as_json(headers: &[(String, Bytes)]) -> Vec<u8> {
+    let value = |value: &Bytes| match std::str::from_utf8(value) {
+        Ok(text) => serde_json::Value::from(text),
+        Err(_) => serde_json::json!({ "bytes": value.as_ref() }),
+    };
+    let pairs: Vec<_> = headers.iter().map(|(name, bytes)| (name, value(bytes))).collect();
+    serde_json::to_vec(&pairs).expect("pairs of texts are JSON")
+}
+
+/// Checks that a message can be sent.
+///
+/// # Errors
+/// Permanent when no broker will take the message.
+pub(crate) fn check(message: &Message) -> Result<(), Error> {
+    message.check()?;
+    if message.headers.iter().any(|(name, _)| name.contains('\0')) {
+        let text = "header name with a zero byte is cut off by readers: leave it out";
+        return Err(Error::new(ErrorKind::InvalidEvent, text).with("topic", &message.topic));
+    }
+    Ok(())
+}
+
+/// Makes the headers of a record.
+pub(crate) fn headers_of(message: &Message) -> OwnedHeaders {
+    let headers = OwnedHeaders::new_with_capacity(message.headers.len());
+    message.headers.iter().fold(headers, |headers, (name, value)| {
+        headers.insert(Header { key: name, value: Some(value.as_ref()) })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use messagekit::headers;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn found(pairs: &[(&str, Option<&[u8]>)]) -> OwnedHeaders {
+        pairs
+            .iter()
+            .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: *value }))
+    }
+
+    #[test]
+    fn a_null_value_is_an_absent_header() {
+        let read = read_headers(&found(&[("id", Some(b"m-1")), ("traceparent", None), ("empty", Some(b""))]));
+        assert_eq!(read.text(headers::ID), Some("m-1"));
+        assert_eq!(read.get(headers::TRACEPARENT), None);
+        assert_eq!(read.text("empty"), Some(""));
+    }
+
+    #[test]
+    fn the_last_of_several_headers_of_one_name_counts() {
+        let read = read_headers(&found(&[("id", Some(b"a")), ("x", Some(b"y")), ("id", Some(b"b"))]));
+        assert_eq!((read.text("id"), read.text("x"), read.len()), (Some("b"), Some("y"), 2));
+    }
+
+    #[test]
+    fn headers_beyond_the_limit_are_kept_in_one() {
+        let names: Vec<String> = (0..20_000).map(|number| format!("h{number}")).collect();
+        let pairs: Vec<(&str, Option<&[u8]>)> =
+            names.iter().map(|name| (name.as_str(), Some(name.as_bytes()))).collect();
+        let read = read_headers(&found(&pairs));
+        assert_eq!(read.len(), MAX_HEADERS + 1);
+        assert_eq!(read.text("h255"), Some("h255"));
+        let more: Vec<(String, String)> =
+            serde_json::from_slice(&read.get(MORE_HEADERS).unwrap()[..]).unwrap();
+        assert_eq!(more.len(), 20_000 - MAX_HEADERS);
+        assert!(more.iter().all(|(name, value)| name == value));
+    }
+
+    #[test]
+    fn a_header_whose_name_is_not_utf8_is_counted() {
+        // Written past the type, as another client would.
+        struct Foreign;
+        impl rdkafka::message::Headers for Foreign {
+            fn count(&self) -> usize {
+                2
+            }
+            fn try_get(&self, index: usize) -> Option<Header<'_, &[u8]>> {
+                assert!(index == 1, "the name is not UTF-8");
+                Some(Header { key: "id", value: Some(b"m-1") })
+            }
+        }
+        let read = read_headers(&Foreign);
+        assert_eq!((read.text("id"), read.text(UNREADABLE_HEADERS)), (Some("m-1"), Some("1")));
+    }
+
+    #[test]
+    fn a_name_that_readers_would_cut_off_is_refused() {
+        let message = Message::new("orders", "{}").with_header("a\0b", "c");
+        assert_eq!(check(&message).unwrap_err().kind(), ErrorKind::InvalidEvent);
+    }
+
+    proptest! {
+        #[test]
+        fn any_headers_come_back_as_they_were_sent(
+            pairs in prop::collection::vec(("[^\0]{0,12}", prop::collection::vec(any::<u8>(), 0..24)), 0..300)
+        ) {
+            let message = pairs.iter().fold(Message::new("orders", "{}"), |message, (name, value)| {
+                message.with_header(name, value.clone())
+            });
+            prop_assume!(message.headers.len() <= MAX_HEADERS);
+            prop_assert_eq!(read_headers(&headers_of(&message)), message.headers);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Topics to be read by a consumer.
+
+use std::sync::Arc;
+
+use messagekit::{BatchLimit, Capabilities, Error, ErrorKind, NextOffset, Source, check_topic};
+
+use crate::{Kafka, KafkaSubscriber};
+
+/// Topics of a [`Kafka`], to be read by a consumer.
+#[derive(Clone, Debug)]
+pub struct KafkaSource {
+    kafka: Kafka,
+    topics: Vec<Arc<str>>,
+    instance: Option<String>,
+}
+
+impl KafkaSource {
+    pub(crate) fn new(kafka: Kafka, topics: Vec<Arc<str>>) -> Self {
+        Self { kafka, topics, instance: None }
+    }
+
+    /// Makes this process a static member of the group: when it comes back under the same name within `session.timeout.ms`
+    /// (45,000 unless set), it gets its partitions back and nobody else is disturbed. Until then nobody else gets them.
+    ///
+    /// The name is unique in the group, for example the name of the pod. A second process of the same name ends the first
+    /// one with a permanent error.
+    #[must_use]
+    pub fn instance_id(mut self, name: impl Into<String>) -> Self {
+        self.instance = Some(name.into());
+        self
+    }
+}
+
+impl Source for KafkaSource {
+    type Subscriber = KafkaSubscriber;
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { persistent: true, shares_work: true, places: true, batch: BatchLimit::DEFAULT }
+    }
+
+    fn topics(&self) -> &[Arc<str>] {
+        &self.topics
+    }
+
+    async fn bind(self, consumer: &str, remembered: &[NextOffset]) -> Result<KafkaSubscriber, Error> {
+        let refused = |text: String| Err(Error::new(ErrorKind::InvalidConfiguration, text));
+        if self.topics.is_empty() {
+            return refused("a source without topics delivers nothing".to_owned());
+        }
+        self.topics.iter().try_for_each(|topic| check_topic(topic))?;
+        for (what, name) in [("consumer name", Some(consumer)), ("instance id", self.instance.as_deref())] {
+            if name.is_some_and(|name| name.is_empty() || name.len() > 200 || name.contains(char::is_control))
+            {
+                let name = name.unwrap_or_default();
+                return refused(format!("{what} {name:?} is not 1 to 200 bytes without control characters"));
+            }
+        }
+        KafkaSubscriber::join(&self.kafka, &self.topics, consumer, self.instance.as_deref(), remembered).await
+    }
+}

@@ -1,0 +1,157 @@
+//! A member of a consumer over Kafka.
+
+use std::fmt;
+use std::sync::{Arc, mpsc};
+use std::task::{Context as TaskContext, Poll, ready};
+use std::time::Duration;
+
+use messagekit::{Error, ErrorKind, Incoming, Lane, NextOffset, Receipt, Subscriber};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use tokio::sync::oneshot;
+
+use crate::Kafka;
+use crate::context::Context;
+use crate::error::unusable_settings;
+use crate::link::{Command, Commands, Events, Inbox, UNDER_WAY_MESSAGES, UnderWay};
+use crate::member::{Closed, Member};
+
+/// How long a revoked lane may take to come to rest, unless `max.poll.interval.ms` is short.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// A member of a consumer group; its lanes are partitions.
+///
+/// A thread of its own polls Kafka, so the group keeps the member however long handlers take. Dropping it leaves the group in
+/// the background, as a close does, without waiting.
+///
+/// After a [`pause`](Subscriber::pause) at most [`UNDER_WAY`](Self::UNDER_WAY) messages may still come, of all lanes
+/// together; besides, the client holds what `queued.max.messages.kbytes` allows per partition.
+pub struct KafkaSubscriber {
+    consumer: Arc<str>,
+    commands: Commands,
+    inbox: Inbox,
+    closed: oneshot::Receiver<Closed>,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Open,
+    Closing,
+    Closed,
+}
+
+impl KafkaSubscriber {
+    /// How many messages may be on their way when a lane is paused: 256, or fewer when they make up 8 MiB.
+    pub const UNDER_WAY: usize = UNDER_WAY_MESSAGES;
+
+    pub(crate) async fn join(
+        kafka: &Kafka,
+        topics: &[Arc<str>],
+        consumer: &str,
+        instance: Option<&str>,
+        remembered: &[NextOffset],
+    ) -> Result<Self, Error> {
+        let config = kafka.consumer(consumer, instance);
+        // The group forgets a member that takes longer than this to give partitions up.
+        let longest = kafka.millis("max.poll.interval.ms").map_or(DRAIN, |interval| interval / 2);
+        let (name, topics, remembered) = (Arc::from(consumer), topics.to_vec(), remembered.to_vec());
+        let under_way = Arc::new(UnderWay::default());
+        let (command, commands) = mpsc::channel();
+        let (event, events) = tokio::sync::mpsc::unbounded_channel();
+        let (started, has_started) = oneshot::channel();
+        let (closed, is_closed) = oneshot::channel();
+        let (told, consumer) = (Events::new(event, Arc::clone(&under_way)), Arc::clone(&name));
+        let run = move || {
+            let joined = subscribe(&config, &topics);
+            let member = joined
+                .map(|client| Member::new(client, name, remembered, DRAIN.min(longest), commands, told));
+            match member {
+                Ok(member) => {
+                    // Nobody to tell when the subscriber is gone already.
+                    let _ = started.send(Ok(std::thread::current()));
+                    let _ = closed.send(member.run());
+                }
+                Err(error) => drop(started.send(Err(error))),
+            }
+        };
+        let no_thread = |error: std::io::Error| {
+            Error::new(ErrorKind::Unavailable, "no thread for the subscriber").caused_by(error)
+        };
+        std::thread::Builder::new().name("messagekit-kafka".into()).spawn(run).map_err(no_thread)?;
+        let ended = |_| Error::new(ErrorKind::Other, "thread of the subscriber ended while it started");
+        let thread = has_started.await.map_err(ended)??;
+        Ok(Self {
+            consumer,
+            commands: Commands::new(command, thread),
+            inbox: Inbox::new(events, under_way),
+            closed: is_closed,
+            stage: Stage::Open,
+        })
+    }
+}
+
+/// Makes the client on the thread that will poll it; opens no connection before it returns.
+fn subscribe(config: &ClientConfig, topics: &[Arc<str>]) -> Result<Arc<BaseConsumer<Context>>, Error> {
+    let made = config.create_with_context::<_, BaseConsumer<Context>>(Context::default());
+    let mut client = made.map_err(|error| unusable_settings("subscriber", error))?;
+    let thread = std::thread::current();
+    client.set_nonempty_callback(move || thread.unpark());
+    let topics: Vec<&str> = topics.iter().map(|topic| &**topic).collect();
+    client.subscribe(&topics).map_err(|error| unusable_settings("subscriber", error))?;
+    Ok(Arc::new(client))
+}
+
+impl Subscriber for KafkaSubscriber {
+    fn poll_next(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Incoming, Error>>> {
+        if self.stage != Stage::Open {
+            return Poll::Ready(None);
+        }
+        self.inbox.poll(&self.commands, cx)
+    }
+
+    fn pause(&mut self, lane: Lane) {
+        self.commands.send(Command::Pause(lane));
+    }
+
+    fn resume(&mut self, lane: Lane) {
+        self.commands.send(Command::Resume(lane));
+    }
+
+    fn settle(&mut self, done: &mut Vec<Receipt>) {
+        self.commands.send(Command::Settle(std::mem::take(done)));
+    }
+
+    fn release(&mut self, back: &mut Vec<Receipt>) {
+        self.inbox.release(std::mem::take(back), &self.commands);
+    }
+
+    fn poll_close(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
+        if self.stage == Stage::Closed {
+            return Poll::Ready(Ok(()));
+        }
+        if self.stage == Stage::Open {
+            self.stage = Stage::Closing;
+            self.commands.send(Command::Close);
+        }
+        let answered = ready!(std::pin::Pin::new(&mut self.closed).poll(cx));
+        self.stage = Stage::Closed;
+        let ended = |_| Error::new(ErrorKind::Other, "thread of the subscriber did not come to its end");
+        Poll::Ready(answered.map_err(ended).flatten())
+    }
+}
+
+impl Drop for KafkaSubscriber {
+    fn drop(&mut self) {
+        self.commands.send(Command::Close);
+    }
+}
+
+impl fmt::Debug for KafkaSubscriber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaSubscriber")
+            .field("consumer", &self.consumer)
+            .field("stage", &self.stage)
+            .finish_non_exhaustive()
+    }
+}

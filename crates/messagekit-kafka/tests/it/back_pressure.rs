@@ -1,0 +1,93 @@
+//! How much is fetched for a consumer that takes nothing.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use messagekit::{Message, Publisher, Source, Subscriber};
+use messagekit_testkit::transport::Receiver;
+use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata};
+
+use crate::mock::Mock;
+
+/// Keeps how many bytes the clients of this process have received from brokers, as their statistics say.
+#[derive(Clone, Default)]
+struct Received(Arc<Mutex<Option<u64>>>);
+
+impl Received {
+    fn bytes(&self) -> Option<u64> {
+        *self.0.lock().unwrap()
+    }
+}
+
+impl tracing::Subscriber for Received {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "librdkafka"
+    }
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, event: &Event<'_>) {
+        event.record(&mut self.clone());
+    }
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+impl Visit for Received {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "statistics" {
+            let statistics: serde_json::Value = serde_json::from_str(&format!("{value:?}")).unwrap();
+            let brokers = statistics["brokers"].as_object().unwrap();
+            let bytes = brokers.values().map(|broker| broker["rxbytes"].as_u64().unwrap()).sum();
+            *self.0.lock().unwrap() = Some(bytes);
+        }
+    }
+}
+
+#[test]
+fn a_paused_lane_fetches_no_more_than_its_bound() {
+    const COUNT: usize = 3_500;
+    let received = Received::default();
+    tracing::subscriber::set_global_default(received.clone()).unwrap();
+    block_on(async {
+        let mock = Mock::start();
+        mock.create_topic("orders", 1);
+        let publisher = mock.kafka().set("compression.type", "none").unwrap().publisher().unwrap();
+        let body = "x".repeat(1_000);
+        let batch: Vec<Message> =
+            (0..COUNT).map(|number| Message::new("orders", format!("{number} {body}"))).collect();
+        publisher.publish(&batch).await.into_iter().for_each(|result| result.unwrap());
+
+        let settings = [
+            ("statistics.interval.ms", "50"),
+            ("queued.max.messages.kbytes", "100"),
+            ("fetch.message.max.bytes", "50000"),
+        ];
+        let kafka =
+            settings.into_iter().fold(mock.kafka(), |kafka, (key, value)| kafka.set(key, value).unwrap());
+        let subscriber = kafka.topics(["orders"]).bind(&unique("consumer"), &[]).await.unwrap();
+        let mut receiver = Receiver::new(subscriber, "consumer");
+        let mut taken = vec![receiver.message().await];
+        let lane = taken[0].receipt.lane();
+        receiver.subscriber().pause(lane);
+        taken.extend(receiver.take_while_busy(Duration::from_secs(1)).await);
+        // Two reports that say the same: fetching has stopped.
+        let mut last = None;
+        eventually("nothing more is fetched", DEADLINE, async || {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let before = std::mem::replace(&mut last, received.bytes());
+            before.zip(last).is_some_and(|(before, now)| now - before < 10_000)
+        })
+        .await;
+        let fetched = last.unwrap();
+        assert!(fetched > 50_000, "the statistics say that {fetched} bytes came");
+        assert!(fetched < 1_500_000, "{fetched} bytes were fetched for {} messages of 1 kB", taken.len());
+        receiver.subscriber().resume(lane);
+        taken.extend(receiver.take(COUNT - taken.len()).await);
+    });
+}

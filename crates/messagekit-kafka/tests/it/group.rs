@@ -1,0 +1,63 @@
+//! What the broker does to a member.
+
+use messagekit::{ErrorKind, Incoming, Message, Publisher, Source, Subscriber};
+use messagekit_kafka::KafkaSubscriber;
+use messagekit_testkit::{DEADLINE, block_on, unique};
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+use crate::mock::Mock;
+
+async fn next(subscriber: &mut KafkaSubscriber) -> Option<Result<Incoming, messagekit::Error>> {
+    let next = tokio::time::timeout(DEADLINE, std::future::poll_fn(|cx| subscriber.poll_next(cx))).await;
+    next.expect("the subscriber says something")
+}
+
+#[test]
+fn a_fenced_instance_ends_with_a_permanent_error() {
+    block_on(async {
+        let mock = Mock::start();
+        mock.create_topic("orders", 1);
+        let source = mock.kafka().topics(["orders"]).instance_id("a");
+        let mut subscriber = source.bind(&unique("consumer"), &[]).await.unwrap();
+        assert!(matches!(next(&mut subscriber).await, Some(Ok(Incoming::Assigned { .. }))));
+        let fenced = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID; 3];
+        mock.call(move |cluster| cluster.request_errors(RDKafkaApiKey::Heartbeat, &fenced));
+        let error = loop {
+            match next(&mut subscriber).await {
+                Some(Err(error)) if !error.is_transient() => break error,
+                Some(_) => {}
+                None => panic!("the subscriber ended without a word"),
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::WrongState, "{error}");
+        assert!(next(&mut subscriber).await.is_none());
+    });
+}
+
+#[test]
+fn a_member_that_the_broker_forgot_loses_its_lanes_and_gets_them_again() {
+    block_on(async {
+        let mock = Mock::start();
+        mock.create_topic("orders", 1);
+        let publisher = mock.kafka().publisher().unwrap();
+        publisher.publish(&[Message::new("orders", "{}")]).await.pop().unwrap().unwrap();
+        let mut subscriber = mock.kafka().topics(["orders"]).bind(&unique("consumer"), &[]).await.unwrap();
+        let Some(Ok(Incoming::Assigned { lane })) = next(&mut subscriber).await else { panic!("no lane") };
+        let Some(Ok(Incoming::Message(delivery))) = next(&mut subscriber).await else { panic!("no message") };
+        let forgotten = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID];
+        mock.call(move |cluster| cluster.request_errors(RDKafkaApiKey::Heartbeat, &forgotten));
+        let mut lost = false;
+        let again = loop {
+            match next(&mut subscriber).await {
+                Some(Ok(Incoming::Lost { lane: gone })) => lost = gone == lane,
+                Some(Ok(Incoming::Message(delivery))) => break delivery,
+                Some(_) => {}
+                None => panic!("the subscriber ended"),
+            }
+        };
+        assert!(lost && again.receipt.lane() > lane);
+        // What was received under the lost assignment settles nothing.
+        subscriber.settle(&mut vec![delivery.receipt]);
+        assert_eq!(again.place.unwrap().offset, 0);
+    });
+}
