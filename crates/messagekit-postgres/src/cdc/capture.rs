@@ -1,0 +1,71 @@
+//! The names by which an outbox is captured.
+
+use sqlx::postgres::PgSslMode;
+
+use crate::SchemaName;
+use crate::migrations::link;
+
+/// Which outbox is captured, and under which names: equal in the database, in the connector and in the checks.
+///
+/// ```
+/// use messagekit_postgres::{SchemaName, cdc::Capture};
+///
+/// let capture = Capture::of("postgres://app:secret@db:5432/web-shop", &SchemaName::default())?;
+/// assert_eq!(capture.slot, "messagekit_web_shop");
+/// assert_eq!(capture.publication, "messagekit_outbox");
+/// assert_eq!(capture.table(), "messagekit.outbox_events");
+/// # Ok::<(), messagekit_postgres::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capture {
+    /// The server's name.
+    pub host: String,
+    /// The server's port.
+    pub port: u16,
+    /// The database.
+    pub database: String,
+    /// How connections are encrypted, in the words of libpq.
+    pub ssl_mode: &'static str,
+    /// The schema of the outbox.
+    pub schema: SchemaName,
+    /// The publication: `messagekit_outbox`, or begun with the schema's other name.
+    pub publication: String,
+    /// The slot: `messagekit_` and the database, with `_` for what a slot's name may not hold. Slots belong to the whole
+    /// server.
+    pub slot: String,
+}
+
+impl Capture {
+    /// Reads the names from a URL, without connecting. Its user and password are not kept.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration) for a URL that cannot be read.
+    pub fn of(url: &str, schema: &SchemaName) -> Result<Self, crate::Error> {
+        let options = link::options(url)?;
+        let database = options.get_database().unwrap_or_else(|| options.get_username()).to_owned();
+        let plain = |name: char| if name.is_ascii_lowercase() || name.is_ascii_digit() { name } else { '_' };
+        let slot: String =
+            format!("{schema}_{}", database.to_ascii_lowercase()).chars().map(plain).take(63).collect();
+        Ok(Self {
+            host: options.get_host().to_owned(),
+            port: options.get_port(),
+            ssl_mode: match options.get_ssl_mode() {
+                PgSslMode::Disable => "disable",
+                PgSslMode::Allow => "allow",
+                PgSslMode::Prefer => "prefer",
+                PgSslMode::Require => "require",
+                PgSslMode::VerifyCa => "verify-ca",
+                PgSslMode::VerifyFull => "verify-full",
+            },
+            publication: format!("{schema}_outbox").chars().take(63).collect(),
+            slot,
+            database,
+            schema: schema.clone(),
+        })
+    }
+
+    /// Returns the table with its schema.
+    pub fn table(&self) -> String {
+        format!("{}.outbox_events", self.schema)
+    }
+}

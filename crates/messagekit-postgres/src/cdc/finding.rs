@@ -1,0 +1,179 @@
+//! What stands in the way of capture, and what to do about it.
+
+use std::fmt;
+
+use super::set_up::quoted;
+use super::state::State;
+use super::{Capture, ROLE};
+
+/// What a finding is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Subject {
+    /// The server's setting `wal_level`.
+    WalLevel,
+    /// The tables of this program.
+    Tables,
+    /// What is published.
+    Publication,
+    /// Who reads.
+    Role,
+    /// What keeps the rows until they were read.
+    Slot,
+    /// Whether somebody is reading the slot at this moment.
+    Reader,
+}
+
+impl Subject {
+    /// Every subject, in the order in which they depend on each other.
+    pub const ALL: [Self; 6] =
+        [Self::WalLevel, Self::Tables, Self::Publication, Self::Role, Self::Slot, Self::Reader];
+
+    /// Returns the word that the command line uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::WalLevel => "wal_level",
+            Self::Tables => "tables",
+            Self::Publication => "publication",
+            Self::Role => "role",
+            Self::Slot => "slot",
+            Self::Reader => "reader",
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// One thing that is wrong, and its repair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What it is about.
+    pub subject: Subject,
+    /// What is wrong: one line without a full stop.
+    pub what: String,
+    /// What to do: a statement or a command.
+    pub fix: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.fix)
+    }
+}
+
+const MIGRATE: &str = "run `messagekit migrate --cdc`";
+
+pub(super) fn of(state: &State, capture: &Capture) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut say =
+        |subject, what: String, fix: &str| found.push(Finding { subject, what, fix: fix.to_owned() });
+    if state.wal_level != "logical" {
+        let what = format!("wal_level is {}, and change data capture needs logical", state.wal_level);
+        let fix = "as superuser run ALTER SYSTEM SET wal_level = 'logical', then restart PostgreSQL";
+        say(Subject::WalLevel, what, fix);
+    }
+    if !state.table {
+        say(Subject::Tables, format!("table {} is missing", capture.table()), MIGRATE);
+    }
+    publication(state, capture, &mut say);
+    role(state, capture, &mut say);
+    slot(state, capture, &mut say);
+    found
+}
+
+fn publication(state: &State, capture: &Capture, say: &mut impl FnMut(Subject, String, &str)) {
+    let mut say = |what: String, fix: &str| say(Subject::Publication, what, fix);
+    let (name, table) = (&capture.publication, capture.table());
+    let Some(publication) = &state.publication else {
+        return say(format!("publication {name} is missing"), MIGRATE);
+    };
+    if publication.all_tables {
+        let fix = format!("run DROP PUBLICATION {name}, then `messagekit migrate --cdc`");
+        return say(format!("publication {name} publishes every table"), &fix);
+    }
+    let only = format!("run ALTER PUBLICATION {name} SET TABLE {table}, or `messagekit migrate --cdc`");
+    if !publication.table {
+        say(format!("table {table} is not in the publication {name}: no event leaves"), &only);
+    } else if publication.filtered {
+        say(format!("publication {name} leaves out rows or columns of {table}"), &only);
+    } else if publication.more_tables {
+        say(format!("publication {name} publishes other tables too"), &only);
+    }
+    if !publication.inserts || publication.others {
+        let what = if publication.inserts { "more than inserts" } else { "no inserts" };
+        let fix = format!("run ALTER PUBLICATION {name} SET (publish = 'insert')");
+        say(format!("publication {name} publishes {what}"), &fix);
+    }
+    if !publication.via_root {
+        let fix = format!("run ALTER PUBLICATION {name} SET (publish_via_partition_root = true)");
+        say(format!("publication {name} would publish partitions under names that nobody reads"), &fix);
+    }
+}
+
+fn role(state: &State, capture: &Capture, say: &mut impl FnMut(Subject, String, &str)) {
+    let mut say = |what: String, fix: &str| say(Subject::Role, what, fix);
+    let Some(role) = &state.role else {
+        return say(format!("role {ROLE} is missing"), MIGRATE);
+    };
+    let missing = match (role.login, role.replication) {
+        (true, true) => None,
+        (false, true) => Some("LOGIN"),
+        (true, false) => Some("REPLICATION"),
+        (false, false) => Some("LOGIN REPLICATION"),
+    };
+    if let Some(missing) = missing {
+        let fix = format!("as superuser run ALTER ROLE {ROLE} {missing}");
+        say(format!("role {ROLE} has no {missing} right"), &fix);
+    }
+    if role.expired {
+        let fix = format!("as superuser run ALTER ROLE {ROLE} VALID UNTIL 'infinity'");
+        say(format!("the password of role {ROLE} has expired"), &fix);
+    }
+    if !role.connect {
+        let fix = format!("run GRANT CONNECT ON DATABASE {} TO {ROLE}", quoted(&capture.database));
+        say(format!("role {ROLE} has no CONNECT right on the database {}", capture.database), &fix);
+    }
+}
+
+fn slot(state: &State, capture: &Capture, say: &mut impl FnMut(Subject, String, &str)) {
+    let name = &capture.slot;
+    let anew = "run `messagekit connector delete --slot`, `messagekit migrate --cdc` and `messagekit connector apply`, \
+                and publish again what was written in between";
+    let Some(slot) = &state.slot else {
+        return say(Subject::Slot, format!("slot {name} is missing"), anew);
+    };
+    if !slot.fits {
+        let what =
+            format!("slot {name} is not a logical slot of pgoutput for the database {}", capture.database);
+        let fix = format!(
+            "find out whose it is; if nobody needs it, run SELECT pg_drop_replication_slot('{name}')"
+        );
+        return say(Subject::Slot, what, &fix);
+    }
+    match &*slot.wal_status {
+        "lost" => {
+            let what = format!(
+                "slot {name} is lost: the server has removed WAL that was not read (max_slot_wal_keep_size)"
+            );
+            return say(Subject::Slot, what, anew);
+        }
+        "unreserved" => {
+            let what = format!("slot {name} is about to be lost: its WAL is over max_slot_wal_keep_size");
+            say(Subject::Slot, what, "raise max_slot_wal_keep_size and see that the connector reads");
+        }
+        _ => {}
+    }
+    if !slot.active {
+        let what = format!("nobody reads the slot {name}, whatever the connector says of itself");
+        let fix = "run `messagekit connector apply`, and look at the worker's log if it stays so";
+        say(Subject::Reader, what, fix);
+    }
+}
+
+#[cfg(test)]
+#[path = "finding_tests.rs"]
+mod tests;

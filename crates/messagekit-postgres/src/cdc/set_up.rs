@@ -1,0 +1,264 @@
+//! Making what capture needs, one statement at a time until nothing is missing.
+
+use std::time::Duration;
+
+use messagekit::{Error, ErrorKind};
+use sqlx::{AssertSqlSafe, Executor, PgConnection};
+
+use super::state::State;
+use super::{Capture, Finding, PASSWORD_VARIABLE, ROLE, Subject, finding};
+use crate::SchemaName;
+use crate::migrations::link::{self, code, fault};
+
+/// A slot waits for every transaction that is open when it is made.
+const SLOT_WAIT: Duration = Duration::from_secs(30);
+
+/// More than there can be, so that two processes that undo each other's work end.
+const MOST_STEPS: usize = 20;
+
+/// One statement that is missing.
+struct Step {
+    what: String,
+    sql: String,
+    /// Whether this user may run it.
+    permitted: bool,
+}
+
+/// Makes the publication, the role and the slot where they are missing, and returns what this call has made.
+///
+/// Twice is once, also at the same moment. `password` is given to the role when it is made; a role that is there keeps its
+/// own. Rights are looked at first, so that a user who may not do all of it does nothing.
+///
+/// # Errors
+/// [`ErrorKind::WrongState`] when `wal_level` is not `logical`, or a slot of that name is somebody else's;
+/// [`ErrorKind::Schema`] when the tables are missing; [`ErrorKind::Other`] when a right is missing, with the statements that
+/// an administrator has to run; [`ErrorKind::InvalidConfiguration`] when the role has to be made and there is no password;
+/// [`ErrorKind::Conflict`] when open transactions keep the slot from being made for 30 s: try again. Else as
+/// [`migrations::status`](crate::migrations::status).
+///
+/// # Cancel safety
+/// What was made stays; the next call goes on.
+pub async fn set_up(
+    url: &str,
+    schema: &SchemaName,
+    password: Option<&str>,
+) -> Result<Vec<String>, crate::Error> {
+    let capture = Capture::of(url, schema)?;
+    let mut conn = link::open(url).await?;
+    let made = run(&mut conn, &capture, password).await;
+    link::close(conn).await;
+    Ok(made?)
+}
+
+/// Returns the statements that [`set_up`] would run, for `psql`, which reads the password from its environment; empty when
+/// nothing is missing.
+///
+/// # Errors
+/// As [`migrations::status`](crate::migrations::status).
+pub async fn set_up_sql(url: &str, schema: &SchemaName) -> Result<String, crate::Error> {
+    let capture = Capture::of(url, schema)?;
+    let mut conn = link::open(url).await?;
+    let state = State::read(&mut conn, &capture).await;
+    link::close(conn).await;
+    let steps = steps(&state?, &capture, ":'cdc_password'");
+    let mut text = String::new();
+    for Step { sql, .. } in &steps {
+        if sql.contains(":'cdc_password'") {
+            text.push_str(&format!("\\getenv cdc_password {PASSWORD_VARIABLE}\n"));
+        }
+        text.push_str(&format!("{sql};\n"));
+    }
+    text.truncate(text.trim_end().len());
+    Ok(text)
+}
+
+/// Drops the slot and the publication, and returns what there was; the role stays, because it belongs to the whole server.
+///
+/// Rows that were not read yet are never sent.
+///
+/// # Errors
+/// [`ErrorKind::WrongState`] when somebody is reading the slot. Else as [`set_up`].
+pub async fn drop_slot(url: &str, schema: &SchemaName) -> Result<Vec<String>, crate::Error> {
+    let capture = Capture::of(url, schema)?;
+    let mut conn = link::open(url).await?;
+    let dropped = remove(&mut conn, &capture).await;
+    link::close(conn).await;
+    Ok(dropped?)
+}
+
+async fn run(
+    conn: &mut PgConnection,
+    capture: &Capture,
+    password: Option<&str>,
+) -> Result<Vec<String>, Error> {
+    let password = password.filter(|password| !password.is_empty()).map(literal);
+    let mut made = Vec::new();
+    for _ in 0..MOST_STEPS {
+        let state = State::read(conn, capture).await?;
+        let missing = steps(&state, capture, password.as_deref().unwrap_or("'…'"));
+        refuse(&state, capture, &missing, password.is_some())?;
+        let Some(step) = missing.into_iter().next() else { return Ok(made) };
+        match execute(conn, &state, &step.sql).await {
+            Ok(()) => made.push(step.what),
+            // Somebody else makes it at the same moment: the next look finds what is left.
+            Err(error) if is_a_race(&error) => {}
+            Err(error) => return Err(explain(error, capture).with("step", step.what)),
+        }
+    }
+    Err(Error::new(ErrorKind::Conflict, "change data capture: another process undoes what this one makes"))
+}
+
+/// Runs a statement in a transaction of its own, bounded, and kept out of the server's log where that can be done.
+async fn execute(conn: &mut PgConnection, state: &State, sql: &str) -> Result<(), sqlx::Error> {
+    let mut before =
+        format!("SET statement_timeout = {}; SET standard_conforming_strings = on", SLOT_WAIT.as_millis());
+    if state.user.superuser {
+        before.push_str("; SET log_statement = 'none'; SET log_min_duration_statement = -1; SET log_min_error_statement = 'panic'");
+    }
+    conn.execute(sqlx::raw_sql(AssertSqlSafe(before))).await?;
+    conn.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await.map(drop)
+}
+
+/// What is missing, in the order in which it is made.
+fn steps(state: &State, capture: &Capture, password: &str) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut add = |what: &str, sql: String, permitted: bool| {
+        let permitted = permitted || state.user.superuser;
+        steps.push(Step { what: what.to_owned(), sql, permitted });
+    };
+    let (name, table, database) = (&capture.publication, capture.table(), quoted(&capture.database));
+    match &state.publication {
+        None => {
+            let sql = format!(
+                "CREATE PUBLICATION {name} FOR TABLE {table} WITH (publish = 'insert', publish_via_partition_root = true)"
+            );
+            add(&format!("publication {name}"), sql, state.user.publishes);
+        }
+        Some(publication) => {
+            let what = format!("publication {name} for {table} only");
+            if !publication.table || publication.filtered || publication.more_tables {
+                let sql = format!("ALTER PUBLICATION {name} SET TABLE {table}");
+                add(&what, sql, publication.ours_to_change);
+            }
+            if !publication.inserts || publication.others || !publication.via_root {
+                let sql = format!(
+                    "ALTER PUBLICATION {name} SET (publish = 'insert', publish_via_partition_root = true)"
+                );
+                add(&format!("publication {name} of inserts only"), sql, publication.ours_to_change);
+            }
+        }
+    }
+    match &state.role {
+        None => {
+            let sql = format!("CREATE ROLE {ROLE} LOGIN REPLICATION PASSWORD {password}");
+            add(&format!("role {ROLE}"), sql, state.user.makes_roles);
+        }
+        Some(role) if !role.login || !role.replication => {
+            let sql = format!("ALTER ROLE {ROLE} LOGIN REPLICATION");
+            add(&format!("role {ROLE} with LOGIN and REPLICATION"), sql, state.user.makes_roles);
+        }
+        Some(_) => {}
+    }
+    let (own, any) = state.role.as_ref().map_or((false, false), |role| (role.own_connect, role.connect));
+    let may_grant = state.user.superuser || state.user.owns_database;
+    // Everybody may connect unless told otherwise; then the role's own right is only a precaution.
+    if !own && (may_grant || !any) {
+        let sql = format!("GRANT CONNECT ON DATABASE {database} TO {ROLE}");
+        add(&format!("CONNECT right of {ROLE}"), sql, may_grant);
+    }
+    if state.slot.is_none() {
+        let sql = format!("SELECT pg_create_logical_replication_slot('{}', 'pgoutput')", capture.slot);
+        add(&format!("slot {}", capture.slot), sql, state.user.replication);
+    }
+    steps
+}
+
+/// Says what keeps this user from making all of it, before anything is made.
+fn refuse(state: &State, capture: &Capture, missing: &[Step], has_password: bool) -> Result<(), Error> {
+    let beyond_us = |found: &Finding| match found.subject {
+        Subject::WalLevel | Subject::Tables => true,
+        Subject::Slot => state.slot.as_ref().is_some_and(|slot| !slot.fits),
+        Subject::Publication => state.publication.as_ref().is_some_and(|publication| publication.all_tables),
+        _ => false,
+    };
+    if let Some(found) = finding::of(state, capture).into_iter().find(beyond_us) {
+        let kind = if found.subject == Subject::Tables { ErrorKind::Schema } else { ErrorKind::WrongState };
+        return Err(Error::new(kind, format!("change data capture: {found}")));
+    }
+    let refused: Vec<&Step> = missing.iter().filter(|step| !step.permitted).collect();
+    if !refused.is_empty() {
+        let what: Vec<&str> = refused.iter().map(|step| &*step.what).collect();
+        // All that is left from the first one on, because later steps need the earlier ones.
+        let sql: Vec<String> = steps(state, capture, "'…'").into_iter().map(|step| step.sql).collect();
+        let text = format!(
+            "change data capture: user {} may not make: {}; an administrator runs in this database: {}",
+            quoted(&state.user.name),
+            what.join(", "),
+            sql.join("; ")
+        );
+        return Err(Error::new(ErrorKind::Other, text));
+    }
+    if state.role.is_none() && !has_password {
+        let text = format!("role {ROLE} has to be made and has no password: set {PASSWORD_VARIABLE}");
+        return Err(Error::new(ErrorKind::InvalidConfiguration, text));
+    }
+    Ok(())
+}
+
+/// Rows of the catalogues that two sessions change at once are no lock to wait for, but an error without a code of its own.
+fn is_a_race(error: &sqlx::Error) -> bool {
+    match code(error) {
+        Some("42710" | "23505") => true,
+        Some("XX000") => error.to_string().contains("concurrently updated"),
+        _ => false,
+    }
+}
+
+fn explain(error: sqlx::Error, capture: &Capture) -> Error {
+    match code(&error) {
+        Some("57014") => {
+            let text = format!(
+                "change data capture: slot {} waits for older transactions: end them (see pg_stat_activity) and try again",
+                capture.slot
+            );
+            Error::new(ErrorKind::Conflict, text)
+        }
+        Some("53400") => {
+            let text = "change data capture: every slot of the server is in use: raise max_replication_slots or drop one";
+            Error::new(ErrorKind::WrongState, text)
+        }
+        _ => fault(error),
+    }
+}
+
+async fn remove(conn: &mut PgConnection, capture: &Capture) -> Result<Vec<String>, Error> {
+    let state = State::read(conn, capture).await?;
+    let mut dropped = Vec::new();
+    // Somebody else's slot of the same name stays.
+    if state.slot.is_some_and(|slot| slot.fits) {
+        let sql = format!("SELECT pg_drop_replication_slot('{}')", capture.slot);
+        conn.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.map_err(|error| match code(&error) {
+            Some("55006") => Error::new(
+                ErrorKind::WrongState,
+                format!("slot {} is being read: delete the connector first", capture.slot),
+            ),
+            _ => fault(error),
+        })?;
+        dropped.push(format!("slot {}", capture.slot));
+    }
+    if state.publication.is_some() {
+        let sql = format!("DROP PUBLICATION {}", capture.publication);
+        conn.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.map_err(fault)?;
+        dropped.push(format!("publication {}", capture.publication));
+    }
+    Ok(dropped)
+}
+
+/// Puts a name in quotes for SQL.
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}

@@ -1,0 +1,158 @@
+//! What a database says about its capture.
+
+use messagekit::Error;
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
+
+use super::{Capture, ROLE};
+use crate::migrations::link::fault;
+
+/// One look at the catalogues.
+#[derive(Clone, Debug)]
+pub(super) struct State {
+    pub(super) wal_level: String,
+    /// The user's own rights.
+    pub(super) user: User,
+    pub(super) table: bool,
+    pub(super) publication: Option<Publication>,
+    pub(super) role: Option<Role>,
+    pub(super) slot: Option<Slot>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct User {
+    pub(super) name: String,
+    pub(super) superuser: bool,
+    pub(super) replication: bool,
+    /// May make a role that replicates: since 16 not only a superuser.
+    pub(super) makes_roles: bool,
+    pub(super) owns_database: bool,
+    /// Owns the outbox and may create in the database.
+    pub(super) publishes: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Publication {
+    pub(super) ours_to_change: bool,
+    pub(super) all_tables: bool,
+    pub(super) inserts: bool,
+    pub(super) others: bool,
+    pub(super) via_root: bool,
+    pub(super) table: bool,
+    /// Tables beside the outbox.
+    pub(super) more_tables: bool,
+    /// Rows or columns are left out.
+    pub(super) filtered: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Role {
+    pub(super) login: bool,
+    pub(super) replication: bool,
+    pub(super) expired: bool,
+    /// By itself or as everybody.
+    pub(super) connect: bool,
+    /// By itself: stays when everybody loses it.
+    pub(super) own_connect: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Slot {
+    /// Logical, of this database, and decoded by pgoutput.
+    pub(super) fits: bool,
+    pub(super) active: bool,
+    pub(super) wal_status: String,
+}
+
+/// to_jsonb reaches columns that older servers do not have.
+const LOOK: &str = "
+WITH outbox AS (
+  SELECT c.oid, c.relowner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname = $1 AND c.relname = 'outbox_events'
+), published AS (
+  SELECT coalesce(bool_or(r.prrelid = (SELECT oid FROM outbox)), false) AS ours,
+         coalesce(bool_or(r.prrelid IS DISTINCT FROM (SELECT oid FROM outbox)), false) AS more,
+         coalesce(bool_or(to_jsonb(r) ->> 'prqual' IS NOT NULL OR to_jsonb(r) ->> 'prattrs' IS NOT NULL), false) AS filtered
+  FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid WHERE p.pubname = $2
+)
+SELECT current_setting('wal_level') AS wal_level,
+       u.rolname::text AS user_name, u.rolsuper AS superuser, u.rolreplication AS replication,
+       u.rolcreaterole AND u.rolreplication AND current_setting('server_version_num')::int >= 160000 AS makes_roles,
+       pg_has_role(d.datdba, 'USAGE') AS owns_database,
+       has_database_privilege(d.oid, 'CREATE') AND coalesce(pg_has_role(o.relowner, 'USAGE'), false) AS publishes,
+       o.oid IS NOT NULL AS has_table,
+       p.oid IS NOT NULL AS has_publication, coalesce(pg_has_role(p.pubowner, 'USAGE'), false) AS pub_owned,
+       p.puballtables AS pub_all, p.pubinsert AS pub_insert, p.pubupdate OR p.pubdelete OR p.pubtruncate AS pub_others,
+       p.pubviaroot AS pub_via_root, t.ours AS pub_table, t.more AS pub_more, t.filtered AS pub_filtered,
+       r.oid IS NOT NULL AS has_role, r.rolcanlogin AS role_login, r.rolreplication OR r.rolsuper AS role_replication,
+       coalesce(r.rolvaliduntil < now(), false) AS role_expired,
+       has_database_privilege(r.oid, d.oid, 'CONNECT') AS role_connect,
+       r.oid = d.datdba OR EXISTS (SELECT FROM aclexplode(d.datacl) acl
+         WHERE acl.grantee = r.oid AND acl.privilege_type = 'CONNECT') AS role_own_connect,
+       s.slot_name IS NOT NULL AS has_slot, s.active AS slot_active, coalesce(s.wal_status, 'reserved') AS slot_wal_status,
+       s.slot_type = 'logical' AND s.plugin = 'pgoutput' AND s.database = d.datname AS slot_fits
+FROM pg_database d JOIN pg_roles u ON u.rolname = current_user
+  CROSS JOIN published t
+  LEFT JOIN outbox o ON true
+  LEFT JOIN pg_publication p ON p.pubname = $2
+  LEFT JOIN pg_roles r ON r.rolname = $3
+  LEFT JOIN pg_replication_slots s ON s.slot_name = $4
+WHERE d.datname = current_database()";
+
+impl State {
+    pub(super) async fn read(conn: &mut PgConnection, capture: &Capture) -> Result<Self, Error> {
+        let look = sqlx::query(LOOK)
+            .persistent(false)
+            .bind(capture.schema.as_str())
+            .bind(&capture.publication)
+            .bind(ROLE)
+            .bind(&capture.slot);
+        let row = look.fetch_one(conn).await.map_err(fault)?;
+        Self::of(&row).map_err(fault)
+    }
+
+    fn of(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let is = |column: &str| row.try_get::<bool, _>(column);
+        let user = User {
+            name: row.try_get("user_name")?,
+            superuser: is("superuser")?,
+            replication: is("replication")?,
+            makes_roles: is("makes_roles")?,
+            owns_database: is("owns_database")?,
+            publishes: is("publishes")?,
+        };
+        let publication = match is("has_publication")? {
+            false => None,
+            true => Some(Publication {
+                ours_to_change: is("pub_owned")?,
+                all_tables: is("pub_all")?,
+                inserts: is("pub_insert")?,
+                others: is("pub_others")?,
+                via_root: is("pub_via_root")?,
+                table: is("pub_table")?,
+                more_tables: is("pub_more")?,
+                filtered: is("pub_filtered")?,
+            }),
+        };
+        let role = match is("has_role")? {
+            false => None,
+            true => Some(Role {
+                login: is("role_login")?,
+                replication: is("role_replication")?,
+                expired: is("role_expired")?,
+                connect: is("role_connect")?,
+                own_connect: is("role_own_connect")?,
+            }),
+        };
+        let slot = match is("has_slot")? {
+            false => None,
+            true => Some(Slot {
+                fits: is("slot_fits")?,
+                active: is("slot_active")?,
+                wal_status: row.try_get("slot_wal_status")?,
+            }),
+        };
+        let (wal_level, table) = (row.try_get("wal_level")?, is("has_table")?);
+        Ok(Self { wal_level, user, table, publication, role, slot })
+    }
+}

@@ -1,0 +1,46 @@
+//! The checked commit.
+
+use futures_util::StreamExt;
+use messagekit::{Error, ErrorKind, crash};
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
+
+use crate::PgTx;
+use crate::error::{from_sqlx, of};
+
+/// One round trip. A plain COMMIT of a transaction that a failed statement has ended answers "ROLLBACK", which sqlx takes
+/// for success; the SELECT fails then, and the server skips what stands behind it. AND CHAIN keeps sqlx's count of
+/// transactions right: dropping `tx` rolls the new, empty one back.
+const COMMIT: &str = "SELECT 1; COMMIT AND CHAIN";
+
+/// Commits; `Ok` only when everything is durable.
+pub(crate) async fn commit(mut tx: PgTx) -> Result<(), Error> {
+    crash::point("store.before_commit");
+    let mut was_alive = false;
+    let mut answers = sqlx::raw_sql(COMMIT).fetch_many(&mut *tx);
+    while let Some(answer) = answers.next().await {
+        match answer {
+            Ok(part) => was_alive |= part.is_right(),
+            Err(error) => return Err(refused(error, was_alive)),
+        }
+    }
+    crash::point("store.committed");
+    Ok(())
+}
+
+/// Says what an error means for the transaction.
+///
+/// An error that leaves the connection alive is the server's answer: nothing was kept. One that ends it says nothing,
+/// unless it came before the SELECT was answered, and so before the server came to the COMMIT.
+fn refused(error: sqlx::Error, was_alive: bool) -> Error {
+    let answer = of(&error).map(PgDatabaseError::severity);
+    match answer {
+        Some(PgSeverity::Fatal | PgSeverity::Panic) if was_alive => unknown(error),
+        Some(_) => from_sqlx(error),
+        None => unknown(error),
+    }
+}
+
+fn unknown(error: sqlx::Error) -> Error {
+    Error::new(ErrorKind::OutcomeUnknown, "answer of the commit was lost: everything was kept, or nothing")
+        .caused_by(error)
+}

@@ -1,0 +1,107 @@
+//! The first connection: every mistake in a URL is found here, and named with its cure.
+
+use std::time::Duration;
+
+use messagekit::{Error, ErrorKind};
+use sqlx::postgres::{PgConnectOptions, PgDatabaseError};
+use sqlx::{ConnectOptions, PgConnection};
+
+use crate::error::{from_sqlx, of};
+
+/// How long a connection may take, and how long a transaction waits for one.
+pub(crate) const LIMIT: Duration = Duration::from_secs(10);
+
+/// Reads a URL. What is wrong is said without repeating any of it.
+pub(crate) fn parse(url: &str) -> Result<PgConnectOptions, Error> {
+    let wrong = |text: &'static str| Error::new(ErrorKind::InvalidConfiguration, text);
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Err(wrong(
+            "database URL does not begin with postgres://: write postgres://user:password@host:port/database",
+        ));
+    }
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let names = query.split('&').map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
+    if let Some(name) = names.filter(|name| !name.is_empty()).find(|name| !is_known(name)) {
+        // The driver would only log it, with its value, which may be a misspelt password's.
+        return Err(Error::new(
+            ErrorKind::InvalidConfiguration,
+            format!(
+                "database URL has the parameter {name:?}, which is not known: correct its name or leave it out"
+            ),
+        ));
+    }
+    url.parse().map_err(|error: sqlx::Error| {
+        wrong("database URL cannot be read: write postgres://user:password@host:port/database, with %-escapes in user and password")
+            .caused_by(error)
+    })
+}
+
+/// Says whether the driver understands a parameter of the URL.
+fn is_known(name: &str) -> bool {
+    const KNOWN: [&str; 17] = [
+        "sslmode",
+        "ssl-mode",
+        "sslrootcert",
+        "ssl-root-cert",
+        "ssl-ca",
+        "sslcert",
+        "ssl-cert",
+        "sslkey",
+        "ssl-key",
+        "statement-cache-capacity",
+        "host",
+        "hostaddr",
+        "port",
+        "dbname",
+        "user",
+        "password",
+        "application_name",
+    ];
+    let is_option =
+        |name: &str| name == "options" || name.starts_with("options[") || name.starts_with("options%5B");
+    KNOWN.contains(&name) || is_option(name)
+}
+
+/// Connects, and says what to correct.
+pub(crate) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Error> {
+    let (host, port) = (options.get_host(), options.get_port());
+    let at = format!("{host}:{port}");
+    let error = match tokio::time::timeout(LIMIT, options.connect()).await {
+        Ok(Ok(connection)) => return Ok(connection),
+        Ok(Err(error)) => error,
+        Err(_) => {
+            let text =
+                format!("PostgreSQL at {at} does not answer within {LIMIT:?}: start it or correct the URL");
+            return Err(Error::new(ErrorKind::Unavailable, text));
+        }
+    };
+    let user = options.get_username();
+    let database = options.get_database().unwrap_or(user);
+    let (kind, text) = match (of(&error).map(PgDatabaseError::code), &error) {
+        (Some("28P01" | "28000"), _) => (
+            ErrorKind::InvalidConfiguration,
+            format!("PostgreSQL at {at} does not let user {user:?} in: correct user and password in the URL"),
+        ),
+        (Some("3D000"), _) => (
+            ErrorKind::InvalidConfiguration,
+            format!("there is no database {database:?} at {at}: create it or correct the URL"),
+        ),
+        (Some("42501"), _) => (
+            ErrorKind::InvalidConfiguration,
+            format!("user {user:?} may not connect to database {database:?} at {at}: grant CONNECT on it"),
+        ),
+        (_, sqlx::Error::Configuration(_)) => {
+            (ErrorKind::InvalidConfiguration, format!("settings of the connection to {at} cannot work"))
+        }
+        (None, sqlx::Error::Tls(_)) => (
+            ErrorKind::InvalidConfiguration,
+            format!("TLS with {at} fails: correct sslmode or the certificates"),
+        ),
+        (None, _) => (
+            ErrorKind::Unavailable,
+            format!("PostgreSQL at {at} does not answer: start it or correct the URL"),
+        ),
+        (Some(_), _) => return Err(from_sqlx(error).with("server", at)),
+    };
+    Err(Error::new(kind, text).caused_by(error))
+}

@@ -1,0 +1,136 @@
+//! The error of this crate, and what PostgreSQL's codes mean.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use messagekit::ErrorKind;
+use sqlx::postgres::PgDatabaseError;
+
+/// What went wrong on the way to the database or in a statement.
+///
+/// The text is one lowercase sentence, without a value of a row and without a password. What sqlx answered is kept as the
+/// source.
+#[derive(Clone)]
+pub struct Error(messagekit::Error);
+
+impl Error {
+    /// Returns what a caller can do about it.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind()
+    }
+
+    /// Returns whether the same call may succeed later with nothing changed.
+    pub fn is_transient(&self) -> bool {
+        self.0.is_transient()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source()
+    }
+}
+
+impl From<messagekit::Error> for Error {
+    fn from(error: messagekit::Error) -> Self {
+        Self(error)
+    }
+}
+
+impl From<Error> for messagekit::Error {
+    fn from(error: Error) -> Self {
+        error.0
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        Self(from_sqlx(error))
+    }
+}
+
+/// Classifies what a statement of this crate was answered, and keeps it as the source.
+pub(crate) fn from_sqlx(error: sqlx::Error) -> messagekit::Error {
+    let code = of(&error).map(PgDatabaseError::code);
+    let kind = match code {
+        // Of a user's own statement these are the user's mistakes; of ours they say that the tables are not ours.
+        Some("42P01" | "42703" | "42883" | "3F000") => ErrorKind::Schema,
+        Some("42501") => ErrorKind::InvalidConfiguration,
+        _ => kind_of(&error).unwrap_or(ErrorKind::Other),
+    };
+    let text = match (kind, code) {
+        (ErrorKind::Aborted, _) => "transaction had ended before this statement",
+        (ErrorKind::Conflict, Some("40P01")) => {
+            "another transaction holds what this one needs, and waits for it"
+        }
+        (ErrorKind::Conflict, _) => "another transaction holds or has changed what this one needs",
+        (ErrorKind::LockBound, Some("25P03")) => "transaction was idle for longer than the server allows",
+        (ErrorKind::LockBound, _) => "statement was cut off by statement_timeout or by somebody's cancel",
+        (ErrorKind::Closed, _) => "store is closed",
+        (ErrorKind::Schema, _) => "tables are missing or differ from this program: run messagekit migrate",
+        (ErrorKind::InvalidConfiguration, Some("42501")) => {
+            "role lacks a right on the tables of messagekit: grant it"
+        }
+        (ErrorKind::Unavailable, Some("25006")) => "database only reads: connect to its primary",
+        (ErrorKind::Unavailable, None) if matches!(error, sqlx::Error::PoolTimedOut) => {
+            "no connection was free or could be made in time"
+        }
+        (ErrorKind::Unavailable, _) => "database does not answer",
+        _ => "statement was refused",
+    };
+    messagekit::Error::new(kind, text).caused_by(error)
+}
+
+/// Says what one error of a chain means to this database, or `None` when it is the caller's own business.
+pub(crate) fn classify(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
+    if let Some(own) = error.downcast_ref::<Error>() {
+        return Some(own.kind()).filter(|kind| *kind != ErrorKind::Other);
+    }
+    error.downcast_ref::<sqlx::Error>().and_then(kind_of)
+}
+
+/// Returns what the server answered, if it was the server.
+pub(crate) fn of(error: &sqlx::Error) -> Option<&PgDatabaseError> {
+    error.as_database_error().and_then(|error| error.try_downcast_ref())
+}
+
+/// Says whether the connection is gone, so that another one may do better.
+pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
+    match of(error).map(PgDatabaseError::code) {
+        Some(code) => code.starts_with("08") || code.starts_with("57P") || code == "25P03",
+        None => matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_)),
+    }
+}
+
+/// Says what an answer means, or `None` for a mistake in the statement or its values.
+fn kind_of(error: &sqlx::Error) -> Option<ErrorKind> {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::BeginFailed => {
+            return Some(ErrorKind::Unavailable);
+        }
+        sqlx::Error::PoolClosed => return Some(ErrorKind::Closed),
+        _ => {}
+    }
+    let code = of(error)?.code();
+    match code {
+        "25P02" | "25P01" => Some(ErrorKind::Aborted),
+        "40001" | "40P01" | "55P03" => Some(ErrorKind::Conflict),
+        // Too slow for a limit of the server. Alone in its transaction it burns an attempt; in a batch, the batch shrinks.
+        "57014" | "25P03" | "25P04" => Some(ErrorKind::LockBound),
+        "57P01" | "57P02" | "57P03" | "57P05" | "25006" => Some(ErrorKind::Unavailable),
+        _ if ["08", "53", "58"].iter().any(|class| code.starts_with(class)) => Some(ErrorKind::Unavailable),
+        _ => None,
+    }
+}

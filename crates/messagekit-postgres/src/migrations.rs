@@ -1,0 +1,333 @@
+//! The tables' version, and how it grows.
+//!
+//! The database is the user's too: everything stands in a schema of its own, and so does the table with the versions. Each
+//! step runs in one transaction under an advisory lock that ends with it, on a connection that is closed afterwards: a step
+//! that fails leaves nothing behind, and of two processes that migrate at once the second finds it done. Steps only add, so
+//! that programs of the version before go on working.
+
+pub(crate) mod link;
+
+use std::time::Duration;
+
+use messagekit::{Error, ErrorKind};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+
+use crate::SchemaName;
+use link::fault;
+
+/// One step of the tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Migration {
+    /// Its number, from 1 without gaps.
+    pub version: i32,
+    /// What it is about.
+    pub name: &'static str,
+    /// Its statements, for the schema `messagekit`.
+    pub sql: &'static str,
+}
+
+/// Every step that this program knows, in order.
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "tables", sql: include_str!("../migrations/0001_tables.sql") },
+    Migration { version: 2, name: "publish", sql: include_str!("../migrations/0002_publish.sql") },
+];
+
+const VERSION_TABLE: &str = "CREATE TABLE messagekit.schema_migrations (
+  version    int PRIMARY KEY,
+  name       text NOT NULL,
+  applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
+)";
+
+/// How long a step waits for another process that migrates, and for each lock on a table.
+const LOCK_WAIT: Duration = Duration::from_secs(30);
+
+/// Of the advisory lock, before the hash of the schema's name.
+const LOCK_SPACE: i32 = 0x6d6b_6974;
+
+/// How far the tables of a database are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// The version of the database; 0 without tables.
+    pub current: i32,
+    /// The version that this program wants.
+    pub latest: i32,
+    /// The steps that are missing, in order.
+    pub pending: Vec<&'static str>,
+}
+
+/// Looks at a database without changing it.
+///
+/// # Errors
+/// [`ErrorKind::InvalidConfiguration`] for a URL, a user, a password or a database name that is wrong;
+/// [`ErrorKind::Unavailable`] when nothing answers within 10 s; [`ErrorKind::Schema`] when the tables are newer than this
+/// program or not ours; [`ErrorKind::Other`] when the user lacks a right.
+pub async fn status(url: &str) -> Result<Status, crate::Error> {
+    status_in(url, &SchemaName::default()).await
+}
+
+/// As [`status`], with the tables in another schema.
+///
+/// # Errors
+/// As [`status`].
+pub async fn status_in(url: &str, schema: &SchemaName) -> Result<Status, crate::Error> {
+    let mut conn = link::open(url).await?;
+    let current = known_version(&mut conn, schema).await;
+    link::close(conn).await;
+    let current = current?;
+    let pending = pending(current).map(|migration| migration.name).collect();
+    Ok(Status { current, latest: latest(), pending })
+}
+
+/// Returns the statements that [`migrate`] would run, to be read by a person or run by `psql`; empty when there are none.
+///
+/// # Errors
+/// As [`status`].
+pub async fn pending_sql(url: &str) -> Result<String, crate::Error> {
+    pending_sql_in(url, &SchemaName::default()).await
+}
+
+/// As [`pending_sql`], with the tables in another schema.
+///
+/// # Errors
+/// As [`status`].
+pub async fn pending_sql_in(url: &str, schema: &SchemaName) -> Result<String, crate::Error> {
+    let current = status_in(url, schema).await?.current;
+    let mut text = String::new();
+    if current == 0 {
+        let table = schema.sql(VERSION_TABLE).0;
+        text.push_str(&format!("CREATE SCHEMA IF NOT EXISTS {schema};\n\n{table};\n\n"));
+    }
+    for Migration { version, name, sql } in pending(current) {
+        let sql = schema.sql(sql).0;
+        text.push_str(&format!(
+            "-- {version:04} {name}\n{}\n\nINSERT INTO {schema}.schema_migrations (version, name) VALUES ({version}, '{name}');\n\n",
+            sql.trim_end()
+        ));
+    }
+    text.truncate(text.trim_end().len());
+    Ok(text)
+}
+
+/// Brings the tables of a database up to date, and returns the steps that this call has run.
+///
+/// Several processes may do this at once: one does it, and the others find it done. The user needs the right to create
+/// a schema in the database, or to own the schema.
+///
+/// # Errors
+/// As [`status`]; [`ErrorKind::Conflict`] when another process holds a lock for longer than 30 s: try again. Steps that were
+/// already committed stay; the one that failed has left nothing.
+///
+/// # Cancel safety
+/// Dropping it closes the connection, so that the server rolls the open step back.
+pub async fn migrate(url: &str) -> Result<Vec<&'static str>, crate::Error> {
+    migrate_in(url, &SchemaName::default()).await
+}
+
+/// As [`migrate`], with the tables in another schema.
+///
+/// # Errors
+/// As [`migrate`].
+pub async fn migrate_in(url: &str, schema: &SchemaName) -> Result<Vec<&'static str>, crate::Error> {
+    let mut conn = link::open(url).await?;
+    let outcome = run(&mut conn, schema).await;
+    link::close(conn).await;
+    Ok(outcome?)
+}
+
+/// Refuses a database that this program cannot work on as it is.
+pub(crate) async fn check(conn: &mut PgConnection, schema: &SchemaName) -> Result<(), Error> {
+    let current = known_version(conn, schema).await?;
+    if current == latest() {
+        return Ok(());
+    }
+    let what = match current {
+        0 => "the tables of messagekit are missing",
+        _ => "the tables are older than this program",
+    };
+    let text = format!("{what}: run `messagekit migrate --database …`");
+    Err(Error::new(ErrorKind::Schema, text)
+        .with("schema", schema)
+        .with("found", current)
+        .with("wanted", latest()))
+}
+
+async fn run(conn: &mut PgConnection, schema: &SchemaName) -> Result<Vec<&'static str>, Error> {
+    let mut done = Vec::new();
+    // Nothing is written, and no right to write is needed, when there is nothing to do.
+    while known_version(conn, schema).await? < latest() {
+        done.extend(step(conn, schema).await?);
+    }
+    Ok(done)
+}
+
+/// Runs the next step in a transaction of its own; `None` when another process has run the last one.
+async fn step(conn: &mut PgConnection, schema: &SchemaName) -> Result<Option<&'static str>, Error> {
+    let mut tx = conn.begin().await.map_err(fault)?;
+    lock(&mut tx, schema).await?;
+    // Read under the lock: another process may just have done it.
+    let current = known_version(&mut tx, schema).await?;
+    let Some(migration) = pending(current).next() else { return Ok(None) };
+    let outcome = match apply(&mut tx, schema, current, migration).await {
+        Ok(()) => tx.commit().await.map_err(fault),
+        // Awaited, so that nothing is held any more when the caller has the answer.
+        Err(error) => {
+            // What a lost connection has left open, the server rolls back.
+            let _ = tx.rollback().await;
+            Err(error)
+        }
+    };
+    outcome.map(|()| Some(migration.name)).map_err(|error| {
+        Error::new(error.kind(), "migrate").with("version", migration.version).caused_by(error)
+    })
+}
+
+async fn lock(tx: &mut PgConnection, schema: &SchemaName) -> Result<(), Error> {
+    let wait = LOCK_WAIT.as_millis();
+    let lock = format!(
+        "SET LOCAL lock_timeout = {wait}; SELECT pg_advisory_xact_lock({LOCK_SPACE}, hashtext('{schema}'))"
+    );
+    tx.execute(sqlx::raw_sql(AssertSqlSafe(lock))).await.map(drop).map_err(|error| match link::code(&error) {
+        Some("55P03") => {
+            let text = format!(
+                "migrate: another process has been migrating for {} s: try again",
+                LOCK_WAIT.as_secs()
+            );
+            Error::new(ErrorKind::Conflict, text).with("schema", schema)
+        }
+        _ => fault(error),
+    })
+}
+
+async fn apply(
+    tx: &mut PgConnection,
+    schema: &SchemaName,
+    current: i32,
+    migration: Migration,
+) -> Result<(), Error> {
+    if current == 0 {
+        make_schema(tx, schema).await?;
+        tx.execute(sqlx::raw_sql(schema.sql(VERSION_TABLE))).await.map_err(fault)?;
+    }
+    tx.execute(sqlx::raw_sql(schema.sql(migration.sql))).await.map_err(fault)?;
+    let note = schema.sql("INSERT INTO messagekit.schema_migrations (version, name) VALUES ($1, $2)");
+    let note = sqlx::query(note).persistent(false).bind(migration.version).bind(migration.name);
+    note.execute(tx).await.map(drop).map_err(fault)
+}
+
+/// `IF NOT EXISTS` would ask for the right to create one even when it is there.
+async fn make_schema(conn: &mut PgConnection, schema: &SchemaName) -> Result<(), Error> {
+    let exists = "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)";
+    let exists: bool = sqlx::query_scalar(exists)
+        .persistent(false)
+        .bind(schema.as_str())
+        .fetch_one(&mut *conn)
+        .await
+        .map_err(fault)?;
+    if exists {
+        return Ok(());
+    }
+    let create = AssertSqlSafe(format!("CREATE SCHEMA {schema}"));
+    conn.execute(sqlx::raw_sql(create)).await.map(drop).map_err(|error| match link::code(&error) {
+        Some("42501") => Error::new(
+            ErrorKind::Other,
+            format!(
+                "this user may not create the schema {schema}: use the owner of the database, or GRANT CREATE ON DATABASE"
+            ),
+        )
+        .caused_by(error),
+        _ => fault(error),
+    })
+}
+
+/// Returns the version, and refuses tables that this program must not touch.
+async fn known_version(conn: &mut PgConnection, schema: &SchemaName) -> Result<i32, Error> {
+    // to_regclass would fail where the schema may not be used; the catalogue is everybody's to read.
+    let look = "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'schema_migrations'),
+        EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'outbox_events')
+        FROM pg_catalog.pg_namespace n WHERE n.nspname = $1";
+    let found: Option<(bool, bool)> = sqlx::query_as(look)
+        .persistent(false)
+        .bind(schema.as_str())
+        .fetch_optional(&mut *conn)
+        .await
+        .map_err(fault)?;
+    match found {
+        Some((true, _)) => {}
+        Some((false, true)) => {
+            let text = "schema has a table of ours and no version: rename the schema, or choose another name";
+            return Err(Error::new(ErrorKind::Schema, text).with("schema", schema));
+        }
+        _ => return Ok(0),
+    }
+    let max = schema.sql("SELECT coalesce(max(version), 0) FROM messagekit.schema_migrations");
+    let current: i32 =
+        sqlx::query_scalar(max).persistent(false).fetch_one(&mut *conn).await.map_err(|error| {
+            match link::code(&error) {
+                Some("42501") => Error::new(
+                    ErrorKind::Other,
+                    format!(
+                        "this user may not use the schema {schema}: use its owner, or grant USAGE on it and rights on its tables"
+                    ),
+                )
+                .caused_by(error),
+                _ => fault(error),
+            }
+        })?;
+    if current > latest() {
+        let text = "tables are newer than this program: upgrade the program, or name another database";
+        return Err(Error::new(ErrorKind::Schema, text).with("database", current).with("program", latest()));
+    }
+    Ok(current)
+}
+
+fn latest() -> i32 {
+    MIGRATIONS.last().map_or(0, |migration| migration.version)
+}
+
+fn pending(current: i32) -> impl Iterator<Item = Migration> {
+    MIGRATIONS.iter().copied().filter(move |migration| migration.version > current)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::MIGRATIONS;
+
+    #[test]
+    fn versions_count_from_one_without_gaps() {
+        let versions: Vec<i32> = MIGRATIONS.iter().map(|migration| migration.version).collect();
+        assert_eq!(versions, (1..=versions.len() as i32).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn every_file_is_a_step_and_the_workspace_shows_the_same_files() {
+        let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let read = |folder: &Path| {
+            let mut files: Vec<_> = fs::read_dir(folder)
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+                .map(|path| {
+                    (
+                        path.file_name().unwrap().to_string_lossy().into_owned(),
+                        fs::read_to_string(path).unwrap(),
+                    )
+                })
+                .collect();
+            files.sort();
+            files
+        };
+        let files = read(&package.join("migrations"));
+        let steps: Vec<_> = MIGRATIONS
+            .iter()
+            .map(|step| (format!("{:04}_{}.sql", step.version, step.name), step.sql.to_owned()))
+            .collect();
+        assert_eq!(files, steps);
+        // A package that is built alone has no workspace around it.
+        let copies = package.join("../../migrations/postgres");
+        if copies.exists() {
+            assert_eq!(files, read(&copies));
+        }
+    }
+}

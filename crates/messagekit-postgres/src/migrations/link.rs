@@ -1,0 +1,40 @@
+//! A connection of its own for work on the schema: opened, used and closed, never from a pool.
+
+use std::time::Duration;
+
+use messagekit::{Error, ErrorKind};
+use sqlx::postgres::{PgConnectOptions, PgDatabaseError};
+use sqlx::{ConnectOptions, Connection, PgConnection};
+
+use crate::connect;
+use crate::error::{from_sqlx, of};
+
+/// Reads a URL; what is refused is not repeated, because it may hold a password.
+pub(crate) fn options(url: &str) -> Result<PgConnectOptions, Error> {
+    Ok(connect::parse(url)?.application_name("messagekit").disable_statement_logging())
+}
+
+pub(crate) async fn open(url: &str) -> Result<PgConnection, Error> {
+    connect::connect(&options(url)?).await
+}
+
+/// What a farewell fails with changes nothing: the answer is there already.
+pub(crate) async fn close(conn: PgConnection) {
+    let _ = tokio::time::timeout(Duration::from_secs(1), conn.close()).await;
+}
+
+/// Says what a failed statement means for who administers a database.
+pub(crate) fn fault(error: sqlx::Error) -> Error {
+    match code(&error) {
+        Some("42501") => {
+            let text = "a right is missing: use the owner of the database and of the schema";
+            Error::new(ErrorKind::Other, text).caused_by(error)
+        }
+        _ => from_sqlx(error),
+    }
+}
+
+/// Returns the SQLSTATE.
+pub(crate) fn code(error: &sqlx::Error) -> Option<&str> {
+    of(error).map(PgDatabaseError::code)
+}

@@ -1,0 +1,119 @@
+//! What can be chosen when a database is connected.
+
+use std::time::Duration;
+
+#[cfg(doc)]
+use messagekit::ErrorKind;
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::{PostgresStore, SchemaName, connect, migrations};
+
+/// Settings of a [`PostgresStore`].
+#[derive(Clone, Debug)]
+#[must_use = "options do nothing until `connect` is called"]
+pub struct PostgresOptions {
+    schema: SchemaName,
+    max_connections: u32,
+    lock_timeout: Duration,
+    idle_in_transaction_timeout: Duration,
+    statement_timeout: Option<Duration>,
+}
+
+impl Default for PostgresOptions {
+    fn default() -> Self {
+        Self {
+            schema: SchemaName::default(),
+            max_connections: 16,
+            lock_timeout: Duration::from_secs(30),
+            idle_in_transaction_timeout: Duration::from_secs(120),
+            statement_timeout: None,
+        }
+    }
+}
+
+impl PostgresOptions {
+    /// Chooses the schema that holds the tables; `messagekit` by default.
+    pub fn schema(mut self, schema: SchemaName) -> Self {
+        self.schema = schema;
+        self
+    }
+
+    /// Chooses how many connections the pool may open; 16 by default. A consumer uses one per lane and one for its retries.
+    pub fn max_connections(mut self, max: u32) -> Self {
+        self.max_connections = max;
+        self
+    }
+
+    /// Chooses how long a statement waits for a lock before it answers [`ErrorKind::Conflict`]; 30 s by default. A claim
+    /// waits for the transaction of a rival that handles the same message.
+    pub fn lock_timeout(mut self, limit: Duration) -> Self {
+        self.lock_timeout = limit;
+        self
+    }
+
+    /// Chooses how long a transaction may stand between two statements before the server ends it; 2 minutes by default.
+    ///
+    /// Keep it above the deadline of handlers. It frees what a process that was frozen or cut off still holds.
+    pub fn idle_in_transaction_timeout(mut self, limit: Duration) -> Self {
+        self.idle_in_transaction_timeout = limit;
+        self
+    }
+
+    /// Chooses how long one statement may run; the server's own limit by default.
+    pub fn statement_timeout(mut self, limit: Duration) -> Self {
+        self.statement_timeout = Some(limit);
+        self
+    }
+
+    /// Connects to `postgres://user:password@host:port/database` and checks the tables. What the URL leaves out is read as
+    /// `psql` does: the `PG…` variables and the password file.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::connect`].
+    pub async fn connect(self, url: &str) -> Result<PostgresStore, crate::Error> {
+        let options = self.with_limits(connect::parse(url)?);
+        let mut connection = connect::connect(&options).await?;
+        migrations::check(&mut connection, &self.schema).await?;
+        // A connection that is made does not have to be kept: the pool opens its own when they are needed.
+        drop(connection);
+        let pool = PgPoolOptions::new()
+            .max_connections(self.max_connections)
+            .acquire_timeout(connect::LIMIT)
+            // A ping before each transaction would cost a round trip; `begin` passes dead connections over instead.
+            .test_before_acquire(false)
+            .connect_lazy_with(options);
+        Ok(PostgresStore::new(pool, self.schema))
+    }
+
+    /// Uses a pool that exists, as it is: of these options only the schema applies. Checks the tables.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::connect`].
+    pub async fn pool(self, pool: PgPool) -> Result<PostgresStore, crate::Error> {
+        let mut connection = pool.acquire().await?;
+        migrations::check(&mut connection, &self.schema).await?;
+        drop(connection);
+        Ok(PostgresStore::new(pool, self.schema))
+    }
+
+    /// Sent when a connection is made, so that they cost no round trip later.
+    fn with_limits(&self, options: PgConnectOptions) -> PgConnectOptions {
+        let limits = [
+            ("lock_timeout", Some(self.lock_timeout)),
+            ("idle_in_transaction_session_timeout", Some(self.idle_in_transaction_timeout)),
+            ("statement_timeout", self.statement_timeout),
+        ];
+        let limits = limits.into_iter().filter_map(|(name, limit)| limit.map(|limit| (name, millis(limit))));
+        let options = options.options(limits);
+        match options.get_application_name() {
+            Some(_) => options,
+            None => options.application_name("messagekit"),
+        }
+    }
+}
+
+/// 0 would switch a limit off; the server's numbers are of 31 bits.
+fn millis(limit: Duration) -> u128 {
+    limit.as_millis().clamp(1, i32::MAX as u128)
+}

@@ -1,0 +1,78 @@
+//! The outbox: events as rows of the writer's transaction.
+
+use messagekit::{Envelope, Error, Event, Message, MessageId, Outbox, OutboxRows, codec, crash};
+use sqlx::PgConnection;
+
+use crate::error::{from_sqlx, of};
+use crate::tables::events;
+use crate::{PgTx, PostgresStore};
+
+/// Whoever publishes finds the rows by itself: Debezium reads the write-ahead log.
+impl OutboxRows for PostgresStore {
+    async fn write(&self, tx: &mut PgTx, messages: &[Message]) -> Result<(), Error> {
+        events::write(tx, self.schema(), messages).await?;
+        crash::point("outbox.written");
+        Ok(())
+    }
+}
+
+/// Adds events on a connection whose transaction somebody else has begun.
+///
+/// For code that is handed a connection by a framework. Where there is a [`PgTx`], [`Outbox::add`] needs no check.
+///
+/// ```no_run
+/// # use messagekit::{Error, Event, Outbox};
+/// # use serde::{Deserialize, Serialize};
+/// use messagekit_postgres::{AddOn, PostgresStore};
+/// use sqlx::PgConnection;
+///
+/// # #[derive(Event, Serialize, Deserialize)]
+/// # #[event(type = "orders.order.placed", key = "order_id")]
+/// # struct OrderPlaced { order_id: String }
+/// async fn place(connection: &mut PgConnection, outbox: &Outbox<PostgresStore>) -> Result<(), Error> {
+///     outbox.add_on(connection, OrderPlaced { order_id: "o-1".into() }).await?;
+///     Ok(())
+/// }
+/// ```
+pub trait AddOn {
+    /// Adds an event, or an envelope with its metadata, in the transaction that `connection` has open, and returns its id.
+    ///
+    /// One round trip more than [`Outbox::add`], to see that there is a transaction.
+    ///
+    /// # Errors
+    /// [`NotInTransaction`](messagekit::ErrorKind::NotInTransaction) when there is none, and nothing is written; else as
+    /// [`Outbox::add`].
+    fn add_on<E: Event>(
+        &self,
+        connection: &mut PgConnection,
+        event: impl Into<Envelope<E>> + Send,
+    ) -> impl Future<Output = Result<MessageId, Error>> + Send;
+}
+
+impl AddOn for Outbox<PostgresStore> {
+    async fn add_on<E: Event>(
+        &self,
+        connection: &mut PgConnection,
+        event: impl Into<Envelope<E>> + Send,
+    ) -> Result<MessageId, Error> {
+        let envelope = event.into();
+        let message = codec::encode(&envelope, self.source())?;
+        check_in_transaction(connection).await?;
+        events::write(connection, self.store().schema(), &[message]).await?;
+        crash::point("outbox.written");
+        Ok(envelope.meta.event_id)
+    }
+}
+
+/// A savepoint can only be set in a transaction, however that was begun.
+async fn check_in_transaction(connection: &mut PgConnection) -> Result<(), Error> {
+    const PROBE: &str = "SAVEPOINT messagekit_probe; RELEASE SAVEPOINT messagekit_probe";
+    match sqlx::raw_sql(PROBE).execute(connection).await {
+        Ok(_) => Ok(()),
+        Err(error) if of(&error).is_some_and(|error| error.code() == "25P01") => Err(Error::new(
+            messagekit::ErrorKind::NotInTransaction,
+            "connection has no transaction open: begin one, so that the event shares the fate of your rows",
+        )),
+        Err(error) => Err(from_sqlx(error)),
+    }
+}

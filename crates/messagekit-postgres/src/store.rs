@@ -1,0 +1,118 @@
+//! The database as a store.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+use messagekit::{Error, ErrorKind, Store};
+use sqlx::pool::PoolConnection;
+use sqlx::{Connection, PgPool, Postgres};
+
+use crate::error::{classify, from_sqlx, is_lost};
+use crate::{PostgresOptions, SchemaName, begin, commit};
+
+/// A transaction of PostgreSQL: your statements, the marker of the message and new events share it.
+///
+/// It is sqlx's own, so handlers run `sqlx::query(…).execute(&mut **tx)`. A statement that fails ends it for every later
+/// one; swallow the error and [`Store::commit`] still answers [`ErrorKind::Aborted`].
+pub type PgTx = sqlx::Transaction<'static, Postgres>;
+
+/// A PostgreSQL database with the tables of messagekit in a schema of their own, and yours beside them.
+///
+/// Cloning gives another handle of the same pool. The tables are made by `messagekit migrate`, never by this type.
+#[derive(Clone)]
+pub struct PostgresStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    pool: PgPool,
+    schema: SchemaName,
+}
+
+impl PostgresStore {
+    /// Connects with default options and checks that the tables are there, at this program's version.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfiguration`] for a URL, a user, a password or a database name that is wrong;
+    /// [`ErrorKind::Unavailable`] when nothing answers within 10 s; [`ErrorKind::Schema`] when the tables are missing, older
+    /// or newer than this program.
+    ///
+    /// # Cancel safety
+    /// A dropped call leaves nothing open.
+    pub async fn connect(url: &str) -> Result<Self, crate::Error> {
+        Self::options().connect(url).await
+    }
+
+    /// Returns the default options, to be changed before connecting.
+    pub fn options() -> PostgresOptions {
+        PostgresOptions::default()
+    }
+
+    pub(crate) fn new(pool: PgPool, schema: SchemaName) -> Self {
+        Self { shared: Arc::new(Shared { pool, schema }) }
+    }
+
+    /// Returns the pool, for queries of your own.
+    pub fn pool(&self) -> &PgPool {
+        &self.shared.pool
+    }
+
+    /// Waits for the connections that are in use and closes all; other handles answer [`ErrorKind::Closed`] from then on.
+    pub async fn close(self) {
+        self.shared.pool.close().await;
+    }
+
+    pub(crate) fn schema(&self) -> &SchemaName {
+        &self.shared.schema
+    }
+
+    /// Takes a connection that answers, for a statement of its own: the pool hands out what the server may have closed.
+    pub(crate) async fn connection(&self) -> Result<PoolConnection<Postgres>, Error> {
+        let mut stale = self.pool().size();
+        loop {
+            let mut connection = self.pool().acquire().await.map_err(from_sqlx)?;
+            match connection.ping().await {
+                Ok(()) => return Ok(connection),
+                Err(error) if stale > 0 && is_lost(&error) => stale -= 1,
+                Err(error) => return Err(from_sqlx(error)),
+            }
+        }
+    }
+}
+
+impl Store for PostgresStore {
+    type Tx = PgTx;
+
+    /// Begins a transaction at the isolation level READ COMMITTED, whatever the database's default is: the markers rely on
+    /// it.
+    async fn begin(&self) -> Result<PgTx, Error> {
+        begin::begin(self.pool()).await
+    }
+
+    async fn commit(&self, tx: PgTx) -> Result<(), Error> {
+        commit::commit(tx).await
+    }
+
+    async fn rollback(&self, tx: PgTx) -> Result<(), Error> {
+        tx.rollback().await.map_err(from_sqlx)
+    }
+
+    /// Knows sqlx's errors. A constraint that was violated, or any other mistake in a statement, is the handler's own.
+    fn classify(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
+        classify(error)
+    }
+}
+
+/// Shows where the database is, never how to get in.
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let options = self.pool().connect_options();
+        f.debug_struct("PostgresStore")
+            .field("host", &options.get_host())
+            .field("port", &options.get_port())
+            .field("database", &options.get_database())
+            .field("schema", &self.schema().as_str())
+            .finish_non_exhaustive()
+    }
+}

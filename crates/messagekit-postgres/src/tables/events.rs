@@ -1,0 +1,104 @@
+//! Events as rows of the outbox.
+
+use messagekit::{Error, ErrorKind, Message};
+use sqlx::PgConnection;
+
+use super::columns::Columns;
+use crate::SchemaName;
+use crate::error::{from_sqlx, of};
+
+/// One event: unnesting arrays of one would cost half as much again.
+pub(crate) const WRITE_ONE: &str = "
+INSERT INTO messagekit.outbox_events
+  (event_id, topic, event_type, aggregate_id, payload, content_type, headers, traceparent)
+VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb, $8)";
+
+/// Any number of events; `seq` counts in their order.
+pub(crate) const WRITE: &str = "
+INSERT INTO messagekit.outbox_events
+  (event_id, topic, event_type, aggregate_id, payload, content_type, headers, traceparent)
+SELECT m.id, m.topic, m.type, m.key, m.payload, m.content_type, m.headers::jsonb, m.traceparent
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[], $7::text[], $8::text[])
+  WITH ORDINALITY AS m (id, topic, type, key, payload, content_type, headers, traceparent, number)
+ORDER BY m.number";
+
+/// Writes events in order, in one statement. Nothing is sent when one of them breaks a rule.
+pub(crate) async fn write(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    messages: &[Message],
+) -> Result<(), Error> {
+    match messages {
+        [] => Ok(()),
+        [message] => write_one(connection, schema, message).await,
+        _ => write_all(connection, schema, messages).await,
+    }
+}
+
+async fn write_one(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    message: &Message,
+) -> Result<(), Error> {
+    let columns = Columns::of(message)?;
+    let write = sqlx::query(schema.sql(WRITE_ONE))
+        .bind(columns.event_id)
+        .bind(&*message.topic)
+        .bind(columns.event_type)
+        .bind(columns.key)
+        .bind(&*message.payload)
+        .bind(columns.content_type)
+        .bind(columns.free)
+        .bind(columns.traceparent);
+    let written = write.execute(connection).await;
+    written.map_err(|error| refused(error).with("id", columns.event_id).with("topic", &message.topic))?;
+    Ok(())
+}
+
+async fn write_all(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    messages: &[Message],
+) -> Result<(), Error> {
+    let columns: Vec<Columns<'_>> = messages.iter().map(Columns::of).collect::<Result<_, _>>()?;
+    let topics: Vec<&str> = messages.iter().map(|message| &*message.topic).collect();
+    let payloads: Vec<&[u8]> = messages.iter().map(|message| &*message.payload).collect();
+    let write = sqlx::query(schema.sql(WRITE))
+        .bind(columns.iter().map(|columns| columns.event_id).collect::<Vec<_>>())
+        .bind(topics)
+        .bind(columns.iter().map(|columns| columns.event_type).collect::<Vec<_>>())
+        .bind(columns.iter().map(|columns| columns.key).collect::<Vec<_>>())
+        .bind(payloads)
+        .bind(columns.iter().map(|columns| columns.content_type).collect::<Vec<_>>())
+        .bind(columns.iter().map(|columns| columns.free).collect::<Vec<_>>())
+        .bind(columns.iter().map(|columns| columns.traceparent).collect::<Vec<_>>());
+    write.execute(connection).await.map_err(refused)?;
+    Ok(())
+}
+
+/// Says which rule of the table a row broke.
+fn refused(error: sqlx::Error) -> Error {
+    let Some(answer) = of(&error) else { return from_sqlx(error) };
+    let (kind, text) = match (answer.code(), answer.constraint()) {
+        ("23505", _) => (
+            ErrorKind::InvalidEvent,
+            "outbox has an event of this id already: add each event once, or give the new one an id of its own",
+        ),
+        (_, Some("outbox_payload_size")) => (
+            ErrorKind::TooLarge,
+            "payload is over the outbox's limit of 900000 bytes: send a reference instead",
+        ),
+        (_, Some("outbox_beside_size")) => (
+            ErrorKind::TooLarge,
+            "key and headers are over the outbox's limit of 99500 bytes: put what is large into the payload",
+        ),
+        ("23514", _) => (ErrorKind::InvalidEvent, "event breaks a rule of the outbox"),
+        ("22P05" | "22021", _) => (
+            ErrorKind::InvalidEvent,
+            "header `headers` holds the character NUL, which PostgreSQL refuses: leave it out",
+        ),
+        ("22P02", _) => (ErrorKind::InvalidEvent, "header `headers` is JSON that PostgreSQL cannot read"),
+        _ => return from_sqlx(error),
+    };
+    Error::new(kind, text).caused_by(error)
+}

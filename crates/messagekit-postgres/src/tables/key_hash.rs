@@ -1,0 +1,21 @@
+//! The key of a message as 64 bits: an index entry of its own length may be too large, and a collision only shares a queue.
+
+/// Hashes a key by FNV-1a (Fowler, Noll, Vo). What is stored must be found again, so it never changes.
+pub(super) fn key_hash(key: &[u8]) -> i64 {
+    let hash = key.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    hash.cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_are_those_that_are_stored() {
+        assert_eq!(key_hash(b""), 0xcbf2_9ce4_8422_2325_u64.cast_signed());
+        assert_eq!(key_hash(b"a"), 0xaf63_dc4c_8601_ec8c_u64.cast_signed());
+        assert_eq!(key_hash(b"foobar"), 0x8594_4171_f739_67e8_u64.cast_signed());
+    }
+}

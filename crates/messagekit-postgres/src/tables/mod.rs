@@ -1,0 +1,54 @@
+//! The statements, as plain functions over a connection: no transaction is begun or ended here.
+
+pub(crate) mod columns;
+pub(crate) mod events;
+mod key_hash;
+mod letter_row;
+pub(crate) mod letters;
+pub(crate) mod offsets;
+pub(crate) mod processed;
+pub(crate) mod retries;
+
+use std::time::Duration;
+
+use messagekit::{Failure, Next};
+
+/// Every statement with its name, for the test that looks at their plans.
+pub(crate) const STATEMENTS: [(&str, &str); 17] = [
+    ("claim", processed::CLAIM),
+    ("claim_generation", processed::CLAIM_GENERATION),
+    ("look", processed::LOOK),
+    ("unclaim", processed::UNCLAIM),
+    ("advance", offsets::ADVANCE),
+    ("next_of", offsets::NEXT_OF),
+    ("set_aside", letters::SET_ASIDE),
+    ("list", letters::LIST),
+    ("show", letters::SHOW),
+    ("retry", letters::RETRY),
+    ("state", letters::STATE),
+    ("lease", retries::LEASE),
+    ("resolve", retries::RESOLVE),
+    ("fail", retries::FAIL),
+    ("hand_back", retries::HAND_BACK),
+    ("write", events::WRITE),
+    ("write_one", events::WRITE_ONE),
+];
+
+/// Turns a time into microseconds for a statement; a hundred years stand for everything longer.
+fn micros(time: Duration) -> f64 {
+    const CENTURY: f64 = 100.0 * 365.0 * 24.0 * 3_600.0;
+    time.as_secs_f64().min(CENTURY) * 1e6
+}
+
+/// Returns the state that a failure leads to, and in how many microseconds the letter is due.
+fn after(failure: &Failure) -> (&'static str, Option<f64>) {
+    match failure.next {
+        Next::Retry(delay) => ("retrying", Some(micros(delay))),
+        Next::Dead => ("dead", None),
+    }
+}
+
+/// Counts in the tables have 31 bits.
+fn count(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
