@@ -2,62 +2,120 @@
 
 use std::path::Path;
 
-use messagekit::{Error, ErrorKind};
+use messagekit::{DeadLetters, Error, ErrorKind, chain};
+use messagekit_postgres::cdc::Capture;
+use messagekit_postgres::{PostgresStore, SchemaName};
 use messagekit_sqlite::SqliteStore;
 
 /// The option that every command on a database has.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Database {
     // A URL may hold a password: neither help nor errors repeat one that is refused.
-    /// The database, for example sqlite:shop.db
+    /// The database, for example sqlite:shop.db or postgres://me@localhost/shop
     #[arg(long = "database", value_name = "URL", env = "MESSAGEKIT_DATABASE_URL", hide_env_values = true)]
     url: String,
 }
 
+/// What a URL names.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind<'a> {
+    Sqlite(&'a Path),
+    Postgres(&'a str),
+}
+
+/// The desk of an open database.
+pub(crate) enum Desk {
+    Sqlite(SqliteStore),
+    Postgres(PostgresStore),
+}
+
 impl Database {
-    /// Returns the file's path.
-    pub(crate) fn path(&self) -> Result<&Path, Error> {
-        match self.url.strip_prefix("sqlite:") {
-            Some("") => Err(Error::new(
+    pub(crate) fn kind(&self) -> Result<Kind<'_>, Error> {
+        match self.url.split_once(':') {
+            Some(("sqlite", "")) => Err(Error::new(
                 ErrorKind::InvalidConfiguration,
                 "the path is missing: write sqlite:PATH after --database",
             )),
-            Some(path) => Ok(Path::new(path)),
-            None => Err(Error::new(
+            Some(("sqlite", path)) => Ok(Kind::Sqlite(Path::new(path))),
+            Some(("postgres" | "postgresql", _)) => Ok(Kind::Postgres(&self.url)),
+            _ => Err(Error::new(
                 ErrorKind::InvalidConfiguration,
-                "not a database this program knows: write sqlite:PATH after --database",
+                "not a database this program knows: write sqlite:PATH or postgres://… after --database",
             )),
         }
     }
 
-    /// Returns the URL of a database that was opened.
-    pub(crate) fn url(&self) -> &str {
-        &self.url
+    /// Returns the database in words that can be printed: never a user or a password.
+    pub(crate) fn name(&self) -> Result<String, Error> {
+        match self.kind()? {
+            Kind::Sqlite(path) => Ok(path.display().to_string()),
+            Kind::Postgres(url) => Ok(Capture::of(url, &SchemaName::default())?.database),
+        }
+    }
+
+    /// Returns the URL as it can be shown: not the one of a server, which may hold a password.
+    pub(crate) fn shown(&self) -> &str {
+        if self.url.starts_with("sqlite:") { &self.url } else { "URL" }
     }
 
     /// Opens a database that is there and up to date: looking at dead letters neither creates nor changes one.
-    pub(crate) async fn open(&self) -> Result<SqliteStore, Error> {
-        let path = self.path()?;
-        let here = |kind, text: &'static str| Error::new(kind, text).with("path", path.display());
-        if !path.exists() {
-            return Err(here(
-                ErrorKind::NotFound,
-                "no such database file: check the path, `messagekit migrate` makes a new one",
-            ));
+    pub(crate) async fn open(&self) -> Result<Desk, Error> {
+        match self.kind()? {
+            Kind::Sqlite(path) => open_file(path).await.map(Desk::Sqlite),
+            Kind::Postgres(url) => {
+                // A URL that cannot be read was not understood; what the server refuses has failed.
+                self.name()?;
+                PostgresStore::connect(url).await.map(Desk::Postgres).map_err(failed)
+            }
         }
-        let status = messagekit_sqlite::migrations::status(path)?;
-        if status.current == 0 {
-            return Err(here(
-                ErrorKind::Schema,
-                "no messagekit tables in this file: is it the right one? `messagekit migrate` would add them",
-            ));
-        }
-        if !status.pending.is_empty() {
-            return Err(here(
-                ErrorKind::Schema,
-                "the tables are older than this program: run `messagekit migrate` first",
-            ));
-        }
-        Ok(SqliteStore::open(path).await?)
     }
+}
+
+impl Desk {
+    pub(crate) fn letters(&self) -> &dyn DeadLetters {
+        match self {
+            Self::Sqlite(store) => store,
+            Self::Postgres(store) => store,
+        }
+    }
+
+    pub(crate) async fn close(self) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(store) => store.close().await?,
+            Self::Postgres(store) => store.close().await,
+        }
+        Ok(())
+    }
+}
+
+/// The command was understood: whatever the database answered, it has failed.
+pub(crate) fn failed(error: messagekit_postgres::Error) -> Error {
+    match error.kind() {
+        ErrorKind::InvalidConfiguration => Error::new(ErrorKind::Other, chain(&error)),
+        _ => error.into(),
+    }
+}
+
+async fn open_file(path: &Path) -> Result<SqliteStore, Error> {
+    let here = |kind, text: &'static str| Error::new(kind, text).with("path", path.display());
+    if !path.exists() {
+        return Err(here(
+            ErrorKind::NotFound,
+            "no such database file: check the path, `messagekit migrate` makes a new one",
+        ));
+    }
+    let status = messagekit_sqlite::migrations::status(path)?;
+    if status.current == 0 {
+        return Err(here(
+            ErrorKind::Schema,
+            "no messagekit tables in this file: is it the right one? `messagekit migrate` would add them",
+        ));
+    }
+    if !status.pending.is_empty() {
+        return Err(here(
+            ErrorKind::Schema,
+            "the tables are older than this program: run `messagekit migrate` first",
+        ));
+    }
+    Ok(SqliteStore::open(path).await?)
 }

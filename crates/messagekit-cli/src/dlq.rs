@@ -1,6 +1,6 @@
 //! `messagekit dlq`.
 
-use messagekit::{DeadLetter, DeadLetters, Error, ErrorKind, LetterFilter, LetterState, chain, headers};
+use messagekit::{DeadLetter, Error, ErrorKind, LetterFilter, LetterState, chain, headers};
 use serde_json::{Value, json};
 
 use crate::database::Database;
@@ -89,7 +89,7 @@ impl List {
             event_type: self.event_type,
             before: self.before,
         };
-        let letters = store.list(&filter, self.limit).await?;
+        let letters = store.letters().list(&filter, self.limit).await?;
         store.close().await?;
         if self.json {
             let letters: Vec<Value> = letters.iter().map(summary).collect();
@@ -126,7 +126,7 @@ impl List {
 impl Show {
     async fn run(self) -> Result<(), Error> {
         let store = self.database.open().await?;
-        let letter = store.show(self.id).await?;
+        let letter = store.letters().show(self.id).await?;
         store.close().await?;
         if self.json {
             let mut whole = summary(&letter);
@@ -163,7 +163,7 @@ impl Show {
         line("payload", format!("{} bytes", message.payload.len()));
         lines.push(bytes(&message.payload));
         if letter.state == LetterState::Dead {
-            let url = self.database.url();
+            let url = self.database.shown();
             lines.push(format!(
                 "
 to run it once more: messagekit dlq retry {} --database {url}",
@@ -183,7 +183,7 @@ impl Retry {
         let mut refused = 0;
         let mut answers = Vec::new();
         for id in &self.ids {
-            let outcome = store.retry(*id).await;
+            let outcome = store.letters().retry(*id).await;
             refused += u32::from(outcome.is_err());
             let text = match &outcome {
                 Ok(()) => "accepted, its consumer runs it once more".to_owned(),

@@ -4,6 +4,7 @@
 //! on standard output and nothing else there.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
 
+mod connector;
 mod database;
 mod dlq;
 mod migrate;
@@ -28,6 +29,8 @@ enum Command {
     Demo(messagekit_demo::Options),
     /// Bring a database to this program's schema, or say what that would do
     Migrate(migrate::Migrate),
+    /// Render, apply, watch and delete the connector that publishes the outbox
+    Connector(connector::Connector),
     /// List, show and retry dead letters
     Dlq(dlq::Dlq),
 }
@@ -45,7 +48,8 @@ fn main() -> ExitCode {
     };
     match arguments.command {
         Command::Demo(options) => runtime.block_on(messagekit_demo::run(options, &["demo"])),
-        Command::Migrate(migrate) => finish(migrate.run()),
+        Command::Migrate(migrate) => finish(runtime.block_on(migrate.run())),
+        Command::Connector(connector) => finish(runtime.block_on(connector.run())),
         Command::Dlq(dlq) => finish(runtime.block_on(dlq.run())),
     }
 }

@@ -23,6 +23,7 @@ pub(crate) fn messagekit_with(arguments: &[&str], variables: &[(&str, &str)]) ->
     let output = Command::new(env!("CARGO_BIN_EXE_messagekit"))
         .args(arguments)
         .env_remove("MESSAGEKIT_DATABASE_URL")
+        .env_remove("MESSAGEKIT_CONNECT_URL")
         .env("COLUMNS", "200")
         .envs(variables.iter().copied())
         .stdin(Stdio::null())

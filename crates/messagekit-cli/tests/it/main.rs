@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod command;
+mod connector;
 mod desk;
 mod dlq;
 mod migrate;

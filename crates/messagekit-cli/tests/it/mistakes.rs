@@ -59,7 +59,7 @@ fn commands_that_are_not_understood_end_with_2() {
 
 #[test]
 fn a_url_of_another_kind_is_refused() {
-    for url in ["postgres://me@host/shop", "shop.db", "SQLITE:shop.db", ""] {
+    for url in ["mysql://me@host/shop", "shop.db", "SQLITE:shop.db", ""] {
         messagekit(&["dlq", "list", "--database", url]).refused(2, &["write sqlite:PATH"]);
     }
     messagekit(&["migrate", "--database", "sqlite:"]).refused(2, &["the path is missing: write sqlite:PATH"]);
@@ -68,7 +68,7 @@ fn a_url_of_another_kind_is_refused() {
 
 #[test]
 fn a_password_in_a_url_is_not_repeated() {
-    let url = "postgres://me:s3cret@host/shop";
+    let url = "mysql://me:s3cret@host/shop";
     let given = messagekit(&["dlq", "list", "--database", url]);
     let help = messagekit_with(&["dlq", "list", "--help"], &[("MESSAGEKIT_DATABASE_URL", url)]);
     for answer in [&given, &help] {
@@ -93,7 +93,13 @@ fn a_reader_that_leaves_early_is_no_panic() {
 
 #[test]
 fn help_and_version_are_no_mistakes() {
-    for arguments in [&["--help"][..], &["dlq", "--help"], &["migrate", "--help"], &["help", "dlq"]] {
+    for arguments in [
+        &["--help"][..],
+        &["dlq", "--help"],
+        &["migrate", "--help"],
+        &["connector", "--help"],
+        &["help", "dlq"],
+    ] {
         assert!(messagekit(arguments).text().contains("Usage: messagekit"));
     }
     assert!(messagekit(&["--version"]).text().starts_with("messagekit "));

@@ -1,0 +1,40 @@
+//! `messagekit connector`: Debezium's connector of the outbox.
+
+mod apply;
+mod delete;
+mod place;
+mod status;
+mod template;
+mod worker;
+
+use messagekit::Error;
+
+/// Render, apply, watch and delete the connector that publishes the outbox.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Connector {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Print the connector's settings; no password is in them
+    Render(template::Render),
+    /// Create or change the connector, and wait until it reads
+    Apply(apply::Apply),
+    /// Say of each thing that must hold whether it does
+    Status(status::Status),
+    /// Remove the connector, and with --slot what it read from
+    Delete(delete::Delete),
+}
+
+impl Connector {
+    pub(crate) async fn run(self) -> Result<(), Error> {
+        match self.command {
+            Command::Render(render) => render.run(),
+            Command::Apply(apply) => apply.run().await,
+            Command::Status(status) => status.run().await,
+            Command::Delete(delete) => delete.run().await,
+        }
+    }
+}

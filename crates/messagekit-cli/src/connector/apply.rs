@@ -1,0 +1,131 @@
+//! `messagekit connector apply`.
+
+use std::time::{Duration, Instant};
+
+use messagekit::{Error, ErrorKind};
+use messagekit_postgres::SchemaName;
+use messagekit_postgres::cdc::{self, Finding, Subject};
+use serde_json::json;
+
+use super::place::{Connect, Source};
+use super::template::{self, Reach};
+use super::worker::Worker;
+use crate::output::print;
+
+/// How long the connector may take from its settings to reading the slot.
+const START: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Create or change the connector.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Apply {
+    #[command(flatten)]
+    source: Source,
+    #[command(flatten)]
+    connect: Connect,
+    #[command(flatten)]
+    reach: Reach,
+    /// One JSON document instead of a line for people
+    #[arg(long)]
+    json: bool,
+}
+
+impl Apply {
+    pub(crate) async fn run(self) -> Result<(), Error> {
+        let (name, worker) = (self.source.name()?, self.connect.worker()?);
+        let wanted = template::settings(&self.source.capture()?, &self.reach)?;
+        let url = self.source.url()?;
+        // What the worker would only fail on later, and with other words.
+        if let Some(found) = findings(url).await?.into_iter().find(|found| found.subject != Subject::Reader) {
+            return Err(Error::new(ErrorKind::WrongState, found.to_string()));
+        }
+        let mut known = worker.settings(&name).await?;
+        // The worker adds the name.
+        known.as_mut().and_then(|known| known.remove("name"));
+        let change = match &known {
+            None => "created",
+            Some(known) if *known != wanted => "changed",
+            Some(_) => "unchanged",
+        };
+        if change != "unchanged" {
+            patiently(|| worker.put(&name, &wanted)).await?;
+        } else if let Some(told) = worker.told(&name).await? {
+            if told.has_failed() {
+                patiently(|| worker.restart(&name)).await?;
+            } else if matches!(&*told.connector, "PAUSED" | "STOPPED") {
+                patiently(|| worker.resume(&name)).await?;
+            }
+        }
+        until_it_reads(&worker, &name, url).await?;
+        if self.json {
+            return print(json!({ "connector": name, "change": change }));
+        }
+        print(format_args!("{name}: {change}, running, and the slot is being read"))
+    }
+}
+
+/// Workers that share out their work refuse for a moment.
+async fn patiently<F, Fut>(mut act: F) -> Result<(), Error>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<(), Error>>,
+{
+    let end = Instant::now() + START;
+    loop {
+        match act().await {
+            Err(error) if error.kind() == ErrorKind::Unavailable && Instant::now() < end => {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Running is what the connector says of itself; the slot knows.
+async fn until_it_reads(worker: &Worker, name: &str, url: &str) -> Result<(), Error> {
+    let end = Instant::now() + START;
+    let mut failed_looks = 0;
+    loop {
+        let told = worker.told(name).await?;
+        if let Some(told) = told.as_ref().filter(|told| told.has_failed()) {
+            // A task that was just restarted says FAILED for a moment longer.
+            failed_looks += 1;
+            if failed_looks > 10 {
+                let trace = told.trace.as_deref().unwrap_or("look at the worker's log");
+                return Err(Error::new(ErrorKind::Other, format!("connector {name} has failed: {trace}")));
+            }
+        }
+        if told.as_ref().is_some_and(|told| told.is_running()) {
+            let found = findings(url).await?;
+            if found.is_empty() {
+                return Ok(());
+            }
+        }
+        if Instant::now() > end {
+            let found = findings(url).await?.into_iter().next();
+            let state = told.map_or_else(|| "unknown".to_owned(), |told| told.connector);
+            let found = found.map_or_else(String::new, |found| format!("; {found}"));
+            let text = format!(
+                "connector {name} does not read the slot after {} s; it says {state}{found}",
+                START.as_secs()
+            );
+            return Err(Error::new(ErrorKind::Unavailable, text));
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Asks the database, which may hang.
+pub(crate) async fn findings(url: &str) -> Result<Vec<Finding>, Error> {
+    const LOOK: Duration = Duration::from_secs(8);
+    match tokio::time::timeout(LOOK, cdc::findings(url, &SchemaName::default())).await {
+        Ok(found) => found.map_err(crate::database::failed),
+        Err(_) => {
+            let text = format!(
+                "PostgreSQL does not answer within {} s: start it or correct the URL",
+                LOOK.as_secs()
+            );
+            Err(Error::new(ErrorKind::Unavailable, text))
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The REST interface of a Kafka Connect worker. Every call is bounded.
+
+use std::time::Duration;
+
+use messagekit::{Error, ErrorKind};
+use serde_json::{Map, Value};
+use ureq::Agent;
+use ureq::http::{Method, Request};
+
+use crate::output::printable;
+
+/// How long one call may take, so that a worker that hangs is said to hang.
+const CALL: Duration = Duration::from_secs(5);
+/// Changing a connector connects to the database and may wait for other workers.
+const CHANGE: Duration = Duration::from_secs(20);
+
+#[derive(Clone, Debug)]
+pub(crate) struct Worker {
+    agent: Agent,
+    url: String,
+    /// The URL without user and password.
+    place: String,
+}
+
+/// What the worker says of a connector, which is not whether rows arrive.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
+    pub(crate) connector: String,
+    /// `None` while there is no task.
+    pub(crate) task: Option<String>,
+    /// The first line of what made connector or task fail, and of its last cause.
+    pub(crate) trace: Option<String>,
+}
+
+impl Told {
+    pub(crate) fn has_failed(&self) -> bool {
+        self.connector == "FAILED" || self.task.as_deref() == Some("FAILED")
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.connector == "RUNNING" && self.task.as_deref() == Some("RUNNING")
+    }
+}
+
+impl Worker {
+    pub(crate) fn at(url: &str) -> Result<Self, Error> {
+        let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+        let Some(rest) = rest.filter(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace)) else {
+            return Err(Error::new(
+                ErrorKind::InvalidConfiguration,
+                "not the URL of a worker: write http://HOST:PORT after --connect",
+            ));
+        };
+        let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+        let agent = Agent::config_builder().http_status_as_error(false).build().into();
+        let url = url.trim_end_matches('/').to_owned();
+        Ok(Self { agent, url, place: printable(place.trim_end_matches('/')) })
+    }
+
+    /// Returns the settings of a connector, or `None` when there is none of this name.
+    pub(crate) async fn settings(&self, name: &str) -> Result<Option<Map<String, Value>>, Error> {
+        let (status, body) = self.get(format!("/connectors/{name}/config")).await?;
+        match (status, body) {
+            (200, Value::Object(settings)) => Ok(Some(settings)),
+            (404, body) if is_absent(&body) => Ok(None),
+            (status, body) => Err(self.refusal("read the connector", status, &body)),
+        }
+    }
+
+    pub(crate) async fn put(&self, name: &str, settings: &Map<String, Value>) -> Result<(), Error> {
+        let body = serde_json::to_vec(settings).expect("a map is JSON");
+        self.change(Method::PUT, format!("/connectors/{name}/config"), Some(body)).await.map(drop)
+    }
+
+    /// Starts a connector, or its task, that has failed.
+    pub(crate) async fn restart(&self, name: &str) -> Result<(), Error> {
+        let path = format!("/connectors/{name}/restart?includeTasks=true&onlyFailed=true");
+        self.change(Method::POST, path, None).await.map(drop)
+    }
+
+    /// Lets a connector run that was paused or stopped.
+    pub(crate) async fn resume(&self, name: &str) -> Result<(), Error> {
+        self.change(Method::PUT, format!("/connectors/{name}/resume"), None).await.map(drop)
+    }
+
+    pub(crate) async fn stop(&self, name: &str) -> Result<bool, Error> {
+        self.change(Method::PUT, format!("/connectors/{name}/stop"), None).await
+    }
+
+    /// Forgets how far a stopped connector has read.
+    pub(crate) async fn forget(&self, name: &str) -> Result<bool, Error> {
+        self.change(Method::DELETE, format!("/connectors/{name}/offsets"), None).await
+    }
+
+    pub(crate) async fn delete(&self, name: &str) -> Result<bool, Error> {
+        self.change(Method::DELETE, format!("/connectors/{name}"), None).await
+    }
+
+    /// Returns what the worker says of a connector, or `None` when it knows none of this name.
+    pub(crate) async fn told(&self, name: &str) -> Result<Option<Told>, Error> {
+        let (status, body) = self.get(format!("/connectors/{name}/status")).await?;
+        match status {
+            200 => {}
+            404 if is_absent(&body) => return Ok(None),
+            _ => return Err(self.refusal("read the connector's state", status, &body)),
+        }
+        let text = |value: &Value| value.as_str().map(printable);
+        let (connector, task) = (&body["connector"], &body["tasks"][0]);
+        Ok(Some(Told {
+            connector: text(&connector["state"]).unwrap_or_default(),
+            task: text(&task["state"]),
+            trace: task["trace"].as_str().or(connector["trace"].as_str()).map(cause),
+        }))
+    }
+
+    /// Changes something; `false` when there was nothing to change. 409 says that the workers are sharing out their work.
+    async fn change(&self, method: Method, path: String, body: Option<Vec<u8>>) -> Result<bool, Error> {
+        let (status, body) = self.call(method, path, body.unwrap_or_default(), CHANGE).await?;
+        match status {
+            200..=299 => Ok(true),
+            404 if is_absent(&body) => Ok(false),
+            409 => {
+                let text = "the workers are sharing out their work at the moment: try again in a few seconds";
+                Err(Error::new(ErrorKind::Unavailable, text).with("connect", &self.place))
+            }
+            _ => Err(self.refusal("change the connector", status, &body)),
+        }
+    }
+
+    async fn get(&self, path: String) -> Result<(u16, Value), Error> {
+        self.call(Method::GET, path, Vec::new(), CALL).await
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: String,
+        body: Vec<u8>,
+        limit: Duration,
+    ) -> Result<(u16, Value), Error> {
+        let (agent, url) = (self.agent.clone(), format!("{}{path}", self.url));
+        let asked = tokio::task::spawn_blocking(move || {
+            let bodiless = method == Method::GET || method == Method::DELETE;
+            let request =
+                Request::builder().method(method).uri(url).header("content-type", "application/json");
+            let mut response = if bodiless {
+                let request = agent.configure_request(request.body(())?).timeout_global(Some(limit)).build();
+                agent.run(request)
+            } else {
+                let request =
+                    agent.configure_request(request.body(body)?).timeout_global(Some(limit)).build();
+                agent.run(request)
+            }?;
+            let text = response.body_mut().read_to_string()?;
+            // Before it is ready the port answers with a page.
+            let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+            Ok::<_, ureq::Error>((response.status().as_u16(), body))
+        });
+        match asked.await.expect("a call does not panic") {
+            Ok(answer) => Ok(answer),
+            Err(error) => {
+                let text = match &error {
+                    ureq::Error::Timeout(_) => {
+                        format!("Kafka Connect does not answer within {} s: look at its log", limit.as_secs())
+                    }
+                    _ => "Kafka Connect is not reachable: start the worker, or correct --connect".to_owned(),
+                };
+                Err(Error::new(ErrorKind::Unavailable, text).with("connect", &self.place).caused_by(error))
+            }
+        }
+    }
+
+    fn refusal(&self, what: &str, status: u16, body: &Value) -> Error {
+        let said = body["message"].as_str().map(printable_line).unwrap_or_default();
+        let (kind, text) = match status {
+            401 | 403 => (ErrorKind::Other, "it asks for a user: write them into --connect".to_owned()),
+            503 => (ErrorKind::Unavailable, "it is not ready yet: try again".to_owned()),
+            _ if said.is_empty() => (ErrorKind::Other, "is this the URL of a worker?".to_owned()),
+            _ => (ErrorKind::Other, said),
+        };
+        let text = format!("Kafka Connect does not {what}: HTTP {status}: {text}");
+        Error::new(kind, text).with("connect", &self.place)
+    }
+}
+
+/// A worker says 404 in a document of its own; any other server is the wrong one.
+fn is_absent(body: &Value) -> bool {
+    body["error_code"] == 404
+}
+
+fn printable_line(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    printable(&lines.join(" ")).chars().take(400).collect()
+}
+
+/// The first line of a trace says that something failed; its last cause says what.
+fn cause(trace: &str) -> String {
+    let first = trace.lines().next().unwrap_or_default();
+    let last = trace.lines().rev().find_map(|line| line.strip_prefix("Caused by: "));
+    let class = |line: &str| -> String {
+        let (class, text) = line.split_once(": ").unwrap_or((line, ""));
+        let class = class.rsplit('.').next().unwrap_or(class);
+        if text.is_empty() { class.to_owned() } else { format!("{class}: {text}") }
+    };
+    let text = match last {
+        Some(last) => format!("{}; cause: {}", class(first), class(last)),
+        None => class(first),
+    };
+    printable_line(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_is_told_by_its_first_line_and_its_last_cause() {
+        let trace = "org.apache.kafka.connect.errors.ConnectException: Error.\n\tat a.b.C\nCaused by: a.B: middle\n\tat x\nCaused by: org.postgresql.util.PSQLException: FATAL: no\n\tat y";
+        assert_eq!(cause(trace), "ConnectException: Error.; cause: PSQLException: FATAL: no");
+        assert_eq!(cause("java.lang.NullPointerException"), "NullPointerException");
+    }
+
+    #[test]
+    fn a_password_in_the_url_is_not_kept_for_errors() {
+        assert_eq!(Worker::at("http://me:s3cret@connect:8083/").unwrap().place, "connect:8083");
+        for wrong in ["connect:8083", "", "http://", "ftp://x", "http://a b"] {
+            let error = Worker::at(wrong).expect_err("refused");
+            assert_eq!(error.kind(), ErrorKind::InvalidConfiguration, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! `messagekit connector` and PostgreSQL as far as neither a database nor a worker is needed.
+
+use std::net::TcpListener;
+
+use serde_json::json;
+
+use crate::command::{messagekit, messagekit_with};
+
+const DATABASE: &str = "postgres://me:s3cret@db.internal:5433/web-shop?sslmode=require";
+
+/// An address on which nobody listens.
+fn closed() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+#[test]
+fn the_settings_are_those_of_the_database_and_hold_no_password() {
+    let given = messagekit(&["connector", "render", "--database", DATABASE]);
+    let named = messagekit_with(&["connector", "render"], &[("MESSAGEKIT_DATABASE_URL", DATABASE)]);
+    assert!(!given.out.contains("s3cret") && !given.out.contains("me:"), "{}", given.out);
+    let settings = given.json();
+    assert_eq!(settings, named.json());
+    for (name, value) in [
+        ("database.hostname", "db.internal"),
+        ("database.port", "5433"),
+        ("database.dbname", "web-shop"),
+        ("database.user", "messagekit_cdc"),
+        ("database.password", "${env:MESSAGEKIT_CDC_PASSWORD}"),
+        ("database.sslmode", "require"),
+        ("slot.name", "messagekit_web_shop"),
+        ("publication.name", "messagekit_outbox"),
+        ("table.include.list", "messagekit.outbox_events"),
+        ("transforms.outbox.route.topic.replacement", "${routedByValue}"),
+        ("errors.tolerance", "none"),
+    ] {
+        assert_eq!(settings[name], json!(value), "{name}");
+    }
+}
+
+#[test]
+fn headers_are_placed_under_the_names_that_consumers_read() {
+    use messagekit::headers;
+
+    let settings = messagekit(&["connector", "render", "--database", DATABASE]).json();
+    let placed = settings["transforms.outbox.table.fields.additional.placement"].as_str().unwrap();
+    // COLUMN:header, or COLUMN:header:NAME.
+    let names: Vec<&str> =
+        placed.split(',').map(|field| field.split(':').rfind(|part| *part != "header").unwrap()).collect();
+    let expected = [
+        headers::EVENT_TYPE,
+        headers::CONTENT_TYPE,
+        headers::TRACEPARENT,
+        headers::CREATED_AT,
+        headers::FREE_HEADERS,
+    ];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn the_worker_may_reach_the_database_elsewhere_and_read_another_variable() {
+    let with = |arguments: &[&str]| {
+        messagekit(&[&["connector", "render", "--database", DATABASE], arguments].concat())
+    };
+    let settings = with(&["--database-host", "postgres:5432", "--password-variable", "SHOP_CDC"]).json();
+    assert_eq!(
+        (&settings["database.hostname"], &settings["database.port"]),
+        (&json!("postgres"), &json!("5432"))
+    );
+    assert_eq!(settings["database.password"], json!("${env:SHOP_CDC}"));
+    for place in ["postgres", ":5432", "postgres:", "me:pw@postgres:5432", "postgres:70000"] {
+        with(&["--database-host", place]).refused(2, &["write HOST:PORT"]);
+    }
+    for password in ["s3cret!", "", "a}b"] {
+        let answer = with(&["--password-variable", password]);
+        assert!(!answer.err.contains("s3cret"), "{answer:?}");
+        answer.refused(2, &["never a password"]);
+    }
+}
+
+#[test]
+fn what_is_not_understood_ends_with_2() {
+    let on = |arguments: &[&'static str]| messagekit(&[&["connector"], arguments].concat());
+    on(&["render"]).refused(2, &["--database <URL>"]);
+    on(&["apply", "--database", DATABASE]).refused(2, &["--connect <URL>"]);
+    on(&["render", "--database", "sqlite:shop.db"]).refused(2, &["a SQLite file has no connector"]);
+    on(&["render", "--database", DATABASE, "--name", "a/b"]).refused(2, &["\"a/b\"", "--name"]);
+    for url in ["connect:8083", "http://", "file:///etc"] {
+        on(&["status", "--database", DATABASE, "--connect", url]).refused(2, &["write http://HOST:PORT"]);
+    }
+    messagekit(&["migrate", "--cdc", "--database", "sqlite:never.db"]).refused(2, &["leave --cdc out"]);
+    messagekit(&["migrate", "--cdc", "--status", "--database", DATABASE])
+        .refused(2, &["cannot be used with"]);
+}
+
+#[test]
+fn a_url_that_cannot_be_read_is_not_repeated() {
+    for url in [
+        "postgres://me:s3cret@db.internal:port/shop",
+        "postgres://me:s3cret@db.internal:70000/shop",
+        "mysql://me:s3cret@db.internal/shop",
+    ] {
+        for command in
+            [&["migrate"][..], &["dlq", "list"], &["connector", "render"], &["migrate", "--status"]]
+        {
+            let answer = messagekit(&[command, &["--database", url]].concat());
+            assert!(!answer.err.contains("s3cret") && !answer.err.contains("db.internal"), "{answer:?}");
+            answer.refused(2, &["write"]);
+        }
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_is_a_failure_with_its_place() {
+    let place = closed();
+    let url = format!("postgresql://me:s3cret@{place}/shop");
+    let worker = format!("http://{}", closed());
+    for command in [
+        &["migrate"][..],
+        &["migrate", "--status"],
+        &["migrate", "--dry-run", "--cdc"],
+        &["dlq", "list"],
+        &["dlq", "show", "1"],
+        &["connector", "apply", "--connect", &worker],
+    ] {
+        let answer = messagekit(&[command, &["--database", &url]].concat());
+        assert!(!answer.err.contains("s3cret"), "{answer:?}");
+        answer.refused(1, &[&place, "does not answer"]);
+    }
+}
+
+#[test]
+fn a_worker_that_is_not_there_is_one_line_of_its_own() {
+    let (database, worker) = (closed(), closed());
+    let url = format!("postgres://me:s3cret@{database}/shop");
+    let connect = format!("http://me:s3cret@{worker}");
+    let place = ["--database", &url, "--connect", &connect];
+    let status = messagekit(&[&["connector", "status"], &place[..]].concat());
+    assert_eq!(status.code, 1, "{status:?}");
+    let lines: Vec<&str> = status.out.lines().collect();
+    assert_eq!(lines.len(), 2, "{status:?}");
+    for (line, name, place, fix) in
+        [(lines[0], "database", &database, "start it"), (lines[1], "worker", &worker, "start the worker")]
+    {
+        assert!(line.starts_with(name) && line.contains("PROBLEM"), "{line}");
+        assert!(line.contains(&**place) && line.contains(fix) && !line.contains("s3cret"), "{line}");
+    }
+    status.explained(&["messagekit-shop", "2 problems"]);
+    let json = messagekit(&[&["connector", "status", "--json"], &place[..]].concat());
+    let answer: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!((&answer["ok"], &answer["connector"]), (&json!(false), &json!("messagekit-shop")));
+    assert_eq!(answer["checks"][1]["check"], "worker");
+
+    let delete = messagekit(&[&["connector", "delete"], &place[..]].concat());
+    assert!(!delete.err.contains("s3cret"), "{delete:?}");
+    delete.refused(1, &["Kafka Connect is not reachable", &worker]);
+}
