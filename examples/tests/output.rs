@@ -39,3 +39,27 @@ fn dead_letter_is_applied_once_after_the_repair() {
          1 bill of 1250 pence\n"
     );
 }
+
+/// Runs an example that needs services without naming any, and returns its one line.
+fn refusal_of(program: &str) -> String {
+    let mut command = Command::new(program);
+    let output = command.env_remove("MESSAGEKIT_DATABASE_URL").env_remove("MESSAGEKIT_KAFKA").output();
+    let output = output.expect("the example starts");
+    let text = String::from_utf8(output.stderr).expect("examples print text");
+    assert_eq!((output.status.code(), text.lines().count()), (Some(1), 1), "{text}");
+    text
+}
+
+#[test]
+fn orders_on_postgres_without_a_database_says_how_to_start_one() {
+    let line = refusal_of(env!("CARGO_BIN_EXE_04-orders-on-postgres"));
+    assert!(line.contains("MESSAGEKIT_DATABASE_URL is not set"), "{line}");
+    assert!(line.contains("cargo xtask stack up --services postgres;"), "{line}");
+}
+
+#[test]
+fn billing_from_kafka_without_services_says_how_to_start_them() {
+    let line = refusal_of(env!("CARGO_BIN_EXE_05-billing-from-kafka"));
+    assert!(line.contains("MESSAGEKIT_DATABASE_URL and MESSAGEKIT_KAFKA"), "{line}");
+    assert!(line.contains("cargo xtask stack up --services postgres,kafka;"), "{line}");
+}

@@ -1,0 +1,101 @@
+//! What the service must be told, by variables of the environment.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::str::FromStr;
+
+use messagekit::{Error, ErrorKind};
+use sqlx::postgres::PgConnectOptions;
+use tracing_subscriber::filter::Targets;
+
+const DATABASE_URL: &str = "MESSAGEKIT_DATABASE_URL";
+const KAFKA: &str = "MESSAGEKIT_KAFKA";
+const INSTANCE: &str = "MESSAGEKIT_INSTANCE";
+const LOG: &str = "RUST_LOG";
+
+/// Every variable that the service reads.
+pub const SETTINGS: &[&str] = &[DATABASE_URL, KAFKA, INSTANCE, LOG];
+
+/// What the service was told.
+pub struct Settings {
+    pub(crate) database_url: String,
+    pub(crate) brokers: String,
+    /// The name under which this process comes back after a restart and takes up its partitions again.
+    pub(crate) instance: Option<String>,
+    pub(crate) log: Option<Targets>,
+}
+
+impl Settings {
+    /// Reads the variables named in [`SETTINGS`]; an empty one counts as not set.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfiguration`] with everything that is missing or wrong, in one line and without any value.
+    pub fn from_env() -> Result<Self, Error> {
+        let mut environment = Environment::default();
+        let database_url =
+            environment.required(DATABASE_URL, "postgres://USER:PASSWORD@HOST/DATABASE", database_url);
+        let brokers = environment.required(KAFKA, "HOST:PORT, or several with commas", brokers);
+        let instance = environment.optional(INSTANCE, "a name of this process", parsed);
+        let log = environment.optional(LOG, "a level, or targets such as info,sqlx=warn", parsed);
+        let (database_url, brokers) = environment.finish(database_url.zip(brokers))?;
+        Ok(Self { database_url, brokers, instance, log })
+    }
+}
+
+/// Shows no URL: it holds a password.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("brokers", &self.brokers)
+            .field("instance", &self.instance)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads variables and remembers what is wrong with them.
+#[derive(Default)]
+struct Environment {
+    problems: Vec<String>,
+}
+
+impl Environment {
+    fn required<T>(&mut self, key: &str, form: &str, parse: fn(&str) -> Option<T>) -> Option<T> {
+        if given(key).is_none() {
+            self.problems.push(format!("{key} is not set, it takes {form}"));
+        }
+        self.optional(key, form, parse)
+    }
+
+    fn optional<T>(&mut self, key: &str, form: &str, parse: fn(&str) -> Option<T>) -> Option<T> {
+        let value = given(key)?.ok().and_then(|text| parse(&text));
+        if value.is_none() {
+            self.problems.push(format!("{key} is wrong, it takes {form}"));
+        }
+        value
+    }
+
+    fn finish<T>(self, required: Option<T>) -> Result<T, Error> {
+        let problems = self.problems.join("; ");
+        required
+            .filter(|_| problems.is_empty())
+            .ok_or_else(|| Error::new(ErrorKind::InvalidConfiguration, problems))
+    }
+}
+
+/// What is not text is given and wrong.
+fn given(key: &str) -> Option<Result<String, OsString>> {
+    std::env::var_os(key).filter(|value| !value.is_empty()).map(OsString::into_string)
+}
+
+fn parsed<T: FromStr>(text: &str) -> Option<T> {
+    text.parse().ok()
+}
+
+fn database_url(text: &str) -> Option<String> {
+    let postgres = text.starts_with("postgres://") || text.starts_with("postgresql://");
+    (postgres && text.parse::<PgConnectOptions>().is_ok()).then(|| text.to_owned())
+}
+
+fn brokers(text: &str) -> Option<String> {
+    text.split(',').all(|broker| broker.contains(':')).then(|| text.to_owned())
+}

@@ -1,0 +1,29 @@
+//! The service's own tables, beside those of messagekit.
+
+use messagekit::Store;
+use messagekit_postgres::{Error, PostgresStore};
+
+/// No constraint keeps a second bill of an order out, on purpose: that an order is billed once is the work of the mark, and
+/// if it ever failed, the second bill must be there to see. `IF NOT EXISTS` alone is no protection against a second process
+/// that creates at the same moment: the lock is.
+const TABLES: &str = "
+    SELECT pg_advisory_xact_lock(hashtext('tables of the billing service'));
+    CREATE TABLE IF NOT EXISTS public.bills (
+      id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+      order_id  text NOT NULL,
+      customer  text,
+      pence     bigint NOT NULL,
+      billed_at timestamptz NOT NULL DEFAULT now()
+    );
+    CREATE TABLE IF NOT EXISTS public.totals (
+      customer text PRIMARY KEY,
+      bills    bigint NOT NULL,
+      pence    bigint NOT NULL
+    )";
+
+/// Makes what is not there yet; several processes may do so at once.
+pub(crate) async fn create(store: &PostgresStore) -> Result<(), Error> {
+    let mut tx = store.begin().await?;
+    sqlx::raw_sql(TABLES).execute(&mut *tx).await?;
+    Ok(store.commit(tx).await?)
+}

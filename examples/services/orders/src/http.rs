@@ -1,0 +1,97 @@
+//! The HTTP side: `POST /orders`, `GET /orders/{order_id}`, `GET /health`.
+
+use std::future::IntoFuture;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use messagekit::{Error, ErrorKind, Shutdown};
+use serde::Serialize;
+use tokio::net::TcpListener;
+
+use crate::order::{Order, is_name};
+use crate::orders::{Orders, Placed};
+use crate::problem::Problem;
+
+const BODY_LIMIT: usize = 16_384;
+/// How long answers under way may take after the end was asked for.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Answers requests until the end is asked for.
+///
+/// # Errors
+/// When the address cannot be had.
+pub(crate) async fn serve(listen: SocketAddr, orders: Orders, shutdown: Shutdown) -> Result<(), Error> {
+    let refused = |error: std::io::Error| {
+        Error::new(ErrorKind::Unavailable, "cannot listen").with("address", listen).caused_by(error)
+    };
+    let listener = TcpListener::bind(listen).await.map_err(refused)?;
+    let address = listener.local_addr().map_err(refused)?;
+    // Whoever waits for the line may have left; that is no reason to end.
+    writeln!(std::io::stdout(), "listening on http://{address}").ok();
+    let serving =
+        axum::serve(listener, routes(orders)).with_graceful_shutdown(shutdown.clone().into_future());
+    let patience = async {
+        shutdown.requested().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        ended = serving.into_future() => ended.map_err(refused),
+        // A client that sends its request byte by byte does not keep the service alive.
+        () = patience => Ok(()),
+    }
+}
+
+fn routes(orders: Orders) -> Router {
+    Router::new()
+        .route("/orders", post(place))
+        .route("/orders/{order_id}", get(show))
+        .route("/health", get(async || "ok\n"))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .with_state(Arc::new(orders))
+}
+
+#[derive(Serialize)]
+struct Answer {
+    order_id: String,
+    event_id: String,
+}
+
+async fn place(
+    State(orders): State<Arc<Orders>>,
+    order: Result<Json<Order>, JsonRejection>,
+) -> Result<Response, Problem> {
+    let Json(order) = order?;
+    order.check().map_err(|detail| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail))?;
+    let order_id = order.order_id.clone();
+    match orders.place(order).await? {
+        Placed::Now(event_id) => {
+            let location = [(header::LOCATION, format!("/orders/{order_id}"))];
+            let answer = Answer { order_id, event_id: event_id.to_string() };
+            Ok((StatusCode::CREATED, location, Json(answer)).into_response())
+        }
+        Placed::Before => {
+            Err(Problem::new(StatusCode::CONFLICT, "an order of this order_id is placed already"))
+        }
+        Placed::OverLimit => Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "the order is above the limit: nothing was placed",
+        )),
+    }
+}
+
+async fn show(
+    State(orders): State<Arc<Orders>>,
+    Path(order_id): Path<String>,
+) -> Result<Json<Order>, Problem> {
+    // What cannot be an order's name is not worth a question; the database would refuse some of it.
+    let order = if is_name(&order_id) { orders.find(order_id).await? } else { None };
+    order.map(Json).ok_or(Problem::new(StatusCode::NOT_FOUND, "no order of this order_id is placed"))
+}

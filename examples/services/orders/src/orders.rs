@@ -1,0 +1,77 @@
+//! Placing an order: its row and its event, or neither.
+
+use messagekit::{MessageId, Outbox, Store};
+use messagekit_postgres::{Error, PgTx, PostgresStore};
+
+use crate::event::OrderPlaced;
+use crate::order::Order;
+
+/// The orders in the database.
+pub(crate) struct Orders {
+    outbox: Outbox<PostgresStore>,
+    limit_pence: Option<i64>,
+}
+
+/// How placing an order ended.
+pub(crate) enum Placed {
+    /// Row and event are committed.
+    Now(MessageId),
+    /// The order was there before.
+    Before,
+    /// It is above the limit.
+    OverLimit,
+}
+
+impl Orders {
+    pub(crate) fn new(outbox: Outbox<PostgresStore>, limit_pence: Option<i64>) -> Self {
+        Self { outbox, limit_pence }
+    }
+
+    /// Places an order; whatever it answers but [`Placed::Now`] leaves no trace.
+    ///
+    /// # Errors
+    /// `OutcomeUnknown`: it may be placed; the same order again tells by [`Placed::Before`].
+    pub(crate) async fn place(&self, order: Order) -> Result<Placed, Error> {
+        let mut tx = self.outbox.store().begin().await?;
+        let placed = self.write(&mut tx, order).await?;
+        match placed {
+            Placed::Now(_) => self.outbox.commit(tx).await?,
+            Placed::Before | Placed::OverLimit => self.outbox.store().rollback(tx).await?,
+        }
+        Ok(placed)
+    }
+
+    async fn write(&self, tx: &mut PgTx, order: Order) -> Result<Placed, Error> {
+        let Order { order_id, customer, country, pence } = order;
+        // Waits for another process that is placing the same order, and leaves the transaction usable when it was first.
+        let inserted = sqlx::query(
+            "INSERT INTO orders (order_id, customer, country, pence) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+        )
+        .bind(&order_id)
+        .bind(&customer)
+        .bind(&country)
+        .bind(pence)
+        .execute(&mut **tx)
+        .await?;
+        if inserted.rows_affected() == 0 {
+            return Ok(Placed::Before);
+        }
+        let id = self.outbox.add(tx, OrderPlaced { order_id, customer, country, pence }).await?;
+        // Asked last on purpose, as one asks who learns late that it cannot be: what was written is taken back.
+        if self.limit_pence.is_some_and(|limit| pence > limit) {
+            return Ok(Placed::OverLimit);
+        }
+        Ok(Placed::Now(id))
+    }
+
+    /// Returns an order.
+    pub(crate) async fn find(&self, order_id: String) -> Result<Option<Order>, Error> {
+        let mut tx = self.outbox.store().begin().await?;
+        let row = sqlx::query_as("SELECT customer, country, pence FROM orders WHERE order_id = $1")
+            .bind(&order_id)
+            .fetch_optional(&mut *tx)
+            .await?;
+        self.outbox.store().rollback(tx).await?;
+        Ok(row.map(|(customer, country, pence)| Order { order_id, customer, country, pence }))
+    }
+}

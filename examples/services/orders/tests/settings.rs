@@ -1,0 +1,51 @@
+//! A service that is told nothing, or nonsense, says so in one line and ends.
+
+use std::process::{Command, Output};
+
+use messagekit_orders::SETTINGS;
+
+/// Runs the service with these variables of its own and no others.
+fn run(variables: &[(&str, &str)]) -> Output {
+    let mut service = Command::new(env!("CARGO_BIN_EXE_messagekit-orders"));
+    SETTINGS.iter().for_each(|key| {
+        service.env_remove(key);
+    });
+    service.envs(variables.iter().copied()).output().expect("the service starts")
+}
+
+/// Returns the one line it ends with.
+fn last_word(output: &Output, code: i32) -> String {
+    let text = String::from_utf8(output.stderr.clone()).expect("messages are text");
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(output.stdout.is_empty(), "nobody is told that it is ready");
+    text
+}
+
+#[test]
+fn a_missing_setting_is_named_and_an_empty_one_counts_as_missing() {
+    for variables in [&[][..], &[("MESSAGEKIT_DATABASE_URL", "")]] {
+        let line = last_word(&run(variables), 2);
+        assert!(line.contains("MESSAGEKIT_DATABASE_URL is not set"), "{line}");
+    }
+}
+
+#[test]
+fn wrong_settings_are_named_together_and_their_values_are_not_shown() {
+    let url = ("MESSAGEKIT_DATABASE_URL", "postgres://shop:sesame@127.0.0.1:port/shop");
+    let wrong = [url, ("ORDERS_LISTEN", "nowhere"), ("ORDERS_LIMIT_PENCE", "much")];
+    let line = last_word(&run(&wrong), 2);
+    for (key, value) in wrong {
+        assert!(line.contains(&format!("{key} is wrong")), "{line}");
+        assert!(!line.contains(value), "{line}");
+    }
+    assert!(!line.contains("sesame"), "{line}");
+}
+
+#[test]
+fn a_database_that_does_not_answer_ends_it_without_showing_the_password() {
+    // Port 1 is not listened on.
+    let url = ("MESSAGEKIT_DATABASE_URL", "postgres://shop:sesame@127.0.0.1:1/shop");
+    let line = last_word(&run(&[url, ("RUST_LOG", "off")]), 1);
+    assert!(line.starts_with("orders: ") && !line.contains("sesame"), "{line}");
+}

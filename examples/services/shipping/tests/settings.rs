@@ -1,0 +1,57 @@
+//! A service that is told nothing, or nonsense, says so in one line and ends.
+
+use std::process::{Command, Output};
+
+use messagekit_shipping::SETTINGS;
+
+/// Runs the service with these variables of its own and no others.
+fn run(variables: &[(&str, &str)]) -> Output {
+    let mut service = Command::new(env!("CARGO_BIN_EXE_messagekit-shipping"));
+    SETTINGS.iter().for_each(|key| {
+        service.env_remove(key);
+    });
+    service.envs(variables.iter().copied()).output().expect("the service starts")
+}
+
+/// Returns the one line it ends with.
+fn last_word(output: &Output, code: i32) -> String {
+    let text = String::from_utf8(output.stderr.clone()).expect("messages are text");
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(output.stdout.is_empty(), "nobody is told that it is ready");
+    text
+}
+
+#[test]
+fn missing_settings_are_named_all_at_once() {
+    let line = last_word(&run(&[]), 2);
+    for key in ["MESSAGEKIT_DATABASE_URL", "MESSAGEKIT_KAFKA"] {
+        assert!(line.contains(&format!("{key} is not set")), "{line}");
+    }
+}
+
+#[test]
+fn an_empty_setting_counts_as_missing() {
+    let line = last_word(&run(&[("MESSAGEKIT_DATABASE_URL", "")]), 2);
+    assert!(line.contains("MESSAGEKIT_DATABASE_URL is not set"), "{line}");
+}
+
+#[test]
+fn wrong_settings_are_named_together_and_their_values_are_not_shown() {
+    let url = ("MESSAGEKIT_DATABASE_URL", "postgres://shop:sesame@127.0.0.1:port/shop");
+    let wrong = [url, ("MESSAGEKIT_KAFKA", "nowhere"), ("RUST_LOG", "a=b=c")];
+    let line = last_word(&run(&wrong), 2);
+    for (key, value) in wrong {
+        assert!(line.contains(&format!("{key} is wrong")), "{line}");
+        assert!(!line.contains(value), "{line}");
+    }
+    assert!(!line.contains("sesame"), "{line}");
+}
+
+#[test]
+fn a_database_that_does_not_answer_ends_it_without_showing_the_password() {
+    // Port 1 is not listened on.
+    let url = ("MESSAGEKIT_DATABASE_URL", "postgres://shop:sesame@127.0.0.1:1/shop");
+    let line = last_word(&run(&[url, ("MESSAGEKIT_KAFKA", "127.0.0.1:9"), ("RUST_LOG", "off")]), 1);
+    assert!(line.starts_with("shipping: ") && !line.contains("sesame"), "{line}");
+}
