@@ -2,28 +2,41 @@
 
 use crate::stage::Stage;
 
-/// Formatting, for every member of the workspace.
-const FMT: Stage = Stage { name: "fmt", env: &[], args: &["fmt", "--all", "--check"] };
+/// The stages of `cargo xtask check`: nothing in them needs a service.
+pub(crate) fn check(full: bool) -> Vec<Stage> {
+    let tests = Stage::new("tests", &["test", "--workspace"]);
+    // The same tests, the long ones at their stated size.
+    let tests = if full { Stage { env: &[("MESSAGEKIT_FULL", "1")], ..tests } } else { tests };
+    vec![fmt(), clippy(), tests]
+}
 
-/// Lints, in libraries, binaries, tests, examples and benches alike.
-const CLIPPY: Stage = Stage {
-    name: "clippy",
-    env: &[],
-    args: &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
-};
+/// The stages of `cargo xtask ci`, quick ones first so that a slip is reported early. The packages named `unpublished`
+/// are not packaged.
+pub(crate) fn ci(full: bool, unpublished: &[String]) -> Vec<Stage> {
+    vec![fmt(), clippy(), docs(), tests(full), package(unpublished), demo()]
+}
+
+/// Formatting, for every member of the workspace.
+fn fmt() -> Stage {
+    Stage::new("fmt", &["fmt", "--all", "--check"])
+}
+
+/// Lints, in libraries, binaries, tests, examples and benches alike, those behind a feature too.
+fn clippy() -> Stage {
+    let args = ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
+    Stage::new("clippy", &args)
+}
 
 /// The reference documentation; a link that leads nowhere is an error.
-const DOCS: Stage = Stage {
-    name: "docs",
-    env: &[("RUSTDOCFLAGS", "-D warnings")],
-    args: &["doc", "--workspace", "--no-deps"],
-};
+fn docs() -> Stage {
+    let stage = Stage::new("docs", &["doc", "--workspace", "--no-deps", "--all-features"]);
+    Stage { env: &[("RUSTDOCFLAGS", "-D warnings")], ..stage }
+}
 
-/// Every test that needs no service, the examples in the documentation included.
-const TESTS: Stage = Stage { name: "tests", env: &[], args: &["test", "--workspace"] };
-
-/// The same tests, the long ones at their stated size.
-const TESTS_FULL: Stage = Stage { env: &[("MESSAGEKIT_FULL", "1")], ..TESTS };
+/// Every test with its services, the examples in the documentation included.
+fn tests(full: bool) -> Stage {
+    Stage::new("tests", if full { &["xtask", "test", "--full"] } else { &["xtask", "test"] })
+}
 
 /// The archives that would be published: manifests, versions and the order of publishing.
 ///
@@ -34,69 +47,54 @@ const TESTS_FULL: Stage = Stage { env: &[("MESSAGEKIT_FULL", "1")], ..TESTS };
 /// long as the version stays the same: the next run would compile each crate against the old
 /// sources of its siblings, and fail or pass by accident. `CONTRIBUTING.md` has the command that
 /// does verify, in a directory used once.
-const PACKAGE: Stage = Stage {
-    name: "package",
-    env: &[],
-    args: &[
-        "package",
-        "--workspace",
-        "--exclude",
-        "messagekit-cli",
-        "--exclude",
-        "messagekit-demo",
-        "--exclude",
-        "messagekit-examples",
-        "--exclude",
-        "messagekit-tests",
-        "--exclude",
-        "messagekit-benches",
-        "--exclude",
-        "xtask",
-        "--allow-dirty",
-        "--no-verify",
-    ],
-};
+fn package(unpublished: &[String]) -> Stage {
+    let mut stage = Stage::new("package", &["package", "--workspace", "--allow-dirty", "--no-verify"]);
+    stage.args.extend(unpublished.iter().flat_map(|name| ["--exclude".to_owned(), name.clone()]));
+    stage
+}
 
 /// The demo from start to end, as a user would build it; its exit code decides.
-const DEMO: Stage =
-    Stage { name: "demo", env: &[], args: &["run", "--release", "--package", "messagekit-demo"] };
-
-/// The stages of `cargo xtask check`.
-pub(crate) fn check(full: bool) -> [Stage; 3] {
-    [FMT, CLIPPY, tests(full)]
-}
-
-/// The stages of `cargo xtask ci`, quick ones first so that a slip is reported early.
-pub(crate) fn ci(full: bool) -> [Stage; 6] {
-    [FMT, CLIPPY, DOCS, tests(full), PACKAGE, DEMO]
-}
-
-/// The tests stage at the size asked for.
-fn tests(full: bool) -> Stage {
-    if full { TESTS_FULL } else { TESTS }
+fn demo() -> Stage {
+    Stage::new("demo", &["run", "--release", "--package", "messagekit-demo"])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn commands(stages: &[Stage]) -> Vec<String> {
+        stages.iter().map(ToString::to_string).collect()
+    }
+
     #[test]
     fn the_gate_runs_everything_a_developer_checks() {
-        let gate = ci(false).map(|stage| stage.to_string());
+        let gate = commands(&ci(false, &[]));
         for stage in check(false) {
-            assert!(gate.contains(&stage.to_string()), "the gate does not run `{stage}`");
+            // Its tests are a part of those that `cargo xtask test` runs.
+            let counterpart = if stage.name == "tests" { tests(false) } else { stage };
+            assert!(gate.contains(&counterpart.to_string()), "the gate does not run `{counterpart}`");
         }
     }
 
     #[test]
     fn full_changes_the_tests_stage_and_no_other() {
-        for (short, full) in ci(false).into_iter().zip(ci(true)) {
+        for (short, full) in ci(false, &[]).into_iter().zip(ci(true, &[])) {
             if short.name == "tests" {
-                assert_eq!(short.to_string(), "cargo test --workspace");
-                assert_eq!(full.to_string(), "MESSAGEKIT_FULL=1 cargo test --workspace");
+                assert_eq!(short.to_string(), "cargo xtask test");
+                assert_eq!(full.to_string(), "cargo xtask test --full");
             } else {
                 assert_eq!(short.to_string(), full.to_string());
             }
         }
+        let [short, full] = [check(false), check(true)].map(|stages| commands(&stages));
+        assert_eq!(short.last().map(String::as_str), Some("cargo test --workspace"));
+        assert_eq!(full.last().map(String::as_str), Some("MESSAGEKIT_FULL=1 cargo test --workspace"));
+        assert_eq!(short[..2], full[..2]);
+    }
+
+    #[test]
+    fn unpublished_packages_are_left_out_of_the_packages() {
+        let stage = package(&["xtask".to_owned(), "messagekit-demo".to_owned()]).to_string();
+        assert!(stage.ends_with(" --exclude xtask --exclude messagekit-demo"), "{stage}");
     }
 }

@@ -1,16 +1,20 @@
 //! Development tasks of the workspace, run as `cargo xtask <task>` from any directory in it.
 //!
-//! A task is a fixed list of cargo commands ([`check`]), run one after another until one fails
-//! ([`stage`]). Nothing here does work that could not be typed by hand, and a failed stage prints
-//! exactly what to type.
+//! [`check`] and the gate are fixed lists of cargo commands, run one after another until one fails ([`stage`]); a failed
+//! stage prints exactly what to type. The [`stack`] is the services that some tests need, and [`test`](mod@test) runs
+//! the tests with them.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a developer tool reports on its terminal")]
 
 mod check;
+mod members;
+mod stack;
 mod stage;
+mod test;
 
 use std::process::{Command, ExitCode};
 
 use clap::{Args, Parser, Subcommand};
+use stage::Stage;
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -26,23 +30,43 @@ struct Cli {
 enum Task {
     /// Check a change before committing it: formatting, lints, every test that needs no service
     Check(Size),
-    /// Run the whole gate: what check runs, and the docs, the packages and the demo
+    /// Run the whole gate: what check runs, the tests that need services, the docs, the packages and the demo
     Ci(Size),
+    /// Run every test, those that need services too: start the services, test, stop them
+    Test(test::Options),
+    /// Start, stop and ask about the services that tests need
+    #[command(subcommand)]
+    Stack(stack::Action),
 }
 
 /// How long the tests may take.
 #[derive(Debug, Args)]
 struct Size {
-    /// Run the long tests at their stated size (sets MESSAGEKIT_FULL=1 for the tests stage)
+    /// Run the long tests at their stated size (sets MESSAGEKIT_FULL=1)
     #[arg(long)]
     full: bool,
 }
 
 fn main() -> ExitCode {
-    let report = match Cli::parse().task {
-        Task::Check(size) => stage::run(&check::check(size.full), Command::status),
-        Task::Ci(size) => stage::run(&check::ci(size.full), Command::status),
+    let done = match Cli::parse().task {
+        Task::Check(size) => Ok(stages(&check::check(size.full))),
+        Task::Ci(size) => {
+            members::unpublished().map(|unpublished| stages(&check::ci(size.full, &unpublished)))
+        }
+        Task::Test(options) => test::run(&options),
+        Task::Stack(action) => {
+            stack::run(action).map(|yes| if yes { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
     };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Runs a list of stages and prints how it went.
+fn stages(stages: &[Stage]) -> ExitCode {
+    let report = stage::run(stages, Command::status);
     println!("\n{report}");
     match report.failure() {
         None => ExitCode::SUCCESS,
@@ -56,15 +80,39 @@ fn main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stack::{Action, Service};
+
+    fn task(line: &str) -> Task {
+        Cli::try_parse_from(line.split(' ')).expect("a valid command line").task
+    }
 
     #[test]
     fn both_tasks_take_full_and_run_the_short_tests_without_it() {
-        let full = |line: &[&str]| match Cli::try_parse_from(line).expect("a valid command line").task {
+        let full = |line: &str| match task(line) {
             Task::Check(size) | Task::Ci(size) => size.full,
+            Task::Test(_) | Task::Stack(_) => panic!("another task"),
         };
-        assert!(!full(&["xtask", "check"]));
-        assert!(full(&["xtask", "check", "--full"]));
-        assert!(!full(&["xtask", "ci"]));
-        assert!(full(&["xtask", "ci", "--full"]));
+        assert!(!full("xtask check"));
+        assert!(full("xtask check --full"));
+        assert!(!full("xtask ci"));
+        assert!(full("xtask ci --full"));
+    }
+
+    #[test]
+    fn services_are_a_list_with_commas() {
+        let Task::Stack(Action::Up { chosen, install }) = task("xtask stack up --services postgres,kafka")
+        else {
+            panic!("another task");
+        };
+        assert_eq!(chosen.services, [Service::Postgres, Service::Kafka]);
+        assert!(!install);
+    }
+
+    #[test]
+    fn an_unknown_service_is_refused_with_the_known_ones() {
+        let refusal = Cli::try_parse_from(["xtask", "stack", "kill", "mysql"]).unwrap_err().to_string();
+        for name in ["mysql", "postgres", "kafka", "connect", "rabbitmq"] {
+            assert!(refusal.contains(name), "{refusal}");
+        }
     }
 }

@@ -1,26 +1,37 @@
 //! A stage is one cargo command with a name. This module runs a list of them and says how it went.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 /// One cargo command of a task.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Stage {
     /// The word that stands for the stage in headings and in the table.
     pub(crate) name: &'static str,
     /// Variables set for the command, on top of the inherited ones.
     pub(crate) env: &'static [(&'static str, &'static str)],
     /// What follows `cargo`.
-    pub(crate) args: &'static [&'static str],
+    pub(crate) args: Vec<String>,
+}
+
+/// The cargo that started this program.
+pub(crate) fn cargo() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
 impl Stage {
-    /// The command, ready to start with the cargo that started this program.
+    /// A stage without variables.
+    pub(crate) fn new(name: &'static str, args: &[&str]) -> Self {
+        Self { name, env: &[], args: args.iter().map(|arg| (*arg).to_owned()).collect() }
+    }
+
+    /// The command, ready to start.
     fn command(&self) -> Command {
-        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        command.args(self.args).envs(self.env.iter().copied());
+        let mut command = Command::new(cargo());
+        command.args(&self.args).envs(self.env.iter().copied());
         command
     }
 }
@@ -77,7 +88,7 @@ pub(crate) fn run(
                 Err(error) => Outcome::Failed(took, format!("cannot start cargo: {error}")),
             }
         };
-        report.stages.push((*stage, outcome));
+        report.stages.push((stage.clone(), outcome));
     }
     report
 }
@@ -118,10 +129,17 @@ mod tests {
 
     use super::*;
 
-    const WORKS: Stage = Stage { name: "works", env: &[], args: &["--version"] };
-    const BREAKS: Stage =
-        Stage { name: "breaks", env: &[("REASON", "no such task")], args: &["no-such-task", "--now"] };
-    const LATER: Stage = Stage { name: "later", env: &[], args: &["--version"] };
+    fn works() -> Stage {
+        Stage::new("works", &["--version"])
+    }
+
+    fn breaks() -> Stage {
+        Stage { env: &[("REASON", "no such task")], ..Stage::new("breaks", &["no-such-task", "--now"]) }
+    }
+
+    fn later() -> Stage {
+        Stage::new("later", &["--version"])
+    }
 
     /// Runs the command for real, without its output in the middle of the test's.
     fn quietly(command: &mut Command) -> io::Result<ExitStatus> {
@@ -131,7 +149,7 @@ mod tests {
     #[test]
     fn a_failing_stage_stops_the_run_and_names_the_command() {
         let mut started = Vec::new();
-        let report = run(&[WORKS, BREAKS, LATER], |command| {
+        let report = run(&[works(), breaks(), later()], |command| {
             started.push(command.get_args().next().map(ToOwned::to_owned));
             quietly(command)
         });
@@ -144,7 +162,7 @@ mod tests {
 
     #[test]
     fn the_table_shows_every_stage_with_its_result() {
-        let table = run(&[WORKS, BREAKS, LATER], quietly).to_string();
+        let table = run(&[works(), breaks(), later()], quietly).to_string();
         let results: Vec<Vec<&str>> =
             table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
 
@@ -157,12 +175,12 @@ mod tests {
 
     #[test]
     fn a_run_without_a_failure_reports_none() {
-        assert_eq!(run(&[WORKS, LATER], quietly).failure(), None);
+        assert_eq!(run(&[works(), later()], quietly).failure(), None);
     }
 
     #[test]
     fn a_command_that_cannot_start_fails_its_stage_with_the_reason() {
-        let report = run(&[WORKS], |_| Err(io::Error::from(io::ErrorKind::NotFound)));
+        let report = run(&[works()], |_| Err(io::Error::from(io::ErrorKind::NotFound)));
         let failure = report.failure().expect("the stage failed");
         assert!(failure.contains("cannot start cargo: entity not found"), "{failure}");
     }
@@ -170,7 +188,7 @@ mod tests {
     #[test]
     fn the_variables_of_a_stage_reach_its_command() {
         let mut seen = Vec::new();
-        run(&[BREAKS], |command| {
+        run(&[breaks()], |command| {
             seen.extend(
                 command.get_envs().map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned))),
             );

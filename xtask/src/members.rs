@@ -1,0 +1,37 @@
+//! The packages of the workspace, as cargo sees them.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::stage::cargo;
+
+/// The packages that are never published, by name.
+pub(crate) fn unpublished() -> Result<Vec<String>, String> {
+    let mut command = Command::new(cargo());
+    let output = command.args(["metadata", "--no-deps", "--format-version", "1"]).output();
+    let output = output.map_err(|error| format!("cannot start cargo: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr).trim()));
+    }
+    let metadata: Value = serde_json::from_slice(&output.stdout)
+        .map_err(|error| format!("cannot read what cargo metadata printed: {error}"))?;
+    let packages = metadata["packages"].as_array().map(Vec::as_slice).unwrap_or_default();
+    // `publish = false` is an empty list of registries.
+    let private = packages.iter().filter(|package| package["publish"].as_array().is_some_and(Vec::is_empty));
+    Ok(private.filter_map(|package| package["name"].as_str().map(ToOwned::to_owned)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tools_and_tests_are_unpublished_and_the_library_is_not() {
+        let unpublished = unpublished().expect("cargo metadata works");
+        for name in ["xtask", "messagekit-tests", "messagekit-demo"] {
+            assert!(unpublished.iter().any(|member| member == name), "{name} would be published");
+        }
+        assert!(!unpublished.iter().any(|member| member == "messagekit"));
+    }
+}

@@ -1,0 +1,187 @@
+//! The services that tests need: PostgreSQL, Kafka, Kafka Connect with Debezium, and RabbitMQ.
+//!
+//! They run as containers ([`docker`]) where a Docker engine answers, and otherwise as processes of this machine
+//! ([`native`]) with their own data and ports, beside anything the system runs. `MESSAGEKIT_STACK` set to `native` or
+//! `docker` decides instead.
+
+mod connect;
+mod docker;
+mod folder;
+mod jars;
+mod jvm;
+mod kafka;
+mod native;
+mod packages;
+mod ports;
+mod postgres;
+mod probe;
+mod process;
+mod rabbitmq;
+mod service;
+mod state;
+mod versions;
+
+use clap::{Args, Subcommand};
+use docker::Docker;
+use folder::Folder;
+use native::Native;
+pub(crate) use service::Service;
+pub(crate) use state::{Health, State};
+
+/// What can be done with the stack.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Action {
+    /// Start services, and return when each answers
+    Up {
+        /// Which services
+        #[command(flatten)]
+        chosen: Chosen,
+        /// Install missing system packages (only as root; in CI this is allowed without the flag)
+        #[arg(long)]
+        install: bool,
+    },
+    /// Stop what `up` has started
+    Down {
+        /// Which services
+        #[command(flatten)]
+        chosen: Chosen,
+        /// Delete their data too
+        #[arg(long)]
+        wipe: bool,
+    },
+    /// Say how each service is, with pid and port; fails unless all are ready
+    Status(Chosen),
+    /// Print the variables by which tests find the services
+    Env(Chosen),
+    /// End one service with SIGKILL, as a crash would; `up` starts it again with its data
+    Kill {
+        /// The service
+        service: Service,
+    },
+}
+
+/// The services that a command is about.
+#[derive(Debug, Args)]
+pub(crate) struct Chosen {
+    /// A list such as postgres,kafka; without it `up` means postgres,kafka,connect and the others what `up` has started
+    #[arg(long, value_delimiter = ',', value_name = "SERVICES")]
+    pub(crate) services: Vec<Service>,
+}
+
+/// The stack of this workspace, by whichever way it runs.
+#[derive(Debug)]
+pub(crate) struct Stack {
+    folder: Folder,
+    way: Way,
+}
+
+/// How the services run.
+#[derive(Debug)]
+enum Way {
+    Native(Native),
+    Docker(Docker),
+}
+
+/// Does what the command line asks for; `false` when the answer to a question is no.
+pub(crate) fn run(action: Action) -> Result<bool, String> {
+    let stack = Stack::find()?;
+    match action {
+        Action::Up { chosen, install } => {
+            stack.up(&Service::chosen(&chosen.services, &Service::DEFAULT), install)?;
+        }
+        Action::Down { chosen, wipe } => {
+            let named = if chosen.services.is_empty() { &Service::ALL[..] } else { &chosen.services };
+            stack.down(named, wipe)?;
+        }
+        Action::Status(chosen) => {
+            let states = stack.status(&stack.known(chosen)?)?;
+            for state in &states {
+                println!("{state}");
+            }
+            return Ok(states.iter().all(|state| state.health == Health::Ready));
+        }
+        Action::Env(chosen) => {
+            for (name, value) in stack.env(&stack.known(chosen)?)? {
+                println!("{name}={value}");
+            }
+        }
+        Action::Kill { service } => stack.kill(service)?,
+    }
+    Ok(true)
+}
+
+impl Stack {
+    /// Finds out where the stack is and how it runs; starts nothing.
+    pub(crate) fn find() -> Result<Self, String> {
+        let folder = Folder::from_env()?;
+        let native = || Way::Native(Native { folder: folder.clone() });
+        let way = match std::env::var("MESSAGEKIT_STACK").as_deref() {
+            Ok("native") => native(),
+            Ok("docker") => Way::Docker(Docker),
+            Ok("") | Err(_) if Docker::answers() => Way::Docker(Docker),
+            Ok("") | Err(_) => native(),
+            Ok(other) => return Err(format!("MESSAGEKIT_STACK is {other:?}; it may be native or docker")),
+        };
+        Ok(Self { folder, way })
+    }
+
+    /// Starts what does not run, and returns when every service answers.
+    pub(crate) fn up(&self, services: &[Service], install: bool) -> Result<(), String> {
+        match &self.way {
+            Way::Native(native) => native.up(services, install)?,
+            Way::Docker(docker) => docker.up(services)?,
+        }
+        let _lock = self.folder.lock()?;
+        native::copy_program(&self.folder.program())
+    }
+
+    /// Stops the services; with `wipe` their data goes too.
+    pub(crate) fn down(&self, services: &[Service], wipe: bool) -> Result<(), String> {
+        match &self.way {
+            Way::Native(native) => native.down(services, wipe),
+            Way::Docker(docker) => docker.down(services, wipe),
+        }
+    }
+
+    /// How each service is.
+    pub(crate) fn status(&self, services: &[Service]) -> Result<Vec<State>, String> {
+        match &self.way {
+            Way::Native(native) => native.status(services),
+            Way::Docker(docker) => docker.status(services),
+        }
+    }
+
+    /// The variables by which tests find these services and this stack.
+    pub(crate) fn env(&self, services: &[Service]) -> Result<Vec<(&'static str, String)>, String> {
+        let (mut variables, way) = match &self.way {
+            Way::Native(native) => (native.env(services)?, "native"),
+            Way::Docker(docker) => (docker.env(services), "docker"),
+        };
+        // The last three make a program that was given these variables speak of this stack, from any directory.
+        variables.push(("MESSAGEKIT_TEST_STACK", self.folder.program().display().to_string()));
+        variables.push(("MESSAGEKIT_STACK", way.to_owned()));
+        variables.push(("MESSAGEKIT_STACK_DIR", self.folder.root().display().to_string()));
+        variables.push(("MESSAGEKIT_STACK_DIST", self.folder.downloads().display().to_string()));
+        Ok(variables)
+    }
+
+    /// Ends one service with SIGKILL.
+    fn kill(&self, service: Service) -> Result<(), String> {
+        match &self.way {
+            Way::Native(native) => native.kill(service),
+            Way::Docker(docker) => docker.kill(service),
+        }
+    }
+
+    /// The services named, or else those that were started, or else those that `up` would start.
+    fn known(&self, chosen: Chosen) -> Result<Vec<Service>, String> {
+        if !chosen.services.is_empty() {
+            return Ok(chosen.services);
+        }
+        let started = match &self.way {
+            Way::Native(native) => native.known()?,
+            Way::Docker(_) => Vec::new(),
+        };
+        Ok(if started.is_empty() { Service::DEFAULT.to_vec() } else { started })
+    }
+}

@@ -1,0 +1,317 @@
+//! The stack as processes of this machine.
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::folder::{self, Folder};
+use super::jars::Jars;
+use super::ports::Ports;
+use super::process::{self, Process};
+use super::service::Service;
+use super::state::{Health, State};
+use super::{connect, jvm, kafka, packages, postgres, rabbitmq};
+
+/// How long a service may take from its start to its first answer.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How often a service that starts is asked.
+const ASK: Duration = Duration::from_millis(50);
+
+/// A stack of processes in one folder.
+#[derive(Debug)]
+pub(crate) struct Native {
+    pub(crate) folder: Folder,
+}
+
+impl Native {
+    /// Starts what does not run, all at once, and returns when every service answers.
+    pub(crate) fn up(&self, services: &[Service], install: bool) -> Result<(), String> {
+        let _lock = self.folder.lock()?;
+        packages::ensure(&self.folder, services, install)?;
+        if services.contains(&Service::Kafka) {
+            Jars::of(&self.folder).download(&self.folder.log("maven"))?;
+        }
+        let mut ports = self.ports()?;
+        ports.assign(services)?;
+        let since = Instant::now();
+        let missing: Vec<Service> =
+            services.iter().copied().filter(|service| self.process(*service).is_none()).collect();
+        // In threads, as PostgreSQL first creates its cluster, which need not keep the others waiting.
+        thread::scope(|scope| {
+            let starts: Vec<_> =
+                missing.iter().map(|service| scope.spawn(|| self.start(*service, &ports))).collect();
+            let results =
+                starts.into_iter().map(|start| start.join().map_err(|_| "a start panicked".to_owned())?);
+            results.collect::<Result<Vec<()>, String>>()
+        })?;
+        self.wait(services, &ports, since)
+    }
+
+    /// Stops the services, the worker before the broker it writes to; with `wipe` their data goes too.
+    pub(crate) fn down(&self, services: &[Service], wipe: bool) -> Result<(), String> {
+        if !self.folder.root().exists() {
+            return Ok(());
+        }
+        let _lock = self.folder.lock()?;
+        if services.contains(&Service::Connect) {
+            self.stop(&[Service::Connect], wipe)?;
+        }
+        let others = services.iter().copied().filter(|service| *service != Service::Connect);
+        self.stop(&others.collect::<Vec<_>>(), wipe)?;
+        if wipe {
+            self.wipe(services)?;
+        }
+        Ok(())
+    }
+
+    /// How each service is.
+    pub(crate) fn status(&self, services: &[Service]) -> Result<Vec<State>, String> {
+        let ports = self.ports()?;
+        Ok(services.iter().map(|service| self.state(*service, &ports)).collect())
+    }
+
+    /// The services that were started at some time and not wiped since.
+    pub(crate) fn known(&self) -> Result<Vec<Service>, String> {
+        let ports = self.ports()?;
+        Ok(Service::ALL.into_iter().filter(|service| ports.knows(*service)).collect())
+    }
+
+    /// The variables that name the services.
+    pub(crate) fn env(&self, services: &[Service]) -> Result<Vec<(&'static str, String)>, String> {
+        let ports = self.ports()?;
+        let mut variables = Vec::new();
+        for service in services {
+            if !ports.knows(*service) {
+                return Err(format!(
+                    "{service} has no port in {} yet; start it with `cargo xtask stack up --services {service}`",
+                    self.folder.root().display()
+                ));
+            }
+            let port = ports.get(service.name());
+            match service {
+                Service::Postgres => {
+                    let name = postgres::NAME;
+                    let url = format!("postgres://{name}:{name}@127.0.0.1:{port}/{name}");
+                    variables.push(("MESSAGEKIT_TEST_POSTGRES_URL", url));
+                }
+                Service::Kafka => variables.push(("MESSAGEKIT_TEST_KAFKA", format!("127.0.0.1:{port}"))),
+                Service::Connect => {
+                    variables.push(("MESSAGEKIT_TEST_CONNECT_URL", format!("http://127.0.0.1:{port}")));
+                    variables.push((connect::PASSWORD.0, connect::PASSWORD.1.to_owned()));
+                }
+                Service::Rabbitmq => {
+                    let login = format!("{0}:{0}", rabbitmq::NAME);
+                    let api = ports.get("rabbitmq-api");
+                    variables
+                        .push(("MESSAGEKIT_TEST_AMQP_URL", format!("amqp://{login}@127.0.0.1:{port}/%2f")));
+                    variables
+                        .push(("MESSAGEKIT_TEST_RABBITMQ_API", format!("http://{login}@127.0.0.1:{api}")));
+                }
+            }
+        }
+        Ok(variables)
+    }
+
+    /// Ends a service as a crash would, and returns when nothing of it runs.
+    pub(crate) fn kill(&self, service: Service) -> Result<(), String> {
+        let _lock = self.folder.lock()?;
+        let process =
+            self.process(service).ok_or_else(|| format!("{service} is not running; nothing was killed"))?;
+        if !process.kill() {
+            return Err(format!("{service} still runs 10 s after SIGKILL (pid {})", process.pid()));
+        }
+        self.ended(service, false)
+    }
+
+    fn start(&self, service: Service, ports: &Ports) -> Result<(), String> {
+        if service == Service::Rabbitmq {
+            rabbitmq::end_mapper(&self.folder)?;
+        }
+        ports.free(service)?;
+        match service {
+            Service::Postgres => postgres::start(&self.folder, ports),
+            Service::Kafka => kafka::start(&self.folder, ports),
+            Service::Connect => connect::start(&self.folder, ports),
+            Service::Rabbitmq => rabbitmq::start(&self.folder, ports),
+        }
+    }
+
+    /// Asks the services in turn until each has answered.
+    fn wait(&self, services: &[Service], ports: &Ports, since: Instant) -> Result<(), String> {
+        let mut left = services.to_vec();
+        loop {
+            let mut starting = Vec::new();
+            for service in left {
+                let state = self.state(service, ports);
+                let log = self.folder.log(service.name());
+                match state.health {
+                    Health::Ready => eprintln!("{state} after {:.1} s", since.elapsed().as_secs_f64()),
+                    Health::Down => {
+                        return Err(format!("{service} ended while it started; {}", process::end_of(&log)));
+                    }
+                    Health::Starting if since.elapsed() > PATIENCE => {
+                        let seconds = PATIENCE.as_secs();
+                        return Err(format!(
+                            "{service} does not answer after {seconds} s; {}",
+                            process::end_of(&log)
+                        ));
+                    }
+                    Health::Starting => starting.push(service),
+                }
+            }
+            if starting.is_empty() {
+                return Ok(());
+            }
+            left = starting;
+            thread::sleep(ASK);
+        }
+    }
+
+    fn state(&self, service: Service, ports: &Ports) -> State {
+        let process = self.process(service);
+        let answers = || match service {
+            Service::Postgres => postgres::is_ready(ports),
+            Service::Kafka => kafka::is_ready(&self.folder, ports),
+            Service::Connect => connect::is_ready(ports),
+            Service::Rabbitmq => rabbitmq::is_ready(ports),
+        };
+        let health = match process {
+            None => Health::Down,
+            Some(_) if answers() => Health::Ready,
+            Some(_) => Health::Starting,
+        };
+        State { service, health, pid: process.map(Process::pid), port: ports.get(service.name()) }
+    }
+
+    /// Sends each its signal to end, then waits for all.
+    fn stop(&self, services: &[Service], wipe: bool) -> Result<(), String> {
+        let running: Vec<(Service, Process)> =
+            services.iter().filter_map(|service| Some((*service, self.process(*service)?))).collect();
+        for (service, process) in &running {
+            process.signal(self.signal(*service, wipe));
+        }
+        for (service, process) in running {
+            let orderly = process.ends_within(Duration::from_secs(40));
+            if !orderly {
+                eprintln!("{service} ignores its signal to end for 40 s and is killed");
+                if !process.kill() {
+                    return Err(format!("{service} cannot be ended (pid {})", process.pid()));
+                }
+            }
+            self.ended(service, orderly)?;
+        }
+        Ok(())
+    }
+
+    /// The signal a service ends with.
+    fn signal(&self, service: Service, wipe: bool) -> Signal {
+        match service {
+            Service::Kafka | Service::Connect if wipe && !jvm::records(&self.folder, service.name()) => {
+                Signal::KILL
+            }
+            // Data about to be deleted need no orderly end. PostgreSQL would leave its children behind.
+            Service::Rabbitmq if wipe => Signal::KILL,
+            // The fast shutdown: open transactions are rolled back, clients are not waited for.
+            Service::Postgres => Signal::INT,
+            _ => Signal::TERM,
+        }
+    }
+
+    /// Clears up after the end of a process.
+    fn ended(&self, service: Service, orderly: bool) -> Result<(), String> {
+        match service {
+            Service::Kafka | Service::Connect => jvm::ended(&self.folder, service.name(), orderly)?,
+            Service::Rabbitmq => rabbitmq::end_mapper(&self.folder)?,
+            Service::Postgres => {}
+        }
+        folder::remove(&self.folder.record(service.name()))
+    }
+
+    /// Deletes data; with the last data also the ports. Logs stay, to be read after a failed test.
+    fn wipe(&self, services: &[Service]) -> Result<(), String> {
+        for service in services {
+            folder::remove(&self.data(*service))?;
+        }
+        if Service::ALL.iter().all(|service| !self.data(*service).exists()) {
+            folder::remove(&self.folder.ports())?;
+        }
+        Ok(())
+    }
+
+    fn data(&self, service: Service) -> std::path::PathBuf {
+        if service == Service::Postgres { postgres::home(&self.folder) } else { self.folder.data(service) }
+    }
+
+    fn process(&self, service: Service) -> Option<Process> {
+        Process::recorded(&self.folder.record(service.name()))
+    }
+
+    fn ports(&self) -> Result<Ports, String> {
+        Ports::remembered(&self.folder.ports())
+    }
+}
+
+/// Copies this program to `path`, also when the file it was started from has been replaced.
+pub(crate) fn copy_program(path: &Path) -> Result<(), String> {
+    let same = std::env::current_exe().is_ok_and(|own| own == path);
+    if same {
+        return Ok(());
+    }
+    let new = path.with_extension("new");
+    // A running copy keeps its file: renaming replaces the name only.
+    let copied = std::fs::copy("/proc/self/exe", &new).and_then(|_| std::fs::rename(&new, path));
+    copied.map_err(|error| format!("cannot copy this program to {}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn down_leaves_a_process_alone_that_has_taken_over_the_pid() {
+        let root = tempfile::tempdir().unwrap();
+        let stack = Native { folder: Folder::at(root.path()) };
+        drop(stack.folder.lock().unwrap());
+        let record = stack.folder.record("postgres");
+        let mut command = process::detached("sleep");
+        command.arg("600");
+        let sleep = Process::start(command, &stack.folder.log("postgres"), &record).unwrap();
+        folder::write(&record, &format!("{} 1\n", sleep.pid())).unwrap();
+
+        stack.down(&Service::ALL, true).unwrap();
+        assert!(sleep.is_alive());
+        let refusal = stack.kill(Service::Postgres).unwrap_err();
+        assert_eq!(refusal, "postgres is not running; nothing was killed");
+        assert!(sleep.is_alive());
+        assert!(sleep.kill());
+    }
+
+    #[test]
+    fn down_stops_what_its_record_names() {
+        let root = tempfile::tempdir().unwrap();
+        let stack = Native { folder: Folder::at(root.path()) };
+        drop(stack.folder.lock().unwrap());
+        let mut command = process::detached("sleep");
+        command.arg("600");
+        let log = stack.folder.log("kafka");
+        let sleep = Process::start(command, &log, &stack.folder.record("kafka")).unwrap();
+
+        stack.down(&[Service::Postgres], false).unwrap();
+        assert!(sleep.is_alive(), "another service was named");
+        stack.down(&Service::ALL, false).unwrap();
+        assert!(!sleep.is_alive());
+    }
+
+    #[test]
+    fn a_service_that_was_never_started_has_no_variable() {
+        let root = tempfile::tempdir().unwrap();
+        let stack = Native { folder: Folder::at(root.path()) };
+        let refusal = stack.env(&[Service::Kafka]).unwrap_err();
+        assert!(refusal.starts_with("kafka has no port in "), "{refusal}");
+        assert!(refusal.ends_with("`cargo xtask stack up --services kafka`"), "{refusal}");
+        assert!(stack.known().unwrap().is_empty());
+    }
+}

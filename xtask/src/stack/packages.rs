@@ -1,0 +1,144 @@
+//! The system packages the native stack needs: which are missing, and whether they may be installed.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::folder::{self, Folder};
+use super::jars::Jars;
+use super::service::Service;
+use super::{postgres, process, rabbitmq};
+
+/// The script that Debian's packages ask before they start a system service.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// Whether this machine belongs to a CI run and lives only for it.
+pub(crate) fn in_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|value| value == "true")
+}
+
+/// Makes sure that everything the services need is installed.
+///
+/// Installs it as root, in CI or when `install` allows it; otherwise the error holds the command to run.
+pub(crate) fn ensure(folder: &Folder, services: &[Service], install: bool) -> Result<(), String> {
+    let missing = missing(folder, services);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !rustix::process::geteuid().is_root() || !(install || in_ci()) {
+        return Err(advice(&missing));
+    }
+    let log = folder.log("apt");
+    eprintln!("installing {}", missing.join(", "));
+    let _policy = Policy::forbid_services(Path::new(POLICY))?;
+    apt(&["update"], &log)?;
+    apt(&[&["install", "--yes", "--no-install-recommends"], missing.as_slice()].concat(), &log)
+}
+
+/// The packages that the services need and that are not installed.
+fn missing(folder: &Folder, services: &[Service]) -> Vec<&'static str> {
+    let java = services.iter().any(|service| matches!(service, Service::Kafka | Service::Connect));
+    let needs = [
+        ("postgresql", services.contains(&Service::Postgres) && postgres::programs().is_none()),
+        ("default-jre-headless", java && !on_path("java")),
+        ("maven", java && !Jars::of(folder).are_complete() && !on_path("mvn")),
+        ("rabbitmq-server", services.contains(&Service::Rabbitmq) && !Path::new(rabbitmq::SERVER).exists()),
+    ];
+    needs.iter().filter(|(_, missing)| *missing).map(|(package, _)| *package).collect()
+}
+
+fn advice(missing: &[&str]) -> String {
+    let (list, packages) = (missing.join(", "), missing.join(" "));
+    format!(
+        "missing system packages: {list}; install them with `sudo apt-get install --no-install-recommends {packages}`, \
+         or run this command again as root with --install"
+    )
+}
+
+fn on_path(program: &str) -> bool {
+    std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).exists()))
+}
+
+fn apt(args: &[&str], log: &Path) -> Result<(), String> {
+    let output = File::create(log).and_then(|file| Ok((file.try_clone()?, file)));
+    let (output, errors) = output.map_err(|error| format!("cannot write {}: {error}", log.display()))?;
+    let mut command = Command::new("apt-get");
+    // Another apt-get may be at work, as on a machine that has just booted.
+    command.args(["--quiet", "--option", "DPkg::Lock::Timeout=300"]).args(args);
+    command.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null()).stdout(output).stderr(errors);
+    let status = command.status().map_err(|error| {
+        format!("cannot start apt-get: {error}; on a system without it, start a Docker engine instead")
+    })?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(format!("apt-get {} failed ({status}); {}", args.join(" "), process::end_of(log)))
+}
+
+/// Keeps packages from starting their services on the standard ports, as long as it lives.
+struct Policy {
+    ours: Option<PathBuf>,
+}
+
+impl Policy {
+    fn forbid_services(path: &Path) -> Result<Self, String> {
+        if path.exists() {
+            return Ok(Self { ours: None });
+        }
+        // 101 is the answer "not allowed".
+        folder::write(path, "#!/bin/sh\nexit 101\n")?;
+        let policy = Self { ours: Some(path.to_owned()) };
+        fs::set_permissions(path, Permissions::from_mode(0o755))
+            .map_err(|error| format!("cannot make {} executable: {error}", path.display()))?;
+        Ok(policy)
+    }
+}
+
+impl Drop for Policy {
+    fn drop(&mut self) {
+        if let Some(path) = &self.ours
+            && let Err(error) = folder::remove(path)
+        {
+            eprintln!("{error}; remove it by hand, or no package will start its service");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_advice_is_a_command_to_copy() {
+        let advice = advice(&["postgresql", "maven"]);
+        assert!(advice.starts_with("missing system packages: postgresql, maven; "), "{advice}");
+        assert!(
+            advice.contains("`sudo apt-get install --no-install-recommends postgresql maven`"),
+            "{advice}"
+        );
+        assert!(advice.contains("--install"), "{advice}");
+    }
+
+    #[test]
+    fn only_a_policy_of_our_own_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("policy-rc.d");
+        let policy = Policy::forbid_services(&path).unwrap();
+        let refused = Command::new("sh").arg(&path).status().unwrap();
+        assert_eq!(refused.code(), Some(101));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o111, 0o111);
+        let second = Policy::forbid_services(&path).unwrap();
+        drop(second);
+        assert!(path.exists(), "it was not made by the second");
+        drop(policy);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn nothing_is_missing_for_no_service() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(missing(&Folder::at(folder.path()), &[]).is_empty());
+    }
+}

@@ -1,0 +1,83 @@
+//! The services a stack can hold, and which needs which.
+
+use std::fmt;
+
+use clap::ValueEnum;
+
+/// One service of the stack, under the name it has on the command line and in the compose file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Service {
+    /// The database.
+    Postgres,
+    /// The broker.
+    Kafka,
+    /// The Kafka Connect worker with Debezium's PostgreSQL connector.
+    Connect,
+    /// RabbitMQ, with streams.
+    Rabbitmq,
+}
+
+impl Service {
+    /// Every service there is.
+    pub(crate) const ALL: [Self; 4] = [Self::Postgres, Self::Kafka, Self::Connect, Self::Rabbitmq];
+
+    /// What is meant when nothing is named: what the tests need. RabbitMQ starts slowest and is left out.
+    pub(crate) const DEFAULT: [Self; 3] = [Self::Postgres, Self::Kafka, Self::Connect];
+
+    /// Its name everywhere: command line, compose file, folders, logs.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Kafka => "kafka",
+            Self::Connect => "connect",
+            Self::Rabbitmq => "rabbitmq",
+        }
+    }
+
+    /// The names of the ports it listens on; the first is the one its clients use.
+    pub(crate) fn ports(self) -> &'static [&'static str] {
+        match self {
+            Self::Postgres => &["postgres"],
+            Self::Kafka => &["kafka", "kafka-controller"],
+            Self::Connect => &["connect"],
+            Self::Rabbitmq => {
+                &["rabbitmq", "rabbitmq-api", "rabbitmq-stream", "rabbitmq-distribution", "rabbitmq-epmd"]
+            }
+        }
+    }
+
+    /// The services named, or `otherwise` when none is, with those they cannot run without; each once, in a fixed order.
+    pub(crate) fn chosen(named: &[Self], otherwise: &[Self]) -> Vec<Self> {
+        let named = if named.is_empty() { otherwise } else { named };
+        let wanted = |service: &Self| {
+            named.contains(service) || (*service == Self::Kafka && named.contains(&Self::Connect))
+        };
+        Self::ALL.into_iter().filter(wanted).collect()
+    }
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connect_brings_its_broker_and_nothing_named_means_the_default() {
+        use Service::{Connect, Kafka, Postgres, Rabbitmq};
+        assert_eq!(Service::chosen(&[Connect], &Service::DEFAULT), [Kafka, Connect]);
+        assert_eq!(Service::chosen(&[], &Service::DEFAULT), [Postgres, Kafka, Connect]);
+        assert_eq!(Service::chosen(&[Rabbitmq, Postgres, Postgres], &Service::DEFAULT), [Postgres, Rabbitmq]);
+    }
+
+    #[test]
+    fn the_command_line_name_is_the_name() {
+        for service in Service::ALL {
+            assert_eq!(service.to_possible_value().expect("not hidden").get_name(), service.name());
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! `cargo xtask test`: the services up, every test with its services required, the services down.
+
+use std::process::{Command, ExitCode, Stdio};
+
+use clap::Args;
+
+use crate::stack::{Health, Service, Stack};
+use crate::stage::cargo;
+
+/// What the tests may need, and what happens to it afterwards.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// The services whose tests are run; connect needs postgres and kafka too
+    #[arg(long, value_delimiter = ',', default_value = "postgres,kafka,connect", value_name = "SERVICES")]
+    services: Vec<Service>,
+    /// Run the long tests at their stated size (sets MESSAGEKIT_FULL=1)
+    #[arg(long)]
+    full: bool,
+    /// Install missing system packages (only as root; in CI this is allowed without the flag)
+    #[arg(long)]
+    install: bool,
+    /// Leave the services running; without it those started here are stopped and their data deleted
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Runs the tests; the exit code is theirs.
+pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
+    let stack = Stack::find()?;
+    let services = needed(&options.services);
+    let before = stack.status(&services)?;
+    let ours: Vec<Service> =
+        before.iter().filter(|state| state.health == Health::Down).map(|state| state.service).collect();
+    let tested = start(&stack, &services, options.install)
+        .and_then(|()| test(command(&services, options.full).envs(stack.env(&services)?)));
+    if !options.keep && !ours.is_empty() {
+        // Also after a failure. What ran before goes on with its data: somebody else needs it.
+        let down = stack.down(&ours, true);
+        return tested.and_then(|code| down.map(|()| code));
+    }
+    tested
+}
+
+/// The services of the tests named: those of connect follow a record from the database to the broker.
+fn needed(named: &[Service]) -> Vec<Service> {
+    let mut all = named.to_vec();
+    if named.contains(&Service::Connect) {
+        all.push(Service::Postgres);
+    }
+    Service::chosen(&all, &Service::DEFAULT)
+}
+
+/// Starts the services and looks again whether each answers: a test must not be the first to find out.
+fn start(stack: &Stack, services: &[Service], install: bool) -> Result<(), String> {
+    stack.up(services, install)?;
+    let states = stack.status(services)?;
+    let missing: Vec<&str> = states
+        .iter()
+        .filter(|state| state.health != Health::Ready)
+        .map(|state| state.service.name())
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(format!("{} should be running and does not answer; no test was run", missing.join(", ")))
+}
+
+/// Every test of the workspace, with those that need one of the services.
+fn command(services: &[Service], full: bool) -> Command {
+    let features: Vec<String> =
+        services.iter().map(|service| format!("messagekit-tests/{service}")).collect();
+    let mut command = Command::new(cargo());
+    command.args(["test", "--workspace", "--features", &features.join(",")]);
+    if full {
+        command.env("MESSAGEKIT_FULL", "1");
+    }
+    command
+}
+
+fn test(command: &mut Command) -> Result<ExitCode, String> {
+    let status = command.stdin(Stdio::null()).status();
+    let status = status.map_err(|error| format!("cannot start cargo: {error}"))?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(services: &[Service], full: bool) -> Vec<String> {
+        command(services, full).get_args().map(|arg| arg.to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn each_service_adds_the_tests_that_need_it() {
+        let all = arguments(&[Service::Postgres, Service::Kafka], false);
+        assert_eq!(
+            all,
+            ["test", "--workspace", "--features", "messagekit-tests/postgres,messagekit-tests/kafka"]
+        );
+    }
+
+    #[test]
+    fn full_is_told_to_the_tests_and_changes_nothing_else() {
+        assert_eq!(arguments(&Service::DEFAULT, true), arguments(&Service::DEFAULT, false));
+        let full = command(&Service::DEFAULT, true);
+        let set: Vec<_> = full.get_envs().collect();
+        assert_eq!(set, [("MESSAGEKIT_FULL".as_ref(), Some("1".as_ref()))]);
+        assert_eq!(command(&Service::DEFAULT, false).get_envs().count(), 0);
+    }
+
+    #[test]
+    fn the_tests_of_connect_need_a_database_and_a_broker() {
+        assert_eq!(needed(&[Service::Connect]), [Service::Postgres, Service::Kafka, Service::Connect]);
+        assert_eq!(needed(&[Service::Kafka]), [Service::Kafka]);
+    }
+}

@@ -1,0 +1,208 @@
+//! The stack on a Docker engine, and a test run with it, seen through the commands they give: scripts on PATH stand in
+//! for `docker` and `cargo`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+const INFO: &str = "info";
+const PS: &str = "compose -f docker-compose.yml ps --format json";
+const UP: &str = "compose -f docker-compose.yml up -d --wait postgres kafka connect";
+const TEST: &str = "cargo test --workspace --features messagekit-tests/postgres,messagekit-tests/kafka,messagekit-tests/connect";
+
+/// A machine with the command `docker`, with or without an engine behind it.
+struct Machine(TempDir);
+
+impl Machine {
+    fn with_engine() -> Self {
+        Self::without_engine().with("engine", "")
+    }
+
+    fn without_engine() -> Self {
+        Self(tempfile::tempdir().expect("a temporary folder"))
+    }
+
+    /// Creates a file that the stand-ins look at.
+    fn with(self, name: &str, text: &str) -> Self {
+        fs::write(self.0.path().join(name), text).expect("a temporary folder");
+        self
+    }
+
+    fn xtask(&self, line: &str) -> Output {
+        let fake = fakes();
+        let others = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths(std::iter::once(fake.clone()).chain(std::env::split_paths(&others)));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command
+            .args(line.split(' '))
+            .env("PATH", path.expect("no colon in the path of this workspace"))
+            .env("FAKE_DOCKER", self.0.path());
+        command.env("MESSAGEKIT_STACK_DIR", self.stack());
+        command.env("CARGO", fake.join("cargo"));
+        // They are set when this very test is run with a stack.
+        command
+            .env_remove("MESSAGEKIT_STACK")
+            .env_remove("MESSAGEKIT_STACK_DIST")
+            .env_remove("MESSAGEKIT_FULL");
+        command.output().expect("xtask starts")
+    }
+
+    /// Runs a command that has to succeed, and returns the lines it prints.
+    fn prints(&self, line: &str) -> Vec<String> {
+        let output = self.xtask(line);
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text").lines().map(ToOwned::to_owned).collect()
+    }
+
+    /// Runs a command that has to fail, and returns what it says.
+    fn refuses(&self, line: &str) -> String {
+        let output = self.xtask(line);
+        assert_eq!(output.status.code(), Some(1), "{line}");
+        String::from_utf8(output.stderr).expect("text")
+    }
+
+    /// The commands that docker was given since the last look.
+    fn docker_calls(&self) -> Vec<String> {
+        let calls = self.0.path().join("calls");
+        let text = fs::read_to_string(&calls).unwrap_or_default();
+        fs::write(&calls, "").expect("a temporary folder");
+        text.lines().map(ToOwned::to_owned).collect()
+    }
+
+    fn stack(&self) -> PathBuf {
+        self.0.path().join("stack")
+    }
+}
+
+fn fakes() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/docker")
+}
+
+#[test]
+fn an_engine_that_answers_gets_the_compose_commands() {
+    let machine = Machine::with_engine();
+
+    machine.prints("stack up");
+    assert_eq!(machine.docker_calls(), [INFO, UP]);
+
+    machine.prints("stack up --services connect");
+    let up = "compose -f docker-compose.yml up -d --wait kafka connect";
+    assert_eq!(machine.docker_calls(), [INFO, up]);
+
+    assert_eq!(
+        machine.prints("stack status"),
+        ["postgres ready port=5432", "kafka ready port=9092", "connect ready port=8083"]
+    );
+    assert_eq!(machine.docker_calls(), [INFO, PS]);
+
+    machine.prints("stack down --services kafka");
+    assert_eq!(machine.docker_calls(), [INFO, "compose -f docker-compose.yml down kafka"]);
+    machine.prints("stack down");
+    assert_eq!(machine.docker_calls(), [INFO, "compose -f docker-compose.yml down"]);
+    machine.prints("stack down --wipe");
+    assert_eq!(machine.docker_calls(), [INFO, "compose -f docker-compose.yml down --volumes"]);
+}
+
+#[test]
+fn a_killed_container_is_down_and_is_not_killed_twice() {
+    let machine = Machine::with_engine();
+    machine.prints("stack up");
+    machine.docker_calls();
+
+    machine.prints("stack kill kafka");
+    assert_eq!(machine.docker_calls(), [INFO, PS, "compose -f docker-compose.yml kill -s KILL kafka", PS]);
+    let status = machine.xtask("stack status");
+    assert_eq!(status.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&status.stdout).contains("kafka down\n"));
+    assert_eq!(machine.refuses("stack kill kafka"), "error: kafka is not running; nothing was killed\n");
+}
+
+#[test]
+fn the_variables_are_those_of_the_compose_file() {
+    let machine = Machine::with_engine();
+    machine.prints("stack up");
+    let stack = machine.stack();
+    assert_eq!(
+        machine.prints("stack env"),
+        [
+            "MESSAGEKIT_TEST_POSTGRES_URL=postgres://postgres:messagekit@127.0.0.1:5432/postgres".to_owned(),
+            "MESSAGEKIT_TEST_KAFKA=127.0.0.1:9092".to_owned(),
+            "MESSAGEKIT_TEST_CONNECT_URL=http://127.0.0.1:8083".to_owned(),
+            "MESSAGEKIT_CDC_PASSWORD=messagekit-cdc".to_owned(),
+            format!("MESSAGEKIT_TEST_STACK={}", stack.join("xtask").display()),
+            "MESSAGEKIT_STACK=docker".to_owned(),
+            format!("MESSAGEKIT_STACK_DIR={}", stack.display()),
+            format!("MESSAGEKIT_STACK_DIST={}", stack.join("dist").display()),
+        ]
+    );
+    assert!(stack.join("xtask").exists(), "the program that tests call");
+}
+
+#[test]
+fn without_an_engine_the_services_are_processes() {
+    let machine = Machine::without_engine();
+    let status = machine.xtask("stack status");
+    assert_eq!(status.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&status.stdout), "postgres down\nkafka down\nconnect down\n");
+    let refusal = machine.refuses("stack env");
+    assert!(refusal.contains("postgres has no port in "), "{refusal}");
+    assert_eq!(machine.docker_calls(), [INFO, INFO], "nothing but the question for an engine");
+}
+
+#[test]
+fn a_failing_compose_is_reported_with_the_way_around_it() {
+    let machine = Machine::without_engine();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.args(["stack", "up"]).env("PATH", fakes()).env("FAKE_DOCKER", machine.0.path());
+    command.env("MESSAGEKIT_STACK", "docker").env("MESSAGEKIT_STACK_DIR", machine.stack());
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.starts_with("error: docker compose up -d --wait failed (exit"), "{said}");
+    assert!(said.contains("MESSAGEKIT_STACK=native"), "{said}");
+    assert_eq!(machine.docker_calls(), [UP]);
+}
+
+#[test]
+fn a_test_run_starts_the_services_tests_with_them_and_stops_them() {
+    let machine = Machine::with_engine().with("exit", "0\n");
+    machine.prints("test");
+    let test = format!("{TEST} full= kafka=127.0.0.1:9092");
+    let down = "compose -f docker-compose.yml down --volumes postgres kafka connect";
+    assert_eq!(machine.docker_calls(), [INFO, PS, UP, PS, &test, down]);
+}
+
+#[test]
+fn failed_tests_give_their_exit_code_and_stop_the_services_too() {
+    let machine = Machine::with_engine().with("exit", "7\n");
+    assert_eq!(machine.xtask("test --full").status.code(), Some(7));
+    let test = format!("{TEST} full=1 kafka=127.0.0.1:9092");
+    let down = "compose -f docker-compose.yml down --volumes postgres kafka connect";
+    assert_eq!(machine.docker_calls(), [INFO, PS, UP, PS, &test, down]);
+}
+
+#[test]
+fn a_test_run_leaves_services_that_ran_before_and_those_to_keep() {
+    let machine = Machine::with_engine().with("exit", "0\n");
+    machine.prints("stack up --services postgres");
+    machine.docker_calls();
+    machine.prints("test");
+    let down = "compose -f docker-compose.yml down --volumes kafka connect".to_owned();
+    assert_eq!(machine.docker_calls().pop(), Some(down));
+
+    machine.prints("test --keep");
+    let test = format!("{TEST} full= kafka=127.0.0.1:9092");
+    assert_eq!(machine.docker_calls().pop(), Some(test));
+}
+
+#[test]
+fn a_service_that_does_not_answer_fails_the_test_run_by_its_name() {
+    let machine = Machine::with_engine().with("exit", "0\n").with("no-kafka", "");
+    let said = machine.refuses("test");
+    assert_eq!(said, "error: kafka should be running and does not answer; no test was run\n");
+    let calls = machine.docker_calls();
+    assert!(calls.iter().all(|call| !call.starts_with("cargo")), "{calls:?}");
+    assert!(calls.last().is_some_and(|call| call.contains(" down --volumes ")), "{calls:?}");
+}
