@@ -8,6 +8,7 @@ mod bad_files;
 mod bad_names;
 mod blocked_lane;
 mod book;
+mod compose;
 mod crash_points;
 mod desk;
 mod dropped_futures;

@@ -1,0 +1,284 @@
+//! What must hold of the compose file, beyond its form.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use super::file::{Condition, File, Service, interpolate};
+use super::image;
+use super::root;
+
+/// A finding is one line; the file is right when there is none.
+type Findings = Vec<String>;
+
+/// Looks at a compose file with its defaults, and once more with every variable set: a password that is written out where a
+/// variable belongs is right only the first time.
+pub(crate) fn findings(text: &str) -> Findings {
+    let with_defaults = interpolate(text, |_, default| default.to_owned());
+    let with_all_set = interpolate(text, |name, _| format!("the-{name}"));
+    let mut findings = Vec::new();
+    for filled in [with_defaults, with_all_set] {
+        match filled.and_then(|text| File::read(&text)) {
+            Ok(file) => {
+                for rule in [
+                    images,
+                    mounts,
+                    settings,
+                    databases,
+                    order,
+                    dependencies,
+                    ports,
+                    listeners,
+                    health,
+                    stack,
+                ] {
+                    findings.extend(rule(&file));
+                }
+            }
+            Err(error) => findings.push(error),
+        }
+    }
+    findings.sort();
+    findings.dedup();
+    findings
+}
+
+/// Every image has a version of at least two numbers, ours that of the workspace, the brokers' that of the native stack.
+fn images(file: &File) -> Findings {
+    let mut findings = Vec::new();
+    for (name, service) in &file.services {
+        let tag = image::tag(&service.image);
+        if !tag.is_some_and(image::is_pinned) {
+            findings.push(format!("{name}: the image {} is not pinned to a version", service.image));
+        }
+        let wanted = match name.as_str() {
+            "kafka" => image::stack_version("KAFKA"),
+            "connect" => image::stack_version("DEBEZIUM"),
+            _ if service.build.is_some() => env!("CARGO_PKG_VERSION").to_owned(),
+            _ => continue,
+        };
+        if tag != Some(wanted.as_str()) {
+            findings.push(format!("{name}: the image {} is not of version {wanted}", service.image));
+        }
+    }
+    findings
+}
+
+/// What is mounted is there, and a script that the image runs may be run; every other volume is declared.
+fn mounts(file: &File) -> Findings {
+    let mut findings = Vec::new();
+    let mut used = BTreeSet::new();
+    for (name, service) in &file.services {
+        for volume in &service.volumes {
+            let (source, target) = volume.split_once(':').unwrap_or((volume, ""));
+            if !source.starts_with(['.', '/', '~']) {
+                used.insert(source);
+                continue;
+            }
+            let Ok(found) = fs::metadata(root().join(source)) else {
+                findings.push(format!("{name}: {source} is mounted and not there"));
+                continue;
+            };
+            let runs = target.starts_with("/docker-entrypoint-initdb.d/");
+            if runs && found.permissions().mode() & 0o111 != 0o111 {
+                findings.push(format!("{name}: {source} is to be run and is not executable"));
+            }
+        }
+    }
+    let declared: BTreeSet<&str> = file.volumes.keys().map(String::as_str).collect();
+    let odd = used.symmetric_difference(&declared);
+    findings.extend(odd.map(|volume| format!("the volume {volume} is not both declared and used")));
+    findings
+}
+
+/// Every program reads every variable it is given, and exists in the image.
+fn settings(file: &File) -> Findings {
+    let mut findings = Vec::new();
+    for (name, service) in file.ours() {
+        let program = service.command.first().map_or("", String::as_str);
+        if !image::programs().iter().any(|known| known == program) {
+            findings.push(format!("{name}: the image has no program {program:?}"));
+        }
+        for key in service.environment.keys().filter(|key| !image::reads(program, key)) {
+            findings.push(format!("{name}: {program} does not know the setting {key}"));
+        }
+    }
+    let script = image::page("deploy/postgres/init.sh");
+    let given = file.services.get("postgres").map(|postgres| &postgres.environment);
+    for (key, _) in given.into_iter().flatten().filter(|(key, _)| !key.starts_with("POSTGRES_")) {
+        if !script.contains(&format!("${{{key}:?")) {
+            findings.push(format!("postgres: the init script does not read {key}"));
+        }
+    }
+    findings
+}
+
+/// Each service has its own database, role and password, which are those the init script makes; only the jobs that make a
+/// slot come as the administrator.
+fn databases(file: &File) -> Findings {
+    let mut findings = Vec::new();
+    let script = image::page("deploy/postgres/init.sh");
+    let nothing = Service::default();
+    let server = &file.services.get("postgres").unwrap_or(&nothing).environment;
+    let given = |key: &str| server.get(key).map_or("", String::as_str);
+    let (mut databases, mut passwords) = (BTreeSet::new(), BTreeSet::new());
+    for (name, service) in file.ours() {
+        let Some(access) = service.database() else {
+            findings.push(format!(
+                "{name}: MESSAGEKIT_DATABASE_URL is no URL with role, password, server and database"
+            ));
+            continue;
+        };
+        let owner = (access.database, given(&format!("{}_PASSWORD", access.database.to_uppercase())));
+        let wanted = if service.command.iter().any(|word| word == "--cdc") {
+            (given("POSTGRES_USER"), given("POSTGRES_PASSWORD"))
+        } else {
+            owner
+        };
+        if (access.role, access.password) != wanted {
+            findings
+                .push(format!("{name}: comes to {} with the role or password of another", access.database));
+        }
+        if access.server != "postgres:5432" || !script.contains(&format!("  ('{}', ", access.database)) {
+            findings
+                .push(format!("{name}: nothing makes the database {} on {}", access.database, access.server));
+        }
+        if service.is_one_shot() {
+            continue;
+        }
+        let own = databases.insert(access.database) && passwords.insert(access.password);
+        if !own {
+            findings.push(format!("{name}: shares a database or a password with another service"));
+        }
+    }
+    findings
+}
+
+/// No service starts before its tables, and its slot, are there: what is committed before a slot exists is never published.
+fn order(file: &File) -> Findings {
+    let mut findings = Vec::new();
+    for (name, service) in file.ours().filter(|(_, service)| !service.migrates()) {
+        let database = service.database().map(|access| access.database);
+        for (job, _) in
+            file.ours().filter(|(_, job)| job.migrates() && job.database().map(|a| a.database) == database)
+        {
+            if !file.before(name).contains(job) {
+                findings.push(format!("{name}: does not wait for {job}"));
+            }
+        }
+    }
+    findings
+}
+
+/// What is waited for exists and can do what it is waited for.
+fn dependencies(file: &File) -> Findings {
+    let mut findings = Vec::new();
+    for (name, service) in &file.services {
+        if file.before(name).contains(name.as_str()) {
+            findings.push(format!("{name}: waits for itself"));
+        }
+        for (needed, dependency) in &service.depends_on {
+            let fits = file.services.get(needed).map(|needed| match dependency.condition {
+                Condition::ServiceHealthy => needed.healthcheck.is_some(),
+                Condition::ServiceCompletedSuccessfully => needed.is_one_shot(),
+            });
+            match fits {
+                None => findings.push(format!("{name}: waits for {needed}, which is no service")),
+                Some(false) => {
+                    findings.push(format!("{name}: {needed} cannot reach {:?}", dependency.condition));
+                }
+                Some(true) => {}
+            }
+        }
+    }
+    findings
+}
+
+/// Ports are published on the loopback address only, each once.
+fn ports(file: &File) -> Findings {
+    let mut findings = Vec::new();
+    let mut taken = BTreeSet::new();
+    for (name, service) in &file.services {
+        for port in &service.ports {
+            let published = port.strip_prefix("127.0.0.1:").and_then(|ports| ports.split_once(':'));
+            match published {
+                None => findings.push(format!("{name}: {port} is open to other machines")),
+                Some((host, _)) if !taken.insert(host) => {
+                    findings.push(format!("{name}: {host} is published twice"));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    findings
+}
+
+/// Clients are given addresses of Kafka that it advertises: in containers the one for containers, on the host a published one.
+fn listeners(file: &File) -> Findings {
+    let mut findings = Vec::new();
+    let Some(kafka) = file.services.get("kafka") else { return findings };
+    let advertised = kafka.environment.get("KAFKA_ADVERTISED_LISTENERS").map_or("", String::as_str);
+    let addresses: Vec<&str> =
+        advertised.split(',').filter_map(|listener| Some(listener.split_once("://")?.1)).collect();
+    let on_host = addresses.iter().any(|address| kafka.ports.iter().any(|port| port.starts_with(*address)));
+    if !on_host {
+        findings.push("kafka: no advertised listener is published to the host".to_owned());
+    }
+    for (name, service) in &file.services {
+        for key in ["MESSAGEKIT_KAFKA", "BOOTSTRAP_SERVERS"] {
+            let Some(address) = service.environment.get(key) else { continue };
+            if !address.starts_with("kafka:") || !addresses.contains(&address.as_str()) {
+                findings.push(format!(
+                    "{name}: {key} is {address}, which Kafka does not advertise to containers"
+                ));
+            }
+        }
+    }
+    findings
+}
+
+/// A health check has a command and times in seconds, and leaves a slow machine a minute, and a broken service three.
+fn health(file: &File) -> Findings {
+    let mut findings = Vec::new();
+    let seconds = |text: &str| text.strip_suffix('s').and_then(|number| number.parse::<u32>().ok());
+    for (name, service) in &file.services {
+        let Some(check) = &service.healthcheck else { continue };
+        let command = matches!(check.test.as_slice(), [kind, _, ..] if kind == "CMD" || kind == "CMD-SHELL");
+        let (interval, timeout) = (seconds(&check.interval), seconds(&check.timeout));
+        let patience = interval.zip(timeout).map_or(0, |(interval, _)| interval * check.retries);
+        if !command || !(60..=180).contains(&patience) {
+            findings.push(format!(
+                "{name}: the health check has no command, or does not give up after 1 to 3 minutes"
+            ));
+        }
+    }
+    findings
+}
+
+/// The infrastructure can be started alone and waited for.
+fn stack(file: &File) -> Findings {
+    let mut findings = Vec::new();
+    if file.name != "messagekit" {
+        findings.push(format!("the project is called {}", file.name));
+    }
+    let stack = ["postgres", "kafka", "connect", "rabbitmq"];
+    let rabbitmq = file.services.get("rabbitmq").and_then(|service| service.hostname.as_deref());
+    if rabbitmq != Some("rabbitmq") {
+        findings.push(
+            "rabbitmq: loses its data with the container, it is filed under the host's name".to_owned(),
+        );
+    }
+    for name in stack {
+        let Some(service) = file.services.get(name) else {
+            findings.push(format!("there is no service {name}"));
+            continue;
+        };
+        if service.healthcheck.is_none() || service.ports.is_empty() || service.is_one_shot() {
+            findings.push(format!("{name}: lacks a health check, a port or a restart policy"));
+        }
+        if let Some(needed) = service.depends_on.keys().find(|needed| !stack.contains(&needed.as_str())) {
+            findings.push(format!("{name}: brings {needed} along"));
+        }
+    }
+    findings
+}
