@@ -1,0 +1,92 @@
+//! The broker under test: settings with short intervals, topics, and what an administrator can do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use messagekit::{Message, Publisher};
+use messagekit_kafka::{Kafka, KafkaSubscriber};
+use messagekit_testkit::transport::Receiver;
+use messagekit_testkit::unique;
+use messagekit_tests::services;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+/// How long the broker may take for what an administrator asks.
+pub(crate) const ADMIN: Duration = Duration::from_secs(20);
+
+/// Returns settings with short intervals.
+pub(crate) fn kafka() -> Kafka {
+    let settings =
+        [("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "100"), ("fetch.wait.max.ms", "50")];
+    settings
+        .into_iter()
+        .fold(Kafka::new(services::kafka()), |kafka, (key, value)| kafka.set(key, value).unwrap())
+}
+
+pub(crate) fn admin() -> AdminClient<DefaultClientContext> {
+    ClientConfig::new().set("bootstrap.servers", services::kafka()).create().unwrap()
+}
+
+/// Makes a topic with settings and waits until the broker has it.
+pub(crate) async fn topic(partitions: i32, settings: &[(&str, &str)]) -> Arc<str> {
+    let name = unique("topic");
+    create_topic(&name, partitions, settings).await;
+    name.into()
+}
+
+pub(crate) async fn create_topic(name: &str, partitions: i32, settings: &[(&str, &str)]) {
+    let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+    for (key, value) in settings {
+        topic = topic.set(key, value);
+    }
+    let options = AdminOptions::new().operation_timeout(Some(ADMIN));
+    let made = admin().create_topics([&topic], &options).await.unwrap();
+    made.into_iter().for_each(|made| assert!(made.is_ok(), "{made:?}"));
+}
+
+/// Publishes one message after the other under one key and demands that each is taken.
+pub(crate) async fn publish(topic: &Arc<str>, texts: impl IntoIterator<Item = String>) {
+    let batch: Vec<Message> =
+        texts.into_iter().map(|text| Message::new(topic.clone(), text).with_key("k")).collect();
+    for result in kafka().publisher().unwrap().publish(&batch).await {
+        result.unwrap();
+    }
+}
+
+/// Joins a consumer.
+pub(crate) async fn join(kafka: &Kafka, topic: &Arc<str>, consumer: &str) -> Receiver<KafkaSubscriber> {
+    let subscriber = messagekit::Source::bind(kafka.topics([topic.clone()]), consumer, &[]).await.unwrap();
+    Receiver::new(subscriber, consumer)
+}
+
+/// Returns a client without a group of its own, to look from outside.
+pub(crate) fn outside(group: &str) -> BaseConsumer {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", services::kafka())
+        .set("group.id", group)
+        .set("enable.auto.commit", "false");
+    config.create().unwrap()
+}
+
+/// Returns the committed offset of a partition.
+pub(crate) async fn committed(group: &str, topic: &str, partition: i32) -> Option<i64> {
+    let (group, topic) = (group.to_owned(), topic.to_owned());
+    blocking(move || {
+        let mut partitions = TopicPartitionList::new();
+        partitions.add_partition(&topic, partition);
+        let found = outside(&group).committed_offsets(partitions, ADMIN).unwrap();
+        match found.elements()[0].offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        }
+    })
+    .await
+}
+
+/// Runs what waits for the broker beside the tasks.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.unwrap()
+}

@@ -1,0 +1,12 @@
+//! The adapter for Kafka over a real broker.
+// Fixtures are test code too, which clippy sees only in functions marked as tests.
+#![allow(clippy::unwrap_used)]
+
+mod back_pressure;
+mod broker;
+mod conformance;
+mod leave_group;
+mod lost_places;
+mod membership;
+mod publishing;
+mod records;

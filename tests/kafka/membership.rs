@@ -1,0 +1,112 @@
+//! Staying in the group, and coming back to it.
+
+use std::time::Duration;
+
+use messagekit::{Incoming, Subscriber};
+use messagekit_testkit::transport::{Receiver, texts};
+use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
+
+use crate::broker::{committed, create_topic, join, kafka, publish, topic};
+
+#[test]
+fn a_handler_that_takes_longer_than_the_poll_interval_keeps_its_lane() {
+    block_on(async {
+        let (topic, consumer) = (topic(1, &[]).await, unique("consumer"));
+        publish(&topic, (0..2).map(|number| format!("m{number}"))).await;
+        let kafka = kafka().set("max.poll.interval.ms", "6000").unwrap();
+        let mut receiver = join(&kafka, &topic, &consumer).await;
+        let taken = receiver.take(2).await;
+        let lane = taken[0].receipt.lane();
+        receiver.subscriber().pause(lane);
+        // Longer than the interval, in which nobody takes or settles anything.
+        let news = receiver.next_within(Duration::from_secs(9)).await;
+        assert!(news.is_err(), "the group took the lane away: {news:?}");
+        receiver.settle_receipts(taken.into_iter().map(|delivery| delivery.receipt).collect());
+        eventually("what was settled late is committed", DEADLINE, async || {
+            committed(&consumer, &topic, 0).await == Some(2)
+        })
+        .await;
+    });
+}
+
+#[test]
+fn a_static_member_comes_back_without_a_rebalance() {
+    block_on(async {
+        let (topic, consumer) = (topic(4, &[]).await, unique("consumer"));
+        let bind = async |instance: &str| {
+            let source = kafka().topics([topic.clone()]).instance_id(instance);
+            Receiver::new(messagekit::Source::bind(source, &consumer, &[]).await.unwrap(), &consumer)
+        };
+        let mut stays = bind("a").await;
+        let mut leaves = bind("b").await;
+        // Until the lanes are divided.
+        let end = tokio::time::Instant::now() + DEADLINE;
+        while leaves.lanes().is_empty() {
+            assert!(tokio::time::Instant::now() < end, "the second member got no lane");
+            let quiet = Duration::from_millis(300);
+            let _ = tokio::join!(stays.take_while_busy(quiet), leaves.take_while_busy(quiet));
+        }
+        let _ = stays.take_while_busy(Duration::from_secs(1)).await;
+        leaves.close().await.unwrap();
+        drop(leaves);
+        let mut back = bind("b").await;
+        let assigned = back.next_within(DEADLINE).await.unwrap();
+        assert!(matches!(assigned, Some(Incoming::Assigned { .. })), "{assigned:?}");
+        let news = stays.next_within(Duration::from_secs(2)).await;
+        assert!(news.is_err(), "the other member was disturbed: {news:?}");
+    });
+}
+
+#[test]
+fn a_topic_that_is_made_later_is_found() {
+    block_on(async {
+        let (name, consumer) = (unique("topic"), unique("consumer"));
+        let mut receiver = join(&kafka(), &name.as_str().into(), &consumer).await;
+        assert!(receiver.next_within(Duration::from_secs(1)).await.is_err());
+        create_topic(&name, 1, &[]).await;
+        publish(&name.as_str().into(), ["m0".to_owned()]).await;
+        assert_eq!(texts(&receiver.take(1).await), ["m0"]);
+    });
+}
+
+#[test]
+fn settled_places_are_committed_while_the_subscriber_works() {
+    block_on(async {
+        let (topic, consumer) = (topic(1, &[]).await, unique("consumer"));
+        publish(&topic, (0..3).map(|number| format!("m{number}"))).await;
+        let mut receiver = join(&kafka(), &topic, &consumer).await;
+        let mut taken = receiver.take(3).await;
+        let last = taken.pop().unwrap();
+        receiver.settle_receipts(vec![last.receipt]);
+        receiver.settle_receipts(vec![taken.remove(0).receipt]);
+        eventually("the finished prefix is committed and no more", DEADLINE, async || {
+            committed(&consumer, &topic, 0).await == Some(1)
+        })
+        .await;
+    });
+}
+
+/// Ignoring a revoked lane ends in its loss, not in a group that waits for ever.
+#[test]
+fn a_lane_that_does_not_come_to_rest_is_lost() {
+    block_on(async {
+        let (topic, consumer) = (topic(2, &[]).await, unique("consumer"));
+        let kafka = kafka().set("max.poll.interval.ms", "6000").unwrap();
+        let mut first = join(&kafka, &topic, &consumer).await;
+        let _ = first.next_within(DEADLINE).await;
+        let mut second = join(&kafka, &topic, &consumer).await;
+        let (mut kept, mut lost) = (None, None);
+        let end = tokio::time::Instant::now() + DEADLINE;
+        while lost.is_none() {
+            assert!(tokio::time::Instant::now() < end, "nothing was lost");
+            let quiet = Duration::from_millis(200);
+            let (news, _) = tokio::join!(first.next_within(quiet), second.take_while_busy(quiet));
+            match news {
+                Ok(Some(Incoming::Revoking { lane, done })) => kept = Some((lane, done)),
+                Ok(Some(Incoming::Lost { lane })) => lost = Some(lane),
+                _ => {}
+            }
+        }
+        assert_eq!(kept.as_ref().map(|(lane, _)| *lane), lost);
+    });
+}

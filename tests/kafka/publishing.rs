@@ -1,0 +1,109 @@
+//! What the broker takes and refuses.
+
+use std::time::{Duration, Instant};
+
+use messagekit::{Message, Publisher, Refusal};
+use messagekit_kafka::Kafka;
+use messagekit_testkit::transport::texts;
+use messagekit_testkit::{DEADLINE, block_on, unique};
+
+use crate::broker::{self, join, kafka};
+
+/// A record that is too large for its topic, and that the client cannot know to be so.
+fn large() -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(3);
+    std::iter::repeat_with(|| random.u8(b' '..b'~')).take(60_000).collect()
+}
+
+#[test]
+fn a_refused_record_in_the_middle_of_a_key_ends_the_key_and_the_rest_lands_once() {
+    block_on(async {
+        let topic = broker::topic(4, &[("max.message.bytes", "20000")]).await;
+        let mut batch: Vec<Message> = (0..30)
+            .map(|number| {
+                Message::new(topic.clone(), format!("m{number}")).with_key(["a", "b", "c"][number % 3])
+            })
+            .collect();
+        batch[15].payload = large().into();
+        let publisher = kafka().publisher().unwrap();
+        let results = publisher.publish(&batch).await;
+        let refusals: Vec<Option<Refusal>> =
+            results.iter().map(|result| result.as_ref().err().map(|error| error.refusal)).collect();
+        assert_eq!(refusals[15], Some(Refusal::Rejected), "{results:?}");
+        let others = refusals.iter().enumerate().filter(|(_, refusal)| **refusal == Some(Refusal::Rejected));
+        assert_eq!(others.count(), 1, "only the large record is to blame: {results:?}");
+        for key in 0..3 {
+            let oks: Vec<bool> = refusals.iter().skip(key).step_by(3).map(Option::is_none).collect();
+            assert!(oks.is_sorted_by(|earlier, later| earlier >= later), "key {key}: {oks:?}");
+        }
+        assert!((18..30).step_by(3).all(|behind| refusals[behind] == Some(Refusal::Behind)), "{results:?}");
+
+        // The same publisher goes on, and what was not Ok lands once and in order.
+        let again: Vec<Message> = (0..30)
+            .filter(|index| *index != 15 && refusals[*index].is_some())
+            .map(|index| batch[index].clone())
+            .collect();
+        publisher.publish(&again).await.into_iter().for_each(|result| result.unwrap());
+        let mut receiver = join(&kafka(), &topic, &unique("consumer")).await;
+        let came = texts(&receiver.take(29).await);
+        for key in 0..3 {
+            let numbers: Vec<usize> = came.iter().map(|text| text[1..].parse().unwrap()).collect();
+            let of_key: Vec<usize> = numbers.into_iter().filter(|number| number % 3 == key).collect();
+            let expected: Vec<usize> = (0..30).filter(|number| number % 3 == key && *number != 15).collect();
+            assert_eq!(of_key, expected, "key {key}");
+        }
+        assert!(receiver.message_within(Duration::from_secs(1)).await.is_err(), "a record came twice");
+    });
+}
+
+#[test]
+fn small_records_are_not_refused_because_they_make_up_a_large_request() {
+    block_on(async {
+        let topic = broker::topic(1, &[("max.message.bytes", "20000")]).await;
+        let body = large();
+        let batch: Vec<Message> =
+            body.chunks(600).map(|part| Message::new(topic.clone(), part.to_vec())).collect();
+        let results = kafka().publisher().unwrap().publish(&batch).await;
+        assert!(results.iter().all(Result::is_ok), "{results:?}");
+    });
+}
+
+#[test]
+fn a_broker_that_is_away_is_unavailable_within_the_deadline() {
+    block_on(async {
+        let kafka = Kafka::new("127.0.0.1:1").set("delivery.timeout.ms", "1000").unwrap();
+        let publisher = kafka.publisher().unwrap();
+        let begin = Instant::now();
+        let batch: Vec<Message> =
+            (0..3).map(|number| Message::new("orders", format!("m{number}")).with_key("k")).collect();
+        let results = publisher.publish(&batch).await;
+        let refusals: Vec<Refusal> =
+            results.into_iter().map(|result| result.expect_err("nobody took it").refusal).collect();
+        assert_eq!(refusals, [Refusal::Unavailable, Refusal::Behind, Refusal::Behind]);
+        assert!(begin.elapsed() < DEADLINE / 3, "it took {:?}", begin.elapsed());
+    });
+}
+
+#[test]
+fn many_publishes_at_once_share_a_client() {
+    block_on(async {
+        let topic = broker::topic(4, &[]).await;
+        let publisher = kafka().publisher().unwrap();
+        let all = (0..20).map(|task| {
+            let (publisher, topic) = (publisher.clone(), topic.clone());
+            tokio::spawn(async move {
+                let batch: Vec<Message> = (0..50)
+                    .map(|number| {
+                        Message::new(topic.clone(), format!("{task}-{number}")).with_key(format!("k{task}"))
+                    })
+                    .collect();
+                publisher.publish(&batch).await.into_iter().for_each(|result| result.unwrap());
+            })
+        });
+        for task in all.collect::<Vec<_>>() {
+            task.await.unwrap();
+        }
+        let mut receiver = join(&kafka(), &topic, &unique("consumer")).await;
+        assert_eq!(receiver.take_distinct(1_000).await.len(), 1_000);
+    });
+}

@@ -1,0 +1,146 @@
+//! Billing alone: its database and its processes, which share the partitions of the orders.
+
+use std::time::Duration;
+
+use messagekit_testkit::{DEADLINE, eventually};
+use messagekit_tests::{Database, services};
+use sqlx::{Connection, PgConnection};
+use tokio::sync::Mutex;
+
+use crate::broker;
+use crate::process::Process;
+
+/// The topic of the orders, and how many partitions it has here.
+pub(crate) const ORDERS: (&str, i32) = ("orders.order", 8);
+/// The topic of the bills.
+pub(crate) const BILLS: (&str, i32) = ("billing.bill", 4);
+/// How many processes bill. They always have the same names: a name that is not taken again holds its partitions for as long
+/// as a session lasts.
+pub(crate) const MEMBERS: usize = 2;
+/// How long the services may take for everything that is left: the long form has tens of thousands of orders.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
+
+/// The processes of billing at work.
+pub(crate) struct Billing {
+    members: Vec<Process>,
+    pub(crate) database: Database,
+    look: Mutex<Option<PgConnection>>,
+}
+
+impl Billing {
+    /// Starts billing with an empty database, and waits until every process has work.
+    pub(crate) async fn open() -> Self {
+        let database = Database::fresh().await;
+        Self::open_on(database).await
+    }
+
+    /// Starts billing, and waits until every process has work.
+    pub(crate) async fn open_on(database: Database) -> Self {
+        let before = broker::working_members("billing");
+        let members = (0..MEMBERS).map(|member| start_member(&database, member)).collect();
+        let billing = Self { members, database, look: Mutex::default() };
+        for member in 0..MEMBERS {
+            billing.until_works(member, &before).await;
+        }
+        billing
+    }
+
+    /// Kills a process.
+    pub(crate) fn kill(&mut self, member: usize) {
+        self.members[member].kill();
+    }
+
+    /// Starts a killed one again under its name, and waits until it has its partitions back.
+    pub(crate) async fn start_again(&mut self, member: usize) {
+        let before = broker::working_members("billing");
+        self.members[member] = start_member(&self.database, member);
+        self.until_works(member, &before).await;
+    }
+
+    /// Asserts that no process has ended by itself.
+    pub(crate) fn are_alive(&mut self) {
+        self.members.iter_mut().for_each(Process::is_alive_still);
+    }
+
+    /// Returns how many bills there are; `None` while the database does not answer.
+    pub(crate) async fn bills(&self) -> Option<usize> {
+        // The connection is kept: a login takes longer than a batch of bills.
+        let mut look = self.look.lock().await;
+        let mut connection = match look.take() {
+            Some(connection) => connection,
+            None => PgConnection::connect(self.database.url()).await.ok()?,
+        };
+        let count: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM bills").fetch_one(&mut connection).await.ok()?;
+        *look = Some(connection);
+        Some(count as usize)
+    }
+
+    /// Waits until there are so many bills.
+    pub(crate) async fn until_bills(&self, count: usize) {
+        let mut last = None;
+        eventually(&format!("{count} bills"), PATIENCE, async || {
+            last = self.bills().await.or(last);
+            last >= Some(count)
+        })
+        .await;
+    }
+
+    /// Waits until every record that lies in the topic has been dealt with, late copies included.
+    pub(crate) async fn until_read(&self) {
+        until_read(&self.database, "billing", ORDERS.0).await;
+    }
+
+    async fn until_works(&self, member: usize, before: &[String]) {
+        let name = instance(member);
+        let is_new = |id: &String| id.starts_with(&name) && !before.contains(id);
+        eventually("billing has its partitions", 2 * DEADLINE, async || {
+            broker::working_members("billing").iter().any(is_new)
+        })
+        .await;
+    }
+}
+
+fn instance(member: usize) -> String {
+    format!("billing-{member}")
+}
+
+fn start_member(database: &Database, member: usize) -> Process {
+    start_consumer("messagekit-billing", database, &instance(member))
+}
+
+/// Starts a service that reads from the broker.
+pub(crate) fn start_consumer(name: &'static str, database: &Database, instance: &str) -> Process {
+    let kafka = services::kafka();
+    let settings = [
+        ("MESSAGEKIT_DATABASE_URL", database.url()),
+        ("MESSAGEKIT_KAFKA", &kafka),
+        ("MESSAGEKIT_INSTANCE", instance),
+    ];
+    Process::start(name, &settings)
+}
+
+/// Waits until a consumer has come to the end of every partition.
+pub(crate) async fn until_read(database: &Database, consumer: &str, topic: &str) {
+    eventually("every record is dealt with", PATIENCE, async || {
+        let Some(ends) = broker::ends(topic) else { return false };
+        let Some(next) = next_offsets(database, consumer, topic).await else { return false };
+        ends.iter().enumerate().all(|(partition, end)| {
+            *end == 0 || next.iter().any(|(known, next)| *known as usize == partition && next >= end)
+        })
+    })
+    .await;
+}
+
+async fn next_offsets(database: &Database, consumer: &str, topic: &str) -> Option<Vec<(i32, i64)>> {
+    let mut connection = PgConnection::connect(database.url()).await.ok()?;
+    let sql = "SELECT partition, max(next) FROM messagekit.consumer_offsets WHERE consumer = $1 AND topic = $2 GROUP BY 1";
+    sqlx::query_as(sql).bind(consumer).bind(topic).fetch_all(&mut connection).await.ok()
+}
+
+/// Returns what a count comes to; `None` while the database does not answer.
+pub(crate) async fn number(database: &Database, sql: &'static str) -> Option<usize> {
+    let mut connection = PgConnection::connect(database.url()).await.ok()?;
+    let number: i64 = sqlx::query_scalar(sql).fetch_one(&mut connection).await.ok()?;
+    Some(number as usize)
+}

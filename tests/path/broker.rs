@@ -1,0 +1,146 @@
+//! The broker seen from outside: topics wiped between tests, and read whole, byte by byte, by a client of no group.
+
+use std::time::{Duration, Instant};
+
+use messagekit_testkit::{DEADLINE, eventually};
+use messagekit_tests::services;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::groups::{GroupInfo, GroupMemberInfo};
+use rdkafka::message::{Headers, Message};
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+/// How long the broker may take for one answer.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// A record as it lies in the topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Raw {
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) payload: Vec<u8>,
+    /// A header may stand there without a value.
+    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+impl Raw {
+    /// Returns the value of a header as text; `None` when it is absent or has no value.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.headers.iter().find(|(known, _)| known == name)?;
+        value.as_deref().map(|value| std::str::from_utf8(value).expect("a header of text"))
+    }
+
+    /// Returns its id as the headers say it.
+    pub(crate) fn id(&self) -> &str {
+        self.header("id").expect("a record of the outbox has an id")
+    }
+}
+
+/// Returns the settings of a client of this broker.
+pub(crate) fn client() -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", services::kafka()).set("log_level", "2");
+    config
+}
+
+/// Deletes topics with everything that groups remember about them, and makes them new and empty.
+pub(crate) async fn wipe(topics: &[(&str, i32)], groups: &[&str]) {
+    let admin: AdminClient<DefaultClientContext> = client().create().expect("a client can be made");
+    let options = AdminOptions::new().operation_timeout(Some(ANSWER));
+    let names: Vec<_> = topics.iter().map(|(name, _)| *name).collect();
+    admin.delete_topics(&names, &options).await.expect("the broker answers");
+    eventually("the groups have forgotten the topics", DEADLINE, async || {
+        groups.iter().all(|group| topics.iter().all(|topic| has_forgotten(group, topic)))
+    })
+    .await;
+    for (name, partitions) in topics {
+        let topic = NewTopic::new(name, *partitions, TopicReplication::Fixed(1));
+        // A topic that is being deleted still stands in the way for a moment.
+        eventually("the topic is made again", DEADLINE, async || {
+            let made = admin.create_topics([&topic], &options).await.expect("the broker answers");
+            match &made[0] {
+                Ok(_) => true,
+                Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => false,
+                Err((_, code)) => panic!("{name} cannot be made: {code}"),
+            }
+        })
+        .await;
+    }
+}
+
+/// Returns whether a group has no place in a topic. The broker drops places some time after it dropped their topic.
+fn has_forgotten(group: &str, (topic, partitions): &(&str, i32)) -> bool {
+    let consumer: BaseConsumer = client().set("group.id", group).create().expect("a client can be made");
+    let mut asked = TopicPartitionList::new();
+    asked.add_partition_range(topic, 0, partitions - 1);
+    let places = consumer.committed_offsets(asked, ANSWER).expect("the broker answers");
+    places.elements().iter().all(|place| place.offset() == Offset::Invalid)
+}
+
+/// Returns how many records a topic holds, and the offset behind the last one by partition. `None` when the broker does not
+/// answer.
+pub(crate) fn ends(topic: &str) -> Option<Vec<i64>> {
+    let consumer: BaseConsumer = client().create().expect("a client can be made");
+    let metadata = consumer.fetch_metadata(Some(topic), ANSWER).ok()?;
+    let partitions = metadata.topics()[0].partitions().len();
+    let end = |partition| consumer.fetch_watermarks(topic, partition, ANSWER).map(|(_, end)| end).ok();
+    (0..partitions as i32).map(end).collect()
+}
+
+/// Reads a topic from its beginning to what is its end now.
+pub(crate) fn read(topic: &str) -> Vec<Raw> {
+    let ends = ends(topic).expect("the broker answers");
+    // The group is never joined: partitions are taken by hand and nothing is committed.
+    let consumer: BaseConsumer = client()
+        .set("group.id", "reads-all")
+        .set("enable.auto.commit", "false")
+        .create()
+        .expect("a client can be made");
+    let mut partitions = TopicPartitionList::new();
+    for partition in 0..ends.len() as i32 {
+        partitions.add_partition_offset(topic, partition, Offset::Beginning).expect("an offset");
+    }
+    consumer.assign(&partitions).expect("partitions can be taken");
+    let expected = ends.iter().sum::<i64>() as usize;
+    let mut records = Vec::with_capacity(expected);
+    let deadline = Instant::now() + DEADLINE;
+    while records.len() < expected {
+        assert!(
+            Instant::now() < deadline,
+            "{} of {expected} records of {topic} could be read",
+            records.len()
+        );
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(record)) => records.push(Raw {
+                partition: record.partition(),
+                offset: record.offset(),
+                key: record.key().map(<[u8]>::to_vec),
+                payload: record.payload().unwrap_or_default().to_vec(),
+                headers: record.headers().map_or_else(Vec::new, |headers| {
+                    headers
+                        .iter()
+                        .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
+                        .collect()
+                }),
+            }),
+            Some(Err(error)) => panic!("{topic} cannot be read: {error}"),
+            None => {}
+        }
+    }
+    records
+}
+
+/// Returns the ids of a group's members that hold partitions; the id of a static member begins with its name.
+pub(crate) fn working_members(group: &str) -> Vec<String> {
+    let consumer: BaseConsumer = client().create().expect("a client can be made");
+    let Ok(list) = consumer.fetch_group_list(Some(group), ANSWER) else { return Vec::new() };
+    // An assignment without any partition is 2 bytes of version, 4 of an empty list and 4 of no user data.
+    let works = |member: &&GroupMemberInfo| member.assignment().is_some_and(|bytes| bytes.len() > 10);
+    let ids = |group: &GroupInfo| {
+        group.members().iter().filter(works).map(|member| member.id().to_owned()).collect::<Vec<_>>()
+    };
+    list.groups().iter().flat_map(ids).collect()
+}

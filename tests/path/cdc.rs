@@ -1,0 +1,49 @@
+//! A Debezium connector for one database, made and removed by the program `messagekit`.
+
+use std::process::{Command, Output, Stdio};
+
+use messagekit_tests::{Database, services};
+
+use crate::process::program;
+
+/// A connector with its slot; both are deleted when it is dropped.
+pub(crate) struct Connector {
+    url: String,
+}
+
+impl Connector {
+    /// Prepares the database for change capture and sets the connector up.
+    pub(crate) fn apply(database: &Database) -> Self {
+        let connector = Self { url: database.url().to_owned() };
+        let migrated = messagekit(&["migrate", "--cdc", "--database", &connector.url]);
+        assert!(migrated.status.success(), "{}", said(&migrated));
+        let applied = connector.command("apply");
+        assert!(applied.status.success(), "{}", said(&applied));
+        connector
+    }
+
+    fn command(&self, act: &str) -> Output {
+        let connect = services::connect_url();
+        messagekit(&["connector", act, "--database", &self.url, "--connect", &connect])
+    }
+}
+
+impl Drop for Connector {
+    fn drop(&mut self) {
+        let deleted = self.command("delete");
+        if !deleted.status.success() {
+            println!("the connector is left behind: {}", said(&deleted));
+        }
+    }
+}
+
+fn messagekit(arguments: &[&str]) -> Output {
+    let password = std::env::var("MESSAGEKIT_CDC_PASSWORD").unwrap_or_else(|_| "messagekit-cdc".to_owned());
+    let mut command = Command::new(program("messagekit"));
+    command.args(arguments).env("MESSAGEKIT_CDC_PASSWORD", password).stdin(Stdio::null());
+    command.output().expect("messagekit starts")
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}

@@ -1,0 +1,45 @@
+//! The examples that need services print what their pages promise, and can be run again.
+
+use std::path::Path;
+use std::process::Command;
+
+use messagekit_tests::{Database, services};
+
+/// Runs an example against a database and the broker.
+fn output_of(program: &str, database: &Database) -> String {
+    let path = Path::new(env!("CARGO_BIN_EXE_worker")).with_file_name(program);
+    let mut command = Command::new(&path);
+    command.env("MESSAGEKIT_DATABASE_URL", database.url()).env("MESSAGEKIT_KAFKA", services::kafka());
+    let output = command.output().unwrap_or_else(|error| {
+        panic!("{} does not start ({error}): run `cargo build -p messagekit-examples`", path.display())
+    });
+    let text = String::from_utf8(output.stdout).expect("examples print text");
+    assert!(output.status.success(), "{program} failed:\n{text}{}", String::from_utf8_lossy(&output.stderr));
+    text
+}
+
+#[tokio::test]
+async fn orders_on_postgres_keeps_row_and_event_together() {
+    let database = Database::empty().await;
+    for _ in 0..2 {
+        assert_eq!(
+            output_of("04-orders-on-postgres", &database),
+            "committed: 1 row, 1 event for topic example.order\n\
+             rolled back: 0 rows, 0 events\n\
+             by SQL alone: 1 row, 1 event for topic example.order\n"
+        );
+    }
+}
+
+#[tokio::test]
+async fn billing_from_kafka_bills_an_order_once_that_is_delivered_twice() {
+    let database = Database::empty().await;
+    for _ in 0..2 {
+        assert_eq!(
+            output_of("05-billing-from-kafka", &database),
+            "published: 2 records, one order\n\
+             duplicates suppressed: 1\n\
+             1 bill of 1250 pence\n"
+        );
+    }
+}

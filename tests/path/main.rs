@@ -1,0 +1,28 @@
+//! The whole path: services as processes, PostgreSQL, Debezium, Kafka, and all of them killed.
+//!
+//! `MESSAGEKIT_FULL=1` runs the long tests in their stated size, `MESSAGEKIT_SEED` chooses what is rolled back and who dies.
+// Fixtures are test code too, which clippy sees only in functions marked as tests.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod billing;
+mod book;
+mod broker;
+mod cdc;
+mod connector;
+#[path = "../postgres/cdc_server.rs"]
+mod connector_server;
+mod down;
+mod examples;
+mod kills;
+mod orders;
+mod outage;
+mod pace;
+mod process;
+mod records;
+mod same_id;
+mod shop;
+mod sql_writers;
+mod turn;
+mod verdict;
+mod writers;
+mod year;

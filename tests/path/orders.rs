@@ -1,0 +1,104 @@
+//! The year of orders as this suite places it, and what happens to each besides.
+
+use std::path::Path;
+
+use fastrand::Rng;
+use serde::{Deserialize, Serialize};
+
+/// The order service refuses what is above, after it has written row and event. No real order comes near.
+pub(crate) const LIMIT_PENCE: i64 = 20_000_000;
+/// An order as it is placed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Order {
+    #[serde(rename = "order_id")]
+    pub(crate) id: String,
+    pub(crate) customer: Option<String>,
+    pub(crate) country: String,
+    pub(crate) pence: i64,
+}
+
+impl Order {
+    /// Returns whether billing can book it: it takes nothing below zero.
+    pub(crate) fn is_billable(&self) -> bool {
+        self.pence >= 0
+    }
+
+    /// Returns one of its own that is over the limit, of the same customer.
+    pub(crate) fn over_the_limit(&self) -> Self {
+        Self { id: format!("{}-over", self.id), pence: LIMIT_PENCE + 1, ..self.clone() }
+    }
+}
+
+/// An order and what its writer does around it.
+#[derive(Clone, Debug)]
+pub(crate) struct Planned {
+    pub(crate) order: Order,
+    /// An order that is rolled back stands before it.
+    pub(crate) after_a_refused_one: bool,
+    /// It is placed a second time, under the same id.
+    pub(crate) twice: bool,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    invoice: String,
+    kind: String,
+    customer: String,
+    country: String,
+    total_pence: i64,
+}
+
+/// Returns whether the tests run in their stated size.
+pub(crate) fn is_full() -> bool {
+    std::env::var_os("MESSAGEKIT_FULL").is_some_and(|value| value == "1")
+}
+
+/// Returns the number that decides what is rolled back and who is killed.
+pub(crate) fn seed() -> u64 {
+    let seed = std::env::var("MESSAGEKIT_SEED").map_or(1, |seed| seed.parse().expect("a seed is a number"));
+    println!("MESSAGEKIT_SEED={seed}");
+    seed
+}
+
+/// Returns the orders of the year and its three adjustments, or so many of them in the short form. What was given back is
+/// left out: no order was placed there.
+pub(crate) fn of_the_year(seed: u64, short: usize) -> Vec<Planned> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/data/retail-orders.csv");
+    let mut file = csv::Reader::from_path(path).expect("the data is in the repository");
+    let (mut orders, mut adjustments) = (Vec::new(), Vec::new());
+    for row in file.deserialize::<Row>() {
+        let row = row.expect("every row is whole");
+        let customer = (!row.customer.is_empty()).then_some(row.customer);
+        let order = Order { id: row.invoice, customer, country: row.country, pence: row.total_pence };
+        match row.kind.as_str() {
+            "order" => orders.push(order),
+            "adjustment" => adjustments.push(order),
+            _ => {}
+        }
+    }
+    if !is_full() {
+        orders.truncate(short - adjustments.len());
+    }
+    // Two of the adjustments are below zero: in the middle, so that orders of all kinds follow them.
+    let middle = orders.len() / 2;
+    orders.splice(middle..middle, adjustments);
+    let mut random = Rng::with_seed(seed);
+    let plan =
+        |order| Planned { order, after_a_refused_one: random.u32(..100) < 10, twice: random.u32(..100) < 3 };
+    orders.into_iter().map(plan).collect()
+}
+
+/// Deals the orders out so that all orders of a customer are with one writer, who therefore serialises on the key.
+pub(crate) fn dealt_to(writers: usize, orders: Vec<Planned>) -> Vec<Vec<Planned>> {
+    let mut dealt = vec![Vec::new(); writers];
+    for (index, planned) in orders.into_iter().enumerate() {
+        let writer = match &planned.order.customer {
+            Some(customer) => {
+                customer.bytes().fold(7, |sum: usize, byte| sum * 31 % 1_000_003 + usize::from(byte))
+            }
+            None => index,
+        };
+        dealt[writer % writers].push(planned);
+    }
+    dealt
+}

@@ -1,0 +1,83 @@
+//! Billing while the database or the broker is away: it waits, burns no attempt, loses nothing and goes on by itself.
+
+use std::time::Duration;
+
+use messagekit::MessageId;
+use messagekit_tests::services::Service;
+
+use crate::billing::{BILLS, Billing, ORDERS};
+use crate::down::Down;
+use crate::records::{Record, send};
+use crate::{broker, turn};
+
+/// How long a service stays away: several times as long as the first attempts of a message would last.
+const OUTAGE: Duration = Duration::from_secs(4);
+/// How many orders come before, and again behind.
+const ORDERS_EACH: usize = 1_000;
+
+fn orders(from: usize) -> impl Iterator<Item = (i32, Record)> {
+    (from..from + ORDERS_EACH).map(|number| {
+        let (order, customer) = (format!("o-{number:04}"), format!("c-{}", number % 40));
+        // All orders of a customer in one partition, as their key would have it.
+        let partition = (number % 40) as i32 % ORDERS.1;
+        (partition, Record::of_debezium(&MessageId::new(), &order, &customer, number as i64))
+    })
+}
+
+/// Billing at work on the first half of the orders.
+async fn busy_billing() -> Billing {
+    broker::wipe(&[ORDERS, BILLS], &["billing"]).await;
+    let billing = Billing::open().await;
+    send(orders(0)).await;
+    billing.until_bills(1).await;
+    let billed = billing.bills().await.expect("the database answers");
+    assert!(billed < ORDERS_EACH, "void: everything was billed before the outage");
+    billing
+}
+
+/// Every order is billed once, in its customer's order, by the same processes, and no attempt was burnt.
+async fn everything_is_billed(mut billing: Billing) {
+    billing.until_read().await;
+    billing.are_alive();
+    let mut database = billing.database.connection().await;
+    let bills: Vec<(String, String)> =
+        sqlx::query_as("SELECT customer, order_id FROM bills ORDER BY customer, id")
+            .fetch_all(&mut database)
+            .await
+            .unwrap();
+    let mut expected = bills.clone();
+    expected.sort_unstable();
+    assert_eq!(bills, expected, "a customer's bills are out of order");
+    expected.dedup();
+    assert_eq!((bills.len(), expected.len()), (2 * ORDERS_EACH, 2 * ORDERS_EACH), "lost or billed twice");
+    let letters: i64 = sqlx::query_scalar("SELECT count(*) FROM messagekit.dead_letters")
+        .fetch_one(&mut database)
+        .await
+        .unwrap();
+    assert_eq!(letters, 0, "an outage is nobody's fault: no attempt is burnt, nothing is set aside");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn billing_waits_for_its_database_and_goes_on_by_itself() {
+    let _turn = turn::alone().await;
+    let mut billing = busy_billing().await;
+    let down = Down::kill(Service::Postgres);
+    send(orders(ORDERS_EACH)).await;
+    // How long it is away is what is tried here.
+    tokio::time::sleep(OUTAGE).await;
+    billing.are_alive();
+    down.start();
+    everything_is_billed(billing).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn billing_waits_for_the_broker_and_goes_on_by_itself() {
+    let _turn = turn::alone().await;
+    let mut billing = busy_billing().await;
+    let down = Down::kill(Service::Kafka);
+    tokio::time::sleep(OUTAGE).await;
+    billing.are_alive();
+    down.start();
+    send(orders(ORDERS_EACH)).await;
+    everything_is_billed(billing).await;
+}

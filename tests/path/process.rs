@@ -1,0 +1,83 @@
+//! A service as a process of its own: started, killed, and never left behind.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// How long a process may take until it says that it is ready.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Returns the path of a program that was built together with these tests.
+pub(crate) fn program(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_worker")).with_file_name(name);
+    assert!(path.exists(), "{} is not built: run `cargo build --workspace`", path.display());
+    path
+}
+
+/// A running service. It is killed when dropped.
+pub(crate) struct Process {
+    name: &'static str,
+    child: Child,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Process {
+    /// Starts a program; what it logs goes to a file that is named when something goes wrong.
+    pub(crate) fn start(name: &'static str, settings: &[(&str, &str)]) -> Self {
+        let log = File::options().append(true).create(true).open(log(name)).expect("a log can be written");
+        let mut command = Command::new(program(name));
+        command.envs(settings.iter().copied()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        let mut child = command.spawn().expect("the service starts");
+        let output = child.stdout.take().expect("it was piped");
+        let (tell, lines) = mpsc::channel();
+        // Read to the end, whoever listens: a full pipe would stop the service.
+        std::thread::spawn(move || {
+            BufReader::new(output).lines().map_while(Result::ok).for_each(|line| drop(tell.send(line)));
+        });
+        Self { name, child, lines }
+    }
+
+    /// Waits for the line that says where it listens, and returns that address.
+    pub(crate) fn address(&self) -> String {
+        let line = self.lines.recv_timeout(PATIENCE);
+        let line =
+            line.unwrap_or_else(|_| panic!("{} did not start: see {}", self.name, log(self.name).display()));
+        let address = line.strip_prefix("listening on ").map(str::to_owned);
+        address.unwrap_or_else(|| panic!("{} said {line:?}", self.name))
+    }
+
+    /// Ends it by SIGKILL, and waits until it is gone.
+    pub(crate) fn kill(&mut self) {
+        self.is_alive_still();
+        self.end();
+    }
+
+    /// Asserts that it has not ended by itself.
+    pub(crate) fn is_alive_still(&mut self) {
+        let ended = self.child.try_wait().expect("a child can be asked");
+        assert!(
+            ended.is_none(),
+            "{} ended by itself, {ended:?}: see {}",
+            self.name,
+            log(self.name).display()
+        );
+    }
+
+    fn end(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn log(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.log"))
+}

@@ -1,0 +1,73 @@
+//! Records put into the topic by hand, as Debezium or a service in Python would write them.
+
+use std::time::Duration;
+
+use messagekit::MessageId;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use serde_json::{Value, json};
+
+use crate::billing::ORDERS;
+use crate::broker::client;
+
+/// How long the broker may take to confirm.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// A record about an order.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    key: String,
+    payload: String,
+    headers: Option<OwnedHeaders>,
+}
+
+impl Record {
+    /// As Debezium writes it from the outbox: header `id` and its like, and headers without a value.
+    pub(crate) fn of_debezium(id: &MessageId, order: &str, customer: &str, pence: i64) -> Self {
+        let payload = json!({
+            "eventId": id.as_str(), "eventType": "orders.order.placed", "aggregateId": customer,
+            "occurredAt": "2026-01-02T03:04:05Z", "source": "order-service", "dataVersion": "1.0",
+            "order_id": order, "customer": customer, "country": "Norway", "pence": pence,
+        });
+        let headers = [
+            ("id", Some(id.as_str())),
+            ("eventType", Some("orders.order.placed")),
+            ("contentType", Some("application/json")),
+            ("traceparent", None),
+            ("createdAt", Some("2026-01-02T03:04:05Z")),
+            ("headers", None),
+        ];
+        let headers = headers
+            .into_iter()
+            .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value }));
+        Self { key: customer.to_owned(), payload: payload.to_string(), headers: Some(headers) }
+    }
+
+    /// As the Python package of the same name writes it: no header at all, and the envelope's fields in snake_case.
+    pub(crate) fn of_python(id: &MessageId, order: &str, customer: &str, pence: i64) -> Self {
+        let payload: Value = json!({
+            "event_id": id.as_str(), "event_type": "orders.order.placed", "aggregate_id": customer,
+            "occurred_at": "2026-01-02T03:04:05.678901+00:00", "source": "order-service", "data_version": "1.0",
+            "correlation_id": null, "causation_id": null, "metadata": {},
+            "order_id": order, "customer": customer, "country": "Norway", "pence": pence,
+        });
+        Self { key: customer.to_owned(), payload: payload.to_string(), headers: None }
+    }
+}
+
+/// Puts records into the orders' topic, each into the partition named; returns when the broker has all of them.
+pub(crate) async fn send(records: impl IntoIterator<Item = (i32, Record)>) {
+    let producer: FutureProducer = client().create().expect("a client can be made");
+    let sent = records.into_iter().map(|(partition, record)| {
+        let to = FutureRecord::to(ORDERS.0).partition(partition).key(&record.key).payload(&record.payload);
+        let to = match record.headers.clone() {
+            Some(headers) => to.headers(headers),
+            None => to,
+        };
+        producer.send_result(to).map_err(|(error, _)| error).expect("the queue takes it")
+    });
+    for confirmation in sent.collect::<Vec<_>>() {
+        let confirmed = tokio::time::timeout(ANSWER, confirmation).await.expect("the broker answers");
+        confirmed.expect("the client lives on").map_err(|(error, _)| error).expect("the broker takes it");
+    }
+}

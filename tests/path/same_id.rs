@@ -1,0 +1,103 @@
+//! One id, many records: one bill, whoever brings it, and none behind the back of a dead letter.
+
+use messagekit::MessageId;
+use messagekit_testkit::{DEADLINE, eventually};
+use sqlx::PgConnection;
+
+use crate::billing::{BILLS, Billing, MEMBERS, ORDERS};
+use crate::records::{Record, send};
+use crate::{broker, turn};
+
+/// Opens billing on an empty topic.
+async fn billing() -> Billing {
+    broker::wipe(&[ORDERS, BILLS], &["billing"]).await;
+    Billing::open().await
+}
+
+async fn billed(connection: &mut PgConnection) -> Vec<String> {
+    let bills = sqlx::query_scalar("SELECT order_id FROM bills ORDER BY order_id");
+    bills.fetch_all(connection).await.expect("bills can be read")
+}
+
+/// What stands in the table of letters: order, state, attempts, kind, payload.
+async fn letters(connection: &mut PgConnection) -> Vec<(String, String, i32, String, Vec<u8>)> {
+    let letters =
+        "SELECT message_id, state, attempts, kind, payload FROM messagekit.dead_letters ORDER BY id";
+    sqlx::query_as(letters).fetch_all(connection).await.expect("letters can be read")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn same_id_in_two_processes_at_once_is_billed_once() {
+    let _turn = turn::alone().await;
+    let mut billing = billing().await;
+    let members = broker::working_members("billing");
+    assert_eq!(members.len(), MEMBERS, "both share the partitions: {members:?}");
+
+    // A copy in each partition, so that both processes hold the same id at the same time, again and again.
+    let copies = (0..300).flat_map(|number| {
+        let (id, order) = (MessageId::new(), format!("o-{number:03}"));
+        (0..ORDERS.1).map(move |partition| {
+            (partition, Record::of_debezium(&id, &order, &format!("c-{number}-{partition}"), 100))
+        })
+    });
+    send(copies).await;
+    billing.until_read().await;
+
+    let mut database = billing.database.connection().await;
+    let expected: Vec<_> = (0..300).map(|number| format!("o-{number:03}")).collect();
+    assert_eq!(billed(&mut database).await, expected);
+    assert_eq!(letters(&mut database).await, []);
+    billing.are_alive();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_late_duplicate_of_a_dead_letter_is_not_billed() {
+    let _turn = turn::alone().await;
+    let billing = billing().await;
+    let mut database = billing.database.connection().await;
+    let id = MessageId::new();
+    send([(3, Record::of_debezium(&id, "o-dead", "c-1", -5))]).await;
+    eventually("the order is a dead letter", DEADLINE, async || letters(&mut database).await.len() == 1)
+        .await;
+    let letter = letters(&mut database).await;
+    assert_eq!((letter[0].0.as_str(), letter[0].1.as_str()), (id.as_str(), "dead"));
+
+    // Nothing would be wrong with these any more, but the letter is what stands for the id.
+    let late = [3, 5].map(|partition| (partition, Record::of_debezium(&id, "o-dead", "c-1", 5)));
+    send(late).await;
+    send([(3, Record::of_debezium(&MessageId::new(), "o-next", "c-1", 7))]).await;
+    billing.until_read().await;
+
+    assert_eq!(billed(&mut database).await, ["o-next"]);
+    assert_eq!(letters(&mut database).await, letter, "the letter is as it was");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_without_headers_is_billed_once_by_the_id_in_its_body() {
+    let _turn = turn::alone().await;
+    let billing = billing().await;
+    let (first, second) = (MessageId::new(), MessageId::new());
+    send([
+        (0, Record::of_python(&first, "o-1", "c-1", 100)),
+        (0, Record::of_python(&first, "o-1", "c-1", 100)),
+        (6, Record::of_python(&first, "o-1", "c-1", 100)),
+        (0, Record::of_python(&second, "o-2", "c-1", 200)),
+        // The same event once more, now by way of an outbox: one id, two spellings.
+        (2, Record::of_debezium(&second, "o-2", "c-1", 200)),
+    ])
+    .await;
+    billing.until_read().await;
+
+    let mut database = billing.database.connection().await;
+    assert_eq!(billed(&mut database).await, ["o-1", "o-2"]);
+    assert_eq!(letters(&mut database).await, []);
+    let markers: Vec<(String, String)> = sqlx::query_as(
+        "SELECT message_id, outcome FROM messagekit.processed_messages WHERE consumer = 'billing' ORDER BY message_id",
+    )
+    .fetch_all(&mut database)
+    .await
+    .unwrap();
+    let mut expected = [first, second].map(|id| (id.as_str().to_owned(), "done".to_owned()));
+    expected.sort_unstable();
+    assert_eq!(markers, expected);
+}

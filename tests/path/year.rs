@@ -1,0 +1,134 @@
+//! A year of orders: eight writers over HTTP, psql and Python, two processes that bill, one that ships.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use messagekit::memory::{MemoryStore, MemoryTx};
+use messagekit::{Consumer, Envelope, HandlerError, Message, Shutdown};
+use messagekit_kafka::Kafka;
+use messagekit_testkit::{eventually, unique};
+use messagekit_tests::services;
+
+use crate::billing::{ORDERS, PATIENCE};
+use crate::book::Book;
+use crate::broker::{self, Raw};
+use crate::orders::{dealt_to, of_the_year, seed};
+use crate::shop::Shop;
+use crate::sql_writers::{psql_places, python_places};
+use crate::writers::Writers;
+use crate::{turn, verdict};
+
+/// How many rows the short form takes.
+const ROWS: usize = 3_000;
+/// How many clients the order service has.
+pub(crate) const WRITERS: usize = 8;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_order_of_the_year_is_billed_once_and_reaches_its_handler_unchanged() {
+    let _turn = turn::alone().await;
+    let mut shop = Shop::open().await;
+    let book = Book::default();
+    let started = Instant::now();
+
+    let mut shares = dealt_to(WRITERS + 2, of_the_year(seed(), ROWS));
+    let (for_python, for_psql) = (shares.pop().unwrap(), shares.pop().unwrap());
+    let writers = Writers::start(&shop.address, shares, &book);
+    writers.pace.open();
+    let url = shop.orders_database.url();
+    std::thread::scope(|scope| {
+        scope.spawn(|| psql_places(url, &for_psql, &book));
+        scope.spawn(|| python_places(url, &for_python, &book));
+        writers.finish();
+    });
+    let written = started.elapsed();
+    shop.until_settled(&book).await;
+    let settled = started.elapsed();
+
+    let figures = verdict::compare(&shop, &book).await;
+    println!("year: {figures}, written in {written:.1?}, all shipped after {settled:.1?}");
+    assert!(figures.rolled_back > 0 && figures.repeated > 0, "nothing was rolled back: {figures}");
+    assert_eq!(figures.unknown, 0, "answers were lost although nothing was killed");
+    handlers_see(&broker::read(ORDERS.0)).await;
+}
+
+/// What the handlers of a reader were called with, by id.
+struct Seen<T>(Arc<Mutex<BTreeMap<String, T>>>);
+
+impl<T: Send + 'static> Seen<T> {
+    fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    fn note(&self, id: &str, what: T) {
+        self.0.lock().unwrap().insert(id.to_owned(), what);
+    }
+
+    async fn until(&self, count: usize) {
+        eventually("every record is handled", PATIENCE, async || self.0.lock().unwrap().len() >= count).await;
+    }
+}
+
+impl<T> Clone for Seen<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+/// Reads the topic once more as two consumers of this process, and compares what their handlers get with the records: bytes
+/// as they are, a header without a value absent, and the decoded event with the JSON of the payload.
+async fn handlers_see(records: &[Raw]) {
+    let records: BTreeMap<&str, &Raw> = records.iter().map(|record| (record.id(), record)).collect();
+    let kafka = Kafka::new(services::kafka());
+    let (messages, envelopes) = (Seen::<Message>::new(), Seen::<Envelope<serde_json::Value>>::new());
+    let shutdown = Shutdown::new();
+
+    let seen = messages.clone();
+    let raw = Consumer::builder(unique("reader"), MemoryStore::new())
+        .from(kafka.topics([ORDERS.0]))
+        .on_message("orders.order.placed", move |_: &mut MemoryTx, message: Message| {
+            seen.note(message.headers.text("id").unwrap(), message.clone());
+            std::future::ready(Ok::<(), HandlerError>(()))
+        })
+        .build()
+        .unwrap();
+    let seen = envelopes.clone();
+    let decoded = Consumer::builder(unique("reader"), MemoryStore::new())
+        .from(kafka.topics([ORDERS.0]))
+        .on_json("orders.order.placed", move |_: &mut MemoryTx, event: Envelope<serde_json::Value>| {
+            seen.note(event.event_id.as_str(), event.clone());
+            std::future::ready(Ok::<(), HandlerError>(()))
+        })
+        .build()
+        .unwrap();
+    let running = [tokio::spawn(raw.run(shutdown.clone())), tokio::spawn(decoded.run(shutdown.clone()))];
+    messages.until(records.len()).await;
+    envelopes.until(records.len()).await;
+    shutdown.request();
+    for consumer in running {
+        consumer.await.unwrap().unwrap();
+    }
+
+    for (id, message) in messages.0.lock().unwrap().iter() {
+        let record = records[id.as_str()];
+        assert_eq!(message.key.as_deref(), record.key.as_deref(), "key of {id}");
+        assert_eq!(message.payload, record.payload, "payload of {id}");
+        let with_values =
+            record.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_deref()?)));
+        let mut expected: Vec<_> = with_values.collect();
+        let mut found: Vec<_> = message.headers.iter().map(|(name, value)| (name, &value[..])).collect();
+        expected.sort_unstable();
+        found.sort_unstable();
+        assert_eq!(found, expected, "headers of {id}");
+    }
+    let nulls =
+        records.values().flat_map(|record| &record.headers).filter(|(_, value)| value.is_none()).count();
+    assert!(nulls > 0, "no record had a header without a value, so nothing was shown about them");
+    for (id, event) in envelopes.0.lock().unwrap().iter() {
+        let record = records[id.as_str()];
+        let payload: serde_json::Value = serde_json::from_slice(&record.payload).unwrap();
+        assert_eq!(event.data, payload, "data of {id}");
+        assert_eq!(event.aggregate_id.as_deref().map(str::as_bytes), record.key.as_deref(), "key of {id}");
+        assert_eq!(payload["eventId"].as_str(), Some(id.as_str()), "the id in the payload of {id}");
+    }
+}

@@ -1,0 +1,118 @@
+//! The command line on a real server: migrating, capture and dead letters, and one line for each mistake.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use messagekit::{Failure, FailureKind, Message, Received, SetAside, Store, headers};
+use messagekit_testkit::block_on;
+use messagekit_tests::Database;
+use serde_json::Value;
+use sqlx::{Connection, Executor, PgConnection};
+
+use crate::cdc_server::Server;
+
+struct Answer {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+/// Runs the program that was built together with these tests.
+fn messagekit(arguments: &[&str], url: &str) -> Answer {
+    let path = Path::new(env!("CARGO_BIN_EXE_worker")).with_file_name("messagekit");
+    let mut command = Command::new(path);
+    command.args(arguments).args(["--database", url]).env_remove("MESSAGEKIT_CDC_PASSWORD");
+    let output = command.env("COLUMNS", "200").stdin(Stdio::null()).output().expect("messagekit is built");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    Answer { code: output.status.code().expect("ends"), out: text(output.stdout), err: text(output.stderr) }
+}
+
+impl Answer {
+    fn ok(self) -> String {
+        assert_eq!((self.code, &*self.err), (0, ""), "{}", self.out);
+        self.out
+    }
+
+    fn json(self) -> Value {
+        serde_json::from_str(&self.ok()).expect("JSON")
+    }
+
+    /// Expects one line that says this, and nothing else.
+    fn refused(self, says: &[&str]) {
+        assert_eq!((self.code, &*self.out), (1, ""), "{}", self.err);
+        assert_eq!(self.err.lines().count(), 1, "{}", self.err);
+        for text in says {
+            assert!(self.err.contains(text), "{text:?} is missing: {}", self.err);
+        }
+    }
+}
+
+#[test]
+fn a_database_is_migrated_once_and_looking_changes_nothing() {
+    block_on(async {
+        let database = Database::empty().await;
+        let url = database.url();
+        messagekit(&["dlq", "list"], url)
+            .refused(&["tables of messagekit are missing", "messagekit migrate"]);
+        let status = messagekit(&["migrate", "--status", "--json"], url).json();
+        assert_eq!(
+            (&status["current"], &status["pending"]),
+            (&0.into(), &serde_json::json!(["tables", "publish"]))
+        );
+        let sql = messagekit(&["migrate", "--dry-run"], url).ok();
+        assert!(sql.starts_with("CREATE SCHEMA") && sql.contains("messagekit.publish("), "{sql}");
+        assert_eq!(messagekit(&["migrate", "--status", "--json"], url).json(), status, "nothing was made");
+
+        let name = database.name();
+        assert_eq!(messagekit(&["migrate"], url).ok(), format!("{name}: version 0 → 2\n"));
+        assert_eq!(messagekit(&["migrate"], url).ok(), format!("{name}: version 2, up to date\n"));
+        assert_eq!(messagekit(&["dlq", "list"], url).ok(), "no dead letters\n");
+    });
+}
+
+#[test]
+fn a_dead_letter_is_listed_shown_and_asked_for_once_more() {
+    block_on(async {
+        let database = Database::fresh().await;
+        let store = database.store().await;
+        let message =
+            Message::new("orders.order", "{}").with_header(headers::EVENT_TYPE, "orders.order.placed");
+        let received = Received { id: "m-1".parse().unwrap(), message, place: None };
+        let mut tx = store.begin().await.unwrap();
+        let failure = Failure::permanent(FailureKind::Permanent, "order 1 has no customer");
+        store.set_aside(&mut tx, "billing", &received, &failure).await.unwrap();
+        store.commit(tx).await.unwrap();
+        store.close().await;
+
+        let url = database.url();
+        let listed = messagekit(&["dlq", "list", "--json"], url).json();
+        let id = listed["letters"][0]["id"].to_string();
+        assert_eq!(listed["letters"][0]["message_id"], "m-1");
+        let shown = messagekit(&["dlq", "show", &id], url).ok();
+        assert!(shown.contains("order 1 has no customer") && !shown.contains(url), "{shown}");
+        messagekit(&["dlq", "retry", &id], url).ok();
+        assert_eq!(messagekit(&["dlq", "retry", &id], url).code, 1, "it was accepted once");
+        messagekit(&["dlq", "show", "999"], url).refused(&["there is no dead letter 999"]);
+    });
+}
+
+#[test]
+fn each_mistake_is_one_line_with_what_to_do_and_without_the_password() {
+    block_on(async {
+        let server = Server::start(&["wal_level=replica"]).await;
+        let admin = server.url("shop");
+        for command in [&["migrate"][..], &["migrate", "--cdc"], &["migrate", "--status"], &["dlq", "list"]] {
+            let wrong = messagekit(command, &server.url_of("messagekit:s3cret", "shop"));
+            assert!(!wrong.err.contains("s3cret"), "{}", wrong.err);
+            wrong.refused(&["does not let user \"messagekit\" in", "correct user and password"]);
+            messagekit(command, &server.url("nowhere"))
+                .refused(&["there is no database \"nowhere\"", "create it"]);
+        }
+        messagekit(&["migrate", "--cdc"], &admin)
+            .refused(&["wal_level is replica", "ALTER SYSTEM SET wal_level = 'logical', then restart"]);
+        let mut conn = PgConnection::connect(&admin).await.unwrap();
+        conn.execute("CREATE ROLE nobody LOGIN PASSWORD 'nobody'").await.unwrap();
+        messagekit(&["dlq", "list"], &server.url_of("nobody:nobody", "shop"))
+            .refused(&["may not use the schema messagekit"]);
+    });
+}

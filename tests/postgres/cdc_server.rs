@@ -1,0 +1,102 @@
+//! A PostgreSQL server of one test, for settings and rights that would disturb its neighbours.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use messagekit_testkit::{DEADLINE, eventually};
+use sqlx::{Connection, PgConnection};
+use tempfile::TempDir;
+
+/// It ends, with its data, when it is dropped.
+pub(crate) struct Server {
+    child: Child,
+    port: u16,
+    _folder: TempDir,
+}
+
+impl Server {
+    /// Starts a server on this machine only, with WAL in pieces of 1 MB and these settings.
+    pub(crate) async fn start(settings: &[&str]) -> Self {
+        let folder = TempDir::new().expect("a folder can be made");
+        let data = folder.path().join("data");
+        let password = folder.path().join("password");
+        fs::write(&password, "messagekit").expect("a file can be written");
+        if is_root() {
+            // The server refuses to run as root.
+            done(Command::new("chown").args(["-R", "postgres"]).arg(folder.path()));
+        }
+        let mut initdb = program("initdb");
+        initdb.args(["-U", "messagekit", "-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync"]);
+        initdb.args(["--wal-segsize=1", "--pwfile"]).arg(&password).arg("-D").arg(&data);
+        done(&mut initdb);
+        let port = free_port();
+        let mut server = program("postgres");
+        server.arg("-D").arg(&data).args(["-p", &port.to_string()]);
+        for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off"] {
+            server.args(["-c", setting]);
+        }
+        for setting in settings {
+            server.args(["-c", setting]);
+        }
+        let child = server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let server = Self { child: child.expect("the server starts"), port, _folder: folder };
+        let url = server.url("postgres");
+        eventually("the server answers", DEADLINE, async || PgConnection::connect(&url).await.is_ok()).await;
+        let mut admin = PgConnection::connect(&url).await.expect("answers");
+        sqlx::raw_sql("CREATE DATABASE shop").execute(&mut admin).await.expect("makes a database");
+        server
+    }
+
+    /// Returns the URL of a database for the superuser.
+    pub(crate) fn url(&self, database: &str) -> String {
+        self.url_of("messagekit:messagekit", database)
+    }
+
+    pub(crate) fn url_of(&self, login: &str, database: &str) -> String {
+        format!("postgres://{login}@127.0.0.1:{}/{database}", self.port)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // At once, without a farewell to clients; its children end with it.
+        let _ = Command::new("kill").args(["-QUIT", &self.child.id().to_string()]).status();
+        let _ = self.child.wait();
+    }
+}
+
+/// A program of the newest PostgreSQL here, run as the user that may run it.
+fn program(name: &str) -> Command {
+    let path = binaries().join(name);
+    if !is_root() {
+        return Command::new(path);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]).arg(path);
+    command
+}
+
+fn binaries() -> PathBuf {
+    let versions = fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed");
+    let newest = versions
+        .filter_map(|version| version.ok()?.file_name().to_str()?.parse::<u32>().ok())
+        .max()
+        .expect("PostgreSQL is installed");
+    Path::new("/usr/lib/postgresql").join(newest.to_string()).join("bin")
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output().expect("id runs");
+    id.stdout.trim_ascii() == b"0"
+}
+
+fn done(command: &mut Command) {
+    let output = command.stdin(Stdio::null()).output().expect("starts");
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").expect("a port is free").local_addr().expect("has an address").port()
+}

@@ -1,0 +1,110 @@
+//! The suite that every store passes, with a database of its own for each case.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use messagekit::{Message, headers};
+use messagekit_postgres::{PgTx, PostgresStore};
+use messagekit_testkit::store::StoreFixture;
+use messagekit_tests::Database;
+use sqlx::Row;
+
+#[derive(Clone)]
+struct Rows {
+    database: Database,
+    store: PostgresStore,
+}
+
+impl Rows {
+    async fn new() -> Self {
+        let database = Database::fresh().await;
+        let store = database.store().await;
+        sqlx::raw_sql("CREATE TABLE effects (key text NOT NULL)")
+            .execute(store.pool())
+            .await
+            .expect("makes a table");
+        Self { database, store }
+    }
+}
+
+impl StoreFixture for Rows {
+    type Store = PostgresStore;
+
+    fn store(&self) -> PostgresStore {
+        self.store.clone()
+    }
+
+    async fn second(&self) -> Option<PostgresStore> {
+        Some(self.database.store().await)
+    }
+
+    fn has_second(&self) -> bool {
+        true
+    }
+
+    async fn effect(&self, tx: &mut PgTx, key: &str) {
+        sqlx::query("INSERT INTO effects VALUES ($1)").bind(key).execute(&mut **tx).await.expect("inserts");
+    }
+
+    async fn effects(&self, key: &str) -> u64 {
+        let count = sqlx::query_scalar("SELECT count(*) FROM effects WHERE key = $1").bind(key);
+        count.fetch_one(self.store.pool()).await.map(i64::unsigned_abs).expect("counts")
+    }
+
+    /// As the connector reads them: each column becomes the header of its name, and null is no header.
+    async fn events(&self, topic: &str) -> Vec<Message> {
+        let select = "SELECT payload, aggregate_id, event_id, event_type, content_type, traceparent,
+            headers::text, (extract(epoch FROM created_at) * 1000000)::bigint
+            FROM messagekit.outbox_events WHERE topic = $1 ORDER BY seq";
+        let rows = sqlx::query(select).bind(topic).fetch_all(self.store.pool()).await.expect("reads");
+        let topic: Arc<str> = Arc::from(topic);
+        let message = |row: &sqlx::postgres::PgRow| {
+            let mut message = Message::new(Arc::clone(&topic), row.get::<Vec<u8>, _>(0));
+            message.key = row.get::<Option<String>, _>(1).map(Into::into);
+            let names = [
+                headers::ID,
+                headers::EVENT_TYPE,
+                headers::CONTENT_TYPE,
+                headers::TRACEPARENT,
+                headers::FREE_HEADERS,
+            ];
+            for (column, name) in (2..).zip(names) {
+                if let Some(value) = row.get::<Option<String>, _>(column) {
+                    message.headers.set(name, value);
+                }
+            }
+            let created = Timestamp::from_microsecond(row.get(7)).expect("a time");
+            message.with_header(headers::CREATED_AT, created.to_string())
+        };
+        rows.iter().map(message).collect()
+    }
+
+    fn can_swallow_errors(&self) -> bool {
+        true
+    }
+
+    async fn swallow_error(&self, tx: &mut PgTx) {
+        let refused = sqlx::query("SELECT 1 / 0").execute(&mut **tx).await;
+        assert!(refused.is_err(), "nothing can be divided by 0");
+    }
+
+    fn can_refuse_begin(&self) -> bool {
+        true
+    }
+
+    /// Takes every connection that the pool may open, for less long than a case may take and longer than `begin` waits.
+    async fn refuse_begin(&self) {
+        let pool = self.store.pool();
+        let mut taken = Vec::new();
+        for _ in 0..pool.options().get_max_connections() {
+            taken.push(pool.acquire().await.expect("a connection is free"));
+        }
+        let limit = pool.options().get_acquire_timeout();
+        tokio::spawn(async move {
+            tokio::time::sleep(limit + limit / 10).await;
+            drop(taken);
+        });
+    }
+}
+
+messagekit_testkit::store_cases!(Rows::new().await);

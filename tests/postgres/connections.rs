@@ -1,0 +1,141 @@
+//! Connections that die, and transactions that must not stay behind.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::Poll;
+
+use messagekit::{ErrorKind, Retries, Store};
+use messagekit_testkit::{DEADLINE, block_on, eventually};
+
+use crate::shop::{Shop, backend, insert_bill, terminate};
+
+#[test]
+fn begin_passes_over_connections_that_died_while_idle() {
+    block_on(async {
+        let shop = Shop::open().await;
+        let other = shop.database.store().await;
+        let mut open = Vec::new();
+        let mut backends = Vec::new();
+        for _ in 0..5 {
+            let mut tx = shop.store.begin().await.unwrap();
+            backends.push(backend(&mut tx).await);
+            open.push(tx);
+        }
+        for tx in open {
+            shop.store.rollback(tx).await.unwrap();
+        }
+        eventually("all are back in the pool", DEADLINE, async || shop.store.pool().num_idle() >= 5).await;
+        for backend in backends {
+            terminate(other.pool(), backend).await;
+        }
+        let mut tx = shop.store.begin().await.expect("a fresh connection is made");
+        insert_bill(&mut tx, "b-1").await;
+        shop.store.commit(tx).await.unwrap();
+        assert_eq!(shop.bills().await, 1);
+    });
+}
+
+#[test]
+fn statements_of_their_own_pass_over_dead_connections_too() {
+    block_on(async {
+        let shop = Shop::open().await;
+        let other = shop.database.store().await;
+        let mut tx = shop.store.begin().await.unwrap();
+        let backend = backend(&mut tx).await;
+        shop.store.rollback(tx).await.unwrap();
+        eventually("it is back in the pool", DEADLINE, async || shop.store.pool().num_idle() >= 1).await;
+        terminate(other.pool(), backend).await;
+        assert_eq!(shop.store.lease(&shop.consumer, 1, DEADLINE).await.unwrap(), []);
+    });
+}
+
+#[test]
+fn dropped_begin_leaves_no_transaction_open() {
+    block_on(async {
+        let shop = Shop::open().await;
+        let other = shop.database.store().await;
+        for polls in 0..40 {
+            let mut begin = pin!(shop.store.begin());
+            let mut left = polls % 8;
+            // Dropped after so many polls, wherever that is.
+            std::future::poll_fn(|cx| {
+                if left == 0 || begin.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(());
+                }
+                left -= 1;
+                Poll::Pending
+            })
+            .await;
+        }
+        let open = "SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'";
+        eventually("no transaction is open", DEADLINE, async || {
+            let open: i64 = sqlx::query_scalar(open).fetch_one(other.pool()).await.unwrap();
+            open == 0
+        })
+        .await;
+        shop.store.commit(shop.store.begin().await.unwrap()).await.unwrap();
+    });
+}
+
+#[test]
+fn closed_store_says_so() {
+    block_on(async {
+        let shop = Shop::open().await;
+        shop.store.clone().close().await;
+        assert_eq!(shop.store.begin().await.unwrap_err().kind(), ErrorKind::Closed);
+        assert_eq!(shop.store.lease("billing", 1, DEADLINE).await.unwrap_err().kind(), ErrorKind::Closed);
+    });
+}
+
+#[test]
+fn transaction_begins_at_read_committed_whatever_the_default_is() {
+    block_on(async {
+        let shop = Shop::open().await;
+        let alter = format!(
+            "ALTER DATABASE {} SET default_transaction_isolation = 'serializable'",
+            shop.database.name()
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(alter)).execute(shop.store.pool()).await.unwrap();
+        let store = shop.database.store().await;
+        let mut tx = store.begin().await.unwrap();
+        let level: String =
+            sqlx::query_scalar("SHOW transaction_isolation").fetch_one(&mut *tx).await.unwrap();
+        assert_eq!(level, "read committed");
+    });
+}
+
+#[test]
+fn limits_hold_and_say_what_they_are() {
+    block_on(async {
+        let shop = Shop::open().await;
+        let short = std::time::Duration::from_millis(100);
+        let options = messagekit_postgres::PostgresStore::options()
+            .lock_timeout(short)
+            .idle_in_transaction_timeout(short);
+        let store = options.statement_timeout(short * 3).connect(shop.database.url()).await.unwrap();
+
+        let id = messagekit::MessageId::new();
+        let rival = shop.bill(&shop.store, &id).await;
+        let mut tx = store.begin().await.unwrap();
+        let request = messagekit::ClaimRequest { id, topic: "orders.order".into(), key: None, generation: 0 };
+        let waited =
+            messagekit::Processed::claim(&store, &mut tx, &shop.consumer, &[request]).await.unwrap_err();
+        assert_eq!(waited.kind(), ErrorKind::Conflict);
+        shop.store.rollback(rival).await.unwrap();
+
+        let mut tx = store.begin().await.unwrap();
+        let slow = sqlx::query("SELECT pg_sleep(600)").execute(&mut *tx).await.unwrap_err();
+        assert_eq!(messagekit_postgres::PostgresStore::classify(&slow), Some(ErrorKind::LockBound));
+
+        let mut tx = store.begin().await.unwrap();
+        let idle = backend(&mut tx).await;
+        eventually("the server ends what stands idle", DEADLINE, async || {
+            let gone = "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)";
+            sqlx::query_scalar(gone).bind(idle).fetch_one(shop.store.pool()).await.unwrap()
+        })
+        .await;
+        let ended = sqlx::query("SELECT 1").execute(&mut *tx).await.unwrap_err();
+        assert_eq!(messagekit_postgres::PostgresStore::classify(&ended), Some(ErrorKind::LockBound));
+    });
+}

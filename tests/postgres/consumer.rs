@@ -1,0 +1,296 @@
+//! Whole consumers whose effects are in PostgreSQL.
+
+use std::future::Future;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use messagekit::memory::{MemoryLog, MemorySource};
+use messagekit::{
+    Backoff, Consumer, ConsumerBuilder, ConsumerStats, DeadLetter, DeadLetters, Envelope, Event,
+    HandlerError, LetterFilter, LetterState, Publisher, Shutdown, Stats, codec,
+};
+use messagekit_postgres::{PgTx, PostgresStore};
+use messagekit_testkit::{DEADLINE, block_on, eventually};
+use tokio::sync::Barrier;
+use tokio::task::JoinHandle;
+
+use crate::proxy::Proxy;
+use crate::shop::{OrderPlaced, Shop, backend, run, terminate};
+
+/// The order at which a handler misbehaves.
+const CULPRIT: &str = "o-5";
+
+/// Orders in one partition, and a consumer of them that is still without a handler.
+async fn orders(numbers: std::ops::Range<u32>) -> MemoryLog {
+    let log = MemoryLog::new(1);
+    let orders: Vec<_> = numbers
+        .map(|number| {
+            codec::encode(&Envelope::new(OrderPlaced::new(&format!("o-{number}"))), "shop").unwrap()
+        })
+        .collect();
+    for result in log.publish(&orders).await {
+        result.unwrap();
+    }
+    log
+}
+
+fn consumer(
+    name: &str,
+    store: &PostgresStore,
+    log: &MemoryLog,
+) -> ConsumerBuilder<PostgresStore, MemorySource> {
+    Consumer::builder(name, store.clone())
+        .from(log.topics([OrderPlaced::TOPIC]))
+        .attempts(NonZeroU32::new(2).unwrap())
+        .backoff(Backoff::fixed(Duration::from_millis(5)))
+}
+
+struct Running {
+    stats: Stats,
+    shutdown: Shutdown,
+    running: JoinHandle<Result<(), messagekit::Error>>,
+}
+
+impl Running {
+    fn start(consumer: ConsumerBuilder<PostgresStore, MemorySource>) -> Self {
+        let consumer = consumer.build().unwrap();
+        let (stats, shutdown) = (consumer.stats(), Shutdown::new());
+        let running = tokio::spawn(consumer.run(shutdown.clone()));
+        Self { stats, shutdown, running }
+    }
+
+    async fn until(&self, what: &str, holds: impl Fn(ConsumerStats) -> bool) {
+        eventually(what, DEADLINE, async || {
+            assert!(!self.running.is_finished(), "the consumer has ended: {what}");
+            holds(self.stats.read())
+        })
+        .await;
+    }
+
+    async fn stop(self) -> ConsumerStats {
+        self.shutdown.request();
+        self.running.await.unwrap().unwrap();
+        self.stats.read()
+    }
+}
+
+async fn bill(tx: &mut PgTx, order: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO bills VALUES ($1)").bind(order).execute(&mut **tx).await?;
+    Ok(())
+}
+
+async fn billed(shop: &Shop) -> Vec<String> {
+    sqlx::query_scalar("SELECT id FROM bills ORDER BY id").fetch_all(shop.store.pool()).await.unwrap()
+}
+
+async fn letters(shop: &Shop) -> Vec<DeadLetter> {
+    shop.store.list(&LetterFilter::default(), 100).await.unwrap()
+}
+
+fn names(numbers: impl Iterator<Item = u32>) -> Vec<String> {
+    numbers.map(|number| format!("o-{number}")).collect()
+}
+
+#[test]
+fn handler_that_swallows_an_sql_error_becomes_a_letter_alone() {
+    async fn swallow(tx: &mut PgTx, order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
+        bill(tx, &order.data.order_id).await?;
+        if order.data.order_id == CULPRIT {
+            sqlx::query("INSERT INTO no_such_table VALUES (1)").execute(&mut **tx).await.unwrap_err();
+        }
+        Ok(())
+    }
+    block_on(async {
+        let (shop, log) = (Shop::open().await, orders(0..10).await);
+        let running = Running::start(consumer("billing", &shop.store, &log).on(swallow));
+        running.until("all are handled but one", |stats| stats.handled == 9 && stats.dead == 1).await;
+        running.stop().await;
+        assert_eq!(billed(&shop).await, names((0..10).filter(|number| *number != 5)));
+        let letters = letters(&shop).await;
+        assert_eq!((letters.len(), letters[0].state), (1, LetterState::Dead));
+        assert_eq!((letters[0].kind.as_str(), letters[0].attempts), ("transaction", 2));
+        assert_eq!(letters[0].received.message.key.as_deref(), Some(CULPRIT.as_bytes()));
+        assert_eq!(log.committed("billing", OrderPlaced::TOPIC, 0), 10);
+    });
+}
+
+#[test]
+fn late_duplicate_of_a_dead_letter_is_not_applied() {
+    struct Books {
+        are_open: AtomicBool,
+    }
+    async fn bill_if_open(
+        books: &Books,
+        tx: &mut PgTx,
+        order: Envelope<OrderPlaced>,
+    ) -> Result<(), HandlerError> {
+        if order.data.order_id == CULPRIT && !books.are_open.load(Ordering::SeqCst) {
+            return Err(HandlerError::permanent("the books are closed"));
+        }
+        Ok(bill(tx, &order.data.order_id).await?)
+    }
+    block_on(async {
+        let (shop, log) = (Shop::open().await, orders(0..10).await);
+        let books = Arc::new(Books { are_open: AtomicBool::new(false) });
+        let billing = consumer("billing", &shop.store, &log).on_with(Arc::clone(&books), bill_if_open);
+        let running = Running::start(billing);
+        running.until("one is dead", |stats| stats.handled == 9 && stats.dead == 1).await;
+        books.are_open.store(true, Ordering::SeqCst);
+        log.redeliver("billing");
+        running.until("all came twice", |stats| stats.duplicates == 10).await;
+        assert_eq!(billed(&shop).await, names((0..10).filter(|number| *number != 5)));
+
+        // Only a person brings it back.
+        let letter = letters(&shop).await.remove(0);
+        assert_eq!(letter.state, LetterState::Dead);
+        shop.store.retry(letter.id).await.unwrap();
+        running.until("it is handled", |stats| stats.handled == 10).await;
+        running.stop().await;
+        assert_eq!(billed(&shop).await, names(0..10));
+        assert_eq!(letters(&shop).await[0].state, LetterState::Resolved);
+    });
+}
+
+#[test]
+fn constraint_that_a_handler_violates_is_its_own_failure() {
+    async fn bill_once(tx: &mut PgTx, order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
+        Ok(bill(tx, &order.data.order_id).await?)
+    }
+    block_on(async {
+        let (shop, log) = (Shop::open().await, orders(0..10).await);
+        run(shop.store.pool(), "CREATE UNIQUE INDEX ON bills (id); INSERT INTO bills VALUES ('o-5')").await;
+        let running = Running::start(consumer("billing", &shop.store, &log).on(bill_once));
+        running.until("all are handled but one", |stats| stats.handled == 9 && stats.dead == 1).await;
+        running.stop().await;
+        let letters = letters(&shop).await;
+        assert_eq!((letters.len(), letters[0].kind.as_str()), (1, "failed"));
+        assert!(letters[0].error.contains("bills_id_idx"), "{}", letters[0].error);
+    });
+}
+
+/// Two handlers that take the same two rows in opposite order, the first time at the same moment.
+struct Crossing {
+    met: Barrier,
+    runs: AtomicU32,
+    later_attempts: AtomicU32,
+}
+
+impl Crossing {
+    async fn cross(
+        &self,
+        tx: &mut PgTx,
+        order: &Envelope<OrderPlaced>,
+        rows: [i32; 2],
+    ) -> Result<(), HandlerError> {
+        let is_first = self.runs.fetch_add(1, Ordering::SeqCst) < 2;
+        if order.delivery().is_none_or(|delivery| delivery.attempt != 1) {
+            self.later_attempts.fetch_add(1, Ordering::SeqCst);
+        }
+        for row in rows {
+            let update = sqlx::query("UPDATE accounts SET orders = orders + 1 WHERE id = $1").bind(row);
+            update.execute(&mut **tx).await?;
+            if is_first && row == rows[0] {
+                self.met.wait().await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn forth(&self, tx: &mut PgTx, order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
+        self.cross(tx, &order, [1, 2]).await
+    }
+
+    async fn back(&self, tx: &mut PgTx, order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
+        self.cross(tx, &order, [2, 1]).await
+    }
+}
+
+#[test]
+fn deadlock_between_two_handlers_burns_no_attempt() {
+    block_on(async {
+        let (shop, log) = (Shop::open().await, orders(0..1).await);
+        let accounts = "CREATE TABLE accounts (id int PRIMARY KEY, orders int); INSERT INTO accounts VALUES (1, 0), (2, 0)";
+        run(shop.store.pool(), accounts).await;
+        let crossing = Arc::new(Crossing {
+            met: Barrier::new(2),
+            runs: AtomicU32::new(0),
+            later_attempts: AtomicU32::new(0),
+        });
+        let forth = consumer("billing", &shop.store, &log).on_with(Arc::clone(&crossing), Crossing::forth);
+        let back = consumer("shipping", &shop.store, &log).on_with(Arc::clone(&crossing), Crossing::back);
+        let running = [Running::start(forth), Running::start(back)];
+        let mut conflicts = 0;
+        for running in running {
+            running.until("it is handled", |stats| stats.handled == 1).await;
+            let stats = running.stop().await;
+            assert_eq!((stats.set_aside, stats.dead), (0, 0));
+            conflicts += stats.rolled_back;
+        }
+        assert_eq!((crossing.runs.load(Ordering::SeqCst), conflicts), (3, 1), "one of the two ran again");
+        assert_eq!(crossing.later_attempts.load(Ordering::SeqCst), 0, "and nothing counted it");
+        assert_eq!(letters(&shop).await, []);
+        assert_eq!(shop.count("SELECT sum(orders) FROM accounts").await, 4);
+    });
+}
+
+/// A handler that has something done to its connection when the culprit runs for the first time.
+struct Trouble<F> {
+    runs: AtomicU32,
+    cause: F,
+}
+
+impl<F, Fut> Trouble<F>
+where
+    F: Fn(i32) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    fn new(cause: F) -> Arc<Self> {
+        Arc::new(Self { runs: AtomicU32::new(0), cause })
+    }
+
+    async fn handle(&self, tx: &mut PgTx, order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
+        bill(tx, &order.data.order_id).await?;
+        if order.data.order_id == CULPRIT && self.runs.fetch_add(1, Ordering::SeqCst) == 0 {
+            (self.cause)(backend(tx).await).await;
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn connection_ended_under_a_handler_costs_no_message_an_attempt() {
+    block_on(async {
+        let (shop, log) = (Shop::open().await, orders(0..10).await);
+        let other = shop.database.store().await;
+        let trouble = Trouble::new(move |backend| {
+            let other = other.clone();
+            async move { terminate(other.pool(), backend).await }
+        });
+        let running =
+            Running::start(consumer("billing", &shop.store, &log).on_with(trouble, Trouble::handle));
+        running.until("all are handled", |stats| stats.handled == 10).await;
+        let stats = running.stop().await;
+        assert_eq!((stats.set_aside, stats.dead), (0, 0));
+        assert_eq!((billed(&shop).await, letters(&shop).await), (names(0..10), vec![]));
+    });
+}
+
+#[test]
+fn commit_whose_answer_is_lost_applies_its_batch_once() {
+    block_on(async {
+        let (shop, log) = (Shop::open().await, orders(0..10).await);
+        let proxy = Arc::new(Proxy::to(&shop.database).await);
+        let store = PostgresStore::connect(&proxy.url(&shop.database)).await.unwrap();
+        let trouble = Trouble::new(move |_| {
+            proxy.cut_next_commit();
+            std::future::ready(())
+        });
+        let running = Running::start(consumer("billing", &store, &log).on_with(trouble, Trouble::handle));
+        running.until("all came back", |stats| stats.handled + stats.duplicates == 10).await;
+        let stats = running.stop().await;
+        assert!(stats.duplicates >= 1, "the marker said that the culprit's batch was kept: {stats:?}");
+        assert_eq!((billed(&shop).await, letters(&shop).await), (names(0..10), vec![]));
+    });
+}

@@ -1,0 +1,22 @@
+//! Tests that need PostgreSQL.
+// Fixtures are test code too, which clippy sees only in functions marked as tests.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod cdc;
+mod cdc_command;
+mod cdc_server;
+mod commit;
+mod conformance;
+mod connections;
+mod consumer;
+mod errors;
+mod generations;
+mod isolation;
+mod letters;
+mod migrations;
+mod plans;
+mod proxy;
+mod publish;
+mod rows;
+mod same_id;
+mod shop;

@@ -1,0 +1,117 @@
+//! The same message in two places at once.
+
+use messagekit::{Claim, MessageId, Store};
+use messagekit_postgres::PostgresStore;
+use messagekit_testkit::block_on;
+
+use crate::shop::{Shop, backend, insert_bill};
+
+/// Claims and bills as a process of its own would, and answers the claim.
+async fn handle(shop: &Shop, store: &PostgresStore, id: &MessageId) -> Claim {
+    let mut tx = store.begin().await.expect("begins");
+    let claim = shop.claim_in(store, &mut tx, id).await;
+    if claim == Claim::Fresh {
+        insert_bill(&mut tx, id.as_str()).await;
+    }
+    store.commit(tx).await.expect("commits");
+    claim
+}
+
+#[test]
+fn same_id_in_many_stores_at_once_is_applied_once() {
+    block_on(async {
+        let shop = std::sync::Arc::new(Shop::open().await);
+        let ids: Vec<MessageId> = (0..20).map(|_| MessageId::new()).collect();
+        let mut rivals = Vec::new();
+        for _ in 0..4 {
+            let (shop, ids, store) = (shop.clone(), ids.clone(), shop.database.store().await);
+            rivals.push(tokio::spawn(async move {
+                let mut fresh = 0;
+                for id in &ids {
+                    fresh += usize::from(handle(&shop, &store, id).await == Claim::Fresh);
+                }
+                fresh
+            }));
+        }
+        let mut fresh = 0;
+        for rival in rivals {
+            fresh += rival.await.unwrap();
+        }
+        assert_eq!((fresh, shop.bills().await), (ids.len(), ids.len() as i64));
+        assert_eq!(shop.count("SELECT count(DISTINCT id) FROM bills").await, ids.len() as i64);
+    });
+}
+
+#[test]
+fn claim_waits_for_the_rival_and_then_knows() {
+    block_on(async {
+        let shop = std::sync::Arc::new(Shop::open().await);
+        for commits in [true, false] {
+            let id = MessageId::new();
+            let first = shop.bill(&shop.store, &id).await;
+            let other = shop.database.store().await;
+            let mut second = other.begin().await.unwrap();
+            let waiting = backend(&mut second).await;
+            let claiming = {
+                let (shop, other, id) = (shop.clone(), other.clone(), id.clone());
+                tokio::spawn(async move { shop.claim_in(&other, &mut second, &id).await })
+            };
+            messagekit_testkit::eventually(
+                "it waits for the rival",
+                messagekit_testkit::DEADLINE,
+                async || {
+                    let waits = "SELECT cardinality(pg_blocking_pids($1)) > 0";
+                    sqlx::query_scalar(waits).bind(waiting).fetch_one(shop.store.pool()).await.unwrap()
+                },
+            )
+            .await;
+            if commits {
+                shop.store.commit(first).await.unwrap();
+            } else {
+                shop.store.rollback(first).await.unwrap();
+            }
+            let expected = if commits { Claim::Done } else { Claim::Fresh };
+            assert_eq!(claiming.await.unwrap(), expected);
+        }
+    });
+}
+
+#[test]
+fn batches_that_overlap_in_any_order_do_not_deadlock() {
+    block_on(async {
+        let shop = std::sync::Arc::new(Shop::open().await);
+        let ids: Vec<MessageId> = (0..200).map(|_| MessageId::new()).collect();
+        let mut rivals = Vec::new();
+        for seed in 0..4 {
+            let (shop, mut ids, store) = (shop.clone(), ids.clone(), shop.database.store().await);
+            fastrand::Rng::with_seed(seed).shuffle(&mut ids);
+            rivals.push(tokio::spawn(async move {
+                let mut fresh = 0;
+                for batch in ids.chunks(50) {
+                    let request = |id: &MessageId| messagekit::ClaimRequest {
+                        id: id.clone(),
+                        topic: "orders.order".into(),
+                        key: None,
+                        generation: 0,
+                    };
+                    let requests: Vec<_> = batch.iter().map(request).collect();
+                    let mut tx = store.begin().await.unwrap();
+                    let claims =
+                        messagekit::Processed::claim(&store, &mut tx, &shop.consumer, &requests).await;
+                    fresh += claims
+                        .expect("nobody deadlocks")
+                        .iter()
+                        .filter(|claim| **claim == Claim::Fresh)
+                        .count();
+                    store.commit(tx).await.unwrap();
+                }
+                fresh
+            }));
+        }
+        let mut fresh = 0;
+        for rival in rivals {
+            fresh += rival.await.unwrap();
+        }
+        assert_eq!(fresh, ids.len());
+    });
+}

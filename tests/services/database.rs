@@ -1,0 +1,58 @@
+//! A database for one test.
+
+use messagekit_postgres::PostgresStore;
+use messagekit_postgres::migrations;
+use messagekit_testkit::unique;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
+
+use crate::services::postgres_url;
+
+/// A database of its own in the test cluster. It is left behind; the cluster's data is deleted after the tests.
+#[derive(Clone, Debug)]
+pub struct Database {
+    url: String,
+    name: String,
+}
+
+impl Database {
+    /// Makes an empty one with the tables of this program.
+    pub async fn fresh() -> Self {
+        let database = Self::empty().await;
+        migrations::migrate(&database.url).await.expect("migrates");
+        database
+    }
+
+    /// Makes one without any table.
+    pub async fn empty() -> Self {
+        let server = postgres_url();
+        let name = unique("test").replace(['.', '-'], "_");
+        let options: PgConnectOptions = server.parse().expect("a URL of PostgreSQL");
+        let mut admin = options.connect().await.expect("PostgreSQL answers");
+        let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
+        sqlx::raw_sql(create).execute(&mut admin).await.expect("makes a database");
+        admin.close().await.expect("closes");
+        let (server, _) = server.rsplit_once('/').expect("the URL names a database");
+        Self { url: format!("{server}/{name}"), name }
+    }
+
+    /// Returns its URL, with the superuser's password.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Returns its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Opens it as a store.
+    pub async fn store(&self) -> PostgresStore {
+        PostgresStore::connect(&self.url).await.expect("opens")
+    }
+
+    /// Opens a plain connection.
+    pub async fn connection(&self) -> PgConnection {
+        PgConnection::connect(&self.url).await.expect("connects")
+    }
+}

@@ -1,0 +1,64 @@
+//! Where the services are, and taking them down and up again.
+
+use std::process::{Command, Stdio};
+
+/// A service that tests may kill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// The database.
+    Postgres,
+    /// The broker.
+    Kafka,
+    /// The Kafka Connect worker with Debezium.
+    Connect,
+}
+
+impl Service {
+    /// Returns its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Kafka => "kafka",
+            Self::Connect => "connect",
+        }
+    }
+}
+
+/// Returns the URL of the test cluster's superuser.
+pub fn postgres_url() -> String {
+    required("MESSAGEKIT_TEST_POSTGRES_URL", "postgres")
+}
+
+/// Returns the address of the broker.
+pub fn kafka() -> String {
+    required("MESSAGEKIT_TEST_KAFKA", "kafka")
+}
+
+/// Returns the URL of the Kafka Connect worker.
+pub fn connect_url() -> String {
+    required("MESSAGEKIT_TEST_CONNECT_URL", "connect")
+}
+
+/// Ends a service with SIGKILL and waits until it is gone.
+pub fn kill(service: Service) {
+    stack(&["kill", service.name()]);
+}
+
+/// Starts a service again with its data, and waits until it answers.
+pub fn start(service: Service) {
+    stack(&["up", "--services", service.name()]);
+}
+
+fn stack(arguments: &[&str]) {
+    let program = required("MESSAGEKIT_TEST_STACK", "connect");
+    let output = Command::new(&program).arg("stack").args(arguments).stdin(Stdio::null()).output();
+    let output = output.unwrap_or_else(|error| panic!("{program} does not start: {error}"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "stack {} failed: {said}", arguments.join(" "));
+}
+
+fn required(variable: &str, service: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| {
+        panic!("{variable} is not set, and this test needs {service}: run `cargo xtask test --services {service}`")
+    })
+}
