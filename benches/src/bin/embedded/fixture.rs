@@ -1,37 +1,9 @@
-//! What every cell uses: the event, the topic, the check afterwards.
+//! The file of a cell, and the check afterwards.
 
 use std::path::Path;
 
-use messagekit::{Envelope, Event, Message, codec};
+use messagekit_benches::Outcome;
 use messagekit_sqlite::rusqlite::Connection;
-use serde::{Deserialize, Serialize};
-
-use crate::Outcome;
-
-/// About 1 KiB of JSON that does not compress to nothing.
-#[derive(Event, Serialize, Deserialize)]
-#[event(type = "bench.event.made", key = "account")]
-pub(crate) struct Made {
-    pub(crate) account: String,
-    pub(crate) number: u64,
-    pub(crate) text: String,
-}
-
-pub(crate) const ACCOUNTS: usize = 1_000;
-pub(crate) const TOPIC: &str = Made::TOPIC;
-
-/// Encodes `n` events of [`ACCOUNTS`] accounts.
-pub(crate) fn messages(n: usize) -> Outcome<Vec<Message>> {
-    (0..n)
-        .map(|number| {
-            let text: String =
-                (0..48).map(|word| format!("{:016x} ", number.wrapping_mul(0x9e37_79b9 + word))).collect();
-            let made =
-                Made { account: format!("account-{}", number % ACCOUNTS), number: number as u64, text };
-            Ok(codec::encode(&Envelope::new(made), "bench")?)
-        })
-        .collect()
-}
 
 pub(crate) fn database(folder: &Path) -> std::path::PathBuf {
     folder.join("bench.db")

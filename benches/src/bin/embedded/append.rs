@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use futures_util::future::try_join_all;
 use messagekit::{Message, Publisher};
+use messagekit_benches::{Outcome, messages};
 use messagekit_sqlite::SqliteStore;
 
-use crate::Outcome;
-use crate::fixture::{check, database, messages};
+use crate::fixture::{check, database};
 
 pub(crate) struct Appended {
     /// Events per second.

@@ -4,12 +4,12 @@ use std::path::Path;
 use std::time::Instant;
 
 use messagekit::{Message, headers};
+use messagekit_benches::{Outcome, TOPIC, messages};
 use messagekit_sqlite::SqliteStore;
 use messagekit_sqlite::rusqlite::Connection;
 
-use crate::Outcome;
 use crate::consume::{EFFECT, fill};
-use crate::fixture::{TOPIC, check, connect, database, messages};
+use crate::fixture::{check, connect, database};
 
 const PARTITIONS: i64 = 8;
 

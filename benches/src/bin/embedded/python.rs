@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::Outcome;
+use messagekit_benches::Outcome;
+
 use crate::fixture::database;
 
 const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python/append.py");

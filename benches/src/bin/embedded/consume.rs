@@ -1,13 +1,12 @@
 //! Consuming through the engine: claim, one effect, settle.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-use messagekit::{Consumer, Envelope, HandlerError, Publisher, Shutdown, Store};
+use messagekit::{Consumer, Envelope, HandlerError, Publisher, Store};
+use messagekit_benches::{Made, Outcome, TOPIC, drain, messages};
 use messagekit_sqlite::{SqliteStore, SqliteTx};
 
-use crate::Outcome;
-use crate::fixture::{Made, TOPIC, check, database, messages};
+use crate::fixture::{check, database};
 
 /// The effect of every consume cell.
 pub(crate) const EFFECT: &str = "INSERT INTO effects (event_id, account) VALUES (?1, ?2)";
@@ -25,19 +24,10 @@ pub(crate) async fn engine(folder: &Path, events: usize, one_by_one: bool) -> Ou
     if one_by_one {
         consumer = consumer.one_by_one();
     }
-    let consumer = consumer.build()?;
-    let (stats, shutdown) = (consumer.stats(), Shutdown::new());
-    let started = Instant::now();
-    let running = tokio::spawn(consumer.run(shutdown.clone()));
-    while stats.read().handled < events as u64 && !running.is_finished() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    let seconds = started.elapsed().as_secs_f64();
-    shutdown.request();
-    running.await??;
+    let rate = drain(consumer.build()?, events).await?;
     store.close().await?;
     check(folder, "effects", "event_id", events)?;
-    Ok(events as f64 / seconds)
+    Ok(rate)
 }
 
 /// Makes a file with `events` records and a table for effects.
