@@ -1,12 +1,15 @@
 //! Staying in the group, and coming back to it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::{Incoming, Subscriber};
+use messagekit::{Done, Incoming, Lane, Message, Publisher, Subscriber};
+use messagekit_kafka::KafkaSubscriber;
 use messagekit_testkit::transport::{Receiver, texts};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
+use rdkafka::admin::{AdminOptions, NewPartitions};
 
-use crate::broker::{committed, create_topic, join, kafka, publish, topic};
+use crate::broker::{ADMIN, admin, committed, create_topic, join, kafka, publish, topic};
 
 #[test]
 fn a_handler_that_takes_longer_than_the_poll_interval_keeps_its_lane() {
@@ -109,4 +112,101 @@ fn a_lane_that_does_not_come_to_rest_is_lost() {
         }
         assert_eq!(kept.as_ref().map(|(lane, _)| *lane), lost);
     });
+}
+
+/// The hint of twice a second is of no help here: the group has just had one.
+#[test]
+fn what_is_settled_last_is_committed_when_its_lane_is_given_up() {
+    block_on(async {
+        let (topic, consumer) = (topic(2, &[]).await, unique("consumer"));
+        publish_keys(&topic, 40).await;
+        let mut first = join(&kafka(), &topic, &consumer).await;
+        let taken = first.take(40).await;
+        let mut second = join(&kafka(), &topic, &consumer).await;
+        let (lane, done) = revoking(&mut first, &mut second).await;
+        let mut held: Vec<_> = taken.into_iter().filter(|found| found.receipt.lane() == lane).collect();
+        let last = held.pop().unwrap();
+        let place = last.place.clone().unwrap();
+        first.settle_receipts(held.into_iter().map(|delivery| delivery.receipt).collect());
+        eventually("all but the last one is committed", DEADLINE, async || {
+            committed(&consumer, &topic, place.partition).await == Some(place.offset)
+        })
+        .await;
+        first.settle_receipts(vec![last.receipt]);
+        drop(done);
+        let end = tokio::time::Instant::now() + DEADLINE;
+        while second.lanes().is_empty() {
+            assert!(tokio::time::Instant::now() < end, "the lane was not handed over");
+            let quiet = Duration::from_millis(200);
+            let _ = tokio::join!(first.next_within(quiet), second.next_within(quiet));
+        }
+        assert_eq!(committed(&consumer, &topic, place.partition).await, Some(place.offset + 1));
+    });
+}
+
+/// Else what is given back would come again and again until the lane is gone.
+#[test]
+fn a_lane_that_is_given_up_delivers_nothing_more() {
+    block_on(async {
+        let (topic, consumer) = (topic(2, &[]).await, unique("consumer"));
+        publish_keys(&topic, 40).await;
+        let mut first = join(&kafka(), &topic, &consumer).await;
+        let taken = first.take(40).await;
+        let mut second = join(&kafka(), &topic, &consumer).await;
+        let (lane, _done) = revoking(&mut first, &mut second).await;
+        first.release(taken.into_iter().filter(|found| found.receipt.lane() == lane).collect());
+        let (again, _) = tokio::join!(
+            first.take_while_busy(Duration::from_millis(500)),
+            second.take_while_busy(Duration::from_millis(500))
+        );
+        assert!(again.iter().all(|found| found.receipt.lane() != lane), "{again:?}");
+    });
+}
+
+/// Waits until the first member is asked for a lane because the second one joins.
+async fn revoking(
+    first: &mut Receiver<KafkaSubscriber>,
+    second: &mut Receiver<KafkaSubscriber>,
+) -> (Lane, Done) {
+    let end = tokio::time::Instant::now() + DEADLINE;
+    loop {
+        assert!(tokio::time::Instant::now() < end, "no lane was asked for");
+        let quiet = Duration::from_millis(200);
+        let (news, _) = tokio::join!(first.next_within(quiet), second.take_while_busy(quiet));
+        if let Ok(Some(Incoming::Revoking { lane, done })) = news {
+            return (lane, done);
+        }
+    }
+}
+
+#[test]
+fn partitions_that_are_added_later_are_read_from_their_start() {
+    block_on(async {
+        let (topic, consumer) = (topic(1, &[]).await, unique("consumer"));
+        publish(&topic, ["m0".to_owned()]).await;
+        let mut receiver = join(&kafka(), &topic, &consumer).await;
+        let taken = receiver.take(1).await;
+        receiver.settle_receipts(taken.into_iter().map(|delivery| delivery.receipt).collect());
+        let options = AdminOptions::new().operation_timeout(Some(ADMIN));
+        let made = admin().create_partitions([&NewPartitions::new(&topic, 4)], &options).await.unwrap();
+        assert!(made.iter().all(Result::is_ok), "{made:?}");
+        let end = tokio::time::Instant::now() + DEADLINE;
+        loop {
+            assert!(tokio::time::Instant::now() < end, "nothing was written to a new partition");
+            // A client of its own each time, until one knows the new partitions.
+            publish_keys(&topic, 40).await;
+            let taken = receiver.take(40).await;
+            if taken.iter().any(|delivery| delivery.place.as_ref().unwrap().partition > 0) {
+                return;
+            }
+        }
+    });
+}
+
+/// Publishes messages of different keys, so that every partition gets some.
+async fn publish_keys(topic: &Arc<str>, count: usize) {
+    let batch: Vec<Message> = (0..count)
+        .map(|number| Message::new(topic.clone(), format!("m{number}")).with_key(format!("k{number}")))
+        .collect();
+    kafka().publisher().unwrap().publish(&batch).await.into_iter().for_each(|result| result.unwrap());
 }

@@ -53,6 +53,7 @@
 //! | `client.id` | `messagekit` | to be found in the broker's logs |
 //! | `socket.timeout.ms` | 10000 | a broker that hangs is given up sooner |
 //! | `reconnect.backoff.max.ms` | 2000 | a broker that comes back is used soon |
+//! | `metadata.recovery.strategy` | none | members return to their group after all brokers were down at once; set `rebootstrap` where brokers come back under other addresses |
 //! | `partition.assignment.strategy` | `cooperative-sticky` | only what changes hands has to come to rest |
 //! | `topic.metadata.refresh.interval.ms` | 1000 (subscribers) | a topic made later is found within about a second |
 //! | `queued.max.messages.kbytes` | 2048 | each partition has a queue of its own |

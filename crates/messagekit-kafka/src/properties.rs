@@ -34,6 +34,9 @@ pub(crate) const BOTH: &[(&str, &str)] = &[
     // A request that a dead broker does not answer is given up sooner than after a minute.
     ("socket.timeout.ms", "10000"),
     ("reconnect.backoff.max.ms", "2000"),
+    // Starting over from the first addresses drops the connection on which a question for the group's coordinator waits,
+    // and nothing asks again: a member would stay outside its group after all brokers were down at once.
+    ("metadata.recovery.strategy", "none"),
 ];
 
 /// What subscribers get unless the user says otherwise.

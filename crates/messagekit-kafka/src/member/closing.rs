@@ -38,7 +38,7 @@ impl Member {
             let lost = consumer.assignment_lost();
             let answered = match lost {
                 true => Ok(()),
-                false => commit_for_sure(&consumer, &next, Instant::now() + COMMIT_DEADLINE),
+                false => commit_for_sure(&consumer, next, Instant::now() + COMMIT_DEADLINE),
             };
             // Nobody listens any more when it took too long.
             let _ = committed.send(answered);

@@ -1,6 +1,6 @@
 //! Telling the group how far the lanes are handled.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
@@ -43,15 +43,42 @@ impl Member {
     }
 }
 
-/// Commits and waits for the answer; repeats what passes by itself until the deadline.
+/// Commits and waits for the answer until the deadline; repeats what passes by itself.
 pub(super) fn commit_for_sure(
-    consumer: &BaseConsumer<Context>,
-    next: &[NextOf],
+    consumer: &Arc<BaseConsumer<Context>>,
+    next: Vec<NextOf>,
     deadline: Instant,
 ) -> KafkaResult<()> {
     if next.is_empty() {
         return Ok(());
     }
+    let answer = commit_begun(consumer, next, deadline);
+    let left = deadline.saturating_duration_since(Instant::now());
+    answer.recv_timeout(left).unwrap_or(Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::OperationTimedOut)))
+}
+
+/// Commits on another thread and wakes this one with the answer: the client waits without a limit for a broker that is away.
+/// A receiver that nothing comes to says that there was no thread.
+pub(super) fn commit_begun(
+    consumer: &Arc<BaseConsumer<Context>>,
+    next: Vec<NextOf>,
+    deadline: Instant,
+) -> mpsc::Receiver<KafkaResult<()>> {
+    let (answer, answered) = mpsc::channel();
+    let (consumer, waiting) = (Arc::clone(consumer), std::thread::current());
+    let work = move || {
+        // Nobody listens any more when it took too long.
+        let _ = answer.send(commit_repeated(&consumer, &next, deadline));
+        drop(answer);
+        waiting.unpark();
+    };
+    if let Err(error) = std::thread::Builder::new().name("messagekit-kafka-commit".into()).spawn(work) {
+        tracing::error!(%error, "no thread to commit with");
+    }
+    answered
+}
+
+fn commit_repeated(consumer: &BaseConsumer<Context>, next: &[NextOf], deadline: Instant) -> KafkaResult<()> {
     loop {
         match commit(consumer, next, CommitMode::Sync) {
             Err(KafkaError::ConsumerCommit(code))
@@ -71,4 +98,21 @@ fn commit(consumer: &BaseConsumer<Context>, next: &[NextOf], mode: CommitMode) -
         partitions.add_partition_offset(topic, *partition, Offset::Offset(*offset))?;
     }
     consumer.commit(&partitions, mode)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Kafka;
+
+    #[test]
+    fn a_commit_ends_at_its_deadline_when_the_broker_is_away() {
+        let config = Kafka::new("127.0.0.1:1").consumer("billing", None);
+        let consumer: BaseConsumer<Context> = config.create_with_context(Context::default()).unwrap();
+        let begin = Instant::now();
+        let limit = Duration::from_millis(300);
+        let answer = commit_for_sure(&Arc::new(consumer), vec![("orders".into(), 0, 1)], begin + limit);
+        assert!(answer.is_err());
+        assert!(begin.elapsed() < COMMIT_DEADLINE, "it took {:?}", begin.elapsed());
+    }
 }

@@ -23,6 +23,7 @@ pub(crate) use closing::Closed;
 use lane::Lane;
 use notices::Notices;
 use rebalancing::Step;
+use start::Opening;
 
 /// How often the finished prefix is told to the group, which is a hint: nobody confirms it.
 const HINT_INTERVAL: Duration = Duration::from_millis(500);
@@ -49,6 +50,7 @@ pub(crate) struct Member {
     drain: Duration,
     next_hint: Instant,
     next_opening: Instant,
+    opening: Option<Opening>,
     notices: Notices,
 }
 
@@ -83,6 +85,7 @@ impl Member {
             drain,
             next_hint: now,
             next_opening: now,
+            opening: None,
             notices: Notices::default(),
         }
     }
@@ -197,7 +200,9 @@ impl Member {
                 if !self.events.have_room() {
                     return Ok(moved);
                 }
-                let Some(lane) = self.lanes.get_mut(&slot) else { break };
+                // Behind the look for room, so that no more comes after a pause than was under way.
+                moved |= self.obey()?;
+                let Some(lane) = self.lanes.get_mut(&slot).filter(|lane| lane.is_delivering()) else { break };
                 match lane.take() {
                     Ok(Some(delivery)) => {
                         let round = lane.round;

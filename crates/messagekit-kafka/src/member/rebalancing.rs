@@ -109,8 +109,10 @@ impl Member {
         let slots: Vec<u32> = starts.into_iter().filter_map(|start| self.add_lane(start)).collect();
         if let Err(error) = answer(&self.consumer, &Rebalance::Assign(places)) {
             slots.iter().for_each(|slot| drop(self.lanes.remove(slot)));
+            // Without an answer the group would wait for this member for ever.
+            self.step = Some(Step::Assigning { partitions, again: Instant::now() + ASK_AGAIN });
             self.failed(error)?;
-            return Ok(true);
+            return Ok(false);
         }
         for slot in slots {
             let Some(lane) = self.lanes.get_mut(&slot) else { continue };
@@ -147,7 +149,7 @@ impl Member {
                 .iter()
                 .filter_map(|lane| Some((lane.topic.clone(), lane.partition, lane.moved()?)))
                 .collect();
-            if let Err(error) = commit_for_sure(&self.consumer, &next, Instant::now() + COMMIT_DEADLINE) {
+            if let Err(error) = commit_for_sure(&self.consumer, next, Instant::now() + COMMIT_DEADLINE) {
                 tracing::warn!(consumer = &*self.name, %error, "places of revoked partitions were not written: their messages come again");
             }
         }

@@ -1,6 +1,6 @@
 //! Where a lane starts.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use messagekit::{Error, ErrorKind};
@@ -22,6 +22,12 @@ pub(super) struct Start {
     pub(super) partition: i32,
     pub(super) offset: i64,
     pub(super) committed: Option<i64>,
+}
+
+/// New lanes whose starts are being written.
+pub(super) struct Opening {
+    lanes: Vec<(messagekit::Lane, i64)>,
+    answer: mpsc::Receiver<KafkaResult<()>>,
 }
 
 impl Member {
@@ -70,29 +76,38 @@ impl Member {
     /// Writes down where new lanes start, and announces them then. Without it a process that dies after its first commit in
     /// the database would find a place there and none here, which looks like a lost offset.
     pub(super) fn open(&mut self) {
-        let opening = |lane: &&super::lane::Lane| lane.stage == Stage::Opening;
-        let next: Vec<commit::NextOf> = self
-            .lanes
-            .values()
-            .filter(opening)
-            .filter_map(|lane| Some((lane.topic.clone(), lane.partition, lane.handled()?)))
-            .collect();
-        let now = Instant::now();
-        if next.is_empty() || now < self.next_opening {
-            return;
-        }
-        self.next_opening = now + OPEN_AGAIN;
-        match commit::commit_for_sure(&self.consumer, &next, now) {
-            Ok(()) => {
-                for lane in self.lanes.values_mut().filter(|lane| lane.stage == Stage::Opening) {
-                    lane.durable = lane.handled();
-                    lane.stage = Stage::Open;
-                    self.events.send(Event::Assigned(lane.id));
-                }
-            }
-            Err(error) => {
+        match self.opening.as_ref().map(|opening| opening.answer.try_recv()) {
+            Some(Err(mpsc::TryRecvError::Empty)) => return,
+            Some(Ok(Ok(()))) => self.opened(),
+            Some(Ok(Err(error))) => {
                 tracing::debug!(consumer = &*self.name, %error, "the start of new lanes is not written yet");
             }
+            Some(Err(mpsc::TryRecvError::Disconnected)) | None => {}
+        }
+        self.opening = None;
+        let now = Instant::now();
+        if now < self.next_opening {
+            return;
+        }
+        let (mut lanes, mut next) = (Vec::new(), Vec::new());
+        for lane in self.lanes.values().filter(|lane| lane.stage == Stage::Opening) {
+            let Some(start) = lane.handled() else { continue };
+            lanes.push((lane.id, start));
+            next.push((lane.topic.clone(), lane.partition, start));
+        }
+        if !lanes.is_empty() {
+            self.next_opening = now + OPEN_AGAIN;
+            self.opening = Some(Opening { lanes, answer: commit::commit_begun(&self.consumer, next, now) });
+        }
+    }
+
+    fn opened(&mut self) {
+        let Some(opening) = self.opening.take() else { return };
+        for (id, start) in opening.lanes {
+            let Some(lane) = self.lane(id).filter(|lane| lane.stage == Stage::Opening) else { continue };
+            lane.durable = Some(start);
+            lane.stage = Stage::Open;
+            self.events.send(Event::Assigned(id));
         }
     }
 }

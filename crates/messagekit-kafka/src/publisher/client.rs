@@ -1,6 +1,6 @@
 //! One producer of librdkafka, until a fatal error or a deadline ends it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use messagekit::{Error, Message};
@@ -19,21 +19,26 @@ const FULL: Duration = Duration::from_millis(2);
 /// How long a purge may take to report what it purged.
 const PURGE: Duration = Duration::from_secs(2);
 
-pub(super) struct Client(Option<ThreadedProducer<Reports>>);
+pub(super) struct Client {
+    producer: Option<ThreadedProducer<Reports>>,
+    /// Was purged: what is sent now would pass what was taken back.
+    purged: Mutex<bool>,
+}
 
 impl Client {
     pub(super) fn new(config: &ClientConfig) -> Result<Self, Error> {
         let made = config.create_with_context(Reports);
-        made.map(|producer| Self(Some(producer))).map_err(|error| unusable_settings("publisher", error))
+        let producer = Some(made.map_err(|error| unusable_settings("publisher", error))?);
+        Ok(Self { producer, purged: Mutex::new(false) })
     }
 
     fn producer(&self) -> &ThreadedProducer<Reports> {
-        self.0.as_ref().expect("it is taken when dropped")
+        self.producer.as_ref().expect("it is taken when dropped")
     }
 
     /// Returns whether it will never send again.
     pub(super) fn is_dead(&self) -> bool {
-        self.producer().client().fatal_error().is_some()
+        *self.purged() || self.producer().client().fatal_error().is_some()
     }
 
     /// Sends messages and waits for their reports; what has none at the deadline is taken back as far as that goes.
@@ -73,10 +78,10 @@ impl Client {
         let in_time = tokio::time::timeout_at(deadline, fates.all_known()).await.is_ok();
         if !in_time {
             // Everything of this client at once: a message that ran out of time alone would be passed by those behind it.
-            self.producer().purge(PurgeConfig::default().queue().inflight());
+            self.purge();
             let _ = tokio::time::timeout(PURGE, fates.all_known()).await;
         }
-        (fates.take(), !in_time || self.is_dead())
+        (fates.take(), self.is_dead())
     }
 
     /// Hands a message to the client, waiting for room in its queue. The client copies the payload.
@@ -93,7 +98,11 @@ impl Client {
             record = record.key(&key[..]);
         }
         loop {
-            match self.producer().send(record) {
+            let sent = match *self.purged() {
+                true => Err((KafkaError::MessageProduction(Code::PurgeQueue), record)),
+                false => self.producer().send(record),
+            };
+            match sent {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(Code::QueueFull), back)) if Instant::now() < deadline => {
                     tokio::time::sleep(FULL).await;
@@ -103,12 +112,22 @@ impl Client {
             }
         }
     }
+
+    fn purge(&self) {
+        let mut purged = self.purged();
+        *purged = true;
+        self.producer().purge(PurgeConfig::default().queue().inflight());
+    }
+
+    fn purged(&self) -> MutexGuard<'_, bool> {
+        self.purged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The client's own end joins a thread and waits, which is nothing for a task.
 impl Drop for Client {
     fn drop(&mut self) {
-        let producer = self.0.take();
+        let producer = self.producer.take();
         let end = std::thread::Builder::new().name("messagekit-kafka-end".into());
         if let Err(error) = end.spawn(move || drop(producer)) {
             tracing::error!(%error, "no thread to end a publisher with");

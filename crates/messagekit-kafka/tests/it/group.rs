@@ -1,9 +1,13 @@
 //! What the broker does to a member.
 
+use std::time::Duration;
+
 use messagekit::{ErrorKind, Incoming, Message, Publisher, Source, Subscriber};
 use messagekit_kafka::KafkaSubscriber;
 use messagekit_testkit::{DEADLINE, block_on, unique};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::mock::Mock;
 
@@ -59,5 +63,41 @@ fn a_member_that_the_broker_forgot_loses_its_lanes_and_gets_them_again() {
         // What was received under the lost assignment settles nothing.
         subscriber.settle(&mut vec![delivery.receipt]);
         assert_eq!(again.place.unwrap().offset, 0);
+    });
+}
+
+/// Nobody says that the hint of twice a second was refused.
+#[test]
+fn a_close_commits_what_a_refused_hint_did_not() {
+    block_on(async {
+        let mock = Mock::start();
+        mock.create_topic("orders", 1);
+        let publisher = mock.kafka().publisher().unwrap();
+        publisher.publish(&[Message::new("orders", "{}")]).await.pop().unwrap().unwrap();
+        let consumer = unique("consumer");
+        let mut subscriber = mock.kafka().topics(["orders"]).bind(&consumer, &[]).await.unwrap();
+        let delivery = loop {
+            if let Some(Ok(Incoming::Message(delivery))) = next(&mut subscriber).await {
+                break delivery;
+            }
+        };
+        // The hint, and the first try of the close.
+        let refused = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS; 2];
+        mock.call(move |cluster| cluster.request_errors(RDKafkaApiKey::OffsetCommit, &refused));
+        subscriber.settle(&mut vec![delivery.receipt]);
+        // Long enough for the hint.
+        let news = std::future::poll_fn(|cx| subscriber.poll_next(cx));
+        let _ = tokio::time::timeout(Duration::from_secs(1), news).await;
+        std::future::poll_fn(|cx| subscriber.poll_close(cx)).await.unwrap();
+
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", mock.servers()).set("group.id", &consumer);
+        let mut place = TopicPartitionList::new();
+        place.add_partition("orders", 0);
+        let committed = tokio::task::spawn_blocking(move || {
+            let outside: BaseConsumer = config.create().unwrap();
+            outside.committed_offsets(place, DEADLINE).unwrap()
+        });
+        assert_eq!(committed.await.unwrap().elements()[0].offset(), Offset::Offset(1));
     });
 }

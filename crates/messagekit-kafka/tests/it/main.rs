@@ -6,3 +6,4 @@ mod back_pressure;
 mod conformance;
 mod group;
 mod mock;
+mod publishing;

@@ -27,6 +27,10 @@ impl Mock {
         Self { calls, servers: has_started.recv().unwrap() }
     }
 
+    pub(crate) fn servers(&self) -> &str {
+        &self.servers
+    }
+
     /// Does something with the cluster and waits for it.
     pub(crate) fn call<T: Send + 'static>(&self, call: impl FnOnce(&Cluster) -> T + Send + 'static) -> T {
         let (answer, answered) = mpsc::channel();
@@ -40,14 +44,11 @@ impl Mock {
     }
 
     /// Returns settings with short intervals. The mock divides a new group after 3 s, and now and then waits for
-    /// a session to end first.
+    /// a session to end first. It reads nothing from a connection that waits for a group to be divided, so requests may
+    /// take as long: a client that gave them up sooner would connect again, which the mock's groups do not survive.
     pub(crate) fn kafka(&self) -> Kafka {
-        let settings = [
-            ("session.timeout.ms", "4500"),
-            ("heartbeat.interval.ms", "100"),
-            ("fetch.wait.max.ms", "20"),
-            ("socket.timeout.ms", "1000"),
-        ];
+        let settings =
+            [("session.timeout.ms", "4500"), ("heartbeat.interval.ms", "100"), ("fetch.wait.max.ms", "20")];
         settings
             .into_iter()
             .fold(Kafka::new(&self.servers), |kafka, (key, value)| kafka.set(key, value).unwrap())

@@ -1,0 +1,69 @@
+//! Publishing through a broker that comes and goes.
+
+use std::time::Duration;
+
+use messagekit::{Message, Publisher, Refusal};
+use messagekit_testkit::block_on;
+
+use crate::mock::Mock;
+
+/// The end of one call takes back everything in the client: what another call still hands over must not pass its own messages.
+#[test]
+fn nothing_passes_an_earlier_message_that_another_call_took_back() {
+    const LIMIT: Duration = Duration::from_secs(2);
+    block_on(async {
+        let mock = Mock::start();
+        mock.create_topic("orders", 1);
+        let settings = [
+            ("delivery.timeout.ms", "2000"),
+            ("queue.buffering.max.messages", "2"),
+            ("reconnect.backoff.max.ms", "100"),
+        ];
+        let kafka =
+            settings.into_iter().fold(mock.kafka(), |kafka, (key, value)| kafka.set(key, value).unwrap());
+        let publisher = kafka.publisher().unwrap();
+        let message = |key, text| Message::new("orders", text).with_key(key);
+        publisher.publish(&[message("a", "a0")]).await.pop().unwrap().unwrap();
+        mock.call(|cluster| cluster.broker_down(1)).unwrap();
+
+        let first = async {
+            let results = publisher.publish(&[message("a", "a1")]).await;
+            mock.call(|cluster| cluster.broker_up(1)).unwrap();
+            results
+        };
+        let second = async {
+            // It ends as much later as it begins, and has that long to do harm.
+            tokio::time::sleep(LIMIT / 2).await;
+            publisher.publish(&[message("b", "b1"), message("b", "b2")]).await
+        };
+        let (first, second) = tokio::join!(first, second);
+        let refusals: Vec<Refusal> = first
+            .into_iter()
+            .chain(second)
+            .map(|result| result.expect_err("the broker was away").refusal)
+            .collect();
+        assert_eq!(refusals, [Refusal::Unavailable, Refusal::Unavailable, Refusal::Behind]);
+
+        // The publisher goes on.
+        let again = publisher.publish(&[message("b", "b1"), message("b", "b2")]).await;
+        assert!(again.iter().all(Result::is_ok), "{again:?}");
+    });
+}
+
+#[test]
+fn what_the_client_refuses_holds_back_its_key() {
+    block_on(async {
+        let mock = Mock::start();
+        mock.create_topic("orders", 1);
+        let publisher = mock.kafka().set("message.max.bytes", "2000").unwrap().publisher().unwrap();
+        let message = |key, length| Message::new("orders", "x".repeat(length)).with_key(key);
+        let batch = [message("a", 10), message("a", 5_000), message("a", 10), message("b", 10)];
+        let refusals: Vec<Option<Refusal>> = publisher
+            .publish(&batch)
+            .await
+            .into_iter()
+            .map(|result| result.err().map(|error| error.refusal))
+            .collect();
+        assert_eq!(refusals, [None, Some(Refusal::Rejected), Some(Refusal::Behind), None]);
+    });
+}
