@@ -3,10 +3,13 @@
 use std::future::Future;
 use std::pin::pin;
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
-use messagekit::{ErrorKind, Retries, Store};
+use messagekit::{ErrorKind, MessageId, Retries, Store};
+use messagekit_postgres::PostgresStore;
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 
+use crate::proxy::Proxy;
 use crate::shop::{Shop, backend, insert_bill, terminate};
 
 #[test]
@@ -31,7 +34,9 @@ fn begin_passes_over_connections_that_died_while_idle() {
         let mut tx = shop.store.begin().await.expect("a fresh connection is made");
         insert_bill(&mut tx, "b-1").await;
         shop.store.commit(tx).await.unwrap();
-        assert_eq!(shop.bills().await, 1);
+        // The pool itself may still hold dead ones.
+        let bills = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM bills").fetch_one(other.pool());
+        assert_eq!(bills.await.unwrap(), 1);
     });
 }
 
@@ -137,5 +142,58 @@ fn limits_hold_and_say_what_they_are() {
         .await;
         let ended = sqlx::query("SELECT 1").execute(&mut *tx).await.unwrap_err();
         assert_eq!(messagekit_postgres::PostgresStore::classify(&ended), Some(ErrorKind::LockBound));
+    });
+}
+
+/// A handler whose deadline has passed leaves its statement running.
+#[test]
+fn rollback_waits_for_a_dropped_statement_no_longer_than_the_limit() {
+    block_on(async {
+        let shop = Shop::open().await;
+        let limit = shop.count("SELECT setting::bigint FROM pg_settings WHERE name = 'statement_timeout'");
+        assert_eq!(limit.await, 120_000, "it is limited unless something else was chosen");
+
+        let options = PostgresStore::options().statement_timeout(Duration::from_millis(500));
+        let store = options.connect(shop.database.url()).await.unwrap();
+        let id = MessageId::new();
+        let mut tx = shop.bill(&store, &id).await;
+        let statement = sqlx::query("SELECT pg_sleep(600)").execute(&mut *tx);
+        tokio::time::timeout(Duration::from_millis(50), statement).await.expect_err("it runs on");
+        let rolling_back = store.rollback(tx);
+        let other = shop.bill(&store, &MessageId::new()).await;
+        store.commit(other).await.unwrap();
+        // The answer may be that of the dropped statement; either way nothing is held any more.
+        let _ = tokio::time::timeout(DEADLINE, rolling_back).await.expect("the server has ended it");
+        let rival = shop.bill(&store, &id).await;
+        store.commit(rival).await.unwrap();
+        assert_eq!(shop.bills().await, 2);
+    });
+}
+
+/// No packet says that the other side is gone: a machine without power, a firewall that forgets.
+#[test]
+fn server_that_falls_silent_is_given_up() {
+    block_on(async {
+        let shop = Shop::open().await;
+        let proxy = Proxy::to(&shop.database).await;
+        let options = PostgresStore::options().statement_timeout(Duration::from_millis(100));
+        let store = options.connect(&proxy.url(&shop.database)).await.unwrap();
+        let (commits, rolls_back) = (store.begin().await.unwrap(), store.begin().await.unwrap());
+        let mut adds = store.begin().await.unwrap();
+        proxy.fall_silent();
+        let started = Instant::now();
+        let (outbox, order) =
+            (messagekit::Outbox::new(store.clone(), "shop"), crate::shop::OrderPlaced::new("o-1"));
+        let (committed, rolled_back, added, leased) = tokio::join!(
+            store.commit(commits),
+            store.rollback(rolls_back),
+            outbox.add(&mut adds, order),
+            store.lease(&shop.consumer, 1, DEADLINE),
+        );
+        assert!(started.elapsed() < Duration::from_secs(15), "it took {:?}", started.elapsed());
+        assert_eq!(committed.unwrap_err().kind(), ErrorKind::OutcomeUnknown, "it may have been kept");
+        for error in [rolled_back.unwrap_err(), added.unwrap_err(), leased.unwrap_err()] {
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        }
     });
 }

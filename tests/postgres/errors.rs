@@ -6,6 +6,7 @@ use messagekit::{Error, ErrorKind};
 use messagekit_postgres::{PostgresStore, SchemaName};
 use messagekit_testkit::block_on;
 use messagekit_tests::Database;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 const SECRET: &str = "hunter2-hunter2";
@@ -104,6 +105,29 @@ fn server_that_never_answers_is_given_up() {
         let place = silent.local_addr().unwrap().to_string();
         let error = refused(&url(&format!("app:{SECRET}"), Some(&place), "shop")).await;
         assert_says(&error, ErrorKind::Unavailable, "does not answer within 10s");
+    });
+}
+
+/// As PgBouncer answers unless it was told to ignore them.
+#[test]
+fn pooler_that_refuses_the_settings_is_not_taken_for_an_outage() {
+    block_on(async {
+        let pooler = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let place = pooler.local_addr().unwrap().to_string();
+        let answer = b"SFATAL\0VFATAL\0C08P01\0Munsupported startup parameter: options\0\0";
+        tokio::spawn(async move {
+            // Asked for TLS first; it has none.
+            let (mut client, _) = pooler.accept().await.unwrap();
+            let mut asked = [0; 4_096];
+            assert!(client.read(&mut asked).await.unwrap() > 0);
+            client.write_all(b"N").await.unwrap();
+            assert!(client.read(&mut asked).await.unwrap() > 0);
+            let length = u32::try_from(answer.len() + 4).unwrap();
+            client.write_all(&[&b"E"[..], &length.to_be_bytes(), answer].concat()).await.unwrap();
+        });
+        let error = refused(&url(&format!("app:{SECRET}"), Some(&place), "shop")).await;
+        assert_says(&error, ErrorKind::InvalidConfiguration, "pooler");
+        assert_says(&error, ErrorKind::InvalidConfiguration, "unsupported startup parameter");
     });
 }
 

@@ -4,7 +4,7 @@ use messagekit::{Claim, ClaimRequest, ErrorKind, MessageId, Processed, Store};
 use messagekit_postgres::PgTx;
 use messagekit_testkit::block_on;
 
-use crate::shop::Shop;
+use crate::shop::{Shop, backend, until_it_waits};
 
 fn request(id: &MessageId, generation: i32) -> ClaimRequest {
     ClaimRequest { id: id.clone(), topic: "orders.order".into(), key: None, generation }
@@ -47,6 +47,25 @@ fn greater_generation_is_fresh_once() {
                 "generation {generation}"
             );
         }
+    });
+}
+
+#[test]
+fn rival_of_the_same_generation_is_waited_for() {
+    block_on(async {
+        let (shop, id) = (std::sync::Arc::new(Shop::open().await), MessageId::new());
+        claim_now(&shop, &[request(&id, 0)]).await;
+        let mut first = shop.store.begin().await.unwrap();
+        assert_eq!(claim(&shop, &mut first, &[request(&id, 1)]).await, [Claim::Fresh]);
+        let mut second = shop.store.begin().await.unwrap();
+        let waiting = backend(&mut second).await;
+        let rival = {
+            let (shop, id) = (shop.clone(), id.clone());
+            tokio::spawn(async move { claim(&shop, &mut second, &[request(&id, 1)]).await })
+        };
+        until_it_waits(shop.store.pool(), waiting).await;
+        shop.store.commit(first).await.unwrap();
+        assert_eq!(rival.await.unwrap(), [Claim::Done]);
     });
 }
 

@@ -14,6 +14,7 @@ mod generations;
 mod isolation;
 mod letters;
 mod migrations;
+mod offsets;
 mod plans;
 mod proxy;
 mod publish;

@@ -1,4 +1,4 @@
-//! A wire between client and server that can lose an answer.
+//! A wire between client and server that can lose an answer, or fall silent.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,21 +12,23 @@ use tokio::net::{TcpListener, TcpStream};
 pub(crate) struct Proxy {
     address: SocketAddr,
     cut: Arc<AtomicBool>,
+    silent: Arc<AtomicBool>,
 }
 
 impl Proxy {
     pub(crate) async fn to(database: &Database) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let (server, cut) = (server_of(database.url()), Arc::new(AtomicBool::new(false)));
-        let watched = Arc::clone(&cut);
+        let server = server_of(database.url());
+        let [cut, silent] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+        let (cuts, falls_silent) = (Arc::clone(&cut), Arc::clone(&silent));
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect(&server).await.expect("PostgreSQL answers");
-                tokio::spawn(forward(client, server, Arc::clone(&watched)));
+                tokio::spawn(forward(client, server, Arc::clone(&cuts), Arc::clone(&falls_silent)));
             }
         });
-        Self { address, cut }
+        Self { address, cut, silent }
     }
 
     /// Returns the database's URL through this wire.
@@ -38,6 +40,11 @@ impl Proxy {
     pub(crate) fn cut_next_commit(&self) {
         self.cut.store(true, Ordering::SeqCst);
     }
+
+    /// Passes nothing on from now on, and closes nothing.
+    pub(crate) fn fall_silent(&self) {
+        self.silent.store(true, Ordering::SeqCst);
+    }
 }
 
 fn server_of(url: &str) -> String {
@@ -45,12 +52,20 @@ fn server_of(url: &str) -> String {
     place.split(['/', '?']).next().expect("the URL names a server").to_owned()
 }
 
-async fn forward(mut client: TcpStream, mut server: TcpStream, cut: Arc<AtomicBool>) {
+async fn forward(
+    mut client: TcpStream,
+    mut server: TcpStream,
+    cut: Arc<AtomicBool>,
+    silent: Arc<AtomicBool>,
+) {
     let (mut sent, mut answered) = (vec![0; 65_536], vec![0; 65_536]);
     loop {
         tokio::select! {
             read = client.read(&mut sent) => {
                 let Ok(count @ 1..) = read else { return };
+                if silent.load(Ordering::SeqCst) {
+                    return std::future::pending().await;
+                }
                 server.write_all(&sent[..count]).await.expect("the server takes it");
                 let commits = sent[..count].windows(6).any(|window| window == b"COMMIT");
                 if commits && cut.swap(false, Ordering::SeqCst) {

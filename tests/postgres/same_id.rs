@@ -4,7 +4,7 @@ use messagekit::{Claim, MessageId, Store};
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::block_on;
 
-use crate::shop::{Shop, backend, insert_bill};
+use crate::shop::{Shop, backend, insert_bill, until_it_waits};
 
 /// Claims and bills as a process of its own would, and answers the claim.
 async fn handle(shop: &Shop, store: &PostgresStore, id: &MessageId) -> Claim {
@@ -56,15 +56,7 @@ fn claim_waits_for_the_rival_and_then_knows() {
                 let (shop, other, id) = (shop.clone(), other.clone(), id.clone());
                 tokio::spawn(async move { shop.claim_in(&other, &mut second, &id).await })
             };
-            messagekit_testkit::eventually(
-                "it waits for the rival",
-                messagekit_testkit::DEADLINE,
-                async || {
-                    let waits = "SELECT cardinality(pg_blocking_pids($1)) > 0";
-                    sqlx::query_scalar(waits).bind(waiting).fetch_one(shop.store.pool()).await.unwrap()
-                },
-            )
-            .await;
+            until_it_waits(shop.store.pool(), waiting).await;
             if commits {
                 shop.store.commit(first).await.unwrap();
             } else {
@@ -73,6 +65,37 @@ fn claim_waits_for_the_rival_and_then_knows() {
             let expected = if commits { Claim::Done } else { Claim::Fresh };
             assert_eq!(claiming.await.unwrap(), expected);
         }
+    });
+}
+
+/// Else two batches could each hold what the other waits for.
+#[test]
+fn who_waits_for_a_claim_holds_none_behind_it() {
+    block_on(async {
+        let shop = std::sync::Arc::new(Shop::open().await);
+        let ids: Vec<MessageId> = (0..20).map(|number| format!("m-{number:02}").parse().unwrap()).collect();
+        let request = |id: &MessageId| messagekit::ClaimRequest {
+            id: id.clone(),
+            topic: "orders.order".into(),
+            key: None,
+            generation: 0,
+        };
+        let mut first = shop.store.begin().await.unwrap();
+        assert_eq!(shop.claim_in(&shop.store, &mut first, &ids[0]).await, Claim::Fresh);
+        let mut second = shop.store.begin().await.unwrap();
+        let waiting = backend(&mut second).await;
+        let claiming = {
+            let (shop, requests) = (shop.clone(), ids.iter().rev().map(request).collect::<Vec<_>>());
+            tokio::spawn(async move {
+                messagekit::Processed::claim(&shop.store, &mut second, &shop.consumer, &requests).await
+            })
+        };
+        until_it_waits(shop.store.pool(), waiting).await;
+        let behind: Vec<_> = ids[1..].iter().map(request).collect();
+        let claims = messagekit::Processed::claim(&shop.store, &mut first, &shop.consumer, &behind).await;
+        assert_eq!(claims.expect("nobody holds them"), [Claim::Fresh; 19]);
+        shop.store.commit(first).await.unwrap();
+        assert_eq!(claiming.await.unwrap().unwrap(), [Claim::Done; 20]);
     });
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use messagekit::{Claim, ClaimRequest, Event, MessageId, Outbox, Processed, Store};
 use messagekit_postgres::{PgTx, PostgresStore};
-use messagekit_testkit::unique;
+use messagekit_testkit::{DEADLINE, eventually, unique};
 use messagekit_tests::Database;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
@@ -95,6 +95,15 @@ pub(crate) async fn insert_bill(tx: &mut PgTx, id: &str) {
 /// Returns the server process behind a transaction.
 pub(crate) async fn backend(tx: &mut PgTx) -> i32 {
     sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut **tx).await.expect("answers")
+}
+
+/// Waits until a server process waits for another one's lock.
+pub(crate) async fn until_it_waits(pool: &PgPool, backend: i32) {
+    eventually("it waits for the rival", DEADLINE, async || {
+        let waits = "SELECT cardinality(pg_blocking_pids($1)) > 0";
+        sqlx::query_scalar(waits).bind(backend).fetch_one(pool).await.expect("answers")
+    })
+    .await;
 }
 
 /// Ends a server process and waits until it is gone.

@@ -30,7 +30,9 @@ pub(crate) async fn begin(pool: &PgPool) -> Result<PgTx, Error> {
         Ok(begun) => begun.map_err(from_sqlx),
         Err(_) => Err(Error::new(
             ErrorKind::Unavailable,
-            format!("database did not begin a transaction within {limit:?}"),
+            format!(
+                "no transaction began within {limit:?}: see that the database answers, or allow more connections"
+            ),
         )),
     }
 }

@@ -90,6 +90,14 @@ pub(crate) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, 
             ErrorKind::InvalidConfiguration,
             format!("user {user:?} may not connect to database {database:?} at {at}: grant CONNECT on it"),
         ),
+        // Asked for before there is a session: a pooler passes only those settings on that it was told to.
+        (Some("08P01"), _) => (
+            ErrorKind::InvalidConfiguration,
+            format!(
+                "{at} refuses the settings of the connection: with a pooler between, connect to PostgreSQL itself, or give \
+                 a pool of your own to `PostgresOptions::pool`"
+            ),
+        ),
         (_, sqlx::Error::Configuration(_)) => {
             (ErrorKind::InvalidConfiguration, format!("settings of the connection to {at} cannot work"))
         }

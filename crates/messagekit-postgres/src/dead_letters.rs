@@ -12,16 +12,22 @@ impl DeadLetters for PostgresStore {
         filter: &'a LetterFilter,
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<DeadLetter>, Error>> {
-        Box::pin(
-            async move { letters::list(&mut *self.connection().await?, self.schema(), filter, limit).await },
-        )
+        Box::pin(self.statement(async move {
+            letters::list(&mut *self.connection().await?, self.schema(), filter, limit).await
+        }))
     }
 
     fn show(&self, id: i64) -> BoxFuture<'_, Result<DeadLetter, Error>> {
-        Box::pin(async move { letters::show(&mut *self.connection().await?, self.schema(), id).await })
+        Box::pin(
+            self.statement(
+                async move { letters::show(&mut *self.connection().await?, self.schema(), id).await },
+            ),
+        )
     }
 
     fn retry(&self, id: i64) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(async move { letters::retry(&mut *self.connection().await?, self.schema(), id).await })
+        Box::pin(self.statement(async move {
+            letters::retry(&mut *self.connection().await?, self.schema(), id).await
+        }))
     }
 }

@@ -85,7 +85,10 @@ pub(crate) fn from_sqlx(error: sqlx::Error) -> messagekit::Error {
         }
         (ErrorKind::Unavailable, Some("25006")) => "database only reads: connect to its primary",
         (ErrorKind::Unavailable, None) if matches!(error, sqlx::Error::PoolTimedOut) => {
-            "no connection was free or could be made in time"
+            "no connection was free or could be made in time: see that the database answers, or allow more connections"
+        }
+        (ErrorKind::Unavailable, Some(code)) if code.starts_with("53") => {
+            "server has run out of disk, memory or connections: make room"
         }
         (ErrorKind::Unavailable, _) => "database does not answer",
         _ => "statement was refused",

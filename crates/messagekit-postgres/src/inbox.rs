@@ -17,21 +17,24 @@ impl Processed for PostgresStore {
         consumer: &str,
         requests: &[ClaimRequest],
     ) -> Result<Vec<Claim>, Error> {
-        processed::claim(tx, self.schema(), consumer, requests).await
+        self.statement(processed::claim(tx, self.schema(), consumer, requests)).await
     }
 
     async fn unclaim(&self, tx: &mut PgTx, consumer: &str, requests: &[ClaimRequest]) -> Result<(), Error> {
-        processed::unclaim(tx, self.schema(), consumer, requests).await
+        self.statement(processed::unclaim(tx, self.schema(), consumer, requests)).await
     }
 }
 
 impl Offsets for PostgresStore {
     async fn advance(&self, tx: &mut PgTx, consumer: &str, positions: &[NextOffset]) -> Result<(), Error> {
-        offsets::advance(tx, self.schema(), consumer, positions).await
+        self.statement(offsets::advance(tx, self.schema(), consumer, positions)).await
     }
 
     async fn next_of(&self, consumer: &str, topic: &str) -> Result<Vec<NextOffset>, Error> {
-        offsets::next_of(&mut *self.connection().await?, self.schema(), consumer, topic).await
+        self.statement(async {
+            offsets::next_of(&mut *self.connection().await?, self.schema(), consumer, topic).await
+        })
+        .await
     }
 }
 
@@ -43,25 +46,34 @@ impl SetAside for PostgresStore {
         received: &Received,
         failure: &Failure,
     ) -> Result<SetAsideOutcome, Error> {
-        letters::set_aside(tx, self.schema(), consumer, received, failure).await
+        self.statement(letters::set_aside(tx, self.schema(), consumer, received, failure)).await
     }
 }
 
 /// Leases and their answers are transactions of their own: a lease must outlive the transaction that failed.
 impl Retries for PostgresStore {
     async fn lease(&self, consumer: &str, max: u32, lease: Duration) -> Result<Vec<Leased>, Error> {
-        retries::lease(&mut *self.connection().await?, self.schema(), consumer, max, lease).await
+        self.statement(async {
+            retries::lease(&mut *self.connection().await?, self.schema(), consumer, max, lease).await
+        })
+        .await
     }
 
     async fn resolve(&self, tx: &mut PgTx, consumer: &str, leased: &Leased) -> Result<bool, Error> {
-        retries::resolve(tx, self.schema(), consumer, leased).await
+        self.statement(retries::resolve(tx, self.schema(), consumer, leased)).await
     }
 
     async fn fail(&self, consumer: &str, leased: &Leased, failure: &Failure) -> Result<bool, Error> {
-        retries::fail(&mut *self.connection().await?, self.schema(), consumer, leased, failure).await
+        self.statement(async {
+            retries::fail(&mut *self.connection().await?, self.schema(), consumer, leased, failure).await
+        })
+        .await
     }
 
     async fn hand_back(&self, consumer: &str, leased: &Leased, delay: Duration) -> Result<bool, Error> {
-        retries::hand_back(&mut *self.connection().await?, self.schema(), consumer, leased, delay).await
+        self.statement(async {
+            retries::hand_back(&mut *self.connection().await?, self.schema(), consumer, leased, delay).await
+        })
+        .await
     }
 }

@@ -162,7 +162,8 @@ async fn run(conn: &mut PgConnection, schema: &SchemaName) -> Result<Vec<&'stati
 
 /// Runs the next step in a transaction of its own; `None` when another process has run the last one.
 async fn step(conn: &mut PgConnection, schema: &SchemaName) -> Result<Option<&'static str>, Error> {
-    let mut tx = conn.begin().await.map_err(fault)?;
+    // At a higher level the look under the lock would see what was there before the wait.
+    let mut tx = conn.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await.map_err(fault)?;
     lock(&mut tx, schema).await?;
     // Read under the lock: another process may just have done it.
     let current = known_version(&mut tx, schema).await?;

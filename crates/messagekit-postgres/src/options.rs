@@ -17,7 +17,7 @@ pub struct PostgresOptions {
     max_connections: u32,
     lock_timeout: Duration,
     idle_in_transaction_timeout: Duration,
-    statement_timeout: Option<Duration>,
+    statement_timeout: Duration,
 }
 
 impl Default for PostgresOptions {
@@ -27,7 +27,7 @@ impl Default for PostgresOptions {
             max_connections: 16,
             lock_timeout: Duration::from_secs(30),
             idle_in_transaction_timeout: Duration::from_secs(120),
-            statement_timeout: None,
+            statement_timeout: Duration::from_secs(120),
         }
     }
 }
@@ -60,9 +60,13 @@ impl PostgresOptions {
         self
     }
 
-    /// Chooses how long one statement may run; the server's own limit by default.
+    /// Chooses how long one statement may run before the server ends it; 2 minutes by default.
+    ///
+    /// Keep it above the deadline of handlers, and not far: a handler whose deadline passes in the midst of a statement is
+    /// rolled back only when that statement has ended. A server that has not answered 10 s after this limit is taken for
+    /// lost.
     pub fn statement_timeout(mut self, limit: Duration) -> Self {
-        self.statement_timeout = Some(limit);
+        self.statement_timeout = limit;
         self
     }
 
@@ -83,10 +87,14 @@ impl PostgresOptions {
             // A ping before each transaction would cost a round trip; `begin` passes dead connections over instead.
             .test_before_acquire(false)
             .connect_lazy_with(options);
-        Ok(PostgresStore::new(pool, self.schema))
+        let patience = self.statement_timeout.saturating_add(connect::LIMIT);
+        Ok(PostgresStore::new(pool, self.schema, Some(patience)))
     }
 
     /// Uses a pool that exists, as it is: of these options only the schema applies. Checks the tables.
+    ///
+    /// Give its connections limits like those of these options; without a `statement_timeout`, what waits for the server
+    /// waits for ever.
     ///
     /// # Errors
     /// As [`PostgresStore::connect`].
@@ -94,18 +102,17 @@ impl PostgresOptions {
         let mut connection = pool.acquire().await?;
         migrations::check(&mut connection, &self.schema).await?;
         drop(connection);
-        Ok(PostgresStore::new(pool, self.schema))
+        Ok(PostgresStore::new(pool, self.schema, None))
     }
 
     /// Sent when a connection is made, so that they cost no round trip later.
     fn with_limits(&self, options: PgConnectOptions) -> PgConnectOptions {
         let limits = [
-            ("lock_timeout", Some(self.lock_timeout)),
-            ("idle_in_transaction_session_timeout", Some(self.idle_in_transaction_timeout)),
+            ("lock_timeout", self.lock_timeout),
+            ("idle_in_transaction_session_timeout", self.idle_in_transaction_timeout),
             ("statement_timeout", self.statement_timeout),
         ];
-        let limits = limits.into_iter().filter_map(|(name, limit)| limit.map(|limit| (name, millis(limit))));
-        let options = options.options(limits);
+        let options = options.options(limits.map(|(name, limit)| (name, millis(limit))));
         match options.get_application_name() {
             Some(_) => options,
             None => options.application_name("messagekit"),

@@ -10,7 +10,7 @@ use crate::{PgTx, PostgresStore};
 /// Whoever publishes finds the rows by itself: Debezium reads the write-ahead log.
 impl OutboxRows for PostgresStore {
     async fn write(&self, tx: &mut PgTx, messages: &[Message]) -> Result<(), Error> {
-        events::write(tx, self.schema(), messages).await?;
+        self.statement(events::write(tx, self.schema(), messages)).await?;
         crash::point("outbox.written");
         Ok(())
     }

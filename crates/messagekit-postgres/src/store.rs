@@ -2,7 +2,9 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use messagekit::{Error, ErrorKind, Store};
 use sqlx::pool::PoolConnection;
@@ -28,6 +30,8 @@ pub struct PostgresStore {
 struct Shared {
     pool: PgPool,
     schema: SchemaName,
+    /// How long an answer may take; unknown of a pool that somebody else has made.
+    patience: Option<Duration>,
 }
 
 impl PostgresStore {
@@ -49,11 +53,14 @@ impl PostgresStore {
         PostgresOptions::default()
     }
 
-    pub(crate) fn new(pool: PgPool, schema: SchemaName) -> Self {
-        Self { shared: Arc::new(Shared { pool, schema }) }
+    pub(crate) fn new(pool: PgPool, schema: SchemaName, patience: Option<Duration>) -> Self {
+        Self { shared: Arc::new(Shared { pool, schema, patience }) }
     }
 
     /// Returns the pool, for queries of your own.
+    ///
+    /// It does not ask a connection whether the server still knows it, as [`Store::begin`] does: after a restart of the
+    /// server a query may have to be sent again.
     pub fn pool(&self) -> &PgPool {
         &self.shared.pool
     }
@@ -65,6 +72,28 @@ impl PostgresStore {
 
     pub(crate) fn schema(&self) -> &SchemaName {
         &self.shared.schema
+    }
+
+    /// Runs `work` for as long as the server may take for it, else answers `late`. A server that is cut off without a
+    /// farewell never answers, and nothing else would notice: what waits for an answer sends nothing that could fail.
+    async fn answered<T>(
+        &self,
+        late: ErrorKind,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let Some(patience) = self.shared.patience else { return work.await };
+        tokio::time::timeout(patience, work).await.unwrap_or_else(|_| {
+            let text = format!("database did not answer within {patience:?}: see that it can be reached");
+            Err(Error::new(late, text))
+        })
+    }
+
+    /// Runs statements whose loss changes nothing but the time.
+    pub(crate) async fn statement<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        self.answered(ErrorKind::Unavailable, work).await
     }
 
     /// Takes a connection that answers, for a statement of its own: the pool hands out what the server may have closed.
@@ -91,11 +120,11 @@ impl Store for PostgresStore {
     }
 
     async fn commit(&self, tx: PgTx) -> Result<(), Error> {
-        commit::commit(tx).await
+        self.answered(ErrorKind::OutcomeUnknown, commit::commit(tx)).await
     }
 
     async fn rollback(&self, tx: PgTx) -> Result<(), Error> {
-        tx.rollback().await.map_err(from_sqlx)
+        self.statement(async { tx.rollback().await.map_err(from_sqlx) }).await
     }
 
     /// Knows sqlx's errors. A constraint that was violated, or any other mistake in a statement, is the handler's own.

@@ -1,5 +1,6 @@
 //! How far a consumer has come in topics of any broker.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use messagekit::{Error, NextOffset};
@@ -8,13 +9,13 @@ use sqlx::{PgConnection, Row};
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
-/// Sorted, so that two batches never wait for each other; a position that is behind what is known changes nothing.
-pub(crate) const ADVANCE: &str = r#"
+/// Each position once and in order: a row cannot be met twice, and two batches never wait for each other. One that is behind
+/// what is known changes nothing.
+pub(crate) const ADVANCE: &str = "
 INSERT INTO messagekit.consumer_offsets AS c (consumer, topic, partition, strand, next)
-SELECT $1, b.topic, b.partition, b.strand, max(b.next)
+SELECT $1, b.topic, b.partition, b.strand, b.next
 FROM unnest($2::text[], $3::int[], $4::int[], $5::bigint[]) AS b (topic, partition, strand, next)
-GROUP BY b.topic, b.partition, b.strand ORDER BY b.topic COLLATE "C", b.partition, b.strand
-ON CONFLICT (consumer, topic, partition, strand) DO UPDATE SET next = GREATEST(c.next, excluded.next)"#;
+ON CONFLICT (consumer, topic, partition, strand) DO UPDATE SET next = GREATEST(c.next, excluded.next)";
 
 pub(crate) const NEXT_OF: &str = "
 SELECT partition, strand, next FROM messagekit.consumer_offsets WHERE consumer = $1 AND topic = $2
@@ -27,10 +28,14 @@ pub(crate) async fn advance(
     consumer: &str,
     positions: &[NextOffset],
 ) -> Result<(), Error> {
-    let topics: Vec<&str> = positions.iter().map(|position| &*position.topic).collect();
-    let partitions: Vec<i32> = positions.iter().map(|position| position.partition).collect();
-    let strands: Vec<i32> = positions.iter().map(|position| position.strand.cast_signed()).collect();
-    let nexts: Vec<i64> = positions.iter().map(|position| position.next).collect();
+    // The furthest of each place comes first, and stays.
+    let mut furthest: Vec<&NextOffset> = positions.iter().collect();
+    furthest.sort_unstable_by_key(|position| (place_of(position), Reverse(position.next)));
+    furthest.dedup_by_key(|position| place_of(position));
+    let topics: Vec<&str> = furthest.iter().map(|position| &*position.topic).collect();
+    let partitions: Vec<i32> = furthest.iter().map(|position| position.partition).collect();
+    let strands: Vec<i32> = furthest.iter().map(|position| position.strand.cast_signed()).collect();
+    let nexts: Vec<i64> = furthest.iter().map(|position| position.next).collect();
     let upsert = sqlx::query(schema.sql(ADVANCE))
         .bind(consumer)
         .bind(topics)
@@ -39,6 +44,10 @@ pub(crate) async fn advance(
         .bind(nexts);
     upsert.execute(connection).await.map_err(from_sqlx)?;
     Ok(())
+}
+
+fn place_of(position: &NextOffset) -> (&str, i32, u32) {
+    (&position.topic, position.partition, position.strand)
 }
 
 /// Returns the positions of a consumer in a topic, by partition and strand.

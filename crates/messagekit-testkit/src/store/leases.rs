@@ -50,10 +50,10 @@ pub async fn due_letter_is_leased_once<F: StoreFixture>(fixture: &F) {
 pub async fn oldest_due_is_leased_first<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let messages: Vec<_> = (0..3).map(|number| received("orders.order", &number.to_string())).collect();
-    for (message, delay) in messages.iter().zip([200, 100, 0]) {
+    for (message, delay) in messages.iter().zip([1_000, 500, 0]) {
         set_aside_now(&store, &consumer, message, &retry_in(Duration::from_millis(delay))).await;
     }
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
     let mut order = Vec::new();
     for max in [1, 2] {
         let leased = store.lease(&consumer, max, LONG).await.expect("leases are answered");
