@@ -12,6 +12,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use crate::broker;
 use crate::connector_server::Server;
 use crate::process::program;
+use crate::turn::alone_blocking;
 
 /// How long a look may take, whatever hangs.
 const LOOK: Duration = Duration::from_secs(10);
@@ -119,6 +120,7 @@ async fn records(topic: &str, count: i64) -> Vec<broker::Raw> {
 
 #[test]
 fn a_row_arrives_byte_for_byte_and_applying_twice_changes_nothing() {
+    let _turn = alone_blocking();
     block_on(async {
         let database = Database::fresh().await;
         let captured = Captured::new(database.url());
@@ -177,6 +179,7 @@ fn a_row_arrives_byte_for_byte_and_applying_twice_changes_nothing() {
 
 #[test]
 fn what_its_running_hides_is_found_in_time_and_the_fix_repairs_it() {
+    let _turn = alone_blocking();
     block_on(async {
         let database = Database::fresh().await;
         let captured = Captured::new(database.url());
@@ -227,6 +230,7 @@ fn what_its_running_hides_is_found_in_time_and_the_fix_repairs_it() {
 
 #[test]
 fn a_lost_slot_is_found_while_the_connector_says_running() {
+    let _turn = alone_blocking();
     block_on(async {
         let settings =
             ["wal_level=logical", "max_slot_wal_keep_size=2MB", "max_wal_size=4MB", "min_wal_size=2MB"];
@@ -264,6 +268,7 @@ fn a_lost_slot_is_found_while_the_connector_says_running() {
 
 #[test]
 fn who_does_not_answer_is_named_in_time() {
+    let _turn = alone_blocking();
     block_on(async {
         let database = Database::fresh().await;
         // A port on which nobody listens, and one on which nobody answers.

@@ -5,6 +5,8 @@ use std::process::Command;
 
 use messagekit_tests::{Database, services};
 
+use crate::turn::alone;
+
 /// Runs an example against a database and the broker.
 fn output_of(program: &str, database: &Database) -> String {
     let path = Path::new(env!("CARGO_BIN_EXE_worker")).with_file_name(program);
@@ -20,6 +22,7 @@ fn output_of(program: &str, database: &Database) -> String {
 
 #[tokio::test]
 async fn orders_on_postgres_keeps_row_and_event_together() {
+    let _turn = alone().await;
     let database = Database::empty().await;
     for _ in 0..2 {
         assert_eq!(
@@ -33,6 +36,7 @@ async fn orders_on_postgres_keeps_row_and_event_together() {
 
 #[tokio::test]
 async fn billing_from_kafka_bills_an_order_once_that_is_delivered_twice() {
+    let _turn = alone().await;
     let database = Database::empty().await;
     for _ in 0..2 {
         assert_eq!(

@@ -109,6 +109,7 @@ impl Siege {
         let committed = self.until_unfinished().await;
         let lost = self.book.answers().unknown.len();
         let down = Down::kill(service);
+        let placed = self.book.answers().placed.len();
         // Orders go on being placed while it is away; without the database they are only asked for.
         self.writers.pace.allow(self.slice / 2);
         if service == Service::Postgres {
@@ -116,7 +117,6 @@ impl Siege {
                 .await;
         } else {
             self.billed_of(self.book.to_be_billed()).await;
-            let placed = self.book.answers().placed.len();
             eventually("orders are placed", PATIENCE, async || self.book.answers().placed.len() > placed)
                 .await;
         }

@@ -11,6 +11,7 @@ mod cdc;
 mod connector;
 #[path = "../postgres/cdc_server.rs"]
 mod connector_server;
+mod crash_points;
 mod down;
 mod examples;
 mod kills;

@@ -8,3 +8,8 @@ static TURN: Mutex<()> = Mutex::const_new(());
 pub(crate) async fn alone() -> MutexGuard<'static, ()> {
     TURN.lock().await
 }
+
+/// The same outside of a runtime.
+pub(crate) fn alone_blocking() -> MutexGuard<'static, ()> {
+    TURN.blocking_lock()
+}

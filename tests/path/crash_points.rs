@@ -1,0 +1,168 @@
+//! A service ends at each named point, is started again, and everything has happened once.
+
+mod doomed;
+mod outcome;
+mod work;
+
+use std::time::Instant;
+
+use messagekit::crash::POINTS;
+use messagekit_testkit::{DEADLINE, eventually};
+use messagekit_tests::{Database, services};
+use sqlx::PgConnection;
+
+use self::doomed::Doomed;
+use self::outcome::{Outcome, delivered_again, is_consistent, is_settled};
+use self::work::{Rule, records};
+use crate::billing::{BILLS, Billing, MEMBERS, ORDERS, PATIENCE};
+use crate::book::Book;
+use crate::orders::{LIMIT_PENCE, dealt_to, of_the_year, seed};
+use crate::process::Process;
+use crate::records::send;
+use crate::shop::Shop;
+use crate::writers::Writers;
+use crate::year::WRITERS;
+use crate::{broker, turn, verdict};
+
+/// How many orders are placed in a case of the order service.
+const PLACED: usize = 200;
+/// Behind the commit of a batch and before it is settled: what it held must come again.
+const UNSETTLED: [&str; 3] = ["store.committed", "consumer.committed", "set_aside.committed"];
+/// Inside the run of a letter.
+const IN_A_RETRY: [&str; 3] = ["retry.leased", "retry.handled", "retry.resolved"];
+
+/// One test for each line; every point must have a line.
+macro_rules! points {
+    ($($test:ident: $service:ident, $point:literal, $time:literal;)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                let _turn = turn::alone().await;
+                $service($point, $time).await;
+            }
+        )*
+
+        #[test]
+        fn every_point_has_a_case() {
+            let mut tested = vec![$($point),*];
+            tested.dedup();
+            assert_eq!(tested, POINTS);
+        }
+    };
+}
+
+// The tables of a service are its first commit, so the counts of the store's points begin behind it.
+points! {
+    order_service_dies_after_writing_the_event: order_service, "outbox.written", 40;
+    billing_dies_after_writing_an_event: billing, "outbox.written", 30;
+    order_service_dies_before_its_commit: order_service, "store.before_commit", 40;
+    billing_dies_before_its_commit: billing, "store.before_commit", 3;
+    order_service_dies_after_its_commit: order_service, "store.committed", 40;
+    billing_dies_after_its_commit: billing, "store.committed", 3;
+    billing_dies_when_bound: billing, "consumer.bound", 1;
+    billing_dies_after_the_claim: billing, "consumer.claimed", 3;
+    billing_dies_after_a_handler: billing, "consumer.handled", 30;
+    billing_dies_after_the_offsets: billing, "consumer.advanced", 3;
+    billing_dies_between_commit_and_settling: billing, "consumer.committed", 3;
+    billing_dies_after_settling: billing, "consumer.settled", 2;
+    billing_dies_while_setting_aside: billing, "set_aside.written", 3;
+    billing_dies_after_setting_aside: billing, "set_aside.committed", 2;
+    billing_dies_with_a_leased_letter: billing, "retry.leased", 2;
+    billing_dies_after_the_handler_of_a_retry: billing, "retry.handled", 2;
+    billing_dies_after_resolving_a_letter: billing, "retry.resolved", 2;
+    billing_dies_after_the_commit_of_a_retry: billing, "retry.committed", 2;
+}
+
+/// Lets the order service die while eight clients place orders through it, and follows every order to its parcel.
+async fn order_service(point: &str, time: usize) {
+    let started = Instant::now();
+    let mut shop = Shop::open().await;
+    let book = Book::default();
+    let limit = LIMIT_PENCE.to_string();
+    // Where it listened before: its clients know no other address.
+    let listen = shop.address.strip_prefix("http://").expect("a URL").to_owned();
+    let settings = [
+        ("MESSAGEKIT_DATABASE_URL", shop.orders_database.url()),
+        ("ORDERS_LISTEN", &listen),
+        ("ORDERS_LIMIT_PENCE", &limit),
+    ];
+    shop.orders.kill();
+    let doomed = Doomed::start("messagekit-orders", &settings, point, time);
+    let mut orders = of_the_year(seed(), PLACED);
+    orders.truncate(PLACED);
+    let writers = Writers::start(&shop.address, dealt_to(WRITERS, orders), &book);
+    writers.pace.open();
+    Doomed::until_one_died(vec![doomed], point, async || ()).await;
+
+    shop.orders = Process::start("messagekit-orders", &settings);
+    assert_eq!(shop.orders.address(), shop.address);
+    writers.finish();
+    shop.until_settled(&book).await;
+    let figures = verdict::compare(&shop, &book).await;
+    println!("order service at {point}: {figures}; {:.1?}", started.elapsed());
+    assert!(figures.unknown > 0 && figures.rolled_back > 0, "void: {figures}");
+    assert!(point != "store.committed" || figures.unknown_there > 0, "what was committed is away: {figures}");
+}
+
+/// Lets a process of billing die at its work, starts it again, and compares what became of the orders.
+async fn billing(point: &str, time: usize) {
+    let started = Instant::now();
+    broker::wipe(&[ORDERS, BILLS], &["billing"]).await;
+    let database = Database::fresh().await;
+    let mut look = database.connection().await;
+    // Whoever gets there first dies; the other one is cut off in what it does then.
+    let doomed = (0..MEMBERS).map(|member| doomed_member(&database, member, point, time)).collect();
+    let mut rule = Rule::make(&mut look).await;
+    send(records()).await;
+    Doomed::until_one_died(doomed, point, async || rule.drop_when_all_wait(&mut look).await).await;
+    until_forgotten(&mut look).await;
+    rule.drop(&mut look).await;
+
+    let before = is_consistent(&mut look).await;
+    let again = delivered_again(&mut look).await;
+    assert!(again > 0 || !UNSETTLED.contains(&point), "void: nothing is delivered again");
+    let cut_off = end_leases(&mut look).await;
+    assert!(cut_off > 0 || !IN_A_RETRY.contains(&point), "void: no letter was in its run");
+
+    let mut billing = Billing::open_on(database).await;
+    eventually("everything is settled and no letter waits", PATIENCE, async || {
+        billing.are_alive();
+        let waiting = "SELECT count(*) FROM messagekit.dead_letters WHERE due IS NOT NULL";
+        is_settled() && count(&mut look, waiting).await == 0
+    })
+    .await;
+    billing.until_read().await;
+    let outcome = Outcome::compare(&mut look).await;
+    println!(
+        "billing at {point}: {before} billed before, {again} records delivered again, {cut_off} runs of letters cut off; \
+         {outcome}; {:.1?}",
+        started.elapsed()
+    );
+}
+
+fn doomed_member(database: &Database, member: usize, point: &str, time: usize) -> Doomed {
+    let (kafka, instance) = (services::kafka(), format!("billing-{member}"));
+    let settings = [
+        ("MESSAGEKIT_DATABASE_URL", database.url()),
+        ("MESSAGEKIT_KAFKA", &kafka),
+        ("MESSAGEKIT_INSTANCE", &instance),
+    ];
+    Doomed::start("messagekit-billing", &settings, point, time)
+}
+
+/// Waits until the database has ended what the dead had begun.
+async fn until_forgotten(look: &mut PgConnection) {
+    let others = "SELECT count(*) FROM pg_stat_activity
+      WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
+    eventually("the sessions of the dead end", DEADLINE, async || count(look, others).await == 0).await;
+}
+
+/// Lets the time of the leases pass that died with their processes; returns how many there were.
+async fn end_leases(look: &mut PgConnection) -> u64 {
+    let sql = "UPDATE messagekit.dead_letters SET due = now() WHERE running_since IS NOT NULL";
+    sqlx::query(sql).execute(look).await.expect("leases can be ended").rows_affected()
+}
+
+async fn count(look: &mut PgConnection, sql: &'static str) -> i64 {
+    sqlx::query_scalar(sql).fetch_one(look).await.expect("the database answers")
+}

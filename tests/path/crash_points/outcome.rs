@@ -1,0 +1,162 @@
+//! What the orders came to in billing's database and in its group.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use messagekit_testkit::{DEADLINE, eventually};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{Offset, TopicPartitionList};
+use sqlx::PgConnection;
+
+use super::work::{Kind, Order, orders};
+use crate::billing::ORDERS;
+use crate::broker;
+use crate::verdict::order_of;
+
+/// How long the broker may take for one answer.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// What a case came to.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    billed: usize,
+    pence: i64,
+    dead: usize,
+    resolved: usize,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { billed, pence, dead, resolved } = self;
+        write!(f, "{billed} billed ({pence} pence), {dead} dead letters, {resolved} letters resolved")
+    }
+}
+
+impl Outcome {
+    /// Asserts that every order is billed once or is one dead letter, and that nothing else is there.
+    pub(super) async fn compare(look: &mut PgConnection) -> Self {
+        is_consistent(look).await;
+        let bills = bills(look).await;
+        let mut found = bills.clone();
+        let mut expected = orders(&[Kind::Plain, Kind::Refused]);
+        found.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "lost, or billed more than once, or not to the penny");
+        let plain = orders(&[Kind::Plain]);
+        assert_eq!(by_customer(&bills), by_customer(&plain), "a customer's bills are out of order");
+        totals_are_the_bills(look, &bills).await;
+
+        let letters = letters(look).await;
+        let in_state = |state: &str| {
+            let mut orders: Vec<_> =
+                letters.iter().filter(|(is, _)| is == state).map(|(_, order)| order.as_str()).collect();
+            orders.sort_unstable();
+            orders
+        };
+        let (dead, resolved, never) = (in_state("dead"), in_state("resolved"), orders(&[Kind::Dead]));
+        assert_eq!(
+            dead,
+            never.iter().map(|(id, ..)| id.as_str()).collect::<Vec<_>>(),
+            "the dead letters are not those that nobody can bill"
+        );
+        assert_eq!(resolved.len() + dead.len(), letters.len(), "letters that are neither dead nor resolved");
+        assert!(resolved.iter().all(|order| order.starts_with("refused-")), "{resolved:?}");
+        let pence = bills.iter().map(|(.., pence)| pence).sum();
+        Self { billed: bills.len(), pence, dead: dead.len(), resolved: resolved.len() }
+    }
+}
+
+/// Asserts what holds between any two transactions: bill, event and mark stand together, and so do letter and mark. Returns
+/// how many bills there are.
+pub(super) async fn is_consistent(look: &mut PgConnection) -> i64 {
+    let (bills, events, done, open, held): (i64, i64, i64, i64, i64) = sqlx::query_as(
+        "SELECT (SELECT count(*) FROM bills), (SELECT count(*) FROM messagekit.outbox_events),
+           (SELECT count(*) FROM messagekit.processed_messages WHERE outcome = 'done'),
+           (SELECT count(*) FROM messagekit.dead_letters WHERE state <> 'resolved'),
+           (SELECT count(*) FROM messagekit.processed_messages WHERE outcome = 'held')",
+    )
+    .fetch_one(look)
+    .await
+    .expect("everything can be counted");
+    assert_eq!(
+        (bills, bills, open),
+        (events, done, held),
+        "bills, their events and marks, letters and theirs"
+    );
+    bills
+}
+
+async fn bills(look: &mut PgConnection) -> Vec<Order> {
+    let bills = sqlx::query_as("SELECT order_id, customer, pence FROM bills ORDER BY id");
+    bills.fetch_all(look).await.expect("bills can be read")
+}
+
+/// The plain ones only: a letter's turn comes when it comes, and all others keep their place.
+fn by_customer(bills: &[Order]) -> BTreeMap<&str, Vec<&str>> {
+    let mut customers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (order, customer, _) in bills.iter().filter(|(order, ..)| order.starts_with("plain-")) {
+        customers.entry(customer).or_default().push(order);
+    }
+    customers
+}
+
+async fn totals_are_the_bills(look: &mut PgConnection, bills: &[Order]) {
+    let totals: Vec<(String, i64, i64)> =
+        sqlx::query_as("SELECT customer, bills, pence FROM totals ORDER BY customer")
+            .fetch_all(look)
+            .await
+            .expect("totals can be read");
+    let mut sums: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
+    for (_, customer, pence) in bills {
+        let sum = sums.entry(customer).or_default();
+        *sum = (sum.0 + 1, sum.1 + pence);
+    }
+    let sums: Vec<_> =
+        sums.into_iter().map(|(customer, (bills, pence))| (customer.to_owned(), bills, pence)).collect();
+    assert_eq!(totals, sums, "totals that are not the sum of the customer's bills");
+}
+
+/// Returns state and order of each letter.
+async fn letters(look: &mut PgConnection) -> Vec<(String, String)> {
+    let letters = sqlx::query_as("SELECT state, payload FROM messagekit.dead_letters");
+    let letters: Vec<(String, Vec<u8>)> = letters.fetch_all(look).await.expect("letters can be read");
+    letters.into_iter().map(|(state, payload)| (state, order_of(&payload))).collect()
+}
+
+/// Returns how many records the database has done with that the group has not: whoever comes gets them again.
+pub(super) async fn delivered_again(look: &mut PgConnection) -> i64 {
+    let mut places = None;
+    eventually("the group says where it stands", DEADLINE, async || {
+        places = group_places();
+        places.is_some()
+    })
+    .await;
+    let places = places.expect("it has just said so");
+    let next: Vec<(i32, i64)> = sqlx::query_as(
+        "SELECT partition, next FROM messagekit.consumer_offsets WHERE consumer = 'billing' AND topic = $1",
+    )
+    .bind(ORDERS.0)
+    .fetch_all(look)
+    .await
+    .expect("places can be read");
+    next.into_iter().map(|(partition, next)| (next - places[partition as usize].unwrap_or(0)).max(0)).sum()
+}
+
+/// Returns whether the group has done with every record of the topic.
+pub(super) fn is_settled() -> bool {
+    let places: Option<Vec<i64>> = group_places().and_then(|places| places.into_iter().collect());
+    places.is_some() && places == broker::ends(ORDERS.0)
+}
+
+/// Returns where the group of billing goes on, by partition; `None` while the broker does not answer, as one that changes its
+/// coordinator.
+fn group_places() -> Option<Vec<Option<i64>>> {
+    let consumer: BaseConsumer =
+        broker::client().set("group.id", "billing").create().expect("a client can be made");
+    let mut asked = TopicPartitionList::new();
+    asked.add_partition_range(ORDERS.0, 0, ORDERS.1 - 1);
+    let places = consumer.committed_offsets(asked, ANSWER).ok()?;
+    let place = |offset| if let Offset::Offset(place) = offset { Some(place) } else { None };
+    Some(places.elements().iter().map(|element| place(element.offset())).collect())
+}

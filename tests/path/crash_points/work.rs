@@ -1,0 +1,93 @@
+//! What billing is given to do.
+
+use messagekit::MessageId;
+use messagekit_testkit::{DEADLINE, eventually};
+use sqlx::PgConnection;
+
+use crate::billing::ORDERS;
+use crate::records::Record;
+
+/// How many orders there are, and how many customers they come from.
+const SENT: usize = 240;
+const CUSTOMERS: usize = 24;
+
+/// What billing can make of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Plain,
+    /// The database refuses its bill at first.
+    Refused,
+    /// Less than nothing: it can never be billed.
+    Dead,
+}
+
+/// An order: its id, its customer and its pence.
+pub(super) type Order = (String, String, i64);
+
+/// Returns the orders of these kinds as they were placed.
+pub(super) fn orders(kinds: &[Kind]) -> Vec<Order> {
+    (1..=SENT).filter(|number| kinds.contains(&kind(*number))).map(order).collect()
+}
+
+/// The orders as records, each customer's in one partition; some twice, as from a publisher that has lost an answer.
+pub(super) fn records() -> impl Iterator<Item = (i32, Record)> {
+    (1..=SENT).flat_map(|number| {
+        let (order, customer, pence) = order(number);
+        let record = Record::of_debezium(&MessageId::new(), &order, &customer, pence);
+        let partition = (number % CUSTOMERS) as i32 % ORDERS.1;
+        std::iter::repeat_n((partition, record), if number.is_multiple_of(29) { 2 } else { 1 })
+    })
+}
+
+fn kind(number: usize) -> Kind {
+    match number {
+        _ if number.is_multiple_of(17) => Kind::Dead,
+        _ if number.is_multiple_of(23) => Kind::Refused,
+        _ => Kind::Plain,
+    }
+}
+
+fn order(number: usize) -> Order {
+    let (prefix, sign) = match kind(number) {
+        Kind::Plain => ("plain", 1),
+        Kind::Refused => ("refused", 1),
+        Kind::Dead => ("dead", -1),
+    };
+    (format!("{prefix}-{number:03}"), format!("c-{:02}", number % CUSTOMERS), sign * (100 + number as i64))
+}
+
+/// A rule of billing's database that refuses some bills, as a wrong one would.
+pub(super) struct Rule {
+    stands: bool,
+}
+
+impl Rule {
+    /// Makes it as soon as there is a table of bills.
+    pub(super) async fn make(look: &mut PgConnection) -> Self {
+        eventually("billing has made its tables", DEADLINE, async || {
+            let made = sqlx::query_scalar("SELECT to_regclass('bills') IS NOT NULL").fetch_one(&mut *look);
+            made.await.expect("the database answers")
+        })
+        .await;
+        let sql = "ALTER TABLE bills ADD CONSTRAINT not_yet CHECK (order_id NOT LIKE 'refused-%')";
+        sqlx::query(sql).execute(look).await.expect("the table takes a rule");
+        Self { stands: true }
+    }
+
+    /// Drops it once every order that it refuses waits for another run: enough of them for each point of a retry.
+    pub(super) async fn drop_when_all_wait(&mut self, look: &mut PgConnection) {
+        let sql = "SELECT count(*) FROM messagekit.dead_letters WHERE state = 'retrying'";
+        let waiting: i64 = sqlx::query_scalar(sql).fetch_one(&mut *look).await.expect("the database answers");
+        if waiting as usize == orders(&[Kind::Refused]).len() {
+            self.drop(look).await;
+        }
+    }
+
+    /// Drops it.
+    pub(super) async fn drop(&mut self, look: &mut PgConnection) {
+        if std::mem::take(&mut self.stands) {
+            let sql = "ALTER TABLE bills DROP CONSTRAINT not_yet";
+            sqlx::query(sql).execute(look).await.expect("the rule can be dropped");
+        }
+    }
+}
