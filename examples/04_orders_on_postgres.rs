@@ -97,9 +97,10 @@ async fn found(store: &PostgresStore, order: &str) -> Result<String, Box<dyn Err
 }
 
 fn database_url() -> Result<String, String> {
-    std::env::var("MESSAGEKIT_DATABASE_URL").map_err(|_| {
+    let given = std::env::var("MESSAGEKIT_DATABASE_URL").ok().filter(|url| !url.is_empty());
+    given.ok_or_else(|| {
         "MESSAGEKIT_DATABASE_URL is not set; for a database to try it on: cargo xtask stack up --services postgres; \
-         eval \"$(cargo xtask stack env)\"; export MESSAGEKIT_DATABASE_URL=\"$MESSAGEKIT_TEST_POSTGRES_URL\""
+         export $(cargo xtask stack env); export MESSAGEKIT_DATABASE_URL=\"$MESSAGEKIT_TEST_POSTGRES_URL\""
             .to_owned()
     })
 }

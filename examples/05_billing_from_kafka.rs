@@ -63,7 +63,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
 
     // One order, published twice: what happens when the answer to the first attempt is lost.
     let run = MessageId::new();
-    let kafka = Kafka::new(brokers);
+    // Somebody watches: half a minute would be a long time to learn that there is no broker.
+    let kafka = Kafka::new(brokers).set("delivery.timeout.ms", "10000")?;
     let order_id = format!("lamp-{run}");
     let placed = Envelope::new(OrderPlaced { order_id: order_id.clone(), pence: 1_250 });
     let mut message = codec::encode(&placed, "order-service")?;
@@ -103,7 +104,7 @@ fn services() -> Result<(String, String), String> {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     variable("MESSAGEKIT_DATABASE_URL").zip(variable("MESSAGEKIT_KAFKA")).ok_or_else(|| {
         "MESSAGEKIT_DATABASE_URL and MESSAGEKIT_KAFKA are not both set; for services to try it on: \
-         cargo xtask stack up --services postgres,kafka; eval \"$(cargo xtask stack env)\"; \
+         cargo xtask stack up --services postgres,kafka; export $(cargo xtask stack env); \
          export MESSAGEKIT_DATABASE_URL=\"$MESSAGEKIT_TEST_POSTGRES_URL\" MESSAGEKIT_KAFKA=\"$MESSAGEKIT_TEST_KAFKA\""
             .to_owned()
     })

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::num::NonZeroU16;
 use std::str::FromStr;
 
 use messagekit::{Error, ErrorKind};
@@ -97,5 +98,9 @@ fn database_url(text: &str) -> Option<String> {
 }
 
 fn brokers(text: &str) -> Option<String> {
-    text.split(',').all(|broker| broker.contains(':')).then(|| text.to_owned())
+    let named = |broker: &str| {
+        let (host, port) = broker.trim().rsplit_once(':')?;
+        port.parse::<NonZeroU16>().ok().filter(|_| !host.is_empty())
+    };
+    text.split(',').all(|broker| named(broker).is_some()).then(|| text.to_owned())
 }

@@ -30,7 +30,8 @@ const GRACE: Duration = Duration::from_secs(5);
 /// When the address cannot be had.
 pub(crate) async fn serve(listen: SocketAddr, orders: Orders, shutdown: Shutdown) -> Result<(), Error> {
     let refused = |error: std::io::Error| {
-        Error::new(ErrorKind::Unavailable, "cannot listen").with("address", listen).caused_by(error)
+        let text = "cannot listen: end what has this address, or name another in ORDERS_LISTEN";
+        Error::new(ErrorKind::Unavailable, text).with("address", listen).caused_by(error)
     };
     let listener = TcpListener::bind(listen).await.map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;

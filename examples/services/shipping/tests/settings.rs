@@ -55,3 +55,12 @@ fn a_database_that_does_not_answer_ends_it_without_showing_the_password() {
     let line = last_word(&run(&[url, ("MESSAGEKIT_KAFKA", "127.0.0.1:9"), ("RUST_LOG", "off")]), 1);
     assert!(line.starts_with("shipping: ") && !line.contains("sesame"), "{line}");
 }
+
+#[test]
+fn brokers_without_a_host_or_a_port_are_refused() {
+    let url = ("MESSAGEKIT_DATABASE_URL", "postgres://shop@127.0.0.1:1/shop");
+    for brokers in [":", "kafka", "kafka:", "kafka:0", "kafka:http", ":9092", "kafka:9092,", "kafka:99999"] {
+        let line = last_word(&run(&[url, ("MESSAGEKIT_KAFKA", brokers)]), 2);
+        assert!(line.contains("MESSAGEKIT_KAFKA is wrong"), "{brokers}: {line}");
+    }
+}
