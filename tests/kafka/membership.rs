@@ -1,5 +1,6 @@
 //! Staying in the group, and coming back to it.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +58,32 @@ fn a_static_member_comes_back_without_a_rebalance() {
         assert!(matches!(assigned, Some(Incoming::Assigned { .. })), "{assigned:?}");
         let news = stays.next_within(Duration::from_secs(2)).await;
         assert!(news.is_err(), "the other member was disturbed: {news:?}");
+    });
+}
+
+#[test]
+fn a_second_process_of_the_same_instance_ends_the_first_and_says_why() {
+    block_on(async {
+        let (topic, consumer) = (topic(1, &[]).await, unique("consumer"));
+        let bind = async || {
+            let source = kafka().topics([topic.clone()]).instance_id("the same");
+            messagekit::Source::bind(source, &consumer, &[]).await.unwrap()
+        };
+        let mut first = bind().await;
+        let assigned = async |member: &mut KafkaSubscriber| loop {
+            match poll_fn(|cx| member.poll_next(cx)).await {
+                Some(Ok(Incoming::Assigned { .. })) => return None,
+                Some(Err(error)) if !error.is_transient() => return Some(error),
+                Some(_) => {}
+                None => panic!("the member ended without a reason"),
+            }
+        };
+        assert!(assigned(&mut first).await.is_none());
+        let mut second = bind().await;
+        let (ended, taken_over) = tokio::join!(assigned(&mut first), assigned(&mut second));
+        let ended = ended.expect("the first is ended");
+        assert!(ended.to_string().contains("give each process its own"), "{ended}");
+        assert!(taken_over.is_none());
     });
 }
 

@@ -224,7 +224,13 @@ impl Member {
     fn failed(&mut self, error: KafkaError) -> Result<(), End> {
         let reason = self.consumer.context().reason();
         if let Some((code, text)) = self.consumer.client().fatal_error() {
-            let text = format!("kafka ends this member of the group: {text}");
+            let text = match code {
+                RDKafkaErrorCode::FencedInstanceId => {
+                    "another process has joined with this one's instance id: give each process its own"
+                        .to_owned()
+                }
+                _ => format!("kafka ends this member of the group: {text}"),
+            };
             let error = Error::new(ErrorKind::WrongState, text)
                 .with("consumer", &self.name)
                 .caused_by(KafkaError::MessageConsumptionFatal(code));

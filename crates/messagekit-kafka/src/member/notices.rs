@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use messagekit::Error;
+use messagekit::{Error, ErrorKind};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 use crate::error::unavailable;
@@ -28,6 +28,10 @@ impl Notices {
             return None;
         }
         self.told.insert(key, now);
+        if code == Some(Code::AllBrokersDown) {
+            let text = "no broker answers: start kafka or correct its address";
+            return Some(Error::new(ErrorKind::Unavailable, text));
+        }
         let text = match (absent, reason.is_empty()) {
             (true, _) => format!("topic is not there yet and is waited for: {reason}"),
             (false, false) => format!("kafka: {reason}"),
@@ -62,8 +66,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_is_transient() {
-        let down = KafkaError::MessageConsumption(Code::AllBrokersDown);
-        assert!(Notices::default().of(&down, "", Instant::now()).unwrap().is_transient());
+    fn what_is_told_is_transient_and_names_the_cure() {
+        for (code, said) in [(Code::AllBrokersDown, "start kafka"), (Code::RequestTimedOut, "kafka: slow")] {
+            let told = Notices::default().of(&KafkaError::MessageConsumption(code), "slow", Instant::now());
+            let told = told.expect("it is new");
+            assert!(told.is_transient());
+            assert!(told.to_string().contains(said), "{told}");
+        }
     }
 }

@@ -128,6 +128,11 @@ fn behind() -> Fate {
 fn answer(message: &Message, fate: Fate, earlier: Option<&Error>) -> (Refusal, Error) {
     let (refusal, error) = match (fate, earlier) {
         (Fate::NotSent(_), Some(earlier)) => return (Refusal::Behind, earlier.clone()),
+        (Fate::NotSent(KafkaError::MessageProduction(Code::PurgeQueue)), None) => {
+            let text =
+                "no broker took the message in time, and it was not sent: start kafka or correct its address";
+            (Refusal::Unavailable, Error::new(ErrorKind::Unavailable, text))
+        }
         (Fate::NotSent(error), None) => {
             (Refusal::Unavailable, unavailable("kafka did not take the message: it was not sent", error))
         }
