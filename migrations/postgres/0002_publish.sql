@@ -1,7 +1,7 @@
 -- One way to write an event from anywhere: psql, triggers, jobs, services in other languages. The row is the one that the
 -- Rust outbox would write: the payload is the whole wire form, the envelope's fields beside the event's own.
 --
---   SELECT messagekit.publish('orders.order', 'o-1', 'orders.order.placed', '{"orderId": "o-1", "totalPence": 995}');
+--   SELECT messagekit.publish('orders.order', 'o-1', 'orders.order.placed', '{"order_id": "o-1", "pence": 995}');
 
 -- A UUID of version 7: the milliseconds since 1970, then random bits.
 CREATE FUNCTION messagekit.new_id() RETURNS text

@@ -229,6 +229,41 @@ fn what_its_running_hides_is_found_in_time_and_the_fix_repairs_it() {
 }
 
 #[test]
+fn a_publication_that_was_dropped_is_repaired_as_the_fix_says_and_never_called_well() {
+    let _turn = alone_blocking();
+    block_on(async {
+        let database = Database::fresh().await;
+        let captured = Captured::new(database.url());
+        captured.connector(&["apply"]).ok();
+        let topic = unique("connector");
+        let publish =
+            |id: &str| format!("SELECT messagekit.publish('{topic}', 'k', 'a.b', '{{}}', id => '{id}')");
+        let mut conn = captured.connection().await;
+        run(&mut conn, "DROP PUBLICATION messagekit_outbox").await;
+        run(&mut conn, publish("between")).await;
+        let status = captured.has_problem("publication", "is missing");
+        let checks = status["checks"].as_array().unwrap();
+        let fix = checks.iter().find(|line| line["check"] == "publication").unwrap()["fix"].as_str().unwrap();
+        assert!(fix.contains("delete --slot") && fix.contains("publish again"), "{fix}");
+        let refused = messagekit(&["migrate", "--cdc", "--database", &captured.url]);
+        assert!(refused.code == 1 && refused.err.contains("delete --slot"), "{}", refused.err);
+
+        // Whoever makes it by hand is told that nothing is read, and how to begin again.
+        let table =
+            "TABLE messagekit.outbox_events WITH (publish = 'insert', publish_via_partition_root = true)";
+        run(&mut conn, format!("CREATE PUBLICATION messagekit_outbox FOR {table}")).await;
+        let refused = captured.connector(&["apply"]);
+        assert!(refused.code == 1 && refused.err.contains("delete --slot"), "{}{}", refused.out, refused.err);
+
+        captured.connector(&["delete", "--slot"]).ok();
+        messagekit(&["migrate", "--cdc", "--database", &captured.url]).ok();
+        captured.connector(&["apply"]).ok();
+        run(&mut conn, publish("after")).await;
+        assert_eq!(records(&topic, 1).await[0].id(), "after");
+    });
+}
+
+#[test]
 fn a_lost_slot_is_found_while_the_connector_says_running() {
     let _turn = alone_blocking();
     block_on(async {

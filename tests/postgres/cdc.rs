@@ -143,7 +143,6 @@ fn whatever_is_changed_is_found_and_made_good_again() {
                 Subject::Publication,
                 "partitions",
             ),
-            ("DROP PUBLICATION messagekit_outbox", Subject::Publication, "is missing"),
             (
                 &format!("REVOKE CONNECT ON DATABASE {database} FROM PUBLIC, messagekit_cdc"),
                 Subject::Role,
@@ -160,6 +159,37 @@ fn whatever_is_changed_is_found_and_made_good_again() {
             assert!(!set_up(url).await.is_empty(), "{sql}");
             assert_eq!(findings(url).await, [], "{sql}");
         }
+        captured.end().await;
+    });
+}
+
+#[test]
+fn a_slot_that_outlived_its_publication_is_refused_until_it_is_made_anew() {
+    block_on(async {
+        let captured = Captured::fresh().await;
+        let (url, schema) = (captured.database.url(), SchemaName::default());
+        let mut conn = captured.database.connection().await;
+        run(&mut conn, "DROP PUBLICATION messagekit_outbox").await;
+        let found = findings(url).await;
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].subject, Subject::Publication);
+        let refused = [
+            cdc::set_up(url, &schema, Some(&password())).await.expect_err("refused"),
+            cdc::may_set_up(url, &schema, Some(&password())).await.expect_err("refused"),
+            cdc::set_up_sql(url, &schema).await.expect_err("refused"),
+        ];
+        for error in refused {
+            assert_eq!(error.kind(), ErrorKind::WrongState);
+            assert!(error.to_string().contains("connector delete --slot"), "{error}");
+            assert!(error.to_string().contains("publish again"), "{error}");
+        }
+        let published = "SELECT count(*) FROM pg_publication";
+        let published: i64 = sqlx::query_scalar(published).fetch_one(&mut conn).await.unwrap();
+        assert_eq!(published, 0, "nothing was made");
+
+        cdc::drop_slot(url, &schema).await.unwrap();
+        assert_eq!(set_up(url).await.len(), 2);
+        assert_eq!(findings(url).await, []);
         captured.end().await;
     });
 }
@@ -210,7 +240,7 @@ fn the_role_streams_the_outbox_and_can_do_nothing_else() {
             [
                 "publication messagekit_outbox",
                 "role messagekit_cdc",
-                "CONNECT right of messagekit_cdc",
+                "right of messagekit_cdc to connect",
                 "slot messagekit_shop"
             ]
         );

@@ -71,6 +71,31 @@ fn a_database_is_migrated_once_and_looking_changes_nothing() {
 }
 
 #[test]
+fn capture_that_cannot_be_made_leaves_the_database_as_it_was_and_says_how() {
+    block_on(async {
+        let server = Server::start(&["wal_level=logical"]).await;
+        let mut admin = PgConnection::connect(&server.url("shop")).await.unwrap();
+        messagekit(&["migrate", "--cdc"], &server.url("shop")).refused(&["set MESSAGEKIT_CDC_PASSWORD"]);
+        let owner = "CREATE ROLE owner LOGIN PASSWORD 'owner'; ALTER DATABASE shop OWNER TO owner";
+        admin.execute(sqlx::raw_sql(owner)).await.unwrap();
+        let url = server.url_of("owner:owner", "shop");
+        let refused = messagekit(&["migrate", "--cdc"], &url);
+        let err = refused.err.clone();
+        refused.refused(&["user \"owner\" may not make: role messagekit_cdc", "run `messagekit migrate`"]);
+        assert_eq!(messagekit(&["migrate", "--status", "--json"], &url).json()["current"], 0);
+
+        messagekit(&["migrate"], &url).ok();
+        let (_, sql) = err.split_once("runs in this database: ").expect("the statements");
+        for statement in sql.trim_end().split("; ") {
+            let statement = statement.replace("'…'", "'s3cret'");
+            admin.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(statement))).await.unwrap();
+        }
+        let done = messagekit(&["migrate", "--cdc"], &url).ok();
+        assert_eq!(done, "shop: version 2, up to date; change data capture is ready\n");
+    });
+}
+
+#[test]
 fn a_dead_letter_is_listed_shown_and_asked_for_once_more() {
     block_on(async {
         let database = Database::fresh().await;
@@ -90,6 +115,7 @@ fn a_dead_letter_is_listed_shown_and_asked_for_once_more() {
         assert_eq!(listed["letters"][0]["message_id"], "m-1");
         let shown = messagekit(&["dlq", "show", &id], url).ok();
         assert!(shown.contains("order 1 has no customer") && !shown.contains(url), "{shown}");
+        assert!(shown.ends_with(&format!("messagekit dlq retry {id}, with this --database\n")), "{shown}");
         messagekit(&["dlq", "retry", &id], url).ok();
         assert_eq!(messagekit(&["dlq", "retry", &id], url).code, 1, "it was accepted once");
         messagekit(&["dlq", "show", "999"], url).refused(&["there is no dead letter 999"]);
@@ -110,6 +136,9 @@ fn each_mistake_is_one_line_with_what_to_do_and_without_the_password() {
         }
         messagekit(&["migrate", "--cdc"], &admin)
             .refused(&["wal_level is replica", "ALTER SYSTEM SET wal_level = 'logical', then restart"]);
+        let status = messagekit(&["migrate", "--status", "--json"], &admin).json();
+        assert_eq!(status["current"], 0, "nothing was half made");
+        messagekit(&["migrate"], &admin).ok();
         let mut conn = PgConnection::connect(&admin).await.unwrap();
         conn.execute("CREATE ROLE nobody LOGIN PASSWORD 'nobody'").await.unwrap();
         messagekit(&["dlq", "list"], &server.url_of("nobody:nobody", "shop"))

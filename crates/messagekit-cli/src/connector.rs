@@ -2,7 +2,7 @@
 
 mod apply;
 mod delete;
-mod place;
+pub(crate) mod place;
 mod status;
 mod template;
 mod worker;

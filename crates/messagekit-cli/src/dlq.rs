@@ -150,6 +150,7 @@ impl Show {
         line("error", format!("{}: {}", letter.kind, printable(&letter.error)));
         line("fingerprint", letter.fingerprint.clone());
         line("set aside", letter.set_aside_at.to_string());
+        line("changed", letter.changed_at.to_string());
         if let Some(due) = letter.due {
             line("due", due.to_string());
         }
@@ -163,17 +164,10 @@ impl Show {
         line("payload", format!("{} bytes", message.payload.len()));
         lines.push(bytes(&message.payload));
         if letter.state == LetterState::Dead {
-            let url = self.database.shown();
-            lines.push(format!(
-                "
-to run it once more: messagekit dlq retry {} --database {url}",
-                letter.id
-            ));
+            let command = self.database.command(&format!("messagekit dlq retry {}", letter.id));
+            lines.push(format!("\nto run it once more: {command}"));
         }
-        print(lines.join(
-            "
-",
-        ))
+        print(lines.join("\n"))
     }
 }
 

@@ -65,10 +65,26 @@ fn not_understood(error: &clap::Error) -> ExitCode {
     }
     let text = error.to_string();
     let told = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
-    let told: Vec<&str> =
-        told.filter(|line| !line.is_empty() && !line.starts_with("For more information")).collect();
-    let told = told.join(" ");
-    eprintln!("messagekit: {}; see messagekit --help", output::printable(told.trim_start_matches("error: ")));
+    let mut one = String::new();
+    for line in told.filter(|line| !line.is_empty() && !line.starts_with("For more information")) {
+        let apart = if one.is_empty() {
+            ""
+        } else if line.starts_with("tip:") {
+            "; "
+        } else {
+            " "
+        };
+        one.extend([apart, line]);
+    }
+    if error.kind() == clap::error::ErrorKind::MissingRequiredArgument {
+        let variables =
+            [("--database", database::URL_VARIABLE), ("--connect", connector::place::URL_VARIABLE)];
+        for (option, variable) in variables {
+            let option = format!("{option} <URL>");
+            one = one.replace(&option, &format!("{option} (or {variable})"));
+        }
+    }
+    eprintln!("messagekit: {}; see messagekit --help", output::printable(one.trim_start_matches("error: ")));
     ExitCode::from(2)
 }
 

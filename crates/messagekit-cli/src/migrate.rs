@@ -49,8 +49,18 @@ impl Migrate {
         }
         let mut made = Vec::new();
         if !self.status {
+            let captured = match kind {
+                Kind::Postgres(url) if self.cdc => Some(url),
+                _ => None,
+            };
+            // All of it or nothing: tables without their capture would take events that never leave.
+            if let Some(url) = captured {
+                let password = std::env::var(PASSWORD_VARIABLE).ok();
+                let schema = SchemaName::default();
+                cdc::may_set_up(url, &schema, password.as_deref()).await.map_err(failed)?;
+            }
             migrate(kind).await?;
-            if let (true, Kind::Postgres(url)) = (self.cdc, kind) {
+            if let Some(url) = captured {
                 made = prepare_capture(url).await?;
             }
         }

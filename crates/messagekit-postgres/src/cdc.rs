@@ -16,7 +16,7 @@ use crate::migrations::link;
 
 pub use capture::Capture;
 pub use finding::{Finding, Subject};
-pub use set_up::{drop_slot, set_up, set_up_sql};
+pub use set_up::{drop_slot, may_set_up, set_up, set_up_sql};
 
 /// The variable that holds the password of [`ROLE`], here and in the connector's worker.
 pub const PASSWORD_VARIABLE: &str = "MESSAGEKIT_CDC_PASSWORD";

@@ -1,5 +1,6 @@
 //! The first connection: every mistake in a URL is found here, and named with its cure.
 
+use std::error::Error as StdError;
 use std::time::Duration;
 
 use messagekit::{Error, ErrorKind};
@@ -32,8 +33,19 @@ pub(crate) fn parse(url: &str) -> Result<PgConnectOptions, Error> {
     }
     url.parse().map_err(|error: sqlx::Error| {
         wrong("database URL cannot be read: write postgres://user:password@host:port/database, with %-escapes in user and password")
-            .caused_by(error)
+            .caused_by(innermost(error))
     })
+}
+
+/// Takes the driver's wrappings off an error: each would repeat that it is about the configuration.
+fn innermost(error: sqlx::Error) -> Box<dyn StdError + Send + Sync> {
+    match error {
+        sqlx::Error::Configuration(inner) => match inner.downcast() {
+            Ok(error) => innermost(*error),
+            Err(inner) => inner,
+        },
+        other => Box::new(other),
+    }
 }
 
 /// Says whether the driver understands a parameter of the URL.

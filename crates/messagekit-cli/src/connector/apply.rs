@@ -15,6 +15,8 @@ use crate::output::print;
 /// How long the connector may take from its settings to reading the slot.
 const START: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How long it must be seen reading: a task that fails at the first row reads for a moment each time it starts again.
+const STEADY: Duration = Duration::from_secs(2);
 
 /// Create or change the connector.
 #[derive(Debug, clap::Args)]
@@ -85,6 +87,7 @@ where
 async fn until_it_reads(worker: &Worker, name: &str, url: &str) -> Result<(), Error> {
     let end = Instant::now() + START;
     let mut failed_looks = 0;
+    let mut reads_since = None;
     loop {
         let told = worker.told(name).await?;
         if let Some(told) = told.as_ref().filter(|told| told.has_failed()) {
@@ -95,24 +98,32 @@ async fn until_it_reads(worker: &Worker, name: &str, url: &str) -> Result<(), Er
                 return Err(Error::new(ErrorKind::Other, format!("connector {name} has failed: {trace}")));
             }
         }
-        if told.as_ref().is_some_and(|told| told.is_running()) {
-            let found = findings(url).await?;
-            if found.is_empty() {
-                return Ok(());
-            }
+        let reads = told.as_ref().is_some_and(|told| told.is_running()) && findings(url).await?.is_empty();
+        if is_steady(&mut reads_since, reads, Instant::now()) {
+            return Ok(());
         }
         if Instant::now() > end {
             let found = findings(url).await?.into_iter().next();
             let state = told.map_or_else(|| "unknown".to_owned(), |told| told.connector);
-            let found = found.map_or_else(String::new, |found| format!("; {found}"));
+            let found =
+                found.map_or_else(|| "look at the worker's log".to_owned(), |found| found.to_string());
             let text = format!(
-                "connector {name} does not read the slot after {} s; it says {state}{found}",
+                "connector {name} does not stay with the slot after {} s; it says {state}; {found}",
                 START.as_secs()
             );
             return Err(Error::new(ErrorKind::Unavailable, text));
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+/// Takes one look into account; one that saw nobody reading begins the time anew.
+fn is_steady(reads_since: &mut Option<Instant>, reads: bool, now: Instant) -> bool {
+    if !reads {
+        *reads_since = None;
+        return false;
+    }
+    now.duration_since(*reads_since.get_or_insert(now)) >= STEADY
 }
 
 /// Asks the database, which may hang.
@@ -127,5 +138,20 @@ pub(crate) async fn findings(url: &str) -> Result<Vec<Finding>, Error> {
             );
             Err(Error::new(ErrorKind::Unavailable, text))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_that_comes_and_goes_is_not_steady() {
+        let (start, mut since) = (Instant::now(), None);
+        let mut look = |at: u64, reads| is_steady(&mut since, reads, start + Duration::from_millis(at));
+        assert!(!look(0, true) && !look(1900, true));
+        assert!(!look(1950, false), "it left");
+        assert!(!look(2100, true) && !look(4000, true));
+        assert!(look(4100, true));
     }
 }

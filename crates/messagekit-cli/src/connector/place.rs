@@ -49,12 +49,15 @@ impl Source {
     }
 }
 
+/// The variable that holds the worker where no option does.
+pub(crate) const URL_VARIABLE: &str = "MESSAGEKIT_CONNECT_URL";
+
 /// The option of commands that speak with the worker.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Connect {
     // Like the database's URL it may hold a password.
     /// The worker of Kafka Connect, for example http://127.0.0.1:8083
-    #[arg(long = "connect", value_name = "URL", env = "MESSAGEKIT_CONNECT_URL", hide_env_values = true)]
+    #[arg(long = "connect", value_name = "URL", env = URL_VARIABLE, hide_env_values = true)]
     connect: String,
 }
 

@@ -161,7 +161,10 @@ impl Worker {
             Err(error) => {
                 let text = match &error {
                     ureq::Error::Timeout(_) => {
-                        format!("Kafka Connect does not answer within {} s: look at its log", limit.as_secs())
+                        let limit = limit.as_secs();
+                        format!(
+                            "Kafka Connect does not answer within {limit} s, or Kafka is down: look at their logs"
+                        )
                     }
                     _ => "Kafka Connect is not reachable: start the worker, or correct --connect".to_owned(),
                 };

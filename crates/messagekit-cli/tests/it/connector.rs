@@ -81,7 +81,7 @@ fn the_worker_may_reach_the_database_elsewhere_and_read_another_variable() {
 fn what_is_not_understood_ends_with_2() {
     let on = |arguments: &[&'static str]| messagekit(&[&["connector"], arguments].concat());
     on(&["render"]).refused(2, &["--database <URL>"]);
-    on(&["apply", "--database", DATABASE]).refused(2, &["--connect <URL>"]);
+    on(&["apply", "--database", DATABASE]).refused(2, &["--connect <URL> (or MESSAGEKIT_CONNECT_URL)"]);
     on(&["render", "--database", "sqlite:shop.db"]).refused(2, &["a SQLite file has no connector"]);
     on(&["render", "--database", DATABASE, "--name", "a/b"]).refused(2, &["\"a/b\"", "--name"]);
     for url in ["connect:8083", "http://", "file:///etc"] {

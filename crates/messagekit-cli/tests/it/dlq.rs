@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::command::on;
+use crate::command::{messagekit_with, on};
 use crate::desk::{Desk, message};
 
 fn ids(list: &Value) -> Vec<i64> {
@@ -65,10 +65,15 @@ async fn a_letter_is_shown_whole() {
         "0xfe01",
         "tenant: 0xff6e6f727468",
         "27 bytes",
-        "dlq retry 1",
+        "changed ",
     ] {
         assert!(text.contains(line), "{line:?} is missing:\n{text}");
     }
+    let url = format!("sqlite:{}", desk.file().display());
+    let retry = "to run it once more: messagekit dlq retry 1";
+    assert!(text.ends_with(&format!("{retry} --database {url}\n")), "{text}");
+    let named = messagekit_with(&["dlq", "show", "1"], &[("MESSAGEKIT_DATABASE_URL", &url)]).text();
+    assert!(named.ends_with(&format!("{retry}\n")), "{named}");
 }
 
 #[tokio::test]

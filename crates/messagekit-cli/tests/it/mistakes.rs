@@ -49,8 +49,8 @@ fn commands_that_are_not_understood_end_with_2() {
     with(&["dlq", "show"]).refused(2, &["<ID>"]);
     with(&["dlq", "retry"]).refused(2, &["<IDS>"]);
     messagekit(&["demo", "--orders", "0"]).refused(2, &["--orders", "1..=5000000"]);
-    messagekit(&["demo", "--order", "7"]).refused(2, &["--order"]);
-    messagekit(&["dlq", "list"]).refused(2, &["--database <URL>"]);
+    messagekit(&["demo", "--order", "7"]).refused(2, &["'--order' found; tip: "]);
+    messagekit(&["dlq", "list"]).refused(2, &["--database <URL> (or MESSAGEKIT_DATABASE_URL)"]);
     messagekit(&["migrate", "--database"]).refused(2, &["--database <URL>"]);
     messagekit_with(&["migrate"], &[("MESSAGEKIT_DATABASE_URL", "nonsense")])
         .refused(2, &["write sqlite:PATH"]);

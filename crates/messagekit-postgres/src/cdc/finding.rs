@@ -67,6 +67,18 @@ impl fmt::Display for Finding {
 
 const MIGRATE: &str = "run `messagekit migrate --cdc`";
 
+/// Beginning again, where what the slot kept is of no use.
+const ANEW: &str = "run `messagekit connector delete --slot`, `messagekit migrate --cdc` and `messagekit connector apply`, \
+                    and publish again what was written in between";
+
+impl State {
+    /// Whether our slot has outlived its publication. Rows are decoded with the catalogues of their own time: a slot that
+    /// is older than the publication fails at the first of them for good, also when the publication is made again.
+    pub(super) fn outlived(&self) -> bool {
+        self.publication.is_none() && self.slot.as_ref().is_some_and(|slot| slot.fits)
+    }
+}
+
 pub(super) fn of(state: &State, capture: &Capture) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut say =
@@ -89,23 +101,36 @@ fn publication(state: &State, capture: &Capture, say: &mut impl FnMut(Subject, S
     let mut say = |what: String, fix: &str| say(Subject::Publication, what, fix);
     let (name, table) = (&capture.publication, capture.table());
     let Some(publication) = &state.publication else {
-        return say(format!("publication {name} is missing"), MIGRATE);
+        let what = format!("publication {name} is missing");
+        if state.outlived() {
+            return say(format!("{what}, and its slot is of no use without it"), ANEW);
+        }
+        return say(what, MIGRATE);
     };
     if publication.all_tables {
-        let fix = format!("run DROP PUBLICATION {name}, then `messagekit migrate --cdc`");
-        return say(format!("publication {name} publishes every table"), &fix);
+        let what = format!("publication {name} publishes every table");
+        if state.slot.as_ref().is_some_and(|slot| slot.fits) {
+            return say(what, ANEW);
+        }
+        return say(what, &format!("run DROP PUBLICATION {name}, then `messagekit migrate --cdc`"));
     }
+    let again = "and publish again what was written in between";
     let only = format!("run ALTER PUBLICATION {name} SET TABLE {table}, or `messagekit migrate --cdc`");
     if !publication.table {
-        say(format!("table {table} is not in the publication {name}: no event leaves"), &only);
+        let what = format!("table {table} is not in the publication {name}: no event leaves");
+        say(what, &format!("{only}, {again}"));
     } else if publication.filtered {
-        say(format!("publication {name} leaves out rows or columns of {table}"), &only);
+        let what = format!("publication {name} leaves out rows or columns of {table}");
+        say(what, &format!("{only}, {again}"));
     } else if publication.more_tables {
         say(format!("publication {name} publishes other tables too"), &only);
     }
     if !publication.inserts || publication.others {
-        let what = if publication.inserts { "more than inserts" } else { "no inserts" };
-        let fix = format!("run ALTER PUBLICATION {name} SET (publish = 'insert')");
+        let (what, more) = match publication.inserts {
+            true => ("more than inserts", String::new()),
+            false => ("no inserts", format!(", {again}")),
+        };
+        let fix = format!("run ALTER PUBLICATION {name} SET (publish = 'insert'){more}");
         say(format!("publication {name} publishes {what}"), &fix);
     }
     if !publication.via_root {
@@ -126,25 +151,26 @@ fn role(state: &State, capture: &Capture, say: &mut impl FnMut(Subject, String, 
         (false, false) => Some("LOGIN REPLICATION"),
     };
     if let Some(missing) = missing {
-        let fix = format!("as superuser run ALTER ROLE {ROLE} {missing}");
+        let fix = format!("as an administrator, run ALTER ROLE {ROLE} {missing}");
         say(format!("role {ROLE} has no {missing} right"), &fix);
     }
     if role.expired {
-        let fix = format!("as superuser run ALTER ROLE {ROLE} VALID UNTIL 'infinity'");
+        let fix = format!("as an administrator, run ALTER ROLE {ROLE} VALID UNTIL 'infinity'");
         say(format!("the password of role {ROLE} has expired"), &fix);
     }
     if !role.connect {
-        let fix = format!("run GRANT CONNECT ON DATABASE {} TO {ROLE}", quoted(&capture.database));
+        let database = quoted(&capture.database);
+        let fix = format!("as an administrator, run GRANT CONNECT ON DATABASE {database} TO {ROLE}");
         say(format!("role {ROLE} has no CONNECT right on the database {}", capture.database), &fix);
     }
 }
 
 fn slot(state: &State, capture: &Capture, say: &mut impl FnMut(Subject, String, &str)) {
     let name = &capture.slot;
-    let anew = "run `messagekit connector delete --slot`, `messagekit migrate --cdc` and `messagekit connector apply`, \
-                and publish again what was written in between";
     let Some(slot) = &state.slot else {
-        return say(Subject::Slot, format!("slot {name} is missing"), anew);
+        // Where nothing has been set up, nothing was lost.
+        let fresh = !state.table || state.publication.is_none() || state.role.is_none();
+        return say(Subject::Slot, format!("slot {name} is missing"), if fresh { MIGRATE } else { ANEW });
     };
     if !slot.fits {
         let what =
@@ -159,7 +185,7 @@ fn slot(state: &State, capture: &Capture, say: &mut impl FnMut(Subject, String, 
             let what = format!(
                 "slot {name} is lost: the server has removed WAL that was not read (max_slot_wal_keep_size)"
             );
-            return say(Subject::Slot, what, anew);
+            return say(Subject::Slot, what, ANEW);
         }
         "unreserved" => {
             let what = format!("slot {name} is about to be lost: its WAL is over max_slot_wal_keep_size");
@@ -169,8 +195,11 @@ fn slot(state: &State, capture: &Capture, say: &mut impl FnMut(Subject, String, 
     }
     if !slot.active {
         let what = format!("nobody reads the slot {name}, whatever the connector says of itself");
-        let fix = "run `messagekit connector apply`, and look at the worker's log if it stays so";
-        say(Subject::Reader, what, fix);
+        let fix = format!(
+            "run `messagekit connector apply`, and look at the worker's log if it stays so; if that says that the \
+             publication does not exist, {ANEW}"
+        );
+        say(Subject::Reader, what, if state.outlived() { ANEW } else { &fix });
     }
 }
 

@@ -70,9 +70,28 @@ fn a_server_that_does_not_log_enough_is_named_with_the_setting() {
 fn what_is_missing_is_named_with_the_command_that_makes_it() {
     let migrate = "messagekit migrate --cdc";
     one(|state| state.table = false, Subject::Tables, "messagekit.outbox_events is missing", migrate);
-    one(|state| state.publication = None, Subject::Publication, "messagekit_outbox is missing", migrate);
+    let without = |state: &mut State| (state.publication, state.slot) = (None, None);
+    let mut state = good();
+    without(&mut state);
+    let found = of(&state, &capture());
+    let subjects: Vec<Subject> = found.iter().map(|found| found.subject).collect();
+    assert_eq!(subjects, [Subject::Publication, Subject::Slot]);
+    assert!(found.iter().all(|found| found.fix == "run `messagekit migrate --cdc`"), "{found:?}");
     one(|state| state.role = None, Subject::Role, "messagekit_cdc is missing", migrate);
-    one(|state| state.slot = None, Subject::Slot, "messagekit_shop is missing", migrate);
+}
+
+#[test]
+fn a_slot_or_a_publication_that_went_alone_means_to_begin_again() {
+    for begin in ["delete --slot", "migrate --cdc", "connector apply", "publish again"] {
+        one(|state| state.slot = None, Subject::Slot, "messagekit_shop is missing", begin);
+        one(|state| state.publication = None, Subject::Publication, "messagekit_outbox is missing", begin);
+    }
+    let mut state = good();
+    state.publication = None;
+    state.slot.as_mut().unwrap().active = false;
+    let found = of(&state, &capture());
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert_eq!(found[0].fix, found[1].fix, "the same cure, not a second one that does not help");
 }
 
 #[test]
@@ -80,10 +99,11 @@ fn a_publication_of_anything_but_inserts_of_the_outbox_is_found() {
     let with =
         |change: fn(&mut Publication)| move |state: &mut State| change(state.publication.as_mut().unwrap());
     for (change, what, fix) in [
-        (with(|it| it.table = false), "not in the publication", "SET TABLE messagekit.outbox_events"),
+        (with(|it| it.table = false), "not in the publication", "in between"),
+        (with(|it| it.table = false), "no event leaves", "SET TABLE messagekit.outbox_events"),
         (with(|it| it.more_tables = true), "other tables too", "SET TABLE"),
         (with(|it| it.filtered = true), "leaves out rows or columns", "SET TABLE"),
-        (with(|it| it.all_tables = true), "every table", "DROP PUBLICATION messagekit_outbox"),
+        (with(|it| it.all_tables = true), "every table", "delete --slot"),
         (with(|it| it.inserts = false), "no inserts", "publish = 'insert'"),
         (with(|it| it.others = true), "more than inserts", "publish = 'insert'"),
         (with(|it| it.via_root = false), "names that nobody reads", "publish_via_partition_root"),

@@ -30,7 +30,8 @@ struct Step {
 /// own. Rights are looked at first, so that a user who may not do all of it does nothing.
 ///
 /// # Errors
-/// [`ErrorKind::WrongState`] when `wal_level` is not `logical`, or a slot of that name is somebody else's;
+/// [`ErrorKind::WrongState`] when `wal_level` is not `logical`, a slot of that name is somebody else's, or the slot has
+/// outlived its publication, with how to begin again;
 /// [`ErrorKind::Schema`] when the tables are missing; [`ErrorKind::Other`] when a right is missing, with the statements that
 /// an administrator has to run; [`ErrorKind::InvalidConfiguration`] when the role has to be made and there is no password;
 /// [`ErrorKind::Conflict`] when open transactions keep the slot from being made for 30 s: try again. Else as
@@ -50,17 +51,40 @@ pub async fn set_up(
     Ok(made?)
 }
 
+/// Says what would keep [`set_up`] from its work, and makes nothing: for a look before the tables are made, which may still
+/// be missing.
+///
+/// # Errors
+/// As [`set_up`], except for missing tables and for what shows only while something is made.
+pub async fn may_set_up(url: &str, schema: &SchemaName, password: Option<&str>) -> Result<(), crate::Error> {
+    let capture = Capture::of(url, schema)?;
+    let mut conn = link::open(url).await?;
+    let state = State::read(&mut conn, &capture).await;
+    link::close(conn).await;
+    let state = state?;
+    let missing = steps(&state, &capture, "'…'");
+    let has_password = password.is_some_and(|password| !password.is_empty());
+    Ok(refuse(&state, &capture, &missing, has_password, false)?)
+}
+
 /// Returns the statements that [`set_up`] would run, for `psql`, which reads the password from its environment; empty when
 /// nothing is missing.
 ///
 /// # Errors
-/// As [`migrations::status`](crate::migrations::status).
+/// [`ErrorKind::WrongState`] when the slot has outlived its publication: no statement repairs that. Else as
+/// [`migrations::status`](crate::migrations::status).
 pub async fn set_up_sql(url: &str, schema: &SchemaName) -> Result<String, crate::Error> {
     let capture = Capture::of(url, schema)?;
     let mut conn = link::open(url).await?;
     let state = State::read(&mut conn, &capture).await;
     link::close(conn).await;
-    let steps = steps(&state?, &capture, ":'cdc_password'");
+    let state = state?;
+    if state.outlived()
+        && let Some(found) = finding::of(&state, &capture).into_iter().find(is_of_publication)
+    {
+        return Err(Error::new(ErrorKind::WrongState, format!("change data capture: {found}")).into());
+    }
+    let steps = steps(&state, &capture, ":'cdc_password'");
     let mut text = String::new();
     for Step { sql, .. } in &steps {
         if sql.contains(":'cdc_password'") {
@@ -96,7 +120,7 @@ async fn run(
     for _ in 0..MOST_STEPS {
         let state = State::read(conn, capture).await?;
         let missing = steps(&state, capture, password.as_deref().unwrap_or("'…'"));
-        refuse(&state, capture, &missing, password.is_some())?;
+        refuse(&state, capture, &missing, password.is_some(), true)?;
         let Some(step) = missing.into_iter().next() else { return Ok(made) };
         match execute(conn, &state, &step.sql).await {
             Ok(()) => made.push(step.what),
@@ -164,7 +188,7 @@ fn steps(state: &State, capture: &Capture, password: &str) -> Vec<Step> {
     // Everybody may connect unless told otherwise; then the role's own right is only a precaution.
     if !own && (may_grant || !any) {
         let sql = format!("GRANT CONNECT ON DATABASE {database} TO {ROLE}");
-        add(&format!("CONNECT right of {ROLE}"), sql, may_grant);
+        add(&format!("right of {ROLE} to connect"), sql, may_grant);
     }
     if state.slot.is_none() {
         let sql = format!("SELECT pg_create_logical_replication_slot('{}', 'pgoutput')", capture.slot);
@@ -173,12 +197,25 @@ fn steps(state: &State, capture: &Capture, password: &str) -> Vec<Step> {
     steps
 }
 
+fn is_of_publication(found: &Finding) -> bool {
+    found.subject == Subject::Publication
+}
+
 /// Says what keeps this user from making all of it, before anything is made.
-fn refuse(state: &State, capture: &Capture, missing: &[Step], has_password: bool) -> Result<(), Error> {
+fn refuse(
+    state: &State,
+    capture: &Capture,
+    missing: &[Step],
+    has_password: bool,
+    needs_tables: bool,
+) -> Result<(), Error> {
     let beyond_us = |found: &Finding| match found.subject {
-        Subject::WalLevel | Subject::Tables => true,
+        Subject::WalLevel => true,
+        Subject::Tables => needs_tables,
         Subject::Slot => state.slot.as_ref().is_some_and(|slot| !slot.fits),
-        Subject::Publication => state.publication.as_ref().is_some_and(|publication| publication.all_tables),
+        Subject::Publication => {
+            state.outlived() || state.publication.as_ref().is_some_and(|publication| publication.all_tables)
+        }
         _ => false,
     };
     if let Some(found) = finding::of(state, capture).into_iter().find(beyond_us) {
@@ -190,8 +227,9 @@ fn refuse(state: &State, capture: &Capture, missing: &[Step], has_password: bool
         let what: Vec<&str> = refused.iter().map(|step| &*step.what).collect();
         // All that is left from the first one on, because later steps need the earlier ones.
         let sql: Vec<String> = steps(state, capture, "'…'").into_iter().map(|step| step.sql).collect();
+        let first = if state.table { "" } else { "run `messagekit migrate` without --cdc, then " };
         let text = format!(
-            "change data capture: user {} may not make: {}; an administrator runs in this database: {}",
+            "change data capture: user {} may not make: {}; {first}an administrator runs in this database: {}",
             quoted(&state.user.name),
             what.join(", "),
             sql.join("; ")

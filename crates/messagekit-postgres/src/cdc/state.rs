@@ -27,7 +27,7 @@ pub(super) struct User {
     /// May make a role that replicates: since 16 not only a superuser.
     pub(super) makes_roles: bool,
     pub(super) owns_database: bool,
-    /// Owns the outbox and may create in the database.
+    /// Owns the outbox, or will when it is made, and may create in the database.
     pub(super) publishes: bool,
 }
 
@@ -64,7 +64,7 @@ pub(super) struct Slot {
     pub(super) wal_status: String,
 }
 
-/// to_jsonb reaches columns that older servers do not have.
+/// to_jsonb reaches columns that older servers do not have. A slot that is being made has no plugin for a moment.
 const LOOK: &str = "
 WITH outbox AS (
   SELECT c.oid, c.relowner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -79,7 +79,7 @@ SELECT current_setting('wal_level') AS wal_level,
        u.rolname::text AS user_name, u.rolsuper AS superuser, u.rolreplication AS replication,
        u.rolcreaterole AND u.rolreplication AND current_setting('server_version_num')::int >= 160000 AS makes_roles,
        pg_has_role(d.datdba, 'USAGE') AS owns_database,
-       has_database_privilege(d.oid, 'CREATE') AND coalesce(pg_has_role(o.relowner, 'USAGE'), false) AS publishes,
+       has_database_privilege(d.oid, 'CREATE') AND coalesce(pg_has_role(o.relowner, 'USAGE'), true) AS publishes,
        o.oid IS NOT NULL AS has_table,
        p.oid IS NOT NULL AS has_publication, coalesce(pg_has_role(p.pubowner, 'USAGE'), false) AS pub_owned,
        p.puballtables AS pub_all, p.pubinsert AS pub_insert, p.pubupdate OR p.pubdelete OR p.pubtruncate AS pub_others,
@@ -90,7 +90,7 @@ SELECT current_setting('wal_level') AS wal_level,
        r.oid = d.datdba OR EXISTS (SELECT FROM aclexplode(d.datacl) acl
          WHERE acl.grantee = r.oid AND acl.privilege_type = 'CONNECT') AS role_own_connect,
        s.slot_name IS NOT NULL AS has_slot, s.active AS slot_active, coalesce(s.wal_status, 'reserved') AS slot_wal_status,
-       s.slot_type = 'logical' AND s.plugin = 'pgoutput' AND s.database = d.datname AS slot_fits
+       s.slot_type = 'logical' AND s.plugin IN ('pgoutput', '') AND s.database = d.datname AS slot_fits
 FROM pg_database d JOIN pg_roles u ON u.rolname = current_user
   CROSS JOIN published t
   LEFT JOIN outbox o ON true
@@ -101,6 +101,15 @@ WHERE d.datname = current_database()";
 
 impl State {
     pub(super) async fn read(conn: &mut PgConnection, capture: &Capture) -> Result<Self, Error> {
+        let state = Self::look(conn, capture).await?;
+        if !state.outlived() {
+            return Ok(state);
+        }
+        // Slots are not part of a snapshot: one that is made during the look is seen without its publication.
+        Self::look(conn, capture).await
+    }
+
+    async fn look(conn: &mut PgConnection, capture: &Capture) -> Result<Self, Error> {
         let look = sqlx::query(LOOK)
             .persistent(false)
             .bind(capture.schema.as_str())
