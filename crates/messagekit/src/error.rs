@@ -37,6 +37,8 @@ pub enum ErrorKind {
     InvalidConfiguration,
     /// What was asked for is not there.
     NotFound,
+    /// What was asked for lies outside of what is kept.
+    OutOfRange,
     /// The thing is not in a state that allows this: somebody else may have acted first.
     WrongState,
     /// The tables are missing, older or newer than this program.
@@ -74,6 +76,7 @@ impl fmt::Display for ErrorKind {
             Self::Undecodable => "undecodable",
             Self::InvalidConfiguration => "invalid_configuration",
             Self::NotFound => "not_found",
+            Self::OutOfRange => "out_of_range",
             Self::WrongState => "wrong_state",
             Self::Schema => "schema",
             Self::Corrupt => "corrupt",

@@ -52,6 +52,8 @@ pub mod gate;
 pub mod log;
 pub mod memory;
 mod message;
+mod outbox_health;
+mod replay;
 mod shutdown;
 mod store;
 mod transport;
@@ -60,7 +62,10 @@ pub use consumer::{
     Backoff, Consumer, ConsumerBuilder, ConsumerStats, HandlerError, HandlerFn, IdempotentConsumer,
     OnFailure, OnUnknown, Router, StateHandlerFn, Stats,
 };
-pub use dead_letters::{DeadLetter, DeadLetters, LetterFilter, LetterState};
+pub use dead_letters::{
+    Act, Acted, Actor, DeadLetter, DeadLetters, LetterFilter, LetterGroup, LetterHead, LetterState,
+    LetterTotal, Origin, no_letter,
+};
 pub use error::{Error, ErrorKind, chain};
 pub use event::{Event, check_topic, check_type};
 pub use message::{
@@ -68,10 +73,15 @@ pub use message::{
     Message, MessageId, Meta, Place, codec, headers,
 };
 pub use messagekit_macros::Event;
+pub use outbox_health::{Operations, OutboxHealth, OutboxLag};
+pub use replay::{
+    EventCursor, EventFilter, ReplayCount, ReplayIds, ReplayJob, ReplayLease, ReplayOrder, ReplayState,
+    Replays, StoredEvent,
+};
 pub use shutdown::Shutdown;
 pub use store::{
-    BoxFuture, Claim, ClaimRequest, End, Failure, FailureKind, Inbox, Leased, Next, NextOffset, Offsets,
-    Outbox, OutboxRows, Processed, Received, Retries, SetAside, SetAsideOutcome, Store, TransactError, Work,
+    Bookkeeping, BoxFuture, Claim, ClaimRequest, End, Failure, FailureKind, Found, Inbox, Leased, Next, NextOffset, Offsets,
+    Outbox, OutboxRows, Processed, Received, Retries, Returning, SetAside, SetAsideOutcome, Store, Suspects, TransactError, Work,
     claim,
 };
 pub use transport::{

@@ -9,7 +9,8 @@ use super::markers::{Marker, letter_held};
 use super::store::Tables;
 use super::tx::MemoryTx;
 use super::{Failpoint, MemoryStore};
-use crate::dead_letters::{DeadLetter, LetterState};
+use crate::dead_letters::{DeadLetter, LetterHead, LetterState, Origin};
+use crate::message::type_in_headers;
 use crate::store::{Claim, Failure, Leased, Next, Received, Retries, SetAside, SetAsideOutcome};
 use crate::{Error, ErrorKind, MessageId};
 
@@ -34,18 +35,28 @@ impl Letter {
         let now = clock.now();
         let mut letter = Self {
             letter: DeadLetter {
-                id,
-                consumer: consumer.to_owned(),
+                head: LetterHead {
+                    id,
+                    consumer: consumer.to_owned(),
+                    origin: Origin::Store,
+                    return_to: None,
+                    message_id: received.id.clone(),
+                    topic: received.message.topic.clone(),
+                    place: received.place.clone(),
+                    key: received.message.key.clone(),
+                    event_type: type_in_headers(&received.message).map(str::to_owned),
+                    state: LetterState::Dead,
+                    attempts: failure.attempts,
+                    kills: 0,
+                    due: None,
+                    kind: String::new(),
+                    error: String::new(),
+                    fingerprint: String::new(),
+                    set_aside_at: now,
+                    changed_at: now,
+                    payload_bytes: received.message.payload.len() as u64,
+                },
                 received: received.clone(),
-                state: LetterState::Dead,
-                attempts: failure.attempts,
-                kills: 0,
-                due: None,
-                kind: String::new(),
-                error: String::new(),
-                fingerprint: String::new(),
-                set_aside_at: now,
-                changed_at: now,
             },
             token: 0,
             running: false,
@@ -56,24 +67,24 @@ impl Letter {
 
     /// Notes a failure and what follows from it.
     fn note(&mut self, failure: &Failure, clock: Clock) {
-        let asked_by_a_person = self.letter.state == LetterState::Replaying;
+        let asked_by_a_person = self.letter.head.state == LetterState::Replaying;
         let due = match failure.next {
             Next::Retry(delay) if !asked_by_a_person => Some(clock.after(delay)),
             _ => None,
         };
-        self.letter.state = if due.is_some() { LetterState::Retrying } else { LetterState::Dead };
-        self.letter.due = due;
-        self.letter.kind = failure.kind.to_string();
-        self.letter.error.clone_from(&failure.error);
-        self.letter.fingerprint = failure.fingerprint();
-        self.letter.changed_at = clock.now();
+        self.letter.head.state = if due.is_some() { LetterState::Retrying } else { LetterState::Dead };
+        self.letter.head.due = due;
+        self.letter.head.kind = failure.kind.to_string();
+        self.letter.head.error.clone_from(&failure.error);
+        self.letter.head.fingerprint = failure.fingerprint();
+        self.letter.head.changed_at = clock.now();
         self.running = false;
     }
 
     pub(super) fn apply(&mut self, update: &LetterUpdate) {
-        self.letter.state = update.state;
-        self.letter.due = None;
-        self.letter.changed_at = update.at;
+        self.letter.head.state = update.state;
+        self.letter.head.due = None;
+        self.letter.head.changed_at = update.at;
         self.running = false;
     }
 
@@ -91,16 +102,16 @@ impl Letter {
 
     fn lease(&mut self, until: Timestamp) -> Leased {
         self.token += 1;
-        self.letter.attempts += 1;
+        self.letter.head.attempts += 1;
         // The run before never answered: its process died.
-        self.letter.kills += u32::from(std::mem::replace(&mut self.running, true));
-        self.letter.due = Some(until);
+        self.letter.head.kills += u32::from(std::mem::replace(&mut self.running, true));
+        self.letter.head.due = Some(until);
         Leased {
             letter: self.letter.id,
             token: self.token,
             attempt: self.letter.attempts,
             kills: self.letter.kills,
-            replaying: self.letter.state == LetterState::Replaying,
+            replaying: self.letter.head.state == LetterState::Replaying,
             received: self.letter.received.clone(),
         }
     }
@@ -207,8 +218,8 @@ impl Retries for MemoryStore {
             let letter = tables.leased(consumer, leased)?;
             Ok(letter
                 .map(|letter| {
-                    letter.letter.attempts -= 1;
-                    letter.letter.due = Some(due);
+                    letter.letter.head.attempts -= 1;
+                    letter.letter.head.due = Some(due);
                     letter.running = false;
                 })
                 .is_some())

@@ -26,11 +26,47 @@ pub const CE_ID: &str = "ce_id";
 /// The type of a CloudEvents message in binary form, read where [`EVENT_TYPE`] is absent.
 pub const CE_TYPE: &str = "ce_type";
 
+/// The Kafka topic a forwarded message comes from; with the next two the coordinates of the original.
+pub const SOURCE_TOPIC: &str = "x-messagekit-topic";
+/// The partition a forwarded message comes from, in decimal digits.
+pub const SOURCE_PARTITION: &str = "x-messagekit-partition";
+/// The offset a forwarded message comes from, in decimal digits.
+pub const SOURCE_OFFSET: &str = "x-messagekit-offset";
+/// On a message in a dead-letter topic: the reason in one word, as [`FailureKind`](crate::FailureKind) spells it.
+pub const DEAD_KIND: &str = "x-messagekit-dead-kind";
+/// On a message in a dead-letter topic: the error in one line.
+pub const DEAD_ERROR: &str = "x-messagekit-dead-error";
+/// On a message in a dead-letter topic: the consumer or bridge that set it aside.
+pub const DEAD_BY: &str = "x-messagekit-dead-by";
+/// On a message in a dead-letter topic: the topic on which a repaired copy is taken again.
+pub const RETRY_TOPIC: &str = "x-messagekit-retry-topic";
+/// How often an operator has sent this message back to where it died, in decimal digits.
+pub const RETURNS: &str = "x-messagekit-returns";
+/// RabbitMQ's account of a message's deaths: as a table on the wire, as JSON here.
+pub const X_DEATH: &str = "x-death";
+
 /// The content type of the default wire form.
 pub const JSON: &str = "application/json";
 
-const KNOWN: [&str; 8] =
-    [ID, EVENT_TYPE, CONTENT_TYPE, TRACEPARENT, CREATED_AT, FREE_HEADERS, CE_ID, CE_TYPE];
+const KNOWN: [&str; 17] = [
+    ID,
+    EVENT_TYPE,
+    CONTENT_TYPE,
+    TRACEPARENT,
+    CREATED_AT,
+    FREE_HEADERS,
+    CE_ID,
+    CE_TYPE,
+    SOURCE_TOPIC,
+    SOURCE_PARTITION,
+    SOURCE_OFFSET,
+    DEAD_KIND,
+    DEAD_ERROR,
+    DEAD_BY,
+    RETRY_TOPIC,
+    RETURNS,
+    X_DEATH,
+];
 
 /// Named values beside the payload, in the order they were added; a name stands once.
 ///

@@ -41,6 +41,22 @@ pub enum FailureKind {
     BadKey,
     /// No handler is registered for the type, and the consumer wants to keep such messages.
     UnknownType,
+    /// A consumer of the queue rejected it.
+    Rejected,
+    /// It waited in the queue for longer than it may.
+    Expired,
+    /// The queue was full.
+    QueueFull,
+    /// It was delivered more often than the queue allows.
+    DeliveryLimit,
+    /// No queue wanted it.
+    Unroutable,
+    /// It is larger than the next broker takes.
+    TooLarge,
+    /// A connector of Kafka Connect could not write it.
+    Connector,
+    /// The broker kept it and did not say why.
+    Unexplained,
 }
 
 impl FailureKind {
@@ -63,6 +79,14 @@ impl FailureKind {
             Self::TypeMismatch => "type_mismatch",
             Self::BadKey => "bad_key",
             Self::UnknownType => "unknown_type",
+            Self::Rejected => "rejected",
+            Self::Expired => "expired",
+            Self::QueueFull => "queue_full",
+            Self::DeliveryLimit => "delivery_limit",
+            Self::Unroutable => "unroutable",
+            Self::TooLarge => "too_large",
+            Self::Connector => "connector",
+            Self::Unexplained => "unexplained",
         }
     }
 }

@@ -4,23 +4,27 @@
 //! it, together called [`Inbox`]; [`OutboxRows`] is what a writer needs. Stores move [`Message`](crate::Message)s and
 //! never decode payloads.
 
+mod bookkeeping;
 mod failure;
 mod offsets;
 mod outbox;
 mod processed;
 mod retries;
 mod set_aside;
+mod suspects;
 mod transact;
 
 use std::error::Error as StdError;
 use std::future::Future;
 
+pub use bookkeeping::{Bookkeeping, Found, Returning};
 pub use failure::{Failure, FailureKind, Next};
 pub use offsets::{NextOffset, Offsets};
 pub use outbox::{Outbox, OutboxRows};
 pub use processed::{Claim, ClaimRequest, Processed, claim};
 pub use retries::{Leased, Retries};
 pub use set_aside::{Received, SetAside, SetAsideOutcome};
+pub use suspects::Suspects;
 pub use transact::{BoxFuture, End, TransactError, Work};
 
 use crate::{Error, ErrorKind};

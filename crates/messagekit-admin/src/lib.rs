@@ -1,0 +1,1 @@
+//! The operators' side of messagekit over HTTP.

@@ -1,0 +1,98 @@
+//! What a person does with a letter, and what is written down about it.
+
+use std::fmt;
+
+use super::LetterState;
+use crate::{Error, ErrorKind};
+
+/// What a person does with letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Act {
+    /// Asks for one more run of a dead letter: attempts and kills are counted from 0 again.
+    Retry,
+    /// Gives an open letter up, also while it runs: its message is never applied, late copies neither.
+    Discard,
+    /// Takes a discard back: the letter is dead again.
+    Undo,
+}
+
+impl Act {
+    /// Returns the word that the audit, the API and the command line use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Discard => "discard",
+            Self::Undo => "undo",
+        }
+    }
+
+    /// Returns the state that the act leads to from `state`, or `None` where it does nothing.
+    pub fn of(self, state: LetterState) -> Option<LetterState> {
+        match self {
+            Self::Retry => (state == LetterState::Dead).then_some(LetterState::Replaying),
+            Self::Discard => state.is_open().then_some(LetterState::Discarded),
+            Self::Undo => (state == LetterState::Discarded).then_some(LetterState::Dead),
+        }
+    }
+}
+
+impl fmt::Display for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What became of an act on one letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acted {
+    /// It was done.
+    Done,
+    /// There is no letter of this number.
+    NotFound,
+    /// The letter is in a state in which the act does nothing: somebody else was quicker, or it was never possible.
+    WrongState(LetterState),
+}
+
+impl Acted {
+    /// Turns what was not done into an error that says why.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] or [`ErrorKind::WrongState`], with the letter's number.
+    pub fn done(self, act: Act, letter: i64) -> Result<(), Error> {
+        match self {
+            Self::Done => Ok(()),
+            Self::NotFound => Err(no_letter(letter)),
+            Self::WrongState(state) => {
+                let needed = match act {
+                    Act::Retry => "only a dead one can be retried",
+                    Act::Discard => "only an open one can be discarded",
+                    Act::Undo => "only a discarded one can be brought back",
+                };
+                Err(Error::new(ErrorKind::WrongState, format!("letter {letter} is {state}: {needed}")))
+            }
+        }
+    }
+}
+
+/// The error of every desk for a number that no letter has.
+pub fn no_letter(letter: i64) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no dead letter {letter}"))
+}
+
+/// Who acts: written into the audit in the transaction of the act.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// The name of the token, or of the user who runs the command.
+    pub name: String,
+    /// Where the act came in: `cli`, `http`.
+    pub through: String,
+    /// The request, where there was one.
+    pub request_id: Option<String>,
+}
+
+impl Actor {
+    /// Makes one.
+    pub fn new(name: impl Into<String>, through: impl Into<String>) -> Self {
+        Self { name: name.into(), through: through.into(), request_id: None }
+    }
+}
