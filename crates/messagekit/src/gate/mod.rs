@@ -3,7 +3,10 @@
 //! The lane behind a closed gate fills to its window and the window pauses it: membership is kept, attempts are untouched,
 //! and going on costs nothing.
 
+mod breaker;
 mod chain;
+mod circuit_breaker;
+mod rate_limit;
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +14,10 @@ use std::task::{Context, Poll};
 
 use crate::transport::Lane;
 
+pub use breaker::BreakerState;
 pub(crate) use chain::{Gates, Pass};
+pub use circuit_breaker::CircuitBreaker;
+pub use rate_limit::RateLimit;
 
 /// What asks for admission. Looking for due letters asks too: one message of 0 bytes in a lane of slot `u32::MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,191 @@
+//! Holding back while a dependency fails.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep};
+
+use super::breaker::{Admission, Breaker};
+use super::{Abandon, BatchView, BreakerState, Gate, Outcome, Ticket};
+
+/// Admits nothing for a time after so many failures in a row; then one message tries, and its outcome decides.
+///
+/// A result counts only for the state that admitted the message: a call from before the breaker opened neither closes nor
+/// opens it. [`Verdict::Neutral`](super::Verdict::Neutral) says nothing. Clones share the state, so that everything which
+/// needs one dependency can hold back together, and a clone can be kept to look at [`state`](Self::state).
+///
+/// ```
+/// use std::time::Duration;
+/// use messagekit::gate::{BreakerState, CircuitBreaker};
+///
+/// let breaker = CircuitBreaker::new(5, Duration::from_secs(30));
+/// // Consumer::builder("billing", store).gate(breaker.clone()) …
+/// assert_eq!(breaker.state(), BreakerState::Closed);
+/// ```
+pub struct CircuitBreaker {
+    shared: Arc<Shared>,
+    handle: u64,
+    timer: Option<(Instant, Pin<Box<Sleep>>)>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    handles: AtomicU64,
+}
+
+struct State {
+    breaker: Breaker,
+    /// Who waits for the message that tries, by handle.
+    waiting: BTreeMap<u64, Waker>,
+}
+
+impl CircuitBreaker {
+    /// Makes a closed one that opens after `failures` in a row (0 counts as 1) for `open_for`.
+    pub fn new(failures: u32, open_for: Duration) -> Self {
+        let state = State { breaker: Breaker::new(failures, open_for), waiting: BTreeMap::new() };
+        let shared = Shared { state: Mutex::new(state), handles: AtomicU64::new(1) };
+        Self { shared: Arc::new(shared), handle: 0, timer: None }
+    }
+
+    /// Returns what it does now.
+    pub fn state(&self) -> BreakerState {
+        self.shared.lock().breaker.state(Instant::now())
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the breaker and wakes who waited for that.
+    fn change(&self, change: impl FnOnce(&mut Breaker)) {
+        let waiting = {
+            let mut state = self.lock();
+            change(&mut state.breaker);
+            std::mem::take(&mut state.waiting)
+        };
+        waiting.into_values().for_each(Waker::wake);
+    }
+}
+
+/// Does not wake the handle that asks: one that got a ticket is not among those that wait.
+impl Abandon for Shared {
+    fn abandon(&self, stamp: u64, _granted: u32) {
+        self.change(|breaker| breaker.abandon(stamp));
+    }
+}
+
+impl Gate for CircuitBreaker {
+    fn name(&self) -> &'static str {
+        "circuit_breaker"
+    }
+
+    fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<Ticket> {
+        loop {
+            let until = {
+                let mut state = self.shared.lock();
+                let ticket =
+                    |stamp, granted| Poll::Ready(Ticket::new(stamp, granted, Some(self.shared.clone() as _)));
+                match state.breaker.admit(Instant::now()) {
+                    Admission::All(stamp) => return ticket(stamp, batch.messages),
+                    Admission::One(stamp) => return ticket(stamp, 1),
+                    Admission::AfterTrial => {
+                        state.waiting.insert(self.handle, cx.waker().clone());
+                        return Poll::Pending;
+                    }
+                    Admission::Until(until) => until,
+                }
+            };
+            let timer = match &mut self.timer {
+                Some((at, timer)) if *at == until => timer,
+                timer => &mut timer.insert((until, Box::pin(tokio::time::sleep_until(until)))).1,
+            };
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.timer = None;
+        }
+    }
+
+    fn settle(&mut self, ticket: Ticket, outcome: &Outcome) {
+        let (stamp, _) = ticket.redeem();
+        match outcome.used {
+            0 => self.shared.change(|breaker| breaker.abandon(stamp)),
+            _ => self.shared.change(|breaker| breaker.record(stamp, outcome.verdict, Instant::now())),
+        }
+    }
+}
+
+impl Clone for CircuitBreaker {
+    fn clone(&self) -> Self {
+        let handle = self.shared.handles.fetch_add(1, Ordering::Relaxed);
+        Self { shared: Arc::clone(&self.shared), handle, timer: None }
+    }
+}
+
+impl Drop for CircuitBreaker {
+    fn drop(&mut self) {
+        self.shared.lock().waiting.remove(&self.handle);
+    }
+}
+
+impl fmt::Debug for CircuitBreaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CircuitBreaker").field("state", &self.state()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+    use crate::gate::Verdict;
+    use crate::transport::Lane;
+
+    const VIEW: BatchView = BatchView { lane: Lane { slot: 0, epoch: 1 }, messages: 9, bytes: 90 };
+    const OPEN_FOR: Duration = Duration::from_secs(30);
+
+    fn failed() -> Outcome {
+        Outcome { verdict: Verdict::Failure, used: 1 }
+    }
+
+    async fn admit(gate: &mut CircuitBreaker) -> Ticket {
+        poll_fn(|cx| gate.poll_admit(&VIEW, cx)).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_the_time_one_message_tries_and_the_others_wait_for_its_outcome() {
+        let mut gate = CircuitBreaker::new(2, OPEN_FOR);
+        let mut other = gate.clone();
+        for _ in 0..2 {
+            let ticket = admit(&mut gate).await;
+            gate.settle(ticket, &failed());
+        }
+        assert_eq!(gate.state(), BreakerState::Open);
+        let opened = Instant::now();
+        let trial = admit(&mut gate).await;
+        assert_eq!((opened.elapsed(), trial.granted()), (OPEN_FOR, 1));
+        let waits = tokio::spawn(async move { admit(&mut other).await.granted() });
+        tokio::task::yield_now().await;
+        assert!(!waits.is_finished());
+        gate.settle(trial, &Outcome { verdict: Verdict::Success, used: 1 });
+        assert_eq!((waits.await.unwrap(), gate.state()), (9, BreakerState::Closed));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dropped_ticket_gives_the_trial_back() {
+        let mut gate = CircuitBreaker::new(1, OPEN_FOR);
+        let ticket = admit(&mut gate).await;
+        gate.settle(ticket, &failed());
+        drop(admit(&mut gate).await);
+        assert_eq!(gate.state(), BreakerState::HalfOpen);
+        assert_eq!(admit(&mut gate).await.granted(), 1);
+    }
+}

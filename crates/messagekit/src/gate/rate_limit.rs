@@ -1,0 +1,228 @@
+//! At most so many messages in a time.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use governor::clock::Clock;
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::{NotKeyed, StateStore};
+use governor::{Quota, RateLimiter};
+use tokio::time::{Instant, Sleep};
+
+use super::{Abandon, BatchView, Gate, Outcome, Ticket};
+
+/// Admits a number of messages in a time: at once as many as that while nothing was used before, and evenly spread after
+/// that (the generic cell rate algorithm). Unused messages of a ticket are given back.
+///
+/// Clones share the limit, so that several consumers, or the lanes of one, keep it together. Time is tokio's.
+///
+/// ```
+/// use std::time::Duration;
+/// use messagekit::gate::RateLimit;
+///
+/// let hundred_per_second = RateLimit::per_second(100);
+/// let per_minute = RateLimit::per(500, Duration::from_secs(60));
+/// // Consumer::builder("billing", store).gate(hundred_per_second) …
+/// # drop((hundred_per_second, per_minute));
+/// ```
+pub struct RateLimit {
+    shared: Arc<Shared>,
+    timer: Option<(Instant, Pin<Box<Sleep>>)>,
+}
+
+struct Shared {
+    limiter: RateLimiter<NotKeyed, Used, TokioClock, NoOpMiddleware<Nanos>>,
+    used: Used,
+    burst: NonZeroU32,
+    /// The time that one message costs.
+    each: Duration,
+}
+
+impl RateLimit {
+    /// Admits `messages` per `period`; 0 messages count as 1, and a period of less than a nanosecond per message as that.
+    pub fn per(messages: u32, period: Duration) -> Self {
+        let burst = NonZeroU32::new(messages).unwrap_or(NonZeroU32::MIN);
+        let each = (period / burst.get()).max(Duration::from_nanos(1));
+        let quota = Quota::with_period(each).expect("a nanosecond at least").allow_burst(burst);
+        let used = Used::default();
+        let limiter = RateLimiter::new(quota, used.clone(), TokioClock(Instant::now()));
+        Self { shared: Arc::new(Shared { limiter, used, burst, each }), timer: None }
+    }
+
+    /// Admits `messages` per second.
+    pub fn per_second(messages: u32) -> Self {
+        Self::per(messages, Duration::from_secs(1))
+    }
+}
+
+impl Shared {
+    /// Takes as many messages as there are now, at most `wanted`, or answers how long to wait for one.
+    fn take(&self, wanted: u32) -> Result<u32, Duration> {
+        let mut wanted = NonZeroU32::new(wanted).unwrap_or(NonZeroU32::MIN).min(self.burst);
+        loop {
+            match self.limiter.check_n(wanted) {
+                Ok(Ok(())) => return Ok(wanted.get()),
+                Ok(Err(until)) if wanted == NonZeroU32::MIN => {
+                    return Err(until.wait_time_from(self.limiter.clock().now()));
+                }
+                Ok(Err(_)) | Err(_) => wanted = NonZeroU32::new(wanted.get() / 2).unwrap_or(NonZeroU32::MIN),
+            }
+        }
+    }
+
+    fn give_back(&self, messages: u32) {
+        let mut used = self.used.lock();
+        *used = used.map(|until| until.saturating_sub(Nanos::from(self.each) * u64::from(messages)));
+    }
+}
+
+impl Abandon for Shared {
+    fn abandon(&self, _stamp: u64, granted: u32) {
+        self.give_back(granted);
+    }
+}
+
+impl Gate for RateLimit {
+    fn name(&self) -> &'static str {
+        "rate_limit"
+    }
+
+    fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<Ticket> {
+        loop {
+            let wait = match self.shared.take(batch.messages) {
+                Ok(granted) => {
+                    return Poll::Ready(Ticket::new(0, granted, Some(self.shared.clone() as _)));
+                }
+                Err(wait) => wait,
+            };
+            // Tokio counts whole milliseconds: a shorter wait would ask in vain.
+            let until = Instant::now() + wait.max(Duration::from_millis(1));
+            let timer = match &mut self.timer {
+                Some((at, timer)) if *at <= until => timer,
+                timer => &mut timer.insert((until, Box::pin(tokio::time::sleep_until(until)))).1,
+            };
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.timer = None;
+        }
+    }
+
+    fn settle(&mut self, ticket: Ticket, outcome: &Outcome) {
+        let (_, granted) = ticket.redeem();
+        self.shared.give_back(granted.saturating_sub(outcome.used));
+    }
+}
+
+impl Clone for RateLimit {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), timer: None }
+    }
+}
+
+impl fmt::Debug for RateLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimit")
+            .field("messages", &self.shared.burst)
+            .field("each", &self.shared.each)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Up to when the messages that were taken are paid for; shared, because governor takes nothing back.
+#[derive(Clone, Debug, Default)]
+struct Used(Arc<Mutex<Option<Nanos>>>);
+
+impl Used {
+    fn lock(&self) -> MutexGuard<'_, Option<Nanos>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl StateStore for Used {
+    type Key = NotKeyed;
+
+    fn measure_and_replace<T, F, E>(&self, _key: &NotKeyed, decide: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let mut used = self.lock();
+        let (answer, until) = decide(*used)?;
+        *used = Some(until);
+        Ok(answer)
+    }
+}
+
+/// Tokio's clock since the limit was made, so that a paused clock moves it.
+#[derive(Clone, Copy, Debug)]
+struct TokioClock(Instant);
+
+impl Clock for TokioClock {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        self.0.elapsed().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+    use crate::gate::Verdict;
+    use crate::transport::Lane;
+
+    fn view(messages: u32) -> BatchView {
+        BatchView { lane: Lane { slot: 0, epoch: 1 }, messages, bytes: 0 }
+    }
+
+    async fn take(gate: &mut RateLimit, messages: u32) -> u32 {
+        let ticket = poll_fn(|cx| gate.poll_admit(&view(messages), cx)).await;
+        let granted = ticket.granted();
+        gate.settle(ticket, &Outcome { verdict: Verdict::Success, used: granted });
+        granted
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_thousand_messages_take_as_long_as_the_limit_says() {
+        let mut gate = RateLimit::per(100, Duration::from_secs(10));
+        let started = Instant::now();
+        let mut taken = 0;
+        while taken < 1_000 {
+            taken += take(&mut gate, 7).await;
+        }
+        let took = started.elapsed();
+        // 100 at once, the others one each 100 ms.
+        assert!((Duration::from_secs(89)..Duration::from_secs(92)).contains(&took), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn clones_keep_one_limit() {
+        let mut gate = RateLimit::per_second(10);
+        let mut other = gate.clone();
+        assert_eq!(take(&mut gate, 10).await, 10);
+        let started = Instant::now();
+        assert_eq!(take(&mut other, 10).await, 1);
+        assert!(started.elapsed() >= Duration::from_millis(100));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_used_is_given_back() {
+        let mut gate = RateLimit::per_second(10);
+        drop(poll_fn(|cx| gate.poll_admit(&view(10), cx)).await);
+        let ticket = poll_fn(|cx| gate.poll_admit(&view(10), cx)).await;
+        assert_eq!(ticket.granted(), 10);
+        gate.settle(ticket, &Outcome { verdict: Verdict::Success, used: 4 });
+        let started = Instant::now();
+        assert_eq!((take(&mut gate, 4).await, take(&mut gate, 2).await), (4, 2));
+        assert_eq!(started.elapsed(), Duration::ZERO);
+        take(&mut gate, 1).await;
+        assert!(started.elapsed() >= Duration::from_millis(100));
+    }
+}
