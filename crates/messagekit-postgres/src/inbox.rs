@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use messagekit::{
     Claim, ClaimRequest, Error, Failure, Leased, NextOffset, Offsets, Processed, Received, Retries, SetAside,
-    SetAsideOutcome,
+    SetAsideOutcome, Suspects,
 };
 
-use crate::tables::{letters, offsets, processed, retries};
+use crate::tables::letters::{self, WayBack};
+use crate::tables::{offsets, processed, retries, suspects};
 use crate::{PgTx, PostgresStore};
 
 impl Processed for PostgresStore {
@@ -46,7 +47,8 @@ impl SetAside for PostgresStore {
         received: &Received,
         failure: &Failure,
     ) -> Result<SetAsideOutcome, Error> {
-        self.statement(letters::set_aside(tx, self.schema(), consumer, received, failure)).await
+        self.statement(letters::set_aside(tx, self.schema(), consumer, received, failure, WayBack::HANDLER))
+            .await
     }
 }
 
@@ -73,6 +75,34 @@ impl Retries for PostgresStore {
     async fn hand_back(&self, consumer: &str, leased: &Leased, delay: Duration) -> Result<bool, Error> {
         self.statement(async {
             retries::hand_back(&mut *self.connection().await?, self.schema(), consumer, leased, delay).await
+        })
+        .await
+    }
+}
+
+/// Notes are transactions of their own: they must outlive the process that dies.
+impl Suspects for PostgresStore {
+    async fn suspect(&self, consumer: &str, received: &Received) -> Result<u32, Error> {
+        self.statement(async {
+            suspects::suspect(&mut *self.connection().await?, self.schema(), consumer, received).await
+        })
+        .await
+    }
+
+    async fn absolve(&self, tx: &mut PgTx, consumer: &str, received: &Received) -> Result<(), Error> {
+        self.statement(suspects::absolve(tx, self.schema(), consumer, received)).await
+    }
+
+    async fn stand_down(&self, consumer: &str, received: &Received) -> Result<(), Error> {
+        self.statement(async {
+            suspects::stand_down(&mut *self.connection().await?, self.schema(), consumer, received).await
+        })
+        .await
+    }
+
+    async fn sweep_suspects(&self, consumer: &str) -> Result<(), Error> {
+        self.statement(async {
+            suspects::sweep(&mut *self.connection().await?, self.schema(), consumer).await
         })
         .await
     }

@@ -92,6 +92,7 @@
 //! `synchronous_commit = off` keep none of the promises.
 
 mod begin;
+mod bookkeeping;
 pub mod cdc;
 mod commit;
 mod connect;
@@ -115,5 +116,5 @@ pub use store::{PgTx, PostgresStore};
 /// Every statement of this crate with its name: for the test that looks at their plans.
 #[doc(hidden)]
 pub fn statements() -> &'static [(&'static str, &'static str)] {
-    &tables::STATEMENTS
+    tables::STATEMENTS
 }

@@ -47,7 +47,8 @@ pub mod crash;
 mod dead_letters;
 mod error;
 mod event;
-mod fnv;
+#[doc(hidden)]
+pub mod fnv;
 pub mod gate;
 pub mod log;
 pub mod memory;

@@ -1,11 +1,10 @@
 //! The key of a message as 64 bits: an index entry of its own length may be too large, and a collision only shares a queue.
 
+use messagekit::fnv::fnv1a;
+
 /// Hashes a key by FNV-1a (Fowler, Noll, Vo). What is stored must be found again, so it never changes.
 pub(super) fn key_hash(key: &[u8]) -> i64 {
-    let hash = key.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    hash.cast_signed()
+    fnv1a(key.iter().copied()).cast_signed()
 }
 
 #[cfg(test)]

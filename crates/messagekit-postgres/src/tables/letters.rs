@@ -1,14 +1,10 @@
-//! Dead letters: writing them whole, reading them back, and what a person does with them.
+//! Writing dead letters whole.
 
-use jiff_sqlx::Timestamp;
-use messagekit::{
-    DeadLetter, Error, ErrorKind, Failure, LetterFilter, LetterState, Received, SetAsideOutcome, headers,
-};
-use sqlx::postgres::PgRow;
+use messagekit::{Error, ErrorKind, Failure, Origin, Received, SetAsideOutcome, headers};
 use sqlx::{PgConnection, Row};
 
 use super::key_hash::key_hash;
-use super::{after, count, letter_row};
+use super::{after, clean, count};
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
@@ -21,9 +17,9 @@ WITH marker AS (
 letter AS (
   INSERT INTO messagekit.dead_letters AS d
     (consumer, message_id, topic, place_topic, partition, "offset", key, key_hash, state, attempts, due,
-     event_type, headers, payload, kind, error, fingerprint)
+     event_type, headers, payload, kind, error, fingerprint, origin, return_to)
   SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, clock_timestamp() + $11 * interval '1 microsecond',
-    $12, $13, $14, $15, $16, $17
+    $12, $13, $14, $15, $16, $17, $18, $19
   FROM marker
   ON CONFLICT (consumer, message_id) DO UPDATE SET
     topic = excluded.topic, place_topic = excluded.place_topic, partition = excluded.partition,
@@ -31,30 +27,22 @@ letter AS (
     state = excluded.state, attempts = excluded.attempts, kills = 0, due = excluded.due, running_since = NULL,
     token = d.token + 1, generation = excluded.generation, event_type = excluded.event_type,
     headers = excluded.headers, payload = excluded.payload, kind = excluded.kind, error = excluded.error,
-    fingerprint = excluded.fingerprint, changed_at = clock_timestamp()
+    fingerprint = excluded.fingerprint, origin = excluded.origin, return_to = excluded.return_to,
+    changed_at = clock_timestamp()
   WHERE d.state IN ('resolved', 'discarded') RETURNING 1)
 SELECT (SELECT count(*) FROM marker), (SELECT count(*) FROM letter)"#;
 
-pub(crate) const LIST: &str = r#"
-SELECT id, message_id, topic, place_topic, partition, "offset", key, headers, payload, attempts, kills,
-  consumer, state, due, kind, error, fingerprint, set_aside_at, changed_at
-FROM messagekit.dead_letters
-WHERE id < $1 AND ($2::text IS NULL OR consumer = $2) AND ($3::text IS NULL OR state = $3)
-  AND ($4::text IS NULL OR event_type = $4)
-ORDER BY id DESC LIMIT $5"#;
+/// The way back of a letter.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WayBack<'a> {
+    pub(crate) origin: Origin,
+    pub(crate) return_to: Option<&'a str>,
+}
 
-pub(crate) const SHOW: &str = r#"
-SELECT id, message_id, topic, place_topic, partition, "offset", key, headers, payload, attempts, kills,
-  consumer, state, due, kind, error, fingerprint, set_aside_at, changed_at
-FROM messagekit.dead_letters WHERE id = $1"#;
-
-pub(crate) const RETRY: &str = "
-UPDATE messagekit.dead_letters
-SET state = 'replaying', due = now(), attempts = 0, kills = 0, running_since = NULL, token = token + 1,
-  changed_at = clock_timestamp()
-WHERE id = $1 AND state = 'dead'";
-
-pub(crate) const STATE: &str = "SELECT state FROM messagekit.dead_letters WHERE id = $1";
+impl WayBack<'_> {
+    /// Through the consumer's own handler.
+    pub(crate) const HANDLER: Self = Self { origin: Origin::Store, return_to: None };
+}
 
 /// Claims a message as held and keeps it whole.
 pub(crate) async fn set_aside(
@@ -63,6 +51,7 @@ pub(crate) async fn set_aside(
     consumer: &str,
     received: &Received,
     failure: &Failure,
+    way_back: WayBack<'_>,
 ) -> Result<SetAsideOutcome, Error> {
     let message = &received.message;
     let headers = serde_json::to_vec(&message.headers).map_err(|error| {
@@ -89,8 +78,10 @@ pub(crate) async fn set_aside(
         .bind(headers)
         .bind(&*message.payload)
         .bind(failure.kind.as_str())
-        .bind(failure.error.replace('\0', " "))
+        .bind(clean(&failure.error))
         .bind(failure.fingerprint())
+        .bind(way_back.origin.as_str())
+        .bind(way_back.return_to)
         .fetch_one(connection)
         .await
         .map_err(from_sqlx)?;
@@ -104,79 +95,4 @@ pub(crate) async fn set_aside(
         )
         .with("id", &received.id)),
     }
-}
-
-/// Returns letters, newest first.
-pub(crate) async fn list(
-    connection: &mut PgConnection,
-    schema: &SchemaName,
-    filter: &LetterFilter,
-    limit: u32,
-) -> Result<Vec<DeadLetter>, Error> {
-    let select = sqlx::query(schema.sql(LIST))
-        // Planned for each filter anew: no one plan suits all of them.
-        .persistent(false)
-        .bind(filter.before.unwrap_or(i64::MAX))
-        .bind(filter.consumer.as_deref())
-        .bind(filter.state.map(LetterState::as_str))
-        .bind(filter.event_type.as_deref())
-        .bind(i64::from(limit));
-    select.fetch_all(connection).await.map_err(from_sqlx)?.iter().map(letter).collect()
-}
-
-/// Returns one letter.
-pub(crate) async fn show(
-    connection: &mut PgConnection,
-    schema: &SchemaName,
-    id: i64,
-) -> Result<DeadLetter, Error> {
-    let select = sqlx::query(schema.sql(SHOW)).bind(id);
-    let row = select.fetch_optional(connection).await.map_err(from_sqlx)?;
-    row.as_ref().map_or_else(|| Err(not_found(id)), letter)
-}
-
-/// Asks for one more run of a dead letter.
-pub(crate) async fn retry(connection: &mut PgConnection, schema: &SchemaName, id: i64) -> Result<(), Error> {
-    let update = sqlx::query(schema.sql(RETRY)).bind(id);
-    if update.execute(&mut *connection).await.map_err(from_sqlx)?.rows_affected() == 1 {
-        return Ok(());
-    }
-    let select = sqlx::query_scalar(schema.sql(STATE)).bind(id);
-    let state: Option<String> = select.fetch_optional(connection).await.map_err(from_sqlx)?;
-    Err(match state {
-        None => not_found(id),
-        Some(state) => Error::new(
-            ErrorKind::WrongState,
-            format!("letter {id} is {state}: only a dead one can be retried"),
-        ),
-    })
-}
-
-fn not_found(id: i64) -> Error {
-    Error::new(ErrorKind::NotFound, format!("there is no dead letter {id}"))
-}
-
-fn letter(row: &PgRow) -> Result<DeadLetter, Error> {
-    let letter_row::Kept { id, attempts, kills, received } = letter_row::read(row)?;
-    let text = |column: &str| row.try_get::<String, _>(column).map_err(from_sqlx);
-    let time = |column: &str| row.try_get::<Timestamp, _>(column).map(Timestamp::to_jiff).map_err(from_sqlx);
-    let due: Option<Timestamp> = row.try_get("due").map_err(from_sqlx)?;
-    Ok(DeadLetter {
-        id,
-        consumer: text("consumer")?,
-        received,
-        state: text("state")?.parse().map_err(|error: Error| {
-            Error::new(ErrorKind::Corrupt, "stored letter has an unknown state")
-                .with("letter", id)
-                .caused_by(error)
-        })?,
-        attempts,
-        kills,
-        due: due.map(Timestamp::to_jiff),
-        kind: text("kind")?,
-        error: text("error")?,
-        fingerprint: text("fingerprint")?,
-        set_aside_at: time("set_aside_at")?,
-        changed_at: time("changed_at")?,
-    })
 }

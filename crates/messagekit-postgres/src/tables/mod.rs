@@ -1,6 +1,9 @@
 //! The statements, as plain functions over a connection: no transaction is begun or ended here.
 
+pub(crate) mod acts;
+pub(crate) mod bookkeeping;
 pub(crate) mod columns;
+pub(crate) mod desk;
 pub(crate) mod events;
 mod key_hash;
 mod letter_row;
@@ -8,13 +11,14 @@ pub(crate) mod letters;
 pub(crate) mod offsets;
 pub(crate) mod processed;
 pub(crate) mod retries;
+pub(crate) mod suspects;
 
 use std::time::Duration;
 
 use messagekit::{Failure, Next};
 
 /// Every statement with its name, for the test that looks at their plans.
-pub(crate) const STATEMENTS: [(&str, &str); 17] = [
+pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("claim", processed::CLAIM),
     ("claim_generation", processed::CLAIM_GENERATION),
     ("look", processed::LOOK),
@@ -22,10 +26,23 @@ pub(crate) const STATEMENTS: [(&str, &str); 17] = [
     ("advance", offsets::ADVANCE),
     ("next_of", offsets::NEXT_OF),
     ("set_aside", letters::SET_ASIDE),
-    ("list", letters::LIST),
-    ("show", letters::SHOW),
-    ("retry", letters::RETRY),
-    ("state", letters::STATE),
+    ("list", desk::LIST),
+    ("ids", desk::IDS),
+    ("show", desk::SHOW),
+    ("totals", desk::TOTALS),
+    ("groups", desk::GROUPS),
+    ("lock", acts::LOCK),
+    ("retry", acts::RETRY),
+    ("discard", acts::DISCARD),
+    ("undo", acts::UNDO),
+    ("mark", acts::MARK),
+    ("audit", acts::AUDIT),
+    ("suspect", suspects::SUSPECT),
+    ("absolve", suspects::ABSOLVE),
+    ("stand_down", suspects::STAND_DOWN),
+    ("sweep", suspects::SWEEP),
+    ("note_failure", bookkeeping::NOTE_FAILURE),
+    ("lease_returns", bookkeeping::LEASE_RETURNS),
     ("lease", retries::LEASE),
     ("resolve", retries::RESOLVE),
     ("fail", retries::FAIL),
@@ -51,4 +68,9 @@ fn after(failure: &Failure) -> (&'static str, Option<f64>) {
 /// Counts in the tables have 31 bits.
 fn count(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+/// A text column refuses NUL.
+fn clean(text: &str) -> String {
+    text.replace('\0', " ")
 }

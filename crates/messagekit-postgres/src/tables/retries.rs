@@ -9,9 +9,10 @@
 use std::time::Duration;
 
 use messagekit::{Error, ErrorKind, Failure, Leased};
+use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
-use super::{after, letter_row, micros};
+use super::{after, clean, letter_row, micros};
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
@@ -68,19 +69,19 @@ pub(crate) async fn lease(
 ) -> Result<Vec<Leased>, Error> {
     let lease = sqlx::query(schema.sql(LEASE)).bind(consumer).bind(i64::from(max)).bind(micros(lease));
     let rows = lease.fetch_all(connection).await.map_err(from_sqlx)?;
-    rows.iter()
-        .map(|row| {
-            let kept = letter_row::read(row)?;
-            Ok(Leased {
-                letter: kept.id,
-                token: row.try_get("token").map_err(from_sqlx)?,
-                attempt: kept.attempts,
-                kills: kept.kills,
-                replaying: row.try_get("replaying").map_err(from_sqlx)?,
-                received: kept.received,
-            })
-        })
-        .collect()
+    rows.iter().map(leased_of).collect()
+}
+
+pub(super) fn leased_of(row: &PgRow) -> Result<Leased, Error> {
+    let kept = letter_row::read(row)?;
+    Ok(Leased {
+        letter: kept.id,
+        token: row.try_get("token").map_err(from_sqlx)?,
+        attempt: kept.attempts,
+        kills: kept.kills,
+        replaying: row.try_get("replaying").map_err(from_sqlx)?,
+        received: kept.received,
+    })
 }
 
 /// Marks letter and message as applied; false when the lease is no longer this one.
@@ -118,7 +119,7 @@ pub(crate) async fn fail(
         .bind(state)
         .bind(due_in)
         .bind(failure.kind.as_str())
-        .bind(failure.error.replace('\0', " "))
+        .bind(clean(&failure.error))
         .bind(failure.fingerprint());
     Ok(fail.execute(connection).await.map_err(from_sqlx)?.rows_affected() == 1)
 }

@@ -49,7 +49,8 @@ pub enum Acted {
     Done,
     /// There is no letter of this number.
     NotFound,
-    /// The letter is in a state in which the act does nothing: somebody else was quicker, or it was never possible.
+    /// The letter is in a state in which the act does nothing: somebody else was quicker, or it was never possible. Dead
+    /// where a retry was asked for: a broker kept it, and nobody said where it goes back to.
     WrongState(LetterState),
 }
 
@@ -62,6 +63,11 @@ impl Acted {
         match self {
             Self::Done => Ok(()),
             Self::NotFound => Err(no_letter(letter)),
+            // The only reason why a dead letter is not retried.
+            Self::WrongState(LetterState::Dead) if act == Act::Retry => Err(Error::new(
+                ErrorKind::WrongState,
+                format!("letter {letter} cannot be retried: nobody said where it goes back to"),
+            )),
             Self::WrongState(state) => {
                 let needed = match act {
                     Act::Retry => "only a dead one can be retried",

@@ -1,0 +1,40 @@
+//! Keeping what died at a broker.
+
+use std::time::Duration;
+
+use messagekit::{Bookkeeping, Error, Found, MessageId, Origin, Returning, SetAsideOutcome};
+
+use crate::tables::bookkeeping;
+use crate::tables::letters::{self, WayBack};
+use crate::{PgTx, PostgresStore};
+
+impl Bookkeeping for PostgresStore {
+    async fn keep(&self, tx: &mut PgTx, found: &Found) -> Result<SetAsideOutcome, Error> {
+        let Found { origin, scope, return_to, received, failure } = found;
+        let way_back = WayBack { origin: *origin, return_to: return_to.as_deref() };
+        self.statement(letters::set_aside(tx, self.schema(), scope, received, failure, way_back)).await
+    }
+
+    async fn note_failure(
+        &self,
+        tx: &mut PgTx,
+        event_id: &MessageId,
+        scope: &str,
+        reason: &str,
+    ) -> Result<bool, Error> {
+        self.statement(bookkeeping::note_failure(tx, self.schema(), event_id, scope, reason)).await
+    }
+
+    async fn lease_returns(
+        &self,
+        origin: Origin,
+        max: u32,
+        lease: Duration,
+    ) -> Result<Vec<Returning>, Error> {
+        self.statement(async {
+            let mut connection = self.connection().await?;
+            bookkeeping::lease_returns(&mut connection, self.schema(), origin, max, lease).await
+        })
+        .await
+    }
+}

@@ -1,0 +1,180 @@
+//! What a person does with letters, and the audit.
+//!
+//! Letters are locked in the order of their numbers and then moved by compare-and-set; their markers move last, because
+//! whoever claims a late duplicate waits from there to the commit. Each act counts the token up, which fences out whoever
+//! runs the letter at that moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use messagekit::{Act, Acted, Actor, Error, ErrorKind, LetterState};
+use sqlx::{PgConnection, Row};
+
+use super::{clean, letter_row};
+use crate::SchemaName;
+use crate::error::from_sqlx;
+
+pub(crate) const LOCK: &str = "
+SELECT id, state, consumer, message_id, origin <> 'store' AND return_to IS NULL AS no_way_back
+FROM messagekit.dead_letters WHERE id = ANY($1::bigint[]) ORDER BY id FOR UPDATE";
+
+pub(crate) const RETRY: &str = "
+UPDATE messagekit.dead_letters
+SET state = 'replaying', due = now(), attempts = 0, kills = 0, running_since = NULL, token = token + 1,
+  changed_at = clock_timestamp()
+WHERE id = ANY($1::bigint[]) AND state = 'dead'";
+
+pub(crate) const DISCARD: &str = "
+UPDATE messagekit.dead_letters
+SET state = 'discarded', due = NULL, running_since = NULL, token = token + 1, changed_at = clock_timestamp()
+WHERE id = ANY($1::bigint[]) AND state IN ('retrying', 'waiting', 'dead', 'replaying')";
+
+pub(crate) const UNDO: &str = "
+UPDATE messagekit.dead_letters
+SET state = 'dead', due = NULL, running_since = NULL, token = token + 1, changed_at = clock_timestamp()
+WHERE id = ANY($1::bigint[]) AND state = 'discarded'";
+
+/// Moves markers. One that retention has taken away is made again, or a late copy would be applied behind the act's back.
+pub(crate) const MARK: &str = r#"
+INSERT INTO messagekit.processed_messages AS p (consumer, message_id, outcome)
+SELECT m.consumer, m.id, $3 FROM unnest($1::text[], $2::text[]) AS m (consumer, id)
+ORDER BY m.consumer COLLATE "C", m.id COLLATE "C"
+ON CONFLICT (consumer, message_id) DO UPDATE SET outcome = excluded.outcome, processed_at = now() WHERE p.outcome = $4
+RETURNING consumer, message_id"#;
+
+pub(crate) const AUDIT: &str = "
+INSERT INTO messagekit.admin_audit (actor, through, request_id, act, letters, subject, done, outcome)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb)";
+
+/// A letter that the act moves.
+struct Moving {
+    id: i64,
+    consumer: String,
+    message_id: String,
+}
+
+/// Acts on letters, and answers in the order of `ids`.
+pub(crate) async fn act(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    act: Act,
+    ids: &[i64],
+    by: &Actor,
+) -> Result<Vec<Acted>, Error> {
+    let rows =
+        sqlx::query(schema.sql(LOCK)).bind(ids).fetch_all(&mut *connection).await.map_err(from_sqlx)?;
+    let (mut answers, mut moving) = (BTreeMap::new(), Vec::new());
+    for row in &rows {
+        let state: LetterState = letter_row::state_of(row)?;
+        let read = || Ok((row.try_get::<i64, _>("id")?, row.try_get::<bool, _>("no_way_back")?));
+        let (id, no_way_back) = read().map_err(from_sqlx)?;
+        if act.of(state).is_none() || (act == Act::Retry && no_way_back) {
+            answers.insert(id, Acted::WrongState(state));
+            continue;
+        }
+        let read = || Ok((row.try_get("consumer")?, row.try_get("message_id")?));
+        let (consumer, message_id) = read().map_err(from_sqlx)?;
+        answers.insert(id, Acted::Done);
+        moving.push(Moving { id, consumer, message_id });
+    }
+    move_letters(connection, schema, act, &moving).await?;
+    match act {
+        Act::Retry => {}
+        Act::Discard => mark(connection, schema, &moving, "held", "discarded").await?,
+        Act::Undo => mark(connection, schema, &moving, "discarded", "held").await?,
+    }
+    let answers: Vec<Acted> =
+        ids.iter().map(|id| answers.get(id).copied().unwrap_or(Acted::NotFound)).collect();
+    let others: BTreeMap<i64, &str> = std::iter::zip(ids, &answers)
+        .filter_map(|(id, acted)| match acted {
+            Acted::Done => None,
+            Acted::NotFound => Some((*id, "not found")),
+            Acted::WrongState(state) => Some((*id, state.as_str())),
+        })
+        .collect();
+    let entry = Entry { act: act.as_str(), letters: Some(ids), subject: None, done: moving.len() };
+    audit(connection, schema, by, &entry, Some(serde_json::json!(others))).await?;
+    Ok(answers)
+}
+
+async fn move_letters(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    act: Act,
+    moving: &[Moving],
+) -> Result<(), Error> {
+    if moving.is_empty() {
+        return Ok(());
+    }
+    let statement = match act {
+        Act::Retry => RETRY,
+        Act::Discard => DISCARD,
+        Act::Undo => UNDO,
+    };
+    let ids: Vec<i64> = moving.iter().map(|letter| letter.id).collect();
+    let update = sqlx::query(schema.sql(statement)).bind(&ids);
+    let moved = update.execute(connection).await.map_err(from_sqlx)?.rows_affected();
+    if usize::try_from(moved) == Ok(moving.len()) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Corrupt, "letters changed although they were locked").with("act", act))
+}
+
+async fn mark(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    moving: &[Moving],
+    from: &str,
+    to: &str,
+) -> Result<(), Error> {
+    if moving.is_empty() {
+        return Ok(());
+    }
+    let insert = sqlx::query(schema.sql(MARK))
+        .bind(moving.iter().map(|letter| &*letter.consumer).collect::<Vec<_>>())
+        .bind(moving.iter().map(|letter| &*letter.message_id).collect::<Vec<_>>())
+        .bind(to)
+        .bind(from);
+    let rows = insert.fetch_all(connection).await.map_err(from_sqlx)?;
+    if rows.len() == moving.len() {
+        return Ok(());
+    }
+    let read = |row: &sqlx::postgres::PgRow| Ok((row.try_get(0)?, row.try_get(1)?));
+    let moved: BTreeSet<(String, String)> =
+        rows.iter().map(read).collect::<sqlx::Result<_>>().map_err(from_sqlx)?;
+    let left = moving.iter().find(|letter| {
+        !moved.iter().any(|(consumer, id)| *consumer == letter.consumer && *id == letter.message_id)
+    });
+    let error = Error::new(
+        ErrorKind::Corrupt,
+        format!("message of a letter is not {from} any more, so the letter cannot become {to}"),
+    );
+    Err(left.map_or(error.clone(), |letter| error.with("letter", letter.id).with("id", &letter.message_id)))
+}
+
+/// What the audit keeps of an act beside who did it.
+pub(crate) struct Entry<'a> {
+    pub(crate) act: &'a str,
+    pub(crate) letters: Option<&'a [i64]>,
+    pub(crate) subject: Option<String>,
+    pub(crate) done: usize,
+}
+
+/// Writes a row of the audit.
+pub(crate) async fn audit(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    by: &Actor,
+    entry: &Entry<'_>,
+    outcome: Option<serde_json::Value>,
+) -> Result<(), Error> {
+    let insert = sqlx::query(schema.sql(AUDIT))
+        .bind(clean(&by.name))
+        .bind(clean(&by.through))
+        .bind(by.request_id.as_deref().map(clean))
+        .bind(entry.act)
+        .bind(entry.letters)
+        .bind(entry.subject.as_deref())
+        .bind(i64::try_from(entry.done).unwrap_or(i64::MAX))
+        .bind(outcome.map(|outcome| outcome.to_string()));
+    insert.execute(connection).await.map(drop).map_err(from_sqlx)
+}

@@ -1,0 +1,69 @@
+//! What died at a broker: our events among it, and the letters that go back.
+
+use std::time::Duration;
+
+use messagekit::{Error, MessageId, Origin, Returning};
+use sqlx::{PgConnection, Row};
+
+use super::retries::leased_of;
+use super::{clean, micros};
+use crate::SchemaName;
+use crate::error::from_sqlx;
+
+pub(crate) const NOTE_FAILURE: &str = "
+WITH ours AS (SELECT 1 FROM messagekit.outbox_events WHERE event_id = $1 LIMIT 1),
+noted AS (
+  INSERT INTO messagekit.outbox_failures (event_id, consumer, reason) SELECT $1, $2, $3 FROM ours ON CONFLICT DO NOTHING)
+SELECT count(*) FROM ours";
+
+/// As the lease of a consumer, whatever the scope.
+pub(crate) const LEASE_RETURNS: &str = r#"
+WITH head AS MATERIALIZED (
+  SELECT d.id, d.due FROM messagekit.dead_letters d
+  WHERE d.origin = $1 AND d.origin <> 'store' AND d.state IN ('retrying', 'replaying') AND d.due <= now()
+    AND d.return_to IS NOT NULL
+  ORDER BY d.due LIMIT $2 FOR UPDATE OF d SKIP LOCKED),
+leased AS (
+  UPDATE messagekit.dead_letters d
+  SET due = now() + $3 * interval '1 microsecond', kills = d.kills + (d.running_since IS NOT NULL)::int,
+    running_since = now(), token = d.token + 1, attempts = d.attempts + 1
+  FROM head WHERE d.id = head.id
+  RETURNING d.id, d.token, d.attempts, d.kills, d.state = 'replaying' AS replaying, d.message_id, d.topic,
+    d.place_topic, d.partition, d."offset", d.key, d.headers, d.payload, d.consumer, d.return_to, head.due AS was_due)
+SELECT * FROM leased ORDER BY was_due, id"#;
+
+/// Notes that an event failed at `scope`; false when it is not ours.
+pub(crate) async fn note_failure(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    event_id: &MessageId,
+    scope: &str,
+    reason: &str,
+) -> Result<bool, Error> {
+    let note =
+        sqlx::query_scalar(schema.sql(NOTE_FAILURE)).bind(event_id.as_str()).bind(scope).bind(clean(reason));
+    note.fetch_one(connection).await.map(|ours: i64| ours == 1).map_err(from_sqlx)
+}
+
+/// Leases letters on their way back.
+pub(crate) async fn lease_returns(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    origin: Origin,
+    max: u32,
+    lease: Duration,
+) -> Result<Vec<Returning>, Error> {
+    let lease =
+        sqlx::query(schema.sql(LEASE_RETURNS)).bind(origin.as_str()).bind(i64::from(max)).bind(micros(lease));
+    let rows = lease.fetch_all(connection).await.map_err(from_sqlx)?;
+    rows.iter()
+        .map(|row| {
+            Ok(Returning {
+                scope: row.try_get("consumer").map_err(from_sqlx)?,
+                origin,
+                return_to: row.try_get("return_to").map_err(from_sqlx)?,
+                leased: leased_of(row)?,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,172 @@
+//! What people see of dead letters: lists, one letter, totals, groups.
+//!
+//! A list never reads a payload. These statements are planned for each filter anew: no one plan suits all of them.
+
+use jiff_sqlx::{Timestamp, ToSqlx};
+use messagekit::{
+    DeadLetter, Error, LetterFilter, LetterGroup, LetterHead, LetterState, LetterTotal, no_letter,
+};
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::Query;
+use sqlx::{PgConnection, Postgres, Row};
+
+use super::key_hash::key_hash;
+use super::letter_row::{self, head_of};
+use crate::SchemaName;
+use crate::error::from_sqlx;
+
+/// The condition of every statement here; [`filtered`] binds its parameters.
+macro_rules! matching {
+    () => {
+        "d.id < $1 AND d.id > $2 AND ($3::text IS NULL OR d.consumer = $3) AND ($4::text IS NULL OR d.state = $4)
+  AND ($5::text IS NULL OR d.origin = $5) AND ($6::text IS NULL OR d.event_type = $6) AND ($7::text IS NULL OR d.kind = $7)
+  AND ($8::text IS NULL OR d.fingerprint = $8) AND ($9::bytea IS NULL OR (d.key_hash = $10 AND d.key = $9))
+  AND ($11::timestamptz IS NULL OR d.set_aside_at >= $11) AND ($12::timestamptz IS NULL OR d.set_aside_at < $12)"
+    };
+}
+
+macro_rules! head {
+    () => {
+        r#"d.id, d.consumer, d.origin, d.return_to, d.message_id, d.topic, d.place_topic, d.partition, d."offset", d.key,
+  d.event_type, d.state, d.attempts, d.kills, d.due, d.kind, d.error, d.fingerprint, d.set_aside_at, d.changed_at,
+  octet_length(d.payload)::bigint AS payload_bytes"#
+    };
+}
+
+pub(crate) const LIST: &str = concat!(
+    "SELECT ",
+    head!(),
+    " FROM messagekit.dead_letters d WHERE ",
+    matching!(),
+    " ORDER BY d.id DESC LIMIT $13"
+);
+
+pub(crate) const IDS: &str =
+    concat!("SELECT d.id FROM messagekit.dead_letters d WHERE ", matching!(), " ORDER BY d.id LIMIT $13");
+
+pub(crate) const SHOW: &str =
+    concat!("SELECT ", head!(), ", d.headers, d.payload FROM messagekit.dead_letters d WHERE d.id = $1");
+
+pub(crate) const TOTALS: &str = concat!(
+    "SELECT d.consumer, d.state, count(*) AS letters FROM messagekit.dead_letters d WHERE ",
+    matching!(),
+    " GROUP BY d.consumer, d.state ORDER BY d.consumer"
+);
+
+pub(crate) const GROUPS: &str = concat!(
+    "SELECT g.*, (SELECT n.error FROM messagekit.dead_letters n WHERE n.id = g.newest) AS error FROM (
+  SELECT d.fingerprint, d.consumer, d.event_type, d.kind, count(*) AS letters, min(d.set_aside_at) AS first,
+    max(d.set_aside_at) AS last, max(d.id) AS newest
+  FROM messagekit.dead_letters d WHERE ",
+    matching!(),
+    " GROUP BY d.fingerprint, d.consumer, d.event_type, d.kind ORDER BY letters DESC, newest DESC LIMIT $13) g
+ORDER BY g.letters DESC, g.newest DESC"
+);
+
+fn filtered<'a>(
+    schema: &SchemaName,
+    text: &'static str,
+    filter: &'a LetterFilter,
+) -> Query<'a, Postgres, PgArguments> {
+    sqlx::query(schema.sql(text))
+        .persistent(false)
+        .bind(filter.before.unwrap_or(i64::MAX))
+        .bind(filter.after.unwrap_or(i64::MIN))
+        .bind(filter.consumer.as_deref())
+        .bind(filter.state.map(LetterState::as_str))
+        .bind(filter.origin.map(|origin| origin.as_str()))
+        .bind(filter.event_type.as_deref())
+        .bind(filter.kind.as_deref())
+        .bind(filter.fingerprint.as_deref())
+        .bind(filter.key.as_deref())
+        .bind(filter.key.as_deref().map(key_hash))
+        .bind(filter.since.map(ToSqlx::to_sqlx))
+        .bind(filter.until.map(ToSqlx::to_sqlx))
+}
+
+/// Returns letters without their messages, newest first.
+pub(crate) async fn list(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    filter: &LetterFilter,
+    limit: u32,
+) -> Result<Vec<LetterHead>, Error> {
+    let select = filtered(schema, LIST, filter).bind(i64::from(limit));
+    select.fetch_all(connection).await.map_err(from_sqlx)?.iter().map(head_of).collect()
+}
+
+/// Returns the numbers of letters, smallest first.
+pub(crate) async fn ids(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    filter: &LetterFilter,
+    limit: u32,
+) -> Result<Vec<i64>, Error> {
+    let select = filtered(schema, IDS, filter).bind(i64::from(limit));
+    let rows = select.fetch_all(connection).await.map_err(from_sqlx)?;
+    rows.iter().map(|row| row.try_get(0).map_err(from_sqlx)).collect()
+}
+
+/// Returns one letter.
+pub(crate) async fn show(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    id: i64,
+) -> Result<DeadLetter, Error> {
+    let select = sqlx::query(schema.sql(SHOW)).bind(id);
+    let row = select.fetch_optional(connection).await.map_err(from_sqlx)?.ok_or_else(|| no_letter(id))?;
+    Ok(DeadLetter { head: head_of(&row)?, received: letter_row::read(&row)?.received })
+}
+
+/// Counts letters by consumer and state.
+pub(crate) async fn totals(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    filter: &LetterFilter,
+) -> Result<Vec<LetterTotal>, Error> {
+    let rows = filtered(schema, TOTALS, filter).fetch_all(connection).await.map_err(from_sqlx)?;
+    let mut totals: Vec<LetterTotal> = rows.iter().map(total_of).collect::<Result<_, _>>()?;
+    // Stable, so that consumers stay in the order of their bytes.
+    totals.sort_by(|one, other| {
+        let place = |state: LetterState| LetterState::ALL.iter().position(|known| *known == state);
+        (&one.consumer, place(one.state)).cmp(&(&other.consumer, place(other.state)))
+    });
+    Ok(totals)
+}
+
+/// Counts letters that failed alike, the largest group first.
+pub(crate) async fn groups(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    filter: &LetterFilter,
+    limit: u32,
+) -> Result<Vec<LetterGroup>, Error> {
+    let select = filtered(schema, GROUPS, filter).bind(i64::from(limit));
+    select.fetch_all(connection).await.map_err(from_sqlx)?.iter().map(group_of).collect()
+}
+
+fn total_of(row: &PgRow) -> Result<LetterTotal, Error> {
+    Ok(LetterTotal {
+        consumer: row.try_get("consumer").map_err(from_sqlx)?,
+        state: letter_row::state_of(row)?,
+        letters: row.try_get::<i64, _>("letters").map_err(from_sqlx)?.unsigned_abs(),
+    })
+}
+
+fn group_of(row: &PgRow) -> Result<LetterGroup, Error> {
+    let read = || {
+        let time = |column: &str| row.try_get::<Timestamp, _>(column).map(Timestamp::to_jiff);
+        Ok(LetterGroup {
+            fingerprint: row.try_get("fingerprint")?,
+            consumer: row.try_get("consumer")?,
+            event_type: row.try_get("event_type")?,
+            kind: row.try_get("kind")?,
+            error: row.try_get("error")?,
+            letters: row.try_get::<i64, _>("letters")?.unsigned_abs(),
+            first: time("first")?,
+            last: time("last")?,
+            newest: row.try_get("newest")?,
+        })
+    };
+    read().map_err(from_sqlx)
+}
