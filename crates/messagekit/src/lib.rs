@@ -65,7 +65,7 @@ pub use consumer::{
 };
 pub use dead_letters::{
     Act, Acted, Actor, DeadLetter, DeadLetters, LetterFilter, LetterGroup, LetterHead, LetterState,
-    LetterTotal, Origin, no_letter,
+    LetterTotal, Origin, Standing, no_letter,
 };
 pub use error::{Error, ErrorKind, chain};
 pub use event::{Event, check_topic, check_type};
@@ -77,13 +77,13 @@ pub use messagekit_macros::Event;
 pub use outbox_health::{Operations, OutboxHealth, OutboxLag};
 pub use replay::{
     EventCursor, EventFilter, ReplayCount, ReplayIds, ReplayJob, ReplayLease, ReplayOrder, ReplayState,
-    Replays, StoredEvent,
+    Replays, StoredEvent, no_replay, out_of_range,
 };
 pub use shutdown::Shutdown;
 pub use store::{
-    Bookkeeping, BoxFuture, Claim, ClaimRequest, End, Failure, FailureKind, Found, Inbox, Leased, Next, NextOffset, Offsets,
-    Outbox, OutboxRows, Processed, Received, Retries, Returning, SetAside, SetAsideOutcome, Store, Suspects, TransactError, Work,
-    claim,
+    Bookkeeping, BoxFuture, Claim, ClaimRequest, End, Failure, FailureKind, Found, Inbox, Leased, Next,
+    NextOffset, Offsets, Outbox, OutboxRows, Processed, Received, Retries, Returning, SetAside,
+    SetAsideOutcome, Store, Suspects, TransactError, Work, claim,
 };
 pub use transport::{
     BatchLimit, Capabilities, Delivery, Done, Incoming, Lane, PublishError, Published, Publisher, Receipt,

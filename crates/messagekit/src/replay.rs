@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::dead_letters::Actor;
 use crate::store::BoxFuture;
-use crate::{Error, Message, MessageId};
+use crate::{Error, ErrorKind, Message, MessageId};
 
 /// Which events of the outbox are meant; an empty one means all that are kept. Times are those of the database's clock when
 /// the row was written.
@@ -145,6 +145,17 @@ pub struct ReplayLease {
     pub epoch: i64,
 }
 
+/// The error of every outbox for a number that no replay has.
+pub fn no_replay(id: i64) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no replay {id}"))
+}
+
+/// The error of every outbox for a range that begins before the oldest event it keeps.
+pub fn out_of_range(oldest: Timestamp) -> Error {
+    let text = "the range begins before the oldest event that is kept: begin it there";
+    Error::new(ErrorKind::OutOfRange, text).with("oldest", oldest)
+}
+
 /// Looking at kept events and publishing them again.
 ///
 /// An order chooses its events at once and writes their list down. Each step copies some of them into the outbox and takes
@@ -201,7 +212,10 @@ pub trait Replays: Send + Sync {
     ///
     /// # Errors
     /// Transient if the database does not answer.
-    fn lease_replay(&self, lease: std::time::Duration) -> BoxFuture<'_, Result<Option<(ReplayLease, ReplayJob)>, Error>>;
+    fn lease_replay(
+        &self,
+        lease: std::time::Duration,
+    ) -> BoxFuture<'_, Result<Option<(ReplayLease, ReplayJob)>, Error>>;
 
     /// Publishes at most `max` further events of a leased replay and extends its lease; answers the job as it stands then, or
     /// `None` when the lease is no longer this one or the replay does not run any more. `renamed` makes the message that goes

@@ -60,23 +60,23 @@ impl Acted {
     /// # Errors
     /// [`ErrorKind::NotFound`] or [`ErrorKind::WrongState`], with the letter's number.
     pub fn done(self, act: Act, letter: i64) -> Result<(), Error> {
-        match self {
-            Self::Done => Ok(()),
-            Self::NotFound => Err(no_letter(letter)),
+        let text = match self {
+            Self::Done => return Ok(()),
+            Self::NotFound => return Err(no_letter(letter)),
             // The only reason why a dead letter is not retried.
-            Self::WrongState(LetterState::Dead) if act == Act::Retry => Err(Error::new(
-                ErrorKind::WrongState,
-                format!("letter {letter} cannot be retried: nobody said where it goes back to"),
-            )),
+            Self::WrongState(LetterState::Dead) if act == Act::Retry => format!(
+                "letter {letter} does not say which queue or topic it comes from: publish its message by hand, then discard it"
+            ),
             Self::WrongState(state) => {
                 let needed = match act {
                     Act::Retry => "only a dead one can be retried",
                     Act::Discard => "only an open one can be discarded",
                     Act::Undo => "only a discarded one can be brought back",
                 };
-                Err(Error::new(ErrorKind::WrongState, format!("letter {letter} is {state}: {needed}")))
+                format!("letter {letter} is {state}: {needed}")
             }
-        }
+        };
+        Err(Error::new(ErrorKind::WrongState, text))
     }
 }
 
@@ -100,5 +100,31 @@ impl Actor {
     /// Makes one.
     pub fn new(name: impl Into<String>, through: impl Into<String>) -> Self {
         Self { name: name.into(), through: through.into(), request_id: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_done_says_which_letter_and_why() {
+        let text = |acted: Acted, act| acted.done(act, 7).expect_err("not done").to_string();
+        assert_eq!(text(Acted::NotFound, Act::Retry), "there is no dead letter 7");
+        assert_eq!(
+            text(Acted::WrongState(LetterState::Replaying), Act::Retry),
+            "letter 7 is replaying: only a dead one can be retried"
+        );
+        assert_eq!(
+            text(Acted::WrongState(LetterState::Resolved), Act::Discard),
+            "letter 7 is resolved: only an open one can be discarded"
+        );
+        assert_eq!(
+            text(Acted::WrongState(LetterState::Dead), Act::Undo),
+            "letter 7 is dead: only a discarded one can be brought back"
+        );
+        let no_way_back = text(Acted::WrongState(LetterState::Dead), Act::Retry);
+        assert!(no_way_back.starts_with("letter 7 does not say which queue"), "{no_way_back}");
+        assert!(Acted::Done.done(Act::Retry, 7).is_ok());
     }
 }

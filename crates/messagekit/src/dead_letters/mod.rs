@@ -2,10 +2,12 @@
 
 mod act;
 mod letter;
+mod standing;
 mod state;
 
 pub use act::{Act, Acted, Actor, no_letter};
 pub use letter::{DeadLetter, LetterFilter, LetterGroup, LetterHead, LetterTotal};
+pub use standing::Standing;
 pub use state::{LetterState, Origin};
 
 use crate::Error;
@@ -58,10 +60,6 @@ pub trait DeadLetters: Send + Sync {
     ///
     /// # Errors
     /// Transient if the database does not answer; nothing was done then.
-    fn act<'a>(
-        &'a self,
-        act: Act,
-        ids: &'a [i64],
-        by: &'a Actor,
-    ) -> BoxFuture<'a, Result<Vec<Acted>, Error>>;
+    fn act<'a>(&'a self, act: Act, ids: &'a [i64], by: &'a Actor)
+    -> BoxFuture<'a, Result<Vec<Acted>, Error>>;
 }

@@ -23,8 +23,7 @@ pub enum LetterState {
 
 impl LetterState {
     /// Every state, in the order a letter goes through them.
-    pub const ALL: [Self; 5] =
-        [Self::Retrying, Self::Dead, Self::Replaying, Self::Resolved, Self::Discarded];
+    pub const ALL: [Self; 5] = [Self::Retrying, Self::Dead, Self::Replaying, Self::Resolved, Self::Discarded];
 
     /// Returns the word that tables, the API and the command line use.
     pub fn as_str(self) -> &'static str {

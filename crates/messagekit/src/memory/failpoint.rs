@@ -20,6 +20,12 @@ pub enum Failpoint {
     Fail,
     /// `hand_back` answers the error and gives nothing back.
     HandBack,
+    /// `suspect` answers the error and notes nothing.
+    Suspect,
+    /// A look at dead letters or an act on them answers the error and changes nothing.
+    Desk,
+    /// `ping` answers the error.
+    Ping,
     /// `commit` answers the error and keeps nothing.
     Commit,
     /// `commit` keeps everything, and its answer is lost: always

@@ -9,7 +9,7 @@ use super::markers::{Marker, letter_held};
 use super::store::Tables;
 use super::tx::MemoryTx;
 use super::{Failpoint, MemoryStore};
-use crate::dead_letters::{DeadLetter, LetterHead, LetterState, Origin};
+use crate::dead_letters::{Act, DeadLetter, LetterHead, LetterState, Origin, Standing};
 use crate::message::type_in_headers;
 use crate::store::{Claim, Failure, Leased, Next, Received, Retries, SetAside, SetAsideOutcome};
 use crate::{Error, ErrorKind, MessageId};
@@ -17,21 +17,18 @@ use crate::{Error, ErrorKind, MessageId};
 /// A letter with what only the store knows about it.
 #[derive(Clone)]
 pub(super) struct Letter {
-    pub(super) letter: DeadLetter,
-    /// Grows with every lease and every act of a person: fences who held it before.
-    pub(super) token: i64,
-    /// A lease was given and not answered yet.
-    pub(super) running: bool,
+    letter: DeadLetter,
+    standing: Standing,
 }
 
-/// What a transaction does to a letter that exists already.
-pub(super) struct LetterUpdate {
-    state: LetterState,
-    at: Timestamp,
+/// A letter that a transaction resolves.
+pub(super) struct Resolving {
+    pub(super) token: i64,
+    pub(super) at: Timestamp,
 }
 
 impl Letter {
-    fn new(id: i64, consumer: &str, received: &Received, failure: &Failure, clock: Clock) -> Self {
+    pub(super) fn new(id: i64, consumer: &str, received: &Received, failure: &Failure, clock: Clock) -> Self {
         let now = clock.now();
         let mut letter = Self {
             letter: DeadLetter {
@@ -46,7 +43,7 @@ impl Letter {
                     key: received.message.key.clone(),
                     event_type: type_in_headers(&received.message).map(str::to_owned),
                     state: LetterState::Dead,
-                    attempts: failure.attempts,
+                    attempts: 0,
                     kills: 0,
                     due: None,
                     kind: String::new(),
@@ -58,62 +55,91 @@ impl Letter {
                 },
                 received: received.clone(),
             },
-            token: 0,
-            running: false,
+            standing: Standing::set_aside(failure.attempts, again(failure, clock)),
         };
-        letter.note(failure, clock);
+        letter.note(failure);
+        letter.show(now);
         letter
     }
 
-    /// Notes a failure and what follows from it.
-    fn note(&mut self, failure: &Failure, clock: Clock) {
-        let asked_by_a_person = self.letter.head.state == LetterState::Replaying;
-        let due = match failure.next {
-            Next::Retry(delay) if !asked_by_a_person => Some(clock.after(delay)),
-            _ => None,
-        };
-        self.letter.head.state = if due.is_some() { LetterState::Retrying } else { LetterState::Dead };
-        self.letter.head.due = due;
-        self.letter.head.kind = failure.kind.to_string();
-        self.letter.head.error.clone_from(&failure.error);
-        self.letter.head.fingerprint = failure.fingerprint();
-        self.letter.head.changed_at = clock.now();
-        self.running = false;
+    /// Names the way that what a broker kept has come, and the way back.
+    pub(super) fn kept_by_a_broker(mut self, origin: Origin, return_to: Option<String>) -> Self {
+        (self.letter.head.origin, self.letter.head.return_to) = (origin, return_to);
+        self
     }
 
-    pub(super) fn apply(&mut self, update: &LetterUpdate) {
-        self.letter.head.state = update.state;
-        self.letter.head.due = None;
-        self.letter.head.changed_at = update.at;
-        self.running = false;
+    /// Returns what a person sees.
+    pub(super) fn letter(&self) -> &DeadLetter {
+        &self.letter
     }
 
-    fn may_run(&self) -> bool {
-        matches!(self.letter.state, LetterState::Retrying | LetterState::Replaying)
+    pub(super) fn head(&self) -> &LetterHead {
+        &self.letter.head
     }
 
-    fn is_due(&self, consumer: &str, now: Timestamp) -> bool {
-        self.letter.consumer == consumer && self.may_run() && self.letter.due.is_some_and(|due| due <= now)
+    pub(super) fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    pub(super) fn marker_key(&self) -> (String, MessageId) {
+        (self.letter.head.consumer.clone(), self.letter.head.message_id.clone())
+    }
+
+    /// A broker kept it, and nobody said where it goes back to.
+    pub(super) fn has_no_way_back(&self) -> bool {
+        self.letter.origin != Origin::Store && self.letter.return_to.is_none()
+    }
+
+    pub(super) fn resolve(&mut self, resolving: &Resolving) {
+        if self.standing.resolve(resolving.token) {
+            self.show(resolving.at);
+        }
+    }
+
+    pub(super) fn act(&mut self, act: Act, now: Timestamp) -> Result<LetterState, LetterState> {
+        let acted = self.standing.act(act, now);
+        if acted.is_ok() {
+            self.show(now);
+        }
+        acted
+    }
+
+    pub(super) fn lease(&mut self, now: Timestamp, until: Timestamp) -> Option<Leased> {
+        let token = self.standing.lease(now, until)?;
+        self.show(self.letter.head.changed_at);
+        Some(Leased {
+            letter: self.letter.id,
+            token,
+            attempt: self.standing.attempts,
+            kills: self.standing.kills,
+            replaying: self.standing.state == LetterState::Replaying,
+            received: self.letter.received.clone(),
+        })
     }
 
     fn is_leased_as(&self, consumer: &str, leased: &Leased) -> bool {
-        self.letter.consumer == consumer && self.may_run() && self.running && self.token == leased.token
+        self.letter.consumer == consumer && self.standing.is_leased_as(leased.token)
     }
 
-    fn lease(&mut self, until: Timestamp) -> Leased {
-        self.token += 1;
-        self.letter.head.attempts += 1;
-        // The run before never answered: its process died.
-        self.letter.head.kills += u32::from(std::mem::replace(&mut self.running, true));
-        self.letter.head.due = Some(until);
-        Leased {
-            letter: self.letter.id,
-            token: self.token,
-            attempt: self.letter.attempts,
-            kills: self.letter.kills,
-            replaying: self.letter.head.state == LetterState::Replaying,
-            received: self.letter.received.clone(),
-        }
+    fn note(&mut self, failure: &Failure) {
+        self.letter.head.kind = failure.kind.to_string();
+        self.letter.head.error.clone_from(&failure.error);
+        self.letter.head.fingerprint = failure.fingerprint();
+    }
+
+    /// Copies where it stands to where people look.
+    fn show(&mut self, changed_at: Timestamp) {
+        let Standing { state, attempts, kills, due, .. } = self.standing;
+        let head = &mut self.letter.head;
+        (head.state, head.attempts, head.kills, head.due) = (state, attempts, kills, due);
+        head.changed_at = changed_at;
+    }
+}
+
+fn again(failure: &Failure, clock: Clock) -> Option<Timestamp> {
+    match failure.next {
+        Next::Retry(delay) => Some(clock.after(delay)),
+        Next::Dead => None,
     }
 }
 
@@ -124,6 +150,44 @@ impl Tables {
             return Err(letter_held(leased.letter));
         }
         Ok(self.letters.get_mut(&leased.letter).filter(|letter| letter.is_leased_as(consumer, leased)))
+    }
+
+    /// Leases at most `max` of the letters that are meant and due, oldest due first.
+    pub(super) fn lease_due(
+        &mut self,
+        max: u32,
+        now: Timestamp,
+        until: Timestamp,
+        is_meant: impl Fn(&Letter) -> bool,
+    ) -> Vec<Leased> {
+        let free = self.letters.iter().filter(|(number, letter)| {
+            letter.standing.is_due(now) && is_meant(letter) && !self.locks.holds_letter(**number)
+        });
+        let mut due: Vec<_> = free.map(|(number, letter)| (letter.standing.due, *number)).collect();
+        due.sort_unstable();
+        due.truncate(max as usize);
+        due.into_iter().filter_map(|(_, number)| self.letters.get_mut(&number)?.lease(now, until)).collect()
+    }
+
+    /// Keeps a message aside unless it has a marker.
+    pub(super) fn set_aside(
+        &mut self,
+        tx: &mut MemoryTx,
+        scope: &str,
+        id: &MessageId,
+        letter: impl FnOnce(i64) -> Letter,
+    ) -> Result<SetAsideOutcome, Error> {
+        let key = (scope.to_owned(), id.clone());
+        self.locks.marker(tx.number, &key)?;
+        if self.marker_in(tx, &key).is_some() {
+            self.only_looked(tx, &key);
+            return Ok(SetAsideOutcome::AlreadySettled);
+        }
+        tx.writes.markers.insert(key, Marker { claim: Claim::Held, generation: 0 });
+        // Like a sequence: a rollback leaves a gap.
+        self.last_letter += 1;
+        tx.writes.letters.insert(self.last_letter, letter(self.last_letter));
+        Ok(SetAsideOutcome::SetAside)
     }
 }
 
@@ -137,18 +201,9 @@ impl SetAside for MemoryStore {
     ) -> Result<SetAsideOutcome, Error> {
         let clock = self.database.clock;
         self.statement(tx, Some(Failpoint::SetAside), |tables, tx| {
-            let key = (consumer.to_owned(), received.id.clone());
-            tables.locks.marker(tx.number, &key)?;
-            if tables.marker_in(tx, &key).is_some() {
-                tables.only_looked(tx, &key);
-                return Ok(SetAsideOutcome::AlreadySettled);
-            }
-            tx.writes.markers.insert(key, Marker { claim: Claim::Held, generation: 0 });
-            // Like a sequence: a rollback leaves a gap.
-            tables.last_letter += 1;
-            let letter = Letter::new(tables.last_letter, consumer, received, failure, clock);
-            tx.writes.letters.insert(tables.last_letter, letter);
-            Ok(SetAsideOutcome::SetAside)
+            tables.set_aside(tx, consumer, &received.id, |number| {
+                Letter::new(number, consumer, received, failure, clock)
+            })
         })
     }
 }
@@ -158,21 +213,8 @@ impl Retries for MemoryStore {
         let clock = self.database.clock;
         self.tables(|tables| {
             tables.pass(Failpoint::Lease)?;
-            let now = clock.now();
-            let mut due: Vec<(Option<Timestamp>, i64)> = tables
-                .letters
-                .iter()
-                .filter(|(number, letter)| {
-                    letter.is_due(consumer, now) && !tables.locks.holds_letter(**number)
-                })
-                .map(|(number, letter)| (letter.letter.due, *number))
-                .collect();
-            due.sort_unstable();
-            due.truncate(max as usize);
-            let until = clock.after(lease);
-            let leased =
-                due.into_iter().filter_map(|(_, number)| Some(tables.letters.get_mut(&number)?.lease(until)));
-            Ok(leased.collect())
+            let (now, until) = (clock.now(), clock.after(lease));
+            Ok(tables.lease_due(max, now, until, |letter| letter.letter.consumer == consumer))
         })
     }
 
@@ -189,9 +231,7 @@ impl Retries for MemoryStore {
             match tables.marker_in(tx, &key) {
                 Some(Marker { claim: Claim::Held, generation }) => {
                     tx.writes.markers.insert(key, Marker { claim: Claim::Done, generation });
-                    tx.writes
-                        .updates
-                        .insert(leased.letter, LetterUpdate { state: LetterState::Resolved, at });
+                    tx.writes.resolved.insert(leased.letter, Resolving { token: leased.token, at });
                     Ok(true)
                 }
                 _ => {
@@ -206,8 +246,11 @@ impl Retries for MemoryStore {
         let clock = self.database.clock;
         self.tables(|tables| {
             tables.pass(Failpoint::Fail)?;
-            let letter = tables.leased(consumer, leased)?;
-            Ok(letter.map(|letter| letter.note(failure, clock)).is_some())
+            let Some(letter) = tables.leased(consumer, leased)? else { return Ok(false) };
+            let failed = letter.standing.fail(leased.token, again(failure, clock));
+            letter.note(failure);
+            letter.show(clock.now());
+            Ok(failed)
         })
     }
 
@@ -215,14 +258,10 @@ impl Retries for MemoryStore {
         let due = self.database.clock.after(delay);
         self.tables(|tables| {
             tables.pass(Failpoint::HandBack)?;
-            let letter = tables.leased(consumer, leased)?;
-            Ok(letter
-                .map(|letter| {
-                    letter.letter.head.attempts -= 1;
-                    letter.letter.head.due = Some(due);
-                    letter.running = false;
-                })
-                .is_some())
+            let Some(letter) = tables.leased(consumer, leased)? else { return Ok(false) };
+            let handed_back = letter.standing.hand_back(leased.token, due);
+            letter.show(letter.letter.head.changed_at);
+            Ok(handed_back)
         })
     }
 }

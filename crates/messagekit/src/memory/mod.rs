@@ -23,25 +23,31 @@
 //! # Ok::<(), messagekit::Error>(()) }).unwrap();
 //! ```
 
+mod audit;
+mod bookkeeping;
 mod clock;
 mod desk;
 mod failpoint;
 mod gate;
 mod group;
+mod health;
 mod letters;
 mod log;
 mod markers;
 mod offsets;
 mod outbox;
 mod reader;
+mod replays;
 mod source;
 mod state;
 mod store;
 mod subscriber;
+mod suspects;
 mod tx;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+pub use audit::AuditEntry;
 pub use failpoint::Failpoint;
 pub use gate::TestGate;
 pub use log::MemoryLog;

@@ -4,14 +4,18 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
+use jiff::Timestamp;
+
 use super::clock::Clock;
 use super::letters::Letter;
 use super::markers::{Locks, Marker};
 use super::offsets::OffsetKey;
+use super::replays::{Replay, stored_event};
+use super::suspects::Suspect;
 use super::tx::Writes;
-use super::{Failpoint, MemoryLog, MemoryTx, lock};
+use super::{AuditEntry, Failpoint, MemoryLog, MemoryTx, lock};
 use crate::store::{Claim, Store};
-use crate::{Error, ErrorKind, Message, MessageId};
+use crate::{Error, ErrorKind, Message, MessageId, OutboxLag, StoredEvent};
 
 /// A database in memory: every store trait, and numbers and texts of your own ([`MemoryTx::add`]) for handlers to write.
 ///
@@ -38,7 +42,15 @@ pub(super) struct Tables {
     pub(super) locks: Locks,
     numbers: BTreeMap<String, i64>,
     texts: BTreeMap<String, String>,
+    /// Everything that went out, copies too.
     outbox: Vec<Message>,
+    pub(super) events: Vec<StoredEvent>,
+    pub(super) suspects: BTreeMap<(String, MessageId), Suspect>,
+    /// By event and scope, the reason.
+    pub(super) failures: BTreeMap<(MessageId, String), String>,
+    pub(super) audit: Vec<AuditEntry>,
+    pub(super) replays: Vec<Replay>,
+    pub(super) lag: Option<OutboxLag>,
     failpoints: VecDeque<(Failpoint, ErrorKind)>,
     open: BTreeSet<u64>,
     last_tx: u64,
@@ -80,7 +92,7 @@ impl MemoryStore {
         self.database.text(key)
     }
 
-    /// Returns every committed event, in the order of the commits.
+    /// Returns everything that went out: committed events in the order of their commits, and what a replay sent again.
     pub fn outbox(&self) -> Vec<Message> {
         self.tables(|tables| tables.outbox.clone())
     }
@@ -89,6 +101,32 @@ impl MemoryStore {
     pub fn marker(&self, consumer: &str, id: &MessageId) -> Option<Claim> {
         let key = (consumer.to_owned(), id.clone());
         self.tables(|tables| tables.markers.get(&key).map(|marker| marker.claim))
+    }
+
+    /// Returns what was written down about people's acts, oldest first.
+    pub fn audit(&self) -> Vec<AuditEntry> {
+        self.tables(|tables| tables.audit.clone())
+    }
+
+    /// Returns the messages that are noted as suspects, with the deaths counted on each.
+    pub fn suspects(&self, consumer: &str) -> Vec<(MessageId, u32)> {
+        self.tables(|tables| {
+            let own = tables.suspects.iter().filter(|((owner, _), _)| owner == consumer);
+            own.map(|((_, id), suspect)| (id.clone(), suspect.kills)).collect()
+        })
+    }
+
+    /// Returns what is known about failures of events from here: event, where it failed, the reason.
+    pub fn failures(&self) -> Vec<(MessageId, String, String)> {
+        self.tables(|tables| {
+            let known = tables.failures.iter();
+            known.map(|((event, scope), reason)| (event.clone(), scope.clone(), reason.clone())).collect()
+        })
+    }
+
+    /// Makes the outbox answer this lag; there is none by itself, because what is committed goes out at once.
+    pub fn pretend_lag(&self, lag: OutboxLag) {
+        self.tables(|tables| tables.lag = Some(lag));
     }
 
     /// Returns how many transactions are open.
@@ -139,12 +177,16 @@ impl Tables {
         }
     }
 
-    fn apply(&mut self, writes: Writes, log: Option<&MemoryLog>) {
+    fn apply(&mut self, writes: Writes, log: Option<&MemoryLog>, now: Timestamp) {
         self.markers.extend(writes.markers);
         self.letters.extend(writes.letters);
-        for (number, update) in writes.updates {
-            self.letters.get_mut(&number).into_iter().for_each(|letter| letter.apply(&update));
+        for (number, resolving) in writes.resolved {
+            self.letters.get_mut(&number).into_iter().for_each(|letter| letter.resolve(&resolving));
         }
+        for key in writes.absolved {
+            self.suspects.remove(&key);
+        }
+        self.failures.extend(writes.failures);
         for (key, next) in writes.offsets {
             let known = self.offsets.entry(key).or_default();
             *known = next.max(*known);
@@ -153,8 +195,14 @@ impl Tables {
             *self.numbers.entry(key).or_default() += number;
         }
         self.texts.extend(writes.texts);
-        log.into_iter().for_each(|log| log.append(&writes.outbox));
-        self.outbox.extend(writes.outbox);
+        self.publish(&writes.outbox, log);
+        self.events.extend(writes.outbox.into_iter().map(|message| stored_event(message, now)));
+    }
+
+    /// Sends messages out.
+    pub(super) fn publish(&mut self, messages: &[Message], log: Option<&MemoryLog>) {
+        log.into_iter().for_each(|log| log.append(messages));
+        self.outbox.extend_from_slice(messages);
     }
 }
 
@@ -194,7 +242,8 @@ impl Store for MemoryStore {
         };
         self.statement(&mut tx, Some(Failpoint::Commit), |tables, tx| {
             tables.pass(Failpoint::CommitUnknownLost).map_err(lost)?;
-            tables.apply(std::mem::take(&mut tx.writes), self.database.log.as_ref());
+            let (writes, log) = (std::mem::take(&mut tx.writes), self.database.log.as_ref());
+            tables.apply(writes, log, self.database.clock.now());
             tables.pass(Failpoint::CommitUnknownKept).map_err(lost)
         })
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use super::letters::{Letter, LetterUpdate};
+use super::letters::{Letter, Resolving};
 use super::markers::Marker;
 use super::offsets::OffsetKey;
 use super::store::Database;
@@ -30,7 +30,9 @@ pub(super) struct Writes {
     pub(super) fresh: BTreeSet<(String, MessageId)>,
     pub(super) offsets: BTreeMap<OffsetKey, i64>,
     pub(super) letters: BTreeMap<i64, Letter>,
-    pub(super) updates: BTreeMap<i64, LetterUpdate>,
+    pub(super) resolved: BTreeMap<i64, Resolving>,
+    pub(super) absolved: BTreeSet<(String, MessageId)>,
+    pub(super) failures: BTreeMap<(MessageId, String), String>,
     pub(super) numbers: BTreeMap<String, i64>,
     pub(super) texts: BTreeMap<String, String>,
     pub(super) outbox: Vec<Message>,

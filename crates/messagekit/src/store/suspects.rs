@@ -14,7 +14,8 @@ pub trait Suspects: Store {
     ///
     /// # Errors
     /// Transient if the database does not answer.
-    fn suspect(&self, consumer: &str, received: &Received) -> impl Future<Output = Result<u32, Error>> + Send;
+    fn suspect(&self, consumer: &str, received: &Received)
+    -> impl Future<Output = Result<u32, Error>> + Send;
 
     /// Forgets the note, in the transaction that applies the message or sets it aside.
     ///
@@ -32,7 +33,11 @@ pub trait Suspects: Store {
     ///
     /// # Errors
     /// Transient if the database does not answer.
-    fn stand_down(&self, consumer: &str, received: &Received) -> impl Future<Output = Result<(), Error>> + Send;
+    fn stand_down(
+        &self,
+        consumer: &str,
+        received: &Received,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Forgets the notes of messages that have a marker: somebody else has finished them. For the start of a consumer.
     ///

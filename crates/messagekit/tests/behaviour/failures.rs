@@ -166,6 +166,6 @@ async fn culprits_of_different_kinds_in_one_batch_do_not_hide_each_other() {
     let bad: Vec<String> = acts.iter().map(|(n, _)| format!("a-{n}")).collect();
     let good: Vec<String> = names("a", 40).into_iter().filter(|id| !bad.contains(id)).collect();
     assert_eq!(world.applied(), good);
-    let kinds: Vec<String> = world.letters().await.into_iter().map(|letter| letter.kind).collect();
+    let kinds: Vec<String> = world.letters().await.into_iter().map(|letter| letter.kind.clone()).collect();
     assert_eq!(kinds, ["transaction", "failed", "transaction", "panicked", "permanent"]);
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use messagekit::memory::{MemoryLog, MemorySource, MemoryStore, MemoryTx};
 use messagekit::{
-    Backoff, Claim, Consumer, ConsumerBuilder, ConsumerStats, DeadLetter, DeadLetters, Envelope, Error,
-    Inbox, LetterFilter, Message, MessageId, Publisher, Shutdown, Source, Stats, codec,
+    Actor, Backoff, Claim, Consumer, ConsumerBuilder, ConsumerStats, DeadLetter, DeadLetters, Envelope,
+    Error, Inbox, LetterFilter, Message, MessageId, Publisher, Shutdown, Source, Stats, codec,
 };
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -98,9 +98,23 @@ impl World {
 
     /// Every letter, oldest first.
     pub(crate) async fn letters(&self) -> Vec<DeadLetter> {
-        let mut letters = self.store.list(&LetterFilter::default(), u32::MAX).await.expect("letters");
-        letters.reverse();
+        let ids = self.store.ids(&LetterFilter::default(), u32::MAX).await.expect("letters");
+        let mut letters = Vec::with_capacity(ids.len());
+        for id in ids {
+            letters.push(self.store.show(id).await.expect("it is listed"));
+        }
         letters
+    }
+
+    /// A person acts on a letter.
+    pub(crate) async fn act(&self, act: messagekit::Act, letter: i64) -> Result<(), Error> {
+        let acted = self.store.act(act, &[letter], &Actor::new("ann", "test")).await?;
+        acted[0].done(act, letter)
+    }
+
+    /// A person asks for one more run of a letter.
+    pub(crate) async fn retry(&self, letter: i64) -> Result<(), Error> {
+        self.act(messagekit::Act::Retry, letter).await
     }
 
     pub(crate) async fn letter(&self, id: &str) -> DeadLetter {

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use messagekit::memory::Failpoint;
-use messagekit::{Claim, DeadLetters, ErrorKind, LetterState, Retries};
+use messagekit::{Claim, ErrorKind, LetterState, Retries};
 
 use crate::fixture::{Act, CONSUMER, World, names, pass, seconds, start, until};
 use crate::flaky::{Call, Flaky};
@@ -64,7 +64,7 @@ async fn a_late_duplicate_of_a_letter_that_waits_for_its_retry_changes_nothing()
 async fn a_letter_that_a_person_retries_is_applied_once() {
     let (world, letter) = world_with_a_dead_letter().await;
     world.script.heal();
-    world.store.retry(letter).await.expect("it is dead");
+    world.retry(letter).await.expect("it is dead");
     assert_eq!(world.letter("a-1").await.state, LetterState::Replaying);
     let consumer = start(world.billing());
     until(|| world.applied().len() == 1).await;
@@ -72,7 +72,7 @@ async fn a_letter_that_a_person_retries_is_applied_once() {
     assert_eq!(world.applied(), ["a-1"]);
     assert_eq!(world.letter("a-1").await.state, LetterState::Resolved);
     assert_eq!(world.marker("a-1"), Some(Claim::Done));
-    let again = world.store.retry(letter).await.expect_err("it is resolved");
+    let again = world.retry(letter).await.expect_err("it is resolved");
     assert_eq!(again.kind(), ErrorKind::WrongState);
     consumer.stop().await;
 }
@@ -82,7 +82,7 @@ async fn two_persons_who_retry_at_once_cause_one_run() {
     let (world, letter) = world_with_a_dead_letter().await;
     world.script.always("a-1", Act::Take(seconds(1)));
     let consumers = [start(world.billing()), start(world.billing())];
-    let (one, other) = tokio::join!(world.store.retry(letter), world.store.retry(letter));
+    let (one, other) = tokio::join!(world.retry(letter), world.retry(letter));
     assert_eq!(one.is_ok() as u8 + other.is_ok() as u8, 1);
     until(|| world.applied().len() == 1).await;
     pass(seconds(60)).await;
@@ -98,7 +98,7 @@ async fn a_retry_by_a_person_that_fails_is_dead_at_once() {
     let (world, letter) = world_with_a_dead_letter().await;
     world.script.always("a-1", Act::Fail);
     let consumer = start(world.billing());
-    world.store.retry(letter).await.expect("it is dead");
+    world.retry(letter).await.expect("it is dead");
     until(|| world.script.runs().len() == 2).await;
     pass(seconds(600)).await;
     let letter = world.letter("a-1").await;

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use messagekit::memory::{Failpoint, TestGate};
-use messagekit::{BatchLimit, Claim, DeadLetters, ErrorKind, LetterState, OnFailure};
+use messagekit::{BatchLimit, Claim, ErrorKind, LetterState, OnFailure};
 use proptest::sample::Index;
 use tokio::time::Instant;
 
@@ -120,7 +120,7 @@ impl Play {
                 let letters = self.world.letters().await;
                 if !letters.is_empty() {
                     // Most are not dead: nothing happens to those.
-                    let _ = self.world.store.retry(letters[index.index(letters.len())].id).await;
+                    let _ = self.world.retry(letters[index.index(letters.len())].id).await;
                 }
             }
         }

@@ -102,7 +102,7 @@ async fn a_type_without_a_handler_is_kept_where_the_consumer_says_so() {
     let consumer = start(world.billing().on_unknown(OnUnknown::DeadLetter));
     until(|| world.committed(0) == 2).await;
     let letter = world.letter("h-1").await;
-    assert_eq!((&*letter.kind, letter.received.message), ("unknown_type", unknown));
+    assert_eq!((&*letter.kind, &letter.received.message), ("unknown_type", &unknown));
     assert!(letter.error.contains("deploy one, then retry"));
     assert_eq!(consumer.stop().await.dead, 1);
 }

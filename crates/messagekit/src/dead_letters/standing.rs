@@ -1,0 +1,127 @@
+//! How a letter moves from state to state, without clock and database.
+
+use jiff::Timestamp;
+
+use super::{Act, LetterState};
+use crate::store::Claim;
+
+/// Where a letter stands, and who may move it: the rules that every store keeps, in a form that tests can run beside one.
+///
+/// Times come from outside; a store takes them from its database.
+///
+/// ```
+/// use jiff::Timestamp;
+/// use messagekit::{Act, LetterState, Standing};
+///
+/// let now = Timestamp::UNIX_EPOCH;
+/// let mut letter = Standing::set_aside(1, None);
+/// assert_eq!(letter.act(Act::Retry, now), Ok(LetterState::Replaying));
+/// assert_eq!(letter.act(Act::Retry, now), Err(LetterState::Replaying));
+/// let token = letter.lease(now, now).expect("it is due");
+/// assert!(letter.resolve(token));
+/// assert_eq!(letter.state, LetterState::Resolved);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The state.
+    pub state: LetterState,
+    /// How many runs have failed it, the one under way included.
+    pub attempts: u32,
+    /// How many leases ended without an answer.
+    pub kills: u32,
+    /// When it runs again; when leased, the end of the lease. `None` where no run is planned.
+    pub due: Option<Timestamp>,
+    /// Grows with every lease and every act of a person: fences who held it before.
+    pub token: i64,
+    /// A lease was given and not answered yet.
+    pub running: bool,
+}
+
+impl Standing {
+    /// A message was set aside after `attempts` failed runs, to run `again` or dead.
+    pub fn set_aside(attempts: u32, again: Option<Timestamp>) -> Self {
+        let state = if again.is_some() { LetterState::Retrying } else { LetterState::Dead };
+        Self { state, attempts, kills: 0, due: again, token: 0, running: false }
+    }
+
+    /// Returns whether somebody may lease it: it waits for a run, or whoever leased it never answered.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.may_run() && self.due.is_some_and(|due| due <= now)
+    }
+
+    /// Leases it until a time and returns the token of the lease, or `None` when it is not due.
+    pub fn lease(&mut self, now: Timestamp, until: Timestamp) -> Option<i64> {
+        if !self.is_due(now) {
+            return None;
+        }
+        self.token += 1;
+        self.attempts += 1;
+        // The run before never answered: its process died.
+        self.kills += u32::from(std::mem::replace(&mut self.running, true));
+        self.due = Some(until);
+        Some(self.token)
+    }
+
+    /// Returns whether the lease of this token is the last one given, and not answered yet.
+    pub fn is_leased_as(&self, token: i64) -> bool {
+        self.may_run() && self.running && self.token == token
+    }
+
+    /// The run of this lease was applied. Returns false, and changes nothing, when the lease is no longer this one.
+    pub fn resolve(&mut self, token: i64) -> bool {
+        self.answer(token, LetterState::Resolved, None)
+    }
+
+    /// The run of this lease failed: it runs `again` or is dead, and dead at once where a person had asked for the run.
+    /// Returns false, and changes nothing, when the lease is no longer this one.
+    pub fn fail(&mut self, token: i64, again: Option<Timestamp>) -> bool {
+        match again.filter(|_| self.state != LetterState::Replaying) {
+            Some(due) => self.answer(token, LetterState::Retrying, Some(due)),
+            None => self.answer(token, LetterState::Dead, None),
+        }
+    }
+
+    /// The run of this lease did not count: it is due again at `due`. Returns false, and changes nothing, when the lease is
+    /// no longer this one.
+    pub fn hand_back(&mut self, token: i64, due: Timestamp) -> bool {
+        let handed_back = self.answer(token, self.state, Some(due));
+        self.attempts -= u32::from(handed_back);
+        handed_back
+    }
+
+    /// A person acts. Returns the new state.
+    ///
+    /// # Errors
+    /// The state in which the act does nothing; nothing has changed then.
+    pub fn act(&mut self, act: Act, now: Timestamp) -> Result<LetterState, LetterState> {
+        let state = act.of(self.state).ok_or(self.state)?;
+        if act == Act::Retry {
+            (self.attempts, self.kills) = (0, 0);
+        }
+        self.due = (act == Act::Retry).then_some(now);
+        (self.state, self.running) = (state, false);
+        self.token += 1;
+        Ok(state)
+    }
+
+    /// Returns what a claim of the letter's message answers while it stands so.
+    pub fn marker(&self) -> Claim {
+        match self.state {
+            LetterState::Resolved => Claim::Done,
+            LetterState::Discarded => Claim::Discarded,
+            LetterState::Retrying | LetterState::Dead | LetterState::Replaying => Claim::Held,
+        }
+    }
+
+    fn may_run(&self) -> bool {
+        matches!(self.state, LetterState::Retrying | LetterState::Replaying)
+    }
+
+    fn answer(&mut self, token: i64, state: LetterState, due: Option<Timestamp>) -> bool {
+        let ours = self.is_leased_as(token);
+        if ours {
+            (self.state, self.due, self.running) = (state, due, false);
+        }
+        ours
+    }
+}

@@ -1,0 +1,242 @@
+//! Publishing events of a store in memory again.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::MemoryStore;
+use super::store::Tables;
+use crate::dead_letters::Actor;
+use crate::message::headers;
+use crate::store::BoxFuture;
+use crate::{
+    Error, ErrorKind, EventCursor, EventFilter, Message, MessageId, ReplayCount, ReplayIds, ReplayJob,
+    ReplayLease, ReplayOrder, ReplayState, Replays, StoredEvent, no_replay, out_of_range,
+};
+
+/// A replay with what only the store knows about it.
+pub(super) struct Replay {
+    job: ReplayJob,
+    /// The events that have not gone out yet.
+    list: VecDeque<MessageId>,
+    epoch: i64,
+    leased_until: Option<Timestamp>,
+}
+
+pub(super) fn stored_event(message: Message, created_at: Timestamp) -> StoredEvent {
+    let named = message.headers.text(headers::ID).and_then(|id| id.parse().ok());
+    StoredEvent { event_id: named.unwrap_or_else(MessageId::new), copies: 0, created_at, message }
+}
+
+fn is_meant(event: &StoredEvent, filter: &EventFilter) -> bool {
+    let event_type = event.message.headers.text(headers::EVENT_TYPE);
+    filter.event_type.as_deref().is_none_or(|wanted| event_type == Some(wanted))
+        && filter.topic.as_deref().is_none_or(|topic| *event.message.topic == *topic)
+        && filter.key.as_ref().is_none_or(|key| event.message.key.as_deref() == Some(key.as_bytes()))
+        && filter.from.is_none_or(|from| from <= event.created_at)
+        && filter.to.is_none_or(|to| event.created_at <= to)
+}
+
+fn position(event: &StoredEvent) -> (Timestamp, &MessageId) {
+    (event.created_at, &event.event_id)
+}
+
+impl Tables {
+    /// Returns the events of a filter, oldest first.
+    fn events_of(&self, filter: &EventFilter) -> Vec<&StoredEvent> {
+        let mut events: Vec<_> = self.events.iter().filter(|event| is_meant(event, filter)).collect();
+        events.sort_by_key(|event| position(event));
+        events
+    }
+
+    fn count(&self, filter: &EventFilter) -> Result<ReplayCount, Error> {
+        let oldest = self.events.iter().map(|event| event.created_at).min();
+        if let (Some(from), Some(oldest)) = (filter.from, oldest)
+            && from < oldest
+        {
+            return Err(out_of_range(oldest));
+        }
+        let events = self.events_of(filter);
+        let mut consumers: Vec<&String> = self.markers.keys().map(|(consumer, _)| consumer).collect();
+        consumers.dedup();
+        let skipped_by = consumers.into_iter().map(|consumer| {
+            let has_marker = |event: &&&StoredEvent| {
+                self.markers.contains_key(&(consumer.clone(), event.event_id.clone()))
+            };
+            (consumer.clone(), events.iter().filter(has_marker).count() as u64)
+        });
+        let skipped_by = skipped_by.filter(|(_, skipped)| *skipped > 0).collect();
+        Ok(ReplayCount { events: events.len() as u64, skipped_by })
+    }
+
+    fn replay(&mut self, id: i64) -> Option<&mut Replay> {
+        self.replays.iter_mut().find(|replay| replay.job.id == id)
+    }
+}
+
+impl Replay {
+    fn is_free(&self, now: Timestamp) -> bool {
+        self.job.state == ReplayState::Running && self.leased_until.is_none_or(|until| until <= now)
+    }
+
+    fn is_leased_as(&self, lease: ReplayLease) -> bool {
+        self.job.state == ReplayState::Running && self.job.id == lease.job && self.epoch == lease.epoch
+    }
+}
+
+impl Replays for MemoryStore {
+    fn events<'a>(
+        &'a self,
+        filter: &'a EventFilter,
+        after: Option<&'a EventCursor>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<StoredEvent>, Error>> {
+        Box::pin(async move {
+            Ok(self.tables(|tables| {
+                let behind = |event: &&StoredEvent| {
+                    after.is_none_or(|after| position(event) > (after.created_at, &after.event_id))
+                };
+                tables.events_of(filter).into_iter().filter(behind).take(limit as usize).cloned().collect()
+            }))
+        })
+    }
+
+    fn replay_count<'a>(&'a self, filter: &'a EventFilter) -> BoxFuture<'a, Result<ReplayCount, Error>> {
+        Box::pin(async move { self.tables(|tables| tables.count(filter)) })
+    }
+
+    fn order_replay<'a>(
+        &'a self,
+        order: &'a ReplayOrder,
+        by: &'a Actor,
+    ) -> BoxFuture<'a, Result<ReplayJob, Error>> {
+        let now = self.database.clock.now();
+        Box::pin(async move {
+            self.tables(|tables| {
+                tables.count(&order.filter)?;
+                let events = tables.events_of(&order.filter);
+                let list: VecDeque<_> = events.into_iter().map(|event| event.event_id.clone()).collect();
+                let job = ReplayJob {
+                    id: tables.replays.len() as i64 + 1,
+                    order: order.clone(),
+                    state: if list.is_empty() { ReplayState::Done } else { ReplayState::Running },
+                    events: list.len() as u64,
+                    published: 0,
+                    ordered_by: by.name.clone(),
+                    ordered_at: now,
+                    changed_at: now,
+                    error: None,
+                };
+                tables.write_down(now, by, "replay", &[job.id], 1);
+                tables.replays.push(Replay { job: job.clone(), list, epoch: 0, leased_until: None });
+                Ok(job)
+            })
+        })
+    }
+
+    fn replay(&self, id: i64) -> BoxFuture<'_, Result<ReplayJob, Error>> {
+        Box::pin(async move {
+            self.tables(|tables| {
+                tables.replay(id).map(|replay| replay.job.clone()).ok_or_else(|| no_replay(id))
+            })
+        })
+    }
+
+    fn replays(&self, before: Option<i64>, limit: u32) -> BoxFuture<'_, Result<Vec<ReplayJob>, Error>> {
+        Box::pin(async move {
+            Ok(self.tables(|tables| {
+                let newest_first = tables.replays.iter().rev().map(|replay| &replay.job);
+                let page = newest_first.filter(|job| before.is_none_or(|before| job.id < before));
+                page.take(limit as usize).cloned().collect()
+            }))
+        })
+    }
+
+    fn cancel_replay<'a>(&'a self, id: i64, by: &'a Actor) -> BoxFuture<'a, Result<(), Error>> {
+        let now = self.database.clock.now();
+        Box::pin(async move {
+            self.tables(|tables| {
+                let replay = tables.replay(id).ok_or_else(|| no_replay(id))?;
+                let state = replay.job.state;
+                let runs = state == ReplayState::Running;
+                if runs {
+                    (replay.job.state, replay.job.changed_at) = (ReplayState::Cancelled, now);
+                }
+                tables.write_down(now, by, "cancel-replay", &[id], u64::from(runs));
+                if runs {
+                    return Ok(());
+                }
+                let text = format!("replay {id} is {}: only a running one can be stopped", state.as_str());
+                Err(Error::new(ErrorKind::WrongState, text))
+            })
+        })
+    }
+
+    fn lease_replay(
+        &self,
+        lease: Duration,
+    ) -> BoxFuture<'_, Result<Option<(ReplayLease, ReplayJob)>, Error>> {
+        let (now, until) = (self.database.clock.now(), self.database.clock.after(lease));
+        Box::pin(async move {
+            Ok(self.tables(|tables| {
+                let replay = tables.replays.iter_mut().find(|replay| replay.is_free(now))?;
+                replay.epoch += 1;
+                replay.leased_until = Some(until);
+                Some((ReplayLease { job: replay.job.id, epoch: replay.epoch }, replay.job.clone()))
+            }))
+        })
+    }
+
+    fn replay_step<'a>(
+        &'a self,
+        lease: ReplayLease,
+        max: u32,
+        extend: Duration,
+        renamed: &'a (dyn Fn(&StoredEvent) -> Result<(MessageId, Message), Error> + Send + Sync),
+    ) -> BoxFuture<'a, Result<Option<ReplayJob>, Error>> {
+        let (now, until) = (self.database.clock.now(), self.database.clock.after(extend));
+        Box::pin(async move {
+            Ok(self.tables(|tables| {
+                let Tables { replays, events, .. } = tables;
+                let replay = replays.iter_mut().find(|replay| replay.is_leased_as(lease))?;
+                let n = replay.list.len().min(max as usize);
+                let mut out = Vec::with_capacity(n);
+                let mut new = Vec::new();
+                for id in replay.list.iter().take(n) {
+                    let Some(event) = events.iter().find(|event| event.event_id == *id) else { continue };
+                    match replay.job.order.ids {
+                        ReplayIds::Same => out.push(event.message.clone()),
+                        ReplayIds::New => match renamed(event) {
+                            Ok((event_id, message)) => {
+                                out.push(message.clone());
+                                new.push(StoredEvent { event_id, copies: 0, created_at: now, message });
+                            }
+                            Err(error) => {
+                                replay.job.state = ReplayState::Failed;
+                                replay.job.error = Some(crate::chain(&error));
+                                replay.job.changed_at = now;
+                                return Some(replay.job.clone());
+                            }
+                        },
+                    }
+                }
+                let sent: Vec<MessageId> = replay.list.drain(..n).collect();
+                if replay.job.order.ids == ReplayIds::Same {
+                    let again = events.iter_mut().filter(|event| sent.contains(&event.event_id));
+                    again.for_each(|event| event.copies += 1);
+                }
+                events.extend(new);
+                replay.job.published += n as u64;
+                replay.job.changed_at = now;
+                replay.leased_until = Some(until);
+                if replay.list.is_empty() {
+                    replay.job.state = ReplayState::Done;
+                }
+                let job = replay.job.clone();
+                tables.publish(&out, self.database.log.as_ref());
+                Some(job)
+            }))
+        })
+    }
+}
