@@ -11,7 +11,8 @@ use messagekit::{
 
 use crate::binding::{Binding, Move};
 use crate::error::from_sqlite;
-use crate::tables::{letters, names, now, offsets, processed, retries};
+use crate::tables::letters::{self, Way};
+use crate::tables::{names, now, offsets, processed, retries};
 use crate::{SqliteStore, SqliteTx};
 
 /// Only one transaction of the file writes at a time, so a claim never meets a rival.
@@ -116,7 +117,7 @@ impl SetAside for SqliteStore {
         let (consumer, received, failure) = (consumer.to_owned(), received.clone(), failure.clone());
         tx.run(move |conn| {
             let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
-            letters::set_aside(conn, consumer, &received, &failure, now())
+            letters::set_aside(conn, consumer, &Way::default(), &received, &failure, now())
         })
         .await
     }

@@ -26,6 +26,7 @@
 //! holder, and a write in a task that a handler spawns and awaits is not seen; the lock bound ends that handler.
 
 mod binding;
+mod bookkeeping;
 mod connection;
 mod dead_letters;
 mod error;
@@ -38,12 +39,15 @@ mod name_lock;
 mod open;
 mod options;
 mod outbox;
+mod outbox_health;
 mod publisher;
 mod reader;
+mod replays;
 mod shared;
 mod source;
 mod store;
 mod subscriber;
+mod suspects;
 mod tables;
 mod transaction;
 mod writer;

@@ -24,8 +24,10 @@ pub struct Migration {
 }
 
 /// Every step that this program knows, in order.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, name: "tables", sql: include_str!("../migrations/0001_tables.sql") }];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "tables", sql: include_str!("../migrations/0001_tables.sql") },
+    Migration { version: 2, name: "operations", sql: include_str!("../migrations/0002_operations.sql") },
+];
 
 const VERSION_TABLE: &str = "CREATE TABLE IF NOT EXISTS messagekit_schema (
   version    INTEGER PRIMARY KEY,
@@ -154,7 +156,8 @@ fn step(conn: &Connection) -> Result<(), Error> {
     })
 }
 
-fn version(conn: &Connection) -> Result<u32, Error> {
+/// Returns the version of the tables of a file; 0 without tables.
+pub(crate) fn version(conn: &Connection) -> Result<u32, Error> {
     let exists = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'messagekit_schema'";
     if conn.query_row(exists, [], |row| row.get::<_, i64>(0)).map_err(from_sqlite)? == 0 {
         return Ok(0);
@@ -163,7 +166,8 @@ fn version(conn: &Connection) -> Result<u32, Error> {
         .map_err(from_sqlite)
 }
 
-fn latest() -> u32 {
+/// Returns the version that this program wants.
+pub(crate) fn latest() -> u32 {
     MIGRATIONS.last().map_or(0, |migration| migration.version)
 }
 

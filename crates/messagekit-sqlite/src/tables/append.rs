@@ -9,7 +9,8 @@ use super::names::Topic;
 use super::topics::{self, position};
 use crate::error::from_sqlite;
 
-/// Appends messages in order; their common time is `now`. A topic that is not there yet is made.
+/// Appends messages in order and returns where each stands; their common time is `now`. A topic that is not there yet is
+/// made.
 ///
 /// The messages of one batch that have no key stand in one partition, the one with the fewest records: batches take
 /// turns without a counter that processes would have to share.
@@ -18,7 +19,7 @@ pub(crate) fn append(
     messages: &[Message],
     partitions_of_new: u32,
     now: i64,
-) -> Result<(), Error> {
+) -> Result<Vec<i64>, Error> {
     messages.iter().try_for_each(Message::check)?;
     let mut runs = Runs::default();
     let targets = messages
@@ -27,11 +28,14 @@ pub(crate) fn append(
         .collect::<rusqlite::Result<Vec<usize>>>()
         .map_err(from_sqlite)?;
     runs.take_offsets(conn).map_err(from_sqlite)?;
+    let mut positions = Vec::with_capacity(messages.len());
     for (message, run) in messages.iter().zip(targets) {
         let columns = Columns::of(&message.headers)?;
-        insert(conn, runs.next_position(run), message, &columns, now).map_err(from_sqlite)?;
+        let position = runs.next_position(run);
+        insert(conn, position, message, &columns, now).map_err(from_sqlite)?;
+        positions.push(position);
     }
-    Ok(())
+    Ok(positions)
 }
 
 fn insert(

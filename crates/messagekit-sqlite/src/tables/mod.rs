@@ -1,16 +1,27 @@
 //! The statements, as plain functions over a connection: no thread, no transaction and no lock is decided here.
 
+pub(crate) mod acts;
 pub(crate) mod append;
+mod audit;
 mod columns;
 pub(crate) mod cursors;
+pub(crate) mod desk;
+pub(crate) mod events;
+mod letter_filter;
+mod letter_head;
 mod letter_row;
 pub(crate) mod letters;
 mod murmur2;
 pub(crate) mod names;
 pub(crate) mod offsets;
+pub(crate) mod outbox_failures;
 pub(crate) mod processed;
 pub(crate) mod read;
+pub(crate) mod replay_items;
+pub(crate) mod replay_jobs;
 pub(crate) mod retries;
+pub(crate) mod returns;
+pub(crate) mod suspects;
 pub(crate) mod topics;
 
 #[cfg(test)]
@@ -28,6 +39,16 @@ pub(crate) fn now() -> i64 {
 pub(crate) fn timestamp(micros: i64) -> Result<Timestamp, Error> {
     Timestamp::from_microsecond(micros)
         .map_err(|error| Error::new(ErrorKind::Corrupt, "stored time is out of range").caused_by(error))
+}
+
+/// Turns a time into what a table keeps.
+pub(crate) fn micros_of(time: Timestamp) -> i64 {
+    time.as_microsecond()
+}
+
+/// Turns a length into what a table keeps.
+pub(crate) fn count(length: usize) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX)
 }
 
 /// Turns a delay into what is added to [`now`]; a hundred years stand for everything longer.

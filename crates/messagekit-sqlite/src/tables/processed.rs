@@ -87,13 +87,32 @@ pub(crate) fn hold(conn: &Connection, consumer: i64, id: &MessageId, now: i64) -
     Ok(written == 1)
 }
 
-/// Turns a held marker into a done one; false when there is no held one.
-pub(crate) fn finish_held(conn: &Connection, consumer: i64, id: &MessageId, now: i64) -> Result<bool> {
+/// How a marker of a letter moves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Moving {
+    HeldToDone,
+    HeldToDiscarded,
+    DiscardedToHeld,
+}
+
+/// Moves the marker of a letter; false when it does not stand where it should.
+pub(crate) fn move_marker(
+    conn: &Connection,
+    consumer: i64,
+    id: &str,
+    moving: Moving,
+    now: i64,
+) -> Result<bool> {
+    let (from, to) = match moving {
+        Moving::HeldToDone => (HELD, DONE),
+        Moving::HeldToDiscarded => (HELD, DISCARDED),
+        Moving::DiscardedToHeld => (DISCARDED, HELD),
+    };
     let moved = conn
         .prepare_cached(
-            "UPDATE messagekit_processed_messages SET outcome = 0, processed_at = ?3
-             WHERE consumer_id = ?1 AND message_id = ?2 AND outcome = 1",
+            "UPDATE messagekit_processed_messages SET outcome = ?4, processed_at = ?5
+             WHERE consumer_id = ?1 AND message_id = ?2 AND outcome = ?3",
         )?
-        .execute((consumer, id.as_str(), now))?;
+        .execute((consumer, id, from, to, now))?;
     Ok(moved == 1)
 }

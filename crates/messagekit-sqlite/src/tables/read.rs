@@ -10,6 +10,10 @@ use super::columns::Columns;
 use super::{timestamp, topics};
 use crate::error::from_sqlite;
 
+const SELECT: &str =
+    "SELECT pos, event_id, event_type, key, content_type, traceparent, created_at, headers, payload
+     FROM messagekit_topic_records";
+
 /// A record of a partition.
 #[derive(Debug)]
 pub(crate) struct Stored {
@@ -30,10 +34,7 @@ pub(crate) fn read(
     max_bytes: usize,
 ) -> Result<Vec<Stored>, Error> {
     let mut select = conn
-        .prepare_cached(
-            "SELECT pos, event_id, event_type, key, content_type, traceparent, created_at, headers, payload
-             FROM messagekit_topic_records WHERE pos >= ?1 AND pos < ?2 ORDER BY pos LIMIT ?3",
-        )
+        .prepare_cached(&format!("{SELECT} WHERE pos >= ?1 AND pos < ?2 ORDER BY pos LIMIT ?3"))
         .map_err(from_sqlite)?;
     let range =
         (topics::position(tp, from), topics::position(tp + 1, 0), i64::try_from(max).unwrap_or(i64::MAX));
@@ -48,6 +49,13 @@ pub(crate) fn read(
         records.push(record);
     }
     Ok(records)
+}
+
+/// Reads the record at a position, or `None` when it is not kept any more.
+pub(crate) fn at(conn: &Connection, topic: &Arc<str>, position: i64) -> Result<Option<Stored>, Error> {
+    let mut select = conn.prepare_cached(&format!("{SELECT} WHERE pos = ?1")).map_err(from_sqlite)?;
+    let mut rows = select.query([position]).map_err(from_sqlite)?;
+    rows.next().map_err(from_sqlite)?.map(|row| stored(topic, row)).transpose()
 }
 
 fn stored(topic: &Arc<str>, row: &Row<'_>) -> Result<Stored, Error> {

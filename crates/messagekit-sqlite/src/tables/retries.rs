@@ -10,7 +10,8 @@ use rusqlite::{Connection, Result, params};
 
 use super::letter_row::{self, COLUMNS};
 use super::letters::after;
-use super::{micros, processed};
+use super::micros;
+use super::processed::{self, Moving};
 use crate::error::from_sqlite;
 
 /// Returns whether a letter of the consumer is due: a look that takes no write lock.
@@ -18,7 +19,7 @@ pub(crate) fn any_due(conn: &Connection, consumer: &str, now: i64) -> Result<boo
     conn.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM messagekit_dead_letters
            WHERE consumer_id = (SELECT id FROM messagekit_consumers WHERE name = ?1)
-             AND state IN ('retrying', 'replaying') AND due <= ?2)",
+             AND origin = 'store' AND state IN ('retrying', 'replaying') AND due <= ?2)",
     )?
     .query_row((consumer, now), |row| row.get(0))
 }
@@ -32,41 +33,40 @@ pub(crate) fn lease(
     now: i64,
 ) -> std::result::Result<Vec<Leased>, Error> {
     let until = now.saturating_add(micros(lease));
-    due(conn, consumer, max, now)
-        .map_err(from_sqlite)?
-        .into_iter()
-        .map(|id| {
-            let mut update = conn
-                .prepare_cached(&format!(
-                    "UPDATE messagekit_dead_letters
-                     SET due = ?2, kills = kills + (running_since IS NOT NULL), running_since = ?3,
-                         token = token + 1, attempts = attempts + 1
-                     WHERE id = ?1 RETURNING {COLUMNS}, kills, state = 'replaying' AS replaying"
-                ))
-                .map_err(from_sqlite)?;
-            let mut rows = update.query((id, until, now)).map_err(from_sqlite)?;
-            let row = rows.next().map_err(from_sqlite)?.ok_or_else(|| {
-                Error::new(ErrorKind::Corrupt, "letter vanished between look and lease").with("letter", id)
-            })?;
-            let kills = row.get("kills").map_err(from_sqlite)?;
-            let replaying = row.get("replaying").map_err(from_sqlite)?;
-            let kept = letter_row::read(row)?;
-            Ok(Leased {
-                letter: kept.id,
-                token: kept.token,
-                attempt: kept.attempts,
-                kills,
-                replaying,
-                received: kept.received,
-            })
-        })
-        .collect()
+    let due = due(conn, consumer, max, now).map_err(from_sqlite)?;
+    due.into_iter().map(|id| take(conn, id, until, now)).collect()
+}
+
+/// Leases one letter.
+pub(crate) fn take(conn: &Connection, id: i64, until: i64, now: i64) -> std::result::Result<Leased, Error> {
+    let mut update = conn
+        .prepare_cached(&format!(
+            "UPDATE messagekit_dead_letters
+             SET due = ?2, kills = kills + (running_since IS NOT NULL), running_since = ?3,
+                 token = token + 1, attempts = attempts + 1
+             WHERE id = ?1 RETURNING {COLUMNS}, kills, state = 'replaying' AS replaying"
+        ))
+        .map_err(from_sqlite)?;
+    let mut rows = update.query((id, until, now)).map_err(from_sqlite)?;
+    let row = rows.next().map_err(from_sqlite)?.ok_or_else(|| {
+        Error::new(ErrorKind::Corrupt, "letter vanished between look and lease").with("letter", id)
+    })?;
+    let kept = letter_row::read(row)?;
+    Ok(Leased {
+        letter: kept.id,
+        token: kept.token,
+        attempt: kept.attempts,
+        kills: row.get("kills").map_err(from_sqlite)?,
+        replaying: row.get("replaying").map_err(from_sqlite)?,
+        received: kept.received,
+    })
 }
 
 fn due(conn: &Connection, consumer: i64, max: u32, now: i64) -> Result<Vec<i64>> {
     conn.prepare_cached(
         "SELECT id FROM messagekit_dead_letters
-         WHERE consumer_id = ?1 AND state IN ('retrying', 'replaying') AND due <= ?2 ORDER BY due, id LIMIT ?3",
+         WHERE consumer_id = ?1 AND origin = 'store' AND state IN ('retrying', 'replaying') AND due <= ?2
+         ORDER BY due, id LIMIT ?3",
     )?
     .query_map((consumer, now, max), |row| row.get(0))?
     .collect()
@@ -89,7 +89,8 @@ pub(crate) fn resolve(
     if resolved == 0 {
         return Ok(false);
     }
-    if processed::finish_held(conn, consumer, &leased.received.id, now).map_err(from_sqlite)? {
+    let id = leased.received.id.as_str();
+    if processed::move_marker(conn, consumer, id, Moving::HeldToDone, now).map_err(from_sqlite)? {
         return Ok(true);
     }
     Err(Error::new(ErrorKind::Corrupt, "dead letter is open but the marker of its message is not held")

@@ -1,6 +1,7 @@
 //! One-shot jobs, committed together.
 
 use std::any::Any;
+use std::error::Error as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::thread;
@@ -74,7 +75,10 @@ enum Failure {
 impl Failure {
     /// A full or broken disk fails the neighbours too, and trying each alone would double the work.
     fn is_everybodys(&self) -> bool {
-        matches!(self, Self::Error(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Corrupt))
+        let Self::Error(error) = self else { return false };
+        // A single letter or record that contradicts another has no error of SQLite behind it.
+        matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Corrupt)
+            && error.source().is_some_and(|source| source.is::<rusqlite::Error>())
     }
 
     fn answer(self, job: Box<dyn Job>) {

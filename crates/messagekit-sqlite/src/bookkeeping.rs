@@ -1,0 +1,48 @@
+//! Keeping what died at a broker.
+
+use std::time::Duration;
+
+use messagekit::{Bookkeeping, Error, Failure, Found, MessageId, Next, Origin, Returning, SetAsideOutcome};
+
+use crate::error::from_sqlite;
+use crate::tables::letters::{self, Way};
+use crate::tables::{names, now, outbox_failures, returns};
+use crate::{SqliteStore, SqliteTx};
+
+/// Scopes stand among the consumers, where no consumer has such a name.
+impl Bookkeeping for SqliteStore {
+    async fn keep(&self, tx: &mut SqliteTx, found: &Found) -> Result<SetAsideOutcome, Error> {
+        let Found { origin, scope, return_to, received, failure } = found.clone();
+        tx.run(move |conn| {
+            let scope = names::consumer(conn, &scope).map_err(from_sqlite)?;
+            let failure = Failure { next: Next::Dead, ..failure };
+            letters::set_aside(conn, scope, &Way { origin, return_to }, &received, &failure, now())
+        })
+        .await
+    }
+
+    async fn note_failure(
+        &self,
+        tx: &mut SqliteTx,
+        event_id: &MessageId,
+        scope: &str,
+        reason: &str,
+    ) -> Result<bool, Error> {
+        let (event, scope, reason) = (event_id.clone(), scope.to_owned(), reason.to_owned());
+        tx.run(move |conn| outbox_failures::note(conn, &event, &scope, &reason, now()).map_err(from_sqlite))
+            .await
+    }
+
+    async fn lease_returns(
+        &self,
+        origin: Origin,
+        max: u32,
+        lease: Duration,
+    ) -> Result<Vec<Returning>, Error> {
+        // Asked all the time: the write lock is for when there is something to do.
+        if !self.query(move |conn| returns::any_due(conn, origin, now()).map_err(from_sqlite)).await? {
+            return Ok(Vec::new());
+        }
+        self.job(move |conn| returns::lease(conn, origin, max, lease, now())).await
+    }
+}

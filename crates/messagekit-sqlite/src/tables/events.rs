@@ -1,0 +1,145 @@
+//! The events of this file: the records of its topics that have an id and are no copies.
+
+use std::sync::Arc;
+
+use messagekit::{Error, ErrorKind, EventCursor, EventFilter, MessageId, StoredEvent};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
+
+use super::{micros_of, read, timestamp};
+use crate::error::from_sqlite;
+
+/// Records `r` of partitions `p` of topics `t`: partitions first, because each is one range of records. There is no index by
+/// time: it would cost every append, and people look rarely.
+pub(crate) const RECORDS: &str = "messagekit_topic_partitions p
+     CROSS JOIN messagekit_topics t ON t.id = p.topic_id
+     CROSS JOIN messagekit_topic_records r ON r.pos >= p.id << 40 AND r.pos < (p.id + 1) << 40";
+
+/// Which of [`RECORDS`] a filter means.
+pub(crate) struct Chosen {
+    pub(crate) sql: String,
+    pub(crate) values: Vec<Value>,
+}
+
+impl Chosen {
+    pub(crate) fn of(filter: &EventFilter) -> Self {
+        let mut chosen = Self {
+            sql: "r.event_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM messagekit_topic_copies c WHERE c.pos = r.pos)"
+                .to_owned(),
+            values: Vec::new(),
+        };
+        chosen.add("r.event_type = ?", filter.event_type.clone().map(Value::Text));
+        chosen.add("t.name = ?", filter.topic.clone().map(Value::Text));
+        chosen.add("r.key = ?", filter.key.clone().map(|key| Value::Blob(key.into_bytes())));
+        chosen.add("r.created_at >= ?", filter.from.map(micros_of).map(Value::Integer));
+        chosen.add("r.created_at <= ?", filter.to.map(micros_of).map(Value::Integer));
+        chosen
+    }
+
+    fn add(&mut self, condition: &str, value: Option<Value>) {
+        if let Some(value) = value {
+            self.sql.push_str(" AND ");
+            self.sql.push_str(condition);
+            self.values.push(value);
+        }
+    }
+}
+
+/// Returns events, oldest first.
+pub(crate) fn list(
+    conn: &Connection,
+    filter: &EventFilter,
+    after: Option<&EventCursor>,
+    limit: u32,
+) -> Result<Vec<StoredEvent>, Error> {
+    let mut chosen = Chosen::of(filter);
+    if let Some(after) = after {
+        chosen.add("r.created_at >= ?", Some(Value::Integer(micros_of(after.created_at))));
+        chosen.add("(r.created_at > ?", Some(Value::Integer(micros_of(after.created_at))));
+        chosen.sql.push_str(" OR r.event_id > ?)");
+        chosen.values.push(Value::Text(after.event_id.as_str().to_owned()));
+    }
+    chosen.values.push(Value::Integer(limit.into()));
+    // First the places alone, so that payloads are read only of what is shown.
+    let places = format!(
+        "SELECT r.pos FROM {RECORDS} WHERE {} ORDER BY r.created_at, r.event_id, r.pos LIMIT ?",
+        chosen.sql
+    );
+    let places: Vec<i64> = conn
+        .prepare_cached(&places)
+        .and_then(|mut select| select.query_map(params_from_iter(chosen.values), |row| row.get(0))?.collect())
+        .map_err(from_sqlite)?;
+    places.into_iter().map(|place| at(conn, place)?.ok_or_else(|| vanished(place))).collect()
+}
+
+/// Returns the event at a position, or `None` when it is not kept any more.
+pub(crate) fn at(conn: &Connection, position: i64) -> Result<Option<StoredEvent>, Error> {
+    let known: Option<(Arc<str>, String, u32)> = conn
+        .prepare_cached(
+            "SELECT t.name, r.event_id, (SELECT count(*) FROM messagekit_topic_copies c WHERE c.original_pos = r.pos)
+             FROM messagekit_topic_records r
+             JOIN messagekit_topic_partitions p ON p.id = r.pos >> 40
+             JOIN messagekit_topics t ON t.id = p.topic_id
+             WHERE r.pos = ?1 AND r.event_id IS NOT NULL",
+        )
+        .and_then(|mut select| {
+            select.query_row([position], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()
+        })
+        .map_err(from_sqlite)?;
+    let Some((topic, event_id, copies)) = known else { return Ok(None) };
+    let stored = read::at(conn, &topic, position)?.ok_or_else(|| vanished(position))?;
+    Ok(Some(StoredEvent {
+        event_id: MessageId::from_stored(&event_id),
+        copies,
+        created_at: timestamp(stored.created_at)?,
+        message: stored.message,
+    }))
+}
+
+fn vanished(position: i64) -> Error {
+    Error::new(ErrorKind::Corrupt, "record vanished between look and read").with("position", position)
+}
+
+/// Counts the events of a filter, and for each consumer those it has a marker for.
+pub(crate) fn count(conn: &Connection, filter: &EventFilter) -> rusqlite::Result<(u64, Vec<(String, u64)>)> {
+    let chosen = Chosen::of(filter);
+    let events: u32 = conn
+        .prepare_cached(&format!("SELECT count(*) FROM {RECORDS} WHERE {}", chosen.sql))?
+        .query_row(params_from_iter(&chosen.values), |row| row.get(0))?;
+    let skipped = format!(
+        "SELECT n.name, count(*) FROM {RECORDS} CROSS JOIN messagekit_consumers n
+         JOIN messagekit_processed_messages m ON m.consumer_id = n.id AND m.message_id = r.event_id
+         WHERE {} GROUP BY n.name ORDER BY n.name",
+        chosen.sql
+    );
+    let skipped_by = conn
+        .prepare_cached(&skipped)?
+        .query_map(params_from_iter(&chosen.values), |row| Ok((row.get(0)?, row.get::<_, u32>(1)?.into())))?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok((events.into(), skipped_by))
+}
+
+/// Refuses a range that begins before the oldest record that is kept.
+pub(crate) fn check_range(conn: &Connection, filter: &EventFilter) -> Result<(), Error> {
+    let Some(from) = filter.from else { return Ok(()) };
+    // The first record of a partition is its oldest.
+    let oldest: Option<i64> = conn
+        .prepare_cached(
+            "SELECT min((SELECT r.created_at FROM messagekit_topic_records r
+                         WHERE r.pos >= p.id << 40 AND r.pos < (p.id + 1) << 40 ORDER BY r.pos LIMIT 1))
+             FROM messagekit_topic_partitions p",
+        )
+        .and_then(|mut select| select.query_row([], |row| row.get(0)))
+        .map_err(from_sqlite)?;
+    match oldest {
+        Some(oldest) if micros_of(from) < oldest => {
+            let oldest = timestamp(oldest)?;
+            Err(Error::new(
+                ErrorKind::OutOfRange,
+                format!("range begins before the oldest event that is kept, which is of {oldest}"),
+            )
+            .with("oldest", oldest))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,198 @@
+//! Replays as rows.
+
+use messagekit::{
+    Actor, Error, ErrorKind, EventFilter, ReplayIds, ReplayJob, ReplayLease, ReplayOrder, ReplayState,
+};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{audit, count, events, micros_of, replay_items, timestamp};
+use crate::error::from_sqlite;
+
+const COLUMNS: &str = "id, event_type, topic, key, from_at, to_at, ids, per_second, state, events, published, ordered_by, \
+    ordered_at, changed_at, error";
+
+/// Orders a replay: its row, its list and its row of the audit.
+pub(crate) fn order(
+    conn: &Connection,
+    order: &ReplayOrder,
+    by: &Actor,
+    now: i64,
+) -> Result<ReplayJob, Error> {
+    events::check_range(conn, &order.filter)?;
+    let write = || -> rusqlite::Result<i64> {
+        let ReplayOrder { filter, ids, per_second } = order;
+        let id = conn
+            .prepare_cached(
+                "INSERT INTO messagekit_replay_jobs
+                   (event_type, topic, key, from_at, to_at, ids, per_second, state, events, ordered_by, ordered_at, changed_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'running', 0, ?8, ?9, ?9) RETURNING id",
+            )?
+            .query_row(
+                params![
+                    filter.event_type,
+                    filter.topic,
+                    filter.key,
+                    filter.from.map(micros_of),
+                    filter.to.map(micros_of),
+                    ids.as_str(),
+                    per_second,
+                    by.name,
+                    now,
+                ],
+                |row| row.get(0),
+            )?;
+        let events = replay_items::choose(conn, id, filter)?;
+        let state = if events == 0 { ReplayState::Done } else { ReplayState::Running };
+        conn.prepare_cached("UPDATE messagekit_replay_jobs SET events = ?2, state = ?3 WHERE id = ?1")?
+            .execute((id, count(events), state.as_str()))?;
+        audit::write(conn, by, "replay", &[id], 1, now)?;
+        Ok(id)
+    };
+    show(conn, write().map_err(from_sqlite)?)
+}
+
+/// Returns one replay.
+pub(crate) fn show(conn: &Connection, id: i64) -> Result<ReplayJob, Error> {
+    list(conn, Some(id.saturating_add(1)), 1)?
+        .pop()
+        .filter(|job| job.id == id)
+        .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("there is no replay {id}")))
+}
+
+/// Returns replays, newest first.
+pub(crate) fn list(conn: &Connection, before: Option<i64>, limit: u32) -> Result<Vec<ReplayJob>, Error> {
+    let mut select = conn
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM messagekit_replay_jobs WHERE id < ?1 ORDER BY id DESC LIMIT ?2"
+        ))
+        .map_err(from_sqlite)?;
+    let mut rows = select.query((before.unwrap_or(i64::MAX), limit)).map_err(from_sqlite)?;
+    let mut jobs = Vec::new();
+    while let Some(row) = rows.next().map_err(from_sqlite)? {
+        jobs.push(read(row)?);
+    }
+    Ok(jobs)
+}
+
+fn read(row: &Row<'_>) -> Result<ReplayJob, Error> {
+    let time = |column: &str| row.get::<_, i64>(column).map_err(from_sqlite).and_then(timestamp);
+    let bound = |column: &str| {
+        let micros: Option<i64> = row.get(column).map_err(from_sqlite)?;
+        micros.map(timestamp).transpose()
+    };
+    let (from, to, ordered_at, changed_at) =
+        (bound("from_at")?, bound("to_at")?, time("ordered_at")?, time("changed_at")?);
+    let state: String = row.get("state").map_err(from_sqlite)?;
+    let state = ReplayState::ALL.into_iter().find(|known| known.as_str() == state).ok_or_else(|| {
+        Error::new(ErrorKind::Corrupt, "stored replay has an unknown state").with("state", state)
+    })?;
+    let rest = || -> rusqlite::Result<ReplayJob> {
+        let filter = EventFilter {
+            event_type: row.get("event_type")?,
+            topic: row.get("topic")?,
+            key: row.get("key")?,
+            from,
+            to,
+        };
+        let new_ids = row.get::<_, String>("ids")? == ReplayIds::New.as_str();
+        Ok(ReplayJob {
+            id: row.get("id")?,
+            order: ReplayOrder {
+                filter,
+                ids: if new_ids { ReplayIds::New } else { ReplayIds::Same },
+                per_second: row.get("per_second")?,
+            },
+            state,
+            events: row.get::<_, u32>("events")?.into(),
+            published: row.get::<_, u32>("published")?.into(),
+            ordered_by: row.get("ordered_by")?,
+            ordered_at,
+            changed_at,
+            error: row.get("error")?,
+        })
+    };
+    rest().map_err(from_sqlite)
+}
+
+/// Stops a replay that runs; whoever works on it finds its lease gone.
+pub(crate) fn cancel(conn: &Connection, id: i64, by: &Actor, now: i64) -> Result<(), Error> {
+    let cancelled = conn
+        .prepare_cached(
+            "UPDATE messagekit_replay_jobs
+             SET state = 'cancelled', leased_until = NULL, epoch = epoch + 1, changed_at = ?2
+             WHERE id = ?1 AND state = 'running'",
+        )
+        .and_then(|mut update| update.execute((id, now)))
+        .map_err(from_sqlite)?;
+    if cancelled == 0 {
+        let state = show(conn, id)?.state.as_str();
+        return Err(Error::new(
+            ErrorKind::WrongState,
+            format!("replay {id} is {state}: only a running one can be cancelled"),
+        ));
+    }
+    replay_items::drop_all(conn, id)
+        .and_then(|()| audit::write(conn, by, "cancel-replay", &[id], 1, now))
+        .map_err(from_sqlite)
+}
+
+/// Returns the oldest replay that runs and that nobody works on.
+pub(crate) fn free(conn: &Connection, now: i64) -> rusqlite::Result<Option<i64>> {
+    conn.prepare_cached(
+        "SELECT id FROM messagekit_replay_jobs
+         WHERE state = 'running' AND (leased_until IS NULL OR leased_until <= ?1) ORDER BY id LIMIT 1",
+    )?
+    .query_row([now], |row| row.get(0))
+    .optional()
+}
+
+/// Takes a replay that nobody works on, until then.
+pub(crate) fn lease(
+    conn: &Connection,
+    until: i64,
+    now: i64,
+) -> Result<Option<(ReplayLease, ReplayJob)>, Error> {
+    let Some(job) = free(conn, now).map_err(from_sqlite)? else { return Ok(None) };
+    let epoch = conn
+        .prepare_cached(
+            "UPDATE messagekit_replay_jobs SET leased_until = ?2, epoch = epoch + 1 WHERE id = ?1 RETURNING epoch",
+        )
+        .and_then(|mut update| update.query_row((job, until), |row| row.get(0)))
+        .map_err(from_sqlite)?;
+    Ok(Some((ReplayLease { job, epoch }, show(conn, job)?)))
+}
+
+/// Says whether a lease still holds and its replay runs.
+pub(crate) fn holds(conn: &Connection, lease: ReplayLease) -> rusqlite::Result<bool> {
+    conn.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM messagekit_replay_jobs WHERE id = ?1 AND epoch = ?2 AND state = 'running')",
+    )?
+    .query_row((lease.job, lease.epoch), |row| row.get(0))
+}
+
+/// Notes what went out and extends the lease; the last of the list ends the replay.
+pub(crate) fn progress(
+    conn: &Connection,
+    job: i64,
+    published: usize,
+    until: i64,
+    now: i64,
+) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        "UPDATE messagekit_replay_jobs SET published = published + ?2, changed_at = ?4,
+           state = CASE WHEN EXISTS (SELECT 1 FROM messagekit_replay_items WHERE job_id = ?1) THEN 'running' ELSE 'done' END,
+           leased_until = CASE WHEN EXISTS (SELECT 1 FROM messagekit_replay_items WHERE job_id = ?1) THEN ?3 END
+         WHERE id = ?1",
+    )?
+    .execute((job, count(published), until, now))
+    .map(drop)
+}
+
+/// Ends a replay that cannot go on.
+pub(crate) fn fail(conn: &Connection, job: i64, error: &str, now: i64) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        "UPDATE messagekit_replay_jobs SET state = 'failed', error = ?2, leased_until = NULL, changed_at = ?3 WHERE id = ?1",
+    )?
+    .execute((job, error, now))?;
+    replay_items::drop_all(conn, job)
+}

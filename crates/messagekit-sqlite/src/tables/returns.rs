@@ -1,0 +1,44 @@
+//! Letters that go back to their broker.
+
+use std::time::Duration;
+
+use messagekit::{Error, Origin, Returning};
+use rusqlite::{Connection, Result};
+
+use super::{micros, retries};
+use crate::error::from_sqlite;
+
+/// Returns whether a letter of this origin is to go back: a look that takes no write lock.
+pub(crate) fn any_due(conn: &Connection, origin: Origin, now: i64) -> Result<bool> {
+    Ok(!due(conn, origin, 1, now)?.is_empty())
+}
+
+/// Leases letters of an origin that are to go back, whatever their scope, oldest first.
+pub(crate) fn lease(
+    conn: &Connection,
+    origin: Origin,
+    max: u32,
+    lease: Duration,
+    now: i64,
+) -> std::result::Result<Vec<Returning>, Error> {
+    let until = now.saturating_add(micros(lease));
+    due(conn, origin, max, now)
+        .map_err(from_sqlite)?
+        .into_iter()
+        .map(|(id, scope, return_to)| {
+            Ok(Returning { scope, origin, return_to, leased: retries::take(conn, id, until, now)? })
+        })
+        .collect()
+}
+
+fn due(conn: &Connection, origin: Origin, max: u32, now: i64) -> Result<Vec<(i64, String, String)>> {
+    conn.prepare_cached(
+        "SELECT d.id, c.name, d.return_to
+         FROM messagekit_dead_letters d JOIN messagekit_consumers c ON c.id = d.consumer_id
+         WHERE d.origin = ?1 AND d.origin <> 'store' AND d.state IN ('retrying', 'replaying') AND d.due <= ?2
+           AND d.return_to IS NOT NULL
+         ORDER BY d.due, d.id LIMIT ?3",
+    )?
+    .query_map((origin.as_str(), now, max), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+    .collect()
+}
