@@ -25,6 +25,7 @@
 //! - [`Consumer`]: runs handlers, each message once; [`Router`], [`OnFailure`], [`gate`].
 //! - [`DeadLetters`]: list, show and retry what was set aside.
 //! - [`claim`]: the marker alone, for a loop of your own or an HTTP idempotency key.
+//! - [`config`] and [`metrics`]: settings and figures of a program.
 //! - [`Store`], [`Source`], [`Publisher`], [`log::Log`]: what an adapter implements. `messagekit-sqlite` is the embedded one;
 //!   [`memory`] serves docs and tests.
 //!
@@ -41,6 +42,7 @@
 // The derive macro names this crate by its public path, also inside it.
 extern crate self as messagekit;
 
+pub mod config;
 mod consumer;
 #[doc(hidden)]
 pub mod crash;
@@ -53,6 +55,7 @@ pub mod gate;
 pub mod log;
 pub mod memory;
 mod message;
+pub mod metrics;
 mod outbox_health;
 mod replay;
 mod shutdown;

@@ -1,0 +1,30 @@
+//! The names of messagekit for Python.
+
+/// The variables of messagekit for Python that are read, each with the key that it is here. A new name wins over its alias.
+///
+/// An asynchronous driver in a database's URL (`postgresql+asyncpg://`) is left out, and a plain number is a time in seconds
+/// where a time is meant. The other variables of the original have no counterpart and are passed over.
+pub const ALIASES: [(&str, &str); 8] = [
+    ("EVENTING_DATABASE_URL", "database.0.url"),
+    ("EVENTING_KAFKA_BOOTSTRAP_SERVERS", "kafka.brokers"),
+    ("EVENTING_KAFKA_CLIENT_ID", "kafka.client_id"),
+    ("EVENTING_RABBITMQ_URL", "rabbitmq.url"),
+    ("EVENTING_RABBITMQ_EXCHANGE", "bridge.exchange"),
+    ("EVENTING_RABBITMQ_RATE_LIMITER_ENABLED", "bridge.limit.enabled"),
+    ("EVENTING_RABBITMQ_RATE_LIMIT", "bridge.limit.messages"),
+    ("EVENTING_RABBITMQ_RATE_INTERVAL", "bridge.limit.per"),
+];
+
+/// Returns the key that a variable stands for, and its value in our form. The original does not mind upper and lower case.
+pub(super) fn resolve(name: &str, value: &str) -> Option<(&'static str, String)> {
+    let (_, path) = ALIASES.iter().find(|(alias, _)| alias.eq_ignore_ascii_case(name))?;
+    let value = match *path {
+        "database.0.url" => match value.split_once("://") {
+            Some((scheme, rest)) => format!("{}://{rest}", scheme.split('+').next().unwrap_or(scheme)),
+            None => value.to_owned(),
+        },
+        "bridge.limit.per" if value.trim().parse::<f64>().is_ok() => format!("{}s", value.trim()),
+        _ => value.to_owned(),
+    };
+    Some((*path, value))
+}

@@ -1,0 +1,83 @@
+//! The file.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::value::{Form, Layer, Value};
+use crate::{Error, ErrorKind};
+
+/// Reads a file's text; `name` is what the places say.
+pub(super) fn parse(name: &str, text: &str) -> Result<BTreeMap<String, Value>, Error> {
+    let (root, mistakes) = DeTable::parse_recoverable(text);
+    if !mistakes.is_empty() {
+        // A mistake's own text would show the line, and with it a password.
+        let told = mistakes.iter().map(|mistake| {
+            let (line, column) = position(text, mistake.span().unwrap_or_default().start);
+            let message = mistake.message().replace('\n', ", ");
+            format!("{name}:{line}:{column}: {message}")
+        });
+        let told = told.collect::<Vec<_>>().join("; ");
+        return Err(Error::new(ErrorKind::InvalidConfiguration, format!("not TOML: {told}")));
+    }
+    let lines = Lines { name, text };
+    Ok(lines.table(root.into_inner()))
+}
+
+struct Lines<'a> {
+    name: &'a str,
+    text: &'a str,
+}
+
+impl Lines<'_> {
+    fn table(&self, table: DeTable<'_>) -> BTreeMap<String, Value> {
+        table
+            .into_iter()
+            .map(|(key, value)| {
+                // The line of the key: a value may begin further down.
+                let place = self.place(key.span());
+                (key.into_inner().into_owned(), self.value(value, place))
+            })
+            .collect()
+    }
+
+    fn value(&self, value: Spanned<DeValue<'_>>, place: String) -> Value {
+        let form = match value.into_inner() {
+            DeValue::String(text) => Form::Text(text.into_owned()),
+            // A number beyond every type of ours is kept as a text, so that the error shows it.
+            DeValue::Integer(number) => match i128::from_str_radix(number.as_str(), number.radix()) {
+                Ok(whole) => Form::Integer(whole),
+                Err(_) => Form::Text(number.to_string()),
+            },
+            DeValue::Float(number) => match number.as_str().parse() {
+                Ok(number) => Form::Float(number),
+                Err(_) => Form::Text(number.to_string()),
+            },
+            DeValue::Boolean(truth) => Form::Boolean(truth),
+            DeValue::Datetime(_) => Form::Time,
+            DeValue::Array(entries) => {
+                let entry = |entry: Spanned<DeValue<'_>>| {
+                    let place = self.place(entry.span());
+                    self.value(entry, place)
+                };
+                Form::List(entries.into_iter().map(entry).collect())
+            }
+            DeValue::Table(table) => Form::Table(self.table(table)),
+        };
+        Value { form, place, layer: Layer::File }
+    }
+
+    fn place(&self, span: Range<usize>) -> String {
+        format!("{}:{}", self.name, position(self.text, span.start).0)
+    }
+}
+
+/// Line and column of a byte, both from 1; the column counts characters.
+fn position(text: &str, byte: usize) -> (usize, usize) {
+    let before = text.get(..byte).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+    let line = before.matches('\n').count() + 1;
+    (line, before.get(line_start..).unwrap_or_default().chars().count() + 1)
+}

@@ -1,0 +1,209 @@
+//! One section of a configuration.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::value::{Form, Layer};
+use super::{Configuration, Secret, Setting, Value};
+
+/// A section of a [`Configuration`]. What is wrong with a value is told by [`Configuration::finish`]; until then it counts as
+/// absent.
+pub struct Section<'a> {
+    configuration: &'a Configuration,
+    path: String,
+    entries: Option<&'a BTreeMap<String, Value>>,
+    /// Where it is written; `None` for a section that is not.
+    place: Option<&'a str>,
+}
+
+impl<'a> Section<'a> {
+    pub(super) fn of(configuration: &'a Configuration, path: String, value: Option<&'a Value>) -> Self {
+        let entries = value.and_then(Value::table);
+        let mut asked = configuration.asked();
+        if let Some(value) = value.filter(|_| entries.is_none()) {
+            let text = format!("expected a section, found something else: write [{path}]");
+            asked.tell(problem(&path, &value.place, &text));
+            asked.values.insert(path.clone());
+        }
+        asked.sections.insert(path.clone());
+        drop(asked);
+        Self { configuration, path, entries, place: value.map(|value| &*value.place) }
+    }
+
+    pub(super) fn all_of(
+        configuration: &'a Configuration,
+        path: String,
+        value: Option<&'a Value>,
+    ) -> Vec<Self> {
+        configuration.asked().sections.insert(path.clone());
+        match value.map(|value| (value, &value.form)) {
+            None => Vec::new(),
+            Some((_, Form::List(entries))) => {
+                let entry = |(index, entry)| Self::of(configuration, format!("{path}.{index}"), Some(entry));
+                entries.iter().enumerate().map(entry).collect()
+            }
+            Some((value, _)) => {
+                let text = format!("expected a list of sections, found something else: write [[{path}]]");
+                let mut asked = configuration.asked();
+                asked.tell(problem(&path, &value.place, &text));
+                asked.values.insert(path);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Returns whether anything of it is written.
+    pub fn is_written(&self) -> bool {
+        self.place.is_some()
+    }
+
+    /// Returns the place of a value, or of the section, for problems that show later.
+    pub fn place(&self, key: &str) -> String {
+        let value = self.entries.and_then(|entries| entries.get(key)).map(|value| &*value.place);
+        match value.or(self.place).or(self.configuration.file.as_deref()) {
+            Some(place) => place.to_owned(),
+            None => self.variable(key),
+        }
+    }
+
+    /// Returns the section `[this.name]`; one that is not written is empty.
+    pub fn section(&self, name: &str) -> Section<'a> {
+        let value = self.entries.and_then(|entries| entries.get(name));
+        Section::of(self.configuration, self.key(name), value)
+    }
+
+    /// Returns every section `[[this.name]]`, in the order in which they are written.
+    pub fn sections(&self, name: &str) -> Vec<Section<'a>> {
+        let value = self.entries.and_then(|entries| entries.get(name));
+        Section::all_of(self.configuration, self.key(name), value)
+    }
+
+    /// Returns a value that has to be there: `None` only where that is a problem.
+    pub fn required<T: Setting>(&self, key: &str) -> Option<T> {
+        let value = self.value(key);
+        if value.is_none() {
+            self.missing(key, "it");
+        }
+        self.converted(key, value?)
+    }
+
+    /// Returns a value, or `None` where it is not written.
+    pub fn optional<T: Setting>(&self, key: &str) -> Option<T> {
+        self.value(key).and_then(|value| self.converted(key, value))
+    }
+
+    /// Returns a value, or `default` where it is not written.
+    pub fn or<T: Setting>(&self, key: &str, default: T) -> T {
+        self.optional(key).unwrap_or(default)
+    }
+
+    /// Returns a path, or `None` where it is not written. A relative one begins in the folder of the file in which it is
+    /// written; in a variable, in the working folder.
+    pub fn path(&self, key: &str) -> Option<PathBuf> {
+        let value = self.value(key)?;
+        let path: String = self.converted(key, value)?;
+        Some(self.resolved(value, path.as_ref()))
+    }
+
+    /// Returns a secret that is written as `key`, or stands in the file `key_file`, whose last line may end; `None` where
+    /// neither is written. A variable wins over the file, whichever of the two it sets.
+    pub fn secret(&self, key: &str) -> Option<Secret> {
+        let file_key = format!("{key}_file");
+        let (here, there) = (self.value(key), self.value(&file_key));
+        let (here, there) = match (here, there) {
+            (Some(here), Some(there)) if here.layer == there.layer => {
+                self.problem(key, format!("{key} and {file_key} are both set: write one of them"));
+                return None;
+            }
+            (Some(here), Some(there)) if here.layer > there.layer => (Some(here), None),
+            (Some(_), there @ Some(_)) => (None, there),
+            one => one,
+        };
+        if let Some(here) = here {
+            return match here.text() {
+                Ok("") => self.refused(key, "the secret is empty"),
+                Ok(secret) => Some(Secret::new(secret)),
+                // The text says what was found, and a number may be the secret.
+                Err(_) => self.refused(key, "expected a text: put it in quotes"),
+            };
+        }
+        let there = there?;
+        let path: String = self.converted(&file_key, there)?;
+        let path = self.resolved(there, path.as_ref());
+        match std::fs::read_to_string(&path) {
+            Ok(text) => match text.trim_end_matches(['\r', '\n']) {
+                "" => self.refused(&file_key, &format!("{} is empty", path.display())),
+                secret => Some(Secret::new(secret)),
+            },
+            Err(error) => self.refused(&file_key, &format!("{} cannot be read: {error}", path.display())),
+        }
+    }
+
+    /// Returns a [`secret`](Self::secret) that has to be there: `None` only where that is a problem.
+    pub fn required_secret(&self, key: &str) -> Option<Secret> {
+        if self.value(key).is_none() && self.value(&format!("{key}_file")).is_none() {
+            self.missing(key, &format!("it, or {key}_file,"));
+            return None;
+        }
+        self.secret(key)
+    }
+
+    /// Tells a problem of a key that only the program can see: `finish` refuses the configuration.
+    pub fn problem(&self, key: &str, text: impl fmt::Display) {
+        self.configuration.asked().tell(problem(&self.key(key), &self.place(key), &text));
+    }
+
+    fn value(&self, key: &str) -> Option<&'a Value> {
+        self.configuration.asked().values.insert(self.key(key));
+        self.entries.and_then(|entries| entries.get(key))
+    }
+
+    fn converted<T: Setting>(&self, key: &str, value: &Value) -> Option<T> {
+        T::read(value).map_err(|text| self.problem(key, text)).ok()
+    }
+
+    fn refused<T>(&self, key: &str, text: &str) -> Option<T> {
+        self.problem(key, text);
+        None
+    }
+
+    fn missing(&self, key: &str, what: &str) {
+        self.problem(
+            key,
+            format!("missing: write {what} into [{}], or set {}", self.heading(), self.variable(key)),
+        );
+    }
+
+    fn resolved(&self, value: &Value, path: &Path) -> PathBuf {
+        if value.layer == Layer::File { self.configuration.folder.join(path) } else { path.to_owned() }
+    }
+
+    fn key(&self, key: &str) -> String {
+        format!("{}.{key}", self.path)
+    }
+
+    /// The path without the numbers of entries, as it stands between brackets.
+    fn heading(&self) -> String {
+        let names = self.path.split('.').filter(|name| name.parse::<usize>().is_err());
+        names.collect::<Vec<_>>().join(".")
+    }
+
+    fn variable(&self, key: &str) -> String {
+        format!("MESSAGEKIT_{}", self.key(key).replace('.', "__").to_ascii_uppercase())
+    }
+}
+
+/// One problem as it is told.
+pub(super) fn problem(key: &str, place: &str, text: &dyn fmt::Display) -> String {
+    format!("{key} ({place}): {text}")
+}
+
+impl fmt::Debug for Section<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Section")
+            .field("path", &self.path)
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
+}
