@@ -267,7 +267,10 @@ pub(super) async fn handle<S: Inbox>(
         deadline: Some(Instant::now() + settings.deadline),
     };
     let handling = async { handler.call(tx, &received.message, meta.clone(), info).await };
-    match tokio::time::timeout(settings.deadline, AssertUnwindSafe(handling).catch_unwind()).await {
+    let started = std::time::Instant::now();
+    let ended = tokio::time::timeout(settings.deadline, AssertUnwindSafe(handling).catch_unwind()).await;
+    settings.stats.took(started.elapsed());
+    match ended {
         Ok(Ok(Ok(()))) => Ok(()),
         Ok(Ok(Err(error))) => Err(fault::<S>(&error)),
         Ok(Err(panic)) => {

@@ -2,6 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use prometheus::core::Metric;
+use prometheus::{Histogram, HistogramOpts, proto};
+
+use crate::metrics::{SECONDS, names};
 
 /// Counts of one consumer since it was built. Counters are for people and dashboards: what happened to a message is in the
 /// tables.
@@ -27,7 +33,7 @@ pub struct ConsumerStats {
 #[derive(Clone, Debug, Default)]
 pub struct Stats(Arc<Counters>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Counters {
     pub(super) handled: AtomicU64,
     pub(super) duplicates: AtomicU64,
@@ -36,6 +42,24 @@ pub(super) struct Counters {
     pub(super) dead: AtomicU64,
     pub(super) batches: AtomicU64,
     pub(super) rolled_back: AtomicU64,
+    handle_seconds: Histogram,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        let options = HistogramOpts::new(names::CONSUMER_HANDLE_SECONDS, "Time inside handlers");
+        Self {
+            handled: AtomicU64::default(),
+            duplicates: AtomicU64::default(),
+            ignored: AtomicU64::default(),
+            set_aside: AtomicU64::default(),
+            dead: AtomicU64::default(),
+            batches: AtomicU64::default(),
+            rolled_back: AtomicU64::default(),
+            handle_seconds: Histogram::with_opts(options.buckets(SECONDS.to_vec()))
+                .expect("name and bounds are legal"),
+        }
+    }
 }
 
 impl Stats {
@@ -51,6 +75,16 @@ impl Stats {
             batches: get(&self.0.batches),
             rolled_back: get(&self.0.rolled_back),
         }
+    }
+
+    /// Counts the time of one run of a handler.
+    pub(super) fn took(&self, time: Duration) {
+        self.0.handle_seconds.observe(time.as_secs_f64());
+    }
+
+    /// Returns the times of the handler's runs.
+    pub(crate) fn handle_seconds(&self) -> proto::Histogram {
+        self.0.handle_seconds.metric().get_histogram().clone()
     }
 
     /// Adds what a committed transaction did.

@@ -1,0 +1,218 @@
+//! The figures of running programs, for Prometheus.
+//!
+//! Names and labels are in [`names`]; labels take few values: names of consumers, databases and exchanges, never a key, an id or
+//! a message's type.
+//!
+//! ```
+//! # use messagekit::memory::{MemoryLog, MemoryStore, MemoryTx};
+//! # use messagekit::{Consumer, Envelope, Event, HandlerError};
+//! # use serde::{Deserialize, Serialize};
+//! # #[derive(Event, Serialize, Deserialize)]
+//! # #[event(type = "orders.order.placed", key = "order_id")]
+//! # struct OrderPlaced { order_id: String }
+//! # async fn bill(_: &mut MemoryTx, _: Envelope<OrderPlaced>) -> Result<(), HandlerError> { Ok(()) }
+//! use messagekit::metrics::{self, Metrics};
+//!
+//! let registry = prometheus::Registry::new();
+//! let metrics = Metrics::new(&registry)?;
+//! # let (log, store) = (MemoryLog::new(1), MemoryStore::new());
+//! let billing = Consumer::builder("billing", store).from(log.topics(["orders.order"])).on(bill).build()?;
+//! metrics.watch("billing", billing.stats());
+//! assert!(metrics::text(&registry).contains(r#"messagekit_consumer_handled_total{consumer="billing",outcome="handled"} 0"#));
+//! # Ok::<(), messagekit::Error>(())
+//! ```
+
+mod bridge;
+pub mod names;
+mod watched;
+
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::{
+    Counter, CounterVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+pub use bridge::BridgeMetrics;
+use watched::Watched;
+
+use crate::{Error, ErrorKind, LetterTotal, OutboxLag, Stats};
+
+/// Upper bounds of the buckets of times, in seconds: from half a millisecond to half a minute.
+pub(crate) const SECONDS: [f64; 15] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// The figures of one program; cloning is cheap, and every clone counts into the same ones.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    watched: Watched,
+    gate_state: IntGaugeVec,
+    gate_wait: CounterVec,
+    forwarded: IntCounterVec,
+    returned: IntCounterVec,
+    dead_lettered: IntCounterVec,
+    duplicates: IntCounterVec,
+    repeated: IntCounterVec,
+    unconfirmed: IntGaugeVec,
+    blocked: IntGaugeVec,
+    confirm_seconds: HistogramVec,
+    kept: IntCounterVec,
+    request_seconds: HistogramVec,
+}
+
+impl Metrics {
+    /// Makes the figures and registers them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfiguration`] when the registry holds these names already.
+    pub fn new(registry: &Registry) -> Result<Self, Error> {
+        Self::make(registry).map_err(|error| {
+            Error::new(
+                ErrorKind::InvalidConfiguration,
+                "the figures cannot be registered: make them once per registry",
+            )
+            .caused_by(error)
+        })
+    }
+
+    fn make(registry: &Registry) -> prometheus::Result<Self> {
+        let metrics = Self {
+            watched: Watched::new()?,
+            gate_state: gauges(
+                names::GATE_STATE,
+                "0 lets through, 1 probes, 2 holds back",
+                &["consumer", "gate"],
+            )?,
+            gate_wait: CounterVec::new(
+                Opts::new(names::GATE_WAIT_SECONDS, "Time that a gate held back"),
+                &["consumer", "gate"],
+            )?,
+            forwarded: counters(names::BRIDGE_FORWARDED, "Messages confirmed", &["bridge", "exchange"])?,
+            returned: counters(names::BRIDGE_RETURNED, "Messages no queue wanted", &["bridge", "exchange"])?,
+            dead_lettered: counters(
+                names::BRIDGE_DEAD_LETTERED,
+                "Messages set aside",
+                &["bridge", "reason"],
+            )?,
+            duplicates: counters(
+                names::BRIDGE_DUPLICATES,
+                "Messages passed over as duplicates",
+                &["bridge"],
+            )?,
+            repeated: counters(names::BRIDGE_REPEATED, "Publishes repeated", &["bridge"])?,
+            unconfirmed: gauges(
+                names::BRIDGE_UNCONFIRMED,
+                "Messages sent and not yet confirmed",
+                &["bridge"],
+            )?,
+            blocked: gauges(names::BRIDGE_BLOCKED, "1 while RabbitMQ blocks the connection", &["bridge"])?,
+            confirm_seconds: times(names::BRIDGE_CONFIRM_SECONDS, "Sending to confirmation", &["bridge"])?,
+            kept: counters(names::BOOKKEEPER_KEPT, "Messages written down", &["source", "kind"])?,
+            request_seconds: times(
+                names::ADMIN_REQUEST_SECONDS,
+                "Time of requests to the admin",
+                &["method", "route", "status"],
+            )?,
+        };
+        let Self { watched, gate_state, gate_wait, forwarded, returned, dead_lettered, .. } = metrics.clone();
+        let Self {
+            duplicates, repeated, unconfirmed, blocked, confirm_seconds, kept, request_seconds, ..
+        } = metrics.clone();
+        let all: [Box<dyn Collector>; 13] = [
+            Box::new(watched),
+            Box::new(gate_state),
+            Box::new(gate_wait),
+            Box::new(forwarded),
+            Box::new(returned),
+            Box::new(dead_lettered),
+            Box::new(duplicates),
+            Box::new(repeated),
+            Box::new(unconfirmed),
+            Box::new(blocked),
+            Box::new(confirm_seconds),
+            Box::new(kept),
+            Box::new(request_seconds),
+        ];
+        all.into_iter().try_for_each(|one| registry.register(one))?;
+        Ok(metrics)
+    }
+
+    /// Shows what a consumer does from now on. Several consumers of one name are added up.
+    pub fn watch(&self, consumer: &str, stats: Stats) {
+        self.watched.consumer(consumer, stats);
+    }
+
+    /// Shows what a measurement of an outbox has found; the database has answered.
+    pub fn outbox(&self, database: &str, lag: &OutboxLag) {
+        self.watched.database(database, |known| known.lag = Some(lag.clone()));
+    }
+
+    /// Shows how many letters a database holds, in place of what was counted before; the database has answered.
+    pub fn letters(&self, database: &str, totals: &[LetterTotal]) {
+        self.watched.database(database, |known| known.letters = totals.to_vec());
+    }
+
+    /// Shows that a database does not answer: what was known about it is not shown any more.
+    pub fn unreachable(&self, database: &str) {
+        self.watched.lost(database);
+    }
+
+    /// Returns the gauge of a gate's state: 0 lets through, 1 probes, 2 holds back.
+    pub fn gate_state(&self, consumer: &str, gate: &str) -> IntGauge {
+        self.gate_state.with_label_values(&[consumer, gate])
+    }
+
+    /// Returns the counter of the seconds that a gate held back.
+    pub fn gate_wait(&self, consumer: &str, gate: &str) -> Counter {
+        self.gate_wait.with_label_values(&[consumer, gate])
+    }
+
+    /// Returns the figures of a bridge.
+    pub fn bridge(&self, bridge: &str) -> BridgeMetrics {
+        BridgeMetrics {
+            bridge: bridge.to_owned(),
+            forwarded: self.forwarded.clone(),
+            returned: self.returned.clone(),
+            dead_lettered: self.dead_lettered.clone(),
+            duplicates: self.duplicates.with_label_values(&[bridge]),
+            repeated: self.repeated.with_label_values(&[bridge]),
+            unconfirmed: self.unconfirmed.with_label_values(&[bridge]),
+            blocked: self.blocked.with_label_values(&[bridge]),
+            confirm_seconds: self.confirm_seconds.with_label_values(&[bridge]),
+        }
+    }
+
+    /// Returns the counter of the messages that the bookkeeper wrote down: `source` is the queue or topic.
+    pub fn kept(&self, source: &str, kind: &str) -> IntCounter {
+        self.kept.with_label_values(&[source, kind])
+    }
+
+    /// Counts a request to the admin; `route` is the route's pattern, never the path that was asked for.
+    pub fn request(&self, method: &str, route: &str, status: u16, took: Duration) {
+        let status = status.to_string();
+        self.request_seconds.with_label_values(&[method, route, &*status]).observe(took.as_secs_f64());
+    }
+}
+
+/// Returns everything that a registry holds, in the text form that Prometheus reads.
+pub fn text(registry: &Registry) -> String {
+    let mut text = String::new();
+    if let Err(error) = TextEncoder::new().encode_utf8(&registry.gather(), &mut text) {
+        // A collector of the program's own without a figure; ours always have one.
+        tracing::warn!(%error, "figures cannot be written");
+    }
+    text
+}
+
+fn counters(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+    IntCounterVec::new(Opts::new(name, help), labels)
+}
+
+fn gauges(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+    IntGaugeVec::new(Opts::new(name, help), labels)
+}
+
+fn times(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<HistogramVec> {
+    HistogramVec::new(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()), labels)
+}
