@@ -117,7 +117,9 @@ async fn an_order_dropped_at_any_await_is_there_wholly_or_not_at_all() {
 #[tokio::test]
 async fn orders_that_time_out_are_there_wholly_or_not_at_all() {
     const TASKS: i64 = 8;
-    const ORDERS: i64 = 100;
+    const ORDERS: usize = 100;
+    /// So many of a task's orders are kept at least, and so many too slow.
+    const OF_EACH: usize = 10;
     let desk = Desk::new().await;
     let tasks: Vec<_> = (0..TASKS)
         .map(|task| {
@@ -126,31 +128,33 @@ async fn orders_that_time_out_are_there_wholly_or_not_at_all() {
                 let mut random = fastrand::Rng::with_seed(task.cast_unsigned());
                 // Follows the machine, so that about every second order is too slow.
                 let mut longest = Duration::from_millis(4);
-                let mut ended = Vec::new();
-                for number in (task * ORDERS)..((task + 1) * ORDERS) {
+                let (mut ended, mut kept) = (Vec::new(), 0);
+                for number in (task..).step_by(TASKS as usize) {
+                    if ended.len() >= ORDERS && (OF_EACH..=ended.len() - OF_EACH).contains(&kept) {
+                        break;
+                    }
+                    assert!(ended.len() < 10 * ORDERS, "{kept} of {} orders were kept", ended.len());
                     let stage = AtomicUsize::new(0);
                     let limit = longest.mul_f64(random.f64());
                     let outcome = tokio::time::timeout(limit, place(&store, number, &stage)).await.ok();
                     longest = longest.mul_f64(if outcome.is_some() { 0.9 } else { 1.1 });
+                    kept += usize::from(outcome.is_some());
                     ended.push((number, known(outcome, stage.into_inner())));
                 }
                 ended
             })
         })
         .collect();
-    let (mut placed, mut timed_out) = (Vec::new(), 0);
+    let mut placed = Vec::new();
     for task in tasks {
         for (number, known) in task.await.unwrap() {
             // Behind the next answer of the writer, whatever it was doing is over.
             desk.change("DELETE FROM notes WHERE number < 0").await;
-            timed_out += i64::from(known != Known::Kept);
             if is_whole_or_not_there(&desk, number, known).await {
                 placed.push(number);
             }
         }
     }
-    let all = TASKS * ORDERS;
-    assert!(all / 10 < timed_out && timed_out < all * 9 / 10, "{timed_out} of {all} timed out");
     each_order_is_handled_once(desk, placed).await;
 }
 
@@ -184,26 +188,33 @@ async fn shaky(tx: &mut SqliteTx, note: Envelope<NoteTaken>) -> Result<(), Handl
 async fn a_consumer_dropped_at_any_await_applies_each_message_once() {
     const NOTES: i64 = 600;
     let desk = Desk::new().await;
-    desk.publish_notes(0..NOTES).await;
+    let mut notes = NOTES;
+    desk.publish_notes(0..notes).await;
     let batch = BatchLimit { messages: NonZeroU32::new(4).unwrap(), time: Duration::from_millis(20) };
     let consumer = || {
         desk.consumer()
             .on(shaky)
             .batch(batch)
             .backoff(Backoff::fixed(Duration::from_millis(1)))
-            .deadline(Duration::from_millis(100))
+            // Lets a lease end soon; no handler comes near it, however busy the machine.
+            .deadline(Duration::from_secs(2))
     };
     let behind = "SELECT count(*) FROM messagekit_topic_records WHERE (pos & 1099511627775) >=
                     coalesce((SELECT max(next) FROM messagekit_consumer_cursors), 0)";
     let mut random = fastrand::Rng::with_seed(23);
     let mut dropped = 0;
-    while desk.numbers(behind).await != [0] {
+    while dropped < 30 || desk.numbers(behind).await != [0] {
+        if desk.numbers(behind).await == [0] {
+            // They were quicker than expected, and there is more.
+            assert!(notes < 10 * NOTES, "only {dropped} runs were dropped");
+            desk.publish_notes(notes..notes + NOTES).await;
+            notes += NOTES;
+        }
         let moment = if random.bool() { Moment::Waiting } else { Moment::Answered };
         let run = consumer().build().unwrap().run(Shutdown::new());
         assert!(given_up(run, random.u32(1..24), moment).await.is_none(), "the consumer ended by itself");
         dropped += 1;
     }
-    assert!(dropped >= 30, "only {dropped} runs were dropped");
 
     // A letter whose run was dropped is leased for a while yet.
     let running = Running::start(consumer());
@@ -212,8 +223,8 @@ async fn a_consumer_dropped_at_any_await_applies_each_message_once() {
     })
     .await;
     running.stop().await;
-    let mut notes = desk.notes().await;
-    notes.sort_unstable();
-    assert_eq!(notes, (0..NOTES).collect::<Vec<_>>());
-    assert_eq!(desk.letters().await.len() as i64, (NOTES + 6) / 7);
+    let mut applied = desk.notes().await;
+    applied.sort_unstable();
+    assert_eq!(applied, (0..notes).collect::<Vec<_>>());
+    assert_eq!(desk.letters().await.len() as i64, (notes + 6) / 7);
 }

@@ -20,7 +20,7 @@ fn a_letter_that_ends_its_process_five_times_is_dead() {
         shop.that_crashes(Role::Billing, "retry.leased:1").until_crashed();
     }
     let healthy = shop.start(Role::Billing);
-    wait_until("the letters are dead", Duration::from_secs(20), || shop.look().letters_to_run() == 0);
+    wait_until("the letters are dead", Duration::from_secs(60), || shop.look().letters_to_run() == 0);
     healthy.finish();
 
     let view = shop.look();

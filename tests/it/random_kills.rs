@@ -2,14 +2,22 @@
 
 use std::time::Duration;
 
+use crate::book::Outcome;
 use crate::shop::Shop;
 use crate::time::long;
 use crate::worker::{Role, Worker};
 
 /// More than are placed before the last kill, however quick the machine.
 const ORDERS: u64 = 1_000_000;
+/// Among so many there are enough that are rolled back, and enough letters.
+const ENOUGH: i64 = 1_000;
 /// The shop's four, the engine's, and the one with its version.
 const ALL_TABLES: i64 = 4 + 8 + 1;
+
+/// Returns how many orders nobody knows the end of; exact while no order service runs.
+fn unknown(shop: &Shop) -> usize {
+    shop.book.orders().values().filter(|order| order.outcome == Outcome::Unknown).count()
+}
 
 /// Returns whether a worker of this role has something left to do.
 fn is_unfinished(shop: &Shop, role: Role) -> bool {
@@ -36,8 +44,10 @@ fn fifty_random_kills_lose_and_double_nothing() {
     let wanted = if long() { 200 } else { 50 };
     let mut kills = 0;
     let mut kills_of = [0; 4];
-    let mut idle = 0;
-    while kills < wanted {
+    let (mut idle, mut met) = (0, 0);
+    // More on a machine so quick or so slow that somebody was not killed at work yet, or no order under way was met.
+    while kills < wanted || kills_of.contains(&0) || met == 0 || shop.book.next_number() < ENOUGH {
+        assert!(kills < 10 * wanted, "killed {kills_of:?}, met {met} orders under way");
         // The act itself: a moment that nothing in the workers decides.
         std::thread::sleep(Duration::from_micros(random.u64(10_000..250_000)));
         let index = random.usize(..workers.len());
@@ -50,6 +60,9 @@ fn fifty_random_kills_lose_and_double_nothing() {
         }
         assert!(victim.is_alive(), "{role:?} has ended by itself");
         victim.kill();
+        if matches!(role, Role::Orders { .. }) {
+            met = unknown(&shop);
+        }
         // Only what is left undone by its death was interrupted.
         if is_unfinished(&shop, role) {
             kills += 1;
@@ -61,11 +74,9 @@ fn fifty_random_kills_lose_and_double_nothing() {
     let figures = shop.heal_and_compare();
     println!("{} orders tried, {kills} kills with unfinished work, {idle} moments without", figures.tried);
     println!("kills of each worker: {kills_of:?}");
-    assert!(kills_of.iter().all(|kills| *kills > 0), "{kills_of:?}");
     assert!(figures.committed > 500 && figures.rolled_back > 50, "{figures:?}");
     assert!(figures.dead > 20 && figures.resolved > 20, "{figures:?}");
-    // Of fifty kills as a rule some meet an order under way, of two hundred always.
-    assert!(!long() || figures.unknown > 0, "{figures:?}");
+    assert!(figures.unknown > 0, "{figures:?}");
 }
 
 #[test]
@@ -73,8 +84,10 @@ fn processes_killed_while_they_make_the_file_leave_it_usable() {
     let mut random = fastrand::Rng::with_seed(29);
     // Follows the machine, so that about every second file is not made yet.
     let mut longest = Duration::from_millis(12);
-    let mut unmade = 0;
-    for _ in 0..20 {
+    let (mut rounds, mut unmade) = (0, 0);
+    while rounds < 20 || unmade < 4 {
+        rounds += 1;
+        assert!(rounds <= 200, "only {unmade} of 200 were killed in time");
         let shop = Shop::new();
         let roles = [Role::Orders { count: 5, seed: 1 }, Role::Billing, Role::Printing];
         let mut workers = roles.map(|role| shop.start(role));
@@ -89,5 +102,4 @@ fn processes_killed_while_they_make_the_file_leave_it_usable() {
         shop.heal_and_compare();
         assert_eq!(shop.look().tables(), ALL_TABLES);
     }
-    assert!(unmade > 3, "only {unmade} of 20 were killed in time");
 }

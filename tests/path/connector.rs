@@ -14,8 +14,8 @@ use crate::connector_server::Server;
 use crate::process::program;
 use crate::turn::alone_blocking;
 
-/// How long a look may take, whatever hangs.
-const LOOK: Duration = Duration::from_secs(10);
+/// How long a look may take, whatever hangs: its own limit of 8 s, and what a busy machine adds.
+const LOOK: Duration = Duration::from_secs(20);
 
 /// A database with the connector's commands; connector and slot are deleted when it is dropped.
 struct Captured {

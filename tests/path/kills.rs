@@ -11,6 +11,7 @@ use crate::billing::{MEMBERS, ORDERS, PATIENCE};
 use crate::book::Book;
 use crate::broker;
 use crate::down::Down;
+use crate::gate::Gate;
 use crate::orders::{dealt_to, is_full, of_the_year, seed};
 use crate::shop::Shop;
 use crate::sql_writers::{psql_places, python_places};
@@ -22,6 +23,8 @@ use crate::{turn, verdict};
 const ROWS: usize = 12_000;
 /// How often billing is killed.
 const BILLING_KILLS: usize = 10;
+/// How often a kill may come when everything is billed; the next ones come where that cannot be.
+const TOO_LATE: usize = 5;
 /// How often the Connect worker is killed at least, and at most until records stand in the topic twice.
 const CONNECT_KILLS: (usize, usize) = (2, 8);
 /// So many orders wait to be billed when something is killed.
@@ -36,6 +39,7 @@ struct Siege {
     /// How many orders are let through before a kill.
     slice: usize,
     billing_kills: usize,
+    too_late: usize,
     service_kills: Vec<Service>,
 }
 
@@ -52,7 +56,8 @@ async fn every_order_is_billed_once_while_everything_is_killed() {
     let slice = if is_full() { 500 } else { 200 };
     let writers = Writers::start(&shop.address, shares, &book);
     let random = Rng::with_seed(seed);
-    let mut siege = Siege { shop, book, writers, random, slice, billing_kills: 0, service_kills: Vec::new() };
+    let (billing_kills, too_late, service_kills) = (0, 0, Vec::new());
+    let mut siege = Siege { shop, book, writers, random, slice, billing_kills, too_late, service_kills };
 
     psql_places(siege.shop.orders_database.url(), &for_psql, &siege.book);
     siege.kill_billing().await;
@@ -78,12 +83,12 @@ async fn every_order_is_billed_once_while_everything_is_killed() {
 
     let [connect, postgres, kafka] =
         [Service::Connect, Service::Postgres, Service::Kafka].map(|service| siege.kills_of(service));
-    let Siege { mut shop, book, writers, billing_kills: billing, .. } = siege;
+    let Siege { mut shop, book, writers, billing_kills: billing, too_late, .. } = siege;
     writers.finish();
     shop.until_settled(&book).await;
     let figures = verdict::compare(&shop, &book).await;
     println!(
-        "kills: {figures}; killed: billing {billing}, connect {connect}, postgres {postgres}, kafka {kafka}; {} seconds",
+        "kills: {figures}; killed: billing {billing} ({too_late} more too late), connect {connect}, postgres {postgres}, kafka {kafka}; {} seconds",
         started.elapsed().as_secs()
     );
     assert!(
@@ -93,65 +98,76 @@ async fn every_order_is_billed_once_while_everything_is_killed() {
 }
 
 impl Siege {
+    /// Kills a process of billing, and again when everything was billed before the kill came.
     async fn kill_billing(&mut self) {
-        let member = self.random.usize(..MEMBERS);
-        let committed = self.until_unfinished().await;
-        self.shop.billing.kill(member);
-        let billed = self.billed_of(committed).await;
-        self.billing_kills += 1;
-        self.shop.billing.start_again(member).await;
-        self.until_billed_more(billed).await;
+        loop {
+            let member = self.random.usize(..MEMBERS);
+            let (committed, gate) = self.until_unfinished().await;
+            // Not held, it opens here.
+            let held = (self.too_late == TOO_LATE).then_some(gate);
+            if held.is_none() {
+                // The act itself: a moment that nothing in billing decides.
+                tokio::time::sleep(Duration::from_micros(self.random.u64(..30_000))).await;
+            }
+            self.shop.billing.kill(member);
+            let billed = self.shop.billing.bills().await.expect("the database answers");
+            drop(held);
+            self.shop.billing.start_again(member).await;
+            if billed < committed {
+                self.billing_kills += 1;
+                return self.until_billed_more(billed).await;
+            }
+            self.too_late += 1;
+        }
     }
 
     async fn kill_service(&mut self, service: Service) {
-        // Enough that orders are placed before, while and after it dies.
-        self.writers.pace.allow(2 * self.slice);
-        let committed = self.until_unfinished().await;
+        let (committed, gate) = self.until_unfinished().await;
+        let held = self.random.bool().then_some(gate);
         let lost = self.book.answers().unknown.len();
-        let down = Down::kill(service);
-        let placed = self.book.answers().placed.len();
+        let killing = tokio::task::spawn_blocking(move || Down::kill(service));
+        // Orders are placed until it dies: what the worker has published and not yet noted comes twice.
+        eventually("it is dead", PATIENCE, async || {
+            self.writers.pace.allow(WRITERS);
+            killing.is_finished()
+        })
+        .await;
+        let down = killing.await.expect("it can be killed");
+        drop(held);
+        let known = self.book.to_be_billed();
         // Orders go on being placed while it is away; without the database they are only asked for.
         self.writers.pace.allow(self.slice / 2);
         if service == Service::Postgres {
             eventually("an answer is lost", PATIENCE, async || self.book.answers().unknown.len() > lost)
                 .await;
         } else {
-            self.billed_of(self.book.to_be_billed()).await;
-            eventually("orders are placed", PATIENCE, async || self.book.answers().placed.len() > placed)
-                .await;
+            // Each writer may have had one under way; what is placed behind these reaches billing only later.
+            let placed = known + WRITERS;
+            eventually("orders are placed", PATIENCE, async || self.book.to_be_billed() > placed).await;
+            let billed = self.shop.billing.bills().await.expect("the database answers");
+            assert!(billed < self.book.to_be_billed(), "billed without {service:?}: {billed}");
         }
         down.start();
         self.service_kills.push(service);
         self.until_billed_more(committed).await;
     }
 
-    /// Lets orders through until many are committed and not billed; returns how many were known to be committed.
-    async fn until_unfinished(&self) -> usize {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let committed = self.book.to_be_billed();
-            let billed = self.shop.billing.bills().await.expect("the database answers");
-            if committed >= billed + UNFINISHED {
-                return committed;
-            }
-            assert!(Instant::now() < deadline, "orders are billed as fast as they are placed");
-            assert!(!self.writers.are_done(), "void: every order was placed before the last kill");
-            if self.writers.pace.is_used_up() {
+    /// Closes the gate, and lets orders through until many are committed and not billed, and billing has one in hand.
+    /// Returns how many are known to be committed.
+    async fn until_unfinished(&self) -> (usize, Gate) {
+        let mut gate = Gate::close(&self.shop.billing.database).await;
+        let billed = self.shop.billing.bills().await.expect("the database answers");
+        eventually("orders wait to be billed", PATIENCE, async || {
+            let is_unfinished = self.book.to_be_billed() >= billed + UNFINISHED;
+            if !is_unfinished && self.writers.pace.is_used_up() {
+                assert!(!self.writers.are_done(), "void: every order was placed before the last kill");
                 self.writers.pace.allow(self.slice);
             }
-            // Looked at often: the moment is short.
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    }
-
-    /// Returns how many bills there are, which must be fewer than the orders that were committed before.
-    async fn billed_of(&self, committed: usize) -> usize {
-        let billed = self.shop.billing.bills().await.expect("the database answers");
-        assert!(
-            billed < committed,
-            "void: everything was billed when the kill came: {billed} of {committed}"
-        );
-        billed
+            is_unfinished
+        })
+        .await;
+        gate.until_billing_waits().await;
+        (self.book.to_be_billed(), gate)
     }
 
     async fn until_billed_more(&self, than: usize) {

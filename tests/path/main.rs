@@ -14,6 +14,7 @@ mod connector_server;
 mod crash_points;
 mod down;
 mod examples;
+mod gate;
 mod kills;
 mod orders;
 mod outage;

@@ -1,5 +1,6 @@
 //! Billing while the database or the broker is away: it waits, burns no attempt, loses nothing and goes on by itself.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use messagekit::MessageId;
@@ -7,6 +8,7 @@ use messagekit_tests::services::Service;
 
 use crate::billing::{BILLS, Billing, ORDERS};
 use crate::down::Down;
+use crate::gate::Gate;
 use crate::records::{Record, send};
 use crate::{broker, turn};
 
@@ -15,8 +17,8 @@ const OUTAGE: Duration = Duration::from_secs(4);
 /// How many orders come before, and again behind.
 const ORDERS_EACH: usize = 1_000;
 
-fn orders(from: usize) -> impl Iterator<Item = (i32, Record)> {
-    (from..from + ORDERS_EACH).map(|number| {
+fn orders(numbers: Range<usize>) -> impl Iterator<Item = (i32, Record)> {
+    numbers.map(|number| {
         let (order, customer) = (format!("o-{number:04}"), format!("c-{}", number % 40));
         // All orders of a customer in one partition, as their key would have it.
         let partition = (number % 40) as i32 % ORDERS.1;
@@ -24,15 +26,16 @@ fn orders(from: usize) -> impl Iterator<Item = (i32, Record)> {
     })
 }
 
-/// Billing at work on the first half of the orders.
-async fn busy_billing() -> Billing {
+/// Billing in the middle of the first half of the orders: it has billed some, and holds others before the gate.
+async fn busy_billing() -> (Billing, Gate) {
     broker::wipe(&[ORDERS, BILLS], &["billing"]).await;
     let billing = Billing::open().await;
-    send(orders(0)).await;
+    send(orders(0..ORDERS_EACH / 2)).await;
     billing.until_bills(1).await;
-    let billed = billing.bills().await.expect("the database answers");
-    assert!(billed < ORDERS_EACH, "void: everything was billed before the outage");
-    billing
+    let mut gate = Gate::close(&billing.database).await;
+    send(orders(ORDERS_EACH / 2..ORDERS_EACH)).await;
+    gate.until_billing_waits().await;
+    (billing, gate)
 }
 
 /// Every order is billed once, in its customer's order, by the same processes, and no attempt was burnt.
@@ -60,9 +63,10 @@ async fn everything_is_billed(mut billing: Billing) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn billing_waits_for_its_database_and_goes_on_by_itself() {
     let _turn = turn::alone().await;
-    let mut billing = busy_billing().await;
+    // The gate dies with the server.
+    let (mut billing, _gate) = busy_billing().await;
     let down = Down::kill(Service::Postgres);
-    send(orders(ORDERS_EACH)).await;
+    send(orders(ORDERS_EACH..2 * ORDERS_EACH)).await;
     // How long it is away is what is tried here.
     tokio::time::sleep(OUTAGE).await;
     billing.are_alive();
@@ -73,11 +77,12 @@ async fn billing_waits_for_its_database_and_goes_on_by_itself() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn billing_waits_for_the_broker_and_goes_on_by_itself() {
     let _turn = turn::alone().await;
-    let mut billing = busy_billing().await;
+    let (mut billing, gate) = busy_billing().await;
     let down = Down::kill(Service::Kafka);
+    drop(gate);
     tokio::time::sleep(OUTAGE).await;
     billing.are_alive();
     down.start();
-    send(orders(ORDERS_EACH)).await;
+    send(orders(ORDERS_EACH..2 * ORDERS_EACH)).await;
     everything_is_billed(billing).await;
 }

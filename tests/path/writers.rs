@@ -13,7 +13,7 @@ use crate::pace::Pace;
 /// How long an order may take, repetitions included: a broken service is back long before.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How long one request may take until its answer counts as lost.
-const ANSWER: Duration = Duration::from_secs(10);
+const ANSWER: Duration = Duration::from_secs(30);
 
 /// How the order service answered in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -31,7 +31,7 @@ impl Doomed {
     /// Waits until one of them has died at the point, and kills the others. Does something again and again meanwhile.
     pub(super) async fn until_one_died(mut all: Vec<Self>, point: &str, mut meanwhile: impl AsyncFnMut()) {
         let log = log(point);
-        eventually(&format!("a service reaches {point}, see {}", log.display()), DEADLINE, async || {
+        eventually(&format!("a service reaches {point}, see {}", log.display()), 2 * DEADLINE, async || {
             meanwhile().await;
             all.iter_mut().any(Self::has_ended)
         })
