@@ -54,6 +54,8 @@ CREATE TABLE messagekit.replay_jobs (
   state       text COLLATE "C" NOT NULL CHECK (state IN ('running', 'done', 'cancelled', 'failed')),
   events      bigint NOT NULL DEFAULT 0,
   published   bigint NOT NULL DEFAULT 0,
+  -- The last item that was taken.
+  position    bigint NOT NULL DEFAULT 0,
   epoch       bigint NOT NULL DEFAULT 0,
   lease_until timestamptz,
   ordered_by  text NOT NULL,

@@ -10,6 +10,7 @@ mod capture;
 mod finding;
 mod set_up;
 mod state;
+mod watch;
 
 use crate::SchemaName;
 use crate::migrations::link;
@@ -17,6 +18,7 @@ use crate::migrations::link;
 pub use capture::Capture;
 pub use finding::{Finding, Subject};
 pub use set_up::{drop_slot, may_set_up, set_up, set_up_sql};
+pub(crate) use watch::watch;
 
 /// The variable that holds the password of [`ROLE`], here and in the connector's worker.
 pub const PASSWORD_VARIABLE: &str = "MESSAGEKIT_CDC_PASSWORD";

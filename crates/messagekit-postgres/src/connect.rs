@@ -79,7 +79,10 @@ pub(crate) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, 
     let (host, port) = (options.get_host(), options.get_port());
     let at = format!("{host}:{port}");
     let error = match tokio::time::timeout(LIMIT, options.connect()).await {
-        Ok(Ok(connection)) => return Ok(connection),
+        Ok(Ok(connection)) => {
+            check_version(connection.server_version_num(), &at)?;
+            return Ok(connection);
+        }
         Ok(Err(error)) => error,
         Err(_) => {
             let text =
@@ -124,4 +127,34 @@ pub(crate) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, 
         (Some(_), _) => return Err(from_sqlx(error).with("server", at)),
     };
     Err(Error::new(kind, text).caused_by(error))
+}
+
+/// The oldest version whose statements these are.
+const OLDEST_SERVER: u32 = 150_000;
+
+fn check_version(version: Option<u32>, at: &str) -> Result<(), Error> {
+    // A pooler may keep the version to itself.
+    match version {
+        Some(version) if version < OLDEST_SERVER => {
+            let (is, needed) = (version / 10_000, OLDEST_SERVER / 10_000);
+            let text = format!("PostgreSQL at {at} is of version {is}: {needed} or newer is needed");
+            Err(Error::new(ErrorKind::InvalidConfiguration, text))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn server_that_is_too_old_is_refused_by_name() {
+        let refused = check_version(Some(140_012), "db:5432").unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidConfiguration);
+        assert_eq!(refused.to_string(), "PostgreSQL at db:5432 is of version 14: 15 or newer is needed");
+        for known in [Some(150_000), Some(180_001), None] {
+            check_version(known, "db:5432").unwrap();
+        }
+    }
 }

@@ -102,6 +102,8 @@ mod inbox;
 pub mod migrations;
 mod options;
 mod outbox;
+mod outbox_health;
+mod replays;
 mod schema;
 mod store;
 mod tables;

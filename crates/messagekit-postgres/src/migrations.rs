@@ -282,7 +282,8 @@ async fn known_version(conn: &mut PgConnection, schema: &SchemaName) -> Result<i
     Ok(current)
 }
 
-fn latest() -> i32 {
+/// Returns the version that this program wants.
+pub(crate) fn latest() -> i32 {
     MIGRATIONS.last().map_or(0, |migration| migration.version)
 }
 

@@ -81,6 +81,19 @@ impl PostgresOptions {
         migrations::check(&mut connection, &self.schema).await?;
         // A connection that is made does not have to be kept: the pool opens its own when they are needed.
         drop(connection);
+        Ok(self.lazily(options))
+    }
+
+    /// Makes a store that connects when it is first used, and reads the URL at once. Nothing is checked but its form.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::lazy`].
+    pub fn lazy(self, url: &str) -> Result<PostgresStore, crate::Error> {
+        let options = self.with_limits(connect::parse(url)?);
+        Ok(self.lazily(options))
+    }
+
+    fn lazily(self, options: PgConnectOptions) -> PostgresStore {
         let pool = PgPoolOptions::new()
             .max_connections(self.max_connections)
             .acquire_timeout(connect::LIMIT)
@@ -88,7 +101,7 @@ impl PostgresOptions {
             .test_before_acquire(false)
             .connect_lazy_with(options);
         let patience = self.statement_timeout.saturating_add(connect::LIMIT);
-        Ok(PostgresStore::new(pool, self.schema, Some(patience)))
+        PostgresStore::new(pool, self.schema, Some(patience))
     }
 
     /// Uses a pool that exists, as it is: of these options only the schema applies. Checks the tables.

@@ -11,7 +11,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgPool, Postgres};
 
 use crate::error::{classify, from_sqlx, is_lost};
-use crate::{PostgresOptions, SchemaName, begin, commit};
+use crate::{PostgresOptions, SchemaName, begin, commit, connect};
 
 /// A transaction of PostgreSQL: your statements, the marker of the message and new events share it.
 ///
@@ -48,6 +48,15 @@ impl PostgresStore {
         Self::options().connect(url).await
     }
 
+    /// Makes a store that connects when it is first used, for programs that must start while a database is down: until then
+    /// nobody knows whether user, password and tables are right. See [`OutboxHealth::ping`](messagekit::OutboxHealth::ping).
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfiguration`] for a URL that cannot be read.
+    pub fn lazy(url: &str) -> Result<Self, crate::Error> {
+        Self::options().lazy(url)
+    }
+
     /// Returns the default options, to be changed before connecting.
     pub fn options() -> PostgresOptions {
         PostgresOptions::default()
@@ -79,9 +88,10 @@ impl PostgresStore {
     async fn answered<T>(
         &self,
         late: ErrorKind,
+        patience: Option<Duration>,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let Some(patience) = self.shared.patience else { return work.await };
+        let Some(patience) = patience else { return work.await };
         tokio::time::timeout(patience, work).await.unwrap_or_else(|_| {
             let text = format!("database did not answer within {patience:?}: see that it can be reached");
             Err(Error::new(late, text))
@@ -93,7 +103,18 @@ impl PostgresStore {
         &self,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        self.answered(ErrorKind::Unavailable, work).await
+        self.answered(ErrorKind::Unavailable, self.shared.patience, work).await
+    }
+
+    /// The same for statements that have a limit of their own.
+    pub(crate) async fn statement_within<T>(
+        &self,
+        limit: Duration,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let patience =
+            self.shared.patience.map(|patience| patience.max(limit.saturating_add(connect::LIMIT)));
+        self.answered(ErrorKind::Unavailable, patience, work).await
     }
 
     /// Takes a connection that answers, for a statement of its own: the pool hands out what the server may have closed.
@@ -120,7 +141,7 @@ impl Store for PostgresStore {
     }
 
     async fn commit(&self, tx: PgTx) -> Result<(), Error> {
-        self.answered(ErrorKind::OutcomeUnknown, commit::commit(tx)).await
+        self.answered(ErrorKind::OutcomeUnknown, self.shared.patience, commit::commit(tx)).await
     }
 
     async fn rollback(&self, tx: PgTx) -> Result<(), Error> {

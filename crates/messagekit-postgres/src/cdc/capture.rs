@@ -1,6 +1,6 @@
 //! The names by which an outbox is captured.
 
-use sqlx::postgres::PgSslMode;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::SchemaName;
 use crate::migrations::link;
@@ -41,12 +41,16 @@ impl Capture {
     /// # Errors
     /// [`ErrorKind::InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration) for a URL that cannot be read.
     pub fn of(url: &str, schema: &SchemaName) -> Result<Self, crate::Error> {
-        let options = link::options(url)?;
+        Ok(Self::by(&link::options(url)?, schema))
+    }
+
+    /// Reads the names from what a connection is made with.
+    pub(crate) fn by(options: &PgConnectOptions, schema: &SchemaName) -> Self {
         let database = options.get_database().unwrap_or_else(|| options.get_username()).to_owned();
         let plain = |name: char| if name.is_ascii_lowercase() || name.is_ascii_digit() { name } else { '_' };
         let slot: String =
             format!("{schema}_{}", database.to_ascii_lowercase()).chars().map(plain).take(63).collect();
-        Ok(Self {
+        Self {
             host: options.get_host().to_owned(),
             port: options.get_port(),
             ssl_mode: match options.get_ssl_mode() {
@@ -61,7 +65,7 @@ impl Capture {
             slot,
             database,
             schema: schema.clone(),
-        })
+        }
     }
 
     /// Returns the table with its schema.

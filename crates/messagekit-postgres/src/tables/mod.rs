@@ -5,11 +5,13 @@ pub(crate) mod bookkeeping;
 pub(crate) mod columns;
 pub(crate) mod desk;
 pub(crate) mod events;
+pub(crate) mod health;
 mod key_hash;
 mod letter_row;
 pub(crate) mod letters;
 pub(crate) mod offsets;
 pub(crate) mod processed;
+pub(crate) mod replays;
 pub(crate) mod retries;
 pub(crate) mod suspects;
 
@@ -47,6 +49,31 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("resolve", retries::RESOLVE),
     ("fail", retries::FAIL),
     ("hand_back", retries::HAND_BACK),
+    ("events", replays::EVENTS),
+    ("count", replays::COUNT),
+    ("skipped_by", replays::SKIPPED_BY),
+    ("reaches", replays::REACHES),
+    ("oldest", replays::OLDEST),
+    ("order", replays::ORDER),
+    ("choose", replays::CHOOSE),
+    ("chosen", replays::CHOSEN),
+    ("replay", replays::REPLAY),
+    ("replays", replays::REPLAYS),
+    ("cancel", replays::CANCEL),
+    ("lease_replay", replays::LEASE_REPLAY),
+    ("hold", replays::HOLD),
+    ("copy", replays::COPY),
+    ("take", replays::TAKE),
+    ("move", replays::MOVE),
+    ("fail_replay", replays::FAIL_REPLAY),
+    ("forget", replays::FORGET),
+    ("confirmed", health::CONFIRMED),
+    ("waiting", health::WAITING),
+    ("last_checkpoint", health::LAST_CHECKPOINT),
+    ("may_write", health::MAY_WRITE),
+    ("checkpoint", health::CHECKPOINT),
+    ("prune", health::PRUNE),
+    ("ping", health::PING),
     ("write", events::WRITE),
     ("write_one", events::WRITE_ONE),
 ];

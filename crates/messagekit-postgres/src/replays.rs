@@ -1,0 +1,220 @@
+//! Publishing kept events again.
+//!
+//! Under their own ids events go out as copies, rows with a higher `copy` and everything else as it was: also `created_at`,
+//! which Debezium sends as `createdAt`, so that a consumer's dedup window judges a copy by the age of the original. Under new
+//! ids they are new events, with a time of their own: nobody has a marker of them, however old the original is.
+
+use std::time::Duration;
+
+use messagekit::{
+    Actor, BoxFuture, Error, ErrorKind, EventCursor, EventFilter, Message, MessageId, ReplayCount, ReplayIds,
+    ReplayJob, ReplayLease, ReplayOrder, Replays, Store, StoredEvent, chain, crash,
+};
+
+use crate::error::from_sqlx;
+use crate::tables::acts::{self, Entry};
+use crate::tables::events;
+use crate::tables::replays::{self, Items};
+use crate::{PgTx, PostgresStore};
+
+/// How long counting and choosing may take, whatever the connections' `statement_timeout` is.
+const LONG: Duration = Duration::from_secs(600);
+
+type Renamed<'a> = &'a (dyn Fn(&StoredEvent) -> Result<(MessageId, Message), Error> + Send + Sync);
+
+impl PostgresStore {
+    /// Begins a transaction whose statements may go through the whole outbox.
+    async fn begin_long(&self) -> Result<PgTx, Error> {
+        const LIMIT: &str = "SET LOCAL statement_timeout = '600s'";
+        let mut tx = self.begin().await?;
+        self.statement(async { sqlx::raw_sql(LIMIT).execute(&mut *tx).await.map(drop).map_err(from_sqlx) })
+            .await?;
+        Ok(tx)
+    }
+
+    async fn audit_replay(
+        &self,
+        tx: &mut PgTx,
+        by: &Actor,
+        act: &'static str,
+        id: i64,
+        done: bool,
+        outcome: serde_json::Value,
+    ) -> Result<(), Error> {
+        let entry = Entry { act, letters: None, subject: Some(id.to_string()), done: usize::from(done) };
+        acts::audit(tx, self.schema(), by, &entry, Some(outcome)).await
+    }
+
+    async fn step(
+        &self,
+        lease: ReplayLease,
+        max: u32,
+        extend: Duration,
+        renamed: Renamed<'_>,
+    ) -> Result<Option<ReplayJob>, Error> {
+        let mut tx = self.begin().await?;
+        let held = replays::hold(&mut tx, self.schema(), lease.job, lease.epoch);
+        let Some((job, behind)) = self.statement(held).await? else {
+            self.rollback(tx).await?;
+            return Ok(None);
+        };
+        let upto = behind.saturating_add(i64::from(max.max(1))).min(job.events.cast_signed());
+        let items = Items { job: lease.job, behind, upto };
+        let published = match job.order.ids {
+            ReplayIds::Same => self.statement(replays::copy(&mut tx, self.schema(), items)).await,
+            ReplayIds::New => self.statement(self.rename(&mut tx, items, renamed)).await,
+        };
+        let published = match published {
+            Ok(published) => published,
+            Err(error) if is_final(&error) => {
+                self.rollback(tx).await?;
+                return self.give_up(lease, &error).await;
+            }
+            Err(error) => return Err(error),
+        };
+        crash::point("replay.copied");
+        let job = self.statement(replays::advance(&mut tx, self.schema(), items, published, extend)).await?;
+        self.commit(tx).await?;
+        Ok(Some(job))
+    }
+
+    /// Writes events under new ids, and returns how many.
+    async fn rename(&self, tx: &mut PgTx, items: Items, renamed: Renamed<'_>) -> Result<i64, Error> {
+        let taken = replays::take(tx, self.schema(), items).await?;
+        let mut messages = Vec::with_capacity(taken.len());
+        for event in &taken {
+            // What a caller's function answers is never worth another try.
+            let (_, message) = renamed(event).map_err(|error| {
+                Error::new(ErrorKind::InvalidEvent, "event cannot go out under a new id")
+                    .with("id", &event.event_id)
+                    .caused_by(error)
+            })?;
+            messages.push(message);
+        }
+        events::write(tx, self.schema(), &messages).await?;
+        Ok(i64::try_from(messages.len()).unwrap_or(i64::MAX))
+    }
+
+    async fn give_up(&self, lease: ReplayLease, error: &Error) -> Result<Option<ReplayJob>, Error> {
+        let mut tx = self.begin_long().await?;
+        let text = chain(error).to_string();
+        let failed = replays::fail(&mut tx, self.schema(), lease.job, lease.epoch, &text);
+        let failed = self.statement_within(LONG, failed).await?;
+        self.commit(tx).await?;
+        Ok(failed)
+    }
+}
+
+/// Says whether the same events would be refused again.
+fn is_final(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::InvalidEvent | ErrorKind::TooLarge)
+}
+
+fn no_replay(id: i64) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no replay {id}"))
+}
+
+impl Replays for PostgresStore {
+    fn events<'a>(
+        &'a self,
+        filter: &'a EventFilter,
+        after: Option<&'a EventCursor>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<StoredEvent>, Error>> {
+        Box::pin(self.statement(async move {
+            replays::events(&mut *self.connection().await?, self.schema(), filter, after, limit).await
+        }))
+    }
+
+    fn replay_count<'a>(&'a self, filter: &'a EventFilter) -> BoxFuture<'a, Result<ReplayCount, Error>> {
+        Box::pin(async move {
+            let mut tx = self.begin_long().await?;
+            let count = self.statement_within(LONG, async {
+                replays::check_range(&mut tx, self.schema(), filter).await?;
+                let events = replays::count(&mut tx, self.schema(), filter).await?;
+                let skipped_by = replays::skipped_by(&mut tx, self.schema(), filter).await?;
+                Ok(ReplayCount { events, skipped_by })
+            });
+            let count = count.await?;
+            self.rollback(tx).await?;
+            Ok(count)
+        })
+    }
+
+    fn order_replay<'a>(
+        &'a self,
+        order: &'a ReplayOrder,
+        by: &'a Actor,
+    ) -> BoxFuture<'a, Result<ReplayJob, Error>> {
+        Box::pin(async move {
+            let mut tx = self.begin_long().await?;
+            let ordered = self.statement_within(LONG, async {
+                replays::check_range(&mut tx, self.schema(), &order.filter).await?;
+                let job = replays::order(&mut tx, self.schema(), order, &by.name).await?;
+                let outcome = serde_json::json!({ "events": job.events, "ids": job.order.ids.as_str() });
+                self.audit_replay(&mut tx, by, "replay", job.id, true, outcome).await?;
+                Ok(job)
+            });
+            let job = ordered.await?;
+            self.commit(tx).await?;
+            Ok(job)
+        })
+    }
+
+    fn replay(&self, id: i64) -> BoxFuture<'_, Result<ReplayJob, Error>> {
+        Box::pin(self.statement(async move {
+            let job = replays::replay(&mut *self.connection().await?, self.schema(), id).await?;
+            job.ok_or_else(|| no_replay(id))
+        }))
+    }
+
+    fn replays(&self, before: Option<i64>, limit: u32) -> BoxFuture<'_, Result<Vec<ReplayJob>, Error>> {
+        Box::pin(self.statement(async move {
+            replays::replays(&mut *self.connection().await?, self.schema(), before, limit).await
+        }))
+    }
+
+    fn cancel_replay<'a>(&'a self, id: i64, by: &'a Actor) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            let mut tx = self.begin_long().await?;
+            let work = self.statement_within(LONG, async {
+                let cancelled = replays::cancel(&mut tx, self.schema(), id).await?;
+                let job = replays::replay(&mut tx, self.schema(), id).await?;
+                let state = job.as_ref().map(|job| job.state.as_str());
+                let outcome = serde_json::json!({ "state": state });
+                self.audit_replay(&mut tx, by, "cancel-replay", id, cancelled, outcome).await?;
+                Ok((cancelled, state))
+            });
+            let (cancelled, state) = work.await?;
+            self.commit(tx).await?;
+            match state {
+                None => Err(no_replay(id)),
+                Some(_) if cancelled => Ok(()),
+                Some(state) => Err(Error::new(
+                    ErrorKind::WrongState,
+                    format!("replay {id} is {state}: only a running one can be cancelled"),
+                )),
+            }
+        })
+    }
+
+    fn lease_replay(
+        &self,
+        lease: Duration,
+    ) -> BoxFuture<'_, Result<Option<(ReplayLease, ReplayJob)>, Error>> {
+        Box::pin(self.statement(async move {
+            let leased = replays::lease(&mut *self.connection().await?, self.schema(), lease).await?;
+            Ok(leased.map(|(epoch, job)| (ReplayLease { job: job.id, epoch }, job)))
+        }))
+    }
+
+    fn replay_step<'a>(
+        &'a self,
+        lease: ReplayLease,
+        max: u32,
+        extend: Duration,
+        renamed: Renamed<'a>,
+    ) -> BoxFuture<'a, Result<Option<ReplayJob>, Error>> {
+        Box::pin(self.step(lease, max, extend, renamed))
+    }
+}

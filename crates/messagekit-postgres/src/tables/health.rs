@@ -1,0 +1,146 @@
+//! What is known about the way out of the outbox.
+
+use std::time::Duration;
+
+use jiff_sqlx::Timestamp;
+use messagekit::Error;
+use sqlx::{PgConnection, Row};
+
+use super::micros;
+use crate::SchemaName;
+use crate::error::from_sqlx;
+
+/// How long checkpoints are kept; a slot that stands still for longer has no time any more.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// Of the advisory lock of whoever writes a checkpoint, before the hash of the schema's name.
+const LOCK_SPACE: i32 = 0x6d6b_6370;
+
+/// The time at which the log stood where the slot has been confirmed: between two checkpoints, or between the last one and
+/// now, in proportion to the bytes. NULL when no checkpoint is that old.
+pub(crate) const CONFIRMED: &str = "
+WITH slot AS MATERIALIZED (SELECT confirmed_flush_lsn AS wal FROM pg_replication_slots WHERE slot_name = $1),
+before AS MATERIALIZED (
+  SELECT c.at, c.wal FROM messagekit.outbox_checkpoints c
+  WHERE c.wal <= (SELECT wal FROM slot) ORDER BY c.wal DESC, c.at DESC LIMIT 1),
+behind AS MATERIALIZED (
+  SELECT c.at, c.wal FROM messagekit.outbox_checkpoints c
+  WHERE c.wal > (SELECT wal FROM slot) ORDER BY c.wal, c.at LIMIT 1),
+current AS MATERIALIZED (SELECT clock_timestamp() AS at, pg_current_wal_insert_lsn() AS wal)
+SELECT CASE WHEN s.wal >= n.wal THEN n.at
+  ELSE b.at + (coalesce(a.at, n.at) - b.at) * ((s.wal - b.wal) / (coalesce(a.wal, n.wal) - b.wal))::float8 END AS at,
+  n.at AS now
+FROM current n LEFT JOIN slot s ON true LEFT JOIN before b ON true LEFT JOIN behind a ON true";
+
+/// Originals by the time of their row, copies by their own.
+pub(crate) const WAITING: &str = "
+SELECT count(*) AS pending, count(*) FILTER (WHERE w.at <= clock_timestamp() - interval '10 s') AS overdue,
+  extract(epoch FROM clock_timestamp() - min(w.at))::float8 AS oldest
+FROM (
+  SELECT created_at AS at FROM messagekit.outbox_events
+  WHERE copied_at IS NULL AND ($1::timestamptz IS NULL OR created_at > $1)
+  UNION ALL
+  SELECT copied_at FROM messagekit.outbox_events
+  WHERE copied_at IS NOT NULL AND ($1::timestamptz IS NULL OR copied_at > $1)) w";
+
+pub(crate) const LAST_CHECKPOINT: &str = "
+SELECT (SELECT max(at) FROM messagekit.outbox_checkpoints) > clock_timestamp() - $1 * interval '1 microsecond'";
+
+/// False when somebody else is writing one at this moment.
+pub(crate) const MAY_WRITE: &str = "SELECT pg_try_advisory_xact_lock($1, hashtext($2))";
+
+pub(crate) const CHECKPOINT: &str = "INSERT INTO messagekit.outbox_checkpoints (at, wal) SELECT clock_timestamp(), pg_current_wal_insert_lsn()";
+
+pub(crate) const PRUNE: &str =
+    "DELETE FROM messagekit.outbox_checkpoints WHERE at < now() - $1 * interval '1 microsecond'";
+
+/// Any row of the newest step proves that the tables are there.
+pub(crate) const PING: &str = "SELECT EXISTS (SELECT FROM messagekit.schema_migrations WHERE version >= $1)";
+
+/// When the log stood where the slot was confirmed, and how long ago that is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Confirmed {
+    pub(crate) at: Timestamp,
+    pub(crate) age: Duration,
+}
+
+/// Returns how far a slot was confirmed, as a time.
+pub(crate) async fn confirmed(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    slot: &str,
+) -> Result<Option<Confirmed>, Error> {
+    let select = sqlx::query(schema.sql(CONFIRMED)).persistent(false).bind(slot);
+    let row = select.fetch_one(connection).await.map_err(from_sqlx)?;
+    let read = || Ok((row.try_get::<Option<Timestamp>, _>("at")?, row.try_get::<Timestamp, _>("now")?));
+    let (at, now) = read().map_err(from_sqlx)?;
+    Ok(at.map(|at| {
+        let age = now.to_jiff().duration_since(at.to_jiff());
+        Confirmed { at, age: Duration::try_from(age).unwrap_or_default() }
+    }))
+}
+
+/// What was written after a time: how much, how much of it more than ten seconds ago, and the age of the oldest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waiting {
+    pub(crate) pending: u64,
+    pub(crate) overdue: u64,
+    pub(crate) oldest: Option<Duration>,
+}
+
+/// Counts what was written after a time, or everything.
+pub(crate) async fn waiting(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    after: Option<Timestamp>,
+) -> Result<Waiting, Error> {
+    let select = sqlx::query(schema.sql(WAITING)).persistent(false).bind(after);
+    let row = select.fetch_one(connection).await.map_err(from_sqlx)?;
+    let read = || {
+        let oldest: Option<f64> = row.try_get("oldest")?;
+        Ok(Waiting {
+            pending: row.try_get::<i64, _>("pending")?.unsigned_abs(),
+            overdue: row.try_get::<i64, _>("overdue")?.unsigned_abs(),
+            oldest: oldest.map(|age| Duration::try_from_secs_f64(age).unwrap_or_default()),
+        })
+    };
+    read().map_err(from_sqlx)
+}
+
+/// Says whether a checkpoint is younger than `every`.
+pub(crate) async fn has_checkpoint(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    every: Duration,
+) -> Result<bool, Error> {
+    let select = sqlx::query_scalar(schema.sql(LAST_CHECKPOINT)).bind(micros(every));
+    select.fetch_one(connection).await.map(|young: Option<bool>| young == Some(true)).map_err(from_sqlx)
+}
+
+/// Writes a checkpoint in a transaction of the caller, unless somebody else does so or has done so.
+pub(crate) async fn checkpoint(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    every: Duration,
+) -> Result<(), Error> {
+    let lock = sqlx::query_scalar(schema.sql(MAY_WRITE)).bind(LOCK_SPACE).bind(schema.as_str());
+    // Looked at again under the lock: in one statement the look could be older than the lock.
+    if !lock.fetch_one(&mut *connection).await.map_err(from_sqlx)?
+        || has_checkpoint(connection, schema, every).await?
+    {
+        return Ok(());
+    }
+    sqlx::query(schema.sql(CHECKPOINT)).execute(&mut *connection).await.map_err(from_sqlx)?;
+    let prune = sqlx::query(schema.sql(PRUNE)).bind(micros(KEPT));
+    prune.execute(connection).await.map(drop).map_err(from_sqlx)
+}
+
+/// Says whether the tables are at least of this version.
+pub(crate) async fn ping(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    version: i32,
+) -> Result<bool, Error> {
+    let select = sqlx::query_scalar(schema.sql(PING)).bind(version);
+    select.fetch_one(connection).await.map_err(from_sqlx)
+}
