@@ -4,11 +4,14 @@
 //! on standard output and nothing else there.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
 
+mod confirm;
 mod connector;
 mod database;
 mod dlq;
+mod input;
 mod migrate;
 mod output;
+mod progress;
 
 use std::process::ExitCode;
 
@@ -31,7 +34,7 @@ enum Command {
     Migrate(migrate::Migrate),
     /// Render, apply, watch and delete the connector that publishes the outbox
     Connector(connector::Connector),
-    /// List, show and retry dead letters
+    /// List, group, show, retry and discard dead letters
     Dlq(dlq::Dlq),
 }
 
@@ -52,6 +55,12 @@ fn main() -> ExitCode {
         Command::Connector(connector) => finish(runtime.block_on(connector.run())),
         Command::Dlq(dlq) => finish(runtime.block_on(dlq.run())),
     }
+}
+
+/// Who acts, as the audit knows it.
+fn actor() -> messagekit::Actor {
+    let user = whoami::username().unwrap_or_else(|_| "unknown".to_owned());
+    messagekit::Actor::new(user, "cli")
 }
 
 /// Help and version go to standard output; a mistake is one line.

@@ -52,3 +52,8 @@ pub(crate) fn table(header: &[&str]) -> Table {
     table.set_header(header.to_vec());
     table
 }
+
+/// A count in groups of three digits.
+pub(crate) fn number(count: u64) -> String {
+    indicatif::HumanCount(count).to_string()
+}

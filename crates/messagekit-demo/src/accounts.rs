@@ -196,7 +196,7 @@ impl Accounts {
         loop {
             let page = store.list(&filter, PAGE).await?;
             for letter in &page {
-                let account = self.of(letter.received.id.as_str());
+                let account = self.of(letter.message_id.as_str());
                 account.letters += 1;
                 account.dead += u32::from(letter.state == LetterState::Dead);
             }

@@ -13,7 +13,10 @@ fn ids(list: &Value) -> Vec<i64> {
 async fn a_file_without_letters_says_so() {
     let desk = Desk::empty().await;
     assert_eq!(on(&desk.file(), &["dlq", "list"]).text(), "no dead letters\n");
-    assert_eq!(on(&desk.file(), &["dlq", "list", "--json"]).json(), json!({ "letters": [] }));
+    let none = json!({ "letters": [], "before": null, "totals": [] });
+    assert_eq!(on(&desk.file(), &["dlq", "list", "--json"]).json(), none);
+    assert_eq!(on(&desk.file(), &["dlq", "groups"]).text(), "no dead letters\n");
+    assert_eq!(on(&desk.file(), &["dlq", "groups", "--json"]).json(), json!({ "groups": [] }));
 }
 
 #[tokio::test]
@@ -28,11 +31,27 @@ async fn the_list_is_newest_first_and_can_be_narrowed_and_paged() {
     assert_eq!(list(&["--consumer", "billing", "--type", "orders.order.placed", "--limit", "1"]), [5]);
     assert_eq!(list(&["--consumer", "nobody"]), Vec::<i64>::new());
     assert_eq!(list(&["--type", "orders.order.paid"]), Vec::<i64>::new());
+    assert_eq!(list(&["--kind", "permanent"]), [5, 3, 1]);
+    assert_eq!(list(&["--origin", "store", "--key", "c-7"]).len(), 5);
+    assert_eq!(list(&["--key-hex", "632d37", "--since", "1h"]).len(), 5);
+    assert_eq!(list(&["--origin", "queue"]), Vec::<i64>::new());
+    assert_eq!(list(&["--key", "c-8"]), Vec::<i64>::new());
+    assert_eq!(list(&["--until", "2020-01-01"]), Vec::<i64>::new());
+    let whole = on(&desk.file(), &["dlq", "list", "--json", "--limit", "1", "--state", "dead"]).json();
+    let totals = json!([{ "consumer": "billing", "state": "dead", "letters": 3 }]);
+    assert_eq!((&whole["before"], &whole["totals"]), (&json!(5), &totals), "totals count beyond the page");
 
     let table = on(&desk.file(), &["dlq", "list", "--limit", "2"]).text();
-    for text in
-        ["billing", "dead", "retrying", "c-7", "permanent", "order 5 has no customer", "more: --before 4"]
-    {
+    for text in [
+        "billing",
+        "dead",
+        "retrying",
+        "c-7",
+        "permanent",
+        "order 5 has no customer",
+        "5 letters: 2 retrying, 3 dead",
+        "more: --before 4",
+    ] {
         assert!(table.contains(text), "{text:?} is missing:\n{table}");
     }
 }
@@ -51,7 +70,7 @@ async fn a_letter_is_shown_whole() {
     assert_eq!(
         letter,
         json!({
-            "id": 1, "consumer": "billing", "state": "dead", "message_id": "m-1", "event_type": "orders.order.placed",
+            "id": 1, "consumer": "billing", "origin": "store", "return_to": null, "state": "dead", "message_id": "m-1", "event_type": "orders.order.placed",
             "topic": "orders.order", "partition": 3, "offset": 1, "key": { "hex": "fe01" }, "attempts": 1, "kills": 0,
             "due": null, "kind": "permanent", "error": "order 1 has no customer", "payload_bytes": payload.len(),
             "headers": { "eventType": "orders.order.placed", "tenant": { "hex": "ff6e6f727468" } },
@@ -70,10 +89,12 @@ async fn a_letter_is_shown_whole() {
         assert!(text.contains(line), "{line:?} is missing:\n{text}");
     }
     let url = format!("sqlite:{}", desk.file().display());
-    let retry = "to run it once more: messagekit dlq retry 1";
-    assert!(text.ends_with(&format!("{retry} --database {url}\n")), "{text}");
+    let (retry, discard) =
+        ("to run it once more: messagekit dlq retry 1", "to give it up: messagekit dlq discard 1");
+    let ends = format!("\n\n{retry} --database {url}\n{discard} --database {url}\n");
+    assert!(text.ends_with(&ends), "{text}");
     let named = messagekit_with(&["dlq", "show", "1"], &[("MESSAGEKIT_DATABASE_URL", &url)]).text();
-    assert!(named.ends_with(&format!("{retry}\n")), "{named}");
+    assert!(named.ends_with(&format!("\n\n{retry}\n{discard}\n")), "{named}");
 }
 
 #[tokio::test]
@@ -119,4 +140,85 @@ async fn a_retry_is_accepted_once() {
     assert!(said(1).contains("letter 2 is retrying"), "{}", said(1));
     assert!(said(3).contains("there is no dead letter 99"), "{}", said(3));
     assert_eq!((state("2"), state("3")), (json!("retrying"), json!("replaying")));
+}
+
+#[tokio::test]
+async fn letters_that_failed_alike_are_one_group() {
+    let desk = Desk::with((0..5).map(|_| message(None, b"{}"))).await;
+    let groups = on(&desk.file(), &["dlq", "groups", "--json"]).json();
+    let groups = groups["groups"].as_array().unwrap();
+    let of = |group: &Value| (group["kind"].clone(), group["letters"].clone(), group["newest"].clone());
+    assert_eq!(
+        groups.iter().map(of).collect::<Vec<_>>(),
+        [(json!("permanent"), json!(3), json!(5)), (json!("failed"), json!(2), json!(4))]
+    );
+    let fingerprint = groups[0]["fingerprint"].as_str().unwrap();
+    let table = on(&desk.file(), &["dlq", "groups"]).text();
+    assert!(table.contains(fingerprint) && table.contains("order 5 has no customer"), "{table}");
+    let listed = on(&desk.file(), &["dlq", "list", "--json", "--fingerprint", fingerprint]).json();
+    assert_eq!(ids(&listed), [5, 3, 1]);
+    let one = on(&desk.file(), &["dlq", "groups", "--json", "--kind", "failed", "--limit", "1"]).json();
+    assert_eq!(one["groups"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_choice_is_acted_on_whole_and_only_when_confirmed() {
+    let desk = Desk::with((0..1_203).map(|_| message(None, b"{}"))).await;
+    let count = |state: &str| {
+        let list = on(&desk.file(), &["dlq", "list", "--json", "--limit", "1", "--state", state]).json();
+        list["totals"][0]["letters"].as_u64().unwrap_or(0)
+    };
+    let choice = ["--consumer", "billing", "--kind", "permanent"];
+    let retry = |more: &[&str]| on(&desk.file(), &[&["dlq", "retry"], &choice[..], more].concat());
+
+    // Nobody is at a terminal here: the count is told, and nothing is done.
+    retry(&[]).refused(2, &["retry 602 letters", "--yes"]);
+    assert_eq!(count("dead"), 602);
+    assert_eq!(retry(&["--yes"]).text(), "602 of 602 letters accepted: their consumers run them once more\n");
+    assert_eq!((count("dead"), count("replaying"), count("retrying")), (0, 602, 601));
+    assert_eq!(retry(&["--yes"]).text(), "no letter is chosen: nothing was done\n");
+
+    let all = |act: &str, more: &[&str]| {
+        on(&desk.file(), &[&["dlq", act, "--all", "--yes", "--json"], more].concat()).json()
+    };
+    let done = |count: u64| json!({ "selected": count, "done": count, "refused": [] });
+    assert_eq!(
+        all("discard", &[]),
+        done(0),
+        "what still runs may heal: it is given up only by name or state"
+    );
+    assert_eq!(all("discard", &["--state", "replaying"]), done(602));
+    assert_eq!(all("undo", &[]), done(602));
+    assert_eq!((count("dead"), count("retrying")), (602, 601));
+}
+
+#[tokio::test]
+async fn a_discard_can_be_taken_back() {
+    let desk = Desk::with([message(None, b"{}"), message(None, b"{}")]).await;
+    let show = |id: &str| on(&desk.file(), &["dlq", "show", id]).text();
+    let said = on(&desk.file(), &["dlq", "discard", "2", "1", "2"]).text();
+    assert_eq!(
+        said,
+        "2: discarded, it is never applied; `undo` takes that back\n1: discarded, it is never applied; `undo` takes that back\n"
+    );
+    assert!(show("1").contains("to take the discard back: messagekit dlq undo 1"), "{}", show("1"));
+    on(&desk.file(), &["dlq", "retry", "1"]).explained(&["1 of 1 not accepted"]);
+    assert_eq!(on(&desk.file(), &["dlq", "undo", "1"]).text(), "1: dead again, `retry` runs it\n");
+    assert!(show("1").contains("to run it once more"));
+    let again = on(&desk.file(), &["dlq", "undo", "1"]);
+    assert_eq!((again.code, again.out.contains("letter 1 is dead")), (1, true), "{again:?}");
+}
+
+#[tokio::test]
+async fn every_act_is_written_down_with_who_did_it() {
+    let desk = Desk::with([message(None, b"{}")]).await;
+    on(&desk.file(), &["dlq", "retry", "1"]).text();
+    let audit = messagekit_sqlite::rusqlite::Connection::open(desk.file()).unwrap();
+    let row = |row: &messagekit_sqlite::rusqlite::Row<'_>| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
+    };
+    let (actor, through, act) =
+        audit.query_row("SELECT actor, through, action FROM messagekit_admin_audit", [], row).unwrap();
+    assert!(!actor.is_empty());
+    assert_eq!((&*through, &*act), ("cli", "retry"));
 }

@@ -10,8 +10,18 @@ use tempfile::TempDir;
 use crate::command::{messagekit, messagekit_with, on};
 use crate::desk::Desk;
 
-const COMMANDS: [&[&str]; 5] =
-    [&["dlq", "list"], &["dlq", "show", "1"], &["dlq", "retry", "1"], &["migrate"], &["migrate", "--status"]];
+/// Those that only look or act, then those that migrate.
+const COMMANDS: [&[&str]; 8] = [
+    &["dlq", "list"],
+    &["dlq", "groups"],
+    &["dlq", "show", "1"],
+    &["dlq", "retry", "1"],
+    &["dlq", "discard", "--all", "--yes"],
+    &["dlq", "undo", "1"],
+    &["migrate"],
+    &["migrate", "--status"],
+];
+const LOOKING: usize = COMMANDS.len() - 2;
 
 /// What stands in a folder, byte by byte.
 fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
@@ -44,10 +54,23 @@ fn commands_that_are_not_understood_end_with_2() {
     with(&["dlq", "list", "--everything"]).refused(2, &["--everything"]);
     with(&["dlq", "list", "--limit", "0"]).refused(2, &["--limit", "1..=1000"]);
     with(&["dlq", "list", "--limit", "many"]).refused(2, &["--limit", "many"]);
-    with(&["dlq", "list", "--state", "gone"]).refused(2, &["gone", "retrying, dead, replaying, resolved"]);
+    with(&["dlq", "list", "--state", "gone"])
+        .refused(2, &["gone", "retrying, dead, replaying, resolved, discarded"]);
     with(&["dlq", "show", "first"]).refused(2, &["first"]);
     with(&["dlq", "show"]).refused(2, &["<ID>"]);
-    with(&["dlq", "retry"]).refused(2, &["<IDS>"]);
+    for act in ["retry", "discard", "undo"] {
+        with(&["dlq", act]).refused(2, &["name letters by their numbers", "--all"]);
+        with(&["dlq", act, "1", "--kind", "failed"]).refused(2, &["exclude each other"]);
+        with(&["dlq", act, "1", "--all"]).refused(2, &["cannot be used with"]);
+        with(&["dlq", act, "first"]).refused(2, &["first"]);
+        with(&["dlq", act, "--state", "resolved"])
+            .refused(2, &["does nothing", "resolved", "leave --state out"]);
+    }
+    with(&["dlq", "list", "--origin", "moon"]).refused(2, &["moon", "store, queue, topic"]);
+    with(&["dlq", "list", "--since", "soon"]).refused(2, &["soon", "2h for two hours ago"]);
+    with(&["dlq", "list", "--key", "a", "--key-hex", "61"]).refused(2, &["cannot be used with"]);
+    with(&["dlq", "list", "--key-hex", "6"]).refused(2, &["two for each byte"]);
+    with(&["dlq", "groups", "--limit", "0"]).refused(2, &["--limit", "1..=1000"]);
     messagekit(&["demo", "--orders", "0"]).refused(2, &["--orders", "1..=5000000"]);
     messagekit(&["demo", "--order", "7"]).refused(2, &["'--order' found; tip: "]);
     messagekit(&["dlq", "list"]).refused(2, &["--database <URL> (or MESSAGEKIT_DATABASE_URL)"]);
@@ -99,6 +122,12 @@ fn help_and_version_are_no_mistakes() {
         &["migrate", "--help"],
         &["connector", "--help"],
         &["help", "dlq"],
+        &["dlq", "list", "--help"],
+        &["dlq", "groups", "--help"],
+        &["dlq", "show", "--help"],
+        &["dlq", "retry", "--help"],
+        &["dlq", "discard", "--help"],
+        &["dlq", "undo", "--help"],
     ] {
         assert!(messagekit(arguments).text().contains("Usage: messagekit"));
     }
@@ -114,15 +143,20 @@ fn help_and_version_are_no_mistakes() {
 fn a_missing_file_is_not_made_by_looking_at_letters() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("shop.db");
-    all_refused(folder.path(), &file, &COMMANDS[..3], &["no such database file"]);
+    all_refused(folder.path(), &file, &COMMANDS[..LOOKING], &["no such database file"]);
 }
 
 #[test]
 fn a_missing_folder_is_named() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("none/shop.db");
-    all_refused(folder.path(), &file, &COMMANDS[3..4], &["folder does not exist: create it first"]);
-    all_refused(folder.path(), &file, &COMMANDS[..3], &["no such database file"]);
+    all_refused(
+        folder.path(),
+        &file,
+        &COMMANDS[LOOKING..LOOKING + 1],
+        &["folder does not exist: create it first"],
+    );
+    all_refused(folder.path(), &file, &COMMANDS[..LOOKING], &["no such database file"]);
 }
 
 #[test]
@@ -137,7 +171,12 @@ fn a_folder_is_not_a_file() {
 fn a_path_below_a_file_is_refused() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("file"), "text").unwrap();
-    all_refused(folder.path(), &folder.path().join("file/shop.db"), &COMMANDS[3..4], &["file cannot be"]);
+    all_refused(
+        folder.path(),
+        &folder.path().join("file/shop.db"),
+        &COMMANDS[LOOKING..LOOKING + 1],
+        &["file cannot be"],
+    );
 }
 
 #[cfg(target_os = "linux")]
@@ -190,7 +229,7 @@ fn letters_in_a_file_without_our_tables_are_refused_with_what_to_do() {
     let file = folder.path().join("theirs.db");
     Connection::open(&file).unwrap().execute_batch("CREATE TABLE theirs (a TEXT)").unwrap();
     let says = ["no messagekit tables in this file", "`messagekit migrate` would add them"];
-    all_refused(folder.path(), &file, &COMMANDS[..3], &says);
+    all_refused(folder.path(), &file, &COMMANDS[..LOOKING], &says);
 }
 
 #[tokio::test]

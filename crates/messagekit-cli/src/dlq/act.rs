@@ -1,0 +1,212 @@
+//! `messagekit dlq retry`, `discard` and `undo`.
+
+use std::collections::BTreeSet;
+
+use indicatif::ProgressBar;
+use messagekit::{Act, Acted, DeadLetters, Error, ErrorKind, LetterFilter, LetterState, chain};
+use serde_json::{Value, json};
+
+use super::chosen::Chosen;
+use crate::actor;
+use crate::confirm::confirm;
+use crate::database::Database;
+use crate::output::{number, print, printable};
+
+/// How many letters one transaction moves, and one page of a selection holds.
+const CHUNK: usize = 500;
+
+/// Letters by their numbers, or by a choice that is written down before the first of them is touched.
+#[derive(Debug, clap::Args)]
+pub(super) struct Letters {
+    #[command(flatten)]
+    database: Database,
+    /// The letters' numbers; without one, options choose them
+    ids: Vec<i64>,
+    #[command(flatten)]
+    chosen: Chosen,
+    /// Every letter that the act can move
+    #[arg(long, conflicts_with = "ids")]
+    all: bool,
+    /// Do not ask before a choice is acted on
+    #[arg(long)]
+    yes: bool,
+    /// One JSON document instead of lines for people
+    #[arg(long)]
+    json: bool,
+}
+
+/// What became of the letters of a selection.
+#[derive(Default)]
+struct Outcome {
+    done: usize,
+    refused: Vec<(i64, Error)>,
+}
+
+impl Letters {
+    pub(super) async fn run(self, act: Act) -> Result<(), Error> {
+        let filter = self.chosen.clone().filter();
+        let chosen = filter != LetterFilter::default();
+        match (self.ids.is_empty(), chosen || self.all) {
+            (true, false) => {
+                return Err(misuse("name letters by their numbers, choose them with options, or write --all"));
+            }
+            (false, true) => {
+                return Err(misuse("numbers and options that choose letters exclude each other"));
+            }
+            _ => {}
+        }
+        let filter = movable(act, filter)?;
+        let store = self.database.open().await?;
+        let outcome = if self.ids.is_empty() {
+            self.selection(act, filter, store.letters()).await
+        } else {
+            self.named(act, store.letters()).await
+        };
+        store.close().await?;
+        let (asked, outcome) = outcome?;
+        match outcome.refused.len() {
+            0 => Ok(()),
+            refused => {
+                let text = format!("{} of {} not accepted", number(refused as u64), number(asked as u64));
+                Err(Error::new(ErrorKind::WrongState, text))
+            }
+        }
+    }
+
+    /// Acts on letters that were named, and answers for each.
+    async fn named(&self, act: Act, letters: &dyn DeadLetters) -> Result<(usize, Outcome), Error> {
+        let mut seen = BTreeSet::new();
+        let ids: Vec<i64> = self.ids.iter().copied().filter(|id| seen.insert(*id)).collect();
+        let mut outcome = Outcome::default();
+        let mut answers = Vec::new();
+        for chunk in ids.chunks(CHUNK) {
+            for (id, acted) in chunk.iter().zip(letters.act(act, chunk, &actor()).await?) {
+                let text = match outcome.note(act, *id, acted) {
+                    None => accepted(act).to_owned(),
+                    Some(error) => chain(error),
+                };
+                if self.json {
+                    answers.push(json!({ "id": id, "accepted": acted == Acted::Done, "text": text }));
+                } else {
+                    print(format_args!("{id}: {}", printable(&text)))?;
+                }
+            }
+        }
+        if self.json {
+            print(json!({ "letters": answers }))?;
+        }
+        Ok((ids.len(), outcome))
+    }
+
+    /// Acts on the letters of a choice. Their numbers are read once: what is set aside later is not part of it.
+    async fn selection(
+        &self,
+        act: Act,
+        filter: LetterFilter,
+        letters: &dyn DeadLetters,
+    ) -> Result<(usize, Outcome), Error> {
+        let ids = frozen(filter, letters).await?;
+        let count = number(ids.len() as u64);
+        let noun = if ids.len() == 1 { "letter" } else { "letters" };
+        let mut outcome = Outcome::default();
+        if !ids.is_empty() {
+            confirm(&format!("{act} {count} {noun}"), self.yes)?;
+            let bar = crate::progress::bar(ids.len() as u64);
+            let worked = self.chunks(act, &ids, letters, &bar, &mut outcome).await;
+            bar.finish_and_clear();
+            worked.map_err(|error| {
+                let text = format!("{} of {count} done before this", number(outcome.done as u64));
+                Error::new(error.kind(), text).caused_by(error)
+            })?;
+        }
+        if self.json {
+            let refused = |(id, error): &(i64, Error)| json!({ "id": id, "text": chain(error) });
+            let refused: Vec<Value> = outcome.refused.iter().map(refused).collect();
+            print(json!({ "selected": ids.len(), "done": outcome.done, "refused": refused }))?;
+        } else if ids.is_empty() {
+            print("no letter is chosen: nothing was done")?;
+        } else {
+            for (id, error) in &outcome.refused {
+                print(format_args!("{id}: {}", printable(&chain(error))))?;
+            }
+            let done = number(outcome.done as u64);
+            print(format_args!("{done} of {count} {noun} {}", accepted_together(act)))?;
+        }
+        Ok((ids.len(), outcome))
+    }
+
+    async fn chunks(
+        &self,
+        act: Act,
+        ids: &[i64],
+        letters: &dyn DeadLetters,
+        bar: &ProgressBar,
+        outcome: &mut Outcome,
+    ) -> Result<(), Error> {
+        for chunk in ids.chunks(CHUNK) {
+            for (id, acted) in chunk.iter().zip(letters.act(act, chunk, &actor()).await?) {
+                outcome.note(act, *id, acted);
+            }
+            bar.inc(chunk.len() as u64);
+        }
+        Ok(())
+    }
+}
+
+impl Outcome {
+    /// Keeps what became of one letter, and returns why it was not moved.
+    fn note(&mut self, act: Act, id: i64, acted: Acted) -> Option<&Error> {
+        match acted.done(act, id) {
+            Ok(()) => {
+                self.done += 1;
+                None
+            }
+            Err(error) => {
+                self.refused.push((id, error));
+                self.refused.last().map(|(_, error)| error)
+            }
+        }
+    }
+}
+
+async fn frozen(mut filter: LetterFilter, letters: &dyn DeadLetters) -> Result<Vec<i64>, Error> {
+    let mut ids = Vec::new();
+    loop {
+        let page = letters.ids(&filter, CHUNK as u32).await?;
+        ids.extend_from_slice(&page);
+        if page.len() < CHUNK {
+            return Ok(ids);
+        }
+        filter.after = page.last().copied();
+    }
+}
+
+/// The letters of a choice that the act can move. Without a state, dead ones are given up: those that still run may heal.
+fn movable(act: Act, mut filter: LetterFilter) -> Result<LetterFilter, Error> {
+    let usual = if act == Act::Undo { LetterState::Discarded } else { LetterState::Dead };
+    let state = *filter.state.get_or_insert(usual);
+    match act.of(state) {
+        Some(_) => Ok(filter),
+        None => Err(misuse(&format!("{act} does nothing with letters that are {state}: leave --state out"))),
+    }
+}
+
+fn accepted(act: Act) -> &'static str {
+    match act {
+        Act::Retry => "accepted, its consumer runs it once more",
+        Act::Discard => "discarded, it is never applied; `undo` takes that back",
+        Act::Undo => "dead again, `retry` runs it",
+    }
+}
+
+fn accepted_together(act: Act) -> &'static str {
+    match act {
+        Act::Retry => "accepted: their consumers run them once more",
+        Act::Discard => "discarded: they are never applied; `undo` takes that back",
+        Act::Undo => "dead again: `retry` runs them",
+    }
+}
+
+fn misuse(text: &str) -> Error {
+    Error::new(ErrorKind::InvalidConfiguration, text.to_owned())
+}

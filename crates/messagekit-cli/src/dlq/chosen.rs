@@ -1,0 +1,63 @@
+//! Which letters a command means.
+
+use jiff::Timestamp;
+use messagekit::{LetterFilter, LetterState, Origin};
+
+use crate::input::{bytes_of_hex, moment};
+
+/// The options that choose letters.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Chosen {
+    /// Only those of this consumer
+    #[arg(long)]
+    consumer: Option<String>,
+    /// Only those in this state: retrying, dead, replaying, resolved, discarded
+    #[arg(long)]
+    pub(super) state: Option<LetterState>,
+    /// Only those that came this way: store, queue, topic
+    #[arg(long)]
+    origin: Option<Origin>,
+    /// Only those of this event type
+    #[arg(long = "type", value_name = "TYPE")]
+    event_type: Option<String>,
+    /// Only those that failed for this reason, for example failed, permanent, too_slow
+    #[arg(long)]
+    kind: Option<String>,
+    /// Only those of this group: the fingerprint that `groups` shows
+    #[arg(long)]
+    fingerprint: Option<String>,
+    /// Only those with exactly this key
+    #[arg(long, conflicts_with = "key_hex")]
+    key: Option<String>,
+    /// The same for a key that is no text, in hexadecimal digits
+    #[arg(long, value_name = "HEX", value_parser = bytes_of_hex)]
+    key_hex: Option<Bytes>,
+    /// Only those set aside at or after this time: 2026-01-31T12:00:00Z, 2026-01-31, or 2h for two hours ago
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    since: Option<Timestamp>,
+    /// Only those set aside before this time
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    until: Option<Timestamp>,
+}
+
+/// Bytes of one option: a bare vector would mean an option that is given several times.
+pub(super) type Bytes = std::sync::Arc<[u8]>;
+
+impl Chosen {
+    pub(super) fn filter(self) -> LetterFilter {
+        let key = self.key.map(String::into_bytes).or_else(|| self.key_hex.map(|key| key.to_vec()));
+        LetterFilter {
+            consumer: self.consumer,
+            state: self.state,
+            origin: self.origin,
+            event_type: self.event_type,
+            kind: self.kind,
+            fingerprint: self.fingerprint,
+            key,
+            since: self.since,
+            until: self.until,
+            before: None,
+            after: None,
+        }
+    }
+}

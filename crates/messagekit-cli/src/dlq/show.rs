@@ -1,0 +1,77 @@
+//! `messagekit dlq show`.
+
+use messagekit::{Act, Error, Origin};
+
+use super::json;
+use crate::database::Database;
+use crate::output::{bytes, json_bytes, print, printable};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Show {
+    #[command(flatten)]
+    database: Database,
+    /// The letter's number
+    id: i64,
+    /// One JSON document instead of lines for people
+    #[arg(long)]
+    json: bool,
+}
+
+impl Show {
+    pub(super) async fn run(self) -> Result<(), Error> {
+        let store = self.database.open().await?;
+        let letter = store.letters().show(self.id).await?;
+        store.close().await?;
+        let message = &letter.received.message;
+        if self.json {
+            let mut whole = json::head(&letter);
+            let headers = message.headers.iter().map(|(name, value)| (name.to_owned(), json_bytes(value)));
+            whole["headers"] = headers.collect::<serde_json::Map<_, _>>().into();
+            whole["payload"] = json_bytes(&message.payload);
+            return print(whole);
+        }
+        let mut lines = Vec::new();
+        let mut line = |name: &str, value: String| lines.push(format!("{name:<12} {value}"));
+        line("letter", format!("{} of consumer {}", letter.id, printable(&letter.consumer)));
+        line("state", letter.state.to_string());
+        // A retry begins to count anew.
+        line("runs", format!("{} failed, {} ended the process", letter.attempts, letter.kills));
+        line("error", format!("{}: {}", printable(&letter.kind), printable(&letter.error)));
+        line("fingerprint", letter.fingerprint.clone());
+        line("set aside", letter.set_aside_at.to_string());
+        line("changed", letter.changed_at.to_string());
+        if let Some(due) = letter.due {
+            line("due", due.to_string());
+        }
+        if letter.origin != Origin::Store {
+            let way = letter.return_to.as_deref().map(printable);
+            line("kept by", format!("a {} of the broker", letter.origin));
+            line(
+                "retry goes",
+                way.map_or_else(|| "nowhere: the way back is not known".to_owned(), |to| format!("to {to}")),
+            );
+        }
+        line("message", printable(letter.message_id.as_str()));
+        let place = letter.place.as_ref().map(ToString::to_string);
+        line("place", printable(&place.unwrap_or_else(|| message.topic.to_string())));
+        line("key", message.key.as_deref().map(bytes).unwrap_or_else(|| "none".to_owned()));
+        for (name, value) in message.headers.iter() {
+            line("header", format!("{}: {}", printable(name), bytes(value)));
+        }
+        line("payload", format!("{} bytes", message.payload.len()));
+        lines.push(bytes(&message.payload));
+        let mut first = true;
+        for (act, effect) in [
+            (Act::Retry, "to run it once more"),
+            (Act::Discard, "to give it up"),
+            (Act::Undo, "to take the discard back"),
+        ] {
+            if act.of(letter.state).is_some() {
+                let command = self.database.command(&format!("messagekit dlq {act} {}", letter.id));
+                lines.push(format!("{}{effect}: {command}", if first { "\n" } else { "" }));
+                first = false;
+            }
+        }
+        print(lines.join("\n"))
+    }
+}

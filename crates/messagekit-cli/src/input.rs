@@ -1,0 +1,61 @@
+//! How values are written on the command line.
+
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+
+/// Reads a time: exact, the beginning of a day in UTC, or how long ago.
+pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
+    let text = text.trim();
+    if let Ok(time) = text.parse() {
+        return Ok(time);
+    }
+    if let Ok(date) = text.parse::<Date>()
+        && let Ok(day) = date.to_zoned(TimeZone::UTC)
+    {
+        return Ok(day.timestamp());
+    }
+    let ago: Option<SignedDuration> = text.parse().ok().filter(|ago: &SignedDuration| !ago.is_negative());
+    ago.and_then(|ago| Timestamp::now().checked_sub(ago).ok())
+        .ok_or_else(|| "write 2026-01-31T12:00:00Z, 2026-01-31, or 2h for two hours ago".to_owned())
+}
+
+/// Reads bytes in hexadecimal digits, two each.
+pub(crate) fn bytes_of_hex(text: &str) -> Result<Arc<[u8]>, String> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    let pairs = digits.as_bytes().chunks(2);
+    let byte = |pair: &[u8]| {
+        let pair = std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2 && !pair.starts_with('+'))?;
+        u8::from_str_radix(pair, 16).ok()
+    };
+    pairs
+        .map(byte)
+        .collect::<Option<_>>()
+        .ok_or_else(|| "write hexadecimal digits, two for each byte".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_exact_a_day_or_so_long_ago() {
+        assert_eq!(moment("2026-01-31T12:00:00+02:00").unwrap().to_string(), "2026-01-31T10:00:00Z");
+        assert_eq!(moment("2026-01-31").unwrap().to_string(), "2026-01-31T00:00:00Z");
+        let ago = Timestamp::now().duration_since(moment("2h 30m").unwrap());
+        assert!((ago - SignedDuration::from_mins(150)).abs() < SignedDuration::from_secs(60), "{ago}");
+        for wrong in ["", "yesterday", "-2h", "2026-02-30", "7", "99999999999999h"] {
+            assert!(moment(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_pairs_of_digits() {
+        assert_eq!(&*bytes_of_hex("fe01").unwrap(), [0xfe, 1]);
+        assert_eq!(&*bytes_of_hex("0xFE").unwrap(), [0xfe]);
+        for wrong in ["f", "fe0", "zz", "+1", "é"] {
+            assert!(bytes_of_hex(wrong).is_err(), "{wrong}");
+        }
+    }
+}
