@@ -4,7 +4,7 @@
 //! variable `MESSAGEKIT_CRASH_AT` names: `name` for the first time it is reached, `name:7` for the seventh.
 
 /// Every place, in the order in which a message meets them.
-pub const POINTS: [&str; 15] = [
+pub const POINTS: [&str; 19] = [
     "outbox.written",
     "store.before_commit",
     "store.committed",
@@ -20,6 +20,10 @@ pub const POINTS: [&str; 15] = [
     "retry.handled",
     "retry.resolved",
     "retry.committed",
+    "bridge.published",
+    "bridge.confirmed",
+    "bridge.settled",
+    "bridge.dead_lettered",
 ];
 
 /// Ends the process here if a test asked for it.

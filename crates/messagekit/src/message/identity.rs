@@ -48,11 +48,20 @@ pub(crate) fn type_in_headers(message: &Message) -> Option<&str> {
     message.headers.text(EVENT_TYPE).or_else(|| message.headers.text(CE_TYPE))
 }
 
-/// Reads the metadata of a message: the first of the two passes over its payload.
-///
-/// Header and payload must agree on id and type. What differs is kept under its coordinates, so that neither id is
-/// swallowed.
-pub(crate) fn identify(message: &Message) -> Result<Meta, Unusable> {
+/// Reads the id alone, and looks into the payload only when the headers have none.
+pub(crate) fn id_of(message: &Message) -> Result<MessageId, Unusable> {
+    match id_in_headers(message) {
+        Some(header) => usable_id(header?),
+        None => usable_id(&read(message)?.event_id.ok_or_else(no_id)?),
+    }
+}
+
+fn no_id() -> Unusable {
+    unusable(FailureKind::MissingId, "message has no id: neither header id, header ce_id nor field eventId")
+}
+
+/// Reads what every event says of itself.
+fn read(message: &Message) -> Result<Found<'_>, Unusable> {
     if message.payload.is_empty() {
         return Err(unusable(FailureKind::Undecodable, "payload is empty"));
     }
@@ -64,10 +73,17 @@ pub(crate) fn identify(message: &Message) -> Result<Meta, Unusable> {
         };
         return Err(unusable(FailureKind::Undecodable, text));
     }
-    let found: Found<'_> = serde_json::from_slice(&message.payload).map_err(|error| {
+    serde_json::from_slice(&message.payload).map_err(|error| {
         unusable(FailureKind::Undecodable, format!("payload is not messagekit JSON: {}", describe(&error)))
-    })?;
+    })
+}
 
+/// Reads the metadata of a message: the first of the two passes over its payload.
+///
+/// Header and payload must agree on id and type. What differs is kept under its coordinates, so that neither id is
+/// swallowed.
+pub(crate) fn identify(message: &Message) -> Result<Meta, Unusable> {
+    let found = read(message)?;
     let id = match (id_in_headers(message), &found.event_id) {
         (Some(header), body) => {
             let header = header?;
@@ -77,12 +93,7 @@ pub(crate) fn identify(message: &Message) -> Result<Meta, Unusable> {
             header
         }
         (None, Some(body)) => body,
-        (None, None) => {
-            return Err(unusable(
-                FailureKind::MissingId,
-                "message has no id: neither header id, header ce_id nor field eventId",
-            ));
-        }
+        (None, None) => return Err(no_id()),
     };
     let event_id = usable_id(id)?;
 

@@ -1,0 +1,237 @@
+//! Putting a bridge together.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::IntoFuture;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::settings::{DRAIN, DeadLetterTopic, Settings, Target, UNCONFIRMED};
+use super::{Duplicates, Rule, Stats, run};
+use crate::gate::{Gate, Gates};
+use crate::transport::{Publisher, Source};
+use crate::{Error, ErrorKind, check_topic};
+
+/// A bridge: a name, a source, rules and a dead-letter topic.
+///
+/// The name is the group at the source's broker: processes of one name share the work, and two bridges of different rules need
+/// different names, or each would get only a part. See the [module](super) for an example and the promises.
+#[must_use = "a bridge does nothing until it is run"]
+pub struct Bridge<Src> {
+    settings: Settings,
+    source: Src,
+    gates: Gates,
+}
+
+impl Bridge<()> {
+    /// Begins a bridge; `name` is 1 to 200 characters of `a-z A-Z 0-9 . _ -`.
+    pub fn builder(name: impl Into<Arc<str>>) -> BridgeBuilder<()> {
+        let name = name.into();
+        BridgeBuilder {
+            retry_topic: Self::retry_topic(&name),
+            name,
+            source: (),
+            rules: Vec::new(),
+            dead_letters: None,
+            gates: Gates::default(),
+            unconfirmed: UNCONFIRMED,
+            drain: DRAIN,
+            duplicates: None,
+        }
+    }
+
+    /// Returns the topic on which a bridge takes repaired copies unless another is set: its name with `.retry`.
+    pub fn retry_topic(name: &str) -> Arc<str> {
+        Arc::from(format!("{name}.retry"))
+    }
+}
+
+impl<Src: Source> Bridge<Src> {
+    /// Returns a live view of what the bridge does.
+    pub fn stats(&self) -> Stats {
+        self.settings.stats.clone()
+    }
+
+    /// Runs until `shutdown` completes, then waits for what is unconfirmed, gives the rest back and leaves.
+    ///
+    /// # Errors
+    /// When the source cannot be bound or ends by itself, when it has lost a position, or when the duplicate filter answers what
+    /// no waiting cures. A broker that does not answer is waited for and is no error.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing: what was not settled is delivered again, and what was under way is published twice.
+    pub async fn run(
+        self,
+        shutdown: impl IntoFuture<Output = (), IntoFuture: Send> + Send,
+    ) -> Result<(), Error> {
+        run::run(self.settings, self.source, self.gates, shutdown.into_future()).await
+    }
+}
+
+/// Collects what a [`Bridge`] needs; see there.
+#[must_use = "call build() to get the bridge"]
+pub struct BridgeBuilder<Src> {
+    name: Arc<str>,
+    source: Src,
+    rules: Vec<Rule>,
+    dead_letters: Option<DeadLetterTopic>,
+    retry_topic: Arc<str>,
+    gates: Gates,
+    unconfirmed: usize,
+    drain: Duration,
+    duplicates: Option<Arc<dyn Duplicates>>,
+}
+
+impl BridgeBuilder<()> {
+    /// Says where it reads from: the topics of all rules, and the retry topic.
+    pub fn from<Src: Source>(self, source: Src) -> BridgeBuilder<Src> {
+        BridgeBuilder {
+            name: self.name,
+            source,
+            rules: self.rules,
+            dead_letters: self.dead_letters,
+            retry_topic: self.retry_topic,
+            gates: self.gates,
+            unconfirmed: self.unconfirmed,
+            drain: self.drain,
+            duplicates: self.duplicates,
+        }
+    }
+}
+
+impl<Src> BridgeBuilder<Src> {
+    /// Adds a rule; a topic stands in one rule only.
+    pub fn rule(mut self, rule: Rule) -> Self {
+        self.rules.push(rule);
+        self
+    }
+
+    /// Says where refused and malformed messages go. A letter that this publisher refuses is waited for like an outage: its key
+    /// stands still until somebody makes room.
+    pub fn dead_letters(mut self, publisher: Arc<dyn Publisher>, topic: impl Into<Arc<str>>) -> Self {
+        self.dead_letters = Some(DeadLetterTopic { publisher, topic: topic.into() });
+        self
+    }
+
+    /// Sets the topic on which repaired copies come back. Default: the name with `.retry`. A copy keeps its headers: it goes
+    /// where a record of its [`SOURCE_TOPIC`](crate::headers::SOURCE_TOPIC) goes.
+    pub fn retry_topic(mut self, topic: impl Into<Arc<str>>) -> Self {
+        self.retry_topic = topic.into();
+        self
+    }
+
+    /// Adds a gate before the publish, behind those added before. A closed one holds the lanes; membership is kept.
+    pub fn gate(mut self, gate: impl Gate + 'static) -> Self {
+        self.gates.push(gate);
+        self
+    }
+
+    /// Sets how many messages may be unconfirmed at a time. Default: 500.
+    pub fn unconfirmed(mut self, messages: NonZeroUsize) -> Self {
+        self.unconfirmed = messages.get();
+        self
+    }
+
+    /// Sets how long a shutdown or a revoked lane waits for what is unconfirmed. Default: 10 s. What is not confirmed then is
+    /// published again by whoever gets the lane.
+    pub fn drain(mut self, drain: Duration) -> Self {
+        self.drain = drain;
+        self
+    }
+
+    /// Does not forward what the filter knows. Default: no filter.
+    pub fn duplicates(mut self, filter: Arc<dyn Duplicates>) -> Self {
+        self.duplicates = Some(filter);
+        self
+    }
+}
+
+impl<Src: Source> BridgeBuilder<Src> {
+    /// Checks the parts and puts them together.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfiguration`] with everything that is wrong.
+    pub fn build(self) -> Result<Bridge<Src>, Error> {
+        let mut problems = Vec::new();
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        if !(1..=200).contains(&self.name.len()) || !self.name.bytes().all(legal) {
+            problems
+                .push(format!("bridge name {:?} is not 1 to 200 characters of a-z A-Z 0-9 . _ -", self.name));
+        }
+        if self.rules.is_empty() {
+            problems.push("no rule: add one with .rule(rule)".to_owned());
+        }
+        if self.dead_letters.is_none() {
+            problems.push("no dead-letter topic: set one with .dead_letters(publisher, topic)".to_owned());
+        }
+        let letters = self.dead_letters.as_ref().map(|letters| &letters.topic);
+        for topic in letters.into_iter().chain([&self.retry_topic]) {
+            problems.extend(check_topic(topic).err().map(|error| error.to_string()));
+        }
+        let (mut targets, mut by_topic) = (Vec::new(), HashMap::new());
+        for rule in self.rules {
+            match rule.routing_key.parse() {
+                Ok(routing_key) => targets.push(Target { publisher: rule.publisher, routing_key }),
+                Err(error) => problems.push(error.to_string()),
+            }
+            if rule.topics.is_empty() {
+                problems.push("rule without topics forwards nothing".to_owned());
+            }
+            for topic in rule.topics {
+                if Some(&topic) == letters || topic == self.retry_topic {
+                    problems
+                        .push(format!("topic {topic} is the bridge's own: a rule would forward its letters"));
+                }
+                if !self.source.topics().contains(&topic) {
+                    problems.push(format!("source does not read topic {topic}, which a rule names"));
+                }
+                if by_topic.insert(topic.clone(), targets.len().saturating_sub(1)).is_some() {
+                    problems.push(format!("topic {topic} stands in two rules"));
+                }
+            }
+        }
+        for topic in self.source.topics() {
+            if !by_topic.contains_key(topic) && *topic != self.retry_topic {
+                problems.push(format!("source reads topic {topic}, which no rule names"));
+            }
+        }
+        if !self.source.topics().contains(&self.retry_topic) {
+            problems.push(format!("source does not read {}, where repaired copies return", self.retry_topic));
+        }
+        let (Some(dead_letters), true) = (self.dead_letters, problems.is_empty()) else {
+            let error = Error::new(ErrorKind::InvalidConfiguration, problems.join("; "));
+            return Err(error.with("bridge", &self.name));
+        };
+        let settings = Settings {
+            name: self.name,
+            targets,
+            by_topic,
+            dead_letters,
+            retry_topic: self.retry_topic,
+            unconfirmed: self.unconfirmed,
+            drain: self.drain,
+            duplicates: self.duplicates,
+            stats: Stats::default(),
+        };
+        Ok(Bridge { settings, source: self.source, gates: self.gates })
+    }
+}
+
+impl<Src> fmt::Debug for Bridge<Src> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bridge")
+            .field("name", &self.settings.name)
+            .field("gates", &self.gates)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<Src> fmt::Debug for BridgeBuilder<Src> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BridgeBuilder")
+            .field("name", &self.name)
+            .field("rules", &self.rules)
+            .finish_non_exhaustive()
+    }
+}

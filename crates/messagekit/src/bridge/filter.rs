@@ -1,0 +1,146 @@
+//! Asking the duplicate filter and telling it, many messages at a time.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::Duplicates;
+use super::job::Job;
+use crate::store::BoxFuture;
+use crate::transport::Lane;
+use crate::{Error, MessageId};
+
+/// A message that waits for the filter's answer.
+pub(super) struct Asked {
+    pub(super) lane: Lane,
+    pub(super) position: u64,
+    pub(super) job: Job,
+}
+
+/// A message that is forwarded and not marked yet.
+pub(super) struct Marked {
+    pub(super) lane: Lane,
+    pub(super) position: u64,
+    id: MessageId,
+}
+
+/// What the filter has done.
+pub(super) enum Filtered {
+    /// Whether each was forwarded before.
+    Known(Vec<(Asked, bool)>),
+    /// These are marked.
+    Marked(Vec<Marked>),
+    /// The filter does not answer: ask again after a wait.
+    AskLater(Error, u32),
+    /// The same for marking.
+    MarkLater(Error, u32),
+}
+
+/// One question and one marking under way at a time: what comes meanwhile makes up the next ones.
+pub(super) struct Filter {
+    duplicates: Arc<dyn Duplicates>,
+    asking: Line<Asked, Vec<bool>>,
+    marking: Line<Marked, ()>,
+}
+
+/// What the filter says about messages, with these messages.
+type Answer<T, R> = BoxFuture<'static, (Vec<T>, Result<R, Error>)>;
+
+/// An error, and how many there were in a row.
+struct Outage(Error, u32);
+
+struct Line<T, R> {
+    waiting: Vec<T>,
+    under_way: Option<Answer<T, R>>,
+    /// Waits for a timer.
+    rests: bool,
+    outages: u32,
+}
+
+impl<T, R> Default for Line<T, R> {
+    fn default() -> Self {
+        Self { waiting: Vec::new(), under_way: None, rests: false, outages: 0 }
+    }
+}
+
+impl<T: Send + 'static, R: Send + 'static> Line<T, R> {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        begin: impl FnOnce(Vec<T>) -> Answer<T, R>,
+    ) -> Poll<Result<(Vec<T>, R), Outage>> {
+        if self.rests || (self.under_way.is_none() && self.waiting.is_empty()) {
+            return Poll::Pending;
+        }
+        let under_way = match &mut self.under_way {
+            Some(under_way) => under_way,
+            none => none.insert(begin(std::mem::take(&mut self.waiting))),
+        };
+        let Poll::Ready((mut messages, answer)) = under_way.as_mut().poll(cx) else { return Poll::Pending };
+        self.under_way = None;
+        Poll::Ready(match answer {
+            Ok(answer) => {
+                self.outages = 0;
+                Ok((messages, answer))
+            }
+            Err(error) => {
+                messages.append(&mut self.waiting);
+                self.waiting = messages;
+                (self.rests, self.outages) = (true, self.outages + 1);
+                Err(Outage(error, self.outages))
+            }
+        })
+    }
+}
+
+impl Filter {
+    pub(super) fn new(duplicates: Arc<dyn Duplicates>) -> Self {
+        Self { duplicates, asking: Line::default(), marking: Line::default() }
+    }
+
+    pub(super) fn ask(&mut self, asked: Asked) {
+        self.asking.waiting.push(asked);
+    }
+
+    pub(super) fn mark(&mut self, lane: Lane, position: u64, id: MessageId) {
+        self.marking.waiting.push(Marked { lane, position, id });
+    }
+
+    pub(super) fn ask_again(&mut self) {
+        self.asking.rests = false;
+    }
+
+    pub(super) fn mark_again(&mut self) {
+        self.marking.rests = false;
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Filtered> {
+        let duplicates = &self.duplicates;
+        let known = self.asking.poll(cx, |asked| {
+            let duplicates = Arc::clone(duplicates);
+            Box::pin(async move {
+                let ids: Vec<MessageId> = asked.iter().filter_map(|asked| asked.job.id().cloned()).collect();
+                let known = duplicates.known(&ids).await;
+                (asked, known)
+            })
+        });
+        match known {
+            Poll::Ready(Ok((asked, known))) => {
+                return Poll::Ready(Filtered::Known(asked.into_iter().zip(known).collect()));
+            }
+            Poll::Ready(Err(Outage(error, outages))) => return Poll::Ready(Filtered::AskLater(error, outages)),
+            Poll::Pending => {}
+        }
+        let marked = self.marking.poll(cx, |marked| {
+            let duplicates = Arc::clone(duplicates);
+            Box::pin(async move {
+                let ids: Vec<MessageId> = marked.iter().map(|marked| marked.id.clone()).collect();
+                let done = duplicates.mark(&ids).await;
+                (marked, done)
+            })
+        });
+        marked.map(|marked| match marked {
+            Ok((marked, ())) => Filtered::Marked(marked),
+            Err(Outage(error, outages)) => Filtered::MarkLater(error, outages),
+        })
+    }
+}

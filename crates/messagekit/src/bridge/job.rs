@@ -1,0 +1,103 @@
+//! What a record becomes: a message to forward, or a letter for the dead-letter topic.
+
+use std::sync::Arc;
+
+use super::settings::{Settings, Target};
+use crate::message::id_of;
+use crate::store::{Failure, FailureKind};
+use crate::{ErrorKind, Message, MessageId, Place, PublishError, chain, headers};
+
+/// What is to be published for a record.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// To the target of a rule.
+    Forward { target: usize, id: MessageId, message: Message },
+    /// To the dead-letter topic.
+    Bury(Message),
+}
+
+impl Job {
+    /// Returns the id of a message to forward.
+    pub(super) fn id(&self) -> Option<&MessageId> {
+        match self {
+            Self::Forward { id, .. } => Some(id),
+            Self::Bury(_) => None,
+        }
+    }
+}
+
+impl Settings {
+    /// Decides what a record becomes.
+    ///
+    /// A record of the retry topic is a repaired copy: it says in its headers where it comes from, and goes where a record of
+    /// that topic goes.
+    pub(super) fn job(&self, mut record: Message, place: Option<&Place>) -> Job {
+        let source = if record.topic == self.retry_topic {
+            for name in [headers::DEAD_KIND, headers::DEAD_ERROR, headers::DEAD_BY, headers::RETRY_TOPIC] {
+                record.headers.remove(name);
+            }
+            record.headers.text(headers::SOURCE_TOPIC).map(Arc::from)
+        } else {
+            record.headers.set(headers::SOURCE_TOPIC, record.topic.to_string());
+            if let Some(place) = place {
+                record.headers.set(headers::SOURCE_PARTITION, place.partition.to_string());
+                record.headers.set(headers::SOURCE_OFFSET, place.offset.to_string());
+            }
+            Some(record.topic.clone())
+        };
+        let Some(source) = source else {
+            let text = format!(
+                "repaired copy does not say where it comes from: set header {}",
+                headers::SOURCE_TOPIC
+            );
+            return self.bury(record, FailureKind::Unroutable, text);
+        };
+        let Some(target) = self.by_topic.get(&source).copied() else {
+            return self.bury(record, FailureKind::Unroutable, format!("no rule forwards topic {source}"));
+        };
+        let id = match id_of(&record) {
+            Ok(id) => id,
+            Err(unusable) => return self.bury(record, unusable.0.kind, unusable.0.error),
+        };
+        let Target { publisher, routing_key } = &self.targets[target];
+        let routing_key = match routing_key.of(&record, &source) {
+            Ok(routing_key) => routing_key,
+            Err(error) => return self.bury(record, FailureKind::Unroutable, chain(&error).to_string()),
+        };
+        if record.payload.len() > publisher.max_bytes() {
+            let text = format!(
+                "payload of {} bytes is over the broker's limit of {}",
+                record.payload.len(),
+                publisher.max_bytes()
+            );
+            return self.bury(record, FailureKind::TooLarge, text);
+        }
+        if record.headers.get(headers::ID).is_none() {
+            record.headers.set(headers::ID, id.to_string());
+        }
+        record.topic = routing_key.into();
+        Job::Forward { target, id, message: record }
+    }
+
+    /// Decides what becomes of a message that the broker refused.
+    pub(super) fn refused(&self, mut message: Message, refusal: &PublishError) -> Job {
+        let kind = match refusal.error.kind() {
+            ErrorKind::TooLarge => FailureKind::TooLarge,
+            ErrorKind::NotFound => FailureKind::Unroutable,
+            _ => FailureKind::Rejected,
+        };
+        let text = format!("{} (routing key {})", chain(&refusal.error), message.topic);
+        message.topic = self.dead_letters.topic.clone();
+        self.bury(message, kind, text)
+    }
+
+    fn bury(&self, mut message: Message, kind: FailureKind, error: String) -> Job {
+        let failure = Failure::permanent(kind, error);
+        message.topic = self.dead_letters.topic.clone();
+        message.headers.set(headers::DEAD_KIND, failure.kind.as_str());
+        message.headers.set(headers::DEAD_ERROR, failure.error);
+        message.headers.set(headers::DEAD_BY, self.name.to_string());
+        message.headers.set(headers::RETRY_TOPIC, self.retry_topic.to_string());
+        Job::Bury(message)
+    }
+}

@@ -1,0 +1,200 @@
+//! What the bridge holds of each lane. Pure: no clock and no broker.
+
+use std::collections::{HashMap, VecDeque};
+
+use bytes::Bytes;
+
+use super::job::Job;
+use super::settings::{AHEAD, WINDOW_MESSAGES};
+use crate::transport::{Done, Receipt, Watermark};
+
+/// A lane of the current assignment.
+///
+/// A message is ready when no earlier one of its key is held; ready messages are in work in any number.
+#[derive(Default)]
+pub(super) struct LaneState {
+    held: HashMap<u64, Held>,
+    /// Behind the first message of each key that is held, those that wait for it.
+    behind: HashMap<Bytes, VecDeque<u64>>,
+    ready: VecDeque<u64>,
+    in_work: usize,
+    bytes: usize,
+    confirmed: Watermark,
+    last: u64,
+    paused: bool,
+    /// Is in the list of lanes with something ready.
+    pub(super) listed: bool,
+    /// Nothing is started any more.
+    pub(super) leaving: bool,
+    pub(super) done: Option<Done>,
+}
+
+struct Held {
+    receipt: Receipt,
+    key: Option<Bytes>,
+    bytes: usize,
+    /// Absent while it is in work.
+    job: Option<Job>,
+    /// The duplicate filter does not know it.
+    is_new: bool,
+    outages: u32,
+}
+
+/// What the window wants of the subscriber.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Window {
+    Pause,
+    Resume,
+    Keep,
+}
+
+impl LaneState {
+    /// Holds a message.
+    pub(super) fn push(&mut self, receipt: Receipt, key: Option<Bytes>, bytes: usize, job: Job) {
+        let position = receipt.position();
+        self.confirmed.delivered(position);
+        self.last = position;
+        self.bytes += bytes;
+        let waits = key.as_ref().is_some_and(|key| match self.behind.get_mut(key) {
+            Some(behind) => {
+                behind.push_back(position);
+                true
+            }
+            None => {
+                self.behind.insert(key.clone(), VecDeque::new());
+                false
+            }
+        });
+        if !waits {
+            self.ready.push_back(position);
+        }
+        self.held.insert(position, Held { receipt, key, bytes, job: Some(job), is_new: false, outages: 0 });
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        !self.ready.is_empty() && !self.leaving
+    }
+
+    /// Returns the next message to start and its bytes, without taking it.
+    pub(super) fn peek(&self) -> Option<(&Job, usize, bool)> {
+        let held = self.held.get(self.ready.front()?)?;
+        held.job.as_ref().map(|job| (job, held.bytes, held.is_new))
+    }
+
+    /// Takes the next message into work.
+    pub(super) fn start(&mut self) -> Option<(u64, Job)> {
+        let position = self.ready.pop_front()?;
+        let held = self.held.get_mut(&position)?;
+        let job = held.job.take()?;
+        self.in_work += 1;
+        Some((position, job))
+    }
+
+    /// Puts a message that was in work back to the front.
+    pub(super) fn put_back(&mut self, position: u64, job: Job) {
+        if self.idle(position, job).is_some() {
+            self.ready.push_front(position);
+        }
+    }
+
+    /// Keeps a message that met an outage until [`again`](Self::again); returns how many outages that makes.
+    pub(super) fn keep(&mut self, position: u64, job: Job) -> Option<u32> {
+        let held = self.idle(position, job)?;
+        held.outages += 1;
+        Some(held.outages)
+    }
+
+    fn idle(&mut self, position: u64, job: Job) -> Option<&mut Held> {
+        let held = self.held.get_mut(&position)?;
+        self.in_work -= 1;
+        held.job = Some(job);
+        Some(held)
+    }
+
+    /// Notes that the duplicate filter does not know a message.
+    pub(super) fn is_new(&mut self, position: u64) {
+        self.held.get_mut(&position).into_iter().for_each(|held| held.is_new = true);
+    }
+
+    /// Makes a kept message ready.
+    pub(super) fn again(&mut self, position: u64) {
+        if self.held.contains_key(&position) {
+            self.ready.push_front(position);
+        }
+    }
+
+    /// Ends a message that was in work; the next of its key becomes ready.
+    pub(super) fn finish(&mut self, position: u64) -> Option<Receipt> {
+        let held = self.held.remove(&position)?;
+        self.in_work -= 1;
+        self.bytes -= held.bytes;
+        self.confirmed.settled(position);
+        if let Some(key) = &held.key
+            && let Some(behind) = self.behind.get_mut(key)
+        {
+            match behind.pop_front() {
+                Some(next) => self.ready.push_back(next),
+                None => drop(self.behind.remove(key)),
+            }
+        }
+        Some(held.receipt)
+    }
+
+    /// Starts nothing more and returns the receipts of what is not in work.
+    pub(super) fn leave(&mut self) -> Vec<Receipt> {
+        self.leaving = true;
+        self.ready.clear();
+        self.behind.clear();
+        let idle: Vec<u64> =
+            self.held.iter().filter(|(_, held)| held.job.is_some()).map(|(position, _)| *position).collect();
+        idle.into_iter().filter_map(|position| self.forget(position)).collect()
+    }
+
+    /// Gives a message of a leaving lane back that was in work.
+    pub(super) fn release(&mut self, position: u64) -> Option<Receipt> {
+        let receipt = self.forget(position)?;
+        self.in_work -= 1;
+        Some(receipt)
+    }
+
+    /// Gives everything back, also what is in work.
+    pub(super) fn give_up(&mut self) -> Vec<Receipt> {
+        self.in_work = 0;
+        self.held.drain().map(|(_, held)| held.receipt).collect()
+    }
+
+    fn forget(&mut self, position: u64) -> Option<Receipt> {
+        let held = self.held.remove(&position)?;
+        self.bytes -= held.bytes;
+        Some(held.receipt)
+    }
+
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.in_work == 0
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Full lanes are paused; they go on when half empty, so that the two do not alternate with each message.
+    pub(super) fn window(&mut self, max_bytes: usize) -> Window {
+        let ahead = self.confirmed.first_unsettled().map_or(0, |first| self.last - first);
+        let within = |part: usize| {
+            self.held.len() <= WINDOW_MESSAGES / part
+                && self.bytes <= max_bytes / part
+                && ahead <= AHEAD / part as u64
+        };
+        match self.paused {
+            false if !within(1) => {
+                self.paused = true;
+                Window::Pause
+            }
+            true if within(2) => {
+                self.paused = false;
+                Window::Resume
+            }
+            _ => Window::Keep,
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Where the records of a topic go.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::transport::Publisher;
+
+/// Sends the records of some topics to one publisher, under a routing key that a template makes.
+///
+/// The routing key becomes the topic of the published message: a publisher of RabbitMQ is for one exchange and publishes under
+/// it. Default: `{eventType}`.
+pub struct Rule {
+    pub(super) topics: Vec<Arc<str>>,
+    pub(super) publisher: Arc<dyn Publisher>,
+    pub(super) routing_key: String,
+}
+
+impl Rule {
+    /// Makes a rule for these topics.
+    pub fn new<T: Into<Arc<str>>>(
+        topics: impl IntoIterator<Item = T>,
+        publisher: Arc<dyn Publisher>,
+    ) -> Self {
+        let topics = topics.into_iter().map(Into::into).collect();
+        Self { topics, publisher, routing_key: "{eventType}".to_owned() }
+    }
+
+    /// Sets the template of the routing key, see [`RoutingKey`](super::RoutingKey); it is checked when the bridge is built.
+    #[must_use]
+    pub fn routing_key(mut self, template: impl Into<String>) -> Self {
+        self.routing_key = template.into();
+        self
+    }
+}
+
+impl fmt::Debug for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rule")
+            .field("topics", &self.topics)
+            .field("routing_key", &self.routing_key)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,51 @@
+//! Publishing one message and learning what became of it.
+
+use std::sync::Arc;
+
+use super::job::Job;
+use super::settings::Settings;
+use crate::gate::Pass;
+use crate::transport::{Lane, PublishError, Published, Publisher, Refusal};
+use crate::{Error, ErrorKind, Message, crash};
+
+/// What became of one message.
+pub(super) struct Sent {
+    pub(super) lane: Lane,
+    pub(super) position: u64,
+    pub(super) job: Job,
+    /// What the gates gave for it; dead letters need nothing.
+    pub(super) pass: Option<Pass>,
+    pub(super) answer: Published,
+}
+
+/// Publishes the message of a job; the payload is not copied.
+pub(super) async fn send(
+    settings: Arc<Settings>,
+    lane: Lane,
+    position: u64,
+    job: Job,
+    pass: Option<Pass>,
+) -> Sent {
+    let (job, answer) = match job {
+        Job::Forward { target, id, message } => {
+            let (message, answer) = publish(&*settings.targets[target].publisher, message).await;
+            crash::point("bridge.published");
+            (Job::Forward { target, id, message }, answer)
+        }
+        Job::Bury(message) => {
+            let (message, answer) = publish(&*settings.dead_letters.publisher, message).await;
+            (Job::Bury(message), answer)
+        }
+    };
+    Sent { lane, position, job, pass, answer }
+}
+
+async fn publish(publisher: &dyn Publisher, message: Message) -> (Message, Published) {
+    let batch = [message];
+    let answer = publisher.publish(&batch).await.pop().unwrap_or_else(|| {
+        let error = Error::new(ErrorKind::OutcomeUnknown, "publisher answered nothing");
+        Err(PublishError { refusal: Refusal::Unknown, error })
+    });
+    let [message] = batch;
+    (message, answer)
+}
