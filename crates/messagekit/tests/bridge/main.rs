@@ -1,0 +1,14 @@
+//! What a user of the bridge sees, over a log in memory and a broker that misbehaves.
+// Fixtures are test code too, which clippy sees only in functions marked as tests.
+#![allow(clippy::unwrap_used)]
+
+mod broker;
+mod building;
+mod dead_letters;
+mod duplicates;
+mod fixture;
+mod forwarding;
+mod gates;
+mod handing_over;
+mod outages;
+mod property;
