@@ -1,1 +1,57 @@
-//! The operators' side of messagekit over HTTP.
+//! The operators' side of messagekit over HTTP: dead letters, replay, health, figures.
+//!
+//! ```no_run
+//! # async fn example(store: messagekit::memory::MemoryStore) -> Result<(), Box<dyn std::error::Error>> {
+//! use std::sync::Arc;
+//!
+//! use messagekit::Shutdown;
+//! use messagekit_admin::{Admin, DEFAULT_ADDRESS, Tokens};
+//!
+//! let tokens = Tokens::parse(&std::fs::read_to_string("tokens")?)?;
+//! let admin = Admin::builder().database("shop", Arc::new(store)).tokens(tokens).build()?;
+//! let listener = tokio::net::TcpListener::bind(DEFAULT_ADDRESS).await?;
+//! admin.serve(listener, Shutdown::on_signal()?).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - [`Admin`]: everything, for people with a token; [`Admin::router`] goes into an app of your own.
+//! - [`Tokens`], [`Token`], [`Role`]: who may do what. Only hashes are kept.
+//! - [`health_router`]: the health paths alone, open, for any service.
+//! - [`serve`]: a router over connections that may be slow or many.
+//!
+//! `GET /openapi.json` describes every operation, and names the role that each needs.
+//!
+//! # What it does not do
+//!
+//! There is no TLS and no page for a browser. Which broker an event goes to is not known here: a retry and a replay are rows of
+//! a database, which the consumer, the bookkeeper and the relay or connector act on.
+
+mod admin;
+mod app;
+mod body;
+mod caller;
+mod database;
+mod document;
+mod figures;
+mod health;
+mod letters;
+mod page;
+mod parameters;
+mod problem;
+mod protection;
+mod replay;
+mod request_id;
+mod role;
+mod seed;
+mod serve;
+mod shown;
+mod token;
+mod tokens;
+
+pub use admin::{Admin, AdminBuilder, DEFAULT_ADDRESS};
+pub use health::health_router;
+pub use role::Role;
+pub use serve::serve;
+pub use token::{Token, TokenHash};
+pub use tokens::Tokens;

@@ -1,0 +1,216 @@
+//! The operators' side of one or several databases.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use messagekit::metrics::Metrics;
+use messagekit::{Error, ErrorKind, Operations, OutboxHealth, Shutdown};
+use prometheus::Registry;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+
+use crate::app::{App, Shared};
+use crate::database::{Database, Databases, is_name};
+use crate::figures::{self, Figures};
+use crate::health::{self, Asked, Nothing};
+use crate::parameters::Query;
+use crate::{Tokens, document, protection, replay, serve};
+
+/// Where `messagekit admin` listens when nothing else is said: loopback only.
+pub const DEFAULT_ADDRESS: &str = "127.0.0.1:9464";
+
+/// The operators' side of one or several databases, over HTTP.
+///
+/// Nothing is answered without a token, not even a health path; [`health_router`](crate::health_router) is open. Cloning is
+/// cheap.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use messagekit::memory::MemoryStore;
+/// use messagekit_admin::{Admin, Role, Token, Tokens};
+///
+/// let token = Token::generate()?;
+/// let mut tokens = Tokens::new();
+/// tokens.add("mona", Role::Operator, token.hash())?;
+/// let admin = Admin::builder().database("shop", Arc::new(MemoryStore::new())).tokens(tokens).build()?;
+/// // Into an app of your own, next to its routes:
+/// let app: axum::Router = axum::Router::new().nest("/messagekit", admin.router());
+/// # Ok::<(), messagekit::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Admin {
+    app: App,
+    tokens: Tokens,
+    hosts: Arc<[String]>,
+}
+
+impl Admin {
+    /// Begins with no database and no token.
+    pub fn builder() -> AdminBuilder {
+        AdminBuilder::default()
+    }
+
+    /// Returns the routes for an app of your own, which nests them under a path that it likes. They bring their own answer to
+    /// unknown paths: do not merge them.
+    ///
+    /// Run [`run_replays`](Self::run_replays) and [`keep_checkpoints`](Self::keep_checkpoints) beside it, else replays wait and
+    /// the lag of a captured outbox is a guess.
+    pub fn router(&self) -> Router {
+        let (routes, _) = document::routes().split_for_parts();
+        let counted = from_fn_with_state(self.app.clone(), figures::count_request);
+        let routes = routes.with_state(self.app.clone()).layer(counted);
+        protection::closed(routes, self.tokens.clone(), self.hosts.clone())
+    }
+
+    /// Serves the routes, works on replays and notes checkpoints until the shutdown.
+    ///
+    /// # Errors
+    /// As [`serve`].
+    pub async fn serve(&self, listener: TcpListener, shutdown: Shutdown) -> Result<(), Error> {
+        let (served, (), ()) = tokio::join!(
+            serve(listener, self.router(), shutdown.clone()),
+            self.run_replays(shutdown.clone()),
+            self.keep_checkpoints(shutdown),
+        );
+        served
+    }
+
+    /// Publishes what was ordered, in all databases at once, until the shutdown; what is left goes on with the next worker.
+    ///
+    /// Several may run: each replay belongs to one of them. One that dies is followed after 10 seconds.
+    pub async fn run_replays(&self, shutdown: Shutdown) {
+        let workers =
+            self.app.databases.0.iter().map(|database| replay::run(database, &self.app.ordered, &shutdown));
+        futures_util::future::join_all(workers).await;
+    }
+
+    /// Notes every 10 seconds where the log of each database stands, until the shutdown.
+    pub async fn keep_checkpoints(&self, shutdown: Shutdown) {
+        health::keep_checkpoints(&self.app.asked, shutdown).await;
+    }
+}
+
+/// Describe every operation, in the form of OpenAPI 3.1
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "health", operation_id = "openapi",
+    responses((status = 200, body = Object, content_type = "application/json"))
+)]
+pub(crate) async fn openapi(_nothing: Query<Nothing>) -> Response {
+    axum::Json(document::routes().into_openapi()).into_response()
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin").field("databases", &self.app.databases).finish_non_exhaustive()
+    }
+}
+
+/// Collects what an [`Admin`] needs.
+#[derive(Default)]
+#[must_use]
+pub struct AdminBuilder {
+    databases: Vec<(String, Arc<dyn Operations>)>,
+    tokens: Tokens,
+    registry: Registry,
+    metrics: Option<Metrics>,
+    hosts: Vec<String>,
+}
+
+impl AdminBuilder {
+    /// Adds a database under a name of its own: 1 to 63 of `a-z 0-9 _ -`.
+    pub fn database(mut self, name: impl Into<String>, store: Arc<dyn Operations>) -> Self {
+        self.databases.push((name.into(), store));
+        self
+    }
+
+    /// Sets who is let in; without a token nothing is built.
+    pub fn tokens(mut self, tokens: Tokens) -> Self {
+        self.tokens = tokens;
+        self
+    }
+
+    /// Sets the registry that `/metrics` shows, and registers the figures of messagekit in it.
+    pub fn registry(mut self, registry: Registry) -> Self {
+        self.registry = registry;
+        self.metrics = None;
+        self
+    }
+
+    /// Sets the registry that `/metrics` shows, with the figures that are registered in it already.
+    pub fn metrics(mut self, registry: Registry, metrics: Metrics) -> Self {
+        self.registry = registry;
+        self.metrics = Some(metrics);
+        self
+    }
+
+    /// Answers only requests that name one of these hosts, without a port; without any, the name does not matter.
+    pub fn hosts<H: Into<String>>(mut self, hosts: impl IntoIterator<Item = H>) -> Self {
+        self.hosts.extend(hosts.into_iter().map(Into::into));
+        self
+    }
+
+    /// Checks everything and makes the admin.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfiguration`] with all problems: no token, no database, a name that is not one or stands twice, a
+    /// registry that holds the figures already.
+    pub fn build(self) -> Result<Admin, Error> {
+        let mut problems = Vec::new();
+        if self.tokens.is_empty() {
+            problems.push(
+                "there is no token: nobody could come in; `messagekit admin token` makes one".to_owned(),
+            );
+        }
+        if self.databases.is_empty() {
+            problems.push("there is no database".to_owned());
+        }
+        for (index, (name, _)) in self.databases.iter().enumerate() {
+            if !is_name(name) {
+                problems.push(format!(
+                    "database {} has a name that is not 1 to 63 of a-z, 0-9, _ and -",
+                    index + 1
+                ));
+            } else if self.databases[..index].iter().any(|(earlier, _)| earlier == name) {
+                problems.push(format!("there are two databases {name}"));
+            }
+        }
+        let metrics = match self.metrics {
+            Some(metrics) => Ok(metrics),
+            None => Metrics::new(&self.registry),
+        };
+        let metrics = match metrics {
+            Ok(metrics) if problems.is_empty() => metrics,
+            other => {
+                problems.extend(other.err().map(|error| error.to_string()));
+                return Err(Error::new(
+                    ErrorKind::InvalidConfiguration,
+                    format!("admin: {}", problems.join("; ")),
+                ));
+            }
+        };
+        let databases: Vec<Database> =
+            self.databases.into_iter().map(|(name, store)| Database { name: name.into(), store }).collect();
+        let asked = databases.iter().map(|database| {
+            let store: Arc<dyn OutboxHealth> = database.store.clone();
+            (database.name.clone(), store)
+        });
+        let shared = Shared {
+            asked: Asked(asked.collect()),
+            databases: Databases(databases.into()),
+            figures: Figures::new(self.registry, metrics),
+            ordered: Notify::new(),
+        };
+        Ok(Admin { app: App(Arc::new(shared)), tokens: self.tokens, hosts: self.hosts.into() })
+    }
+}
+
+impl fmt::Debug for AdminBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&String> = self.databases.iter().map(|(name, _)| name).collect();
+        f.debug_struct("AdminBuilder").field("databases", &names).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,36 @@
+//! What handlers share.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use crate::database::Databases;
+use crate::figures::Figures;
+use crate::health::Asked;
+
+#[derive(Clone)]
+pub(crate) struct App(pub(crate) Arc<Shared>);
+
+pub(crate) struct Shared {
+    pub(crate) databases: Databases,
+    pub(crate) asked: Asked,
+    pub(crate) figures: Figures,
+    /// Wakes the worker when a replay was ordered here.
+    pub(crate) ordered: Notify,
+}
+
+impl Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("databases", &self.databases).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,151 @@
+//! The databases that are looked after, by name.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use messagekit::{Error, ErrorKind, Operations};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::parameters::Parameters;
+use crate::problem::{Problem, unwell};
+
+/// How long a database has for an answer: 5 seconds.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
+
+#[derive(Clone)]
+pub(crate) struct Database {
+    pub(crate) name: Arc<str>,
+    pub(crate) store: Arc<dyn Operations>,
+}
+
+impl Database {
+    /// Waits for an answer, as long as a person would.
+    pub(crate) async fn within<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        tokio::time::timeout(DEADLINE, answer).await.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Unavailable, format!("no answer within {} s", DEADLINE.as_secs())))
+        })
+    }
+
+    /// Asks what the answer depends on.
+    pub(crate) async fn ask<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Problem> {
+        self.within(answer).await.map_err(|error| Problem::of(&self.name, &error))
+    }
+
+    /// Waits for an act to its end: one that is given up in the middle leaves its caller in doubt.
+    pub(crate) async fn act<T>(&self, act: impl Future<Output = Result<T, Error>>) -> Result<T, Problem> {
+        act.await.map_err(|error| Problem::of(&self.name, &error))
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.name, f)
+    }
+}
+
+/// Returns whether a name can stand in a query and a cursor as it is.
+pub(crate) fn is_name(name: &str) -> bool {
+    let usable = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
+    (1..=63).contains(&name.len()) && name.bytes().all(usable)
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Databases(pub(crate) Arc<[Database]>);
+
+impl Databases {
+    /// Returns those that a request is about: the one it names, else all.
+    pub(crate) fn meant(&self, name: Option<&str>) -> Result<&[Database], Problem> {
+        let Some(name) = name else { return Ok(&self.0) };
+        let index = self.0.iter().position(|database| &*database.name == name);
+        let index = index.ok_or_else(|| {
+            Problem::new(
+                StatusCode::NOT_FOUND,
+                format!("there is no database of this name: {}", self.names()),
+            )
+        })?;
+        Ok(&self.0[index..=index])
+    }
+
+    /// Returns the one that a request is about; with one database its name may be left out.
+    pub(crate) fn one(&self, name: Option<&str>) -> Result<&Database, Problem> {
+        match self.meant(name)? {
+            [only] => Ok(only),
+            _ => Err(Problem::refused(format!("database is not said: {}", self.names()))),
+        }
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<&str> = self.0.iter().map(|database| &*database.name).collect();
+        format!("name one of {}", names.join(", "))
+    }
+}
+
+/// A database that did not answer: what it holds is missing in the answer.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct Unreachable {
+    /// Its name.
+    pub(crate) database: String,
+    /// What is known of the reason.
+    pub(crate) error: String,
+}
+
+/// What each database answered, and those that did not.
+#[derive(Debug)]
+pub(crate) struct Answers<'a, T> {
+    pub(crate) answered: Vec<(&'a Database, T)>,
+    pub(crate) unreachable: Vec<Unreachable>,
+}
+
+/// Asks all at once. One that does not answer is named; an answer without any is none.
+pub(crate) async fn ask_all<'a, T, F>(
+    databases: &'a [Database],
+    question: impl Fn(&'a Database) -> F,
+) -> Result<Answers<'a, T>, Problem>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    let asked = databases.iter().map(|database| {
+        let answer = question(database);
+        async move { (database, database.within(answer).await) }
+    });
+    let mut answers = Answers { answered: Vec::new(), unreachable: Vec::new() };
+    for (database, answer) in futures_util::future::join_all(asked).await {
+        match answer {
+            Ok(answer) => answers.answered.push((database, answer)),
+            Err(error) if error.is_transient() || error.kind() == ErrorKind::Closed => {
+                tracing::warn!(database = &*database.name, error = %messagekit::chain(&error), "database does not answer");
+                let error = unwell(error.kind()).to_owned();
+                answers.unreachable.push(Unreachable { database: database.name.to_string(), error });
+            }
+            Err(error) => return Err(Problem::of(&database.name, &error)),
+        }
+    }
+    if answers.answered.is_empty() {
+        let told: Vec<String> = answers
+            .unreachable
+            .iter()
+            .map(|one| format!("database {} {}", one.database, one.error))
+            .collect();
+        return Err(Problem::unavailable(format!("{}: try again", told.join(", "))));
+    }
+    Ok(answers)
+}
+
+/// Which database a request is about.
+#[derive(Debug, Default, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Which {
+    /// The database; it may be left out where there is only one.
+    #[param(min_length = 1, max_length = 63, pattern = "^[a-z0-9_-]{1,63}$")]
+    pub(crate) database: Option<String>,
+}
+
+impl crate::parameters::FromParameters for Which {
+    fn take(parameters: &mut Parameters) -> Result<Self, Problem> {
+        Ok(Self { database: parameters.text("database")? })
+    }
+}

@@ -1,0 +1,91 @@
+//! The description of every operation, and who may use it.
+
+use axum::middleware::from_fn_with_state;
+use utoipa::OpenApi;
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::app::App;
+use crate::caller::allow;
+use crate::problem::Problem;
+use crate::{Role, figures, health, letters, replay, seed};
+
+const TOKEN: &str = "token";
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "messagekit admin",
+        description = "Dead letters, replay, health and figures. Every operation wants a token; its `security` names the weakest role that may use it."
+    ),
+    components(schemas(Problem)),
+    tags(
+        (name = "dead letters", description = "What could not be handled"),
+        (name = "replay", description = "Publishing kept events again"),
+        (name = "health", description = "Whether all is well"),
+        (name = "earlier paths", description = "The shapes of earlier versions")
+    )
+)]
+struct Description;
+
+/// Puts every route behind the role that it needs: written down and enforced in one place.
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    let viewers = letters::for_viewers()
+        .merge(replay::for_viewers())
+        .merge(seed::for_viewers())
+        .merge(health::routes())
+        .routes(utoipa_axum::routes!(figures::metrics))
+        .routes(utoipa_axum::routes!(crate::admin::openapi));
+    let operators = letters::for_operators().merge(replay::for_operators()).merge(seed::for_operators());
+    let mut routes = OpenApiRouter::with_openapi(Description::openapi())
+        .merge(needs(Role::Viewer, viewers))
+        .merge(needs(Role::Reader, letters::for_readers()))
+        .merge(needs(Role::Operator, operators));
+    let scheme =
+        HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("A token of this admin")).build();
+    let components = routes.get_openapi_mut().components.get_or_insert_default();
+    components.add_security_scheme(TOKEN, SecurityScheme::Http(scheme));
+    routes
+}
+
+fn needs(role: Role, mut routes: OpenApiRouter<App>) -> OpenApiRouter<App> {
+    for item in routes.get_openapi_mut().paths.paths.values_mut() {
+        for operation in operations(item) {
+            operation.security = Some(vec![SecurityRequirement::new(TOKEN, [role.as_str()])]);
+            add_problems(operation);
+        }
+    }
+    routes.route_layer(from_fn_with_state(role, allow))
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut item.get, &mut item.post].into_iter().flatten()
+}
+
+/// Adds the problems that every operation may answer with.
+fn add_problems(operation: &mut Operation) {
+    let every = [
+        ("400", "The request is not understood"),
+        ("401", "There is no token that is known"),
+        ("403", "The token's role may not do this, or a page of another site asked"),
+        ("422", "The request is understood, and cannot be met"),
+        ("500", "A fault of this program or its database"),
+        ("503", "The database does not answer"),
+        ("504", "No answer in time"),
+    ];
+    let sent = [("413", "The body is too large"), ("415", "The body is not JSON")];
+    let reads = operation.request_body.is_some();
+    let sent = sent.into_iter().filter(|(status, _)| reads || *status == "415");
+    for (status, text) in every.into_iter().chain(sent) {
+        operation.responses.responses.entry(status.to_owned()).or_insert_with(|| {
+            let schema = Ref::from_schema_name("Problem");
+            let content =
+                ContentBuilder::new().schema(Some(RefOr::<utoipa::openapi::Schema>::Ref(schema))).build();
+            let response =
+                ResponseBuilder::new().description(text).content("application/problem+json", content);
+            RefOr::T(response.build())
+        });
+    }
+}

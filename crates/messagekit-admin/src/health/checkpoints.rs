@@ -1,0 +1,52 @@
+//! Noting where the log of each database stands, all the time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use messagekit::{Shutdown, chain};
+
+use super::Asked;
+use crate::database::DEADLINE;
+
+/// How far checkpoints are apart, whoever notes them.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// Notes checkpoints until the shutdown.
+pub(crate) async fn keep_checkpoints(asked: &Asked, shutdown: Shutdown) {
+    let work = async {
+        loop {
+            note(asked).await;
+            tokio::time::sleep(EVERY).await;
+        }
+    };
+    tokio::select! {
+        () = work => {}
+        () = shutdown => {}
+    }
+}
+
+/// Notes checkpoints in a task, as long as somebody else holds the databases.
+pub(super) fn keep_while_used(asked: &Asked) {
+    let databases = Arc::downgrade(&asked.0);
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        runtime.spawn(async move {
+            while let Some(databases) = databases.upgrade() {
+                note(&Asked(databases)).await;
+                tokio::time::sleep(EVERY).await;
+            }
+        });
+    }
+}
+
+async fn note(asked: &Asked) {
+    let notes = asked.0.iter().map(|(name, store)| async move {
+        match tokio::time::timeout(DEADLINE, store.checkpoint(EVERY)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(database = &**name, error = %chain(&error), "no checkpoint was noted");
+            }
+            Err(_) => tracing::warn!(database = &**name, "no checkpoint was noted in time"),
+        }
+    });
+    futures_util::future::join_all(notes).await;
+}

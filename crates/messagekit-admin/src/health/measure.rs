@@ -1,0 +1,38 @@
+//! Asking every database at once, with a deadline.
+
+use messagekit::{BoxFuture, Error, ErrorKind, OutboxHealth, OutboxLag, chain};
+
+use super::Asked;
+use crate::database::DEADLINE;
+use crate::problem::unwell;
+
+/// What a database said, or what is known of why it did not.
+pub(super) type Said<'a, T> = (&'a str, Result<T, &'static str>);
+
+pub(super) async fn ping(asked: &Asked) -> Vec<Said<'_, ()>> {
+    ask(asked, |store| store.ping()).await
+}
+
+pub(super) async fn lag(asked: &Asked) -> Vec<Said<'_, OutboxLag>> {
+    ask(asked, |store| store.lag()).await
+}
+
+async fn ask<'a, T>(
+    asked: &'a Asked,
+    question: fn(&'a dyn OutboxHealth) -> BoxFuture<'a, Result<T, Error>>,
+) -> Vec<Said<'a, T>> {
+    let answers = asked.0.iter().map(|(name, store)| {
+        let answer = question(&**store);
+        async move {
+            let answer = tokio::time::timeout(DEADLINE, answer).await;
+            let answer =
+                answer.unwrap_or_else(|_| Err(Error::new(ErrorKind::Unavailable, "no answer in time")));
+            let answer = answer.map_err(|error| {
+                tracing::warn!(database = &**name, error = %chain(&error), "database is not well");
+                unwell(error.kind())
+            });
+            (&**name, answer)
+        }
+    });
+    futures_util::future::join_all(answers).await
+}

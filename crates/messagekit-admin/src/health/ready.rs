@@ -1,0 +1,97 @@
+//! Whether the process lives, and whether its databases answer.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Asked, measure};
+use crate::parameters::{FromParameters, Parameters, Query};
+use crate::problem::Problem;
+
+/// How well a thing is; the worst of its parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Status {
+    /// All is well.
+    Healthy,
+    /// It works, and somebody should look.
+    Degraded,
+    /// It does not work.
+    Unhealthy,
+}
+
+/// No parameters.
+#[derive(Debug)]
+pub(crate) struct Nothing;
+
+impl FromParameters for Nothing {
+    fn take(_: &mut Parameters) -> Result<Self, Problem> {
+        Ok(Self)
+    }
+}
+
+/// That the process answers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Live {
+    status: Status,
+    #[schema(value_type = String, format = DateTime)]
+    timestamp: Timestamp,
+}
+
+/// Say that the process answers; no database is asked
+#[utoipa::path(get, path = "/health/live", tag = "health", operation_id = "live", responses((status = 200, body = Live)))]
+pub(crate) async fn live(_nothing: Query<Nothing>) -> Json<Live> {
+    Json(Live { status: Status::Healthy, timestamp: Timestamp::now() })
+}
+
+/// Say that the process answers, under the path of earlier versions
+#[utoipa::path(get, path = "/health", tag = "earlier paths", operation_id = "earlier_live", responses((status = 200, body = Live)))]
+pub(crate) async fn seed(nothing: Query<Nothing>) -> Json<Live> {
+    live(nothing).await
+}
+
+/// Whether every database answers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Ready {
+    status: Status,
+    #[schema(value_type = String, format = DateTime)]
+    timestamp: Timestamp,
+    databases: Vec<DatabaseReady>,
+}
+
+/// Whether a database answers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DatabaseReady {
+    database: String,
+    status: Status,
+    /// What is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    error: Option<&'static str>,
+}
+
+/// Ask every database for a sign of life, each with 5 seconds
+#[utoipa::path(
+    get, path = "/health/ready", tag = "health", operation_id = "ready",
+    responses((status = 200, body = Ready), (status = 503, description = "A database does not answer", body = Ready))
+)]
+pub(crate) async fn ready(State(asked): State<Asked>, _nothing: Query<Nothing>) -> (StatusCode, Json<Ready>) {
+    let databases: Vec<DatabaseReady> = measure::ping(&asked)
+        .await
+        .into_iter()
+        .map(|(name, answer)| DatabaseReady {
+            database: name.to_owned(),
+            status: if answer.is_ok() { Status::Healthy } else { Status::Unhealthy },
+            error: answer.err(),
+        })
+        .collect();
+    let status = databases.iter().map(|one| one.status).max().unwrap_or(Status::Healthy);
+    (code(status), Json(Ready { status, timestamp: Timestamp::now(), databases }))
+}
+
+pub(super) fn code(status: Status) -> StatusCode {
+    if status == Status::Healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}

@@ -1,0 +1,184 @@
+//! Pages over several databases: newest first, each database with a position of its own.
+
+use jiff::Timestamp;
+use messagekit::Error;
+use utoipa::IntoParams;
+
+use crate::database::{Database, Unreachable, ask_all};
+use crate::parameters::{FromParameters, Parameters};
+use crate::problem::Problem;
+
+/// The most entries of a page.
+pub(crate) const MAX_LIMIT: u32 = 200;
+/// The entries of a page where nothing is said.
+pub(crate) const LIMIT: u32 = 100;
+
+/// Where a page begins: below which number in which database. A number alone is for the only database.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Position(Vec<(Option<String>, i64)>);
+
+impl Position {
+    pub(crate) fn take(parameters: &mut Parameters) -> Result<Self, Problem> {
+        let Some(bytes) = parameters.bytes("before")? else { return Ok(Self::default()) };
+        let position = std::str::from_utf8(&bytes).ok().and_then(Self::read);
+        position.ok_or_else(|| {
+            Problem::refused("parameter before is not a number, nor taken from a link to the next page")
+        })
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let number = |text: &str| text.parse::<i64>().ok().filter(|number| *number > 0);
+        if let Some(number) = number(text) {
+            return Some(Self(vec![(None, number)]));
+        }
+        let parts = text.split(',').map(|part| {
+            let (name, before) = part.split_once(':')?;
+            Some((Some(name.to_owned()), number(before)?))
+        });
+        parts.collect::<Option<Vec<_>>>().map(Self)
+    }
+
+    fn before(&self, database: &Database) -> Option<i64> {
+        let own = |name: &Option<String>| name.as_deref().is_none_or(|name| name == &*database.name);
+        self.0.iter().find(|(name, _)| own(name)).map(|(_, before)| *before)
+    }
+}
+
+/// How much, and from where.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Part {
+    /// The most entries of the page; 100 where nothing is said.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+    /// Only those below this number: from the link to the next page.
+    #[param(value_type = Option<String>, pattern = "^[1-9][0-9]{0,17}$")]
+    before: Position,
+}
+
+impl FromParameters for Part {
+    fn take(parameters: &mut Parameters) -> Result<Self, Problem> {
+        Ok(Self { limit: parameters.number("limit", 1..=MAX_LIMIT)?, before: Position::take(parameters)? })
+    }
+}
+
+impl Part {
+    pub(crate) fn limit(&self) -> u32 {
+        self.limit.unwrap_or(LIMIT)
+    }
+
+    pub(crate) fn before(&self) -> &Position {
+        &self.before
+    }
+}
+
+/// What is listed: it has a number in its database, and a time.
+pub(crate) trait Listed {
+    fn number(&self) -> i64;
+    fn time(&self) -> Timestamp;
+}
+
+#[derive(Debug)]
+pub(crate) struct Page<'a, T> {
+    pub(crate) entries: Vec<(&'a Database, T)>,
+    pub(crate) unreachable: Vec<Unreachable>,
+    /// What to send as `before` for the next page.
+    pub(crate) before: Option<String>,
+}
+
+/// Lists what several databases hold. `list` is asked for the numbers below one, greatest first.
+pub(crate) async fn page<'a, T: Listed, F>(
+    databases: &'a [Database],
+    position: &Position,
+    limit: u32,
+    list: impl Fn(&'a Database, Option<i64>, u32) -> F,
+) -> Result<Page<'a, T>, Problem>
+where
+    F: Future<Output = Result<Vec<T>, Error>>,
+{
+    if position.0.len() > 1 && databases.len() == 1
+        || databases.len() > 1 && position.0.iter().any(|(name, _)| name.is_none())
+    {
+        return Err(Problem::refused("parameter before is of another list of databases"));
+    }
+    // One more than is shown tells whether there is a next page.
+    let answers = ask_all(databases, |database| list(database, position.before(database), limit + 1)).await?;
+    let mut lists: Vec<_> = answers
+        .answered
+        .into_iter()
+        .map(|(database, entries)| (database, entries.into_iter().peekable(), position.before(database)))
+        .collect();
+    let mut entries = Vec::new();
+    while entries.len() < limit as usize {
+        // Each list stays in the order of its numbers, whatever its times are.
+        let newest = lists.iter_mut().filter_map(|list| {
+            let time = list.1.peek()?.time();
+            Some((time, list))
+        });
+        let Some((_, (database, list, before))) = newest.max_by_key(|(time, _)| *time) else { break };
+        let Some(entry) = list.next() else { break };
+        *before = Some(entry.number());
+        entries.push((*database, entry));
+    }
+    let more = lists.iter_mut().any(|list| list.1.peek().is_some());
+    let before = more.then(|| match (databases, &lists[..]) {
+        ([_], [(_, _, Some(before))]) => before.to_string(),
+        _ => {
+            let reached = lists.iter().filter_map(|(database, _, before)| Some((&database.name, (*before)?)));
+            let missing = answers.unreachable.iter().filter_map(|missing| {
+                let database = databases.iter().find(|database| *database.name == *missing.database)?;
+                Some((&database.name, position.before(database)?))
+            });
+            let parts: Vec<String> =
+                reached.chain(missing).map(|(name, before)| format!("{name}:{before}")).collect();
+            parts.join(",")
+        }
+    });
+    Ok(Page { entries, unreachable: answers.unreachable, before })
+}
+
+/// Makes the link to the next page: the same query from another place.
+pub(crate) fn next_link(query: Option<&str>, name: &str, value: &str) -> String {
+    let kept = query.unwrap_or_default().split('&');
+    let kept = kept.filter(|pair| !pair.is_empty() && pair.split('=').next() != Some(name));
+    let mut link: String = kept.map(|pair| format!("{pair}&")).collect();
+    link.insert(0, '?');
+    link.push_str(name);
+    link.push('=');
+    for byte in value.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b':' | b',' => {
+                link.push(char::from(byte))
+            }
+            byte => link.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    link
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_are_a_number_or_one_per_database() {
+        assert_eq!(Position::read("12"), Some(Position(vec![(None, 12)])));
+        let two = Position(vec![(Some("a".to_owned()), 1), (Some("b".to_owned()), 2)]);
+        assert_eq!(Position::read("a:1,b:2"), Some(two));
+        for text in ["", "0", "-1", "a", "a:", "a:x", "a:1,", ":", "99999999999999999999"] {
+            assert_eq!(Position::read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_next_link_keeps_the_filters() {
+        assert_eq!(
+            next_link(Some("state=dead&before=9&key=a%26b"), "before", "7"),
+            "?state=dead&key=a%26b&before=7"
+        );
+        assert_eq!(
+            next_link(None, "after", "2026-01-01T00:00:00Z/m 1"),
+            "?after=2026-01-01T00:00:00Z%2Fm%201"
+        );
+    }
+}

@@ -1,0 +1,94 @@
+//! What a caller is told when a request cannot be answered.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use messagekit::{ErrorKind, chain};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// An answer that is an error, in the form of RFC 9457. It never repeats what came in.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Problem {
+    /// The status in words.
+    title: &'static str,
+    /// The status of the answer.
+    status: u16,
+    /// What is wrong, and what to do.
+    detail: String,
+    /// How many letters the selection has now, where its count has changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    count: Option<u64>,
+}
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        let title = status.canonical_reason().unwrap_or("Error");
+        Self { title, status: status.as_u16(), detail: detail.into(), count: None }
+    }
+
+    pub(crate) fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    pub(crate) fn refused(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+    }
+
+    pub(crate) fn changed(count: u64) -> Self {
+        let detail = "the selection has changed since it was counted: look again, then send the new count";
+        Self { count: Some(count), ..Self::new(StatusCode::CONFLICT, detail) }
+    }
+
+    pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+    }
+
+    /// Tells a caller what a database answered. Only texts of our own are shown; the rest is for the log.
+    pub(crate) fn of(database: &str, error: &messagekit::Error) -> Self {
+        match error.kind() {
+            ErrorKind::NotFound => Self::new(StatusCode::NOT_FOUND, error.to_string()),
+            ErrorKind::WrongState => Self::new(StatusCode::CONFLICT, error.to_string()),
+            ErrorKind::OutOfRange => Self::refused(error.to_string()),
+            kind if kind.is_transient() || kind == ErrorKind::Closed => {
+                tracing::warn!(database, error = %chain(error), "database does not answer");
+                Self::unavailable(format!("database {database} {}: try again", unwell(kind)))
+            }
+            kind => {
+                tracing::error!(database, error = %chain(error), "database refused a request");
+                let log = "the log has more under the id in header x-request-id";
+                Self::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    format!("database {database} {}: {log}", unwell(kind)),
+                )
+            }
+        }
+    }
+}
+
+/// Says what is wrong with a database, in words that tell nothing of it.
+pub(crate) fn unwell(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Unavailable => "does not answer",
+        ErrorKind::Schema => "lacks the tables of this program",
+        ErrorKind::Closed => "was closed",
+        kind if kind.is_transient() => "is busy",
+        _ => "answers with an error",
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, axum::Json(self)).into_response();
+        let problem = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, problem);
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        response
+    }
+}

@@ -1,0 +1,185 @@
+//! Counting what a replay would publish, and ordering one.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use messagekit::{EventFilter, ReplayIds, ReplayOrder};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::jobs::JobView;
+use crate::app::App;
+use crate::body::Json;
+use crate::caller::Caller;
+use crate::parameters::{NO_TIME, searchable, usable_time};
+use crate::problem::Problem;
+
+/// Which events; what is left out does not matter. Times are when a row was written, by the database's clock.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Filter {
+    /// Only those of this type.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
+    event_type: Option<String>,
+    /// Only those of this topic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
+    topic: Option<String>,
+    /// Only those with exactly this key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
+    key: Option<String>,
+    /// Only those written at or after this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    from: Option<Timestamp>,
+    /// Only those written at or before this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    to: Option<Timestamp>,
+}
+
+impl Filter {
+    fn events(self) -> Result<EventFilter, Problem> {
+        let text = |name, text: Option<String>| text.map(|text| searchable(name, text)).transpose();
+        let time = |name: &str, time: Option<Timestamp>| match time {
+            Some(time) if usable_time(time).is_none() => Err(Problem::refused(format!("{name} {NO_TIME}"))),
+            time => Ok(time),
+        };
+        Ok(EventFilter {
+            event_type: text("type", self.event_type)?,
+            topic: text("topic", self.topic)?,
+            key: text("key", self.key)?,
+            from: time("from", self.from)?,
+            to: time("to", self.to)?,
+        })
+    }
+}
+
+impl From<EventFilter> for Filter {
+    fn from(filter: EventFilter) -> Self {
+        let EventFilter { event_type, topic, key, from, to } = filter;
+        Self { event_type, topic, key, from, to }
+    }
+}
+
+/// Under which ids events go out again.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum IdsWord {
+    /// Their own: whoever has handled one passes over it.
+    #[default]
+    Same,
+    /// New ones, with the old one in the free header `replayOf`: every consumer handles them again.
+    New,
+}
+
+impl From<IdsWord> for ReplayIds {
+    fn from(ids: IdsWord) -> Self {
+        match ids {
+            IdsWord::Same => Self::Same,
+            IdsWord::New => Self::New,
+        }
+    }
+}
+
+impl From<ReplayIds> for IdsWord {
+    fn from(ids: ReplayIds) -> Self {
+        match ids {
+            ReplayIds::Same => Self::Same,
+            ReplayIds::New => Self::New,
+        }
+    }
+}
+
+/// What to count.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CountRequest {
+    /// The database; it may be left out where there is only one.
+    #[serde(default)]
+    #[schema(max_length = 63, pattern = "^[a-z0-9_-]{1,63}$")]
+    database: Option<String>,
+    filter: Filter,
+}
+
+/// What a replay would do.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CountView {
+    database: String,
+    /// How many events it would publish.
+    events: u64,
+    /// How many of them each consumer of this database has handled, and would pass over under the same ids.
+    skipped_by: Vec<Skipped>,
+}
+
+/// What one consumer would pass over.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Skipped {
+    consumer: String,
+    events: u64,
+}
+
+/// Count what a replay would publish, and publish nothing
+#[utoipa::path(
+    post, path = "/api/v1/replay/count", tag = "replay", operation_id = "count_replay",
+    request_body = CountRequest,
+    responses((status = 200, body = CountView), (status = 404, description = "No such database", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn count(
+    State(app): State<App>,
+    Json(request): Json<CountRequest>,
+) -> Result<axum::Json<CountView>, Problem> {
+    let database = app.databases.one(request.database.as_deref())?;
+    let count = database.ask(database.store.replay_count(&request.filter.events()?)).await?;
+    let skipped = count.skipped_by.into_iter().map(|(consumer, events)| Skipped { consumer, events });
+    let database = database.name.to_string();
+    Ok(axum::Json(CountView { database, events: count.events, skipped_by: skipped.collect() }))
+}
+
+/// What to publish again.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OrderRequest {
+    /// The database; it may be left out where there is only one.
+    #[serde(default)]
+    #[schema(max_length = 63, pattern = "^[a-z0-9_-]{1,63}$")]
+    database: Option<String>,
+    filter: Filter,
+    /// `same` where nothing is said.
+    #[serde(default)]
+    ids: IdsWord,
+    /// At most this many per second; without it, as fast as the database takes them.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    per_second: Option<u32>,
+}
+
+/// Order a replay
+///
+/// Its events are chosen now; what is written later is not part of it. It runs in the background at its pace, and goes on
+/// after a restart where it stood.
+#[utoipa::path(
+    post, path = "/api/v1/replay", tag = "replay", operation_id = "order_replay",
+    request_body = OrderRequest,
+    responses((status = 202, body = JobView), (status = 404, description = "No such database", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn order(
+    State(app): State<App>,
+    caller: Caller,
+    Json(request): Json<OrderRequest>,
+) -> Result<(StatusCode, axum::Json<JobView>), Problem> {
+    let database = app.databases.one(request.database.as_deref())?;
+    if request.per_second.is_some_and(|pace| !(1..=1_000_000).contains(&pace)) {
+        return Err(Problem::refused("per_second is not a whole number from 1 to 1000000"));
+    }
+    let order = ReplayOrder {
+        filter: request.filter.events()?,
+        ids: request.ids.into(),
+        per_second: request.per_second,
+    };
+    let job = database.act(database.store.order_replay(&order, &caller.actor())).await?;
+    app.ordered.notify_waiters();
+    Ok((StatusCode::ACCEPTED, axum::Json(JobView::of(&database.name, job))))
+}

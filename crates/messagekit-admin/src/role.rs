@@ -1,0 +1,60 @@
+//! What a token's holder may do.
+
+use std::fmt;
+use std::str::FromStr;
+
+use messagekit::{Error, ErrorKind};
+use serde::{Deserialize, Deserializer};
+
+/// What a token's holder may do; each role may do what those before it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Role {
+    /// Sees what failed, where and why, health and figures; never a payload, never a header's value.
+    Viewer,
+    /// Sees payloads and header values, too.
+    Reader,
+    /// Retries, discards, brings back and replays.
+    Operator,
+    /// Everything. Today that is what an operator may do; what changes the endpoint itself will want it.
+    Admin,
+}
+
+impl Role {
+    /// Every role, the weakest first.
+    pub const ALL: [Self; 4] = [Self::Viewer, Self::Reader, Self::Operator, Self::Admin];
+
+    /// Returns the word that configuration and documents use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Reader => "reader",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Role {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or_else(|| {
+            let known = Self::ALL.map(Self::as_str).join(", ");
+            Error::new(ErrorKind::InvalidConfiguration, format!("role is none of {known}"))
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Role {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|error: Error| serde::de::Error::custom(error))
+    }
+}

@@ -1,0 +1,285 @@
+//! The paths of earlier versions, with their shapes.
+//!
+//! They are for programs that call them already; `/api/v1` does more. An `id` is the number of a dead letter, as text.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use messagekit::{Act, Acted, EventFilter, LetterFilter, LetterState, ReplayIds, ReplayOrder, headers};
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::body::{NoBody, Number};
+use crate::caller::Caller;
+use crate::database::{Database, Which};
+use crate::parameters::{FromParameters, Parameters, Query};
+use crate::problem::Problem;
+
+/// The most rows of a page and of a replay here.
+const MAX_LIMIT: u32 = 1_000;
+/// How far an offset goes: each page counts the rows before it again.
+const MAX_OFFSET: u32 = 10_000;
+
+pub(crate) fn for_viewers() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(dlq)).routes(routes!(events))
+}
+
+pub(crate) fn for_operators() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(retry)).routes(routes!(replay))
+}
+
+/// Which part of the list.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Part {
+    /// Only those of this type.
+    #[param(max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
+    event_type: Option<String>,
+    /// The most rows; 100 where nothing is said.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+    /// How many rows are passed over.
+    #[param(minimum = 0, maximum = 10_000)]
+    offset: Option<u32>,
+}
+
+impl FromParameters for Part {
+    fn take(parameters: &mut Parameters) -> Result<Self, Problem> {
+        Ok(Self {
+            event_type: parameters.text("event_type")?,
+            limit: parameters.number("limit", 1..=MAX_LIMIT)?,
+            offset: parameters.number("offset", 0..=MAX_OFFSET)?,
+        })
+    }
+}
+
+/// Events that failed, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FailedEvents {
+    events: Vec<FailedEvent>,
+}
+
+/// An event that failed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FailedEvent {
+    id: String,
+    event_type: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    failed_at: Timestamp,
+    error_message: String,
+}
+
+/// List dead events, newest first
+#[utoipa::path(
+    get, path = "/dlq", tag = "earlier paths", operation_id = "earlier_list",
+    params(Which, Part),
+    responses((status = 200, body = FailedEvents), (status = 404, description = "No such database", body = Problem, content_type = "application/problem+json"))
+)]
+async fn dlq(
+    State(app): State<App>,
+    Query((which, part)): Query<(Which, Part)>,
+) -> Result<Json<FailedEvents>, Problem> {
+    let database = app.databases.one(which.database.as_deref())?;
+    let mut filter = LetterFilter {
+        event_type: part.event_type,
+        state: Some(LetterState::Dead),
+        ..LetterFilter::default()
+    };
+    let (mut left, mut limit) = (part.offset.unwrap_or(0), part.limit.unwrap_or(100));
+    let mut events = Vec::new();
+    while limit > 0 {
+        let asked = (left + limit).min(MAX_LIMIT);
+        let letters = database.ask(database.store.list(&filter, asked)).await?;
+        let found = letters.len() as u32;
+        filter.before = letters.last().map(|letter| letter.id);
+        let passed = left.min(found);
+        let shown = letters.into_iter().skip(passed as usize).map(|letter| FailedEvent {
+            id: letter.id.to_string(),
+            event_type: letter.event_type,
+            failed_at: letter.set_aside_at,
+            error_message: letter.error,
+        });
+        events.extend(shown);
+        left -= passed;
+        limit -= found - passed;
+        if found < asked {
+            break;
+        }
+    }
+    Ok(Json(FailedEvents { events }))
+}
+
+/// That the event was handed back.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Retried {
+    retried: bool,
+}
+
+/// Retry a dead event
+#[utoipa::path(
+    post, path = "/dlq/{id}/retry", tag = "earlier paths", operation_id = "earlier_retry",
+    params(("id" = i64, Path, description = "The event's id in the list", minimum = 1), Which),
+    responses((status = 200, body = Retried), (status = 404, description = "No such event", body = Problem, content_type = "application/problem+json"))
+)]
+async fn retry(
+    State(app): State<App>,
+    caller: Caller,
+    _none: NoBody,
+    Number(id): Number,
+    Query(which): Query<Which>,
+) -> Result<Json<Retried>, Problem> {
+    let database = app.databases.one(which.database.as_deref())?;
+    let acted = database.act(database.store.act(Act::Retry, &[id], &caller.actor())).await?;
+    match acted.first().copied().unwrap_or(Acted::NotFound) {
+        Acted::Done => Ok(Json(Retried { retried: true })),
+        Acted::NotFound => Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no dead letter {id}"))),
+        Acted::WrongState(state) => {
+            Err(Problem::malformed(format!("letter {id} is {state}: only a dead one can be retried")))
+        }
+    }
+}
+
+/// Which events, and how many.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Range {
+    /// Only those of this type.
+    #[param(max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
+    event_type: Option<String>,
+    /// Written at or after this time; without it nothing is found.
+    #[param(value_type = Option<String>, format = DateTime)]
+    from_ts: Option<Timestamp>,
+    /// Written at or before this time; without it nothing is found.
+    #[param(value_type = Option<String>, format = DateTime)]
+    to_ts: Option<Timestamp>,
+    /// The most events.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+}
+
+impl FromParameters for Range {
+    fn take(parameters: &mut Parameters) -> Result<Self, Problem> {
+        Ok(Self {
+            event_type: parameters.text("event_type")?,
+            from_ts: parameters.time("from_ts")?,
+            to_ts: parameters.time("to_ts")?,
+            limit: parameters.number("limit", 1..=MAX_LIMIT)?,
+        })
+    }
+}
+
+impl Range {
+    /// Returns the filter, or `None` without both ends.
+    fn filter(&self) -> Option<EventFilter> {
+        let (from, to) = (Some(self.from_ts?), Some(self.to_ts?));
+        Some(EventFilter { event_type: self.event_type.clone(), from, to, ..EventFilter::default() })
+    }
+}
+
+/// How many rows are passed over.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Offset {
+    /// How many rows are passed over.
+    #[param(minimum = 0, maximum = 10_000)]
+    offset: Option<u32>,
+}
+
+impl FromParameters for Offset {
+    fn take(parameters: &mut Parameters) -> Result<Self, Problem> {
+        Ok(Self { offset: parameters.number("offset", 0..=MAX_OFFSET)? })
+    }
+}
+
+/// Events that were written in a range of time, oldest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct KeptEvents {
+    events: Vec<KeptEvent>,
+    /// Why there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    message: Option<&'static str>,
+}
+
+/// An event that is kept.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct KeptEvent {
+    event_id: String,
+    event_type: Option<String>,
+    aggregate_id: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+const NO_RANGE: &str = "from_ts and to_ts are needed";
+
+/// List events of a range of time, oldest first
+#[utoipa::path(
+    get, path = "/replay", tag = "earlier paths", operation_id = "earlier_events",
+    params(Which, Range, Offset),
+    responses((status = 200, body = KeptEvents), (status = 404, description = "No such database", body = Problem, content_type = "application/problem+json"))
+)]
+async fn events(
+    State(app): State<App>,
+    Query((which, part)): Query<(Which, (Range, Offset))>,
+) -> Result<Json<KeptEvents>, Problem> {
+    let (range, offset) = part;
+    let database = app.databases.one(which.database.as_deref())?;
+    let Some(filter) = range.filter() else {
+        return Ok(Json(KeptEvents { events: Vec::new(), message: Some(NO_RANGE) }));
+    };
+    let (limit, offset) = (range.limit.unwrap_or(100), offset.offset.unwrap_or(0));
+    let found = database.ask(database.store.events(&filter, None, offset + limit)).await?;
+    let events = found.into_iter().skip(offset as usize).map(|event| KeptEvent {
+        event_id: event.event_id.to_string(),
+        event_type: event.message.headers.text(headers::EVENT_TYPE).map(str::to_owned),
+        aggregate_id: event.message.key.as_deref().map(|key| String::from_utf8_lossy(key).into_owned()),
+        created_at: event.created_at,
+    });
+    Ok(Json(KeptEvents { events: events.collect(), message: None }))
+}
+
+/// How many events go out again.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Replayed {
+    replayed_count: u64,
+    /// Why there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    message: Option<&'static str>,
+}
+
+/// Publish the events of a range of time again, under their own ids
+///
+/// They are chosen now and go out in the background. More than `limit` events are refused: `/api/v1/replay` has no limit.
+#[utoipa::path(
+    post, path = "/replay", tag = "earlier paths", operation_id = "earlier_replay",
+    params(Which, Range),
+    responses((status = 200, body = Replayed), (status = 404, description = "No such database", body = Problem, content_type = "application/problem+json"))
+)]
+async fn replay(
+    State(app): State<App>,
+    caller: Caller,
+    _none: NoBody,
+    Query((which, range)): Query<(Which, Range)>,
+) -> Result<Json<Replayed>, Problem> {
+    let database: &Database = app.databases.one(which.database.as_deref())?;
+    let Some(filter) = range.filter() else {
+        return Ok(Json(Replayed { replayed_count: 0, message: Some(NO_RANGE) }));
+    };
+    let limit = u64::from(range.limit.unwrap_or(MAX_LIMIT));
+    let count = database.ask(database.store.replay_count(&filter)).await?;
+    if count.events > limit {
+        let text =
+            format!("the range holds {} events, more than the limit of {limit}: narrow it", count.events);
+        return Err(Problem::refused(text));
+    }
+    let order = ReplayOrder { filter, ids: ReplayIds::Same, per_second: None };
+    let job = database.act(database.store.order_replay(&order, &caller.actor())).await?;
+    app.ordered.notify_waiters();
+    Ok(Json(Replayed { replayed_count: job.events, message: None }))
+}
