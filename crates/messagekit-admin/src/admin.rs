@@ -83,8 +83,12 @@ impl Admin {
     ///
     /// Several may run: each replay belongs to one of them. One that dies is followed after 10 seconds.
     pub async fn run_replays(&self, shutdown: Shutdown) {
-        let workers =
-            self.app.databases.0.iter().map(|database| replay::run(database, &self.app.ordered, &shutdown));
+        let workers = self
+            .app
+            .databases
+            .0
+            .iter()
+            .map(|database| replay::run(&database.name, &*database.store, &self.app.ordered, &shutdown));
         futures_util::future::join_all(workers).await;
     }
 

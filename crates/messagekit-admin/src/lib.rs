@@ -51,6 +51,7 @@ mod tokens;
 
 pub use admin::{Admin, AdminBuilder, DEFAULT_ADDRESS};
 pub use health::health_router;
+pub use replay::run_replays;
 pub use role::Role;
 pub use serve::serve;
 pub use token::{Token, TokenHash};

@@ -148,7 +148,7 @@ pub(crate) fn next_link(query: Option<&str>, name: &str, value: &str) -> String 
     for byte in value.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b':' | b',' => {
-                link.push(char::from(byte))
+                link.push(char::from(byte));
             }
             byte => link.push_str(&format!("%{byte:02X}")),
         }

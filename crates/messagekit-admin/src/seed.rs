@@ -4,9 +4,10 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use jiff::Timestamp;
-use messagekit::{Act, Acted, EventFilter, LetterFilter, LetterState, ReplayIds, ReplayOrder, headers};
+use messagekit::{
+    Act, Acted, ErrorKind, EventFilter, LetterFilter, LetterState, ReplayIds, ReplayOrder, headers,
+};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -134,13 +135,12 @@ async fn retry(
 ) -> Result<Json<Retried>, Problem> {
     let database = app.databases.one(which.database.as_deref())?;
     let acted = database.act(database.store.act(Act::Retry, &[id], &caller.actor())).await?;
-    match acted.first().copied().unwrap_or(Acted::NotFound) {
-        Acted::Done => Ok(Json(Retried { retried: true })),
-        Acted::NotFound => Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no dead letter {id}"))),
-        Acted::WrongState(state) => {
-            Err(Problem::malformed(format!("letter {id} is {state}: only a dead one can be retried")))
-        }
-    }
+    let acted = acted.first().copied().unwrap_or(Acted::NotFound);
+    acted.done(Act::Retry, id).map_err(|error| match error.kind() {
+        ErrorKind::WrongState => Problem::malformed(error.to_string()),
+        _ => Problem::of(&database.name, &error),
+    })?;
+    Ok(Json(Retried { retried: true }))
 }
 
 /// Which events, and how many.

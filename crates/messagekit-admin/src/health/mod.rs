@@ -21,7 +21,9 @@ pub(crate) use ready::Nothing;
 
 /// The databases that are asked, by name.
 #[derive(Clone)]
-pub(crate) struct Asked(pub(crate) Arc<[(Arc<str>, Arc<dyn OutboxHealth>)]>);
+pub(crate) struct Asked(pub(crate) Arc<[Named]>);
+
+pub(crate) type Named = (Arc<str>, Arc<dyn OutboxHealth>);
 
 impl FromRef<App> for Asked {
     fn from_ref(app: &App) -> Self {

@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 use crate::app::App;
 
 pub(crate) use worker::run;
+pub use worker::run_replays;
 
 pub(crate) fn for_viewers() -> OpenApiRouter<App> {
     OpenApiRouter::new()

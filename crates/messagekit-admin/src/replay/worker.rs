@@ -2,26 +2,39 @@
 
 use std::time::Duration;
 
-use messagekit::{Error, ReplayJob, ReplayLease, ReplayState, Shutdown, chain};
+use messagekit::{Error, ReplayJob, ReplayLease, ReplayState, Replays, Shutdown, chain};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::renamed::renamed;
-use crate::database::Database;
 
 /// The most events of one transaction: what an end in the middle can leave undone.
 const BATCH: u32 = 500;
 /// How long a replay belongs to a worker after each step: as long it stands still after the worker has died.
 const LEASE: Duration = Duration::from_secs(10);
+/// How many replays run at once, so that a slow one holds up no other.
+const LANES: usize = 4;
 /// How often a database is asked for work, and how long it is left alone after an error.
 const IDLE: Duration = Duration::from_secs(2);
 
-/// Works on the replays of one database, one after the other, until the shutdown.
-pub(crate) async fn run(database: &Database, ordered: &Notify, shutdown: &Shutdown) {
+/// Publishes what was ordered in one database, up to 4 replays at once, until the shutdown; what is left goes on with the next
+/// worker. `database` is its name in the log.
+///
+/// Several may run: each replay belongs to one of them. One that dies is followed after 10 seconds.
+pub async fn run_replays(database: &str, store: &dyn Replays, shutdown: &Shutdown) {
+    run(database, store, &Notify::new(), shutdown).await;
+}
+
+pub(crate) async fn run(database: &str, store: &dyn Replays, ordered: &Notify, shutdown: &Shutdown) {
+    let lanes = (0..LANES).map(|_| one_by_one(database, store, ordered, shutdown));
+    futures_util::future::join_all(lanes).await;
+}
+
+async fn one_by_one(database: &str, store: &dyn Replays, ordered: &Notify, shutdown: &Shutdown) {
     while !shutdown.is_requested() {
-        match database.store.lease_replay(LEASE).await {
+        match store.lease_replay(LEASE).await {
             Ok(Some((lease, job))) => {
-                if let Err(error) = work(database, lease, job, shutdown).await {
+                if let Err(error) = work(database, store, lease, job, shutdown).await {
                     complain(database, &error);
                     rest(ordered, shutdown).await;
                 }
@@ -37,18 +50,23 @@ pub(crate) async fn run(database: &Database, ordered: &Notify, shutdown: &Shutdo
 
 /// Publishes until the replay ends, another worker has it, or the shutdown.
 async fn work(
-    database: &Database,
+    database: &str,
+    store: &dyn Replays,
     lease: ReplayLease,
     job: ReplayJob,
     shutdown: &Shutdown,
 ) -> Result<(), Error> {
     let batch = job.order.per_second.map_or(BATCH, |pace| pace.clamp(1, BATCH));
     let pause = job.order.per_second.map(|pace| Duration::from_secs(1) * batch / pace.max(1));
-    let name = &*database.name;
-    tracing::info!(database = name, replay = job.id, left = job.events - job.published, "replay goes on");
+    tracing::info!(
+        database,
+        replay = job.id,
+        left = job.events.saturating_sub(job.published),
+        "replay goes on"
+    );
     while !shutdown.is_requested() {
         let began = Instant::now();
-        let stands = database.store.replay_step(lease, batch, LEASE, &renamed).await?;
+        let stands = store.replay_step(lease, batch, LEASE, &renamed).await?;
         match stands {
             Some(job) if job.state == ReplayState::Running => {
                 if let Some(pause) = pause {
@@ -60,7 +78,7 @@ async fn work(
             }
             Some(job) => {
                 tracing::info!(
-                    database = name,
+                    database,
                     replay = job.id,
                     published = job.published,
                     state = job.state.as_str(),
@@ -82,6 +100,6 @@ async fn rest(ordered: &Notify, shutdown: &Shutdown) {
     }
 }
 
-fn complain(database: &Database, error: &Error) {
-    tracing::warn!(database = &*database.name, error = %chain(error), "replays wait");
+fn complain(database: &str, error: &Error) {
+    tracing::warn!(database, error = %chain(error), "replays wait");
 }
