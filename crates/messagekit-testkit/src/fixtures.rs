@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use messagekit::memory::{Failpoint, MemoryLog, MemorySource, MemoryStore, MemoryTx};
-use messagekit::{Capabilities, ErrorKind, Message, Publisher, Source};
+use messagekit::memory::{AuditEntry, Failpoint, MemoryLog, MemorySource, MemoryStore, MemoryTx};
+use messagekit::{Capabilities, ErrorKind, Message, MessageId, Publisher, Source};
 
-use crate::store::StoreFixture;
+use crate::store::{Audited, StoreFixture};
 use crate::transport::TransportFixture;
 
 /// A fresh [`MemoryLog`] with four partitions.
@@ -86,6 +86,14 @@ impl StoreFixture for MemoryStoreFixture {
         self.log.records(topic).into_iter().map(|record| record.message).collect()
     }
 
+    async fn audit(&self) -> Vec<Audited> {
+        audit_of(&self.store)
+    }
+
+    async fn failures(&self) -> Vec<(String, String, String)> {
+        failures_of(&self.store)
+    }
+
     fn can_swallow_errors(&self) -> bool {
         true
     }
@@ -101,4 +109,22 @@ impl StoreFixture for MemoryStoreFixture {
     async fn refuse_begin(&self) {
         self.store.fail_next(Failpoint::Begin, ErrorKind::Unavailable);
     }
+}
+
+pub(crate) fn audit_of(store: &MemoryStore) -> Vec<Audited> {
+    let told = |entry: AuditEntry| Audited {
+        by: entry.by,
+        through: entry.through,
+        request_id: entry.request_id,
+        action: entry.action,
+        ids: entry.ids,
+        done: entry.done,
+    };
+    store.audit().into_iter().map(told).collect()
+}
+
+pub(crate) fn failures_of(store: &MemoryStore) -> Vec<(String, String, String)> {
+    let told =
+        |(event, scope, reason): (MessageId, String, String)| (event.as_str().to_owned(), scope, reason);
+    store.failures().into_iter().map(told).collect()
 }

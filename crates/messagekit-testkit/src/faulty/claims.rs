@@ -78,6 +78,10 @@ impl Processed for FaultyStore {
                 (Some(Fault::LetterWithoutMarker), Claim::Held) => Claim::Fresh,
                 (Some(Fault::HoldsForEverybody), _) if notes.held.contains(id) => Claim::Held,
                 (Some(Fault::ResolveLeavesHeld), Claim::Done) if notes.resolved.contains(id) => Claim::Held,
+                (Some(Fault::DiscardLeavesHeld), Claim::Discarded) => Claim::Held,
+                (Some(Fault::UndoLeavesDiscarded), Claim::Held) if !notes.undone.is_empty() => {
+                    Claim::Discarded
+                }
                 (_, answer) => answer,
             };
         }

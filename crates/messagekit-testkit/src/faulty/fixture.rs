@@ -4,12 +4,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use messagekit::headers::{EVENT_TYPE, ID};
 use messagekit::memory::{Failpoint, MemoryLog, MemoryStore};
 use messagekit::{ErrorKind, Message};
 
 use super::Fault;
 use super::store::{FaultyStore, FaultyTx, Notes};
-use crate::store::StoreFixture;
+use crate::store::{Audited, StoreFixture};
 
 /// A fixture over a [`FaultyStore`].
 #[derive(Clone)]
@@ -46,7 +47,31 @@ impl StoreFixture for FaultyStoreFixture {
     }
 
     async fn events(&self, topic: &str) -> Vec<Message> {
-        self.log.records(topic).into_iter().map(|record| record.message).collect()
+        let mut events: Vec<Message> = Vec::new();
+        for record in self.log.records(topic) {
+            let mut event = record.message;
+            let is_copy = events.iter().any(|known| known.headers.get(ID) == event.headers.get(ID));
+            if is_copy && self.store.is(Fault::CopiesLoseTheirType) {
+                event.headers.remove(EVENT_TYPE);
+            }
+            events.push(event);
+        }
+        events
+    }
+
+    async fn audit(&self) -> Vec<Audited> {
+        let mut rows = crate::fixtures::audit_of(&self.store.inner);
+        match self.store.fault {
+            Some(Fault::AuditForgetsRefusals) => rows.retain(|row| row.done > 0),
+            Some(Fault::AuditForgetsRequests) => rows.iter_mut().for_each(|row| row.request_id = None),
+            Some(Fault::AuditForgetsReplays) => rows.retain(|row| !row.action.contains("replay")),
+            _ => {}
+        }
+        rows
+    }
+
+    async fn failures(&self) -> Vec<(String, String, String)> {
+        crate::fixtures::failures_of(&self.store.inner)
     }
 
     fn can_swallow_errors(&self) -> bool {

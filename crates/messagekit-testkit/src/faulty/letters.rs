@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use messagekit::{
-    BoxFuture, ClaimRequest, DeadLetter, DeadLetters, Error, ErrorKind, Failure, Leased, LetterFilter,
-    MessageId, Next, Processed, Received, Retries, SetAside, SetAsideOutcome, Store,
+    Act, Actor, ClaimRequest, DeadLetters, Error, Failure, Leased, MessageId, Next, Processed, Received,
+    Retries, SetAside, SetAsideOutcome, Store,
 };
 
 use super::Fault;
@@ -110,6 +110,9 @@ impl Retries for FaultyStore {
                 leased.iter_mut().for_each(|leased| leased.received.message.key = None);
             }
             Some(Fault::ForgetsKills) => leased.iter_mut().for_each(|leased| leased.kills = 0),
+            Some(Fault::RetryKeepsAttempts) => {
+                leased.iter_mut().filter(|leased| leased.replaying).for_each(|leased| leased.attempt += 9);
+            }
             _ => {}
         }
         let mut notes = self.notes();
@@ -134,6 +137,7 @@ impl Retries for FaultyStore {
                 self.inner.commit(own).await?;
                 Ok(resolved)
             }
+            Some(Fault::DiscardFencesNobody) if self.notes().discarded.contains(&leased.letter) => Ok(true),
             _ => self.inner.resolve(tx.inner(), consumer, leased).await,
         }
     }
@@ -151,7 +155,8 @@ impl Retries for FaultyStore {
         let failed = self.inner.fail(consumer, &leased, &failure).await?;
         let replayed = self.notes().replayed.contains(&leased.letter);
         if self.is(Fault::ReplayGoesOn) && replayed {
-            DeadLetters::retry(&self.inner, leased.letter).await?;
+            let by = Actor::new("fault", "test");
+            DeadLetters::act(&self.inner, Act::Retry, &[leased.letter], &by).await?;
         }
         Ok(failed || self.is(Fault::AnswersTwice))
     }
@@ -171,63 +176,5 @@ impl Retries for FaultyStore {
             Some(Fault::AnswersTwice) => self.inner.hand_back(consumer, leased, delay).await.map(|_| true),
             _ => self.inner.hand_back(consumer, leased, delay).await,
         }
-    }
-}
-
-impl DeadLetters for FaultyStore {
-    fn list<'a>(
-        &'a self,
-        filter: &'a LetterFilter,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<DeadLetter>, Error>> {
-        Box::pin(async move {
-            let mut asked = filter.clone();
-            match self.fault {
-                Some(Fault::ListIgnoresState) => asked.state = None,
-                Some(Fault::ListIgnoresBefore) => asked.before = None,
-                _ => {}
-            }
-            let mut letters = self.inner.list(&asked, limit).await?;
-            if self.is(Fault::ListsOldestFirst) {
-                letters.reverse();
-            }
-            Ok(letters)
-        })
-    }
-
-    fn show(&self, id: i64) -> BoxFuture<'_, Result<DeadLetter, Error>> {
-        Box::pin(async move {
-            let mut letter = match self.inner.show(id).await {
-                Err(_) if self.is(Fault::ShowMisnamesUnknown) => {
-                    return Err(Error::new(ErrorKind::Conflict, "no such dead letter"));
-                }
-                answer => answer?,
-            };
-            if self.is(Fault::ForgetsKills) {
-                letter.kills = 0;
-            }
-            Ok(letter)
-        })
-    }
-
-    fn retry(&self, id: i64) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(async move {
-            self.notes().replayed.insert(id);
-            if self.is(Fault::RetryDoesNothing) {
-                return Ok(());
-            }
-            let answer = self.inner.retry(id).await;
-            match &answer {
-                Err(error)
-                    if self.is(Fault::RetryWithoutCompareAndSet) && error.kind() == ErrorKind::WrongState =>
-                {
-                    Ok(())
-                }
-                Err(error) if self.is(Fault::RetryInventsLetters) && error.kind() == ErrorKind::NotFound => {
-                    Ok(())
-                }
-                _ => answer,
-            }
-        })
     }
 }

@@ -4,13 +4,17 @@
 //! testkit's own tests run exactly that case against the faulty adapter and demand that it fails. They are wrappers over
 //! the adapters in memory, which pass every case.
 
+mod bookkeeping;
 mod claims;
+mod desk;
 mod fixture;
 mod letters;
 mod publisher;
+mod replays;
 mod rows;
 mod store;
 mod subscriber;
+mod suspects;
 mod table;
 mod transport;
 

@@ -239,4 +239,122 @@ faults! {
     LetterForgetsError: Store letter_tells_its_failure,
     /// A letter that does not exist is told as a conflict.
     ShowMisnamesUnknown: Store show_of_an_unknown_letter_is_not_found,
+    /// Lists do not know how large a message is.
+    ListForgetsSizes: Store lists_tell_what_letters_tell,
+    /// Selections go downwards.
+    IdsDescend: Store ids_ascend_and_keep_the_filter,
+    /// The lower bound of a selection is ignored.
+    FilterIgnoresAfter: Store ids_ascend_and_keep_the_filter,
+    /// The filter by kind is ignored.
+    FilterIgnoresKind: Store each_filter_narrows,
+    /// The filter by fingerprint is ignored.
+    FilterIgnoresFingerprint: Store each_filter_narrows,
+    /// The filter by key is ignored.
+    FilterIgnoresKey: Store each_filter_narrows,
+    /// The filter by time is ignored.
+    FilterIgnoresTimes: Store each_filter_narrows,
+    /// The filter by origin is ignored.
+    FilterIgnoresOrigin: Store each_filter_narrows,
+    /// Totals count open letters only.
+    TotalsCountOpenLetters: Store totals_count_by_consumer_and_state,
+    /// The smallest group stands first.
+    GroupsSmallestFirst: Store groups_gather_what_failed_alike,
+    /// A group shows its oldest letter.
+    GroupsShowTheOldest: Store groups_gather_what_failed_alike,
+    /// An act looks first and acts later.
+    ActLooksFirst: Store two_operators_at_once_act_once,
+    /// Acts are answered backwards.
+    ActAnswersBackwards: Store acts_answer_in_order,
+    /// Giving up does nothing.
+    DiscardDoesNothing: Store discarded_message_is_never_applied,
+    /// A handler that runs resolves what was given up.
+    DiscardFencesNobody: Store discard_fences_the_handler_that_runs,
+    /// A discarded message stays held.
+    DiscardLeavesHeld: Store late_copy_of_a_discarded_message_is_discarded,
+    /// A letter that was brought back keeps the marker of one that was given up.
+    UndoLeavesDiscarded: Store undone_and_retried_letter_is_applied_once,
+    /// Acts do not look at the state.
+    ActsWithoutCompareAndSet: Store acts_need_the_right_state,
+    /// A person's retry goes on counting.
+    RetryKeepsAttempts: Store retry_counts_from_zero,
+    /// An act that did nothing is not written down.
+    AuditForgetsRefusals: Store every_act_leaves_one_row_of_the_audit,
+    /// Nobody knows by which request an act came.
+    AuditForgetsRequests: Store every_act_leaves_one_row_of_the_audit,
+    /// Deaths are not counted.
+    SuspectsForgetDeaths: Store note_without_an_answer_counts_a_death,
+    /// Absolving does nothing.
+    AbsolveDoesNothing: Store absolved_message_is_forgotten,
+    /// A message is absolved at once, outside the transaction.
+    AbsolvesOutsideTransaction: Store rolled_back_absolution_keeps_the_deaths,
+    /// Taking a note back does nothing.
+    StandDownDoesNothing: Store stood_down_note_counts_no_death,
+    /// Taking a note back absolves.
+    StandDownAbsolves: Store standing_down_keeps_earlier_deaths,
+    /// Sweeping does nothing.
+    SweepDoesNothing: Store sweep_forgets_what_somebody_has_finished,
+    /// All consumers share their suspects.
+    SuspectsIgnoreConsumer: Store suspects_are_for_one_consumer,
+    /// What was found twice is kept twice.
+    KeepsAgain: Store found_message_is_one_dead_letter,
+    /// What a broker kept runs by itself.
+    KeepsAlive: Store found_message_is_one_dead_letter,
+    /// A message is kept once, wherever it died.
+    KeepIgnoresScope: Store found_in_two_places_are_two_letters,
+    /// A message that was returned is the one it was.
+    KeepForgetsReturns: Store second_death_after_a_return_is_a_new_letter,
+    /// What was found is kept at once, outside the transaction.
+    KeepsOutsideTransaction: Store rolled_back_keep_leaves_nothing,
+    /// Letters of queues go back through topics too.
+    ReturnsIgnoreOrigin: Store returns_are_leased_by_origin,
+    /// What goes back does not know where it died.
+    ReturnsForgetScope: Store returns_are_answered_under_their_scope,
+    /// What can go nowhere is retried.
+    RetriesWithoutAWayBack: Store letter_without_a_way_back_is_not_retried,
+    /// Failures are noted at once, outside the transaction.
+    NotesFailureOutsideTransaction: Store failure_of_an_own_event_is_noted_once,
+    /// Every event is taken for an own one.
+    NotesStrangers: Store failure_of_a_strangers_event_is_not_noted,
+    /// The newest event stands first.
+    EventsNewestFirst: Store events_are_listed_oldest_first_and_filtered,
+    /// The type of events is not looked at.
+    EventsIgnoreType: Store events_are_listed_oldest_first_and_filtered,
+    /// The key of events is not looked at.
+    EventsIgnoreKey: Store events_are_listed_oldest_first_and_filtered,
+    /// The range of events is not looked at.
+    EventsIgnoreTimes: Store events_are_listed_oldest_first_and_filtered,
+    /// Every page of events is the first one.
+    EventsIgnoreCursor: Store pages_of_events_join_without_a_gap,
+    /// A count does not look at markers.
+    CountForgetsMarkers: Store count_tells_what_would_be_published,
+    /// The events of a replay are chosen when a worker takes it.
+    ReplayChoosesLate: Store replay_publishes_what_was_chosen_when_it_was_ordered,
+    /// A step publishes everything.
+    StepIgnoresMax: Store replay_goes_step_by_step,
+    /// A replay is leased to everybody.
+    ReplayLeasedTwice: Store replay_is_leased_to_one_worker,
+    /// Any lease of a replay is as good as the last.
+    StepIgnoresEpoch: Store later_lease_fences_the_earlier,
+    /// Stopping a replay does nothing.
+    CancelDoesNothing: Store cancelled_replay_publishes_no_more,
+    /// Copies go out without their type.
+    CopiesLoseTheirType: Store replay_under_the_same_ids_repeats_the_bytes,
+    /// Copies are listed beside their event.
+    ListsCopies: Store copies_are_not_listed,
+    /// A replay under new ids keeps the old ones.
+    ReplayKeepsIds: Store replay_under_new_ids_makes_events_of_their_own,
+    /// What cannot be renamed goes out under its old id.
+    ReplayHidesErrors: Store failed_renaming_fails_the_replay,
+    /// A range may begin before everything that is kept.
+    TakesAnyRange: Store range_before_the_oldest_event_is_refused,
+    /// A replay of nothing runs for ever.
+    EmptyReplayRuns: Store replay_of_nothing_is_done_at_once,
+    /// The oldest replay stands first.
+    ReplaysOldestFirst: Store replays_are_listed_newest_first,
+    /// A replay that does not exist is told as a conflict.
+    ReplayMisnamesUnknown: Store unknown_replay_is_not_found,
+    /// Replays are not written down.
+    AuditForgetsReplays: Store orders_and_cancels_are_in_the_audit,
+    /// The database is said to be down.
+    PingFails: Store database_answers_pings,
 }

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use messagekit::{Claim, DeadLetters, ErrorKind, LetterFilter, LetterState, Retries, headers};
+use messagekit::{
+    Act, Acted, Claim, DeadLetters, ErrorKind, Failure, FailureKind, LetterFilter, LetterState, LetterTotal,
+    Origin, Retries, headers,
+};
 
-use super::fixture::{begin, commit, look, only_letter, set_aside_now};
+use super::bookkeeping::{found, keep_now};
+use super::fixture::{act, begin, commit, dead_letter, look, of, only_letter, set_aside_now};
 use super::{StoreFixture, dead, received, retry_in};
 use crate::unique;
 
 const LONG: Duration = Duration::from_secs(3_600);
-
-fn of(consumer: &str) -> LetterFilter {
-    LetterFilter { consumer: Some(consumer.to_owned()), ..LetterFilter::default() }
-}
 
 async fn ids<S: DeadLetters>(store: &S, filter: &LetterFilter, limit: u32) -> Vec<i64> {
     store.list(filter, limit).await.expect("letters can be listed").iter().map(|letter| letter.id).collect()
@@ -23,7 +23,7 @@ pub async fn operator_retry_runs_a_dead_letter_once<F: StoreFixture>(fixture: &F
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     set_aside_now(&store, &consumer, &message, &dead("no")).await;
     let letter = only_letter(&store, &consumer).await;
-    store.retry(letter.id).await.expect("a dead letter can be run again");
+    assert_eq!(act(&store, Act::Retry, letter.id).await, Acted::Done);
     assert_eq!(only_letter(&store, &consumer).await.state, LetterState::Replaying);
     let leased = store.lease(&consumer, 10, LONG).await.expect("leases are answered");
     assert_eq!(leased.iter().map(|leased| leased.letter).collect::<Vec<_>>(), [letter.id]);
@@ -41,30 +41,36 @@ pub async fn second_retry_changes_nothing<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     set_aside_now(&store, &consumer, &received("orders.order", "{}"), &dead("no")).await;
     let id = only_letter(&store, &consumer).await.id;
-    let refused = async || store.retry(id).await.expect_err("the letter is not dead").kind();
-    store.retry(id).await.expect("a dead letter can be run again");
-    assert_eq!(refused().await, ErrorKind::WrongState, "it waits for its run");
+    let again = async || act(&store, Act::Retry, id).await;
+    assert_eq!(again().await, Acted::Done);
+    assert_eq!(again().await, Acted::WrongState(LetterState::Replaying), "it waits for its run");
     let leased = store.lease(&consumer, 1, LONG).await.expect("leases are answered").remove(0);
-    assert_eq!(refused().await, ErrorKind::WrongState, "it runs");
+    assert_eq!(again().await, Acted::WrongState(LetterState::Replaying), "it runs");
     let mut tx = begin(&store).await;
     assert!(
         store.resolve(&mut tx, &consumer, &leased).await.expect("resolve is answered"),
         "the clicks fenced nobody"
     );
     commit(&store, tx).await;
-    assert_eq!(refused().await, ErrorKind::WrongState, "it is resolved");
+    assert_eq!(again().await, Acted::WrongState(LetterState::Resolved));
     assert_eq!(only_letter(&store, &consumer).await.state, LetterState::Resolved);
 
     let waiting = unique("consumer");
     set_aside_now(&store, &waiting, &received("orders.order", "{}"), &retry_in(LONG)).await;
     let id = only_letter(&store, &waiting).await.id;
-    assert_eq!(store.retry(id).await.expect_err("it runs by itself").kind(), ErrorKind::WrongState);
+    assert_eq!(
+        act(&store, Act::Retry, id).await,
+        Acted::WrongState(LetterState::Retrying),
+        "it runs by itself"
+    );
 }
 
 /// There is nothing to run.
 pub async fn retry_of_an_unknown_letter_is_not_found<F: StoreFixture>(fixture: &F) {
-    let unknown = fixture.store().retry(i64::MAX).await.expect_err("there is no such letter");
-    assert_eq!(unknown.kind(), ErrorKind::NotFound);
+    let answer = act(&fixture.store(), Act::Retry, i64::MAX).await;
+    assert_eq!(answer, Acted::NotFound);
+    let error = answer.done(Act::Retry, i64::MAX).expect_err("there is no such letter");
+    assert_eq!(error.kind(), ErrorKind::NotFound);
 }
 
 /// A run that a person asked for does not start a new series of attempts.
@@ -72,14 +78,14 @@ pub async fn failed_replay_is_dead_at_once<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     set_aside_now(&store, &consumer, &received("orders.order", "{}"), &dead("no")).await;
     let id = only_letter(&store, &consumer).await.id;
-    store.retry(id).await.expect("a dead letter can be run again");
+    assert_eq!(act(&store, Act::Retry, id).await, Acted::Done);
     let leased = store.lease(&consumer, 1, LONG).await.expect("leases are answered").remove(0);
     let failure = retry_in(Duration::ZERO);
     assert!(store.fail(&consumer, &leased, &failure).await.expect("fail is answered"));
     let letter = only_letter(&store, &consumer).await;
     assert_eq!((letter.state, letter.due, &letter.error), (LetterState::Dead, None, &failure.error));
     assert_eq!(store.lease(&consumer, 1, LONG).await.expect("leases are answered"), []);
-    store.retry(id).await.expect("it can be run once more");
+    assert_eq!(act(&store, Act::Retry, id).await, Acted::Done, "it can be run once more");
 }
 
 /// Newest first; consumer, state and type narrow the list, alone and together.
@@ -140,7 +146,7 @@ pub async fn letter_tells_its_failure<F: StoreFixture>(fixture: &F) {
     let id = only_letter(&store, &consumer).await.id;
     let letter = store.show(id).await.expect("the letter can be shown");
     assert_eq!(letter.received, message);
-    assert_eq!((letter.id, letter.consumer, letter.state), (id, consumer, LetterState::Dead));
+    assert_eq!((letter.id, &letter.consumer, letter.state), (id, &consumer, LetterState::Dead));
     assert_eq!((letter.attempts, letter.kills, letter.due), (10, 0, None));
     assert_eq!((letter.kind.as_str(), &letter.error), (failure.kind.as_str(), &failure.error));
     assert_eq!(letter.fingerprint, failure.fingerprint());
@@ -151,4 +157,139 @@ pub async fn letter_tells_its_failure<F: StoreFixture>(fixture: &F) {
 pub async fn show_of_an_unknown_letter_is_not_found<F: StoreFixture>(fixture: &F) {
     let unknown = fixture.store().show(i64::MAX).await.expect_err("there is no such letter");
     assert_eq!(unknown.kind(), ErrorKind::NotFound);
+}
+
+/// What a list shows of a letter is what the letter says of itself.
+pub async fn lists_tell_what_letters_tell<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    let mut message = received("orders.order", "{\"name\":\"寿司\"}");
+    message.message = message.message.with_key(vec![0xff, 0x00]);
+    set_aside_now(&store, &consumer, &message, &retry_in(LONG)).await;
+    let place = message.place.clone();
+    let keyless = messagekit::Received { place: None, ..received("orders.order", "") };
+    set_aside_now(&store, &consumer, &keyless, &dead("no")).await;
+
+    let heads = store.list(&of(&consumer), 10).await.expect("letters can be listed");
+    for head in &heads {
+        let letter = store.show(head.id).await.expect("the letter can be shown");
+        assert_eq!(&letter.head, head);
+    }
+    let head = &heads[1];
+    assert_eq!((head.origin, &head.return_to), (Origin::Store, &None));
+    assert_eq!((&head.message_id, &head.topic, &head.place), (&message.id, &message.message.topic, &place));
+    assert_eq!((&head.key, head.payload_bytes), (&message.message.key, message.message.payload.len() as u64));
+    assert_eq!(head.event_type.as_deref(), message.message.headers.text(headers::EVENT_TYPE));
+    assert!(head.due.is_some_and(|due| due > head.set_aside_at), "it is due in an hour");
+    assert_eq!((heads[0].place.clone(), heads[0].payload_bytes), (None, 0));
+}
+
+/// A selection is walked upwards, and its pages join.
+pub async fn ids_ascend_and_keep_the_filter<F: StoreFixture>(fixture: &F) {
+    let (store, consumer, other) = (fixture.store(), unique("consumer"), unique("consumer"));
+    let mut placed = Vec::new();
+    for number in 0..5 {
+        let message = received("orders.order", &number.to_string());
+        placed.push(dead_letter(&store, &consumer, &message).await);
+        dead_letter(&store, &other, &message).await;
+    }
+    let asked = async |after, limit| {
+        let filter = LetterFilter { after, ..of(&consumer) };
+        store.ids(&filter, limit).await.expect("numbers are answered")
+    };
+    assert_eq!(asked(None, 10).await, placed);
+    assert_eq!(asked(None, 3).await, placed[..3], "at most the limit");
+    assert_eq!(asked(Some(placed[2]), 3).await, placed[3..], "the last of a page begins the next");
+    assert_eq!(asked(Some(placed[4]), 3).await, [0_i64; 0]);
+}
+
+/// Every part of a filter narrows, in lists, selections and totals alike.
+pub async fn each_filter_narrows<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    let other = dead_letter(&store, &consumer, &received("orders.order", "{}")).await;
+    // The clock of the database has to move between the two.
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let mut message = received("orders.order", "{}");
+    message.message = message.message.with_key(vec![0xff, 0x00]);
+    let mut failure = Failure::permanent(FailureKind::Undecodable, "line 3");
+    failure.attempts = 2;
+    set_aside_now(&store, &consumer, &message, &failure).await;
+    let wanted = store.list(&of(&consumer), 1).await.expect("letters can be listed").remove(0);
+    let first = store.show(other).await.expect("the letter can be shown");
+    assert!(first.set_aside_at < wanted.set_aside_at, "time passes in the database");
+
+    let one = |filter: LetterFilter| (filter, wanted.id);
+    let filters = [
+        one(LetterFilter { kind: Some("undecodable".to_owned()), ..of(&consumer) }),
+        one(LetterFilter { fingerprint: Some(failure.fingerprint()), ..of(&consumer) }),
+        one(LetterFilter { key: Some(vec![0xff, 0x00]), ..of(&consumer) }),
+        one(LetterFilter { since: Some(wanted.set_aside_at), ..of(&consumer) }),
+        (LetterFilter { until: Some(wanted.set_aside_at), ..of(&consumer) }, other),
+        one(LetterFilter { after: Some(other), ..of(&consumer) }),
+        (LetterFilter { before: Some(wanted.id), ..of(&consumer) }, other),
+    ];
+    for (filter, expected) in filters {
+        assert_eq!(ids(&store, &filter, 10).await, [expected], "{filter:?}");
+        assert_eq!(store.ids(&filter, 10).await.expect("numbers are answered"), [expected], "{filter:?}");
+        let totals = store.totals(&filter).await.expect("totals are answered");
+        assert_eq!(totals.iter().map(|total| total.letters).sum::<u64>(), 1, "{filter:?}");
+    }
+
+    let scope = unique("queue:billing");
+    keep_now(&store, &found(&scope, Origin::Queue, &message)).await;
+    let queued = LetterFilter { origin: Some(Origin::Queue), ..of(&scope) };
+    assert_eq!(ids(&store, &queued, 10).await.len(), 1);
+    let own = LetterFilter { origin: Some(Origin::Store), ..of(&scope) };
+    assert_eq!(ids(&store, &own, 10).await, [0_i64; 0], "a broker kept it");
+}
+
+/// Totals stand by consumer, then by state in the order a letter goes through them.
+pub async fn totals_count_by_consumer_and_state<F: StoreFixture>(fixture: &F) {
+    let (store, first, second) = (fixture.store(), unique("a"), unique("b"));
+    for _ in 0..3 {
+        dead_letter(&store, &second, &received("orders.order", "{}")).await;
+    }
+    dead_letter(&store, &first, &received("orders.order", "{}")).await;
+    set_aside_now(&store, &second, &received("orders.order", "{}"), &retry_in(LONG)).await;
+    let dead_of_second = LetterFilter { state: Some(LetterState::Dead), ..of(&second) };
+    let gone = ids(&store, &dead_of_second, 1).await[0];
+    assert_eq!(act(&store, Act::Discard, gone).await, Acted::Done);
+
+    let total =
+        |consumer: &str, state, letters| LetterTotal { consumer: consumer.to_owned(), state, letters };
+    let all = store.totals(&LetterFilter::default()).await.expect("totals are answered");
+    assert_eq!(
+        all,
+        [
+            total(&first, LetterState::Dead, 1),
+            total(&second, LetterState::Retrying, 1),
+            total(&second, LetterState::Dead, 2),
+            total(&second, LetterState::Discarded, 1),
+        ]
+    );
+    let one = store.totals(&dead_of_second).await.expect("totals are answered");
+    assert_eq!(one, [total(&second, LetterState::Dead, 2)]);
+}
+
+/// Letters that differ only in numbers are one group, which shows its newest error and its bounds in time.
+pub async fn groups_gather_what_failed_alike<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    for error in ["order 7 has 3 lines", "no stock", "order 17 has 12 lines"] {
+        set_aside_now(&store, &consumer, &received("orders.order", "{}"), &dead(error)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let heads = store.list(&of(&consumer), 10).await.expect("letters can be listed");
+    let groups = store.groups(&of(&consumer), 10).await.expect("groups are answered");
+    assert_eq!(groups.iter().map(|group| group.letters).collect::<Vec<_>>(), [2, 1], "the largest first");
+    let largest = &groups[0];
+    assert_eq!((&largest.error, largest.newest), (&heads[0].error, heads[0].id));
+    assert_eq!((largest.first, largest.last), (heads[2].set_aside_at, heads[0].set_aside_at));
+    assert_eq!(
+        (&largest.fingerprint, &largest.consumer),
+        (&dead("order 1 has 1 lines").fingerprint(), &consumer)
+    );
+    assert_eq!((&largest.kind, &largest.event_type), (&heads[0].kind, &heads[0].event_type));
+    let limited = store.groups(&of(&consumer), 1).await.expect("groups are answered");
+    assert_eq!(limited, groups[..1]);
+    let narrowed = LetterFilter { fingerprint: Some(groups[1].fingerprint.clone()), ..of(&consumer) };
+    assert_eq!(store.groups(&narrowed, 10).await.expect("groups are answered"), groups[1..]);
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::{
-    Claim, ClaimRequest, DeadLetters, Error, Failure, FailureKind, Inbox, LetterFilter, Message, MessageId,
-    Next, OutboxRows, Place, Received, SetAsideOutcome, Store, headers,
+    Act, Acted, Actor, Bookkeeping, Claim, ClaimRequest, DeadLetters, Error, Failure, FailureKind, Inbox,
+    LetterFilter, Message, MessageId, Next, Operations, OutboxRows, Place, Received, SetAsideOutcome, Store,
+    Suspects, headers,
 };
 
 use crate::{DEADLINE, unique};
@@ -14,7 +15,7 @@ use crate::{DEADLINE, unique};
 /// A database with its tables, and with somewhere to write a business row. A clone is the same database.
 pub trait StoreFixture: Clone + Send + Sync + 'static {
     /// The adapter's store.
-    type Store: Inbox + OutboxRows + DeadLetters;
+    type Store: Inbox + OutboxRows + Suspects + Bookkeeping + Operations;
 
     /// Returns a handle.
     fn store(&self) -> Self::Store;
@@ -38,6 +39,12 @@ pub trait StoreFixture: Clone + Send + Sync + 'static {
     /// Returns the committed events of a topic, oldest first, as whoever publishes them would read them.
     fn events(&self, topic: &str) -> impl Future<Output = Vec<Message>> + Send;
 
+    /// Returns the rows of the audit, oldest first.
+    fn audit(&self) -> impl Future<Output = Vec<Audited>> + Send;
+
+    /// Returns the committed notes of events that failed somewhere: id, scope and reason.
+    fn failures(&self) -> impl Future<Output = Vec<(String, String, String)>> + Send;
+
     /// Says whether the database ends a transaction with a failed statement, and
     /// [`swallow_error`](Self::swallow_error) makes one fail.
     fn can_swallow_errors(&self) -> bool {
@@ -58,6 +65,23 @@ pub trait StoreFixture: Clone + Send + Sync + 'static {
     fn refuse_begin(&self) -> impl Future<Output = ()> + Send {
         async {}
     }
+}
+
+/// A row of the audit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audited {
+    /// The name of the actor.
+    pub by: String,
+    /// Where the act came in.
+    pub through: String,
+    /// The request, where there was one.
+    pub request_id: Option<String>,
+    /// `retry`, `discard`, `undo`, `replay` or `cancel-replay`.
+    pub action: String,
+    /// The letters that were asked for, or the replay.
+    pub ids: Vec<i64>,
+    /// For how many of them something was done.
+    pub done: u64,
 }
 
 /// Makes a message that was received, whole, with an id of its own.
@@ -159,10 +183,36 @@ pub(super) async fn set_aside_now<S: Inbox>(
     outcome
 }
 
+/// Returns the letters that a filter is meant for: those of one consumer.
+pub(super) fn of(consumer: &str) -> LetterFilter {
+    LetterFilter { consumer: Some(consumer.to_owned()), ..LetterFilter::default() }
+}
+
 /// Returns the only letter of a consumer.
 pub(super) async fn only_letter<S: DeadLetters>(store: &S, consumer: &str) -> messagekit::DeadLetter {
-    let filter = LetterFilter { consumer: Some(consumer.to_owned()), ..LetterFilter::default() };
-    let mut letters = store.list(&filter, 10).await.expect("letters can be listed");
+    let letters = store.ids(&of(consumer), 10).await.expect("letters can be listed");
     assert_eq!(letters.len(), 1, "{consumer} has one letter");
-    letters.remove(0)
+    store.show(letters[0]).await.expect("the letter can be shown")
+}
+
+/// Sets a message aside as dead and returns the number of its letter.
+pub(super) async fn dead_letter<S: Inbox + DeadLetters>(
+    store: &S,
+    consumer: &str,
+    received: &Received,
+) -> i64 {
+    set_aside_now(store, consumer, received, &dead("no")).await;
+    store.list(&of(consumer), 1).await.expect("letters can be listed")[0].id
+}
+
+/// Returns somebody who acts.
+pub(super) fn somebody() -> Actor {
+    Actor::new("somebody", "test")
+}
+
+/// Acts on one letter.
+pub(super) async fn act<S: DeadLetters>(store: &S, act: Act, id: i64) -> Acted {
+    let acted = until_through(|| async move { store.act(act, &[id], &somebody()).await }).await;
+    assert_eq!(acted.len(), 1, "one answer for one letter");
+    acted[0]
 }

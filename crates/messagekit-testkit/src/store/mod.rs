@@ -1,16 +1,21 @@
 //! What every store promises.
 
+pub mod acts;
+pub mod bookkeeping;
 pub mod claims;
 pub mod desk;
 mod fixture;
+pub mod health;
 pub mod leases;
 mod list;
 pub mod offsets;
 pub mod outbox;
+pub mod replays;
 pub mod retries;
 pub mod set_aside;
+pub mod suspects;
 pub mod transact;
 pub mod transactions;
 
-pub use fixture::{StoreFixture, dead, received, request, retry_in};
+pub use fixture::{Audited, StoreFixture, dead, received, request, retry_in};
 pub use list::{StoreCase, all, run};

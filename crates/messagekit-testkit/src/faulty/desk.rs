@@ -1,0 +1,160 @@
+//! A store with one fault: the desk.
+
+use messagekit::{
+    Act, Acted, Actor, BoxFuture, DeadLetter, DeadLetters, Error, ErrorKind, LetterFilter, LetterGroup,
+    LetterHead, LetterState, LetterTotal,
+};
+
+use super::Fault;
+use super::store::FaultyStore;
+
+impl FaultyStore {
+    fn asked(&self, filter: &LetterFilter) -> LetterFilter {
+        let mut asked = filter.clone();
+        match self.fault {
+            Some(Fault::ListIgnoresState) => asked.state = None,
+            Some(Fault::ListIgnoresBefore) => asked.before = None,
+            Some(Fault::FilterIgnoresAfter) => asked.after = None,
+            Some(Fault::FilterIgnoresKind) => asked.kind = None,
+            Some(Fault::FilterIgnoresFingerprint) => asked.fingerprint = None,
+            Some(Fault::FilterIgnoresKey) => asked.key = None,
+            Some(Fault::FilterIgnoresTimes) => (asked.since, asked.until) = (None, None),
+            Some(Fault::FilterIgnoresOrigin) => asked.origin = None,
+            _ => {}
+        }
+        asked
+    }
+
+    /// Says what a fault answers in place of a refusal.
+    fn misjudged(&self, act: Act, acted: Acted) -> Acted {
+        match (self.fault, act, acted) {
+            (Some(Fault::RetryWithoutCompareAndSet), Act::Retry, Acted::WrongState(_))
+            | (Some(Fault::RetryInventsLetters), Act::Retry, Acted::NotFound)
+            | (Some(Fault::ActsWithoutCompareAndSet), _, Acted::WrongState(_))
+            | (Some(Fault::RetriesWithoutAWayBack), Act::Retry, Acted::WrongState(LetterState::Dead)) => {
+                Acted::Done
+            }
+            _ => acted,
+        }
+    }
+}
+
+impl DeadLetters for FaultyStore {
+    fn list<'a>(
+        &'a self,
+        filter: &'a LetterFilter,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<LetterHead>, Error>> {
+        Box::pin(async move {
+            let mut letters = self.inner.list(&self.asked(filter), limit).await?;
+            match self.fault {
+                Some(Fault::ListsOldestFirst) => letters.reverse(),
+                Some(Fault::ListForgetsSizes) => {
+                    letters.iter_mut().for_each(|letter| letter.payload_bytes = 0);
+                }
+                _ => {}
+            }
+            Ok(letters)
+        })
+    }
+
+    fn ids<'a>(&'a self, filter: &'a LetterFilter, limit: u32) -> BoxFuture<'a, Result<Vec<i64>, Error>> {
+        Box::pin(async move {
+            let mut ids = self.inner.ids(&self.asked(filter), limit).await?;
+            if self.is(Fault::IdsDescend) {
+                ids.reverse();
+            }
+            Ok(ids)
+        })
+    }
+
+    fn show(&self, id: i64) -> BoxFuture<'_, Result<DeadLetter, Error>> {
+        Box::pin(async move {
+            let mut letter = match self.inner.show(id).await {
+                Err(_) if self.is(Fault::ShowMisnamesUnknown) => {
+                    return Err(Error::new(ErrorKind::Conflict, "no such dead letter"));
+                }
+                answer => answer?,
+            };
+            if self.is(Fault::ForgetsKills) {
+                letter.head.kills = 0;
+            }
+            Ok(letter)
+        })
+    }
+
+    fn totals<'a>(&'a self, filter: &'a LetterFilter) -> BoxFuture<'a, Result<Vec<LetterTotal>, Error>> {
+        Box::pin(async move {
+            let mut totals = self.inner.totals(&self.asked(filter)).await?;
+            if self.is(Fault::TotalsCountOpenLetters) {
+                totals.retain(|total| total.state.is_open());
+            }
+            Ok(totals)
+        })
+    }
+
+    fn groups<'a>(
+        &'a self,
+        filter: &'a LetterFilter,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<LetterGroup>, Error>> {
+        Box::pin(async move {
+            let mut groups = self.inner.groups(&self.asked(filter), limit).await?;
+            if self.is(Fault::GroupsSmallestFirst) {
+                groups.reverse();
+            }
+            if self.is(Fault::GroupsShowTheOldest) {
+                for group in &mut groups {
+                    let alike =
+                        LetterFilter { fingerprint: Some(group.fingerprint.clone()), ..filter.clone() };
+                    group.newest = self.inner.ids(&alike, 1).await?[0];
+                    group.error = self.inner.show(group.newest).await?.head.error;
+                }
+            }
+            Ok(groups)
+        })
+    }
+
+    fn act<'a>(
+        &'a self,
+        act: Act,
+        ids: &'a [i64],
+        by: &'a Actor,
+    ) -> BoxFuture<'a, Result<Vec<Acted>, Error>> {
+        Box::pin(async move {
+            let done = vec![Acted::Done; ids.len()];
+            match (self.fault, act) {
+                (Some(Fault::RetryDoesNothing), Act::Retry)
+                | (Some(Fault::DiscardDoesNothing), Act::Discard) => {
+                    return Ok(done);
+                }
+                (Some(Fault::ActLooksFirst), _) => {
+                    let mut looked = Vec::new();
+                    for id in ids {
+                        let state = self.inner.show(*id).await?.state;
+                        looked.push(if act.of(state).is_some() {
+                            Acted::Done
+                        } else {
+                            Acted::WrongState(state)
+                        });
+                    }
+                    // A real database answers later; the rival looks meanwhile.
+                    tokio::task::yield_now().await;
+                    if looked == done {
+                        self.inner.act(act, ids, by).await?;
+                    }
+                    return Ok(looked);
+                }
+                (_, Act::Retry) => self.notes().replayed.extend(ids),
+                (_, Act::Discard) => self.notes().discarded.extend(ids),
+                (_, Act::Undo) => self.notes().undone.extend(ids),
+            }
+            let acted = self.inner.act(act, ids, by).await?;
+            let mut acted: Vec<Acted> = acted.into_iter().map(|acted| self.misjudged(act, acted)).collect();
+            if self.is(Fault::ActAnswersBackwards) {
+                acted.reverse();
+            }
+            Ok(acted)
+        })
+    }
+}

@@ -1,0 +1,66 @@
+//! A store with one fault: suspects, and signs of life.
+
+use std::time::Duration;
+
+use messagekit::{BoxFuture, Error, ErrorKind, OutboxHealth, OutboxLag, Received, Store, Suspects};
+
+use super::Fault;
+use super::store::{FaultyStore, FaultyTx};
+
+impl FaultyStore {
+    fn suspected_by<'a>(&self, consumer: &'a str) -> &'a str {
+        if self.is(Fault::SuspectsIgnoreConsumer) { "everybody" } else { consumer }
+    }
+
+    async fn absolve_at_once(&self, consumer: &str, received: &Received) -> Result<(), Error> {
+        let mut own = self.inner.begin().await?;
+        self.inner.absolve(&mut own, consumer, received).await?;
+        self.inner.commit(own).await
+    }
+}
+
+impl Suspects for FaultyStore {
+    async fn suspect(&self, consumer: &str, received: &Received) -> Result<u32, Error> {
+        let deaths = self.inner.suspect(self.suspected_by(consumer), received).await?;
+        Ok(if self.is(Fault::SuspectsForgetDeaths) { 0 } else { deaths })
+    }
+
+    async fn absolve(&self, tx: &mut FaultyTx, consumer: &str, received: &Received) -> Result<(), Error> {
+        match self.fault {
+            Some(Fault::AbsolveDoesNothing) => Ok(()),
+            Some(Fault::AbsolvesOutsideTransaction) => self.absolve_at_once(consumer, received).await,
+            _ => self.inner.absolve(tx.inner(), self.suspected_by(consumer), received).await,
+        }
+    }
+
+    async fn stand_down(&self, consumer: &str, received: &Received) -> Result<(), Error> {
+        match self.fault {
+            Some(Fault::StandDownDoesNothing) => Ok(()),
+            Some(Fault::StandDownAbsolves) => self.absolve_at_once(consumer, received).await,
+            _ => self.inner.stand_down(self.suspected_by(consumer), received).await,
+        }
+    }
+
+    async fn sweep_suspects(&self, consumer: &str) -> Result<(), Error> {
+        if self.is(Fault::SweepDoesNothing) { Ok(()) } else { self.inner.sweep_suspects(consumer).await }
+    }
+}
+
+impl OutboxHealth for FaultyStore {
+    fn ping(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            if self.is(Fault::PingFails) {
+                return Err(Error::new(ErrorKind::Unavailable, "the database does not answer"));
+            }
+            self.inner.ping().await
+        })
+    }
+
+    fn lag(&self) -> BoxFuture<'_, Result<OutboxLag, Error>> {
+        self.inner.lag()
+    }
+
+    fn checkpoint(&self, every: Duration) -> BoxFuture<'_, Result<(), Error>> {
+        self.inner.checkpoint(every)
+    }
+}

@@ -1,0 +1,202 @@
+//! What acts of people do, and what they never do.
+
+use std::time::Duration;
+
+use messagekit::{
+    Act, Acted, Actor, Claim, DeadLetters, Failure, LetterState, Received, Retries, SetAsideOutcome, Store,
+};
+
+use super::fixture::{
+    act, begin, claim_now, commit, dead_letter, look, of, only_letter, set_aside_now, somebody, until_through,
+};
+use super::{Audited, StoreFixture, dead, received, retry_in};
+use crate::unique;
+
+const LONG: Duration = Duration::from_secs(3_600);
+
+/// Whoever comes second finds the act done.
+pub async fn two_operators_at_once_act_once<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    for wanted in [Act::Discard, Act::Undo, Act::Retry] {
+        let message = received("orders.order", "{}");
+        let id = dead_letter(&store, &consumer, &message).await;
+        if wanted == Act::Undo {
+            assert_eq!(act(&store, Act::Discard, id).await, Acted::Done);
+        }
+        let operators: Vec<_> = (0..4)
+            .map(|_| {
+                let store = fixture.store();
+                tokio::spawn(async move { act(&store, wanted, id).await })
+            })
+            .collect();
+        let mut done = 0;
+        for operator in operators {
+            done += u32::from(operator.await.expect("an operator is answered") == Acted::Done);
+        }
+        assert_eq!(done, 1, "{wanted} of one letter");
+    }
+}
+
+/// One answer for each letter, in the order of the question.
+pub async fn acts_answer_in_order<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    let first = dead_letter(&store, &consumer, &received("orders.order", "1")).await;
+    let second = dead_letter(&store, &consumer, &received("orders.order", "2")).await;
+    assert_eq!(act(&store, Act::Discard, first).await, Acted::Done);
+    let ids = [second, i64::MAX, first];
+    let acted = store.act(Act::Retry, &ids, &somebody()).await.expect("acts are answered");
+    assert_eq!(acted, [Acted::Done, Acted::NotFound, Acted::WrongState(LetterState::Discarded)]);
+    let none = store.act(Act::Retry, &[], &somebody()).await.expect("acts are answered");
+    assert_eq!(none, []);
+}
+
+/// What is given up does not run, whether it waited, was dead or was asked to run again.
+pub async fn discarded_message_is_never_applied<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    for (failure, retried) in [(retry_in(Duration::ZERO), false), (dead("no"), false), (dead("no"), true)] {
+        let consumer = format!("{consumer}-{}-{retried}", failure.kind);
+        set_aside_now(&store, &consumer, &received("orders.order", "{}"), &failure).await;
+        let id = only_letter(&store, &consumer).await.id;
+        if retried {
+            assert_eq!(act(&store, Act::Retry, id).await, Acted::Done);
+        }
+        assert_eq!(act(&store, Act::Discard, id).await, Acted::Done);
+        let letter = only_letter(&store, &consumer).await;
+        assert_eq!((letter.state, letter.due), (LetterState::Discarded, None));
+        assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
+    }
+}
+
+/// The handler that runs while a person gives its message up cannot commit, and its answers change nothing.
+pub async fn discard_fences_the_handler_that_runs<F: StoreFixture>(fixture: &F) {
+    let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
+    set_aside_now(&store, &consumer, &message, &retry_in(Duration::ZERO)).await;
+    let leased = store.lease(&consumer, 1, LONG).await.expect("leases are answered").remove(0);
+    assert_eq!(act(&store, Act::Discard, leased.letter).await, Acted::Done);
+    let mut tx = begin(&store).await;
+    fixture.effect(&mut tx, message.id.as_str()).await;
+    assert!(
+        !store.resolve(&mut tx, &consumer, &leased).await.expect("resolve is answered"),
+        "it is given up"
+    );
+    store.rollback(tx).await.expect("a transaction can be rolled back");
+    assert!(!store.fail(&consumer, &leased, &dead("no")).await.expect("fail is answered"));
+    let back = store.hand_back(&consumer, &leased, Duration::ZERO).await;
+    assert!(!back.expect("handing back is answered"));
+    assert_eq!(only_letter(&store, &consumer).await.state, LetterState::Discarded);
+    assert_eq!(fixture.effects(message.id.as_str()).await, 0);
+
+    // Also after it was brought back: the run of before is over.
+    assert_eq!(act(&store, Act::Undo, leased.letter).await, Acted::Done);
+    assert_eq!(act(&store, Act::Retry, leased.letter).await, Acted::Done);
+    assert!(!store.fail(&consumer, &leased, &dead("no")).await.expect("fail is answered"));
+    assert_eq!(only_letter(&store, &consumer).await.state, LetterState::Replaying);
+}
+
+/// A copy that comes later is neither applied nor set aside.
+pub async fn late_copy_of_a_discarded_message_is_discarded<F: StoreFixture>(fixture: &F) {
+    let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
+    let id = dead_letter(&store, &consumer, &message).await;
+    assert_eq!(act(&store, Act::Discard, id).await, Acted::Done);
+    assert_eq!(claim_now(&store, &consumer, &message).await, Claim::Discarded);
+    assert_eq!(
+        set_aside_now(&store, &consumer, &message, &dead("no")).await,
+        SetAsideOutcome::AlreadySettled
+    );
+    assert_eq!(only_letter(&store, &consumer).await.state, LetterState::Discarded);
+}
+
+/// What was given up and brought back is dead as before; its retry applies it once.
+pub async fn undone_and_retried_letter_is_applied_once<F: StoreFixture>(fixture: &F) {
+    let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
+    let id = dead_letter(&store, &consumer, &message).await;
+    let before = only_letter(&store, &consumer).await;
+    assert_eq!(act(&store, Act::Discard, id).await, Acted::Done);
+    assert_eq!(act(&store, Act::Undo, id).await, Acted::Done);
+    let undone = only_letter(&store, &consumer).await;
+    assert_eq!((undone.state, undone.due, undone.attempts), (LetterState::Dead, None, before.attempts));
+    assert_eq!(look(&store, &consumer, &message).await, Claim::Held);
+    assert_eq!(act(&store, Act::Retry, id).await, Acted::Done);
+    apply(fixture, &consumer, &message).await;
+    assert_eq!(fixture.effects(message.id.as_str()).await, 1);
+    assert_eq!(look(&store, &consumer, &message).await, Claim::Done);
+    assert_eq!(store.lease(&consumer, 1, LONG).await.expect("leases are answered"), []);
+}
+
+/// Runs the only letter that is due.
+async fn apply<F: StoreFixture>(fixture: &F, consumer: &str, message: &Received) {
+    let store = fixture.store();
+    let leased = store.lease(consumer, 1, LONG).await.expect("leases are answered").remove(0);
+    assert_eq!(leased.received, *message);
+    let mut tx = begin(&store).await;
+    fixture.effect(&mut tx, message.id.as_str()).await;
+    assert!(store.resolve(&mut tx, consumer, &leased).await.expect("resolve is answered"));
+    commit(&store, tx).await;
+}
+
+/// An applied message cannot be given up, and each act needs its state.
+pub async fn acts_need_the_right_state<F: StoreFixture>(fixture: &F) {
+    let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
+    let id = dead_letter(&store, &consumer, &message).await;
+    let is = |state| Acted::WrongState(state);
+    assert_eq!(act(&store, Act::Undo, id).await, is(LetterState::Dead));
+    assert_eq!(act(&store, Act::Discard, id).await, Acted::Done);
+    assert_eq!(act(&store, Act::Discard, id).await, is(LetterState::Discarded));
+    assert_eq!(act(&store, Act::Retry, id).await, is(LetterState::Discarded));
+    assert_eq!(act(&store, Act::Undo, id).await, Acted::Done);
+    assert_eq!(act(&store, Act::Retry, id).await, Acted::Done);
+    assert_eq!(act(&store, Act::Undo, id).await, is(LetterState::Replaying));
+    apply(fixture, &consumer, &message).await;
+    for wanted in [Act::Retry, Act::Discard, Act::Undo] {
+        assert_eq!(act(&store, wanted, id).await, is(LetterState::Resolved), "{wanted}");
+    }
+    assert_eq!(look(&store, &consumer, &message).await, Claim::Done);
+    for wanted in [Act::Retry, Act::Discard, Act::Undo] {
+        assert_eq!(act(&store, wanted, i64::MAX).await, Acted::NotFound, "{wanted}");
+    }
+}
+
+/// A person's retry is a new beginning: neither attempts nor deaths of before count.
+pub async fn retry_counts_from_zero<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    let failure = Failure { attempts: 9, ..retry_in(Duration::ZERO) };
+    set_aside_now(&store, &consumer, &received("orders.order", "{}"), &failure).await;
+    store.lease(&consumer, 1, Duration::ZERO).await.expect("leases are answered");
+    let again = async || store.lease(&consumer, 1, LONG).await;
+    let leased = until_through(again).await.remove(0);
+    assert_eq!((leased.attempt, leased.kills), (11, 1));
+    assert!(store.fail(&consumer, &leased, &dead("no")).await.expect("fail is answered"));
+    assert_eq!(act(&store, Act::Retry, leased.letter).await, Acted::Done);
+    let letter = only_letter(&store, &consumer).await;
+    assert_eq!((letter.attempts, letter.kills), (0, 0));
+    let leased = store.lease(&consumer, 1, LONG).await.expect("leases are answered").remove(0);
+    assert_eq!((leased.attempt, leased.kills, leased.replaying), (1, 0, true));
+}
+
+/// Who did what is written down once for each act, also when nothing was to be done.
+pub async fn every_act_leaves_one_row_of_the_audit<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    let first = dead_letter(&store, &consumer, &received("orders.order", "1")).await;
+    let second = dead_letter(&store, &consumer, &received("orders.order", "2")).await;
+    let by = Actor { request_id: Some("r-1".to_owned()), ..Actor::new("ada", "http") };
+    store.act(Act::Discard, &[first, second], &by).await.expect("acts are answered");
+    store.act(Act::Undo, &[second], &Actor::new("bob", "cli")).await.expect("acts are answered");
+    store.act(Act::Discard, &[i64::MAX, first], &by).await.expect("acts are answered");
+    let row = |by: &Actor, action: &str, ids: &[i64], done| Audited {
+        by: by.name.clone(),
+        through: by.through.clone(),
+        request_id: by.request_id.clone(),
+        action: action.to_owned(),
+        ids: ids.to_vec(),
+        done,
+    };
+    assert_eq!(
+        fixture.audit().await,
+        [
+            row(&by, "discard", &[first, second], 2),
+            row(&Actor::new("bob", "cli"), "undo", &[second], 1),
+            row(&by, "discard", &[i64::MAX, first], 0),
+        ]
+    );
+    assert_eq!(store.ids(&of(&consumer), 10).await.expect("numbers are answered").len(), 2);
+}

@@ -1,0 +1,199 @@
+//! What brokers kept.
+
+use std::time::Duration;
+
+use messagekit::{
+    Act, Acted, Bookkeeping, Claim, DeadLetters, Found, LetterState, MessageId, Origin, OutboxRows, Received,
+    Retries, SetAsideOutcome, Store, headers,
+};
+
+use super::fixture::{act, begin, commit, look, of, only_letter};
+use super::{StoreFixture, dead, received, retry_in};
+use crate::unique;
+
+const LONG: Duration = Duration::from_secs(3_600);
+
+/// Makes what a bookkeeper found.
+pub(super) fn found(scope: &str, origin: Origin, received: &Received) -> Found {
+    Found {
+        origin,
+        scope: scope.to_owned(),
+        return_to: Some(format!("{scope}.in")),
+        received: received.clone(),
+        failure: dead("rejected by its consumer"),
+    }
+}
+
+/// Keeps in a transaction of its own, which commits.
+pub(super) async fn keep_now<S: Bookkeeping>(store: &S, found: &Found) -> SetAsideOutcome {
+    let mut tx = begin(store).await;
+    let outcome = store.keep(&mut tx, found).await.expect("what was found can be kept");
+    commit(store, tx).await;
+    outcome
+}
+
+/// Found twice in one place it is one letter, dead whatever its failure says, with the way it came and the way back.
+pub async fn found_message_is_one_dead_letter<F: StoreFixture>(fixture: &F) {
+    let (store, scope, message) =
+        (fixture.store(), unique("queue:billing"), received("billing", "{\"n\":1}"));
+    let found = Found { failure: retry_in(Duration::ZERO), ..found(&scope, Origin::Queue, &message) };
+    assert_eq!(keep_now(&store, &found).await, SetAsideOutcome::SetAside);
+    assert_eq!(keep_now(&store, &found).await, SetAsideOutcome::AlreadySettled);
+    let letter = only_letter(&store, &scope).await;
+    assert_eq!((letter.state, letter.due), (LetterState::Dead, None));
+    assert_eq!((letter.origin, &letter.return_to), (Origin::Queue, &found.return_to));
+    assert_eq!((&letter.consumer, &letter.received), (&scope, &message));
+    assert_eq!((letter.kind.as_str(), &letter.error), (found.failure.kind.as_str(), &found.failure.error));
+    assert_eq!(look(&store, &scope, &message).await, Claim::Held);
+}
+
+/// Where a message died is a part of what it is.
+pub async fn found_in_two_places_are_two_letters<F: StoreFixture>(fixture: &F) {
+    let (store, message) = (fixture.store(), received("billing", "{}"));
+    for scope in [unique("queue:billing"), unique("topic:billing")] {
+        let found = found(&scope, Origin::Topic, &message);
+        assert_eq!(keep_now(&store, &found).await, SetAsideOutcome::SetAside);
+        only_letter(&store, &scope).await;
+    }
+}
+
+/// The bookkeeper names a message that was returned n times `id+n`: its next death is another letter.
+pub async fn second_death_after_a_return_is_a_new_letter<F: StoreFixture>(fixture: &F) {
+    let (store, scope, message) = (fixture.store(), unique("queue:billing"), received("billing", "{}"));
+    let first = found(&scope, Origin::Queue, &message);
+    assert_eq!(keep_now(&store, &first).await, SetAsideOutcome::SetAside);
+    let again = MessageId::from_stored(&format!("{}+1", message.id.as_str()));
+    let mut second = first.clone();
+    second.received.id = again.clone();
+    second.received.message.headers.set(headers::RETURNS, "1");
+    assert_eq!(keep_now(&store, &second).await, SetAsideOutcome::SetAside);
+    for found in [&first, &second] {
+        assert_eq!(keep_now(&store, found).await, SetAsideOutcome::AlreadySettled);
+    }
+    let kept = store.list(&of(&scope), 10).await.expect("letters can be listed");
+    assert_eq!(kept.iter().map(|head| &head.message_id).collect::<Vec<_>>(), [&again, &message.id]);
+}
+
+/// Marker and letter share the commit.
+pub async fn rolled_back_keep_leaves_nothing<F: StoreFixture>(fixture: &F) {
+    let (store, scope, message) = (fixture.store(), unique("queue:billing"), received("billing", "{}"));
+    let found = found(&scope, Origin::Queue, &message);
+    let mut tx = begin(&store).await;
+    store.keep(&mut tx, &found).await.expect("what was found can be kept");
+    store.rollback(tx).await.expect("a transaction can be rolled back");
+    assert_eq!(store.ids(&of(&scope), 10).await.expect("numbers are answered"), [0_i64; 0]);
+    assert_eq!(keep_now(&store, &found).await, SetAsideOutcome::SetAside);
+}
+
+/// Only what a person wants back goes back, by the bookkeeper of its broker, whatever queue it died in.
+pub async fn returns_are_leased_by_origin<F: StoreFixture>(fixture: &F) {
+    let store = fixture.store();
+    let scopes = [unique("queue:billing"), unique("queue:shipping"), unique("topic:billing")];
+    let message = received("billing", "{}");
+    let mut letters = Vec::new();
+    for (scope, origin) in scopes.iter().zip([Origin::Queue, Origin::Queue, Origin::Topic]) {
+        keep_now(&store, &found(scope, origin, &message)).await;
+        letters.push(only_letter(&store, scope).await.id);
+    }
+    let lease = async |origin| store.lease_returns(origin, 10, LONG).await.expect("leases are answered");
+    assert_eq!(lease(Origin::Queue).await, [], "nobody has asked");
+    for id in &letters {
+        assert_eq!(act(&store, Act::Retry, *id).await, Acted::Done);
+    }
+    let one = store.lease_returns(Origin::Queue, 1, LONG).await.expect("leases are answered");
+    assert_eq!(one.len(), 1, "at most so many");
+    let mut queued: Vec<_> = one.into_iter().chain(lease(Origin::Queue).await).collect();
+    queued.sort_by_key(|returning| returning.leased.letter);
+    assert_eq!(queued.len(), 2);
+    for (returning, (scope, letter)) in queued.iter().zip(scopes.iter().zip(&letters)) {
+        assert_eq!((&returning.scope, returning.leased.letter), (scope, *letter));
+        assert_eq!((returning.origin, &returning.return_to), (Origin::Queue, &format!("{scope}.in")));
+        assert_eq!(returning.leased.received, message);
+        assert!(returning.leased.replaying);
+    }
+    assert_eq!(lease(Origin::Queue).await, [], "each is leased once");
+    let topic = lease(Origin::Topic).await;
+    assert_eq!(topic.iter().map(|returning| returning.leased.letter).collect::<Vec<_>>(), letters[2..]);
+    for scope in &scopes {
+        let own = store.lease(scope, 10, LONG).await.expect("leases are answered");
+        assert_eq!(own, [], "no handler runs what goes back to a broker");
+    }
+}
+
+/// What was published is resolved, what was refused is dead, and an outage gives it back.
+pub async fn returns_are_answered_under_their_scope<F: StoreFixture>(fixture: &F) {
+    let (store, scope) = (fixture.store(), unique("queue:billing"));
+    let message = received("billing", "{}");
+    keep_now(&store, &found(&scope, Origin::Queue, &message)).await;
+    let id = only_letter(&store, &scope).await.id;
+    let lease = async || {
+        let mut leased = store.lease_returns(Origin::Queue, 1, LONG).await.expect("leases are answered");
+        leased.pop().expect("it goes back")
+    };
+    assert_eq!(act(&store, Act::Retry, id).await, Acted::Done);
+    let first = lease().await;
+    let back = store.hand_back(&first.scope, &first.leased, Duration::ZERO).await;
+    assert!(back.expect("handing back is answered"));
+    let second = lease().await;
+    assert!(store.fail(&second.scope, &second.leased, &dead("no")).await.expect("fail is answered"));
+    assert_eq!(only_letter(&store, &scope).await.state, LetterState::Dead);
+
+    assert_eq!(act(&store, Act::Retry, id).await, Acted::Done);
+    let third = lease().await;
+    let mut tx = begin(&store).await;
+    let resolved = store.resolve(&mut tx, &third.scope, &third.leased).await;
+    assert!(resolved.expect("resolve is answered"));
+    commit(&store, tx).await;
+    assert_eq!(only_letter(&store, &scope).await.state, LetterState::Resolved);
+    assert_eq!(look(&store, &scope, &message).await, Claim::Done);
+}
+
+/// Where nobody said where it goes, a person can only give it up.
+pub async fn letter_without_a_way_back_is_not_retried<F: StoreFixture>(fixture: &F) {
+    let (store, scope) = (fixture.store(), unique("queue:billing"));
+    let lost = Found { return_to: None, ..found(&scope, Origin::Queue, &received("billing", "{}")) };
+    keep_now(&store, &lost).await;
+    let id = only_letter(&store, &scope).await.id;
+    assert_eq!(act(&store, Act::Retry, id).await, Acted::WrongState(LetterState::Dead));
+    assert_eq!(store.lease_returns(Origin::Queue, 1, LONG).await.expect("leases are answered"), []);
+    assert_eq!(act(&store, Act::Discard, id).await, Acted::Done);
+}
+
+/// An event that was written here and failed elsewhere is noted with its reason, once for each place.
+pub async fn failure_of_an_own_event_is_noted_once<F: StoreFixture>(fixture: &F) {
+    let (store, topic, event) = (fixture.store(), unique("topic"), received("unused", "{}"));
+    let mut message = event.message.clone();
+    message.topic = topic.into();
+    let mut tx = begin(&store).await;
+    store.write(&mut tx, &[message]).await.expect("the event can be written");
+    commit(&store, tx).await;
+
+    let mut tx = begin(&store).await;
+    let ours = store.note_failure(&mut tx, &event.id, "queue:a", "rolled back").await;
+    assert!(ours.expect("notes are answered"));
+    store.rollback(tx).await.expect("a transaction can be rolled back");
+    for (scope, reason) in [("queue:a", "rejected"), ("queue:a", "expired"), ("topic:b", "too_large")] {
+        let mut tx = begin(&store).await;
+        let ours = store.note_failure(&mut tx, &event.id, scope, reason).await;
+        assert!(ours.expect("notes are answered"), "the event is from here");
+        commit(&store, tx).await;
+    }
+    let mut failures = fixture.failures().await;
+    failures.sort();
+    let id = event.id.as_str();
+    let expected = [("queue:a", "rejected"), ("topic:b", "too_large")];
+    assert_eq!(
+        failures,
+        expected.map(|(scope, reason)| (id.to_owned(), scope.to_owned(), reason.to_owned()))
+    );
+}
+
+/// An event of somebody else's is not ours to note.
+pub async fn failure_of_a_strangers_event_is_not_noted<F: StoreFixture>(fixture: &F) {
+    let (store, stranger) = (fixture.store(), received("billing", "{}"));
+    let mut tx = begin(&store).await;
+    let ours = store.note_failure(&mut tx, &stranger.id, "queue:a", "rejected").await;
+    assert!(!ours.expect("notes are answered"));
+    commit(&store, tx).await;
+    assert_eq!(fixture.failures().await, []);
+}
