@@ -71,6 +71,11 @@ fn as_json(headers: &[(String, Bytes)]) -> Vec<u8> {
 /// Permanent when no broker will take the message.
 pub(crate) fn check(message: &Message) -> Result<(), Error> {
     message.check()?;
+    check_names(message)
+}
+
+/// Refuses only what no client can send as it is.
+pub(crate) fn check_names(message: &Message) -> Result<(), Error> {
     if message.headers.iter().any(|(name, _)| name.contains('\0')) {
         let text = "header name with a zero byte is cut off by readers: leave it out";
         return Err(Error::new(ErrorKind::InvalidEvent, text).with("topic", &message.topic));

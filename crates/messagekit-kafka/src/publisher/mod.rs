@@ -31,6 +31,7 @@ use client::Client;
 #[derive(Clone)]
 pub struct KafkaPublisher {
     shared: Arc<Shared>,
+    checks: bool,
 }
 
 struct Shared {
@@ -41,12 +42,20 @@ struct Shared {
 impl KafkaPublisher {
     pub(crate) fn new(kafka: Kafka) -> Result<Self, Error> {
         let client = Mutex::new(Arc::new(Client::new(&kafka.producer())?));
-        Ok(Self { shared: Arc::new(Shared { kafka, client }) })
+        Ok(Self { shared: Arc::new(Shared { kafka, client }), checks: true })
+    }
+
+    /// Leaves the limits of [`Message::check`] to the client and the broker: for what was read from Kafka and goes back there
+    /// with a few more headers, as a dead letter does. `message.max.bytes` still counts.
+    #[must_use]
+    pub fn without_limits(mut self) -> Self {
+        self.checks = false;
+        self
     }
 
     async fn publish_batch(&self, batch: &[Message]) -> Vec<Published> {
         let deadline = Instant::now() + self.shared.kafka.delivery_timeout();
-        let mut answers = Answers::new(batch);
+        let mut answers = Answers::new(batch, self.checks);
         let client = self.shared.client();
         let (fates, ended) = client.send(answers.open(), deadline).await;
         if ended {
@@ -96,7 +105,7 @@ impl Publisher for KafkaPublisher {
     }
 
     fn max_bytes(&self) -> usize {
-        MAX_PAYLOAD_BYTES
+        if self.checks { MAX_PAYLOAD_BYTES } else { usize::MAX }
     }
 }
 

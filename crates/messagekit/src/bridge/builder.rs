@@ -7,9 +7,12 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus::Registry;
+
 use super::settings::{DRAIN, DeadLetterTopic, Settings, Target, UNCONFIRMED};
 use super::{Duplicates, Rule, Stats, run};
 use crate::gate::{Gate, Gates};
+use crate::metrics::Metrics;
 use crate::transport::{Publisher, Source};
 use crate::{Error, ErrorKind, check_topic};
 
@@ -38,6 +41,7 @@ impl Bridge<()> {
             unconfirmed: UNCONFIRMED,
             drain: DRAIN,
             duplicates: None,
+            metrics: None,
         }
     }
 
@@ -81,6 +85,7 @@ pub struct BridgeBuilder<Src> {
     unconfirmed: usize,
     drain: Duration,
     duplicates: Option<Arc<dyn Duplicates>>,
+    metrics: Option<Metrics>,
 }
 
 impl BridgeBuilder<()> {
@@ -96,6 +101,7 @@ impl BridgeBuilder<()> {
             unconfirmed: self.unconfirmed,
             drain: self.drain,
             duplicates: self.duplicates,
+            metrics: self.metrics,
         }
     }
 }
@@ -140,6 +146,12 @@ impl<Src> BridgeBuilder<Src> {
         self
     }
 
+    /// Counts into these figures, under the bridge's name and the names of the rules.
+    pub fn metrics(mut self, metrics: &Metrics) -> Self {
+        self.metrics = Some(metrics.clone());
+        self
+    }
+
     /// Does not forward what the filter knows. Default: no filter.
     pub fn duplicates(mut self, filter: Arc<dyn Duplicates>) -> Self {
         self.duplicates = Some(filter);
@@ -169,10 +181,17 @@ impl<Src: Source> BridgeBuilder<Src> {
         for topic in letters.into_iter().chain([&self.retry_topic]) {
             problems.extend(check_topic(topic).err().map(|error| error.to_string()));
         }
+        // Without a registry they count for nobody.
+        let metrics = self.metrics.map_or_else(|| Metrics::new(&Registry::new()), Ok)?.bridge(&self.name);
         let (mut targets, mut by_topic) = (Vec::new(), HashMap::new());
         for rule in self.rules {
             match rule.routing_key.parse() {
-                Ok(routing_key) => targets.push(Target { publisher: rule.publisher, routing_key }),
+                Ok(routing_key) => targets.push(Target {
+                    publisher: rule.publisher,
+                    routing_key,
+                    forwarded: metrics.forwarded(&rule.name),
+                    returned: metrics.returned(&rule.name),
+                }),
                 Err(error) => problems.push(error.to_string()),
             }
             if rule.topics.is_empty() {
@@ -213,6 +232,7 @@ impl<Src: Source> BridgeBuilder<Src> {
             drain: self.drain,
             duplicates: self.duplicates,
             stats: Stats::default(),
+            metrics,
         };
         Ok(Bridge { settings, source: self.source, gates: self.gates })
     }

@@ -127,7 +127,9 @@ impl Filter {
             Poll::Ready(Ok((asked, known))) => {
                 return Poll::Ready(Filtered::Known(asked.into_iter().zip(known).collect()));
             }
-            Poll::Ready(Err(Outage(error, outages))) => return Poll::Ready(Filtered::AskLater(error, outages)),
+            Poll::Ready(Err(Outage(error, outages))) => {
+                return Poll::Ready(Filtered::AskLater(error, outages));
+            }
             Poll::Pending => {}
         }
         let marked = self.marking.poll(cx, |marked| {

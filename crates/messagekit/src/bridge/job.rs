@@ -13,7 +13,7 @@ pub(super) enum Job {
     /// To the target of a rule.
     Forward { target: usize, id: MessageId, message: Message },
     /// To the dead-letter topic.
-    Bury(Message),
+    Bury { kind: FailureKind, letter: Message },
 }
 
 impl Job {
@@ -21,7 +21,7 @@ impl Job {
     pub(super) fn id(&self) -> Option<&MessageId> {
         match self {
             Self::Forward { id, .. } => Some(id),
-            Self::Bury(_) => None,
+            Self::Bury { .. } => None,
         }
     }
 }
@@ -59,7 +59,7 @@ impl Settings {
             Ok(id) => id,
             Err(unusable) => return self.bury(record, unusable.0.kind, unusable.0.error),
         };
-        let Target { publisher, routing_key } = &self.targets[target];
+        let Target { publisher, routing_key, .. } = &self.targets[target];
         let routing_key = match routing_key.of(&record, &source) {
             Ok(routing_key) => routing_key,
             Err(error) => return self.bury(record, FailureKind::Unroutable, chain(&error).to_string()),
@@ -98,6 +98,6 @@ impl Settings {
         message.headers.set(headers::DEAD_ERROR, failure.error);
         message.headers.set(headers::DEAD_BY, self.name.to_string());
         message.headers.set(headers::RETRY_TOPIC, self.retry_topic.to_string());
-        Job::Bury(message)
+        Job::Bury { kind, letter: message }
     }
 }

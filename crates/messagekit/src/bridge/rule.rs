@@ -13,6 +13,7 @@ pub struct Rule {
     pub(super) topics: Vec<Arc<str>>,
     pub(super) publisher: Arc<dyn Publisher>,
     pub(super) routing_key: String,
+    pub(super) name: String,
 }
 
 impl Rule {
@@ -22,7 +23,14 @@ impl Rule {
         publisher: Arc<dyn Publisher>,
     ) -> Self {
         let topics = topics.into_iter().map(Into::into).collect();
-        Self { topics, publisher, routing_key: "{eventType}".to_owned() }
+        Self { topics, publisher, routing_key: "{eventType}".to_owned(), name: String::new() }
+    }
+
+    /// Names the rule in metrics: the exchange, as a rule.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
     }
 
     /// Sets the template of the routing key, see [`RoutingKey`](super::RoutingKey); it is checked when the bridge is built.

@@ -268,18 +268,20 @@ impl<Sub: Subscriber> Running<Sub> {
             self.gates.settle(pass, &Outcome { verdict, used: 1 });
         }
         match (job, answer) {
-            (Job::Forward { id, .. }, Ok(())) => {
+            (Job::Forward { target, id, .. }, Ok(())) => {
                 self.answered();
                 Counters::add(&self.counters().forwarded);
+                self.settings.targets[target].forwarded.inc();
                 crash::point("bridge.confirmed");
                 match &mut self.filter {
                     Some(filter) => filter.mark(lane, position, id),
                     None => self.finish(lane, position),
                 }
             }
-            (Job::Forward { id, message, .. }, Err(error)) if error.refusal == Refusal::Rejected => {
+            (Job::Forward { target, id, message }, Err(error)) if error.refusal == Refusal::Rejected => {
                 self.answered();
                 Counters::add(&self.counters().returned);
+                self.settings.targets[target].returned.inc();
                 tracing::warn!(
                     bridge = &*self.settings.name, %id, routing_key = &*message.topic,
                     error = %chain(&error.error), "message refused: it goes to the dead-letter topic"
@@ -290,6 +292,7 @@ impl<Sub: Subscriber> Running<Sub> {
             (job @ Job::Forward { .. }, Err(error)) => {
                 self.counters().unconfirmed.fetch_sub(1, Ordering::Relaxed);
                 Counters::add(&self.counters().repeated);
+                self.settings.metrics.repeated.inc();
                 let text = chain(&error.error).to_string();
                 if self.settings.stats.failed(text.clone()) {
                     tracing::warn!(
@@ -300,12 +303,13 @@ impl<Sub: Subscriber> Running<Sub> {
                 }
                 self.keep(lane, position, job);
             }
-            (Job::Bury(_), Ok(())) => {
+            (Job::Bury { kind, .. }, Ok(())) => {
                 Counters::add(&self.counters().dead_lettered);
+                self.settings.metrics.dead_lettered(kind.as_str()).inc();
                 crash::point("bridge.dead_lettered");
                 self.finish(lane, position);
             }
-            (job @ Job::Bury(_), Err(error)) => {
+            (job @ Job::Bury { .. }, Err(error)) => {
                 if let Some(outages) = self.keep(lane, position, job) {
                     self.letter_failed(&error, outages);
                 }
@@ -337,6 +341,7 @@ impl<Sub: Subscriber> Running<Sub> {
     fn answered(&self) {
         self.counters().unconfirmed.fetch_sub(1, Ordering::Relaxed);
         if let Some(outage) = self.settings.stats.answered() {
+            self.settings.metrics.blocked.set(0);
             tracing::info!(bridge = &*self.settings.name, ?outage, "broker takes messages again");
         }
     }
@@ -347,6 +352,7 @@ impl<Sub: Subscriber> Running<Sub> {
                 for (Asked { lane, position, job }, known) in answers {
                     if known {
                         Counters::add(&self.counters().duplicates);
+                        self.settings.metrics.duplicates.inc();
                         self.finish(lane, position);
                     } else {
                         self.lanes.get_mut(&lane).into_iter().for_each(|state| state.is_new(position));
@@ -459,6 +465,8 @@ impl<Sub: Subscriber> Running<Sub> {
     fn count(&self) {
         let held: usize = self.lanes.values().map(LaneState::held).sum();
         let counters = self.counters();
+        let unconfirmed = counters.unconfirmed.load(Ordering::Relaxed);
+        self.settings.metrics.unconfirmed.set(i64::try_from(unconfirmed).unwrap_or(i64::MAX));
         counters.lanes.store(self.lanes.len() as u64, Ordering::Relaxed);
         counters.waiting.store(held.saturating_sub(self.in_work) as u64, Ordering::Relaxed);
     }

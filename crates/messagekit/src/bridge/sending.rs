@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::job::Job;
 use super::settings::Settings;
 use crate::gate::Pass;
@@ -28,13 +30,17 @@ pub(super) async fn send(
 ) -> Sent {
     let (job, answer) = match job {
         Job::Forward { target, id, message } => {
+            let asked = Instant::now();
             let (message, answer) = publish(&*settings.targets[target].publisher, message).await;
             crash::point("bridge.published");
+            if answer.is_ok() {
+                settings.metrics.confirm_seconds.observe(asked.elapsed().as_secs_f64());
+            }
             (Job::Forward { target, id, message }, answer)
         }
-        Job::Bury(message) => {
-            let (message, answer) = publish(&*settings.dead_letters.publisher, message).await;
-            (Job::Bury(message), answer)
+        Job::Bury { kind, letter } => {
+            let (letter, answer) = publish(&*settings.dead_letters.publisher, letter).await;
+            (Job::Bury { kind, letter }, answer)
         }
     };
     Sent { lane, position, job, pass, answer }

@@ -4,8 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus::IntCounter;
+
 use super::{Duplicates, RoutingKey, Stats};
 use crate::Backoff;
+use crate::metrics::BridgeMetrics;
 use crate::transport::Publisher;
 
 /// How many messages may be unconfirmed at a time.
@@ -34,12 +37,15 @@ pub(super) struct Settings {
     pub(super) drain: Duration,
     pub(super) duplicates: Option<Arc<dyn Duplicates>>,
     pub(super) stats: Stats,
+    pub(super) metrics: BridgeMetrics,
 }
 
 /// A rule whose template was read.
 pub(super) struct Target {
     pub(super) publisher: Arc<dyn Publisher>,
     pub(super) routing_key: RoutingKey,
+    pub(super) forwarded: IntCounter,
+    pub(super) returned: IntCounter,
 }
 
 /// Where refused messages go.
