@@ -1,0 +1,156 @@
+//! One lane as the subscriber sees it: what was fetched, what is out, what came back. Pure: no client and no clock.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use messagekit::{Delivery, Lane, Message, Receipt};
+
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) lane: Lane,
+    pub(crate) paused: bool,
+    /// From the broker and not delivered yet, in order.
+    fetched: VecDeque<(u64, Message)>,
+    /// Released, by tag: delivered again before anything fetched.
+    back: BTreeMap<u64, Message>,
+    /// Delivered and neither settled nor released, by position.
+    out: BTreeMap<u64, (u64, Message)>,
+    /// Every tag that the broker waits for.
+    unsettled: BTreeSet<u64>,
+    next: u64,
+}
+
+impl Held {
+    pub(crate) fn new(lane: Lane) -> Self {
+        Self {
+            lane,
+            paused: false,
+            fetched: VecDeque::new(),
+            back: BTreeMap::new(),
+            out: BTreeMap::new(),
+            unsettled: BTreeSet::new(),
+            next: 0,
+        }
+    }
+
+    pub(crate) fn fetched(&mut self, tag: u64, message: Message) {
+        self.unsettled.insert(tag);
+        self.fetched.push_back((tag, message));
+    }
+
+    /// Delivers the next message; a tag keeps its place, a repeated delivery gets a new position.
+    pub(crate) fn deliver(&mut self) -> Option<Delivery> {
+        if self.paused {
+            return None;
+        }
+        let (tag, message) = self.back.pop_first().or_else(|| self.fetched.pop_front())?;
+        let position = self.next;
+        self.next += 1;
+        // The payload is shared, not copied.
+        self.out.insert(position, (tag, message.clone()));
+        Some(Delivery { message, place: None, receipt: Receipt::new(self.lane, position) })
+    }
+
+    /// Takes back what was not handled.
+    pub(crate) fn release(&mut self, position: u64) {
+        if let Some((tag, message)) = self.out.remove(&position) {
+            self.back.insert(tag, message);
+        }
+    }
+
+    /// Answers what to acknowledge for settled positions: one tag with everything up to it, and the ones above a gap.
+    pub(crate) fn settle(&mut self, positions: impl IntoIterator<Item = u64>) -> Vec<(u64, bool)> {
+        let mut tags: Vec<u64> = positions
+            .into_iter()
+            .filter_map(|position| self.out.remove(&position))
+            .map(|(tag, _)| tag)
+            .collect();
+        tags.sort_unstable();
+        for tag in &tags {
+            self.unsettled.remove(tag);
+        }
+        let gap = self.unsettled.first().copied().unwrap_or(u64::MAX);
+        let prefix = tags.partition_point(|tag| *tag < gap);
+        // The tag that stands for all before it must itself be waited for: it is the last of those settled now.
+        let whole = prefix.checked_sub(1).map(|last| (tags[last], last > 0));
+        whole.into_iter().chain(tags[prefix..].iter().map(|tag| (*tag, false))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn held(tags: impl IntoIterator<Item = u64>) -> Held {
+        let mut held = Held::new(Lane { slot: 0, epoch: 1 });
+        for tag in tags {
+            held.fetched(tag, Message::new("q", tag.to_string()));
+        }
+        held
+    }
+
+    fn take(held: &mut Held) -> Vec<(u64, String)> {
+        std::iter::from_fn(|| held.deliver())
+            .map(|delivery| {
+                (delivery.receipt.position(), String::from_utf8(delivery.message.payload.to_vec()).unwrap())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn one_acknowledgement_stands_for_the_prefix() {
+        let mut held = held(1..=6);
+        take(&mut held);
+        assert_eq!(held.settle([2, 1, 0, 4]), [(3, true), (5, false)]);
+        assert_eq!(held.settle([3]), [(4, false)]);
+        assert_eq!(held.settle([5]), [(6, false)]);
+        assert_eq!(held.settle([5]), []);
+    }
+
+    #[test]
+    fn released_comes_before_what_was_fetched_and_in_order() {
+        let mut held = held(1..=3);
+        take(&mut held);
+        held.fetched(4, Message::new("q", "4"));
+        held.release(2);
+        held.release(0);
+        let again = take(&mut held);
+        assert_eq!(again, [(3, "1".to_owned()), (4, "3".to_owned()), (5, "4".to_owned())]);
+    }
+
+    proptest! {
+        /// The broker's side: what it has been told is settled, and nothing else.
+        #[test]
+        fn exactly_the_settled_is_acknowledged(
+            steps in prop::collection::vec((any::<bool>(), prop::collection::vec(any::<prop::sample::Index>(), 1..6)), 1..40)
+        ) {
+            let mut held = held(1..=60);
+            let mut broker: BTreeSet<u64> = (1..=60).collect();
+            let mut out: Vec<(u64, u64)> = take(&mut held).into_iter().map(|(position, tag)| (position, tag.parse().unwrap())).collect();
+            let mut settled = BTreeSet::new();
+            for (settle, indices) in steps {
+                let mut chosen = Vec::new();
+                for index in indices {
+                    if !out.is_empty() {
+                        chosen.push(out.swap_remove(index.index(out.len())));
+                    }
+                }
+                if settle {
+                    settled.extend(chosen.iter().map(|(_, tag)| *tag));
+                    for (tag, multiple) in held.settle(chosen.iter().map(|(position, _)| *position)) {
+                        prop_assert!(broker.contains(&tag), "tag {} is not outstanding", tag);
+                        broker.retain(|known| if multiple { *known > tag } else { *known != tag });
+                    }
+                } else {
+                    chosen.iter().for_each(|(position, _)| held.release(*position));
+                    out.extend(take(&mut held).into_iter().map(|(position, tag)| (position, tag.parse::<u64>().unwrap())));
+                }
+                let expected: BTreeSet<u64> = (1..=60).filter(|tag| !settled.contains(tag)).collect();
+                prop_assert_eq!(&broker, &expected);
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! One queue of a subscriber: its channel, under one lane at a time.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
+use lapin::{Channel, Connection, Consumer};
+use messagekit::{Error, ErrorKind, Lane};
+use tokio::time::Instant;
+
+use crate::RabbitMq;
+use crate::error::{NOT_FOUND, channel_code, unavailable};
+use crate::link::PATIENCE;
+
+pub(super) struct Queue {
+    pub(super) name: Arc<str>,
+    open: Option<(Lane, Channel)>,
+    again: Instant,
+}
+
+impl Queue {
+    pub(super) fn new(name: Arc<str>) -> Self {
+        Self { name, open: None, again: Instant::now() }
+    }
+
+    /// Returns the lane under which it is read.
+    pub(super) fn lane(&self) -> Option<Lane> {
+        self.open.as_ref().map(|(lane, _)| *lane)
+    }
+
+    /// Returns when it shall be opened, unless it is open.
+    pub(super) fn again(&self) -> Option<Instant> {
+        self.open.is_none().then_some(self.again)
+    }
+
+    pub(super) fn try_again_at(&mut self, time: Instant) {
+        self.again = time;
+    }
+
+    pub(super) fn try_at_once(&mut self) {
+        self.again = Instant::now();
+    }
+
+    /// Begins to read it on a channel of its own.
+    pub(super) async fn open(
+        &mut self,
+        connection: &Connection,
+        rabbit: &RabbitMq,
+        consumer: &str,
+        lane: Lane,
+    ) -> Result<Consumer, Error> {
+        let failed = |error: lapin::Error| match channel_code(&error) {
+            Some(NOT_FOUND) => {
+                let text = "queue is not there, or on a node that is down: declare it, or correct its name";
+                unavailable(text, error)
+            }
+            _ => unavailable("queue cannot be read", error),
+        };
+        let name = || (&*self.name).into();
+        let channel = connection.create_channel().await.map_err(failed)?;
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        channel.queue_declare(name(), passive, FieldTable::default()).await.map_err(failed)?;
+        channel.basic_qos(rabbit.prefetch, BasicQosOptions::default()).await.map_err(failed)?;
+        let tag = format!("{consumer} {}", lane.epoch);
+        let options = BasicConsumeOptions::default();
+        let consumer = channel.basic_consume(name(), tag.into(), options, FieldTable::default());
+        let consumer = consumer.await.map_err(failed)?;
+        self.open = Some((lane, channel));
+        Ok(consumer)
+    }
+
+    /// Acknowledges tags; what does not get through comes again.
+    pub(super) fn acknowledge(&self, tags: &[(u64, bool)]) {
+        let Some((_, channel)) = &self.open else { return };
+        for (tag, multiple) in tags {
+            // The first poll queues the frame. When it was written is of no interest.
+            let sent = channel.basic_ack(*tag, BasicAckOptions { multiple: *multiple }).now_or_never();
+            if let Some(Err(error)) = sent {
+                tracing::debug!(%error, queue = &*self.name, "acknowledgement was not sent");
+                return;
+            }
+        }
+    }
+
+    /// Lets go of the channel, and answers which lane is lost.
+    pub(super) fn close(&mut self) -> Option<Lane> {
+        self.again = Instant::now();
+        self.open.take().map(|(lane, _)| lane)
+    }
+
+    /// Closes the channel in order.
+    ///
+    /// # Errors
+    /// When the broker did not answer: the last acknowledgements may be lost.
+    pub(super) async fn leave(&mut self) -> Result<(), Error> {
+        let Some((_, channel)) = self.open.take() else { return Ok(()) };
+        let text = "rabbitmq did not close the channel: what was settled last may come again";
+        match tokio::time::timeout(PATIENCE, channel.close(200, "closed".into())).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(unavailable(text, error)),
+            Err(_) => Err(Error::new(ErrorKind::Unavailable, text)),
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Where the broker is, and how to talk to it.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lapin::uri::{AMQPScheme, AMQPUri};
+use messagekit::ErrorKind;
+
+use crate::{Error, RabbitMqPublisher, RabbitMqSource, Topology};
+
+/// How often each side lets the other hear of it.
+const HEARTBEAT_SECONDS: u16 = 10;
+
+/// The settings of a connection to RabbitMQ. Making one opens nothing.
+///
+/// ```
+/// use messagekit_rabbitmq::RabbitMq;
+///
+/// let rabbit = RabbitMq::new("amqps://shipping:secret@broker.internal/orders")?.prefetch(500);
+/// let source = rabbit.queue("shipping.orders");
+/// assert!(!format!("{rabbit:?}").contains("secret"));
+/// # Ok::<(), messagekit_rabbitmq::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct RabbitMq {
+    pub(crate) uri: AMQPUri,
+    /// Certificates of the authorities that may vouch for the broker, beside those of the system.
+    pub(crate) ca: Option<Arc<str>>,
+    pub(crate) prefetch: u16,
+    pub(crate) confirm_deadline: Duration,
+    pub(crate) window: usize,
+    pub(crate) verify: bool,
+}
+
+impl RabbitMq {
+    /// Names the broker: `amqp://USER:PASSWORD@HOST:PORT/VHOST`, or `amqps://` for TLS.
+    ///
+    /// Without a virtual host, and with a bare `/` at the end, the default one (`/`) is meant. A special character of user,
+    /// password or virtual host is written in percent form (`%2f`).
+    ///
+    /// # Errors
+    /// Permanent, [`ErrorKind::InvalidConfiguration`], when the text has another form. The error does not repeat it.
+    pub fn new(url: &str) -> Result<Self, Error> {
+        let refused = || {
+            let text = "address of rabbitmq is not amqp://USER:PASSWORD@HOST:PORT/VHOST or amqps://…";
+            Error::new(ErrorKind::InvalidConfiguration, text)
+        };
+        // What the parser says would repeat the whole address.
+        let mut uri: AMQPUri = url.parse().map_err(|_| refused())?;
+        let authority = url.split_once("://").map(|(_, rest)| rest).ok_or_else(refused)?;
+        let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        if let Some(address) = host.strip_prefix('[').and_then(|host| host.split_once(']')) {
+            // The parser knows no such address and would take this machine instead.
+            uri.authority.host = address.0.to_owned();
+        } else if host.is_empty() || host.starts_with(':') {
+            return Err(refused());
+        }
+        if matches!(uri.vhost.as_str(), "" | "/") {
+            uri.vhost = "/".to_owned();
+        }
+        if uri.vhost.len() > 255 || uri.authority.port == 0 {
+            return Err(refused());
+        }
+        uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
+        Ok(Self {
+            uri,
+            ca: None,
+            prefetch: 200,
+            confirm_deadline: Duration::from_secs(30),
+            window: 200,
+            verify: true,
+        })
+    }
+
+    /// Trusts the authorities whose certificates stand in a PEM file, beside those that the system trusts.
+    ///
+    /// # Errors
+    /// Permanent, [`ErrorKind::InvalidConfiguration`], when the file cannot be read or holds no certificate, or when the
+    /// address is not `amqps://`.
+    pub fn ca_file(mut self, path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let refused = |text: String| messagekit::Error::new(ErrorKind::InvalidConfiguration, text);
+        if self.uri.scheme != AMQPScheme::AMQPS {
+            return Err(refused("certificates are of use only with an address amqps://…".to_owned()).into());
+        }
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            refused(format!("certificates cannot be read from {}", path.display())).caused_by(error)
+        })?;
+        if !text.contains("-----BEGIN CERTIFICATE-----") {
+            return Err(refused(format!("{} holds no certificate in PEM form", path.display())).into());
+        }
+        self.ca = Some(text.into());
+        Ok(self)
+    }
+
+    /// Sets how many messages of one queue may be here unsettled; 200 unless set, and at least 1.
+    ///
+    /// It bounds the memory of a subscriber, and each of them counts one delivery when the process dies.
+    #[must_use]
+    pub fn prefetch(mut self, messages: u16) -> Self {
+        self.prefetch = messages.max(1);
+        self
+    }
+
+    /// Sets how long a publish may take until the broker has confirmed it; 30 seconds unless set.
+    #[must_use]
+    pub fn confirm_deadline(mut self, deadline: Duration) -> Self {
+        self.confirm_deadline = deadline;
+        self
+    }
+
+    /// Sets how many messages of a publisher may be unconfirmed at once; 200 unless set, and at least 1.
+    #[must_use]
+    pub fn window(mut self, messages: usize) -> Self {
+        self.window = messages.max(1);
+        self
+    }
+
+    /// Reads queues that are declared otherwise than a [`Queue`](crate::Queue) would be: without a limit of deliveries,
+    /// without a dead-letter exchange, classic, exclusive.
+    ///
+    /// What the broker then drops is lost.
+    #[must_use]
+    pub fn any_queue(mut self) -> Self {
+        self.verify = false;
+        self
+    }
+
+    /// Returns a source over one queue; the queue's name is the topic.
+    pub fn queue(&self, name: impl Into<Arc<str>>) -> RabbitMqSource {
+        self.topics([name.into()])
+    }
+
+    /// Returns a source over queues; their names are the topics.
+    pub fn topics<T: Into<Arc<str>>>(&self, queues: impl IntoIterator<Item = T>) -> RabbitMqSource {
+        RabbitMqSource::new(self.clone(), queues.into_iter().map(Into::into).collect())
+    }
+
+    /// Makes a publisher to queues: the topic of a message names the queue. Clones share one connection.
+    pub fn publisher(&self) -> RabbitMqPublisher {
+        RabbitMqPublisher::new(self.clone(), "")
+    }
+
+    /// Makes a publisher to an exchange: the topic of a message is its routing key. Clones share one connection.
+    ///
+    /// # Panics
+    /// When the name is longer than 255 bytes.
+    pub fn publisher_to(&self, exchange: &str) -> RabbitMqPublisher {
+        assert!(exchange.len() <= 255, "name of an exchange is over 255 bytes");
+        RabbitMqPublisher::new(self.clone(), exchange)
+    }
+
+    /// Begins a list of exchanges, queues and bindings that shall be there.
+    pub fn topology(&self) -> Topology {
+        Topology::of(self.clone())
+    }
+}
+
+/// Shows no user and no password.
+impl fmt::Debug for RabbitMq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RabbitMq")
+            .field("host", &self.uri.authority.host)
+            .field("port", &self.uri.authority.port)
+            .field("vhost", &self.uri.vhost)
+            .field("tls", &(self.uri.scheme == AMQPScheme::AMQPS))
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_slash_is_the_default_virtual_host() {
+        for url in ["amqp://h", "amqp://h/", "amqp://h:5672/%2f", "amqp://h/%2F"] {
+            assert_eq!(RabbitMq::new(url).unwrap().uri.vhost, "/", "{url}");
+        }
+        assert_eq!(RabbitMq::new("amqp://h/orders").unwrap().uri.vhost, "orders");
+    }
+
+    #[test]
+    fn an_address_of_another_form_is_refused_and_not_repeated() {
+        for url in [
+            "",
+            "localhost:5672",
+            "http://u:hunter2@h",
+            "amqp:hunter2",
+            "amqp://u:hunter2@:5672",
+            "amqp://u:hunter2@h:99999",
+        ] {
+            let error = RabbitMq::new(url).expect_err(url);
+            assert_eq!(error.kind(), ErrorKind::InvalidConfiguration);
+            assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_neither_user_nor_password() {
+        let rabbit = RabbitMq::new("amqps://alice:hunter2@h/orders").unwrap();
+        let shown =
+            format!("{rabbit:?} {:?} {:?} {:?}", rabbit.queue("q"), rabbit.publisher(), rabbit.topology());
+        assert!(
+            shown.contains("orders") && !shown.contains("hunter2") && !shown.contains("alice"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn an_address_in_brackets_is_not_this_machine() {
+        let rabbit = RabbitMq::new("amqp://u:p@[2001:db8::1]:5673/").unwrap();
+        assert_eq!((rabbit.uri.authority.host.as_str(), rabbit.uri.authority.port), ("2001:db8::1", 5673));
+    }
+
+    #[test]
+    fn a_file_without_a_certificate_is_refused() {
+        let file = std::env::temp_dir().join(format!("messagekit-no-certificate-{}", std::process::id()));
+        std::fs::write(&file, "nothing").unwrap();
+        for (url, path) in [
+            ("amqps://h", file.as_path()),
+            ("amqps://h", Path::new("/absent/ca.pem")),
+            ("amqp://h", file.as_path()),
+        ] {
+            let refused = RabbitMq::new(url).unwrap().ca_file(path).expect_err(url);
+            assert_eq!(refused.kind(), ErrorKind::InvalidConfiguration);
+        }
+        std::fs::remove_file(file).unwrap();
+    }
+}

@@ -1,0 +1,203 @@
+//! A message of RabbitMQ and the message in it: what travels under which name.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use lapin::BasicProperties;
+use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
+use messagekit::headers::{
+    CE_ID, CE_TYPE, CONTENT_TYPE, CREATED_AT, DEAD_BY, DEAD_ERROR, DEAD_KIND, EVENT_TYPE, FREE_HEADERS, ID,
+    RETRY_TOPIC, RETURNS, SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC, TRACEPARENT, X_DEATH,
+};
+use messagekit::{Error, ErrorKind, MAX_HEADERS, Message};
+use serde_json::Value;
+
+/// The header that carries the key on the wire.
+pub const KEY: &str = "x-messagekit-key";
+
+/// What stands before the name of a header that is not ours, on the wire.
+pub const PREFIX: &str = "x-k-";
+
+/// The header that holds what stands behind the first 256 names: a JSON list of `[name, value]`.
+pub const MORE_HEADERS: &str = "moreHeaders";
+
+/// The most bytes that key and headers may have together on the wire: 64 KiB.
+pub const MAX_HEADER_BYTES: usize = 64 * 1024;
+
+/// The names that travel as they are. What RabbitMQ acts upon (`CC`, `BCC`, `x-death`, …) is not among them.
+const AS_THEY_ARE: [&str; 16] = [
+    ID,
+    EVENT_TYPE,
+    CONTENT_TYPE,
+    TRACEPARENT,
+    CREATED_AT,
+    FREE_HEADERS,
+    CE_ID,
+    CE_TYPE,
+    SOURCE_TOPIC,
+    SOURCE_PARTITION,
+    SOURCE_OFFSET,
+    DEAD_KIND,
+    DEAD_ERROR,
+    DEAD_BY,
+    RETRY_TOPIC,
+    RETURNS,
+];
+
+/// What the broker notes by itself and only confuses a reader.
+const BROKERS_OWN: [&str; 3] = ["x-delivery-count", "x-first-death-", "x-last-death-"];
+
+/// The most bytes that a name, and what stands beside the headers, may have on the wire.
+const SHORT: usize = 255;
+
+/// What a header costs beside its name and its value: two lengths and a type.
+const PER_HEADER: usize = 6;
+
+/// Makes the properties of a message; `frame` is the largest frame that both sides agreed on.
+///
+/// # Errors
+/// Permanent when no broker will take the message.
+pub(crate) fn properties(message: &Message, frame: usize) -> Result<BasicProperties, Error> {
+    message.check()?;
+    let mut properties = BasicProperties::default().with_delivery_mode(2);
+    let mut table = BTreeMap::new();
+    let mut size = 64;
+    let mut insert = |name: &str, value: &Bytes| {
+        size += name.len() + value.len() + PER_HEADER;
+        match ShortString::try_new(name) {
+            Ok(name) => drop(table.insert(name, AMQPValue::LongString(LongString::from(value.to_vec())))),
+            Err(_) => {
+                let text = format!("header name of {} bytes is over the limit of {SHORT}", name.len());
+                return Err(Error::new(ErrorKind::InvalidEvent, text).with("topic", &message.topic));
+            }
+        }
+        Ok(())
+    };
+    if let Some(key) = &message.key {
+        insert(KEY, key)?;
+    }
+    for (name, value) in message.headers.iter() {
+        properties = match (name, short(value)) {
+            (ID, Some(value)) => properties.with_message_id(value),
+            (EVENT_TYPE, Some(value)) => properties.with_type(value),
+            (CONTENT_TYPE, Some(value)) => properties.with_content_type(value),
+            _ => {
+                match AS_THEY_ARE.contains(&name) {
+                    true => insert(name, value)?,
+                    false => insert(&format!("{PREFIX}{name}"), value)?,
+                }
+                continue;
+            }
+        };
+    }
+    // Three short texts may stand beside the headers.
+    let limit = MAX_HEADER_BYTES.min(frame.saturating_sub(8 + 3 * (SHORT + 1)));
+    if size > limit {
+        let text = format!(
+            "key and headers of {size} bytes are over the limit of {limit}: put what is large into the payload"
+        );
+        return Err(Error::new(ErrorKind::TooLarge, text).with("topic", &message.topic));
+    }
+    if !table.is_empty() {
+        properties = properties.with_headers(FieldTable::from(table));
+    }
+    Ok(properties)
+}
+
+/// What fits beside the headers: text that is not too long.
+fn short(value: &Bytes) -> Option<ShortString> {
+    std::str::from_utf8(value).ok().and_then(|text| ShortString::try_new(text).ok())
+}
+
+/// Reads a message that stood in a queue.
+pub(crate) fn read(queue: &Arc<str>, properties: &BasicProperties, payload: Vec<u8>) -> Message {
+    let mut message = Message::new(queue.clone(), payload);
+    for (name, value) in [
+        (ID, properties.message_id()),
+        (EVENT_TYPE, properties.kind()),
+        (CONTENT_TYPE, properties.content_type()),
+    ] {
+        if let Some(value) = value {
+            message.headers.set(name, value.as_str().to_owned());
+        }
+    }
+    let mut more: Vec<(&str, Value)> = Vec::new();
+    for (name, value) in properties.headers().iter().flatten() {
+        let name = name.as_str();
+        if name == KEY {
+            message.key = text(value);
+        } else if name == X_DEATH {
+            message.headers.set(X_DEATH, json(value).to_string());
+        } else if !BROKERS_OWN.iter().any(|own| name.starts_with(own)) {
+            let name = ours(name);
+            let Some(text) = text(value) else { continue };
+            // Beyond the limit a search per header would cost the square of their number.
+            if message.headers.len() < MAX_HEADERS || message.headers.get(name).is_some() {
+                message.headers.set(name, text);
+            } else {
+                more.push((name, as_json(&text)));
+            }
+        }
+    }
+    if !more.is_empty() {
+        // A header that has this name by chance is kept inside.
+        more.extend(message.headers.remove(MORE_HEADERS).map(|value| (MORE_HEADERS, as_json(&value))));
+        message.headers.set(MORE_HEADERS, serde_json::json!(more).to_string());
+    }
+    message
+}
+
+/// Takes the prefix away that [`properties`] has set. What it never prefixes keeps its name, so that nobody can make a
+/// message look as if the broker had written its deaths.
+fn ours(name: &str) -> &str {
+    match name.strip_prefix(PREFIX) {
+        Some(name) if name != X_DEATH && !AS_THEY_ARE.contains(&name) => name,
+        _ => name,
+    }
+}
+
+/// Returns a value as a header has it; none is an absent header.
+fn text(value: &AMQPValue) -> Option<Bytes> {
+    Some(match value {
+        AMQPValue::LongString(text) => Bytes::copy_from_slice(text.as_bytes()),
+        AMQPValue::ShortString(text) => Bytes::copy_from_slice(text.as_str().as_bytes()),
+        AMQPValue::ByteArray(bytes) => Bytes::copy_from_slice(bytes.as_slice()),
+        AMQPValue::Void => return None,
+        other => json(other).to_string().into(),
+    })
+}
+
+fn as_json(bytes: &Bytes) -> Value {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Value::from(text),
+        Err(_) => serde_json::json!({ "bytes": bytes.as_ref() }),
+    }
+}
+
+fn json(value: &AMQPValue) -> Value {
+    match value {
+        AMQPValue::Boolean(value) => Value::from(*value),
+        AMQPValue::ShortShortInt(value) => Value::from(*value),
+        AMQPValue::ShortShortUInt(value) => Value::from(*value),
+        AMQPValue::ShortInt(value) => Value::from(*value),
+        AMQPValue::ShortUInt(value) => Value::from(*value),
+        AMQPValue::LongInt(value) => Value::from(*value),
+        AMQPValue::LongUInt(value) => Value::from(*value),
+        AMQPValue::LongLongInt(value) => Value::from(*value),
+        AMQPValue::Float(value) => Value::from(*value),
+        AMQPValue::Double(value) => Value::from(*value),
+        AMQPValue::DecimalValue(value) => {
+            Value::from(f64::from(value.value) / 10_f64.powi(i32::from(value.scale)))
+        }
+        AMQPValue::ShortString(text) => Value::from(text.as_str()),
+        AMQPValue::LongString(text) => Value::from(String::from_utf8_lossy(text.as_bytes())),
+        AMQPValue::FieldArray(values) => values.as_slice().iter().map(json).collect(),
+        AMQPValue::Timestamp(seconds) => Value::from(*seconds),
+        AMQPValue::FieldTable(table) => {
+            table.into_iter().map(|(name, value)| (name.as_str().to_owned(), json(value))).collect()
+        }
+        AMQPValue::ByteArray(bytes) => Value::from(bytes.as_slice()),
+        AMQPValue::Void => Value::Null,
+    }
+}

@@ -1,0 +1,56 @@
+//! Queues to be read by a consumer.
+
+use std::sync::Arc;
+
+use messagekit::{BatchLimit, Capabilities, Error, ErrorKind, NextOffset, Source, check_topic};
+
+use crate::{RabbitMq, RabbitMqSubscriber};
+
+/// Queues of a [`RabbitMq`], to be read by a consumer.
+///
+/// A queue belongs to one consumer: whoever reads it takes its messages away from everybody else. For a second consumer
+/// bind a second queue to the exchange.
+#[derive(Clone, Debug)]
+pub struct RabbitMqSource {
+    rabbit: RabbitMq,
+    queues: Vec<Arc<str>>,
+}
+
+impl RabbitMqSource {
+    pub(crate) fn new(rabbit: RabbitMq, queues: Vec<Arc<str>>) -> Self {
+        Self { rabbit, queues }
+    }
+}
+
+impl Source for RabbitMqSource {
+    type Subscriber = RabbitMqSubscriber;
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { persistent: true, shares_work: true, places: false, batch: BatchLimit::DEFAULT }
+    }
+
+    fn topics(&self) -> &[Arc<str>] {
+        &self.queues
+    }
+
+    // Tasks are begun, which needs a runtime.
+    #[allow(clippy::unused_async)]
+    async fn bind(self, consumer: &str, _remembered: &[NextOffset]) -> Result<RabbitMqSubscriber, Error> {
+        let refused = |text: String| Err(Error::new(ErrorKind::InvalidConfiguration, text));
+        if self.queues.is_empty() {
+            return refused("a source without queues delivers nothing".to_owned());
+        }
+        self.queues.iter().try_for_each(|queue| check_topic(queue))?;
+        if let Some(twice) =
+            self.queues.iter().enumerate().find(|(index, queue)| self.queues[..*index].contains(queue))
+        {
+            return refused(format!("queue {} is named twice", twice.1));
+        }
+        if consumer.is_empty() || consumer.len() > 200 || consumer.contains(char::is_control) {
+            return refused(format!(
+                "consumer name {consumer:?} is not 1 to 200 bytes without control characters"
+            ));
+        }
+        Ok(RabbitMqSubscriber::start(self.rabbit, self.queues, consumer))
+    }
+}

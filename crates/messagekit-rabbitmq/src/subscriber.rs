@@ -1,0 +1,211 @@
+//! A member of a consumer over RabbitMQ.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+
+use messagekit::{Error, ErrorKind, Incoming, Lane, Receipt, Subscriber};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::RabbitMq;
+use crate::lane::Held;
+use crate::member::{Closed, Command, Member, News};
+
+/// A member of a consumer; its lanes are queues, each on a channel of its own.
+///
+/// Of each queue at most [`prefetch`](RabbitMq::prefetch) messages are here unsettled. Members of one queue divide its
+/// messages one by one: the order of a key holds while one member reads the queue. A queue with a
+/// [single active consumer](crate::Queue::single_active_consumer) lets the others stand by.
+///
+/// Released messages are kept and delivered again from memory, so that they cost no delivery count and keep their place. A
+/// paused lane yields nothing more, not even what was fetched. A task of its own keeps the connection and connects again.
+/// Dropping it leaves in the background, as a close does, without waiting.
+pub struct RabbitMqSubscriber {
+    consumer: Arc<str>,
+    commands: mpsc::UnboundedSender<Command>,
+    news: mpsc::UnboundedReceiver<News>,
+    closed: oneshot::Receiver<Closed>,
+    stage: Stage,
+    lanes: Vec<Option<Held>>,
+    /// Happenings to be yielded before messages.
+    ready: VecDeque<Result<Incoming, Error>>,
+    /// Which queue has the next turn.
+    turn: usize,
+    stale: u64,
+    waker: Option<Waker>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Open,
+    Closing,
+    Closed,
+}
+
+impl RabbitMqSubscriber {
+    pub(crate) fn start(rabbit: RabbitMq, queues: Vec<Arc<str>>, consumer: &str) -> Self {
+        let lanes = queues.iter().map(|_| None).collect();
+        let (commands, asked) = mpsc::unbounded_channel();
+        let (told, news) = mpsc::unbounded_channel();
+        let (ended, closed) = oneshot::channel();
+        tokio::spawn(Member::new(rabbit, queues, consumer, asked, told).run(ended));
+        Self {
+            consumer: consumer.into(),
+            commands,
+            news,
+            closed,
+            stage: Stage::Open,
+            lanes,
+            ready: VecDeque::new(),
+            turn: 0,
+            stale: 0,
+            waker: None,
+        }
+    }
+
+    /// Returns how many receipts came back after their lane was lost. They were not sent to the broker: those messages are
+    /// delivered again.
+    pub fn stale(&self) -> u64 {
+        self.stale
+    }
+
+    fn held(&mut self, lane: Lane) -> Option<&mut Held> {
+        self.lanes.get_mut(lane.slot as usize)?.as_mut().filter(|held| held.lane == lane)
+    }
+
+    fn take(&mut self, news: News) {
+        match news {
+            News::Assigned(lane) => {
+                self.lanes[lane.slot as usize] = Some(Held::new(lane));
+                self.ready.push_back(Ok(Incoming::Assigned { lane }));
+            }
+            News::Delivered(lane, tag, message) => {
+                if let Some(held) = self.held(lane) {
+                    held.fetched(tag, message);
+                }
+            }
+            News::Lost(lane) => {
+                // What was fetched and not delivered comes again by itself.
+                if self.held(lane).is_some() {
+                    self.lanes[lane.slot as usize] = None;
+                    self.ready.push_back(Ok(Incoming::Lost { lane }));
+                }
+            }
+            News::Trouble(error) => self.ready.push_back(Err(error)),
+        }
+    }
+
+    /// Lets the caller poll again.
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Sorts receipts by lane; those of a lane that is gone are counted.
+    fn by_lane(&mut self, receipts: &mut Vec<Receipt>) -> Vec<(Lane, Vec<u64>)> {
+        let mut sorted: Vec<(Lane, Vec<u64>)> = Vec::new();
+        for receipt in receipts.drain(..) {
+            let lane = receipt.lane();
+            if self.held(lane).is_none() {
+                self.stale += 1;
+                continue;
+            }
+            match sorted.iter_mut().find(|(known, _)| *known == lane) {
+                Some((_, positions)) => positions.push(receipt.position()),
+                None => sorted.push((lane, vec![receipt.position()])),
+            }
+        }
+        sorted
+    }
+}
+
+impl Subscriber for RabbitMqSubscriber {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Incoming, Error>>> {
+        if self.stage != Stage::Open {
+            return Poll::Ready(None);
+        }
+        // What is fetched is bounded by the prefetch, so this ends.
+        let ended = loop {
+            match self.news.poll_recv(cx) {
+                Poll::Ready(Some(news)) => self.take(news),
+                Poll::Ready(None) => break true,
+                Poll::Pending => break false,
+            }
+        };
+        if let Some(ready) = self.ready.pop_front() {
+            return Poll::Ready(Some(ready));
+        }
+        for _ in 0..self.lanes.len() {
+            let slot = self.turn;
+            self.turn = (self.turn + 1) % self.lanes.len();
+            if let Some(delivery) = self.lanes[slot].as_mut().and_then(Held::deliver) {
+                return Poll::Ready(Some(Ok(Incoming::Message(delivery))));
+            }
+        }
+        if ended {
+            self.stage = Stage::Closed;
+            let text = "task of the subscriber has ended: its runtime is being shut down";
+            return Poll::Ready(Some(Err(Error::new(ErrorKind::Closed, text))));
+        }
+        self.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn pause(&mut self, lane: Lane) {
+        if let Some(held) = self.held(lane) {
+            held.paused = true;
+        }
+    }
+
+    fn resume(&mut self, lane: Lane) {
+        if let Some(held) = self.held(lane) {
+            held.paused = false;
+            self.wake();
+        }
+    }
+
+    fn settle(&mut self, done: &mut Vec<Receipt>) {
+        for (lane, positions) in self.by_lane(done) {
+            if let Some(held) = self.held(lane) {
+                let tags = held.settle(positions);
+                // When the task is gone, so is the channel.
+                let _ = self.commands.send(Command::Settle(lane, tags));
+            }
+        }
+    }
+
+    fn release(&mut self, back: &mut Vec<Receipt>) {
+        for (lane, positions) in self.by_lane(back) {
+            if let Some(held) = self.held(lane) {
+                positions.into_iter().for_each(|position| held.release(position));
+            }
+        }
+        self.wake();
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if self.stage == Stage::Closed {
+            return Poll::Ready(Ok(()));
+        }
+        if self.stage == Stage::Open {
+            self.stage = Stage::Closing;
+            let _ = self.commands.send(Command::Close);
+        }
+        let answered = ready!(Pin::new(&mut self.closed).poll(cx));
+        self.stage = Stage::Closed;
+        let ended = |_| Error::new(ErrorKind::Closed, "task of the subscriber did not come to its end");
+        Poll::Ready(answered.map_err(ended).flatten())
+    }
+}
+
+impl fmt::Debug for RabbitMqSubscriber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RabbitMqSubscriber")
+            .field("consumer", &self.consumer)
+            .field("stage", &self.stage)
+            .finish_non_exhaustive()
+    }
+}
