@@ -4,11 +4,12 @@
 //! variable `MESSAGEKIT_CRASH_AT` names: `name` for the first time it is reached, `name:7` for the seventh.
 
 /// Every place, in the order in which a message meets them.
-pub const POINTS: [&str; 19] = [
+pub const POINTS: [&str; 20] = [
     "outbox.written",
     "store.before_commit",
     "store.committed",
     "consumer.bound",
+    "consumer.suspected",
     "consumer.claimed",
     "consumer.handled",
     "consumer.advanced",

@@ -69,6 +69,32 @@ impl<S: store::Store> Batch<S> {
     }
 }
 
+/// Whose handlers a transaction may run.
+#[derive(Clone, Copy)]
+pub(super) enum Runs {
+    /// Those of all messages.
+    All,
+    /// Only that of the message at this index, whose note is then forgotten.
+    Noted(Option<usize>),
+}
+
+impl Runs {
+    fn may_run(self, index: usize) -> bool {
+        match self {
+            Self::All => true,
+            Self::Noted(noted) => noted == Some(index),
+        }
+    }
+
+    /// Returns the noted message when a range finishes it.
+    fn absolves(self, finished: Range<usize>) -> Option<usize> {
+        match self {
+            Self::All => None,
+            Self::Noted(noted) => noted.filter(|noted| finished.contains(noted)),
+        }
+    }
+}
+
 /// How a transaction ended.
 pub(super) enum Attempted {
     /// Committed as far as `through`.
@@ -98,11 +124,12 @@ pub(super) async fn attempt<S: Inbox>(
     settings: &Arc<Settings<S>>,
     batch: &Arc<Batch<S>>,
     range: Range<usize>,
+    runs: Runs,
 ) -> Attempted {
     let (shared, messages) = (Arc::clone(settings), Arc::clone(batch));
     let work = settings.store.transact(Box::new(move |mut tx| {
         Box::pin(async move {
-            let end = apply(&shared, &messages, range, &mut tx).await;
+            let end = apply(&shared, &messages, range, runs, &mut tx).await;
             (tx, end)
         })
     }));
@@ -119,6 +146,7 @@ async fn apply<S: Inbox>(
     settings: &Settings<S>,
     batch: &Batch<S>,
     range: Range<usize>,
+    runs: Runs,
     tx: &mut S::Tx,
 ) -> End<Attempted> {
     let (store, consumer) = (&settings.store, &*settings.name);
@@ -166,7 +194,8 @@ async fn apply<S: Inbox>(
                     stats.duplicates += 1;
                     continue;
                 }
-                if stats.handled > 0 && started.elapsed() >= settings.batch.time {
+                let time_is_up = stats.handled > 0 && started.elapsed() >= settings.batch.time;
+                if time_is_up || !runs.may_run(index) {
                     through = index;
                     break;
                 }
@@ -201,6 +230,11 @@ async fn apply<S: Inbox>(
     {
         return give_up(error, true);
     }
+    if let Some(noted) = runs.absolves(range.start..through)
+        && let Err(error) = store.absolve(tx, consumer, &batch.entries[noted].received).await
+    {
+        return give_up(error, true);
+    }
     let positions = positions(&batch.entries[range.start..through]);
     if !positions.is_empty()
         && let Err(error) = store.advance(tx, consumer, &positions).await
@@ -221,7 +255,7 @@ fn give_up(error: Error, handlers_ran: bool) -> End<Attempted> {
     End::Rollback(Attempted::Store { error, handlers_ran })
 }
 
-fn request(received: &Received) -> ClaimRequest {
+pub(super) fn request(received: &Received) -> ClaimRequest {
     ClaimRequest {
         id: received.id.clone(),
         topic: Arc::clone(&received.message.topic),

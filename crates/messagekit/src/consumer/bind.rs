@@ -2,30 +2,35 @@
 
 use super::Backoff;
 use super::settings::Settings;
-use crate::store::{NextOffset, Offsets};
+use crate::store::Inbox;
 use crate::transport::Source;
 use crate::{Error, chain};
 
 /// Binds the source; waits for a database that does not answer.
-pub(super) async fn bind<S: Offsets, Src: Source>(
+pub(super) async fn bind<S: Inbox, Src: Source>(
     settings: &Settings<S>,
     source: Src,
 ) -> Result<Src::Subscriber, Error> {
+    let (store, consumer) = (&settings.store, &*settings.name);
     let mut remembered = Vec::new();
     for topic in source.topics() {
-        remembered.extend(next_of(settings, topic).await?);
+        remembered.extend(patiently(consumer, || store.next_of(consumer, topic)).await?);
     }
-    source.bind(&settings.name, &remembered).await
+    patiently(consumer, || store.sweep_suspects(consumer)).await?;
+    source.bind(consumer, &remembered).await
 }
 
-async fn next_of<S: Offsets>(settings: &Settings<S>, topic: &str) -> Result<Vec<NextOffset>, Error> {
+/// Asks again until the store answers.
+async fn patiently<T, F: Future<Output = Result<T, Error>>>(
+    consumer: &str,
+    mut ask: impl FnMut() -> F,
+) -> Result<T, Error> {
     let mut outages = 0;
     loop {
-        match settings.store.next_of(&settings.name, topic).await {
+        match ask().await {
             Err(error) if error.is_transient() => {
                 outages += 1;
                 let wait = Backoff::OUTAGE.delay(outages);
-                let consumer = &*settings.name;
                 tracing::warn!(consumer, error = %chain(&error), ?wait, "start delayed by an outage");
                 tokio::time::sleep(wait).await;
             }

@@ -36,6 +36,8 @@ pub(super) struct LaneState<S: Store> {
     pub(super) outages: u32,
     /// Failed runs of the message that blocks the lane.
     pub(super) blocked: u32,
+    /// How many more messages are finished one at a time, while nothing else runs.
+    cautious: u32,
     pub(super) revoking: Option<Done>,
     /// Nothing of this lane is worked on any more: what comes is given back.
     pub(super) given_up: bool,
@@ -59,6 +61,7 @@ impl<S: Store> LaneState<S> {
             wait: None,
             outages: 0,
             blocked: 0,
+            cautious: limit,
             revoking: None,
             given_up: false,
         }
@@ -118,6 +121,16 @@ impl<S: Store> LaneState<S> {
             self.wait = None;
         }
         true
+    }
+
+    /// Returns whether a message that ends its process may still be among the next ones.
+    pub(super) fn is_cautious(&self) -> bool {
+        self.cautious > 0
+    }
+
+    /// Messages were finished one at a time, and the process lives.
+    pub(super) fn calm_down(&mut self, finished: u32) {
+        self.cautious = self.cautious.saturating_sub(finished);
     }
 
     pub(super) fn wait_for(&mut self, wait: Duration) {

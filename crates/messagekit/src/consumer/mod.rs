@@ -7,6 +7,7 @@ mod attempt;
 mod backoff;
 mod bind;
 mod builder;
+mod caution;
 mod handler;
 mod lanes;
 mod on_failure;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::attempt::{Fault, handle, store_fault};
+use super::caution::process_killer;
 use super::router::Task;
 use super::settings::{KILLS, Settings};
 use super::turn::log_failure;
@@ -70,8 +71,7 @@ pub(super) async fn retry<S: Inbox>(settings: Arc<Settings<S>>) -> Retried {
     crash::point("retry.leased");
     let leased = Arc::new(leased);
     if leased.kills >= KILLS {
-        let text = format!("ended its process {} times", leased.kills);
-        let failure = Failure::permanent(FailureKind::ProcessKiller, text);
+        let failure = process_killer(leased.kills);
         return end(&settings, &leased, Ran::Fault(Fault::Message(failure)), lease).await;
     }
     let ran = run(&settings, &leased).await;

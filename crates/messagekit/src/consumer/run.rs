@@ -16,7 +16,7 @@ use super::lanes::{LaneState, Window, Working};
 use super::retry::{Retried, retry};
 use super::retry_timer::RetryTimer;
 use super::settings::{DRAIN, Settings};
-use super::turn::{After, Item, Turn, turn};
+use super::turn::{After, Item, Manner, Turn, turn};
 use crate::crash;
 use crate::gate::{BatchView, Gates, Pass};
 use crate::store::{Inbox, Store};
@@ -74,6 +74,8 @@ struct Running<S: Store, Sub> {
     turns: JoinSet<Ended<S>>,
     /// The lane that was admitted last: the next one is asked first, else one lane eats a rate limit.
     last_admitted: Option<Lane>,
+    /// The turn under way is a cautious one: nothing else runs beside it, so that a death has one culprit.
+    alone: bool,
     retries: Retries,
     settled: Vec<Receipt>,
     released: Vec<Receipt>,
@@ -98,6 +100,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             lanes: BTreeMap::new(),
             turns: JoinSet::new(),
             last_admitted: None,
+            alone: false,
             retries: Retries { timer: RetryTimer::new(), working: None, first: false },
             settled: Vec::new(),
             released: Vec::new(),
@@ -206,8 +209,12 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
         }
     }
 
-    /// Starts a turn in every lane that has something and that the gates admit.
+    /// Starts a turn in every lane that has something and that the gates admit. A cautious lane waits until nothing else runs,
+    /// and nothing else starts beside it.
     fn start_turns(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.alone {
+            return false;
+        }
         let after =
             |last: &Lane| self.lanes.keys().copied().filter(move |lane| lane > last).collect::<Vec<_>>();
         let mut order = self.last_admitted.as_ref().map(after).unwrap_or_default();
@@ -222,6 +229,10 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             if !state.is_ready(cx) {
                 continue;
             }
+            let cautious = state.is_cautious();
+            if cautious && !self.turns.is_empty() {
+                break;
+            }
             let view = BatchView { lane, messages: state.ready_messages(), bytes: state.ready_bytes() };
             let Poll::Ready((pass, granted)) = self.gates.poll_admit(&view, cx) else { break };
             let (items, window) = state.take(granted);
@@ -229,19 +240,28 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
                 self.subscriber.resume(lane);
             }
             let stop = Arc::new(AtomicBool::new(false));
-            let working = turn(Arc::clone(&self.settings), items, state.blocked + 1, Arc::clone(&stop));
+            let manner = Manner { first_attempt: state.blocked + 1, cautious };
+            let working = turn(Arc::clone(&self.settings), items, manner, Arc::clone(&stop));
             state.working = Some(Working { stop, pass });
             self.turns.spawn(async move { Ended::Turn(lane, working.await) });
             self.last_admitted = Some(lane);
             self.retries.first = true;
             started = true;
+            self.alone = cautious;
+            if cautious {
+                break;
+            }
         }
         started
     }
 
     /// Looks for a due letter when it is time and the gates admit. A process without a lane stands by.
     fn start_retry(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.retries.working.is_some() || self.lanes.is_empty() || !self.retries.timer.is_due(cx) {
+        if self.alone
+            || self.retries.working.is_some()
+            || self.lanes.is_empty()
+            || !self.retries.timer.is_due(cx)
+        {
             return false;
         }
         let view = BatchView { lane: RETRIES, messages: 1, bytes: 0 };
@@ -255,7 +275,10 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
 
     fn ended(&mut self, ended: Result<Ended<S>, JoinError>) -> Result<(), Error> {
         match ended {
-            Ok(Ended::Turn(lane, turn)) => self.turn_ended(lane, turn),
+            Ok(Ended::Turn(lane, turn)) => {
+                self.alone = false;
+                self.turn_ended(lane, turn)
+            }
             Ok(Ended::Retry(retried)) => self.retry_ended(retried),
             Err(error) => {
                 Err(Error::new(ErrorKind::Other, "a turn of the consumer did not come back").caused_by(error))
@@ -272,6 +295,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             // Another message is the first one now.
             state.blocked = 0;
         }
+        state.calm_down(turn.cautioned);
         self.settled.extend(turn.finished);
         if state.given_up {
             self.released.extend(turn.rest.into_iter().map(|item| item.receipt));

@@ -38,8 +38,8 @@ impl Split {
         }
     }
 
-    /// The message at `index` failed and will be set apart: it ends the next range.
-    pub(crate) fn failed_at(&mut self, index: usize) {
+    /// The message at `index` ends the next range: it failed and will be set apart, or runs with nothing behind it.
+    pub(crate) fn ends_with(&mut self, index: usize) {
         self.cuts.push(index + 1);
     }
 
@@ -106,7 +106,7 @@ mod tests {
                 let first_failure = range.clone().find(|i| kinds[*i] == Kind::Fails && !apart.contains(i));
                 if let Some(index) = first_failure {
                     apart.insert(index);
-                    split.failed_at(index);
+                    split.ends_with(index);
                 } else if range.clone().any(|i| kinds[i] == Kind::Swallows && !apart.contains(&i)) {
                     if !split.halve() {
                         apart.insert(range.start);
@@ -132,7 +132,7 @@ mod tests {
             while let Some(range) = split.range() {
                 tries += 1;
                 match range.clone().find(|i| failing.contains(i) && !apart.contains(i)) {
-                    Some(index) => { apart.insert(index); split.failed_at(index); }
+                    Some(index) => { apart.insert(index); split.ends_with(index); }
                     None => split.committed(range.end),
                 }
             }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::attempt::{Attempted, Batch, Entry, Fault, attempt, store_fault};
+use super::attempt::{Attempted, Batch, Entry, Fault, Runs, attempt, store_fault};
+use super::caution::{Careful, Caution};
 use super::settings::Settings;
 use super::split::Split;
 use super::{ConsumerStats, OnFailure};
@@ -32,6 +33,17 @@ pub(super) struct Turn<S: Store> {
     pub(super) outcome: Outcome,
     /// When the letters of this turn are due.
     pub(super) due_in: Vec<Duration>,
+    /// How many messages were finished one at a time, each under a note.
+    pub(super) cautioned: u32,
+}
+
+/// How a turn goes about its messages.
+#[derive(Clone, Copy)]
+pub(super) struct Manner {
+    /// Which run of the first message this is; it counts the runs of a message that blocks its lane.
+    pub(super) first_attempt: u32,
+    /// One message at a time, while nothing else runs in this process.
+    pub(super) cautious: bool,
 }
 
 /// What the lane does next.
@@ -51,14 +63,14 @@ pub(super) enum After {
     Fatal(Error),
 }
 
-/// Works through `items`; `first_attempt` counts the runs of a message that blocks its lane. Stops between transactions
-/// when `stop` is set.
+/// Works through `items`. Stops between transactions when `stop` is set.
 pub(super) async fn turn<S: Inbox>(
     settings: Arc<Settings<S>>,
     items: Vec<Item<S>>,
-    first_attempt: u32,
+    manner: Manner,
     stop: Arc<AtomicBool>,
 ) -> Turn<S> {
+    let Manner { first_attempt, cautious } = manner;
     let (mut receipts, entries): (Vec<Receipt>, Vec<_>) =
         items.into_iter().map(|item| (item.receipt, item.entry)).unzip();
     let mut batch =
@@ -70,11 +82,41 @@ pub(super) async fn turn<S: Inbox>(
     let mut due_in = Vec::new();
     let mut slow: Option<usize> = None;
 
-    while let Some(range) = split.range() {
+    let mut caution = None;
+    if cautious {
+        match Caution::look(&settings, &batch).await {
+            Ok(look) => caution = Some(look),
+            Err(error) => {
+                (after, verdict) = without_a_note(error);
+                split.stop_before(0);
+            }
+        }
+    }
+
+    while let Some(mut range) = split.range() {
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        let fault = match attempt(&settings, &batch, range.clone()).await {
+        let mut runs = Runs::All;
+        if let Some(caution) = &mut caution {
+            match caution.next(&settings, &batch, range.clone()).await {
+                Ok(Some(Careful { range: careful, noted, killer })) => {
+                    if careful.end < range.end {
+                        split.ends_with(careful.end - 1);
+                    }
+                    if let (Some(index), Some(failure)) = (noted, killer) {
+                        note(&mut batch, index, failure);
+                    }
+                    (range, runs) = (careful, Runs::Noted(noted));
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    (after, verdict) = without_a_note(error);
+                    break;
+                }
+            }
+        }
+        let fault = match attempt(&settings, &batch, range.clone(), runs).await {
             Attempted::Committed { through, stats } => {
                 crash::point("consumer.committed");
                 if stats.set_aside + stats.dead > 0 {
@@ -87,6 +129,7 @@ pub(super) async fn turn<S: Inbox>(
                 }
                 settings.stats.add(&stats);
                 done.handled += stats.handled;
+                caution.iter_mut().for_each(|caution| caution.committed(&range, through));
                 split.committed(through);
                 continue;
             }
@@ -145,9 +188,14 @@ pub(super) async fn turn<S: Inbox>(
             due_in.push(delay);
         }
         note(&mut batch, index, failure);
-        split.failed_at(index);
+        split.ends_with(index);
     }
 
+    let mut cautioned = 0;
+    if let Some(caution) = caution {
+        caution.stand_down(&settings, &batch, &stop).await;
+        cautioned = caution.finished;
+    }
     let rest_receipts = receipts.split_off(split.finished());
     let rest = batch.entries[split.finished()..].iter().map(Arc::clone);
     let rest = rest_receipts.into_iter().zip(rest).map(|(receipt, entry)| Item { receipt, entry }).collect();
@@ -155,7 +203,17 @@ pub(super) async fn turn<S: Inbox>(
         verdict = Verdict::Success;
     }
     let used = u32::try_from(receipts.len()).unwrap_or(u32::MAX);
-    Turn { finished: receipts, rest, after, outcome: Outcome { verdict, used }, due_in }
+    Turn { finished: receipts, rest, after, outcome: Outcome { verdict, used }, due_in, cautioned }
+}
+
+/// Says what the lane does when a message could not be looked at or noted: it does not run.
+fn without_a_note(error: Error) -> (After, Verdict) {
+    match store_fault(&error) {
+        Some(Fault::Unavailable(text)) => (After::Outage(text), Verdict::Failure),
+        Some(Fault::Conflict(text)) => (After::Conflict(text), Verdict::Neutral),
+        Some(Fault::LockBound(failure)) => (After::Conflict(failure.error), Verdict::Neutral),
+        _ => (After::Fatal(error), Verdict::Neutral),
+    }
 }
 
 /// Remembers a culprit for the next transaction. The last one is over, so the batch is ours alone again, unless a store

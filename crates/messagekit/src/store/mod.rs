@@ -1,7 +1,7 @@
 //! What a database gives the framework: transactions, and rows inside them.
 //!
-//! [`Store`] is the transaction; [`Processed`], [`Offsets`], [`SetAside`] and [`Retries`] are what a consumer writes in
-//! it, together called [`Inbox`]; [`OutboxRows`] is what a writer needs. Stores move [`Message`](crate::Message)s and
+//! [`Store`] is the transaction; [`Processed`], [`Offsets`], [`SetAside`], [`Retries`] and [`Suspects`] are what a consumer
+//! writes in it, together called [`Inbox`]; [`OutboxRows`] is what a writer needs. Stores move [`Message`](crate::Message)s and
 //! never decode payloads.
 
 mod bookkeeping;
@@ -94,9 +94,9 @@ pub trait Store: Clone + Send + Sync + 'static {
 }
 
 /// Everything a consumer needs of its database.
-pub trait Inbox: Processed + Offsets + SetAside + Retries {}
+pub trait Inbox: Processed + Offsets + SetAside + Retries + Suspects {}
 
-impl<S: Processed + Offsets + SetAside + Retries> Inbox for S {}
+impl<S: Processed + Offsets + SetAside + Retries + Suspects> Inbox for S {}
 
 /// Finds what a store says about an error or one of its sources; errors of this crate speak for themselves.
 pub(crate) fn classify<S: Store>(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use messagekit::memory::{MemoryLog, MemorySource, MemoryStore, MemoryTx};
 use messagekit::{
     Actor, Backoff, Claim, Consumer, ConsumerBuilder, ConsumerStats, DeadLetter, DeadLetters, Envelope,
@@ -15,6 +16,11 @@ pub(crate) use crate::script::{Act, Placed, Script, apply};
 
 pub(crate) const CONSUMER: &str = "billing";
 pub(crate) const TOPIC: &str = "orders.order";
+
+/// How many messages a calm start lets through: as many as a batch may hold.
+pub(crate) const CALM: i64 = 50;
+/// Their key.
+pub(crate) const CALM_KEY: &str = "calm";
 
 /// Longer than any outage here, shorter than for ever; virtual time as a rule.
 const PATIENCE: Duration = Duration::from_secs(3_600);
@@ -90,10 +96,22 @@ impl World {
         self.log.publish(&[message]).await.into_iter().for_each(|published| published.expect("published"));
     }
 
-    /// The ids whose effects were committed, in the order of the commits.
+    /// Starts a consumer and lets [`CALM`] messages through it, so that its one lane works in batches.
+    pub(crate) async fn start_calm<S: Inbox, Src: Source>(
+        &self,
+        builder: ConsumerBuilder<S, Src>,
+    ) -> Running {
+        let consumer = start(builder);
+        let before = self.committed(0);
+        self.push_all(CALM_KEY, CALM).await;
+        until(|| self.committed(0) == before + CALM).await;
+        consumer
+    }
+
+    /// The ids whose effects were committed, in the order of the commits, without those of a calm start.
     pub(crate) fn applied(&self) -> Vec<String> {
         let text = |message: Message| String::from_utf8(message.payload.to_vec()).expect("an id");
-        self.store.outbox().into_iter().map(text).collect()
+        self.store.outbox().into_iter().map(text).filter(|id| !id.starts_with(CALM_KEY)).collect()
     }
 
     /// Every letter, oldest first.
@@ -115,6 +133,12 @@ impl World {
     /// A person asks for one more run of a letter.
     pub(crate) async fn retry(&self, letter: i64) -> Result<(), Error> {
         self.act(messagekit::Act::Retry, letter).await
+    }
+
+    /// How many letters there are.
+    pub(crate) fn letters_now(&self) -> usize {
+        let found = self.store.ids(&LetterFilter::default(), u32::MAX).now_or_never();
+        found.expect("memory answers at once").expect("letters").len()
     }
 
     pub(crate) async fn letter(&self, id: &str) -> DeadLetter {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use messagekit::memory::{MemoryStore, MemoryTx};
 use messagekit::{
     Claim, ClaimRequest, Error, ErrorKind, Failure, Leased, NextOffset, Offsets, Processed, Received,
-    Retries, SetAside, SetAsideOutcome, Store,
+    Retries, SetAside, SetAsideOutcome, Store, Suspects,
 };
 
 /// A call of the store.
@@ -24,6 +24,9 @@ pub(crate) enum Call {
     Fail,
     HandBack,
     NextOf,
+    Suspect,
+    StandDown,
+    Sweep,
 }
 
 /// A way to a database that is out of order for as long as the test says.
@@ -34,12 +37,13 @@ pub(crate) struct Flaky {
     slow: Arc<AtomicBool>,
     short_leases: Arc<AtomicBool>,
     commits_under_way: Arc<AtomicUsize>,
+    calls: Arc<Mutex<BTreeMap<Call, usize>>>,
 }
 
 impl Flaky {
     pub(crate) fn new(inner: &MemoryStore) -> Self {
-        let (down, slow, short_leases, commits_under_way) = Default::default();
-        Self { inner: inner.clone(), down, slow, short_leases, commits_under_way }
+        let (down, slow, short_leases, commits_under_way, calls) = Default::default();
+        Self { inner: inner.clone(), down, slow, short_leases, commits_under_way, calls }
     }
 
     /// Makes every such call fail until [`heal`](Self::heal).
@@ -66,7 +70,13 @@ impl Flaky {
         self.short_leases.store(true, Ordering::Relaxed);
     }
 
+    /// Returns how often a call was made.
+    pub(crate) fn calls(&self, call: Call) -> usize {
+        self.calls.lock().expect("counts").get(&call).copied().unwrap_or_default()
+    }
+
     async fn call<R>(&self, call: Call, act: impl Future<Output = Result<R, Error>>) -> Result<R, Error> {
+        *self.calls.lock().expect("counts").entry(call).or_default() += 1;
         self.wait().await;
         let down = self.down.lock().expect("switches").get(&call).copied();
         if let Some(kind) = down {
@@ -159,5 +169,24 @@ impl Retries for Flaky {
 
     async fn hand_back(&self, consumer: &str, leased: &Leased, delay: Duration) -> Result<bool, Error> {
         self.call(Call::HandBack, self.inner.hand_back(consumer, leased, delay)).await
+    }
+}
+
+impl Suspects for Flaky {
+    async fn suspect(&self, consumer: &str, received: &Received) -> Result<u32, Error> {
+        self.call(Call::Suspect, self.inner.suspect(consumer, received)).await
+    }
+
+    async fn absolve(&self, tx: &mut MemoryTx, consumer: &str, received: &Received) -> Result<(), Error> {
+        self.wait().await;
+        self.inner.absolve(tx, consumer, received).await
+    }
+
+    async fn stand_down(&self, consumer: &str, received: &Received) -> Result<(), Error> {
+        self.call(Call::StandDown, self.inner.stand_down(consumer, received)).await
+    }
+
+    async fn sweep_suspects(&self, consumer: &str) -> Result<(), Error> {
+        self.call(Call::Sweep, self.inner.sweep_suspects(consumer)).await
     }
 }

@@ -19,5 +19,6 @@ mod property;
 mod router;
 mod script;
 mod shutdown;
+mod suspects;
 mod tolerated;
 mod turns;

@@ -9,6 +9,8 @@ use messagekit::{Envelope, Error, ErrorKind, Event, HandlerError, Message, Outbo
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use crate::fixture::CALM_KEY;
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Event)]
 #[event(type = "orders.order.placed", key = "order")]
 pub(crate) struct Placed {
@@ -77,8 +79,10 @@ impl Script {
         self.plans.lock().expect("plans").clear();
     }
 
+    /// Without those of a calm start.
     pub(crate) fn runs(&self) -> Vec<Run> {
-        self.runs.lock().expect("runs").clone()
+        let runs = self.runs.lock().expect("runs");
+        runs.iter().filter(|run| !run.id.starts_with(CALM_KEY)).cloned().collect()
     }
 
     pub(crate) fn runs_of(&self, id: &str) -> Vec<Run> {

@@ -1,0 +1,136 @@
+//! The first messages of a lane after an assignment, run one at a time so that a death names its culprit.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::time::Instant;
+
+use super::Backoff;
+use super::attempt::{Batch, request};
+use super::settings::{KILLS, Settings};
+use crate::store::{Claim, ClaimRequest, End, Failure, FailureKind, Inbox, Received};
+use crate::{Error, chain, crash};
+
+/// A batch that is worked through one message at a time, each noted before its handler starts.
+///
+/// The process before this one may have died of a message in its last batch. Whatever that batch had not committed is fresh
+/// now, so the culprit is among the first fresh messages, as many as a batch may hold.
+pub(super) struct Caution {
+    /// Which messages may run their handler: the others were finished before, or have none.
+    fresh: Vec<bool>,
+    /// The message that is noted now, or may be.
+    noted: Option<usize>,
+    /// How many noted messages are finished.
+    pub(super) finished: u32,
+    started: Instant,
+}
+
+/// What comes next.
+pub(super) struct Careful {
+    /// The range to try: at most one of its messages runs.
+    pub(super) range: Range<usize>,
+    /// The message that may run.
+    pub(super) noted: Option<usize>,
+    /// Why it does not run any more: it has ended too many processes.
+    pub(super) killer: Option<Failure>,
+}
+
+impl Caution {
+    /// Looks which messages are fresh, in one transaction that keeps nothing: duplicates cost no note.
+    pub(super) async fn look<S: Inbox>(settings: &Arc<Settings<S>>, batch: &Batch<S>) -> Result<Self, Error> {
+        let handled: Vec<usize> = (0..batch.entries.len()).filter(|index| batch.is_handled(*index)).collect();
+        let requests: Vec<ClaimRequest> =
+            handled.iter().map(|index| request(&batch.entries[*index].received)).collect();
+        let mut fresh = vec![false; batch.entries.len()];
+        if !requests.is_empty() {
+            let shared = Arc::clone(settings);
+            let look = settings.store.transact(Box::new(move |mut tx| {
+                Box::pin(async move {
+                    let claims = shared.store.claim(&mut tx, &shared.name, &requests).await;
+                    (tx, End::Rollback(claims))
+                })
+            }));
+            let claims = look.await.map_err(|error| error.error().clone())??;
+            for (index, claim) in handled.into_iter().zip(claims) {
+                fresh[index] = claim == Claim::Fresh;
+            }
+        }
+        Ok(Self { fresh, noted: None, finished: 0, started: Instant::now() })
+    }
+
+    /// Ends a range with its first fresh message and notes that one; `None` when the time for others has come.
+    pub(super) async fn next<S: Inbox>(
+        &mut self,
+        settings: &Settings<S>,
+        batch: &Batch<S>,
+        range: Range<usize>,
+    ) -> Result<Option<Careful>, Error> {
+        let Some(first) = range.clone().find(|index| self.fresh[*index]) else {
+            return Ok(Some(Careful { range, noted: None, killer: None }));
+        };
+        let range = range.start..first + 1;
+        if self.noted == Some(first) {
+            return Ok(Some(Careful { range, noted: Some(first), killer: None }));
+        }
+        if self.finished > 0 && self.started.elapsed() >= settings.batch.time {
+            return Ok(None);
+        }
+        // Set before the answer: when it is lost, the note may stand.
+        self.noted = Some(first);
+        let kills = settings.store.suspect(&settings.name, &batch.entries[first].received).await?;
+        crash::point("consumer.suspected");
+        let killer = (kills >= KILLS).then(|| process_killer(kills));
+        Ok(Some(Careful { range, noted: Some(first), killer }))
+    }
+
+    /// The range was committed as far as `through`; what it had noted is forgotten by that.
+    pub(super) fn committed(&mut self, range: &Range<usize>, through: usize) {
+        if self.noted.is_some_and(|noted| noted < through) {
+            self.noted = None;
+            self.finished += 1;
+        }
+        if through < range.end {
+            // It was finished a moment ago and is fresh now: it needs a note like any other.
+            self.fresh[through] = true;
+        }
+    }
+
+    /// Takes the note of a message back that has no answer although this process lives.
+    pub(super) async fn stand_down<S: Inbox>(
+        &self,
+        settings: &Settings<S>,
+        batch: &Batch<S>,
+        stop: &AtomicBool,
+    ) {
+        if let Some(noted) = self.noted {
+            stand_down(settings, &batch.entries[noted].received, stop).await;
+        }
+    }
+}
+
+/// The failure of a message that has ended too many processes.
+pub(super) fn process_killer(kills: u32) -> Failure {
+    Failure::permanent(FailureKind::ProcessKiller, format!("ended its process {kills} times"))
+}
+
+/// Takes a note back, again while the store is down: it would count as the death of this process.
+async fn stand_down<S: Inbox>(settings: &Settings<S>, received: &Received, stop: &AtomicBool) {
+    let (consumer, message_id) = (&*settings.name, &received.id);
+    let mut outages: u32 = 0;
+    loop {
+        match settings.store.stand_down(consumer, received).await {
+            Err(error) if error.is_transient() && !stop.load(Ordering::Relaxed) => {
+                tracing::debug!(consumer, %message_id, error = %chain(&error), "note of a suspect stays for now");
+                outages += 1;
+                // Short: a stop is noticed in between.
+                tokio::time::sleep(Backoff::OUTAGE.delay(outages.min(4))).await;
+            }
+            Err(error) => {
+                tracing::warn!(consumer, %message_id, error = %chain(&error), "note of a suspect stays");
+                return;
+            }
+            Ok(()) => return,
+        }
+    }
+}
