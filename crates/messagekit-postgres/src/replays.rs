@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use messagekit::{
     Actor, BoxFuture, Error, ErrorKind, EventCursor, EventFilter, Message, MessageId, ReplayCount, ReplayIds,
-    ReplayJob, ReplayLease, ReplayOrder, Replays, Store, StoredEvent, chain, crash,
+    ReplayJob, ReplayLease, ReplayOrder, Replays, Store, StoredEvent, chain, crash, no_replay,
 };
 
 use crate::error::from_sqlx;
@@ -108,10 +108,6 @@ impl PostgresStore {
 /// Says whether the same events would be refused again.
 fn is_final(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::InvalidEvent | ErrorKind::TooLarge)
-}
-
-fn no_replay(id: i64) -> Error {
-    Error::new(ErrorKind::NotFound, format!("there is no replay {id}"))
 }
 
 impl Replays for PostgresStore {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff_sqlx::{Timestamp, ToSqlx};
 use messagekit::{
     Error, ErrorKind, EventCursor, EventFilter, Message, MessageId, ReplayIds, ReplayJob, ReplayOrder,
-    ReplayState, StoredEvent, headers,
+    ReplayState, StoredEvent, headers, out_of_range,
 };
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
@@ -178,8 +178,7 @@ pub(crate) async fn check_range(
     let oldest = sqlx::query_scalar(schema.sql(OLDEST)).persistent(false);
     let oldest: Option<Timestamp> = oldest.fetch_one(connection).await.map_err(from_sqlx)?;
     let Some(oldest) = oldest.map(Timestamp::to_jiff) else { return Ok(()) };
-    let text = format!("no event before {oldest} is kept, and the range begins at {from}: begin it there");
-    Err(Error::new(ErrorKind::OutOfRange, text).with("oldest", oldest))
+    Err(out_of_range(oldest))
 }
 
 /// Counts the events of a filter.

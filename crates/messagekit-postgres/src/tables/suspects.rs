@@ -19,9 +19,13 @@ RETURNING kills"#;
 pub(crate) const ABSOLVE: &str = "
 DELETE FROM messagekit.suspects WHERE consumer = $1 AND topic = $2 AND partition = $3 AND message_id = $4";
 
+/// The row stays where it has counted deaths.
 pub(crate) const STAND_DOWN: &str = "
+WITH gone AS (
+  DELETE FROM messagekit.suspects
+  WHERE consumer = $1 AND topic = $2 AND partition = $3 AND message_id = $4 AND kills = 0)
 UPDATE messagekit.suspects SET since = NULL
-WHERE consumer = $1 AND topic = $2 AND partition = $3 AND message_id = $4";
+WHERE consumer = $1 AND topic = $2 AND partition = $3 AND message_id = $4 AND kills > 0";
 
 /// Few rows stand here; a scalar per row cannot be planned as a join over all markers of the consumer.
 pub(crate) const SWEEP: &str = "
