@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use messagekit::memory::{MemoryLog, MemorySource};
 use messagekit::{
-    Backoff, Consumer, ConsumerBuilder, ConsumerStats, DeadLetter, DeadLetters, Envelope, Event,
-    HandlerError, LetterFilter, LetterState, Publisher, Shutdown, Stats, codec,
+    Act, Acted, Actor, Backoff, Consumer, ConsumerBuilder, ConsumerStats, DeadLetters, Envelope, Event,
+    HandlerError, LetterFilter, LetterHead, LetterState, Publisher, Shutdown, Stats, codec,
 };
 use messagekit_postgres::{PgTx, PostgresStore};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
@@ -85,7 +85,7 @@ async fn billed(shop: &Shop) -> Vec<String> {
     sqlx::query_scalar("SELECT id FROM bills ORDER BY id").fetch_all(shop.store.pool()).await.unwrap()
 }
 
-async fn letters(shop: &Shop) -> Vec<DeadLetter> {
+async fn letters(shop: &Shop) -> Vec<LetterHead> {
     shop.store.list(&LetterFilter::default(), 100).await.unwrap()
 }
 
@@ -111,7 +111,7 @@ fn handler_that_swallows_an_sql_error_becomes_a_letter_alone() {
         let letters = letters(&shop).await;
         assert_eq!((letters.len(), letters[0].state), (1, LetterState::Dead));
         assert_eq!((letters[0].kind.as_str(), letters[0].attempts), ("transaction", 2));
-        assert_eq!(letters[0].received.message.key.as_deref(), Some(CULPRIT.as_bytes()));
+        assert_eq!(letters[0].key.as_deref(), Some(CULPRIT.as_bytes()));
         assert_eq!(log.committed("billing", OrderPlaced::TOPIC, 0), 10);
     });
 }
@@ -145,7 +145,8 @@ fn late_duplicate_of_a_dead_letter_is_not_applied() {
         // Only a person brings it back.
         let letter = letters(&shop).await.remove(0);
         assert_eq!(letter.state, LetterState::Dead);
-        shop.store.retry(letter.id).await.unwrap();
+        let acted = shop.store.act(Act::Retry, &[letter.id], &Actor::new("ann", "cli")).await.unwrap();
+        assert_eq!(acted, [Acted::Done]);
         running.until("it is handled", |stats| stats.handled == 10).await;
         running.stop().await;
         assert_eq!(billed(&shop).await, names(0..10));

@@ -49,7 +49,8 @@ fn text_that_postgresql_refuses_loses_no_letter() {
         let (id, outcome) = set_aside(&shop, message.clone()).await;
         assert_eq!(outcome, SetAsideOutcome::SetAside);
         let letters = shop.store.list(&LetterFilter::default(), 10).await.unwrap();
-        assert_eq!((letters.len(), &letters[0].received.message), (1, &message));
+        let whole = shop.store.show(letters[0].id).await.unwrap();
+        assert_eq!((letters.len(), &whole.received.message), (1, &message));
         assert_eq!((letters[0].error.as_str(), shop.look(&id).await), ("no stock", Claim::Held));
     });
 }

@@ -13,10 +13,36 @@ fn parameters(statement: &str) -> &'static str {
         "advance" => "text, text[], int[], int[], bigint[]",
         "next_of" => "text, text",
         "set_aside" => {
-            "text, text, text, text, int, bigint, bytea, bigint, text, int, float8, text, bytea, bytea, text, text, text"
+            "text, text, text, text, int, bigint, bytea, bigint, text, int, float8, text, bytea, bytea, text, text, text, text, text"
         }
-        "list" => "bigint, text, text, text, bigint",
-        "show" | "retry" | "state" => "bigint",
+        "list" | "ids" | "groups" => {
+            "bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz, bigint"
+        }
+        "totals" => {
+            "bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz"
+        }
+        "show" | "replay" | "cancel" | "forget" => "bigint",
+        "lock" | "retry" | "discard" | "undo" => "bigint[]",
+        "mark" => "text[], text[], text, text",
+        "audit" => "text, text, text, text, bigint[], text, bigint, text",
+        "suspect" => "text, text, int, text, bigint",
+        "absolve" | "stand_down" => "text, text, int, text",
+        "sweep" | "confirmed" => "text",
+        "note_failure" => "text, text, text",
+        "lease_returns" => "text, bigint, float8",
+        "events" => "text, text, text, timestamptz, timestamptz, timestamptz, text, bigint",
+        "count" | "skipped_by" => "text, text, text, timestamptz, timestamptz",
+        "reaches" | "waiting" => "timestamptz",
+        "order" => "text, text, text, timestamptz, timestamptz, text, bigint, text",
+        "choose" => "text, text, text, timestamptz, timestamptz, bigint",
+        "chosen" | "replays" | "hold" => "bigint, bigint",
+        "lease_replay" | "last_checkpoint" | "prune" => "float8",
+        "copy" | "take" => "bigint, bigint, bigint",
+        "move" => "bigint, bigint, bigint, float8",
+        "fail_replay" => "bigint, bigint, text",
+        "may_write" => "int, text",
+        "ping" => "int",
+        "oldest" | "checkpoint" => "",
         "lease" => "text, bigint, float8",
         "resolve" => "text, bigint, bigint",
         "fail" => "text, bigint, bigint, text, float8, text, text, text",
@@ -27,30 +53,68 @@ fn parameters(statement: &str) -> &'static str {
     }
 }
 
+/// What is planned for its values each time is asked with values: the rare ones that a person looks for.
+fn values(name: &str) -> Option<String> {
+    let time = "now() - interval '1 min', now()";
+    Some(match name {
+        "list" | "ids" => format!("{}, 0, 'billing', {}, 50", i64::MAX, ["NULL"; 9].join(", ")),
+        "totals" => format!("{}, 0, NULL, NULL, NULL, NULL, NULL, 'f-7', NULL, NULL, NULL, NULL", i64::MAX),
+        "groups" => format!("{}, 0, NULL, NULL, NULL, NULL, NULL, NULL, 'k-7', 7, NULL, NULL, 50", i64::MAX),
+        "events" => format!("NULL, NULL, 'k-7', {time}, NULL, NULL, 50"),
+        "count" | "skipped_by" => format!("NULL, NULL, 'k-7', {time}"),
+        "choose" => format!("NULL, NULL, 'k-7', {time}, 1"),
+        "reaches" => "now() - interval '2 h'".to_owned(),
+        "waiting" => "now() - interval '1 min'".to_owned(),
+        "confirmed" => "'messagekit_shop'".to_owned(),
+        "lock" => "'{7, 100007}'".to_owned(),
+        _ => return None,
+    })
+}
+
+/// Go through much on purpose, when a person asks: the oldest event, to refuse what reaches behind it; the markers of each
+/// consumer beside the events of a replay; the whole list of a replay that ends early.
+const WALKS: [&str; 3] = ["oldest", "skipped_by", "forget"];
+
 /// Returns the plan that a connection keeps for a statement, whatever its parameters are.
 async fn plan(connection: &mut PgConnection, name: &str, text: &str) -> String {
     let parameters = parameters(name);
-    // What is planned for its values each time is asked with values.
-    let (mode, values) = match name {
-        "list" => ("force_custom_plan", format!("{}, 'billing', NULL, NULL, 50", i64::MAX)),
-        _ => ("force_generic_plan", vec!["NULL"; parameters.split(", ").count()].join(", ")),
+    let (mode, values) = match values(name) {
+        Some(values) => ("force_custom_plan", values),
+        None => ("force_generic_plan", vec!["NULL"; parameters.split(", ").count()].join(", ")),
     };
-    let prepare = format!("SET plan_cache_mode = {mode}; PREPARE {name} ({parameters}) AS {text}");
+    let (parameters, values) = match parameters {
+        "" => (String::new(), String::new()),
+        _ => (format!("({parameters})"), format!("({values})")),
+    };
+    // Some names are words of SQL.
+    let prepare = format!("SET plan_cache_mode = {mode}; PREPARE \"{name}\" {parameters} AS {text}");
     sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *connection).await.expect(name);
-    let explain = sqlx::raw_sql(AssertSqlSafe(format!("EXPLAIN EXECUTE {name} ({values})")));
+    let explain = sqlx::raw_sql(AssertSqlSafe(format!("EXPLAIN EXECUTE \"{name}\" {values}")));
     let lines = explain.fetch_all(&mut *connection).await.expect(name);
-    sqlx::raw_sql(AssertSqlSafe(format!("DEALLOCATE {name}"))).execute(connection).await.expect(name);
+    sqlx::raw_sql(AssertSqlSafe(format!("DEALLOCATE \"{name}\""))).execute(connection).await.expect(name);
     let line = |row: &sqlx::postgres::PgRow| sqlx::Row::get::<String, _>(row, 0);
     lines.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// Says whether a plan goes through a table or through everything that a consumer ever had in it.
 fn walks(plan: &str) -> bool {
-    let tables = ["outbox_events", "processed_messages", "dead_letters", "consumer_offsets"];
+    let tables = [
+        "outbox_events",
+        "processed_messages",
+        "dead_letters",
+        "consumer_offsets",
+        "replay_items",
+        "admin_audit",
+    ];
     let mut lines = plan.lines().peekable();
     while let Some(line) = lines.next() {
         let next = lines.peek().map_or("", |next| next.trim());
         let whole_table = tables.iter().any(|table| line.contains(&format!("Seq Scan on {table}")));
+        // A handful of rows: messages that are handled and replays that run at this moment.
+        if line.contains(" on suspects") || line.contains("using replay_jobs_running") {
+            lines.next();
+            continue;
+        }
         let whole_index = line.contains("Index") && line.contains("Scan") && !next.starts_with("Index Cond");
         if whole_table || whole_index || line.trim() == "Index Cond: (consumer = $1)" {
             return true;
@@ -82,16 +146,21 @@ fn walks_are_told_from_look_ups() {
 }
 
 const FILL: &str = "
-INSERT INTO messagekit.outbox_events (event_id, topic, aggregate_id, payload)
-  SELECT 'e-' || n, 'orders.order', 'k-' || n % 1000, '{}' FROM generate_series(1, 100000) n;
+INSERT INTO messagekit.outbox_events (event_id, topic, aggregate_id, payload, created_at)
+  SELECT 'e-' || n, 'orders.order', 'k-' || n % 1000, '{}', now() - (100000 - n) * interval '10 ms'
+  FROM generate_series(1, 100000) n;
 INSERT INTO messagekit.processed_messages (consumer, message_id, outcome)
   SELECT 'billing', 'm-' || n, CASE WHEN n <= 100000 THEN 'done' ELSE 'held' END FROM generate_series(1, 101000) n;
-INSERT INTO messagekit.dead_letters (consumer, message_id, topic, state, attempts, due, headers, payload, kind, error, fingerprint)
-  SELECT 'billing', 'm-' || n, 'orders.order', CASE WHEN n <= 100000 THEN 'resolved' WHEN n % 2 = 0 THEN 'dead' ELSE 'retrying' END,
-    1, CASE WHEN n > 100000 AND n % 2 = 1 THEN now() END, '[]', '{}', 'failed', 'no stock', '0'
+INSERT INTO messagekit.dead_letters (consumer, message_id, topic, key, key_hash, state, attempts, due, headers, payload, kind,
+    error, fingerprint)
+  SELECT 'billing', 'm-' || n, 'orders.order', convert_to('k-' || n % 1000, 'UTF8'), n % 1000, CASE WHEN n <= 100000 THEN 'resolved' WHEN n % 2 = 0 THEN 'dead' ELSE 'retrying' END,
+    1, CASE WHEN n > 100000 AND n % 2 = 1 THEN now() END, '[]', '{}', 'failed', 'no stock', 'f-' || n % 1000
   FROM generate_series(1, 101000) n;
 INSERT INTO messagekit.consumer_offsets (consumer, topic, partition, next)
   SELECT 'billing-' || n / 100, 'orders.order', n % 100, n FROM generate_series(1, 10000) n;
+INSERT INTO messagekit.outbox_checkpoints SELECT now() - n * interval '10 s', '0/1'::pg_lsn + (100000 - n) FROM generate_series(1, 60000) n;
+INSERT INTO messagekit.replay_items SELECT 1, n, 'e-' || n FROM generate_series(1, 100000) n;
+INSERT INTO messagekit.admin_audit (actor, through, act, done) SELECT 'ann', 'cli', 'retry', 1 FROM generate_series(1, 10000) n;
 ANALYZE";
 
 #[test]
@@ -100,7 +169,7 @@ fn no_plan_walks_what_is_finished() {
         let database = Database::fresh().await;
         let mut connection = database.connection().await;
         sqlx::raw_sql(FILL).execute(&mut connection).await.expect("fills the tables");
-        no_plan_walks_a_table(&mut connection, |_| true).await;
+        no_plan_walks_a_table(&mut connection, |name| !WALKS.contains(&name)).await;
     });
 }
 
@@ -110,7 +179,7 @@ fn no_plan_of_the_first_day_walks_a_table() {
     block_on(async {
         let database = Database::fresh().await;
         let mut connection = database.connection().await;
-        // The list is planned for each filter anew.
-        no_plan_walks_a_table(&mut connection, |name| name != "list").await;
+        // What is planned for its values anew follows the tables as they grow.
+        no_plan_walks_a_table(&mut connection, |name| values(name).is_none() && !WALKS.contains(&name)).await;
     });
 }

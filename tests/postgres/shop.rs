@@ -57,10 +57,19 @@ impl Shop {
         tx
     }
 
+    /// Begins a transaction that has billed `id` in a retry: its marker is held already.
+    pub(crate) async fn bill_again(&self, id: &MessageId) -> PgTx {
+        let mut tx = self.store.begin().await.expect("begins");
+        insert_bill(&mut tx, id.as_str()).await;
+        tx
+    }
+
+    pub(crate) fn request(&self, id: &MessageId) -> ClaimRequest {
+        ClaimRequest { id: id.clone(), topic: Arc::from("orders.order"), key: None, generation: 0 }
+    }
+
     pub(crate) async fn claim_in(&self, store: &PostgresStore, tx: &mut PgTx, id: &MessageId) -> Claim {
-        let request =
-            ClaimRequest { id: id.clone(), topic: Arc::from("orders.order"), key: None, generation: 0 };
-        store.claim(tx, &self.consumer, &[request]).await.expect("claims are answered")[0]
+        store.claim(tx, &self.consumer, &[self.request(id)]).await.expect("claims are answered")[0]
     }
 
     /// Asks what a claim would answer, and leaves no trace.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use messagekit::{
     Actor, BoxFuture, Error, ErrorKind, EventCursor, EventFilter, Message, MessageId, ReplayCount, ReplayIds,
-    ReplayJob, ReplayLease, ReplayOrder, Replays, Store, StoredEvent, chain, crash, no_replay,
+    ReplayJob, ReplayLease, ReplayOrder, Replays, Store, StoredEvent, chain, no_replay,
 };
 
 use crate::error::from_sqlx;
@@ -72,7 +72,6 @@ impl PostgresStore {
             }
             Err(error) => return Err(error),
         };
-        crash::point("replay.copied");
         let job = self.statement(replays::advance(&mut tx, self.schema(), items, published, extend)).await?;
         self.commit(tx).await?;
         Ok(Some(job))

@@ -1,0 +1,275 @@
+//! What people do with dead letters: the second click, two operators, a run that is under way, a change of mind.
+
+use std::time::Duration;
+
+use messagekit::{
+    Act, Acted, Actor, Claim, DeadLetters, ErrorKind, Failure, FailureKind, LetterFilter, LetterState,
+    Message, MessageId, Next, Processed, Received, Retries, SetAside, Store, headers,
+};
+use messagekit_postgres::PostgresStore;
+use messagekit_testkit::block_on;
+use sqlx::Row;
+
+use crate::shop::{Shop, backend, insert_bill, run, until_it_waits};
+
+const LONG: Duration = Duration::from_secs(3_600);
+
+fn operator(name: &str) -> Actor {
+    Actor { request_id: Some("r-1".to_owned()), ..Actor::new(name, "http") }
+}
+
+/// Sets a message aside, and returns its id and the number of its letter.
+async fn letter(shop: &Shop, next: Next) -> (MessageId, i64) {
+    let id = MessageId::new();
+    let message = Message::new("orders.order", "{}").with_header(headers::ID, id.as_str().to_owned());
+    let received = Received { id: id.clone(), message, place: None };
+    let failure = Failure { next, ..Failure::permanent(FailureKind::Permanent, "no stock") };
+    let mut tx = shop.store.begin().await.unwrap();
+    shop.store.set_aside(&mut tx, &shop.consumer, &received, &failure).await.unwrap();
+    shop.store.commit(tx).await.unwrap();
+    let newest = shop.store.list(&LetterFilter::default(), 1).await.unwrap();
+    (id, newest[0].id)
+}
+
+async fn state(shop: &Shop, letter: i64) -> LetterState {
+    shop.store.show(letter).await.unwrap().state
+}
+
+async fn act(store: &PostgresStore, act: Act, letter: i64) -> Acted {
+    store.act(act, &[letter], &operator("ann")).await.unwrap()[0]
+}
+
+#[test]
+fn second_click_changes_nothing_and_both_are_in_the_audit() {
+    block_on(async {
+        let shop = Shop::open().await;
+        let (_, letter) = letter(&shop, Next::Dead).await;
+        assert_eq!(act(&shop.store, Act::Retry, letter).await, Acted::Done);
+        assert_eq!(act(&shop.store, Act::Retry, letter).await, Acted::WrongState(LetterState::Replaying));
+        assert_eq!(act(&shop.store, Act::Retry, i64::MAX).await, Acted::NotFound);
+        let select =
+            "SELECT actor, through, request_id, act, letters, done, outcome::text FROM messagekit.admin_audit
+            ORDER BY id";
+        let rows = sqlx::query(select).fetch_all(shop.store.pool()).await.unwrap();
+        let told: Vec<(Vec<i64>, i64, String)> =
+            rows.iter().map(|row| (row.get(4), row.get(5), row.get(6))).collect();
+        assert_eq!(
+            told,
+            [
+                (vec![letter], 1, "{}".to_owned()),
+                (vec![letter], 0, format!("{{\"{letter}\": \"replaying\"}}")),
+                (vec![i64::MAX], 0, format!("{{\"{}\": \"not found\"}}", i64::MAX)),
+            ]
+        );
+        let who = |row: &sqlx::postgres::PgRow| (0..4).map(|column| row.get(column)).collect::<Vec<String>>();
+        assert!(rows.iter().all(|row| who(row) == ["ann", "http", "r-1", "retry"]));
+    });
+}
+
+#[test]
+fn two_operators_who_act_on_the_same_letters_move_each_once() {
+    block_on(async {
+        let shop = Shop::open().await;
+        let mut letters = Vec::new();
+        for _ in 0..40 {
+            letters.push(letter(&shop, Next::Dead).await.1);
+        }
+        // Each in an order of their own, and in pieces, so that they meet in the middle.
+        let clerk = |mine: Vec<i64>, name: &'static str| {
+            let store = shop.store.clone();
+            tokio::spawn(async move {
+                let mut done = Vec::new();
+                for ids in mine.chunks(7) {
+                    let acted = store.act(Act::Discard, ids, &operator(name)).await.unwrap();
+                    let moved = std::iter::zip(ids, acted).filter(|(_, acted)| *acted == Acted::Done);
+                    done.extend(moved.map(|(id, _)| *id));
+                }
+                done
+            })
+        };
+        let (ann, bob) =
+            (clerk(letters.clone(), "ann"), clerk(letters.iter().rev().copied().collect(), "bob"));
+        let mut done = ann.await.unwrap();
+        done.extend(bob.await.unwrap());
+        done.sort_unstable();
+        assert_eq!(done, letters, "each letter is moved by one of them");
+        let markers = "SELECT count(*) FROM messagekit.processed_messages WHERE outcome = 'discarded'";
+        assert_eq!(shop.count(markers).await, 40);
+    });
+}
+
+#[test]
+fn discard_fences_out_the_run_that_is_under_way() {
+    block_on(async {
+        let shop = Shop::open().await;
+        let (id, letter) = letter(&shop, Next::Retry(Duration::ZERO)).await;
+        let leased = shop.store.lease(&shop.consumer, 1, LONG).await.unwrap().remove(0);
+        let mut handler = shop.store.begin().await.unwrap();
+        insert_bill(&mut handler, id.as_str()).await;
+        assert_eq!(act(&shop.store, Act::Discard, letter).await, Acted::Done);
+        let resolved = shop.store.resolve(&mut handler, &shop.consumer, &leased).await.unwrap();
+        assert!(!resolved, "the lease is no longer this one");
+        shop.store.rollback(handler).await.unwrap();
+        let failure = Failure::permanent(FailureKind::Permanent, "too late");
+        assert!(!shop.store.fail(&shop.consumer, &leased, &failure).await.unwrap());
+        assert!(!shop.store.hand_back(&shop.consumer, &leased, LONG).await.unwrap());
+        assert_eq!((shop.bills().await, state(&shop, letter).await), (0, LetterState::Discarded));
+        assert_eq!(shop.look(&id).await, Claim::Discarded, "a late copy is not applied");
+    });
+}
+
+#[test]
+fn discard_waits_for_the_run_that_commits_and_finds_it_resolved() {
+    block_on(async {
+        let shop = Shop::open().await;
+        let (id, letter) = letter(&shop, Next::Retry(Duration::ZERO)).await;
+        let leased = shop.store.lease(&shop.consumer, 1, LONG).await.unwrap().remove(0);
+        let mut handler = shop.bill_again(&id).await;
+        assert!(shop.store.resolve(&mut handler, &shop.consumer, &leased).await.unwrap());
+        let store = shop.store.clone();
+        let discard = tokio::spawn(async move { act(&store, Act::Discard, letter).await });
+        until_somebody_waits(&shop).await;
+        shop.store.commit(handler).await.unwrap();
+        assert_eq!(discard.await.unwrap(), Acted::WrongState(LetterState::Resolved));
+        assert_eq!((shop.bills().await, shop.look(&id).await), (1, Claim::Done));
+    });
+}
+
+#[test]
+fn late_copy_waits_for_the_discard_and_is_not_applied() {
+    block_on(async {
+        let shop = Shop::open().await;
+        let (id, letter) = letter(&shop, Next::Dead).await;
+        // Held up between its markers and its commit by the audit, which somebody else has locked.
+        let mut lock = shop.store.begin().await.unwrap();
+        sqlx::query("LOCK TABLE messagekit.admin_audit").execute(&mut *lock).await.unwrap();
+        let store = shop.store.clone();
+        let discard = tokio::spawn(async move { act(&store, Act::Discard, letter).await });
+        until_somebody_waits(&shop).await;
+        let other = shop.database.store().await;
+        let mut copy = other.begin().await.unwrap();
+        let waiting = backend(&mut copy).await;
+        let (consumer, request) = (shop.consumer.clone(), shop.request(&id));
+        let late = tokio::spawn(async move {
+            let claims = other.claim(&mut copy, &consumer, &[request]).await.unwrap();
+            other.rollback(copy).await.unwrap();
+            claims[0]
+        });
+        until_it_waits(shop.store.pool(), waiting).await;
+        shop.store.rollback(lock).await.unwrap();
+        assert_eq!(discard.await.unwrap(), Acted::Done);
+        assert_eq!(late.await.unwrap(), Claim::Discarded);
+    });
+}
+
+#[test]
+fn undo_brings_a_discarded_letter_back_to_be_retried() {
+    block_on(async {
+        let shop = Shop::open().await;
+        let (id, letter) = letter(&shop, Next::Dead).await;
+        assert_eq!(act(&shop.store, Act::Undo, letter).await, Acted::WrongState(LetterState::Dead));
+        assert_eq!(act(&shop.store, Act::Discard, letter).await, Acted::Done);
+        assert_eq!(act(&shop.store, Act::Undo, letter).await, Acted::Done);
+        assert_eq!((state(&shop, letter).await, shop.look(&id).await), (LetterState::Dead, Claim::Held));
+        assert_eq!(act(&shop.store, Act::Retry, letter).await, Acted::Done);
+        let leased = shop.store.lease(&shop.consumer, 1, LONG).await.unwrap().remove(0);
+        let mut handler = shop.bill_again(&id).await;
+        assert!(shop.store.resolve(&mut handler, &shop.consumer, &leased).await.unwrap());
+        shop.store.commit(handler).await.unwrap();
+        assert_eq!((shop.bills().await, shop.look(&id).await), (1, Claim::Done));
+    });
+}
+
+/// The marker of a discarded letter may be older than what is kept of markers.
+#[test]
+fn undo_makes_a_forgotten_marker_again() {
+    block_on(async {
+        let shop = Shop::open().await;
+        let (id, letter) = letter(&shop, Next::Dead).await;
+        act(&shop.store, Act::Discard, letter).await;
+        run(shop.store.pool(), "DELETE FROM messagekit.processed_messages").await;
+        assert_eq!(act(&shop.store, Act::Undo, letter).await, Acted::Done);
+        assert_eq!(shop.look(&id).await, Claim::Held);
+    });
+}
+
+#[test]
+fn letter_whose_message_was_applied_is_not_moved_and_nor_are_its_neighbours() {
+    block_on(async {
+        let shop = Shop::open().await;
+        let ((_, first), (id, second)) = (letter(&shop, Next::Dead).await, letter(&shop, Next::Dead).await);
+        let update = "UPDATE messagekit.processed_messages SET outcome = 'done' WHERE message_id = $1";
+        sqlx::query(update).bind(id.as_str()).execute(shop.store.pool()).await.unwrap();
+        let refused = shop.store.act(Act::Discard, &[first, second], &operator("ann")).await.unwrap_err();
+        assert_eq!(
+            (refused.kind(), refused.context("letter")),
+            (ErrorKind::Corrupt, Some(&*second.to_string()))
+        );
+        assert_eq!(
+            (state(&shop, first).await, state(&shop, second).await),
+            (LetterState::Dead, LetterState::Dead)
+        );
+        assert_eq!(shop.count("SELECT count(*) FROM messagekit.admin_audit").await, 0);
+    });
+}
+
+const MANY: &str = "
+INSERT INTO messagekit.dead_letters (consumer, message_id, topic, key, key_hash, state, attempts, event_type, headers, payload,
+    kind, error, fingerprint)
+  SELECT 'billing', 'm-' || n, 'orders.order', convert_to('k-' || n % 100, 'UTF8'), n % 100, 'dead', 1, 'orders.order.placed',
+    '[]', convert_to(repeat('x', 3000) || n, 'UTF8'), 'failed', 'no stock', 'f-' || n % 1000
+  FROM generate_series(1, 100000) n;
+VACUUM ANALYZE messagekit.dead_letters";
+
+/// Counted in blocks, which are the same on every machine.
+#[test]
+fn first_page_of_many_letters_reads_no_more_than_twice_what_a_bare_query_reads() {
+    block_on(async {
+        let shop = Shop::open().await;
+        for statement in MANY.split(';') {
+            run(shop.store.pool(), statement).await;
+        }
+        let page = shop.store.list(&LetterFilter::default(), 50).await.unwrap();
+        assert_eq!((page.len(), page[0].payload_bytes), (50, 3_006));
+        let list = messagekit_postgres::statements().iter().find(|(name, _)| *name == "list").unwrap().1;
+        let bare = "SELECT id, consumer, message_id, state, kind, error FROM messagekit.dead_letters WHERE state = 'dead'
+            ORDER BY id DESC LIMIT 50";
+        let nulls = "NULL, NULL, NULL, NULL, NULL, NULL, NULL";
+        for (what, values) in [
+            ("everything", format!("9223372036854775807, 0, NULL, NULL, NULL, {nulls}")),
+            ("dead", format!("9223372036854775807, 0, NULL, 'dead', NULL, {nulls}")),
+            ("of one consumer", format!("9223372036854775807, 0, 'billing', 'dead', NULL, {nulls}")),
+            ("a later page", format!("50000, 0, 'billing', 'dead', NULL, {nulls}")),
+        ] {
+            let mut connection = shop.database.connection().await;
+            let prepare = format!(
+                "SET plan_cache_mode = force_custom_plan;
+                 PREPARE list (bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz, bigint)
+                 AS {list}"
+            );
+            sqlx::raw_sql(sqlx::AssertSqlSafe(prepare)).execute(&mut connection).await.unwrap();
+            let listed = blocks(&mut connection, &format!("EXECUTE list ({values}, 50)")).await;
+            let bare = blocks(&mut connection, bare).await;
+            assert!(listed <= 2 * bare, "{what}: {listed} blocks, and a bare query {bare}");
+        }
+    });
+}
+
+/// Returns how many blocks a query touches.
+async fn blocks(connection: &mut sqlx::PgConnection, query: &str) -> u64 {
+    let explain = format!("EXPLAIN (ANALYZE, BUFFERS, TIMING off, SUMMARY off, FORMAT json) {query}");
+    let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(explain)).fetch_all(connection).await.unwrap();
+    let plan: serde_json::Value = rows[0].get(0);
+    let count = |name: &str| plan[0]["Plan"][name].as_u64().unwrap();
+    count("Shared Hit Blocks") + count("Shared Read Blocks")
+}
+
+/// Waits until a server process of this database waits for another one's lock.
+async fn until_somebody_waits(shop: &Shop) {
+    messagekit_testkit::eventually("somebody waits", messagekit_testkit::DEADLINE, async || {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0";
+        shop.count(waiting).await > 0
+    })
+    .await;
+}

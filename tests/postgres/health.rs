@@ -1,0 +1,234 @@
+//! Whether events leave the outbox, as far as the database can tell: with a slot that the test reads itself.
+
+use std::time::Duration;
+
+use messagekit::{Actor, ErrorKind, EventFilter, OutboxHealth, ReplayIds, ReplayOrder, Replays};
+use messagekit_postgres::cdc::Capture;
+use messagekit_postgres::{PostgresStore, SchemaName, migrations};
+use messagekit_testkit::block_on;
+use messagekit_tests::Database;
+use sqlx::{AssertSqlSafe, PgPool};
+
+use crate::cdc_server::Server;
+use crate::shop::run;
+
+/// A server of its own, whose log nobody else writes, with a publication and a slot.
+struct Captured {
+    _server: Server,
+    store: PostgresStore,
+    slot: String,
+}
+
+impl Captured {
+    async fn start() -> Self {
+        let server = Server::start(&["wal_level=logical", "autovacuum=off"]).await;
+        let url = server.url("shop");
+        migrations::migrate(&url).await.unwrap();
+        let store = PostgresStore::connect(&url).await.unwrap();
+        let slot = Capture::of(&url, &SchemaName::default()).unwrap().slot;
+        run(
+            store.pool(),
+            "CREATE PUBLICATION messagekit_outbox FOR TABLE messagekit.outbox_events
+             WITH (publish = 'insert', publish_via_partition_root = true)",
+        )
+        .await;
+        let captured = Self { _server: server, store, slot };
+        captured.make_slot().await;
+        captured
+    }
+
+    async fn make_slot(&self) {
+        let make = "SELECT pg_create_logical_replication_slot($1, 'pgoutput')";
+        sqlx::query(make).bind(&self.slot).execute(self.store.pool()).await.unwrap();
+    }
+
+    /// Confirms everything up to a position, as a connector does that has sent it.
+    async fn confirm(&self, position: &str) {
+        let advance = "SELECT pg_replication_slot_advance($1, $2::pg_lsn)";
+        sqlx::query(advance).bind(&self.slot).bind(position).execute(self.store.pool()).await.unwrap();
+    }
+
+    async fn position(&self) -> String {
+        let here = "SELECT pg_current_wal_insert_lsn()::text";
+        sqlx::query_scalar(here).fetch_one(self.store.pool()).await.unwrap()
+    }
+
+    /// Two minutes of events at a steady rate, with a checkpoint each ten seconds, ending now. Returns the position of the log
+    /// at each second.
+    async fn two_minutes(&self) -> Vec<String> {
+        let mut positions = Vec::new();
+        for second in 0..120 {
+            if second % 10 == 0 {
+                let note = "INSERT INTO messagekit.outbox_checkpoints
+                    VALUES (clock_timestamp() - (120 - $1) * interval '1 s', pg_current_wal_insert_lsn())";
+                sqlx::query(note).bind(second).execute(self.store.pool()).await.unwrap();
+            }
+            positions.push(self.position().await);
+            let insert = "INSERT INTO messagekit.outbox_events (event_id, topic, payload, created_at)
+                SELECT 'e-' || $1 || '-' || n, 'orders.order', '\\x00', clock_timestamp() - (120 - $1 - n / 20.0) * interval '1 s'
+                FROM generate_series(0, 19) n";
+            sqlx::query(insert).bind(second).execute(self.store.pool()).await.unwrap();
+        }
+        positions
+    }
+}
+
+fn near(figure: u64, truth: u64) -> bool {
+    figure.abs_diff(truth) * 10 <= truth
+}
+
+#[test]
+fn what_is_pending_is_counted_to_a_tenth_at_a_steady_rate() {
+    block_on(async {
+        let captured = Captured::start().await;
+        let positions = captured.two_minutes().await;
+        // The connector stood still for so many seconds, at a checkpoint or between two of them.
+        for stood in [90, 75, 60, 57] {
+            captured.confirm(&positions[120 - stood]).await;
+            let lag = captured.store.lag().await.unwrap();
+            let truth = 20 * stood as u64;
+            assert!(near(lag.pending, truth), "{stood} s: {lag:?}");
+            assert!(near(lag.overdue, truth - 200), "{stood} s: {lag:?}");
+            assert!(near(lag.oldest.unwrap().as_secs(), stood as u64), "{stood} s: {lag:?}");
+            assert_eq!(lag.problems.len(), 1, "{lag:?}");
+            assert!(lag.problems[0].contains("nobody reads the slot"), "{lag:?}");
+        }
+        captured.confirm(&captured.position().await).await;
+        let lag = captured.store.lag().await.unwrap();
+        assert_eq!((lag.pending, lag.overdue, lag.oldest), (0, 0, None), "everything has left");
+        assert_eq!(lag.problems, Vec::<String>::new(), "a connector that restarts is no problem yet");
+    });
+}
+
+/// Their rows say when the originals were written.
+#[test]
+fn copies_that_have_not_left_are_pending_like_originals() {
+    block_on(async {
+        let captured = Captured::start().await;
+        captured.two_minutes().await;
+        let store = &captured.store;
+        store.checkpoint(Duration::ZERO).await.unwrap();
+        captured.confirm(&captured.position().await).await;
+        let order = ReplayOrder { filter: EventFilter::default(), ids: ReplayIds::Same, per_second: None };
+        store.order_replay(&order, &Actor::new("ann", "cli")).await.unwrap();
+        let (lease, _) = store.lease_replay(Duration::from_secs(600)).await.unwrap().unwrap();
+        let never = |_: &_| panic!("events keep their ids");
+        store.replay_step(lease, 150, Duration::from_secs(600), &never).await.unwrap();
+        let lag = store.lag().await.unwrap();
+        assert_eq!((lag.pending, lag.overdue), (150, 0), "{lag:?}");
+    });
+}
+
+#[test]
+fn slot_that_is_gone_is_a_problem_and_everything_is_pending() {
+    block_on(async {
+        let captured = Captured::start().await;
+        captured.two_minutes().await;
+        let drop = "SELECT pg_drop_replication_slot($1)";
+        sqlx::query(drop).bind(&captured.slot).execute(captured.store.pool()).await.unwrap();
+        let lag = captured.store.lag().await.unwrap();
+        assert_eq!(lag.pending, 2_400);
+        assert!(lag.problems.iter().any(|problem| problem.contains("is missing")), "{lag:?}");
+
+        // Made again, it stands behind everything that it has missed: so the publication is of use.
+        captured.make_slot().await;
+        let lag = captured.store.lag().await.unwrap();
+        assert!(lag.pending <= 20, "{lag:?}");
+    });
+}
+
+#[test]
+fn slot_that_stands_before_the_first_checkpoint_counts_everything_and_says_so() {
+    block_on(async {
+        let captured = Captured::start().await;
+        captured.two_minutes().await;
+        run(captured.store.pool(), "DELETE FROM messagekit.outbox_checkpoints").await;
+        captured.store.checkpoint(Duration::ZERO).await.unwrap();
+        let lag = captured.store.lag().await.unwrap();
+        assert_eq!(lag.pending, 2_400);
+        assert!(
+            lag.problems.iter().any(|problem| problem.contains("before the first checkpoint")),
+            "{lag:?}"
+        );
+    });
+}
+
+#[test]
+fn database_that_nothing_captures_says_so_once_it_has_events() {
+    block_on(async {
+        let database = Database::fresh().await;
+        let store = database.store().await;
+        let lag = store.lag().await.unwrap();
+        assert_eq!((lag.pending, lag.oldest, lag.problems.len()), (0, None, 0), "it only consumes");
+        run(
+            store.pool(),
+            "INSERT INTO messagekit.outbox_events (event_id, topic, payload) VALUES ('e', 'a.b', '')",
+        )
+        .await;
+        let lag = store.lag().await.unwrap();
+        assert_eq!((lag.pending, lag.problems.len()), (1, 1), "{lag:?}");
+        assert!(lag.problems[0].contains("nothing captures this outbox"), "{lag:?}");
+    });
+}
+
+#[test]
+fn many_who_note_a_checkpoint_write_one_and_forget_the_oldest() {
+    block_on(async {
+        let database = Database::fresh().await;
+        let store = database.store().await;
+        run(
+            store.pool(),
+            "INSERT INTO messagekit.outbox_checkpoints VALUES (now() - interval '8 days', '0/1'), (now() - interval '6 days', '0/2')",
+        )
+        .await;
+        let callers: Vec<_> = (0..8)
+            .map(|_| {
+                let store = store.clone();
+                tokio::spawn(async move { store.checkpoint(Duration::from_secs(600)).await })
+            })
+            .collect();
+        for caller in callers {
+            caller.await.unwrap().unwrap();
+        }
+        let count = async || {
+            let count = "SELECT count(*) FROM messagekit.outbox_checkpoints";
+            sqlx::query_scalar::<_, i64>(count).fetch_one(store.pool()).await.unwrap()
+        };
+        assert_eq!(count().await, 2, "one was written, and one was too old");
+        store.checkpoint(Duration::ZERO).await.unwrap();
+        assert_eq!(count().await, 3);
+    });
+}
+
+#[test]
+fn ping_misses_the_tables() {
+    block_on(async {
+        let empty = Database::empty().await;
+        let store = PostgresStore::lazy(empty.url()).unwrap();
+        assert_eq!(store.ping().await.unwrap_err().kind(), ErrorKind::Schema);
+        migrations::migrate(empty.url()).await.unwrap();
+        store.ping().await.unwrap();
+        forget_the_newest_step(store.pool()).await;
+        assert_eq!(store.ping().await.unwrap_err().kind(), ErrorKind::Schema);
+    });
+}
+
+async fn forget_the_newest_step(pool: &PgPool) {
+    let newest = migrations::MIGRATIONS.last().unwrap().version;
+    let delete = format!("DELETE FROM messagekit.schema_migrations WHERE version = {newest}");
+    sqlx::raw_sql(AssertSqlSafe(delete)).execute(pool).await.unwrap();
+}
+
+#[test]
+fn lazy_store_of_a_database_that_is_down_is_made_and_says_so_when_it_is_used() {
+    block_on(async {
+        // A port that was free a moment ago.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let store = PostgresStore::lazy(&format!("postgres://shop:secret@127.0.0.1:{port}/shop")).unwrap();
+        let refused = store.ping().await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Unavailable);
+        assert!(!format!("{refused:?}").contains("secret"));
+        let refused = PostgresStore::lazy("mysql://shop:secret@127.0.0.1/shop").unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidConfiguration);
+    });
+}

@@ -1,0 +1,319 @@
+//! Publishing kept events again: copies, and workers that die or meet.
+
+use std::time::Duration;
+
+use messagekit::{
+    Actor, Error, ErrorKind, EventFilter, Message, MessageId, OutboxRows, ReplayIds, ReplayJob, ReplayLease,
+    ReplayOrder, ReplayState, Replays, Store, StoredEvent, headers,
+};
+use messagekit_postgres::PostgresStore;
+use messagekit_testkit::{DEADLINE, block_on, eventually};
+use sqlx::Row;
+
+use crate::shop::{Shop, run, terminate};
+
+const LEASE: Duration = Duration::from_secs(600);
+
+/// Events `e-1` to `e-N`, an hour old and a second apart.
+async fn events(shop: &Shop, number: i32) {
+    let insert = "INSERT INTO messagekit.outbox_events
+        (event_id, topic, event_type, aggregate_id, payload, content_type, headers, traceparent, occurred_at, created_at)
+        SELECT 'e-' || n, 'orders.order', 'orders.order.placed', 'k-' || n % 7, convert_to('{ \"n\" :' || n || '}', 'UTF8'),
+          'application/json', '{\"tenant\": \"north\"}', '00-ab-cd-01', now(), now() - interval '1 hour' + n * interval '1 s'
+        FROM generate_series(1, $1) n";
+    sqlx::query(insert).bind(number).execute(shop.store.pool()).await.unwrap();
+}
+
+fn all(ids: ReplayIds) -> ReplayOrder {
+    ReplayOrder { filter: EventFilter::default(), ids, per_second: None }
+}
+
+async fn order(store: &PostgresStore, order: &ReplayOrder) -> ReplayJob {
+    store.order_replay(order, &Actor::new("ann", "http")).await.unwrap()
+}
+
+async fn lease(store: &PostgresStore) -> ReplayLease {
+    store.lease_replay(LEASE).await.unwrap().expect("a replay is running").0
+}
+
+fn never(_: &StoredEvent) -> Result<(MessageId, Message), Error> {
+    panic!("events keep their ids")
+}
+
+async fn step(store: &PostgresStore, lease: ReplayLease, max: u32) -> Result<Option<ReplayJob>, Error> {
+    store.replay_step(lease, max, LEASE, &never).await
+}
+
+/// The copies in the order of their rows.
+async fn copies(shop: &Shop) -> Vec<(String, i32)> {
+    let select = "SELECT event_id, copy FROM messagekit.outbox_events WHERE copy > 0 ORDER BY seq";
+    let rows = sqlx::query(select).fetch_all(shop.store.pool()).await.unwrap();
+    rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+}
+
+fn once(numbers: std::ops::RangeInclusive<i32>) -> Vec<(String, i32)> {
+    numbers.map(|number| (format!("e-{number}"), 1)).collect()
+}
+
+/// What Debezium sends is made of these columns; `createdAt` is among them.
+#[test]
+fn copy_is_what_the_original_was_its_time_included() {
+    block_on(async {
+        let shop = Shop::open().await;
+        events(&shop, 20).await;
+        order(&shop.store, &all(ReplayIds::Same)).await;
+        // Written after the order: not part of it.
+        run(
+            shop.store.pool(),
+            "INSERT INTO messagekit.outbox_events (event_id, topic, payload) VALUES ('late', 'a.b', '')",
+        )
+        .await;
+        let job = step(&shop.store, lease(&shop.store).await, 100).await.unwrap().unwrap();
+        assert_eq!((job.state, job.events, job.published), (ReplayState::Done, 20, 20));
+        assert_eq!(copies(&shop).await, once(1..=20), "in the order of the originals");
+        let differ = "SELECT count(*) FROM messagekit.outbox_events o JOIN messagekit.outbox_events c USING (event_id)
+            WHERE o.copy = 0 AND c.copy = 1 AND c.copied_at IS NOT NULL AND o.copied_at IS NULL
+              AND to_jsonb(o) - '{copy,seq,copied_at}'::text[] = to_jsonb(c) - '{copy,seq,copied_at}'::text[]";
+        assert_eq!(shop.count(differ).await, 20);
+        assert_eq!(shop.count("SELECT count(*) FROM messagekit.replay_items").await, 0);
+    });
+}
+
+#[test]
+fn step_that_is_killed_has_published_nothing_and_is_not_repeated_in_part() {
+    block_on(async {
+        let shop = Shop::open().await;
+        events(&shop, 30).await;
+        let job = order(&shop.store, &all(ReplayIds::Same)).await;
+        let lease = lease(&shop.store).await;
+        step(&shop.store, lease, 10).await.unwrap();
+        // Held up between the copies and its commit by the job's row, which somebody else has locked.
+        run(
+            shop.store.pool(),
+            "CREATE TRIGGER wait BEFORE UPDATE ON messagekit.replay_jobs FOR EACH ROW EXECUTE FUNCTION wait()",
+        )
+        .await;
+        let store = shop.database.store().await;
+        let killed = tokio::spawn(async move { step(&store, lease, 10).await });
+        let sleeping =
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
+        let mut asleep = None;
+        eventually("the step stands before its commit", DEADLINE, async || {
+            asleep = sqlx::query_scalar(sleeping).fetch_optional(shop.store.pool()).await.unwrap();
+            asleep.is_some()
+        })
+        .await;
+        terminate(shop.store.pool(), asleep.unwrap()).await;
+        assert!(killed.await.unwrap().unwrap_err().is_transient());
+        assert_eq!(shop.store.replay(job.id).await.unwrap().published, 10);
+        assert_eq!(copies(&shop).await, once(1..=10));
+
+        // The progress is in the database: whoever comes next goes on behind it.
+        run(shop.store.pool(), "DROP TRIGGER wait ON messagekit.replay_jobs").await;
+        run(shop.store.pool(), "UPDATE messagekit.replay_jobs SET lease_until = now()").await;
+        let next = self::lease(&shop.store).await;
+        let job = step(&shop.store, next, 100).await.unwrap().unwrap();
+        assert_eq!((job.state, job.published), (ReplayState::Done, 30));
+        assert_eq!(copies(&shop).await, once(1..=30));
+    });
+}
+
+#[test]
+fn later_holder_fences_the_first_one_out() {
+    block_on(async {
+        let shop = Shop::open().await;
+        events(&shop, 20).await;
+        order(&shop.store, &all(ReplayIds::Same)).await;
+        let first = lease(&shop.store).await;
+        assert!(shop.store.lease_replay(LEASE).await.unwrap().is_none(), "it is held");
+        run(shop.store.pool(), "UPDATE messagekit.replay_jobs SET lease_until = now()").await;
+        let second = lease(&shop.store).await;
+        assert_eq!(step(&shop.store, first, 100).await.unwrap(), None);
+        assert_eq!(copies(&shop).await, []);
+        step(&shop.store, second, 100).await.unwrap();
+        assert_eq!(copies(&shop).await, once(1..=20));
+    });
+}
+
+#[test]
+fn workers_that_take_a_job_from_each_other_publish_each_event_once() {
+    block_on(async {
+        let shop = Shop::open().await;
+        events(&shop, 100).await;
+        let job = order(&shop.store, &all(ReplayIds::Same)).await;
+        let worker = || {
+            let store = shop.store.clone();
+            tokio::spawn(async move {
+                while store.replay(job.id).await.unwrap().state == ReplayState::Running {
+                    // A lease that is over at once: the other may take it at any moment.
+                    if let Some((lease, _)) = store.lease_replay(Duration::ZERO).await.unwrap() {
+                        store.replay_step(lease, 3, Duration::ZERO, &never).await.unwrap();
+                    }
+                }
+            })
+        };
+        let workers = [worker(), worker(), worker()];
+        for worker in workers {
+            worker.await.unwrap();
+        }
+        assert_eq!(copies(&shop).await, once(1..=100));
+        assert_eq!(shop.store.replay(job.id).await.unwrap().published, 100);
+    });
+}
+
+#[test]
+fn replays_of_the_same_events_at_once_make_two_copies_of_each() {
+    block_on(async {
+        let shop = Shop::open().await;
+        events(&shop, 60).await;
+        for _ in 0..2 {
+            order(&shop.store, &all(ReplayIds::Same)).await;
+        }
+        let worker = async || {
+            let (store, lease) = (shop.store.clone(), lease(&shop.store).await);
+            tokio::spawn(async move {
+                loop {
+                    match step(&store, lease, 5).await {
+                        Ok(Some(job)) if job.state == ReplayState::Running => {}
+                        Ok(job) => return job.unwrap().state,
+                        Err(error) => assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}"),
+                    }
+                }
+            })
+        };
+        let workers = [worker().await, worker().await];
+        for worker in workers {
+            assert_eq!(worker.await.unwrap(), ReplayState::Done);
+        }
+        assert_eq!(shop.count("SELECT count(*) FROM messagekit.outbox_events WHERE copy = 1").await, 60);
+        assert_eq!(shop.count("SELECT count(*) FROM messagekit.outbox_events WHERE copy = 2").await, 60);
+    });
+}
+
+#[test]
+fn event_under_a_new_id_is_a_new_event_with_a_time_of_its_own() {
+    block_on(async {
+        let shop = Shop::open().await;
+        events(&shop, 3).await;
+        let before: i64 = shop.count("SELECT count(*) FROM messagekit.outbox_events").await;
+        order(&shop.store, &all(ReplayIds::New)).await;
+        let lease = lease(&shop.store).await;
+        let rename = |event: &StoredEvent| {
+            assert_eq!(event.message.headers.text(headers::FREE_HEADERS), Some("{\"tenant\": \"north\"}"));
+            let id = MessageId::from_stored(&format!("new-{}", event.event_id));
+            let message = Message::new("orders.order", event.message.payload.clone());
+            Ok((id.clone(), message.with_header(headers::ID, id.as_str().to_owned())))
+        };
+        let job = shop.store.replay_step(lease, 100, LEASE, &rename).await.unwrap().unwrap();
+        assert_eq!((before, job.state, job.published), (3, ReplayState::Done, 3));
+        let new = "SELECT count(*) FROM messagekit.outbox_events WHERE event_id LIKE 'new-e-%' AND copy = 0
+            AND created_at > now() - interval '10 min'";
+        assert_eq!(shop.count(new).await, 3);
+    });
+}
+
+#[test]
+fn event_that_cannot_be_written_again_ends_the_replay_and_says_why() {
+    block_on(async {
+        let shop = Shop::open().await;
+        events(&shop, 10).await;
+        let job = order(&shop.store, &all(ReplayIds::New)).await;
+        let lease = lease(&shop.store).await;
+        let rename = |event: &StoredEvent| {
+            if event.event_id.as_str() == "e-7" {
+                return Err(Error::new(ErrorKind::Other, "payload is no object"));
+            }
+            let id = MessageId::new();
+            let message = Message::new("orders.order", "{}").with_header(headers::ID, id.as_str().to_owned());
+            Ok((id, message))
+        };
+        let ended = shop.store.replay_step(lease, 5, LEASE, &rename).await.unwrap().unwrap();
+        assert_eq!((ended.state, ended.published), (ReplayState::Running, 5));
+        let ended = shop.store.replay_step(lease, 5, LEASE, &rename).await.unwrap().unwrap();
+        assert_eq!((ended.state, ended.published), (ReplayState::Failed, 5), "of its step nothing went out");
+        assert!(ended.error.as_deref().unwrap().contains("payload is no object"), "{ended:?}");
+        assert_eq!(shop.store.replay(job.id).await.unwrap(), ended);
+        assert!(shop.store.lease_replay(LEASE).await.unwrap().is_none());
+        assert_eq!(shop.count("SELECT count(*) FROM messagekit.replay_items").await, 0);
+        assert_eq!(shop.events().await, 15);
+    });
+}
+
+/// Cleaning up may be quicker than a slow replay.
+#[test]
+fn replay_tells_how_many_of_its_events_were_gone() {
+    block_on(async {
+        let shop = Shop::open().await;
+        events(&shop, 10).await;
+        order(&shop.store, &all(ReplayIds::Same)).await;
+        let lease = lease(&shop.store).await;
+        step(&shop.store, lease, 4).await.unwrap();
+        run(shop.store.pool(), "DELETE FROM messagekit.outbox_events WHERE event_id IN ('e-6', 'e-8')").await;
+        let job = step(&shop.store, lease, 100).await.unwrap().unwrap();
+        assert_eq!((job.state, job.published), (ReplayState::Failed, 8));
+        assert_eq!(
+            job.error.as_deref(),
+            Some("2 of the chosen events were not kept any more when their turn came")
+        );
+    });
+}
+
+#[test]
+fn page_of_events_begins_behind_the_last_one_also_among_equal_times() {
+    block_on(async {
+        let shop = Shop::open().await;
+        let mut tx = shop.store.begin().await.unwrap();
+        let messages: Vec<Message> = (0..9)
+            .map(|number| Message::new("orders.order", "{}").with_header(headers::ID, format!("m-{number}")))
+            .collect();
+        shop.store.write(&mut tx, &messages).await.unwrap();
+        shop.store.commit(tx).await.unwrap();
+        run(
+            shop.store.pool(),
+            "UPDATE messagekit.outbox_events SET created_at = '2026-01-01 00:00:00.123456Z'",
+        )
+        .await;
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let page = shop.store.events(&EventFilter::default(), after.as_ref(), 4).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(messagekit::EventCursor {
+                created_at: last.created_at,
+                event_id: last.event_id.clone(),
+            });
+            seen.extend(page.iter().map(|event| event.event_id.as_str().to_owned()));
+            assert!(seen.len() <= 9, "{seen:?}");
+        }
+        assert_eq!(seen, (0..9).map(|number| format!("m-{number}")).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn cancelled_replay_keeps_no_list_and_a_second_cancel_is_refused_and_written_down() {
+    block_on(async {
+        let shop = Shop::open().await;
+        events(&shop, 10).await;
+        let job = order(&shop.store, &all(ReplayIds::Same)).await;
+        let held = lease(&shop.store).await;
+        let by = Actor::new("ann", "cli");
+        shop.store.cancel_replay(job.id, &by).await.unwrap();
+        assert_eq!(step(&shop.store, held, 10).await.unwrap(), None);
+        assert_eq!(shop.store.cancel_replay(job.id, &by).await.unwrap_err().kind(), ErrorKind::WrongState);
+        assert_eq!(shop.store.cancel_replay(i64::MAX, &by).await.unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(shop.count("SELECT count(*) FROM messagekit.replay_items").await, 0);
+        let audit = "SELECT act, subject, done FROM messagekit.admin_audit ORDER BY id";
+        let audit: Vec<(String, String, i64)> =
+            sqlx::query_as(audit).fetch_all(shop.store.pool()).await.unwrap();
+        let (job, none) = (job.id.to_string(), i64::MAX.to_string());
+        let row = |act: &str, subject: &str, done| (act.to_owned(), subject.to_owned(), done);
+        assert_eq!(
+            audit,
+            [
+                row("replay", &job, 1),
+                row("cancel-replay", &job, 1),
+                row("cancel-replay", &job, 0),
+                row("cancel-replay", &none, 0)
+            ]
+        );
+    });
+}
