@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use messagekit::{Message, headers};
 use messagekit_postgres::{PgTx, PostgresStore};
-use messagekit_testkit::store::StoreFixture;
+use messagekit_testkit::store::{Audited, StoreFixture};
 use messagekit_tests::Database;
 use sqlx::Row;
 
@@ -77,6 +77,31 @@ impl StoreFixture for Rows {
             message.with_header(headers::CREATED_AT, created.to_string())
         };
         rows.iter().map(message).collect()
+    }
+
+    async fn audit(&self) -> Vec<Audited> {
+        let select = "SELECT actor, through, request_id, act, letters, subject, done FROM messagekit.admin_audit ORDER BY id";
+        let rows = sqlx::query(select).fetch_all(self.store.pool()).await.expect("reads");
+        let audited = |row: &sqlx::postgres::PgRow| {
+            let subject: Option<String> = row.get(5);
+            Audited {
+                by: row.get(0),
+                through: row.get(1),
+                request_id: row.get(2),
+                action: row.get(3),
+                // The subject of a replay is its number.
+                ids: row.get::<Option<Vec<i64>>, _>(4).unwrap_or_else(|| {
+                    subject.iter().map(|subject| subject.parse().expect("a number")).collect()
+                }),
+                done: row.get::<i64, _>(6).unsigned_abs(),
+            }
+        };
+        rows.iter().map(audited).collect()
+    }
+
+    async fn failures(&self) -> Vec<(String, String, String)> {
+        let select = "SELECT event_id, consumer, reason FROM messagekit.outbox_failures ORDER BY at";
+        sqlx::query_as(select).fetch_all(self.store.pool()).await.expect("reads")
     }
 
     fn can_swallow_errors(&self) -> bool {
