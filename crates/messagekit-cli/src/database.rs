@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use messagekit::{DeadLetters, Error, ErrorKind, chain};
+use messagekit::{DeadLetters, Error, ErrorKind, Replays, chain};
 use messagekit_postgres::cdc::Capture;
 use messagekit_postgres::{PostgresStore, SchemaName};
 use messagekit_sqlite::SqliteStore;
@@ -82,6 +82,13 @@ impl Database {
 
 impl Desk {
     pub(crate) fn letters(&self) -> &dyn DeadLetters {
+        match self {
+            Self::Sqlite(store) => store,
+            Self::Postgres(store) => store,
+        }
+    }
+
+    pub(crate) fn replays(&self) -> &dyn Replays {
         match self {
             Self::Sqlite(store) => store,
             Self::Postgres(store) => store,

@@ -12,6 +12,7 @@ mod input;
 mod migrate;
 mod output;
 mod progress;
+mod replay;
 
 use std::process::ExitCode;
 
@@ -36,6 +37,8 @@ enum Command {
     Connector(connector::Connector),
     /// List, group, show, retry and discard dead letters
     Dlq(dlq::Dlq),
+    /// Look at kept events, and publish them again
+    Replay(replay::Replay),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Command::Migrate(migrate) => finish(runtime.block_on(migrate.run())),
         Command::Connector(connector) => finish(runtime.block_on(connector.run())),
         Command::Dlq(dlq) => finish(runtime.block_on(dlq.run())),
+        Command::Replay(replay) => finish(runtime.block_on(replay.run())),
     }
 }
 

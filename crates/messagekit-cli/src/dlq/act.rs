@@ -48,7 +48,9 @@ impl Letters {
         let chosen = filter != LetterFilter::default();
         match (self.ids.is_empty(), chosen || self.all) {
             (true, false) => {
-                return Err(misuse("name letters by their numbers, choose them with options, or write --all"));
+                return Err(misuse(
+                    "name letters by their numbers, choose them with options, or write --all",
+                ));
             }
             (false, true) => {
                 return Err(misuse("numbers and options that choose letters exclude each other"));

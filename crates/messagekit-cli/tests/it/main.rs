@@ -8,3 +8,4 @@ mod desk;
 mod dlq;
 mod migrate;
 mod mistakes;
+mod replay;

@@ -1,0 +1,50 @@
+//! `messagekit replay`.
+
+mod cancel;
+mod chosen;
+mod count;
+mod cursor;
+mod events;
+mod follow;
+mod job;
+mod list;
+mod show;
+mod start;
+
+use messagekit::Error;
+
+/// Look at kept events, and publish them again.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Replay {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// The events that are kept, oldest first
+    Events(events::Events),
+    /// Say what a replay would publish, and publish nothing
+    Count(count::Count),
+    /// Publish events again, and watch it
+    Start(start::Start),
+    /// The newest replays, newest first
+    List(list::List),
+    /// How far a replay is
+    Show(show::Show),
+    /// Stop a replay; what went out stays out
+    Cancel(cancel::Cancel),
+}
+
+impl Replay {
+    pub(crate) async fn run(self) -> Result<(), Error> {
+        match self.command {
+            Command::Events(events) => events.run().await,
+            Command::Count(count) => count.run().await,
+            Command::Start(start) => start.run().await,
+            Command::List(list) => list.run().await,
+            Command::Show(show) => show.run().await,
+            Command::Cancel(cancel) => cancel.run().await,
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! `messagekit replay cancel`.
+
+use messagekit::Error;
+
+use super::job;
+use crate::actor;
+use crate::database::Database;
+use crate::output::print;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Cancel {
+    #[command(flatten)]
+    database: Database,
+    /// The replay's number
+    id: i64,
+    /// One JSON document instead of lines for people
+    #[arg(long)]
+    json: bool,
+}
+
+impl Cancel {
+    pub(super) async fn run(self) -> Result<(), Error> {
+        let store = self.database.open().await?;
+        let cancelled = store.replays().cancel_replay(self.id, &actor()).await;
+        let job = match cancelled {
+            Ok(()) => store.replays().replay(self.id).await,
+            Err(error) => Err(error),
+        };
+        store.close().await?;
+        let job = job?;
+        if self.json { print(job::json(&job)) } else { print(job::in_words(&job)) }
+    }
+}

@@ -1,0 +1,52 @@
+//! `messagekit replay count`.
+
+use messagekit::{Error, ReplayCount};
+use serde_json::{Value, json};
+
+use super::chosen::Chosen;
+use crate::database::Database;
+use crate::output::{number, print, printable};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Count {
+    #[command(flatten)]
+    database: Database,
+    #[command(flatten)]
+    chosen: Chosen,
+    /// One JSON document instead of lines for people
+    #[arg(long)]
+    json: bool,
+}
+
+impl Count {
+    pub(super) async fn run(self) -> Result<(), Error> {
+        let store = self.database.open().await?;
+        let count = store.replays().replay_count(&self.chosen.filter()).await?;
+        store.close().await?;
+        if self.json {
+            let skipped =
+                |(consumer, events): &(String, u64)| json!({ "consumer": consumer, "events": events });
+            let skipped: Vec<Value> = count.skipped_by.iter().map(skipped).collect();
+            return print(json!({ "events": count.events, "skipped_by": skipped }));
+        }
+        print(in_words(&count))
+    }
+}
+
+/// `12 events`, and a line for each consumer that would pass over some of them.
+pub(super) fn in_words(count: &ReplayCount) -> String {
+    let mut text = events(count.events);
+    for (consumer, skipped) in &count.skipped_by {
+        let consumer = printable(consumer);
+        text.push_str(&format!(
+            "\n{consumer} has had {} of them, and passes over those under the same ids",
+            number(*skipped)
+        ));
+    }
+    text
+}
+
+/// `1 event`, `1,234 events`.
+pub(super) fn events(count: u64) -> String {
+    format!("{} {}", number(count), if count == 1 { "event" } else { "events" })
+}

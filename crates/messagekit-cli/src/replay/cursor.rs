@@ -1,0 +1,17 @@
+//! Where a page of events ended, as one word.
+
+use messagekit::{EventCursor, StoredEvent};
+
+/// Reads the word that the page before has printed.
+pub(super) fn cursor(text: &str) -> Result<EventCursor, String> {
+    let parts = text.split_once('/');
+    parts
+        .and_then(|(time, id)| {
+            Some(EventCursor { created_at: time.parse().ok()?, event_id: id.parse().ok()? })
+        })
+        .ok_or_else(|| "write what the page before has printed".to_owned())
+}
+
+pub(super) fn behind(event: &StoredEvent) -> String {
+    format!("{}/{}", event.created_at, event.event_id)
+}

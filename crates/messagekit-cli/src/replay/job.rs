@@ -1,0 +1,69 @@
+//! A replay in words and as JSON.
+
+use messagekit::{Error, ErrorKind, ReplayJob, ReplayState};
+use serde_json::{Value, json};
+
+use super::count::events;
+use crate::output::{number, printable};
+
+pub(super) fn json(job: &ReplayJob) -> Value {
+    let filter = &job.order.filter;
+    json!({
+        "id": job.id,
+        "state": job.state.as_str(),
+        "events": job.events,
+        "published": job.published,
+        "ids": job.order.ids.as_str(),
+        "per_second": job.order.per_second,
+        "filter": {
+            "type": filter.event_type,
+            "topic": filter.topic,
+            "key": filter.key,
+            "from": filter.from.map(|from| from.to_string()),
+            "to": filter.to.map(|to| to.to_string()),
+        },
+        "ordered_by": job.ordered_by,
+        "ordered_at": job.ordered_at.to_string(),
+        "changed_at": job.changed_at.to_string(),
+        "error": job.error,
+    })
+}
+
+/// What was chosen: `type orders.order.placed, key o-1`.
+pub(super) fn choice(job: &ReplayJob) -> String {
+    let filter = &job.order.filter;
+    let parts = [
+        filter.event_type.as_ref().map(|text| format!("type {}", printable(text))),
+        filter.topic.as_ref().map(|text| format!("topic {}", printable(text))),
+        filter.key.as_ref().map(|text| format!("key {}", printable(text))),
+        filter.from.map(|from| format!("from {from}")),
+        filter.to.map(|to| format!("to {to}")),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() { "every event".to_owned() } else { parts.join(", ") }
+}
+
+/// `replay 3 is done: 12 of 12 events published`.
+pub(super) fn in_words(job: &ReplayJob) -> String {
+    let stands = match job.state {
+        ReplayState::Running => "is running",
+        ReplayState::Done => "is done",
+        ReplayState::Cancelled => "was cancelled",
+        ReplayState::Failed => "has failed",
+    };
+    let error = job.error.as_deref().map(|error| format!(": {}", printable(error))).unwrap_or_default();
+    format!(
+        "replay {} {stands}: {} of {} published{error}",
+        job.id,
+        number(job.published),
+        events(job.events)
+    )
+}
+
+/// A replay that ended before its last event is a failure for whoever waited for it.
+pub(super) fn ended(job: &ReplayJob) -> Result<(), Error> {
+    match job.state {
+        ReplayState::Done => Ok(()),
+        _ => Err(Error::new(ErrorKind::WrongState, in_words(job))),
+    }
+}

@@ -1,0 +1,90 @@
+//! `messagekit replay start`.
+
+use std::num::NonZeroU32;
+
+use messagekit::{Error, ErrorKind, EventFilter, ReplayIds, ReplayOrder};
+
+use super::chosen::Chosen;
+use super::follow::follow;
+use super::{count, job};
+use crate::actor;
+use crate::confirm::confirm;
+use crate::database::Database;
+use crate::output::print;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Start {
+    #[command(flatten)]
+    database: Database,
+    #[command(flatten)]
+    chosen: Chosen,
+    /// Every event that is kept
+    #[arg(long)]
+    all: bool,
+    /// Under which ids: same, and who has handled an event passes over it; new, and everybody handles it again
+    #[arg(long, value_name = "IDS", default_value = "same", value_parser = ids)]
+    ids: ReplayIds,
+    /// At most this many in a second
+    #[arg(long, value_name = "EVENTS")]
+    per_second: Option<NonZeroU32>,
+    /// Order it and do not wait: `messagekit admin` works on it
+    #[arg(long)]
+    detach: bool,
+    /// Do not ask before it begins
+    #[arg(long)]
+    yes: bool,
+    /// One JSON document instead of lines for people
+    #[arg(long)]
+    json: bool,
+}
+
+impl Start {
+    pub(super) async fn run(self) -> Result<(), Error> {
+        let filter = self.chosen.clone().filter();
+        if filter == EventFilter::default() && !self.all {
+            let text = "choose events with options such as --type or --from, or write --all";
+            return Err(Error::new(ErrorKind::InvalidConfiguration, text));
+        }
+        let name = self.database.name()?;
+        let store = self.database.open().await?;
+        let order = ReplayOrder { filter, ids: self.ids, per_second: self.per_second.map(NonZeroU32::get) };
+        let started = self.order(order, store.replays(), &name).await;
+        store.close().await?;
+        started
+    }
+
+    async fn order(
+        &self,
+        order: ReplayOrder,
+        store: &dyn messagekit::Replays,
+        name: &str,
+    ) -> Result<(), Error> {
+        let count = store.replay_count(&order.filter).await?;
+        if !self.yes && !self.json {
+            print(count::in_words(&count))?;
+        }
+        confirm(&format!("publish {} again", count::events(count.events)), self.yes)?;
+        let ordered = store.order_replay(&order, &actor()).await?;
+        if self.detach {
+            return match self.json {
+                true => print(job::json(&ordered)),
+                false => print(format_args!(
+                    "{}; it goes on where `messagekit admin` runs, or with `messagekit replay show {} --follow`",
+                    job::in_words(&ordered),
+                    ordered.id
+                )),
+            };
+        }
+        let done = follow(store, name, ordered.id).await?;
+        match self.json {
+            true => print(job::json(&done))?,
+            false => print(job::in_words(&done))?,
+        }
+        job::ended(&done)
+    }
+}
+
+fn ids(text: &str) -> Result<ReplayIds, String> {
+    let known = [ReplayIds::Same, ReplayIds::New];
+    known.into_iter().find(|ids| ids.as_str() == text).ok_or_else(|| "write same or new".to_owned())
+}
