@@ -4,7 +4,7 @@
 //! variable `MESSAGEKIT_CRASH_AT` names: `name` for the first time it is reached, `name:7` for the seventh.
 
 /// Every place, in the order in which a message meets them.
-pub const POINTS: [&str; 20] = [
+pub const POINTS: [&str; 23] = [
     "outbox.written",
     "store.before_commit",
     "store.committed",
@@ -25,6 +25,9 @@ pub const POINTS: [&str; 20] = [
     "bridge.confirmed",
     "bridge.settled",
     "bridge.dead_lettered",
+    "bookkeeper.kept",
+    "bookkeeper.returned",
+    "bookkeeper.resolved",
 ];
 
 /// Ends the process here if a test asked for it.

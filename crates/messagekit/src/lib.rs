@@ -42,6 +42,7 @@
 // The derive macro names this crate by its public path, also inside it.
 extern crate self as messagekit;
 
+pub mod bookkeeper;
 pub mod bridge;
 pub mod config;
 mod consumer;

@@ -145,7 +145,7 @@ pub trait IdempotentConsumer<S: Store>: Send + Sync + 'static {
     async fn handle(&self, tx: &mut S::Tx, event: Envelope<Self::Event>) -> Result<(), HandlerError>;
 }
 
-pub(super) type Handling<'a> = BoxFuture<'a, Result<(), HandlerError>>;
+pub(crate) type Handling<'a> = BoxFuture<'a, Result<(), HandlerError>>;
 
 /// Answers for a handler whose argument cannot be read.
 fn refused<'a>(error: HandlerError) -> Handling<'a> {
@@ -153,7 +153,7 @@ fn refused<'a>(error: HandlerError) -> Handling<'a> {
 }
 
 /// A handler with its types forgotten.
-pub(super) trait Erased<S: Store>: Send + Sync {
+pub(crate) trait Erased<S: Store>: Send + Sync {
     fn call<'a>(
         &'a self,
         tx: &'a mut S::Tx,

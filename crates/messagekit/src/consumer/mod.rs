@@ -19,10 +19,14 @@ mod settings;
 mod split;
 mod stats;
 mod turn;
+mod whole;
 
 pub use backoff::Backoff;
 pub use builder::{Consumer, ConsumerBuilder};
+pub(crate) use handler::{Erased, Handling};
 pub use handler::{HandlerError, HandlerFn, IdempotentConsumer, StateHandlerFn};
 pub use on_failure::{OnFailure, OnUnknown};
 pub use router::Router;
+pub(crate) use settings::RETRY_POLL;
 pub use stats::{ConsumerStats, Stats};
+pub(crate) use whole::TakesAll;

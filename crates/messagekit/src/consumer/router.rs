@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::handler::{Erased, Function, Object, WithState};
-use super::{HandlerFn, IdempotentConsumer, OnUnknown, StateHandlerFn};
+use super::{HandlerFn, IdempotentConsumer, OnUnknown, StateHandlerFn, TakesAll};
 use crate::message::{check_version, identify, type_in_headers};
 use crate::store::{Failure, FailureKind, Received, Store};
 use crate::{Envelope, Error, ErrorKind, Event, Message, MessageId, Meta, Place};
@@ -32,6 +32,8 @@ use crate::{Envelope, Error, ErrorKind, Event, Message, MessageId, Meta, Place};
 pub struct Router<S: Store> {
     routes: HashMap<String, Route<S>>,
     fallback: Option<Route<S>>,
+    /// Takes every message instead of any other handler.
+    all: Option<Arc<dyn TakesAll<S>>>,
     unknown: OnUnknown,
     problems: Vec<Error>,
 }
@@ -62,7 +64,18 @@ pub(super) enum Task<S: Store> {
 impl<S: Store> Router<S> {
     /// Makes one without handlers.
     pub fn new() -> Self {
-        Self { routes: HashMap::new(), fallback: None, unknown: OnUnknown::default(), problems: Vec::new() }
+        Self {
+            routes: HashMap::new(),
+            fallback: None,
+            all: None,
+            unknown: OnUnknown::default(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// Makes one that looks into no message and gives them all to one handler.
+    pub(crate) fn of_all(all: impl TakesAll<S> + 'static) -> Self {
+        Self { all: Some(Arc::new(all)), ..Self::new() }
     }
 
     /// Handles the events of the type that the function takes.
@@ -156,11 +169,17 @@ impl<S: Store> Router<S> {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.routes.is_empty() && self.fallback.is_none()
+        self.routes.is_empty() && self.fallback.is_none() && self.all.is_none()
     }
 
     /// Decides what is done with a delivery, and under which id.
     pub(super) fn prepare(&self, message: Message, place: Option<Place>) -> (Received, Task<S>) {
+        if let Some(all) = &self.all {
+            let id = all.name(&message, place.as_ref());
+            let meta = Meta::unread(id.clone(), type_in_headers(&message).unwrap_or_default(), &message);
+            let task = Task::Handle { handler: Arc::<dyn TakesAll<S>>::clone(all), meta };
+            return (Received { id, message, place }, task);
+        }
         let under_place = |place: &Option<Place>| place.as_ref().map_or_else(MessageId::new, MessageId::at);
         match self.task(&message) {
             Ok((id, task)) => {
@@ -231,6 +250,7 @@ impl<S: Store> Clone for Router<S> {
         Self {
             routes: self.routes.clone(),
             fallback: self.fallback.clone(),
+            all: self.all.clone(),
             unknown: self.unknown,
             problems: self.problems.clone(),
         }

@@ -20,7 +20,7 @@ pub(super) const WINDOW_MESSAGES: usize = 500;
 /// How many bytes a lane holds before it is paused.
 pub(super) const WINDOW_BYTES: usize = 8 * 1024 * 1024;
 /// How often letters are looked for that became due without this process knowing.
-pub(super) const RETRY_POLL: Duration = Duration::from_millis(500);
+pub(crate) const RETRY_POLL: Duration = Duration::from_millis(500);
 /// How long a shutdown or revoke waits for what is in work.
 pub(super) const DRAIN: Duration = Duration::from_secs(30);
 

@@ -130,19 +130,37 @@ impl Meta {
     /// Reads what the headers alone say, for handlers that take the message as it is; `None` when id or type is missing.
     pub(crate) fn from_headers(message: &Message) -> Option<Result<Self, Unusable>> {
         let id = id_in_headers(message)?;
-        let event_type = type_in_headers(message)?.to_owned();
-        Some(id.and_then(usable_id).map(|event_id| Self {
+        let event_type = type_in_headers(message)?;
+        Some(id.and_then(usable_id).map(|event_id| Self::unread(event_id, event_type, message)))
+    }
+
+    /// Says what is known without a look into the payload.
+    pub(crate) fn unread(event_id: MessageId, event_type: &str, message: &Message) -> Self {
+        Self {
             event_id,
-            event_type,
-            aggregate_id:
-                message.key.as_deref().and_then(|key| std::str::from_utf8(key).ok()).map(str::to_owned),
+            event_type: event_type.to_owned(),
+            aggregate_id: message
+                .key
+                .as_deref()
+                .and_then(|key| std::str::from_utf8(key).ok())
+                .map(str::to_owned),
             occurred_at: Timestamp::UNIX_EPOCH,
             source: String::new(),
             data_version: "1.0".to_owned(),
             correlation_id: None,
             causation_id: None,
             metadata: Default::default(),
-        }))
+        }
+    }
+}
+
+/// Returns the id that a message names, whatever else is wrong with it: `None` when there is none, when it is not usable, or
+/// when header and payload differ.
+pub(crate) fn id_of(message: &Message) -> Option<MessageId> {
+    match identify(message) {
+        Ok(meta) => Some(meta.event_id),
+        Err(Unusable(failure)) if failure.kind == FailureKind::IdMismatch => None,
+        Err(_) => usable_id(id_in_headers(message)?.ok()?).ok(),
     }
 }
 

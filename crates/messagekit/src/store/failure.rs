@@ -60,6 +60,39 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
+    /// Every kind.
+    pub const ALL: [Self; 24] = [
+        Self::Failed,
+        Self::Permanent,
+        Self::Panicked,
+        Self::TooSlow,
+        Self::Corrupt,
+        Self::ProcessKiller,
+        Self::Transaction,
+        Self::Undecodable,
+        Self::NewerVersion,
+        Self::MissingId,
+        Self::BadId,
+        Self::IdMismatch,
+        Self::MissingType,
+        Self::TypeMismatch,
+        Self::BadKey,
+        Self::UnknownType,
+        Self::Rejected,
+        Self::Expired,
+        Self::QueueFull,
+        Self::DeliveryLimit,
+        Self::Unroutable,
+        Self::TooLarge,
+        Self::Connector,
+        Self::Unexplained,
+    ];
+
+    /// Returns the kind that [`as_str`](Self::as_str) spells so, or `None` for a word of somebody else.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+
     /// Returns the word that tables, the API and the command line use.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -174,6 +207,14 @@ mod tests {
         assert_eq!(of("order 17 has 3 lines"), of("order 4711 has 12 lines"));
         assert_ne!(of("order 17 has 3 lines"), of("order 17 has 3 items"));
         assert_ne!(of("x"), Failure::permanent(FailureKind::Permanent, "x").fingerprint());
+    }
+
+    #[test]
+    fn a_word_names_its_kind_and_no_other() {
+        for kind in FailureKind::ALL {
+            assert_eq!(FailureKind::from_word(kind.as_str()), Some(kind));
+        }
+        assert_eq!(FailureKind::from_word("Rejected"), None);
     }
 
     #[test]

@@ -1,0 +1,65 @@
+//! The handler that writes a dead message down.
+
+use super::autopsy::{Autopsy, claim_id};
+use super::stats::BookkeeperStats;
+use crate::consumer::{Erased, Handling, TakesAll};
+use crate::crash;
+use crate::message::DeliveryInfo;
+use crate::metrics::Metrics;
+use crate::store::{Bookkeeping, SetAsideOutcome};
+use crate::{HandlerError, Message, MessageId, Meta, Origin, Place};
+
+/// Keeps everything that comes from one origin.
+pub(super) struct Keeper<S> {
+    pub(super) store: S,
+    pub(super) origin: Origin,
+    pub(super) stats: BookkeeperStats,
+    pub(super) metrics: Option<Metrics>,
+}
+
+impl<S: Bookkeeping> Keeper<S> {
+    async fn keep(&self, tx: &mut S::Tx, autopsy: Autopsy) -> Result<(), HandlerError> {
+        let Autopsy { found, event_id } = autopsy;
+        let kept = self.store.keep(tx, &found).await?;
+        let (scope, message_id, failure) = (&*found.scope, &found.received.id, &found.failure);
+        if kept == SetAsideOutcome::AlreadySettled {
+            tracing::debug!(scope, %message_id, "dead message was kept before");
+            return Ok(());
+        }
+        let ours = match &event_id {
+            Some(event_id) => self.store.note_failure(tx, event_id, scope, &failure.error).await?,
+            None => false,
+        };
+        let (topic, kind) = (&*found.received.message.topic, failure.kind.as_str());
+        self.stats.count(|counters| &counters.kept);
+        if ours {
+            self.stats.count(|counters| &counters.ours);
+        }
+        if let Some(metrics) = &self.metrics {
+            metrics.kept(topic, kind).inc();
+        }
+        let whose = if ours { "an event of this outbox" } else { "no event of this outbox" };
+        tracing::error!(scope, %message_id, topic, kind, error = failure.error, whose, "dead message kept");
+        crash::point("bookkeeper.kept");
+        Ok(())
+    }
+}
+
+impl<S: Bookkeeping> Erased<S> for Keeper<S> {
+    fn call<'a>(
+        &'a self,
+        tx: &'a mut S::Tx,
+        message: &'a Message,
+        _: Meta,
+        info: DeliveryInfo,
+    ) -> Handling<'a> {
+        Box::pin(self.keep(tx, Autopsy::of(self.origin, message.clone(), info.place)))
+    }
+}
+
+impl<S: Bookkeeping> TakesAll<S> for Keeper<S> {
+    /// One event may die in several places, so the place is part of the name.
+    fn name(&self, message: &Message, place: Option<&Place>) -> MessageId {
+        claim_id(&Autopsy::of(self.origin, message.clone(), place.cloned()).found)
+    }
+}
