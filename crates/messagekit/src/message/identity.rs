@@ -156,7 +156,7 @@ impl Meta {
 
 /// Returns the id that a message names, whatever else is wrong with it: `None` when there is none, when it is not usable, or
 /// when header and payload differ.
-pub(crate) fn id_of(message: &Message) -> Option<MessageId> {
+pub(crate) fn undisputed_id(message: &Message) -> Option<MessageId> {
     match identify(message) {
         Ok(meta) => Some(meta.event_id),
         Err(Unusable(failure)) if failure.kind == FailureKind::IdMismatch => None,

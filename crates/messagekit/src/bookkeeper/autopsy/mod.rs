@@ -10,7 +10,7 @@ mod hostile;
 mod letter_id;
 mod x_death;
 
-use crate::message::{headers, id_of};
+use crate::message::{headers, undisputed_id};
 use crate::store::{Failure, FailureKind, Found, Received};
 use crate::{Message, MessageId, Origin, Place, check_topic};
 
@@ -90,7 +90,7 @@ impl Autopsy {
         if returns > 0 {
             error = format!("{error}; sent back {returns} times before");
         }
-        let event_id = id_of(&message);
+        let event_id = undisputed_id(&message);
         let id = letter_id::after(event_id.clone().unwrap_or(nameless), returns);
         let failure = Failure { attempts: death.times.max(1), ..Failure::permanent(death.kind, error) };
         let received = Received { id, message, place };
