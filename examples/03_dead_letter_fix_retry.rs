@@ -8,8 +8,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use messagekit::{
-    Backoff, Consumer, DeadLetters, Envelope, Event, HandlerError, LetterFilter, LetterState, Outbox,
-    Shutdown, Store,
+    Act, Actor, Backoff, Consumer, DeadLetters, Envelope, Event, HandlerError, LetterFilter, LetterState,
+    Outbox, Shutdown, Store,
 };
 use messagekit_sqlite::{SqliteStore, SqliteTx};
 use serde::{Deserialize, Serialize};
@@ -64,10 +64,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // ... repaired, and replayed.
     change(&store, "INSERT INTO products VALUES ('lamp')").await?;
-    store.retry(letter.id).await?;
+    let operator = Actor::new("operator", "example");
+    for acted in store.act(Act::Retry, &[letter.id], &operator).await? {
+        acted.done(Act::Retry, letter.id)?;
+    }
     let letter = in_state(&store, LetterState::Resolved).await?;
     println!("letter is {}", letter.state);
-    println!("a second retry says: {}", store.retry(letter.id).await.expect_err("it was resolved"));
+    let again = store.act(Act::Retry, &[letter.id], &operator).await?[0];
+    println!("a second retry says: {}", again.done(Act::Retry, letter.id).expect_err("it was resolved"));
 
     shutdown.request();
     running.await??;
@@ -92,7 +96,7 @@ async fn change(store: &SqliteStore, sql: &'static str) -> Result<(), messagekit
 async fn in_state(
     store: &SqliteStore,
     state: LetterState,
-) -> Result<messagekit::DeadLetter, messagekit::Error> {
+) -> Result<messagekit::LetterHead, messagekit::Error> {
     let filter = LetterFilter { state: Some(state), ..LetterFilter::default() };
     loop {
         if let Some(letter) = store.list(&filter, 1).await?.pop() {

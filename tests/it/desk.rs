@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use messagekit::{
-    Consumer, ConsumerBuilder, ConsumerStats, DeadLetter, DeadLetters, Envelope, Error, Event, HandlerError,
-    LetterFilter, Message, Publisher, Shutdown, Stats, Store, codec,
+    Act, Actor, Consumer, ConsumerBuilder, ConsumerStats, DeadLetter, DeadLetters, Envelope, Error, Event,
+    HandlerError, LetterFilter, Message, Publisher, Shutdown, Stats, Store, codec,
 };
 use messagekit_sqlite::{SqliteOptions, SqliteSource, SqliteStore, SqliteTx};
 use messagekit_testkit::eventually;
@@ -71,9 +71,16 @@ impl Desk {
     }
 
     pub(crate) async fn letters(&self) -> Vec<DeadLetter> {
-        let mut letters = self.store.list(&LetterFilter::default(), 1_000).await.unwrap();
-        letters.reverse();
+        let mut letters = Vec::new();
+        for id in self.store.ids(&LetterFilter::default(), 1_000).await.unwrap() {
+            letters.push(self.store.show(id).await.unwrap());
+        }
         letters
+    }
+
+    /// Asks for one more run of a letter.
+    pub(crate) async fn retry(&self, letter: i64) -> Result<(), Error> {
+        retry(&self.store, letter).await
     }
 
     pub(crate) async fn publish(&self, messages: &[Message]) {
@@ -91,6 +98,11 @@ impl Desk {
     pub(crate) fn consumer(&self) -> ConsumerBuilder<SqliteStore, SqliteSource> {
         consumer(&self.store)
     }
+}
+
+/// Asks for one more run of a letter, as an operator.
+pub(crate) async fn retry(store: &SqliteStore, letter: i64) -> Result<(), Error> {
+    store.act(Act::Retry, &[letter], &Actor::new("operator", "test")).await?[0].done(Act::Retry, letter)
 }
 
 /// Options for tests that are not about the lock bound: a busy machine must not look like a misbehaving handler.

@@ -12,7 +12,7 @@ use messagekit_sqlite::{SqliteSource, SqliteStore, SqliteTx};
 use messagekit_testkit::eventually;
 use tokio::sync::Barrier;
 
-use crate::desk::{Desk, NoteTaken, Running, consumer, note, write};
+use crate::desk::{Desk, NoteTaken, Running, consumer, note, retry, write};
 use crate::time::SOON;
 
 /// A handler that can be repaired.
@@ -55,7 +55,7 @@ async fn a_duplicate_is_not_applied_behind_the_back_of_its_letter() {
     assert_eq!(desk.letters().await.len(), 1, "a duplicate makes no second letter");
 
     let letter = desk.letters().await[0].id;
-    desk.store.retry(letter).await.unwrap();
+    desk.retry(letter).await.unwrap();
     running.until("the letter is applied", |stats| stats.handled == 2).await;
     assert_eq!(desk.notes().await, [8, 7]);
 
@@ -98,7 +98,7 @@ async fn a_letter_that_dies_again_on_a_persons_retry_is_counted() {
     desk.publish_notes([7]).await;
     let running = Running::start(handler.consumer(&desk.store));
     running.until("it is dead", |stats| stats.dead == 1).await;
-    desk.store.retry(desk.letters().await[0].id).await.unwrap();
+    desk.retry(desk.letters().await[0].id).await.unwrap();
     running.until("it is dead again", |stats| stats.dead == 2).await;
     running.stop().await;
     assert_eq!(desk.letters().await[0].state, LetterState::Dead);
@@ -122,7 +122,7 @@ async fn of_two_retries_at_once_one_is_accepted_and_the_letter_is_applied_once()
             let mut answers: Vec<Result<(), Error>> = Vec::new();
             for letter in letters {
                 barrier.wait().await;
-                answers.push(store.retry(letter).await);
+                answers.push(retry(&store, letter).await);
             }
             answers
         })
@@ -152,19 +152,19 @@ async fn a_retry_that_fails_again_is_dead_at_once_and_can_be_asked_for_again() {
     let running = Running::start(handler.consumer(&desk.store));
     running.until("it is dead", |stats| stats.dead == 1).await;
     let letter = desk.letters().await[0].id;
-    desk.store.retry(letter).await.unwrap();
+    desk.retry(letter).await.unwrap();
     running.until("it is dead again", |stats| stats.dead == 2).await;
     let state = || async { desk.store.show(letter).await.unwrap().state };
     assert_eq!(state().await, LetterState::Dead);
 
     handler.repaired.store(true, Ordering::Relaxed);
-    desk.store.retry(letter).await.unwrap();
+    desk.retry(letter).await.unwrap();
     running.until("it is applied", |stats| stats.handled == 1).await;
     assert_eq!(state().await, LetterState::Resolved);
-    let refused = desk.store.retry(letter).await.unwrap_err();
+    let refused = desk.retry(letter).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::WrongState);
     assert!(refused.to_string().contains("is resolved"), "{refused}");
-    let missing = desk.store.retry(letter + 1).await.unwrap_err();
+    let missing = desk.retry(letter + 1).await.unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::NotFound);
     running.stop().await;
     assert_eq!(desk.notes().await, [1]);

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 
-use messagekit::{
-    DeadLetters, Envelope, HandlerError, LetterState, MAX_PAYLOAD_BYTES, Message, OnUnknown, headers,
-};
+use messagekit::{Envelope, HandlerError, LetterState, MAX_PAYLOAD_BYTES, Message, OnUnknown, headers};
 use messagekit_sqlite::SqliteTx;
 
 use crate::desk::{Desk, NoteTaken, Running, note, write, write_down};
@@ -111,7 +109,7 @@ async fn unknown_types_can_be_kept_until_somebody_handles_them() {
     assert_eq!((&*letter.kind, &*letter.received.id.to_string()), ("unknown_type", "u-7"));
     assert!(letter.error.contains("deploy one, then retry"), "{}", letter.error);
 
-    desk.store.retry(letter.id).await.unwrap();
+    desk.retry(letter.id).await.unwrap();
     let running = Running::start(desk.consumer().on(write_down).on_json("desk.note.burnt", burnt));
     running.until("the new handler has it", |stats| stats.handled == 1).await;
     running.stop().await;

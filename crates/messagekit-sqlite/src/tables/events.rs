@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use messagekit::{Error, ErrorKind, EventCursor, EventFilter, MessageId, StoredEvent};
+use messagekit::{Error, ErrorKind, EventCursor, EventFilter, MessageId, StoredEvent, out_of_range};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
@@ -132,14 +132,7 @@ pub(crate) fn check_range(conn: &Connection, filter: &EventFilter) -> Result<(),
         .and_then(|mut select| select.query_row([], |row| row.get(0)))
         .map_err(from_sqlite)?;
     match oldest {
-        Some(oldest) if micros_of(from) < oldest => {
-            let oldest = timestamp(oldest)?;
-            Err(Error::new(
-                ErrorKind::OutOfRange,
-                format!("range begins before the oldest event that is kept, which is of {oldest}"),
-            )
-            .with("oldest", oldest))
-        }
+        Some(oldest) if micros_of(from) < oldest => Err(out_of_range(timestamp(oldest)?)),
         _ => Ok(()),
     }
 }

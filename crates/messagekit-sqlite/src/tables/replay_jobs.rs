@@ -2,6 +2,7 @@
 
 use messagekit::{
     Actor, Error, ErrorKind, EventFilter, ReplayIds, ReplayJob, ReplayLease, ReplayOrder, ReplayState,
+    no_replay,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -53,10 +54,7 @@ pub(crate) fn order(
 
 /// Returns one replay.
 pub(crate) fn show(conn: &Connection, id: i64) -> Result<ReplayJob, Error> {
-    list(conn, Some(id.saturating_add(1)), 1)?
-        .pop()
-        .filter(|job| job.id == id)
-        .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("there is no replay {id}")))
+    list(conn, Some(id.saturating_add(1)), 1)?.pop().filter(|job| job.id == id).ok_or_else(|| no_replay(id))
 }
 
 /// Returns replays, newest first.
@@ -128,7 +126,7 @@ pub(crate) fn cancel(conn: &Connection, id: i64, by: &Actor, now: i64) -> Result
         let state = show(conn, id)?.state.as_str();
         return Err(Error::new(
             ErrorKind::WrongState,
-            format!("replay {id} is {state}: only a running one can be cancelled"),
+            format!("replay {id} is {state}: only a running one can be stopped"),
         ));
     }
     replay_items::drop_all(conn, id)

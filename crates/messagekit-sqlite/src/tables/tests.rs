@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use messagekit::{
-    Claim, ClaimRequest, ErrorKind, Failure, FailureKind, Headers, LetterFilter, LetterState, Message,
-    MessageId, Next, NextOffset, Place, Received, SetAsideOutcome, headers,
+    Act, Acted, Actor, Claim, ClaimRequest, ErrorKind, Failure, FailureKind, Headers, LetterFilter,
+    LetterState, Message, MessageId, Next, NextOffset, Place, Received, SetAsideOutcome, headers,
 };
 use proptest::prelude::*;
 use rusqlite::Connection;
 
-use super::{append, cursors, letters, names, offsets, processed, read, retries, topics};
+use super::letters::{self, Way};
+use super::{acts, append, cursors, desk, names, offsets, processed, read, retries, topics};
 
 const PARTITIONS: u32 = 4;
 const NOW: i64 = 1_790_000_000_123_456;
@@ -19,7 +20,9 @@ const SECOND: i64 = 1_000_000;
 
 fn database() -> Connection {
     let conn = Connection::open_in_memory().unwrap();
-    conn.execute_batch(include_str!("../../migrations/0001_tables.sql")).unwrap();
+    for migration in crate::migrations::MIGRATIONS {
+        conn.execute_batch(migration.sql).unwrap();
+    }
     conn
 }
 
@@ -94,10 +97,10 @@ proptest! {
         let received = Received { id: id("m-1"), message, place };
         let failure = retry_after(Duration::ZERO);
         let consumer = names::consumer(&conn, "billing").unwrap();
-        letters::set_aside(&conn, consumer, &received, &failure, NOW).unwrap();
+        letters::set_aside(&conn, consumer, &Way::default(), &received, &failure, NOW).unwrap();
         let leased = retries::lease(&conn, consumer, 1, Duration::from_secs(1), NOW).unwrap();
         prop_assert_eq!(&leased[0].received, &received);
-        prop_assert_eq!(&letters::show(&conn, leased[0].letter).unwrap().received, &received);
+        prop_assert_eq!(&desk::show(&conn, leased[0].letter).unwrap().received, &received);
     }
 }
 
@@ -237,8 +240,15 @@ fn a_cursor_moves_only_from_where_its_owner_knows_it() {
 /// A letter that is due, and its consumer.
 fn due_letter(conn: &Connection, text: &str) -> i64 {
     let consumer = names::consumer(conn, "billing").unwrap();
-    let outcome =
-        letters::set_aside(conn, consumer, &received(text), &retry_after(Duration::ZERO), NOW).unwrap();
+    let outcome = letters::set_aside(
+        conn,
+        consumer,
+        &Way::default(),
+        &received(text),
+        &retry_after(Duration::ZERO),
+        NOW,
+    )
+    .unwrap();
     assert_eq!(outcome, SetAsideOutcome::SetAside);
     consumer
 }
@@ -249,12 +259,15 @@ const LEASE: Duration = Duration::from_secs(10);
 fn a_message_that_is_settled_is_not_set_aside() {
     let conn = database();
     let consumer = due_letter(&conn, "a");
-    let again = letters::set_aside(&conn, consumer, &received("a"), &retry_after(LEASE), NOW).unwrap();
+    let again =
+        letters::set_aside(&conn, consumer, &Way::default(), &received("a"), &retry_after(LEASE), NOW)
+            .unwrap();
     assert_eq!(again, SetAsideOutcome::AlreadySettled);
     processed::claim(&conn, consumer, &[request("b", 0)], NOW).unwrap();
-    let done = letters::set_aside(&conn, consumer, &received("b"), &retry_after(LEASE), NOW).unwrap();
+    let done = letters::set_aside(&conn, consumer, &Way::default(), &received("b"), &retry_after(LEASE), NOW)
+        .unwrap();
     assert_eq!(done, SetAsideOutcome::AlreadySettled);
-    assert_eq!(letters::list(&conn, &LetterFilter::default(), 10).unwrap().len(), 1);
+    assert_eq!(desk::list(&conn, &LetterFilter::default(), 10).unwrap().len(), 1);
 }
 
 #[test]
@@ -263,14 +276,17 @@ fn an_open_letter_without_marker_is_corrupt_and_a_resolved_one_opens_again() {
     let consumer = due_letter(&conn, "a");
     conn.execute("DELETE FROM messagekit_processed_messages", []).unwrap();
     let over_open =
-        letters::set_aside(&conn, consumer, &received("a"), &retry_after(LEASE), NOW).unwrap_err();
+        letters::set_aside(&conn, consumer, &Way::default(), &received("a"), &retry_after(LEASE), NOW)
+            .unwrap_err();
     assert_eq!(over_open.kind(), ErrorKind::Corrupt);
     let leased = retries::lease(&conn, consumer, 1, LEASE, NOW).unwrap().remove(0);
     assert!(retries::resolve(&conn, consumer, &leased, NOW).unwrap());
     conn.execute("DELETE FROM messagekit_processed_messages", []).unwrap();
-    let again = letters::set_aside(&conn, consumer, &received("a"), &retry_after(LEASE), NOW).unwrap();
+    let again =
+        letters::set_aside(&conn, consumer, &Way::default(), &received("a"), &retry_after(LEASE), NOW)
+            .unwrap();
     assert_eq!(again, SetAsideOutcome::SetAside);
-    assert_eq!(letters::show(&conn, leased.letter).unwrap().state, LetterState::Retrying);
+    assert_eq!(desk::show(&conn, leased.letter).unwrap().state, LetterState::Retrying);
 }
 
 #[test]
@@ -301,7 +317,7 @@ fn leases_go_to_the_letter_that_is_due_longest() {
     let consumer = names::consumer(&conn, "billing").unwrap();
     for (text, seconds) in [("late", 3), ("early", 1), ("middle", 2), ("not yet", 60)] {
         let failure = retry_after(Duration::from_secs(seconds));
-        letters::set_aside(&conn, consumer, &received(text), &failure, NOW).unwrap();
+        letters::set_aside(&conn, consumer, &Way::default(), &received(text), &failure, NOW).unwrap();
     }
     let leased = retries::lease(&conn, consumer, 2, LEASE, NOW + 5 * SECOND).unwrap();
     let order: Vec<_> = leased.iter().map(|leased| leased.received.id.as_str()).collect();
@@ -316,14 +332,14 @@ fn a_failed_run_waits_or_dies_as_the_failure_says() {
     let lease = |now| retries::lease(&conn, consumer, 1, LEASE, now).unwrap().remove(0);
     let leased = lease(NOW);
     assert!(retries::fail(&conn, consumer, &leased, &retry_after(Duration::from_secs(2)), NOW).unwrap());
-    let letter = letters::show(&conn, leased.letter).unwrap();
+    let letter = desk::show(&conn, leased.letter).unwrap();
     assert_eq!(letter.state, LetterState::Retrying);
     assert_eq!(letter.due.unwrap().as_microsecond(), NOW + 2 * SECOND);
     let leased = lease(NOW + 2 * SECOND);
     assert_eq!(leased.kills, 0, "a run that came back is no kill");
     let dead = Failure::permanent(FailureKind::Panicked, "boom");
     assert!(retries::fail(&conn, consumer, &leased, &dead, NOW + 3 * SECOND).unwrap());
-    let letter = letters::show(&conn, leased.letter).unwrap();
+    let letter = desk::show(&conn, leased.letter).unwrap();
     assert_eq!((letter.state, letter.due, letter.kind.as_str()), (LetterState::Dead, None, "panicked"));
     assert_eq!(letter.changed_at.as_microsecond(), NOW + 3 * SECOND);
     assert_eq!(letter.fingerprint, dead.fingerprint());
@@ -347,17 +363,15 @@ fn a_dead_letter_is_retried_once_and_dies_again_when_that_run_fails() {
     let conn = database();
     let consumer = names::consumer(&conn, "billing").unwrap();
     let dead = Failure::permanent(FailureKind::Permanent, "no");
-    letters::set_aside(&conn, consumer, &received("a"), &dead, NOW).unwrap();
-    let letter = letters::list(&conn, &LetterFilter::default(), 1).unwrap().remove(0);
-    letters::retry(&conn, letter.id, NOW).unwrap();
-    let second_click = letters::retry(&conn, letter.id, NOW).unwrap_err();
-    assert_eq!(second_click.kind(), ErrorKind::WrongState);
-    assert!(second_click.to_string().contains("replaying"), "{second_click}");
-    assert_eq!(letters::retry(&conn, 999, NOW).unwrap_err().kind(), ErrorKind::NotFound);
+    letters::set_aside(&conn, consumer, &Way::default(), &received("a"), &dead, NOW).unwrap();
+    let letter = desk::list(&conn, &LetterFilter::default(), 1).unwrap().remove(0);
+    let retry = || acts::act(&conn, Act::Retry, &[letter.id, 999], &Actor::new("ada", "test"), NOW).unwrap();
+    assert_eq!(retry(), [Acted::Done, Acted::NotFound]);
+    assert_eq!(retry(), [Acted::WrongState(LetterState::Replaying), Acted::NotFound], "a second click");
     let leased = retries::lease(&conn, consumer, 1, LEASE, NOW).unwrap().remove(0);
     assert_eq!(leased.attempt, 1);
     assert!(retries::fail(&conn, consumer, &leased, &retry_after(Duration::ZERO), NOW).unwrap());
-    assert_eq!(letters::show(&conn, letter.id).unwrap().state, LetterState::Dead);
+    assert_eq!(desk::show(&conn, letter.id).unwrap().state, LetterState::Dead);
 }
 
 #[test]
@@ -378,11 +392,11 @@ fn letters_are_listed_newest_first_and_by_every_filter() {
         let mut received = received(text);
         received.message.headers = Headers::new();
         received.message.headers.set(headers::EVENT_TYPE, event_type);
-        letters::set_aside(&conn, consumer, &received, &failure, NOW).unwrap();
+        letters::set_aside(&conn, consumer, &Way::default(), &received, &failure, NOW).unwrap();
     }
     let ids = |filter: LetterFilter| -> Vec<String> {
-        let letters = letters::list(&conn, &filter, 2).unwrap();
-        letters.into_iter().map(|letter| letter.received.id.to_string()).collect()
+        let letters = desk::list(&conn, &filter, 2).unwrap();
+        letters.into_iter().map(|letter| letter.message_id.to_string()).collect()
     };
     let all = LetterFilter::default();
     assert_eq!(ids(all.clone()), ["3", "2"]);
@@ -390,14 +404,59 @@ fn letters_are_listed_newest_first_and_by_every_filter() {
     assert_eq!(ids(LetterFilter { consumer: Some("a".into()), ..all.clone() }), ["1"]);
     assert_eq!(ids(LetterFilter { event_type: Some("x.z".into()), ..all.clone() }), ["3"]);
     assert!(ids(LetterFilter { state: Some(LetterState::Dead), ..all }).is_empty());
-    assert_eq!(letters::show(&conn, i64::MAX).unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(desk::show(&conn, i64::MAX).unwrap_err().kind(), ErrorKind::NotFound);
 }
 
 #[test]
 fn due_letters_are_found_by_their_index() {
     let conn = database();
-    let plan = "EXPLAIN QUERY PLAN SELECT id FROM messagekit_dead_letters
-         WHERE consumer_id = ?1 AND state IN ('retrying', 'replaying') AND due <= ?2 ORDER BY due, id LIMIT ?3";
-    let plan: String = conn.query_row(plan, (1, 1, 1), |row| row.get(3)).unwrap();
-    assert!(plan.contains("messagekit_dead_letters_due"), "{plan}");
+    for (select, index) in [
+        (
+            "SELECT id FROM messagekit_dead_letters
+             WHERE consumer_id = 1 AND origin = 'store' AND state IN ('retrying', 'replaying') AND due <= 1
+             ORDER BY due, id LIMIT 1",
+            "messagekit_dead_letters_due",
+        ),
+        (
+            "SELECT id FROM messagekit_dead_letters d
+             WHERE d.origin = 'queue' AND d.origin <> 'store' AND d.state IN ('retrying', 'replaying') AND d.due <= 1
+               AND d.return_to IS NOT NULL ORDER BY d.due, d.id LIMIT 1",
+            "messagekit_dead_letters_returns",
+        ),
+        (
+            "SELECT consumer_id, state, count(*) FROM messagekit_dead_letters GROUP BY consumer_id, state",
+            "COVERING INDEX messagekit_dead_letters_consumer",
+        ),
+        (
+            "SELECT id FROM messagekit_dead_letters WHERE consumer_id = 1 AND state = 'dead' ORDER BY id DESC LIMIT 1",
+            "messagekit_dead_letters_consumer",
+        ),
+    ] {
+        let plan = format!("EXPLAIN QUERY PLAN {select}");
+        let plan: String = conn.query_row(&plan, [], |row| row.get(3)).unwrap();
+        assert!(plan.contains(index), "{plan}");
+    }
+}
+
+#[test]
+fn a_discarded_letter_without_marker_opens_again() {
+    let conn = database();
+    let consumer = due_letter(&conn, "a");
+    let ada = Actor::new("ada", "test");
+    assert_eq!(acts::act(&conn, Act::Discard, &[1], &ada, NOW).unwrap(), [Acted::Done]);
+    conn.execute("DELETE FROM messagekit_processed_messages", []).unwrap();
+    let again =
+        letters::set_aside(&conn, consumer, &Way::default(), &received("a"), &retry_after(LEASE), NOW)
+            .unwrap();
+    assert_eq!(again, SetAsideOutcome::SetAside);
+    assert_eq!(desk::show(&conn, 1).unwrap().state, LetterState::Retrying);
+}
+
+#[test]
+fn an_act_on_a_letter_that_contradicts_its_marker_is_refused() {
+    let conn = database();
+    due_letter(&conn, "a");
+    conn.execute("UPDATE messagekit_processed_messages SET outcome = 0", []).unwrap();
+    let refused = acts::act(&conn, Act::Discard, &[1], &Actor::new("ada", "test"), NOW).unwrap_err();
+    assert_eq!((refused.kind(), refused.context("letter")), (ErrorKind::Corrupt, Some("1")));
 }

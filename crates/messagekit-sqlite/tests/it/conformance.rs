@@ -6,7 +6,7 @@ use std::sync::Arc;
 use messagekit::log::{Log, Page, Start};
 use messagekit::{Capabilities, Message, NextOffset, Offsets, Publisher, Source, Store};
 use messagekit_sqlite::{SqliteSource, SqliteStore, SqliteTx};
-use messagekit_testkit::store::StoreFixture;
+use messagekit_testkit::store::{Audited, StoreFixture};
 use messagekit_testkit::transport::TransportFixture;
 use tempfile::TempDir;
 
@@ -150,6 +150,32 @@ impl StoreFixture for Rows {
             }
         }
         events
+    }
+
+    async fn audit(&self) -> Vec<Audited> {
+        let rows = self.store.read(|c| {
+            let select = "SELECT actor, through, request_id, action, ids, done FROM messagekit_admin_audit ORDER BY id";
+            c.query_all(select, [], |row| {
+                let ids: String = row.get(4)?;
+                Ok(Audited {
+                    by: row.get(0)?,
+                    through: row.get(1)?,
+                    request_id: row.get(2)?,
+                    action: row.get(3)?,
+                    ids: serde_json::from_str(&ids).expect("a list of numbers"),
+                    done: row.get::<_, i64>(5)?.unsigned_abs(),
+                })
+            })
+        });
+        rows.await.expect("reads the audit")
+    }
+
+    async fn failures(&self) -> Vec<(String, String, String)> {
+        let rows = self.store.read(|c| {
+            let select = "SELECT event_id, scope, reason FROM messagekit_outbox_failures";
+            c.query_all(select, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        });
+        rows.await.expect("reads the notes")
     }
 
     fn can_swallow_errors(&self) -> bool {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use messagekit::{
-    Consumer, DeadLetters, Envelope, Event, HandlerError, LetterFilter, LetterState, Outbox, Shutdown, Store,
+    Act, Acted, Actor, Consumer, DeadLetters, Envelope, Event, HandlerError, LetterFilter, LetterState,
+    Outbox, Shutdown, Store,
 };
 use messagekit_sqlite::{SqliteStore, SqliteTx};
 use serde::{Deserialize, Serialize};
@@ -110,7 +111,8 @@ async fn a_message_that_fails_is_a_dead_letter_and_is_applied_once_when_retried(
     assert_eq!((letter.consumer.as_str(), letter.error.as_str()), ("billing", "order costs nothing"));
 
     execute(store, "UPDATE rules SET free_is_allowed = 1").await;
-    store.retry(letter.id).await.unwrap();
+    let retried = store.act(Act::Retry, &[letter.id], &Actor::new("ada", "test")).await.unwrap();
+    assert_eq!(retried, [Acted::Done]);
     eventually("the retry", || async { store.show(letter.id).await.unwrap().state == LetterState::Resolved })
         .await;
     tokio::time::timeout(Duration::from_secs(20), async {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use messagekit::{
-    Claim, ClaimRequest, DeadLetters, ErrorKind, Failure, FailureKind, LetterFilter, LetterState, Message,
-    Next, NextOffset, Offsets, Place, Processed, Received, Retries, SetAside, SetAsideOutcome, Store, claim,
+    Act, Acted, Actor, Claim, ClaimRequest, DeadLetters, Failure, FailureKind, LetterFilter, LetterState,
+    Message, Next, NextOffset, Offsets, Place, Processed, Received, Retries, SetAside, SetAsideOutcome,
+    Store, claim,
 };
 use messagekit_sqlite::SqliteStore;
 
@@ -160,11 +161,13 @@ async fn two_retries_at_once_are_one() {
     let other = fixture.other_process().await;
     set_aside(&fixture.store, "a", &Failure::permanent(FailureKind::Failed, "no")).await;
     let id = fixture.store.list(&LetterFilter::default(), 1).await.unwrap()[0].id;
-    let (first, second) = tokio::join!(fixture.store.retry(id), other.retry(id));
-    assert_ne!(first.is_ok(), second.is_ok());
-    let refused = first.and(second).unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::WrongState);
-    assert_eq!(fixture.store.retry(id + 1).await.unwrap_err().kind(), ErrorKind::NotFound);
+    let ada = Actor::new("ada", "test");
+    let ids = [id];
+    let (first, second) =
+        tokio::join!(fixture.store.act(Act::Retry, &ids, &ada), other.act(Act::Retry, &ids, &ada));
+    let mut acted = [first.unwrap()[0], second.unwrap()[0]];
+    acted.sort_by_key(|acted| *acted != Acted::Done);
+    assert_eq!(acted, [Acted::Done, Acted::WrongState(LetterState::Replaying)]);
 
     let (first, second) =
         tokio::join!(fixture.store.lease("billing", 1, LEASE), other.lease("billing", 1, LEASE));
