@@ -19,3 +19,4 @@ pub use record::{KEY, MAX_HEADER_BYTES, MORE_HEADERS, PREFIX};
 pub use source::RabbitMqSource;
 pub use subscriber::RabbitMqSubscriber;
 pub use topology::Topology;
+pub use topology::queue::{DELIVERY_LIMIT, Queue};

@@ -28,6 +28,8 @@ pub struct RabbitMqSubscriber {
     news: mpsc::UnboundedReceiver<News>,
     closed: oneshot::Receiver<Closed>,
     stage: Stage,
+    /// A permanent error was yielded.
+    refused: bool,
     lanes: Vec<Option<Held>>,
     /// Happenings to be yielded before messages.
     ready: VecDeque<Result<Incoming, Error>>,
@@ -57,6 +59,7 @@ impl RabbitMqSubscriber {
             news,
             closed,
             stage: Stage::Open,
+            refused: false,
             lanes,
             ready: VecDeque::new(),
             turn: 0,
@@ -124,7 +127,7 @@ impl RabbitMqSubscriber {
 
 impl Subscriber for RabbitMqSubscriber {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Incoming, Error>>> {
-        if self.stage != Stage::Open {
+        if self.stage != Stage::Open || self.refused {
             return Poll::Ready(None);
         }
         // What is fetched is bounded by the prefetch, so this ends.
@@ -136,6 +139,7 @@ impl Subscriber for RabbitMqSubscriber {
             }
         };
         if let Some(ready) = self.ready.pop_front() {
+            self.refused = ready.as_ref().is_err_and(|error| !error.is_transient());
             return Poll::Ready(Some(ready));
         }
         for _ in 0..self.lanes.len() {
@@ -146,7 +150,7 @@ impl Subscriber for RabbitMqSubscriber {
             }
         }
         if ended {
-            self.stage = Stage::Closed;
+            self.refused = true;
             let text = "task of the subscriber has ended: its runtime is being shut down";
             return Poll::Ready(Some(Err(Error::new(ErrorKind::Closed, text))));
         }

@@ -51,6 +51,8 @@ enum Ended {
     /// The subscriber is closed or gone.
     Asked,
     Broken,
+    /// What is wrong does not pass by itself.
+    Refused,
 }
 
 impl Member {
@@ -79,6 +81,10 @@ impl Member {
             match connected {
                 Ok(connection) => match self.work(&connection, &mut pause).await {
                     Ended::Asked => break self.leave(&connection).await,
+                    Ended::Refused => {
+                        link::close(&connection).await;
+                        break Ok(());
+                    }
                     Ended::Broken => drop(tokio::spawn(async move { link::close(&connection).await })),
                 },
                 Err(error) => self.tell(News::Trouble(error)),
@@ -98,7 +104,9 @@ impl Member {
         let mut events = connection.events_listener().boxed();
         self.queues.iter_mut().for_each(Queue::try_at_once);
         loop {
-            self.subscribe(connection, &mut deliveries, pause).await;
+            if !self.subscribe(connection, &mut deliveries, pause).await {
+                return Ended::Refused;
+            }
             if !connection.status().connected() {
                 self.lose_all();
                 return Ended::Broken;
@@ -117,8 +125,13 @@ impl Member {
         }
     }
 
-    /// Begins to read the queues whose time has come.
-    async fn subscribe(&mut self, connection: &Connection, deliveries: &mut Deliveries, pause: &mut Pause) {
+    /// Begins to read the queues whose time has come. Answers false when one of them must not be read.
+    async fn subscribe(
+        &mut self,
+        connection: &Connection,
+        deliveries: &mut Deliveries,
+        pause: &mut Pause,
+    ) -> bool {
         for slot in 0..self.queues.len() {
             if self.queues[slot].again().is_none_or(|again| again > Instant::now()) {
                 continue;
@@ -139,13 +152,18 @@ impl Member {
                 }
                 Err(error) => {
                     self.queues[slot].try_again_at(Instant::now() + pause.next());
+                    let refused = !error.is_transient();
                     self.tell(News::Trouble(error.with("queue", &self.queues[slot].name)));
+                    if refused {
+                        return false;
+                    }
                     if !connection.status().connected() {
-                        return;
+                        return true;
                     }
                 }
             }
         }
+        true
     }
 
     fn delivered(&mut self, lane: Lane, delivery: Option<lapin::Result<Delivery>>) {

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection, Consumer};
 use messagekit::{Error, ErrorKind, Lane};
 use tokio::time::Instant;
 
-use crate::RabbitMq;
-use crate::error::{NOT_FOUND, channel_code, unavailable};
+use crate::error::unavailable;
 use crate::link::PATIENCE;
+use crate::topology::compare::Found;
+use crate::{RabbitMq, topology};
 
 pub(super) struct Queue {
     pub(super) name: Arc<str>,
@@ -50,17 +51,27 @@ impl Queue {
         consumer: &str,
         lane: Lane,
     ) -> Result<Consumer, Error> {
-        let failed = |error: lapin::Error| match channel_code(&error) {
-            Some(NOT_FOUND) => {
-                let text = "queue is not there, or on a node that is down: declare it, or correct its name";
-                unavailable(text, error)
-            }
-            _ => unavailable("queue cannot be read", error),
-        };
+        let failed = |error: lapin::Error| unavailable("queue cannot be read", error);
         let name = || (&*self.name).into();
+        let wanted = topology::queue::Queue::quorum(&*self.name).arguments();
+        match topology::compare::queue(connection, &self.name, wanted).await? {
+            Found::Absent => {
+                let text = "queue is not there: declare it, or correct its name";
+                return Err(Error::new(ErrorKind::Unavailable, text));
+            }
+            Found::Declared { arguments, .. } if rabbit.verify => {
+                let dangers = topology::queue::dangers(&arguments);
+                if !dangers.is_empty() {
+                    let text = format!("queue may lose messages: {}", dangers.join("; "));
+                    return Err(Error::new(ErrorKind::InvalidConfiguration, text));
+                }
+            }
+            Found::Declared { .. } => {}
+            Found::Hidden => {
+                tracing::warn!(queue = &*self.name, "declaration is not verified: this user may not declare");
+            }
+        }
         let channel = connection.create_channel().await.map_err(failed)?;
-        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-        channel.queue_declare(name(), passive, FieldTable::default()).await.map_err(failed)?;
         channel.basic_qos(rabbit.prefetch, BasicQosOptions::default()).await.map_err(failed)?;
         let tag = format!("{consumer} {}", lane.epoch);
         let options = BasicConsumeOptions::default();

@@ -1,0 +1,149 @@
+//! What a queue shall be.
+
+use std::collections::BTreeMap;
+
+use lapin::types::{AMQPValue, LongString};
+
+/// How often a message may be delivered unless a queue says otherwise.
+///
+/// Each prefetched message that is not handled when a process dies counts one, so the limit is far above any number of
+/// attempts.
+pub const DELIVERY_LIMIT: u32 = 1_000;
+
+/// So many deliveries are no limit.
+const NO_LIMIT: u32 = 1_000_000_000;
+
+/// A durable quorum queue.
+///
+/// A message that was delivered too often goes to the dead-letter exchange; without one the broker drops it.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    pub(super) name: String,
+    delivery_limit: u32,
+    pub(super) dead_letter: Option<(String, String)>,
+    max_length: Option<u32>,
+    single_active_consumer: bool,
+}
+
+impl Queue {
+    /// Names a queue with a limit of [`DELIVERY_LIMIT`] deliveries.
+    pub fn quorum(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            delivery_limit: DELIVERY_LIMIT,
+            dead_letter: None,
+            max_length: None,
+            single_active_consumer: false,
+        }
+    }
+
+    /// Names a queue for dead letters: it has no limit of deliveries, because there is nowhere else to go.
+    pub fn dead_letters(name: impl Into<String>) -> Self {
+        Self { delivery_limit: NO_LIMIT, ..Self::quorum(name) }
+    }
+
+    /// Sets how often a message may be delivered.
+    #[must_use]
+    pub fn delivery_limit(mut self, deliveries: u32) -> Self {
+        self.delivery_limit = deliveries;
+        self
+    }
+
+    /// Sends what dies to an exchange, with a routing key: at least once, so it waits in this queue until the exchange has
+    /// routed it and the queue there has it. The queue refuses new messages instead of dropping old ones
+    /// (`reject-publish`).
+    ///
+    /// The default exchange is `""`; its routing key is the name of the dead-letter queue.
+    #[must_use]
+    pub fn dead_letter(mut self, exchange: impl Into<String>, routing_key: impl Into<String>) -> Self {
+        self.dead_letter = Some((exchange.into(), routing_key.into()));
+        self
+    }
+
+    /// Refuses new messages above a number; a quorum queue takes a few more.
+    #[must_use]
+    pub fn max_length(mut self, messages: u32) -> Self {
+        self.max_length = Some(messages);
+        self
+    }
+
+    /// Lets one consumer read at a time while others stand by: the order of keys holds with several processes.
+    #[must_use]
+    pub fn single_active_consumer(mut self) -> Self {
+        self.single_active_consumer = true;
+        self
+    }
+
+    /// Returns the arguments with which it is declared.
+    pub(crate) fn arguments(&self) -> Arguments {
+        let mut arguments = Arguments::new();
+        let mut text = |name: &str, value: &str| {
+            arguments
+                .insert(name.to_owned(), AMQPValue::LongString(LongString::from(value.as_bytes().to_vec())));
+        };
+        text("x-queue-type", "quorum");
+        if let Some((exchange, routing_key)) = &self.dead_letter {
+            text("x-dead-letter-exchange", exchange);
+            text("x-dead-letter-routing-key", routing_key);
+            text("x-dead-letter-strategy", "at-least-once");
+        }
+        if self.dead_letter.is_some() || self.max_length.is_some() {
+            text("x-overflow", "reject-publish");
+        }
+        let mut number = |name: &str, value: u32| {
+            arguments.insert(name.to_owned(), AMQPValue::LongLongInt(i64::from(value)));
+        };
+        number("x-delivery-limit", self.delivery_limit);
+        if let Some(messages) = self.max_length {
+            number("x-max-length", messages);
+        }
+        if self.single_active_consumer {
+            arguments.insert("x-single-active-consumer".to_owned(), AMQPValue::Boolean(true));
+        }
+        arguments
+    }
+}
+
+/// Names and values with which something is declared.
+pub(crate) type Arguments = BTreeMap<String, AMQPValue>;
+
+/// Says what is wrong with a queue that a consumer is to read; empty when nothing can get lost in it.
+pub(crate) fn dangers(found: &Arguments) -> Vec<String> {
+    let text = |name: &str| match found.get(name) {
+        Some(AMQPValue::LongString(text)) => Some(text.to_string()),
+        _ => None,
+    };
+    let limit = match found.get("x-delivery-limit") {
+        Some(AMQPValue::LongLongInt(limit)) => Some(*limit),
+        _ => None,
+    };
+    let mut dangers = Vec::new();
+    let mut demand = |name: &str, wanted: &str| {
+        let found = text(name);
+        if found.as_deref() != Some(wanted) {
+            let found = found.unwrap_or_else(|| "absent".to_owned());
+            dangers.push(format!("{name} is {found} and should be {wanted}"));
+        }
+    };
+    demand("x-queue-type", "quorum");
+    // A queue without a limit in effect drops nothing.
+    if limit.is_none_or(|limit| limit < i64::from(NO_LIMIT)) {
+        demand("x-dead-letter-strategy", "at-least-once");
+        demand("x-overflow", "reject-publish");
+        if text("x-dead-letter-exchange").is_none() {
+            dangers.push("x-dead-letter-exchange is absent".to_owned());
+        }
+    }
+    match limit {
+        None => {
+            dangers.push(format!("x-delivery-limit is absent and should be set, to {DELIVERY_LIMIT} or more"))
+        }
+        Some(limit) if limit < 100 => {
+            dangers.push(format!(
+                "x-delivery-limit is {limit} and should be far above the attempts, 100 or more"
+            ));
+        }
+        Some(_) => {}
+    }
+    dangers
+}
