@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::{Bookkeeping, Error, Found, MessageId, Origin, Returning, SetAsideOutcome};
+use messagekit::{Bookkeeping, Error, Failure, Found, MessageId, Next, Origin, Returning, SetAsideOutcome};
 
 use crate::tables::bookkeeping;
 use crate::tables::letters::{self, WayBack};
@@ -12,7 +12,9 @@ impl Bookkeeping for PostgresStore {
     async fn keep(&self, tx: &mut PgTx, found: &Found) -> Result<SetAsideOutcome, Error> {
         let Found { origin, scope, return_to, received, failure } = found;
         let way_back = WayBack { origin: *origin, return_to: return_to.as_deref() };
-        self.statement(letters::set_aside(tx, self.schema(), scope, received, failure, way_back)).await
+        // Only a person sends it back.
+        let failure = Failure { next: Next::Dead, ..failure.clone() };
+        self.statement(letters::set_aside(tx, self.schema(), scope, received, &failure, way_back)).await
     }
 
     async fn note_failure(
