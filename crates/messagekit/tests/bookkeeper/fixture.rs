@@ -1,0 +1,212 @@
+//! A broker and a database in memory, and a bookkeeper between them.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use messagekit::bookkeeper::{Bookkeeper, BookkeeperStats};
+use messagekit::memory::{MemoryLog, MemoryStore};
+use messagekit::{
+    Act, Acted, Actor, BoxFuture, DeadLetter, DeadLetters, Error, ErrorKind, LetterFilter, LetterState,
+    Message, PublishError, Published, Publisher, Refusal, Shutdown, headers,
+};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+/// The dead-letter queue of everything here, and the dead-letter topic.
+pub(crate) const DEAD: &str = "dead";
+/// Longer than any lease and any outage here, in virtual time.
+const PATIENCE: Duration = Duration::from_secs(3_600);
+
+/// What the broker does with the next batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Does not take it.
+    Refuse(Refusal, ErrorKind),
+    /// Takes it and never says so.
+    TakeAndStaySilent,
+    /// Takes it, and says so when the test allows.
+    TakeAndWait,
+}
+
+/// A broker whose answers a test chooses.
+#[derive(Clone)]
+pub(crate) struct Broker {
+    pub(crate) log: MemoryLog,
+    answers: Arc<Mutex<VecDeque<Answer>>>,
+    pub(crate) allowed: Arc<Semaphore>,
+}
+
+impl Publisher for Broker {
+    fn publish<'a>(&'a self, batch: &'a [Message]) -> BoxFuture<'a, Vec<Published>> {
+        Box::pin(async move {
+            let answer = self.answers.lock().expect("answers").pop_front();
+            match answer {
+                Some(Answer::Refuse(refusal, kind)) => {
+                    let error = Error::new(kind, "the broker said no");
+                    batch.iter().map(|_| Err(PublishError { refusal, error: error.clone() })).collect()
+                }
+                Some(Answer::TakeAndStaySilent) => {
+                    self.log.publish(batch).await;
+                    std::future::pending().await
+                }
+                Some(Answer::TakeAndWait) => {
+                    let taken = self.log.publish(batch).await;
+                    self.allowed.acquire().await.expect("open").forget();
+                    taken
+                }
+                None => self.log.publish(batch).await,
+            }
+        })
+    }
+
+    fn max_bytes(&self) -> usize {
+        self.log.max_bytes()
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) broker: Broker,
+    pub(crate) store: MemoryStore,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let (answers, allowed) = (Arc::default(), Arc::new(Semaphore::new(0)));
+        let broker = Broker { log: MemoryLog::new(1), answers, allowed };
+        Self { broker, store: MemoryStore::new() }
+    }
+
+    /// Chooses what the broker does with the next batches.
+    pub(crate) fn next(&self, answers: impl IntoIterator<Item = Answer>) {
+        self.broker.answers.lock().expect("answers").extend(answers);
+    }
+
+    /// How many chosen answers were not given yet.
+    pub(crate) fn answers_left(&self) -> usize {
+        self.broker.answers.lock().expect("answers").len()
+    }
+
+    /// A message arrives in the dead-letter queue.
+    pub(crate) async fn dies(&self, message: Message) {
+        let published = self.broker.log.publish(&[message]).await;
+        published.into_iter().for_each(|published| published.expect("published"));
+    }
+
+    /// What stands in a queue.
+    pub(crate) fn queue(&self, name: &str) -> Vec<Message> {
+        self.broker.log.records(name).into_iter().map(|record| record.message).collect()
+    }
+
+    /// Every letter, oldest first.
+    pub(crate) async fn letters(&self) -> Vec<DeadLetter> {
+        let ids = self.store.ids(&LetterFilter::default(), u32::MAX).await.expect("letters");
+        let mut letters = Vec::new();
+        for id in ids {
+            letters.push(self.store.show(id).await.expect("it is listed"));
+        }
+        letters
+    }
+
+    /// The only letter.
+    pub(crate) async fn letter(&self) -> DeadLetter {
+        let mut letters = self.letters().await;
+        assert_eq!(letters.len(), 1, "one letter");
+        letters.remove(0)
+    }
+
+    /// A person acts on a letter.
+    pub(crate) async fn act(&self, act: Act, letter: i64) -> Acted {
+        self.store.act(act, &[letter], &Actor::new("ann", "test")).await.expect("the desk answers")[0]
+    }
+
+    /// A person sends a letter back, and it is on its way or arrived.
+    pub(crate) async fn retry(&self, letter: i64) {
+        assert_eq!(self.act(Act::Retry, letter).await, Acted::Done);
+    }
+
+    pub(crate) async fn until_letters(&self, letters: usize) {
+        until(async || self.letters().await.len() == letters).await;
+    }
+
+    pub(crate) async fn until_state(&self, letter: i64, state: LetterState) {
+        until(async || self.store.show(letter).await.expect("a letter").state == state).await;
+    }
+
+    /// Starts a bookkeeper of the dead-letter queue.
+    pub(crate) fn keep_queue(&self) -> Running {
+        let queues = self.broker.log.topics([DEAD]);
+        let builder = Bookkeeper::builder("bookkeeper", self.store.clone());
+        Running::start(builder.queues(queues, self.broker.clone()).build().expect("a valid bookkeeper"))
+    }
+
+    /// Starts a bookkeeper of the dead-letter topic.
+    pub(crate) fn keep_topic(&self) -> Running {
+        let topics = self.broker.log.topics([DEAD]);
+        let builder = Bookkeeper::builder("bookkeeper", self.store.clone());
+        Running::start(builder.topics(topics, self.broker.clone()).build().expect("a valid bookkeeper"))
+    }
+}
+
+/// A message that a consumer of `queue` has rejected.
+pub(crate) fn rejected(id: &str, queue: &str) -> Message {
+    let account = format!(r#"[{{"queue":{queue:?},"reason":"rejected","count":1}}]"#);
+    Message::new(DEAD, format!(r#"{{"eventType":"orders.order.placed","eventId":{id:?}}}"#))
+        .with_key("order-1")
+        .with_header(headers::ID, id.to_owned())
+        .with_header("tenant", "north")
+        .with_header(headers::X_DEATH, account)
+}
+
+/// A bookkeeper at work.
+pub(crate) struct Running {
+    pub(crate) stats: BookkeeperStats,
+    shutdown: Shutdown,
+    task: JoinHandle<Result<(), Error>>,
+}
+
+impl Running {
+    pub(crate) fn start(bookkeeper: Bookkeeper) -> Self {
+        let (stats, shutdown) = (bookkeeper.stats(), Shutdown::new());
+        Self { stats, task: tokio::spawn(bookkeeper.run(shutdown.clone())), shutdown }
+    }
+
+    /// Waits for the end.
+    pub(crate) async fn ended(self) -> Result<(), Error> {
+        let ended = tokio::time::timeout(PATIENCE, self.task).await;
+        ended.expect("the bookkeeper ends").expect("the bookkeeper does not panic")
+    }
+
+    /// Stops it as a deployment does.
+    pub(crate) async fn stop(self) {
+        self.shutdown.request();
+        self.ended().await.expect("a clean stop");
+    }
+
+    /// Stops it as a crash does.
+    pub(crate) async fn kill(self) {
+        self.task.abort();
+        assert!(self.task.await.is_err(), "it was at work");
+        // What was aborted is dropped when the runtime comes to it.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Waits until something holds; panics after an hour of virtual time.
+#[track_caller]
+pub(crate) fn until(mut holds: impl AsyncFnMut() -> bool) -> impl Future<Output = ()> {
+    let caller = std::panic::Location::caller();
+    async move {
+        let started = Instant::now();
+        while !holds().await {
+            assert!(started.elapsed() < PATIENCE, "waited in vain at {caller}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// Lets virtual time pass.
+pub(crate) async fn pass(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}

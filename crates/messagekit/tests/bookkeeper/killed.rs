@@ -1,0 +1,72 @@
+//! What a bookkeeper leaves behind that is killed, and who repairs it.
+
+use messagekit::{LetterState, headers};
+
+use crate::fixture::{Answer, DEAD, World, pass, rejected, until};
+
+#[tokio::test(start_paused = true)]
+async fn killed_before_the_broker_knows_the_message_comes_again_and_is_one_letter() {
+    let world = World::new();
+    for n in 1..=20 {
+        world.dies(rejected(&format!("m-{n}"), "billing")).await;
+    }
+    // Killed at a different moment each time: before, inside and after the transaction.
+    for _ in 0..20 {
+        let bookkeeper = world.keep_queue();
+        for _ in 0..fastrand::u32(0..40) {
+            tokio::task::yield_now().await;
+        }
+        bookkeeper.kill().await;
+        world.broker.log.redeliver("bookkeeper.queues");
+    }
+    let bookkeeper = world.keep_queue();
+    until(async || world.broker.log.committed("bookkeeper.queues", DEAD, 0) == 20).await;
+    assert_eq!(world.letters().await.len(), 20);
+    bookkeeper.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn killed_between_the_confirm_and_the_database_sends_the_same_message_again() {
+    let world = World::new();
+    let bookkeeper = world.keep_queue();
+    world.dies(rejected("m-1", "billing")).await;
+    world.until_letters(1).await;
+    let letter = world.letter().await.id;
+    world.next([Answer::TakeAndStaySilent]);
+    world.retry(letter).await;
+    until(async || world.queue("billing").len() == 1).await;
+    bookkeeper.kill().await;
+    assert_eq!(
+        world.letter().await.state,
+        LetterState::Replaying,
+        "it is on its way for all the database knows"
+    );
+
+    let bookkeeper = world.keep_queue();
+    world.until_state(letter, LetterState::Resolved).await;
+    let sent = world.queue("billing");
+    assert_eq!(sent.len(), 2);
+    assert_eq!(sent[0], sent[1], "the same id, headers and bytes: consumers apply it once");
+    assert_eq!(sent[0].headers.text(headers::RETURNS), Some("1"));
+    pass(600).await;
+    assert_eq!(world.queue("billing").len(), 2);
+    bookkeeper.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_finishes_what_is_on_its_way() {
+    let world = World::new();
+    let bookkeeper = world.keep_queue();
+    world.dies(rejected("m-1", "billing")).await;
+    world.until_letters(1).await;
+    let letter = world.letter().await.id;
+    world.next([Answer::TakeAndWait]);
+    world.retry(letter).await;
+    until(async || world.queue("billing").len() == 1).await;
+    let stopping = tokio::spawn(bookkeeper.stop());
+    pass(5).await;
+    assert!(!stopping.is_finished());
+    world.broker.allowed.add_permits(1);
+    stopping.await.expect("a clean stop");
+    assert_eq!(world.letter().await.state, LetterState::Resolved);
+}

@@ -1,0 +1,7 @@
+//! What an operator sees of a bookkeeper: letters, their way back, and what a kill leaves behind, on the adapters in memory.
+
+mod building;
+mod fixture;
+mod keeping;
+mod killed;
+mod returning;

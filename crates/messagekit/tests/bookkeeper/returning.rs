@@ -1,0 +1,227 @@
+//! What a person sends back.
+
+use messagekit::memory::Failpoint;
+use messagekit::{Act, Acted, ErrorKind, LetterState, Message, Refusal, headers};
+
+use crate::fixture::{Answer, DEAD, Running, World, pass, rejected, until};
+
+/// A world with one letter from queue `billing`, and its number.
+async fn world_with_a_letter() -> (World, Running, i64) {
+    let world = World::new();
+    let bookkeeper = world.keep_queue();
+    world.dies(rejected("m-1", "billing")).await;
+    world.until_letters(1).await;
+    let letter = world.letter().await.id;
+    (world, bookkeeper, letter)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_goes_back_to_its_queue_as_it_came() {
+    let (world, bookkeeper, letter) = world_with_a_letter().await;
+    world.retry(letter).await;
+    world.until_state(letter, LetterState::Resolved).await;
+    let mut as_it_came = rejected("m-1", "billing").with_header(headers::RETURNS, "1");
+    as_it_came.headers.remove(headers::X_DEATH);
+    as_it_came.topic = "billing".into();
+    assert_eq!(world.queue("billing"), [as_it_came]);
+    assert_eq!(bookkeeper.stats.read().returned, 1);
+    bookkeeper.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_of_a_topic_goes_to_the_retry_topic_without_its_obituary() {
+    let world = World::new();
+    let bookkeeper = world.keep_topic();
+    let original = Message::new(DEAD, "not json")
+        .with_key("k")
+        .with_header(headers::ID, "m-1")
+        .with_header(headers::SOURCE_TOPIC, "orders.order");
+    let dead = [
+        (headers::DEAD_KIND, "too_large"),
+        (headers::DEAD_ERROR, "payload of 9 bytes"),
+        (headers::DEAD_BY, "bridge"),
+        (headers::RETRY_TOPIC, "bridge.retry"),
+    ];
+    let dead =
+        dead.into_iter().fold(original.clone(), |message, (name, value)| message.with_header(name, value));
+    world.dies(dead).await;
+    world.until_letters(1).await;
+    let letter = world.letter().await;
+    assert_eq!((&*letter.kind, letter.return_to.as_deref()), ("too_large", Some("bridge.retry")));
+    world.retry(letter.id).await;
+    world.until_state(letter.id, LetterState::Resolved).await;
+    let expected = Message { topic: "bridge.retry".into(), ..original.with_header(headers::RETURNS, "1") };
+    assert_eq!(world.queue("bridge.retry"), [expected]);
+    bookkeeper.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_dies_again_is_a_new_letter_that_tells_the_history() {
+    let (world, bookkeeper, letter) = world_with_a_letter().await;
+    let mut letter = letter;
+    for round in 1..=3 {
+        world.retry(letter).await;
+        world.until_state(letter, LetterState::Resolved).await;
+        // The consumer rejects it once more, and RabbitMQ writes its account.
+        let returned = world.queue("billing").pop().expect("it came back");
+        let account = rejected("m-1", "billing").headers.get(headers::X_DEATH).cloned().expect("an account");
+        world.dies(Message { topic: DEAD.into(), ..returned.with_header(headers::X_DEATH, account) }).await;
+        world.until_letters(round + 1).await;
+        let newest = world.letters().await.pop().expect("a letter");
+        assert_eq!(newest.message_id.as_str(), format!("m-1+{round}"));
+        assert!(newest.error.ends_with(&format!("; sent back {round} times before")), "{}", newest.error);
+        letter = newest.id;
+    }
+    // Nobody asks any more, so it stays where it is.
+    pass(600).await;
+    assert_eq!((world.letters().await.len(), world.queue("billing").len()), (4, 3));
+    bookkeeper.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_click_sends_nothing() {
+    let (world, bookkeeper, letter) = world_with_a_letter().await;
+    let (first, second) = tokio::join!(world.act(Act::Retry, letter), world.act(Act::Retry, letter));
+    let done = [first, second].into_iter().filter(|acted| *acted == Acted::Done).count();
+    assert_eq!(done, 1, "{first:?} {second:?}");
+    world.until_state(letter, LetterState::Resolved).await;
+    assert_eq!(world.act(Act::Retry, letter).await, Acted::WrongState(LetterState::Resolved));
+    pass(600).await;
+    assert_eq!(world.queue("billing").len(), 1);
+    bookkeeper.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_bookkeepers_one_sends_a_letter() {
+    let (world, bookkeeper, _) = world_with_a_letter().await;
+    let other = world.keep_queue();
+    for n in 2..=200 {
+        world.dies(rejected(&format!("m-{n}"), "billing")).await;
+    }
+    world.until_letters(200).await;
+    for letter in world.letters().await {
+        world.retry(letter.id).await;
+    }
+    until(async || world.letters().await.iter().all(|letter| letter.state == LetterState::Resolved)).await;
+    pass(600).await;
+    let mut sent: Vec<_> =
+        world.queue("billing").iter().map(|m| m.headers.get(headers::ID).cloned()).collect();
+    assert_eq!(sent.len(), 200);
+    sent.sort_unstable();
+    sent.dedup();
+    assert_eq!(sent.len(), 200);
+    bookkeeper.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_the_broker_burns_nothing() {
+    let (world, bookkeeper, letter) = world_with_a_letter().await;
+    world.next([Answer::Refuse(Refusal::Unavailable, ErrorKind::Unavailable); 30]);
+    world.next([Answer::Refuse(Refusal::Behind, ErrorKind::Unavailable)]);
+    world.next([Answer::Refuse(Refusal::Unknown, ErrorKind::OutcomeUnknown)]);
+    world.retry(letter).await;
+    world.until_state(letter, LetterState::Resolved).await;
+    assert_eq!((world.answers_left(), world.queue("billing").len()), (0, 1));
+    let resolved = world.letter().await;
+    assert_eq!((resolved.attempts, resolved.kills), (1, 0));
+    bookkeeper.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_is_gone_makes_the_letter_dead_again_with_the_reason() {
+    for (kind, word) in [
+        (ErrorKind::NotFound, "unroutable"),
+        (ErrorKind::TooLarge, "too_large"),
+        (ErrorKind::Other, "failed"),
+    ] {
+        let (world, bookkeeper, letter) = world_with_a_letter().await;
+        world.next([Answer::Refuse(Refusal::Rejected, kind)]);
+        world.retry(letter).await;
+        until(async || bookkeeper.stats.read().refused == 1).await;
+        let dead = world.letter().await;
+        assert_eq!((dead.state, &*dead.kind), (LetterState::Dead, word));
+        assert_eq!(dead.error, "queue billing did not take it back: the broker said no");
+        // The queue is declared again, and a person asks again.
+        world.retry(letter).await;
+        world.until_state(letter, LetterState::Resolved).await;
+        assert_eq!(world.queue("billing").len(), 1);
+        bookkeeper.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_without_a_way_back_says_so() {
+    let world = World::new();
+    let bookkeeper = world.keep_queue();
+    world.dies(Message::new(DEAD, "{}").with_header(headers::ID, "m-1")).await;
+    world.until_letters(1).await;
+    let letter = world.letter().await.id;
+    let refused = world.act(Act::Retry, letter).await.done(Act::Retry, letter).expect_err("no way back");
+    assert_eq!(refused.kind(), ErrorKind::WrongState);
+    assert_eq!(world.act(Act::Discard, letter).await, Acted::Done);
+    bookkeeper.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_discarded_letter_is_not_sent_and_an_undone_one_can_be() {
+    let (world, bookkeeper, letter) = world_with_a_letter().await;
+    assert_eq!(world.act(Act::Discard, letter).await, Acted::Done);
+    assert_eq!(world.act(Act::Retry, letter).await, Acted::WrongState(LetterState::Discarded));
+    // A late copy of the same death does not bring it back.
+    world.dies(rejected("m-1", "billing")).await;
+    pass(600).await;
+    assert_eq!((world.letter().await.state, world.queue("billing").len()), (LetterState::Discarded, 0));
+    assert_eq!(world.act(Act::Undo, letter).await, Acted::Done);
+    world.retry(letter).await;
+    world.until_state(letter, LetterState::Resolved).await;
+    assert_eq!(world.queue("billing").len(), 1);
+    bookkeeper.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_discarded_on_its_way_stays_discarded() {
+    let (world, bookkeeper, letter) = world_with_a_letter().await;
+    world.next([Answer::TakeAndWait]);
+    world.retry(letter).await;
+    until(async || world.queue("billing").len() == 1).await;
+    assert_eq!(world.act(Act::Discard, letter).await, Acted::Done);
+    world.broker.allowed.add_permits(1);
+    pass(600).await;
+    assert_eq!((world.letter().await.state, world.queue("billing").len()), (LetterState::Discarded, 1));
+    bookkeeper.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_that_is_down_after_the_confirm_sends_nothing_twice() {
+    for failpoint in [Failpoint::Begin, Failpoint::Resolve, Failpoint::Commit] {
+        let (world, bookkeeper, letter) = world_with_a_letter().await;
+        world.next([Answer::TakeAndWait]);
+        world.retry(letter).await;
+        until(async || world.queue("billing").len() == 1).await;
+        for _ in 0..5 {
+            world.store.fail_next(failpoint, ErrorKind::Unavailable);
+        }
+        world.broker.allowed.add_permits(1);
+        world.until_state(letter, LetterState::Resolved).await;
+        pass(600).await;
+        assert_eq!(world.queue("billing").len(), 1, "{failpoint:?}");
+        bookkeeper.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_of_the_commit_sends_nothing_twice() {
+    for failpoint in [Failpoint::CommitUnknownKept, Failpoint::CommitUnknownLost] {
+        let (world, bookkeeper, letter) = world_with_a_letter().await;
+        world.next([Answer::TakeAndWait]);
+        world.retry(letter).await;
+        until(async || world.queue("billing").len() == 1).await;
+        world.store.fail_next(failpoint, ErrorKind::OutcomeUnknown);
+        world.broker.allowed.add_permits(1);
+        world.until_state(letter, LetterState::Resolved).await;
+        pass(600).await;
+        assert_eq!(world.queue("billing").len(), 1, "{failpoint:?}");
+        bookkeeper.stop().await;
+    }
+}
