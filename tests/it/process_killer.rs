@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use crate::shop::Shop;
+use messagekit_sqlite::SqliteStore;
+
+use crate::book::{Kind, Outcome};
+use crate::desk::retry;
+use crate::shop::{Shop, View};
 use crate::time::wait_until;
 use crate::worker::Role;
 
-/// After so many deaths a letter is not run again.
+/// After so many deaths a message is not run again.
 const KILLS: i64 = 5;
 
 #[test]
@@ -30,4 +34,58 @@ fn a_letter_that_ends_its_process_five_times_is_dead() {
     assert_eq!(states, vec![("dead".to_owned(), "process_killer".to_owned(), KILLS); 2]);
     assert_eq!(view.number("SELECT count(*) FROM bills WHERE number IN (17, 23)"), 0);
     assert_eq!(view.number("SELECT count(*) FROM messagekit_processed_messages WHERE outcome = 1"), 2);
+}
+
+fn letters(view: &View) -> Vec<(i64, String, String)> {
+    view.all("SELECT id, state, kind FROM messagekit_dead_letters", |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+    })
+}
+
+#[test]
+fn a_message_that_ends_its_process_five_times_is_dead_and_its_neighbours_are_applied() {
+    let shop = Shop::new();
+    // No order below 17 is shaky or spoiled.
+    shop.start(Role::Orders { count: 16, seed: 1 }).until_done();
+    let orders = shop.book.orders();
+    let placed: Vec<i64> = orders
+        .iter()
+        .filter(|(_, order)| order.outcome == Outcome::Committed)
+        .map(|(number, _)| *number)
+        .collect();
+    assert!(orders.values().all(|order| order.kind == Kind::Placed));
+    let deadly = placed[placed.len() / 2];
+
+    for death in 1..=KILLS {
+        assert_eq!(letters(&shop.look()), [], "before death {death}");
+        shop.start(Role::DeadlyBilling { order: deadly }).until_crashed();
+    }
+    // The order is as deadly as ever, and nobody runs it any more.
+    let survivor = shop.start(Role::DeadlyBilling { order: deadly });
+    wait_until("the neighbours are billed", Duration::from_secs(60), || {
+        shop.look().behind("billing", "orders.order") == 0
+    });
+    survivor.finish();
+    let view = shop.look();
+    let dead = letters(&view);
+    let [(letter, state, kind)] = &dead[..] else { panic!("one letter, not {dead:?}") };
+    assert_eq!((state.as_str(), kind.as_str()), ("dead", "process_killer"));
+    let billed =
+        |view: &View| view.all("SELECT number FROM bills ORDER BY number", |row| row.get::<_, i64>(0));
+    let neighbours: Vec<i64> = placed.iter().copied().filter(|number| *number != deadly).collect();
+    assert_eq!(billed(&view), neighbours);
+    assert_eq!(view.number("SELECT count(*) FROM messagekit_suspects"), 0, "nobody is suspected any more");
+    drop(view);
+
+    // Repaired, and asked for by a person.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime can be made").block_on(async {
+        let store = SqliteStore::open(shop.file()).await.unwrap();
+        retry(&store, *letter).await.unwrap();
+        store.close().await.unwrap();
+    });
+    let repaired = shop.start(Role::Billing);
+    wait_until("the letter is applied", Duration::from_secs(60), || shop.look().letters_to_run() == 0);
+    repaired.finish();
+    assert_eq!(billed(&shop.look()), placed);
 }

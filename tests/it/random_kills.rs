@@ -25,7 +25,9 @@ fn is_unfinished(shop: &Shop, role: Role) -> bool {
     match role {
         // It never comes to the end of its orders.
         Role::Orders { .. } => true,
-        Role::Billing => view.behind("billing", "orders.order") > 0 || view.letters_to_run() > 0,
+        Role::Billing | Role::DeadlyBilling { .. } => {
+            view.behind("billing", "orders.order") > 0 || view.letters_to_run() > 0
+        }
         Role::Printing => view.behind("printing", "billing.bill") > 0,
     }
 }

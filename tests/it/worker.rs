@@ -23,6 +23,10 @@ pub(crate) enum Role {
         seed: u64,
     },
     Billing,
+    /// Billing whose handler ends the process at this order.
+    DeadlyBilling {
+        order: i64,
+    },
     Printing,
 }
 
@@ -54,6 +58,9 @@ impl Worker {
                 command.args(["--count", &count.to_string(), "--seed", &seed.to_string()])
             }
             Role::Billing => command.arg("billing").arg(file),
+            Role::DeadlyBilling { order } => {
+                command.arg("billing").arg(file).args(["--deadly", &order.to_string()])
+            }
             Role::Printing => command.arg("printing").arg(file),
         };
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).env_remove(crash::VARIABLE);

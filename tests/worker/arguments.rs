@@ -12,7 +12,10 @@ pub(crate) struct Arguments {
 /// Which process of the shop this is.
 pub(crate) enum Role {
     Orders(Plan),
-    Billing,
+    Billing {
+        /// The number of an order whose handler ends the process.
+        deadly: Option<u64>,
+    },
     Printing,
 }
 
@@ -26,9 +29,11 @@ pub(crate) struct Plan {
 
 impl Arguments {
     pub(crate) fn read(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
-        let usage = "usage: worker orders|billing|printing FILE [--from N] [--count N] [--seed S]";
+        let usage =
+            "usage: worker orders|billing|printing FILE [--from N] [--count N] [--seed S] [--deadly N]";
         let (Some(role), Some(file)) = (words.next(), words.next()) else { return Err(usage.to_owned()) };
         let mut plan = Plan { from: 1, count: 1_000, seed: 1 };
+        let mut deadly = None;
         while let Some(flag) = words.next() {
             let value = words.next().ok_or_else(|| format!("{flag} needs a number"))?;
             let value = u64::from_str(&value).map_err(|_| format!("{flag} needs a number, not {value:?}"))?;
@@ -36,12 +41,13 @@ impl Arguments {
                 "--from" => plan.from = value,
                 "--count" => plan.count = value,
                 "--seed" => plan.seed = value,
+                "--deadly" => deadly = Some(value),
                 _ => return Err(format!("{flag} is not known; {usage}")),
             }
         }
         let role = match &*role {
             "orders" => Role::Orders(plan),
-            "billing" => Role::Billing,
+            "billing" => Role::Billing { deadly },
             "printing" => Role::Printing,
             _ => return Err(usage.to_owned()),
         };

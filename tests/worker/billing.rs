@@ -15,11 +15,12 @@ const DEADLINE: Duration = Duration::from_millis(500);
 
 struct Billing {
     outbox: Outbox<SqliteStore>,
+    deadly: Option<u64>,
 }
 
-/// Bills orders until asked to end.
-pub(crate) async fn run(store: &SqliteStore, shutdown: Shutdown) -> Result<(), Error> {
-    let billing = Arc::new(Billing { outbox: Outbox::new(store.clone(), "billing-service") });
+/// Bills orders until asked to end; the deadly one ends the process.
+pub(crate) async fn run(store: &SqliteStore, deadly: Option<u64>, shutdown: Shutdown) -> Result<(), Error> {
+    let billing = Arc::new(Billing { outbox: Outbox::new(store.clone(), "billing-service"), deadly });
     Consumer::builder("billing", store.clone())
         .from(store.topics([OrderPlaced::TOPIC]))
         .on_with(billing.clone(), Billing::placed)
@@ -36,7 +37,12 @@ pub(crate) async fn run(store: &SqliteStore, shutdown: Shutdown) -> Result<(), E
 impl Billing {
     async fn placed(&self, tx: &mut SqliteTx, order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
         let OrderPlaced { number, customer, pence } = order.data.clone();
-        self.bill(tx, BillIssued { number, customer, pence }.follow(&order)).await
+        self.bill(tx, BillIssued { number, customer, pence }.follow(&order)).await?;
+        // After the effects, as a stack overflow in the last step would.
+        if self.deadly == Some(number) {
+            std::process::abort();
+        }
+        Ok(())
     }
 
     async fn shaky(&self, tx: &mut SqliteTx, order: Envelope<OrderShaky>) -> Result<(), HandlerError> {

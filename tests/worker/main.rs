@@ -1,6 +1,6 @@
 //! A process of a small shop, for tests that kill it: the order service, billing, or printing, on one SQLite file.
 //!
-//! `worker orders FILE --from N --count N --seed S`, `worker billing FILE`, `worker printing FILE`. Each ends by itself when
+//! `worker orders FILE --from N --count N --seed S`, `worker billing FILE --deadly N`, `worker printing FILE`. Each ends by itself when
 //! its standard input closes, so that none outlives its test, and says `ready` once the file is open. The order service
 //! prints what it does, a line at a time, for a ledger that somebody else keeps; see `orders`.
 #![allow(clippy::print_stderr, reason = "a program of the tests tells its reader why it ended")]
@@ -52,7 +52,7 @@ async fn run(arguments: Arguments) -> Result<(), messagekit::Error> {
     say("ready");
     match arguments.role {
         Role::Orders(plan) => orders::run(&store, plan, &shutdown).await?,
-        Role::Billing => billing::run(&store, shutdown).await?,
+        Role::Billing { deadly } => billing::run(&store, deadly, shutdown).await?,
         Role::Printing => printing::run(&store, shutdown).await?,
     }
     Ok(store.close().await?)
