@@ -76,7 +76,7 @@ impl DeadLetters for FaultyStore {
                 }
                 answer => answer?,
             };
-            if self.is(Fault::ForgetsKills) {
+            if self.is(Fault::ForgetsKills) || self.notes().handed_back.contains(&id) {
                 letter.head.kills = 0;
             }
             Ok(letter)

@@ -170,6 +170,10 @@ impl Retries for FaultyStore {
                 };
                 self.inner.fail(consumer, leased, &failure).await
             }
+            Some(Fault::HandBackForgetsKills) => {
+                self.notes().handed_back.insert(leased.letter);
+                self.inner.hand_back(consumer, leased, delay).await
+            }
             Some(Fault::AnswerIgnoresToken) => {
                 self.inner.hand_back(consumer, &self.with_present_token(leased), delay).await
             }

@@ -32,6 +32,7 @@ pub(super) struct Notes {
     pub(super) replayed: BTreeSet<i64>,
     pub(super) discarded: BTreeSet<i64>,
     pub(super) undone: BTreeSet<i64>,
+    pub(super) handed_back: BTreeSet<i64>,
     pub(super) replay: Option<(messagekit::ReplayLease, messagekit::ReplayJob)>,
     pub(super) consumers: BTreeSet<String>,
     pub(super) offsets: BTreeMap<(String, Arc<str>, i32, u32), i64>,

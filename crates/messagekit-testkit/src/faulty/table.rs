@@ -355,6 +355,8 @@ faults! {
     ReplayMisnamesUnknown: Store unknown_replay_is_not_found,
     /// Replays are not written down.
     AuditForgetsReplays: Store orders_and_cancels_are_in_the_audit,
+    /// Giving a lease back forgives the deaths of earlier runs.
+    HandBackForgetsKills: Store letter_keeps_the_rules_through_random_lives,
     /// The database is said to be down.
     PingFails: Store database_answers_pings,
 }

@@ -167,6 +167,7 @@ macro_rules! __each_store_case {
             replays::replays_are_listed_newest_first: Nothing,
             replays::unknown_replay_is_not_found: Nothing,
             replays::orders_and_cancels_are_in_the_audit: Nothing,
+            lives::letter_keeps_the_rules_through_random_lives: Nothing,
             health::database_answers_pings: Nothing,
         }
     };

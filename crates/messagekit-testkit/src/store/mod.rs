@@ -8,6 +8,7 @@ mod fixture;
 pub mod health;
 pub mod leases;
 mod list;
+pub mod lives;
 pub mod offsets;
 pub mod outbox;
 pub mod replays;

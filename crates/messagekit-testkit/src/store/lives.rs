@@ -1,0 +1,109 @@
+//! Random lives of a letter, compared with the rules.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use messagekit::{Act, Actor, DeadLetters, Failure, Leased, LetterState, Retries, Standing, Store};
+
+use super::fixture::{begin, commit, look, only_letter, set_aside_now};
+use super::{StoreFixture, dead, received, retry_in};
+use crate::unique;
+
+/// Longer than any case takes.
+const LONG: Duration = Duration::from_secs(3_600);
+/// How many letters are followed, each through so many steps.
+const LIVES: u64 = 40;
+const STEPS: usize = 30;
+
+/// Whatever processes and people do to a letter in whatever order, late answers too: the store answers what [`Standing`] says.
+pub async fn letter_keeps_the_rules_through_random_lives<F: StoreFixture>(fixture: &F) {
+    for seed in 0..LIVES {
+        live(fixture, seed).await;
+    }
+}
+
+/// The time of the rules stands still: what is due at once is due then, what is due after [`LONG`] never is.
+fn at(delay: Duration) -> Timestamp {
+    if delay.is_zero() { Timestamp::UNIX_EPOCH } else { Timestamp::MAX }
+}
+
+fn some_failure(random: &mut fastrand::Rng) -> (Failure, Option<Timestamp>) {
+    match random.u8(0..3) {
+        0 => (dead("no"), None),
+        1 => (retry_in(LONG), Some(at(LONG))),
+        _ => (retry_in(Duration::ZERO), Some(at(Duration::ZERO))),
+    }
+}
+
+fn some_delay(random: &mut fastrand::Rng) -> Duration {
+    if random.bool() { Duration::ZERO } else { LONG }
+}
+
+async fn live<F: StoreFixture>(fixture: &F, seed: u64) {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    let (now, by) = (at(Duration::ZERO), Actor::new("ann", "test"));
+    let message = received("orders.order", "{}");
+    let (failure, again) = some_failure(&mut random);
+    set_aside_now(&store, &consumer, &message, &failure).await;
+    let mut rules = Standing::set_aside(failure.attempts, again);
+    let id = only_letter(&store, &consumer).await.id;
+    // Each with its token in the rules: a store may count its own otherwise.
+    let mut leases: Vec<(i64, Leased)> = Vec::new();
+
+    for step in 0..STEPS {
+        let place = format!("seed {seed}, step {step}, {rules:?}");
+        // Mostly the last lease, else one whose answer comes too late.
+        let lease = match leases.len() {
+            0 => None,
+            held if random.u8(0..4) > 0 => leases.get(held - 1),
+            held => leases.get(random.usize(0..held)),
+        };
+        match (random.u8(0..8), lease) {
+            (0, Some((token, leased))) => {
+                let mut tx = begin(&store).await;
+                let resolved = store.resolve(&mut tx, &consumer, leased).await.expect("answers are taken");
+                assert_eq!(resolved, rules.resolve(*token), "resolve at {place}");
+                match resolved {
+                    true => commit(&store, tx).await,
+                    false => store.rollback(tx).await.expect("a transaction can be rolled back"),
+                }
+            }
+            (1 | 2, Some((token, leased))) => {
+                let (failure, again) = some_failure(&mut random);
+                let failed = store.fail(&consumer, leased, &failure).await.expect("answers are taken");
+                assert_eq!(failed, rules.fail(*token, again), "fail at {place}");
+            }
+            (3, Some((token, leased))) => {
+                let delay = some_delay(&mut random);
+                let back = store.hand_back(&consumer, leased, delay).await.expect("answers are taken");
+                assert_eq!(back, rules.hand_back(*token, at(delay)), "hand back at {place}");
+            }
+            (4 | 5, _) => {
+                let act = [Act::Retry, Act::Retry, Act::Discard, Act::Undo][random.usize(0..4)];
+                let acted = store.act(act, &[id], &by).await.expect("acts are answered");
+                let done = acted[0].done(act, id).is_ok();
+                assert_eq!(done, rules.act(act, now).is_ok(), "{act} at {place}");
+            }
+            _ => {
+                let lease = some_delay(&mut random);
+                let given = store.lease(&consumer, 10, lease).await.expect("leases are answered");
+                let token = rules.lease(now, at(lease));
+                assert_eq!(given.len(), usize::from(token.is_some()), "lease at {place}");
+                if let (Some(leased), Some(token)) = (given.into_iter().next(), token) {
+                    let counted = (leased.attempt, leased.kills, leased.replaying);
+                    let replaying = rules.state == LetterState::Replaying;
+                    assert_eq!(counted, (rules.attempts, rules.kills, replaying), "lease at {place}");
+                    leases.push((token, leased));
+                }
+            }
+        }
+        let shown = store.show(id).await.expect("the letter can be shown");
+        assert_eq!(
+            (shown.state, shown.attempts, shown.kills, shown.due.is_some()),
+            (rules.state, rules.attempts, rules.kills, rules.due.is_some()),
+            "after {place}"
+        );
+        assert_eq!(look(&store, &consumer, &message).await, rules.marker(), "claim after {place}");
+    }
+}
