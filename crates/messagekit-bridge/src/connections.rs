@@ -1,0 +1,38 @@
+//! Waiting for what is needed at the start.
+
+use std::time::Duration;
+
+use messagekit::config::Secret;
+use messagekit::{Backoff, Error, chain};
+use messagekit_postgres::PostgresStore;
+
+use crate::Settings;
+
+fn backoff() -> Backoff {
+    Backoff::new(Duration::from_millis(100), 2.0, Duration::from_secs(5))
+}
+
+/// Opens the database of the duplicate filter.
+pub(crate) async fn database(url: &Secret) -> Result<PostgresStore, Error> {
+    wait_for("database", async || PostgresStore::connect(url.expose()).await.map_err(Error::from)).await
+}
+
+/// Repeats what fails for a while.
+async fn wait_for<T>(what: &str, mut work: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, Error> {
+    let mut outages = 0;
+    loop {
+        match work().await {
+            Err(error) if error.is_transient() => {
+                outages += 1;
+                let wait = backoff().delay(outages);
+                tracing::warn!(error = %chain(&error), ?wait, "start waits for {what}");
+                tokio::time::sleep(wait).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+pub(crate) async fn verify_exchanges(_settings: &Settings) -> Result<(), Error> {
+    Ok(())
+}

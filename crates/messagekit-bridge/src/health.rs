@@ -1,0 +1,89 @@
+//! The port for health and figures.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use messagekit::bridge::Stats;
+use messagekit::gate::{BreakerState, CircuitBreaker};
+use prometheus::Registry;
+use serde::Serialize;
+use tokio::sync::watch;
+
+/// What the port looks at.
+#[derive(Clone)]
+pub(crate) struct Health {
+    pub(crate) name: Arc<str>,
+    pub(crate) registry: Registry,
+    /// Present when the bridge runs.
+    pub(crate) running: watch::Receiver<Option<Running>>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Running {
+    pub(crate) stats: Stats,
+    pub(crate) breaker: Option<CircuitBreaker>,
+}
+
+#[derive(Serialize)]
+struct Report {
+    status: &'static str,
+    bridge: Arc<str>,
+    problems: Vec<Problem>,
+}
+
+/// Something that keeps the bridge from forwarding.
+#[derive(Serialize)]
+struct Problem {
+    name: &'static str,
+    detail: String,
+}
+
+impl Health {
+    pub(crate) fn router(self) -> Router {
+        Router::new()
+            .route("/health/live", get(async || "live\n"))
+            .route("/health/ready", get(ready))
+            .route("/metrics", get(metrics))
+            .with_state(self)
+    }
+
+    fn problems(&self) -> Vec<Problem> {
+        let problem = |name, detail: String| Problem { name, detail };
+        let Some(running) = self.running.borrow().clone() else {
+            return vec![problem("starting", "the exchanges are not verified yet".to_owned())];
+        };
+        let stats = running.stats.read();
+        let mut problems = Vec::new();
+        if stats.lanes == 0 {
+            problems.push(problem("not_assigned", "no partition is assigned to this process".to_owned()));
+        }
+        if let Some(blocked) = stats.blocked {
+            let detail = format!("for {} s: {}", blocked.since.as_secs(), blocked.error);
+            problems.push(problem("blocked_by_broker", detail));
+        }
+        if running.breaker.is_some_and(|breaker| breaker.state() == BreakerState::Open) {
+            problems
+                .push(problem("breaker_open", "publishing is held back after failures in a row".to_owned()));
+        }
+        problems
+    }
+}
+
+async fn ready(State(health): State<Health>) -> Response {
+    let problems = health.problems();
+    let (code, status) = match problems.is_empty() {
+        true => (StatusCode::OK, "ready"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
+    };
+    (code, Json(Report { status, bridge: health.name, problems })).into_response()
+}
+
+async fn metrics(State(health): State<Health>) -> Response {
+    let text = messagekit::metrics::text(&health.registry);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+}

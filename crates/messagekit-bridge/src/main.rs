@@ -1,0 +1,7 @@
+//! The program `messagekit-bridge`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    messagekit_bridge::program()
+}
