@@ -11,6 +11,8 @@ pub enum Service {
     Kafka,
     /// The Kafka Connect worker with Debezium.
     Connect,
+    /// The broker with queues.
+    RabbitMq,
 }
 
 impl Service {
@@ -20,6 +22,7 @@ impl Service {
             Self::Postgres => "postgres",
             Self::Kafka => "kafka",
             Self::Connect => "connect",
+            Self::RabbitMq => "rabbitmq",
         }
     }
 }
@@ -37,6 +40,16 @@ pub fn kafka() -> String {
 /// Returns the URL of the Kafka Connect worker.
 pub fn connect_url() -> String {
     required("MESSAGEKIT_TEST_CONNECT_URL", "connect")
+}
+
+/// Returns the URL of the broker with queues, with the password.
+pub fn amqp_url() -> String {
+    required("MESSAGEKIT_TEST_AMQP_URL", "rabbitmq")
+}
+
+/// Returns the URL of RabbitMQ's management API, with the password.
+pub fn rabbitmq_api() -> String {
+    required("MESSAGEKIT_TEST_RABBITMQ_API", "rabbitmq")
 }
 
 /// Ends a service with SIGKILL and waits until it is gone.

@@ -33,6 +33,13 @@ async fn wait_for<T>(what: &str, mut work: impl AsyncFnMut() -> Result<T, Error>
     }
 }
 
-pub(crate) async fn verify_exchanges(_settings: &Settings) -> Result<(), Error> {
-    Ok(())
+/// Demands that every exchange is there.
+pub(crate) async fn verify_exchanges(settings: &Settings) -> Result<(), Error> {
+    let rules = settings.rules.iter();
+    let topology = rules.fold(settings.rabbitmq.topology(), |topology, rule| match &*rule.exchange {
+        // The default exchange is always there, and may not be asked for.
+        "" => topology,
+        exchange => topology.existing_exchange(exchange),
+    });
+    wait_for("rabbitmq", async || topology.verify().await.map_err(Error::from)).await
 }

@@ -38,6 +38,7 @@ pub struct Topology {
     exchanges: Vec<(String, ExchangeKind)>,
     queues: Vec<Queue>,
     bindings: Vec<(String, String, String)>,
+    existing: Vec<String>,
 }
 
 /// What a look has found.
@@ -50,7 +51,7 @@ struct Seen {
 
 impl Topology {
     pub(crate) fn of(rabbit: RabbitMq) -> Self {
-        Self { rabbit, exchanges: Vec::new(), queues: Vec::new(), bindings: Vec::new() }
+        Self { rabbit, exchanges: Vec::new(), queues: Vec::new(), bindings: Vec::new(), existing: Vec::new() }
     }
 
     /// Adds a durable topic exchange.
@@ -64,6 +65,13 @@ impl Topology {
     #[must_use]
     pub fn fanout(mut self, name: impl Into<String>) -> Self {
         self.exchanges.push((name.into(), ExchangeKind::Fanout));
+        self
+    }
+
+    /// Demands an exchange that somebody else declares, of whatever kind.
+    #[must_use]
+    pub fn existing_exchange(mut self, name: impl Into<String>) -> Self {
+        self.existing.push(name.into());
         self
     }
 
@@ -131,7 +139,8 @@ impl Topology {
 
     fn names(&self) -> impl Iterator<Item = &str> {
         let exchanges = self.exchanges.iter().map(|(name, _)| name.as_str());
-        exchanges.chain(self.queues.iter().map(|queue| queue.name.as_str()))
+        let queues = self.queues.iter().map(|queue| queue.name.as_str());
+        exchanges.chain(queues).chain(self.existing.iter().map(String::as_str))
     }
 
     async fn look(&self, connection: &Connection) -> Result<Seen, Error> {
@@ -151,6 +160,11 @@ impl Topology {
         }
         for queue in &self.queues {
             note("queue", &queue.name, compare::queue(connection, &queue.name, queue.arguments()).await?);
+        }
+        for name in &self.existing {
+            if matches!(compare::exchange(connection, name, &ExchangeKind::Topic).await?, Found::Absent) {
+                seen.differences.push(format!("exchange {name} is not there"));
+            }
         }
         for (name, _) in self.queues.iter().filter_map(|queue| queue.dead_letter.as_ref()) {
             let listed = name.is_empty() || self.exchanges.iter().any(|(known, _)| known == name);

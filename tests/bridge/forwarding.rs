@@ -1,0 +1,134 @@
+use std::collections::BTreeMap;
+
+use messagekit::{Message, headers};
+use messagekit_testkit::{block_on, eventually};
+
+use crate::rabbit::{header, id_of};
+use crate::records::{ids, order, orders, publish};
+use crate::stage::{PATIENCE, Stage};
+
+#[test]
+fn everything_arrives_with_its_bytes_ids_and_headers_in_order_per_key() {
+    block_on(async {
+        let stage = Stage::new(3).await;
+        let queue = stage.bound_queue("all").await;
+        let sent = orders(&stage.topic, 40, 50);
+        publish(&sent).await;
+        let mut bridge = stage.start("");
+        bridge.ready().await;
+        stage.all_settled(sent.len()).await;
+        let found = stage.rabbit.drain(&queue).await;
+        assert_eq!(found.len(), sent.len());
+        let by_id: BTreeMap<String, &Message> =
+            sent.iter().map(|message| (message.headers.text("id").unwrap().to_owned(), message)).collect();
+        let mut next: BTreeMap<String, usize> = BTreeMap::new();
+        for delivery in &found {
+            let id = id_of(delivery);
+            assert_eq!(delivery.data, by_id[&id].payload, "{id}");
+            assert_eq!(delivery.routing_key.as_str(), "orders.order.placed");
+            assert_eq!(delivery.properties.delivery_mode(), &Some(2));
+            assert_eq!(header(delivery, headers::SOURCE_TOPIC).as_deref(), Some(&*stage.topic));
+            let (key, n) = id.rsplit_once('-').unwrap();
+            let next = next.entry(key.to_owned()).or_default();
+            assert_eq!(n.parse(), Ok(*next), "{key}");
+            *next += 1;
+        }
+        let figures = bridge.get("/metrics").unwrap();
+        let line = format!(
+            "messagekit_bridge_forwarded_total{{bridge=\"{}\",exchange=\"{}\"}} {}",
+            stage.name,
+            stage.exchange,
+            sent.len()
+        );
+        assert!(figures.contains(&line), "{figures}");
+        assert!(bridge.stop().await.success());
+    });
+}
+
+#[test]
+fn hostile_headers_reach_no_other_queue_and_keep_the_channel_open() {
+    block_on(async {
+        let stage = Stage::new(1).await;
+        let queue = stage.queue("wanted");
+        stage.rabbit.queue(&queue, &stage.exchange, "orders.#", &[]).await;
+        let other = stage.queue("other");
+        stage.rabbit.queue(&other, &stage.exchange, "secret.#", &[]).await;
+        let hostile = order(&stage.topic, "h", 0)
+            .with_header("CC", "secret.salaries")
+            .with_header("BCC", "secret.salaries")
+            .with_header("user_id", "root")
+            .with_header("expiration", "1")
+            .with_header("x-death", "[]")
+            .with_header("x-expires", "1")
+            .with_header("x\u{0}y", "zero")
+            .with_header("binary", vec![0xff, 0x00, 0xfe]);
+        let sent = [order(&stage.topic, "a", 0), hostile, order(&stage.topic, "b", 0)];
+        publish_raw(&sent).await;
+        let mut bridge = stage.start("");
+        bridge.ready().await;
+        stage.all_settled(3).await;
+        let found = stage.rabbit.drain(&queue).await;
+        let mut found: Vec<String> = found.iter().map(id_of).collect();
+        found.sort();
+        assert_eq!(found, ["a-0", "b-0", "h-0"]);
+        assert_eq!(stage.rabbit.drain(&other).await.len(), 0);
+        assert!(bridge.stop().await.success());
+    });
+}
+
+/// Header names with a zero byte do not go through our own publisher.
+async fn publish_raw(messages: &[Message]) {
+    let plain: Vec<Message> = messages
+        .iter()
+        .map(|message| {
+            let mut message = message.clone();
+            message.headers.remove("x\u{0}y");
+            message
+        })
+        .collect();
+    publish(&plain).await;
+}
+
+#[test]
+fn a_limit_slows_the_publishes_and_a_stop_drains() {
+    block_on(async {
+        let stage = Stage::new(2).await;
+        let queue = stage.bound_queue("all").await;
+        let sent = orders(&stage.topic, 20, 10);
+        publish(&sent).await;
+        let started = std::time::Instant::now();
+        let mut bridge = stage.start("[bridge.limit]\nmessages = 50\nper = \"2s\"");
+        bridge.ready().await;
+        stage.all_settled(sent.len()).await;
+        // 50 at once, the other 150 in six seconds.
+        assert!(started.elapsed().as_secs() >= 5, "{:?}", started.elapsed());
+        assert!(bridge.stop().await.success());
+        let found: Vec<String> = stage.rabbit.drain(&queue).await.iter().map(id_of).collect();
+        assert_eq!((found.len(), found.into_iter().collect()), (200, ids(&sent)));
+    });
+}
+
+#[test]
+fn duplicates_of_the_source_are_not_forwarded_again_with_a_filter() {
+    block_on(async {
+        let stage = Stage::new(2).await;
+        let queue = stage.bound_queue("all").await;
+        let database = messagekit_tests::Database::fresh().await;
+        let sent = orders(&stage.topic, 10, 10);
+        publish(&sent).await;
+        let mut bridge = stage.start(&format!("[bridge.duplicates]\ndatabase = \"{}\"", database.url()));
+        bridge.ready().await;
+        stage.all_settled(100).await;
+        publish(&sent).await;
+        stage.all_settled(200).await;
+        eventually("the copies are counted", PATIENCE, async || {
+            bridge
+                .get("/metrics")
+                .unwrap()
+                .contains(&format!("messagekit_bridge_duplicates_total{{bridge=\"{}\"}} 100", stage.name))
+        })
+        .await;
+        assert!(bridge.stop().await.success());
+        assert_eq!(stage.rabbit.drain(&queue).await.len(), 100);
+    });
+}

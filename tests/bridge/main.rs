@@ -1,0 +1,12 @@
+//! The program `messagekit-bridge` between a real Kafka and a real RabbitMQ.
+// Fixtures are test code too, which clippy sees only in functions marked as tests.
+#![allow(clippy::unwrap_used)]
+
+mod crash_points;
+mod forwarding;
+mod kills;
+mod letters;
+mod mistakes;
+mod rabbit;
+mod records;
+mod stage;

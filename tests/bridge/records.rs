@@ -1,0 +1,102 @@
+//! Kafka as a writer and as a reader sees it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use messagekit::{Message, Publisher, headers};
+use messagekit_kafka::Kafka;
+use messagekit_testkit::{eventually, unique};
+use messagekit_tests::services;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+const ADMIN: Duration = Duration::from_secs(20);
+
+/// Makes a topic of this name.
+pub(crate) async fn make_topic(name: &str, partitions: i32) {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", services::kafka()).create().unwrap();
+    let topic =
+        NewTopic::new(name, partitions, TopicReplication::Fixed(1)).set("max.message.bytes", "2097152");
+    let options = AdminOptions::new().operation_timeout(Some(ADMIN));
+    eventually("the topic is made", ADMIN, async || {
+        matches!(&admin.create_topics([&topic], &options).await.as_deref(), Ok([Ok(_)])) || exists(name)
+    })
+    .await;
+}
+
+fn exists(topic: &str) -> bool {
+    let client = outside("look");
+    client.fetch_metadata(Some(topic), ADMIN).is_ok_and(|found| {
+        found.topics().first().is_some_and(|topic| topic.error().is_none() && !topic.partitions().is_empty())
+    })
+}
+
+/// Publishes and demands that each is taken.
+pub(crate) async fn publish(messages: &[Message]) {
+    let kafka = Kafka::new(services::kafka()).set("message.max.bytes", "2097152").unwrap();
+    let publisher = kafka.publisher().unwrap().without_limits();
+    for published in publisher.publish(messages).await {
+        published.unwrap();
+    }
+}
+
+/// The message `key-n` of a topic.
+pub(crate) fn order(topic: &str, key: &str, n: usize) -> Message {
+    let id = format!("{key}-{n}");
+    Message::new(topic, format!("{{\"orderId\": \"{id}\", \"note\": \"{}\"}}", "x".repeat(n % 200)))
+        .with_key(key.to_owned())
+        .with_header(headers::ID, id)
+        .with_header(headers::EVENT_TYPE, "orders.order.placed")
+}
+
+/// `of` messages of each of `keys` keys, in turn.
+pub(crate) fn orders(topic: &str, keys: usize, of: usize) -> Vec<Message> {
+    (0..of).flat_map(|n| (0..keys).map(move |key| order(topic, &format!("k{key}"), n))).collect()
+}
+
+pub(crate) fn ids(messages: &[Message]) -> BTreeSet<String> {
+    messages.iter().map(|message| message.headers.text(headers::ID).unwrap().to_owned()).collect()
+}
+
+fn outside(group: &str) -> BaseConsumer {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", services::kafka())
+        .set("group.id", group)
+        .set("enable.auto.commit", "false");
+    config.create().unwrap()
+}
+
+/// Returns how many records of a topic a group has settled, over all partitions.
+pub(crate) async fn settled(group: &str, topic: &str, partitions: i32) -> i64 {
+    let (group, topic) = (group.to_owned(), topic.to_owned());
+    let look = move || {
+        let mut list = TopicPartitionList::new();
+        (0..partitions).for_each(|partition| drop(list.add_partition(&topic, partition)));
+        let found = outside(&group).committed_offsets(list, ADMIN).unwrap();
+        found
+            .elements()
+            .iter()
+            .map(|element| match element.offset() {
+                Offset::Offset(offset) => offset,
+                _ => 0,
+            })
+            .sum()
+    };
+    tokio::task::spawn_blocking(look).await.unwrap()
+}
+
+/// Reads a topic from its beginning until `count` records were seen.
+pub(crate) async fn read(topic: &str, count: usize) -> Vec<Message> {
+    let source = Kafka::new(services::kafka()).topics([topic]);
+    let subscriber = messagekit::Source::bind(source, &unique("reader"), &[]).await.unwrap();
+    let mut receiver = messagekit_testkit::transport::Receiver::new(subscriber, "reader");
+    let mut found = Vec::new();
+    while found.len() < count {
+        found.push(receiver.message().await.message);
+    }
+    found
+}

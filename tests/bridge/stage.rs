@@ -1,0 +1,192 @@
+//! Topics, an exchange and a bridge of their own for one test.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use messagekit_testkit::{eventually, unique};
+use messagekit_tests::services;
+use tempfile::TempDir;
+
+use crate::rabbit::Rabbit;
+use crate::records;
+
+/// Longer than a start and a rebalance on a busy machine take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+
+pub(crate) struct Stage {
+    pub(crate) name: String,
+    pub(crate) topic: String,
+    pub(crate) exchange: String,
+    pub(crate) partitions: i32,
+    pub(crate) rabbit: Rabbit,
+    folder: TempDir,
+}
+
+impl Stage {
+    /// Makes the topics and an exchange without a queue.
+    pub(crate) async fn new(partitions: i32) -> Self {
+        let name = unique("bridge");
+        let stage = Self {
+            topic: format!("{name}.orders"),
+            exchange: format!("{name}.events"),
+            partitions,
+            rabbit: Rabbit::connect().await,
+            folder: TempDir::new().unwrap(),
+            name,
+        };
+        records::make_topic(&stage.topic, partitions).await;
+        records::make_topic(&stage.dead(), 1).await;
+        records::make_topic(&stage.retry(), 1).await;
+        stage.rabbit.exchange(&stage.exchange).await;
+        stage
+    }
+
+    pub(crate) fn dead(&self) -> String {
+        format!("{}.dead", self.name)
+    }
+
+    pub(crate) fn retry(&self) -> String {
+        format!("{}.retry", self.name)
+    }
+
+    /// The name of a queue of this test.
+    pub(crate) fn queue(&self, name: &str) -> String {
+        format!("{}.{name}", self.name)
+    }
+
+    /// Declares a queue and binds it to everything.
+    pub(crate) async fn bound_queue(&self, name: &str) -> String {
+        let queue = self.queue(name);
+        self.rabbit.queue(&queue, &self.exchange, "#", &[]).await;
+        queue
+    }
+
+    /// The settings of a bridge from the topic to the exchange, `extra` in its section.
+    pub(crate) fn settings(&self, extra: &str) -> String {
+        format!(
+            "[bridge]\nname = \"{}\"\n{extra}\n[kafka]\nbrokers = [\"{}\"]\n\
+             properties = {{ \"session.timeout.ms\" = \"6000\", \"heartbeat.interval.ms\" = \"500\" }}\n\
+             [rabbitmq]\nurl = \"{}\"\n[[rule]]\ntopics = [\"{}\"]\nexchange = \"{}\"\n",
+            self.name,
+            services::kafka(),
+            services::amqp_url(),
+            self.topic,
+            self.exchange,
+        )
+    }
+
+    /// Starts a bridge.
+    pub(crate) fn start(&self, extra: &str) -> Bridge {
+        self.start_with(&self.settings(extra), &[])
+    }
+
+    pub(crate) fn start_with(&self, settings: &str, variables: &[(&str, &str)]) -> Bridge {
+        let config = self.folder.path().join("bridge.toml");
+        fs::write(&config, settings).unwrap();
+        Bridge::start(&config, self.folder.path().join("bridge.log"), variables)
+    }
+
+    /// Waits until every record of the topic is settled.
+    pub(crate) async fn all_settled(&self, records: usize) {
+        eventually("all records are settled", PATIENCE, async || {
+            records::settled(&self.name, &self.topic, self.partitions).await == records as i64
+        })
+        .await;
+    }
+}
+
+/// The program as a process of its own; it is killed when dropped.
+pub(crate) struct Bridge {
+    child: Child,
+    listen: String,
+    log: PathBuf,
+}
+
+impl Bridge {
+    fn start(config: &Path, log: PathBuf, variables: &[(&str, &str)]) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let listen = format!("127.0.0.1:{port}");
+        let errors = File::options().append(true).create(true).open(&log).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_bridge"))
+            .arg("--config")
+            .arg(config)
+            .env("MESSAGEKIT_BRIDGE__LISTEN", &listen)
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(errors)
+            .spawn()
+            .unwrap();
+        Self { child, listen, log }
+    }
+
+    /// Waits until it forwards.
+    pub(crate) async fn ready(&mut self) {
+        self.reports("ready", |text| text.contains("\"status\":\"ready\"")).await;
+    }
+
+    /// Waits until its readiness says something.
+    pub(crate) async fn reports(&mut self, what: &str, says: impl Fn(&str) -> bool) {
+        eventually(what, PATIENCE, async || {
+            self.is_alive_still();
+            self.get("/health/ready").is_some_and(|text| says(&text))
+        })
+        .await;
+    }
+
+    /// Asks its port; `None` while nothing answers.
+    pub(crate) fn get(&self, path: &str) -> Option<String> {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let mut answer = agent.get(format!("http://{}{path}", self.listen)).call().ok()?;
+        answer.body_mut().read_to_string().ok()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn is_alive_still(&mut self) {
+        let ended = self.child.try_wait().unwrap();
+        assert!(ended.is_none(), "the bridge ended with {ended:?}: {}", self.log());
+    }
+
+    /// Ends it by SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.is_alive_still();
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to end and waits for that.
+    pub(crate) async fn stop(mut self) -> ExitStatus {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.ended().await
+    }
+
+    /// Waits until it has ended.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        let mut status = None;
+        eventually("the bridge ends", PATIENCE, async || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        })
+        .await;
+        status.unwrap()
+    }
+
+    /// Returns what it has logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
