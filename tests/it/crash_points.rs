@@ -43,7 +43,10 @@ macro_rules! points {
         fn every_point_has_a_test() {
             let mut tested = vec![$($point),*];
             tested.dedup();
-            assert_eq!(tested, POINTS);
+            // The shop has no broker: what dies beside one is tested with one.
+            let beside_a_broker = |point: &str| point.starts_with("bridge.") || point.starts_with("bookkeeper.");
+            let points: Vec<&str> = POINTS.iter().copied().filter(|point| !beside_a_broker(point)).collect();
+            assert_eq!(tested, points);
         }
     };
 }
