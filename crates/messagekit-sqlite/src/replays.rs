@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use messagekit::{
-    Actor, BoxFuture, Error, ErrorKind, EventCursor, EventFilter, Message, MessageId, ReplayCount, ReplayIds,
+    Actor, BoxFuture, Error, ErrorKind, EventCursor, EventFilter, Message, Renamed, ReplayCount, ReplayIds,
     ReplayJob, ReplayLease, ReplayOrder, Replays, StoredEvent, chain,
 };
 use rusqlite::Connection;
@@ -81,7 +81,7 @@ impl Replays for SqliteStore {
         lease: ReplayLease,
         max: u32,
         extend: Duration,
-        renamed: &'a (dyn Fn(&StoredEvent) -> Result<(MessageId, Message), Error> + Send + Sync),
+        renamed: Renamed<'a>,
     ) -> BoxFuture<'a, Result<Option<ReplayJob>, Error>> {
         Box::pin(async move {
             let next = self.query(move |conn| {
@@ -105,11 +105,7 @@ enum Copies {
     Fail(String),
 }
 
-fn copies(
-    items: Vec<Item>,
-    ids: ReplayIds,
-    renamed: &(dyn Fn(&StoredEvent) -> Result<(MessageId, Message), Error> + Send + Sync),
-) -> Copies {
+fn copies(items: Vec<Item>, ids: ReplayIds, renamed: Renamed<'_>) -> Copies {
     let places = items.iter().map(|item| (item.number, item.position)).collect();
     let message = |item: Item| {
         let event = item.event.ok_or_else(|| {

@@ -156,6 +156,9 @@ pub fn out_of_range(oldest: Timestamp) -> Error {
     Error::new(ErrorKind::OutOfRange, text).with("oldest", oldest)
 }
 
+/// Makes the message that an event goes out as under a new id.
+pub type Renamed<'a> = &'a (dyn Fn(&StoredEvent) -> Result<(MessageId, Message), Error> + Send + Sync);
+
 /// Looking at kept events and publishing them again.
 ///
 /// An order chooses its events at once and writes their list down. Each step copies some of them into the outbox and takes
@@ -228,6 +231,6 @@ pub trait Replays: Send + Sync {
         lease: ReplayLease,
         max: u32,
         extend: std::time::Duration,
-        renamed: &'a (dyn Fn(&StoredEvent) -> Result<(MessageId, Message), Error> + Send + Sync),
+        renamed: Renamed<'a>,
     ) -> BoxFuture<'a, Result<Option<ReplayJob>, Error>>;
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use messagekit::{
-    Actor, BoxFuture, Error, ErrorKind, EventCursor, EventFilter, Message, MessageId, ReplayCount, ReplayIds,
-    ReplayJob, ReplayLease, ReplayOrder, ReplayState, Replays, StoredEvent,
+    Actor, BoxFuture, Error, ErrorKind, EventCursor, EventFilter, Renamed, ReplayCount, ReplayIds, ReplayJob,
+    ReplayLease, ReplayOrder, ReplayState, Replays, StoredEvent,
 };
 
 use super::Fault;
@@ -133,7 +133,7 @@ impl Replays for FaultyStore {
         lease: ReplayLease,
         max: u32,
         extend: Duration,
-        renamed: &'a (dyn Fn(&StoredEvent) -> Result<(MessageId, Message), Error> + Send + Sync),
+        renamed: Renamed<'a>,
     ) -> BoxFuture<'a, Result<Option<ReplayJob>, Error>> {
         let newest = self.notes().replay.as_ref().map(|(newest, _)| *newest);
         let lease = newest.filter(|_| self.is(Fault::StepIgnoresEpoch)).unwrap_or(lease);
