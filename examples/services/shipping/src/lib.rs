@@ -1,22 +1,22 @@
 //! The shipping service: a consumer that writes a shipment for each bill, once.
 //!
-//! The shipment and the mark "processed" are one transaction. The tables of messagekit are made by `messagekit migrate`, its
+//! Bills come from RabbitMQ, where the bridge has put them. The shipment and the mark "processed" are one transaction. The tables of messagekit are made by `messagekit migrate`, its
 //! own by the service itself.
 
 mod bill;
 mod log;
+mod queue;
 mod settings;
 mod tables;
 
 use std::io::Write;
 
-use messagekit::{Consumer, Error, Event, Shutdown};
-use messagekit_kafka::Kafka;
+use messagekit::{Consumer, Error, Shutdown};
 use messagekit_postgres::PostgresStore;
 
 pub use settings::{SETTINGS, Settings};
 
-use bill::BillIssued;
+pub use queue::{DEAD_LETTERS, EXCHANGE, QUEUE};
 
 /// Ships what was billed until SIGTERM or Ctrl-C, finishes what is in work, and ends.
 ///
@@ -27,10 +27,8 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     let shutdown = Shutdown::on_signal()?;
     let store = PostgresStore::connect(&settings.database_url).await?;
     tables::create(&store).await?;
-    let mut bills = Kafka::new(&settings.brokers).topics([BillIssued::TOPIC]);
-    if let Some(instance) = settings.instance {
-        bills = bills.instance_id(instance);
-    }
+    queue::declare(&settings.rabbitmq).await?;
+    let bills = settings.rabbitmq.queue(QUEUE);
     let consumer = Consumer::builder("shipping", store).from(bills).on(bill::ship).build()?;
     // Whoever waits for the line may have left; that is no reason to end.
     writeln!(std::io::stdout(), "ready").ok();

@@ -2,27 +2,24 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::num::NonZeroU16;
 use std::str::FromStr;
 
 use messagekit::{Error, ErrorKind};
+use messagekit_rabbitmq::RabbitMq;
 use sqlx::postgres::PgConnectOptions;
 use tracing_subscriber::filter::Targets;
 
 const DATABASE_URL: &str = "MESSAGEKIT_DATABASE_URL";
-const KAFKA: &str = "MESSAGEKIT_KAFKA";
-const INSTANCE: &str = "MESSAGEKIT_INSTANCE";
+const RABBITMQ: &str = "MESSAGEKIT_RABBITMQ";
 const LOG: &str = "RUST_LOG";
 
 /// Every variable that the service reads.
-pub const SETTINGS: &[&str] = &[DATABASE_URL, KAFKA, INSTANCE, LOG];
+pub const SETTINGS: &[&str] = &[DATABASE_URL, RABBITMQ, LOG];
 
 /// What the service was told.
 pub struct Settings {
     pub(crate) database_url: String,
-    pub(crate) brokers: String,
-    /// The name under which this process comes back after a restart and takes up its partitions again.
-    pub(crate) instance: Option<String>,
+    pub(crate) rabbitmq: RabbitMq,
     pub(crate) log: Option<Targets>,
 }
 
@@ -35,21 +32,18 @@ impl Settings {
         let mut environment = Environment::default();
         let database_url =
             environment.required(DATABASE_URL, "postgres://USER:PASSWORD@HOST/DATABASE", database_url);
-        let brokers = environment.required(KAFKA, "HOST:PORT, or several with commas", brokers);
-        let instance = environment.optional(INSTANCE, "a name of this process", parsed);
+        let form = "amqp://USER:PASSWORD@HOST:PORT/VHOST, or amqps://…";
+        let rabbitmq = environment.required(RABBITMQ, form, |text| RabbitMq::new(text).ok());
         let log = environment.optional(LOG, "a level, or targets such as info,sqlx=warn", parsed);
-        let (database_url, brokers) = environment.finish(database_url.zip(brokers))?;
-        Ok(Self { database_url, brokers, instance, log })
+        let (database_url, rabbitmq) = environment.finish(database_url.zip(rabbitmq))?;
+        Ok(Self { database_url, rabbitmq, log })
     }
 }
 
 /// Shows no URL: it holds a password.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings")
-            .field("brokers", &self.brokers)
-            .field("instance", &self.instance)
-            .finish_non_exhaustive()
+        f.debug_struct("Settings").field("rabbitmq", &self.rabbitmq).finish_non_exhaustive()
     }
 }
 
@@ -95,12 +89,4 @@ fn parsed<T: FromStr>(text: &str) -> Option<T> {
 fn database_url(text: &str) -> Option<String> {
     let postgres = text.starts_with("postgres://") || text.starts_with("postgresql://");
     (postgres && text.parse::<PgConnectOptions>().is_ok()).then(|| text.to_owned())
-}
-
-fn brokers(text: &str) -> Option<String> {
-    let named = |broker: &str| {
-        let (host, port) = broker.trim().rsplit_once(':')?;
-        port.parse::<NonZeroU16>().ok().filter(|_| !host.is_empty())
-    };
-    text.split(',').all(|broker| named(broker).is_some()).then(|| text.to_owned())
 }

@@ -25,7 +25,7 @@ fn last_word(output: &Output, code: i32) -> String {
 #[test]
 fn missing_settings_are_named_all_at_once() {
     let line = last_word(&run(&[]), 2);
-    for key in ["MESSAGEKIT_DATABASE_URL", "MESSAGEKIT_KAFKA"] {
+    for key in ["MESSAGEKIT_DATABASE_URL", "MESSAGEKIT_RABBITMQ"] {
         assert!(line.contains(&format!("{key} is not set")), "{line}");
     }
 }
@@ -39,7 +39,7 @@ fn an_empty_setting_counts_as_missing() {
 #[test]
 fn wrong_settings_are_named_together_and_their_values_are_not_shown() {
     let url = ("MESSAGEKIT_DATABASE_URL", "postgres://shop:sesame@127.0.0.1:port/shop");
-    let wrong = [url, ("MESSAGEKIT_KAFKA", "nowhere"), ("RUST_LOG", "a=b=c")];
+    let wrong = [url, ("MESSAGEKIT_RABBITMQ", "amqp://shop:sesame@:port"), ("RUST_LOG", "a=b=c")];
     let line = last_word(&run(&wrong), 2);
     for (key, value) in wrong {
         assert!(line.contains(&format!("{key} is wrong")), "{line}");
@@ -52,15 +52,18 @@ fn wrong_settings_are_named_together_and_their_values_are_not_shown() {
 fn a_database_that_does_not_answer_ends_it_without_showing_the_password() {
     // Port 1 is not listened on.
     let url = ("MESSAGEKIT_DATABASE_URL", "postgres://shop:sesame@127.0.0.1:1/shop");
-    let line = last_word(&run(&[url, ("MESSAGEKIT_KAFKA", "127.0.0.1:9"), ("RUST_LOG", "off")]), 1);
+    let line = last_word(&run(&[url, ("MESSAGEKIT_RABBITMQ", "amqp://127.0.0.1:9"), ("RUST_LOG", "off")]), 1);
     assert!(line.starts_with("shipping: ") && !line.contains("sesame"), "{line}");
 }
 
 #[test]
-fn brokers_without_a_host_or_a_port_are_refused() {
+fn addresses_of_another_form_are_refused_without_the_password() {
     let url = ("MESSAGEKIT_DATABASE_URL", "postgres://shop@127.0.0.1:1/shop");
-    for brokers in [":", "kafka", "kafka:", "kafka:0", "kafka:http", ":9092", "kafka:9092,", "kafka:99999"] {
-        let line = last_word(&run(&[url, ("MESSAGEKIT_KAFKA", brokers)]), 2);
-        assert!(line.contains("MESSAGEKIT_KAFKA is wrong"), "{brokers}: {line}");
+    for address in
+        ["rabbit", "http://shop:sesame@rabbit", "amqp://shop:sesame@", "amqp://shop:sesame@rabbit:0"]
+    {
+        let line = last_word(&run(&[url, ("MESSAGEKIT_RABBITMQ", address)]), 2);
+        assert!(line.contains("MESSAGEKIT_RABBITMQ is wrong"), "{address}: {line}");
+        assert!(!line.contains("sesame"), "{line}");
     }
 }
