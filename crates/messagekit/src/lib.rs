@@ -87,7 +87,7 @@ pub use replay::{
 pub use shutdown::Shutdown;
 pub use store::{
     Bookkeeping, BoxFuture, Claim, ClaimRequest, End, Failure, FailureKind, Found, Inbox, Leased, Next,
-    NextOffset, Offsets, Outbox, OutboxRows, Processed, Received, Retries, Returning, SetAside,
+    NextOffset, NoStore, Offsets, Outbox, OutboxRows, Processed, Received, Retries, Returning, SetAside,
     SetAsideOutcome, Store, Suspects, TransactError, Work, claim,
 };
 pub use transport::{

@@ -232,7 +232,8 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
         self
     }
 
-    /// Sets what one transaction holds. Default: what the source prefers; [`BatchLimit::DEFAULT`] for a broker.
+    /// Sets what one transaction holds. Default: what the source prefers; [`BatchLimit::DEFAULT`] for a broker, and
+    /// [`BatchLimit::ONE`] without a database.
     pub fn batch(mut self, batch: BatchLimit) -> Self {
         self.batch = Some(batch);
         self
@@ -270,7 +271,8 @@ impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
                 Error::new(ErrorKind::InvalidConfiguration, problems.join("; ")).with("consumer", &self.name)
             );
         }
-        let batch = self.batch.unwrap_or_else(|| self.source.capabilities().batch);
+        let preferred = || if S::RUNS_AGAIN { self.source.capabilities().batch } else { BatchLimit::ONE };
+        let batch = self.batch.unwrap_or_else(preferred);
         let settings = Settings {
             name: self.name,
             store: self.store,

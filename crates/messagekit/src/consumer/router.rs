@@ -180,14 +180,14 @@ impl<S: Store> Router<S> {
             let task = Task::Handle { handler: Arc::<dyn TakesAll<S>>::clone(all), meta };
             return (Received { id, message, place }, task);
         }
-        let under_place = |place: &Option<Place>| place.as_ref().map_or_else(MessageId::new, MessageId::at);
-        match self.task(&message) {
-            Ok((id, task)) => {
-                (Received { id: id.unwrap_or_else(|| under_place(&place)), message, place }, task)
-            }
-            // Without a usable identity it is kept under its coordinates, so that no publisher's id is swallowed.
-            Err(failure) => (Received { id: under_place(&place), message, place }, Task::SetAside(failure)),
-        }
+        // Without a usable identity it is kept under its coordinates, so that no publisher's id is swallowed; without those
+        // the same bytes are the same message.
+        let stand_in = || place.as_ref().map_or_else(|| MessageId::of_contents(&message), MessageId::at);
+        let (id, task) = match self.task(&message) {
+            Ok((id, task)) => (id.unwrap_or_else(stand_in), task),
+            Err(failure) => (stand_in(), Task::SetAside(failure)),
+        };
+        (Received { id, message, place }, task)
     }
 
     /// A message that was identified keeps its id even when it cannot be handled.

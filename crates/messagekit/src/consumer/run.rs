@@ -9,7 +9,6 @@ use std::task::{Context, Poll};
 
 use tokio::task::{JoinError, JoinSet};
 
-use super::Backoff;
 use super::attempt::Entry;
 use super::bind::bind;
 use super::lanes::{LaneState, Window, Working};
@@ -17,6 +16,7 @@ use super::retry::{Retried, retry};
 use super::retry_timer::RetryTimer;
 use super::settings::{DRAIN, Settings};
 use super::turn::{After, Item, Manner, Turn, turn};
+use super::{Backoff, OnFailure};
 use crate::crash;
 use crate::gate::{BatchView, Gates, Pass};
 use crate::store::{Inbox, Store};
@@ -327,10 +327,17 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             After::Blocked(failure) => {
                 state.blocked += 1;
                 let wait = self.settings.backoff.delay(state.blocked);
-                tracing::error!(
-                    consumer, attempt = state.blocked, kind = %failure.kind, error = failure.error, ?wait,
-                    "lane blocked by a message that cannot be applied"
-                );
+                if self.settings.on_failure == OnFailure::Block {
+                    tracing::error!(
+                        consumer, attempt = state.blocked, kind = %failure.kind, error = failure.error, ?wait,
+                        "lane blocked by a message that cannot be applied"
+                    );
+                } else {
+                    tracing::warn!(
+                        consumer, attempt = state.blocked, kind = %failure.kind, error = failure.error, ?wait,
+                        "message is tried again in place"
+                    );
+                }
                 state.wait_for(wait);
             }
             After::Fenced => {

@@ -177,13 +177,15 @@ pub(super) async fn turn<S: Inbox>(
                 break;
             }
         };
-        if settings.on_failure == OnFailure::Block {
+        let attempt = if index == 0 { first_attempt } else { 1 };
+        let blocks = settings.on_failure == OnFailure::Block;
+        let failure = if blocks { failure } else { settings.decide(failure, attempt) };
+        let again_in_place = !S::RUNS_AGAIN && matches!(failure.next, Next::Retry(_));
+        if blocks || again_in_place {
             split.stop_before(index);
             after = After::Blocked(failure);
             continue;
         }
-        let attempt = if index == 0 { first_attempt } else { 1 };
-        let failure = settings.decide(failure, attempt);
         if let Next::Retry(delay) = failure.next {
             due_in.push(delay);
         }

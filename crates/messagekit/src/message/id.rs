@@ -5,8 +5,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
 
-use super::Place;
+use super::headers::X_DEATH;
+use super::{Message, Place};
 use crate::{Error, ErrorKind};
 
 /// Identifies a message on every hop; two messages with the same id are the same message.
@@ -43,7 +45,32 @@ impl MessageId {
         Self(Arc::from(format!("{}{place}", Self::AT)))
     }
 
-    /// Returns whether this is a place instead of a publisher's id.
+    /// Names a message without a usable id and without coordinates after what it holds: `at:topic/` and a SHA-256 over topic,
+    /// key, headers and payload, in hexadecimal digits. What a broker adds on the way (`x-death`) does not count, so a
+    /// redelivery has the same name.
+    pub fn of_contents(message: &Message) -> Self {
+        let mut hash = Sha256::new();
+        let mut add = |part: &[u8]| {
+            // With its length before it: no part runs over into the next.
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        };
+        add(message.topic.as_bytes());
+        // An absent key is another than an empty one.
+        add(message.key.as_ref().map_or(b"", |_| b"key"));
+        add(message.key.as_deref().unwrap_or_default());
+        let mut headers: Vec<_> = message.headers.iter().filter(|(name, _)| *name != X_DEATH).collect();
+        headers.sort_unstable();
+        for (name, value) in headers {
+            add(name.as_bytes());
+            add(value);
+        }
+        add(&message.payload);
+        let digits: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Self(Arc::from(format!("{}{}/{digits}", Self::AT, message.topic)))
+    }
+
+    /// Returns whether this stands in for a publisher's id: it begins with `at:`.
     pub fn is_place(&self) -> bool {
         self.0.starts_with(Self::AT)
     }

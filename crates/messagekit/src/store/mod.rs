@@ -6,6 +6,7 @@
 
 mod bookkeeping;
 mod failure;
+mod no_store;
 mod offsets;
 mod outbox;
 mod processed;
@@ -19,6 +20,7 @@ use std::future::Future;
 
 pub use bookkeeping::{Bookkeeping, Found, Returning};
 pub use failure::{Failure, FailureKind, Next};
+pub use no_store::NoStore;
 pub use offsets::{NextOffset, Offsets};
 pub use outbox::{Outbox, OutboxRows};
 pub use processed::{Claim, ClaimRequest, Processed, claim};

@@ -30,6 +30,10 @@ pub enum SetAsideOutcome {
 /// letter's back.
 #[diagnostic::on_unimplemented(message = "`{Self}` has nowhere to set messages aside")]
 pub trait SetAside: Store {
+    /// Whether what is set aside runs again by itself when the failure says so. Where it does not, the consumer tries again in
+    /// place first, sets aside what is dead only, and handles each message by itself unless batches are asked for.
+    const RUNS_AGAIN: bool = true;
+
     /// Claims the message as held and keeps it whole, due again as the failure says.
     ///
     /// # Errors

@@ -1,0 +1,201 @@
+//! Consuming without a database.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{
+    Claim, ClaimRequest, End, Failure, Leased, NextOffset, Offsets, Processed, Received, Retries, SetAside,
+    SetAsideOutcome, Store, Suspects, TransactError, Work,
+};
+use crate::message::headers;
+use crate::transport::{Publisher, Refusal};
+use crate::{Error, ErrorKind, Message, chain};
+
+/// Stands where a store stands, for a consumer that has no database: effects happen at least once, and what cannot be applied
+/// is published whole to a dead-letter topic, confirmed before its delivery is settled.
+///
+/// Nothing is remembered. Every delivery is fresh, so a handler runs again for a redelivered message, and for those before a
+/// failed one when batches are asked for; without that each message is handled by itself. There is no transaction: `Tx` is
+/// `()`. A failure that may pass is tried again in place, with the consumer's backoff, until its attempts are used up, and
+/// what stands behind it in its lane waits. While the dead-letter topic cannot be reached, or refuses the letter, the lane
+/// waits and says so: nothing is dropped.
+///
+/// A letter carries the message's key, headers and payload, and the headers [`DEAD_KIND`](headers::DEAD_KIND),
+/// [`DEAD_ERROR`](headers::DEAD_ERROR), [`DEAD_BY`](headers::DEAD_BY), [`RETRY_TOPIC`](headers::RETRY_TOPIC) (where it was
+/// read from) and, where it had a place, that place.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// use messagekit::memory::MemoryLog;
+/// use messagekit::{Consumer, HandlerError, Message, NoStore, Publisher, Shutdown, headers};
+///
+/// async fn print(_: &mut (), message: Message) -> Result<(), HandlerError> {
+///     Err(HandlerError::permanent("out of paper"))
+/// }
+///
+/// let log = MemoryLog::new(1);
+/// let order = Message::new("orders.order", "{}").with_header("id", "o-1").with_header("eventType", "orders.order.placed");
+/// log.publish(&[order]).await;
+///
+/// let shutdown = Shutdown::new();
+/// let store = NoStore::new(log.clone(), "printing.dead");
+/// let printing = Consumer::builder("printing", store)
+///     .from(log.topics(["orders.order"]))
+///     .on_message("orders.order.placed", print)
+///     .build()?;
+/// let running = tokio::spawn(printing.run(shutdown.clone()));
+/// while log.is_empty("printing.dead") {
+///     tokio::task::yield_now().await;
+/// }
+/// shutdown.request();
+/// running.await.unwrap()?;
+/// let letter = &log.records("printing.dead")[0].message;
+/// assert_eq!(letter.headers.text(headers::DEAD_KIND), Some("permanent"));
+/// assert_eq!(letter.headers.text(headers::RETRY_TOPIC), Some("orders.order"));
+/// # Ok::<(), messagekit::Error>(()) }).unwrap();
+/// ```
+pub struct NoStore<P> {
+    publisher: Arc<P>,
+    dead_letter_topic: Arc<str>,
+}
+
+impl<P: Publisher + 'static> NoStore<P> {
+    /// Makes one that publishes what cannot be applied to a topic, or to a queue where `publisher` names queues.
+    pub fn new(publisher: P, dead_letter_topic: impl Into<Arc<str>>) -> Self {
+        Self { publisher: Arc::new(publisher), dead_letter_topic: dead_letter_topic.into() }
+    }
+
+    fn letter(&self, consumer: &str, received: &Received, failure: &Failure) -> Message {
+        let mut letter = received.message.clone();
+        letter.headers.set(headers::RETRY_TOPIC, letter.topic.to_string());
+        if let Some(place) = &received.place {
+            letter.headers.set(headers::SOURCE_TOPIC, place.topic.to_string());
+            letter.headers.set(headers::SOURCE_PARTITION, place.partition.to_string());
+            letter.headers.set(headers::SOURCE_OFFSET, place.offset.to_string());
+        }
+        letter.headers.set(headers::DEAD_KIND, failure.kind.as_str());
+        letter.headers.set(headers::DEAD_ERROR, failure.error.clone());
+        letter.headers.set(headers::DEAD_BY, consumer.to_owned());
+        letter.topic = Arc::clone(&self.dead_letter_topic);
+        letter
+    }
+}
+
+impl<P> Clone for NoStore<P> {
+    fn clone(&self) -> Self {
+        Self {
+            publisher: Arc::clone(&self.publisher),
+            dead_letter_topic: Arc::clone(&self.dead_letter_topic),
+        }
+    }
+}
+
+impl<P> fmt::Debug for NoStore<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NoStore").field("dead_letter_topic", &self.dead_letter_topic).finish_non_exhaustive()
+    }
+}
+
+impl<P: Publisher + 'static> Store for NoStore<P> {
+    type Tx = ();
+
+    async fn begin(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn commit(&self, (): ()) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn rollback(&self, (): ()) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn transact<R: Send + 'static>(&self, work: Work<(), R>) -> Result<R, TransactError> {
+        let ((), (End::Commit(result) | End::Rollback(result))) = work(()).await;
+        Ok(result)
+    }
+}
+
+impl<P: Publisher + 'static> Processed for NoStore<P> {
+    async fn claim(&self, (): &mut (), _: &str, requests: &[ClaimRequest]) -> Result<Vec<Claim>, Error> {
+        Ok(vec![Claim::Fresh; requests.len()])
+    }
+
+    async fn unclaim(&self, (): &mut (), _: &str, _: &[ClaimRequest]) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+impl<P: Publisher + 'static> Offsets for NoStore<P> {
+    async fn advance(&self, (): &mut (), _: &str, _: &[NextOffset]) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn next_of(&self, _: &str, _: &str) -> Result<Vec<NextOffset>, Error> {
+        Ok(Vec::new())
+    }
+}
+
+impl<P: Publisher + 'static> SetAside for NoStore<P> {
+    const RUNS_AGAIN: bool = false;
+
+    async fn set_aside(
+        &self,
+        (): &mut (),
+        consumer: &str,
+        received: &Received,
+        failure: &Failure,
+    ) -> Result<SetAsideOutcome, Error> {
+        let letter = self.letter(consumer, received, failure);
+        let published = self.publisher.publish(std::slice::from_ref(&letter)).await;
+        let Some(Err(refused)) = published.into_iter().next() else { return Ok(SetAsideOutcome::SetAside) };
+        if refused.refusal == Refusal::Rejected {
+            // Waiting alone cures nothing here, and a person must look.
+            tracing::error!(
+                consumer, message_id = %received.id, topic = &*self.dead_letter_topic, error = %chain(&refused),
+                "dead letter is refused: its lane waits"
+            );
+        }
+        let error = Error::new(ErrorKind::Unavailable, "dead letter was not published");
+        Err(error.with("topic", &self.dead_letter_topic).caused_by(refused))
+    }
+}
+
+impl<P: Publisher + 'static> Retries for NoStore<P> {
+    async fn lease(&self, _: &str, _: u32, _: Duration) -> Result<Vec<Leased>, Error> {
+        Ok(Vec::new())
+    }
+
+    async fn resolve(&self, (): &mut (), _: &str, _: &Leased) -> Result<bool, Error> {
+        Ok(false)
+    }
+
+    async fn fail(&self, _: &str, _: &Leased, _: &Failure) -> Result<bool, Error> {
+        Ok(false)
+    }
+
+    async fn hand_back(&self, _: &str, _: &Leased, _: Duration) -> Result<bool, Error> {
+        Ok(false)
+    }
+}
+
+/// There is nobody to count deaths: a message that ends its process is the broker's to give up.
+impl<P: Publisher + 'static> Suspects for NoStore<P> {
+    async fn suspect(&self, _: &str, _: &Received) -> Result<u32, Error> {
+        Ok(0)
+    }
+
+    async fn absolve(&self, (): &mut (), _: &str, _: &Received) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn stand_down(&self, _: &str, _: &Received) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn sweep_suspects(&self, _: &str) -> Result<(), Error> {
+        Ok(())
+    }
+}
