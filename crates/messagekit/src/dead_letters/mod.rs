@@ -3,6 +3,8 @@
 mod act;
 mod letter;
 mod standing;
+#[cfg(test)]
+mod standing_tests;
 mod state;
 
 pub use act::{Act, Acted, Actor, no_letter};

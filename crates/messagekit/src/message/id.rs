@@ -133,3 +133,44 @@ impl<'de> Deserialize<'de> for MessageId {
         std::borrow::Cow::<str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_without_a_name_is_named_after_what_it_holds() {
+        let message =
+            || Message::new("shipping", "{}").with_key("k").with_header("a", "1").with_header("b", "2");
+        let named = MessageId::of_contents(&message());
+        assert!(named.as_str().starts_with("at:shipping/") && named.is_place(), "{named}");
+        assert_eq!(named.as_str().len(), "at:shipping/".len() + 64);
+        assert!(named.as_str().parse::<MessageId>().is_err(), "no publisher can send it");
+
+        let other_order =
+            Message::new("shipping", "{}").with_key("k").with_header("b", "2").with_header("a", "1");
+        for same in [message(), other_order, message().with_header(X_DEATH, "[]")] {
+            assert_eq!(MessageId::of_contents(&same), named);
+        }
+        let (mut no_key, mut empty_key, mut longer_name) = (message(), message(), message());
+        no_key.key = None;
+        empty_key.key = Some(Default::default());
+        longer_name.headers.remove("a");
+        longer_name.headers.set("a1", "");
+        let others = [
+            no_key,
+            empty_key,
+            longer_name,
+            message().with_key("l"),
+            message().with_header("a", "2"),
+            message().with_header("c", ""),
+            Message { topic: "billing".into(), ..message() },
+            Message { payload: "[]".into(), ..message() },
+        ];
+        let mut names: Vec<MessageId> = others.iter().map(MessageId::of_contents).collect();
+        names.push(named);
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), 9, "each of them is another message");
+    }
+}

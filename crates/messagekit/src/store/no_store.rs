@@ -113,8 +113,9 @@ impl<P: Publisher + 'static> Store for NoStore<P> {
     }
 
     async fn transact<R: Send + 'static>(&self, work: Work<(), R>) -> Result<R, TransactError> {
-        let ((), (End::Commit(result) | End::Rollback(result))) = work(()).await;
-        Ok(result)
+        match work(()).await.1 {
+            End::Commit(result) | End::Rollback(result) => Ok(result),
+        }
     }
 }
 

@@ -1,0 +1,220 @@
+//! The rules of a letter against a naive model.
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+
+use super::{Act, LetterState, Standing};
+use crate::store::Claim;
+
+/// A letter as a person would tell its story: what is so now, and the one lease that may still answer.
+#[derive(Clone, Debug)]
+struct Story {
+    now: Now,
+    failed_runs: u32,
+    deaths: u32,
+    /// The lease whose answer counts: the last one given, until it answers or a person acts.
+    open: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Now {
+    /// Runs at a time; `asked` by a person.
+    Waits {
+        at: i64,
+        asked: bool,
+    },
+    Runs {
+        until: i64,
+        asked: bool,
+    },
+    Dead,
+    Applied,
+    GivenUp,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Pass(i64),
+    Lease(i64),
+    Resolve(prop::sample::Index),
+    Fail(prop::sample::Index, Option<i64>),
+    HandBack(prop::sample::Index, i64),
+    Act(Act),
+}
+
+impl Story {
+    fn lease(&mut self, clock: i64, number: usize, lease: i64) -> bool {
+        let asked = match self.now {
+            Now::Waits { at, asked } if at <= clock => asked,
+            Now::Runs { until, asked } if until <= clock => {
+                self.deaths += 1;
+                asked
+            }
+            _ => return false,
+        };
+        self.failed_runs += 1;
+        self.now = Now::Runs { until: clock + lease, asked };
+        self.open = Some(number);
+        true
+    }
+
+    /// Returns whether a person had asked for the run, if this lease may answer.
+    fn answers(&mut self, number: usize) -> Option<bool> {
+        match self.now {
+            Now::Runs { asked, .. } if self.open == Some(number) => {
+                self.open = None;
+                Some(asked)
+            }
+            _ => None,
+        }
+    }
+
+    fn act(&mut self, act: Act, clock: i64) -> bool {
+        let is_open = !matches!(self.now, Now::Applied | Now::GivenUp);
+        match (act, self.now) {
+            (Act::Retry, Now::Dead) => {
+                (self.failed_runs, self.deaths) = (0, 0);
+                self.now = Now::Waits { at: clock, asked: true };
+            }
+            (Act::Discard, _) if is_open => self.now = Now::GivenUp,
+            (Act::Undo, Now::GivenUp) => self.now = Now::Dead,
+            _ => return false,
+        }
+        self.open = None;
+        true
+    }
+
+    fn state(&self) -> (LetterState, Claim) {
+        match self.now {
+            Now::Waits { asked: false, .. } | Now::Runs { asked: false, .. } => {
+                (LetterState::Retrying, Claim::Held)
+            }
+            Now::Waits { asked: true, .. } | Now::Runs { asked: true, .. } => {
+                (LetterState::Replaying, Claim::Held)
+            }
+            Now::Dead => (LetterState::Dead, Claim::Held),
+            Now::Applied => (LetterState::Resolved, Claim::Done),
+            Now::GivenUp => (LetterState::Discarded, Claim::Discarded),
+        }
+    }
+
+    fn due(&self) -> Option<i64> {
+        match self.now {
+            Now::Waits { at, .. } => Some(at),
+            Now::Runs { until, .. } => Some(until),
+            Now::Dead | Now::Applied | Now::GivenUp => None,
+        }
+    }
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds)
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let lease = any::<prop::sample::Index>;
+    let step = prop_oneof![
+        3 => (0_i64..20).prop_map(Step::Pass),
+        6 => (0_i64..30).prop_map(Step::Lease),
+        1 => lease().prop_map(Step::Resolve),
+        3 => (lease(), prop::option::of(0_i64..20)).prop_map(|(lease, again)| Step::Fail(lease, again)),
+        2 => (lease(), 0_i64..20).prop_map(|(lease, delay)| Step::HandBack(lease, delay)),
+        4 => prop::sample::select(vec![Act::Retry, Act::Retry, Act::Discard, Act::Undo]).prop_map(Step::Act),
+    ];
+    prop::collection::vec(step, 0..60)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3_000))]
+
+    #[test]
+    fn a_letter_lives_as_its_story_says(first in prop::option::of(0_i64..20), steps in steps()) {
+        let mut clock = 0;
+        let mut letter = Standing::set_aside(1, first.map(at));
+        let now = first.map_or(Now::Dead, |at| Now::Waits { at, asked: false });
+        let mut story = Story { now, failed_runs: 1, deaths: 0, open: None };
+        let mut tokens: Vec<i64> = Vec::new();
+        for step in steps {
+            let before = letter;
+            let moved = match step {
+                Step::Pass(seconds) => {
+                    clock += seconds;
+                    continue;
+                }
+                Step::Lease(lease) => {
+                    let token = letter.lease(at(clock), at(clock + lease));
+                    prop_assert_eq!(token.is_some(), story.lease(clock, tokens.len(), lease));
+                    tokens.extend(token);
+                    token.is_some()
+                }
+                Step::Act(act) => {
+                    let acted = letter.act(act, at(clock));
+                    prop_assert_eq!(acted.is_ok(), story.act(act, clock));
+                    acted.is_ok()
+                }
+                Step::Resolve(_) | Step::Fail(..) | Step::HandBack(..) if tokens.is_empty() => continue,
+                Step::Resolve(index) => {
+                    let number = index.index(tokens.len());
+                    let asked = story.answers(number);
+                    if asked.is_some() {
+                        story.now = Now::Applied;
+                    }
+                    let resolved = letter.resolve(tokens[number]);
+                    prop_assert_eq!(resolved, asked.is_some());
+                    resolved
+                }
+                Step::Fail(index, again) => {
+                    let number = index.index(tokens.len());
+                    let again = again.map(|delay| clock + delay);
+                    let asked = story.answers(number);
+                    match (asked, again) {
+                        (Some(false), Some(at)) => story.now = Now::Waits { at, asked: false },
+                        (Some(_), _) => story.now = Now::Dead,
+                        (None, _) => {}
+                    }
+                    let failed = letter.fail(tokens[number], again.map(at));
+                    prop_assert_eq!(failed, asked.is_some());
+                    failed
+                }
+                Step::HandBack(index, delay) => {
+                    let number = index.index(tokens.len());
+                    let asked = story.answers(number);
+                    if let Some(asked) = asked {
+                        story.failed_runs -= 1;
+                        story.now = Now::Waits { at: clock + delay, asked };
+                    }
+                    let handed_back = letter.hand_back(tokens[number], at(clock + delay));
+                    prop_assert_eq!(handed_back, asked.is_some());
+                    handed_back
+                }
+            };
+            prop_assert!(moved || letter == before, "what is refused changes nothing");
+            prop_assert_eq!((letter.state, letter.marker()), story.state());
+            prop_assert_eq!((letter.attempts, letter.kills), (story.failed_runs, story.deaths));
+            prop_assert_eq!(letter.due, story.due().map(at));
+            prop_assert!(tokens.is_sorted_by(|earlier, later| earlier < later), "each lease has a token of its own");
+        }
+    }
+}
+
+#[test]
+fn a_letter_that_is_discarded_while_it_runs_is_out_of_its_hands() {
+    let mut letter = Standing::set_aside(1, Some(at(0)));
+    let token = letter.lease(at(0), at(60)).expect("it is due");
+    assert_eq!(letter.act(Act::Discard, at(1)), Ok(LetterState::Discarded));
+    assert!(!letter.resolve(token) && !letter.fail(token, None) && !letter.hand_back(token, at(1)));
+    assert_eq!(letter.marker(), Claim::Discarded);
+    assert_eq!(letter.act(Act::Undo, at(2)), Ok(LetterState::Dead));
+    assert!(!letter.resolve(token), "nor does undo bring the old run back");
+}
+
+#[test]
+fn what_is_applied_stays_applied() {
+    let mut letter = Standing::set_aside(1, Some(at(0)));
+    let token = letter.lease(at(0), at(60)).expect("it is due");
+    assert!(letter.resolve(token));
+    for act in [Act::Retry, Act::Discard, Act::Undo] {
+        assert_eq!(letter.act(act, at(1)), Err(LetterState::Resolved));
+    }
+    assert_eq!((letter.lease(at(99), at(100)), letter.marker()), (None, Claim::Done));
+}

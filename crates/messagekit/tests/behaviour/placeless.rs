@@ -1,0 +1,75 @@
+//! A source without coordinates, as a queue is one.
+
+use std::task::{Context, Poll};
+
+use messagekit::{Capabilities, Error, Incoming, Lane, LetterState, NextOffset, Receipt, Source, Subscriber};
+
+use crate::fixture::{CONSUMER, TOPIC, World, start, until};
+
+struct Placeless<S>(S);
+
+impl<S: Source> Source for Placeless<S> {
+    type Subscriber = Placeless<S::Subscriber>;
+
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+
+    fn topics(&self) -> &[std::sync::Arc<str>] {
+        self.0.topics()
+    }
+
+    async fn bind(self, consumer: &str, remembered: &[NextOffset]) -> Result<Self::Subscriber, Error> {
+        self.0.bind(consumer, remembered).await.map(Placeless)
+    }
+}
+
+impl<S: Subscriber> Subscriber for Placeless<S> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Incoming, Error>>> {
+        self.0.poll_next(cx).map_ok(|incoming| match incoming {
+            Incoming::Message(mut delivery) => {
+                delivery.place = None;
+                Incoming::Message(delivery)
+            }
+            other => other,
+        })
+    }
+
+    fn pause(&mut self, lane: Lane) {
+        self.0.pause(lane);
+    }
+
+    fn resume(&mut self, lane: Lane) {
+        self.0.resume(lane);
+    }
+
+    fn settle(&mut self, done: &mut Vec<Receipt>) {
+        self.0.settle(done);
+    }
+
+    fn release(&mut self, back: &mut Vec<Receipt>) {
+        self.0.release(back);
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.0.poll_close(cx)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_without_id_and_place_is_one_letter_however_often_it_comes() {
+    let world = World::new(1);
+    for text in ["no json", "no json either", "no json"] {
+        world.publish(messagekit::Message::new(TOPIC, text)).await;
+    }
+    let consumer = start(world.billing_from(Placeless(world.topics())));
+    until(|| world.committed(0) == 3).await;
+    world.log.redeliver(CONSUMER);
+    until(|| consumer.read().duplicates == 4).await;
+    consumer.stop().await;
+    let letters = world.letters().await;
+    let ids: Vec<&str> = letters.iter().map(|letter| letter.message_id.as_str()).collect();
+    assert_eq!(ids.len(), 2, "{ids:?}");
+    assert!(ids.iter().all(|id| id.starts_with("at:orders.order/")), "{ids:?}");
+    assert!(letters.iter().all(|letter| letter.state == LetterState::Dead && letter.place.is_none()));
+}
