@@ -5,6 +5,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_json::error::Category;
 
 use crate::problem::Problem;
@@ -35,7 +36,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         let bytes = axum::body::to_bytes(request.into_body(), MAX_BODY).await;
         // A body that is too long and one that ends early look alike; neither is read on.
         let bytes = bytes.map_err(|_| too_large())?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
+        let read = serde_json::from_slice(&bytes).map_err(|error| {
             let place = format!("line {} column {}", error.line(), error.column());
             match error.classify() {
                 Category::Data => {
@@ -43,7 +44,20 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
                 }
                 _ => Problem::malformed(format!("the body is not JSON, at {place}")),
             }
-        })
+        })?;
+        match serde_json::from_slice(&bytes) {
+            Ok(value) if !holds_list(&value) => Ok(Self(read)),
+            _ => Err(Problem::refused("the body holds a list, and this operation takes none")),
+        }
+    }
+}
+
+/// A list would be read as an object, field by place: an empty one as a filter that chooses everything.
+fn holds_list(value: &Value) -> bool {
+    match value {
+        Value::Array(_) => true,
+        Value::Object(fields) => fields.values().any(holds_list),
+        _ => false,
     }
 }
 

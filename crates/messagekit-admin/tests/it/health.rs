@@ -1,0 +1,109 @@
+//! Health, readiness, lag and figures.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::http::Request;
+use messagekit::memory::{Failpoint, MemoryStore};
+use messagekit::{ErrorKind, OutboxHealth, OutboxLag};
+use messagekit_admin::{Role, health_router};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use crate::ask::Desk;
+use crate::stock::fill;
+
+fn two() -> (MemoryStore, MemoryStore, Desk) {
+    let (shop, stock) = (MemoryStore::new(), MemoryStore::new());
+    let desk = Desk::of([("shop", Arc::new(shop.clone()) as _), ("stock", Arc::new(stock.clone()) as _)]);
+    (shop, stock, desk)
+}
+
+fn lag(pending: u64, overdue: u64, oldest: u64) -> OutboxLag {
+    OutboxLag { pending, overdue, oldest: Some(Duration::from_secs(oldest)), problems: Vec::new() }
+}
+
+#[tokio::test]
+async fn ready_names_the_database_that_does_not_answer_and_live_asks_none() {
+    let (_, stock, desk) = two();
+    let ready = desk.get("/health/ready").await;
+    assert_eq!((&ready["status"], ready["databases"].as_array().unwrap().len()), (&json!("healthy"), 2));
+    stock.fail_next(Failpoint::Ping, ErrorKind::Unavailable);
+    assert_eq!(desk.ask(Role::Viewer, "GET /health/live").await.status, 200);
+    let answer = desk.ask(Role::Viewer, "GET /health/ready").await;
+    assert_eq!(answer.status, 503);
+    let databases = json!([
+        {"database": "shop", "status": "healthy"},
+        {"database": "stock", "status": "unhealthy", "error": "does not answer"},
+    ]);
+    assert_eq!(answer.json()["databases"], databases);
+    assert_eq!(desk.get("/health/ready").await["status"], "healthy");
+}
+
+#[tokio::test]
+async fn outbox_keeps_the_known_fields_and_is_not_well_with_a_backlog() {
+    let (shop, stock, desk) = two();
+    shop.pretend_lag(lag(2_000, 1_000, 12));
+    stock.pretend_lag(lag(5, 0, 3));
+    let well = desk.get("/health/outbox").await;
+    assert_eq!(well["status"], "healthy");
+    assert!(well["timestamp"].is_string());
+    assert_eq!(well["checks"]["database"], json!({"status": "healthy"}));
+    let outbox = json!({"status": "healthy", "pending_count": 2_005, "oldest_event_age_seconds": 12.0, "problems": []});
+    assert_eq!(well["checks"]["outbox"], outbox);
+    for bad in [
+        lag(2_000, 1_001, 12),
+        lag(1, 1, 301),
+        OutboxLag { problems: vec!["the slot is lost".to_owned()], ..lag(0, 0, 0) },
+    ] {
+        stock.pretend_lag(bad);
+        let answer = desk.ask(Role::Viewer, "GET /health/outbox").await;
+        assert_eq!((answer.status, &answer.json()["checks"]["outbox"]["status"]), (503, &json!("degraded")));
+        assert_eq!(answer.json()["databases"][0]["status"], "healthy");
+    }
+}
+
+#[tokio::test]
+async fn health_alone_is_open_and_holds_nothing_else() {
+    let shop: Arc<dyn OutboxHealth> = Arc::new(MemoryStore::new());
+    let app = health_router([("shop", shop)]);
+    for (path, status) in [
+        ("/health/live", 200),
+        ("/health/ready", 200),
+        ("/health/outbox", 200),
+        ("/health", 200),
+        ("/metrics", 404),
+        ("/api/v1/dlq", 404),
+    ] {
+        let response = app.clone().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), status, "{path}");
+        assert!(response.headers().contains_key("x-content-type-options"), "{path}");
+        let body = to_bytes(response.into_body(), 100_000).await.unwrap();
+        if status == 200 {
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(body["status"], "healthy", "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn figures_show_what_waits_and_what_is_dead() {
+    let store = MemoryStore::new();
+    fill(&store, 4, 0).await;
+    store.pretend_lag(lag(17, 0, 2));
+    let desk = Desk::of([("shop", Arc::new(store) as _)]);
+    desk.get("/api/v1/dlq/1").await;
+    let answer = desk.ask(Role::Viewer, "GET /metrics").await;
+    let text = answer.text();
+    for line in [
+        r#"messagekit_outbox_pending{database="shop"} 17"#,
+        r#"messagekit_outbox_oldest_seconds{database="shop"} 2"#,
+        r#"messagekit_dead_letters{database="shop",consumer="billing",state="dead"} 4"#,
+        r#"route="/api/v1/dlq/{id}",status="200""#,
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+    assert!(answer.header("content-type").starts_with("text/plain"));
+    assert!(!text.contains("/api/v1/dlq/1"), "a path would be a label without bound");
+}

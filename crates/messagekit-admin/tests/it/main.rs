@@ -1,0 +1,14 @@
+//! The admin as its callers see it, over stores in memory and in a file.
+
+mod ask;
+mod bulk;
+mod doors;
+mod health;
+mod hostile;
+mod letters;
+mod pages;
+mod replay;
+mod roles;
+mod seed;
+mod sockets;
+mod stock;

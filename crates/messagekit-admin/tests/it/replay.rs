@@ -1,0 +1,172 @@
+//! Publishing kept events again.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use messagekit::memory::MemoryStore;
+use messagekit::{Operations, Shutdown, headers};
+use messagekit_admin::Role;
+use serde_json::{Value, json};
+
+use crate::ask::{DEADLINE, Desk};
+use crate::stock::{SECRET, Stores, fill};
+
+async fn ended(desk: &Desk, id: i64) -> Value {
+    let looked = async {
+        loop {
+            let job = desk.get(&format!("/api/v1/replay/{id}")).await;
+            if job["state"] != "running" {
+                return job;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, looked).await.expect("the replay ends")
+}
+
+async fn order(desk: &Desk, body: Value) -> Value {
+    let answer = desk.tell(Role::Operator, "POST /api/v1/replay", body).await;
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    answer.json()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_ordered_goes_out_whole() {
+    let stores = Stores::with(0, 1_203).await;
+    for store in stores.each() {
+        let desk = Desk::of([("shop", store.clone())]);
+        let counted =
+            desk.tell(Role::Viewer, "POST /api/v1/replay/count", json!({"filter": {"key": "k-7"}})).await;
+        assert_eq!(counted.json(), json!({"database": "shop", "events": 1, "skipped_by": []}));
+        let job = order(&desk, json!({"filter": {"type": "orders.order.placed"}})).await;
+        assert_eq!(
+            (&job["events"], &job["published"], &job["state"]),
+            (&json!(1_203), &json!(0), &json!("running"))
+        );
+        assert_eq!((&job["ordered_by"], &job["ids"]), (&json!("the-operator"), &json!("same")));
+        let shutdown = Shutdown::new();
+        let worker = tokio::spawn({
+            let (admin, shutdown) = (desk.admin.clone(), shutdown.clone());
+            async move { admin.run_replays(shutdown).await }
+        });
+        let job = ended(&desk, 1).await;
+        assert_eq!((&job["published"], &job["state"]), (&json!(1_203), &json!("done")));
+        let list = desk.get("/api/v1/replay?limit=1").await;
+        assert_eq!((&list["replays"][0]["id"], list.get("next")), (&json!(1), None));
+        let copies = desk.get("/api/v1/replay/events?key=k-7").await;
+        assert_eq!(
+            (copies["events"].as_array().unwrap().len(), &copies["events"][0]["copies"]),
+            (1, &json!(1))
+        );
+        desk.ask(Role::Operator, "POST /api/v1/replay/1/cancel").await.is_problem(409);
+        shutdown.request();
+        tokio::time::timeout(DEADLINE, worker).await.unwrap().unwrap();
+    }
+    assert_eq!(stores.memory.outbox().len(), 2 * 1_203);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_dies_in_the_middle_is_followed_where_it_stood() {
+    let store = MemoryStore::new();
+    fill(&store, 0, 700).await;
+    let desk = Desk::of([("shop", Arc::new(store.clone()) as _)]);
+    // One event in each of many steps, so that an end can fall between two of them.
+    order(&desk, json!({"filter": {}, "per_second": 50})).await;
+    let shutdown = Shutdown::new();
+    let doomed = tokio::spawn({
+        let (admin, shutdown) = (desk.admin.clone(), shutdown.clone());
+        async move { admin.run_replays(shutdown).await }
+    });
+    let began = async {
+        while desk.get("/api/v1/replay/1").await["published"] == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, began).await.unwrap();
+    doomed.abort();
+    assert!(doomed.await.unwrap_err().is_cancelled());
+    let stood = desk.get("/api/v1/replay/1").await["published"].as_u64().unwrap();
+    assert!((1..700).contains(&stood), "{stood}");
+
+    // A cancelled replay keeps what went out; a new order brings the rest.
+    assert_eq!(desk.ask(Role::Operator, "POST /api/v1/replay/1/cancel").await.json()["state"], "cancelled");
+    order(&desk, json!({"filter": {}})).await;
+    let second = tokio::spawn({
+        let (admin, shutdown) = (desk.admin.clone(), shutdown.clone());
+        async move { admin.run_replays(shutdown).await }
+    });
+    assert_eq!(ended(&desk, 2).await["published"], 700);
+    assert_eq!(store.outbox().len() as u64, 700 + stood + 700);
+    shutdown.request();
+    second.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_ids_are_new_in_header_and_payload() {
+    let stores = Stores::with(0, 3).await;
+    let store: Arc<dyn Operations> = Arc::new(stores.memory.clone());
+    let desk = Desk::of([("shop", store)]);
+    let originals: BTreeSet<String> = stores
+        .memory
+        .outbox()
+        .iter()
+        .map(|message| message.headers.text(headers::ID).unwrap().to_owned())
+        .collect();
+    order(&desk, json!({"filter": {}, "ids": "new"})).await;
+    let shutdown = Shutdown::new();
+    let worker = tokio::spawn({
+        let (admin, shutdown) = (desk.admin.clone(), shutdown.clone());
+        async move { admin.run_replays(shutdown).await }
+    });
+    assert_eq!(ended(&desk, 1).await["state"], "done");
+    let copies = stores.memory.outbox().split_off(3);
+    let mut replayed = BTreeSet::new();
+    for copy in &copies {
+        let payload: Value = serde_json::from_slice(&copy.payload).unwrap();
+        let id = copy.headers.text(headers::ID).unwrap();
+        assert_eq!((payload["eventId"].as_str(), payload["note"].as_str()), (Some(id), Some(SECRET)));
+        assert!(!originals.contains(id));
+        replayed.insert(copy.headers.free()["replayOf"].clone());
+    }
+    assert_eq!((copies.len(), replayed), (3, originals));
+    shutdown.request();
+    worker.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_range_before_the_oldest_kept_event_is_refused_with_its_time() {
+    let stores = Stores::with(0, 1).await;
+    for store in stores.each() {
+        let desk = Desk::of([("shop", store)]);
+        let oldest =
+            desk.get("/api/v1/replay/events").await["events"][0]["created_at"].as_str().unwrap().to_owned();
+        let filter = json!({"filter": {"from": "2001-01-01T00:00:00Z"}});
+        for line in ["POST /api/v1/replay", "POST /api/v1/replay/count"] {
+            let answer = desk.tell(Role::Operator, line, filter.clone()).await;
+            answer.is_problem(422);
+            let detail = answer.json()["detail"].to_string();
+            assert!(detail.contains(&oldest[..19]), "{detail} names {oldest}");
+        }
+        assert_eq!(desk.get("/api/v1/replay").await["replays"], json!([]));
+    }
+}
+
+#[tokio::test]
+async fn links_lead_through_all_events_once() {
+    let stores = Stores::with(0, 7).await;
+    for store in stores.each() {
+        let desk = Desk::of([("shop", store)]);
+        let (mut seen, mut next) = (BTreeSet::new(), Some("?limit=3".to_owned()));
+        let mut pages = 0;
+        while let Some(query) = next {
+            let page = desk.get(&format!("/api/v1/replay/events{query}")).await;
+            for event in page["events"].as_array().unwrap() {
+                assert!(seen.insert(event["event_id"].to_string()));
+            }
+            next = page.get("next").map(|next| next.as_str().unwrap().to_owned());
+            pages += 1;
+        }
+        assert_eq!((seen.len(), pages), (7, 3));
+    }
+}

@@ -1,0 +1,152 @@
+//! Every route with every role, from the document that describes them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{Request, header};
+use messagekit::memory::MemoryStore;
+use messagekit_admin::Role;
+use serde_json::{Value, json};
+
+use crate::ask::Desk;
+use crate::stock::{self, SECRET};
+
+/// Every operation, and the weakest role that may use it.
+const ROUTES: [(&str, &str); 26] = [
+    ("GET /api/v1/dlq", "viewer"),
+    ("GET /api/v1/dlq/groups", "viewer"),
+    ("GET /api/v1/dlq/totals", "viewer"),
+    ("GET /api/v1/dlq/{id}", "viewer"),
+    ("GET /api/v1/dlq/{id}/payload", "reader"),
+    ("GET /api/v1/replay", "viewer"),
+    ("GET /api/v1/replay/events", "viewer"),
+    ("GET /api/v1/replay/{id}", "viewer"),
+    ("GET /dlq", "viewer"),
+    ("GET /health", "viewer"),
+    ("GET /health/live", "viewer"),
+    ("GET /health/outbox", "viewer"),
+    ("GET /health/ready", "viewer"),
+    ("GET /metrics", "viewer"),
+    ("GET /openapi.json", "viewer"),
+    ("GET /replay", "viewer"),
+    ("POST /api/v1/dlq/bulk", "operator"),
+    ("POST /api/v1/dlq/selections", "operator"),
+    ("POST /api/v1/dlq/{id}/discard", "operator"),
+    ("POST /api/v1/dlq/{id}/retry", "operator"),
+    ("POST /api/v1/dlq/{id}/undo", "operator"),
+    ("POST /api/v1/replay", "operator"),
+    ("POST /api/v1/replay/count", "viewer"),
+    ("POST /api/v1/replay/{id}/cancel", "operator"),
+    ("POST /dlq/{id}/retry", "operator"),
+    ("POST /replay", "operator"),
+];
+
+async fn desk() -> Desk {
+    let store = MemoryStore::new();
+    stock::fill(&store, 3, 3).await;
+    let desk = Desk::of([("shop", Arc::new(store) as _)]);
+    let ordered = desk.tell(Role::Operator, "POST /api/v1/replay", json!({"filter": {}})).await;
+    assert_eq!(ordered.status, 202);
+    desk
+}
+
+/// What the document says: operation, its description.
+async fn described(desk: &Desk) -> BTreeMap<String, Value> {
+    let document = desk.get("/openapi.json").await;
+    let mut operations = BTreeMap::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            operations.insert(format!("{} {path}", method.to_uppercase()), operation.clone());
+        }
+    }
+    operations
+}
+
+#[tokio::test]
+async fn document_names_every_route_with_its_role() {
+    let found = described(&desk().await).await;
+    let found: Vec<(&str, &str)> = found
+        .iter()
+        .map(|(line, operation)| (line.as_str(), operation["security"][0]["token"][0].as_str().unwrap()))
+        .collect();
+    assert_eq!(found, ROUTES);
+}
+
+#[tokio::test]
+async fn every_operation_says_what_it_answers() {
+    for (line, operation) in described(&desk().await).await {
+        let responses = operation["responses"].as_object().unwrap();
+        for status in ["400", "401", "403", "422", "500", "504"] {
+            let problem = &responses[status]["content"]["application/problem+json"]["schema"]["$ref"];
+            assert_eq!(problem, "#/components/schemas/Problem", "{line} {status}");
+        }
+        assert!(responses.keys().any(|status| status.starts_with('2')), "{line}");
+        assert!(operation["operationId"].is_string() && operation["summary"].is_string(), "{line}");
+        let sends = operation.get("requestBody").is_some();
+        assert_eq!(responses.contains_key("413"), sends, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn every_route_answers_only_those_who_may() {
+    let desk = desk().await;
+    let described = described(&desk).await;
+    for (line, operation) in &described {
+        let needed: Role = operation["security"][0]["token"][0].as_str().unwrap().parse().unwrap();
+        let asked = line.replace("{id}", "1");
+        for role in Role::ALL {
+            let body = operation.get("requestBody").map(|_| json!({"filter": {}}));
+            let answer = desk.send(desk.request(role, &asked, body.as_ref())).await;
+            if role < needed {
+                answer.is_problem(403);
+            } else {
+                assert!(![401, 403, 404, 405].contains(&answer.status), "{role} {asked}: {}", answer.status);
+            }
+            let described = operation["responses"].as_object().unwrap();
+            assert!(described.contains_key(&answer.status.to_string()), "{asked} answers {}", answer.status);
+            let carries = String::from_utf8_lossy(&answer.body).contains(SECRET);
+            assert!(!carries || role >= Role::Reader, "{role} {asked}: {}", answer.text());
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_answered_without_a_known_token() {
+    let desk = desk().await;
+    let stranger = messagekit_admin::Token::generate().unwrap();
+    let operator = desk.bearer(Role::Operator);
+    let shown = [
+        None,
+        Some(String::new()),
+        Some("Bearer".to_owned()),
+        Some("Bearer ".to_owned()),
+        Some(format!("Bearer {}", stranger.secret())),
+        Some(format!("Bearer {}", stranger.hash())),
+        Some(operator.replace("Bearer", "Basic")),
+        Some(format!("{operator} ")),
+        Some(operator[..operator.len() - 1].to_owned()),
+        Some("Bearer \u{e9}".to_owned()),
+    ];
+    let mut lines: Vec<String> =
+        described(&desk).await.into_keys().map(|line| line.replace("{id}", "1")).collect();
+    lines.extend(
+        ["GET /", "GET /nothing", "DELETE /api/v1/dlq", "OPTIONS /api/v1/dlq", "TRACE /health"]
+            .map(str::to_owned),
+    );
+    for line in lines {
+        let (method, path) = line.split_once(' ').unwrap();
+        for token in &shown {
+            let mut request = Request::builder().method(method).uri(path);
+            if let Some(token) = token {
+                request = request.header(header::AUTHORIZATION, token);
+            }
+            let answer = desk.send(request.body(Body::empty()).unwrap()).await;
+            answer.is_problem(401);
+            assert_eq!(answer.header("www-authenticate"), "Bearer");
+        }
+        let two = Request::builder().method(method).uri(path);
+        let two = two.header(header::AUTHORIZATION, &operator).header(header::AUTHORIZATION, &operator);
+        desk.send(two.body(Body::empty()).unwrap()).await.is_problem(401);
+    }
+}

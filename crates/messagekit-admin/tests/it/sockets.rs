@@ -1,0 +1,116 @@
+//! Connections that are slow, broken or many.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use messagekit::Shutdown;
+use messagekit::memory::MemoryStore;
+use messagekit_admin::Role;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::ask::{DEADLINE, Desk};
+
+struct Served {
+    address: std::net::SocketAddr,
+    viewer: String,
+    shutdown: Shutdown,
+    task: tokio::task::JoinHandle<Result<(), messagekit::Error>>,
+}
+
+async fn served() -> Served {
+    let desk = Desk::of([("shop", Arc::new(MemoryStore::new()) as _)]);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let shutdown = Shutdown::new();
+    let viewer = desk.bearer(Role::Viewer);
+    let (admin, asked) = (desk.admin.clone(), shutdown.clone());
+    let task = tokio::spawn(async move { admin.serve(listener, asked).await });
+    Served { address, viewer, shutdown, task }
+}
+
+impl Served {
+    /// Sends bytes and reads until the other side closes.
+    async fn send(&self, bytes: &[u8]) -> String {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let _ = stream.write_all(bytes).await;
+        let mut answer = Vec::new();
+        let _ =
+            tokio::time::timeout(DEADLINE, stream.read_to_end(&mut answer)).await.expect("the server closes");
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    async fn end(self) {
+        self.shutdown.request();
+        tokio::time::timeout(DEADLINE, self.task).await.expect("the server ends").unwrap().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_of_no_grammar_are_refused_and_the_next_one_is_answered() {
+    let served = served().await;
+    let token = &served.viewer;
+    let long = "x".repeat(200_000);
+    let many: String = (0..5_000).map(|number| format!("x-{number}: 1\r\n")).collect();
+    for request in [
+        "\0\0\0\0\r\n\r\n".to_owned(),
+        "GET\r\n\r\n".to_owned(),
+        "GET /health/live HTTP/9.9\r\n\r\n".to_owned(),
+        format!("GET /{long} HTTP/1.1\r\nhost: a\r\n\r\n"),
+        format!("GET / HTTP/1.1\r\nhost: a\r\nx: {long}\r\n\r\n"),
+        format!("GET / HTTP/1.1\r\nhost: a\r\n{many}\r\n"),
+        "GET / HTTP/1.1\r\nhost: a\r\nbad header\r\n\r\n".to_owned(),
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello".to_owned(),
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: -1\r\n\r\n".to_owned(),
+    ] {
+        let answer = served.send(request.as_bytes()).await;
+        let seen: String = request.chars().take(40).collect();
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{seen}: {answer}");
+    }
+    let smuggled = format!(
+        "POST /api/v1/dlq/1/retry HTTP/1.1\r\nhost: a\r\nauthorization: {token}\r\ncontent-length: 4\r\n\
+         transfer-encoding: chunked\r\nconnection: close\r\n\r\n0\r\n\r\nGET /health/live HTTP/1.1\r\nhost: a\r\n\r\n"
+    );
+    let answer = served.send(smuggled.as_bytes()).await;
+    assert!(answer.matches("HTTP/1.1 ").count() <= 1, "{answer}");
+    let plain = format!(
+        "GET /health/live HTTP/1.1\r\nhost: a\r\nauthorization: {token}\r\nconnection: close\r\n\r\n"
+    );
+    assert!(served.send(plain.as_bytes()).await.starts_with("HTTP/1.1 200"));
+    served.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_never_ends_is_given_up() {
+    let served = served().await;
+    let answer = served.send(b"GET /health/live HTTP/1.1\r\nhost: a\r\n").await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+    served.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_at_once_are_all_answered() {
+    let served = Arc::new(served().await);
+    let ask = format!(
+        "GET /api/v1/dlq HTTP/1.1\r\nhost: a\r\nauthorization: {}\r\nconnection: close\r\n\r\n",
+        served.viewer
+    );
+    let asked = (0..500).map(|_| {
+        let (served, ask) = (served.clone(), ask.clone());
+        tokio::spawn(async move { served.send(ask.as_bytes()).await })
+    });
+    for answer in asked.collect::<Vec<_>>() {
+        assert!(answer.await.unwrap().starts_with("HTTP/1.1 200"));
+    }
+    Arc::into_inner(served).unwrap().end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_waits_for_nobody_who_is_idle() {
+    let served = served().await;
+    let idle = TcpStream::connect(served.address).await.unwrap();
+    let began = std::time::Instant::now();
+    served.end().await;
+    assert!(began.elapsed() < Duration::from_secs(25));
+    drop(idle);
+}

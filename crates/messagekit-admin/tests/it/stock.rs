@@ -1,0 +1,87 @@
+//! What is in the stores.
+
+use std::sync::Arc;
+
+use messagekit::memory::MemoryStore;
+use messagekit::{
+    Failure, FailureKind, Message, MessageId, Next, Operations, OutboxRows, Received, SetAside, Store,
+    headers,
+};
+use messagekit_sqlite::SqliteStore;
+use tempfile::TempDir;
+
+/// Stands in payloads and header values, and nowhere else.
+pub(crate) const SECRET: &str = "planted-4711";
+
+/// The stores that every test of a behaviour runs over; the folder is deleted at the end.
+pub(crate) struct Stores {
+    _folder: TempDir,
+    pub(crate) memory: MemoryStore,
+    pub(crate) sqlite: SqliteStore,
+}
+
+impl Stores {
+    /// Both with `letters` dead letters and `events` events.
+    pub(crate) async fn with(letters: usize, events: usize) -> Self {
+        let folder = TempDir::new().unwrap();
+        let sqlite = SqliteStore::open(folder.path().join("shop.db")).await.unwrap();
+        let stores = Self { _folder: folder, memory: MemoryStore::new(), sqlite };
+        fill(&stores.memory, letters, events).await;
+        fill(&stores.sqlite, letters, events).await;
+        stores
+    }
+
+    pub(crate) fn each(&self) -> [Arc<dyn Operations>; 2] {
+        [Arc::new(self.memory.clone()), Arc::new(self.sqlite.clone())]
+    }
+}
+
+pub(crate) async fn fill<S: SetAside + OutboxRows>(store: &S, letters: usize, events: usize) {
+    for number in 1..=letters {
+        dead(store, number).await;
+    }
+    if events > 0 {
+        let mut tx = store.begin().await.unwrap();
+        store.write(&mut tx, &(1..=events).map(event).collect::<Vec<_>>()).await.unwrap();
+        store.commit(tx).await.unwrap();
+    }
+}
+
+/// A dead letter of `billing`, with the key `k-NUMBER`.
+pub(crate) async fn dead<S: SetAside>(store: &S, number: usize) {
+    let failure = Failure::permanent(FailureKind::Permanent, format!("order {number} has no customer"));
+    set_aside(store, "billing", number, failure).await;
+}
+
+/// A letter that its consumer still tries.
+pub(crate) async fn retrying<S: SetAside>(store: &S, number: usize) {
+    let mut failure = Failure::retryable(FailureKind::Failed, "no answer");
+    failure.next = Next::Retry(std::time::Duration::from_secs(3_600));
+    set_aside(store, "stock", number, failure).await;
+}
+
+async fn set_aside<S: SetAside>(store: &S, consumer: &str, number: usize, failure: Failure) {
+    let message = Message::new("orders.order", format!(r#"{{"eventId":"m-{number}","note":"{SECRET}"}}"#))
+        .with_key(format!("k-{number}"))
+        .with_header(headers::EVENT_TYPE, "orders.order.placed")
+        .with_header("tenant", format!("{SECRET}-header"));
+    let received = Received { id: format!("m-{number}").parse().unwrap(), message, place: None };
+    let mut tx = store.begin().await.unwrap();
+    store.set_aside(&mut tx, consumer, &received, &failure).await.unwrap();
+    store.commit(tx).await.unwrap();
+}
+
+/// An event of the outbox.
+pub(crate) fn event(number: usize) -> Message {
+    let id = MessageId::new();
+    Message::new(
+        "orders.order",
+        format!(
+            r#"{{"eventId":"{id}","eventType":"orders.order.placed","number":{number},"note":"{SECRET}"}}"#
+        ),
+    )
+    .with_key(format!("k-{number}"))
+    .with_header(headers::ID, id.as_str().to_owned())
+    .with_header(headers::EVENT_TYPE, "orders.order.placed")
+    .with_header(headers::CONTENT_TYPE, headers::JSON)
+}
