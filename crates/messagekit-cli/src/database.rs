@@ -32,27 +32,33 @@ pub(crate) enum Desk {
     Postgres(PostgresStore),
 }
 
-impl Database {
-    pub(crate) fn kind(&self) -> Result<Kind<'_>, Error> {
-        match self.url.split_once(':') {
+impl<'a> Kind<'a> {
+    pub(crate) fn of(url: &'a str) -> Result<Self, Error> {
+        match url.split_once(':') {
             Some(("sqlite", "")) => Err(Error::new(
                 ErrorKind::InvalidConfiguration,
                 "the path is missing: write sqlite:PATH after --database",
             )),
             Some(("sqlite", path)) => Ok(Kind::Sqlite(Path::new(path))),
-            Some(("postgres" | "postgresql", _)) => Ok(Kind::Postgres(&self.url)),
+            Some(("postgres" | "postgresql", _)) => Ok(Kind::Postgres(url)),
             _ => Err(Error::new(
                 ErrorKind::InvalidConfiguration,
                 "not a database this program knows: write sqlite:PATH or postgres://… after --database",
             )),
         }
     }
+}
+
+impl Database {
+    pub(crate) fn kind(&self) -> Result<Kind<'_>, Error> {
+        Kind::of(&self.url)
+    }
 
     /// Returns the database in words that can be printed: never a user or a password.
     pub(crate) fn name(&self) -> Result<String, Error> {
         match self.kind()? {
             Kind::Sqlite(path) => Ok(path.display().to_string()),
-            Kind::Postgres(url) => Ok(Capture::of(url, &SchemaName::default())?.database),
+            Kind::Postgres(url) => postgres_name(url),
         }
     }
 
@@ -104,15 +110,25 @@ impl Desk {
     }
 }
 
+/// The name of a server's database: never a user or a password.
+pub(crate) fn postgres_name(url: &str) -> Result<String, Error> {
+    Ok(Capture::of(url, &SchemaName::default())?.database)
+}
+
 /// The command was understood: whatever the database answered, it has failed.
 pub(crate) fn failed(error: messagekit_postgres::Error) -> Error {
+    refused(error.into())
+}
+
+/// The same for every other server.
+pub(crate) fn refused(error: Error) -> Error {
     match error.kind() {
         ErrorKind::InvalidConfiguration => Error::new(ErrorKind::Other, chain(&error)),
-        _ => error.into(),
+        _ => error,
     }
 }
 
-async fn open_file(path: &Path) -> Result<SqliteStore, Error> {
+pub(crate) async fn open_file(path: &Path) -> Result<SqliteStore, Error> {
     let here = |kind, text: &'static str| Error::new(kind, text).with("path", path.display());
     if !path.exists() {
         return Err(here(

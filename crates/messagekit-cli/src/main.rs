@@ -4,11 +4,15 @@
 //! on standard output and nothing else there.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
 
+mod admin;
+mod bookkeeper;
 mod confirm;
 mod connector;
 mod database;
 mod dlq;
 mod input;
+mod listen;
+mod log;
 mod migrate;
 mod output;
 mod progress;
@@ -39,6 +43,10 @@ enum Command {
     Dlq(dlq::Dlq),
     /// Look at kept events, and publish them again
     Replay(replay::Replay),
+    /// Serve dead letters, replay, health and figures over HTTP
+    Admin(admin::Admin),
+    /// Write down what RabbitMQ and Kafka set aside, and send it back when an operator asks
+    Bookkeeper(bookkeeper::Bookkeeper),
 }
 
 fn main() -> ExitCode {
@@ -58,6 +66,8 @@ fn main() -> ExitCode {
         Command::Connector(connector) => finish(runtime.block_on(connector.run())),
         Command::Dlq(dlq) => finish(runtime.block_on(dlq.run())),
         Command::Replay(replay) => finish(runtime.block_on(replay.run())),
+        Command::Admin(admin) => finish(runtime.block_on(admin.run())),
+        Command::Bookkeeper(bookkeeper) => finish(runtime.block_on(bookkeeper.run())),
     }
 }
 

@@ -2,6 +2,8 @@
 // Fixtures are test code too, which clippy sees only in functions marked as tests.
 #![allow(clippy::unwrap_used)]
 
+mod admin;
+mod bookkeeper;
 mod command;
 mod connector;
 mod desk;
@@ -9,3 +11,4 @@ mod dlq;
 mod migrate;
 mod mistakes;
 mod replay;
+mod server;

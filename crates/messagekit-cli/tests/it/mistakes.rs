@@ -11,13 +11,19 @@ use crate::command::{messagekit, messagekit_with, on};
 use crate::desk::Desk;
 
 /// Those that only look or act, then those that migrate.
-const COMMANDS: [&[&str]; 8] = [
+const COMMANDS: [&[&str]; 14] = [
     &["dlq", "list"],
     &["dlq", "groups"],
     &["dlq", "show", "1"],
     &["dlq", "retry", "1"],
     &["dlq", "discard", "--all", "--yes"],
     &["dlq", "undo", "1"],
+    &["replay", "events"],
+    &["replay", "count"],
+    &["replay", "start", "--all", "--yes"],
+    &["replay", "list"],
+    &["replay", "show", "1"],
+    &["replay", "cancel", "1"],
     &["migrate"],
     &["migrate", "--status"],
 ];
@@ -128,6 +134,16 @@ fn help_and_version_are_no_mistakes() {
         &["dlq", "retry", "--help"],
         &["dlq", "discard", "--help"],
         &["dlq", "undo", "--help"],
+        &["replay", "--help"],
+        &["replay", "events", "--help"],
+        &["replay", "count", "--help"],
+        &["replay", "start", "--help"],
+        &["replay", "list", "--help"],
+        &["replay", "show", "--help"],
+        &["replay", "cancel", "--help"],
+        &["admin", "--help"],
+        &["admin", "token", "--help"],
+        &["bookkeeper", "--help"],
     ] {
         assert!(messagekit(arguments).text().contains("Usage: messagekit"));
     }

@@ -1,0 +1,32 @@
+//! `messagekit admin`.
+
+mod serve;
+mod settings;
+mod token;
+
+use messagekit::Error;
+
+/// Serve dead letters, replay, health and figures over HTTP.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Admin {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: settings::Options,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Make a token, print it once, and print the line that lets it in
+    Token(token::Make),
+}
+
+impl Admin {
+    pub(crate) async fn run(self) -> Result<(), Error> {
+        match self.command {
+            Some(Command::Token(make)) => make.run(),
+            None => serve::serve(self.serve.settings()?).await,
+        }
+    }
+}

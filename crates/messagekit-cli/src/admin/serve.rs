@@ -1,0 +1,40 @@
+//! Serving until a signal ends it.
+
+use std::sync::Arc;
+
+use messagekit::{Error, OutboxHealth, Shutdown};
+use messagekit_admin::{Admin, health_router};
+
+use super::settings::Settings;
+use crate::listen::{address, bind};
+use crate::output::print;
+
+pub(super) async fn serve(settings: Settings) -> Result<(), Error> {
+    crate::log::begin()?;
+    let mut admin = Admin::builder().tokens(settings.tokens).hosts(settings.hosts);
+    let mut asked: Vec<(String, Arc<dyn OutboxHealth>)> = Vec::new();
+    for database in &settings.databases {
+        let store = database.open().await?;
+        asked.push((database.name.clone(), store.clone()));
+        admin = admin.database(&database.name, store);
+    }
+    let admin = admin.build()?;
+    let shutdown = Shutdown::on_signal()?;
+    let listener = bind(settings.listen).await?;
+    let health = match settings.health {
+        Some(address) => Some(bind(address).await?),
+        None => None,
+    };
+    print(format_args!("listening on http://{}", address(&listener)?))?;
+    let open = async {
+        match health {
+            Some(listener) => {
+                print(format_args!("health without a token on http://{}", address(&listener)?))?;
+                messagekit_admin::serve(listener, health_router(asked), shutdown.clone()).await
+            }
+            None => Ok(()),
+        }
+    };
+    tokio::try_join!(admin.serve(listener, shutdown.clone()), open)?;
+    Ok(())
+}

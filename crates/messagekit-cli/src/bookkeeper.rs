@@ -1,0 +1,25 @@
+//! `messagekit bookkeeper`.
+
+mod serve;
+mod settings;
+
+use std::path::PathBuf;
+
+use messagekit::Error;
+
+/// Write down what RabbitMQ and Kafka set aside, and send it back when an operator asks.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Bookkeeper {
+    /// The configuration, a TOML file; variables of the environment win over it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Bookkeeper {
+    pub(crate) async fn run(self) -> Result<(), Error> {
+        let settings = settings::read(self.config.as_deref())?;
+        crate::log::begin()?;
+        // The configuration was understood: what a database or a broker refuses has failed.
+        serve::serve(settings).await.map_err(crate::database::refused)
+    }
+}

@@ -1,0 +1,57 @@
+//! Keeping books until a signal ends it.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+use messagekit::bookkeeper;
+use messagekit::metrics::{self, Metrics};
+use messagekit::{Bookkeeping, Error, Inbox, OutboxHealth, Shutdown};
+use messagekit_admin::health_router;
+use messagekit_postgres::PostgresStore;
+use prometheus::Registry;
+
+use super::settings::Settings;
+use crate::database::{Kind, open_file};
+use crate::listen::{address, bind};
+use crate::output::print;
+
+pub(super) async fn serve(settings: Settings) -> Result<(), Error> {
+    match Kind::of(settings.database.expose())? {
+        Kind::Sqlite(path) => keep(open_file(path).await?, &settings).await,
+        // A server that is away is waited for.
+        Kind::Postgres(url) => keep(PostgresStore::lazy(url)?, &settings).await,
+    }
+}
+
+async fn keep<S: Bookkeeping + Inbox + OutboxHealth>(store: S, settings: &Settings) -> Result<(), Error> {
+    let registry = Registry::new();
+    let mut builder =
+        bookkeeper::Bookkeeper::builder(&*settings.name, store.clone()).metrics(Metrics::new(&registry)?);
+    if let Some((rabbitmq, queues)) = &settings.queues {
+        let queues = rabbitmq.topics(queues.iter().map(String::as_str));
+        builder = builder.queues(queues, rabbitmq.publisher());
+    }
+    if let Some((kafka, publisher, topics)) = &settings.topics {
+        let topics = kafka.topics(topics.iter().map(String::as_str));
+        builder = builder.topics(topics, publisher.clone());
+    }
+    let keeper = builder.build()?;
+    let shutdown = Shutdown::on_signal()?;
+    let listener = bind(settings.listen).await?;
+    print(format_args!("health and figures on http://{}", address(&listener)?))?;
+    let asked: [(&str, Arc<dyn OutboxHealth>); 1] = [("database", Arc::new(store))];
+    let figures = Router::new().route("/metrics", get(async move || metrics::text(&registry)));
+    let router = health_router(asked).merge(figures);
+    // Whichever ends first ends the other.
+    let ending = Shutdown::new();
+    let (kept, served) = tokio::join!(
+        async {
+            let kept = keeper.run(shutdown.clone()).await;
+            ending.request();
+            kept
+        },
+        messagekit_admin::serve(listener, router, ending.clone()),
+    );
+    kept.and(served)
+}

@@ -1,0 +1,146 @@
+//! `messagekit admin`.
+
+use std::fs;
+use std::net::TcpListener;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::command::{messagekit, messagekit_with};
+use crate::desk::{Desk, message};
+use crate::server::{Server, get};
+
+fn token(name: &str, role: &str) -> Value {
+    messagekit(&["admin", "token", "--name", name, "--role", role, "--json"]).json()
+}
+
+#[test]
+fn a_token_is_printed_once_with_the_line_that_lets_it_in() {
+    let made = token("mona", "operator");
+    let (secret, hash) = (made["token"].as_str().unwrap(), made["hash"].as_str().unwrap());
+    assert!(secret.starts_with("mk_") && secret.len() == 67, "{secret}");
+    assert_eq!(made["line"], format!("mona operator {hash}"));
+    assert_ne!(token("mona", "operator")["token"], made["token"]);
+
+    let text = messagekit(&["admin", "token", "--name", "mona", "--role", "viewer"]).text();
+    let secret = text.lines().find(|line| line.trim_start().starts_with("mk_")).unwrap().trim();
+    assert_eq!(text.matches(secret).count(), 1, "{text}");
+    assert!(text.contains("mona viewer sha256:") && text.contains("[[token]]\n  name = \"mona\""), "{text}");
+
+    messagekit(&["admin", "token", "--name", "mona"]).refused(2, &["--role"]);
+    messagekit(&["admin", "token", "--name", "mona", "--role", "queen"])
+        .refused(2, &["viewer, reader, operator, admin"]);
+    messagekit(&["admin", "token", "--name", "a b", "--role", "viewer"]).refused(2, &["name of a token"]);
+}
+
+#[tokio::test]
+async fn letters_are_served_to_who_shows_a_token_and_a_signal_ends_it() {
+    let desk = Desk::with([message(Some(b"c-7"), b"{}")]).await;
+    let made = token("mona", "operator");
+    let tokens = desk.file().with_file_name("tokens");
+    fs::write(&tokens, made["line"].as_str().unwrap()).unwrap();
+    let database = format!("shop=sqlite:{}", desk.file().display());
+    let arguments = ["admin", "--listen", "127.0.0.1:0", "--health", "127.0.0.1:0", "--database", &database];
+    let mut server = Server::start(&[&arguments[..], &["--tokens", tokens.to_str().unwrap()]].concat(), &[]);
+    let place = server.says("listening on ");
+    let health = server.says("health without a token on ");
+
+    let url = format!("{place}/api/v1/dlq");
+    assert_eq!(get(&url, None).status(), 401);
+    assert_eq!(get(&url, Some("mk_guessed")).status(), 401);
+    let page: Value = get(&url, made["token"].as_str()).body_mut().read_json().unwrap();
+    assert!(page.to_string().contains("order 1 has no customer"), "{page}");
+    assert_eq!(get(&format!("{health}/health/ready"), None).status(), 200);
+    assert_eq!(get(&format!("{health}/api/v1/dlq"), made["token"].as_str()).status(), 404);
+
+    let (code, err) = server.stop("TERM");
+    assert_eq!(code, Some(0), "{err}");
+    assert!(!err.contains(made["token"].as_str().unwrap()), "{err}");
+}
+
+#[tokio::test]
+async fn a_configuration_says_all_of_it_and_a_server_that_is_away_is_named() {
+    let desk = Desk::with([message(None, b"{}")]).await;
+    let away = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let made = token("vera", "viewer");
+    let config = desk.file().with_file_name("admin.toml");
+    let text = format!(
+        "[admin]\nlisten = '127.0.0.1:0'\nhealth = '127.0.0.1:0'\n\n[[database]]\nname = 'shop'\nurl_file = 'url'\n\n\
+         [[database]]\nname = 'billing'\nurl = 'postgres://me:s3cret@{away}/billing'\n\n\
+         [[token]]\nname = 'vera'\nrole = 'viewer'\nhash = '{}'\n\n[bridge]\nname = 'of another program'\n",
+        made["hash"].as_str().unwrap()
+    );
+    fs::write(&config, text).unwrap();
+    fs::write(desk.file().with_file_name("url"), format!("sqlite:{}\n", desk.file().display())).unwrap();
+    let mut server = Server::start(&["admin", "--config", config.to_str().unwrap()], &[]);
+    let place = server.says("listening on ");
+    let health = server.says("health without a token on ");
+    let ready = get(&format!("{health}/health/ready"), None);
+    assert_eq!(ready.status(), 503);
+    let text = ready.into_body().read_to_string().unwrap();
+    assert!(text.contains("billing") && text.contains("shop") && !text.contains("s3cret"), "{text}");
+    let page = get(&format!("{place}/api/v1/dlq?database=shop"), made["token"].as_str());
+    assert_eq!(page.status(), 200);
+    let (code, err) = server.stop("INT");
+    assert_eq!((code, err.contains("s3cret")), (Some(0), false), "{err}");
+}
+
+#[tokio::test]
+async fn nothing_is_served_without_a_token_or_with_mistakes() {
+    let desk = Desk::empty().await;
+    let folder = desk.file().parent().unwrap().to_owned();
+    let database = format!("shop=sqlite:{}", desk.file().display());
+    let admin = |arguments: &[&str]| messagekit(&[&["admin", "--listen", "127.0.0.1:0"], arguments].concat());
+    admin(&["--database", &database]).refused(2, &["no token", "messagekit admin token"]);
+    admin(&[]).refused(2, &["no database: write --database NAME=URL", "no token: make one"]);
+    admin(&["--database", "shop=mysql://me:s3cret@host/shop"])
+        .refused(2, &["write sqlite:PATH or postgres://"]);
+    admin(&["--listen", "moon"]).refused(2, &["--listen"]);
+    admin(&["--tokens", "/nowhere/tokens", "--database", &database]).refused(2, &["/nowhere/tokens"]);
+    admin(&["--config", "/nowhere/admin.toml"]).refused(2, &["/nowhere/admin.toml"]);
+
+    let tokens = folder.join("tokens");
+    fs::write(&tokens, "mona operator mk_0123\n").unwrap();
+    let with = ["--tokens", tokens.to_str().unwrap(), "--database"];
+    let refused = admin(&[&with[..], &[&database]].concat());
+    assert!(!refused.err.contains("mk_0123"), "{refused:?}");
+    refused.refused(2, &["line 1", "tokens"]);
+
+    fs::write(&tokens, token("mona", "operator")["line"].as_str().unwrap()).unwrap();
+    let missing = format!("shop=sqlite:{}", folder.join("none.db").display());
+    admin(&[&with[..], &[&missing]].concat()).refused(1, &["no such database file", "none.db"]);
+    let twice = [&with[..], &[&database, "--database", &database]].concat();
+    admin(&twice).refused(2, &["two databases shop"]);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = taken.local_addr().unwrap().to_string();
+    let taken = [&["admin", "--listen", &place], &with[..], &[&database]].concat();
+    messagekit(&taken).refused(1, &["cannot listen", &place]);
+}
+
+#[test]
+fn every_mistake_of_a_configuration_is_told_at_once() {
+    let folder = TempDir::new().unwrap();
+    let config = folder.path().join("admin.toml");
+    let text = "[admin]\nlisten = 9464\nport = 1\ntokens_file = 'tokens'\n[[database]]\nurl = 'mysql://me:s3cret@host/x'\n\
+                [[token]]\nname = 'mona'\nrole = 'queen'\nhash = 'mk_s3cret'\n";
+    fs::write(&config, text).unwrap();
+    let answer = messagekit_with(
+        &["admin", "--config", config.to_str().unwrap()],
+        &[("MESSAGEKIT_ADMIN__HEALTH", "nowhere"), ("MESSAGEKIT_ADMIN__HOST", "x")],
+    );
+    assert_eq!((answer.code, answer.err.lines().count()), (2, 1), "{answer:?}");
+    assert!(!answer.err.contains("s3cret"), "{answer:?}");
+    for problem in [
+        "admin.listen (",
+        "admin.toml:2)",
+        "admin.health (MESSAGEKIT_ADMIN__HEALTH)",
+        "admin.port (",
+        "admin.host (MESSAGEKIT_ADMIN__HOST): unknown key: did you mean hosts?",
+        "database.0.url (",
+        "token.0.role (",
+        "token.0.hash (",
+        "viewer, reader, operator, admin",
+    ] {
+        assert!(answer.err.contains(problem), "{problem:?} is missing: {answer:?}");
+    }
+}

@@ -1,0 +1,55 @@
+//! `messagekit bookkeeper`, as far as no broker is needed.
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use crate::command::{messagekit, messagekit_with};
+
+/// Runs it on a configuration that it cannot accept.
+fn told(text: &str, variables: &[(&str, &str)], problems: &[&str]) {
+    let folder = TempDir::new().unwrap();
+    let config = folder.path().join("books.toml");
+    fs::write(&config, text).unwrap();
+    let answer = messagekit_with(&["bookkeeper", "--config", config.to_str().unwrap()], variables);
+    assert_eq!((answer.code, answer.err.lines().count(), &*answer.out), (2, 1, ""), "{answer:?}");
+    assert!(!answer.err.contains("s3cret"), "{answer:?}");
+    for problem in problems {
+        assert!(answer.err.contains(problem), "{problem:?} is missing: {answer:?}");
+    }
+}
+
+#[test]
+fn every_mistake_of_a_configuration_is_told_at_once() {
+    told("", &[], &["nothing to read", "no database: write [[database]]"]);
+    told(
+        "[bookkeeper]\nqueues = ['shipping.dead']\ntopics = ['bridge.dead']\nqueue = 'x'\n\
+         [[database]]\nname = 'shop'\nurl = 'mysql://me:s3cret@host/x'\n\
+         [rabbitmq]\nurl = 'http://me:s3cret@rabbit'\n[kafka]\nproperties = { 'enable.auto.commit' = true }\n",
+        &[("MESSAGEKIT_BOOKKEEPER__LISTEN", "8091")],
+        &[
+            "bookkeeper.listen (MESSAGEKIT_BOOKKEEPER__LISTEN)",
+            "bookkeeper.queue (",
+            "did you mean queues?",
+            "database.0.url (",
+            "rabbitmq.url (",
+            "kafka.brokers (",
+        ],
+    );
+    let two = "[bookkeeper]\nqueues = ['q']\n[rabbitmq]\nurl = 'amqp://localhost'\n[[database]]\nname = 'a'\n\
+               url = 'sqlite:a.db'\n[[database]]\nname = 'b'\nurl = 'sqlite:b.db'\n";
+    told(two, &[], &["write the name of one [[database]]"]);
+    told(two, &[("MESSAGEKIT_BOOKKEEPER__DATABASE", "c")], &["write the name of one [[database]]"]);
+    messagekit(&["bookkeeper", "--config", "/nowhere/books.toml"]).refused(2, &["/nowhere/books.toml"]);
+    messagekit(&["bookkeeper", "--confi", "x"]).refused(2, &["--config"]);
+}
+
+#[test]
+fn a_database_that_is_not_there_is_a_failure() {
+    let variables = [
+        ("MESSAGEKIT_BOOKKEEPER__QUEUES", "shipping.dead"),
+        ("MESSAGEKIT_RABBITMQ__URL", "amqp://localhost"),
+        ("MESSAGEKIT_DATABASE__0__URL", "sqlite:/nowhere/books.db"),
+    ];
+    messagekit_with(&["bookkeeper"], &variables).refused(1, &["no such database file", "/nowhere/books.db"]);
+}
