@@ -1,5 +1,9 @@
 //! The tables' version: who runs a step, what a failure leaves, and what is refused.
 
+use messagekit::{
+    Act, Acted, Actor, DeadLetters, EventFilter, LetterFilter, Message, Origin, Place, Received, Replays,
+    Suspects,
+};
 use messagekit::{ErrorKind, chain};
 use messagekit_postgres::migrations::{self, MIGRATIONS, Status};
 use messagekit_postgres::{PostgresStore, SchemaName};
@@ -202,5 +206,42 @@ fn a_user_who_may_not_make_the_schema_is_told_and_one_who_owns_it_may_migrate() 
         let error = migrations::status(&url_as(&database, &other)).await.expect_err("no right");
         assert!(error.to_string().contains("may not use the schema messagekit"), "{error}");
         run(&mut conn, &format!("DROP ROLE {other}; REASSIGN OWNED BY {role} TO CURRENT_USER; DROP OWNED BY {role}; DROP ROLE {role}")).await;
+    });
+}
+
+/// Programs of the version before may have left all of this.
+#[test]
+fn letters_and_events_of_the_second_version_are_kept() {
+    block_on(async {
+        let database = Database::empty().await;
+        let all = migrations::pending_sql(database.url()).await.unwrap();
+        let (before, _) = all.split_once("-- 0003").expect("there is a third step");
+        let mut conn = database.connection().await;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(before.to_owned())).execute(&mut conn).await.unwrap();
+        let rows = "INSERT INTO messagekit.outbox_events (event_id, topic, payload) VALUES ('e-1', 'orders.order', '{}');
+            INSERT INTO messagekit.suspects (consumer, topic, partition, message_id, \"offset\", generation, kills)
+              VALUES ('billing', 'orders.order', 0, 'm-2', 7, 0, 1);
+            INSERT INTO messagekit.processed_messages (consumer, message_id, outcome) VALUES ('billing', 'm-1', 'held');
+            INSERT INTO messagekit.dead_letters (consumer, message_id, topic, state, attempts, headers, payload, kind, error, fingerprint)
+              VALUES ('billing', 'm-1', 'orders.order', 'dead', 3, '[]', '{}', 'failed', 'no stock', '0')";
+        sqlx::raw_sql(rows).execute(&mut conn).await.unwrap();
+        let done = migrations::migrate(database.url()).await.unwrap();
+        assert_eq!(done, MIGRATIONS[2..].iter().map(|step| step.name).collect::<Vec<_>>());
+
+        let store = database.store().await;
+        let letters = store.list(&LetterFilter::default(), 10).await.unwrap();
+        assert_eq!((letters.len(), letters[0].attempts, letters[0].origin), (1, 3, Origin::Store));
+        assert_eq!(letters[0].return_to, None);
+        let acted = store.act(Act::Retry, &[letters[0].id], &Actor::new("ann", "cli")).await.unwrap();
+        assert_eq!(acted, [Acted::Done]);
+        let events = store.events(&EventFilter::default(), None, 10).await.unwrap();
+        assert_eq!((events.len(), events[0].copies), (1, 0));
+        let place = Place { topic: "orders.order".into(), partition: 0, offset: 7 };
+        let noted = Received {
+            id: "m-2".parse().unwrap(),
+            message: Message::new("orders.order", "{}"),
+            place: Some(place),
+        };
+        assert_eq!(store.suspect("billing", &noted).await.unwrap(), 2, "a note that was never answered");
     });
 }
