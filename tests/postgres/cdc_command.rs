@@ -115,7 +115,7 @@ fn a_dead_letter_is_listed_shown_and_asked_for_once_more() {
         assert_eq!(listed["letters"][0]["message_id"], "m-1");
         let shown = messagekit(&["dlq", "show", &id], url).ok();
         assert!(shown.contains("order 1 has no customer") && !shown.contains(url), "{shown}");
-        assert!(shown.ends_with(&format!("messagekit dlq retry {id}, with this --database\n")), "{shown}");
+        assert!(shown.contains(&format!("messagekit dlq retry {id}, with this --database\n")), "{shown}");
         messagekit(&["dlq", "retry", &id], url).ok();
         assert_eq!(messagekit(&["dlq", "retry", &id], url).code, 1, "it was accepted once");
         messagekit(&["dlq", "show", "999"], url).refused(&["there is no dead letter 999"]);
