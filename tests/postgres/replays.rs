@@ -169,8 +169,8 @@ fn replays_of_the_same_events_at_once_make_two_copies_of_each() {
         for _ in 0..2 {
             order(&shop.store, &all(ReplayIds::Same)).await;
         }
-        let worker = async || {
-            let (store, lease) = (shop.store.clone(), lease(&shop.store).await);
+        let worker = |lease: ReplayLease| {
+            let store = shop.store.clone();
             tokio::spawn(async move {
                 loop {
                     match step(&store, lease, 5).await {
@@ -181,7 +181,7 @@ fn replays_of_the_same_events_at_once_make_two_copies_of_each() {
                 }
             })
         };
-        let workers = [worker().await, worker().await];
+        let workers = [worker(lease(&shop.store).await), worker(lease(&shop.store).await)];
         for worker in workers {
             assert_eq!(worker.await.unwrap(), ReplayState::Done);
         }
