@@ -6,6 +6,7 @@ mod settings;
 use std::path::PathBuf;
 
 use messagekit::Error;
+use tracing_subscriber::filter::LevelFilter;
 
 /// Write down what RabbitMQ and Kafka set aside, and send it back when an operator asks.
 #[derive(Debug, clap::Args)]
@@ -18,7 +19,7 @@ pub(crate) struct Bookkeeper {
 impl Bookkeeper {
     pub(crate) async fn run(self) -> Result<(), Error> {
         let settings = settings::read(self.config.as_deref())?;
-        crate::log::begin()?;
+        crate::log::begin(LevelFilter::INFO)?;
         // The configuration was understood: what a database or a broker refuses has failed.
         serve::serve(settings).await.map_err(crate::database::refused)
     }

@@ -10,18 +10,18 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// Says how much is told: a level, or levels of parts, such as `info,messagekit_admin=debug`.
 const VARIABLE: &str = "MESSAGEKIT_LOG";
 
-/// Begins to tell; informations and worse, unless the variable says otherwise.
-pub(crate) fn begin() -> Result<(), Error> {
+/// Begins to tell; this level and worse, unless the variable says otherwise.
+pub(crate) fn begin(usual: LevelFilter) -> Result<(), Error> {
     let wished = std::env::var(VARIABLE).unwrap_or_default();
-    let wished: Targets = if wished.is_empty() {
-        Targets::new().with_default(LevelFilter::INFO)
-    } else {
-        wished.parse().map_err(|error| {
+    let wished: Targets = match &*wished {
+        // The client of RabbitMQ calls an error what our crate has asked for and understands.
+        "" => Targets::new().with_default(usual).with_target("lapin", LevelFilter::OFF),
+        wished => wished.parse().map_err(|error| {
             let text = format!("{VARIABLE} is no level such as info, or messagekit_admin=debug");
             Error::new(ErrorKind::InvalidConfiguration, text).caused_by(error)
-        })?
+        })?,
     };
-    // The client of RabbitMQ tells the payload of a message that comes back.
+    // It tells the payload of a message that comes back.
     let filter = wished.with_target("lapin::returned_messages", LevelFilter::OFF);
     let lines = tracing_subscriber::fmt::layer().with_writer(stderr).with_ansi(stderr().is_terminal());
     tracing_subscriber::registry().with(lines).with(filter).try_init().ok();

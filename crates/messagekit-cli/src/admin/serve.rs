@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use messagekit::{Error, OutboxHealth, Shutdown};
 use messagekit_admin::{Admin, health_router};
+use tracing_subscriber::filter::LevelFilter;
 
 use super::settings::Settings;
 use crate::listen::{address, bind};
 use crate::output::print;
 
 pub(super) async fn serve(settings: Settings) -> Result<(), Error> {
-    crate::log::begin()?;
+    crate::log::begin(LevelFilter::INFO)?;
     let mut admin = Admin::builder().tokens(settings.tokens).hosts(settings.hosts);
     let mut asked: Vec<(String, Arc<dyn OutboxHealth>)> = Vec::new();
     for database in &settings.databases {

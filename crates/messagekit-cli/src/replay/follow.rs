@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use messagekit::{Error, ErrorKind, ReplayJob, ReplayState, Replays, Shutdown};
+use tracing_subscriber::filter::LevelFilter;
 
 use super::count::events;
 use crate::output::number;
@@ -16,6 +17,8 @@ const LOOK: Duration = Duration::from_millis(200);
 /// # Errors
 /// When the database does not answer, or a signal ends the watching: the replay stays as it is then.
 pub(super) async fn follow(store: &dyn Replays, name: &str, id: i64) -> Result<ReplayJob, Error> {
+    // What keeps the worker from going on is told; the rest the bar tells.
+    crate::log::begin(LevelFilter::WARN)?;
     let interrupted = Shutdown::on_signal()?;
     let enough = Shutdown::new();
     let watching = async {

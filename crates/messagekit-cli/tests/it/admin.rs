@@ -111,6 +111,8 @@ async fn nothing_is_served_without_a_token_or_with_mistakes() {
     admin(&[&with[..], &[&missing]].concat()).refused(1, &["no such database file", "none.db"]);
     let twice = [&with[..], &[&database, "--database", &database]].concat();
     admin(&twice).refused(2, &["two databases shop"]);
+    let loud = [&["admin", "--listen", "127.0.0.1:0"], &with[..], &[&database]].concat();
+    messagekit_with(&loud, &[("MESSAGEKIT_LOG", "a=b=c")]).refused(2, &["MESSAGEKIT_LOG is no level"]);
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let place = taken.local_addr().unwrap().to_string();
     let taken = [&["admin", "--listen", &place], &with[..], &[&database]].concat();
