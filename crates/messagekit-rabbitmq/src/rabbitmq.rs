@@ -26,6 +26,7 @@ const HEARTBEAT_SECONDS: u16 = 10;
 #[derive(Clone)]
 pub struct RabbitMq {
     pub(crate) uri: AMQPUri,
+    name: Arc<str>,
     /// Certificates of the authorities that may vouch for the broker, beside those of the system.
     pub(crate) ca: Option<Arc<str>>,
     pub(crate) prefetch: u16,
@@ -67,12 +68,20 @@ impl RabbitMq {
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
         Ok(Self {
             uri,
+            name: "messagekit".into(),
             ca: None,
             prefetch: 200,
             confirm_deadline: Duration::from_secs(30),
             window: 200,
             verify: true,
         })
+    }
+
+    /// Names this service in the broker's list of connections; `messagekit` unless set.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = name.into();
+        self
     }
 
     /// Trusts the authorities whose certificates stand in a PEM file, beside those that the system trusts.
@@ -151,6 +160,11 @@ impl RabbitMq {
     pub fn publisher_to(&self, exchange: &str) -> RabbitMqPublisher {
         assert!(exchange.len() <= 255, "name of an exchange is over 255 bytes");
         RabbitMqPublisher::new(self.clone(), exchange)
+    }
+
+    /// Returns the name of a connection, for what it is used.
+    pub(crate) fn connection_name(&self, used_for: &str) -> String {
+        format!("{} {used_for}", self.name)
     }
 
     /// Begins a list of exchanges, queues and bindings that shall be there.

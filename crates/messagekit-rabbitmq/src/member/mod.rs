@@ -64,7 +64,8 @@ impl Member {
         news: mpsc::UnboundedSender<News>,
     ) -> Self {
         let queues = queues.into_iter().map(Queue::new).collect();
-        Self { rabbit, name: format!("messagekit consumer {consumer}"), queues, commands, news, epoch: 0 }
+        let name = rabbit.connection_name(&format!("consumer {consumer}"));
+        Self { rabbit, name, queues, commands, news, epoch: 0 }
     }
 
     /// Works until it is asked to close or nobody listens any more.

@@ -80,7 +80,7 @@ impl Wake for News {
 
 impl Link {
     pub(super) async fn open(rabbit: &RabbitMq) -> Result<Self, Error> {
-        let connection = rabbit.connect("messagekit publisher").await?;
+        let connection = rabbit.connect(&rabbit.connection_name("publisher")).await?;
         let events = connection.events_listener().boxed();
         Ok(Self { connection, events })
     }

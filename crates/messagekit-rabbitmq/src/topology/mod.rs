@@ -134,7 +134,7 @@ impl Topology {
                 return Err(Error::new(ErrorKind::InvalidConfiguration, text));
             }
         }
-        Ok(self.rabbit.connect("messagekit topology").await?)
+        Ok(self.rabbit.connect(&self.rabbit.connection_name("topology")).await?)
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {

@@ -117,6 +117,11 @@ pub(crate) fn dangers(found: &Arguments) -> Vec<String> {
         Some(AMQPValue::LongLongInt(limit)) => Some(*limit),
         _ => None,
     };
+    // A queue of another type has none of the rest, and the broker does not compare it.
+    let kind = text("x-queue-type").unwrap_or_else(|| "classic".to_owned());
+    if kind != "quorum" {
+        return vec![format!("x-queue-type is {kind} and should be quorum")];
+    }
     let mut dangers = Vec::new();
     let mut demand = |name: &str, wanted: &str| {
         let found = text(name);
@@ -125,7 +130,6 @@ pub(crate) fn dangers(found: &Arguments) -> Vec<String> {
             dangers.push(format!("{name} is {found} and should be {wanted}"));
         }
     };
-    demand("x-queue-type", "quorum");
     // A queue without a limit in effect drops nothing.
     if limit.is_none_or(|limit| limit < i64::from(NO_LIMIT)) {
         demand("x-dead-letter-strategy", "at-least-once");

@@ -1,0 +1,169 @@
+//! The broker under test: queues of every shape, and what an operator can do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lapin::options::{BasicGetOptions, QueueDeclareOptions, QueueDeleteOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Channel, Connection};
+use messagekit::{Message, Published, Publisher, Source};
+use messagekit_rabbitmq::{Queue, RabbitMq, RabbitMqSubscriber};
+use messagekit_testkit::transport::Receiver;
+use messagekit_testkit::{DEADLINE, eventually, unique};
+use messagekit_tests::services;
+
+pub(crate) fn rabbit() -> RabbitMq {
+    RabbitMq::new(&services::amqp_url()).unwrap().prefetch(1_000)
+}
+
+/// Makes a queue without a limit of deliveries.
+pub(crate) async fn queue() -> Arc<str> {
+    let name = unique("queue");
+    declare(Queue::dead_letters(&name)).await;
+    name.into()
+}
+
+pub(crate) async fn declare(queue: Queue) {
+    rabbit().topology().queue(queue).declare().await.unwrap();
+}
+
+/// Makes a queue and an exchange that routes to it by its name.
+pub(crate) async fn bound() -> (String, Arc<str>) {
+    let (exchange, queue) = (unique("exchange"), unique("queue"));
+    let topology = rabbit().topology().exchange(&exchange).queue(Queue::dead_letters(&queue));
+    topology.bind(&queue, &exchange, &queue).declare().await.unwrap();
+    (exchange, queue.into())
+}
+
+/// A client beside the adapter.
+pub(crate) async fn outside() -> (Connection, Channel) {
+    let connection = Connection::connect(&services::amqp_url(), Default::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    (connection, channel)
+}
+
+pub(crate) async fn delete_queue(name: &str) {
+    let (_connection, channel) = outside().await;
+    channel.queue_delete(name.into(), QueueDeleteOptions::default()).await.unwrap();
+}
+
+pub(crate) async fn unbind(queue: &str, exchange: &str, routing_key: &str) {
+    let (_connection, channel) = outside().await;
+    channel
+        .queue_unbind(queue.into(), exchange.into(), routing_key.into(), FieldTable::default())
+        .await
+        .unwrap();
+}
+
+/// Returns how many messages stand ready in a queue.
+pub(crate) async fn depth(name: &str) -> u32 {
+    let (_connection, channel) = outside().await;
+    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(name.into(), passive, FieldTable::default()).await.unwrap().message_count()
+}
+
+/// Waits until a queue holds as many messages as expected.
+pub(crate) async fn holds(name: &str, expected: u32) {
+    eventually(&format!("queue {name} holds {expected}"), DEADLINE, async || depth(name).await == expected)
+        .await;
+}
+
+/// Takes one message as it is on the wire.
+pub(crate) async fn raw(name: &str) -> lapin::message::BasicGetMessage {
+    let (_connection, channel) = outside().await;
+    let got = channel.basic_get(name.into(), BasicGetOptions { no_ack: true }).await.unwrap();
+    got.expect("a message stands in the queue")
+}
+
+pub(crate) fn text(value: &str) -> AMQPValue {
+    AMQPValue::LongString(value.into())
+}
+
+pub(crate) fn message(topic: &str, key: Option<&str>, text: &str) -> Message {
+    messagekit_testkit::transport::message(&Arc::from(topic), key, text)
+}
+
+/// Publishes to queues and demands that everything is taken.
+pub(crate) async fn publish(batch: &[Message]) {
+    for result in rabbit().publisher().publish(batch).await {
+        result.unwrap();
+    }
+}
+
+pub(crate) async fn join(rabbit: &RabbitMq, queue: &Arc<str>) -> Receiver<RabbitMqSubscriber> {
+    let consumer = unique("consumer");
+    let subscriber = rabbit.queue(queue.clone()).bind(&consumer, &[]).await.unwrap();
+    Receiver::new(subscriber, &consumer)
+}
+
+/// Names what each message came to: `ok`, or the refusal.
+pub(crate) fn named(results: &[Published]) -> Vec<String> {
+    let name = |result: &Published| match result {
+        Ok(()) => "ok".to_owned(),
+        Err(error) => format!("{:?}", error.refusal),
+    };
+    results.iter().map(name).collect()
+}
+
+/// Asks the management interface; answers the body as text.
+pub(crate) async fn api(method: &'static str, path: &str) -> String {
+    let base = services::rabbitmq_api();
+    let (scheme, rest) = base.split_once("://").unwrap();
+    let (login, host) = rest.split_once('@').unwrap();
+    let (user, password) = login.split_once(':').unwrap();
+    let url = format!("{scheme}://{host}/api/{path}");
+    let login = format!("Basic {}", base64(&format!("{user}:{password}")));
+    tokio::task::spawn_blocking(move || match method {
+        "DELETE" => match ureq::delete(&url).header("Authorization", &login).call() {
+            // What another test closed at the same time is closed as well.
+            Ok(_) | Err(ureq::Error::StatusCode(404)) => Ok(String::new()),
+            Err(error) => Err(error),
+        },
+        _ => ureq::get(&url)
+            .header("Authorization", &login)
+            .call()
+            .and_then(|mut answer| answer.body_mut().read_to_string()),
+    })
+    .await
+    .unwrap()
+    .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+}
+
+fn base64(text: &str) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let letter = |bits: u32| char::from(LETTERS[(bits & 63) as usize]);
+    let mut out = String::new();
+    for part in text.as_bytes().chunks(3) {
+        let bits =
+            part.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - part.len()));
+        for place in 0..4 {
+            out.push(if place <= part.len() { letter(bits >> (18 - 6 * place)) } else { '=' });
+        }
+    }
+    out
+}
+
+/// Closes every connection of a name, as an operator does; waits until there is one.
+pub(crate) async fn close_connections(name: &str) {
+    let end = tokio::time::Instant::now() + DEADLINE;
+    loop {
+        let all: serde_json::Value = serde_json::from_str(&api("GET", "connections").await).unwrap();
+        let named =
+            |connection: &&serde_json::Value| connection["client_properties"]["connection_name"] == name;
+        let ids = all.as_array().unwrap().iter().filter(named).map(|connection| connection["name"].clone());
+        let ids: Vec<serde_json::Value> = ids.collect();
+        for id in &ids {
+            let id = id.as_str().unwrap().replace(' ', "%20").replace('>', "%3E");
+            api("DELETE", &format!("connections/{id}")).await;
+        }
+        if !ids.is_empty() {
+            return;
+        }
+        assert!(tokio::time::Instant::now() < end, "there is no connection {name}");
+        // The interface counts connections once per second.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// How long nothing must happen until a test believes that nothing will.
+pub(crate) const QUIET: Duration = Duration::from_millis(500);

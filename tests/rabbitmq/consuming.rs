@@ -1,0 +1,259 @@
+//! What a subscriber does when connection, channel and queue come and go.
+
+use std::collections::BTreeSet;
+
+use lapin::BasicProperties;
+use lapin::options::BasicPublishOptions;
+use lapin::types::{AMQPValue, FieldTable};
+use messagekit::{ErrorKind, Incoming, Message, Publisher, Receipt, Source, Subscriber, headers};
+use messagekit_rabbitmq::{Queue, RabbitMqSubscriber};
+use messagekit_testkit::transport::{Receiver, text, texts};
+use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
+
+use crate::broker::{
+    QUIET, close_connections, declare, delete_queue, depth, join, message, outside, publish, queue, rabbit,
+};
+
+/// Waits for the next error.
+async fn trouble(subscriber: &mut RabbitMqSubscriber) -> messagekit::Error {
+    let next = async {
+        loop {
+            match std::future::poll_fn(|cx| subscriber.poll_next(cx)).await {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return error,
+                None => panic!("the subscriber ended"),
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, next).await.expect("an error is told")
+}
+
+async fn numbered(queue: &str, count: usize) {
+    let batch: Vec<Message> =
+        (0..count).map(|number| message(queue, Some("k"), &format!("m{number}"))).collect();
+    publish(&batch).await;
+}
+
+#[test]
+fn stale_receipts_are_noticed_and_never_sent() {
+    block_on(async {
+        let queue = queue().await;
+        numbered(&queue, 5).await;
+        let consumer = unique("consumer");
+        let subscriber = rabbit().queue(queue.clone()).bind(&consumer, &[]).await.unwrap();
+        let mut receiver = Receiver::new(subscriber, &consumer);
+        let stale: Vec<Receipt> =
+            receiver.take(5).await.into_iter().map(|delivery| delivery.receipt).collect();
+        close_connections(&format!("messagekit consumer {consumer}")).await;
+        // The new channel counts its tags anew: sent, the old ones would settle other messages.
+        let again = receiver.take(5).await;
+        receiver.settle_receipts(stale);
+        assert_eq!(receiver.subscriber().stale(), 5);
+        receiver.close().await.unwrap();
+        drop(again);
+        eventually("all five are back", DEADLINE, async || depth(&queue).await == 5).await;
+    });
+}
+
+#[test]
+fn a_queue_that_is_deleted_under_a_consumer_is_lost_and_read_again_when_it_is_back() {
+    block_on(async {
+        let queue = queue().await;
+        numbered(&queue, 1).await;
+        let mut receiver = join(&rabbit(), &queue).await;
+        let first = receiver.message().await;
+        delete_queue(&queue).await;
+        let lost = receiver.next_within(DEADLINE).await.unwrap();
+        assert!(matches!(lost, Some(Incoming::Lost { lane }) if lane == first.receipt.lane()), "{lost:?}");
+        let error = trouble(receiver.subscriber()).await;
+        assert!(error.is_transient(), "{error:?}");
+        declare(Queue::dead_letters(&*queue)).await;
+        publish(&[message(&queue, None, "back")]).await;
+        assert_eq!(text(&receiver.message().await), "back");
+    });
+}
+
+#[test]
+fn a_queue_that_is_not_there_yet_is_told_and_waited_for() {
+    block_on(async {
+        let name: std::sync::Arc<str> = unique("queue").into();
+        let mut receiver = join(&rabbit(), &name).await;
+        let error = trouble(receiver.subscriber()).await;
+        assert!(error.is_transient(), "{error:?}");
+        assert!(error.to_string().contains("not there") && error.context("queue") == Some(&*name), "{error}");
+        declare(Queue::dead_letters(&*name)).await;
+        publish(&[message(&name, None, "m")]).await;
+        assert_eq!(text(&receiver.message().await), "m");
+    });
+}
+
+#[test]
+fn a_queue_in_which_messages_may_get_lost_is_refused_with_the_difference() {
+    block_on(async {
+        let name = unique("queue");
+        let (_connection, channel) = outside().await;
+        let options = lapin::options::QueueDeclareOptions::durable();
+        channel.queue_declare(name.as_str().into(), options, FieldTable::default()).await.unwrap();
+        let consumer = unique("consumer");
+        let mut subscriber = rabbit().queue(name.as_str()).bind(&consumer, &[]).await.unwrap();
+        let error = trouble(&mut subscriber).await;
+        assert_eq!(error.kind(), ErrorKind::InvalidConfiguration);
+        let said = error.to_string();
+        assert!(said.contains("x-queue-type is classic and should be quorum"), "{said}");
+        let next = std::future::poll_fn(|cx| subscriber.poll_next(cx)).await;
+        assert!(next.is_none(), "{next:?}");
+
+        publish(&[message(&name, None, "m")]).await;
+        let any = rabbit().any_queue();
+        assert_eq!(text(&join(&any, &name.into()).await.message().await), "m");
+    });
+}
+
+#[test]
+fn released_messages_cost_no_delivery_and_keep_their_place() {
+    block_on(async {
+        let queue = queue().await;
+        numbered(&queue, 3).await;
+        let mut receiver = join(&rabbit(), &queue).await;
+        for _ in 0..20 {
+            let received = receiver.take(3).await;
+            assert_eq!(texts(&received), ["m0", "m1", "m2"]);
+            receiver.release(received);
+        }
+        receiver.close().await.unwrap();
+        eventually("all are back", DEADLINE, async || depth(&queue).await == 3).await;
+        let raw = crate::broker::raw(&queue).await;
+        let table = raw.properties.headers().as_ref().unwrap();
+        let count = table.inner().get("x-delivery-count");
+        assert_eq!(count, Some(&AMQPValue::LongLongInt(1)), "only the close counted");
+    });
+}
+
+#[test]
+fn connections_closed_under_load_deliver_everything() {
+    block_on(async {
+        let queue = queue().await;
+        let consumer = unique("consumer");
+        let subscriber = rabbit().prefetch(50).queue(queue.clone()).bind(&consumer, &[]).await.unwrap();
+        let mut receiver = Receiver::new(subscriber, &consumer);
+        let writing = async {
+            for part in 0..10 {
+                let batch: Vec<Message> =
+                    (0..200).map(|number| message(&queue, None, &format!("{part}-{number}"))).collect();
+                publish(&batch).await;
+            }
+        };
+        let closing = async {
+            for _ in 0..2 {
+                close_connections(&format!("messagekit consumer {consumer}")).await;
+            }
+        };
+        let reading = async {
+            let mut seen = BTreeSet::new();
+            while seen.len() < 2_000 {
+                let delivery = receiver.message().await;
+                seen.insert(text(&delivery));
+                receiver.settle_receipts(vec![delivery.receipt]);
+            }
+        };
+        tokio::join!(writing, closing, reading);
+    });
+}
+
+#[test]
+fn no_more_than_the_prefetch_is_taken_out_of_a_queue() {
+    block_on(async {
+        let queue = queue().await;
+        numbered(&queue, 100).await;
+        let mut receiver = join(&rabbit().prefetch(10), &queue).await;
+        let taken = receiver.take_while_busy(QUIET).await;
+        assert_eq!(taken.len(), 10);
+        assert_eq!(depth(&queue).await, 90);
+    });
+}
+
+/// A message of another publisher: other types, no id of ours.
+#[test]
+fn foreign_messages_are_read_as_they_are() {
+    block_on(async {
+        let queue = queue().await;
+        let (_connection, channel) = outside().await;
+        let mut table = FieldTable::default();
+        for (name, value) in [
+            ("number", AMQPValue::LongInt(-7)),
+            ("flag", AMQPValue::Boolean(true)),
+            ("nothing", AMQPValue::Void),
+            (
+                "nested",
+                AMQPValue::FieldArray(vec![AMQPValue::LongLongInt(1), crate::broker::text("a")].into()),
+            ),
+            ("x-death", crate::broker::text("forged")),
+            ("x-first-death-queue", crate::broker::text("forged")),
+        ] {
+            table.insert(name.into(), value);
+        }
+        let properties = BasicProperties::default().with_message_id("m-1".into()).with_headers(table);
+        let options = BasicPublishOptions::default();
+        channel.basic_publish("".into(), (&*queue).into(), options, b"\xff\x00", properties).await.unwrap();
+        for number in 0..300 {
+            let mut many = FieldTable::default();
+            for name in 0..number * 10 {
+                many.insert(format!("h{name}").into(), AMQPValue::Boolean(true));
+            }
+            if number == 299 {
+                let properties = BasicProperties::default().with_headers(many);
+                channel
+                    .basic_publish("".into(), (&*queue).into(), options, b"many", properties)
+                    .await
+                    .unwrap();
+            }
+        }
+        let mut receiver = join(&rabbit(), &queue).await;
+        let received = receiver.take(2).await;
+        let read = &received[0].message;
+        assert_eq!(&read.payload[..], b"\xff\x00");
+        assert_eq!((read.key.as_ref(), received[0].place.as_ref()), (None, None));
+        for (name, value) in [
+            (headers::ID, Some("m-1")),
+            ("number", Some("-7")),
+            ("flag", Some("true")),
+            ("nothing", None),
+            ("nested", Some(r#"[1,"a"]"#)),
+            (headers::X_DEATH, Some(r#""forged""#)),
+            ("x-first-death-queue", None),
+        ] {
+            assert_eq!(read.headers.text(name), value, "{name}");
+        }
+        let more = received[1].message.headers.get(messagekit_rabbitmq::MORE_HEADERS).unwrap();
+        let more: Vec<(String, String)> = serde_json::from_slice(more).unwrap();
+        assert_eq!(more.len() + received[1].message.headers.len() - 1, 2_990);
+    });
+}
+
+#[test]
+fn a_second_reader_stands_by_when_one_consumer_is_to_be_active() {
+    block_on(async {
+        let name = unique("queue");
+        declare(Queue::dead_letters(&name).single_active_consumer()).await;
+        numbered(&name, 5).await;
+        let name = name.into();
+        let mut first = join(&rabbit(), &name).await;
+        let held = first.take(5).await;
+        let mut second = join(&rabbit(), &name).await;
+        assert!(second.take_while_busy(QUIET).await.is_empty());
+        drop((held, first));
+        assert_eq!(texts(&second.take(5).await), ["m0", "m1", "m2", "m3", "m4"]);
+    });
+}
+
+#[test]
+fn a_source_of_nothing_or_of_a_queue_twice_is_refused() {
+    block_on(async {
+        for queues in [vec![], vec!["a", "a"]] {
+            let error = rabbit().topics(queues).bind("consumer", &[]).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidConfiguration);
+        }
+        let publisher = rabbit().publisher();
+        assert!(publisher.publish(&[]).await.is_empty());
+    });
+}

@@ -1,0 +1,11 @@
+//! The adapter for RabbitMQ over a real broker.
+// Fixtures are test code too, which clippy sees only in functions marked as tests.
+#![allow(clippy::unwrap_used)]
+
+mod broker;
+mod conformance;
+mod consuming;
+mod deaths;
+mod publishing;
+mod tls;
+mod topology;
