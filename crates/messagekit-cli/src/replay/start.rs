@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use messagekit::{Error, ErrorKind, EventFilter, ReplayIds, ReplayOrder};
+use serde_json::json;
 
 use super::chosen::Chosen;
 use super::follow::follow;
@@ -60,6 +61,12 @@ impl Start {
         name: &str,
     ) -> Result<(), Error> {
         let count = store.replay_count(&order.filter).await?;
+        if count.events == 0 {
+            return match self.json {
+                true => print(json!({ "id": null, "events": 0, "published": 0 })),
+                false => print("no event is chosen: nothing was done"),
+            };
+        }
         if !self.yes && !self.json {
             print(count::in_words(&count))?;
         }

@@ -97,6 +97,9 @@ async fn a_replay_publishes_every_chosen_event_again_also_where_no_admin_runs() 
     asked.explained(&["publish 1,203 events again", "--yes"]);
     assert_eq!(shop.run(&["list"]).text(), "no replays\n");
 
+    let nothing = shop.run(&["start", "--type", "orders.order.returned"]).text();
+    assert_eq!(nothing, "no event is chosen: nothing was done\n");
+
     let said = shop.run(&["start", "--type", "orders.order.placed", "--yes"]).text();
     assert_eq!(said, "replay 1 is done: 1,203 of 1,203 events published\n");
     let placed = shop.events(&["--key", "o-7"]);
