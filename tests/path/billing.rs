@@ -88,7 +88,21 @@ impl Billing {
 
     /// Waits until every record that lies in the topic has been dealt with, late copies included.
     pub(crate) async fn until_read(&self) {
-        until_read(&self.database, "billing", ORDERS.0).await;
+        eventually("every record is dealt with", PATIENCE, async || {
+            let Some(ends) = broker::ends(ORDERS.0) else { return false };
+            let Some(next) = self.next_offsets().await else { return false };
+            ends.iter().enumerate().all(|(partition, end)| {
+                *end == 0 || next.iter().any(|(known, next)| *known as usize == partition && next >= end)
+            })
+        })
+        .await;
+    }
+
+    async fn next_offsets(&self) -> Option<Vec<(i32, i64)>> {
+        let mut connection = PgConnection::connect(self.database.url()).await.ok()?;
+        let sql = "SELECT partition, max(next) FROM messagekit.consumer_offsets
+            WHERE consumer = 'billing' AND topic = $1 GROUP BY 1";
+        sqlx::query_as(sql).bind(ORDERS.0).fetch_all(&mut connection).await.ok()
     }
 
     async fn until_works(&self, member: usize, before: &[String]) {
@@ -106,36 +120,13 @@ fn instance(member: usize) -> String {
 }
 
 fn start_member(database: &Database, member: usize) -> Process {
-    start_consumer("messagekit-billing", database, &instance(member))
-}
-
-/// Starts a service that reads from the broker.
-pub(crate) fn start_consumer(name: &'static str, database: &Database, instance: &str) -> Process {
-    let kafka = services::kafka();
+    let (kafka, instance) = (services::kafka(), instance(member));
     let settings = [
         ("MESSAGEKIT_DATABASE_URL", database.url()),
         ("MESSAGEKIT_KAFKA", &kafka),
-        ("MESSAGEKIT_INSTANCE", instance),
+        ("MESSAGEKIT_INSTANCE", &instance),
     ];
-    Process::start(name, &settings)
-}
-
-/// Waits until a consumer has come to the end of every partition.
-pub(crate) async fn until_read(database: &Database, consumer: &str, topic: &str) {
-    eventually("every record is dealt with", PATIENCE, async || {
-        let Some(ends) = broker::ends(topic) else { return false };
-        let Some(next) = next_offsets(database, consumer, topic).await else { return false };
-        ends.iter().enumerate().all(|(partition, end)| {
-            *end == 0 || next.iter().any(|(known, next)| *known as usize == partition && next >= end)
-        })
-    })
-    .await;
-}
-
-async fn next_offsets(database: &Database, consumer: &str, topic: &str) -> Option<Vec<(i32, i64)>> {
-    let mut connection = PgConnection::connect(database.url()).await.ok()?;
-    let sql = "SELECT partition, max(next) FROM messagekit.consumer_offsets WHERE consumer = $1 AND topic = $2 GROUP BY 1";
-    sqlx::query_as(sql).bind(consumer).bind(topic).fetch_all(&mut connection).await.ok()
+    Process::start("messagekit-billing", &settings)
 }
 
 /// Returns what a count comes to; `None` while the database does not answer.

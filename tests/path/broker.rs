@@ -81,6 +81,16 @@ fn has_forgotten(group: &str, (topic, partitions): &(&str, i32)) -> bool {
     places.is_ok_and(|places| places.elements().iter().all(|place| place.offset() == Offset::Invalid))
 }
 
+/// Returns the sum of what a group has committed in a topic; `None` when the broker does not answer.
+pub(crate) fn committed(group: &str, (topic, partitions): (&str, i32)) -> Option<i64> {
+    let consumer: BaseConsumer = client().set("group.id", group).create().ok()?;
+    let mut asked = TopicPartitionList::new();
+    asked.add_partition_range(topic, 0, partitions - 1);
+    let places = consumer.committed_offsets(asked, ANSWER).ok()?;
+    let next = |offset| if let Offset::Offset(next) = offset { next } else { 0 };
+    Some(places.elements().iter().map(|place| next(place.offset())).sum())
+}
+
 /// Returns how many records a topic holds, and the offset behind the last one by partition. `None` when the broker does not
 /// answer.
 pub(crate) fn ends(topic: &str) -> Option<Vec<i64>> {

@@ -1,5 +1,5 @@
-//! The year of orders while everything is killed: billing, the Connect worker, PostgreSQL and Kafka, each while work is
-//! unfinished.
+//! The year of orders while everything is killed: billing, the bridge, the Connect worker, PostgreSQL, Kafka and RabbitMQ,
+//! each while work is unfinished.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,6 @@ use messagekit_tests::services::Service;
 
 use crate::billing::{MEMBERS, ORDERS, PATIENCE};
 use crate::book::Book;
-use crate::broker;
 use crate::down::Down;
 use crate::gate::Gate;
 use crate::orders::{dealt_to, is_full, of_the_year, seed};
@@ -17,7 +16,8 @@ use crate::shop::Shop;
 use crate::sql_writers::{psql_places, python_places};
 use crate::writers::Writers;
 use crate::year::WRITERS;
-use crate::{turn, verdict};
+use crate::{bridge, broker};
+use crate::{queues, turn, verdict};
 
 /// How many rows the short form takes: enough that work is never finished before the last kill.
 const ROWS: usize = 12_000;
@@ -25,6 +25,12 @@ const ROWS: usize = 12_000;
 const BILLING_KILLS: usize = 10;
 /// How often a kill may come when everything is billed; the next ones come where that cannot be.
 const TOO_LATE: usize = 5;
+/// How often the bridge is killed, in the short form and in the long one.
+const BRIDGE_KILLS: (usize, usize) = (6, 20);
+/// How many bills the bridge may forward per second until its last kill, so that each kill meets unfinished work.
+const BRIDGE_LIMIT: u32 = 200;
+/// How often RabbitMQ is killed.
+const RABBITMQ_KILLS: usize = 2;
 /// How often the Connect worker is killed at least, and at most until records stand in the topic twice.
 const CONNECT_KILLS: (usize, usize) = (2, 8);
 /// So many orders wait to be billed when something is killed.
@@ -39,6 +45,7 @@ struct Siege {
     /// How many orders are let through before a kill.
     slice: usize,
     billing_kills: usize,
+    bridge_kills: usize,
     too_late: usize,
     service_kills: Vec<Service>,
 }
@@ -56,8 +63,10 @@ async fn every_order_is_billed_once_while_everything_is_killed() {
     let slice = if is_full() { 500 } else { 200 };
     let writers = Writers::start(&shop.address, shares, &book);
     let random = Rng::with_seed(seed);
-    let (billing_kills, too_late, service_kills) = (0, 0, Vec::new());
-    let mut siege = Siege { shop, book, writers, random, slice, billing_kills, too_late, service_kills };
+    let service_kills = Vec::new();
+    let (billing_kills, bridge_kills, too_late) = (0, 0, 0);
+    let mut siege =
+        Siege { shop, book, writers, random, slice, billing_kills, bridge_kills, too_late, service_kills };
 
     psql_places(siege.shop.orders_database.url(), &for_psql, &siege.book);
     siege.kill_billing().await;
@@ -81,18 +90,29 @@ async fn every_order_is_billed_once_while_everything_is_killed() {
         siege.kill_service(Service::Connect).await;
     }
 
-    let [connect, postgres, kafka] =
-        [Service::Connect, Service::Postgres, Service::Kafka].map(|service| siege.kills_of(service));
-    let Siege { mut shop, book, writers, billing_kills: billing, too_late, .. } = siege;
+    let bridge_kills = if is_full() { BRIDGE_KILLS.1 } else { BRIDGE_KILLS.0 };
+    siege.slow_bridge_down().await;
+    while siege.bridge_kills < bridge_kills {
+        siege.kill_bridge().await;
+        if siege.kills_of(Service::RabbitMq) < RABBITMQ_KILLS {
+            siege.kill_rabbitmq().await;
+        }
+    }
+    siege.let_bridge_run();
+
+    let services = [Service::Connect, Service::Postgres, Service::Kafka, Service::RabbitMq];
+    let [connect, postgres, kafka, rabbitmq] = services.map(|service| siege.kills_of(service));
+    let Siege { mut shop, book, writers, billing_kills: billing, bridge_kills: bridge, too_late, .. } = siege;
     writers.finish();
     shop.until_settled(&book).await;
     let figures = verdict::compare(&shop, &book).await;
     println!(
-        "kills: {figures}; killed: billing {billing} ({too_late} more too late), connect {connect}, postgres {postgres}, kafka {kafka}; {} seconds",
+        "kills: {figures}; killed: billing {billing} and bridge {bridge} ({too_late} more too late), connect {connect}, \
+         postgres {postgres}, kafka {kafka}, rabbitmq {rabbitmq}; {} seconds",
         started.elapsed().as_secs()
     );
     assert!(
-        figures.duplicates > 0,
+        figures.duplicates > 0 && figures.delivered_twice > 0,
         "void: nothing came twice, so nothing was shown about what does: {figures}"
     );
 }
@@ -150,6 +170,65 @@ impl Siege {
         down.start();
         self.service_kills.push(service);
         self.until_billed_more(committed).await;
+    }
+
+    /// Makes the bridge slower than billing, and waits until bills wait for it.
+    async fn slow_bridge_down(&mut self) {
+        self.shop.bridge.kill();
+        self.shop.bridge.start_again(Some(BRIDGE_LIMIT));
+        self.until_bills_wait().await;
+    }
+
+    fn let_bridge_run(&mut self) {
+        self.shop.bridge.kill();
+        self.shop.bridge.start_again(None);
+    }
+
+    /// Lets orders through until more bills wait for the bridge than it forwards while a test can look.
+    async fn until_bills_wait(&self) {
+        eventually("bills wait for the bridge", PATIENCE, async || {
+            let waits = bridge::backlog() >= Some(4 * i64::from(BRIDGE_LIMIT));
+            if !waits && self.writers.pace.is_used_up() {
+                assert!(
+                    !self.writers.are_done(),
+                    "void: every order was placed before the last kill of the bridge"
+                );
+                self.writers.pace.allow(self.slice);
+            }
+            waits
+        })
+        .await;
+    }
+
+    /// Kills the bridge while bills are under way, and again when it had nothing to do.
+    async fn kill_bridge(&mut self) {
+        loop {
+            self.until_bills_wait().await;
+            let before = queues::tapped_so_far().await;
+            // It is at work; the act itself comes at a moment that nothing in it decides.
+            eventually("the bridge forwards", PATIENCE, async || queues::tapped_so_far().await > before)
+                .await;
+            tokio::time::sleep(Duration::from_micros(self.random.u64(..30_000))).await;
+            self.shop.bridge.kill();
+            let left = bridge::backlog().expect("the broker answers");
+            self.shop.bridge.start_again(Some(BRIDGE_LIMIT));
+            if left > 0 {
+                self.bridge_kills += 1;
+                return;
+            }
+            self.too_late += 1;
+        }
+    }
+
+    /// Kills RabbitMQ while bills wait for it.
+    async fn kill_rabbitmq(&mut self) {
+        self.until_bills_wait().await;
+        let down = tokio::task::spawn_blocking(|| Down::kill(Service::RabbitMq));
+        let down = down.await.expect("it can be killed");
+        let left = bridge::backlog().expect("the broker answers");
+        assert!(left > 0, "every bill was forwarded before RabbitMQ was killed");
+        tokio::task::spawn_blocking(|| down.start()).await.expect("it can be started");
+        self.service_kills.push(Service::RabbitMq);
     }
 
     /// Closes the gate, and lets orders through until many are committed and not billed, and billing has one in hand.

@@ -1,4 +1,4 @@
-//! The whole path: services as processes, PostgreSQL, Debezium, Kafka, and all of them killed.
+//! The whole path: services as processes, PostgreSQL, Debezium, Kafka, the bridge, RabbitMQ, and all of them killed.
 //!
 //! `MESSAGEKIT_FULL=1` runs the long tests in their stated size, `MESSAGEKIT_SEED` chooses what is rolled back and who dies.
 // Fixtures are test code too, which clippy sees only in functions marked as tests.
@@ -6,6 +6,7 @@
 
 mod billing;
 mod book;
+mod bridge;
 mod broker;
 mod cdc;
 mod connector;
@@ -20,6 +21,7 @@ mod orders;
 mod outage;
 mod pace;
 mod process;
+mod queues;
 mod records;
 mod same_id;
 mod shop;

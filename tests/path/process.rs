@@ -27,9 +27,15 @@ pub(crate) struct Process {
 impl Process {
     /// Starts a program; what it logs goes to a file that is named when something goes wrong.
     pub(crate) fn start(name: &'static str, settings: &[(&str, &str)]) -> Self {
+        Self::start_with(name, &[], settings)
+    }
+
+    /// Starts a program with arguments.
+    pub(crate) fn start_with(name: &'static str, arguments: &[&str], settings: &[(&str, &str)]) -> Self {
         let log = File::options().append(true).create(true).open(log(name)).expect("a log can be written");
         let mut command = Command::new(program(name));
-        command.envs(settings.iter().copied()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        command.args(arguments).envs(settings.iter().copied());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().expect("the service starts");
         let output = child.stdout.take().expect("it was piped");
         let (tell, lines) = mpsc::channel();
@@ -64,6 +70,15 @@ impl Process {
             self.name,
             log(self.name).display()
         );
+    }
+
+    /// Asks it to end by SIGTERM, and waits until it has ended well.
+    pub(crate) fn stop(&mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM)
+            .expect("a child can be asked to end");
+        let status = self.child.wait().expect("a child can be waited for");
+        assert!(status.success(), "{} ended with {status}: see {}", self.name, log(self.name).display());
     }
 
     fn end(&mut self) {

@@ -1,19 +1,23 @@
-//! The three services at work: each with a database of its own, two connectors between the databases and the broker.
+//! The three services at work: each with a database of its own, two connectors between the databases and Kafka, and the
+//! bridge between Kafka and RabbitMQ.
 
+use messagekit_shipping::{DEAD_LETTERS, QUEUE};
 use messagekit_testkit::eventually;
-use messagekit_tests::Database;
+use messagekit_tests::{Database, services};
 
-use crate::billing::{BILLS, Billing, ORDERS, PATIENCE, number, start_consumer, until_read};
+use crate::billing::{BILLS, Billing, ORDERS, PATIENCE, number};
 use crate::book::Book;
-use crate::broker;
+use crate::bridge::{BRIDGE, Bridge, OWN_TOPICS};
 use crate::cdc::Connector;
 use crate::orders::LIMIT_PENCE;
 use crate::process::Process;
+use crate::{broker, queues};
 
 /// Everything that runs. The fields are dropped in their order: processes first, then what they stood on.
 pub(crate) struct Shop {
     pub(crate) orders: Process,
     pub(crate) billing: Billing,
+    pub(crate) bridge: Bridge,
     pub(crate) shipping: Process,
     _connectors: [Connector; 2],
     /// Where the order service listens.
@@ -25,7 +29,9 @@ pub(crate) struct Shop {
 impl Shop {
     /// Starts all of it on empty topics and empty databases, and waits until orders are taken and billing has work.
     pub(crate) async fn open() -> Self {
-        broker::wipe(&[ORDERS, BILLS], &["billing", "shipping"]).await;
+        let [letters, repaired] = OWN_TOPICS;
+        broker::wipe(&[ORDERS, BILLS, letters, repaired], &["billing", BRIDGE]).await;
+        queues::wipe().await;
         let (orders_database, billing_database, shipping_database) =
             (Database::fresh().await, Database::fresh().await, Database::fresh().await);
         let connectors = [Connector::apply(&orders_database), Connector::apply(&billing_database)];
@@ -36,12 +42,16 @@ impl Shop {
             ("ORDERS_LIMIT_PENCE", &limit),
         ];
         let orders = Process::start("messagekit-orders", &settings);
-        let shipping = start_consumer("messagekit-shipping", &shipping_database, "shipping-0");
+        let shipping = start_shipping(&shipping_database);
+        // Whoever declares a queue late misses what is published before.
+        eventually("shipping has its queue", PATIENCE, async || queues::waiting(QUEUE).await.is_some()).await;
+        let bridge = Bridge::start();
         let billing = Billing::open_on(billing_database).await;
         let address = orders.address();
         Self {
             orders,
             billing,
+            bridge,
             shipping,
             _connectors: connectors,
             address,
@@ -60,9 +70,33 @@ impl Shop {
         })
         .await;
         self.billing.until_read().await;
-        until_read(&self.shipping_database, "shipping", BILLS.0).await;
+        self.bridge.until_forwarded().await;
+        self.until_queue_is_worked_off().await;
         self.billing.are_alive();
         self.orders.is_alive_still();
-        self.shipping.is_alive_still();
+        self.bridge.is_alive_still();
     }
+
+    /// Waits until nothing is left in shipping's queue. What a process has in hand is not counted by the broker: one that is
+    /// asked to end gives back what it did not finish.
+    async fn until_queue_is_worked_off(&mut self) {
+        loop {
+            eventually("the queue is empty", PATIENCE, async || queues::waiting(QUEUE).await == Some(0))
+                .await;
+            self.shipping.is_alive_still();
+            self.shipping.stop();
+            if queues::waiting(QUEUE).await == Some(0) {
+                break;
+            }
+            self.shipping = start_shipping(&self.shipping_database);
+        }
+        assert_eq!(queues::waiting(DEAD_LETTERS).await, Some(0), "the broker has given something up");
+    }
+}
+
+/// Starts shipping.
+fn start_shipping(database: &Database) -> Process {
+    let rabbitmq = services::amqp_url();
+    let settings = [("MESSAGEKIT_DATABASE_URL", database.url()), ("MESSAGEKIT_RABBITMQ", rabbitmq.as_str())];
+    Process::start("messagekit-shipping", &settings)
 }

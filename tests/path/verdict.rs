@@ -10,6 +10,7 @@ use crate::billing::{BILLS, ORDERS};
 use crate::book::Book;
 use crate::broker::{self, Raw};
 use crate::orders::Order;
+use crate::queues::{self, Tapped};
 use crate::shop::Shop;
 
 /// What a run came to.
@@ -26,17 +27,19 @@ pub(crate) struct Figures {
     pub(crate) duplicates: usize,
     pub(crate) dead_letters: usize,
     pub(crate) shipped: usize,
+    /// Deliveries by RabbitMQ beyond the first of each bill.
+    pub(crate) delivered_twice: usize,
 }
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { written, rolled_back, repeated, unknown, unknown_there, .. } = self;
-        let Self { billed, pence, duplicates, dead_letters, shipped, .. } = self;
+        let Self { billed, pence, duplicates, dead_letters, shipped, delivered_twice, .. } = self;
         write!(
             f,
             "{written} written, {rolled_back} rolled back, {repeated} repeated, {unknown} unknown ({unknown_there} of them there), \
              {billed} billed ({pence} pence), {shipped} shipped, {duplicates} duplicates on the topics, \
-             {dead_letters} dead letters"
+             {delivered_twice} on the exchange, {dead_letters} dead letters"
         )
     }
 }
@@ -88,7 +91,9 @@ pub(crate) async fn compare(shop: &Shop, book: &Book) -> Figures {
 
     let duplicates =
         topic_is_the_outbox(&mut orders, ORDERS.0).await + topic_is_the_outbox(&mut billing, BILLS.0).await;
+    let delivered_twice = exchange_is_the_topic().await;
     let shipped = parcels_follow_bills(shop, &bills).await;
+    databases_are_apart(shop).await;
     Figures {
         written: answers.placed.len(),
         rolled_back: answers.rolled_back.len(),
@@ -100,6 +105,7 @@ pub(crate) async fn compare(shop: &Shop, book: &Book) -> Figures {
         duplicates,
         dead_letters: dead.len(),
         shipped,
+        delivered_twice,
     }
 }
 
@@ -210,6 +216,53 @@ fn is_equal(row: &OutboxRow, record: &Raw) {
     let free =
         record.header("headers").map(|text| serde_json::from_str::<serde_json::Value>(text).expect("JSON"));
     assert_eq!(free, row.headers, "headers of {id}");
+}
+
+/// Everything that stands in the bills' topic was published to the exchange, and nothing else: each copy with the same
+/// bytes, and first copies of a key in the order of the topic. Returns how many stand there besides the first of each.
+async fn exchange_is_the_topic() -> usize {
+    let records = broker::read(BILLS.0);
+    let mut sent: BTreeMap<&str, &Raw> = BTreeMap::new();
+    let mut order: BTreeMap<Option<&[u8]>, Vec<&str>> = BTreeMap::new();
+    for record in &records {
+        if sent.insert(record.id(), record).is_none() && record.key.is_some() {
+            order.entry(record.key.as_deref()).or_default().push(record.id());
+        }
+    }
+    let tapped = queues::tapped().await;
+    let mut seen = BTreeSet::new();
+    let mut firsts: BTreeMap<Option<&[u8]>, Vec<&str>> = BTreeMap::new();
+    for Tapped { id, key, payload } in &tapped {
+        let record = sent.get(id.as_str()).unwrap_or_else(|| panic!("{id} is in no topic"));
+        assert_eq!((key, payload), (&record.key, &record.payload), "key and payload of {id}");
+        if seen.insert(id.as_str()) && key.is_some() {
+            firsts.entry(key.as_deref()).or_default().push(id);
+        }
+    }
+    assert_eq!(seen.len(), sent.len(), "bills that were not forwarded");
+    assert_eq!(firsts, order, "a key's bills were forwarded out of order");
+    tapped.len() - seen.len()
+}
+
+/// Nobody has written into the database of another: the outbox of each holds its own events, and markers are its own.
+async fn databases_are_apart(shop: &Shop) {
+    for (database, topics, consumers) in [
+        (&shop.orders_database, vec![ORDERS.0], vec![]),
+        (&shop.billing.database, vec![BILLS.0], vec!["billing"]),
+        (&shop.shipping_database, vec![], vec!["shipping"]),
+    ] {
+        let mut connection = database.connection().await;
+        let wrote = all(&mut connection, "SELECT DISTINCT topic FROM messagekit.outbox_events").await;
+        let marked =
+            all(&mut connection, "SELECT DISTINCT consumer FROM messagekit.processed_messages").await;
+        assert_eq!(
+            (wrote, marked),
+            (
+                topics.iter().map(ToString::to_string).collect(),
+                consumers.iter().map(ToString::to_string).collect()
+            )
+        );
+    }
 }
 
 /// Each bill's event became one parcel. Returns how many there are.

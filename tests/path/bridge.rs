@@ -1,0 +1,76 @@
+//! The bridge between the bills' topic and shipping's queue, as a process.
+
+use std::fs;
+
+use messagekit_shipping::EXCHANGE;
+use messagekit_testkit::eventually;
+use messagekit_tests::services;
+use tempfile::TempDir;
+
+use crate::billing::{BILLS, PATIENCE};
+use crate::broker;
+use crate::process::Process;
+
+/// The bridge's name, and so its group.
+pub(crate) const BRIDGE: &str = "path-bridge";
+/// Where it puts what RabbitMQ refuses, and where repaired copies come from.
+pub(crate) const OWN_TOPICS: [(&str, i32); 2] = [("path-bridge.dead", 1), ("path-bridge.retry", 1)];
+
+/// A running bridge.
+pub(crate) struct Bridge {
+    process: Process,
+    folder: TempDir,
+}
+
+impl Bridge {
+    /// Starts it.
+    pub(crate) fn start() -> Self {
+        let folder = TempDir::new().expect("a folder can be made");
+        let process = start(&folder, None);
+        Self { process, folder }
+    }
+
+    /// Kills it.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again, with a limit of messages per second or without one.
+    pub(crate) fn start_again(&mut self, limit: Option<u32>) {
+        self.process = start(&self.folder, limit);
+    }
+
+    /// Asserts that it has not ended by itself.
+    pub(crate) fn is_alive_still(&mut self) {
+        self.process.is_alive_still();
+    }
+
+    /// Waits until it has settled every record that lies in the topic.
+    pub(crate) async fn until_forwarded(&self) {
+        eventually("every bill is forwarded", PATIENCE, async || backlog() == Some(0)).await;
+    }
+}
+
+/// Returns how many bills it has not settled; `None` when the broker does not answer.
+pub(crate) fn backlog() -> Option<i64> {
+    let ends = broker::ends(BILLS.0)?;
+    Some(ends.iter().sum::<i64>() - broker::committed(BRIDGE, BILLS)?)
+}
+
+fn start(folder: &TempDir, limit: Option<u32>) -> Process {
+    let limit = limit.map(|limit| format!("[bridge.limit]\nmessages = {limit}\nper = \"1s\"\n"));
+    // An instance takes its partitions up again at once; without a name the dead one would hold them for a session.
+    let settings = format!(
+        "[bridge]\nname = \"{BRIDGE}\"\nlisten = \"127.0.0.1:0\"\ninstance_id = \"{BRIDGE}-0\"\n{}\
+         [kafka]\nbrokers = [\"{}\"]\n[rabbitmq]\nurl = \"{}\"\n\
+         [[rule]]\ntopics = [\"{}\"]\nexchange = \"{EXCHANGE}\"\nrouting_key = \"{{eventType}}\"\n",
+        limit.unwrap_or_default(),
+        services::kafka(),
+        services::amqp_url(),
+        BILLS.0,
+    );
+    let file = folder.path().join("bridge.toml");
+    fs::write(&file, settings).expect("settings can be written");
+    let file = file.to_str().expect("a path of text");
+    Process::start_with("messagekit-bridge", &["--config", file], &[])
+}

@@ -1,0 +1,92 @@
+//! RabbitMQ seen from outside: wiped between tests, and tapped by a queue that gets everything.
+
+use futures_util::StreamExt;
+use lapin::options::{
+    BasicConsumeOptions, ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions,
+    QueueDeclareOptions, QueueDeleteOptions,
+};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind};
+use messagekit_shipping::{DEAD_LETTERS, EXCHANGE, QUEUE};
+use messagekit_testkit::{DEADLINE, eventually};
+use messagekit_tests::services;
+
+/// Gets a copy of everything that is published to the exchange.
+const TAP: &str = "tap";
+
+/// A message as it was delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Tapped {
+    pub(crate) id: String,
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) payload: Vec<u8>,
+}
+
+async fn channel() -> Option<(Connection, Channel)> {
+    let connection =
+        Connection::connect(&services::amqp_url(), ConnectionProperties::default()).await.ok()?;
+    let channel = connection.create_channel().await.ok()?;
+    Some((connection, channel))
+}
+
+/// Deletes queues and exchange with everything in them, and makes the exchange anew with the tap.
+pub(crate) async fn wipe() {
+    let (_connection, channel) = channel().await.expect("the broker answers");
+    for queue in [QUEUE, DEAD_LETTERS, TAP] {
+        channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await.expect("it can be deleted");
+    }
+    let exchange = ExchangeDeleteOptions::default();
+    channel.exchange_delete(EXCHANGE.into(), exchange).await.expect("it can be deleted");
+    let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+    let none = FieldTable::default();
+    let topic = ExchangeKind::Topic;
+    channel.exchange_declare(EXCHANGE.into(), topic, durable, none.clone()).await.expect("it can be made");
+    let mut quorum = FieldTable::default();
+    quorum.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(TAP.into(), durable, quorum).await.expect("it can be made");
+    let bind = QueueBindOptions::default();
+    channel.queue_bind(TAP.into(), EXCHANGE.into(), "#".into(), bind, none).await.expect("it can be bound");
+}
+
+/// Returns how many messages wait in a queue and were given to nobody; `None` when the broker does not answer.
+pub(crate) async fn waiting(queue: &str) -> Option<u32> {
+    let (_connection, channel) = channel().await?;
+    let look = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    let found = channel.queue_declare(queue.into(), look, FieldTable::default()).await.ok()?;
+    Some(found.message_count())
+}
+
+/// Returns how many messages were tapped so far.
+pub(crate) async fn tapped_so_far() -> u32 {
+    let mut found = None;
+    eventually("the tap can be looked at", DEADLINE, async || {
+        found = waiting(TAP).await;
+        found.is_some()
+    })
+    .await;
+    found.unwrap_or_default()
+}
+
+/// Takes everything that was tapped, in its order.
+pub(crate) async fn tapped() -> Vec<Tapped> {
+    let expected = tapped_so_far().await as usize;
+    let (_connection, channel) = channel().await.expect("the broker answers");
+    let at_once = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+    let reader = channel.basic_consume(TAP.into(), "tap".into(), at_once, FieldTable::default()).await;
+    let mut reader = reader.expect("the tap can be read");
+    let mut found = Vec::with_capacity(expected);
+    while found.len() < expected {
+        let next = tokio::time::timeout(DEADLINE, reader.next()).await;
+        let delivery = next.expect("what waits comes").expect("the reader stays").expect("a delivery");
+        let headers = delivery.properties.headers().as_ref();
+        let key = headers.and_then(|headers| match headers.inner().get(messagekit_rabbitmq::KEY)? {
+            AMQPValue::LongString(key) => Some(key.as_bytes().to_vec()),
+            AMQPValue::ByteArray(key) => Some(key.as_slice().to_vec()),
+            other => panic!("a key of another kind: {other:?}"),
+        });
+        let id = delivery.properties.message_id().as_ref().expect("the bridge copies the id").to_string();
+        found.push(Tapped { id, key, payload: delivery.data });
+    }
+    found
+}
