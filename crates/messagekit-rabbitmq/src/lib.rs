@@ -1,5 +1,60 @@
-//! RabbitMQ for messagekit: a [`Source`](messagekit::Source) for consumers, a [`Publisher`](messagekit::Publisher) and the
+//! RabbitMQ for messagekit: a [`Source`](messagekit::Source) for consumers, a [`Publisher`](messagekit::Publisher), and the
 //! [`Topology`] under them.
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! use messagekit::{Message, Publisher};
+//! use messagekit_rabbitmq::{Queue, RabbitMq};
+//!
+//! let rabbit = RabbitMq::new(&std::env::var("RABBITMQ_URL")?)?.name("shipping");
+//! rabbit
+//!     .topology()
+//!     .exchange("orders")
+//!     .queue(Queue::quorum("shipping.orders").dead_letter("", "shipping.orders.dead"))
+//!     .queue(Queue::dead_letters("shipping.orders.dead"))
+//!     .bind("shipping.orders", "orders", "orders.order.#")
+//!     .declare()
+//!     .await?;
+//!
+//! // For a consumer: `Consumer::builder("shipping", store).from(orders)`.
+//! let orders = rabbit.queue("shipping.orders");
+//!
+//! // Without an outbox: at least once, in order per key. The topic is the routing key.
+//! let placed = Message::new("orders.order.placed", "{}").with_key("o-1");
+//! let published = rabbit.publisher_to("orders").publish(&[placed]).await;
+//! # Ok(()) }
+//! ```
+//!
+//! # Reading
+//!
+//! A lane is a queue on one channel. What is handled is acknowledged: one acknowledgement for the settled prefix, single
+//! ones above a gap. When the connection or the queue goes away, the lane is lost, what was out comes again, and the
+//! subscriber connects again by itself; receipts of the lost lane are counted and never sent.
+//!
+//! A queue is verified before it is read: it must be a quorum queue with a limit of deliveries and a dead-letter exchange
+//! that keeps what dies (`at-least-once`, `reject-publish`). The limit is no limit of attempts: whatever was prefetched and
+//! not handled when a process ends counts one delivery, so it stands far above them. [`RabbitMq::any_queue`] reads others.
+//! What a policy sets instead of an argument is not seen.
+//!
+//! # Messages on the wire
+//!
+//! | here | on the wire |
+//! |---|---|
+//! | header `id`, `eventType`, `contentType` | properties `message_id`, `type`, `content_type` |
+//! | key | header [`KEY`] |
+//! | the other headers that messagekit knows | the same name |
+//! | any other header | the name behind [`PREFIX`], so that nobody sets `CC`, `BCC` or `x-death` |
+//! | payload | the body, untouched; delivery mode 2 |
+//!
+//! A reader takes the prefix away, and finds the broker's account of deaths as JSON in the header
+//! [`x-death`](messagekit::headers::X_DEATH): a list of objects whose `time` is in seconds. Messages of other publishers are
+//! read as they are; names beyond the first 256 are kept together in [`MORE_HEADERS`].
+//!
+//! # What it does not do
+//!
+//! It knows no transactions, no streams and no delayed delivery. A property or header name of another publisher that is not
+//! UTF-8 ends the connection: the queue's limit of deliveries takes such a message out. The client logs a message that came
+//! back unroutable with its payload, at level warn under the target `lapin::returned_messages`: silence that target.
 
 mod error;
 mod lane;

@@ -41,7 +41,7 @@ enum State {
 
 enum Event {
     Ordered(Option<Order>),
-    Opened(Result<Channel, Error>),
+    Opened(Result<Box<Channel>, Error>),
     Changed,
     Overdue,
 }
@@ -79,7 +79,7 @@ impl Desk {
                     }
                 }
                 Event::Ordered(None) => break,
-                Event::Opened(Ok(channel)) => self.state = State::Open(Box::new(channel)),
+                Event::Opened(Ok(channel)) => self.state = State::Open(channel),
                 Event::Opened(Err(error)) => {
                     tracing::warn!(
                         error = messagekit::chain(&error),
@@ -103,7 +103,7 @@ impl Desk {
         let working = async {
             match state {
                 State::Idle => std::future::pending().await,
-                State::Opening(opening) => Event::Opened(opening.await),
+                State::Opening(opening) => Event::Opened(opening.await.map(Box::new)),
                 State::Open(channel) => {
                     channel.changed().await;
                     Event::Changed

@@ -152,7 +152,7 @@ impl Topology {
                 .differences
                 .extend(differences.into_iter().map(|difference| format!("{what} {name}: {difference}"))),
             Found::Hidden => {
-                tracing::warn!(what, name, "declaration cannot be compared: this user may not declare")
+                tracing::warn!(what, name, "declaration cannot be compared: this user may not declare");
             }
         };
         for (name, kind) in &self.exchanges {
@@ -181,7 +181,7 @@ impl Topology {
         let seen = self.look(connection).await?;
         refuse(seen.differences)?;
         let channel = compare::channel(connection).await?;
-        let failed = |error| messagekit::Error::from(unavailable("rabbitmq did not declare", error));
+        let failed = |error| unavailable("rabbitmq did not declare", error);
         for (name, kind) in self.exchanges.iter().filter(|(name, _)| seen.absent_exchanges.contains(name)) {
             let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
             let made =

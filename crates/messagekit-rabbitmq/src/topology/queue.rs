@@ -140,7 +140,8 @@ pub(crate) fn dangers(found: &Arguments) -> Vec<String> {
     }
     match limit {
         None => {
-            dangers.push(format!("x-delivery-limit is absent and should be set, to {DELIVERY_LIMIT} or more"))
+            dangers
+                .push(format!("x-delivery-limit is absent and should be set, to {DELIVERY_LIMIT} or more"));
         }
         Some(limit) if limit < 100 => {
             dangers.push(format!(
