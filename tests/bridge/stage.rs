@@ -100,7 +100,7 @@ impl Stage {
 
 /// The program as a process of its own; it is killed when dropped.
 pub(crate) struct Bridge {
-    child: Child,
+    pub(crate) child: Child,
     listen: String,
     log: PathBuf,
 }
@@ -142,10 +142,6 @@ impl Bridge {
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
         let mut answer = agent.get(format!("http://{}{path}", self.listen)).call().ok()?;
         answer.body_mut().read_to_string().ok()
-    }
-
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
     }
 
     pub(crate) fn is_alive_still(&mut self) {

@@ -62,6 +62,11 @@ pub fn start(service: Service) {
     stack(&["up", "--services", service.name()]);
 }
 
+/// Makes RabbitMQ stop publishers, as it does when memory is short, or lets them go on.
+pub fn alarm(on: bool) {
+    stack(&["alarm", if on { "on" } else { "off" }]);
+}
+
 fn stack(arguments: &[&str]) {
     let program = required("MESSAGEKIT_TEST_STACK", "connect");
     let output = Command::new(&program).arg("stack").args(arguments).stdin(Stdio::null()).output();

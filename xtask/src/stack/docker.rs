@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Deserializer, Value};
 
-use super::connect;
 use super::folder::workspace;
 use super::service::Service;
 use super::state::{Health, State};
+use super::{Alarm, connect};
 
 /// A stack of containers. Ports and passwords are those of `docker-compose.yml`.
 #[derive(Debug)]
@@ -97,6 +97,12 @@ impl Docker {
             thread::sleep(Duration::from_millis(100));
         }
         Ok(())
+    }
+
+    /// Stops or frees the publishers of RabbitMQ.
+    pub(crate) fn alarm(&self, alarm: Alarm) -> Result<(), String> {
+        let [command, kind, limit] = alarm.arguments();
+        compose(&["exec", "-T", "rabbitmq", "rabbitmqctl", command, kind, limit], &[]).map(drop)
     }
 
     fn is_down(&self, service: Service) -> Result<bool, String> {

@@ -58,6 +58,31 @@ pub(crate) enum Action {
         /// The service
         service: Service,
     },
+    /// Make RabbitMQ stop publishers, as it does when memory is short, or let them go on
+    Alarm {
+        /// Whether publishers are stopped
+        state: Alarm,
+    },
+}
+
+/// Whether RabbitMQ is short of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Alarm {
+    /// Publishers are stopped.
+    On,
+    /// Publishers go on.
+    Off,
+}
+
+impl Alarm {
+    /// What `rabbitmqctl` is told: no program fits into a megabyte.
+    pub(crate) fn arguments(self) -> [&'static str; 3] {
+        let limit = match self {
+            Self::On => "1MB",
+            Self::Off => "512MB",
+        };
+        ["set_vm_memory_high_watermark", "absolute", limit]
+    }
 }
 
 /// The services that a command is about.
@@ -106,6 +131,7 @@ pub(crate) fn run(action: Action) -> Result<bool, String> {
             }
         }
         Action::Kill { service } => stack.kill(service)?,
+        Action::Alarm { state } => stack.alarm(state)?,
     }
     Ok(true)
 }
@@ -170,6 +196,14 @@ impl Stack {
         match &self.way {
             Way::Native(native) => native.kill(service),
             Way::Docker(docker) => docker.kill(service),
+        }
+    }
+
+    /// Stops or frees the publishers of RabbitMQ.
+    fn alarm(&self, alarm: Alarm) -> Result<(), String> {
+        match &self.way {
+            Way::Native(native) => native.alarm(alarm),
+            Way::Docker(docker) => docker.alarm(alarm),
         }
     }
 

@@ -12,7 +12,7 @@ use super::ports::Ports;
 use super::process::{self, Process};
 use super::service::Service;
 use super::state::{Health, State};
-use super::{connect, jvm, kafka, packages, postgres, rabbitmq};
+use super::{Alarm, connect, jvm, kafka, packages, postgres, rabbitmq};
 
 /// How long a service may take from its start to its first answer.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -124,6 +124,12 @@ impl Native {
             return Err(format!("{service} still runs 10 s after SIGKILL (pid {})", process.pid()));
         }
         self.ended(service, false)
+    }
+
+    /// Stops or frees the publishers of RabbitMQ.
+    pub(crate) fn alarm(&self, alarm: Alarm) -> Result<(), String> {
+        let ports = Ports::remembered(&self.folder.ports())?;
+        rabbitmq::alarm(&self.folder, &ports, alarm)
     }
 
     fn start(&self, service: Service, ports: &Ports) -> Result<(), String> {

@@ -3,8 +3,9 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use super::Alarm;
 use super::folder::{self, Folder};
 use super::ports::Ports;
 use super::probe;
@@ -13,6 +14,9 @@ use super::service::Service;
 
 /// The real start script. The one on PATH changes the user and insists on the system's folders.
 pub(crate) const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+
+/// The real control script, for the same reason.
+const CONTROL: &str = "/usr/lib/rabbitmq/bin/rabbitmqctl";
 
 /// Name of the user, and the password.
 pub(crate) const NAME: &str = "messagekit";
@@ -51,6 +55,20 @@ pub(crate) fn end_mapper(folder: &Folder) -> Result<(), String> {
         mapper.kill();
     }
     folder::remove(&record)
+}
+
+/// Stops or frees publishers by the limit of memory.
+pub(crate) fn alarm(folder: &Folder, ports: &Ports, alarm: Alarm) -> Result<(), String> {
+    let home = folder.data(Service::Rabbitmq);
+    let mut command = Command::new(CONTROL);
+    command.args(alarm.arguments()).current_dir(&home).env("HOME", &home).stdin(Stdio::null());
+    command.env("RABBITMQ_NODENAME", "messagekit@localhost").env("RABBITMQ_CONF_ENV_FILE", "/dev/null");
+    command.env("ERL_EPMD_PORT", ports.get("rabbitmq-epmd").to_string());
+    let output = command.output().map_err(|error| format!("cannot start {CONTROL}: {error}"))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(format!("{CONTROL} failed: {}", String::from_utf8_lossy(&output.stderr))),
+    }
 }
 
 /// Whether the node listens and its virtual host runs. Asked over HTTP: the command line tools boot an Erlang each.

@@ -154,7 +154,7 @@ impl<Sub: Subscriber> Running<Sub> {
     fn incoming(&mut self, incoming: Incoming) {
         match incoming {
             Incoming::Assigned { lane } => {
-                tracing::debug!(bridge = &*self.settings.name, ?lane, "assigned");
+                tracing::info!(bridge = &*self.settings.name, ?lane, "lane assigned");
                 let mut state = LaneState::default();
                 if self.stopping {
                     state.leave();
@@ -175,6 +175,7 @@ impl<Sub: Subscriber> Running<Sub> {
             }
             Incoming::Revoking { lane, done } => {
                 let Some(state) = self.lanes.get_mut(&lane) else { return };
+                tracing::info!(bridge = &*self.settings.name, ?lane, "lane revoked");
                 self.subscriber.pause(lane);
                 self.released.extend(state.leave());
                 state.done = Some(done);
@@ -182,7 +183,7 @@ impl<Sub: Subscriber> Running<Sub> {
                 self.end_when_at_rest(lane);
             }
             Incoming::Lost { lane } => {
-                tracing::debug!(bridge = &*self.settings.name, ?lane, "lost");
+                tracing::warn!(bridge = &*self.settings.name, ?lane, "lane lost");
                 // What is under way may still be confirmed; its receipts say nothing any more.
                 self.lanes.remove(&lane);
             }

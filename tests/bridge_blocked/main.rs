@@ -1,0 +1,115 @@
+//! The bridge while RabbitMQ stops publishers: a program of its own, because the alarm is for all of them.
+// Fixtures are test code too, which clippy sees only in functions marked as tests.
+#![allow(clippy::unwrap_used)]
+// The fixtures are those of the other tests of the bridge, which use more of them.
+#![allow(dead_code)]
+#![allow(clippy::print_stderr, reason = "the figures are of interest beside the verdict")]
+
+#[path = "../bridge/rabbit.rs"]
+mod rabbit;
+#[path = "../bridge/records.rs"]
+mod records;
+#[path = "../bridge/stage.rs"]
+mod stage;
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use messagekit_testkit::{DEADLINE, eventually};
+use messagekit_tests::services;
+
+use crate::rabbit::id_of;
+use crate::records::{ids, orders, publish, settled};
+use crate::stage::{PATIENCE, Stage};
+
+/// How much larger the process may become while it is blocked.
+const GROWTH: u64 = 64 * 1024 * 1024;
+/// How soon after the unblock it must publish.
+const SOON: Duration = Duration::from_secs(5);
+
+/// The alarm, taken back however the test ends.
+struct Blocked;
+
+impl Blocked {
+    fn begin() -> Self {
+        services::alarm(true);
+        Self
+    }
+}
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        services::alarm(false);
+    }
+}
+
+/// Resident memory of a process, in bytes.
+fn resident(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
+#[test]
+fn a_broker_that_stops_publishers_costs_no_memory_and_no_membership() {
+    let full = std::env::var_os("MESSAGEKIT_FULL").is_some_and(|full| full == "1");
+    let (records, blocked_for) =
+        if full { (200_000, Duration::from_secs(300)) } else { (20_000, Duration::from_secs(20)) };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let stage = Stage::new(6).await;
+        let queue = stage.bound_queue("all").await;
+        let warm = orders(&stage.topic, 100, 5);
+        publish(&warm).await;
+        let mut bridge = stage.start("");
+        bridge.ready().await;
+        stage.all_settled(warm.len()).await;
+        let blocked = Blocked::begin();
+        let before = resident(bridge.child.id());
+        let waiting = orders(&stage.topic, 1_000, records / 1_000);
+        for part in waiting.chunks(10_000) {
+            publish(part).await;
+        }
+        bridge.reports("it says that it is blocked", |text| text.contains("blocked_by_broker")).await;
+        let (began, mut most) = (Instant::now(), before);
+        while began.elapsed() < blocked_for {
+            bridge.is_alive_still();
+            most = most.max(resident(bridge.child.id()));
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        assert!(most - before < GROWTH, "it grew by {} MiB", (most - before) / (1024 * 1024));
+        let at = settled(&stage.name, &stage.topic, stage.partitions).await;
+        assert!(at < (warm.len() + waiting.len()) as i64, "nothing was left to wait");
+        let forwarded = |figures: &str| -> u64 {
+            let line = figures.lines().find(|line| line.starts_with("messagekit_bridge_forwarded_total{"));
+            line.and_then(|line| line.rsplit(' ').next()).map_or(0, |count| count.parse().unwrap())
+        };
+        let before_unblock = forwarded(&bridge.get("/metrics").unwrap());
+        drop(blocked);
+        let unblocked = Instant::now();
+        eventually("the first publish after the unblock", SOON, async || {
+            bridge.get("/metrics").is_some_and(|figures| forwarded(&figures) > before_unblock)
+        })
+        .await;
+        eprintln!(
+            "{records} records for {blocked_for:?}: grew by {} KiB, published {:?} after the unblock",
+            (most - before) / 1024,
+            unblocked.elapsed()
+        );
+        stage.all_settled(warm.len() + waiting.len()).await;
+        let mut found = BTreeSet::new();
+        let mut expected = ids(&warm);
+        expected.extend(ids(&waiting));
+        eventually("everything is in the queue", PATIENCE + DEADLINE, async || {
+            found.extend(stage.rabbit.drain(&queue).await.iter().map(id_of));
+            found.len() >= expected.len()
+        })
+        .await;
+        assert_eq!(found, expected);
+        // The membership was kept: no lane went, and none came a second time.
+        let log = bridge.log();
+        assert!(!log.contains("lane lost") && !log.contains("lane revoked"), "{log}");
+        assert_eq!(log.matches("lane assigned").count(), 7, "{log}");
+        assert!(bridge.stop().await.success());
+    });
+}
