@@ -73,6 +73,23 @@ mod tests {
     }
 
     #[test]
+    fn a_queue_that_a_consumer_without_a_database_read_is_the_place_and_the_way_back() {
+        let message = dead(&[
+            ("id", "m-1"),
+            (headers::DEAD_KIND, "permanent"),
+            (headers::DEAD_BY, "mailer"),
+            (headers::RETRY_TOPIC, "mailer.orders"),
+        ]);
+        let found = Autopsy::of_queue(message).found;
+        assert_eq!(
+            (&*found.scope, found.return_to.as_deref()),
+            ("queue:mailer.orders", Some("mailer.orders"))
+        );
+        let found = Autopsy::of_queue(dead(&[(headers::DEAD_KIND, "permanent")])).found;
+        assert_eq!((&*found.scope, found.return_to), ("queue:bridge.dead", None));
+    }
+
+    #[test]
     fn an_unknown_kind_stays_readable() {
         let found = Autopsy::of_topic(dead(&[(headers::DEAD_KIND, "haunted")]), None).found;
         assert_eq!(found.failure.kind, FailureKind::Unexplained);

@@ -39,8 +39,12 @@ struct Death {
 impl Autopsy {
     /// Reads a message of a RabbitMQ dead-letter queue: the account of the broker, else that of a consumer without a database.
     pub fn of_queue(message: Message) -> Self {
-        let death = x_death::read(&message).or_else(|| dead_letter_topic::read(&message, is_queue));
-        let death = death.unwrap_or_else(|| unexplained(&message));
+        let set_aside = || {
+            let death = dead_letter_topic::read(&message, is_queue)?;
+            // A consumer reads one queue, and that is the place; its name says less.
+            Some(Death { at: death.return_to.clone(), ..death })
+        };
+        let death = x_death::read(&message).or_else(set_aside).unwrap_or_else(|| unexplained(&message));
         let queue = death.at.clone().unwrap_or_else(|| message.topic.to_string());
         let nameless = letter_id::of_bytes(&queue, &message);
         Self::new(Origin::Queue, format!("queue:{queue}"), death, message, None, nameless)
