@@ -65,7 +65,7 @@ impl Acted {
             Self::NotFound => return Err(no_letter(letter)),
             // The only reason why a dead letter is not retried.
             Self::WrongState(LetterState::Dead) if act == Act::Retry => format!(
-                "letter {letter} does not say which queue or topic it comes from: publish its message by hand, then discard it"
+                "letter {letter} has no way back, as its error tells: publish its message by hand, then discard it"
             ),
             Self::WrongState(state) => {
                 let needed = match act {
@@ -124,7 +124,7 @@ mod tests {
             "letter 7 is dead: only a discarded one can be brought back"
         );
         let no_way_back = text(Acted::WrongState(LetterState::Dead), Act::Retry);
-        assert!(no_way_back.starts_with("letter 7 does not say which queue"), "{no_way_back}");
+        assert!(no_way_back.starts_with("letter 7 has no way back"), "{no_way_back}");
         assert!(Acted::Done.done(Act::Retry, 7).is_ok());
     }
 }
