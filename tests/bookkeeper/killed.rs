@@ -1,0 +1,104 @@
+//! A bookkeeper that is killed at each of its places.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
+
+use messagekit::{Act, Acted, LetterState};
+use messagekit_testkit::{block_on, eventually};
+use messagekit_tests::services;
+
+use crate::rabbit::{header, order};
+use crate::stage::{PATIENCE, Stage};
+
+/// A bookkeeper as a process; it is killed when dropped.
+struct Program(Child);
+
+impl Program {
+    /// Starts one, to be ended at a place if there is one.
+    fn start(stage: &Stage, at: Option<&str>) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bookkeeper"));
+        command
+            .env("NAME", &stage.name)
+            .env("DATABASE", stage.database.url())
+            .env("RABBITMQ", services::amqp_url())
+            .env("QUEUE", stage.dead())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        if let Some(at) = at {
+            command.env("MESSAGEKIT_CRASH_AT", at);
+        }
+        Self(command.spawn().unwrap())
+    }
+
+    /// Waits until it has died at its place.
+    async fn dies(mut self) {
+        eventually("it dies at its place", PATIENCE, async || self.0.try_wait().unwrap().is_some()).await;
+        let ended = self.0.wait().unwrap();
+        assert_eq!(ended.signal(), Some(6), "aborted, and not ended with {ended:?}");
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn killed_while_it_keeps_leaves_one_letter_for_each_death() {
+    block_on(async {
+        for at in ["bookkeeper.kept", "consumer.advanced", "consumer.committed"] {
+            let stage = Stage::new().await;
+            let billing = stage.of("billing");
+            stage.rabbit.queue_into(&billing, &stage.dead(), &[]).await;
+            for n in 1..=3 {
+                stage.rabbit.publish("", &billing, order(&format!("m-{n}")), b"{}").await;
+                stage.rabbit.reject(&billing).await;
+            }
+            Program::start(&stage, Some(&format!("{at}:2"))).dies().await;
+            let _second = Program::start(&stage, None);
+            let letters = stage.until_letters(3).await;
+            let ids: Vec<_> = letters.iter().map(|letter| letter.message_id.as_str()).collect();
+            assert_eq!(ids, ["m-1", "m-2", "m-3"], "{at}");
+            eventually("everything is acknowledged", PATIENCE, async || {
+                stage.rabbit.count(&stage.dead()).await == 0
+            })
+            .await;
+        }
+    });
+}
+
+#[test]
+fn killed_on_the_way_back_sends_the_same_message_again_and_no_other() {
+    block_on(async {
+        for (at, copies) in [("bookkeeper.returned", 2), ("bookkeeper.resolved", 1)] {
+            let stage = Stage::new().await;
+            let billing = stage.of("billing");
+            stage.rabbit.queue_into(&billing, &stage.dead(), &[]).await;
+            stage.rabbit.publish("", &billing, order("m-1"), b"\xff any bytes").await;
+            stage.rabbit.reject(&billing).await;
+            let first = Program::start(&stage, Some(at));
+            let letter = stage.until_letters(1).await.remove(0).head.id;
+            assert_eq!(stage.act(Act::Retry, letter).await, Acted::Done);
+            first.dies().await;
+            // The lease of the dead process has ended.
+            sqlx::query("UPDATE messagekit.dead_letters SET due = now() WHERE due IS NOT NULL")
+                .execute(stage.store.pool())
+                .await
+                .unwrap();
+            let _second = Program::start(&stage, None);
+            stage.until_state(letter, LetterState::Resolved).await;
+            assert_eq!(stage.rabbit.count(&billing).await, copies, "{at}");
+            for _ in 0..copies {
+                let copy = stage.rabbit.next(&billing).await;
+                assert_eq!(copy.data, b"\xff any bytes");
+                assert_eq!(copy.properties.message_id().as_ref().map(|id| id.as_str()), Some("m-1"));
+                assert_eq!(header(&copy, "x-messagekit-returns").as_deref(), Some("1"));
+            }
+            assert_eq!(stage.letters().await.len(), 1);
+        }
+    });
+}

@@ -1,0 +1,12 @@
+//! What a bookkeeper makes of dead letters of real brokers.
+// Fixtures are test code too, which clippy sees only in functions marked as tests.
+#![allow(clippy::unwrap_used)]
+
+mod accounts;
+mod killed;
+mod outbox;
+mod rabbit;
+mod records;
+mod returns;
+mod stage;
+mod topics;

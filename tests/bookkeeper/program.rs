@@ -1,0 +1,16 @@
+//! A bookkeeper of one queue as a process of its own, built with the places where a test ends it.
+
+use messagekit::Shutdown;
+use messagekit::bookkeeper::Bookkeeper;
+use messagekit_postgres::PostgresStore;
+use messagekit_rabbitmq::RabbitMq;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let [name, database, rabbit, queue] = ["NAME", "DATABASE", "RABBITMQ", "QUEUE"].map(std::env::var);
+    let store = PostgresStore::connect(&database?).await?;
+    let rabbit = RabbitMq::new(&rabbit?)?.any_queue();
+    let bookkeeper = Bookkeeper::builder(name?, store).queues(rabbit.queue(queue?), rabbit.publisher());
+    bookkeeper.build()?.run(Shutdown::on_signal()?).await?;
+    Ok(())
+}

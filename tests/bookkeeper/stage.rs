@@ -1,0 +1,123 @@
+//! A database, a dead-letter queue and a bookkeeper of their own for one test.
+
+use std::time::Duration;
+
+use messagekit::bookkeeper::{Bookkeeper, BookkeeperStats};
+use messagekit::{Act, Acted, Actor, DeadLetter, DeadLetters, Error, LetterFilter, LetterState, Shutdown};
+use messagekit_kafka::Kafka;
+use messagekit_postgres::PostgresStore;
+use messagekit_rabbitmq::RabbitMq;
+use messagekit_testkit::{eventually, unique};
+use messagekit_tests::{Database, services};
+use tokio::task::JoinHandle;
+
+use crate::rabbit::Rabbit;
+use crate::records;
+
+/// Longer than a start and a rebalance on a busy machine take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+
+pub(crate) struct Stage {
+    pub(crate) name: String,
+    pub(crate) database: Database,
+    pub(crate) store: PostgresStore,
+    pub(crate) rabbit: Rabbit,
+}
+
+impl Stage {
+    pub(crate) async fn new() -> Self {
+        let database = Database::fresh().await;
+        let store = database.store().await;
+        let stage = Self { name: unique("bookkeeper"), database, store, rabbit: Rabbit::connect().await };
+        stage.rabbit.queue(&stage.dead(), &[]).await;
+        stage
+    }
+
+    /// A name of this test.
+    pub(crate) fn of(&self, name: &str) -> String {
+        format!("{}.{name}", self.name)
+    }
+
+    /// The dead-letter queue, and the dead-letter topic.
+    pub(crate) fn dead(&self) -> String {
+        self.of("dead")
+    }
+
+    pub(crate) fn rabbitmq() -> RabbitMq {
+        RabbitMq::new(&services::amqp_url()).unwrap().any_queue()
+    }
+
+    /// Starts a bookkeeper of the dead-letter queue.
+    pub(crate) fn keep_queue(&self) -> Running {
+        let rabbit = Self::rabbitmq();
+        let bookkeeper = Bookkeeper::builder(&*self.name, self.store.clone());
+        Running::start(bookkeeper.queues(rabbit.queue(self.dead()), rabbit.publisher()).build().unwrap())
+    }
+
+    /// Makes the dead-letter topic and starts a bookkeeper of it.
+    pub(crate) async fn keep_topic(&self) -> Running {
+        records::make_topic(&self.dead()).await;
+        let kafka = Kafka::new(services::kafka());
+        let bookkeeper = Bookkeeper::builder(&*self.name, self.store.clone());
+        let topics = kafka.topics([self.dead()]);
+        Running::start(bookkeeper.topics(topics, kafka.publisher().unwrap()).build().unwrap())
+    }
+
+    /// Every letter, oldest first.
+    pub(crate) async fn letters(&self) -> Vec<DeadLetter> {
+        let mut letters = Vec::new();
+        for id in self.store.ids(&LetterFilter::default(), 1_000).await.unwrap() {
+            letters.push(self.store.show(id).await.unwrap());
+        }
+        letters
+    }
+
+    /// Waits for so many letters.
+    pub(crate) async fn until_letters(&self, letters: usize) -> Vec<DeadLetter> {
+        let mut found = Vec::new();
+        eventually("the letters are kept", PATIENCE, async || {
+            found = self.letters().await;
+            found.len() == letters
+        })
+        .await;
+        found
+    }
+
+    /// A person acts.
+    pub(crate) async fn act(&self, act: Act, letter: i64) -> Acted {
+        self.store.act(act, &[letter], &Actor::new("ann", "test")).await.unwrap()[0]
+    }
+
+    pub(crate) async fn until_state(&self, letter: i64, state: LetterState) {
+        eventually(&format!("letter {letter} is {state}"), PATIENCE, async || {
+            self.store.show(letter).await.unwrap().state == state
+        })
+        .await;
+    }
+
+    /// A person sends a letter back, and it arrives.
+    pub(crate) async fn send_back(&self, letter: i64) {
+        assert_eq!(self.act(Act::Retry, letter).await, Acted::Done);
+        self.until_state(letter, LetterState::Resolved).await;
+    }
+}
+
+/// A loop at work.
+pub(crate) struct Running {
+    pub(crate) stats: BookkeeperStats,
+    shutdown: Shutdown,
+    task: JoinHandle<Result<(), Error>>,
+}
+
+impl Running {
+    fn start(bookkeeper: Bookkeeper) -> Self {
+        let (stats, shutdown) = (bookkeeper.stats(), Shutdown::new());
+        Self { stats, task: tokio::spawn(bookkeeper.run(shutdown.clone())), shutdown }
+    }
+
+    /// Stops it as a deployment does.
+    pub(crate) async fn stop(self) {
+        self.shutdown.request();
+        self.task.await.unwrap().unwrap();
+    }
+}
