@@ -11,7 +11,7 @@ use messagekit_testkit::transport::{Receiver, text, texts};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 
 use crate::broker::{
-    QUIET, close_connections, declare, delete_queue, depth, join, message, outside, publish, queue, rabbit,
+    QUIET, close_connections, declare, delete_queue, depth, holds, join, message, outside, publish, queue, rabbit,
 };
 
 /// Waits for the next error.
@@ -168,7 +168,7 @@ fn no_more_than_the_prefetch_is_taken_out_of_a_queue() {
         let mut receiver = join(&rabbit().prefetch(10), &queue).await;
         let taken = receiver.take_while_busy(QUIET).await;
         assert_eq!(taken.len(), 10);
-        assert_eq!(depth(&queue).await, 90);
+        holds(&queue, 90).await;
     });
 }
 
