@@ -302,7 +302,13 @@ pub(super) async fn handle<S: Inbox>(
     };
     let handling = async { handler.call(tx, &received.message, meta.clone(), info).await };
     let started = std::time::Instant::now();
-    let ended = tokio::time::timeout(settings.deadline, AssertUnwindSafe(handling).catch_unwind()).await;
+    let ended = tokio::select! {
+        biased;
+        ended = tokio::time::timeout(settings.deadline, AssertUnwindSafe(handling).catch_unwind()) => ended,
+        () = settings.cut_off.requested() => {
+            return Err(Fault::Conflict("handler was cut off by a stop".to_owned()));
+        }
+    };
     settings.stats.took(started.elapsed());
     match ended {
         Ok(Ok(Ok(()))) => Ok(()),

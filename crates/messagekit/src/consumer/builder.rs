@@ -13,7 +13,7 @@ use super::{
 use crate::gate::{Gate, Gates};
 use crate::store::{Inbox, Store};
 use crate::transport::{BatchLimit, Source};
-use crate::{Envelope, Error, ErrorKind, Event, Message};
+use crate::{Envelope, Error, ErrorKind, Event, Message, Shutdown};
 
 /// A consumer: a name, a source, a store and handlers.
 ///
@@ -283,6 +283,7 @@ impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
             deadline: self.deadline,
             batch,
             stats: Stats::default(),
+            cut_off: Shutdown::new(),
         };
         Ok(Consumer { settings, source: self.source, gates: self.gates })
     }

@@ -14,7 +14,7 @@ use super::bind::bind;
 use super::lanes::{LaneState, Window, Working};
 use super::retry::{Retried, retry};
 use super::retry_timer::RetryTimer;
-use super::settings::{DRAIN, Settings};
+use super::settings::{CUT_OFF, DRAIN, Settings};
 use super::turn::{After, Item, Manner, Turn, turn};
 use super::{Backoff, OnFailure};
 use crate::crash;
@@ -43,7 +43,12 @@ pub(super) async fn run<S: Inbox, Src: Source>(
     })
     .await;
     running.stop();
-    let drained = tokio::time::timeout(DRAIN, poll_fn(|cx| running.poll_drained(cx))).await;
+    let mut drained = tokio::time::timeout(DRAIN, poll_fn(|cx| running.poll_drained(cx))).await;
+    if drained.is_err() {
+        // Whoever is only aborted takes neither its note nor its lease back, and this stop would count as a death.
+        running.settings.cut_off.request();
+        drained = tokio::time::timeout(CUT_OFF, poll_fn(|cx| running.poll_drained(cx))).await;
+    }
     let drained = drained.unwrap_or(Ok(()));
     running.turns.abort_all();
     let closed = poll_fn(|cx| running.subscriber.poll_close(cx)).await;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Backoff, OnFailure, Router, Stats};
 use crate::store::{Failure, Next, Store};
+use crate::Shutdown;
 use crate::transport::BatchLimit;
 
 /// How many runs a message may cost before it is dead.
@@ -23,6 +24,8 @@ pub(super) const WINDOW_BYTES: usize = 8 * 1024 * 1024;
 pub(crate) const RETRY_POLL: Duration = Duration::from_millis(500);
 /// How long a shutdown or revoke waits for what is in work.
 pub(super) const DRAIN: Duration = Duration::from_secs(30);
+/// How long a shutdown waits then for handlers that were cut off: notes and leases are taken back meanwhile.
+pub(super) const CUT_OFF: Duration = Duration::from_secs(5);
 
 /// Shared by the loop and the turns it starts.
 pub(super) struct Settings<S: Store> {
@@ -35,6 +38,8 @@ pub(super) struct Settings<S: Store> {
     pub(super) deadline: Duration,
     pub(super) batch: BatchLimit,
     pub(super) stats: Stats,
+    /// Cuts off every handler that still runs: the shutdown has waited long enough.
+    pub(super) cut_off: Shutdown,
 }
 
 impl<S: Store> Settings<S> {

@@ -97,6 +97,26 @@ async fn a_stop_lets_a_letter_in_hand_end_and_costs_it_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_letter_that_a_stop_cuts_off_pays_with_neither_attempt_nor_life() {
+    let world = World::new(1);
+    world.push_all("a", 1).await;
+    world.script.plan("a-1", [Act::Fail], Act::Take(seconds(500)));
+    for runs in 2..=9 {
+        let consumer = start(world.billing().deadline(seconds(600)));
+        until(|| world.script.runs_of("a-1").len() == runs).await;
+        let asked = Instant::now();
+        consumer.stop().await;
+        assert!(asked.elapsed() < seconds(31), "{:?}", asked.elapsed());
+        let letter = world.letter("a-1").await;
+        assert_eq!((letter.state, letter.attempts, letter.kills), (LetterState::Retrying, 1, 0));
+    }
+    world.script.heal();
+    let consumer = start(world.billing());
+    until(|| world.applied() == ["a-1"]).await;
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_during_an_outage_ends_soon() {
     let world = World::new(2);
     world.push_all("a", 2_000).await;
