@@ -1,9 +1,10 @@
 //! The operators' side of one or several databases.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
+use axum::http::header;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use messagekit::metrics::Metrics;
@@ -28,7 +29,7 @@ pub const DEFAULT_ADDRESS: &str = "127.0.0.1:9464";
 /// cheap.
 ///
 /// ```
-/// use std::sync::Arc;
+/// use std::sync::{Arc, LazyLock};
 ///
 /// use messagekit::memory::MemoryStore;
 /// use messagekit_admin::{Admin, Role, Token, Tokens};
@@ -104,7 +105,10 @@ impl Admin {
     responses((status = 200, body = Object, content_type = "application/json"))
 )]
 pub(crate) async fn openapi(_nothing: Query<Nothing>) -> Response {
-    axum::Json(document::routes().into_openapi()).into_response()
+    // It is the same for everybody, and made of thousands of small parts.
+    static DOCUMENT: LazyLock<String> =
+        LazyLock::new(|| document::routes().into_openapi().to_json().expect("a document of our own is JSON"));
+    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.as_str()).into_response()
 }
 
 impl fmt::Debug for Admin {

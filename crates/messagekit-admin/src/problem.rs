@@ -40,6 +40,13 @@ impl Problem {
         Self { count: Some(count), ..Self::new(StatusCode::CONFLICT, detail) }
     }
 
+    /// Adds what else the caller has to know.
+    pub(crate) fn and(mut self, more: &str) -> Self {
+        self.detail.push_str("; ");
+        self.detail.push_str(more);
+        self
+    }
+
     pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
     }

@@ -37,7 +37,11 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) ->
         let slot = slots.clone().acquire_owned().await.expect("the semaphore is never closed");
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => return (stream, slot),
+                Ok((stream, _)) => {
+                    // An answer of several packets would else wait for the caller's acknowledgement.
+                    let _ = stream.set_nodelay(true);
+                    return (stream, slot);
+                }
                 Err(error) => {
                     tracing::warn!(%error, "a connection was not accepted");
                     // Out of file descriptors: trying at once would spin.

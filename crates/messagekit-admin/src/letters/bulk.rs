@@ -136,7 +136,12 @@ pub(crate) async fn act(
     let mut work = tokio::spawn(run(database, request.act.into(), filter, caller.actor(), progress.clone()));
     let complete = match tokio::time::timeout(PATIENCE, &mut work).await {
         Ok(Ok(Ok(()))) => true,
-        Ok(Ok(Err(problem))) => return Err(problem),
+        Ok(Ok(Err(problem))) => {
+            let done = progress.done.load(Ordering::Relaxed);
+            return Err(
+                problem.and(&format!("{done} letters were acted on before, select again for the others"))
+            );
+        }
         Ok(Err(fault)) => {
             tracing::error!(%fault, "an act on a selection met a fault");
             return Err(Problem::new(
