@@ -91,7 +91,9 @@ impl Stage {
 
     /// Waits until every record of the topic is settled.
     pub(crate) async fn all_settled(&self, records: usize) {
-        eventually("all records are settled", PATIENCE, async || {
+        // A slow machine still forwards 500 in a second.
+        let patience = PATIENCE + Duration::from_secs(records as u64 / 500);
+        eventually("all records are settled", patience, async || {
             records::settled(&self.name, &self.topic, self.partitions).await == records as i64
         })
         .await;
