@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lapin::options::{ExchangeDeclareOptions, ExchangeDeleteOptions};
@@ -250,30 +251,33 @@ fn connections_closed_by_the_operator_under_load_lose_nothing() {
         let queue = queue().await;
         let name = unique("service");
         let publisher = rabbit().name(name.as_str()).publisher();
+        let closed = Arc::new(AtomicBool::new(false));
         let writing = |key: usize| {
-            let (publisher, queue) = (publisher.clone(), queue.clone());
+            let (publisher, queue, closed) = (publisher.clone(), queue.clone(), Arc::clone(&closed));
             async move {
-                let mut repeated = 0;
-                for number in 0..150 {
-                    let batch = [message(&queue, Some(&format!("k{key}")), &format!("{key:02}-{number:04}"))];
+                let mut number = 0;
+                while !closed.load(Ordering::Relaxed) {
+                    let batch = [message(&queue, Some(&format!("k{key}")), &format!("{key:02}-{number:06}"))];
                     while let Err(error) = publisher.publish(&batch).await.remove(0) {
                         let again = matches!(error.refusal, Refusal::Unknown | Refusal::Unavailable);
                         assert!(again, "{error:?}");
-                        repeated += 1;
                     }
+                    number += 1;
                 }
-                repeated
+                number
             }
         };
         let writers: Vec<_> = (0..20).map(|key| tokio::spawn(writing(key))).collect();
         for _ in 0..2 {
             close_connections(&format!("{name} publisher")).await;
         }
+        closed.store(true, Ordering::Relaxed);
+        let mut taken = 0;
         for writer in writers {
-            writer.await.unwrap();
+            taken += writer.await.unwrap();
         }
-        let mut receiver = join(&rabbit().prefetch(10_000), &queue).await;
-        let received = texts(&receiver.take_distinct(3_000).await);
+        let mut receiver = join(&rabbit().prefetch(u16::MAX), &queue).await;
+        let received = texts(&receiver.take_distinct(taken).await);
         let mut seen = BTreeSet::new();
         let mut last = std::collections::BTreeMap::new();
         for text in received.into_iter().filter(|text| seen.insert(text.clone())) {
