@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use messagekit::memory::MemoryStore;
 use messagekit::{
-    Failure, FailureKind, Message, MessageId, Next, Operations, OutboxRows, Received, SetAside, Store,
-    headers,
+    Failure, FailureKind, Message, MessageId, Next, Operations, OutboxRows, Received, SetAside, headers,
 };
 use messagekit_sqlite::SqliteStore;
 use tempfile::TempDir;
