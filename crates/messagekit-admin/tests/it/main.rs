@@ -3,6 +3,7 @@
 mod ask;
 mod bulk;
 mod doors;
+mod handbook;
 mod health;
 mod hostile;
 mod letters;
