@@ -1,0 +1,61 @@
+//! Acts over HTTP on letters in PostgreSQL.
+
+use messagekit_admin::Role;
+use messagekit_testkit::block_on;
+use messagekit_tests::Database;
+use serde_json::{Value, json};
+use sqlx::Row;
+
+use crate::stock::{self, Served};
+
+fn ask(served: &Served, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let url = format!("http://{}{path}", served.address);
+    let bearer = format!("Bearer {}", served.secret(Role::Operator));
+    let answer = match (method, body) {
+        ("GET", _) => agent.get(url).header("authorization", bearer).call(),
+        (_, Some(body)) => agent.post(url).header("authorization", bearer).send_json(body),
+        (_, None) => agent.post(url).header("authorization", bearer).send_empty(),
+    };
+    let mut answer = answer.expect("the admin answers");
+    (answer.status().as_u16(), answer.body_mut().read_json().expect("JSON"))
+}
+
+#[test]
+fn two_operators_have_one_effect_and_each_act_one_row() {
+    let database = block_on(async {
+        let database = Database::fresh().await;
+        stock::letters(&database.store().await, "billing", 1_203).await;
+        database
+    });
+    let served = Served::over(&database);
+    let (status, page) = ask(&served, "GET", "/api/v1/dlq?limit=1", None);
+    assert_eq!(status, 200);
+    let id = page["letters"][0]["id"].as_i64().unwrap();
+    let path = format!("/api/v1/dlq/{id}/retry");
+    let mut seen: Vec<u16> = std::thread::scope(|scope| {
+        let clicks: Vec<_> = (0..8).map(|_| scope.spawn(|| ask(&served, "POST", &path, None).0)).collect();
+        clicks.into_iter().map(|click| click.join().unwrap()).collect()
+    });
+    seen.sort_unstable();
+    assert_eq!(seen, [202, 409, 409, 409, 409, 409, 409, 409]);
+
+    let select = json!({"filter": {"state": "dead"}});
+    let (_, selection) = ask(&served, "POST", "/api/v1/dlq/selections", Some(&select));
+    assert_eq!(selection["count"], 1_202);
+    let mut order = json!({
+        "act": "discard", "filter": selection["filter"], "until_id": selection["until_id"], "count": 1_203,
+    });
+    let (status, problem) = ask(&served, "POST", "/api/v1/dlq/bulk", Some(&order));
+    assert_eq!((status, &problem["count"]), (409, &json!(1_202)));
+    order["count"] = json!(1_202);
+    let (status, answer) = ask(&served, "POST", "/api/v1/dlq/bulk", Some(&order));
+    assert_eq!((status, &answer["done"], &answer["skipped"]), (200, &json!(1_202), &json!(0)));
+
+    let audit = block_on(async {
+        let store = database.store().await;
+        let select = "SELECT count(*) FROM messagekit.admin_audit";
+        sqlx::query(select).fetch_one(store.pool()).await.unwrap().get::<i64, _>(0)
+    });
+    assert_eq!(audit, 8 + 3, "one row per request, and per 500 letters of a selection");
+}

@@ -1,0 +1,95 @@
+//! A database with letters and events, and an admin that serves it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use messagekit::{
+    Failure, FailureKind, Message, MessageId, OutboxRows, Received, SetAside, Shutdown, Store, headers,
+};
+use messagekit_admin::{Admin, Role, Token, Tokens};
+use messagekit_postgres::PostgresStore;
+use messagekit_tests::Database;
+
+/// An admin on a socket; it ends with this value.
+pub(crate) struct Served {
+    pub(crate) address: SocketAddr,
+    tokens: Vec<(Role, Token)>,
+    shutdown: Shutdown,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Served {
+    /// Serves a database, on a runtime of its own.
+    pub(crate) fn over(database: &Database) -> Self {
+        let tokens: Vec<(Role, Token)> =
+            Role::ALL.into_iter().map(|role| (role, Token::generate().unwrap())).collect();
+        let mut known = Tokens::new();
+        for (role, token) in &tokens {
+            known.add(role.as_str(), *role, token.hash()).unwrap();
+        }
+        let (shutdown, url) = (Shutdown::new(), database.url().to_owned());
+        let (tell, told) = std::sync::mpsc::channel();
+        let asked = shutdown.clone();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let store = Arc::new(PostgresStore::connect(&url).await.unwrap());
+                let admin = Admin::builder().database("shop", store).tokens(known).build().unwrap();
+                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+                tell.send(listener.local_addr().unwrap()).unwrap();
+                admin.serve(listener, asked).await.unwrap();
+            });
+        });
+        let address = told.recv().expect("the admin starts");
+        Self { address, tokens, shutdown, thread: Some(thread) }
+    }
+
+    pub(crate) fn secret(&self, role: Role) -> &str {
+        let token = self.tokens.iter().find(|(known, _)| *known == role);
+        token.expect("every role has one").1.secret()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.shutdown.request();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+            && !std::thread::panicking()
+        {
+            panic!("the admin failed");
+        }
+    }
+}
+
+pub(crate) async fn letters(store: &PostgresStore, consumer: &str, count: usize) {
+    let mut tx = store.begin().await.unwrap();
+    for number in 1..=count {
+        let message = Message::new("orders.order", format!(r#"{{"number":{number}}}"#))
+            .with_key(format!("k-{number}"))
+            .with_header(headers::EVENT_TYPE, "orders.order.placed");
+        let received = Received { id: MessageId::new(), message, place: None };
+        let failure = Failure::permanent(FailureKind::Permanent, format!("order {number} has no customer"));
+        store.set_aside(&mut tx, consumer, &received, &failure).await.unwrap();
+    }
+    store.commit(tx).await.unwrap();
+}
+
+pub(crate) async fn events(store: &PostgresStore, count: usize) {
+    let messages: Vec<Message> = (1..=count)
+        .map(|number| {
+            let id = MessageId::new();
+            let payload =
+                format!(r#"{{"eventId":"{id}","eventType":"orders.order.placed","number":{number}}}"#);
+            Message::new("orders.order", payload)
+                .with_key(format!("k-{number}"))
+                .with_header(headers::ID, id.as_str().to_owned())
+                .with_header(headers::EVENT_TYPE, "orders.order.placed")
+                .with_header(headers::CONTENT_TYPE, headers::JSON)
+        })
+        .collect();
+    let mut tx = store.begin().await.unwrap();
+    store.write(&mut tx, &messages).await.unwrap();
+    store.commit(tx).await.unwrap();
+}
