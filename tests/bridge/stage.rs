@@ -112,7 +112,7 @@ impl Bridge {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let listen = format!("127.0.0.1:{port}");
         let errors = File::options().append(true).create(true).open(&log).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_bridge"))
+        let child = Command::new(env!("CARGO_BIN_EXE_doomed-bridge"))
             .arg("--config")
             .arg(config)
             .env("MESSAGEKIT_BRIDGE__LISTEN", &listen)
