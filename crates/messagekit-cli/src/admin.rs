@@ -6,6 +6,8 @@ mod token;
 
 use messagekit::Error;
 
+use crate::output::print;
+
 /// Serve dead letters, replay, health and figures over HTTP.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -14,6 +16,9 @@ pub(crate) struct Admin {
     command: Option<Command>,
     #[command(flatten)]
     serve: settings::Options,
+    /// Read the settings, say what is wrong with them, and end
+    #[arg(long)]
+    check: bool,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -26,7 +31,13 @@ impl Admin {
     pub(crate) async fn run(self) -> Result<(), Error> {
         match self.command {
             Some(Command::Token(make)) => make.run(),
-            None => serve::serve(self.serve.settings()?).await,
+            None => {
+                let settings = self.serve.settings()?;
+                if self.check {
+                    return print("settings of the admin can be used");
+                }
+                serve::serve(settings).await
+            }
         }
     }
 }

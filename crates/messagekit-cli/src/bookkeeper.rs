@@ -8,17 +8,25 @@ use std::path::PathBuf;
 use messagekit::Error;
 use tracing_subscriber::filter::LevelFilter;
 
+use crate::output::print;
+
 /// Write down what RabbitMQ and Kafka set aside, and send it back when an operator asks.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bookkeeper {
     /// The configuration, a TOML file; variables of the environment win over it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Read the settings, say what is wrong with them, and end
+    #[arg(long)]
+    check: bool,
 }
 
 impl Bookkeeper {
     pub(crate) async fn run(self) -> Result<(), Error> {
         let settings = settings::read(self.config.as_deref())?;
+        if self.check {
+            return print(format_args!("settings of bookkeeper {} can be used", settings.name));
+        }
         crate::log::begin(LevelFilter::INFO)?;
         // The configuration was understood: what a database or a broker refuses has failed.
         serve::serve(settings).await.map_err(crate::database::refused)
