@@ -5,9 +5,9 @@
 # variables of psql: PGHOST=db PGUSER=postgres PGPASSWORD=... ORDERS_PASSWORD=... sh deploy/postgres/init.sh
 # Running it again changes nothing; a role that is there keeps its password.
 #
-#   ORDERS_PASSWORD BILLING_PASSWORD SHIPPING_PASSWORD   passwords of the services' roles
-#   MESSAGEKIT_CDC_PASSWORD                              password of Debezium's role
-#   MESSAGEKIT_PREFIX                                    put before each name, to try it beside others; empty unless set
+#   ORDERS_PASSWORD BILLING_PASSWORD SHIPPING_PASSWORD BOOKKEEPER_PASSWORD   passwords of the services' roles
+#   MESSAGEKIT_CDC_PASSWORD   password of Debezium's role
+#   MESSAGEKIT_PREFIX         put before each name, to try it beside others; empty unless set
 set -eu
 
 export PGUSER="${PGUSER:-${POSTGRES_USER:-postgres}}"
@@ -16,6 +16,7 @@ export MESSAGEKIT_PREFIX="${MESSAGEKIT_PREFIX:-}"
 export ORDERS_PASSWORD="${ORDERS_PASSWORD:?is not set: the password of the role orders}"
 export BILLING_PASSWORD="${BILLING_PASSWORD:?is not set: the password of the role billing}"
 export SHIPPING_PASSWORD="${SHIPPING_PASSWORD:?is not set: the password of the role shipping}"
+export BOOKKEEPER_PASSWORD="${BOOKKEEPER_PASSWORD:?is not set: the password of the role bookkeeper}"
 export MESSAGEKIT_CDC_PASSWORD="${MESSAGEKIT_CDC_PASSWORD:?is not set: the password of the role messagekit_cdc}"
 
 # \getenv and not -v: arguments of a process are there for everybody to read. Needs psql 15.
@@ -24,6 +25,7 @@ psql --no-psqlrc --quiet --tuples-only --set ON_ERROR_STOP=1 <<'SQL'
 \getenv orders_password ORDERS_PASSWORD
 \getenv billing_password BILLING_PASSWORD
 \getenv shipping_password SHIPPING_PASSWORD
+\getenv bookkeeper_password BOOKKEEPER_PASSWORD
 \getenv cdc_password MESSAGEKIT_CDC_PASSWORD
 
 -- The server's log is no place for passwords either.
@@ -36,6 +38,7 @@ SELECT :'prefix' || name AS name, attributes, password FROM (VALUES
   ('orders', '', :'orders_password'),
   ('billing', '', :'billing_password'),
   ('shipping', '', :'shipping_password'),
+  ('bookkeeper', '', :'bookkeeper_password'),
   ('messagekit_cdc', 'REPLICATION', :'cdc_password')
 ) AS role (name, attributes, password);
 

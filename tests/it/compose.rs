@@ -1,6 +1,7 @@
 //! The compose file and the image it builds: nothing here starts a container, so everything that can be known of them
 //! without one is checked, and each check is shown a file that it must refuse.
 
+mod configuration;
 mod file;
 mod image;
 mod rules;
@@ -73,8 +74,49 @@ const BROKEN: &[(&str, &str, &str)] = &[
         "@localhost:5432/shipping",
         "shipping: nothing makes the database shipping on localhost",
     ),
-    ("postgres://shipping:", "sqlite:shipping:", "shipping: MESSAGEKIT_DATABASE_URL is no URL"),
+    ("postgres://shipping:", "sqlite:shipping:", "shipping: a database has no URL"),
+    (
+        "MESSAGEKIT_DATABASE__1__URL: *billing-database",
+        "MESSAGEKIT_DATABASE__1__URL: postgres://billing:guess@postgres:5432/billing",
+        "admin: comes to billing with",
+    ),
+    (
+        "MESSAGEKIT_DATABASE__0__URL: *bookkeeper-database",
+        "MESSAGEKIT_DATABASE__0__URL: *shipping-database",
+        "shares a database or a password",
+    ),
+    // Configurations.
+    (
+        "/etc/messagekit/bridge.toml:ro",
+        "/etc/messagekit/bridge.toml",
+        "bridge: /etc/messagekit/bridge.toml is not mounted, or not read-only",
+    ),
+    (
+        "\"--config\", \"/etc/messagekit/admin.toml\"",
+        "\"--config\", \"/etc/admin.toml\"",
+        "admin: /etc/admin.toml is not mounted",
+    ),
+    ("./deploy/bridge.toml:", "./deploy/admin.toml:", "bridge: "),
+    ("MESSAGEKIT_RABBITMQ__URL:", "MESSAGEKIT_RABBITMQ__URI:", "rabbitmq.uri"),
+    ("MESSAGEKIT_TOKEN__0__HASH:", "MESSAGEKIT_TOKEN__0__SECRET:", "token.0.secret"),
+    ("ADMIN_TOKEN_HASH:-sha256:", "ADMIN_TOKEN_HASH:-sha256:0", "64 hexadecimal digits"),
+    (
+        "[\"messagekit-bridge\", \"--config\", \"/etc/messagekit/bridge.toml\"]",
+        "[\"messagekit-bridge\"]",
+        "belongs to a configuration, which is missing",
+    ),
+    (
+        "amqp://messagekit:${RABBITMQ_PASSWORD:-messagekit}@",
+        "amqp://guest:guest@",
+        "shipping: comes to RabbitMQ as nobody",
+    ),
     // Who waits for whom.
+    ("      bookkeeper-migrate:\n", "      billing-migrate:\n", "does not wait for bookkeeper-migrate"),
+    (
+        "      shipping:\n        condition: service_started",
+        "      shipping-migrate:\n        condition: service_started",
+        "bridge: shipping-migrate cannot reach ServiceStarted",
+    ),
     ("      orders-cdc:\n", "      orders-migrate:\n", "orders: does not wait for orders-cdc"),
     ("      shipping-migrate:\n", "      billing-migrate:\n", "shipping: does not wait for shipping-migrate"),
     (
@@ -131,6 +173,45 @@ fn every_rule_refuses_a_file_that_breaks_it() {
     }
 }
 
+/// An edit of a mounted file that breaks it, and what its program then says.
+const MISWRITTEN: &[(&str, &str, &str, &str)] = &[
+    ("bridge", "listen =", "listens =", "bridge.listens"),
+    ("bridge", "[[rule]]", "[[rules]]", "there is no [[rule]]"),
+    ("bridge", "\"{eventType}\"", "\"{eventType\"", "rule.0.routing_key"),
+    ("bridge", "brokers = [\"kafka:19092\"]", "broker = \"kafka\"", "kafka.brokers"),
+    ("bookkeeper", "queues =", "queue =", "bookkeeper.queue"),
+    ("bookkeeper", "[[database]]", "[database]", "database"),
+    ("bookkeeper", "\"0.0.0.0:8091\"", "\"everywhere\"", "bookkeeper.listen"),
+    ("admin", "health =", "helth =", "admin.helth"),
+    ("admin", "role = \"operator\"", "role = \"owner\"", "token.0.role"),
+    ("admin", "[[token]]", "[[tokens]]", "tokens"),
+    ("admin", "listen =", "listen", "admin.toml"),
+];
+
+#[test]
+fn a_mounted_file_with_a_mistake_is_refused_by_its_program() {
+    let file = file::interpolate(&page("docker-compose.yml"), |_, default| default.to_owned());
+    let file = file::File::read(&file.expect("has defaults")).expect("is right");
+    for (service, from, to, says) in MISWRITTEN {
+        let text = page(&format!("deploy/{service}.toml"));
+        assert!(text.contains(from), "deploy/{service}.toml no longer has {from:?}");
+        let checked = configuration::check(&file.services[*service], &text.replacen(from, to, 1));
+        let problem = checked.err().unwrap_or_else(|| panic!("{service}: {to:?} is taken"));
+        assert!(problem.contains(says), "{service}: {to:?} should say {says:?}, and it says:\n{problem}");
+    }
+}
+
+#[test]
+fn what_the_mounted_files_name_is_what_the_programs_declare() {
+    let (bridge, bookkeeper) = (page("deploy/bridge.toml"), page("deploy/bookkeeper.toml"));
+    let exchange = format!("exchange = \"{}\"", messagekit_shipping::EXCHANGE);
+    assert!(bridge.contains(&exchange), "the bridge publishes to another exchange than shipping declares");
+    let queue = format!("queues = [\"{}\"]", messagekit_shipping::DEAD_LETTERS);
+    assert!(bookkeeper.contains(&queue), "the bookkeeper does not read what shipping's queue gives up");
+    let name = bridge.split("name = \"").nth(1).and_then(|rest| rest.split('"').next()).expect("a name");
+    assert!(bookkeeper.contains(&format!("topics = [\"{name}.dead\"]")), "the bridge's letters are not read");
+}
+
 #[test]
 fn the_image_is_built_from_pinned_bases_and_packages_of_the_workspace() {
     let dockerfile = page("Dockerfile");
@@ -147,7 +228,7 @@ fn the_image_is_built_from_pinned_bases_and_packages_of_the_workspace() {
 
     let workspace = workspace_programs();
     let (packages, programs) = (packages(&dockerfile), programs_of(&dockerfile));
-    assert_eq!((packages.len(), programs.len()), (4, 4), "{packages:?} {programs:?}");
+    assert_eq!((packages.len(), programs.len()), (5, 5), "{packages:?} {programs:?}");
     for program in &programs {
         let package = workspace.iter().find(|(_, name)| name == program).map(|(package, _)| package.as_str());
         let package =

@@ -9,7 +9,7 @@ use messagekit_testkit::{block_on, unique};
 use messagekit_tests::services::postgres_url;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 
-const SERVICES: [&str; 3] = ["orders", "billing", "shipping"];
+const SERVICES: [&str; 4] = ["orders", "billing", "shipping", "bookkeeper"];
 const CDC: &str = "messagekit_cdc";
 
 /// What the script makes, under a prefix that nothing else on the server has.
@@ -60,6 +60,7 @@ impl Server {
             ("ORDERS_PASSWORD", "password of orders"),
             ("BILLING_PASSWORD", "password of billing"),
             ("SHIPPING_PASSWORD", "password of shipping"),
+            ("BOOKKEEPER_PASSWORD", "password of bookkeeper"),
             ("MESSAGEKIT_CDC_PASSWORD", "it's $(another) \\ \"password\""),
         ]);
         let said = String::from_utf8_lossy(&output.stderr);
@@ -168,7 +169,7 @@ fn no_role_can_give_itself_more() {
              FROM pg_roles WHERE starts_with(rolname, $1)",
         );
         let rows = rows.bind(&server.prefix).fetch_all(&mut admin).await.unwrap();
-        assert_eq!(rows.len(), 4);
+        assert_eq!(rows.len(), 5);
         for row in rows {
             let (name, more, replication, login): (String, bool, bool, bool) =
                 (row.get(0), row.get(1), row.get(2), row.get(3));
@@ -184,11 +185,17 @@ fn running_the_script_again_changes_nothing() {
         let server = Server::new();
         server.set_up();
         let before = server.catalogue().await;
-        assert_eq!(before.len(), 7, "four roles and three databases: {before:?}");
+        assert_eq!(before.len(), 9, "five roles and four databases: {before:?}");
         server.set_up();
         assert_eq!(server.catalogue().await, before);
 
-        let others = ["ORDERS_PASSWORD", "BILLING_PASSWORD", "SHIPPING_PASSWORD", cdc::PASSWORD_VARIABLE];
+        let others = [
+            "ORDERS_PASSWORD",
+            "BILLING_PASSWORD",
+            "SHIPPING_PASSWORD",
+            "BOOKKEEPER_PASSWORD",
+            cdc::PASSWORD_VARIABLE,
+        ];
         let output = server.run(&others.map(|name| (name, "another")));
         assert!(output.status.success());
         assert_eq!(server.catalogue().await, before, "a role keeps its password");

@@ -51,6 +51,7 @@ pub(crate) struct Dependency {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Condition {
     ServiceHealthy,
+    ServiceStarted,
     ServiceCompletedSuccessfully,
 }
 
@@ -111,13 +112,37 @@ impl Service {
         self.command.iter().any(|word| word == "migrate")
     }
 
-    /// The database it is given.
-    pub(crate) fn database(&self) -> Option<Access<'_>> {
-        let url = self.environment.get("MESSAGEKIT_DATABASE_URL")?.strip_prefix("postgres://")?;
+    /// The databases it is given; `None` for a URL that cannot be taken apart.
+    pub(crate) fn databases(&self) -> Vec<Option<Access<'_>>> {
+        let named = |key: &str| key.starts_with("MESSAGEKIT_DATABASE_") && key.ends_with("_URL");
+        let urls = self.environment.iter().filter(|(key, _)| named(key));
+        urls.map(|(_, url)| Access::of(url)).collect()
+    }
+
+    /// Whether a database stands among those it is given.
+    pub(crate) fn uses(&self, database: &str) -> bool {
+        self.databases().into_iter().flatten().any(|access| access.database == database)
+    }
+
+    /// Whether it shows the databases of others, which nothing else may.
+    pub(crate) fn is_admin(&self) -> bool {
+        self.command.iter().take(2).eq(["messagekit", "admin"])
+    }
+
+    /// The path of its configuration in the container.
+    pub(crate) fn configuration(&self) -> Option<&str> {
+        let mut words = self.command.iter();
+        words.find(|word| *word == "--config").and_then(|_| words.next()).map(String::as_str)
+    }
+}
+
+impl<'a> Access<'a> {
+    fn of(url: &'a str) -> Option<Self> {
+        let url = url.strip_prefix("postgres://")?;
         let (credentials, server) = url.rsplit_once('@')?;
         let (role, password) = credentials.split_once(':')?;
         let (server, database) = server.split_once('/')?;
-        Some(Access { role, password, server, database })
+        Some(Self { role, password, server, database })
     }
 }
 

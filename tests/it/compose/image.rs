@@ -65,6 +65,8 @@ pub(crate) fn reads(program: &str, key: &str) -> bool {
         "messagekit-orders" => messagekit_orders::SETTINGS.contains(&key),
         "messagekit-billing" => messagekit_billing::SETTINGS.contains(&key),
         "messagekit-shipping" => messagekit_shipping::SETTINGS.contains(&key),
+        // What its own reader looks at, together with the file: see `configuration`.
+        "messagekit" | "messagekit-bridge" if key.contains("__") => true,
         "messagekit" if key == messagekit_postgres::cdc::PASSWORD_VARIABLE => true,
         "messagekit" => names(&root().join("crates/messagekit-cli/src"), &format!("\"{key}\"")),
         _ => false,

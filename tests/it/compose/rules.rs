@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use super::configuration;
 use super::file::{Condition, File, Service, interpolate};
 use super::image;
 use super::root;
@@ -15,7 +16,10 @@ type Findings = Vec<String>;
 /// variable belongs is right only the first time.
 pub(crate) fn findings(text: &str) -> Findings {
     let with_defaults = interpolate(text, |_, default| default.to_owned());
-    let with_all_set = interpolate(text, |name, _| format!("the-{name}"));
+    let with_all_set = interpolate(text, |name, default| match default.starts_with("sha256:") {
+        true => format!("sha256:{:064}", 7),
+        false => format!("the-{name}"),
+    });
     let mut findings = Vec::new();
     for filled in [with_defaults, with_all_set] {
         match filled.and_then(|text| File::read(&text)) {
@@ -24,7 +28,9 @@ pub(crate) fn findings(text: &str) -> Findings {
                     images,
                     mounts,
                     settings,
+                    configured,
                     databases,
+                    brokers,
                     order,
                     dependencies,
                     ports,
@@ -113,8 +119,49 @@ fn settings(file: &File) -> Findings {
     findings
 }
 
+/// A configuration is mounted read-only, and the program takes it together with its variables.
+fn configured(file: &File) -> Findings {
+    let mut findings = Vec::new();
+    for (name, service) in file.ours() {
+        let Some(path) = service.configuration() else {
+            let odd = service.environment.keys().filter(|key| key.contains("__"));
+            findings
+                .extend(odd.map(|key| format!("{name}: {key} belongs to a configuration, which is missing")));
+            continue;
+        };
+        let mounted =
+            service.volumes.iter().find_map(|volume| match volume.split(':').collect::<Vec<_>>()[..] {
+                [source, target, "ro"] if target == path => Some(source),
+                _ => None,
+            });
+        let Some(text) = mounted.and_then(|source| fs::read_to_string(root().join(source)).ok()) else {
+            findings.push(format!("{name}: {path} is not mounted, or not read-only"));
+            continue;
+        };
+        if let Err(problem) = configuration::check(service, &text) {
+            findings.push(format!("{name}: {problem}"));
+        }
+    }
+    findings
+}
+
+/// Whoever comes to RabbitMQ comes as the user that is made there.
+fn brokers(file: &File) -> Findings {
+    let nothing = Service::default();
+    let server = &file.services.get("rabbitmq").unwrap_or(&nothing).environment;
+    let given = |key: &str| server.get(key).map_or("", String::as_str);
+    let (user, password) = (given("RABBITMQ_DEFAULT_USER"), given("RABBITMQ_DEFAULT_PASS"));
+    let wanted = format!("amqp://{user}:{password}@rabbitmq:5672/%2f");
+    let told = file.ours().flat_map(|(name, service)| {
+        let urls = ["MESSAGEKIT_RABBITMQ", "MESSAGEKIT_RABBITMQ__URL"];
+        urls.into_iter().filter_map(move |key| Some((name, service.environment.get(key)?)))
+    });
+    let odd = told.filter(|(_, url)| **url != wanted);
+    odd.map(|(name, _)| format!("{name}: comes to RabbitMQ as nobody who is known there")).collect()
+}
+
 /// Each service has its own database, role and password, which are those the init script makes; only the jobs that make a
-/// slot come as the administrator.
+/// slot come as the administrator, and only the admin comes to several.
 fn databases(file: &File) -> Findings {
     let mut findings = Vec::new();
     let script = image::page("deploy/postgres/init.sh");
@@ -122,11 +169,12 @@ fn databases(file: &File) -> Findings {
     let server = &file.services.get("postgres").unwrap_or(&nothing).environment;
     let given = |key: &str| server.get(key).map_or("", String::as_str);
     let (mut databases, mut passwords) = (BTreeSet::new(), BTreeSet::new());
-    for (name, service) in file.ours() {
-        let Some(access) = service.database() else {
-            findings.push(format!(
-                "{name}: MESSAGEKIT_DATABASE_URL is no URL with role, password, server and database"
-            ));
+    let asked = file.ours().flat_map(|(name, service)| {
+        service.databases().into_iter().map(move |access| (name, service, access))
+    });
+    for (name, service, access) in asked {
+        let Some(access) = access else {
+            findings.push(format!("{name}: a database has no URL with role, password, server and database"));
             continue;
         };
         let owner = (access.database, given(&format!("{}_PASSWORD", access.database.to_uppercase())));
@@ -143,7 +191,8 @@ fn databases(file: &File) -> Findings {
             findings
                 .push(format!("{name}: nothing makes the database {} on {}", access.database, access.server));
         }
-        if service.is_one_shot() {
+        // The admin comes to each database as its owner does: that is what it is for.
+        if service.is_one_shot() || service.is_admin() {
             continue;
         }
         let own = databases.insert(access.database) && passwords.insert(access.password);
@@ -158,12 +207,11 @@ fn databases(file: &File) -> Findings {
 fn order(file: &File) -> Findings {
     let mut findings = Vec::new();
     for (name, service) in file.ours().filter(|(_, service)| !service.migrates()) {
-        let database = service.database().map(|access| access.database);
-        for (job, _) in
-            file.ours().filter(|(_, job)| job.migrates() && job.database().map(|a| a.database) == database)
-        {
-            if !file.before(name).contains(job) {
-                findings.push(format!("{name}: does not wait for {job}"));
+        for access in service.databases().into_iter().flatten() {
+            for (job, _) in file.ours().filter(|(_, job)| job.migrates() && job.uses(access.database)) {
+                if !file.before(name).contains(job) {
+                    findings.push(format!("{name}: does not wait for {job}"));
+                }
             }
         }
     }
@@ -180,6 +228,7 @@ fn dependencies(file: &File) -> Findings {
         for (needed, dependency) in &service.depends_on {
             let fits = file.services.get(needed).map(|needed| match dependency.condition {
                 Condition::ServiceHealthy => needed.healthcheck.is_some(),
+                Condition::ServiceStarted => !needed.is_one_shot(),
                 Condition::ServiceCompletedSuccessfully => needed.is_one_shot(),
             });
             match fits {
@@ -225,8 +274,12 @@ fn listeners(file: &File) -> Findings {
         findings.push("kafka: no advertised listener is published to the host".to_owned());
     }
     for (name, service) in &file.services {
-        for key in ["MESSAGEKIT_KAFKA", "BOOTSTRAP_SERVERS"] {
-            let Some(address) = service.environment.get(key) else { continue };
+        let read = configuration::brokers(service);
+        let told = ["MESSAGEKIT_KAFKA", "BOOTSTRAP_SERVERS"]
+            .into_iter()
+            .filter_map(|key| Some((key, service.environment.get(key)?)))
+            .chain(read.iter().map(|address| ("kafka.brokers", address)));
+        for (key, address) in told {
             if !address.starts_with("kafka:") || !addresses.contains(&address.as_str()) {
                 findings.push(format!(
                     "{name}: {key} is {address}, which Kafka does not advertise to containers"
