@@ -10,7 +10,7 @@ use crate::stage::cargo;
 /// What the tests may need, and what happens to it afterwards.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// The services whose tests are run; connect needs postgres and kafka too
+    /// The services whose tests are run; connect needs all the others
     #[arg(long, value_delimiter = ',', default_value = "postgres,kafka,connect,rabbitmq", value_name = "SERVICES")]
     services: Vec<Service>,
     /// Run the long tests at their stated size (sets MESSAGEKIT_FULL=1)
@@ -41,11 +41,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     tested
 }
 
-/// The services of the tests named: those of connect follow a record from the database to the broker.
+/// The services of the tests named: those of connect follow a record from the database to the last consumer.
 fn needed(named: &[Service]) -> Vec<Service> {
     let mut all = named.to_vec();
     if named.contains(&Service::Connect) {
-        all.push(Service::Postgres);
+        all.extend([Service::Postgres, Service::Rabbitmq]);
     }
     Service::chosen(&all, &Service::DEFAULT)
 }
@@ -111,8 +111,8 @@ mod tests {
     }
 
     #[test]
-    fn the_tests_of_connect_need_a_database_and_a_broker() {
-        assert_eq!(needed(&[Service::Connect]), [Service::Postgres, Service::Kafka, Service::Connect]);
+    fn the_tests_of_connect_need_a_database_and_both_brokers() {
+        assert_eq!(needed(&[Service::Connect]), Service::ALL);
         assert_eq!(needed(&[Service::Kafka]), [Service::Kafka]);
     }
 }

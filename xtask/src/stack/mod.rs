@@ -88,7 +88,7 @@ impl Alarm {
 /// The services that a command is about.
 #[derive(Debug, Args)]
 pub(crate) struct Chosen {
-    /// A list such as postgres,kafka; without it `up` means postgres,kafka,connect and the others what `up` has started
+    /// A list such as postgres,kafka; without it `up` means all of them, and the others what `up` has started
     #[arg(long, value_delimiter = ',', value_name = "SERVICES")]
     pub(crate) services: Vec<Service>,
 }

@@ -21,8 +21,8 @@ impl Service {
     /// Every service there is.
     pub(crate) const ALL: [Self; 4] = [Self::Postgres, Self::Kafka, Self::Connect, Self::Rabbitmq];
 
-    /// What is meant when nothing is named: what the tests need. RabbitMQ starts slowest and is left out.
-    pub(crate) const DEFAULT: [Self; 3] = [Self::Postgres, Self::Kafka, Self::Connect];
+    /// What is meant when nothing is named: what the tests need.
+    pub(crate) const DEFAULT: [Self; 4] = Self::ALL;
 
     /// Its name everywhere: command line, compose file, folders, logs.
     pub(crate) fn name(self) -> &'static str {
@@ -70,7 +70,7 @@ mod tests {
     fn connect_brings_its_broker_and_nothing_named_means_the_default() {
         use Service::{Connect, Kafka, Postgres, Rabbitmq};
         assert_eq!(Service::chosen(&[Connect], &Service::DEFAULT), [Kafka, Connect]);
-        assert_eq!(Service::chosen(&[], &Service::DEFAULT), [Postgres, Kafka, Connect]);
+        assert_eq!(Service::chosen(&[], &Service::DEFAULT), Service::ALL);
         assert_eq!(Service::chosen(&[Rabbitmq, Postgres, Postgres], &Service::DEFAULT), [Postgres, Rabbitmq]);
     }
 
