@@ -49,6 +49,20 @@ async fn the_mark_is_written_after_the_confirm_and_before_the_offset() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn two_bridges_that_share_a_database_do_not_suppress_each_other() {
+    let store = MemoryStore::new();
+    for name in ["another", BRIDGE] {
+        let world = World::new(1);
+        world.publish_keys(5, 4).await;
+        let filter = Arc::new(ProcessedIds::new(store.clone(), name));
+        let running = Running::start(world.bridge().duplicates(filter));
+        until("all are settled", || world.committed() == 20).await;
+        assert_eq!(world.broker.taken().len(), 20, "the bridge {name}");
+        running.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_filter_that_is_away_is_waited_for() {
     let (world, store) = (World::new(1), MemoryStore::new());
     for _ in 0..3 {
