@@ -11,7 +11,12 @@ use crate::stage::cargo;
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// The services whose tests are run; connect needs all the others
-    #[arg(long, value_delimiter = ',', default_value = "postgres,kafka,connect,rabbitmq", value_name = "SERVICES")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "postgres,kafka,connect,rabbitmq",
+        value_name = "SERVICES"
+    )]
     services: Vec<Service>,
     /// Run the long tests at their stated size (sets MESSAGEKIT_FULL=1)
     #[arg(long)]

@@ -9,8 +9,8 @@ use tempfile::TempDir;
 
 const INFO: &str = "info";
 const PS: &str = "compose -f docker-compose.yml ps --format json";
-const UP: &str = "compose -f docker-compose.yml up -d --wait postgres kafka connect";
-const TEST: &str = "cargo test --workspace --features messagekit-tests/postgres,messagekit-tests/kafka,messagekit-tests/connect";
+const UP: &str = "compose -f docker-compose.yml up -d --wait postgres kafka connect rabbitmq";
+const TEST: &str = "cargo test --workspace --features messagekit-tests/postgres,messagekit-tests/kafka,messagekit-tests/connect,messagekit-tests/rabbitmq";
 
 /// A machine with the command `docker`, with or without an engine behind it.
 struct Machine(TempDir);
@@ -93,7 +93,12 @@ fn an_engine_that_answers_gets_the_compose_commands() {
 
     assert_eq!(
         machine.prints("stack status"),
-        ["postgres ready port=5432", "kafka ready port=9092", "connect ready port=8083"]
+        [
+            "postgres ready port=5432",
+            "kafka ready port=9092",
+            "connect ready port=8083",
+            "rabbitmq ready port=5672"
+        ]
     );
     assert_eq!(machine.docker_calls(), [INFO, PS]);
 
@@ -131,6 +136,8 @@ fn the_variables_are_those_of_the_compose_file() {
             "MESSAGEKIT_TEST_KAFKA=127.0.0.1:9092".to_owned(),
             "MESSAGEKIT_TEST_CONNECT_URL=http://127.0.0.1:8083".to_owned(),
             "MESSAGEKIT_CDC_PASSWORD=messagekit-cdc".to_owned(),
+            "MESSAGEKIT_TEST_AMQP_URL=amqp://messagekit:messagekit@127.0.0.1:5672/%2f".to_owned(),
+            "MESSAGEKIT_TEST_RABBITMQ_API=http://messagekit:messagekit@127.0.0.1:15672".to_owned(),
             format!("MESSAGEKIT_TEST_STACK={}", stack.join("xtask").display()),
             "MESSAGEKIT_STACK=docker".to_owned(),
             format!("MESSAGEKIT_STACK_DIR={}", stack.display()),
@@ -145,7 +152,10 @@ fn without_an_engine_the_services_are_processes() {
     let machine = Machine::without_engine();
     let status = machine.xtask("stack status");
     assert_eq!(status.status.code(), Some(1));
-    assert_eq!(String::from_utf8_lossy(&status.stdout), "postgres down\nkafka down\nconnect down\n");
+    assert_eq!(
+        String::from_utf8_lossy(&status.stdout),
+        "postgres down\nkafka down\nconnect down\nrabbitmq down\n"
+    );
     let refusal = machine.refuses("stack env");
     assert!(refusal.contains("postgres has no port in "), "{refusal}");
     assert_eq!(machine.docker_calls(), [INFO, INFO], "nothing but the question for an engine");
@@ -170,7 +180,7 @@ fn a_test_run_starts_the_services_tests_with_them_and_stops_them() {
     let machine = Machine::with_engine().with("exit", "0\n");
     machine.prints("test");
     let test = format!("{TEST} full= kafka=127.0.0.1:9092");
-    let down = "compose -f docker-compose.yml down --volumes postgres kafka connect";
+    let down = "compose -f docker-compose.yml down --volumes";
     assert_eq!(machine.docker_calls(), [INFO, PS, UP, PS, &test, down]);
 }
 
@@ -179,7 +189,7 @@ fn failed_tests_give_their_exit_code_and_stop_the_services_too() {
     let machine = Machine::with_engine().with("exit", "7\n");
     assert_eq!(machine.xtask("test --full").status.code(), Some(7));
     let test = format!("{TEST} full=1 kafka=127.0.0.1:9092");
-    let down = "compose -f docker-compose.yml down --volumes postgres kafka connect";
+    let down = "compose -f docker-compose.yml down --volumes";
     assert_eq!(machine.docker_calls(), [INFO, PS, UP, PS, &test, down]);
 }
 
@@ -189,7 +199,7 @@ fn a_test_run_leaves_services_that_ran_before_and_those_to_keep() {
     machine.prints("stack up --services postgres");
     machine.docker_calls();
     machine.prints("test");
-    let down = "compose -f docker-compose.yml down --volumes kafka connect".to_owned();
+    let down = "compose -f docker-compose.yml down --volumes kafka connect rabbitmq".to_owned();
     assert_eq!(machine.docker_calls().pop(), Some(down));
 
     machine.prints("test --keep");
@@ -204,5 +214,5 @@ fn a_service_that_does_not_answer_fails_the_test_run_by_its_name() {
     assert_eq!(said, "error: kafka should be running and does not answer; no test was run\n");
     let calls = machine.docker_calls();
     assert!(calls.iter().all(|call| !call.starts_with("cargo")), "{calls:?}");
-    assert!(calls.last().is_some_and(|call| call.contains(" down --volumes ")), "{calls:?}");
+    assert!(calls.last().is_some_and(|call| call.ends_with(" down --volumes")), "{calls:?}");
 }
