@@ -13,6 +13,7 @@ mod connector;
 #[path = "../postgres/cdc_server.rs"]
 mod connector_server;
 mod crash_points;
+mod docs;
 mod down;
 mod examples;
 mod gate;

@@ -1,0 +1,137 @@
+//! Every command of the pages for operators, run on real services as it stands there.
+//!
+//! A page is read from its beginning: each block of TOML becomes the file that the next command names, each line of a block
+//! `sh` is run by a shell. What the line must do stands here, so that a line which is added or changed without it fails.
+
+mod page;
+
+use std::fs;
+
+use messagekit::{
+    Bookkeeping, DeadLetters, Failure, FailureKind, Found, LetterFilter, LetterState, Message, MessageId,
+    Origin, Received, SetAside, Store, headers,
+};
+use messagekit_postgres::PostgresStore;
+use messagekit_rabbitmq::{Queue, RabbitMq};
+use messagekit_testkit::{DEADLINE, eventually, unique};
+use messagekit_tests::{Database, services};
+
+use crate::turn::alone;
+use crate::{broker, queues};
+use page::Outcome::{self, Prints, Stays};
+use page::{Page, free_port};
+
+const BRIDGE: &[(&str, Outcome)] = &[
+    ("messagekit-bridge --config bridge.toml --check", Prints("can be used")),
+    ("messagekit-bridge --config bridge.toml", Stays),
+    ("curl --fail http://127.0.0.1:8090/health/live", Prints("live")),
+    ("curl --fail http://127.0.0.1:8090/health/ready", Prints("\"ready\"")),
+    ("curl --fail http://127.0.0.1:8090/metrics", Prints("messagekit_bridge_")),
+];
+
+#[tokio::test]
+async fn the_commands_of_the_bridges_page_do_what_it_says() {
+    let _turn = alone().await;
+    let (name, topic) = (unique("docs"), unique("docs.order"));
+    let own = [format!("{name}.dead"), format!("{name}.retry")];
+    broker::wipe(&[(&topic, 1), (&own[0], 1), (&own[1], 1)], &[]).await;
+    let rabbitmq = RabbitMq::new(&services::amqp_url()).unwrap();
+    rabbitmq.topology().exchange(messagekit_shipping::EXCHANGE).declare().await.unwrap();
+
+    let mut page = Page::open("docs/bridge.md");
+    let address = format!("127.0.0.1:{}", free_port());
+    page.set("MESSAGEKIT_BRIDGE__LISTEN", &address);
+    page.replace("127.0.0.1:8090", &address);
+    page.replace("127.0.0.1:9092", &services::kafka());
+    page.replace("amqp://messagekit:messagekit@127.0.0.1:5672/%2f", &services::amqp_url());
+    page.replace("\"orders-to-shipping\"", &format!("{name:?}"));
+    page.replace("\"orders.order\"", &format!("{topic:?}"));
+    page.run(BRIDGE).await;
+}
+
+const DEAD_LETTERS: &[(&str, Outcome)] = &[
+    ("messagekit dlq list", Prints("orders.order.placed")),
+    ("messagekit dlq list --origin queue --state dead", Prints("queue:billing")),
+    ("messagekit dlq groups", Prints("no stock")),
+    ("messagekit dlq show \"$LETTER\"", Prints("no stock")),
+    ("messagekit dlq retry \"$LETTER\"", Prints("accepted")),
+    ("messagekit dlq discard \"$LETTER\"", Prints("discarded")),
+    ("messagekit dlq undo \"$LETTER\"", Prints("dead again")),
+    ("messagekit dlq retry --kind rejected --yes", Prints("1 of 1 letter accepted")),
+    ("messagekit dlq discard --type orders.order.placed --yes", Prints("1 of 1 letter discarded")),
+    ("messagekit bookkeeper --config bookkeeper.toml", Stays),
+];
+
+#[tokio::test]
+async fn the_commands_of_the_page_on_dead_letters_do_what_it_says() {
+    let _turn = alone().await;
+    let database = Database::fresh().await;
+    let store = database.store().await;
+    let (queue, kept) = (unique("docs.bills"), unique("docs.bills.dead"));
+    let topics = [unique("docs.bridge.dead"), unique("docs.connect.dead")];
+    broker::wipe(&[(&topics[0], 1), (&topics[1], 1)], &[]).await;
+    let rabbitmq = RabbitMq::new(&services::amqp_url()).unwrap();
+    let exchange = unique("docs.dead");
+    let topology = rabbitmq.topology().exchange(&exchange);
+    let topology = topology.queue(Queue::quorum(&queue).dead_letter(&exchange, &queue));
+    let topology = topology.queue(Queue::dead_letters(&kept)).bind(&kept, &exchange, &queue);
+    topology.declare().await.unwrap();
+    let (failed, rejected) = letters(&store, &queue).await;
+
+    let mut page = Page::open("docs/dead-letters.md");
+    page.set("MESSAGEKIT_DATABASE_URL", database.url());
+    page.set("LETTER", &failed.to_string());
+    let folder = page.folder();
+    page.replace("/run/secrets", folder.to_str().unwrap());
+    fs::write(folder.join("database-url"), database.url()).unwrap();
+    fs::write(folder.join("rabbitmq-url"), services::amqp_url()).unwrap();
+    page.replace("127.0.0.1:8091", &format!("127.0.0.1:{}", free_port()));
+    page.replace("kafka:9092", &services::kafka());
+    page.replace("name = \"bookkeeper\"", &format!("name = {:?}", unique("docs.bookkeeper")));
+    page.replace("\"billing.dead\"", &format!("{kept:?}"));
+    page.replace("\"bridge.dead\"", &format!("{:?}", topics[0]));
+    page.replace("\"connect.dead\"", &format!("{:?}", topics[1]));
+    page.run(DEAD_LETTERS).await;
+
+    // What the page promises of its last two commands: the letter goes back to its queue, the other one nowhere.
+    eventually("the letter has gone back", DEADLINE, async || {
+        store.show(rejected).await.unwrap().state == LetterState::Resolved
+    })
+    .await;
+    assert_eq!(queues::waiting(&queue).await, Some(1));
+    assert_eq!(store.show(failed).await.unwrap().state, LetterState::Discarded);
+}
+
+/// Writes a letter of a consumer and one that RabbitMQ has kept; returns their numbers.
+async fn letters(store: &PostgresStore, queue: &str) -> (i64, i64) {
+    let received = |topic: &str, kind: &'static str| {
+        let id = MessageId::new();
+        let message = Message::new(topic, "{}").with_header(headers::ID, id.as_str().to_owned());
+        Received { id, message: message.with_header(headers::EVENT_TYPE, kind), place: None }
+    };
+    let mut tx = store.begin().await.unwrap();
+    let order = received("orders.order", "orders.order.placed");
+    let failure = Failure::permanent(FailureKind::Permanent, "no stock");
+    store.set_aside(&mut tx, "billing", &order, &failure).await.unwrap();
+    let found = Found {
+        origin: Origin::Queue,
+        scope: "queue:billing".to_owned(),
+        return_to: Some(queue.to_owned()),
+        received: received(queue, "billing.bill.issued"),
+        failure: Failure::permanent(FailureKind::Rejected, "rejected by its consumer"),
+    };
+    store.keep(&mut tx, &found).await.unwrap();
+    store.commit(tx).await.unwrap();
+    let mut ids = store.ids(&LetterFilter::default(), 10).await.unwrap();
+    ids.sort_unstable();
+    (ids[0], ids[1])
+}
+
+/// The page on operating has requests, which the tests of `messagekit-admin` send; a command on it must be run here.
+const OPERATING: &[(&str, Outcome)] = &[];
+
+#[tokio::test]
+async fn the_commands_of_the_page_on_operating_do_what_it_says() {
+    let _turn = alone().await;
+    Page::open("docs/operating.md").run(OPERATING).await;
+}

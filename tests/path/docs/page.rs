@@ -1,0 +1,179 @@
+//! A page of the documentation, its commands and the folder they are run in.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use messagekit_testkit::{DEADLINE, eventually};
+use tempfile::TempDir;
+
+use crate::process::program;
+
+/// What a command must do.
+pub(crate) enum Outcome {
+    /// It ends well, and what it prints holds this.
+    Prints(&'static str),
+    /// It runs until the page is through.
+    Stays,
+}
+
+/// A page under test.
+pub(crate) struct Page {
+    name: &'static str,
+    text: String,
+    folder: TempDir,
+    variables: Vec<(String, String)>,
+    replaced: Vec<(String, String)>,
+    running: Vec<(String, Child)>,
+}
+
+/// A part of a page that is run or written.
+enum Part {
+    Command(String),
+    /// A configuration, for the file that the next command names.
+    Toml(String),
+}
+
+impl Page {
+    pub(crate) fn open(name: &'static str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(name);
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let folder = TempDir::new().unwrap();
+        Self { name, text, folder, variables: Vec::new(), replaced: Vec::new(), running: Vec::new() }
+    }
+
+    /// Returns the folder in which the commands run.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+
+    /// Sets a variable of the environment, as the page tells its reader to.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Puts what this test has in the place of what the page's reader has: an address, a name.
+    pub(crate) fn replace(&mut self, here: &str, there: &str) {
+        assert!(self.text.contains(here), "{} no longer has {here:?}", self.name);
+        self.replaced.push((here.to_owned(), there.to_owned()));
+    }
+
+    /// Runs the page; its commands are these, in this order. What stays goes on until the page is dropped.
+    pub(crate) async fn run(&mut self, wanted: &[(&str, Outcome)]) {
+        let parts = self.parts();
+        let written: Vec<&str> = parts
+            .iter()
+            .filter_map(|part| if let Part::Command(line) = part { Some(line.as_str()) } else { None })
+            .collect();
+        let known: Vec<&str> = wanted.iter().map(|(line, _)| *line).collect();
+        assert_eq!(written, known, "{} has other commands than its test", self.name);
+        let (mut outcomes, mut toml) = (wanted.iter(), None);
+        for part in parts {
+            match part {
+                Part::Toml(text) => toml = Some(text),
+                Part::Command(line) => {
+                    if let Some((file, text)) = configuration(&line).zip(toml.as_ref()) {
+                        fs::write(self.folder.path().join(file), self.here(text)).unwrap();
+                    }
+                    let (_, outcome) = outcomes.next().expect("as many as there are commands");
+                    self.step(&line, outcome).await;
+                }
+            }
+        }
+        for (line, child) in &mut self.running {
+            let ended = child.try_wait().unwrap();
+            assert!(ended.is_none(), "{line} ended by itself, {ended:?}: {}", said(self.folder.path()));
+        }
+    }
+
+    fn parts(&self) -> Vec<Part> {
+        let mut parts = Vec::new();
+        let fences = self.text.split("\n```").skip(1).step_by(2);
+        for (kind, block) in fences.filter_map(|fence| fence.split_once('\n')) {
+            match kind {
+                "toml" => parts.push(Part::Toml(format!("{block}\n"))),
+                "sh" => {
+                    // A line that ends with a backslash goes on.
+                    let block = block.replace("\\\n", "");
+                    let lines = block
+                        .lines()
+                        .map(str::trim)
+                        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+                    parts.extend(lines.map(|line| Part::Command(line.to_owned())));
+                }
+                _ => {}
+            }
+        }
+        parts
+    }
+
+    fn here(&self, text: &str) -> String {
+        self.replaced.iter().fold(text.to_owned(), |text, (here, there)| text.replace(here, there))
+    }
+
+    async fn step(&mut self, line: &str, outcome: &Outcome) {
+        match outcome {
+            Outcome::Stays => {
+                let log =
+                    File::options().append(true).create(true).open(self.folder.path().join(LOG)).unwrap();
+                // In the place of the shell, so that it can be ended.
+                let mut command = self.shell(&format!("exec {}", self.here(line)));
+                let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+                self.running.push((line.to_owned(), child));
+            }
+            // What has just been started answers a moment later.
+            Outcome::Prints(text) if line.starts_with("curl ") => {
+                eventually(line, DEADLINE, async || self.prints(line, text).is_ok()).await;
+            }
+            Outcome::Prints(text) => self.prints(line, text).unwrap_or_else(|said| panic!("{line}\n{said}")),
+        }
+    }
+
+    fn prints(&self, line: &str, text: &str) -> Result<(), String> {
+        let output = self.shell(&self.here(line)).output().unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout);
+        if output.status.success() && printed.contains(text) {
+            return Ok(());
+        }
+        let told = String::from_utf8_lossy(&output.stderr);
+        Err(format!("ended with {}, should have printed {text:?}:\n{printed}{told}", output.status))
+    }
+
+    fn shell(&self, line: &str) -> Command {
+        let messagekit = program("messagekit");
+        let ours = messagekit.parent().unwrap().to_str().unwrap();
+        let path = std::env::var("PATH").unwrap_or_default();
+        let mut command = Command::new("sh");
+        command.args(["-euc", line]).current_dir(self.folder.path()).stdin(Stdio::null());
+        command.env_clear().env("PATH", format!("{ours}:{path}"));
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        for (_, child) in &mut self.running {
+            child.kill().ok();
+            child.wait().ok();
+        }
+    }
+}
+
+/// What the commands that stay have told.
+const LOG: &str = "log";
+
+fn said(folder: &Path) -> String {
+    fs::read_to_string(folder.join(LOG)).unwrap_or_default()
+}
+
+/// The file that a command takes its configuration from.
+fn configuration(line: &str) -> Option<&str> {
+    line.split_once("--config ")?.1.split_whitespace().next()
+}
+
+/// Returns a port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
