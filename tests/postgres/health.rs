@@ -116,6 +116,15 @@ fn copies_that_have_not_left_are_pending_like_originals() {
         store.replay_step(lease, 150, Duration::from_secs(600), &never).await.unwrap();
         let lag = store.lag().await.unwrap();
         assert_eq!((lag.pending, lag.overdue), (150, 0), "{lag:?}");
+
+        // They have left, and their time is forgotten with the checkpoints of that week.
+        captured.confirm(&captured.position().await).await;
+        assert_eq!(store.lag().await.unwrap().pending, 0);
+        run(store.pool(), "UPDATE messagekit.outbox_copies SET at = at - interval '8 days'").await;
+        store.checkpoint(Duration::ZERO).await.unwrap();
+        let left = "SELECT count(*) FROM messagekit.outbox_copies";
+        let left: i64 = sqlx::query_scalar(left).fetch_one(store.pool()).await.unwrap();
+        assert_eq!(left, 0);
     });
 }
 

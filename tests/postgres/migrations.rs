@@ -210,14 +210,34 @@ fn a_user_who_may_not_make_the_schema_is_told_and_one_who_owns_it_may_migrate() 
 }
 
 /// Programs of the version before may have left all of this.
+/// A database with the tables of the second version.
+async fn second_version() -> Database {
+    let database = Database::empty().await;
+    let all = migrations::pending_sql(database.url()).await.unwrap();
+    let (before, _) = all.split_once("-- 0003").expect("there is a third step");
+    run(&mut database.connection().await, before).await;
+    database
+}
+
+/// A step that wanted the outbox for itself would stop every service that writes events, for as long as the outbox is large.
+#[test]
+fn third_step_keeps_nobody_from_writing_events() {
+    block_on(async {
+        let database = second_version().await;
+        let mut writer = database.connection().await;
+        let insert = "BEGIN; INSERT INTO messagekit.outbox_events (event_id, topic, payload) VALUES ('e-1', 'orders.order', '{}')";
+        run(&mut writer, insert).await;
+        migrations::migrate(database.url()).await.expect("it waits for nobody who writes an event");
+        run(&mut writer, "COMMIT").await;
+        assert_eq!(count(&mut writer, "SELECT count(*) FROM messagekit.outbox_events").await, 1);
+    });
+}
+
 #[test]
 fn letters_and_events_of_the_second_version_are_kept() {
     block_on(async {
-        let database = Database::empty().await;
-        let all = migrations::pending_sql(database.url()).await.unwrap();
-        let (before, _) = all.split_once("-- 0003").expect("there is a third step");
+        let database = second_version().await;
         let mut conn = database.connection().await;
-        sqlx::raw_sql(sqlx::AssertSqlSafe(before.to_owned())).execute(&mut conn).await.unwrap();
         let rows = "INSERT INTO messagekit.outbox_events (event_id, topic, payload) VALUES ('e-1', 'orders.order', '{}');
             INSERT INTO messagekit.suspects (consumer, topic, partition, message_id, \"offset\", generation, kills)
               VALUES ('billing', 'orders.order', 0, 'm-2', 7, 0, 1);

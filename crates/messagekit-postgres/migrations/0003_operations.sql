@@ -18,10 +18,15 @@ CREATE INDEX dead_letters_set_aside ON messagekit.dead_letters USING brin (set_a
 -- since is NULL while nobody runs the message: the deaths that were counted before stay.
 ALTER TABLE messagekit.suspects ALTER COLUMN since DROP NOT NULL;
 
--- A copy keeps created_at of its original, because that is the time every hop passes on; this is when the copy was written.
--- No default: the table is not rewritten, and originals stay as small as they are.
-ALTER TABLE messagekit.outbox_events ADD COLUMN copied_at timestamptz;
-CREATE INDEX outbox_events_copied ON messagekit.outbox_events (copied_at) WHERE copied_at IS NOT NULL;
+-- A copy keeps created_at of its original, because that is the time every hop passes on. This is when copies were written,
+-- a row for each step of a replay. A column and an index of the outbox would do, but whoever writes an event would wait
+-- until all of a large outbox had been read for that index.
+CREATE TABLE messagekit.outbox_copies (
+  job    bigint NOT NULL,
+  at     timestamptz NOT NULL,
+  copies bigint NOT NULL,
+  PRIMARY KEY (at, job)
+);
 
 -- What is known about our events that died elsewhere: at which consumer, queue or topic, and why.
 CREATE TABLE messagekit.outbox_failures (

@@ -10,7 +10,7 @@ use super::micros;
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
-/// How long checkpoints are kept; a slot that stands still for longer has no time any more.
+/// How long checkpoints and the times of copies are kept; a slot that stands still for longer has no time any more.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// Of the advisory lock of whoever writes a checkpoint, before the hash of the schema's name.
@@ -32,16 +32,16 @@ SELECT CASE WHEN s.wal >= n.wal THEN n.at
   n.at AS now
 FROM current n LEFT JOIN slot s ON true LEFT JOIN before b ON true LEFT JOIN behind a ON true";
 
-/// Originals by the time of their row, copies by their own.
+/// Originals by the time of their row, copies by that of the step that wrote them.
 pub(crate) const WAITING: &str = "
-SELECT count(*) AS pending, count(*) FILTER (WHERE w.at <= clock_timestamp() - interval '10 s') AS overdue,
+SELECT coalesce(sum(w.events), 0)::bigint AS pending,
+  coalesce(sum(w.events) FILTER (WHERE w.at <= clock_timestamp() - interval '10 s'), 0)::bigint AS overdue,
   extract(epoch FROM clock_timestamp() - min(w.at))::float8 AS oldest
 FROM (
-  SELECT created_at AS at FROM messagekit.outbox_events
-  WHERE copied_at IS NULL AND ($1::timestamptz IS NULL OR created_at > $1)
+  SELECT created_at AS at, 1 AS events FROM messagekit.outbox_events
+  WHERE copy = 0 AND ($1::timestamptz IS NULL OR created_at > $1)
   UNION ALL
-  SELECT copied_at FROM messagekit.outbox_events
-  WHERE copied_at IS NOT NULL AND ($1::timestamptz IS NULL OR copied_at > $1)) w";
+  SELECT at, copies FROM messagekit.outbox_copies WHERE $1::timestamptz IS NULL OR at > $1) w";
 
 pub(crate) const LAST_CHECKPOINT: &str = "
 SELECT (SELECT max(at) FROM messagekit.outbox_checkpoints) > clock_timestamp() - $1 * interval '1 microsecond'";
@@ -51,8 +51,9 @@ pub(crate) const MAY_WRITE: &str = "SELECT pg_try_advisory_xact_lock($1, hashtex
 
 pub(crate) const CHECKPOINT: &str = "INSERT INTO messagekit.outbox_checkpoints (at, wal) SELECT clock_timestamp(), pg_current_wal_insert_lsn()";
 
-pub(crate) const PRUNE: &str =
-    "DELETE FROM messagekit.outbox_checkpoints WHERE at < now() - $1 * interval '1 microsecond'";
+pub(crate) const PRUNE: &str = "
+WITH copies AS (DELETE FROM messagekit.outbox_copies WHERE at < now() - $1 * interval '1 microsecond')
+DELETE FROM messagekit.outbox_checkpoints WHERE at < now() - $1 * interval '1 microsecond'";
 
 /// Any row of the newest step proves that the tables are there.
 pub(crate) const PING: &str = "SELECT EXISTS (SELECT FROM messagekit.schema_migrations WHERE version >= $1)";

@@ -62,9 +62,10 @@ pub(crate) const ORDER: &str = r#"
 INSERT INTO messagekit.replay_jobs (event_type, topic, key, "from", until, ids, per_second, state, ordered_by)
 VALUES ($1, $2, $3, $4, $5, $6, $7, 'running', $8) RETURNING id"#;
 
+/// As they were written, not by their time: a key keeps its order although the clock was set back.
 pub(crate) const CHOOSE: &str = concat!(
     "INSERT INTO messagekit.replay_items (job, n, event_id)
-SELECT $6, row_number() OVER (ORDER BY e.created_at, e.seq), e.event_id FROM messagekit.outbox_events e WHERE ",
+SELECT $6, row_number() OVER (ORDER BY e.seq), e.event_id FROM messagekit.outbox_events e WHERE ",
     chosen!()
 );
 
@@ -101,12 +102,15 @@ WITH taken AS (
   DELETE FROM messagekit.replay_items WHERE job = $1 AND n > $2 AND n <= $3 RETURNING n, event_id),
 written AS (
   INSERT INTO messagekit.outbox_events (event_id, copy, topic, event_type, aggregate_type, aggregate_id, payload,
-    content_type, headers, traceparent, occurred_at, created_at, copied_at)
+    content_type, headers, traceparent, occurred_at, created_at)
   SELECT e.event_id, e.copy + 1, e.topic, e.event_type, e.aggregate_type, e.aggregate_id, e.payload,
-    e.content_type, e.headers, e.traceparent, e.occurred_at, e.created_at, clock_timestamp()
+    e.content_type, e.headers, e.traceparent, e.occurred_at, e.created_at
   FROM taken t CROSS JOIN LATERAL (
     SELECT * FROM messagekit.outbox_events o WHERE o.event_id = t.event_id ORDER BY o.copy DESC LIMIT 1) e
-  ORDER BY t.n RETURNING 1)
+  ORDER BY t.n RETURNING 1),
+noted AS (
+  INSERT INTO messagekit.outbox_copies (job, at, copies)
+  SELECT $1, clock_timestamp(), count(*) FROM written HAVING count(*) > 0)
 SELECT (SELECT count(*) FROM taken), (SELECT count(*) FROM written)";
 
 /// Events that are not kept any more do not come back.
