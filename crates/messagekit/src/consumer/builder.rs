@@ -85,7 +85,8 @@ impl<S: Inbox, Src: Source> Consumer<S, Src> {
         self.settings.stats.clone()
     }
 
-    /// Runs until `shutdown` completes, then finishes what is in work, gives the rest back and leaves.
+    /// Runs until `shutdown` completes, then finishes what is in work, gives the rest back and leaves. A handler that still
+    /// runs 30 s later is cut off, and its message is delivered again.
     ///
     /// # Errors
     /// When the source cannot be bound or ends by itself, when the broker has lost a position that the database remembers, or
@@ -94,7 +95,8 @@ impl<S: Inbox, Src: Source> Consumer<S, Src> {
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing: open transactions roll back, commits under way end by themselves, and what was
-    /// not settled is delivered again and deduplicated.
+    /// not settled is delivered again and deduplicated. But for a letter in its handler, and for one of a lane's first messages,
+    /// it counts like the death of the process, of which five make a message dead: stop a consumer by `shutdown`.
     pub async fn run(
         self,
         shutdown: impl IntoFuture<Output = (), IntoFuture: Send> + Send,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Backoff, OnFailure, Router, Stats};
-use crate::store::{Failure, Next, Store};
 use crate::Shutdown;
+use crate::store::{Failure, Next, Store};
 use crate::transport::BatchLimit;
 
 /// How many runs a message may cost before it is dead.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::attempt::{Attempted, Batch, Entry, Fault, Runs, attempt, store_fault};
 use super::caution::{Careful, Caution};
+use super::router::Task;
 use super::settings::Settings;
 use super::split::Split;
 use super::{ConsumerStats, OnFailure};
@@ -199,7 +200,7 @@ pub(super) async fn turn<S: Inbox>(
         cautioned = caution.finished;
     }
     let rest_receipts = receipts.split_off(split.finished());
-    let rest = batch.entries[split.finished()..].iter().map(Arc::clone);
+    let rest = (split.finished()..).map(|index| unfinished(&batch, index));
     let rest = rest_receipts.into_iter().zip(rest).map(|(receipt, entry)| Item { receipt, entry }).collect();
     if verdict == Verdict::Neutral && done.handled > 0 {
         verdict = Verdict::Success;
@@ -215,6 +216,19 @@ fn without_a_note(error: Error) -> (After, Verdict) {
         Some(Fault::Conflict(text)) => (After::Conflict(text), Verdict::Neutral),
         Some(Fault::LockBound(failure)) => (After::Conflict(failure.error), Verdict::Neutral),
         _ => (After::Fatal(error), Verdict::Neutral),
+    }
+}
+
+/// Returns a message for the next turn. Where nothing is rolled back, one that has used up its attempts and only waits for its
+/// letter does not run again.
+fn unfinished<S: Inbox>(batch: &Batch<S>, index: usize) -> Arc<Entry<S>> {
+    let entry = &batch.entries[index];
+    match batch.failed.get(&index) {
+        Some(failure) if !S::RUNS_AGAIN => {
+            let task = Task::SetAside(failure.clone());
+            Arc::new(Entry { received: entry.received.clone(), task })
+        }
+        _ => Arc::clone(entry),
     }
 }
 

@@ -151,7 +151,13 @@ impl<P: Publisher + 'static> SetAside for NoStore<P> {
     ) -> Result<SetAsideOutcome, Error> {
         let letter = self.letter(consumer, received, failure);
         let published = self.publisher.publish(std::slice::from_ref(&letter)).await;
-        let Some(Err(refused)) = published.into_iter().next() else { return Ok(SetAsideOutcome::SetAside) };
+        let not_published = || Error::new(ErrorKind::Unavailable, "dead letter was not published");
+        let refused = match published.into_iter().next() {
+            Some(Ok(())) => return Ok(SetAsideOutcome::SetAside),
+            Some(Err(refused)) => refused,
+            // A publisher that breaks its promise has confirmed nothing.
+            None => return Err(not_published().with("topic", &self.dead_letter_topic)),
+        };
         if refused.refusal == Refusal::Rejected {
             // Waiting alone cures nothing here, and a person must look.
             tracing::error!(
@@ -159,8 +165,7 @@ impl<P: Publisher + 'static> SetAside for NoStore<P> {
                 "dead letter is refused: its lane waits"
             );
         }
-        let error = Error::new(ErrorKind::Unavailable, "dead letter was not published");
-        Err(error.with("topic", &self.dead_letter_topic).caused_by(refused))
+        Err(not_published().with("topic", &self.dead_letter_topic).caused_by(refused))
     }
 }
 
