@@ -7,11 +7,12 @@ use messagekit_tests::{Database, services};
 
 use crate::turn::alone;
 
-/// Runs an example against a database and the broker.
+/// Runs an example against a database and the brokers.
 fn output_of(program: &str, database: &Database) -> String {
     let path = Path::new(env!("CARGO_BIN_EXE_worker")).with_file_name(program);
     let mut command = Command::new(&path);
     command.env("MESSAGEKIT_DATABASE_URL", database.url()).env("MESSAGEKIT_KAFKA", services::kafka());
+    command.env("MESSAGEKIT_RABBITMQ", services::amqp_url());
     let output = command.output().unwrap_or_else(|error| {
         panic!("{} does not start ({error}): run `cargo build -p messagekit-examples`", path.display())
     });
@@ -43,6 +44,36 @@ async fn billing_from_kafka_bills_an_order_once_that_is_delivered_twice() {
             output_of("05-billing-from-kafka", &database),
             "published: 2 records, one order\n\
              duplicates suppressed: 1\n\
+             1 bill of 1250 pence\n"
+        );
+    }
+}
+
+#[tokio::test]
+async fn bridge_takes_a_record_to_a_queue_and_what_no_queue_wants_to_its_letters() {
+    let _turn = alone().await;
+    let database = Database::empty().await;
+    for _ in 0..2 {
+        assert_eq!(
+            output_of("06-bridge", &database),
+            "published to Kafka: 2 records\n\
+             forwarded: 1, dead letters: 1\n\
+             from the queue: same id true, same bytes true, from offset 0 of the topic\n\
+             from the dead-letter topic: same bytes true, unroutable\n"
+        );
+    }
+}
+
+#[tokio::test]
+async fn dead_letter_is_found_and_retried_from_the_admin_and_billed_once() {
+    let _turn = alone().await;
+    let database = Database::empty().await;
+    for _ in 0..2 {
+        assert_eq!(
+            output_of("07-dead-letters-from-the-admin", &database),
+            "dead after 3 runs: \"the product is not in the catalogue\"\n\
+             first click: 202, second click: 409\n\
+             the letter is \"resolved\"\n\
              1 bill of 1250 pence\n"
         );
     }

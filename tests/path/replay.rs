@@ -1,0 +1,232 @@
+//! Events that were published long ago go out again, ordered over HTTP, through the connector as at the first time.
+
+use std::collections::BTreeMap;
+
+use messagekit_testkit::{DEADLINE, eventually, unique};
+use messagekit_tests::Database;
+use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection};
+
+use crate::billing::PATIENCE;
+use crate::broker::{self, Raw};
+use crate::cdc::Connector;
+use crate::desk::{Desk, Operator};
+use crate::turn;
+
+/// How many events were written before the range, in it and behind it.
+const EVENTS: [i64; 3] = [300, 1_500, 300];
+/// How many are published again in a second where a pace is set, and so in one transaction.
+const PACE: i64 = 250;
+
+/// An outbox whose events have all arrived at Kafka.
+struct Published {
+    // The admin ends before the connector does: dropped in this order.
+    desk: Desk,
+    _connector: Connector,
+    database: Database,
+    topic: String,
+    /// When the first and the last event of the range were written.
+    range: (String, String),
+}
+
+impl Published {
+    async fn open() -> Self {
+        let database = Database::fresh().await;
+        let connector = Connector::apply(&database);
+        let desk = Desk::open(&database, &["ann"]);
+        let topic = unique("replay");
+        let mut connection = database.connection().await;
+        let mut range = (String::new(), String::new());
+        for (part, events) in EVENTS.into_iter().enumerate() {
+            // Bytes that no decoder on the way would leave alone, and what may be absent absent in some.
+            let insert = "WITH written AS (
+                INSERT INTO messagekit.outbox_events
+                    (event_id, topic, aggregate_id, event_type, payload, content_type, headers, traceparent, occurred_at)
+                SELECT $1 || '-' || n, $2, CASE WHEN n % 10 > 0 THEN 'key-ü-' || n % 37 END, 'orders.order.placed',
+                    convert_to('{\"n\": ' || n || '.10}', 'UTF8') || '\\x00ff0a', CASE WHEN n % 3 > 0 THEN 'application/json' END,
+                    CASE WHEN n % 4 > 0 THEN jsonb_build_object('tenant', 'north', 'n', n::text) END,
+                    CASE WHEN n % 5 > 0 THEN '00-ab-' || n || '-01' END, now() - interval '1 day'
+                FROM generate_series(1, $3) n RETURNING created_at)
+                SELECT to_char(min(created_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'),
+                    to_char(max(created_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') FROM written";
+            let written = sqlx::query_as(insert).bind(part.to_string()).bind(&topic).bind(events);
+            let written: (String, String) = written.fetch_one(&mut connection).await.unwrap();
+            if part == 1 {
+                range = written;
+            }
+        }
+        connection.close().await.unwrap();
+        let published = Self { desk, _connector: connector, database, topic, range };
+        published.until_arrived(EVENTS.iter().sum()).await;
+        published
+    }
+
+    async fn until_arrived(&self, records: i64) {
+        eventually(&format!("{records} records have arrived"), PATIENCE, async || {
+            broker::ends(&self.topic).is_some_and(|ends| ends.iter().sum::<i64>() >= records)
+        })
+        .await;
+    }
+
+    /// Waits until everything in the outbox has passed the connector: it reads in the order of the log.
+    async fn until_captured(&self) -> Vec<Raw> {
+        let last = unique("last");
+        let mut connection = self.database.connection().await;
+        let insert = "INSERT INTO messagekit.outbox_events (event_id, topic, payload) VALUES ($1, $1, '')";
+        sqlx::query(insert).bind(&last).execute(&mut connection).await.unwrap();
+        eventually("the last event has arrived", PATIENCE, async || {
+            broker::ends(&last).is_some_and(|ends| ends.iter().sum::<i64>() == 1)
+        })
+        .await;
+        broker::read(&self.topic)
+    }
+
+    /// Orders a replay of the range and returns where it can be looked at.
+    fn order(&self, ann: &Operator, per_second: Option<i64>) -> String {
+        let filter = json!({"from": self.range.0, "to": self.range.1});
+        let (status, count) = ann.sends("/api/v1/replay/count", &json!({"filter": &filter}));
+        assert_eq!((status, count["events"].as_i64()), (200, Some(EVENTS[1])), "{count}");
+        let mut order = json!({"filter": filter});
+        if let Some(pace) = per_second {
+            order["per_second"] = pace.into();
+        }
+        let (status, job) = ann.sends("/api/v1/replay", &order);
+        assert_eq!((status, job["events"].as_i64()), (202, Some(EVENTS[1])), "{job}");
+        assert_eq!(job["ordered_by"], "ann");
+        format!("/api/v1/replay/{}", job["id"])
+    }
+}
+
+fn published(job: &Value) -> i64 {
+    job["published"].as_i64().expect("a number")
+}
+
+/// Waits until every event of a replay went out.
+async fn until_done(ann: &Operator, job: &str) {
+    let mut last = 0;
+    eventually("the replay is done", 2 * DEADLINE, async || {
+        let now = ann.shows(job);
+        assert!(published(&now) >= last, "progress goes back: {now}");
+        last = published(&now);
+        assert!(now["state"] == "running" || now["state"] == "done", "{now}");
+        now["state"] == "done"
+    })
+    .await;
+    assert_eq!(last, EVENTS[1]);
+}
+
+/// Asserts that every event of the range arrived again as it was, every other one did not, and each key's in their order.
+/// Returns how many came more often than once more.
+fn compare(records: &[Raw]) -> usize {
+    let mut by_id: BTreeMap<&str, Vec<&Raw>> = BTreeMap::new();
+    let mut again: BTreeMap<(i32, Option<&[u8]>), Vec<&str>> = BTreeMap::new();
+    let mut before = again.clone();
+    for record in records {
+        let copies = by_id.entry(record.id()).or_default();
+        let key = (record.partition, record.key.as_deref());
+        match copies.len() {
+            0 if record.id().starts_with("1-") => before.entry(key).or_default().push(record.id()),
+            1 => again.entry(key).or_default().push(record.id()),
+            _ => {}
+        }
+        copies.push(record);
+    }
+    assert_eq!(by_id.len() as i64, EVENTS.iter().sum::<i64>());
+    let mut repeated = 0;
+    for (id, copies) in by_id {
+        let first = copies[0];
+        for copy in &copies[1..] {
+            let same = Raw { offset: copy.offset, ..first.clone() };
+            // Partition, key, payload and every header: id, type, content type, createdAt, trace, free ones.
+            assert_eq!(**copy, same, "{id}");
+        }
+        assert!(first.header("createdAt").is_some(), "{first:?}");
+        match id.starts_with("1-") {
+            true => assert!(copies.len() >= 2, "{id} did not come again"),
+            false => assert_eq!(copies.len(), 1, "{id} is outside of the range"),
+        }
+        repeated += copies.len().saturating_sub(2);
+    }
+    before.retain(|(_, key), _| key.is_some());
+    again.retain(|(_, key), _| key.is_some());
+    assert_eq!(again, before, "a key's events came again in another order");
+    repeated
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_range_of_time_arrives_again_as_it_was() {
+    let _turn = turn::alone().await;
+    let shop = Published::open().await;
+    let ann = shop.desk.operator("ann");
+    let job = shop.order(&ann, None);
+    until_done(&ann, &job).await;
+    let records = shop.until_captured().await;
+    assert_eq!(compare(&records), 0, "nothing was killed, and something came more than once more");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_goes_on_where_it_stood_when_the_admin_is_killed() {
+    let _turn = turn::alone().await;
+    let mut shop = Published::open().await;
+    let ann = shop.desk.operator("ann");
+    let job = shop.order(&ann, Some(PACE));
+    eventually("some of it went out", DEADLINE, async || published(&ann.shows(&job)) >= 2 * PACE).await;
+
+    // Killed inside of a step: its rows are written when the lock goes, and must not stay.
+    let mut gate = Gate::close(&shop.database).await;
+    gate.until_a_step_waits().await;
+    let stood = published(&ann.shows(&job));
+    assert!(stood < EVENTS[1], "void: it was done before");
+    shop.desk.kill();
+    gate.open().await;
+    shop.desk.start_again();
+    let ann = shop.desk.operator("ann");
+    let after = ann.shows(&job);
+    assert_eq!((published(&after), after["state"].as_str()), (stood, Some("running")), "{after}");
+
+    // And between two steps, as it comes.
+    eventually("more of it went out", DEADLINE, async || published(&ann.shows(&job)) > stood).await;
+    let stood = published(&ann.shows(&job));
+    assert!(stood < EVENTS[1], "void: it was done before");
+    shop.desk.kill();
+    shop.desk.start_again();
+    let ann = shop.desk.operator("ann");
+    let after = published(&ann.shows(&job));
+    assert!((stood..=stood + PACE).contains(&after), "{after} of {stood}");
+    until_done(&ann, &job).await;
+
+    let repeated = compare(&shop.until_captured().await);
+    println!("replay: {} events, {repeated} came more than once more", EVENTS[1]);
+    assert!(repeated as i64 <= PACE, "{repeated} repeats");
+}
+
+/// Nothing can be written into the outbox while it is closed.
+struct Gate(PgConnection);
+
+impl Gate {
+    async fn close(database: &Database) -> Self {
+        let mut connection = database.connection().await;
+        let close = "BEGIN; LOCK TABLE messagekit.outbox_events IN SHARE MODE";
+        sqlx::raw_sql(close).execute(&mut connection).await.unwrap();
+        Self(connection)
+    }
+
+    async fn until_a_step_waits(&mut self) {
+        let waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'messagekit.outbox_events'::regclass AND NOT granted)";
+        eventually("a step is under way", DEADLINE, async || {
+            sqlx::query_scalar::<_, bool>(waits).fetch_one(&mut self.0).await.unwrap()
+        })
+        .await;
+    }
+
+    /// Opens it, and waits until the database has ended what the dead had begun.
+    async fn open(mut self) {
+        let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+            AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
+        sqlx::raw_sql("COMMIT").execute(&mut self.0).await.unwrap();
+        eventually("the sessions of the dead end", DEADLINE, async || {
+            sqlx::query_scalar::<_, i64>(others).fetch_one(&mut self.0).await.unwrap() == 0
+        })
+        .await;
+    }
+}
