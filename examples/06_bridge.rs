@@ -89,7 +89,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let name = format!("example-bridge-{run}");
     let dead = format!("{name}.dead");
     let bridge = Bridge::builder(&*name)
-        .from(kafka.topics([topic.clone()]))
+        .from(kafka.topics([topic.clone(), Bridge::retry_topic(&name)]))
         .rule(Rule::new([topic.clone()], Arc::new(rabbit.publisher_to(EXCHANGE))).routing_key("{eventType}"))
         .dead_letters(publisher, &*dead)
         .build()?;
