@@ -223,10 +223,10 @@ impl Gate {
 
     /// Opens it, and waits until the database has ended what the dead had begun.
     async fn open(mut self) {
-        let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
-            AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
+        let others = "SELECT count(*) FROM pg_locks
+            WHERE relation = 'messagekit.replay_jobs'::regclass AND pid <> pg_backend_pid()";
         sqlx::raw_sql("COMMIT").execute(&mut self.0).await.unwrap();
-        eventually("the sessions of the dead end", DEADLINE, async || {
+        eventually("the transaction of the dead has ended", DEADLINE, async || {
             sqlx::query_scalar::<_, i64>(others).fetch_one(&mut self.0).await.unwrap() == 0
         })
         .await;
