@@ -7,6 +7,7 @@ mod forwarding;
 mod kills;
 mod letters;
 mod mistakes;
+mod one_router;
 mod rabbit;
 mod records;
 mod stage;

@@ -56,16 +56,16 @@ pub(crate) fn skipped(case: &str, need: Need) {
     eprintln!("skipped {case}: it needs {need}");
 }
 
-/// Runs a case on a runtime of its own, with a limit.
+/// Runs a case on a runtime of its own, with a limit, and returns what it comes to.
 ///
 /// # Panics
 /// When the case does, or when it takes longer than three minutes.
-pub fn block_on(case: impl Future<Output = ()>) {
+pub fn block_on<T>(case: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("a runtime can be made").block_on(async {
         let ended = tokio::time::timeout(LIMIT, case).await;
-        assert!(ended.is_ok(), "the case did not end within {LIMIT:?}");
-    });
+        ended.unwrap_or_else(|_| panic!("the case did not end within {LIMIT:?}"))
+    })
 }
 
 /// Returns a name that no other case, process or run uses: for topics, consumers and ids on a shared backend.
