@@ -75,7 +75,9 @@ pub(crate) async fn settled(group: &str, topic: &str, partitions: i32) -> i64 {
     let (group, topic) = (group.to_owned(), topic.to_owned());
     let look = move || {
         let mut list = TopicPartitionList::new();
-        (0..partitions).for_each(|partition| drop(list.add_partition(&topic, partition)));
+        for partition in 0..partitions {
+            list.add_partition(&topic, partition);
+        }
         let found = outside(&group).committed_offsets(list, ADMIN).unwrap();
         found
             .elements()

@@ -7,11 +7,11 @@ use tempfile::NamedTempFile;
 
 /// Runs the program with a file of this text and no variable of its own.
 fn run(text: &str) -> Output {
-    let mut file = NamedTempFile::new().unwrap();
-    file.write_all(text.as_bytes()).unwrap();
+    let mut file = NamedTempFile::new().expect("a file can be made");
+    file.write_all(text.as_bytes()).expect("it can be written");
     let mut program = Command::new(env!("CARGO_BIN_EXE_messagekit-bridge"));
     program.env_clear().args(["--check", "--config"]).arg(file.path());
-    program.output().unwrap()
+    program.output().expect("the program starts")
 }
 
 const SETTINGS: &str = r#"

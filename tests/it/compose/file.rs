@@ -49,6 +49,7 @@ pub(crate) struct Dependency {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::enum_variant_names, reason = "so the specification calls them")]
 pub(crate) enum Condition {
     ServiceHealthy,
     ServiceStarted,
