@@ -36,7 +36,10 @@ fn it_goes_on_where_it_stood_and_repeats_nothing() {
         assert_eq!(job.events, EVENTS as u64);
 
         let mut first = worker(&database);
-        eventually("some events went out", DEADLINE, async || store.replay(job.id).await.unwrap().published > 0).await;
+        eventually("some events went out", DEADLINE, async || {
+            store.replay(job.id).await.unwrap().published > 0
+        })
+        .await;
         first.kill().unwrap();
         first.wait().unwrap();
         let stood = store.replay(job.id).await.unwrap();

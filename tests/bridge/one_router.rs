@@ -60,8 +60,11 @@ async fn books_each_order_once(
         }
     }
     let store = MemoryStore::new();
-    let consumer =
-        Consumer::builder(unique("books"), store.clone()).from(source).router(router.clone()).build().unwrap();
+    let consumer = Consumer::builder(unique("books"), store.clone())
+        .from(source)
+        .router(router.clone())
+        .build()
+        .unwrap();
     let (stats, shutdown) = (consumer.stats(), Shutdown::new());
     let running = tokio::spawn(consumer.run(shutdown.clone()));
     eventually("every copy is dealt with", PATIENCE, async || {

@@ -85,7 +85,8 @@ fn events_go_out_as_they_were_written_although_the_clock_was_set_back() {
     block_on(async {
         let shop = Shop::open().await;
         events(&shop, 20).await;
-        let back = "UPDATE messagekit.outbox_events SET created_at = created_at - interval '5 min' WHERE seq > 12";
+        let back =
+            "UPDATE messagekit.outbox_events SET created_at = created_at - interval '5 min' WHERE seq > 12";
         run(shop.store.pool(), back).await;
         order(&shop.store, &all(ReplayIds::Same)).await;
         step(&shop.store, lease(&shop.store).await, 100).await.unwrap().unwrap();
