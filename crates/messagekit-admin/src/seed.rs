@@ -6,7 +6,8 @@ use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
 use messagekit::{
-    Act, Acted, ErrorKind, EventFilter, LetterFilter, LetterState, ReplayIds, ReplayOrder, headers,
+    Act, Acted, ErrorKind, EventCursor, EventFilter, LetterFilter, LetterState, ReplayIds, ReplayOrder,
+    StoredEvent, headers,
 };
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
@@ -215,6 +216,9 @@ pub(crate) struct KeptEvent {
     created_at: Timestamp,
 }
 
+/// How many events are in memory at a time.
+const PAGE: u32 = 50;
+
 const NO_RANGE: &str = "from_ts and to_ts are needed";
 
 /// List events of a range of time, oldest first
@@ -233,14 +237,38 @@ async fn events(
         return Ok(Json(KeptEvents { events: Vec::new(), message: Some(NO_RANGE) }));
     };
     let (limit, offset) = (range.limit.unwrap_or(100), offset.offset.unwrap_or(0));
-    let found = database.ask(database.store.events(&filter, None, offset + limit)).await?;
-    let events = found.into_iter().skip(offset as usize).map(|event| KeptEvent {
+    let (mut skip, mut left) = (offset, limit);
+    let (mut after, mut events) = (None, Vec::new());
+    // Page by page: an event comes with its payload, and eleven thousand of them would fill the memory.
+    while left > 0 {
+        let asked = PAGE.min(skip.saturating_add(left));
+        let found = database.ask(database.store.events(&filter, after.as_ref(), asked)).await?;
+        after = found
+            .last()
+            .map(|event| EventCursor { created_at: event.created_at, event_id: event.event_id.clone() });
+        let is_last = found.len() < asked as usize;
+        for event in found {
+            if skip > 0 {
+                skip -= 1;
+            } else if left > 0 {
+                left -= 1;
+                events.push(kept(&event));
+            }
+        }
+        if is_last {
+            break;
+        }
+    }
+    Ok(Json(KeptEvents { events, message: None }))
+}
+
+fn kept(event: &StoredEvent) -> KeptEvent {
+    KeptEvent {
         event_id: event.event_id.to_string(),
         event_type: event.message.headers.text(headers::EVENT_TYPE).map(str::to_owned),
         aggregate_id: event.message.key.as_deref().map(|key| String::from_utf8_lossy(key).into_owned()),
         created_at: event.created_at,
-    });
-    Ok(Json(KeptEvents { events: events.collect(), message: None }))
+    }
 }
 
 /// How many events go out again.

@@ -34,9 +34,11 @@ struct Arguments {
 /// Exit codes: 0 ended as asked, 1 failed, 2 the arguments or the settings are wrong.
 pub fn program() -> ExitCode {
     let arguments = Arguments::parse();
-    // At this place lapin logs returned messages with their bytes.
-    let quiet =
-        Targets::new().with_default(arguments.log).with_target("lapin::returned_messages", LevelFilter::OFF);
+    // lapin logs returned messages with their bytes, and its trace shows every body and the password.
+    let quiet = Targets::new()
+        .with_default(arguments.log)
+        .with_target("lapin", arguments.log.min(LevelFilter::DEBUG))
+        .with_target("lapin::returned_messages", LevelFilter::OFF);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     tracing_subscriber::registry().with(lines.with_filter(quiet)).init();
     match work(&arguments) {

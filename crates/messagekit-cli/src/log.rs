@@ -16,10 +16,16 @@ pub(crate) fn begin(usual: LevelFilter) -> Result<(), Error> {
     let wished: Targets = match &*wished {
         // The client of RabbitMQ calls an error what our crate has asked for and understands.
         "" => Targets::new().with_default(usual).with_target("lapin", LevelFilter::OFF),
-        wished => wished.parse().map_err(|error| {
-            let text = format!("{VARIABLE} is no level such as info, or messagekit_admin=debug");
-            Error::new(ErrorKind::InvalidConfiguration, text).caused_by(error)
-        })?,
+        wished => {
+            let wished: Targets = wished.parse().map_err(|error| {
+                let text = format!("{VARIABLE} is no level such as info, or messagekit_admin=debug");
+                Error::new(ErrorKind::InvalidConfiguration, text).caused_by(error)
+            })?;
+            let at_most = wished.default_level().unwrap_or(LevelFilter::ERROR).min(LevelFilter::DEBUG);
+            // The trace of these shows the password and every body.
+            let told = ["channels", "frames", "internal_rpc", "io_loop"];
+            told.iter().fold(wished, |wished, part| wished.with_target(format!("lapin::{part}"), at_most))
+        }
     };
     // It tells the payload of a message that comes back.
     let filter = wished.with_target("lapin::returned_messages", LevelFilter::OFF);

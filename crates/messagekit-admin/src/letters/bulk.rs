@@ -104,7 +104,7 @@ pub(crate) struct BulkAnswer {
 
 /// Act on every letter of a selection
 ///
-/// The letters are counted again first; when there are more or fewer than were confirmed, nothing is done. They are acted on
+/// The letters are chosen again first; when there are more or fewer than were confirmed, nothing is done. They are acted on
 /// in transactions of 500, each with a row of the audit. An answer waits for 20 seconds at most.
 #[utoipa::path(
     post, path = "/api/v1/dlq/bulk", tag = "dead letters", operation_id = "act_on_letters",
@@ -126,14 +126,14 @@ pub(crate) async fn act(
         return Err(Problem::refused("until_id is below 0"));
     }
     let filter = until(&request.filter.letters()?, request.until_id);
-    let now = count(&database, &filter).await?;
-    if now != request.count {
-        return Err(Problem::changed(now));
+    let ids = frozen(&database, filter).await?;
+    if ids.len() as u64 != request.count {
+        return Err(Problem::changed(ids.len() as u64));
     }
     let name = database.name.to_string();
     let progress = Arc::new(Progress::default());
     // A caller who goes away does not stop it in the middle.
-    let mut work = tokio::spawn(run(database, request.act.into(), filter, caller.actor(), progress.clone()));
+    let mut work = tokio::spawn(run(database, request.act.into(), ids, caller.actor(), progress.clone()));
     let complete = match tokio::time::timeout(PATIENCE, &mut work).await {
         Ok(Ok(Ok(()))) => true,
         Ok(Ok(Err(problem))) => {
@@ -170,18 +170,30 @@ struct Progress {
 async fn run(
     database: Database,
     act: Act,
-    mut filter: LetterFilter,
+    ids: Vec<i64>,
     by: Actor,
     progress: Arc<Progress>,
 ) -> Result<(), Problem> {
-    loop {
-        let ids = database.ask(database.store.ids(&filter, CHUNK)).await?;
-        let Some(last) = ids.last() else { return Ok(()) };
-        filter.after = Some(*last);
-        let acted = database.act(database.store.act(act, &ids, &by)).await?;
+    for ids in ids.chunks(CHUNK as usize) {
+        let acted = database.act(database.store.act(act, ids, &by)).await?;
         let done = acted.iter().filter(|acted| **acted == Acted::Done).count() as u64;
         progress.done.fetch_add(done, Ordering::Relaxed);
         progress.skipped.fetch_add(acted.len() as u64 - done, Ordering::Relaxed);
         tracing::info!(database = &*database.name, %act, done, by = by.name, "acted on a part of a selection");
+    }
+    Ok(())
+}
+
+/// Reads the numbers of a selection, before the first letter is touched: what comes to it later is not acted on.
+async fn frozen(database: &Database, mut filter: LetterFilter) -> Result<Vec<i64>, Problem> {
+    const PAGE: u32 = 10_000;
+    let mut ids = Vec::new();
+    loop {
+        let page = database.ask(database.store.ids(&filter, PAGE)).await?;
+        filter.after = page.last().copied().or(filter.after);
+        ids.extend_from_slice(&page);
+        if page.len() < PAGE as usize {
+            return Ok(ids);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What `messagekit admin` is told.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -27,11 +28,22 @@ pub(super) struct Options {
     #[arg(long, value_name = "ADDRESS")]
     health: Option<SocketAddr>,
     /// A database and the name it gets here, for example shop=postgres://me@localhost/shop; may be given several times
-    #[arg(long = "database", value_name = "NAME=URL", value_parser = database)]
-    databases: Vec<Named>,
+    // Nothing is refused here: what is refused would be repeated, and it may hold a password.
+    #[arg(long = "database", value_name = "NAME=URL", value_parser = |text: &str| Ok::<_, Infallible>(Told(text.to_owned())))]
+    databases: Vec<Told>,
     /// A file with the tokens that are let in, a line each, as `messagekit admin token` prints it
     #[arg(long, value_name = "FILE")]
     tokens: Option<PathBuf>,
+}
+
+/// What stands behind an option and may hold a password.
+#[derive(Clone)]
+struct Told(String);
+
+impl std::fmt::Debug for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Told")
+    }
 }
 
 /// A database by the name that people see. The URL may hold a password.
@@ -68,7 +80,8 @@ impl Options {
         }
         configuration.finish()?;
 
-        let databases = match (self.databases, databases, std::env::var(URL_VARIABLE)) {
+        let told = self.databases.iter().map(|told| database(&told.0)).collect::<Result<Vec<_>, _>>()?;
+        let databases = match (told, databases, std::env::var(URL_VARIABLE)) {
             (told, ..) if !told.is_empty() => told,
             (_, written, Err(_)) => written,
             (_, written, _) if !written.is_empty() => written,
@@ -123,14 +136,13 @@ impl std::fmt::Debug for Named {
 }
 
 /// Reads `NAME=URL`, or a URL alone.
-fn database(text: &str) -> Result<Named, String> {
-    let told = |error: Error| error.to_string();
+fn database(text: &str) -> Result<Named, Error> {
     match text.split_once('=') {
         Some((name, url)) if !name.contains(':') => {
-            Kind::of(url).map_err(told)?;
+            Kind::of(url)?;
             Ok(Named { name: name.to_owned(), url: url.to_owned() })
         }
-        _ => Named::of(text.to_owned()).map_err(told),
+        _ => Named::of(text.to_owned()),
     }
 }
 

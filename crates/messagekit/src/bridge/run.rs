@@ -468,6 +468,7 @@ impl<Sub: Subscriber> Running<Sub> {
         let counters = self.counters();
         let unconfirmed = counters.unconfirmed.load(Ordering::Relaxed);
         self.settings.metrics.unconfirmed.set(i64::try_from(unconfirmed).unwrap_or(i64::MAX));
+        self.settings.metrics.blocked.set(i64::from(self.settings.stats.is_blocked()));
         counters.lanes.store(self.lanes.len() as u64, Ordering::Relaxed);
         counters.waiting.store(held.saturating_sub(self.in_work) as u64, Ordering::Relaxed);
     }

@@ -94,6 +94,11 @@ impl Stats {
         (silent >= SILENCE).then(|| Blocked { error: "broker confirms nothing".to_owned(), since: silent })
     }
 
+    /// Returns whether the broker takes or confirms nothing.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked().is_some()
+    }
+
     pub(super) fn counters(&self) -> &Counters {
         &self.0
     }

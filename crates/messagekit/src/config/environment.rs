@@ -28,6 +28,12 @@ pub(super) fn lay_over(
         // One that does not fit what the file says was meant for the other program.
         let _ = put(values, &path, Value { form: Form::Word(value), place: name, layer: Layer::Alias });
     }
+    // The tenth entry of a list comes behind the second.
+    let mut named: Vec<_> = named.into_iter().collect();
+    named.sort_by_cached_key(|(path, _)| {
+        let place = |name: &String| (name.parse::<usize>().unwrap_or(usize::MAX), name.clone());
+        path.iter().map(place).collect::<Vec<_>>()
+    });
     for (path, (name, value)) in named {
         let word = Value { form: Form::Word(value), place: name.clone(), layer: Layer::Variable };
         if let Err(text) = put(values, &path, word) {

@@ -106,7 +106,11 @@ impl Metrics {
                 "Messages sent and not yet confirmed",
                 &["bridge"],
             )?,
-            blocked: gauges(names::BRIDGE_BLOCKED, "1 while RabbitMQ blocks the connection", &["bridge"])?,
+            blocked: gauges(
+                names::BRIDGE_BLOCKED,
+                "1 while RabbitMQ takes or confirms nothing",
+                &["bridge"],
+            )?,
             confirm_seconds: times(names::BRIDGE_CONFIRM_SECONDS, "Sending to confirmation", &["bridge"])?,
             kept: counters(names::BOOKKEEPER_KEPT, "Messages written down", &["source", "kind"])?,
             request_seconds: times(

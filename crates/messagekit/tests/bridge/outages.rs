@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use messagekit::metrics::{self, Metrics};
 use tokio::time::Instant;
 
 use crate::broker::Fate;
@@ -10,9 +11,17 @@ async fn an_outage_settles_nothing_and_ends_with_everything_once() {
     let world = World::new(3);
     world.broker.script(|_| Fate::Nacked);
     world.publish_keys(30, 10).await;
-    let running = Running::start(world.bridge());
+    let registry = prometheus::Registry::new();
+    let metrics = Metrics::new(&registry).unwrap();
+    let is_blocked = || {
+        let figures = metrics::text(&registry);
+        let line = figures.lines().find(|line| line.starts_with("messagekit_bridge_blocked{")).unwrap();
+        line.ends_with(" 1")
+    };
+    let running = Running::start(world.bridge().metrics(&metrics));
     tokio::time::sleep(Duration::from_secs(300)).await;
     assert_eq!((world.committed(), world.dead_letters().len()), (0, 0));
+    assert!(is_blocked(), "the figure does not tell of the outage");
     let blocked = running.stats.read().blocked.expect("an outage");
     assert_eq!(blocked.error, "queue is full");
     assert!(blocked.since >= Duration::from_secs(299), "{blocked:?}");
@@ -22,6 +31,7 @@ async fn an_outage_settles_nothing_and_ends_with_everything_once() {
     assert!(over.elapsed() <= Duration::from_secs(5), "{:?}", over.elapsed());
     until("all are settled", || world.committed() == 300).await;
     assert_eq!((world.broker.taken().len(), running.stats.read().blocked), (300, None));
+    assert!(!is_blocked(), "the figure does not tell of the end of the outage");
     running.stop().await.unwrap();
 }
 
