@@ -4,6 +4,7 @@
 
 mod cells;
 mod client;
+#[path = "../postgres/database.rs"]
 mod database;
 mod letters;
 

@@ -342,7 +342,6 @@ impl<Sub: Subscriber> Running<Sub> {
     fn answered(&self) {
         self.counters().unconfirmed.fetch_sub(1, Ordering::Relaxed);
         if let Some(outage) = self.settings.stats.answered() {
-            self.settings.metrics.blocked.set(0);
             tracing::info!(bridge = &*self.settings.name, ?outage, "broker takes messages again");
         }
     }
