@@ -59,6 +59,7 @@ pub mod memory;
 mod message;
 pub mod metrics;
 mod outbox_health;
+pub mod relay;
 mod replay;
 mod shutdown;
 mod store;

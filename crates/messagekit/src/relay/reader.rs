@@ -1,0 +1,137 @@
+//! What the relay needs of a database with an outbox.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::store::BoxFuture;
+use crate::{Error, Message};
+
+/// How many slices an outbox has. A key's events lie in one slice, whatever their topic.
+pub const SHARDS: u16 = 64;
+
+/// The right of a relay to publish one slice of an outbox.
+///
+/// The epoch grows whenever somebody else takes the slice and whenever events were put back into it: what is asked under an
+/// older epoch answers nothing and changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShardLease {
+    /// The slice, below [`SHARDS`].
+    pub shard: u16,
+    /// Fences whoever had it before.
+    pub epoch: i64,
+}
+
+/// What a relay may publish.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leases {
+    /// Every slice that is this relay's until the lease ends, by number.
+    pub held: Vec<ShardLease>,
+    /// How many of them are above its fair share: to be handed over when nothing of them is under way.
+    pub surplus: usize,
+}
+
+/// What is wanted of one slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The slice and the right to it.
+    pub lease: ShardLease,
+    /// Only events behind this place; `i64::MIN` for all of them.
+    pub above: i64,
+}
+
+/// An event that waits to be published.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pending {
+    /// Its slice.
+    pub shard: u16,
+    /// Its place: events of one key go out in the order of their places. Nobody reads onwards from a place alone, because an
+    /// earlier one may be committed later.
+    pub seq: i64,
+    /// An earlier event of its topic and key was rejected: it must be set aside behind that one, not published.
+    pub held: bool,
+    /// The message, as it goes out.
+    pub message: Message,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Page {
+    /// The events: of each slice the first ones above the wanted place, in order.
+    pub rows: Vec<Pending>,
+    /// Slices that are not this relay's under the wanted epoch: ask for the leases again before anything else.
+    pub lost: Vec<u16>,
+    /// There may be more than the limit allowed.
+    pub more: bool,
+}
+
+/// An event that no waiting cures.
+#[derive(Clone, Debug)]
+pub struct Rejection {
+    /// Its slice and the right to it.
+    pub lease: ShardLease,
+    /// Its place.
+    pub seq: i64,
+    /// What the broker said; `None` for one that was found [`held`](Pending::held).
+    pub error: Option<Error>,
+}
+
+/// The relay's side of an outbox.
+///
+/// Everything that is pending is found by being pending, never by a cursor: a transaction that commits late is only found
+/// later. Calls are statements of their own; none leaves a transaction open.
+pub trait OutboxReader: Send + Sync {
+    /// Says that the relay `name` lives for another `lease` of database time, renews its slices, takes free and expired ones up
+    /// to its fair share among the relays that live, and answers what it has then.
+    ///
+    /// # Errors
+    /// Transient if the database does not answer; [`ErrorKind::Schema`](crate::ErrorKind::Schema) when the outbox is not made
+    /// for a relay: run `messagekit migrate --relay`.
+    fn lease<'a>(&'a self, name: &'a str, lease: Duration) -> BoxFuture<'a, Result<Leases, Error>>;
+
+    /// Gives slices up, so that another relay has them at once. Without slices: leaves for good.
+    ///
+    /// # Errors
+    /// Transient if the database does not answer; the slices are free when their lease ends.
+    fn hand_over<'a>(&'a self, name: &'a str, slices: &'a [ShardLease]) -> BoxFuture<'a, Result<(), Error>>;
+
+    /// Finds at most `limit` events, and no more than some MiB of them but at least one: slices in the order in which they are
+    /// wanted, each with its first events above the wanted place, oldest first. Left out are the places in `except`, events of
+    /// the topics in `paused`, and those that are delayed.
+    ///
+    /// # Errors
+    /// Transient if the database does not answer; [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) when a row cannot be read.
+    fn pending<'a>(
+        &'a self,
+        name: &'a str,
+        wanted: &'a [Wanted],
+        except: &'a [i64],
+        paused: &'a [Arc<str>],
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Page, Error>>;
+
+    /// Notes that the broker has taken these events (slice, place). What has left has left, whoever says so: it asks for no
+    /// lease.
+    ///
+    /// # Errors
+    /// Transient if the database does not answer: they are published again, under the same ids.
+    fn published<'a>(&'a self, rows: &'a [(u16, i64)]) -> BoxFuture<'a, Result<(), Error>>;
+
+    /// Sets rejected events aside, each with everything of its topic and key that is behind it, in order, in one transaction;
+    /// one without a key alone. Returns how many were set aside: 0 when the slice has another epoch, or when a held event has
+    /// nothing before it any more, and then nothing has changed.
+    ///
+    /// # Errors
+    /// Transient if the database does not answer.
+    fn set_aside<'a>(&'a self, name: &'a str, rejection: &'a Rejection) -> BoxFuture<'a, Result<u64, Error>>;
+
+    /// Makes delayed events ready that are due by database time, and answers how long it is until the next one is; `None`
+    /// when none is delayed.
+    ///
+    /// # Errors
+    /// Transient if the database does not answer.
+    fn due(&self) -> BoxFuture<'_, Result<Option<Duration>, Error>>;
+
+    /// Completes when something of this process has committed events since it last completed. A hint: what another process
+    /// commits is found by looking.
+    fn woken(&self) -> BoxFuture<'_, ()>;
+}
