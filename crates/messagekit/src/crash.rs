@@ -4,7 +4,7 @@
 //! variable `MESSAGEKIT_CRASH_AT` names: `name` for the first time it is reached, `name:7` for the seventh.
 
 /// Every place, in the order in which a message meets them.
-pub const POINTS: [&str; 23] = [
+pub const POINTS: [&str; 28] = [
     "outbox.written",
     "store.before_commit",
     "store.committed",
@@ -21,6 +21,11 @@ pub const POINTS: [&str; 23] = [
     "retry.handled",
     "retry.resolved",
     "retry.committed",
+    "relay.leased",
+    "relay.read",
+    "relay.published",
+    "relay.rejected",
+    "relay.settled",
     "bridge.published",
     "bridge.confirmed",
     "bridge.settled",

@@ -122,6 +122,7 @@ fn every_name_is_registered_once() {
     bridge.returned("orders").inc();
     bridge.dead_lettered("unroutable").inc();
     bridge.confirm_seconds.observe(0.01);
+    metrics.relay("shop").published.inc();
     metrics.gate_state("shop", "rate_limit").set(2);
     metrics.gate_wait("shop", "rate_limit").inc_by(0.5);
     metrics.kept("orders.dead", "rejected").inc();

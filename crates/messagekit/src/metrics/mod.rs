@@ -24,6 +24,7 @@
 
 mod bridge;
 pub mod names;
+mod relay;
 mod watched;
 
 use std::time::Duration;
@@ -35,6 +36,8 @@ use prometheus::{
 };
 
 pub use bridge::BridgeMetrics;
+pub use relay::RelayMetrics;
+use relay::Relays;
 use watched::Watched;
 
 use crate::{Error, ErrorKind, LetterTotal, OutboxLag, Stats};
@@ -57,6 +60,7 @@ pub struct Metrics {
     unconfirmed: IntGaugeVec,
     blocked: IntGaugeVec,
     confirm_seconds: HistogramVec,
+    relay: Relays,
     kept: IntCounterVec,
     request_seconds: HistogramVec,
 }
@@ -112,6 +116,7 @@ impl Metrics {
                 &["bridge"],
             )?,
             confirm_seconds: times(names::BRIDGE_CONFIRM_SECONDS, "Sending to confirmation", &["bridge"])?,
+            relay: Relays::make()?,
             kept: counters(names::BOOKKEEPER_KEPT, "Messages written down", &["source", "kind"])?,
             request_seconds: times(
                 names::ADMIN_REQUEST_SECONDS,
@@ -121,9 +126,17 @@ impl Metrics {
         };
         let Self { watched, gate_state, gate_wait, forwarded, returned, dead_lettered, .. } = metrics.clone();
         let Self {
-            duplicates, repeated, unconfirmed, blocked, confirm_seconds, kept, request_seconds, ..
+            duplicates,
+            repeated,
+            unconfirmed,
+            blocked,
+            confirm_seconds,
+            relay,
+            kept,
+            request_seconds,
+            ..
         } = metrics.clone();
-        let all: [Box<dyn Collector>; 13] = [
+        let all: [Box<dyn Collector>; 20] = [
             Box::new(watched),
             Box::new(gate_state),
             Box::new(gate_wait),
@@ -135,6 +148,13 @@ impl Metrics {
             Box::new(unconfirmed),
             Box::new(blocked),
             Box::new(confirm_seconds),
+            Box::new(relay.published),
+            Box::new(relay.rejected),
+            Box::new(relay.repeated),
+            Box::new(relay.unconfirmed),
+            Box::new(relay.shards),
+            Box::new(relay.paused_topics),
+            Box::new(relay.publish_seconds),
             Box::new(kept),
             Box::new(request_seconds),
         ];
@@ -185,6 +205,11 @@ impl Metrics {
             blocked: self.blocked.with_label_values(&[bridge]),
             confirm_seconds: self.confirm_seconds.with_label_values(&[bridge]),
         }
+    }
+
+    /// Returns the figures of a relay.
+    pub fn relay(&self, relay: &str) -> RelayMetrics {
+        self.relay.of(relay)
     }
 
     /// Returns the counter of the messages that the bookkeeper wrote down: `source` is the queue or topic.

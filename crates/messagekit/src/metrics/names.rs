@@ -40,13 +40,28 @@ pub const BRIDGE_BLOCKED: &str = "messagekit_bridge_blocked";
 /// Time from sending to the confirmation. Labels: `bridge`.
 pub const BRIDGE_CONFIRM_SECONDS: &str = "messagekit_bridge_confirm_seconds";
 
+/// Events that the broker confirmed. Labels: `relay`.
+pub const RELAY_PUBLISHED: &str = "messagekit_relay_published_total";
+/// Events that the broker refused for good, and that were set aside. Labels: `relay`.
+pub const RELAY_REJECTED: &str = "messagekit_relay_rejected_total";
+/// Publishes that had to be repeated: refused for now, unanswered, or cut off. Labels: `relay`.
+pub const RELAY_REPEATED: &str = "messagekit_relay_repeated_total";
+/// Events that are sent and not yet answered. Labels: `relay`.
+pub const RELAY_UNCONFIRMED: &str = "messagekit_relay_unconfirmed";
+/// Slices of the outbox, of 64, that are this relay's. Labels: `relay`.
+pub const RELAY_SHARDS: &str = "messagekit_relay_shards";
+/// Topics that the broker does not take at the moment. Labels: `relay`.
+pub const RELAY_PAUSED_TOPICS: &str = "messagekit_relay_paused_topics";
+/// Time from sending a batch to its answers. Labels: `relay`.
+pub const RELAY_PUBLISH_SECONDS: &str = "messagekit_relay_publish_seconds";
+
 /// Messages that the bookkeeper wrote down. Labels: `source`, `kind`.
 pub const BOOKKEEPER_KEPT: &str = "messagekit_bookkeeper_kept_total";
 /// Time of requests to the admin. Labels: `method`, `route`, `status`.
 pub const ADMIN_REQUEST_SECONDS: &str = "messagekit_admin_request_seconds";
 
 /// Every name.
-pub const ALL: [&str; 20] = [
+pub const ALL: [&str; 27] = [
     OUTBOX_PENDING,
     OUTBOX_OVERDUE,
     OUTBOX_OLDEST_SECONDS,
@@ -65,6 +80,13 @@ pub const ALL: [&str; 20] = [
     BRIDGE_UNCONFIRMED,
     BRIDGE_BLOCKED,
     BRIDGE_CONFIRM_SECONDS,
+    RELAY_PUBLISHED,
+    RELAY_REJECTED,
+    RELAY_REPEATED,
+    RELAY_UNCONFIRMED,
+    RELAY_SHARDS,
+    RELAY_PAUSED_TOPICS,
+    RELAY_PUBLISH_SECONDS,
     BOOKKEEPER_KEPT,
     ADMIN_REQUEST_SECONDS,
 ];

@@ -1,7 +1,60 @@
 //! The relay: from the outbox to a broker, nothing skipped and the order of keys kept.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use messagekit::relay::{OutboxReader, Relay};
+//! use messagekit::{Error, Publisher, Shutdown};
+//!
+//! /// Beside the service that writes the events, or in a process of its own. In life the outbox is a `PostgresStore` and the
+//! /// broker `kafka.publisher()` or `rabbit.publisher_to("events")`.
+//! async fn relay(outbox: Arc<dyn OutboxReader>, broker: Arc<dyn Publisher>) -> Result<(), Error> {
+//!     let relay = Relay::builder("order-service").reader(outbox).to(broker).build()?;
+//!     let stats = relay.stats();
+//!     relay.run(Shutdown::on_signal()?).await?;
+//!     println!("{} events published", stats.read().published);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # What it promises
+//!
+//! Every committed event is published at least once, with the same id, key, headers and payload bytes each time; none that
+//! was rolled back ever is. A transaction that commits late is found late and never skipped, because an event is found by being
+//! pending and by no cursor: each slice of the outbox is read from its beginning at least every 200 ms (where such a read takes
+//! longer than 25 ms, it may take an eighth of the time).
+//!
+//! Inside one topic and key, first appearances keep the order of the outbox, provided that the writers of a key commit in the
+//! order in which they add. Several relays share the outbox by slices, with leases by the clock of the database. One that dies
+//! is replaced when its lease ends; one that was frozen and goes on makes copies and changes no order.
+//!
+//! An event that the broker refuses for good is set aside with everything of its topic and key behind it, until somebody
+//! decides ([`RejectedEvents`]); other keys go on. An outage is waited for: the topic is paused for 50 ms to 2 s at a time and
+//! then tried again, however long it takes, and other topics go on. A topic that gets no answer at all is left out after a
+//! second.
+//!
+//! # What it does not promise
+//!
+//! - An event may come twice, after a crash, an unanswered publish or a frozen relay: consumers deduplicate by its id.
+//! - Between events without a key, of two topics, or of two keys there is no order.
+//! - A delayed event takes part in the order of its key from when it is due.
+//! - An event that another process has committed waits for the poll, 50 ms unless set otherwise; one that passed it by a late
+//!   commit, up to 200 ms more.
 
+mod alarm;
+mod builder;
+mod confirmed;
+mod errand;
+mod part;
 mod reader;
 mod rejected;
+mod run;
+mod sending;
+mod settings;
+mod shards;
+mod stats;
+mod topics;
 
+pub use builder::{Relay, RelayBuilder};
 pub use reader::{Leases, OutboxReader, Page, Pending, Rejection, SHARDS, ShardLease, Wanted};
 pub use rejected::{RejectedEvent, RejectedEvents};
+pub use stats::{PausedTopic, RelayStats, Stats};

@@ -1,0 +1,77 @@
+//! One statement under way at a time, and the wait after it failed.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::settings::outage;
+use crate::store::BoxFuture;
+use crate::{Error, ErrorKind};
+
+/// After so long a statement without an answer is given up: a connection that is dead without a word must not stop a relay.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A kind of statement. Times count from the start of the relay.
+pub(super) struct Errand<T> {
+    under_way: Option<BoxFuture<'static, T>>,
+    not_before: Duration,
+    outages: u32,
+}
+
+impl<T> Errand<T> {
+    pub(super) fn new() -> Self {
+        Self { under_way: None, not_before: Duration::ZERO, outages: 0 }
+    }
+
+    pub(super) fn may_start(&self, now: Duration) -> bool {
+        self.under_way.is_none() && self.not_before <= now
+    }
+
+    pub(super) fn start(&mut self, errand: impl Future<Output = T> + Send + 'static) {
+        self.under_way = Some(Box::pin(errand));
+    }
+
+    pub(super) fn is_under_way(&self) -> bool {
+        self.under_way.is_some()
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<T> {
+        let Some(errand) = &mut self.under_way else { return Poll::Pending };
+        let answer = Pin::as_mut(errand).poll(cx);
+        if answer.is_ready() {
+            self.under_way = None;
+        }
+        answer
+    }
+
+    /// Waits before the next one, at most `longest`.
+    pub(super) fn failed(&mut self, now: Duration, longest: Duration) {
+        self.outages += 1;
+        self.not_before = now + outage().delay(self.outages).min(longest);
+    }
+
+    pub(super) fn succeeded(&mut self) {
+        self.outages = 0;
+    }
+
+    pub(super) fn is_troubled(&self) -> bool {
+        self.outages > 0
+    }
+
+    /// Returns when the next one may start.
+    pub(super) fn not_before(&self) -> Duration {
+        self.not_before
+    }
+}
+
+/// Waits for a statement, but not for ever.
+pub(super) async fn in_time<T>(
+    what: &'static str,
+    statement: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    tokio::time::timeout(PATIENCE, statement).await.unwrap_or_else(|_| {
+        let text = format!("{what}: the database does not answer");
+        Err(Error::new(ErrorKind::Unavailable, text).with("seconds", PATIENCE.as_secs()))
+    })
+}

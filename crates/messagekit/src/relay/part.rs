@@ -1,0 +1,33 @@
+//! What goes to the broker in one call.
+
+use std::sync::Arc;
+
+use super::{Pending, ShardLease};
+
+/// Events of one topic, in the order in which they were found.
+#[derive(Debug)]
+pub(super) struct Part {
+    /// Names the part towards [`Shards`](super::shards::Shards).
+    pub(super) number: u64,
+    pub(super) topic: Arc<str>,
+    pub(super) rows: Vec<Row>,
+}
+
+/// An event, and the right to publish it.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) lease: ShardLease,
+    pub(super) event: Pending,
+}
+
+/// What became of a part.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    pub(super) number: u64,
+    /// The places that the broker has confirmed.
+    pub(super) confirmed: Vec<(u16, i64)>,
+    /// Why the topic is to be left alone for a while.
+    pub(super) outage: Option<String>,
+    /// Slices in which something was refused and is there still: they are read from the beginning.
+    pub(super) again: Vec<u16>,
+}

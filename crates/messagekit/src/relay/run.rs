@@ -1,0 +1,468 @@
+//! The loop: one poll function over leases, reads, publishes and deletes.
+
+use std::collections::BTreeSet;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::Instant;
+
+use super::alarm::Alarm;
+use super::errand::{Errand, in_time};
+use super::sending::{Sent, send};
+use super::settings::{DUE_EVERY, LEASES_APART, LEAVE, RENEWALS, Settings, UNDELETED, outage};
+use super::shards::Shards;
+use super::stats::Counters;
+use super::{Leases, Page};
+use crate::store::BoxFuture;
+use crate::{Error, chain, crash};
+
+/// So often the loop goes round before others of its thread have their turn.
+const ROUNDS: u32 = 64;
+
+pub(super) async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+    let mut shutdown = pin!(shutdown);
+    let mut running = Running::new(settings);
+    let outcome = poll_fn(|cx| match shutdown.as_mut().poll(cx) {
+        Poll::Ready(()) => Poll::Ready(Ok(())),
+        Poll::Pending => running.poll(cx).map(Err),
+    })
+    .await;
+    running.stopping = true;
+    let drain = running.settings.drain;
+    // What is not confirmed in time is published again by whoever gets its slice.
+    let drained = tokio::time::timeout(drain, poll_fn(|cx| running.poll_drained(cx))).await.unwrap_or(Ok(()));
+    running.leave().await;
+    outcome.and(drained)
+}
+
+/// What was asked about leases.
+enum Leasing {
+    Leased { valid_until: Duration, answer: Result<Leases, Error> },
+    HandedOver(Result<(), Error>),
+}
+
+type Deleted = (Vec<(u16, i64)>, Result<(), Error>);
+
+struct Running {
+    settings: Arc<Settings>,
+    /// Its name among the relays of the outbox.
+    instance: Arc<str>,
+    started: Instant,
+    shards: Shards,
+    /// Renewing and handing over take turns: a renewal under way might take back what is handed over.
+    leasing: Errand<Leasing>,
+    lease_at: Duration,
+    reading: Errand<Result<Page, Error>>,
+    poll_at: Duration,
+    sending: FuturesUnordered<BoxFuture<'static, Sent>>,
+    deleting: Errand<Deleted>,
+    due: Errand<Result<Option<Duration>, Error>>,
+    due_at: Duration,
+    /// When something delayed is due, as far as is known.
+    known_due: Option<Duration>,
+    woken: BoxFuture<'static, ()>,
+    alarm: Alarm,
+    database: Option<(Instant, String)>,
+    told: BTreeSet<Arc<str>>,
+    stopping: bool,
+}
+
+impl Running {
+    fn new(settings: Settings) -> Self {
+        let settings = Arc::new(settings);
+        let undeleted = settings.batch as usize * UNDELETED;
+        Self {
+            instance: format!("{}-{:08x}", settings.name, fastrand::u32(..)).into(),
+            started: Instant::now(),
+            shards: Shards::new(settings.calls, undeleted, outage()),
+            leasing: Errand::new(),
+            lease_at: Duration::ZERO,
+            reading: Errand::new(),
+            poll_at: Duration::ZERO,
+            sending: FuturesUnordered::new(),
+            deleting: Errand::new(),
+            due: Errand::new(),
+            due_at: Duration::ZERO,
+            known_due: None,
+            woken: woken(&settings),
+            alarm: Alarm::default(),
+            database: None,
+            told: BTreeSet::new(),
+            stopping: false,
+            settings,
+        }
+    }
+
+    /// Goes on until something cannot; ready only with the error that ends the relay.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        for _ in 0..ROUNDS {
+            let now = self.started.elapsed();
+            self.shards.pass(now);
+            let moved = match self.take_answers(now, cx) {
+                Ok(moved) => moved,
+                Err(error) => return Poll::Ready(error),
+            };
+            // Both, also when the first has moved.
+            if self.start(now) | moved {
+                continue;
+            }
+            self.count();
+            let Some(next) = self.next(now) else { return Poll::Pending };
+            if self.alarm.poll(self.started + next, cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if let Poll::Ready(error) = self.poll(cx) {
+            return Poll::Ready(Err(error));
+        }
+        let is_busy = self.leasing.is_under_way() || self.reading.is_under_way() || self.due.is_under_way();
+        match self.shards.is_at_rest() && self.shards.confirmed.len() == 0 && !is_busy {
+            true => Poll::Ready(Ok(())),
+            false => Poll::Pending,
+        }
+    }
+
+    async fn leave(&mut self) {
+        // What is still under way must not take or read anything any more.
+        (self.leasing, self.reading) = (Errand::new(), Errand::new());
+        self.sending.clear();
+        if self.shards.valid_until() > Duration::ZERO {
+            let left = tokio::time::timeout(LEAVE, self.settings.reader.hand_over(&self.instance, &[])).await;
+            if let Ok(Err(error)) = left {
+                let relay = &*self.settings.name;
+                tracing::warn!(relay, error = chain(&error), "slices are free when their lease ends");
+            }
+        }
+        self.shards.leased(Duration::ZERO, &Leases::default());
+        self.count();
+        self.counters().unconfirmed.store(0, Ordering::Relaxed);
+        self.settings.metrics.unconfirmed.set(0);
+        self.counters().standing().valid_until = None;
+    }
+
+    fn take_answers(&mut self, now: Duration, cx: &mut Context<'_>) -> Result<bool, Error> {
+        let mut moved = false;
+        while let Poll::Ready(Some(sent)) = self.sending.poll_next_unpin(cx) {
+            self.sent(now, sent);
+            moved = true;
+        }
+        if let Poll::Ready(answer) = self.leasing.poll(cx) {
+            self.leased(now, answer)?;
+            moved = true;
+        }
+        if let Poll::Ready((rows, answer)) = self.deleting.poll(cx) {
+            self.deleted(now, rows, answer)?;
+            moved = true;
+        }
+        if let Poll::Ready(answer) = self.due.poll(cx) {
+            self.is_due(now, answer)?;
+            moved = true;
+        }
+        if let Poll::Ready(answer) = self.reading.poll(cx) {
+            self.was_read(now, answer)?;
+            moved = true;
+        }
+        if self.woken.as_mut().poll(cx).is_ready() {
+            self.woken = woken(&self.settings);
+            self.shards.wake();
+            moved = true;
+        }
+        Ok(moved)
+    }
+
+    /// Starts what may be started.
+    fn start(&mut self, now: Duration) -> bool {
+        let started = self.start_leasing(now) | self.start_deleting(now);
+        if self.stopping {
+            return started;
+        }
+        if self.poll_at <= now {
+            self.poll_at = now + self.settings.poll;
+            self.shards.wake();
+        }
+        started | self.start_due(now) | self.start_reading(now)
+    }
+
+    fn start_leasing(&mut self, now: Duration) -> bool {
+        if self.shards.take_lost() {
+            self.lease_soon(now);
+        }
+        if !self.leasing.may_start(now) {
+            return false;
+        }
+        let (settings, instance) = (Arc::clone(&self.settings), Arc::clone(&self.instance));
+        if self.lease_at <= now {
+            let lease = settings.lease;
+            // From before the question: the database counts from later.
+            let valid_until = now + lease;
+            self.lease_at = now + lease / RENEWALS;
+            self.leasing.start(async move {
+                let answer = in_time("lease of the outbox", settings.reader.lease(&instance, lease)).await;
+                Leasing::Leased { valid_until, answer }
+            });
+            return true;
+        }
+        if self.stopping {
+            return false;
+        }
+        let surplus = self.shards.take_surplus();
+        if surplus.is_empty() {
+            return false;
+        }
+        self.leasing.start(async move {
+            Leasing::HandedOver(in_time("hand over", settings.reader.hand_over(&instance, &surplus)).await)
+        });
+        true
+    }
+
+    /// Asks for the leases before their time.
+    fn lease_soon(&mut self, now: Duration) {
+        let asked = self.lease_at.saturating_sub(self.settings.lease / RENEWALS);
+        self.lease_at = self.lease_at.min(now.max(asked + LEASES_APART));
+    }
+
+    fn start_reading(&mut self, now: Duration) -> bool {
+        if !self.reading.may_start(now) {
+            return false;
+        }
+        let Some(question) = self.shards.ask(now) else { return false };
+        let (settings, instance) = (Arc::clone(&self.settings), Arc::clone(&self.instance));
+        Counters::add(&self.counters().reads, 1);
+        self.reading.start(async move {
+            let (reader, batch) = (&settings.reader, settings.batch);
+            let read = reader.pending(&instance, &question.wanted, &question.except, &question.paused, batch);
+            in_time("read of the outbox", read).await
+        });
+        true
+    }
+
+    fn start_deleting(&mut self, now: Duration) -> bool {
+        if !self.deleting.may_start(now) {
+            return false;
+        }
+        let rows = self.shards.confirmed.take();
+        if rows.is_empty() {
+            return false;
+        }
+        let settings = Arc::clone(&self.settings);
+        Counters::add(&self.counters().deletes, 1);
+        self.deleting.start(async move {
+            let answer = in_time("delete of what was published", settings.reader.published(&rows)).await;
+            (rows, answer)
+        });
+        true
+    }
+
+    fn start_due(&mut self, now: Duration) -> bool {
+        if self.due_at > now || !self.due.may_start(now) {
+            return false;
+        }
+        let settings = Arc::clone(&self.settings);
+        self.due.start(async move { in_time("look at what is delayed", settings.reader.due()).await });
+        true
+    }
+
+    fn leased(&mut self, now: Duration, leasing: Leasing) -> Result<(), Error> {
+        match leasing {
+            Leasing::Leased { valid_until, answer: Ok(leases) } => {
+                crash::point("relay.leased");
+                self.leasing.succeeded();
+                self.shards.leased(valid_until, &leases);
+                if leases.held.is_empty() {
+                    // Nothing is read that could show that reading works again.
+                    self.reading.succeeded();
+                }
+                self.counters().standing().valid_until = Some(self.started + valid_until);
+                self.answers();
+            }
+            Leasing::Leased { answer: Err(error), .. } => {
+                self.leasing.failed(now, self.settings.lease / RENEWALS);
+                self.lease_at = now;
+                return self.silent(error);
+            }
+            Leasing::HandedOver(Ok(())) => {}
+            Leasing::HandedOver(Err(error)) => return self.silent(error),
+        }
+        Ok(())
+    }
+
+    fn was_read(&mut self, now: Duration, answer: Result<Page, Error>) -> Result<(), Error> {
+        let page = match answer {
+            Ok(page) => page,
+            Err(error) => {
+                self.shards.unanswered();
+                self.reading.failed(now, Duration::MAX);
+                return self.silent(error);
+            }
+        };
+        self.reading.succeeded();
+        self.answers();
+        if self.stopping {
+            self.shards.unanswered();
+            return Ok(());
+        }
+        if !page.rows.is_empty() {
+            crash::point("relay.read");
+        }
+        for part in self.shards.answered(now, page) {
+            Counters::add(&self.counters().unconfirmed, part.rows.len() as u64);
+            let (settings, instance) = (Arc::clone(&self.settings), Arc::clone(&self.instance));
+            self.sending.push(Box::pin(send(settings, instance, part)));
+        }
+        Ok(())
+    }
+
+    fn sent(&mut self, now: Duration, sent: Sent) {
+        let published = sent.ended.confirmed.len() as u64;
+        let counters = self.counters();
+        Counters::add(&counters.published, published);
+        Counters::add(&counters.repeated, sent.repeated);
+        Counters::add(&counters.rejected, sent.rejected);
+        Counters::add(&counters.set_aside, sent.set_aside);
+        counters.unconfirmed.fetch_sub(sent.rows, Ordering::Relaxed);
+        let metrics = &self.settings.metrics;
+        metrics.published.inc_by(published);
+        metrics.repeated.inc_by(sent.repeated);
+        metrics.rejected.inc_by(sent.rejected);
+        if sent.fenced {
+            self.lease_soon(now);
+        }
+        self.shards.ended(now, sent.ended);
+    }
+
+    fn deleted(
+        &mut self,
+        now: Duration,
+        rows: Vec<(u16, i64)>,
+        answer: Result<(), Error>,
+    ) -> Result<(), Error> {
+        match answer {
+            Ok(()) => {
+                crash::point("relay.settled");
+                self.shards.confirmed.deleted(&rows);
+                self.deleting.succeeded();
+                self.answers();
+                Ok(())
+            }
+            Err(error) => {
+                self.shards.confirmed.put_back(rows);
+                self.deleting.failed(now, Duration::MAX);
+                self.silent(error)
+            }
+        }
+    }
+
+    fn is_due(&mut self, now: Duration, answer: Result<Option<Duration>, Error>) -> Result<(), Error> {
+        let next = match answer {
+            Ok(next) => next,
+            Err(error) => {
+                self.due.failed(now, Duration::MAX);
+                return self.silent(error);
+            }
+        };
+        self.due.succeeded();
+        self.answers();
+        if self.known_due.is_some_and(|due| due <= now) {
+            // It stands before what was published since.
+            self.shards.fall();
+        }
+        self.known_due = next.map(|wait| now + wait);
+        self.due_at = now + next.unwrap_or(DUE_EVERY).clamp(Duration::from_millis(5), DUE_EVERY);
+        Ok(())
+    }
+
+    /// Notes that the database did not answer; what no waiting cures ends the relay.
+    fn silent(&mut self, error: Error) -> Result<(), Error> {
+        if !error.is_transient() {
+            return Err(error);
+        }
+        let text = chain(&error);
+        match &mut self.database {
+            Some((_, last)) => *last = text,
+            none => {
+                tracing::warn!(relay = &*self.settings.name, error = text, "database does not answer");
+                *none = Some((Instant::now(), text));
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that the database answers.
+    fn answers(&mut self) {
+        let is_troubled = self.leasing.is_troubled()
+            || self.reading.is_troubled()
+            || self.deleting.is_troubled()
+            || self.due.is_troubled();
+        if !is_troubled && let Some((since, _)) = self.database.take() {
+            let outage = since.elapsed();
+            tracing::info!(relay = &*self.settings.name, ?outage, "database answers again");
+        }
+    }
+
+    /// Returns when there is something to start, later than now.
+    fn next(&self, now: Duration) -> Option<Duration> {
+        let errands = [self.leasing.not_before(), self.deleting.not_before()];
+        let looks =
+            [self.lease_at, self.poll_at, self.due_at, self.reading.not_before(), self.due.not_before()];
+        let looks = looks.into_iter().filter(|_| !self.stopping);
+        let lease = Some(self.lease_at);
+        let times = errands.into_iter().chain(looks).chain(lease).chain(self.shards.next());
+        times.filter(|at| *at > now).min()
+    }
+
+    fn counters(&self) -> &Counters {
+        self.settings.stats.counters()
+    }
+
+    /// Shows how it stands, and tells of topics that begin or cease to be in trouble.
+    fn count(&mut self) {
+        let Self { settings, shards, started, database, told, .. } = self;
+        let (counters, metrics, relay) = (settings.stats.counters(), &settings.metrics, &*settings.name);
+        let troubled = shards.topics.troubled();
+        for (topic, trouble) in troubled {
+            if told.insert(topic.clone()) {
+                tracing::warn!(
+                    relay,
+                    topic = &**topic,
+                    error = trouble.error,
+                    "broker does not take the topic"
+                );
+            }
+        }
+        told.retain(|topic| {
+            let is_troubled = troubled.contains_key(topic);
+            if !is_troubled {
+                tracing::info!(relay, topic = &**topic, "topic is not paused any more");
+            }
+            is_troubled
+        });
+        counters.shards.store(shards.held() as u64, Ordering::Relaxed);
+        counters.undeleted.store(shards.confirmed.len() as u64, Ordering::Relaxed);
+        let mut standing = counters.standing();
+        standing.database.clone_from(database);
+        let paused = troubled.iter();
+        standing.paused = paused
+            .map(|(topic, trouble)| (topic.clone(), *started + trouble.since, trouble.error.clone()))
+            .collect();
+        let unconfirmed = counters.unconfirmed.load(Ordering::Relaxed);
+        metrics.unconfirmed.set(i64::try_from(unconfirmed).unwrap_or(i64::MAX));
+        metrics.shards.set(shards.held() as i64);
+        metrics.paused_topics.set(troubled.len() as i64);
+    }
+}
+
+fn woken(settings: &Arc<Settings>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    let settings = Arc::clone(settings);
+    Box::pin(async move { settings.reader.woken().await })
+}

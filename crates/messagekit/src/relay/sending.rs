@@ -1,0 +1,146 @@
+//! Publishing a part, and setting aside what no waiting cures.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::part::{Ended, Part};
+use super::settings::Settings;
+use super::{Rejection, ShardLease};
+use crate::transport::{PublishError, Refusal};
+use crate::{Error, ErrorKind, Message, chain, crash};
+
+/// What became of a part, and what there is to count.
+pub(super) struct Sent {
+    pub(super) topic: Arc<str>,
+    pub(super) ended: Ended,
+    /// How many events the part had.
+    pub(super) rows: u64,
+    /// How many are published again.
+    pub(super) repeated: u64,
+    /// How many the broker refused for good.
+    pub(super) rejected: u64,
+    /// How many were set aside for them, themselves included.
+    pub(super) set_aside: u64,
+    /// Something was refused, and the slice is not this relay's any more.
+    pub(super) fenced: bool,
+}
+
+/// Publishes the events of a part; payloads are not copied. Whatever stands behind a refused event of its key is left alone.
+pub(super) async fn send(settings: Arc<Settings>, instance: Arc<str>, part: Part) -> Sent {
+    let mut sent = Sent {
+        topic: part.topic,
+        ended: Ended { number: part.number, ..Ended::default() },
+        rows: part.rows.len() as u64,
+        repeated: 0,
+        rejected: 0,
+        set_aside: 0,
+        fenced: false,
+    };
+    let (mut stopped, mut rejections) = (HashSet::new(), Vec::new());
+    let (mut places, mut batch) = (Vec::new(), Vec::with_capacity(part.rows.len()));
+    for row in part.rows {
+        let (lease, seq, key) = (row.lease, row.event.seq, row.event.message.key.clone());
+        if key.as_ref().is_some_and(|key| stopped.contains(key)) {
+            continue;
+        }
+        let error = match row.event.held {
+            true => None,
+            false => match settings.prepare(row.event.message) {
+                Ok(message) => {
+                    places.push((lease, seq));
+                    batch.push(message);
+                    continue;
+                }
+                Err(error) => Some(error),
+            },
+        };
+        stopped.extend(key);
+        rejections.push(Rejection { lease, seq, error });
+    }
+    let answers = settings.publish(&batch).await;
+    for (index, ((lease, seq), message)) in places.into_iter().zip(&batch).enumerate() {
+        let is_stopped = message.key.as_ref().is_some_and(|key| stopped.contains(key));
+        match answers.get(index) {
+            Some(Ok(())) => sent.ended.confirmed.push((lease.shard, seq)),
+            Some(Err(refused)) if refused.refusal == Refusal::Rejected => {
+                stopped.extend(message.key.clone());
+                rejections.push(Rejection { lease, seq, error: Some(refused.error.clone()) });
+            }
+            Some(Err(refused)) if refused.refusal == Refusal::Behind && is_stopped => {}
+            Some(Err(PublishError { error, .. })) => sent.again(chain(error)),
+            None => sent.again("publisher did not answer for every message".to_owned()),
+        }
+    }
+    for rejection in rejections {
+        settings.set_aside(&instance, rejection, &mut sent).await;
+    }
+    sent
+}
+
+impl Sent {
+    fn again(&mut self, error: String) {
+        self.repeated += 1;
+        // The first says most: what follows is behind it.
+        self.ended.outage.get_or_insert(error);
+    }
+}
+
+impl Settings {
+    /// Makes of an event what goes to the broker.
+    fn prepare(&self, mut message: Message) -> Result<Message, Error> {
+        let max_bytes = self.publisher.max_bytes();
+        if message.payload.len() > max_bytes {
+            let text = format!(
+                "payload of {} bytes is over the broker's limit of {max_bytes}",
+                message.payload.len()
+            );
+            return Err(Error::new(ErrorKind::TooLarge, text).with("topic", &message.topic));
+        }
+        if let Some(routing_key) = &self.routing_key {
+            message.topic = routing_key.of(&message, &message.topic)?.into();
+        }
+        Ok(message)
+    }
+
+    async fn publish(&self, batch: &[Message]) -> Vec<crate::Published> {
+        if batch.is_empty() {
+            return Vec::new();
+        }
+        let asked = Instant::now();
+        let answers = self.publisher.publish(batch).await;
+        self.metrics.publish_seconds.observe(asked.elapsed().as_secs_f64());
+        crash::point("relay.published");
+        answers
+    }
+
+    /// Sets an event aside, with what is behind it. Where that does not work it stays, and is published and refused again.
+    async fn set_aside(&self, instance: &str, rejection: Rejection, sent: &mut Sent) {
+        let ShardLease { shard, .. } = rejection.lease;
+        let set_aside = self.reader.set_aside(instance, &rejection).await;
+        crash::point("relay.rejected");
+        let relay = &*self.name;
+        match (set_aside, rejection.error) {
+            // Another slice's owner decides, or an operator has put back what it waits for.
+            (Ok(0), error) => {
+                sent.ended.again.push(shard);
+                sent.fenced |= error.is_some();
+            }
+            (Ok(count), None) => sent.set_aside += count,
+            (Ok(count), Some(error)) => {
+                sent.rejected += 1;
+                sent.set_aside += count;
+                tracing::error!(
+                    relay,
+                    topic = &*sent.topic,
+                    seq = rejection.seq,
+                    set_aside = count,
+                    error = chain(&error),
+                    "event refused: it is set aside with what is behind it; see `messagekit outbox rejected list`"
+                );
+            }
+            (Err(error), _) => sent.again(chain(&error)),
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! The slices of a relay: what to read next, what is under way, what has left. Pure: no clock, no database and no broker.
+//!
+//! Times count from the start of the relay.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::confirmed::Confirmed;
+use super::part::{Ended, Part, Row};
+use super::topics::{PATIENCE, Topics};
+use super::{Leases, Page, ShardLease, Wanted};
+use crate::Backoff;
+
+/// So often a slice is read from its beginning: what was committed late is found then.
+const FULL_EVERY: Duration = Duration::from_millis(200);
+/// Where that takes long, it may take this part of the time.
+const FULL_PART: u32 = 8;
+
+/// Before the first place.
+const BEGINNING: i64 = i64::MIN;
+
+pub(super) struct Shards {
+    /// How many calls may be under way before nothing more is read.
+    calls: usize,
+    /// How many events may wait to be deleted before nothing more is read.
+    undeleted: usize,
+    slices: BTreeMap<u16, Slice>,
+    valid_until: Duration,
+    lost: bool,
+    reading: Option<Question>,
+    reads: u64,
+    parts: BTreeMap<u64, UnderWay>,
+    next_part: u64,
+    /// Topics of which something is under way, by slice. Longer than the right to the slice.
+    busy: BTreeMap<u16, BTreeSet<Arc<str>>>,
+    pub(super) confirmed: Confirmed,
+    pub(super) topics: Topics,
+}
+
+struct Slice {
+    epoch: i64,
+    /// The last place that was handed out. Never the truth: only until the slice is read from its beginning.
+    floor: i64,
+    /// When it is read from its beginning.
+    full_at: Duration,
+    /// There may be something new.
+    wanted: bool,
+    /// The number of the read that served it last: the others are served first.
+    served: u64,
+    /// To be handed over: nothing more of it is read.
+    leaving: bool,
+}
+
+/// What is asked of the outbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Question {
+    pub(super) wanted: Vec<Wanted>,
+    pub(super) except: Vec<i64>,
+    pub(super) paused: Vec<Arc<str>>,
+    asked: Duration,
+}
+
+struct UnderWay {
+    topic: Arc<str>,
+    shards: BTreeSet<u16>,
+    started: Duration,
+}
+
+impl Shards {
+    pub(super) fn new(calls: usize, undeleted: usize, backoff: Backoff) -> Self {
+        Self {
+            calls,
+            undeleted,
+            slices: BTreeMap::new(),
+            valid_until: Duration::ZERO,
+            lost: false,
+            reading: None,
+            reads: 0,
+            parts: BTreeMap::new(),
+            next_part: 0,
+            busy: BTreeMap::new(),
+            confirmed: Confirmed::default(),
+            topics: Topics::new(backoff),
+        }
+    }
+
+    /// Takes note of the leases, which last until `valid_until` at least.
+    pub(super) fn leased(&mut self, valid_until: Duration, leases: &Leases) {
+        self.valid_until = valid_until;
+        let mut before = std::mem::take(&mut self.slices);
+        for lease in &leases.held {
+            let known = before.remove(&lease.shard).filter(|slice| slice.epoch == lease.epoch);
+            self.slices.insert(lease.shard, known.unwrap_or_else(|| Slice::new(lease.epoch)));
+        }
+        let mut leaving = self.slices.values().filter(|slice| slice.leaving).count();
+        for slice in self.slices.values_mut().rev() {
+            let leaves = match slice.leaving {
+                true => leaving <= leases.surplus,
+                false => leaving < leases.surplus,
+            };
+            leaving = leaving + usize::from(leaves) - usize::from(slice.leaving);
+            slice.leaving = leaves;
+        }
+    }
+
+    /// Returns whether a slice was lost since this was asked last.
+    pub(super) fn take_lost(&mut self) -> bool {
+        std::mem::take(&mut self.lost)
+    }
+
+    /// Takes out what is to be handed over and has nothing under way.
+    pub(super) fn take_surplus(&mut self) -> Vec<ShardLease> {
+        let is_read = |shard| {
+            self.reading.as_ref().is_some_and(|read| read.wanted.iter().any(|one| one.lease.shard == shard))
+        };
+        let at_rest =
+            |shard| !self.busy.contains_key(&shard) && !self.confirmed.has(shard) && !is_read(shard);
+        let leaving = self.slices.iter().filter(|(shard, slice)| slice.leaving && at_rest(**shard));
+        let leaving: Vec<ShardLease> =
+            leaving.map(|(shard, slice)| ShardLease { shard: *shard, epoch: slice.epoch }).collect();
+        for lease in &leaving {
+            self.slices.remove(&lease.shard);
+        }
+        leaving
+    }
+
+    /// Says that there may be something new anywhere.
+    pub(super) fn wake(&mut self) {
+        self.slices.values_mut().for_each(|slice| slice.wanted = true);
+    }
+
+    /// Says that there may be something before the floors.
+    pub(super) fn fall(&mut self) {
+        self.slices.values_mut().for_each(Slice::fall);
+    }
+
+    /// Notes what time brings.
+    pub(super) fn pass(&mut self, now: Duration) {
+        if self.topics.resume(now) {
+            self.fall();
+        }
+        for part in self.parts.values() {
+            if part.started + PATIENCE <= now && !self.topics.is_paused(&part.topic) {
+                self.topics.unanswered(&part.topic, part.started);
+            }
+        }
+        if self.parts.is_empty() {
+            self.topics.forget(now);
+        }
+    }
+
+    /// Returns when [`pass`](Self::pass) has something to note.
+    pub(super) fn next(&self) -> Option<Duration> {
+        let waited_for = self.parts.values().filter(|part| !self.topics.is_paused(&part.topic));
+        let patience = waited_for.map(|part| part.started + PATIENCE).min();
+        patience.into_iter().chain(self.topics.next()).min()
+    }
+
+    /// Begins a read, if one is due and allowed.
+    pub(super) fn ask(&mut self, now: Duration) -> Option<Question> {
+        let calls = self.parts.values().filter(|part| !self.topics.is_paused(&part.topic)).count();
+        if self.reading.is_some()
+            || now >= self.valid_until
+            || calls >= self.calls
+            || self.confirmed.len() >= self.undeleted
+        {
+            return None;
+        }
+        let due = self.slices.iter().filter(|(_, slice)| slice.wanted && !slice.leaving);
+        let mut due: Vec<(u64, u16)> = due
+            .filter(|(shard, _)| self.is_free(**shard))
+            .map(|(shard, slice)| (slice.served, *shard))
+            .collect();
+        if due.is_empty() {
+            return None;
+        }
+        due.sort_unstable();
+        let (mut wanted, mut except) = (Vec::with_capacity(due.len()), Vec::new());
+        for (_, shard) in due {
+            let Some(slice) = self.slices.get_mut(&shard) else { continue };
+            slice.wanted = false;
+            let mut above = slice.floor;
+            if slice.full_at <= now {
+                // Set anew when it is answered; what falls until then is not lost.
+                slice.full_at = Duration::MAX;
+                above = BEGINNING;
+            }
+            except.extend(self.confirmed.above(shard, above));
+            wanted.push(Wanted { lease: ShardLease { shard, epoch: slice.epoch }, above });
+        }
+        let question = Question { wanted, except, paused: self.topics.paused(), asked: now };
+        self.reading = Some(question.clone());
+        Some(question)
+    }
+
+    /// A slice is free when nothing of it is under way but what its next read leaves out.
+    fn is_free(&self, shard: u16) -> bool {
+        self.busy.get(&shard).is_none_or(|topics| topics.iter().all(|topic| self.topics.is_paused(topic)))
+    }
+
+    /// Notes that a read was not answered.
+    pub(super) fn unanswered(&mut self) {
+        for wanted in self.reading.take().into_iter().flat_map(|question| question.wanted) {
+            self.slices.get_mut(&wanted.lease.shard).into_iter().for_each(Slice::fall);
+        }
+    }
+
+    /// Takes what was read; returns what is to be published.
+    pub(super) fn answered(&mut self, now: Duration, page: Page) -> Vec<Part> {
+        if now >= self.valid_until {
+            // Somebody else may have these slices by now.
+            self.unanswered();
+            return Vec::new();
+        }
+        let Some(question) = self.reading.take() else { return Vec::new() };
+        self.reads += 1;
+        let full_again = question.asked + FULL_EVERY.max((now - question.asked) * FULL_PART);
+        let last = page.rows.last().map(|row| row.shard);
+        let mut leases = BTreeMap::new();
+        let mut is_served = true;
+        for wanted in &question.wanted {
+            let shard = wanted.lease.shard;
+            let Some(slice) = self.slices.get_mut(&shard).filter(|slice| slice.epoch == wanted.lease.epoch)
+            else {
+                continue;
+            };
+            if page.lost.contains(&shard) {
+                self.slices.remove(&shard);
+                self.lost = true;
+                continue;
+            }
+            leases.insert(shard, wanted.lease);
+            let is_cut = page.more && last == Some(shard);
+            slice.answered(wanted.above, is_served, is_cut, full_again);
+            if is_served {
+                slice.served = self.reads;
+            }
+            let end = page.rows.iter().rev().find(|row| row.shard == shard).map(|row| row.seq);
+            if let Some(end) = end {
+                slice.floor = if is_cut { end } else { slice.floor.max(end) };
+            }
+            is_served &= !is_cut;
+        }
+        let mut by_topic: BTreeMap<Arc<str>, Vec<Row>> = BTreeMap::new();
+        for event in page.rows {
+            let Some(lease) = leases.get(&event.shard) else { continue };
+            // What was paused meanwhile is read again when the pause ends.
+            if !self.topics.is_paused(&event.message.topic) {
+                let rows = by_topic.entry(event.message.topic.clone()).or_default();
+                rows.push(Row { lease: *lease, event });
+            }
+        }
+        by_topic.into_iter().map(|(topic, rows)| self.begin(now, topic, rows)).collect()
+    }
+
+    fn begin(&mut self, now: Duration, topic: Arc<str>, rows: Vec<Row>) -> Part {
+        let number = self.next_part;
+        self.next_part += 1;
+        let shards: BTreeSet<u16> = rows.iter().map(|row| row.lease.shard).collect();
+        for shard in &shards {
+            self.busy.entry(*shard).or_default().insert(topic.clone());
+        }
+        self.parts.insert(number, UnderWay { topic: topic.clone(), shards, started: now });
+        Part { number, topic, rows }
+    }
+
+    /// Takes note of the end of a part.
+    pub(super) fn ended(&mut self, now: Duration, ended: Ended) {
+        let Some(part) = self.parts.remove(&ended.number) else { return };
+        for shard in &part.shards {
+            if let Some(topics) = self.busy.get_mut(shard) {
+                topics.remove(&part.topic);
+                if topics.is_empty() {
+                    self.busy.remove(shard);
+                }
+            }
+        }
+        let took = !ended.confirmed.is_empty();
+        ended.confirmed.into_iter().for_each(|(shard, seq)| self.confirmed.add(shard, seq));
+        for shard in ended.again {
+            self.slices.get_mut(&shard).into_iter().for_each(Slice::fall);
+        }
+        let is_last = !self.parts.values().any(|other| other.topic == part.topic);
+        if is_last && self.topics.answered(&part.topic, now) {
+            self.fall();
+        }
+        if took {
+            self.topics.took(&part.topic);
+        }
+        if let Some(error) = ended.outage {
+            self.topics.failed(&part.topic, now, error);
+        }
+    }
+
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.slices.len()
+    }
+
+    pub(super) fn valid_until(&self) -> Duration {
+        self.valid_until
+    }
+}
+
+impl Slice {
+    fn new(epoch: i64) -> Self {
+        Self { epoch, floor: BEGINNING, full_at: Duration::ZERO, wanted: true, served: 0, leaving: false }
+    }
+
+    /// Is to be read from the beginning.
+    fn fall(&mut self) {
+        self.full_at = Duration::ZERO;
+        self.wanted = true;
+    }
+
+    /// Takes note of a read that began behind `above`.
+    fn answered(&mut self, above: i64, is_served: bool, is_cut: bool, full_again: Duration) {
+        if !is_served || is_cut {
+            self.wanted = true;
+        }
+        if above != BEGINNING {
+            return;
+        }
+        if !is_served {
+            self.full_at = Duration::ZERO;
+        } else if self.full_at == Duration::MAX {
+            self.full_at = full_again;
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "shards_tests.rs"]
+mod tests;

@@ -1,0 +1,124 @@
+//! What a relay has done and what it waits for.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::bridge::Blocked;
+
+/// Counts of one relay since it was built, and how it stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RelayStats {
+    /// Events that the broker confirmed.
+    pub published: u64,
+    /// Events that the broker refused for good.
+    pub rejected: u64,
+    /// Events that were set aside: the refused ones and what is behind them.
+    pub set_aside: u64,
+    /// Publishes that were not confirmed and are repeated.
+    pub repeated: u64,
+    /// Events that are published and not answered yet.
+    pub unconfirmed: u64,
+    /// Events that are confirmed and whose rows are not deleted yet.
+    pub undeleted: u64,
+    /// Reads of the outbox.
+    pub reads: u64,
+    /// Statements that deleted what was confirmed.
+    pub deletes: u64,
+    /// Slices of the outbox that it holds, of [`SHARDS`](super::SHARDS).
+    pub shards: u64,
+    /// For how long it may publish without another renewal; `None` when it may not.
+    pub lease: Option<Duration>,
+    /// Why the database does not answer at the moment, and for how long.
+    pub database: Option<Blocked>,
+    /// Topics that the broker does not take at the moment, by name.
+    pub paused: Vec<PausedTopic>,
+}
+
+/// An outage of one topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PausedTopic {
+    /// The topic, as the outbox has it.
+    pub topic: Arc<str>,
+    /// What was said last, or that no answer comes.
+    pub error: String,
+    /// For how long.
+    pub since: Duration,
+}
+
+/// A live view of a relay; cloning is cheap.
+#[derive(Clone, Debug, Default)]
+pub struct Stats(Arc<Counters>);
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) published: AtomicU64,
+    pub(super) rejected: AtomicU64,
+    pub(super) set_aside: AtomicU64,
+    pub(super) repeated: AtomicU64,
+    pub(super) unconfirmed: AtomicU64,
+    pub(super) undeleted: AtomicU64,
+    pub(super) reads: AtomicU64,
+    pub(super) deletes: AtomicU64,
+    pub(super) shards: AtomicU64,
+    standing: Mutex<Standing>,
+}
+
+/// What cannot be counted.
+#[derive(Debug, Default)]
+pub(super) struct Standing {
+    pub(super) valid_until: Option<Instant>,
+    pub(super) database: Option<(Instant, String)>,
+    pub(super) paused: Vec<(Arc<str>, Instant, String)>,
+}
+
+impl Stats {
+    /// Returns the counts as they are now.
+    pub fn read(&self) -> RelayStats {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = &*self.0;
+        let standing = counters.standing();
+        let paused = |(topic, since, error): &(Arc<str>, Instant, String)| PausedTopic {
+            topic: topic.clone(),
+            error: error.clone(),
+            since: since.elapsed(),
+        };
+        RelayStats {
+            published: get(&counters.published),
+            rejected: get(&counters.rejected),
+            set_aside: get(&counters.set_aside),
+            repeated: get(&counters.repeated),
+            unconfirmed: get(&counters.unconfirmed),
+            undeleted: get(&counters.undeleted),
+            reads: get(&counters.reads),
+            deletes: get(&counters.deletes),
+            shards: get(&counters.shards),
+            lease: standing
+                .valid_until
+                .map(|until| until.saturating_duration_since(Instant::now()))
+                .filter(|left| !left.is_zero()),
+            database: standing
+                .database
+                .as_ref()
+                .map(|(since, error)| Blocked { error: error.clone(), since: since.elapsed() }),
+            paused: standing.paused.iter().map(paused).collect(),
+        }
+    }
+
+    pub(super) fn counters(&self) -> &Counters {
+        &self.0
+    }
+}
+
+impl Counters {
+    pub(super) fn add(counter: &AtomicU64, count: u64) {
+        counter.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(super) fn standing(&self) -> MutexGuard<'_, Standing> {
+        // What is kept here is whole at every moment.
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

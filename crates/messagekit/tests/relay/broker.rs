@@ -1,0 +1,169 @@
+//! A broker that takes, refuses, loses answers, is slow or silent, as a test says.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use messagekit::{BoxFuture, Error, ErrorKind, Message, PublishError, Published, Publisher, Refusal};
+use tokio::sync::watch;
+
+/// What becomes of one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Taken,
+    /// It will never take it.
+    Rejected,
+    /// It is full.
+    Unavailable,
+    /// Taken, and the answer is lost.
+    TakenUnknown,
+    /// Not taken, and the answer is lost.
+    LostUnknown,
+}
+
+type Script = Box<dyn FnMut(&Message) -> Fate + Send>;
+type Waits = Box<dyn FnMut(&Message) -> Duration + Send>;
+
+/// Topics. Clones are handles of the same broker.
+#[derive(Clone)]
+pub(crate) struct Broker(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    silent: watch::Sender<HashSet<String>>,
+}
+
+struct State {
+    script: Script,
+    waits: Waits,
+    taken: Vec<Message>,
+    calls: u64,
+    /// How many calls have an event of this topic and key under way.
+    under_way: HashMap<(Arc<str>, Option<bytes::Bytes>), usize>,
+    most_of_a_key: usize,
+}
+
+impl Broker {
+    pub(crate) fn new() -> Self {
+        let state = State {
+            script: Box::new(|_| Fate::Taken),
+            waits: Box::new(|_| Duration::ZERO),
+            taken: Vec::new(),
+            calls: 0,
+            under_way: HashMap::new(),
+            most_of_a_key: 0,
+        };
+        Self(Arc::new(Shared { state: Mutex::new(state), silent: watch::Sender::new(HashSet::new()) }))
+    }
+
+    pub(crate) fn script(&self, script: impl FnMut(&Message) -> Fate + Send + 'static) {
+        self.with(|state| state.script = Box::new(script));
+    }
+
+    /// Lets each message take so long.
+    pub(crate) fn waits(&self, waits: impl FnMut(&Message) -> Duration + Send + 'static) {
+        self.with(|state| state.waits = Box::new(waits));
+    }
+
+    /// Answers nothing for these topics.
+    pub(crate) fn silence(&self, topics: &[&str]) {
+        self.0.silent.send_replace(topics.iter().map(|topic| (*topic).to_owned()).collect());
+    }
+
+    /// What the topics hold, in the order in which it came.
+    pub(crate) fn taken(&self) -> Vec<Message> {
+        self.with(|state| state.taken.clone())
+    }
+
+    pub(crate) fn taken_count(&self) -> usize {
+        self.with(|state| state.taken.len())
+    }
+
+    pub(crate) fn taken_ids(&self) -> Vec<String> {
+        self.taken().iter().map(|message| message.headers.text("id").unwrap().to_owned()).collect()
+    }
+
+    pub(crate) fn calls(&self) -> u64 {
+        self.with(|state| state.calls)
+    }
+
+    /// How many calls had events of one topic and key at a time, at most.
+    pub(crate) fn most_of_a_key(&self) -> usize {
+        self.with(|state| state.most_of_a_key)
+    }
+
+    fn with<R>(&self, look: impl FnOnce(&mut State) -> R) -> R {
+        look(&mut self.0.state.lock().unwrap())
+    }
+
+    /// Works through a call. It goes on when nobody waits for it any more, as a client's threads do.
+    async fn take(self, batch: Vec<Message>) -> Vec<Published> {
+        let keys: HashSet<_> =
+            batch.iter().map(|message| (message.topic.clone(), message.key.clone())).collect();
+        self.with(|state| {
+            state.calls += 1;
+            for key in keys.iter().filter(|key| key.1.is_some()) {
+                let count = state.under_way.entry(key.clone()).or_default();
+                *count += 1;
+                state.most_of_a_key = state.most_of_a_key.max(*count);
+            }
+        });
+        let mut silent = self.0.silent.subscribe();
+        let mut stopped = HashSet::new();
+        let mut answers = Vec::new();
+        for message in &batch {
+            let key = message.key.clone().map(|key| (message.topic.clone(), key));
+            if key.as_ref().is_some_and(|key| stopped.contains(key)) {
+                answers.push(refused(Refusal::Behind, ErrorKind::Unavailable, "behind another"));
+                continue;
+            }
+            let _ = silent.wait_for(|silent| !silent.contains(&*message.topic)).await;
+            let wait = self.with(|state| (state.waits)(message));
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
+            let fate = self.with(|state| {
+                let fate = (state.script)(message);
+                if matches!(fate, Fate::Taken | Fate::TakenUnknown) {
+                    state.taken.push(message.clone());
+                }
+                fate
+            });
+            if fate != Fate::Taken {
+                stopped.extend(key);
+            }
+            answers.push(match fate {
+                Fate::Taken => Ok(()),
+                Fate::Rejected => {
+                    refused(Refusal::Rejected, ErrorKind::TooLarge, "larger than the topic takes")
+                }
+                Fate::Unavailable => refused(Refusal::Unavailable, ErrorKind::Unavailable, "topic is full"),
+                Fate::TakenUnknown | Fate::LostUnknown => {
+                    refused(Refusal::Unknown, ErrorKind::OutcomeUnknown, "connection lost")
+                }
+            });
+        }
+        tokio::task::yield_now().await;
+        self.with(|state| {
+            for key in keys.iter().filter(|key| key.1.is_some()) {
+                *state.under_way.get_mut(key).unwrap() -= 1;
+            }
+        });
+        answers
+    }
+}
+
+fn refused(refusal: Refusal, kind: ErrorKind, text: &'static str) -> Published {
+    Err(PublishError { refusal, error: Error::new(kind, text) })
+}
+
+impl Publisher for Broker {
+    fn publish<'a>(&'a self, batch: &'a [Message]) -> BoxFuture<'a, Vec<Published>> {
+        let call = tokio::spawn(self.clone().take(batch.to_vec()));
+        Box::pin(async move { call.await.unwrap() })
+    }
+
+    fn max_bytes(&self) -> usize {
+        10_000
+    }
+}

@@ -1,0 +1,113 @@
+use std::time::Duration;
+
+use crate::fixture::{Running, TOPIC, World, firsts_of, order, until, within};
+
+const LEASE: Duration = Duration::from_secs(4);
+const RENEWAL: Duration = Duration::from_secs(1);
+
+#[tokio::test(start_paused = true)]
+async fn relays_that_join_and_leave_hand_over() {
+    let world = World::new();
+    let first = Running::start(world.relay_named("first"));
+    until("the first has all", || world.outbox.slices_of("first") == 64).await;
+    let second = Running::start(world.relay_named("second"));
+    let shared = || (world.outbox.slices_of("first"), world.outbox.slices_of("second")) == (32, 32);
+    within(2 * RENEWAL, "they share", shared).await;
+    let third = Running::start(world.relay_named("third"));
+    let fair = || {
+        ["first", "second", "third"].map(|name| world.outbox.slices_of(name)) == [22, 20, 22]
+            || ["first", "second", "third"]
+                .iter()
+                .all(|name| (20..=22).contains(&world.outbox.slices_of(name)))
+    };
+    within(3 * RENEWAL, "all three share", fair).await;
+    second.stop().await.unwrap();
+    let rest = || (world.outbox.slices_of("first"), world.outbox.slices_of("third")) == (32, 32);
+    within(2 * RENEWAL, "two share what the third left", rest).await;
+    first.stop().await.unwrap();
+    within(2 * RENEWAL, "the last has all", || world.outbox.slices_of("third") == 64).await;
+    third.stop().await.unwrap();
+    assert_eq!(world.outbox.slices_of(""), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn handing_over_publishes_nothing_twice() {
+    let world = World::new();
+    world.broker.waits(|_| Duration::from_millis(2));
+    world.write_keys(64, 40);
+    let mut relays = vec![Running::start(world.relay_named("first"))];
+    for name in ["second", "third", "fourth"] {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        relays.push(Running::start(world.relay_named(name)));
+    }
+    world.until_drained(64 * 40).await;
+    assert_eq!(world.broker.taken_count(), 64 * 40);
+    assert_eq!(world.broker.most_of_a_key(), 1, "two had events of one key under way");
+    for relay in relays {
+        relay.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_slices_of_a_killed_relay_are_taken_when_its_lease_ends() {
+    let world = World::new();
+    let doomed = Running::start(world.relay_named("doomed"));
+    let other = Running::start(world.relay_named("other"));
+    until("they share", || world.outbox.slices_of("doomed") == 32 && world.outbox.slices_of("other") == 32)
+        .await;
+    doomed.kill().await;
+    world.write_keys(100, 3);
+    let published = || world.outbox.pending_count() == 0;
+    within(LEASE + RENEWAL, "all are published", published).await;
+    assert_eq!(world.outbox.slices_of("other"), 64);
+    world.until_drained(300).await;
+    other.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frozen_relay_that_goes_on_makes_nothing_but_copies() {
+    let world = World::new();
+    world.broker.waits(|_| Duration::from_millis(5));
+    world.write_keys(8, 400);
+    let frozen = Running::start(world.relay_named("frozen"));
+    until("it is at work", || world.broker.taken_count() > 100).await;
+    let other = Running::start(world.relay_named("other"));
+    frozen.freeze(true);
+    let mut n = 400;
+    until("the other has all slices", || world.outbox.slices_of("other") == 64).await;
+    let before = world.broker.taken_count();
+    until("the other works", || world.broker.taken_count() > before + 100).await;
+    frozen.freeze(false);
+    for _ in 0..50 {
+        world.outbox.write((0..8).map(|key| order(&format!("k{key}"), n)));
+        n += 1;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    world.until_drained(8 * n).await;
+    let taken = world.broker.taken();
+    for key in 0..8 {
+        assert_eq!(firsts_of(&taken, TOPIC, &format!("k{key}")), (0..n).collect::<Vec<_>>());
+    }
+    let share = || world.outbox.slices_of("frozen") == 32 && world.outbox.slices_of("other") == 32;
+    until("it has its share again", share).await;
+    frozen.stop().await.unwrap();
+    other.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_relay_that_cannot_renew_says_that_it_may_not_publish() {
+    let world = World::new();
+    let relay = Running::start(world.relay());
+    until("it has a lease", || relay.stats.read().lease.is_some()).await;
+    world.outbox.set_down(true);
+    tokio::time::sleep(LEASE + RENEWAL).await;
+    let stats = relay.stats.read();
+    assert_eq!(stats.lease, None);
+    let database = stats.database.expect("the database does not answer");
+    assert!(database.error.contains("connection refused"), "{database:?}");
+    assert!(database.since >= LEASE, "{database:?}");
+    world.outbox.set_down(false);
+    within(2 * RENEWAL, "it may again", || relay.stats.read().lease.is_some()).await;
+    within(2 * RENEWAL, "all answers", || relay.stats.read().database.is_none()).await;
+    relay.stop().await.unwrap();
+}

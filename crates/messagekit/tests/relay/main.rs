@@ -1,0 +1,17 @@
+//! What a user of the relay sees, over an outbox in memory and a broker that misbehaves.
+// Fixtures are test code too, which clippy sees only in functions marked as tests.
+#![allow(clippy::unwrap_used)]
+
+mod broker;
+mod building;
+mod delayed;
+mod fixture;
+mod late_commits;
+mod leases;
+mod operators;
+mod outages;
+mod outbox;
+mod pace;
+mod publishing;
+mod random;
+mod rejected;

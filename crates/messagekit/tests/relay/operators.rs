@@ -1,0 +1,50 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use messagekit::headers;
+
+use crate::broker::Fate;
+use crate::fixture::{Running, TOPIC, World, firsts_of, order, until};
+
+#[tokio::test(start_paused = true)]
+async fn what_an_operator_puts_back_is_published_before_what_came_later() {
+    for seed in 0..40 {
+        let world = World::new();
+        world.outbox.disturb(seed, Duration::from_millis(seed % 30), 0);
+        let mended = Arc::new(AtomicBool::new(false));
+        let is_mended = Arc::clone(&mended);
+        world.broker.script(move |message| {
+            let is_poison = message.headers.text(headers::ID) == Some("k-5");
+            if is_poison && !is_mended.load(Ordering::Relaxed) { Fate::Rejected } else { Fate::Taken }
+        });
+        let relays =
+            [Running::start(world.relay_named("first")), Running::start(world.relay_named("second"))];
+        let mut n = 0;
+        let mut write = || {
+            world.outbox.write([order("k", n), order("other", n)]);
+            n += 1;
+        };
+        for _ in 0..50 {
+            write();
+            tokio::time::sleep(Duration::from_millis(9)).await;
+        }
+        until("it is set aside", || world.outbox.rejected_of(TOPIC, "k").len() > 10).await;
+        mended.store(true, Ordering::Relaxed);
+        for step in 0..50 {
+            write();
+            if step == 10 {
+                world.outbox.rejected_keys().iter().for_each(|key| world.outbox.retry(key));
+            }
+            tokio::time::sleep(Duration::from_millis(3 + seed % 5)).await;
+        }
+        world.until_drained(200).await;
+        let taken = world.broker.taken();
+        assert_eq!(firsts_of(&taken, TOPIC, "k"), (0..100).collect::<Vec<_>>(), "seed {seed}");
+        assert_eq!(firsts_of(&taken, TOPIC, "other"), (0..100).collect::<Vec<_>>(), "seed {seed}");
+        assert_eq!(world.outbox.rejected_count(), 0);
+        for relay in relays {
+            relay.stop().await.unwrap();
+        }
+    }
+}

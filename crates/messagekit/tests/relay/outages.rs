@@ -1,0 +1,124 @@
+use std::time::Duration;
+
+use crate::broker::Fate;
+use crate::fixture::{OTHER, Running, TOPIC, World, event, firsts, firsts_of, order, until, within};
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_one_topic_leaves_the_others_flowing_and_burns_nothing() {
+    let world = World::new();
+    let relay = Running::start(world.relay());
+    world.broker.script(|message| if &*message.topic == TOPIC { Fate::Unavailable } else { Fate::Taken });
+    for n in 0..300 {
+        world.outbox.write((0..8).flat_map(|key| {
+            let key = format!("k{key}");
+            [event(TOPIC, &key, n), event(OTHER, &key, n)]
+        }));
+        let flows = || firsts_of(&world.broker.taken(), OTHER, "k3").len() == n + 1;
+        within(Duration::from_millis(60), "the other topic flows", flows).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let stats = relay.stats.read();
+    assert_eq!((stats.rejected, world.outbox.rejected_count()), (0, 0), "an outage cost an event");
+    let [paused] = &stats.paused[..] else { panic!("{stats:?}") };
+    assert_eq!((&*paused.topic, &*paused.error), (TOPIC, "topic is full"));
+    assert!(paused.since >= Duration::from_secs(299), "{paused:?}");
+    assert_eq!(world.outbox.pending_count(), 8 * 300);
+
+    world.broker.script(|_| Fate::Taken);
+    let begun = || world.broker.taken().iter().any(|message| &*message.topic == TOPIC);
+    within(Duration::from_millis(2_060), "the topic flows again", begun).await;
+    until("all are published", || world.outbox.pending_count() == 0).await;
+    let taken = world.broker.taken();
+    for key in 0..8 {
+        assert_eq!(firsts_of(&taken, TOPIC, &format!("k{key}")), (0..300).collect::<Vec<_>>());
+    }
+    until("no topic is paused", || relay.stats.read().paused.is_empty()).await;
+    relay.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_is_never_answered_holds_the_others_for_a_moment_only() {
+    let world = World::new();
+    let relay = Running::start(world.relay());
+    world.broker.silence(&[TOPIC]);
+    // In every slice something that is not answered.
+    world.write_keys(500, 2);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    for n in 0..100 {
+        world.outbox.write((0..200).map(|key| event(OTHER, &format!("k{key}"), n)));
+        let flows = || world.broker.taken_count() == 200 * (n + 1);
+        within(Duration::from_millis(60), "the other topic flows", flows).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    let stats = relay.stats.read();
+    let [paused] = &stats.paused[..] else { panic!("{stats:?}") };
+    assert_eq!((&*paused.topic, &*paused.error), (TOPIC, "broker does not answer"));
+    assert!(stats.unconfirmed <= 4 * 500, "{stats:?}");
+
+    world.broker.silence(&[]);
+    until("all are published", || world.outbox.pending_count() == 0).await;
+    assert_eq!(world.broker.taken_count(), 500 * 2 + 200 * 100, "without a fault nothing comes twice");
+    for key in 0..500 {
+        assert_eq!(firsts_of(&world.broker.taken(), TOPIC, &format!("k{key}")), [0, 1]);
+    }
+    assert_eq!(world.broker.most_of_a_key(), 1);
+    until("no topic is paused", || relay.stats.read().paused.is_empty()).await;
+    relay.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_unknown_is_published_again_with_the_same_bytes() {
+    let world = World::new();
+    let mut count = 0;
+    world.broker.script(move |_| {
+        count += 1;
+        match count % 25 {
+            0 => Fate::TakenUnknown,
+            1 => Fate::LostUnknown,
+            _ => Fate::Taken,
+        }
+    });
+    world.write_keys(20, 20);
+    let relay = Running::start(world.relay());
+    world.until_drained(400).await;
+    let taken = world.broker.taken();
+    assert!(taken.len() > 400);
+    assert_eq!(firsts(&taken).len(), 400);
+    for key in 0..20 {
+        assert_eq!(firsts_of(&taken, TOPIC, &format!("k{key}")), (0..20).collect::<Vec<_>>());
+    }
+    assert!(relay.stats.read().repeated > 0);
+    relay.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_that_is_away_for_five_minutes_costs_nothing() {
+    let world = World::new();
+    let relay = Running::start(world.relay());
+    world.write_keys(10, 5);
+    world.until_drained(50).await;
+    world.outbox.set_down(true);
+    world.outbox.write((0..10).map(|key| order(&format!("k{key}"), 5)));
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert_eq!(world.broker.taken_count(), 50);
+    world.outbox.set_down(false);
+    within(Duration::from_secs(3), "the rest is published", || world.broker.taken_count() == 60).await;
+    world.until_drained(60).await;
+    relay.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_deleted_is_not_published_again_by_the_same_relay() {
+    let world = World::new();
+    let relay = Running::start(world.relay());
+    world.outbox.set_deletes_down(true);
+    world.write_keys(10, 5);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!((world.broker.taken_count(), world.outbox.pending_count()), (50, 50));
+    assert_eq!(relay.stats.read().undeleted, 50);
+    assert!(relay.stats.read().database.is_some());
+    world.outbox.set_deletes_down(false);
+    world.until_drained(50).await;
+    assert_eq!(world.broker.taken_count(), 50);
+    relay.stop().await.unwrap();
+}

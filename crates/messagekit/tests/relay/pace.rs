@@ -1,0 +1,51 @@
+use std::time::Duration;
+
+use crate::fixture::{Running, World, until};
+
+#[tokio::test(start_paused = true)]
+async fn a_backlog_costs_two_statements_per_batch() {
+    let world = World::new();
+    world.broker.waits(|_| Duration::from_micros(0));
+    world.outbox.disturb(3, Duration::from_millis(4), 0);
+    world.write_keys(1_000, 100);
+    let relay = Running::start(world.relay());
+    until("half is published", || world.broker.taken_count() >= 50_000).await;
+    let counts = world.outbox.with(|state| state.statements);
+    let batches = world.broker.taken_count() as u64 / 500;
+    assert!(counts.pending <= batches + batches / 10, "{counts:?} for {batches} batches");
+    assert!(counts.published <= batches + batches / 10, "{counts:?} for {batches} batches");
+    world.until_drained(100_000).await;
+    assert_eq!(world.broker.most_of_a_key(), 1);
+    relay.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_relay_reads_at_its_poll_and_asks_for_its_lease_each_second() {
+    let world = World::new();
+    let relay = Running::start(world.relay());
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let before = world.outbox.with(|state| state.statements);
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    let after = world.outbox.with(|state| state.statements);
+    assert!(after.pending - before.pending <= 2_001, "{after:?}");
+    assert!((99..=101).contains(&(after.lease - before.lease)), "{after:?}");
+    assert!(after.due - before.due <= 501, "{after:?}");
+    assert_eq!(after.published, 0);
+    relay.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_many_calls_are_under_way_as_were_asked_for() {
+    let world = World::new();
+    world.broker.waits(|_| Duration::from_millis(1));
+    world.write_keys(1_000, 10);
+    let relay = Running::start(world.relay().calls(3.try_into().unwrap()).batch(20.try_into().unwrap()));
+    let mut most = 0;
+    until("all are published", || {
+        most = most.max(relay.stats.read().unconfirmed);
+        world.outbox.pending_count() == 0
+    })
+    .await;
+    assert!((41..=60).contains(&most), "{most} events under way");
+    relay.stop().await.unwrap();
+}
