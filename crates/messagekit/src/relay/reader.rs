@@ -60,8 +60,12 @@ pub struct Page {
     pub rows: Vec<Pending>,
     /// Slices that are not this relay's under the wanted epoch: ask for the leases again before anything else.
     pub lost: Vec<u16>,
-    /// There may be more than the limit allowed.
+    /// There may be more than the limit allowed: the slice of the last row is cut, those behind it were not looked at.
     pub more: bool,
+    /// Every event up to this place was committed when the rows were looked for, or never will be: nothing that is read behind
+    /// it later can have passed an event of its key. Determined before the rows are; an older value is as true. 0, where nothing
+    /// is known, makes every read begin at the beginning.
+    pub decided: i64,
 }
 
 /// An event that no waiting cures.
@@ -95,7 +99,7 @@ pub trait OutboxReader: Send + Sync {
     fn hand_over<'a>(&'a self, name: &'a str, slices: &'a [ShardLease]) -> BoxFuture<'a, Result<(), Error>>;
 
     /// Finds at most `limit` events, and no more than some MiB of them but at least one: slices in the order in which they are
-    /// wanted, each with its first events above the wanted place, oldest first. Left out are the places in `except`, events of
+    /// wanted, each with its first events behind the wanted place, oldest first. Left out are the places in `except`, events of
     /// the topics in `paused`, and those that are delayed.
     ///
     /// # Errors

@@ -40,7 +40,8 @@ pub(super) struct Shards {
 
 struct Slice {
     epoch: i64,
-    /// The last place that was handed out. Never the truth: only until the slice is read from its beginning.
+    /// Nothing new can appear before it but what was paused or put back, and then it falls. Only a short cut: the slice is read
+    /// from its beginning all the same.
     floor: i64,
     /// When it is read from its beginning.
     full_at: Duration,
@@ -218,9 +219,12 @@ impl Shards {
         let full_again = question.asked + FULL_EVERY.max((now - question.asked) * FULL_PART);
         let last = page.rows.last().map(|row| row.shard);
         let mut leases = BTreeMap::new();
-        let mut is_served = true;
+        let mut is_beyond_cut = false;
         for wanted in &question.wanted {
             let shard = wanted.lease.shard;
+            let is_cut = page.more && last == Some(shard);
+            let is_served = !is_beyond_cut;
+            is_beyond_cut |= is_cut;
             let Some(slice) = self.slices.get_mut(&shard).filter(|slice| slice.epoch == wanted.lease.epoch)
             else {
                 continue;
@@ -231,16 +235,14 @@ impl Shards {
                 continue;
             }
             leases.insert(shard, wanted.lease);
-            let is_cut = page.more && last == Some(shard);
-            slice.answered(wanted.above, is_served, is_cut, full_again);
+            let known = match page.rows.last() {
+                Some(end) if is_cut => end.seq.min(page.decided),
+                _ => page.decided,
+            };
+            slice.answered(wanted.above, is_served.then_some(known), is_cut, full_again);
             if is_served {
                 slice.served = self.reads;
             }
-            let end = page.rows.iter().rev().find(|row| row.shard == shard).map(|row| row.seq);
-            if let Some(end) = end {
-                slice.floor = if is_cut { end } else { slice.floor.max(end) };
-            }
-            is_served &= !is_cut;
         }
         let mut by_topic: BTreeMap<Arc<str>, Vec<Row>> = BTreeMap::new();
         for event in page.rows {
@@ -317,17 +319,18 @@ impl Slice {
         self.wanted = true;
     }
 
-    /// Takes note of a read that began behind `above`.
-    fn answered(&mut self, above: i64, is_served: bool, is_cut: bool, full_again: Duration) {
-        if !is_served || is_cut {
+    /// Takes note of a read that began behind `above`; nothing can appear up to `known`, unless the slice was not looked at.
+    fn answered(&mut self, above: i64, known: Option<i64>, is_cut: bool, full_again: Duration) {
+        let Some(known) = known else {
             self.wanted = true;
-        }
-        if above != BEGINNING {
+            if above == BEGINNING {
+                self.full_at = Duration::ZERO;
+            }
             return;
-        }
-        if !is_served {
-            self.full_at = Duration::ZERO;
-        } else if self.full_at == Duration::MAX {
+        };
+        self.wanted |= is_cut;
+        self.floor = above.max(known);
+        if self.full_at == Duration::MAX {
             self.full_at = full_again;
         }
     }

@@ -1,1 +1,351 @@
+//! The slices against a naive outbox: every order of commits, answers, outages, leases and operators.
 
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::super::Pending;
+use super::*;
+use crate::Message;
+
+const SLICES: u16 = 3;
+const LEASE: Duration = Duration::from_millis(1_000);
+/// Fewer than a slice may hold, so that reads are cut.
+const LIMIT: usize = 3;
+const CALLS: usize = 2;
+const UNDELETED: usize = 8;
+
+/// A stream whose order matters: its topic and its key. The key alone says the slice.
+type Stream = (u8, u8);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    Pending,
+    SetAside,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Begin(Stream),
+    Commit(usize),
+    Rollback(usize),
+    Ask,
+    Answer,
+    LoseAnswer,
+    End { part: usize, ok: usize, fate: Fate },
+    Delete { works: bool },
+    Lease { held: u8, surplus: usize },
+    TakenByAnother(u16),
+    PutBack,
+    HandOver,
+    Wake,
+    Pass(u64),
+}
+
+/// What becomes of the part of each stream that comes behind the `ok` first events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Confirmed,
+    Outage,
+    Rejected,
+}
+
+struct World {
+    now: Duration,
+    next: i64,
+    rows: BTreeMap<i64, (Stream, State)>,
+    /// What the relay has confirmed, in the order of the broker.
+    published: Vec<(Stream, i64)>,
+    epochs: [i64; SLICES as usize],
+    ours: [bool; SLICES as usize],
+    answer: Option<(BTreeSet<u16>, Page)>,
+    parts: Vec<Part>,
+    shards: Shards,
+}
+
+fn stream_of(event: &Pending) -> Stream {
+    let key = event.message.key.as_ref().unwrap()[0];
+    (event.message.topic.parse().unwrap(), key)
+}
+
+fn slice_of(stream: Stream) -> u16 {
+    u16::from(stream.1) % SLICES
+}
+
+impl World {
+    fn new() -> Self {
+        let backoff = Backoff::new(Duration::from_millis(50), 2.0, Duration::from_secs(2));
+        Self {
+            now: Duration::ZERO,
+            next: 1,
+            rows: BTreeMap::new(),
+            published: Vec::new(),
+            epochs: [1; SLICES as usize],
+            ours: [false; SLICES as usize],
+            answer: None,
+            parts: Vec::new(),
+            shards: Shards::new(CALLS, UNDELETED, backoff),
+        }
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Begin(stream) => {
+                // The writers of one key take turns.
+                if !self.rows.values().any(|row| *row == (stream, State::Open)) {
+                    self.rows.insert(self.next, (stream, State::Open));
+                    self.next += 1;
+                }
+            }
+            Step::Commit(which) => {
+                if let Some(seq) = self.open(which) {
+                    self.rows.get_mut(&seq).unwrap().1 = State::Pending;
+                }
+            }
+            Step::Rollback(which) => {
+                if let Some(seq) = self.open(which) {
+                    self.rows.remove(&seq);
+                }
+            }
+            Step::Ask => self.ask(),
+            Step::Answer => self.take_answer(),
+            Step::LoseAnswer => {
+                if self.answer.take().is_some() {
+                    self.shards.unanswered();
+                }
+            }
+            Step::End { part, ok, fate } => {
+                if !self.parts.is_empty() {
+                    let part = self.parts.remove(part % self.parts.len());
+                    self.end(part, ok, fate);
+                }
+            }
+            Step::Delete { works } => self.delete(works),
+            Step::Lease { held, surplus } => self.lease(|slice| held & (1 << slice) != 0, surplus),
+            Step::TakenByAnother(slice) => {
+                self.epochs[usize::from(slice)] += 1;
+                self.ours[usize::from(slice)] = false;
+            }
+            Step::PutBack => {
+                for slice in 0..SLICES {
+                    let mut any = false;
+                    for (stream, state) in self.rows.values_mut() {
+                        if *state == State::SetAside && slice_of(*stream) == slice {
+                            *state = State::Pending;
+                            any = true;
+                        }
+                    }
+                    self.epochs[usize::from(slice)] += i64::from(any);
+                }
+            }
+            Step::HandOver => {
+                for lease in self.shards.take_surplus() {
+                    let under_way = self.parts.iter().flat_map(|part| &part.rows);
+                    assert!(!under_way.into_iter().any(|row| row.lease.shard == lease.shard));
+                    let asked = self.answer.as_ref().is_some_and(|(asked, _)| asked.contains(&lease.shard));
+                    assert!(!asked, "a slice is handed over that is being read");
+                    if self.epochs[usize::from(lease.shard)] == lease.epoch {
+                        self.ours[usize::from(lease.shard)] = false;
+                    }
+                }
+            }
+            Step::Wake => self.shards.wake(),
+            Step::Pass(millis) => {
+                self.now += Duration::from_millis(millis);
+                self.shards.pass(self.now);
+            }
+        }
+    }
+
+    fn open(&self, which: usize) -> Option<i64> {
+        let open: Vec<i64> =
+            self.rows.iter().filter(|(_, row)| row.1 == State::Open).map(|(seq, _)| *seq).collect();
+        (!open.is_empty()).then(|| open[which % open.len()])
+    }
+
+    fn lease(&mut self, holds: impl Fn(u16) -> bool, surplus: usize) {
+        let mut held = Vec::new();
+        for slice in 0..SLICES {
+            let at = usize::from(slice);
+            if holds(slice) {
+                self.epochs[at] += i64::from(!self.ours[at]);
+                held.push(ShardLease { shard: slice, epoch: self.epochs[at] });
+            }
+            self.ours[at] = holds(slice);
+        }
+        self.shards.leased(self.now + LEASE, &Leases { held, surplus });
+    }
+
+    /// The outbox answers as it is now; the answer may arrive much later.
+    fn ask(&mut self) {
+        let Some(question) = self.shards.ask(self.now) else { return };
+        assert!(self.answer.is_none(), "two reads are under way");
+        assert!(self.now < self.shards.valid_until());
+        let decided =
+            self.rows.iter().find(|(_, row)| row.1 == State::Open).map_or(self.next, |(seq, _)| *seq) - 1;
+        // An outbox may know less than what is true.
+        let decided = if self.next % 3 == 0 { decided.min(self.next - 7) } else { decided };
+        let mut page = Page { decided, ..Page::default() };
+        'read: for wanted in &question.wanted {
+            let shard = wanted.lease.shard;
+            if !self.ours[usize::from(shard)] || self.epochs[usize::from(shard)] != wanted.lease.epoch {
+                page.lost.push(shard);
+                continue;
+            }
+            for (seq, (stream, state)) in self.rows.range(wanted.above.saturating_add(1)..) {
+                let topic: Arc<str> = stream.0.to_string().into();
+                let is_left_out = slice_of(*stream) != shard
+                    || *state != State::Pending
+                    || question.except.contains(seq)
+                    || question.paused.contains(&topic);
+                if is_left_out {
+                    continue;
+                }
+                if page.rows.len() == LIMIT {
+                    page.more = true;
+                    break 'read;
+                }
+                let held = self.rows.range(..seq).any(|(_, row)| *row == (*stream, State::SetAside));
+                let message = Message::new(topic, "{}").with_key(vec![stream.1]);
+                page.rows.push(Pending { shard, seq: *seq, held, message });
+            }
+        }
+        self.answer = Some((question.wanted.iter().map(|wanted| wanted.lease.shard).collect(), page));
+    }
+
+    fn take_answer(&mut self) {
+        let Some((_, page)) = self.answer.take() else { return };
+        for part in self.shards.answered(self.now, page) {
+            assert!(self.now < self.shards.valid_until(), "published without a lease");
+            self.check_part(&part);
+            self.parts.push(part);
+        }
+    }
+
+    /// Nothing is under way twice, and nothing overtakes an earlier event of its stream.
+    fn check_part(&self, part: &Part) {
+        let under_way: BTreeSet<i64> =
+            self.parts.iter().flat_map(|part| &part.rows).map(|row| row.event.seq).collect();
+        assert!(!self.shards.topics.is_paused(&part.topic), "{} is paused", part.topic);
+        let mut with_it = BTreeSet::new();
+        for row in &part.rows {
+            let (seq, stream) = (row.event.seq, stream_of(&row.event));
+            assert!(!under_way.contains(&seq), "{seq} is under way twice");
+            let confirmed = |seq: i64| self.published.contains(&(stream, seq));
+            assert!(!confirmed(seq), "{seq} is published again by the relay that confirmed it");
+            for (earlier, (of, state)) in self.rows.range(..seq) {
+                let passed = *of == stream && *state == State::Pending && !confirmed(*earlier);
+                let put_back = self.epochs[usize::from(row.lease.shard)] != row.lease.epoch;
+                assert!(
+                    !passed || put_back || row.event.held || with_it.contains(earlier),
+                    "{seq} passes {earlier}"
+                );
+            }
+            with_it.insert(seq);
+        }
+    }
+
+    fn end(&mut self, part: Part, ok: usize, fate: Fate) {
+        let mut ended = Ended { number: part.number, ..Ended::default() };
+        let mut counts: BTreeMap<Stream, usize> = BTreeMap::new();
+        let mut stopped = BTreeSet::new();
+        for row in &part.rows {
+            let (stream, seq) = (stream_of(&row.event), row.event.seq);
+            if stopped.contains(&stream) {
+                continue;
+            }
+            let count = counts.entry(stream).or_default();
+            *count += 1;
+            let at = usize::from(row.lease.shard);
+            if !row.event.held && (fate == Fate::Confirmed || *count <= ok) {
+                ended.confirmed.push((row.lease.shard, seq));
+                self.published.push((stream, seq));
+            } else if row.event.held || fate == Fate::Rejected {
+                stopped.insert(stream);
+                let is_held = self.rows.range(..seq).any(|(_, row)| *row == (stream, State::SetAside));
+                if !self.ours[at] || self.epochs[at] != row.lease.epoch || row.event.held && !is_held {
+                    ended.again.push(row.lease.shard);
+                    continue;
+                }
+                for (_, row) in
+                    self.rows.range_mut(seq..).filter(|(_, row)| *row == &(stream, State::Pending))
+                {
+                    row.1 = State::SetAside;
+                }
+            } else {
+                stopped.insert(stream);
+                ended.outage = Some("full".to_owned());
+            }
+        }
+        self.shards.ended(self.now, ended);
+    }
+
+    fn delete(&mut self, works: bool) {
+        let rows = self.shards.confirmed.take();
+        if !works {
+            return self.shards.confirmed.put_back(rows);
+        }
+        for (_, seq) in &rows {
+            if self.rows.get(seq).is_some_and(|row| row.1 == State::Pending) {
+                self.rows.remove(seq);
+            }
+        }
+        self.shards.confirmed.deleted(&rows);
+    }
+
+    /// From now on everything works.
+    fn finish(&mut self) {
+        self.step(Step::PutBack);
+        for row in self.rows.values_mut() {
+            row.1 = State::Pending;
+        }
+        for round in 0..2_000 {
+            if self.rows.is_empty() {
+                return;
+            }
+            if round % 40 == 0 || self.shards.take_lost() {
+                self.lease(|_| true, 0);
+            }
+            for step in [Step::Pass(10), Step::Wake, Step::Ask, Step::Answer, Step::Delete { works: true }] {
+                self.step(step);
+            }
+            self.step(Step::End { part: 0, ok: 0, fate: Fate::Confirmed });
+        }
+        panic!("never handed out: {:?}", self.rows);
+    }
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let fate = prop_oneof![4 => Just(Fate::Confirmed), 2 => Just(Fate::Outage), 1 => Just(Fate::Rejected)];
+    prop_oneof![
+        12 => (0_u8..2, 0_u8..6).prop_map(Step::Begin),
+        12 => any::<usize>().prop_map(Step::Commit),
+        2 => any::<usize>().prop_map(Step::Rollback),
+        12 => Just(Step::Ask),
+        12 => Just(Step::Answer),
+        1 => Just(Step::LoseAnswer),
+        12 => (any::<usize>(), 0_usize..3, fate).prop_map(|(part, ok, fate)| Step::End { part, ok, fate }),
+        6 => prop::bool::weighted(0.8).prop_map(|works| Step::Delete { works }),
+        4 => (prop_oneof![4 => Just(7_u8), 1 => 0_u8..8], prop_oneof![3 => Just(0_usize), 1 => 0_usize..3])
+            .prop_map(|(held, surplus)| Step::Lease { held, surplus }),
+        1 => (0..SLICES).prop_map(Step::TakenByAnother),
+        1 => Just(Step::PutBack),
+        2 => Just(Step::HandOver),
+        6 => Just(Step::Wake),
+        8 => prop_oneof![4 => 0_u64..60, 1 => 0_u64..3_000].prop_map(Step::Pass),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #[test]
+    fn nothing_is_passed_by_and_nothing_goes_out_twice_or_without_a_lease(
+        steps in prop::collection::vec(step(), 0..300)
+    ) {
+        let mut world = World::new();
+        world.step(Step::Lease { held: 7, surplus: 0 });
+        steps.into_iter().for_each(|step| world.step(step));
+        world.finish();
+    }
+}

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use crate::fixture::{Running, TOPIC, World, firsts, firsts_of, order, until, within};
-use crate::outbox::shard_of;
+use crate::outbox::{Decided, shard_of};
 
 /// Keys of one slice.
 pub(crate) fn neighbours(count: usize) -> Vec<String> {
@@ -28,6 +28,30 @@ async fn a_late_commit_is_found_within_the_time_of_a_full_pass_and_a_poll() {
         within(Duration::from_millis(250), "the late one is published", published).await;
     }
     relay.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_follows_a_late_commit_of_its_key_does_not_pass_it() {
+    for decided in [Decided::Exactly, Decided::Late, Decided::Nothing] {
+        let world = World::new();
+        world.outbox.says_decided(decided);
+        let relay = Running::start(world.relay());
+        let keys = neighbours(2);
+        for round in 0..20 {
+            let mut late = world.outbox.begin();
+            late.add(order(&keys[0], 2 * round));
+            world.outbox.write([order(&keys[1], round)]);
+            let passed = || firsts_of(&world.broker.taken(), TOPIC, &keys[1]).len() == round + 1;
+            until("another key is published", passed).await;
+            late.commit();
+            world.outbox.write([order(&keys[0], 2 * round + 1)]);
+            until("both are published", || world.outbox.pending_count() == 0).await;
+        }
+        let taken = world.broker.taken();
+        assert_eq!(firsts_of(&taken, TOPIC, &keys[0]), (0..40).collect::<Vec<_>>(), "{decided:?}");
+        assert_eq!(taken.len(), 60);
+        relay.stop().await.unwrap();
+    }
 }
 
 #[tokio::test(start_paused = true)]

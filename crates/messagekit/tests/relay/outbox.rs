@@ -1,6 +1,6 @@
 //! An outbox as a database keeps it: transactions that commit late, slices with epochs, statements that fail.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -32,6 +32,9 @@ pub(crate) struct State {
     latency: Duration,
     /// Of a hundred statements, so many fail before or after they have done their work.
     failing: u8,
+    open: BTreeSet<i64>,
+    decided: Decided,
+    was_decided: VecDeque<i64>,
     down: bool,
     deletes_down: bool,
     set_asides_down: bool,
@@ -47,6 +50,16 @@ pub(crate) struct Statements {
     pub(crate) published: u64,
     pub(crate) set_aside: u64,
     pub(crate) due: u64,
+}
+
+/// What the outbox says is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Decided {
+    /// As much as is true.
+    Exactly,
+    /// As much as was true some reads ago.
+    Late,
+    Nothing,
 }
 
 struct Row {
@@ -69,8 +82,9 @@ pub(crate) struct Tx {
 }
 
 pub(crate) fn shard_of(message: &Message) -> u16 {
+    // Few slices, so that many keys share one.
     let of = message.key.as_deref().unwrap_or_else(|| message.headers.get("id").unwrap());
-    of.iter().fold(7_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(*byte))) as u16 % SHARDS
+    of.iter().fold(7_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(*byte))) as u16 % 5 * 12
 }
 
 impl Outbox {
@@ -86,6 +100,9 @@ impl Outbox {
             dice: fastrand::Rng::with_seed(1),
             latency: Duration::ZERO,
             failing: 0,
+            open: BTreeSet::new(),
+            decided: Decided::Exactly,
+            was_decided: VecDeque::new(),
             down: false,
             deletes_down: false,
             set_asides_down: false,
@@ -104,6 +121,10 @@ impl Outbox {
         self.with(|state| {
             (state.dice, state.latency, state.failing) = (fastrand::Rng::with_seed(seed), latency, failing);
         });
+    }
+
+    pub(crate) fn says_decided(&self, decided: Decided) {
+        self.with(|state| state.decided = decided);
     }
 
     pub(crate) fn set_down(&self, down: bool) {
@@ -229,14 +250,17 @@ impl Tx {
     fn add_row(&mut self, message: Message, delay: Option<Duration>) {
         let seq = self.outbox.with(|state| {
             state.next_seq += 1;
+            state.open.insert(state.next_seq - 1);
             state.next_seq - 1
         });
         self.rows.push((shard_of(&message), seq, message, delay));
     }
 
-    pub(crate) fn commit(self) {
+    pub(crate) fn commit(mut self) {
+        let rows = std::mem::take(&mut self.rows);
         self.outbox.with(|state| {
-            for (shard, seq, message, delay) in self.rows {
+            for (shard, seq, message, delay) in rows {
+                state.open.remove(&seq);
                 let available_at = delay.map(|delay| Instant::now() + delay);
                 state.pending.insert((shard, seq), Row { message, available_at });
             }
@@ -244,7 +268,24 @@ impl Tx {
     }
 }
 
+/// Rolls back what was not committed.
+impl Drop for Tx {
+    fn drop(&mut self) {
+        self.outbox.with(|state| state.open.retain(|open| self.rows.iter().all(|(_, seq, ..)| seq != open)));
+    }
+}
+
 impl State {
+    fn decided(&mut self) -> i64 {
+        let exactly = self.open.first().map_or(self.next_seq, |first| *first) - 1;
+        self.was_decided.push_back(exactly);
+        match self.decided {
+            Decided::Exactly => exactly,
+            Decided::Late if self.was_decided.len() > 10 => self.was_decided.pop_front().unwrap_or_default(),
+            Decided::Late | Decided::Nothing => 0,
+        }
+    }
+
     fn is_of(&self, name: &str, lease: ShardLease) -> bool {
         let shard = &self.shards[usize::from(lease.shard)];
         shard.owner.as_deref() == Some(name) && shard.epoch == lease.epoch && shard.until > Instant::now()
@@ -293,7 +334,7 @@ impl State {
         limit: usize,
     ) -> Page {
         self.statements.pending += 1;
-        let mut page = Page::default();
+        let mut page = Page { decided: self.decided(), ..Page::default() };
         for wanted in wanted {
             let shard = wanted.lease.shard;
             if !self.is_of(name, wanted.lease) {
