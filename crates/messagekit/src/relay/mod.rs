@@ -43,6 +43,7 @@
 mod alarm;
 mod builder;
 mod confirmed;
+mod delayed;
 mod errand;
 mod part;
 mod reader;
@@ -52,6 +53,7 @@ mod sending;
 mod settings;
 mod shards;
 mod stats;
+mod telling;
 mod topics;
 
 pub use builder::{Relay, RelayBuilder};

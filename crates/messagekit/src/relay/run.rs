@@ -1,6 +1,5 @@
 //! The loop: one poll function over leases, reads, publishes and deletes.
 
-use std::collections::BTreeSet;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -13,11 +12,13 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use super::alarm::Alarm;
+use super::delayed::Delayed;
 use super::errand::{Errand, in_time};
 use super::sending::{Sent, send};
-use super::settings::{DUE_EVERY, LEASES_APART, LEAVE, RENEWALS, Settings, UNDELETED, outage};
+use super::settings::{LEASES_APART, LEAVE, RENEWALS, Settings, UNDELETED, outage};
 use super::shards::Shards;
 use super::stats::Counters;
+use super::telling::Telling;
 use super::{Leases, Page};
 use crate::store::BoxFuture;
 use crate::{Error, chain, crash};
@@ -62,14 +63,10 @@ struct Running {
     poll_at: Duration,
     sending: FuturesUnordered<BoxFuture<'static, Sent>>,
     deleting: Errand<Deleted>,
-    due: Errand<Result<Option<Duration>, Error>>,
-    due_at: Duration,
-    /// When something delayed is due, as far as is known.
-    known_due: Option<Duration>,
+    delayed: Delayed,
     woken: BoxFuture<'static, ()>,
     alarm: Alarm,
-    database: Option<(Instant, String)>,
-    told: BTreeSet<Arc<str>>,
+    telling: Telling,
     stopping: bool,
 }
 
@@ -87,13 +84,10 @@ impl Running {
             poll_at: Duration::ZERO,
             sending: FuturesUnordered::new(),
             deleting: Errand::new(),
-            due: Errand::new(),
-            due_at: Duration::ZERO,
-            known_due: None,
+            delayed: Delayed::new(),
             woken: woken(&settings),
             alarm: Alarm::default(),
-            database: None,
-            told: BTreeSet::new(),
+            telling: Telling::default(),
             stopping: false,
             settings,
         }
@@ -112,7 +106,7 @@ impl Running {
             if self.start(now) | moved {
                 continue;
             }
-            self.count();
+            self.telling.show(&self.settings, &self.shards, self.started);
             let Some(next) = self.next(now) else { return Poll::Pending };
             if self.alarm.poll(self.started + next, cx).is_pending() {
                 return Poll::Pending;
@@ -126,7 +120,8 @@ impl Running {
         if let Poll::Ready(error) = self.poll(cx) {
             return Poll::Ready(Err(error));
         }
-        let is_busy = self.leasing.is_under_way() || self.reading.is_under_way() || self.due.is_under_way();
+        let is_busy =
+            self.leasing.is_under_way() || self.reading.is_under_way() || self.delayed.is_under_way();
         match self.shards.is_at_rest() && self.shards.confirmed.len() == 0 && !is_busy {
             true => Poll::Ready(Ok(())),
             false => Poll::Pending,
@@ -145,7 +140,7 @@ impl Running {
             }
         }
         self.shards.leased(Duration::ZERO, &Leases::default());
-        self.count();
+        self.telling.show(&self.settings, &self.shards, self.started);
         self.counters().unconfirmed.store(0, Ordering::Relaxed);
         self.settings.metrics.unconfirmed.set(0);
         self.counters().standing().valid_until = None;
@@ -165,8 +160,16 @@ impl Running {
             self.deleted(now, rows, answer)?;
             moved = true;
         }
-        if let Poll::Ready(answer) = self.due.poll(cx) {
-            self.is_due(now, answer)?;
+        if let Poll::Ready(answer) = self.delayed.poll(now, cx) {
+            match answer {
+                Ok(became_due) => {
+                    self.answers();
+                    if became_due {
+                        self.shards.fall();
+                    }
+                }
+                Err(error) => self.silent(error)?,
+            }
             moved = true;
         }
         if let Poll::Ready(answer) = self.reading.poll(cx) {
@@ -191,7 +194,7 @@ impl Running {
             self.poll_at = now + self.settings.poll;
             self.shards.wake();
         }
-        started | self.start_due(now) | self.start_reading(now)
+        started | self.delayed.start(now, &self.settings) | self.start_reading(now)
     }
 
     fn start_leasing(&mut self, now: Duration) -> bool {
@@ -261,15 +264,6 @@ impl Running {
             let answer = in_time("delete of what was published", settings.reader.published(&rows)).await;
             (rows, answer)
         });
-        true
-    }
-
-    fn start_due(&mut self, now: Duration) -> bool {
-        if self.due_at > now || !self.due.may_start(now) {
-            return false;
-        }
-        let settings = Arc::clone(&self.settings);
-        self.due.start(async move { in_time("look at what is delayed", settings.reader.due()).await });
         true
     }
 
@@ -363,38 +357,12 @@ impl Running {
         }
     }
 
-    fn is_due(&mut self, now: Duration, answer: Result<Option<Duration>, Error>) -> Result<(), Error> {
-        let next = match answer {
-            Ok(next) => next,
-            Err(error) => {
-                self.due.failed(now, Duration::MAX);
-                return self.silent(error);
-            }
-        };
-        self.due.succeeded();
-        self.answers();
-        if self.known_due.is_some_and(|due| due <= now) {
-            // It stands before what was published since.
-            self.shards.fall();
-        }
-        self.known_due = next.map(|wait| now + wait);
-        self.due_at = now + next.unwrap_or(DUE_EVERY).clamp(Duration::from_millis(5), DUE_EVERY);
-        Ok(())
-    }
-
     /// Notes that the database did not answer; what no waiting cures ends the relay.
     fn silent(&mut self, error: Error) -> Result<(), Error> {
         if !error.is_transient() {
             return Err(error);
         }
-        let text = chain(&error);
-        match &mut self.database {
-            Some((_, last)) => *last = text,
-            none => {
-                tracing::warn!(relay = &*self.settings.name, error = text, "database does not answer");
-                *none = Some((Instant::now(), text));
-            }
-        }
+        self.telling.silent(&self.settings, &error);
         Ok(())
     }
 
@@ -403,18 +371,16 @@ impl Running {
         let is_troubled = self.leasing.is_troubled()
             || self.reading.is_troubled()
             || self.deleting.is_troubled()
-            || self.due.is_troubled();
-        if !is_troubled && let Some((since, _)) = self.database.take() {
-            let outage = since.elapsed();
-            tracing::info!(relay = &*self.settings.name, ?outage, "database answers again");
+            || self.delayed.is_troubled();
+        if !is_troubled {
+            self.telling.answers(&self.settings);
         }
     }
 
     /// Returns when there is something to start, later than now.
     fn next(&self, now: Duration) -> Option<Duration> {
         let errands = [self.leasing.not_before(), self.deleting.not_before()];
-        let looks =
-            [self.lease_at, self.poll_at, self.due_at, self.reading.not_before(), self.due.not_before()];
+        let looks = [self.poll_at, self.delayed.next(), self.reading.not_before()];
         let looks = looks.into_iter().filter(|_| !self.stopping);
         let lease = Some(self.lease_at);
         let times = errands.into_iter().chain(looks).chain(lease).chain(self.shards.next());
@@ -423,42 +389,6 @@ impl Running {
 
     fn counters(&self) -> &Counters {
         self.settings.stats.counters()
-    }
-
-    /// Shows how it stands, and tells of topics that begin or cease to be in trouble.
-    fn count(&mut self) {
-        let Self { settings, shards, started, database, told, .. } = self;
-        let (counters, metrics, relay) = (settings.stats.counters(), &settings.metrics, &*settings.name);
-        let troubled = shards.topics.troubled();
-        for (topic, trouble) in troubled {
-            if told.insert(topic.clone()) {
-                tracing::warn!(
-                    relay,
-                    topic = &**topic,
-                    error = trouble.error,
-                    "broker does not take the topic"
-                );
-            }
-        }
-        told.retain(|topic| {
-            let is_troubled = troubled.contains_key(topic);
-            if !is_troubled {
-                tracing::info!(relay, topic = &**topic, "topic is not paused any more");
-            }
-            is_troubled
-        });
-        counters.shards.store(shards.held() as u64, Ordering::Relaxed);
-        counters.undeleted.store(shards.confirmed.len() as u64, Ordering::Relaxed);
-        let mut standing = counters.standing();
-        standing.database.clone_from(database);
-        let paused = troubled.iter();
-        standing.paused = paused
-            .map(|(topic, trouble)| (topic.clone(), *started + trouble.since, trouble.error.clone()))
-            .collect();
-        let unconfirmed = counters.unconfirmed.load(Ordering::Relaxed);
-        metrics.unconfirmed.set(i64::try_from(unconfirmed).unwrap_or(i64::MAX));
-        metrics.shards.set(shards.held() as i64);
-        metrics.paused_topics.set(troubled.len() as i64);
     }
 }
 

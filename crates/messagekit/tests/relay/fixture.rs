@@ -21,7 +21,7 @@ pub(crate) const TOPIC: &str = "orders.order";
 pub(crate) const OTHER: &str = "orders.parcel";
 
 /// Longer than any outage here, shorter than for ever; virtual time.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One relay's surroundings.
 #[derive(Clone)]

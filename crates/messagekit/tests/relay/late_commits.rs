@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use crate::fixture::{Running, TOPIC, World, firsts, firsts_of, order, until, within};
-use crate::outbox::{Decided, shard_of};
+use crate::tables::{Decided, shard_of};
 
 /// Keys of one slice.
 pub(crate) fn neighbours(count: usize) -> Vec<String> {

@@ -15,3 +15,4 @@ mod pace;
 mod publishing;
 mod random;
 mod rejected;
+mod tables;

@@ -1,13 +1,14 @@
 //! An outbox as a database keeps it: transactions that commit late, slices with epochs, statements that fail.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use messagekit::relay::{Leases, OutboxReader, Page, Pending, Rejection, SHARDS, ShardLease, Wanted};
+use messagekit::relay::{Leases, OutboxReader, Page, Rejection, ShardLease, Wanted};
 use messagekit::{BoxFuture, Error, ErrorKind, Message};
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+use crate::tables::{Decided, Key, Row, Shard, State, shard_of};
 
 /// A database. Clones are handles of the same one.
 #[derive(Clone)]
@@ -18,62 +19,6 @@ struct Shared {
     woken: Notify,
 }
 
-/// What a key's refused events are found under.
-type Key = (Arc<str>, bytes::Bytes);
-
-pub(crate) struct State {
-    next_seq: i64,
-    pending: BTreeMap<(u16, i64), Row>,
-    shards: Vec<Shard>,
-    members: BTreeMap<String, Instant>,
-    rejected: BTreeMap<Key, Vec<(u16, i64, Message)>>,
-    rejected_without_key: Vec<Message>,
-    dice: fastrand::Rng,
-    latency: Duration,
-    /// Of a hundred statements, so many fail before or after they have done their work.
-    failing: u8,
-    open: BTreeSet<i64>,
-    decided: Decided,
-    was_decided: VecDeque<i64>,
-    down: bool,
-    deletes_down: bool,
-    set_asides_down: bool,
-    broken: Option<ErrorKind>,
-    pub(crate) statements: Statements,
-}
-
-/// How often each statement was asked for.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Statements {
-    pub(crate) lease: u64,
-    pub(crate) pending: u64,
-    pub(crate) published: u64,
-    pub(crate) set_aside: u64,
-    pub(crate) due: u64,
-}
-
-/// What the outbox says is decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Decided {
-    /// As much as is true.
-    Exactly,
-    /// As much as was true some reads ago.
-    Late,
-    Nothing,
-}
-
-struct Row {
-    message: Message,
-    available_at: Option<Instant>,
-}
-
-#[derive(Clone)]
-struct Shard {
-    owner: Option<String>,
-    epoch: i64,
-    until: Instant,
-}
-
 /// A transaction: its events have their places, and nobody sees them.
 #[must_use]
 pub(crate) struct Tx {
@@ -81,34 +26,9 @@ pub(crate) struct Tx {
     rows: Vec<(u16, i64, Message, Option<Duration>)>,
 }
 
-pub(crate) fn shard_of(message: &Message) -> u16 {
-    // Few slices, so that many keys share one.
-    let of = message.key.as_deref().unwrap_or_else(|| message.headers.get("id").unwrap());
-    of.iter().fold(7_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(*byte))) as u16 % 5 * 12
-}
-
 impl Outbox {
     pub(crate) fn new() -> Self {
-        let free = Shard { owner: None, epoch: 0, until: Instant::now() };
-        let state = State {
-            next_seq: 1,
-            pending: BTreeMap::new(),
-            shards: vec![free; usize::from(SHARDS)],
-            members: BTreeMap::new(),
-            rejected: BTreeMap::new(),
-            rejected_without_key: Vec::new(),
-            dice: fastrand::Rng::with_seed(1),
-            latency: Duration::ZERO,
-            failing: 0,
-            open: BTreeSet::new(),
-            decided: Decided::Exactly,
-            was_decided: VecDeque::new(),
-            down: false,
-            deletes_down: false,
-            set_asides_down: false,
-            broken: None,
-            statements: Statements::default(),
-        };
+        let state = State::new();
         Self(Arc::new(Shared { state: Mutex::new(state), woken: Notify::new() }))
     }
 
@@ -272,122 +192,6 @@ impl Tx {
 impl Drop for Tx {
     fn drop(&mut self) {
         self.outbox.with(|state| state.open.retain(|open| self.rows.iter().all(|(_, seq, ..)| seq != open)));
-    }
-}
-
-impl State {
-    fn decided(&mut self) -> i64 {
-        let exactly = self.open.first().map_or(self.next_seq, |first| *first) - 1;
-        self.was_decided.push_back(exactly);
-        match self.decided {
-            Decided::Exactly => exactly,
-            Decided::Late if self.was_decided.len() > 10 => self.was_decided.pop_front().unwrap_or_default(),
-            Decided::Late | Decided::Nothing => 0,
-        }
-    }
-
-    fn is_of(&self, name: &str, lease: ShardLease) -> bool {
-        let shard = &self.shards[usize::from(lease.shard)];
-        shard.owner.as_deref() == Some(name) && shard.epoch == lease.epoch && shard.until > Instant::now()
-    }
-
-    fn lease(&mut self, name: &str, lease: Duration) -> Leases {
-        self.statements.lease += 1;
-        let now = Instant::now();
-        self.members.insert(name.to_owned(), now + lease);
-        self.members.retain(|_, until| *until > now);
-        let share = usize::from(SHARDS).div_ceil(self.members.len());
-        let mut held = self
-            .shards
-            .iter()
-            .filter(|shard| shard.owner.as_deref() == Some(name) && shard.until > now)
-            .count();
-        for shard in &mut self.shards {
-            if shard.owner.as_deref() == Some(name) && shard.until > now {
-                shard.until = now + lease;
-            } else if (shard.owner.is_none() || shard.until <= now) && held < share {
-                *shard = Shard { owner: Some(name.to_owned()), epoch: shard.epoch + 1, until: now + lease };
-                held += 1;
-            }
-        }
-        let own = self
-            .shards
-            .iter()
-            .enumerate()
-            .filter(|(_, shard)| shard.owner.as_deref() == Some(name) && shard.until > now);
-        let held: Vec<ShardLease> =
-            own.map(|(shard, row)| ShardLease { shard: shard as u16, epoch: row.epoch }).collect();
-        let surplus = held.len().saturating_sub(share);
-        Leases { held, surplus }
-    }
-
-    fn key_of(message: &Message) -> Option<Key> {
-        message.key.clone().map(|key| (message.topic.clone(), key))
-    }
-
-    fn pending(
-        &mut self,
-        name: &str,
-        wanted: &[Wanted],
-        except: &[i64],
-        paused: &[Arc<str>],
-        limit: usize,
-    ) -> Page {
-        self.statements.pending += 1;
-        let mut page = Page { decided: self.decided(), ..Page::default() };
-        for wanted in wanted {
-            let shard = wanted.lease.shard;
-            if !self.is_of(name, wanted.lease) {
-                page.lost.push(shard);
-                continue;
-            }
-            for ((_, seq), row) in self.pending.range((shard, i64::MIN)..=(shard, i64::MAX)) {
-                let is_left_out = *seq <= wanted.above
-                    || row.available_at.is_some()
-                    || except.contains(seq)
-                    || paused.contains(&row.message.topic);
-                if is_left_out {
-                    continue;
-                }
-                if page.rows.len() == limit {
-                    page.more = true;
-                    return page;
-                }
-                let before = Self::key_of(&row.message).and_then(|key| self.rejected.get(&key)?.first());
-                let held = before.is_some_and(|(_, first, _)| first < seq);
-                page.rows.push(Pending { shard, seq: *seq, held, message: row.message.clone() });
-            }
-        }
-        page
-    }
-
-    fn set_aside(&mut self, name: &str, rejection: &Rejection) -> u64 {
-        self.statements.set_aside += 1;
-        let place = (rejection.lease.shard, rejection.seq);
-        if !self.is_of(name, rejection.lease) || !self.pending.contains_key(&place) {
-            return 0;
-        }
-        let Some(key) = Self::key_of(&self.pending[&place].message) else {
-            self.rejected_without_key.extend(self.pending.remove(&place).map(|row| row.message));
-            return 1;
-        };
-        let is_held = self
-            .rejected
-            .get(&key)
-            .and_then(|rows| rows.first())
-            .is_some_and(|first| first.1 < rejection.seq);
-        if rejection.error.is_none() && !is_held {
-            return 0;
-        }
-        let behind = self.pending.range(place..=(place.0, i64::MAX));
-        let behind = behind.filter(|(_, row)| Self::key_of(&row.message).as_ref() == Some(&key));
-        let behind: Vec<(u16, i64)> = behind.map(|(place, _)| *place).collect();
-        for place in &behind {
-            let row = self.pending.remove(place).unwrap();
-            self.rejected.entry(key.clone()).or_default().push((place.0, place.1, row.message));
-        }
-        self.rejected.entry(key).or_default().sort_by_key(|row| row.1);
-        behind.len() as u64
     }
 }
 

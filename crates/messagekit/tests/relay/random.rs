@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use crate::broker::Fate;
 use crate::fixture::{OTHER, Running, TOPIC, World, event, firsts, firsts_of, until};
-use crate::outbox::Decided;
+use crate::tables::Decided;
 
 /// What was committed, by topic and key.
 type Book = Arc<Mutex<BTreeMap<(&'static str, String), Vec<usize>>>>;

@@ -1,0 +1,210 @@
+//! The tables of an outbox, and its statements, each at one moment.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use messagekit::relay::{Leases, Page, Pending, Rejection, SHARDS, ShardLease, Wanted};
+use messagekit::{ErrorKind, Message};
+use tokio::time::Instant;
+
+/// What a key's refused events are found under.
+pub(crate) type Key = (Arc<str>, bytes::Bytes);
+
+pub(crate) struct State {
+    pub(super) next_seq: i64,
+    pub(super) pending: BTreeMap<(u16, i64), Row>,
+    pub(super) shards: Vec<Shard>,
+    pub(super) members: BTreeMap<String, Instant>,
+    pub(super) rejected: BTreeMap<Key, Vec<(u16, i64, Message)>>,
+    pub(super) rejected_without_key: Vec<Message>,
+    pub(super) dice: fastrand::Rng,
+    pub(super) latency: Duration,
+    /// Of a hundred statements, so many fail before or after they have done their work.
+    pub(super) failing: u8,
+    pub(super) open: BTreeSet<i64>,
+    pub(super) decided: Decided,
+    pub(super) was_decided: VecDeque<i64>,
+    pub(super) down: bool,
+    pub(super) deletes_down: bool,
+    pub(super) set_asides_down: bool,
+    pub(super) broken: Option<ErrorKind>,
+    pub(crate) statements: Statements,
+}
+
+/// How often each statement was asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Statements {
+    pub(crate) lease: u64,
+    pub(crate) pending: u64,
+    pub(crate) published: u64,
+    pub(crate) set_aside: u64,
+    pub(crate) due: u64,
+}
+
+/// What the outbox says is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Decided {
+    /// As much as is true.
+    Exactly,
+    /// As much as was true some reads ago.
+    Late,
+    Nothing,
+}
+
+pub(super) struct Row {
+    pub(super) message: Message,
+    pub(super) available_at: Option<Instant>,
+}
+
+#[derive(Clone)]
+pub(super) struct Shard {
+    pub(super) owner: Option<String>,
+    pub(super) epoch: i64,
+    pub(super) until: Instant,
+}
+
+pub(crate) fn shard_of(message: &Message) -> u16 {
+    // Few slices, so that many keys share one.
+    let of = message.key.as_deref().unwrap_or_else(|| message.headers.get("id").unwrap());
+    of.iter().fold(7_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(*byte))) as u16 % 5 * 12
+}
+
+impl State {
+    pub(super) fn new() -> Self {
+        let free = Shard { owner: None, epoch: 0, until: Instant::now() };
+        Self {
+            next_seq: 1,
+            pending: BTreeMap::new(),
+            shards: vec![free; usize::from(SHARDS)],
+            members: BTreeMap::new(),
+            rejected: BTreeMap::new(),
+            rejected_without_key: Vec::new(),
+            dice: fastrand::Rng::with_seed(1),
+            latency: Duration::ZERO,
+            failing: 0,
+            open: BTreeSet::new(),
+            decided: Decided::Exactly,
+            was_decided: VecDeque::new(),
+            down: false,
+            deletes_down: false,
+            set_asides_down: false,
+            broken: None,
+            statements: Statements::default(),
+        }
+    }
+
+    pub(super) fn decided(&mut self) -> i64 {
+        let exactly = self.open.first().map_or(self.next_seq, |first| *first) - 1;
+        self.was_decided.push_back(exactly);
+        match self.decided {
+            Decided::Exactly => exactly,
+            Decided::Late if self.was_decided.len() > 10 => self.was_decided.pop_front().unwrap_or_default(),
+            Decided::Late | Decided::Nothing => 0,
+        }
+    }
+
+    fn is_of(&self, name: &str, lease: ShardLease) -> bool {
+        let shard = &self.shards[usize::from(lease.shard)];
+        shard.owner.as_deref() == Some(name) && shard.epoch == lease.epoch && shard.until > Instant::now()
+    }
+
+    pub(super) fn lease(&mut self, name: &str, lease: Duration) -> Leases {
+        self.statements.lease += 1;
+        let now = Instant::now();
+        self.members.insert(name.to_owned(), now + lease);
+        self.members.retain(|_, until| *until > now);
+        let share = usize::from(SHARDS).div_ceil(self.members.len());
+        let mut held = self
+            .shards
+            .iter()
+            .filter(|shard| shard.owner.as_deref() == Some(name) && shard.until > now)
+            .count();
+        for shard in &mut self.shards {
+            if shard.owner.as_deref() == Some(name) && shard.until > now {
+                shard.until = now + lease;
+            } else if (shard.owner.is_none() || shard.until <= now) && held < share {
+                *shard = Shard { owner: Some(name.to_owned()), epoch: shard.epoch + 1, until: now + lease };
+                held += 1;
+            }
+        }
+        let own = self
+            .shards
+            .iter()
+            .enumerate()
+            .filter(|(_, shard)| shard.owner.as_deref() == Some(name) && shard.until > now);
+        let held: Vec<ShardLease> =
+            own.map(|(shard, row)| ShardLease { shard: shard as u16, epoch: row.epoch }).collect();
+        let surplus = held.len().saturating_sub(share);
+        Leases { held, surplus }
+    }
+
+    fn key_of(message: &Message) -> Option<Key> {
+        message.key.clone().map(|key| (message.topic.clone(), key))
+    }
+
+    pub(super) fn pending(
+        &mut self,
+        name: &str,
+        wanted: &[Wanted],
+        except: &[i64],
+        paused: &[Arc<str>],
+        limit: usize,
+    ) -> Page {
+        self.statements.pending += 1;
+        let mut page = Page { decided: self.decided(), ..Page::default() };
+        for wanted in wanted {
+            let shard = wanted.lease.shard;
+            if !self.is_of(name, wanted.lease) {
+                page.lost.push(shard);
+                continue;
+            }
+            for ((_, seq), row) in self.pending.range((shard, i64::MIN)..=(shard, i64::MAX)) {
+                let is_left_out = *seq <= wanted.above
+                    || row.available_at.is_some()
+                    || except.contains(seq)
+                    || paused.contains(&row.message.topic);
+                if is_left_out {
+                    continue;
+                }
+                if page.rows.len() == limit {
+                    page.more = true;
+                    return page;
+                }
+                let before = Self::key_of(&row.message).and_then(|key| self.rejected.get(&key)?.first());
+                let held = before.is_some_and(|(_, first, _)| first < seq);
+                page.rows.push(Pending { shard, seq: *seq, held, message: row.message.clone() });
+            }
+        }
+        page
+    }
+
+    pub(super) fn set_aside(&mut self, name: &str, rejection: &Rejection) -> u64 {
+        self.statements.set_aside += 1;
+        let place = (rejection.lease.shard, rejection.seq);
+        if !self.is_of(name, rejection.lease) || !self.pending.contains_key(&place) {
+            return 0;
+        }
+        let Some(key) = Self::key_of(&self.pending[&place].message) else {
+            self.rejected_without_key.extend(self.pending.remove(&place).map(|row| row.message));
+            return 1;
+        };
+        let is_held = self
+            .rejected
+            .get(&key)
+            .and_then(|rows| rows.first())
+            .is_some_and(|first| first.1 < rejection.seq);
+        if rejection.error.is_none() && !is_held {
+            return 0;
+        }
+        let behind = self.pending.range(place..=(place.0, i64::MAX));
+        let behind = behind.filter(|(_, row)| Self::key_of(&row.message).as_ref() == Some(&key));
+        let behind: Vec<(u16, i64)> = behind.map(|(place, _)| *place).collect();
+        for place in &behind {
+            let row = self.pending.remove(place).unwrap();
+            self.rejected.entry(key.clone()).or_default().push((place.0, place.1, row.message));
+        }
+        self.rejected.entry(key).or_default().sort_by_key(|row| row.1);
+        behind.len() as u64
+    }
+}
