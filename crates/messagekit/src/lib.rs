@@ -23,6 +23,7 @@
 //! - [`Event`] and [`Envelope`]: your facts and what is known about them.
 //! - [`Outbox`]: adds events to your transaction.
 //! - [`Consumer`]: runs handlers, each message once; [`Router`], [`OnFailure`], [`gate`].
+//! - [`relay`] and [`bridge`]: from the outbox to a broker, and from one broker to another.
 //! - [`DeadLetters`]: list, show and retry what was set aside.
 //! - [`claim`]: the marker alone, for a loop of your own or an HTTP idempotency key.
 //! - [`config`] and [`metrics`]: settings and figures of a program.
@@ -32,8 +33,8 @@
 //! # What it does not do
 //!
 //! Effects outside the handler's transaction (an e-mail, a call to another service) happen at least once, not exactly once.
-//! The order of a key is kept only while its failed messages block their lane ([`OnFailure::Block`]). Brokers, PostgreSQL
-//! and the relay live in crates of their own.
+//! The order of a key is kept only while its failed messages block their lane ([`OnFailure::Block`]). Brokers and databases
+//! live in crates of their own.
 //!
 //! # Features
 //!

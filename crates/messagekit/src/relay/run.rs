@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::alarm::Alarm;
 use super::delayed::Delayed;
@@ -75,7 +76,8 @@ impl Running {
         let settings = Arc::new(settings);
         let undeleted = settings.batch as usize * UNDELETED;
         Self {
-            instance: format!("{}-{:08x}", settings.name, fastrand::u32(..)).into(),
+            // Two of one name would take each other's slices for their own.
+            instance: format!("{}-{}", settings.name, Uuid::now_v7().simple()).into(),
             started: Instant::now(),
             shards: Shards::new(settings.calls, undeleted, outage()),
             leasing: Errand::new(),

@@ -109,6 +109,33 @@ async fn a_database_that_is_away_for_five_minutes_costs_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_relay_that_starts_before_its_database_waits_for_it() {
+    let world = World::new();
+    world.outbox.set_down(true);
+    let relay = Running::start(world.relay());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    world.outbox.set_down(false);
+    world.write_keys(10, 5);
+    within(Duration::from_secs(3), "everything is published", || world.broker.taken_count() == 50).await;
+    relay.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn statements_that_are_never_answered_are_given_up() {
+    let world = World::new();
+    let relay = Running::start(world.relay());
+    world.write_keys(10, 5);
+    world.until_drained(50).await;
+    world.outbox.set_silent(true);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    world.outbox.set_silent(false);
+    world.outbox.write((0..10).map(|key| order(&format!("k{key}"), 5)));
+    within(Duration::from_secs(32), "the rest is published", || world.broker.taken_count() == 60).await;
+    world.until_drained(60).await;
+    relay.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_deleted_is_not_published_again_by_the_same_relay() {
     let world = World::new();
     let relay = Running::start(world.relay());

@@ -51,6 +51,11 @@ impl Outbox {
         self.with(|state| state.down = down);
     }
 
+    /// Answers nothing to what is asked meanwhile.
+    pub(crate) fn set_silent(&self, silent: bool) {
+        self.with(|state| state.silent = silent);
+    }
+
     pub(crate) fn set_deletes_down(&self, down: bool) {
         self.with(|state| state.deletes_down = down);
     }
@@ -139,6 +144,9 @@ impl Outbox {
         });
         if !before.is_zero() {
             tokio::time::sleep(before).await;
+        }
+        if self.with(|state| state.silent) {
+            std::future::pending::<()>().await;
         }
         let unavailable = || Error::new(ErrorKind::Unavailable, "connection refused");
         let (answer, failing) = self.with(|state| {

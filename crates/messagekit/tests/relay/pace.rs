@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use crate::fixture::{Running, World, until};
+use crate::fixture::{Running, World, order, until};
+use crate::late_commits::neighbours;
+use crate::tables::shard_of;
 
 #[tokio::test(start_paused = true)]
 async fn a_backlog_costs_two_statements_per_batch() {
@@ -47,4 +49,30 @@ async fn so_many_calls_are_under_way_as_were_asked_for() {
     .await;
     assert!((41..=60).contains(&most), "{most} events under way");
     relay.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slice_with_a_long_backlog_does_not_hold_the_others() {
+    let world = World::new();
+    world.broker.waits(|_| Duration::from_millis(1));
+    let crowd = neighbours(4);
+    world.outbox.write((0..4_000).map(|n| order(&crowd[n % 4], n / 4)));
+    let loners: Vec<String> =
+        (0..).map(|n| format!("loner{n}")).filter(|key| are_apart(key, &crowd[0])).take(20).collect();
+    world.outbox.write(loners.iter().map(|key| order(key, 0)));
+    let relay = Running::start(world.relay().batch(50.try_into().unwrap()));
+    let are_published =
+        || world.broker.taken_ids().iter().filter(|id| id.starts_with("loner")).count() == loners.len();
+    until("the others are published", are_published).await;
+    assert!(
+        world.broker.taken_count() < 1_000,
+        "they waited for {} of the crowd",
+        world.broker.taken_count()
+    );
+    world.until_drained(4_020).await;
+    relay.stop().await.unwrap();
+}
+
+fn are_apart(key: &str, other: &str) -> bool {
+    shard_of(&order(key, 0)) != shard_of(&order(other, 0))
 }
