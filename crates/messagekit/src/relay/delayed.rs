@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use super::errand::{Errand, in_time};
+use super::errand::{Errand, PATIENCE, in_time};
 use super::settings::{DUE_EVERY, Settings};
 use crate::Error;
 
@@ -29,7 +29,8 @@ impl Delayed {
             return false;
         }
         let settings = Arc::clone(settings);
-        self.errand.start(async move { in_time("look at what is delayed", settings.reader.due()).await });
+        self.errand
+            .start(async move { in_time("look at what is delayed", PATIENCE, settings.reader.due()).await });
         true
     }
 

@@ -10,7 +10,7 @@ use crate::store::BoxFuture;
 use crate::{Error, ErrorKind};
 
 /// After so long a statement without an answer is given up: a connection that is dead without a word must not stop a relay.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A kind of statement. Times count from the start of the relay.
 pub(super) struct Errand<T> {
@@ -68,10 +68,11 @@ impl<T> Errand<T> {
 /// Waits for a statement, but not for ever.
 pub(super) async fn in_time<T>(
     what: &'static str,
+    patience: Duration,
     statement: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    tokio::time::timeout(PATIENCE, statement).await.unwrap_or_else(|_| {
+    tokio::time::timeout(patience, statement).await.unwrap_or_else(|_| {
         let text = format!("{what}: the database does not answer");
-        Err(Error::new(ErrorKind::Unavailable, text).with("seconds", PATIENCE.as_secs()))
+        Err(Error::new(ErrorKind::Unavailable, text).with("seconds", patience.as_secs()))
     })
 }

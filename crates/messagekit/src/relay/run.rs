@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::alarm::Alarm;
 use super::delayed::Delayed;
-use super::errand::{Errand, in_time};
+use super::errand::{Errand, PATIENCE, in_time};
 use super::sending::{Sent, send};
 use super::settings::{LEASES_APART, LEAVE, RENEWALS, Settings, UNDELETED, outage};
 use super::shards::Shards;
@@ -158,8 +158,8 @@ impl Running {
             self.leased(now, answer)?;
             moved = true;
         }
-        if let Poll::Ready((rows, answer)) = self.deleting.poll(cx) {
-            self.deleted(now, rows, answer)?;
+        if let Poll::Ready(answer) = self.deleting.poll(cx) {
+            self.deleted(now, answer)?;
             moved = true;
         }
         if let Poll::Ready(answer) = self.delayed.poll(now, cx) {
@@ -207,13 +207,14 @@ impl Running {
             return false;
         }
         let (settings, instance) = (Arc::clone(&self.settings), Arc::clone(&self.instance));
+        let lease = settings.lease;
         if self.lease_at <= now {
-            let lease = settings.lease;
             // From before the question: the database counts from later.
             let valid_until = now + lease;
             self.lease_at = now + lease / RENEWALS;
             self.leasing.start(async move {
-                let answer = in_time("lease of the outbox", settings.reader.lease(&instance, lease)).await;
+                let answer =
+                    in_time("lease of the outbox", lease, settings.reader.lease(&instance, lease)).await;
                 Leasing::Leased { valid_until, answer }
             });
             return true;
@@ -226,7 +227,9 @@ impl Running {
             return false;
         }
         self.leasing.start(async move {
-            Leasing::HandedOver(in_time("hand over", settings.reader.hand_over(&instance, &surplus)).await)
+            Leasing::HandedOver(
+                in_time("hand over", lease, settings.reader.hand_over(&instance, &surplus)).await,
+            )
         });
         true
     }
@@ -247,7 +250,7 @@ impl Running {
         self.reading.start(async move {
             let (reader, batch) = (&settings.reader, settings.batch);
             let read = reader.pending(&instance, &question.wanted, &question.except, &question.paused, batch);
-            in_time("read of the outbox", read).await
+            in_time("read of the outbox", PATIENCE, read).await
         });
         true
     }
@@ -263,7 +266,8 @@ impl Running {
         let settings = Arc::clone(&self.settings);
         Counters::add(&self.counters().deletes, 1);
         self.deleting.start(async move {
-            let answer = in_time("delete of what was published", settings.reader.published(&rows)).await;
+            let answer =
+                in_time("delete of what was published", PATIENCE, settings.reader.published(&rows)).await;
             (rows, answer)
         });
         true
@@ -337,12 +341,7 @@ impl Running {
         self.shards.ended(now, sent.ended);
     }
 
-    fn deleted(
-        &mut self,
-        now: Duration,
-        rows: Vec<(u16, i64)>,
-        answer: Result<(), Error>,
-    ) -> Result<(), Error> {
+    fn deleted(&mut self, now: Duration, (rows, answer): Deleted) -> Result<(), Error> {
         match answer {
             Ok(()) => {
                 crash::point("relay.settled");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::errand::{PATIENCE, in_time};
 use super::part::{Ended, Part};
 use super::settings::Settings;
 use super::{Rejection, ShardLease};
@@ -118,7 +119,8 @@ impl Settings {
     /// Sets an event aside, with what is behind it. Where that does not work it stays, and is published and refused again.
     async fn set_aside(&self, instance: &str, rejection: Rejection, sent: &mut Sent) {
         let ShardLease { shard, .. } = rejection.lease;
-        let set_aside = self.reader.set_aside(instance, &rejection).await;
+        let statement = self.reader.set_aside(instance, &rejection);
+        let set_aside = in_time("setting aside", PATIENCE, statement).await;
         crash::point("relay.rejected");
         let relay = &*self.name;
         match (set_aside, rejection.error) {

@@ -76,6 +76,21 @@ async fn a_late_commit_is_found_while_there_is_a_backlog_behind_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_appears_where_all_was_decided_is_found_all_the_same() {
+    let world = World::new();
+    let relay = Running::start(world.relay());
+    for round in 0..10 {
+        world.outbox.write((0..30).map(|n| order("k", round * 30 + n)));
+        until("the others are published", || world.outbox.pending_count() == 0).await;
+        tokio::time::sleep(Duration::from_millis(17 * round as u64)).await;
+        world.outbox.write_at(-1 - round as i64, order("restored", round));
+        let published = || firsts_of(&world.broker.taken(), TOPIC, "restored").len() == round + 1;
+        within(Duration::from_millis(250), "it is published", published).await;
+    }
+    relay.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_rolled_back_never_appears() {
     let world = World::new();
     let relay = Running::start(world.relay().poll(Duration::from_millis(5)));
