@@ -42,13 +42,23 @@ fn parameters(statement: &str) -> &'static str {
         "fail_replay" => "bigint, bigint, text",
         "may_write" => "int, text",
         "ping" => "int",
-        "oldest" | "checkpoint" => "",
+        "oldest" | "checkpoint" | "relayed" | "relay_next_due" => "",
         "lease" => "text, bigint, float8",
         "resolve" => "text, bigint, bigint",
         "fail" => "text, bigint, bigint, text, float8, text, text, text",
         "hand_back" => "text, bigint, bigint, float8",
-        "write" => "text[], text[], text[], text[], bytea[], text[], text[], text[]",
-        "write_one" => "text, text, text, text, bytea, text, text, text",
+        "write" => "text[], text[], text[], text[], bytea[], text[], text[], text[], float8",
+        "write_one" => "text, text, text, text, bytea, text, text, text, float8",
+        "relay_lease" => "text, float8, float8",
+        "relay_hand_over" => "text, smallint[], bigint[]",
+        "relay_leave" => "text",
+        "relay_hold" => "text, smallint, bigint",
+        "relay_hold_any" | "relay_begin_again" => "smallint",
+        "relay_pending" => "text, smallint[], bigint[], bigint[], bigint[], text[], bigint, bigint",
+        "relay_published" => "smallint[], bigint[]",
+        "relay_due" | "relay_find" | "relay_put_back" | "relay_give_up" => "bigint",
+        "relay_set_aside" => "smallint, bigint, text",
+        "relay_rejected" => "bigint, bigint, boolean",
         other => panic!("the parameters of the statement {other} are not listed"),
     }
 }
@@ -67,6 +77,13 @@ fn values(name: &str) -> Option<String> {
         "waiting" => "now() - interval '1 min'".to_owned(),
         "confirmed" => "'messagekit_shop'".to_owned(),
         "lock" => "'{7, 100007}'".to_owned(),
+        "relay_lease" => "'relay-1', 4e6, 64".to_owned(),
+        "relay_pending" => format!("'relay-1', '{{7, 9}}', '{{1, 1}}', '{{0, 0}}', '{{7}}', '{{a.b}}', 500, {}", 8 << 20),
+        "relay_published" => "'{7, 9}', '{107, 109}'".to_owned(),
+        "relay_due" => "1000".to_owned(),
+        "relay_set_aside" => "7, 107, 'no'".to_owned(),
+        "relay_rejected" => "0, 50, false".to_owned(),
+        "relay_find" | "relay_put_back" | "relay_give_up" => "7".to_owned(),
         _ => return None,
     })
 }
@@ -105,6 +122,8 @@ fn walks(plan: &str) -> bool {
         "consumer_offsets",
         "replay_items",
         "admin_audit",
+        "outbox_pending",
+        "outbox_rejected",
     ];
     let mut lines = plan.lines().peekable();
     while let Some(line) = lines.next() {
@@ -160,6 +179,10 @@ INSERT INTO messagekit.consumer_offsets (consumer, topic, partition, next)
   SELECT 'billing-' || n / 100, 'orders.order', n % 100, n FROM generate_series(1, 10000) n;
 INSERT INTO messagekit.outbox_checkpoints SELECT now() - n * interval '10 s', '0/1'::pg_lsn + (100000 - n) FROM generate_series(1, 60000) n;
 INSERT INTO messagekit.replay_items SELECT 1, n, 'e-' || n FROM generate_series(1, 100000) n;
+INSERT INTO messagekit.outbox_pending (shard, copy, seq, key_hash, available_at, event_id, topic)
+  SELECT n % 65 - n % 65 / 64 * 65, 0, n, n % 1000, now(), 'e-' || n, 'orders.order' FROM generate_series(1, 100000) n;
+INSERT INTO messagekit.outbox_rejected (shard, attempts, copy, seq, key_hash, event_id, topic, error)
+  SELECT n % 64, 0, 0, n, n % 100, 'e-' || n, 'orders.order', CASE WHEN n <= 100 THEN 'no' END FROM generate_series(1, 10000) n;
 INSERT INTO messagekit.admin_audit (actor, through, act, done) SELECT 'ann', 'cli', 'retry', 1 FROM generate_series(1, 10000) n;
 ANALYZE";
 

@@ -99,13 +99,16 @@ mod connect;
 mod dead_letters;
 mod error;
 mod inbox;
+mod links;
 pub mod migrations;
 mod options;
 mod outbox;
 mod outbox_health;
+mod relay;
 mod replays;
 mod schema;
 mod store;
+pub mod switch;
 mod tables;
 
 pub use error::Error;

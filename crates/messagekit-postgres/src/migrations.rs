@@ -31,6 +31,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "tables", sql: include_str!("../migrations/0001_tables.sql") },
     Migration { version: 2, name: "publish", sql: include_str!("../migrations/0002_publish.sql") },
     Migration { version: 3, name: "operations", sql: include_str!("../migrations/0003_operations.sql") },
+    Migration { version: 4, name: "relay", sql: include_str!("../migrations/0004_relay.sql") },
 ];
 
 const VERSION_TABLE: &str = "CREATE TABLE messagekit.schema_migrations (

@@ -1,5 +1,7 @@
 //! The outbox: events as rows of the writer's transaction.
 
+use std::time::Duration;
+
 use messagekit::{Envelope, Error, Event, Message, MessageId, Outbox, OutboxRows, codec, crash};
 use sqlx::PgConnection;
 
@@ -7,12 +9,24 @@ use crate::error::{from_sqlx, of};
 use crate::tables::events;
 use crate::{PgTx, PostgresStore};
 
-/// Whoever publishes finds the rows by itself: Debezium reads the write-ahead log.
+/// Whoever publishes finds the rows by itself: Debezium reads the write-ahead log, and a relay what is pending.
 impl OutboxRows for PostgresStore {
     async fn write(&self, tx: &mut PgTx, messages: &[Message]) -> Result<(), Error> {
-        self.statement(events::write(tx, self.schema(), messages)).await?;
+        self.statement(events::write(tx, self.schema(), messages, None)).await?;
+        crash::point("outbox.written");
+        self.news().added();
+        Ok(())
+    }
+
+    /// Beyond a hundred years, a delay counts as a hundred years.
+    async fn write_after(&self, tx: &mut PgTx, messages: &[Message], delay: Duration) -> Result<(), Error> {
+        self.statement(events::write(tx, self.schema(), messages, Some(delay))).await?;
         crash::point("outbox.written");
         Ok(())
+    }
+
+    fn wake(&self) {
+        self.news().wake();
     }
 }
 
@@ -58,8 +72,9 @@ impl AddOn for Outbox<PostgresStore> {
         let envelope = event.into();
         let message = codec::encode(&envelope, self.source())?;
         check_in_transaction(connection).await?;
-        events::write(connection, self.store().schema(), &[message]).await?;
+        events::write(connection, self.store().schema(), &[message], None).await?;
         crash::point("outbox.written");
+        self.store().news().added();
         Ok(envelope.meta.event_id)
     }
 }

@@ -29,6 +29,12 @@ impl OutboxHealth for PostgresStore {
             let mut connection = self.connection().await?;
             let capture = Capture::by(&self.pool().connect_options(), self.schema());
             let watch = cdc::watch(&mut connection, &capture).await?;
+            let relayed = health::relayed(&mut connection, self.schema()).await?;
+            if relayed.is_on {
+                let health::Waiting { pending, overdue, oldest } = relayed.waiting;
+                let problems = problems_of_relay(&relayed, &capture, watch.wanted);
+                return Ok(OutboxLag { pending, overdue, oldest, problems });
+            }
             let confirmed = match watch.slot {
                 true => health::confirmed(&mut connection, self.schema(), &capture.slot).await?,
                 false => None,
@@ -40,8 +46,9 @@ impl OutboxHealth for PostgresStore {
                 problems.clear();
                 if waiting.pending > 0 {
                     problems.push(format!(
-                        "nothing captures this outbox: there is neither the slot {} nor the publication {}: run \
-                         `messagekit migrate --cdc` and `messagekit connector apply`",
+                        "nothing captures this outbox: there is neither the slot {} nor the publication {}, nor the trigger \
+                         of a relay: run `messagekit migrate --cdc` and `messagekit connector apply`, or \
+                         `messagekit migrate --relay` and `messagekit relay`",
                         capture.slot, capture.publication
                     ));
                 }
@@ -73,4 +80,31 @@ impl OutboxHealth for PostgresStore {
             self.commit(tx).await
         })
     }
+}
+
+/// Says what keeps events from leaving through a relay.
+fn problems_of_relay(relayed: &health::Relayed, capture: &Capture, captured: bool) -> Vec<String> {
+    let mut problems = Vec::new();
+    if !relayed.is_open {
+        problems.push(
+            "the switch to the relay is not complete, and until then no relay publishes: run `messagekit migrate --relay`"
+                .to_owned(),
+        );
+    } else if captured {
+        problems.push(format!(
+            "this outbox has a relay, and the slot {} or the publication {} too: events go out twice, or the slot keeps the \
+             log for nobody: run `messagekit connector delete --slot`",
+            capture.slot, capture.publication
+        ));
+    }
+    if relayed.is_open && !relayed.has_relay {
+        problems.push("no relay lives: run `messagekit relay`".to_owned());
+    }
+    if relayed.refused > 0 {
+        problems.push(format!(
+            "the broker has refused {} events, and {} wait behind them: look at `messagekit outbox rejected list`",
+            relayed.refused, relayed.behind
+        ));
+    }
+    problems
 }

@@ -6,11 +6,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::{Error, ErrorKind, Store};
+use messagekit::{Error, ErrorKind, Store, Wake};
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgPool, Postgres};
 
 use crate::error::{classify, from_sqlx, is_lost};
+use crate::links::Links;
 use crate::{PostgresOptions, SchemaName, begin, commit, connect};
 
 /// A transaction of PostgreSQL: your statements, the marker of the message and new events share it.
@@ -32,6 +33,8 @@ struct Shared {
     schema: SchemaName,
     /// How long an answer may take; unknown of a pool that somebody else has made.
     patience: Option<Duration>,
+    wake: Wake,
+    links: Links,
 }
 
 impl PostgresStore {
@@ -63,7 +66,8 @@ impl PostgresStore {
     }
 
     pub(crate) fn new(pool: PgPool, schema: SchemaName, patience: Option<Duration>) -> Self {
-        Self { shared: Arc::new(Shared { pool, schema, patience }) }
+        let (wake, links) = (Wake::default(), Links::default());
+        Self { shared: Arc::new(Shared { pool, schema, patience, wake, links }) }
     }
 
     /// Returns the pool, for queries of your own.
@@ -77,10 +81,20 @@ impl PostgresStore {
     /// Waits for the connections that are in use and closes all; other handles answer [`ErrorKind::Closed`] from then on.
     pub async fn close(self) {
         self.shared.pool.close().await;
+        self.shared.links.clear();
     }
 
     pub(crate) fn schema(&self) -> &SchemaName {
         &self.shared.schema
+    }
+
+    /// What was committed in this process, for its relays.
+    pub(crate) fn news(&self) -> &Wake {
+        &self.shared.wake
+    }
+
+    pub(crate) fn links(&self) -> &Links {
+        &self.shared.links
     }
 
     /// Runs `work` for as long as the server may take for it, else answers `late`. A server that is cut off without a
@@ -117,16 +131,21 @@ impl PostgresStore {
         self.answered(ErrorKind::Unavailable, patience, work).await
     }
 
-    /// Takes a connection that answers, for a statement of its own: the pool hands out what the server may have closed.
+    /// Takes a connection that answers, for a statement of its own.
     pub(crate) async fn connection(&self) -> Result<PoolConnection<Postgres>, Error> {
-        let mut stale = self.pool().size();
-        loop {
-            let mut connection = self.pool().acquire().await.map_err(from_sqlx)?;
-            match connection.ping().await {
-                Ok(()) => return Ok(connection),
-                Err(error) if stale > 0 && is_lost(&error) => stale -= 1,
-                Err(error) => return Err(from_sqlx(error)),
-            }
+        live(self.pool()).await
+    }
+}
+
+/// Takes a connection that answers: the pool hands out what the server may have closed.
+pub(crate) async fn live(pool: &PgPool) -> Result<PoolConnection<Postgres>, Error> {
+    let mut stale = pool.size();
+    loop {
+        let mut connection = pool.acquire().await.map_err(from_sqlx)?;
+        match connection.ping().await {
+            Ok(()) => return Ok(connection),
+            Err(error) if stale > 0 && is_lost(&error) => stale -= 1,
+            Err(error) => return Err(from_sqlx(error)),
         }
     }
 }

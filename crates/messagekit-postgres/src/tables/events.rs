@@ -1,37 +1,44 @@
 //! Events as rows of the outbox.
 
+use std::time::Duration;
+
 use messagekit::{Error, ErrorKind, Message};
 use sqlx::PgConnection;
 
 use super::columns::Columns;
+use super::micros;
 use crate::SchemaName;
 use crate::error::{from_sqlx, of};
 
 /// One event: unnesting arrays of one would cost half as much again.
 pub(crate) const WRITE_ONE: &str = "
 INSERT INTO messagekit.outbox_events
-  (event_id, topic, event_type, aggregate_id, payload, content_type, headers, traceparent)
-VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb, $8)";
+  (event_id, topic, event_type, aggregate_id, payload, content_type, headers, traceparent, available_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb, $8, clock_timestamp() + $9::float8 * interval '1 microsecond')";
 
 /// Any number of events; `seq` counts in their order.
 pub(crate) const WRITE: &str = "
 INSERT INTO messagekit.outbox_events
-  (event_id, topic, event_type, aggregate_id, payload, content_type, headers, traceparent)
-SELECT m.id, m.topic, m.type, m.key, m.payload, m.content_type, m.headers::jsonb, m.traceparent
+  (event_id, topic, event_type, aggregate_id, payload, content_type, headers, traceparent, available_at)
+SELECT m.id, m.topic, m.type, m.key, m.payload, m.content_type, m.headers::jsonb, m.traceparent,
+  clock_timestamp() + $9::float8 * interval '1 microsecond'
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[], $7::text[], $8::text[])
   WITH ORDINALITY AS m (id, topic, type, key, payload, content_type, headers, traceparent, number)
 ORDER BY m.number";
 
-/// Writes events in order, in one statement. Nothing is sent when one of them breaks a rule.
+/// Writes events in order, in one statement, to go out at once or after a delay. Nothing is sent when one of them breaks a
+/// rule.
 pub(crate) async fn write(
     connection: &mut PgConnection,
     schema: &SchemaName,
     messages: &[Message],
+    delay: Option<Duration>,
 ) -> Result<(), Error> {
+    let delay = delay.map(micros);
     match messages {
         [] => Ok(()),
-        [message] => write_one(connection, schema, message).await,
-        _ => write_all(connection, schema, messages).await,
+        [message] => write_one(connection, schema, message, delay).await,
+        _ => write_all(connection, schema, messages, delay).await,
     }
 }
 
@@ -39,6 +46,7 @@ async fn write_one(
     connection: &mut PgConnection,
     schema: &SchemaName,
     message: &Message,
+    delay: Option<f64>,
 ) -> Result<(), Error> {
     let columns = Columns::of(message)?;
     let write = sqlx::query(schema.sql(WRITE_ONE))
@@ -49,7 +57,8 @@ async fn write_one(
         .bind(&*message.payload)
         .bind(columns.content_type)
         .bind(columns.free)
-        .bind(columns.traceparent);
+        .bind(columns.traceparent)
+        .bind(delay);
     let written = write.execute(connection).await;
     written.map_err(|error| refused(error).with("id", columns.event_id).with("topic", &message.topic))?;
     Ok(())
@@ -59,6 +68,7 @@ async fn write_all(
     connection: &mut PgConnection,
     schema: &SchemaName,
     messages: &[Message],
+    delay: Option<f64>,
 ) -> Result<(), Error> {
     let columns: Vec<Columns<'_>> = messages.iter().map(Columns::of).collect::<Result<_, _>>()?;
     let topics: Vec<&str> = messages.iter().map(|message| &*message.topic).collect();
@@ -71,7 +81,8 @@ async fn write_all(
         .bind(payloads)
         .bind(columns.iter().map(|columns| columns.content_type).collect::<Vec<_>>())
         .bind(columns.iter().map(|columns| columns.free).collect::<Vec<_>>())
-        .bind(columns.iter().map(|columns| columns.traceparent).collect::<Vec<_>>());
+        .bind(columns.iter().map(|columns| columns.traceparent).collect::<Vec<_>>())
+        .bind(delay);
     write.execute(connection).await.map_err(refused)?;
     Ok(())
 }

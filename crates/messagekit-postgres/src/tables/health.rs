@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff_sqlx::Timestamp;
 use messagekit::Error;
+use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
 use super::micros;
@@ -42,6 +43,20 @@ FROM (
   WHERE copy = 0 AND ($1::timestamptz IS NULL OR created_at > $1)
   UNION ALL
   SELECT at, copies FROM messagekit.outbox_copies WHERE $1::timestamptz IS NULL OR at > $1) w";
+
+/// What a relay has to publish: delayed events are not pending until they are due.
+pub(crate) const RELAYED: &str = "
+SELECT EXISTS (SELECT FROM pg_trigger
+    WHERE tgrelid = 'messagekit.outbox_events'::regclass AND tgname = 'outbox_is_pending') AS is_on,
+  EXISTS (SELECT FROM messagekit.relay_shards) AS is_open,
+  coalesce((SELECT max(until) FROM messagekit.relay_members) > clock_timestamp() - interval '30 s', false) AS has_relay,
+  p.pending, p.overdue, p.oldest, r.refused, r.behind
+FROM (
+  SELECT count(*) AS pending, count(*) FILTER (WHERE available_at <= clock_timestamp() - interval '10 s') AS overdue,
+    extract(epoch FROM clock_timestamp() - min(available_at))::float8 AS oldest
+  FROM messagekit.outbox_pending WHERE shard >= 0 OR available_at <= clock_timestamp()) p
+CROSS JOIN (
+  SELECT count(error) AS refused, count(*) - count(error) AS behind FROM messagekit.outbox_rejected) r";
 
 pub(crate) const LAST_CHECKPOINT: &str = "
 SELECT (SELECT max(at) FROM messagekit.outbox_checkpoints) > clock_timestamp() - $1 * interval '1 microsecond'";
@@ -89,6 +104,50 @@ pub(crate) struct Waiting {
     pub(crate) oldest: Option<Duration>,
 }
 
+/// What there is for a relay, and whether there is one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Relayed {
+    /// Each event that is written becomes pending.
+    pub(crate) is_on: bool,
+    /// Relays may publish.
+    pub(crate) is_open: bool,
+    /// One has lived within the last half minute: more than a restart takes.
+    pub(crate) has_relay: bool,
+    pub(crate) waiting: Waiting,
+    /// How many events a broker has refused.
+    pub(crate) refused: i64,
+    /// How many wait behind those.
+    pub(crate) behind: i64,
+}
+
+/// Counts what waits for a relay.
+pub(crate) async fn relayed(connection: &mut PgConnection, schema: &SchemaName) -> Result<Relayed, Error> {
+    let select = sqlx::query(schema.sql(RELAYED)).persistent(false);
+    let row = select.fetch_one(connection).await.map_err(from_sqlx)?;
+    let read = || {
+        Ok(Relayed {
+            is_on: row.try_get("is_on")?,
+            is_open: row.try_get("is_open")?,
+            has_relay: row.try_get("has_relay")?,
+            waiting: Waiting::of(&row)?,
+            refused: row.try_get("refused")?,
+            behind: row.try_get("behind")?,
+        })
+    };
+    read().map_err(from_sqlx)
+}
+
+impl Waiting {
+    fn of(row: &PgRow) -> sqlx::Result<Self> {
+        let oldest: Option<f64> = row.try_get("oldest")?;
+        Ok(Self {
+            pending: row.try_get::<i64, _>("pending")?.unsigned_abs(),
+            overdue: row.try_get::<i64, _>("overdue")?.unsigned_abs(),
+            oldest: oldest.map(|age| Duration::try_from_secs_f64(age).unwrap_or_default()),
+        })
+    }
+}
+
 /// Counts what was written after a time, or everything.
 pub(crate) async fn waiting(
     connection: &mut PgConnection,
@@ -97,15 +156,7 @@ pub(crate) async fn waiting(
 ) -> Result<Waiting, Error> {
     let select = sqlx::query(schema.sql(WAITING)).persistent(false).bind(after);
     let row = select.fetch_one(connection).await.map_err(from_sqlx)?;
-    let read = || {
-        let oldest: Option<f64> = row.try_get("oldest")?;
-        Ok(Waiting {
-            pending: row.try_get::<i64, _>("pending")?.unsigned_abs(),
-            overdue: row.try_get::<i64, _>("overdue")?.unsigned_abs(),
-            oldest: oldest.map(|age| Duration::try_from_secs_f64(age).unwrap_or_default()),
-        })
-    };
-    read().map_err(from_sqlx)
+    Waiting::of(&row).map_err(from_sqlx)
 }
 
 /// Says whether a checkpoint is younger than `every`.

@@ -10,9 +10,12 @@ mod key_hash;
 mod letter_row;
 pub(crate) mod letters;
 pub(crate) mod offsets;
+pub(crate) mod pending;
 pub(crate) mod processed;
+pub(crate) mod rejected;
 pub(crate) mod replays;
 pub(crate) mod retries;
+pub(crate) mod shards;
 pub(crate) mod suspects;
 
 use std::time::Duration;
@@ -69,6 +72,7 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("forget", replays::FORGET),
     ("confirmed", health::CONFIRMED),
     ("waiting", health::WAITING),
+    ("relayed", health::RELAYED),
     ("last_checkpoint", health::LAST_CHECKPOINT),
     ("may_write", health::MAY_WRITE),
     ("checkpoint", health::CHECKPOINT),
@@ -76,6 +80,21 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("ping", health::PING),
     ("write", events::WRITE),
     ("write_one", events::WRITE_ONE),
+    ("relay_lease", shards::LEASE),
+    ("relay_hand_over", shards::HAND_OVER),
+    ("relay_leave", shards::LEAVE),
+    ("relay_hold", shards::HOLD),
+    ("relay_hold_any", shards::HOLD_ANY),
+    ("relay_begin_again", shards::BEGIN_AGAIN),
+    ("relay_pending", pending::PENDING),
+    ("relay_published", pending::PUBLISHED),
+    ("relay_due", pending::DUE),
+    ("relay_next_due", pending::NEXT_DUE),
+    ("relay_set_aside", rejected::SET_ASIDE),
+    ("relay_rejected", rejected::LIST),
+    ("relay_find", rejected::FIND),
+    ("relay_put_back", rejected::PUT_BACK),
+    ("relay_give_up", rejected::GIVE_UP),
 ];
 
 /// Turns a time into microseconds for a statement; a hundred years stand for everything longer.

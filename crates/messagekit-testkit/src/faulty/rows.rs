@@ -1,5 +1,7 @@
 //! A store with one fault: positions and events.
 
+use std::time::Duration;
+
 use messagekit::{Error, ErrorKind, Message, NextOffset, Offsets, OutboxRows, Store};
 
 use super::Fault;
@@ -60,5 +62,18 @@ impl OutboxRows for FaultyStore {
             _ => {}
         }
         self.inner.write(tx.inner(), &messages).await
+    }
+
+    async fn write_after(
+        &self,
+        tx: &mut FaultyTx,
+        messages: &[Message],
+        delay: Duration,
+    ) -> Result<(), Error> {
+        self.inner.write_after(tx.inner(), messages, delay).await
+    }
+
+    fn wake(&self) {
+        self.inner.wake();
     }
 }

@@ -14,6 +14,7 @@ mod retries;
 mod set_aside;
 mod suspects;
 mod transact;
+mod wake;
 
 use std::error::Error as StdError;
 use std::future::Future;
@@ -28,6 +29,7 @@ pub use retries::{Leased, Retries};
 pub use set_aside::{Received, SetAside, SetAsideOutcome};
 pub use suspects::Suspects;
 pub use transact::{BoxFuture, End, TransactError, Work};
+pub use wake::Wake;
 
 use crate::{Error, ErrorKind};
 

@@ -2,10 +2,11 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Store;
 use crate::message::{Envelope, MessageId, codec};
-use crate::{Error, Event, Message};
+use crate::{Error, ErrorKind, Event, Message};
 
 /// The rows behind an [`Outbox`].
 #[diagnostic::on_unimplemented(message = "`{Self}` has no outbox")]
@@ -19,6 +20,23 @@ pub trait OutboxRows: Store {
         tx: &mut Self::Tx,
         messages: &[Message],
     ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Writes messages inside `tx`, in order, that go out when `delay` of database time has passed.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write). [`ErrorKind::InvalidConfiguration`] by default: the store cannot delay.
+    fn write_after(
+        &self,
+        tx: &mut Self::Tx,
+        messages: &[Message],
+        delay: Duration,
+    ) -> impl Future<Output = Result<(), Error>> + Send {
+        let _ = (tx, messages, delay);
+        async {
+            let text = "this store cannot delay events: add them when they are due";
+            Err(Error::new(ErrorKind::InvalidConfiguration, text))
+        }
+    }
 
     /// Tells whoever publishes that something was committed; a hint, called after the commit.
     fn wake(&self) {}
@@ -109,6 +127,33 @@ impl<S: OutboxRows> Outbox<S> {
         }
         self.store.write(tx, &messages).await?;
         Ok(ids)
+    }
+
+    /// Adds an event that goes out when `delay` of database time has passed, and returns its id.
+    ///
+    /// It takes its place in the order of its key when it is due, behind what was published until then. Only a relay waits for
+    /// it: where changes are captured from the database's log, it goes out at once.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add); [`ErrorKind::InvalidConfiguration`] when the store cannot delay.
+    pub async fn add_after<E: Event>(
+        &self,
+        tx: &mut S::Tx,
+        event: impl Into<Envelope<E>>,
+        delay: Duration,
+    ) -> Result<MessageId, Error> {
+        let envelope = event.into();
+        let message = codec::encode(&envelope, &self.source)?;
+        self.store.write_after(tx, &[message], delay).await?;
+        Ok(envelope.meta.event_id)
+    }
+
+    /// Wakes the relays of this process, after a commit that this outbox has not seen.
+    ///
+    /// A hint, never needed: an event that was added is found within 2 to 50 ms of its commit, and one of another process by
+    /// looking.
+    pub fn wake(&self) {
+        self.store.wake();
     }
 
     /// Commits, checked, and wakes whoever publishes.

@@ -1,0 +1,70 @@
+//! The connections of a relay.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use messagekit::Error;
+use sqlx::{Executor, PgConnection, PgPool};
+
+use crate::error::from_sqlx;
+
+/// A relay reads, deletes and renews its lease at the same time, and seldom more.
+const MOST_IDLE: usize = 4;
+
+/// Each statement is planned for its values: a plan that was kept from the time when nothing was pending would walk the whole
+/// outbox when much is. Two statements of one transaction must see what was committed between them.
+const SETTINGS: &str = "SET plan_cache_mode = force_custom_plan; SET jit = off;
+    SET enable_seqscan = off; SET enable_bitmapscan = off;
+    SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED";
+
+/// Connections beside the pool, made as the pool makes them, that serve the relays of this process. None is asked whether it
+/// still lives before it is used: a relay tries again by itself, and the question would cost it a round trip each time.
+#[derive(Default)]
+pub(crate) struct Links {
+    idle: Mutex<Vec<PgConnection>>,
+}
+
+impl Links {
+    /// Runs `work` on a connection, which is kept only when it succeeds: what is dropped halfway is closed.
+    pub(crate) async fn with<T>(
+        &self,
+        pool: &PgPool,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut connection = match self.take(pool) {
+            Some(connection) => connection,
+            None => open(pool).await?,
+        };
+        let outcome = work(&mut connection).await;
+        let mut idle = self.idle();
+        match outcome {
+            Ok(_) if idle.len() < MOST_IDLE && !pool.is_closed() => idle.push(connection),
+            Ok(_) => {}
+            // The others may be as dead as this one.
+            Err(_) => idle.clear(),
+        }
+        outcome
+    }
+
+    /// Closes what is idle.
+    pub(crate) fn clear(&self) {
+        self.idle().clear();
+    }
+
+    fn take(&self, pool: &PgPool) -> Option<PgConnection> {
+        let mut idle = self.idle();
+        if pool.is_closed() {
+            idle.clear();
+        }
+        idle.pop()
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<PgConnection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn open(pool: &PgPool) -> Result<PgConnection, Error> {
+    let mut connection = crate::store::live(pool).await?.detach();
+    connection.execute(sqlx::raw_sql(SETTINGS)).await.map_err(from_sqlx)?;
+    Ok(connection)
+}

@@ -1,0 +1,146 @@
+//! The outbox as a relay reads it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use messagekit::relay::{
+    Leases, OutboxReader, Page, RejectedEvent, RejectedEvents, Rejection, ShardLease, Wanted,
+};
+use messagekit::{Actor, BoxFuture, Error, ErrorKind, Store};
+use sqlx::PgConnection;
+
+use crate::PostgresStore;
+use crate::tables::acts::{self, Entry};
+use crate::tables::{pending, rejected, shards};
+
+impl PostgresStore {
+    async fn relayed<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.statement(self.links().with(self.pool(), work)).await
+    }
+}
+
+/// Beside its pool the store opens a few connections for the relays of the process.
+impl OutboxReader for PostgresStore {
+    fn lease<'a>(&'a self, name: &'a str, lease: Duration) -> BoxFuture<'a, Result<Leases, Error>> {
+        Box::pin(self.relayed(async move |link| shards::lease(link, self.schema(), name, lease).await))
+    }
+
+    fn hand_over<'a>(&'a self, name: &'a str, slices: &'a [ShardLease]) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(self.relayed(async move |link| match slices {
+            [] => shards::leave(link, self.schema(), name).await,
+            _ => shards::hand_over(link, self.schema(), name, slices).await,
+        }))
+    }
+
+    fn pending<'a>(
+        &'a self,
+        name: &'a str,
+        wanted: &'a [Wanted],
+        except: &'a [i64],
+        paused: &'a [Arc<str>],
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Page, Error>> {
+        Box::pin(self.relayed(async move |link| {
+            pending::pending(link, self.schema(), name, wanted, except, paused, limit).await
+        }))
+    }
+
+    fn published<'a>(&'a self, rows: &'a [(u16, i64)]) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(self.relayed(async move |link| pending::published(link, self.schema(), rows).await))
+    }
+
+    fn set_aside<'a>(&'a self, name: &'a str, rejection: &'a Rejection) -> BoxFuture<'a, Result<u64, Error>> {
+        Box::pin(async move {
+            let mut tx = self.begin().await?;
+            let moved = self.statement(async {
+                match shards::hold(&mut tx, self.schema(), name, rejection.lease).await? {
+                    true => rejected::set_aside(&mut tx, self.schema(), rejection).await,
+                    false => Ok(0),
+                }
+            });
+            let moved = moved.await?;
+            self.commit(tx).await?;
+            Ok(moved)
+        })
+    }
+
+    fn due(&self) -> BoxFuture<'_, Result<Option<Duration>, Error>> {
+        Box::pin(self.relayed(async move |link| pending::due(link, self.schema()).await))
+    }
+
+    fn woken(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.news().woken())
+    }
+}
+
+/// What happens to an event that was refused.
+#[derive(Clone, Copy)]
+enum Mending {
+    Retry,
+    Discard,
+}
+
+impl PostgresStore {
+    async fn mend(&self, id: i64, actor: &Actor, mending: Mending) -> Result<u64, Error> {
+        let mut tx = self.begin().await?;
+        let back = self.statement(self.mend_in(&mut tx, id, actor, mending)).await?;
+        self.commit(tx).await?;
+        self.news().wake();
+        Ok(back)
+    }
+
+    async fn mend_in(
+        &self,
+        tx: &mut PgConnection,
+        id: i64,
+        actor: &Actor,
+        mending: Mending,
+    ) -> Result<u64, Error> {
+        let schema = self.schema();
+        let missing = || {
+            Error::new(ErrorKind::NotFound, "no event of this number was set aside: list them again")
+                .with("id", id)
+        };
+        // An event never changes its shard, so it can be looked up before the lock; all else is seen under it.
+        let shard = rejected::find(tx, schema, id).await?.ok_or_else(missing)?.shard;
+        shards::hold_any(tx, schema, shard).await?;
+        let found = rejected::find(tx, schema, id).await?.ok_or_else(missing)?;
+        let (act, back) = match mending {
+            Mending::Retry => ("retry-rejected", rejected::put_back(tx, schema, id).await?),
+            Mending::Discard if !found.is_refused => {
+                let text = "event only waits behind a refused one of its key: retry or discard that one";
+                return Err(Error::new(ErrorKind::WrongState, text).with("id", id));
+            }
+            Mending::Discard => ("discard-rejected", rejected::give_up(tx, schema, id).await?),
+        };
+        shards::begin_again(tx, schema, shard).await?;
+        let done = usize::try_from(back).unwrap_or(usize::MAX);
+        let entry = Entry { act, letters: None, subject: Some(found.event_id), done };
+        acts::audit(tx, schema, actor, &entry, None).await?;
+        Ok(back)
+    }
+}
+
+impl RejectedEvents for PostgresStore {
+    fn rejected(
+        &self,
+        after: i64,
+        limit: u32,
+        with_waiting: bool,
+    ) -> BoxFuture<'_, Result<Vec<RejectedEvent>, Error>> {
+        Box::pin(self.statement(async move {
+            rejected::list(&mut *self.connection().await?, self.schema(), after, limit, with_waiting).await
+        }))
+    }
+
+    fn retry_rejected<'a>(&'a self, id: i64, actor: &'a Actor) -> BoxFuture<'a, Result<u64, Error>> {
+        Box::pin(self.mend(id, actor, Mending::Retry))
+    }
+
+    fn discard_rejected<'a>(&'a self, id: i64, actor: &'a Actor) -> BoxFuture<'a, Result<u64, Error>> {
+        Box::pin(self.mend(id, actor, Mending::Discard))
+    }
+}

@@ -1,0 +1,156 @@
+//! Changing the way out of an outbox under load, with no event lost: from change data capture to the relay, and back.
+//!
+//! While it changes, an event may go out both ways, under the same id; none goes out by neither. The order of a key holds: the
+//! relay begins when everything before it has left, and a connector is to begin when [`to_cdc`] has come back.
+
+mod to_cdc;
+mod to_relay;
+
+use std::time::Duration;
+
+use messagekit::{Error, ErrorKind};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Postgres, Row, Transaction};
+
+use crate::SchemaName;
+use crate::cdc::Capture;
+use crate::migrations::link::{self, fault};
+
+pub use to_cdc::to_cdc;
+pub use to_relay::{Existing, to_relay};
+
+/// Of the advisory lock of whoever switches, before the hash of the schema's name.
+const LOCK_SPACE: i32 = 0x6d6b_7377;
+
+/// How long writers may wait for one try: those that come while a try waits for an open transaction wait with it.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
+
+/// How long the writers may go on before the next try.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Holds, of the tables, what writers need; reading goes on.
+const STOP_WRITERS: &str = "LOCK TABLE messagekit.outbox_events IN SHARE ROW EXCLUSIVE MODE";
+
+const LOOK: &str = "
+SELECT EXISTS (SELECT FROM pg_trigger
+    WHERE tgrelid = 'messagekit.outbox_events'::regclass AND tgname = 'outbox_is_pending') AS is_on,
+  EXISTS (SELECT FROM messagekit.relay_shards) AS is_open,
+  (SELECT confirmed_flush_lsn >= $2::pg_lsn FROM pg_replication_slots
+    WHERE slot_name = $1 AND slot_type = 'logical' AND database = current_database()) AS has_passed,
+  EXISTS (SELECT FROM pg_replication_slots
+    WHERE slot_name = $1 AND slot_type = 'logical' AND database = current_database()) AS has_slot,
+  EXISTS (SELECT FROM messagekit.outbox_events) AS has_events,
+  EXISTS (SELECT FROM messagekit.relay_members WHERE until > clock_timestamp()) AS has_relay,
+  pg_current_wal_insert_lsn()::text AS here";
+
+const WAITING: &str = "
+SELECT (SELECT count(*) FROM messagekit.outbox_pending WHERE shard >= 0) AS ready,
+  (SELECT count(*) FROM messagekit.outbox_pending WHERE shard < 0) AS delayed,
+  (SELECT count(*) FROM messagekit.outbox_rejected) AS rejected";
+
+/// How an outbox is published.
+#[derive(Debug)]
+struct Look {
+    /// Every event that is written becomes pending.
+    is_on: bool,
+    /// Relays may take shards.
+    is_open: bool,
+    has_slot: bool,
+    /// The slot was confirmed up to the position that was asked for.
+    has_passed: bool,
+    has_events: bool,
+    has_relay: bool,
+    /// Where the log stands.
+    here: String,
+}
+
+impl Look {
+    async fn at(
+        conn: &mut PgConnection,
+        schema: &SchemaName,
+        capture: &Capture,
+        position: Option<&str>,
+    ) -> Result<Self, Error> {
+        let look = sqlx::query(schema.sql(LOOK)).persistent(false).bind(&capture.slot).bind(position);
+        let row = look.fetch_one(conn).await.map_err(fault)?;
+        let read = || {
+            Ok(Self {
+                is_on: row.try_get("is_on")?,
+                is_open: row.try_get("is_open")?,
+                has_slot: row.try_get("has_slot")?,
+                has_passed: row.try_get::<Option<bool>, _>("has_passed")? == Some(true),
+                has_events: row.try_get("has_events")?,
+                has_relay: row.try_get("has_relay")?,
+                here: row.try_get("here")?,
+            })
+        };
+        read().map_err(fault)
+    }
+}
+
+/// What has not left.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    ready: i64,
+    delayed: i64,
+    rejected: i64,
+}
+
+impl Waiting {
+    async fn count(conn: &mut PgConnection, schema: &SchemaName) -> Result<Self, Error> {
+        let count = sqlx::query(schema.sql(WAITING)).persistent(false).fetch_one(conn).await;
+        let row = count.map_err(fault)?;
+        let read = || {
+            let (ready, delayed) = (row.try_get("ready")?, row.try_get("delayed")?);
+            Ok(Self { ready, delayed, rejected: row.try_get("rejected")? })
+        };
+        read().map_err(fault)
+    }
+
+    fn is_none(self) -> bool {
+        self.ready == 0 && self.delayed == 0 && self.rejected == 0
+    }
+}
+
+/// Opens a connection on which nobody else switches the same outbox.
+async fn begin(url: &str, schema: &SchemaName) -> Result<PgConnection, Error> {
+    let mut conn = link::open(url).await?;
+    crate::migrations::check(&mut conn, schema).await?;
+    let lock = "SELECT pg_try_advisory_lock($1, hashtext($2))";
+    let lock = sqlx::query_scalar(lock).persistent(false).bind(LOCK_SPACE).bind(schema.as_str());
+    if lock.fetch_one(&mut conn).await.map_err(fault)? {
+        return Ok(conn);
+    }
+    link::close(conn).await;
+    let text = "another process is switching this outbox: wait for it, then look at its outcome";
+    Err(Error::new(ErrorKind::Conflict, text).with("schema", schema))
+}
+
+/// Begins a transaction during which nobody writes an event, or `None` when the writers' transactions take too long.
+async fn stop_writers<'c>(
+    conn: &'c mut PgConnection,
+    schema: &SchemaName,
+) -> Result<Option<Transaction<'c, Postgres>>, Error> {
+    let mut tx = conn.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await.map_err(fault)?;
+    let limit = AssertSqlSafe(format!("SET LOCAL lock_timeout = {}", LOCK_WAIT.as_millis()));
+    tx.execute(sqlx::raw_sql(limit)).await.map_err(fault)?;
+    match tx.execute(sqlx::raw_sql(schema.sql(STOP_WRITERS))).await {
+        Ok(_) => Ok(Some(tx)),
+        Err(error) if is_late(&error) => {
+            tx.rollback().await.map_err(fault)?;
+            Ok(None)
+        }
+        Err(error) => Err(fault(error)),
+    }
+}
+
+/// Says whether a lock could not be had in time.
+fn is_late(error: &sqlx::Error) -> bool {
+    matches!(link::code(error), Some("55P03" | "40P01"))
+}
+
+fn busy(schema: &SchemaName, limit: Duration) -> Error {
+    let text = format!(
+        "open transactions that have written events left no moment for the switch in {limit:?}: try again, or end them"
+    );
+    Error::new(ErrorKind::Conflict, text).with("schema", schema)
+}

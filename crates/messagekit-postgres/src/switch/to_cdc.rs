@@ -1,0 +1,133 @@
+//! From the relay to change data capture.
+
+use std::time::Duration;
+
+use messagekit::{Error, ErrorKind};
+use sqlx::{Executor, PgConnection};
+use tokio::time::Instant;
+
+use super::{Look, PAUSE, Waiting, begin, busy, is_late, stop_writers};
+use crate::SchemaName;
+use crate::cdc::{self, Capture};
+use crate::migrations::link::{self, fault};
+
+/// How long writers are kept waiting while the relay publishes what is left.
+const DRAIN: Duration = Duration::from_secs(1);
+
+const END: &str =
+    "DROP TRIGGER outbox_is_pending ON messagekit.outbox_events; DELETE FROM messagekit.relay_shards";
+
+/// Makes what capture needs, as [`cdc::set_up`] does, and ends the relay; returns what this call has done. Twice is once.
+///
+/// First the slot, then the end of the relay at a moment when nothing is pending and nobody writes: each event is kept by the
+/// slot, or was published by the relay, or both. Apply the connector afterwards, and let the relays run until this has come
+/// back.
+///
+/// # Errors
+/// [`ErrorKind::WrongState`] while events wait that a relay has to publish, are delayed, or were refused, or when the switch to
+/// the relay is not complete: the relay goes on, and a slot that this call has made is dropped again. [`ErrorKind::Conflict`]
+/// when open transactions of writers leave no moment within `limit`, or another process is switching. Else as
+/// [`cdc::set_up`].
+///
+/// # Cancel safety
+/// What was made stays; the next call goes on. A slot keeps the log from its making on: call it again, or
+/// [`cdc::drop_slot`].
+pub async fn to_cdc(
+    url: &str,
+    schema: &SchemaName,
+    password: Option<&str>,
+    limit: Duration,
+) -> Result<Vec<String>, crate::Error> {
+    let capture = Capture::of(url, schema)?;
+    let mut conn = begin(url, schema).await?;
+    let look = Look::at(&mut conn, schema, &capture, None).await;
+    let answer = match look {
+        Ok(look) if look.is_on => run(&mut conn, url, &capture, &look, password, limit).await,
+        Ok(_) => cdc::set_up(url, schema, password).await,
+        Err(error) => Err(error.into()),
+    };
+    link::close(conn).await;
+    answer
+}
+
+async fn run(
+    conn: &mut PgConnection,
+    url: &str,
+    capture: &Capture,
+    look: &Look,
+    password: Option<&str>,
+    limit: Duration,
+) -> Result<Vec<String>, crate::Error> {
+    let schema = &capture.schema;
+    if !look.is_open {
+        let text = "switch to the relay is not complete: end it with `messagekit migrate --relay` first";
+        return Err(Error::new(ErrorKind::WrongState, text).with("schema", schema).into());
+    }
+    let waiting = Waiting::count(conn, schema).await?;
+    if waiting.delayed > 0 || waiting.rejected > 0 || (waiting.ready > 0 && !look.has_relay) {
+        return Err(refused(waiting, look.has_relay).into());
+    }
+    let mut done = cdc::set_up(url, schema, password).await?;
+    if let Err(error) = end_relay(conn, schema, limit).await {
+        if !look.has_slot {
+            // Everything in it is pending too, and a slot that nobody reads keeps the log for ever. A connector may have begun
+            // to read it: then it stays.
+            let _ = cdc::drop_slot(url, schema).await;
+        }
+        return Err(error.into());
+    }
+    done.push("end of the relay".to_owned());
+    Ok(done)
+}
+
+/// Tries until nothing is pending at a moment when nobody writes.
+async fn end_relay(conn: &mut PgConnection, schema: &SchemaName, limit: Duration) -> Result<(), Error> {
+    let until = Instant::now() + limit;
+    loop {
+        let waiting = try_to_end(conn, schema).await?;
+        if waiting.is_some_and(Waiting::is_none) {
+            return Ok(());
+        }
+        if Instant::now() > until {
+            return Err(waiting.map_or_else(|| busy(schema, limit), |waiting| refused(waiting, true)));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Returns what was waiting at the end of the try, or `None` when there was no moment without writers.
+async fn try_to_end(conn: &mut PgConnection, schema: &SchemaName) -> Result<Option<Waiting>, Error> {
+    let Some(mut tx) = stop_writers(conn, schema).await? else { return Ok(None) };
+    let until = Instant::now() + DRAIN;
+    let waiting = loop {
+        let waiting = Waiting::count(&mut tx, schema).await?;
+        if waiting.is_none() || waiting.delayed > 0 || waiting.rejected > 0 || Instant::now() > until {
+            break waiting;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    if !waiting.is_none() {
+        return tx.rollback().await.map(|()| Some(waiting)).map_err(fault);
+    }
+    match tx.execute(sqlx::raw_sql(schema.sql(END))).await {
+        Ok(_) => tx.commit().await.map(|()| Some(waiting)).map_err(fault),
+        // Somebody has read the table for longer than the lock may be waited for.
+        Err(error) if is_late(&error) => tx.rollback().await.map(|()| None).map_err(fault),
+        Err(error) => Err(fault(error)),
+    }
+}
+
+fn refused(waiting: Waiting, has_relay: bool) -> Error {
+    let Waiting { ready, delayed, rejected } = waiting;
+    let cure = match (rejected, delayed, has_relay) {
+        (1.., ..) => "mend what was refused: `messagekit outbox rejected list`",
+        (_, 1.., _) => "wait until the delayed ones are due",
+        (.., false) => "let a relay run",
+        _ => "let the relay come after the writers, and try again",
+    };
+    let text = format!("outbox still has events of the relay: {cure}");
+    Error::new(ErrorKind::WrongState, text)
+        .with("ready", ready)
+        .with("delayed", delayed)
+        .with("rejected", rejected)
+}

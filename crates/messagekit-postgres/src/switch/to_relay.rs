@@ -1,0 +1,154 @@
+//! From change data capture, or from nothing, to the relay.
+
+use std::time::Duration;
+
+use messagekit::{Error, ErrorKind};
+use sqlx::{Executor, PgConnection};
+use tokio::time::Instant;
+
+use super::{Look, PAUSE, begin, busy, is_late, stop_writers};
+use crate::SchemaName;
+use crate::cdc::Capture;
+use crate::migrations::link::{self, fault};
+
+const TRIGGER: &str = "
+CREATE TRIGGER outbox_is_pending AFTER INSERT ON messagekit.outbox_events
+  REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION messagekit.outbox_is_pending()";
+
+/// As the trigger does it. What the trigger has seen is there already.
+const ADOPT: &str = "
+INSERT INTO messagekit.outbox_pending (shard, copy, seq, key_hash, available_at, event_id, topic)
+SELECT (get_byte(h.hash, 0) & 63) - CASE WHEN e.available_at > h.now THEN 64 ELSE 0 END, e.copy, e.seq,
+  CASE WHEN e.aggregate_id IS NOT NULL THEN ('x' || encode(substr(h.hash, 1, 8), 'hex'))::bit(64)::bigint END,
+  greatest(e.available_at, h.now), e.event_id, e.topic
+FROM messagekit.outbox_events e
+  CROSS JOIN LATERAL (
+    SELECT sha256(convert_to(coalesce(e.aggregate_id, e.event_id), 'UTF8')) AS hash, statement_timestamp() AS now OFFSET 0) h
+ON CONFLICT DO NOTHING";
+
+/// The time as epoch, so that none comes back after a switch there and back.
+const OPEN: &str = "
+INSERT INTO messagekit.relay_shards (shard, epoch)
+SELECT n, extract(epoch FROM clock_timestamp())::bigint FROM generate_series(0, 63) n ON CONFLICT DO NOTHING";
+
+/// What becomes of the events that an outbox without a slot has already: nobody knows whether they were published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Existing {
+    /// The switch is refused, so that somebody decides.
+    #[default]
+    Refuse,
+    /// The relay publishes all of them, in order.
+    Publish,
+    /// They are never published.
+    Leave,
+}
+
+/// Makes every event from now on the relay's, and returns what this call has done. Twice is once.
+///
+/// Where there is a slot, what was written before is the connector's: relays begin when the slot has passed it, which this
+/// waits for. Until then nothing is relayed; afterwards delete the connector and its slot
+/// (`messagekit connector delete --slot`), or each event goes out twice.
+///
+/// Writers wait for a moment, at most a second at a time, while the trigger is made.
+///
+/// # Errors
+/// [`ErrorKind::WrongState`] when there are events, no slot, and nobody has said what becomes of them, or when the slot has
+/// not passed within `limit`: the switch goes on when this is called again; [`ErrorKind::Conflict`] when open transactions keep
+/// the trigger from being made for `limit`, or another process is switching. Else as
+/// [`migrations::migrate`](crate::migrations::migrate); [`ErrorKind::Schema`] when that has not been run.
+///
+/// # Cancel safety
+/// What was made stays; the next call goes on.
+pub async fn to_relay(
+    url: &str,
+    schema: &SchemaName,
+    existing: Existing,
+    limit: Duration,
+) -> Result<Vec<String>, crate::Error> {
+    let capture = Capture::of(url, schema)?;
+    let mut conn = begin(url, schema).await?;
+    let done = run(&mut conn, schema, &capture, existing, limit).await;
+    link::close(conn).await;
+    Ok(done?)
+}
+
+async fn run(
+    conn: &mut PgConnection,
+    schema: &SchemaName,
+    capture: &Capture,
+    existing: Existing,
+    limit: Duration,
+) -> Result<Vec<String>, Error> {
+    let until = Instant::now() + limit;
+    let mut done = Vec::new();
+    let look = Look::at(conn, schema, capture, None).await?;
+    if look.is_on && look.is_open {
+        return Ok(done);
+    }
+    if !look.has_slot && look.has_events && existing == Existing::Refuse {
+        let text = format!(
+            "outbox has events, and there is no slot {} that says which of them have left: say whether the relay publishes \
+             them or leaves them",
+            capture.slot
+        );
+        return Err(Error::new(ErrorKind::WrongState, text).with("schema", schema));
+    }
+    if !look.is_on {
+        while !make_trigger(conn, schema).await? {
+            if Instant::now() > until {
+                return Err(busy(schema, limit));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        done.push("trigger outbox_is_pending".to_owned());
+    }
+    // A position behind every event that the trigger has not seen: when it was made, no writer had a transaction open.
+    let look = Look::at(conn, schema, capture, None).await?;
+    if look.has_slot {
+        wait_for_slot(conn, schema, capture, &look.here, until, limit).await?;
+        done.push(format!("slot {} has passed {}", capture.slot, look.here));
+    } else if existing == Existing::Publish {
+        let adopted = conn.execute(sqlx::raw_sql(schema.sql(ADOPT))).await.map_err(fault)?.rows_affected();
+        done.push(format!("{adopted} events from before"));
+    }
+    conn.execute(sqlx::raw_sql(schema.sql(OPEN))).await.map_err(fault)?;
+    done.push("relays may begin".to_owned());
+    Ok(done)
+}
+
+/// Returns false when the table could not be had in time.
+async fn make_trigger(conn: &mut PgConnection, schema: &SchemaName) -> Result<bool, Error> {
+    let Some(mut tx) = stop_writers(conn, schema).await? else { return Ok(false) };
+    match tx.execute(sqlx::raw_sql(schema.sql(TRIGGER))).await {
+        Ok(_) => tx.commit().await.map(|()| true).map_err(fault),
+        Err(error) if is_late(&error) => tx.rollback().await.map(|()| false).map_err(fault),
+        Err(error) => Err(fault(error)),
+    }
+}
+
+async fn wait_for_slot(
+    conn: &mut PgConnection,
+    schema: &SchemaName,
+    capture: &Capture,
+    position: &str,
+    until: Instant,
+    limit: Duration,
+) -> Result<(), Error> {
+    loop {
+        let look = Look::at(conn, schema, capture, Some(position)).await?;
+        let wrong = match look {
+            Look { has_passed: true, .. } => return Ok(()),
+            Look { has_slot: false, .. } => "is gone before everything was read",
+            _ if Instant::now() > until => "has not come that far",
+            _ => {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        let text = format!(
+            "slot {} {wrong} in {limit:?}: see that its connector runs, then switch again; until then events wait for the relay",
+            capture.slot
+        );
+        return Err(Error::new(ErrorKind::WrongState, text).with("position", position));
+    }
+}

@@ -1,0 +1,184 @@
+//! The events that no broker has confirmed yet.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff_sqlx::Timestamp;
+use messagekit::relay::{Page, Pending, Wanted};
+use messagekit::{Error, ErrorKind, Headers, Message, headers};
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
+
+use super::shards::number;
+use crate::SchemaName;
+use crate::error::from_sqlx;
+
+/// How many bytes of payloads one answer may have.
+const MOST_BYTES: i64 = 8 << 20;
+
+/// How many delayed events become ready in one statement.
+const MOST_DUE: i64 = 1_000;
+
+/// Shards, and what is ready in them, seen at one moment: whoever puts events back counts the epoch up in the same
+/// transaction. A row without a place is a shard that belongs to somebody else.
+///
+/// The payloads stay where they are until their sizes have been added up.
+pub(crate) const PENDING: &str = "
+WITH asked AS MATERIALIZED (
+  SELECT w.number, w.shard, w.above, s.shard IS NOT NULL AS is_held
+  FROM unnest($2::smallint[], $3::bigint[], $4::bigint[]) WITH ORDINALITY AS w (shard, epoch, above, number)
+    LEFT JOIN messagekit.relay_shards s ON s.shard = w.shard AND s.epoch = w.epoch AND s.owner = $1
+      AND (SELECT m.until FROM messagekit.relay_members m WHERE m.name = $1) > clock_timestamp()
+  ORDER BY w.number),
+found AS MATERIALIZED (
+  SELECT a.number, p.*
+  FROM asked a CROSS JOIN LATERAL (
+    SELECT q.shard, q.seq, q.copy, q.key_hash, q.event_id, q.topic FROM messagekit.outbox_pending q
+    WHERE q.shard = a.shard AND q.seq > a.above AND q.topic <> ALL ($6::text[])
+      AND q.seq NOT IN (SELECT x.seq FROM unnest($5::bigint[]) AS x (seq))
+    ORDER BY q.seq LIMIT $7) p
+  WHERE a.is_held LIMIT $7),
+sized AS (
+  SELECT f.number, f.shard, f.seq, f.key_hash, f.topic AS sent_to, f.event_id AS id, e.*, count(*) OVER () AS found,
+    sum(octet_length(e.payload)) OVER (ORDER BY f.number, f.seq) AS upto,
+    row_number() OVER (ORDER BY f.number, f.seq) AS place
+  FROM found f LEFT JOIN LATERAL (
+    SELECT o.event_id, o.event_type, o.aggregate_id, o.payload, o.content_type, o.headers, o.traceparent, o.created_at
+    FROM messagekit.outbox_events o WHERE o.event_id = f.event_id AND o.copy = f.copy OFFSET 0) e ON true)
+SELECT s.shard, s.seq, s.found, s.sent_to, s.id, s.aggregate_id, s.payload, s.event_type, s.content_type, s.traceparent,
+  s.created_at, s.headers::text,
+  s.key_hash IS NOT NULL AND (
+    SELECT true FROM messagekit.outbox_rejected r
+    WHERE r.topic = s.sent_to AND r.key_hash = s.key_hash AND r.seq < s.seq LIMIT 1) IS NOT NULL
+FROM sized s WHERE s.place = 1 OR s.upto IS NULL OR s.upto <= $8
+UNION ALL
+SELECT a.shard, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, false FROM asked a WHERE NOT a.is_held";
+
+/// In the order of their places, as everybody deletes, so that nobody waits for anybody in a circle.
+pub(crate) const PUBLISHED: &str = "
+DELETE FROM messagekit.outbox_pending p USING unnest($1::smallint[], $2::bigint[]) AS d (shard, seq)
+WHERE p.shard = d.shard AND p.seq = d.seq";
+
+/// Compared with the time at which the statement came, because an index cannot be asked for a time that goes on.
+pub(crate) const DUE: &str = "
+UPDATE messagekit.outbox_pending p SET shard = p.shard + 64
+FROM (
+  SELECT shard, seq FROM messagekit.outbox_pending
+  WHERE shard < 0 AND available_at <= statement_timestamp() ORDER BY available_at LIMIT $1 FOR UPDATE SKIP LOCKED) d
+WHERE p.shard = d.shard AND p.seq = d.seq";
+
+pub(crate) const NEXT_DUE: &str = "
+SELECT extract(epoch FROM min(available_at) - statement_timestamp())::float8 FROM messagekit.outbox_pending WHERE shard < 0";
+
+/// Finds what is ready in the wanted shards.
+pub(crate) async fn pending(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    name: &str,
+    wanted: &[Wanted],
+    except: &[i64],
+    paused: &[Arc<str>],
+    limit: u32,
+) -> Result<Page, Error> {
+    let limit = i64::from(limit.max(1));
+    let paused: Vec<&str> = paused.iter().map(|topic| &**topic).collect();
+    let find = sqlx::query(schema.sql(PENDING))
+        .bind(name)
+        .bind(wanted.iter().map(|wanted| number(wanted.lease.shard)).collect::<Vec<_>>())
+        .bind(wanted.iter().map(|wanted| wanted.lease.epoch).collect::<Vec<_>>())
+        .bind(wanted.iter().map(|wanted| wanted.above).collect::<Vec<_>>())
+        .bind(except)
+        .bind(paused)
+        .bind(limit)
+        .bind(MOST_BYTES);
+    let rows = find.fetch_all(connection).await.map_err(from_sqlx)?;
+    let mut page = Page::default();
+    let (mut found, mut topic) = (0, Arc::from(""));
+    for row in &rows {
+        let read = || Ok((row.try_get::<i16, _>(0)?, row.try_get(1)?, row.try_get::<i64, _>(2)?));
+        let (shard, seq, of_all) = read().map_err(from_sqlx)?;
+        let shard = shard.cast_unsigned();
+        let Some(seq) = seq else {
+            page.lost.push(shard);
+            continue;
+        };
+        found = of_all;
+        let message = message_of(row, &mut topic)?;
+        let held = row.try_get(12).map_err(from_sqlx)?;
+        page.rows.push(Pending { shard, seq, held, message });
+    }
+    page.more = found >= limit || usize::try_from(found).is_ok_and(|found| found > page.rows.len());
+    // The rows of a shard stand together, in the order of the shards; the server promises neither.
+    let order = |shard: u16| wanted.iter().position(|wanted| wanted.lease.shard == shard);
+    if !page.rows.is_sorted_by_key(|row| (order(row.shard), row.seq)) {
+        page.rows.sort_by_key(|row| (order(row.shard), row.seq));
+    }
+    Ok(page)
+}
+
+/// Reads a message as the connector of Debezium writes it: each column becomes the header of its name, in the same order; a
+/// column that is null becomes no header, which readers take for the same as one without a value.
+fn message_of(row: &PgRow, topic: &mut Arc<str>) -> Result<Message, Error> {
+    let id: &str = row.try_get(4).map_err(from_sqlx)?;
+    let mut read = || {
+        let sent_to: &str = row.try_get(3)?;
+        let Some(payload) = row.try_get::<Option<Vec<u8>>, _>(6)? else { return Ok(None) };
+        if **topic != *sent_to {
+            *topic = Arc::from(sent_to);
+        }
+        let mut message = Message::new(Arc::clone(topic), payload);
+        message.key = row.try_get::<Option<String>, _>(5)?.map(Into::into);
+        message.headers.set(headers::ID, id.to_owned());
+        for (name, column) in
+            [(headers::EVENT_TYPE, 7), (headers::CONTENT_TYPE, 8), (headers::TRACEPARENT, 9)]
+        {
+            set(&mut message.headers, name, row.try_get(column)?);
+        }
+        let created_at = row.try_get::<Timestamp, _>(10)?.to_jiff();
+        message.headers.set(headers::CREATED_AT, created_at.to_string());
+        set(&mut message.headers, headers::FREE_HEADERS, row.try_get(11)?);
+        Ok(Some(message))
+    };
+    read().map_err(from_sqlx)?.ok_or_else(|| {
+        let text = "event waits to be published and is not in the outbox any more: put it back, or delete its row of outbox_pending";
+        Error::new(ErrorKind::Corrupt, text).with("id", id)
+    })
+}
+
+fn set(headers: &mut Headers, name: &str, value: Option<String>) {
+    if let Some(value) = value {
+        headers.set(name, value);
+    }
+}
+
+/// Takes events from the list.
+pub(crate) async fn published(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    rows: &[(u16, i64)],
+) -> Result<(), Error> {
+    let mut rows = rows.to_vec();
+    rows.sort_unstable();
+    let delete = sqlx::query(schema.sql(PUBLISHED))
+        .bind(rows.iter().map(|(shard, _)| number(*shard)).collect::<Vec<_>>())
+        .bind(rows.iter().map(|(_, seq)| *seq).collect::<Vec<_>>());
+    delete.execute(connection).await.map(drop).map_err(from_sqlx)
+}
+
+/// Makes delayed events ready, and answers when the next one is due.
+pub(crate) async fn due(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+) -> Result<Option<Duration>, Error> {
+    let mut is_moved = false;
+    loop {
+        let next = sqlx::query_scalar(schema.sql(NEXT_DUE)).fetch_one(&mut *connection).await;
+        let Some(seconds): Option<f64> = next.map_err(from_sqlx)? else { return Ok(None) };
+        if seconds > 0.0 || is_moved {
+            return Ok(Some(Duration::try_from_secs_f64(seconds).unwrap_or_default()));
+        }
+        let update = sqlx::query(schema.sql(DUE)).bind(MOST_DUE).execute(&mut *connection).await;
+        update.map_err(from_sqlx)?;
+        is_moved = true;
+    }
+}

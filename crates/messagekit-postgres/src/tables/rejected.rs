@@ -1,0 +1,174 @@
+//! Events that a broker refused, and what waits behind them.
+//!
+//! Whoever moves events of a key locks their shard first, in a statement of its own, and looks after that: in one statement
+//! the look could be older than the lock.
+
+use jiff_sqlx::Timestamp;
+use messagekit::relay::{RejectedEvent, Rejection};
+use messagekit::{Error, MessageId, chain};
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
+
+use super::clean;
+use super::shards::number;
+use crate::SchemaName;
+use crate::error::from_sqlx;
+
+/// The most characters of an error that are kept.
+const MOST_CHARACTERS: usize = 4_000;
+
+/// Moves an event and what is ready of its topic and key behind it. One that was not refused moves only while an earlier one
+/// lies here. Delayed events take their place when they are due.
+pub(crate) const SET_ASIDE: &str = "
+WITH head AS MATERIALIZED (
+  SELECT p.topic, p.key_hash FROM messagekit.outbox_pending p
+  WHERE p.shard = $1 AND p.seq = $2 AND ($3::text IS NOT NULL OR (
+    SELECT true FROM messagekit.outbox_rejected r
+    WHERE r.topic = p.topic AND r.key_hash = p.key_hash AND r.seq < p.seq LIMIT 1) IS NOT NULL)),
+moved AS (
+  DELETE FROM messagekit.outbox_pending p USING head h
+  WHERE p.shard = $1 AND p.seq >= $2 AND (p.seq = $2 OR (p.key_hash = h.key_hash AND p.topic = h.topic))
+  RETURNING p.*)
+INSERT INTO messagekit.outbox_rejected (shard, attempts, copy, seq, key_hash, event_id, topic, error)
+SELECT shard, CASE WHEN seq = $2 AND $3 IS NOT NULL THEN least(attempts, 32766) + 1 ELSE attempts END, copy, seq, key_hash,
+  event_id, topic, CASE WHEN seq = $2 THEN $3 END
+FROM moved ORDER BY seq";
+
+pub(crate) const LIST: &str = "
+SELECT r.id, r.event_id, r.topic, e.event_type, e.aggregate_id, coalesce(octet_length(e.payload), 0),
+  CASE WHEN r.error IS NULL THEN 0 ELSE r.attempts END::int, r.error, coalesce(e.created_at, r.rejected_at), r.rejected_at,
+  CASE WHEN r.error IS NULL THEN 0 ELSE (
+    SELECT count(*) FROM messagekit.outbox_rejected b
+    WHERE b.topic = r.topic AND b.key_hash = r.key_hash AND b.seq > r.seq AND b.error IS NULL) END
+FROM messagekit.outbox_rejected r
+  LEFT JOIN messagekit.outbox_events e ON e.event_id = r.event_id AND e.copy = r.copy
+WHERE r.id > $1 AND (r.error IS NOT NULL OR $3) ORDER BY r.id LIMIT $2";
+
+pub(crate) const FIND: &str = "
+SELECT shard, event_id, error IS NOT NULL AS is_refused FROM messagekit.outbox_rejected WHERE id = $1";
+
+/// Puts an event and all of its topic and key back.
+pub(crate) const PUT_BACK: &str = "
+WITH moved AS (
+  DELETE FROM messagekit.outbox_rejected WHERE id IN (
+    SELECT $1 UNION ALL
+    SELECT r.id FROM messagekit.outbox_rejected c
+      JOIN messagekit.outbox_rejected r ON r.topic = c.topic AND r.key_hash = c.key_hash
+    WHERE c.id = $1)
+  RETURNING *)
+INSERT INTO messagekit.outbox_pending (shard, attempts, copy, seq, key_hash, available_at, event_id, topic)
+SELECT shard, attempts, copy, seq, key_hash, clock_timestamp(), event_id, topic FROM moved";
+
+/// Forgets an event, and puts back what waits for it and for no other.
+pub(crate) const GIVE_UP: &str = "
+WITH gone AS (DELETE FROM messagekit.outbox_rejected WHERE id = $1 RETURNING topic, key_hash),
+next AS MATERIALIZED (
+  SELECT min(r.seq) AS seq FROM gone g
+    JOIN messagekit.outbox_rejected r ON r.topic = g.topic AND r.key_hash = g.key_hash
+  WHERE r.id <> $1 AND r.error IS NOT NULL),
+moved AS (
+  DELETE FROM messagekit.outbox_rejected r USING gone g, next n
+  WHERE r.topic = g.topic AND r.key_hash = g.key_hash AND r.error IS NULL AND (n.seq IS NULL OR r.seq < n.seq)
+  RETURNING r.*)
+INSERT INTO messagekit.outbox_pending (shard, attempts, copy, seq, key_hash, available_at, event_id, topic)
+SELECT shard, attempts, copy, seq, key_hash, clock_timestamp(), event_id, topic FROM moved";
+
+/// What an operator asks for by its number.
+pub(crate) struct Found {
+    pub(crate) shard: i16,
+    pub(crate) event_id: String,
+    /// A broker said no; else it waits behind one of which that is true.
+    pub(crate) is_refused: bool,
+}
+
+/// Sets an event aside with what is behind it, and returns how many. The shard must be held.
+pub(crate) async fn set_aside(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    rejection: &Rejection,
+) -> Result<u64, Error> {
+    let error = rejection.error.as_ref().map(|error| {
+        let text = clean(&chain(error));
+        text.chars().take(MOST_CHARACTERS).collect::<String>()
+    });
+    let update = sqlx::query(schema.sql(SET_ASIDE))
+        .persistent(false)
+        .bind(number(rejection.lease.shard))
+        .bind(rejection.seq)
+        .bind(error);
+    update.execute(connection).await.map(|done| done.rows_affected()).map_err(from_sqlx)
+}
+
+/// Lists what was set aside.
+pub(crate) async fn list(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    after: i64,
+    limit: u32,
+    with_waiting: bool,
+) -> Result<Vec<RejectedEvent>, Error> {
+    let list =
+        sqlx::query(schema.sql(LIST)).persistent(false).bind(after).bind(i64::from(limit)).bind(with_waiting);
+    let rows = list.fetch_all(connection).await.map_err(from_sqlx)?;
+    rows.iter().map(event_of).collect::<sqlx::Result<_>>().map_err(from_sqlx)
+}
+
+fn event_of(row: &PgRow) -> sqlx::Result<RejectedEvent> {
+    let time = |column| row.try_get::<Timestamp, _>(column).map(Timestamp::to_jiff);
+    Ok(RejectedEvent {
+        id: row.try_get(0)?,
+        event_id: MessageId::from_stored(row.try_get(1)?),
+        topic: row.try_get(2)?,
+        event_type: row.try_get(3)?,
+        key: row.try_get(4)?,
+        payload_bytes: u64::from(row.try_get::<i32, _>(5)?.cast_unsigned()),
+        attempts: row.try_get::<i32, _>(6)?.cast_unsigned(),
+        error: row.try_get(7)?,
+        created_at: time(8)?,
+        rejected_at: time(9)?,
+        behind: row.try_get::<i64, _>(10)?.cast_unsigned(),
+    })
+}
+
+/// Finds an event by its number.
+pub(crate) async fn find(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    id: i64,
+) -> Result<Option<Found>, Error> {
+    let find = sqlx::query(schema.sql(FIND)).persistent(false).bind(id);
+    let Some(row) = find.fetch_optional(connection).await.map_err(from_sqlx)? else { return Ok(None) };
+    let read = || {
+        let (shard, event_id) = (row.try_get("shard")?, row.try_get("event_id")?);
+        Ok(Found { shard, event_id, is_refused: row.try_get("is_refused")? })
+    };
+    read().map(Some).map_err(from_sqlx)
+}
+
+/// Puts an event and its key back, and returns how many that were. The shard must be held.
+pub(crate) async fn put_back(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    id: i64,
+) -> Result<u64, Error> {
+    moved(connection, schema, PUT_BACK, id).await
+}
+
+/// Forgets an event, and returns how many went back. The shard must be held.
+pub(crate) async fn give_up(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    id: i64,
+) -> Result<u64, Error> {
+    moved(connection, schema, GIVE_UP, id).await
+}
+
+async fn moved(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    statement: &'static str,
+    id: i64,
+) -> Result<u64, Error> {
+    let update = sqlx::query(schema.sql(statement)).persistent(false).bind(id);
+    update.execute(connection).await.map(|done| done.rows_affected()).map_err(from_sqlx)
+}

@@ -1,0 +1,184 @@
+//! Waking the relays of this process.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+/// How long after an event was added its transaction may have been committed.
+const HINTS: [Duration; 3] = [Duration::from_millis(2), Duration::from_millis(10), Duration::from_millis(50)];
+
+/// What a store and its clones share with the relays of their process: the news that something was committed.
+///
+/// Always a hint. A relay that was not woken finds the events by looking.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let wake = messagekit::Wake::default();
+/// wake.wake();
+/// wake.woken().await; // at once: the news waits for whoever asks next
+/// # });
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Wake {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    news: Notify,
+    /// Somebody has asked for news: without a relay in this process, a hint would wake nobody.
+    is_heard: AtomicBool,
+    hinting: Mutex<Hinting>,
+    /// Events were added while hints are being given.
+    more: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Hinting {
+    is_running: bool,
+    latest: Option<Instant>,
+}
+
+impl Wake {
+    /// Tells that something was committed.
+    pub fn wake(&self) {
+        self.shared.news.notify_one();
+    }
+
+    /// Tells that an event was added to a transaction that somebody else will commit: hints follow 2, 10 and 50 ms later,
+    /// from one task however many events are added.
+    pub fn added(&self) {
+        if !self.shared.is_heard.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut hinting = self.shared.hinting();
+        hinting.latest = Some(Instant::now());
+        if hinting.is_running {
+            self.shared.more.notify_one();
+        } else if let Ok(runtime) = Handle::try_current() {
+            hinting.is_running = true;
+            runtime.spawn(give_hints(Running(Arc::clone(&self.shared))));
+        }
+    }
+
+    /// Completes when there was news since it last completed. Of several who wait, one is told.
+    ///
+    /// # Cancel safety
+    /// A dropped call loses no news.
+    pub async fn woken(&self) {
+        self.shared.is_heard.store(true, Ordering::Relaxed);
+        self.shared.news.notified().await;
+    }
+}
+
+impl Shared {
+    fn hinting(&self) -> MutexGuard<'_, Hinting> {
+        self.hinting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to give hints. It ends with the task, also when its runtime does.
+struct Running(Arc<Shared>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.hinting().is_running = false;
+    }
+}
+
+async fn give_hints(running: Running) {
+    let shared = &running.0;
+    // The hint that comes next is never put off by events that are added later.
+    let mut promised = None;
+    loop {
+        let next = {
+            let mut hinting = shared.hinting();
+            let now = Instant::now();
+            let latest = hinting.latest;
+            let of_latest = HINTS.into_iter().filter_map(|hint| Some(latest? + hint)).find(|at| *at > now);
+            match promised.into_iter().chain(of_latest).min() {
+                Some(next) => next,
+                None => {
+                    // Under the lock, so that whoever adds next begins a task of its own.
+                    hinting.is_running = false;
+                    return;
+                }
+            }
+        };
+        promised = Some(next);
+        tokio::select! {
+            () = sleep_until(next) => {
+                promised = None;
+                shared.news.notify_one();
+            }
+            () = shared.more.notified() => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    fn is_woken(wake: &Wake) -> bool {
+        pin!(wake.woken()).poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    #[tokio::test]
+    async fn news_waits_for_whoever_asks_and_is_told_once() {
+        let wake = Wake::default();
+        wake.wake();
+        wake.wake();
+        assert!(is_woken(&wake.clone()));
+        assert!(!is_woken(&wake));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn event_that_is_added_gives_three_hints() {
+        let wake = Wake::default();
+        assert!(!is_woken(&wake));
+        let added = Instant::now();
+        wake.added();
+        for at in HINTS {
+            wake.woken().await;
+            let after = added.elapsed();
+            assert!(after >= at && after < at + Duration::from_millis(2), "{after:?} for {at:?}");
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(!is_woken(&wake), "the last hint was the last");
+        assert!(!wake.shared.hinting().is_running);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_that_never_cease_put_no_hint_off() {
+        let wake = Wake::default();
+        assert!(!is_woken(&wake));
+        let adding = wake.clone();
+        tokio::spawn(async move {
+            loop {
+                adding.added();
+                tokio::time::sleep(Duration::from_micros(500)).await;
+            }
+        });
+        for _ in 0..10 {
+            let asked = Instant::now();
+            wake.woken().await;
+            assert!(asked.elapsed() <= Duration::from_millis(4), "{:?}", asked.elapsed());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_relay_nobody_is_hinted() {
+        let wake = Wake::default();
+        wake.added();
+        assert!(!wake.shared.hinting().is_running);
+    }
+}
