@@ -20,6 +20,7 @@ mod offsets;
 mod plans;
 mod proxy;
 mod publish;
+mod relay;
 mod replays;
 mod rows;
 mod same_id;

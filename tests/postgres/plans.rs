@@ -78,7 +78,9 @@ fn values(name: &str) -> Option<String> {
         "confirmed" => "'messagekit_shop'".to_owned(),
         "lock" => "'{7, 100007}'".to_owned(),
         "relay_lease" => "'relay-1', 4e6, 64".to_owned(),
-        "relay_pending" => format!("'relay-1', '{{7, 9}}', '{{1, 1}}', '{{0, 0}}', '{{7}}', '{{a.b}}', 500, {}", 8 << 20),
+        "relay_pending" => {
+            format!("'relay-1', '{{7, 9}}', '{{1, 1}}', '{{0, 0}}', '{{7}}', '{{a.b}}', 500, {}", 8 << 20)
+        }
         "relay_published" => "'{7, 9}', '{107, 109}'".to_owned(),
         "relay_due" => "1000".to_owned(),
         "relay_set_aside" => "7, 107, 'no'".to_owned(),

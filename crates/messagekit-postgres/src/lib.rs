@@ -88,8 +88,9 @@
 //!
 //! # What it does not do
 //!
-//! It publishes nothing: Debezium reads the outbox from the write-ahead log. Events that are written by `COPY` or with
-//! `synchronous_commit = off` keep none of the promises.
+//! It publishes nothing: a relay reads the outbox from the store, or Debezium from the write-ahead log ([`switch`] changes from
+//! one to the other). Events that are written with `synchronous_commit = off` keep none of the promises, nor, with Debezium,
+//! those that are written by `COPY`.
 
 mod begin;
 mod bookkeeping;
@@ -122,4 +123,10 @@ pub use store::{PgTx, PostgresStore};
 #[doc(hidden)]
 pub fn statements() -> &'static [(&'static str, &'static str)] {
     tables::STATEMENTS
+}
+
+/// What a relay's connections are set to: for the same test.
+#[doc(hidden)]
+pub fn relay_settings() -> &'static str {
+    links::SETTINGS
 }

@@ -12,7 +12,7 @@ const MOST_IDLE: usize = 4;
 
 /// Each statement is planned for its values: a plan that was kept from the time when nothing was pending would walk the whole
 /// outbox when much is. Two statements of one transaction must see what was committed between them.
-const SETTINGS: &str = "SET plan_cache_mode = force_custom_plan; SET jit = off;
+pub(crate) const SETTINGS: &str = "SET plan_cache_mode = force_custom_plan; SET jit = off;
     SET enable_seqscan = off; SET enable_bitmapscan = off;
     SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED";
 

@@ -1,0 +1,78 @@
+//! What is said of an outbox that relays publish.
+
+use std::time::Duration;
+
+use messagekit::relay::{OutboxReader, Rejection};
+use messagekit::{Error, ErrorKind, OutboxHealth, OutboxLag};
+use messagekit_postgres::SchemaName;
+use messagekit_postgres::cdc;
+use messagekit_postgres::switch::{Existing, to_relay};
+use messagekit_testkit::{DEADLINE, block_on};
+use messagekit_tests::Database;
+use sqlx::Executor;
+
+use super::outbox::{Relayed, places};
+
+async fn lag(relayed: &Relayed) -> OutboxLag {
+    relayed.store.lag().await.unwrap()
+}
+
+#[test]
+fn pending_is_what_no_broker_has_confirmed() {
+    block_on(async {
+        let relayed = Relayed::fresh().await;
+        assert!(lag(&relayed).await.problems[0].contains("no relay lives"));
+        let leases = relayed.lease("r1").await;
+        let empty = OutboxLag { pending: 0, overdue: 0, oldest: None, problems: Vec::new() };
+        assert_eq!(lag(&relayed).await, empty);
+        relayed
+            .store
+            .pool()
+            .execute(
+                "INSERT INTO messagekit.outbox_events (event_id, topic, aggregate_id, payload, available_at) VALUES
+                   ('now', 'a.b', 'k', '', NULL), ('behind', 'a.b', 'k', '', NULL), ('later', 'a.b', 'k', '', now() + interval '1 h');
+                 UPDATE messagekit.outbox_pending SET available_at = now() - interval '1 min' WHERE event_id = 'now'",
+            )
+            .await
+            .unwrap();
+        let found = lag(&relayed).await;
+        assert_eq!((found.pending, found.overdue), (2, 1), "{found:?}");
+        let oldest = found.oldest.unwrap();
+        assert!(oldest >= Duration::from_secs(60) && oldest < Duration::from_secs(600), "{oldest:?}");
+
+        let page = relayed.read("r1", &leases).await;
+        let lease = *leases.held.iter().find(|lease| lease.shard == page.rows[0].shard).unwrap();
+        let error = Some(Error::new(ErrorKind::TooLarge, "too large"));
+        relayed.store.set_aside("r1", &Rejection { lease, seq: page.rows[0].seq, error }).await.unwrap();
+        let found = lag(&relayed).await;
+        assert_eq!((found.pending, found.problems.len()), (0, 1), "{found:?}");
+        assert!(found.problems[0].contains("refused 1 events, and 1 wait"), "{found:?}");
+
+        relayed.store.published(&places(&page)).await.unwrap();
+        relayed.store.hand_over("r1", &[]).await.unwrap();
+        assert!(lag(&relayed).await.problems[0].contains("no relay lives"));
+    });
+}
+
+#[test]
+fn two_ways_out_at_once_and_none_are_problems() {
+    block_on(async {
+        let database = Database::fresh().await;
+        let store = database.store().await;
+        let insert =
+            "INSERT INTO messagekit.outbox_events (event_id, topic, payload) VALUES ('e', 'a.b', '')";
+        store.pool().execute(insert).await.unwrap();
+        let found = store.lag().await.unwrap();
+        assert!(found.problems[0].contains("nor the trigger of a relay"), "{found:?}");
+
+        let schema = SchemaName::default();
+        let make = "CREATE PUBLICATION messagekit_outbox FOR TABLE messagekit.outbox_events";
+        store.pool().execute(make).await.unwrap();
+        to_relay(database.url(), &schema, Existing::Leave, DEADLINE).await.unwrap();
+        let found = store.lag().await.unwrap();
+        assert!(found.problems[0].contains("events go out twice"), "{found:?}");
+        cdc::drop_slot(database.url(), &schema).await.unwrap();
+        let found = store.lag().await.unwrap();
+        assert_eq!((found.pending, found.problems.len()), (0, 1), "{found:?}");
+    });
+}

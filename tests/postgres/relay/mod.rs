@@ -1,0 +1,12 @@
+//! The outbox as relays and their operators use it.
+
+mod health;
+mod leases;
+mod outbox;
+mod plans;
+mod reading;
+mod rejected;
+mod restore;
+mod storm;
+mod switch;
+mod waking;

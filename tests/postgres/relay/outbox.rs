@@ -1,0 +1,123 @@
+//! An outbox that is made for a relay, and short ways to use it.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use messagekit::relay::{Leases, OutboxReader, Page, Pending, Relay, Wanted};
+use messagekit::{BoxFuture, Error, Message, Outbox, Published, Publisher, headers};
+use messagekit_postgres::switch::{Existing, to_relay};
+use messagekit_postgres::{PostgresStore, SchemaName};
+use messagekit_testkit::DEADLINE;
+use messagekit_tests::Database;
+use sqlx::AssertSqlSafe;
+
+/// Longer than any test.
+pub(super) const LEASE: Duration = Duration::from_secs(600);
+
+pub(super) struct Relayed {
+    pub(super) database: Database,
+    pub(super) store: PostgresStore,
+    pub(super) outbox: Outbox<PostgresStore>,
+}
+
+impl Relayed {
+    pub(super) async fn fresh() -> Self {
+        let database = Database::fresh().await;
+        to_relay(database.url(), &SchemaName::default(), Existing::Refuse, DEADLINE).await.expect("switches");
+        let store = database.store().await;
+        let outbox = Outbox::new(store.clone(), "shop");
+        Self { database, store, outbox }
+    }
+
+    /// Writes an event of the topic `orders.order`, as somebody does who has no library.
+    pub(super) async fn write(&self, id: &str, key: Option<&str>) {
+        self.write_to("orders.order", id, key).await;
+    }
+
+    pub(super) async fn write_to(&self, topic: &str, id: &str, key: Option<&str>) {
+        let insert = "INSERT INTO messagekit.outbox_events (event_id, topic, aggregate_id, payload) VALUES ($1, $2, $3, '{}')";
+        let insert = sqlx::query(insert).bind(id).bind(topic).bind(key);
+        insert.execute(self.store.pool()).await.expect("inserts");
+    }
+
+    pub(super) async fn lease(&self, name: &str) -> Leases {
+        self.store.lease(name, LEASE).await.expect("leases")
+    }
+
+    /// Reads everything that is ready as the relay `name`, with the leases that it has.
+    pub(super) async fn read(&self, name: &str, leases: &Leases) -> Page {
+        self.read_but(name, leases, &[], &[], 1_000).await
+    }
+
+    pub(super) async fn read_but(
+        &self,
+        name: &str,
+        leases: &Leases,
+        except: &[i64],
+        paused: &[Arc<str>],
+        limit: u32,
+    ) -> Page {
+        let wanted: Vec<Wanted> =
+            leases.held.iter().map(|lease| Wanted { lease: *lease, above: i64::MIN }).collect();
+        self.store.pending(name, &wanted, except, paused, limit).await.expect("reads")
+    }
+
+    pub(super) async fn count(&self, sql: &str) -> i64 {
+        let count = AssertSqlSafe(sql.to_owned());
+        sqlx::query_scalar(count).fetch_one(self.store.pool()).await.expect("counts")
+    }
+
+    pub(super) async fn pending(&self) -> i64 {
+        self.count("SELECT count(*) FROM messagekit.outbox_pending").await
+    }
+}
+
+pub(super) fn id(row: &Pending) -> &str {
+    row.message.headers.text(headers::ID).expect("each event has an id")
+}
+
+pub(super) fn ids(page: &Page) -> Vec<&str> {
+    page.rows.iter().map(id).collect()
+}
+
+/// Their places, in the order of the outbox.
+pub(super) fn in_order(page: &Page) -> Vec<&str> {
+    let mut rows: Vec<&Pending> = page.rows.iter().collect();
+    rows.sort_by_key(|row| row.seq);
+    rows.into_iter().map(id).collect()
+}
+
+pub(super) fn places(page: &Page) -> Vec<(u16, i64)> {
+    page.rows.iter().map(|row| (row.shard, row.seq)).collect()
+}
+
+/// A broker that takes everything and keeps it in order.
+#[derive(Default)]
+pub(super) struct Log(Mutex<Vec<Message>>);
+
+impl Log {
+    pub(super) fn ids(&self) -> Vec<String> {
+        let log = self.0.lock().unwrap();
+        log.iter().map(|message| message.headers.text(headers::ID).unwrap().to_owned()).collect()
+    }
+}
+
+impl Publisher for Log {
+    fn publish<'a>(&'a self, batch: &'a [Message]) -> BoxFuture<'a, Vec<Published>> {
+        Box::pin(async move {
+            self.0.lock().unwrap().extend_from_slice(batch);
+            batch.iter().map(|_| Ok(())).collect()
+        })
+    }
+
+    fn max_bytes(&self) -> usize {
+        1_000_000
+    }
+}
+
+/// A relay that publishes into a log, polling each 5 ms.
+pub(super) fn relay(store: &PostgresStore, log: &Arc<Log>) -> Result<Relay, Error> {
+    let (reader, to): (Arc<dyn OutboxReader>, Arc<dyn Publisher>) =
+        (Arc::new(store.clone()), Arc::<Log>::clone(log));
+    Relay::builder("shop").reader(reader).to(to).poll(Duration::from_millis(5)).build()
+}

@@ -1,0 +1,269 @@
+//! Changing the way out while somebody writes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use messagekit::relay::OutboxReader;
+use messagekit::{ErrorKind, Outbox, Shutdown, Store};
+use messagekit_postgres::cdc::{self, Capture};
+use messagekit_postgres::switch::{Existing, to_cdc, to_relay};
+use messagekit_postgres::{PostgresStore, SchemaName};
+use messagekit_testkit::{DEADLINE, block_on, eventually};
+use messagekit_tests::Database;
+use sqlx::{Executor, PgPool};
+use tokio::task::JoinHandle;
+
+use super::outbox::{LEASE, Log, Relayed, in_order, relay};
+use crate::shop::OrderPlaced;
+
+fn schema() -> SchemaName {
+    SchemaName::default()
+}
+
+/// The role belongs to the whole server: tests that share one make it with the password that a worker has, too.
+fn password() -> String {
+    std::env::var(cdc::PASSWORD_VARIABLE).unwrap_or_else(|_| "messagekit-cdc".to_owned())
+}
+
+/// Writers that do not cease until they are told to.
+struct Writers {
+    is_over: Arc<AtomicBool>,
+    tasks: Vec<JoinHandle<Vec<String>>>,
+}
+
+impl Writers {
+    fn start(store: &PostgresStore) -> Self {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let tasks = (0..4)
+            .map(|writer| {
+                let (store, is_over) = (store.clone(), Arc::clone(&is_over));
+                let outbox = Outbox::new(store.clone(), "shop");
+                tokio::spawn(async move {
+                    let (mut written, mut number) = (Vec::new(), 0);
+                    while !is_over.load(Ordering::Relaxed) {
+                        let mut tx = store.begin().await.unwrap();
+                        let key = format!("o-{writer}-{}", number % 5);
+                        let event = outbox.add(&mut tx, OrderPlaced::new(&key)).await.unwrap();
+                        tokio::time::sleep(Duration::from_millis(number % 4)).await;
+                        outbox.commit(tx).await.unwrap();
+                        written.push(event.to_string());
+                        number += 1;
+                    }
+                    written
+                })
+            })
+            .collect();
+        Self { is_over, tasks }
+    }
+
+    async fn end(self) -> BTreeSet<String> {
+        self.is_over.store(true, Ordering::Relaxed);
+        let mut written = BTreeSet::new();
+        for task in self.tasks {
+            written.extend(task.await.unwrap());
+        }
+        written
+    }
+}
+
+/// Reads what a slot holds and confirms it, as a connector does. Returns the ids that are in it.
+async fn read_slot(pool: &PgPool, slot: &str) -> Vec<String> {
+    let read = "SELECT data FROM pg_logical_slot_get_binary_changes($1, NULL, NULL, 'proto_version', '1',
+        'publication_names', 'messagekit_outbox')";
+    let changes: Vec<Vec<u8>> = sqlx::query_scalar(read).bind(slot).fetch_all(pool).await.unwrap();
+    let inserts = changes.iter().filter(|change| change.first() == Some(&b'I'));
+    inserts.map(|change| first_column(change)).collect()
+}
+
+/// An insert: its letter, the table, N, the number of columns, then for each t, its length and its text.
+fn first_column(insert: &[u8]) -> String {
+    assert_eq!((insert[5], insert[8]), (b'N', b't'));
+    let length = u32::from_be_bytes(insert[9..13].try_into().unwrap()) as usize;
+    String::from_utf8(insert[13..13 + length].to_vec()).unwrap()
+}
+
+/// A connector that reads until it is told to stop.
+fn connector(pool: &PgPool, slot: &str, is_over: &Arc<AtomicBool>) -> JoinHandle<Vec<String>> {
+    let (pool, slot, is_over) = (pool.clone(), slot.to_owned(), Arc::clone(is_over));
+    tokio::spawn(async move {
+        let mut read = Vec::new();
+        while !is_over.load(Ordering::Relaxed) {
+            read.extend(read_slot(&pool, &slot).await);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        read
+    })
+}
+
+#[test]
+fn from_capture_to_the_relay_and_back_under_load_each_event_leaves_at_least_once() {
+    block_on(async {
+        let database = Database::fresh().await;
+        let (url, schema) = (database.url(), schema());
+        cdc::set_up(url, &schema, Some(&password())).await.unwrap();
+        let slot = Capture::of(url, &schema).unwrap().slot;
+        let store = database.store().await;
+        let writers = Writers::start(&store);
+        let is_over = Arc::new(AtomicBool::new(false));
+        let captured = connector(store.pool(), &slot, &is_over);
+        eventually("events leave", DEADLINE, async || {
+            let confirmed = "SELECT count(*) > 20 FROM messagekit.outbox_events";
+            sqlx::query_scalar(confirmed).fetch_one(store.pool()).await.unwrap()
+        })
+        .await;
+
+        // To the relay, which begins when the slot has passed what was written before.
+        let log = Arc::new(Log::default());
+        let shutdown = Shutdown::new();
+        let done = to_relay(url, &schema, Existing::Refuse, DEADLINE).await.unwrap();
+        assert_eq!(done.len(), 3, "{done:?}");
+        assert_eq!(to_relay(url, &schema, Existing::Refuse, DEADLINE).await.unwrap(), Vec::<String>::new());
+        let running = tokio::spawn(relay(&store, &log).unwrap().run(shutdown.clone()));
+        is_over.store(true, Ordering::Relaxed);
+        let mut left: BTreeSet<String> = captured.await.unwrap().into_iter().collect();
+        cdc::drop_slot(url, &schema).await.unwrap();
+        eventually("the relay publishes", DEADLINE, async || log.ids().len() > 20).await;
+
+        // And back: a new slot, then the end of the relay.
+        let done = to_cdc(url, &schema, Some(&password()), DEADLINE).await.unwrap();
+        assert_eq!(done.last().unwrap(), "end of the relay");
+        shutdown.request();
+        // It is told that its trigger is gone, or that it is to end.
+        let _ = running.await.unwrap();
+        assert_eq!(
+            sqlx::query_scalar::<_, i64>("SELECT count(*) FROM messagekit.outbox_pending")
+                .fetch_one(store.pool())
+                .await
+                .unwrap(),
+            0
+        );
+        let count = "SELECT count(*) FROM messagekit.outbox_events";
+        let so_far: i64 = sqlx::query_scalar(count).fetch_one(store.pool()).await.unwrap();
+        eventually("somebody still writes", DEADLINE, async || {
+            sqlx::query_scalar::<_, i64>(count).fetch_one(store.pool()).await.unwrap() > so_far + 20
+        })
+        .await;
+        let written = writers.end().await;
+        left.extend(log.ids());
+        left.extend(read_slot(store.pool(), &slot).await);
+        cdc::drop_slot(url, &schema).await.unwrap();
+        assert_eq!(left, written);
+    });
+}
+
+#[test]
+fn switch_to_the_relay_waits_for_the_slot_and_goes_on_when_it_is_called_again() {
+    block_on(async {
+        let database = Database::fresh().await;
+        let (url, schema) = (database.url(), schema());
+        cdc::set_up(url, &schema, Some(&password())).await.unwrap();
+        let slot = Capture::of(url, &schema).unwrap().slot;
+        let store = database.store().await;
+        let relayed = Relayed { outbox: Outbox::new(store.clone(), "shop"), store, database };
+        relayed.write("before", Some("k")).await;
+        let late =
+            to_relay(relayed.database.url(), &schema, Existing::Refuse, Duration::ZERO).await.unwrap_err();
+        assert_eq!(late.kind(), ErrorKind::WrongState);
+        assert!(late.to_string().contains("has not come that far"), "{late}");
+        relayed.write("after", Some("k")).await;
+        assert_eq!(relayed.lease("r1").await.held, [], "nothing passes what the connector has not sent");
+        let early = to_cdc(relayed.database.url(), &schema, None, DEADLINE).await.unwrap_err();
+        assert!(early.to_string().contains("not complete"), "{early}");
+
+        assert_eq!(read_slot(relayed.store.pool(), &slot).await, ["before", "after"]);
+        to_relay(relayed.database.url(), &schema, Existing::Refuse, DEADLINE).await.unwrap();
+        let leases = relayed.lease("r1").await;
+        assert_eq!(in_order(&relayed.read("r1", &leases).await), ["after"]);
+        cdc::drop_slot(relayed.database.url(), &schema).await.unwrap();
+    });
+}
+
+#[test]
+fn events_that_nobody_captured_are_published_or_left_as_somebody_says() {
+    block_on(async {
+        for (existing, expected) in
+            [(Existing::Publish, vec!["old-1", "old-2", "new"]), (Existing::Leave, vec!["new"])]
+        {
+            let database = Database::fresh().await;
+            let (url, schema) = (database.url().to_owned(), schema());
+            let store = database.store().await;
+            let relayed = Relayed { outbox: Outbox::new(store.clone(), "shop"), store, database };
+            relayed.write("old-1", Some("k")).await;
+            relayed.write("old-2", None).await;
+            let refused = to_relay(&url, &schema, Existing::Refuse, DEADLINE).await.unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::WrongState);
+            assert_eq!(relayed.pending().await, 0, "nothing was changed");
+            to_relay(&url, &schema, existing, DEADLINE).await.unwrap();
+            relayed.write("new", Some("k")).await;
+            let leases = relayed.lease("r1").await;
+            let page = relayed.read("r1", &leases).await;
+            assert_eq!(in_order(&page), expected);
+            let of_key = page.rows.iter().filter(|row| row.message.key.is_some()).map(|row| row.shard);
+            assert_eq!(of_key.collect::<BTreeSet<u16>>().len(), 1, "in the slice of later events of the key");
+        }
+    });
+}
+
+#[test]
+fn relay_is_not_ended_while_events_wait_for_it() {
+    block_on(async {
+        let relayed = Relayed::fresh().await;
+        let (url, schema) = (relayed.database.url(), schema());
+        let slots = async || {
+            let count = "SELECT count(*) FROM pg_replication_slots WHERE database = current_database()";
+            relayed.count(count).await
+        };
+        let refused = async |said: &str| {
+            let error =
+                to_cdc(url, &schema, Some(&password()), Duration::from_millis(100)).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::WrongState);
+            assert!(error.to_string().contains(said), "{error}");
+            assert_eq!(slots().await, 0, "no slot is left that nobody reads");
+        };
+        relayed.write("e-1", Some("k")).await;
+        refused("let a relay run").await;
+        relayed.lease("stuck").await;
+        refused("let the relay come after the writers").await;
+        let delay =
+            "UPDATE messagekit.outbox_pending SET shard = shard - 64, available_at = now() + interval '1 h'";
+        relayed.store.pool().execute(delay).await.unwrap();
+        refused("delayed").await;
+        relayed.store.pool().execute("DELETE FROM messagekit.outbox_pending").await.unwrap();
+        to_cdc(url, &schema, Some(&password()), DEADLINE).await.unwrap();
+        assert_eq!(slots().await, 1);
+        let gone = relayed.store.lease("r1", LEASE).await.unwrap_err();
+        assert_eq!(gone.kind(), ErrorKind::Schema);
+        cdc::drop_slot(url, &schema).await.unwrap();
+    });
+}
+
+/// A writer that keeps its transaction open only delays the switch; others go on meanwhile.
+#[test]
+fn open_transaction_of_a_writer_is_waited_for_and_stops_nobody_for_long() {
+    block_on(async {
+        let database = Database::fresh().await;
+        let store = database.store().await;
+        let relayed = Relayed { outbox: Outbox::new(store.clone(), "shop"), store, database };
+        let mut open = relayed.store.begin().await.unwrap();
+        let event = relayed.outbox.add(&mut open, OrderPlaced::new("o-1")).await.unwrap();
+        let url = relayed.database.url().to_owned();
+        let switching =
+            tokio::spawn(async move { to_relay(&url, &schema(), Existing::Leave, DEADLINE).await });
+        eventually("the switch waits", DEADLINE, async || {
+            relayed
+                .count("SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'ShareRowExclusiveLock' AND relation = 'messagekit.outbox_events'::regclass")
+                .await
+                > 0
+        })
+        .await;
+        relayed.write("meanwhile", None).await;
+        relayed.outbox.commit(open).await.unwrap();
+        switching.await.unwrap().unwrap();
+        relayed.write("after", None).await;
+        let leases = relayed.lease("r1").await;
+        let found = relayed.read("r1", &leases).await;
+        assert!(in_order(&found).contains(&"after") && !in_order(&found).contains(&event.as_str()));
+    });
+}

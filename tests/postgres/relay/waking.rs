@@ -1,0 +1,54 @@
+//! Waking the relays of the process that writes.
+
+use std::time::Duration;
+
+use messagekit::relay::OutboxReader;
+use messagekit::{Message, OutboxRows, Store, headers};
+use messagekit_testkit::{DEADLINE, block_on};
+use tokio::time::timeout;
+
+use super::outbox::Relayed;
+use crate::shop::OrderPlaced;
+
+/// Time enough for a hint that nobody was to give.
+const QUIET: Duration = Duration::from_millis(200);
+
+#[test]
+fn commit_of_the_outbox_wakes_a_relay_of_every_clone() {
+    block_on(async {
+        let relayed = Relayed::fresh().await;
+        let tx = relayed.store.begin().await.unwrap();
+        relayed.outbox.commit(tx).await.unwrap();
+        let other = relayed.store.clone();
+        timeout(DEADLINE, other.woken()).await.expect("it was told before it asked");
+        assert!(timeout(QUIET, other.woken()).await.is_err(), "once");
+        relayed.outbox.wake();
+        timeout(DEADLINE, other.woken()).await.expect("somebody says that he has committed");
+    });
+}
+
+#[test]
+fn event_whose_commit_nobody_sees_is_hinted_at() {
+    block_on(async {
+        let relayed = Relayed::fresh().await;
+        assert!(timeout(Duration::ZERO, relayed.store.woken()).await.is_err());
+        let mut tx = relayed.store.begin().await.unwrap();
+        relayed.outbox.add(&mut tx, OrderPlaced::new("o-1")).await.unwrap();
+        tx.commit().await.unwrap();
+        for _ in 0..2 {
+            timeout(DEADLINE, relayed.store.woken()).await.expect("a hint");
+        }
+    });
+}
+
+#[test]
+fn rolled_back_commit_wakes_nobody() {
+    block_on(async {
+        let relayed = Relayed::fresh().await;
+        let mut tx = relayed.store.begin().await.unwrap();
+        let message = Message::new("a.b", "").with_header(headers::ID, "m-1");
+        relayed.store.write(&mut tx, &[message.clone(), message]).await.unwrap_err();
+        relayed.outbox.commit(tx).await.unwrap_err();
+        assert!(timeout(QUIET, relayed.store.woken()).await.is_err());
+    });
+}
