@@ -1,6 +1,6 @@
 //! How the server runs each statement of the store: never by walking what was published, handled or resolved.
 
-use messagekit_postgres::statements;
+use messagekit_postgres::{relay_settings, statements};
 use messagekit_testkit::block_on;
 use messagekit_tests::Database;
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -90,9 +90,20 @@ fn values(name: &str) -> Option<String> {
     })
 }
 
+/// What runs on a relay's own connections.
+const RELAY: [&str; 7] = [
+    "relay_lease",
+    "relay_hand_over",
+    "relay_leave",
+    "relay_pending",
+    "relay_published",
+    "relay_due",
+    "relay_next_due",
+];
+
 /// Go through much on purpose, when a person asks: the oldest event, to refuse what reaches behind it; the markers of each
 /// consumer beside the events of a replay; the whole list of a replay that ends early.
-const WALKS: [&str; 3] = ["oldest", "skipped_by", "forget"];
+const WALKS: [&str; 4] = ["oldest", "skipped_by", "forget", "relayed"];
 
 /// Returns the plan that a connection keeps for a statement, whatever its parameters are.
 async fn plan(connection: &mut PgConnection, name: &str, text: &str) -> String {
@@ -106,11 +117,14 @@ async fn plan(connection: &mut PgConnection, name: &str, text: &str) -> String {
         _ => (format!("({parameters})"), format!("({values})")),
     };
     // Some names are words of SQL.
-    let prepare = format!("SET plan_cache_mode = {mode}; PREPARE \"{name}\" {parameters} AS {text}");
+    let settings = if RELAY.contains(&name) { relay_settings() } else { "" };
+    let prepare =
+        format!("{settings}; SET plan_cache_mode = {mode}; PREPARE \"{name}\" {parameters} AS {text}");
     sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *connection).await.expect(name);
     let explain = sqlx::raw_sql(AssertSqlSafe(format!("EXPLAIN EXECUTE \"{name}\" {values}")));
     let lines = explain.fetch_all(&mut *connection).await.expect(name);
-    sqlx::raw_sql(AssertSqlSafe(format!("DEALLOCATE \"{name}\""))).execute(connection).await.expect(name);
+    let forget = format!("DEALLOCATE \"{name}\"; RESET ALL");
+    sqlx::raw_sql(AssertSqlSafe(forget)).execute(connection).await.expect(name);
     let line = |row: &sqlx::postgres::PgRow| sqlx::Row::get::<String, _>(row, 0);
     lines.iter().map(line).collect::<Vec<_>>().join("\n")
 }
@@ -131,8 +145,13 @@ fn walks(plan: &str) -> bool {
     while let Some(line) = lines.next() {
         let next = lines.peek().map_or("", |next| next.trim());
         let whole_table = tables.iter().any(|table| line.contains(&format!("Seq Scan on {table}")));
-        // A handful of rows: messages that are handled and replays that run at this moment.
-        if line.contains(" on suspects") || line.contains("using replay_jobs_running") {
+        // A handful of rows: messages that are handled, replays that run, events that stand refused, and relays at this moment.
+        if line.contains(" on suspects")
+            || line.contains("using replay_jobs_running")
+            || line.contains("using outbox_rejected_heads")
+            || line.contains("using relay_shards_pkey")
+            || line.contains("using relay_members_pkey")
+        {
             lines.next();
             continue;
         }

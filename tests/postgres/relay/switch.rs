@@ -173,7 +173,11 @@ fn switch_to_the_relay_waits_for_the_slot_and_goes_on_when_it_is_called_again() 
         assert!(early.to_string().contains("not complete"), "{early}");
 
         assert_eq!(read_slot(relayed.store.pool(), &slot).await, ["before", "after"]);
+        let is_over = Arc::new(AtomicBool::new(false));
+        let captured = connector(relayed.store.pool(), &slot, &is_over);
         to_relay(relayed.database.url(), &schema, Existing::Refuse, DEADLINE).await.unwrap();
+        is_over.store(true, Ordering::Relaxed);
+        assert_eq!(captured.await.unwrap(), Vec::<String>::new());
         let leases = relayed.lease("r1").await;
         assert_eq!(in_order(&relayed.read("r1", &leases).await), ["after"]);
         cdc::drop_slot(relayed.database.url(), &schema).await.unwrap();

@@ -50,11 +50,11 @@ SELECT shard, event_id, error IS NOT NULL AS is_refused FROM messagekit.outbox_r
 /// Puts an event and all of its topic and key back.
 pub(crate) const PUT_BACK: &str = "
 WITH moved AS (
-  DELETE FROM messagekit.outbox_rejected WHERE id IN (
+  DELETE FROM messagekit.outbox_rejected WHERE id = ANY (ARRAY(
     SELECT $1 UNION ALL
     SELECT r.id FROM messagekit.outbox_rejected c
       JOIN messagekit.outbox_rejected r ON r.topic = c.topic AND r.key_hash = c.key_hash
-    WHERE c.id = $1)
+    WHERE c.id = $1))
   RETURNING *)
 INSERT INTO messagekit.outbox_pending (shard, attempts, copy, seq, key_hash, available_at, event_id, topic)
 SELECT shard, attempts, copy, seq, key_hash, clock_timestamp(), event_id, topic FROM moved";
