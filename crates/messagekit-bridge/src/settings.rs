@@ -50,7 +50,7 @@ impl Settings {
     /// [`ErrorKind::InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration) with every problem, its key and its place.
     pub fn read(configuration: &Configuration) -> Result<Self, Error> {
         // One file may serve every program of messagekit.
-        configuration.passes_over(&["admin", "token", "bookkeeper", "database", "log"]);
+        configuration.passes_over(&["admin", "token", "bookkeeper", "relay", "database", "log"]);
         let bridge = configuration.section("bridge");
         let name = bridge.required::<String>("name").unwrap_or_default();
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use messagekit::relay::RejectedEvents;
 use messagekit::{DeadLetters, Error, ErrorKind, Replays, chain};
 use messagekit_postgres::cdc::Capture;
 use messagekit_postgres::{PostgresStore, SchemaName};
@@ -98,6 +99,17 @@ impl Desk {
         match self {
             Self::Sqlite(store) => store,
             Self::Postgres(store) => store,
+        }
+    }
+
+    /// What a relay has set aside.
+    pub(crate) fn rejected(&self) -> Result<&dyn RejectedEvents, Error> {
+        match self {
+            Self::Sqlite(_) => {
+                let text = "a SQLite file has no outbox for a relay: name a database of PostgreSQL";
+                Err(Error::new(ErrorKind::WrongState, text))
+            }
+            Self::Postgres(store) => Ok(store),
         }
     }
 

@@ -14,9 +14,12 @@ mod input;
 mod listen;
 mod log;
 mod migrate;
+mod outbox;
 mod output;
 mod progress;
+mod relay;
 mod replay;
+mod sections;
 
 use std::process::ExitCode;
 
@@ -47,6 +50,10 @@ enum Command {
     Admin(admin::Admin),
     /// Write down what RabbitMQ and Kafka set aside, and send it back when an operator asks
     Bookkeeper(bookkeeper::Bookkeeper),
+    /// Publish the events of an outbox to Kafka or RabbitMQ
+    Relay(relay::Relay),
+    /// List, retry and discard events that the broker has refused
+    Outbox(outbox::Outbox),
 }
 
 fn main() -> ExitCode {
@@ -68,6 +75,8 @@ fn main() -> ExitCode {
         Command::Replay(replay) => finish(runtime.block_on(replay.run())),
         Command::Admin(admin) => finish(runtime.block_on(admin.run())),
         Command::Bookkeeper(bookkeeper) => finish(runtime.block_on(bookkeeper.run())),
+        Command::Relay(relay) => finish(runtime.block_on(relay.run())),
+        Command::Outbox(outbox) => finish(runtime.block_on(outbox.run())),
     }
 }
 

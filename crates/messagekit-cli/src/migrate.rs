@@ -1,10 +1,14 @@
 //! `messagekit migrate`.
 
+mod way_out;
+
 use std::path::Path;
 
 use messagekit::{Error, ErrorKind};
 use messagekit_postgres::SchemaName;
-use messagekit_postgres::cdc::{self, PASSWORD_VARIABLE};
+use messagekit_postgres::cdc;
+
+use self::way_out::WayOut;
 use serde_json::json;
 
 use crate::database::{Database, Kind, failed};
@@ -15,9 +19,8 @@ use crate::output::print;
 pub(crate) struct Migrate {
     #[command(flatten)]
     database: Database,
-    /// Make what change data capture needs too: publication, slot, and the role messagekit_cdc with the password in MESSAGEKIT_CDC_PASSWORD
-    #[arg(long, conflicts_with = "status")]
-    cdc: bool,
+    #[command(flatten)]
+    way_out: WayOut,
     /// Print the statements instead of running them
     #[arg(long)]
     dry_run: bool,
@@ -49,19 +52,17 @@ impl Migrate {
         }
         let mut made = Vec::new();
         if !self.status {
-            let captured = match kind {
-                Kind::Postgres(url) if self.cdc => Some(url),
-                _ => None,
+            let url = match kind {
+                Kind::Postgres(url) => Some(url),
+                Kind::Sqlite(_) => None,
             };
             // All of it or nothing: tables without their capture would take events that never leave.
-            if let Some(url) = captured {
-                let password = std::env::var(PASSWORD_VARIABLE).ok();
-                let schema = SchemaName::default();
-                cdc::may_set_up(url, &schema, password.as_deref()).await.map_err(failed)?;
+            if let Some(url) = url {
+                self.way_out.may_be_made(url).await?;
             }
             migrate(kind).await?;
-            if let Some(url) = captured {
-                made = prepare_capture(url).await?;
+            if let Some(url) = url {
+                made = self.way_out.make(url).await?;
             }
         }
         let after = if self.status { None } else { Some(stand(kind).await?) };
@@ -69,20 +70,16 @@ impl Migrate {
         if self.json {
             let (current, pending) = (after.current, &after.pending);
             let mut answer = json!({ "before": before.current, "current": current, "latest": after.latest, "pending": pending });
-            if self.cdc {
+            if self.way_out.is_wanted() {
                 answer["made"] = json!(made);
             }
             return print(answer);
         }
-        let capture = match (self.cdc, made.is_empty()) {
-            (false, _) => String::new(),
-            (true, true) => "; change data capture is ready".to_owned(),
-            (true, false) => format!("; made {}", made.join(", ")),
-        };
+        let ready = self.way_out.in_words(&made);
         if after.current != before.current {
-            print(format_args!("{name}: version {} → {}{capture}", before.current, after.current))
+            print(format_args!("{name}: version {} → {}{ready}", before.current, after.current))
         } else if after.pending.is_empty() {
-            print(format_args!("{name}: version {}, up to date{capture}", after.current))
+            print(format_args!("{name}: version {}, up to date{ready}", after.current))
         } else {
             let to_come = after.pending.join(", ");
             print(format_args!("{name}: version {} of {}, to come: {to_come}", after.current, after.latest))
@@ -90,8 +87,8 @@ impl Migrate {
     }
 
     fn check_file(&self, path: &Path) -> Result<(), Error> {
-        if self.cdc {
-            let text = "a SQLite file needs no change data capture: leave --cdc out";
+        if let Some(option) = self.way_out.option() {
+            let text = format!("a SQLite file has one way out for its events: leave {option} out");
             return Err(Error::new(ErrorKind::InvalidConfiguration, text));
         }
         // A file that is not there can be made, but only in a folder; looking must not promise more.
@@ -108,7 +105,7 @@ impl Migrate {
             Kind::Sqlite(path) => messagekit_sqlite::migrations::pending_sql(path)?,
             Kind::Postgres(url) => {
                 let mut sql = messagekit_postgres::migrations::pending_sql(url).await.map_err(failed)?;
-                if self.cdc {
+                if self.way_out.captures() {
                     let more = cdc::set_up_sql(url, &SchemaName::default()).await.map_err(failed)?;
                     let apart = if sql.is_empty() || more.is_empty() { "" } else { "\n\n" };
                     sql = format!("{sql}{apart}{more}");
@@ -151,16 +148,4 @@ async fn migrate(kind: Kind<'_>) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// Makes what is missing, and does not call ready what cannot work.
-async fn prepare_capture(url: &str) -> Result<Vec<String>, Error> {
-    let schema = SchemaName::default();
-    let password = std::env::var(PASSWORD_VARIABLE).ok();
-    let made = cdc::set_up(url, &schema, password.as_deref()).await.map_err(failed)?;
-    let found = cdc::findings(url, &schema).await.map_err(failed)?;
-    match found.into_iter().find(|found| found.subject != cdc::Subject::Reader) {
-        Some(found) => Err(Error::new(ErrorKind::WrongState, format!("change data capture: {found}"))),
-        None => Ok(made),
-    }
 }

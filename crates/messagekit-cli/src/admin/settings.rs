@@ -14,7 +14,7 @@ use messagekit_postgres::PostgresStore;
 use crate::database::{Kind, URL_VARIABLE, open_file, postgres_name};
 
 /// Sections of the programs that may share the file.
-const ELSEWHERE: [&str; 6] = ["bridge", "rule", "kafka", "rabbitmq", "bookkeeper", "log"];
+const ELSEWHERE: [&str; 7] = ["bridge", "rule", "kafka", "rabbitmq", "bookkeeper", "relay", "log"];
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {

@@ -1,18 +1,17 @@
 //! What `messagekit bookkeeper` is told.
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use messagekit::Error;
-use messagekit::config::{Configuration, Secret, Section};
+use messagekit::config::{Configuration, Secret};
 use messagekit_kafka::{Kafka, KafkaPublisher};
 use messagekit_rabbitmq::RabbitMq;
 
-use crate::database::Kind;
+use crate::sections;
 
 /// Sections of the programs that may share the file.
-const ELSEWHERE: [&str; 5] = ["admin", "token", "bridge", "rule", "log"];
+const ELSEWHERE: [&str; 6] = ["admin", "token", "bridge", "relay", "rule", "log"];
 
 /// What was told, read and checked.
 pub(super) struct Settings {
@@ -34,15 +33,18 @@ pub(super) fn read(file: Option<&Path>) -> Result<Settings, Error> {
     if queues.is_empty() && topics.is_empty() {
         section.problem("queues", "names no queue, and topics no topic: there is nothing to read");
     }
-    let database = database(&configuration.sections("database"), &section);
+    let database = sections::database(&configuration.sections("database"), &section);
     // A section that is not needed may be there for another program.
     let queues = match queues.is_empty() {
         true => none(&configuration, "rabbitmq"),
-        false => rabbitmq(&configuration.section("rabbitmq")).map(|rabbitmq| (rabbitmq, queues)),
+        // A dead-letter queue has no dead-letter exchange of its own.
+        false => sections::rabbitmq(&configuration.section("rabbitmq"), None)
+            .map(|rabbitmq| (rabbitmq.any_queue(), queues)),
     };
     let topics = match topics.is_empty() {
         true => none(&configuration, "kafka"),
-        false => kafka(&configuration.section("kafka")).map(|(kafka, publisher)| (kafka, publisher, topics)),
+        false => sections::kafka(&configuration.section("kafka"), None)
+            .map(|(kafka, publisher)| (kafka, publisher, topics)),
     };
     configuration.finish()?;
     // Without a database there was a problem.
@@ -53,54 +55,4 @@ pub(super) fn read(file: Option<&Path>) -> Result<Settings, Error> {
 fn none<T>(configuration: &Configuration, section: &str) -> Option<T> {
     configuration.passes_over(&[section]);
     None
-}
-
-/// The database that `bookkeeper.database` names; the only one where there is one.
-fn database(written: &[Section<'_>], bookkeeper: &Section<'_>) -> Option<Secret> {
-    let wished: Option<String> = bookkeeper.optional("database");
-    let mut found = Vec::new();
-    for section in written {
-        let (name, url) = (section.optional::<String>("name"), section.required_secret("url"));
-        let Some(url) = url else { continue };
-        if let Err(error) = Kind::of(url.expose()) {
-            section.problem("url", error);
-        }
-        if wished.is_none() || wished == name {
-            found.push(url);
-        }
-    }
-    match (&found[..], written) {
-        ([one], _) => return Some(one.clone()),
-        (_, []) => bookkeeper.problem("database", "no database: write [[database]] with name and url"),
-        _ => bookkeeper.problem("database", "write the name of one [[database]]: letters are kept there"),
-    }
-    None
-}
-
-fn rabbitmq(section: &Section<'_>) -> Option<RabbitMq> {
-    let (url, ca_file) = (section.required_secret("url"), section.path("ca_file"));
-    let rabbitmq = RabbitMq::new(url?.expose()).map_err(|error| section.problem("url", error)).ok()?;
-    // A dead-letter queue has no dead-letter exchange of its own.
-    let rabbitmq = rabbitmq.any_queue();
-    match ca_file {
-        Some(file) => rabbitmq.ca_file(file).map_err(|error| section.problem("ca_file", error)).ok(),
-        None => Some(rabbitmq),
-    }
-}
-
-fn kafka(section: &Section<'_>) -> Option<(Kafka, KafkaPublisher)> {
-    let brokers: Option<Vec<String>> = section.required("brokers");
-    let mut properties: BTreeMap<String, String> = section.or("properties", BTreeMap::new());
-    if let Some(client) = section.optional("client_id") {
-        properties.insert("client.id".to_owned(), client);
-    }
-    if let Some(password) = section.secret("password") {
-        properties.insert("sasl.password".to_owned(), password.expose().to_owned());
-    }
-    let mut kafka = Kafka::new(brokers?.join(","));
-    for (key, value) in properties {
-        kafka = kafka.set(key, value).map_err(|error| section.problem("properties", error)).ok()?;
-    }
-    let publisher = kafka.publisher().map_err(|error| section.problem("properties", error)).ok()?;
-    Some((kafka, publisher))
 }

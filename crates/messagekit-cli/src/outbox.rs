@@ -1,0 +1,46 @@
+//! `messagekit outbox`.
+
+mod act;
+mod list;
+
+use messagekit::Error;
+
+/// Look after the events of an outbox on their way to the broker.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Outbox {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// List, retry and discard events that the broker has refused
+    Rejected(Rejected),
+}
+
+#[derive(Debug, clap::Args)]
+struct Rejected {
+    #[command(subcommand)]
+    command: OnRejected,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum OnRejected {
+    /// The events that the broker has refused, the first one first
+    List(list::List),
+    /// Put events, and what waits behind them, back into the outbox: the relay publishes them next, in order
+    Retry(act::Events),
+    /// Give events up: they are never published, and what waits behind them goes on
+    Discard(act::Events),
+}
+
+impl Outbox {
+    pub(crate) async fn run(self) -> Result<(), Error> {
+        let Command::Rejected(rejected) = self.command;
+        match rejected.command {
+            OnRejected::List(list) => list.run().await,
+            OnRejected::Retry(events) => events.run(act::Mending::Retry).await,
+            OnRejected::Discard(events) => events.run(act::Mending::Discard).await,
+        }
+    }
+}

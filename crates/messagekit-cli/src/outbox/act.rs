@@ -1,0 +1,134 @@
+//! `messagekit outbox rejected retry` and `discard`.
+
+use std::collections::BTreeSet;
+
+use messagekit::relay::RejectedEvents;
+use messagekit::{Error, ErrorKind, chain};
+use serde_json::{Value, json};
+
+use crate::actor;
+use crate::confirm::confirm;
+use crate::database::Database;
+use crate::output::{number, print, printable};
+
+/// How many events a look answers.
+const PAGE: u32 = 500;
+
+/// Events by their numbers, or all that the broker has refused.
+#[derive(Debug, clap::Args)]
+pub(super) struct Events {
+    #[command(flatten)]
+    database: Database,
+    /// The events' numbers, as `list` shows them
+    #[arg(required_unless_present = "all")]
+    ids: Vec<i64>,
+    /// Every event that is refused now
+    #[arg(long, conflicts_with = "ids")]
+    all: bool,
+    /// Do not ask first
+    #[arg(long)]
+    yes: bool,
+    /// One JSON document instead of lines for people
+    #[arg(long)]
+    json: bool,
+}
+
+/// What becomes of a refused event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mending {
+    Retry,
+    Discard,
+}
+
+impl Events {
+    pub(super) async fn run(self, mending: Mending) -> Result<(), Error> {
+        let store = self.database.open().await?;
+        let outcome = self.mend(mending, store.rejected()?).await;
+        store.close().await?;
+        match outcome? {
+            (_, 0) => Ok(()),
+            (asked, refused) => {
+                let text = format!("{} of {} not accepted", number(refused as u64), number(asked as u64));
+                Err(Error::new(ErrorKind::WrongState, text))
+            }
+        }
+    }
+
+    /// Returns how many were asked for, and how many of them were refused.
+    async fn mend(&self, mending: Mending, events: &dyn RejectedEvents) -> Result<(usize, usize), Error> {
+        let mut seen = BTreeSet::new();
+        let mut ids = self.ids.clone();
+        ids.retain(|id| seen.insert(*id));
+        if self.all {
+            ids = all(events).await?;
+        }
+        // What is given up never comes back; a retry of a few can do no harm.
+        if !ids.is_empty() && (self.all || mending == Mending::Discard) {
+            let noun = if ids.len() == 1 { "event" } else { "events" };
+            confirm(&format!("{} {} {noun}", mending.verb(), number(ids.len() as u64)), self.yes)?;
+        }
+        let (mut answers, mut refused) = (Vec::new(), 0);
+        for id in &ids {
+            let (accepted, back, text) = match mending.done(events, *id).await {
+                Ok(back) => (true, back, mending.in_words(back)),
+                // One event of a key brings back every other one of it.
+                Err(error) if self.all && error.kind() == ErrorKind::NotFound => {
+                    (true, 0, "gone before, with another one of its key".to_owned())
+                }
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::WrongState) => {
+                    refused += 1;
+                    (false, 0, chain(&error))
+                }
+                Err(error) => return Err(error),
+            };
+            if self.json {
+                answers.push(json!({ "id": id, "accepted": accepted, "back": back, "text": text }));
+            } else {
+                print(format_args!("{id}: {}", printable(&text)))?;
+            }
+        }
+        if self.json {
+            print(json!({ "events": Value::from(answers) }))?;
+        } else if ids.is_empty() {
+            print("no rejected events: nothing was done")?;
+        }
+        Ok((ids.len(), refused))
+    }
+}
+
+impl Mending {
+    async fn done(self, events: &dyn RejectedEvents, id: i64) -> Result<u64, Error> {
+        match self {
+            Self::Retry => events.retry_rejected(id, &actor()).await,
+            Self::Discard => events.discard_rejected(id, &actor()).await,
+        }
+    }
+
+    fn verb(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Discard => "discard",
+        }
+    }
+
+    fn in_words(self, back: u64) -> String {
+        let back = number(back);
+        match self {
+            Self::Retry => format!("back in the outbox, {back} with what waited behind it"),
+            Self::Discard => format!("given up, it is never published; {back} that waited go on"),
+        }
+    }
+}
+
+/// Every refused event; what is refused later is not part of it.
+async fn all(events: &dyn RejectedEvents) -> Result<Vec<i64>, Error> {
+    let mut ids: Vec<i64> = Vec::new();
+    loop {
+        let after = ids.last().copied().unwrap_or(0);
+        let page = events.rejected(after, PAGE, false).await?;
+        ids.extend(page.iter().map(|event| event.id));
+        if page.len() < PAGE as usize {
+            return Ok(ids);
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! `messagekit relay`.
+
+mod health;
+mod serve;
+mod settings;
+
+use messagekit::Error;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::output::print;
+
+/// Publish the events of an outbox to Kafka or RabbitMQ, nothing skipped and the order of keys kept.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Relay {
+    #[command(flatten)]
+    options: settings::Options,
+    /// Read the settings, say what is wrong with them, and end
+    #[arg(long)]
+    check: bool,
+}
+
+impl Relay {
+    pub(crate) async fn run(self) -> Result<(), Error> {
+        let settings = settings::read(self.options)?;
+        if self.check {
+            return print(format_args!("settings of relay {} can be used", settings.name));
+        }
+        crate::log::begin(LevelFilter::INFO)?;
+        // The settings were understood: what a database or a broker refuses has failed.
+        serve::serve(settings).await.map_err(crate::database::refused)
+    }
+}

@@ -1,0 +1,180 @@
+//! What `messagekit relay` is told.
+
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use messagekit::bridge::RoutingKey;
+use messagekit::config::{Configuration, Secret, Section};
+use messagekit::relay::RelayBuilder;
+use messagekit::{Error, Publisher};
+
+use crate::database::{Kind, URL_VARIABLE};
+use crate::sections;
+
+/// Sections of the programs that may share the file.
+const ELSEWHERE: [&str; 6] = ["admin", "token", "bridge", "rule", "bookkeeper", "log"];
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// The configuration, a TOML file; variables of the environment win over it, and options over both
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The database with the outbox, for example postgres://me@localhost/shop
+    #[arg(long, value_name = "URL", env = URL_VARIABLE, hide_env_values = true, value_parser = told)]
+    database: Option<Secret>,
+    /// Publish to Kafka: its brokers, parted by commas
+    #[arg(long, value_name = "SERVERS", value_delimiter = ',', conflicts_with_all = ["rabbitmq", "exchange", "routing_key"])]
+    kafka: Option<Vec<String>>,
+    /// Publish to RabbitMQ, for example amqps://me@rabbit/shop
+    #[arg(long, value_name = "URL", value_parser = told)]
+    rabbitmq: Option<Secret>,
+    /// The exchange of RabbitMQ
+    #[arg(long, value_name = "NAME")]
+    exchange: Option<String>,
+    /// The routing key, with {topic}, {key}, {eventType} or another header in it; the topic without
+    #[arg(long, value_name = "TEMPLATE")]
+    routing_key: Option<String>,
+    /// The relay's name in figures and in the database; relay without
+    #[arg(long)]
+    name: Option<String>,
+    /// Where to answer /health/… and /metrics; 127.0.0.1:8092 without
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// How often to look for events that another process has written; 50ms without
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    poll: Option<Duration>,
+    /// How long a slice of the outbox stays with a relay that has died; 4s without
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    lease: Option<Duration>,
+    /// How many events a read asks for; 500 without
+    #[arg(long, value_name = "EVENTS")]
+    batch: Option<NonZeroU32>,
+    /// How many batches are under way at once; 4 without
+    #[arg(long, value_name = "BATCHES")]
+    calls: Option<NonZeroUsize>,
+    /// How long a stop waits for what is under way; 10s without
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    drain: Option<Duration>,
+}
+
+/// What was told, read and checked.
+pub(super) struct Settings {
+    pub(super) name: String,
+    pub(super) listen: SocketAddr,
+    pub(super) database: Secret,
+    pub(super) publisher: Arc<dyn Publisher>,
+    pub(super) routing_key: Option<RoutingKey>,
+    pub(super) pace: Pace,
+}
+
+/// What is left to the library where nothing is said.
+#[derive(Debug)]
+pub(super) struct Pace {
+    poll: Option<Duration>,
+    lease: Option<Duration>,
+    batch: Option<NonZeroU32>,
+    calls: Option<NonZeroUsize>,
+    drain: Option<Duration>,
+}
+
+impl Pace {
+    pub(super) fn set(&self, mut builder: RelayBuilder) -> RelayBuilder {
+        if let Some(poll) = self.poll {
+            builder = builder.poll(poll);
+        }
+        if let Some(lease) = self.lease {
+            builder = builder.lease(lease);
+        }
+        if let Some(batch) = self.batch {
+            builder = builder.batch(batch);
+        }
+        if let Some(calls) = self.calls {
+            builder = builder.calls(calls);
+        }
+        if let Some(drain) = self.drain {
+            builder = builder.drain(drain);
+        }
+        builder
+    }
+}
+
+pub(super) fn read(options: Options) -> Result<Settings, Error> {
+    let configuration = Configuration::load(options.config.as_deref())?;
+    configuration.passes_over(&ELSEWHERE);
+    let section = configuration.section("relay");
+    let (name, listen) = (section.optional("name"), section.optional("listen"));
+    let name = options.name.or(name).unwrap_or_else(|| "relay".to_owned());
+    let listen = options.listen.or(listen).unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8092)));
+    let (poll, lease, batch) =
+        (section.optional("poll"), section.optional("lease"), section.optional("batch"));
+    let (calls, drain) = (section.optional("calls"), section.optional("drain"));
+    let pace = Pace {
+        poll: options.poll.or(poll),
+        lease: options.lease.or(lease),
+        batch: options.batch.or(batch),
+        calls: options.calls.or(calls),
+        drain: options.drain.or(drain),
+    };
+    let database = database(&configuration, &section, options.database);
+    let (exchange, routing_key) = (section.optional("exchange"), section.optional("routing_key"));
+    let exchange: Option<String> = match options.kafka {
+        Some(_) => None,
+        None => options.exchange.or(exchange),
+    };
+    let routing_key: Option<String> = options.routing_key.or(routing_key).filter(|_| exchange.is_some());
+    let routing_key = routing_key.and_then(|template| {
+        template.parse::<RoutingKey>().map_err(|error| section.problem("routing_key", error)).ok()
+    });
+    let publisher: Option<Arc<dyn Publisher>> = match exchange {
+        Some(exchange) => {
+            configuration.passes_over(&["kafka"]);
+            sections::rabbitmq(&configuration.section("rabbitmq"), options.rabbitmq)
+                .map(|rabbitmq| Arc::new(rabbitmq.publisher_to(&exchange)) as _)
+        }
+        None => {
+            configuration.passes_over(&["rabbitmq"]);
+            let kafka = configuration.section("kafka");
+            if options.rabbitmq.is_some() || (options.kafka.is_none() && !kafka.is_written()) {
+                section
+                    .problem("exchange", "no broker: write the brokers of Kafka, or an exchange of RabbitMQ");
+                None
+            } else {
+                sections::kafka(&kafka, options.kafka).map(|(_, publisher)| Arc::new(publisher) as _)
+            }
+        }
+    };
+    configuration.finish()?;
+    match (database, publisher) {
+        (Some(database), Some(publisher)) => {
+            Ok(Settings { name, listen, database, publisher, routing_key, pace })
+        }
+        // Whatever is missing is a problem, which was told.
+        _ => Err(Error::new(messagekit::ErrorKind::InvalidConfiguration, "settings of relay cannot be used")),
+    }
+}
+
+/// The database of the option, else of the configuration.
+fn database(configuration: &Configuration, section: &Section<'_>, option: Option<Secret>) -> Option<Secret> {
+    let Some(url) = option else {
+        return sections::database(&configuration.sections("database"), section);
+    };
+    configuration.passes_over(&["database"]);
+    let _: Option<String> = section.optional("database");
+    Kind::of(url.expose()).map_err(|error| section.problem("database", error)).ok()?;
+    Some(url)
+}
+
+/// Nothing is refused here: what is refused would be repeated, and it may hold a password.
+fn told(text: &str) -> Result<Secret, Infallible> {
+    Ok(Secret::new(text))
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    let time = text.parse::<SignedDuration>().ok().and_then(|time| Duration::try_from(time).ok());
+    time.ok_or_else(|| "write a time such as 50ms or 4s".to_owned())
+}

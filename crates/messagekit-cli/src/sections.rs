@@ -1,0 +1,61 @@
+//! Sections of a configuration that several programs have.
+
+use std::collections::BTreeMap;
+
+use messagekit::config::{Secret, Section};
+use messagekit_kafka::{Kafka, KafkaPublisher};
+use messagekit_rabbitmq::RabbitMq;
+
+use crate::database::Kind;
+
+/// The database that the key `database` of a program's section names; the only one where there is one.
+pub(crate) fn database(written: &[Section<'_>], program: &Section<'_>) -> Option<Secret> {
+    let wished: Option<String> = program.optional("database");
+    let mut found = Vec::new();
+    for section in written {
+        let (name, url) = (section.optional::<String>("name"), section.required_secret("url"));
+        let Some(url) = url else { continue };
+        if let Err(error) = Kind::of(url.expose()) {
+            section.problem("url", error);
+        }
+        if wished.is_none() || wished == name {
+            found.push(url);
+        }
+    }
+    match (&found[..], written) {
+        ([one], _) => return Some(one.clone()),
+        (_, []) => program.problem("database", "no database: write [[database]] with name and url"),
+        _ => program.problem("database", "write the name of one [[database]]"),
+    }
+    None
+}
+
+/// RabbitMQ as its section says; an option wins over the URL there.
+pub(crate) fn rabbitmq(section: &Section<'_>, option: Option<Secret>) -> Option<RabbitMq> {
+    let (written, ca_file) = (section.secret("url"), section.path("ca_file"));
+    let url = option.or(written).or_else(|| section.required_secret("url"));
+    let rabbitmq = RabbitMq::new(url?.expose()).map_err(|error| section.problem("url", error)).ok()?;
+    match ca_file {
+        Some(file) => rabbitmq.ca_file(file).map_err(|error| section.problem("ca_file", error)).ok(),
+        None => Some(rabbitmq),
+    }
+}
+
+/// Kafka as its section says; an option wins over the brokers there.
+pub(crate) fn kafka(section: &Section<'_>, option: Option<Vec<String>>) -> Option<(Kafka, KafkaPublisher)> {
+    let written: Option<Vec<String>> = section.optional("brokers");
+    let brokers = option.or(written).or_else(|| section.required("brokers"));
+    let mut properties: BTreeMap<String, String> = section.or("properties", BTreeMap::new());
+    if let Some(client) = section.optional("client_id") {
+        properties.insert("client.id".to_owned(), client);
+    }
+    if let Some(password) = section.secret("password") {
+        properties.insert("sasl.password".to_owned(), password.expose().to_owned());
+    }
+    let mut kafka = Kafka::new(brokers?.join(","));
+    for (key, value) in properties {
+        kafka = kafka.set(key, value).map_err(|error| section.problem("properties", error)).ok()?;
+    }
+    let publisher = kafka.publisher().map_err(|error| section.problem("properties", error)).ok()?;
+    Some((kafka, publisher))
+}

@@ -1,0 +1,75 @@
+//! A relay that ends at each of its places, and what the next one makes of it.
+
+use messagekit_testkit::block_on;
+use messagekit_testkit::crash;
+
+use crate::command::program;
+use crate::stage::{LIMIT, Stage};
+use crate::verdict::compare;
+use crate::writers::POISON;
+
+const KEYS: usize = 20;
+const OF_EACH: usize = 20;
+
+/// Ends a relay at a place while it has work, starts another one and demands that everything is there.
+fn dies_at(point: &str) {
+    block_on(async {
+        has_points();
+        let stage = Stage::new(2).await;
+        for n in 0..OF_EACH {
+            let mut events: Vec<_> = (0..KEYS)
+                .map(|key| stage.event(&format!("k{key}"), &format!("k{key}-{n}"), b"{\"a\": 1}".to_vec()))
+                .collect();
+            if n == OF_EACH / 2 {
+                events.insert(0, stage.event("k0", POISON, vec![b'p'; 2 * LIMIT]));
+            }
+            stage.write(&events).await;
+        }
+        stage.doomed(point).dies().await;
+        assert!(stage.pending().await > 0, "void: nothing was unfinished at {point}");
+
+        let relay = stage.relay("healthy");
+        stage.until_published().await;
+        let figures = compare(&stage, Some(POISON)).await;
+        // The poison, and those of its key from the middle on.
+        assert_eq!(stage.rejected().await, 1 + (OF_EACH / 2) as i64, "{point}");
+        println!("{point}: {figures}");
+        relay.stop().await;
+    });
+}
+
+#[test]
+fn a_relay_that_dies_with_its_first_lease_is_replaced() {
+    dies_at("relay.leased:1");
+}
+
+#[test]
+fn a_relay_that_dies_with_what_it_has_read_is_replaced() {
+    dies_at("relay.read:1");
+}
+
+#[test]
+fn a_relay_that_dies_between_confirm_and_delete_publishes_again() {
+    dies_at("relay.published:1");
+}
+
+#[test]
+fn a_relay_that_dies_after_a_delete_goes_on_behind_it() {
+    dies_at("relay.settled:1");
+}
+
+#[test]
+fn a_relay_that_dies_after_setting_an_event_aside_leaves_it_there() {
+    dies_at("relay.rejected:1");
+}
+
+/// Asserts that the program was built so that it can be told to end: no other build names the variable.
+fn has_points() {
+    let bytes = std::fs::read(program()).unwrap();
+    let variable = crash::VARIABLE.as_bytes();
+    assert!(
+        bytes.windows(variable.len()).any(|window| window == variable),
+        "{} was built without messagekit's feature `crash-points`: run `cargo build --workspace`",
+        program().display()
+    );
+}

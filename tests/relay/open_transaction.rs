@@ -1,0 +1,106 @@
+//! A transaction that stays open elsewhere in the database keeps dead rows behind; the relay goes on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use messagekit_testkit::{block_on, eventually};
+use sqlx::Executor;
+
+use crate::stage::Stage;
+
+/// How long events are written without the open transaction, and again beside it.
+fn time() -> Duration {
+    let full = std::env::var("MESSAGEKIT_FULL").is_ok_and(|full| full == "1");
+    Duration::from_secs(if full { 60 } else { 5 })
+}
+
+/// Events of one transaction, and the time from one to the next where the machine keeps up: 5,000 a second.
+const BATCH: u64 = 50;
+const APART: Duration = Duration::from_millis(10);
+
+#[test]
+fn relay_goes_on_beside_a_transaction_that_stays_open() {
+    block_on(async {
+        let stage = Arc::new(Stage::new(4).await);
+        let relay = stage.relay("relay");
+        let start = Instant::now();
+        let (stop, arrived) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let reader = {
+            let (stage, stop, arrived) = (stage.clone(), stop.clone(), arrived.clone());
+            std::thread::spawn(move || {
+                // When it was written, and how long it took to be here.
+                let mut times: Vec<(Duration, Duration)> = Vec::new();
+                stage.topic.follow(|record| {
+                    if let Some(record) = record {
+                        let written: u64 = String::from_utf8(record.payload).unwrap().parse().unwrap();
+                        let written = Duration::from_micros(written);
+                        times.push((written, start.elapsed().saturating_sub(written)));
+                        arrived.fetch_add(1, Ordering::Relaxed);
+                    }
+                    !stop.load(Ordering::Relaxed)
+                });
+                times
+            })
+        };
+        let mut written = write(&stage, start, 0).await;
+        let mut elsewhere = stage.database.connection().await;
+        let look = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM messagekit.outbox_events";
+        elsewhere.execute(sqlx::raw_sql(look)).await.unwrap();
+        let (opened, before) = (start.elapsed(), arrived.load(Ordering::Relaxed));
+        written += write(&stage, start, written).await;
+        stage.until_published().await;
+        eventually("everything arrives", 2 * messagekit_testkit::DEADLINE, async || {
+            arrived.load(Ordering::Relaxed) >= written
+        })
+        .await;
+        assert!(arrived.load(Ordering::Relaxed) > before, "void: nothing was published beside it");
+        let (still, lasted): (bool, f64) = sqlx::query_as(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = current_database()),
+               coalesce((SELECT max(extract(epoch FROM clock_timestamp() - xact_start))::float8 FROM pg_stat_activity
+                 WHERE state = 'idle in transaction' AND datname = current_database()), 0)",
+        )
+        .fetch_one(stage.store.pool())
+        .await
+        .unwrap();
+        assert!(still, "void: the transaction has ended");
+        elsewhere.execute(sqlx::raw_sql("ROLLBACK")).await.unwrap();
+
+        stop.store(true, Ordering::Relaxed);
+        let times = reader.join().unwrap();
+        let (without, beside): (Vec<_>, Vec<_>) =
+            times.into_iter().partition(|(written, _)| *written < opened);
+        println!(
+            "{written} events; without: {}; beside a transaction that was open for {lasted:.0} s: {}",
+            in_words(without),
+            in_words(beside)
+        );
+        relay.stop().await;
+    });
+}
+
+/// Writes for a while; returns how many events.
+async fn write(stage: &Stage, start: Instant, before: u64) -> u64 {
+    let (begun, mut written) = (Instant::now(), 0);
+    while begun.elapsed() < time() {
+        let now = start.elapsed().as_micros();
+        let events: Vec<_> = (0..BATCH)
+            .map(|n| {
+                let id = before + written + n;
+                stage.event(&format!("k{}", id % 1_000), &format!("e-{id}"), now.to_string().into_bytes())
+            })
+            .collect();
+        stage.write(&events).await;
+        written += BATCH;
+        let due = APART * u32::try_from(written / BATCH).unwrap();
+        tokio::time::sleep(due.saturating_sub(begun.elapsed())).await;
+    }
+    written
+}
+
+fn in_words(times: Vec<(Duration, Duration)>) -> String {
+    let mut times: Vec<Duration> = times.into_iter().map(|(_, took)| took).collect();
+    times.sort_unstable();
+    let at = |part: usize| times.get(times.len() * part / 1_000).copied().unwrap_or_default();
+    format!("{} in {:.1?} (p50), {:.1?} (p99)", times.len(), at(500), at(990))
+}

@@ -1,0 +1,129 @@
+//! A relay as a process of its own.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+
+use messagekit_testkit::{DEADLINE, crash, eventually};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::command::program;
+
+/// It is killed when dropped.
+pub(crate) struct Relay {
+    pub(crate) name: String,
+    child: Child,
+    lines: mpsc::Receiver<String>,
+    log: PathBuf,
+}
+
+impl Relay {
+    /// Starts one, to be ended at a place if there is one.
+    pub(crate) fn start(name: &str, config: &Path, database: &str, at: Option<&str>) -> Self {
+        let log = config.with_file_name(format!("{name}.log"));
+        let errors = File::options().append(true).create(true).open(&log).unwrap();
+        let mut command = Command::new(program());
+        command.args([
+            "relay",
+            "--name",
+            name,
+            "--database",
+            database,
+            "--listen",
+            "127.0.0.1:0",
+            "--config",
+        ]);
+        command.arg(config).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
+        if let Some(at) = at {
+            command.env(crash::VARIABLE, at);
+        }
+        let mut child = command.spawn().unwrap();
+        let output = child.stdout.take().unwrap();
+        let (tell, lines) = mpsc::channel();
+        // Read to the end, whoever listens: a full pipe would stop the program.
+        std::thread::spawn(move || {
+            BufReader::new(output).lines().map_while(Result::ok).for_each(|line| drop(tell.send(line)));
+        });
+        Self { name: name.to_owned(), child, lines, log }
+    }
+
+    /// Asks `/health/ready`: the code and what it says.
+    pub(crate) fn health(&self, address: &str) -> Option<(u16, Value)> {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let mut answer = agent.get(format!("{address}/health/ready")).call().ok()?;
+        let text = answer.body_mut().read_to_string().ok()?;
+        Some((answer.status().as_u16(), serde_json::from_str(&text).unwrap()))
+    }
+
+    /// Waits for the line that says where it listens.
+    pub(crate) fn address(&self) -> String {
+        let line = self.lines.recv_timeout(DEADLINE);
+        let line = line.unwrap_or_else(|_| panic!("{} did not start: {}", self.name, self.said()));
+        line.strip_prefix("health and figures on ").unwrap_or_else(|| panic!("{line}")).to_owned()
+    }
+
+    /// Waits until its readiness says something.
+    pub(crate) async fn reports(&mut self, address: &str, what: &str, says: impl Fn(u16, &Value) -> bool) {
+        eventually(what, DEADLINE, async || {
+            self.is_alive_still();
+            self.health(address).is_some_and(|(code, report)| says(code, &report))
+        })
+        .await;
+    }
+
+    pub(crate) fn is_alive_still(&mut self) {
+        let ended = self.child.try_wait().unwrap();
+        assert!(ended.is_none(), "{} ended with {ended:?}: {}", self.name, self.said());
+    }
+
+    pub(crate) fn send(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Ends it by SIGKILL.
+    pub(crate) fn kill(mut self) {
+        self.is_alive_still();
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to end, and expects that it ends well.
+    pub(crate) async fn stop(mut self) {
+        self.is_alive_still();
+        self.send(Signal::TERM);
+        let status = self.ended().await;
+        assert!(status.success(), "{} ended with {status}: {}", self.name, self.said());
+    }
+
+    /// Waits until it has died at its place.
+    pub(crate) async fn dies(mut self) {
+        let status = self.ended().await;
+        assert_eq!(status.signal(), Some(6), "aborted, and not ended with {status}: {}", self.said());
+    }
+
+    async fn ended(&mut self) -> ExitStatus {
+        let mut status = None;
+        eventually("the relay ends", DEADLINE, async || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        })
+        .await;
+        status.unwrap()
+    }
+
+    fn said(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,106 @@
+//! A database, a topic and relays of their own for one test.
+
+use std::path::PathBuf;
+
+use messagekit::{Message, OutboxRows, Store, headers};
+use messagekit_postgres::PostgresStore;
+use messagekit_testkit::{DEADLINE, eventually, unique};
+use messagekit_tests::{Database, services};
+use tempfile::TempDir;
+
+use crate::command::messagekit;
+use crate::program::Relay;
+use crate::topic::Topic;
+
+/// The largest record that the topic takes.
+pub(crate) const LIMIT: usize = 300_000;
+
+pub(crate) struct Stage {
+    pub(crate) database: Database,
+    pub(crate) store: PostgresStore,
+    pub(crate) topic: Topic,
+    folder: TempDir,
+}
+
+impl Stage {
+    /// Makes them; the outbox is the relay's.
+    pub(crate) async fn new(partitions: i32) -> Self {
+        let database = Database::fresh().await;
+        messagekit(&["migrate", "--relay"], database.url());
+        let topic = Topic::make(&unique("relay"), partitions, LIMIT).await;
+        let stage = Self { store: database.store().await, database, topic, folder: TempDir::new().unwrap() };
+        // Batches stay below the limit of the topic, which refuses a batch as a whole.
+        let settings = format!(
+            "[relay]\nlease = \"2s\"\nbatch = 100\n[kafka]\nbrokers = [\"{}\"]\n\
+             properties = {{ \"batch.size\" = \"100000\", \"retry.backoff.max.ms\" = \"100\" }}\n",
+            services::kafka()
+        );
+        std::fs::write(stage.config(), settings).unwrap();
+        stage
+    }
+
+    fn config(&self) -> PathBuf {
+        self.folder.path().join("relay.toml")
+    }
+
+    /// Starts a relay.
+    pub(crate) fn relay(&self, name: &str) -> Relay {
+        Relay::start(name, &self.config(), self.database.url(), None)
+    }
+
+    /// Starts one on another database.
+    pub(crate) fn relay_on(&self, database: &str) -> Relay {
+        Relay::start("elsewhere", &self.config(), database, None)
+    }
+
+    /// Starts one that ends itself at a place.
+    pub(crate) fn doomed(&self, at: &str) -> Relay {
+        Relay::start("doomed", &self.config(), self.database.url(), Some(at))
+    }
+
+    /// An event of this topic.
+    pub(crate) fn event(&self, key: &str, id: &str, payload: Vec<u8>) -> Message {
+        Message::new(self.topic.name.as_str(), payload)
+            .with_key(key.to_owned())
+            .with_header(headers::ID, id.to_owned())
+            .with_header(headers::EVENT_TYPE, "orders.order.placed")
+    }
+
+    /// Commits events in one transaction.
+    pub(crate) async fn write(&self, events: &[Message]) {
+        let mut tx = self.store.begin().await.unwrap();
+        self.store.write(&mut tx, events).await.unwrap();
+        self.store.commit(tx).await.unwrap();
+    }
+
+    pub(crate) async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(self.store.pool()).await.unwrap()
+    }
+
+    pub(crate) async fn pending(&self) -> i64 {
+        self.count("SELECT count(*) FROM messagekit.outbox_pending").await
+    }
+
+    pub(crate) async fn rejected(&self) -> i64 {
+        self.count("SELECT count(*) FROM messagekit.outbox_rejected").await
+    }
+
+    /// How many events wait in the slices of a relay.
+    pub(crate) async fn waits_for(&self, relay: &str) -> i64 {
+        let sql =
+            "SELECT count(*) FROM messagekit.outbox_pending p JOIN messagekit.relay_shards s USING (shard)
+          WHERE s.owner LIKE $1 || '-%'";
+        sqlx::query_scalar(sql).bind(relay).fetch_one(self.store.pool()).await.unwrap()
+    }
+
+    /// How many slices a relay has, by what the database says.
+    pub(crate) async fn slices_of(&self, relay: &str) -> i64 {
+        let sql = "SELECT count(*) FROM messagekit.relay_shards WHERE owner LIKE $1 || '-%'";
+        sqlx::query_scalar(sql).bind(relay).fetch_one(self.store.pool()).await.unwrap()
+    }
+
+    /// Waits until everything has left that may leave.
+    pub(crate) async fn until_published(&self) {
+        eventually("every event has left", 2 * DEADLINE, async || self.pending().await == 0).await;
+    }
+}

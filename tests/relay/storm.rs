@@ -1,0 +1,118 @@
+//! Relays that are killed and frozen while the broker refuses what they hold, and one event that it refuses for good.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use messagekit_testkit::{DEADLINE, block_on, eventually};
+use rustix::process::Signal;
+
+use crate::command::{asked, messagekit};
+use crate::program::Relay;
+use crate::stage::{LIMIT, Stage};
+use crate::verdict::compare;
+use crate::writers::{POISON, Writers};
+
+/// How many keys are written, one of them in the slice of the first one.
+const KEYS: usize = 16;
+const WRITERS: usize = 4;
+
+/// How often a relay is killed, and one is frozen, with two relays and again with four.
+fn rounds() -> usize {
+    if std::env::var("MESSAGEKIT_FULL").is_ok_and(|full| full == "1") { 20 } else { 1 }
+}
+
+#[test]
+fn relays_that_die_and_freeze_publish_each_event_and_keep_the_order_of_each_key() {
+    block_on(async {
+        let started = Instant::now();
+        let stage = Arc::new(Stage::new(4).await);
+        let mut relays = vec![stage.relay("relay-0"), stage.relay("relay-1")];
+        let writers = Writers::start(&stage, keys(&stage).await);
+        let mut unfinished = 0;
+        for _ in 0..rounds() {
+            unfinished += kill(&stage, &mut relays).await + freeze(&stage, &mut relays).await;
+        }
+        relays.extend([stage.relay("relay-2"), stage.relay("relay-3")]);
+        writers.poison();
+        eventually("the broker refuses one event for good", DEADLINE, async || stage.rejected().await >= 2)
+            .await;
+        for _ in 0..rounds() {
+            unfinished += kill(&stage, &mut relays).await + freeze(&stage, &mut relays).await;
+        }
+        writers.finish().await;
+        stage.until_published().await;
+        assert!(unfinished > 0, "void: nothing was unfinished when a relay died or froze");
+        let figures = compare(&stage, Some(POISON)).await;
+        println!(
+            "{figures}; {unfinished} events waited for relays that died or froze; {:.1?}",
+            started.elapsed()
+        );
+
+        // Somebody makes room and has it go on.
+        let mut stage = Arc::into_inner(stage).expect("the writers have ended");
+        let url = stage.database.url().to_owned();
+        let list = asked(&["outbox", "rejected", "list", "--json"], &url);
+        let [refused] = &list["events"].as_array().unwrap()[..] else { panic!("not one event: {list}") };
+        assert_eq!((&refused["event_id"], &refused["attempts"]), (&POISON.into(), &1.into()), "{list}");
+        let behind = refused["behind"].as_i64().unwrap();
+        assert!(behind > 0 && behind + 1 == stage.rejected().await, "{list}");
+        let id = refused["id"].to_string();
+        stage.topic.takes_up_to(4 * LIMIT).await;
+        messagekit(&["outbox", "rejected", "retry", &id], &url);
+        stage.until_published().await;
+        assert_eq!(stage.rejected().await, 0);
+        println!("with {behind} behind the refused one: {}", compare(&stage, None).await);
+        for relay in relays {
+            relay.stop().await;
+        }
+    });
+}
+
+/// Kills a relay that holds what the broker does not take, and starts another one. Returns how much it left.
+async fn kill(stage: &Stage, relays: &mut Vec<Relay>) -> i64 {
+    let relay = relays.remove(0);
+    let left = holds_something(stage, &relay).await;
+    let name = relay.name.clone();
+    relay.kill();
+    stage.topic.takes_records(true).await;
+    relays.push(stage.relay(&name));
+    left
+}
+
+/// Freezes a relay that holds what the broker does not take until others have its slices and go on, and lets it go on.
+/// Returns how much it held.
+async fn freeze(stage: &Stage, relays: &mut [Relay]) -> i64 {
+    let relay = &mut relays[0];
+    let left = holds_something(stage, relay).await;
+    relay.send(Signal::STOP);
+    stage.topic.takes_records(true).await;
+    eventually("others have its slices", DEADLINE, async || stage.slices_of(&relay.name).await == 0).await;
+    relay.send(Signal::CONT);
+    relay.is_alive_still();
+    left
+}
+
+/// Has the broker refuse everything until events wait for a relay; returns how many.
+async fn holds_something(stage: &Stage, relay: &Relay) -> i64 {
+    stage.topic.takes_records(false).await;
+    let mut left = 0;
+    eventually("events wait for the relay", DEADLINE, async || {
+        left = stage.waits_for(&relay.name).await;
+        left > 0
+    })
+    .await;
+    left
+}
+
+/// The keys of each writer. The first two keys share a slice, so that one of them is seen to go on without the other.
+async fn keys(stage: &Stage) -> Vec<Vec<String>> {
+    let neighbour = "SELECT 'n' || n FROM generate_series(1, 100000) n
+      WHERE get_byte(sha256(convert_to('n' || n, 'UTF8')), 0) & 63 = get_byte(sha256(convert_to('k0', 'UTF8')), 0) & 63 LIMIT 1";
+    let neighbour: String = sqlx::query_scalar(neighbour).fetch_one(stage.store.pool()).await.unwrap();
+    let mut keys: Vec<Vec<String>> = vec![Vec::new(); WRITERS];
+    for key in 0..KEYS {
+        let name = if key == 1 { neighbour.clone() } else { format!("k{key}") };
+        keys[key % WRITERS].push(name);
+    }
+    keys
+}

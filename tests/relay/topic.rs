@@ -1,0 +1,143 @@
+//! A topic, as its owner changes it and as a reader finds it.
+
+use std::time::{Duration, Instant};
+
+use messagekit_testkit::{DEADLINE, eventually};
+use messagekit_tests::services;
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+/// How long the broker may take for one answer.
+const ANSWER: Duration = Duration::from_secs(30);
+
+pub(crate) struct Topic {
+    pub(crate) name: String,
+    partitions: i32,
+    limit: usize,
+}
+
+/// A record as it lies in a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+impl Record {
+    fn of(record: &BorrowedMessage<'_>) -> Self {
+        let headers = record.headers().map_or_else(Vec::new, |headers| {
+            let pair = |header: rdkafka::message::Header<'_, &[u8]>| {
+                (header.key.to_owned(), header.value.map(<[u8]>::to_vec))
+            };
+            headers.iter().map(pair).collect()
+        });
+        let payload = record.payload().unwrap_or_default().to_vec();
+        Self { key: record.key().map(<[u8]>::to_vec), payload, headers }
+    }
+
+    pub(crate) fn id(&self) -> String {
+        let (_, value) = self.headers.iter().find(|(name, _)| name == "id").unwrap();
+        String::from_utf8(value.clone().unwrap()).unwrap()
+    }
+}
+
+fn client() -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", services::kafka()).set("log_level", "2");
+    config
+}
+
+fn admin() -> AdminClient<DefaultClientContext> {
+    client().create().unwrap()
+}
+
+impl Topic {
+    pub(crate) async fn make(name: &str, partitions: i32, limit: usize) -> Self {
+        let (topic, options) =
+            (NewTopic::new(name, partitions, TopicReplication::Fixed(1)), AdminOptions::new());
+        let made = Self { name: name.to_owned(), partitions, limit };
+        eventually("the topic is made", DEADLINE, async || {
+            let answer = admin().create_topics([&topic], &options.clone()).await;
+            matches!(answer.as_deref(), Ok([Ok(_)])) || made.ends().is_some()
+        })
+        .await;
+        made.set(limit, true).await;
+        made
+    }
+
+    /// Lets it take records up to this size.
+    pub(crate) async fn takes_up_to(&mut self, limit: usize) {
+        self.limit = limit;
+        self.set(limit, true).await;
+    }
+
+    /// Has the broker refuse every record for a while, with an error that waiting cures, or take them again.
+    pub(crate) async fn takes_records(&self, takes: bool) {
+        self.set(self.limit, takes).await;
+    }
+
+    async fn set(&self, limit: usize, takes: bool) {
+        // More replicas than there are: the broker answers that there are not enough.
+        let (limit, replicas) = (limit.to_string(), if takes { "1" } else { "2" });
+        let resource = ResourceSpecifier::Topic(&self.name);
+        let change =
+            AlterConfig::new(resource).set("max.message.bytes", &limit).set("min.insync.replicas", replicas);
+        let options = AdminOptions::new().operation_timeout(Some(ANSWER));
+        eventually("the topic is changed", DEADLINE, async || {
+            matches!(admin().alter_configs([&change], &options).await.as_deref(), Ok([Ok(_)]))
+        })
+        .await;
+    }
+
+    /// Returns the offset behind the last record by partition; `None` when the broker does not answer.
+    fn ends(&self) -> Option<Vec<i64>> {
+        let consumer: BaseConsumer = client().create().unwrap();
+        let end =
+            |partition| consumer.fetch_watermarks(&self.name, partition, ANSWER).map(|(_, end)| end).ok();
+        (0..self.partitions).map(end).collect()
+    }
+
+    /// Opens it at its beginning.
+    fn reader(&self) -> BaseConsumer {
+        // The group is never joined: partitions are taken by hand and nothing is committed.
+        let consumer: BaseConsumer =
+            client().set("group.id", "reads-all").set("enable.auto.commit", "false").create().unwrap();
+        let mut partitions = TopicPartitionList::new();
+        for partition in 0..self.partitions {
+            partitions.add_partition_offset(&self.name, partition, Offset::Beginning).unwrap();
+        }
+        consumer.assign(&partitions).unwrap();
+        consumer
+    }
+
+    /// Reads it from its beginning to what is its end now. Records of one partition stand in their order.
+    pub(crate) fn read(&self) -> Vec<Record> {
+        let expected = self.ends().unwrap().iter().sum::<i64>() as usize;
+        let consumer = self.reader();
+        let mut records = Vec::with_capacity(expected);
+        let mut last = Instant::now();
+        while records.len() < expected {
+            assert!(last.elapsed() < DEADLINE, "{} of {expected} records could be read", records.len());
+            if let Some(record) = consumer.poll(Duration::from_millis(100)) {
+                records.push(Record::of(&record.unwrap()));
+                last = Instant::now();
+            }
+        }
+        records
+    }
+
+    /// Tells each record when it arrives, until that says to stop.
+    pub(crate) fn follow(&self, mut arrives: impl FnMut(Option<Record>) -> bool) {
+        let consumer = self.reader();
+        loop {
+            let record = consumer.poll(Duration::from_millis(10));
+            if !arrives(record.map(|record| Record::of(&record.unwrap()))) {
+                return;
+            }
+        }
+    }
+}
