@@ -61,7 +61,7 @@ impl Topic {
             (NewTopic::new(name, partitions, TopicReplication::Fixed(1)), AdminOptions::new());
         let made = Self { name: name.to_owned(), partitions, limit };
         eventually("the topic is made", DEADLINE, async || {
-            let answer = admin().create_topics([&topic], &options.clone()).await;
+            let answer = admin().create_topics([&topic], &options).await;
             matches!(answer.as_deref(), Ok([Ok(_)])) || made.ends().is_some()
         })
         .await;

@@ -1,4 +1,4 @@
-//! The operators' side of messagekit over HTTP: dead letters, replay, health, figures.
+//! The operators' side of messagekit over HTTP: dead letters, rejected events, replay, health, figures.
 //!
 //! ```no_run
 //! # async fn example(store: messagekit::memory::MemoryStore) -> Result<(), Box<dyn std::error::Error>> {
@@ -40,6 +40,7 @@ mod page;
 mod parameters;
 mod problem;
 mod protection;
+mod rejected;
 mod replay;
 mod request_id;
 mod role;

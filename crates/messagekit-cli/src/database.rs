@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use messagekit::relay::RejectedEvents;
-use messagekit::{DeadLetters, Error, ErrorKind, Replays, chain};
+use messagekit::{DeadLetters, Error, ErrorKind, OutboxHealth, Replays, chain};
 use messagekit_postgres::cdc::Capture;
 use messagekit_postgres::{PostgresStore, SchemaName};
 use messagekit_sqlite::SqliteStore;
@@ -104,13 +104,12 @@ impl Desk {
 
     /// What a relay has set aside.
     pub(crate) fn rejected(&self) -> Result<&dyn RejectedEvents, Error> {
-        match self {
-            Self::Sqlite(_) => {
-                let text = "a SQLite file has no outbox for a relay: name a database of PostgreSQL";
-                Err(Error::new(ErrorKind::WrongState, text))
-            }
-            Self::Postgres(store) => Ok(store),
-        }
+        let rejected = match self {
+            Self::Sqlite(store) => store.rejected_events(),
+            Self::Postgres(store) => store.rejected_events(),
+        };
+        let text = "no relay publishes this outbox: nothing of it can be rejected";
+        rejected.ok_or_else(|| Error::new(ErrorKind::WrongState, text))
     }
 
     pub(crate) async fn close(self) -> Result<(), Error> {

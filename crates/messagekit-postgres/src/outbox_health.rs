@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use messagekit::relay::RejectedEvents;
 use messagekit::{BoxFuture, Error, ErrorKind, OutboxHealth, OutboxLag, Store};
 
 use crate::cdc::{self, Capture};
@@ -22,6 +23,10 @@ impl OutboxHealth for PostgresStore {
             let text = "the tables are older than this program: run `messagekit migrate --database …`";
             Err(Error::new(ErrorKind::Schema, text).with("schema", self.schema()).with("wanted", wanted))
         }))
+    }
+
+    fn rejected_events(&self) -> Option<&dyn RejectedEvents> {
+        Some(self)
     }
 
     fn lag(&self) -> BoxFuture<'_, Result<OutboxLag, Error>> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::Error;
+use crate::relay::RejectedEvents;
 use crate::store::BoxFuture;
 
 /// What is waiting to be published, as far as the database can tell.
@@ -39,6 +40,11 @@ pub trait OutboxHealth: Send + Sync {
     /// # Errors
     /// Transient if the database does not answer.
     fn checkpoint(&self, every: Duration) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Returns what a relay has set aside; `None`, as by default, where none can publish this outbox.
+    fn rejected_events(&self) -> Option<&dyn RejectedEvents> {
+        None
+    }
 }
 
 /// Everything that the operators' side needs of a database.

@@ -13,12 +13,13 @@ use crate::ask::Desk;
 use crate::stock::{self, SECRET};
 
 /// Every operation, and the weakest role that may use it.
-const ROUTES: [(&str, &str); 26] = [
+const ROUTES: [(&str, &str); 29] = [
     ("GET /api/v1/dlq", "viewer"),
     ("GET /api/v1/dlq/groups", "viewer"),
     ("GET /api/v1/dlq/totals", "viewer"),
     ("GET /api/v1/dlq/{id}", "viewer"),
     ("GET /api/v1/dlq/{id}/payload", "reader"),
+    ("GET /api/v1/outbox/rejected", "viewer"),
     ("GET /api/v1/replay", "viewer"),
     ("GET /api/v1/replay/events", "viewer"),
     ("GET /api/v1/replay/{id}", "viewer"),
@@ -35,6 +36,8 @@ const ROUTES: [(&str, &str); 26] = [
     ("POST /api/v1/dlq/{id}/discard", "operator"),
     ("POST /api/v1/dlq/{id}/retry", "operator"),
     ("POST /api/v1/dlq/{id}/undo", "operator"),
+    ("POST /api/v1/outbox/rejected/{id}/discard", "operator"),
+    ("POST /api/v1/outbox/rejected/{id}/retry", "operator"),
     ("POST /api/v1/replay", "operator"),
     ("POST /api/v1/replay/count", "viewer"),
     ("POST /api/v1/replay/{id}/cancel", "operator"),
@@ -100,6 +103,10 @@ async fn every_route_answers_only_those_who_may() {
             let answer = desk.send(desk.request(role, &asked, body.as_ref())).await;
             if role < needed {
                 answer.is_problem(403);
+            } else if line.starts_with("POST /api/v1/outbox/rejected") {
+                // No relay publishes these outboxes: whoever may learns that there is no such event.
+                answer.is_problem(404);
+                assert!(answer.text().contains("no event of this number was set aside"), "{}", answer.text());
             } else {
                 assert!(![401, 403, 404, 405].contains(&answer.status), "{role} {asked}: {}", answer.status);
             }

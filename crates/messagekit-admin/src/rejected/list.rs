@@ -1,0 +1,122 @@
+//! What a relay has set aside.
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use jiff::Timestamp;
+use messagekit::relay::RejectedEvent;
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::app::App;
+use crate::database::Which;
+use crate::page::{LIMIT, MAX_LIMIT, next_link};
+use crate::parameters::{FromParameters, Parameters, Query};
+use crate::problem::Problem;
+
+/// An event that the broker refused, or one of its key that waits behind it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RejectedView {
+    /// The database it is in.
+    database: String,
+    /// Its number there.
+    #[schema(minimum = 1)]
+    id: i64,
+    /// The event's id.
+    event_id: String,
+    topic: String,
+    event_type: Option<String>,
+    key: Option<String>,
+    /// The length of its payload.
+    payload_bytes: u64,
+    /// How often the broker refused it; 0 for one that waits.
+    attempts: u32,
+    /// What the broker said; null for one that waits.
+    error: Option<String>,
+    /// How many wait behind it.
+    behind: u64,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    rejected_at: Timestamp,
+}
+
+impl RejectedView {
+    fn of(database: &str, event: RejectedEvent) -> Self {
+        Self {
+            database: database.to_owned(),
+            id: event.id,
+            event_id: event.event_id.to_string(),
+            topic: event.topic,
+            event_type: event.event_type,
+            key: event.key,
+            payload_bytes: event.payload_bytes,
+            attempts: event.attempts,
+            error: event.error,
+            behind: event.behind,
+            created_at: event.created_at,
+            rejected_at: event.rejected_at,
+        }
+    }
+}
+
+/// A page of rejected events, by number.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RejectedPage {
+    events: Vec<RejectedView>,
+    /// The link to the next page, relative to this one; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    next: Option<String>,
+}
+
+/// Which events, how many, and from where.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Asked {
+    /// Those that wait behind refused ones, too; only refused ones where nothing is said.
+    waiting: Option<bool>,
+    /// The most entries of the page; 100 where nothing is said.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+    /// Only those above this number: from the link to the next page.
+    #[param(minimum = 1)]
+    after: Option<i64>,
+}
+
+impl FromParameters for Asked {
+    fn take(parameters: &mut Parameters) -> Result<Self, Problem> {
+        Ok(Self {
+            waiting: parameters.word("waiting", &[("true", true), ("false", false)])?,
+            limit: parameters.number("limit", 1..=MAX_LIMIT)?,
+            after: parameters.number("after", 1..=i64::MAX)?,
+        })
+    }
+}
+
+/// List the events of a database that the broker has refused, the first one first
+#[utoipa::path(
+    get, path = "/api/v1/outbox/rejected", tag = "rejected events", operation_id = "list_rejected",
+    params(Which, Asked),
+    responses((status = 200, body = RejectedPage), (status = 404, description = "No such database", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn list(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    Query((which, asked)): Query<(Which, Asked)>,
+) -> Result<Json<RejectedPage>, Problem> {
+    let database = app.databases.one(which.database.as_deref())?;
+    // Where no relay publishes, nothing can be set aside.
+    let Some(rejected) = database.store.rejected_events() else {
+        return Ok(Json(RejectedPage { events: Vec::new(), next: None }));
+    };
+    let (after, limit) = (asked.after.unwrap_or(0), asked.limit.unwrap_or(LIMIT));
+    let waiting = asked.waiting.unwrap_or(false);
+    // One more than is shown tells whether there is a next page.
+    let mut events = database.ask(rejected.rejected(after, limit + 1, waiting)).await?;
+    let more = events.len() > limit as usize;
+    events.truncate(limit as usize);
+    let next =
+        events.last().filter(|_| more).map(|last| next_link(query.as_deref(), "after", &last.id.to_string()));
+    let events = events.into_iter().map(|event| RejectedView::of(&database.name, event)).collect();
+    Ok(Json(RejectedPage { events, next }))
+}
