@@ -63,3 +63,10 @@ fn billing_from_kafka_without_services_says_how_to_start_them() {
     assert!(line.contains("MESSAGEKIT_DATABASE_URL and MESSAGEKIT_KAFKA"), "{line}");
     assert!(line.contains("cargo xtask stack up --services postgres,kafka;"), "{line}");
 }
+
+#[test]
+fn relay_without_services_says_how_to_start_them() {
+    let line = refusal_of(env!("CARGO_BIN_EXE_08-relay"));
+    assert!(line.contains("MESSAGEKIT_DATABASE_URL and MESSAGEKIT_KAFKA"), "{line}");
+    assert!(line.contains("cargo xtask stack up --services postgres,kafka;"), "{line}");
+}

@@ -17,33 +17,41 @@ impl Connector {
         let connector = Self { url: database.url().to_owned() };
         let migrated = messagekit(&["migrate", "--cdc", "--database", &connector.url]);
         assert!(migrated.status.success(), "{}", said(&migrated));
-        let applied = connector.command("apply");
+        let applied = connector.command(&["apply"]);
         assert!(applied.status.success(), "{}", said(&applied));
         connector
     }
 
-    fn command(&self, act: &str) -> Output {
+    /// Deletes the connector with its slot: nothing is captured any more.
+    pub(crate) fn delete_with_slot(self) {
+        let deleted = self.command(&["delete", "--slot"]);
+        assert!(deleted.status.success(), "{}", said(&deleted));
+        // There is nothing left to delete.
+        std::mem::forget(self);
+    }
+
+    fn command(&self, act: &[&str]) -> Output {
         let connect = services::connect_url();
-        messagekit(&["connector", act, "--database", &self.url, "--connect", &connect])
+        messagekit(&[&["connector"], act, &["--database", &self.url, "--connect", &connect]].concat())
     }
 }
 
 impl Drop for Connector {
     fn drop(&mut self) {
-        let deleted = self.command("delete");
+        let deleted = self.command(&["delete"]);
         if !deleted.status.success() {
             println!("the connector is left behind: {}", said(&deleted));
         }
     }
 }
 
-fn messagekit(arguments: &[&str]) -> Output {
+pub(crate) fn messagekit(arguments: &[&str]) -> Output {
     let password = std::env::var("MESSAGEKIT_CDC_PASSWORD").unwrap_or_else(|_| "messagekit-cdc".to_owned());
     let mut command = Command::new(program("messagekit"));
     command.args(arguments).env("MESSAGEKIT_CDC_PASSWORD", password).stdin(Stdio::null());
     command.output().expect("messagekit starts")
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }

@@ -78,3 +78,17 @@ async fn dead_letter_is_found_and_retried_from_the_admin_and_billed_once() {
         );
     }
 }
+
+#[tokio::test]
+async fn relay_publishes_what_was_committed_at_once_and_what_was_delayed_when_it_is_due() {
+    let _turn = alone().await;
+    let database = Database::empty().await;
+    for _ in 0..2 {
+        assert_eq!(
+            output_of("08-relay", &database),
+            "published: the order, at once\n\
+             published: the reminder, when it was due\n\
+             left to publish: 0\n"
+        );
+    }
+}

@@ -27,6 +27,7 @@ mod pace;
 mod process;
 mod queues;
 mod records;
+mod relay;
 mod replay;
 mod same_id;
 mod shop;

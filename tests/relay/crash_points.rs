@@ -1,18 +1,21 @@
 //! A relay that ends at each of its places, and what the next one makes of it.
 
+use std::sync::PoisonError;
+
 use messagekit_testkit::block_on;
 use messagekit_testkit::crash;
 
+use crate::ALONE;
 use crate::command::program;
-use crate::stage::{LIMIT, Stage};
+use crate::stage::{POISON, Stage};
 use crate::verdict::compare;
-use crate::writers::POISON;
 
 const KEYS: usize = 20;
 const OF_EACH: usize = 20;
 
 /// Ends a relay at a place while it has work, starts another one and demands that everything is there.
 fn dies_at(point: &str) {
+    let _together = ALONE.read().unwrap_or_else(PoisonError::into_inner);
     block_on(async {
         has_points();
         let stage = Stage::new(2).await;
@@ -21,7 +24,7 @@ fn dies_at(point: &str) {
                 .map(|key| stage.event(&format!("k{key}"), &format!("k{key}-{n}"), b"{\"a\": 1}".to_vec()))
                 .collect();
             if n == OF_EACH / 2 {
-                events.insert(0, stage.event("k0", POISON, vec![b'p'; 2 * LIMIT]));
+                events.insert(0, stage.poison("k0"));
             }
             stage.write(&events).await;
         }

@@ -1,33 +1,50 @@
 //! What a relay says of itself while it cannot publish.
 
+use std::sync::PoisonError;
+
 use messagekit_testkit::block_on;
 use serde_json::Value;
+use tokio::net::TcpSocket;
 
+use crate::ALONE;
 use crate::stage::Stage;
+
+/// A port where nobody listens for as long as the socket is kept.
+fn nobody() -> (TcpSocket, u16) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let port = socket.local_addr().unwrap().port();
+    (socket, port)
+}
 
 fn names(report: &Value) -> Vec<&str> {
     report["problems"].as_array().unwrap().iter().map(|problem| problem["name"].as_str().unwrap()).collect()
 }
 
 #[test]
-fn a_topic_that_takes_nothing_is_named_until_it_takes_again() {
+fn a_topic_that_gets_no_answer_is_named_and_its_events_wait() {
+    let _together = ALONE.read().unwrap_or_else(PoisonError::into_inner);
     block_on(async {
         let stage = Stage::new(1).await;
+        let (_bound, port) = nobody();
+        stage.publish_to(&format!("127.0.0.1:{port}"));
         let mut relay = stage.relay("relay");
         let address = relay.address();
         relay.reports(&address, "it is ready", |code, report| code == 200 && names(report).is_empty()).await;
-        stage.topic.takes_records(false).await;
         stage.write(&[stage.event("k", "e-1", b"{}".to_vec())]).await;
         relay
             .reports(&address, "the topic is named", |code, report| {
-                let paused = report["problems"].as_array().unwrap().iter();
-                let mut paused = paused.filter(|problem| problem["name"] == "topic_paused");
-                code == 503 && paused.any(|problem| problem["topic"] == *stage.topic.name)
+                let mut problems = report["problems"].as_array().unwrap().iter();
+                let paused = |problem: &Value| problem["name"] == "topic_paused";
+                code == 503
+                    && problems.any(|problem| paused(problem) && problem["topic"] == *stage.topic.name)
             })
             .await;
         assert_eq!((stage.pending().await, stage.rejected().await), (1, 0), "it waits, and is not refused");
-        stage.topic.takes_records(true).await;
-        relay.reports(&address, "it is ready again", |code, _| code == 200).await;
+        relay.kill();
+
+        stage.publish_to(&messagekit_tests::services::kafka());
+        let relay = stage.relay("relay");
         stage.until_published().await;
         relay.stop().await;
     });
@@ -35,11 +52,11 @@ fn a_topic_that_takes_nothing_is_named_until_it_takes_again() {
 
 #[test]
 fn a_relay_without_its_database_waits_and_says_so() {
+    let _together = ALONE.read().unwrap_or_else(PoisonError::into_inner);
     block_on(async {
         let stage = Stage::new(1).await;
-        // Nobody listens where a socket is bound that does not listen.
-        let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let url = format!("postgres://me:s3cret@127.0.0.1:{nobody}/shop");
+        let (_bound, port) = nobody();
+        let url = format!("postgres://me:s3cret@127.0.0.1:{port}/shop");
         let mut relay = stage.relay_on(&url);
         let address = relay.address();
         relay

@@ -14,3 +14,6 @@ mod storm;
 mod topic;
 mod verdict;
 mod writers;
+
+/// The storm takes the broker away from every other test.
+static ALONE: std::sync::RwLock<()> = std::sync::RwLock::new(());

@@ -1,12 +1,13 @@
 //! A transaction that stays open elsewhere in the database keeps dead rows behind; the relay goes on.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use messagekit_testkit::{block_on, eventually};
 use sqlx::Executor;
 
+use crate::ALONE;
 use crate::stage::Stage;
 
 /// How long events are written without the open transaction, and again beside it.
@@ -21,6 +22,7 @@ const APART: Duration = Duration::from_millis(10);
 
 #[test]
 fn relay_goes_on_beside_a_transaction_that_stays_open() {
+    let _together = ALONE.read().unwrap_or_else(PoisonError::into_inner);
     block_on(async {
         let stage = Arc::new(Stage::new(4).await);
         let relay = stage.relay("relay");

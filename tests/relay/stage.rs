@@ -15,6 +15,9 @@ use crate::topic::Topic;
 /// The largest record that the topic takes.
 pub(crate) const LIMIT: usize = 300_000;
 
+/// The id of the event that the broker refuses.
+pub(crate) const POISON: &str = "poison";
+
 pub(crate) struct Stage {
     pub(crate) database: Database,
     pub(crate) store: PostgresStore,
@@ -29,14 +32,24 @@ impl Stage {
         messagekit(&["migrate", "--relay"], database.url());
         let topic = Topic::make(&unique("relay"), partitions, LIMIT).await;
         let stage = Self { store: database.store().await, database, topic, folder: TempDir::new().unwrap() };
+        stage.publish_to(&services::kafka());
+        stage
+    }
+
+    /// Has relays that are started from now on publish to this broker.
+    pub(crate) fn publish_to(&self, brokers: &str) {
         // Batches stay below the limit of the topic, which refuses a batch as a whole.
         let settings = format!(
-            "[relay]\nlease = \"2s\"\nbatch = 100\n[kafka]\nbrokers = [\"{}\"]\n\
-             properties = {{ \"batch.size\" = \"100000\", \"retry.backoff.max.ms\" = \"100\" }}\n",
-            services::kafka()
+            "[relay]\nlease = \"2s\"\nbatch = 100\n[kafka]\nbrokers = [\"{brokers}\"]\n\
+             properties = {{ \"batch.size\" = \"100000\", \"retry.backoff.max.ms\" = \"100\" }}\n"
         );
-        std::fs::write(stage.config(), settings).unwrap();
-        stage
+        std::fs::write(self.config(), settings).unwrap();
+    }
+
+    /// An event that is larger than the topic takes, and that no compression makes smaller.
+    pub(crate) fn poison(&self, key: &str) -> Message {
+        let mut dice = fastrand::Rng::with_seed(1);
+        self.event(key, POISON, std::iter::repeat_with(|| dice.u8(..)).take(2 * LIMIT).collect())
     }
 
     fn config(&self) -> PathBuf {

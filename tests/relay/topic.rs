@@ -16,7 +16,6 @@ const ANSWER: Duration = Duration::from_secs(30);
 pub(crate) struct Topic {
     pub(crate) name: String,
     partitions: i32,
-    limit: usize,
 }
 
 /// A record as it lies in a topic.
@@ -59,33 +58,20 @@ impl Topic {
     pub(crate) async fn make(name: &str, partitions: i32, limit: usize) -> Self {
         let (topic, options) =
             (NewTopic::new(name, partitions, TopicReplication::Fixed(1)), AdminOptions::new());
-        let made = Self { name: name.to_owned(), partitions, limit };
+        let made = Self { name: name.to_owned(), partitions };
         eventually("the topic is made", DEADLINE, async || {
             let answer = admin().create_topics([&topic], &options).await;
             matches!(answer.as_deref(), Ok([Ok(_)])) || made.ends().is_some()
         })
         .await;
-        made.set(limit, true).await;
+        made.takes_up_to(limit).await;
         made
     }
 
-    /// Lets it take records up to this size.
-    pub(crate) async fn takes_up_to(&mut self, limit: usize) {
-        self.limit = limit;
-        self.set(limit, true).await;
-    }
-
-    /// Has the broker refuse every record for a while, with an error that waiting cures, or take them again.
-    pub(crate) async fn takes_records(&self, takes: bool) {
-        self.set(self.limit, takes).await;
-    }
-
-    async fn set(&self, limit: usize, takes: bool) {
-        // More replicas than there are: the broker answers that there are not enough.
-        let (limit, replicas) = (limit.to_string(), if takes { "1" } else { "2" });
-        let resource = ResourceSpecifier::Topic(&self.name);
-        let change =
-            AlterConfig::new(resource).set("max.message.bytes", &limit).set("min.insync.replicas", replicas);
+    /// Lets it take records up to this size, of which the broker measures what is left by compression.
+    pub(crate) async fn takes_up_to(&self, limit: usize) {
+        let limit = limit.to_string();
+        let change = AlterConfig::new(ResourceSpecifier::Topic(&self.name)).set("max.message.bytes", &limit);
         let options = AdminOptions::new().operation_timeout(Some(ANSWER));
         eventually("the topic is changed", DEADLINE, async || {
             matches!(admin().alter_configs([&change], &options).await.as_deref(), Ok([Ok(_)]))

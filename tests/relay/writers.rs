@@ -7,7 +7,7 @@ use messagekit::{OutboxRows, Store};
 use messagekit_testkit::DEADLINE;
 use tokio::task::JoinHandle;
 
-use crate::stage::{LIMIT, Stage};
+use crate::stage::Stage;
 
 /// So many events may wait before the writers rest: a reader of the topic has to read all of them.
 const BACKLOG: i64 = 2_000;
@@ -17,9 +17,6 @@ pub(crate) struct Writers {
     poison: Arc<AtomicBool>,
     tasks: Vec<JoinHandle<()>>,
 }
-
-/// The event that the broker refuses.
-pub(crate) const POISON: &str = "poison";
 
 impl Writers {
     /// Each writer has keys of its own, so that they are committed in the order in which they are added. Every fifth
@@ -76,7 +73,7 @@ async fn write(
             events.push(stage.event(key, &id, text.into_bytes()));
         }
         if kept && poison.swap(false, Ordering::Relaxed) {
-            events.push(stage.event(&keys[0], POISON, vec![b'p'; 2 * LIMIT]));
+            events.push(stage.poison(&keys[0]));
             events.push(stage.event(&keys[0], "behind-the-poison", b"{}".to_vec()));
         }
         let mut tx = stage.store.begin().await.unwrap();

@@ -1,0 +1,212 @@
+//! The other way out: a relay in place of Debezium, and the change from one to the other and back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use messagekit::{Event, Message, Outbox, OutboxRows, Store, headers};
+use messagekit_postgres::PostgresStore;
+use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
+use messagekit_tests::{Database, services};
+use serde::{Deserialize, Serialize};
+use sqlx::{AssertSqlSafe, Executor};
+
+use crate::broker::{self, Raw};
+use crate::cdc::{Connector, messagekit, said};
+use crate::orders::seed;
+use crate::process::Process;
+use crate::turn::alone_blocking;
+
+#[derive(Event, Serialize, Deserialize)]
+#[event(type = "orders.order.placed", key = "order_id")]
+struct OrderPlaced {
+    order_id: String,
+    note: String,
+}
+
+fn relay(database: &Database) -> Process {
+    let kafka = services::kafka();
+    let place = ["relay", "--database", database.url(), "--kafka", &kafka, "--listen", "127.0.0.1:0"];
+    Process::start_with("messagekit", &place, &[])
+}
+
+fn migrate(database: &Database, arguments: &[&str]) {
+    let done = messagekit(&[&["migrate", "--database", database.url()], arguments].concat());
+    assert!(done.status.success(), "migrate {}: {}", arguments.join(" "), said(&done));
+}
+
+fn count(topic: &str) -> i64 {
+    broker::ends(topic).map_or(0, |ends| ends.iter().sum())
+}
+
+/// What a consumer sees of a record, beside its offset and its time.
+type Seen = (Option<Vec<u8>>, Vec<u8>, Vec<(String, Option<Vec<u8>>)>);
+
+/// The records of each key in their order, with their partition; those without a key by id, wherever they lie.
+fn seen(records: &[Raw]) -> BTreeMap<(Option<Vec<u8>>, String), Vec<(Option<i32>, Seen)>> {
+    let mut seen: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for record in records {
+        let of = match &record.key {
+            Some(key) => (Some(key.clone()), String::new()),
+            None => (None, record.id().to_owned()),
+        };
+        let partition = record.key.as_ref().map(|_| record.partition);
+        let what = (record.key.clone(), record.payload.clone(), record.headers.clone());
+        seen.entry(of).or_default().push((partition, what));
+    }
+    seen
+}
+
+#[test]
+fn a_relayed_record_is_the_record_of_the_connector_byte_for_byte() {
+    let _turn = alone_blocking();
+    block_on(async {
+        let database = Database::fresh().await;
+        let topic = unique("ways");
+        broker::wipe(&[(&topic, 3)], &[]).await;
+        let connector = Connector::apply(&database);
+
+        // What a service of ours writes, what SQL writes, and what nobody should.
+        let store = database.store().await;
+        let outbox = Outbox::new(store.clone(), "order-service");
+        let mut tx = store.begin().await.unwrap();
+        let mut rows = Vec::new();
+        for n in 0..50 {
+            let note = ["", "ü €", "\"quoted\" \\ \n", "\u{1F600}"][n % 4].repeat(n);
+            let order = OrderPlaced { order_id: format!("o-{}", n % 7), note };
+            let envelope = messagekit::Envelope::new(order);
+            let mut message = messagekit::codec::encode(&envelope, outbox.source()).unwrap();
+            message.topic = topic.as_str().into();
+            rows.push(match n % 3 {
+                0 => message,
+                1 => message.with_header("tenant", "north").with_header("a-ü", ""),
+                _ => message.with_header(headers::TRACEPARENT, "00-ab-cd-01"),
+            });
+        }
+        store.write(&mut tx, &rows).await.unwrap();
+        let by_hand = "INSERT INTO messagekit.outbox_events
+            (event_id, topic, aggregate_id, event_type, payload, content_type, headers, traceparent)
+          VALUES ('m-ü', $1, 'key ü', 'orders.order.placed', $2, 'application/json', '{\"tenant\": \"north\", \"b\": \"2\"}', '00-ab-cd-01'),
+            ('m-1', $1, NULL, NULL, 'x', NULL, NULL, NULL), ('m-2', $1, '', 't', '{}', 'text/plain', '{}', ''),
+            ('m-3', $1, 'k', 't', '{}', NULL, NULL, NULL)";
+        // Bytes that no decoder on the way would leave alone.
+        let payload = b"{\"dec\":1.10,\"big\":12345678901234567890}\x00\xff\n";
+        sqlx::query(by_hand).bind(&topic).bind(&payload[..]).execute(&mut *tx).await.unwrap();
+        // Times of every precision.
+        let times = format!(
+            "INSERT INTO messagekit.outbox_events (event_id, topic, aggregate_id, payload, created_at) VALUES
+               ('t-0', '{topic}', 't', '0', '2026-03-29T01:59:59+01'), ('t-1', '{topic}', 't', '1', '2026-01-02T03:04:05.1Z'),
+               ('t-2', '{topic}', 't', '2', '2026-01-02T03:04:05.123400Z'), ('t-3', '{topic}', 't', '3', '1969-12-31T23:59:59.999999Z')"
+        );
+        tx.execute(sqlx::raw_sql(AssertSqlSafe(times))).await.unwrap();
+        let publish =
+            "SELECT messagekit.publish($1, 'c-1', 'orders.order.placed', jsonb_build_object('pence', 990))";
+        sqlx::query(publish).bind(&topic).execute(&mut *tx).await.unwrap();
+        store.commit(tx).await.unwrap();
+
+        let all = 50 + 4 + 4 + 1;
+        eventually("the connector has published", DEADLINE, async || count(&topic) >= all).await;
+        let captured = broker::read(&topic);
+        assert_eq!(captured.len() as i64, all);
+        connector.delete_with_slot();
+        migrate(&database, &["--relay", "--existing", "publish"]);
+        let mut relay = relay(&database);
+        eventually("the relay has published", DEADLINE, async || count(&topic) >= 2 * all).await;
+        relay.stop();
+        let mut relayed = broker::read(&topic);
+        let places: Vec<_> = captured.iter().map(|record| (record.partition, record.offset)).collect();
+        relayed.retain(|record| !places.contains(&(record.partition, record.offset)));
+        assert_eq!(seen(&relayed), seen(&captured));
+    });
+}
+
+/// Writes events of eight keys without an end, a transaction at a time, and rolls every fifth one back.
+async fn write(store: PostgresStore, topic: String, stop: Arc<AtomicBool>) {
+    let mut dice = fastrand::Rng::with_seed(seed());
+    for number in 0_u64.. {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let kept = dice.u8(..5) > 0;
+        let events: Vec<_> = (0..dice.u64(1..5))
+            .map(|n| {
+                let id = format!("{}{number}-{n}", if kept { "" } else { "gone-" });
+                Message::new(topic.as_str(), format!("{{\"n\": {number}}}"))
+                    .with_key(format!("k{}", dice.u8(..8)))
+                    .with_header(headers::ID, id)
+            })
+            .collect();
+        let mut tx = store.begin().await.unwrap();
+        store.write(&mut tx, &events).await.unwrap();
+        match kept {
+            true => store.commit(tx).await.unwrap(),
+            false => store.rollback(tx).await.unwrap(),
+        }
+        // Whoever publishes has to come after.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[test]
+fn the_way_out_is_changed_under_load_and_changed_back_and_nothing_is_lost() {
+    let _turn = alone_blocking();
+    block_on(async {
+        let database = Database::fresh().await;
+        let topic = unique("ways");
+        broker::wipe(&[(&topic, 4)], &[]).await;
+        let connector = Connector::apply(&database);
+        let stop = Arc::new(AtomicBool::new(false));
+        let writer = tokio::spawn(write(database.store().await, topic.clone(), stop.clone()));
+        let goes_on = async |what: &str| {
+            let before = count(&topic);
+            eventually(what, 2 * DEADLINE, async || count(&topic) > before + 200).await;
+            count(&topic)
+        };
+
+        let by_connector = goes_on("the connector publishes").await;
+        migrate(&database, &["--relay"]);
+        let mut first = relay(&database);
+        goes_on("both publish").await;
+        connector.delete_with_slot();
+        let by_relay = goes_on("the relay publishes").await;
+        migrate(&database, &["--cdc"]);
+        let connector = Connector::apply(&database);
+        first.stop();
+        goes_on("the connector publishes again").await;
+        stop.store(true, Ordering::Relaxed);
+        writer.await.unwrap();
+
+        let committed = "SELECT event_id, aggregate_id FROM messagekit.outbox_events ORDER BY seq";
+        let committed: Vec<(String, String)> =
+            sqlx::query_as(committed).fetch_all(&mut database.connection().await).await.unwrap();
+        let mut expected: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (id, key) in &committed {
+            expected.entry(key.clone()).or_default().push(id.clone());
+        }
+        let mut records = 0;
+        eventually("every event has left", 2 * DEADLINE, async || {
+            let read = broker::read(&topic);
+            records = read.len();
+            let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+            for record in read {
+                let key = String::from_utf8(record.key.clone().unwrap()).unwrap();
+                let ids = found.entry(key).or_default();
+                // A copy changes no order.
+                if !ids.iter().any(|id| id == record.id()) {
+                    ids.push(record.id().to_owned());
+                }
+            }
+            for (key, ids) in &found {
+                assert!(expected[key].starts_with(ids), "order of {key}, or one that was never committed");
+            }
+            found == expected
+        })
+        .await;
+        println!(
+            "{} events committed, {records} records; {by_connector} by the connector, up to {by_relay} by the relay",
+            committed.len()
+        );
+        connector.delete_with_slot();
+    });
+}
