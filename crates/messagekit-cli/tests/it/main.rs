@@ -10,5 +10,6 @@ mod desk;
 mod dlq;
 mod migrate;
 mod mistakes;
+mod relay;
 mod replay;
 mod server;

@@ -1,0 +1,86 @@
+//! `messagekit relay` and what belongs to it, as far as no server is needed.
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use crate::command::{messagekit, messagekit_with, on};
+use crate::desk::Desk;
+
+const DATABASE: [&str; 2] = ["--database", "postgres://me:s3cret@nowhere/shop"];
+
+/// Runs `messagekit relay` with a configuration that it cannot accept.
+fn told(text: &str, arguments: &[&str], variables: &[(&str, &str)], problems: &[&str]) {
+    let folder = TempDir::new().unwrap();
+    let config = folder.path().join("relay.toml");
+    fs::write(&config, text).unwrap();
+    let place = ["relay", "--config", config.to_str().unwrap()];
+    let answer = messagekit_with(&[&place, arguments].concat(), variables);
+    assert_eq!((answer.code, answer.err.lines().count(), &*answer.out), (2, 1, ""), "{answer:?}");
+    assert!(!answer.err.contains("s3cret"), "{answer:?}");
+    for problem in problems {
+        assert!(answer.err.contains(problem), "{problem:?} is missing: {answer:?}");
+    }
+}
+
+#[test]
+fn every_mistake_of_its_settings_is_told_at_once() {
+    told("", &[], &[], &["no database: write [[database]]", "no broker: write the brokers of Kafka"]);
+    told("", &DATABASE, &[], &["no broker"]);
+    let rabbitmq = ["--rabbitmq", "http://me:s3cret@rabbit", "--exchange", "events"];
+    told("", &[&DATABASE[..], &rabbitmq].concat(), &[], &["rabbitmq.url"]);
+    let mysql = ["--database", "mysql://me:s3cret@host/x", "--kafka", "k:9092"];
+    told("", &mysql, &[], &["relay.database", "not a database this program knows"]);
+    told(
+        "[relay]\nexchange = 'events'\nrouting_key = '{topic'\nbatch = 0\nspeed = 1\n[rabbitmq]\nurl = 'amqp://rabbit'\n",
+        &DATABASE,
+        &[("MESSAGEKIT_RELAY__POLL", "soon")],
+        &[
+            "relay.poll (MESSAGEKIT_RELAY__POLL)",
+            "relay.batch (",
+            "relay.speed (",
+            "brace that stands alone",
+        ],
+    );
+    messagekit(&["relay", "--kafka", "k:9092", "--exchange", "events"]).refused(2, &["--exchange"]);
+    messagekit(&["relay", "--poll", "soon"]).refused(2, &["--poll", "write a time such as 50ms"]);
+}
+
+#[test]
+fn options_win_over_variables_and_those_over_the_file() {
+    let folder = TempDir::new().unwrap();
+    let config = folder.path().join("relay.toml");
+    let text = "[relay]\nname = 'in-the-file'\nlisten = 'nowhere'\npoll = '1s'\n[kafka]\nbrokers = ['k:9092']\n\
+                [[database]]\nurl = 'postgres://nowhere/shop'\n[bridge]\nname = 'another program'\n";
+    fs::write(&config, text).unwrap();
+    let place = ["relay", "--check", "--config", config.to_str().unwrap()];
+    let listen = ("MESSAGEKIT_RELAY__LISTEN", "127.0.0.1:0");
+    let answer = messagekit_with(&place, &[listen]);
+    assert_eq!(answer.text(), "settings of relay in-the-file can be used\n");
+    let named = ("MESSAGEKIT_RELAY__NAME", "in-a-variable");
+    let answer = messagekit_with(&place, &[listen, named]);
+    assert_eq!(answer.text(), "settings of relay in-a-variable can be used\n");
+    let answer = messagekit_with(&[&place[..], &["--name", "as-option"]].concat(), &[listen, named]);
+    assert_eq!(answer.text(), "settings of relay as-option can be used\n");
+}
+
+#[test]
+fn an_outbox_without_a_relay_has_no_rejected_events() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("shop.db");
+    messagekit(&["migrate", "--relay", "--cdc", "--database", "sqlite:x"]).refused(2, &["cannot be used with"]);
+    messagekit(&["migrate", "--existing", "leave", "--database", "sqlite:x"]).refused(2, &["--relay"]);
+    on(&file, &["migrate", "--relay"]).refused(2, &["leave --relay out"]);
+    assert!(!file.exists(), "nothing was made");
+    messagekit(&["outbox", "rejected", "retry", "--database", "sqlite:x"]).refused(2, &["<IDS>"]);
+    messagekit(&["outbox", "rejected", "retry", "--all", "7"]).refused(2, &["cannot be used with"]);
+}
+
+#[tokio::test]
+async fn a_file_says_that_no_relay_publishes_it() {
+    let desk = Desk::empty().await;
+    for act in [&["list"][..], &["retry", "1"], &["discard", "1", "--yes"]] {
+        let arguments = [&["outbox", "rejected"], act].concat();
+        on(&desk.file(), &arguments).refused(1, &["no relay publishes this outbox"]);
+    }
+}
