@@ -35,12 +35,7 @@ fn every_mistake_of_its_settings_is_told_at_once() {
         "[relay]\nexchange = 'events'\nrouting_key = '{topic'\nbatch = 0\nspeed = 1\n[rabbitmq]\nurl = 'amqp://rabbit'\n",
         &DATABASE,
         &[("MESSAGEKIT_RELAY__POLL", "soon")],
-        &[
-            "relay.poll (MESSAGEKIT_RELAY__POLL)",
-            "relay.batch (",
-            "relay.speed (",
-            "brace that stands alone",
-        ],
+        &["relay.poll (MESSAGEKIT_RELAY__POLL)", "relay.batch (", "relay.speed (", "brace that stands alone"],
     );
     messagekit(&["relay", "--kafka", "k:9092", "--exchange", "events"]).refused(2, &["--exchange"]);
     messagekit(&["relay", "--poll", "soon"]).refused(2, &["--poll", "write a time such as 50ms"]);
@@ -68,7 +63,8 @@ fn options_win_over_variables_and_those_over_the_file() {
 fn an_outbox_without_a_relay_has_no_rejected_events() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("shop.db");
-    messagekit(&["migrate", "--relay", "--cdc", "--database", "sqlite:x"]).refused(2, &["cannot be used with"]);
+    messagekit(&["migrate", "--relay", "--cdc", "--database", "sqlite:x"])
+        .refused(2, &["cannot be used with"]);
     messagekit(&["migrate", "--existing", "leave", "--database", "sqlite:x"]).refused(2, &["--relay"]);
     on(&file, &["migrate", "--relay"]).refused(2, &["leave --relay out"]);
     assert!(!file.exists(), "nothing was made");

@@ -16,6 +16,10 @@ use crate::error::unusable_settings;
 
 /// How long to wait when the client's queue is full.
 const FULL: Duration = Duration::from_millis(2);
+/// How often to look whether the client has failed while reports are waited for.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long a client that has failed is waited for: answers may be on their way.
+const LAST: Duration = Duration::from_millis(200);
 /// How long a purge may take to report what it purged.
 const PURGE: Duration = Duration::from_secs(2);
 
@@ -75,13 +79,23 @@ impl Client {
                 }
             }
         }
-        let in_time = tokio::time::timeout_at(deadline, fates.all_known()).await.is_ok();
-        if !in_time {
+        let in_time = tokio::time::timeout_at(deadline, self.reported(&fates)).await;
+        if in_time != Ok(true) {
             // Everything of this client at once: a message that ran out of time alone would be passed by those behind it.
             self.purge();
             let _ = tokio::time::timeout(PURGE, fates.all_known()).await;
         }
         (fates.take(), self.is_dead())
+    }
+
+    /// Waits for every report; returns false when the client has failed, which may leave what is in its queues without one.
+    async fn reported(&self, fates: &Fates) -> bool {
+        while tokio::time::timeout(LOOK, fates.all_known()).await.is_err() {
+            if self.producer().client().fatal_error().is_some() {
+                return tokio::time::timeout(LAST, fates.all_known()).await.is_ok();
+            }
+        }
+        true
     }
 
     /// Hands a message to the client, waiting for room in its queue. The client copies the payload.
