@@ -107,3 +107,34 @@ fn many_publishes_at_once_share_a_client() {
         assert_eq!(receiver.take_distinct(1_000).await.len(), 1_000);
     });
 }
+
+#[test]
+fn what_goes_out_beside_a_refused_record_is_answered_long_before_the_deadline() {
+    block_on(async {
+        let topic = broker::topic(2, &[("max.message.bytes", "20000")]).await;
+        let long = kafka().set("delivery.timeout.ms", "600000").unwrap().set("batch.size", "5000").unwrap();
+        let publisher = long.publisher().unwrap();
+        let calls = (0..8).map(|call| {
+            let (publisher, topic) = (publisher.clone(), topic.clone());
+            tokio::spawn(async move {
+                let mut batch: Vec<Message> = (0..100)
+                    .map(|number| {
+                        Message::new(topic.clone(), "x".repeat(500))
+                            .with_key(format!("{call}-{}", number % 20))
+                    })
+                    .collect();
+                if call == 0 {
+                    batch[50].payload = large().into();
+                }
+                publisher.publish(&batch).await
+            })
+        });
+        let mut rejected = 0;
+        for call in calls.collect::<Vec<_>>() {
+            let results = tokio::time::timeout(DEADLINE, call).await.expect("it is answered").unwrap();
+            let refusals = results.iter().filter_map(|result| result.as_ref().err());
+            rejected += refusals.filter(|error| error.refusal == Refusal::Rejected).count();
+        }
+        assert_eq!(rejected, 1);
+    });
+}

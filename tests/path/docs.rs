@@ -127,6 +127,30 @@ async fn letters(store: &PostgresStore, queue: &str) -> (i64, i64) {
     (ids[0], ids[1])
 }
 
+const WAYS_OUT: &[(&str, Outcome)] = &[
+    ("messagekit migrate --relay", Prints("relays may begin")),
+    ("messagekit relay --kafka 127.0.0.1:9092", Stays),
+    ("curl --fail http://127.0.0.1:8092/health/live", Prints("live")),
+    ("curl --fail http://127.0.0.1:8092/health/ready", Prints("\"ready\"")),
+    ("curl --fail http://127.0.0.1:8092/metrics", Prints("messagekit_relay_")),
+    ("messagekit relay --config relay.toml --check", Prints("settings of relay shop can be used")),
+    ("messagekit outbox rejected list", Prints("no rejected events")),
+    ("messagekit outbox rejected retry --all --yes", Prints("nothing was done")),
+];
+
+#[tokio::test]
+async fn the_commands_of_the_page_on_the_ways_out_do_what_it_says() {
+    let _turn = alone().await;
+    let database = Database::fresh().await;
+    let mut page = Page::open("docs/ways-out.md");
+    page.set("MESSAGEKIT_DATABASE_URL", database.url());
+    let address = format!("127.0.0.1:{}", free_port());
+    page.set("MESSAGEKIT_RELAY__LISTEN", &address);
+    page.replace("127.0.0.1:8092", &address);
+    page.replace("127.0.0.1:9092", &services::kafka());
+    page.run(WAYS_OUT).await;
+}
+
 /// The page on operating has requests, which the tests of `messagekit-admin` send; a command on it must be run here.
 const OPERATING: &[(&str, Outcome)] = &[];
 
