@@ -42,7 +42,7 @@ fn parameters(statement: &str) -> &'static str {
         "fail_replay" => "bigint, bigint, text",
         "may_write" => "int, text",
         "ping" => "int",
-        "oldest" | "checkpoint" | "relayed" | "relay_next_due" => "",
+        "oldest" | "checkpoint" | "relayed" | "relay_next_due" | "relay_last_place" | "relay_writers" => "",
         "lease" => "text, bigint, float8",
         "resolve" => "text, bigint, bigint",
         "fail" => "text, bigint, bigint, text, float8, text, text, text",

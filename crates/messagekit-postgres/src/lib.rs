@@ -98,6 +98,7 @@ pub mod cdc;
 mod commit;
 mod connect;
 mod dead_letters;
+mod decided;
 mod error;
 mod inbox;
 mod links;

@@ -44,7 +44,10 @@ impl OutboxReader for PostgresStore {
         limit: u32,
     ) -> BoxFuture<'a, Result<Page, Error>> {
         Box::pin(self.relayed(async move |link| {
-            pending::pending(link, self.schema(), name, wanted, except, paused, limit).await
+            // Before the rows are looked for: what is decided then is seen by that look.
+            let decided = self.decided().upto(link, self.schema()).await?;
+            let page = pending::pending(link, self.schema(), name, wanted, except, paused, limit).await?;
+            Ok(Page { decided, ..page })
         }))
     }
 

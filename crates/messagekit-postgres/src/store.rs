@@ -10,6 +10,7 @@ use messagekit::{Error, ErrorKind, Store, Wake};
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgPool, Postgres};
 
+use crate::decided::Decided;
 use crate::error::{classify, from_sqlx, is_lost};
 use crate::links::Links;
 use crate::{PostgresOptions, SchemaName, begin, commit, connect};
@@ -35,6 +36,7 @@ struct Shared {
     patience: Option<Duration>,
     wake: Wake,
     links: Links,
+    decided: Decided,
 }
 
 impl PostgresStore {
@@ -66,8 +68,8 @@ impl PostgresStore {
     }
 
     pub(crate) fn new(pool: PgPool, schema: SchemaName, patience: Option<Duration>) -> Self {
-        let (wake, links) = (Wake::default(), Links::default());
-        Self { shared: Arc::new(Shared { pool, schema, patience, wake, links }) }
+        let (wake, links, decided) = (Wake::default(), Links::default(), Decided::default());
+        Self { shared: Arc::new(Shared { pool, schema, patience, wake, links, decided }) }
     }
 
     /// Returns the pool, for queries of your own.
@@ -95,6 +97,10 @@ impl PostgresStore {
 
     pub(crate) fn links(&self) -> &Links {
         &self.shared.links
+    }
+
+    pub(crate) fn decided(&self) -> &Decided {
+        &self.shared.decided
     }
 
     /// Runs `work` for as long as the server may take for it, else answers `late`. A server that is cut off without a

@@ -125,6 +125,14 @@ async fn begin(url: &str, schema: &SchemaName) -> Result<PgConnection, Error> {
     Err(Error::new(ErrorKind::Conflict, text).with("schema", schema))
 }
 
+/// Lets others switch, and closes. The server notices a closed connection a moment later than whoever calls again.
+async fn end(mut conn: PgConnection) {
+    let unlock = sqlx::query("SELECT pg_advisory_unlock_all()").persistent(false).execute(&mut conn).await;
+    if unlock.is_ok() {
+        link::close(conn).await;
+    }
+}
+
 /// Begins a transaction during which nobody writes an event, or `None` when the writers' transactions take too long.
 async fn stop_writers<'c>(
     conn: &'c mut PgConnection,

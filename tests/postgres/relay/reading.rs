@@ -132,6 +132,33 @@ fn late_commit_of_an_early_place_is_found_from_the_beginning_and_missed_from_a_p
     });
 }
 
+/// A reader may begin behind a place only when nobody can commit before it any more.
+#[test]
+fn place_is_decided_when_no_open_writer_can_hold_an_earlier_one() {
+    block_on(async {
+        let relayed = Relayed::fresh().await;
+        let leases = relayed.lease("r1").await;
+        let decided = async || relayed.read("r1", &leases).await.decided;
+        relayed.write("first", Some("o-1")).await;
+        let first = relayed.read("r1", &leases).await.rows[0].seq;
+        eventually("the first is decided", DEADLINE, async || decided().await == first).await;
+
+        // A long transaction that writes no event does not matter; one that does is waited for.
+        let mut elsewhere = relayed.store.begin().await.unwrap();
+        sqlx::query("CREATE TABLE elsewhere ()").execute(&mut *elsewhere).await.unwrap();
+        let mut open = relayed.store.begin().await.unwrap();
+        relayed.outbox.add(&mut open, OrderPlaced::new("o-1")).await.unwrap();
+        relayed.write("third", Some("o-1")).await;
+        for _ in 0..5 {
+            assert_eq!(decided().await, first);
+            tokio::time::sleep(Duration::from_millis(60)).await;
+        }
+        relayed.outbox.commit(open).await.unwrap();
+        eventually("all are decided", DEADLINE, async || decided().await == first + 2).await;
+        relayed.store.rollback(elsewhere).await.unwrap();
+    });
+}
+
 #[test]
 fn what_is_confirmed_or_paused_is_left_out_and_slices_come_as_they_are_wanted() {
     block_on(async {

@@ -222,7 +222,7 @@ fn relay_is_not_ended_while_events_wait_for_it() {
         let refused = async |said: &str| {
             let error =
                 to_cdc(url, &schema, Some(&password()), Duration::from_millis(100)).await.unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::WrongState);
+            assert_eq!(error.kind(), ErrorKind::WrongState, "{error}");
             assert!(error.to_string().contains(said), "{error}");
             assert_eq!(slots().await, 0, "no slot is left that nobody reads");
         };

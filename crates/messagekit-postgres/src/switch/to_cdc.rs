@@ -6,10 +6,10 @@ use messagekit::{Error, ErrorKind};
 use sqlx::{Executor, PgConnection};
 use tokio::time::Instant;
 
-use super::{Look, PAUSE, Waiting, begin, busy, is_late, stop_writers};
+use super::{Look, PAUSE, Waiting, begin, busy, end, is_late, stop_writers};
 use crate::SchemaName;
 use crate::cdc::{self, Capture};
-use crate::migrations::link::{self, fault};
+use crate::migrations::link::fault;
 
 /// How long writers are kept waiting while the relay publishes what is left.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -46,7 +46,7 @@ pub async fn to_cdc(
         Ok(_) => cdc::set_up(url, schema, password).await,
         Err(error) => Err(error.into()),
     };
-    link::close(conn).await;
+    end(conn).await;
     answer
 }
 

@@ -6,10 +6,10 @@ use messagekit::{Error, ErrorKind};
 use sqlx::{Executor, PgConnection};
 use tokio::time::Instant;
 
-use super::{Look, PAUSE, begin, busy, is_late, stop_writers};
+use super::{Look, PAUSE, begin, busy, end, is_late, stop_writers};
 use crate::SchemaName;
 use crate::cdc::Capture;
-use crate::migrations::link::{self, fault};
+use crate::migrations::link::fault;
 
 const TRIGGER: &str = "
 CREATE TRIGGER outbox_is_pending AFTER INSERT ON messagekit.outbox_events
@@ -68,7 +68,7 @@ pub async fn to_relay(
     let capture = Capture::of(url, schema)?;
     let mut conn = begin(url, schema).await?;
     let done = run(&mut conn, schema, &capture, existing, limit).await;
-    link::close(conn).await;
+    end(conn).await;
     Ok(done?)
 }
 

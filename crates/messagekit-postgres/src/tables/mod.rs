@@ -87,6 +87,8 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("relay_hold_any", shards::HOLD_ANY),
     ("relay_begin_again", shards::BEGIN_AGAIN),
     ("relay_pending", pending::PENDING),
+    ("relay_last_place", pending::LAST_PLACE),
+    ("relay_writers", pending::WRITERS),
     ("relay_published", pending::PUBLISHED),
     ("relay_due", pending::DUE),
     ("relay_next_due", pending::NEXT_DUE),

@@ -1,5 +1,6 @@
 //! The events that no broker has confirmed yet.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +54,16 @@ SELECT s.shard, s.seq, s.found, s.sent_to, s.id, s.aggregate_id, s.payload, s.ev
 FROM sized s WHERE s.place = 1 OR s.upto IS NULL OR s.upto <= $8
 UNION ALL
 SELECT a.shard, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, false FROM asked a WHERE NOT a.is_held";
+
+/// The last place that was drawn.
+pub(crate) const LAST_PLACE: &str = "
+SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence('messagekit.outbox_events', 'seq')::regclass), 0)";
+
+/// The open transactions that have written events, or are about to.
+pub(crate) const WRITERS: &str = "
+SELECT virtualtransaction FROM pg_locks
+WHERE locktype = 'relation' AND relation = 'messagekit.outbox_events'::regclass AND mode = 'RowExclusiveLock' AND granted
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
 
 /// In the order of their places, as everybody deletes, so that nobody waits for anybody in a circle.
 pub(crate) const PUBLISHED: &str = "
@@ -143,6 +154,18 @@ fn message_of(row: &PgRow, topic: &mut Arc<str>) -> Result<Message, Error> {
         let text = "event waits to be published and is not in the outbox any more: put it back, or delete its row of outbox_pending";
         Error::new(ErrorKind::Corrupt, text).with("id", id)
     })
+}
+
+/// Returns the last place that was drawn, and after that who may still hold an undecided one.
+pub(crate) async fn writers(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+) -> Result<(i64, BTreeSet<String>), Error> {
+    let last = sqlx::query_scalar(schema.sql(LAST_PLACE)).fetch_one(&mut *connection).await;
+    let last: i64 = last.map_err(from_sqlx)?;
+    let writers = sqlx::query_scalar(schema.sql(WRITERS)).fetch_all(connection).await;
+    let writers: Vec<String> = writers.map_err(from_sqlx)?;
+    Ok((last, writers.into_iter().collect()))
 }
 
 fn set(headers: &mut Headers, name: &str, value: Option<String>) {
