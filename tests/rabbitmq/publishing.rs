@@ -9,7 +9,7 @@ use lapin::options::{ExchangeDeclareOptions, ExchangeDeleteOptions};
 use lapin::types::FieldTable;
 use messagekit::{ErrorKind, Message, Publisher, Refusal, chain, headers};
 use messagekit_rabbitmq::{Queue, RabbitMq};
-use messagekit_testkit::transport::texts;
+use messagekit_testkit::transport::text;
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 
 use crate::broker::{
