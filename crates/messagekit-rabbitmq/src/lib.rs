@@ -60,6 +60,7 @@ mod error;
 mod lane;
 mod link;
 mod member;
+mod names;
 mod publisher;
 mod rabbitmq;
 mod record;
