@@ -90,6 +90,31 @@ async fn publish_raw(messages: &[Message]) {
 }
 
 #[test]
+fn a_routing_key_may_be_any_text_that_a_record_brings() {
+    block_on(async {
+        let stage = Stage::new(1).await;
+        let queue = stage.bound_queue("all").await;
+        let keys = ["a b", "größe", "#", "*", "x'; DROP TABLE records; --", "new\nline"];
+        let sent: Vec<Message> = (0..)
+            .zip(keys)
+            .map(|(n, key)| order(&stage.topic, "m", n).with_key(key.as_bytes().to_vec()))
+            .collect();
+        publish(&sent).await;
+        let settings = format!("{}routing_key = \"orders.{{key}}\"\n", stage.settings(""));
+        let mut bridge = stage.start_with(&settings, &[]);
+        bridge.ready().await;
+        stage.all_settled(sent.len()).await;
+        let mut found: Vec<String> =
+            stage.rabbit.drain(&queue).await.iter().map(|found| found.routing_key.to_string()).collect();
+        found.sort();
+        let mut expected = keys.map(|key| format!("orders.{key}"));
+        expected.sort();
+        assert_eq!(found, expected);
+        assert!(bridge.stop().await.success());
+    });
+}
+
+#[test]
 fn a_limit_slows_the_publishes_and_a_stop_drains() {
     block_on(async {
         let stage = Stage::new(2).await;

@@ -120,7 +120,7 @@ fn a_full_queue_holds_its_own_keys_only_and_nothing_is_dead() {
             found == ids(&to_roomy)
         })
         .await;
-        bridge.reports("it says what is wrong", |text| text.contains("blocked_by_broker")).await;
+        bridge.reports("it says what is wrong", |text| text.contains("queue_full")).await;
         let mut found = BTreeSet::new();
         eventually("with room everything comes", PATIENCE, async || {
             found.extend(stage.rabbit.drain(&full).await.iter().map(id_of));

@@ -62,6 +62,13 @@ impl Rabbit {
         self.channel.queue_unbind(queue.into(), exchange.into(), binding.into(), table).await.unwrap();
     }
 
+    /// Returns how many messages stand ready in a queue.
+    pub(crate) async fn depth(&self, queue: &str) -> usize {
+        let options = QueueDeclareOptions { passive: true, ..Default::default() };
+        let found = self.channel.queue_declare(queue.into(), options, FieldTable::default()).await.unwrap();
+        found.message_count() as usize
+    }
+
     /// Takes everything from a queue until nothing comes for a while.
     pub(crate) async fn drain(&self, queue: &str) -> Vec<Delivery> {
         let options = BasicConsumeOptions { no_ack: true, ..Default::default() };

@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 use super::Running;
 use crate::bridge::filter::{Asked, Filtered, Marked};
 use crate::bridge::job::Job;
+use crate::bridge::lane::Obstacle;
 use crate::bridge::sending::Sent;
-use crate::bridge::settings::outage;
+use crate::bridge::settings::{ROOM, no_room, outage};
 use crate::bridge::stats::Counters;
 use crate::bridge::timers::Due;
 use crate::gate::{Outcome, Verdict};
@@ -20,7 +21,8 @@ impl<Sub: Subscriber> Running<Sub> {
         if let Some(pass) = pass {
             let verdict = match refusal {
                 None => Verdict::Success,
-                Some(Refusal::Rejected | Refusal::Behind) => Verdict::Neutral,
+                // The broker is there: a pause for everything would help no queue.
+                Some(Refusal::Rejected | Refusal::Behind | Refusal::Full) => Verdict::Neutral,
                 Some(_) => Verdict::Failure,
             };
             self.gates.settle(pass, &Outcome { verdict, used: 1 });
@@ -48,18 +50,12 @@ impl<Sub: Subscriber> Running<Sub> {
                 self.put_back(lane, position, letter);
             }
             (job @ Job::Forward { .. }, Err(error)) => {
-                self.counters().unconfirmed.fetch_sub(1, Ordering::Relaxed);
                 Counters::add(&self.counters().repeated);
                 self.settings.metrics.repeated.inc();
-                let text = chain(&error.error).to_string();
-                if self.settings.stats.failed(text.clone()) {
-                    tracing::warn!(
-                        bridge = &*self.settings.name,
-                        error = text,
-                        "broker does not take messages"
-                    );
+                match error.refusal {
+                    Refusal::Full => self.no_room(lane, position, job, &error),
+                    _ => self.outage(lane, position, job, &error),
                 }
-                self.keep(lane, position, job);
             }
             (Job::Bury { kind, .. }, Ok(())) => {
                 Counters::add(&self.counters().dead_lettered);
@@ -68,10 +64,37 @@ impl<Sub: Subscriber> Running<Sub> {
                 self.finish(lane, position);
             }
             (job @ Job::Bury { .. }, Err(error)) => {
-                if let Some(outages) = self.keep(lane, position, job) {
+                if let Some(outages) = self.keep(lane, position, job, Obstacle::Letter) {
                     self.letter_failed(&error, outages);
                 }
             }
+        }
+    }
+
+    /// The broker answers, and a queue has no room: its keys wait, longer each time, because the queues beside it get a
+    /// copy with each attempt.
+    fn no_room(&mut self, lane: Lane, position: u64, job: Job, error: &PublishError) {
+        self.answered();
+        if self.keep(lane, position, job, Obstacle::Full).is_none() {
+            return;
+        }
+        let text = chain(&error.error).to_string();
+        if self.settings.stats.refused(text.clone()) {
+            tracing::warn!(bridge = &*self.settings.name, error = text, "queue has no room: its keys wait");
+            self.timers.after(ROOM, Due::Room);
+        }
+    }
+
+    /// Nothing is known of the broker, or it takes nothing from anybody.
+    fn outage(&mut self, lane: Lane, position: u64, job: Job, error: &PublishError) {
+        self.counters().unconfirmed.fetch_sub(1, Ordering::Relaxed);
+        // What nobody waits for here any more is no outage of this bridge.
+        if self.keep(lane, position, job, Obstacle::Outage).is_none() {
+            return;
+        }
+        let text = chain(&error.error).to_string();
+        if self.settings.stats.failed(text.clone()) {
+            tracing::warn!(bridge = &*self.settings.name, error = text, "broker does not take messages");
         }
     }
 
@@ -155,8 +178,9 @@ impl<Sub: Subscriber> Running<Sub> {
         self.end_or_go_on(lane);
     }
 
-    /// Takes a message back to be started after a wait; returns how many outages it has met.
-    fn keep(&mut self, lane: Lane, position: u64, job: Job) -> Option<u32> {
+    /// Takes a message back to be started after a wait; returns how often it has met this in a row, and nothing when it
+    /// was given back instead.
+    fn keep(&mut self, lane: Lane, position: u64, job: Job, met: Obstacle) -> Option<u32> {
         self.in_work -= 1;
         let state = self.lanes.get_mut(&lane)?;
         if state.leaving {
@@ -164,8 +188,9 @@ impl<Sub: Subscriber> Running<Sub> {
             self.end_or_go_on(lane);
             return None;
         }
-        let outages = state.keep(position, job)?;
-        self.timers.after(outage().delay(outages), Due::Again(lane, position));
-        Some(outages)
+        let times = state.keep(position, job, met)?;
+        let backoff = if met == Obstacle::Full { no_room() } else { outage() };
+        self.timers.after(backoff.delay(times), Due::Again(lane, position));
+        Some(times)
     }
 }

@@ -3,7 +3,7 @@
 use super::Running;
 use crate::bridge::filter::Filter;
 use crate::bridge::lane::{LaneState, Window};
-use crate::bridge::settings::WINDOW_BYTES;
+use crate::bridge::settings::{ROOM, WINDOW_BYTES};
 use crate::bridge::timers::Due;
 use crate::transport::{Incoming, Lane, Subscriber};
 
@@ -75,6 +75,13 @@ impl<Sub: Subscriber> Running<Sub> {
             }
             Due::Check => self.filter.iter_mut().for_each(Filter::ask_again),
             Due::Mark => self.filter.iter_mut().for_each(Filter::mark_again),
+            Due::Room => {
+                if let Some(full) = self.settings.stats.room() {
+                    tracing::info!(bridge = &*self.settings.name, ?full, "queues have room again");
+                } else {
+                    self.timers.after(ROOM, Due::Room);
+                }
+            }
             Due::GiveUp(lane) => {
                 if let Some(mut state) = self.lanes.remove(&lane) {
                     self.released.extend(state.give_up());

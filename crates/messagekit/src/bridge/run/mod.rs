@@ -171,11 +171,17 @@ impl<Sub: Subscriber> Running<Sub> {
 
     fn count(&self) {
         let held: usize = self.lanes.values().map(LaneState::held).sum();
+        let (outage, full) = self
+            .lanes
+            .values()
+            .map(LaneState::met)
+            .fold((0, 0), |(outage, full), met| (outage + met.outage, full + met.full));
         let counters = self.counters();
+        counters.lanes.store(self.lanes.len() as u64, Ordering::Relaxed);
+        self.settings.stats.waits(outage, full);
         let unconfirmed = counters.unconfirmed.load(Ordering::Relaxed);
         self.settings.metrics.unconfirmed.set(i64::try_from(unconfirmed).unwrap_or(i64::MAX));
         self.settings.metrics.blocked.set(i64::from(self.settings.stats.is_blocked()));
-        counters.lanes.store(self.lanes.len() as u64, Ordering::Relaxed);
         counters.waiting.store(held.saturating_sub(self.in_work) as u64, Ordering::Relaxed);
     }
 }
