@@ -150,7 +150,7 @@ fn a_full_queue_refuses_and_takes_again_when_there_is_room() {
             }
         }
         let refused = refused.expect("the queue is full at some time");
-        assert_eq!(refused.refusal, Refusal::Unavailable, "{refused:?}");
+        assert_eq!(refused.refusal, Refusal::Full, "{refused:?}");
         assert!(refused.error.to_string().contains("full"), "{refused:?}");
         assert_eq!(depth(&name).await, taken, "what was Ok is there, and nothing else");
         while depth(&name).await > 0 {
@@ -172,7 +172,7 @@ fn what_no_broker_takes_is_rejected_before_it_is_sent() {
             message(&queue, Some("a"), "2"),
             message(&queue, None, "3").with_header(&long, "x"),
             message(&queue, None, "4"),
-            message("no such topic", None, "5"),
+            message("no such queue", None, "5"),
             message(&queue, None, &"x".repeat(900_001)),
         ];
         let results = rabbit().publisher().publish(&batch).await;
