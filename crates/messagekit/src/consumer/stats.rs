@@ -7,6 +7,7 @@ use std::time::Duration;
 use prometheus::core::Metric;
 use prometheus::{Histogram, HistogramOpts, proto};
 
+use crate::gate::Holding;
 use crate::metrics::{SECONDS, names};
 
 /// Counts of one consumer since it was built. Counters are for people and dashboards: what happened to a message is in the
@@ -30,7 +31,7 @@ pub struct ConsumerStats {
 }
 
 /// A live view of a consumer's counts; cloning is cheap.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Stats(Arc<Counters>);
 
 #[derive(Debug)]
@@ -43,10 +44,11 @@ pub(super) struct Counters {
     pub(super) batches: AtomicU64,
     pub(super) rolled_back: AtomicU64,
     handle_seconds: Histogram,
+    holding: Holding,
 }
 
-impl Default for Counters {
-    fn default() -> Self {
+impl Counters {
+    fn new(holding: Holding) -> Self {
         let options = HistogramOpts::new(names::CONSUMER_HANDLE_SECONDS, "Time inside handlers");
         Self {
             handled: AtomicU64::default(),
@@ -58,11 +60,28 @@ impl Default for Counters {
             rolled_back: AtomicU64::default(),
             handle_seconds: Histogram::with_opts(options.buckets(SECONDS.to_vec()))
                 .expect("name and bounds are legal"),
+            holding,
         }
     }
 }
 
+impl Default for Stats {
+    fn default() -> Self {
+        Self::new(Holding::default())
+    }
+}
+
 impl Stats {
+    pub(super) fn new(holding: Holding) -> Self {
+        Self(Arc::new(Counters::new(holding)))
+    }
+
+    /// Returns the gate that holds the consumer back, and for how long it has; `None` while everything is let through. Asked
+    /// for when there is something to handle: a gate in front of an idle consumer holds nothing back.
+    pub fn held_back_by(&self) -> Option<(&'static str, Duration)> {
+        self.0.holding.read()
+    }
+
     /// Returns the counts as they are now.
     pub fn read(&self) -> ConsumerStats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
