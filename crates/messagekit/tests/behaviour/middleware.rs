@@ -16,7 +16,7 @@ struct Noted {
 
 impl Noted {
     fn note(&self, what: &str) {
-        self.notes.lock().unwrap().push(format!("{} {what}", self.name));
+        self.notes.lock().expect("nobody panics with it").push(format!("{} {what}", self.name));
     }
 }
 
