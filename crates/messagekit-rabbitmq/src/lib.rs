@@ -69,6 +69,7 @@ mod subscriber;
 mod topology;
 
 pub use error::Error;
+pub use names::check_queue;
 pub use publisher::RabbitMqPublisher;
 pub use rabbitmq::RabbitMq;
 pub use record::{KEY, MAX_HEADER_BYTES, MORE_HEADERS, PREFIX};

@@ -5,6 +5,21 @@ use messagekit::{Error, ErrorKind};
 /// The most bytes of a name or routing key.
 const MAX_BYTES: usize = 255;
 
+/// Checks the name of a queue: 1 to 255 bytes of UTF-8 without control characters, of which the broker drops some.
+///
+/// ```
+/// use messagekit_rabbitmq::check_queue;
+///
+/// assert!(check_queue("shipping orders #1").is_ok());
+/// assert!(check_queue("").is_err());
+/// ```
+///
+/// # Errors
+/// Permanent, [`ErrorKind::InvalidConfiguration`], with the name and the rule.
+pub fn check_queue(name: &str) -> Result<(), crate::Error> {
+    Ok(check_name(name)?)
+}
+
 /// Checks the name of a queue or exchange: 1 to 255 bytes without control characters, of which the broker drops some.
 ///
 /// # Errors
