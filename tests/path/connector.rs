@@ -84,7 +84,7 @@ impl Captured {
 
 impl Drop for Captured {
     fn drop(&mut self) {
-        let deleted = self.connector(&["delete", "--slot"]);
+        let deleted = self.connector(&["delete", "--slot", "--yes"]);
         if deleted.code != 0 && !std::thread::panicking() {
             panic!("the connector is left behind: {}", deleted.err);
         }
@@ -218,7 +218,7 @@ fn what_its_running_hides_is_found_in_time_and_the_fix_repairs_it() {
         captured.has_problem("slot", "is missing");
 
         // As the fix says.
-        captured.connector(&["delete", "--slot"]).ok();
+        captured.connector(&["delete", "--slot", "--yes"]).ok();
         messagekit(&["migrate", "--cdc", "--database", &captured.url]).ok();
         captured.connector(&["apply"]).ok();
         let topic = unique("connector");
@@ -255,7 +255,7 @@ fn a_publication_that_was_dropped_is_repaired_as_the_fix_says_and_never_called_w
         let refused = captured.connector(&["apply"]);
         assert!(refused.code == 1 && refused.err.contains("delete --slot"), "{}{}", refused.out, refused.err);
 
-        captured.connector(&["delete", "--slot"]).ok();
+        captured.connector(&["delete", "--slot", "--yes"]).ok();
         messagekit(&["migrate", "--cdc", "--database", &captured.url]).ok();
         captured.connector(&["apply"]).ok();
         run(&mut conn, publish("after")).await;

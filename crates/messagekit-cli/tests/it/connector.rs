@@ -150,7 +150,26 @@ fn a_worker_that_is_not_there_is_one_line_of_its_own() {
     assert_eq!((&answer["ok"], &answer["connector"]), (&json!(false), &json!("messagekit-shop")));
     assert_eq!(answer["checks"][1]["check"], "worker");
 
+    let delete = messagekit(&[&["connector", "delete", "--slot", "--yes"], &place[..]].concat());
+    assert!(!delete.err.contains("s3cret"), "{delete:?}");
+    delete.refused(1, &["Kafka Connect is not reachable", &worker]);
     let delete = messagekit(&[&["connector", "delete"], &place[..]].concat());
     assert!(!delete.err.contains("s3cret"), "{delete:?}");
     delete.refused(1, &["Kafka Connect is not reachable", &worker]);
+}
+
+#[test]
+fn what_was_not_read_is_dropped_only_when_somebody_agrees() {
+    // Both are closed: whoever reached out before it asked would fail on them instead.
+    let (database, worker) = (closed(), closed());
+    let url = format!("postgres://me:s3cret@{database}/shop");
+    let connect = format!("http://{worker}");
+    let place = ["--database", &url, "--connect", &connect];
+    let asked = messagekit(&[&["connector", "delete", "--slot"], &place[..]].concat());
+    assert!(!asked.err.contains("s3cret"), "{asked:?}");
+    asked.refused(
+        2,
+        &["messagekit-shop", "drop slot messagekit_shop", "never sent", "write --yes to confirm"],
+    );
+    messagekit(&[&["connector", "delete", "--yes"], &place[..]].concat()).refused(2, &["--slot"]);
 }
