@@ -47,8 +47,9 @@ impl fmt::Debug for Database {
     }
 }
 
-/// Returns whether a name can stand in a query and a cursor as it is.
-pub(crate) fn is_name(name: &str) -> bool {
+/// Returns whether a database may have this name here: 1 to 63 of `a-z 0-9 _ -`, which can stand in a query and a cursor as it
+/// is.
+pub fn is_database_name(name: &str) -> bool {
     let usable = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
     (1..=63).contains(&name.len()) && name.bytes().all(usable)
 }

@@ -50,6 +50,7 @@ mod token;
 mod tokens;
 
 pub use admin::{Admin, AdminBuilder, DEFAULT_ADDRESS};
+pub use database::is_database_name;
 pub use health::health_router;
 pub use replay::run_replays;
 pub use role::Role;

@@ -9,6 +9,7 @@ mod bookkeeper;
 mod confirm;
 mod connector;
 mod database;
+mod databases;
 mod dlq;
 mod input;
 mod listen;
@@ -17,6 +18,10 @@ mod migrate;
 mod output;
 mod progress;
 mod replay;
+mod url;
+
+#[cfg(test)]
+mod secret_tests;
 
 use std::process::ExitCode;
 

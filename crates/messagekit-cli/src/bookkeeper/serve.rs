@@ -17,7 +17,7 @@ use crate::listen::{address, bind};
 use crate::output::print;
 
 pub(super) async fn serve(settings: Settings) -> Result<(), Error> {
-    match Kind::of(settings.database.expose())? {
+    match Kind::of(&settings.database)? {
         Kind::Sqlite(path) => keep(open_file(path).await?, &settings).await,
         // A server that is away is waited for.
         Kind::Postgres(url) => keep(PostgresStore::lazy(url)?, &settings).await,

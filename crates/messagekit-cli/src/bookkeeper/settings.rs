@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use messagekit::Error;
-use messagekit::config::{Configuration, Secret, Section};
+use messagekit::bookkeeper::Bookkeeper;
+use messagekit::config::{self, Configuration, Section};
+use messagekit::memory::{MemoryLog, MemoryStore};
+use messagekit::{Error, chain, check_topic};
 use messagekit_kafka::{Kafka, KafkaPublisher};
 use messagekit_rabbitmq::RabbitMq;
 
-use crate::database::Kind;
+use crate::databases::{self, Named};
+use crate::url::Url;
 
 /// Sections of the programs that may share the file.
 const ELSEWHERE: [&str; 5] = ["admin", "token", "bridge", "rule", "log"];
@@ -18,7 +21,7 @@ const ELSEWHERE: [&str; 5] = ["admin", "token", "bridge", "rule", "log"];
 pub(super) struct Settings {
     pub(super) name: String,
     pub(super) listen: SocketAddr,
-    pub(super) database: Secret,
+    pub(super) database: Url,
     pub(super) queues: Option<(RabbitMq, Vec<String>)>,
     pub(super) topics: Option<(Kafka, KafkaPublisher, Vec<String>)>,
 }
@@ -34,7 +37,14 @@ pub(super) fn read(file: Option<&Path>) -> Result<Settings, Error> {
     if queues.is_empty() && topics.is_empty() {
         section.problem("queues", "names no queue, and topics no topic: there is nothing to read");
     }
-    let database = database(&configuration.sections("database"), &section);
+    for (key, named) in [("queues", &queues), ("topics", &topics)] {
+        names(&section, key, named);
+    }
+    if let Err(error) = named(&name) {
+        section.problem("name", chain(&error));
+    }
+    let any_database = !configuration.sections("database").is_empty();
+    let database = database(databases::written(&configuration), any_database, &section);
     // A section that is not needed may be there for another program.
     let queues = match queues.is_empty() {
         true => none(&configuration, "rabbitmq"),
@@ -44,10 +54,28 @@ pub(super) fn read(file: Option<&Path>) -> Result<Settings, Error> {
         true => none(&configuration, "kafka"),
         false => kafka(&configuration.section("kafka")).map(|(kafka, publisher)| (kafka, publisher, topics)),
     };
-    configuration.finish()?;
-    // Without a database there was a problem.
-    let database = database.unwrap_or_else(|| Secret::new(""));
+    let mut problems = configuration.problems();
+    problems.extend(crate::log::wished().err().map(|error| chain(&error)));
+    config::refuse(&problems)?;
+    let database = database.expect("without a database there was a problem");
     Ok(Settings { name, listen, database, queues, topics })
+}
+
+/// Refuses what could not be read under any circumstances.
+fn names(section: &Section<'_>, key: &str, names: &[String]) {
+    for (index, name) in names.iter().enumerate() {
+        if let Err(error) = check_topic(name) {
+            section.problem(key, error);
+        } else if names[..index].contains(name) {
+            section.problem(key, format!("{name} is named twice"));
+        }
+    }
+}
+
+/// Refuses a name that the bookkeeper refuses: it is built, over nothing.
+fn named(name: &str) -> Result<(), Error> {
+    let (store, log) = (MemoryStore::new(), MemoryLog::new(1));
+    Bookkeeper::builder(name, store).topics(log.topics(["any"]), log.clone()).build().map(drop)
 }
 
 fn none<T>(configuration: &Configuration, section: &str) -> Option<T> {
@@ -56,22 +84,12 @@ fn none<T>(configuration: &Configuration, section: &str) -> Option<T> {
 }
 
 /// The database that `bookkeeper.database` names; the only one where there is one.
-fn database(written: &[Section<'_>], bookkeeper: &Section<'_>) -> Option<Secret> {
+fn database(mut written: Vec<Named>, any: bool, bookkeeper: &Section<'_>) -> Option<Url> {
     let wished: Option<String> = bookkeeper.optional("database");
-    let mut found = Vec::new();
-    for section in written {
-        let (name, url) = (section.optional::<String>("name"), section.required_secret("url"));
-        let Some(url) = url else { continue };
-        if let Err(error) = Kind::of(url.expose()) {
-            section.problem("url", error);
-        }
-        if wished.is_none() || wished == name {
-            found.push(url);
-        }
-    }
-    match (&found[..], written) {
-        ([one], _) => return Some(one.clone()),
-        (_, []) => bookkeeper.problem("database", "no database: write [[database]] with name and url"),
+    written.retain(|database| wished.as_ref().is_none_or(|wished| *wished == database.name));
+    match (written.len(), any) {
+        (1, _) => return written.pop().map(|database| database.url),
+        (_, false) => bookkeeper.problem("database", "no database: write [[database]] with name and url"),
         _ => bookkeeper.problem("database", "write the name of one [[database]]: letters are kept there"),
     }
     None

@@ -11,11 +11,14 @@ fn told(text: &str, variables: &[(&str, &str)], problems: &[&str]) {
     let folder = TempDir::new().unwrap();
     let config = folder.path().join("books.toml");
     fs::write(&config, text).unwrap();
-    let answer = messagekit_with(&["bookkeeper", "--config", config.to_str().unwrap()], variables);
-    assert_eq!((answer.code, answer.err.lines().count(), &*answer.out), (2, 1, ""), "{answer:?}");
-    assert!(!answer.err.contains("s3cret"), "{answer:?}");
-    for problem in problems {
-        assert!(answer.err.contains(problem), "{problem:?} is missing: {answer:?}");
+    let start = ["bookkeeper", "--config", config.to_str().unwrap()];
+    for arguments in [&start[..], &[&start[..], &["--check"]].concat()] {
+        let answer = messagekit_with(arguments, variables);
+        assert_eq!((answer.code, answer.err.lines().count(), &*answer.out), (2, 1, ""), "{answer:?}");
+        assert!(!answer.err.contains("s3cret"), "{answer:?}");
+        for problem in problems {
+            assert!(answer.err.contains(problem), "{problem:?} is missing: {answer:?}");
+        }
     }
 }
 
@@ -42,6 +45,40 @@ fn every_mistake_of_a_configuration_is_told_at_once() {
     told(two, &[("MESSAGEKIT_BOOKKEEPER__DATABASE", "c")], &["write the name of one [[database]]"]);
     messagekit(&["bookkeeper", "--config", "/nowhere/books.toml"]).refused(2, &["/nowhere/books.toml"]);
     messagekit(&["bookkeeper", "--confi", "x"]).refused(2, &["--config"]);
+}
+
+#[test]
+fn a_check_refuses_every_name_that_a_start_refuses() {
+    let text = "[bookkeeper]\nname = 'the books'\ndatabase = 'shop'\nqueues = ['q', 'q']\ntopics = ['a b']\n\
+                [rabbitmq]\nurl = 'amqp://localhost'\n[kafka]\nbrokers = ['localhost']\n\
+                [[database]]\nname = 'shop'\nurl = 'sqlite:a.db'\n[[database]]\nname = 'shop'\nurl = 'sqlite:b.db'\n\
+                [[database]]\nname = 'Big Shop'\nurl = 'postgres://me:s3cret@host:port/shop'\n\
+                [[database]]\nname = 'Big Shop'\nurl = 'sqlite:c.db'\n";
+    told(
+        text,
+        &[("MESSAGEKIT_LOG", "a=b=c")],
+        &[
+            "bookkeeper.name (",
+            "bookkeeper.queues (",
+            "q is named twice",
+            "bookkeeper.topics (",
+            "\"a b\"",
+            "database.1.name (",
+            "there are two databases shop",
+            "database.2.url (",
+            "database.3.name (",
+            "1 to 63 of a-z, 0-9, _ and -",
+            "write the name of one [[database]]",
+            "MESSAGEKIT_LOG is no level",
+        ],
+    );
+    let whole = "[bookkeeper]\nname = 'books'\nqueues = ['q', 'r']\n[rabbitmq]\nurl = 'amqp://localhost'\n\
+                 [[database]]\nname = 'shop'\nurl = 'postgres://me@localhost/shop'\n";
+    let folder = TempDir::new().unwrap();
+    let config = folder.path().join("books.toml");
+    fs::write(&config, whole).unwrap();
+    let checked = messagekit(&["bookkeeper", "--check", "--config", config.to_str().unwrap()]);
+    assert_eq!(checked.text(), "settings of bookkeeper books can be used\n");
 }
 
 #[test]
