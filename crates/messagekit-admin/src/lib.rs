@@ -51,7 +51,7 @@ mod tokens;
 
 pub use admin::{Admin, AdminBuilder, DEFAULT_ADDRESS};
 pub use database::is_database_name;
-pub use health::health_router;
+pub use health::{health_router, health_router_with};
 pub use replay::run_replays;
 pub use role::Role;
 pub use serve::serve;

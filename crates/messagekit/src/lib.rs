@@ -65,8 +65,8 @@ mod store;
 mod transport;
 
 pub use consumer::{
-    Backoff, Consumer, ConsumerBuilder, ConsumerStats, HandlerError, HandlerFn, IdempotentConsumer, Inner,
-    Middleware, OnFailure, OnUnknown, Router, StateHandlerFn, Stats,
+    Backoff, Connection, Consumer, ConsumerBuilder, ConsumerStats, HandlerError, HandlerFn,
+    IdempotentConsumer, Inner, Middleware, OnFailure, OnUnknown, Router, StateHandlerFn, Stats,
 };
 pub use dead_letters::{
     Act, Acted, Actor, DeadLetter, DeadLetters, LetterFilter, LetterGroup, LetterHead, LetterState,

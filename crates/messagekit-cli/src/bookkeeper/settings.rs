@@ -7,7 +7,7 @@ use std::path::Path;
 use messagekit::bookkeeper::Bookkeeper;
 use messagekit::config::{self, Configuration, Section};
 use messagekit::memory::{MemoryLog, MemoryStore};
-use messagekit::{Error, chain, check_topic};
+use messagekit::{Error, ErrorKind, chain, check_topic};
 use messagekit_kafka::{Kafka, KafkaPublisher};
 use messagekit_rabbitmq::RabbitMq;
 
@@ -37,9 +37,8 @@ pub(super) fn read(file: Option<&Path>) -> Result<Settings, Error> {
     if queues.is_empty() && topics.is_empty() {
         section.problem("queues", "names no queue, and topics no topic: there is nothing to read");
     }
-    for (key, named) in [("queues", &queues), ("topics", &topics)] {
-        names(&section, key, named);
-    }
+    names(&section, "queues", &queues, check_queue);
+    names(&section, "topics", &topics, check_topic);
     if let Err(error) = named(&name) {
         section.problem("name", chain(&error));
     }
@@ -62,14 +61,22 @@ pub(super) fn read(file: Option<&Path>) -> Result<Settings, Error> {
 }
 
 /// Refuses what could not be read under any circumstances.
-fn names(section: &Section<'_>, key: &str, names: &[String]) {
+fn names(section: &Section<'_>, key: &str, names: &[String], check: fn(&str) -> Result<(), Error>) {
     for (index, name) in names.iter().enumerate() {
-        if let Err(error) = check_topic(name) {
+        if let Err(error) = check(name) {
             section.problem(key, error);
         } else if names[..index].contains(name) {
             section.problem(key, format!("{name} is named twice"));
         }
     }
+}
+
+fn check_queue(name: &str) -> Result<(), Error> {
+    if (1..=255).contains(&name.len()) && !name.contains(char::is_control) {
+        return Ok(());
+    }
+    let text = "the name of a queue is 1 to 255 bytes without control characters";
+    Err(Error::new(ErrorKind::InvalidConfiguration, text))
 }
 
 /// Refuses a name that the bookkeeper refuses: it is built, over nothing.

@@ -1,10 +1,14 @@
 //! `messagekit bookkeeper`, as far as no broker is needed.
 
 use std::fs;
+use std::net::TcpListener;
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::command::{messagekit, messagekit_with};
+use crate::desk::Desk;
+use crate::server::{Server, get};
 
 /// Runs it on a configuration that it cannot accept.
 fn told(text: &str, variables: &[(&str, &str)], problems: &[&str]) {
@@ -49,7 +53,7 @@ fn every_mistake_of_a_configuration_is_told_at_once() {
 
 #[test]
 fn a_check_refuses_every_name_that_a_start_refuses() {
-    let text = "[bookkeeper]\nname = 'the books'\ndatabase = 'shop'\nqueues = ['q', 'q']\ntopics = ['a b']\n\
+    let text = "[bookkeeper]\nname = 'the books'\ndatabase = 'shop'\nqueues = ['q', 'q', '']\ntopics = ['a b']\n\
                 [rabbitmq]\nurl = 'amqp://localhost'\n[kafka]\nbrokers = ['localhost']\n\
                 [[database]]\nname = 'shop'\nurl = 'sqlite:a.db'\n[[database]]\nname = 'shop'\nurl = 'sqlite:b.db'\n\
                 [[database]]\nname = 'Big Shop'\nurl = 'postgres://me:s3cret@host:port/shop'\n\
@@ -61,6 +65,7 @@ fn a_check_refuses_every_name_that_a_start_refuses() {
             "bookkeeper.name (",
             "bookkeeper.queues (",
             "q is named twice",
+            "the name of a queue is 1 to 255 bytes",
             "bookkeeper.topics (",
             "\"a b\"",
             "database.1.name (",
@@ -89,4 +94,36 @@ fn a_database_that_is_not_there_is_a_failure() {
         ("MESSAGEKIT_DATABASE__0__URL", "sqlite:/nowhere/books.db"),
     ];
     messagekit_with(&["bookkeeper"], &variables).refused(1, &["no such database file", "/nowhere/books.db"]);
+}
+
+#[tokio::test]
+async fn a_bookkeeper_without_its_brokers_lives_and_is_not_ready() {
+    let desk = Desk::empty().await;
+    // Nobody listens there any more.
+    let away = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (rabbitmq, database) =
+        (format!("amqp://me:s3cret@{away}"), format!("sqlite:{}", desk.file().display()));
+    let variables = [
+        ("MESSAGEKIT_BOOKKEEPER__LISTEN", "127.0.0.1:0"),
+        ("MESSAGEKIT_BOOKKEEPER__QUEUES", "shipping.dead"),
+        ("MESSAGEKIT_BOOKKEEPER__TOPICS", "bridge.dead"),
+        ("MESSAGEKIT_RABBITMQ__URL", &rabbitmq),
+        ("MESSAGEKIT_KAFKA__BROKERS", &away.to_string()),
+        ("MESSAGEKIT_DATABASE__0__URL", &database),
+    ];
+    let mut server = Server::start(&["bookkeeper"], &variables);
+    let place = server.says("health and figures on ");
+    assert_eq!(get(&format!("{place}/health/live"), None).status(), 200);
+    let ready = get(&format!("{place}/health/ready"), None);
+    assert_eq!(ready.status(), 503);
+    let report: Value = ready.into_body().read_json().unwrap();
+    assert!(!report.to_string().contains("s3cret"), "{report}");
+    assert_eq!(report["databases"][0]["status"], "healthy", "{report}");
+    for (index, name, lacks) in [(0, "queues", "shipping.dead"), (1, "topics", "bridge.dead")] {
+        let connection = &report["connections"][index];
+        assert_eq!((&connection["connection"], &connection["status"]), (&name.into(), &"unhealthy".into()));
+        assert!(connection["error"].as_str().unwrap().contains(lacks), "{report}");
+    }
+    let (code, err) = server.stop("TERM");
+    assert_eq!((code, err.contains("s3cret")), (Some(0), false), "{err}");
 }

@@ -30,5 +30,5 @@ pub use middleware::{Inner, Middleware};
 pub use on_failure::{OnFailure, OnUnknown};
 pub use router::Router;
 pub(crate) use settings::RETRY_POLL;
-pub use stats::{ConsumerStats, Stats};
+pub use stats::{Connection, ConsumerStats, Stats};
 pub(crate) use whole::TakesAll;
