@@ -31,12 +31,12 @@ impl Proxy {
         Self { address, silent, opened }
     }
 
-    /// The broker by this way.
+    /// The broker by this way, without heartbeats: they would end a silent connection in the end.
     pub(crate) fn rabbit(&self) -> RabbitMq {
         let url = services::amqp_url();
         let (login, rest) = url.split_once('@').unwrap();
         let vhost = rest.split_once('/').unwrap().1;
-        RabbitMq::new(&format!("{login}@{}/{vhost}", self.address)).unwrap()
+        RabbitMq::new(&format!("{login}@{}/{vhost}?heartbeat=0", self.address)).unwrap()
     }
 
     /// Holds back what the broker says on every connection that is open; what the client says still arrives.
