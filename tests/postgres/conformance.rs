@@ -117,7 +117,8 @@ impl StoreFixture for Rows {
         true
     }
 
-    /// Takes every connection that the pool may open, for less long than a case may take and longer than `begin` waits.
+    /// Takes every connection that the pool may open, for less long than a case may take and for twice as long as `begin`
+    /// waits.
     async fn refuse_begin(&self) {
         let pool = self.store.pool();
         let mut taken = Vec::new();
@@ -126,7 +127,7 @@ impl StoreFixture for Rows {
         }
         let limit = pool.options().get_acquire_timeout();
         tokio::spawn(async move {
-            tokio::time::sleep(limit + limit / 10).await;
+            tokio::time::sleep(2 * limit).await;
             drop(taken);
         });
     }
