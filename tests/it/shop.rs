@@ -52,7 +52,7 @@ impl Shop {
         conn.busy_timeout(REST).expect("a timeout can be set");
         // Due now, and so behind every other one that is due.
         let now = UNIX_EPOCH.elapsed().expect("it is later").as_micros() as i64;
-        let end = "UPDATE messagekit_dead_letters SET due = ?1 WHERE running_since IS NOT NULL";
+        let end = "UPDATE messagekit_dead_letters SET due = ?1 WHERE running_since IS NOT NULL AND due > ?1";
         conn.execute(end, [now]).expect("leases can be ended");
     }
 
