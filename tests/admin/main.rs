@@ -5,4 +5,5 @@
 mod desk;
 mod document;
 mod killed_replay;
+mod patience;
 mod stock;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use messagekit::{Message, headers};
+use messagekit::{Message, MessageId, headers};
 use messagekit_postgres::{PgTx, PostgresStore};
 use messagekit_testkit::store::{Audited, StoreFixture};
 use messagekit_tests::Database;
@@ -102,6 +102,12 @@ impl StoreFixture for Rows {
     async fn failures(&self) -> Vec<(String, String, String)> {
         let select = "SELECT event_id, consumer, reason FROM messagekit.outbox_failures ORDER BY at";
         sqlx::query_as(select).fetch_all(self.store.pool()).await.expect("reads")
+    }
+
+    async fn forget_marker(&self, consumer: &str, id: &MessageId) {
+        let delete = "DELETE FROM messagekit.processed_messages WHERE consumer = $1 AND message_id = $2";
+        let delete = sqlx::query(delete).bind(consumer).bind(id.as_str());
+        delete.execute(self.store.pool()).await.expect("deletes");
     }
 
     fn can_swallow_errors(&self) -> bool {

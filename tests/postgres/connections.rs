@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use messagekit::{ErrorKind, MessageId, Retries, Store};
+use messagekit::{DeadLetters, ErrorKind, MessageId, Replays, Retries, Store};
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 
@@ -51,6 +51,46 @@ fn statements_of_their_own_pass_over_dead_connections_too() {
         eventually("it is back in the pool", DEADLINE, async || shop.store.pool().num_idle() >= 1).await;
         terminate(other.pool(), backend).await;
         assert_eq!(shop.store.lease(&shop.consumer, 1, DEADLINE).await.unwrap(), []);
+    });
+}
+
+/// With a lock that nothing but the limit of reads ends in the time of a test.
+#[test]
+fn reads_that_were_given_up_end_by_their_limit_and_free_their_connections() {
+    block_on(async {
+        let shop = Shop::open().await;
+        let options = PostgresStore::options().lock_timeout(Duration::from_secs(3_600));
+        let options = options.statement_timeout(Duration::from_secs(3_600));
+        let store = options.read_timeout(Duration::from_secs(1)).connect(shop.database.url()).await.unwrap();
+        let mut lock = shop.store.begin().await.unwrap();
+        let statement = "LOCK TABLE messagekit.dead_letters IN ACCESS EXCLUSIVE MODE";
+        sqlx::raw_sql(statement).execute(&mut *lock).await.unwrap();
+        let filter = messagekit::LetterFilter::default();
+        let refused = store.list(&filter, 10).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::LockBound);
+        let given_up =
+            (0..20).map(|_| tokio::time::timeout(Duration::from_millis(50), store.list(&filter, 10)));
+        for given_up in futures_util::future::join_all(given_up).await {
+            assert!(!matches!(given_up, Ok(Ok(_))), "the table is locked");
+        }
+        assert_eq!(store.replays(None, 10).await.unwrap(), [], "another table is read");
+        store.commit(store.begin().await.unwrap()).await.unwrap();
+        shop.store.rollback(lock).await.unwrap();
+        assert_eq!(store.list(&filter, 10).await.unwrap(), []);
+    });
+}
+
+#[test]
+fn reads_pass_over_dead_connections_too() {
+    block_on(async {
+        let shop = Shop::open().await;
+        let other = shop.database.store().await;
+        let mut tx = shop.store.begin().await.unwrap();
+        let backend = backend(&mut tx).await;
+        shop.store.rollback(tx).await.unwrap();
+        eventually("it is back in the pool", DEADLINE, async || shop.store.pool().num_idle() >= 1).await;
+        terminate(other.pool(), backend).await;
+        assert_eq!(shop.store.replays(None, 10).await.unwrap(), []);
     });
 }
 

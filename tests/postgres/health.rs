@@ -118,7 +118,12 @@ fn copies_that_have_not_left_are_pending_like_originals() {
         let store = &captured.store;
         store.checkpoint(Duration::ZERO).await.unwrap();
         captured.confirm(&captured.position().await).await;
-        let order = ReplayOrder { filter: EventFilter::default(), ids: ReplayIds::Same, per_second: None };
+        let order = ReplayOrder {
+            filter: EventFilter::default(),
+            ids: ReplayIds::Same,
+            per_second: None,
+            count: None,
+        };
         store.order_replay(&order, &Actor::new("ann", "cli")).await.unwrap();
         let (lease, _) = store.lease_replay(Duration::from_secs(600)).await.unwrap().unwrap();
         let never = |_: &_| panic!("events keep their ids");

@@ -201,7 +201,7 @@ impl AdminBuilder {
             }
         };
         let databases: Vec<Database> =
-            self.databases.into_iter().map(|(name, store)| Database { name: name.into(), store }).collect();
+            self.databases.into_iter().map(|(name, store)| Database::new(name.into(), store)).collect();
         let asked = databases.iter().map(|database| {
             let store: Arc<dyn OutboxHealth> = database.store.clone();
             (database.name.clone(), store)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use messagekit::config::{Configuration, Section};
 use messagekit::{Error, Operations};
-use messagekit_admin::is_database_name;
+use messagekit_admin::{READ_LIMIT, is_database_name};
 use messagekit_postgres::PostgresStore;
 
 use crate::database::{Kind, open_file, postgres_name};
@@ -35,7 +35,7 @@ impl Named {
     pub(crate) async fn open(&self) -> Result<Arc<dyn Operations>, Error> {
         match Kind::of(&self.url)? {
             Kind::Sqlite(path) => Ok(Arc::new(open_file(path).await?)),
-            Kind::Postgres(url) => Ok(Arc::new(PostgresStore::lazy(url)?)),
+            Kind::Postgres(url) => Ok(Arc::new(PostgresStore::options().read_timeout(READ_LIMIT).lazy(url)?)),
         }
     }
 }

@@ -51,7 +51,12 @@ impl Start {
         filter.to.get_or_insert_with(Timestamp::now);
         let name = self.database.name()?;
         let store = self.database.open().await?;
-        let order = ReplayOrder { filter, ids: self.ids, per_second: self.per_second.map(NonZeroU32::get) };
+        let order = ReplayOrder {
+            filter,
+            ids: self.ids,
+            per_second: self.per_second.map(NonZeroU32::get),
+            count: None,
+        };
         let started = self.order(order, store.replays(), &name).await;
         store.close().await?;
         started
@@ -74,6 +79,7 @@ impl Start {
             print(count::in_words(&count))?;
         }
         confirm(&format!("publish {} again", count::events(count.events)), self.yes)?;
+        let order = ReplayOrder { count: Some(count.events), ..order };
         let ordered = store.order_replay(&order, &actor()).await?;
         if self.detach {
             return match self.json {
