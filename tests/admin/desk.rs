@@ -8,7 +8,7 @@ use sqlx::Row;
 
 use crate::stock::{self, Served};
 
-fn ask(served: &Served, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+pub(crate) fn ask(served: &Served, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
     let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
     let url = format!("http://{}{path}", served.address);
     let bearer = format!("Bearer {}", served.secret(Role::Operator));

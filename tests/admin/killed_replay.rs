@@ -30,8 +30,12 @@ fn it_goes_on_where_it_stood_and_repeats_nothing() {
         let database = Database::fresh().await;
         let store = database.store().await;
         stock::events(&store, EVENTS).await;
-        let order =
-            ReplayOrder { filter: EventFilter::default(), ids: ReplayIds::Same, per_second: Some(1_000) };
+        let order = ReplayOrder {
+            filter: EventFilter::default(),
+            ids: ReplayIds::Same,
+            per_second: Some(1_000),
+            count: None,
+        };
         let job = store.order_replay(&order, &Actor::new("otto", "http")).await.unwrap();
         assert_eq!(job.events, EVENTS as u64);
 

@@ -5,5 +5,6 @@
 mod desk;
 mod document;
 mod killed_replay;
+mod patience;
 mod rejected;
 mod stock;

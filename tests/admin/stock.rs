@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use messagekit::{
     Failure, FailureKind, Message, MessageId, OutboxRows, Received, SetAside, Shutdown, Store, headers,
 };
-use messagekit_admin::{Admin, Role, Token, Tokens};
+use messagekit_admin::{Admin, READ_LIMIT, Role, Token, Tokens};
 use messagekit_postgres::PostgresStore;
 use messagekit_tests::Database;
 
@@ -34,7 +34,8 @@ impl Served {
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let store = Arc::new(PostgresStore::connect(&url).await.unwrap());
+                let store =
+                    Arc::new(PostgresStore::options().read_timeout(READ_LIMIT).connect(&url).await.unwrap());
                 let admin = Admin::builder().database("shop", store).tokens(known).build().unwrap();
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
                 tell.send(listener.local_addr().unwrap()).unwrap();

@@ -36,8 +36,8 @@ fn every_reason_is_told_of_classic_and_of_quorum_queues() {
         let limit = ("x-delivery-limit", AMQPValue::LongInt(2));
         rabbit.queue_into(&limited, &dead, &[("x-queue-type", text("quorum")), limit]).await;
         rabbit.publish("", &limited, order("m-1"), b"{\"n\": 4}").await;
-        rabbit.give_back_until_gone(&limited).await;
-        expected.push((limited, "delivery_limit"));
+        expected.push((limited.clone(), "delivery_limit"));
+        rabbit.give_back_until_dead(&limited, &dead, expected.len() as u32).await;
 
         let bookkeeper = stage.keep_queue();
         let letters = stage.until_letters(expected.len()).await;

@@ -6,6 +6,7 @@ mod accounts;
 mod killed;
 mod outbox;
 mod rabbit;
+mod ready;
 mod records;
 mod returns;
 mod stage;

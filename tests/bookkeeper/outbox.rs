@@ -1,10 +1,10 @@
 //! What the outbox learns about its own events.
 
 use messagekit::{Message, OutboxRows, Store, headers};
-use messagekit_testkit::block_on;
+use messagekit_testkit::{block_on, eventually};
 
 use crate::rabbit::order;
-use crate::stage::Stage;
+use crate::stage::{PATIENCE, Stage};
 
 #[test]
 fn a_failure_of_our_event_is_noted_and_of_another_one_not() {
@@ -32,8 +32,12 @@ fn a_failure_of_our_event_is_noted_and_of_another_one_not() {
                 .unwrap();
         let reason = format!("rejected by a consumer of queue {billing}");
         assert_eq!(noted, [("ours-1".to_owned(), format!("queue:{billing}"), reason)]);
-        let counts = bookkeeper.stats.read();
-        assert_eq!((counts.kept, counts.ours), (2, 1), "and it says how many were not ours");
+        // Counted a moment after the commit.
+        eventually("it says how many were not ours", PATIENCE, async || {
+            let counts = bookkeeper.stats.read();
+            (counts.kept, counts.ours) == (2, 1)
+        })
+        .await;
         bookkeeper.stop().await;
     });
 }

@@ -101,16 +101,14 @@ impl Rabbit {
         self.next(queue).await.reject(options).await.unwrap();
     }
 
-    /// Gives messages back until the queue has had enough.
-    pub(crate) async fn give_back_until_gone(&self, queue: &str) {
+    /// Gives a message back until the queue has had enough, and so many stand in the queue of the dead.
+    pub(crate) async fn give_back_until_dead(&self, queue: &str, dead: &str, expected: u32) {
         eventually("the queue sets the message aside", DEADLINE, async || {
-            match self.channel.basic_get(queue.into(), BasicGetOptions::default()).await.unwrap() {
-                Some(found) => {
-                    found.reject(BasicRejectOptions { requeue: true }).await.unwrap();
-                    false
-                }
-                None => true,
+            let found = self.channel.basic_get(queue.into(), BasicGetOptions::default()).await.unwrap();
+            if let Some(found) = found {
+                found.reject(BasicRejectOptions { requeue: true }).await.unwrap();
             }
+            self.count(dead).await == expected
         })
         .await;
     }

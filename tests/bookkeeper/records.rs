@@ -11,7 +11,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-const ADMIN: Duration = Duration::from_secs(20);
+const ADMIN: Duration = Duration::from_secs(60);
 
 /// Makes a topic of one partition.
 pub(crate) async fn make_topic(name: &str) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::bookkeeper::{Bookkeeper, BookkeeperStats};
+use messagekit::bookkeeper::{Bookkeeper, BookkeeperStats, Reading};
 use messagekit::{Act, Acted, Actor, DeadLetter, DeadLetters, Error, LetterFilter, LetterState, Shutdown};
 use messagekit_kafka::Kafka;
 use messagekit_postgres::PostgresStore;
@@ -15,7 +15,7 @@ use crate::rabbit::Rabbit;
 use crate::records;
 
 /// Longer than a start and a rebalance on a busy machine take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(crate) struct Stage {
     pub(crate) name: String,
@@ -105,14 +105,15 @@ impl Stage {
 /// A loop at work.
 pub(crate) struct Running {
     pub(crate) stats: BookkeeperStats,
+    pub(crate) readings: Vec<Reading>,
     shutdown: Shutdown,
     task: JoinHandle<Result<(), Error>>,
 }
 
 impl Running {
     fn start(bookkeeper: Bookkeeper) -> Self {
-        let (stats, shutdown) = (bookkeeper.stats(), Shutdown::new());
-        Self { stats, task: tokio::spawn(bookkeeper.run(shutdown.clone())), shutdown }
+        let (stats, readings, shutdown) = (bookkeeper.stats(), bookkeeper.readings(), Shutdown::new());
+        Self { stats, readings, task: tokio::spawn(bookkeeper.run(shutdown.clone())), shutdown }
     }
 
     /// Stops it as a deployment does.

@@ -60,7 +60,7 @@ fn what_a_consumer_without_a_database_sets_aside_comes_back_to_it() {
         REPAIRED.store(true, Ordering::Relaxed);
         stage.send_back(letter.id).await;
         eventually("it is printed", PATIENCE, async || PRINTED.load(Ordering::Relaxed) > 0).await;
-        assert_eq!((PRINTED.load(Ordering::Relaxed), stage.letters().await.len()), (1, 1));
+        assert_eq!(stage.letters().await.len(), 1);
         shutdown.request();
         running.await.unwrap().unwrap();
         bookkeeper.stop().await;

@@ -1,9 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use messagekit::Message;
 use messagekit_testkit::{block_on, eventually};
 
 use crate::rabbit::id_of;
-use crate::records::{ids, orders, publish, settled};
+use crate::records::{ids, order, publish, settled};
 use crate::stage::{PATIENCE, Stage};
 
 const KILLS: usize = 5;
@@ -13,13 +14,19 @@ fn killed_while_work_is_unfinished_it_loses_nothing_and_keeps_the_order() {
     block_on(async {
         let stage = Stage::new(3).await;
         let queue = stage.bound_queue("all").await;
-        let sent = orders(&stage.topic, 100, 60);
-        publish(&sent).await;
-        // Slow enough that each kill meets unfinished work, whatever the machine.
+        const KEYS: usize = 100;
+        let (mut sent, mut of) = (Vec::new(), 0);
+        // Slow enough, and enough of it, that each kill meets unfinished work, whatever the machine.
         let limit = "[bridge.limit]\nmessages = 500\nper = \"1s\"";
-        for kill in 0..KILLS {
+        for _ in 0..KILLS {
             let before = settled(&stage.name, &stage.topic, stage.partitions).await;
-            assert!(before < sent.len() as i64, "nothing was left for kill {kill}");
+            while (sent.len() as i64) < before + 6_000 {
+                let more: Vec<Message> =
+                    (0..KEYS).map(|key| order(&stage.topic, &format!("k{key}"), of)).collect();
+                publish(&more).await;
+                sent.extend(more);
+                of += 1;
+            }
             let mut bridge = stage.start(limit);
             bridge.ready().await;
             eventually("it forwards", PATIENCE, async || {
@@ -46,7 +53,7 @@ fn killed_while_work_is_unfinished_it_loses_nothing_and_keeps_the_order() {
         }
         assert_eq!(bytes.into_keys().collect::<BTreeSet<_>>(), ids(&sent));
         for (key, order) in firsts {
-            assert_eq!(order, (0..60).collect::<Vec<_>>(), "{key}");
+            assert_eq!(order, (0..of).collect::<Vec<_>>(), "{key}");
         }
         assert!(bridge.stop().await.success());
     });

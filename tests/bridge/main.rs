@@ -4,6 +4,7 @@
 
 mod crash_points;
 mod forwarding;
+mod full_queue;
 mod kills;
 mod letters;
 mod mistakes;

@@ -62,15 +62,31 @@ impl Rabbit {
         self.channel.queue_unbind(queue.into(), exchange.into(), binding.into(), table).await.unwrap();
     }
 
-    /// Takes everything from a queue until nothing comes for a while.
+    /// Returns how many messages stand ready in a queue.
+    pub(crate) async fn depth(&self, queue: &str) -> usize {
+        let options = QueueDeclareOptions { passive: true, ..Default::default() };
+        let found = self.channel.queue_declare(queue.into(), options, FieldTable::default()).await.unwrap();
+        found.message_count() as usize
+    }
+
+    /// Takes everything from a queue until the broker says twice that it is empty and nothing came in between.
     pub(crate) async fn drain(&self, queue: &str) -> Vec<Delivery> {
         let options = BasicConsumeOptions { no_ack: true, ..Default::default() };
         let table = FieldTable::default();
         let mut consumer =
             self.channel.basic_consume(queue.into(), "drain".into(), options, table).await.unwrap();
         let mut found = Vec::new();
-        while let Ok(Some(delivery)) = tokio::time::timeout(Duration::from_secs(2), consumer.next()).await {
-            found.push(delivery.unwrap());
+        let mut quiet = 0;
+        while quiet < 2 {
+            // What the broker delivered before it answers how many there are has arrived before the answer.
+            match tokio::time::timeout(Duration::from_secs(1), consumer.next()).await {
+                Ok(delivery) => {
+                    found.push(delivery.expect("the consumer is open").unwrap());
+                    quiet = 0;
+                }
+                Err(_) if self.depth(queue).await == 0 => quiet += 1,
+                Err(_) => quiet = 0,
+            }
         }
         self.channel.basic_cancel("drain".into(), Default::default()).await.unwrap();
         found

@@ -12,7 +12,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-const ADMIN: Duration = Duration::from_secs(20);
+const ADMIN: Duration = Duration::from_secs(60);
 
 /// Makes a topic of this name.
 pub(crate) async fn make_topic(name: &str, partitions: i32) {

@@ -14,7 +14,7 @@ use crate::rabbit::Rabbit;
 use crate::records;
 
 /// Longer than a start and a rebalance on a busy machine take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(crate) struct Stage {
     pub(crate) name: String,

@@ -107,7 +107,7 @@ pub(crate) async fn retry(store: &SqliteStore, letter: i64) -> Result<(), Error>
 
 /// Options for tests that are not about the lock bound: a busy machine must not look like a misbehaving handler.
 pub(crate) fn patient() -> SqliteOptions {
-    SqliteStore::options().lock_bound(Duration::from_secs(5))
+    SqliteStore::options().lock_bound(Duration::from_secs(60)).busy_limit(Duration::from_secs(60))
 }
 
 /// The consumer `reader` of a store's notes, still without a handler.

@@ -181,7 +181,8 @@ async fn a_letter_set_aside_by_one_process_is_run_by_the_next() {
     desk.publish_notes([1, 2, 3]).await;
     let never = Backoff::fixed(Duration::from_millis(600));
     let running = Running::start(desk.consumer().on(fails).backoff(never).attempts(NonZeroU32::MAX));
-    running.until("all are set aside", |stats| stats.set_aside == 3).await;
+    // Or more: a machine that stands still lets them run again.
+    running.until("all are set aside", |stats| stats.set_aside >= 3).await;
     running.stop().await;
     assert!(desk.notes().await.is_empty());
 

@@ -7,7 +7,7 @@ use crate::time::wait_until;
 use crate::worker::{Role, Worker};
 
 /// The kernel frees the name at once, and the other one asks ten times a second; the rest is for a machine that is busy.
-const TAKEOVER: Duration = Duration::from_secs(30);
+const TAKEOVER: Duration = Duration::from_secs(120);
 /// More than are placed in a test, however quick the machine.
 const ORDERS: u64 = 1_000_000;
 

@@ -12,7 +12,7 @@ use messagekit_testkit::crash::{self, Ended};
 use crate::book::Book;
 
 /// How long a process may take to do what it was asked.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

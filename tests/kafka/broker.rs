@@ -15,12 +15,12 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 /// How long the broker may take for what an administrator asks.
-pub(crate) const ADMIN: Duration = Duration::from_secs(20);
+pub(crate) const ADMIN: Duration = Duration::from_secs(60);
 
-/// Returns settings with short intervals.
+/// Returns settings with short intervals, but for the session: a machine that stands still for a while keeps its lanes.
 pub(crate) fn kafka() -> Kafka {
     let settings =
-        [("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "100"), ("fetch.wait.max.ms", "50")];
+        [("session.timeout.ms", "30000"), ("heartbeat.interval.ms", "100"), ("fetch.wait.max.ms", "50")];
     settings
         .into_iter()
         .fold(Kafka::new(services::kafka()), |kafka, (key, value)| kafka.set(key, value).unwrap())
@@ -69,6 +69,16 @@ pub(crate) async fn join(kafka: &Kafka, topic: &Arc<str>, consumer: &str) -> Rec
     let subscriber = messagekit::Source::bind(kafka.topics([topic.clone()]), consumer, &[]).await.unwrap();
     Receiver::new(subscriber, consumer)
 }
+
+/// Returns settings in which a handler may take no longer than [`POLL`]; a session cannot be longer.
+pub(crate) fn impatient() -> Kafka {
+    let millis = POLL.as_millis().to_string();
+    let kafka = kafka().set("session.timeout.ms", &millis).unwrap();
+    kafka.set("max.poll.interval.ms", &millis).unwrap()
+}
+
+/// The interval of [`impatient`].
+pub(crate) const POLL: Duration = Duration::from_secs(15);
 
 /// Returns a client without a group of its own, to look from outside.
 pub(crate) fn outside(group: &str) -> BaseConsumer {

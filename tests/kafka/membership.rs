@@ -10,20 +10,19 @@ use messagekit_testkit::transport::{Receiver, texts};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 use rdkafka::admin::{AdminOptions, NewPartitions};
 
-use crate::broker::{ADMIN, admin, committed, create_topic, join, kafka, publish, topic};
+use crate::broker::{ADMIN, POLL, admin, committed, create_topic, impatient, join, kafka, publish, topic};
 
 #[test]
 fn a_handler_that_takes_longer_than_the_poll_interval_keeps_its_lane() {
     block_on(async {
         let (topic, consumer) = (topic(1, &[]).await, unique("consumer"));
         publish(&topic, (0..2).map(|number| format!("m{number}"))).await;
-        let kafka = kafka().set("max.poll.interval.ms", "6000").unwrap();
-        let mut receiver = join(&kafka, &topic, &consumer).await;
+        let mut receiver = join(&impatient(), &topic, &consumer).await;
         let taken = receiver.take(2).await;
         let lane = taken[0].receipt.lane();
         receiver.subscriber().pause(lane);
         // Longer than the interval, in which nobody takes or settles anything.
-        let news = receiver.next_within(Duration::from_secs(9)).await;
+        let news = receiver.next_within(POLL + Duration::from_secs(3)).await;
         assert!(news.is_err(), "the group took the lane away: {news:?}");
         receiver.settle_receipts(taken.into_iter().map(|delivery| delivery.receipt).collect());
         eventually("what was settled late is committed", DEADLINE, async || {
@@ -38,17 +37,16 @@ fn a_static_member_comes_back_without_a_rebalance() {
     block_on(async {
         let (topic, consumer) = (topic(4, &[]).await, unique("consumer"));
         let bind = async |instance: &str| {
-            // Who is away for longer than a session is replaced, and a busy machine takes its time.
-            let kafka = kafka().set("session.timeout.ms", "30000").unwrap();
-            let source = kafka.topics([topic.clone()]).instance_id(instance);
+            let source = kafka().topics([topic.clone()]).instance_id(instance);
             Receiver::new(messagekit::Source::bind(source, &consumer, &[]).await.unwrap(), &consumer)
         };
         let mut stays = bind("a").await;
         let mut leaves = bind("b").await;
-        // Until the lanes are divided.
+        // Until the lanes are divided, and what one gave up is the other's.
         let end = tokio::time::Instant::now() + DEADLINE;
-        while leaves.lanes().is_empty() {
-            assert!(tokio::time::Instant::now() < end, "the second member got no lane");
+        while (stays.lanes().len(), leaves.lanes().len()) != (2, 2) {
+            let lanes = (stays.lanes().len(), leaves.lanes().len());
+            assert!(tokio::time::Instant::now() < end, "the lanes are not divided: {lanes:?}");
             let quiet = Duration::from_millis(300);
             let _ = tokio::join!(stays.take_while_busy(quiet), leaves.take_while_busy(quiet));
         }
@@ -123,7 +121,7 @@ fn settled_places_are_committed_while_the_subscriber_works() {
 fn a_lane_that_does_not_come_to_rest_is_lost() {
     block_on(async {
         let (topic, consumer) = (topic(2, &[]).await, unique("consumer"));
-        let kafka = kafka().set("max.poll.interval.ms", "6000").unwrap();
+        let kafka = impatient();
         let mut first = join(&kafka, &topic, &consumer).await;
         let _ = first.next_within(DEADLINE).await;
         let mut second = join(&kafka, &topic, &consumer).await;

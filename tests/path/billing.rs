@@ -17,8 +17,9 @@ pub(crate) const BILLS: (&str, i32) = ("billing.bill", 4);
 /// How many processes bill. They always have the same names: a name that is not taken again holds its partitions for as long
 /// as a session lasts.
 pub(crate) const MEMBERS: usize = 2;
-/// How long the services may take for everything that is left: the long form has tens of thousands of orders.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
+/// How long the services may take for everything that is left: the long form has tens of thousands of orders, and a machine
+/// may be slow.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(900);
 
 /// The processes of billing at work.
 pub(crate) struct Billing {

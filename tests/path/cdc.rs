@@ -1,9 +1,11 @@
 //! A Debezium connector for one database, made and removed by the program `messagekit`.
 
 use std::process::{Command, Output, Stdio};
+use std::time::Instant;
 
 use messagekit_tests::{Database, services};
 
+use crate::billing::PATIENCE;
 use crate::process::program;
 
 /// A connector with its slot; both are deleted when it is dropped.
@@ -15,10 +17,8 @@ impl Connector {
     /// Prepares the database for change capture and sets the connector up.
     pub(crate) fn apply(database: &Database) -> Self {
         let connector = Self { url: database.url().to_owned() };
-        let migrated = messagekit(&["migrate", "--cdc", "--database", &connector.url]);
-        assert!(migrated.status.success(), "{}", said(&migrated));
-        let applied = connector.command(&["apply"]);
-        assert!(applied.status.success(), "{}", said(&applied));
+        until_done(|| messagekit(&["migrate", "--cdc", "--database", &connector.url]));
+        until_done(|| connector.command(&["apply"]));
         connector
     }
 
@@ -42,6 +42,18 @@ impl Drop for Connector {
         if !deleted.status.success() {
             println!("the connector is left behind: {}", said(&deleted));
         }
+    }
+}
+
+/// Runs a command that may be run twice until it ends well: it gives up before a slow worker has started.
+pub(crate) fn until_done(command: impl Fn() -> Output) {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let output = command();
+        if output.status.success() {
+            return;
+        }
+        assert!(Instant::now() < end, "{}", said(&output));
     }
 }
 

@@ -5,17 +5,18 @@ use std::time::{Duration, Instant};
 
 use messagekit::headers;
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
-use messagekit_tests::{Database, services};
+use messagekit_tests::{Database, Port, services};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
+use crate::billing::PATIENCE;
 use crate::broker;
 use crate::connector_server::Server;
 use crate::process::program;
 use crate::turn::alone_blocking;
 
 /// How long a look may take, whatever hangs: its own limit of 8 s, and what a busy machine adds.
-const LOOK: Duration = Duration::from_secs(20);
+const LOOK: Duration = Duration::from_secs(90);
 
 /// A database with the connector's commands; connector and slot are deleted when it is dropped.
 struct Captured {
@@ -59,13 +60,7 @@ impl Captured {
 
     /// Asks how things are and expects this problem, in time, and what the connector says of itself.
     fn has_problem(&self, check: &str, what: &str) -> Value {
-        let start = Instant::now();
-        let answer = self.connector(&["status", "--json"]);
-        assert!(start.elapsed() < LOOK, "it took {:?}", start.elapsed());
-        assert_eq!(answer.code, 1, "{}", answer.out);
-        let status: Value = serde_json::from_str(&answer.out).expect("JSON");
-        let problem = status["checks"].as_array().unwrap().iter().find(|line| line["check"] == check);
-        let problem = problem.unwrap_or_else(|| panic!("{check} is not there: {status}"));
+        let (status, problem) = self.problem(check);
         assert!(problem["problem"].as_str().is_some_and(|text| text.contains(what)), "{status}");
         assert!(problem["fix"].as_str().is_some_and(|fix| !fix.is_empty()), "{status}");
         let lines = self.connector(&["status"]).out;
@@ -73,8 +68,30 @@ impl Captured {
         status
     }
 
+    /// Looks again while a worker that is busy does not say that it is running.
+    fn problem(&self, check: &str) -> (Value, Value) {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            let start = Instant::now();
+            let answer = self.connector(&["status", "--json"]);
+            assert!(start.elapsed() < LOOK, "it took {:?}", start.elapsed());
+            assert_eq!(answer.code, 1, "{}", answer.out);
+            let status: Value = serde_json::from_str(&answer.out).expect("JSON");
+            let problem = status["checks"].as_array().unwrap().iter().find(|line| line["check"] == check);
+            let problem = problem.unwrap_or_else(|| panic!("{check} is not there: {status}")).clone();
+            if (says_running(&status) && problem["problem"].is_string()) || Instant::now() > end {
+                return (status, problem);
+            }
+        }
+    }
+
     async fn is_well(&self) {
         eventually("all is well", DEADLINE, async || self.connector(&["status"]).code == 0).await;
+    }
+
+    /// Applies it again until a slow worker has started it.
+    async fn until_applied(&self) {
+        eventually("it is applied", PATIENCE, async || self.connector(&["apply"]).code == 0).await;
     }
 
     async fn connection(&self) -> PgConnection {
@@ -84,7 +101,7 @@ impl Captured {
 
 impl Drop for Captured {
     fn drop(&mut self) {
-        let deleted = self.connector(&["delete", "--slot"]);
+        let deleted = self.connector(&["delete", "--slot", "--yes"]);
         if deleted.code != 0 && !std::thread::panicking() {
             panic!("the connector is left behind: {}", deleted.err);
         }
@@ -111,7 +128,7 @@ fn says_running(status: &Value) -> bool {
 
 /// Waits until a topic holds this many records, and returns them in the order in which they were written.
 async fn records(topic: &str, count: i64) -> Vec<broker::Raw> {
-    eventually("the records have arrived", DEADLINE, async || {
+    eventually("the records have arrived", PATIENCE, async || {
         broker::ends(topic).is_some_and(|ends| ends.iter().sum::<i64>() >= count)
     })
     .await;
@@ -125,8 +142,10 @@ fn a_row_arrives_byte_for_byte_and_applying_twice_changes_nothing() {
         let database = Database::fresh().await;
         let captured = Captured::new(database.url());
         let name = format!("messagekit-{}", database.name());
-        assert!(captured.connector(&["apply"]).ok().starts_with(&format!("{name}: created")));
+        assert!(captured.connector(&["apply"]).out.starts_with(&format!("{name}: created")));
+        captured.until_applied().await;
         assert!(captured.connector(&["apply"]).ok().starts_with(&format!("{name}: unchanged")));
+        captured.is_well().await;
         assert!(captured.connector(&["status"]).ok().lines().all(|line| line.contains(" ok")));
 
         let topic = unique("connector");
@@ -183,7 +202,7 @@ fn what_its_running_hides_is_found_in_time_and_the_fix_repairs_it() {
     block_on(async {
         let database = Database::fresh().await;
         let captured = Captured::new(database.url());
-        captured.connector(&["apply"]).ok();
+        captured.until_applied().await;
         let mut conn = captured.connection().await;
         let name = database.name();
 
@@ -218,9 +237,9 @@ fn what_its_running_hides_is_found_in_time_and_the_fix_repairs_it() {
         captured.has_problem("slot", "is missing");
 
         // As the fix says.
-        captured.connector(&["delete", "--slot"]).ok();
+        captured.connector(&["delete", "--slot", "--yes"]).ok();
         messagekit(&["migrate", "--cdc", "--database", &captured.url]).ok();
-        captured.connector(&["apply"]).ok();
+        captured.until_applied().await;
         let topic = unique("connector");
         let publish = format!("SELECT messagekit.publish('{topic}', 'k', 'a.b', '{{}}')");
         run(&mut conn, publish).await;
@@ -234,7 +253,7 @@ fn a_publication_that_was_dropped_is_repaired_as_the_fix_says_and_never_called_w
     block_on(async {
         let database = Database::fresh().await;
         let captured = Captured::new(database.url());
-        captured.connector(&["apply"]).ok();
+        captured.until_applied().await;
         let topic = unique("connector");
         let publish =
             |id: &str| format!("SELECT messagekit.publish('{topic}', 'k', 'a.b', '{{}}', id => '{id}')");
@@ -255,9 +274,9 @@ fn a_publication_that_was_dropped_is_repaired_as_the_fix_says_and_never_called_w
         let refused = captured.connector(&["apply"]);
         assert!(refused.code == 1 && refused.err.contains("delete --slot"), "{}{}", refused.out, refused.err);
 
-        captured.connector(&["delete", "--slot"]).ok();
+        captured.connector(&["delete", "--slot", "--yes"]).ok();
         messagekit(&["migrate", "--cdc", "--database", &captured.url]).ok();
-        captured.connector(&["apply"]).ok();
+        captured.until_applied().await;
         run(&mut conn, publish("after")).await;
         assert_eq!(records(&topic, 1).await[0].id(), "after");
     });
@@ -271,7 +290,7 @@ fn a_lost_slot_is_found_while_the_connector_says_running() {
             ["wal_level=logical", "max_slot_wal_keep_size=2MB", "max_wal_size=4MB", "min_wal_size=2MB"];
         let server = Server::start(&settings).await;
         let captured = Captured::new(&server.url("shop"));
-        captured.connector(&["apply"]).ok();
+        captured.until_applied().await;
         let topic = unique("connector");
         let mut conn = captured.connection().await;
         run(&mut conn, format!("SELECT messagekit.publish('{topic}', 'k', 'a.b', '{{}}')")).await;
@@ -308,12 +327,11 @@ fn who_does_not_answer_is_named_in_time() {
         let database = Database::fresh().await;
         // A port on which nobody listens, and one on which nobody answers.
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let silent = silent.local_addr().unwrap();
-        let closed = {
-            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            listener.local_addr().unwrap()
-        };
-        for (place, says) in [(closed, "not reachable"), (silent, "does not answer within")] {
+        let silent_at = silent.local_addr().unwrap();
+        let closed = Port::free();
+        for (place, says) in
+            [(closed.address(), "not reachable"), (silent_at.to_string(), "does not answer within")]
+        {
             let worker = format!("http://{place}");
             let start = Instant::now();
             let answer =

@@ -12,7 +12,7 @@ use ureq::Agent;
 use crate::process::{Process, program};
 
 /// How long an answer may take.
-const ANSWER: Duration = Duration::from_secs(40);
+const ANSWER: Duration = Duration::from_secs(120);
 
 /// A running admin over one database.
 pub(crate) struct Desk {

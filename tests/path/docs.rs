@@ -14,12 +14,12 @@ use messagekit::{
 use messagekit_postgres::PostgresStore;
 use messagekit_rabbitmq::{Queue, RabbitMq};
 use messagekit_testkit::{DEADLINE, eventually, unique};
-use messagekit_tests::{Database, services};
+use messagekit_tests::{Database, Port, services};
 
 use crate::turn::alone;
 use crate::{broker, queues};
 use page::Outcome::{self, Prints, Stays};
-use page::{Page, free_port};
+use page::Page;
 
 const BRIDGE: &[(&str, Outcome)] = &[
     ("messagekit-bridge --config bridge.toml --check", Prints("can be used")),
@@ -39,7 +39,8 @@ async fn the_commands_of_the_bridges_page_do_what_it_says() {
     rabbitmq.topology().exchange(messagekit_shipping::EXCHANGE).declare().await.unwrap();
 
     let mut page = Page::open("docs/bridge.md");
-    let address = format!("127.0.0.1:{}", free_port());
+    let port = Port::free();
+    let address = port.address();
     page.set("MESSAGEKIT_BRIDGE__LISTEN", &address);
     page.replace("127.0.0.1:8090", &address);
     page.replace("127.0.0.1:9092", &services::kafka());
@@ -85,7 +86,8 @@ async fn the_commands_of_the_page_on_dead_letters_do_what_it_says() {
     page.replace("/run/secrets", folder.to_str().unwrap());
     fs::write(folder.join("database-url"), database.url()).unwrap();
     fs::write(folder.join("rabbitmq-url"), services::amqp_url()).unwrap();
-    page.replace("127.0.0.1:8091", &format!("127.0.0.1:{}", free_port()));
+    let port = Port::free();
+    page.replace("127.0.0.1:8091", &port.address());
     page.replace("kafka:9092", &services::kafka());
     page.replace("name = \"bookkeeper\"", &format!("name = {:?}", unique("docs.bookkeeper")));
     page.replace("\"billing.dead\"", &format!("{kept:?}"));
@@ -144,7 +146,8 @@ async fn the_commands_of_the_page_on_the_ways_out_do_what_it_says() {
     let database = Database::fresh().await;
     let mut page = Page::open("docs/ways-out.md");
     page.set("MESSAGEKIT_DATABASE_URL", database.url());
-    let address = format!("127.0.0.1:{}", free_port());
+    let port = Port::free();
+    let address = port.address();
     page.set("MESSAGEKIT_RELAY__LISTEN", &address);
     page.replace("127.0.0.1:8092", &address);
     page.replace("127.0.0.1:9092", &services::kafka());

@@ -7,8 +7,9 @@ use fastrand::Rng;
 use messagekit_testkit::eventually;
 use messagekit_tests::services::Service;
 
-use crate::billing::{MEMBERS, ORDERS, PATIENCE};
+use crate::billing::{BILLS, MEMBERS, ORDERS, PATIENCE};
 use crate::book::Book;
+use crate::bridge::BRIDGE;
 use crate::down::Down;
 use crate::gate::Gate;
 use crate::orders::{dealt_to, is_full, of_the_year, seed};
@@ -19,7 +20,7 @@ use crate::year::WRITERS;
 use crate::{bridge, broker};
 use crate::{queues, turn, verdict};
 
-/// How many rows the short form takes: enough that work is never finished before the last kill.
+/// How many rows the short form takes.
 const ROWS: usize = 12_000;
 /// How often billing is killed.
 const BILLING_KILLS: usize = 10;
@@ -32,7 +33,9 @@ const BRIDGE_LIMIT: u32 = 200;
 /// How often RabbitMQ is killed.
 const RABBITMQ_KILLS: usize = 2;
 /// How often the Connect worker is killed at least, and at most until records stand in the topic twice.
-const CONNECT_KILLS: (usize, usize) = (2, 8);
+const CONNECT_KILLS: (usize, usize) = (2, 20);
+/// How often the bridge is killed at most until something is certain to be forwarded twice.
+const MOST_BRIDGE_KILLS: usize = 100;
 /// So many orders wait to be billed when something is killed.
 const UNFINISHED: usize = 20;
 
@@ -46,6 +49,8 @@ struct Siege {
     slice: usize,
     billing_kills: usize,
     bridge_kills: usize,
+    /// A killed bridge had published what its group had not noted.
+    comes_twice: bool,
     too_late: usize,
     service_kills: Vec<Service>,
 }
@@ -64,9 +69,19 @@ async fn every_order_is_billed_once_while_everything_is_killed() {
     let writers = Writers::start(&shop.address, shares, &book);
     let random = Rng::with_seed(seed);
     let service_kills = Vec::new();
-    let (billing_kills, bridge_kills, too_late) = (0, 0, 0);
-    let mut siege =
-        Siege { shop, book, writers, random, slice, billing_kills, bridge_kills, too_late, service_kills };
+    let (billing_kills, bridge_kills, too_late, comes_twice) = (0, 0, 0, false);
+    let mut siege = Siege {
+        shop,
+        book,
+        writers,
+        random,
+        slice,
+        billing_kills,
+        bridge_kills,
+        comes_twice,
+        too_late,
+        service_kills,
+    };
 
     psql_places(siege.shop.orders_database.url(), &for_psql, &siege.book);
     siege.kill_billing().await;
@@ -92,7 +107,8 @@ async fn every_order_is_billed_once_while_everything_is_killed() {
 
     let bridge_kills = if is_full() { BRIDGE_KILLS.1 } else { BRIDGE_KILLS.0 };
     siege.slow_bridge_down().await;
-    while siege.bridge_kills < bridge_kills {
+    while siege.bridge_kills < bridge_kills || (!siege.comes_twice && siege.bridge_kills < MOST_BRIDGE_KILLS)
+    {
         siege.kill_bridge().await;
         if siege.kills_of(Service::RabbitMq) < RABBITMQ_KILLS {
             siege.kill_rabbitmq().await;
@@ -148,7 +164,7 @@ impl Siege {
         let killing = tokio::task::spawn_blocking(move || Down::kill(service));
         // Orders are placed until it dies: what the worker has published and not yet noted comes twice.
         eventually("it is dead", PATIENCE, async || {
-            self.writers.pace.allow(WRITERS);
+            self.allow_when_used_up(WRITERS);
             killing.is_finished()
         })
         .await;
@@ -188,12 +204,8 @@ impl Siege {
     async fn until_bills_wait(&self) {
         eventually("bills wait for the bridge", PATIENCE, async || {
             let waits = bridge::backlog() >= Some(4 * i64::from(BRIDGE_LIMIT));
-            if !waits && self.writers.pace.is_used_up() {
-                assert!(
-                    !self.writers.are_done(),
-                    "void: every order was placed before the last kill of the bridge"
-                );
-                self.writers.pace.allow(self.slice);
+            if !waits {
+                self.allow_when_used_up(self.slice);
             }
             waits
         })
@@ -211,6 +223,9 @@ impl Siege {
             tokio::time::sleep(Duration::from_micros(self.random.u64(..30_000))).await;
             self.shop.bridge.kill();
             let left = bridge::backlog().expect("the broker answers");
+            // More was published than is noted, and what is not noted is published again.
+            let noted = broker::committed(BRIDGE, BILLS).expect("the broker answers");
+            self.comes_twice |= i64::from(queues::tapped_so_far().await) > noted;
             self.shop.bridge.start_again(Some(BRIDGE_LIMIT));
             if left > 0 {
                 self.bridge_kills += 1;
@@ -220,15 +235,27 @@ impl Siege {
         }
     }
 
-    /// Kills RabbitMQ while bills wait for it.
+    /// Kills RabbitMQ while bills wait for it, and again when they had all been forwarded before it died.
     async fn kill_rabbitmq(&mut self) {
-        self.until_bills_wait().await;
-        let down = tokio::task::spawn_blocking(|| Down::kill(Service::RabbitMq));
-        let down = down.await.expect("it can be killed");
-        let left = bridge::backlog().expect("the broker answers");
-        assert!(left > 0, "every bill was forwarded before RabbitMQ was killed");
-        tokio::task::spawn_blocking(|| down.start()).await.expect("it can be started");
-        self.service_kills.push(Service::RabbitMq);
+        loop {
+            self.until_bills_wait().await;
+            let down = tokio::task::spawn_blocking(|| Down::kill(Service::RabbitMq));
+            let down = down.await.expect("it can be killed");
+            let left = bridge::backlog().expect("the broker answers");
+            tokio::task::spawn_blocking(|| down.start()).await.expect("it can be started");
+            if left > 0 {
+                return self.service_kills.push(Service::RabbitMq);
+            }
+            self.too_late += 1;
+        }
+    }
+
+    /// Lets more orders through once those that were allowed are placed: how long something takes does not decide how much
+    /// there is to be billed.
+    fn allow_when_used_up(&self, orders: usize) {
+        if self.writers.pace.is_used_up() {
+            self.writers.pace.allow(orders);
+        }
     }
 
     /// Closes the gate, and lets orders through until many are committed and not billed, and billing has one in hand.
@@ -238,9 +265,8 @@ impl Siege {
         let billed = self.shop.billing.bills().await.expect("the database answers");
         eventually("orders wait to be billed", PATIENCE, async || {
             let is_unfinished = self.book.to_be_billed() >= billed + UNFINISHED;
-            if !is_unfinished && self.writers.pace.is_used_up() {
-                assert!(!self.writers.are_done(), "void: every order was placed before the last kill");
-                self.writers.pace.allow(self.slice);
+            if !is_unfinished {
+                self.allow_when_used_up(self.slice);
             }
             is_unfinished
         })

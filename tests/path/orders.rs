@@ -39,6 +39,17 @@ pub(crate) struct Planned {
     pub(crate) twice: bool,
 }
 
+impl Planned {
+    /// Returns it as it is placed in a round: in each but the first one under an id of its own.
+    pub(crate) fn in_round(&self, round: usize) -> Self {
+        let mut planned = self.clone();
+        if round > 0 {
+            planned.order.id = format!("{}-again-{round}", planned.order.id);
+        }
+        planned
+    }
+}
+
 #[derive(Deserialize)]
 struct Row {
     invoice: String,

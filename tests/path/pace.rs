@@ -37,13 +37,13 @@ impl Pace {
         self.state.lock().expect("no writer panicked here").allowed == 0
     }
 
-    /// Waits for a permit; `false` says that nothing more is to be placed.
-    pub(crate) fn take(&self) -> bool {
+    /// Waits for a permit; `false` says that nothing more is to be placed, and nothing to spare once everything is allowed.
+    pub(crate) fn take(&self, is_spare: bool) -> bool {
         let state = self.state.lock().expect("no writer panicked here");
         let waiting = |state: &mut State| !state.is_over && !state.is_open && state.allowed == 0;
         let mut state = self.changed.wait_while(state, waiting).expect("no writer panicked here");
         state.allowed = state.allowed.saturating_sub(1);
-        !state.is_over
+        !(state.is_over || is_spare && state.is_open)
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 /// How long a process may take until it says that it is ready.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Returns the path of a program that was built together with these tests.
 pub(crate) fn program(name: &str) -> PathBuf {

@@ -11,7 +11,7 @@ use crate::billing::ORDERS;
 use crate::broker::client;
 
 /// How long the broker may take to confirm.
-const ANSWER: Duration = Duration::from_secs(30);
+const ANSWER: Duration = Duration::from_secs(120);
 
 /// A record about an order.
 #[derive(Clone, Debug)]

@@ -11,9 +11,9 @@ use crate::orders::{Order, Planned};
 use crate::pace::Pace;
 
 /// How long an order may take, repetitions included: a broken service is back long before.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(600);
 /// How long one request may take until its answer counts as lost.
-const ANSWER: Duration = Duration::from_secs(30);
+const ANSWER: Duration = Duration::from_secs(120);
 
 /// How the order service answered in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,15 +31,16 @@ pub(crate) struct Writers {
 }
 
 impl Writers {
-    /// Starts one for each share of the orders; they place nothing before [`Writers::pace`] allows it.
+    /// Starts one for each share of the orders; they place nothing before [`Writers::pace`] allows it. As long as the pace
+    /// is not open there is always more: who has placed his share begins it anew under other ids.
     pub(crate) fn start(address: &str, shares: Vec<Vec<Planned>>, book: &Book) -> Self {
         let pace = Arc::<Pace>::default();
         let start = |share: Vec<Planned>| {
             let client = Client::new(address, book);
             let pace = Arc::clone(&pace);
             std::thread::spawn(move || {
-                for planned in share {
-                    if !pace.take() {
+                for (round, planned) in again_and_again(&share) {
+                    if !pace.take(round > 0) {
                         return;
                     }
                     client.carry_out(&planned);
@@ -48,11 +49,6 @@ impl Writers {
         };
         let threads = shares.into_iter().map(start).collect();
         Self { pace, threads }
-    }
-
-    /// Returns whether every order has its answer.
-    pub(crate) fn are_done(&self) -> bool {
-        self.threads.iter().all(JoinHandle::is_finished)
     }
 
     /// Lets them place everything that is left, and waits until each order has its answer.
@@ -64,6 +60,12 @@ impl Writers {
             }
         }
     }
+}
+
+/// Every order of a share, and then each of them under another id, without an end.
+fn again_and_again(share: &[Planned]) -> impl Iterator<Item = (usize, Planned)> {
+    let rounds = if share.is_empty() { 0 } else { usize::MAX };
+    (0..rounds).flat_map(|round| share.iter().map(move |planned| (round, planned.in_round(round))))
 }
 
 impl Drop for Writers {

@@ -1,18 +1,18 @@
 //! A PostgreSQL server of one test, for settings and rights that would disturb its neighbours.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use messagekit_testkit::{DEADLINE, eventually};
+use messagekit_tests::Port;
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 
 /// It ends, with its data, when it is dropped.
 pub(crate) struct Server {
     child: Child,
-    port: u16,
+    port: Port,
     _folder: TempDir,
 }
 
@@ -31,9 +31,9 @@ impl Server {
         initdb.args(["-U", "messagekit", "-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync"]);
         initdb.args(["--wal-segsize=1", "--pwfile"]).arg(&password).arg("-D").arg(&data);
         done(&mut initdb);
-        let port = free_port();
+        let port = Port::free();
         let mut server = program("postgres");
-        server.arg("-D").arg(&data).args(["-p", &port.to_string()]);
+        server.arg("-D").arg(&data).args(["-p", &port.number().to_string()]);
         for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off"] {
             server.args(["-c", setting]);
         }
@@ -55,7 +55,7 @@ impl Server {
     }
 
     pub(crate) fn url_of(&self, login: &str, database: &str) -> String {
-        format!("postgres://{login}@127.0.0.1:{}/{database}", self.port)
+        format!("postgres://{login}@{}/{database}", self.port.address())
     }
 }
 
@@ -95,8 +95,4 @@ fn is_root() -> bool {
 fn done(command: &mut Command) {
     let output = command.stdin(Stdio::null()).output().expect("starts");
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").expect("a port is free").local_addr().expect("has an address").port()
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use messagekit::{Message, headers};
+use messagekit::{Message, MessageId, headers};
 use messagekit_postgres::{PgTx, PostgresStore};
 use messagekit_testkit::store::{Audited, StoreFixture};
 use messagekit_tests::Database;
@@ -104,6 +104,12 @@ impl StoreFixture for Rows {
         sqlx::query_as(select).fetch_all(self.store.pool()).await.expect("reads")
     }
 
+    async fn forget_marker(&self, consumer: &str, id: &MessageId) {
+        let delete = "DELETE FROM messagekit.processed_messages WHERE consumer = $1 AND message_id = $2";
+        let delete = sqlx::query(delete).bind(consumer).bind(id.as_str());
+        delete.execute(self.store.pool()).await.expect("deletes");
+    }
+
     fn can_swallow_errors(&self) -> bool {
         true
     }
@@ -117,7 +123,8 @@ impl StoreFixture for Rows {
         true
     }
 
-    /// Takes every connection that the pool may open, for less long than a case may take and longer than `begin` waits.
+    /// Takes every connection that the pool may open, for less long than a case may take and for twice as long as `begin`
+    /// waits.
     async fn refuse_begin(&self) {
         let pool = self.store.pool();
         let mut taken = Vec::new();
@@ -126,7 +133,7 @@ impl StoreFixture for Rows {
         }
         let limit = pool.options().get_acquire_timeout();
         tokio::spawn(async move {
-            tokio::time::sleep(limit + limit / 10).await;
+            tokio::time::sleep(2 * limit).await;
             drop(taken);
         });
     }

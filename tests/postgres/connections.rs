@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use messagekit::{ErrorKind, MessageId, Retries, Store};
+use messagekit::{DeadLetters, ErrorKind, MessageId, Replays, Retries, Store};
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 
@@ -51,6 +51,46 @@ fn statements_of_their_own_pass_over_dead_connections_too() {
         eventually("it is back in the pool", DEADLINE, async || shop.store.pool().num_idle() >= 1).await;
         terminate(other.pool(), backend).await;
         assert_eq!(shop.store.lease(&shop.consumer, 1, DEADLINE).await.unwrap(), []);
+    });
+}
+
+/// With a lock that nothing but the limit of reads ends in the time of a test.
+#[test]
+fn reads_that_were_given_up_end_by_their_limit_and_free_their_connections() {
+    block_on(async {
+        let shop = Shop::open().await;
+        let options = PostgresStore::options().lock_timeout(Duration::from_secs(3_600));
+        let options = options.statement_timeout(Duration::from_secs(3_600));
+        let store = options.read_timeout(Duration::from_secs(1)).connect(shop.database.url()).await.unwrap();
+        let mut lock = shop.store.begin().await.unwrap();
+        let statement = "LOCK TABLE messagekit.dead_letters IN ACCESS EXCLUSIVE MODE";
+        sqlx::raw_sql(statement).execute(&mut *lock).await.unwrap();
+        let filter = messagekit::LetterFilter::default();
+        let refused = store.list(&filter, 10).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::LockBound);
+        let given_up =
+            (0..20).map(|_| tokio::time::timeout(Duration::from_millis(50), store.list(&filter, 10)));
+        for given_up in futures_util::future::join_all(given_up).await {
+            assert!(!matches!(given_up, Ok(Ok(_))), "the table is locked");
+        }
+        assert_eq!(store.replays(None, 10).await.unwrap(), [], "another table is read");
+        store.commit(store.begin().await.unwrap()).await.unwrap();
+        shop.store.rollback(lock).await.unwrap();
+        assert_eq!(store.list(&filter, 10).await.unwrap(), []);
+    });
+}
+
+#[test]
+fn reads_pass_over_dead_connections_too() {
+    block_on(async {
+        let shop = Shop::open().await;
+        let other = shop.database.store().await;
+        let mut tx = shop.store.begin().await.unwrap();
+        let backend = backend(&mut tx).await;
+        shop.store.rollback(tx).await.unwrap();
+        eventually("it is back in the pool", DEADLINE, async || shop.store.pool().num_idle() >= 1).await;
+        terminate(other.pool(), backend).await;
+        assert_eq!(shop.store.replays(None, 10).await.unwrap(), []);
     });
 }
 
@@ -116,7 +156,7 @@ fn limits_hold_and_say_what_they_are() {
         let shop = Shop::open().await;
         // Each in a store of its own: on a busy machine another one could strike first. Those that run at any time are longer.
         let url = shop.database.url();
-        let (short, long) = (Duration::from_millis(100), Duration::from_secs(2));
+        let (short, long) = (Duration::from_millis(100), Duration::from_secs(5));
         let store = PostgresStore::options().lock_timeout(short).connect(url).await.unwrap();
         let id = messagekit::MessageId::new();
         let rival = shop.bill(&shop.store, &id).await;
@@ -153,7 +193,7 @@ fn rollback_waits_for_a_dropped_statement_no_longer_than_the_limit() {
         let limit = shop.count("SELECT setting::bigint FROM pg_settings WHERE name = 'statement_timeout'");
         assert_eq!(limit.await, 120_000, "it is limited unless something else was chosen");
 
-        let options = PostgresStore::options().statement_timeout(Duration::from_secs(2));
+        let options = PostgresStore::options().statement_timeout(Duration::from_secs(5));
         let store = options.connect(shop.database.url()).await.unwrap();
         let id = MessageId::new();
         let mut tx = shop.bill(&store, &id).await;
@@ -176,7 +216,7 @@ fn server_that_falls_silent_is_given_up() {
     block_on(async {
         let shop = Shop::open().await;
         let proxy = Proxy::to(&shop.database).await;
-        let options = PostgresStore::options().statement_timeout(Duration::from_secs(1));
+        let options = PostgresStore::options().statement_timeout(Duration::from_secs(5));
         let store = options.connect(&proxy.url(&shop.database)).await.unwrap();
         let (commits, rolls_back) = (store.begin().await.unwrap(), store.begin().await.unwrap());
         let mut adds = store.begin().await.unwrap();
@@ -190,7 +230,7 @@ fn server_that_falls_silent_is_given_up() {
             outbox.add(&mut adds, order),
             store.lease(&shop.consumer, 1, DEADLINE),
         );
-        assert!(started.elapsed() < Duration::from_secs(25), "it took {:?}", started.elapsed());
+        assert!(started.elapsed() < DEADLINE, "it took {:?}", started.elapsed());
         assert_eq!(committed.unwrap_err().kind(), ErrorKind::OutcomeUnknown, "it may have been kept");
         for error in [rolled_back.unwrap_err(), added.unwrap_err(), leased.unwrap_err()] {
             assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");

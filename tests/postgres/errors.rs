@@ -1,11 +1,11 @@
 //! Bad input: typed, in one line, with the cure, without a secret.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use messagekit::{Error, ErrorKind};
 use messagekit_postgres::{PostgresStore, SchemaName};
-use messagekit_testkit::block_on;
-use messagekit_tests::Database;
+use messagekit_testkit::{DEADLINE, block_on};
+use messagekit_tests::{Database, Port};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -14,7 +14,7 @@ const SECRET: &str = "hunter2-hunter2";
 async fn refused(url: &str) -> Error {
     let started = Instant::now();
     let error = PostgresStore::connect(url).await.expect_err(url);
-    assert!(started.elapsed() < Duration::from_secs(20), "it took {:?}", started.elapsed());
+    assert!(started.elapsed() < DEADLINE, "it took {:?}", started.elapsed());
     Error::from(error)
 }
 
@@ -89,8 +89,8 @@ fn missing_database_is_named() {
 #[test]
 fn server_that_is_not_there_is_an_outage() {
     block_on(async {
-        // A port that was free a moment ago.
-        let place = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+        let port = Port::free();
+        let place = port.address();
         let error = refused(&url(&format!("app:{SECRET}"), Some(&place), "shop")).await;
         assert_says(&error, ErrorKind::Unavailable, &format!("PostgreSQL at {place} does not answer"));
         let error = refused(&url(&format!("app:{SECRET}"), Some("no-such-host.invalid"), "shop")).await;

@@ -18,6 +18,8 @@ fn parameters(statement: &str) -> &'static str {
         "list" | "ids" | "groups" => {
             "bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz, bigint"
         }
+        "page" => "bigint, bigint, bigint",
+        "page_of_state" => "bigint, bigint, bigint, text",
         "totals" => {
             "bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz"
         }

@@ -25,7 +25,7 @@ async fn events(shop: &Shop, number: i32) {
 }
 
 fn all(ids: ReplayIds) -> ReplayOrder {
-    ReplayOrder { filter: EventFilter::default(), ids, per_second: None }
+    ReplayOrder { filter: EventFilter::default(), ids, per_second: None, count: None }
 }
 
 async fn order(store: &PostgresStore, order: &ReplayOrder) -> ReplayJob {

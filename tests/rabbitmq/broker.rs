@@ -105,14 +105,29 @@ pub(crate) fn named(results: &[Published]) -> Vec<String> {
     results.iter().map(name).collect()
 }
 
-/// Asks the management interface; answers the body as text.
-pub(crate) async fn api(method: &'static str, path: &str) -> String {
+/// Where the management interface has a path, and the login for it.
+fn management(path: &str) -> (String, String) {
     let base = services::rabbitmq_api();
     let (scheme, rest) = base.split_once("://").unwrap();
     let (login, host) = rest.split_once('@').unwrap();
     let (user, password) = login.split_once(':').unwrap();
-    let url = format!("{scheme}://{host}/api/{path}");
-    let login = format!("Basic {}", base64(&format!("{user}:{password}")));
+    (format!("{scheme}://{host}/api/{path}"), format!("Basic {}", base64(&format!("{user}:{password}"))))
+}
+
+/// Writes something over the management interface.
+pub(crate) async fn put(path: &str, what: serde_json::Value) {
+    let (url, login) = management(path);
+    let put = move || {
+        let request = ureq::put(&url).header("Authorization", &login);
+        request.header("Content-Type", "application/json").send(what.to_string())
+    };
+    let answer = tokio::task::spawn_blocking(put).await.unwrap();
+    answer.unwrap_or_else(|error| panic!("PUT {path}: {error}"));
+}
+
+/// Asks the management interface; answers the body as text.
+pub(crate) async fn api(method: &'static str, path: &str) -> String {
+    let (url, login) = management(path);
     tokio::task::spawn_blocking(move || match method {
         "DELETE" => match ureq::delete(&url).header("Authorization", &login).call() {
             // What another test closed at the same time is closed as well.

@@ -42,6 +42,10 @@ impl TransportFixture for RabbitMqTransport {
         broker::QUIET
     }
 
+    fn bad_topics(&self) -> Vec<String> {
+        vec![String::new(), "q".repeat(256), "a\nb".to_owned()]
+    }
+
     fn beyond(&self) -> &[(&'static str, &'static str)] {
         const WHY: &str = "the broker gives out messages one by one and never asks for a queue back";
         &[

@@ -4,6 +4,8 @@
 //! and does not find it fails; it is never passed over.
 
 mod database;
+mod port;
 pub mod services;
 
 pub use database::Database;
+pub use port::Port;

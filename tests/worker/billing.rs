@@ -10,8 +10,8 @@ use messagekit_sqlite::{SqliteStore, SqliteTx};
 use crate::events::{BillIssued, OrderPlaced, OrderShaky, OrderSpoiled};
 
 const ATTEMPTS: NonZeroU32 = NonZeroU32::new(2).expect("two is not zero");
-/// Decides how long the lease of a retry lasts: twice this and five seconds.
-const DEADLINE: Duration = Duration::from_millis(500);
+/// No handler comes near it, however busy the machine: a placed order must not become a letter.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 struct Billing {
     outbox: Outbox<SqliteStore>,

@@ -23,8 +23,9 @@ use messagekit_sqlite::SqliteStore;
 use self::arguments::{Arguments, Role};
 use self::say::say;
 
-/// The writer may hold its lock for longer than usual: a busy machine must not look like a misbehaving handler here.
-const LOCK_BOUND: Duration = Duration::from_secs(3);
+/// The writer may hold its lock, and another one wait for it, for longer than usual: a busy machine must not look like a
+/// misbehaving handler here.
+const LOCK_BOUND: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     let arguments = match Arguments::read(std::env::args().skip(1)) {
@@ -47,7 +48,8 @@ fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<(), messagekit::Error> {
     let shutdown = Shutdown::new();
     until_input_closes(&shutdown);
-    let store = SqliteStore::options().lock_bound(LOCK_BOUND).open(&arguments.file).await?;
+    let store =
+        SqliteStore::options().lock_bound(LOCK_BOUND).busy_limit(LOCK_BOUND).open(&arguments.file).await?;
     tables::create(&store).await?;
     say("ready");
     match arguments.role {

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use messagekit::{Envelope, Error, ErrorKind, Event, Outbox, Shutdown, Store};
 use messagekit_sqlite::{SqliteStore, SqliteTx};
@@ -17,6 +18,10 @@ use crate::say::say;
 
 const TASKS: u64 = 8;
 const CUSTOMERS: u64 = 16;
+/// How many orders may wait to be billed: what is left at the end of a test must not depend on how quick the disk was.
+const AHEAD: i64 = 2_000;
+/// How many orders a task places between two looks at how many wait.
+const BETWEEN_LOOKS: u64 = 20;
 
 struct Service {
     store: SqliteStore,
@@ -44,7 +49,13 @@ pub(crate) async fn run(store: &SqliteStore, plan: Plan, shutdown: &Shutdown) ->
 
 impl Service {
     async fn work(&self, shutdown: &Shutdown) -> Result<(), Error> {
-        while !shutdown.is_requested() {
+        for placed in 0.. {
+            if placed % BETWEEN_LOOKS == 0 {
+                self.until_billing_follows(shutdown).await?;
+            }
+            if shutdown.is_requested() {
+                break;
+            }
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             if number >= self.plan.from + self.plan.count {
                 break;
@@ -59,6 +70,20 @@ impl Service {
             } else {
                 self.place(number, pence, OrderPlaced { number, customer, pence }).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// Waits while billing is far behind.
+    async fn until_billing_follows(&self, shutdown: &Shutdown) -> Result<(), Error> {
+        let behind = "SELECT coalesce(sum(p.next_offset - coalesce(c.next, 0)), 0)
+            FROM messagekit_topic_partitions p JOIN messagekit_topics t ON t.id = p.topic_id AND t.name = 'orders.order'
+            LEFT JOIN messagekit_consumer_cursors c ON c.tp_id = p.id
+              AND c.consumer_id = (SELECT id FROM messagekit_consumers WHERE name = 'billing')";
+        while !shutdown.is_requested()
+            && self.store.read(|c| c.query_row(behind, (), |row| row.get::<_, i64>(0))).await? > AHEAD
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(())
     }

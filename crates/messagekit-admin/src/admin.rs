@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use crate::app::{App, Shared};
-use crate::database::{Database, Databases, is_name};
+use crate::database::{Database, Databases, is_database_name};
 use crate::figures::{self, Figures};
 use crate::health::{self, Asked, Nothing};
 use crate::parameters::Query;
@@ -177,7 +177,7 @@ impl AdminBuilder {
             problems.push("there is no database".to_owned());
         }
         for (index, (name, _)) in self.databases.iter().enumerate() {
-            if !is_name(name) {
+            if !is_database_name(name) {
                 problems.push(format!(
                     "database {} has a name that is not 1 to 63 of a-z, 0-9, _ and -",
                     index + 1
@@ -201,7 +201,7 @@ impl AdminBuilder {
             }
         };
         let databases: Vec<Database> =
-            self.databases.into_iter().map(|(name, store)| Database { name: name.into(), store }).collect();
+            self.databases.into_iter().map(|(name, store)| Database::new(name.into(), store)).collect();
         let asked = databases.iter().map(|database| {
             let store: Arc<dyn OutboxHealth> = database.store.clone();
             (database.name.clone(), store)

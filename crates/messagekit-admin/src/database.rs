@@ -6,23 +6,40 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use messagekit::{Error, ErrorKind, Operations};
+use messagekit::{Error, ErrorKind, EventFilter, Operations, ReplayCount};
 use serde::Serialize;
+use tokio::sync::{Semaphore, oneshot};
+use tracing::Instrument;
 use utoipa::ToSchema;
 
 use crate::parameters::Parameters;
 use crate::problem::{Problem, unwell};
 
-/// How long a database has for an answer: 5 seconds.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
+/// How long a read may take until its caller is told that the database does not answer: 5 seconds.
+///
+/// A store should end reads by the same limit, as that of PostgreSQL does with its option `read_timeout`: what was given up
+/// would else go on in the database and hold a connection.
+pub const READ_LIMIT: Duration = Duration::from_secs(5);
+/// How long a database has for an answer.
+pub(crate) const DEADLINE: Duration = READ_LIMIT;
+/// How long an answer waits for the end of an act.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// How many counts of a database go through its whole outbox at once.
+const COUNTS: usize = 2;
 
 #[derive(Clone)]
 pub(crate) struct Database {
     pub(crate) name: Arc<str>,
     pub(crate) store: Arc<dyn Operations>,
+    /// Who may go through the whole outbox at this moment.
+    counting: Arc<Semaphore>,
 }
 
 impl Database {
+    pub(crate) fn new(name: Arc<str>, store: Arc<dyn Operations>) -> Self {
+        Self { name, store, counting: Arc::new(Semaphore::new(COUNTS)) }
+    }
+
     /// Waits for an answer, as long as a person would.
     pub(crate) async fn within<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         tokio::time::timeout(DEADLINE, answer).await.unwrap_or_else(|_| {
@@ -39,6 +56,52 @@ impl Database {
     pub(crate) async fn act<T>(&self, act: impl Future<Output = Result<T, Error>>) -> Result<T, Problem> {
         act.await.map_err(|error| Problem::of(&self.name, &error))
     }
+
+    /// Acts to the end, whoever goes away or loses patience meanwhile. `None` when it takes longer than an answer waits: it
+    /// goes on, and the log tells how it ended.
+    pub(crate) async fn act_through<T, F>(
+        &self,
+        act: impl FnOnce(Arc<dyn Operations>) -> F,
+    ) -> Result<Option<T>, Problem>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let (act, name) = (act(self.store.clone()), self.name.clone());
+        let (tell, told) = oneshot::channel();
+        let work = async move {
+            if let Err(Err(error)) = tell.send(act.await) {
+                tracing::warn!(database = &*name, error = %messagekit::chain(&error), "an act failed after its answer");
+            }
+        };
+        tokio::spawn(work.in_current_span());
+        match tokio::time::timeout(PATIENCE, told).await {
+            Ok(Ok(done)) => done.map(Some).map_err(|error| Problem::of(&self.name, &error)),
+            Ok(Err(_)) => {
+                Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the act met a fault of this program"))
+            }
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Counts what a replay would publish. Only a few count at once, and one that was given up counts as long as its database
+    /// works on it.
+    pub(crate) async fn count(&self, filter: EventFilter) -> Result<ReplayCount, Problem> {
+        let counted = async {
+            let busy = || Error::new(ErrorKind::Unavailable, "counts are still running");
+            let turn = self.counting.clone().acquire_owned().await.map_err(|_| busy())?;
+            let store = self.store.clone();
+            let count = tokio::spawn(async move {
+                let count = store.replay_count(&filter).await;
+                drop(turn);
+                count
+            });
+            count.await.unwrap_or_else(|fault| {
+                Err(Error::new(ErrorKind::Other, "a count met a fault").caused_by(fault))
+            })
+        };
+        self.ask(counted).await
+    }
 }
 
 impl fmt::Debug for Database {
@@ -47,8 +110,9 @@ impl fmt::Debug for Database {
     }
 }
 
-/// Returns whether a name can stand in a query and a cursor as it is.
-pub(crate) fn is_name(name: &str) -> bool {
+/// Returns whether a database may have this name here: 1 to 63 of `a-z 0-9 _ -`, which can stand in a query and a cursor as it
+/// is.
+pub fn is_database_name(name: &str) -> bool {
     let usable = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
     (1..=63).contains(&name.len()) && name.bytes().all(usable)
 }

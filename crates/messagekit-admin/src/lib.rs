@@ -51,7 +51,8 @@ mod token;
 mod tokens;
 
 pub use admin::{Admin, AdminBuilder, DEFAULT_ADDRESS};
-pub use health::health_router;
+pub use database::{READ_LIMIT, is_database_name};
+pub use health::{health_router, health_router_with};
 pub use replay::run_replays;
 pub use role::Role;
 pub use serve::serve;

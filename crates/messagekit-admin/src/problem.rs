@@ -15,7 +15,7 @@ pub(crate) struct Problem {
     status: u16,
     /// What is wrong, and what to do.
     detail: String,
-    /// How many letters the selection has now, where its count has changed.
+    /// How many letters or events are chosen now, where it was confirmed of another count.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     count: Option<u64>,
@@ -36,7 +36,7 @@ impl Problem {
     }
 
     pub(crate) fn changed(count: u64) -> Self {
-        let detail = "the selection has changed since it was counted: look again, then send the new count";
+        let detail = "what was chosen has changed since it was counted: look again, then send the new count";
         Self { count: Some(count), ..Self::new(StatusCode::CONFLICT, detail) }
     }
 

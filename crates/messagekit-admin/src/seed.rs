@@ -6,8 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
 use messagekit::{
-    Act, Acted, ErrorKind, EventCursor, EventFilter, LetterFilter, LetterState, ReplayIds, ReplayOrder,
-    StoredEvent, headers,
+    Act, Acted, ErrorKind, EventFilter, EventHead, LetterFilter, LetterState, ReplayIds, ReplayOrder,
 };
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
@@ -17,9 +16,10 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::body::{NoBody, Number};
 use crate::caller::Caller;
-use crate::database::{Database, Which};
+use crate::database::Which;
 use crate::parameters::{FromParameters, Parameters, Query};
 use crate::problem::Problem;
+use crate::replay::ordered;
 
 /// The most rows of a page and of a replay here.
 const MAX_LIMIT: u32 = 1_000;
@@ -217,7 +217,7 @@ pub(crate) struct KeptEvent {
 }
 
 /// How many events are in memory at a time.
-const PAGE: u32 = 50;
+const PAGE: u32 = 1_000;
 
 const NO_RANGE: &str = "from_ts and to_ts are needed";
 
@@ -239,20 +239,17 @@ async fn events(
     let (limit, offset) = (range.limit.unwrap_or(100), offset.offset.unwrap_or(0));
     let (mut skip, mut left) = (offset, limit);
     let (mut after, mut events) = (None, Vec::new());
-    // Page by page: an event comes with its payload, and eleven thousand of them would fill the memory.
     while left > 0 {
         let asked = PAGE.min(skip.saturating_add(left));
         let found = database.ask(database.store.events(&filter, after.as_ref(), asked)).await?;
-        after = found
-            .last()
-            .map(|event| EventCursor { created_at: event.created_at, event_id: event.event_id.clone() });
+        after = found.last().map(EventHead::cursor);
         let is_last = found.len() < asked as usize;
         for event in found {
             if skip > 0 {
                 skip -= 1;
             } else if left > 0 {
                 left -= 1;
-                events.push(kept(&event));
+                events.push(kept(event));
             }
         }
         if is_last {
@@ -262,11 +259,11 @@ async fn events(
     Ok(Json(KeptEvents { events, message: None }))
 }
 
-fn kept(event: &StoredEvent) -> KeptEvent {
+fn kept(event: EventHead) -> KeptEvent {
     KeptEvent {
         event_id: event.event_id.to_string(),
-        event_type: event.message.headers.text(headers::EVENT_TYPE).map(str::to_owned),
-        aggregate_id: event.message.key.as_deref().map(|key| String::from_utf8_lossy(key).into_owned()),
+        event_type: event.event_type,
+        aggregate_id: event.key.as_deref().map(|key| String::from_utf8_lossy(key).into_owned()),
         created_at: event.created_at,
     }
 }
@@ -295,19 +292,21 @@ async fn replay(
     _none: NoBody,
     Query((which, range)): Query<(Which, Range)>,
 ) -> Result<Json<Replayed>, Problem> {
-    let database: &Database = app.databases.one(which.database.as_deref())?;
+    let database = app.databases.one(which.database.as_deref())?;
     let Some(filter) = range.filter() else {
         return Ok(Json(Replayed { replayed_count: 0, message: Some(NO_RANGE) }));
     };
     let limit = u64::from(range.limit.unwrap_or(MAX_LIMIT));
-    let count = database.ask(database.store.replay_count(&filter)).await?;
-    if count.events > limit {
-        let text =
-            format!("the range holds {} events, more than the limit of {limit}: narrow it", count.events);
+    let count = database.count(filter.clone()).await?.events;
+    if count > limit {
+        let text = format!("the range holds {count} events, more than the limit of {limit}: narrow it");
         return Err(Problem::refused(text));
     }
-    let order = ReplayOrder { filter, ids: ReplayIds::Same, per_second: None };
-    let job = database.act(database.store.order_replay(&order, &caller.actor())).await?;
-    app.ordered.notify_waiters();
-    Ok(Json(Replayed { replayed_count: job.events, message: None }))
+    // Exactly those: what was written meanwhile could make them more than the limit.
+    let order = ReplayOrder { filter, ids: ReplayIds::Same, per_second: None, count: Some(count) };
+    let replayed_count = match ordered(&app, database, order, caller.actor()).await? {
+        Some(job) => job.events,
+        None => count,
+    };
+    Ok(Json(Replayed { replayed_count, message: None }))
 }

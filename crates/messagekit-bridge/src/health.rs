@@ -66,6 +66,10 @@ impl Health {
             let detail = format!("for {} s: {}", blocked.since.as_secs(), blocked.error);
             problems.push(problem("blocked_by_broker", detail));
         }
+        if let Some(full) = stats.full {
+            let detail = format!("for {} s: {}", full.since.as_secs(), full.error);
+            problems.push(problem("queue_full", detail));
+        }
         if running.breaker.is_some_and(|breaker| breaker.state() == BreakerState::Open) {
             problems
                 .push(problem("breaker_open", "publishing is held back after failures in a row".to_owned()));

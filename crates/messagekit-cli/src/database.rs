@@ -8,20 +8,21 @@ use messagekit_postgres::cdc::Capture;
 use messagekit_postgres::{PostgresStore, SchemaName};
 use messagekit_sqlite::SqliteStore;
 
+use crate::url::Url;
+
 /// The variable that holds the database where no option does.
 pub(crate) const URL_VARIABLE: &str = "MESSAGEKIT_DATABASE_URL";
 
 /// The option that every command on a database has.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Database {
-    // A URL may hold a password: neither help nor errors repeat one that is refused.
     /// The database, for example sqlite:shop.db or postgres://me@localhost/shop
     #[arg(long = "database", value_name = "URL", env = URL_VARIABLE, hide_env_values = true)]
-    url: String,
+    url: Url,
 }
 
-/// What a URL names.
-#[derive(Clone, Copy, Debug)]
+/// What a URL names. Not to be shown: a server's may hold a password.
+#[derive(Clone, Copy)]
 pub(crate) enum Kind<'a> {
     Sqlite(&'a Path),
     Postgres(&'a str),
@@ -65,10 +66,10 @@ impl Database {
 
     /// Returns a command on the same database as it can be shown: without the URL of a server, which may hold a password.
     pub(crate) fn command(&self, command: &str) -> String {
-        if std::env::var(URL_VARIABLE).is_ok_and(|url| url == self.url) {
+        if std::env::var(URL_VARIABLE).is_ok_and(|url| url == *self.url) {
             command.to_owned()
         } else if self.url.starts_with("sqlite:") {
-            format!("{command} --database {}", self.url)
+            format!("{command} --database {}", &*self.url)
         } else {
             format!("{command}, with this --database")
         }

@@ -6,6 +6,7 @@ mod groups;
 mod json;
 mod list;
 mod show;
+mod state;
 
 use messagekit::{Act, Error};
 

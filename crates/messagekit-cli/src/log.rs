@@ -12,15 +12,10 @@ const VARIABLE: &str = "MESSAGEKIT_LOG";
 
 /// Begins to tell; this level and worse, unless the variable says otherwise.
 pub(crate) fn begin(usual: LevelFilter) -> Result<(), Error> {
-    let wished = std::env::var(VARIABLE).unwrap_or_default();
-    let wished: Targets = match &*wished {
+    let wished: Targets = match wished()? {
         // The client of RabbitMQ calls an error what our crate has asked for and understands.
-        "" => Targets::new().with_default(usual).with_target("lapin", LevelFilter::OFF),
-        wished => {
-            let wished: Targets = wished.parse().map_err(|error| {
-                let text = format!("{VARIABLE} is no level such as info, or messagekit_admin=debug");
-                Error::new(ErrorKind::InvalidConfiguration, text).caused_by(error)
-            })?;
+        None => Targets::new().with_default(usual).with_target("lapin", LevelFilter::OFF),
+        Some(wished) => {
             let at_most = wished.default_level().unwrap_or(LevelFilter::ERROR).min(LevelFilter::DEBUG);
             // The trace of these shows the password and every body.
             let told = ["channels", "frames", "internal_rpc", "io_loop"];
@@ -32,4 +27,15 @@ pub(crate) fn begin(usual: LevelFilter) -> Result<(), Error> {
     let lines = tracing_subscriber::fmt::layer().with_writer(stderr).with_ansi(stderr().is_terminal());
     tracing_subscriber::registry().with(lines).with(filter).try_init().ok();
     Ok(())
+}
+
+/// Returns what the variable asks for.
+pub(crate) fn wished() -> Result<Option<Targets>, Error> {
+    match std::env::var(VARIABLE).unwrap_or_default().as_str() {
+        "" => Ok(None),
+        wished => wished.parse().map(Some).map_err(|error| {
+            let text = format!("{VARIABLE} is no level such as info, or messagekit_admin=debug");
+            Error::new(ErrorKind::InvalidConfiguration, text).caused_by(error)
+        }),
+    }
 }

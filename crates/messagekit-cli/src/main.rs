@@ -9,6 +9,7 @@ mod bookkeeper;
 mod confirm;
 mod connector;
 mod database;
+mod databases;
 mod dlq;
 mod input;
 mod listen;
@@ -20,6 +21,10 @@ mod progress;
 mod relay;
 mod replay;
 mod sections;
+mod url;
+
+#[cfg(test)]
+mod secret_tests;
 
 use std::process::ExitCode;
 

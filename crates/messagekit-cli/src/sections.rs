@@ -6,25 +6,17 @@ use messagekit::config::{Secret, Section};
 use messagekit_kafka::{Kafka, KafkaPublisher};
 use messagekit_rabbitmq::RabbitMq;
 
-use crate::database::Kind;
+use crate::databases::Named;
+use crate::url::Url;
 
-/// The database that the key `database` of a program's section names; the only one where there is one.
-pub(crate) fn database(written: &[Section<'_>], program: &Section<'_>) -> Option<Secret> {
+/// The database that the key `database` of a program's section names; the only one where there is one. `any` says that there
+/// are some, be it of no use.
+pub(crate) fn database(mut written: Vec<Named>, any: bool, program: &Section<'_>) -> Option<Url> {
     let wished: Option<String> = program.optional("database");
-    let mut found = Vec::new();
-    for section in written {
-        let (name, url) = (section.optional::<String>("name"), section.required_secret("url"));
-        let Some(url) = url else { continue };
-        if let Err(error) = Kind::of(url.expose()) {
-            section.problem("url", error);
-        }
-        if wished.is_none() || wished == name {
-            found.push(url);
-        }
-    }
-    match (&found[..], written) {
-        ([one], _) => return Some(one.clone()),
-        (_, []) => program.problem("database", "no database: write [[database]] with name and url"),
+    written.retain(|database| wished.as_ref().is_none_or(|wished| *wished == database.name));
+    match (written.len(), any) {
+        (1, _) => return written.pop().map(|database| database.url),
+        (_, false) => program.problem("database", "no database: write [[database]] with name and url"),
         _ => program.problem("database", "write the name of one [[database]]"),
     }
     None

@@ -15,28 +15,28 @@ impl DeadLetters for PostgresStore {
         filter: &'a LetterFilter,
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<LetterHead>, Error>> {
-        Box::pin(self.statement(async move {
-            desk::list(&mut *self.connection().await?, self.schema(), filter, limit).await
+        Box::pin(self.read(move |mut connection| async move {
+            desk::list(&mut connection, self.schema(), filter, limit).await
         }))
     }
 
     fn ids<'a>(&'a self, filter: &'a LetterFilter, limit: u32) -> BoxFuture<'a, Result<Vec<i64>, Error>> {
-        Box::pin(self.statement(async move {
-            desk::ids(&mut *self.connection().await?, self.schema(), filter, limit).await
+        Box::pin(self.read(move |mut connection| async move {
+            desk::ids(&mut connection, self.schema(), filter, limit).await
         }))
     }
 
     fn show(&self, id: i64) -> BoxFuture<'_, Result<DeadLetter, Error>> {
         Box::pin(
-            self.statement(
-                async move { desk::show(&mut *self.connection().await?, self.schema(), id).await },
+            self.read(
+                move |mut connection| async move { desk::show(&mut connection, self.schema(), id).await },
             ),
         )
     }
 
     fn totals<'a>(&'a self, filter: &'a LetterFilter) -> BoxFuture<'a, Result<Vec<LetterTotal>, Error>> {
-        Box::pin(self.statement(async move {
-            desk::totals(&mut *self.connection().await?, self.schema(), filter).await
+        Box::pin(self.read(move |mut connection| async move {
+            desk::totals(&mut connection, self.schema(), filter).await
         }))
     }
 
@@ -45,8 +45,8 @@ impl DeadLetters for PostgresStore {
         filter: &'a LetterFilter,
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<LetterGroup>, Error>> {
-        Box::pin(self.statement(async move {
-            desk::groups(&mut *self.connection().await?, self.schema(), filter, limit).await
+        Box::pin(self.read(move |mut connection| async move {
+            desk::groups(&mut connection, self.schema(), filter, limit).await
         }))
     }
 

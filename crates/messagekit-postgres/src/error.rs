@@ -117,6 +117,11 @@ pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Says the same of an error of this crate.
+pub(crate) fn lost(error: &messagekit::Error) -> bool {
+    error.source().and_then(|source| source.downcast_ref()).is_some_and(is_lost)
+}
+
 /// Says what an answer means, or `None` for a mistake in the statement or its values.
 fn kind_of(error: &sqlx::Error) -> Option<ErrorKind> {
     match error {

@@ -9,6 +9,9 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::{PostgresStore, SchemaName, connect, migrations};
 
+/// How many connections are for reads with a limit of their own.
+const READERS: u32 = 4;
+
 /// Settings of a [`PostgresStore`].
 #[derive(Clone, Debug)]
 #[must_use = "options do nothing until `connect` is called"]
@@ -18,6 +21,7 @@ pub struct PostgresOptions {
     lock_timeout: Duration,
     idle_in_transaction_timeout: Duration,
     statement_timeout: Duration,
+    read_timeout: Option<Duration>,
 }
 
 impl Default for PostgresOptions {
@@ -28,6 +32,7 @@ impl Default for PostgresOptions {
             lock_timeout: Duration::from_secs(30),
             idle_in_transaction_timeout: Duration::from_secs(120),
             statement_timeout: Duration::from_secs(120),
+            read_timeout: None,
         }
     }
 }
@@ -70,18 +75,28 @@ impl PostgresOptions {
         self
     }
 
+    /// Chooses a shorter limit for what only reads for people: lists, totals, groups, counts, the lag of the outbox. Without
+    /// it the limit is that of the other statements, and 10 minutes for the count of a replay.
+    ///
+    /// Such reads use up to 4 connections of their own then: a server that waits for a lock or counts for long holds up no
+    /// other work, and a read that its caller has given up ends with the limit.
+    pub fn read_timeout(mut self, limit: Duration) -> Self {
+        self.read_timeout = Some(limit);
+        self
+    }
+
     /// Connects to `postgres://user:password@host:port/database` and checks the tables. What the URL leaves out is read as
     /// `psql` does: the `PG…` variables and the password file.
     ///
     /// # Errors
     /// As [`PostgresStore::connect`].
     pub async fn connect(self, url: &str) -> Result<PostgresStore, crate::Error> {
-        let options = self.with_limits(connect::parse(url)?);
-        let mut connection = connect::connect(&options).await?;
+        let options = connect::parse(url)?;
+        let mut connection = connect::connect(&self.with_limits(&options, self.statement_timeout)).await?;
         migrations::check(&mut connection, &self.schema).await?;
         // A connection that is made does not have to be kept: the pool opens its own when they are needed.
         drop(connection);
-        Ok(self.lazily(options))
+        Ok(self.lazily(&options))
     }
 
     /// Makes a store that connects when it is first used, and reads the URL at once. Nothing is checked but its form.
@@ -89,19 +104,22 @@ impl PostgresOptions {
     /// # Errors
     /// As [`PostgresStore::lazy`].
     pub fn lazy(self, url: &str) -> Result<PostgresStore, crate::Error> {
-        let options = self.with_limits(connect::parse(url)?);
-        Ok(self.lazily(options))
+        Ok(self.lazily(&connect::parse(url)?))
     }
 
-    fn lazily(self, options: PgConnectOptions) -> PostgresStore {
-        let pool = PgPoolOptions::new()
-            .max_connections(self.max_connections)
-            .acquire_timeout(connect::LIMIT)
-            // A ping before each transaction would cost a round trip; `begin` passes dead connections over instead.
-            .test_before_acquire(false)
-            .connect_lazy_with(options);
+    fn lazily(self, options: &PgConnectOptions) -> PostgresStore {
+        let pool = |max, limit| {
+            PgPoolOptions::new()
+                .max_connections(max)
+                .acquire_timeout(connect::LIMIT)
+                // A ping before each use would cost a round trip; `begin` and `read` pass dead connections over instead.
+                .test_before_acquire(false)
+                .connect_lazy_with(self.with_limits(options, limit))
+        };
+        let reads = self.read_timeout.map(|limit| pool(READERS, limit.min(self.statement_timeout)));
+        let pool = pool(self.max_connections, self.statement_timeout);
         let patience = self.statement_timeout.saturating_add(connect::LIMIT);
-        PostgresStore::new(pool, self.schema, Some(patience))
+        PostgresStore::new(pool, reads, self.schema, Some(patience))
     }
 
     /// Uses a pool that exists, as it is: of these options only the schema applies. Checks the tables.
@@ -115,17 +133,17 @@ impl PostgresOptions {
         let mut connection = pool.acquire().await?;
         migrations::check(&mut connection, &self.schema).await?;
         drop(connection);
-        Ok(PostgresStore::new(pool, self.schema, None))
+        Ok(PostgresStore::new(pool, None, self.schema, None))
     }
 
     /// Sent when a connection is made, so that they cost no round trip later.
-    fn with_limits(&self, options: PgConnectOptions) -> PgConnectOptions {
+    fn with_limits(&self, options: &PgConnectOptions, statement_timeout: Duration) -> PgConnectOptions {
         let limits = [
             ("lock_timeout", self.lock_timeout),
             ("idle_in_transaction_session_timeout", self.idle_in_transaction_timeout),
-            ("statement_timeout", self.statement_timeout),
+            ("statement_timeout", statement_timeout),
         ];
-        let options = options.options(limits.map(|(name, limit)| (name, millis(limit))));
+        let options = options.clone().options(limits.map(|(name, limit)| (name, millis(limit))));
         match options.get_application_name() {
             Some(_) => options,
             None => options.application_name("messagekit"),

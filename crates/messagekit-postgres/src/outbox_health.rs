@@ -30,8 +30,7 @@ impl OutboxHealth for PostgresStore {
     }
 
     fn lag(&self) -> BoxFuture<'_, Result<OutboxLag, Error>> {
-        Box::pin(self.statement(async move {
-            let mut connection = self.connection().await?;
+        Box::pin(self.read(move |mut connection| async move {
             let capture = Capture::by(&self.pool().connect_options(), self.schema());
             let watch = cdc::watch(&mut connection, &capture).await?;
             let relayed = health::relayed(&mut connection, self.schema()).await?;

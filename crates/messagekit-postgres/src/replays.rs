@@ -7,15 +7,16 @@
 use std::time::Duration;
 
 use messagekit::{
-    Actor, BoxFuture, Error, ErrorKind, EventCursor, EventFilter, Message, MessageId, ReplayCount, ReplayIds,
-    ReplayJob, ReplayLease, ReplayOrder, Replays, Store, StoredEvent, chain, no_replay,
+    Actor, BoxFuture, Error, ErrorKind, EventCursor, EventFilter, EventHead, Message, MessageId, ReplayCount,
+    ReplayIds, ReplayJob, ReplayLease, ReplayOrder, Replays, Store, StoredEvent, chain, no_replay,
 };
+use sqlx::PgConnection;
 
 use crate::error::from_sqlx;
 use crate::tables::acts::{self, Entry};
-use crate::tables::events;
-use crate::tables::replays::{self, Items};
-use crate::{PgTx, PostgresStore};
+use crate::tables::replay_items::{self, Items};
+use crate::tables::{events, replay_jobs, stored_events};
+use crate::{PgTx, PostgresStore, SchemaName};
 
 /// How long counting and choosing may take, whatever the connections' `statement_timeout` is.
 const LONG: Duration = Duration::from_secs(600);
@@ -53,7 +54,7 @@ impl PostgresStore {
         renamed: Renamed<'_>,
     ) -> Result<Option<ReplayJob>, Error> {
         let mut tx = self.begin().await?;
-        let held = replays::hold(&mut tx, self.schema(), lease.job, lease.epoch);
+        let held = replay_jobs::hold(&mut tx, self.schema(), lease.job, lease.epoch);
         let Some((job, behind)) = self.statement(held).await? else {
             self.rollback(tx).await?;
             return Ok(None);
@@ -61,7 +62,7 @@ impl PostgresStore {
         let upto = behind.saturating_add(i64::from(max.max(1))).min(job.events.cast_signed());
         let items = Items { job: lease.job, behind, upto };
         let published = match job.order.ids {
-            ReplayIds::Same => self.statement(replays::copy(&mut tx, self.schema(), items)).await,
+            ReplayIds::Same => self.statement(replay_items::copy(&mut tx, self.schema(), items)).await,
             ReplayIds::New => self.statement(self.rename(&mut tx, items, renamed)).await,
         };
         let published = match published {
@@ -72,14 +73,15 @@ impl PostgresStore {
             }
             Err(error) => return Err(error),
         };
-        let job = self.statement(replays::advance(&mut tx, self.schema(), items, published, extend)).await?;
+        let job =
+            self.statement(replay_jobs::advance(&mut tx, self.schema(), items, published, extend)).await?;
         self.commit(tx).await?;
         Ok(Some(job))
     }
 
     /// Writes events under new ids, and returns how many.
     async fn rename(&self, tx: &mut PgTx, items: Items, renamed: Renamed<'_>) -> Result<i64, Error> {
-        let taken = replays::take(tx, self.schema(), items).await?;
+        let taken = replay_items::take(tx, self.schema(), items).await?;
         let mut messages = Vec::with_capacity(taken.len());
         for event in &taken {
             // What a caller's function answers is never worth another try.
@@ -97,7 +99,7 @@ impl PostgresStore {
     async fn give_up(&self, lease: ReplayLease, error: &Error) -> Result<Option<ReplayJob>, Error> {
         let mut tx = self.begin_long().await?;
         let text = chain(error).to_string();
-        let failed = replays::fail(&mut tx, self.schema(), lease.job, lease.epoch, &text);
+        let failed = replay_jobs::fail(&mut tx, self.schema(), lease.job, lease.epoch, &text);
         let failed = self.statement_within(LONG, failed).await?;
         self.commit(tx).await?;
         Ok(failed)
@@ -109,28 +111,39 @@ fn is_final(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::InvalidEvent | ErrorKind::TooLarge)
 }
 
+async fn counted(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    filter: &EventFilter,
+) -> Result<ReplayCount, Error> {
+    stored_events::check_range(connection, schema, filter).await?;
+    let events = stored_events::count(connection, schema, filter).await?;
+    let skipped_by = stored_events::skipped_by(connection, schema, filter).await?;
+    Ok(ReplayCount { events, skipped_by })
+}
+
 impl Replays for PostgresStore {
     fn events<'a>(
         &'a self,
         filter: &'a EventFilter,
         after: Option<&'a EventCursor>,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<StoredEvent>, Error>> {
-        Box::pin(self.statement(async move {
-            replays::events(&mut *self.connection().await?, self.schema(), filter, after, limit).await
+    ) -> BoxFuture<'a, Result<Vec<EventHead>, Error>> {
+        Box::pin(self.read(move |mut connection| async move {
+            stored_events::events(&mut connection, self.schema(), filter, after, limit).await
         }))
     }
 
     fn replay_count<'a>(&'a self, filter: &'a EventFilter) -> BoxFuture<'a, Result<ReplayCount, Error>> {
         Box::pin(async move {
+            if self.reads_are_limited() {
+                let counted = self.read(move |mut connection| async move {
+                    counted(&mut connection, self.schema(), filter).await
+                });
+                return counted.await;
+            }
             let mut tx = self.begin_long().await?;
-            let count = self.statement_within(LONG, async {
-                replays::check_range(&mut tx, self.schema(), filter).await?;
-                let events = replays::count(&mut tx, self.schema(), filter).await?;
-                let skipped_by = replays::skipped_by(&mut tx, self.schema(), filter).await?;
-                Ok(ReplayCount { events, skipped_by })
-            });
-            let count = count.await?;
+            let count = self.statement_within(LONG, counted(&mut tx, self.schema(), filter)).await?;
             self.rollback(tx).await?;
             Ok(count)
         })
@@ -144,8 +157,8 @@ impl Replays for PostgresStore {
         Box::pin(async move {
             let mut tx = self.begin_long().await?;
             let ordered = self.statement_within(LONG, async {
-                replays::check_range(&mut tx, self.schema(), &order.filter).await?;
-                let job = replays::order(&mut tx, self.schema(), order, &by.name).await?;
+                stored_events::check_range(&mut tx, self.schema(), &order.filter).await?;
+                let job = replay_jobs::order(&mut tx, self.schema(), order, &by.name).await?;
                 let outcome = serde_json::json!({ "events": job.events, "ids": job.order.ids.as_str() });
                 self.audit_replay(&mut tx, by, "replay", job.id, true, outcome).await?;
                 Ok(job)
@@ -157,15 +170,15 @@ impl Replays for PostgresStore {
     }
 
     fn replay(&self, id: i64) -> BoxFuture<'_, Result<ReplayJob, Error>> {
-        Box::pin(self.statement(async move {
-            let job = replays::replay(&mut *self.connection().await?, self.schema(), id).await?;
+        Box::pin(self.read(move |mut connection| async move {
+            let job = replay_jobs::replay(&mut connection, self.schema(), id).await?;
             job.ok_or_else(|| no_replay(id))
         }))
     }
 
     fn replays(&self, before: Option<i64>, limit: u32) -> BoxFuture<'_, Result<Vec<ReplayJob>, Error>> {
-        Box::pin(self.statement(async move {
-            replays::replays(&mut *self.connection().await?, self.schema(), before, limit).await
+        Box::pin(self.read(move |mut connection| async move {
+            replay_jobs::replays(&mut connection, self.schema(), before, limit).await
         }))
     }
 
@@ -173,8 +186,8 @@ impl Replays for PostgresStore {
         Box::pin(async move {
             let mut tx = self.begin_long().await?;
             let work = self.statement_within(LONG, async {
-                let cancelled = replays::cancel(&mut tx, self.schema(), id).await?;
-                let job = replays::replay(&mut tx, self.schema(), id).await?;
+                let cancelled = replay_jobs::cancel(&mut tx, self.schema(), id).await?;
+                let job = replay_jobs::replay(&mut tx, self.schema(), id).await?;
                 let state = job.as_ref().map(|job| job.state.as_str());
                 let outcome = serde_json::json!({ "state": state });
                 self.audit_replay(&mut tx, by, "cancel-replay", id, cancelled, outcome).await?;
@@ -187,7 +200,7 @@ impl Replays for PostgresStore {
                 Some(_) if cancelled => Ok(()),
                 Some(state) => Err(Error::new(
                     ErrorKind::WrongState,
-                    format!("replay {id} is {state}: only a running one can be cancelled"),
+                    format!("replay {id} is {state}: only a running one can be stopped"),
                 )),
             }
         })
@@ -198,7 +211,7 @@ impl Replays for PostgresStore {
         lease: Duration,
     ) -> BoxFuture<'_, Result<Option<(ReplayLease, ReplayJob)>, Error>> {
         Box::pin(self.statement(async move {
-            let leased = replays::lease(&mut *self.connection().await?, self.schema(), lease).await?;
+            let leased = replay_jobs::lease(&mut *self.connection().await?, self.schema(), lease).await?;
             Ok(leased.map(|(epoch, job)| (ReplayLease { job: job.id, epoch }, job)))
         }))
     }

@@ -11,7 +11,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgPool, Postgres};
 
 use crate::decided::Decided;
-use crate::error::{classify, from_sqlx, is_lost};
+use crate::error::{classify, from_sqlx, is_lost, lost};
 use crate::links::Links;
 use crate::{PostgresOptions, SchemaName, begin, commit, connect};
 
@@ -31,6 +31,10 @@ pub struct PostgresStore {
 
 struct Shared {
     pool: PgPool,
+    /// For what only reads; the pool itself where reads have no limit of their own.
+    reads: PgPool,
+    /// Whether the server ends reads before the rest.
+    reads_are_limited: bool,
     schema: SchemaName,
     /// How long an answer may take; unknown of a pool that somebody else has made.
     patience: Option<Duration>,
@@ -67,9 +71,27 @@ impl PostgresStore {
         PostgresOptions::default()
     }
 
-    pub(crate) fn new(pool: PgPool, schema: SchemaName, patience: Option<Duration>) -> Self {
+    pub(crate) fn new(
+        pool: PgPool,
+        limited: Option<PgPool>,
+        schema: SchemaName,
+        patience: Option<Duration>,
+    ) -> Self {
+        let reads_are_limited = limited.is_some();
+        let reads = limited.unwrap_or_else(|| pool.clone());
         let (wake, links, decided) = (Wake::default(), Links::default(), Decided::default());
-        Self { shared: Arc::new(Shared { pool, schema, patience, wake, links, decided }) }
+        Self {
+            shared: Arc::new(Shared {
+                pool,
+                reads,
+                reads_are_limited,
+                schema,
+                patience,
+                wake,
+                links,
+                decided,
+            }),
+        }
     }
 
     /// Returns the pool, for queries of your own.
@@ -82,8 +104,14 @@ impl PostgresStore {
 
     /// Waits for the connections that are in use and closes all; other handles answer [`ErrorKind::Closed`] from then on.
     pub async fn close(self) {
+        self.shared.reads.close().await;
         self.shared.pool.close().await;
         self.shared.links.clear();
+    }
+
+    /// Says whether reads end by a limit of their own.
+    pub(crate) fn reads_are_limited(&self) -> bool {
+        self.shared.reads_are_limited
     }
 
     pub(crate) fn schema(&self) -> &SchemaName {
@@ -135,6 +163,25 @@ impl PostgresStore {
         let patience =
             self.shared.patience.map(|patience| patience.max(limit.saturating_add(connect::LIMIT)));
         self.answered(ErrorKind::Unavailable, patience, work).await
+    }
+
+    /// Runs statements that only read, on a connection that answers. None is asked first, which would cost a round trip: what
+    /// a dead one was to answer is read from another.
+    pub(crate) async fn read<T, F>(&self, work: impl Fn(PoolConnection<Postgres>) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let reads = &self.shared.reads;
+        self.statement(async {
+            let mut stale = reads.size();
+            loop {
+                match work(reads.acquire().await.map_err(from_sqlx)?).await {
+                    Err(error) if stale > 0 && lost(&error) => stale -= 1,
+                    answer => return answer,
+                }
+            }
+        })
+        .await
     }
 
     /// Takes a connection that answers, for a statement of its own.

@@ -77,3 +77,37 @@ pub(crate) const ACCESS_REFUSED: u16 = 403;
 pub(crate) const NOT_FOUND: u16 = 404;
 /// Code 406: declared otherwise, or too large.
 pub(crate) const PRECONDITION_FAILED: u16 = 406;
+
+/// Says why a channel was closed over a message to an exchange.
+pub(crate) fn refused(exchange: &str, code: u16, said: &messagekit::Error) -> messagekit::Error {
+    let (kind, text) = match code {
+        NOT_FOUND => (ErrorKind::NotFound, format!("exchange {exchange} is not there")),
+        ACCESS_REFUSED => {
+            (ErrorKind::InvalidConfiguration, format!("this user may not write to exchange {exchange:?}"))
+        }
+        PRECONDITION_FAILED => (ErrorKind::TooLarge, "rabbitmq takes no message of this size".to_owned()),
+        _ => (ErrorKind::InvalidEvent, "rabbitmq refuses the message".to_owned()),
+    };
+    messagekit::Error::new(kind, text).caused_by(said.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channel_that_was_closed_over_a_message_refuses_it_for_good() {
+        let said = messagekit::Error::new(ErrorKind::Unavailable, "rabbitmq ended the channel");
+        for (code, kind, text) in [
+            (404, ErrorKind::NotFound, "exchange orders is not there"),
+            (403, ErrorKind::InvalidConfiguration, "may not write to exchange \"orders\""),
+            (406, ErrorKind::TooLarge, "no message of this size"),
+            (540, ErrorKind::InvalidEvent, "refuses the message"),
+        ] {
+            let error = refused("orders", code, &said);
+            assert_eq!((error.kind(), error.is_transient()), (kind, false), "{code}");
+            assert!(error.to_string().contains(text), "{error}");
+            assert!(messagekit::chain(&error).ends_with("rabbitmq ended the channel"), "{error}");
+        }
+    }
+}

@@ -60,6 +60,7 @@ mod error;
 mod lane;
 mod link;
 mod member;
+mod names;
 mod publisher;
 mod rabbitmq;
 mod record;
@@ -68,6 +69,7 @@ mod subscriber;
 mod topology;
 
 pub use error::Error;
+pub use names::check_queue;
 pub use publisher::RabbitMqPublisher;
 pub use rabbitmq::RabbitMq;
 pub use record::{KEY, MAX_HEADER_BYTES, MORE_HEADERS, PREFIX};

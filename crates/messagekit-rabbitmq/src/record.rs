@@ -13,6 +13,8 @@ use messagekit::headers::{
 use messagekit::{Error, ErrorKind, MAX_HEADERS, Message};
 use serde_json::Value;
 
+use crate::names::check_routing_key;
+
 /// The header that carries the key on the wire.
 pub const KEY: &str = "x-messagekit-key";
 
@@ -59,7 +61,8 @@ const PER_HEADER: usize = 6;
 /// # Errors
 /// Permanent when no broker will take the message.
 pub(crate) fn properties(message: &Message, frame: usize) -> Result<BasicProperties, Error> {
-    message.check()?;
+    check_routing_key(&message.topic)?;
+    message.check_sizes()?;
     let mut properties = BasicProperties::default().with_delivery_mode(2);
     let mut table = BTreeMap::new();
     let mut size = 64;

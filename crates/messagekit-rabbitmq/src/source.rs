@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use messagekit::{BatchLimit, Capabilities, Error, ErrorKind, NextOffset, Source, check_topic};
+use messagekit::{BatchLimit, Capabilities, Error, ErrorKind, NextOffset, Source};
 
+use crate::names::check_queue;
 use crate::{RabbitMq, RabbitMqSubscriber};
 
 /// Queues of a [`RabbitMq`], to be read by a consumer.
@@ -40,7 +41,7 @@ impl Source for RabbitMqSource {
         if self.queues.is_empty() {
             return refused("a source without queues delivers nothing".to_owned());
         }
-        self.queues.iter().try_for_each(|queue| check_topic(queue))?;
+        self.queues.iter().try_for_each(|queue| check_queue(queue))?;
         if let Some(twice) =
             self.queues.iter().enumerate().find(|(index, queue)| self.queues[..*index].contains(queue))
         {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use messagekit::{
-    Actor, BoxFuture, Error, ErrorKind, EventCursor, EventFilter, Message, Renamed, ReplayCount, ReplayIds,
-    ReplayJob, ReplayLease, ReplayOrder, Replays, StoredEvent, chain,
+    Actor, BoxFuture, Error, ErrorKind, EventCursor, EventFilter, EventHead, Message, Renamed, ReplayCount,
+    ReplayIds, ReplayJob, ReplayLease, ReplayOrder, Replays, chain,
 };
 use rusqlite::Connection;
 
@@ -20,7 +20,7 @@ impl Replays for SqliteStore {
         filter: &'a EventFilter,
         after: Option<&'a EventCursor>,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<StoredEvent>, Error>> {
+    ) -> BoxFuture<'a, Result<Vec<EventHead>, Error>> {
         let (filter, after) = (filter.clone(), after.cloned());
         Box::pin(self.query(move |conn| events::list(conn, &filter, after.as_ref(), limit)))
     }
@@ -53,7 +53,16 @@ impl Replays for SqliteStore {
 
     fn cancel_replay<'a>(&'a self, id: i64, by: &'a Actor) -> BoxFuture<'a, Result<(), Error>> {
         let (by, now) = (by.clone(), now());
-        Box::pin(self.job(move |conn| replay_jobs::cancel(conn, id, &by, now)))
+        Box::pin(async move {
+            match self.job(move |conn| replay_jobs::cancel(conn, id, &by, now)).await? {
+                None => Ok(()),
+                Some(state) => {
+                    let state = state.as_str();
+                    let text = format!("replay {id} is {state}: only a running one can be stopped");
+                    Err(Error::new(ErrorKind::WrongState, text))
+                }
+            }
+        })
     }
 
     fn lease_replay(

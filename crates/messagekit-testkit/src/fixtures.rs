@@ -94,6 +94,10 @@ impl StoreFixture for MemoryStoreFixture {
         failures_of(&self.store)
     }
 
+    async fn forget_marker(&self, consumer: &str, id: &MessageId) {
+        self.store.forget_marker(consumer, id);
+    }
+
     fn can_swallow_errors(&self) -> bool {
         true
     }

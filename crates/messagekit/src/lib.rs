@@ -67,8 +67,8 @@ mod store;
 mod transport;
 
 pub use consumer::{
-    Backoff, Consumer, ConsumerBuilder, ConsumerStats, HandlerError, HandlerFn, IdempotentConsumer,
-    OnFailure, OnUnknown, Router, StateHandlerFn, Stats,
+    Backoff, Connection, Consumer, ConsumerBuilder, ConsumerStats, HandlerError, HandlerFn,
+    IdempotentConsumer, Inner, Middleware, OnFailure, OnUnknown, Router, StateHandlerFn, Stats,
 };
 pub use dead_letters::{
     Act, Acted, Actor, DeadLetter, DeadLetters, LetterFilter, LetterGroup, LetterHead, LetterState,
@@ -83,8 +83,8 @@ pub use message::{
 pub use messagekit_macros::Event;
 pub use outbox_health::{Operations, OutboxHealth, OutboxLag};
 pub use replay::{
-    EventCursor, EventFilter, Renamed, ReplayCount, ReplayIds, ReplayJob, ReplayLease, ReplayOrder,
-    ReplayState, Replays, StoredEvent, no_replay, out_of_range,
+    EventCursor, EventFilter, EventHead, Renamed, ReplayCount, ReplayIds, ReplayJob, ReplayLease,
+    ReplayOrder, ReplayState, Replays, StoredEvent, no_replay, other_count, out_of_range,
 };
 pub use shutdown::Shutdown;
 pub use store::{

@@ -1,5 +1,8 @@
 //! Publishing kept events again.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::dead_letters::Actor;
@@ -33,6 +36,32 @@ pub struct StoredEvent {
     pub created_at: Timestamp,
     /// The message as it goes out.
     pub message: Message,
+}
+
+/// What a list shows of an event: everything but its payload and the other headers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventHead {
+    /// Its id.
+    pub event_id: MessageId,
+    /// Its type.
+    pub event_type: Option<String>,
+    /// The topic it goes to.
+    pub topic: Arc<str>,
+    /// Its key.
+    pub key: Option<Bytes>,
+    /// How many times it was published again.
+    pub copies: u32,
+    /// When its row was written, by the database's clock.
+    pub created_at: Timestamp,
+    /// The length of its payload.
+    pub payload_bytes: u64,
+}
+
+impl EventHead {
+    /// Returns where a page ends whose last event this is.
+    pub fn cursor(&self) -> EventCursor {
+        EventCursor { created_at: self.created_at, event_id: self.event_id.clone() }
+    }
 }
 
 /// Where a page of events ended; the next page begins behind it.
@@ -83,6 +112,9 @@ pub struct ReplayOrder {
     pub ids: ReplayIds,
     /// At most this many per second; `None` for as fast as the database takes them.
     pub per_second: Option<u32>,
+    /// How many events the person has confirmed: with any other number nothing is ordered. `None` for as many as there are.
+    /// Not kept: replays that are read back have none.
+    pub count: Option<u64>,
 }
 
 /// Where a replay stands.
@@ -156,6 +188,12 @@ pub fn out_of_range(oldest: Timestamp) -> Error {
     Error::new(ErrorKind::OutOfRange, text).with("oldest", oldest)
 }
 
+/// The error of every outbox for an order whose events are not as many as were confirmed.
+pub fn other_count(events: u64) -> Error {
+    Error::new(ErrorKind::WrongState, "the events are not as many as were confirmed: count again")
+        .with("count", events)
+}
+
 /// Makes the message that an event goes out as under a new id.
 pub type Renamed<'a> = &'a (dyn Fn(&StoredEvent) -> Result<(MessageId, Message), Error> + Send + Sync);
 
@@ -164,7 +202,7 @@ pub type Renamed<'a> = &'a (dyn Fn(&StoredEvent) -> Result<(MessageId, Message),
 /// An order chooses its events at once and writes their list down. Each step copies some of them into the outbox and takes
 /// them from the list in one transaction, so that a process that dies repeats nothing and the progress is in the database.
 pub trait Replays: Send + Sync {
-    /// Returns at most `limit` events, oldest first, behind `after`. Copies are not listed.
+    /// Returns at most `limit` events, oldest first, behind `after`. Copies are not listed, and no payload is read.
     ///
     /// # Errors
     /// Transient if the database does not answer.
@@ -173,7 +211,7 @@ pub trait Replays: Send + Sync {
         filter: &'a EventFilter,
         after: Option<&'a EventCursor>,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<StoredEvent>, Error>>;
+    ) -> BoxFuture<'a, Result<Vec<EventHead>, Error>>;
 
     /// Counts what a replay would publish, and changes nothing.
     ///
@@ -185,7 +223,8 @@ pub trait Replays: Send + Sync {
     /// Orders a replay, with a row of the audit.
     ///
     /// # Errors
-    /// As [`replay_count`](Self::replay_count).
+    /// As [`replay_count`](Self::replay_count). [`ErrorKind::WrongState`](crate::ErrorKind::WrongState) with the number of
+    /// events in `count` when another one was confirmed; nothing is written then.
     fn order_replay<'a>(
         &'a self,
         order: &'a ReplayOrder,

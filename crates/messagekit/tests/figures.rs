@@ -53,7 +53,7 @@ async fn what_a_consumer_does_is_counted_without_a_change_in_its_program() {
     let has = |line: &str| text_of(&registry).lines().any(|known| known == line);
     let handled = r#"messagekit_consumer_handled_total{consumer="billing",outcome="handled"} 2"#;
     let dead = r#"messagekit_consumer_handled_total{consumer="billing",outcome="dead"} 1"#;
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
     while !(has(handled) && has(dead)) {
         assert!(tokio::time::Instant::now() < deadline, "{}", text_of(&registry));
         tokio::task::yield_now().await;

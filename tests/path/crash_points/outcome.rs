@@ -15,7 +15,7 @@ use crate::broker;
 use crate::verdict::order_of;
 
 /// How long the broker may take for one answer.
-const ANSWER: Duration = Duration::from_secs(10);
+const ANSWER: Duration = Duration::from_secs(60);
 
 /// What a case came to.
 #[derive(Debug)]

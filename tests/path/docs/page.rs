@@ -1,7 +1,6 @@
 //! A page of the documentation, its commands and the folder they are run in.
 
 use std::fs::{self, File};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -171,9 +170,4 @@ fn said(folder: &Path) -> String {
 /// The file that a command takes its configuration from.
 fn configuration(line: &str) -> Option<&str> {
     line.split_once("--config ")?.1.split_whitespace().next()
-}
-
-/// Returns a port that was free a moment ago.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -229,7 +229,12 @@ fn copies_of_a_replay_go_out_too() {
         let original = relayed.read("r1", &leases).await;
         relayed.store.published(&places(&original)).await.unwrap();
 
-        let order = ReplayOrder { filter: EventFilter::default(), ids: ReplayIds::Same, per_second: None };
+        let order = ReplayOrder {
+            filter: EventFilter::default(),
+            ids: ReplayIds::Same,
+            per_second: None,
+            count: None,
+        };
         relayed.store.order_replay(&order, &Actor::new("ann", "cli")).await.unwrap();
         let (lease, _) = relayed.store.lease_replay(Duration::from_secs(600)).await.unwrap().unwrap();
         let never = |_: &_| panic!("events keep their ids");

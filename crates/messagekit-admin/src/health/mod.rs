@@ -23,6 +23,20 @@ pub(crate) use ready::Nothing;
 #[derive(Clone)]
 pub(crate) struct Asked(pub(crate) Arc<[Named]>);
 
+/// Says what is wrong with something besides the databases at the moment.
+pub(crate) type Look = Box<dyn Fn() -> Option<String> + Send + Sync>;
+
+/// What readiness needs besides the databases, by name.
+#[derive(Clone, Default)]
+pub(crate) struct Connections(pub(crate) Arc<[(String, Look)]>);
+
+/// An admin has databases alone.
+impl FromRef<App> for Connections {
+    fn from_ref(_: &App) -> Self {
+        Self::default()
+    }
+}
+
 pub(crate) type Named = (Arc<str>, Arc<dyn OutboxHealth>);
 
 impl FromRef<App> for Asked {
@@ -35,6 +49,7 @@ pub(crate) fn routes<S>() -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,
     Asked: FromRef<S>,
+    Connections: FromRef<S>,
 {
     OpenApiRouter::new()
         .routes(routes!(ready::live))
@@ -62,9 +77,40 @@ where
 pub fn health_router<N: Into<String>>(
     databases: impl IntoIterator<Item = (N, Arc<dyn OutboxHealth>)>,
 ) -> Router {
+    health_router_with(databases, [])
+}
+
+/// Makes the [`health_router`] of a service that also needs brokers: each is looked at whenever `/health/ready` is asked, and
+/// tells in words what it lacks; `None` when nothing. It is answered to everybody: leave passwords and payloads out.
+pub fn health_router_with<N: Into<String>>(
+    databases: impl IntoIterator<Item = (N, Arc<dyn OutboxHealth>)>,
+    connections: impl IntoIterator<Item = (String, Box<dyn Fn() -> Option<String> + Send + Sync>)>,
+) -> Router {
     let databases = databases.into_iter().map(|(name, store)| (Arc::from(name.into()), store));
-    let asked = Asked(databases.collect());
-    checkpoints::keep_while_used(&asked);
-    let (routes, _) = routes::<Asked>().split_for_parts();
-    protection::around(routes.with_state(asked))
+    let state = Alone {
+        asked: Asked(databases.collect()),
+        connections: Connections(connections.into_iter().collect()),
+    };
+    checkpoints::keep_while_used(&state.asked);
+    let (routes, _) = routes::<Alone>().split_for_parts();
+    protection::around(routes.with_state(state))
+}
+
+/// What the health paths alone look at.
+#[derive(Clone)]
+struct Alone {
+    asked: Asked,
+    connections: Connections,
+}
+
+impl FromRef<Alone> for Asked {
+    fn from_ref(alone: &Alone) -> Self {
+        alone.asked.clone()
+    }
+}
+
+impl FromRef<Alone> for Connections {
+    fn from_ref(alone: &Alone) -> Self {
+        alone.connections.clone()
+    }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Asked, measure};
+use super::{Asked, Connections, measure};
 use crate::parameters::{FromParameters, Parameters, Query};
 use crate::problem::Problem;
 
@@ -60,6 +60,21 @@ pub(crate) struct Ready {
     #[schema(value_type = String, format = DateTime)]
     timestamp: Timestamp,
     databases: Vec<DatabaseReady>,
+    /// What else is needed, where something is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    connections: Vec<ConnectionReady>,
+}
+
+/// Whether something besides the databases works.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ConnectionReady {
+    connection: String,
+    status: Status,
+    /// What is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    error: Option<String>,
 }
 
 /// Whether a database answers.
@@ -78,7 +93,11 @@ pub(crate) struct DatabaseReady {
     get, path = "/health/ready", tag = "health", operation_id = "ready",
     responses((status = 200, body = Ready), (status = 503, description = "A database does not answer", body = Ready))
 )]
-pub(crate) async fn ready(State(asked): State<Asked>, _nothing: Query<Nothing>) -> (StatusCode, Json<Ready>) {
+pub(crate) async fn ready(
+    State(asked): State<Asked>,
+    State(connections): State<Connections>,
+    _nothing: Query<Nothing>,
+) -> (StatusCode, Json<Ready>) {
     let databases: Vec<DatabaseReady> = measure::ping(&asked)
         .await
         .into_iter()
@@ -88,8 +107,19 @@ pub(crate) async fn ready(State(asked): State<Asked>, _nothing: Query<Nothing>) 
             error: answer.err(),
         })
         .collect();
-    let status = databases.iter().map(|one| one.status).max().unwrap_or(Status::Healthy);
-    (code(status), Json(Ready { status, timestamp: Timestamp::now(), databases }))
+    let connections: Vec<ConnectionReady> = connections
+        .0
+        .iter()
+        .map(|(name, look)| (name.clone(), look()))
+        .map(|(connection, error)| ConnectionReady {
+            connection,
+            status: if error.is_none() { Status::Healthy } else { Status::Unhealthy },
+            error,
+        })
+        .collect();
+    let parts = databases.iter().map(|one| one.status).chain(connections.iter().map(|one| one.status));
+    let status = parts.max().unwrap_or(Status::Healthy);
+    (code(status), Json(Ready { status, timestamp: Timestamp::now(), databases, connections }))
 }
 
 pub(super) fn code(status: Status) -> StatusCode {

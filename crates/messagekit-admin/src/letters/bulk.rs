@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -15,13 +14,11 @@ use super::filter::Filter;
 use crate::app::App;
 use crate::body::Json;
 use crate::caller::Caller;
-use crate::database::Database;
+use crate::database::{Database, PATIENCE};
 use crate::problem::Problem;
 
 /// The most letters of one transaction.
 const CHUNK: u32 = 500;
-/// How long an answer waits for the end of the work.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What to select.
 #[derive(Debug, Deserialize, ToSchema)]

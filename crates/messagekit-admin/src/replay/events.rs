@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use jiff::Timestamp;
-use messagekit::{EventCursor, EventFilter, StoredEvent, headers};
+use messagekit::{EventCursor, EventFilter, EventHead};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -51,7 +51,7 @@ impl After {
         Some(Self(EventCursor { created_at, event_id: id.parse().ok()? }))
     }
 
-    fn of(event: &StoredEvent) -> String {
+    fn of(event: &EventHead) -> String {
         format!("{}/{}", event.created_at, event.event_id)
     }
 }
@@ -127,12 +127,12 @@ pub(crate) async fn events(
     let next = found.last().filter(|_| more).map(|last| next_link(raw.as_deref(), "after", &After::of(last)));
     let events = found.into_iter().map(|event| EventView {
         event_id: event.event_id.to_string(),
-        event_type: event.message.headers.text(headers::EVENT_TYPE).map(str::to_owned),
-        topic: event.message.topic.to_string(),
-        key: event.message.key.as_deref().map(shown),
+        event_type: event.event_type,
+        topic: event.topic.to_string(),
+        key: event.key.as_deref().map(shown),
         copies: event.copies,
         created_at: event.created_at,
-        payload_bytes: event.message.payload.len() as u64,
+        payload_bytes: event.payload_bytes,
     });
     Ok(Json(EventPage { database: database.name.to_string(), events: events.collect(), next }))
 }

@@ -137,6 +137,9 @@ pub(crate) async fn show(
 }
 
 /// Stop a running replay; what went out before stays
+///
+/// The list of a large one takes a while to drop. An answer waits for 20 seconds at most; the replay may still be running in
+/// it, and stops all the same.
 #[utoipa::path(
     post, path = "/api/v1/replay/{id}/cancel", tag = "replay", operation_id = "cancel_replay",
     params(("id" = i64, Path, description = "The replay's number", minimum = 1), Which),
@@ -154,7 +157,11 @@ pub(crate) async fn cancel(
     Query(which): Query<Which>,
 ) -> Result<(StatusCode, Json<JobView>), Problem> {
     let database = app.databases.one(which.database.as_deref())?;
-    database.act(database.store.cancel_replay(id, &caller.actor())).await?;
+    let by = caller.actor();
+    let cancelled = database.act_through(async move |store| store.cancel_replay(id, &by).await).await?;
+    if cancelled.is_none() {
+        tracing::info!(database = &*database.name, replay = id, "a cancel takes longer than its answer");
+    }
     let job = database.ask(database.store.replay(id)).await?;
     Ok((StatusCode::ACCEPTED, Json(JobView::of(&database.name, job))))
 }

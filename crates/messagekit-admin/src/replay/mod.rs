@@ -11,6 +11,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 
+pub(crate) use order::ordered;
 pub(crate) use worker::run;
 pub use worker::run_replays;
 

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use messagekit::{EventFilter, ReplayIds, ReplayOrder};
+use messagekit::{Actor, ErrorKind, EventFilter, ReplayIds, ReplayJob, ReplayOrder};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -11,6 +11,7 @@ use super::jobs::JobView;
 use crate::app::App;
 use crate::body::Json;
 use crate::caller::Caller;
+use crate::database::Database;
 use crate::parameters::{NO_TIME, searchable, usable_time};
 use crate::problem::Problem;
 
@@ -132,7 +133,7 @@ pub(crate) async fn count(
     Json(request): Json<CountRequest>,
 ) -> Result<axum::Json<CountView>, Problem> {
     let database = app.databases.one(request.database.as_deref())?;
-    let count = database.ask(database.store.replay_count(&request.filter.events()?)).await?;
+    let count = database.count(request.filter.events()?).await?;
     let skipped = count.skipped_by.into_iter().map(|(consumer, events)| Skipped { consumer, events });
     let database = database.name.to_string();
     Ok(axum::Json(CountView { database, events: count.events, skipped_by: skipped.collect() }))
@@ -154,22 +155,47 @@ pub(crate) struct OrderRequest {
     #[serde(default)]
     #[schema(minimum = 1, maximum = 1_000_000)]
     per_second: Option<u32>,
+    /// From the count: what the person has seen and confirmed. Without it, as many events as there are.
+    #[serde(default)]
+    count: Option<u64>,
+}
+
+/// A replay that was ordered.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum Ordered {
+    /// It is written down.
+    Job(JobView),
+    /// Its events are still being chosen.
+    Choosing(Choosing),
+}
+
+/// A replay whose events are still being chosen. It stands in the list of replays once they are.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Choosing {
+    database: String,
+    complete: bool,
 }
 
 /// Order a replay
 ///
-/// Its events are chosen now; what is written later is not part of it. It runs in the background at its pace, and goes on
-/// after a restart where it stood.
+/// Its events are chosen now; what is written later is not part of it. When there are more or fewer than were confirmed,
+/// nothing is done. It runs in the background at its pace, and goes on after a restart where it stood. An answer waits for 20
+/// seconds at most for the choice, which goes on without it.
 #[utoipa::path(
     post, path = "/api/v1/replay", tag = "replay", operation_id = "order_replay",
     request_body = OrderRequest,
-    responses((status = 202, body = JobView), (status = 404, description = "No such database", body = Problem, content_type = "application/problem+json"))
+    responses(
+        (status = 202, body = Ordered),
+        (status = 404, description = "No such database", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "There are more or fewer events than were confirmed", body = Problem, content_type = "application/problem+json")
+    )
 )]
 pub(crate) async fn order(
     State(app): State<App>,
     caller: Caller,
     Json(request): Json<OrderRequest>,
-) -> Result<(StatusCode, axum::Json<JobView>), Problem> {
+) -> Result<(StatusCode, axum::Json<Ordered>), Problem> {
     let database = app.databases.one(request.database.as_deref())?;
     if request.per_second.is_some_and(|pace| !(1..=1_000_000).contains(&pace)) {
         return Err(Problem::refused("per_second is not a whole number from 1 to 1000000"));
@@ -178,8 +204,32 @@ pub(crate) async fn order(
         filter: request.filter.events()?,
         ids: request.ids.into(),
         per_second: request.per_second,
+        count: request.count,
     };
-    let job = database.act(database.store.order_replay(&order, &caller.actor())).await?;
-    app.ordered.notify_waiters();
-    Ok((StatusCode::ACCEPTED, axum::Json(JobView::of(&database.name, job))))
+    let ordered = match ordered(&app, database, order, caller.actor()).await? {
+        Some(job) => Ordered::Job(JobView::of(&database.name, job)),
+        None => Ordered::Choosing(Choosing { database: database.name.to_string(), complete: false }),
+    };
+    Ok((StatusCode::ACCEPTED, axum::Json(ordered)))
+}
+
+/// Orders a replay, also when its caller goes away. `None` when its events are still being chosen.
+pub(crate) async fn ordered(
+    app: &App,
+    database: &Database,
+    order: ReplayOrder,
+    by: Actor,
+) -> Result<Option<ReplayJob>, Problem> {
+    let shared = app.clone();
+    let ordered = database.act_through(async move |store| {
+        let ordered = match store.order_replay(&order, &by).await {
+            Err(error) if error.kind() == ErrorKind::WrongState => {
+                error.context("count").and_then(|count| count.parse().ok()).map(Err).ok_or(error)?
+            }
+            other => Ok(other?),
+        };
+        shared.ordered.notify_waiters();
+        Ok(ordered)
+    });
+    ordered.await?.transpose().map_err(Problem::changed)
 }

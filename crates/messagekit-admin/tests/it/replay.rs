@@ -66,6 +66,20 @@ async fn what_is_ordered_goes_out_whole() {
     assert_eq!(stores.memory.outbox().len(), 2 * 1_203);
 }
 
+#[tokio::test]
+async fn an_order_of_another_count_than_was_confirmed_is_refused_with_the_new_one() {
+    let stores = Stores::with(0, 3).await;
+    for store in stores.each() {
+        let desk = Desk::of([("shop", store)]);
+        let refused =
+            desk.tell(Role::Operator, "POST /api/v1/replay", json!({"filter": {}, "count": 2})).await;
+        refused.is_problem(409);
+        assert_eq!(refused.json()["count"], 3);
+        assert_eq!(desk.get("/api/v1/replay").await["replays"], json!([]));
+        assert_eq!(order(&desk, json!({"filter": {}, "count": 3})).await["events"], 3);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_dies_in_the_middle_is_followed_where_it_stood() {
     let store = MemoryStore::new();

@@ -1,17 +1,16 @@
 //! What `messagekit admin` is told.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
 
-use messagekit::config::{Configuration, Section};
-use messagekit::{Error, ErrorKind, Operations};
+use messagekit::config::{self, Configuration, Section};
+use messagekit::{Error, ErrorKind, chain};
 use messagekit_admin::{DEFAULT_ADDRESS, Role, TokenHash, Tokens};
-use messagekit_postgres::PostgresStore;
 
-use crate::database::{Kind, URL_VARIABLE, open_file, postgres_name};
+use crate::database::URL_VARIABLE;
+use crate::databases::{self, Named, name_problem};
+use crate::url::Url;
 
 /// Sections of the programs that may share the file.
 const ELSEWHERE: [&str; 7] = ["bridge", "rule", "kafka", "rabbitmq", "bookkeeper", "relay", "log"];
@@ -28,29 +27,11 @@ pub(super) struct Options {
     #[arg(long, value_name = "ADDRESS")]
     health: Option<SocketAddr>,
     /// A database and the name it gets here, for example shop=postgres://me@localhost/shop; may be given several times
-    // Nothing is refused here: what is refused would be repeated, and it may hold a password.
-    #[arg(long = "database", value_name = "NAME=URL", value_parser = |text: &str| Ok::<_, Infallible>(Told(text.to_owned())))]
-    databases: Vec<Told>,
+    #[arg(long = "database", value_name = "NAME=URL")]
+    databases: Vec<Url>,
     /// A file with the tokens that are let in, a line each, as `messagekit admin token` prints it
     #[arg(long, value_name = "FILE")]
     tokens: Option<PathBuf>,
-}
-
-/// What stands behind an option and may hold a password.
-#[derive(Clone)]
-struct Told(String);
-
-impl std::fmt::Debug for Told {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Told")
-    }
-}
-
-/// A database by the name that people see. The URL may hold a password.
-#[derive(Clone)]
-pub(super) struct Named {
-    pub(super) name: String,
-    url: String,
 }
 
 /// What was told, read and checked.
@@ -63,100 +44,81 @@ pub(super) struct Settings {
 }
 
 impl Options {
-    /// Reads the configuration under the options.
+    /// Reads the configuration under the options, and refuses everything at once that a start would refuse.
     pub(super) fn settings(self) -> Result<Settings, Error> {
         let configuration = Configuration::load(self.config.as_deref())?;
         configuration.passes_over(&ELSEWHERE);
         let admin = configuration.section("admin");
         let usual = DEFAULT_ADDRESS.parse().expect("it is an address");
-        let listen = admin.or("listen", usual);
-        let health = admin.optional("health");
+        let (listen, health) = (admin.or("listen", usual), admin.optional("health"));
         let hosts = admin.or("hosts", Vec::new());
-        let databases: Vec<Named> = configuration.sections("database").iter().filter_map(written).collect();
+        let databases = databases::written(&configuration);
         let written = tokens(&configuration.sections("token"));
         let file = admin.path("tokens_file");
         if file.is_some() && !written.is_empty() {
             admin.problem("tokens_file", "is written beside [[token]]: write one of them");
         }
-        configuration.finish()?;
+        let (any_database, any_token) = (configuration.sections("database"), configuration.sections("token"));
+        let mut problems = configuration.problems();
 
-        let told = self.databases.iter().map(|told| database(&told.0)).collect::<Result<Vec<_>, _>>()?;
-        let databases = match (told, databases, std::env::var(URL_VARIABLE)) {
-            (told, ..) if !told.is_empty() => told,
-            (_, written, Err(_)) => written,
-            (_, written, _) if !written.is_empty() => written,
-            (.., Ok(url)) => vec![Named::of(url)?],
+        let variable = std::env::var(URL_VARIABLE).ok().filter(|_| any_database.is_empty());
+        let databases = match (&self.databases[..], &variable) {
+            ([], None) => databases,
+            ([], Some(url)) => told(&[url.clone().into()], &mut problems),
+            (options, _) => told(options, &mut problems),
         };
-        let tokens = match self.tokens.or(file) {
-            Some(file) => read(&file)?,
+        let mut tokens_told = !any_token.is_empty();
+        let tokens = match self.tokens.or(file).map(|file| read(&file)) {
+            Some(Ok(tokens)) => tokens,
+            Some(Err(error)) => {
+                problems.push(chain(&error));
+                tokens_told = true;
+                Tokens::new()
+            }
             None => written,
         };
-        let mut problems = Vec::new();
-        if databases.is_empty() {
+        let (listen, health) = (self.listen.unwrap_or(listen), self.health.or(health));
+        if health == Some(listen) && listen.port() != 0 {
+            problems.push(format!("listen and health are both {listen}: give health a port of its own"));
+        }
+        // What is there and wrong has been told.
+        if databases.is_empty() && self.databases.is_empty() && any_database.is_empty() && variable.is_none()
+        {
             problems.push(
-                "no database: write --database NAME=URL, or [[database]] with name and url into --config",
+                "no database: write --database NAME=URL, or [[database]] with name and url into --config"
+                    .to_owned(),
             );
         }
-        if tokens.is_empty() {
-            problems.push("no token: make one with `messagekit admin token`, and write its line into the file of --tokens");
+        if tokens.is_empty() && !tokens_told {
+            problems.push(
+                "no token: make one with `messagekit admin token`, and write its line into the file of --tokens".to_owned(),
+            );
         }
-        if !problems.is_empty() {
-            return Err(Error::new(ErrorKind::InvalidConfiguration, problems.join("; ")));
-        }
-        let (listen, health) = (self.listen.unwrap_or(listen), self.health.or(health));
+        problems.extend(crate::log::wished().err().map(|error| chain(&error)));
+        config::refuse(&problems)?;
         Ok(Settings { listen, health, hosts, databases, tokens })
     }
 }
 
-impl Named {
-    /// Names a database after itself.
-    fn of(url: String) -> Result<Self, Error> {
-        let name = match Kind::of(&url)? {
-            Kind::Sqlite(path) => path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-            Kind::Postgres(url) => postgres_name(url)?,
+/// Reads `NAME=URL`, or a URL alone, of each option.
+fn told(options: &[Url], problems: &mut Vec<String>) -> Vec<Named> {
+    let mut read: Vec<Named> = Vec::new();
+    for text in options {
+        let named = match text.split_once('=') {
+            Some((name, url)) if !name.contains(':') => {
+                Named::of(Some(name.to_owned()), url.to_owned().into())
+            }
+            _ => Named::of(None, text.clone()),
         };
-        let usable =
-            |letter: char| if letter.is_ascii_alphanumeric() || "_-".contains(letter) { letter } else { '-' };
-        Ok(Self { name: name.to_ascii_lowercase().chars().map(usable).collect(), url })
-    }
-
-    /// Opens the database. A server may be away: it is asked when somebody asks for it.
-    pub(super) async fn open(&self) -> Result<Arc<dyn Operations>, Error> {
-        match Kind::of(&self.url)? {
-            Kind::Sqlite(path) => Ok(Arc::new(open_file(path).await?)),
-            Kind::Postgres(url) => Ok(Arc::new(PostgresStore::lazy(url)?)),
+        match named {
+            Ok(named) => {
+                problems.extend(name_problem(&read, &named.name));
+                read.push(named);
+            }
+            Err(error) => problems.push(chain(&error)),
         }
     }
-}
-
-impl std::fmt::Debug for Named {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Named").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-/// Reads `NAME=URL`, or a URL alone.
-fn database(text: &str) -> Result<Named, Error> {
-    match text.split_once('=') {
-        Some((name, url)) if !name.contains(':') => {
-            Kind::of(url)?;
-            Ok(Named { name: name.to_owned(), url: url.to_owned() })
-        }
-        _ => Named::of(text.to_owned()),
-    }
-}
-
-/// Reads a `[[database]]`.
-fn written(section: &Section<'_>) -> Option<Named> {
-    let name: Option<String> = section.optional("name");
-    let url = section.required_secret("url")?;
-    match Named::of(url.expose().to_owned()) {
-        Ok(database) => Some(Named { name: name.unwrap_or(database.name), ..database }),
-        Err(error) => {
-            section.problem("url", error);
-            None
-        }
-    }
+    read
 }
 
 /// Reads every `[[token]]`.

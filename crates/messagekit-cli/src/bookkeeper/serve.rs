@@ -7,7 +7,7 @@ use axum::routing::get;
 use messagekit::bookkeeper;
 use messagekit::metrics::{self, Metrics};
 use messagekit::{Bookkeeping, Error, Inbox, OutboxHealth, Shutdown};
-use messagekit_admin::health_router;
+use messagekit_admin::health_router_with;
 use messagekit_postgres::PostgresStore;
 use prometheus::Registry;
 
@@ -17,7 +17,7 @@ use crate::listen::{address, bind};
 use crate::output::print;
 
 pub(super) async fn serve(settings: Settings) -> Result<(), Error> {
-    match Kind::of(settings.database.expose())? {
+    match Kind::of(&settings.database)? {
         Kind::Sqlite(path) => keep(open_file(path).await?, &settings).await,
         // A server that is away is waited for.
         Kind::Postgres(url) => keep(PostgresStore::lazy(url)?, &settings).await,
@@ -42,7 +42,14 @@ async fn keep<S: Bookkeeping + Inbox + OutboxHealth>(store: S, settings: &Settin
     print(format_args!("health and figures on http://{}", address(&listener)?))?;
     let asked: [(&str, Arc<dyn OutboxHealth>); 1] = [("database", Arc::new(store))];
     let figures = Router::new().route("/metrics", get(async move || metrics::text(&registry)));
-    let router = health_router(asked).merge(figures);
+    let connections = keeper.readings().into_iter().map(|reading| {
+        let look: Box<dyn Fn() -> Option<String> + Send + Sync> = Box::new({
+            let reading = reading.clone();
+            move || reading.problem()
+        });
+        (format!("{}s", reading.origin()), look)
+    });
+    let router = health_router_with(asked, connections).merge(figures);
     // Whichever ends first ends the other.
     let ending = Shutdown::new();
     let (kept, served) = tokio::join!(

@@ -3,12 +3,15 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use messagekit::Error;
-use messagekit::config::{Configuration, Secret};
+use messagekit::bookkeeper::Bookkeeper;
+use messagekit::config::{self, Configuration, Section};
+use messagekit::memory::{MemoryLog, MemoryStore};
+use messagekit::{Error, ErrorKind, chain, check_topic};
 use messagekit_kafka::{Kafka, KafkaPublisher};
 use messagekit_rabbitmq::RabbitMq;
 
-use crate::sections;
+use crate::url::Url;
+use crate::{databases, sections};
 
 /// Sections of the programs that may share the file.
 const ELSEWHERE: [&str; 6] = ["admin", "token", "bridge", "relay", "rule", "log"];
@@ -17,7 +20,7 @@ const ELSEWHERE: [&str; 6] = ["admin", "token", "bridge", "relay", "rule", "log"
 pub(super) struct Settings {
     pub(super) name: String,
     pub(super) listen: SocketAddr,
-    pub(super) database: Secret,
+    pub(super) database: Url,
     pub(super) queues: Option<(RabbitMq, Vec<String>)>,
     pub(super) topics: Option<(Kafka, KafkaPublisher, Vec<String>)>,
 }
@@ -33,7 +36,13 @@ pub(super) fn read(file: Option<&Path>) -> Result<Settings, Error> {
     if queues.is_empty() && topics.is_empty() {
         section.problem("queues", "names no queue, and topics no topic: there is nothing to read");
     }
-    let database = sections::database(&configuration.sections("database"), &section);
+    names(&section, "queues", &queues, check_queue);
+    names(&section, "topics", &topics, check_topic);
+    if let Err(error) = named(&name) {
+        section.problem("name", chain(&error));
+    }
+    let any_database = !configuration.sections("database").is_empty();
+    let database = sections::database(databases::written(&configuration), any_database, &section);
     // A section that is not needed may be there for another program.
     let queues = match queues.is_empty() {
         true => none(&configuration, "rabbitmq"),
@@ -46,10 +55,36 @@ pub(super) fn read(file: Option<&Path>) -> Result<Settings, Error> {
         false => sections::kafka(&configuration.section("kafka"), None)
             .map(|(kafka, publisher)| (kafka, publisher, topics)),
     };
-    configuration.finish()?;
-    // Without a database there was a problem.
-    let database = database.unwrap_or_else(|| Secret::new(""));
+    let mut problems = configuration.problems();
+    problems.extend(crate::log::wished().err().map(|error| chain(&error)));
+    config::refuse(&problems)?;
+    let database = database.expect("without a database there was a problem");
     Ok(Settings { name, listen, database, queues, topics })
+}
+
+/// Refuses what could not be read under any circumstances.
+fn names(section: &Section<'_>, key: &str, names: &[String], check: fn(&str) -> Result<(), Error>) {
+    for (index, name) in names.iter().enumerate() {
+        if let Err(error) = check(name) {
+            section.problem(key, error);
+        } else if names[..index].contains(name) {
+            section.problem(key, format!("{name} is named twice"));
+        }
+    }
+}
+
+fn check_queue(name: &str) -> Result<(), Error> {
+    if (1..=255).contains(&name.len()) && !name.contains(char::is_control) {
+        return Ok(());
+    }
+    let text = "the name of a queue is 1 to 255 bytes without control characters";
+    Err(Error::new(ErrorKind::InvalidConfiguration, text))
+}
+
+/// Refuses a name that the bookkeeper refuses: it is built, over nothing.
+fn named(name: &str) -> Result<(), Error> {
+    let (store, log) = (MemoryStore::new(), MemoryLog::new(1));
+    Bookkeeper::builder(name, store).topics(log.topics(["any"]), log.clone()).build().map(drop)
 }
 
 fn none<T>(configuration: &Configuration, section: &str) -> Option<T> {

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::place::{Connect, Source};
 use super::worker::Worker;
+use crate::confirm::confirm;
 use crate::output::print;
 
 /// How long a connector may take to let go of what it holds.
@@ -25,6 +26,9 @@ pub(crate) struct Delete {
     /// Drop the slot and the publication too: what was not read yet is never sent
     #[arg(long)]
     slot: bool,
+    /// Do not ask before slot and publication are dropped
+    #[arg(long, requires = "slot")]
+    yes: bool,
     /// One JSON document instead of lines for people
     #[arg(long)]
     json: bool,
@@ -34,6 +38,13 @@ impl Delete {
     pub(crate) async fn run(self) -> Result<(), Error> {
         let (name, worker) = (self.source.name()?, self.connect.worker()?);
         let (url, capture) = (self.source.url()?, self.source.capture()?);
+        if self.slot {
+            let (slot, publication) = (&capture.slot, &capture.publication);
+            let what = format!(
+                "delete connector {name} and drop slot {slot} and publication {publication}, so that what was not read yet is never sent"
+            );
+            confirm(&what, self.yes)?;
+        }
         // How far it has read means nothing without the slot, and would keep a new one from being read.
         let forgotten = self.slot && forget(&worker, &name).await?;
         let was_there = worker.delete(&name).await? || forgotten;

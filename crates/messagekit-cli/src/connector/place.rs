@@ -6,6 +6,7 @@ use messagekit_postgres::cdc::Capture;
 
 use super::worker::Worker;
 use crate::database::{Database, Kind};
+use crate::url::Url;
 
 /// The options that every command on a connector has.
 #[derive(Debug, clap::Args)]
@@ -55,10 +56,9 @@ pub(crate) const URL_VARIABLE: &str = "MESSAGEKIT_CONNECT_URL";
 /// The option of commands that speak with the worker.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Connect {
-    // Like the database's URL it may hold a password.
     /// The worker of Kafka Connect, for example http://127.0.0.1:8083
     #[arg(long = "connect", value_name = "URL", env = URL_VARIABLE, hide_env_values = true)]
-    connect: String,
+    connect: Url,
 }
 
 impl Connect {

@@ -8,6 +8,7 @@ use ureq::Agent;
 use ureq::http::{Method, Request};
 
 use crate::output::printable;
+use crate::url::Url;
 
 /// How long one call may take, so that a worker that hangs is said to hang.
 const CALL: Duration = Duration::from_secs(5);
@@ -17,7 +18,7 @@ const CHANGE: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug)]
 pub(crate) struct Worker {
     agent: Agent,
-    url: String,
+    url: Url,
     /// The URL without user and password.
     place: String,
 }
@@ -53,7 +54,7 @@ impl Worker {
         };
         let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
         let agent = Agent::config_builder().http_status_as_error(false).build().into();
-        let url = url.trim_end_matches('/').to_owned();
+        let url = url.trim_end_matches('/').to_owned().into();
         Ok(Self { agent, url, place: printable(place.trim_end_matches('/')) })
     }
 
@@ -138,7 +139,7 @@ impl Worker {
         body: Vec<u8>,
         limit: Duration,
     ) -> Result<(u16, Value), Error> {
-        let (agent, url) = (self.agent.clone(), format!("{}{path}", self.url));
+        let (agent, url) = (self.agent.clone(), format!("{}{path}", &*self.url));
         let asked = tokio::task::spawn_blocking(move || {
             let bodiless = method == Method::GET || method == Method::DELETE;
             let request =
@@ -225,7 +226,9 @@ mod tests {
 
     #[test]
     fn a_password_in_the_url_is_not_kept_for_errors() {
-        assert_eq!(Worker::at("http://me:s3cret@connect:8083/").unwrap().place, "connect:8083");
+        let worker = Worker::at("http://me:s3cret@connect:8083/").unwrap();
+        assert_eq!(worker.place, "connect:8083");
+        assert!(!format!("{worker:?}").contains("s3cret"), "{worker:?}");
         for wrong in ["connect:8083", "", "http://", "ftp://x", "http://a b"] {
             let error = Worker::at(wrong).expect_err("refused");
             assert_eq!(error.kind(), ErrorKind::InvalidConfiguration, "{wrong}");

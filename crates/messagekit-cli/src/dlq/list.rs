@@ -4,7 +4,7 @@ use messagekit::{Error, LetterFilter, LetterState, LetterTotal};
 use serde_json::{Value, json};
 
 use super::chosen::Chosen;
-use super::json;
+use super::{json, state};
 use crate::database::Database;
 use crate::output::{bytes, number, print, printable, table};
 
@@ -58,14 +58,13 @@ impl List {
             rows.add_row([
                 letter.id.to_string(),
                 printable(&letter.consumer),
-                letter.state.to_string(),
+                state::in_words(letter),
                 letter.event_type.as_deref().map(printable).unwrap_or_default(),
                 letter.key.as_deref().map(bytes).unwrap_or_default(),
                 letter.attempts.to_string(),
                 printable(&letter.kind),
                 printable(&letter.error),
                 format!("{:.0}", letter.set_aside_at),
-                // Later than the column before when something was tried since: a retry that failed again shows here.
                 format!("{:.0}", letter.changed_at),
             ]);
         }

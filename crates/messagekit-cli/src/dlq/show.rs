@@ -2,7 +2,7 @@
 
 use messagekit::{Act, Error, Origin};
 
-use super::json;
+use super::{json, state};
 use crate::database::Database;
 use crate::output::{bytes, json_bytes, print, printable};
 
@@ -33,7 +33,11 @@ impl Show {
         let mut lines = Vec::new();
         let mut line = |name: &str, value: String| lines.push(format!("{name:<12} {value}"));
         line("letter", format!("{} of consumer {}", letter.id, printable(&letter.consumer)));
-        line("state", letter.state.to_string());
+        let again = match state::is_dead_again(&letter) {
+            true => " again: its retry has failed, or its discard was undone",
+            false => "",
+        };
+        line("state", format!("{}{again}", letter.state));
         // A retry begins to count anew.
         line("runs", format!("{} failed, {} ended the process", letter.attempts, letter.kills));
         line("error", format!("{}: {}", printable(&letter.kind), printable(&letter.error)));

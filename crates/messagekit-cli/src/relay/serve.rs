@@ -15,7 +15,7 @@ use crate::listen::{address, bind};
 use crate::output::print;
 
 pub(super) async fn serve(settings: Settings) -> Result<(), Error> {
-    let outbox = match Kind::of(settings.database.expose())? {
+    let outbox = match Kind::of(&settings.database)? {
         // A server that is away is waited for.
         Kind::Postgres(url) => Arc::new(PostgresStore::lazy(url)?),
         Kind::Sqlite(path) => {

@@ -14,7 +14,8 @@ use messagekit::relay::RelayBuilder;
 use messagekit::{Error, Publisher};
 
 use crate::database::{Kind, URL_VARIABLE};
-use crate::sections;
+use crate::url::Url;
+use crate::{databases, sections};
 
 /// Sections of the programs that may share the file.
 const ELSEWHERE: [&str; 6] = ["admin", "token", "bridge", "rule", "bookkeeper", "log"];
@@ -25,8 +26,8 @@ pub(super) struct Options {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The database with the outbox, for example postgres://me@localhost/shop
-    #[arg(long, value_name = "URL", env = URL_VARIABLE, hide_env_values = true, value_parser = told)]
-    database: Option<Secret>,
+    #[arg(long, value_name = "URL", env = URL_VARIABLE, hide_env_values = true)]
+    database: Option<Url>,
     /// Publish to Kafka: its brokers, parted by commas
     #[arg(long, value_name = "SERVERS", value_delimiter = ',', conflicts_with_all = ["rabbitmq", "exchange", "routing_key"])]
     kafka: Option<Vec<String>>,
@@ -66,7 +67,7 @@ pub(super) struct Options {
 pub(super) struct Settings {
     pub(super) name: String,
     pub(super) listen: SocketAddr,
-    pub(super) database: Secret,
+    pub(super) database: Url,
     pub(super) publisher: Arc<dyn Publisher>,
     pub(super) routing_key: Option<RoutingKey>,
     pub(super) pace: Pace,
@@ -159,13 +160,14 @@ pub(super) fn read(options: Options) -> Result<Settings, Error> {
 }
 
 /// The database of the option, else of the configuration.
-fn database(configuration: &Configuration, section: &Section<'_>, option: Option<Secret>) -> Option<Secret> {
+fn database(configuration: &Configuration, section: &Section<'_>, option: Option<Url>) -> Option<Url> {
     let Some(url) = option else {
-        return sections::database(&configuration.sections("database"), section);
+        let any = !configuration.sections("database").is_empty();
+        return sections::database(databases::written(configuration), any, section);
     };
     configuration.passes_over(&["database"]);
     let _: Option<String> = section.optional("database");
-    Kind::of(url.expose()).map_err(|error| section.problem("database", error)).ok()?;
+    Kind::of(&url).map_err(|error| section.problem("database", error)).ok()?;
     Some(url)
 }
 

@@ -1,6 +1,6 @@
 //! Where a page of events ended, as one word.
 
-use messagekit::{EventCursor, StoredEvent};
+use messagekit::{EventCursor, EventHead};
 
 /// Reads the word that the page before has printed.
 pub(super) fn cursor(text: &str) -> Result<EventCursor, String> {
@@ -12,6 +12,6 @@ pub(super) fn cursor(text: &str) -> Result<EventCursor, String> {
         .ok_or_else(|| "write what the page before has printed".to_owned())
 }
 
-pub(super) fn behind(event: &StoredEvent) -> String {
+pub(super) fn behind(event: &EventHead) -> String {
     format!("{}/{}", event.created_at, event.event_id)
 }

@@ -1,6 +1,6 @@
 //! `messagekit replay events`.
 
-use messagekit::{Error, EventCursor, StoredEvent, headers};
+use messagekit::{Error, EventCursor, EventHead};
 use serde_json::{Value, json};
 
 use super::chosen::Chosen;
@@ -44,11 +44,11 @@ impl Events {
             rows.add_row([
                 format!("{:.3}", event.created_at),
                 printable(event.event_id.as_str()),
-                event.message.headers.text(headers::EVENT_TYPE).map(printable).unwrap_or_default(),
-                printable(&event.message.topic),
-                event.message.key.as_deref().map(bytes).unwrap_or_default(),
+                event.event_type.as_deref().map(printable).unwrap_or_default(),
+                printable(&event.topic),
+                event.key.as_deref().map(bytes).unwrap_or_default(),
                 event.copies.to_string(),
-                event.message.payload.len().to_string(),
+                event.payload_bytes.to_string(),
             ]);
         }
         print(rows)?;
@@ -59,14 +59,14 @@ impl Events {
     }
 }
 
-fn json(event: &StoredEvent) -> Value {
+fn json(event: &EventHead) -> Value {
     json!({
         "event_id": event.event_id.as_str(),
-        "event_type": event.message.headers.text(headers::EVENT_TYPE),
-        "topic": &*event.message.topic,
-        "key": event.message.key.as_deref().map(json_bytes),
+        "event_type": event.event_type,
+        "topic": &*event.topic,
+        "key": event.key.as_deref().map(json_bytes),
         "copies": event.copies,
         "created_at": event.created_at.to_string(),
-        "payload_bytes": event.message.payload.len(),
+        "payload_bytes": event.payload_bytes,
     })
 }

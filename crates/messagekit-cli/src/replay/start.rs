@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 
+use jiff::Timestamp;
 use messagekit::{Error, ErrorKind, EventFilter, ReplayIds, ReplayOrder};
 use serde_json::json;
 
@@ -41,14 +42,21 @@ pub(super) struct Start {
 
 impl Start {
     pub(super) async fn run(self) -> Result<(), Error> {
-        let filter = self.chosen.clone().filter();
+        let mut filter = self.chosen.clone().filter();
         if filter == EventFilter::default() && !self.all {
             let text = "choose events with options such as --type or --from, or write --all";
             return Err(Error::new(ErrorKind::InvalidConfiguration, text));
         }
+        // What is written while a person thinks was not agreed to.
+        filter.to.get_or_insert_with(Timestamp::now);
         let name = self.database.name()?;
         let store = self.database.open().await?;
-        let order = ReplayOrder { filter, ids: self.ids, per_second: self.per_second.map(NonZeroU32::get) };
+        let order = ReplayOrder {
+            filter,
+            ids: self.ids,
+            per_second: self.per_second.map(NonZeroU32::get),
+            count: None,
+        };
         let started = self.order(order, store.replays(), &name).await;
         store.close().await?;
         started
@@ -71,6 +79,7 @@ impl Start {
             print(count::in_words(&count))?;
         }
         confirm(&format!("publish {} again", count::events(count.events)), self.yes)?;
+        let order = ReplayOrder { count: Some(count.events), ..order };
         let ordered = store.order_replay(&order, &actor()).await?;
         if self.detach {
             return match self.json {

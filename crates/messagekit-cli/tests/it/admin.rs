@@ -127,13 +127,8 @@ fn every_mistake_of_a_configuration_is_told_at_once() {
     let text = "[admin]\nlisten = 9464\nport = 1\ntokens_file = 'tokens'\n[[database]]\nurl = 'mysql://me:s3cret@host/x'\n\
                 [[token]]\nname = 'mona'\nrole = 'queen'\nhash = 'mk_s3cret'\n";
     fs::write(&config, text).unwrap();
-    let answer = messagekit_with(
-        &["admin", "--config", config.to_str().unwrap()],
-        &[("MESSAGEKIT_ADMIN__HEALTH", "nowhere"), ("MESSAGEKIT_ADMIN__HOST", "x")],
-    );
-    assert_eq!((answer.code, answer.err.lines().count()), (2, 1), "{answer:?}");
-    assert!(!answer.err.contains("s3cret"), "{answer:?}");
-    for problem in [
+    let variables = [("MESSAGEKIT_ADMIN__HEALTH", "nowhere"), ("MESSAGEKIT_ADMIN__HOST", "x")];
+    let problems = [
         "admin.listen (",
         "admin.toml:2)",
         "admin.health (MESSAGEKIT_ADMIN__HEALTH)",
@@ -143,7 +138,60 @@ fn every_mistake_of_a_configuration_is_told_at_once() {
         "token.0.role (",
         "token.0.hash (",
         "viewer, reader, operator, admin",
-    ] {
-        assert!(answer.err.contains(problem), "{problem:?} is missing: {answer:?}");
+    ];
+    told(&["--config", config.to_str().unwrap()], &variables, &problems);
+}
+
+/// A start and a check refuse the same, all of it in one line.
+fn told(arguments: &[&str], variables: &[(&str, &str)], problems: &[&str]) {
+    for check in [&[][..], &["--check"]] {
+        let answer = messagekit_with(&[&["admin"], arguments, check].concat(), variables);
+        assert_eq!((answer.code, answer.err.lines().count(), &*answer.out), (2, 1, ""), "{answer:?}");
+        assert!(!answer.err.contains("s3cret"), "{answer:?}");
+        for problem in problems {
+            assert!(answer.err.contains(problem), "{problem:?} is missing: {answer:?}");
+        }
     }
+}
+
+#[test]
+fn a_check_refuses_every_name_that_a_start_refuses() {
+    let folder = TempDir::new().unwrap();
+    let config = folder.path().join("admin.toml");
+    let text = "[admin]\nlisten = '127.0.0.1:9001'\nhealth = '127.0.0.1:9001'\ntokens_file = 'none'\n\
+                [[database]]\nname = 'shop'\nurl = 'sqlite:a.db'\n[[database]]\nname = 'shop'\nurl = 'sqlite:b.db'\n\
+                [[database]]\nname = 'Big Shop'\nurl = 'sqlite:c.db'\n\
+                [[database]]\nname = 'port'\nurl = 'postgres://me:s3cret@host:port/shop'\n";
+    fs::write(&config, text).unwrap();
+    let config = ["--config", config.to_str().unwrap()];
+    let loud = [("MESSAGEKIT_LOG", "a=b=c")];
+    let problems = [
+        "database.1.name (",
+        "there are two databases shop",
+        "database.2.name (",
+        "1 to 63 of a-z, 0-9, _ and -",
+        "database.3.url (",
+        "the tokens cannot be read",
+        "listen and health are both 127.0.0.1:9001",
+        "MESSAGEKIT_LOG is no level",
+    ];
+    told(&config, &loud, &problems);
+
+    let options =
+        ["--database", "Shop=sqlite:a.db", "--database", "b=sqlite:b.db", "--database", "b=sqlite:c.db"];
+    let more = ["--database", "d=postgres://me:s3cret@host:port/d", "--tokens", "/nowhere/tokens"];
+    let problems = ["\"Shop\"", "there are two databases b", "/nowhere/tokens", "MESSAGEKIT_LOG is no level"];
+    told(&[&options[..], &more].concat(), &loud, &problems);
+}
+
+#[test]
+fn a_check_accepts_what_only_a_server_or_a_file_can_refuse() {
+    let folder = TempDir::new().unwrap();
+    let tokens = folder.path().join("tokens");
+    fs::write(&tokens, token("mona", "operator")["line"].as_str().unwrap()).unwrap();
+    let missing = format!("shop=sqlite:{}", folder.path().join("none.db").display());
+    let options = ["--database", &missing, "--database", "postgres://me@localhost/bills"];
+    let checked =
+        messagekit(&[&["admin", "--check", "--tokens", tokens.to_str().unwrap()], &options[..]].concat());
+    assert_eq!(checked.text(), "settings of the admin can be used\n");
 }

@@ -1,21 +1,28 @@
 //! `messagekit bookkeeper`, as far as no broker is needed.
 
 use std::fs;
+use std::net::TcpListener;
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::command::{messagekit, messagekit_with};
+use crate::desk::Desk;
+use crate::server::{Server, get};
 
 /// Runs it on a configuration that it cannot accept.
 fn told(text: &str, variables: &[(&str, &str)], problems: &[&str]) {
     let folder = TempDir::new().unwrap();
     let config = folder.path().join("books.toml");
     fs::write(&config, text).unwrap();
-    let answer = messagekit_with(&["bookkeeper", "--config", config.to_str().unwrap()], variables);
-    assert_eq!((answer.code, answer.err.lines().count(), &*answer.out), (2, 1, ""), "{answer:?}");
-    assert!(!answer.err.contains("s3cret"), "{answer:?}");
-    for problem in problems {
-        assert!(answer.err.contains(problem), "{problem:?} is missing: {answer:?}");
+    let start = ["bookkeeper", "--config", config.to_str().unwrap()];
+    for arguments in [&start[..], &[&start[..], &["--check"]].concat()] {
+        let answer = messagekit_with(arguments, variables);
+        assert_eq!((answer.code, answer.err.lines().count(), &*answer.out), (2, 1, ""), "{answer:?}");
+        assert!(!answer.err.contains("s3cret"), "{answer:?}");
+        for problem in problems {
+            assert!(answer.err.contains(problem), "{problem:?} is missing: {answer:?}");
+        }
     }
 }
 
@@ -45,6 +52,41 @@ fn every_mistake_of_a_configuration_is_told_at_once() {
 }
 
 #[test]
+fn a_check_refuses_every_name_that_a_start_refuses() {
+    let text = "[bookkeeper]\nname = 'the books'\ndatabase = 'shop'\nqueues = ['q', 'q', '']\ntopics = ['a b']\n\
+                [rabbitmq]\nurl = 'amqp://localhost'\n[kafka]\nbrokers = ['localhost']\n\
+                [[database]]\nname = 'shop'\nurl = 'sqlite:a.db'\n[[database]]\nname = 'shop'\nurl = 'sqlite:b.db'\n\
+                [[database]]\nname = 'Big Shop'\nurl = 'postgres://me:s3cret@host:port/shop'\n\
+                [[database]]\nname = 'Big Shop'\nurl = 'sqlite:c.db'\n";
+    told(
+        text,
+        &[("MESSAGEKIT_LOG", "a=b=c")],
+        &[
+            "bookkeeper.name (",
+            "bookkeeper.queues (",
+            "q is named twice",
+            "the name of a queue is 1 to 255 bytes",
+            "bookkeeper.topics (",
+            "\"a b\"",
+            "database.1.name (",
+            "there are two databases shop",
+            "database.2.url (",
+            "database.3.name (",
+            "1 to 63 of a-z, 0-9, _ and -",
+            "write the name of one [[database]]",
+            "MESSAGEKIT_LOG is no level",
+        ],
+    );
+    let whole = "[bookkeeper]\nname = 'books'\nqueues = ['q', 'r']\n[rabbitmq]\nurl = 'amqp://localhost'\n\
+                 [[database]]\nname = 'shop'\nurl = 'postgres://me@localhost/shop'\n";
+    let folder = TempDir::new().unwrap();
+    let config = folder.path().join("books.toml");
+    fs::write(&config, whole).unwrap();
+    let checked = messagekit(&["bookkeeper", "--check", "--config", config.to_str().unwrap()]);
+    assert_eq!(checked.text(), "settings of bookkeeper books can be used\n");
+}
+
+#[test]
 fn a_database_that_is_not_there_is_a_failure() {
     let variables = [
         ("MESSAGEKIT_BOOKKEEPER__QUEUES", "shipping.dead"),
@@ -52,4 +94,36 @@ fn a_database_that_is_not_there_is_a_failure() {
         ("MESSAGEKIT_DATABASE__0__URL", "sqlite:/nowhere/books.db"),
     ];
     messagekit_with(&["bookkeeper"], &variables).refused(1, &["no such database file", "/nowhere/books.db"]);
+}
+
+#[tokio::test]
+async fn a_bookkeeper_without_its_brokers_lives_and_is_not_ready() {
+    let desk = Desk::empty().await;
+    // Nobody listens there any more.
+    let away = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (rabbitmq, database) =
+        (format!("amqp://me:s3cret@{away}"), format!("sqlite:{}", desk.file().display()));
+    let variables = [
+        ("MESSAGEKIT_BOOKKEEPER__LISTEN", "127.0.0.1:0"),
+        ("MESSAGEKIT_BOOKKEEPER__QUEUES", "shipping.dead"),
+        ("MESSAGEKIT_BOOKKEEPER__TOPICS", "bridge.dead"),
+        ("MESSAGEKIT_RABBITMQ__URL", &rabbitmq),
+        ("MESSAGEKIT_KAFKA__BROKERS", &away.to_string()),
+        ("MESSAGEKIT_DATABASE__0__URL", &database),
+    ];
+    let mut server = Server::start(&["bookkeeper"], &variables);
+    let place = server.says("health and figures on ");
+    assert_eq!(get(&format!("{place}/health/live"), None).status(), 200);
+    let ready = get(&format!("{place}/health/ready"), None);
+    assert_eq!(ready.status(), 503);
+    let report: Value = ready.into_body().read_json().unwrap();
+    assert!(!report.to_string().contains("s3cret"), "{report}");
+    assert_eq!(report["databases"][0]["status"], "healthy", "{report}");
+    for (index, name, lacks) in [(0, "queues", "shipping.dead"), (1, "topics", "bridge.dead")] {
+        let connection = &report["connections"][index];
+        assert_eq!((&connection["connection"], &connection["status"]), (&name.into(), &"unhealthy".into()));
+        assert!(connection["error"].as_str().unwrap().contains(lacks), "{report}");
+    }
+    let (code, err) = server.stop("TERM");
+    assert_eq!((code, err.contains("s3cret")), (Some(0), false), "{err}");
 }

@@ -32,6 +32,8 @@ fn the_settings_are_those_of_the_database_and_hold_no_password() {
         ("table.include.list", "messagekit.outbox_events"),
         ("transforms.outbox.route.topic.replacement", "${routedByValue}"),
         ("errors.tolerance", "none"),
+        // A broker that has just made a topic may refuse the first of several requests and take the second.
+        ("producer.override.max.in.flight.requests.per.connection", "1"),
     ] {
         assert_eq!(settings[name], json!(value), "{name}");
     }
@@ -150,7 +152,26 @@ fn a_worker_that_is_not_there_is_one_line_of_its_own() {
     assert_eq!((&answer["ok"], &answer["connector"]), (&json!(false), &json!("messagekit-shop")));
     assert_eq!(answer["checks"][1]["check"], "worker");
 
+    let delete = messagekit(&[&["connector", "delete", "--slot", "--yes"], &place[..]].concat());
+    assert!(!delete.err.contains("s3cret"), "{delete:?}");
+    delete.refused(1, &["Kafka Connect is not reachable", &worker]);
     let delete = messagekit(&[&["connector", "delete"], &place[..]].concat());
     assert!(!delete.err.contains("s3cret"), "{delete:?}");
     delete.refused(1, &["Kafka Connect is not reachable", &worker]);
+}
+
+#[test]
+fn what_was_not_read_is_dropped_only_when_somebody_agrees() {
+    // Both are closed: whoever reached out before it asked would fail on them instead.
+    let (database, worker) = (closed(), closed());
+    let url = format!("postgres://me:s3cret@{database}/shop");
+    let connect = format!("http://{worker}");
+    let place = ["--database", &url, "--connect", &connect];
+    let asked = messagekit(&[&["connector", "delete", "--slot"], &place[..]].concat());
+    assert!(!asked.err.contains("s3cret"), "{asked:?}");
+    asked.refused(
+        2,
+        &["messagekit-shop", "drop slot messagekit_shop", "never sent", "write --yes to confirm"],
+    );
+    messagekit(&[&["connector", "delete", "--yes"], &place[..]].concat()).refused(2, &["--slot"]);
 }

@@ -1,5 +1,9 @@
 //! `messagekit dlq`.
 
+use std::time::Duration;
+
+use messagekit::{Failure, FailureKind, Retries};
+use messagekit_sqlite::SqliteStore;
 use serde_json::{Value, json};
 
 use crate::command::{messagekit_with, on};
@@ -140,6 +144,23 @@ async fn a_retry_is_accepted_once() {
     assert!(said(1).contains("letter 2 is retrying"), "{}", said(1));
     assert!(said(3).contains("there is no dead letter 99"), "{}", said(3));
     assert_eq!((state("2"), state("3")), (json!("retrying"), json!("replaying")));
+}
+
+#[tokio::test]
+async fn a_letter_whose_retry_has_failed_is_dead_again() {
+    let desk = Desk::with((0..3).map(|_| message(None, b"{}"))).await;
+    let list = || on(&desk.file(), &["dlq", "list", "--state", "dead"]).text();
+    assert!(!list().contains("again"), "{}", list());
+    on(&desk.file(), &["dlq", "retry", "1"]).text();
+    let store = SqliteStore::open(desk.file()).await.unwrap();
+    let leased = store.lease("billing", 1, Duration::from_secs(60)).await.unwrap();
+    let failure = Failure::permanent(FailureKind::Permanent, "still no customer".to_owned());
+    assert!(store.fail("billing", &leased[0], &failure).await.unwrap());
+    store.close().await.unwrap();
+    assert_eq!(list().matches("dead again").count(), 1, "{}", list());
+    let shown = |id| on(&desk.file(), &["dlq", "show", id]).text();
+    assert!(shown("1").contains("dead again: its retry has failed"), "{}", shown("1"));
+    assert!(!shown("3").contains("again: "), "{}", shown("3"));
 }
 
 #[tokio::test]

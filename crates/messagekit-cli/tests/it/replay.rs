@@ -133,9 +133,11 @@ async fn a_detached_replay_waits_and_can_be_followed_or_cancelled() {
     assert_eq!(shop.events(&["--key", "o-1"])[0]["copies"], 0);
     let followed = shop.run(&["show", "1", "--follow"]).text();
     assert!(followed.starts_with("replay 1 is done: 4 of 4 events published\n"), "{followed}");
-    assert!(followed.contains("every event") && followed.contains("at most 1000 in a second"), "{followed}");
+    assert!(followed.contains("to 20") && followed.contains("at most 1000 in a second"), "{followed}");
 
     shop.run(&["start", "--all", "--yes", "--detach"]).text();
+    let order = shop.run(&["show", "2", "--json"]).json();
+    assert!(order["filter"]["to"].is_string(), "it ends where it was counted: {order}");
     let cancelled = shop.run(&["cancel", "2"]).text();
     assert_eq!(cancelled, "replay 2 was cancelled: 0 of 4 events published\n");
     shop.run(&["cancel", "2"]).refused(1, &["cancelled"]);

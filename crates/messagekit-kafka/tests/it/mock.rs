@@ -48,7 +48,7 @@ impl Mock {
     /// take as long: a client that gave them up sooner would connect again, which the mock's groups do not survive.
     pub(crate) fn kafka(&self) -> Kafka {
         let settings =
-            [("session.timeout.ms", "4500"), ("heartbeat.interval.ms", "100"), ("fetch.wait.max.ms", "20")];
+            [("session.timeout.ms", "10000"), ("heartbeat.interval.ms", "100"), ("fetch.wait.max.ms", "20")];
         settings
             .into_iter()
             .fold(Kafka::new(&self.servers), |kafka, (key, value)| kafka.set(key, value).unwrap())

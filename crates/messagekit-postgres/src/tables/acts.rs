@@ -14,8 +14,9 @@ use crate::SchemaName;
 use crate::error::from_sqlx;
 
 pub(crate) const LOCK: &str = "
-SELECT id, state, consumer, message_id, origin <> 'store' AND return_to IS NULL AS no_way_back
-FROM messagekit.dead_letters WHERE id = ANY($1::bigint[]) ORDER BY id FOR UPDATE";
+SELECT d.id, d.state, d.consumer, d.message_id, d.origin <> 'store' AND d.return_to IS NULL AS no_way_back,
+  (SELECT p.outcome FROM messagekit.processed_messages p WHERE p.consumer = d.consumer AND p.message_id = d.message_id) AS marker
+FROM messagekit.dead_letters d WHERE d.id = ANY($1::bigint[]) ORDER BY d.id FOR UPDATE OF d";
 
 pub(crate) const RETRY: &str = "
 UPDATE messagekit.dead_letters
@@ -62,13 +63,27 @@ pub(crate) async fn act(
 ) -> Result<Vec<Acted>, Error> {
     let rows =
         sqlx::query(schema.sql(LOCK)).bind(ids).fetch_all(&mut *connection).await.map_err(from_sqlx)?;
+    let markers = match act {
+        Act::Retry => None,
+        Act::Discard => Some(("held", "discarded")),
+        Act::Undo => Some(("discarded", "held")),
+    };
     let (mut answers, mut moving) = (BTreeMap::new(), Vec::new());
     for row in &rows {
         let state: LetterState = letter_row::state_of(row)?;
-        let read = || Ok((row.try_get::<i64, _>("id")?, row.try_get::<bool, _>("no_way_back")?));
-        let (id, no_way_back) = read().map_err(from_sqlx)?;
+        let read = || {
+            let marker: Option<&str> = row.try_get("marker")?;
+            Ok((row.try_get::<i64, _>("id")?, row.try_get::<bool, _>("no_way_back")?, marker))
+        };
+        let (id, no_way_back, marker) = read().map_err(from_sqlx)?;
         if act.of(state).is_none() || (act == Act::Retry && no_way_back) {
             answers.insert(id, Acted::WrongState(state));
+            continue;
+        }
+        if let (Some((from, _)), Some(marker)) = (markers, marker)
+            && marker != from
+        {
+            answers.insert(id, Acted::Settled);
             continue;
         }
         let read = || Ok((row.try_get("consumer")?, row.try_get("message_id")?));
@@ -77,10 +92,8 @@ pub(crate) async fn act(
         moving.push(Moving { id, consumer, message_id });
     }
     move_letters(connection, schema, act, &moving).await?;
-    match act {
-        Act::Retry => {}
-        Act::Discard => mark(connection, schema, &moving, "held", "discarded").await?,
-        Act::Undo => mark(connection, schema, &moving, "discarded", "held").await?,
+    if let Some((from, to)) = markers {
+        mark(connection, schema, &moving, from, to).await?;
     }
     let answers: Vec<Acted> =
         ids.iter().map(|id| answers.get(id).copied().unwrap_or(Acted::NotFound)).collect();
@@ -89,6 +102,7 @@ pub(crate) async fn act(
             Acted::Done => None,
             Acted::NotFound => Some((*id, "not found")),
             Acted::WrongState(state) => Some((*id, state.as_str())),
+            Acted::Settled => Some((*id, "settled")),
         })
         .collect();
     let entry = Entry { act: act.as_str(), letters: Some(ids), subject: None, done: moving.len() };
@@ -145,8 +159,8 @@ async fn mark(
         !moved.iter().any(|(consumer, id)| *consumer == letter.consumer && *id == letter.message_id)
     });
     let error = Error::new(
-        ErrorKind::Corrupt,
-        format!("message of a letter is not {from} any more, so the letter cannot become {to}"),
+        ErrorKind::Conflict,
+        format!("message of a letter was {from} a moment ago, and is settled by now: it cannot become {to}"),
     );
     Err(left.map_or(error.clone(), |letter| error.with("letter", letter.id).with("id", &letter.message_id)))
 }

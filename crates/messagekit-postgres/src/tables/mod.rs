@@ -13,9 +13,11 @@ pub(crate) mod offsets;
 pub(crate) mod pending;
 pub(crate) mod processed;
 pub(crate) mod rejected;
-pub(crate) mod replays;
+pub(crate) mod replay_items;
+pub(crate) mod replay_jobs;
 pub(crate) mod retries;
 pub(crate) mod shards;
+pub(crate) mod stored_events;
 pub(crate) mod suspects;
 
 use std::time::Duration;
@@ -32,6 +34,8 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("next_of", offsets::NEXT_OF),
     ("set_aside", letters::SET_ASIDE),
     ("list", desk::LIST),
+    ("page", desk::PAGE),
+    ("page_of_state", desk::PAGE_OF_STATE),
     ("ids", desk::IDS),
     ("show", desk::SHOW),
     ("totals", desk::TOTALS),
@@ -52,24 +56,24 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("resolve", retries::RESOLVE),
     ("fail", retries::FAIL),
     ("hand_back", retries::HAND_BACK),
-    ("events", replays::EVENTS),
-    ("count", replays::COUNT),
-    ("skipped_by", replays::SKIPPED_BY),
-    ("reaches", replays::REACHES),
-    ("oldest", replays::OLDEST),
-    ("order", replays::ORDER),
-    ("choose", replays::CHOOSE),
-    ("chosen", replays::CHOSEN),
-    ("replay", replays::REPLAY),
-    ("replays", replays::REPLAYS),
-    ("cancel", replays::CANCEL),
-    ("lease_replay", replays::LEASE_REPLAY),
-    ("hold", replays::HOLD),
-    ("copy", replays::COPY),
-    ("take", replays::TAKE),
-    ("move", replays::MOVE),
-    ("fail_replay", replays::FAIL_REPLAY),
-    ("forget", replays::FORGET),
+    ("events", stored_events::EVENTS),
+    ("count", stored_events::COUNT),
+    ("skipped_by", stored_events::SKIPPED_BY),
+    ("reaches", stored_events::REACHES),
+    ("oldest", stored_events::OLDEST),
+    ("order", replay_jobs::ORDER),
+    ("choose", replay_items::CHOOSE),
+    ("chosen", replay_jobs::CHOSEN),
+    ("replay", replay_jobs::REPLAY),
+    ("replays", replay_jobs::REPLAYS),
+    ("cancel", replay_jobs::CANCEL),
+    ("lease_replay", replay_jobs::LEASE_REPLAY),
+    ("hold", replay_jobs::HOLD),
+    ("copy", replay_items::COPY),
+    ("take", replay_items::TAKE),
+    ("move", replay_jobs::MOVE),
+    ("fail_replay", replay_jobs::FAIL_REPLAY),
+    ("forget", replay_items::FORGET),
     ("confirmed", health::CONFIRMED),
     ("waiting", health::WAITING),
     ("relayed", health::RELAYED),

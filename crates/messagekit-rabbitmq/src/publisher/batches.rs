@@ -38,6 +38,8 @@ pub(super) struct Batches {
     chains: HashMap<Bytes, VecDeque<Job>>,
     /// Jobs whose turn it is.
     ready: VecDeque<Job>,
+    /// How many jobs at most stand there for which nobody waits any more.
+    given_up: usize,
 }
 
 impl Batches {
@@ -152,9 +154,30 @@ impl Batches {
                 };
                 open.set(index, Err(refusal));
             }
+            self.given_up += open.answers.len();
             open.reply();
         }
+        // An outage may last for days. Done this seldom, it costs each job a constant amount of time.
+        if self.given_up > self.open.len() {
+            self.forget_given_up();
+        }
         any
+    }
+
+    /// Lets go of the jobs for which nobody waits. What is on its way stays: the next of its key waits for it.
+    fn forget_given_up(&mut self) {
+        self.given_up = 0;
+        let open = &self.open;
+        let is_wanted =
+            |job: &Job| open.get(&job.order).is_some_and(|open| open.answers[job.index].is_none());
+        for chain in self.chains.values_mut() {
+            let mut is_first = true;
+            chain.retain(|job| std::mem::take(&mut is_first) || is_wanted(job));
+        }
+        let (wanted, given_up): (VecDeque<Job>, VecDeque<Job>) =
+            std::mem::take(&mut self.ready).into_iter().partition(is_wanted);
+        self.ready = wanted;
+        given_up.iter().for_each(|job| self.advance(job));
     }
 }
 
@@ -183,5 +206,82 @@ impl Open {
     fn reply(self) {
         // Whoever does not wait any more has no use for it.
         let _ = self.order.reply.send(self.answers.into_iter().flatten().collect());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    impl Batches {
+        /// How many jobs are remembered, each in the line of its key and among the ready ones.
+        fn jobs(&self) -> usize {
+            self.ready.len() + self.chains.values().map(VecDeque::len).sum::<usize>()
+        }
+
+        fn expire_all(&mut self, sent: &[Job]) -> bool {
+            let away = Error::new(ErrorKind::Unavailable, "away");
+            self.expire(Instant::now() + Duration::from_secs(1), sent, &away)
+        }
+
+        fn add_keys(&mut self, keys: &[Option<&str>]) -> oneshot::Receiver<Vec<Published>> {
+            let (reply, answers) = oneshot::channel();
+            let message = |key: &Option<&str>| match key {
+                Some(key) => Message::new("q", "m").with_key((*key).to_owned()),
+                None => Message::new("q", "m"),
+            };
+            let messages = keys.iter().map(message).collect();
+            self.add(Order { messages, deadline: Instant::now(), reply });
+            answers
+        }
+    }
+
+    #[test]
+    fn an_outage_of_any_length_leaves_nothing_behind() {
+        let mut batches = Batches::default();
+        for round in 0..1_000 {
+            let keys: Vec<String> = (0..5).map(|key| format!("{round}-{key}")).collect();
+            let keys: Vec<Option<&str>> = keys.iter().map(|key| Some(key.as_str())).collect();
+            let answers =
+                [batches.add_keys(&[Some("a"), None, Some("b"), Some("a")]), batches.add_keys(&keys)];
+            assert!(!batches.expire_all(&[]));
+            for mut answers in answers {
+                assert!(answers.try_recv().unwrap().iter().all(Result::is_err));
+            }
+            assert_eq!((batches.jobs(), batches.chains.len()), (0, 0), "after round {round}");
+        }
+        let _answers = batches.add_keys(&[Some("a"), None]);
+        assert!(batches.take().is_some() && batches.take().is_some(), "it goes on afterwards");
+    }
+
+    /// Some are given up while others still wait: what is remembered stays in proportion to what is wanted.
+    #[test]
+    fn what_is_given_up_is_never_more_than_what_waits() {
+        let mut batches = Batches::default();
+        let mut waiting = VecDeque::new();
+        for round in 0..2_000 {
+            waiting.push_back(batches.add_keys(&[Some("a"), Some(["b", "c"][round % 2]), None]));
+            if waiting.len() > 50 {
+                let end = batches.open.values().next().unwrap().order.deadline;
+                batches.expire(end, &[], &Error::new(ErrorKind::Unavailable, "away"));
+                waiting.pop_front();
+            }
+            // Three messages each stand in at most five places; as many again may be given up.
+            assert!(batches.jobs() <= 2 * 5 * 52, "{} jobs after round {round}", batches.jobs());
+        }
+    }
+
+    #[test]
+    fn the_next_of_a_key_waits_for_what_is_on_its_way_though_nobody_else_does() {
+        let mut batches = Batches::default();
+        let _first = batches.add_keys(&[Some("a"), Some("a")]);
+        let on_its_way = batches.take().unwrap();
+        assert!(batches.expire_all(std::slice::from_ref(&on_its_way)), "it may be there");
+        let _second = batches.add_keys(&[Some("a")]);
+        assert_eq!(batches.take(), None, "the first may still arrive, and later than this");
+        batches.answer(&on_its_way, Ok(()));
+        assert!(batches.take().is_some_and(|job| job.order == 1));
     }
 }

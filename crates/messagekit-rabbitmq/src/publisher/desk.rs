@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::batches::{Batches, Job, Order};
 use super::channel::{Broken, Channel, Link};
 use super::confirms::Confirmed;
-use crate::error::{ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED};
+use crate::error::{NOT_FOUND, refused};
 use crate::link::{self, Pause};
 use crate::{RabbitMq, record};
 
@@ -169,8 +169,8 @@ impl Desk {
                 Err((Refusal::Rejected, Error::new(ErrorKind::NotFound, text)))
             }
             Confirmed::Refused => {
-                let text = "queue refused the message, as it does when it is full: nothing was published";
-                Err((Refusal::Unavailable, Error::new(ErrorKind::Unavailable, text)))
+                let text = "queue refused the message, as it does when it is full";
+                Err((Refusal::Full, Error::new(ErrorKind::Unavailable, text)))
             }
         }
     }
@@ -227,7 +227,7 @@ impl Desk {
         match broken.code {
             Some(code) if jobs.len() == 1 => {
                 // It was alone, so it is the one over which the channel was closed.
-                let error = self.refused(code, &broken.error);
+                let error = refused(&self.exchange, code, &broken.error);
                 if code == NOT_FOUND {
                     // The exchange is the same for all.
                     jobs.extend(self.alone.drain(..));
@@ -251,19 +251,6 @@ impl Desk {
         if !self.batches.is_empty() || link.connection.status().connected() {
             self.open(Some(link));
         }
-    }
-
-    fn refused(&self, code: u16, error: &Error) -> Error {
-        let exchange = &*self.exchange;
-        let (kind, text) = match code {
-            NOT_FOUND => (ErrorKind::NotFound, format!("exchange {exchange} is not there")),
-            ACCESS_REFUSED => {
-                (ErrorKind::InvalidConfiguration, format!("this user may not write to exchange {exchange:?}"))
-            }
-            PRECONDITION_FAILED => (ErrorKind::TooLarge, "rabbitmq takes no message of this size".to_owned()),
-            _ => (ErrorKind::InvalidEvent, "rabbitmq refuses the message".to_owned()),
-        };
-        Error::new(kind, text).caused_by(error.clone())
     }
 
     /// Answers what is overdue. A connection on which confirmations stay out is not used any more, unless the broker has

@@ -9,6 +9,7 @@ use lapin::{Connection, ExchangeKind};
 use messagekit::ErrorKind;
 
 use crate::error::unavailable;
+use crate::names::{check_name, check_routing_key};
 use crate::{Error, RabbitMq, link};
 use compare::Found;
 use queue::Queue;
@@ -128,12 +129,8 @@ impl Topology {
     }
 
     async fn connect(&self) -> Result<Connection, Error> {
-        for name in self.names() {
-            if name.is_empty() || name.len() > 255 {
-                let text = format!("name {name:?} of an exchange or queue is not 1 to 255 bytes");
-                return Err(Error::new(ErrorKind::InvalidConfiguration, text));
-            }
-        }
+        self.names().try_for_each(check_name)?;
+        self.bindings.iter().try_for_each(|(_, _, routing_key)| check_routing_key(routing_key))?;
         Ok(self.rabbit.connect(&self.rabbit.connection_name("topology")).await?)
     }
 

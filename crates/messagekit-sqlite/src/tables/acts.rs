@@ -1,10 +1,10 @@
 //! What a person does with letters: each act a compare-and-set that takes the marker of the message with it.
 
 use messagekit::{Act, Acted, Actor, Error, ErrorKind, LetterState};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::audit;
-use super::processed::{Moving, move_marker};
+use super::processed::{DISCARDED, HELD, put_marker};
 use crate::error::from_sqlite;
 
 /// Acts on letters, answers for each in order, and writes one row of the audit.
@@ -21,52 +21,60 @@ pub(crate) fn act(
     Ok(acted)
 }
 
+/// What a broker kept and nobody said where to send it cannot be run again.
+const RETRY: &str = "
+UPDATE messagekit_dead_letters
+SET state = 'replaying', due = ?2, attempts = 0, kills = 0, running_since = NULL, token = token + 1, changed_at = ?2
+WHERE id = ?1 AND state = 'dead' AND (origin = 'store' OR return_to IS NOT NULL) RETURNING consumer_id, message_id";
+
+/// Also while its handler runs: the token keeps the handler from resolving it.
+const DISCARD: &str = "
+UPDATE messagekit_dead_letters AS d
+SET state = 'discarded', due = NULL, running_since = NULL, token = token + 1, changed_at = ?2
+WHERE id = ?1 AND state IN ('retrying', 'dead', 'replaying') AND NOT EXISTS (
+  SELECT 1 FROM messagekit_processed_messages m
+  WHERE m.consumer_id = d.consumer_id AND m.message_id = d.message_id AND m.outcome <> ?3)
+RETURNING consumer_id, message_id";
+
+/// As a discard: only where the message's marker stands as the letter does, or was taken away by retention.
+const UNDO: &str = "
+UPDATE messagekit_dead_letters AS d SET state = 'dead', token = token + 1, changed_at = ?2
+WHERE id = ?1 AND state = 'discarded' AND NOT EXISTS (
+  SELECT 1 FROM messagekit_processed_messages m
+  WHERE m.consumer_id = d.consumer_id AND m.message_id = d.message_id AND m.outcome <> ?3)
+RETURNING consumer_id, message_id";
+
 fn act_on(conn: &Connection, act: Act, id: i64, now: i64) -> Result<Acted, Error> {
-    let (update, moving) = match act {
-        // What a broker kept and nobody said where to send it cannot be run again.
-        Act::Retry => (
-            "UPDATE messagekit_dead_letters
-             SET state = 'replaying', due = ?2, attempts = 0, kills = 0, running_since = NULL, token = token + 1,
-                 changed_at = ?2
-             WHERE id = ?1 AND state = 'dead' AND (origin = 'store' OR return_to IS NOT NULL)
-             RETURNING consumer_id, message_id",
-            None,
-        ),
-        // Also while its handler runs: the token keeps the handler from resolving it.
-        Act::Discard => (
-            "UPDATE messagekit_dead_letters
-             SET state = 'discarded', due = NULL, running_since = NULL, token = token + 1, changed_at = ?2
-             WHERE id = ?1 AND state IN ('retrying', 'dead', 'replaying') RETURNING consumer_id, message_id",
-            Some(Moving::HeldToDiscarded),
-        ),
-        Act::Undo => (
-            "UPDATE messagekit_dead_letters SET state = 'dead', token = token + 1, changed_at = ?2
-             WHERE id = ?1 AND state = 'discarded' RETURNING consumer_id, message_id",
-            Some(Moving::DiscardedToHeld),
-        ),
+    let (update, marker) = match act {
+        Act::Retry => (RETRY, None),
+        Act::Discard => (DISCARD, Some((HELD, DISCARDED))),
+        Act::Undo => (UNDO, Some((DISCARDED, HELD))),
     };
+    let (from, to) = marker.unzip();
+    let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
     let moved: Option<(i64, String)> = conn
         .prepare_cached(update)
-        .and_then(|mut update| update.query_row((id, now), |row| Ok((row.get(0)?, row.get(1)?))).optional())
+        .and_then(|mut update| match from {
+            Some(from) => update.query_row((id, now, from), row).optional(),
+            None => update.query_row((id, now), row).optional(),
+        })
         .map_err(from_sqlite)?;
-    let Some((consumer, message)) = moved else { return refused(conn, id) };
-    if let Some(moving) = moving
-        && !move_marker(conn, consumer, &message, moving, now).map_err(from_sqlite)?
-    {
-        return Err(Error::new(ErrorKind::Corrupt, "marker of the message contradicts its dead letter")
-            .with("letter", id)
-            .with("id", message));
+    let Some((consumer, message)) = moved else { return refused(conn, act, id) };
+    if let Some(to) = to {
+        put_marker(conn, consumer, &message, to, now).map_err(from_sqlite)?;
     }
     Ok(Acted::Done)
 }
 
-fn refused(conn: &Connection, id: i64) -> Result<Acted, Error> {
+fn refused(conn: &Connection, act: Act, id: i64) -> Result<Acted, Error> {
     let state: Option<String> = conn
         .prepare_cached("SELECT state FROM messagekit_dead_letters WHERE id = ?1")
         .and_then(|mut select| select.query_row([id], |row| row.get(0)).optional())
         .map_err(from_sqlite)?;
     match state.map(|state| state.parse::<LetterState>()) {
         None => Ok(Acted::NotFound),
+        // The state would allow it, so the marker did not.
+        Some(Ok(state)) if act != Act::Retry && act.of(state).is_some() => Ok(Acted::Settled),
         Some(Ok(state)) => Ok(Acted::WrongState(state)),
         Some(Err(error)) => Err(Error::new(ErrorKind::Corrupt, "stored letter has an unknown state")
             .with("letter", id)

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use messagekit::{Error, ErrorKind, EventCursor, EventFilter, MessageId, StoredEvent, out_of_range};
+use bytes::Bytes;
+use messagekit::{
+    Error, ErrorKind, EventCursor, EventFilter, EventHead, MessageId, StoredEvent, out_of_range,
+};
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
 use super::{micros_of, read, timestamp};
 use crate::error::from_sqlite;
@@ -51,7 +54,7 @@ pub(crate) fn list(
     filter: &EventFilter,
     after: Option<&EventCursor>,
     limit: u32,
-) -> Result<Vec<StoredEvent>, Error> {
+) -> Result<Vec<EventHead>, Error> {
     let mut chosen = Chosen::of(filter);
     if let Some(after) = after {
         chosen.add("r.created_at >= ?", Some(Value::Integer(micros_of(after.created_at))));
@@ -60,16 +63,36 @@ pub(crate) fn list(
         chosen.values.push(Value::Text(after.event_id.as_str().to_owned()));
     }
     chosen.values.push(Value::Integer(limit.into()));
-    // First the places alone, so that payloads are read only of what is shown.
-    let places = format!(
-        "SELECT r.pos FROM {RECORDS} WHERE {} ORDER BY r.created_at, r.event_id, r.pos LIMIT ?",
+    // The length of a payload is known without reading it.
+    let heads = format!(
+        "SELECT r.event_id, r.event_type, t.name, r.key, r.created_at, length(r.payload),
+           (SELECT count(*) FROM messagekit_topic_copies c WHERE c.original_pos = r.pos)
+         FROM {RECORDS} WHERE {} ORDER BY r.created_at, r.event_id, r.pos LIMIT ?",
         chosen.sql
     );
-    let places: Vec<i64> = conn
-        .prepare_cached(&places)
-        .and_then(|mut select| select.query_map(params_from_iter(chosen.values), |row| row.get(0))?.collect())
-        .map_err(from_sqlite)?;
-    places.into_iter().map(|place| at(conn, place)?.ok_or_else(|| vanished(place))).collect()
+    let mut select = conn.prepare_cached(&heads).map_err(from_sqlite)?;
+    let mut rows = select.query(params_from_iter(chosen.values)).map_err(from_sqlite)?;
+    let mut heads = Vec::new();
+    while let Some(row) = rows.next().map_err(from_sqlite)? {
+        heads.push(head_of(row)?);
+    }
+    Ok(heads)
+}
+
+fn head_of(row: &Row<'_>) -> Result<EventHead, Error> {
+    let created_at = row.get(4).map_err(from_sqlite).and_then(timestamp)?;
+    let read = || -> rusqlite::Result<EventHead> {
+        Ok(EventHead {
+            event_id: MessageId::from_stored(&row.get::<_, String>(0)?),
+            event_type: row.get(1)?,
+            topic: row.get(2)?,
+            key: row.get::<_, Option<Vec<u8>>>(3)?.map(Bytes::from),
+            copies: row.get(6)?,
+            created_at,
+            payload_bytes: row.get::<_, u32>(5)?.into(),
+        })
+    };
+    read().map_err(from_sqlite)
 }
 
 /// Returns the event at a position, or `None` when it is not kept any more.

@@ -7,8 +7,8 @@ use crate::error::from_sqlite;
 
 /// The outcomes as the table keeps them.
 const DONE: i64 = 0;
-const HELD: i64 = 1;
-const DISCARDED: i64 = 2;
+pub(super) const HELD: i64 = 1;
+pub(super) const DISCARDED: i64 = 2;
 
 /// Claims messages in order.
 ///
@@ -87,32 +87,25 @@ pub(crate) fn hold(conn: &Connection, consumer: i64, id: &MessageId, now: i64) -
     Ok(written == 1)
 }
 
-/// How a marker of a letter moves.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Moving {
-    HeldToDone,
-    HeldToDiscarded,
-    DiscardedToHeld,
-}
-
-/// Moves the marker of a letter; false when it does not stand where it should.
-pub(crate) fn move_marker(
-    conn: &Connection,
-    consumer: i64,
-    id: &str,
-    moving: Moving,
-    now: i64,
-) -> Result<bool> {
-    let (from, to) = match moving {
-        Moving::HeldToDone => (HELD, DONE),
-        Moving::HeldToDiscarded => (HELD, DISCARDED),
-        Moving::DiscardedToHeld => (DISCARDED, HELD),
-    };
+/// Says that a held message was applied; false when its marker does not stand there.
+pub(crate) fn apply_held(conn: &Connection, consumer: i64, id: &str, now: i64) -> Result<bool> {
     let moved = conn
         .prepare_cached(
             "UPDATE messagekit_processed_messages SET outcome = ?4, processed_at = ?5
              WHERE consumer_id = ?1 AND message_id = ?2 AND outcome = ?3",
         )?
-        .execute((consumer, id, from, to, now))?;
+        .execute((consumer, id, HELD, DONE, now))?;
     Ok(moved == 1)
+}
+
+/// Writes the marker of a letter on which a person has acted. One that retention has taken away is made again, or a late
+/// copy would be applied behind the act's back.
+pub(super) fn put_marker(conn: &Connection, consumer: i64, id: &str, outcome: i64, now: i64) -> Result<()> {
+    conn.prepare_cached(
+        "INSERT INTO messagekit_processed_messages (consumer_id, message_id, outcome, processed_at)
+         VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (consumer_id, message_id) DO UPDATE SET outcome = excluded.outcome, processed_at = excluded.processed_at",
+    )?
+    .execute((consumer, id, outcome, now))
+    .map(drop)
 }

@@ -2,7 +2,7 @@
 
 use messagekit::{
     Actor, Error, ErrorKind, EventFilter, ReplayIds, ReplayJob, ReplayLease, ReplayOrder, ReplayState,
-    no_replay,
+    no_replay, other_count,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -20,8 +20,8 @@ pub(crate) fn order(
     now: i64,
 ) -> Result<ReplayJob, Error> {
     events::check_range(conn, &order.filter)?;
-    let write = || -> rusqlite::Result<i64> {
-        let ReplayOrder { filter, ids, per_second } = order;
+    let write = || -> rusqlite::Result<(i64, usize)> {
+        let ReplayOrder { filter, ids, per_second, count: _ } = order;
         let id = conn
             .prepare_cached(
                 "INSERT INTO messagekit_replay_jobs
@@ -47,9 +47,15 @@ pub(crate) fn order(
         conn.prepare_cached("UPDATE messagekit_replay_jobs SET events = ?2, state = ?3 WHERE id = ?1")?
             .execute((id, count(events), state.as_str()))?;
         audit::write(conn, by, "replay", &[id], 1, now)?;
-        Ok(id)
+        Ok((id, events))
     };
-    show(conn, write().map_err(from_sqlite)?)
+    let (id, events) = write().map_err(from_sqlite)?;
+    let events = events as u64;
+    if order.count.is_some_and(|count| count != events) {
+        // The caller rolls back what was written.
+        return Err(other_count(events));
+    }
+    show(conn, id)
 }
 
 /// Returns one replay.
@@ -99,6 +105,7 @@ fn read(row: &Row<'_>) -> Result<ReplayJob, Error> {
                 filter,
                 ids: if new_ids { ReplayIds::New } else { ReplayIds::Same },
                 per_second: row.get("per_second")?,
+                count: None,
             },
             state,
             events: row.get::<_, u32>("events")?.into(),
@@ -112,8 +119,9 @@ fn read(row: &Row<'_>) -> Result<ReplayJob, Error> {
     rest().map_err(from_sqlite)
 }
 
-/// Stops a replay that runs; whoever works on it finds its lease gone.
-pub(crate) fn cancel(conn: &Connection, id: i64, by: &Actor, now: i64) -> Result<(), Error> {
+/// Stops a replay that runs; whoever works on it finds its lease gone. Answers the state that it was in instead, when it did
+/// not run: also that is written down.
+pub(crate) fn cancel(conn: &Connection, id: i64, by: &Actor, now: i64) -> Result<Option<ReplayState>, Error> {
     let cancelled = conn
         .prepare_cached(
             "UPDATE messagekit_replay_jobs
@@ -122,16 +130,12 @@ pub(crate) fn cancel(conn: &Connection, id: i64, by: &Actor, now: i64) -> Result
         )
         .and_then(|mut update| update.execute((id, now)))
         .map_err(from_sqlite)?;
-    if cancelled == 0 {
-        let state = show(conn, id)?.state.as_str();
-        return Err(Error::new(
-            ErrorKind::WrongState,
-            format!("replay {id} is {state}: only a running one can be stopped"),
-        ));
+    let ended = if cancelled == 0 { Some(show(conn, id)?.state) } else { None };
+    if ended.is_none() {
+        replay_items::drop_all(conn, id).map_err(from_sqlite)?;
     }
-    replay_items::drop_all(conn, id)
-        .and_then(|()| audit::write(conn, by, "cancel-replay", &[id], 1, now))
-        .map_err(from_sqlite)
+    audit::write(conn, by, "cancel-replay", &[id], cancelled, now).map_err(from_sqlite)?;
+    Ok(ended)
 }
 
 /// Returns the oldest replay that runs and that nobody works on.

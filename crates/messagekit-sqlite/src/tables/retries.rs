@@ -11,7 +11,7 @@ use rusqlite::{Connection, Result, params};
 use super::letter_row::{self, COLUMNS};
 use super::letters::after;
 use super::micros;
-use super::processed::{self, Moving};
+use super::processed;
 use crate::error::from_sqlite;
 
 /// Returns whether a letter of the consumer is due: a look that takes no write lock.
@@ -90,7 +90,7 @@ pub(crate) fn resolve(
         return Ok(false);
     }
     let id = leased.received.id.as_str();
-    if processed::move_marker(conn, consumer, id, Moving::HeldToDone, now).map_err(from_sqlite)? {
+    if processed::apply_held(conn, consumer, id, now).map_err(from_sqlite)? {
         return Ok(true);
     }
     Err(Error::new(ErrorKind::Corrupt, "dead letter is open but the marker of its message is not held")

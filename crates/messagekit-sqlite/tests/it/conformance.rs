@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use messagekit::log::{Log, Page, Start};
-use messagekit::{Capabilities, Message, NextOffset, Offsets, Publisher, Source, Store};
+use messagekit::{Capabilities, Message, MessageId, NextOffset, Offsets, Publisher, Source, Store};
 use messagekit_sqlite::{SqliteSource, SqliteStore, SqliteTx};
 use messagekit_testkit::store::{Audited, StoreFixture};
 use messagekit_testkit::transport::TransportFixture;
@@ -176,6 +176,15 @@ impl StoreFixture for Rows {
             c.query_all(select, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         });
         rows.await.expect("reads the notes")
+    }
+
+    async fn forget_marker(&self, consumer: &str, id: &MessageId) {
+        let (consumer, id) = (consumer.to_owned(), id.as_str().to_owned());
+        let mut tx = self.store.begin().await.expect("begins");
+        let delete = "DELETE FROM messagekit_processed_messages WHERE message_id = ?2
+            AND consumer_id = (SELECT id FROM messagekit_consumers WHERE name = ?1)";
+        tx.call(move |c| c.execute(delete, [consumer, id])).await.expect("deletes");
+        self.store.commit(tx).await.expect("commits");
     }
 
     fn can_swallow_errors(&self) -> bool {

@@ -9,7 +9,7 @@ use messagekit::{BoxFuture, End, ErrorKind, Store, TransactError, Work};
 use messagekit_sqlite::{SqliteStore, SqliteTx, rusqlite};
 use tokio::sync::oneshot;
 
-use crate::engine_transaction::{fixture, fixture_with, insert};
+use crate::engine_transaction::{LONG, fixture, fixture_with, insert};
 
 type Ended<R> = BoxFuture<'static, (SqliteTx, End<R>)>;
 
@@ -122,7 +122,7 @@ async fn work_that_overruns_the_bound_is_dropped_and_rolled_back() {
             self.0.store(true, Ordering::Relaxed);
         }
     }
-    let fixture = fixture_with(SqliteStore::options().lock_bound(Duration::from_millis(30))).await;
+    let fixture = fixture_with(SqliteStore::options().lock_bound(Duration::from_secs(1))).await;
     let dropped = Arc::new(AtomicBool::new(false));
     let guard = Dropped(Arc::clone(&dropped));
     let error = fixture
@@ -147,7 +147,7 @@ async fn work_that_overruns_the_bound_is_dropped_and_rolled_back() {
 
 #[tokio::test]
 async fn work_that_blocks_its_thread_past_the_bound_is_not_committed() {
-    let bound = Duration::from_millis(30);
+    let bound = Duration::from_secs(1);
     let fixture = fixture_with(SqliteStore::options().lock_bound(bound)).await;
     let error = fixture
         .store
@@ -205,8 +205,8 @@ async fn dropping_the_call_before_the_commit_rolls_back_at_once() {
         _ = seen => {}
         _ = transact => panic!("the work never ends"),
     }
-    // Long before the bound of 20 s.
-    tokio::time::timeout(Duration::from_secs(5), insert_alone(&fixture.store, 2)).await.unwrap();
+    // Before the bound, at which the lock would be free in any case.
+    tokio::time::timeout(LONG / 2, insert_alone(&fixture.store, 2)).await.unwrap();
     assert_eq!(fixture.rows().await, [2]);
 }
 

@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use messagekit::{ErrorKind, Store};
@@ -14,8 +14,12 @@ pub(crate) struct Fixture {
     pub(crate) folder: TempDir,
 }
 
+/// Longer than anything takes that is not about the bound.
+pub(crate) const LONG: Duration = Duration::from_secs(60);
+
 pub(crate) async fn fixture() -> Fixture {
-    fixture_with(SqliteStore::options().lock_bound(Duration::from_secs(20))).await
+    // A file that two write to is given to each in turn only if they wait: a slow disk makes every turn long.
+    fixture_with(SqliteStore::options().lock_bound(LONG).busy_limit(LONG)).await
 }
 
 pub(crate) async fn fixture_with(options: SqliteOptions) -> Fixture {
@@ -44,7 +48,8 @@ pub(crate) async fn insert(tx: &mut SqliteTx, n: i64) -> Result<(), messagekit_s
     tx.call(move |c| c.execute("INSERT INTO t VALUES (?1)", [n]).map(drop)).await
 }
 
-const SHORT: Duration = Duration::from_millis(30);
+/// Long enough for what a test does within it on a slow machine.
+const SHORT: Duration = Duration::from_secs(1);
 
 fn short() -> SqliteOptions {
     SqliteStore::options().lock_bound(SHORT)
@@ -67,8 +72,8 @@ async fn a_dropped_transaction_rolls_back_at_once() {
     let fixture = fixture().await;
     drop(fixture.begun().await);
     let mut next = fixture.store.begin().await.unwrap();
-    // Long before the bound of 20 s.
-    tokio::time::timeout(Duration::from_secs(5), insert(&mut next, 1)).await.unwrap().unwrap();
+    // Before the bound, at which the lock would be free in any case.
+    tokio::time::timeout(LONG / 2, insert(&mut next, 1)).await.unwrap().unwrap();
     fixture.store.commit(next).await.unwrap();
     assert_eq!(fixture.rows().await, [1]);
 }
@@ -150,11 +155,10 @@ async fn an_endless_statement_is_cut_off_at_the_bound() {
     let fixture = fixture_with(short()).await;
     let mut tx = fixture.begun().await;
     let endless = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c";
-    let started = Instant::now();
+    // It would go on for ever.
     let error = tx.call(move |c| c.query_row(endless, [], |row| row.get::<_, i64>(0))).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::LockBound);
     assert!(error.is_transient() && SqliteStore::classify(&error) == Some(ErrorKind::LockBound));
-    assert!(started.elapsed() < Duration::from_secs(5));
     assert_eq!(fixture.store.commit(tx).await.unwrap_err().kind(), ErrorKind::LockBound);
     assert!(fixture.rows().await.is_empty());
 }
@@ -282,7 +286,8 @@ async fn a_lock_held_elsewhere_for_too_long_is_a_conflict() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_engines_on_one_file_wait_for_each_other() {
     let fixture = fixture().await;
-    let other = SqliteStore::open(fixture.folder.path().join("app.db")).await.unwrap();
+    let other = SqliteStore::options().lock_bound(LONG).busy_limit(LONG);
+    let other = other.open(fixture.folder.path().join("app.db")).await.unwrap();
     let tasks: Vec<_> = [(fixture.store.clone(), 0), (other, 1)]
         .into_iter()
         .map(|(store, odd)| {

@@ -115,7 +115,7 @@ async fn a_message_that_fails_is_a_dead_letter_and_is_applied_once_when_retried(
     assert_eq!(retried, [Acted::Done]);
     eventually("the retry", || async { store.show(letter.id).await.unwrap().state == LetterState::Resolved })
         .await;
-    tokio::time::timeout(Duration::from_secs(20), async {
+    tokio::time::timeout(Duration::from_secs(120), async {
         shutdown.request();
         running.await.unwrap().unwrap();
     })

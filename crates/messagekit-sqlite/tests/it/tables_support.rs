@@ -11,7 +11,7 @@ use messagekit::{
 use messagekit_sqlite::{SqliteStore, SqliteSubscriber};
 use tempfile::TempDir;
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// A file of its own, open once.
 pub(crate) struct Fixture {

@@ -150,6 +150,15 @@ impl DeadLetters for FaultyStore {
                 (_, Act::Undo) => self.notes().undone.extend(ids),
             }
             let acted = self.inner.act(act, ids, by).await?;
+            if self.is(Fault::OneLetterFailsAll) && acted.contains(&Acted::Settled) {
+                return Err(Error::new(ErrorKind::Corrupt, "marker contradicts its letter"));
+            }
+            if self.is(Fault::UndoTrustsRetention) && act == Act::Undo {
+                for id in ids {
+                    let head = self.inner.show(*id).await?.head;
+                    self.inner.forget_marker(&head.consumer, &head.message_id);
+                }
+            }
             let mut acted: Vec<Acted> = acted.into_iter().map(|acted| self.misjudged(act, acted)).collect();
             if self.is(Fault::ActAnswersBackwards) {
                 acted.reverse();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use messagekit::headers::{EVENT_TYPE, ID};
 use messagekit::memory::{Failpoint, MemoryLog, MemoryStore};
-use messagekit::{ErrorKind, Message};
+use messagekit::{ErrorKind, Message, MessageId};
 
 use super::Fault;
 use super::store::{FaultyStore, FaultyTx, Notes};
@@ -72,6 +72,10 @@ impl StoreFixture for FaultyStoreFixture {
 
     async fn failures(&self) -> Vec<(String, String, String)> {
         crate::fixtures::failures_of(&self.store.inner)
+    }
+
+    async fn forget_marker(&self, consumer: &str, id: &MessageId) {
+        self.store.inner.forget_marker(consumer, id);
     }
 
     fn can_swallow_errors(&self) -> bool {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use messagekit::{
-    Actor, BoxFuture, Error, ErrorKind, EventCursor, EventFilter, Renamed, ReplayCount, ReplayIds, ReplayJob,
-    ReplayLease, ReplayOrder, ReplayState, Replays, StoredEvent,
+    Actor, BoxFuture, Error, ErrorKind, EventCursor, EventFilter, EventHead, Renamed, ReplayCount, ReplayIds,
+    ReplayJob, ReplayLease, ReplayOrder, ReplayState, Replays, StoredEvent,
 };
 
 use super::Fault;
@@ -37,7 +37,7 @@ impl Replays for FaultyStore {
         filter: &'a EventFilter,
         after: Option<&'a EventCursor>,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<StoredEvent>, Error>> {
+    ) -> BoxFuture<'a, Result<Vec<EventHead>, Error>> {
         Box::pin(async move {
             let after = after.filter(|_| !self.is(Fault::EventsIgnoreCursor));
             let mut events = self.inner.events(&self.meant(filter), after, limit).await?;
@@ -71,6 +71,9 @@ impl Replays for FaultyStore {
     ) -> BoxFuture<'a, Result<ReplayJob, Error>> {
         Box::pin(async move {
             let mut order = ReplayOrder { filter: self.meant(&order.filter), ..order.clone() };
+            if self.is(Fault::OrderIgnoresCount) {
+                order.count = None;
+            }
             if self.is(Fault::ReplayKeepsIds) {
                 order.ids = ReplayIds::Same;
             }

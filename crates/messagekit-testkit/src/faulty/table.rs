@@ -277,6 +277,10 @@ faults! {
     ActsWithoutCompareAndSet: Store acts_need_the_right_state,
     /// A person's retry goes on counting.
     RetryKeepsAttempts: Store retry_counts_from_zero,
+    /// What retention forgot stays forgotten.
+    UndoTrustsRetention: Store undo_after_a_forgotten_marker_holds_the_message_again,
+    /// One letter that contradicts its marker fails the act on all.
+    OneLetterFailsAll: Store act_against_a_late_copy_is_refused_alone,
     /// An act that did nothing is not written down.
     AuditForgetsRefusals: Store every_act_leaves_one_row_of_the_audit,
     /// Nobody knows by which request an act came.
@@ -347,6 +351,8 @@ faults! {
     ReplayHidesErrors: Store failed_renaming_fails_the_replay,
     /// A range may begin before everything that is kept.
     TakesAnyRange: Store range_before_the_oldest_event_is_refused,
+    /// It does not matter what a person has confirmed.
+    OrderIgnoresCount: Store replay_of_another_count_is_refused,
     /// A replay of nothing runs for ever.
     EmptyReplayRuns: Store replay_of_nothing_is_done_at_once,
     /// The oldest replay stands first.

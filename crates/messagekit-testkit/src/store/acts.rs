@@ -173,6 +173,42 @@ pub async fn retry_counts_from_zero<F: StoreFixture>(fixture: &F) {
     assert_eq!((leased.attempt, leased.kills, leased.replaying), (1, 0, true));
 }
 
+/// Retention takes old markers away: what is brought back waits for its retry all the same.
+pub async fn undo_after_a_forgotten_marker_holds_the_message_again<F: StoreFixture>(fixture: &F) {
+    let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
+    let id = dead_letter(&store, &consumer, &message).await;
+    assert_eq!(act(&store, Act::Discard, id).await, Acted::Done);
+    fixture.forget_marker(&consumer, &message.id).await;
+    assert_eq!(act(&store, Act::Undo, id).await, Acted::Done);
+    assert_eq!(look(&store, &consumer, &message).await, Claim::Held);
+}
+
+/// A late copy was applied after retention had taken the marker: bringing its letter back would apply it twice. The other
+/// letters of the act are brought back.
+pub async fn act_against_a_late_copy_is_refused_alone<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    let messages = [received("orders.order", "1"), received("orders.order", "2")];
+    let mut ids = Vec::new();
+    for message in &messages {
+        let id = dead_letter(&store, &consumer, message).await;
+        assert_eq!(act(&store, Act::Discard, id).await, Acted::Done);
+        ids.push(id);
+    }
+    fixture.forget_marker(&consumer, &messages[0].id).await;
+    assert_eq!(claim_now(&store, &consumer, &messages[0]).await, Claim::Fresh);
+    let acted = store.act(Act::Undo, &ids, &somebody()).await.expect("one letter does not fail the others");
+    assert_eq!(acted, [Acted::Settled, Acted::Done]);
+    let mut states = Vec::new();
+    for id in &ids {
+        states.push(store.show(*id).await.expect("the letter is there").state);
+    }
+    assert_eq!(states, [LetterState::Discarded, LetterState::Dead]);
+    assert_eq!(look(&store, &consumer, &messages[0]).await, Claim::Done);
+    assert_eq!(look(&store, &consumer, &messages[1]).await, Claim::Held);
+    let last = fixture.audit().await.pop().expect("acts are written down");
+    assert_eq!((last.ids, last.done), (ids, 1));
+}
+
 /// Who did what is written down once for each act, also when nothing was to be done.
 pub async fn every_act_leaves_one_row_of_the_audit<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));

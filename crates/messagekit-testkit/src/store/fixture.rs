@@ -45,6 +45,9 @@ pub trait StoreFixture: Clone + Send + Sync + 'static {
     /// Returns the committed notes of events that failed somewhere: id, scope and reason.
     fn failures(&self) -> impl Future<Output = Vec<(String, String, String)>> + Send;
 
+    /// Takes the marker of a message away, as retention does with old ones.
+    fn forget_marker(&self, consumer: &str, id: &MessageId) -> impl Future<Output = ()> + Send;
+
     /// Says whether the database ends a transaction with a failed statement, and
     /// [`swallow_error`](Self::swallow_error) makes one fail.
     fn can_swallow_errors(&self) -> bool {

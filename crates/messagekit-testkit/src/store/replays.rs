@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use messagekit::{
-    Act, Actor, DeadLetters, Error, ErrorKind, EventCursor, EventFilter, Message, MessageId, OutboxRows,
+    Act, Actor, DeadLetters, Error, ErrorKind, EventFilter, EventHead, Message, MessageId, OutboxRows,
     ReplayIds, ReplayJob, ReplayLease, ReplayOrder, ReplayState, Replays, StoredEvent, headers,
 };
 
@@ -14,7 +14,7 @@ use crate::{DEADLINE, eventually, unique};
 const LONG: Duration = Duration::from_secs(3_600);
 
 fn order(filter: EventFilter) -> ReplayOrder {
-    ReplayOrder { filter, ids: ReplayIds::Same, per_second: None }
+    ReplayOrder { filter, ids: ReplayIds::Same, per_second: None, count: None }
 }
 
 fn of_topic(topic: &str) -> EventFilter {
@@ -62,7 +62,12 @@ async fn published<F: StoreFixture>(fixture: &F, topic: &str, events: usize) -> 
 
 async fn listed<S: Replays>(store: &S, filter: &EventFilter) -> Vec<String> {
     let events = store.events(filter, None, 100).await.expect("events are listed");
-    events.iter().map(|event| String::from_utf8_lossy(&event.message.payload).into_owned()).collect()
+    events.iter().map(text).collect()
+}
+
+/// Returns the text that an event of [`write`] was written with: its id ends with it.
+fn text(event: &EventHead) -> String {
+    event.event_id.as_str().rsplit('-').next().unwrap_or_default().to_owned()
 }
 
 async fn ordered<S: Replays>(store: &S, order: &ReplayOrder) -> ReplayJob {
@@ -95,8 +100,9 @@ pub async fn events_are_listed_oldest_first_and_filtered<F: StoreFixture>(fixtur
     let events = store.events(&all, None, 100).await.expect("events are listed");
     assert_eq!(listed(&store, &all).await, ["1", "2", "3", "4"]);
     assert_eq!(events[0].event_id.as_str(), format!("{topic}-1"));
-    assert_eq!((events[0].copies, &*events[0].message.topic), (0, topic.as_str()));
-    assert_eq!(events[0].message.key.as_deref(), Some(&b"k"[..]));
+    assert_eq!((events[0].copies, &*events[0].topic), (0, topic.as_str()));
+    assert_eq!(events[0].key.as_deref(), Some(&b"k"[..]));
+    assert_eq!((events[0].event_type.as_deref(), events[0].payload_bytes), (Some("orders.order.placed"), 1));
     assert_eq!(
         store.events(&all, None, 2).await.expect("events are listed"),
         events[..2],
@@ -122,8 +128,8 @@ pub async fn pages_of_events_join_without_a_gap<F: StoreFixture>(fixture: &F) {
     loop {
         let page = store.events(&filter, after.as_ref(), 3).await.expect("events are listed");
         let Some(last) = page.last() else { break };
-        after = Some(EventCursor { created_at: last.created_at, event_id: last.event_id.clone() });
-        paged.extend(page.iter().map(|event| String::from_utf8_lossy(&event.message.payload).into_owned()));
+        after = Some(last.cursor());
+        paged.extend(page.iter().map(text));
         assert!(paged.len() <= texts.len(), "pages repeat events: {paged:?}");
     }
     assert_eq!(paged, texts);
@@ -336,6 +342,21 @@ pub async fn range_before_the_oldest_event_is_refused<F: StoreFixture>(fixture: 
     assert_eq!(fixture.audit().await, []);
 }
 
+/// What a person confirmed runs, or nothing: events came or went since they were counted.
+pub async fn replay_of_another_count_is_refused<F: StoreFixture>(fixture: &F) {
+    let (store, topic) = (fixture.store(), unique("topic"));
+    write(fixture, &topic, &["1", "2"]).await;
+    let confirmed = |count| ReplayOrder { count: Some(count), ..order(of_topic(&topic)) };
+    for count in [0, 1, 3] {
+        let refused = store.order_replay(&confirmed(count), &somebody()).await.expect_err("there are two");
+        assert_eq!((refused.kind(), refused.context("count")), (ErrorKind::WrongState, Some("2")));
+    }
+    assert_eq!(store.replays(None, 10).await.expect("replays are listed"), []);
+    assert_eq!(store.lease_replay(LONG).await.expect("leases are answered"), None);
+    let job = ordered(&store, &confirmed(2)).await;
+    assert_eq!((job.state, job.events), (ReplayState::Running, 2));
+}
+
 /// There is nothing to wait for.
 pub async fn replay_of_nothing_is_done_at_once<F: StoreFixture>(fixture: &F) {
     let store = fixture.store();
@@ -378,7 +399,7 @@ pub async fn unknown_replay_is_not_found<F: StoreFixture>(fixture: &F) {
     assert_eq!(stopped.expect_err("there is none").kind(), ErrorKind::NotFound);
 }
 
-/// Who ordered and who stopped is written down with the acts on letters.
+/// Who ordered and who stopped is written down with the acts on letters, also a stop that came too late.
 pub async fn orders_and_cancels_are_in_the_audit<F: StoreFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     write(fixture, &topic, &["1"]).await;
@@ -386,17 +407,22 @@ pub async fn orders_and_cancels_are_in_the_audit<F: StoreFixture>(fixture: &F) {
     let job = store.order_replay(&order(of_topic(&topic)), &ada).await.expect("a replay can be ordered");
     store.act(Act::Retry, &[i64::MAX], &somebody()).await.expect("acts are answered");
     store.cancel_replay(job.id, &Actor::new("bob", "cli")).await.expect("it can be stopped");
+    let again = store.cancel_replay(job.id, &ada).await.expect_err("it does not run");
+    assert_eq!(again.kind(), ErrorKind::WrongState);
     let rows: Vec<_> = fixture.audit().await;
-    let told = |row: &Audited| (row.by.clone(), row.action.clone(), row.ids.clone(), row.request_id.clone());
-    let row = |by: &str, action: &str, id, request: Option<&str>| {
-        (by.to_owned(), action.to_owned(), vec![id], request.map(str::to_owned))
+    let told = |row: &Audited| {
+        (row.by.clone(), row.action.clone(), row.ids.clone(), row.request_id.clone(), row.done)
+    };
+    let row = |by: &str, action: &str, id, request: Option<&str>, done| {
+        (by.to_owned(), action.to_owned(), vec![id], request.map(str::to_owned), done)
     };
     assert_eq!(
         rows.iter().map(told).collect::<Vec<_>>(),
         [
-            row("ada", "replay", job.id, Some("r-1")),
-            row("somebody", "retry", i64::MAX, None),
-            row("bob", "cancel-replay", job.id, None),
+            row("ada", "replay", job.id, Some("r-1"), 1),
+            row("somebody", "retry", i64::MAX, None, 0),
+            row("bob", "cancel-replay", job.id, None, 1),
+            row("ada", "cancel-replay", job.id, Some("r-1"), 0),
         ]
     );
 }

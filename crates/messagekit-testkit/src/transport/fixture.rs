@@ -45,6 +45,12 @@ pub trait TransportFixture: Send + Sync + 'static {
         Duration::from_millis(200)
     }
 
+    /// Returns names that no topic of this backend can have; unless overridden, the hostile ones of
+    /// [`check_topic`](messagekit::check_topic).
+    fn bad_topics(&self) -> Vec<String> {
+        ["", "..", "a b", "tüpic", "x'; DROP TABLE records; --"].map(str::to_owned).into()
+    }
+
     /// Names the cases that this backend cannot play, each with the reason: for a stand-in that lacks what the real one has.
     /// They are reported as skipped.
     fn beyond(&self) -> &[(&'static str, &'static str)] {

@@ -9,6 +9,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::keeper::Keeper;
+use super::reading::Reading;
 use super::returner::Returner;
 use super::stats::BookkeeperStats;
 use crate::metrics::Metrics;
@@ -49,13 +50,14 @@ use crate::{Consumer, Error, ErrorKind, Origin, Router, Shutdown};
 pub struct Bookkeeper {
     parts: Vec<Part>,
     stats: BookkeeperStats,
+    readings: Vec<Reading>,
 }
 
 /// A loop that runs until it is asked to end.
 type Part = Box<dyn FnOnce(Shutdown) -> BoxFuture<'static, Result<(), Error>> + Send>;
 
 /// Makes the loops of one source.
-type Assemble<S> = Box<dyn FnOnce(&BookkeeperBuilder<S>) -> Result<[Part; 2], Error> + Send>;
+type Assemble<S> = Box<dyn FnOnce(&BookkeeperBuilder<S>) -> Result<(Reading, [Part; 2]), Error> + Send>;
 
 impl Bookkeeper {
     /// Begins a bookkeeper; `name` is 1 to 190 characters of `a-z A-Z 0-9 . _ -`.
@@ -72,6 +74,11 @@ impl Bookkeeper {
     /// Returns a live view of what the bookkeeper does.
     pub fn stats(&self) -> BookkeeperStats {
         self.stats.clone()
+    }
+
+    /// Returns a live view of each source: whether it is read.
+    pub fn readings(&self) -> Vec<Reading> {
+        self.readings.clone()
     }
 
     /// Runs until `shutdown` completes, then finishes what is in work and leaves.
@@ -147,14 +154,16 @@ impl<S: Bookkeeping + Inbox> BookkeeperBuilder<S> {
                     stats: stats.clone(),
                     metrics: builder.metrics.clone(),
                 };
+                let names = source.topics().into();
                 let consumer = Consumer::builder(format!("{}.{origin}s", builder.name), store.clone())
                     .from(source)
                     .router(Router::of_all(keeper))
                     .build()?;
+                let reading = Reading { origin, names, stats: consumer.stats() };
                 let returner = Returner { store, origin, publisher: Box::new(back), stats };
                 let keeping: Part = Box::new(move |ending| Box::pin(consumer.run(ending)));
                 let returning: Part = Box::new(move |ending| Box::pin(returner.run(ending)));
-                Ok([keeping, returning])
+                Ok((reading, [keeping, returning]))
             }),
         ));
         self
@@ -175,15 +184,18 @@ impl<S: Bookkeeping + Inbox> BookkeeperBuilder<S> {
                 problems.push(format!("two sources of {origin}s: name all {origin}s in one"));
             }
         }
-        let mut parts = Vec::new();
+        let (mut parts, mut readings) = (Vec::new(), Vec::new());
         for (_, assemble) in sources {
             match assemble(&self) {
-                Ok(loops) => parts.extend(loops),
+                Ok((reading, loops)) => {
+                    readings.push(reading);
+                    parts.extend(loops);
+                }
                 Err(error) => problems.push(error.to_string()),
             }
         }
         if problems.is_empty() {
-            return Ok(Bookkeeper { parts, stats: self.stats });
+            return Ok(Bookkeeper { parts, stats: self.stats, readings });
         }
         Err(Error::new(ErrorKind::InvalidConfiguration, problems.join("; ")).with("bookkeeper", &self.name))
     }

@@ -7,9 +7,11 @@
 mod autopsy;
 mod builder;
 mod keeper;
+mod reading;
 mod returner;
 mod stats;
 
 pub use autopsy::Autopsy;
 pub use builder::{Bookkeeper, BookkeeperBuilder};
+pub use reading::Reading;
 pub use stats::{BookkeeperCounts, BookkeeperStats};

@@ -84,7 +84,7 @@ impl<S: Bookkeeping + Inbox> Returner<S> {
             let answered = match published {
                 Ok(()) => self.resolve(returning, leased_at).await,
                 Err(refused) => {
-                    if matches!(refused.refusal, Refusal::Unavailable | Refusal::Unknown) {
+                    if matches!(refused.refusal, Refusal::Unavailable | Refusal::Full | Refusal::Unknown) {
                         looked = Looked::Outage(chain(&refused));
                     }
                     self.refused(&returning, &refused, leased_at).await

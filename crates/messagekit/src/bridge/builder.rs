@@ -164,7 +164,7 @@ impl<Src: Source> BridgeBuilder<Src> {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidConfiguration`] with everything that is wrong.
-    pub fn build(self) -> Result<Bridge<Src>, Error> {
+    pub fn build(mut self) -> Result<Bridge<Src>, Error> {
         let mut problems = Vec::new();
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
         if !(1..=200).contains(&self.name.len()) || !self.name.bytes().all(legal) {
@@ -182,7 +182,9 @@ impl<Src: Source> BridgeBuilder<Src> {
             problems.extend(check_topic(topic).err().map(|error| error.to_string()));
         }
         // Without a registry they count for nobody.
-        let metrics = self.metrics.map_or_else(|| Metrics::new(&Registry::new()), Ok)?.bridge(&self.name);
+        let metrics = self.metrics.map_or_else(|| Metrics::new(&Registry::new()), Ok)?;
+        self.gates.count_into(&metrics, &self.name);
+        let metrics = metrics.bridge(&self.name);
         let (mut targets, mut by_topic) = (Vec::new(), HashMap::new());
         for rule in self.rules {
             match rule.routing_key.parse() {

@@ -19,6 +19,7 @@ pub(super) struct LaneState {
     ready: VecDeque<u64>,
     in_work: usize,
     bytes: usize,
+    met: Met,
     confirmed: Watermark,
     last: u64,
     paused: bool,
@@ -37,7 +38,41 @@ struct Held {
     job: Option<Job>,
     /// The duplicate filter does not know it.
     is_new: bool,
-    outages: u32,
+    /// What it met last, and how often in a row.
+    met: Option<(Obstacle, u32)>,
+}
+
+/// What kept a message from being published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Obstacle {
+    /// The broker did not answer or took nothing.
+    Outage,
+    /// A queue had no room.
+    Full,
+    /// Its letter was not confirmed.
+    Letter,
+}
+
+/// How many messages met an obstacle last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Met {
+    pub(super) outage: usize,
+    pub(super) full: usize,
+}
+
+impl Met {
+    fn of(&mut self, met: Option<(Obstacle, u32)>) -> Option<&mut usize> {
+        match met?.0 {
+            Obstacle::Outage => Some(&mut self.outage),
+            Obstacle::Full => Some(&mut self.full),
+            Obstacle::Letter => None,
+        }
+    }
+
+    fn change(&mut self, from: Option<(Obstacle, u32)>, to: Option<(Obstacle, u32)>) {
+        self.of(from).into_iter().for_each(|count| *count -= 1);
+        self.of(to).into_iter().for_each(|count| *count += 1);
+    }
 }
 
 /// What the window wants of the subscriber.
@@ -68,7 +103,7 @@ impl LaneState {
         if !waits {
             self.ready.push_back(position);
         }
-        self.held.insert(position, Held { receipt, key, bytes, job: Some(job), is_new: false, outages: 0 });
+        self.held.insert(position, Held { receipt, key, bytes, job: Some(job), is_new: false, met: None });
     }
 
     pub(super) fn is_ready(&self) -> bool {
@@ -92,23 +127,33 @@ impl LaneState {
 
     /// Puts a message that was in work back to the front.
     pub(super) fn put_back(&mut self, position: u64, job: Job) {
-        if self.idle(position, job).is_some() {
+        if self.idle(position, job, None).is_some() {
             self.ready.push_front(position);
         }
     }
 
-    /// Keeps a message that met an outage until [`again`](Self::again); returns how many outages that makes.
-    pub(super) fn keep(&mut self, position: u64, job: Job) -> Option<u32> {
-        let held = self.idle(position, job)?;
-        held.outages += 1;
-        Some(held.outages)
+    /// Keeps a message that met an obstacle until [`again`](Self::again); returns how often it met this one in a row.
+    pub(super) fn keep(&mut self, position: u64, job: Job, met: Obstacle) -> Option<u32> {
+        let times = match self.held.get(&position)?.met {
+            Some((before, times)) if before == met => times.saturating_add(1),
+            _ => 1,
+        };
+        self.idle(position, job, Some((met, times)))?;
+        Some(times)
     }
 
-    fn idle(&mut self, position: u64, job: Job) -> Option<&mut Held> {
+    fn idle(&mut self, position: u64, job: Job, met: Option<(Obstacle, u32)>) -> Option<()> {
         let held = self.held.get_mut(&position)?;
         self.in_work -= 1;
         held.job = Some(job);
-        Some(held)
+        self.met.change(held.met, met);
+        held.met = met;
+        Some(())
+    }
+
+    /// Returns how many messages wait because of what they met.
+    pub(super) fn met(&self) -> Met {
+        self.met
     }
 
     /// Notes that the duplicate filter does not know a message.
@@ -128,6 +173,7 @@ impl LaneState {
         let held = self.held.remove(&position)?;
         self.in_work -= 1;
         self.bytes -= held.bytes;
+        self.met.change(held.met, None);
         self.confirmed.settled(position);
         if let Some(key) = &held.key
             && let Some(behind) = self.behind.get_mut(key)
@@ -166,6 +212,7 @@ impl LaneState {
     fn forget(&mut self, position: u64) -> Option<Receipt> {
         let held = self.held.remove(&position)?;
         self.bytes -= held.bytes;
+        self.met.change(held.met, None);
         Some(held.receipt)
     }
 

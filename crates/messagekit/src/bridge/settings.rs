@@ -27,6 +27,14 @@ pub(super) fn outage() -> Backoff {
     Backoff::new(Duration::from_millis(50), 2.0, Duration::from_secs(2))
 }
 
+/// Waits before a message is offered again to a queue that had no room: each attempt is a copy in the queues beside it.
+pub(super) fn no_room() -> Backoff {
+    Backoff::new(Duration::from_secs(1), 2.0, Duration::from_secs(30))
+}
+
+/// How long no queue may have refused a message until all are said to have room.
+pub(super) const ROOM: Duration = Duration::from_secs(10);
+
 pub(super) struct Settings {
     pub(super) name: Arc<str>,
     pub(super) targets: Vec<Target>,

@@ -1,10 +1,12 @@
 //! What a bridge has done and what it waits for.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use super::settings::ROOM;
 
 /// Counts of one bridge since it was built, and how it stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,11 +27,15 @@ pub struct BridgeStats {
     pub waiting: u64,
     /// Partitions that are assigned.
     pub lanes: u64,
-    /// Why nothing is confirmed at the moment, and for how long; `None` while the broker answers.
+    /// Why nothing is confirmed at the moment, and for how long; `None` while the broker answers, and while nothing waits
+    /// for it here.
     pub blocked: Option<Blocked>,
+    /// What was said by the queue without room for which messages wait, and since when; `None` when none has refused a
+    /// message for ten seconds and none waits.
+    pub full: Option<Blocked>,
 }
 
-/// An outage of the broker.
+/// An outage of the broker, or a queue without room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blocked {
     /// What was said last, or that no answer comes.
@@ -52,16 +58,28 @@ pub(super) struct Counters {
     pub(super) unconfirmed: AtomicU64,
     pub(super) waiting: AtomicU64,
     pub(super) lanes: AtomicU64,
-    failing: AtomicBool,
-    outage: Mutex<Outage>,
+    standing: Mutex<Standing>,
 }
 
+/// How the broker stands.
 #[derive(Debug, Default)]
-struct Outage {
+struct Standing {
     /// Since when every answer is an outage, and the last one.
     failing: Option<(Instant, String)>,
     /// When the broker answered last, or was first asked after being idle.
     heard: Option<Instant>,
+    full: Option<Full>,
+}
+
+/// Queues without room.
+#[derive(Debug)]
+struct Full {
+    since: Instant,
+    /// When a message was refused last, and what was said.
+    last: Instant,
+    error: String,
+    /// How many messages wait for room.
+    waiting: usize,
 }
 
 /// So long may answers stay away before that is an outage.
@@ -82,16 +100,32 @@ impl Stats {
             waiting: get(&counters.waiting),
             lanes: get(&counters.lanes),
             blocked: self.blocked(),
+            full: self.full(),
         }
     }
 
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.0.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn blocked(&self) -> Option<Blocked> {
-        let outage = self.0.outage.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((since, error)) = &outage.failing {
+        if self.0.lanes.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let standing = self.standing();
+        if let Some((since, error)) = &standing.failing {
             return Some(Blocked { error: error.clone(), since: since.elapsed() });
         }
-        let silent = outage.heard.filter(|_| self.0.unconfirmed.load(Ordering::Relaxed) > 0)?.elapsed();
+        let silent = standing.heard.filter(|_| self.0.unconfirmed.load(Ordering::Relaxed) > 0)?.elapsed();
         (silent >= SILENCE).then(|| Blocked { error: "broker confirms nothing".to_owned(), since: silent })
+    }
+
+    fn full(&self) -> Option<Blocked> {
+        if self.0.lanes.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let standing = self.standing();
+        standing.full.as_ref().map(|full| Blocked { error: full.error.clone(), since: full.since.elapsed() })
     }
 
     /// Returns whether the broker takes or confirms nothing.
@@ -105,24 +139,19 @@ impl Stats {
 
     /// Notes that something is unconfirmed while nothing was before.
     pub(super) fn asked(&self) {
-        self.0.outage.lock().unwrap_or_else(PoisonError::into_inner).heard = Some(Instant::now());
+        self.standing().heard = Some(Instant::now());
     }
 
     /// Notes an answer of the broker; returns for how long there was an outage, when it ends with this.
     pub(super) fn answered(&self) -> Option<Duration> {
-        let mut outage = self.0.outage.lock().unwrap_or_else(PoisonError::into_inner);
-        outage.heard = Some(Instant::now());
-        if !self.0.failing.swap(false, Ordering::Relaxed) {
-            return None;
-        }
-        outage.failing.take().map(|(since, _)| since.elapsed())
+        let mut standing = self.standing();
+        standing.heard = Some(Instant::now());
+        standing.failing.take().map(|(since, _)| since.elapsed())
     }
 
     /// Notes that the broker did not take a message; returns whether that is news.
     pub(super) fn failed(&self, error: String) -> bool {
-        let mut outage = self.0.outage.lock().unwrap_or_else(PoisonError::into_inner);
-        self.0.failing.store(true, Ordering::Relaxed);
-        match &mut outage.failing {
+        match &mut self.standing().failing {
             Some((_, last)) => {
                 *last = error;
                 false
@@ -132,6 +161,38 @@ impl Stats {
                 true
             }
         }
+    }
+
+    /// Notes that a queue had no room for a message; returns whether that is news.
+    pub(super) fn refused(&self, error: String) -> bool {
+        let now = Instant::now();
+        match &mut self.standing().full {
+            Some(full) => {
+                (full.last, full.error) = (now, error);
+                false
+            }
+            none => {
+                *none = Some(Full { since: now, last: now, error, waiting: 1 });
+                true
+            }
+        }
+    }
+
+    /// Notes how many messages wait because of an outage, and for room. An outage that keeps nothing is none: what it
+    /// kept went to another process.
+    pub(super) fn waits(&self, outage: usize, full: usize) {
+        let mut standing = self.standing();
+        if outage == 0 {
+            standing.failing = None;
+        }
+        standing.full.iter_mut().for_each(|known| known.waiting = full);
+    }
+
+    /// Returns for how long a queue was full, when all have had room for a while: one that fills up as fast as it is
+    /// emptied is full all the time.
+    pub(super) fn room(&self) -> Option<Duration> {
+        let full = &mut self.standing().full;
+        full.take_if(|full| full.waiting == 0 && full.last.elapsed() >= ROOM).map(|full| full.since.elapsed())
     }
 }
 

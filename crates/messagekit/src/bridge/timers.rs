@@ -18,6 +18,8 @@ pub(super) enum Due {
     Check,
     /// Write markers again.
     Mark,
+    /// See whether all queues have room.
+    Room,
     /// Give a revoked lane up although something of it is unconfirmed.
     GiveUp(Lane),
 }

@@ -175,19 +175,27 @@ impl Configuration {
     /// # Errors
     /// [`ErrorKind::InvalidConfiguration`] with every problem, keys that nobody has asked for included.
     pub fn finish(&self) -> Result<(), Error> {
-        let problems = self.problems();
-        let text = match &*problems {
-            [] => return Ok(()),
-            [problem] => problem.clone(),
-            several => format!("{} problems in the configuration: {}", several.len(), several.join("; ")),
-        };
-        Err(Error::new(ErrorKind::InvalidConfiguration, text))
+        refuse(&self.problems())
     }
 
     fn asked(&self) -> MutexGuard<'_, Asked> {
         // A list of names is whole at every moment.
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Refuses a configuration for its problems, as [`Configuration::finish`] does: for programs that find more of them behind the
+/// last section.
+///
+/// # Errors
+/// [`ErrorKind::InvalidConfiguration`] with all of them, unless there are none.
+pub fn refuse(problems: &[String]) -> Result<(), Error> {
+    let text = match problems {
+        [] => return Ok(()),
+        [problem] => problem.clone(),
+        several => format!("{} problems in the configuration: {}", several.len(), several.join("; ")),
+    };
+    Err(Error::new(ErrorKind::InvalidConfiguration, text))
 }
 
 impl std::fmt::Debug for Configuration {

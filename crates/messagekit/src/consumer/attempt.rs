@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::handler::{Class, Erased};
 use super::router::Task;
 use super::settings::Settings;
-use super::{ConsumerStats, HandlerError, OnFailure};
+use super::{ConsumerStats, HandlerError, Inner, OnFailure};
 use crate::crash;
 use crate::message::DeliveryInfo;
 use crate::store::{
@@ -300,7 +300,15 @@ pub(super) async fn handle<S: Inbox>(
         place: received.place.clone(),
         deadline: Some(Instant::now() + settings.deadline),
     };
-    let handling = async { handler.call(tx, &received.message, meta.clone(), info).await };
+    let inner = Inner {
+        around: &settings.around,
+        handler: &**handler,
+        message: &received.message,
+        meta: meta.clone(),
+        info,
+    };
+    // The future is made in here, so that a panic on the way to it is caught as well.
+    let handling = async { inner.run(tx).await };
     let started = std::time::Instant::now();
     let ended = tokio::select! {
         biased;

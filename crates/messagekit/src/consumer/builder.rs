@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use super::settings::{A_YEAR, ATTEMPTS, DEADLINE, Settings};
 use super::{
-    Backoff, HandlerFn, IdempotentConsumer, OnFailure, OnUnknown, Router, StateHandlerFn, Stats, run,
+    Backoff, HandlerFn, IdempotentConsumer, Middleware, OnFailure, OnUnknown, Router, StateHandlerFn, Stats,
+    run,
 };
 use crate::gate::{Gate, Gates};
+use crate::metrics::Metrics;
 use crate::store::{Inbox, Store};
 use crate::transport::{BatchLimit, Source};
 use crate::{Envelope, Error, ErrorKind, Event, Message, Shutdown};
@@ -69,7 +71,9 @@ impl<S: Inbox> Consumer<S, ()> {
             store,
             source: (),
             router: Router::new(),
+            around: Vec::new(),
             gates: Gates::default(),
+            metrics: None,
             on_failure: OnFailure::default(),
             attempts: ATTEMPTS,
             backoff: Backoff::default(),
@@ -112,7 +116,9 @@ pub struct ConsumerBuilder<S: Store, Src> {
     store: S,
     source: Src,
     router: Router<S>,
+    around: Vec<Arc<dyn Middleware<S>>>,
     gates: Gates,
+    metrics: Option<Metrics>,
     on_failure: OnFailure,
     attempts: u32,
     backoff: Backoff,
@@ -128,7 +134,9 @@ impl<S: Inbox> ConsumerBuilder<S, ()> {
             store: self.store,
             source,
             router: self.router,
+            around: self.around,
             gates: self.gates,
+            metrics: self.metrics,
             on_failure: self.on_failure,
             attempts: self.attempts,
             backoff: self.backoff,
@@ -203,6 +211,18 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
         self
     }
 
+    /// Puts code around every handler, inside what was put around before: the first one added runs first.
+    pub fn wrap(mut self, middleware: impl Middleware<S>) -> Self {
+        self.around.push(Arc::new(middleware));
+        self
+    }
+
+    /// Counts into these figures, under the consumer's name: what [`Metrics::watch`] shows, and its gates.
+    pub fn metrics(mut self, metrics: &Metrics) -> Self {
+        self.metrics = Some(metrics.clone());
+        self
+    }
+
     /// Adds a gate behind those added before.
     pub fn gate(mut self, gate: impl Gate + 'static) -> Self {
         self.gates.push(gate);
@@ -253,7 +273,7 @@ impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidConfiguration`] with everything that is wrong: the name, no handler, two handlers for a type.
-    pub fn build(self) -> Result<Consumer<S, Src>, Error> {
+    pub fn build(mut self) -> Result<Consumer<S, Src>, Error> {
         let mut problems: Vec<String> = self.router.problems().iter().map(Error::to_string).collect();
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
         if !(1..=200).contains(&self.name.len()) || !self.name.bytes().all(legal) {
@@ -275,16 +295,22 @@ impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
         }
         let preferred = || if S::RUNS_AGAIN { self.source.capabilities().batch } else { BatchLimit::ONE };
         let batch = self.batch.unwrap_or_else(preferred);
+        let stats = Stats::new(self.gates.holding());
+        if let Some(metrics) = &self.metrics {
+            metrics.watch(&self.name, stats.clone());
+            self.gates.count_into(metrics, &self.name);
+        }
         let settings = Settings {
             name: self.name,
             store: self.store,
             router: self.router,
+            around: self.around,
             on_failure: self.on_failure,
             attempts: self.attempts,
             backoff: self.backoff,
             deadline: self.deadline,
             batch,
-            stats: Stats::default(),
+            stats,
             cut_off: Shutdown::new(),
         };
         Ok(Consumer { settings, source: self.source, gates: self.gates })

@@ -125,8 +125,12 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             }
             while let Poll::Ready(incoming) = self.subscriber.poll_next(cx) {
                 match incoming {
-                    Some(Ok(incoming)) => self.incoming(incoming),
+                    Some(Ok(incoming)) => {
+                        self.settings.stats.trouble(None);
+                        self.incoming(incoming);
+                    }
                     Some(Err(error)) if error.is_transient() => {
+                        self.settings.stats.trouble(Some(&error));
                         tracing::warn!(consumer = &*self.settings.name, error = %chain(&error), "source");
                     }
                     Some(Err(error)) => return Poll::Ready(error),
@@ -140,6 +144,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
                 moved |= self.start_retry(cx);
             }
             self.hand_over();
+            self.settings.stats.assigned(self.lanes.len());
             if !moved {
                 return Poll::Pending;
             }

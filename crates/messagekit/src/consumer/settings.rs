@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Backoff, OnFailure, Router, Stats};
+use super::{Backoff, Middleware, OnFailure, Router, Stats};
 use crate::Shutdown;
 use crate::store::{Failure, Next, Store};
 use crate::transport::BatchLimit;
@@ -32,6 +32,8 @@ pub(super) struct Settings<S: Store> {
     pub(super) name: Arc<str>,
     pub(super) store: S,
     pub(super) router: Router<S>,
+    /// Outermost first.
+    pub(super) around: Vec<Arc<dyn Middleware<S>>>,
     pub(super) on_failure: OnFailure,
     pub(super) attempts: u32,
     pub(super) backoff: Backoff,

@@ -1,12 +1,15 @@
 //! What a consumer has done.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::core::Metric;
 use prometheus::{Histogram, HistogramOpts, proto};
+use tokio::time::Instant;
 
+use crate::Error;
+use crate::gate::Holding;
 use crate::metrics::{SECONDS, names};
 
 /// Counts of one consumer since it was built. Counters are for people and dashboards: what happened to a message is in the
@@ -29,8 +32,20 @@ pub struct ConsumerStats {
     pub rolled_back: u64,
 }
 
+/// How a consumer stands with its source.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Connection {
+    /// Partitions or queues that are assigned to it.
+    pub lanes: u64,
+    /// What the source said last of an outage, unless something has arrived since or 30 s have passed without a word.
+    pub trouble: Option<String>,
+}
+
+/// So long an outage lasts that is not told again: clients of brokers do so with each attempt to connect.
+const LASTS: Duration = Duration::from_secs(30);
+
 /// A live view of a consumer's counts; cloning is cheap.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Stats(Arc<Counters>);
 
 #[derive(Debug)]
@@ -42,11 +57,14 @@ pub(super) struct Counters {
     pub(super) dead: AtomicU64,
     pub(super) batches: AtomicU64,
     pub(super) rolled_back: AtomicU64,
+    lanes: AtomicU64,
+    trouble: Mutex<Option<(Instant, String)>>,
     handle_seconds: Histogram,
+    holding: Holding,
 }
 
-impl Default for Counters {
-    fn default() -> Self {
+impl Counters {
+    fn new(holding: Holding) -> Self {
         let options = HistogramOpts::new(names::CONSUMER_HANDLE_SECONDS, "Time inside handlers");
         Self {
             handled: AtomicU64::default(),
@@ -56,13 +74,32 @@ impl Default for Counters {
             dead: AtomicU64::default(),
             batches: AtomicU64::default(),
             rolled_back: AtomicU64::default(),
+            lanes: AtomicU64::default(),
+            trouble: Mutex::default(),
             handle_seconds: Histogram::with_opts(options.buckets(SECONDS.to_vec()))
                 .expect("name and bounds are legal"),
+            holding,
         }
     }
 }
 
+impl Default for Stats {
+    fn default() -> Self {
+        Self::new(Holding::default())
+    }
+}
+
 impl Stats {
+    pub(super) fn new(holding: Holding) -> Self {
+        Self(Arc::new(Counters::new(holding)))
+    }
+
+    /// Returns the gate that holds the consumer back, and for how long it has; `None` while everything is let through. Asked
+    /// for when there is something to handle: a gate in front of an idle consumer holds nothing back.
+    pub fn held_back_by(&self) -> Option<(&'static str, Duration)> {
+        self.0.holding.read()
+    }
+
     /// Returns the counts as they are now.
     pub fn read(&self) -> ConsumerStats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -75,6 +112,24 @@ impl Stats {
             batches: get(&self.0.batches),
             rolled_back: get(&self.0.rolled_back),
         }
+    }
+
+    /// Returns how the consumer stands with its source.
+    pub fn connection(&self) -> Connection {
+        let trouble = self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let trouble = trouble.filter(|(told, _)| told.elapsed() < LASTS).map(|(_, error)| error);
+        Connection { lanes: self.0.lanes.load(Ordering::Relaxed), trouble }
+    }
+
+    /// Notes how many lanes are assigned.
+    pub(super) fn assigned(&self, lanes: usize) {
+        self.0.lanes.store(lanes as u64, Ordering::Relaxed);
+    }
+
+    /// Notes an outage of the source, or with `None` that it is over.
+    pub(super) fn trouble(&self, error: Option<&Error>) {
+        let trouble = error.map(|error| (Instant::now(), error.to_string()));
+        *self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
     /// Counts the time of one run of a handler.

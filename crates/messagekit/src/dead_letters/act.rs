@@ -52,6 +52,8 @@ pub enum Acted {
     /// The letter is in a state in which the act does nothing: somebody else was quicker, or it was never possible. Dead
     /// where a retry was asked for: a broker kept it, and nobody said where it goes back to.
     WrongState(LetterState),
+    /// Retention had taken the message's marker, and a late copy was settled since: the act would contradict that.
+    Settled,
 }
 
 impl Acted {
@@ -66,6 +68,9 @@ impl Acted {
             // The only reason why a dead letter is not retried.
             Self::WrongState(LetterState::Dead) if act == Act::Retry => format!(
                 "letter {letter} has no way back, as its error tells: publish its message by hand, then discard it"
+            ),
+            Self::Settled => format!(
+                "message of letter {letter} was settled by a late copy since: nothing is left to {act}"
             ),
             Self::WrongState(state) => {
                 let needed = match act {
@@ -125,6 +130,10 @@ mod tests {
         );
         let no_way_back = text(Acted::WrongState(LetterState::Dead), Act::Retry);
         assert!(no_way_back.starts_with("letter 7 has no way back"), "{no_way_back}");
+        assert_eq!(
+            text(Acted::Settled, Act::Undo),
+            "message of letter 7 was settled by a late copy since: nothing is left to undo"
+        );
         assert!(Acted::Done.done(Act::Retry, 7).is_ok());
     }
 }

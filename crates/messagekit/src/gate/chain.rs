@@ -1,13 +1,33 @@
 //! Several gates, all or nothing.
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
+
+use prometheus::{Counter, IntGauge};
+use tokio::time::Instant;
 
 use super::{BatchView, Gate, Outcome, Ticket};
+use crate::metrics::Metrics;
 
 /// Gates in the order in which they are asked.
 #[derive(Default)]
-pub(crate) struct Gates(Vec<Box<dyn Gate>>);
+pub(crate) struct Gates {
+    gates: Vec<Asked>,
+    holding: Holding,
+}
+
+/// A gate, and since when it has held back.
+struct Asked {
+    gate: Box<dyn Gate>,
+    since: Option<Instant>,
+    figures: Option<(IntGauge, Counter)>,
+}
+
+/// Which gate holds back now, for people who look from outside. Clones see the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Holding(Arc<Mutex<Option<(&'static str, Instant)>>>);
 
 /// A ticket of every gate.
 #[derive(Debug, Default)]
@@ -15,7 +35,19 @@ pub(crate) struct Pass(Vec<Ticket>);
 
 impl Gates {
     pub(crate) fn push(&mut self, gate: impl Gate + 'static) {
-        self.0.push(Box::new(gate));
+        self.gates.push(Asked { gate: Box::new(gate), since: None, figures: None });
+    }
+
+    /// Shows states and waits under the name of whoever asks. Gates of one name share their figures.
+    pub(crate) fn count_into(&mut self, metrics: &Metrics, name: &str) {
+        for asked in &mut self.gates {
+            let gate = asked.gate.name();
+            asked.figures = Some((metrics.gate_state(name, gate), metrics.gate_wait(name, gate)));
+        }
+    }
+
+    pub(crate) fn holding(&self) -> Holding {
+        self.holding.clone()
     }
 
     /// Asks every gate; the answer is the smallest grant.
@@ -25,23 +57,63 @@ impl Gates {
     pub(crate) fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<(Pass, u32)> {
         let mut batch = *batch;
         let mut pass = Pass::default();
-        for gate in &mut self.0 {
-            let Poll::Ready(ticket) = gate.poll_admit(&batch, cx) else { return Poll::Pending };
+        for asked in &mut self.gates {
+            let Poll::Ready(ticket) = asked.gate.poll_admit(&batch, cx) else {
+                self.holding.set(Some((asked.gate.name(), asked.holds_back())));
+                return Poll::Pending;
+            };
+            asked.lets_through();
             batch.messages = batch.messages.min(ticket.granted()).max(1);
             pass.0.push(ticket);
         }
+        self.holding.set(None);
         Poll::Ready((pass, batch.messages))
     }
 
     pub(crate) fn settle(&mut self, pass: Pass, outcome: &Outcome) {
-        for (gate, ticket) in self.0.iter_mut().zip(pass.0) {
-            gate.settle(ticket, outcome);
+        for (asked, ticket) in self.gates.iter_mut().zip(pass.0) {
+            asked.gate.settle(ticket, outcome);
         }
+    }
+}
+
+impl Asked {
+    /// Returns since when.
+    fn holds_back(&mut self) -> Instant {
+        if let Some((state, _)) = &self.figures {
+            state.set(2);
+        }
+        *self.since.get_or_insert_with(Instant::now)
+    }
+
+    fn lets_through(&mut self) {
+        let since = self.since.take();
+        if let Some((state, wait)) = &self.figures {
+            state.set(i64::from(self.gate.is_trying()));
+            wait.inc_by(since.map_or(0.0, |since| since.elapsed().as_secs_f64()));
+        }
+    }
+}
+
+impl Holding {
+    fn set(&self, gate: Option<(&'static str, Instant)>) {
+        let mut holding = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // The time of the first refusal stays.
+        match (&*holding, gate) {
+            (Some((before, _)), Some((now, _))) if *before == now => {}
+            _ => *holding = gate,
+        }
+    }
+
+    /// Returns the gate's name, and for how long it has held back.
+    pub(crate) fn read(&self) -> Option<(&'static str, Duration)> {
+        let holding = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        holding.map(|(gate, since)| (gate, since.elapsed()))
     }
 }
 
 impl fmt::Debug for Gates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|gate| gate.name())).finish()
+        f.debug_list().entries(self.gates.iter().map(|asked| asked.gate.name())).finish()
     }
 }

@@ -113,6 +113,10 @@ impl Gate for CircuitBreaker {
         }
     }
 
+    fn is_trying(&self) -> bool {
+        self.state() == BreakerState::HalfOpen
+    }
+
     fn settle(&mut self, ticket: Ticket, outcome: &Outcome) {
         let (stamp, _) = ticket.redeem();
         match outcome.used {

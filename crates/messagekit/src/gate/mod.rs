@@ -2,10 +2,15 @@
 //!
 //! The lane behind a closed gate fills to its window and the window pauses it: membership is kept, attempts are untouched,
 //! and going on costs nothing.
+//!
+//! Gates are asked in the order in which they are added, and the first one that waits ends the question. Add what is cheapest
+//! to wait for first: [`RateLimit`], then [`CircuitBreaker`], then [`Concurrency`], so that a batch which waits for its turn
+//! holds no permit.
 
 mod breaker;
 mod chain;
 mod circuit_breaker;
+mod concurrency;
 mod rate_limit;
 
 use std::fmt;
@@ -15,8 +20,9 @@ use std::task::{Context, Poll};
 use crate::transport::Lane;
 
 pub use breaker::BreakerState;
-pub(crate) use chain::{Gates, Pass};
+pub(crate) use chain::{Gates, Holding, Pass};
 pub use circuit_breaker::CircuitBreaker;
+pub use concurrency::Concurrency;
 pub use rate_limit::RateLimit;
 
 /// What asks for admission. Looking for due letters asks too: one message of 0 bytes in a lane of slot `u32::MAX`.
@@ -108,6 +114,11 @@ pub trait Gate: Send {
 
     /// Admits at least one and at most `batch.messages` messages, or stores the waker and answers pending.
     fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<Ticket>;
+
+    /// Returns whether what it lets through only finds out whether the dependency works again.
+    fn is_trying(&self) -> bool {
+        false
+    }
 
     /// Learns how an admitted batch ended; a ticket of an older state says nothing any more.
     fn settle(&mut self, ticket: Ticket, outcome: &Outcome);

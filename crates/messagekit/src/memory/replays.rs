@@ -11,8 +11,9 @@ use crate::dead_letters::Actor;
 use crate::message::headers;
 use crate::store::BoxFuture;
 use crate::{
-    Error, ErrorKind, EventCursor, EventFilter, Message, MessageId, ReplayCount, ReplayIds, ReplayJob,
-    ReplayLease, ReplayOrder, ReplayState, Replays, StoredEvent, no_replay, out_of_range,
+    Error, ErrorKind, EventCursor, EventFilter, EventHead, Message, MessageId, ReplayCount, ReplayIds,
+    ReplayJob, ReplayLease, ReplayOrder, ReplayState, Replays, StoredEvent, no_replay, other_count,
+    out_of_range,
 };
 
 /// A replay with what only the store knows about it.
@@ -27,6 +28,19 @@ pub(super) struct Replay {
 pub(super) fn stored_event(message: Message, created_at: Timestamp) -> StoredEvent {
     let named = message.headers.text(headers::ID).and_then(|id| id.parse().ok());
     StoredEvent { event_id: named.unwrap_or_else(MessageId::new), copies: 0, created_at, message }
+}
+
+fn head_of(event: &StoredEvent) -> EventHead {
+    let message = &event.message;
+    EventHead {
+        event_id: event.event_id.clone(),
+        event_type: message.headers.text(headers::EVENT_TYPE).map(str::to_owned),
+        topic: message.topic.clone(),
+        key: message.key.clone(),
+        copies: event.copies,
+        created_at: event.created_at,
+        payload_bytes: message.payload.len() as u64,
+    }
 }
 
 fn is_meant(event: &StoredEvent, filter: &EventFilter) -> bool {
@@ -91,13 +105,19 @@ impl Replays for MemoryStore {
         filter: &'a EventFilter,
         after: Option<&'a EventCursor>,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<StoredEvent>, Error>> {
+    ) -> BoxFuture<'a, Result<Vec<EventHead>, Error>> {
         Box::pin(async move {
             Ok(self.tables(|tables| {
                 let behind = |event: &&StoredEvent| {
                     after.is_none_or(|after| position(event) > (after.created_at, &after.event_id))
                 };
-                tables.events_of(filter).into_iter().filter(behind).take(limit as usize).cloned().collect()
+                tables
+                    .events_of(filter)
+                    .into_iter()
+                    .filter(behind)
+                    .take(limit as usize)
+                    .map(head_of)
+                    .collect()
             }))
         })
     }
@@ -116,10 +136,14 @@ impl Replays for MemoryStore {
             self.tables(|tables| {
                 tables.count(&order.filter)?;
                 let events = tables.events_of(&order.filter);
+                let chosen = events.len() as u64;
+                if order.count.is_some_and(|count| count != chosen) {
+                    return Err(other_count(chosen));
+                }
                 let list: VecDeque<_> = events.into_iter().map(|event| event.event_id.clone()).collect();
                 let job = ReplayJob {
                     id: tables.replays.len() as i64 + 1,
-                    order: order.clone(),
+                    order: ReplayOrder { count: None, ..order.clone() },
                     state: if list.is_empty() { ReplayState::Done } else { ReplayState::Running },
                     events: list.len() as u64,
                     published: 0,

@@ -103,6 +103,12 @@ impl MemoryStore {
         self.tables(|tables| tables.markers.get(&key).map(|marker| marker.claim))
     }
 
+    /// Takes a marker away, as retention does with old ones.
+    pub fn forget_marker(&self, consumer: &str, id: &MessageId) {
+        let key = (consumer.to_owned(), id.clone());
+        self.tables(|tables| tables.markers.remove(&key));
+    }
+
     /// Returns what was written down about people's acts, oldest first.
     pub fn audit(&self) -> Vec<AuditEntry> {
         self.tables(|tables| tables.audit.clone())

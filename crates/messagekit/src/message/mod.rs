@@ -67,13 +67,21 @@ impl Message {
         self
     }
 
-    /// Checks the topic's name and the sizes that every hop can carry.
+    /// Checks that every hop can carry it: the topic's name by [`check_topic`](crate::check_topic), and
+    /// [the sizes](Self::check_sizes).
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidEvent`] for the topic; [`ErrorKind::TooLarge`] above [`MAX_PAYLOAD_BYTES`],
-    /// [`MAX_KEY_AND_HEADER_BYTES`] or [`MAX_HEADERS`].
+    /// [`ErrorKind::InvalidEvent`] for the topic; else as [`check_sizes`](Self::check_sizes).
     pub fn check(&self) -> Result<(), Error> {
         check_topic(&self.topic)?;
+        self.check_sizes()
+    }
+
+    /// Checks the sizes that every hop can carry; for a transport that has a rule of its own for names.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TooLarge`] above [`MAX_PAYLOAD_BYTES`], [`MAX_KEY_AND_HEADER_BYTES`] or [`MAX_HEADERS`].
+    pub fn check_sizes(&self) -> Result<(), Error> {
         let beside = self.size() - self.payload.len();
         let problem = if self.payload.len() > MAX_PAYLOAD_BYTES {
             format!(

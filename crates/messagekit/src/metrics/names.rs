@@ -20,7 +20,7 @@ pub const CONSUMER_HANDLE_SECONDS: &str = "messagekit_consumer_handle_seconds";
 
 /// 0 while a gate lets through, 1 while it lets one message through to probe, 2 while it holds back. Labels: `consumer`, `gate`.
 pub const GATE_STATE: &str = "messagekit_gate_state";
-/// Time that a gate held back. Labels: `consumer`, `gate`.
+/// Time that a gate held back, counted when it lets through again. Labels: `consumer`, `gate`.
 pub const GATE_WAIT_SECONDS: &str = "messagekit_gate_wait_seconds_total";
 
 /// Messages that RabbitMQ confirmed. Labels: `bridge`, `exchange`.

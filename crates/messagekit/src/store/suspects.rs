@@ -6,7 +6,8 @@ use super::{Received, Store};
 use crate::Error;
 
 /// Counting the deaths of processes on one message. After an assignment the first batch of a lane runs one message at a time
-/// in the whole process, each noted here before its handler starts: whoever is noted when the process dies is the culprit.
+/// in the whole consumer, each noted here before its handler starts: whoever is noted when the process dies is the culprit.
+/// Consumers of one process do not wait for each other, so each of them may have noted one.
 #[diagnostic::on_unimplemented(message = "`{Self}` does not count the deaths of a process")]
 pub trait Suspects: Store {
     /// Notes, in a transaction of its own, that the message is about to be handled alone. Returns how many times it was

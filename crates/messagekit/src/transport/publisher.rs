@@ -11,8 +11,11 @@ use crate::{Error, Message};
 pub enum Refusal {
     /// The broker will never take it: too large, no such topic, forbidden.
     Rejected,
-    /// The broker did not answer or is full: nothing was published.
+    /// The broker did not answer or takes nothing at the moment: nothing was published.
     Unavailable,
+    /// A queue has no room. Others that get the same message may have taken it, and take a copy with each repetition: wait
+    /// longer before each.
+    Full,
     /// Not attempted, because an earlier message of its key failed.
     Behind,
     /// The answer was lost: it may be published or not.
@@ -33,6 +36,7 @@ impl fmt::Display for PublishError {
         f.write_str(match self.refusal {
             Refusal::Rejected => "publish rejected",
             Refusal::Unavailable => "publish unavailable",
+            Refusal::Full => "publish refused by a full queue",
             Refusal::Behind => "publish not attempted",
             Refusal::Unknown => "publish with unknown outcome",
         })

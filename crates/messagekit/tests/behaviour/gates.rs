@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use messagekit::gate::{Outcome, Verdict};
+use messagekit::gate::{BreakerState, CircuitBreaker, Concurrency, Outcome, RateLimit, Verdict};
 use messagekit::memory::TestGate;
+use messagekit::metrics::{self, Metrics};
 use messagekit::{BatchLimit, LetterState};
 
 use crate::counted::{Counted, Counts};
-use crate::fixture::{Act, CONSUMER, World, names, pass, placed, seconds, start, until};
+use crate::fixture::{Act, CALM, CALM_KEY, CONSUMER, World, names, pass, placed, seconds, start, until};
 
 /// The messages that a lane holds before it is paused.
 const WINDOW: usize = 500;
@@ -178,5 +179,74 @@ async fn letters_pass_the_gates_too() {
     pass(seconds(1)).await;
     assert_eq!(world.applied(), ["a-1"]);
     assert!(gate.admitted().iter().any(|view| view.lane.slot == LETTERS));
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn consumers_that_share_permits_take_turns() {
+    let world = World::new(1);
+    let permits = Concurrency::new(1);
+    let consumers = ["billing", "audit"].map(|name| start(world.consumer(name).gate(permits.clone())));
+    let handled = |each: u64| consumers.iter().all(|consumer| consumer.read().handled == each);
+    let mut most = 0;
+    let mut until_handled = async |each| {
+        until(|| {
+            most = most.max(world.store.open_transactions());
+            handled(each)
+        })
+        .await;
+    };
+    world.push_all(CALM_KEY, CALM).await;
+    until_handled(CALM as u64).await;
+    world.push_all("a", 20).await;
+    (1..=20).for_each(|n| world.script.always(&format!("a-{n}"), Act::Take(seconds(1))));
+    until_handled(CALM as u64 + 20).await;
+    assert_eq!((most, permits.in_use()), (1, 0));
+    for consumer in consumers {
+        consumer.stop().await;
+    }
+}
+
+/// The defaults and the order that the pages print.
+#[tokio::test(start_paused = true)]
+async fn gates_stand_in_the_order_rate_breaker_concurrency_and_none_by_default() {
+    let world = World::new(1);
+    let none = world.billing().build().unwrap();
+    assert!(format!("{none:?}").contains("gates: []"), "{none:?}");
+    let breaker = CircuitBreaker::new(5, seconds(30));
+    let all =
+        world.billing().gate(RateLimit::per_second(100)).gate(breaker.clone()).gate(Concurrency::new(8));
+    let all = all.build().unwrap();
+    let order = r#"gates: ["rate_limit", "circuit_breaker", "concurrency"]"#;
+    assert!(format!("{all:?}").contains(order), "{all:?}");
+    assert_eq!((breaker.state(), all.stats().held_back_by()), (BreakerState::Closed, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_looks_sees_which_gate_holds_back_and_for_how_long() {
+    let world = World::new(1);
+    world.push_all("a", 10).await;
+    let (registry, gate) = (prometheus::Registry::new(), TestGate::new());
+    let metrics = Metrics::new(&registry).unwrap();
+    gate.close();
+    let consumer =
+        start(world.billing().metrics(&metrics).gate(RateLimit::per_second(100)).gate(gate.clone()));
+    pass(seconds(300)).await;
+    let (name, since) = consumer.stats.held_back_by().expect("it is closed");
+    assert_eq!((name, since.as_secs()), ("test", 300));
+    let figure = |name: &str| {
+        let line =
+            metrics::text(&registry).lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        line.unwrap_or(f64::NAN)
+    };
+    let state =
+        |gate: &str| figure(&format!("messagekit_gate_state{{consumer=\"billing\",gate=\"{gate}\"}}"));
+    let waited = || figure("messagekit_gate_wait_seconds_total{consumer=\"billing\",gate=\"test\"}");
+    assert_eq!((state("rate_limit"), state("test")), (0.0, 2.0));
+    assert_eq!(figure("messagekit_consumer_handled_total{consumer=\"billing\",outcome=\"handled\"}"), 0.0);
+
+    gate.open();
+    until(|| world.applied().len() == 10).await;
+    assert_eq!((consumer.stats.held_back_by(), state("test"), waited().trunc()), (None, 0.0, 300.0));
     consumer.stop().await;
 }

@@ -11,6 +11,7 @@ mod flaky;
 mod gates;
 mod hostile;
 mod letters;
+mod middleware;
 mod names;
 mod no_store;
 mod once;

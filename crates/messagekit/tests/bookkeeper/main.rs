@@ -4,4 +4,5 @@ mod building;
 mod fixture;
 mod keeping;
 mod killed;
+mod reading;
 mod returning;

@@ -14,8 +14,10 @@ pub(crate) enum Fate {
     Taken,
     /// No queue wants it.
     Returned,
-    /// The queue is full.
+    /// A queue is full.
     Nacked,
+    /// Nobody answers.
+    Away,
     /// Taken, and the answer is lost.
     TakenUnknown,
     /// Not taken, and the answer is lost.
@@ -112,7 +114,8 @@ impl Broker {
             match fate {
                 Fate::Taken => Ok(()),
                 Fate::Returned => refused(Refusal::Rejected, ErrorKind::NotFound, "no queue is bound"),
-                Fate::Nacked => refused(Refusal::Unavailable, ErrorKind::Unavailable, "queue is full"),
+                Fate::Nacked => refused(Refusal::Full, ErrorKind::Unavailable, "queue is full"),
+                Fate::Away => refused(Refusal::Unavailable, ErrorKind::Unavailable, "broker is away"),
                 Fate::TakenUnknown | Fate::LostUnknown => {
                     refused(Refusal::Unknown, ErrorKind::OutcomeUnknown, "connection lost")
                 }

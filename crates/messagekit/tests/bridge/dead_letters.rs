@@ -71,7 +71,7 @@ async fn what_cannot_be_forwarded_is_a_letter_that_says_why() {
 async fn no_offset_moves_before_the_letter_is_confirmed() {
     let world = World::new(1);
     let letters = Broker::new();
-    letters.script(|_| Fate::Nacked);
+    letters.script(|_| Fate::Away);
     world.broker.script(|_| Fate::Returned);
     world.publish([order("o-1", 0)]).await;
     let running = Running::start(world.bridge().dead_letters(Arc::new(letters.clone()), DEAD));

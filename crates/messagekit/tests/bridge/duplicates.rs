@@ -33,7 +33,7 @@ async fn what_was_forwarded_before_is_not_forwarded_again() {
 #[tokio::test(start_paused = true)]
 async fn the_mark_is_written_after_the_confirm_and_before_the_offset() {
     let (world, store) = (World::new(1), MemoryStore::new());
-    world.broker.script(|_| Fate::Nacked);
+    world.broker.script(|_| Fate::Away);
     world.publish([order("o", 0)]).await;
     let running = Running::start(world.bridge().duplicates(filter(&store)));
     until("it was tried", || running.stats.read().repeated >= 3).await;

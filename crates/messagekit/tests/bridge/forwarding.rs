@@ -87,7 +87,7 @@ async fn a_slow_key_does_not_hold_the_others() {
     let world = World::new(1);
     world.publish_keys(50, 20).await;
     world.broker.script(|message| match message.key.as_deref() == Some(b"k7") {
-        true => crate::broker::Fate::Nacked,
+        true => crate::broker::Fate::Away,
         false => crate::broker::Fate::Taken,
     });
     let running = Running::start(world.bridge());

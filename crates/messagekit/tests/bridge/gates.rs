@@ -38,7 +38,7 @@ async fn a_closed_gate_takes_nothing_and_keeps_the_membership() {
 #[tokio::test(start_paused = true)]
 async fn an_open_breaker_asks_the_broker_once_in_its_time() {
     let world = World::new(1);
-    world.broker.script(|_| Fate::Nacked);
+    world.broker.script(|_| Fate::Away);
     world.publish_keys(100, 1).await;
     let breaker = CircuitBreaker::new(5, Duration::from_secs(30));
     let running = Running::start(world.bridge().gate(breaker.clone()));

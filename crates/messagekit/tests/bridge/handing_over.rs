@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::fixture::{Running, World, firsts_of, until};
+use crate::broker::Fate;
+use crate::fixture::{Running, World, firsts_of, order, until};
 
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_waits_for_what_is_unconfirmed_and_starts_nothing() {
@@ -84,4 +85,25 @@ async fn lost_lanes_are_forwarded_again() {
         assert_eq!(firsts_of(&ids, &format!("k{key}")), (0..20).collect::<Vec<_>>());
     }
     running.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_gave_the_message_of_an_outage_away_is_not_blocked_any_more() {
+    let mut moved = 0;
+    for key in 0..8 {
+        let world = World::new(2);
+        world.broker.script(|_| Fate::Away);
+        world.publish([order(&format!("k{key}"), 0)]).await;
+        let first = Running::start(world.bridge());
+        until("it is blocked", || first.stats.read().blocked.is_some()).await;
+        let second = Running::start(world.bridge());
+        until("one lane has moved", || (first.stats.read().lanes, second.stats.read().lanes) == (1, 1)).await;
+        let blocked = || (first.stats.read().blocked.is_some(), second.stats.read().blocked.is_some());
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(blocked().0 != blocked().1, "the one that holds the message is blocked: {:?}", blocked());
+        moved += usize::from(blocked().1);
+        first.stop().await.unwrap();
+        second.stop().await.unwrap();
+    }
+    assert!((1..8).contains(&moved), "{moved} of 8 messages have moved");
 }

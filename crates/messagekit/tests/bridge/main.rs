@@ -8,6 +8,7 @@ mod dead_letters;
 mod duplicates;
 mod fixture;
 mod forwarding;
+mod full_queues;
 mod gates;
 mod handing_over;
 mod outages;

@@ -9,7 +9,7 @@ use crate::fixture::{Running, World, firsts_of, until};
 #[tokio::test(start_paused = true)]
 async fn an_outage_settles_nothing_and_ends_with_everything_once() {
     let world = World::new(3);
-    world.broker.script(|_| Fate::Nacked);
+    world.broker.script(|_| Fate::Away);
     world.publish_keys(30, 10).await;
     let registry = prometheus::Registry::new();
     let metrics = Metrics::new(&registry).unwrap();
@@ -23,7 +23,7 @@ async fn an_outage_settles_nothing_and_ends_with_everything_once() {
     assert_eq!((world.committed(), world.dead_letters().len()), (0, 0));
     assert!(is_blocked(), "the figure does not tell of the outage");
     let blocked = running.stats.read().blocked.expect("an outage");
-    assert_eq!(blocked.error, "queue is full");
+    assert_eq!(blocked.error, "broker is away");
     assert!(blocked.since >= Duration::from_secs(299), "{blocked:?}");
     world.broker.script(|_| Fate::Taken);
     let over = Instant::now();

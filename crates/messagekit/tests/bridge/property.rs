@@ -69,8 +69,9 @@ async fn play(plan: Plan) {
         if unwanted(message.headers.text(headers::ID).unwrap()) {
             return Fate::Returned;
         }
-        match dice.lock().unwrap().u8(0..10) {
+        match dice.lock().unwrap().u8(0..12) {
             0 => Fate::Nacked,
+            3 => Fate::Away,
             1 => Fate::TakenUnknown,
             2 => Fate::LostUnknown,
             _ => Fate::Taken,

@@ -1,0 +1,69 @@
+//! Databases by the names that people see.
+
+use std::sync::Arc;
+
+use messagekit::config::{Configuration, Section};
+use messagekit::{Error, Operations};
+use messagekit_admin::{READ_LIMIT, is_database_name};
+use messagekit_postgres::PostgresStore;
+
+use crate::database::{Kind, open_file, postgres_name};
+use crate::url::Url;
+
+/// A database by its name.
+#[derive(Clone, Debug)]
+pub(crate) struct Named {
+    pub(crate) name: String,
+    pub(crate) url: Url,
+}
+
+impl Named {
+    /// Names a database after itself where nobody else has.
+    pub(crate) fn of(name: Option<String>, url: Url) -> Result<Self, Error> {
+        // Read even where it is not needed: `Kind` does not look into the URL of a server.
+        let own = match Kind::of(&url)? {
+            Kind::Sqlite(path) => path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+            Kind::Postgres(url) => postgres_name(url)?,
+        };
+        let usable =
+            |letter: char| if letter.is_ascii_alphanumeric() || "_-".contains(letter) { letter } else { '-' };
+        let name = name.unwrap_or_else(|| own.to_ascii_lowercase().chars().map(usable).collect());
+        Ok(Self { name, url })
+    }
+
+    /// Opens the database. A server may be away: it is asked when somebody asks for it.
+    pub(crate) async fn open(&self) -> Result<Arc<dyn Operations>, Error> {
+        match Kind::of(&self.url)? {
+            Kind::Sqlite(path) => Ok(Arc::new(open_file(path).await?)),
+            Kind::Postgres(url) => Ok(Arc::new(PostgresStore::options().read_timeout(READ_LIMIT).lazy(url)?)),
+        }
+    }
+}
+
+/// Reads every `[[database]]`. What is wrong with one is a problem of the configuration, and its URL is left out.
+pub(crate) fn written(configuration: &Configuration) -> Vec<Named> {
+    let mut read: Vec<Named> = Vec::new();
+    for section in configuration.sections("database") {
+        let Some(database) = named(&section) else { continue };
+        if let Some(problem) = name_problem(&read, &database.name) {
+            section.problem("name", problem);
+        }
+        read.push(database);
+    }
+    read
+}
+
+fn named(section: &Section<'_>) -> Option<Named> {
+    let name: Option<String> = section.optional("name");
+    let url = section.required_secret("url")?.expose().to_owned();
+    Named::of(name, url.into()).map_err(|error| section.problem("url", error)).ok()
+}
+
+/// Says what is wrong with the name of one more database.
+pub(crate) fn name_problem(known: &[Named], name: &str) -> Option<String> {
+    if !is_database_name(name) {
+        return Some(format!("the name of a database is 1 to 63 of a-z, 0-9, _ and -, not {name:?}"));
+    }
+    let twice = known.iter().any(|known| known.name == name);
+    twice.then(|| format!("there are two databases {name}: give each a name of its own"))
+}

@@ -1,0 +1,133 @@
+//! The lists of events that replays publish.
+//!
+//! A job's events are chosen once and numbered from 1; a step takes the numbers behind the job's position. So no statement
+//! has to look for where it was, however many events are left.
+
+use jiff_sqlx::Timestamp;
+use messagekit::{Error, ErrorKind, EventFilter, Message, MessageId, StoredEvent, headers};
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
+
+use super::stored_events::{chosen, filtered};
+use crate::SchemaName;
+use crate::error::{from_sqlx, of};
+
+/// As they were written, not by their time: a key keeps its order although the clock was set back.
+pub(crate) const CHOOSE: &str = concat!(
+    "INSERT INTO messagekit.replay_items (job, n, event_id)
+SELECT $6, row_number() OVER (ORDER BY e.seq), e.event_id FROM messagekit.outbox_events e WHERE ",
+    chosen!()
+);
+
+/// The newest copy is what the original is; created_at stays, because it is the time that every hop passes on.
+pub(crate) const COPY: &str = "
+WITH taken AS (
+  DELETE FROM messagekit.replay_items WHERE job = $1 AND n > $2 AND n <= $3 RETURNING n, event_id),
+written AS (
+  INSERT INTO messagekit.outbox_events (event_id, copy, topic, event_type, aggregate_type, aggregate_id, payload,
+    content_type, headers, traceparent, occurred_at, created_at)
+  SELECT e.event_id, e.copy + 1, e.topic, e.event_type, e.aggregate_type, e.aggregate_id, e.payload,
+    e.content_type, e.headers, e.traceparent, e.occurred_at, e.created_at
+  FROM taken t CROSS JOIN LATERAL (
+    SELECT * FROM messagekit.outbox_events o WHERE o.event_id = t.event_id ORDER BY o.copy DESC LIMIT 1) e
+  ORDER BY t.n RETURNING 1),
+noted AS (
+  INSERT INTO messagekit.outbox_copies (job, at, copies)
+  SELECT $1, clock_timestamp(), count(*) FROM written HAVING count(*) > 0)
+SELECT (SELECT count(*) FROM taken), (SELECT count(*) FROM written)";
+
+/// Events that are not kept any more do not come back.
+pub(crate) const TAKE: &str = "
+WITH taken AS (
+  DELETE FROM messagekit.replay_items WHERE job = $1 AND n > $2 AND n <= $3 RETURNING n, event_id)
+SELECT e.event_id, e.topic, e.event_type, e.aggregate_id, e.payload, e.content_type, e.headers::text AS headers,
+  e.traceparent, e.created_at, e.copy AS copies
+FROM taken t CROSS JOIN LATERAL (
+  SELECT * FROM messagekit.outbox_events o WHERE o.event_id = t.event_id ORDER BY o.copy DESC LIMIT 1) e
+ORDER BY t.n";
+
+pub(crate) const FORGET: &str = "DELETE FROM messagekit.replay_items WHERE job = $1";
+
+/// The items of a job from behind one number up to another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Items {
+    pub(crate) job: i64,
+    pub(crate) behind: i64,
+    pub(crate) upto: i64,
+}
+
+/// Writes down the list of a job, and returns how long it is.
+pub(super) async fn choose(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    filter: &EventFilter,
+    job: i64,
+) -> Result<u64, Error> {
+    let choose = filtered(schema, CHOOSE, filter).bind(job);
+    Ok(choose.execute(connection).await.map_err(from_sqlx)?.rows_affected())
+}
+
+/// Writes copies of events that are still kept, and returns how many that were.
+pub(crate) async fn copy(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    items: Items,
+) -> Result<i64, Error> {
+    let write = sqlx::query(schema.sql(COPY)).bind(items.job).bind(items.behind).bind(items.upto);
+    let row = write.fetch_one(connection).await.map_err(|error| match of(&error) {
+        // Another job has copied the same event a moment before: the next try counts on from its copy.
+        Some(answer) if answer.code() == "23505" => {
+            Error::new(ErrorKind::Conflict, "another replay is publishing the same event").caused_by(error)
+        }
+        _ => from_sqlx(error),
+    })?;
+    row.try_get(1).map_err(from_sqlx)
+}
+
+/// Takes events that are still kept from the list, and returns them in order.
+pub(crate) async fn take(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    items: Items,
+) -> Result<Vec<StoredEvent>, Error> {
+    let take = sqlx::query(schema.sql(TAKE)).bind(items.job).bind(items.behind).bind(items.upto);
+    take.fetch_all(connection).await.map_err(from_sqlx)?.iter().map(event_of).collect()
+}
+
+/// Drops what is left of a list.
+pub(super) async fn forget(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    job: i64,
+) -> Result<(), Error> {
+    sqlx::query(schema.sql(FORGET)).bind(job).execute(connection).await.map(drop).map_err(from_sqlx)
+}
+
+/// Reads an event as the connector does: each column becomes the header of its name, and null is no header.
+fn event_of(row: &PgRow) -> Result<StoredEvent, Error> {
+    let read = || {
+        let mut message =
+            Message::new(row.try_get::<&str, _>("topic")?, row.try_get::<Vec<u8>, _>("payload")?);
+        message.key = row.try_get::<Option<String>, _>("aggregate_id")?.map(Into::into);
+        let created_at = row.try_get::<Timestamp, _>("created_at")?.to_jiff();
+        for (name, column) in [
+            (headers::ID, "event_id"),
+            (headers::EVENT_TYPE, "event_type"),
+            (headers::CONTENT_TYPE, "content_type"),
+            (headers::TRACEPARENT, "traceparent"),
+            (headers::FREE_HEADERS, "headers"),
+        ] {
+            if let Some(value) = row.try_get::<Option<String>, _>(column)? {
+                message.headers.set(name, value);
+            }
+        }
+        message.headers.set(headers::CREATED_AT, created_at.to_string());
+        Ok(StoredEvent {
+            event_id: MessageId::from_stored(row.try_get("event_id")?),
+            copies: row.try_get::<i32, _>("copies")?.unsigned_abs(),
+            created_at,
+            message,
+        })
+    };
+    read().map_err(from_sqlx)
+}

@@ -1,0 +1,133 @@
+//! Kept events, as people look for them before they publish them again.
+
+use jiff_sqlx::{Timestamp, ToSqlx};
+use messagekit::{Error, EventCursor, EventFilter, EventHead, MessageId, out_of_range};
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::Query;
+use sqlx::{PgConnection, Postgres, Row};
+
+use crate::SchemaName;
+use crate::error::from_sqlx;
+
+/// The condition on originals; [`filtered`] binds its parameters. Planned for each filter anew.
+macro_rules! chosen {
+    () => {
+        "e.copy = 0 AND ($1::text IS NULL OR e.event_type = $1) AND ($2::text IS NULL OR e.topic = $2)
+  AND ($3::text IS NULL OR e.aggregate_id = $3)
+  AND ($4::timestamptz IS NULL OR e.created_at >= $4) AND ($5::timestamptz IS NULL OR e.created_at <= $5)"
+    };
+}
+pub(super) use chosen;
+
+pub(crate) const EVENTS: &str = concat!(
+    "SELECT e.event_id, e.event_type, e.topic, e.aggregate_id, e.created_at, octet_length(e.payload)::bigint AS payload_bytes,
+  (SELECT max(c.copy) FROM messagekit.outbox_events c WHERE c.event_id = e.event_id) AS copies
+FROM messagekit.outbox_events e WHERE ",
+    chosen!(),
+    " AND ($6::timestamptz IS NULL OR (e.created_at >= $6 AND (e.created_at, e.event_id) > ($6, $7::text)))
+ORDER BY e.created_at, e.event_id LIMIT $8"
+);
+
+pub(crate) const COUNT: &str = concat!("SELECT count(*) FROM messagekit.outbox_events e WHERE ", chosen!());
+
+/// The names of the consumers are found one by one, each by a look into the index.
+pub(crate) const SKIPPED_BY: &str = concat!(
+    "WITH RECURSIVE known (consumer) AS (
+  (SELECT consumer FROM messagekit.processed_messages ORDER BY consumer LIMIT 1)
+  UNION ALL
+  SELECT (SELECT p.consumer FROM messagekit.processed_messages p WHERE p.consumer > k.consumer ORDER BY p.consumer LIMIT 1)
+  FROM known k WHERE k.consumer IS NOT NULL)
+SELECT k.consumer, (SELECT count(*) FROM messagekit.outbox_events e
+  JOIN messagekit.processed_messages p ON p.consumer = k.consumer AND p.message_id = e.event_id WHERE ",
+    chosen!(),
+    ") AS events
+FROM known k WHERE k.consumer IS NOT NULL ORDER BY k.consumer"
+);
+
+pub(crate) const REACHES: &str =
+    "SELECT EXISTS (SELECT FROM messagekit.outbox_events WHERE copy = 0 AND created_at <= $1)";
+
+pub(crate) const OLDEST: &str = "SELECT min(created_at) FROM messagekit.outbox_events WHERE copy = 0";
+
+pub(super) fn filtered<'a>(
+    schema: &SchemaName,
+    text: &'static str,
+    filter: &'a EventFilter,
+) -> Query<'a, Postgres, PgArguments> {
+    sqlx::query(schema.sql(text))
+        .persistent(false)
+        .bind(filter.event_type.as_deref())
+        .bind(filter.topic.as_deref())
+        .bind(filter.key.as_deref())
+        .bind(filter.from.map(ToSqlx::to_sqlx))
+        .bind(filter.to.map(ToSqlx::to_sqlx))
+}
+
+/// Returns events, oldest first.
+pub(crate) async fn events(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    filter: &EventFilter,
+    after: Option<&EventCursor>,
+    limit: u32,
+) -> Result<Vec<EventHead>, Error> {
+    let select = filtered(schema, EVENTS, filter)
+        .bind(after.map(|cursor| cursor.created_at.to_sqlx()))
+        .bind(after.map(|cursor| cursor.event_id.as_str()))
+        .bind(i64::from(limit));
+    select.fetch_all(connection).await.map_err(from_sqlx)?.iter().map(head_of).collect()
+}
+
+/// Refuses a range that begins before the oldest event.
+pub(crate) async fn check_range(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    filter: &EventFilter,
+) -> Result<(), Error> {
+    let Some(from) = filter.from else { return Ok(()) };
+    let reaches = sqlx::query_scalar(schema.sql(REACHES)).persistent(false).bind(from.to_sqlx());
+    if reaches.fetch_one(&mut *connection).await.map_err(from_sqlx)? {
+        return Ok(());
+    }
+    let oldest = sqlx::query_scalar(schema.sql(OLDEST)).persistent(false);
+    let oldest: Option<Timestamp> = oldest.fetch_one(connection).await.map_err(from_sqlx)?;
+    let Some(oldest) = oldest.map(Timestamp::to_jiff) else { return Ok(()) };
+    Err(out_of_range(oldest))
+}
+
+/// Counts the events of a filter.
+pub(crate) async fn count(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    filter: &EventFilter,
+) -> Result<u64, Error> {
+    let row = filtered(schema, COUNT, filter).fetch_one(connection).await.map_err(from_sqlx)?;
+    row.try_get(0).map(i64::unsigned_abs).map_err(from_sqlx)
+}
+
+/// Counts for each consumer the events it has a marker of.
+pub(crate) async fn skipped_by(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    filter: &EventFilter,
+) -> Result<Vec<(String, u64)>, Error> {
+    let rows = filtered(schema, SKIPPED_BY, filter).fetch_all(connection).await.map_err(from_sqlx)?;
+    let read = |row: &PgRow| Ok((row.try_get(0)?, row.try_get::<i64, _>(1)?.unsigned_abs()));
+    let all: Vec<(String, u64)> = rows.iter().map(read).collect::<sqlx::Result<_>>().map_err(from_sqlx)?;
+    Ok(all.into_iter().filter(|(_, events)| *events > 0).collect())
+}
+
+fn head_of(row: &PgRow) -> Result<EventHead, Error> {
+    let read = || {
+        Ok(EventHead {
+            event_id: MessageId::from_stored(row.try_get("event_id")?),
+            event_type: row.try_get("event_type")?,
+            topic: row.try_get::<&str, _>("topic")?.into(),
+            key: row.try_get::<Option<String>, _>("aggregate_id")?.map(Into::into),
+            copies: row.try_get::<i32, _>("copies")?.unsigned_abs(),
+            created_at: row.try_get::<Timestamp, _>("created_at")?.to_jiff(),
+            payload_bytes: row.try_get::<i64, _>("payload_bytes")?.unsigned_abs(),
+        })
+    };
+    read().map_err(from_sqlx)
+}

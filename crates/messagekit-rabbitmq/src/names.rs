@@ -1,0 +1,77 @@
+//! What RabbitMQ takes as a name.
+
+use messagekit::{Error, ErrorKind};
+
+/// The most bytes of a name or routing key.
+const MAX_BYTES: usize = 255;
+
+/// Checks the name of a queue: 1 to 255 bytes of UTF-8 without control characters, of which the broker drops some.
+///
+/// ```
+/// use messagekit_rabbitmq::check_queue;
+///
+/// assert!(check_queue("shipping orders #1").is_ok());
+/// assert!(check_queue("").is_err());
+/// ```
+///
+/// # Errors
+/// Permanent, [`ErrorKind::InvalidConfiguration`], with the name and the rule.
+pub fn check_queue(name: &str) -> Result<(), crate::Error> {
+    Ok(check_name(name)?)
+}
+
+/// Checks the name of a queue or exchange: 1 to 255 bytes without control characters, of which the broker drops some.
+///
+/// # Errors
+/// Permanent, [`ErrorKind::InvalidConfiguration`].
+pub(crate) fn check_name(name: &str) -> Result<(), Error> {
+    if (1..=MAX_BYTES).contains(&name.len()) && !name.contains(char::is_control) {
+        return Ok(());
+    }
+    let text = format!(
+        "name {:?} of a queue or exchange is not 1 to {MAX_BYTES} bytes without control characters",
+        begin(name)
+    );
+    Err(Error::new(ErrorKind::InvalidConfiguration, text))
+}
+
+/// Checks a routing key: any text of at most 255 bytes, also none.
+///
+/// # Errors
+/// Permanent, [`ErrorKind::InvalidEvent`].
+pub(crate) fn check_routing_key(routing_key: &str) -> Result<(), Error> {
+    if routing_key.len() <= MAX_BYTES {
+        return Ok(());
+    }
+    let text = format!(
+        "routing key {:?} of {} bytes is over the limit of {MAX_BYTES}",
+        begin(routing_key),
+        routing_key.len()
+    );
+    Err(Error::new(ErrorKind::InvalidEvent, text))
+}
+
+/// Cuts a hostile name so that it can stand in an error.
+fn begin(name: &str) -> String {
+    name.chars().take(80).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_text_that_fits_is_a_routing_key_and_a_name_has_no_control_characters() {
+        let fits = "ü".repeat(127);
+        for text in ["orders.placed", "a b", "bestellungen.größe", "#", "*.x", "amq.topic", &fits] {
+            assert!(check_routing_key(text).is_ok() && check_name(text).is_ok(), "{text}");
+        }
+        let long = "ü".repeat(128);
+        for text in ["", "a\nb", "a\0"] {
+            assert!(check_routing_key(text).is_ok() && check_name(text).is_err(), "{text:?}");
+        }
+        for error in [check_routing_key(&long).unwrap_err(), check_name(&long).unwrap_err()] {
+            assert!(!error.is_transient() && error.to_string().len() < 300, "{error}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The statements over a bare connection.
+
+mod leases;
+mod markers;
+mod people;
+mod records;
+mod round_trips;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use messagekit::{
+    Act, Acted, Actor, Claim, ClaimRequest, ErrorKind, Failure, FailureKind, Headers, LetterFilter,
+    LetterState, Message, MessageId, Next, NextOffset, Place, Received, SetAsideOutcome, headers,
+};
+use proptest::prelude::*;
+use rusqlite::Connection;
+
+use super::letters::{self, Way};
+use super::{acts, append, cursors, desk, names, offsets, processed, read, retries, topics};
+
+const PARTITIONS: u32 = 4;
+const NOW: i64 = 1_790_000_000_123_456;
+const SECOND: i64 = 1_000_000;
+
+fn database() -> Connection {
+    let conn = Connection::open_in_memory().unwrap();
+    for migration in crate::migrations::MIGRATIONS {
+        conn.execute_batch(migration.sql).unwrap();
+    }
+    conn
+}
+
+fn id(text: &str) -> MessageId {
+    text.parse().unwrap()
+}
+
+fn request(text: &str, generation: i32) -> ClaimRequest {
+    ClaimRequest { id: id(text), topic: Arc::from("t"), key: None, generation }
+}
+
+fn received(text: &str) -> Received {
+    Received { id: id(text), message: Message::new("t", "payload").with_key("k"), place: None }
+}
+
+fn retry_after(delay: Duration) -> Failure {
+    Failure { next: Next::Retry(delay), ..Failure::permanent(FailureKind::Failed, "no 17") }
+}
+
+fn read_all(conn: &Connection, topic: &str) -> Vec<(i32, read::Stored)> {
+    let topic: Arc<str> = Arc::from(topic);
+    let partitions = topics::partitions(conn, &topic).unwrap();
+    let read = |p: &topics::Partition| read::read(conn, &topic, p.tp, 0, usize::MAX, usize::MAX).unwrap();
+    partitions.iter().flat_map(|p| read(p).into_iter().map(|stored| (p.partition, stored))).collect()
+}
+
+/// A letter that is due, and its consumer.
+fn due_letter(conn: &Connection, text: &str) -> i64 {
+    let consumer = names::consumer(conn, "billing").unwrap();
+    let outcome = letters::set_aside(
+        conn,
+        consumer,
+        &Way::default(),
+        &received(text),
+        &retry_after(Duration::ZERO),
+        NOW,
+    )
+    .unwrap();
+    assert_eq!(outcome, SetAsideOutcome::SetAside);
+    consumer
+}
+
+const LEASE: Duration = Duration::from_secs(10);

@@ -1,0 +1,148 @@
+//! At most so many batches at a time.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use super::{Abandon, BatchView, Gate, Outcome, Ticket};
+
+/// Admits a number of batches at a time, whatever their size: each is one transaction of a lane, and so one connection.
+///
+/// Clones share the permits, so that several consumers, or the lanes of one, leave the database room for others.
+///
+/// ```
+/// use messagekit::gate::Concurrency;
+///
+/// let four = Concurrency::new(4);
+/// // Consumer::builder("billing", store).gate(four.clone()) …
+/// assert_eq!(four.in_use(), 0);
+/// ```
+pub struct Concurrency {
+    shared: Arc<Shared>,
+    handle: u64,
+}
+
+struct Shared {
+    permits: u32,
+    state: Mutex<State>,
+    handles: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    in_use: u32,
+    /// Who waits for a permit, by handle.
+    waiting: BTreeMap<u64, Waker>,
+}
+
+impl Concurrency {
+    /// Admits `batches` at a time; 0 counts as 1.
+    pub fn new(batches: u32) -> Self {
+        let shared = Shared { permits: batches.max(1), state: Mutex::default(), handles: AtomicU64::new(1) };
+        Self { shared: Arc::new(shared), handle: 0 }
+    }
+
+    /// Returns how many batches are in work.
+    pub fn in_use(&self) -> u32 {
+        self.shared.lock().in_use
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Frees a permit. Everybody who waits looks: one of them may have lost its lane meanwhile.
+    fn free(&self) {
+        let waiting = {
+            let mut state = self.lock();
+            state.in_use -= 1;
+            std::mem::take(&mut state.waiting)
+        };
+        waiting.into_values().for_each(Waker::wake);
+    }
+}
+
+/// Does not wake the handle that asks: one that got a ticket is not among those that wait.
+impl Abandon for Shared {
+    fn abandon(&self, _stamp: u64, _granted: u32) {
+        self.free();
+    }
+}
+
+impl Gate for Concurrency {
+    fn name(&self) -> &'static str {
+        "concurrency"
+    }
+
+    fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<Ticket> {
+        let mut state = self.shared.lock();
+        if state.in_use == self.shared.permits {
+            state.waiting.insert(self.handle, cx.waker().clone());
+            return Poll::Pending;
+        }
+        state.in_use += 1;
+        state.waiting.remove(&self.handle);
+        Poll::Ready(Ticket::new(0, batch.messages, Some(self.shared.clone() as _)))
+    }
+
+    fn settle(&mut self, ticket: Ticket, _outcome: &Outcome) {
+        ticket.redeem();
+        self.shared.free();
+    }
+}
+
+impl Clone for Concurrency {
+    fn clone(&self) -> Self {
+        let handle = self.shared.handles.fetch_add(1, Ordering::Relaxed);
+        Self { shared: Arc::clone(&self.shared), handle }
+    }
+}
+
+impl Drop for Concurrency {
+    fn drop(&mut self) {
+        self.shared.lock().waiting.remove(&self.handle);
+    }
+}
+
+impl fmt::Debug for Concurrency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Concurrency")
+            .field("batches", &self.shared.permits)
+            .field("in_use", &self.in_use())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+    use crate::gate::Verdict;
+    use crate::transport::Lane;
+
+    const VIEW: BatchView = BatchView { lane: Lane { slot: 0, epoch: 1 }, messages: 9, bytes: 90 };
+
+    async fn admit(gate: &mut Concurrency) -> Ticket {
+        poll_fn(|cx| gate.poll_admit(&VIEW, cx)).await
+    }
+
+    #[tokio::test]
+    async fn a_batch_waits_until_one_of_those_in_work_ends() {
+        let mut gate = Concurrency::new(2);
+        let mut other = gate.clone();
+        let (first, second) = (admit(&mut gate).await, admit(&mut gate).await);
+        assert_eq!((first.granted(), gate.in_use()), (9, 2));
+        let waits = tokio::spawn(async move { admit(&mut other).await.granted() });
+        tokio::task::yield_now().await;
+        assert!(!waits.is_finished());
+        gate.settle(first, &Outcome { verdict: Verdict::Failure, used: 0 });
+        assert_eq!(waits.await.unwrap(), 9);
+        drop(second);
+        assert_eq!(gate.in_use(), 0, "whoever drops a ticket gives its permit back");
+    }
+}

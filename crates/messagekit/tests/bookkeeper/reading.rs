@@ -1,0 +1,133 @@
+//! Whether a bookkeeper knows that its sources are read.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use messagekit::bookkeeper::{Bookkeeper, Reading};
+use messagekit::memory::MemoryStore;
+use messagekit::{
+    BatchLimit, Capabilities, Error, ErrorKind, Incoming, Lane, NextOffset, Receipt, Shutdown, Source,
+    Subscriber,
+};
+use tokio::sync::mpsc;
+
+use crate::fixture::{World, until};
+
+/// A broker that tells what a test tells it.
+struct Told {
+    names: Vec<Arc<str>>,
+    news: mpsc::UnboundedReceiver<Result<Incoming, Error>>,
+}
+
+impl Source for Told {
+    type Subscriber = Self;
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { persistent: false, shares_work: true, places: false, batch: BatchLimit::ONE }
+    }
+
+    fn topics(&self) -> &[Arc<str>] {
+        &self.names
+    }
+
+    async fn bind(self, _: &str, _: &[NextOffset]) -> Result<Self, Error> {
+        Ok(self)
+    }
+}
+
+impl Subscriber for Told {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Incoming, Error>>> {
+        self.news.poll_recv(cx)
+    }
+
+    fn pause(&mut self, _: Lane) {}
+
+    fn resume(&mut self, _: Lane) {}
+
+    fn settle(&mut self, done: &mut Vec<Receipt>) {
+        done.clear();
+    }
+
+    fn release(&mut self, back: &mut Vec<Receipt>) {
+        back.clear();
+    }
+
+    fn poll_close(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+struct Scene {
+    news: mpsc::UnboundedSender<Result<Incoming, Error>>,
+    reading: Reading,
+    shutdown: Shutdown,
+}
+
+impl Scene {
+    /// Starts a bookkeeper of these queues, or of topics.
+    fn of(queues: bool, names: [&str; 2]) -> Self {
+        let (news, told) = mpsc::unbounded_channel();
+        let source = Told { names: names.map(Arc::from).to_vec(), news: told };
+        let (builder, back) =
+            (Bookkeeper::builder("bookkeeper", MemoryStore::new()), World::new().broker.log);
+        let builder = if queues { builder.queues(source, back) } else { builder.topics(source, back) };
+        let bookkeeper = builder.build().expect("a valid bookkeeper");
+        let (reading, shutdown) = (bookkeeper.readings().remove(0), Shutdown::new());
+        tokio::spawn(bookkeeper.run(shutdown.clone()));
+        Self { news, reading, shutdown }
+    }
+
+    fn assigned(&self, slot: u32) {
+        self.tell(Ok(Incoming::Assigned { lane: Lane { slot, epoch: 1 } }));
+    }
+
+    fn outage(&self, text: &'static str) {
+        self.tell(Err(Error::new(ErrorKind::Unavailable, text)));
+    }
+
+    fn tell(&self, news: Result<Incoming, Error>) {
+        self.news.send(news).expect("the bookkeeper runs");
+    }
+
+    async fn says(&self, expected: Option<&str>) {
+        until(async || self.reading.problem().as_deref() == expected).await;
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        self.shutdown.request();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_queue_needs_a_consumer() {
+    let scene = Scene::of(true, ["a.dead", "b.dead"]);
+    scene.says(Some("0 of 2 queues are read (a.dead, b.dead)")).await;
+    scene.outage("no queue a.dead");
+    scene.says(Some("0 of 2 queues are read (a.dead, b.dead): no queue a.dead")).await;
+    scene.assigned(1);
+    scene.says(Some("1 of 2 queues are read (a.dead, b.dead)")).await;
+    scene.assigned(0);
+    scene.says(None).await;
+    scene.tell(Ok(Incoming::Lost { lane: Lane { slot: 1, epoch: 1 } }));
+    scene.says(Some("1 of 2 queues are read (a.dead, b.dead)")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn topics_need_a_partition_and_a_broker_that_answers() {
+    let scene = Scene::of(false, ["a.dead", "b.dead"]);
+    scene.says(Some("no partition is assigned (a.dead, b.dead)")).await;
+    scene.assigned(0);
+    scene.says(None).await;
+    scene.outage("no broker answers");
+    scene.says(Some("no broker answers")).await;
+    tokio::time::sleep(Duration::from_secs(29)).await;
+    assert_eq!(scene.reading.problem().as_deref(), Some("no broker answers"));
+    scene.outage("no broker answers");
+    tokio::time::sleep(Duration::from_secs(29)).await;
+    assert_eq!(scene.reading.problem().as_deref(), Some("no broker answers"), "it was told again");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(scene.reading.problem(), None, "whoever is back says nothing");
+}

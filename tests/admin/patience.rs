@@ -1,0 +1,83 @@
+//! What takes longer than its caller waits.
+
+use std::time::Duration;
+
+use messagekit::Replays;
+use messagekit_admin::Role;
+use messagekit_testkit::{DEADLINE, block_on, eventually};
+use messagekit_tests::Database;
+use serde_json::json;
+use sqlx::{AssertSqlSafe, PgConnection};
+
+use crate::desk::ask;
+use crate::stock::{self, Served};
+
+/// A database with events, and a connection of its own that has locked one of the tables.
+async fn locked(lock: &'static str) -> (Database, PgConnection) {
+    let database = Database::fresh().await;
+    stock::events(&database.store().await, 10).await;
+    let mut connection = database.connection().await;
+    let lock = format!("BEGIN; LOCK TABLE {lock} MODE");
+    sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut connection).await.unwrap();
+    (database, connection)
+}
+
+/// How many statements like this one wait for a lock in the database.
+async fn waiting(database: &Database, statement: &'static str) -> i64 {
+    let select = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE $1";
+    let select = sqlx::query_scalar(select).bind(statement);
+    select.fetch_one(&mut database.connection().await).await.unwrap()
+}
+
+#[test]
+fn an_order_whose_caller_goes_away_is_written_down_all_the_same() {
+    let (database, lock) = block_on(locked("messagekit.replay_jobs IN EXCLUSIVE"));
+    let served = Served::over(&database);
+    let impatient: ureq::Agent =
+        ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(1))).build().into();
+    let left = impatient
+        .post(format!("http://{}/api/v1/replay", served.address))
+        .header("authorization", format!("Bearer {}", served.secret(Role::Operator)))
+        .send_json(json!({"filter": {}}));
+    assert!(matches!(left, Err(ureq::Error::Timeout(_))), "{left:?}");
+    // The admin has had its turn: whoever left is known to be gone.
+    for _ in 0..20 {
+        assert_eq!(ask(&served, "GET", "/health/live", None).0, 200);
+    }
+    block_on(async {
+        assert_eq!(waiting(&database, "%INSERT INTO messagekit.replay_jobs%").await, 1);
+        drop(lock);
+        let store = database.store().await;
+        eventually("the replay is ordered", DEADLINE, async || {
+            store.replays(None, 1).await.unwrap().first().is_some_and(|job| job.events == 10)
+        })
+        .await;
+    });
+}
+
+#[test]
+fn counts_that_take_long_hold_up_nobody_else() {
+    let (database, lock) = block_on(locked("messagekit.outbox_events IN ACCESS EXCLUSIVE"));
+    let served = Served::over(&database);
+    let count = json!({"filter": {}});
+    let statement = "%count(*) FROM messagekit.outbox_events%";
+    std::thread::scope(|scope| {
+        let counts: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| ask(&served, "POST", "/api/v1/replay/count", Some(&count)).0))
+            .collect();
+        block_on(eventually("two count", DEADLINE, async || waiting(&database, statement).await == 2));
+        for _ in 0..10 {
+            assert_eq!(ask(&served, "GET", "/api/v1/dlq", None).0, 200);
+            assert!(block_on(waiting(&database, statement)) <= 2, "the others wait for their turn");
+        }
+        for count in counts {
+            assert_eq!(count.join().unwrap(), 503, "the table stays locked");
+        }
+    });
+    block_on(eventually("the server has given up", DEADLINE, async || {
+        waiting(&database, statement).await == 0
+    }));
+    drop(lock);
+    assert_eq!(ask(&served, "POST", "/api/v1/replay/count", Some(&count)).1["events"], 10);
+}

@@ -1,0 +1,74 @@
+//! A way to the broker on which a test can hold answers back.
+
+use std::net::SocketAddr;
+
+use messagekit_rabbitmq::RabbitMq;
+use messagekit_tests::services;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+pub(crate) struct Proxy {
+    address: SocketAddr,
+    /// Connections with a smaller number are silent.
+    silent: watch::Sender<u64>,
+    opened: watch::Receiver<u64>,
+}
+
+impl Proxy {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (silent, watched) = watch::channel(0);
+        let (count, opened) = watch::channel(0);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let number = *count.borrow();
+                count.send_replace(number + 1);
+                tokio::spawn(carry(client, number, watched.clone()));
+            }
+        });
+        Self { address, silent, opened }
+    }
+
+    /// The broker by this way, without heartbeats: they would end a silent connection in the end.
+    pub(crate) fn rabbit(&self) -> RabbitMq {
+        let url = services::amqp_url();
+        let (login, rest) = url.split_once('@').unwrap();
+        let vhost = rest.split_once('/').unwrap().1;
+        RabbitMq::new(&format!("{login}@{}/{vhost}?heartbeat=0", self.address)).unwrap()
+    }
+
+    /// Holds back what the broker says on every connection that is open; what the client says still arrives.
+    pub(crate) fn silence(&self) {
+        self.silent.send_replace(self.opened());
+    }
+
+    /// How many connections there were.
+    pub(crate) fn opened(&self) -> u64 {
+        *self.opened.borrow()
+    }
+}
+
+async fn carry(client: TcpStream, number: u64, mut silent: watch::Receiver<u64>) {
+    let url = services::amqp_url();
+    let host = url.split_once('@').unwrap().1.split('/').next().unwrap().to_owned();
+    let broker = TcpStream::connect(host).await.unwrap();
+    let ((mut from_client, mut to_client), (mut from_broker, mut to_broker)) =
+        (client.into_split(), broker.into_split());
+    let down = async {
+        let mut buffer = vec![0; 16 * 1024];
+        loop {
+            let count = from_broker.read(&mut buffer).await?;
+            if count == 0 || silent.wait_for(|silent| *silent <= number).await.is_err() {
+                return Ok::<(), std::io::Error>(());
+            }
+            to_client.write_all(&buffer[..count]).await?;
+        }
+    };
+    // Whoever closes first ends both ways.
+    tokio::select! {
+        _ = copy(&mut from_client, &mut to_broker) => {}
+        _ = down => {}
+    }
+}

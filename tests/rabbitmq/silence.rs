@@ -1,0 +1,41 @@
+//! A broker that takes messages and says nothing any more.
+
+use std::time::Duration;
+
+use messagekit::{ErrorKind, Publisher};
+use messagekit_testkit::{DEADLINE, block_on, eventually};
+
+use crate::broker::{depth, message, named, queue};
+use crate::proxy::Proxy;
+
+/// How long confirms may stay out: longer than a busy machine takes to send one message.
+const SILENCE: Duration = Duration::from_secs(5);
+
+#[test]
+fn a_confirm_that_stays_out_is_unknown_in_time_and_the_next_publish_has_a_new_connection() {
+    block_on(async {
+        let (proxy, queue) = (Proxy::start().await, queue().await);
+        let publisher = proxy.rabbit().confirm_deadline(SILENCE).publisher();
+        let publish = async |text: &str| {
+            let batch = [message(&queue, Some("k"), text), message(&queue, Some("k"), "behind")];
+            tokio::time::timeout(DEADLINE, publisher.publish(&batch)).await.expect("an answer in time")
+        };
+        eventually("it publishes", DEADLINE, async || publish("1").await.iter().all(Result::is_ok)).await;
+        let (before, connections) = (depth(&queue).await, proxy.opened());
+        proxy.silence();
+        let asked = tokio::time::Instant::now();
+        let results = publish("2").await;
+        assert_eq!(named(&results), ["Unknown", "Behind"]);
+        assert!(asked.elapsed() >= SILENCE, "it gave up after {:?}", asked.elapsed());
+        let error = &results[0].as_ref().unwrap_err().error;
+        assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
+        assert!(error.to_string().contains("did not confirm in time"), "{error}");
+        assert!(!publisher.is_blocked(), "the broker has not said so");
+        // It may be there, and here it is.
+        eventually("it is there", DEADLINE, async || depth(&queue).await > before).await;
+        // The old connection stays silent.
+        eventually("it publishes again", DEADLINE, async || publish("3").await.iter().all(Result::is_ok))
+            .await;
+        assert!(proxy.opened() > connections, "a connection on which confirms stay out was used again");
+    });
+}

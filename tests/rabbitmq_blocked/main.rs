@@ -1,0 +1,81 @@
+//! The adapter while RabbitMQ stops publishers: a program of its own, because the alarm is for all of them.
+// Fixtures are test code too, which clippy sees only in functions marked as tests.
+#![allow(clippy::unwrap_used)]
+// The fixtures are those of the other tests of the adapter, which use more of them.
+#![allow(dead_code)]
+
+#[path = "../rabbitmq/broker.rs"]
+mod broker;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use messagekit::{Publisher, Refusal};
+use messagekit_testkit::transport::text;
+use messagekit_testkit::{DEADLINE, block_on, eventually};
+use messagekit_tests::services;
+
+use crate::broker::{join, message, queue, rabbit};
+
+/// The alarm, taken back however the test ends.
+struct Blocked;
+
+impl Blocked {
+    fn begin() -> Self {
+        services::alarm(true);
+        Self
+    }
+}
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        services::alarm(false);
+    }
+}
+
+#[test]
+fn while_publishers_are_stopped_nothing_is_sent_and_readers_go_on() {
+    block_on(async {
+        let queue = queue().await;
+        let publisher = rabbit().confirm_deadline(Duration::from_secs(2)).publisher();
+        let (mut taken, mut unsent) = (BTreeSet::new(), BTreeSet::new());
+        let mut number = 0;
+        let mut publish = async || {
+            number += 1;
+            let text = format!("m{number}");
+            let answer = publisher.publish(&[message(&queue, Some("k"), &text)]).await.remove(0);
+            match &answer {
+                Ok(()) => drop(taken.insert(text)),
+                Err(error) if error.refusal == Refusal::Unavailable => drop(unsent.insert(text)),
+                Err(error) => assert_eq!(error.refusal, Refusal::Unknown, "{error:?}"),
+            }
+            answer
+        };
+        eventually("it publishes", DEADLINE, async || publish().await.is_ok()).await;
+        assert!(!publisher.is_blocked());
+
+        let blocked = Blocked::begin();
+        // The broker says so after the first message that it does not take.
+        eventually("a publisher is stopped", DEADLINE, async || {
+            publish().await.is_err_and(|error| error.error.to_string().contains("has stopped publishers"))
+        })
+        .await;
+        assert!(publisher.is_blocked());
+        let mut receiver = join(&rabbit(), &queue).await;
+        // Readers are not stopped.
+        let first = receiver.message().await;
+        assert!(publish().await.is_err(), "nothing is taken meanwhile");
+
+        drop(blocked);
+        eventually("it publishes again", DEADLINE, async || publish().await.is_ok()).await;
+        eventually("it is told", DEADLINE, async || !publisher.is_blocked()).await;
+        let mut arrived = BTreeSet::from([text(&first)]);
+        receiver.settle_receipts(vec![first.receipt]);
+        while !taken.is_subset(&arrived) {
+            let delivery = receiver.message().await;
+            arrived.insert(text(&delivery));
+            receiver.settle_receipts(vec![delivery.receipt]);
+        }
+        assert!(unsent.is_disjoint(&arrived), "{unsent:?} were not sent, and {arrived:?} are there");
+    });
+}
