@@ -72,6 +72,11 @@ impl Process {
         );
     }
 
+    /// Returns the code with which it has ended by itself; `None` while it runs.
+    pub(crate) fn code(&mut self) -> Option<i32> {
+        self.child.try_wait().expect("a child can be asked").and_then(|status| status.code())
+    }
+
     /// Asks it to end by SIGTERM, and waits until it has ended well.
     pub(crate) fn stop(&mut self) {
         let pid = rustix::process::Pid::from_child(&self.child);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use messagekit::headers;
 
 use crate::broker::Fate;
-use crate::fixture::{Running, TOPIC, World, firsts_of, order, until};
+use crate::fixture::{Running, TOPIC, World, firsts_of, order, until, within};
 
 #[tokio::test(start_paused = true)]
 async fn what_an_operator_puts_back_is_published_before_what_came_later() {
@@ -47,4 +47,22 @@ async fn what_an_operator_puts_back_is_published_before_what_came_later() {
             relay.stop().await.unwrap();
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_operator_puts_back_does_not_wait_for_the_next_renewal() {
+    let world = World::new();
+    let relay = Running::start(world.relay());
+    for round in 0..10 {
+        world.broker.script(|_| Fate::Rejected);
+        world.outbox.write([order("k", round)]);
+        until("it is set aside", || world.outbox.rejected_count() == 1).await;
+        tokio::time::sleep(Duration::from_millis(100 * round as u64)).await;
+        world.broker.script(|_| Fate::Taken);
+        world.outbox.rejected_keys().iter().for_each(|key| world.outbox.retry(key));
+        // The poll that finds the slice lost, and the question for the leases.
+        let published = || world.broker.taken_count() == round + 1;
+        within(Duration::from_millis(80), "it is published", published).await;
+    }
+    relay.stop().await.unwrap();
 }
