@@ -19,7 +19,8 @@ fn parameters(statement: &str) -> &'static str {
             "bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz, bigint"
         }
         "page" => "bigint, bigint, bigint",
-        "page_of_state" => "bigint, bigint, bigint, text",
+        "first_of_state" => "text, bigint",
+        "page_of_state" => "bigint, bigint, text, bigint",
         "totals" => {
             "bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz"
         }

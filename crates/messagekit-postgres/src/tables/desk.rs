@@ -9,7 +9,7 @@ use messagekit::{
 };
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
-use sqlx::{PgConnection, Postgres, Row};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row};
 
 use super::key_hash::key_hash;
 use super::letter_row::{self, head_of};
@@ -54,8 +54,16 @@ pub(crate) const PAGE: &str = concat!(
 pub(crate) const PAGE_OF_STATE: &str = concat!(
     "SELECT ",
     head!(),
-    " FROM messagekit.dead_letters d WHERE (d.state, d.id) < ($4::text, $1) AND (d.state, d.id) > ($4, $2)
-ORDER BY d.state DESC, d.id DESC LIMIT $3"
+    " FROM messagekit.dead_letters d WHERE (d.state, d.id) < ($3::text, $1) AND (d.state, d.id) > ($3, $2)
+ORDER BY d.state DESC, d.id DESC LIMIT $4"
+);
+
+/// The first page of [`PAGE_OF_STATE`]. A range of one state, because an equality would let the index of the numbers in again.
+pub(crate) const FIRST_OF_STATE: &str = concat!(
+    "SELECT ",
+    head!(),
+    " FROM messagekit.dead_letters d WHERE d.state >= $1 AND d.state <= $1
+ORDER BY d.state DESC, d.id DESC LIMIT $2"
 );
 
 pub(crate) const IDS: &str =
@@ -108,41 +116,34 @@ pub(crate) async fn list(
     filter: &LetterFilter,
     limit: u32,
 ) -> Result<Vec<LetterHead>, Error> {
-    let select = match planned_once(filter) {
-        None => filtered(schema, LIST, filter).bind(i64::from(limit)),
-        Some(text) => {
-            let select = sqlx::query(schema.sql(text))
-                .bind(filter.before.unwrap_or(i64::MAX))
-                .bind(filter.after.unwrap_or(i64::MIN))
-                .bind(i64::from(limit));
-            match filter.state {
-                Some(state) => select.bind(state.as_str()),
-                None => select,
-            }
+    let (before, after) = (filter.before.unwrap_or(i64::MAX), filter.after.unwrap_or(i64::MIN));
+    let kept = |text| sqlx::query(AssertSqlSafe(limited(schema, text, limit)));
+    let select = match filter {
+        filter if !is_usual(filter) => filtered(schema, LIST, filter).bind(i64::from(limit)),
+        LetterFilter { state: None, .. } => kept(PAGE).bind(before).bind(after),
+        LetterFilter { state: Some(state), before: None, after: None, .. } => {
+            let text = limited(schema, FIRST_OF_STATE, limit).replace("$1", &format!("'{state}'"));
+            sqlx::query(AssertSqlSafe(text))
+        }
+        LetterFilter { state: Some(state), .. } => {
+            kept(PAGE_OF_STATE).bind(before).bind(after).bind(state.as_str())
         }
     };
     select.fetch_all(connection).await.map_err(from_sqlx)?.iter().map(head_of).collect()
 }
 
-/// Returns the statement that a connection may keep for this filter, if there is one.
-fn planned_once(filter: &LetterFilter) -> Option<&'static str> {
-    let LetterFilter {
-        consumer: None,
-        event_type: None,
-        state,
-        origin: None,
-        kind: None,
-        fingerprint: None,
-        key: None,
-        since: None,
-        until: None,
-        before: _,
-        after: _,
-    } = filter
-    else {
-        return None;
-    };
-    Some(if state.is_some() { PAGE_OF_STATE } else { PAGE })
+/// Returns whether the filter is one that everybody begins with: a connection may keep its statement.
+fn is_usual(filter: &LetterFilter) -> bool {
+    let LetterFilter { state, before, after, .. } = filter.clone();
+    *filter == LetterFilter { state, before, after, ..LetterFilter::default() }
+}
+
+/// Writes the number of rows into a statement that ends with it. What a parameter stands for is guessed to be more, and then the
+/// statement is planned for each call.
+fn limited(schema: &SchemaName, text: &'static str, limit: u32) -> String {
+    let text = schema.sql(text).0;
+    let (rest, _) = text.rsplit_once('$').unwrap_or((&text, ""));
+    format!("{rest}{limit}")
 }
 
 /// Returns the numbers of letters, smallest first.

@@ -36,6 +36,7 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("list", desk::LIST),
     ("page", desk::PAGE),
     ("page_of_state", desk::PAGE_OF_STATE),
+    ("first_of_state", desk::FIRST_OF_STATE),
     ("ids", desk::IDS),
     ("show", desk::SHOW),
     ("totals", desk::TOTALS),
