@@ -5,8 +5,8 @@ use std::time::Duration;
 use messagekit::relay::{OutboxReader, Rejection, Wanted};
 use messagekit::{Error, ErrorKind};
 use messagekit_admin::Role;
+use messagekit_postgres::SchemaName;
 use messagekit_postgres::switch::{Existing, to_relay};
-use messagekit_postgres::{PostgresStore, SchemaName};
 use messagekit_testkit::block_on;
 use messagekit_tests::Database;
 use serde_json::Value;
@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::stock::{self, Served};
 
 /// Sets the first event of each of `keys` keys aside, as a relay does, with a second one behind it.
-async fn refused(database: &Database, keys: usize) -> PostgresStore {
+async fn refused(database: &Database, keys: usize) {
     let limit = Duration::from_secs(60);
     to_relay(database.url(), &SchemaName::default(), Existing::Refuse, limit).await.unwrap();
     let store = database.store().await;
@@ -30,7 +30,6 @@ async fn refused(database: &Database, keys: usize) -> PostgresStore {
             store.set_aside("relay", &Rejection { lease, seq: row.seq, error }).await.unwrap();
         }
     }
-    store
 }
 
 fn ask(served: &Served, role: Role, line: &str) -> (u16, Value) {
@@ -48,10 +47,10 @@ fn ask(served: &Served, role: Role, line: &str) -> (u16, Value) {
 
 #[test]
 fn operators_mend_what_was_refused_and_each_act_is_in_the_audit() {
-    let (database, store) = block_on(async {
+    let database = block_on(async {
         let database = Database::fresh().await;
-        let store = refused(&database, 3).await;
-        (database, store)
+        refused(&database, 3).await;
+        database
     });
     let served = Served::over(&database);
     let list = "GET /api/v1/outbox/rejected";
@@ -90,6 +89,7 @@ fn operators_mend_what_was_refused_and_each_act_is_in_the_audit() {
     assert_eq!((status, &mended["back"]), (202, &1.into()), "{mended}");
 
     let (pending, audit) = block_on(async {
+        let store = database.store().await;
         let pending = "SELECT count(*) FROM messagekit.outbox_pending";
         let audit = "SELECT act || ' ' || through FROM messagekit.admin_audit ORDER BY id";
         let pending: i64 = sqlx::query_scalar(pending).fetch_one(store.pool()).await.unwrap();

@@ -24,7 +24,7 @@ impl Connector {
 
     /// Deletes the connector with its slot: nothing is captured any more.
     pub(crate) fn delete_with_slot(self) {
-        let deleted = self.command(&["delete", "--slot"]);
+        let deleted = self.command(&["delete", "--slot", "--yes"]);
         assert!(deleted.status.success(), "{}", said(&deleted));
         // There is nothing left to delete.
         std::mem::forget(self);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use messagekit::{Event, Message, Outbox, OutboxRows, Store, headers};
 use messagekit_postgres::PostgresStore;
+use messagekit_rabbitmq::{Queue, RabbitMq};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 use messagekit_tests::{Database, services};
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ use crate::broker::{self, Raw};
 use crate::cdc::{Connector, messagekit, said};
 use crate::orders::seed;
 use crate::process::Process;
+use crate::queues;
 use crate::turn::alone_blocking;
 
 #[derive(Event, Serialize, Deserialize)]
@@ -220,5 +222,45 @@ fn the_way_out_is_changed_under_load_and_changed_back_and_nothing_is_lost() {
             committed.len()
         );
         connector.delete_with_slot();
+    });
+}
+
+#[test]
+fn a_relay_publishes_to_an_exchange_that_is_there_under_its_routing_key() {
+    let _turn = alone_blocking();
+    block_on(async {
+        let database = Database::fresh().await;
+        migrate(&database, &["--relay"]);
+        let (exchange, queue) = (unique("ways.events"), unique("ways.orders"));
+        let amqp = services::amqp_url();
+        let place = ["relay", "--database", database.url(), "--rabbitmq", &amqp, "--exchange", &exchange];
+        let template = ["--routing-key", "{topic}.{eventType}", "--listen", "127.0.0.1:0"];
+        let arguments = [&place[..], &template].concat();
+        let refused = messagekit(&arguments);
+        assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+        assert!(said(&refused).lines().last().unwrap().contains(&exchange), "{}", said(&refused));
+
+        let rabbitmq = RabbitMq::new(&amqp).unwrap();
+        let topology = rabbitmq.topology().exchange(&exchange).queue(Queue::dead_letters(&queue));
+        topology.bind(&queue, &exchange, "shop.placed").declare().await.unwrap();
+        let store = database.store().await;
+        let mut tx = store.begin().await.unwrap();
+        let event = |id: &'static str, kind: &'static str| {
+            Message::new("shop", "{}").with_header(headers::ID, id).with_header(headers::EVENT_TYPE, kind)
+        };
+        store.write(&mut tx, &[event("e-1", "placed"), event("e-2", "nobody-wants-it")]).await.unwrap();
+        store.commit(tx).await.unwrap();
+        let mut relay = Process::start_with("messagekit", &arguments, &[]);
+        let settled = "SELECT count(*) FROM messagekit.outbox_pending";
+        eventually("both are settled", DEADLINE, async || {
+            sqlx::query_scalar::<_, i64>(settled).fetch_one(store.pool()).await.unwrap() == 0
+        })
+        .await;
+        assert_eq!(queues::waiting(&queue).await, Some(1));
+        // What no queue takes would be lost: it is set aside.
+        let set_aside = "SELECT event_id FROM messagekit.outbox_rejected";
+        let set_aside: Vec<String> = sqlx::query_scalar(set_aside).fetch_all(store.pool()).await.unwrap();
+        assert_eq!(set_aside, ["e-2"]);
+        relay.stop();
     });
 }

@@ -3,19 +3,11 @@
 use std::sync::PoisonError;
 
 use messagekit_testkit::block_on;
+use messagekit_tests::{Port, services};
 use serde_json::Value;
-use tokio::net::TcpSocket;
 
 use crate::ALONE;
 use crate::stage::Stage;
-
-/// A port where nobody listens for as long as the socket is kept.
-fn nobody() -> (TcpSocket, u16) {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
-    let port = socket.local_addr().unwrap().port();
-    (socket, port)
-}
 
 fn names(report: &Value) -> Vec<&str> {
     report["problems"].as_array().unwrap().iter().map(|problem| problem["name"].as_str().unwrap()).collect()
@@ -26,8 +18,8 @@ fn a_topic_that_gets_no_answer_is_named_and_its_events_wait() {
     let _together = ALONE.read().unwrap_or_else(PoisonError::into_inner);
     block_on(async {
         let stage = Stage::new(1).await;
-        let (_bound, port) = nobody();
-        stage.publish_to(&format!("127.0.0.1:{port}"));
+        let nobody = Port::free();
+        stage.publish_to(&nobody.address());
         let mut relay = stage.relay("relay");
         let address = relay.address();
         relay.reports(&address, "it is ready", |code, report| code == 200 && names(report).is_empty()).await;
@@ -43,7 +35,7 @@ fn a_topic_that_gets_no_answer_is_named_and_its_events_wait() {
         assert_eq!((stage.pending().await, stage.rejected().await), (1, 0), "it waits, and is not refused");
         relay.kill();
 
-        stage.publish_to(&messagekit_tests::services::kafka());
+        stage.publish_to(&services::kafka());
         let relay = stage.relay("relay");
         stage.until_published().await;
         relay.stop().await;
@@ -55,8 +47,8 @@ fn a_relay_without_its_database_waits_and_says_so() {
     let _together = ALONE.read().unwrap_or_else(PoisonError::into_inner);
     block_on(async {
         let stage = Stage::new(1).await;
-        let (_bound, port) = nobody();
-        let url = format!("postgres://me:s3cret@127.0.0.1:{port}/shop");
+        let nobody = Port::free();
+        let url = format!("postgres://me:s3cret@{}/shop", nobody.address());
         let mut relay = stage.relay_on(&url);
         let address = relay.address();
         relay

@@ -6,6 +6,7 @@
 
 mod command;
 mod crash_points;
+mod discard;
 mod health;
 mod open_transaction;
 mod program;

@@ -1,11 +1,13 @@
 //! Relaying until a signal ends it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use messagekit::metrics::Metrics;
 use messagekit::relay::Relay;
-use messagekit::{Error, ErrorKind, Shutdown};
+use messagekit::{Backoff, Error, ErrorKind, Shutdown, chain};
 use messagekit_postgres::PostgresStore;
+use messagekit_rabbitmq::Topology;
 use prometheus::Registry;
 
 use super::health::Health;
@@ -41,11 +43,35 @@ pub(super) async fn serve(settings: Settings) -> Result<(), Error> {
     let ending = Shutdown::new();
     let (relayed, served) = tokio::join!(
         async {
-            let relayed = relay.run(shutdown.clone()).await;
+            let verified = tokio::select! {
+                verified = verify(settings.topology.as_ref()) => verified,
+                () = shutdown.clone() => Ok(()),
+            };
+            let relayed = match verified {
+                Ok(()) => relay.run(shutdown.clone()).await,
+                Err(error) => Err(error),
+            };
             ending.request();
             relayed
         },
         messagekit_admin::serve(listener, health.router(), ending.clone()),
     );
     relayed.and(served)
+}
+
+/// Demands that the exchange is there: without it every event would be refused and set aside. A broker that is away is waited for.
+async fn verify(topology: Option<&Topology>) -> Result<(), Error> {
+    let Some(topology) = topology else { return Ok(()) };
+    let backoff = Backoff::new(Duration::from_millis(100), 2.0, Duration::from_secs(5));
+    for outages in 1.. {
+        match topology.verify().await.map_err(Error::from) {
+            Err(error) if error.is_transient() => {
+                let wait = backoff.delay(outages);
+                tracing::warn!(error = chain(&error), ?wait, "relay waits for rabbitmq");
+                tokio::time::sleep(wait).await;
+            }
+            answer => return answer,
+        }
+    }
+    Ok(())
 }

@@ -12,6 +12,7 @@ use messagekit::bridge::RoutingKey;
 use messagekit::config::{Configuration, Secret, Section};
 use messagekit::relay::RelayBuilder;
 use messagekit::{Error, Publisher};
+use messagekit_rabbitmq::Topology;
 
 use crate::database::{Kind, URL_VARIABLE};
 use crate::url::Url;
@@ -69,6 +70,8 @@ pub(super) struct Settings {
     pub(super) listen: SocketAddr,
     pub(super) database: Url,
     pub(super) publisher: Arc<dyn Publisher>,
+    /// What has to be there before anything is published.
+    pub(super) topology: Option<Topology>,
     pub(super) routing_key: Option<RoutingKey>,
     pub(super) pace: Pace,
 }
@@ -131,11 +134,15 @@ pub(super) fn read(options: Options) -> Result<Settings, Error> {
     let routing_key = routing_key.and_then(|template| {
         template.parse::<RoutingKey>().map_err(|error| section.problem("routing_key", error)).ok()
     });
-    let publisher: Option<Arc<dyn Publisher>> = match exchange {
+    let target: Option<(Arc<dyn Publisher>, Option<Topology>)> = match exchange {
         Some(exchange) => {
             configuration.passes_over(&["kafka"]);
-            sections::rabbitmq(&configuration.section("rabbitmq"), options.rabbitmq)
-                .map(|rabbitmq| Arc::new(rabbitmq.publisher_to(&exchange)) as _)
+            sections::rabbitmq(&configuration.section("rabbitmq"), options.rabbitmq).map(|rabbitmq| {
+                let publisher = Arc::new(rabbitmq.publisher_to(&exchange));
+                // The default exchange is always there, and may not be asked for.
+                let exchange = Some(exchange).filter(|exchange| !exchange.is_empty());
+                (publisher as _, exchange.map(|exchange| rabbitmq.topology().existing_exchange(exchange)))
+            })
         }
         None => {
             configuration.passes_over(&["rabbitmq"]);
@@ -145,14 +152,14 @@ pub(super) fn read(options: Options) -> Result<Settings, Error> {
                     .problem("exchange", "no broker: write the brokers of Kafka, or an exchange of RabbitMQ");
                 None
             } else {
-                sections::kafka(&kafka, options.kafka).map(|(_, publisher)| Arc::new(publisher) as _)
+                sections::kafka(&kafka, options.kafka).map(|(_, publisher)| (Arc::new(publisher) as _, None))
             }
         }
     };
     configuration.finish()?;
-    match (database, publisher) {
-        (Some(database), Some(publisher)) => {
-            Ok(Settings { name, listen, database, publisher, routing_key, pace })
+    match (database, target) {
+        (Some(database), Some((publisher, topology))) => {
+            Ok(Settings { name, listen, database, publisher, topology, routing_key, pace })
         }
         // Whatever is missing is a problem, which was told.
         _ => Err(Error::new(messagekit::ErrorKind::InvalidConfiguration, "settings of relay cannot be used")),

@@ -146,7 +146,8 @@ fn message_of(row: &PgRow, topic: &mut Arc<str>) -> Result<Message, Error> {
             set(&mut message.headers, name, row.try_get(column)?);
         }
         let created_at = row.try_get::<Timestamp, _>(10)?.to_jiff();
-        message.headers.set(headers::CREATED_AT, created_at.to_string());
+        // Six digits, zeros at the end too, as Debezium writes it.
+        message.headers.set(headers::CREATED_AT, format!("{created_at:.6}"));
         set(&mut message.headers, headers::FREE_HEADERS, row.try_get(11)?);
         Ok(Some(message))
     };

@@ -1,0 +1,43 @@
+//! An event that is given up at the command line.
+
+use std::process::{Command, Stdio};
+use std::sync::PoisonError;
+
+use messagekit_testkit::{DEADLINE, block_on, eventually};
+
+use crate::ALONE;
+use crate::command::{asked, messagekit, program};
+use crate::stage::{POISON, Stage};
+
+#[test]
+fn a_refused_event_is_given_up_when_somebody_says_so_and_the_others_go_on() {
+    let _together = ALONE.read().unwrap_or_else(PoisonError::into_inner);
+    block_on(async {
+        let stage = Stage::new(1).await;
+        let url = stage.database.url();
+        let event = |id: &str| stage.event("k", id, b"{}".to_vec());
+        stage.write(&[event("first"), stage.poison("k"), event("second"), event("third")]).await;
+        let relay = stage.relay("relay");
+        eventually("it is set aside", DEADLINE, async || stage.rejected().await == 3).await;
+
+        let list = asked(&["outbox", "rejected", "list", "--waiting", "--json"], url);
+        let ids: Vec<_> = list["events"].as_array().unwrap().iter().map(|event| &event["event_id"]).collect();
+        assert_eq!(ids, [POISON, "second", "third"], "{list}");
+        let id = list["events"][0]["id"].to_string();
+        let discard = ["outbox", "rejected", "discard", &id, "--database", url];
+        let output = Command::new(program()).args(discard).stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("write --yes to confirm"), "{said}");
+        assert_eq!(stage.rejected().await, 3);
+
+        let told = messagekit(&["outbox", "rejected", "discard", &id, "--yes"], url);
+        assert!(told.contains("it is never published; 2 that waited go on"), "{told}");
+        stage.until_published().await;
+        assert_eq!(messagekit(&["outbox", "rejected", "list"], url), "no rejected events\n");
+        relay.stop().await;
+        let mut found: Vec<String> = stage.topic.read().iter().map(|record| record.id()).collect();
+        found.dedup();
+        assert_eq!(found, ["first", "second", "third"]);
+    });
+}
