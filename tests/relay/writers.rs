@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use messagekit::{OutboxRows, Store};
 use messagekit_testkit::DEADLINE;
@@ -9,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::stage::Stage;
 
-/// So many events may wait before the writers rest: a reader of the topic has to read all of them.
+/// So many events may wait before the writers rest: a slow machine has to publish and to read all of them.
 const BACKLOG: i64 = 2_000;
 
 pub(crate) struct Writers {
@@ -57,12 +58,11 @@ async fn write(
 ) {
     let mut dice = fastrand::Rng::with_seed(seed);
     for number in 0_u64.. {
+        while number.is_multiple_of(10) && !stop.load(Ordering::Relaxed) && stage.pending().await > BACKLOG {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
         if stop.load(Ordering::Relaxed) {
             return;
-        }
-        if number.is_multiple_of(10) && stage.pending().await > BACKLOG {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-            continue;
         }
         let kept = dice.u8(..5) > 0;
         let mut events = Vec::new();
