@@ -12,8 +12,11 @@ use crate::stage::{PATIENCE, Stage};
 /// a half is left out.
 fn offers(time: Duration) -> usize {
     let waits = [1, 2, 4, 8, 16].into_iter().chain(std::iter::repeat(30));
-    let mut left = time;
-    1 + waits.map_while(|wait| Some(left = left.checked_sub(Duration::from_millis(500 * wait))?)).count()
+    let ends = waits.scan(Duration::ZERO, |end, wait| {
+        *end += Duration::from_millis(500 * wait);
+        Some(*end)
+    });
+    1 + ends.take_while(|end| *end <= time).count()
 }
 
 #[test]

@@ -165,7 +165,7 @@ pub(crate) struct OrderRequest {
 #[serde(untagged)]
 pub(crate) enum Ordered {
     /// It is written down.
-    Job(JobView),
+    Job(Box<JobView>),
     /// Its events are still being chosen.
     Choosing(Choosing),
 }
@@ -207,7 +207,7 @@ pub(crate) async fn order(
         count: request.count,
     };
     let ordered = match ordered(&app, database, order, caller.actor()).await? {
-        Some(job) => Ordered::Job(JobView::of(&database.name, job)),
+        Some(job) => Ordered::Job(Box::new(JobView::of(&database.name, job))),
         None => Ordered::Choosing(Choosing { database: database.name.to_string(), complete: false }),
     };
     Ok((StatusCode::ACCEPTED, axum::Json(ordered)))
