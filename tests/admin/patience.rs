@@ -1,6 +1,8 @@
 //! What takes longer than its caller waits.
 
-use std::time::Duration;
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use messagekit::Replays;
 use messagekit_admin::Role;
@@ -34,19 +36,31 @@ async fn waiting(database: &Database, statement: &'static str) -> i64 {
 fn an_order_whose_caller_goes_away_is_written_down_all_the_same() {
     let (database, lock) = block_on(locked("messagekit.replay_jobs IN EXCLUSIVE"));
     let served = Served::over(&database);
-    let impatient: ureq::Agent =
-        ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(1))).build().into();
-    let left = impatient
-        .post(format!("http://{}/api/v1/replay", served.address))
-        .header("authorization", format!("Bearer {}", served.secret(Role::Operator)))
-        .send_json(json!({"filter": {}}));
-    assert!(matches!(left, Err(ureq::Error::Timeout(_))), "{left:?}");
+    let order = "%INSERT INTO messagekit.replay_jobs%";
+    let body = json!({"filter": {}}).to_string();
+    let mut caller = TcpStream::connect(served.address).unwrap();
+    write!(
+        caller,
+        "POST /api/v1/replay HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        served.address,
+        served.secret(Role::Operator),
+        body.len()
+    )
+    .unwrap();
+    block_on(eventually("it is being ordered", DEADLINE, async || waiting(&database, order).await == 1));
+    drop(caller);
     // The admin has had its turn: whoever left is known to be gone.
     for _ in 0..20 {
         assert_eq!(ask(&served, "GET", "/health/live", None).0, 200);
     }
+    assert_eq!(
+        ask(&served, "POST", "/api/v1/replay", Some(&json!({"filter": {}}))).0,
+        409,
+        "one is being chosen"
+    );
     block_on(async {
-        assert_eq!(waiting(&database, "%INSERT INTO messagekit.replay_jobs%").await, 1);
+        assert_eq!(waiting(&database, order).await, 1);
         drop(lock);
         let store = database.store().await;
         eventually("the replay is ordered", DEADLINE, async || {
@@ -62,22 +76,30 @@ fn counts_that_take_long_hold_up_nobody_else() {
     let served = Served::over(&database);
     let count = json!({"filter": {}});
     let statement = "%count(*) FROM messagekit.outbox_events%";
+    let enough = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let counts: Vec<_> = (0..4)
-            .map(|_| scope.spawn(|| ask(&served, "POST", "/api/v1/replay/count", Some(&count)).0))
-            .collect();
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !enough.load(Ordering::Relaxed) {
+                    let counted = ask(&served, "POST", "/api/v1/replay/count", Some(&count)).0;
+                    assert_eq!(counted, 503, "the table stays locked");
+                }
+            });
+        }
         block_on(eventually("two count", DEADLINE, async || waiting(&database, statement).await == 2));
         for _ in 0..10 {
-            assert_eq!(ask(&served, "GET", "/api/v1/dlq", None).0, 200);
+            block_on(eventually("lists are answered", DEADLINE, async || {
+                ask(&served, "GET", "/api/v1/dlq", None).0 == 200
+            }));
             assert!(block_on(waiting(&database, statement)) <= 2, "the others wait for their turn");
         }
-        for count in counts {
-            assert_eq!(count.join().unwrap(), 503, "the table stays locked");
-        }
+        enough.store(true, Ordering::Relaxed);
     });
     block_on(eventually("the server has given up", DEADLINE, async || {
         waiting(&database, statement).await == 0
     }));
     drop(lock);
-    assert_eq!(ask(&served, "POST", "/api/v1/replay/count", Some(&count)).1["events"], 10);
+    block_on(eventually("it is counted", DEADLINE, async || {
+        ask(&served, "POST", "/api/v1/replay/count", Some(&count)).1["events"] == 10
+    }));
 }

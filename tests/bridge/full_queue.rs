@@ -23,7 +23,8 @@ fn offers(time: Duration) -> usize {
 fn a_full_queue_costs_the_healthy_one_few_copies_and_gets_everything_when_it_has_room() {
     const KEYS: usize = 20;
     block_on(async {
-        let stage = Stage::new(1).await;
+        let mut stage = Stage::new(1).await;
+        stage.session = 60;
         let (healthy, full) = (stage.bound_queue("healthy").await, stage.queue("full"));
         let limit = [
             ("x-max-length", AMQPValue::LongLongInt(1)),
@@ -38,7 +39,7 @@ fn a_full_queue_costs_the_healthy_one_few_copies_and_gets_everything_when_it_has
         let said = Instant::now();
         while said.elapsed() < Duration::from_secs(12) {
             let ready = bridge.get("/health/ready").unwrap();
-            assert!(ready.contains("queue_full") && !ready.contains("blocked_by_broker"), "{ready}");
+            assert!(ready.contains("queue_full"), "{ready}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         let copies = stage.rabbit.depth(&healthy).await;

@@ -1,13 +1,12 @@
 //! Topics, an exchange and a bridge of their own for one test.
 
 use std::fs::{self, File};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use messagekit_testkit::{eventually, unique};
-use messagekit_tests::services;
+use messagekit_tests::{Port, services};
 use tempfile::TempDir;
 
 use crate::rabbit::Rabbit;
@@ -22,6 +21,8 @@ pub(crate) struct Stage {
     pub(crate) exchange: String,
     pub(crate) partitions: i32,
     pub(crate) rabbit: Rabbit,
+    /// How long a dead bridge keeps its lanes, in seconds: where none dies, longer than a machine may stand still.
+    pub(crate) session: u32,
     folder: TempDir,
 }
 
@@ -34,6 +35,7 @@ impl Stage {
             exchange: format!("{name}.events"),
             partitions,
             rabbit: Rabbit::connect().await,
+            session: 6,
             folder: TempDir::new().unwrap(),
             name,
         };
@@ -68,10 +70,11 @@ impl Stage {
     pub(crate) fn settings(&self, extra: &str) -> String {
         format!(
             "[bridge]\nname = \"{}\"\n{extra}\n[kafka]\nbrokers = [\"{}\"]\n\
-             properties = {{ \"session.timeout.ms\" = \"6000\", \"heartbeat.interval.ms\" = \"500\" }}\n\
+             properties = {{ \"session.timeout.ms\" = \"{}000\", \"heartbeat.interval.ms\" = \"500\" }}\n\
              [rabbitmq]\nurl = \"{}\"\n[[rule]]\ntopics = [\"{}\"]\nexchange = \"{}\"\n",
             self.name,
             services::kafka(),
+            self.session,
             services::amqp_url(),
             self.topic,
             self.exchange,
@@ -105,12 +108,13 @@ pub(crate) struct Bridge {
     pub(crate) child: Child,
     listen: String,
     log: PathBuf,
+    _port: Port,
 }
 
 impl Bridge {
     fn start(config: &Path, log: PathBuf, variables: &[(&str, &str)]) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let listen = format!("127.0.0.1:{port}");
+        let port = Port::free();
+        let listen = port.address();
         let errors = File::options().append(true).create(true).open(&log).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_doomed-bridge"))
             .arg("--config")
@@ -122,7 +126,7 @@ impl Bridge {
             .stderr(errors)
             .spawn()
             .unwrap();
-        Self { child, listen, log }
+        Self { child, listen, log, _port: port }
     }
 
     /// Waits until it forwards.

@@ -16,8 +16,8 @@ use crate::desk::{Desk, NoteTaken, Running, patient, write};
 const CULPRIT: i64 = 5;
 const NOTES: i64 = 12;
 /// How long the lock may be held: longer than the neighbours hold it, however busy the machine.
-const BOUND: Duration = Duration::from_secs(2);
-const TOO_LONG: Duration = Duration::from_secs(3);
+const BOUND: Duration = Duration::from_secs(4);
+const TOO_LONG: Duration = Duration::from_secs(6);
 
 /// Says how a handler misbehaves at the culprit, after it has written it down.
 #[derive(Clone, Copy, Debug)]
@@ -102,7 +102,7 @@ async fn work_through(desk: &Desk, misbehaviour: Misbehaviour, others: u64) -> (
         .backoff(Backoff::fixed(Duration::from_millis(5)));
     let running = Running::start(match misbehaviour {
         // Long enough for the neighbours on a busy machine.
-        Misbehaviour::Never => consumer.deadline(Duration::from_secs(2)),
+        Misbehaviour::Never => consumer.deadline(BOUND),
         // The statement is cut off although its handler has been given up before.
         Misbehaviour::SleepInsideAStatement | Misbehaviour::EndlessStatement => {
             consumer.deadline(BOUND * 3 / 4)

@@ -33,11 +33,18 @@ pub(crate) struct Database {
     pub(crate) store: Arc<dyn Operations>,
     /// Who may go through the whole outbox at this moment.
     counting: Arc<Semaphore>,
+    /// Who may choose events for a replay at this moment.
+    pub(crate) ordering: Arc<Semaphore>,
 }
 
 impl Database {
     pub(crate) fn new(name: Arc<str>, store: Arc<dyn Operations>) -> Self {
-        Self { name, store, counting: Arc::new(Semaphore::new(COUNTS)) }
+        Self {
+            name,
+            store,
+            counting: Arc::new(Semaphore::new(COUNTS)),
+            ordering: Arc::new(Semaphore::new(1)),
+        }
     }
 
     /// Waits for an answer, as long as a person would.

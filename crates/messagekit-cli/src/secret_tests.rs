@@ -15,6 +15,7 @@ fn lines(command: &clap::Command, before: &[String]) -> Vec<Vec<String>> {
         match (argument.get_long(), value_name(argument)) {
             (Some(long), Some("URL")) => line.extend([format!("--{long}"), SECRET.to_owned()]),
             (Some(long), Some("NAME=URL")) => line.extend([format!("--{long}"), format!("shop={SECRET}")]),
+            (None, Some("IDS")) => line.push("1".to_owned()),
             (None, _) if argument.is_required_set() => line.push("1".to_owned()),
             (Some("name"), _) if argument.is_required_set() => {
                 line.extend(["--name", "mona"].map(str::to_owned));

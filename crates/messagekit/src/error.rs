@@ -149,7 +149,14 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.text)?;
         for (index, (name, value)) in self.0.context.iter().enumerate() {
-            write!(f, "{}{name} {value}", if index == 0 { " (" } else { ", " })?;
+            write!(f, "{}{name} ", if index == 0 { " (" } else { ", " })?;
+            // A value may come from a stranger, and a line of a log is one line.
+            for part in value.split_inclusive(char::is_control) {
+                match part.char_indices().next_back().filter(|(_, last)| last.is_control()) {
+                    Some((end, control)) => write!(f, "{}{}", &part[..end], control.escape_default())?,
+                    None => f.write_str(part)?,
+                }
+            }
         }
         if self.0.context.is_empty() { Ok(()) } else { f.write_str(")") }
     }
@@ -187,6 +194,13 @@ pub fn chain(error: &(dyn StdError + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_cannot_begin_a_line_of_the_log() {
+        let error =
+            Error::new(ErrorKind::NotFound, "no queue wants it").with("topic", "a\n2026 ERROR b\u{1b}[2m");
+        assert_eq!(error.to_string(), r"no queue wants it (topic a\n2026 ERROR b\u{1b}[2m)");
+    }
 
     #[test]
     fn a_chain_reads_from_the_outside_in_and_repeats_nothing() {

@@ -188,7 +188,7 @@ pub(crate) struct Choosing {
     responses(
         (status = 202, body = Ordered),
         (status = 404, description = "No such database", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "There are more or fewer events than were confirmed", body = Problem, content_type = "application/problem+json")
+        (status = 409, description = "There are more or fewer events than were confirmed, or another order is being chosen", body = Problem, content_type = "application/problem+json")
     )
 )]
 pub(crate) async fn order(
@@ -220,8 +220,15 @@ pub(crate) async fn ordered(
     order: ReplayOrder,
     by: Actor,
 ) -> Result<Option<ReplayJob>, Problem> {
+    // Whoever lost patience and asks again while the events are being chosen must not order them twice.
+    let Ok(turn) = database.ordering.clone().try_acquire_owned() else {
+        let detail =
+            "another order of this database is being chosen: look for it in the list of replays first";
+        return Err(Problem::new(StatusCode::CONFLICT, detail));
+    };
     let shared = app.clone();
     let ordered = database.act_through(async move |store| {
+        let _turn = turn;
         let ordered = match store.order_replay(&order, &by).await {
             Err(error) if error.kind() == ErrorKind::WrongState => {
                 error.context("count").and_then(|count| count.parse().ok()).map(Err).ok_or(error)?

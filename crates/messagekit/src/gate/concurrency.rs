@@ -10,7 +10,8 @@ use super::{Abandon, BatchView, Gate, Outcome, Ticket};
 
 /// Admits a number of batches at a time, whatever their size: each is one transaction of a lane, and so one connection.
 ///
-/// Clones share the permits, so that several consumers, or the lanes of one, leave the database room for others.
+/// Clones share the permits, so that several consumers, or the lanes of one, leave the database room for others. Who takes a
+/// free permit is whoever asks first: a consumer with a long backlog may have them all until it is through.
 ///
 /// ```
 /// use messagekit::gate::Concurrency;

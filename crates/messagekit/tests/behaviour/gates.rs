@@ -183,7 +183,7 @@ async fn letters_pass_the_gates_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn consumers_that_share_permits_take_turns() {
+async fn consumers_that_share_permits_never_work_side_by_side_beyond_them() {
     let world = World::new(1);
     let permits = Concurrency::new(1);
     let consumers = ["billing", "audit"].map(|name| start(world.consumer(name).gate(permits.clone())));
