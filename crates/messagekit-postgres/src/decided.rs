@@ -65,6 +65,10 @@ impl Decided {
 impl Known {
     fn learn(&mut self, place: i64, writers: BTreeSet<String>) {
         if let Some(candidate) = &self.next {
+            // A look that was late knows less than what was learned since.
+            if place < candidate.place {
+                return;
+            }
             if !candidate.writers.is_disjoint(&writers) {
                 return;
             }
@@ -94,6 +98,7 @@ mod tests {
         assert_eq!(learn(5, &[]), 5);
         assert_eq!(learn(9, &["a", "b"]), 5);
         assert_eq!(learn(12, &["b", "c"]), 5, "b may hold one below 9");
+        assert_eq!(learn(11, &["a"]), 5, "a look that was late says nothing about c");
         assert_eq!(learn(20, &["c", "d"]), 9, "c came later, and may hold one above it");
         assert_eq!(learn(30, &["e"]), 20);
         assert_eq!(learn(30, &[]), 30);

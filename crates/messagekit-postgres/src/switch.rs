@@ -37,7 +37,8 @@ SELECT EXISTS (SELECT FROM pg_trigger
   (SELECT confirmed_flush_lsn >= $2::pg_lsn FROM pg_replication_slots
     WHERE slot_name = $1 AND slot_type = 'logical' AND database = current_database()) AS has_passed,
   EXISTS (SELECT FROM pg_replication_slots
-    WHERE slot_name = $1 AND slot_type = 'logical' AND database = current_database()) AS has_slot,
+    WHERE slot_name = $1 AND slot_type = 'logical' AND database = current_database()
+      AND wal_status IS DISTINCT FROM 'lost') AS has_slot,
   EXISTS (SELECT FROM messagekit.outbox_events) AS has_events,
   EXISTS (SELECT FROM messagekit.relay_members WHERE until > clock_timestamp()) AS has_relay,
   pg_current_wal_insert_lsn()::text AS here";
@@ -54,6 +55,7 @@ struct Look {
     is_on: bool,
     /// Relays may take shards.
     is_open: bool,
+    /// There is one that still keeps what is written.
     has_slot: bool,
     /// The slot was confirmed up to the position that was asked for.
     has_passed: bool,

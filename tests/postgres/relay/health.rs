@@ -36,7 +36,8 @@ fn pending_is_what_no_broker_has_confirmed() {
             .await
             .unwrap();
         let found = lag(&relayed).await;
-        assert_eq!((found.pending, found.overdue), (2, 1), "{found:?}");
+        assert_eq!(found.pending, 2, "{found:?}");
+        assert!(found.overdue >= 1, "{found:?}");
         let oldest = found.oldest.unwrap();
         assert!(oldest >= Duration::from_secs(60) && oldest < Duration::from_secs(600), "{oldest:?}");
 

@@ -91,28 +91,37 @@ fn every_committed_event_is_published_and_none_that_was_rolled_back() {
 #[test]
 fn reader_with_a_cursor_loses_events_in_the_same_storm() {
     block_on(async {
-        let (relayed, size) = (Relayed::fresh().await, size());
-        let leases = relayed.lease("cursor").await;
-        let mut wanted: Vec<Wanted> =
-            leases.held.iter().map(|lease| Wanted { lease: *lease, above: i64::MIN }).collect();
-        let mut published = BTreeSet::new();
-        let mut writing = std::pin::pin!(write(&relayed, &size));
-        let mut written = None;
-        while written.is_none() {
-            tokio::select! {
-                done = &mut writing => written = Some(done),
-                () = tokio::time::sleep(Duration::from_millis(5)) => {}
+        // A machine may be so slow that every read comes after every commit.
+        for _ in 0..5 {
+            if lost_by_a_cursor().await > 0 {
+                return;
             }
-            let page = relayed.store.pending("cursor", &wanted, &[], &[], 10_000).await.unwrap();
-            for row in &page.rows {
-                published.insert(id(row).to_owned());
-                wanted[usize::from(row.shard)].above = row.seq;
-            }
-            relayed.store.published(&places(&page)).await.unwrap();
         }
-        let committed = written.unwrap().committed;
-        assert!(published.is_subset(&committed));
-        let lost = committed.difference(&published).count();
-        assert!(lost > 0, "of {} events none was committed late", committed.len());
+        panic!("in five storms nothing was committed late");
     });
+}
+
+async fn lost_by_a_cursor() -> usize {
+    let (relayed, size) = (Relayed::fresh().await, size());
+    let leases = relayed.lease("cursor").await;
+    let mut wanted: Vec<Wanted> =
+        leases.held.iter().map(|lease| Wanted { lease: *lease, above: i64::MIN }).collect();
+    let mut published = BTreeSet::new();
+    let mut writing = std::pin::pin!(write(&relayed, &size));
+    let mut written = None;
+    while written.is_none() {
+        tokio::select! {
+            done = &mut writing => written = Some(done),
+            () = tokio::time::sleep(Duration::from_millis(5)) => {}
+        }
+        let page = relayed.store.pending("cursor", &wanted, &[], &[], 10_000).await.unwrap();
+        for row in &page.rows {
+            published.insert(id(row).to_owned());
+            wanted[usize::from(row.shard)].above = row.seq;
+        }
+        relayed.store.published(&places(&page)).await.unwrap();
+    }
+    let committed = written.unwrap().committed;
+    assert!(published.is_subset(&committed));
+    committed.difference(&published).count()
 }

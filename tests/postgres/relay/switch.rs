@@ -271,3 +271,60 @@ fn open_transaction_of_a_writer_is_waited_for_and_stops_nobody_for_long() {
         assert!(in_order(&found).contains(&"after") && !in_order(&found).contains(&event.as_str()));
     });
 }
+
+/// What nobody can see yet is not decided about by anybody.
+#[test]
+fn event_that_is_committed_while_the_trigger_is_made_is_not_passed_over_in_silence() {
+    block_on(async {
+        let database = Database::fresh().await;
+        let store = database.store().await;
+        let relayed = Relayed { outbox: Outbox::new(store.clone(), "shop"), store, database };
+        let mut open = relayed.store.begin().await.unwrap();
+        relayed.outbox.add(&mut open, OrderPlaced::new("o-1")).await.unwrap();
+        let url = relayed.database.url().to_owned();
+        let switching =
+            tokio::spawn(async move { to_relay(&url, &schema(), Existing::Refuse, DEADLINE).await });
+        eventually("the switch waits", DEADLINE, async || {
+            relayed
+                .count("SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'ShareRowExclusiveLock' AND relation = 'messagekit.outbox_events'::regclass")
+                .await
+                > 0
+        })
+        .await;
+        relayed.outbox.commit(open).await.unwrap();
+        let refused = switching.await.unwrap().unwrap_err();
+        assert!(refused.to_string().contains("outbox has events"), "{refused}");
+        assert_eq!(
+            relayed.count("SELECT count(*) FROM pg_trigger WHERE tgname = 'outbox_is_pending'").await,
+            0
+        );
+        let url = relayed.database.url();
+        to_relay(url, &schema(), Existing::Publish, DEADLINE).await.unwrap();
+        assert_eq!(relayed.pending().await, 1);
+    });
+}
+
+/// A first call that ended before the slot had passed leaves the trigger; what that has listed must not be listed again.
+#[test]
+fn delayed_event_that_is_due_by_now_is_listed_once() {
+    block_on(async {
+        let database = Database::fresh().await;
+        let store = database.store().await;
+        let relayed = Relayed { outbox: Outbox::new(store.clone(), "shop"), store, database };
+        let url = relayed.database.url();
+        to_relay(url, &schema(), Existing::Refuse, DEADLINE).await.unwrap();
+        relayed
+            .store
+            .pool()
+            .execute(
+                "INSERT INTO messagekit.outbox_events (event_id, topic, payload, available_at)
+                   VALUES ('later', 'a.b', '', clock_timestamp() + interval '1 h');
+                 UPDATE messagekit.outbox_events SET available_at = clock_timestamp() - interval '1 s';
+                 DELETE FROM messagekit.relay_shards",
+            )
+            .await
+            .unwrap();
+        to_relay(url, &schema(), Existing::Publish, DEADLINE).await.unwrap();
+        assert_eq!(relayed.count("SELECT count(*) FROM messagekit.outbox_pending").await, 1);
+    });
+}

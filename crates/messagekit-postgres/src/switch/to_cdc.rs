@@ -68,7 +68,8 @@ async fn run(
         return Err(refused(waiting, look.has_relay).into());
     }
     let mut done = cdc::set_up(url, schema, password).await?;
-    if let Err(error) = end_relay(conn, schema, limit).await {
+    usable(&Look::at(conn, schema, capture, None).await?, capture)?;
+    if let Err(error) = end_relay(conn, capture, limit).await {
         if !look.has_slot {
             // Everything in it is pending too, and a slot that nobody reads keeps the log for ever. A connector may have begun
             // to read it: then it stays.
@@ -81,10 +82,11 @@ async fn run(
 }
 
 /// Tries until nothing is pending at a moment when nobody writes.
-async fn end_relay(conn: &mut PgConnection, schema: &SchemaName, limit: Duration) -> Result<(), Error> {
+async fn end_relay(conn: &mut PgConnection, capture: &Capture, limit: Duration) -> Result<(), Error> {
+    let schema = &capture.schema;
     let until = Instant::now() + limit;
     loop {
-        let waiting = try_to_end(conn, schema).await?;
+        let waiting = try_to_end(conn, capture).await?;
         if waiting.is_some_and(Waiting::is_none) {
             return Ok(());
         }
@@ -96,7 +98,8 @@ async fn end_relay(conn: &mut PgConnection, schema: &SchemaName, limit: Duration
 }
 
 /// Returns what was waiting at the end of the try, or `None` when there was no moment without writers.
-async fn try_to_end(conn: &mut PgConnection, schema: &SchemaName) -> Result<Option<Waiting>, Error> {
+async fn try_to_end(conn: &mut PgConnection, capture: &Capture) -> Result<Option<Waiting>, Error> {
+    let schema = &capture.schema;
     let Some(mut tx) = stop_writers(conn, schema).await? else { return Ok(None) };
     let until = Instant::now() + DRAIN;
     let waiting = loop {
@@ -109,12 +112,28 @@ async fn try_to_end(conn: &mut PgConnection, schema: &SchemaName) -> Result<Opti
     if !waiting.is_none() {
         return tx.rollback().await.map(|()| Some(waiting)).map_err(fault);
     }
+    if let Err(lost) = usable(&Look::at(&mut tx, schema, capture, None).await?, capture) {
+        tx.rollback().await.map_err(fault)?;
+        return Err(lost);
+    }
     match tx.execute(sqlx::raw_sql(schema.sql(END))).await {
         Ok(_) => tx.commit().await.map(|()| Some(waiting)).map_err(fault),
         // Somebody has read the table for longer than the lock may be waited for.
         Err(error) if is_late(&error) => tx.rollback().await.map(|()| None).map_err(fault),
         Err(error) => Err(fault(error)),
     }
+}
+
+/// Refuses to end the relay without a slot that keeps what is written from then on.
+fn usable(look: &Look, capture: &Capture) -> Result<(), Error> {
+    if look.has_slot {
+        return Ok(());
+    }
+    let text = format!(
+        "slot {} is lost or gone: delete it with `messagekit connector delete --slot`, then switch again; the relay goes on",
+        capture.slot
+    );
+    Err(Error::new(ErrorKind::WrongState, text))
 }
 
 fn refused(waiting: Waiting, has_relay: bool) -> Error {

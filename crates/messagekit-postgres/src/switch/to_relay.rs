@@ -15,7 +15,7 @@ const TRIGGER: &str = "
 CREATE TRIGGER outbox_is_pending AFTER INSERT ON messagekit.outbox_events
   REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION messagekit.outbox_is_pending()";
 
-/// As the trigger does it. What the trigger has seen is there already.
+/// As the trigger does it. What the trigger has seen is there already, delayed or not.
 const ADOPT: &str = "
 INSERT INTO messagekit.outbox_pending (shard, copy, seq, key_hash, available_at, event_id, topic)
 SELECT (get_byte(h.hash, 0) & 63) - CASE WHEN e.available_at > h.now THEN 64 ELSE 0 END, e.copy, e.seq,
@@ -24,7 +24,9 @@ SELECT (get_byte(h.hash, 0) & 63) - CASE WHEN e.available_at > h.now THEN 64 ELS
 FROM messagekit.outbox_events e
   CROSS JOIN LATERAL (
     SELECT sha256(convert_to(coalesce(e.aggregate_id, e.event_id), 'UTF8')) AS hash, statement_timestamp() AS now OFFSET 0) h
-ON CONFLICT DO NOTHING";
+WHERE NOT EXISTS (
+  SELECT FROM messagekit.outbox_pending p
+  WHERE p.seq = e.seq AND p.shard IN ((get_byte(h.hash, 0) & 63), (get_byte(h.hash, 0) & 63) - 64))";
 
 /// The time as epoch, so that none comes back after a switch there and back.
 const OPEN: &str = "
@@ -85,16 +87,9 @@ async fn run(
     if look.is_on && look.is_open {
         return Ok(done);
     }
-    if !look.has_slot && look.has_events && existing == Existing::Refuse {
-        let text = format!(
-            "outbox has events, and there is no slot {} that says which of them have left: say whether the relay publishes \
-             them or leaves them",
-            capture.slot
-        );
-        return Err(Error::new(ErrorKind::WrongState, text).with("schema", schema));
-    }
+    undecided(&look, schema, capture, existing)?;
     if !look.is_on {
-        while !make_trigger(conn, schema).await? {
+        while !make_trigger(conn, schema, capture, existing).await? {
             if Instant::now() > until {
                 return Err(busy(schema, limit));
             }
@@ -116,9 +111,33 @@ async fn run(
     Ok(done)
 }
 
+/// Refuses events of which nobody knows whether they have left.
+fn undecided(look: &Look, schema: &SchemaName, capture: &Capture, existing: Existing) -> Result<(), Error> {
+    if look.has_slot || !look.has_events || existing != Existing::Refuse {
+        return Ok(());
+    }
+    let text = format!(
+        "outbox has events, and there is no slot {} that says which of them have left: say whether the relay publishes \
+         them or leaves them",
+        capture.slot
+    );
+    Err(Error::new(ErrorKind::WrongState, text).with("schema", schema))
+}
+
 /// Returns false when the table could not be had in time.
-async fn make_trigger(conn: &mut PgConnection, schema: &SchemaName) -> Result<bool, Error> {
+async fn make_trigger(
+    conn: &mut PgConnection,
+    schema: &SchemaName,
+    capture: &Capture,
+    existing: Existing,
+) -> Result<bool, Error> {
     let Some(mut tx) = stop_writers(conn, schema).await? else { return Ok(false) };
+    // What was being written when this began is there now.
+    let look = Look::at(&mut tx, schema, capture, None).await?;
+    if let Err(refused) = undecided(&look, schema, capture, existing) {
+        tx.rollback().await.map_err(fault)?;
+        return Err(refused);
+    }
     match tx.execute(sqlx::raw_sql(schema.sql(TRIGGER))).await {
         Ok(_) => tx.commit().await.map(|()| true).map_err(fault),
         Err(error) if is_late(&error) => tx.rollback().await.map(|()| false).map_err(fault),

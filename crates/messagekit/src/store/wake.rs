@@ -94,13 +94,16 @@ async fn give_hints(running: Running) {
     let shared = &running.0;
     // The hint that comes next is never put off by events that are added later.
     let mut promised = None;
+    // The last addition that a hint was given for: a machine that stood still owes one at least.
+    let mut hinted = None;
     loop {
         let next = {
             let mut hinting = shared.hinting();
             let now = Instant::now();
             let latest = hinting.latest;
             let of_latest = HINTS.into_iter().filter_map(|hint| Some(latest? + hint)).find(|at| *at > now);
-            match promised.into_iter().chain(of_latest).min() {
+            let owed = (latest != hinted).then_some(now);
+            match promised.into_iter().chain(of_latest.or(owed)).min() {
                 Some(next) => next,
                 None => {
                     // Under the lock, so that whoever adds next begins a task of its own.
@@ -113,6 +116,7 @@ async fn give_hints(running: Running) {
         tokio::select! {
             () = sleep_until(next) => {
                 promised = None;
+                hinted = shared.hinting().latest;
                 shared.news.notify_one();
             }
             () = shared.more.notified() => {}
