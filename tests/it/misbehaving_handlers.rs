@@ -202,7 +202,7 @@ async fn an_endless_statement_is_cut_off_and_sets_apart_the_culprit_alone() {
 
 #[tokio::test]
 async fn a_handler_over_its_deadline_is_dropped_and_sets_apart_the_culprit_alone() {
-    only_the_culprit_is_set_apart(Misbehaviour::Never, "too_slow", "within its deadline of 2s").await;
+    only_the_culprit_is_set_apart(Misbehaviour::Never, "too_slow", "within its deadline of 4s").await;
 }
 
 #[tokio::test]
