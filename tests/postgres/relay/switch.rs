@@ -243,25 +243,30 @@ fn relay_is_not_ended_while_events_wait_for_it() {
     });
 }
 
+/// An outbox that nobody publishes yet.
+async fn before_the_switch() -> Relayed {
+    let database = Database::fresh().await;
+    let store = database.store().await;
+    Relayed { outbox: Outbox::new(store.clone(), "shop"), store, database }
+}
+
+async fn until_the_switch_waits(relayed: &Relayed) {
+    let waiting = "SELECT count(*) FROM pg_locks
+        WHERE NOT granted AND mode = 'ShareRowExclusiveLock' AND relation = 'messagekit.outbox_events'::regclass";
+    eventually("the switch waits", DEADLINE, async || relayed.count(waiting).await > 0).await;
+}
+
 /// A writer that keeps its transaction open only delays the switch; others go on meanwhile.
 #[test]
 fn open_transaction_of_a_writer_is_waited_for_and_stops_nobody_for_long() {
     block_on(async {
-        let database = Database::fresh().await;
-        let store = database.store().await;
-        let relayed = Relayed { outbox: Outbox::new(store.clone(), "shop"), store, database };
+        let relayed = before_the_switch().await;
         let mut open = relayed.store.begin().await.unwrap();
         let event = relayed.outbox.add(&mut open, OrderPlaced::new("o-1")).await.unwrap();
         let url = relayed.database.url().to_owned();
         let switching =
             tokio::spawn(async move { to_relay(&url, &schema(), Existing::Leave, DEADLINE).await });
-        eventually("the switch waits", DEADLINE, async || {
-            relayed
-                .count("SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'ShareRowExclusiveLock' AND relation = 'messagekit.outbox_events'::regclass")
-                .await
-                > 0
-        })
-        .await;
+        until_the_switch_waits(&relayed).await;
         relayed.write("meanwhile", None).await;
         relayed.outbox.commit(open).await.unwrap();
         switching.await.unwrap().unwrap();
@@ -276,21 +281,13 @@ fn open_transaction_of_a_writer_is_waited_for_and_stops_nobody_for_long() {
 #[test]
 fn event_that_is_committed_while_the_trigger_is_made_is_not_passed_over_in_silence() {
     block_on(async {
-        let database = Database::fresh().await;
-        let store = database.store().await;
-        let relayed = Relayed { outbox: Outbox::new(store.clone(), "shop"), store, database };
+        let relayed = before_the_switch().await;
         let mut open = relayed.store.begin().await.unwrap();
         relayed.outbox.add(&mut open, OrderPlaced::new("o-1")).await.unwrap();
         let url = relayed.database.url().to_owned();
         let switching =
             tokio::spawn(async move { to_relay(&url, &schema(), Existing::Refuse, DEADLINE).await });
-        eventually("the switch waits", DEADLINE, async || {
-            relayed
-                .count("SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'ShareRowExclusiveLock' AND relation = 'messagekit.outbox_events'::regclass")
-                .await
-                > 0
-        })
-        .await;
+        until_the_switch_waits(&relayed).await;
         relayed.outbox.commit(open).await.unwrap();
         let refused = switching.await.unwrap().unwrap_err();
         assert!(refused.to_string().contains("outbox has events"), "{refused}");
@@ -308,9 +305,7 @@ fn event_that_is_committed_while_the_trigger_is_made_is_not_passed_over_in_silen
 #[test]
 fn delayed_event_that_is_due_by_now_is_listed_once() {
     block_on(async {
-        let database = Database::fresh().await;
-        let store = database.store().await;
-        let relayed = Relayed { outbox: Outbox::new(store.clone(), "shop"), store, database };
+        let relayed = before_the_switch().await;
         let url = relayed.database.url();
         to_relay(url, &schema(), Existing::Refuse, DEADLINE).await.unwrap();
         relayed
