@@ -89,6 +89,8 @@ mod publisher;
 mod record;
 mod source;
 mod subscriber;
+mod sync;
+mod under_way;
 
 pub use error::Error;
 pub use kafka::Kafka;

@@ -2,17 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::thread::Thread;
 
 use messagekit::{Delivery, Done, Error, Incoming, Lane, Receipt};
 use tokio::sync::mpsc;
 
-/// How many messages may be on their way to the subscriber.
-pub(crate) const UNDER_WAY_MESSAGES: usize = 256;
-/// How many bytes may be on their way to the subscriber, the last message not counted.
-const UNDER_WAY_BYTES: usize = 8 * 1024 * 1024;
+use crate::under_way::UnderWay;
 
 /// What the subscriber asks for. The order of commands is the order of calls: what was settled before a lane was done is
 /// committed with it.
@@ -160,62 +156,26 @@ impl Inbox {
     }
 }
 
-/// Counts what is between the thread and the subscriber.
-#[derive(Default)]
-pub(crate) struct UnderWay {
-    messages: AtomicUsize,
-    bytes: AtomicUsize,
-    /// The thread waits for room.
-    waiting: AtomicBool,
-}
-
-impl UnderWay {
-    fn add(&self, bytes: usize) {
-        self.messages.fetch_add(1, Ordering::SeqCst);
-        self.bytes.fetch_add(bytes, Ordering::SeqCst);
-    }
-
-    fn is_below(&self, messages: usize, bytes: usize) -> bool {
-        self.messages.load(Ordering::SeqCst) < messages && self.bytes.load(Ordering::SeqCst) < bytes
-    }
-
-    /// Looks twice, because what waits may be taken between the look and the note that somebody waits.
-    fn has_room(&self) -> bool {
-        if self.is_below(UNDER_WAY_MESSAGES, UNDER_WAY_BYTES) {
-            return true;
-        }
-        self.waiting.store(true, Ordering::SeqCst);
-        self.is_below(UNDER_WAY_MESSAGES, UNDER_WAY_BYTES)
-    }
-
-    /// Takes one message away; true when the thread should be woken, which is when half is free and not for each message.
-    fn take(&self, bytes: usize) -> bool {
-        self.messages.fetch_sub(1, Ordering::SeqCst);
-        self.bytes.fetch_sub(bytes, Ordering::SeqCst);
-        self.is_below(UNDER_WAY_MESSAGES / 2, UNDER_WAY_BYTES / 2)
-            && self.waiting.swap(false, Ordering::SeqCst)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::sync::{BYTES, MESSAGES};
+    use crate::under_way::UnderWay;
 
     #[test]
     fn who_waits_for_room_is_woken_when_half_is_free() {
         let under_way = UnderWay::default();
-        (0..UNDER_WAY_MESSAGES).for_each(|_| under_way.add(1));
+        (0..MESSAGES).for_each(|_| under_way.add(1));
         assert!(!under_way.has_room());
-        let woken: Vec<usize> = (0..UNDER_WAY_MESSAGES).filter(|_| under_way.take(1)).collect();
-        assert_eq!(woken, [UNDER_WAY_MESSAGES / 2]);
+        let woken: Vec<usize> = (0..MESSAGES).filter(|_| under_way.take(1)).collect();
+        assert_eq!(woken, [MESSAGES / 2]);
         assert!(under_way.has_room());
     }
 
     #[test]
     fn large_messages_take_the_room_of_many() {
         let under_way = UnderWay::default();
-        under_way.add(UNDER_WAY_BYTES);
+        under_way.add(BYTES);
         assert!(!under_way.has_room());
-        assert!(under_way.take(UNDER_WAY_BYTES));
+        assert!(under_way.take(BYTES));
     }
 }

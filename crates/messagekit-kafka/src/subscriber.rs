@@ -13,8 +13,9 @@ use tokio::sync::oneshot;
 use crate::Kafka;
 use crate::context::Context;
 use crate::error::unusable_settings;
-use crate::link::{Command, Commands, Events, Inbox, UNDER_WAY_MESSAGES, UnderWay};
+use crate::link::{Command, Commands, Events, Inbox};
 use crate::member::{Closed, Member};
+use crate::under_way::UnderWay;
 
 /// How long a revoked lane may take to come to rest, unless `max.poll.interval.ms` is short.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -43,7 +44,7 @@ enum Stage {
 
 impl KafkaSubscriber {
     /// How many messages may be on their way when a lane is paused: 256, or fewer when they make up 8 MiB.
-    pub const UNDER_WAY: usize = UNDER_WAY_MESSAGES;
+    pub const UNDER_WAY: usize = crate::sync::MESSAGES;
 
     pub(crate) async fn join(
         kafka: &Kafka,

@@ -48,6 +48,7 @@ mod source;
 mod store;
 mod subscriber;
 mod suspects;
+mod sync;
 mod tables;
 mod transaction;
 mod writer;

@@ -12,6 +12,7 @@ mod interactive;
 mod session;
 #[cfg(test)]
 mod tests;
+mod unpark;
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};

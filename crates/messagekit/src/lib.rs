@@ -64,6 +64,7 @@ pub mod relay;
 mod replay;
 mod shutdown;
 mod store;
+mod sync;
 mod transport;
 
 pub use consumer::{

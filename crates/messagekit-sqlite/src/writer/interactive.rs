@@ -3,10 +3,9 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::task::{Context, Poll, Waker};
+use std::thread;
 
 use messagekit::{Error, ErrorKind, TransactError};
 use tokio::sync::oneshot;
@@ -15,6 +14,7 @@ use super::Writer;
 use super::batch::Batch;
 use super::guard::lock_bound;
 use super::session::{Ended, Session};
+use super::unpark::Unpark;
 
 /// What runs after a commit.
 pub(crate) type OnCommit = Vec<Box<dyn FnOnce() + Send>>;
@@ -37,23 +37,6 @@ pub(crate) struct Turn {
 impl fmt::Debug for Turn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Turn").field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
-/// Wakes the writer thread out of `park` to poll again.
-struct Unpark {
-    thread: Thread,
-    woken: AtomicBool,
-}
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.woken.store(true, Ordering::Release);
-        self.thread.unpark();
     }
 }
 
@@ -95,14 +78,14 @@ impl Writer {
     }
 
     fn serve_batch(&mut self, session: &Session, calls: &Receiver<Call>, mut batch: Box<dyn Batch>) {
-        let unpark = Arc::new(Unpark { thread: thread::current(), woken: AtomicBool::new(true) });
+        let unpark = Unpark::of_this_thread();
         let waker = Waker::from(Arc::clone(&unpark));
         let mut cx = Context::from_waker(&waker);
         loop {
             if batch.is_abandoned() {
                 return;
             }
-            if unpark.woken.swap(false, Ordering::Acquire) {
+            if unpark.take() {
                 match catch_unwind(AssertUnwindSafe(|| batch.poll(&mut cx))) {
                     Ok(Poll::Pending) => {}
                     Ok(Poll::Ready((tx, commit))) => return self.end_batch(session, batch, tx, commit),
@@ -125,9 +108,7 @@ impl Writer {
                     Err(panic) => batch.panicked(panic),
                 };
             }
-            if !unpark.woken.load(Ordering::Acquire) {
-                thread::park_timeout(session.left());
-            }
+            unpark.wait(session.left());
         }
     }
 

@@ -1,16 +1,15 @@
 //! Holding back while a dependency fails.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
 use super::breaker::{Admission, Breaker};
+use super::watched::Watched;
 use super::{Abandon, BatchView, BreakerState, Gate, Outcome, Ticket};
 
 /// Admits nothing for a time after so many failures in a row; then one message tries, and its outcome decides.
@@ -33,51 +32,30 @@ pub struct CircuitBreaker {
     timer: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
-struct Shared {
-    state: Mutex<State>,
-    handles: AtomicU64,
-}
-
-struct State {
-    breaker: Breaker,
-    /// Who waits for the message that tries, by handle.
-    waiting: BTreeMap<u64, Waker>,
-}
+/// Who is watched for waits for the message that tries.
+struct Shared(Watched<Breaker>);
 
 impl CircuitBreaker {
     /// Makes a closed one that opens after `failures` in a row (0 counts as 1) for `open_for`.
     pub fn new(failures: u32, open_for: Duration) -> Self {
-        let state = State { breaker: Breaker::new(failures, open_for), waiting: BTreeMap::new() };
-        let shared = Shared { state: Mutex::new(state), handles: AtomicU64::new(1) };
-        Self { shared: Arc::new(shared), handle: 0, timer: None }
+        Self::of(Arc::new(Shared(Watched::new(Breaker::new(failures, open_for)))))
+    }
+
+    fn of(shared: Arc<Shared>) -> Self {
+        let handle = shared.0.handle();
+        Self { shared, handle, timer: None }
     }
 
     /// Returns what it does now.
     pub fn state(&self) -> BreakerState {
-        self.shared.lock().breaker.state(Instant::now())
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Changes the breaker and wakes who waited for that.
-    fn change(&self, change: impl FnOnce(&mut Breaker)) {
-        let waiting = {
-            let mut state = self.lock();
-            change(&mut state.breaker);
-            std::mem::take(&mut state.waiting)
-        };
-        waiting.into_values().for_each(Waker::wake);
+        self.shared.0.look(|breaker| breaker.state(Instant::now()))
     }
 }
 
 /// Does not wake the handle that asks: one that got a ticket is not among those that wait.
 impl Abandon for Shared {
     fn abandon(&self, stamp: u64, _granted: u32) {
-        self.change(|breaker| breaker.abandon(stamp));
+        self.0.change(|breaker| breaker.abandon(stamp));
     }
 }
 
@@ -88,19 +66,17 @@ impl Gate for CircuitBreaker {
 
     fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<Ticket> {
         loop {
-            let until = {
-                let mut state = self.shared.lock();
-                let ticket =
-                    |stamp, granted| Poll::Ready(Ticket::new(stamp, granted, Some(self.shared.clone() as _)));
-                match state.breaker.admit(Instant::now()) {
-                    Admission::All(stamp) => return ticket(stamp, batch.messages),
-                    Admission::One(stamp) => return ticket(stamp, 1),
-                    Admission::AfterTrial => {
-                        state.waiting.insert(self.handle, cx.waker().clone());
-                        return Poll::Pending;
-                    }
-                    Admission::Until(until) => until,
-                }
+            let ticket =
+                |stamp, granted| Poll::Ready(Ticket::new(stamp, granted, Some(self.shared.clone() as _)));
+            let asked = self.shared.0.poll(self.handle, cx, |breaker| match breaker.admit(Instant::now()) {
+                Admission::AfterTrial => None,
+                admission => Some(admission),
+            });
+            let until = match ready!(asked) {
+                Admission::All(stamp) => return ticket(stamp, batch.messages),
+                Admission::One(stamp) => return ticket(stamp, 1),
+                Admission::AfterTrial => return Poll::Pending,
+                Admission::Until(until) => until,
             };
             let timer = match &mut self.timer {
                 Some((at, timer)) if *at == until => timer,
@@ -120,22 +96,21 @@ impl Gate for CircuitBreaker {
     fn settle(&mut self, ticket: Ticket, outcome: &Outcome) {
         let (stamp, _) = ticket.redeem();
         match outcome.used {
-            0 => self.shared.change(|breaker| breaker.abandon(stamp)),
-            _ => self.shared.change(|breaker| breaker.record(stamp, outcome.verdict, Instant::now())),
+            0 => self.shared.0.change(|breaker| breaker.abandon(stamp)),
+            _ => self.shared.0.change(|breaker| breaker.record(stamp, outcome.verdict, Instant::now())),
         }
     }
 }
 
 impl Clone for CircuitBreaker {
     fn clone(&self) -> Self {
-        let handle = self.shared.handles.fetch_add(1, Ordering::Relaxed);
-        Self { shared: Arc::clone(&self.shared), handle, timer: None }
+        Self::of(Arc::clone(&self.shared))
     }
 }
 
 impl Drop for CircuitBreaker {
     fn drop(&mut self) {
-        self.shared.lock().waiting.remove(&self.handle);
+        self.shared.0.leave(self.handle);
     }
 }
 

@@ -1,11 +1,10 @@
 //! At most so many batches at a time.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use super::watched::Watched;
 use super::{Abandon, BatchView, Gate, Outcome, Ticket};
 
 /// Admits a number of batches at a time, whatever their size: each is one transaction of a lane, and so one connection.
@@ -27,50 +26,30 @@ pub struct Concurrency {
 
 struct Shared {
     permits: u32,
-    state: Mutex<State>,
-    handles: AtomicU64,
-}
-
-#[derive(Default)]
-struct State {
-    in_use: u32,
-    /// Who waits for a permit, by handle.
-    waiting: BTreeMap<u64, Waker>,
+    in_use: Watched<u32>,
 }
 
 impl Concurrency {
     /// Admits `batches` at a time; 0 counts as 1.
     pub fn new(batches: u32) -> Self {
-        let shared = Shared { permits: batches.max(1), state: Mutex::default(), handles: AtomicU64::new(1) };
-        Self { shared: Arc::new(shared), handle: 0 }
+        Self::of(Arc::new(Shared { permits: batches.max(1), in_use: Watched::new(0) }))
+    }
+
+    fn of(shared: Arc<Shared>) -> Self {
+        let handle = shared.in_use.handle();
+        Self { shared, handle }
     }
 
     /// Returns how many batches are in work.
     pub fn in_use(&self) -> u32 {
-        self.shared.lock().in_use
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Frees a permit. Everybody who waits looks: one of them may have lost its lane meanwhile.
-    fn free(&self) {
-        let waiting = {
-            let mut state = self.lock();
-            state.in_use -= 1;
-            std::mem::take(&mut state.waiting)
-        };
-        waiting.into_values().for_each(Waker::wake);
+        self.shared.in_use.look(|in_use| *in_use)
     }
 }
 
 /// Does not wake the handle that asks: one that got a ticket is not among those that wait.
 impl Abandon for Shared {
     fn abandon(&self, _stamp: u64, _granted: u32) {
-        self.free();
+        self.in_use.change(|in_use| *in_use -= 1);
     }
 }
 
@@ -80,32 +59,27 @@ impl Gate for Concurrency {
     }
 
     fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<Ticket> {
-        let mut state = self.shared.lock();
-        if state.in_use == self.shared.permits {
-            state.waiting.insert(self.handle, cx.waker().clone());
-            return Poll::Pending;
-        }
-        state.in_use += 1;
-        state.waiting.remove(&self.handle);
-        Poll::Ready(Ticket::new(0, batch.messages, Some(self.shared.clone() as _)))
+        let permits = self.shared.permits;
+        let permit =
+            self.shared.in_use.poll(self.handle, cx, |in_use| (*in_use < permits).then(|| *in_use += 1));
+        permit.map(|()| Ticket::new(0, batch.messages, Some(self.shared.clone() as _)))
     }
 
     fn settle(&mut self, ticket: Ticket, _outcome: &Outcome) {
-        ticket.redeem();
-        self.shared.free();
+        let (stamp, granted) = ticket.redeem();
+        self.shared.abandon(stamp, granted);
     }
 }
 
 impl Clone for Concurrency {
     fn clone(&self) -> Self {
-        let handle = self.shared.handles.fetch_add(1, Ordering::Relaxed);
-        Self { shared: Arc::clone(&self.shared), handle }
+        Self::of(Arc::clone(&self.shared))
     }
 }
 
 impl Drop for Concurrency {
     fn drop(&mut self) {
-        self.shared.lock().waiting.remove(&self.handle);
+        self.shared.in_use.leave(self.handle);
     }
 }
 

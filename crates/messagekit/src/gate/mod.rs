@@ -12,6 +12,7 @@ mod chain;
 mod circuit_breaker;
 mod concurrency;
 mod rate_limit;
+mod watched;
 
 use std::fmt;
 use std::sync::Arc;

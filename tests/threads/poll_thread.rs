@@ -1,0 +1,54 @@
+//! The thread that polls Kafka stops when enough is under way, and goes on when there is room.
+
+use std::sync::Arc;
+
+use shuttle::sync::mpsc::{Receiver, channel};
+use shuttle::thread;
+
+use crate::orders::in_every_order;
+use crate::sync::{MESSAGES, Thread, current, park};
+use crate::under_way::UnderWay;
+
+/// Sends more than there is room for, to somebody who takes each message and wakes as `wake` says.
+fn fill_and_empty(wake: fn(bool, &Thread)) {
+    const SENT: usize = MESSAGES + 2;
+    let under_way = Arc::new(UnderWay::default());
+    let (sender, receiver) = channel();
+    let poll_thread = current();
+    let subscriber = thread::spawn({
+        let under_way = Arc::clone(&under_way);
+        move || empty(SENT, &receiver, &under_way, |wanted| wake(wanted, &poll_thread))
+    });
+    for number in 0..SENT {
+        while !under_way.has_room() {
+            park();
+        }
+        under_way.add(1);
+        sender.send(number).unwrap();
+    }
+    subscriber.join().unwrap();
+}
+
+fn empty(count: usize, receiver: &Receiver<usize>, under_way: &UnderWay, wake: impl Fn(bool)) {
+    for number in 0..count {
+        assert_eq!(receiver.recv(), Ok(number));
+        wake(under_way.take(1));
+    }
+}
+
+#[test]
+fn a_thread_that_waits_for_room_is_woken() {
+    in_every_order(|| {
+        fill_and_empty(|wanted, thread| {
+            if wanted {
+                thread.unpark();
+            }
+        });
+    });
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn a_subscriber_that_wakes_nobody_is_found() {
+    in_every_order(|| fill_and_empty(|_, _| {}));
+}
