@@ -1,14 +1,15 @@
 //! What `messagekit bookkeeper` is told.
 
+use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use messagekit::bookkeeper::Bookkeeper;
 use messagekit::config::{self, Configuration, Section};
 use messagekit::memory::{MemoryLog, MemoryStore};
-use messagekit::{Error, ErrorKind, chain, check_topic};
+use messagekit::{Error, chain, check_topic};
 use messagekit_kafka::{Kafka, KafkaPublisher};
-use messagekit_rabbitmq::RabbitMq;
+use messagekit_rabbitmq::{RabbitMq, check_queue};
 
 use crate::url::Url;
 use crate::{databases, sections};
@@ -63,7 +64,7 @@ pub(super) fn read(file: Option<&Path>) -> Result<Settings, Error> {
 }
 
 /// Refuses what could not be read under any circumstances.
-fn names(section: &Section<'_>, key: &str, names: &[String], check: fn(&str) -> Result<(), Error>) {
+fn names<E: Display>(section: &Section<'_>, key: &str, names: &[String], check: fn(&str) -> Result<(), E>) {
     for (index, name) in names.iter().enumerate() {
         if let Err(error) = check(name) {
             section.problem(key, error);
@@ -71,14 +72,6 @@ fn names(section: &Section<'_>, key: &str, names: &[String], check: fn(&str) -> 
             section.problem(key, format!("{name} is named twice"));
         }
     }
-}
-
-fn check_queue(name: &str) -> Result<(), Error> {
-    if (1..=255).contains(&name.len()) && !name.contains(char::is_control) {
-        return Ok(());
-    }
-    let text = "the name of a queue is 1 to 255 bytes without control characters";
-    Err(Error::new(ErrorKind::InvalidConfiguration, text))
 }
 
 /// Refuses a name that the bookkeeper refuses: it is built, over nothing.

@@ -65,7 +65,7 @@ fn a_check_refuses_every_name_that_a_start_refuses() {
             "bookkeeper.name (",
             "bookkeeper.queues (",
             "q is named twice",
-            "the name of a queue is 1 to 255 bytes",
+            "name \"\" of a queue or exchange is not 1 to 255 bytes",
             "bookkeeper.topics (",
             "\"a b\"",
             "database.1.name (",
