@@ -27,7 +27,7 @@ async fn refused(database: &Database, keys: usize) {
         for row in page.rows {
             let error = Some(Error::new(ErrorKind::TooLarge, "message is over the limit of the topic"));
             // Of the second one nothing is there any more: it was set aside with the first.
-            store.set_aside("relay", &Rejection { lease, seq: row.seq, error }).await.unwrap();
+            store.set_aside("relay", &Rejection { lease, entry: row.entry(), error }).await.unwrap();
         }
     }
 }

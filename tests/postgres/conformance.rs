@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use messagekit::{Message, MessageId, headers};
+use messagekit_postgres::SchemaName;
+use messagekit_postgres::switch::{Existing, to_relay};
 use messagekit_postgres::{PgTx, PostgresStore};
+use messagekit_testkit::DEADLINE;
+use messagekit_testkit::relay::RelayFixture;
 use messagekit_testkit::store::{Audited, StoreFixture};
 use messagekit_tests::Database;
 use sqlx::Row;
@@ -140,3 +144,35 @@ impl StoreFixture for Rows {
 }
 
 messagekit_testkit::store_cases!(Rows::new().await);
+
+/// A database whose outbox is made for a relay.
+#[derive(Clone)]
+struct Relayed {
+    database: Database,
+    store: PostgresStore,
+}
+
+impl Relayed {
+    async fn new() -> Self {
+        let database = Database::fresh().await;
+        to_relay(database.url(), &SchemaName::default(), Existing::Refuse, DEADLINE).await.expect("switches");
+        let store = database.store().await;
+        Self { database, store }
+    }
+}
+
+impl RelayFixture for Relayed {
+    type Store = PostgresStore;
+
+    fn store(&self) -> PostgresStore {
+        self.store.clone()
+    }
+
+    async fn second(&self) -> PostgresStore {
+        self.database.store().await
+    }
+}
+
+mod relay {
+    messagekit_testkit::relay_cases!(super::Relayed::new().await);
+}

@@ -7,6 +7,7 @@
 mod command;
 mod crash_points;
 mod discard;
+mod file;
 mod health;
 mod open_transaction;
 mod program;

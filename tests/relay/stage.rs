@@ -18,6 +18,15 @@ pub(crate) const LIMIT: usize = 300_000;
 /// The id of the event that the broker refuses.
 pub(crate) const POISON: &str = "poison";
 
+/// What relays of the tests are told, to publish to this broker.
+pub(crate) fn settings(brokers: &str) -> String {
+    // Batches stay below the limit of the topic, which refuses a batch as a whole.
+    format!(
+        "[relay]\nlease = \"2s\"\nbatch = 100\n[kafka]\nbrokers = [\"{brokers}\"]\n\
+         properties = {{ \"batch.size\" = \"100000\", \"retry.backoff.max.ms\" = \"100\" }}\n"
+    )
+}
+
 pub(crate) struct Stage {
     pub(crate) database: Database,
     pub(crate) store: PostgresStore,
@@ -38,12 +47,7 @@ impl Stage {
 
     /// Has relays that are started from now on publish to this broker.
     pub(crate) fn publish_to(&self, brokers: &str) {
-        // Batches stay below the limit of the topic, which refuses a batch as a whole.
-        let settings = format!(
-            "[relay]\nlease = \"2s\"\nbatch = 100\n[kafka]\nbrokers = [\"{brokers}\"]\n\
-             properties = {{ \"batch.size\" = \"100000\", \"retry.backoff.max.ms\" = \"100\" }}\n"
-        );
-        std::fs::write(self.config(), settings).unwrap();
+        std::fs::write(self.config(), settings(brokers)).unwrap();
     }
 
     /// An event that is larger than the topic takes, and that no compression makes smaller.

@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::relay::{
-    Leases, OutboxReader, Page, RejectedEvent, RejectedEvents, Rejection, ShardLease, Wanted,
+    Entry, Leases, OutboxReader, Page, RejectedEvent, RejectedEvents, Rejection, ShardLease, Wanted,
 };
 use messagekit::{Actor, BoxFuture, Error, ErrorKind, Store};
 use sqlx::PgConnection;
 
 use crate::PostgresStore;
-use crate::tables::acts::{self, Entry};
-use crate::tables::{pending, rejected, shards};
+use crate::tables::{acts, pending, rejected, shards};
 
 impl PostgresStore {
     async fn relayed<T>(
@@ -51,7 +50,7 @@ impl OutboxReader for PostgresStore {
         }))
     }
 
-    fn published<'a>(&'a self, rows: &'a [(u16, i64)]) -> BoxFuture<'a, Result<(), Error>> {
+    fn published<'a>(&'a self, rows: &'a [Entry]) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(self.relayed(async move |link| pending::published(link, self.schema(), rows).await))
     }
 
@@ -121,7 +120,7 @@ impl PostgresStore {
         };
         shards::begin_again(tx, schema, shard).await?;
         let done = usize::try_from(back).unwrap_or(usize::MAX);
-        let entry = Entry { act, letters: None, subject: Some(found.event_id), done };
+        let entry = acts::Entry { act, letters: None, subject: Some(found.event_id), done };
         acts::audit(tx, schema, actor, &entry, None).await?;
         Ok(back)
     }

@@ -42,6 +42,7 @@ mod outbox;
 mod outbox_health;
 mod publisher;
 mod reader;
+mod relay;
 mod replays;
 mod shared;
 mod source;

@@ -24,6 +24,8 @@ pub struct SqliteOptions {
     pub(crate) partitions: NonZeroU32,
     pub(crate) lock_bound: Duration,
     pub(crate) busy_limit: Duration,
+    pub(crate) leaving: Vec<String>,
+    pub(crate) staying: Vec<String>,
 }
 
 impl Default for SqliteOptions {
@@ -33,6 +35,8 @@ impl Default for SqliteOptions {
             partitions: const { NonZeroU32::new(8).expect("eight is not zero") },
             lock_bound: Duration::from_millis(250),
             busy_limit: Duration::from_secs(5),
+            leaving: Vec::new(),
+            staying: Vec::new(),
         }
     }
 }
@@ -66,10 +70,42 @@ impl SqliteOptions {
         self
     }
 
+    /// Names topics that leave the file: from now on a relay publishes what is appended to them, by whomever. None by default.
+    ///
+    /// The file remembers it, so whoever else writes to it need not say it. Such a topic stays a topic of the file too, with
+    /// its records and consumers. What stood in it before is not published: replay it if it should be.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::sync::Arc;
+    /// use messagekit::relay::Relay;
+    /// use messagekit::{Publisher, Shutdown};
+    /// use messagekit_sqlite::SqliteStore;
+    ///
+    /// # let kafka: Arc<dyn Publisher> = unimplemented!();
+    /// let store = SqliteStore::options().leaving(["orders.order"]).open("shop.db").await?;
+    /// let relay = Relay::builder("shop").reader(Arc::new(store)).to(kafka).build()?;
+    /// relay.run(Shutdown::on_signal()?).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn leaving<T: Into<String>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
+        self.leaving.extend(topics.into_iter().map(Into::into));
+        self
+    }
+
+    /// Takes back what [`leaving`](Self::leaving) said, at this or an earlier opening. What waits for a relay already is still
+    /// published.
+    pub fn staying<T: Into<String>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
+        self.staying.extend(topics.into_iter().map(Into::into));
+        self
+    }
+
     /// Opens the file, makes it if it is not there, and brings its tables up to date.
     ///
     /// # Errors
-    /// As [`SqliteStore::open`].
+    /// As [`SqliteStore::open`]; [`InvalidEvent`](messagekit::ErrorKind::InvalidEvent) for a name that no topic can have, and
+    /// [`InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration) for a topic that is to leave and to stay.
     pub async fn open(self, path: impl AsRef<Path>) -> Result<SqliteStore, Error> {
         SqliteStore::open_with(path.as_ref(), self).await
     }

@@ -1,16 +1,48 @@
-//! The outbox of topics that live in the same file.
+//! The outbox: events as records of their topics, in the writer's transaction.
+
+use std::time::Duration;
 
 use messagekit::{Error, Message, OutboxRows, crash};
 
-use crate::tables::{append, now};
+use crate::tables::{append, delayed, micros, now};
 use crate::{SqliteStore, SqliteTx};
 
-/// Events go into their topics directly, in the writer's transaction: there is nothing to publish later.
+/// Events go into their topics directly, in the writer's transaction. Of a topic that leaves the file, a relay publishes them
+/// then.
 impl OutboxRows for SqliteStore {
     async fn write(&self, tx: &mut SqliteTx, messages: &[Message]) -> Result<(), Error> {
         let (messages, partitions) = (messages.to_vec(), self.partitions().get());
-        tx.run(move |conn| append::append(conn, &messages, partitions, now())).await?;
+        let appended = tx.run(move |conn| append::append(conn, &messages, partitions, now())).await?;
+        if appended.leaves {
+            let news = self.news().clone();
+            tx.on_commit(Box::new(move || news.wake()));
+        }
         crash::point("outbox.written");
         Ok(())
+    }
+
+    /// An event takes its place in its topic within 200 ms of its time, by the writer of whichever process has the file open
+    /// then, or opens it next. Beyond a hundred years, a delay counts as a hundred years.
+    async fn write_after(
+        &self,
+        tx: &mut SqliteTx,
+        messages: &[Message],
+        delay: Duration,
+    ) -> Result<(), Error> {
+        if delay.is_zero() {
+            return self.write(tx, messages).await;
+        }
+        let messages = messages.to_vec();
+        tx.run(move |conn| {
+            let now = now();
+            delayed::keep(conn, &messages, now.saturating_add(micros(delay)), now)
+        })
+        .await?;
+        crash::point("outbox.written");
+        Ok(())
+    }
+
+    fn wake(&self) {
+        self.news().wake();
     }
 }

@@ -1,10 +1,19 @@
-//! Whether events leave the outbox: here they are in their topics when their transaction commits.
+//! Whether events leave the file.
 
 use std::time::Duration;
 
+use messagekit::relay::RejectedEvents;
 use messagekit::{BoxFuture, Error, ErrorKind, OutboxHealth, OutboxLag};
+use rusqlite::Connection;
 
+use crate::error::from_sqlite;
+use crate::tables::{micros, now, pending, rejected, shards};
 use crate::{SqliteStore, migrations};
+
+/// A relay that restarts is not a problem yet.
+const RESTART: Duration = Duration::from_secs(30);
+/// What waits for longer is overdue.
+const OVERDUE: Duration = Duration::from_secs(10);
 
 impl OutboxHealth for SqliteStore {
     fn ping(&self) -> BoxFuture<'_, Result<(), Error>> {
@@ -22,13 +31,38 @@ impl OutboxHealth for SqliteStore {
         }))
     }
 
-    /// Always empty: the outbox of a file is the topic itself.
+    fn rejected_events(&self) -> Option<&dyn RejectedEvents> {
+        Some(self)
+    }
+
+    /// What topics that leave the file have for a relay. Empty without one: events are in their topics with their commit.
     fn lag(&self) -> BoxFuture<'_, Result<OutboxLag, Error>> {
-        let none = OutboxLag { pending: 0, overdue: 0, oldest: None, problems: Vec::new() };
-        Box::pin(async move { self.ping().await.map(|()| none) })
+        Box::pin(async move {
+            self.ping().await?;
+            self.query(|conn| lag(conn, now()).map_err(from_sqlite)).await
+        })
     }
 
     fn checkpoint(&self, _every: Duration) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async { Ok(()) })
     }
+}
+
+fn lag(conn: &Connection, now: i64) -> rusqlite::Result<OutboxLag> {
+    let (pending, overdue, oldest) = pending::waiting(conn, now - micros(OVERDUE))?;
+    let mut problems = Vec::new();
+    if shards::any_topic_leaves(conn)? {
+        let has_relay = shards::last_life(conn)?.is_some_and(|until| until > now - micros(RESTART));
+        if !has_relay {
+            problems.push("no relay lives: run `messagekit relay`, or a `Relay` in your service".to_owned());
+        }
+        let (refused, behind) = rejected::counts(conn)?;
+        if refused > 0 {
+            problems.push(format!(
+                "the broker has refused {refused} events, and {behind} wait behind them: look at `messagekit outbox rejected list`"
+            ));
+        }
+    }
+    let age = |since: i64| Duration::from_micros(now.saturating_sub(since).try_into().unwrap_or(0));
+    Ok(OutboxLag { pending, overdue, oldest: oldest.map(age), problems })
 }

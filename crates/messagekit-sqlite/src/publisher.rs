@@ -36,9 +36,11 @@ impl Publisher for SqlitePublisher {
                 return results;
             }
             let partitions = self.store.partitions().get();
-            if let Err(error) =
-                self.store.job(move |conn| append::append(conn, &kept, partitions, now())).await
-            {
+            let appended = self.store.job(move |conn| append::append(conn, &kept, partitions, now())).await;
+            if let Ok(appended) = &appended {
+                self.store.tell(appended);
+            }
+            if let Err(error) = appended {
                 let failed = PublishError { refusal: refusal(error.kind()), error };
                 results
                     .iter_mut()

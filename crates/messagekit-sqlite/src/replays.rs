@@ -103,7 +103,10 @@ impl Replays for SqliteStore {
             let Some((ids, items)) = next.await? else { return Ok(None) };
             let copies = copies(items, ids, renamed);
             let partitions = self.partitions().get();
-            self.job(move |conn| step(conn, lease, &copies, partitions, extend)).await
+            let job = self.job(move |conn| step(conn, lease, &copies, partitions, extend)).await?;
+            // A replay is in no hurry, and does not tell which topics leave.
+            self.news().wake();
+            Ok(job)
         })
     }
 }
@@ -153,7 +156,7 @@ fn step(
                         .with("replay", lease.job));
                 }
             }
-            let appended = append::append(conn, messages, partitions, now)?;
+            let appended = append::append(conn, messages, partitions, now)?.positions;
             if *ids == ReplayIds::Same {
                 for (copy, (_, original)) in appended.into_iter().zip(places) {
                     replay_items::note_copy(conn, copy, *original).map_err(from_sqlite)?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use messagekit::{Error, ErrorKind};
+use messagekit::{Error, ErrorKind, Wake};
 
 use crate::SqliteTx;
 use crate::binding::Bindings;
@@ -23,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) closed: AtomicBool,
     pub(crate) holders: Holders,
     pub(crate) bindings: Bindings,
+    /// Tells the relays of this process.
+    pub(crate) news: Wake,
 }
 
 impl Shared {

@@ -8,14 +8,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use messagekit::{Error, ErrorKind, Store, TransactError, Work};
+use messagekit::{Error, ErrorKind, Store, TransactError, Wake, Work, check_topic};
 use tokio::sync::{oneshot, watch};
 
 use crate::binding::Bindings;
-use crate::error::classify;
+use crate::error::{classify, from_sqlite};
 use crate::holder::Holders;
 use crate::reader::Readers;
 use crate::shared::{Shared, closed};
+use crate::tables::append::Appended;
+use crate::tables::topics;
 use crate::writer::{self, BatchAnswer, Request};
 use crate::{Connection, SqliteOptions, SqliteTx, open};
 
@@ -52,9 +54,11 @@ impl SqliteStore {
 
     pub(crate) async fn open_with(path: &Path, options: SqliteOptions) -> Result<Self, crate::Error> {
         let path = open::absolute(path)?;
-        let partitions = options.partitions;
+        let (partitions, news) = (options.partitions, Wake::default());
         let (target, synchronous) = (path.clone(), options.synchronous);
-        let writer = writer::start(move || open::writer(&target, synchronous), options).await?;
+        let (leaving, staying) = (options.leaving.clone(), options.staying.clone());
+        check_ways(&leaving, &staying)?;
+        let writer = writer::start(move || open::writer(&target, synchronous), options, news.clone()).await?;
         let readers = Readers::new(path.clone());
         let shared = Shared {
             path,
@@ -64,8 +68,17 @@ impl SqliteStore {
             closed: AtomicBool::new(false),
             holders: Holders::default(),
             bindings: Bindings::default(),
+            news,
         };
-        Ok(Self { shared: Arc::new(shared) })
+        let store = Self { shared: Arc::new(shared) };
+        if !leaving.is_empty() || !staying.is_empty() {
+            let declare = move |conn: &rusqlite::Connection| {
+                topics::declare(conn, &leaving, true).map_err(from_sqlite)?;
+                topics::declare(conn, &staying, false).map_err(from_sqlite)
+            };
+            store.job(declare).await?;
+        }
+        Ok(store)
     }
 
     /// Runs queries of your own on a connection that only reads, away from the threads that run tasks.
@@ -126,6 +139,18 @@ impl SqliteStore {
     /// Returns how many partitions a new topic gets when nobody says otherwise.
     pub(crate) fn partitions(&self) -> NonZeroU32 {
         self.shared.partitions
+    }
+
+    /// Returns what wakes the relays of this process.
+    pub(crate) fn news(&self) -> &Wake {
+        &self.shared.news
+    }
+
+    /// Wakes the relays of this process if there is something for them in what was committed.
+    pub(crate) fn tell(&self, appended: &Appended) {
+        if appended.leaves {
+            self.shared.news.wake();
+        }
     }
 
     /// Returns the cursors of the consumers that a subscriber of this store works for.
@@ -211,6 +236,18 @@ impl Store for SqliteStore {
 
     fn classify(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
         classify(error)
+    }
+}
+
+/// Checks the names of topics that leave the file, or stay.
+fn check_ways(leaving: &[String], staying: &[String]) -> Result<(), Error> {
+    leaving.iter().chain(staying).try_for_each(|topic| check_topic(topic))?;
+    match leaving.iter().find(|topic| staying.contains(topic)) {
+        None => Ok(()),
+        Some(topic) => {
+            let text = "topic is to leave the file and to stay: say one of the two";
+            Err(Error::new(ErrorKind::InvalidConfiguration, text).with("topic", topic))
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 mod batch;
 pub(crate) mod busy;
 mod checkpoint;
+mod due;
 mod group;
 mod guard;
 mod interactive;
@@ -17,16 +18,17 @@ mod unpark;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use messagekit::{Error, ErrorKind};
+use messagekit::{Error, ErrorKind, Wake};
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
 pub(crate) use batch::{Answer as BatchAnswer, batch};
 use checkpoint::Checkpoints;
+use due::Due;
 use group::MAX_GROUP;
 pub(crate) use group::{Job, job};
 use guard::Guarded;
@@ -58,6 +60,7 @@ pub(crate) struct Writer {
     checkpoints: Checkpoints,
     commits: watch::Sender<u64>,
     lock_bound: Duration,
+    due: Due,
     jobs: VecDeque<Box<dyn Job>>,
     turns: VecDeque<Turn>,
     close: Option<oneshot::Sender<Result<(), Error>>>,
@@ -67,6 +70,7 @@ pub(crate) struct Writer {
 pub(crate) async fn start(
     open: impl FnOnce() -> Result<Connection, Error> + Send + 'static,
     options: SqliteOptions,
+    news: Wake,
 ) -> Result<WriterHandle, Error> {
     let (requests, waiting) = mpsc::channel();
     let (commits, seen) = watch::channel(0);
@@ -86,6 +90,7 @@ pub(crate) async fn start(
                         checkpoints,
                         commits,
                         lock_bound: options.lock_bound,
+                        due: Due::new(options.partitions.get(), news),
                         jobs: VecDeque::new(),
                         turns: VecDeque::new(),
                         close: None,
@@ -112,13 +117,18 @@ impl Writer {
                 if let Some(close) = self.close.take() {
                     return self.close(close);
                 }
-                match requests.recv() {
+                match requests.recv_timeout(self.due.wait()) {
                     Ok(request) => self.queue(request),
+                    Err(RecvTimeoutError::Timeout) => {}
                     // The last handle is gone, and closing the connection tidies up.
-                    Err(_) => return,
+                    Err(RecvTimeoutError::Disconnected) => return,
                 }
             }
             self.look(requests);
+            if self.due.append(&self.guarded) {
+                self.commits.send_modify(|count| *count += 1);
+                self.checkpoints.after_commit(self.guarded.conn());
+            }
             if !self.jobs.is_empty() {
                 let group = self.jobs.drain(..self.jobs.len().min(MAX_GROUP)).collect();
                 let commits = &self.commits;

@@ -1,7 +1,7 @@
 //! Proofs for adapters of messagekit: what the traits promise, as tests that any adapter can run.
 //!
-//! A case is an ordinary async function over a fixture that your adapter supplies; [`transport_cases!`] and
-//! [`store_cases!`] only turn the list of their names into tests:
+//! A case is an ordinary async function over a fixture that your adapter supplies; [`transport_cases!`], [`store_cases!`] and
+//! [`relay_cases!`] only turn the list of their names into tests:
 //!
 //! ```
 //! use messagekit_testkit::fixtures::{MemoryStoreFixture, MemoryTransport};
@@ -16,6 +16,7 @@
 //! ```
 //!
 //! - [`transport`] and [`store`]: the suites. A case whose capability an adapter lacks prints that it was skipped, and why.
+//! - [`relay`]: the suite of a store whose outbox relays publish.
 //! - [`faulty`]: adapters with one named fault each, and the table of the cases that must catch them. It is how the suites
 //!   themselves are tested.
 //! - [`ledger`]: what was really sent, written by a process other than the one under test, and the verdict.
@@ -29,6 +30,7 @@ mod eventually;
 pub mod faulty;
 pub mod fixtures;
 pub mod ledger;
+pub mod relay;
 mod run;
 pub mod store;
 pub mod transport;

@@ -11,7 +11,7 @@ use messagekit_testkit::{DEADLINE, block_on};
 use messagekit_tests::Database;
 use sqlx::Executor;
 
-use super::outbox::{Relayed, places};
+use super::outbox::{Relayed, entries};
 
 async fn lag(relayed: &Relayed) -> OutboxLag {
     relayed.store.lag().await.unwrap()
@@ -44,12 +44,16 @@ fn pending_is_what_no_broker_has_confirmed() {
         let page = relayed.read("r1", &leases).await;
         let lease = *leases.held.iter().find(|lease| lease.shard == page.rows[0].shard).unwrap();
         let error = Some(Error::new(ErrorKind::TooLarge, "too large"));
-        relayed.store.set_aside("r1", &Rejection { lease, seq: page.rows[0].seq, error }).await.unwrap();
+        relayed
+            .store
+            .set_aside("r1", &Rejection { lease, entry: page.rows[0].entry(), error })
+            .await
+            .unwrap();
         let found = lag(&relayed).await;
         assert_eq!((found.pending, found.problems.len()), (0, 1), "{found:?}");
         assert!(found.problems[0].contains("refused 1 events, and 1 wait"), "{found:?}");
 
-        relayed.store.published(&places(&page)).await.unwrap();
+        relayed.store.published(&entries(&page)).await.unwrap();
         relayed.store.hand_over("r1", &[]).await.unwrap();
         assert!(lag(&relayed).await.problems[0].contains("no relay lives"));
     });

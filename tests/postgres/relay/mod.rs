@@ -1,7 +1,6 @@
 //! The outbox as relays and their operators use it.
 
 mod health;
-mod leases;
 mod outbox;
 mod plans;
 mod reading;

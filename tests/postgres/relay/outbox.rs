@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use messagekit::relay::{Leases, OutboxReader, Page, Pending, Relay, Wanted};
+use messagekit::relay::{Entry, Leases, OutboxReader, Page, Pending, Relay, Wanted};
 use messagekit::{BoxFuture, Error, Message, Outbox, Published, Publisher, headers};
 use messagekit_postgres::switch::{Existing, to_relay};
 use messagekit_postgres::{PostgresStore, SchemaName};
@@ -87,8 +87,8 @@ pub(super) fn in_order(page: &Page) -> Vec<&str> {
     rows.into_iter().map(id).collect()
 }
 
-pub(super) fn places(page: &Page) -> Vec<(u16, i64)> {
-    page.rows.iter().map(|row| (row.shard, row.seq)).collect()
+pub(super) fn entries(page: &Page) -> Vec<Entry> {
+    page.rows.iter().map(Pending::entry).collect()
 }
 
 /// A broker that takes everything and keeps it in order.

@@ -23,11 +23,14 @@ async fn warmed_up(relayed: &Relayed, settings: &str) -> PgConnection {
     let pending = text("relay_pending");
     run(
         &mut connection,
-        format!("PREPARE pending (text, smallint[], bigint[], bigint[], bigint[], text[], bigint, bigint) AS {pending}"),
+        format!("PREPARE pending (text, smallint[], bigint[], bigint[], bigint[], text[], bigint, bigint, int) AS {pending}"),
     )
     .await;
-    run(&mut connection, format!("PREPARE published (smallint[], bigint[]) AS {}", text("relay_published")))
-        .await;
+    run(
+        &mut connection,
+        format!("PREPARE published (smallint[], bigint[], text[], bigint[]) AS {}", text("relay_published")),
+    )
+    .await;
     run(&mut connection, format!("PREPARE due (bigint) AS {}", text("relay_due"))).await;
     for _ in 0..10 {
         for ask in asks() {
@@ -43,9 +46,9 @@ fn asks() -> [String; 3] {
     let (shards, epochs, all) = (shards.join(","), each("1"), each(&i64::MIN.to_string()));
     [
         format!(
-            "EXECUTE pending ('r1', '{{{shards}}}', '{{{epochs}}}', '{{{all}}}', '{{1,2}}', '{{a.b}}', 500, 8388608)"
+            "EXECUTE pending ('r1', '{{{shards}}}', '{{{epochs}}}', '{{{all}}}', '{{1,2}}', '{{a.b}}', 500, 8388608, 80)"
         ),
-        "EXECUTE published ('{1,2,3}', '{1000001,1000002,1000003}')".to_owned(),
+        "EXECUTE published ('{1,2,3}', '{1000001,1000002,1000003}', '{a,b,c}', '{0,0,0}')".to_owned(),
         "EXECUTE due (1000)".to_owned(),
     ]
 }

@@ -1,88 +1,16 @@
 //! What a relay finds.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::relay::{OutboxReader, Wanted};
-use messagekit::{
-    Actor, Envelope, ErrorKind, EventFilter, Message, OutboxRows, ReplayIds, ReplayOrder, Replays, Store,
-    headers,
-};
+use messagekit::relay::{OutboxReader, Rejection, Wanted};
+use messagekit::{Actor, Envelope, ErrorKind, EventFilter, ReplayIds, ReplayOrder, Replays, Store};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use sqlx::Executor;
 
-use super::outbox::{Relayed, id, ids, in_order, places};
+use messagekit_tests::Database;
+
+use super::outbox::{LEASE, Relayed, entries, ids, in_order};
 use crate::shop::OrderPlaced;
-
-#[test]
-fn committed_events_are_found_until_they_are_published() {
-    block_on(async {
-        let relayed = Relayed::fresh().await;
-        let leases = relayed.lease("r1").await;
-        let mut tx = relayed.store.begin().await.unwrap();
-        let events = ["o-1", "o-2", "o-1"].map(OrderPlaced::new);
-        let added = relayed.outbox.add_all(&mut tx, events).await.unwrap();
-        assert_eq!(ids(&relayed.read("r1", &leases).await), Vec::<&str>::new(), "nothing is committed");
-        relayed.outbox.commit(tx).await.unwrap();
-
-        let mut tx = relayed.store.begin().await.unwrap();
-        relayed.outbox.add(&mut tx, OrderPlaced::new("o-3")).await.unwrap();
-        relayed.store.rollback(tx).await.unwrap();
-
-        let page = relayed.read("r1", &leases).await;
-        assert_eq!(in_order(&page), added.iter().map(|id| id.as_str()).collect::<Vec<_>>());
-        assert!(!page.more && page.lost.is_empty(), "{page:?}");
-        let of_key = |key: &str| {
-            page.rows
-                .iter()
-                .filter(|row| row.message.key.as_deref() == Some(key.as_bytes()))
-                .collect::<Vec<_>>()
-        };
-        let (first, second) = (of_key("o-1")[0], of_key("o-1")[1]);
-        assert!(first.shard == second.shard && first.seq < second.seq);
-
-        relayed.store.published(&[(first.shard, first.seq)]).await.unwrap();
-        relayed.store.published(&[(first.shard, first.seq)]).await.unwrap();
-        let left = relayed.read("r1", &leases).await;
-        assert_eq!(left.rows.len(), 2);
-        assert!(left.rows.iter().all(|row| row.seq != first.seq));
-    });
-}
-
-/// Nothing is lost or added on the way through the columns; the order of headers is that of the connector.
-#[test]
-fn message_goes_out_as_it_was_written() {
-    block_on(async {
-        let relayed = Relayed::fresh().await;
-        let leases = relayed.lease("r1").await;
-        let free = r#"{"tenant": "north"}"#;
-        let written = Message::new("orders.order", vec![0, 159, 146, 150])
-            .with_key("ключ")
-            .with_header(headers::ID, "m-1")
-            .with_header(headers::EVENT_TYPE, "orders.order.placed")
-            .with_header(headers::CONTENT_TYPE, "application/octet-stream")
-            .with_header(headers::TRACEPARENT, "00-ab-cd-01")
-            .with_header(headers::FREE_HEADERS, free);
-        let bare = Message::new("orders.order", "").with_header(headers::ID, "m-2");
-        let mut tx = relayed.store.begin().await.unwrap();
-        relayed.store.write(&mut tx, &[written.clone(), bare.clone()]).await.unwrap();
-        relayed.store.commit(tx).await.unwrap();
-
-        let page = relayed.read("r1", &leases).await;
-        let found = |wanted: &str| page.rows.iter().find(|row| id(row) == wanted).unwrap().message.clone();
-        let (mut first, mut second) = (found("m-1"), found("m-2"));
-        let names: Vec<&str> = first.headers.iter().map(|(name, _)| name).collect();
-        assert_eq!(names, ["id", "eventType", "contentType", "traceparent", "createdAt", "headers"]);
-        for message in [&mut first, &mut second] {
-            let created = message.headers.remove(headers::CREATED_AT).expect("the row's clock");
-            let created: jiff::Timestamp = std::str::from_utf8(&created).unwrap().parse().unwrap();
-            assert!(
-                created.duration_until(jiff::Timestamp::now()).abs() < jiff::SignedDuration::from_hours(1)
-            );
-        }
-        assert_eq!((first, second), (written, bare));
-    });
-}
 
 #[test]
 fn whoever_writes_is_heard() {
@@ -121,7 +49,7 @@ fn late_commit_of_an_early_place_is_found_from_the_beginning_and_missed_from_a_p
         relayed.write("quick", Some("o-1")).await;
         let page = relayed.read("r1", &leases).await;
         assert_eq!(ids(&page), ["quick"]);
-        relayed.store.published(&places(&page)).await.unwrap();
+        relayed.store.published(&entries(&page)).await.unwrap();
         relayed.outbox.commit(late).await.unwrap();
 
         let cursor: Vec<Wanted> =
@@ -160,74 +88,13 @@ fn place_is_decided_when_no_open_writer_can_hold_an_earlier_one() {
 }
 
 #[test]
-fn what_is_confirmed_or_paused_is_left_out_and_slices_come_as_they_are_wanted() {
-    block_on(async {
-        let relayed = Relayed::fresh().await;
-        let mut leases = relayed.lease("r1").await;
-        for number in 0..100 {
-            let topic = if number % 5 == 0 { "stock.item" } else { "orders.order" };
-            relayed.write_to(topic, &format!("e-{number}"), Some(&format!("k-{}", number % 20))).await;
-        }
-        leases.held.reverse();
-        let all = relayed.read("r1", &leases).await;
-        assert_eq!(all.rows.len(), 100);
-        let order = |shard| leases.held.iter().position(|lease| lease.shard == shard);
-        assert!(all.rows.is_sorted_by_key(|row| (order(row.shard), row.seq)), "{:?}", places(&all));
-
-        let some = relayed.read_but("r1", &leases, &[], &[], 40).await;
-        assert_eq!((&some.rows[..], some.more), (&all.rows[..40], true), "the first ones");
-        let except: Vec<i64> = some.rows.iter().map(|row| row.seq).collect();
-        let others = relayed.read_but("r1", &leases, &except, &[Arc::from("stock.item")], 1_000).await;
-        let expected: Vec<_> =
-            all.rows[40..].iter().filter(|row| &*row.message.topic == "orders.order").cloned().collect();
-        assert_eq!((others.rows, others.more), (expected, false));
-
-        // From a place on, and of one slice.
-        let last = &all.rows[99];
-        let lease = *leases.held.iter().find(|lease| lease.shard == last.shard).unwrap();
-        let behind = Wanted { lease, above: last.seq - 1 };
-        assert_eq!(ids(&relayed.store.pending("r1", &[behind], &[], &[], 10).await.unwrap()), [id(last)]);
-    });
-}
-
-#[test]
-fn one_answer_is_never_larger_than_memory_allows_and_never_empty() {
-    block_on(async {
-        let relayed = Relayed::fresh().await;
-        let leases = relayed.lease("r1").await;
-        relayed
-            .store
-            .pool()
-            .execute(
-                "INSERT INTO messagekit.outbox_events (event_id, topic, aggregate_id, payload)
-                 SELECT 'e-' || n, 'orders.order', 'k', convert_to(repeat('x', 900000), 'UTF8') FROM generate_series(1, 20) n",
-            )
-            .await
-            .unwrap();
-        let mut seen = Vec::new();
-        loop {
-            let page = relayed.read("r1", &leases).await;
-            let bytes: usize = page.rows.iter().map(|row| row.message.payload.len()).sum();
-            assert!(bytes <= 8 << 20, "{bytes} bytes");
-            if page.rows.is_empty() {
-                break;
-            }
-            seen.extend(page.rows.iter().map(|row| id(row).to_owned()));
-            assert_eq!(page.more, seen.len() < 20);
-            relayed.store.published(&places(&page)).await.unwrap();
-        }
-        assert_eq!(seen, (1..=20).map(|n| format!("e-{n}")).collect::<Vec<_>>());
-    });
-}
-
-#[test]
 fn copies_of_a_replay_go_out_too() {
     block_on(async {
         let relayed = Relayed::fresh().await;
         let leases = relayed.lease("r1").await;
         relayed.write("e-1", Some("k")).await;
         let original = relayed.read("r1", &leases).await;
-        relayed.store.published(&places(&original)).await.unwrap();
+        relayed.store.published(&entries(&original)).await.unwrap();
 
         let order = ReplayOrder {
             filter: EventFilter::default(),
@@ -291,6 +158,35 @@ fn more_delayed_events_than_one_statement_takes_become_ready_too() {
     });
 }
 
+/// A standby that takes over without the last commits gives their places to other events.
+#[test]
+fn event_at_the_place_of_another_is_neither_deleted_nor_set_aside_for_it() {
+    block_on(async {
+        let relayed = Relayed::fresh().await;
+        let leases = relayed.lease("r1").await;
+        relayed.write("lost", Some("k")).await;
+        let lost = relayed.read("r1", &leases).await.rows[0].entry();
+        let take_over = "DELETE FROM messagekit.outbox_events; DELETE FROM messagekit.outbox_pending;
+            INSERT INTO messagekit.outbox_events (event_id, topic, aggregate_id, payload) VALUES ('new', 'orders.order', 'k', '{}')";
+        relayed.store.pool().execute(sqlx::raw_sql(take_over)).await.unwrap();
+        let place = format!("UPDATE messagekit.outbox_pending SET seq = {}", lost.seq);
+        relayed.store.pool().execute(sqlx::AssertSqlSafe(place)).await.unwrap();
+
+        relayed.store.published(std::slice::from_ref(&lost)).await.unwrap();
+        let lease = *leases.held.iter().find(|lease| lease.shard == lost.shard).unwrap();
+        let error = Some(messagekit::Error::new(ErrorKind::TooLarge, "too large"));
+        let copy = messagekit::relay::Entry { copy: 1, event_id: "new".parse().unwrap(), ..lost.clone() };
+        for entry in [lost, copy] {
+            let rejection = Rejection { lease, entry, error: error.clone() };
+            assert_eq!(relayed.store.set_aside("r1", &rejection).await.unwrap(), 0);
+        }
+        let found = relayed.read("r1", &leases).await;
+        assert_eq!(ids(&found), ["new"]);
+        relayed.store.published(&entries(&found)).await.unwrap();
+        assert_eq!(relayed.pending().await, 0);
+    });
+}
+
 #[test]
 fn event_that_somebody_has_deleted_is_named() {
     block_on(async {
@@ -303,5 +199,15 @@ fn event_that_somebody_has_deleted_is_named() {
         let error = relayed.store.pending("r1", &wanted, &[], &[], 10).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt);
         assert_eq!(error.context("id"), Some("gone"));
+    });
+}
+
+#[test]
+fn outbox_that_was_not_made_for_a_relay_says_so() {
+    block_on(async {
+        let database = Database::fresh().await;
+        let error = database.store().await.lease("r1", LEASE).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Schema);
+        assert!(error.to_string().contains("messagekit migrate --relay"), "{error}");
     });
 }

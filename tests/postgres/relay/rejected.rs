@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use messagekit::relay::{OutboxReader, Pending, RejectedEvents, Rejection, ShardLease};
+use messagekit::relay::{OutboxReader, Pending, RejectedEvents, Rejection};
 use messagekit::{Actor, Error, ErrorKind};
 use messagekit_testkit::block_on;
 
@@ -39,7 +39,11 @@ impl Desk {
         let row = rows.iter().find(|row| id(row) == of).expect("it is pending");
         let leases = self.relayed.lease("r1").await;
         let lease = *leases.held.iter().find(|lease| lease.shard == row.shard).unwrap();
-        Rejection { lease, seq: row.seq, error: error.map(|text| Error::new(ErrorKind::TooLarge, text)) }
+        Rejection {
+            lease,
+            entry: row.entry(),
+            error: error.map(|text| Error::new(ErrorKind::TooLarge, text)),
+        }
     }
 
     async fn set_aside(&self, of: &str, error: Option<&'static str>) -> u64 {
@@ -51,79 +55,6 @@ impl Desk {
         let sql = format!("SELECT id FROM messagekit.outbox_rejected WHERE event_id = '{event}'");
         self.relayed.count(&sql).await
     }
-}
-
-#[test]
-fn refused_event_takes_what_is_behind_it_in_its_key_and_nothing_else() {
-    block_on(async {
-        let desk = Desk::open().await;
-        for (topic, id, key) in [
-            ("orders.order", "a-1", Some("a")),
-            ("orders.order", "a-2", Some("a")),
-            ("orders.order", "b-1", Some("b")),
-            ("orders.order", "a-3", Some("a")),
-            ("stock.item", "a-4", Some("a")),
-            ("orders.order", "n-1", None),
-            ("orders.order", "n-2", None),
-        ] {
-            desk.relayed.write_to(topic, id, key).await;
-        }
-        assert_eq!(desk.set_aside("a-2", Some("too large")).await, 2);
-        assert_eq!(desk.set_aside("n-1", Some("no such topic")).await, 1);
-        assert_eq!(desk.waiting().await, ["a-1", "b-1", "a-4", "n-2"]);
-
-        let refused = desk.relayed.store.rejected(0, 10, false).await.unwrap();
-        let told: Vec<_> = refused
-            .iter()
-            .map(|event| (event.event_id.as_str(), event.key.as_deref(), event.attempts, event.behind))
-            .collect();
-        assert_eq!(told, [("a-2", Some("a"), 1, 1), ("n-1", None, 1, 0)]);
-        assert_eq!(refused[0].error.as_deref(), Some("too large"));
-        assert_eq!((refused[0].payload_bytes, &*refused[0].topic), (2, "orders.order"));
-        let all = desk.relayed.store.rejected(0, 10, true).await.unwrap();
-        let told: Vec<_> = all.iter().map(|event| (event.event_id.as_str(), event.attempts)).collect();
-        assert_eq!(told, [("a-2", 1), ("a-3", 0), ("n-1", 1)]);
-        assert_eq!(desk.relayed.store.rejected(all[0].id, 1, true).await.unwrap(), all[1..2]);
-    });
-}
-
-#[test]
-fn later_event_of_a_refused_key_is_held_and_set_aside_behind_it() {
-    block_on(async {
-        let desk = Desk::open().await;
-        desk.relayed.write("a-1", Some("a")).await;
-        assert_eq!(desk.set_aside("a-1", Some("too large")).await, 1);
-        for (topic, id) in [("orders.order", "a-2"), ("stock.item", "s-1"), ("orders.order", "a-3")] {
-            desk.relayed.write_to(topic, id, Some("a")).await;
-        }
-        let held: Vec<_> =
-            desk.rows().await.iter().filter(|row| row.held).map(|row| id(row).to_owned()).collect();
-        assert_eq!(held, ["a-2", "a-3"]);
-        assert_eq!(desk.set_aside("a-2", None).await, 2);
-        assert_eq!(desk.set_aside("s-1", None).await, 0, "nothing stands before it");
-        assert_eq!(desk.waiting().await, ["s-1"]);
-    });
-}
-
-#[test]
-fn whoever_lost_the_slice_sets_nothing_aside() {
-    block_on(async {
-        let desk = Desk::open().await;
-        desk.relayed.write("a-1", Some("a")).await;
-        let rejection = desk.rejection("a-1", Some("too large")).await;
-        let set_aside = async |name: &str, epoch| {
-            let lease = ShardLease { epoch, ..rejection.lease };
-            let rejection = Rejection { lease, ..rejection.clone() };
-            desk.relayed.store.set_aside(name, &rejection).await.unwrap()
-        };
-        assert_eq!(set_aside("r1", rejection.lease.epoch - 1).await, 0);
-        assert_eq!(set_aside("r2", rejection.lease.epoch).await, 0);
-        desk.relayed.store.hand_over("r1", &[rejection.lease]).await.unwrap();
-        assert_eq!(set_aside("r1", rejection.lease.epoch).await, 0);
-        assert_eq!(desk.waiting().await, ["a-1"]);
-        assert_eq!(desk.set_aside("a-1", Some("too large")).await, 1);
-        assert_eq!(set_aside("r1", rejection.lease.epoch + 1).await, 0, "it is set aside already");
-    });
 }
 
 #[test]
@@ -152,30 +83,6 @@ fn retry_puts_the_whole_key_back_in_order_and_the_slice_begins_again() {
         assert_eq!(desk.relayed.count(audit).await, 1);
         let missing = desk.relayed.store.retry_rejected(waits, &ann()).await.unwrap_err();
         assert_eq!(missing.kind(), ErrorKind::NotFound);
-    });
-}
-
-#[test]
-fn discarded_event_is_gone_and_lets_go_what_waits_for_it_alone() {
-    block_on(async {
-        let desk = Desk::open().await;
-        for id in ["a-1", "a-2", "a-3", "a-4"] {
-            desk.relayed.write(id, Some("a")).await;
-        }
-        // As after a relay that was frozen: two of one key.
-        desk.set_aside("a-3", Some("too large")).await;
-        desk.set_aside("a-1", Some("too large")).await;
-        let (first, waits) = (desk.id_of("a-1").await, desk.id_of("a-4").await);
-        let refused = desk.relayed.store.discard_rejected(waits, &ann()).await.unwrap_err();
-        assert_eq!(refused.kind(), ErrorKind::WrongState);
-        assert_eq!(desk.relayed.store.discard_rejected(first, &ann()).await.unwrap(), 1);
-        assert_eq!(desk.waiting().await, ["a-2"]);
-        let third = desk.id_of("a-3").await;
-        assert_eq!(desk.relayed.store.discard_rejected(third, &ann()).await.unwrap(), 1);
-        assert_eq!(desk.waiting().await, ["a-2", "a-4"]);
-        assert_eq!(desk.relayed.store.rejected(0, 10, true).await.unwrap(), []);
-        let gone = desk.relayed.store.discard_rejected(third, &ann()).await.unwrap_err();
-        assert_eq!(gone.kind(), ErrorKind::NotFound);
     });
 }
 
@@ -218,7 +125,7 @@ fn operator_and_relay_move_the_same_key_at_once_and_lose_nothing() {
             let Some(row) = page.rows.get(round % 3) else { continue };
             let lease = *leases.held.iter().find(|lease| lease.shard == row.shard).unwrap();
             let error = (!row.held).then(|| Error::new(ErrorKind::TooLarge, "too large"));
-            let rejection = Rejection { lease, seq: row.seq, error };
+            let rejection = Rejection { lease, entry: row.entry(), error };
             desk.relayed.store.set_aside("r1", &rejection).await.unwrap();
             let all = "SELECT count(*) FROM (SELECT seq FROM messagekit.outbox_pending UNION SELECT seq FROM messagekit.outbox_rejected) b";
             assert_eq!(desk.relayed.count(all).await, EVENTS);

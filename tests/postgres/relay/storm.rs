@@ -9,7 +9,7 @@ use messagekit::{Shutdown, Store};
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 
-use super::outbox::{Log, Relayed, id, places, relay};
+use super::outbox::{Log, Relayed, entries, id, relay};
 use crate::shop::OrderPlaced;
 
 /// How large the test is: a moment in each run, as large as it is stated when `MESSAGEKIT_FULL` is set.
@@ -119,7 +119,7 @@ async fn lost_by_a_cursor() -> usize {
             published.insert(id(row).to_owned());
             wanted[usize::from(row.shard)].above = row.seq;
         }
-        relayed.store.published(&places(&page)).await.unwrap();
+        relayed.store.published(&entries(&page)).await.unwrap();
     }
     let committed = written.unwrap().committed;
     assert!(published.is_subset(&committed));

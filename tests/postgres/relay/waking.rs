@@ -14,20 +14,6 @@ use crate::shop::OrderPlaced;
 const QUIET: Duration = Duration::from_millis(200);
 
 #[test]
-fn commit_of_the_outbox_wakes_a_relay_of_every_clone() {
-    block_on(async {
-        let relayed = Relayed::fresh().await;
-        let tx = relayed.store.begin().await.unwrap();
-        relayed.outbox.commit(tx).await.unwrap();
-        let other = relayed.store.clone();
-        timeout(DEADLINE, other.woken()).await.expect("it was told before it asked");
-        assert!(timeout(QUIET, other.woken()).await.is_err(), "once");
-        relayed.outbox.wake();
-        timeout(DEADLINE, other.woken()).await.expect("somebody says that he has committed");
-    });
-}
-
-#[test]
 fn event_whose_commit_nobody_sees_is_hinted_at() {
     block_on(async {
         let relayed = Relayed::fresh().await;

@@ -4,26 +4,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::metrics::Metrics;
-use messagekit::relay::Relay;
-use messagekit::{Backoff, Error, ErrorKind, Shutdown, chain};
+use messagekit::relay::{OutboxReader, Relay};
+use messagekit::{Backoff, Error, Shutdown, chain};
 use messagekit_postgres::PostgresStore;
 use messagekit_rabbitmq::Topology;
 use prometheus::Registry;
 
 use super::health::Health;
 use super::settings::Settings;
-use crate::database::Kind;
+use crate::database::{Kind, open_file};
 use crate::listen::{address, bind};
 use crate::output::print;
 
 pub(super) async fn serve(settings: Settings) -> Result<(), Error> {
-    let outbox = match Kind::of(&settings.database)? {
+    let outbox: Arc<dyn OutboxReader> = match Kind::of(&settings.database)? {
         // A server that is away is waited for.
         Kind::Postgres(url) => Arc::new(PostgresStore::lazy(url)?),
-        Kind::Sqlite(path) => {
-            let text = "a SQLite file has no outbox for a relay: name a database of PostgreSQL";
-            return Err(Error::new(ErrorKind::WrongState, text).with("path", path.display()));
-        }
+        Kind::Sqlite(path) => Arc::new(open_file(path).await?),
     };
     let registry = Registry::new();
     let builder = Relay::builder(&*settings.name)

@@ -26,7 +26,7 @@ pub(super) struct Options {
     /// The configuration, a TOML file; variables of the environment win over it, and options over both
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The database with the outbox, for example postgres://me@localhost/shop
+    /// The database with the outbox, for example postgres://me@localhost/shop or sqlite:shop.db
     #[arg(long, value_name = "URL", env = URL_VARIABLE, hide_env_values = true)]
     database: Option<Url>,
     /// Publish to Kafka: its brokers, parted by commas

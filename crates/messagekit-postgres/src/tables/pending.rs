@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff_sqlx::Timestamp;
-use messagekit::relay::{Page, Pending, Wanted};
+use messagekit::relay::{Entry, Page, Pending, Wanted};
 use messagekit::{Error, ErrorKind, Headers, Message, headers};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
@@ -14,8 +14,11 @@ use super::shards::number;
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
-/// How many bytes of payloads one answer may have.
+/// How many bytes of payloads, keys and headers one answer may have.
 const MOST_BYTES: i64 = 8 << 20;
+
+/// Bytes of an event beside its columns: the names of its headers, and the time.
+const OVERHEAD: i32 = 80;
 
 /// How many delayed events become ready in one statement.
 const MOST_DUE: i64 = 1_000;
@@ -40,20 +43,23 @@ found AS MATERIALIZED (
     ORDER BY q.seq LIMIT $7) p
   WHERE a.is_held LIMIT $7),
 sized AS (
-  SELECT f.number, f.shard, f.seq, f.key_hash, f.topic AS sent_to, f.event_id AS id, e.*, count(*) OVER () AS found,
-    sum(octet_length(e.payload)) OVER (ORDER BY f.number, f.seq) AS upto,
+  SELECT f.number, f.shard, f.seq, f.copy, f.key_hash, f.topic AS sent_to, f.event_id AS id, e.*, count(*) OVER () AS found,
+    sum(e.bytes) OVER (ORDER BY f.number, f.seq) AS upto,
     row_number() OVER (ORDER BY f.number, f.seq) AS place
   FROM found f LEFT JOIN LATERAL (
-    SELECT o.event_id, o.event_type, o.aggregate_id, o.payload, o.content_type, o.headers, o.traceparent, o.created_at
-    FROM messagekit.outbox_events o WHERE o.event_id = f.event_id AND o.copy = f.copy OFFSET 0) e ON true)
+    SELECT o.event_id, o.event_type, o.aggregate_id, o.payload, o.content_type, h.headers, o.traceparent, o.created_at,
+      octet_length(o.payload) + coalesce(octet_length(o.aggregate_id), 0) + coalesce(octet_length(h.headers), 0)
+        + octet_length(concat(o.event_id, o.event_type, o.content_type, o.traceparent)) + $9 AS bytes
+    FROM messagekit.outbox_events o CROSS JOIN LATERAL (SELECT o.headers::text AS headers OFFSET 0) h
+    WHERE o.event_id = f.event_id AND o.copy = f.copy OFFSET 0) e ON true)
 SELECT s.shard, s.seq, s.found, s.sent_to, s.id, s.aggregate_id, s.payload, s.event_type, s.content_type, s.traceparent,
-  s.created_at, s.headers::text,
+  s.created_at, s.headers,
   s.key_hash IS NOT NULL AND (
     SELECT true FROM messagekit.outbox_rejected r
-    WHERE r.topic = s.sent_to AND r.key_hash = s.key_hash AND r.seq < s.seq LIMIT 1) IS NOT NULL
+    WHERE r.topic = s.sent_to AND r.key_hash = s.key_hash AND r.seq < s.seq LIMIT 1) IS NOT NULL, s.copy
 FROM sized s WHERE s.place = 1 OR s.upto IS NULL OR s.upto <= $8
 UNION ALL
-SELECT a.shard, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, false FROM asked a WHERE NOT a.is_held";
+SELECT a.shard, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, false, 0 FROM asked a WHERE NOT a.is_held";
 
 /// The last place that was drawn.
 pub(crate) const LAST_PLACE: &str = "
@@ -67,8 +73,9 @@ WHERE locktype = 'relation' AND relation = 'messagekit.outbox_events'::regclass 
 
 /// In the order of their places, as everybody deletes, so that nobody waits for anybody in a circle.
 pub(crate) const PUBLISHED: &str = "
-DELETE FROM messagekit.outbox_pending p USING unnest($1::smallint[], $2::bigint[]) AS d (shard, seq)
-WHERE p.shard = d.shard AND p.seq = d.seq";
+DELETE FROM messagekit.outbox_pending p
+USING unnest($1::smallint[], $2::bigint[], $3::text[], $4::bigint[]) AS d (shard, seq, event_id, copy)
+WHERE p.shard = d.shard AND p.seq = d.seq AND p.event_id = d.event_id AND p.copy = d.copy";
 
 /// Compared with the time at which the statement came, because an index cannot be asked for a time that goes on.
 pub(crate) const DUE: &str = "
@@ -101,7 +108,8 @@ pub(crate) async fn pending(
         .bind(except)
         .bind(paused)
         .bind(limit)
-        .bind(MOST_BYTES);
+        .bind(MOST_BYTES)
+        .bind(OVERHEAD);
     let rows = find.fetch_all(connection).await.map_err(from_sqlx)?;
     let mut page = Page::default();
     let (mut found, mut topic) = (0, Arc::from(""));
@@ -116,7 +124,8 @@ pub(crate) async fn pending(
         found = of_all;
         let message = message_of(row, &mut topic)?;
         let held = row.try_get(12).map_err(from_sqlx)?;
-        page.rows.push(Pending { shard, seq, held, message });
+        let copy: i32 = row.try_get(13).map_err(from_sqlx)?;
+        page.rows.push(Pending { shard, seq, copy: copy.into(), held, message });
     }
     page.more = found >= limit || usize::try_from(found).is_ok_and(|found| found > page.rows.len());
     // The rows of a shard stand together, in the order of the shards; the server promises neither.
@@ -179,13 +188,15 @@ fn set(headers: &mut Headers, name: &str, value: Option<String>) {
 pub(crate) async fn published(
     connection: &mut PgConnection,
     schema: &SchemaName,
-    rows: &[(u16, i64)],
+    rows: &[Entry],
 ) -> Result<(), Error> {
     let mut rows = rows.to_vec();
     rows.sort_unstable();
     let delete = sqlx::query(schema.sql(PUBLISHED))
-        .bind(rows.iter().map(|(shard, _)| number(*shard)).collect::<Vec<_>>())
-        .bind(rows.iter().map(|(_, seq)| *seq).collect::<Vec<_>>());
+        .bind(rows.iter().map(|row| number(row.shard)).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.seq).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.event_id.as_str()).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.copy).collect::<Vec<_>>());
     delete.execute(connection).await.map(drop).map_err(from_sqlx)
 }
 

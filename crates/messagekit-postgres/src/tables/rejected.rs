@@ -22,7 +22,7 @@ const MOST_CHARACTERS: usize = 4_000;
 pub(crate) const SET_ASIDE: &str = "
 WITH head AS MATERIALIZED (
   SELECT p.topic, p.key_hash FROM messagekit.outbox_pending p
-  WHERE p.shard = $1 AND p.seq = $2 AND ($3::text IS NOT NULL OR (
+  WHERE p.shard = $1 AND p.seq = $2 AND p.event_id = $4 AND p.copy = $5 AND ($3::text IS NOT NULL OR (
     SELECT true FROM messagekit.outbox_rejected r
     WHERE r.topic = p.topic AND r.key_hash = p.key_hash AND r.seq < p.seq LIMIT 1) IS NOT NULL)),
 moved AS (
@@ -94,8 +94,10 @@ pub(crate) async fn set_aside(
     let update = sqlx::query(schema.sql(SET_ASIDE))
         .persistent(false)
         .bind(number(rejection.lease.shard))
-        .bind(rejection.seq)
-        .bind(error);
+        .bind(rejection.entry.seq)
+        .bind(error)
+        .bind(rejection.entry.event_id.as_str())
+        .bind(rejection.entry.copy);
     update.execute(connection).await.map(|done| done.rows_affected()).map_err(from_sqlx)
 }
 

@@ -6,11 +6,21 @@ use rusqlite::Connection;
 use super::columns::Columns;
 use super::murmur2::partition_of;
 use super::names::Topic;
+use super::pending;
 use super::topics::{self, position};
 use crate::error::from_sqlite;
 
-/// Appends messages in order and returns where each stands; their common time is `now`. A topic that is not there yet is
-/// made.
+/// What became of messages.
+#[derive(Debug)]
+pub(crate) struct Appended {
+    /// Where each stands.
+    pub(crate) positions: Vec<i64>,
+    /// There is something among them for a relay.
+    pub(crate) leaves: bool,
+}
+
+/// Appends messages in order; their common time is `now`. A topic that is not there yet is made, and records of one that
+/// leaves the file are pending from then on.
 ///
 /// The messages of one batch that have no key stand in one partition, the one with the fewest records: batches take
 /// turns without a counter that processes would have to share.
@@ -19,7 +29,7 @@ pub(crate) fn append(
     messages: &[Message],
     partitions_of_new: u32,
     now: i64,
-) -> Result<Vec<i64>, Error> {
+) -> Result<Appended, Error> {
     messages.iter().try_for_each(Message::check)?;
     let mut runs = Runs::default();
     let targets = messages
@@ -28,14 +38,18 @@ pub(crate) fn append(
         .collect::<rusqlite::Result<Vec<usize>>>()
         .map_err(from_sqlite)?;
     runs.take_offsets(conn).map_err(from_sqlite)?;
-    let mut positions = Vec::with_capacity(messages.len());
+    let mut appended = Appended { positions: Vec::with_capacity(messages.len()), leaves: false };
     for (message, run) in messages.iter().zip(targets) {
         let columns = Columns::of(&message.headers)?;
         let position = runs.next_position(run);
         insert(conn, position, message, &columns, now).map_err(from_sqlite)?;
-        positions.push(position);
+        if let Some(topic) = runs.leaving(run) {
+            pending::add(conn, topic, position, message, now).map_err(from_sqlite)?;
+            appended.leaves = true;
+        }
+        appended.positions.push(position);
     }
-    Ok(positions)
+    Ok(appended)
 }
 
 fn insert(
@@ -73,6 +87,7 @@ struct Runs<'a> {
 
 struct Run {
     topic: i64,
+    leaves: bool,
     partition: u32,
     count: u32,
     next: i64,
@@ -103,7 +118,7 @@ impl<'a> Runs<'a> {
         };
         let same = |run: &Run| run.topic == topic.id && run.partition == partition;
         let index = self.runs.iter().position(same).unwrap_or_else(|| {
-            self.runs.push(Run { topic: topic.id, partition, count: 0, next: 0 });
+            self.runs.push(Run { topic: topic.id, leaves: topic.leaves, partition, count: 0, next: 0 });
             self.runs.len() - 1
         });
         self.runs[index].count += 1;
@@ -116,6 +131,11 @@ impl<'a> Runs<'a> {
             run.next = position(tp, first);
         }
         Ok(())
+    }
+
+    /// Returns the topic of a run if it leaves the file.
+    fn leaving(&self, run: usize) -> Option<i64> {
+        Some(&self.runs[run]).filter(|run| run.leaves).map(|run| run.topic)
     }
 
     fn next_position(&mut self, run: usize) -> i64 {

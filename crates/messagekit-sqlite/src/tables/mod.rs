@@ -2,9 +2,10 @@
 
 pub(crate) mod acts;
 pub(crate) mod append;
-mod audit;
+pub(crate) mod audit;
 mod columns;
 pub(crate) mod cursors;
+pub(crate) mod delayed;
 pub(crate) mod desk;
 pub(crate) mod events;
 mod letter_filter;
@@ -15,12 +16,15 @@ mod murmur2;
 pub(crate) mod names;
 pub(crate) mod offsets;
 pub(crate) mod outbox_failures;
+pub(crate) mod pending;
 pub(crate) mod processed;
 pub(crate) mod read;
+pub(crate) mod rejected;
 pub(crate) mod replay_items;
 pub(crate) mod replay_jobs;
 pub(crate) mod retries;
 pub(crate) mod returns;
+pub(crate) mod shards;
 pub(crate) mod suspects;
 pub(crate) mod topics;
 

@@ -26,12 +26,14 @@ pub(crate) struct Topic {
     pub(crate) id: i64,
     /// 0 when this file knows the name only.
     pub(crate) partitions: u32,
+    /// A relay publishes it.
+    pub(crate) leaves: bool,
 }
 
 /// Returns the row of a topic name, or `None` when the name was never seen.
 pub(crate) fn known_topic(conn: &Connection, name: &str) -> Result<Option<Topic>> {
-    conn.prepare_cached("SELECT id, partitions FROM messagekit_topics WHERE name = ?1")?
-        .query_row([name], |row| Ok(Topic { id: row.get(0)?, partitions: row.get(1)? }))
+    conn.prepare_cached("SELECT id, partitions, leaves FROM messagekit_topics WHERE name = ?1")?
+        .query_row([name], |row| Ok(Topic { id: row.get(0)?, partitions: row.get(1)?, leaves: row.get(2)? }))
         .optional()
 }
 
@@ -41,6 +43,6 @@ pub(crate) fn topic(conn: &Connection, name: &str) -> Result<Topic> {
         Some(topic) => Ok(topic),
         None => conn
             .prepare_cached("INSERT INTO messagekit_topics (name) VALUES (?1) RETURNING id")?
-            .query_row([name], |row| Ok(Topic { id: row.get(0)?, partitions: 0 })),
+            .query_row([name], |row| Ok(Topic { id: row.get(0)?, partitions: 0, leaves: false })),
     }
 }

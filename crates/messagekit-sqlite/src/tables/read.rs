@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use messagekit::{Error, Message, headers};
+use messagekit::{Error, Headers, Message, headers};
 use rusqlite::{Connection, Row};
 
 use super::columns::Columns;
@@ -58,11 +58,49 @@ pub(crate) fn at(conn: &Connection, topic: &Arc<str>, position: i64) -> Result<O
     rows.next().map_err(from_sqlite)?.map(|row| stored(topic, row)).transpose()
 }
 
+/// Reads the record at a position as a broker gets it, or `None` when it is not kept any more.
+pub(crate) fn outgoing(conn: &Connection, topic: &Arc<str>, position: i64) -> Result<Option<Message>, Error> {
+    let mut select = conn.prepare_cached(&format!("{SELECT} WHERE pos = ?1")).map_err(from_sqlite)?;
+    let mut rows = select.query([position]).map_err(from_sqlite)?;
+    let Some(row) = rows.next().map_err(from_sqlite)? else { return Ok(None) };
+    let Stored { created_at, mut message, .. } = bare(topic, row)?;
+    message.headers = timed(message.headers, created_at)?;
+    Ok(Some(message))
+}
+
+/// Adds the header of the time at which an event was written, in the form and at the place that every way out of an outbox
+/// has: six digits, before what the user added. One that is there stays.
+pub(crate) fn timed(headers: Headers, created_at: i64) -> Result<Headers, Error> {
+    if headers.get(headers::CREATED_AT).is_some() {
+        return Ok(headers);
+    }
+    let mut time = Some(format!("{:.6}", timestamp(created_at)?));
+    let mut timed = Headers::new();
+    for (name, value) in headers.iter() {
+        if name == headers::FREE_HEADERS {
+            time.take().into_iter().for_each(|time| timed.set(headers::CREATED_AT, time));
+        }
+        timed.set(name, value.clone());
+    }
+    time.into_iter().for_each(|time| timed.set(headers::CREATED_AT, time));
+    Ok(timed)
+}
+
 fn stored(topic: &Arc<str>, row: &Row<'_>) -> Result<Stored, Error> {
+    let mut stored = bare(topic, row)?;
+    if stored.message.headers.get(headers::CREATED_AT).is_none() {
+        let created_at = timestamp(stored.created_at)?.to_string();
+        stored.message.headers.set(headers::CREATED_AT, created_at);
+    }
+    Ok(stored)
+}
+
+/// Reads a record with the headers that it was appended with.
+fn bare(topic: &Arc<str>, row: &Row<'_>) -> Result<Stored, Error> {
     let columns = |row: &Row<'_>| {
         Ok(Columns { known: [row.get(1)?, row.get(2)?, row.get(4)?, row.get(5)?], rest: row.get(7)? })
     };
-    let mut headers = columns(row).map_err(from_sqlite)?.into_headers()?;
+    let headers = columns(row).map_err(from_sqlite)?.into_headers()?;
     let rest = |row: &Row<'_>| {
         Ok((
             row.get::<_, i64>(0)?,
@@ -72,9 +110,6 @@ fn stored(topic: &Arc<str>, row: &Row<'_>) -> Result<Stored, Error> {
         ))
     };
     let (position, created_at, key, payload) = rest(row).map_err(from_sqlite)?;
-    if headers.get(headers::CREATED_AT).is_none() {
-        headers.set(headers::CREATED_AT, timestamp(created_at)?.to_string());
-    }
     let message =
         Message { topic: topic.clone(), key: key.map(Bytes::from), headers, payload: payload.into() };
     Ok(Stored { offset: topics::offset(position), created_at, message })

@@ -69,6 +69,18 @@ pub(crate) fn shortest(conn: &Connection, topic: i64) -> Result<u32> {
     .query_row([topic], |row| row.get(0))
 }
 
+/// Says of topics, by name, whether they leave the file. What is pending already goes out all the same.
+pub(crate) fn declare(conn: &Connection, names: &[String], leaves: bool) -> Result<()> {
+    for name in names {
+        let topic = names::topic(conn, name)?;
+        if topic.leaves != leaves {
+            conn.prepare_cached("UPDATE messagekit_topics SET leaves = ?2 WHERE id = ?1")?
+                .execute((topic.id, leaves))?;
+        }
+    }
+    Ok(())
+}
+
 /// Takes `count` offsets of a partition and returns its number and the first of them.
 pub(crate) fn take_offsets(conn: &Connection, topic: i64, partition: u32, count: u32) -> Result<(i64, i64)> {
     conn.prepare_cached(

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use messagekit::log::{Log, Page, Start};
 use messagekit::{Capabilities, Message, MessageId, NextOffset, Offsets, Publisher, Source, Store};
 use messagekit_sqlite::{SqliteSource, SqliteStore, SqliteTx};
+use messagekit_testkit::relay::{RelayFixture, TOPICS};
 use messagekit_testkit::store::{Audited, StoreFixture};
 use messagekit_testkit::transport::TransportFixture;
 use tempfile::TempDir;
@@ -208,4 +209,35 @@ mod transport_with_the_handlers_rows_elsewhere {
 
 mod store {
     messagekit_testkit::store_cases!(super::Rows::new().await);
+}
+
+/// A file whose topics leave it.
+#[derive(Clone)]
+struct Relayed {
+    file: File,
+    store: SqliteStore,
+}
+
+impl Relayed {
+    async fn new() -> Self {
+        let file = File::new();
+        let store = SqliteStore::options().leaving(TOPICS).open(&file.path).await;
+        Self { file, store: store.expect("the file opens") }
+    }
+}
+
+impl RelayFixture for Relayed {
+    type Store = SqliteStore;
+
+    fn store(&self) -> SqliteStore {
+        self.store.clone()
+    }
+
+    async fn second(&self) -> SqliteStore {
+        self.file.open().await
+    }
+}
+
+mod relay {
+    messagekit_testkit::relay_cases!(super::Relayed::new().await);
 }

@@ -7,6 +7,7 @@ mod engine_batch;
 mod engine_guard;
 mod engine_open;
 mod engine_transaction;
+mod leaving;
 
 mod tables_consumer;
 mod tables_copies;

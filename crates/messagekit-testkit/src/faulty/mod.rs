@@ -2,7 +2,7 @@
 //!
 //! A suite that passes everything proves nothing. [`TABLE`] names for each [`Fault`] the case that must notice it; the
 //! testkit's own tests run exactly that case against the faulty adapter and demand that it fails. They are wrappers over
-//! the adapters in memory, which pass every case.
+//! adapters that pass every case: those in memory, and for relays whichever a fixture is for.
 
 mod bookkeeping;
 mod claims;
@@ -10,6 +10,7 @@ mod desk;
 mod fixture;
 mod letters;
 mod publisher;
+mod relay;
 mod replays;
 mod rows;
 mod store;
@@ -20,6 +21,7 @@ mod transport;
 
 pub use fixture::FaultyStoreFixture;
 pub use publisher::FaultyPublisher;
+pub use relay::{FaultyOutbox, FaultyRelayFixture};
 pub use store::{FaultyStore, FaultyTx};
 pub use subscriber::FaultySubscriber;
 pub use table::{Fault, Row, Suite, TABLE};

@@ -7,6 +7,8 @@ pub enum Suite {
     Transport,
     /// [`store`](crate::store).
     Store,
+    /// [`relay`](crate::relay).
+    Relay,
 }
 
 /// One line of [`TABLE`].
@@ -365,4 +367,60 @@ faults! {
     HandBackForgetsKills: Store letter_keeps_the_rules_through_random_lives,
     /// The database is said to be down.
     PingFails: Store database_answers_pings,
+    /// Slices that are handed over stay.
+    HandsNothingOver: Relay one_relay_has_every_slice_and_two_share_them,
+    /// A relay that comes gets what others have.
+    RobsTheLiving: Relay one_relay_has_every_slice_and_two_share_them,
+    /// A slice that was lost is not told.
+    HidesLostSlices: Relay slices_of_a_relay_that_died_are_taken_when_its_lease_ends,
+    /// Every renewal counts as a change of hands.
+    EpochsGrowWithEachLease: Relay lease_that_has_ended_reads_nothing_also_when_nobody_else_came,
+    /// Any epoch is as good as the present one.
+    ReadsOldEpochs: Relay slice_of_another_epoch_is_lost_and_the_others_are_read,
+    /// All relays count as one.
+    RelaysShareAName: Relay many_that_come_at_once_share_each_slice_out_once,
+    /// What is published stays pending.
+    ForgetsWhatIsPublished: Relay committed_events_are_found_until_they_are_published,
+    /// Headers come in the opposite order.
+    HeadersInAnotherOrder: Relay message_goes_out_as_it_was_written,
+    /// Places are called decided that are not given yet.
+    DecidesTooMuch: Relay nothing_appears_where_all_was_decided,
+    /// What is confirmed already is read again.
+    ReadsWhatIsConfirmed: Relay what_is_confirmed_or_paused_is_left_out,
+    /// Topics that are paused are read.
+    ReadsWhatIsPaused: Relay what_is_confirmed_or_paused_is_left_out,
+    /// An answer has as many events as there are.
+    ReadsWithoutALimit: Relay what_is_confirmed_or_paused_is_left_out,
+    /// The last event comes first.
+    ReadsBackwards: Relay what_is_confirmed_or_paused_is_left_out,
+    /// An answer has as many bytes as there are.
+    PagesAreEndless: Relay one_answer_is_never_larger_than_memory_allows_and_never_empty,
+    /// It is not told that there is more.
+    PagesAreNeverCut: Relay one_answer_is_never_larger_than_memory_allows_and_never_empty,
+    /// A delayed event is pending at once.
+    DelaysNothing: Relay delayed_event_is_found_when_it_is_due,
+    /// Whoever asks what is due hears that nothing is delayed.
+    NothingIsEverDue: Relay delayed_event_is_found_when_it_is_due,
+    /// What is delayed together changes places.
+    DelaysTurnTheOrder: Relay many_delayed_events_become_due_in_their_order,
+    /// Whatever stands at the place of a published event is deleted.
+    DeletesByPlace: Relay entry_of_another_event_deletes_and_sets_aside_nothing,
+    /// One more is counted than was set aside.
+    CountsSetAsideWrongly: Relay refused_event_takes_what_is_behind_it_in_its_key,
+    /// Lists do not say why an event was refused.
+    HidesWhatTheBrokerSaid: Relay refused_event_takes_what_is_behind_it_in_its_key,
+    /// It is not told that an earlier event of the key was refused.
+    HidesHeldEvents: Relay later_event_of_a_refused_key_is_held_and_set_aside_behind_it,
+    /// Events are set aside under any epoch.
+    SetsAsideForAnybody: Relay whoever_lost_the_slice_sets_nothing_aside,
+    /// A retry counts one event, whatever waits behind it.
+    RetriesOneEventOnly: Relay retry_puts_the_whole_key_back_in_order_and_the_slice_begins_again,
+    /// A discard is a retry.
+    DiscardPutsBack: Relay discarded_event_is_gone_and_lets_go_what_waits_for_it_alone,
+    /// What is set aside is gone.
+    LosesWhatIsSetAside: Relay operator_and_relay_move_the_same_key_at_once_and_lose_nothing,
+    /// A relay is not woken.
+    WakesNoRelay: Relay commit_of_the_outbox_wakes_a_relay,
+    /// What was rolled back is pending all the same.
+    RolledBackEventsArePending: Relay committed_events_are_published_and_no_others,
 }

@@ -2,11 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
 
-use messagekit_testkit::faulty::{Fault, FaultyStoreFixture, FaultyTransport, Suite, TABLE};
+use messagekit_sqlite::SqliteStore;
+use messagekit_testkit::faulty::{
+    Fault, FaultyRelayFixture, FaultyStoreFixture, FaultyTransport, Suite, TABLE,
+};
 use messagekit_testkit::fixtures::{MemoryStoreFixture, MemoryTransport};
-use messagekit_testkit::{store, transport};
+use messagekit_testkit::relay::{RelayFixture, TOPICS};
+use messagekit_testkit::{DEADLINE, block_on, relay, store, transport};
+use tempfile::TempDir;
 
 /// The threads whose panics are asked for.
 const CASE_THREAD: &str = "case with a fault";
@@ -21,20 +26,58 @@ enum Ended {
     Hung,
 }
 
-/// Runs one case under a paused clock, so that waiting in vain costs nothing.
+/// A file whose topics leave it.
+#[derive(Clone)]
+struct Relayed {
+    store: SqliteStore,
+    folder: Arc<TempDir>,
+}
+
+impl Relayed {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let store = SqliteStore::options().leaving(TOPICS).open(folder.path().join("suite.db")).await;
+        Self { store: store.expect("the file opens"), folder: Arc::new(folder) }
+    }
+}
+
+impl RelayFixture for Relayed {
+    type Store = SqliteStore;
+
+    fn store(&self) -> SqliteStore {
+        self.store.clone()
+    }
+
+    async fn second(&self) -> SqliteStore {
+        SqliteStore::open(self.folder.path().join("suite.db")).await.expect("the file opens")
+    }
+}
+
+/// Runs one case in memory under a paused clock, so that waiting in vain costs nothing.
+fn in_memory(suite: Suite, case: &str, fault: Option<Fault>) {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().start_paused(true).build().expect("a runtime can be made");
+    runtime.block_on(async {
+        match suite {
+            Suite::Transport => transport::run(FaultyTransport::new(fault), case).await,
+            _ => store::run(FaultyStoreFixture::new(fault), case).await,
+        }
+    });
+}
+
+/// Runs one case.
 fn run(suite: Suite, case: &'static str, fault: Option<Fault>) -> Ended {
     let (ended, has_ended) = std::sync::mpsc::channel();
     let case_thread = std::thread::Builder::new().name(CASE_THREAD.to_owned());
     let spawned = case_thread.spawn(move || {
         let passed = std::panic::catch_unwind(|| {
-            let mut runtime = tokio::runtime::Builder::new_current_thread();
-            let runtime = runtime.enable_time().start_paused(true).build().expect("a runtime can be made");
-            runtime.block_on(async {
-                match suite {
-                    Suite::Transport => transport::run(FaultyTransport::new(fault), case).await,
-                    Suite::Store => store::run(FaultyStoreFixture::new(fault), case).await,
-                }
-            });
+            match suite {
+                Suite::Transport | Suite::Store => in_memory(suite, case, fault),
+                // A file has a thread of its own, which does not know of any other clock.
+                Suite::Relay => block_on(async {
+                    relay::run(FaultyRelayFixture::new(Relayed::new().await, fault), case).await;
+                }),
+            }
         });
         // Nobody listens any more when it took too long.
         let _ = ended.send(passed.map_err(|panic| {
@@ -43,7 +86,7 @@ fn run(suite: Suite, case: &'static str, fault: Option<Fault>) -> Ended {
         }));
     });
     spawned.expect("a thread can be made");
-    match has_ended.recv_timeout(Duration::from_secs(60)) {
+    match has_ended.recv_timeout(DEADLINE) {
         Ok(Ok(())) => Ended::Passed,
         Ok(Err(words)) => Ended::Failed(words),
         Err(_) => Ended::Hung,
@@ -76,6 +119,9 @@ fn wrappers_without_a_fault_pass_every_case() {
     for case in store::all::<FaultyStoreFixture>() {
         assert_eq!(run(Suite::Store, case.name, None), Ended::Passed, "{}", case.name);
     }
+    for case in relay::all::<Relayed>() {
+        assert_eq!(run(Suite::Relay, case.name, None), Ended::Passed, "{}", case.name);
+    }
 }
 
 /// Returns the names of the public async functions over a fixture in the files of a suite.
@@ -105,16 +151,20 @@ fn every_case_that_is_written_is_in_the_list() {
     let listed: BTreeSet<String> =
         store::all::<MemoryStoreFixture>().iter().map(|case| case.name.to_owned()).collect();
     assert_eq!(listed, written("store", "StoreFixture"));
+    let listed: BTreeSet<String> = relay::all::<Relayed>().iter().map(|case| case.name.to_owned()).collect();
+    assert_eq!(listed, written("relay", "RelayFixture"));
 }
 
 #[test]
-fn every_case_that_memory_runs_notices_a_fault() {
+fn every_case_that_is_run_here_notices_a_fault() {
     let noticed: BTreeSet<&str> = TABLE.iter().map(|row| row.case).collect();
     let fixture = MemoryTransport::new();
     let transport = transport::all().into_iter().filter(|case| case.applies(&fixture)).map(|case| case.name);
     let fixture = MemoryStoreFixture::new();
     let store = store::all().into_iter().filter(|case| case.applies(&fixture)).map(|case| case.name);
-    let idle: Vec<&str> = transport.chain(store).filter(|name| !noticed.contains(name)).collect();
+    let relay = relay::all::<Relayed>().into_iter().map(|case| case.name);
+    let idle: Vec<&str> =
+        transport.chain(store).chain(relay).filter(|name| !noticed.contains(name)).collect();
     assert!(idle.is_empty(), "cases that notice no fault: {idle:?}");
     assert_eq!(
         TABLE.iter().map(|row| row.fault).collect::<std::collections::HashSet<_>>().len(),

@@ -2,20 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Entry;
+
 /// Events that have left, until their rows are deleted: a read must leave them out.
 #[derive(Default)]
 pub(super) struct Confirmed {
     places: BTreeMap<u16, BTreeSet<i64>>,
     count: usize,
     /// Those that nobody is deleting yet.
-    waiting: Vec<(u16, i64)>,
+    waiting: Vec<Entry>,
 }
 
 impl Confirmed {
-    pub(super) fn add(&mut self, shard: u16, seq: i64) {
-        if self.places.entry(shard).or_default().insert(seq) {
+    pub(super) fn add(&mut self, entry: Entry) {
+        if self.places.entry(entry.shard).or_default().insert(entry.seq) {
             self.count += 1;
-            self.waiting.push((shard, seq));
+            self.waiting.push(entry);
         }
     }
 
@@ -34,13 +36,13 @@ impl Confirmed {
     }
 
     /// Takes what is to be deleted.
-    pub(super) fn take(&mut self) -> Vec<(u16, i64)> {
+    pub(super) fn take(&mut self) -> Vec<Entry> {
         std::mem::take(&mut self.waiting)
     }
 
-    /// Notes that rows are gone.
-    pub(super) fn deleted(&mut self, rows: &[(u16, i64)]) {
-        for (shard, seq) in rows {
+    /// Notes that rows are gone. What stands at such a place now is another event, and may be read.
+    pub(super) fn deleted(&mut self, rows: &[Entry]) {
+        for Entry { shard, seq, .. } in rows {
             if let Some(places) = self.places.get_mut(shard) {
                 self.count -= usize::from(places.remove(seq));
                 if places.is_empty() {
@@ -51,7 +53,7 @@ impl Confirmed {
     }
 
     /// Takes back what could not be deleted.
-    pub(super) fn put_back(&mut self, mut rows: Vec<(u16, i64)>) {
+    pub(super) fn put_back(&mut self, mut rows: Vec<Entry>) {
         rows.append(&mut self.waiting);
         self.waiting = rows;
     }

@@ -57,6 +57,6 @@ mod telling;
 mod topics;
 
 pub use builder::{Relay, RelayBuilder};
-pub use reader::{Leases, OutboxReader, Page, Pending, Rejection, SHARDS, ShardLease, Wanted};
+pub use reader::{Entry, Leases, OutboxReader, Page, Pending, Rejection, SHARDS, ShardLease, Wanted};
 pub use rejected::{RejectedEvent, RejectedEvents};
 pub use stats::{PausedTopic, RelayStats, Stats};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Pending, ShardLease};
+use super::{Entry, Pending, ShardLease};
 
 /// Events of one topic, in the order in which they were found.
 #[derive(Debug)]
@@ -24,8 +24,8 @@ pub(super) struct Row {
 #[derive(Debug, Default)]
 pub(super) struct Ended {
     pub(super) number: u64,
-    /// The places that the broker has confirmed.
-    pub(super) confirmed: Vec<(u16, i64)>,
+    /// What the broker has confirmed.
+    pub(super) confirmed: Vec<Entry>,
     /// Why the topic is to be left alone for a while.
     pub(super) outage: Option<String>,
     /// Slices in which something was refused and is there still: they are read from the beginning.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::store::BoxFuture;
-use crate::{Error, Message};
+use crate::{Error, Message, MessageId, headers};
 
 /// How many slices an outbox has. A key's events lie in one slice, whatever their topic.
 pub const SHARDS: u16 = 64;
@@ -47,10 +47,41 @@ pub struct Pending {
     /// Its place: events of one key go out in the order of their places. Nobody reads onwards from a place alone, because an
     /// earlier one may be committed later.
     pub seq: i64,
+    /// Tells it from others of its id: the number of the copy, or what else the outbox counts by.
+    pub copy: i64,
     /// An earlier event of its topic and key was rejected: it must be set aside behind that one, not published.
     pub held: bool,
     /// The message, as it goes out.
     pub message: Message,
+}
+
+impl Pending {
+    /// Returns what names it towards the outbox.
+    pub fn entry(&self) -> Entry {
+        let event_id = self.message.headers.text(headers::ID).unwrap_or_default();
+        Entry {
+            shard: self.shard,
+            seq: self.seq,
+            copy: self.copy,
+            event_id: MessageId::from_stored(event_id),
+        }
+    }
+}
+
+/// An event in the list of what is pending.
+///
+/// Its place alone would not do: a database that came back from a backup, or from a failover that lost commits, gives places a
+/// second time, and what was meant for one event would reach another.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Entry {
+    /// Its slice.
+    pub shard: u16,
+    /// Its place.
+    pub seq: i64,
+    /// As in [`Pending`].
+    pub copy: i64,
+    /// Its id; empty for a message that has none.
+    pub event_id: MessageId,
 }
 
 /// What was found.
@@ -71,10 +102,10 @@ pub struct Page {
 /// An event that no waiting cures.
 #[derive(Clone, Debug)]
 pub struct Rejection {
-    /// Its slice and the right to it.
+    /// The right to its slice.
     pub lease: ShardLease,
-    /// Its place.
-    pub seq: i64,
+    /// Which one it is.
+    pub entry: Entry,
     /// What the broker said; `None` for one that was found [`held`](Pending::held).
     pub error: Option<Error>,
 }
@@ -98,7 +129,7 @@ pub trait OutboxReader: Send + Sync {
     /// Transient if the database does not answer; the slices are free when their lease ends.
     fn hand_over<'a>(&'a self, name: &'a str, slices: &'a [ShardLease]) -> BoxFuture<'a, Result<(), Error>>;
 
-    /// Finds at most `limit` events, and no more than some MiB of them but at least one: slices in the order in which they are
+    /// Finds at most `limit` events, and no more than some MiB of them, keys and headers included, but at least one: slices in the order in which they are
     /// wanted, each with its first events behind the wanted place, oldest first. Left out are the places in `except`, events of
     /// the topics in `paused`, and those that are delayed.
     ///
@@ -113,16 +144,16 @@ pub trait OutboxReader: Send + Sync {
         limit: u32,
     ) -> BoxFuture<'a, Result<Page, Error>>;
 
-    /// Notes that the broker has taken these events (slice, place). What has left has left, whoever says so: it asks for no
-    /// lease.
+    /// Notes that the broker has taken these events. What has left has left, whoever says so: it asks for no lease. Another
+    /// event that stands at the same place stays.
     ///
     /// # Errors
     /// Transient if the database does not answer: they are published again, under the same ids.
-    fn published<'a>(&'a self, rows: &'a [(u16, i64)]) -> BoxFuture<'a, Result<(), Error>>;
+    fn published<'a>(&'a self, rows: &'a [Entry]) -> BoxFuture<'a, Result<(), Error>>;
 
     /// Sets rejected events aside, each with everything of its topic and key that is behind it, in order, in one transaction;
-    /// one without a key alone. Returns how many were set aside: 0 when the slice has another epoch, or when a held event has
-    /// nothing before it any more, and then nothing has changed.
+    /// one without a key alone. Returns how many were set aside: 0 when the slice has another epoch, when another event stands there, or when a held event
+    /// has nothing before it any more, and then nothing has changed.
     ///
     /// # Errors
     /// Transient if the database does not answer.

@@ -20,7 +20,7 @@ use super::settings::{LEASES_APART, LEAVE, RENEWALS, Settings, UNDELETED, outage
 use super::shards::Shards;
 use super::stats::Counters;
 use super::telling::Telling;
-use super::{Leases, Page};
+use super::{Entry, Leases, Page};
 use crate::store::BoxFuture;
 use crate::{Error, chain, crash};
 
@@ -49,7 +49,7 @@ enum Leasing {
     HandedOver(Result<(), Error>),
 }
 
-type Deleted = (Vec<(u16, i64)>, Result<(), Error>);
+type Deleted = (Vec<Entry>, Result<(), Error>);
 
 struct Running {
     settings: Arc<Settings>,

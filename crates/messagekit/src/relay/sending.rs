@@ -42,7 +42,7 @@ pub(super) async fn send(settings: Arc<Settings>, instance: Arc<str>, part: Part
     let (mut stopped, mut rejections) = (HashSet::new(), Vec::new());
     let (mut places, mut batch) = (Vec::new(), Vec::with_capacity(part.rows.len()));
     for row in part.rows {
-        let (lease, seq, key) = (row.lease, row.event.seq, row.event.message.key.clone());
+        let (lease, entry, key) = (row.lease, row.event.entry(), row.event.message.key.clone());
         if key.as_ref().is_some_and(|key| stopped.contains(key)) {
             continue;
         }
@@ -50,7 +50,7 @@ pub(super) async fn send(settings: Arc<Settings>, instance: Arc<str>, part: Part
             true => None,
             false => match settings.prepare(row.event.message) {
                 Ok(message) => {
-                    places.push((lease, seq));
+                    places.push((lease, entry));
                     batch.push(message);
                     continue;
                 }
@@ -58,16 +58,16 @@ pub(super) async fn send(settings: Arc<Settings>, instance: Arc<str>, part: Part
             },
         };
         stopped.extend(key);
-        rejections.push(Rejection { lease, seq, error });
+        rejections.push(Rejection { lease, entry, error });
     }
     let answers = settings.publish(&batch).await;
-    for (index, ((lease, seq), message)) in places.into_iter().zip(&batch).enumerate() {
+    for (index, ((lease, entry), message)) in places.into_iter().zip(&batch).enumerate() {
         let is_stopped = message.key.as_ref().is_some_and(|key| stopped.contains(key));
         match answers.get(index) {
-            Some(Ok(())) => sent.ended.confirmed.push((lease.shard, seq)),
+            Some(Ok(())) => sent.ended.confirmed.push(entry),
             Some(Err(refused)) if refused.refusal == Refusal::Rejected => {
                 stopped.extend(message.key.clone());
-                rejections.push(Rejection { lease, seq, error: Some(refused.error.clone()) });
+                rejections.push(Rejection { lease, entry, error: Some(refused.error.clone()) });
             }
             Some(Err(refused)) if refused.refusal == Refusal::Behind && is_stopped => {}
             Some(Err(PublishError { error, .. })) => sent.again(chain(error)),
@@ -136,7 +136,8 @@ impl Settings {
                 tracing::error!(
                     relay,
                     topic = &*sent.topic,
-                    seq = rejection.seq,
+                    seq = rejection.entry.seq,
+                    event = %rejection.entry.event_id,
                     set_aside = count,
                     error = chain(&error),
                     "event refused: it is set aside with what is behind it; see `messagekit outbox rejected list`"

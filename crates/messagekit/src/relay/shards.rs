@@ -279,7 +279,7 @@ impl Shards {
             }
         }
         let took = !ended.confirmed.is_empty();
-        ended.confirmed.into_iter().for_each(|(shard, seq)| self.confirmed.add(shard, seq));
+        ended.confirmed.into_iter().for_each(|entry| self.confirmed.add(entry));
         for shard in ended.again {
             self.slices.get_mut(&shard).into_iter().for_each(Slice::fall);
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::super::Pending;
+use super::super::{Entry, Pending};
 use super::*;
 use crate::Message;
 
@@ -208,7 +208,7 @@ impl World {
                 }
                 let held = self.rows.range(..seq).any(|(_, row)| *row == (*stream, State::SetAside));
                 let message = Message::new(topic, "{}").with_key(vec![stream.1]);
-                page.rows.push(Pending { shard, seq: *seq, held, message });
+                page.rows.push(Pending { shard, seq: *seq, copy: 0, held, message });
             }
         }
         self.answer = Some((question.wanted.iter().map(|wanted| wanted.lease.shard).collect(), page));
@@ -259,7 +259,7 @@ impl World {
             *count += 1;
             let at = usize::from(row.lease.shard);
             if !row.event.held && (fate == Fate::Confirmed || *count <= ok) {
-                ended.confirmed.push((row.lease.shard, seq));
+                ended.confirmed.push(row.event.entry());
                 self.published.push((stream, seq));
             } else if row.event.held || fate == Fate::Rejected {
                 stopped.insert(stream);
@@ -286,7 +286,7 @@ impl World {
         if !works {
             return self.shards.confirmed.put_back(rows);
         }
-        for (_, seq) in &rows {
+        for Entry { seq, .. } in &rows {
             if self.rows.get(seq).is_some_and(|row| row.1 == State::Pending) {
                 self.rows.remove(seq);
             }

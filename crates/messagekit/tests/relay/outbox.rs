@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use messagekit::relay::{Leases, OutboxReader, Page, Rejection, ShardLease, Wanted};
+use messagekit::relay::{Entry, Leases, OutboxReader, Page, Rejection, ShardLease, Wanted};
 use messagekit::{BoxFuture, Error, ErrorKind, Message};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -240,11 +240,11 @@ impl OutboxReader for Outbox {
         Box::pin(self.statement(move |state| state.pending(name, wanted, except, paused, limit as usize)))
     }
 
-    fn published<'a>(&'a self, rows: &'a [(u16, i64)]) -> BoxFuture<'a, Result<(), Error>> {
+    fn published<'a>(&'a self, rows: &'a [Entry]) -> BoxFuture<'a, Result<(), Error>> {
         let is_down = |state: &State| state.down || state.deletes_down;
         Box::pin(self.statement_that(is_down, move |state| {
             state.statements.published += 1;
-            rows.iter().for_each(|place| drop(state.pending.remove(place)));
+            rows.iter().for_each(|entry| state.published(entry));
         }))
     }
 

@@ -112,3 +112,18 @@ async fn an_outbox_without_the_tables_of_a_relay_ends_it() {
     let error = relay.ended().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Schema);
 }
+
+/// As after a failover that lost the commit of the first: the second got its place.
+#[tokio::test(start_paused = true)]
+async fn an_event_at_the_place_of_a_published_one_is_not_deleted_for_it() {
+    let world = World::new();
+    world.outbox.set_deletes_down(true);
+    world.outbox.write_at(7, order("k", 0));
+    let relay = Running::start(world.relay());
+    until("the first is published", || world.broker.taken_count() == 1).await;
+    world.outbox.write_at(7, order("k", 1));
+    world.outbox.set_deletes_down(false);
+    world.until_drained(2).await;
+    assert_eq!(firsts_of(&world.broker.taken(), TOPIC, "k"), [0, 1]);
+    relay.stop().await.unwrap();
+}

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::relay::{Leases, Page, Pending, Rejection, SHARDS, ShardLease, Wanted};
+use messagekit::relay::{Entry, Leases, Page, Pending, Rejection, SHARDS, ShardLease, Wanted};
 use messagekit::{ErrorKind, Message};
 use tokio::time::Instant;
 
@@ -175,16 +175,28 @@ impl State {
                 }
                 let before = Self::key_of(&row.message).and_then(|key| self.rejected.get(&key)?.first());
                 let held = before.is_some_and(|(_, first, _)| first < seq);
-                page.rows.push(Pending { shard, seq: *seq, held, message: row.message.clone() });
+                page.rows.push(Pending { shard, seq: *seq, copy: 0, held, message: row.message.clone() });
             }
         }
         page
     }
 
+    /// Says whether it is this event that stands at its place.
+    fn stands(&self, entry: &Entry) -> bool {
+        let id = |row: &Row| row.message.headers.text("id") == Some(entry.event_id.as_str());
+        self.pending.get(&(entry.shard, entry.seq)).is_some_and(id)
+    }
+
+    pub(super) fn published(&mut self, entry: &Entry) {
+        if self.stands(entry) {
+            self.pending.remove(&(entry.shard, entry.seq));
+        }
+    }
+
     pub(super) fn set_aside(&mut self, name: &str, rejection: &Rejection) -> u64 {
         self.statements.set_aside += 1;
-        let place = (rejection.lease.shard, rejection.seq);
-        if !self.is_of(name, rejection.lease) || !self.pending.contains_key(&place) {
+        let place = (rejection.lease.shard, rejection.entry.seq);
+        if !self.is_of(name, rejection.lease) || !self.stands(&rejection.entry) {
             return 0;
         }
         let Some(key) = Self::key_of(&self.pending[&place].message) else {
@@ -195,7 +207,7 @@ impl State {
             .rejected
             .get(&key)
             .and_then(|rows| rows.first())
-            .is_some_and(|first| first.1 < rejection.seq);
+            .is_some_and(|first| first.1 < rejection.entry.seq);
         if rejection.error.is_none() && !is_held {
             return 0;
         }

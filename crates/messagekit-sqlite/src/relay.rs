@@ -1,0 +1,149 @@
+//! The topics that leave the file, as a relay reads them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use messagekit::relay::{
+    Entry, Leases, OutboxReader, Page, RejectedEvent, RejectedEvents, Rejection, ShardLease, Wanted,
+};
+use messagekit::{Actor, BoxFuture, Error, ErrorKind};
+use rusqlite::Connection;
+
+use crate::SqliteStore;
+use crate::error::from_sqlite;
+use crate::tables::pending::{self, Question};
+use crate::tables::{audit, delayed, micros, now, rejected, shards};
+
+/// Each call is a commit or a snapshot of its own; times are those of this machine's clock, which every process that has the
+/// file open shares.
+impl OutboxReader for SqliteStore {
+    fn lease<'a>(&'a self, name: &'a str, lease: Duration) -> BoxFuture<'a, Result<Leases, Error>> {
+        let name = name.to_owned();
+        Box::pin(self.job(move |conn| {
+            let now = now();
+            shards::lease(conn, &name, now.saturating_add(micros(lease)), now)
+        }))
+    }
+
+    fn hand_over<'a>(&'a self, name: &'a str, slices: &'a [ShardLease]) -> BoxFuture<'a, Result<(), Error>> {
+        let (name, slices) = (name.to_owned(), slices.to_vec());
+        Box::pin(self.job(move |conn| {
+            let done = match &*slices {
+                [] => shards::leave(conn, &name),
+                slices => shards::hand_over(conn, &name, slices),
+            };
+            done.map_err(from_sqlite)
+        }))
+    }
+
+    fn pending<'a>(
+        &'a self,
+        name: &'a str,
+        wanted: &'a [Wanted],
+        except: &'a [i64],
+        paused: &'a [Arc<str>],
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Page, Error>> {
+        let question = Question {
+            name: name.to_owned(),
+            wanted: wanted.to_vec(),
+            except: except.iter().copied().collect(),
+            paused: paused.iter().cloned().collect(),
+            limit: limit.max(1) as usize,
+        };
+        Box::pin(self.query(move |conn| {
+            let snapshot = conn.unchecked_transaction().map_err(from_sqlite)?;
+            pending::pending(&snapshot, &question, now())
+        }))
+    }
+
+    fn published<'a>(&'a self, rows: &'a [Entry]) -> BoxFuture<'a, Result<(), Error>> {
+        let rows = rows.to_vec();
+        Box::pin(self.job(move |conn| pending::published(conn, &rows).map_err(from_sqlite)))
+    }
+
+    fn set_aside<'a>(&'a self, name: &'a str, rejection: &'a Rejection) -> BoxFuture<'a, Result<u64, Error>> {
+        let (name, rejection) = (name.to_owned(), rejection.clone());
+        Box::pin(
+            self.job(move |conn| rejected::set_aside(conn, &name, &rejection, now()).map_err(from_sqlite)),
+        )
+    }
+
+    /// The writer of each process that has the file open does the same.
+    fn due(&self) -> BoxFuture<'_, Result<Option<Duration>, Error>> {
+        Box::pin(async move {
+            let wait = |due: i64| Duration::from_micros(due.saturating_sub(now()).try_into().unwrap_or(0));
+            let next = self.query(delayed::next).await?.map(wait);
+            if next != Some(Duration::ZERO) {
+                return Ok(next);
+            }
+            let partitions = self.partitions().get();
+            let (appended, next) = self
+                .job(move |conn| Ok((delayed::append_due(conn, partitions, now())?, delayed::next(conn)?)))
+                .await?;
+            self.tell(&appended);
+            Ok(next.map(wait))
+        })
+    }
+
+    fn woken(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.news().woken())
+    }
+}
+
+/// What happens to an event that was refused.
+#[derive(Clone, Copy)]
+enum Mending {
+    Retry,
+    Discard,
+}
+
+impl SqliteStore {
+    async fn mend(&self, id: i64, actor: &Actor, mending: Mending) -> Result<u64, Error> {
+        let actor = actor.clone();
+        let back = self.job(move |conn| mend(conn, id, &actor, mending, now())).await?;
+        self.news().wake();
+        Ok(back)
+    }
+}
+
+fn mend(conn: &Connection, id: i64, actor: &Actor, mending: Mending, now: i64) -> Result<u64, Error> {
+    let found = rejected::find(conn, id).map_err(from_sqlite)?.ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, "no event of this number was set aside: list them again")
+            .with("id", id)
+    })?;
+    let (act, back) = match mending {
+        Mending::Retry => ("retry-rejected", rejected::put_back(conn, &found, now)),
+        Mending::Discard if !found.is_refused => {
+            let text = "event only waits behind a refused one of its key: retry or discard that one";
+            return Err(Error::new(ErrorKind::WrongState, text).with("id", id));
+        }
+        Mending::Discard => ("discard-rejected", rejected::give_up(conn, &found, now)),
+    };
+    let back = back.map_err(from_sqlite)?;
+    let note = || {
+        shards::begin_again(conn, found.shard)?;
+        audit::write(conn, actor, act, &[id], usize::try_from(back).unwrap_or(usize::MAX), now)
+    };
+    note().map_err(from_sqlite)?;
+    Ok(back)
+}
+
+impl RejectedEvents for SqliteStore {
+    fn rejected(
+        &self,
+        after: i64,
+        limit: u32,
+        with_waiting: bool,
+    ) -> BoxFuture<'_, Result<Vec<RejectedEvent>, Error>> {
+        Box::pin(self.query(move |conn| rejected::list(conn, after, limit, with_waiting)))
+    }
+
+    fn retry_rejected<'a>(&'a self, id: i64, actor: &'a Actor) -> BoxFuture<'a, Result<u64, Error>> {
+        Box::pin(self.mend(id, actor, Mending::Retry))
+    }
+
+    fn discard_rejected<'a>(&'a self, id: i64, actor: &'a Actor) -> BoxFuture<'a, Result<u64, Error>> {
+        Box::pin(self.mend(id, actor, Mending::Discard))
+    }
+}

@@ -1,0 +1,187 @@
+//! The records that no broker has confirmed yet.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use messagekit::fnv::fnv1a;
+use messagekit::relay::{Entry, Page, Pending, SHARDS, Wanted};
+use messagekit::{Error, ErrorKind, Message};
+use rusqlite::{Connection, OptionalExtension, Result};
+
+use super::{read, shards};
+use crate::error::from_sqlite;
+
+/// How many bytes of keys, headers and payloads one answer may have.
+const MOST_BYTES: usize = 8 << 20;
+
+/// Makes a record pending that was appended in this transaction.
+pub(crate) fn add(conn: &Connection, topic: i64, position: i64, message: &Message, now: i64) -> Result<()> {
+    let key_hash = message.key.as_deref().map(|key| fnv1a(key.iter().copied()).cast_signed());
+    let spread = key_hash.unwrap_or_else(|| fnv1a(position.to_be_bytes()).cast_signed());
+    let shard = (spread ^ spread >> 32).rem_euclid(i64::from(SHARDS));
+    conn.prepare_cached(
+        "INSERT INTO messagekit_outbox_pending (shard, topic_id, pos, key_hash, ready_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?
+    .execute((shard, topic, position, key_hash, now))
+    .map(drop)
+}
+
+/// What a relay asks for.
+pub(crate) struct Question {
+    pub(crate) name: String,
+    pub(crate) wanted: Vec<Wanted>,
+    pub(crate) except: HashSet<i64>,
+    pub(crate) paused: HashSet<Arc<str>>,
+    pub(crate) limit: usize,
+}
+
+struct Found {
+    seq: i64,
+    position: i64,
+    topic: i64,
+    key_hash: Option<i64>,
+}
+
+/// Finds what is ready in the wanted shards. All of it must be seen in one snapshot.
+pub(crate) fn pending(conn: &Connection, question: &Question, now: i64) -> Result<Page, Error> {
+    let mut looking = Looking { conn, question, names: HashMap::new(), bytes: 0 };
+    // Places are given by the only writer, so whatever was committed is all there will ever be below the last one.
+    let mut page = Page { decided: last(conn).map_err(from_sqlite)?, ..Page::default() };
+    for wanted in &question.wanted {
+        if !shards::holds(conn, &question.name, wanted.lease, now).map_err(from_sqlite)? {
+            page.lost.push(wanted.lease.shard);
+        } else if !page.more {
+            looking.look(wanted, &mut page)?;
+        }
+    }
+    Ok(page)
+}
+
+/// Returns the last place that was given.
+fn last(conn: &Connection) -> Result<i64> {
+    conn.prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'messagekit_outbox_pending'")?
+        .query_row([], |row| row.get(0))
+        .optional()
+        .map(Option::unwrap_or_default)
+}
+
+struct Looking<'a> {
+    conn: &'a Connection,
+    question: &'a Question,
+    names: HashMap<i64, Arc<str>>,
+    bytes: usize,
+}
+
+impl Looking<'_> {
+    fn look(&mut self, wanted: &Wanted, page: &mut Page) -> Result<(), Error> {
+        for found in self.find(wanted, self.question.limit - page.rows.len()).map_err(from_sqlite)? {
+            if page.rows.len() == self.question.limit {
+                page.more = true;
+                return Ok(());
+            }
+            let message = self.message(&found)?;
+            self.bytes += message.size();
+            if self.bytes > MOST_BYTES && !page.rows.is_empty() {
+                page.more = true;
+                return Ok(());
+            }
+            let held = is_held(self.conn, found.topic, found.key_hash, found.seq).map_err(from_sqlite)?;
+            let Found { seq, position, .. } = found;
+            page.rows.push(Pending { shard: wanted.lease.shard, seq, copy: position, held, message });
+        }
+        Ok(())
+    }
+
+    /// Finds the first ready rows of a shard, and one more than there is room for.
+    fn find(&mut self, wanted: &Wanted, room: usize) -> Result<Vec<Found>> {
+        let mut found = Vec::new();
+        let shard = wanted.lease.shard;
+        let mut topic = self.topic_behind(shard, 0)?;
+        while let Some(id) = topic {
+            let name = self.name(id)?;
+            if !self.question.paused.contains(&name) {
+                let mut select = self.conn.prepare_cached(
+                    "SELECT seq, pos, key_hash FROM messagekit_outbox_pending
+                     WHERE shard = ?1 AND topic_id = ?2 AND seq > ?3 ORDER BY seq",
+                )?;
+                let row = |row: &rusqlite::Row<'_>| {
+                    Ok(Found { seq: row.get(0)?, position: row.get(1)?, topic: id, key_hash: row.get(2)? })
+                };
+                let rows = select.query_map((shard, id, wanted.above), row)?;
+                let left_out = |row: &Result<Found>| {
+                    row.as_ref().is_ok_and(|row| self.question.except.contains(&row.seq))
+                };
+                for row in rows.filter(|row| !left_out(row)).take(room + 1) {
+                    found.push(row?);
+                }
+            }
+            topic = self.topic_behind(shard, id)?;
+        }
+        found.sort_unstable_by_key(|found| found.seq);
+        found.truncate(room + 1);
+        Ok(found)
+    }
+
+    /// Returns the next topic of a shard: from one to the next, however much is pending of each.
+    fn topic_behind(&self, shard: u16, topic: i64) -> Result<Option<i64>> {
+        self.conn
+            .prepare_cached(
+                "SELECT topic_id FROM messagekit_outbox_pending WHERE shard = ?1 AND topic_id > ?2
+                 ORDER BY shard, topic_id LIMIT 1",
+            )?
+            .query_row((shard, topic), |row| row.get(0))
+            .optional()
+    }
+
+    fn name(&mut self, topic: i64) -> Result<Arc<str>> {
+        if let Some(name) = self.names.get(&topic) {
+            return Ok(Arc::clone(name));
+        }
+        let name: Arc<str> = self
+            .conn
+            .prepare_cached("SELECT name FROM messagekit_topics WHERE id = ?1")?
+            .query_row([topic], |row| row.get(0))?;
+        self.names.insert(topic, Arc::clone(&name));
+        Ok(name)
+    }
+
+    fn message(&mut self, found: &Found) -> Result<Message, Error> {
+        let topic = self.name(found.topic).map_err(from_sqlite)?;
+        read::outgoing(self.conn, &topic, found.position)?.ok_or_else(|| {
+            let text = "record waits to be published and is not in its topic any more: put it back, or delete its row of messagekit_outbox_pending";
+            Error::new(ErrorKind::Corrupt, text).with("topic", topic).with("seq", found.seq)
+        })
+    }
+}
+
+/// Returns whether an earlier record of the same topic and key was set aside.
+pub(crate) fn is_held(conn: &Connection, topic: i64, key_hash: Option<i64>, seq: i64) -> Result<bool> {
+    let Some(key_hash) = key_hash else { return Ok(false) };
+    conn.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM messagekit_outbox_rejected WHERE topic_id = ?1 AND key_hash = ?2 AND seq < ?3)",
+    )?
+    .query_row((topic, key_hash, seq), |row| row.get(0))
+}
+
+/// Which row an entry means: another record at the same place is not meant.
+pub(crate) const ENTRY: &str = "seq = ?1 AND shard = ?2 AND pos = ?3 AND EXISTS (
+   SELECT 1 FROM messagekit_topic_records r WHERE r.pos = ?3 AND coalesce(r.event_id, '') = ?4)";
+
+/// Takes records from the list.
+pub(crate) fn published(conn: &Connection, entries: &[Entry]) -> Result<()> {
+    let mut delete = conn.prepare_cached(&format!("DELETE FROM messagekit_outbox_pending WHERE {ENTRY}"))?;
+    for entry in entries {
+        delete.execute((entry.seq, entry.shard, entry.copy, entry.event_id.as_str()))?;
+    }
+    Ok(())
+}
+
+/// What waits: how many, how many of them since before a time, and since when the oldest.
+pub(crate) fn waiting(conn: &Connection, before: i64) -> Result<(u64, u64, Option<i64>)> {
+    conn.prepare_cached(
+        "SELECT count(*), count(*) FILTER (WHERE ready_at <= ?1), min(ready_at) FROM messagekit_outbox_pending",
+    )?
+    .query_row([before], |row| {
+        Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, i64>(1)?.unsigned_abs(), row.get(2)?))
+    })
+}

@@ -1,0 +1,162 @@
+//! Records that a broker refused, and what waits behind them.
+
+use messagekit::relay::{RejectedEvent, Rejection};
+use messagekit::{Error, MessageId, chain};
+use rusqlite::{Connection, OptionalExtension, Result, Row};
+
+use super::pending::{ENTRY, is_held};
+use super::{shards, timestamp};
+use crate::error::from_sqlite;
+
+/// The most characters of an error that are kept.
+const MOST_CHARACTERS: usize = 4_000;
+
+/// Sets a record aside with what is behind it of its topic and key, and returns how many.
+pub(crate) fn set_aside(conn: &Connection, name: &str, rejection: &Rejection, now: i64) -> Result<u64> {
+    if !shards::holds(conn, name, rejection.lease, now)? {
+        return Ok(0);
+    }
+    let entry = &rejection.entry;
+    let head: Option<(i64, Option<i64>)> = conn
+        .prepare_cached(&format!("SELECT topic_id, key_hash FROM messagekit_outbox_pending WHERE {ENTRY}"))?
+        .query_row((entry.seq, rejection.lease.shard, entry.copy, entry.event_id.as_str()), |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    let Some((topic, key_hash)) = head else { return Ok(0) };
+    if rejection.error.is_none() && !is_held(conn, topic, key_hash, entry.seq)? {
+        return Ok(0);
+    }
+    let error = rejection.error.as_ref().map(|error| {
+        chain(error).chars().filter(|char| *char != '\0').take(MOST_CHARACTERS).collect::<String>()
+    });
+    let moved = "shard = ?1 AND topic_id = ?2 AND seq >= ?3 AND (seq = ?3 OR key_hash = ?4)";
+    let key = (rejection.lease.shard, topic, entry.seq, key_hash);
+    conn.prepare_cached(&format!(
+        "INSERT INTO messagekit_outbox_rejected (seq, shard, topic_id, pos, key_hash, attempts, error, rejected_at)
+         SELECT seq, shard, topic_id, pos, key_hash, attempts + (seq = ?3 AND ?5 IS NOT NULL),
+           CASE WHEN seq = ?3 THEN ?5 END, ?6
+         FROM messagekit_outbox_pending WHERE {moved} ORDER BY seq"
+    ))?
+    .execute((key.0, key.1, key.2, key.3, error, now))?;
+    let gone =
+        conn.prepare_cached(&format!("DELETE FROM messagekit_outbox_pending WHERE {moved}"))?.execute(key)?;
+    Ok(gone as u64)
+}
+
+/// Lists what was set aside.
+pub(crate) fn list(
+    conn: &Connection,
+    after: i64,
+    limit: u32,
+    with_waiting: bool,
+) -> Result<Vec<RejectedEvent>, Error> {
+    let mut select = conn
+        .prepare_cached(
+            "SELECT j.id, coalesce(r.event_id, ''), t.name, r.event_type, r.key, coalesce(length(r.payload), 0),
+               CASE WHEN j.error IS NULL THEN 0 ELSE j.attempts END, j.error, coalesce(r.created_at, j.rejected_at),
+               j.rejected_at, CASE WHEN j.error IS NULL THEN 0 ELSE (
+                 SELECT count(*) FROM messagekit_outbox_rejected b
+                 WHERE b.topic_id = j.topic_id AND b.key_hash = j.key_hash AND b.seq > j.seq AND b.error IS NULL) END
+             FROM messagekit_outbox_rejected j
+               LEFT JOIN messagekit_topics t ON t.id = j.topic_id
+               LEFT JOIN messagekit_topic_records r ON r.pos = j.pos
+             WHERE j.id > ?1 AND (j.error IS NOT NULL OR ?3) ORDER BY j.id LIMIT ?2",
+        )
+        .map_err(from_sqlite)?;
+    let mut rows = select.query((after, limit, with_waiting)).map_err(from_sqlite)?;
+    let mut events = Vec::new();
+    while let Some(row) = rows.next().map_err(from_sqlite)? {
+        events.push(event_of(row)?);
+    }
+    Ok(events)
+}
+
+fn event_of(row: &Row<'_>) -> Result<RejectedEvent, Error> {
+    let time = |column| row.get(column).map_err(from_sqlite).and_then(timestamp);
+    let (created_at, rejected_at) = (time(8)?, time(9)?);
+    let read = || {
+        let key: Option<Vec<u8>> = row.get(4)?;
+        Ok(RejectedEvent {
+            id: row.get(0)?,
+            event_id: MessageId::from_stored(&row.get::<_, String>(1)?),
+            topic: row.get(2)?,
+            event_type: row.get(3)?,
+            key: key.map(|key| String::from_utf8_lossy(&key).into_owned()),
+            payload_bytes: row.get::<_, u32>(5)?.into(),
+            attempts: row.get(6)?,
+            error: row.get(7)?,
+            created_at,
+            rejected_at,
+            behind: row.get::<_, u32>(10)?.into(),
+        })
+    };
+    read().map_err(from_sqlite)
+}
+
+/// What an operator asks for by its number.
+pub(crate) struct Found {
+    pub(crate) shard: u16,
+    seq: i64,
+    topic: i64,
+    key_hash: Option<i64>,
+    /// A broker said no; else it waits behind one of which that is true.
+    pub(crate) is_refused: bool,
+}
+
+/// Finds a record by its number.
+pub(crate) fn find(conn: &Connection, id: i64) -> Result<Option<Found>> {
+    conn.prepare_cached(
+        "SELECT shard, seq, topic_id, key_hash, error IS NOT NULL FROM messagekit_outbox_rejected WHERE id = ?1",
+    )?
+    .query_row([id], |row| {
+        Ok(Found {
+            shard: row.get(0)?,
+            seq: row.get(1)?,
+            topic: row.get(2)?,
+            key_hash: row.get(3)?,
+            is_refused: row.get(4)?,
+        })
+    })
+    .optional()
+}
+
+/// Puts a record and all of its topic and key back, and returns how many that were.
+pub(crate) fn put_back(conn: &Connection, found: &Found, now: i64) -> Result<u64> {
+    back(conn, found, None, now)
+}
+
+/// Forgets a record, puts back what waits for it and for no other, and returns how many that were.
+pub(crate) fn give_up(conn: &Connection, found: &Found, now: i64) -> Result<u64> {
+    conn.prepare_cached("DELETE FROM messagekit_outbox_rejected WHERE seq = ?1 AND shard = ?2")?
+        .execute((found.seq, found.shard))?;
+    let next: Option<i64> = conn
+        .prepare_cached(
+            "SELECT min(seq) FROM messagekit_outbox_rejected
+             WHERE topic_id = ?1 AND key_hash = ?2 AND error IS NOT NULL",
+        )?
+        .query_row((found.topic, found.key_hash), |row| row.get(0))?;
+    back(conn, found, Some(next.unwrap_or(i64::MAX)), now)
+}
+
+/// Puts back what is of a record's key and, with an end, only what waits before that.
+fn back(conn: &Connection, found: &Found, end: Option<i64>, now: i64) -> Result<u64> {
+    let moved =
+        "(seq = ?1 OR (topic_id = ?2 AND key_hash = ?3)) AND (?4 IS NULL OR (seq < ?4 AND error IS NULL))";
+    let key = (found.seq, found.topic, found.key_hash, end);
+    conn.prepare_cached(&format!(
+        "INSERT INTO messagekit_outbox_pending (seq, shard, topic_id, pos, key_hash, attempts, ready_at)
+         SELECT seq, shard, topic_id, pos, key_hash, attempts, ?5 FROM messagekit_outbox_rejected WHERE {moved}"
+    ))?
+    .execute((key.0, key.1, key.2, key.3, now))?;
+    let back = conn
+        .prepare_cached(&format!("DELETE FROM messagekit_outbox_rejected WHERE {moved}"))?
+        .execute(key)?;
+    Ok(back as u64)
+}
+
+/// Counts what was refused, and what waits behind that.
+pub(crate) fn counts(conn: &Connection) -> Result<(u64, u64)> {
+    conn.prepare_cached("SELECT count(error), count(*) - count(error) FROM messagekit_outbox_rejected")?
+        .query_row([], |row| Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, i64>(1)?.unsigned_abs())))
+}

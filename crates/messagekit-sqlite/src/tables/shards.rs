@@ -1,0 +1,103 @@
+//! Who publishes which shard.
+
+use messagekit::relay::{Leases, SHARDS, ShardLease};
+use messagekit::{Error, ErrorKind};
+use rusqlite::{Connection, OptionalExtension, Result};
+
+use super::count;
+use crate::error::from_sqlite;
+
+/// How long a relay that has died is remembered.
+const REMEMBERED: i64 = 3_600 * 1_000_000;
+
+/// Renews a relay's lease until a time and takes what nobody who lives has, up to its fair share.
+pub(crate) fn lease(conn: &Connection, name: &str, until: i64, now: i64) -> Result<Leases, Error> {
+    if !any_topic_leaves(conn).map_err(from_sqlite)? {
+        let text =
+            "no topic leaves this file: name those that do with `SqliteOptions::leaving` where it is opened";
+        return Err(Error::new(ErrorKind::Schema, text));
+    }
+    take(conn, name, until, now).map_err(from_sqlite)
+}
+
+/// Returns whether there is anything for a relay, now or later.
+pub(crate) fn any_topic_leaves(conn: &Connection) -> Result<bool> {
+    // What was written before the last topic was told to stay goes out all the same.
+    conn.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM messagekit_topics WHERE leaves = 1)
+           OR EXISTS (SELECT 1 FROM messagekit_outbox_pending) OR EXISTS (SELECT 1 FROM messagekit_outbox_rejected)",
+    )?
+    .query_row([], |row| row.get(0))
+}
+
+fn take(conn: &Connection, name: &str, until: i64, now: i64) -> Result<Leases> {
+    conn.prepare_cached(
+        "INSERT INTO messagekit_relay_members (name, until) VALUES (?1, ?2)
+         ON CONFLICT (name) DO UPDATE SET until = excluded.until",
+    )?
+    .execute((name, until))?;
+    conn.prepare_cached("DELETE FROM messagekit_relay_members WHERE until < ?1")?
+        .execute([now - REMEMBERED])?;
+    let others: u32 = conn
+        .prepare_cached("SELECT count(*) FROM messagekit_relay_members WHERE name <> ?1 AND until > ?2")?
+        .query_row((name, now), |row| row.get(0))?;
+    let share = u32::from(SHARDS).div_ceil(1 + others) as usize;
+    let held = held(conn, name)?;
+    conn.prepare_cached(
+        "UPDATE messagekit_relay_shards SET owner = ?1, epoch = epoch + 1 WHERE shard IN (
+           SELECT s.shard FROM messagekit_relay_shards s
+           WHERE s.owner IS NOT ?1 AND NOT EXISTS (
+             SELECT 1 FROM messagekit_relay_members m WHERE m.name = s.owner AND m.until > ?2)
+           ORDER BY s.shard LIMIT ?3)",
+    )?
+    .execute((name, now, count(share.saturating_sub(held.len()))))?;
+    let held = self::held(conn, name)?;
+    Ok(Leases { surplus: held.len().saturating_sub(share), held })
+}
+
+fn held(conn: &Connection, name: &str) -> Result<Vec<ShardLease>> {
+    conn.prepare_cached("SELECT shard, epoch FROM messagekit_relay_shards WHERE owner = ?1 ORDER BY shard")?
+        .query_map([name], |row| Ok(ShardLease { shard: row.get(0)?, epoch: row.get(1)? }))?
+        .collect()
+}
+
+/// Frees shards.
+pub(crate) fn hand_over(conn: &Connection, name: &str, leases: &[ShardLease]) -> Result<()> {
+    let mut free = conn.prepare_cached(
+        "UPDATE messagekit_relay_shards SET owner = NULL WHERE shard = ?2 AND epoch = ?3 AND owner = ?1",
+    )?;
+    leases.iter().try_for_each(|lease| free.execute((name, lease.shard, lease.epoch)).map(drop))
+}
+
+/// Frees every shard of a relay and forgets it.
+pub(crate) fn leave(conn: &Connection, name: &str) -> Result<()> {
+    conn.prepare_cached("DELETE FROM messagekit_relay_members WHERE name = ?1")?.execute([name])?;
+    conn.prepare_cached("UPDATE messagekit_relay_shards SET owner = NULL WHERE owner = ?1")?
+        .execute([name])
+        .map(drop)
+}
+
+/// Returns whether a shard is this relay's under the epoch, and its lease lasts.
+pub(crate) fn holds(conn: &Connection, name: &str, lease: ShardLease, now: i64) -> Result<bool> {
+    conn.prepare_cached(
+        "SELECT EXISTS (
+           SELECT 1 FROM messagekit_relay_shards s JOIN messagekit_relay_members m ON m.name = s.owner
+           WHERE s.shard = ?1 AND s.epoch = ?2 AND s.owner = ?3 AND m.until > ?4)",
+    )?
+    .query_row((lease.shard, lease.epoch, name, now), |row| row.get(0))
+}
+
+/// Makes whoever owns a shard begin it again.
+pub(crate) fn begin_again(conn: &Connection, shard: u16) -> Result<()> {
+    conn.prepare_cached("UPDATE messagekit_relay_shards SET epoch = epoch + 1 WHERE shard = ?1")?
+        .execute([shard])
+        .map(drop)
+}
+
+/// Returns until when the relay with the longest lease lives or has lived.
+pub(crate) fn last_life(conn: &Connection) -> Result<Option<i64>> {
+    conn.prepare_cached("SELECT max(until) FROM messagekit_relay_members")?
+        .query_row([], |row| row.get(0))
+        .optional()
+        .map(Option::flatten)
+}

@@ -1,0 +1,200 @@
+//! Topics that leave the file, and events that are not due yet.
+
+use std::time::Duration;
+
+use messagekit::log::Log;
+use messagekit::relay::{OutboxReader, Page, Rejection, Wanted};
+use messagekit::{
+    Actor, Error, ErrorKind, EventFilter, Message, OutboxHealth, OutboxLag, OutboxRows, Publisher, ReplayIds,
+    ReplayOrder, Replays, Store, headers,
+};
+use messagekit_sqlite::SqliteStore;
+use messagekit_testkit::{DEADLINE, eventually};
+use tempfile::TempDir;
+
+const TOPIC: &str = "orders.order";
+const LEASE: Duration = Duration::from_secs(600);
+
+fn event(id: &str) -> Message {
+    Message::new(TOPIC, "{}").with_key("k").with_header(headers::ID, id.to_owned())
+}
+
+async fn write(store: &SqliteStore, id: &str) {
+    let mut tx = store.begin().await.unwrap();
+    store.write(&mut tx, &[event(id)]).await.unwrap();
+    store.commit(tx).await.unwrap();
+}
+
+async fn write_after(store: &SqliteStore, id: &str, delay: Duration) {
+    let mut tx = store.begin().await.unwrap();
+    store.write_after(&mut tx, &[event(id)], delay).await.unwrap();
+    store.commit(tx).await.unwrap();
+}
+
+async fn page(store: &SqliteStore) -> Page {
+    let leases = store.lease("r1", LEASE).await.unwrap();
+    let wanted: Vec<Wanted> =
+        leases.held.iter().map(|lease| Wanted { lease: *lease, above: i64::MIN }).collect();
+    store.pending("r1", &wanted, &[], &[], 1_000).await.unwrap()
+}
+
+async fn pending(store: &SqliteStore) -> Vec<String> {
+    let page = page(store).await;
+    page.rows.iter().map(|row| row.message.headers.text(headers::ID).unwrap().to_owned()).collect()
+}
+
+async fn records(store: &SqliteStore) -> i64 {
+    match store.bounds(TOPIC).await {
+        Ok(bounds) => bounds.iter().map(|bounds| bounds.end).sum(),
+        Err(error) if error.kind() == ErrorKind::NotFound => 0,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+struct File(TempDir);
+
+impl File {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.0.path().join("shop.db")
+    }
+
+    async fn open(&self) -> SqliteStore {
+        SqliteStore::open(self.path()).await.unwrap()
+    }
+
+    async fn leaving(&self) -> SqliteStore {
+        SqliteStore::options().leaving([TOPIC]).open(self.path()).await.unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_leaves_is_remembered_by_the_file_whoever_writes_and_in_whatever_way() {
+    let file = File::new();
+    let before = file.open().await;
+    write(&before, "before").await;
+    let store = file.leaving().await;
+    write(&store, "outbox").await;
+    // Opened before anybody said so, and after, without a word.
+    write(&before, "other").await;
+    drop((before, store));
+    let store = file.open().await;
+    assert!(store.publisher().publish(&[event("publisher")]).await.iter().all(Result::is_ok));
+    assert_eq!(pending(&store).await, ["outbox", "other", "publisher"]);
+    assert_eq!(records(&store).await, 4, "it stays a topic of the file");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn topic_that_stays_again_sends_what_waits_and_nothing_more() {
+    let file = File::new();
+    write(&file.leaving().await, "left").await;
+    let store = SqliteStore::options().staying([TOPIC]).open(file.path()).await.unwrap();
+    write(&store, "stays").await;
+    assert_eq!(pending(&store).await, ["left"]);
+    let entry = page(&store).await.rows[0].entry();
+    store.published(&[entry]).await.unwrap();
+    let over = store.lease("r1", LEASE).await.unwrap_err();
+    assert_eq!(over.kind(), ErrorKind::Schema, "a relay has nothing to do any more");
+    assert!(over.to_string().contains("SqliteOptions::leaving"), "{over}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_cannot_leave_are_refused_before_the_file_is_made() {
+    let file = File::new();
+    let wrong =
+        [("no topic", "a.b", ErrorKind::InvalidEvent), ("a.b", "a.b", ErrorKind::InvalidConfiguration)];
+    for (leaving, staying, kind) in wrong {
+        let options = SqliteStore::options().leaving([leaving]).staying([staying]);
+        let error = options.open(file.path()).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+    }
+    assert!(!file.path().exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_of_a_replay_leave_too_and_are_told_apart() {
+    let file = File::new();
+    let store = file.leaving().await;
+    write(&store, "e-1").await;
+    let filter = EventFilter::default();
+    let order = ReplayOrder { filter, ids: ReplayIds::Same, per_second: None, count: None };
+    store.order_replay(&order, &Actor::new("ann", "test")).await.unwrap();
+    let (lease, _) = store.lease_replay(LEASE).await.unwrap().unwrap();
+    store.replay_step(lease, 10, LEASE, &|_: &_| panic!("events keep their ids")).await.unwrap();
+    let page = page(&store).await;
+    let [original, copy] = &page.rows[..] else { panic!("{page:?}") };
+    assert_eq!(original.message, copy.message, "createdAt of the original too");
+    assert!(original.seq < copy.seq && original.copy != copy.copy, "{page:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn delayed_event_takes_its_place_though_nobody_reads_or_writes() {
+    let file = File::new();
+    let store = file.open().await;
+    write_after(&store, "late", Duration::from_secs(3_600)).await;
+    write_after(&store, "soon", Duration::from_millis(50)).await;
+    eventually("it is in its topic", DEADLINE, async || records(&store).await == 1).await;
+    write(&store, "next").await;
+    assert_eq!(records(&store).await, 2, "the other one waits");
+}
+
+/// As after the death of the process that added it.
+#[tokio::test(flavor = "multi_thread")]
+async fn delayed_event_takes_its_place_when_the_file_is_opened_again() {
+    let file = File::new();
+    let store = file.leaving().await;
+    write_after(&store, "soon", Duration::from_millis(1)).await;
+    let mut tx = store.begin().await.unwrap();
+    store.write_after(&mut tx, &[event("gone")], Duration::from_millis(1)).await.unwrap();
+    store.rollback(tx).await.unwrap();
+    store.close().await.unwrap();
+    let (store, other) = (file.open().await, file.open().await);
+    eventually("it is in its topic", DEADLINE, async || records(&store).await == 1).await;
+    eventually("once", DEADLINE, async || store.due().await.unwrap().is_none()).await;
+    assert_eq!(other.due().await.unwrap(), None);
+    assert_eq!((records(&other).await, pending(&other).await), (1, vec!["soon".to_owned()]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn delayed_event_keeps_the_time_at_which_it_was_written() {
+    let file = File::new();
+    let store = file.leaving().await;
+    let before = jiff::Timestamp::now();
+    write_after(&store, "soon", Duration::from_millis(400)).await;
+    let written = jiff::Timestamp::now();
+    eventually("it is due", DEADLINE, async || records(&store).await == 1).await;
+    let found = page(&store).await.rows.remove(0).message;
+    let created: jiff::Timestamp = found.headers.text(headers::CREATED_AT).unwrap().parse().unwrap();
+    let round = jiff::SignedDuration::from_millis(1);
+    assert!(before - round <= created && created <= written, "{before} {created} {written}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lag_is_what_no_broker_has_confirmed() {
+    let file = File::new();
+    let store = file.open().await;
+    write(&store, "stays").await;
+    let empty = OutboxLag { pending: 0, overdue: 0, oldest: None, problems: Vec::new() };
+    assert_eq!(store.lag().await.unwrap(), empty, "what stays is where it belongs");
+
+    let store = file.leaving().await;
+    write(&store, "e-1").await;
+    write(&store, "e-2").await;
+    let found = store.lag().await.unwrap();
+    assert!(found.pending == 2 && found.oldest.is_some(), "{found:?}");
+    assert!(found.problems[0].contains("no relay lives"), "{found:?}");
+    let page = page(&store).await;
+    assert_eq!(store.lag().await.unwrap().problems, [""; 0]);
+
+    let leases = store.lease("r1", LEASE).await.unwrap();
+    let lease = *leases.held.iter().find(|lease| lease.shard == page.rows[0].shard).unwrap();
+    let error = Some(Error::new(ErrorKind::TooLarge, "too large"));
+    let rejection = Rejection { lease, entry: page.rows[0].entry(), error };
+    assert_eq!(store.set_aside("r1", &rejection).await.unwrap(), 2);
+    let found = store.lag().await.unwrap();
+    assert_eq!((found.pending, found.problems.len()), (0, 1), "{found:?}");
+    assert!(found.problems[0].contains("refused 1 events, and 1 wait"), "{found:?}");
+}

@@ -1,0 +1,12 @@
+//! What every outbox promises its relays and their operators.
+
+mod fixture;
+pub mod leases;
+mod list;
+pub mod reading;
+pub mod rejected;
+pub mod storm;
+pub mod waking;
+
+pub use fixture::{RelayFixture, TOPICS};
+pub use list::{RelayCase, all, run};

@@ -1,0 +1,112 @@
+//! Writers of every kind of fate, and relays that must skip nobody.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use messagekit::relay::{OutboxReader, Relay};
+use messagekit::{BoxFuture, Message, OutboxRows, Published, Publisher, Shutdown, Store, headers};
+
+use super::fixture::{event, lease, read};
+use super::{RelayFixture, TOPICS};
+use crate::{DEADLINE, eventually};
+
+/// Key and id of an event.
+type Taken = (Option<Vec<u8>>, String);
+
+/// A broker that takes everything and keeps it in order.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<Taken>>>);
+
+impl Log {
+    fn published(&self) -> Vec<Taken> {
+        self.0.lock().expect("nobody panics").clone()
+    }
+}
+
+impl Publisher for Log {
+    fn publish<'a>(&'a self, batch: &'a [Message]) -> BoxFuture<'a, Vec<Published>> {
+        Box::pin(async move {
+            let entry = |message: &Message| {
+                let id = message.headers.text(headers::ID).expect("each event has an id").to_owned();
+                (message.key.as_deref().map(<[u8]>::to_vec), id)
+            };
+            self.0.lock().expect("nobody panics").extend(batch.iter().map(entry));
+            batch.iter().map(|_| Ok(())).collect()
+        })
+    }
+
+    fn max_bytes(&self) -> usize {
+        1_000_000
+    }
+}
+
+/// Of writers that commit and roll back at once, beside relays that come and go, everything that was committed is published,
+/// nothing else is, and first appearances keep the order of each key.
+pub async fn committed_events_are_published_and_no_others<F: RelayFixture>(fixture: &F) {
+    const WRITERS: usize = 8;
+    const EACH: usize = 40;
+    let (log, second) = (Log::default(), fixture.second().await);
+    let relay = |store: F::Store| {
+        let (reader, to): (Arc<dyn OutboxReader>, Arc<dyn Publisher>) =
+            (Arc::new(store), Arc::new(log.clone()));
+        let relay = Relay::builder("shop").reader(reader).to(to).poll(Duration::from_millis(5));
+        let (relay, shutdown) = (relay.build().expect("the relay can be built"), Shutdown::new());
+        (tokio::spawn(relay.run(shutdown.clone())), shutdown)
+    };
+    let stays = relay(second.clone());
+    let leaves = relay(fixture.store());
+    let writers = (0..WRITERS).map(|writer| {
+        let store = if writer % 2 == 0 { fixture.store() } else { second.clone() };
+        tokio::spawn(async move {
+            let mut committed = Vec::new();
+            for number in 0..EACH {
+                let id = format!("w{writer}-{number:03}");
+                let mut tx = store.begin().await.expect("a transaction begins");
+                let event = event(TOPICS[number % 2], &id, Some(&format!("w{writer}")));
+                store.write(&mut tx, &[event]).await.expect("events can be written");
+                match number % 10 {
+                    3 => store.rollback(tx).await.expect("a transaction can be rolled back"),
+                    6 => drop(tx),
+                    _ => {
+                        store.commit(tx).await.expect("the transaction commits");
+                        committed.push(id);
+                    }
+                }
+            }
+            committed
+        })
+    });
+    let mut committed = BTreeSet::new();
+    for (number, writer) in writers.collect::<Vec<_>>().into_iter().enumerate() {
+        committed.extend(writer.await.expect("no writer panics"));
+        if number == 0 {
+            leaves.1.request();
+        }
+    }
+    leaves.0.await.expect("the relay does not panic").expect("the relay ends");
+    eventually("everything has left", DEADLINE, async || {
+        log.published().iter().map(|(_, id)| id).collect::<BTreeSet<_>>().len() >= committed.len()
+    })
+    .await;
+    stays.1.request();
+    stays.0.await.expect("the relay does not panic").expect("the relay ends");
+
+    let mut firsts: BTreeMap<_, Vec<String>> = BTreeMap::new();
+    for (key, id) in log.published() {
+        let of_key = firsts.entry(key).or_default();
+        if !of_key.contains(&id) {
+            of_key.push(id);
+        }
+    }
+    // Two topics: each has an order of its own.
+    for ids in firsts.values() {
+        for odd in [0, 1] {
+            let of_topic = |id: &&String| id.as_bytes().last().is_some_and(|digit| digit % 2 == odd);
+            assert!(ids.iter().filter(of_topic).is_sorted(), "{ids:?}");
+        }
+    }
+    assert_eq!(firsts.into_values().flatten().collect::<BTreeSet<_>>(), committed);
+    let leases = lease(&second, "look").await;
+    assert_eq!((leases.held.len(), read(&second, "look", &leases).await.rows), (64, Vec::new()));
+}

@@ -1,0 +1,200 @@
+//! Topics that leave a SQLite file, through the program, which is killed.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::PoisonError;
+
+use messagekit::{Message, OutboxHealth, OutboxRows, Store, headers};
+use messagekit_sqlite::SqliteStore;
+use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
+use messagekit_tests::services;
+use tempfile::TempDir;
+
+use crate::ALONE;
+use crate::command::{asked, messagekit};
+use crate::program::Relay;
+use crate::stage::{LIMIT, POISON, settings};
+use crate::topic::Topic;
+
+const KEYS: usize = 8;
+
+/// How often a relay is killed while it has work.
+fn kills() -> usize {
+    if std::env::var("MESSAGEKIT_FULL").is_ok_and(|full| full == "1") { 40 } else { 4 }
+}
+
+/// A file, a topic of the broker under the same name, and what was committed, in the order of each key.
+struct File {
+    store: SqliteStore,
+    topic: Topic,
+    committed: BTreeMap<String, Vec<String>>,
+    folder: TempDir,
+}
+
+impl File {
+    async fn new() -> Self {
+        let topic = Topic::make(&unique("relay"), 2, LIMIT).await;
+        let folder = TempDir::new().unwrap();
+        let options = SqliteStore::options().leaving([topic.name.as_str()]).busy_limit(DEADLINE);
+        let store = options.lock_bound(DEADLINE).open(folder.path().join("shop.db")).await.unwrap();
+        std::fs::write(folder.path().join("relay.toml"), settings(&services::kafka())).unwrap();
+        Self { store, topic, committed: BTreeMap::new(), folder }
+    }
+
+    fn url(&self) -> String {
+        format!("sqlite:{}", self.folder.path().join("shop.db").display())
+    }
+
+    fn config(&self) -> PathBuf {
+        self.folder.path().join("relay.toml")
+    }
+
+    fn relay(&self, name: &str, at: Option<&str>) -> Relay {
+        Relay::start(name, &self.config(), &self.url(), at)
+    }
+
+    fn event(&self, key: &str, id: &str, payload: Vec<u8>) -> Message {
+        Message::new(self.topic.name.as_str(), payload)
+            .with_key(key.to_owned())
+            .with_header(headers::ID, id.to_owned())
+    }
+
+    /// Adds an event of each key in one transaction; every fifth is rolled back.
+    async fn write(&mut self, round: usize) {
+        let kept = !round.is_multiple_of(5);
+        let event = |key: usize| {
+            let id = format!("{}k{key}-{round}", if kept { "" } else { "gone-" });
+            (format!("k{key}"), id)
+        };
+        let added: Vec<(String, String)> = (0..KEYS).map(event).collect();
+        let events: Vec<Message> =
+            added.iter().map(|(key, id)| self.event(key, id, b"{\"a\": 1}".to_vec())).collect();
+        let mut tx = self.store.begin().await.unwrap();
+        self.store.write(&mut tx, &events).await.unwrap();
+        if !kept {
+            return self.store.rollback(tx).await.unwrap();
+        }
+        self.store.commit(tx).await.unwrap();
+        for (key, id) in added {
+            self.committed.entry(key).or_default().push(id);
+        }
+    }
+
+    async fn waiting(&self) -> u64 {
+        self.store.lag().await.unwrap().pending
+    }
+
+    async fn until_published(&self) {
+        eventually("every event has left", 2 * DEADLINE, async || self.waiting().await == 0).await;
+    }
+
+    /// Demands that the broker has what was committed and nothing else, first appearances in the order of each key; returns
+    /// how many came again.
+    fn compare(&self, but: &[&str]) -> usize {
+        let mut firsts: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut again = 0;
+        for record in self.topic.read() {
+            let key = String::from_utf8(record.key.clone().unwrap()).unwrap();
+            let ids = firsts.entry(key).or_default();
+            match ids.contains(&record.id()) {
+                true => again += 1,
+                false => ids.push(record.id()),
+            }
+        }
+        let mut expected = self.committed.clone();
+        expected.values_mut().for_each(|ids| ids.retain(|id| !but.contains(&id.as_str())));
+        expected.retain(|_, ids| !ids.is_empty());
+        assert_eq!(firsts, expected);
+        again
+    }
+}
+
+#[test]
+fn relays_of_a_file_that_are_killed_publish_each_event_and_keep_the_order_of_each_key() {
+    let _together = ALONE.read().unwrap_or_else(PoisonError::into_inner);
+    block_on(async {
+        let mut file = File::new().await;
+        let mut relays = vec![file.relay("relay-0", None), file.relay("relay-1", None)];
+        let (mut round, mut unfinished) = (0, 0);
+        for kill in 0..kills() {
+            let relay = relays.remove(0);
+            let name = relay.name.clone();
+            let address = relay.address();
+            eventually("it has its share", DEADLINE, async || {
+                relay.health(&address).is_some_and(|(_, report)| report["slices"].as_u64() > Some(0))
+            })
+            .await;
+            // More than a read takes, so that something is under way.
+            for _ in 0..100 {
+                round += 1;
+                file.write(round).await;
+            }
+            relay.kill();
+            unfinished += file.waiting().await;
+            relays.push(file.relay(&name, None));
+            println!("kill {kill}: {unfinished} events were unfinished so far");
+        }
+        file.until_published().await;
+        let again = file.compare(&[]);
+        println!("{} rounds of {KEYS} keys; {unfinished} unfinished at kills; {again} came again", round);
+        for relay in relays {
+            relay.stop().await;
+        }
+    });
+}
+
+/// Ends a relay at a place while it has work, starts another one and demands that everything is there.
+async fn dies_at(point: &str) {
+    let mut file = File::new().await;
+    for round in 1..=20 {
+        file.write(round).await;
+    }
+    let mut dice = fastrand::Rng::with_seed(1);
+    let large = std::iter::repeat_with(|| dice.u8(..)).take(2 * LIMIT).collect();
+    let mut tx = file.store.begin().await.unwrap();
+    let events = [file.event("k0", POISON, large), file.event("k0", "behind", b"{}".to_vec())];
+    file.store.write(&mut tx, &events).await.unwrap();
+    file.store.commit(tx).await.unwrap();
+    file.committed.get_mut("k0").unwrap().extend([POISON.to_owned(), "behind".to_owned()]);
+    file.relay("doomed", Some(point)).dies().await;
+
+    let relay = file.relay("healthy", None);
+    file.until_published().await;
+    file.compare(&[POISON, "behind"]);
+
+    let list = asked(&["outbox", "rejected", "list", "--waiting", "--json"], &file.url());
+    let ids: Vec<_> = list["events"].as_array().unwrap().iter().map(|event| &event["event_id"]).collect();
+    assert_eq!(ids, [POISON, "behind"], "{point}: {list}");
+    let id = list["events"][0]["id"].to_string();
+    let told = messagekit(&["outbox", "rejected", "discard", &id, "--yes"], &file.url());
+    assert!(told.contains("it is never published; 1 that waited go on"), "{told}");
+    file.until_published().await;
+    file.compare(&[POISON]);
+    relay.stop().await;
+}
+
+#[test]
+fn a_relay_of_a_file_that_dies_at_any_of_its_places_is_replaced() {
+    let _together = ALONE.read().unwrap_or_else(PoisonError::into_inner);
+    block_on(async {
+        for point in
+            ["relay.leased:1", "relay.read:1", "relay.published:1", "relay.settled:1", "relay.rejected:1"]
+        {
+            dies_at(point).await;
+        }
+    });
+}
+
+#[test]
+fn a_file_from_which_nothing_leaves_has_no_work_for_a_relay() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("shop.db");
+    let url = format!("sqlite:{}", path.display());
+    messagekit(&["migrate"], &url);
+    let mut command = std::process::Command::new(crate::command::program());
+    command.args(["relay", "--kafka", "127.0.0.1:9", "--listen", "127.0.0.1:0", "--database", &url]);
+    let output = command.stdin(std::process::Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("no topic leaves this file"), "{said}");
+}
