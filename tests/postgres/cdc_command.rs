@@ -47,6 +47,10 @@ impl Answer {
     }
 }
 
+fn latest() -> i32 {
+    messagekit_postgres::migrations::MIGRATIONS.last().unwrap().version
+}
+
 #[test]
 fn a_database_is_migrated_once_and_looking_changes_nothing() {
     block_on(async {
@@ -57,15 +61,15 @@ fn a_database_is_migrated_once_and_looking_changes_nothing() {
         let status = messagekit(&["migrate", "--status", "--json"], url).json();
         assert_eq!(
             (&status["current"], &status["pending"]),
-            (&0.into(), &serde_json::json!(["tables", "publish", "operations", "relay"]))
+            (&0.into(), &serde_json::json!(["tables", "publish", "operations", "relay", "pending_by_topic"]))
         );
         let sql = messagekit(&["migrate", "--dry-run"], url).ok();
         assert!(sql.starts_with("CREATE SCHEMA") && sql.contains("messagekit.publish("), "{sql}");
         assert_eq!(messagekit(&["migrate", "--status", "--json"], url).json(), status, "nothing was made");
 
         let name = database.name();
-        assert_eq!(messagekit(&["migrate"], url).ok(), format!("{name}: version 0 → 4\n"));
-        assert_eq!(messagekit(&["migrate"], url).ok(), format!("{name}: version 4, up to date\n"));
+        assert_eq!(messagekit(&["migrate"], url).ok(), format!("{name}: version 0 → {}\n", latest()));
+        assert_eq!(messagekit(&["migrate"], url).ok(), format!("{name}: version {}, up to date\n", latest()));
         assert_eq!(messagekit(&["dlq", "list"], url).ok(), "no dead letters\n");
     });
 }
@@ -91,7 +95,7 @@ fn capture_that_cannot_be_made_leaves_the_database_as_it_was_and_says_how() {
             admin.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(statement))).await.unwrap();
         }
         let done = messagekit(&["migrate", "--cdc"], &url).ok();
-        assert_eq!(done, "shop: version 4, up to date; change data capture is ready\n");
+        assert_eq!(done, format!("shop: version {}, up to date; change data capture is ready\n", latest()));
     });
 }
 

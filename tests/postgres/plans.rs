@@ -57,10 +57,10 @@ fn parameters(statement: &str) -> &'static str {
         "relay_leave" => "text",
         "relay_hold" => "text, smallint, bigint",
         "relay_hold_any" | "relay_begin_again" => "smallint",
-        "relay_pending" => "text, smallint[], bigint[], bigint[], bigint[], text[], bigint, bigint",
-        "relay_published" => "smallint[], bigint[]",
+        "relay_pending" => "text, smallint[], bigint[], bigint[], bigint[], text[], bigint, bigint, int",
+        "relay_published" => "smallint[], bigint[], text[], bigint[], text[]",
         "relay_due" | "relay_find" | "relay_put_back" | "relay_give_up" => "bigint",
-        "relay_set_aside" => "smallint, bigint, text",
+        "relay_set_aside" => "smallint, bigint, text, text, bigint, text",
         "relay_rejected" => "bigint, bigint, boolean",
         other => panic!("the parameters of the statement {other} are not listed"),
     }
@@ -82,11 +82,11 @@ fn values(name: &str) -> Option<String> {
         "lock" => "'{7, 100007}'".to_owned(),
         "relay_lease" => "'relay-1', 4e6, 64".to_owned(),
         "relay_pending" => {
-            format!("'relay-1', '{{7, 9}}', '{{1, 1}}', '{{0, 0}}', '{{7}}', '{{a.b}}', 500, {}", 8 << 20)
+            format!("'relay-1', '{{7, 9}}', '{{1, 1}}', '{{0, 0}}', '{{7}}', '{{a.b}}', 500, {}, 80", 8 << 20)
         }
-        "relay_published" => "'{7, 9}', '{107, 109}'".to_owned(),
+        "relay_published" => "'{7, 9}', '{107, 109}', '{e-7, e-9}', '{0, 0}', '{a.b, a.b}'".to_owned(),
         "relay_due" => "1000".to_owned(),
-        "relay_set_aside" => "7, 107, 'no'".to_owned(),
+        "relay_set_aside" => "7, 107, 'no', 'e-7', 0, 'a.b'".to_owned(),
         "relay_rejected" => "0, 50, false".to_owned(),
         "relay_find" | "relay_put_back" | "relay_give_up" => "7".to_owned(),
         _ => return None,

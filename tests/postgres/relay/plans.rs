@@ -28,7 +28,10 @@ async fn warmed_up(relayed: &Relayed, settings: &str) -> PgConnection {
     .await;
     run(
         &mut connection,
-        format!("PREPARE published (smallint[], bigint[], text[], bigint[]) AS {}", text("relay_published")),
+        format!(
+            "PREPARE published (smallint[], bigint[], text[], bigint[], text[]) AS {}",
+            text("relay_published")
+        ),
     )
     .await;
     run(&mut connection, format!("PREPARE due (bigint) AS {}", text("relay_due"))).await;
@@ -48,15 +51,20 @@ fn asks() -> [String; 3] {
         format!(
             "EXECUTE pending ('r1', '{{{shards}}}', '{{{epochs}}}', '{{{all}}}', '{{1,2}}', '{{a.b}}', 500, 8388608, 80)"
         ),
-        "EXECUTE published ('{1,2,3}', '{1000001,1000002,1000003}', '{a,b,c}', '{0,0,0}')".to_owned(),
+        "EXECUTE published ('{1,2,3}', '{1000001,1000002,1000003}', '{a,b,c}', '{0,0,0}', '{a.b,a.b,a.b}')"
+            .to_owned(),
         "EXECUTE due (1000)".to_owned(),
     ]
 }
 
 /// Returns the plans with what was really read.
 async fn plans(connection: &mut PgConnection) -> String {
+    plans_of(connection, asks()).await
+}
+
+async fn plans_of(connection: &mut PgConnection, asks: [String; 3]) -> String {
     let mut text = String::new();
-    for ask in asks() {
+    for ask in asks {
         let explain = sqlx::raw_sql(AssertSqlSafe(format!("EXPLAIN (ANALYZE, TIMING off) {ask}")));
         for row in explain.fetch_all(&mut *connection).await.expect("explains") {
             text.push_str(&row.get::<String, _>(0));
@@ -64,6 +72,24 @@ async fn plans(connection: &mut PgConnection) -> String {
         }
     }
     text
+}
+
+/// However much is pending of what the broker does not take: a read that walked over it might never end.
+#[test]
+fn what_is_paused_is_not_walked_over() {
+    block_on(async {
+        let relayed = Relayed::fresh().await;
+        let mut connection = warmed_up(&relayed, relay_settings()).await;
+        fill(&relayed).await;
+        for n in 0..20 {
+            relayed.write_to("stock.item", &format!("s-{n}"), Some(&format!("k-{n}"))).await;
+        }
+        let paused = |ask: String| ask.replace("'{a.b}'", "'{orders.order}'");
+        let plans = plans_of(&mut connection, asks().map(paused)).await;
+        assert!(plans.contains("actual rows=20"), "{plans}");
+        let most = plans.lines().filter(|line| line.contains("outbox_pending")).filter_map(rows).max();
+        assert!(most.is_some_and(|most| most <= 200), "{plans}");
+    });
 }
 
 async fn fill(relayed: &Relayed) {

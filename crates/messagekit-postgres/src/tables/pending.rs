@@ -26,21 +26,31 @@ const MOST_DUE: i64 = 1_000;
 /// Shards, and what is ready in them, seen at one moment: whoever puts events back counts the epoch up in the same
 /// transaction. A row without a place is a shard that belongs to somebody else.
 ///
-/// The payloads stay where they are until their sizes have been added up.
+/// From one topic of a shard to the next it goes in one step, however much is pending of each: what is paused costs nothing. The
+/// payloads stay where they are until their sizes have been added up.
 pub(crate) const PENDING: &str = "
-WITH asked AS MATERIALIZED (
+WITH RECURSIVE asked AS MATERIALIZED (
   SELECT w.number, w.shard, w.above, s.shard IS NOT NULL AS is_held
   FROM unnest($2::smallint[], $3::bigint[], $4::bigint[]) WITH ORDINALITY AS w (shard, epoch, above, number)
     LEFT JOIN messagekit.relay_shards s ON s.shard = w.shard AND s.epoch = w.epoch AND s.owner = $1
       AND (SELECT m.until FROM messagekit.relay_members m WHERE m.name = $1) > clock_timestamp()
   ORDER BY w.number),
+streams (shard, topic) AS (
+  (SELECT q.shard, q.topic FROM messagekit.outbox_pending q WHERE q.shard >= 0 ORDER BY q.shard, q.topic LIMIT 1)
+  UNION ALL
+  SELECT n.shard, n.topic FROM streams s CROSS JOIN LATERAL (
+    SELECT q.shard, q.topic FROM messagekit.outbox_pending q
+    WHERE (q.shard, q.topic) > (s.shard, s.topic) ORDER BY q.shard, q.topic LIMIT 1) n),
 found AS MATERIALIZED (
   SELECT a.number, p.*
   FROM asked a CROSS JOIN LATERAL (
-    SELECT q.shard, q.seq, q.copy, q.key_hash, q.event_id, q.topic FROM messagekit.outbox_pending q
-    WHERE q.shard = a.shard AND q.seq > a.above AND q.topic <> ALL ($6::text[])
-      AND q.seq NOT IN (SELECT x.seq FROM unnest($5::bigint[]) AS x (seq))
-    ORDER BY q.seq LIMIT $7) p
+    SELECT r.* FROM streams t CROSS JOIN LATERAL (
+      SELECT q.shard, q.seq, q.copy, q.key_hash, q.event_id, q.topic FROM messagekit.outbox_pending q
+      WHERE q.shard = a.shard AND q.topic = t.topic AND q.seq > a.above
+        AND q.seq NOT IN (SELECT x.seq FROM unnest($5::bigint[]) AS x (seq))
+      ORDER BY q.seq LIMIT $7) r
+    WHERE t.shard = a.shard AND t.topic <> ALL ($6::text[])
+    ORDER BY r.seq LIMIT $7) p
   WHERE a.is_held LIMIT $7),
 sized AS (
   SELECT f.number, f.shard, f.seq, f.copy, f.key_hash, f.topic AS sent_to, f.event_id AS id, e.*, count(*) OVER () AS found,
@@ -74,16 +84,16 @@ WHERE locktype = 'relation' AND relation = 'messagekit.outbox_events'::regclass 
 /// In the order of their places, as everybody deletes, so that nobody waits for anybody in a circle.
 pub(crate) const PUBLISHED: &str = "
 DELETE FROM messagekit.outbox_pending p
-USING unnest($1::smallint[], $2::bigint[], $3::text[], $4::bigint[]) AS d (shard, seq, event_id, copy)
-WHERE p.shard = d.shard AND p.seq = d.seq AND p.event_id = d.event_id AND p.copy = d.copy";
+USING unnest($1::smallint[], $2::bigint[], $3::text[], $4::bigint[], $5::text[]) AS d (shard, seq, event_id, copy, topic)
+WHERE p.shard = d.shard AND p.topic = d.topic AND p.seq = d.seq AND p.event_id = d.event_id AND p.copy = d.copy";
 
 /// Compared with the time at which the statement came, because an index cannot be asked for a time that goes on.
 pub(crate) const DUE: &str = "
 UPDATE messagekit.outbox_pending p SET shard = p.shard + 64
 FROM (
-  SELECT shard, seq FROM messagekit.outbox_pending
+  SELECT shard, topic, seq FROM messagekit.outbox_pending
   WHERE shard < 0 AND available_at <= statement_timestamp() ORDER BY available_at LIMIT $1 FOR UPDATE SKIP LOCKED) d
-WHERE p.shard = d.shard AND p.seq = d.seq";
+WHERE p.shard = d.shard AND p.topic = d.topic AND p.seq = d.seq";
 
 pub(crate) const NEXT_DUE: &str = "
 SELECT extract(epoch FROM min(available_at) - statement_timestamp())::float8 FROM messagekit.outbox_pending WHERE shard < 0";
@@ -196,7 +206,8 @@ pub(crate) async fn published(
         .bind(rows.iter().map(|row| number(row.shard)).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.seq).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.event_id.as_str()).collect::<Vec<_>>())
-        .bind(rows.iter().map(|row| row.copy).collect::<Vec<_>>());
+        .bind(rows.iter().map(|row| row.copy).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| &*row.topic).collect::<Vec<_>>());
     delete.execute(connection).await.map(drop).map_err(from_sqlx)
 }
 

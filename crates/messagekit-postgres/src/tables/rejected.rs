@@ -22,12 +22,12 @@ const MOST_CHARACTERS: usize = 4_000;
 pub(crate) const SET_ASIDE: &str = "
 WITH head AS MATERIALIZED (
   SELECT p.topic, p.key_hash FROM messagekit.outbox_pending p
-  WHERE p.shard = $1 AND p.seq = $2 AND p.event_id = $4 AND p.copy = $5 AND ($3::text IS NOT NULL OR (
+  WHERE p.shard = $1 AND p.topic = $6 AND p.seq = $2 AND p.event_id = $4 AND p.copy = $5 AND ($3::text IS NOT NULL OR (
     SELECT true FROM messagekit.outbox_rejected r
     WHERE r.topic = p.topic AND r.key_hash = p.key_hash AND r.seq < p.seq LIMIT 1) IS NOT NULL)),
 moved AS (
   DELETE FROM messagekit.outbox_pending p USING head h
-  WHERE p.shard = $1 AND p.seq >= $2 AND (p.seq = $2 OR (p.key_hash = h.key_hash AND p.topic = h.topic))
+  WHERE p.shard = $1 AND p.topic = h.topic AND p.seq >= $2 AND (p.seq = $2 OR p.key_hash = h.key_hash)
   RETURNING p.*)
 INSERT INTO messagekit.outbox_rejected (shard, attempts, copy, seq, key_hash, event_id, topic, error)
 SELECT shard, CASE WHEN seq = $2 AND $3 IS NOT NULL THEN least(attempts, 32766) + 1 ELSE attempts END, copy, seq, key_hash,
@@ -97,7 +97,8 @@ pub(crate) async fn set_aside(
         .bind(rejection.entry.seq)
         .bind(error)
         .bind(rejection.entry.event_id.as_str())
-        .bind(rejection.entry.copy);
+        .bind(rejection.entry.copy)
+        .bind(&*rejection.entry.topic);
     update.execute(connection).await.map(|done| done.rows_affected()).map_err(from_sqlx)
 }
 

@@ -388,7 +388,7 @@ faults! {
     /// What is confirmed already is read again.
     ReadsWhatIsConfirmed: Relay what_is_confirmed_or_paused_is_left_out,
     /// Topics that are paused are read.
-    ReadsWhatIsPaused: Relay what_is_confirmed_or_paused_is_left_out,
+    ReadsWhatIsPaused: Relay paused_backlog_hides_nothing,
     /// An answer has as many events as there are.
     ReadsWithoutALimit: Relay what_is_confirmed_or_paused_is_left_out,
     /// The last event comes first.

@@ -34,6 +34,7 @@ macro_rules! __each_relay_case {
             reading::message_goes_out_as_it_was_written,
             reading::nothing_appears_where_all_was_decided,
             reading::what_is_confirmed_or_paused_is_left_out,
+            reading::paused_backlog_hides_nothing,
             reading::one_answer_is_never_larger_than_memory_allows_and_never_empty,
             reading::delayed_event_is_found_when_it_is_due,
             reading::many_delayed_events_become_due_in_their_order,

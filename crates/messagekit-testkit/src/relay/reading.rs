@@ -129,6 +129,22 @@ pub async fn what_is_confirmed_or_paused_is_left_out<F: RelayFixture>(fixture: &
     assert_eq!(ids(&found), [id(last)]);
 }
 
+/// What is paused hides nothing, however much it is, and what stands before an event of another topic does not count.
+pub async fn paused_backlog_hides_nothing<F: RelayFixture>(fixture: &F) {
+    let store = fixture.store();
+    let leases = lease(&store, "r1").await;
+    let backlog: Vec<_> =
+        (0..3_000).map(|n| event(TOPICS[0], &format!("b-{n}"), Some(&format!("k-{}", n % 7)))).collect();
+    write(&store, &backlog).await;
+    let others: Vec<_> =
+        (0..7).map(|n| event(TOPICS[1], &format!("e-{n}"), Some(&format!("k-{n}")))).collect();
+    write(&store, &others).await;
+    let page = read_but(&store, "r1", &leases, &[], &[Arc::from(TOPICS[0])], 10).await;
+    assert_eq!((in_order(&page), page.more), ((0..7).map(|n| format!("e-{n}")).collect(), false));
+    let page = read_but(&store, "r1", &leases, &[], &[TOPICS[0], TOPICS[1]].map(Arc::from), 10).await;
+    assert_eq!((page.rows.len(), page.more), (0, false));
+}
+
 /// An answer is bounded by its bytes, whatever they are bytes of, and goes on in the next.
 pub async fn one_answer_is_never_larger_than_memory_allows_and_never_empty<F: RelayFixture>(fixture: &F) {
     let store = fixture.store();

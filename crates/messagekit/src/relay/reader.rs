@@ -62,6 +62,7 @@ impl Pending {
         Entry {
             shard: self.shard,
             seq: self.seq,
+            topic: Arc::clone(&self.message.topic),
             copy: self.copy,
             event_id: MessageId::from_stored(event_id),
         }
@@ -78,6 +79,8 @@ pub struct Entry {
     pub shard: u16,
     /// Its place.
     pub seq: i64,
+    /// Its topic.
+    pub topic: Arc<str>,
     /// As in [`Pending`].
     pub copy: i64,
     /// Its id; empty for a message that has none.
