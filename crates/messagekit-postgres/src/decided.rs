@@ -13,6 +13,9 @@ use crate::tables::pending;
 /// How old the answer may be: an older one is as true, and asking costs a round trip.
 const FRESH: Duration = Duration::from_millis(50);
 
+/// How the names of prepared transactions begin: no backend has them any more.
+const PREPARED: &str = "-1/";
+
 /// What a store knows of it.
 ///
 /// Whoever writes an event locks the table before it draws a place, and until its transaction ends. So when the last place was
@@ -64,12 +67,15 @@ impl Decided {
 
 impl Known {
     fn learn(&mut self, place: i64, writers: BTreeSet<String>) {
+        // A transaction has another name once it is prepared for a commit in two phases, so nobody can say which of those who
+        // wrote before it is.
+        let is_prepared = writers.iter().any(|writer| writer.starts_with(PREPARED));
         if let Some(candidate) = &self.next {
             // A look that was late knows less than what was learned since.
             if place < candidate.place {
                 return;
             }
-            if !candidate.writers.is_disjoint(&writers) {
+            if is_prepared || !candidate.writers.is_disjoint(&writers) {
                 return;
             }
             self.upto = self.upto.max(candidate.place);
@@ -103,5 +109,9 @@ mod tests {
         assert_eq!(learn(30, &["e"]), 20);
         assert_eq!(learn(30, &[]), 30);
         assert_eq!(learn(4, &[]), 30, "a look that was late takes nothing back");
+        assert_eq!(learn(40, &["3/7"]), 30);
+        assert_eq!(learn(41, &["-1/900"]), 30, "it may be the same one, prepared");
+        assert_eq!(learn(42, &["-1/900", "3/8"]), 30);
+        assert_eq!(learn(43, &["3/8"]), 40, "it has ended");
     }
 }

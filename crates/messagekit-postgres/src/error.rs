@@ -91,6 +91,12 @@ pub(crate) fn from_sqlx(error: sqlx::Error) -> messagekit::Error {
             "server has run out of disk, memory or connections: make room"
         }
         (ErrorKind::Unavailable, _) => "database does not answer",
+        (_, Some("28P01" | "28000")) => {
+            "server refuses the login: check user, password and its rules of access"
+        }
+        (_, None) if matches!(error, sqlx::Error::Protocol(_)) => {
+            "what answers does not speak PostgreSQL's protocol: check host and port, and any proxy between"
+        }
         _ => "statement was refused",
     };
     messagekit::Error::new(kind, text).caused_by(error)

@@ -6,6 +6,7 @@ mod plans;
 mod reading;
 mod rejected;
 mod restore;
+mod server;
 mod storm;
 mod switch;
 mod waking;

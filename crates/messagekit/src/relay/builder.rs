@@ -50,7 +50,8 @@ impl Relay {
     ///
     /// # Errors
     /// When the outbox answers what no waiting cures: it is not made for a relay ([`ErrorKind::Schema`]), or a row of it cannot
-    /// be read. A database or broker that does not answer is waited for and is no error.
+    /// be read. So does whatever it refuses before it has granted the first lease, a wrong password among it; afterwards that is
+    /// waited for. A database or broker that does not answer always is.
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing: its slices are free when their lease ends, and what was under way is published twice.

@@ -20,6 +20,14 @@ pub(super) struct Row {
     pub(super) event: Pending,
 }
 
+/// Why the broker did not take something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Outage {
+    pub(super) error: String,
+    /// A queue has no room, which may last, and each attempt has a price.
+    pub(super) is_full: bool,
+}
+
 /// What became of a part.
 #[derive(Debug, Default)]
 pub(super) struct Ended {
@@ -27,7 +35,7 @@ pub(super) struct Ended {
     /// What the broker has confirmed.
     pub(super) confirmed: Vec<Entry>,
     /// Why the topic is to be left alone for a while.
-    pub(super) outage: Option<String>,
+    pub(super) outage: Option<Outage>,
     /// Slices in which something was refused and is there still: they are read from the beginning.
     pub(super) again: Vec<u16>,
 }

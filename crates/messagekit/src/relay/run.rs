@@ -16,13 +16,13 @@ use super::alarm::Alarm;
 use super::delayed::Delayed;
 use super::errand::{Errand, PATIENCE, in_time};
 use super::sending::{Sent, send};
-use super::settings::{LEASES_APART, LEAVE, RENEWALS, Settings, UNDELETED, outage};
+use super::settings::{LEASES_APART, LEAVE, RENEWALS, Settings, UNDELETED, no_room, outage};
 use super::shards::Shards;
 use super::stats::Counters;
 use super::telling::Telling;
 use super::{Entry, Leases, Page};
 use crate::store::BoxFuture;
-use crate::{Error, chain, crash};
+use crate::{Error, ErrorKind, chain, crash};
 
 /// So often the loop goes round before others of its thread have their turn.
 const ROUNDS: u32 = 64;
@@ -68,6 +68,8 @@ struct Running {
     woken: BoxFuture<'static, ()>,
     alarm: Alarm,
     telling: Telling,
+    /// The outbox has granted a lease.
+    has_served: bool,
     stopping: bool,
 }
 
@@ -79,7 +81,7 @@ impl Running {
             // Two of one name would take each other's slices for their own.
             instance: format!("{}-{}", settings.name, Uuid::now_v7().simple()).into(),
             started: Instant::now(),
-            shards: Shards::new(settings.calls, undeleted, outage()),
+            shards: Shards::new(settings.calls, undeleted, outage(), no_room()),
             leasing: Errand::new(),
             lease_at: Duration::ZERO,
             reading: Errand::new(),
@@ -90,6 +92,7 @@ impl Running {
             woken: woken(&settings),
             alarm: Alarm::default(),
             telling: Telling::default(),
+            has_served: false,
             stopping: false,
             settings,
         }
@@ -278,6 +281,7 @@ impl Running {
             Leasing::Leased { valid_until, answer: Ok(leases) } => {
                 crash::point("relay.leased");
                 self.leasing.succeeded();
+                self.has_served = true;
                 self.shards.leased(valid_until, &leases);
                 if leases.held.is_empty() {
                     // Nothing is read that could show that reading works again.
@@ -360,11 +364,20 @@ impl Running {
 
     /// Notes that the database did not answer; what no waiting cures ends the relay.
     fn silent(&mut self, error: Error) -> Result<(), Error> {
-        if !error.is_transient() {
+        if self.is_final(&error) {
             return Err(error);
         }
         self.telling.silent(&self.settings, &error);
         Ok(())
+    }
+
+    /// Says whether waiting cures nothing. What the outbox was never asked for successfully is wrong from the beginning; one
+    /// that has served may be behind a proxy that answers nonsense, or have a new password, until somebody has seen to it.
+    fn is_final(&self, error: &Error) -> bool {
+        match error.kind() {
+            ErrorKind::Schema | ErrorKind::Corrupt | ErrorKind::Closed => true,
+            _ => !error.is_transient() && !self.has_served,
+        }
     }
 
     /// Notes that the database answers.

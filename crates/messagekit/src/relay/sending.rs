@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::errand::{PATIENCE, in_time};
-use super::part::{Ended, Part};
+use super::part::{Ended, Outage, Part};
 use super::settings::Settings;
 use super::{Rejection, ShardLease};
 use crate::transport::{PublishError, Refusal};
@@ -70,21 +70,25 @@ pub(super) async fn send(settings: Arc<Settings>, instance: Arc<str>, part: Part
                 rejections.push(Rejection { lease, entry, error: Some(refused.error.clone()) });
             }
             Some(Err(refused)) if refused.refusal == Refusal::Behind && is_stopped => {}
-            Some(Err(PublishError { error, .. })) => sent.again(chain(error)),
-            None => sent.again("publisher did not answer for every message".to_owned()),
+            Some(Err(PublishError { error, refusal })) => sent.again(chain(error), *refusal == Refusal::Full),
+            None => sent.again("publisher did not answer for every message".to_owned(), false),
         }
     }
     for rejection in rejections {
-        settings.set_aside(&instance, rejection, &mut sent).await;
+        // What is left stays, and is published and refused again: a database that is away is not asked once for each.
+        if !settings.set_aside(&instance, rejection, &mut sent).await {
+            break;
+        }
     }
     sent
 }
 
 impl Sent {
-    fn again(&mut self, error: String) {
+    fn again(&mut self, error: String, is_full: bool) {
         self.repeated += 1;
         // The first says most: what follows is behind it.
-        self.ended.outage.get_or_insert(error);
+        let outage = self.ended.outage.get_or_insert(Outage { error, is_full });
+        outage.is_full |= is_full;
     }
 }
 
@@ -116,8 +120,8 @@ impl Settings {
         answers
     }
 
-    /// Sets an event aside, with what is behind it. Where that does not work it stays, and is published and refused again.
-    async fn set_aside(&self, instance: &str, rejection: Rejection, sent: &mut Sent) {
+    /// Sets an event aside, with what is behind it. Answers whether the database does.
+    async fn set_aside(&self, instance: &str, rejection: Rejection, sent: &mut Sent) -> bool {
         let ShardLease { shard, .. } = rejection.lease;
         let statement = self.reader.set_aside(instance, &rejection);
         let set_aside = in_time("setting aside", PATIENCE, statement).await;
@@ -143,7 +147,11 @@ impl Settings {
                     "event refused: it is set aside with what is behind it; see `messagekit outbox rejected list`"
                 );
             }
-            (Err(error), _) => sent.again(chain(&error)),
+            (Err(error), _) => {
+                sent.again(chain(&error), false);
+                return false;
+            }
         }
+        true
     }
 }

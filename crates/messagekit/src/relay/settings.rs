@@ -35,6 +35,11 @@ pub(super) fn outage() -> Backoff {
     Backoff::new(Duration::from_millis(50), 2.0, Duration::from_secs(2))
 }
 
+/// Waits while a queue has no room: each attempt is a copy in the queues beside it.
+pub(super) fn no_room() -> Backoff {
+    Backoff::new(Duration::from_secs(1), 2.0, Duration::from_secs(30))
+}
+
 pub(super) struct Settings {
     pub(super) name: Arc<str>,
     pub(super) reader: Arc<dyn OutboxReader>,

@@ -69,7 +69,7 @@ struct UnderWay {
 }
 
 impl Shards {
-    pub(super) fn new(calls: usize, undeleted: usize, backoff: Backoff) -> Self {
+    pub(super) fn new(calls: usize, undeleted: usize, outage: Backoff, no_room: Backoff) -> Self {
         Self {
             calls,
             undeleted,
@@ -82,7 +82,7 @@ impl Shards {
             next_part: 0,
             busy: BTreeMap::new(),
             confirmed: Confirmed::default(),
-            topics: Topics::new(backoff),
+            topics: Topics::new(outage, no_room),
         }
     }
 
@@ -146,9 +146,8 @@ impl Shards {
                 self.topics.unanswered(&part.topic, part.started);
             }
         }
-        if self.parts.is_empty() {
-            self.topics.forget(now);
-        }
+        let parts = &self.parts;
+        self.topics.forget(now, |topic| parts.values().any(|part| *part.topic == *topic));
     }
 
     /// Returns when [`pass`](Self::pass) has something to note.
@@ -288,10 +287,10 @@ impl Shards {
             self.fall();
         }
         if took {
-            self.topics.took(&part.topic);
+            self.topics.took(&part.topic, now);
         }
-        if let Some(error) = ended.outage {
-            self.topics.failed(&part.topic, now, error);
+        if let Some(outage) = ended.outage {
+            self.topics.failed(&part.topic, now, outage);
         }
     }
 

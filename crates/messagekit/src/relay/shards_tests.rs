@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
+use super::super::part::Outage;
 use super::super::{Entry, Pending};
 use super::*;
 use crate::Message;
@@ -85,7 +86,7 @@ impl World {
             ours: [false; SLICES as usize],
             answer: None,
             parts: Vec::new(),
-            shards: Shards::new(CALLS, UNDELETED, backoff),
+            shards: Shards::new(CALLS, UNDELETED, backoff, backoff),
         }
     }
 
@@ -275,7 +276,7 @@ impl World {
                 }
             } else {
                 stopped.insert(stream);
-                ended.outage = Some("full".to_owned());
+                ended.outage = Some(Outage { error: "not now".to_owned(), is_full: false });
             }
         }
         self.shards.ended(self.now, ended);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::part::Outage;
 use crate::Backoff;
 
 /// After so long without an answer a topic is not asked for any more: the others of its slices go on.
@@ -13,7 +14,8 @@ const FORGOTTEN: Duration = Duration::from_secs(10);
 
 /// Which topics are paused, and until when. Times count from the start of the relay.
 pub(super) struct Topics {
-    backoff: Backoff,
+    outage: Backoff,
+    no_room: Backoff,
     troubled: BTreeMap<Arc<str>, Trouble>,
 }
 
@@ -24,6 +26,8 @@ pub(super) struct Trouble {
     pub(super) since: Duration,
     /// How many pauses there were in a row.
     outages: u32,
+    /// So many of them because a queue had no room.
+    full: u32,
     /// How long nothing of it is read.
     pause: Pause,
 }
@@ -38,8 +42,8 @@ enum Pause {
 }
 
 impl Topics {
-    pub(super) fn new(backoff: Backoff) -> Self {
-        Self { backoff, troubled: BTreeMap::new() }
+    pub(super) fn new(outage: Backoff, no_room: Backoff) -> Self {
+        Self { outage, no_room, troubled: BTreeMap::new() }
     }
 
     pub(super) fn is_paused(&self, topic: &str) -> bool {
@@ -60,6 +64,7 @@ impl Topics {
             error: "broker does not answer".to_owned(),
             since: started,
             outages: 0,
+            full: 0,
             pause: Pause::Unanswered,
         });
         trouble.pause = Pause::Unanswered;
@@ -76,23 +81,34 @@ impl Topics {
     }
 
     /// Notes an outage: nothing of the topic is read for a while. What was under way beside it does not make it longer.
-    pub(super) fn failed(&mut self, topic: &Arc<str>, now: Duration, error: String) {
+    pub(super) fn failed(&mut self, topic: &Arc<str>, now: Duration, outage: Outage) {
         let trouble = self.troubled.entry(topic.clone()).or_insert_with(|| Trouble {
             error: String::new(),
             since: now,
             outages: 0,
+            full: 0,
             pause: Pause::Over(now),
         });
-        trouble.error = error;
-        if !matches!(trouble.pause, Pause::Until(_)) {
+        trouble.error = outage.error;
+        let is_first = !matches!(trouble.pause, Pause::Until(_));
+        if is_first && outage.is_full {
+            trouble.full += 1;
+            trouble.pause = Pause::Until(now + self.no_room.delay(trouble.full));
+        } else if is_first {
             trouble.outages += 1;
-            trouble.pause = Pause::Until(now + self.backoff.delay(trouble.outages));
+            trouble.pause = Pause::Until(now + self.outage.delay(trouble.outages));
         }
     }
 
-    /// Notes that the broker took something of a topic.
-    pub(super) fn took(&mut self, topic: &str) {
-        if !self.is_paused(topic) {
+    /// Notes that the broker took something of a topic. That says nothing of a queue that was full, unless it has said nothing
+    /// for a while.
+    pub(super) fn took(&mut self, topic: &str, now: Duration) {
+        let Some(trouble) = self.troubled.get(topic) else { return };
+        let is_over = match trouble.pause {
+            Pause::Over(over) => trouble.full == 0 || over + FORGOTTEN <= now,
+            Pause::Until(_) | Pause::Unanswered => false,
+        };
+        if is_over {
             self.troubled.remove(topic);
         }
     }
@@ -109,10 +125,11 @@ impl Topics {
         resumed
     }
 
-    /// Forgets topics of which nothing came any more, somebody else may have published it.
-    pub(super) fn forget(&mut self, now: Duration) {
-        self.troubled
-            .retain(|_, trouble| !matches!(trouble.pause, Pause::Over(over) if over + FORGOTTEN <= now));
+    /// Forgets topics of which nothing came any more, and nothing is under way: somebody else may have published it.
+    pub(super) fn forget(&mut self, now: Duration, is_under_way: impl Fn(&str) -> bool) {
+        let is_over =
+            |trouble: &Trouble| matches!(trouble.pause, Pause::Over(over) if over + FORGOTTEN <= now);
+        self.troubled.retain(|topic, trouble| !is_over(trouble) || is_under_way(topic));
     }
 
     /// Returns when the next pause ends.
@@ -129,18 +146,27 @@ impl Topics {
 mod tests {
     use super::*;
 
+    fn topics() -> Topics {
+        let no_room = Backoff::new(ms(1_000), 2.0, ms(30_000));
+        Topics::new(Backoff::new(ms(50), 2.0, ms(2_000)), no_room)
+    }
+
+    fn refused(is_full: bool) -> Outage {
+        Outage { error: "not now".to_owned(), is_full }
+    }
+
     fn ms(millis: u64) -> Duration {
         Duration::from_millis(millis)
     }
 
     #[test]
     fn pauses_grow_while_the_outage_lasts_and_calls_of_one_moment_count_once() {
-        let mut topics = Topics::new(Backoff::new(ms(50), 2.0, ms(2_000)));
+        let mut topics = topics();
         let orders: Arc<str> = Arc::from("orders");
         let mut now = ms(0);
         for outage in 0..12 {
             for _ in 0..3 {
-                topics.failed(&orders, now, "full".to_owned());
+                topics.failed(&orders, now, refused(false));
             }
             assert!(topics.is_paused("orders") && !topics.is_paused("others"));
             let longest = ms(50 << outage).min(ms(2_000));
@@ -151,22 +177,47 @@ mod tests {
             now = until;
         }
         assert_eq!(topics.troubled()["orders"].since, ms(0));
-        topics.took("orders");
+        topics.took("orders", now);
         assert!(topics.troubled().is_empty());
     }
 
     #[test]
     fn an_unanswered_topic_is_paused_until_the_answer() {
-        let mut topics = Topics::new(Backoff::new(ms(50), 2.0, ms(2_000)));
+        let mut topics = topics();
         let orders: Arc<str> = Arc::from("orders");
         topics.unanswered(&orders, ms(3));
         assert!(topics.is_paused("orders") && topics.next().is_none());
-        topics.took("orders");
+        topics.took("orders", ms(5));
         assert!(topics.is_paused("orders"), "another call is still unanswered");
         assert!(topics.answered("orders", ms(9)) && !topics.answered("orders", ms(9)));
-        topics.forget(ms(10));
+        topics.forget(ms(10), |_| false);
         assert_eq!(topics.troubled().len(), 1);
-        topics.forget(ms(60_000));
+        topics.forget(ms(60_000), |topic| topic == "orders");
+        assert_eq!(topics.troubled().len(), 1, "it is asked for at this moment");
+        topics.forget(ms(60_000), |topic| topic == "others");
         assert!(topics.troubled().is_empty());
+    }
+
+    #[test]
+    fn a_full_queue_is_asked_less_often_than_a_broker_that_is_away() {
+        let mut topics = topics();
+        let orders: Arc<str> = Arc::from("orders");
+        topics.failed(&orders, ms(0), refused(false));
+        let mut now = topics.next().unwrap();
+        for longest in [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000] {
+            assert!(topics.resume(now));
+            topics.failed(&orders, now, refused(true));
+            let until = topics.next().unwrap();
+            assert!(now + ms(longest / 2) <= until && until <= now + ms(longest), "{now:?} {until:?}");
+            now = until;
+        }
+        assert!(topics.resume(now));
+        topics.took("orders", now + ms(9_000));
+        assert_eq!(topics.troubled().len(), 1, "another queue has room");
+        now += ms(10_000);
+        topics.took("orders", now);
+        assert!(topics.troubled().is_empty());
+        topics.failed(&orders, now, refused(true));
+        assert!(topics.next().unwrap() <= now + ms(1_000), "once there was room it begins anew");
     }
 }

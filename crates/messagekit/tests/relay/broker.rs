@@ -13,8 +13,10 @@ pub(crate) enum Fate {
     Taken,
     /// It will never take it.
     Rejected,
-    /// It is full.
+    /// It does not answer.
     Unavailable,
+    /// A queue has no room.
+    Full,
     /// Taken, and the answer is lost.
     TakenUnknown,
     /// Not taken, and the answer is lost.
@@ -138,6 +140,7 @@ impl Broker {
                     refused(Refusal::Rejected, ErrorKind::TooLarge, "larger than the topic takes")
                 }
                 Fate::Unavailable => refused(Refusal::Unavailable, ErrorKind::Unavailable, "topic is full"),
+                Fate::Full => refused(Refusal::Full, ErrorKind::Unavailable, "queue is full"),
                 Fate::TakenUnknown | Fate::LostUnknown => {
                     refused(Refusal::Unknown, ErrorKind::OutcomeUnknown, "connection lost")
                 }

@@ -1,4 +1,8 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+use messagekit::ErrorKind;
 
 use crate::broker::Fate;
 use crate::fixture::{OTHER, Running, TOPIC, World, event, firsts, firsts_of, order, until, within};
@@ -149,4 +153,82 @@ async fn what_cannot_be_deleted_is_not_published_again_by_the_same_relay() {
     world.until_drained(50).await;
     assert_eq!(world.broker.taken_count(), 50);
     relay.stop().await.unwrap();
+}
+
+/// Each try may be a copy in the queues beside the full one.
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_is_tried_again_after_one_to_thirty_seconds() {
+    let world = World::new();
+    let tries = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&tries);
+    world.broker.script(move |message| {
+        let is_full = &*message.topic == TOPIC && message.key.as_deref() == Some(b"k0");
+        counted.fetch_add(usize::from(is_full), Ordering::Relaxed);
+        if is_full { Fate::Full } else { Fate::Taken }
+    });
+    let relay = Running::start(world.relay());
+    for n in 0..600 {
+        world.outbox.write([event(TOPIC, "k0", n), event(TOPIC, "k1", n), event(OTHER, "k0", n)]);
+        let flows = || firsts_of(&world.broker.taken(), OTHER, "k0").len() == n + 1;
+        within(Duration::from_millis(60), "the other topic flows", flows).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let stats = relay.stats.read();
+    assert_eq!((&*stats.paused[0].topic, &*stats.paused[0].error), (TOPIC, "queue is full"));
+    let tries = tries.load(Ordering::Relaxed);
+    assert!((20..=50).contains(&tries), "{tries} tries in ten minutes");
+    assert_eq!((stats.rejected, world.outbox.rejected_count()), (0, 0));
+    let other = firsts_of(&world.broker.taken(), TOPIC, "k1").len();
+    assert!(other > 500, "the other key of the topic goes on when it is tried: {other}");
+
+    world.broker.script(|_| Fate::Taken);
+    let begun = || world.broker.taken().iter().any(|message| *message == event(TOPIC, "k0", 0));
+    within(Duration::from_millis(30_060), "it flows again", begun).await;
+    until("all are published", || world.outbox.pending_count() == 0).await;
+    assert_eq!(firsts_of(&world.broker.taken(), TOPIC, "k0"), (0..600).collect::<Vec<_>>());
+    until("no topic is paused", || relay.stats.read().paused.is_empty()).await;
+    relay.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_that_is_away_is_not_asked_once_for_each_refused_event() {
+    let world = World::new();
+    let outbox = world.outbox.clone();
+    let mut is_first = true;
+    world.broker.script(move |_| {
+        if std::mem::take(&mut is_first) {
+            outbox.set_silent(true);
+        }
+        Fate::Rejected
+    });
+    world.outbox.write((0..20).map(|n| order(&format!("k{n}"), 0)));
+    let relay = Running::start(world.relay());
+    until("they are sent", || relay.stats.read().unconfirmed == 20).await;
+    within(Duration::from_secs(31), "the part is given up", || relay.stats.read().unconfirmed == 0).await;
+    world.outbox.set_silent(false);
+    until("all are set aside", || world.outbox.rejected_count() == 20).await;
+    relay.stop().await.unwrap();
+}
+
+/// A password that changes, a proxy that answers nonsense: somebody sees to it.
+#[tokio::test(start_paused = true)]
+async fn what_a_database_refuses_ends_a_relay_at_its_start_and_is_waited_for_later() {
+    let world = World::new();
+    world.outbox.break_it(ErrorKind::Other);
+    let refused = Running::start(world.relay()).ended().await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Other);
+
+    world.outbox.mend();
+    let relay = Running::start(world.relay());
+    world.write_keys(3, 3);
+    world.until_drained(9).await;
+    world.outbox.break_it(ErrorKind::Other);
+    until("it is told", || relay.stats.read().database.is_some()).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    world.outbox.mend();
+    world.outbox.write([order("k9", 0)]);
+    world.until_drained(10).await;
+    until("it is told to be over", || relay.stats.read().database.is_none()).await;
+    world.outbox.break_it(ErrorKind::Schema);
+    assert_eq!(relay.ended().await.unwrap_err().kind(), ErrorKind::Schema);
 }

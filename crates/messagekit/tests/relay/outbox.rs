@@ -69,6 +69,11 @@ impl Outbox {
         self.with(|state| state.broken = Some(kind));
     }
 
+    /// Answers again.
+    pub(crate) fn mend(&self) {
+        self.with(|state| state.broken = None);
+    }
+
     pub(crate) fn begin(&self) -> Tx {
         Tx { outbox: self.clone(), rows: Vec::new() }
     }

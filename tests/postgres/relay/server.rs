@@ -1,0 +1,155 @@
+//! What only a server of its own shows: prepared transactions, a password that changes, a slot that is lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use messagekit::relay::{Leases, OutboxReader, Page, Wanted};
+use messagekit::{Error, ErrorKind, OutboxRows, Shutdown, Store};
+use messagekit_postgres::cdc::{self, Capture};
+use messagekit_postgres::switch::{Existing, to_cdc, to_relay};
+use messagekit_postgres::{PostgresStore, SchemaName, migrations};
+use messagekit_testkit::{DEADLINE, block_on, eventually};
+use sqlx::{AssertSqlSafe, Executor};
+
+use super::outbox::{LEASE, Log, ids, relay};
+use crate::cdc_server::Server;
+
+async fn made(settings: &[&str]) -> (Server, PostgresStore) {
+    let server = Server::start(settings).await;
+    let url = server.url("shop");
+    migrations::migrate(&url).await.unwrap();
+    to_relay(&url, &SchemaName::default(), Existing::Refuse, DEADLINE).await.unwrap();
+    let store = PostgresStore::connect(&url).await.unwrap();
+    (server, store)
+}
+
+async fn read(store: &PostgresStore, leases: &Leases) -> Page {
+    let wanted: Vec<Wanted> =
+        leases.held.iter().map(|lease| Wanted { lease: *lease, above: i64::MIN }).collect();
+    store.pending("r1", &wanted, &[], &[], 1_000).await.unwrap()
+}
+
+async fn write(store: &PostgresStore, id: &str) {
+    let mut tx = store.begin().await.unwrap();
+    store.write(&mut tx, &[event(id)]).await.unwrap();
+    store.commit(tx).await.unwrap();
+}
+
+fn event(id: &str) -> messagekit::Message {
+    messagekit::Message::new("orders.order", "{}").with_key("k").with_header("id", id.to_owned())
+}
+
+/// A transaction that is prepared has another name among the locks than before, and may be committed at any time.
+#[test]
+fn nothing_is_decided_behind_a_prepared_transaction() {
+    block_on(async {
+        let (_server, store) = made(&["max_prepared_transactions=5"]).await;
+        let leases = store.lease("r1", LEASE).await.unwrap();
+        write(&store, "first").await;
+        let first = read(&store, &leases).await.rows[0].seq;
+        eventually("the first is decided", DEADLINE, async || read(&store, &leases).await.decided == first)
+            .await;
+
+        let mut open = store.pool().acquire().await.unwrap();
+        let insert = "BEGIN; INSERT INTO messagekit.outbox_events (event_id, topic, aggregate_id, payload)
+            VALUES ('prepared', 'orders.order', 'k', '{}')";
+        open.execute(sqlx::raw_sql(insert)).await.unwrap();
+        write(&store, "third").await;
+        // Looked at while it is open, so that its name of then is known.
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        assert_eq!(read(&store, &leases).await.decided, first);
+        open.execute("PREPARE TRANSACTION 'later'").await.unwrap();
+        for _ in 0..5 {
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            assert_eq!(read(&store, &leases).await.decided, first);
+        }
+        open.execute("COMMIT PREPARED 'later'").await.unwrap();
+        eventually("all are decided", DEADLINE, async || read(&store, &leases).await.decided == first + 2)
+            .await;
+        let page = read(&store, &leases).await;
+        assert_eq!(ids(&page), ["first", "prepared", "third"]);
+    });
+}
+
+#[test]
+fn relay_rides_over_a_password_that_changes_and_a_new_one_fails_at_once() {
+    block_on(async {
+        let (server, owner) = made(&[]).await;
+        let make = "CREATE ROLE relay LOGIN PASSWORD 'old'; GRANT ALL ON SCHEMA messagekit TO relay;
+            GRANT ALL ON ALL TABLES IN SCHEMA messagekit TO relay; GRANT ALL ON ALL SEQUENCES IN SCHEMA messagekit TO relay";
+        owner.pool().execute(sqlx::raw_sql(make)).await.unwrap();
+        let url = server.url_of("relay:old", "shop");
+        let store = PostgresStore::lazy(&url).unwrap();
+        let (log, shutdown) = (Arc::new(Log::default()), Shutdown::new());
+        let running = relay(&store, &log).unwrap();
+        let stats = running.stats();
+        let running = tokio::spawn(running.run(shutdown.clone()));
+        write(&owner, "before").await;
+        eventually("it is published", DEADLINE, async || log.ids() == ["before"]).await;
+
+        let change = "ALTER ROLE relay PASSWORD 'new';
+            SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'relay'";
+        owner.pool().execute(sqlx::raw_sql(change)).await.unwrap();
+        eventually("it says so", DEADLINE, async || {
+            let stats = stats.read();
+            stats.database.is_some_and(|away| away.error.contains("server refuses the login"))
+        })
+        .await;
+        let strange = relay(&PostgresStore::lazy(&url).unwrap(), &log).unwrap();
+        let refused: Error = strange.run(Shutdown::new()).await.unwrap_err();
+        assert!(refused.to_string().contains("server refuses the login"), "{refused}");
+
+        write(&owner, "behind").await;
+        owner.pool().execute("ALTER ROLE relay PASSWORD 'old'").await.unwrap();
+        eventually("it goes on", DEADLINE, async || log.ids().contains(&"behind".to_owned())).await;
+        shutdown.request();
+        running.await.unwrap().unwrap();
+    });
+}
+
+/// A slot that was made before and lost since would take the place of the relay and keep nothing.
+#[test]
+fn relay_is_not_ended_for_a_slot_that_was_lost() {
+    block_on(async {
+        let settings =
+            ["wal_level=logical", "max_slot_wal_keep_size=1MB", "min_wal_size=2MB", "max_wal_size=2MB"];
+        let (server, store) = made(&settings).await;
+        let (url, schema) = (server.url("shop"), SchemaName::default());
+        let Capture { slot, publication, .. } = Capture::of(&url, &schema).unwrap();
+        for make in [
+            format!(
+                "CREATE PUBLICATION {publication} FOR TABLE messagekit.outbox_events WITH (publish = 'insert')"
+            ),
+            format!("SELECT pg_create_logical_replication_slot('{slot}', 'pgoutput')"),
+        ] {
+            store.pool().execute(AssertSqlSafe(make)).await.unwrap();
+        }
+        eventually("the slot is lost", DEADLINE, async || {
+            let much = "SELECT pg_logical_emit_message(false, 'much', repeat('x', 2000000)); SELECT pg_switch_wal(); CHECKPOINT";
+            store.pool().execute(sqlx::raw_sql(much)).await.unwrap();
+            let status = "SELECT wal_status = 'lost' FROM pg_replication_slots";
+            sqlx::query_scalar(status).fetch_one(store.pool()).await.unwrap()
+        })
+        .await;
+
+        let refused = to_cdc(&url, &schema, Some("messagekit-cdc"), DEADLINE).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::WrongState, "{refused}");
+        assert!(
+            refused
+                .to_string()
+                .contains("is lost or gone: delete it with `messagekit connector delete --slot`"),
+            "{refused}"
+        );
+        let leases = store.lease("r1", LEASE).await.unwrap();
+        write(&store, "still-the-relays").await;
+        let page = read(&store, &leases).await;
+        assert_eq!(ids(&page), ["still-the-relays"], "the relay goes on");
+        let entry = page.rows[0].entry();
+        store.published(&[entry]).await.unwrap();
+
+        cdc::drop_slot(&url, &schema).await.unwrap();
+        let done = to_cdc(&url, &schema, Some("messagekit-cdc"), DEADLINE).await.unwrap();
+        assert!(done.iter().any(|step| step == "end of the relay"), "{done:?}");
+        assert_eq!(store.lease("r1", LEASE).await.unwrap_err().kind(), ErrorKind::Schema);
+    });
+}
