@@ -41,6 +41,20 @@ impl Relay {
         if let Some(at) = at {
             command.env(crash::VARIABLE, at);
         }
+        Self::spawn(name, command, log)
+    }
+
+    /// Starts one of which a call in a hundred fails.
+    pub(crate) fn flaky(name: &str, folder: &Path, database: &str, brokers: &str) -> Self {
+        let log = folder.join(format!("{name}.log"));
+        let errors = File::options().append(true).create(true).open(&log).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flaky-relay"));
+        command.envs([("NAME", name), ("DATABASE", database), ("BROKERS", brokers)]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
+        Self::spawn(name, command, log)
+    }
+
+    fn spawn(name: &str, mut command: Command, log: PathBuf) -> Self {
         let mut child = command.spawn().unwrap();
         let output = child.stdout.take().unwrap();
         let (tell, lines) = mpsc::channel();
@@ -73,6 +87,11 @@ impl Relay {
             self.health(address).is_some_and(|(code, report)| says(code, &report))
         })
         .await;
+    }
+
+    /// Returns how many of its calls have failed since this was asked last.
+    pub(crate) fn failures(&self) -> usize {
+        self.lines.try_iter().filter(|line| line.starts_with("failed a call")).count()
     }
 
     pub(crate) fn is_alive_still(&mut self) {

@@ -65,6 +65,11 @@ impl Stage {
         Relay::start(name, &self.config(), self.database.url(), None)
     }
 
+    /// Starts one of which a call in a hundred fails.
+    pub(crate) fn flaky(&self, name: &str) -> Relay {
+        Relay::flaky(name, self.folder.path(), self.database.url(), &services::kafka())
+    }
+
     /// Starts one on another database.
     pub(crate) fn relay_on(&self, database: &str) -> Relay {
         Relay::start("elsewhere", &self.config(), database, None)

@@ -1,4 +1,5 @@
-//! Relays that are killed and frozen while the broker refuses what they hold, and one event that it refuses for good.
+//! Relays that are killed and frozen, of whose calls one in a hundred fails, while the broker refuses what they hold, and one event
+//! that it refuses for good.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
@@ -29,19 +30,24 @@ fn relays_that_die_and_freeze_publish_each_event_and_keep_the_order_of_each_key(
     block_on(async {
         let started = Instant::now();
         let stage = Arc::new(Stage::new(4).await);
-        let mut relays = vec![stage.relay("relay-0"), stage.relay("relay-1")];
+        let mut relays = vec![stage.flaky("relay-0"), stage.flaky("relay-1")];
         let writers = Writers::start(&stage, keys(&stage).await);
-        let mut unfinished = 0;
+        let (mut unfinished, mut failures) = (0, 0);
         for _ in 0..rounds() {
             unfinished += kill(&stage, &mut relays).await + freeze(&stage, &mut relays).await;
         }
-        relays.extend([stage.relay("relay-2"), stage.relay("relay-3")]);
+        relays.extend([stage.flaky("relay-2"), stage.flaky("relay-3")]);
         writers.poison();
         eventually("the broker refuses one event for good", DEADLINE, async || stage.rejected().await >= 2)
             .await;
         for _ in 0..rounds() {
             unfinished += kill(&stage, &mut relays).await + freeze(&stage, &mut relays).await;
         }
+        eventually("calls have failed", DEADLINE, async || {
+            failures += relays.iter().map(Relay::failures).sum::<usize>();
+            failures >= 3
+        })
+        .await;
         // What they hold is answered by nobody.
         services::kill(Service::Kafka);
         unfinished += kill(&stage, &mut relays).await;
@@ -51,7 +57,7 @@ fn relays_that_die_and_freeze_publish_each_event_and_keep_the_order_of_each_key(
         assert!(unfinished > 0, "void: nothing was unfinished when a relay died or froze");
         let figures = compare(&stage, Some(POISON)).await;
         println!(
-            "{figures}; {unfinished} events waited for relays that died or froze; {:.1?}",
+            "{figures}; {failures} calls failed; {unfinished} events waited for relays that died or froze; {:.1?}",
             started.elapsed()
         );
 
@@ -81,7 +87,7 @@ async fn kill(stage: &Stage, relays: &mut Vec<Relay>) -> i64 {
     let name = relay.name.clone();
     relay.kill();
     let left = leaves_something(stage, &name).await;
-    relays.push(stage.relay(&name));
+    relays.push(stage.flaky(&name));
     left
 }
 
