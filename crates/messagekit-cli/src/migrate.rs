@@ -88,7 +88,9 @@ impl Migrate {
 
     fn check_file(&self, path: &Path) -> Result<(), Error> {
         if let Some(option) = self.way_out.option() {
-            let text = format!("a SQLite file has one way out for its events: leave {option} out");
+            let text = format!(
+                "topics leave a SQLite file where it is opened (`SqliteOptions::leaving`), and only by a relay: leave {option} out"
+            );
             return Err(Error::new(ErrorKind::InvalidConfiguration, text));
         }
         // A file that is not there can be made, but only in a folder; looking must not promise more.

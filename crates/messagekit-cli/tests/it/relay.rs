@@ -1,7 +1,11 @@
 //! `messagekit relay` and what belongs to it, as far as no server is needed.
 
 use std::fs;
+use std::time::Duration;
 
+use messagekit::relay::{OutboxReader, Rejection, Wanted};
+use messagekit::{Error, ErrorKind, Message, OutboxRows, Store};
+use messagekit_sqlite::SqliteStore;
 use tempfile::TempDir;
 
 use crate::command::{messagekit, messagekit_with, on};
@@ -73,10 +77,39 @@ fn an_outbox_without_a_relay_has_no_rejected_events() {
 }
 
 #[tokio::test]
-async fn a_file_says_that_no_relay_publishes_it() {
+async fn a_file_from_which_nothing_leaves_has_nothing_rejected() {
     let desk = Desk::empty().await;
-    for act in [&["list"][..], &["retry", "1"], &["discard", "1", "--yes"]] {
-        let arguments = [&["outbox", "rejected"], act].concat();
-        on(&desk.file(), &arguments).refused(1, &["no relay publishes this outbox"]);
-    }
+    let list = on(&desk.file(), &["outbox", "rejected", "list"]);
+    assert_eq!(list.text(), "no rejected events\n");
+    let missing = on(&desk.file(), &["outbox", "rejected", "retry", "1", "--json"]);
+    missing.explained(&["1 of 1 not accepted"]);
+}
+
+#[tokio::test]
+async fn a_refused_event_of_a_file_is_listed_and_put_back() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("shop.db");
+    let store = SqliteStore::options().leaving(["orders.order"]).open(&file).await.unwrap();
+    let mut tx = store.begin().await.unwrap();
+    let event =
+        |id: &str| Message::new("orders.order", "{}").with_key("o-1").with_header("id", id.to_owned());
+    store.write(&mut tx, &[event("e-1"), event("e-2")]).await.unwrap();
+    store.commit(tx).await.unwrap();
+    let lease = Duration::from_secs(600);
+    let leases = store.lease("relay", lease).await.unwrap();
+    let all: Vec<Wanted> =
+        leases.held.iter().map(|lease| Wanted { lease: *lease, above: i64::MIN }).collect();
+    let pending = async || store.pending("relay", &all, &[], &[], 10).await.unwrap();
+    let first = &pending().await.rows[0];
+    let lease = *leases.held.iter().find(|lease| lease.shard == first.shard).unwrap();
+    let error = Some(Error::new(ErrorKind::TooLarge, "too large for its topic"));
+    let rejection = Rejection { lease, entry: first.entry(), error };
+    assert_eq!(store.set_aside("relay", &rejection).await.unwrap(), 2);
+
+    let list = on(&file, &["outbox", "rejected", "list"]).text();
+    assert!(list.contains("e-1") && list.contains("too large for its topic"), "{list}");
+    let told = on(&file, &["outbox", "rejected", "retry", "1"]).text();
+    assert!(told.contains("back in the outbox, 2 with what waited behind it"), "{told}");
+    assert_eq!(on(&file, &["outbox", "rejected", "list"]).text(), "no rejected events\n");
+    assert_eq!(pending().await.lost, [first.shard], "whoever reads the slice begins it again");
 }
