@@ -22,7 +22,7 @@ CREATE INDEX messagekit_outbox_pending_shard ON messagekit_outbox_pending (shard
 -- Records that a broker refused, with what it said, and the records of their key that wait behind them, without.
 CREATE TABLE messagekit_outbox_rejected (
   id          INTEGER PRIMARY KEY AUTOINCREMENT,
-  seq         INTEGER NOT NULL,
+  seq         INTEGER NOT NULL UNIQUE,
   shard       INTEGER NOT NULL,
   topic_id    INTEGER NOT NULL,
   pos         INTEGER NOT NULL,

@@ -26,7 +26,7 @@ FROM messagekit.outbox_events e
     SELECT sha256(convert_to(coalesce(e.aggregate_id, e.event_id), 'UTF8')) AS hash, statement_timestamp() AS now OFFSET 0) h
 WHERE NOT EXISTS (
   SELECT FROM messagekit.outbox_pending p
-  WHERE p.seq = e.seq AND p.shard IN ((get_byte(h.hash, 0) & 63), (get_byte(h.hash, 0) & 63) - 64))";
+  WHERE p.topic = e.topic AND p.seq = e.seq AND p.shard IN ((get_byte(h.hash, 0) & 63), (get_byte(h.hash, 0) & 63) - 64))";
 
 /// The time as epoch, so that none comes back after a switch there and back.
 const OPEN: &str = "
