@@ -147,7 +147,8 @@ impl Looking<'_> {
 
     fn message(&mut self, found: &Found) -> Result<Message, Error> {
         let topic = self.name(found.topic).map_err(from_sqlite)?;
-        read::outgoing(self.conn, &topic, found.position)?.ok_or_else(|| {
+        let stored = read::at(self.conn, &topic, found.position)?;
+        stored.map(|stored| stored.message).ok_or_else(|| {
             let text = "record waits to be published and is not in its topic any more: put it back, or delete its row of messagekit_outbox_pending";
             Error::new(ErrorKind::Corrupt, text).with("topic", topic).with("seq", found.seq)
         })

@@ -58,45 +58,29 @@ pub(crate) fn at(conn: &Connection, topic: &Arc<str>, position: i64) -> Result<O
     rows.next().map_err(from_sqlite)?.map(|row| stored(topic, row)).transpose()
 }
 
-/// Reads the record at a position as a broker gets it, or `None` when it is not kept any more.
-pub(crate) fn outgoing(conn: &Connection, topic: &Arc<str>, position: i64) -> Result<Option<Message>, Error> {
-    let mut select = conn.prepare_cached(&format!("{SELECT} WHERE pos = ?1")).map_err(from_sqlite)?;
-    let mut rows = select.query([position]).map_err(from_sqlite)?;
-    let Some(row) = rows.next().map_err(from_sqlite)? else { return Ok(None) };
-    let Stored { created_at, mut message, .. } = bare(topic, row)?;
-    message.headers = timed(message.headers, created_at)?;
-    Ok(Some(message))
-}
-
 /// Adds the header of the time at which an event was written, in the form and at the place that every way out of an outbox
 /// has: six digits, before what the user added. One that is there stays.
-pub(crate) fn timed(headers: Headers, created_at: i64) -> Result<Headers, Error> {
+pub(crate) fn timed(mut headers: Headers, created_at: i64) -> Result<Headers, Error> {
     if headers.get(headers::CREATED_AT).is_some() {
         return Ok(headers);
     }
-    let mut time = Some(format!("{:.6}", timestamp(created_at)?));
+    let time = format!("{:.6}", timestamp(created_at)?);
+    if headers.get(headers::FREE_HEADERS).is_none() {
+        headers.set(headers::CREATED_AT, time);
+        return Ok(headers);
+    }
     let mut timed = Headers::new();
     for (name, value) in headers.iter() {
         if name == headers::FREE_HEADERS {
-            time.take().into_iter().for_each(|time| timed.set(headers::CREATED_AT, time));
+            timed.set(headers::CREATED_AT, time.clone());
         }
         timed.set(name, value.clone());
     }
-    time.into_iter().for_each(|time| timed.set(headers::CREATED_AT, time));
     Ok(timed)
 }
 
+/// The same for its consumers, for a broker, and for a replay that appends it again.
 fn stored(topic: &Arc<str>, row: &Row<'_>) -> Result<Stored, Error> {
-    let mut stored = bare(topic, row)?;
-    if stored.message.headers.get(headers::CREATED_AT).is_none() {
-        let created_at = timestamp(stored.created_at)?.to_string();
-        stored.message.headers.set(headers::CREATED_AT, created_at);
-    }
-    Ok(stored)
-}
-
-/// Reads a record with the headers that it was appended with.
-fn bare(topic: &Arc<str>, row: &Row<'_>) -> Result<Stored, Error> {
     let columns = |row: &Row<'_>| {
         Ok(Columns { known: [row.get(1)?, row.get(2)?, row.get(4)?, row.get(5)?], rest: row.get(7)? })
     };
@@ -110,6 +94,7 @@ fn bare(topic: &Arc<str>, row: &Row<'_>) -> Result<Stored, Error> {
         ))
     };
     let (position, created_at, key, payload) = rest(row).map_err(from_sqlite)?;
+    let headers = timed(headers, created_at)?;
     let message =
         Message { topic: topic.clone(), key: key.map(Bytes::from), headers, payload: payload.into() };
     Ok(Stored { offset: topics::offset(position), created_at, message })
