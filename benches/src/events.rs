@@ -3,39 +3,62 @@
 use messagekit::{Envelope, Event, Message, codec};
 use serde::{Deserialize, Serialize};
 
-use crate::Outcome;
+use crate::frame::Outcome;
 
-/// About 1 KiB of JSON that does not compress to nothing.
+/// About 1 KiB of JSON. Its text is random, because what compresses would measure the compression.
 #[derive(Clone, Debug, Event, Serialize, Deserialize)]
 #[event(type = "bench.event.made", key = "account")]
-pub struct Made {
-    /// The key: one of [`ACCOUNTS`].
-    pub account: String,
-    /// Different in each event of a cell.
-    pub number: u64,
+pub(crate) struct Made {
+    /// The key: one of [`ACCOUNTS`], some of them far more often than others.
+    pub(crate) account: String,
+    /// Different in each event of a run.
+    pub(crate) number: u64,
     /// The bulk.
-    pub text: String,
+    pub(crate) text: String,
 }
 
-/// How many keys the events have.
-pub const ACCOUNTS: usize = 1_000;
+/// How many keys the events may have.
+pub(crate) const ACCOUNTS: f64 = 10_000.0;
 
-/// The topic of the events.
-pub const TOPIC: &str = Made::TOPIC;
+/// The topic of the events, where a cell does not move them to one of its own.
+pub(crate) const TOPIC: &str = Made::TOPIC;
 
-/// Makes `n` events, numbered from 0.
-pub fn events(n: usize) -> impl Iterator<Item = Made> {
-    (0..n).map(|number| {
-        let word = |word: usize| format!("{:016x} ", number.wrapping_mul(0x9e37_79b9 + word));
-        let text = (0..48).map(word).collect();
-        Made { account: format!("account-{}", number % ACCOUNTS), number: number as u64, text }
+/// How many characters of text fill an event up to 1 KiB.
+const TEXT: usize = 820;
+
+const LETTERS: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+
+/// Makes `n` events, numbered from 0; the same ones each time.
+pub(crate) fn events(n: usize) -> impl Iterator<Item = Made> {
+    let mut dice = fastrand::Rng::with_seed(20_251_120);
+    (0..n as u64).map(move |number| {
+        // The third power makes the first hundredth of the keys a fifth of the events.
+        let account = (dice.f64().powi(3) * ACCOUNTS) as u64;
+        let text = (0..TEXT).map(|_| char::from(LETTERS[dice.usize(..64)])).collect();
+        Made { account: format!("account-{account}"), number, text }
     })
 }
 
 /// Encodes `n` events as a service would.
-///
-/// # Errors
-/// Never, unless the event breaks a rule of the wire form.
-pub fn messages(n: usize) -> Outcome<Vec<Message>> {
+pub(crate) fn messages(n: usize) -> Outcome<Vec<Message>> {
     events(n).map(|made| Ok(codec::encode(&Envelope::new(made), "bench")?)).collect()
+}
+
+/// The same for a topic of another name.
+pub(crate) fn messages_to(topic: &str, n: usize) -> Outcome<Vec<Message>> {
+    let topic: std::sync::Arc<str> = topic.into();
+    let moved = |message: Message| Message { topic: topic.clone(), ..message };
+    Ok(messages(n)?.into_iter().map(moved).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_a_kibibyte_and_the_same_each_time() {
+        let (first, again) = (messages(50).unwrap(), events(50).zip(events(50)));
+        assert!(first.iter().all(|message| (1000..=1100).contains(&message.payload.len())));
+        assert!(again.into_iter().all(|(a, b)| a.text == b.text && a.account == b.account));
+    }
 }

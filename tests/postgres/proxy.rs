@@ -47,7 +47,7 @@ impl Proxy {
     }
 }
 
-fn server_of(url: &str) -> String {
+pub(crate) fn server_of(url: &str) -> String {
     let (_, place) = url.rsplit_once('@').expect("the URL names a user");
     place.split(['/', '?']).next().expect("the URL names a server").to_owned()
 }

@@ -1,10 +1,11 @@
 //! Development tasks of the workspace, run as `cargo xtask <task>` from any directory in it.
 //!
 //! [`check`] and the gate are fixed lists of cargo commands, run one after another until one fails ([`stage`]); a failed
-//! stage prints exactly what to type. The [`stack`] is the services that some tests need, and [`test`](mod@test) runs
-//! the tests with them.
+//! stage prints exactly what to type. The [`stack`] is the services that some tests need, [`test`](mod@test) runs
+//! the tests with them, and [`bench`] the measurements.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a developer tool reports on its terminal")]
 
+mod bench;
 mod check;
 mod members;
 mod stack;
@@ -34,6 +35,8 @@ enum Task {
     Ci(Size),
     /// Run every test, those that need services too: start the services, test, stop them
     Test(test::Options),
+    /// Measure messagekit beside the raw limits and its peers: start the services, measure, stop them
+    Bench(bench::Options),
     /// Start, stop and ask about the services that tests need
     #[command(subcommand)]
     Stack(stack::Action),
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
             members::unpublished().map(|unpublished| stages(&check::ci(size.full, &unpublished)))
         }
         Task::Test(options) => test::run(&options),
+        Task::Bench(options) => bench::run(&options),
         Task::Stack(action) => {
             stack::run(action).map(|yes| if yes { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
@@ -90,7 +94,7 @@ mod tests {
     fn both_tasks_take_full_and_run_the_short_tests_without_it() {
         let full = |line: &str| match task(line) {
             Task::Check(size) | Task::Ci(size) => size.full,
-            Task::Test(_) | Task::Stack(_) => panic!("another task"),
+            Task::Test(_) | Task::Bench(_) | Task::Stack(_) => panic!("another task"),
         };
         assert!(!full("xtask check"));
         assert!(full("xtask check --full"));

@@ -31,19 +31,28 @@ pub(crate) struct Options {
 
 /// Runs the tests; the exit code is theirs.
 pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
-    let stack = Stack::find()?;
     let services = needed(&options.services);
-    let before = stack.status(&services)?;
+    with_services(&services, options.install, options.keep, command(&services, options.full))
+}
+
+/// Runs a command with the services up; the exit code is the command's.
+pub(crate) fn with_services(
+    services: &[Service],
+    install: bool,
+    keep: bool,
+    mut command: Command,
+) -> Result<ExitCode, String> {
+    let stack = Stack::find()?;
+    let before = stack.status(services)?;
     let ours: Vec<Service> =
         before.iter().filter(|state| state.health == Health::Down).map(|state| state.service).collect();
-    let tested = start(&stack, &services, options.install)
-        .and_then(|()| test(command(&services, options.full).envs(stack.env(&services)?)));
-    if !options.keep && !ours.is_empty() {
+    let ended = start(&stack, services, install).and_then(|()| end(command.envs(stack.env(services)?)));
+    if !keep && !ours.is_empty() {
         // Also after a failure. What ran before goes on with its data: somebody else needs it.
         let down = stack.down(&ours, true);
-        return tested.and_then(|code| down.map(|()| code));
+        return ended.and_then(|code| down.map(|()| code));
     }
-    tested
+    ended
 }
 
 /// The services of the tests named: those of connect follow a record from the database to the last consumer.
@@ -67,7 +76,7 @@ fn start(stack: &Stack, services: &[Service], install: bool) -> Result<(), Strin
     if missing.is_empty() {
         return Ok(());
     }
-    Err(format!("{} should be running and does not answer; no test was run", missing.join(", ")))
+    Err(format!("{} should be running and does not answer; nothing was run", missing.join(", ")))
 }
 
 /// Every test of the workspace, with those that need one of the services.
@@ -82,7 +91,8 @@ fn command(services: &[Service], full: bool) -> Command {
     command
 }
 
-fn test(command: &mut Command) -> Result<ExitCode, String> {
+/// Runs a command to its end.
+pub(crate) fn end(command: &mut Command) -> Result<ExitCode, String> {
     let status = command.stdin(Stdio::null()).status();
     let status = status.map_err(|error| format!("cannot start cargo: {error}"))?;
     let code = status.code().and_then(|code| u8::try_from(code).ok());

@@ -211,7 +211,7 @@ fn a_test_run_leaves_services_that_ran_before_and_those_to_keep() {
 fn a_service_that_does_not_answer_fails_the_test_run_by_its_name() {
     let machine = Machine::with_engine().with("exit", "0\n").with("no-kafka", "");
     let said = machine.refuses("test");
-    assert_eq!(said, "error: kafka should be running and does not answer; no test was run\n");
+    assert_eq!(said, "error: kafka should be running and does not answer; nothing was run\n");
     let calls = machine.docker_calls();
     assert!(calls.iter().all(|call| !call.starts_with("cargo")), "{calls:?}");
     assert!(calls.last().is_some_and(|call| call.ends_with(" down --volumes")), "{calls:?}");

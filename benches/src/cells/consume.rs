@@ -1,0 +1,179 @@
+//! C1: claim, one effect, commit; the consumer beside the same statements by hand. Both read from memory, so that no broker is
+//! measured.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::try_join_all;
+use messagekit::memory::MemoryLog;
+use messagekit::{BatchLimit, Consumer, Envelope, HandlerError, Message, Publisher, Shutdown, headers};
+use messagekit_postgres::{PgTx, PostgresStore};
+use sqlx::PgPool;
+
+use crate::events::{Made, TOPIC, messages};
+use crate::frame::{Better, Cell, Contender, Goal, Measured, Meter, Outcome, Plan, Role, Target, pace};
+use crate::place::Database;
+use crate::raw::outbox::key;
+use crate::settings::Settings;
+
+pub(crate) const C1: Cell = Cell {
+    id: "C1",
+    title: "consume: claim, effect, commit",
+    figure: "events/s",
+    better: Better::Higher,
+    plan,
+};
+
+/// Messages of a transaction, lanes, events, one duplicate in so many, and what part of the statements by hand is wanted.
+const SIZES: [(u32, usize, usize, usize, f64); 6] = [
+    (1, 1, 3_000, 0, 0.8),
+    (1, 8, 12_000, 0, 0.8),
+    (50, 1, 30_000, 0, 0.6),
+    (50, 8, 40_000, 0, 0.6),
+    (50, 8, 40_000, 10, 0.6),
+    (500, 1, 40_000, 0, 0.6),
+];
+
+const HAND: &str = "the same statements by hand";
+const OURS: &str = "messagekit consumer";
+
+const EFFECT: &str = "INSERT INTO effects (account, number) VALUES ($1, $2)";
+
+const CLAIM: &str = "INSERT INTO messagekit.processed_messages (consumer, message_id, outcome)
+    SELECT $1, id, 'done' FROM unnest($2::text[]) id ORDER BY id ON CONFLICT DO NOTHING RETURNING message_id";
+
+const ADVANCE: &str = "INSERT INTO messagekit.consumer_offsets AS known (consumer, topic, partition, next) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (consumer, topic, partition, strand) DO UPDATE SET next = greatest(known.next, excluded.next)";
+
+fn plan(settings: Arc<Settings>) -> Plan {
+    let (mut contenders, mut goals) = (Vec::new(), Vec::new());
+    for (batch, lanes, events, every, part) in SIZES {
+        let copies = if every == 0 { String::new() } else { format!(", one of {every} a duplicate") };
+        let plural = if lanes == 1 { "" } else { "s" };
+        let group = format!("{batch} in a transaction, {lanes} lane{plural}{copies}");
+        let size = Size { batch, lanes, events: settings.scaled(events), every };
+        for (name, role) in [(HAND, Role::Limit), (OURS, Role::Ours)] {
+            let settings = Arc::clone(&settings);
+            contenders.push(Contender::new(&*group, name, role, move || {
+                consume(Arc::clone(&settings), size, role)
+            }));
+        }
+        let target = Target::AtLeast(part);
+        goals.push(Goal { group, figure: C1.figure, over: OURS, under: Some(HAND), target });
+    }
+    Plan { sizes: "1 KiB each, read from memory; by hand nothing is decoded; behind the first batch of each lane, which runs one by one after a start".to_owned(), contenders, goals }
+}
+
+#[derive(Clone, Copy)]
+struct Size {
+    batch: u32,
+    lanes: usize,
+    events: usize,
+    every: usize,
+}
+
+async fn consume(settings: Arc<Settings>, size: Size, role: Role) -> Outcome<Measured> {
+    let database = Database::migrated(settings.database()?).await?;
+    let create = "CREATE TABLE effects (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, account text NOT NULL, number bigint NOT NULL)";
+    database.execute(create.to_owned()).await?;
+    let store = database.store().await?;
+    let (log, arrivals) = fill(size).await?;
+    let meter = Meter::start(settings.parts());
+    let rate = match role {
+        Role::Ours => ours(store, log, size, arrivals).await?,
+        Role::Limit | Role::Peer => arrivals as f64 / by_hand(store.pool(), log, size).await?,
+    };
+    let cpu = meter.per_100k(arrivals);
+    let ledger = database.judge(size.events, "SELECT account, number FROM effects ORDER BY id").await?;
+    Ok(Measured::new(ledger).with(C1.figure, rate).with_all(cpu))
+}
+
+/// Makes a topic, some of its events twice, and says how many records it has.
+async fn fill(size: Size) -> Outcome<(MemoryLog, usize)> {
+    let log = MemoryLog::new(size.lanes);
+    let mut arrivals = 0;
+    for batch in messages(size.events)?.chunks(500) {
+        let copies =
+            batch.iter().step_by(size.every.max(1)).take(if size.every == 0 { 0 } else { batch.len() });
+        let all: Vec<Message> = batch.iter().chain(copies).cloned().collect();
+        arrivals += all.len();
+        for published in log.publish(&all).await {
+            published?;
+        }
+    }
+    Ok((log, arrivals))
+}
+
+async fn apply(tx: &mut PgTx, event: Envelope<Made>) -> Result<(), HandlerError> {
+    let number = i64::try_from(event.data.number).map_err(HandlerError::permanent)?;
+    sqlx::query(EFFECT).bind(&event.data.account).bind(number).execute(&mut **tx).await?;
+    Ok(())
+}
+
+async fn ours(store: PostgresStore, log: MemoryLog, size: Size, arrivals: usize) -> Outcome<f64> {
+    let messages = NonZeroU32::new(size.batch).ok_or("a batch of nothing")?;
+    let batch =
+        if size.batch == 1 { BatchLimit::ONE } else { BatchLimit { messages, time: Duration::from_secs(1) } };
+    let consumer =
+        Consumer::builder("bench", store).from(log.topics([TOPIC])).on(apply).batch(batch).build()?;
+    let (stats, shutdown) = (consumer.stats(), Shutdown::new());
+    let running = tokio::spawn(consumer.run(shutdown.clone()));
+    let done = || {
+        let stats = stats.read();
+        stats.handled + stats.duplicates
+    };
+    // The first batch of a lane runs one by one after a start.
+    let rate = pace(arrivals, size.lanes * size.batch as usize, done, || running.is_finished()).await?;
+    shutdown.request();
+    running.await??;
+    Ok(rate)
+}
+
+/// A task per lane.
+async fn by_hand(pool: &PgPool, log: MemoryLog, size: Size) -> Outcome<f64> {
+    let mut lanes: BTreeMap<i32, Vec<(Message, i64)>> = BTreeMap::new();
+    for record in log.records(TOPIC) {
+        let number = number(&record.message)?;
+        lanes.entry(record.place.partition).or_default().push((record.message, number));
+    }
+    let began = Instant::now();
+    let tasks = lanes
+        .into_iter()
+        .map(|(lane, messages)| tokio::spawn(walk(pool.clone(), lane, messages, size.batch)));
+    for task in try_join_all(tasks).await? {
+        task?;
+    }
+    Ok(began.elapsed().as_secs_f64())
+}
+
+async fn walk(pool: PgPool, lane: i32, messages: Vec<(Message, i64)>, batch: u32) -> Outcome<()> {
+    let mut next = 0_i64;
+    for batch in messages.chunks(batch as usize) {
+        let ids: Vec<&str> =
+            batch.iter().filter_map(|(message, _)| message.headers.text(headers::ID)).collect();
+        let mut tx = pool.begin().await?;
+        let mut fresh: std::collections::HashSet<String> = sqlx::query_scalar(CLAIM)
+            .bind("hand")
+            .bind(&ids)
+            .fetch_all(&mut *tx)
+            .await?
+            .into_iter()
+            .collect();
+        for (message, number) in batch {
+            if message.headers.text(headers::ID).is_some_and(|id| fresh.remove(id)) {
+                sqlx::query(EFFECT).bind(key(message)?).bind(number).execute(&mut *tx).await?;
+            }
+        }
+        next += i64::try_from(batch.len())?;
+        sqlx::query(ADVANCE).bind("hand").bind(TOPIC).bind(lane).bind(next).execute(&mut *tx).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+fn number(message: &Message) -> Outcome<i64> {
+    let payload: serde_json::Value = serde_json::from_slice(&message.payload)?;
+    Ok(payload["number"].as_i64().ok_or("an event without a number")?)
+}

@@ -1,0 +1,143 @@
+//! R1: a backlog in PostgreSQL, until all of it stands in Kafka.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use messagekit::BoxFuture;
+
+use crate::events::messages_to;
+use crate::frame::{Better, Cell, Contender, Goal, Measured, Meter, Outcome, Plan, Role, Target};
+use crate::peers;
+use crate::place::{Database, Program, TOGETHER, Topic};
+use crate::raw::relay;
+use crate::settings::Settings;
+
+pub(crate) const R1: Cell =
+    Cell { id: "R1", title: "drain a backlog to Kafka", figure: "events/s", better: Better::Higher, plan };
+
+const EVENTS: usize = 100_000;
+
+pub(super) const SKETCH: &str = "sketch of the same structure";
+pub(super) const OURS: &str = "messagekit relay";
+const DEBEZIUM: &str = "Debezium";
+
+type Work = fn(Arc<Settings>, usize) -> BoxFuture<'static, Outcome<Measured>>;
+
+fn plan(settings: Arc<Settings>) -> Plan {
+    let events = settings.scaled(EVENTS);
+    let with = |run: Work| {
+        let settings = Arc::clone(&settings);
+        move || run(Arc::clone(&settings), events)
+    };
+    let mut contenders = vec![
+        Contender::new("", SKETCH, Role::Limit, with(|settings, events| Box::pin(sketch(settings, events)))),
+        Contender::new("", OURS, Role::Ours, with(|settings, events| Box::pin(ours(settings, events)))),
+        Contender::new(
+            "",
+            DEBEZIUM,
+            Role::Peer,
+            with(|settings, events| Box::pin(debezium(settings, events))),
+        ),
+    ];
+    let goal = |under, target| Goal {
+        group: String::new(),
+        figure: R1.figure,
+        over: OURS,
+        under: Some(under),
+        target,
+    };
+    let mut goals = vec![goal(SKETCH, Target::AtLeast(0.5)), goal(DEBEZIUM, Target::AtLeast(1.0))];
+    if settings.peers {
+        for peer in &peers::RELAYS {
+            goals.push(goal(peer.name, Target::AtLeast(6.0)));
+            let settings = Arc::clone(&settings);
+            let run = move || peers::drain(Arc::clone(&settings), peer, events);
+            contenders.push(Contender::new("", peer.name, Role::Peer, run));
+        }
+    }
+    let sizes = format!(
+        "{events} events of 1 KiB, {TOGETHER} in a transaction, 6 partitions, from the first record to the last"
+    );
+    Plan { sizes, contenders, goals }
+}
+
+async fn sketch(settings: Arc<Settings>, events: usize) -> Outcome<Measured> {
+    let (database, topic) = backlog(&settings, events, false).await?;
+    let meter = Meter::start(settings.parts());
+    let relaying = tokio::spawn(relay::relay(database.store().await?, settings.kafka()?.to_owned()));
+    let watched = topic.until(events).await?;
+    let cpu = meter.per_100k(events);
+    if relaying.is_finished() {
+        relaying.await??;
+        return Err("the sketch ended".into());
+    }
+    relaying.abort();
+    let measured = Measured::new(topic.judge(events).await?);
+    Ok(measured.with(R1.figure, watched.rate).with("seconds", watched.seconds).with_all(cpu))
+}
+
+async fn ours(settings: Arc<Settings>, events: usize) -> Outcome<Measured> {
+    let (database, topic) = backlog(&settings, events, false).await?;
+    let meter = Meter::start(settings.parts());
+    let mut program = start(&settings, &database, "bench")?;
+    let watched = topic.until(events).await?;
+    let cpu = meter.per_100k(events);
+    program.is_alive()?;
+    drop(program);
+    let measured = Measured::new(topic.judge(events).await?);
+    Ok(measured.with(R1.figure, watched.rate).with("seconds", watched.seconds).with_all(cpu))
+}
+
+async fn debezium(settings: Arc<Settings>, events: usize) -> Outcome<Measured> {
+    let worker =
+        settings.parts().connect.ok_or("the worker of Kafka Connect does not run on this machine")?;
+    let (database, topic) = backlog(&settings, events, true).await?;
+    let meter = Meter::start_over(settings.parts(), worker);
+    let connector = |arguments: &[&str]| -> Outcome<Command> {
+        let mut command = Command::new(settings.program()?);
+        command.arg("connector").args(arguments).args([
+            "--database",
+            &database.url,
+            "--connect",
+            settings.connect()?,
+        ]);
+        Ok(command)
+    };
+    // It says when it reads, by then all may have arrived.
+    let (applied, watched) = tokio::join!(Program::finish(connector(&["apply"])?), topic.until(events));
+    let cpu = meter.per_100k(events);
+    // With its slot, or the database could not be dropped.
+    Program::finish(connector(&["delete", "--slot", "--yes"])?).await?;
+    applied?;
+    let watched = watched?;
+    let measured = Measured::new(topic.judge(events).await?);
+    Ok(measured.with(R1.figure, watched.rate).with("seconds", watched.seconds).with_all(cpu))
+}
+
+/// Makes a database with a backlog for a topic.
+pub(super) async fn backlog(
+    settings: &Settings,
+    events: usize,
+    for_debezium: bool,
+) -> Outcome<(Database, Topic)> {
+    let topic = Topic::make(settings.kafka()?).await?;
+    let database = if for_debezium {
+        let database = Database::empty(settings.database()?).await?;
+        let mut command = Command::new(settings.program()?);
+        command.args(["migrate", "--cdc", "--database", &database.url]);
+        Program::finish(command).await?;
+        database
+    } else {
+        Database::for_relay(settings.database()?).await?
+    };
+    database.fill(&messages_to(&topic.name, events)?).await?;
+    Ok((database, topic))
+}
+
+/// Starts a relay as users do.
+pub(super) fn start(settings: &Settings, database: &Database, name: &str) -> Outcome<Program> {
+    let mut command = Command::new(settings.program()?);
+    command.args(["relay", "--name", name, "--database", &database.url, "--listen", "127.0.0.1:0"]);
+    command.args(["--kafka", settings.kafka()?]);
+    Program::start(command)
+}

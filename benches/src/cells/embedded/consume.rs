@@ -1,0 +1,54 @@
+//! Consuming through the engine: claim, one effect, settle.
+
+use messagekit::{Consumer, Envelope, HandlerError, Publisher, Shutdown, Store};
+use messagekit_sqlite::{SqliteStore, SqliteTx};
+
+use super::fixture::{judge, open};
+use super::{Ran, Run};
+use crate::events::{Made, TOPIC, messages};
+use crate::frame::{Outcome, pace};
+
+/// The effect of every consume cell.
+pub(super) const EFFECT: &str = "INSERT INTO effects (event_id, account) VALUES (?1, ?2)";
+
+async fn apply(tx: &mut SqliteTx, event: Envelope<Made>) -> Result<(), HandlerError> {
+    tx.call(move |c| c.prepare_cached(EFFECT)?.execute((event.event_id.as_str(), &event.data.account)))
+        .await?;
+    Ok(())
+}
+
+/// Fills a topic, then measures a consumer over it.
+pub(super) async fn engine(run: Run<'_>, one_by_one: bool) -> Outcome<Ran> {
+    let store = fill(&run).await?;
+    let mut consumer = Consumer::builder("bench", store.clone()).from(store.topics([TOPIC])).on(apply);
+    if one_by_one {
+        consumer = consumer.one_by_one();
+    }
+    let consumer = consumer.build()?;
+    let (stats, shutdown) = (consumer.stats(), Shutdown::new());
+    let running = tokio::spawn(consumer.run(shutdown.clone()));
+    // The first ones run one by one after a start.
+    let warm = if one_by_one { 0 } else { 400 };
+    let rate = pace(run.events, warm, || stats.read().handled, || running.is_finished()).await?;
+    shutdown.request();
+    running.await??;
+    store.close().await?;
+    let ledger = judge(&run, "effects", "event_id")?;
+    Ok(Ran { rate, ledger, group: None })
+}
+
+/// Makes a file with all records and a table for effects.
+pub(super) async fn fill(run: &Run<'_>) -> Outcome<SqliteStore> {
+    let store = open(run).await?;
+    let mut tx = store.begin().await?;
+    tx.call(|c| c.execute_batch("CREATE TABLE effects (id INTEGER PRIMARY KEY, event_id TEXT NOT NULL, account TEXT NOT NULL) STRICT"))
+        .await?;
+    store.commit(tx).await?;
+    let publisher = store.publisher();
+    for batch in messages(run.events)?.chunks(500) {
+        for published in publisher.publish(batch).await {
+            published?;
+        }
+    }
+    Ok(store)
+}

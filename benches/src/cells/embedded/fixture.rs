@@ -1,0 +1,38 @@
+//! The file of a cell, and the check afterwards.
+
+use std::path::Path;
+
+use messagekit_sqlite::rusqlite::Connection;
+use messagekit_sqlite::{SqliteStore, Synchronous};
+
+use super::Run;
+use crate::frame::{Ledger, Outcome};
+
+pub(super) fn database(folder: &Path) -> std::path::PathBuf {
+    folder.join("bench.db")
+}
+
+/// Opens a connection as a careful user would.
+pub(super) fn connect(run: &Run<'_>) -> Outcome<Connection> {
+    let connection = Connection::open(database(run.folder))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    let synchronous = if run.synchronous == Synchronous::Full { "FULL" } else { "NORMAL" };
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    connection.set_prepared_statement_cache_capacity(128);
+    Ok(connection)
+}
+
+/// Opens the engine's store.
+pub(super) async fn open(run: &Run<'_>) -> Outcome<SqliteStore> {
+    Ok(SqliteStore::options().synchronous(run.synchronous).open(database(run.folder)).await?)
+}
+
+/// Says what became of the events, by the different values in a column of a table.
+pub(super) fn judge(run: &Run<'_>, table: &str, column: &str) -> Outcome<Ledger> {
+    let sql = format!("SELECT count(*), count(DISTINCT {column}) FROM {table}");
+    let (rows, different) =
+        connect(run)?.query_row(&sql, (), |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
+    let (rows, different) = (u64::try_from(rows)?, u64::try_from(different)?);
+    let lost = (run.events as u64).saturating_sub(different);
+    Ok(Ledger { lost, doubled: rows - different, out_of_order: 0 })
+}

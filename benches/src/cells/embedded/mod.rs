@@ -1,0 +1,118 @@
+//! E1: one SQLite file, appending and consuming.
+
+mod append;
+mod bare;
+mod consume;
+mod fixture;
+mod python;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use messagekit::BoxFuture;
+use messagekit_sqlite::Synchronous;
+
+use crate::frame::{Better, Cell, Contender, Goal, Ledger, Measured, Meter, Outcome, Plan, Role, Target};
+use crate::settings::Settings;
+
+pub(crate) const E1: Cell = Cell {
+    id: "E1",
+    title: "one file: append and consume",
+    figure: "events/s",
+    better: Better::Higher,
+    plan,
+};
+
+const EVENTS: usize = 40_000;
+/// How many events the engine puts into a commit of 64 writers, or nearly.
+const GROUP: usize = 32;
+const PER_COMMIT: &str = "events per commit";
+
+const ENGINE: &str = "messagekit-sqlite";
+const BARE: &str = "bare rusqlite, the same statements";
+
+/// What a run of one file gave.
+struct Ran {
+    rate: f64,
+    ledger: Ledger,
+    /// Events of a commit, where it is counted.
+    group: Option<f64>,
+}
+
+/// Where the file is, how its commits reach the disk, and how many events.
+struct Run<'a> {
+    folder: &'a Path,
+    synchronous: Synchronous,
+    events: usize,
+}
+
+type Work = for<'a> fn(Run<'a>) -> BoxFuture<'a, Outcome<Ran>>;
+
+fn plan(settings: Arc<Settings>) -> Plan {
+    let many = settings.scaled(EVENTS);
+    let few = settings.scaled(EVENTS / 4);
+    let (mut contenders, mut goals) = (Vec::new(), Vec::new());
+    for (mode, synchronous) in [("FULL", Synchronous::Full), ("NORMAL", Synchronous::Normal)] {
+        let mut add = |work: &str, name: &'static str, role, events, run: Work| {
+            let settings = Arc::clone(&settings);
+            let run = move || measure(Arc::clone(&settings), synchronous, events, run);
+            contenders.push(Contender::new(format!("{work}, {mode}"), name, role, run));
+        };
+        add("append, 1 writer", BARE, Role::Limit, few, |run| Box::pin(bare::append(run, 1)));
+        add("append, 1 writer", ENGINE, Role::Ours, few, |run| Box::pin(append::engine(run, 1)));
+        add("append, 64 writers", "bare rusqlite, 32 in a commit", Role::Limit, many, |run| {
+            Box::pin(bare::append(run, GROUP))
+        });
+        add("append, 64 writers", ENGINE, Role::Ours, many, |run| Box::pin(append::engine(run, 64)));
+        if synchronous == Synchronous::Full {
+            let (wal, delete) =
+                ("Python sqlite3, WAL, a commit each", "Python sqlite3, default journal, a commit each");
+            add("append, 64 writers", wal, Role::Peer, few, |run| {
+                Box::pin(async move { python::append(&run, "wal") })
+            });
+            add("append, 64 writers", delete, Role::Peer, few / 4, |run| {
+                Box::pin(async move { python::append(&run, "delete") })
+            });
+        }
+        add("consume", BARE, Role::Limit, many, |run| Box::pin(bare::consume(run, 200)));
+        add("consume", ENGINE, Role::Ours, many, |run| Box::pin(consume::engine(run, false)));
+        add("consume", "messagekit-sqlite, one by one", Role::Ours, few, |run| {
+            Box::pin(consume::engine(run, true))
+        });
+        let mut goal = |work: &str, over, under, least| {
+            let target = Target::AtLeast(least);
+            goals.push(Goal {
+                group: format!("{work}, {mode}"),
+                figure: E1.figure,
+                over,
+                under: Some(under),
+                target,
+            });
+        };
+        goal("append, 1 writer", ENGINE, BARE, 0.8);
+        goal("append, 64 writers", ENGINE, "bare rusqlite, 32 in a commit", 0.6);
+        goal("consume", ENGINE, BARE, 0.5);
+        goal("consume", ENGINE, "messagekit-sqlite, one by one", 5.0);
+    }
+    Plan {
+        sizes: "1 KiB each, one commit per append where nothing else is said".to_owned(),
+        contenders,
+        goals,
+    }
+}
+
+async fn measure(
+    settings: Arc<Settings>,
+    synchronous: Synchronous,
+    events: usize,
+    work: Work,
+) -> Outcome<Measured> {
+    let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(&settings.folder)?;
+    let meter = Meter::start(Default::default());
+    let ran = work(Run { folder: folder.path(), synchronous, events }).await?;
+    let measured = Measured::new(ran.ledger).with(E1.figure, ran.rate).with_all(meter.per_100k(events));
+    Ok(match ran.group {
+        Some(group) => measured.with(PER_COMMIT, group),
+        None => measured,
+    })
+}

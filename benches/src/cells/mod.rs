@@ -1,0 +1,43 @@
+//! What is measured, a cell per file.
+
+mod bridge;
+mod consume;
+mod drain_kafka;
+mod drain_rabbitmq;
+mod embedded;
+pub(crate) mod kill;
+mod latency;
+mod memory;
+mod page;
+mod write;
+mod writers;
+
+use crate::frame::Cell;
+
+/// Every cell, in the order of its name.
+pub(crate) const ALL: [Cell; 13] = [
+    page::A1,
+    bridge::B1,
+    consume::C1,
+    embedded::E1,
+    kill::K1,
+    memory::M1,
+    drain_kafka::R1,
+    drain_rabbitmq::R1Q,
+    latency::R2,
+    latency::R3,
+    latency::R4,
+    write::W1,
+    writers::W2,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::ALL;
+
+    #[test]
+    fn each_cell_has_a_name_of_its_own() {
+        let ids: Vec<&str> = ALL.iter().map(|cell| cell.id).collect();
+        assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
+    }
+}

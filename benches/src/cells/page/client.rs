@@ -1,0 +1,48 @@
+//! A client that costs next to nothing: one connection, one request after the other.
+
+use std::net::SocketAddr;
+
+use crate::frame::Outcome;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+pub(super) struct Client {
+    stream: TcpStream,
+    secret: String,
+    buffer: Vec<u8>,
+}
+
+impl Client {
+    pub(super) async fn connect(address: SocketAddr, secret: &str) -> Outcome<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, secret: secret.to_owned(), buffer: Vec::new() })
+    }
+
+    /// Asks for a page and reads it to its end.
+    pub(super) async fn get(&mut self, path: &str) -> Outcome<()> {
+        let ask =
+            format!("GET {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {}\r\n\r\n", self.secret);
+        self.stream.write_all(ask.as_bytes()).await?;
+        self.buffer.clear();
+        loop {
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                return Err("the admin closed the connection".into());
+            }
+            if self.is_whole()? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn is_whole(&self) -> Outcome<bool> {
+        let Some(end) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(false) };
+        let head = std::str::from_utf8(&self.buffer[..end])?.to_ascii_lowercase();
+        if !head.starts_with("http/1.1 200") {
+            return Err(format!("the admin answers {}", head.lines().next().unwrap_or_default()).into());
+        }
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+        let length: usize = length.ok_or("the answer has no length")?.trim().parse()?;
+        Ok(self.buffer.len() >= end + 4 + length)
+    }
+}

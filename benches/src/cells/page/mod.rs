@@ -1,0 +1,89 @@
+//! A1: the first page of dead letters over HTTP, beside the statement behind it.
+
+mod client;
+mod letters;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use messagekit::Shutdown;
+use messagekit_admin::{Admin, Role as Rights, Token, Tokens};
+use sqlx::{Connection, PgConnection};
+use tokio::net::TcpListener;
+
+use crate::frame::{Better, Cell, Contender, Goal, Measured, Outcome, Plan, Role, Target};
+use crate::place::Database;
+use crate::settings::Settings;
+use client::Client;
+
+pub(crate) const A1: Cell =
+    Cell { id: "A1", title: "a page of dead letters", figure: "µs/page", better: Better::Lower, plan };
+
+const LETTERS: usize = 100_000;
+const PAGES: u32 = 500;
+const STATEMENT: &str = "its statement by hand";
+const PAGE: &str = "GET /api/v1/dlq";
+
+fn plan(settings: Arc<Settings>) -> Plan {
+    let letters = settings.scaled(LETTERS);
+    let (mut contenders, mut goals) = (Vec::new(), Vec::new());
+    for (group, state) in [("all", ""), ("state=dead", "dead")] {
+        let (first, second) = (Arc::clone(&settings), Arc::clone(&settings));
+        let by_hand = move || statement(Arc::clone(&first), letters, state);
+        contenders.push(Contender::new(group, STATEMENT, Role::Limit, by_hand));
+        contenders
+            .push(Contender::new(group, PAGE, Role::Ours, move || page(Arc::clone(&second), letters, state)));
+        let target = Target::AtMost(2.0);
+        goals.push(Goal {
+            group: group.to_owned(),
+            figure: A1.figure,
+            over: PAGE,
+            under: Some(STATEMENT),
+            target,
+        });
+    }
+    Plan { sizes: format!("the first 100 of {letters} letters"), contenders, goals }
+}
+
+async fn statement(settings: Arc<Settings>, count: usize, state: &str) -> Outcome<Measured> {
+    let (_database, mut connection) = filled(&settings, count).await?;
+    letters::page(&mut connection, state).await?;
+    let began = Instant::now();
+    for _ in 0..PAGES {
+        letters::page(&mut connection, state).await?;
+    }
+    Ok(Measured::default().with(A1.figure, began.elapsed().as_secs_f64() * 1e6 / f64::from(PAGES)))
+}
+
+async fn page(settings: Arc<Settings>, count: usize, state: &str) -> Outcome<Measured> {
+    let (database, _connection) = filled(&settings, count).await?;
+    let token = Token::generate()?;
+    let mut tokens = Tokens::new();
+    tokens.add("bench", Rights::Viewer, token.hash())?;
+    let store = Arc::new(database.store().await?);
+    let admin = Admin::builder().database("bench", store).tokens(tokens).build()?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let mut client = Client::connect(listener.local_addr()?, token.secret()).await?;
+    let shutdown = Shutdown::new();
+    let asked = shutdown.clone();
+    let served = tokio::spawn(async move { admin.serve(listener, asked).await });
+    let query = if state.is_empty() { String::new() } else { format!("?state={state}") };
+    let path = format!("/api/v1/dlq{query}");
+    client.get(&path).await?;
+    let began = Instant::now();
+    for _ in 0..PAGES {
+        client.get(&path).await?;
+    }
+    let spent = began.elapsed().as_secs_f64() * 1e6 / f64::from(PAGES);
+    shutdown.request();
+    drop(client);
+    served.await??;
+    Ok(Measured::default().with(A1.figure, spent))
+}
+
+async fn filled(settings: &Settings, count: usize) -> Outcome<(Database, PgConnection)> {
+    let database = Database::migrated(settings.database()?).await?;
+    let mut connection = PgConnection::connect(&database.url).await?;
+    letters::fill(&mut connection, u32::try_from(count)?).await?;
+    Ok((database, connection))
+}

@@ -1,0 +1,45 @@
+//! Running the contenders of a cell in turn.
+
+use super::results::{CellResults, Score};
+use super::{Cell, Plan, Role};
+
+/// Runs every contender once a round; each round begins with another one, so that nobody always follows the same.
+pub(crate) async fn run(cell: &Cell, plan: &Plan, rounds: u32) -> CellResults {
+    let mut results = CellResults::of(cell, plan);
+    let count = plan.contenders.len();
+    for round in 0..rounds as usize {
+        for index in (0..count).map(|index| (index + round * 3) % count) {
+            let (contender, score) = (&plan.contenders[index], &mut results.scores[index]);
+            if score.reason.is_some() && contender.role == Role::Peer {
+                // It cannot run here, or it has failed: once is enough to know.
+                continue;
+            }
+            tell(cell, round, rounds, score);
+            match (contender.run)().await {
+                Ok(measured) => {
+                    score.ledger.add(measured.ledger);
+                    if let Some(fault) = measured.fault() {
+                        score.reason.get_or_insert(fault);
+                    }
+                    for (name, figure) in measured.figures {
+                        score.figures.entry(name).or_default().push(figure);
+                    }
+                }
+                Err(error) => drop(score.reason.get_or_insert(error.to_string())),
+            }
+            if let Some(reason) = &score.reason {
+                say(&format!("    {}: {reason}", score.name));
+            }
+        }
+    }
+    results
+}
+
+fn tell(cell: &Cell, round: usize, rounds: u32, score: &Score) {
+    say(&format!("{} round {} of {rounds}: {} {}", cell.id, round + 1, score.group, score.name));
+}
+
+#[allow(clippy::print_stderr, reason = "progress of a program that measures for minutes")]
+fn say(line: &str) {
+    eprintln!("{line}");
+}

@@ -1,0 +1,136 @@
+//! `cargo xtask bench`: messagekit beside what the machine allows and beside its peers, in one run.
+//!
+//! Machines are noisy, so all contenders of a cell are run in turn, several rounds, and only figures of one run compare. Every run
+//! ends with a ledger: what was lost, doubled or out of order fails it, whatever its speed.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a measurement prints")]
+
+mod cells;
+mod events;
+mod frame;
+mod peers;
+mod place;
+mod raw;
+mod settings;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use sqlx::Connection;
+
+use cells::ALL;
+use frame::{Cell, Machine, Outcome, json, markdown, plot, run};
+use settings::Settings;
+
+/// Measure messagekit beside the raw limits and its peers.
+#[derive(Debug, Parser)]
+#[command(name = "bench", bin_name = "cargo xtask bench")]
+struct Options {
+    /// The cells; all of them without a name
+    #[arg(value_name = "CELL")]
+    cells: Vec<String>,
+    /// Print the cells and end
+    #[arg(long)]
+    list: bool,
+    /// Rounds; medians are compared
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=50))]
+    rounds: u32,
+    /// Write everything as JSON into this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write tables as Markdown and a plot per cell into this folder
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let measured = tokio::select! {
+        measured = measure(Options::parse()) => measured,
+        _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
+    };
+    match measured {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            eprintln!("bench: a run has failed, see its faults");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Returns whether every run was sound.
+async fn measure(options: Options) -> Outcome<bool> {
+    if options.list {
+        ALL.iter().for_each(|cell| println!("{:<4} {}", cell.id, cell.title));
+        return Ok(true);
+    }
+    let chosen = chosen(&options.cells)?;
+    let settings = Arc::new(options.settings);
+    settings.prepare().await?;
+    let machine = Machine::here(versions(&settings).await);
+    println!("{machine}\n");
+    let mut all = Vec::new();
+    for cell in chosen {
+        let results = run(&cell, &(cell.plan)(Arc::clone(&settings)), options.rounds).await;
+        println!("{results}\n");
+        all.push(results);
+        // After each cell: an interrupted run keeps what it has.
+        if let Some(file) = &options.json {
+            std::fs::write(file, format!("{:#}\n", json(&machine, options.rounds, &all)))?;
+        }
+    }
+    if let Some(folder) = options.out {
+        std::fs::create_dir_all(&folder)?;
+        let mut page = format!("{machine}. Medians of {} rounds.\n", options.rounds);
+        for cell in &all {
+            page += &format!("\n{}", markdown(cell));
+            svg::save(folder.join(format!("{}.svg", cell.id)), &plot(cell))?;
+        }
+        std::fs::write(folder.join("results.md"), page)?;
+    }
+    Ok(all.iter().all(frame::CellResults::is_sound))
+}
+
+fn chosen(names: &[String]) -> Outcome<Vec<Cell>> {
+    if names.is_empty() {
+        return Ok(ALL.to_vec());
+    }
+    let find = |name: &String| ALL.into_iter().find(|cell| cell.id.eq_ignore_ascii_case(name));
+    let unknown = |name: &String| format!("there is no cell {name}: --list names them");
+    names.iter().map(|name| find(name).ok_or_else(|| unknown(name).into())).collect()
+}
+
+/// What the servers say of themselves; who is not there is left out.
+async fn versions(settings: &Settings) -> Vec<(&'static str, String)> {
+    let mut versions = vec![("messagekit", env!("CARGO_PKG_VERSION").to_owned())];
+    let database = async {
+        let mut connection = sqlx::PgConnection::connect(settings.database()?).await?;
+        let sql = "SELECT format('%s (fsync=%s, synchronous_commit=%s)', current_setting('server_version'), current_setting('fsync'), current_setting('synchronous_commit'))";
+        Outcome::<String>::Ok(sqlx::query_scalar(sql).fetch_one(&mut connection).await?)
+    };
+    versions.extend(database.await.ok().map(|version| ("PostgreSQL", version)));
+    versions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_chosen_by_name_in_any_case() {
+        let ids = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            chosen(&names).map(|cells| cells.into_iter().map(|cell| cell.id).collect::<Vec<_>>())
+        };
+        assert_eq!(ids(&["w1", "R1"]).unwrap(), ["W1", "R1"]);
+        assert_eq!(ids(&[]).unwrap().len(), ALL.len());
+        assert!(ids(&["Z9"]).unwrap_err().to_string().contains("--list"));
+    }
+}

@@ -1,0 +1,125 @@
+//! Other projects that do the same work, each with a small program of ours around it under `benches/peers`.
+//!
+//! A program is told by variables where things are: `BENCH_DATABASE` (a URL of PostgreSQL), `BENCH_KAFKA`, `BENCH_TOPIC`. Called
+//! with `fill` it moves the rows of `bench_source (number, account, payload)` into its outbox by the peer's own interface and
+//! ends; called with `relay` it publishes until it is killed. A peer that is not installed, or fails, is listed with the reason.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Instant;
+
+use sqlx::Connection;
+
+use crate::cells::kill;
+use crate::events::messages;
+use crate::frame::{Measured, Meter, Outcome};
+use crate::place::{Database, Program, Topic, folder};
+use crate::settings::Settings;
+
+/// One of them.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    /// Its name and version.
+    pub(crate) name: &'static str,
+    folder: &'static str,
+    /// The program, as a path inside the folder or a name on the search path, and what it is told first.
+    command: &'static [&'static str],
+}
+
+/// Those that move an outbox of PostgreSQL to Kafka.
+pub(crate) const RELAYS: [Peer; 3] = [
+    Peer {
+        name: "outbox-core 0.6 + outbox-kafka 0.2 (Rust)",
+        folder: "outbox-core",
+        command: &["target/release/peer-outbox-core"],
+    },
+    Peer {
+        name: "faststream-outbox 0.19 (Python)",
+        folder: "faststream-outbox",
+        command: &[".venv/bin/python", "peer.py"],
+    },
+    Peer { name: "Watermill SQL forwarder 1.5 (Go)", folder: "watermill", command: &["./peer"] },
+];
+
+/// Drains a backlog of `events` by a peer.
+pub(crate) async fn drain(settings: Arc<Settings>, peer: &'static Peer, events: usize) -> Outcome<Measured> {
+    let (database, topic) = backlog(&settings, peer, events).await?;
+    let meter = Meter::start(settings.parts());
+    let program = Program::start(peer.command(&settings, &database, &topic, "relay")?)?;
+    let watched = until(program, &topic, events).await?;
+    let cpu = meter.per_100k(events);
+    let measured = Measured::new(topic.judge(events).await?);
+    Ok(measured.with("events/s", watched.0).with("seconds", watched.1).with_all(cpu))
+}
+
+/// Kills a peer in the middle of a drain and starts it again at once.
+pub(crate) async fn kill(settings: Arc<Settings>, peer: &'static Peer, events: usize) -> Outcome<Measured> {
+    let (database, topic) = backlog(&settings, peer, events).await?;
+    let victim = Program::start(peer.command(&settings, &database, &topic, "relay")?)?;
+    topic.until(events * 2 / 5).await?;
+    let killed: Instant = victim.kill()?;
+    let again = Program::start(peer.command(&settings, &database, &topic, "relay")?)?;
+    let stalled = kill::quiet(&topic, killed, events).await?;
+    let _ = until(again, &topic, events).await?;
+    let all = killed.elapsed().as_secs_f64();
+    let mut measured = Measured::new(topic.judge(events).await?);
+    measured.may_double = true;
+    let copies = measured.ledger.doubled as f64;
+    Ok(measured.with(kill::STALL, stalled).with(kill::ALL, all).with(kill::COPIES, copies))
+}
+
+/// Rate and seconds; the last words of the program when nothing arrives.
+async fn until(mut program: Program, topic: &Topic, events: usize) -> Outcome<(f64, f64)> {
+    match topic.until(events).await {
+        Ok(watched) => Ok((watched.rate, watched.seconds)),
+        Err(error) => Err(program.is_alive().err().unwrap_or(error)),
+    }
+}
+
+async fn backlog(settings: &Settings, peer: &Peer, events: usize) -> Outcome<(Database, Topic)> {
+    let (database, topic) =
+        (Database::empty(settings.database()?).await?, Topic::make(settings.kafka()?).await?);
+    let mut connection = sqlx::PgConnection::connect(&database.url).await?;
+    let create =
+        "CREATE TABLE bench_source (number bigint PRIMARY KEY, account text NOT NULL, payload text NOT NULL)";
+    sqlx::raw_sql(create).execute(&mut connection).await?;
+    for (first, chunk) in (0_i64..).step_by(1_000).zip(messages(events)?.chunks(1_000)) {
+        let accounts = chunk.iter().map(crate::raw::outbox::key).collect::<Outcome<Vec<_>>>()?;
+        let payloads: Vec<&str> =
+            chunk.iter().map(|message| std::str::from_utf8(&message.payload)).collect::<Result<_, _>>()?;
+        sqlx::query("INSERT INTO bench_source SELECT $1 + n - 1, account, payload FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS s (account, payload, n)")
+            .bind(first).bind(accounts).bind(payloads).execute(&mut connection).await?;
+    }
+    Program::finish(peer.command(settings, &database, &topic, "fill")?).await?;
+    database.settle().await?;
+    Ok((database, topic))
+}
+
+impl Peer {
+    fn command(
+        &self,
+        settings: &Settings,
+        database: &Database,
+        topic: &Topic,
+        what: &str,
+    ) -> Outcome<Command> {
+        let place = folder("peers").join(self.folder);
+        let (program, arguments) = self.command.split_first().ok_or("a peer without a program")?;
+        let program = place.join(program);
+        if !program.exists() {
+            return Err(format!("not installed: see benches/peers/{}/README.md", self.folder).into());
+        }
+        let mut command = Command::new(program);
+        command.args(arguments).arg(what).current_dir(place);
+        command
+            .env("BENCH_DATABASE", plain(&database.url))
+            .env("BENCH_KAFKA", settings.kafka()?)
+            .env("BENCH_TOPIC", &topic.name);
+        Ok(command)
+    }
+}
+
+/// A URL without the settings of sqlx, which other clients take for settings of the server.
+fn plain(url: &str) -> &str {
+    url.split_once('?').map_or(url, |(url, _)| url)
+}

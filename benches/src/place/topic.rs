@@ -1,0 +1,126 @@
+//! A topic of Kafka, watched from outside: contenders are believed nothing.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+
+use super::{remove_behind, unique};
+use crate::frame::{Judge, Ledger, Outcome};
+
+pub(crate) const PARTITIONS: i32 = 6;
+
+/// Nothing new for so long: the rest is lost.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct Topic {
+    pub(crate) name: String,
+    brokers: String,
+    watcher: Arc<BaseConsumer>,
+}
+
+/// How events became visible.
+pub(crate) struct Watched {
+    /// Per second, from the first to the last.
+    pub(crate) rate: f64,
+    /// From the call until the last.
+    pub(crate) seconds: f64,
+}
+
+impl Topic {
+    pub(crate) async fn make(brokers: &str) -> Outcome<Self> {
+        let name = unique();
+        let topic = NewTopic::new(&name, PARTITIONS, TopicReplication::Fixed(1));
+        for made in admin(brokers)?.create_topics([&topic], &AdminOptions::new()).await? {
+            made.map_err(|(name, error)| format!("topic {name} is not made: {error}"))?;
+        }
+        let watcher: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", brokers)
+            .set("group.id", &name)
+            .set("enable.auto.commit", "false")
+            .set("fetch.queue.backoff.ms", "5")
+            .create()?;
+        Ok(Self { name, brokers: brokers.to_owned(), watcher: Arc::new(watcher) })
+    }
+
+    /// Waits until it has so many records, or until no more come.
+    pub(crate) async fn until(&self, events: usize) -> Outcome<Watched> {
+        self.until_beyond(0, events).await
+    }
+
+    /// The same, of a topic that had some before.
+    pub(crate) async fn until_beyond(&self, before: u64, events: usize) -> Outcome<Watched> {
+        let (watcher, name) = (Arc::clone(&self.watcher), self.name.clone());
+        tokio::task::spawn_blocking(move || {
+            let began = Instant::now();
+            let (mut first, mut latest) = (None, (before, Instant::now()));
+            loop {
+                let count = ends(&watcher, &name)?;
+                let now = Instant::now();
+                if count > latest.0 {
+                    latest = (count, now);
+                    first.get_or_insert((count, now));
+                }
+                if count >= events as u64 || latest.1.elapsed() > PATIENCE {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            let (had, since) = first.ok_or("nothing arrived")?;
+            let rate = (latest.0 - had) as f64 / (latest.1 - since).as_secs_f64();
+            Ok(Watched { rate, seconds: (latest.1 - began).as_secs_f64() })
+        })
+        .await?
+    }
+
+    /// Returns how many records it has.
+    pub(crate) async fn count(&self) -> Outcome<u64> {
+        let (watcher, name) = (Arc::clone(&self.watcher), self.name.clone());
+        tokio::task::spawn_blocking(move || ends(&watcher, &name)).await?
+    }
+
+    /// Reads everything and says what became of the events below `events`.
+    pub(crate) async fn judge(&self, events: usize) -> Outcome<Ledger> {
+        let (watcher, name) = (Arc::clone(&self.watcher), self.name.clone());
+        tokio::task::spawn_blocking(move || {
+            let mut left = ends(&watcher, &name)?;
+            let mut partitions = TopicPartitionList::new();
+            for partition in 0..PARTITIONS {
+                partitions.add_partition_offset(&name, partition, Offset::Beginning)?;
+            }
+            watcher.assign(&partitions)?;
+            let mut judge = Judge::expecting(events);
+            while left > 0 {
+                let record = watcher.poll(PATIENCE).ok_or("a record of the topic cannot be read")??;
+                judge.see_payload(record.payload().unwrap_or_default())?;
+                left -= 1;
+            }
+            watcher.unassign()?;
+            Ok(judge.verdict())
+        })
+        .await?
+    }
+}
+
+fn ends(watcher: &BaseConsumer, name: &str) -> Outcome<u64> {
+    let end = |partition| watcher.fetch_watermarks(name, partition, Duration::from_secs(20));
+    let ends = (0..PARTITIONS).map(|partition| Ok(end(partition)?.1));
+    Ok(u64::try_from(ends.sum::<Outcome<i64>>()?)?)
+}
+
+fn admin(brokers: &str) -> Outcome<AdminClient<DefaultClientContext>> {
+    Ok(ClientConfig::new().set("bootstrap.servers", brokers).create()?)
+}
+
+impl Drop for Topic {
+    fn drop(&mut self) {
+        let (brokers, name) = (&self.brokers, self.name.as_str());
+        remove_behind(format!("topic {name}"), async move {
+            admin(brokers)?.delete_topics(&[name], &AdminOptions::new()).await?;
+            Ok(())
+        });
+    }
+}

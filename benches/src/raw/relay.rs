@@ -1,0 +1,94 @@
+//! A sketch of a relay, with the structure of ours and nothing else: read a page behind the last one, hand it to the client,
+//! read the next one meanwhile, delete what is confirmed. It has no lease, finds no late commit and survives no error.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use messagekit_postgres::PostgresStore;
+use rdkafka::ClientConfig;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord};
+use sqlx::PgPool;
+
+use crate::frame::Outcome;
+
+/// As ours.
+const PAGE: i64 = 500;
+const PAGES: usize = 4;
+const POLL: Duration = Duration::from_millis(50);
+
+const READ: &str = "
+SELECT p.shard, p.seq, e.topic, e.aggregate_id, e.payload, e.event_id, e.event_type
+FROM (SELECT shard, seq, event_id, copy FROM messagekit.outbox_pending
+      WHERE (shard, seq) > ($1, $2) ORDER BY shard, seq LIMIT $3) p
+  JOIN messagekit.outbox_events e USING (event_id, copy) ORDER BY p.shard, p.seq";
+
+const DELETE: &str = "
+DELETE FROM messagekit.outbox_pending p USING unnest($1::smallint[], $2::bigint[]) AS d (shard, seq)
+WHERE p.shard = d.shard AND p.seq = d.seq";
+
+type Row = (i16, i64, String, Option<String>, Vec<u8>, String, Option<String>);
+
+struct Sent {
+    shards: Vec<i16>,
+    seqs: Vec<i64>,
+    answers: Vec<DeliveryFuture>,
+}
+
+/// Publishes until it is dropped.
+pub(crate) async fn relay(store: PostgresStore, brokers: String) -> Outcome<()> {
+    let producer: FutureProducer = ClientConfig::new()
+        .set("bootstrap.servers", &brokers)
+        .set("enable.idempotence", "true")
+        .set("compression.type", "zstd")
+        .set("linger.ms", "2")
+        .set("queue.buffering.max.messages", "100000")
+        .create()?;
+    let mut under_way = VecDeque::new();
+    let mut above = (i16::MIN, 0);
+    loop {
+        let rows: Vec<Row> =
+            sqlx::query_as(READ).bind(above.0).bind(above.1).bind(PAGE).fetch_all(store.pool()).await?;
+        let is_last = rows.len() < PAGE as usize;
+        above = match rows.last() {
+            Some(last) if !is_last => (last.0, last.1),
+            _ => (i16::MIN, 0),
+        };
+        let is_empty = rows.is_empty();
+        under_way.push_back(send(&producer, rows)?);
+        // From the beginning only when nothing is under way, or it would be published again.
+        while under_way.len() >= PAGES || (is_last && !under_way.is_empty()) {
+            let Some(sent) = under_way.pop_front() else { break };
+            settle(store.pool(), sent).await?;
+        }
+        if is_empty {
+            tokio::time::sleep(POLL).await;
+        }
+    }
+}
+
+fn send(producer: &FutureProducer, rows: Vec<Row>) -> Outcome<Sent> {
+    let mut sent = Sent { shards: Vec::new(), seqs: Vec::new(), answers: Vec::new() };
+    for (shard, seq, topic, key, payload, id, event_type) in rows {
+        let headers = OwnedHeaders::new()
+            .insert(Header { key: "id", value: Some(&id) })
+            .insert(Header { key: "eventType", value: event_type.as_ref() });
+        let mut record = FutureRecord::to(&topic).payload(&payload).headers(headers);
+        if let Some(key) = &key {
+            record = record.key(key);
+        }
+        sent.answers.push(producer.send_result(record).map_err(|(error, _)| error)?);
+        sent.shards.push(shard);
+        sent.seqs.push(seq);
+    }
+    Ok(sent)
+}
+
+async fn settle(pool: &PgPool, sent: Sent) -> Outcome<()> {
+    for answer in try_join_all(sent.answers).await? {
+        answer.map_err(|(error, _)| error)?;
+    }
+    sqlx::query(DELETE).bind(sent.shards).bind(sent.seqs).execute(pool).await?;
+    Ok(())
+}

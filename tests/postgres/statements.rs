@@ -1,0 +1,197 @@
+//! How many statements a message costs: what is written, relayed and consumed crosses a wire that counts.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::Arc;
+use std::time::Duration;
+
+use messagekit::memory::MemoryLog;
+use messagekit::relay::{OutboxReader, Relay};
+use messagekit::{
+    BatchLimit, Consumer, Envelope, Event, HandlerError, Outbox, Publisher, Shutdown, Store, codec,
+};
+use messagekit_postgres::switch::{Existing, to_relay};
+use messagekit_postgres::{PgTx, PostgresStore, SchemaName};
+use messagekit_testkit::{DEADLINE, block_on, eventually};
+use messagekit_tests::Database;
+
+use crate::counter::Counter;
+use crate::shop::{OrderPlaced, insert_bill, run};
+
+/// A database behind a counting wire, and a store that reaches it through nothing else.
+struct Counted {
+    database: Database,
+    counter: Counter,
+    store: PostgresStore,
+}
+
+impl Counted {
+    async fn fresh() -> Self {
+        let database = Database::fresh().await;
+        let counter = Counter::to(&database).await;
+        let store =
+            PostgresStore::options().max_connections(1).connect(&counter.url(&database)).await.unwrap();
+        let counted = Self { database, counter, store };
+        // What a connection says once is over before anything is counted.
+        counted.store.commit(counted.store.begin().await.unwrap()).await.unwrap();
+        counted
+    }
+
+    /// Returns what crossed the wire meanwhile. The checked commit leaves an empty transaction, which ends when the connection
+    /// goes back: that may be here or a moment later, and is left out.
+    async fn during(&self, work: impl Future<Output = ()>) -> Vec<String> {
+        self.counter.take();
+        work.await;
+        let mut said = self.counter.take();
+        said.retain(|text| text != "ROLLBACK");
+        said
+    }
+}
+
+#[test]
+fn an_event_is_one_statement_between_begin_and_commit() {
+    block_on(async {
+        let counted = Counted::fresh().await;
+        let outbox = Outbox::new(counted.store.clone(), "shop");
+        let write = async || {
+            let mut tx = counted.store.begin().await.unwrap();
+            outbox.add(&mut tx, OrderPlaced::new("o-1")).await.unwrap();
+            outbox.commit(tx).await.unwrap();
+        };
+        write().await;
+        let said = counted.during(write()).await;
+        assert_eq!(said.len(), 3, "begin, insert, checked commit: {said:#?}");
+        assert!(said[1].contains("INSERT INTO messagekit.outbox_events"), "{said:#?}");
+    });
+}
+
+#[test]
+fn five_hundred_events_are_one_statement_too() {
+    block_on(async {
+        let counted = Counted::fresh().await;
+        let outbox = Outbox::new(counted.store.clone(), "shop");
+        let write = async || {
+            let mut tx = counted.store.begin().await.unwrap();
+            let orders = (0..500).map(|number| OrderPlaced::new(&format!("o-{number}")));
+            outbox.add_all(&mut tx, orders).await.unwrap();
+            outbox.commit(tx).await.unwrap();
+        };
+        write().await;
+        let said = counted.during(write()).await;
+        assert_eq!(said.len(), 3, "begin, insert, checked commit: {said:#?}");
+    });
+}
+
+async fn bill(tx: &mut PgTx, order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
+    insert_bill(tx, &order.data.order_id).await;
+    Ok(())
+}
+
+/// Beside what the handlers do, a transaction of 50 messages costs as many statements as one of a single message.
+#[test]
+fn fifty_messages_share_begin_claim_offsets_and_commit() {
+    block_on(async {
+        let counted = Counted::fresh().await;
+        run(counted.database.store().await.pool(), "CREATE TABLE bills (id text NOT NULL)").await;
+        const MESSAGES: usize = 1_000;
+        let log = MemoryLog::new(1);
+        let orders: Vec<_> = (0..MESSAGES)
+            .map(|number| {
+                codec::encode(&Envelope::new(OrderPlaced::new(&format!("o-{number}"))), "shop").unwrap()
+            })
+            .collect();
+        for published in log.publish(&orders).await {
+            published.unwrap();
+        }
+        let batch = BatchLimit { messages: NonZeroU32::new(50).unwrap(), time: Duration::MAX };
+        let consumer = Consumer::builder("billing", counted.store.clone())
+            .from(log.topics([OrderPlaced::TOPIC]))
+            .on(bill);
+        let consumer = consumer.batch(batch).build().unwrap();
+        let (stats, shutdown) = (consumer.stats(), Shutdown::new());
+        counted.counter.take();
+        let running = tokio::spawn(consumer.run(shutdown.clone()));
+        eventually("all are handled", DEADLINE, async || stats.read().handled == MESSAGES as u64).await;
+        let said = counted.counter.take();
+        shutdown.request();
+        running.await.unwrap().unwrap();
+
+        let count = |part: &str| said.iter().filter(|text| text.contains(part)).count();
+        assert_eq!(count("INSERT INTO bills"), MESSAGES, "the handlers' own");
+        // The first ones after a start run alone, each noted as a suspect: they are fewer than a batch.
+        let batches = stats.read().batches as usize;
+        assert!(batches <= MESSAGES / 50 + 50, "{batches} transactions");
+        for (what, part) in [
+            ("claims", "INSERT INTO messagekit.processed_messages"),
+            ("offsets", "messagekit.consumer_offsets AS"),
+        ] {
+            assert!(
+                count(part) <= batches + 1,
+                "{} {what} in {batches} transactions: {said:#?}",
+                count(part)
+            );
+        }
+        // The looks at due letters come by the clock, whatever is handled.
+        let by_the_clock = count("messagekit.dead_letters");
+        let suspects = count("messagekit.suspects");
+        let beside = said.len() - MESSAGES - by_the_clock - suspects;
+        assert!(beside <= 5 * batches + 10, "{beside} statements in {batches} transactions: {said:#?}");
+    });
+}
+
+/// A broker that takes everything.
+struct Everything;
+
+impl Publisher for Everything {
+    fn publish<'a>(
+        &'a self,
+        batch: &'a [messagekit::Message],
+    ) -> messagekit::BoxFuture<'a, Vec<messagekit::Published>> {
+        Box::pin(async move { batch.iter().map(|_| Ok(())).collect() })
+    }
+
+    fn max_bytes(&self) -> usize {
+        1_000_000
+    }
+}
+
+#[test]
+fn five_hundred_events_leave_with_one_read_and_one_delete() {
+    block_on(async {
+        let counted = Counted::fresh().await;
+        to_relay(counted.database.url(), &SchemaName::default(), Existing::Refuse, DEADLINE).await.unwrap();
+        const EVENTS: usize = 20_000;
+        let straight = counted.database.store().await;
+        let outbox = Outbox::new(straight.clone(), "shop");
+        for first in (0..EVENTS).step_by(500) {
+            let mut tx = straight.begin().await.unwrap();
+            let orders = (first..first + 500).map(|number| OrderPlaced::new(&format!("o-{number}")));
+            outbox.add_all(&mut tx, orders).await.unwrap();
+            straight.commit(tx).await.unwrap();
+        }
+        let reader: Arc<dyn OutboxReader> = Arc::new(counted.store.clone());
+        let relay = Relay::builder("shop").reader(reader).to(Arc::new(Everything)).calls(NonZeroUsize::MIN);
+        // Looks that find nothing come by the clock: none comes in the time of a test.
+        let relay = relay.poll(Duration::from_secs(600)).build().unwrap();
+        let (stats, shutdown) = (relay.stats(), Shutdown::new());
+        counted.counter.take();
+        let relaying = tokio::spawn(relay.run(shutdown.clone()));
+        eventually("all are published", DEADLINE, async || {
+            let stats = stats.read();
+            stats.published == EVENTS as u64 && stats.undeleted == 0
+        })
+        .await;
+        let said = counted.counter.take();
+        shutdown.request();
+        relaying.await.unwrap().unwrap();
+
+        let count = |part: &str| said.iter().filter(|text| text.contains(part)).count();
+        let (reads, deletes) =
+            (count("messagekit.outbox_pending q"), count("DELETE FROM messagekit.outbox_pending"));
+        println!("{reads} reads and {deletes} deletes for {EVENTS} events, {} statements", said.len());
+        let per = |statements: usize| statements as f64 * 500.0 / EVENTS as f64;
+        assert!(
+            per(reads) <= 1.1 && per(deletes) <= 1.1,
+            "{reads} reads, {deletes} deletes for {EVENTS} events"
+        );
+    });
+}
