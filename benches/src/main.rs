@@ -19,7 +19,7 @@ use std::sync::Arc;
 use clap::Parser;
 use sqlx::Connection;
 
-use cells::ALL;
+use cells::{ALL, TUNING};
 use frame::{Cell, Machine, Outcome, json, markdown, plot, run};
 use settings::Settings;
 
@@ -27,7 +27,7 @@ use settings::Settings;
 #[derive(Debug, Parser)]
 #[command(name = "bench", bin_name = "cargo xtask bench")]
 struct Options {
-    /// The cells; all of them without a name
+    /// The cells; without a name all of them but those of tuning, which one name means together
     #[arg(value_name = "CELL")]
     cells: Vec<String>,
     /// Print the cells and end
@@ -68,7 +68,7 @@ async fn main() -> ExitCode {
 /// Returns whether every run was sound.
 async fn measure(options: Options) -> Outcome<bool> {
     if options.list {
-        ALL.iter().for_each(|cell| println!("{:<4} {}", cell.id, cell.title));
+        ALL.iter().chain(&TUNING).for_each(|cell| println!("{:<4} {}", cell.id, cell.title));
         return Ok(true);
     }
     let chosen = chosen(&options.cells)?;
@@ -102,9 +102,19 @@ fn chosen(names: &[String]) -> Outcome<Vec<Cell>> {
     if names.is_empty() {
         return Ok(ALL.to_vec());
     }
-    let find = |name: &String| ALL.into_iter().find(|cell| cell.id.eq_ignore_ascii_case(name));
-    let unknown = |name: &String| format!("there is no cell {name}: --list names them");
-    names.iter().map(|name| find(name).ok_or_else(|| unknown(name).into())).collect()
+    let mut chosen = Vec::new();
+    for name in names {
+        let is_it = |cell: &Cell| {
+            cell.id.eq_ignore_ascii_case(name)
+                || (name == "tuning" && TUNING.iter().any(|tuning| tuning.id == cell.id))
+        };
+        let before = chosen.len();
+        chosen.extend(ALL.into_iter().chain(TUNING).filter(is_it));
+        if chosen.len() == before {
+            return Err(format!("there is no cell {name}: --list names them").into());
+        }
+    }
+    Ok(chosen)
 }
 
 /// What the servers say of themselves; who is not there is left out.
@@ -130,6 +140,7 @@ mod tests {
             chosen(&names).map(|cells| cells.into_iter().map(|cell| cell.id).collect::<Vec<_>>())
         };
         assert_eq!(ids(&["w1", "R1"]).unwrap(), ["W1", "R1"]);
+        assert_eq!(ids(&["tuning"]).unwrap(), ["T1", "T2"]);
         assert_eq!(ids(&[]).unwrap().len(), ALL.len());
         assert!(ids(&["Z9"]).unwrap_err().to_string().contains("--list"));
     }

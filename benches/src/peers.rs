@@ -27,7 +27,7 @@ pub(crate) struct Peer {
 }
 
 /// Those that move an outbox of PostgreSQL to Kafka.
-pub(crate) const RELAYS: [Peer; 3] = [
+pub(crate) const RELAYS: [Peer; 5] = [
     Peer {
         name: "outbox-core 0.6 + outbox-kafka 0.2 (Rust)",
         folder: "outbox-core",
@@ -38,7 +38,13 @@ pub(crate) const RELAYS: [Peer; 3] = [
         folder: "faststream-outbox",
         command: &[".venv/bin/python", "peer.py"],
     },
-    Peer { name: "Watermill SQL forwarder 1.5 (Go)", folder: "watermill", command: &["./peer"] },
+    Peer { name: "Watermill SQL forwarder 1.5 (Go)", folder: "watermill", command: &["peer"] },
+    Peer {
+        name: "messagekit for Python, its algorithm written again",
+        folder: "messagekit-python",
+        command: &[".venv/bin/python", "peer.py"],
+    },
+    Peer { name: "Namastack 1.6 (Java)", folder: "namastack", command: &["peer.jar"] },
 ];
 
 /// Drains a backlog of `events` by a peer.
@@ -58,14 +64,9 @@ pub(crate) async fn kill(settings: Arc<Settings>, peer: &'static Peer, events: u
     let victim = Program::start(peer.command(&settings, &database, &topic, "relay")?)?;
     topic.until(events * 2 / 5).await?;
     let killed: Instant = victim.kill()?;
-    let again = Program::start(peer.command(&settings, &database, &topic, "relay")?)?;
-    let stalled = kill::quiet(&topic, killed, events).await?;
-    let _ = until(again, &topic, events).await?;
-    let all = killed.elapsed().as_secs_f64();
-    let mut measured = Measured::new(topic.judge(events).await?);
-    measured.may_double = true;
-    let copies = measured.ledger.doubled as f64;
-    Ok(measured.with(kill::STALL, stalled).with(kill::ALL, all).with(kill::COPIES, copies))
+    let _again = Program::start(peer.command(&settings, &database, &topic, "relay")?)?;
+    let seen = kill::watch(&topic, killed, events).await?;
+    Ok(seen.measured(topic.judge(events).await?))
 }
 
 /// Rate and seconds; the last words of the program when nothing arrives.

@@ -53,7 +53,7 @@ fn plan(settings: Arc<Settings>) -> Plan {
         let copies = if every == 0 { String::new() } else { format!(", one of {every} a duplicate") };
         let plural = if lanes == 1 { "" } else { "s" };
         let group = format!("{batch} in a transaction, {lanes} lane{plural}{copies}");
-        let size = Size { batch, lanes, events: settings.scaled(events), every };
+        let size = Size { batch: Some(batch), lanes, events: settings.scaled(events), every };
         for (name, role) in [(HAND, Role::Limit), (OURS, Role::Ours)] {
             let settings = Arc::clone(&settings);
             contenders.push(Contender::new(&*group, name, role, move || {
@@ -66,15 +66,24 @@ fn plan(settings: Arc<Settings>) -> Plan {
     Plan { sizes: "1 KiB each, read from memory; by hand nothing is decoded; behind the first batch of each lane, which runs one by one after a start".to_owned(), contenders, goals }
 }
 
+/// What a consumer gets through.
 #[derive(Clone, Copy)]
-struct Size {
-    batch: u32,
-    lanes: usize,
-    events: usize,
-    every: usize,
+pub(super) struct Size {
+    /// Messages of a transaction; what the consumer takes by itself without one.
+    pub(super) batch: Option<u32>,
+    pub(super) lanes: usize,
+    pub(super) events: usize,
+    /// One duplicate in so many; none for 0.
+    pub(super) every: usize,
 }
 
-async fn consume(settings: Arc<Settings>, size: Size, role: Role) -> Outcome<Measured> {
+impl Size {
+    fn batch(self) -> u32 {
+        self.batch.unwrap_or(BatchLimit::DEFAULT.messages.get())
+    }
+}
+
+pub(super) async fn consume(settings: Arc<Settings>, size: Size, role: Role) -> Outcome<Measured> {
     let database = Database::migrated(settings.database()?).await?;
     let create = "CREATE TABLE effects (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, account text NOT NULL, number bigint NOT NULL)";
     database.execute(create.to_owned()).await?;
@@ -113,11 +122,12 @@ async fn apply(tx: &mut PgTx, event: Envelope<Made>) -> Result<(), HandlerError>
 }
 
 async fn ours(store: PostgresStore, log: MemoryLog, size: Size, arrivals: usize) -> Outcome<f64> {
-    let messages = NonZeroU32::new(size.batch).ok_or("a batch of nothing")?;
-    let batch =
-        if size.batch == 1 { BatchLimit::ONE } else { BatchLimit { messages, time: Duration::from_secs(1) } };
-    let consumer =
-        Consumer::builder("bench", store).from(log.topics([TOPIC])).on(apply).batch(batch).build()?;
+    let mut consumer = Consumer::builder("bench", store).from(log.topics([TOPIC])).on(apply);
+    if let Some(batch) = size.batch {
+        let messages = NonZeroU32::new(batch).ok_or("a batch of nothing")?;
+        consumer = consumer.batch(BatchLimit { messages, time: Duration::from_secs(1) });
+    }
+    let consumer = consumer.build()?;
     let (stats, shutdown) = (consumer.stats(), Shutdown::new());
     let running = tokio::spawn(consumer.run(shutdown.clone()));
     let done = || {
@@ -125,7 +135,7 @@ async fn ours(store: PostgresStore, log: MemoryLog, size: Size, arrivals: usize)
         stats.handled + stats.duplicates
     };
     // The first batch of a lane runs one by one after a start.
-    let rate = pace(arrivals, size.lanes * size.batch as usize, done, || running.is_finished()).await?;
+    let rate = pace(arrivals, size.lanes * size.batch() as usize, done, || running.is_finished()).await?;
     shutdown.request();
     running.await??;
     Ok(rate)
@@ -141,7 +151,7 @@ async fn by_hand(pool: &PgPool, log: MemoryLog, size: Size) -> Outcome<f64> {
     let began = Instant::now();
     let tasks = lanes
         .into_iter()
-        .map(|(lane, messages)| tokio::spawn(walk(pool.clone(), lane, messages, size.batch)));
+        .map(|(lane, messages)| tokio::spawn(walk(pool.clone(), lane, messages, size.batch())));
     for task in try_join_all(tasks).await? {
         task?;
     }

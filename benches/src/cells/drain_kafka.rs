@@ -9,7 +9,7 @@ use crate::events::messages_to;
 use crate::frame::{Better, Cell, Contender, Goal, Measured, Meter, Outcome, Plan, Role, Target};
 use crate::peers;
 use crate::place::{Database, Program, TOGETHER, Topic};
-use crate::raw::relay;
+use crate::raw;
 use crate::settings::Settings;
 
 pub(crate) const R1: Cell =
@@ -51,12 +51,12 @@ fn plan(settings: Arc<Settings>) -> Plan {
         for peer in &peers::RELAYS {
             goals.push(goal(peer.name, Target::AtLeast(6.0)));
             let settings = Arc::clone(&settings);
-            let run = move || peers::drain(Arc::clone(&settings), peer, events);
+            let run = move || peers::drain(Arc::clone(&settings), peer, events / 10);
             contenders.push(Contender::new("", peer.name, Role::Peer, run));
         }
     }
     let sizes = format!(
-        "{events} events of 1 KiB, {TOGETHER} in a transaction, 6 partitions, from the first record to the last"
+        "{events} events of 1 KiB, {TOGETHER} in a transaction, 6 partitions, from the first record to the last; peers a tenth of them"
     );
     Plan { sizes, contenders, goals }
 }
@@ -64,7 +64,7 @@ fn plan(settings: Arc<Settings>) -> Plan {
 async fn sketch(settings: Arc<Settings>, events: usize) -> Outcome<Measured> {
     let (database, topic) = backlog(&settings, events, false).await?;
     let meter = Meter::start(settings.parts());
-    let relaying = tokio::spawn(relay::relay(database.store().await?, settings.kafka()?.to_owned()));
+    let relaying = tokio::spawn(raw::relay::relay(database.store().await?, settings.kafka()?.to_owned()));
     let watched = topic.until(events).await?;
     let cpu = meter.per_100k(events);
     if relaying.is_finished() {
@@ -77,9 +77,14 @@ async fn sketch(settings: Arc<Settings>, events: usize) -> Outcome<Measured> {
 }
 
 async fn ours(settings: Arc<Settings>, events: usize) -> Outcome<Measured> {
+    relay(settings, events, &[]).await
+}
+
+/// Drains a backlog by a relay with options.
+pub(super) async fn relay(settings: Arc<Settings>, events: usize, more: &[String]) -> Outcome<Measured> {
     let (database, topic) = backlog(&settings, events, false).await?;
     let meter = Meter::start(settings.parts());
-    let mut program = start(&settings, &database, "bench")?;
+    let mut program = start(&settings, &database, "bench", more)?;
     let watched = topic.until(events).await?;
     let cpu = meter.per_100k(events);
     program.is_alive()?;
@@ -135,9 +140,14 @@ pub(super) async fn backlog(
 }
 
 /// Starts a relay as users do.
-pub(super) fn start(settings: &Settings, database: &Database, name: &str) -> Outcome<Program> {
+pub(super) fn start(
+    settings: &Settings,
+    database: &Database,
+    name: &str,
+    more: &[String],
+) -> Outcome<Program> {
     let mut command = Command::new(settings.program()?);
     command.args(["relay", "--name", name, "--database", &database.url, "--listen", "127.0.0.1:0"]);
-    command.args(["--kafka", settings.kafka()?]);
+    command.args(["--kafka", settings.kafka()?]).args(more);
     Program::start(command)
 }

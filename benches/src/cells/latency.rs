@@ -47,7 +47,7 @@ pub(crate) const R4: Cell = Cell {
     plan: |settings| plan(settings, &[200], true),
 };
 
-const SECONDS: f64 = 10.0;
+const SECONDS: f64 = 6.0;
 const DIRECT: &str = "commit, then produce, then read";
 const WOKEN: &str = "relay in the writer's process, outbox.commit";
 const FOREIGN: &str = "messagekit relay, another process writes";
@@ -66,7 +66,7 @@ fn plan(settings: Arc<Settings>, rates: &[usize], beside: bool) -> Plan {
     let (mut contenders, mut goals) = (Vec::new(), Vec::new());
     for &rate in rates {
         let group = format!("{rate} per second");
-        let events = ((rate as f64 * SECONDS) as usize).clamp(100, 30_000);
+        let events = ((rate as f64 * SECONDS) as usize).clamp(60, 30_000);
         let ways = [
             (DIRECT, Role::Limit, Way::Direct),
             (WOKEN, Role::Ours, Way::Woken),
@@ -126,7 +126,7 @@ impl Steady {
                 let asked = shutdown.clone();
                 relaying = Some(tokio::spawn(async move { Ok(relay.run(asked).await?) }));
             }
-            Way::Foreign => program = Some(start(settings, &database, "bench")?),
+            Way::Foreign => program = Some(start(settings, &database, "bench", &[])?),
             Way::Sketch => {
                 relaying = Some(tokio::spawn(raw::relay::relay(store.clone(), settings.kafka()?.to_owned())));
             }

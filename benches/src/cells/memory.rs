@@ -43,7 +43,7 @@ fn plan(settings: Arc<Settings>) -> Plan {
 
 async fn at_rest(settings: Arc<Settings>) -> Outcome<Measured> {
     let (database, topic) = backlog(&settings, 1, false).await?;
-    let program = start(&settings, &database, "bench")?;
+    let program = start(&settings, &database, "bench", &[])?;
     topic.until(1).await?;
     let meter = Meter::start_over(settings.parts(), program.pid());
     let mut most = 0.0_f64;
@@ -62,7 +62,7 @@ async fn at_rest(settings: Arc<Settings>) -> Outcome<Measured> {
 
 async fn at_work(settings: Arc<Settings>, events: usize) -> Outcome<Measured> {
     let (database, topic) = backlog(&settings, events, false).await?;
-    let program = start(&settings, &database, "bench")?;
+    let program = start(&settings, &database, "bench", &[])?;
     let meter = Meter::start_over(settings.parts(), program.pid());
     let looking = async {
         let mut most = 0.0_f64;

@@ -9,6 +9,7 @@ pub(crate) mod kill;
 mod latency;
 mod memory;
 mod page;
+mod tuning;
 mod write;
 mod writers;
 
@@ -30,6 +31,9 @@ pub(crate) const ALL: [Cell; 13] = [
     write::W1,
     writers::W2,
 ];
+
+/// The cells that look for better settings; they are measured when they are named, alone or together as `tuning`.
+pub(crate) const TUNING: [Cell; 2] = [tuning::T1, tuning::T2];
 
 #[cfg(test)]
 mod tests {

@@ -14,7 +14,7 @@ use crate::frame::{Judge, Ledger, Outcome};
 pub(crate) const PARTITIONS: i32 = 6;
 
 /// Nothing new for so long: the rest is lost.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(75);
 
 pub(crate) struct Topic {
     pub(crate) name: String,
@@ -82,8 +82,27 @@ impl Topic {
         tokio::task::spawn_blocking(move || ends(&watcher, &name)).await?
     }
 
-    /// Reads everything and says what became of the events below `events`.
+    /// Says what became of the events below `events`. What is missing may still come: it is lost when nothing more has come for
+    /// a minute.
     pub(crate) async fn judge(&self, events: usize) -> Outcome<Ledger> {
+        let (mut count, mut since) = (self.count().await?, Instant::now());
+        loop {
+            let ledger = self.judge_now(events).await?;
+            if ledger.lost == 0 {
+                return Ok(ledger);
+            }
+            while self.count().await? == count {
+                if since.elapsed() > PATIENCE {
+                    return Ok(ledger);
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            (count, since) = (self.count().await?, Instant::now());
+        }
+    }
+
+    /// Reads everything and says what became of the events below `events` until now.
+    pub(crate) async fn judge_now(&self, events: usize) -> Outcome<Ledger> {
         let (watcher, name) = (Arc::clone(&self.watcher), self.name.clone());
         tokio::task::spawn_blocking(move || {
             let mut left = ends(&watcher, &name)?;

@@ -46,6 +46,12 @@ struct Run<'a> {
     events: usize,
 }
 
+/// In the settings they come with.
+const QUEUES: [(&str, Work); 2] = [
+    ("litequeue 0.9 (Python)", |run| Box::pin(async move { python::queue(&run, "litequeue") })),
+    ("persist-queue 1.1 (Python)", |run| Box::pin(async move { python::queue(&run, "persist-queue") })),
+];
+
 type Work = for<'a> fn(Run<'a>) -> BoxFuture<'a, Outcome<Ran>>;
 
 fn plan(settings: Arc<Settings>) -> Plan {
@@ -73,6 +79,11 @@ fn plan(settings: Arc<Settings>) -> Plan {
             add("append, 64 writers", delete, Role::Peer, few / 4, |run| {
                 Box::pin(async move { python::append(&run, "delete") })
             });
+        }
+        if settings.peers && synchronous == Synchronous::Normal {
+            for (name, run) in QUEUES {
+                add("append, 1 writer", name, Role::Peer, few, run);
+            }
         }
         add("consume", BARE, Role::Limit, many, |run| Box::pin(bare::consume(run, 200)));
         add("consume", ENGINE, Role::Ours, many, |run| Box::pin(consume::engine(run, false)));

@@ -1,10 +1,10 @@
-//! A Python program with one commit per event, as people write it without this project.
+//! Python programs with one commit per event: as people write it without this project, and queues of others.
 
 use std::process::Command;
 
 use super::fixture::{database, judge};
 use super::{Ran, Run};
-use crate::frame::Outcome;
+use crate::frame::{Ledger, Outcome};
 use crate::place::folder;
 
 /// Returns events per second, measured by the program itself without its start.
@@ -24,4 +24,25 @@ pub(super) fn append(run: &Run<'_>, journal: &str) -> Outcome<Ran> {
         result["seconds"].as_f64().filter(|seconds| *seconds > 0.0).ok_or("append.py printed no seconds")?;
     let ledger = judge(run, "events", "event_id")?;
     Ok(Ran { rate: events as f64 / seconds, ledger, group: None })
+}
+
+/// Measures a queue of PyPI, which counts its own events afterwards.
+pub(super) fn queue(run: &Run<'_>, name: &str) -> Outcome<Ran> {
+    let place = folder("peers/queues");
+    let python = place.join(".venv/bin/python");
+    if !python.exists() {
+        return Err("not installed: see benches/peers/queues/README.md".into());
+    }
+    let mut command = Command::new(python);
+    command.arg(place.join("peer.py")).arg(name).arg(run.folder.join("queue")).arg(run.events.to_string());
+    let output = command.output()?;
+    if !output.status.success() {
+        return Err(format!("{name}: {}", String::from_utf8_lossy(&output.stderr).trim()).into());
+    }
+    let result: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let count = |field: &str| result[field].as_u64().ok_or_else(|| format!("{name} printed no {field}"));
+    let seconds =
+        result["seconds"].as_f64().filter(|seconds| *seconds > 0.0).ok_or("no seconds were printed")?;
+    let ledger = Ledger { lost: count("lost")?, doubled: count("doubled")?, out_of_order: 0 };
+    Ok(Ran { rate: run.events as f64 / seconds, ledger, group: None })
 }
