@@ -51,6 +51,15 @@ pub(crate) fn messages_to(topic: &str, n: usize) -> Outcome<Vec<Message>> {
     Ok(messages(n)?.into_iter().map(moved).collect())
 }
 
+/// The same with keys that are all as frequent.
+pub(crate) fn even_messages_to(topic: &str, n: usize) -> Outcome<Vec<Message>> {
+    let topic: std::sync::Arc<str> = topic.into();
+    let even =
+        events(n).map(|made| Made { account: format!("account-{}", made.number % ACCOUNTS as u64), ..made });
+    even.map(|made| Ok(Message { topic: topic.clone(), ..codec::encode(&Envelope::new(made), "bench")? }))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

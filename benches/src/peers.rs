@@ -62,7 +62,7 @@ pub(crate) async fn drain(settings: Arc<Settings>, peer: &'static Peer, events: 
 pub(crate) async fn kill(settings: Arc<Settings>, peer: &'static Peer, events: usize) -> Outcome<Measured> {
     let (database, topic) = backlog(&settings, peer, events).await?;
     let victim = Program::start(peer.command(&settings, &database, &topic, "relay")?)?;
-    topic.until(events * 2 / 5).await?;
+    topic.until(kill::middle(events)).await?;
     let killed: Instant = victim.kill()?;
     let _again = Program::start(peer.command(&settings, &database, &topic, "relay")?)?;
     let seen = kill::watch(&topic, killed, events).await?;

@@ -107,7 +107,11 @@ fn pages() -> Vec<String> {
     .to_vec();
     for entry in fs::read_dir(root().join("docs")).expect("there are docs") {
         let name = entry.expect("the folder can be read").file_name();
-        pages.push(format!("docs/{}", name.to_str().expect("a name of text")));
+        let name = name.to_str().expect("a name of text");
+        // Folders hold pictures.
+        if !root().join("docs").join(name).is_dir() {
+            pages.push(format!("docs/{name}"));
+        }
     }
     pages
 }

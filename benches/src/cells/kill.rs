@@ -10,7 +10,7 @@ use crate::place::Topic;
 use crate::settings::Settings;
 
 pub(crate) const K1: Cell =
-    Cell { id: "K1", title: "kill -9 at 40 % of a drain", figure: STALL, better: Better::Lower, plan };
+    Cell { id: "K1", title: "kill -9 in the middle of a drain", figure: STALL, better: Better::Lower, plan };
 
 const EVENTS: usize = 100_000;
 const STALL: &str = "seconds of silence";
@@ -62,7 +62,7 @@ async fn ours(settings: Arc<Settings>, events: usize, another: bool) -> Outcome<
     let (database, topic) = backlog(&settings, events, false).await?;
     let victim = start(&settings, &database, "bench", &[])?;
     let mut other = if another { Some(start(&settings, &database, "other", &[])?) } else { None };
-    topic.until(events * 2 / 5).await?;
+    topic.until(middle(events)).await?;
     let killed = victim.kill()?;
     if !another {
         other = Some(start(&settings, &database, "bench", &[])?);
@@ -85,6 +85,11 @@ async fn ours(settings: Arc<Settings>, events: usize, another: bool) -> Outcome<
         other.is_alive()?;
     }
     Ok(seen.measured(topic.judge(events).await?))
+}
+
+/// Where the kill strikes: in the middle of whatever a contender takes at a time, and not between two of them.
+pub(crate) fn middle(events: usize) -> usize {
+    events * 453 / 1_000
 }
 
 /// How events became visible after a kill.

@@ -32,7 +32,11 @@ fn section(text: &mut String, cell: &CellResults) -> std::fmt::Result {
         let main = score.spread(cell.figure).map_or_else(String::new, |Spread { min, median, max }| {
             format!("{} ({}–{})", shown(median), shown(min), shown(max))
         });
-        let fault = score.reason.as_ref().map_or_else(String::new, |reason| format!(" failed: {reason}"));
+        let fault = match &score.reason {
+            Some(reason) if score.figures.is_empty() => reason.clone(),
+            Some(reason) => format!(" failed: {reason}"),
+            None => String::new(),
+        };
         write!(text, "| {} | {name} | {main}{fault} |", score.group)?;
         for other in &others {
             write!(

@@ -6,7 +6,7 @@ use svg::node::element::{Line, Rectangle, Text};
 use super::results::shown;
 use super::{Better, CellResults, Role, Spread};
 
-const LEFT: f64 = 330.0;
+const LEFT: f64 = 370.0;
 const WIDTH: f64 = 900.0;
 const BAR: f64 = 18.0;
 const ROW: f64 = 26.0;
@@ -19,8 +19,9 @@ pub(crate) fn plot(cell: &CellResults) -> Document {
     let most = spreads.iter().flatten().map(|spread| spread.max).fold(0.0, f64::max);
     let scale = if most > 0.0 { (WIDTH - LEFT - FIGURE) / most } else { 0.0 };
     let groups = cell.scores.iter().map(|score| &score.group).collect::<Vec<_>>();
-    let starts: Vec<bool> =
-        (0..groups.len()).map(|index| index == 0 || groups[index] != groups[index - 1]).collect();
+    let starts: Vec<bool> = (0..groups.len())
+        .map(|index| !groups[index].is_empty() && (index == 0 || groups[index] != groups[index - 1]))
+        .collect();
     let heads = starts.iter().filter(|starts| **starts).count();
     let height = 46.0 + ROW * (cell.scores.len() + heads) as f64;
     let way = if cell.better == Better::Higher { "more is better" } else { "less is better" };
@@ -53,8 +54,9 @@ pub(crate) fn plot(cell: &CellResults) -> Document {
                 .add(text(LEFT + max * scale + 6.0, y + BAR - 4.0, &shown(median)));
         }
         if score.reason.is_some() {
+            let fault = if spread.is_some() { "failed" } else { "not measured" };
             let end = spread.map_or(0.0, |spread| spread.max * scale + 70.0);
-            document = document.add(text(LEFT + end + 6.0, y + BAR - 4.0, "failed").set("fill", "#b00020"));
+            document = document.add(text(LEFT + end + 6.0, y + BAR - 4.0, fault).set("fill", "#b00020"));
         }
         y += ROW;
     }

@@ -10,8 +10,8 @@ pub(crate) async fn run(cell: &Cell, plan: &Plan, rounds: u32) -> CellResults {
     for round in 0..rounds as usize {
         for index in (0..count).map(|index| (index + round * 3) % count) {
             let (contender, score) = (&plan.contenders[index], &mut results.scores[index]);
-            if score.reason.is_some() && contender.role == Role::Peer {
-                // It cannot run here, or it has failed: once is enough to know.
+            if score.reason.is_some() && score.figures.is_empty() && contender.role == Role::Peer {
+                // It cannot run here: once is enough to know.
                 continue;
             }
             tell(cell, round, rounds, score);

@@ -10,7 +10,7 @@ use std::time::Instant;
 use messagekit::{Message, Publisher};
 use messagekit_kafka::Kafka;
 
-use crate::events::messages_to;
+use crate::events::{even_messages_to, messages_to};
 use crate::frame::{Better, Cell, Contender, Goal, Measured, Meter, Outcome, Plan, Role, Target};
 use crate::place::{Queue, Topic};
 use crate::settings::Settings;
@@ -28,41 +28,56 @@ const UNCONFIRMED: usize = 500;
 const BARE: &str = "bare lapin, without Kafka";
 const OURS: &str = "messagekit bridge";
 
-fn plan(settings: Arc<Settings>) -> Plan {
-    let count = settings.scaled(MESSAGES);
-    let with = |run: fn(Arc<Settings>, usize) -> messagekit::BoxFuture<'static, Outcome<Measured>>, count| {
-        let settings = Arc::clone(&settings);
-        move || run(Arc::clone(&settings), count)
-    };
-    let contenders = vec![
-        Contender::new(
-            "",
-            BARE,
-            Role::Limit,
-            with(|settings, count| Box::pin(publish(settings, count)), count),
-        ),
-        Contender::new(
-            "",
-            OURS,
-            Role::Ours,
-            with(|settings, count| Box::pin(forward(settings, count)), count),
-        ),
-        Contender::new(
-            "",
-            "claim, publish, confirm, commit: one at a time",
-            Role::Peer,
-            with(|settings, count| Box::pin(by_hand(settings, count)), count / 20),
-        ),
-    ];
-    let target = Target::AtLeast(0.7);
-    let goal = Goal { group: String::new(), figure: B1.figure, over: OURS, under: Some(BARE), target };
-    let sizes = format!("{count} messages of 1 KiB, {UNCONFIRMED} unconfirmed");
-    Plan { sizes, contenders, goals: vec![goal] }
+/// The keys of the messages.
+#[derive(Clone, Copy)]
+enum Keys {
+    Skewed,
+    Even,
 }
 
-async fn publish(settings: Arc<Settings>, count: usize) -> Outcome<Measured> {
+fn plan(settings: Arc<Settings>) -> Plan {
+    let count = settings.scaled(MESSAGES);
+    let (mut contenders, mut goals) = (Vec::new(), Vec::new());
+    for (keys, group) in [
+        (Keys::Skewed, "10,000 keys, one of them has a twentieth of the messages"),
+        (Keys::Even, "10,000 keys, all as frequent"),
+    ] {
+        let mut add = |name: &str, role, run: Work, count| {
+            let settings = Arc::clone(&settings);
+            contenders
+                .push(Contender::new(group, name, role, move || run(Arc::clone(&settings), keys, count)));
+        };
+        add(BARE, Role::Limit, |settings, keys, count| Box::pin(publish(settings, keys, count)), count);
+        add(OURS, Role::Ours, |settings, keys, count| Box::pin(forward(settings, keys, count)), count);
+        let one_by_one = "claim, publish, confirm, commit: one at a time";
+        add(
+            one_by_one,
+            Role::Peer,
+            |settings, keys, count| Box::pin(by_hand(settings, keys, count)),
+            count / 20,
+        );
+        let (group, target) = (group.to_owned(), Target::AtLeast(0.7));
+        goals.push(Goal { group, figure: B1.figure, over: OURS, under: Some(BARE), target });
+    }
+    let sizes =
+        format!("{count} messages of 1 KiB, {UNCONFIRMED} unconfirmed; one at a time a twentieth of them");
+    Plan { sizes, contenders, goals }
+}
+
+type Work = fn(Arc<Settings>, Keys, usize) -> messagekit::BoxFuture<'static, Outcome<Measured>>;
+
+impl Keys {
+    fn messages(self, topic: &str, count: usize) -> Outcome<Vec<Message>> {
+        match self {
+            Self::Skewed => messages_to(topic, count),
+            Self::Even => even_messages_to(topic, count),
+        }
+    }
+}
+
+async fn publish(settings: Arc<Settings>, keys: Keys, count: usize) -> Outcome<Measured> {
     let queue = Queue::make(settings.rabbitmq()?).await?;
-    let messages = messages_to("bench.event", count)?;
+    let messages = keys.messages("bench.event", count)?;
     let meter = Meter::start(settings.parts());
     let began = Instant::now();
     bare::publish(&queue, &messages, UNCONFIRMED).await?;
@@ -71,16 +86,16 @@ async fn publish(settings: Arc<Settings>, count: usize) -> Outcome<Measured> {
     Ok(Measured::new(queue.judge(count).await?).with(B1.figure, rate).with_all(cpu))
 }
 
-async fn forward(settings: Arc<Settings>, count: usize) -> Outcome<Measured> {
-    let (topic, queue) = filled(&settings, count).await?;
+async fn forward(settings: Arc<Settings>, keys: Keys, count: usize) -> Outcome<Measured> {
+    let (topic, queue) = filled(&settings, keys, count).await?;
     let meter = Meter::start(settings.parts());
     let rate = bridged::forward(&settings, &topic, &queue, count, UNCONFIRMED).await?;
     let cpu = meter.per_100k(count);
     Ok(Measured::new(queue.judge(count).await?).with(B1.figure, rate).with_all(cpu))
 }
 
-async fn by_hand(settings: Arc<Settings>, count: usize) -> Outcome<Measured> {
-    let (topic, queue) = filled(&settings, count).await?;
+async fn by_hand(settings: Arc<Settings>, keys: Keys, count: usize) -> Outcome<Measured> {
+    let (topic, queue) = filled(&settings, keys, count).await?;
     let meter = Meter::start(settings.parts());
     let rate = one_by_one::forward(&settings, &topic, &queue, count).await?;
     let cpu = meter.per_100k(count);
@@ -88,9 +103,9 @@ async fn by_hand(settings: Arc<Settings>, count: usize) -> Outcome<Measured> {
 }
 
 /// A topic with the messages, and an empty queue.
-async fn filled(settings: &Settings, count: usize) -> Outcome<(Topic, Queue)> {
+async fn filled(settings: &Settings, keys: Keys, count: usize) -> Outcome<(Topic, Queue)> {
     let (topic, queue) = (Topic::make(settings.kafka()?).await?, Queue::make(settings.rabbitmq()?).await?);
-    let messages: Vec<Message> = messages_to(&topic.name, count)?;
+    let messages = keys.messages(&topic.name, count)?;
     for published in Kafka::new(settings.kafka()?).publisher()?.publish(&messages).await {
         published?;
     }
