@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use messagekit::{
-    Claim, ClaimRequest, Error, Failure, Leased, NextOffset, Offsets, Processed, Received, Retries, SetAside,
-    SetAsideOutcome, Suspects,
+    Claim, ClaimRequest, Error, Failure, Leased, NextOffset, Offsets, ParkingRoom, Processed, Received,
+    Retries, SetAside, SetAsideOutcome, Suspects,
 };
 
 use crate::tables::letters::{self, WayBack};
@@ -49,6 +49,27 @@ impl SetAside for PostgresStore {
     ) -> Result<SetAsideOutcome, Error> {
         self.statement(letters::set_aside(tx, self.schema(), consumer, received, failure, WayBack::HANDLER))
             .await
+    }
+
+    async fn park(
+        &self,
+        tx: &mut PgTx,
+        consumer: &str,
+        received: &Received,
+        failure: &Failure,
+        _room: ParkingRoom,
+    ) -> Result<SetAsideOutcome, Error> {
+        self.set_aside(tx, consumer, received, failure).await
+    }
+
+    async fn park_behind(
+        &self,
+        _tx: &mut PgTx,
+        _consumer: &str,
+        _behind: &[&Received],
+        _room: ParkingRoom,
+    ) -> Result<usize, Error> {
+        Ok(0)
     }
 }
 

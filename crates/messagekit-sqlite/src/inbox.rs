@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::{
-    Claim, ClaimRequest, Error, ErrorKind, Failure, Leased, MessageId, NextOffset, Offsets, Processed,
-    Received, Retries, SetAside, SetAsideOutcome,
+    Claim, ClaimRequest, Error, ErrorKind, Failure, Leased, MessageId, NextOffset, Offsets, ParkingRoom,
+    Processed, Received, Retries, SetAside, SetAsideOutcome,
 };
 
 use crate::binding::{Binding, Move};
@@ -120,6 +120,27 @@ impl SetAside for SqliteStore {
             letters::set_aside(conn, consumer, &Way::default(), &received, &failure, now())
         })
         .await
+    }
+
+    async fn park(
+        &self,
+        tx: &mut SqliteTx,
+        consumer: &str,
+        received: &Received,
+        failure: &Failure,
+        _room: ParkingRoom,
+    ) -> Result<SetAsideOutcome, Error> {
+        self.set_aside(tx, consumer, received, failure).await
+    }
+
+    async fn park_behind(
+        &self,
+        _tx: &mut SqliteTx,
+        _consumer: &str,
+        _behind: &[&Received],
+        _room: ParkingRoom,
+    ) -> Result<usize, Error> {
+        Ok(0)
     }
 }
 

@@ -90,8 +90,8 @@ pub use replay::{
 pub use shutdown::Shutdown;
 pub use store::{
     Bookkeeping, BoxFuture, Claim, ClaimRequest, End, Failure, FailureKind, Found, Inbox, Leased, Next,
-    NextOffset, NoStore, Offsets, Outbox, OutboxRows, Processed, Received, Retries, Returning, SetAside,
-    SetAsideOutcome, Store, Suspects, TransactError, Wake, Work, claim,
+    NextOffset, NoStore, Offsets, Outbox, OutboxRows, ParkingRoom, Processed, Received, Retries, Returning,
+    SetAside, SetAsideOutcome, Store, Suspects, TransactError, Wake, Work, claim,
 };
 pub use transport::{
     BatchLimit, Capabilities, Delivery, Done, Incoming, Lane, PublishError, Published, Publisher, Receipt,

@@ -80,6 +80,7 @@ pub(super) fn leased_of(row: &PgRow) -> Result<Leased, Error> {
         attempt: kept.attempts,
         kills: kept.kills,
         replaying: row.try_get("replaying").map_err(from_sqlx)?,
+        parked: false,
         received: kept.received,
     })
 }

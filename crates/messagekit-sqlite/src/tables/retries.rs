@@ -58,6 +58,7 @@ pub(crate) fn take(conn: &Connection, id: i64, until: i64, now: i64) -> std::res
         attempt: kept.attempts,
         kills: row.get("kills").map_err(from_sqlite)?,
         replaying: row.get("replaying").map_err(from_sqlite)?,
+        parked: false,
         received: kept.received,
     })
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use messagekit::{
-    Act, Actor, ClaimRequest, DeadLetters, Error, Failure, Leased, MessageId, Next, Processed, Received,
-    Retries, SetAside, SetAsideOutcome, Store,
+    Act, Actor, ClaimRequest, DeadLetters, Error, Failure, Leased, MessageId, Next, ParkingRoom, Processed,
+    Received, Retries, SetAside, SetAsideOutcome, Store,
 };
 
 use super::Fault;
@@ -76,6 +76,27 @@ impl SetAside for FaultyStore {
         let outcome = self.inner.set_aside(tx.inner(), consumer, &received, &failure).await?;
         let always = self.is(Fault::SetAsideAgain) || self.is(Fault::SetsAppliedAside);
         Ok(if always { SetAsideOutcome::SetAside } else { outcome })
+    }
+
+    async fn park(
+        &self,
+        tx: &mut FaultyTx,
+        consumer: &str,
+        received: &Received,
+        failure: &Failure,
+        room: ParkingRoom,
+    ) -> Result<SetAsideOutcome, Error> {
+        self.inner.park(tx.inner(), consumer, received, failure, room).await
+    }
+
+    async fn park_behind(
+        &self,
+        tx: &mut FaultyTx,
+        consumer: &str,
+        behind: &[&Received],
+        room: ParkingRoom,
+    ) -> Result<usize, Error> {
+        self.inner.park_behind(tx.inner(), consumer, behind, room).await
     }
 }
 

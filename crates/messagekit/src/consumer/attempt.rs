@@ -214,7 +214,7 @@ async fn apply<S: Inbox>(
             match store.set_aside(tx, consumer, &entry.received, failure).await {
                 Ok(SetAsideOutcome::SetAside) if failure.next == Next::Dead => stats.dead += 1,
                 Ok(SetAsideOutcome::SetAside) => stats.set_aside += 1,
-                Ok(SetAsideOutcome::AlreadySettled) => stats.duplicates += 1,
+                Ok(SetAsideOutcome::AlreadySettled | SetAsideOutcome::Full) => stats.duplicates += 1,
                 Err(error) => return give_up(error, stats.handled > 0),
             }
             crash::point("set_aside.written");

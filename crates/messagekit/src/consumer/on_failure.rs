@@ -9,6 +9,11 @@ pub enum OnFailure {
     /// key. Only a message that has ended its process five times is set aside, because nobody can try it and live.
     Block,
     /// The message is set aside whole and the lane goes on: tried again when due, dead after the last attempt; dead at once
+    /// when trying again is useless. Every later message of its topic and key is set aside behind it, in order, and runs after
+    /// it; other keys flow. A dead one holds its key until a person retries or discards it. Where there is no room for more
+    /// such letters, the lane waits as under [`Block`](Self::Block). A message without a key or a place is set aside alone.
+    ParkKey,
+    /// The message is set aside whole and the lane goes on: tried again when due, dead after the last attempt; dead at once
     /// when trying again is useless. The order of the message's key is given up.
     #[default]
     DeadLetter,

@@ -109,7 +109,9 @@ impl Standing {
         match self.state {
             LetterState::Resolved => Claim::Done,
             LetterState::Discarded => Claim::Discarded,
-            LetterState::Retrying | LetterState::Dead | LetterState::Replaying => Claim::Held,
+            LetterState::Retrying | LetterState::Waiting | LetterState::Dead | LetterState::Replaying => {
+                Claim::Held
+            }
         }
     }
 

@@ -11,6 +11,8 @@ use crate::{Error, ErrorKind};
 pub enum LetterState {
     /// The consumer runs it again when it is due.
     Retrying,
+    /// It waits for an earlier letter of its key.
+    Waiting,
     /// Only a person brings it back.
     Dead,
     /// A person asked for one more run.
@@ -23,12 +25,14 @@ pub enum LetterState {
 
 impl LetterState {
     /// Every state, in the order a letter goes through them.
-    pub const ALL: [Self; 5] = [Self::Retrying, Self::Dead, Self::Replaying, Self::Resolved, Self::Discarded];
+    pub const ALL: [Self; 6] =
+        [Self::Retrying, Self::Waiting, Self::Dead, Self::Replaying, Self::Resolved, Self::Discarded];
 
     /// Returns the word that tables, the API and the command line use.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Retrying => "retrying",
+            Self::Waiting => "waiting",
             Self::Dead => "dead",
             Self::Replaying => "replaying",
             Self::Resolved => "resolved",

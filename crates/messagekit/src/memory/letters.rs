@@ -11,7 +11,7 @@ use super::tx::MemoryTx;
 use super::{Failpoint, MemoryStore};
 use crate::dead_letters::{Act, DeadLetter, LetterHead, LetterState, Origin, Standing};
 use crate::message::type_in_headers;
-use crate::store::{Claim, Failure, Leased, Next, Received, Retries, SetAside, SetAsideOutcome};
+use crate::store::{Claim, Failure, Leased, Next, ParkingRoom, Received, Retries, SetAside, SetAsideOutcome};
 use crate::{Error, ErrorKind, MessageId};
 
 /// A letter with what only the store knows about it.
@@ -113,6 +113,7 @@ impl Letter {
             attempt: self.standing.attempts,
             kills: self.standing.kills,
             replaying: self.standing.state == LetterState::Replaying,
+            parked: false,
             received: self.letter.received.clone(),
         })
     }
@@ -205,6 +206,27 @@ impl SetAside for MemoryStore {
                 Letter::new(number, consumer, received, failure, clock)
             })
         })
+    }
+
+    async fn park(
+        &self,
+        tx: &mut MemoryTx,
+        consumer: &str,
+        received: &Received,
+        failure: &Failure,
+        _room: ParkingRoom,
+    ) -> Result<SetAsideOutcome, Error> {
+        self.set_aside(tx, consumer, received, failure).await
+    }
+
+    async fn park_behind(
+        &self,
+        _tx: &mut MemoryTx,
+        _consumer: &str,
+        _behind: &[&Received],
+        _room: ParkingRoom,
+    ) -> Result<usize, Error> {
+        Ok(0)
     }
 }
 

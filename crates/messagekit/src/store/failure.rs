@@ -51,6 +51,8 @@ pub enum FailureKind {
     DeliveryLimit,
     /// No queue wanted it.
     Unroutable,
+    /// It has not run: an earlier message of its key is a dead letter.
+    Behind,
     /// It is larger than the next broker takes.
     TooLarge,
     /// A connector of Kafka Connect could not write it.
@@ -61,7 +63,7 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// Every kind.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Failed,
         Self::Permanent,
         Self::Panicked,
@@ -83,6 +85,7 @@ impl FailureKind {
         Self::QueueFull,
         Self::DeliveryLimit,
         Self::Unroutable,
+        Self::Behind,
         Self::TooLarge,
         Self::Connector,
         Self::Unexplained,
@@ -117,6 +120,7 @@ impl FailureKind {
             Self::QueueFull => "queue_full",
             Self::DeliveryLimit => "delivery_limit",
             Self::Unroutable => "unroutable",
+            Self::Behind => "behind",
             Self::TooLarge => "too_large",
             Self::Connector => "connector",
             Self::Unexplained => "unexplained",

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Claim, ClaimRequest, End, Failure, Leased, NextOffset, Offsets, Processed, Received, Retries, SetAside,
-    SetAsideOutcome, Store, Suspects, TransactError, Work,
+    Claim, ClaimRequest, End, Failure, Leased, NextOffset, Offsets, ParkingRoom, Processed, Received,
+    Retries, SetAside, SetAsideOutcome, Store, Suspects, TransactError, Work,
 };
 use crate::message::headers;
 use crate::transport::{Publisher, Refusal};
@@ -166,6 +166,28 @@ impl<P: Publisher + 'static> SetAside for NoStore<P> {
             );
         }
         Err(not_published().with("topic", &self.dead_letter_topic).caused_by(refused))
+    }
+
+    /// No key is ever held here: the letter goes to the topic like any other.
+    async fn park(
+        &self,
+        tx: &mut (),
+        consumer: &str,
+        received: &Received,
+        failure: &Failure,
+        _: ParkingRoom,
+    ) -> Result<SetAsideOutcome, Error> {
+        self.set_aside(tx, consumer, received, failure).await
+    }
+
+    async fn park_behind(
+        &self,
+        (): &mut (),
+        _: &str,
+        behind: &[&Received],
+        _: ParkingRoom,
+    ) -> Result<usize, Error> {
+        Ok(behind.len())
     }
 }
 

@@ -15,7 +15,7 @@ pub struct ClaimRequest {
     pub id: MessageId,
     /// Its topic.
     pub topic: Arc<str>,
-    /// Its key: the claim also looks whether the key is held.
+    /// Its key, when it must not pass earlier messages of its topic and key: the claim also looks whether the key is held.
     pub key: Option<Bytes>,
     /// 0, or above it while a range is processed again.
     pub generation: i32,
@@ -33,6 +33,9 @@ pub enum Claim {
     Held,
     /// It was a dead letter, and a person decided that it never applies.
     Discarded,
+    /// Nobody has handled it, and its key is held by an earlier message. It is claimed as held:
+    /// [`park_behind`](super::SetAside::park_behind) keeps it in this transaction, or the transaction is rolled back.
+    Behind,
 }
 
 /// The marker `(consumer, message id)`, written in the transaction of the handler's effects.
@@ -43,9 +46,12 @@ pub trait Processed: Store {
     /// A claim waits for a rival transaction that holds the same id: fresh if the rival rolls back, done if it commits. A
     /// store that cannot wait answers [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) at once. The second copy of an id
     /// inside one call is not fresh. The claims last as long as the transaction: a rollback makes the messages fresh again.
-    /// A `generation` above that of a done marker is fresh; held and discarded messages stay what they are.
+    /// A `generation` above that of a done marker is fresh; held and discarded messages stay what they are. Where a message
+    /// would be fresh and its key is held, the answer is [`Claim::Behind`].
     ///
     /// # Errors
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) also when a rival has parked an earlier message of a key while the
+    /// call waited for it: claimed once more, the later ones are behind it.
     /// Transient if the connection was lost or a rival held the id for too long; roll the transaction back then.
     /// [`ErrorKind::Schema`](crate::ErrorKind::Schema) if the migrations have not been run.
     fn claim(
@@ -55,7 +61,7 @@ pub trait Processed: Store {
         requests: &[ClaimRequest],
     ) -> impl Future<Output = Result<Vec<Claim>, Error>> + Send;
 
-    /// Takes back fresh claims of this transaction whose handlers did not run.
+    /// Takes back claims of this transaction that were fresh or behind, whose messages were neither handled nor kept.
     ///
     /// # Errors
     /// As [`claim`](Self::claim).

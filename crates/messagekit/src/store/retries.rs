@@ -19,6 +19,8 @@ pub struct Leased {
     pub kills: u32,
     /// A person asked for this run: if it fails, the letter is dead at once.
     pub replaying: bool,
+    /// It takes part in its key's order: resolving it lets the next letter of the key run.
+    pub parked: bool,
     /// The message, whole.
     pub received: Received,
 }
@@ -28,7 +30,8 @@ pub struct Leased {
 pub trait Retries: Store {
     /// Leases at most `max` letters of `consumer` that are due by database time, oldest due first, for `lease`.
     ///
-    /// A lease that ended without an answer is due again and counts as a kill.
+    /// A lease that ended without an answer is due again and counts as a kill. A parked letter is only leased when no open
+    /// letter of its key is before it.
     ///
     /// # Errors
     /// Transient if the database does not answer.
@@ -41,7 +44,8 @@ pub trait Retries: Store {
 
     /// Marks the letter resolved and its message done, as the last act of the handler's transaction.
     ///
-    /// Returns false when the lease is no longer this one: roll back then.
+    /// Where the letter is parked, the next one of its key is due then, and the last one frees the key. Returns false when the
+    /// lease is no longer this one: roll back then.
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) when the marker is not held although the letter is open.

@@ -24,6 +24,24 @@ pub enum SetAsideOutcome {
     /// It has a marker already: somebody else has applied, held or discarded it meanwhile, or another copy of it was
     /// claimed in this very transaction. There is nothing to do.
     AlreadySettled,
+    /// As many letters hold keys back as may: nothing was written. Only [`SetAside::park`] answers it.
+    Full,
+}
+
+/// How many open letters may take part in the order of keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParkingRoom {
+    /// Of one topic and key.
+    pub per_key: u32,
+    /// Of the consumer.
+    pub in_all: u32,
+}
+
+impl Default for ParkingRoom {
+    /// 1,000 per key and 100,000 in all.
+    fn default() -> Self {
+        Self { per_key: 1_000, in_all: 100_000 }
+    }
 }
 
 /// Writing a dead letter and the `held` marker in one transaction, so that a late duplicate is never applied behind the
@@ -45,4 +63,38 @@ pub trait SetAside: Store {
         received: &Received,
         failure: &Failure,
     ) -> impl Future<Output = Result<SetAsideOutcome, Error>> + Send;
+
+    /// As [`set_aside`](Self::set_aside), and the message holds its key: later messages of its topic and key are claimed
+    /// [`Behind`](crate::Claim::Behind) it until it is resolved or discarded. It needs a key and a place. One that has open
+    /// letters of its key before it waits for them, whatever the failure says.
+    ///
+    /// [`SetAsideOutcome::Full`] where there is no room: roll back, and leave the message where it is.
+    ///
+    /// # Errors
+    /// Transient if the database does not answer; nothing was kept then.
+    fn park(
+        &self,
+        tx: &mut Self::Tx,
+        consumer: &str,
+        received: &Received,
+        failure: &Failure,
+        room: ParkingRoom,
+    ) -> impl Future<Output = Result<SetAsideOutcome, Error>> + Send;
+
+    /// Keeps messages whose claims in this transaction answered [`Behind`](crate::Claim::Behind), in the order of their places,
+    /// behind the letters of their keys; where those are gone meanwhile, the first one is due at once. For after the handlers:
+    /// nobody holds the lock of a key while a handler runs.
+    ///
+    /// Returns for how many, from the front, there is room. When that is not all of them, nothing may be committed: roll back
+    /// and end the batch before the first one without room.
+    ///
+    /// # Errors
+    /// Transient if the database does not answer; nothing was kept then.
+    fn park_behind(
+        &self,
+        tx: &mut Self::Tx,
+        consumer: &str,
+        behind: &[&Received],
+        room: ParkingRoom,
+    ) -> impl Future<Output = Result<usize, Error>> + Send;
 }

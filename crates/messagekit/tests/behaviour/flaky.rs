@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use messagekit::memory::{MemoryStore, MemoryTx};
 use messagekit::{
-    Claim, ClaimRequest, Error, ErrorKind, Failure, Leased, NextOffset, Offsets, Processed, Received,
-    Retries, SetAside, SetAsideOutcome, Store, Suspects,
+    Claim, ClaimRequest, Error, ErrorKind, Failure, Leased, NextOffset, Offsets, ParkingRoom, Processed,
+    Received, Retries, SetAside, SetAsideOutcome, Store, Suspects,
 };
 
 /// A call of the store.
@@ -149,6 +149,27 @@ impl SetAside for Flaky {
         failure: &Failure,
     ) -> Result<SetAsideOutcome, Error> {
         self.call(Call::SetAside, self.inner.set_aside(tx, consumer, received, failure)).await
+    }
+
+    async fn park(
+        &self,
+        tx: &mut MemoryTx,
+        consumer: &str,
+        received: &Received,
+        failure: &Failure,
+        room: ParkingRoom,
+    ) -> Result<SetAsideOutcome, Error> {
+        self.call(Call::SetAside, self.inner.park(tx, consumer, received, failure, room)).await
+    }
+
+    async fn park_behind(
+        &self,
+        tx: &mut MemoryTx,
+        consumer: &str,
+        behind: &[&Received],
+        room: ParkingRoom,
+    ) -> Result<usize, Error> {
+        self.call(Call::SetAside, self.inner.park_behind(tx, consumer, behind, room)).await
     }
 }
 
