@@ -12,7 +12,7 @@ use messagekit::{
 use crate::binding::{Binding, Move};
 use crate::error::from_sqlite;
 use crate::tables::letters::{self, Way};
-use crate::tables::{names, now, offsets, processed, retries};
+use crate::tables::{names, now, offsets, parking, processed, retries};
 use crate::{SqliteStore, SqliteTx};
 
 /// Only one transaction of the file writes at a time, so a claim never meets a rival.
@@ -31,8 +31,9 @@ impl Processed for SqliteStore {
             })
             .await?;
         let consumer: Arc<str> = Arc::from(consumer);
-        let fresh = requests.iter().zip(&answers).filter(|(_, answer)| **answer == Claim::Fresh);
-        tx.claimed.extend(fresh.map(|(request, _)| (consumer.clone(), request.id.clone())));
+        let own = |(_, answer): &(&ClaimRequest, &Claim)| matches!(answer, Claim::Fresh | Claim::Behind);
+        let own = requests.iter().zip(&answers).filter(own);
+        tx.claimed.extend(own.map(|(request, _)| (consumer.clone(), request.id.clone())));
         Ok(answers)
     }
 
@@ -42,7 +43,7 @@ impl Processed for SqliteStore {
         consumer: &str,
         requests: &[ClaimRequest],
     ) -> Result<(), Error> {
-        // The row of a fresh claim looks like one that was committed long ago; deleting that would repeat its effects.
+        // The row of a claim looks like one that was committed long ago; deleting that would repeat its effects.
         let claimed = tx.claimed.iter().filter(|(of, _)| **of == *consumer);
         let claimed: HashSet<&MessageId> = claimed.map(|(_, id)| id).collect();
         let own: Vec<ClaimRequest> =
@@ -128,19 +129,30 @@ impl SetAside for SqliteStore {
         consumer: &str,
         received: &Received,
         failure: &Failure,
-        _room: ParkingRoom,
+        room: ParkingRoom,
     ) -> Result<SetAsideOutcome, Error> {
-        self.set_aside(tx, consumer, received, failure).await
+        let (consumer, received, failure) = (consumer.to_owned(), received.clone(), failure.clone());
+        tx.run(move |conn| {
+            let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
+            parking::park(conn, consumer, &received, &failure, room, now())
+        })
+        .await
     }
 
     async fn park_behind(
         &self,
-        _tx: &mut SqliteTx,
-        _consumer: &str,
-        _behind: &[&Received],
-        _room: ParkingRoom,
+        tx: &mut SqliteTx,
+        consumer: &str,
+        behind: &[&Received],
+        room: ParkingRoom,
     ) -> Result<usize, Error> {
-        Ok(0)
+        let consumer = consumer.to_owned();
+        let behind: Vec<Received> = behind.iter().map(|received| (*received).clone()).collect();
+        tx.run(move |conn| {
+            let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
+            parking::park_behind(conn, consumer, &behind, room, now())
+        })
+        .await
     }
 }
 

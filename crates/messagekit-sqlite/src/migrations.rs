@@ -27,6 +27,7 @@ pub struct Migration {
 pub const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "tables", sql: include_str!("../migrations/0001_tables.sql") },
     Migration { version: 2, name: "operations", sql: include_str!("../migrations/0002_operations.sql") },
+    Migration { version: 3, name: "parking", sql: include_str!("../migrations/0003_parking.sql") },
     Migration { version: 4, name: "relay", sql: include_str!("../migrations/0004_relay.sql") },
 ];
 

@@ -4,6 +4,7 @@ use messagekit::{Act, Acted, Actor, Error, ErrorKind, LetterState};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::audit;
+use super::held_keys::{self, HeldKey, head_of};
 use super::processed::{DISCARDED, HELD, put_marker};
 use crate::error::from_sqlite;
 
@@ -25,16 +26,17 @@ pub(crate) fn act(
 const RETRY: &str = "
 UPDATE messagekit_dead_letters
 SET state = 'replaying', due = ?2, attempts = 0, kills = 0, running_since = NULL, token = token + 1, changed_at = ?2
-WHERE id = ?1 AND state = 'dead' AND (origin = 'store' OR return_to IS NOT NULL) RETURNING consumer_id, message_id";
+WHERE id = ?1 AND state = 'dead' AND (origin = 'store' OR return_to IS NOT NULL)
+RETURNING consumer_id, message_id, parked, topic, key";
 
 /// Also while its handler runs: the token keeps the handler from resolving it.
 const DISCARD: &str = "
 UPDATE messagekit_dead_letters AS d
 SET state = 'discarded', due = NULL, running_since = NULL, token = token + 1, changed_at = ?2
-WHERE id = ?1 AND state IN ('retrying', 'dead', 'replaying') AND NOT EXISTS (
+WHERE id = ?1 AND state NOT IN ('resolved', 'discarded') AND NOT EXISTS (
   SELECT 1 FROM messagekit_processed_messages m
   WHERE m.consumer_id = d.consumer_id AND m.message_id = d.message_id AND m.outcome <> ?3)
-RETURNING consumer_id, message_id";
+RETURNING consumer_id, message_id, parked, topic, key";
 
 /// As a discard: only where the message's marker stands as the letter does, or was taken away by retention.
 const UNDO: &str = "
@@ -42,7 +44,20 @@ UPDATE messagekit_dead_letters AS d SET state = 'dead', token = token + 1, chang
 WHERE id = ?1 AND state = 'discarded' AND NOT EXISTS (
   SELECT 1 FROM messagekit_processed_messages m
   WHERE m.consumer_id = d.consumer_id AND m.message_id = d.message_id AND m.outcome <> ?3)
-RETURNING consumer_id, message_id";
+RETURNING consumer_id, message_id, parked, topic, key";
+
+/// One that has never run needs no person to run: at once, or when what is open before it in its key is closed.
+pub(super) fn reopen_sql() -> String {
+    let before = format!(
+        "(SELECT (h.partition, h.offset) < (d.partition, d.offset) FROM messagekit_dead_letters h WHERE h.id = {})",
+        head_of("d.consumer_id", "d.topic", "d.key")
+    );
+    format!(
+        "UPDATE messagekit_dead_letters AS d
+         SET state = CASE WHEN {before} THEN 'waiting' ELSE 'retrying' END, due = CASE WHEN {before} THEN NULL ELSE ?2 END
+         WHERE id = ?1 AND state = 'dead' AND parked = 1 AND attempts = 0"
+    )
+}
 
 fn act_on(conn: &Connection, act: Act, id: i64, now: i64) -> Result<Acted, Error> {
     let (update, marker) = match act {
@@ -51,19 +66,52 @@ fn act_on(conn: &Connection, act: Act, id: i64, now: i64) -> Result<Acted, Error
         Act::Undo => (UNDO, Some((DISCARDED, HELD))),
     };
     let (from, to) = marker.unzip();
-    let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
-    let moved: Option<(i64, String)> = conn
+    let moved = conn
         .prepare_cached(update)
         .and_then(|mut update| match from {
-            Some(from) => update.query_row((id, now, from), row).optional(),
-            None => update.query_row((id, now), row).optional(),
+            Some(from) => update.query_row((id, now, from), Moved::read).optional(),
+            None => update.query_row((id, now), Moved::read).optional(),
         })
         .map_err(from_sqlite)?;
-    let Some((consumer, message)) = moved else { return refused(conn, act, id) };
+    let Some(moved) = moved else { return refused(conn, act, id) };
     if let Some(to) = to {
-        put_marker(conn, consumer, &message, to, now).map_err(from_sqlite)?;
+        put_marker(conn, moved.consumer, &moved.message, to, now).map_err(from_sqlite)?;
     }
+    match act {
+        Act::Retry => Ok(()),
+        Act::Discard => moved.held_key().map_or(Ok(()), |key| held_keys::promote(conn, key, now)),
+        Act::Undo => {
+            conn.prepare_cached(&reopen_sql()).and_then(|mut open| open.execute((id, now))).map(drop)
+        }
+    }
+    .map_err(from_sqlite)?;
     Ok(Acted::Done)
+}
+
+/// A letter that an act has moved.
+struct Moved {
+    consumer: i64,
+    message: String,
+    parked: bool,
+    topic: String,
+    key: Option<Vec<u8>>,
+}
+
+impl Moved {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            consumer: row.get(0)?,
+            message: row.get(1)?,
+            parked: row.get(2)?,
+            topic: row.get(3)?,
+            key: row.get(4)?,
+        })
+    }
+
+    fn held_key(&self) -> Option<HeldKey<'_>> {
+        let key = self.key.as_deref().filter(|_| self.parked)?;
+        Some(HeldKey { consumer: self.consumer, topic: &self.topic, key })
+    }
 }
 
 fn refused(conn: &Connection, act: Act, id: i64) -> Result<Acted, Error> {

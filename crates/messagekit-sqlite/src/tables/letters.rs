@@ -33,45 +33,51 @@ pub(crate) fn set_aside(
     if !processed::hold(conn, consumer, &received.id, now).map_err(from_sqlite)? {
         return Ok(SetAsideOutcome::AlreadySettled);
     }
-    if insert(conn, consumer, way, received, failure, now)? {
-        return Ok(SetAsideOutcome::SetAside);
-    }
-    Err(Error::new(
-        ErrorKind::Corrupt,
-        "message has an open dead letter but no marker: restore the marker or the letter",
-    )
-    .with("id", &received.id))
+    let (state, due) = after(failure, now);
+    let entry = Entry { way, received, failure, parked: false, state, due };
+    insert(conn, consumer, &entry, now)?;
+    Ok(SetAsideOutcome::SetAside)
 }
 
-/// Writes a letter, over one of the same message that is closed if its marker was forgotten; false when it is open.
-fn insert(
-    conn: &Connection,
-    consumer: i64,
-    way: &Way,
-    received: &Received,
-    failure: &Failure,
-    now: i64,
-) -> Result<bool, Error> {
+/// A letter that is written.
+#[derive(Debug)]
+pub(super) struct Entry<'a> {
+    pub(super) way: &'a Way,
+    pub(super) received: &'a Received,
+    pub(super) failure: &'a Failure,
+    /// It takes part in the order of its key.
+    pub(super) parked: bool,
+    pub(super) state: LetterState,
+    pub(super) due: Option<i64>,
+}
+
+/// Writes a letter, over one of the same message that is closed if its marker was forgotten.
+///
+/// The marker is held by whoever calls, so one that is open already contradicts it.
+pub(super) fn insert(conn: &Connection, consumer: i64, entry: &Entry<'_>, now: i64) -> Result<(), Error> {
+    let Entry { way, received, failure, parked, state, due } = entry;
     let message = &received.message;
     let headers = columns::to_json(&message.headers)?;
     let event_type =
         message.headers.text(headers::EVENT_TYPE).or_else(|| message.headers.text(headers::CE_TYPE));
     let place = received.place.as_ref();
     let place_topic = place.map(|place| &*place.topic).filter(|topic| **topic != *message.topic);
-    let (state, due) = after(failure, now);
     let insert = || {
         conn.prepare_cached(
             "INSERT INTO messagekit_dead_letters AS d
                (consumer_id, message_id, topic, place_topic, partition, offset, event_type, state, attempts, due,
-                kind, error, fingerprint, set_aside_at, changed_at, key, headers, payload, origin, return_to)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14, ?15, ?16, ?17, ?18, ?19)
+                kind, error, fingerprint, set_aside_at, changed_at, key, headers, payload, origin, return_to,
+                parked)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14, ?15, ?16, ?17, ?18, ?19,
+                ?20)
              ON CONFLICT (consumer_id, message_id) DO UPDATE SET
                topic = excluded.topic, place_topic = excluded.place_topic, partition = excluded.partition,
                offset = excluded.offset, event_type = excluded.event_type, state = excluded.state,
                attempts = excluded.attempts, kills = 0, due = excluded.due, running_since = NULL, token = d.token + 1,
                kind = excluded.kind, error = excluded.error, fingerprint = excluded.fingerprint,
                changed_at = excluded.changed_at, key = excluded.key, headers = excluded.headers,
-               payload = excluded.payload, origin = excluded.origin, return_to = excluded.return_to
+               payload = excluded.payload, origin = excluded.origin, return_to = excluded.return_to,
+               parked = excluded.parked
              WHERE d.state IN ('resolved', 'discarded')",
         )?
         .execute(params![
@@ -94,7 +100,15 @@ fn insert(
             &*message.payload,
             way.origin.as_str(),
             way.return_to,
+            parked,
         ])
     };
-    Ok(insert().map_err(from_sqlite)? == 1)
+    if insert().map_err(from_sqlite)? == 1 {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Corrupt,
+        "message has an open dead letter but no marker: restore the marker or the letter",
+    )
+    .with("id", &received.id))
 }

@@ -3,6 +3,7 @@
 use messagekit::{Claim, ClaimRequest, Error, ErrorKind, MessageId};
 use rusqlite::{Connection, Result};
 
+use super::held_keys::{self, HeldKey};
 use crate::error::from_sqlite;
 
 /// The outcomes as the table keeps them.
@@ -10,7 +11,7 @@ const DONE: i64 = 0;
 pub(super) const HELD: i64 = 1;
 pub(super) const DISCARDED: i64 = 2;
 
-/// Claims messages in order.
+/// Claims messages in order. One whose key is held is claimed as held, to be kept behind the letters of its key.
 ///
 /// One cached statement per message: as quick as one statement over all of them, and the second copy of an id inside a
 /// call finds the first.
@@ -20,30 +21,44 @@ pub(crate) fn claim(
     requests: &[ClaimRequest],
     now: i64,
 ) -> std::result::Result<Vec<Claim>, Error> {
+    // Asked once: a consumer of which nothing is parked pays for no look at any key.
+    let parks = requests.iter().any(|request| request.key.is_some());
+    let holds_keys = parks && held_keys::any(conn, consumer).map_err(from_sqlite)?;
     requests
         .iter()
-        .map(|request| match mark(conn, consumer, request, now).map_err(from_sqlite)? {
-            true => Ok(Claim::Fresh),
-            false => outcome(conn, consumer, &request.id),
+        .map(|request| {
+            let is_behind = match &request.key {
+                Some(key) if holds_keys => {
+                    held_keys::holds(conn, HeldKey { consumer, topic: &request.topic, key })
+                        .map_err(from_sqlite)?
+                }
+                _ => false,
+            };
+            let outcome = if is_behind { HELD } else { DONE };
+            match mark(conn, consumer, request, outcome, now).map_err(from_sqlite)? {
+                true if is_behind => Ok(Claim::Behind),
+                true => Ok(Claim::Fresh),
+                false => known(conn, consumer, &request.id),
+            }
         })
         .collect()
 }
 
 /// Writes a marker; a range that is processed again claims what was done under a smaller generation.
-fn mark(conn: &Connection, consumer: i64, request: &ClaimRequest, now: i64) -> Result<bool> {
+fn mark(conn: &Connection, consumer: i64, request: &ClaimRequest, outcome: i64, now: i64) -> Result<bool> {
     let written = conn
         .prepare_cached(
             "INSERT INTO messagekit_processed_messages AS m (consumer_id, message_id, generation, outcome, processed_at)
-             VALUES (?1, ?2, ?3, 0, ?4)
+             VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT (consumer_id, message_id) DO UPDATE
-               SET generation = excluded.generation, processed_at = excluded.processed_at
+               SET generation = excluded.generation, outcome = excluded.outcome, processed_at = excluded.processed_at
                WHERE m.outcome = 0 AND m.generation < excluded.generation",
         )?
-        .execute((consumer, request.id.as_str(), request.generation, now))?;
+        .execute((consumer, request.id.as_str(), request.generation, outcome, now))?;
     Ok(written == 1)
 }
 
-fn outcome(conn: &Connection, consumer: i64, id: &MessageId) -> std::result::Result<Claim, Error> {
+fn known(conn: &Connection, consumer: i64, id: &MessageId) -> std::result::Result<Claim, Error> {
     let outcome: i64 = conn
         .prepare_cached(
             "SELECT outcome FROM messagekit_processed_messages WHERE consumer_id = ?1 AND message_id = ?2",
@@ -61,19 +76,29 @@ fn outcome(conn: &Connection, consumer: i64, id: &MessageId) -> std::result::Res
     }
 }
 
-/// Takes back claims that were fresh in this transaction.
+/// Takes back claims that were fresh or behind in this transaction. A held marker with an open letter is no such claim.
 ///
 /// A claim of a greater generation loses the older marker with it; that is safe, because its message is claimed again
 /// before anything behind it is finished.
 pub(crate) fn unclaim(conn: &Connection, consumer: i64, requests: &[ClaimRequest]) -> Result<()> {
     let mut delete = conn.prepare_cached(
         "DELETE FROM messagekit_processed_messages
-         WHERE consumer_id = ?1 AND message_id = ?2 AND generation = ?3 AND outcome = 0",
+         WHERE consumer_id = ?1 AND message_id = ?2 AND generation = ?3 AND (outcome = 0 OR outcome = 1 AND NOT EXISTS (
+           SELECT 1 FROM messagekit_dead_letters
+           WHERE consumer_id = ?1 AND message_id = ?2 AND state NOT IN ('resolved', 'discarded')))",
     )?;
     for request in requests {
         delete.execute((consumer, request.id.as_str(), request.generation))?;
     }
     Ok(())
+}
+
+/// Returns whether a message has a marker.
+pub(crate) fn is_marked(conn: &Connection, consumer: i64, id: &MessageId) -> Result<bool> {
+    conn.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM messagekit_processed_messages WHERE consumer_id = ?1 AND message_id = ?2)",
+    )?
+    .query_row((consumer, id.as_str()), |row| row.get(0))
 }
 
 /// Claims a message as held; false when it has a marker already.

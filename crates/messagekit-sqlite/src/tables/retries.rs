@@ -8,20 +8,18 @@ use std::time::Duration;
 use messagekit::{Error, ErrorKind, Failure, Leased, LetterState};
 use rusqlite::{Connection, Result, params};
 
+use super::held_keys::{self, HeldKey, head_of};
 use super::letter_row::{self, COLUMNS};
 use super::letters::after;
-use super::micros;
-use super::processed;
+use super::{micros, names, processed};
 use crate::error::from_sqlite;
 
 /// Returns whether a letter of the consumer is due: a look that takes no write lock.
 pub(crate) fn any_due(conn: &Connection, consumer: &str, now: i64) -> Result<bool> {
-    conn.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM messagekit_dead_letters
-           WHERE consumer_id = (SELECT id FROM messagekit_consumers WHERE name = ?1)
-             AND origin = 'store' AND state IN ('retrying', 'replaying') AND due <= ?2)",
-    )?
-    .query_row((consumer, now), |row| row.get(0))
+    match names::known_consumer(conn, consumer)? {
+        Some(consumer) => Ok(!due(conn, consumer, 1, now)?.is_empty()),
+        None => Ok(false),
+    }
 }
 
 /// Leases letters that are due, oldest due first. A letter whose last run never came back counts a kill.
@@ -44,7 +42,7 @@ pub(crate) fn take(conn: &Connection, id: i64, until: i64, now: i64) -> std::res
             "UPDATE messagekit_dead_letters
              SET due = ?2, kills = kills + (running_since IS NOT NULL), running_since = ?3,
                  token = token + 1, attempts = attempts + 1
-             WHERE id = ?1 RETURNING {COLUMNS}, kills, state = 'replaying' AS replaying"
+             WHERE id = ?1 RETURNING {COLUMNS}, kills, parked, state = 'replaying' AS replaying"
         ))
         .map_err(from_sqlite)?;
     let mut rows = update.query((id, until, now)).map_err(from_sqlite)?;
@@ -58,22 +56,28 @@ pub(crate) fn take(conn: &Connection, id: i64, until: i64, now: i64) -> std::res
         attempt: kept.attempts,
         kills: row.get("kills").map_err(from_sqlite)?,
         replaying: row.get("replaying").map_err(from_sqlite)?,
-        parked: false,
+        parked: row.get("parked").map_err(from_sqlite)?,
         received: kept.received,
     })
 }
 
-fn due(conn: &Connection, consumer: i64, max: u32, now: i64) -> Result<Vec<i64>> {
-    conn.prepare_cached(
-        "SELECT id FROM messagekit_dead_letters
-         WHERE consumer_id = ?1 AND origin = 'store' AND state IN ('retrying', 'replaying') AND due <= ?2
-         ORDER BY due, id LIMIT ?3",
-    )?
-    .query_map((consumer, now, max), |row| row.get(0))?
-    .collect()
+/// Of a key that is held only the head may run.
+pub(super) fn due_sql() -> String {
+    format!(
+        "SELECT d.id FROM messagekit_dead_letters d
+         WHERE d.consumer_id = ?1 AND d.origin = 'store' AND d.state IN ('retrying', 'replaying') AND d.due <= ?2
+           AND (d.parked = 0 OR d.id = {})
+         ORDER BY d.due, d.id LIMIT ?3",
+        head_of("d.consumer_id", "d.topic", "d.key")
+    )
 }
 
-/// Marks a letter resolved and its message done; false when the lease is another one by now.
+fn due(conn: &Connection, consumer: i64, max: u32, now: i64) -> Result<Vec<i64>> {
+    conn.prepare_cached(&due_sql())?.query_map((consumer, now, max), |row| row.get(0))?.collect()
+}
+
+/// Marks a letter resolved and its message done, and lets the next one of its key run; false when the lease is another one
+/// by now.
 pub(crate) fn resolve(
     conn: &Connection,
     consumer: i64,
@@ -91,12 +95,19 @@ pub(crate) fn resolve(
         return Ok(false);
     }
     let id = leased.received.id.as_str();
-    if processed::apply_held(conn, consumer, id, now).map_err(from_sqlite)? {
-        return Ok(true);
-    }
-    Err(Error::new(ErrorKind::Corrupt, "dead letter is open but the marker of its message is not held")
+    if !processed::apply_held(conn, consumer, id, now).map_err(from_sqlite)? {
+        return Err(Error::new(
+            ErrorKind::Corrupt,
+            "dead letter is open but the marker of its message is not held",
+        )
         .with("letter", leased.letter)
-        .with("id", &leased.received.id))
+        .with("id", &leased.received.id));
+    }
+    if let (true, Some(key)) = (leased.parked, &leased.received.message.key) {
+        let key = HeldKey { consumer, topic: &leased.received.message.topic, key };
+        held_keys::promote(conn, key, now).map_err(from_sqlite)?;
+    }
+    Ok(true)
 }
 
 /// Notes a failed run; a letter that a person had asked to run again is dead at once.

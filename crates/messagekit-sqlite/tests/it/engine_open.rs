@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use messagekit::{
-    Act, Acted, Actor, DeadLetters, ErrorKind, Failure, FailureKind, LetterFilter, LetterState, Message,
-    Origin, Received, Retries, SetAside, Store,
+    Act, Acted, Actor, Bookkeeping, DeadLetters, ErrorKind, Failure, FailureKind, LetterFilter, LetterState,
+    Message, Origin, Received, Retries, SetAside, Store,
 };
 use messagekit_sqlite::{SqliteStore, migrations, rusqlite};
 use tempfile::TempDir;
@@ -196,7 +196,7 @@ async fn a_file_of_the_first_version_keeps_its_letters_and_what_points_at_them()
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("old.db");
     file_of_the_first_version(&path);
-    assert_eq!(migrations::status(&path).unwrap().pending, ["operations", "relay"]);
+    assert_eq!(migrations::status(&path).unwrap().pending.len(), migrations::MIGRATIONS.len() - 1);
     let store = SqliteStore::open(&path).await.unwrap();
 
     let dead = store.show(3).await.unwrap();
@@ -231,4 +231,50 @@ async fn a_file_of_the_first_version_keeps_its_letters_and_what_points_at_them()
         .unwrap();
     store.commit(tx).await.unwrap();
     assert_eq!(store.ids(&LetterFilter::default(), 10).await.unwrap(), [3, 4, 10], "9 was given once");
+}
+
+/// A file as the second version left it: a letter of a broker, and one that was given up.
+fn file_of_the_second_version(path: &Path) {
+    file_of_the_first_version(path);
+    let conn = rusqlite::Connection::open(path).unwrap();
+    conn.pragma_update(None, "foreign_keys", false).unwrap();
+    conn.execute_batch(migrations::MIGRATIONS[1].sql).unwrap();
+    conn.execute_batch(
+        "INSERT INTO messagekit_schema VALUES (2, 'operations', 0);
+         INSERT INTO messagekit_consumers VALUES (2, 'queue:q');
+         INSERT INTO messagekit_dead_letters
+           (id, consumer_id, message_id, topic, partition, offset, origin, return_to, state, attempts, due, kind, error,
+            fingerprint, set_aside_at, changed_at, key, headers, payload)
+         VALUES (11, 2, 'd', 't', NULL, NULL, 'queue', 'q', 'replaying', 0, 5, 'failed', 'no', 'f', 1, 2, NULL, '[]', x''),
+                (12, 1, 'e', 't', 0, 7, 'store', NULL, 'discarded', 1, NULL, 'failed', 'no', 'f', 1, 2, x'6b', '[]', x'');
+         DELETE FROM messagekit_dead_letters WHERE id = 12;",
+    )
+    .unwrap();
+}
+
+#[tokio::test]
+async fn a_file_of_the_second_version_keeps_its_letters_and_none_of_them_holds_a_key() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("old.db");
+    file_of_the_second_version(&path);
+    let store = SqliteStore::open(&path).await.unwrap();
+    let letter = store.show(11).await.unwrap();
+    assert_eq!((letter.origin, letter.return_to.as_deref()), (Origin::Queue, Some("q")));
+    let held = "SELECT count(*) FROM messagekit_dead_letters WHERE parked = 1";
+    let columns = "SELECT group_concat(text) FROM comments JOIN messagekit_dead_letters d ON d.id = letter";
+    let seen = store.read(move |c| {
+        Ok((
+            c.query_row(held, [], |row| row.get::<_, i64>(0))?,
+            c.query_row(columns, [], |row| row.get::<_, String>(0))?,
+        ))
+    });
+    assert_eq!(seen.await.unwrap(), (0, "ask Ada".to_owned()));
+    let back = store.lease_returns(Origin::Queue, 5, Duration::from_secs(60)).await.unwrap();
+    assert_eq!(back.iter().map(|back| back.leased.letter).collect::<Vec<_>>(), [11]);
+    let mut tx = store.begin().await.unwrap();
+    let received = Received { id: "f".parse().unwrap(), message: Message::new("t", ""), place: None };
+    let failure = Failure::permanent(FailureKind::Failed, "no");
+    store.set_aside(&mut tx, "billing", &received, &failure).await.unwrap();
+    store.commit(tx).await.unwrap();
+    assert_eq!(store.ids(&LetterFilter::default(), 10).await.unwrap(), [3, 4, 11, 13], "12 was given once");
 }

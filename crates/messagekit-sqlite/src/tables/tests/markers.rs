@@ -15,7 +15,7 @@ fn the_second_copy_of_an_id_is_not_fresh() {
 fn a_claim_taken_back_is_fresh_again_and_a_held_one_stays() {
     let conn = database();
     processed::claim(&conn, 1, &[request("a", 0)], NOW).unwrap();
-    assert!(processed::hold(&conn, 1, &id("b"), NOW).unwrap());
+    due_letter(&conn, "b");
     processed::unclaim(&conn, 1, &["a", "b"].map(|id| request(id, 0))).unwrap();
     let claims = processed::claim(&conn, 1, &["a", "b"].map(|id| request(id, 0)), NOW).unwrap();
     assert_eq!(claims, [Claim::Fresh, Claim::Held]);

@@ -2,6 +2,7 @@
 
 mod leases;
 mod markers;
+mod parking;
 mod people;
 mod records;
 mod round_trips;

@@ -54,11 +54,10 @@ fn letters_are_listed_newest_first_and_by_every_filter() {
 #[test]
 fn due_letters_are_found_by_their_index() {
     let conn = database();
+    let due = retries::due_sql().replace("?1", "1").replace("?2", "1").replace("?3", "1");
     for (select, index) in [
         (
-            "SELECT id FROM messagekit_dead_letters
-             WHERE consumer_id = 1 AND origin = 'store' AND state IN ('retrying', 'replaying') AND due <= 1
-             ORDER BY due, id LIMIT 1",
+            due.as_str(),
             "messagekit_dead_letters_due",
         ),
         (

@@ -1,0 +1,91 @@
+//! Keys that are held.
+//!
+//! A key is held while an open letter of it is parked: an index of those letters says so, and no table of its own that
+//! could tell otherwise. The first of them by partition and offset is the head, the only one that may run. With one writer
+//! what a statement sees stays so until the commit: no row is locked for a key, and no claim looks twice.
+
+use rusqlite::{Connection, OptionalExtension, Result};
+
+/// Which letters hold keys: the words of their index, or SQLite does not use it.
+pub(super) const PARKED: &str = "parked = 1 AND state NOT IN ('resolved', 'discarded')";
+
+/// A key of a topic, of one consumer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct HeldKey<'a> {
+    pub(crate) consumer: i64,
+    pub(crate) topic: &'a str,
+    pub(crate) key: &'a [u8],
+}
+
+/// Returns a subquery for the head of a key, given the expressions of its consumer, topic and key.
+pub(super) fn head_of(consumer: &str, topic: &str, key: &str) -> String {
+    format!(
+        "(SELECT id FROM messagekit_dead_letters INDEXED BY messagekit_dead_letters_key
+          WHERE consumer_id = {consumer} AND topic = {topic} AND key = {key} AND {PARKED}
+          ORDER BY partition, offset, id LIMIT 1)"
+    )
+}
+
+/// Returns whether the consumer holds any key.
+pub(crate) fn any(conn: &Connection, consumer: i64) -> Result<bool> {
+    Ok(count(conn, consumer, 1)? > 0)
+}
+
+/// Returns whether the key is held.
+pub(crate) fn holds(conn: &Connection, key: HeldKey<'_>) -> Result<bool> {
+    Ok(count_of(conn, key, 1)? > 0)
+}
+
+/// Counts the letters that hold keys of the consumer, as far as `most`.
+pub(super) fn count(conn: &Connection, consumer: i64, most: u32) -> Result<u32> {
+    conn.prepare_cached(&count_sql())?.query_row((consumer, most), |row| row.get(0))
+}
+
+pub(super) fn count_sql() -> String {
+    format!(
+        "SELECT count(*) FROM (SELECT 1 FROM messagekit_dead_letters INDEXED BY messagekit_dead_letters_key
+         WHERE consumer_id = ?1 AND {PARKED} LIMIT ?2)"
+    )
+}
+
+/// Counts the letters that hold the key, as far as `most`.
+pub(super) fn count_of(conn: &Connection, key: HeldKey<'_>, most: u32) -> Result<u32> {
+    let parameters = (key.consumer, key.topic, key.key, most);
+    conn.prepare_cached(&count_of_sql())?.query_row(parameters, |row| row.get(0))
+}
+
+pub(super) fn count_of_sql() -> String {
+    format!(
+        "SELECT count(*) FROM (SELECT 1 FROM messagekit_dead_letters INDEXED BY messagekit_dead_letters_key
+         WHERE consumer_id = ?1 AND topic = ?2 AND key = ?3 AND {PARKED} LIMIT ?4)"
+    )
+}
+
+/// Returns whether an open letter of the key stands before this place.
+pub(super) fn is_before(conn: &Connection, key: HeldKey<'_>, partition: i32, offset: i64) -> Result<bool> {
+    let before = conn
+        .prepare_cached(&is_before_sql())?
+        .query_row((key.consumer, key.topic, key.key, partition, offset), |row| row.get(0))
+        .optional()?;
+    Ok(before.unwrap_or(false))
+}
+
+pub(super) fn is_before_sql() -> String {
+    format!(
+        "SELECT (partition, offset) < (?4, ?5) FROM messagekit_dead_letters WHERE id = {}",
+        head_of("?1", "?2", "?3")
+    )
+}
+
+/// Lets the head of the key run if it waits. For whoever has closed a letter of it: where none is left, the key is free.
+pub(super) fn promote(conn: &Connection, key: HeldKey<'_>, now: i64) -> Result<()> {
+    conn.prepare_cached(&promote_sql())?.execute((key.consumer, key.topic, key.key, now)).map(drop)
+}
+
+pub(super) fn promote_sql() -> String {
+    format!(
+        "UPDATE messagekit_dead_letters SET state = 'retrying', due = ?4, changed_at = ?4
+         WHERE id = {} AND state = 'waiting'",
+        head_of("?1", "?2", "?3")
+    )
+}

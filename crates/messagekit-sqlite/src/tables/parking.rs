@@ -1,0 +1,128 @@
+//! Letters that keep later messages of their key behind them.
+
+use std::collections::HashMap;
+
+use messagekit::{
+    Error, ErrorKind, Failure, FailureKind, LetterState, Next, ParkingRoom, Place, Received, SetAsideOutcome,
+};
+use rusqlite::Connection;
+
+use super::held_keys::{self, HeldKey};
+use super::letters::{self, Entry, Way};
+use super::processed;
+use crate::error::from_sqlite;
+
+/// Claims a message as held and keeps it whole, and its key with it.
+pub(crate) fn park(
+    conn: &Connection,
+    consumer: i64,
+    received: &Received,
+    failure: &Failure,
+    room: ParkingRoom,
+    now: i64,
+) -> Result<SetAsideOutcome, Error> {
+    if processed::is_marked(conn, consumer, &received.id).map_err(from_sqlite)? {
+        return Ok(SetAsideOutcome::AlreadySettled);
+    }
+    let (key, place) = of(consumer, received)?;
+    if !Room::new(conn, consumer, room)?.take(conn, key)? {
+        return Ok(SetAsideOutcome::Full);
+    }
+    processed::hold(conn, consumer, &received.id, now).map_err(from_sqlite)?;
+    let standing = standing(conn, key, place, letters::after(failure, now))?;
+    keep(conn, key, received, failure, standing, now)?;
+    Ok(SetAsideOutcome::SetAside)
+}
+
+/// Keeps messages that were claimed behind the letters of their keys, and returns for how many there is room.
+pub(crate) fn park_behind(
+    conn: &Connection,
+    consumer: i64,
+    behind: &[Received],
+    room: ParkingRoom,
+    now: i64,
+) -> Result<usize, Error> {
+    let failure = waits();
+    let mut room = Room::new(conn, consumer, room)?;
+    for (index, received) in behind.iter().enumerate() {
+        let (key, place) = of(consumer, received)?;
+        if !room.take(conn, key)? {
+            return Ok(index);
+        }
+        // Where nothing is before it any more, it has never run and may at once.
+        let standing = standing(conn, key, place, (LetterState::Retrying, Some(now)))?;
+        keep(conn, key, received, &failure, standing, now)?;
+    }
+    Ok(behind.len())
+}
+
+/// What the letter of a message says that has not run.
+fn waits() -> Failure {
+    let failure = Failure::permanent(FailureKind::Behind, "waits for an earlier message of its key");
+    Failure { attempts: 0, next: Next::Retry(std::time::Duration::ZERO), ..failure }
+}
+
+/// Returns the key that a message holds, and where it stands in it.
+fn of(consumer: i64, received: &Received) -> Result<(HeldKey<'_>, &Place), Error> {
+    let Received { message, place, id } = received;
+    let place = message.key.as_deref().zip(place.as_ref());
+    let (key, place) = place.ok_or_else(|| {
+        Error::new(
+            ErrorKind::Other,
+            "a message without key or place has no order to keep: set it aside alone",
+        )
+        .with("id", id)
+    })?;
+    Ok((HeldKey { consumer, topic: &message.topic, key }, place))
+}
+
+/// Returns how a letter stands that is opened at a place of its key: it waits while one is open before it.
+fn standing(
+    conn: &Connection,
+    key: HeldKey<'_>,
+    place: &Place,
+    alone: (LetterState, Option<i64>),
+) -> Result<(LetterState, Option<i64>), Error> {
+    let waits = held_keys::is_before(conn, key, place.partition, place.offset).map_err(from_sqlite)?;
+    Ok(if waits { (LetterState::Waiting, None) } else { alone })
+}
+
+fn keep(
+    conn: &Connection,
+    key: HeldKey<'_>,
+    received: &Received,
+    failure: &Failure,
+    (state, due): (LetterState, Option<i64>),
+    now: i64,
+) -> Result<(), Error> {
+    let entry = Entry { way: &Way::default(), received, failure, parked: true, state, due };
+    letters::insert(conn, key.consumer, &entry, now)
+}
+
+/// What is left of the room, in one transaction.
+struct Room<'a> {
+    per_key: u32,
+    in_all: u32,
+    of_keys: HashMap<HeldKey<'a>, u32>,
+}
+
+impl<'a> Room<'a> {
+    fn new(conn: &Connection, consumer: i64, room: ParkingRoom) -> Result<Self, Error> {
+        let ParkingRoom { per_key, in_all } = room;
+        let taken = held_keys::count(conn, consumer, in_all).map_err(from_sqlite)?;
+        Ok(Self { per_key, in_all: in_all.saturating_sub(taken), of_keys: HashMap::new() })
+    }
+
+    /// Takes the room of one letter; false where there is none.
+    fn take(&mut self, conn: &Connection, key: HeldKey<'a>) -> Result<bool, Error> {
+        if !self.of_keys.contains_key(&key) {
+            let taken = held_keys::count_of(conn, key, self.per_key).map_err(from_sqlite)?;
+            self.of_keys.insert(key, self.per_key.saturating_sub(taken));
+        }
+        let left = self.of_keys.get_mut(&key).filter(|left| **left > 0 && self.in_all > 0);
+        let Some(left) = left else { return Ok(false) };
+        *left -= 1;
+        self.in_all -= 1;
+        Ok(true)
+    }
+}

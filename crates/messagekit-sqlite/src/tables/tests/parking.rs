@@ -1,0 +1,311 @@
+//! Letters that hold their keys.
+
+use messagekit::ParkingRoom;
+use rusqlite::StatementStatus;
+
+use super::super::{held_keys, parking};
+use super::*;
+
+const ROOM: ParkingRoom = ParkingRoom { per_key: 1_000, in_all: 100_000 };
+
+fn placed(text: &str, key: &str, offset: i64) -> Received {
+    let place = Place { topic: Arc::from("t"), partition: 0, offset };
+    Received {
+        id: id(text),
+        message: Message::new("t", "payload").with_key(key.to_owned()),
+        place: Some(place),
+    }
+}
+
+fn keyed(received: &Received) -> ClaimRequest {
+    ClaimRequest { key: received.message.key.clone(), ..request(received.id.as_str(), 0) }
+}
+
+fn claim(conn: &Connection, received: &Received) -> Claim {
+    processed::claim(conn, 1, &[keyed(received)], NOW).unwrap()[0]
+}
+
+fn park(conn: &Connection, received: &Received, failure: &Failure) -> SetAsideOutcome {
+    names::consumer(conn, "billing").unwrap();
+    parking::park(conn, 1, received, failure, ROOM, NOW).unwrap()
+}
+
+/// Claims a message behind its key, and keeps it there.
+fn behind(conn: &Connection, received: &Received) {
+    assert_eq!(claim(conn, received), Claim::Behind);
+    assert_eq!(parking::park_behind(conn, 1, std::slice::from_ref(received), ROOM, NOW).unwrap(), 1);
+}
+
+fn states(conn: &Connection) -> Vec<String> {
+    let mut select = conn
+        .prepare("SELECT message_id || ' ' || state FROM messagekit_dead_letters ORDER BY offset")
+        .unwrap();
+    select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+fn ada() -> Actor {
+    Actor::new("ada", "test")
+}
+
+fn run_next(conn: &Connection) -> Option<String> {
+    let leased = retries::lease(conn, 1, 1, LEASE, NOW).unwrap().pop()?;
+    assert!(retries::resolve(conn, 1, &leased, NOW).unwrap());
+    Some(leased.received.id.to_string())
+}
+
+#[test]
+fn messages_behind_a_parked_one_run_after_it_in_their_order() {
+    let conn = database();
+    let [a, b, c] = [1, 2, 3].map(|n| placed(&format!("m{n}"), "k", n));
+    assert_eq!(park(&conn, &a, &retry_after(Duration::ZERO)), SetAsideOutcome::SetAside);
+    let other = placed("other", "j", 4);
+    assert_eq!(claim(&conn, &other), Claim::Fresh, "another key");
+    for later in [&b, &c] {
+        behind(&conn, later);
+        assert_eq!(claim(&conn, later), Claim::Held, "a late copy");
+    }
+    assert_eq!(states(&conn), ["m1 retrying", "m2 waiting", "m3 waiting"]);
+    let letter = desk::show(&conn, 2).unwrap();
+    assert_eq!((letter.kind.as_str(), letter.attempts, letter.due), ("behind", 0, None));
+
+    assert_eq!(run_next(&conn).as_deref(), Some("m1"));
+    assert_eq!(states(&conn), ["m1 resolved", "m2 retrying", "m3 waiting"]);
+    assert_eq!(claim(&conn, &placed("m4", "k", 5)), Claim::Behind);
+    assert_eq!(run_next(&conn).as_deref(), Some("m2"));
+    assert_eq!(run_next(&conn).as_deref(), Some("m3"));
+    assert_eq!(run_next(&conn), None);
+    assert_eq!(claim(&conn, &placed("m5", "k", 6)), Claim::Fresh, "the key is free");
+}
+
+#[test]
+fn a_key_is_held_for_one_consumer_and_one_topic() {
+    let conn = database();
+    park(&conn, &placed("a", "k", 1), &retry_after(Duration::ZERO));
+    let asked = |topic: &str, key: Option<&'static str>| ClaimRequest {
+        topic: Arc::from(topic),
+        key: key.map(Bytes::from),
+        ..request(&format!("{topic}{key:?}"), 0)
+    };
+    let claims =
+        processed::claim(&conn, 1, &[asked("t", Some("k")), asked("u", Some("k")), asked("t", None)], NOW);
+    assert_eq!(claims.unwrap(), [Claim::Behind, Claim::Fresh, Claim::Fresh]);
+    assert_eq!(processed::claim(&conn, 2, &[asked("t", Some("k"))], NOW).unwrap(), [Claim::Fresh]);
+}
+
+#[test]
+fn a_dead_head_holds_its_key_until_a_person_acts() {
+    let conn = database();
+    let [a, b] = [1, 2].map(|n| placed(&format!("m{n}"), "k", n));
+    park(&conn, &a, &Failure::permanent(FailureKind::Permanent, "no"));
+    behind(&conn, &b);
+    assert_eq!(states(&conn), ["m1 dead", "m2 waiting"]);
+    assert_eq!(run_next(&conn), None);
+    let retried = acts::act(&conn, Act::Retry, &[1, 2], &ada(), NOW).unwrap();
+    assert_eq!(retried, [Acted::Done, Acted::WrongState(LetterState::Waiting)]);
+    let leased = retries::lease(&conn, 1, 5, LEASE, NOW).unwrap();
+    assert_eq!(leased.iter().map(|leased| (leased.letter, leased.parked)).collect::<Vec<_>>(), [(1, true)]);
+    let discarded = acts::act(&conn, Act::Discard, &[1], &ada(), NOW).unwrap();
+    assert_eq!(discarded, [Acted::Done]);
+    assert!(!retries::resolve(&conn, 1, &leased[0], NOW).unwrap(), "the run under way is fenced out");
+    assert_eq!(states(&conn), ["m1 discarded", "m2 retrying"]);
+    assert_eq!(run_next(&conn).as_deref(), Some("m2"));
+}
+
+#[test]
+fn what_is_brought_back_waits_for_what_is_open_before_it() {
+    let conn = database();
+    let [a, b, c] = [1, 2, 3].map(|n| placed(&format!("m{n}"), "k", n));
+    park(&conn, &a, &retry_after(Duration::ZERO));
+    behind(&conn, &b);
+    behind(&conn, &c);
+    acts::act(&conn, Act::Discard, &[2, 1], &ada(), NOW).unwrap();
+    assert_eq!(states(&conn), ["m1 discarded", "m2 discarded", "m3 retrying"]);
+    acts::act(&conn, Act::Undo, &[2], &ada(), NOW).unwrap();
+    assert_eq!(states(&conn), ["m1 discarded", "m2 retrying", "m3 retrying"]);
+    acts::act(&conn, Act::Undo, &[1], &ada(), NOW).unwrap();
+    assert_eq!(states(&conn), ["m1 dead", "m2 retrying", "m3 retrying"], "it had run, so a person decides");
+    assert!(
+        !retries::any_due(&conn, "billing", NOW).unwrap(),
+        "due ones behind a dead head are not looked at again"
+    );
+    assert_eq!(run_next(&conn), None);
+    acts::act(&conn, Act::Discard, &[2, 3], &ada(), NOW).unwrap();
+    acts::act(&conn, Act::Undo, &[3], &ada(), NOW).unwrap();
+    assert_eq!(states(&conn), ["m1 dead", "m2 discarded", "m3 waiting"]);
+    acts::act(&conn, Act::Discard, &[1], &ada(), NOW).unwrap();
+    assert_eq!(run_next(&conn).as_deref(), Some("m3"));
+}
+
+#[test]
+fn an_earlier_message_of_the_key_goes_before_those_that_wait() {
+    let conn = database();
+    park(&conn, &placed("m5", "k", 5), &retry_after(Duration::ZERO));
+    park(&conn, &placed("m3", "k", 3), &retry_after(LEASE));
+    park(&conn, &placed("m4", "k", 4), &retry_after(Duration::ZERO));
+    assert_eq!(states(&conn), ["m3 retrying", "m4 waiting", "m5 retrying"]);
+    assert_eq!(run_next(&conn), None, "the head is not due yet");
+    let later = retries::lease(&conn, 1, 5, LEASE, NOW + 10 * SECOND).unwrap();
+    assert_eq!(later.len(), 1);
+    assert!(retries::resolve(&conn, 1, &later[0], NOW).unwrap());
+    assert_eq!(run_next(&conn).as_deref(), Some("m4"));
+    assert_eq!(run_next(&conn).as_deref(), Some("m5"));
+}
+
+#[test]
+fn a_key_that_was_drained_before_its_claims_were_kept_runs_at_once() {
+    let conn = database();
+    park(&conn, &placed("m1", "k", 1), &retry_after(Duration::ZERO));
+    let [b, c] = [2, 3].map(|n| placed(&format!("m{n}"), "k", n));
+    assert_eq!(processed::claim(&conn, 1, &[keyed(&b), keyed(&c)], NOW).unwrap(), [Claim::Behind; 2]);
+    assert_eq!(run_next(&conn).as_deref(), Some("m1"));
+    assert_eq!(parking::park_behind(&conn, 1, &[b, c], ROOM, NOW).unwrap(), 2);
+    assert_eq!(states(&conn), ["m1 resolved", "m2 retrying", "m3 waiting"]);
+}
+
+#[test]
+fn where_there_is_no_room_nothing_is_written() {
+    let conn = database();
+    names::consumer(&conn, "billing").unwrap();
+    let room = |per_key, in_all| ParkingRoom { per_key, in_all };
+    let failure = retry_after(Duration::ZERO);
+    let try_park =
+        |received: &Received, room| parking::park(&conn, 1, received, &failure, room, NOW).unwrap();
+    assert_eq!(try_park(&placed("m1", "k", 1), room(0, 9)), SetAsideOutcome::Full);
+    assert_eq!(try_park(&placed("m1", "k", 1), room(9, 0)), SetAsideOutcome::Full);
+    assert_eq!(claim(&conn, &placed("m1", "k", 1)), Claim::Fresh, "no marker was left");
+    processed::unclaim(&conn, 1, &[request("m1", 0)]).unwrap();
+    assert_eq!(try_park(&placed("m1", "k", 1), room(1, 9)), SetAsideOutcome::SetAside);
+    assert_eq!(try_park(&placed("m1", "k", 1), room(1, 9)), SetAsideOutcome::AlreadySettled, "full or not");
+    assert_eq!(try_park(&placed("m2", "k", 2), room(1, 9)), SetAsideOutcome::Full);
+
+    let later: Vec<Received> =
+        (2..6).map(|n| placed(&format!("m{n}"), if n < 5 { "k" } else { "j" }, n)).collect();
+    let fits = |room| {
+        let tx = conn.unchecked_transaction().unwrap();
+        let fits = parking::park_behind(&tx, 1, &later, room, NOW).unwrap();
+        tx.rollback().unwrap();
+        fits
+    };
+    assert_eq!(fits(room(1, 9)), 0);
+    assert_eq!(fits(room(3, 9)), 2);
+    assert_eq!(fits(room(9, 4)), 3);
+    assert_eq!(fits(room(4, 5)), 4);
+}
+
+#[test]
+fn a_claim_behind_is_taken_back_and_a_kept_one_stays() {
+    let conn = database();
+    park(&conn, &placed("m1", "k", 1), &retry_after(Duration::ZERO));
+    let later = placed("m2", "k", 2);
+    assert_eq!(claim(&conn, &later), Claim::Behind);
+    processed::unclaim(&conn, 1, &[keyed(&later)]).unwrap();
+    behind(&conn, &later);
+    processed::unclaim(&conn, 1, &[keyed(&later)]).unwrap();
+    assert_eq!(claim(&conn, &later), Claim::Held);
+}
+
+#[test]
+fn a_message_done_under_a_smaller_generation_is_kept_behind_its_key() {
+    let conn = database();
+    let [a, b] = [1, 2].map(|n| placed(&format!("m{n}"), "k", n));
+    assert_eq!(claim(&conn, &b), Claim::Fresh);
+    park(&conn, &a, &retry_after(Duration::ZERO));
+    assert_eq!(claim(&conn, &b), Claim::Done);
+    let again = ClaimRequest { generation: 1, ..keyed(&b) };
+    assert_eq!(processed::claim(&conn, 1, std::slice::from_ref(&again), NOW).unwrap(), [Claim::Behind]);
+    parking::park_behind(&conn, 1, &[b], ROOM, NOW).unwrap();
+    assert_eq!(run_next(&conn).as_deref(), Some("m1"));
+    assert_eq!(run_next(&conn).as_deref(), Some("m2"));
+    assert_eq!(processed::claim(&conn, 1, &[again], NOW).unwrap(), [Claim::Done]);
+}
+
+#[test]
+fn a_message_without_key_or_place_holds_nothing() {
+    let conn = database();
+    let no_place = Received { place: None, ..placed("a", "k", 1) };
+    let no_key = Received { message: Message::new("t", ""), ..placed("a", "k", 1) };
+    for received in [no_place, no_key] {
+        let error = parking::park(&conn, 1, &received, &retry_after(LEASE), ROOM, NOW).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Other);
+    }
+    assert!(!held_keys::any(&conn, 1).unwrap());
+}
+
+#[test]
+fn keys_are_told_apart_by_every_byte_and_may_be_empty_or_long() {
+    let conn = database();
+    let long = "x".repeat(9_000);
+    for (n, key) in ["", "k", "k\0", long.as_str()].into_iter().enumerate() {
+        let received = placed(&format!("m{n}"), key, n as i64);
+        assert_eq!(claim(&conn, &received), Claim::Fresh, "{n}");
+        processed::unclaim(&conn, 1, &[keyed(&received)]).unwrap();
+        park(&conn, &received, &retry_after(LEASE));
+        assert_eq!(claim(&conn, &placed(&format!("n{n}"), key, 10 + n as i64)), Claim::Behind, "{n}");
+    }
+}
+
+/// 20,000 open letters of 2,000 keys that are held by dead heads, and as many closed ones.
+fn crowded() -> Connection {
+    let conn = database();
+    names::consumer(&conn, "billing").unwrap();
+    conn.execute_batch(
+        "WITH RECURSIVE n (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM n WHERE n < 39999)
+         INSERT INTO messagekit_dead_letters
+           (consumer_id, message_id, topic, partition, offset, parked, state, attempts, kind, error, fingerprint,
+            set_aside_at, changed_at, key, headers, payload)
+         SELECT 1, 'm' || n, 't', 0, n, 1,
+           CASE WHEN n % 2 THEN 'resolved' WHEN n < 4000 THEN 'dead' ELSE 'waiting' END,
+           0, 'failed', 'no', 'f', 0, 0, CAST('k' || (n / 2 % 2000) AS BLOB), '[]', x'00' FROM n",
+    )
+    .unwrap();
+    conn
+}
+
+#[test]
+fn looks_at_keys_read_a_few_rows_of_their_index_however_many_are_held() {
+    for analyzed in [false, true] {
+        let conn = crowded();
+        if analyzed {
+            conn.execute_batch("ANALYZE").unwrap();
+        }
+        for sql in [
+            held_keys::count_sql(),
+            held_keys::count_of_sql(),
+            held_keys::is_before_sql(),
+            held_keys::promote_sql(),
+            retries::due_sql(),
+            acts::reopen_sql(),
+        ] {
+            let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let parameters = vec![1_i64; explain.parameter_count()];
+            let plan: Vec<String> = explain
+                .query_map(rusqlite::params_from_iter(parameters), |row| row.get(3))
+                .unwrap()
+                .map(Result::unwrap)
+                .collect();
+            let plan = plan.join("; ");
+            assert!(
+                plan.contains("COVERING INDEX messagekit_dead_letters_key (consumer_id=?"),
+                "{plan}\n{sql}"
+            );
+            assert!(!plan.contains("SCAN messagekit"), "{plan}\n{sql}");
+            assert!(!plan.contains("TEMP B-TREE"), "{plan}\n{sql}");
+        }
+    }
+}
+
+#[test]
+fn a_batch_of_which_nothing_is_held_takes_one_statement_more_than_its_messages() {
+    let conn = database();
+    park(&conn, &Received { ..placed("m", "k", 1) }, &retry_after(LEASE));
+    let requests: Vec<ClaimRequest> =
+        (0..200).map(|n| keyed(&placed(&format!("m{n}"), &format!("k{n}"), n))).collect();
+    let looks = |consumer| {
+        let look = || conn.prepare_cached(&held_keys::count_of_sql()).unwrap();
+        look().reset_status(StatementStatus::Run);
+        processed::claim(&conn, consumer, &requests, NOW).unwrap();
+        look().reset_status(StatementStatus::Run)
+    };
+    assert_eq!(looks(2), 0, "a consumer that holds no key asks for none");
+    assert_eq!(looks(1), 200);
+}
