@@ -96,6 +96,8 @@ pub(super) fn head_of(row: &PgRow) -> Result<LetterHead, Error> {
         fingerprint: columns.take()?,
         set_aside_at: time(columns.take()?),
         changed_at: time(columns.take()?),
+        parked: false,
+        holds_back: 0,
         payload_bytes: columns.take::<i64>()?.unsigned_abs(),
     })
 }

@@ -80,6 +80,8 @@ pub(crate) fn read(row: &Row<'_>) -> Result<LetterHead, Error> {
         fingerprint: text("fingerprint")?,
         set_aside_at: timestamp(columns.set_aside_at)?,
         changed_at: timestamp(columns.changed_at)?,
+        parked: false,
+        holds_back: 0,
         payload_bytes: row.get::<_, u32>("payload_bytes").map_err(from_sqlite)?.into(),
     })
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use messagekit::{
     Act, Acted, Actor, Bookkeeping, Claim, ClaimRequest, DeadLetters, Error, Failure, FailureKind, Inbox,
-    LetterFilter, Message, MessageId, Next, Operations, OutboxRows, Place, Received, SetAsideOutcome, Store,
-    Suspects, headers,
+    Leased, LetterFilter, Message, MessageId, Next, Operations, OutboxRows, ParkingRoom, Place, Received,
+    Retries, SetAsideOutcome, Store, Suspects, headers,
 };
 
 use crate::{DEADLINE, unique};
@@ -108,6 +108,14 @@ pub fn request(received: &Received) -> ClaimRequest {
     }
 }
 
+/// Makes a message of a key that stands at an offset of its topic.
+pub(super) fn of_key(topic: &str, key: &str, offset: i64) -> Received {
+    let mut message = received(topic, "{}");
+    message.message = message.message.with_key(key.to_owned());
+    message.place = Some(Place { topic: Arc::from(topic), partition: 0, offset });
+    message
+}
+
 /// Makes a failure that waits for a person.
 pub fn dead(error: &str) -> Failure {
     Failure::permanent(FailureKind::Permanent, error)
@@ -184,6 +192,52 @@ pub(super) async fn set_aside_now<S: Inbox>(
         store.set_aside(&mut tx, consumer, received, failure).await.expect("the message can be set aside");
     commit(store, tx).await;
     outcome
+}
+
+/// Parks in a transaction of its own, which commits.
+pub(super) async fn park_now<S: Inbox>(
+    store: &S,
+    consumer: &str,
+    received: &Received,
+    failure: &Failure,
+) -> SetAsideOutcome {
+    let mut tx = begin(store).await;
+    let outcome = store.park(&mut tx, consumer, received, failure, ParkingRoom::default()).await;
+    commit(store, tx).await;
+    outcome.expect("the message can be parked")
+}
+
+/// Claims messages whose key is held and keeps them behind it, in a transaction that commits.
+pub(super) async fn behind_now<S: Inbox>(store: &S, consumer: &str, behind: &[&Received]) {
+    let mut tx = begin(store).await;
+    assert_eq!(claim_in(store, &mut tx, consumer, behind).await, vec![Claim::Behind; behind.len()]);
+    let kept = store.park_behind(&mut tx, consumer, behind, ParkingRoom::default()).await;
+    assert_eq!(kept.expect("what is behind can be kept"), behind.len());
+    commit(store, tx).await;
+}
+
+/// Applies a leased letter: its effect, and the letter resolved.
+pub(super) async fn apply_leased<F: StoreFixture>(fixture: &F, consumer: &str, leased: &Leased) {
+    let store = fixture.store();
+    until_through(|| async {
+        let mut tx = store.begin().await?;
+        fixture.effect(&mut tx, leased.received.id.as_str()).await;
+        assert!(store.resolve(&mut tx, consumer, leased).await?, "the lease holds");
+        store.commit(tx).await
+    })
+    .await;
+}
+
+/// Runs what is due, one letter after another, until nothing is. Returns their messages in the order in which they ran.
+pub(super) async fn runs<F: StoreFixture>(fixture: &F, consumer: &str) -> Vec<MessageId> {
+    let (store, mut ran) = (fixture.store(), Vec::new());
+    loop {
+        let leased = store.lease(consumer, 1, Duration::from_secs(3_600)).await.expect("leases are answered");
+        let Some(leased) = leased.into_iter().next() else { return ran };
+        apply_leased(fixture, consumer, &leased).await;
+        ran.push(leased.received.id);
+        assert!(ran.len() <= 100, "letters run again and again");
+    }
 }
 
 /// Returns the letters that a filter is meant for: those of one consumer.

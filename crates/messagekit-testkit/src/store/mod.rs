@@ -11,6 +11,8 @@ mod list;
 pub mod lives;
 pub mod offsets;
 pub mod outbox;
+pub mod parking;
+pub mod parking_lives;
 pub mod replays;
 pub mod retries;
 pub mod set_aside;

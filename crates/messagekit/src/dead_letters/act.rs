@@ -12,7 +12,8 @@ pub enum Act {
     Retry,
     /// Gives an open letter up, also while it runs: its message is never applied, late copies neither.
     Discard,
-    /// Takes a discard back: the letter is dead again.
+    /// Takes a discard back: the letter is dead again, or in the order of its key where it has not run yet. Later messages of
+    /// its key may have been applied meanwhile.
     Undo,
 }
 
@@ -26,7 +27,8 @@ impl Act {
         }
     }
 
-    /// Returns the state that the act leads to from `state`, or `None` where it does nothing.
+    /// Returns the state that the act leads to from `state`, or `None` where it does nothing. What is brought back before it
+    /// has run once does not die of it: see [`Standing::act`](super::Standing::act).
     pub fn of(self, state: LetterState) -> Option<LetterState> {
         match self {
             Self::Retry => (state == LetterState::Dead).then_some(LetterState::Replaying),
@@ -72,6 +74,9 @@ impl Acted {
             Self::Settled => format!(
                 "message of letter {letter} was settled by a late copy since: nothing is left to {act}"
             ),
+            Self::WrongState(LetterState::Waiting) if act == Act::Retry => {
+                format!("letter {letter} waits for an earlier one of its key: retry or discard that one")
+            }
             Self::WrongState(state) => {
                 let needed = match act {
                     Act::Retry => "only a dead one can be retried",
@@ -127,6 +132,10 @@ mod tests {
         assert_eq!(
             text(Acted::WrongState(LetterState::Dead), Act::Undo),
             "letter 7 is dead: only a discarded one can be brought back"
+        );
+        assert_eq!(
+            text(Acted::WrongState(LetterState::Waiting), Act::Retry),
+            "letter 7 waits for an earlier one of its key: retry or discard that one"
         );
         let no_way_back = text(Acted::WrongState(LetterState::Dead), Act::Retry);
         assert!(no_way_back.starts_with("letter 7 has no way back"), "{no_way_back}");

@@ -37,6 +37,11 @@ pub struct LetterHead {
     pub attempts: u32,
     /// How many runs ended without an answer: the process died, or the consumer's future was dropped.
     pub kills: u32,
+    /// It takes part in the order of its key.
+    pub parked: bool,
+    /// How many other open letters of its key there are, which wait for it: 0 unless it is parked, open, and does not wait
+    /// itself.
+    pub holds_back: u64,
     /// When it runs again, by database time; when leased, the end of the lease.
     pub due: Option<Timestamp>,
     /// The reason in one word, as [`FailureKind`](crate::FailureKind) spells it.

@@ -35,16 +35,36 @@ pub struct Standing {
     pub token: i64,
     /// A lease was given and not answered yet.
     pub running: bool,
+    /// It takes part in the order of its key: of the open ones of a key, only the first may run.
+    pub parked: bool,
 }
 
 impl Standing {
     /// A message was set aside after `attempts` failed runs, to run `again` or dead.
     pub fn set_aside(attempts: u32, again: Option<Timestamp>) -> Self {
         let state = if again.is_some() { LetterState::Retrying } else { LetterState::Dead };
-        Self { state, attempts, kills: 0, due: again, token: 0, running: false }
+        Self { state, attempts, kills: 0, due: again, token: 0, running: false, parked: false }
     }
 
-    /// Returns whether somebody may lease it: it waits for a run, or whoever leased it never answered.
+    /// A message that holds its key was set aside; with open letters of its key before it, it waits for them whatever its
+    /// failure says.
+    pub fn parked(attempts: u32, again: Option<Timestamp>, behind: bool) -> Self {
+        let first = Self { parked: true, ..Self::set_aside(attempts, again) };
+        if behind { Self { state: LetterState::Waiting, due: None, ..first } } else { first }
+    }
+
+    /// No open letter of its key is before it any more: it runs at `now`. Returns false, and changes nothing, when it did not
+    /// wait.
+    pub fn promote(&mut self, now: Timestamp) -> bool {
+        let waited = self.state == LetterState::Waiting;
+        if waited {
+            (self.state, self.due) = (LetterState::Retrying, Some(now));
+        }
+        waited
+    }
+
+    /// Returns whether somebody may lease it: it waits for a run, or whoever leased it never answered. A parked one must also
+    /// be the first of its key.
     pub fn is_due(&self, now: Timestamp) -> bool {
         self.may_run() && self.due.is_some_and(|due| due <= now)
     }
@@ -89,12 +109,15 @@ impl Standing {
         handed_back
     }
 
-    /// A person acts. Returns the new state.
+    /// A person acts. Returns the new state: a parked letter that has not run waits when it is brought back, and whoever knows
+    /// that nothing is before it [promotes](Self::promote) it.
     ///
     /// # Errors
     /// The state in which the act does nothing; nothing has changed then.
     pub fn act(&mut self, act: Act, now: Timestamp) -> Result<LetterState, LetterState> {
-        let state = act.of(self.state).ok_or(self.state)?;
+        let acted = act.of(self.state).ok_or(self.state)?;
+        let runs_again = act == Act::Undo && self.parked && self.attempts == 0;
+        let state = if runs_again { LetterState::Waiting } else { acted };
         if act == Act::Retry {
             (self.attempts, self.kills) = (0, 0);
         }

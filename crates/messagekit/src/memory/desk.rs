@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::letters::Letter;
-use super::markers::{Marker, letter_held};
+use super::markers::{Marker, key_held, letter_held};
 use super::store::Tables;
 use super::{Failpoint, MemoryStore};
 use crate::Error;
@@ -49,6 +49,11 @@ impl Tables {
         match letter.act(act, now) {
             Ok(_) => {
                 let claim = letter.standing().marker();
+                match act {
+                    Act::Retry => {}
+                    Act::Discard => self.left_its_key(id, now),
+                    Act::Undo => self.came_back(id, now),
+                }
                 // A marker that was forgotten is made again: a late copy would be applied behind the act's back.
                 self.markers.entry(key).or_insert(Marker { claim, generation: 0 }).claim = claim;
                 Acted::Done
@@ -62,7 +67,11 @@ impl Tables {
         if let Some(held) = ids.iter().find(|id| self.locks.holds_letter(**id)) {
             return Err(letter_held(*held));
         }
-        Ok(())
+        let keys = ids.iter().filter_map(|id| self.letters.get(id)?.held_key());
+        match keys.into_iter().find(|key| self.locks.holds_key(key)) {
+            Some(held) => Err(key_held(&held)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -83,7 +92,9 @@ impl DeadLetters for MemoryStore {
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<LetterHead>, Error>> {
         Box::pin(async move {
-            self.at_the_desk(|tables| Ok(tables.meant(filter).rev().take(limit as usize).cloned().collect()))
+            self.at_the_desk(|tables| {
+                Ok(tables.meant(filter).rev().take(limit as usize).map(|head| tables.shown(head)).collect())
+            })
         })
     }
 
@@ -98,7 +109,8 @@ impl DeadLetters for MemoryStore {
     fn show(&self, id: i64) -> BoxFuture<'_, Result<DeadLetter, Error>> {
         Box::pin(async move {
             self.at_the_desk(|tables| {
-                tables.letters.get(&id).map(|letter| letter.letter().clone()).ok_or_else(|| no_letter(id))
+                let letter = tables.letters.get(&id).ok_or_else(|| no_letter(id))?.letter();
+                Ok(DeadLetter { head: tables.shown(&letter.head), received: letter.received.clone() })
             })
         })
     }

@@ -12,6 +12,10 @@ pub enum Failpoint {
     Advance,
     /// `set_aside` answers the error; the transaction is aborted.
     SetAside,
+    /// `park` answers the error; the transaction is aborted.
+    Park,
+    /// `park_behind` answers the error; the transaction is aborted.
+    ParkBehind,
     /// `resolve` answers the error; the transaction is aborted.
     Resolve,
     /// `lease` answers the error and leases nothing.

@@ -45,6 +45,8 @@ impl Letter {
                     state: LetterState::Dead,
                     attempts: 0,
                     kills: 0,
+                    parked: false,
+                    holds_back: 0,
                     due: None,
                     kind: String::new(),
                     error: String::new(),
@@ -66,6 +68,22 @@ impl Letter {
     pub(super) fn kept_by_a_broker(mut self, origin: Origin, return_to: Option<String>) -> Self {
         (self.letter.head.origin, self.letter.head.return_to) = (origin, return_to);
         self
+    }
+
+    /// Gives it a place in the order of its key.
+    pub(super) fn parked(mut self, behind: bool) -> Self {
+        let Standing { attempts, due, .. } = self.standing;
+        self.standing = Standing::parked(attempts, due, behind);
+        self.letter.head.parked = true;
+        self.show(self.letter.head.changed_at);
+        self
+    }
+
+    /// Nothing of its key is before it any more.
+    pub(super) fn promote(&mut self, now: Timestamp) {
+        if self.standing.promote(now) {
+            self.show(now);
+        }
     }
 
     /// Returns what a person sees.
@@ -113,7 +131,7 @@ impl Letter {
             attempt: self.standing.attempts,
             kills: self.standing.kills,
             replaying: self.standing.state == LetterState::Replaying,
-            parked: false,
+            parked: self.standing.parked,
             received: self.letter.received.clone(),
         })
     }
@@ -162,7 +180,10 @@ impl Tables {
         is_meant: impl Fn(&Letter) -> bool,
     ) -> Vec<Leased> {
         let free = self.letters.iter().filter(|(number, letter)| {
-            letter.standing.is_due(now) && is_meant(letter) && !self.locks.holds_letter(**number)
+            letter.standing.is_due(now)
+                && is_meant(letter)
+                && !self.locks.holds_letter(**number)
+                && !self.waits_for_another(letter)
         });
         let mut due: Vec<_> = free.map(|(number, letter)| (letter.standing.due, *number)).collect();
         due.sort_unstable();
@@ -214,19 +235,25 @@ impl SetAside for MemoryStore {
         consumer: &str,
         received: &Received,
         failure: &Failure,
-        _room: ParkingRoom,
+        room: ParkingRoom,
     ) -> Result<SetAsideOutcome, Error> {
-        self.set_aside(tx, consumer, received, failure).await
+        let clock = self.database.clock;
+        self.statement(tx, Some(Failpoint::Park), |tables, tx| {
+            tables.park(tx, consumer, received, failure, room, clock)
+        })
     }
 
     async fn park_behind(
         &self,
-        _tx: &mut MemoryTx,
-        _consumer: &str,
-        _behind: &[&Received],
-        _room: ParkingRoom,
+        tx: &mut MemoryTx,
+        consumer: &str,
+        behind: &[&Received],
+        room: ParkingRoom,
     ) -> Result<usize, Error> {
-        Ok(0)
+        let clock = self.database.clock;
+        self.statement(tx, Some(Failpoint::ParkBehind), |tables, tx| {
+            tables.park_behind(tx, consumer, behind, room, clock)
+        })
     }
 }
 
@@ -244,8 +271,11 @@ impl Retries for MemoryStore {
         let at = self.database.clock.now();
         self.statement(tx, Some(Failpoint::Resolve), |tables, tx| {
             let known = tables.letters.get(&leased.letter);
-            if !known.is_some_and(|letter| letter.is_leased_as(consumer, leased)) {
+            let Some(known) = known.filter(|letter| letter.is_leased_as(consumer, leased)) else {
                 return Ok(false);
+            };
+            if let Some(key) = known.held_key() {
+                tables.locks.key(tx.number, &key)?;
             }
             tables.locks.letter(tx.number, leased.letter)?;
             let key: (String, MessageId) = (consumer.to_owned(), leased.received.id.clone());

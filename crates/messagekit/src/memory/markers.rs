@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::parking::HeldKey;
 use super::store::Tables;
 use super::tx::MemoryTx;
 use super::{Failpoint, MemoryStore};
@@ -21,6 +22,7 @@ pub(super) struct Marker {
 pub(super) struct Locks {
     markers: BTreeMap<(String, MessageId), u64>,
     letters: BTreeMap<i64, u64>,
+    keys: BTreeMap<HeldKey, u64>,
 }
 
 impl Locks {
@@ -45,6 +47,19 @@ impl Locks {
         Ok(())
     }
 
+    /// Whoever changes the open letters of a key holds it until the end: which of them is the first stays true.
+    pub(super) fn key(&mut self, tx: u64, key: &HeldKey) -> Result<(), Error> {
+        if self.keys.get(key).is_some_and(|holder| *holder != tx) {
+            return Err(key_held(key));
+        }
+        self.keys.insert(key.clone(), tx);
+        Ok(())
+    }
+
+    pub(super) fn holds_key(&self, key: &HeldKey) -> bool {
+        self.keys.contains_key(key)
+    }
+
     pub(super) fn holds_letter(&self, letter: i64) -> bool {
         self.letters.contains_key(&letter)
     }
@@ -56,11 +71,17 @@ impl Locks {
     pub(super) fn release(&mut self, tx: u64) {
         self.markers.retain(|_, holder| *holder != tx);
         self.letters.retain(|_, holder| *holder != tx);
+        self.keys.retain(|_, holder| *holder != tx);
     }
 }
 
 pub(super) fn letter_held(letter: i64) -> Error {
     Error::new(ErrorKind::Conflict, "another open transaction holds the letter").with("letter", letter)
+}
+
+pub(super) fn key_held(key: &HeldKey) -> Error {
+    let error = Error::new(ErrorKind::Conflict, "another open transaction changes the letters of the key");
+    error.with("consumer", &key.consumer).with("topic", &key.topic)
 }
 
 impl Tables {
@@ -78,11 +99,12 @@ impl Tables {
             Some(marker) => marker.claim == Claim::Done && marker.generation < request.generation,
         };
         if fresh {
-            tx.writes
-                .markers
-                .insert(key.clone(), Marker { claim: Claim::Done, generation: request.generation });
+            let behind = self.is_held(tx, consumer, request);
+            let (claim, answer) =
+                if behind { (Claim::Held, Claim::Behind) } else { (Claim::Done, Claim::Fresh) };
+            tx.writes.markers.insert(key.clone(), Marker { claim, generation: request.generation });
             tx.writes.fresh.insert(key);
-            return Ok(Claim::Fresh);
+            return Ok(answer);
         }
         let known = self.marker_in(tx, &key).map_or(Claim::Done, |marker| marker.claim);
         self.only_looked(tx, &key);

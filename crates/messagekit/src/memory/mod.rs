@@ -36,6 +36,7 @@ mod log;
 mod markers;
 mod offsets;
 mod outbox;
+mod parking;
 mod reader;
 mod replays;
 mod source;

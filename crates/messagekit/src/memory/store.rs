@@ -10,6 +10,7 @@ use super::clock::Clock;
 use super::letters::Letter;
 use super::markers::{Locks, Marker};
 use super::offsets::OffsetKey;
+use super::parking::Queues;
 use super::replays::{Replay, stored_event};
 use super::suspects::Suspect;
 use super::tx::Writes;
@@ -39,6 +40,7 @@ pub(super) struct Tables {
     pub(super) offsets: BTreeMap<OffsetKey, i64>,
     pub(super) letters: BTreeMap<i64, Letter>,
     pub(super) last_letter: i64,
+    pub(super) queues: Queues,
     pub(super) locks: Locks,
     numbers: BTreeMap<String, i64>,
     texts: BTreeMap<String, String>,
@@ -185,9 +187,13 @@ impl Tables {
 
     fn apply(&mut self, writes: Writes, log: Option<&MemoryLog>, now: Timestamp) {
         self.markers.extend(writes.markers);
-        self.letters.extend(writes.letters);
+        for (number, letter) in writes.letters {
+            self.letters.insert(number, letter);
+            self.queue(number);
+        }
         for (number, resolving) in writes.resolved {
             self.letters.get_mut(&number).into_iter().for_each(|letter| letter.resolve(&resolving));
+            self.left_its_key(number, resolving.at);
         }
         for key in writes.absolved {
             self.suspects.remove(&key);

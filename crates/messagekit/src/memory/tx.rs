@@ -26,7 +26,7 @@ pub struct MemoryTx {
 #[derive(Default)]
 pub(super) struct Writes {
     pub(super) markers: BTreeMap<(String, MessageId), Marker>,
-    /// The markers that this transaction claimed as fresh.
+    /// The markers that this transaction claimed as fresh or behind.
     pub(super) fresh: BTreeSet<(String, MessageId)>,
     pub(super) offsets: BTreeMap<OffsetKey, i64>,
     pub(super) letters: BTreeMap<i64, Letter>,

@@ -170,6 +170,14 @@ impl Failure {
         Self { next: Next::Retry(Duration::ZERO), ..Self::permanent(kind, error) }
     }
 
+    /// No failure of its own: the message waits behind an earlier one of its key and has not run.
+    pub fn behind() -> Self {
+        Self {
+            attempts: 0,
+            ..Self::retryable(FailureKind::Behind, "waits for an earlier message of its key")
+        }
+    }
+
     /// Returns 16 hexadecimal digits that are equal for failures which differ only in numbers.
     ///
     /// FNV-1a (Fowler, Noll, Vo) of 64 bits over the kind and the error with each run of digits read as one `#`.

@@ -1,0 +1,446 @@
+//! The order of a key: who holds it, who waits behind, and who runs next.
+
+use std::time::Duration;
+
+use messagekit::{
+    Act, Acted, Claim, DeadLetters, Failure, FailureKind, LetterFilter, LetterState, LetterTotal,
+    ParkingRoom, Processed, Received, Retries, SetAside, SetAsideOutcome, Store,
+};
+
+use super::fixture::{
+    act, apply_leased, begin, behind_now, claim_in, commit, look, of, of_key, park_now, runs, set_aside_now,
+    somebody, until_through,
+};
+use super::{StoreFixture, dead, request, retry_in};
+use crate::unique;
+
+/// Longer than any case takes.
+const LONG: Duration = Duration::from_secs(3_600);
+const TOPIC: &str = "orders.order";
+
+/// Returns the number of a message's letter.
+async fn letter<S: DeadLetters>(store: &S, consumer: &str, message: &Received) -> messagekit::LetterHead {
+    let letters = store.list(&of(consumer), 1_000).await.expect("letters can be listed");
+    let found = letters.into_iter().find(|letter| letter.message_id == message.id);
+    found.expect("the message has a letter")
+}
+
+/// Later messages of its topic and key are behind a parked one; other keys, topics and consumers are not, nor is who does
+/// not ask.
+pub async fn parked_message_holds_its_key<F: StoreFixture>(fixture: &F) {
+    let (store, consumer, topic) = (fixture.store(), unique("consumer"), unique("topic"));
+    park_now(&store, &consumer, &of_key(TOPIC, "a", 5), &retry_in(LONG)).await;
+    let later = of_key(TOPIC, "a", 6);
+    let all = [&of_key(TOPIC, "b", 7), &later, &of_key(&topic, "a", 6)];
+    let mut tx = begin(&store).await;
+    let claims = claim_in(&store, &mut tx, &consumer, &all).await;
+    assert_eq!(claims, [Claim::Fresh, Claim::Behind, Claim::Fresh]);
+    store.rollback(tx).await.expect("a transaction can be rolled back");
+    assert_eq!(look(&store, &unique("consumer"), &later).await, Claim::Fresh);
+
+    let mut tx = begin(&store).await;
+    let alone = messagekit::ClaimRequest { key: None, ..request(&later) };
+    let claims = store.claim(&mut tx, &consumer, &[alone]).await.expect("claims are answered");
+    assert_eq!(claims, [Claim::Fresh]);
+    store.rollback(tx).await.expect("a transaction can be rolled back");
+}
+
+/// Keys are bytes: none is like the empty one, and no byte is like another.
+pub async fn held_keys_differ_by_every_byte<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    let with = |key: &[u8], offset| {
+        let mut message = of_key(TOPIC, "", offset);
+        message.message.key = Some(key.to_vec().into());
+        message
+    };
+    let keys: [&[u8]; 5] = [b"", b"\0", b"\xff", b"A", b"a "];
+    for (key, offset) in keys.iter().zip(0..) {
+        assert_eq!(look(&store, &consumer, &with(key, offset)).await, Claim::Fresh, "{key:?}");
+        park_now(&store, &consumer, &with(key, offset), &dead("no")).await;
+        assert_eq!(look(&store, &consumer, &with(key, 100 + offset)).await, Claim::Behind, "{key:?}");
+    }
+    assert_eq!(look(&store, &consumer, &with(b"a", 200)).await, Claim::Fresh);
+}
+
+/// What is set aside alone gives the order of its key up.
+pub async fn message_set_aside_alone_holds_no_key<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    set_aside_now(&store, &consumer, &of_key(TOPIC, "a", 5), &dead("no")).await;
+    assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 6)).await, Claim::Fresh);
+    let alone = store.list(&of(&consumer), 1).await.expect("letters can be listed").remove(0);
+    assert_eq!((alone.parked, alone.holds_back), (false, 0));
+}
+
+/// What is behind is kept whole and waits, without an attempt or a due time, and its copies are held.
+pub async fn message_behind_is_kept_and_waits<F: StoreFixture>(fixture: &F) {
+    let (store, consumer, later) = (fixture.store(), unique("consumer"), of_key(TOPIC, "a", 6));
+    park_now(&store, &consumer, &of_key(TOPIC, "a", 5), &retry_in(LONG)).await;
+    behind_now(&store, &consumer, &[&later]).await;
+    assert_eq!(look(&store, &consumer, &later).await, Claim::Held);
+    let head = letter(&store, &consumer, &later).await;
+    assert_eq!((head.state, head.attempts, head.due), (LetterState::Waiting, 0, None));
+    assert_eq!((head.parked, head.kind.as_str()), (true, FailureKind::Behind.as_str()));
+    assert_eq!(store.show(head.id).await.expect("the letter can be shown").received, later);
+    let again = park_now(&store, &consumer, &later, &dead("no")).await;
+    assert_eq!(again, SetAsideOutcome::AlreadySettled);
+}
+
+/// What is behind and not kept leaves no trace: neither as a letter nor as a marker.
+pub async fn unclaimed_message_behind_leaves_nothing<F: StoreFixture>(fixture: &F) {
+    let (store, consumer, later) = (fixture.store(), unique("consumer"), of_key(TOPIC, "a", 6));
+    park_now(&store, &consumer, &of_key(TOPIC, "a", 5), &retry_in(LONG)).await;
+    let mut tx = begin(&store).await;
+    assert_eq!(claim_in(&store, &mut tx, &consumer, &[&later]).await, [Claim::Behind]);
+    store.unclaim(&mut tx, &consumer, &[request(&later)]).await.expect("claims can be taken back");
+    commit(&store, tx).await;
+    assert_eq!(look(&store, &consumer, &later).await, Claim::Behind);
+    assert_eq!(store.list(&of(&consumer), 10).await.expect("letters can be listed").len(), 1);
+}
+
+/// Marker, letter and the hold on the key share the commit.
+pub async fn rolled_back_park_holds_nothing<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    let (first, later) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6));
+    let room = ParkingRoom::default();
+    let mut tx = begin(&store).await;
+    store.park(&mut tx, &consumer, &first, &dead("no"), room).await.expect("the message can be parked");
+    store.rollback(tx).await.expect("a transaction can be rolled back");
+    assert_eq!(look(&store, &consumer, &first).await, Claim::Fresh);
+    assert_eq!(look(&store, &consumer, &later).await, Claim::Fresh);
+
+    park_now(&store, &consumer, &first, &dead("no")).await;
+    let mut tx = begin(&store).await;
+    claim_in(&store, &mut tx, &consumer, &[&later]).await;
+    store.park_behind(&mut tx, &consumer, &[&later], room).await.expect("what is behind can be kept");
+    store.rollback(tx).await.expect("a transaction can be rolled back");
+    assert_eq!(look(&store, &consumer, &later).await, Claim::Behind);
+    let head = letter(&store, &consumer, &first).await;
+    assert_eq!(head.holds_back, 0, "one letter holds the key");
+    assert_eq!(act(&store, Act::Discard, head.id).await, Acted::Done);
+    assert_eq!(look(&store, &consumer, &later).await, Claim::Fresh);
+}
+
+/// Who comes second finds the message settled and the key as it was; what was applied holds no key.
+pub async fn message_that_is_settled_is_not_parked<F: StoreFixture>(fixture: &F) {
+    let (store, consumer, message) = (fixture.store(), unique("consumer"), of_key(TOPIC, "a", 5));
+    let later = of_key(TOPIC, "a", 6);
+    assert_eq!(super::fixture::claim_now(&store, &consumer, &message).await, Claim::Fresh);
+    let settled = SetAsideOutcome::AlreadySettled;
+    assert_eq!(park_now(&store, &consumer, &message, &dead("late")).await, settled);
+    assert_eq!(look(&store, &consumer, &later).await, Claim::Fresh);
+
+    let message = of_key(TOPIC, "a", 7);
+    let failure = retry_in(Duration::ZERO);
+    assert_eq!(park_now(&store, &consumer, &message, &failure).await, SetAsideOutcome::SetAside);
+    assert_eq!(park_now(&store, &consumer, &message, &failure).await, settled);
+    assert_eq!(runs(fixture, &consumer).await, [message.id]);
+    assert_eq!(look(&store, &consumer, &later).await, Claim::Fresh, "one letter held the key");
+}
+
+/// One at a time, each when the one before it was applied; the last one frees the key.
+pub async fn letters_of_a_key_run_in_their_order<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    let messages: Vec<Received> = (8..12).map(|offset| of_key(TOPIC, "a", offset)).collect();
+    let other = of_key(TOPIC, "b", 100);
+    park_now(&store, &consumer, &messages[0], &retry_in(Duration::ZERO)).await;
+    behind_now(&store, &consumer, &[&messages[1], &messages[2]]).await;
+    behind_now(&store, &consumer, &[&messages[3]]).await;
+    park_now(&store, &consumer, &other, &retry_in(Duration::ZERO)).await;
+    let leased = store.lease(&consumer, 10, LONG).await.expect("leases are answered");
+    assert!(leased.iter().all(|leased| leased.parked));
+    let mut ids: Vec<_> = leased.iter().map(|leased| &leased.received.id).collect();
+    ids.sort();
+    let mut heads = [&messages[0].id, &other.id];
+    heads.sort();
+    assert_eq!(ids, heads, "the first of each key and no other");
+
+    let first = leased.iter().find(|leased| leased.received.id == messages[0].id).expect("it is leased");
+    apply_leased(fixture, &consumer, first).await;
+    for message in &messages[1..] {
+        assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 20)).await, Claim::Behind);
+        let next = store.lease(&consumer, 10, LONG).await.expect("leases are answered");
+        assert_eq!(next.iter().map(|next| &next.received.id).collect::<Vec<_>>(), [&message.id]);
+        assert_eq!((next[0].attempt, next[0].parked), (1, true), "it runs for the first time");
+        apply_leased(fixture, &consumer, &next[0]).await;
+    }
+    assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 20)).await, Claim::Fresh);
+    assert_eq!(look(&store, &consumer, &of_key(TOPIC, "b", 21)).await, Claim::Behind);
+    assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
+}
+
+/// The order is that of the places, whoever is parked first; offsets are numbers.
+pub async fn letters_of_a_key_stand_by_their_places<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    let [earlier, middle, later] = [9, 10, 100].map(|offset| of_key(TOPIC, "a", offset));
+    park_now(&store, &consumer, &middle, &retry_in(Duration::ZERO)).await;
+    park_now(&store, &consumer, &later, &dead("cannot be read")).await;
+    assert_eq!(
+        letter(&store, &consumer, &later).await.state,
+        LetterState::Waiting,
+        "whatever its failure says"
+    );
+    park_now(&store, &consumer, &earlier, &retry_in(Duration::ZERO)).await;
+    let ids = [earlier.id, middle.id, later.id];
+    assert_eq!(runs(fixture, &consumer).await, ids);
+}
+
+/// A head that dies or is given back goes on holding its key, and what waits goes on waiting.
+pub async fn dead_head_holds_its_key<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    let (first, second, probe) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6), of_key(TOPIC, "a", 7));
+    park_now(&store, &consumer, &first, &retry_in(Duration::ZERO)).await;
+    behind_now(&store, &consumer, &[&second]).await;
+    let leased = store.lease(&consumer, 10, LONG).await.expect("leases are answered").remove(0);
+    assert!(store.hand_back(&consumer, &leased, Duration::ZERO).await.expect("handing back is answered"));
+    let leased = store.lease(&consumer, 10, LONG).await.expect("leases are answered").remove(0);
+    assert_eq!(leased.received.id, first.id);
+    assert!(store.fail(&consumer, &leased, &dead("no")).await.expect("fail is answered"));
+    assert_eq!(look(&store, &consumer, &probe).await, Claim::Behind);
+    assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
+    assert_eq!(letter(&store, &consumer, &second).await.state, LetterState::Waiting);
+
+    assert_eq!(act(&store, Act::Retry, leased.letter).await, Acted::Done);
+    assert_eq!(runs(fixture, &consumer).await, [first.id, second.id]);
+    assert_eq!(look(&store, &consumer, &probe).await, Claim::Fresh);
+}
+
+/// A run that is rolled back lets nobody else run.
+pub async fn rolled_back_run_lets_nobody_pass<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    let (first, second) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6));
+    park_now(&store, &consumer, &first, &retry_in(Duration::ZERO)).await;
+    behind_now(&store, &consumer, &[&second]).await;
+    let leased = store.lease(&consumer, 10, LONG).await.expect("leases are answered").remove(0);
+    let mut tx = begin(&store).await;
+    assert!(store.resolve(&mut tx, &consumer, &leased).await.expect("resolve is answered"));
+    store.rollback(tx).await.expect("a transaction can be rolled back");
+    assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
+    assert_eq!(letter(&store, &consumer, &second).await.state, LetterState::Waiting);
+    assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 7)).await, Claim::Behind);
+    apply_leased(fixture, &consumer, &leased).await;
+    assert_eq!(runs(fixture, &consumer).await, [second.id]);
+}
+
+/// Giving the head up lets the next one run, giving a waiting one up lets nobody pass, and the last one frees the key.
+pub async fn discarded_letter_leaves_its_key<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    let messages: Vec<Received> = (5..9).map(|offset| of_key(TOPIC, "a", offset)).collect();
+    park_now(&store, &consumer, &messages[0], &dead("no")).await;
+    behind_now(&store, &consumer, &messages[1..].iter().collect::<Vec<_>>()).await;
+    let mut ids = Vec::new();
+    for message in &messages {
+        ids.push(letter(&store, &consumer, message).await.id);
+    }
+    assert_eq!(act(&store, Act::Discard, ids[1]).await, Acted::Done);
+    assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
+    assert_eq!(act(&store, Act::Discard, ids[0]).await, Acted::Done);
+    let leased = store.lease(&consumer, 10, LONG).await.expect("leases are answered");
+    assert_eq!(leased.iter().map(|leased| leased.letter).collect::<Vec<_>>(), [ids[2]]);
+
+    // While its handler runs, together with the one that waits for it.
+    let both = store.act(Act::Discard, &[ids[3], ids[2]], &somebody()).await.expect("acts are answered");
+    assert_eq!(both, [Acted::Done; 2]);
+    let mut tx = begin(&store).await;
+    assert!(!store.resolve(&mut tx, &consumer, &leased[0]).await.expect("resolve is answered"));
+    store.rollback(tx).await.expect("a transaction can be rolled back");
+    assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 10)).await, Claim::Fresh);
+    assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
+    assert_eq!(look(&store, &consumer, &messages[3]).await, Claim::Discarded);
+}
+
+/// What has run and is brought back is dead, holds its key again, and nobody behind it runs before it.
+pub async fn undone_head_holds_its_key_again<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    let (first, second, probe) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6), of_key(TOPIC, "a", 7));
+    park_now(&store, &consumer, &first, &dead("no")).await;
+    let head = letter(&store, &consumer, &first).await.id;
+    assert_eq!(act(&store, Act::Discard, head).await, Acted::Done);
+    assert_eq!(look(&store, &consumer, &probe).await, Claim::Fresh);
+    assert_eq!(act(&store, Act::Undo, head).await, Acted::Done);
+    assert_eq!(letter(&store, &consumer, &first).await.state, LetterState::Dead);
+    assert_eq!(look(&store, &consumer, &probe).await, Claim::Behind);
+
+    // The next one is due already when the dead one is put before it again.
+    behind_now(&store, &consumer, &[&second]).await;
+    assert_eq!(act(&store, Act::Discard, head).await, Acted::Done);
+    assert_eq!(letter(&store, &consumer, &second).await.state, LetterState::Retrying);
+    assert_eq!(act(&store, Act::Undo, head).await, Acted::Done);
+    assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
+    assert_eq!(act(&store, Act::Retry, head).await, Acted::Done);
+    assert_eq!(runs(fixture, &consumer).await, [first.id, second.id]);
+    assert_eq!(look(&store, &consumer, &probe).await, Claim::Fresh);
+}
+
+/// What has never run and is brought back takes its turn: it waits, or runs where nothing is before it.
+pub async fn undone_letter_that_never_ran_takes_its_turn<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    let (first, second) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6));
+    park_now(&store, &consumer, &first, &retry_in(Duration::ZERO)).await;
+    behind_now(&store, &consumer, &[&second]).await;
+    let waiting = letter(&store, &consumer, &second).await.id;
+    for wanted in [LetterState::Waiting, LetterState::Retrying] {
+        assert_eq!(act(&store, Act::Discard, waiting).await, Acted::Done);
+        if wanted == LetterState::Retrying {
+            assert_eq!(runs(fixture, &consumer).await, [first.id.clone()]);
+            assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 7)).await, Claim::Fresh);
+        }
+        assert_eq!(act(&store, Act::Undo, waiting).await, Acted::Done);
+        let undone = letter(&store, &consumer, &second).await;
+        assert_eq!((undone.state, undone.due.is_some()), (wanted, wanted == LetterState::Retrying));
+        assert_eq!(look(&store, &consumer, &second).await, Claim::Held);
+        assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 7)).await, Claim::Behind);
+    }
+    assert_eq!(runs(fixture, &consumer).await, [second.id]);
+}
+
+/// A letter that waits is run by nobody's wish: its turn comes.
+pub async fn waiting_letter_is_not_retried<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    let (first, second) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6));
+    park_now(&store, &consumer, &first, &dead("no")).await;
+    behind_now(&store, &consumer, &[&second]).await;
+    let waiting = letter(&store, &consumer, &second).await.id;
+    assert_eq!(act(&store, Act::Retry, waiting).await, Acted::WrongState(LetterState::Waiting));
+    assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
+}
+
+/// Where there is no room for a culprit nothing is written, and the transaction before it can be done again without it.
+pub async fn culprit_without_room_is_not_parked<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    let (first, second) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6));
+    let elsewhere = of_key(TOPIC, "b", 7);
+    let one = ParkingRoom { per_key: 1, in_all: 10 };
+    let park = async |message: &Received, room| {
+        let mut tx = begin(&store).await;
+        let failure = dead("no");
+        let outcome = store.park(&mut tx, &consumer, message, &failure, room).await;
+        let outcome = outcome.expect("the question is answered");
+        match outcome {
+            SetAsideOutcome::Full => store.rollback(tx).await.expect("a transaction can be rolled back"),
+            _ => commit(&store, tx).await,
+        }
+        outcome
+    };
+    assert_eq!(park(&first, one).await, SetAsideOutcome::SetAside);
+    assert_eq!(park(&second, one).await, SetAsideOutcome::Full, "its key has no room");
+    assert_eq!(park(&first, one).await, SetAsideOutcome::AlreadySettled, "it has its room");
+    let all = ParkingRoom { per_key: 10, in_all: 1 };
+    assert_eq!(park(&elsewhere, all).await, SetAsideOutcome::Full, "the consumer has no room");
+    assert_eq!(look(&store, &consumer, &second).await, Claim::Behind);
+    assert_eq!(look(&store, &consumer, &elsewhere).await, Claim::Fresh);
+    assert_eq!(park(&elsewhere, one).await, SetAsideOutcome::SetAside, "another key has room");
+    assert_eq!(store.list(&of(&consumer), 10).await.expect("letters can be listed").len(), 2);
+}
+
+/// Of those behind, as many as there is room for are counted, whichever bound it is.
+pub async fn messages_behind_are_kept_as_far_as_there_is_room<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    park_now(&store, &consumer, &of_key(TOPIC, "a", 5), &dead("no")).await;
+    park_now(&store, &consumer, &of_key(TOPIC, "b", 6), &dead("no")).await;
+    let later = [("a", 7), ("b", 8), ("a", 9), ("b", 10)].map(|(key, offset)| of_key(TOPIC, key, offset));
+    let behind: Vec<&Received> = later.iter().collect();
+    let keep = async |room| {
+        let mut tx = begin(&store).await;
+        assert_eq!(claim_in(&store, &mut tx, &consumer, &behind).await, [Claim::Behind; 4]);
+        let kept = store.park_behind(&mut tx, &consumer, &behind, room).await;
+        let kept = kept.expect("the question is answered");
+        match kept < behind.len() {
+            true => store.rollback(tx).await.expect("a transaction can be rolled back"),
+            false => commit(&store, tx).await,
+        }
+        kept
+    };
+    assert_eq!(
+        keep(ParkingRoom { per_key: 2, in_all: 100 }).await,
+        2,
+        "the third is one too many for its key"
+    );
+    assert_eq!(keep(ParkingRoom { per_key: 1, in_all: 100 }).await, 0);
+    assert_eq!(keep(ParkingRoom { per_key: 100, in_all: 5 }).await, 3, "the fourth is one too many in all");
+    assert_eq!(store.list(&of(&consumer), 10).await.expect("letters can be listed").len(), 2);
+    assert_eq!(keep(ParkingRoom { per_key: 3, in_all: 6 }).await, 4, "what fits exactly fits");
+    assert_eq!(store.list(&of(&consumer), 10).await.expect("letters can be listed").len(), 6);
+}
+
+/// People see what waits, and how much waits for a head.
+pub async fn lists_tell_what_a_head_holds_back<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    let messages: Vec<Received> = (5..8).map(|offset| of_key(TOPIC, "a", offset)).collect();
+    park_now(&store, &consumer, &messages[0], &dead("no")).await;
+    behind_now(&store, &consumer, &[&messages[1], &messages[2]]).await;
+    set_aside_now(&store, &consumer, &of_key(TOPIC, "a", 1), &dead("no")).await;
+    let told = async |filter: LetterFilter| {
+        let letters = store.list(&filter, 10).await.expect("letters can be listed");
+        letters.iter().map(|head| (head.state, head.parked, head.holds_back)).collect::<Vec<_>>()
+    };
+    let (waiting, first) = ((LetterState::Waiting, true, 0), (LetterState::Dead, true, 2));
+    assert_eq!(told(of(&consumer)).await, [(LetterState::Dead, false, 0), waiting, waiting, first]);
+    let only = LetterFilter { state: Some(LetterState::Waiting), ..of(&consumer) };
+    assert_eq!(told(only.clone()).await, [waiting, waiting]);
+    let head = letter(&store, &consumer, &messages[0]).await;
+    let shown = store.show(head.id).await.expect("the letter can be shown");
+    assert_eq!((shown.parked, shown.holds_back), (true, 2));
+    let total = LetterTotal { consumer: consumer.clone(), state: LetterState::Waiting, letters: 2 };
+    assert_eq!(store.totals(&only).await.expect("totals are answered"), [total]);
+    assert_eq!(act(&store, Act::Discard, head.id).await, Acted::Done);
+    let next = (LetterState::Retrying, true, 1);
+    let gone = (LetterState::Discarded, true, 0);
+    assert_eq!(told(of(&consumer)).await, [(LetterState::Dead, false, 0), waiting, next, gone]);
+}
+
+/// Whoever is kept behind a key that is drained at the same time runs all the same: as the first of its key, or fresh.
+pub async fn nobody_is_stuck_behind_a_key_that_is_drained_meanwhile<F: StoreFixture>(fixture: &F) {
+    for round in 0..20 {
+        let consumer = unique("consumer");
+        let store = fixture.store();
+        let (first, later) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6));
+        park_now(&store, &consumer, &first, &retry_in(Duration::ZERO)).await;
+        let leased = store.lease(&consumer, 1, LONG).await.expect("leases are answered").remove(0);
+        let pause = Duration::from_millis(round % 5);
+        let drains = {
+            let (fixture, consumer) = (fixture.clone(), consumer.clone());
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                apply_leased(&fixture, &consumer, &leased).await;
+            })
+        };
+        let claim = until_through(|| async {
+            let mut tx = store.begin().await?;
+            let claim = store.claim(&mut tx, &consumer, &[request(&later)]).await?[0];
+            tokio::time::sleep(pause).await;
+            if claim == Claim::Behind {
+                let kept = store.park_behind(&mut tx, &consumer, &[&later], ParkingRoom::default()).await?;
+                assert_eq!(kept, 1);
+            } else {
+                fixture.effect(&mut tx, later.id.as_str()).await;
+            }
+            store.commit(tx).await?;
+            Ok(claim)
+        })
+        .await;
+        drains.await.expect("the letter before it is applied");
+        let rest = runs(fixture, &consumer).await;
+        assert_eq!(rest.len(), usize::from(claim == Claim::Behind), "{claim:?}, then {rest:?}");
+        assert_eq!(fixture.effects(later.id.as_str()).await, 1);
+        assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 7)).await, Claim::Fresh);
+    }
+}
+
+/// A culprit keeps its own failure when it is the first of its key.
+pub async fn parked_culprit_is_due_as_its_failure_says<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    let cases: [(&str, Failure, LetterState); 3] = [
+        ("a", retry_in(LONG), LetterState::Retrying),
+        ("b", dead("no such customer"), LetterState::Dead),
+        ("c", retry_in(Duration::ZERO), LetterState::Retrying),
+    ];
+    for (key, failure, state) in &cases {
+        let message = of_key(TOPIC, key, 5);
+        park_now(&store, &consumer, &message, failure).await;
+        let head = letter(&store, &consumer, &message).await;
+        assert_eq!((head.state, head.attempts, &head.error), (*state, failure.attempts, &failure.error));
+    }
+    let leased = store.lease(&consumer, 10, LONG).await.expect("leases are answered");
+    let keys: Vec<_> = leased.iter().map(|leased| leased.received.message.key.as_deref()).collect();
+    assert_eq!(keys, [Some(b"c".as_slice())]);
+}

@@ -1,0 +1,298 @@
+//! Random lives of the letters of a few keys, compared with the rules.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use messagekit::{
+    Act, Claim, DeadLetters, Failure, Leased, LetterState, Received, Retries, SetAsideOutcome, Standing,
+    Store,
+};
+
+use super::fixture::{
+    begin, behind_now, claim_in, commit, look, of, of_key, park_now, runs, set_aside_now, somebody,
+};
+use super::{StoreFixture, dead, retry_in};
+use crate::unique;
+
+/// Longer than any case takes.
+const LONG: Duration = Duration::from_secs(3_600);
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+const TOPIC: &str = "orders.order";
+const KEYS: [&str; 3] = ["a", "b", "c"];
+/// How many worlds are followed, each through so many steps.
+const LIVES: u64 = 12;
+const STEPS: usize = 50;
+
+/// Whatever arrives, fails, runs, is given up and brought back, in whatever order: the store answers what [`Standing`] says of
+/// each letter when only the first open one of a key may run, and the messages of a key take effect in their order.
+pub async fn keys_keep_their_order_through_random_lives<F: StoreFixture>(fixture: &F) {
+    for seed in 0..LIVES {
+        let mut world = World::new(fixture, seed);
+        for step in 0..STEPS {
+            world.step().await;
+            world.compare(&format!("seed {seed}, step {step}")).await;
+        }
+        world.end(&format!("seed {seed}")).await;
+    }
+}
+
+/// A letter in the rules.
+struct Life {
+    number: i64,
+    received: Received,
+    rules: Standing,
+}
+
+struct World<'a, F: StoreFixture> {
+    fixture: &'a F,
+    store: F::Store,
+    consumer: String,
+    random: fastrand::Rng,
+    next: i64,
+    /// Letters by key and offset.
+    letters: BTreeMap<(&'static str, i64), Life>,
+    /// Leases that were given, each with its token in the rules.
+    leases: Vec<(&'static str, i64, i64, Leased)>,
+    /// What took effect, by key, in order.
+    applied: BTreeMap<&'static str, Vec<i64>>,
+    /// Messages that a person brought back: they may come after later ones of their key.
+    undone: BTreeSet<i64>,
+}
+
+impl<'a, F: StoreFixture> World<'a, F> {
+    fn new(fixture: &'a F, seed: u64) -> Self {
+        Self {
+            fixture,
+            store: fixture.store(),
+            consumer: unique("consumer"),
+            random: fastrand::Rng::with_seed(seed),
+            next: 0,
+            letters: BTreeMap::new(),
+            leases: Vec::new(),
+            applied: BTreeMap::new(),
+            undone: BTreeSet::new(),
+        }
+    }
+
+    async fn step(&mut self) {
+        match self.random.u8(0..12) {
+            0..=3 => self.arrives().await,
+            4 => self.arrives_again().await,
+            5 | 6 => self.leases().await,
+            7..=9 => self.answers().await,
+            _ => self.acts().await,
+        }
+    }
+
+    /// Returns the offset of the first open letter of a key.
+    fn first(&self, key: &str) -> Option<i64> {
+        let mut open = self.letters.iter().filter(|((of, _), life)| *of == key && life.rules.state.is_open());
+        open.next().map(|((_, offset), _)| *offset)
+    }
+
+    /// The first open letter of a key need not wait.
+    fn promote(&mut self, key: &'static str) {
+        let first = self.first(key).and_then(|offset| self.letters.get_mut(&(key, offset)));
+        if let Some(first) = first {
+            first.rules.promote(NOW);
+        }
+    }
+
+    fn failure(&mut self) -> (Failure, Option<Timestamp>) {
+        if self.random.bool() { (retry_in(Duration::ZERO), Some(NOW)) } else { (dead("no"), None) }
+    }
+
+    /// The next message of a key: handled, parked by its failure, or behind.
+    async fn arrives(&mut self) {
+        let key = KEYS[self.random.usize(0..KEYS.len())];
+        self.next += 1;
+        let (offset, message) = (self.next, of_key(TOPIC, key, self.next));
+        let held = self.first(key).is_some();
+        let unreadable = self.random.u8(0..6) == 0;
+        let rules = match (unreadable, held) {
+            (false, true) => {
+                behind_now(&self.store, &self.consumer, &[&message]).await;
+                Standing::parked(0, None, true)
+            }
+            (false, false) if self.random.bool() => {
+                let mut tx = begin(&self.store).await;
+                let claims = claim_in(&self.store, &mut tx, &self.consumer, &[&message]).await;
+                assert_eq!(claims, [Claim::Fresh], "nothing of {key} is open");
+                self.fixture.effect(&mut tx, message.id.as_str()).await;
+                commit(&self.store, tx).await;
+                self.applied.entry(key).or_default().push(offset);
+                return;
+            }
+            _ => {
+                let (failure, again) = self.failure();
+                let parked = park_now(&self.store, &self.consumer, &message, &failure).await;
+                assert_eq!(parked, SetAsideOutcome::SetAside);
+                Standing::parked(failure.attempts, again, held)
+            }
+        };
+        let newest = self.store.list(&of(&self.consumer), 1).await.expect("letters can be listed");
+        self.letters.insert((key, offset), Life { number: newest[0].id, received: message, rules });
+    }
+
+    /// A late copy, claimed and then set aside by somebody who believes it failed.
+    async fn arrives_again(&mut self) {
+        let Some((_, life)) = self.random.choice(&self.letters) else { return };
+        assert_eq!(look(&self.store, &self.consumer, &life.received).await, life.rules.marker());
+        let outcome = match self.next % 2 {
+            0 => park_now(&self.store, &self.consumer, &life.received, &dead("late")).await,
+            _ => set_aside_now(&self.store, &self.consumer, &life.received, &dead("late")).await,
+        };
+        assert_eq!(outcome, SetAsideOutcome::AlreadySettled);
+    }
+
+    async fn leases(&mut self) {
+        let (lease, until) = if self.random.bool() { (LONG, Timestamp::MAX) } else { (Duration::ZERO, NOW) };
+        let given = self.store.lease(&self.consumer, 10, lease).await.expect("leases are answered");
+        let mut wanted = Vec::new();
+        for key in KEYS {
+            let Some(offset) = self.first(key) else { continue };
+            let life = self.letters.get_mut(&(key, offset)).expect("it was just found");
+            if let Some(token) = life.rules.lease(NOW, until) {
+                wanted.push((life.number, key, offset, token));
+            }
+        }
+        let mut numbers: Vec<i64> = given.iter().map(|leased| leased.letter).collect();
+        numbers.sort_unstable();
+        let mut expected: Vec<i64> = wanted.iter().map(|(number, ..)| *number).collect();
+        expected.sort_unstable();
+        assert_eq!(numbers, expected, "the first of each key that is due, and no other");
+        for leased in given {
+            let (_, key, offset, token) =
+                wanted.iter().find(|(number, ..)| *number == leased.letter).expect("they are the same");
+            self.leases.push((*key, *offset, *token, leased));
+        }
+    }
+
+    /// A lease is answered: mostly the last one, else one whose answer comes too late.
+    async fn answers(&mut self) {
+        let held = self.leases.len();
+        if held == 0 {
+            return;
+        }
+        let index = if self.random.u8(0..4) > 0 { held - 1 } else { self.random.usize(0..held) };
+        let (key, offset, token, leased) = self.leases[index].clone();
+        let (failure, again) = self.failure();
+        let choice = self.random.u8(0..4);
+        let life = self.letters.get_mut(&(key, offset)).expect("it was leased");
+        match choice {
+            0 | 1 => {
+                let mut tx = begin(&self.store).await;
+                self.fixture.effect(&mut tx, life.received.id.as_str()).await;
+                let resolved = self.store.resolve(&mut tx, &self.consumer, &leased).await;
+                let resolved = resolved.expect("answers are taken");
+                assert_eq!(resolved, life.rules.resolve(token));
+                if resolved {
+                    commit(&self.store, tx).await;
+                    self.applied.entry(key).or_default().push(offset);
+                    self.promote(key);
+                } else {
+                    self.store.rollback(tx).await.expect("a transaction can be rolled back");
+                }
+            }
+            2 => {
+                let failed = self.store.fail(&self.consumer, &leased, &failure).await;
+                assert_eq!(failed.expect("answers are taken"), life.rules.fail(token, again));
+            }
+            _ => {
+                let back = self.store.hand_back(&self.consumer, &leased, Duration::ZERO).await;
+                assert_eq!(back.expect("answers are taken"), life.rules.hand_back(token, NOW));
+            }
+        }
+    }
+
+    /// A person acts on one letter, or on two at once.
+    async fn acts(&mut self) {
+        let act = [Act::Retry, Act::Retry, Act::Discard, Act::Undo][self.random.usize(0..4)];
+        let mut chosen: Vec<(&'static str, i64)> = self.letters.keys().copied().collect();
+        self.random.shuffle(&mut chosen);
+        chosen.truncate(self.random.usize(1..3));
+        // Brought back in one act, the earlier one comes first.
+        chosen.sort_by_key(|(_, offset)| *offset);
+        let ids: Vec<i64> = chosen.iter().map(|at| self.letters[at].number).collect();
+        let acted = self.store.act(act, &ids, &somebody()).await.expect("acts are answered");
+        for ((key, offset), acted) in chosen.into_iter().zip(acted) {
+            let life = self.letters.get_mut(&(key, offset)).expect("it was chosen");
+            let allowed = life.rules.act(act, NOW).is_ok();
+            assert_eq!(acted.done(act, life.number).is_ok(), allowed, "{act} of {:?}", life.rules);
+            if allowed && act == Act::Undo {
+                self.undone.insert(offset);
+            }
+            self.promote(key);
+        }
+    }
+
+    /// Every letter stands as the rules say, and every key is held or free as they say.
+    async fn compare(&mut self, place: &str) {
+        let shown = self.store.list(&of(&self.consumer), 1_000).await.expect("letters can be listed");
+        assert_eq!(shown.len(), self.letters.len(), "letters after {place}");
+        let by_number: BTreeMap<i64, _> = shown.iter().map(|head| (head.id, head)).collect();
+        for ((key, offset), life) in &self.letters {
+            let head = by_number[&life.number];
+            let open = self.letters.iter().filter(|((of, _), life)| of == key && life.rules.state.is_open());
+            let holds = life.rules.state.is_open() && life.rules.state != LetterState::Waiting;
+            let holds_back = if holds { open.count() as u64 - 1 } else { 0 };
+            assert_eq!(
+                (head.state, head.attempts, head.kills, head.due.is_some(), head.parked, head.holds_back),
+                (
+                    life.rules.state,
+                    life.rules.attempts,
+                    life.rules.kills,
+                    life.rules.due.is_some(),
+                    true,
+                    holds_back
+                ),
+                "offset {offset} of {key} after {place}"
+            );
+        }
+        let probes = KEYS.map(|key| of_key(TOPIC, key, i64::MAX - 1));
+        let mut tx = begin(&self.store).await;
+        let claims = claim_in(&self.store, &mut tx, &self.consumer, &probes.iter().collect::<Vec<_>>()).await;
+        self.store.rollback(tx).await.expect("a transaction can be rolled back");
+        let wanted = KEYS.map(|key| if self.first(key).is_some() { Claim::Behind } else { Claim::Fresh });
+        assert_eq!(claims, wanted, "keys after {place}");
+    }
+
+    /// Everything is repaired and run: what was not given up has taken effect once, in the order of its key.
+    async fn end(&mut self, place: &str) {
+        for (.., leased) in &self.leases {
+            self.store.hand_back(&self.consumer, leased, Duration::ZERO).await.expect("answers are taken");
+        }
+        for round in 0.. {
+            let numbers: Vec<i64> = self.letters.values().map(|life| life.number).collect();
+            self.store.act(Act::Retry, &numbers, &somebody()).await.expect("acts are answered");
+            let ran = runs(self.fixture, &self.consumer).await;
+            if ran.is_empty() {
+                break;
+            }
+            assert!(round < 100, "{place} never ends");
+            for id in ran {
+                let ((key, offset), _) =
+                    self.letters.iter().find(|(_, life)| life.received.id == id).expect("it has a letter");
+                self.applied.entry(key).or_default().push(*offset);
+            }
+        }
+        for ((key, offset), life) in &self.letters {
+            let head = self.store.show(life.number).await.expect("the letter can be shown");
+            assert!(!head.state.is_open(), "offset {offset} of {key} is left {} after {place}", head.state);
+            let effects = u64::from(head.state == LetterState::Resolved);
+            assert_eq!(self.fixture.effects(life.received.id.as_str()).await, effects, "{place}");
+        }
+        for (key, offsets) in &self.applied {
+            let kept: Vec<i64> =
+                offsets.iter().copied().filter(|offset| !self.undone.contains(offset)).collect();
+            assert!(kept.is_sorted(), "{key} took effect as {kept:?} in {place}");
+            let once: BTreeSet<i64> = offsets.iter().copied().collect();
+            assert_eq!(once.len(), offsets.len(), "{key} took effect as {offsets:?} in {place}");
+        }
+        let free = KEYS.map(|key| of_key(TOPIC, key, i64::MAX));
+        for probe in free {
+            assert_eq!(look(&self.store, &self.consumer, &probe).await, Claim::Fresh, "{place}");
+        }
+    }
+}

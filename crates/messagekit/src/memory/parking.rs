@@ -1,0 +1,192 @@
+//! The order of keys in memory: who holds a key, and who waits behind.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use super::clock::Clock;
+use super::letters::Letter;
+use super::markers::Marker;
+use super::store::Tables;
+use super::tx::MemoryTx;
+use crate::dead_letters::{LetterHead, LetterState};
+use crate::store::{Claim, ClaimRequest, Failure, ParkingRoom, Received, SetAsideOutcome};
+use crate::{Error, ErrorKind};
+
+/// A key of a topic, as a consumer reads it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct HeldKey {
+    pub(super) consumer: String,
+    pub(super) topic: Arc<str>,
+    key: Bytes,
+}
+
+/// Partition, offset and number of a letter.
+type Turn = (i32, i64, i64);
+
+/// The open parked letters of each key, in the order in which they run.
+pub(super) type Queues = BTreeMap<HeldKey, BTreeSet<Turn>>;
+
+impl Letter {
+    /// Returns the key whose order it takes part in.
+    pub(super) fn held_key(&self) -> Option<HeldKey> {
+        let head = self.head();
+        let key = head.key.clone().filter(|_| head.parked)?;
+        Some(HeldKey { consumer: head.consumer.clone(), topic: Arc::clone(&head.topic), key })
+    }
+
+    fn turn(&self) -> Option<Turn> {
+        let head = self.head();
+        head.place.as_ref().map(|place| (place.partition, place.offset, head.id))
+    }
+}
+
+fn held_key(consumer: &str, received: &Received) -> Result<(HeldKey, Turn), Error> {
+    let (Some(key), Some(place)) = (&received.message.key, &received.place) else {
+        let error = Error::new(ErrorKind::Other, "only a message with a key and a place can be parked");
+        return Err(error.with("message_id", &received.id));
+    };
+    let topic = Arc::clone(&received.message.topic);
+    let held = HeldKey { consumer: consumer.to_owned(), topic, key: key.clone() };
+    Ok((held, (place.partition, place.offset, i64::MAX)))
+}
+
+impl Tables {
+    /// Returns whether an open letter holds the key of a claim, as the transaction sees it.
+    pub(super) fn is_held(&self, tx: &MemoryTx, consumer: &str, request: &ClaimRequest) -> bool {
+        let Some(key) = &request.key else { return false };
+        let topic = Arc::clone(&request.topic);
+        let held = HeldKey { consumer: consumer.to_owned(), topic, key: key.clone() };
+        self.queues.contains_key(&held) || tx.parks(&held).next().is_some()
+    }
+
+    /// Returns whether a parked letter has open ones of its key before it.
+    pub(super) fn waits_for_another(&self, letter: &Letter) -> bool {
+        let queue = letter.held_key().and_then(|key| self.queues.get(&key));
+        let first = queue.and_then(BTreeSet::first);
+        matches!((first, letter.turn()), (Some(first), Some(own)) if first.2 != own.2)
+    }
+
+    /// Notes a letter that was written or brought back in the order of its key.
+    pub(super) fn queue(&mut self, number: i64) {
+        let Some(letter) = self.letters.get(&number) else { return };
+        if let (Some(key), Some(turn)) = (letter.held_key(), letter.turn()) {
+            self.queues.entry(key).or_default().insert(turn);
+        }
+    }
+
+    /// A letter was resolved or discarded: the next one of its key runs, and the last one frees it.
+    pub(super) fn left_its_key(&mut self, number: i64, now: Timestamp) {
+        let Some(letter) = self.letters.get(&number) else { return };
+        let (Some(key), Some(turn)) = (letter.held_key(), letter.turn()) else { return };
+        let Some(queue) = self.queues.get_mut(&key) else { return };
+        queue.remove(&turn);
+        match queue.first() {
+            None => drop(self.queues.remove(&key)),
+            Some((.., next)) => self.letters.get_mut(next).into_iter().for_each(|next| next.promote(now)),
+        }
+    }
+
+    /// A discarded letter was brought back: it holds its key again, and runs when nothing is before it.
+    pub(super) fn came_back(&mut self, number: i64, now: Timestamp) {
+        self.queue(number);
+        let Some(letter) = self.letters.get(&number) else { return };
+        if !self.waits_for_another(letter) {
+            self.letters.get_mut(&number).into_iter().for_each(|letter| letter.promote(now));
+        }
+    }
+
+    /// Returns what a list shows of a letter: also what waits for it.
+    pub(super) fn shown(&self, head: &LetterHead) -> LetterHead {
+        let others = || {
+            let key = self.letters.get(&head.id)?.held_key()?;
+            let queue = self.queues.get(&key)?;
+            Some(queue.len().saturating_sub(1) as u64)
+        };
+        let holds = head.state.is_open() && head.state != LetterState::Waiting;
+        LetterHead { holds_back: holds.then(others).flatten().unwrap_or_default(), ..head.clone() }
+    }
+
+    /// Returns how many letters hold a key, and how many those of the consumer hold in all.
+    fn parked(&self, tx: &MemoryTx, held: &HeldKey) -> (usize, usize) {
+        let of_key = self.queues.get(held).map_or(0, BTreeSet::len) + tx.parks(held).count();
+        let of_consumer = |key: &HeldKey| key.consumer == held.consumer;
+        let committed = self.queues.iter().filter(|(key, _)| of_consumer(key)).map(|(_, queue)| queue.len());
+        let own = tx.writes.letters.values().filter_map(Letter::held_key).filter(|key| of_consumer(key));
+        (of_key, committed.sum::<usize>() + own.count())
+    }
+
+    fn has_room(&self, tx: &MemoryTx, held: &HeldKey, room: ParkingRoom) -> bool {
+        let (of_key, in_all) = self.parked(tx, held);
+        of_key < room.per_key as usize && in_all < room.in_all as usize
+    }
+
+    /// Returns whether an open letter of the key stands before a place.
+    fn has_before(&self, tx: &MemoryTx, held: &HeldKey, turn: Turn) -> bool {
+        let committed = self.queues.get(held).and_then(BTreeSet::first);
+        committed.copied().into_iter().chain(tx.parks(held)).any(|other| other < turn)
+    }
+
+    pub(super) fn park(
+        &mut self,
+        tx: &mut MemoryTx,
+        consumer: &str,
+        received: &Received,
+        failure: &Failure,
+        room: ParkingRoom,
+        clock: Clock,
+    ) -> Result<SetAsideOutcome, Error> {
+        let (held, turn) = held_key(consumer, received)?;
+        let marker = (consumer.to_owned(), received.id.clone());
+        self.locks.marker(tx.number, &marker)?;
+        if self.marker_in(tx, &marker).is_some() {
+            self.only_looked(tx, &marker);
+            return Ok(SetAsideOutcome::AlreadySettled);
+        }
+        self.locks.key(tx.number, &held)?;
+        if !self.has_room(tx, &held, room) {
+            return Ok(SetAsideOutcome::Full);
+        }
+        let behind = self.has_before(tx, &held, turn);
+        self.set_aside(tx, consumer, &received.id, |number| {
+            Letter::new(number, consumer, received, failure, clock).parked(behind)
+        })
+    }
+
+    pub(super) fn park_behind(
+        &mut self,
+        tx: &mut MemoryTx,
+        consumer: &str,
+        behind: &[&Received],
+        room: ParkingRoom,
+        clock: Clock,
+    ) -> Result<usize, Error> {
+        for (kept, received) in behind.iter().enumerate() {
+            let (held, turn) = held_key(consumer, received)?;
+            let marker = (consumer.to_owned(), received.id.clone());
+            if !matches!(tx.writes.markers.get(&marker), Some(Marker { claim: Claim::Held, .. })) {
+                let error = Error::new(ErrorKind::Other, "message was not claimed behind its key");
+                return Err(error.with("message_id", &received.id));
+            }
+            self.locks.key(tx.number, &held)?;
+            if !self.has_room(tx, &held, room) {
+                return Ok(kept);
+            }
+            let waits = self.has_before(tx, &held, turn);
+            self.last_letter += 1;
+            let letter = Letter::new(self.last_letter, consumer, received, &Failure::behind(), clock);
+            tx.writes.letters.insert(self.last_letter, letter.parked(waits));
+        }
+        Ok(behind.len())
+    }
+}
+
+impl MemoryTx {
+    /// Returns the letters of a key that this transaction parks.
+    fn parks(&self, held: &HeldKey) -> impl Iterator<Item = Turn> {
+        let own = self.writes.letters.values();
+        own.filter(move |letter| letter.held_key().as_ref() == Some(held)).filter_map(Letter::turn)
+    }
+}
