@@ -11,6 +11,7 @@ impl FaultyStore {
         if self.is(Fault::IdsIgnoreCase) {
             seen.id = MessageId::from_stored(&claim.id.as_str().trim().to_lowercase());
         }
+        self.asks_about_the_key(&mut seen);
         seen
     }
 
@@ -85,6 +86,12 @@ impl Processed for FaultyStore {
                 (_, answer) => answer,
             };
         }
+        for (answer, request) in answers.iter_mut().zip(&requests) {
+            *answer = self.answers_about_the_key(request, *answer);
+            if *answer == Claim::Behind {
+                tx.behind.insert(request.id.clone());
+            }
+        }
         let fresh = requests.iter().zip(&answers).filter(|(_, answer)| **answer == Claim::Fresh);
         tx.claims.extend(fresh.map(|(request, _)| (consumer.to_owned(), request.clone())));
         if self.is(Fault::ClaimsAnswerSorted) {
@@ -110,6 +117,11 @@ impl Processed for FaultyStore {
     ) -> Result<(), Error> {
         match self.fault {
             Some(Fault::UnclaimDoesNothing) => Ok(()),
+            Some(Fault::UnclaimLeavesBehind) => {
+                let rest = requests.iter().filter(|request| !tx.behind.contains(&request.id));
+                let rest: Vec<ClaimRequest> = rest.cloned().collect();
+                self.inner.unclaim(tx.inner(), consumer, &rest).await
+            }
             Some(Fault::UnclaimTakesAll) => {
                 let all: Vec<ClaimRequest> = tx.claims.iter().map(|(_, claim)| claim.clone()).collect();
                 self.inner.unclaim(tx.inner(), consumer, &all).await

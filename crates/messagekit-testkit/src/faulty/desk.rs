@@ -31,6 +31,7 @@ impl FaultyStore {
             (Some(Fault::RetryWithoutCompareAndSet), Act::Retry, Acted::WrongState(_))
             | (Some(Fault::RetryInventsLetters), Act::Retry, Acted::NotFound)
             | (Some(Fault::ActsWithoutCompareAndSet), _, Acted::WrongState(_))
+            | (Some(Fault::RetriesWhatWaits), Act::Retry, Acted::WrongState(LetterState::Waiting))
             | (Some(Fault::RetriesWithoutAWayBack), Act::Retry, Acted::WrongState(LetterState::Dead)) => {
                 Acted::Done
             }
@@ -51,6 +52,14 @@ impl DeadLetters for FaultyStore {
                 Some(Fault::ListsOldestFirst) => letters.reverse(),
                 Some(Fault::ListForgetsSizes) => {
                     letters.iter_mut().for_each(|letter| letter.payload_bytes = 0);
+                }
+                Some(Fault::ListForgetsWhatWaits) => {
+                    letters.iter_mut().for_each(|letter| letter.holds_back = 0);
+                }
+                Some(Fault::UndoneDies) => {
+                    let undone = self.notes().undone.clone();
+                    let brought_back = letters.iter_mut().filter(|letter| undone.contains(&letter.id));
+                    brought_back.for_each(|letter| letter.state = LetterState::Dead);
                 }
                 _ => {}
             }

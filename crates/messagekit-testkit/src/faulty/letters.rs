@@ -73,6 +73,10 @@ impl SetAside for FaultyStore {
             };
             self.inner.unclaim(tx.inner(), consumer, &[claim]).await?;
         }
+        if self.is(Fault::SetAsideHoldsItsKey) && received.place.is_some() {
+            let room = ParkingRoom::default();
+            return self.inner.park(tx.inner(), consumer, &received, &failure, room).await;
+        }
         let outcome = self.inner.set_aside(tx.inner(), consumer, &received, &failure).await?;
         let always = self.is(Fault::SetAsideAgain) || self.is(Fault::SetsAppliedAside);
         Ok(if always { SetAsideOutcome::SetAside } else { outcome })
@@ -86,7 +90,7 @@ impl SetAside for FaultyStore {
         failure: &Failure,
         room: ParkingRoom,
     ) -> Result<SetAsideOutcome, Error> {
-        self.inner.park(tx.inner(), consumer, received, failure, room).await
+        self.park_with_fault(tx, consumer, received, failure, room).await
     }
 
     async fn park_behind(
@@ -96,7 +100,7 @@ impl SetAside for FaultyStore {
         behind: &[&Received],
         room: ParkingRoom,
     ) -> Result<usize, Error> {
-        self.inner.park_behind(tx.inner(), consumer, behind, room).await
+        self.park_behind_with_fault(tx, consumer, behind, room).await
     }
 }
 
@@ -136,6 +140,7 @@ impl Retries for FaultyStore {
             }
             _ => {}
         }
+        self.leases_out_of_turn(consumer, &mut leased).await?;
         let mut notes = self.notes();
         notes.tokens.extend(leased.iter().map(|leased| (leased.letter, leased.token)));
         if matches!(self.fault, Some(Fault::LeasesTwice | Fault::LeaseLooksFirst)) && notes.first_lease {
@@ -174,6 +179,7 @@ impl Retries for FaultyStore {
             _ => {}
         }
         let failed = self.inner.fail(consumer, &leased, &failure).await?;
+        self.notes().has_died |= leased.parked && failure.next == Next::Dead;
         let replayed = self.notes().replayed.contains(&leased.letter);
         if self.is(Fault::ReplayGoesOn) && replayed {
             let by = Actor::new("fault", "test");

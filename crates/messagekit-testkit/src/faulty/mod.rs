@@ -9,6 +9,7 @@ mod claims;
 mod desk;
 mod fixture;
 mod letters;
+mod parking;
 mod publisher;
 mod relay;
 mod replays;

@@ -33,6 +33,12 @@ pub(super) struct Notes {
     pub(super) discarded: BTreeSet<i64>,
     pub(super) undone: BTreeSet<i64>,
     pub(super) handed_back: BTreeSet<i64>,
+    /// Messages that were kept behind nobody.
+    pub(super) stuck: BTreeSet<MessageId>,
+    /// A parked letter is dead.
+    pub(super) has_died: bool,
+    /// How many messages were parked.
+    pub(super) arrivals: i64,
     pub(super) replay: Option<(messagekit::ReplayLease, messagekit::ReplayJob)>,
     pub(super) consumers: BTreeSet<String>,
     pub(super) offsets: BTreeMap<(String, Arc<str>, i32, u32), i64>,
@@ -43,6 +49,8 @@ pub struct FaultyTx {
     inner: Option<MemoryTx>,
     store: FaultyStore,
     pub(super) claims: Vec<(String, ClaimRequest)>,
+    /// What this transaction has claimed behind its key.
+    pub(super) behind: BTreeSet<MessageId>,
 }
 
 impl FaultyTx {
@@ -88,7 +96,12 @@ impl Store for FaultyStore {
     type Tx = FaultyTx;
 
     async fn begin(&self) -> Result<FaultyTx, Error> {
-        Ok(FaultyTx { inner: Some(self.inner.begin().await?), store: self.clone(), claims: Vec::new() })
+        Ok(FaultyTx {
+            inner: Some(self.inner.begin().await?),
+            store: self.clone(),
+            claims: Vec::new(),
+            behind: BTreeSet::new(),
+        })
     }
 
     async fn commit(&self, tx: FaultyTx) -> Result<(), Error> {

@@ -287,6 +287,54 @@ faults! {
     AuditForgetsRefusals: Store every_act_leaves_one_row_of_the_audit,
     /// Nobody knows by which request an act came.
     AuditForgetsRequests: Store every_act_leaves_one_row_of_the_audit,
+    /// What is parked does not hold its key.
+    ParkHoldsNoKey: Store parked_message_holds_its_key,
+    /// A key is held in every topic.
+    HeldKeysIgnoreTopic: Store parked_message_holds_its_key,
+    /// Keys are compared as texts.
+    HeldKeysAreText: Store held_keys_differ_by_every_byte,
+    /// What is set aside alone holds its key.
+    SetAsideHoldsItsKey: Store message_set_aside_alone_holds_no_key,
+    /// What is behind is marked as held, and there is no letter of it.
+    BehindIsForgotten: Store message_behind_is_kept_and_waits,
+    /// Taking back a claim behind a key leaves its marker.
+    UnclaimLeavesBehind: Store unclaimed_message_behind_leaves_nothing,
+    /// Messages are parked at once, outside the transaction.
+    ParksOutsideTransaction: Store rolled_back_park_holds_nothing,
+    /// What is settled is parked again.
+    ParkIgnoresMarkers: Store message_that_is_settled_is_not_parked,
+    /// Whatever is parked is dead.
+    ParkedIsDead: Store parked_culprit_is_due_as_its_failure_says,
+    /// What waits goes on waiting when its turn has come.
+    NobodyIsPromoted: Store letters_of_a_key_run_in_their_order,
+    /// The letters of a key stand in the order in which they were parked.
+    ParksByArrival: Store letters_of_a_key_stand_by_their_places,
+    /// A key whose first letter is dead is free.
+    DeadHeadLeavesItsKey: Store dead_head_holds_its_key,
+    /// The next letter runs before the one before it is committed.
+    PromotesBeforeTheCommit: Store rolled_back_run_lets_nobody_pass,
+    /// Giving a letter up lets nobody run.
+    DiscardPromotesNobody: Store discarded_letter_leaves_its_key,
+    /// A key stays held when its last letter is given up.
+    DiscardKeepsItsKey: Store discarded_letter_leaves_its_key,
+    /// What is brought back does not hold its key.
+    UndoHoldsNoKey: Store undone_head_holds_its_key_again,
+    /// What is due runs although a dead letter of its key is before it.
+    LeasesPastADeadHead: Store undone_head_holds_its_key_again,
+    /// What has never run is dead when it is brought back.
+    UndoneDies: Store undone_letter_that_never_ran_takes_its_turn,
+    /// What waits is said to be retried.
+    RetriesWhatWaits: Store waiting_letter_is_not_retried,
+    /// There is room for every culprit.
+    ParkHasEndlessRoom: Store culprit_without_room_is_not_parked,
+    /// There is room for everything behind.
+    BehindHasEndlessRoom: Store messages_behind_are_kept_as_far_as_there_is_room,
+    /// Nobody sees how much waits for a letter.
+    ListForgetsWhatWaits: Store lists_tell_what_a_head_holds_back,
+    /// Whether somebody is before a message is decided when it is claimed.
+    WaitsBehindADrainedKey: Store nobody_is_stuck_behind_a_key_that_is_drained_meanwhile,
+    /// What was brought back never runs by itself.
+    UndoneWaitsForEver: Store keys_keep_their_order_through_random_lives,
     /// Deaths are not counted.
     SuspectsForgetDeaths: Store note_without_an_answer_counts_a_death,
     /// Absolving does nothing.

@@ -218,3 +218,29 @@ fn what_is_applied_stays_applied() {
     }
     assert_eq!((letter.lease(at(99), at(100)), letter.marker()), (None, Claim::Done));
 }
+
+#[test]
+fn what_waits_for_its_key_runs_only_when_its_turn_has_come() {
+    let mut letter = Standing::parked(0, Some(at(0)), true);
+    assert_eq!((letter.state, letter.due, letter.marker()), (LetterState::Waiting, None, Claim::Held));
+    assert_eq!(letter.lease(at(99), at(100)), None);
+    assert_eq!(letter.act(Act::Retry, at(1)), Err(LetterState::Waiting));
+    assert!(letter.promote(at(2)) && !letter.promote(at(3)));
+    assert_eq!((letter.state, letter.due, letter.attempts), (LetterState::Retrying, Some(at(2)), 0));
+    let token = letter.lease(at(2), at(60)).expect("it is due");
+    assert!(letter.resolve(token));
+}
+
+#[test]
+fn what_never_ran_is_brought_back_to_its_turn_and_the_rest_is_dead() {
+    for attempts in 0..3 {
+        let mut letter = Standing::parked(attempts, Some(at(0)), attempts == 0);
+        assert_eq!(letter.act(Act::Discard, at(1)), Ok(LetterState::Discarded));
+        let wanted = if attempts == 0 { LetterState::Waiting } else { LetterState::Dead };
+        assert_eq!(letter.act(Act::Undo, at(2)), Ok(wanted));
+        assert_eq!((letter.due, letter.promote(at(3))), (None, attempts == 0));
+    }
+    let mut alone = Standing::set_aside(0, None);
+    assert_eq!(alone.act(Act::Discard, at(1)), Ok(LetterState::Discarded));
+    assert_eq!(alone.act(Act::Undo, at(2)), Ok(LetterState::Dead), "it has no turn");
+}
