@@ -9,7 +9,8 @@ use sqlx::{AssertSqlSafe, PgConnection};
 fn parameters(statement: &str) -> &'static str {
     match statement {
         "claim" | "look" | "unclaim" => "text, text[]",
-        "claim_generation" => "text, text[], int[]",
+        "claim_keyed" | "look_keyed" => "text, text[], text[], bigint[]",
+        "claim_generation" => "text, text[], text[], bigint[], int[]",
         "advance" => "text, text[], int[], int[], bigint[]",
         "next_of" => "text, text",
         "set_aside" => {
@@ -25,12 +26,20 @@ fn parameters(statement: &str) -> &'static str {
             "bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz"
         }
         "show" | "replay" | "cancel" | "forget" => "bigint",
-        "lock" | "retry" | "discard" | "undo" => "bigint[]",
+        "lock" | "retry" | "discard" | "undo" | "lock_keys" => "bigint[]",
+        "hold_keys" => "text, text[], bigint[]",
+        "let_go" => "text, text, bigint",
+        "count_keys" => "text[], text[], bigint[], int[]",
+        "promote" | "free" => "text[], text[], bigint[]",
+        "park_mark" => "text, text",
+        "park_letters" => {
+            "text, text[], text[], text[], int[], bigint[], bytea[], bigint[], text[], bytea[], bytea[], text, int, float8, text, text, text"
+        }
         "mark" => "text[], text[], text, text",
         "audit" => "text, text, text, text, bigint[], text, bigint, text",
         "suspect" => "text, text, int, text, bigint",
         "absolve" | "stand_down" => "text, text, int, text",
-        "sweep" | "confirmed" => "text",
+        "sweep" | "confirmed" | "held_in_all" => "text",
         "note_failure" => "text, text, text",
         "lease_returns" => "text, bigint, float8",
         "events" => "text, text, text, timestamptz, timestamptz, timestamptz, text, bigint",
@@ -48,6 +57,7 @@ fn parameters(statement: &str) -> &'static str {
         "oldest" | "checkpoint" | "relayed" | "relay_next_due" | "relay_last_place" | "relay_writers" => "",
         "lease" => "text, bigint, float8",
         "resolve" => "text, bigint, bigint",
+        "resolve_parked" => "text, bigint, bigint, text, bigint",
         "fail" => "text, bigint, bigint, text, float8, text, text, text",
         "hand_back" => "text, bigint, bigint, float8",
         "write" => "text[], text[], text[], text[], bytea[], text[], text[], text[], float8",
@@ -79,7 +89,7 @@ fn values(name: &str) -> Option<String> {
         "reaches" => "now() - interval '2 h'".to_owned(),
         "waiting" => "now() - interval '1 min'".to_owned(),
         "confirmed" => "'messagekit_shop'".to_owned(),
-        "lock" => "'{7, 100007}'".to_owned(),
+        "lock" | "lock_keys" => "'{7, 100007}'".to_owned(),
         "relay_lease" => "'relay-1', 4e6, 64".to_owned(),
         "relay_pending" => {
             format!("'relay-1', '{{7, 9}}', '{{1, 1}}', '{{0, 0}}', '{{7}}', '{{a.b}}', 500, {}, 80", 8 << 20)
@@ -105,8 +115,9 @@ const RELAY: [&str; 7] = [
 ];
 
 /// Go through much on purpose, when a person asks: the oldest event, to refuse what reaches behind it; the markers of each
-/// consumer beside the events of a replay; the whole list of a replay that ends early.
-const WALKS: [&str; 4] = ["oldest", "skipped_by", "forget", "relayed"];
+/// consumer beside the events of a replay; the whole list of a replay that ends early. And all held keys of a consumer, when a
+/// message is parked.
+const WALKS: [&str; 5] = ["oldest", "skipped_by", "forget", "relayed", "held_in_all"];
 
 /// Returns the plan that a connection keeps for a statement, whatever its parameters are.
 async fn plan(connection: &mut PgConnection, name: &str, text: &str) -> String {

@@ -8,7 +8,7 @@ use messagekit::{
 };
 
 use crate::tables::letters::{self, WayBack};
-use crate::tables::{offsets, processed, retries, suspects};
+use crate::tables::{offsets, parking, processed, retries, suspects};
 use crate::{PgTx, PostgresStore};
 
 impl Processed for PostgresStore {
@@ -57,19 +57,19 @@ impl SetAside for PostgresStore {
         consumer: &str,
         received: &Received,
         failure: &Failure,
-        _room: ParkingRoom,
+        room: ParkingRoom,
     ) -> Result<SetAsideOutcome, Error> {
-        self.set_aside(tx, consumer, received, failure).await
+        self.statement(parking::park(tx, self.schema(), consumer, received, failure, room)).await
     }
 
     async fn park_behind(
         &self,
-        _tx: &mut PgTx,
-        _consumer: &str,
-        _behind: &[&Received],
-        _room: ParkingRoom,
+        tx: &mut PgTx,
+        consumer: &str,
+        behind: &[&Received],
+        room: ParkingRoom,
     ) -> Result<usize, Error> {
-        Ok(0)
+        self.statement(parking::park_behind(tx, self.schema(), consumer, behind, room)).await
     }
 }
 

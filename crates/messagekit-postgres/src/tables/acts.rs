@@ -1,20 +1,23 @@
 //! What a person does with letters, and the audit.
 //!
-//! Letters are locked in the order of their numbers and then moved by compare-and-set; their markers move last, because
-//! whoever claims a late duplicate waits from there to the commit. Each act counts the token up, which fences out whoever
-//! runs the letter at that moment.
+//! The keys of parked letters are locked first, in their order, then the letters in the order of their numbers, which are moved
+//! by compare-and-set; their markers move last, because whoever claims a late duplicate waits from there to the commit. Each act
+//! counts the token up, which fences out whoever runs the letter at that moment.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use messagekit::{Act, Acted, Actor, Error, ErrorKind, LetterState};
+use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
+use super::held_keys::{self, HeldKey};
 use super::{clean, letter_row};
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
 pub(crate) const LOCK: &str = "
-SELECT d.id, d.state, d.consumer, d.message_id, d.origin <> 'store' AND d.return_to IS NULL AS no_way_back,
+SELECT d.id, d.state, d.consumer, d.message_id, d.topic, d.key_hash, d.parked,
+  d.origin <> 'store' AND d.return_to IS NULL AS no_way_back,
   (SELECT p.outcome FROM messagekit.processed_messages p WHERE p.consumer = d.consumer AND p.message_id = d.message_id) AS marker
 FROM messagekit.dead_letters d WHERE d.id = ANY($1::bigint[]) ORDER BY d.id FOR UPDATE OF d";
 
@@ -29,9 +32,11 @@ UPDATE messagekit.dead_letters
 SET state = 'discarded', due = NULL, running_since = NULL, token = token + 1, changed_at = clock_timestamp()
 WHERE id = ANY($1::bigint[]) AND state IN ('retrying', 'waiting', 'dead', 'replaying')";
 
+/// A parked one that has not run takes its turn again.
 pub(crate) const UNDO: &str = "
 UPDATE messagekit.dead_letters
-SET state = 'dead', due = NULL, running_since = NULL, token = token + 1, changed_at = clock_timestamp()
+SET state = CASE WHEN parked AND attempts = 0 THEN 'waiting' ELSE 'dead' END,
+  due = NULL, running_since = NULL, token = token + 1, changed_at = clock_timestamp()
 WHERE id = ANY($1::bigint[]) AND state = 'discarded'";
 
 /// Moves markers. One that retention has taken away is made again, or a late copy would be applied behind the act's back.
@@ -51,6 +56,8 @@ struct Moving {
     id: i64,
     consumer: String,
     message_id: String,
+    /// The key whose order it takes part in.
+    held: Option<HeldKey>,
 }
 
 /// Acts on letters, and answers in the order of `ids`.
@@ -61,6 +68,10 @@ pub(crate) async fn act(
     ids: &[i64],
     by: &Actor,
 ) -> Result<Vec<Acted>, Error> {
+    let keys = match act {
+        Act::Retry => Vec::new(),
+        Act::Discard | Act::Undo => held_keys::lock(connection, schema, ids).await?,
+    };
     let rows =
         sqlx::query(schema.sql(LOCK)).bind(ids).fetch_all(&mut *connection).await.map_err(from_sqlx)?;
     let markers = match act {
@@ -86,12 +97,17 @@ pub(crate) async fn act(
             answers.insert(id, Acted::Settled);
             continue;
         }
-        let read = || Ok((row.try_get("consumer")?, row.try_get("message_id")?));
-        let (consumer, message_id) = read().map_err(from_sqlx)?;
+        let moved = moving_of(id, row).map_err(from_sqlx)?;
+        if act != Act::Retry && moved.held.as_ref().is_some_and(|held| !keys.contains(held)) {
+            let error =
+                Error::new(ErrorKind::Conflict, "letter was parked a moment ago, and its key is not locked");
+            return Err(error.with("letter", id));
+        }
         answers.insert(id, Acted::Done);
-        moving.push(Moving { id, consumer, message_id });
+        moving.push(moved);
     }
     move_letters(connection, schema, act, &moving).await?;
+    move_keys(connection, schema, act, &moving, &keys).await?;
     if let Some((from, to)) = markers {
         mark(connection, schema, &moving, from, to).await?;
     }
@@ -133,6 +149,41 @@ async fn move_letters(
     Err(Error::new(ErrorKind::Corrupt, "letters changed although they were locked").with("act", act))
 }
 
+fn moving_of(id: i64, row: &PgRow) -> sqlx::Result<Moving> {
+    let consumer: String = row.try_get("consumer")?;
+    let held = match row.try_get("parked")? {
+        true => Some(HeldKey {
+            consumer: consumer.clone(),
+            topic: row.try_get("topic")?,
+            hash: row.try_get("key_hash")?,
+        }),
+        false => None,
+    };
+    Ok(Moving { id, message_id: row.try_get("message_id")?, consumer, held })
+}
+
+/// Counts the letters out of their keys or in again, and lets those run whose turn it is.
+async fn move_keys(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    act: Act,
+    moving: &[Moving],
+    keys: &[HeldKey],
+) -> Result<(), Error> {
+    let change = match act {
+        Act::Retry => return Ok(()),
+        Act::Discard => -1,
+        Act::Undo => 1,
+    };
+    let mut letters: BTreeMap<&HeldKey, i32> = BTreeMap::new();
+    for held in moving.iter().filter_map(|letter| letter.held.as_ref()) {
+        *letters.entry(held).or_default() += change;
+    }
+    let letters: Vec<(&HeldKey, i32)> = letters.into_iter().collect();
+    held_keys::count(connection, schema, &letters).await?;
+    held_keys::settle(connection, schema, keys).await
+}
+
 async fn mark(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -152,7 +203,7 @@ async fn mark(
     if rows.len() == moving.len() {
         return Ok(());
     }
-    let read = |row: &sqlx::postgres::PgRow| Ok((row.try_get(0)?, row.try_get(1)?));
+    let read = |row: &PgRow| Ok((row.try_get(0)?, row.try_get(1)?));
     let moved: BTreeSet<(String, String)> =
         rows.iter().map(read).collect::<sqlx::Result<_>>().map_err(from_sqlx)?;
     let left = moving.iter().find(|letter| {

@@ -96,8 +96,8 @@ pub(super) fn head_of(row: &PgRow) -> Result<LetterHead, Error> {
         fingerprint: columns.take()?,
         set_aside_at: time(columns.take()?),
         changed_at: time(columns.take()?),
-        parked: false,
-        holds_back: 0,
+        parked: columns.take()?,
+        holds_back: columns.take::<Option<i32>>()?.unwrap_or_default().unsigned_abs().into(),
         payload_bytes: columns.take::<i64>()?.unsigned_abs(),
     })
 }

@@ -44,6 +44,44 @@ impl WayBack<'_> {
     pub(crate) const HANDLER: Self = Self { origin: Origin::Store, return_to: None };
 }
 
+/// What a letter keeps of a message.
+pub(crate) struct Columns<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) topic: &'a str,
+    /// Where that differs from the topic.
+    pub(crate) place_topic: Option<&'a str>,
+    pub(crate) partition: Option<i32>,
+    pub(crate) offset: Option<i64>,
+    pub(crate) key: Option<&'a [u8]>,
+    /// For look-ups only; a text column refuses NUL, and no type has one.
+    pub(crate) event_type: Option<&'a str>,
+    pub(crate) headers: Vec<u8>,
+    pub(crate) payload: &'a [u8],
+}
+
+impl<'a> Columns<'a> {
+    pub(crate) fn of(received: &'a Received) -> Result<Self, Error> {
+        let message = &received.message;
+        let headers = serde_json::to_vec(&message.headers).map_err(|error| {
+            Error::new(ErrorKind::Other, "headers cannot be written as JSON").caused_by(error)
+        })?;
+        let event_type =
+            message.headers.text(headers::EVENT_TYPE).or_else(|| message.headers.text(headers::CE_TYPE));
+        let place = received.place.as_ref();
+        Ok(Self {
+            id: received.id.as_str(),
+            topic: &message.topic,
+            place_topic: place.map(|place| &*place.topic).filter(|topic| **topic != *message.topic),
+            partition: place.map(|place| place.partition),
+            offset: place.map(|place| place.offset),
+            key: message.key.as_deref(),
+            event_type: event_type.filter(|event_type| !event_type.contains('\0')),
+            headers,
+            payload: &message.payload,
+        })
+    }
+}
+
 /// Claims a message as held and keeps it whole.
 pub(crate) async fn set_aside(
     connection: &mut PgConnection,
@@ -53,30 +91,23 @@ pub(crate) async fn set_aside(
     failure: &Failure,
     way_back: WayBack<'_>,
 ) -> Result<SetAsideOutcome, Error> {
-    let message = &received.message;
-    let headers = serde_json::to_vec(&message.headers).map_err(|error| {
-        Error::new(ErrorKind::Other, "headers cannot be written as JSON").caused_by(error)
-    })?;
-    let event_type =
-        message.headers.text(headers::EVENT_TYPE).or_else(|| message.headers.text(headers::CE_TYPE));
-    let place = received.place.as_ref();
+    let columns = Columns::of(received)?;
     let (state, due_in) = after(failure);
     let row = sqlx::query(schema.sql(SET_ASIDE))
         .bind(consumer)
-        .bind(received.id.as_str())
-        .bind(&*message.topic)
-        .bind(place.map(|place| &*place.topic).filter(|topic| **topic != *message.topic))
-        .bind(place.map(|place| place.partition))
-        .bind(place.map(|place| place.offset))
-        .bind(message.key.as_deref())
-        .bind(message.key.as_deref().map(key_hash))
+        .bind(columns.id)
+        .bind(columns.topic)
+        .bind(columns.place_topic)
+        .bind(columns.partition)
+        .bind(columns.offset)
+        .bind(columns.key)
+        .bind(columns.key.map(key_hash))
         .bind(state)
         .bind(count(failure.attempts))
         .bind(due_in)
-        // For look-ups only; a text column refuses NUL, and no type has one.
-        .bind(event_type.filter(|event_type| !event_type.contains('\0')))
-        .bind(headers)
-        .bind(&*message.payload)
+        .bind(columns.event_type)
+        .bind(columns.headers)
+        .bind(columns.payload)
         .bind(failure.kind.as_str())
         .bind(clean(&failure.error))
         .bind(failure.fingerprint())

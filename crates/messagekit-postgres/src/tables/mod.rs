@@ -6,10 +6,12 @@ pub(crate) mod columns;
 pub(crate) mod desk;
 pub(crate) mod events;
 pub(crate) mod health;
+pub(crate) mod held_keys;
 mod key_hash;
 mod letter_row;
 pub(crate) mod letters;
 pub(crate) mod offsets;
+pub(crate) mod parking;
 pub(crate) mod pending;
 pub(crate) mod processed;
 pub(crate) mod rejected;
@@ -27,12 +29,23 @@ use messagekit::{Failure, Next};
 /// Every statement with its name, for the test that looks at their plans.
 pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("claim", processed::CLAIM),
+    ("claim_keyed", processed::CLAIM_KEYED),
     ("claim_generation", processed::CLAIM_GENERATION),
     ("look", processed::LOOK),
+    ("look_keyed", processed::LOOK_KEYED),
     ("unclaim", processed::UNCLAIM),
     ("advance", offsets::ADVANCE),
     ("next_of", offsets::NEXT_OF),
     ("set_aside", letters::SET_ASIDE),
+    ("hold_keys", held_keys::HOLD),
+    ("held_in_all", held_keys::IN_ALL),
+    ("let_go", held_keys::LET_GO),
+    ("lock_keys", held_keys::LOCK),
+    ("count_keys", held_keys::COUNT),
+    ("promote", held_keys::PROMOTE),
+    ("free", held_keys::FREE),
+    ("park_mark", parking::MARK),
+    ("park_letters", parking::LETTERS),
     ("list", desk::LIST),
     ("page", desk::PAGE),
     ("page_of_state", desk::PAGE_OF_STATE),
@@ -55,6 +68,7 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("lease_returns", bookkeeping::LEASE_RETURNS),
     ("lease", retries::LEASE),
     ("resolve", retries::RESOLVE),
+    ("resolve_parked", retries::RESOLVE_PARKED),
     ("fail", retries::FAIL),
     ("hand_back", retries::HAND_BACK),
     ("events", stored_events::EVENTS),

@@ -1,9 +1,11 @@
 //! The markers that make effects happen once.
 
 use messagekit::{Claim, ClaimRequest, Error, ErrorKind};
-use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::Query;
+use sqlx::{PgConnection, Postgres, Row};
 
+use super::key_hash::key_hash;
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
@@ -13,14 +15,27 @@ use crate::error::from_sqlx;
 pub(crate) const CLAIM: &str = r#"
 INSERT INTO messagekit.processed_messages (consumer, message_id, outcome)
 SELECT $1, b.id, 'done' FROM unnest($2::text[]) AS b (id) ORDER BY b.id COLLATE "C"
-ON CONFLICT DO NOTHING RETURNING message_id"#;
+ON CONFLICT DO NOTHING RETURNING message_id, outcome"#;
+
+/// The same for messages whose keys may be held: those are claimed as held. A scalar, because EXISTS could be planned as a hash
+/// of all held keys, and that plan would be kept.
+pub(crate) const CLAIM_KEYED: &str = r#"
+INSERT INTO messagekit.processed_messages (consumer, message_id, outcome)
+SELECT $1, b.id, CASE WHEN (
+  SELECT true FROM messagekit.held_keys k WHERE k.consumer = $1 AND k.topic = b.topic AND k.key_hash = b.key_hash)
+  THEN 'held' ELSE 'done' END
+FROM unnest($2::text[], $3::text[], $4::bigint[]) AS b (id, topic, key_hash) ORDER BY b.id COLLATE "C"
+ON CONFLICT DO NOTHING RETURNING message_id, outcome"#;
 
 /// The same for ranges that are processed again. Held and discarded markers are left out beforehand: DO UPDATE would lock
 /// them before the handlers, while whoever resolves a letter locks them after. NOT EXISTS could be planned as a join over
 /// all markers of the consumer, and that plan would be kept.
 pub(crate) const CLAIM_GENERATION: &str = r#"
 INSERT INTO messagekit.processed_messages AS p (consumer, message_id, outcome, generation)
-SELECT $1, b.id, 'done', b.generation FROM unnest($2::text[], $3::int[]) AS b (id, generation)
+SELECT $1, b.id, CASE WHEN (
+  SELECT true FROM messagekit.held_keys k WHERE k.consumer = $1 AND k.topic = b.topic AND k.key_hash = b.key_hash)
+  THEN 'held' ELSE 'done' END, b.generation
+FROM unnest($2::text[], $3::text[], $4::bigint[], $5::int[]) AS b (id, topic, key_hash, generation)
 WHERE (
   SELECT true FROM messagekit.processed_messages q
   WHERE q.consumer = $1 AND q.message_id = b.id AND (q.outcome <> 'done' OR q.generation >= b.generation)) IS NULL
@@ -28,16 +43,24 @@ ORDER BY b.id COLLATE "C"
 ON CONFLICT (consumer, message_id) DO UPDATE
   SET outcome = excluded.outcome, generation = excluded.generation, processed_at = now()
   WHERE p.outcome = 'done' AND p.generation < excluded.generation
-RETURNING message_id"#;
+RETURNING message_id, outcome"#;
 
 /// Looks at the markers of what was not fresh.
 pub(crate) const LOOK: &str = "
 SELECT message_id, outcome FROM messagekit.processed_messages WHERE consumer = $1 AND message_id = ANY($2::text[])";
 
+/// [`LOOK`], and once more at the keys of what is to be handled: a rival may have parked an earlier message of one while the
+/// claim waited for that rival.
+pub(crate) const LOOK_KEYED: &str = "
+SELECT message_id, outcome FROM messagekit.processed_messages WHERE consumer = $1 AND message_id = ANY($2::text[])
+UNION ALL
+SELECT NULL, 'held' FROM unnest($3::text[], $4::bigint[]) AS b (topic, key_hash)
+WHERE (SELECT true FROM messagekit.held_keys k WHERE k.consumer = $1 AND k.topic = b.topic AND k.key_hash = b.key_hash)";
+
 /// Takes back what this transaction wrote, and nothing that stood there before.
 pub(crate) const UNCLAIM: &str = "
 DELETE FROM messagekit.processed_messages
-WHERE consumer = $1 AND message_id = ANY($2::text[]) AND outcome = 'done' AND xmin = pg_current_xact_id()::xid";
+WHERE consumer = $1 AND message_id = ANY($2::text[]) AND outcome <> 'discarded' AND xmin = pg_current_xact_id()::xid";
 
 /// Claims messages and answers in input order.
 pub(crate) async fn claim(
@@ -49,41 +72,103 @@ pub(crate) async fn claim(
     if requests.is_empty() {
         return Ok(Vec::new());
     }
-    // The first copy of each id, sorted; the sort is stable.
-    let mut firsts: Vec<usize> = (0..requests.len()).collect();
-    firsts.sort_by_key(|index| requests[*index].id.as_str());
-    firsts.dedup_by_key(|index| requests[*index].id.as_str());
-    let ids: Vec<&str> = firsts.iter().map(|index| requests[*index].id.as_str()).collect();
-    let mut found: Vec<Option<Claim>> = vec![None; ids.len()];
-
-    let rows = if requests.iter().all(|request| request.generation == 0) {
-        sqlx::query(schema.sql(CLAIM)).bind(consumer).bind(&ids).fetch_all(&mut *connection).await
-    } else {
-        let generations: Vec<i32> = firsts.iter().map(|index| requests[*index].generation).collect();
-        let claim = sqlx::query(schema.sql(CLAIM_GENERATION)).bind(consumer).bind(&ids).bind(generations);
-        claim.fetch_all(&mut *connection).await
-    };
+    let asked = Asked::of(requests);
+    let mut found: Vec<Option<Claim>> = vec![None; asked.ids.len()];
+    let rows = asked.claim(schema, consumer).fetch_all(&mut *connection).await;
     for row in rows.map_err(from_sqlx)? {
-        found[place_of(&ids, &row)?] = Some(Claim::Fresh);
+        let claim = match outcome(row.try_get(1).map_err(from_sqlx)?)? {
+            Claim::Held => Claim::Behind,
+            _ => Claim::Fresh,
+        };
+        found[place_of(&asked.ids, &row)?] = Some(claim);
     }
     if found.contains(&None) {
-        let others: Vec<&str> =
-            std::iter::zip(&ids, &found).filter(|(_, claim)| claim.is_none()).map(|(id, _)| *id).collect();
-        let rows = sqlx::query(schema.sql(LOOK)).bind(consumer).bind(others).fetch_all(connection).await;
-        for row in rows.map_err(from_sqlx)? {
-            found[place_of(&ids, &row)?] = Some(outcome(row.try_get(1).map_err(from_sqlx)?)?);
+        for row in asked.look(schema, consumer, &found).fetch_all(connection).await.map_err(from_sqlx)? {
+            if row.try_get::<Option<&str>, _>(0).map_err(from_sqlx)?.is_none() {
+                return Err(Error::new(ErrorKind::Conflict, "a key was held while its message was claimed"));
+            }
+            found[place_of(&asked.ids, &row)?] = Some(outcome(row.try_get(1).map_err(from_sqlx)?)?);
         }
     }
     let answer = |(index, request): (usize, &ClaimRequest)| {
-        let place = ids.binary_search(&request.id.as_str()).ok()?;
-        match found[place]? {
-            Claim::Fresh if firsts[place] != index => Some(Claim::Done),
-            claim => Some(claim),
-        }
+        let place = asked.ids.binary_search(&request.id.as_str()).ok()?;
+        Some(match found[place]? {
+            claim if asked.firsts[place] == index => claim,
+            Claim::Fresh => Claim::Done,
+            Claim::Behind => Claim::Held,
+            claim => claim,
+        })
     };
     // A marker that was there and is gone was taken back meanwhile: the next try finds the message fresh.
     let answers: Option<Vec<Claim>> = requests.iter().enumerate().map(answer).collect();
     answers.ok_or_else(|| Error::new(ErrorKind::Conflict, "marker vanished between claim and look"))
+}
+
+/// The first copy of each id, by the bytes of the ids.
+struct Asked<'a> {
+    requests: &'a [ClaimRequest],
+    firsts: Vec<usize>,
+    ids: Vec<&'a str>,
+}
+
+impl<'a> Asked<'a> {
+    fn of(requests: &'a [ClaimRequest]) -> Self {
+        let mut firsts: Vec<usize> = (0..requests.len()).collect();
+        // Stable, so the first copy stays the first.
+        firsts.sort_by_key(|index| requests[*index].id.as_str());
+        firsts.dedup_by_key(|index| requests[*index].id.as_str());
+        let ids = firsts.iter().map(|index| requests[*index].id.as_str()).collect();
+        Self { requests, firsts, ids }
+    }
+
+    fn all<T>(&self, of: impl Fn(&'a ClaimRequest) -> T) -> Vec<T> {
+        self.firsts.iter().map(|index| of(&self.requests[*index])).collect()
+    }
+
+    fn claim(&self, schema: &SchemaName, consumer: &'a str) -> Query<'a, Postgres, PgArguments> {
+        let is_keyed = self.requests.iter().any(|request| request.key.is_some());
+        let is_again = self.requests.iter().any(|request| request.generation != 0);
+        let text = match (is_again, is_keyed) {
+            (true, _) => CLAIM_GENERATION,
+            (false, true) => CLAIM_KEYED,
+            (false, false) => CLAIM,
+        };
+        let claim = sqlx::query(schema.sql(text)).bind(consumer).bind(self.ids.clone());
+        if text == CLAIM {
+            return claim;
+        }
+        let claim = claim
+            .bind(self.all(|request| &*request.topic))
+            .bind(self.all(|request| request.key.as_deref().map(key_hash)));
+        if is_again { claim.bind(self.all(|request| request.generation)) } else { claim }
+    }
+
+    /// Looks at what was not found, and again at the keys of what was found fresh.
+    fn look(
+        &self,
+        schema: &SchemaName,
+        consumer: &'a str,
+        found: &[Option<Claim>],
+    ) -> Query<'a, Postgres, PgArguments> {
+        let others: Vec<&str> = std::iter::zip(&self.ids, found)
+            .filter(|(_, claim)| claim.is_none())
+            .map(|(id, _)| *id)
+            .collect();
+        let mut keys: Vec<(&str, i64)> = std::iter::zip(&self.firsts, found)
+            .filter(|(_, claim)| **claim == Some(Claim::Fresh))
+            .filter_map(|(index, _)| {
+                let request = &self.requests[*index];
+                Some((&*request.topic, key_hash(request.key.as_deref()?)))
+            })
+            .collect();
+        keys.sort_unstable();
+        keys.dedup();
+        if keys.is_empty() {
+            return sqlx::query(schema.sql(LOOK)).bind(consumer).bind(others);
+        }
+        let (topics, hashes): (Vec<&str>, Vec<i64>) = keys.into_iter().unzip();
+        sqlx::query(schema.sql(LOOK_KEYED)).bind(consumer).bind(others).bind(topics).bind(hashes)
+    }
 }
 
 /// Returns where the id of a row stands among those that were asked for.
@@ -104,7 +189,7 @@ fn outcome(text: &str) -> Result<Claim, Error> {
     }
 }
 
-/// Takes back claims that were fresh in this transaction.
+/// Takes back claims that were fresh or behind in this transaction.
 ///
 /// A claim of a greater generation loses the older marker with it; that is safe, because its message is claimed again
 /// before anything behind it is finished.

@@ -12,23 +12,30 @@ use messagekit::{Error, ErrorKind, Failure, Leased};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
+use super::held_keys;
+use super::key_hash::key_hash;
 use super::{after, clean, letter_row, micros};
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
 /// Oldest due first, and nobody waits for a letter that another worker is just taking. A letter whose last run never came
-/// back counts a kill. Parked letters keep their key's order, which this does not know how to do.
+/// back counts a kill. Of a key's parked letters only the first open one runs, whatever the states of the others say: one may
+/// have been brought back before it.
 pub(crate) const LEASE: &str = r#"
 WITH head AS MATERIALIZED (
   SELECT d.id, d.due FROM messagekit.dead_letters d
-  WHERE d.consumer = $1 AND d.state IN ('retrying', 'replaying') AND d.due <= now() AND NOT d.parked
+  WHERE d.consumer = $1 AND d.state IN ('retrying', 'replaying') AND d.due <= now() AND (NOT d.parked OR (
+    SELECT true FROM messagekit.dead_letters o
+    WHERE o.consumer = d.consumer AND o.topic = d.topic AND o.key_hash = d.key_hash AND o.parked
+      AND o.state IN ('retrying', 'waiting', 'dead', 'replaying') AND (o.partition, o."offset") < (d.partition, d."offset")
+    LIMIT 1) IS NULL)
   ORDER BY d.due LIMIT $2 FOR UPDATE OF d SKIP LOCKED),
 leased AS (
   UPDATE messagekit.dead_letters d
   SET due = now() + $3 * interval '1 microsecond', kills = d.kills + (d.running_since IS NOT NULL)::int,
     running_since = now(), token = d.token + 1, attempts = d.attempts + 1
   FROM head WHERE d.id = head.id
-  RETURNING d.id, d.token, d.attempts, d.kills, d.state = 'replaying' AS replaying, d.message_id, d.topic,
+  RETURNING d.id, d.token, d.attempts, d.kills, d.state = 'replaying' AS replaying, d.parked, d.message_id, d.topic,
     d.place_topic, d.partition, d."offset", d.key, d.headers, d.payload, head.due AS was_due)
 SELECT * FROM leased ORDER BY was_due, id"#;
 
@@ -44,6 +51,28 @@ marker AS (
   WHERE p.consumer = $1 AND p.message_id = (SELECT message_id FROM letter) AND p.outcome = 'held'
   RETURNING 1)
 SELECT (SELECT count(*) FROM letter), (SELECT count(*) FROM marker)";
+
+/// The same of a parked letter, whose key is locked: the next one of the key is due, and a key that holds nothing is forgotten.
+pub(crate) const RESOLVE_PARKED: &str = r#"
+WITH letter AS (
+  UPDATE messagekit.dead_letters
+  SET state = 'resolved', due = NULL, running_since = NULL, changed_at = clock_timestamp()
+  WHERE id = $2 AND token = $3 AND running_since IS NOT NULL AND (consumer = $1) IS TRUE
+  RETURNING message_id),
+next AS (
+  UPDATE messagekit.dead_letters d SET state = 'retrying', due = now(), changed_at = clock_timestamp()
+  WHERE d.state = 'waiting' AND d.id = (
+    SELECT o.id FROM messagekit.dead_letters o
+    WHERE o.consumer = $1 AND o.topic = $4 AND o.key_hash = $5 AND o.parked
+      AND o.state IN ('retrying', 'waiting', 'dead', 'replaying') AND o.id <> $2
+    ORDER BY o.partition, o."offset" LIMIT 1)),
+free AS (
+  DELETE FROM messagekit.held_keys WHERE consumer = $1 AND topic = $4 AND key_hash = $5 AND count = 0),
+marker AS (
+  UPDATE messagekit.processed_messages p SET outcome = 'done', processed_at = now()
+  WHERE p.consumer = $1 AND p.message_id = (SELECT message_id FROM letter) AND p.outcome = 'held'
+  RETURNING 1)
+SELECT (SELECT count(*) FROM letter), (SELECT count(*) FROM marker)"#;
 
 /// A letter that a person had asked to run again is dead at once.
 pub(crate) const FAIL: &str = "
@@ -80,7 +109,7 @@ pub(super) fn leased_of(row: &PgRow) -> Result<Leased, Error> {
         attempt: kept.attempts,
         kills: kept.kills,
         replaying: row.try_get("replaying").map_err(from_sqlx)?,
-        parked: false,
+        parked: row.try_get("parked").map_err(from_sqlx)?,
         received: kept.received,
     })
 }
@@ -92,7 +121,19 @@ pub(crate) async fn resolve(
     consumer: &str,
     leased: &Leased,
 ) -> Result<bool, Error> {
-    let resolve = sqlx::query(schema.sql(RESOLVE)).bind(consumer).bind(leased.letter).bind(leased.token);
+    let topic = &*leased.received.message.topic;
+    let resolve = match leased.received.message.key.as_deref().filter(|_| leased.parked).map(key_hash) {
+        None => sqlx::query(schema.sql(RESOLVE)).bind(consumer).bind(leased.letter).bind(leased.token),
+        Some(hash) => {
+            // The key before its letters, and in a statement of its own: one that waited for the key and looked at the letters
+            // would not see what the last holder has written. Without a row, somebody else has closed the last of them.
+            if !held_keys::let_go(connection, schema, consumer, topic, hash).await? {
+                return Ok(false);
+            }
+            let resolve = sqlx::query(schema.sql(RESOLVE_PARKED));
+            resolve.bind(consumer).bind(leased.letter).bind(leased.token).bind(topic).bind(hash)
+        }
+    };
     let row = resolve.fetch_one(connection).await.map_err(from_sqlx)?;
     let written = |index: usize| row.try_get::<i64, _>(index).map_err(from_sqlx);
     match (written(0)?, written(1)?) {

@@ -1,0 +1,172 @@
+//! Keys that are held, each with the number of its open letters.
+//!
+//! Whoever changes the open letters of a key holds its row to the end of the transaction, and looks at the letters in a later
+//! statement: in the same one it would not see what the last holder has written. Nobody holds a row while a handler runs, and
+//! whoever takes several takes them in order.
+
+use messagekit::Error;
+use sqlx::{PgConnection, Row};
+
+use crate::SchemaName;
+use crate::error::from_sqlx;
+
+/// Counts letters in.
+pub(crate) const HOLD: &str = r#"
+INSERT INTO messagekit.held_keys AS h (consumer, topic, key_hash, count)
+SELECT $1, b.topic, b.key_hash, count(*)
+FROM unnest($2::text[], $3::bigint[]) AS b (topic, key_hash)
+GROUP BY b.topic, b.key_hash ORDER BY b.topic COLLATE "C", b.key_hash
+ON CONFLICT (consumer, topic, key_hash) DO UPDATE SET count = h.count + excluded.count
+RETURNING topic, key_hash, count"#;
+
+/// How many letters hold the keys of a consumer. Goes through all of its keys, for every transaction that parks.
+pub(crate) const IN_ALL: &str =
+    "SELECT coalesce(sum(count), 0)::bigint FROM messagekit.held_keys WHERE consumer = $1";
+
+/// Counts one letter out; no row when nothing holds the key any more.
+pub(crate) const LET_GO: &str = "
+UPDATE messagekit.held_keys SET count = count - 1 WHERE consumer = $1 AND topic = $2 AND key_hash = $3";
+
+/// Locks the keys of letters that a person acts on; one that nothing holds gets a row, which [`FREE`] takes away again.
+pub(crate) const LOCK: &str = r#"
+INSERT INTO messagekit.held_keys AS h (consumer, topic, key_hash, count)
+SELECT DISTINCT d.consumer COLLATE "C", d.topic COLLATE "C", d.key_hash, 0
+FROM messagekit.dead_letters d WHERE d.id = ANY($1::bigint[]) AND d.parked ORDER BY 1, 2, 3
+ON CONFLICT (consumer, topic, key_hash) DO UPDATE SET count = h.count
+RETURNING consumer, topic, key_hash"#;
+
+/// Counts letters in or out of keys that are locked.
+pub(crate) const COUNT: &str = "
+UPDATE messagekit.held_keys h SET count = h.count + b.letters
+FROM unnest($1::text[], $2::text[], $3::bigint[], $4::int[]) AS b (consumer, topic, key_hash, letters)
+WHERE h.consumer = b.consumer AND h.topic = b.topic AND h.key_hash = b.key_hash";
+
+/// The first open letter of each key runs, if it waits. By an array, so that the letters are looked up by their numbers
+/// whatever the plan expects of the keys.
+pub(crate) const PROMOTE: &str = r#"
+UPDATE messagekit.dead_letters d SET state = 'retrying', due = now(), changed_at = clock_timestamp()
+WHERE d.state = 'waiting' AND d.id = ANY(ARRAY(
+  SELECT (
+    SELECT o.id FROM messagekit.dead_letters o
+    WHERE o.consumer = b.consumer AND o.topic = b.topic AND o.key_hash = b.key_hash AND o.parked
+      AND o.state IN ('retrying', 'waiting', 'dead', 'replaying')
+    ORDER BY o.partition, o."offset" LIMIT 1)
+  FROM unnest($1::text[], $2::text[], $3::bigint[]) AS b (consumer, topic, key_hash)))"#;
+
+/// Forgets keys that hold nothing.
+pub(crate) const FREE: &str = "
+DELETE FROM messagekit.held_keys h
+USING unnest($1::text[], $2::text[], $3::bigint[]) AS b (consumer, topic, key_hash)
+WHERE h.consumer = b.consumer AND h.topic = b.topic AND h.key_hash = b.key_hash AND h.count = 0";
+
+/// A key as a consumer reads it; two keys of one hash share a queue.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct HeldKey {
+    pub(crate) consumer: String,
+    pub(crate) topic: String,
+    pub(crate) hash: i64,
+}
+
+/// How many open letters a key has after some were counted in.
+pub(crate) struct Held<'a> {
+    pub(crate) topic: &'a str,
+    pub(crate) hash: i64,
+    pub(crate) letters: i64,
+}
+
+/// Counts letters of a consumer in, each by its topic and key; locks the keys. Answers one row for each key.
+pub(crate) async fn hold<'a>(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    consumer: &str,
+    keys: &[(&'a str, i64)],
+) -> Result<Vec<Held<'a>>, Error> {
+    let (topics, hashes): (Vec<&str>, Vec<i64>) = keys.iter().copied().unzip();
+    let hold = sqlx::query(schema.sql(HOLD)).bind(consumer).bind(topics).bind(hashes);
+    let rows = hold.fetch_all(connection).await.map_err(from_sqlx)?;
+    let read = |row: &sqlx::postgres::PgRow| {
+        let (topic, hash): (&str, i64) = (row.try_get(0)?, row.try_get(1)?);
+        let asked = keys.iter().find(|key| **key == (topic, hash));
+        let (topic, _) = *asked.ok_or(sqlx::Error::RowNotFound)?;
+        Ok(Held { topic, hash, letters: row.try_get::<i32, _>(2)?.into() })
+    };
+    rows.iter().map(read).collect::<sqlx::Result<_>>().map_err(from_sqlx)
+}
+
+/// Returns how many letters hold the keys of a consumer, those of this transaction included.
+pub(crate) async fn in_all(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    consumer: &str,
+) -> Result<i64, Error> {
+    let row = sqlx::query(schema.sql(IN_ALL)).bind(consumer).fetch_one(connection).await;
+    row.and_then(|row| row.try_get(0)).map_err(from_sqlx)
+}
+
+/// Counts one letter out and locks the key; false when nothing holds it any more.
+pub(crate) async fn let_go(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    consumer: &str,
+    topic: &str,
+    hash: i64,
+) -> Result<bool, Error> {
+    let update = sqlx::query(schema.sql(LET_GO)).bind(consumer).bind(topic).bind(hash);
+    Ok(update.execute(connection).await.map_err(from_sqlx)?.rows_affected() == 1)
+}
+
+/// Locks the keys of parked letters.
+pub(crate) async fn lock(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    letters: &[i64],
+) -> Result<Vec<HeldKey>, Error> {
+    // A plan of the day when there were no letters would be kept, and go through all of them.
+    let lock = sqlx::query(schema.sql(LOCK)).persistent(false).bind(letters);
+    let rows = lock.fetch_all(connection).await.map_err(from_sqlx)?;
+    let read = |row: &sqlx::postgres::PgRow| {
+        Ok(HeldKey { consumer: row.try_get(0)?, topic: row.try_get(1)?, hash: row.try_get(2)? })
+    };
+    rows.iter().map(read).collect::<sqlx::Result<_>>().map_err(from_sqlx)
+}
+
+/// Counts letters in or out, of keys that are locked.
+pub(crate) async fn count(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    letters: &[(&HeldKey, i32)],
+) -> Result<(), Error> {
+    if letters.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<&HeldKey> = letters.iter().map(|(key, _)| *key).collect();
+    let counts: Vec<i32> = letters.iter().map(|(_, count)| *count).collect();
+    let (consumers, topics, hashes) = columns(&keys);
+    let update = sqlx::query(schema.sql(COUNT)).bind(consumers).bind(topics).bind(hashes).bind(counts);
+    update.execute(connection).await.map(drop).map_err(from_sqlx)
+}
+
+/// Lets the first letter of each key run, and forgets the keys that hold nothing. For keys that are locked, in statements of
+/// their own.
+pub(crate) async fn settle(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    keys: &[HeldKey],
+) -> Result<(), Error> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<&HeldKey> = keys.iter().collect();
+    for text in [PROMOTE, FREE] {
+        let (consumers, topics, hashes) = columns(&keys);
+        let statement = sqlx::query(schema.sql(text)).bind(consumers).bind(topics).bind(hashes);
+        statement.execute(&mut *connection).await.map_err(from_sqlx)?;
+    }
+    Ok(())
+}
+
+fn columns<'a>(keys: &[&'a HeldKey]) -> (Vec<&'a str>, Vec<&'a str>, Vec<i64>) {
+    let consumers = keys.iter().map(|key| &*key.consumer).collect();
+    let topics = keys.iter().map(|key| &*key.topic).collect();
+    (consumers, topics, keys.iter().map(|key| key.hash).collect())
+}

@@ -1,0 +1,164 @@
+//! Keeping messages in the order of their keys.
+
+use std::collections::HashMap;
+
+use messagekit::{Error, ErrorKind, Failure, ParkingRoom, Received, SetAsideOutcome};
+use sqlx::PgConnection;
+
+use super::held_keys;
+use super::key_hash::key_hash;
+use super::letters::Columns;
+use super::{after, clean, count};
+use crate::SchemaName;
+use crate::error::from_sqlx;
+
+/// Claims a message as held; no row when somebody has settled it.
+pub(crate) const MARK: &str = "
+INSERT INTO messagekit.processed_messages (consumer, message_id, outcome) VALUES ($1, $2, 'held')
+ON CONFLICT DO NOTHING";
+
+/// Writes letters whose keys are locked, each behind what is open before it. Over an earlier letter only when that is closed:
+/// its marker was forgotten then, or a range is processed again.
+pub(crate) const LETTERS: &str = r#"
+INSERT INTO messagekit.dead_letters AS d
+  (consumer, message_id, topic, place_topic, partition, "offset", key, key_hash, parked, state, attempts, due, generation,
+   event_type, headers, payload, kind, error, fingerprint)
+SELECT $1, b.id, b.topic, b.place_topic, b.partition, b."offset", b.key, b.key_hash, true,
+  CASE WHEN b.waits THEN 'waiting' ELSE $12 END, $13,
+  CASE WHEN NOT b.waits THEN clock_timestamp() + $14 * interval '1 microsecond' END,
+  coalesce((SELECT p.generation FROM messagekit.processed_messages p WHERE p.consumer = $1 AND p.message_id = b.id), 0),
+  b.event_type, b.headers, b.payload, $15, $16, $17
+FROM (
+  SELECT u.*, row_number() OVER (PARTITION BY u.topic, u.key_hash ORDER BY u.partition, u."offset") > 1 OR coalesce((
+    SELECT true FROM messagekit.dead_letters o
+    WHERE o.consumer = $1 AND o.topic = u.topic AND o.key_hash = u.key_hash AND o.parked
+      AND o.state IN ('retrying', 'waiting', 'dead', 'replaying') AND (o.partition, o."offset") < (u.partition, u."offset")
+    LIMIT 1), false) AS waits
+  FROM unnest($2::text[], $3::text[], $4::text[], $5::int[], $6::bigint[], $7::bytea[], $8::bigint[], $9::text[],
+    $10::bytea[], $11::bytea[])
+    AS u (id, topic, place_topic, partition, "offset", key, key_hash, event_type, headers, payload)) b
+ON CONFLICT (consumer, message_id) DO UPDATE SET
+  topic = excluded.topic, place_topic = excluded.place_topic, partition = excluded.partition,
+  "offset" = excluded."offset", key = excluded.key, key_hash = excluded.key_hash, parked = true,
+  state = excluded.state, attempts = excluded.attempts, kills = 0, due = excluded.due, running_since = NULL,
+  token = d.token + 1, generation = excluded.generation, event_type = excluded.event_type,
+  headers = excluded.headers, payload = excluded.payload, kind = excluded.kind, error = excluded.error,
+  fingerprint = excluded.fingerprint, origin = 'store', return_to = NULL, changed_at = clock_timestamp()
+WHERE d.state IN ('resolved', 'discarded')"#;
+
+/// Claims a message as held and keeps it whole, so that it holds its key.
+pub(crate) async fn park(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    consumer: &str,
+    received: &Received,
+    failure: &Failure,
+    room: ParkingRoom,
+) -> Result<SetAsideOutcome, Error> {
+    let key = key_of(received)?;
+    let mark = sqlx::query(schema.sql(MARK)).bind(consumer).bind(received.id.as_str());
+    // Before the key, which is then never waited for with somebody else's marker locked.
+    if mark.execute(&mut *connection).await.map_err(from_sqlx)?.rows_affected() == 0 {
+        return Ok(SetAsideOutcome::AlreadySettled);
+    }
+    if hold(connection, schema, consumer, &[key], room).await? == 0 {
+        return Ok(SetAsideOutcome::Full);
+    }
+    write(connection, schema, consumer, &[received], failure).await?;
+    Ok(SetAsideOutcome::SetAside)
+}
+
+/// Keeps messages that were claimed behind their keys; returns for how many there is room.
+pub(crate) async fn park_behind(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    consumer: &str,
+    behind: &[&Received],
+    room: ParkingRoom,
+) -> Result<usize, Error> {
+    if behind.is_empty() {
+        return Ok(0);
+    }
+    let keys = behind.iter().map(|received| key_of(received)).collect::<Result<Vec<_>, _>>()?;
+    let kept = hold(connection, schema, consumer, &keys, room).await?;
+    if kept == behind.len() {
+        write(connection, schema, consumer, behind, &Failure::behind()).await?;
+    }
+    Ok(kept)
+}
+
+fn key_of(received: &Received) -> Result<(&str, i64), Error> {
+    let (Some(key), Some(_)) = (&received.message.key, &received.place) else {
+        let error = Error::new(ErrorKind::Other, "only a message with a key and a place can be parked");
+        return Err(error.with("id", &received.id));
+    };
+    Ok((&received.message.topic, key_hash(key)))
+}
+
+/// Counts letters in, and returns for how many of them, from the front, there is room.
+async fn hold(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    consumer: &str,
+    keys: &[(&str, i64)],
+    room: ParkingRoom,
+) -> Result<usize, Error> {
+    let own = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    let held = held_keys::hold(connection, schema, consumer, keys).await?;
+    let in_all = held_keys::in_all(connection, schema, consumer).await?;
+    let mut left_in_all = i64::from(room.in_all) - (in_all - own(keys.len()));
+    let left = held.iter().map(|held| {
+        let key = (held.topic, held.hash);
+        let new = own(keys.iter().filter(|other| **other == key).count());
+        (key, i64::from(room.per_key) - (held.letters - new))
+    });
+    let mut left: HashMap<(&str, i64), i64> = left.collect();
+    for (index, key) in keys.iter().enumerate() {
+        let of_key = left.entry(*key).or_default();
+        (*of_key, left_in_all) = (*of_key - 1, left_in_all - 1);
+        if *of_key < 0 || left_in_all < 0 {
+            return Ok(index);
+        }
+    }
+    Ok(keys.len())
+}
+
+/// Writes letters of messages whose markers and keys are in this transaction.
+async fn write(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    consumer: &str,
+    kept: &[&Received],
+    failure: &Failure,
+) -> Result<(), Error> {
+    let columns = kept.iter().map(|received| Columns::of(received)).collect::<Result<Vec<_>, _>>()?;
+    let (state, due_in) = after(failure);
+    let insert = sqlx::query(schema.sql(LETTERS))
+        .bind(consumer)
+        .bind(columns.iter().map(|of| of.id).collect::<Vec<_>>())
+        .bind(columns.iter().map(|of| of.topic).collect::<Vec<_>>())
+        .bind(columns.iter().map(|of| of.place_topic).collect::<Vec<_>>())
+        .bind(columns.iter().map(|of| of.partition).collect::<Vec<_>>())
+        .bind(columns.iter().map(|of| of.offset).collect::<Vec<_>>())
+        .bind(columns.iter().map(|of| of.key).collect::<Vec<_>>())
+        .bind(columns.iter().map(|of| of.key.map(key_hash)).collect::<Vec<_>>())
+        .bind(columns.iter().map(|of| of.event_type).collect::<Vec<_>>())
+        .bind(columns.iter().map(|of| &*of.headers).collect::<Vec<&[u8]>>())
+        .bind(columns.iter().map(|of| of.payload).collect::<Vec<_>>())
+        .bind(state)
+        .bind(count(failure.attempts))
+        .bind(due_in)
+        .bind(failure.kind.as_str())
+        .bind(clean(&failure.error))
+        .bind(failure.fingerprint());
+    let written = insert.execute(connection).await.map_err(from_sqlx)?.rows_affected();
+    if usize::try_from(written) == Ok(kept.len()) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Corrupt,
+        "a message that was claimed has an open dead letter: restore its marker or the letter",
+    )
+    .with("messages", kept.len())
+    .with("written", written))
+}
