@@ -1,6 +1,6 @@
 //! What a consumer writes in the transaction of its effects.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,16 +24,24 @@ impl Processed for SqliteStore {
         requests: &[ClaimRequest],
     ) -> Result<Vec<Claim>, Error> {
         let (name, wanted) = (consumer.to_owned(), requests.to_vec());
-        let answers = tx
+        let (answers, earlier) = tx
             .run(move |conn| {
                 let consumer = names::consumer(conn, &name).map_err(from_sqlite)?;
-                processed::claim(conn, consumer, &wanted, now())
+                let before = |request: &ClaimRequest| match request.generation {
+                    0 => Ok(None),
+                    _ => processed::generation(conn, consumer, &request.id),
+                };
+                let earlier: Vec<_> =
+                    wanted.iter().map(before).collect::<Result<_, _>>().map_err(from_sqlite)?;
+                Ok((processed::claim(conn, consumer, &wanted, now())?, earlier))
             })
             .await?;
         let consumer: Arc<str> = Arc::from(consumer);
-        let own = |(_, answer): &(&ClaimRequest, &Claim)| matches!(answer, Claim::Fresh | Claim::Behind);
-        let own = requests.iter().zip(&answers).filter(own);
-        tx.claimed.extend(own.map(|(request, _)| (consumer.clone(), request.id.clone())));
+        for ((request, answer), earlier) in requests.iter().zip(&answers).zip(earlier) {
+            if matches!(answer, Claim::Fresh | Claim::Behind) {
+                tx.claimed.push((consumer.clone(), request.id.clone(), earlier));
+            }
+        }
         Ok(answers)
     }
 
@@ -44,14 +52,17 @@ impl Processed for SqliteStore {
         requests: &[ClaimRequest],
     ) -> Result<(), Error> {
         // The row of a claim looks like one that was committed long ago; deleting that would repeat its effects.
-        let claimed = tx.claimed.iter().filter(|(of, _)| **of == *consumer);
-        let claimed: HashSet<&MessageId> = claimed.map(|(_, id)| id).collect();
-        let own: Vec<ClaimRequest> =
-            requests.iter().filter(|request| claimed.contains(&request.id)).cloned().collect();
+        let claimed = tx.claimed.iter().filter(|(of, ..)| **of == *consumer);
+        let claimed: HashMap<&MessageId, Option<i32>> =
+            claimed.map(|(_, id, earlier)| (id, *earlier)).collect();
+        let own = |request: &ClaimRequest| Some((request.clone(), *claimed.get(&request.id)?));
+        let own: Vec<(ClaimRequest, Option<i32>)> = requests.iter().filter_map(own).collect();
         let consumer = consumer.to_owned();
         tx.run(move |conn| {
             let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
-            processed::unclaim(conn, consumer, &own).map_err(from_sqlite)
+            own.iter()
+                .try_for_each(|(request, earlier)| processed::unclaim(conn, consumer, request, *earlier))
+                .map_err(from_sqlite)
         })
         .await
     }

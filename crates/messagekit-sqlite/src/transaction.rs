@@ -27,8 +27,9 @@ pub struct SqliteTx {
     shared: Arc<Shared>,
     state: State,
     on_commit: OnCommit,
-    /// What this transaction has claimed afresh, by consumer: nothing else may be unclaimed in it.
-    pub(crate) claimed: Vec<(Arc<str>, MessageId)>,
+    /// What this transaction has claimed, by consumer, and under which generation it was claimed before: nothing else may be
+    /// unclaimed in it.
+    pub(crate) claimed: Vec<(Arc<str>, MessageId, Option<i32>)>,
 }
 
 enum State {

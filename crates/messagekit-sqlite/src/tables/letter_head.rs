@@ -12,7 +12,11 @@ use crate::error::from_sqlite;
 /// What [`read`] looks at, of letters named `d`. The length of a payload is known without reading it.
 pub(crate) const HEAD: &str = "d.id, d.message_id, d.topic, d.place_topic, d.partition, d.offset, d.key, d.event_type, \
     d.origin, d.return_to, d.state, d.attempts, d.kills, d.due, d.kind, d.error, d.fingerprint, d.set_aside_at, \
-    d.changed_at, length(d.payload) AS payload_bytes, \
+    d.changed_at, d.parked, length(d.payload) AS payload_bytes, \
+    CASE WHEN d.parked = 1 AND d.state NOT IN ('waiting', 'resolved', 'discarded') THEN \
+      (SELECT count(*) - 1 FROM messagekit_dead_letters o INDEXED BY messagekit_dead_letters_key \
+       WHERE o.consumer_id = d.consumer_id AND o.topic = d.topic AND o.key = d.key \
+         AND o.parked = 1 AND o.state NOT IN ('resolved', 'discarded')) ELSE 0 END AS holds_back, \
     (SELECT name FROM messagekit_consumers WHERE id = d.consumer_id) AS consumer";
 
 /// The columns as they are.
@@ -80,8 +84,8 @@ pub(crate) fn read(row: &Row<'_>) -> Result<LetterHead, Error> {
         fingerprint: text("fingerprint")?,
         set_aside_at: timestamp(columns.set_aside_at)?,
         changed_at: timestamp(columns.changed_at)?,
-        parked: false,
-        holds_back: 0,
+        parked: row.get("parked").map_err(from_sqlite)?,
+        holds_back: row.get::<_, u32>("holds_back").map_err(from_sqlite)?.into(),
         payload_bytes: row.get::<_, u32>("payload_bytes").map_err(from_sqlite)?.into(),
     })
 }

@@ -1,7 +1,7 @@
 //! The markers that make effects happen once.
 
 use messagekit::{Claim, ClaimRequest, Error, ErrorKind, MessageId};
-use rusqlite::{Connection, Result};
+use rusqlite::{Connection, OptionalExtension, Result};
 
 use super::held_keys::{self, HeldKey};
 use crate::error::from_sqlite;
@@ -76,21 +76,46 @@ fn known(conn: &Connection, consumer: i64, id: &MessageId) -> std::result::Resul
     }
 }
 
-/// Takes back claims that were fresh or behind in this transaction. A held marker with an open letter is no such claim.
+/// Returns under which generation a message was claimed before, to be put back by [`unclaim`].
+pub(crate) fn generation(conn: &Connection, consumer: i64, id: &MessageId) -> Result<Option<i32>> {
+    conn.prepare_cached(
+        "SELECT generation FROM messagekit_processed_messages WHERE consumer_id = ?1 AND message_id = ?2",
+    )?
+    .query_row((consumer, id.as_str()), |row| row.get(0))
+    .optional()
+}
+
+/// Takes back a claim that was fresh or behind in this transaction. A held marker with an open letter is no such claim.
 ///
-/// A claim of a greater generation loses the older marker with it; that is safe, because its message is claimed again
-/// before anything behind it is finished.
-pub(crate) fn unclaim(conn: &Connection, consumer: i64, requests: &[ClaimRequest]) -> Result<()> {
-    let mut delete = conn.prepare_cached(
-        "DELETE FROM messagekit_processed_messages
+/// A message that was done under an earlier generation is so again: without its marker it would be fresh to an owner that
+/// knows of no range, and be applied twice under the same generation.
+pub(crate) fn unclaim(
+    conn: &Connection,
+    consumer: i64,
+    request: &ClaimRequest,
+    earlier: Option<i32>,
+) -> Result<()> {
+    let parameters = (consumer, request.id.as_str(), request.generation);
+    match earlier {
+        None => conn
+            .prepare_cached(&unclaim_sql("DELETE FROM messagekit_processed_messages"))?
+            .execute(parameters),
+        Some(earlier) => conn
+            .prepare_cached(&unclaim_sql(
+                "UPDATE messagekit_processed_messages SET outcome = 0, generation = ?4",
+            ))?
+            .execute((parameters.0, parameters.1, parameters.2, earlier)),
+    }
+    .map(drop)
+}
+
+fn unclaim_sql(act: &str) -> String {
+    format!(
+        "{act}
          WHERE consumer_id = ?1 AND message_id = ?2 AND generation = ?3 AND (outcome = 0 OR outcome = 1 AND NOT EXISTS (
            SELECT 1 FROM messagekit_dead_letters
-           WHERE consumer_id = ?1 AND message_id = ?2 AND state NOT IN ('resolved', 'discarded')))",
-    )?;
-    for request in requests {
-        delete.execute((consumer, request.id.as_str(), request.generation))?;
-    }
-    Ok(())
+           WHERE consumer_id = ?1 AND message_id = ?2 AND state NOT IN ('resolved', 'discarded')))"
+    )
 }
 
 /// Returns whether a message has a marker.

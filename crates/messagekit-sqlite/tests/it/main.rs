@@ -9,6 +9,8 @@ mod engine_open;
 mod engine_transaction;
 mod leaving;
 
+mod parking;
+
 mod tables_consumer;
 mod tables_copies;
 mod tables_cursor;

@@ -173,7 +173,7 @@ fn where_there_is_no_room_nothing_is_written() {
     assert_eq!(try_park(&placed("m1", "k", 1), room(0, 9)), SetAsideOutcome::Full);
     assert_eq!(try_park(&placed("m1", "k", 1), room(9, 0)), SetAsideOutcome::Full);
     assert_eq!(claim(&conn, &placed("m1", "k", 1)), Claim::Fresh, "no marker was left");
-    processed::unclaim(&conn, 1, &[request("m1", 0)]).unwrap();
+    processed::unclaim(&conn, 1, &request("m1", 0), None).unwrap();
     assert_eq!(try_park(&placed("m1", "k", 1), room(1, 9)), SetAsideOutcome::SetAside);
     assert_eq!(try_park(&placed("m1", "k", 1), room(1, 9)), SetAsideOutcome::AlreadySettled, "full or not");
     assert_eq!(try_park(&placed("m2", "k", 2), room(1, 9)), SetAsideOutcome::Full);
@@ -198,9 +198,9 @@ fn a_claim_behind_is_taken_back_and_a_kept_one_stays() {
     park(&conn, &placed("m1", "k", 1), &retry_after(Duration::ZERO));
     let later = placed("m2", "k", 2);
     assert_eq!(claim(&conn, &later), Claim::Behind);
-    processed::unclaim(&conn, 1, &[keyed(&later)]).unwrap();
+    processed::unclaim(&conn, 1, &keyed(&later), None).unwrap();
     behind(&conn, &later);
-    processed::unclaim(&conn, 1, &[keyed(&later)]).unwrap();
+    processed::unclaim(&conn, 1, &keyed(&later), None).unwrap();
     assert_eq!(claim(&conn, &later), Claim::Held);
 }
 
@@ -238,7 +238,7 @@ fn keys_are_told_apart_by_every_byte_and_may_be_empty_or_long() {
     for (n, key) in ["", "k", "k\0", long.as_str()].into_iter().enumerate() {
         let received = placed(&format!("m{n}"), key, n as i64);
         assert_eq!(claim(&conn, &received), Claim::Fresh, "{n}");
-        processed::unclaim(&conn, 1, &[keyed(&received)]).unwrap();
+        processed::unclaim(&conn, 1, &keyed(&received), None).unwrap();
         park(&conn, &received, &retry_after(LEASE));
         assert_eq!(claim(&conn, &placed(&format!("n{n}"), key, 10 + n as i64)), Claim::Behind, "{n}");
     }

@@ -1,0 +1,112 @@
+//! Statements that are exchanged for wrong ones, each of which the schedules must notice.
+
+/// One wrong statement.
+pub(super) struct Mutant {
+    pub(super) name: &'static str,
+    pub(super) wrong: Wrong,
+}
+
+/// Where it is wrong.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wrong {
+    /// A trigger in the file turns what the store writes into something else.
+    File(&'static str),
+    ClaimsWithoutLookingAtKeys,
+    RunsWhatIsBehind,
+    DropsWhatIsBehind,
+    SetsCulpritsAsideAlone,
+    KeepsAsManyAsFit,
+    PassesOverWhatHasNoRoom,
+    AdvancesBeforeItsEffects,
+    KeepsClaimsThatDidNotRun,
+    ClaimsEverythingUnderTheGeneration,
+    CommitsWithoutTheLease,
+    RetriesInAnyState,
+}
+
+const fn file(name: &'static str, trigger: &'static str) -> Mutant {
+    Mutant { name, wrong: Wrong::File(trigger) }
+}
+
+pub(super) const MUTANTS: &[Mutant] = &[
+    Mutant { name: "a claim looks at no key", wrong: Wrong::ClaimsWithoutLookingAtKeys },
+    Mutant { name: "what is behind runs", wrong: Wrong::RunsWhatIsBehind },
+    Mutant { name: "what is behind is not kept", wrong: Wrong::DropsWhatIsBehind },
+    Mutant { name: "a culprit is set aside alone", wrong: Wrong::SetsCulpritsAsideAlone },
+    Mutant { name: "a part of what is behind is kept", wrong: Wrong::KeepsAsManyAsFit },
+    Mutant { name: "what has no room is passed over", wrong: Wrong::PassesOverWhatHasNoRoom },
+    Mutant { name: "offsets come before effects", wrong: Wrong::AdvancesBeforeItsEffects },
+    Mutant { name: "claims that did not run are kept", wrong: Wrong::KeepsClaimsThatDidNotRun },
+    Mutant { name: "a generation has no range", wrong: Wrong::ClaimsEverythingUnderTheGeneration },
+    Mutant { name: "a run whose lease is over is kept", wrong: Wrong::CommitsWithoutTheLease },
+    Mutant { name: "a retry compares no state", wrong: Wrong::RetriesInAnyState },
+    file(
+        "the marker of a letter says done",
+        "AFTER INSERT ON messagekit_processed_messages WHEN NEW.outcome = 1 BEGIN
+           UPDATE messagekit_processed_messages SET outcome = 0
+           WHERE consumer_id = NEW.consumer_id AND message_id = NEW.message_id; END",
+    ),
+    file(
+        "a letter of a culprit forgets its key",
+        "AFTER INSERT ON messagekit_dead_letters WHEN NEW.parked = 1 AND NEW.state <> 'waiting' BEGIN
+           UPDATE messagekit_dead_letters SET parked = 0 WHERE id = NEW.id; END",
+    ),
+    file(
+        "a new head waits",
+        "AFTER INSERT ON messagekit_dead_letters WHEN NEW.parked = 1 BEGIN
+           UPDATE messagekit_dead_letters SET state = 'waiting', due = NULL WHERE id = NEW.id; END",
+    ),
+    file(
+        "a dead head leaves its key",
+        "AFTER UPDATE OF state ON messagekit_dead_letters WHEN OLD.state <> 'discarded' AND NEW.state = 'dead' BEGIN
+           UPDATE messagekit_dead_letters SET parked = 0 WHERE id = NEW.id; END",
+    ),
+    file(
+        "a resolve lets nobody run",
+        "BEFORE UPDATE OF state ON messagekit_dead_letters
+         WHEN OLD.state = 'waiting' AND NEW.state = 'retrying' AND EXISTS (
+           SELECT 1 FROM messagekit_dead_letters d
+           WHERE d.key = NEW.key AND d.state = 'resolved' AND d.changed_at = NEW.changed_at)
+         BEGIN SELECT RAISE(IGNORE); END",
+    ),
+    file(
+        "a discard lets nobody run",
+        "BEFORE UPDATE OF state ON messagekit_dead_letters
+         WHEN OLD.state = 'waiting' AND NEW.state = 'retrying' AND EXISTS (
+           SELECT 1 FROM messagekit_dead_letters d
+           WHERE d.key = NEW.key AND d.state = 'discarded' AND d.changed_at = NEW.changed_at)
+         BEGIN SELECT RAISE(IGNORE); END",
+    ),
+    file(
+        "a resolve leaves the marker held",
+        "AFTER UPDATE OF outcome ON messagekit_processed_messages WHEN OLD.outcome = 1 AND NEW.outcome = 0 BEGIN
+           UPDATE messagekit_processed_messages SET outcome = 1
+           WHERE consumer_id = NEW.consumer_id AND message_id = NEW.message_id; END",
+    ),
+    file(
+        "a discard leaves the marker held",
+        "BEFORE UPDATE OF outcome ON messagekit_processed_messages WHEN OLD.outcome = 1 AND NEW.outcome = 2
+         BEGIN SELECT RAISE(IGNORE); END",
+    ),
+    file(
+        "a discard deletes the marker",
+        "AFTER UPDATE OF outcome ON messagekit_processed_messages WHEN OLD.outcome = 1 AND NEW.outcome = 2 BEGIN
+           DELETE FROM messagekit_processed_messages
+           WHERE consumer_id = NEW.consumer_id AND message_id = NEW.message_id; END",
+    ),
+    file(
+        "an undo leaves the marker discarded",
+        "BEFORE UPDATE OF outcome ON messagekit_processed_messages WHEN OLD.outcome = 2 AND NEW.outcome = 1
+         BEGIN SELECT RAISE(IGNORE); END",
+    ),
+    file(
+        "an undo does not hold the key again",
+        "AFTER UPDATE OF state ON messagekit_dead_letters WHEN OLD.state = 'discarded' BEGIN
+           UPDATE messagekit_dead_letters SET parked = 0 WHERE id = NEW.id AND state <> 'waiting'; END",
+    ),
+    file(
+        "what is brought back waits, and nothing is before it",
+        "AFTER UPDATE OF state ON messagekit_dead_letters WHEN OLD.state = 'dead' AND NEW.state = 'retrying' BEGIN
+           UPDATE messagekit_dead_letters SET state = 'waiting', due = NULL WHERE id = NEW.id; END",
+    ),
+];

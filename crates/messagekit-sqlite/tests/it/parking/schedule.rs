@@ -1,0 +1,186 @@
+//! One schedule: who takes the next step.
+
+use std::ops::AddAssign;
+
+use super::claimer::Claimer;
+use super::mutants::Mutant;
+use super::owner::{Owner, Step};
+use super::world::{Reprocess, World};
+use super::{operator, verdict};
+
+/// What has happened in schedules.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
+    pub(super) handled: u64,
+    pub(super) culprits: u64,
+    pub(super) behind: u64,
+    pub(super) full: u64,
+    pub(super) resolved: u64,
+    pub(super) fenced: u64,
+    pub(super) acts: u64,
+    pub(super) deaths: u64,
+    pub(super) late: u64,
+    pub(super) ranges: u64,
+}
+
+impl AddAssign for Seen {
+    fn add_assign(&mut self, other: Self) {
+        self.handled += other.handled;
+        self.culprits += other.culprits;
+        self.behind += other.behind;
+        self.full += other.full;
+        self.resolved += other.resolved;
+        self.fenced += other.fenced;
+        self.acts += other.acts;
+        self.deaths += other.deaths;
+        self.late += other.late;
+        self.ranges += other.ranges;
+    }
+}
+
+impl Seen {
+    /// Schedules in which something never happens prove nothing about it.
+    pub(super) fn assert_everything_happened(&self) {
+        let Self { handled, culprits, behind, full, resolved, fenced, acts, deaths, late, ranges } = *self;
+        let all = [handled, culprits, behind, full, resolved, fenced, acts, deaths, late, ranges];
+        assert!(all.iter().all(|count| *count > 0), "{self:?}");
+    }
+}
+
+/// Who works, and how often each comes.
+struct Cast {
+    owners: Vec<Owner>,
+    claimers: Vec<Claimer>,
+}
+
+/// Runs one schedule to its rest, and once more after everything was repaired; says what broke a promise.
+pub(super) async fn run(seed: u64, mutant: Option<&Mutant>) -> Result<Seen, String> {
+    let mut world = World::new(seed, mutant).await;
+    let mut cast = Cast::of(&mut world);
+    cast.play(&mut world).await.map_err(|error| messagekit::chain(&error))?;
+    for repaired in [false, true] {
+        world.repaired = repaired;
+        come_to_rest(&mut world).await?;
+        if let Some(broken) = verdict::broken(&world) {
+            return Err(broken);
+        }
+    }
+    verdict::unfinished(&world).map_or(Ok(world.seen), Err)
+}
+
+impl Cast {
+    fn of(world: &mut World) -> Self {
+        let owners = (0..world.log.len()).map(|partition| Owner::new(world, partition)).collect();
+        let claimers = (0..world.processes.len()).map(Claimer::new).collect();
+        Self { owners, claimers }
+    }
+
+    async fn play(&mut self, world: &mut World) -> Result<(), messagekit::Error> {
+        let (work, retry) = (world.random.u8(10..60), world.random.u8(5..40));
+        let (people, chaos) = (world.random.u8(1..10), world.random.u8(1..10));
+        for _ in 0..world.random.usize(60..260) {
+            match world.random.u8(0..work + retry + people + chaos) {
+                step if step < work => self.work(world).await?,
+                step if step < work + retry => {
+                    let index = world.random.usize(0..self.claimers.len());
+                    self.claimers[index].step(world).await?;
+                }
+                step if step < work + retry + people => operator::step(world).await?,
+                _ => self.chaos(world).await,
+            }
+        }
+        Ok(())
+    }
+
+    async fn work(&mut self, world: &mut World) -> Result<(), messagekit::Error> {
+        let index = world.random.usize(0..self.owners.len());
+        let owner = &mut self.owners[index];
+        let step = owner.step(world).await?;
+        if let Some(left) = &mut owner.late_for {
+            world.seen.late += 1;
+            *left = left.saturating_sub(1);
+            if *left == 0 || step == Step::Died {
+                self.owners.swap_remove(index);
+            }
+        } else if step == Step::Died {
+            let partition = owner.partition;
+            self.owners[index] = Owner::new(world, partition);
+        }
+        Ok(())
+    }
+
+    async fn chaos(&mut self, world: &mut World) {
+        let partition = world.random.usize(0..world.log.len());
+        match world.random.u8(0..10) {
+            0..3 => world.let_time_pass(),
+            3..7 => {
+                if world.chance(30) {
+                    world.settled[partition] = world.random.usize(0..=world.settled[partition]);
+                }
+                self.replace_owner(world, partition);
+            }
+            7..9 => {
+                let until = world.committed(partition);
+                let from = world.random.usize(0..=until);
+                let generation = world.ranges.len() as i32 + 1;
+                if until > from && generation <= 3 {
+                    world.ranges.push(Reprocess { partition, from, until, generation });
+                    world.seen.ranges += 1;
+                    world.settled[partition] = world.settled[partition].min(from);
+                    self.replace_owner(world, partition);
+                }
+            }
+            _ => {
+                let process = world.random.usize(0..world.processes.len());
+                world.replace_process(process).await;
+                self.claimers[process].forget();
+                for index in 0..self.owners.len() {
+                    if self.owners[index].process == process && self.owners[index].late_for.is_none() {
+                        let partition = self.owners[index].partition;
+                        self.owners[index] = Owner::new(world, partition);
+                    }
+                }
+                self.owners.retain(|owner| owner.process != process || owner.late_for.is_none());
+            }
+        }
+    }
+
+    /// The old owner does not know it yet.
+    fn replace_owner(&mut self, world: &mut World, partition: usize) {
+        let late_for = world.random.u8(0..6);
+        for owner in self.owners.iter_mut().filter(|owner| owner.partition == partition) {
+            owner.late_for.get_or_insert(late_for);
+        }
+        self.owners.retain(|owner| owner.late_for != Some(0));
+        let owner = Owner::new(world, partition);
+        self.owners.push(owner);
+    }
+}
+
+/// Works until nothing moves any more.
+async fn come_to_rest(world: &mut World) -> Result<(), String> {
+    // Each round finishes at least one letter or moves one owner, and there are few of both.
+    for _ in 0..2_000 {
+        let moved = round(world).await.map_err(|error| messagekit::chain(&error))?;
+        if !moved {
+            return Ok(());
+        }
+    }
+    Err("it does not come to rest".to_owned())
+}
+
+async fn round(world: &mut World) -> Result<bool, messagekit::Error> {
+    world.let_time_pass();
+    let mut moved = world.repaired && operator::retry_all(world).await?;
+    for partition in 0..world.log.len() {
+        let mut owner = Owner::new(world, partition);
+        let begin = owner.next;
+        while owner.step(world).await? == Step::Worked {}
+        moved |= owner.next > begin;
+    }
+    let mut claimer = Claimer::new(0);
+    while claimer.step(world).await? {
+        moved = true;
+    }
+    Ok(moved)
+}

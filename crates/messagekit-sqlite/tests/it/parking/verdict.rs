@@ -1,0 +1,134 @@
+//! What must hold in the file when everything stands still.
+
+use std::collections::HashMap;
+
+use super::world::World;
+
+/// Rows that must not exist, each query with what its rows mean.
+const NEVER: &[(&str, &str)] = &[
+    (
+        "a marker is held without an open letter",
+        "SELECT m.message_id FROM messagekit_processed_messages m WHERE m.outcome = 1 AND NOT EXISTS (
+           SELECT 1 FROM messagekit_dead_letters d
+           WHERE d.message_id = m.message_id AND d.state NOT IN ('resolved', 'discarded'))",
+    ),
+    (
+        "a letter is open without a held marker",
+        "SELECT d.message_id FROM messagekit_dead_letters d WHERE d.state NOT IN ('resolved', 'discarded') AND NOT EXISTS (
+           SELECT 1 FROM messagekit_processed_messages m WHERE m.message_id = d.message_id AND m.outcome = 1)",
+    ),
+    (
+        "a letter is discarded and its marker is not",
+        "SELECT d.message_id FROM messagekit_dead_letters d WHERE d.state = 'discarded' AND NOT EXISTS (
+           SELECT 1 FROM messagekit_processed_messages m WHERE m.message_id = d.message_id AND m.outcome = 2)",
+    ),
+    (
+        "a marker is discarded and its letter is not",
+        "SELECT m.message_id FROM messagekit_processed_messages m WHERE m.outcome = 2 AND NOT EXISTS (
+           SELECT 1 FROM messagekit_dead_letters d WHERE d.message_id = m.message_id AND d.state = 'discarded')",
+    ),
+    (
+        "a message is done without one effect of its generation",
+        "SELECT m.message_id FROM messagekit_processed_messages m WHERE m.outcome = 0 AND (
+           SELECT count(*) FROM effects e WHERE e.message = m.message_id AND e.generation = m.generation) <> 1",
+    ),
+    (
+        "a message that is not done has an effect",
+        "SELECT m.message_id FROM messagekit_processed_messages m WHERE m.outcome <> 0 AND EXISTS (
+           SELECT 1 FROM effects e WHERE e.message = m.message_id AND e.generation >= m.generation)",
+    ),
+    (
+        "an effect has no marker",
+        "SELECT e.message FROM effects e WHERE NOT EXISTS (
+           SELECT 1 FROM messagekit_processed_messages m WHERE m.message_id = e.message)",
+    ),
+    ("two effects", "SELECT message FROM effects GROUP BY message, generation HAVING count(*) > 1"),
+    (
+        "an open letter does not hold its key",
+        "SELECT message_id FROM messagekit_dead_letters
+         WHERE key IS NOT NULL AND parked = 0 AND state NOT IN ('resolved', 'discarded')",
+    ),
+    (
+        "a head waits",
+        "SELECT d.message_id FROM messagekit_dead_letters d WHERE d.state = 'waiting' AND NOT EXISTS (
+           SELECT 1 FROM messagekit_dead_letters o WHERE o.topic = d.topic AND o.key = d.key AND o.parked = 1
+             AND o.state NOT IN ('resolved', 'discarded') AND (o.partition, o.offset) < (d.partition, d.offset))",
+    ),
+];
+
+/// Says what is wrong, if anything is.
+pub(super) fn broken(world: &World) -> Option<String> {
+    for (meaning, query) in NEVER {
+        if let Some(message) = first(world, query) {
+            return Some(format!("{meaning}: {message}"));
+        }
+    }
+    unmarked(world).or_else(|| out_of_order(world)).or_else(|| out_of_range(world))
+}
+
+/// Says what is left over when everything could be applied.
+pub(super) fn unfinished(world: &World) -> Option<String> {
+    let open = "SELECT message_id || ' ' || state FROM messagekit_dead_letters WHERE state NOT IN ('resolved', 'discarded')";
+    if let Some(letter) = first(world, open) {
+        return Some(format!("a letter is stuck: {letter}"));
+    }
+    let short =
+        (0..world.log.len()).find(|partition| world.committed(*partition) != world.log[*partition].len());
+    short.map(|partition| format!("partition {partition} is not read to its end"))
+}
+
+fn first(world: &World, query: &str) -> Option<String> {
+    let mut select = world.raw.prepare(query).unwrap();
+    let mut rows = select.query([]).unwrap();
+    rows.next().unwrap().map(|row| row.get(0).unwrap())
+}
+
+/// What was passed has a marker.
+fn unmarked(world: &World) -> Option<String> {
+    let marked = "SELECT count(*) FROM messagekit_processed_messages WHERE message_id = ?1";
+    (0..world.log.len()).find_map(|partition| {
+        let passed = &world.log[partition][..world.committed(partition)];
+        let is_lost = |id: &str| world.raw.query_row(marked, [id], |row| row.get::<_, i64>(0)).unwrap() == 0;
+        let lost = passed.iter().find(|record| is_lost(record.id().as_str()));
+        lost.map(|record| format!("lost: {}", record.id()))
+    })
+}
+
+/// The first effects of a key come in the order of its records, except for what a person brought back.
+fn out_of_order(world: &World) -> Option<String> {
+    let mut select = world.raw.prepare("SELECT message, min(rowid) FROM effects GROUP BY message").unwrap();
+    let effects: HashMap<String, i64> =
+        select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
+    for partition in &world.log {
+        let mut last: HashMap<&[u8], (i64, &str)> = HashMap::new();
+        let mut seen = std::collections::HashSet::new();
+        for record in partition {
+            let (Some(key), id) = (&record.received.message.key, record.id().as_str()) else { continue };
+            if !seen.insert(id) || world.undone.contains(id) {
+                continue;
+            }
+            let Some(effect) = effects.get(id) else { continue };
+            if let Some((before, earlier)) = last.insert(key, (*effect, id))
+                && before > *effect
+            {
+                return Some(format!("order of a key: {id} ran before {earlier}"));
+            }
+        }
+    }
+    None
+}
+
+/// An effect of a generation lies in a range of it.
+fn out_of_range(world: &World) -> Option<String> {
+    let mut select =
+        world.raw.prepare("SELECT message, generation FROM effects WHERE generation > 0").unwrap();
+    let effects = select.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i32>(1)?))).unwrap();
+    for (message, generation) in effects.map(Result::unwrap) {
+        let range = world.ranges.iter().find(|range| range.generation == generation)?;
+        let inside = &world.log[range.partition][range.from..range.until];
+        if !inside.iter().any(|record| record.id().as_str() == message) {
+            return Some(format!("generation {generation} of {message} lies outside its range"));
+        }
+    }
+    None
+}

@@ -1,0 +1,249 @@
+//! The file, its processes, the records, and what handlers make of them.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use messagekit::{
+    ClaimRequest, Error, Failure, FailureKind, Message, MessageId, Next, ParkingRoom, Place, Received,
+};
+use messagekit_sqlite::{SqliteOptions, SqliteStore, SqliteTx, Synchronous, rusqlite};
+use messagekit_testkit::DEADLINE;
+use tempfile::TempDir;
+
+use super::mutants::{Mutant, Wrong};
+use super::schedule::Seen;
+
+pub(super) const CONSUMER: &str = "billing";
+pub(super) const TOPIC: &str = "orders";
+/// Longer than any schedule takes.
+pub(super) const LONG: Duration = Duration::from_secs(3_600);
+/// A run more than this is dead.
+const ATTEMPTS: u32 = 3;
+
+/// How a handler takes a record until everything is repaired.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Nature {
+    Sound,
+    Flaky,
+    Poison,
+    Hopeless,
+}
+
+pub(super) struct Record {
+    pub(super) received: Received,
+    nature: Nature,
+}
+
+impl Record {
+    pub(super) fn id(&self) -> &MessageId {
+        &self.received.id
+    }
+
+    pub(super) fn has_key(&self) -> bool {
+        self.received.message.key.is_some()
+    }
+}
+
+/// Records that are to be processed again.
+#[derive(Clone, Copy)]
+pub(super) struct Reprocess {
+    pub(super) partition: usize,
+    pub(super) from: usize,
+    pub(super) until: usize,
+    pub(super) generation: i32,
+}
+
+pub(super) struct World {
+    pub(super) random: fastrand::Rng,
+    pub(super) processes: Vec<SqliteStore>,
+    /// For what no store offers: ends of leases, and the verdict.
+    pub(super) raw: rusqlite::Connection,
+    pub(super) log: Vec<Vec<Arc<Record>>>,
+    pub(super) ranges: Vec<Reprocess>,
+    /// Where the next owner of each partition begins: behind what the last one has settled, or where somebody has put it.
+    pub(super) settled: Vec<usize>,
+    pub(super) room: ParkingRoom,
+    /// Every handler succeeds from now on, and no process dies.
+    pub(super) repaired: bool,
+    /// What a person has brought back: it may come after later messages of its key.
+    pub(super) undone: HashSet<String>,
+    pub(super) seen: Seen,
+    wrong: Option<Wrong>,
+    flaky: u8,
+    deaths: u8,
+    folder: TempDir,
+}
+
+impl World {
+    pub(super) async fn new(seed: u64, mutant: Option<&Mutant>) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let folder = tempfile::tempdir().unwrap();
+        let mut processes = Vec::new();
+        for _ in 0..2 {
+            processes.push(open(&folder).await);
+        }
+        let raw = rusqlite::Connection::open(folder.path().join("app.db")).unwrap();
+        raw.busy_timeout(DEADLINE).unwrap();
+        raw.execute_batch(
+            "PRAGMA synchronous = OFF; CREATE TABLE effects (message TEXT, generation INTEGER)",
+        )
+        .unwrap();
+        let wrong = mutant.map(|mutant| mutant.wrong);
+        if let Some(Wrong::File(trigger)) = wrong {
+            raw.execute_batch(&format!("CREATE TRIGGER mutant {trigger}")).unwrap();
+        }
+        let log = log(&mut random);
+        let per_key = *random.choice(&[3, 6, 1_000]).unwrap_or(&3);
+        let in_all = *random.choice(&[8, 100_000, 100_000]).unwrap_or(&8);
+        Self {
+            processes,
+            raw,
+            settled: vec![0; log.len()],
+            log,
+            ranges: Vec::new(),
+            room: ParkingRoom { per_key, in_all },
+            repaired: false,
+            undone: HashSet::new(),
+            seen: Seen::default(),
+            wrong,
+            flaky: random.u8(5..40),
+            deaths: random.u8(0..4),
+            random,
+            folder,
+        }
+    }
+
+    pub(super) fn is(&self, wrong: Wrong) -> bool {
+        self.wrong == Some(wrong)
+    }
+
+    pub(super) fn chance(&mut self, percent: u8) -> bool {
+        self.random.u8(0..100) < percent
+    }
+
+    /// A process ends with all that it holds, and another one starts.
+    pub(super) async fn replace_process(&mut self, index: usize) {
+        self.seen.deaths += 1;
+        self.processes[index] = open(&self.folder).await;
+    }
+
+    /// Returns whether the process of a role dies here.
+    pub(super) fn dies(&mut self) -> bool {
+        let dies = !self.repaired && self.chance(self.deaths);
+        self.seen.deaths += u64::from(dies);
+        dies
+    }
+
+    /// Runs the handler of a record inside a transaction, as its run of this number.
+    pub(super) async fn handle(
+        &mut self,
+        tx: &mut SqliteTx,
+        record: &Record,
+        generation: i32,
+        attempt: u32,
+    ) -> Result<Result<(), Failure>, Error> {
+        let fails = !self.repaired
+            && match record.nature {
+                Nature::Sound => false,
+                Nature::Flaky => self.chance(self.flaky),
+                Nature::Poison | Nature::Hopeless => true,
+            };
+        // Half of the failures come after the effect, which must go with them.
+        if !fails || self.random.bool() {
+            let message = record.id().to_string();
+            tx.call(move |c| c.execute("INSERT INTO effects VALUES (?1, ?2)", (message, generation)))
+                .await
+                .map_err(|error| Error::new(messagekit::ErrorKind::Other, "effect").caused_by(error))?;
+        }
+        if !fails {
+            self.seen.handled += 1;
+            return Ok(Ok(()));
+        }
+        let failure = Failure::permanent(FailureKind::Failed, "no");
+        let again = record.nature != Nature::Hopeless && attempt < ATTEMPTS;
+        let delay = if self.random.bool() { Duration::ZERO } else { LONG };
+        let next = if again { Next::Retry(delay) } else { Next::Dead };
+        Ok(Err(Failure { attempts: attempt, next, ..failure }))
+    }
+
+    /// What is leased is due again, and what waits for its time as well.
+    pub(super) fn let_time_pass(&self) {
+        self.raw.execute("UPDATE messagekit_dead_letters SET due = 0 WHERE due IS NOT NULL", []).unwrap();
+    }
+
+    /// Returns how far the consumer has ever come in a partition.
+    pub(super) fn committed(&self, partition: usize) -> usize {
+        let next = "SELECT coalesce(max(next), 0) FROM messagekit_consumer_offsets WHERE partition = ?1";
+        let next: i64 = self.raw.query_row(next, [partition as i64], |row| row.get(0)).unwrap();
+        next as usize
+    }
+
+    /// Returns the record of a letter.
+    pub(super) fn record(&self, place: &Place) -> Arc<Record> {
+        self.log[place.partition as usize][place.offset as usize].clone()
+    }
+}
+
+async fn open(folder: &TempDir) -> SqliteStore {
+    // Only processes die here, so nothing has to reach the disk; and no machine is so slow that its lock is taken away.
+    let options = SqliteOptions::default().synchronous(Synchronous::Normal).lock_bound(DEADLINE);
+    options.busy_limit(DEADLINE).open(folder.path().join("app.db")).await.unwrap()
+}
+
+/// Up to three partitions, few keys, some records without one, some second copies.
+fn log(random: &mut fastrand::Rng) -> Vec<Vec<Arc<Record>>> {
+    let keys = random.u8(1..10);
+    (0..random.usize(1..4))
+        .map(|partition| {
+            let mut records: Vec<Arc<Record>> = Vec::new();
+            for offset in 0..random.usize(15..40) {
+                let copied = if random.u8(0..100) < 8 { random.choice(&records).cloned() } else { None };
+                let place = Some(Place {
+                    topic: Arc::from(TOPIC),
+                    partition: partition as i32,
+                    offset: offset as i64,
+                });
+                let record = match copied {
+                    Some(first) => Record {
+                        received: Received { place, ..first.received.clone() },
+                        nature: first.nature,
+                    },
+                    None => fresh(random, partition, offset, keys, place),
+                };
+                records.push(Arc::new(record));
+            }
+            records
+        })
+        .collect()
+}
+
+fn fresh(
+    random: &mut fastrand::Rng,
+    partition: usize,
+    offset: usize,
+    keys: u8,
+    place: Option<Place>,
+) -> Record {
+    let id = MessageId::from_stored(&format!("p{partition}-{offset}"));
+    let mut message = Message::new(TOPIC, "payload");
+    if random.u8(0..10) > 0 {
+        message = message.with_key(format!("p{partition}-k{}", random.u8(0..keys)));
+    }
+    let nature = match random.u8(0..20) {
+        0 => Nature::Poison,
+        1 => Nature::Hopeless,
+        2..8 => Nature::Flaky,
+        _ => Nature::Sound,
+    };
+    Record { received: Received { id, message, place }, nature }
+}
+
+pub(super) fn request(record: &Record, generation: i32) -> ClaimRequest {
+    ClaimRequest {
+        id: record.id().clone(),
+        topic: record.received.message.topic.clone(),
+        key: record.received.message.key.clone(),
+        generation,
+    }
+}
