@@ -13,7 +13,7 @@ use super::{
 };
 use crate::gate::{Gate, Gates};
 use crate::metrics::Metrics;
-use crate::store::{Inbox, Store};
+use crate::store::{Inbox, ParkingRoom, Store};
 use crate::transport::{BatchLimit, Source};
 use crate::{Envelope, Error, ErrorKind, Event, Message, Shutdown};
 
@@ -74,7 +74,8 @@ impl<S: Inbox> Consumer<S, ()> {
             around: Vec::new(),
             gates: Gates::default(),
             metrics: None,
-            on_failure: OnFailure::default(),
+            on_failure: OnFailure::DeadLetter,
+            room: ParkingRoom::default(),
             attempts: ATTEMPTS,
             backoff: Backoff::default(),
             deadline: DEADLINE,
@@ -120,6 +121,7 @@ pub struct ConsumerBuilder<S: Store, Src> {
     gates: Gates,
     metrics: Option<Metrics>,
     on_failure: OnFailure,
+    room: ParkingRoom,
     attempts: u32,
     backoff: Backoff,
     deadline: Duration,
@@ -138,6 +140,7 @@ impl<S: Inbox> ConsumerBuilder<S, ()> {
             gates: self.gates,
             metrics: self.metrics,
             on_failure: self.on_failure,
+            room: self.room,
             attempts: self.attempts,
             backoff: self.backoff,
             deadline: self.deadline,
@@ -235,6 +238,13 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
         self
     }
 
+    /// Sets how many messages [`OnFailure::ParkKey`] keeps for their keys; what is beyond that waits in its lane. Default: 1,000
+    /// of a key and 100,000 in all.
+    pub fn parking_room(mut self, room: ParkingRoom) -> Self {
+        self.room = room;
+        self
+    }
+
     /// Sets how many runs a message may cost before it is dead. Default: 10. No effect under [`OnFailure::Block`].
     pub fn attempts(mut self, attempts: NonZeroU32) -> Self {
         self.attempts = attempts.get();
@@ -272,7 +282,8 @@ impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
     /// Checks the parts and puts them together.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidConfiguration`] with everything that is wrong: the name, no handler, two handlers for a type.
+    /// [`ErrorKind::InvalidConfiguration`] with everything that is wrong: the name, no handler, two handlers for a type, a policy that
+    /// the store cannot keep.
     pub fn build(mut self) -> Result<Consumer<S, Src>, Error> {
         let mut problems: Vec<String> = self.router.problems().iter().map(Error::to_string).collect();
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
@@ -287,6 +298,12 @@ impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
         }
         if self.deadline.is_zero() {
             problems.push("deadline of 0 would fail every message".to_owned());
+        }
+        if self.on_failure == OnFailure::ParkKey && !S::RUNS_AGAIN {
+            problems.push(
+                "nothing remembers which keys are held: ParkKey needs a database, use Block or DeadLetter"
+                    .to_owned(),
+            );
         }
         if !problems.is_empty() {
             return Err(
@@ -306,6 +323,7 @@ impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
             router: self.router,
             around: self.around,
             on_failure: self.on_failure,
+            room: self.room,
             attempts: self.attempts,
             backoff: self.backoff,
             deadline: self.deadline,

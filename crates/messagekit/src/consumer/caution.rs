@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::time::Instant;
 
 use super::Backoff;
-use super::attempt::{Batch, request};
+use super::batch::Batch;
 use super::settings::{KILLS, Settings};
 use crate::store::{Claim, ClaimRequest, End, Failure, FailureKind, Inbox, Received};
 use crate::{Error, chain, crash};
@@ -41,7 +41,7 @@ impl Caution {
     pub(super) async fn look<S: Inbox>(settings: &Arc<Settings<S>>, batch: &Batch<S>) -> Result<Self, Error> {
         let handled: Vec<usize> = (0..batch.entries.len()).filter(|index| batch.is_handled(*index)).collect();
         let requests: Vec<ClaimRequest> =
-            handled.iter().map(|index| request(&batch.entries[*index].received)).collect();
+            handled.iter().map(|index| settings.claim_of(&batch.entries[*index].received)).collect();
         let mut fresh = vec![false; batch.entries.len()];
         if !requests.is_empty() {
             let shared = Arc::clone(settings);

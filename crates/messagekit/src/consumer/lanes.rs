@@ -36,6 +36,8 @@ pub(super) struct LaneState<S: Store> {
     pub(super) outages: u32,
     /// Failed runs of the message that blocks the lane.
     pub(super) blocked: u32,
+    /// How often in a row there was no room to park its first message.
+    pub(super) full: u32,
     /// How many more messages are finished one at a time, while nothing else runs.
     cautious: u32,
     pub(super) revoking: Option<Done>,
@@ -61,6 +63,7 @@ impl<S: Store> LaneState<S> {
             wait: None,
             outages: 0,
             blocked: 0,
+            full: 0,
             cautious: limit,
             revoking: None,
             given_up: false,
@@ -98,7 +101,9 @@ impl<S: Store> LaneState<S> {
 
     /// Returns how many messages a batch would hold now.
     pub(super) fn ready_messages(&self) -> u32 {
-        u32::try_from(self.queue.len()).unwrap_or(u32::MAX).min(self.limit)
+        // While there is no room for the first one, handlers of others would run in vain.
+        let limit = if self.full > 0 { 1 } else { self.limit };
+        u32::try_from(self.queue.len()).unwrap_or(u32::MAX).min(limit)
     }
 
     pub(super) fn ready_bytes(&self) -> usize {

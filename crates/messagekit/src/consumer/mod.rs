@@ -5,9 +5,11 @@
 
 mod attempt;
 mod backoff;
+mod batch;
 mod bind;
 mod builder;
 mod caution;
+mod fault;
 mod handler;
 mod lanes;
 mod middleware;

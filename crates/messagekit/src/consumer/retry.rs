@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::attempt::{Fault, handle, store_fault};
 use super::caution::process_killer;
+use super::fault::{Fault, handle, store_fault};
 use super::router::Task;
 use super::settings::{KILLS, Settings};
 use super::turn::log_failure;

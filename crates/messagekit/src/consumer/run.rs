@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use tokio::task::{JoinError, JoinSet};
 
-use super::attempt::Entry;
+use super::batch::Entry;
 use super::bind::bind;
 use super::lanes::{LaneState, Window, Working};
 use super::retry::{Retried, retry};
@@ -19,7 +19,7 @@ use super::turn::{After, Item, Manner, Turn, turn};
 use super::{Backoff, OnFailure};
 use crate::crash;
 use crate::gate::{BatchView, Gates, Pass};
-use crate::store::{Inbox, Store};
+use crate::store::{Inbox, ParkingRoom, Store};
 use crate::transport::{Delivery, Incoming, Lane, Receipt, Source, Subscriber};
 use crate::{Error, ErrorKind, chain};
 
@@ -144,7 +144,10 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
                 moved |= self.start_retry(cx);
             }
             self.hand_over();
-            self.settings.stats.assigned(self.lanes.len());
+            let blocks = |state: &&LaneState<S>| {
+                state.full > 0 || state.blocked > 0 && self.settings.on_failure == OnFailure::Block
+            };
+            self.settings.stats.assigned(self.lanes.len(), self.lanes.values().filter(blocks).count());
             if !moved {
                 return Poll::Pending;
             }
@@ -303,7 +306,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
         }
         if !turn.finished.is_empty() {
             // Another message is the first one now.
-            state.blocked = 0;
+            (state.blocked, state.full) = (0, 0);
         }
         state.calm_down(turn.cautioned);
         self.settled.extend(turn.finished);
@@ -321,7 +324,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
         match turn.after {
             After::Continue => {
                 state.grow(self.settings.batch.messages.get());
-                state.outages = 0;
+                (state.outages, state.full) = (0, 0);
             }
             After::Outage(error) => {
                 state.outages += 1;
@@ -347,6 +350,22 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
                         consumer, attempt = state.blocked, kind = %failure.kind, error = failure.error, ?wait,
                         "message is tried again in place"
                     );
+                }
+                state.wait_for(wait);
+            }
+            After::Full(message_id, failure) => {
+                // Only a culprit has run and failed once more.
+                state.blocked += u32::from(failure.is_some());
+                state.full += 1;
+                let wait = self.settings.backoff.delay(state.full);
+                let ParkingRoom { per_key, in_all } = self.settings.room;
+                if state.full == 1 {
+                    tracing::error!(
+                        consumer, %message_id, per_key, in_all, ?wait,
+                        "lane blocked: there is no room to park its first message"
+                    );
+                } else {
+                    tracing::debug!(consumer, %message_id, ?wait, "lane still blocked: there is no room to park");
                 }
                 state.wait_for(wait);
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Backoff, Middleware, OnFailure, Router, Stats};
 use crate::Shutdown;
-use crate::store::{Failure, Next, Store};
+use crate::store::{ClaimRequest, Failure, FailureKind, Next, ParkingRoom, Received, Store};
 use crate::transport::BatchLimit;
 
 /// How many runs a message may cost before it is dead.
@@ -35,6 +35,7 @@ pub(super) struct Settings<S: Store> {
     /// Outermost first.
     pub(super) around: Vec<Arc<dyn Middleware<S>>>,
     pub(super) on_failure: OnFailure,
+    pub(super) room: ParkingRoom,
     pub(super) attempts: u32,
     pub(super) backoff: Backoff,
     pub(super) deadline: Duration,
@@ -45,6 +46,32 @@ pub(super) struct Settings<S: Store> {
 }
 
 impl<S: Store> Settings<S> {
+    /// Returns whether a message keeps its place in the order of its key.
+    fn keeps_order(&self, received: &Received) -> bool {
+        self.on_failure == OnFailure::ParkKey && received.message.key.is_some() && received.place.is_some()
+    }
+
+    /// Returns whether a message that is set aside holds its key. A type that is only kept has no handler whose order could
+    /// matter.
+    pub(super) fn parks(&self, received: &Received, failure: &Failure) -> bool {
+        self.keeps_order(received) && failure.kind != FailureKind::UnknownType
+    }
+
+    /// Returns whether a message that cannot be handled waits in place: a deployment may cure it, and its key keeps its order.
+    pub(super) fn blocks(&self, failure: &Failure) -> bool {
+        self.on_failure == OnFailure::Block && failure.kind != FailureKind::UnknownType
+    }
+
+    /// Returns the claim of a message.
+    pub(super) fn claim_of(&self, received: &Received) -> ClaimRequest {
+        ClaimRequest {
+            id: received.id.clone(),
+            topic: Arc::clone(&received.message.topic),
+            key: received.message.key.clone().filter(|_| self.keeps_order(received)),
+            generation: 0,
+        }
+    }
+
     /// Decides what happens to a failure after its run number `attempt`.
     pub(super) fn decide(&self, mut failure: Failure, attempt: u32) -> Failure {
         failure.attempts = attempt;

@@ -26,6 +26,8 @@ pub struct ConsumerStats {
     pub set_aside: u64,
     /// Messages that became dead.
     pub dead: u64,
+    /// Messages kept behind an earlier one of their key.
+    pub parked: u64,
     /// Transactions committed.
     pub batches: u64,
     /// Transactions given up because of a handler, a conflict or an outage.
@@ -37,6 +39,8 @@ pub struct ConsumerStats {
 pub struct Connection {
     /// Partitions or queues that are assigned to it.
     pub lanes: u64,
+    /// How many of them wait for a message that cannot be applied, or for room to park one.
+    pub blocked: u64,
     /// What the source said last of an outage, unless something has arrived since or 30 s have passed without a word.
     pub trouble: Option<String>,
 }
@@ -55,9 +59,11 @@ pub(super) struct Counters {
     pub(super) ignored: AtomicU64,
     pub(super) set_aside: AtomicU64,
     pub(super) dead: AtomicU64,
+    pub(super) parked: AtomicU64,
     pub(super) batches: AtomicU64,
     pub(super) rolled_back: AtomicU64,
     lanes: AtomicU64,
+    blocked: AtomicU64,
     trouble: Mutex<Option<(Instant, String)>>,
     handle_seconds: Histogram,
     holding: Holding,
@@ -72,9 +78,11 @@ impl Counters {
             ignored: AtomicU64::default(),
             set_aside: AtomicU64::default(),
             dead: AtomicU64::default(),
+            parked: AtomicU64::default(),
             batches: AtomicU64::default(),
             rolled_back: AtomicU64::default(),
             lanes: AtomicU64::default(),
+            blocked: AtomicU64::default(),
             trouble: Mutex::default(),
             handle_seconds: Histogram::with_opts(options.buckets(SECONDS.to_vec()))
                 .expect("name and bounds are legal"),
@@ -109,6 +117,7 @@ impl Stats {
             ignored: get(&self.0.ignored),
             set_aside: get(&self.0.set_aside),
             dead: get(&self.0.dead),
+            parked: get(&self.0.parked),
             batches: get(&self.0.batches),
             rolled_back: get(&self.0.rolled_back),
         }
@@ -118,12 +127,14 @@ impl Stats {
     pub fn connection(&self) -> Connection {
         let trouble = self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let trouble = trouble.filter(|(told, _)| told.elapsed() < LASTS).map(|(_, error)| error);
-        Connection { lanes: self.0.lanes.load(Ordering::Relaxed), trouble }
+        let get = |gauge: &AtomicU64| gauge.load(Ordering::Relaxed);
+        Connection { lanes: get(&self.0.lanes), blocked: get(&self.0.blocked), trouble }
     }
 
-    /// Notes how many lanes are assigned.
-    pub(super) fn assigned(&self, lanes: usize) {
+    /// Notes how many lanes are assigned, and how many of them are blocked.
+    pub(super) fn assigned(&self, lanes: usize, blocked: usize) {
         self.0.lanes.store(lanes as u64, Ordering::Relaxed);
+        self.0.blocked.store(blocked as u64, Ordering::Relaxed);
     }
 
     /// Notes an outage of the source, or with `None` that it is over.
@@ -154,6 +165,7 @@ impl Stats {
         add(&self.0.ignored, done.ignored);
         add(&self.0.set_aside, done.set_aside);
         add(&self.0.dead, done.dead);
+        add(&self.0.parked, done.parked);
         add(&self.0.batches, done.batches);
         add(&self.0.rolled_back, done.rolled_back);
     }

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::attempt::{Attempted, Batch, Entry, Fault, Runs, attempt, store_fault};
+use super::attempt::{Attempted, attempt};
+use super::batch::{Batch, Entry, Runs};
 use super::caution::{Careful, Caution};
+use super::fault::{Fault, store_fault};
 use super::router::Task;
 use super::settings::Settings;
 use super::split::Split;
@@ -15,7 +17,7 @@ use crate::crash;
 use crate::gate::{Outcome, Verdict};
 use crate::store::{Failure, Inbox, Next, Received, Store};
 use crate::transport::Receipt;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, MessageId};
 
 /// A prepared delivery.
 pub(super) struct Item<S: Store> {
@@ -58,6 +60,9 @@ pub(super) enum After {
     Conflict(String),
     /// Waits for its first message, which has failed.
     Blocked(Failure),
+    /// Waits because its first message would have to be parked, and there is no room: a culprit with its failure, or one
+    /// behind another, which has not run.
+    Full(MessageId, Option<Failure>),
     /// Another process has the lane's cursor.
     Fenced,
     /// The store answered what no waiting cures.
@@ -132,6 +137,12 @@ pub(super) async fn turn<S: Inbox>(
                 done.handled += stats.handled;
                 caution.iter_mut().for_each(|caution| caution.committed(&range, through));
                 split.committed(through);
+                continue;
+            }
+            Attempted::Full { index, failure } => {
+                settings.stats.add(&ConsumerStats { rolled_back: 1, ..ConsumerStats::default() });
+                after = After::Full(batch.entries[index].received.id.clone(), failure);
+                split.stop_before(index);
                 continue;
             }
             Attempted::Failed { index, fault } => (index, fault),

@@ -11,10 +11,12 @@ pub const DEAD_LETTERS: &str = "messagekit_dead_letters";
 /// 1 when the database answered the last question, 0 when it did not. Labels: `database`.
 pub const DATABASE_UP: &str = "messagekit_database_up";
 
-/// Messages by what became of them: `handled`, `duplicate`, `ignored`, `set_aside`, `dead`. Labels: `consumer`, `outcome`.
+/// Messages by what became of them: `handled`, `duplicate`, `ignored`, `set_aside`, `dead`, `parked` behind their key. Labels: `consumer`, `outcome`.
 pub const CONSUMER_HANDLED: &str = "messagekit_consumer_handled_total";
 /// Transactions by their end: `committed`, `rolled_back`. Labels: `consumer`, `outcome`.
 pub const CONSUMER_BATCHES: &str = "messagekit_consumer_batches_total";
+/// Lanes that wait for a message that cannot be applied, or for room to park one. Labels: `consumer`.
+pub const CONSUMER_BLOCKED_LANES: &str = "messagekit_consumer_blocked_lanes";
 /// Time inside handlers, one run each. Labels: `consumer`.
 pub const CONSUMER_HANDLE_SECONDS: &str = "messagekit_consumer_handle_seconds";
 
@@ -61,7 +63,7 @@ pub const BOOKKEEPER_KEPT: &str = "messagekit_bookkeeper_kept_total";
 pub const ADMIN_REQUEST_SECONDS: &str = "messagekit_admin_request_seconds";
 
 /// Every name.
-pub const ALL: [&str; 27] = [
+pub const ALL: [&str; 28] = [
     OUTBOX_PENDING,
     OUTBOX_OVERDUE,
     OUTBOX_OLDEST_SECONDS,
@@ -69,6 +71,7 @@ pub const ALL: [&str; 27] = [
     DATABASE_UP,
     CONSUMER_HANDLED,
     CONSUMER_BATCHES,
+    CONSUMER_BLOCKED_LANES,
     CONSUMER_HANDLE_SECONDS,
     GATE_STATE,
     GATE_WAIT_SECONDS,

@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use messagekit::memory::{MemoryLog, MemorySource, MemoryStore, MemoryTx};
 use messagekit::{
     Actor, Backoff, Claim, Consumer, ConsumerBuilder, ConsumerStats, DeadLetter, DeadLetters, Envelope,
-    Error, Inbox, LetterFilter, Message, MessageId, Publisher, Shutdown, Source, Stats, codec,
+    Error, Inbox, LetterFilter, Message, MessageId, OnFailure, Publisher, Shutdown, Source, Stats, codec,
 };
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -42,7 +42,7 @@ impl World {
         Self { log: MemoryLog::new(partitions), store, script }
     }
 
-    /// A consumer with the scripted handler; letters are due after a second.
+    /// A consumer with the scripted handler; letters are due after a second, each by itself unless the test says otherwise.
     pub(crate) fn billing(&self) -> Builder {
         self.consumer(CONSUMER)
     }
@@ -78,6 +78,7 @@ impl World {
         Consumer::builder(name, store)
             .from(source)
             .backoff(Backoff::fixed(Duration::from_secs(1)))
+            .on_failure(OnFailure::DeadLetter)
             .on_with(self.script.clone(), apply)
     }
 

@@ -16,6 +16,8 @@ mod names;
 mod no_store;
 mod once;
 mod outages;
+mod parking;
+mod parking_dropped;
 mod placeless;
 mod play;
 mod property;

@@ -1,11 +1,11 @@
 //! A random case: its steps, how it is played, healed and checked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use messagekit::memory::{Failpoint, TestGate};
-use messagekit::{BatchLimit, Claim, ErrorKind, LetterState, OnFailure};
+use messagekit::{BatchLimit, Claim, ErrorKind, LetterState, OnFailure, ParkingRoom};
 use proptest::sample::Index;
 use tokio::time::Instant;
 
@@ -34,13 +34,15 @@ pub(crate) enum Step {
     Join,
     Stop(Index),
     Kill(Index),
-    RetryByPerson(Index),
+    ActByPerson(messagekit::Act, Index),
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) policy: OnFailure,
     pub(crate) partitions: usize,
+    /// How many letters of a key may be parked.
+    pub(crate) room: u32,
     pub(crate) batch: u32,
     pub(crate) grant: u32,
     pub(crate) steps: Vec<Step>,
@@ -57,6 +59,8 @@ pub(crate) struct Play {
     members: Vec<Running>,
     /// How many messages each key has.
     pushed: BTreeMap<&'static str, i64>,
+    /// Messages that a person brought back: they may come after later ones of their key.
+    undone: BTreeSet<String>,
     /// Messages whose handlers may fail them, so that the order of their keys is given up.
     out_of_order: Vec<&'static str>,
 }
@@ -68,8 +72,8 @@ impl Play {
         gate.limit(case.grant);
         let flaky = Flaky::new(&world.store);
         flaky.slow();
-        let (members, pushed, out_of_order) = Default::default();
-        Self { world, flaky, gate, case, members, pushed, out_of_order }
+        let (members, pushed, undone, out_of_order) = Default::default();
+        Self { world, flaky, gate, case, members, pushed, undone, out_of_order }
     }
 
     fn join(&mut self) {
@@ -79,6 +83,8 @@ impl Play {
         };
         let builder = self.world.consumer_on(CONSUMER, self.flaky.clone()).batch(limit);
         let builder = builder.attempts(NonZeroU32::new(3).expect("3 > 0")).deadline(seconds(1));
+        let builder =
+            builder.parking_room(ParkingRoom { per_key: self.case.room, in_all: 3 * self.case.room });
         self.members.push(start(builder.on_failure(self.case.policy).gate(self.gate.clone())));
     }
 
@@ -116,11 +122,15 @@ impl Play {
                     member.kill().await;
                 }
             }
-            Step::RetryByPerson(index) => {
+            Step::ActByPerson(act, index) => {
                 let letters = self.world.letters().await;
                 if !letters.is_empty() {
-                    // Most are not dead: nothing happens to those.
-                    let _ = self.world.retry(letters[index.index(letters.len())].id).await;
+                    let letter = &letters[index.index(letters.len())];
+                    // Most are in another state: nothing happens to those.
+                    let acted = self.world.act(act, letter.id).await;
+                    if acted.is_ok() && act == messagekit::Act::Undo {
+                        self.undone.insert(letter.message_id.to_string());
+                    }
                 }
             }
         }
@@ -142,7 +152,8 @@ impl Play {
     pub(crate) async fn heal(&mut self) {
         self.flaky.heal();
         self.gate.open();
-        if self.case.policy == OnFailure::Block {
+        // Under these two, what nothing cures would keep others waiting for ever.
+        if self.case.policy != OnFailure::DeadLetter {
             self.world.script.heal();
         }
         if self.members.is_empty() {
@@ -160,8 +171,13 @@ impl Play {
         let started = Instant::now();
         loop {
             let done: i64 = (0..self.case.partitions).map(|p| self.world.committed(p as i32)).sum();
-            let waits = |state| matches!(state, LetterState::Retrying | LetterState::Replaying);
+            let parks = self.case.policy == OnFailure::ParkKey;
+            let waits = |state: LetterState| state.is_open() && (parks || state != LetterState::Dead);
             let letters = self.world.letters().await;
+            for dead in letters.iter().filter(|letter| parks && letter.state == LetterState::Dead) {
+                // Whoever is in its way holds it for a moment only.
+                let _ = self.world.retry(dead.id).await;
+            }
             if done as usize == self.world.log.len(TOPIC) && !letters.iter().any(|letter| waits(letter.state))
             {
                 return;
@@ -176,7 +192,8 @@ impl Play {
         self.world.applied().into_iter().for_each(|id| *applied.entry(id).or_default() += 1);
         let mut letters: BTreeMap<String, Vec<_>> = BTreeMap::new();
         for letter in self.world.letters().await {
-            assert!(letter.attempts <= 3 + letter.kills, "{letter:?}");
+            let in_place = self.case.policy == OnFailure::ParkKey;
+            assert!(in_place || letter.attempts <= 3 + letter.kills, "{letter:?}");
             letters.entry(letter.received.id.to_string()).or_default().push(letter.state);
         }
         for id in self.pushed.iter().flat_map(|(key, last)| names(key, *last)) {
@@ -186,6 +203,7 @@ impl Play {
             let is_well = match (times, &states[..]) {
                 (1, [] | [LetterState::Resolved]) => marker == Some(Claim::Done),
                 (0, [LetterState::Dead]) => marker == Some(Claim::Held),
+                (0, [LetterState::Discarded]) => marker == Some(Claim::Discarded),
                 _ => false,
             };
             assert!(
@@ -201,10 +219,15 @@ impl Play {
     }
 
     fn check_order(&self) {
-        let blocks = self.case.policy == OnFailure::Block;
-        for (key, last) in self.pushed.iter().filter(|(key, _)| blocks || !self.out_of_order.contains(*key)) {
-            let of_key: Vec<_> = self.world.applied().into_iter().filter(|id| id.starts_with(*key)).collect();
-            assert_eq!(of_key, names(key, *last), "the order of {key}");
+        let keeps_order = self.case.policy != OnFailure::DeadLetter;
+        let kept = |key: &&str| keeps_order || !self.out_of_order.contains(key);
+        for (key, last) in self.pushed.iter().filter(|(key, _)| kept(key)) {
+            let applied = self.world.applied();
+            let in_order = |id: &String| id.starts_with(*key) && !self.undone.contains(id);
+            let of_key: Vec<_> = applied.iter().filter(|id| in_order(id)).cloned().collect();
+            // What a person gave up is not applied at all.
+            let wanted = names(key, *last).into_iter().filter(|id| applied.contains(id) && in_order(id));
+            assert_eq!(of_key, wanted.collect::<Vec<_>>(), "the order of {key}");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The whole consumer under random trouble: each message is applied once or dead once, never both, never neither.
+//! The whole consumer under random trouble: each message is applied once or dead once, never both, never neither, and where
+//! the policy keeps the order of a key, in that order.
 
 use std::time::Duration;
 
@@ -33,12 +34,15 @@ fn fates() -> impl Strategy<Value = Fate> {
 
 fn steps() -> impl Strategy<Value = Step> {
     use Failpoint::*;
-    let points =
-        prop::sample::select(vec![Begin, Claim, Advance, SetAside, Resolve, Lease, Fail, HandBack, Commit]);
+    let points = prop::sample::select(vec![
+        Begin, Claim, Advance, SetAside, Park, ParkBehind, Resolve, Lease, Fail, HandBack, Commit,
+    ]);
     let kinds = prop::sample::select(vec![ErrorKind::Unavailable, ErrorKind::Conflict]);
     let unknown = prop::sample::select(vec![CommitUnknownKept, CommitUnknownLost]);
     let calls =
         vec![Call::Begin, Call::Claim, Call::SetAside, Call::Commit, Call::Lease, Call::Fail, Call::HandBack];
+    use messagekit::Act::{Discard, Retry, Undo};
+    let acts = prop::sample::select(vec![Retry, Retry, Discard, Undo]);
     prop_oneof![
         24 => (0..KEYS.len(), fates()).prop_map(|(key, fate)| Step::Push(key, fate)),
         4 => any::<Index>().prop_map(Step::PushCopy),
@@ -54,14 +58,22 @@ fn steps() -> impl Strategy<Value = Step> {
         3 => Just(Step::Join),
         1 => any::<Index>().prop_map(Step::Stop),
         2 => any::<Index>().prop_map(Step::Kill),
-        2 => any::<Index>().prop_map(Step::RetryByPerson),
+        4 => (acts, any::<Index>()).prop_map(|(act, index)| Step::ActByPerson(act, index)),
     ]
 }
 
 fn cases() -> impl Strategy<Value = Case> {
-    let policy = prop::sample::select(vec![OnFailure::DeadLetter, OnFailure::Block]);
-    (policy, 1_usize..4, 1_u32..10, 1_u32..10, vec(steps(), 1..70)).prop_map(
-        |(policy, partitions, batch, grant, steps)| Case { policy, partitions, batch, grant, steps },
+    use OnFailure::{Block, DeadLetter, ParkKey};
+    let policy = prop::sample::select(vec![DeadLetter, Block, ParkKey, ParkKey]);
+    (policy, 1_usize..4, 1_u32..8, 1_u32..10, 1_u32..10, vec(steps(), 1..70)).prop_map(
+        |(policy, partitions, room, batch, grant, steps)| Case {
+            policy,
+            partitions,
+            room,
+            batch,
+            grant,
+            steps,
+        },
     )
 }
 

@@ -1,0 +1,117 @@
+//! Running one handler, and what its failure means to the loop.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use tokio::time::Instant;
+
+use super::handler::{Class, Erased};
+use super::settings::Settings;
+use super::{HandlerError, Inner};
+use crate::message::DeliveryInfo;
+use crate::store::{self, Failure, FailureKind, Inbox, Received};
+use crate::{Error, ErrorKind, Meta, chain};
+
+/// What a failed handler or transaction means to the loop.
+pub(super) enum Fault {
+    /// This message: set it apart.
+    Message(Failure),
+    /// A dependency is down: wait, burn nothing.
+    Unavailable(String),
+    /// Somebody else's lock: go on with less, burn nothing.
+    Conflict(String),
+    /// The transaction held the lock for too long while this message's handler ran.
+    LockBound(Failure),
+    /// The transaction was already over: nobody knows whose fault it is.
+    Blame(Failure),
+}
+
+/// Runs one handler with its deadline, and says what its failure means.
+pub(super) async fn handle<S: Inbox>(
+    settings: &Settings<S>,
+    tx: &mut S::Tx,
+    received: &Received,
+    handler: &Arc<dyn Erased<S>>,
+    meta: &Meta,
+    attempt: u32,
+) -> Result<(), Fault> {
+    let info = DeliveryInfo {
+        attempt,
+        headers: received.message.headers.clone(),
+        place: received.place.clone(),
+        deadline: Some(Instant::now() + settings.deadline),
+    };
+    let inner = Inner {
+        around: &settings.around,
+        handler: &**handler,
+        message: &received.message,
+        meta: meta.clone(),
+        info,
+    };
+    // The future is made in here, so that a panic on the way to it is caught as well.
+    let handling = async { inner.run(tx).await };
+    let started = std::time::Instant::now();
+    let ended = tokio::select! {
+        biased;
+        ended = tokio::time::timeout(settings.deadline, AssertUnwindSafe(handling).catch_unwind()) => ended,
+        () = settings.cut_off.requested() => {
+            return Err(Fault::Conflict("handler was cut off by a stop".to_owned()));
+        }
+    };
+    settings.stats.took(started.elapsed());
+    match ended {
+        Ok(Ok(Ok(()))) => Ok(()),
+        Ok(Ok(Err(error))) => Err(fault::<S>(&error)),
+        Ok(Err(panic)) => {
+            let text = panic
+                .downcast_ref::<&str>()
+                .copied()
+                .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+            let text = format!("handler panicked: {}", text.unwrap_or("without a text"));
+            Err(Fault::Message(Failure::retryable(FailureKind::Panicked, text)))
+        }
+        Err(_) => {
+            let text = format!("handler did not end within its deadline of {:?}", settings.deadline);
+            Err(Fault::Message(Failure::retryable(FailureKind::TooSlow, text)))
+        }
+    }
+}
+
+fn fault<S: Inbox>(error: &HandlerError) -> Fault {
+    let text = error.to_string();
+    let failure = match error.class {
+        Class::Permanent => Failure::permanent(FailureKind::Permanent, text),
+        Class::Undecodable => Failure::permanent(FailureKind::Undecodable, text),
+        Class::Unavailable | Class::Retryable | Class::Unclassified => {
+            Failure::retryable(FailureKind::Failed, text)
+        }
+    };
+    match (error.class, store::classify::<S>(error.source.as_ref())) {
+        // Whatever the handler calls it: the transaction was over, and an earlier message may have ended it.
+        (_, Some(ErrorKind::Aborted)) => Fault::Blame(Failure { kind: FailureKind::Transaction, ..failure }),
+        (_, Some(ErrorKind::LockBound)) => {
+            Fault::LockBound(Failure { kind: FailureKind::Transaction, ..failure })
+        }
+        (Class::Unavailable, _)
+        | (Class::Unclassified, Some(ErrorKind::Unavailable | ErrorKind::OutcomeUnknown)) => {
+            Fault::Unavailable(failure.error)
+        }
+        (Class::Unclassified, Some(ErrorKind::Conflict)) => Fault::Conflict(failure.error),
+        _ => Fault::Message(failure),
+    }
+}
+
+/// Says what an error of the store means, outside of any handler.
+pub(super) fn store_fault(error: &Error) -> Option<Fault> {
+    let text = chain(error);
+    match error.kind() {
+        ErrorKind::Unavailable | ErrorKind::OutcomeUnknown => Some(Fault::Unavailable(text)),
+        ErrorKind::Conflict => Some(Fault::Conflict(text)),
+        ErrorKind::LockBound => Some(Fault::LockBound(Failure::retryable(FailureKind::Transaction, text))),
+        ErrorKind::Aborted | ErrorKind::Other => {
+            Some(Fault::Blame(Failure::retryable(FailureKind::Transaction, text)))
+        }
+        _ => None,
+    }
+}

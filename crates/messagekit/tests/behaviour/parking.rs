@@ -1,0 +1,274 @@
+//! Under [`OnFailure::ParkKey`]: a failed message and the later ones of its key are set aside in order, and others flow.
+
+use std::time::Duration;
+
+use messagekit::memory::MemoryLog;
+use messagekit::{
+    Backoff, Consumer, ErrorKind, LetterState, Message, NoStore, OnFailure, OnUnknown, ParkingRoom, Shutdown,
+    headers,
+};
+
+use crate::fixture::{Act, Builder, TOPIC, World, apply, names, pass, placed, seconds, start, until};
+
+fn parking(world: &World) -> Builder {
+    world.billing().on_failure(OnFailure::ParkKey)
+}
+
+/// What was applied of a key, in order.
+fn applied_of(world: &World, key: &str) -> Vec<String> {
+    let prefix = format!("{key}-");
+    world.applied().into_iter().filter(|id| id.starts_with(&prefix)).collect()
+}
+
+/// Letters by message, oldest first.
+async fn states(world: &World) -> Vec<(String, LetterState)> {
+    let letters = world.letters().await;
+    letters.into_iter().map(|letter| (letter.message_id.to_string(), letter.state)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poisoned_key_waits_while_others_flow_and_its_replay_keeps_the_order() {
+    let world = World::new(1);
+    for n in 1..=10 {
+        world.push("a", n).await;
+        world.push("b", n).await;
+    }
+    world.script.always("a-5", Act::Permanent);
+    let consumer = start(parking(&world));
+    until(|| world.committed(0) == 20).await;
+    pass(seconds(60)).await;
+    assert_eq!(applied_of(&world, "a"), names("a", 4));
+    assert_eq!(applied_of(&world, "b"), names("b", 10), "another key is unaffected");
+    assert_eq!(world.script.runs_of("a-6"), [], "what is behind does not run");
+    let waiting = (6..=10).map(|n| (format!("a-{n}"), LetterState::Waiting));
+    let expected: Vec<_> = [("a-5".to_owned(), LetterState::Dead)].into_iter().chain(waiting).collect();
+    assert_eq!(states(&world).await, expected);
+    let head = world.letter("a-5").await;
+    assert_eq!((head.parked, head.holds_back), (true, 5));
+    let stats = consumer.read();
+    assert_eq!((stats.handled, stats.dead, stats.parked), (14, 1, 5));
+
+    world.script.heal();
+    world.retry(head.id).await.expect("it is dead");
+    for n in 11..=40 {
+        world.push("a", n).await;
+        pass(Duration::from_millis(n.unsigned_abs() % 7)).await;
+    }
+    until(|| applied_of(&world, "a").len() == 40).await;
+    assert_eq!(applied_of(&world, "a"), names("a", 40));
+    until(|| world.committed(0) == 50).await;
+    assert!(world.letters().await.iter().all(|letter| letter.state == LetterState::Resolved));
+
+    world.push("a", 41).await;
+    until(|| applied_of(&world, "a").len() == 41).await;
+    assert_eq!(world.letters_now(), world.letters().await.len());
+    assert!(
+        world.letters().await.iter().all(|letter| letter.message_id.as_str() != "a-41"),
+        "the key is free"
+    );
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_passes_delays_its_key_and_changes_no_order() {
+    let world = World::new(1);
+    world.push_all("a", 6).await;
+    world.script.next("a-2", [Act::Fail, Act::Fail]);
+    world.script.next("a-4", [Act::Panic]);
+    let consumer = start(parking(&world));
+    until(|| world.applied().len() == 6).await;
+    assert_eq!(world.applied(), names("a", 6));
+    assert_eq!(world.script.attempts_of("a-2"), [1, 2, 3]);
+    assert_eq!(world.script.attempts_of("a-4"), [1, 2]);
+    assert_eq!(world.script.attempts_of("a-5"), [1], "waiting costs no attempt");
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_runs_as_soon_as_its_turn_has_come() {
+    let world = World::new(1);
+    world.push_all("a", 400).await;
+    world.script.next("a-1", [Act::Fail]);
+    let consumer = start(parking(&world));
+    until(|| world.committed(0) == 400).await;
+    let began = tokio::time::Instant::now();
+    until(|| world.applied().len() == 400).await;
+    assert!(began.elapsed() < seconds(3), "one by one without a pause in between: {:?}", began.elapsed());
+    assert_eq!(world.applied(), names("a", 400));
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_cannot_be_read_holds_its_key() {
+    let world = World::new(1);
+    let broken = Message::new(TOPIC, "not an event")
+        .with_key("a")
+        .with_header(headers::ID, "broken")
+        .with_header(headers::EVENT_TYPE, "orders.order.placed");
+    world.publish(broken).await;
+    world.push_all("a", 2).await;
+    world.push_all("b", 2).await;
+    let consumer = start(parking(&world));
+    until(|| world.committed(0) == 5).await;
+    assert_eq!(world.applied(), names("b", 2));
+    let letters = world.letters().await;
+    let dead = letters.iter().find(|letter| letter.state == LetterState::Dead).expect("the broken one");
+    assert_eq!(letters.len(), 3);
+    world.act(messagekit::Act::Discard, dead.id).await.expect("it is open");
+    until(|| world.applied().len() == 4).await;
+    assert_eq!(applied_of(&world, "a"), names("a", 2));
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_no_order_to_keep_is_set_aside_alone() {
+    let world = World::new(1);
+    let mut keyless = placed("a", 1);
+    keyless.key = None;
+    world.publish(keyless).await;
+    let unknown = Message::new(TOPIC, r#"{"order":"a","n":2}"#)
+        .with_key("a")
+        .with_header(headers::ID, "a-2")
+        .with_header(headers::EVENT_TYPE, "orders.order.paid");
+    world.publish(unknown).await;
+    world.push("a", 3).await;
+    world.script.always("a-1", Act::Permanent);
+    let consumer = start(parking(&world).on_unknown(OnUnknown::DeadLetter));
+    until(|| world.committed(0) == 3).await;
+    assert_eq!(world.applied(), ["a-3"]);
+    let letters = world.letters().await;
+    assert_eq!(letters.iter().filter(|letter| letter.parked).count(), 0);
+    assert_eq!((letters.len(), consumer.stop().await.dead), (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_never_changes_hits_its_bound_blocks_and_tells() {
+    let world = World::new(1);
+    world.push_all("a", 20).await;
+    world.push("b", 1).await;
+    world.script.always("a-1", Act::Permanent);
+    let consumer = start(parking(&world).parking_room(ParkingRoom { per_key: 5, in_all: 100 }));
+    until(|| consumer.stats.connection().blocked == 1).await;
+    pass(seconds(600)).await;
+    assert_eq!(
+        (world.committed(0), world.letters_now()),
+        (5, 5),
+        "one dead, four behind, the rest in its lane"
+    );
+    assert_eq!(world.script.runs().len(), 1, "nobody passes");
+    assert_eq!(consumer.stats.connection().blocked, 1);
+
+    world.script.heal();
+    world.retry(world.letter("a-1").await.id).await.expect("it is dead");
+    until(|| world.applied().len() == 21).await;
+    assert_eq!(applied_of(&world, "a"), names("a", 20));
+    assert!(
+        world.script.runs_of("a-6").iter().all(|run| run.attempt == 1),
+        "waiting in the lane is no attempt"
+    );
+    until(|| consumer.stats.connection().blocked == 0).await;
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_culprit_without_room_is_tried_again_in_place() {
+    let world = World::new(2);
+    // Two keys of two partitions.
+    world.push("a", 1).await;
+    world.push("b", 1).await;
+    world.push("b", 2).await;
+    world.script.always("a-1", Act::Permanent);
+    world.script.plan("b-1", [Act::Take(seconds(1)), Act::Fail, Act::Fail], Act::Apply);
+    let consumer = start(parking(&world).parking_room(ParkingRoom { per_key: 5, in_all: 1 }));
+    until(|| world.letters_now() == 1).await;
+    world.script.plan("b-1", [Act::Fail, Act::Fail], Act::Apply);
+    world.push("b", 3).await;
+    until(|| world.applied().len() >= 3).await;
+    assert_eq!(world.letters_now(), 1, "there was room for one");
+    assert_eq!(applied_of(&world, "b"), names("b", 3));
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_gives_the_order_up_unless_it_says_otherwise() {
+    let world = World::new(1);
+    world.push_all("a", 3).await;
+    world.script.always("a-1", Act::Permanent);
+    let builder = Consumer::builder("billing", world.store.clone())
+        .from(world.topics())
+        .backoff(Backoff::fixed(seconds(1)))
+        .on_with(world.script.clone(), apply);
+    let consumer = start(builder);
+    until(|| world.committed(0) == 3).await;
+    assert_eq!((applied_of(&world, "a"), world.letters_now()), (vec!["a-2".to_owned(), "a-3".to_owned()], 1));
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_without_a_database_cannot_park() {
+    let (log, world) = (MemoryLog::new(1), World::new(1));
+    let print = async |_: &mut (), _: Message| Ok(());
+    let builder = || {
+        Consumer::builder("printing", NoStore::new(log.clone(), "printing.dead"))
+            .from(world.topics())
+            .on_message("orders.order.placed", print)
+    };
+    let refused = builder().on_failure(OnFailure::ParkKey).build().expect_err("nothing remembers a key");
+    assert_eq!(refused.kind(), ErrorKind::InvalidConfiguration);
+    assert!(refused.to_string().contains("ParkKey needs a database"), "{refused}");
+    // By itself it does not want to.
+    let ended = builder().build().expect("valid").run(Shutdown::new());
+    assert!(tokio::time::timeout(Duration::from_millis(10), ended).await.is_err(), "it runs");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_duplicate_of_what_waits_changes_nothing() {
+    let world = World::new(1);
+    world.push_all("a", 3).await;
+    world.script.always("a-1", Act::Permanent);
+    let consumer = start(parking(&world));
+    until(|| world.committed(0) == 3).await;
+    for n in 1..=3 {
+        world.push("a", n).await;
+    }
+    until(|| world.committed(0) == 6).await;
+    assert_eq!((world.applied().len(), world.letters_now()), (0, 3));
+    assert_eq!(consumer.stop().await.duplicates, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_of_several_consumers_holds_keys_of_its_own() {
+    let world = World::new(1);
+    world.push_all("a", 3).await;
+    world.script.next("a-1", [Act::Permanent]);
+    let first = start(parking(&world));
+    until(|| world.committed(0) == 3).await;
+    let second = start(world.consumer("shipping").on_failure(OnFailure::ParkKey));
+    until(|| world.applied().len() == 3).await;
+    assert_eq!(world.applied(), names("a", 3));
+    let parked = world.letters().await;
+    assert!(parked.iter().all(|letter| letter.consumer == "billing"));
+    first.stop().await;
+    second.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_person_brings_back_runs_after_what_has_passed_it() {
+    let world = World::new(1);
+    world.push_all("a", 3).await;
+    world.script.next("a-1", [Act::Permanent]);
+    let consumer = start(parking(&world));
+    until(|| world.committed(0) == 3).await;
+    let head = world.letter("a-1").await.id;
+    world.act(messagekit::Act::Discard, head).await.expect("it is open");
+    until(|| world.applied().len() == 2).await;
+    world.act(messagekit::Act::Undo, head).await.expect("it was discarded");
+    world.push("a", 4).await;
+    until(|| world.committed(0) == 4).await;
+    pass(seconds(10)).await;
+    assert_eq!(world.applied(), ["a-2", "a-3"], "it holds its key again");
+    world.retry(head).await.expect("it is dead");
+    until(|| world.applied().len() == 4).await;
+    assert_eq!(world.applied(), ["a-2", "a-3", "a-1", "a-4"]);
+    consumer.stop().await;
+}

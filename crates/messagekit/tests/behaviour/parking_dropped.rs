@@ -1,0 +1,100 @@
+//! Dropped or timed out anywhere while keys are held: nothing is lost or doubled, and the order of every key stays.
+
+use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use messagekit::memory::MemorySource;
+use messagekit::{Backoff, Consumer, LetterState, OnFailure, ParkingRoom};
+
+use crate::fixture::{Act, CONSUMER, World, names, pass, seconds, start, until};
+use crate::flaky::Flaky;
+
+/// Three keys in two lanes: one fails for a while, one is poisoned, and one has nothing to do with either.
+async fn eventful_world() -> (World, Flaky) {
+    let world = World::new(2);
+    for n in 1..=6 {
+        for key in ["a", "b", "c"] {
+            world.push(key, n).await;
+        }
+    }
+    world.script.next("a-2", [Act::Fail, Act::Swallow]);
+    world.script.always("b-3", Act::Permanent);
+    for id in ["a-4", "b-1", "c-5"] {
+        world.script.always(id, Act::Take(Duration::from_millis(3)));
+    }
+    let flaky = Flaky::new(&world.store);
+    flaky.slow();
+    (world, flaky)
+}
+
+/// A consumer whose letters are due at once, with little room.
+fn impatient(world: &World, flaky: &Flaky) -> Consumer<Flaky, MemorySource> {
+    let builder =
+        world.consumer_on(CONSUMER, flaky.clone()).backoff(Backoff::fixed(Duration::from_millis(1)));
+    let room = ParkingRoom { per_key: 3, in_all: 8 };
+    builder.on_failure(OnFailure::ParkKey).parking_room(room).build().expect("valid")
+}
+
+/// Runs a fresh consumer, repairs what is dead, and looks at the order of every key.
+async fn assert_nothing_lost_doubled_or_out_of_order(world: &World, flaky: &Flaky, dropped_at: &str) {
+    pass(seconds(1)).await;
+    assert_eq!(world.store.open_transactions(), 0, "{dropped_at}");
+    assert_eq!(flaky.commits_under_way(), 0, "{dropped_at}: a commit that was sent is awaited");
+    let consumer = start(world.billing().on_failure(OnFailure::ParkKey));
+    until(|| world.committed(0) + world.committed(1) == 18).await;
+    pass(seconds(120)).await;
+    assert_eq!(world.letter("b-3").await.state, LetterState::Dead, "{dropped_at}");
+    for n in 4..=6 {
+        let waiting = world.letter(&format!("b-{n}")).await;
+        assert_eq!((waiting.state, waiting.attempts), (LetterState::Waiting, 0), "{dropped_at}");
+    }
+    world.script.heal();
+    world.retry(world.letter("b-3").await.id).await.expect("it is dead");
+    until(|| world.applied().len() >= 18).await;
+    pass(seconds(10)).await;
+    for key in ["a", "b", "c"] {
+        let of_key: Vec<String> = world.applied().into_iter().filter(|id| id.starts_with(key)).collect();
+        assert_eq!(of_key, names(key, 6), "{dropped_at}");
+    }
+    assert!(world.letters().await.iter().all(|letter| letter.state == LetterState::Resolved), "{dropped_at}");
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropped_after_any_number_of_polls_every_key_keeps_its_order() {
+    let mut letters_before = BTreeSet::new();
+    for polls in 0..300 {
+        let (world, flaky) = eventful_world().await;
+        {
+            let mut run = pin!(impatient(&world, &flaky).run(std::future::pending()));
+            for poll in 0..polls {
+                poll_fn(|cx| Poll::Ready(run.as_mut().poll(cx).is_pending())).await;
+                // The turns that it has spawned go on one step; now and then their timers too.
+                if poll % 16 == 15 {
+                    pass(Duration::from_millis(1)).await;
+                } else {
+                    tokio::task::yield_now().await;
+                }
+            }
+            letters_before.insert(world.letters_now());
+        }
+        let place = format!("after {polls} polls");
+        assert_nothing_lost_doubled_or_out_of_order(&world, &flaky, &place).await;
+    }
+    assert!(letters_before.len() > 4, "from start to end: {letters_before:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn timed_out_at_any_moment_every_key_keeps_its_order() {
+    for time in (0..40).chain((40..800).step_by(60)) {
+        let (world, flaky) = eventful_world().await;
+        let run = impatient(&world, &flaky).run(std::future::pending());
+        let cut = tokio::time::timeout(Duration::from_millis(time), run).await;
+        assert!(cut.is_err());
+        let place = format!("after {time} ms");
+        assert_nothing_lost_doubled_or_out_of_order(&world, &flaky, &place).await;
+    }
+}
