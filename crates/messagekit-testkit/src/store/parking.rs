@@ -281,7 +281,7 @@ pub async fn undone_letter_that_never_ran_takes_its_turn<F: StoreFixture>(fixtur
     for wanted in [LetterState::Waiting, LetterState::Retrying] {
         assert_eq!(act(&store, Act::Discard, waiting).await, Acted::Done);
         if wanted == LetterState::Retrying {
-            assert_eq!(runs(fixture, &consumer).await, [first.id.clone()]);
+            assert_eq!(runs(fixture, &consumer).await, std::slice::from_ref(&first.id));
             assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 7)).await, Claim::Fresh);
         }
         assert_eq!(act(&store, Act::Undo, waiting).await, Acted::Done);

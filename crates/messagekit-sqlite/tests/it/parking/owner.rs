@@ -106,7 +106,8 @@ impl Owner {
             let is_own = |claim: &Claim| matches!(claim, Claim::Fresh | Claim::Behind);
             let unused: Vec<ClaimRequest> = std::iter::zip(&requests, &claims)
                 .skip(through)
-                .filter_map(|(request, claim)| is_own(claim).then(|| request.clone()))
+                .filter(|(_, claim)| is_own(claim))
+                .map(|(request, _)| request.clone())
                 .collect();
             store.unclaim(&mut tx, CONSUMER, &unused).await?;
         }
