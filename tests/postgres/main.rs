@@ -18,6 +18,7 @@ mod isolation;
 mod letters;
 mod migrations;
 mod offsets;
+mod parking;
 mod plans;
 mod proxy;
 mod publish;

@@ -2,7 +2,7 @@
 //!
 //! [`check`] and the gate are fixed lists of cargo commands, run one after another until one fails ([`stage`]); a failed
 //! stage prints exactly what to type. The [`stack`] is the services that some tests need, [`test`](mod@test) runs
-//! the tests with them, and [`bench`] the measurements.
+//! the tests with them, and [`bench`](mod@bench) the measurements.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a developer tool reports on its terminal")]
 
 mod bench;

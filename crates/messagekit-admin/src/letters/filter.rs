@@ -113,6 +113,7 @@ impl FromParameters for FilterQuery {
                 "state",
                 &[
                     ("retrying", StateWord::Retrying),
+                    ("waiting", StateWord::Waiting),
                     ("dead", StateWord::Dead),
                     ("replaying", StateWord::Replaying),
                     ("resolved", StateWord::Resolved),

@@ -35,6 +35,10 @@ pub(crate) struct LetterView {
     attempts: u32,
     /// How many runs ended with the death of the process.
     kills: u32,
+    /// It takes part in the order of its key.
+    parked: bool,
+    /// How many letters of its key wait for it.
+    holds_back: u64,
     /// When it runs again; while it runs, the end of the lease.
     #[schema(value_type = Option<String>, format = DateTime)]
     due: Option<Timestamp>,
@@ -69,6 +73,8 @@ impl LetterView {
             state: head.state.into(),
             attempts: head.attempts,
             kills: head.kills,
+            parked: head.parked,
+            holds_back: head.holds_back,
             due: head.due,
             kind: head.kind,
             error: head.error,
@@ -95,6 +101,8 @@ impl Listed for LetterHead {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum StateWord {
     Retrying,
+    /// Behind an earlier letter of its key.
+    Waiting,
     Dead,
     Replaying,
     Resolved,
@@ -105,6 +113,7 @@ impl From<LetterState> for StateWord {
     fn from(state: LetterState) -> Self {
         match state {
             LetterState::Retrying => Self::Retrying,
+            LetterState::Waiting => Self::Waiting,
             LetterState::Replaying => Self::Replaying,
             LetterState::Resolved => Self::Resolved,
             LetterState::Discarded => Self::Discarded,
@@ -117,6 +126,7 @@ impl From<StateWord> for LetterState {
     fn from(state: StateWord) -> Self {
         match state {
             StateWord::Retrying => Self::Retrying,
+            StateWord::Waiting => Self::Waiting,
             StateWord::Dead => Self::Dead,
             StateWord::Replaying => Self::Replaying,
             StateWord::Resolved => Self::Resolved,

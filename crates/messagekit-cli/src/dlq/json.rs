@@ -22,6 +22,8 @@ pub(super) fn head(letter: &LetterHead) -> Value {
         "key": letter.key.as_deref().map(json_bytes),
         "attempts": letter.attempts,
         "kills": letter.kills,
+        "parked": letter.parked,
+        "holds_back": letter.holds_back,
         "due": letter.due.map(|due| due.to_string()),
         "kind": letter.kind,
         "error": letter.error,

@@ -40,6 +40,9 @@ impl Show {
         line("state", format!("{}{again}", letter.state));
         // A retry begins to count anew.
         line("runs", format!("{} failed, {} ended the process", letter.attempts, letter.kills));
+        if letter.holds_back > 0 {
+            line("holds back", format!("{} later letters of its key", letter.holds_back));
+        }
         line("error", format!("{}: {}", printable(&letter.kind), printable(&letter.error)));
         line("fingerprint", letter.fingerprint.clone());
         line("set aside", letter.set_aside_at.to_string());

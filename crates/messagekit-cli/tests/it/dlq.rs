@@ -76,7 +76,7 @@ async fn a_letter_is_shown_whole() {
         json!({
             "id": 1, "consumer": "billing", "origin": "store", "return_to": null, "state": "dead", "message_id": "m-1", "event_type": "orders.order.placed",
             "topic": "orders.order", "partition": 3, "offset": 1, "key": { "hex": "fe01" }, "attempts": 1, "kills": 0,
-            "due": null, "kind": "permanent", "error": "order 1 has no customer", "payload_bytes": payload.len(),
+            "parked": false, "holds_back": 0, "due": null, "kind": "permanent", "error": "order 1 has no customer", "payload_bytes": payload.len(),
             "headers": { "eventType": "orders.order.placed", "tenant": { "hex": "ff6e6f727468" } },
             "payload": r#"{"customer":null,"pence":7}"#,
         })

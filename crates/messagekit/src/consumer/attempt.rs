@@ -163,7 +163,7 @@ async fn apply<S: Inbox>(
             },
             Err(error) => return give_up(error, stats.handled > 0),
         }
-        crash::point("parked_behind.written");
+        crash::point("set_aside.written");
     }
     if let Some((index, failure)) = parks {
         match store.park(tx, consumer, &batch.entries[index].received, failure, settings.room).await {

@@ -1,0 +1,159 @@
+//! A consumer that keeps the order of each key through a failure, over PostgreSQL.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use messagekit::memory::MemoryLog;
+use messagekit::{
+    Act, Acted, Actor, Backoff, Consumer, DeadLetters, Envelope, Event, HandlerError, LetterFilter,
+    LetterHead, LetterState, OnFailure, ParkingRoom, Publisher, Shutdown, codec,
+};
+use messagekit_postgres::PgTx;
+use messagekit_testkit::{DEADLINE, block_on, eventually};
+use serde::{Deserialize, Serialize};
+
+use crate::shop::{Shop, run};
+
+#[derive(Event, Serialize, Deserialize)]
+#[event(type = "orders.order.changed", key = "order_id")]
+struct OrderChanged {
+    order_id: String,
+    change: i64,
+}
+
+async fn publish(log: &MemoryLog, order: &str, changes: impl Iterator<Item = i64>) {
+    let events: Vec<_> = changes
+        .map(|change| OrderChanged { order_id: order.to_owned(), change })
+        .map(|event| codec::encode(&Envelope::new(event), "shop").unwrap())
+        .collect();
+    for result in log.publish(&events).await {
+        result.unwrap();
+    }
+}
+
+/// Notes each change; the fifth of order `a` cannot be noted until somebody has repaired that.
+async fn note(
+    repaired: &AtomicBool,
+    tx: &mut PgTx,
+    event: Envelope<OrderChanged>,
+) -> Result<(), HandlerError> {
+    let OrderChanged { order_id, change } = event.data;
+    sqlx::query("INSERT INTO changes (id, change) VALUES ($1, $2)")
+        .bind(&order_id)
+        .bind(change)
+        .execute(&mut **tx)
+        .await?;
+    if order_id == "a" && change == 5 && !repaired.load(Ordering::SeqCst) {
+        return Err(HandlerError::permanent("order a has no customer"));
+    }
+    Ok(())
+}
+
+/// The changes of an order as they took effect.
+async fn changes(shop: &Shop, order: &str) -> Vec<i64> {
+    sqlx::query_scalar("SELECT change FROM changes WHERE id = $1 ORDER BY at")
+        .bind(order)
+        .fetch_all(shop.store.pool())
+        .await
+        .unwrap()
+}
+
+async fn letters(shop: &Shop) -> Vec<LetterHead> {
+    let mut letters = shop.store.list(&LetterFilter::default(), 1_000).await.unwrap();
+    letters.reverse();
+    letters
+}
+
+async fn act(shop: &Shop, act: Act, letter: i64) -> Acted {
+    shop.store.act(act, &[letter], &Actor::new("ann", "test")).await.unwrap()[0]
+}
+
+async fn shop() -> Shop {
+    let shop = Shop::open().await;
+    run(
+        shop.store.pool(),
+        "CREATE TABLE changes (id text, change bigint, at bigint GENERATED ALWAYS AS IDENTITY)",
+    )
+    .await;
+    shop
+}
+
+#[test]
+fn repaired_key_is_handled_in_order_while_more_of_it_arrives() {
+    block_on(async {
+        let (shop, log, repaired) = (shop().await, MemoryLog::new(1), Arc::new(AtomicBool::new(false)));
+        publish(&log, "a", 1..=10).await;
+        publish(&log, "b", 1..=10).await;
+        let consumer = Consumer::builder("noting", shop.store.clone())
+            .from(log.topics([OrderChanged::TOPIC]))
+            .on_failure(OnFailure::ParkKey)
+            .on_with(Arc::clone(&repaired), note)
+            .build()
+            .unwrap();
+        let shutdown = Shutdown::new();
+        let running =
+            tokio::spawn(consumer.run(shutdown.clone()).inspect(|ended| assert!(ended.is_ok(), "{ended:?}")));
+        eventually("everything is handled or kept", DEADLINE, async || {
+            log.committed("noting", OrderChanged::TOPIC, 0) == 20
+        })
+        .await;
+        assert_eq!(changes(&shop, "b").await, (1..=10).collect::<Vec<_>>(), "another key is unaffected");
+        assert_eq!(changes(&shop, "a").await, [1, 2, 3, 4]);
+        let kept = letters(&shop).await;
+        let states: Vec<_> = kept.iter().map(|letter| letter.state).collect();
+        assert_eq!(states[0], LetterState::Dead);
+        assert_eq!(states[1..], [LetterState::Waiting; 5]);
+        assert_eq!((kept[0].holds_back, kept[1].holds_back), (5, 0));
+        let refused = act(&shop, Act::Retry, kept[1].id).await;
+        assert_eq!(refused, Acted::WrongState(LetterState::Waiting), "its turn has not come");
+
+        repaired.store(true, Ordering::SeqCst);
+        assert_eq!(act(&shop, Act::Retry, kept[0].id).await, Acted::Done);
+        for change in 11..=60 {
+            publish(&log, "a", change..=change).await;
+        }
+        eventually("the key is through", DEADLINE, async || changes(&shop, "a").await.len() == 60).await;
+        assert_eq!(changes(&shop, "a").await, (1..=60).collect::<Vec<_>>());
+        eventually("nothing is held", DEADLINE, async || {
+            let held = "SELECT count(*) FROM messagekit.held_keys WHERE consumer <> ''";
+            let held: i64 = sqlx::query_scalar(held).fetch_one(shop.store.pool()).await.unwrap();
+            held == 0
+        })
+        .await;
+        assert!(letters(&shop).await.iter().all(|letter| letter.state == LetterState::Resolved));
+        shutdown.request();
+        running.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn key_that_never_changes_blocks_its_lane_at_the_bound_and_goes_on_when_there_is_room() {
+    block_on(async {
+        let (shop, log, repaired) = (shop().await, MemoryLog::new(1), Arc::new(AtomicBool::new(false)));
+        publish(&log, "a", 1..=20).await;
+        let consumer = Consumer::builder("noting", shop.store.clone())
+            .from(log.topics([OrderChanged::TOPIC]))
+            .on_failure(OnFailure::ParkKey)
+            .parking_room(ParkingRoom { per_key: 4, in_all: 100 })
+            .backoff(Backoff::fixed(Duration::from_millis(5)))
+            .on_with(Arc::clone(&repaired), note)
+            .build()
+            .unwrap();
+        let (stats, shutdown) = (consumer.stats(), Shutdown::new());
+        let running =
+            tokio::spawn(consumer.run(shutdown.clone()).inspect(|ended| assert!(ended.is_ok(), "{ended:?}")));
+        eventually("the lane is blocked", DEADLINE, async || stats.connection().blocked == 1).await;
+        let kept = letters(&shop).await;
+        assert_eq!((kept.len(), changes(&shop, "a").await.len()), (4, 4));
+        assert_eq!(log.committed("noting", OrderChanged::TOPIC, 0), 8, "nothing is passed over");
+
+        repaired.store(true, Ordering::SeqCst);
+        assert_eq!(act(&shop, Act::Retry, kept[0].id).await, Acted::Done);
+        eventually("the key is through", DEADLINE, async || changes(&shop, "a").await.len() == 20).await;
+        assert_eq!(changes(&shop, "a").await, (1..=20).collect::<Vec<_>>());
+        shutdown.request();
+        running.await.unwrap().unwrap();
+    });
+}
