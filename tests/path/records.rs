@@ -55,9 +55,11 @@ impl Record {
     }
 }
 
-/// Puts records into the orders' topic, each into the partition named; returns when the broker has all of them.
+/// Puts records into the orders' topic, each into the partition named and in this order, whatever is repeated on the way; returns
+/// when the broker has all of them.
 pub(crate) async fn send(records: impl IntoIterator<Item = (i32, Record)>) {
-    let producer: FutureProducer = client().create().expect("a client can be made");
+    let producer: FutureProducer =
+        client().set("enable.idempotence", "true").create().expect("a client can be made");
     let sent = records.into_iter().map(|(partition, record)| {
         let to = FutureRecord::to(ORDERS.0).partition(partition).key(&record.key).payload(&record.payload);
         let to = match record.headers.clone() {
