@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use clap::Args;
 use messagekit::gate::{BatchView, Gate, Outcome, Ticket};
-use messagekit::{Backoff, BatchLimit, BoxFuture, Consumer, Envelope, Error, HandlerError, Shutdown, Store};
+use messagekit::{
+    Backoff, BatchLimit, BoxFuture, Consumer, Envelope, Error, HandlerError, OnFailure, Shutdown, Store,
+};
 use messagekit_sqlite::{SqliteStore, SqliteTx};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
@@ -72,6 +74,8 @@ pub(crate) async fn run(options: BillingOptions) -> Result<(), Error> {
         .on(bill)
         .on(credit)
         .on(refuse_adjustment)
+        // An adjustment that nobody can book holds up no invoice of its customer.
+        .on_failure(OnFailure::DeadLetter)
         .attempts(ATTEMPTS)
         .backoff(Backoff::new(Duration::from_millis(100), 2.0, Duration::from_millis(400)))
         // Short, because a letter whose process died waits for the end of a lease that grows with this.

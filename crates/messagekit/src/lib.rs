@@ -33,8 +33,8 @@
 //! # What it does not do
 //!
 //! Effects outside the handler's transaction (an e-mail, a call to another service) happen at least once, not exactly once.
-//! The order of a key is given up when one of its messages fails, unless you ask for [`OnFailure::ParkKey`] or
-//! [`OnFailure::Block`]. Brokers and databases live in crates of their own.
+//! The order of a key is given up when one of its messages fails and the source is a queue, the store no database, or you ask
+//! for [`OnFailure::DeadLetter`]. Brokers and databases live in crates of their own.
 //!
 //! # Features
 //!

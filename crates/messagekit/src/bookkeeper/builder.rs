@@ -15,7 +15,7 @@ use super::stats::BookkeeperStats;
 use crate::metrics::Metrics;
 use crate::store::{Bookkeeping, BoxFuture, Inbox};
 use crate::transport::{Publisher, Source};
-use crate::{Consumer, Error, ErrorKind, Origin, Router, Shutdown};
+use crate::{Consumer, Error, ErrorKind, OnFailure, Origin, Router, Shutdown};
 
 /// Reads dead-letter queues and dead-letter topics into the database, and sends letters back.
 ///
@@ -158,6 +158,8 @@ impl<S: Bookkeeping + Inbox> BookkeeperBuilder<S> {
                 let consumer = Consumer::builder(format!("{}.{origin}s", builder.name), store.clone())
                     .from(source)
                     .router(Router::of_all(keeper))
+                    // What is kept here has left its order already: one that cannot be kept holds up no other of its key.
+                    .on_failure(OnFailure::DeadLetter)
                     .build()?;
                 let reading = Reading { origin, names, stats: consumer.stats() };
                 let returner = Returner { store, origin, publisher: Box::new(back), stats };

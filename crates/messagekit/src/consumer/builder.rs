@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::IntoFuture;
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::settings::{A_YEAR, ATTEMPTS, DEADLINE, Settings};
@@ -74,7 +74,7 @@ impl<S: Inbox> Consumer<S, ()> {
             around: Vec::new(),
             gates: Gates::default(),
             metrics: None,
-            on_failure: OnFailure::DeadLetter,
+            on_failure: None,
             room: ParkingRoom::default(),
             attempts: ATTEMPTS,
             backoff: Backoff::default(),
@@ -120,7 +120,7 @@ pub struct ConsumerBuilder<S: Store, Src> {
     around: Vec<Arc<dyn Middleware<S>>>,
     gates: Gates,
     metrics: Option<Metrics>,
-    on_failure: OnFailure,
+    on_failure: Option<OnFailure>,
     room: ParkingRoom,
     attempts: u32,
     backoff: Backoff,
@@ -232,9 +232,10 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
         self
     }
 
-    /// Says what happens to a message that cannot be applied. Default: [`OnFailure::DeadLetter`].
+    /// Says what happens to a message that cannot be applied. Default: [`OnFailure::ParkKey`] where the source has an order to
+    /// keep (a log: Kafka, the embedded engine, memory) and the store is a database; else [`OnFailure::DeadLetter`].
     pub fn on_failure(mut self, policy: OnFailure) -> Self {
-        self.on_failure = policy;
+        self.on_failure = Some(policy);
         self
     }
 
@@ -299,7 +300,7 @@ impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
         if self.deadline.is_zero() {
             problems.push("deadline of 0 would fail every message".to_owned());
         }
-        if self.on_failure == OnFailure::ParkKey && !S::RUNS_AGAIN {
+        if self.on_failure == Some(OnFailure::ParkKey) && !S::RUNS_AGAIN {
             problems.push(
                 "nothing remembers which keys are held: ParkKey needs a database, use Block or DeadLetter"
                     .to_owned(),
@@ -310,6 +311,8 @@ impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
                 Error::new(ErrorKind::InvalidConfiguration, problems.join("; ")).with("consumer", &self.name)
             );
         }
+        let keeps_order = S::RUNS_AGAIN && self.source.capabilities().places;
+        let fitting = if keeps_order { OnFailure::ParkKey } else { OnFailure::DeadLetter };
         let preferred = || if S::RUNS_AGAIN { self.source.capabilities().batch } else { BatchLimit::ONE };
         let batch = self.batch.unwrap_or_else(preferred);
         let stats = Stats::new(self.gates.holding());
@@ -322,13 +325,14 @@ impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
             store: self.store,
             router: self.router,
             around: self.around,
-            on_failure: self.on_failure,
+            on_failure: self.on_failure.unwrap_or(fitting),
             room: self.room,
             attempts: self.attempts,
             backoff: self.backoff,
             deadline: self.deadline,
             batch,
             stats,
+            doubted: Mutex::default(),
             cut_off: Shutdown::new(),
         };
         Ok(Consumer { settings, source: self.source, gates: self.gates })

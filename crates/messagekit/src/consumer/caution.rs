@@ -115,7 +115,7 @@ pub(super) fn process_killer(kills: u32) -> Failure {
 }
 
 /// Takes a note back, again while the store is down: it would count as the death of this process.
-async fn stand_down<S: Inbox>(settings: &Settings<S>, received: &Received, stop: &AtomicBool) {
+pub(super) async fn stand_down<S: Inbox>(settings: &Settings<S>, received: &Received, stop: &AtomicBool) {
     let (consumer, message_id) = (&*settings.name, &received.id);
     let mut outages: u32 = 0;
     loop {

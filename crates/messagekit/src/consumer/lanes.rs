@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
+use super::probe::BELIEVED;
 use super::settings::{WINDOW_BYTES, WINDOW_MESSAGES};
 use super::turn::Item;
 use crate::gate::Pass;
@@ -34,6 +35,8 @@ pub(super) struct LaneState<S: Store> {
     wait: Option<Pin<Box<Sleep>>>,
     /// Outages in a row.
     pub(super) outages: u32,
+    /// Since when the first message says that its dependency is down.
+    unavailable: Option<Instant>,
     /// Failed runs of the message that blocks the lane.
     pub(super) blocked: u32,
     /// How often in a row there was no room to park its first message.
@@ -62,6 +65,7 @@ impl<S: Store> LaneState<S> {
             limit,
             wait: None,
             outages: 0,
+            unavailable: None,
             blocked: 0,
             full: 0,
             cautious: limit,
@@ -136,6 +140,23 @@ impl<S: Store> LaneState<S> {
     /// Messages were finished one at a time, and the process lives.
     pub(super) fn calm_down(&mut self, finished: u32) {
         self.cautious = self.cautious.saturating_sub(finished);
+    }
+
+    /// An outage ended a turn that finished messages, or none.
+    pub(super) fn unavailable(&mut self, finished: bool) {
+        if finished || self.unavailable.is_none() {
+            self.unavailable = Some(Instant::now());
+        }
+    }
+
+    /// The first message is another one now, or runs.
+    pub(super) fn available(&mut self) {
+        self.unavailable = None;
+    }
+
+    /// Returns whether the first message says for too long that its dependency is down to be believed unheard.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.unavailable.is_some_and(|since| since.elapsed() >= BELIEVED)
     }
 
     pub(super) fn wait_for(&mut self, wait: Duration) {

@@ -14,6 +14,7 @@ mod handler;
 mod lanes;
 mod middleware;
 mod on_failure;
+mod probe;
 mod retry;
 mod retry_timer;
 mod router;

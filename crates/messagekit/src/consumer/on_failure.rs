@@ -1,7 +1,8 @@
 //! What a consumer does with a message that its handler could not apply.
 
-/// The failure policy of a consumer. An outage is no failure: it pauses the consumer and burns nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The failure policy of a consumer: [`ParkKey`](Self::ParkKey) where its source is a log and its store a database, else
+/// [`DeadLetter`](Self::DeadLetter), unless it says otherwise. An outage is no failure: it pauses the consumer and burns nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnFailure {
     /// The lane waits: the message is tried again in place with backoff until it succeeds, whatever its error (an unreadable
@@ -15,7 +16,6 @@ pub enum OnFailure {
     ParkKey,
     /// The message is set aside whole and the lane goes on: tried again when due, dead after the last attempt; dead at once
     /// when trying again is useless. The order of the message's key is given up.
-    #[default]
     DeadLetter,
 }
 

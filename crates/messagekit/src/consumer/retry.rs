@@ -1,6 +1,6 @@
 //! Running a set-aside message again, when it is due.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -128,12 +128,29 @@ fn of_store(error: Error) -> Ran {
     store_fault(&error).map_or(Ran::Broken(error), Ran::Fault)
 }
 
+/// A letter that says for too long that its dependency is down, while others are applied, has failed like any other.
+fn doubt<S: Inbox>(settings: &Settings<S>, letter: i64, ran: Ran) -> Ran {
+    let mut doubted = settings.doubted.lock().unwrap_or_else(PoisonError::into_inner);
+    match ran {
+        Ran::Fault(Fault::Unavailable(error))
+            if doubted.has_failed(letter, settings.stats.read().handled) =>
+        {
+            Ran::Fault(Fault::Message(Failure::retryable(FailureKind::Failed, error)))
+        }
+        unavailable @ Ran::Fault(Fault::Unavailable(_)) => unavailable,
+        ran => {
+            doubted.forget(letter);
+            ran
+        }
+    }
+}
+
 async fn end<S: Inbox>(settings: &Settings<S>, leased: &Leased, ran: Ran, lease: Duration) -> Retried {
     let consumer = &*settings.name;
     let mut stats = ConsumerStats::default();
     let outcome = Outcome { verdict: Verdict::Neutral, used: 1 };
     let mut retried = Retried { outcome, found: true, ..Retried::nothing() };
-    let answer = match ran {
+    let answer = match doubt(settings, leased.letter, ran) {
         Ran::Resolved => {
             crash::point("retry.committed");
             retried.outcome.verdict = Verdict::Success;

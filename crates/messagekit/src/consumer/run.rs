@@ -253,7 +253,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
                 self.subscriber.resume(lane);
             }
             let stop = Arc::new(AtomicBool::new(false));
-            let manner = Manner { first_attempt: state.blocked + 1, cautious };
+            let manner = Manner { first_attempt: state.blocked + 1, cautious, doubtful: state.is_doubtful() };
             let working = turn(Arc::clone(&self.settings), items, manner, Arc::clone(&stop));
             state.working = Some(Working { stop, pass });
             self.turns.spawn(async move { Ended::Turn(lane, working.await) });
@@ -304,9 +304,11 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
         if let Some(working) = state.working.take() {
             self.gates.settle(working.pass, &turn.outcome);
         }
-        if !turn.finished.is_empty() {
+        let finished = !turn.finished.is_empty();
+        if finished {
             // Another message is the first one now.
             (state.blocked, state.full) = (0, 0);
+            state.available();
         }
         state.calm_down(turn.cautioned);
         self.settled.extend(turn.finished);
@@ -328,6 +330,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             }
             After::Outage(error) => {
                 state.outages += 1;
+                state.unavailable(finished);
                 let wait = Backoff::OUTAGE.delay(state.outages);
                 tracing::warn!(consumer, error, ?wait, "paused by an outage");
                 state.wait_for(wait);

@@ -1,8 +1,9 @@
 //! What a consumer was built with.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::probe::Doubted;
 use super::{Backoff, Middleware, OnFailure, Router, Stats};
 use crate::Shutdown;
 use crate::store::{ClaimRequest, Failure, FailureKind, Next, ParkingRoom, Received, Store};
@@ -41,6 +42,7 @@ pub(super) struct Settings<S: Store> {
     pub(super) deadline: Duration,
     pub(super) batch: BatchLimit,
     pub(super) stats: Stats,
+    pub(super) doubted: Mutex<Doubted>,
     /// Cuts off every handler that still runs: the shutdown has waited long enough.
     pub(super) cut_off: Shutdown,
 }

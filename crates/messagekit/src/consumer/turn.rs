@@ -9,13 +9,14 @@ use super::attempt::{Attempted, attempt};
 use super::batch::{Batch, Entry, Runs};
 use super::caution::{Careful, Caution};
 use super::fault::{Fault, store_fault};
+use super::probe::another_runs;
 use super::router::Task;
 use super::settings::Settings;
 use super::split::Split;
 use super::{ConsumerStats, OnFailure};
 use crate::crash;
 use crate::gate::{Outcome, Verdict};
-use crate::store::{Failure, Inbox, Next, Received, Store};
+use crate::store::{Failure, FailureKind, Inbox, Next, Received, Store};
 use crate::transport::Receipt;
 use crate::{Error, ErrorKind, MessageId};
 
@@ -47,6 +48,8 @@ pub(super) struct Manner {
     pub(super) first_attempt: u32,
     /// One message at a time, while nothing else runs in this process.
     pub(super) cautious: bool,
+    /// The first message has said for long that its dependency is down: another one is asked.
+    pub(super) doubtful: bool,
 }
 
 /// What the lane does next.
@@ -76,7 +79,7 @@ pub(super) async fn turn<S: Inbox>(
     manner: Manner,
     stop: Arc<AtomicBool>,
 ) -> Turn<S> {
-    let Manner { first_attempt, cautious } = manner;
+    let Manner { first_attempt, cautious, doubtful } = manner;
     let (mut receipts, entries): (Vec<Receipt>, Vec<_>) =
         items.into_iter().map(|item| (item.receipt, item.entry)).unzip();
     let mut batch =
@@ -177,6 +180,11 @@ pub(super) async fn turn<S: Inbox>(
             }
             (_, Fault::Blame(_)) if split.halve() => continue,
             (index, Fault::LockBound(failure) | Fault::Blame(failure)) => (index, failure),
+            (0, Fault::Unavailable(error))
+                if doubtful && another_runs(&settings, &batch, 0, cautious, &stop).await =>
+            {
+                (0, Failure::retryable(FailureKind::Failed, error))
+            }
             (index, Fault::Unavailable(error)) => {
                 verdict = Verdict::Failure;
                 after = After::Outage(error);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use messagekit::memory::{Failpoint, MemoryStore, MemoryTx};
 use messagekit::{Consumer, Envelope, ErrorKind, HandlerError, Message, OnFailure, OutboxRows};
 
-use crate::fixture::{Act, CONSUMER, Placed, TOPIC, World, names, pass, seconds, start, until};
+use crate::fixture::{Act, CONSUMER, Placed, World, names, pass, seconds, start, until};
 use crate::flaky::{Call, Flaky};
 
 /// Writes numbers, which never fail: nothing but the commit notices a swallowed error.
@@ -27,7 +27,9 @@ async fn a_swallowed_error_that_only_the_commit_sees_is_found_by_halving() {
     let world = World::new(1);
     world.push_all("a", 50).await;
     let culprits = Arc::new(BTreeSet::from(["a-7".to_owned(), "a-31".to_owned()]));
-    let builder = Consumer::builder(CONSUMER, world.store.clone()).from(world.log.topics([TOPIC]));
+    let builder = Consumer::builder(CONSUMER, world.store.clone())
+        .from(world.topics())
+        .on_failure(OnFailure::DeadLetter);
     let consumer = start(builder.on_with(culprits.clone(), quiet));
     until(|| world.committed(0) == 50).await;
 
@@ -58,7 +60,9 @@ async fn impatient(
 async fn a_neighbour_that_calls_an_ended_transaction_permanent_is_not_blamed_for_it() {
     let world = World::new(1);
     world.push_all("a", 4).await;
-    let builder = Consumer::builder(CONSUMER, world.store.clone()).from(world.log.topics([TOPIC]));
+    let builder = Consumer::builder(CONSUMER, world.store.clone())
+        .from(world.topics())
+        .on_failure(OnFailure::DeadLetter);
     let consumer = start(builder.on_with(Arc::new((world.store.clone(), "a-2".to_owned())), impatient));
     until(|| world.committed(0) == 4).await;
     assert_eq!(world.applied(), ["a-1", "a-3", "a-4"]);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use messagekit::memory::MemoryTx;
 use messagekit::{
-    Consumer, DeliveryInfo, Envelope, Event, HandlerError, Message, MessageId, Meta, Outbox, Place, codec,
-    headers,
+    Consumer, DeliveryInfo, Envelope, Event, HandlerError, Message, MessageId, Meta, OnFailure, Outbox,
+    Place, codec, headers,
 };
 
 use crate::fixture::{CONSUMER, Placed, TOPIC, World, id, placed, seconds, start, until};
@@ -108,7 +108,9 @@ async fn an_event_of_a_handler_exists_if_and_only_if_its_message_was_applied() {
     let world = World::new(1);
     world.push_all("o", 3).await;
     let outbox = Arc::new(Outbox::new(world.store.clone(), "billing"));
-    let builder = Consumer::builder(CONSUMER, world.store.clone()).from(world.log.topics([TOPIC]));
+    let builder = Consumer::builder(CONSUMER, world.store.clone())
+        .from(world.log.topics([TOPIC]))
+        .on_failure(OnFailure::DeadLetter);
     let consumer = start(builder.on_with(outbox, bill));
     until(|| world.committed(0) == 3).await;
     consumer.stop().await;

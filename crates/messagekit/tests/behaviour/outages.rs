@@ -290,3 +290,72 @@ async fn a_fenced_lane_is_given_back_and_read_again_when_it_is_assigned_again() 
     assert_eq!(world.applied(), names("a", 100));
     consumer.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_hour_without_its_dependency_burns_nothing() {
+    for policy in [OnFailure::ParkKey, OnFailure::DeadLetter, OnFailure::Block] {
+        let world = World::new(1);
+        for key in ["a", "b", "c"] {
+            world.push_all(key, 2).await;
+            (1..=2).for_each(|n| world.script.always(&format!("{key}-{n}"), Act::Unavailable));
+        }
+        let consumer = start(world.billing().on_failure(policy));
+        pass(seconds(3_600)).await;
+        assert!(world.applied().is_empty() && world.letters().await.is_empty(), "{policy:?}");
+        assert!(world.script.runs().iter().all(|run| run.attempt == 1), "{policy:?}");
+        world.script.heal();
+        pass(seconds(6)).await;
+        assert_eq!(world.applied().len(), 6, "{policy:?}");
+        consumer.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_alone_says_for_ten_minutes_its_dependency_is_down_has_failed() {
+    let world = World::new(1);
+    world.push_all("a", 3).await;
+    world.push_all("b", 3).await;
+    world.script.always("a-2", Act::Unavailable);
+    let consumer = start(world.billing().on_failure(OnFailure::ParkKey));
+    pass(seconds(9 * 60)).await;
+    assert_eq!(
+        (world.applied(), world.letters_now()),
+        (vec!["a-1".to_owned()], 0),
+        "it is believed at first"
+    );
+    pass(seconds(2 * 60)).await;
+    assert_eq!(world.applied(), ["a-1", "b-1", "b-2", "b-3"], "then it waits alone, with its key");
+    let letter = world.letter("a-2").await;
+    assert_eq!((letter.state, letter.attempts, letter.holds_back), (LetterState::Retrying, 1, 1));
+    assert!(letter.error.contains("down"), "{}", letter.error);
+
+    // As a letter it is believed again, and as long; what is applied meanwhile shows that it is alone.
+    for n in 4..400 {
+        world.push("b", n).await;
+        pass(seconds(20)).await;
+    }
+    let letter = world.letter("a-2").await;
+    assert_eq!((letter.state, letter.attempts, letter.kills), (LetterState::Dead, 10, 0));
+    world.script.heal();
+    world.retry(letter.id).await.expect("it is dead");
+    until(|| world.applied().iter().any(|id| id == "a-3")).await;
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_asked_whether_the_dependency_is_up_keeps_nothing_of_the_answer() {
+    let world = World::new(1);
+    world.push_all("a", 2).await;
+    world.push_all("b", 1).await;
+    world.script.always("a-1", Act::Unavailable);
+    let consumer = start(world.billing().on_failure(OnFailure::Block));
+    pass(seconds(30 * 60)).await;
+    assert!(world.script.runs_of("b-1").len() > 1, "it was asked");
+    assert_eq!(world.script.runs_of("a-2"), [], "one of the same key is not");
+    assert!(world.applied().is_empty(), "a blocked lane stays blocked");
+    assert!(consumer.stats.connection().blocked == 1, "and a person is told");
+    world.script.heal();
+    until(|| world.applied().len() == 3).await;
+    assert_eq!(world.applied(), ["a-1", "a-2", "b-1"]);
+    consumer.stop().await;
+}

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use messagekit::memory::MemoryLog;
 use messagekit::{
-    Backoff, Consumer, ErrorKind, LetterState, Message, NoStore, OnFailure, OnUnknown, ParkingRoom, Shutdown,
+    Consumer, ErrorKind, LetterState, Message, NoStore, OnFailure, OnUnknown, ParkingRoom, Shutdown, Source,
     headers,
 };
 
-use crate::fixture::{Act, Builder, TOPIC, World, apply, names, pass, placed, seconds, start, until};
+use crate::fixture::{
+    Act, Builder, CONSUMER, TOPIC, World, apply, names, pass, placed, seconds, start, until,
+};
+use crate::placeless::Placeless;
 
 fn parking(world: &World) -> Builder {
     world.billing().on_failure(OnFailure::ParkKey)
@@ -189,19 +192,33 @@ async fn a_culprit_without_room_is_tried_again_in_place() {
     consumer.stop().await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_consumer_gives_the_order_up_unless_it_says_otherwise() {
-    let world = World::new(1);
+/// What is left of three events of one key whose first one fails for good, under the policy that `build` chooses.
+async fn by_default<Src: Source>(world: &World, source: Src) -> (Vec<String>, Vec<(String, LetterState)>) {
     world.push_all("a", 3).await;
     world.script.always("a-1", Act::Permanent);
-    let builder = Consumer::builder("billing", world.store.clone())
-        .from(world.topics())
-        .backoff(Backoff::fixed(seconds(1)))
-        .on_with(world.script.clone(), apply);
-    let consumer = start(builder);
+    let builder = Consumer::builder(CONSUMER, world.store.clone()).from(source);
+    let consumer = start(builder.on_with(world.script.clone(), apply));
     until(|| world.committed(0) == 3).await;
-    assert_eq!((applied_of(&world, "a"), world.letters_now()), (vec!["a-2".to_owned(), "a-3".to_owned()], 1));
     consumer.stop().await;
+    (world.applied(), states(world).await)
+}
+
+#[tokio::test(start_paused = true)]
+async fn between_a_log_and_a_database_the_order_of_a_key_is_kept_by_default() {
+    let world = World::new(1);
+    let (applied, letters) = by_default(&world, world.topics()).await;
+    assert_eq!(applied, Vec::<String>::new());
+    let waiting = ["a-2", "a-3"].map(|id| (id.to_owned(), LetterState::Waiting));
+    assert_eq!(letters[..1], [("a-1".to_owned(), LetterState::Dead)]);
+    assert_eq!(letters[1..], waiting);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_has_no_order_to_keep_and_sets_one_message_aside_by_default() {
+    let world = World::new(1);
+    let (applied, letters) = by_default(&world, Placeless(world.topics())).await;
+    assert_eq!(applied, ["a-2", "a-3"]);
+    assert_eq!(letters, [("a-1".to_owned(), LetterState::Dead)]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,13 +6,15 @@ use messagekit::{Capabilities, Error, Incoming, Lane, LetterState, NextOffset, R
 
 use crate::fixture::{CONSUMER, TOPIC, World, start, until};
 
-struct Placeless<S>(S);
+pub(crate) struct Placeless<S>(pub(crate) S);
 
 impl<S: Source> Source for Placeless<S> {
     type Subscriber = Placeless<S::Subscriber>;
 
     fn capabilities(&self) -> Capabilities {
-        self.0.capabilities()
+        let mut capabilities = self.0.capabilities();
+        capabilities.places = false;
+        capabilities
     }
 
     fn topics(&self) -> &[std::sync::Arc<str>] {
