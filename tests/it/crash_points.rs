@@ -19,7 +19,7 @@ fn heals_after(role: Role, at: &str) {
             // The service goes on behind what it had said.
             shop.start(Role::Orders { count: 100, seed: 6 }).until_done();
         }
-        Role::Billing | Role::DeadlyBilling { .. } | Role::Printing => {
+        Role::Billing | Role::DeadlyBilling { .. } | Role::Parking | Role::Printing | Role::Operator => {
             let orders: Worker = shop.start(ORDERS);
             crashing.until_crashed();
             orders.until_done();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use messagekit::{
     Act, Actor, Consumer, ConsumerBuilder, ConsumerStats, DeadLetter, DeadLetters, Envelope, Error, Event,
-    HandlerError, LetterFilter, Message, Publisher, Shutdown, Stats, Store, codec,
+    HandlerError, LetterFilter, Message, OnFailure, Publisher, Shutdown, Stats, Store, codec,
 };
 use messagekit_sqlite::{SqliteOptions, SqliteSource, SqliteStore, SqliteTx};
 use messagekit_testkit::eventually;
@@ -110,9 +110,10 @@ pub(crate) fn patient() -> SqliteOptions {
     SqliteStore::options().lock_bound(Duration::from_secs(60)).busy_limit(Duration::from_secs(60))
 }
 
-/// The consumer `reader` of a store's notes, still without a handler.
+/// The consumer `reader` of a store's notes, still without a handler. Notes stand alone: one that fails holds up no other.
 pub(crate) fn consumer(store: &SqliteStore) -> ConsumerBuilder<SqliteStore, SqliteSource> {
-    Consumer::builder("reader", store.clone()).from(store.topics([NoteTaken::TOPIC]))
+    let notes = store.topics([NoteTaken::TOPIC]);
+    Consumer::builder("reader", store.clone()).from(notes).on_failure(OnFailure::DeadLetter)
 }
 
 /// A note as a message of its own.

@@ -16,6 +16,7 @@ mod given_up;
 mod hostile_records;
 mod letters;
 mod misbehaving_handlers;
+mod parked_kills;
 mod process_killer;
 mod random_kills;
 mod repository;

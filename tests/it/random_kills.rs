@@ -34,6 +34,7 @@ fn is_unfinished(shop: &Shop, role: Role) -> bool {
             view.behind("billing", "orders.order") > 0 || view.letters_to_run() > 0
         }
         Role::Printing => view.behind("printing", "billing.bill") > 0,
+        Role::Parking | Role::Operator => view.waiting() > 0,
     }
 }
 

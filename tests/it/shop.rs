@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::book::Book;
 use crate::time::wait_until;
-use crate::verdict::Figures;
+use crate::verdict::{Failed, Figures};
 use crate::worker::{Role, Worker};
 
 /// How long the rest may take: the order service is never further ahead than a slow disk lets billing catch up with.
@@ -58,11 +58,21 @@ impl Shop {
 
     /// Lets healthy processes work until nothing is left, and compares the file with the book. Nobody else is at work.
     pub(crate) fn heal_and_compare(&self) -> Figures {
+        self.healed_by(&[Role::Billing, Role::Printing], Failed::IsDead)
+    }
+
+    /// The same where billing parks what fails, and an operator discards what is dead.
+    pub(crate) fn heal_and_compare_in_order(&self) -> Figures {
+        self.healed_by(&[Role::Parking, Role::Operator, Role::Printing], Failed::IsDiscarded)
+    }
+
+    fn healed_by(&self, roles: &[Role], failed: Failed) -> Figures {
         self.end_leases();
-        let workers = [self.start(Role::Billing), self.start(Role::Printing)];
-        wait_until("everything is billed, printed or dead", REST, || self.look().is_finished());
+        let workers: Vec<Worker> = roles.iter().map(|role| self.start(*role)).collect();
+        let is_finished = |view: View| view.is_finished() && (failed == Failed::IsDead || view.held() == 0);
+        wait_until("everything is billed, printed or given up", REST, || is_finished(self.look()));
         workers.into_iter().for_each(Worker::finish);
-        let figures = crate::verdict::compare(&self.look(), &self.book);
+        let figures = crate::verdict::compare(&self.look(), &self.book, failed);
         println!("{figures:#?}");
         figures
     }
@@ -125,6 +135,18 @@ impl View {
     /// Returns how many letters are still to be run.
     pub(crate) fn letters_to_run(&self) -> i64 {
         self.number("SELECT count(*) FROM messagekit_dead_letters WHERE state IN ('retrying', 'replaying')")
+    }
+
+    /// Returns how many letters wait behind an earlier one of their key.
+    pub(crate) fn waiting(&self) -> i64 {
+        self.number("SELECT count(*) FROM messagekit_dead_letters WHERE state = 'waiting'")
+    }
+
+    /// Returns how many letters are open.
+    pub(crate) fn held(&self) -> i64 {
+        self.number(
+            "SELECT count(*) FROM messagekit_dead_letters WHERE state NOT IN ('resolved', 'discarded')",
+        )
     }
 
     /// Returns whether the consumers have nothing left to do. Letters first: what they lead to is printed later.

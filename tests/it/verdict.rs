@@ -25,6 +25,15 @@ pub(crate) struct Figures {
     pub(crate) pence: i64,
 }
 
+/// What has become of an order that billing can never handle, and of the order of its customer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Failed {
+    /// It is a dead letter, and later orders of its customer have passed it.
+    IsDead,
+    /// An operator has discarded it, and later orders of its customer have waited for that.
+    IsDiscarded,
+}
+
 /// Everything in the file that belongs to an order.
 struct Found {
     orders: BTreeMap<i64, Vec<(String, i64)>>,
@@ -71,7 +80,7 @@ impl Found {
         }
     }
 
-    fn compare(&self, number: i64, order: &Order, is_there: bool) {
+    fn compare(&self, number: i64, order: &Order, is_there: bool, failed: Failed) {
         let about = format!("order {number}, {order:?}");
         let once = |there: bool| if there { vec![order.pence] } else { vec![] };
         let of = |amounts: &BTreeMap<i64, Vec<i64>>| amounts.get(&number).cloned().unwrap_or_default();
@@ -89,14 +98,21 @@ impl Found {
 
         const DONE: i64 = 0;
         const HELD: i64 = 1;
+        const DISCARDED: i64 = 2;
+        let found = self.letters.get(&order.event_id).map(String::as_str);
         let (marker, letter) = match order.kind {
             _ if !is_there => (None, None),
+            // It may have waited for an earlier one.
+            Kind::Placed if failed == Failed::IsDiscarded && found.is_some() => {
+                (Some(DONE), Some("resolved"))
+            }
             Kind::Placed => (Some(DONE), None),
             Kind::Shaky => (Some(DONE), Some("resolved")),
+            Kind::Spoiled if failed == Failed::IsDiscarded => (Some(DISCARDED), Some("discarded")),
             Kind::Spoiled => (Some(HELD), Some("dead")),
         };
         assert_eq!(self.markers.get(&order.event_id).copied(), marker, "marker of {about}");
-        assert_eq!(self.letters.get(&order.event_id).map(String::as_str), letter, "letter of {about}");
+        assert_eq!(found, letter, "letter of {about}");
     }
 
     /// Nothing is there that no order service has ever said.
@@ -117,7 +133,7 @@ impl Found {
 }
 
 /// Compares everything, and says what it was about.
-pub(crate) fn compare(view: &View, book: &Book) -> Figures {
+pub(crate) fn compare(view: &View, book: &Book, failed: Failed) -> Figures {
     let found = Found::read(view);
     let orders = &book.orders();
     ledger_agrees(view, book);
@@ -148,11 +164,11 @@ pub(crate) fn compare(view: &View, book: &Book) -> Figures {
                 }
             }
         }
-        found.compare(*number, order, is_there);
+        found.compare(*number, order, is_there, failed);
     }
     found.has_no_strangers(orders);
     sums_are_equal(view, figures.pence);
-    order_is_kept(view);
+    order_is_kept(view, failed);
     log_is_whole(view);
     figures
 }
@@ -181,8 +197,8 @@ fn sums_are_equal(view: &View, pence: i64) {
     assert_eq!(view.number(per_customer), 0, "totals of customers");
 }
 
-/// The bills of a customer stand in the order of his records, letters left out: they give the order up.
-fn order_is_kept(view: &View) {
+/// The bills of a customer stand in the order of his records. Where letters give the order up they are left out.
+fn order_is_kept(view: &View, failed: Failed) {
     let per_customer = |sql: &str| {
         let mut of: BTreeMap<String, Vec<i64>> = BTreeMap::new();
         for (customer, number) in view.all(sql, |row| Ok((row.get::<_, String>(0)?, row.get(1)?))) {
@@ -190,7 +206,10 @@ fn order_is_kept(view: &View) {
         }
         of
     };
-    let placed = "event_type = 'orders.order.placed'";
+    let placed = match failed {
+        Failed::IsDead => "event_type = 'orders.order.placed'",
+        Failed::IsDiscarded => "event_type IN ('orders.order.placed', 'orders.order.shaky')",
+    };
     let records = per_customer(&format!(
         "SELECT CAST(key AS TEXT), json_extract(CAST(payload AS TEXT), '$.number') FROM messagekit_topic_records
          WHERE key IS NOT NULL AND {placed} GROUP BY event_id ORDER BY min(pos)"

@@ -27,7 +27,11 @@ pub(crate) enum Role {
     DeadlyBilling {
         order: i64,
     },
+    /// Billing that keeps the order of each customer through failures.
+    Parking,
     Printing,
+    /// Discards what is dead.
+    Operator,
 }
 
 /// A running worker. It is killed when dropped, and ends by itself when the test dies.
@@ -61,7 +65,9 @@ impl Worker {
             Role::DeadlyBilling { order } => {
                 command.arg("billing").arg(file).args(["--deadly", &order.to_string()])
             }
+            Role::Parking => command.arg("parking").arg(file),
             Role::Printing => command.arg("printing").arg(file),
+            Role::Operator => command.arg("operator").arg(file),
         };
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).env_remove(crash::VARIABLE);
         command.envs(crash_at.map(|at| (crash::VARIABLE, at)));

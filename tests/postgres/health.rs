@@ -13,14 +13,14 @@ use crate::cdc_server::Server;
 use crate::shop::run;
 
 /// A server of its own, whose log nobody else writes, with a publication and a slot.
-struct Captured {
+pub(crate) struct Captured {
     _server: Server,
-    store: PostgresStore,
+    pub(crate) store: PostgresStore,
     slot: String,
 }
 
 impl Captured {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let server = Server::start(&["wal_level=logical", "autovacuum=off"]).await;
         let url = server.url("shop");
         migrations::migrate(&url).await.unwrap();
@@ -43,12 +43,12 @@ impl Captured {
     }
 
     /// Confirms everything up to a position, as a connector does that has sent it.
-    async fn confirm(&self, position: &str) {
+    pub(crate) async fn confirm(&self, position: &str) {
         let advance = "SELECT pg_replication_slot_advance($1, $2::pg_lsn)";
         sqlx::query(advance).bind(&self.slot).bind(position).execute(self.store.pool()).await.unwrap();
     }
 
-    async fn position(&self) -> String {
+    pub(crate) async fn position(&self) -> String {
         let here = "SELECT pg_current_wal_insert_lsn()::text";
         sqlx::query_scalar(here).fetch_one(self.store.pool()).await.unwrap()
     }

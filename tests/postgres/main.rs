@@ -5,6 +5,7 @@
 mod cdc;
 mod cdc_command;
 mod cdc_server;
+mod cleanup;
 mod commit;
 mod conformance;
 mod connections;

@@ -40,6 +40,11 @@ fn parameters(statement: &str) -> &'static str {
         "suspect" => "text, text, int, text, bigint",
         "absolve" | "stand_down" => "text, text, int, text",
         "sweep" | "confirmed" | "held_in_all" => "text",
+        "left" => "text",
+        "clean_events" => "text, text, float8, timestamptz, bigint",
+        "clean_markers" => "text, text, float8, float8",
+        "clean_letters" => "text, text, float8",
+        "note_window" => "text, bigint",
         "note_failure" => "text, text, text",
         "lease_returns" => "text, bigint, float8",
         "events" => "text, text, text, timestamptz, timestamptz, timestamptz, text, bigint",
@@ -89,6 +94,9 @@ fn values(name: &str) -> Option<String> {
         "reaches" => "now() - interval '2 h'".to_owned(),
         "waiting" => "now() - interval '1 min'".to_owned(),
         "confirmed" => "'messagekit_shop'".to_owned(),
+        "clean_events" => "'(0,0)', '(128,0)', 6e11, now(), 100000".to_owned(),
+        "clean_markers" => "'(0,0)', '(128,0)', 1e11, 6e11".to_owned(),
+        "clean_letters" => "'(0,0)', '(128,0)', 6e11".to_owned(),
         "lock" | "lock_keys" => "'{7, 100007}'".to_owned(),
         "relay_lease" => "'relay-1', 4e6, 64".to_owned(),
         "relay_pending" => {
@@ -115,9 +123,9 @@ const RELAY: [&str; 7] = [
 ];
 
 /// Go through much on purpose, when a person asks: the oldest event, to refuse what reaches behind it; the markers of each
-/// consumer beside the events of a replay; the whole list of a replay that ends early. And all held keys of a consumer, when a
-/// message is parked.
-const WALKS: [&str; 5] = ["oldest", "skipped_by", "forget", "relayed", "held_in_all"];
+/// consumer beside the events of a replay; the whole list of a replay that ends early; the checkpoints of a week, when the
+/// outbox is cleaned. And all held keys of a consumer, when a message is parked.
+const WALKS: [&str; 6] = ["oldest", "skipped_by", "forget", "relayed", "held_in_all", "left"];
 
 /// Returns the plan that a connection keeps for a statement, whatever its parameters are.
 async fn plan(connection: &mut PgConnection, name: &str, text: &str) -> String {

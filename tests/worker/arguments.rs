@@ -15,8 +15,12 @@ pub(crate) enum Role {
     Billing {
         /// The number of an order whose handler ends the process.
         deadly: Option<u64>,
+        /// What fails holds up the later orders of its customer.
+        parks: bool,
     },
     Printing,
+    /// Discards whatever is dead.
+    Operator,
 }
 
 /// Which orders are placed.
@@ -29,8 +33,7 @@ pub(crate) struct Plan {
 
 impl Arguments {
     pub(crate) fn read(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
-        let usage =
-            "usage: worker orders|billing|printing FILE [--from N] [--count N] [--seed S] [--deadly N]";
+        let usage = "usage: worker orders|billing|parking|printing|operator FILE [--from N] [--count N] [--seed S] [--deadly N]";
         let (Some(role), Some(file)) = (words.next(), words.next()) else { return Err(usage.to_owned()) };
         let mut plan = Plan { from: 1, count: 1_000, seed: 1 };
         let mut deadly = None;
@@ -47,8 +50,10 @@ impl Arguments {
         }
         let role = match &*role {
             "orders" => Role::Orders(plan),
-            "billing" => Role::Billing { deadly },
+            "billing" => Role::Billing { deadly, parks: false },
+            "parking" => Role::Billing { deadly, parks: true },
             "printing" => Role::Printing,
+            "operator" => Role::Operator,
             _ => return Err(usage.to_owned()),
         };
         Ok(Self { role, file: file.into() })

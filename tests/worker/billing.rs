@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::{Backoff, Consumer, Envelope, Error, Event, HandlerError, Outbox, Shutdown};
+use messagekit::{Backoff, Consumer, Envelope, Error, Event, HandlerError, OnFailure, Outbox, Shutdown};
 use messagekit_sqlite::{SqliteStore, SqliteTx};
 
 use crate::events::{BillIssued, OrderPlaced, OrderShaky, OrderSpoiled};
@@ -19,13 +19,19 @@ struct Billing {
 }
 
 /// Bills orders until asked to end; the deadly one ends the process.
-pub(crate) async fn run(store: &SqliteStore, deadly: Option<u64>, shutdown: Shutdown) -> Result<(), Error> {
+pub(crate) async fn run(
+    store: &SqliteStore,
+    deadly: Option<u64>,
+    policy: OnFailure,
+    shutdown: Shutdown,
+) -> Result<(), Error> {
     let billing = Arc::new(Billing { outbox: Outbox::new(store.clone(), "billing-service"), deadly });
     Consumer::builder("billing", store.clone())
         .from(store.topics([OrderPlaced::TOPIC]))
         .on_with(billing.clone(), Billing::placed)
         .on_with(billing.clone(), Billing::shaky)
         .on_with(billing, Billing::spoiled)
+        .on_failure(policy)
         .attempts(ATTEMPTS)
         .backoff(Backoff::fixed(Duration::from_millis(5)))
         .deadline(DEADLINE)

@@ -1,6 +1,7 @@
-//! A process of a small shop, for tests that kill it: the order service, billing, or printing, on one SQLite file.
+//! A process of a small shop, for tests that kill it: the order service, billing, printing, or an operator, on one SQLite file.
 //!
-//! `worker orders FILE --from N --count N --seed S`, `worker billing FILE --deadly N`, `worker printing FILE`. Each ends by itself when
+//! `worker orders FILE --from N --count N --seed S`, `worker billing FILE --deadly N`, `worker parking FILE`, which is
+//! billing that keeps the order of each customer, `worker printing FILE`, and `worker operator FILE`, who discards what is dead. Each ends by itself when
 //! its standard input closes, so that none outlives its test, and says `ready` once the file is open. The order service
 //! prints what it does, a line at a time, for a ledger that somebody else keeps; see `orders`.
 #![allow(clippy::print_stderr, reason = "a program of the tests tells its reader why it ended")]
@@ -8,6 +9,7 @@
 mod arguments;
 mod billing;
 mod events;
+mod operator;
 mod orders;
 mod printing;
 mod say;
@@ -17,7 +19,7 @@ use std::io::Read;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use messagekit::{Shutdown, chain};
+use messagekit::{OnFailure, Shutdown, chain};
 use messagekit_sqlite::SqliteStore;
 
 use self::arguments::{Arguments, Role};
@@ -54,7 +56,11 @@ async fn run(arguments: Arguments) -> Result<(), messagekit::Error> {
     say("ready");
     match arguments.role {
         Role::Orders(plan) => orders::run(&store, plan, &shutdown).await?,
-        Role::Billing { deadly } => billing::run(&store, deadly, shutdown).await?,
+        Role::Billing { deadly, parks } => {
+            let policy = if parks { OnFailure::ParkKey } else { OnFailure::DeadLetter };
+            billing::run(&store, deadly, policy, shutdown).await?;
+        }
+        Role::Operator => operator::run(&store, &shutdown).await?,
         Role::Printing => printing::run(&store, shutdown).await?,
     }
     Ok(store.close().await?)

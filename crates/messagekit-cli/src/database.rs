@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use messagekit::cleanup::Cleanup;
 use messagekit::relay::RejectedEvents;
 use messagekit::{DeadLetters, Error, ErrorKind, OutboxHealth, Replays, chain};
 use messagekit_postgres::cdc::Capture;
@@ -97,6 +98,13 @@ impl Desk {
     }
 
     pub(crate) fn replays(&self) -> &dyn Replays {
+        match self {
+            Self::Sqlite(store) => store,
+            Self::Postgres(store) => store,
+        }
+    }
+
+    pub(crate) fn cleanup(&self) -> &dyn Cleanup {
         match self {
             Self::Sqlite(store) => store,
             Self::Postgres(store) => store,

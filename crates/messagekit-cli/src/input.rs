@@ -1,9 +1,10 @@
 //! How values are written on the command line.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::civil::Date;
-use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp, tz::TimeZone};
 
 /// Reads a time: exact, the beginning of a day in UTC, or how long ago.
 pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
@@ -19,6 +20,14 @@ pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
     let ago: Option<SignedDuration> = text.parse().ok().filter(|ago: &SignedDuration| !ago.is_negative());
     ago.and_then(|ago| Timestamp::now().checked_sub(ago).ok())
         .ok_or_else(|| "write 2026-01-31T12:00:00Z, 2026-01-31, or 2h for two hours ago".to_owned())
+}
+
+/// Reads a length of time; a day has 24 hours.
+pub(crate) fn span(text: &str) -> Result<Duration, String> {
+    let span: Option<Span> = text.trim().parse().ok();
+    span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok())
+        .and_then(|length| Duration::try_from(length).ok())
+        .ok_or_else(|| "write a time such as 12h or 30d".to_owned())
 }
 
 /// Reads bytes in hexadecimal digits, two each.
@@ -38,6 +47,16 @@ pub(crate) fn bytes_of_hex(text: &str) -> Result<Arc<[u8]>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_length_of_time_is_hours_days_or_both() {
+        assert_eq!(span("7d").unwrap(), Duration::from_secs(7 * 86_400));
+        assert_eq!(span("1d 12h").unwrap(), Duration::from_secs(36 * 3_600));
+        assert_eq!(span("0s").unwrap(), Duration::ZERO);
+        for nonsense in ["", "soon", "-7d", "7", "1 month"] {
+            assert!(span(nonsense).unwrap_err().contains("30d"), "{nonsense}");
+        }
+    }
 
     #[test]
     fn a_time_is_exact_a_day_or_so_long_ago() {

@@ -6,6 +6,7 @@
 
 mod admin;
 mod bookkeeper;
+mod cleanup;
 mod confirm;
 mod connector;
 mod database;
@@ -59,6 +60,8 @@ enum Command {
     Relay(relay::Relay),
     /// List, retry and discard events that the broker has refused
     Outbox(outbox::Outbox),
+    /// Remove what nobody needs any more, in small steps: for a job each night
+    Cleanup(cleanup::Cleanup),
 }
 
 fn main() -> ExitCode {
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
         Command::Bookkeeper(bookkeeper) => finish(runtime.block_on(bookkeeper.run())),
         Command::Relay(relay) => finish(runtime.block_on(relay.run())),
         Command::Outbox(outbox) => finish(runtime.block_on(outbox.run())),
+        Command::Cleanup(cleanup) => finish(runtime.block_on(cleanup.run())),
     }
 }
 

@@ -8,10 +8,17 @@ use messagekit::{
 };
 
 use crate::tables::letters::{self, WayBack};
-use crate::tables::{offsets, parking, processed, retries, suspects};
+use crate::tables::{cleanup, offsets, parking, processed, retries, suspects};
 use crate::{PgTx, PostgresStore};
 
 impl Processed for PostgresStore {
+    async fn note_window(&self, consumer: &str, window: Option<Duration>) -> Result<(), Error> {
+        self.statement(async {
+            cleanup::note_window(&mut *self.connection().await?, self.schema(), consumer, window).await
+        })
+        .await
+    }
+
     async fn claim(
         &self,
         tx: &mut PgTx,

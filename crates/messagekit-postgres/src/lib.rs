@@ -95,6 +95,7 @@
 mod begin;
 mod bookkeeping;
 pub mod cdc;
+mod cleanup;
 mod commit;
 mod connect;
 mod dead_letters;

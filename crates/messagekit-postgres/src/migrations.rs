@@ -37,6 +37,7 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "pending_by_topic",
         sql: include_str!("../migrations/0005_pending_by_topic.sql"),
     },
+    Migration { version: 6, name: "cleanup", sql: include_str!("../migrations/0006_cleanup.sql") },
 ];
 
 const VERSION_TABLE: &str = "CREATE TABLE messagekit.schema_migrations (

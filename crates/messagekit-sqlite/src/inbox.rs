@@ -12,11 +12,21 @@ use messagekit::{
 use crate::binding::{Binding, Move};
 use crate::error::from_sqlite;
 use crate::tables::letters::{self, Way};
-use crate::tables::{names, now, offsets, parking, processed, retries};
+use crate::tables::{cleanup, names, now, offsets, parking, processed, retries};
 use crate::{SqliteStore, SqliteTx};
 
 /// Only one transaction of the file writes at a time, so a claim never meets a rival.
 impl Processed for SqliteStore {
+    async fn note_window(&self, consumer: &str, window: Option<Duration>) -> Result<(), Error> {
+        let (consumer, now) = (consumer.to_owned(), now());
+        self.job(move |conn| {
+            names::consumer(conn, &consumer)
+                .and_then(|consumer| cleanup::note_window(conn, consumer, window, now))
+                .map_err(from_sqlite)
+        })
+        .await
+    }
+
     async fn claim(
         &self,
         tx: &mut SqliteTx,

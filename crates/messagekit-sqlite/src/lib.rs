@@ -29,6 +29,7 @@
 
 mod binding;
 mod bookkeeping;
+mod cleanup;
 mod connection;
 mod dead_letters;
 mod error;

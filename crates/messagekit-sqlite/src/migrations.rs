@@ -29,6 +29,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { version: 2, name: "operations", sql: include_str!("../migrations/0002_operations.sql") },
     Migration { version: 3, name: "parking", sql: include_str!("../migrations/0003_parking.sql") },
     Migration { version: 4, name: "relay", sql: include_str!("../migrations/0004_relay.sql") },
+    Migration { version: 5, name: "cleanup", sql: include_str!("../migrations/0005_cleanup.sql") },
 ];
 
 const VERSION_TABLE: &str = "CREATE TABLE IF NOT EXISTS messagekit_schema (

@@ -45,6 +45,7 @@ extern crate self as messagekit;
 
 pub mod bookkeeper;
 pub mod bridge;
+pub mod cleanup;
 pub mod config;
 mod consumer;
 #[doc(hidden)]

@@ -4,6 +4,7 @@
 
 mod admin;
 mod bookkeeper;
+mod cleanup;
 mod command;
 mod connector;
 mod desk;

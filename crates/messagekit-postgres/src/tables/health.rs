@@ -64,7 +64,11 @@ SELECT (SELECT max(at) FROM messagekit.outbox_checkpoints) > clock_timestamp() -
 /// False when somebody else is writing one at this moment.
 pub(crate) const MAY_WRITE: &str = "SELECT pg_try_advisory_xact_lock($1, hashtext($2))";
 
-pub(crate) const CHECKPOINT: &str = "INSERT INTO messagekit.outbox_checkpoints (at, wal) SELECT clock_timestamp(), pg_current_wal_insert_lsn()";
+pub(crate) const CHECKPOINT: &str = "
+INSERT INTO messagekit.outbox_checkpoints (at, wal, oldest_xid, place, xid)
+SELECT clock_timestamp(), pg_current_wal_insert_lsn(), pg_snapshot_xmin(pg_current_snapshot()),
+  coalesce(pg_sequence_last_value(pg_get_serial_sequence('messagekit.outbox_events', 'seq')::regclass), 0),
+  pg_current_xact_id()";
 
 pub(crate) const PRUNE: &str = "
 WITH copies AS (DELETE FROM messagekit.outbox_copies WHERE at < now() - $1 * interval '1 microsecond')

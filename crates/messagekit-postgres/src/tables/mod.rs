@@ -2,6 +2,7 @@
 
 pub(crate) mod acts;
 pub(crate) mod bookkeeping;
+pub(crate) mod cleanup;
 pub(crate) mod columns;
 pub(crate) mod desk;
 pub(crate) mod events;
@@ -64,6 +65,11 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("absolve", suspects::ABSOLVE),
     ("stand_down", suspects::STAND_DOWN),
     ("sweep", suspects::SWEEP),
+    ("left", cleanup::LEFT),
+    ("clean_events", cleanup::EVENTS),
+    ("clean_markers", cleanup::MARKERS),
+    ("clean_letters", cleanup::LETTERS),
+    ("note_window", cleanup::NOTE_WINDOW),
     ("note_failure", bookkeeping::NOTE_FAILURE),
     ("lease_returns", bookkeeping::LEASE_RETURNS),
     ("lease", retries::LEASE),

@@ -3,6 +3,7 @@
 pub(crate) mod acts;
 pub(crate) mod append;
 pub(crate) mod audit;
+pub(crate) mod cleanup;
 mod columns;
 pub(crate) mod cursors;
 pub(crate) mod delayed;

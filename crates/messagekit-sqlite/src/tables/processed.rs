@@ -7,7 +7,7 @@ use super::held_keys::{self, HeldKey};
 use crate::error::from_sqlite;
 
 /// The outcomes as the table keeps them.
-const DONE: i64 = 0;
+pub(super) const DONE: i64 = 0;
 pub(super) const HELD: i64 = 1;
 pub(super) const DISCARDED: i64 = 2;
 

@@ -2,6 +2,7 @@
 // Fixtures are test code too, which clippy sees only in functions marked as tests.
 #![allow(clippy::unwrap_used)]
 
+mod cleanup;
 mod conformance;
 mod engine_batch;
 mod engine_guard;

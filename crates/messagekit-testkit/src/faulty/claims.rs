@@ -1,5 +1,7 @@
 //! A store with one fault: claims.
 
+use std::time::Duration;
+
 use messagekit::{Claim, ClaimRequest, Error, ErrorKind, MessageId, Processed, Store};
 
 use super::Fault;
@@ -57,6 +59,10 @@ impl FaultyStore {
 }
 
 impl Processed for FaultyStore {
+    async fn note_window(&self, consumer: &str, window: Option<Duration>) -> Result<(), Error> {
+        self.inner.note_window(consumer, window).await
+    }
+
     async fn claim(
         &self,
         tx: &mut FaultyTx,

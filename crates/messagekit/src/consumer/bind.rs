@@ -16,6 +16,8 @@ pub(super) async fn bind<S: Inbox, Src: Source>(
     for topic in source.topics() {
         remembered.extend(patiently(consumer, || store.next_of(consumer, topic)).await?);
     }
+    // Before anything is handled: a cleanup that did not know of this consumer would take its markers.
+    patiently(consumer, || store.note_window(consumer, settings.window)).await?;
     patiently(consumer, || store.sweep_suspects(consumer)).await?;
     source.bind(consumer, &remembered).await
 }

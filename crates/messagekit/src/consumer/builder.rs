@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::settings::{A_YEAR, ATTEMPTS, DEADLINE, Settings};
+use super::settings::{A_CENTURY, A_YEAR, ATTEMPTS, DEADLINE, SHORTEST_WINDOW, Settings};
 use super::{
     Backoff, HandlerFn, IdempotentConsumer, Middleware, OnFailure, OnUnknown, Router, StateHandlerFn, Stats,
     run,
@@ -80,6 +80,7 @@ impl<S: Inbox> Consumer<S, ()> {
             backoff: Backoff::default(),
             deadline: DEADLINE,
             batch: None,
+            window: None,
         }
     }
 }
@@ -126,6 +127,7 @@ pub struct ConsumerBuilder<S: Store, Src> {
     backoff: Backoff,
     deadline: Duration,
     batch: Option<BatchLimit>,
+    window: Option<Duration>,
 }
 
 impl<S: Inbox> ConsumerBuilder<S, ()> {
@@ -145,6 +147,7 @@ impl<S: Inbox> ConsumerBuilder<S, ()> {
             backoff: self.backoff,
             deadline: self.deadline,
             batch: self.batch,
+            window: self.window,
         }
     }
 }
@@ -258,8 +261,9 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
         self
     }
 
-    /// Sets how long a handler may take, a year at most. Default: 30 s. A store may allow less: the embedded engine lets a
-    /// transaction hold the file's write lock for 250 ms.
+    /// Sets how long a handler may take, a year at most. Default: 30 s. PostgreSQL ends a statement that a handler leaves
+    /// behind a second later. A store may allow less: the embedded engine lets a transaction hold the file's write lock for
+    /// 250 ms.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline.min(A_YEAR);
         self
@@ -269,6 +273,18 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
     /// [`BatchLimit::ONE`] without a database.
     pub fn batch(mut self, batch: BatchLimit) -> Self {
         self.batch = Some(batch);
+        self
+    }
+
+    /// Sets how old a message may be, by the time at which its event was written (the header `createdAt`; what lacks it is
+    /// not judged). An older one is not handled: it becomes a dead letter of kind `outside_window`, because its marker may be
+    /// gone and nobody can say whether it was applied; a person who knows retries it. Default: any age, and the markers of
+    /// the consumer are never [cleaned up](crate::cleanup).
+    ///
+    /// Choose it longer than anything comes back: the retention of the topics, the age at which dead letters are sent again,
+    /// the reach of a replay.
+    pub fn window(mut self, window: Duration) -> Self {
+        self.window = Some(window.min(A_CENTURY));
         self
     }
 
@@ -300,6 +316,15 @@ impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
         if self.deadline.is_zero() {
             problems.push("deadline of 0 would fail every message".to_owned());
         }
+        if self.window.is_some() && !S::RUNS_AGAIN {
+            problems.push("without a database nothing is deduplicated, so there is no window".to_owned());
+        }
+        if self.window.is_some_and(|window| window < SHORTEST_WINDOW) {
+            problems.push(format!(
+                "window of {:?} is shorter than an hour: clocks and outages need more",
+                self.window.unwrap_or_default()
+            ));
+        }
         if self.on_failure == Some(OnFailure::ParkKey) && !S::RUNS_AGAIN {
             problems.push(
                 "nothing remembers which keys are held: ParkKey needs a database, use Block or DeadLetter"
@@ -322,7 +347,8 @@ impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
         }
         let settings = Settings {
             name: self.name,
-            store: self.store,
+            // The handler's own deadline comes first: what it says is clearer.
+            store: self.store.limited(self.deadline.saturating_add(Duration::from_secs(1))),
             router: self.router,
             around: self.around,
             on_failure: self.on_failure.unwrap_or(fitting),
@@ -331,6 +357,7 @@ impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
             backoff: self.backoff,
             deadline: self.deadline,
             batch,
+            window: self.window,
             stats,
             doubted: Mutex::default(),
             cut_off: Shutdown::new(),

@@ -24,6 +24,7 @@ mod split;
 mod stats;
 mod turn;
 mod whole;
+mod window;
 
 pub use backoff::Backoff;
 pub use builder::{Consumer, ConsumerBuilder};

@@ -17,6 +17,10 @@ pub(super) const KILLS: u32 = 5;
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 /// Longer deadlines and waits count as this, so that no sum of times overflows.
 pub(super) const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// Longer windows count as this.
+pub(super) const A_CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+/// A window must bridge the differences of clocks, and what lies in lanes.
+pub(super) const SHORTEST_WINDOW: Duration = Duration::from_secs(60 * 60);
 /// How many messages a lane holds before it is paused.
 pub(super) const WINDOW_MESSAGES: usize = 500;
 /// How many bytes a lane holds before it is paused.
@@ -41,6 +45,8 @@ pub(super) struct Settings<S: Store> {
     pub(super) backoff: Backoff,
     pub(super) deadline: Duration,
     pub(super) batch: BatchLimit,
+    /// How old a message may be.
+    pub(super) window: Option<Duration>,
     pub(super) stats: Stats,
     pub(super) doubted: Mutex<Doubted>,
     /// Cuts off every handler that still runs: the shutdown has waited long enough.
@@ -53,15 +59,14 @@ impl<S: Store> Settings<S> {
         self.on_failure == OnFailure::ParkKey && received.message.key.is_some() && received.place.is_some()
     }
 
-    /// Returns whether a message that is set aside holds its key. A type that is only kept has no handler whose order could
-    /// matter.
+    /// Returns whether a message that is set aside holds its key.
     pub(super) fn parks(&self, received: &Received, failure: &Failure) -> bool {
-        self.keeps_order(received) && failure.kind != FailureKind::UnknownType
+        self.keeps_order(received) && !stands_alone(failure)
     }
 
     /// Returns whether a message that cannot be handled waits in place: a deployment may cure it, and its key keeps its order.
     pub(super) fn blocks(&self, failure: &Failure) -> bool {
-        self.on_failure == OnFailure::Block && failure.kind != FailureKind::UnknownType
+        self.on_failure == OnFailure::Block && !stands_alone(failure)
     }
 
     /// Returns the claim of a message.
@@ -83,4 +88,10 @@ impl<S: Store> Settings<S> {
         }
         failure
     }
+}
+
+/// A type that is only kept has no handler whose order could matter. What is older than the window was most likely handled
+/// before the others of its key, and no waiting makes it younger.
+fn stands_alone(failure: &Failure) -> bool {
+    matches!(failure.kind, FailureKind::UnknownType | FailureKind::OutsideWindow)
 }

@@ -13,7 +13,9 @@ use super::probe::another_runs;
 use super::router::Task;
 use super::settings::Settings;
 use super::split::Split;
-use super::{ConsumerStats, OnFailure};
+use super::{ConsumerStats, OnFailure, window};
+use jiff::Timestamp;
+
 use crate::crash;
 use crate::gate::{Outcome, Verdict};
 use crate::store::{Failure, FailureKind, Inbox, Next, Received, Store};
@@ -80,8 +82,10 @@ pub(super) async fn turn<S: Inbox>(
     stop: Arc<AtomicBool>,
 ) -> Turn<S> {
     let Manner { first_attempt, cautious, doubtful } = manner;
+    // Judged now and not when it arrived: a lane may wait for days, and markers go meanwhile.
+    let now = Timestamp::now();
     let (mut receipts, entries): (Vec<Receipt>, Vec<_>) =
-        items.into_iter().map(|item| (item.receipt, item.entry)).unzip();
+        items.into_iter().map(|item| (item.receipt, judged(&settings, item.entry, now))).unzip();
     let mut batch =
         Arc::new(Batch { entries, failed: HashMap::new(), first_attempt, running: AtomicUsize::new(0) });
     let mut split = Split::new(receipts.len());
@@ -226,6 +230,15 @@ pub(super) async fn turn<S: Inbox>(
     }
     let used = u32::try_from(receipts.len()).unwrap_or(u32::MAX);
     Turn { finished: receipts, rest, after, outcome: Outcome { verdict, used }, due_in, cautioned }
+}
+
+/// What is older than the window is set aside instead of handled.
+fn judged<S: Inbox>(settings: &Settings<S>, entry: Arc<Entry<S>>, now: Timestamp) -> Arc<Entry<S>> {
+    let is_handled = matches!(entry.task, Task::Handle { .. });
+    match window::outside(settings.window, &entry.received.message, now).filter(|_| is_handled) {
+        Some(failure) => Arc::new(Entry { received: entry.received.clone(), task: Task::SetAside(failure) }),
+        None => entry,
+    }
 }
 
 /// Says what the lane does when a message could not be looked at or noted: it does not run.

@@ -1,6 +1,7 @@
 //! Processed markers in memory, and who holds them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::parking::HeldKey;
 use super::store::Tables;
@@ -120,6 +121,11 @@ impl Tables {
 }
 
 impl Processed for MemoryStore {
+    /// Memory forgets everything with its process, and nothing before.
+    async fn note_window(&self, _consumer: &str, _window: Option<Duration>) -> Result<(), Error> {
+        Ok(())
+    }
+
     async fn claim(
         &self,
         tx: &mut MemoryTx,

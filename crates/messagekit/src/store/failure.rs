@@ -41,6 +41,8 @@ pub enum FailureKind {
     BadKey,
     /// No handler is registered for the type, and the consumer wants to keep such messages.
     UnknownType,
+    /// It was written longer ago than the consumer's window: nobody can say any more whether it was applied.
+    OutsideWindow,
     /// A consumer of the queue rejected it.
     Rejected,
     /// It waited in the queue for longer than it may.
@@ -63,7 +65,7 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// Every kind.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Failed,
         Self::Permanent,
         Self::Panicked,
@@ -80,6 +82,7 @@ impl FailureKind {
         Self::TypeMismatch,
         Self::BadKey,
         Self::UnknownType,
+        Self::OutsideWindow,
         Self::Rejected,
         Self::Expired,
         Self::QueueFull,
@@ -115,6 +118,7 @@ impl FailureKind {
             Self::TypeMismatch => "type_mismatch",
             Self::BadKey => "bad_key",
             Self::UnknownType => "unknown_type",
+            Self::OutsideWindow => "outside_window",
             Self::Rejected => "rejected",
             Self::Expired => "expired",
             Self::QueueFull => "queue_full",

@@ -18,6 +18,7 @@ mod wake;
 
 use std::error::Error as StdError;
 use std::future::Future;
+use std::time::Duration;
 
 pub use bookkeeping::{Bookkeeping, Found, Returning};
 pub use failure::{Failure, FailureKind, Next};
@@ -43,6 +44,14 @@ use crate::{Error, ErrorKind};
 pub trait Store: Clone + Send + Sync + 'static {
     /// An open transaction; dropping it rolls it back.
     type Tx: Send + 'static;
+
+    /// Returns a handle whose transactions end a statement that takes longer than `limit`, where the database can: a
+    /// consumer asks for its handlers' deadline and a second, so that what a handler leaves behind does not hold its lane.
+    /// By default there is no such limit.
+    #[must_use]
+    fn limited(&self, _limit: Duration) -> Self {
+        self.clone()
+    }
 
     /// Begins a transaction.
     ///

@@ -120,6 +120,10 @@ impl<P: Publisher + 'static> Store for NoStore<P> {
 }
 
 impl<P: Publisher + 'static> Processed for NoStore<P> {
+    async fn note_window(&self, _: &str, _: Option<Duration>) -> Result<(), Error> {
+        Ok(())
+    }
+
     async fn claim(&self, (): &mut (), _: &str, requests: &[ClaimRequest]) -> Result<Vec<Claim>, Error> {
         Ok(vec![Claim::Fresh; requests.len()])
     }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -60,6 +61,17 @@ pub trait Processed: Store {
         consumer: &str,
         requests: &[ClaimRequest],
     ) -> impl Future<Output = Result<Vec<Claim>, Error>> + Send;
+
+    /// Notes how old a message of a running consumer may be, so that a [cleanup](crate::cleanup) keeps its markers for
+    /// longer; `None` for any age. The longest window of those that were noted of late counts.
+    ///
+    /// # Errors
+    /// Transient if the database does not answer.
+    fn note_window(
+        &self,
+        consumer: &str,
+        window: Option<Duration>,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Takes back claims of this transaction that were fresh or behind, whose messages were neither handled nor kept.
     ///

@@ -24,6 +24,7 @@ pub(crate) enum Call {
     Fail,
     HandBack,
     NextOf,
+    NoteWindow,
     Suspect,
     StandDown,
     Sweep,
@@ -115,6 +116,10 @@ impl Store for Flaky {
 }
 
 impl Processed for Flaky {
+    async fn note_window(&self, consumer: &str, window: Option<Duration>) -> Result<(), Error> {
+        self.call(Call::NoteWindow, self.inner.note_window(consumer, window)).await
+    }
+
     async fn claim(
         &self,
         tx: &mut MemoryTx,

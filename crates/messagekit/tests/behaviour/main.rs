@@ -27,3 +27,4 @@ mod shutdown;
 mod suspects;
 mod tolerated;
 mod turns;
+mod window;

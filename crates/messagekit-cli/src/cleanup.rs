@@ -1,0 +1,59 @@
+//! `messagekit cleanup`.
+
+use std::time::Duration;
+
+use messagekit::cleanup::{Cleaned, Retention, clean};
+use messagekit::{Error, Shutdown};
+use serde_json::{Value, json};
+
+use crate::database::{Database, Desk};
+use crate::input::span;
+use crate::output::{number, print, table};
+
+/// Remove what nobody needs any more: events that have left, markers older than their consumer's window, settled letters.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Cleanup {
+    #[command(flatten)]
+    database: Database,
+    /// How long events stay that have left the outbox: a replay can publish them until then
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = span)]
+    keep_events: Duration,
+    /// How long letters stay that were resolved or discarded
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = span)]
+    keep_letters: Duration,
+    /// Only count what would be removed
+    #[arg(long)]
+    dry_run: bool,
+    /// One JSON document instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+impl Cleanup {
+    pub(crate) async fn run(self) -> Result<(), Error> {
+        let desk = self.database.open().await?;
+        let outcome = self.clean(&desk).await;
+        desk.close().await?;
+        self.show(&outcome?)
+    }
+
+    async fn clean(&self, desk: &Desk) -> Result<Vec<Cleaned>, Error> {
+        let retention = Retention { events: self.keep_events, letters: self.keep_letters };
+        clean(desk.cleanup(), &retention, self.dry_run, Shutdown::on_signal()?).await
+    }
+
+    fn show(&self, cleaned: &[Cleaned]) -> Result<(), Error> {
+        if self.json {
+            let kinds = cleaned.iter().map(|cleaned| {
+                json!({ "what": cleaned.what.as_str(), "removed": cleaned.removed, "keptBecause": cleaned.kept_because })
+            });
+            return print(json!({ "dryRun": self.dry_run, "cleaned": kinds.collect::<Value>() }));
+        }
+        let removed = if self.dry_run { "would be removed" } else { "removed" };
+        let mut rows = table(&["", removed, "kept because"]);
+        for Cleaned { what, removed, kept_because } in cleaned {
+            rows.add_row([what.to_string(), number(*removed), kept_because.clone().unwrap_or_default()]);
+        }
+        print(rows)
+    }
+}

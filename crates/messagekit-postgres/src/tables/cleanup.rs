@@ -1,0 +1,208 @@
+//! What nobody needs any more.
+//!
+//! Tables are gone through by the blocks of their heap: a stretch costs the same wherever it stands, no index is needed for it,
+//! and what was removed before is not read again. Rows that somebody else holds are passed over, so a stretch waits for nobody.
+//! Each is planned for itself: a plan that was made for an empty table would be kept while it grows.
+
+use std::time::Duration;
+
+use jiff_sqlx::Timestamp;
+use messagekit::Error;
+use messagekit::cleanup::{MARGIN, NOTED_WITHIN};
+use sqlx::{PgConnection, Row};
+
+use super::micros;
+use crate::SchemaName;
+use crate::error::from_sqlx;
+
+/// How many blocks a stretch has: about a thousand events, or eight thousand markers.
+const BLOCKS: i64 = 128;
+
+/// What a consumer notes that accepts messages of any age.
+const CENTURY: i64 = 100 * 365 * 24 * 3_600;
+
+/// How events leave, and up to where a slot has provably taken them: before the last checkpoint whose transactions had all
+/// ended when a later checkpoint was written that the slot has passed. The ten minutes are for a writer that stands still
+/// between taking the time of its event and its number.
+pub(crate) const LEFT: &str = "
+WITH slot AS MATERIALIZED (
+  SELECT confirmed_flush_lsn AS wal FROM pg_replication_slots
+  WHERE slot_name = $1 AND slot_type = 'logical' AND database = current_database()),
+passed AS MATERIALIZED (
+  SELECT c.oldest_xid FROM messagekit.outbox_checkpoints c
+  WHERE c.oldest_xid IS NOT NULL AND c.wal <= (SELECT wal FROM slot) ORDER BY c.wal DESC, c.at DESC LIMIT 1),
+upto AS MATERIALIZED (
+  SELECT c.at - interval '10 min' AS before, c.place FROM messagekit.outbox_checkpoints c
+  WHERE c.xid <= (SELECT oldest_xid FROM passed) ORDER BY c.at DESC LIMIT 1)
+SELECT EXISTS (SELECT FROM pg_trigger
+    WHERE tgrelid = 'messagekit.outbox_events'::regclass AND tgname = 'outbox_is_pending') AS is_on,
+  EXISTS (SELECT FROM messagekit.relay_shards) AS is_open,
+  EXISTS (SELECT FROM messagekit.replay_jobs WHERE state = 'running') AS is_replayed,
+  EXISTS (SELECT FROM slot) AS has_slot,
+  (SELECT before FROM upto) AS before, (SELECT place FROM upto) AS place";
+
+/// An event that is pending stands under the shard of its key, or 64 below that while it is delayed.
+pub(crate) const EVENTS: &str = "
+WITH old AS MATERIALIZED (
+  SELECT e.ctid FROM messagekit.outbox_events e
+  WHERE e.ctid >= $1::text::tid AND e.ctid < $2::text::tid
+    AND e.created_at < now() - $3 * interval '1 microsecond'
+    AND ($4::timestamptz IS NULL OR e.created_at < $4) AND ($5::bigint IS NULL OR e.seq <= $5)
+    AND (SELECT true FROM messagekit.outbox_rejected r WHERE r.seq = e.seq LIMIT 1) IS NULL
+    AND (SELECT true FROM messagekit.outbox_pending p
+      WHERE p.topic = e.topic AND p.seq = e.seq AND p.shard = ANY (
+        SELECT s.shard - down.shards FROM (SELECT get_byte(sha256(convert_to(
+            coalesce(e.aggregate_id, e.event_id), 'UTF8')), 0) & 63 AS shard OFFSET 0) s,
+          (VALUES (0), (64)) down (shards)) LIMIT 1) IS NULL
+  FOR UPDATE SKIP LOCKED),
+gone AS (DELETE FROM messagekit.outbox_events WHERE ctid = ANY (ARRAY (SELECT ctid FROM old)) RETURNING 1)
+SELECT count(*) AS removed,
+  pg_relation_size('messagekit.outbox_events') / current_setting('block_size')::bigint AS blocks FROM gone";
+
+/// A scalar for each row, because a join would be planned over all markers of a consumer.
+pub(crate) const MARKERS: &str = "
+WITH limits AS MATERIALIZED (
+  SELECT w.consumer, now() - (max(w.seconds) * interval '1 second' + $3 * interval '1 microsecond') AS before
+  FROM messagekit.consumer_windows w
+  WHERE w.noted_at > (SELECT max(n.noted_at) FROM messagekit.consumer_windows n WHERE n.consumer = w.consumer)
+    - $4 * interval '1 microsecond'
+  GROUP BY w.consumer),
+old AS MATERIALIZED (
+  SELECT m.ctid FROM messagekit.processed_messages m
+  WHERE m.ctid >= $1::text::tid AND m.ctid < $2::text::tid AND m.outcome <> 'held'
+    AND m.processed_at < (SELECT l.before FROM limits l WHERE l.consumer = m.consumer)
+    AND (m.outcome = 'done' OR (SELECT true FROM messagekit.dead_letters d
+      WHERE d.consumer = m.consumer AND d.message_id = m.message_id) IS NULL)
+  FOR UPDATE SKIP LOCKED),
+gone AS (DELETE FROM messagekit.processed_messages WHERE ctid = ANY (ARRAY (SELECT ctid FROM old)) RETURNING 1)
+SELECT count(*) AS removed,
+  pg_relation_size('messagekit.processed_messages') / current_setting('block_size')::bigint AS blocks FROM gone";
+
+pub(crate) const LETTERS: &str = "
+WITH old AS MATERIALIZED (
+  SELECT d.ctid FROM messagekit.dead_letters d
+  WHERE d.ctid >= $1::text::tid AND d.ctid < $2::text::tid AND d.state IN ('resolved', 'discarded')
+    AND d.changed_at < now() - $3 * interval '1 microsecond'
+  FOR UPDATE SKIP LOCKED),
+gone AS (DELETE FROM messagekit.dead_letters WHERE ctid = ANY (ARRAY (SELECT ctid FROM old)) RETURNING 1)
+SELECT count(*) AS removed,
+  pg_relation_size('messagekit.dead_letters') / current_setting('block_size')::bigint AS blocks FROM gone";
+
+pub(crate) const NOTE_WINDOW: &str = "
+INSERT INTO messagekit.consumer_windows (consumer, seconds) VALUES ($1, $2)
+ON CONFLICT (consumer, seconds) DO UPDATE SET noted_at = excluded.noted_at";
+
+/// Losing a removal costs nothing: it is done again.
+pub(crate) const UNHURRIED: &str = "SELECT set_config('synchronous_commit', 'off', true)";
+
+/// How events leave a database.
+pub(crate) struct Left {
+    pub(crate) is_on: bool,
+    pub(crate) is_open: bool,
+    pub(crate) is_replayed: bool,
+    pub(crate) has_slot: bool,
+    /// What a slot has taken was written before this, at a place up to the next.
+    pub(crate) before: Option<Timestamp>,
+    pub(crate) place: Option<i64>,
+}
+
+/// What a stretch did, and where the next one begins.
+pub(crate) struct Stretch {
+    pub(crate) removed: u64,
+    pub(crate) next: Option<i64>,
+}
+
+/// Asks how events leave.
+pub(crate) async fn left(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    slot: &str,
+) -> Result<Left, Error> {
+    let select = sqlx::query(schema.sql(LEFT)).persistent(false).bind(slot);
+    let row = select.fetch_one(connection).await.map_err(from_sqlx)?;
+    let read = || {
+        Ok(Left {
+            is_on: row.try_get("is_on")?,
+            is_open: row.try_get("is_open")?,
+            is_replayed: row.try_get("is_replayed")?,
+            has_slot: row.try_get("has_slot")?,
+            before: row.try_get("before")?,
+            place: row.try_get("place")?,
+        })
+    };
+    read().map_err(from_sqlx)
+}
+
+/// Removes events from a stretch that begins at `block`: those before the time and up to the place that a slot has passed,
+/// where there is one.
+pub(crate) async fn events(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    block: i64,
+    kept: Duration,
+    left: &Left,
+) -> Result<Stretch, Error> {
+    let (from, to) = stretch(block);
+    let delete = sqlx::query(schema.sql(EVENTS))
+        .persistent(false)
+        .bind(from)
+        .bind(to)
+        .bind(micros(kept))
+        .bind(left.before.filter(|_| left.has_slot))
+        .bind(left.place.filter(|_| left.has_slot));
+    let row = delete.fetch_one(connection).await.map_err(from_sqlx)?;
+    by_blocks(&row, block)
+}
+
+/// Removes markers from a stretch that begins at `block`.
+pub(crate) async fn markers(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    block: i64,
+) -> Result<Stretch, Error> {
+    let (from, to) = stretch(block);
+    let delete = sqlx::query(schema.sql(MARKERS))
+        .persistent(false)
+        .bind(from)
+        .bind(to)
+        .bind(micros(MARGIN))
+        .bind(micros(NOTED_WITHIN));
+    let row = delete.fetch_one(connection).await.map_err(from_sqlx)?;
+    by_blocks(&row, block)
+}
+
+/// Removes settled letters from a stretch that begins at `block`.
+pub(crate) async fn letters(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    block: i64,
+    kept: Duration,
+) -> Result<Stretch, Error> {
+    let (from, to) = stretch(block);
+    let delete = sqlx::query(schema.sql(LETTERS)).persistent(false).bind(from).bind(to).bind(micros(kept));
+    let row = delete.fetch_one(connection).await.map_err(from_sqlx)?;
+    by_blocks(&row, block)
+}
+
+/// Notes the window of a consumer that runs.
+pub(crate) async fn note_window(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    consumer: &str,
+    window: Option<Duration>,
+) -> Result<(), Error> {
+    let seconds = window.and_then(|window| i64::try_from(window.as_secs()).ok()).unwrap_or(CENTURY);
+    let note = sqlx::query(schema.sql(NOTE_WINDOW)).bind(consumer).bind(seconds.clamp(1, CENTURY));
+    note.execute(connection).await.map(drop).map_err(from_sqlx)
+}
+
+fn stretch(block: i64) -> (String, String) {
+    (format!("({block},0)"), format!("({},0)", block.saturating_add(BLOCKS)))
+}
+
+fn by_blocks(row: &sqlx::postgres::PgRow, block: i64) -> Result<Stretch, Error> {
+    let read = || Ok((row.try_get::<i64, _>("removed")?, row.try_get::<i64, _>("blocks")?));
+    let (removed, blocks) = read().map_err(from_sqlx)?;
+    let next = block.saturating_add(BLOCKS);
+    Ok(Stretch { removed: removed.unsigned_abs(), next: (next < blocks).then_some(next) })
+}

@@ -1,0 +1,58 @@
+//! Removing what nobody needs any more.
+
+use messagekit::cleanup::{Cleanup, Leftover, Retention, Swept};
+use messagekit::{BoxFuture, Error, ErrorKind};
+
+use crate::SqliteStore;
+use crate::error::from_sqlite;
+use crate::tables::cleanup::{self, Marker};
+use crate::tables::{micros, now};
+
+/// Events are the records of the file's own topics, which their readers need: a cleanup leaves them alone.
+impl Cleanup for SqliteStore {
+    fn sweep<'a>(
+        &'a self,
+        what: Leftover,
+        retention: &'a Retention,
+        from: Option<&'a str>,
+        is_trial: bool,
+    ) -> BoxFuture<'a, Result<Swept, Error>> {
+        Box::pin(async move {
+            match what {
+                Leftover::Events => {
+                    let reason = "events of a file are the records of its topics, and stay with them";
+                    Ok(Swept { removed: 0, next: None, kept_because: Some(reason.to_owned()) })
+                }
+                Leftover::Markers => {
+                    let after = from.map(marker).transpose()?;
+                    let done = self
+                        .job(move |conn| {
+                            cleanup::markers(conn, after.clone(), now(), is_trial).map_err(from_sqlite)
+                        })
+                        .await?;
+                    let next = done.next.map(|next| format!("{}/{}", next.consumer, next.message));
+                    Ok(Swept { removed: done.removed, next, kept_because: None })
+                }
+                Leftover::Letters => {
+                    let after = from.map_or(Ok(0), str::parse).map_err(|_| nonsense())?;
+                    let before = now() - micros(retention.letters);
+                    let done = self
+                        .job(move |conn| cleanup::letters(conn, after, before, is_trial).map_err(from_sqlite))
+                        .await?;
+                    let next = done.next.map(|next| next.to_string());
+                    Ok(Swept { removed: done.removed, next, kept_because: None })
+                }
+            }
+        })
+    }
+}
+
+fn marker(from: &str) -> Result<Marker, Error> {
+    let (consumer, message) = from.split_once('/').ok_or_else(nonsense)?;
+    let consumer = consumer.parse().map_err(|_| nonsense())?;
+    Ok(Marker { consumer, message: message.to_owned() })
+}
+
+fn nonsense() -> Error {
+    Error::new(ErrorKind::InvalidConfiguration, "not a place where a step of a cleanup has ended")
+}

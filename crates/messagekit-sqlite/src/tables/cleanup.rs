@@ -1,0 +1,121 @@
+//! What nobody needs any more.
+
+use std::time::Duration;
+
+use messagekit::cleanup::{MARGIN, NOTED_WITHIN};
+use rusqlite::{Connection, OptionalExtension, Result};
+
+use super::micros;
+use super::processed::{DISCARDED, DONE};
+
+/// How many rows a stretch has: it holds the file's write lock for some milliseconds.
+const ROWS: i64 = 1_000;
+
+/// What a consumer notes that accepts messages of any age.
+const CENTURY: u64 = 100 * 365 * 24 * 3_600;
+
+/// What a stretch did, and where the next one begins.
+pub(crate) struct Stretch<P> {
+    pub(crate) removed: u64,
+    pub(crate) next: Option<P>,
+}
+
+/// The last marker of a stretch.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Marker {
+    pub(crate) consumer: i64,
+    pub(crate) message: String,
+}
+
+/// Notes the window of a consumer that runs.
+pub(crate) fn note_window(
+    conn: &Connection,
+    consumer: i64,
+    window: Option<Duration>,
+    now: i64,
+) -> Result<()> {
+    let seconds = window.map_or(CENTURY, |window| window.as_secs().clamp(1, CENTURY));
+    conn.prepare_cached(
+        "INSERT INTO messagekit_consumer_windows (consumer_id, seconds, noted_at) VALUES (?1, ?2, ?3)
+         ON CONFLICT (consumer_id, seconds) DO UPDATE SET noted_at = excluded.noted_at",
+    )?
+    .execute((consumer, seconds.cast_signed(), now))
+    .map(drop)
+}
+
+/// Returns the first consumer behind another that has a window, and before when its markers may go.
+fn next_consumer(conn: &Connection, after: i64, now: i64) -> Result<Option<(i64, i64)>> {
+    conn.prepare_cached(
+        "SELECT consumer_id, max(seconds) FROM messagekit_consumer_windows w
+         WHERE consumer_id = (SELECT min(consumer_id) FROM messagekit_consumer_windows WHERE consumer_id > ?1)
+           AND noted_at > (SELECT max(noted_at) FROM messagekit_consumer_windows n WHERE n.consumer_id = w.consumer_id) - ?2
+         GROUP BY consumer_id",
+    )?
+    .query_row((after, micros(NOTED_WITHIN)), |row| {
+        let seconds: i64 = row.get(1)?;
+        Ok((row.get(0)?, now - seconds.saturating_mul(1_000_000) - micros(MARGIN)))
+    })
+    .optional()
+}
+
+/// Goes through the markers behind one, or through the first ones of the next consumer.
+pub(crate) fn markers(
+    conn: &Connection,
+    after: Option<Marker>,
+    now: i64,
+    is_trial: bool,
+) -> Result<Stretch<Marker>> {
+    let after = after.unwrap_or(Marker { consumer: i64::MIN, message: String::new() });
+    let begun = match after.message.is_empty() {
+        true => None,
+        false => {
+            next_consumer(conn, after.consumer - 1, now)?.filter(|(consumer, _)| *consumer == after.consumer)
+        }
+    };
+    let Some((consumer, before)) =
+        begun.map_or_else(|| next_consumer(conn, after.consumer, now), |it| Ok(Some(it)))?
+    else {
+        return Ok(Stretch { removed: 0, next: None });
+    };
+    let from = if consumer == after.consumer { after.message } else { String::new() };
+    let last: Option<String> = conn
+        .prepare_cached(
+            "SELECT max(message_id) FROM (SELECT message_id FROM messagekit_processed_messages
+               WHERE consumer_id = ?1 AND message_id > ?2 ORDER BY message_id LIMIT ?3)",
+        )?
+        .query_row((consumer, &from, ROWS), |row| row.get(0))?;
+    let Some(last) = last else {
+        return Ok(Stretch { removed: 0, next: Some(Marker { consumer, message: String::new() }) });
+    };
+    let old = "FROM messagekit_processed_messages AS m
+         WHERE consumer_id = ?1 AND message_id > ?2 AND message_id <= ?3 AND processed_at < ?4
+           AND (outcome = ?5 OR outcome = ?6 AND NOT EXISTS (SELECT 1 FROM messagekit_dead_letters d
+             WHERE d.consumer_id = m.consumer_id AND d.message_id = m.message_id))";
+    let values = (consumer, &from, &last, before, DONE, DISCARDED);
+    let removed = remove(conn, old, values, is_trial)?;
+    Ok(Stretch { removed, next: Some(Marker { consumer, message: last }) })
+}
+
+/// Goes through the letters behind a number.
+pub(crate) fn letters(conn: &Connection, after: i64, before: i64, is_trial: bool) -> Result<Stretch<i64>> {
+    let last: Option<i64> = conn
+        .prepare_cached(
+            "SELECT max(id) FROM (SELECT id FROM messagekit_dead_letters WHERE id > ?1 ORDER BY id LIMIT ?2)",
+        )?
+        .query_row((after, ROWS), |row| row.get(0))?;
+    let Some(last) = last else { return Ok(Stretch { removed: 0, next: None }) };
+    let old = "FROM messagekit_dead_letters
+         WHERE id > ?1 AND id <= ?2 AND state IN ('resolved', 'discarded') AND changed_at < ?3";
+    let removed = remove(conn, old, (after, last, before), is_trial)?;
+    Ok(Stretch { removed, next: Some(last) })
+}
+
+/// Deletes rows, or counts them.
+fn remove(conn: &Connection, rows: &str, values: impl rusqlite::Params, is_trial: bool) -> Result<u64> {
+    if is_trial {
+        let count: i64 =
+            conn.prepare_cached(&format!("SELECT count(*) {rows}"))?.query_row(values, |row| row.get(0))?;
+        return Ok(count.unsigned_abs());
+    }
+    conn.prepare_cached(&format!("DELETE {rows}"))?.execute(values).map(|rows| rows as u64)
+}

@@ -1,0 +1,69 @@
+//! What is older than the window is not handled, because nobody can say whether it was before.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use messagekit::{Consumer, ErrorKind, LetterState, Message, NoStore, OnFailure, headers};
+
+use crate::fixture::{CONSUMER, World, placed, seconds, start, until};
+
+const WINDOW: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// The event `key-n`, written so long ago.
+fn written(key: &str, n: i64, ago: Duration) -> Message {
+    let at = Timestamp::now() - jiff::SignedDuration::try_from(ago).expect("not that long");
+    placed(key, n).with_header(headers::CREATED_AT, at.to_string())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_older_than_the_window_is_a_letter_of_its_own_under_every_policy() {
+    for policy in [OnFailure::ParkKey, OnFailure::DeadLetter, OnFailure::Block] {
+        let world = World::new(1);
+        world.publish(written("a", 1, WINDOW - seconds(3_600))).await;
+        world.publish(written("a", 2, WINDOW + seconds(3_600))).await;
+        world.publish(placed("a", 3)).await;
+        let consumer = start(world.billing().window(WINDOW).on_failure(policy));
+        until(|| world.committed(0) == 3).await;
+        assert_eq!(world.applied(), ["a-1", "a-3"], "{policy:?}: the order of its key is not held up");
+        assert_eq!(world.script.runs_of("a-2"), [], "{policy:?}");
+        let letter = world.letter("a-2").await;
+        assert_eq!((&*letter.kind, letter.state), ("outside_window", LetterState::Dead), "{policy:?}");
+        assert!(letter.error.contains("longer ago than the window"), "{}", letter.error);
+
+        // Who knows that it was never applied says so, and the window does not judge that.
+        world.retry(letter.id).await.expect("it is dead");
+        until(|| world.applied().len() == 3).await;
+        assert_eq!(world.letter("a-2").await.state, LetterState::Resolved, "{policy:?}");
+        consumer.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_copy_of_what_is_still_remembered_is_a_duplicate_and_no_letter() {
+    let world = World::new(1);
+    let old = written("a", 1, WINDOW + seconds(3_600));
+    world.publish(old.clone()).await;
+    let consumer = start(world.billing());
+    until(|| world.applied().len() == 1).await;
+    consumer.stop().await;
+    world.publish(old).await;
+    let consumer = start(world.billing().window(WINDOW));
+    until(|| world.committed(0) == 2).await;
+    assert_eq!((world.applied().len(), world.letters_now()), (1, 0));
+    assert_eq!(consumer.stop().await.duplicates, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_without_a_database_or_shorter_than_an_hour_is_refused() {
+    let world = World::new(1);
+    let print = async |_: &mut (), _: Message| Ok(());
+    let refused = Consumer::builder(CONSUMER, NoStore::new(world.log.clone(), "dead"))
+        .from(world.topics())
+        .on_message("orders.order.placed", print)
+        .window(WINDOW)
+        .build()
+        .expect_err("nothing remembers");
+    assert_eq!(refused.kind(), ErrorKind::InvalidConfiguration);
+    let refused = world.billing().window(seconds(3_599)).build().expect_err("too short");
+    assert!(refused.to_string().contains("shorter than an hour"), "{refused}");
+}

@@ -1,0 +1,52 @@
+//! Processes killed while keys are held: a customer's orders are billed in order, through failures, kills and an operator.
+
+use std::time::Duration;
+
+use crate::shop::Shop;
+use crate::time::long;
+use crate::worker::{Role, Worker};
+
+/// More than are placed before the last kill, however quick the machine.
+const ORDERS: u64 = 1_000_000;
+
+#[test]
+fn killed_while_keys_are_held_every_customer_is_billed_in_order() {
+    let seed = std::env::var("MESSAGEKIT_SEED").map_or(7, |seed| seed.parse().expect("a seed is a number"));
+    println!("MESSAGEKIT_SEED={seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let shop = Shop::new();
+    let roles = [Role::Orders { count: ORDERS, seed }, Role::Parking, Role::Operator];
+    let mut workers = roles.map(|role| shop.start(role));
+    workers.iter().for_each(Worker::until_ready);
+
+    let wanted = if long() { 150 } else { 30 };
+    let (mut kills, mut kills_of, mut idle) = (0, [0; 3], 0);
+    // More where somebody was not killed at work yet.
+    while kills < wanted || kills_of.contains(&0) {
+        // The act itself: a moment that nothing in the workers decides.
+        std::thread::sleep(Duration::from_millis(random.u64(5..150)));
+        let index = random.usize(..workers.len());
+        let victim = &mut workers[index];
+        let role = victim.role();
+        assert!(victim.is_alive(), "{role:?} has ended by itself");
+        victim.kill();
+        // Only what happens while orders wait behind a letter is of interest here.
+        if shop.look().waiting() > 0 {
+            kills += 1;
+            kills_of[index] += 1;
+        } else {
+            idle += 1;
+            assert!(idle < 50 * wanted, "no key was held: {kills} kills in {idle} moments");
+        }
+        // Else the lease of a letter whose process is dead holds its key for minutes.
+        if role == Role::Parking {
+            shop.end_leases();
+        }
+        *victim = shop.start(role);
+        victim.until_ready();
+    }
+    workers.into_iter().for_each(Worker::finish);
+    let figures = shop.heal_and_compare_in_order();
+    println!("{kills} kills while keys were held, of each worker {kills_of:?}; {idle} moments without");
+    assert!(figures.dead > 0 && figures.resolved > 0, "{figures:?}");
+}

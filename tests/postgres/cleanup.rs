@@ -1,0 +1,277 @@
+//! What is removed, and everything that is not: each reason to stay has its row here.
+
+use std::time::Duration;
+
+use messagekit::cleanup::{Cleaned, Leftover, Retention, clean};
+use messagekit::{OutboxHealth, Processed, Store};
+use messagekit_postgres::switch::{Existing, to_relay};
+use messagekit_postgres::{PostgresStore, SchemaName};
+use messagekit_testkit::block_on;
+use messagekit_tests::Database;
+use sqlx::{AssertSqlSafe, Row};
+
+use crate::health::Captured;
+use crate::shop::run;
+
+const DEADLINE: Duration = Duration::from_secs(120);
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+
+async fn cleaned(store: &PostgresStore, what: Leftover) -> Cleaned {
+    let done = clean(store, &Retention::default(), false, std::future::pending::<()>()).await.unwrap();
+    done.into_iter().find(|cleaned| cleaned.what == what).unwrap()
+}
+
+/// Returns a column of texts, sorted.
+async fn texts(store: &PostgresStore, sql: &str) -> Vec<String> {
+    let rows = sqlx::query(AssertSqlSafe(format!("{sql} ORDER BY 1"))).fetch_all(store.pool()).await.unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+async fn events(store: &PostgresStore) -> Vec<String> {
+    texts(store, "SELECT event_id || '/' || copy FROM messagekit.outbox_events").await
+}
+
+async fn markers(store: &PostgresStore) -> Vec<String> {
+    texts(store, "SELECT consumer || ':' || message_id FROM messagekit.processed_messages").await
+}
+
+/// Writes events as somebody did so many days ago.
+async fn write(store: &PostgresStore, ids: &[&str], days: i32) {
+    for id in ids {
+        let insert =
+            "INSERT INTO messagekit.outbox_events (event_id, topic, aggregate_id, payload, created_at)
+            VALUES ($1, 'orders.order', 'k-' || $1, '\\x00', now() - $2 * interval '1 day')";
+        sqlx::query(insert).bind(id).bind(days).execute(store.pool()).await.unwrap();
+    }
+}
+
+#[test]
+fn an_event_stays_until_the_relay_has_published_it_and_its_retention_is_over() {
+    block_on(async {
+        let database = Database::fresh().await;
+        to_relay(database.url(), &SchemaName::default(), Existing::Refuse, DEADLINE).await.unwrap();
+        let store = database.store().await;
+        write(&store, &["gone-1", "gone-2", "pending", "refused", "behind"], 8).await;
+        write(&store, &["young"], 6).await;
+        run(
+            store.pool(),
+            "INSERT INTO messagekit.outbox_events (event_id, topic, payload, created_at, available_at)
+             VALUES ('delayed', 'orders.order', '\\x00', now() - interval '8 days', now() + interval '1 day')",
+        )
+        .await;
+        let published =
+            "DELETE FROM messagekit.outbox_pending WHERE event_id IN ('gone-1', 'gone-2', 'young')";
+        run(store.pool(), published).await;
+        run(
+            store.pool(),
+            "WITH refused AS (DELETE FROM messagekit.outbox_pending WHERE event_id IN ('refused', 'behind') RETURNING *)
+             INSERT INTO messagekit.outbox_rejected (shard, attempts, copy, seq, key_hash, event_id, topic, error)
+             SELECT shard, attempts, copy, seq, key_hash, event_id, topic,
+               CASE event_id WHEN 'refused' THEN 'too large' END FROM refused",
+        )
+        .await;
+        let done = cleaned(&store, Leftover::Events).await;
+        assert_eq!(done, Cleaned { what: Leftover::Events, removed: 2, kept_because: None });
+        let left = ["behind/0", "delayed/0", "pending/0", "refused/0", "young/0"];
+        assert_eq!(events(&store).await, left);
+
+        // What is due moves to another place among the pending, and is no less pending for that.
+        run(store.pool(), "UPDATE messagekit.outbox_pending SET shard = shard + 64 WHERE shard < 0").await;
+        assert_eq!(cleaned(&store, Leftover::Events).await.removed, 0);
+        assert_eq!(events(&store).await, left);
+    });
+}
+
+#[test]
+fn an_outbox_that_nobody_publishes_keeps_everything_and_says_why() {
+    block_on(async {
+        let store = Database::fresh().await.store().await;
+        write(&store, &["kept"], 400).await;
+        let done = cleaned(&store, Leftover::Events).await;
+        assert!(
+            done.removed == 0 && done.kept_because.as_deref().unwrap().contains("nothing publishes"),
+            "{done:?}"
+        );
+        assert_eq!(events(&store).await, ["kept/0"]);
+    });
+}
+
+#[test]
+fn a_replay_that_runs_keeps_the_events_it_may_publish_again() {
+    block_on(async {
+        let database = Database::fresh().await;
+        to_relay(database.url(), &SchemaName::default(), Existing::Refuse, DEADLINE).await.unwrap();
+        let store = database.store().await;
+        write(&store, &["kept"], 400).await;
+        run(store.pool(), "DELETE FROM messagekit.outbox_pending").await;
+        let job =
+            "INSERT INTO messagekit.replay_jobs (ids, state, ordered_by) VALUES ('same', 'running', 'ann')";
+        run(store.pool(), job).await;
+        let done = cleaned(&store, Leftover::Events).await;
+        assert!(done.kept_because.as_deref().unwrap().contains("replay"), "{done:?}");
+        run(store.pool(), "UPDATE messagekit.replay_jobs SET state = 'done'").await;
+        assert_eq!(cleaned(&store, Leftover::Events).await.removed, 1);
+    });
+}
+
+/// Checkpoints as they are noted all the time; what is old enough is made so by hand.
+async fn checkpoint(captured: &Captured, age: &str) {
+    captured.store.checkpoint(Duration::ZERO).await.unwrap();
+    let newest = format!(
+        "UPDATE messagekit.outbox_checkpoints SET at = at - interval '{age}'
+         WHERE at = (SELECT max(at) FROM messagekit.outbox_checkpoints)"
+    );
+    sqlx::raw_sql(AssertSqlSafe(newest)).execute(captured.store.pool()).await.unwrap();
+}
+
+#[test]
+fn captured_event_stays_until_the_slot_has_passed_the_end_of_its_transaction() {
+    block_on(async {
+        let captured = Captured::start().await;
+        let store = &captured.store;
+        write(store, &["gone"], 8).await;
+        // Written before the checkpoint, by a transaction that ends long after it.
+        let mut late = store.begin().await.unwrap();
+        let insert = "INSERT INTO messagekit.outbox_events (event_id, topic, payload, created_at)
+            VALUES ('late', 'orders.order', '\\x00', now() - interval '8 days')";
+        sqlx::query(insert).execute(&mut *late).await.unwrap();
+        let done = cleaned(store, Leftover::Events).await;
+        assert!(done.kept_because.as_deref().unwrap().contains("nothing says yet"), "{done:?}");
+
+        checkpoint(&captured, "3 hours").await;
+        write(store, &["later"], 8).await;
+        checkpoint(&captured, "2 hours").await;
+        assert_eq!(cleaned(store, Leftover::Events).await.removed, 0, "the slot has passed neither");
+        captured.confirm(&captured.position().await).await;
+        assert_eq!(cleaned(store, Leftover::Events).await.removed, 0, "one that was open then is open still");
+
+        store.commit(late).await.unwrap();
+        assert_eq!(cleaned(store, Leftover::Events).await.removed, 0, "no checkpoint has seen its end");
+        checkpoint(&captured, "1 hour").await;
+        assert_eq!(cleaned(store, Leftover::Events).await.removed, 0, "the slot has not passed that");
+        captured.confirm(&captured.position().await).await;
+        // What had a place at the checkpoint before; the copy of an old event, written since, has none.
+        let copy = "INSERT INTO messagekit.outbox_events (event_id, copy, topic, payload, created_at)
+            VALUES ('gone', 1, 'orders.order', '\\x00', now() - interval '8 days')";
+        run(store.pool(), copy).await;
+        assert_eq!(cleaned(store, Leftover::Events).await.removed, 3);
+        assert_eq!(events(store).await, ["gone/1"]);
+    });
+}
+
+async fn mark(store: &PostgresStore, consumer: &str, id: &str, outcome: &str, days: i32) {
+    let insert = "INSERT INTO messagekit.processed_messages (consumer, message_id, outcome, processed_at)
+        VALUES ($1, $2, $3, now() - $4 * interval '1 day')";
+    let insert = sqlx::query(insert).bind(consumer).bind(id).bind(outcome).bind(days);
+    insert.execute(store.pool()).await.unwrap();
+}
+
+async fn letter(store: &PostgresStore, id: &str, state: &str, days: i32) {
+    let insert = "INSERT INTO messagekit.dead_letters
+        (consumer, message_id, topic, state, attempts, headers, payload, kind, error, fingerprint, changed_at)
+        VALUES ('billing', $1, 'orders.order', $2, 1, '', '', 'failed', 'no', 'f', now() - $3 * interval '1 day')";
+    sqlx::query(insert).bind(id).bind(state).bind(days).execute(store.pool()).await.unwrap();
+}
+
+#[test]
+fn a_marker_stays_as_long_as_its_consumer_would_handle_the_message() {
+    block_on(async {
+        let store = Database::fresh().await.store().await;
+        store.note_window("billing", Some(DAY * 30)).await.unwrap();
+        store.note_window("shipping", Some(DAY * 7)).await.unwrap();
+        store.note_window("forever", None).await.unwrap();
+        for consumer in ["billing", "shipping", "forever", "unknown"] {
+            mark(&store, consumer, "old", "done", 4_000).await;
+            mark(&store, consumer, "month", "done", 32).await;
+            mark(&store, consumer, "margin", "done", 30).await;
+            mark(&store, consumer, "week", "done", 9).await;
+            mark(&store, consumer, "held", "held", 4_000).await;
+        }
+        mark(&store, "billing", "undoable", "discarded", 4_000).await;
+        letter(&store, "undoable", "discarded", 3).await;
+        mark(&store, "billing", "given-up", "discarded", 4_000).await;
+        let done = cleaned(&store, Leftover::Markers).await;
+        assert_eq!(done.removed, 3 + 4);
+        let left = [
+            "billing:held",
+            "billing:margin",
+            "billing:undoable",
+            "billing:week",
+            "forever:held",
+            "forever:margin",
+            "forever:month",
+            "forever:old",
+            "forever:week",
+            "shipping:held",
+            "unknown:held",
+            "unknown:margin",
+            "unknown:month",
+            "unknown:old",
+            "unknown:week",
+        ];
+        assert_eq!(markers(&store).await, left);
+    });
+}
+
+#[test]
+fn while_processes_are_replaced_the_longer_window_counts() {
+    block_on(async {
+        let store = Database::fresh().await.store().await;
+        mark(&store, "billing", "old", "done", 20).await;
+        store.note_window("billing", Some(DAY * 30)).await.unwrap();
+        store.note_window("billing", Some(DAY * 7)).await.unwrap();
+        assert_eq!(cleaned(&store, Leftover::Markers).await.removed, 0);
+        let long_ago = "UPDATE messagekit.consumer_windows SET noted_at = now() - interval '8 days' WHERE seconds > 1000000";
+        run(store.pool(), long_ago).await;
+        assert_eq!(cleaned(&store, Leftover::Markers).await.removed, 1);
+
+        // Nobody has started for long: what was noted last counts, however long ago.
+        mark(&store, "billing", "old", "done", 20).await;
+        run(store.pool(), "UPDATE messagekit.consumer_windows SET noted_at = noted_at - interval '900 days'")
+            .await;
+        assert_eq!(cleaned(&store, Leftover::Markers).await.removed, 1);
+    });
+}
+
+#[test]
+fn only_settled_letters_go_and_the_marker_of_a_discarded_one_after_it() {
+    block_on(async {
+        let store = Database::fresh().await.store().await;
+        store.note_window("billing", Some(DAY)).await.unwrap();
+        for (id, state) in [("r", "resolved"), ("d", "discarded"), ("dead", "dead")] {
+            letter(&store, id, state, 31).await;
+            letter(&store, &format!("young-{id}"), state, 29).await;
+        }
+        mark(&store, "billing", "d", "discarded", 31).await;
+        let done = clean(&store, &Retention::default(), false, std::future::pending::<()>()).await.unwrap();
+        let removed: Vec<_> = done.iter().map(|done| (done.what, done.removed)).collect();
+        assert_eq!(removed, [(Leftover::Events, 0), (Leftover::Letters, 2), (Leftover::Markers, 1)]);
+        let left = texts(&store, "SELECT message_id FROM messagekit.dead_letters").await;
+        assert_eq!(left, ["dead", "young-d", "young-dead", "young-r"]);
+    });
+}
+
+#[test]
+fn a_large_table_is_cleaned_by_two_at_once_and_a_trial_only_counts() {
+    block_on(async {
+        let store = Database::fresh().await.store().await;
+        store.note_window("billing", Some(DAY)).await.unwrap();
+        let fill = "INSERT INTO messagekit.processed_messages (consumer, message_id, outcome, processed_at)
+            SELECT 'billing', 'm-' || n, 'done', now() - (n % 4) * interval '20 hours' FROM generate_series(1, 60000) n";
+        run(store.pool(), fill).await;
+        let trial = clean(&store, &Retention::default(), true, std::future::pending::<()>()).await.unwrap();
+        assert_eq!((trial[2].what, trial[2].removed), (Leftover::Markers, 15_000));
+        assert_eq!(markers(&store).await.len(), 60_000);
+
+        // What somebody holds is passed over, not waited for.
+        let mut holder = store.begin().await.unwrap();
+        let hold =
+            "SELECT 1 FROM messagekit.processed_messages WHERE message_id IN ('m-3', 'm-7') FOR UPDATE";
+        sqlx::query(hold).execute(&mut *holder).await.unwrap();
+        let (first, second) =
+            tokio::join!(cleaned(&store, Leftover::Markers), cleaned(&store, Leftover::Markers));
+        assert_eq!(first.removed + second.removed, 15_000 - 2);
+        store.rollback(holder).await.unwrap();
+        assert_eq!(cleaned(&store, Leftover::Markers).await.removed, 2);
+    });
+}
