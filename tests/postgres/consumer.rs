@@ -9,7 +9,7 @@ use std::time::Duration;
 use messagekit::memory::{MemoryLog, MemorySource};
 use messagekit::{
     Act, Acted, Actor, Backoff, Consumer, ConsumerBuilder, ConsumerStats, DeadLetters, Envelope, Event,
-    HandlerError, LetterFilter, LetterHead, LetterState, Publisher, Shutdown, Stats, codec,
+    HandlerError, LetterFilter, LetterHead, LetterState, Publisher, Shutdown, Stats, Store, codec,
 };
 use messagekit_postgres::{PgTx, PostgresStore};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
@@ -293,5 +293,68 @@ fn commit_whose_answer_is_lost_applies_its_batch_once() {
         let stats = running.stop().await;
         assert!(stats.duplicates >= 1, "the marker said that the culprit's batch was kept: {stats:?}");
         assert_eq!((billed(&shop).await, letters(&shop).await), (names(0..10), vec![]));
+    });
+}
+
+/// A handler whose statement would run for ten minutes.
+async fn sleep(tx: &mut PgTx, _: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
+    sqlx::query("SELECT pg_sleep(600)").execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// How many statements of the shop's database are asleep on the server.
+async fn asleep(shop: &Shop) -> i64 {
+    let count = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND state = 'active' AND query = 'SELECT pg_sleep(600)'";
+    sqlx::query_scalar(count).fetch_one(shop.store.pool()).await.unwrap()
+}
+
+#[test]
+fn a_statement_that_a_handler_leaves_behind_at_its_deadline_ends_on_the_server_too() {
+    block_on(async {
+        let (shop, log) = (Shop::open().await, orders(0..1).await);
+        // Nothing else would end it: a statement of these connections may take an hour.
+        let hour = PostgresStore::options().statement_timeout(Duration::from_secs(3_600));
+        let store = hour.connect(shop.database.url()).await.unwrap();
+        let consumer = consumer("billing", &store, &log).deadline(Duration::from_secs(1)).on(sleep);
+        let running = Running::start(consumer.backoff(Backoff::fixed(Duration::from_secs(3_600))));
+        running.until("it is set aside", |stats| stats.set_aside == 1).await;
+        eventually("nothing sleeps", DEADLINE, async || asleep(&shop).await == 0).await;
+        let letter = &letters(&shop).await[0];
+        assert_eq!((&*letter.kind, letter.attempts), ("too_slow", 1));
+        assert!(letter.error.contains("its deadline of 1s"), "{}", letter.error);
+        running.stop().await;
+    });
+}
+
+#[test]
+fn a_statement_of_a_consumer_that_was_dropped_ends_on_the_server_too() {
+    block_on(async {
+        let (shop, log) = (Shop::open().await, orders(0..1).await);
+        let hour = PostgresStore::options().statement_timeout(Duration::from_secs(3_600));
+        let store = hour.connect(shop.database.url()).await.unwrap();
+        let running =
+            Running::start(consumer("billing", &store, &log).deadline(Duration::from_secs(5)).on(sleep));
+        eventually("it sleeps", DEADLINE, async || asleep(&shop).await == 1).await;
+        running.running.abort();
+        eventually("nothing sleeps", DEADLINE, async || asleep(&shop).await == 0).await;
+        assert!(billed(&shop).await.is_empty());
+    });
+}
+
+#[test]
+fn the_limit_of_a_consumer_ends_with_its_transaction_and_raises_none() {
+    block_on(async {
+        let shop = Shop::open().await;
+        let shown = async |store: &PostgresStore| -> String {
+            let mut tx = store.begin().await.unwrap();
+            let shown = sqlx::query_scalar("SHOW statement_timeout").fetch_one(&mut *tx).await.unwrap();
+            store.rollback(tx).await.unwrap();
+            shown
+        };
+        let one = PostgresStore::options().max_connections(1).connect(shop.database.url()).await.unwrap();
+        assert_eq!(shown(&one.limited(Duration::from_secs(7))).await, "7s");
+        assert_eq!(shown(&one).await, "2min", "the next transaction of the same connection");
+        assert_eq!(shown(&one.limited(Duration::from_secs(3_600))).await, "2min");
     });
 }

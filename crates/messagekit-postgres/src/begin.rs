@@ -3,24 +3,36 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use messagekit::{BoxFuture, Error, ErrorKind};
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, PgPool};
 
 use crate::PgTx;
 use crate::error::{from_sqlx, is_lost};
+use crate::options::millis;
 
 // Markers are claimed by waiting for a rival's commit and then seeing it, which the higher levels refuse.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
+/// Begins with a limit for each statement, in one message to the server. It ends with the transaction, so that poolers which
+/// hand connections on between transactions keep nothing of it.
+fn begin_within(limit: Duration) -> String {
+    format!("{BEGIN}; SET LOCAL statement_timeout = {}", millis(limit))
+}
+
 /// Begins a transaction. Connections that died while they were idle are passed over, instead of being asked each time.
-pub(crate) async fn begin(pool: &PgPool) -> Result<PgTx, Error> {
+pub(crate) async fn begin(pool: &PgPool, statement: Option<Duration>) -> Result<PgTx, Error> {
     let limit = pool.options().get_acquire_timeout();
     let pool = pool.clone();
     let beginning = EndsAlone::new(async move {
         let mut stale = pool.size();
         loop {
-            match pool.begin_with(BEGIN).await {
+            let begun = match statement {
+                None => pool.begin_with(BEGIN).await,
+                Some(limit) => pool.begin_with(AssertSqlSafe(begin_within(limit))).await,
+            };
+            match begun {
                 Err(error) if stale > 0 && is_lost(&error) => stale -= 1,
                 begun => return begun,
             }

@@ -152,6 +152,6 @@ impl PostgresOptions {
 }
 
 /// 0 would switch a limit off; the server's numbers are of 31 bits.
-fn millis(limit: Duration) -> u128 {
+pub(crate) fn millis(limit: Duration) -> u128 {
     limit.as_millis().clamp(1, i32::MAX as u128)
 }

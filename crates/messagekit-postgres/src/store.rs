@@ -27,6 +27,8 @@ pub type PgTx = sqlx::Transaction<'static, Postgres>;
 #[derive(Clone)]
 pub struct PostgresStore {
     shared: Arc<Shared>,
+    /// How long a statement of a transaction may take, where that is less than for every other.
+    limit: Option<Duration>,
 }
 
 struct Shared {
@@ -91,6 +93,7 @@ impl PostgresStore {
                 links,
                 decided,
             }),
+            limit: None,
         }
     }
 
@@ -209,7 +212,14 @@ impl Store for PostgresStore {
     /// Begins a transaction at the isolation level READ COMMITTED, whatever the database's default is: the markers rely on
     /// it.
     async fn begin(&self) -> Result<PgTx, Error> {
-        begin::begin(self.pool()).await
+        begin::begin(self.pool(), self.limit).await
+    }
+
+    fn limited(&self, limit: Duration) -> Self {
+        // A connection's own limit is not to be raised; a pool of somebody else's says nothing about it.
+        let allowed = self.shared.patience.map(|patience| patience.saturating_sub(connect::LIMIT));
+        let limit = Some(limit).filter(|limit| allowed.is_none_or(|allowed| *limit < allowed));
+        Self { limit, ..self.clone() }
     }
 
     async fn commit(&self, tx: PgTx) -> Result<(), Error> {
