@@ -40,6 +40,16 @@ fn dead_letter_is_applied_once_after_the_repair() {
     );
 }
 
+#[test]
+fn a_key_waits_behind_its_first_failure_and_keeps_its_order() {
+    assert_eq!(
+        output_of(env!("CARGO_BIN_EXE_09-order-and-parking")),
+        "b: placed, changed, cancelled\n\
+         a: dead, and holds back 2: no such order\n\
+         a: placed, changed, cancelled\n"
+    );
+}
+
 /// Runs an example that needs services without naming any, and returns its one line.
 fn refusal_of(program: &str) -> String {
     let mut command = Command::new(program);
