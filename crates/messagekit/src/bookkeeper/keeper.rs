@@ -2,12 +2,11 @@
 
 use super::autopsy::{Autopsy, claim_id};
 use super::stats::BookkeeperStats;
-use crate::consumer::{Erased, Handling, TakesAll};
+use crate::consumer::{Erased, Given, Handling, TakesAll};
 use crate::crash;
-use crate::message::DeliveryInfo;
 use crate::metrics::Metrics;
 use crate::store::{Bookkeeping, SetAsideOutcome};
-use crate::{HandlerError, Message, MessageId, Meta, Origin, Place};
+use crate::{HandlerError, Message, MessageId, Origin, Place};
 
 /// Keeps everything that comes from one origin.
 pub(super) struct Keeper<S> {
@@ -46,14 +45,8 @@ impl<S: Bookkeeping> Keeper<S> {
 }
 
 impl<S: Bookkeeping> Erased<S> for Keeper<S> {
-    fn call<'a>(
-        &'a self,
-        tx: &'a mut S::Tx,
-        message: &'a Message,
-        _: Meta,
-        info: DeliveryInfo,
-    ) -> Handling<'a> {
-        Box::pin(self.keep(tx, Autopsy::of(self.origin, message.clone(), info.place)))
+    fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Given<'a>, _: Vec<Given<'a>>) -> Handling<'a> {
+        Box::pin(self.keep(tx, Autopsy::of(self.origin, first.message.clone(), first.info.place)))
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::ConsumerStats;
 use super::batch::{Batch, Entry, Runs};
-use super::fault::{Fault, handle};
+use super::fault::{Fault, Run, handle};
 use super::router::Task;
 use super::settings::Settings;
 use crate::store::{
@@ -86,7 +86,11 @@ async fn apply<S: Inbox>(
     let mut behind = Vec::new();
     let mut parks = None;
     let started = Instant::now();
+    let mut handled_through = range.start;
     for index in range.clone() {
+        if index < handled_through {
+            continue;
+        }
         let entry = &batch.entries[index];
         let failure = match (&entry.task, batch.failed.get(&index)) {
             (Task::SetAside(failure), None) if settings.blocks(failure) => {
@@ -122,14 +126,24 @@ async fn apply<S: Inbox>(
                     through = index;
                     break;
                 }
-                claimed += 1;
+                let behind: Vec<Run<'_>> = match handler.takes_several() {
+                    true => (index + 1..range.end)
+                        .zip(&claims[claimed + 1..])
+                        .take_while(|(index, claim)| **claim == Claim::Fresh && runs.may_run(*index))
+                        .map_while(|(index, _)| batch.run_by(index, handler))
+                        .collect(),
+                    false => Vec::new(),
+                };
                 let attempt = if index == 0 { batch.first_attempt } else { 1 };
+                let first = Run { received: &entry.received, meta, attempt };
                 batch.running.store(index, Ordering::Relaxed);
-                if let Err(fault) = handle(settings, tx, &entry.received, handler, meta, attempt).await {
-                    return End::Rollback(Attempted::Failed { index, fault });
+                if let Err((at, fault)) = handle(settings, tx, handler, first, &behind).await {
+                    return End::Rollback(Attempted::Failed { index: index + at, fault });
                 }
                 crash::point("consumer.handled");
-                stats.handled += 1;
+                claimed += 1 + behind.len();
+                stats.handled += 1 + behind.len() as u64;
+                handled_through = index + 1 + behind.len();
                 continue;
             }
         };

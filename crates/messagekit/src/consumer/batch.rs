@@ -5,6 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+use super::fault::Run;
+use super::handler::Erased;
 use super::router::Task;
 use super::settings::Settings;
 use crate::store::{Failure, Received, Store};
@@ -30,6 +32,18 @@ impl<S: Store> Batch<S> {
     /// Returns whether the message goes to its handler: it has one, and has not failed before.
     pub(super) fn is_handled(&self, index: usize) -> bool {
         matches!(self.entries[index].task, Task::Handle { .. }) && !self.failed.contains_key(&index)
+    }
+
+    /// Returns the message as one for this handler, unless another one takes it or nobody does.
+    pub(super) fn run_by(&self, index: usize, by: &Arc<dyn Erased<S>>) -> Option<Run<'_>> {
+        match &self.entries[index].task {
+            Task::Handle { handler, meta }
+                if Arc::ptr_eq(handler, by) && !self.failed.contains_key(&index) =>
+            {
+                Some(Run { received: &self.entries[index].received, meta, attempt: 1 })
+            }
+            _ => None,
+        }
     }
 
     /// Cuts a range to what one transaction may hold, because all its claims stand before its letters. It ends before a copy

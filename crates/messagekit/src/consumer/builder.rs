@@ -178,6 +178,25 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
         self
     }
 
+    /// Handles several events in one call; see [`Router::on_batch`].
+    pub fn on_batch<E: Event, H>(mut self, handler: H) -> Self
+    where
+        H: for<'a> HandlerFn<'a, S::Tx, Vec<Envelope<E>>>,
+    {
+        self.router = self.router.on_batch(handler);
+        self
+    }
+
+    /// Handles several events in one call, with a state; see [`Router::on_batch_with`].
+    pub fn on_batch_with<State, E: Event, H>(mut self, state: Arc<State>, handler: H) -> Self
+    where
+        State: Send + Sync + 'static,
+        H: for<'a> StateHandlerFn<'a, State, S::Tx, Vec<Envelope<E>>>,
+    {
+        self.router = self.router.on_batch_with(state, handler);
+        self
+    }
+
     /// Handles events by an object; see [`Router::consumer`].
     pub fn consumer<C: IdempotentConsumer<S>>(mut self, consumer: C) -> Self {
         self.router = self.router.consumer(consumer);

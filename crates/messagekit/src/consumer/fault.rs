@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use tokio::time::Instant;
 
-use super::handler::{Class, Erased};
+use super::handler::{Class, Erased, Given};
 use super::settings::Settings;
 use super::{HandlerError, Inner};
 use crate::message::DeliveryInfo;
@@ -27,27 +27,43 @@ pub(super) enum Fault {
     Blame(Failure),
 }
 
-/// Runs one handler with its deadline, and says what its failure means.
+/// A message that a handler is to take, and which run of it this is.
+pub(super) struct Run<'a> {
+    pub(super) received: &'a Received,
+    pub(super) meta: &'a Meta,
+    pub(super) attempt: u32,
+}
+
+impl<'a> Run<'a> {
+    fn given(&self, deadline: Instant) -> Given<'a> {
+        Given {
+            message: &self.received.message,
+            meta: self.meta.clone(),
+            info: DeliveryInfo {
+                attempt: self.attempt,
+                headers: self.received.message.headers.clone(),
+                place: self.received.place.clone(),
+                deadline: Some(deadline),
+            },
+        }
+    }
+}
+
+/// Runs a handler over one message, or over several where it takes them, with its deadline. A failure says by its index which
+/// of them it is about.
 pub(super) async fn handle<S: Inbox>(
     settings: &Settings<S>,
     tx: &mut S::Tx,
-    received: &Received,
     handler: &Arc<dyn Erased<S>>,
-    meta: &Meta,
-    attempt: u32,
-) -> Result<(), Fault> {
-    let info = DeliveryInfo {
-        attempt,
-        headers: received.message.headers.clone(),
-        place: received.place.clone(),
-        deadline: Some(Instant::now() + settings.deadline),
-    };
+    first: Run<'_>,
+    behind: &[Run<'_>],
+) -> Result<(), (usize, Fault)> {
+    let deadline = Instant::now() + settings.deadline;
     let inner = Inner {
         around: &settings.around,
         handler: &**handler,
-        message: &received.message,
-        meta: meta.clone(),
-        info,
+        first: first.given(deadline),
+        behind: behind.iter().map(|run| run.given(deadline)).collect(),
     };
     // The future is made in here, so that a panic on the way to it is caught as well.
     let handling = async { inner.run(tx).await };
@@ -56,26 +72,34 @@ pub(super) async fn handle<S: Inbox>(
         biased;
         ended = tokio::time::timeout(settings.deadline, AssertUnwindSafe(handling).catch_unwind()) => ended,
         () = settings.cut_off.requested() => {
-            return Err(Fault::Conflict("handler was cut off by a stop".to_owned()));
+            return Err((0, Fault::Conflict("handler was cut off by a stop".to_owned())));
         }
     };
     settings.stats.took(started.elapsed());
-    match ended {
-        Ok(Ok(Ok(()))) => Ok(()),
-        Ok(Ok(Err(error))) => Err(fault::<S>(&error)),
+    let (culprit, fault) = match ended {
+        Ok(Ok(Ok(()))) => return Ok(()),
+        Ok(Ok(Err(error))) => (error.culprit.filter(|index| *index <= behind.len()), fault::<S>(&error)),
         Ok(Err(panic)) => {
             let text = panic
                 .downcast_ref::<&str>()
                 .copied()
                 .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
             let text = format!("handler panicked: {}", text.unwrap_or("without a text"));
-            Err(Fault::Message(Failure::retryable(FailureKind::Panicked, text)))
+            (None, Fault::Message(Failure::retryable(FailureKind::Panicked, text)))
         }
         Err(_) => {
             let text = format!("handler did not end within its deadline of {:?}", settings.deadline);
-            Err(Fault::Message(Failure::retryable(FailureKind::TooSlow, text)))
+            (None, Fault::Message(Failure::retryable(FailureKind::TooSlow, text)))
         }
-    }
+    };
+    Err(match (culprit, fault) {
+        (Some(index), fault) => (index, fault),
+        // One of several, or all of them together.
+        (None, Fault::Message(failure) | Fault::LockBound(failure)) if !behind.is_empty() => {
+            (0, Fault::Blame(failure))
+        }
+        (None, fault) => (0, fault),
+    })
 }
 
 fn fault<S: Inbox>(error: &HandlerError) -> Fault {

@@ -31,6 +31,8 @@ use crate::{Event, chain};
 pub struct HandlerError {
     pub(super) class: Class,
     pub(super) source: Box<dyn StdError + Send + Sync>,
+    /// Which of several events it is about.
+    pub(super) culprit: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,28 +49,36 @@ pub(super) enum Class {
 impl HandlerError {
     /// Something that may pass: tried again after a wait, dead after the last attempt.
     pub fn retryable(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { class: Class::Retryable, source: error.into() }
+        Self { class: Class::Retryable, source: error.into(), culprit: None }
     }
 
     /// Something that no repetition cures: dead at once.
     pub fn permanent(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { class: Class::Permanent, source: error.into() }
+        Self { class: Class::Permanent, source: error.into(), culprit: None }
     }
 
     /// A dependency is down: the consumer pauses and burns no attempt.
     pub fn unavailable(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { class: Class::Unavailable, source: error.into() }
+        Self { class: Class::Unavailable, source: error.into(), culprit: None }
+    }
+
+    /// Says which event a handler of several could not apply, counted from 0: that one is set apart at once. Without it the
+    /// events are halved until the one that fails stands alone.
+    #[must_use]
+    pub fn at(mut self, index: usize) -> Self {
+        self.culprit = Some(index);
+        self
     }
 
     fn undecodable(error: crate::Error) -> Self {
-        Self { class: Class::Undecodable, source: Box::new(error) }
+        Self { class: Class::Undecodable, source: Box::new(error), culprit: None }
     }
 }
 
 /// Not an [`std::error::Error`] itself, so that every error can become one by `?`.
 impl<E: StdError + Send + Sync + 'static> From<E> for HandlerError {
     fn from(error: E) -> Self {
-        Self { class: Class::Unclassified, source: Box::new(error) }
+        Self { class: Class::Unclassified, source: Box::new(error), culprit: None }
     }
 }
 
@@ -148,28 +158,35 @@ pub trait IdempotentConsumer<S: Store>: Send + Sync + 'static {
 pub(crate) type Handling<'a> = BoxFuture<'a, Result<(), HandlerError>>;
 
 /// Answers for a handler whose argument cannot be read.
-fn refused<'a>(error: HandlerError) -> Handling<'a> {
+pub(super) fn refused<'a>(error: HandlerError) -> Handling<'a> {
     Box::pin(std::future::ready(Err(error)))
+}
+
+/// A message on its way into a handler.
+pub(crate) struct Given<'a> {
+    pub(crate) message: &'a Message,
+    pub(crate) meta: Meta,
+    pub(crate) info: DeliveryInfo,
 }
 
 /// A handler with its types forgotten.
 pub(crate) trait Erased<S: Store>: Send + Sync {
-    fn call<'a>(
-        &'a self,
-        tx: &'a mut S::Tx,
-        message: &'a Message,
-        meta: Meta,
-        info: DeliveryInfo,
-    ) -> Handling<'a>;
+    /// Handles a message, and those behind it where it [takes several](Self::takes_several).
+    fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Given<'a>, behind: Vec<Given<'a>>) -> Handling<'a>;
+
+    /// Returns whether one call may handle more than one message.
+    fn takes_several(&self) -> bool {
+        false
+    }
 }
 
 /// Reads the argument of a handler from a message; the second of the two passes.
 pub(super) trait Argument: Sized + Send + 'static {
-    fn read(message: &Message, meta: Meta, info: DeliveryInfo) -> Result<Self, HandlerError>;
+    fn read(given: Given<'_>) -> Result<Self, HandlerError>;
 }
 
 impl<E: DeserializeOwned + Send + 'static> Argument for Envelope<E> {
-    fn read(message: &Message, meta: Meta, info: DeliveryInfo) -> Result<Self, HandlerError> {
+    fn read(Given { message, meta, info }: Given<'_>) -> Result<Self, HandlerError> {
         let mut envelope = codec::decode(meta, message).map_err(HandlerError::undecodable)?;
         envelope.delivery = Some(info);
         Ok(envelope)
@@ -177,22 +194,16 @@ impl<E: DeserializeOwned + Send + 'static> Argument for Envelope<E> {
 }
 
 impl Argument for Message {
-    fn read(message: &Message, _: Meta, _: DeliveryInfo) -> Result<Self, HandlerError> {
-        Ok(message.clone())
+    fn read(given: Given<'_>) -> Result<Self, HandlerError> {
+        Ok(given.message.clone())
     }
 }
 
 pub(super) struct Function<H, A>(pub(super) H, pub(super) PhantomData<fn(A)>);
 
 impl<S: Store, A: Argument, H: for<'a> HandlerFn<'a, S::Tx, A>> Erased<S> for Function<H, A> {
-    fn call<'a>(
-        &'a self,
-        tx: &'a mut S::Tx,
-        message: &'a Message,
-        meta: Meta,
-        info: DeliveryInfo,
-    ) -> Handling<'a> {
-        match A::read(message, meta, info) {
+    fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Given<'a>, _: Vec<Given<'a>>) -> Handling<'a> {
+        match A::read(first) {
             Ok(argument) => Box::pin(self.0.call(tx, argument)),
             Err(error) => refused(error),
         }
@@ -208,14 +219,8 @@ where
     A: Argument,
     H: for<'a> StateHandlerFn<'a, State, S::Tx, A>,
 {
-    fn call<'a>(
-        &'a self,
-        tx: &'a mut S::Tx,
-        message: &'a Message,
-        meta: Meta,
-        info: DeliveryInfo,
-    ) -> Handling<'a> {
-        match A::read(message, meta, info) {
+    fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Given<'a>, _: Vec<Given<'a>>) -> Handling<'a> {
+        match A::read(first) {
             Ok(argument) => Box::pin(self.1.call(&self.0, tx, argument)),
             Err(error) => refused(error),
         }
@@ -225,14 +230,8 @@ where
 pub(super) struct Object<C>(pub(super) C);
 
 impl<S: Store, C: IdempotentConsumer<S>> Erased<S> for Object<C> {
-    fn call<'a>(
-        &'a self,
-        tx: &'a mut S::Tx,
-        message: &'a Message,
-        meta: Meta,
-        info: DeliveryInfo,
-    ) -> Handling<'a> {
-        match Envelope::<C::Event>::read(message, meta, info) {
+    fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Given<'a>, _: Vec<Given<'a>>) -> Handling<'a> {
+        match Envelope::<C::Event>::read(first) {
             Ok(event) => self.0.handle(tx, event),
             Err(error) => refused(error),
         }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::HandlerError;
-use super::handler::Erased;
-use crate::message::{DeliveryInfo, Message, Meta};
+use super::handler::{Erased, Given};
+use crate::message::{DeliveryInfo, Message};
 use crate::store::Store;
 
 /// Runs around every handler of a consumer, inside the transaction of its effects: for spans, tenants, permissions, checks of
@@ -51,25 +51,30 @@ pub trait Middleware<S: Store>: Send + Sync + 'static {
 pub struct Inner<'a, S: Store> {
     pub(super) around: &'a [Arc<dyn Middleware<S>>],
     pub(super) handler: &'a dyn Erased<S>,
-    pub(super) message: &'a Message,
-    pub(super) meta: Meta,
-    pub(super) info: DeliveryInfo,
+    pub(super) first: Given<'a>,
+    /// Where the handler takes several.
+    pub(super) behind: Vec<Given<'a>>,
 }
 
 impl<S: Store> Inner<'_, S> {
-    /// Returns the message as it was received.
+    /// Returns the message as it was received; the first one, where the handler takes several.
     pub fn message(&self) -> &Message {
-        self.message
+        self.first.message
+    }
+
+    /// Returns every message that the handler is about to take, in order.
+    pub fn messages(&self) -> impl Iterator<Item = &Message> {
+        std::iter::once(&self.first).chain(&self.behind).map(|given| given.message)
     }
 
     /// Returns the event's type, where the message tells one.
     pub fn event_type(&self) -> Option<&str> {
-        Some(&*self.meta.event_type).filter(|event_type| !event_type.is_empty())
+        Some(&*self.first.meta.event_type).filter(|event_type| !event_type.is_empty())
     }
 
     /// Returns which run this is, the coordinates and the deadline.
     pub fn delivery(&self) -> &DeliveryInfo {
-        &self.info
+        &self.first.info
     }
 
     /// Runs the handler.
@@ -77,10 +82,10 @@ impl<S: Store> Inner<'_, S> {
     /// # Errors
     /// What the handler answers.
     pub async fn run(self, tx: &mut S::Tx) -> Result<(), HandlerError> {
-        let Self { around, handler, message, meta, info } = self;
+        let Self { around, handler, first, behind } = self;
         match around.split_first() {
-            Some((outer, around)) => outer.handle(tx, Inner { around, handler, message, meta, info }).await,
-            None => handler.call(tx, message, meta, info).await,
+            Some((outer, around)) => outer.handle(tx, Inner { around, handler, first, behind }).await,
+            None => handler.call(tx, first, behind).await,
         }
     }
 }
@@ -88,7 +93,7 @@ impl<S: Store> Inner<'_, S> {
 impl<S: Store> fmt::Debug for Inner<'_, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inner")
-            .field("message", self.message)
+            .field("message", self.first.message)
             .field("around", &self.around.len())
             .finish_non_exhaustive()
     }

@@ -20,6 +20,7 @@ mod retry_timer;
 mod router;
 mod run;
 mod settings;
+mod several;
 mod split;
 mod stats;
 mod turn;
@@ -28,7 +29,7 @@ mod window;
 
 pub use backoff::Backoff;
 pub use builder::{Consumer, ConsumerBuilder};
-pub(crate) use handler::{Erased, Handling};
+pub(crate) use handler::{Erased, Given, Handling};
 pub use handler::{HandlerError, HandlerFn, IdempotentConsumer, StateHandlerFn};
 pub use middleware::{Inner, Middleware};
 pub use on_failure::{OnFailure, OnUnknown};

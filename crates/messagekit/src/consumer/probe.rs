@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::batch::Batch;
 use super::caution::stand_down;
-use super::fault::handle;
+use super::fault::{Run, handle};
 use super::router::Task;
 use super::settings::{KILLS, Settings};
 use crate::store::{Claim, End, Inbox};
@@ -71,9 +71,9 @@ async fn run<S: Inbox>(settings: &Arc<Settings<S>>, batch: &Arc<Batch<S>>, index
                 return (tx, End::Rollback(Asked::NotFresh));
             };
             let claim = [shared.claim_of(&entry.received)];
+            let one = Run { received: &entry.received, meta, attempt: 1 };
             let asked = match shared.store.claim(&mut tx, &shared.name, &claim).await.as_deref() {
-                Ok([Claim::Fresh]) => match handle(&shared, &mut tx, &entry.received, handler, meta, 1).await
-                {
+                Ok([Claim::Fresh]) => match handle(&shared, &mut tx, handler, one, &[]).await {
                     Ok(()) => Asked::Runs,
                     Err(_) => Asked::Fails,
                 },

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::caution::process_killer;
-use super::fault::{Fault, handle, store_fault};
+use super::fault::{Fault, Run, handle, store_fault};
 use super::router::Task;
 use super::settings::{KILLS, Settings};
 use super::turn::log_failure;
@@ -93,8 +93,8 @@ async fn run<S: Inbox>(settings: &Arc<Settings<S>>, leased: &Arc<Leased>) -> Ran
     let (shared, letter) = (Arc::clone(settings), Arc::clone(leased));
     let work = settings.store.transact(Box::new(move |mut tx| {
         Box::pin(async move {
-            let handled = handle(&shared, &mut tx, &received, &handler, &meta, letter.attempt).await;
-            if let Err(fault) = handled {
+            let one = Run { received: &received, meta: &meta, attempt: letter.attempt };
+            if let Err((_, fault)) = handle(&shared, &mut tx, &handler, one, &[]).await {
                 return (tx, End::Rollback(Ran::Fault(fault)));
             }
             crash::point("retry.handled");

@@ -94,7 +94,12 @@ impl World {
     }
 
     pub(crate) async fn publish(&self, message: Message) {
-        self.log.publish(&[message]).await.into_iter().for_each(|published| published.expect("published"));
+        self.publish_all(&[message]).await;
+    }
+
+    /// Publishes messages of one moment: a consumer finds them together.
+    pub(crate) async fn publish_all(&self, messages: &[Message]) {
+        self.log.publish(messages).await.into_iter().for_each(|published| published.expect("published"));
     }
 
     /// Starts a consumer and lets [`CALM`] messages through it, so that its one lane works in batches.

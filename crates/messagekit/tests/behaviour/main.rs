@@ -23,6 +23,7 @@ mod play;
 mod property;
 mod router;
 mod script;
+mod several;
 mod shutdown;
 mod suspects;
 mod tolerated;

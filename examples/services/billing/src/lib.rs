@@ -12,7 +12,7 @@ mod tables;
 use std::io::Write;
 use std::sync::Arc;
 
-use messagekit::{Consumer, Error, Event, Outbox, Shutdown};
+use messagekit::{Consumer, Error, Event, OnFailure, Outbox, Shutdown};
 use messagekit_kafka::Kafka;
 use messagekit_postgres::PostgresStore;
 
@@ -35,8 +35,12 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
         orders = orders.instance_id(instance);
     }
     let billing = Arc::new(Billing::new(Outbox::new(store.clone(), "billing-service")));
-    let consumer =
-        Consumer::builder("billing", store).from(orders).on_with(billing, Billing::placed).build()?;
+    let consumer = Consumer::builder("billing", store)
+        .from(orders)
+        .on_with(billing, Billing::placed)
+        // Orders of a customer do not build on each other: one that cannot be billed holds up no other.
+        .on_failure(OnFailure::DeadLetter)
+        .build()?;
     // Whoever waits for the line may have left; that is no reason to end.
     writeln!(std::io::stdout(), "ready").ok();
     consumer.run(shutdown).await
