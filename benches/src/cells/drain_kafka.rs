@@ -19,6 +19,11 @@ const EVENTS: usize = 100_000;
 
 pub(super) const SKETCH: &str = "sketch of the same structure";
 pub(super) const OURS: &str = "messagekit relay";
+/// How many events were published before.
+const PUBLISHED: usize = 1_000_000;
+const BEHIND: &str = "messagekit relay behind what was published";
+const EMPTY: &str = "an empty outbox";
+const FULL: &str = "1,000,000 published events";
 const DEBEZIUM: &str = "Debezium";
 
 type Work = fn(Arc<Settings>, usize) -> BoxFuture<'static, Outcome<Measured>>;
@@ -55,6 +60,20 @@ fn plan(settings: Arc<Settings>) -> Plan {
             contenders.push(Contender::new("", peer.name, Role::Peer, run));
         }
     }
+    let full = settings.scaled(PUBLISHED);
+    for (name, role, published) in [(EMPTY, Role::Limit, 0), (FULL, Role::Ours, full)] {
+        let settings = Arc::clone(&settings);
+        let run = move || beside(Arc::clone(&settings), events, published);
+        contenders.push(Contender::new(BEHIND, name, role, run));
+    }
+    let group = BEHIND.to_owned();
+    goals.push(Goal {
+        group,
+        figure: R1.figure,
+        over: FULL,
+        under: Some(EMPTY),
+        target: Target::AtLeast(0.9),
+    });
     let sizes = format!(
         "{events} events of 1 KiB, {TOGETHER} in a transaction, 6 partitions, from the first record to the last; peers a tenth of them"
     );
@@ -80,9 +99,35 @@ async fn ours(settings: Arc<Settings>, events: usize) -> Outcome<Measured> {
     relay(settings, events, &[]).await
 }
 
+/// Drains a backlog behind events that were published before.
+async fn beside(settings: Arc<Settings>, events: usize, published: usize) -> Outcome<Measured> {
+    let (database, topic) = backlog(&settings, events, false).await?;
+    // The trigger that would make them pending stays out.
+    database
+        .execute(format!(
+            "SET session_replication_role = replica;
+             INSERT INTO messagekit.outbox_events (event_id, topic, aggregate_id, payload)
+               SELECT 'old-' || n, '{}', 'account-' || n % 10000, convert_to(repeat(md5(n::text), 8), 'UTF8')
+               FROM generate_series(1, {published}) n",
+            topic.name
+        ))
+        .await?;
+    database.settle().await?;
+    drain(settings, events, (database, topic), &[]).await
+}
+
 /// Drains a backlog by a relay with options.
 pub(super) async fn relay(settings: Arc<Settings>, events: usize, more: &[String]) -> Outcome<Measured> {
-    let (database, topic) = backlog(&settings, events, false).await?;
+    let place = backlog(&settings, events, false).await?;
+    drain(settings, events, place, more).await
+}
+
+async fn drain(
+    settings: Arc<Settings>,
+    events: usize,
+    (database, topic): (Database, Topic),
+    more: &[String],
+) -> Outcome<Measured> {
     let meter = Meter::start(settings.parts());
     let mut program = start(&settings, &database, "bench", more)?;
     let watched = topic.until(events).await?;

@@ -1,6 +1,7 @@
 //! What is measured, a cell per file.
 
 mod bridge;
+mod cleanup;
 mod consume;
 mod drain_kafka;
 mod drain_rabbitmq;
@@ -16,10 +17,11 @@ mod writers;
 use crate::frame::Cell;
 
 /// Every cell, in the order of its name.
-pub(crate) const ALL: [Cell; 13] = [
+pub(crate) const ALL: [Cell; 14] = [
     page::A1,
     bridge::B1,
     consume::C1,
+    cleanup::C2,
     embedded::E1,
     kill::K1,
     memory::M1,

@@ -112,7 +112,11 @@ impl Letters {
         let noun = if ids.len() == 1 { "letter" } else { "letters" };
         let mut outcome = Outcome::default();
         if !ids.is_empty() {
-            confirm(&format!("{act} {count} {noun}"), self.yes)?;
+            let order = match act {
+                Act::Undo => ", behind later messages of their keys",
+                Act::Retry | Act::Discard => "",
+            };
+            confirm(&format!("{act} {count} {noun}{order}"), self.yes)?;
             let bar = crate::progress::bar(ids.len() as u64);
             let worked = self.chunks(act, &ids, letters, &bar, &mut outcome).await;
             bar.finish_and_clear();
@@ -197,7 +201,7 @@ fn accepted(act: Act) -> &'static str {
     match act {
         Act::Retry => "accepted, its consumer runs it once more",
         Act::Discard => "discarded, it is never applied; `undo` takes that back",
-        Act::Undo => "dead again, `retry` runs it",
+        Act::Undo => "dead again, `retry` runs it; later messages of its key may have been applied meanwhile",
     }
 }
 
@@ -205,7 +209,9 @@ fn accepted_together(act: Act) -> &'static str {
     match act {
         Act::Retry => "accepted: their consumers run them once more",
         Act::Discard => "discarded: they are never applied; `undo` takes that back",
-        Act::Undo => "dead again: `retry` runs them",
+        Act::Undo => {
+            "dead again: `retry` runs them; later messages of their keys may have been applied meanwhile"
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 use jiff::SignedDuration;
 use messagekit::{LetterHead, LetterState};
 
+use crate::output::number;
+
 /// The two times of a new row are taken one after the other.
 const SAME: SignedDuration = SignedDuration::from_millis(10);
 
@@ -17,5 +19,6 @@ pub(super) fn is_dead_again(letter: &LetterHead) -> bool {
 
 /// What stands in a column.
 pub(super) fn in_words(letter: &LetterHead) -> String {
-    if is_dead_again(letter) { "dead again".to_owned() } else { letter.state.to_string() }
+    let state = if is_dead_again(letter) { "dead again".to_owned() } else { letter.state.to_string() };
+    if letter.holds_back > 0 { format!("{state}, holds back {}", number(letter.holds_back)) } else { state }
 }

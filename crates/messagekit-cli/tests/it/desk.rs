@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use messagekit::{Failure, FailureKind, Message, Next, Place, Received, SetAside, Store, headers};
+use messagekit::{
+    Claim, ClaimRequest, Failure, FailureKind, Message, Next, ParkingRoom, Place, Processed, Received,
+    SetAside, Store, headers,
+};
 use messagekit_sqlite::SqliteStore;
 use tempfile::TempDir;
 
@@ -46,6 +49,35 @@ impl Desk {
             store.set_aside(&mut tx, "billing", &received, &failure).await.unwrap();
             store.commit(tx).await.unwrap();
         }
+        store.close().await.unwrap();
+        desk
+    }
+
+    /// A file with a dead letter that holds back two of its key.
+    pub(crate) async fn with_a_held_key() -> Self {
+        let desk = Self::empty().await;
+        let store = SqliteStore::open(desk.file()).await.unwrap();
+        let received = |number: i64| {
+            let message = message(Some(b"o-1"), b"{}");
+            let place = Place { topic: message.topic.clone(), partition: 3, offset: number };
+            Received { id: format!("m-{number}").parse().unwrap(), message, place: Some(place) }
+        };
+        let claim = |received: &Received| ClaimRequest {
+            id: received.id.clone(),
+            topic: received.message.topic.clone(),
+            key: received.message.key.clone(),
+            generation: 0,
+        };
+        let [first, second, third] = [1, 2, 3].map(received);
+        let (mut tx, room) = (store.begin().await.unwrap(), ParkingRoom::default());
+        let failure = Failure::permanent(FailureKind::Permanent, "no such order");
+        store.park(&mut tx, "billing", &first, &failure, room).await.unwrap();
+        store.commit(tx).await.unwrap();
+        let mut tx = store.begin().await.unwrap();
+        let claims = store.claim(&mut tx, "billing", &[claim(&second), claim(&third)]).await.unwrap();
+        assert_eq!(claims, [Claim::Behind; 2]);
+        assert_eq!(store.park_behind(&mut tx, "billing", &[&second, &third], room).await.unwrap(), 2);
+        store.commit(tx).await.unwrap();
         store.close().await.unwrap();
         desk
     }

@@ -224,7 +224,10 @@ async fn a_discard_can_be_taken_back() {
     );
     assert!(show("1").contains("to take the discard back: messagekit dlq undo 1"), "{}", show("1"));
     on(&desk.file(), &["dlq", "retry", "1"]).explained(&["1 of 1 not accepted"]);
-    assert_eq!(on(&desk.file(), &["dlq", "undo", "1"]).text(), "1: dead again, `retry` runs it\n");
+    assert_eq!(
+        on(&desk.file(), &["dlq", "undo", "1"]).text(),
+        "1: dead again, `retry` runs it; later messages of its key may have been applied meanwhile\n"
+    );
     assert!(show("1").contains("to run it once more"));
     let again = on(&desk.file(), &["dlq", "undo", "1"]);
     assert_eq!((again.code, again.out.contains("letter 1 is dead")), (1, true), "{again:?}");
@@ -242,4 +245,32 @@ async fn every_act_is_written_down_with_who_did_it() {
         audit.query_row("SELECT actor, through, action FROM messagekit_admin_audit", [], row).unwrap();
     assert!(!actor.is_empty());
     assert_eq!((&*through, &*act), ("cli", "retry"));
+}
+
+#[tokio::test]
+async fn a_list_says_what_holds_a_key_and_how_much_waits_behind_it() {
+    let desk = Desk::with_a_held_key().await;
+    let list = on(&desk.file(), &["dlq", "list"]).text();
+    assert_eq!(
+        (list.matches("dead, holds back 2").count(), list.matches("waiting").count()),
+        (1, 3),
+        "{list}"
+    );
+    assert!(list.contains("3 letters: 2 waiting, 1 dead") || list.contains("1 dead, 2 waiting"), "{list}");
+    assert!(list.contains("waits for an earlier message of its key"), "{list}");
+    let json = on(&desk.file(), &["dlq", "list", "--json"]).json();
+    let held: Vec<_> =
+        json["letters"].as_array().unwrap().iter().map(|letter| &letter["holds_back"]).collect();
+    assert_eq!(held, [&json!(0), &json!(0), &json!(2)]);
+
+    on(&desk.file(), &["dlq", "discard", "1"]).text();
+    let list = on(&desk.file(), &["dlq", "list"]).text();
+    assert!(list.contains("retrying, holds back 1"), "the next one of its key runs: {list}");
+    let brought_back = on(&desk.file(), &["dlq", "undo", "1"]).text();
+    assert!(
+        brought_back.contains("later messages of its key may have been applied meanwhile"),
+        "{brought_back}"
+    );
+    let refused = on(&desk.file(), &["dlq", "undo", "--all"]);
+    assert_eq!(refused.code, 0, "nothing is discarded any more: {refused:?}");
 }

@@ -1,0 +1,172 @@
+//! C2: writers beside a cleanup of what was published and handled long ago.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::future::try_join_all;
+use messagekit::cleanup::{Leftover, Retention, clean};
+use messagekit::{Outbox, Processed, Store};
+use messagekit_postgres::PostgresStore;
+use sqlx::Connection;
+
+use crate::events::Made;
+use crate::frame::{
+    Better, Cell, Contender, Goal, Ledger, Measured, Meter, Outcome, Plan, Role, Target, quantile,
+};
+use crate::place::Database;
+use crate::settings::Settings;
+
+pub(crate) const C2: Cell =
+    Cell { id: "C2", title: "writers beside a cleanup", figure: P99, better: Better::Lower, plan };
+
+/// Old events and as many old markers.
+const OLD: usize = 1_000_000;
+const WRITERS: usize = 4;
+/// How long a writer waits between two events.
+const BETWEEN: Duration = Duration::from_millis(10);
+const SECONDS: f64 = 20.0;
+const P99: &str = "p99 ms";
+const LOCK: &str = "longest lock wait ms";
+const ALONE: &str = "writers alone";
+const BESIDE: &str = "writers beside messagekit cleanup";
+
+/// What the writers have written, and nothing of what was old.
+const WRITTEN: &str = "
+SELECT aggregate_id, (convert_from(payload, 'UTF8')::json ->> 'number')::bigint FROM messagekit.outbox_events
+WHERE created_at > now() - interval '1 day' ORDER BY seq";
+
+fn plan(settings: Arc<Settings>) -> Plan {
+    let old = settings.scaled(OLD);
+    let contender = |name: &str, role, cleans| {
+        let settings = Arc::clone(&settings);
+        Contender::new("", name, role, move || write(Arc::clone(&settings), old, cleans))
+    };
+    let contenders = vec![contender(ALONE, Role::Limit, false), contender(BESIDE, Role::Ours, true)];
+    let goal = |figure, under, most| Goal {
+        group: String::new(),
+        figure,
+        over: BESIDE,
+        under,
+        target: Target::AtMost(most),
+    };
+    let goals = vec![goal(P99, Some(ALONE), 2.0), goal(LOCK, None, 50.0)];
+    let sizes = format!(
+        "{old} old events and as many old markers; {WRITERS} writers, an event each {} ms and writer, {SECONDS} s or until all is clean",
+        BETWEEN.as_millis()
+    );
+    Plan { sizes, contenders, goals }
+}
+
+async fn write(settings: Arc<Settings>, old: usize, cleans: bool) -> Outcome<Measured> {
+    let database = Database::for_relay(settings.database()?).await?;
+    let store = database.store().await?;
+    // What is filled in was published long ago: the trigger that would make it pending stays out.
+    database
+        .execute(format!(
+            "SET session_replication_role = replica;
+             INSERT INTO messagekit.outbox_events (event_id, topic, aggregate_id, payload, created_at)
+               SELECT 'old-' || n, 'bench.event', 'account-' || n % 10000, convert_to(repeat(md5(n::text), 8), 'UTF8'),
+                 now() - interval '30 days' FROM generate_series(1, {old}) n;
+             INSERT INTO messagekit.processed_messages (consumer, message_id, outcome, processed_at)
+               SELECT 'bench', 'old-' || n, 'done', now() - interval '30 days' FROM generate_series(1, {old}) n;"
+        ))
+        .await?;
+    store.note_window("bench", Some(Duration::from_secs(7 * 24 * 3_600))).await?;
+    database.settle().await?;
+
+    let meter = Meter::start(settings.parts());
+    let ended = Arc::new(AtomicBool::new(false));
+    let cleaning = tokio::spawn(clean_or_not(store.clone(), old, cleans, Arc::clone(&ended)));
+    let locks = tokio::spawn(longest_lock_wait(database.url.clone(), Arc::clone(&ended)));
+    let began = Instant::now();
+    let next = Arc::new(AtomicU64::new(0));
+    let writers = (0..WRITERS).map(|_| {
+        let (outbox, next, ended) =
+            (Outbox::new(store.clone(), "bench"), Arc::clone(&next), Arc::clone(&ended));
+        tokio::spawn(steadily(store.clone(), outbox, next, ended))
+    });
+    let written = try_join_all(writers).await?.into_iter().collect::<Outcome<Vec<_>>>()?;
+    let seconds = began.elapsed().as_secs_f64();
+    let removed = cleaning.await??;
+    let mut took: Vec<f64> = written.into_iter().flatten().collect();
+    took.sort_by(f64::total_cmp);
+    let commits = took.len();
+    // Writers of a key do not wait for each other here, so there is no order to judge.
+    let Ledger { lost, doubled, .. } = database.judge(commits, WRITTEN).await?;
+    let mut measured = Measured::new(Ledger { lost, doubled, out_of_order: 0 })
+        .with("p50 ms", quantile(&took, 0.5))
+        .with(P99, quantile(&took, 0.99))
+        .with("commits/s", commits as f64 / seconds)
+        .with(LOCK, locks.await??)
+        .with_all(meter.per_100k(commits));
+    if cleans {
+        measured = measured.with("rows cleaned/s", removed.0 as f64 / removed.1);
+    }
+    Ok(measured)
+}
+
+/// Returns how many rows were removed, and in how many seconds.
+async fn clean_or_not(
+    store: PostgresStore,
+    old: usize,
+    cleans: bool,
+    ended: Arc<AtomicBool>,
+) -> Outcome<(u64, f64)> {
+    let began = Instant::now();
+    let mut removed = 0;
+    if cleans {
+        let done = clean(&store, &Retention::default(), false, std::future::pending::<()>()).await?;
+        for kind in &done {
+            removed += kind.removed;
+            let expected = if kind.what == Leftover::Letters { 0 } else { old as u64 };
+            if kind.removed != expected {
+                return Err(format!("{} of {expected} {} were removed", kind.removed, kind.what).into());
+            }
+        }
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    tokio::time::sleep(Duration::from_secs_f64((SECONDS - seconds).max(0.0))).await;
+    ended.store(true, Ordering::Relaxed);
+    Ok((removed, seconds))
+}
+
+/// Commits an event now and then, and returns how many milliseconds each took.
+async fn steadily(
+    store: PostgresStore,
+    outbox: Outbox<PostgresStore>,
+    next: Arc<AtomicU64>,
+    ended: Arc<AtomicBool>,
+) -> Outcome<Vec<f64>> {
+    let mut took = Vec::new();
+    let text: String = "0123456789".repeat(80);
+    let mut tick = tokio::time::interval(BETWEEN);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        if ended.load(Ordering::Relaxed) {
+            return Ok(took);
+        }
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        let made = Made { account: format!("account-{}", number % 10_000), number, text: text.clone() };
+        let began = Instant::now();
+        let mut tx = store.begin().await?;
+        outbox.add(&mut tx, made).await?;
+        outbox.commit(tx).await?;
+        took.push(began.elapsed().as_secs_f64() * 1_000.0);
+    }
+}
+
+/// Looks at who waits for a lock, all the time, and returns the longest wait that was seen, in milliseconds.
+async fn longest_lock_wait(url: String, ended: Arc<AtomicBool>) -> Outcome<f64> {
+    let look = "SELECT coalesce(max(extract(epoch FROM clock_timestamp() - l.waitstart)), 0)::float8 * 1000
+        FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+        WHERE NOT l.granted AND l.waitstart IS NOT NULL AND a.datname = current_database()";
+    let mut connection = sqlx::PgConnection::connect(&url).await?;
+    let mut longest = 0.0_f64;
+    while !ended.load(Ordering::Relaxed) {
+        longest = longest.max(sqlx::query_scalar(look).fetch_one(&mut connection).await?);
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    Ok(longest)
+}
