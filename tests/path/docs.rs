@@ -155,10 +155,16 @@ async fn the_commands_of_the_page_on_the_ways_out_do_what_it_says() {
 }
 
 /// The page on operating has requests, which the tests of `messagekit-admin` send; a command on it must be run here.
-const OPERATING: &[(&str, Outcome)] = &[];
+const OPERATING: &[(&str, Outcome)] = &[
+    ("messagekit cleanup --keep-events 7d --keep-letters 30d", Prints("removed")),
+    ("messagekit cleanup --dry-run", Prints("would be removed")),
+];
 
 #[tokio::test]
 async fn the_commands_of_the_page_on_operating_do_what_it_says() {
     let _turn = alone().await;
-    Page::open("docs/operating.md").run(OPERATING).await;
+    let database = Database::fresh().await;
+    let mut page = Page::open("docs/operating.md");
+    page.set("MESSAGEKIT_DATABASE_URL", database.url());
+    page.run(OPERATING).await;
 }

@@ -15,22 +15,32 @@ use crate::options::millis;
 // Markers are claimed by waiting for a rival's commit and then seeing it, which the higher levels refuse.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
-/// Begins with a limit for each statement, in one message to the server. It ends with the transaction, so that poolers which
-/// hand connections on between transactions keep nothing of it.
-fn begin_within(limit: Duration) -> String {
-    format!("{BEGIN}; SET LOCAL statement_timeout = {}", millis(limit))
+/// How long a transaction may take for one statement, and between two.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) statement: Duration,
+    pub(crate) idle: Duration,
+}
+
+/// Begins with limits, in one message to the server. They end with the transaction, so that poolers which hand connections on
+/// between transactions keep nothing of them.
+fn begin_within(Limits { statement, idle }: Limits) -> String {
+    let (statement, idle) = (millis(statement), millis(idle));
+    format!(
+        "{BEGIN}; SET LOCAL statement_timeout = {statement}; SET LOCAL idle_in_transaction_session_timeout = {idle}"
+    )
 }
 
 /// Begins a transaction. Connections that died while they were idle are passed over, instead of being asked each time.
-pub(crate) async fn begin(pool: &PgPool, statement: Option<Duration>) -> Result<PgTx, Error> {
+pub(crate) async fn begin(pool: &PgPool, limits: Option<Limits>) -> Result<PgTx, Error> {
     let limit = pool.options().get_acquire_timeout();
     let pool = pool.clone();
     let beginning = EndsAlone::new(async move {
         let mut stale = pool.size();
         loop {
-            let begun = match statement {
+            let begun = match limits {
                 None => pool.begin_with(BEGIN).await,
-                Some(limit) => pool.begin_with(AssertSqlSafe(begin_within(limit))).await,
+                Some(limits) => pool.begin_with(AssertSqlSafe(begin_within(limits))).await,
             };
             match begun {
                 Err(error) if stale > 0 && is_lost(&error) => stale -= 1,

@@ -7,6 +7,7 @@ use messagekit::ErrorKind;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
+use crate::begin::Limits;
 use crate::{PostgresStore, SchemaName, connect, migrations};
 
 /// How many connections are for reads with a limit of their own.
@@ -118,8 +119,8 @@ impl PostgresOptions {
         };
         let reads = self.read_timeout.map(|limit| pool(READERS, limit.min(self.statement_timeout)));
         let pool = pool(self.max_connections, self.statement_timeout);
-        let patience = self.statement_timeout.saturating_add(connect::LIMIT);
-        PostgresStore::new(pool, reads, self.schema, Some(patience))
+        let limits = Limits { statement: self.statement_timeout, idle: self.idle_in_transaction_timeout };
+        PostgresStore::new(pool, reads, self.schema, Some(limits))
     }
 
     /// Uses a pool that exists, as it is: of these options only the schema applies. Checks the tables.

@@ -10,6 +10,7 @@ use messagekit::{Error, ErrorKind, Store, Wake};
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgPool, Postgres};
 
+use crate::begin::Limits;
 use crate::decided::Decided;
 use crate::error::{classify, from_sqlx, is_lost, lost};
 use crate::links::Links;
@@ -27,8 +28,8 @@ pub type PgTx = sqlx::Transaction<'static, Postgres>;
 #[derive(Clone)]
 pub struct PostgresStore {
     shared: Arc<Shared>,
-    /// How long a statement of a transaction may take, where that is less than for every other.
-    limit: Option<Duration>,
+    /// What a transaction may take, where that is less than for every other.
+    limits: Option<Limits>,
 }
 
 struct Shared {
@@ -40,6 +41,8 @@ struct Shared {
     schema: SchemaName,
     /// How long an answer may take; unknown of a pool that somebody else has made.
     patience: Option<Duration>,
+    /// What its connections were told; unknown of such a pool, too.
+    limits: Option<Limits>,
     wake: Wake,
     links: Links,
     decided: Decided,
@@ -77,8 +80,9 @@ impl PostgresStore {
         pool: PgPool,
         limited: Option<PgPool>,
         schema: SchemaName,
-        patience: Option<Duration>,
+        limits: Option<Limits>,
     ) -> Self {
+        let patience = limits.map(|limits| limits.statement.saturating_add(connect::LIMIT));
         let reads_are_limited = limited.is_some();
         let reads = limited.unwrap_or_else(|| pool.clone());
         let (wake, links, decided) = (Wake::default(), Links::default(), Decided::default());
@@ -89,11 +93,12 @@ impl PostgresStore {
                 reads_are_limited,
                 schema,
                 patience,
+                limits,
                 wake,
                 links,
                 decided,
             }),
-            limit: None,
+            limits: None,
         }
     }
 
@@ -212,14 +217,18 @@ impl Store for PostgresStore {
     /// Begins a transaction at the isolation level READ COMMITTED, whatever the database's default is: the markers rely on
     /// it.
     async fn begin(&self) -> Result<PgTx, Error> {
-        begin::begin(self.pool(), self.limit).await
+        begin::begin(self.pool(), self.limits).await
     }
 
+    /// A process that is frozen in a transaction keeps the claims of its messages from whoever has its lanes now: for as long
+    /// as a handler may think, and not for the minutes of every other connection.
     fn limited(&self, limit: Duration) -> Self {
-        // A connection's own limit is not to be raised; a pool of somebody else's says nothing about it.
-        let allowed = self.shared.patience.map(|patience| patience.saturating_sub(connect::LIMIT));
-        let limit = Some(limit).filter(|limit| allowed.is_none_or(|allowed| *limit < allowed));
-        Self { limit, ..self.clone() }
+        // A connection's own limits are not to be raised; a pool of somebody else's says nothing about them.
+        let limits = self.shared.limits.map_or(Limits { statement: limit, idle: limit }, |own| Limits {
+            statement: limit.min(own.statement),
+            idle: limit.min(own.idle),
+        });
+        Self { limits: Some(limits), ..self.clone() }
     }
 
     async fn commit(&self, tx: PgTx) -> Result<(), Error> {

@@ -16,11 +16,14 @@ use crate::fixture::{
     Builder, CALM, CONSUMER, Placed, TOPIC, World, id, names, pass, placed, seconds, until,
 };
 
+/// What the handler does with an event.
+type Answer = Box<dyn Fn(&str) -> Option<HandlerError> + Send + Sync>;
+
 /// What the handler was given in each call, and what it does with which event.
 struct Book {
     store: MemoryStore,
     calls: Mutex<Vec<Vec<String>>>,
-    answer: Box<dyn Fn(&str) -> Option<HandlerError> + Send + Sync>,
+    answer: Answer,
     /// Says which one is to blame.
     tells: bool,
 }
