@@ -1,0 +1,70 @@
+//! A member of a group, for tests that stop, freeze and kill it: notes each record that it has handled, after a while.
+//!
+//! Its settings stand in the environment: `DATABASE`, `BROKERS`, `TOPIC`, `GROUP`, `NAME`, `SLOWEST` (milliseconds), and
+//! `STATIC`, where it comes back under its name.
+#![allow(clippy::print_stdout, reason = "a program of the tests tells its reader that it has begun")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use messagekit::{Consumer, Envelope, Event, HandlerError, OnFailure, Shutdown};
+use messagekit_kafka::Kafka;
+use messagekit_postgres::{PgTx, PostgresStore};
+use serde::{Deserialize, Serialize};
+
+#[derive(Event, Serialize, Deserialize)]
+#[event(type = "storm.step.taken", key = "key")]
+struct StepTaken {
+    key: String,
+}
+
+/// Handlers come nowhere near it, however busy the machine.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+struct Member {
+    name: String,
+    slowest: u64,
+}
+
+async fn note(member: &Member, tx: &mut PgTx, step: Envelope<StepTaken>) -> Result<(), HandlerError> {
+    let place = step.delivery().and_then(|delivery| delivery.place.clone());
+    let place = place.ok_or_else(|| HandlerError::permanent("no place"))?;
+    tokio::time::sleep(Duration::from_millis(fastrand::u64(..=member.slowest))).await;
+    sqlx::query("INSERT INTO applied (partition, place, member) VALUES ($1, $2, $3)")
+        .bind(place.partition)
+        .bind(place.offset)
+        .bind(&member.name)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+fn setting(name: &str) -> Result<String, String> {
+    std::env::var(name).map_err(|_| format!("{name} is not set"))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let shutdown = Shutdown::on_signal()?;
+    let name = setting("NAME")?;
+    let store = PostgresStore::connect(&setting("DATABASE")?).await?;
+    // As short as the broker allows: what is dead or frozen loses its partitions within the test's patience.
+    let kafka = Kafka::new(setting("BROKERS")?)
+        .set("session.timeout.ms", "8000")?
+        .set("heartbeat.interval.ms", "500")?
+        .set("fetch.wait.max.ms", "50")?;
+    let mut steps = kafka.topics([setting("TOPIC")?]);
+    if std::env::var("STATIC").is_ok() {
+        steps = steps.instance_id(&name);
+    }
+    let member = Arc::new(Member { name, slowest: setting("SLOWEST")?.parse()? });
+    let consumer = Consumer::builder(setting("GROUP")?, store)
+        .from(steps)
+        .on_with(member, note)
+        .on_failure(OnFailure::ParkKey)
+        // What a frozen member holds is free a moment behind this.
+        .deadline(DEADLINE)
+        .build()?;
+    println!("ready");
+    Ok(consumer.run(shutdown).await?)
+}
