@@ -104,7 +104,7 @@ impl<S: Store> Router<S> {
     /// lane and are applied in one transaction, in their order, for handlers that write many rows by one statement.
     ///
     /// A call takes at most what a batch holds, and one event in a retry. The deadline is that of the call. A failure whose
-    /// culprit is not told by [`HandlerError::at`] rolls all of them back and halves them until the one that fails stands
+    /// culprit is not told by [`HandlerError::at`](crate::HandlerError::at) rolls all of them back and halves them until the one that fails stands
     /// alone, so the others may run again, up to 8 times in a batch of 200.
     ///
     /// ```
