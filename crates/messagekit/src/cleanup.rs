@@ -1,8 +1,8 @@
 //! Removing what nobody needs any more, a little at a time.
 //!
 //! Events that have left the outbox, markers that are older than their consumer accepts messages, and letters that are
-//! settled: [`clean`] goes through them in small transactions, each followed by a pause as long as it took, so that whoever
-//! works beside it has the database for half of the time at least.
+//! settled: [`clean`] goes through them in small transactions, each followed by a pause three times as long as it took, so that
+//! whoever works beside it has the database for most of the time.
 
 use std::fmt;
 use std::future::IntoFuture;
@@ -138,7 +138,7 @@ pub async fn clean(
             if from.is_none() {
                 break;
             }
-            let pause = if swept.removed > 0 && !is_trial { started.elapsed() } else { Duration::ZERO };
+            let pause = if swept.removed > 0 && !is_trial { started.elapsed() * 3 } else { Duration::ZERO };
             let is_over = tokio::select! {
                 biased;
                 () = shutdown.as_mut() => true,

@@ -15,8 +15,8 @@ use super::micros;
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
-/// How many blocks a stretch has: about a thousand events, or eight thousand markers.
-const BLOCKS: i64 = 128;
+/// How many blocks a stretch has: about fifty events, or five hundred markers. Larger ones are felt by those who write beside it.
+const BLOCKS: i64 = 8;
 
 /// What a consumer notes that accepts messages of any age.
 const CENTURY: i64 = 100 * 365 * 24 * 3_600;
