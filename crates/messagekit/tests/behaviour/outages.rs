@@ -359,3 +359,20 @@ async fn who_is_asked_whether_the_dependency_is_up_keeps_nothing_of_the_answer()
     assert_eq!(world.applied(), ["a-1", "a-2", "b-1"]);
     consumer.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_waits_for_an_hour_while_nothing_else_is_applied() {
+    let world = World::new(1);
+    world.push_all("a", 1).await;
+    world.script.next("a-1", [Act::Fail]);
+    let consumer = start(world.billing());
+    until(|| consumer.read().set_aside == 1).await;
+    world.script.always("a-1", Act::Unavailable);
+    pass(seconds(3_600)).await;
+    assert!(world.script.attempts_of("a-1")[1..].iter().all(|attempt| *attempt == 2), "nothing is burnt");
+    world.script.heal();
+    pass(seconds(6)).await;
+    let letter = world.letter("a-1").await;
+    assert_eq!((letter.state, letter.attempts), (LetterState::Resolved, 2));
+    consumer.stop().await;
+}
