@@ -159,6 +159,35 @@ fn captured_event_stays_until_the_slot_has_passed_the_end_of_its_transaction() {
     });
 }
 
+/// Its session is gone, nobody waits for it, and it may be committed tomorrow.
+#[test]
+fn captured_event_of_a_prepared_transaction_stays_until_the_slot_has_passed_its_commit() {
+    block_on(async {
+        let captured = Captured::start().await;
+        let store = &captured.store;
+        write(store, &["gone"], 8).await;
+        let prepare = "BEGIN; INSERT INTO messagekit.outbox_events (event_id, topic, payload, created_at)
+            VALUES ('late', 'orders.order', '\\x00', now() - interval '8 days'); PREPARE TRANSACTION 'late'";
+        sqlx::raw_sql(prepare).execute(store.pool()).await.unwrap();
+        checkpoint(&captured, "3 hours").await;
+        checkpoint(&captured, "2 hours").await;
+        captured.confirm(&captured.position().await).await;
+        assert_eq!(
+            cleaned(store, Leftover::Events).await.removed,
+            0,
+            "it may have been written after this one"
+        );
+
+        sqlx::raw_sql("COMMIT PREPARED 'late'").execute(store.pool()).await.unwrap();
+        assert_eq!(cleaned(store, Leftover::Events).await.removed, 0, "no checkpoint has seen its end");
+        checkpoint(&captured, "1 hour").await;
+        assert_eq!(cleaned(store, Leftover::Events).await.removed, 0, "the slot has not passed that");
+        captured.confirm(&captured.position().await).await;
+        assert_eq!(cleaned(store, Leftover::Events).await.removed, 2);
+        assert_eq!(events(store).await, Vec::<String>::new());
+    });
+}
+
 async fn mark(store: &PostgresStore, consumer: &str, id: &str, outcome: &str, days: i32) {
     let insert = "INSERT INTO messagekit.processed_messages (consumer, message_id, outcome, processed_at)
         VALUES ($1, $2, $3, now() - $4 * interval '1 day')";

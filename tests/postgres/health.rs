@@ -21,7 +21,8 @@ pub(crate) struct Captured {
 
 impl Captured {
     pub(crate) async fn start() -> Self {
-        let server = Server::start(&["wal_level=logical", "autovacuum=off"]).await;
+        let server =
+            Server::start(&["wal_level=logical", "autovacuum=off", "max_prepared_transactions=2"]).await;
         let url = server.url("shop");
         migrations::migrate(&url).await.unwrap();
         let store = PostgresStore::connect(&url).await.unwrap();

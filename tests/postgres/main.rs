@@ -16,6 +16,7 @@ mod errors;
 mod generations;
 mod health;
 mod isolation;
+mod killed_cleanup;
 mod letters;
 mod migrations;
 mod offsets;
