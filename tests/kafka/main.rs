@@ -10,3 +10,4 @@ mod lost_places;
 mod membership;
 mod publishing;
 mod records;
+mod retention;

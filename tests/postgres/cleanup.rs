@@ -188,6 +188,27 @@ fn captured_event_of_a_prepared_transaction_stays_until_the_slot_has_passed_its_
     });
 }
 
+/// Its writer may have stood still between taking its time and its place in the log.
+#[test]
+fn captured_event_of_the_ten_minutes_before_a_checkpoint_waits_for_the_next_one() {
+    block_on(async {
+        let captured = Captured::start().await;
+        let store = &captured.store;
+        write(store, &["before", "within"], 8).await;
+        let within = "UPDATE messagekit.outbox_events SET created_at = created_at + interval '1 hour' WHERE event_id = 'within'";
+        run(store.pool(), within).await;
+        checkpoint(&captured, "7 days 22 hours 55 minutes").await;
+        checkpoint(&captured, "7 days 22 hours 54 minutes").await;
+        captured.confirm(&captured.position().await).await;
+        assert_eq!(cleaned(store, Leftover::Events).await.removed, 1);
+        assert_eq!(events(store).await, ["within/0"]);
+        checkpoint(&captured, "1 hour").await;
+        checkpoint(&captured, "1 minute").await;
+        captured.confirm(&captured.position().await).await;
+        assert_eq!(cleaned(store, Leftover::Events).await.removed, 1);
+    });
+}
+
 async fn mark(store: &PostgresStore, consumer: &str, id: &str, outcome: &str, days: i32) {
     let insert = "INSERT INTO messagekit.processed_messages (consumer, message_id, outcome, processed_at)
         VALUES ($1, $2, $3, now() - $4 * interval '1 day')";

@@ -87,6 +87,11 @@ impl Kafka {
         self.client(PRODUCER, PRODUCER_FIXED)
     }
 
+    /// Returns the settings of a client that only asks.
+    pub(crate) fn asking(&self) -> ClientConfig {
+        self.client(&[], &[])
+    }
+
     /// Returns how long a publish may take.
     pub(crate) fn delivery_timeout(&self) -> Duration {
         let millis = self.properties.get(DELIVERY_TIMEOUT).and_then(|millis| millis.parse().ok());

@@ -87,6 +87,7 @@ mod member;
 mod properties;
 mod publisher;
 mod record;
+mod retention;
 mod source;
 mod subscriber;
 mod sync;

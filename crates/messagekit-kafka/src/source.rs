@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use messagekit::{BatchLimit, Capabilities, Error, ErrorKind, NextOffset, Source, check_topic};
+use messagekit::{
+    BatchLimit, Capabilities, Error, ErrorKind, NextOffset, Source, TopicRetention, check_topic,
+};
 
+use crate::retention::BrokerRetention;
 use crate::{Kafka, KafkaSubscriber};
 
 /// Topics of a [`Kafka`], to be read by a consumer.
@@ -40,6 +43,10 @@ impl Source for KafkaSource {
 
     fn topics(&self) -> &[Arc<str>] {
         &self.topics
+    }
+
+    fn retention(&self) -> Option<Arc<dyn TopicRetention>> {
+        Some(Arc::new(BrokerRetention { config: self.kafka.asking(), topics: self.topics.clone() }))
     }
 
     async fn bind(self, consumer: &str, remembered: &[NextOffset]) -> Result<KafkaSubscriber, Error> {

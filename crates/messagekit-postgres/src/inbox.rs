@@ -1,5 +1,6 @@
 //! What a consumer writes in the transaction of its effects.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::{
@@ -15,6 +16,13 @@ impl Processed for PostgresStore {
     async fn note_window(&self, consumer: &str, window: Option<Duration>) -> Result<(), Error> {
         self.statement(async {
             cleanup::note_window(&mut *self.connection().await?, self.schema(), consumer, window).await
+        })
+        .await
+    }
+
+    async fn oldest_return(&self, topics: &[Arc<str>]) -> Result<Option<Duration>, Error> {
+        self.statement(async {
+            cleanup::oldest_return(&mut *self.connection().await?, self.schema(), topics).await
         })
         .await
     }

@@ -119,7 +119,8 @@ async fn counted(
     stored_events::check_range(connection, schema, filter).await?;
     let events = stored_events::count(connection, schema, filter).await?;
     let skipped_by = stored_events::skipped_by(connection, schema, filter).await?;
-    Ok(ReplayCount { events, skipped_by })
+    let too_old_for = stored_events::too_old_for(connection, schema, filter).await?;
+    Ok(ReplayCount { events, skipped_by, too_old_for })
 }
 
 impl Replays for PostgresStore {

@@ -27,6 +27,13 @@ impl Processed for SqliteStore {
         .await
     }
 
+    async fn oldest_return(&self, topics: &[Arc<str>]) -> Result<Option<Duration>, Error> {
+        let (topics, now) = (topics.to_vec(), now());
+        let oldest =
+            self.query(move |conn| cleanup::oldest_return(conn, &topics).map_err(from_sqlite)).await?;
+        Ok(oldest.map(|oldest| Duration::from_micros(u64::try_from(now - oldest).unwrap_or(0))))
+    }
+
     async fn claim(
         &self,
         tx: &mut SqliteTx,

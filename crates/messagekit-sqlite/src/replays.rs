@@ -26,11 +26,10 @@ impl Replays for SqliteStore {
     }
 
     fn replay_count<'a>(&'a self, filter: &'a EventFilter) -> BoxFuture<'a, Result<ReplayCount, Error>> {
-        let filter = filter.clone();
+        let (filter, now) = (filter.clone(), now());
         Box::pin(self.query(move |conn| {
             events::check_range(conn, &filter)?;
-            let (events, skipped_by) = events::count(conn, &filter).map_err(from_sqlite)?;
-            Ok(ReplayCount { events, skipped_by })
+            events::count(conn, &filter, now).map_err(from_sqlite)
         }))
     }
 

@@ -95,6 +95,6 @@ pub use store::{
     SetAside, SetAsideOutcome, Store, Suspects, TransactError, Wake, Work, claim,
 };
 pub use transport::{
-    BatchLimit, Capabilities, Delivery, Done, Incoming, Lane, PublishError, Published, Publisher, Receipt,
-    Refusal, Source, Subscriber, Watermark,
+    BatchLimit, Capabilities, Delivery, Done, Incoming, Kept, Lane, PublishError, Published, Publisher,
+    Receipt, Refusal, Source, Subscriber, TopicRetention, Watermark,
 };

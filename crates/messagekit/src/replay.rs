@@ -81,6 +81,9 @@ pub struct ReplayCount {
     /// For each consumer with markers in this database: how many of them it has finished, and would pass over under the same
     /// ids.
     pub skipped_by: Vec<(String, u64)>,
+    /// For each consumer with a window in this database: how many of them are older than that, and would be set aside under
+    /// the same ids.
+    pub too_old_for: Vec<(String, u64)>,
 }
 
 /// Under which ids events go out again.

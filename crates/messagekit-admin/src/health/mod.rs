@@ -82,6 +82,27 @@ pub fn health_router<N: Into<String>>(
 
 /// Makes the [`health_router`] of a service that also needs brokers: each is looked at whenever `/health/ready` is asked, and
 /// tells in words what it lacks; `None` when nothing. It is answered to everybody: leave passwords and payloads out.
+///
+/// ```
+/// use messagekit::memory::{MemoryLog, MemoryStore, MemoryTx};
+/// use messagekit::{Consumer, Message};
+/// use std::time::Duration;
+///
+/// let (log, store) = (MemoryLog::new(1), MemoryStore::new());
+/// let billing = Consumer::builder("billing", store)
+///     .from(log.topics(["orders.order"]))
+///     .on_message("orders.order.placed", async |_: &mut MemoryTx, _: Message| Ok(()))
+///     .window(Duration::from_secs(30 * 24 * 3_600))
+///     .build()?;
+/// let stats = billing.stats();
+/// let look: Box<dyn Fn() -> Option<String> + Send + Sync> = Box::new(move || {
+///     let trouble = stats.connection().trouble;
+///     trouble.or_else(|| stats.outside_window().into_iter().next())
+/// });
+/// let app = messagekit_admin::health_router_with::<String>([], [("billing".to_owned(), look)]);
+/// # let _: axum::Router = app;
+/// # Ok::<(), messagekit::Error>(())
+/// ```
 pub fn health_router_with<N: Into<String>>(
     databases: impl IntoIterator<Item = (N, Arc<dyn OutboxHealth>)>,
     connections: impl IntoIterator<Item = (String, Box<dyn Fn() -> Option<String> + Send + Sync>)>,

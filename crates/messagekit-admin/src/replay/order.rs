@@ -113,9 +113,11 @@ pub(crate) struct CountView {
     events: u64,
     /// How many of them each consumer of this database has handled, and would pass over under the same ids.
     skipped_by: Vec<Skipped>,
+    /// How many of them are older than the window of each consumer of this database, and would be set aside under the same ids.
+    too_old_for: Vec<Skipped>,
 }
 
-/// What one consumer would pass over.
+/// What one consumer would not apply.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Skipped {
     consumer: String,
@@ -134,9 +136,15 @@ pub(crate) async fn count(
 ) -> Result<axum::Json<CountView>, Problem> {
     let database = app.databases.one(request.database.as_deref())?;
     let count = database.count(request.filter.events()?).await?;
-    let skipped = count.skipped_by.into_iter().map(|(consumer, events)| Skipped { consumer, events });
-    let database = database.name.to_string();
-    Ok(axum::Json(CountView { database, events: count.events, skipped_by: skipped.collect() }))
+    let by_consumer = |counts: Vec<(String, u64)>| {
+        counts.into_iter().map(|(consumer, events)| Skipped { consumer, events }).collect()
+    };
+    Ok(axum::Json(CountView {
+        database: database.name.to_string(),
+        events: count.events,
+        skipped_by: by_consumer(count.skipped_by),
+        too_old_for: by_consumer(count.too_old_for),
+    }))
 }
 
 /// What to publish again.

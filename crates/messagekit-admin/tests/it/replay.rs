@@ -38,7 +38,10 @@ async fn what_is_ordered_goes_out_whole() {
         let desk = Desk::of([("shop", store.clone())]);
         let counted =
             desk.tell(Role::Viewer, "POST /api/v1/replay/count", json!({"filter": {"key": "k-7"}})).await;
-        assert_eq!(counted.json(), json!({"database": "shop", "events": 1, "skipped_by": []}));
+        assert_eq!(
+            counted.json(),
+            json!({"database": "shop", "events": 1, "skipped_by": [], "too_old_for": []})
+        );
         let job = order(&desk, json!({"filter": {"type": "orders.order.placed"}})).await;
         assert_eq!(
             (&job["events"], &job["published"], &job["state"]),

@@ -24,10 +24,13 @@ impl Count {
         let count = store.replays().replay_count(&self.chosen.filter()).await?;
         store.close().await?;
         if self.json {
-            let skipped =
-                |(consumer, events): &(String, u64)| json!({ "consumer": consumer, "events": events });
-            let skipped: Vec<Value> = count.skipped_by.iter().map(skipped).collect();
-            return print(json!({ "events": count.events, "skipped_by": skipped }));
+            let by_consumer = |counts: &[(String, u64)]| -> Value {
+                let one =
+                    |(consumer, events): &(String, u64)| json!({ "consumer": consumer, "events": events });
+                counts.iter().map(one).collect()
+            };
+            let (skipped, old) = (by_consumer(&count.skipped_by), by_consumer(&count.too_old_for));
+            return print(json!({ "events": count.events, "skipped_by": skipped, "too_old_for": old }));
         }
         print(in_words(&count))
     }
@@ -41,6 +44,13 @@ pub(super) fn in_words(count: &ReplayCount) -> String {
         text.push_str(&format!(
             "\n{consumer} has had {} of them, and passes over those under the same ids",
             number(*skipped)
+        ));
+    }
+    for (consumer, old) in &count.too_old_for {
+        let consumer = printable(consumer);
+        text.push_str(&format!(
+            "\n{} of them are older than the window of {consumer}, which sets those aside under the same ids",
+            number(*old)
         ));
     }
     text

@@ -4,6 +4,7 @@
 //! and what was removed before is not read again. Rows that somebody else holds are passed over, so a stretch waits for nobody.
 //! Each is planned for itself: a plan that was made for an empty table would be kept while it grows.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff_sqlx::Timestamp;
@@ -91,6 +92,11 @@ SELECT count(*) AS removed,
 pub(crate) const NOTE_WINDOW: &str = "
 INSERT INTO messagekit.consumer_windows (consumer, seconds) VALUES ($1, $2)
 ON CONFLICT (consumer, seconds) DO UPDATE SET noted_at = excluded.noted_at";
+
+/// All open letters of brokers, once an hour: there are few.
+pub(crate) const OLDEST_RETURN: &str = "
+SELECT (extract(epoch FROM now() - min(set_aside_at)) * 1000000)::bigint FROM messagekit.dead_letters
+WHERE return_to = ANY ($1::text[]) AND state IN ('retrying', 'waiting', 'dead', 'replaying')";
 
 /// Losing a removal costs nothing: it is done again.
 pub(crate) const UNHURRIED: &str = "SELECT set_config('synchronous_commit', 'off', true)";
@@ -194,6 +200,18 @@ pub(crate) async fn note_window(
     let seconds = window.and_then(|window| i64::try_from(window.as_secs()).ok()).unwrap_or(CENTURY);
     let note = sqlx::query(schema.sql(NOTE_WINDOW)).bind(consumer).bind(seconds.clamp(1, CENTURY));
     note.execute(connection).await.map(drop).map_err(from_sqlx)
+}
+
+/// Returns the age of the oldest open letter that goes back to one of the topics.
+pub(crate) async fn oldest_return(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    topics: &[Arc<str>],
+) -> Result<Option<Duration>, Error> {
+    let topics: Vec<&str> = topics.iter().map(|topic| &**topic).collect();
+    let select = sqlx::query_scalar(schema.sql(OLDEST_RETURN)).bind(topics);
+    let age: Option<i64> = select.fetch_one(connection).await.map_err(from_sqlx)?;
+    Ok(age.map(|age| Duration::from_micros(u64::try_from(age).unwrap_or(0))))
 }
 
 fn stretch(block: i64) -> (String, String) {

@@ -70,6 +70,8 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("clean_markers", cleanup::MARKERS),
     ("clean_letters", cleanup::LETTERS),
     ("note_window", cleanup::NOTE_WINDOW),
+    ("oldest_return", cleanup::OLDEST_RETURN),
+    ("too_old_for", stored_events::TOO_OLD_FOR),
     ("note_failure", bookkeeping::NOTE_FAILURE),
     ("lease_returns", bookkeeping::LEASE_RETURNS),
     ("lease", retries::LEASE),

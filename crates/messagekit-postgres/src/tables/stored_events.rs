@@ -1,11 +1,13 @@
 //! Kept events, as people look for them before they publish them again.
 
 use jiff_sqlx::{Timestamp, ToSqlx};
+use messagekit::cleanup::NOTED_WITHIN;
 use messagekit::{Error, EventCursor, EventFilter, EventHead, MessageId, out_of_range};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::{PgConnection, Postgres, Row};
 
+use super::micros;
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
@@ -42,6 +44,20 @@ SELECT k.consumer, (SELECT count(*) FROM messagekit.outbox_events e
     chosen!(),
     ") AS events
 FROM known k WHERE k.consumer IS NOT NULL ORDER BY k.consumer"
+);
+
+/// What is older than the longest window that was noted of late.
+pub(crate) const TOO_OLD_FOR: &str = concat!(
+    "WITH windows AS MATERIALIZED (
+  SELECT w.consumer, now() - max(w.seconds) * interval '1 second' AS begin
+  FROM messagekit.consumer_windows w
+  WHERE w.noted_at > (SELECT max(n.noted_at) FROM messagekit.consumer_windows n WHERE n.consumer = w.consumer)
+    - $6 * interval '1 microsecond'
+  GROUP BY w.consumer)
+SELECT w.consumer, (SELECT count(*) FROM messagekit.outbox_events e WHERE e.created_at < w.begin AND ",
+    chosen!(),
+    ") AS events
+FROM windows w ORDER BY w.consumer"
 );
 
 pub(crate) const REACHES: &str =
@@ -111,7 +127,23 @@ pub(crate) async fn skipped_by(
     schema: &SchemaName,
     filter: &EventFilter,
 ) -> Result<Vec<(String, u64)>, Error> {
-    let rows = filtered(schema, SKIPPED_BY, filter).fetch_all(connection).await.map_err(from_sqlx)?;
+    by_consumer(filtered(schema, SKIPPED_BY, filter), connection).await
+}
+
+/// Counts for each consumer the events that are older than its window.
+pub(crate) async fn too_old_for(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    filter: &EventFilter,
+) -> Result<Vec<(String, u64)>, Error> {
+    by_consumer(filtered(schema, TOO_OLD_FOR, filter).bind(micros(NOTED_WITHIN)), connection).await
+}
+
+async fn by_consumer(
+    select: Query<'_, Postgres, PgArguments>,
+    connection: &mut PgConnection,
+) -> Result<Vec<(String, u64)>, Error> {
+    let rows = select.fetch_all(connection).await.map_err(from_sqlx)?;
     let read = |row: &PgRow| Ok((row.try_get(0)?, row.try_get::<i64, _>(1)?.unsigned_abs()));
     let all: Vec<(String, u64)> = rows.iter().map(read).collect::<sqlx::Result<_>>().map_err(from_sqlx)?;
     Ok(all.into_iter().filter(|(_, events)| *events > 0).collect())

@@ -1,5 +1,6 @@
 //! What nobody needs any more.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::cleanup::{MARGIN, NOTED_WITHIN};
@@ -56,6 +57,32 @@ fn next_consumer(conn: &Connection, after: i64, now: i64) -> Result<Option<(i64,
         Ok((row.get(0)?, now - seconds.saturating_mul(1_000_000) - micros(MARGIN)))
     })
     .optional()
+}
+
+/// Returns the windows of the consumers that have one, in seconds.
+pub(crate) fn windows(conn: &Connection) -> Result<Vec<(String, i64)>> {
+    conn.prepare_cached(
+        "SELECT c.name, max(w.seconds) FROM messagekit_consumer_windows w
+         JOIN messagekit_consumers c ON c.id = w.consumer_id
+         WHERE w.noted_at > (SELECT max(noted_at) FROM messagekit_consumer_windows n WHERE n.consumer_id = w.consumer_id) - ?1
+         GROUP BY c.name ORDER BY c.name",
+    )?
+    .query_map([micros(NOTED_WITHIN)], |row| Ok((row.get(0)?, row.get(1)?)))?
+    .collect()
+}
+
+/// Returns when the oldest open letter was written down that goes back to one of the topics.
+pub(crate) fn oldest_return(conn: &Connection, topics: &[Arc<str>]) -> Result<Option<i64>> {
+    let mut select = conn.prepare_cached(
+        "SELECT min(set_aside_at) FROM messagekit_dead_letters
+         WHERE return_to = ?1 AND state IN ('retrying', 'waiting', 'dead', 'replaying')",
+    )?;
+    let mut oldest: Option<i64> = None;
+    for topic in topics {
+        let next: Option<i64> = select.query_row([&**topic], |row| row.get(0))?;
+        oldest = oldest.into_iter().chain(next).min();
+    }
+    Ok(oldest)
 }
 
 /// Goes through the markers behind one, or through the first ones of the next consumer.

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use messagekit::{
-    Error, ErrorKind, EventCursor, EventFilter, EventHead, MessageId, StoredEvent, out_of_range,
+    Error, ErrorKind, EventCursor, EventFilter, EventHead, MessageId, ReplayCount, StoredEvent, out_of_range,
 };
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
-use super::{micros_of, read, timestamp};
+use super::{cleanup, micros_of, read, timestamp};
 use crate::error::from_sqlite;
 
 /// Records `r` of partitions `p` of topics `t`: partitions first, because each is one range of records. There is no index by
@@ -123,8 +123,8 @@ fn vanished(position: i64) -> Error {
     Error::new(ErrorKind::Corrupt, "record vanished between look and read").with("position", position)
 }
 
-/// Counts the events of a filter, and for each consumer those it has a marker for.
-pub(crate) fn count(conn: &Connection, filter: &EventFilter) -> rusqlite::Result<(u64, Vec<(String, u64)>)> {
+/// Counts the events of a filter, and for each consumer those it has a marker for, and those that are older than its window.
+pub(crate) fn count(conn: &Connection, filter: &EventFilter, now: i64) -> rusqlite::Result<ReplayCount> {
     let chosen = Chosen::of(filter);
     let events: u32 = conn
         .prepare_cached(&format!("SELECT count(*) FROM {RECORDS} WHERE {}", chosen.sql))?
@@ -139,7 +139,18 @@ pub(crate) fn count(conn: &Connection, filter: &EventFilter) -> rusqlite::Result
         .prepare_cached(&skipped)?
         .query_map(params_from_iter(&chosen.values), |row| Ok((row.get(0)?, row.get::<_, u32>(1)?.into())))?
         .collect::<rusqlite::Result<Vec<_>>>()?;
-    Ok((events.into(), skipped_by))
+    let mut too_old_for = Vec::new();
+    for (consumer, seconds) in cleanup::windows(conn)? {
+        let begin = now.saturating_sub(seconds.saturating_mul(1_000_000));
+        let old: u32 = conn
+            .prepare_cached(&format!(
+                "SELECT count(*) FROM {RECORDS} WHERE r.created_at < {begin} AND {}",
+                chosen.sql
+            ))?
+            .query_row(params_from_iter(&chosen.values), |row| row.get(0))?;
+        too_old_for.extend((old > 0).then(|| (consumer, old.into())));
+    }
+    Ok(ReplayCount { events: events.into(), skipped_by, too_old_for })
 }
 
 /// Refuses a range that begins before the oldest record that is kept.

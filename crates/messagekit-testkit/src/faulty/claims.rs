@@ -1,5 +1,6 @@
 //! A store with one fault: claims.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::{Claim, ClaimRequest, Error, ErrorKind, MessageId, Processed, Store};
@@ -61,6 +62,13 @@ impl FaultyStore {
 impl Processed for FaultyStore {
     async fn note_window(&self, consumer: &str, window: Option<Duration>) -> Result<(), Error> {
         self.inner.note_window(consumer, window).await
+    }
+
+    async fn oldest_return(&self, topics: &[Arc<str>]) -> Result<Option<Duration>, Error> {
+        match self.fault {
+            Some(Fault::NothingGoesBack) => Ok(None),
+            _ => self.inner.oldest_return(topics).await,
+        }
     }
 
     async fn claim(

@@ -60,6 +60,9 @@ impl Replays for FaultyStore {
             if self.is(Fault::CountForgetsMarkers) {
                 count.skipped_by.clear();
             }
+            if self.is(Fault::CountForgetsWindows) {
+                count.too_old_for.clear();
+            }
             Ok(count)
         })
     }

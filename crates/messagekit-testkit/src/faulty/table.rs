@@ -361,6 +361,8 @@ faults! {
     KeepsOutsideTransaction: Store rolled_back_keep_leaves_nothing,
     /// Letters of queues go back through topics too.
     ReturnsIgnoreOrigin: Store returns_are_leased_by_origin,
+    /// Nothing is said to be on its way back.
+    NothingGoesBack: Store oldest_return_is_the_oldest_open_letter_of_a_way_back,
     /// What goes back does not know where it died.
     ReturnsForgetScope: Store returns_are_answered_under_their_scope,
     /// What can go nowhere is retried.
@@ -381,6 +383,8 @@ faults! {
     EventsIgnoreCursor: Store pages_of_events_join_without_a_gap,
     /// A count does not look at markers.
     CountForgetsMarkers: Store count_tells_what_would_be_published,
+    /// A count does not look at windows.
+    CountForgetsWindows: Store count_tells_what_is_too_old,
     /// The events of a replay are chosen when a worker takes it.
     ReplayChoosesLate: Store replay_publishes_what_was_chosen_when_it_was_ordered,
     /// A step publishes everything.

@@ -1,15 +1,16 @@
 //! What brokers kept.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::{
-    Act, Acted, Bookkeeping, Claim, DeadLetters, Found, LetterState, MessageId, Origin, OutboxRows, Received,
-    Retries, SetAsideOutcome, Store, headers,
+    Act, Acted, Bookkeeping, Claim, DeadLetters, Found, LetterState, MessageId, Origin, OutboxRows,
+    Processed, Received, Retries, SetAsideOutcome, Store, headers,
 };
 
 use super::fixture::{act, begin, commit, look, of, only_letter};
 use super::{StoreFixture, dead, received, retry_in};
-use crate::unique;
+use crate::{DEADLINE, eventually, unique};
 
 const LONG: Duration = Duration::from_secs(3_600);
 
@@ -118,6 +119,28 @@ pub async fn returns_are_leased_by_origin<F: StoreFixture>(fixture: &F) {
         let own = store.lease(scope, 10, LONG).await.expect("leases are answered");
         assert_eq!(own, [], "no handler runs what goes back to a broker");
     }
+}
+
+/// What goes elsewhere, and what nobody sends back any more, does not count.
+pub async fn oldest_return_is_the_oldest_open_letter_of_a_way_back<F: StoreFixture>(fixture: &F) {
+    let (store, scope, other) = (fixture.store(), unique("queue:billing"), unique("queue:other"));
+    let way: Arc<str> = format!("{scope}.in").into();
+    let ways = [Arc::from("elsewhere"), way];
+    let age = async || store.oldest_return(&ways).await.expect("ages are answered");
+    keep_now(&store, &found(&other, Origin::Queue, &received("billing", "{}"))).await;
+    assert_eq!(age().await, None);
+    let pause = Duration::from_millis(300);
+    keep_now(&store, &found(&scope, Origin::Queue, &received("billing", "{}"))).await;
+    let first = only_letter(&store, &scope).await.id;
+    eventually("it grows older", DEADLINE, async || age().await.is_some_and(|age| age > pause)).await;
+    keep_now(&store, &found(&scope, Origin::Queue, &received("billing", "{}"))).await;
+    assert!(age().await.is_some_and(|age| age > pause && age < LONG), "the first one is the older");
+    act(&store, Act::Discard, first).await;
+    let letters = store.ids(&of(&scope), 10).await.expect("letters can be listed");
+    let second = *letters.iter().find(|id| **id != first).expect("there are two");
+    assert!(age().await.is_some());
+    act(&store, Act::Discard, second).await;
+    assert_eq!(age().await, None, "nothing goes back any more");
 }
 
 /// What was published is resolved, what was refused is dead, and an outage gives it back.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use messagekit::{
     Act, Actor, DeadLetters, Error, ErrorKind, EventFilter, EventHead, Message, MessageId, OutboxRows,
-    ReplayIds, ReplayJob, ReplayLease, ReplayOrder, ReplayState, Replays, StoredEvent, headers,
+    Processed, ReplayIds, ReplayJob, ReplayLease, ReplayOrder, ReplayState, Replays, StoredEvent, headers,
 };
 
 use super::fixture::{begin, claim_now, commit, somebody};
@@ -153,6 +153,38 @@ pub async fn count_tells_what_would_be_published<F: StoreFixture>(fixture: &F) {
     assert_eq!((none.events, none.skipped_by), (0, Vec::new()));
     assert_eq!(store.replays(None, 10).await.expect("replays are listed"), []);
     assert_eq!(published(fixture, &topic, 3).await.len(), 3);
+}
+
+/// Which consumers would refuse events because of their age, by the longest window that each has noted.
+pub async fn count_tells_what_is_too_old<F: StoreFixture>(fixture: &F) {
+    let (store, topic) = (fixture.store(), unique("topic"));
+    let [short, long, both, any] = ["short", "long", "both", "any"].map(unique);
+    let moment = Duration::from_secs(1);
+    for (consumer, windows) in [
+        (&short, vec![Some(moment)]),
+        (&long, vec![Some(LONG)]),
+        (&both, vec![Some(LONG), Some(moment)]),
+        (&any, vec![None]),
+    ] {
+        for window in windows {
+            store.note_window(consumer, window).await.expect("windows are noted");
+        }
+    }
+    write(fixture, &topic, &["1", "2"]).await;
+    eventually("both are older than the shortest window", DEADLINE, async || {
+        let count = store.replay_count(&of_topic(&topic)).await.expect("counts are answered");
+        assert_eq!(count.events, 2);
+        match &count.too_old_for[..] {
+            [] | [(_, 1)] => false,
+            old => {
+                assert_eq!(old, [(short.clone(), 2)]);
+                true
+            }
+        }
+    })
+    .await;
+    let none = store.replay_count(&of_topic(&unique("topic"))).await.expect("counts are answered");
+    assert_eq!(none.too_old_for, []);
 }
 
 /// What is written after the order is not part of it.

@@ -15,6 +15,7 @@ mod lanes;
 mod middleware;
 mod on_failure;
 mod probe;
+mod reach;
 mod retry;
 mod retry_timer;
 mod router;

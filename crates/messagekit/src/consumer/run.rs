@@ -12,6 +12,7 @@ use tokio::task::{JoinError, JoinSet};
 use super::batch::Entry;
 use super::bind::bind;
 use super::lanes::{LaneState, Window, Working};
+use super::reach::watch;
 use super::retry::{Retried, retry};
 use super::retry_timer::RetryTimer;
 use super::settings::{CUT_OFF, DRAIN, Settings};
@@ -33,13 +34,15 @@ pub(super) async fn run<S: Inbox, Src: Source>(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Error> {
     let mut shutdown = pin!(shutdown);
+    let (topics, retention) = (source.topics().to_vec(), source.retention());
     let Some(bound) = or_shutdown(bind(&settings, source), shutdown.as_mut()).await else { return Ok(()) };
     let subscriber = bound?;
     crash::point("consumer.bound");
     let mut running = Running::new(settings, subscriber, gates);
-    let outcome = poll_fn(|cx| match shutdown.as_mut().poll(cx) {
-        Poll::Ready(()) => Poll::Ready(Ok(())),
-        Poll::Pending => running.poll(cx).map(Err),
+    let mut watching = pin!(watch(Arc::clone(&running.settings), topics, retention));
+    let outcome = poll_fn(|cx| match (shutdown.as_mut().poll(cx), watching.as_mut().poll(cx)) {
+        (Poll::Ready(()), _) => Poll::Ready(Ok(())),
+        (Poll::Pending, _) => running.poll(cx).map(Err),
     })
     .await;
     running.stop();

@@ -65,6 +65,7 @@ pub(super) struct Counters {
     lanes: AtomicU64,
     blocked: AtomicU64,
     trouble: Mutex<Option<(Instant, String)>>,
+    short_of: Mutex<Vec<String>>,
     handle_seconds: Histogram,
     holding: Holding,
 }
@@ -84,6 +85,7 @@ impl Counters {
             lanes: AtomicU64::default(),
             blocked: AtomicU64::default(),
             trouble: Mutex::default(),
+            short_of: Mutex::default(),
             handle_seconds: Histogram::with_opts(options.buckets(SECONDS.to_vec()))
                 .expect("name and bounds are legal"),
             holding,
@@ -129,6 +131,17 @@ impl Stats {
         let trouble = trouble.filter(|(told, _)| told.elapsed() < LASTS).map(|(_, error)| error);
         let get = |gauge: &AtomicU64| gauge.load(Ordering::Relaxed);
         Connection { lanes: get(&self.0.lanes), blocked: get(&self.0.blocked), trouble }
+    }
+
+    /// Says in words what may come back that is older than the consumer's window, and would be set aside; empty while nothing
+    /// may, and without a window. Looked for when the consumer starts and once an hour.
+    pub fn outside_window(&self) -> Vec<String> {
+        self.0.short_of.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes what may come back that is older than the window.
+    pub(super) fn short_of(&self, found: Vec<String>) {
+        *self.0.short_of.lock().unwrap_or_else(PoisonError::into_inner) = found;
     }
 
     /// Notes how many lanes are assigned, and how many of them are blocked.

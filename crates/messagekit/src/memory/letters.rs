@@ -1,5 +1,6 @@
 //! Dead letters in memory: setting aside and running again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -210,6 +211,19 @@ impl Tables {
         self.last_letter += 1;
         tx.writes.letters.insert(self.last_letter, letter(self.last_letter));
         Ok(SetAsideOutcome::SetAside)
+    }
+}
+
+impl Tables {
+    /// Returns the age of the oldest open letter that goes back to one of the topics.
+    pub(super) fn oldest_return(&self, topics: &[Arc<str>], now: Timestamp) -> Option<Duration> {
+        let goes_back = |head: &&LetterHead| {
+            let way = head.return_to.as_deref();
+            head.state.is_open() && topics.iter().any(|topic| way == Some(&**topic))
+        };
+        let oldest =
+            self.letters.values().map(Letter::head).filter(goes_back).map(|head| head.set_aside_at).min();
+        oldest.and_then(|oldest| Duration::try_from(now.duration_since(oldest)).ok())
     }
 }
 

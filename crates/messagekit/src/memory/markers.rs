@@ -1,6 +1,7 @@
 //! Processed markers in memory, and who holds them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::parking::HeldKey;
@@ -121,9 +122,17 @@ impl Tables {
 }
 
 impl Processed for MemoryStore {
-    /// Memory forgets everything with its process, and nothing before.
-    async fn note_window(&self, _consumer: &str, _window: Option<Duration>) -> Result<(), Error> {
+    async fn note_window(&self, consumer: &str, window: Option<Duration>) -> Result<(), Error> {
+        let window = window.unwrap_or(Duration::MAX);
+        self.tables(|tables| {
+            let noted = tables.windows.entry(consumer.to_owned()).or_default();
+            *noted = window.max(*noted);
+        });
         Ok(())
+    }
+
+    async fn oldest_return(&self, topics: &[Arc<str>]) -> Result<Option<Duration>, Error> {
+        Ok(self.tables(|tables| tables.oldest_return(topics, self.database.clock.now())))
     }
 
     async fn claim(

@@ -64,7 +64,7 @@ impl Tables {
         events
     }
 
-    fn count(&self, filter: &EventFilter) -> Result<ReplayCount, Error> {
+    fn count(&self, filter: &EventFilter, now: Timestamp) -> Result<ReplayCount, Error> {
         let oldest = self.events.iter().map(|event| event.created_at).min();
         if let (Some(from), Some(oldest)) = (filter.from, oldest)
             && from < oldest
@@ -81,7 +81,15 @@ impl Tables {
             (consumer.clone(), events.iter().filter(has_marker).count() as u64)
         });
         let skipped_by = skipped_by.filter(|(_, skipped)| *skipped > 0).collect();
-        Ok(ReplayCount { events: events.len() as u64, skipped_by })
+        let too_old = |window: Duration| {
+            let is_outside = |event: &&&StoredEvent| {
+                Duration::try_from(now.duration_since(event.created_at)).is_ok_and(|age| age > window)
+            };
+            events.iter().filter(is_outside).count() as u64
+        };
+        let too_old_for = self.windows.iter().map(|(consumer, window)| (consumer.clone(), too_old(*window)));
+        let too_old_for = too_old_for.filter(|(_, events)| *events > 0).collect();
+        Ok(ReplayCount { events: events.len() as u64, skipped_by, too_old_for })
     }
 
     fn replay(&mut self, id: i64) -> Option<&mut Replay> {
@@ -123,7 +131,7 @@ impl Replays for MemoryStore {
     }
 
     fn replay_count<'a>(&'a self, filter: &'a EventFilter) -> BoxFuture<'a, Result<ReplayCount, Error>> {
-        Box::pin(async move { self.tables(|tables| tables.count(filter)) })
+        Box::pin(async move { self.tables(|tables| tables.count(filter, self.database.clock.now())) })
     }
 
     fn order_replay<'a>(
@@ -134,7 +142,7 @@ impl Replays for MemoryStore {
         let now = self.database.clock.now();
         Box::pin(async move {
             self.tables(|tables| {
-                tables.count(&order.filter)?;
+                tables.count(&order.filter, now)?;
                 let events = tables.events_of(&order.filter);
                 let chosen = events.len() as u64;
                 if order.count.is_some_and(|count| count != chosen) {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -38,6 +39,8 @@ pub(super) struct Database {
 pub(super) struct Tables {
     pub(super) markers: BTreeMap<(String, MessageId), Marker>,
     pub(super) offsets: BTreeMap<OffsetKey, i64>,
+    /// The longest that running consumers have noted.
+    pub(super) windows: BTreeMap<String, Duration>,
     pub(super) letters: BTreeMap<i64, Letter>,
     pub(super) last_letter: i64,
     pub(super) queues: Queues,

@@ -17,6 +17,8 @@ pub const CONSUMER_HANDLED: &str = "messagekit_consumer_handled_total";
 pub const CONSUMER_BATCHES: &str = "messagekit_consumer_batches_total";
 /// Lanes that wait for a message that cannot be applied, or for room to park one. Labels: `consumer`.
 pub const CONSUMER_BLOCKED_LANES: &str = "messagekit_consumer_blocked_lanes";
+/// 1 while something may come back that is older than the consumer's window, else 0. Labels: `consumer`.
+pub const CONSUMER_WINDOW_SHORT: &str = "messagekit_consumer_window_short";
 /// Time inside handlers, one run each. Labels: `consumer`.
 pub const CONSUMER_HANDLE_SECONDS: &str = "messagekit_consumer_handle_seconds";
 
@@ -63,7 +65,7 @@ pub const BOOKKEEPER_KEPT: &str = "messagekit_bookkeeper_kept_total";
 pub const ADMIN_REQUEST_SECONDS: &str = "messagekit_admin_request_seconds";
 
 /// Every name.
-pub const ALL: [&str; 28] = [
+pub const ALL: [&str; 29] = [
     OUTBOX_PENDING,
     OUTBOX_OVERDUE,
     OUTBOX_OLDEST_SECONDS,
@@ -72,6 +74,7 @@ pub const ALL: [&str; 28] = [
     CONSUMER_HANDLED,
     CONSUMER_BATCHES,
     CONSUMER_BLOCKED_LANES,
+    CONSUMER_WINDOW_SHORT,
     CONSUMER_HANDLE_SECONDS,
     GATE_STATE,
     GATE_WAIT_SECONDS,

@@ -31,7 +31,7 @@ pub(super) struct Database {
 }
 
 /// Name, help, type and labels of the families in the order of `collect`.
-const FAMILIES: [(&str, &str, MetricType, &[&str]); 9] = [
+const FAMILIES: [(&str, &str, MetricType, &[&str]); 10] = [
     (
         names::CONSUMER_HANDLED,
         "Messages by what became of them",
@@ -40,6 +40,12 @@ const FAMILIES: [(&str, &str, MetricType, &[&str]); 9] = [
     ),
     (names::CONSUMER_BATCHES, "Transactions by their end", MetricType::COUNTER, &["consumer", "outcome"]),
     (names::CONSUMER_BLOCKED_LANES, "Lanes that wait for one message", MetricType::GAUGE, &["consumer"]),
+    (
+        names::CONSUMER_WINDOW_SHORT,
+        "1 while older messages than the window's may come back",
+        MetricType::GAUGE,
+        &["consumer"],
+    ),
     (names::CONSUMER_HANDLE_SECONDS, "Time inside handlers", MetricType::HISTOGRAM, &["consumer"]),
     (names::OUTBOX_PENDING, "Events that have not provably left", MetricType::GAUGE, &["database"]),
     (names::OUTBOX_OVERDUE, "Pending events older than 10 s", MetricType::GAUGE, &["database"]),
@@ -87,7 +93,7 @@ impl Collector for Watched {
     fn collect(&self) -> Vec<MetricFamily> {
         let known = self.known();
         let mut figures: [Vec<Metric>; FAMILIES.len()] = Default::default();
-        let [handled, batches, blocked, seconds, pending, overdue, oldest, letters, up] = &mut figures;
+        let [handled, batches, blocked, short, seconds, pending, overdue, oldest, letters, up] = &mut figures;
         for (name, watched) in &known.consumers {
             let stats: Vec<_> = watched.iter().map(Stats::read).collect();
             let count = |to: &mut Vec<Metric>, outcome, of: fn(&crate::ConsumerStats) -> u64| {
@@ -104,6 +110,8 @@ impl Collector for Watched {
             count(batches, "rolled_back", |stats| stats.rolled_back);
             let lanes = watched.iter().map(|stats| stats.connection().blocked).sum::<u64>();
             blocked.push(gauge(&[("consumer", name)], lanes as f64));
+            let is_short = watched.iter().any(|stats| !stats.outside_window().is_empty());
+            short.push(gauge(&[("consumer", name)], f64::from(u8::from(is_short))));
             seconds.push(times(&[("consumer", name)], watched));
         }
         for (name, database) in &known.databases {

@@ -124,6 +124,10 @@ impl<P: Publisher + 'static> Processed for NoStore<P> {
         Ok(())
     }
 
+    async fn oldest_return(&self, _: &[Arc<str>]) -> Result<Option<Duration>, Error> {
+        Ok(None)
+    }
+
     async fn claim(&self, (): &mut (), _: &str, requests: &[ClaimRequest]) -> Result<Vec<Claim>, Error> {
         Ok(vec![Claim::Fresh; requests.len()])
     }

@@ -73,6 +73,16 @@ pub trait Processed: Store {
         window: Option<Duration>,
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
+    /// Returns the age of the oldest open letter that a retry sends to one of `topics` again, by the database's clock since it
+    /// was written down.
+    ///
+    /// # Errors
+    /// Transient if the database does not answer.
+    fn oldest_return(
+        &self,
+        topics: &[Arc<str>],
+    ) -> impl Future<Output = Result<Option<Duration>, Error>> + Send;
+
     /// Takes back claims of this transaction that were fresh or behind, whose messages were neither handled nor kept.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 mod capabilities;
 mod publisher;
 mod receipt;
+mod retention;
 mod source;
 mod subscriber;
 mod watermark;
@@ -10,6 +11,7 @@ mod watermark;
 pub use capabilities::{BatchLimit, Capabilities};
 pub use publisher::{PublishError, Published, Publisher, Refusal};
 pub use receipt::{Delivery, Lane, Receipt};
+pub use retention::{Kept, TopicRetention};
 pub use source::Source;
 pub use subscriber::{Done, Incoming, Subscriber};
 pub use watermark::Watermark;

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use super::{Capabilities, Subscriber};
+use super::{Capabilities, Subscriber, TopicRetention};
 use crate::Error;
 use crate::store::NextOffset;
 
@@ -21,6 +21,12 @@ pub trait Source: Send + 'static {
 
     /// Returns the topics it reads.
     fn topics(&self) -> &[Arc<str>];
+
+    /// Returns whom to ask how long the topics keep their records, while the consumer runs; `None`, as by default, where
+    /// nobody can tell.
+    fn retention(&self) -> Option<Arc<dyn TopicRetention>> {
+        None
+    }
 
     /// Joins the consumer of this name; a new name starts at the earliest record.
     ///

@@ -120,6 +120,10 @@ impl Processed for Flaky {
         self.call(Call::NoteWindow, self.inner.note_window(consumer, window)).await
     }
 
+    async fn oldest_return(&self, topics: &[Arc<str>]) -> Result<Option<Duration>, Error> {
+        self.inner.oldest_return(topics).await
+    }
+
     async fn claim(
         &self,
         tx: &mut MemoryTx,

@@ -1,9 +1,15 @@
 //! What is older than the window is not handled, because nobody can say whether it was before.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messagekit::{Consumer, ErrorKind, LetterState, Message, NoStore, OnFailure, headers};
+use messagekit::memory::MemoryTx;
+use messagekit::metrics::{Metrics, text};
+use messagekit::{
+    BoxFuture, Capabilities, Consumer, Error, ErrorKind, Kept, LetterState, Message, NextOffset, NoStore,
+    OnFailure, Shutdown, Source, TopicRetention, headers,
+};
 
 use crate::fixture::{CONSUMER, World, placed, seconds, start, until};
 
@@ -66,4 +72,91 @@ async fn a_window_without_a_database_or_shorter_than_an_hour_is_refused() {
     assert_eq!(refused.kind(), ErrorKind::InvalidConfiguration);
     let refused = world.billing().window(seconds(3_599)).build().expect_err("too short");
     assert!(refused.to_string().contains("shorter than an hour"), "{refused}");
+}
+
+/// Topics whose backend says how long it keeps them.
+struct Keeping<Src> {
+    source: Src,
+    kept: Arc<Mutex<Result<Vec<Kept>, Error>>>,
+}
+
+struct Told(Arc<Mutex<Result<Vec<Kept>, Error>>>);
+
+impl TopicRetention for Told {
+    fn kept(&self) -> BoxFuture<'_, Result<Vec<Kept>, Error>> {
+        let kept = self.0.lock().expect("nobody panicked").clone();
+        Box::pin(async { kept })
+    }
+}
+
+impl<Src: Source> Source for Keeping<Src> {
+    type Subscriber = Src::Subscriber;
+
+    fn capabilities(&self) -> Capabilities {
+        self.source.capabilities()
+    }
+
+    fn topics(&self) -> &[Arc<str>] {
+        self.source.topics()
+    }
+
+    fn retention(&self) -> Option<Arc<dyn TopicRetention>> {
+        Some(Arc::new(Told(Arc::clone(&self.kept))))
+    }
+
+    async fn bind(self, consumer: &str, remembered: &[NextOffset]) -> Result<Src::Subscriber, Error> {
+        self.source.bind(consumer, remembered).await
+    }
+}
+
+fn kept(topic: &str, time: Option<Duration>) -> Kept {
+    Kept { topic: topic.into(), time }
+}
+
+/// Two looks are an hour apart.
+const LOOK: Duration = Duration::from_secs(61 * 60);
+
+#[tokio::test(start_paused = true)]
+async fn a_window_is_compared_with_the_longest_retention_at_start_and_every_hour() {
+    let world = World::new(1);
+    let told = Arc::new(Mutex::new(Ok(vec![kept("a", Some(WINDOW)), kept("b", Some(seconds(60)))])));
+    let source = Keeping { source: world.topics(), kept: Arc::clone(&told) };
+    let print = async |_: &mut MemoryTx, _: Message| Ok(());
+    let registry = prometheus::Registry::new();
+    let metrics = Metrics::new(&registry).expect("names are legal");
+    let consumer = Consumer::builder(CONSUMER, world.store.clone())
+        .from(source)
+        .on_message("orders.order.placed", print)
+        .window(WINDOW)
+        .metrics(&metrics)
+        .build()
+        .expect("complete");
+    let (stats, shutdown) = (consumer.stats(), Shutdown::new());
+    let running = tokio::spawn(consumer.run(shutdown.clone()));
+    let says = |words: &'static str| {
+        let (stats, registry) = (stats.clone(), registry.clone());
+        async move {
+            tokio::time::sleep(LOOK).await;
+            let (short, shown) = (stats.outside_window().join("; "), text(&registry));
+            assert!(short.contains(words) && short.is_empty() == words.is_empty(), "{words:?} in {short:?}");
+            let figure = format!(
+                "messagekit_consumer_window_short{{consumer=\"{CONSUMER}\"}} {}",
+                u8::from(!words.is_empty())
+            );
+            assert!(shown.contains(&figure), "{figure} in {shown}");
+        }
+    };
+    says("").await;
+    let tell = |answer| *told.lock().expect("nobody panicked") = answer;
+    tell(Ok(vec![kept("a", Some(seconds(60))), kept("b", Some(WINDOW + seconds(1)))]));
+    says("shorter than topic b keeps records (for 30 days)").await;
+    tell(Ok(vec![kept("a", None), kept("b", Some(WINDOW * 2))]));
+    says("shorter than topic a keeps records (for ever)").await;
+    // Who cannot tell accuses nobody, and stops nothing.
+    tell(Err(Error::new(ErrorKind::Unavailable, "away")));
+    says("").await;
+    world.publish(placed("a", 1)).await;
+    until(|| stats.read().handled == 1).await;
+    shutdown.request();
+    running.await.expect("no panic").expect("no error");
 }

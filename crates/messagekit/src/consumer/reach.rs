@@ -1,0 +1,81 @@
+//! Whether anything can come back that is older than the window.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::settings::Settings;
+use crate::store::Inbox;
+use crate::transport::TopicRetention;
+use crate::{Error, chain};
+
+/// Retention, letters and windows change rarely, and each look costs a question to the broker and two to the database.
+const EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// Compares the window with what may come back, when the consumer starts and once an hour; never ends. The window is noted
+/// each time: what was noted long ago counts no more.
+pub(super) async fn watch<S: Inbox>(
+    settings: Arc<Settings<S>>,
+    topics: Vec<Arc<str>>,
+    retention: Option<Arc<dyn TopicRetention>>,
+) {
+    let consumer = &*settings.name;
+    loop {
+        let mut found = Vec::new();
+        let mut learn = |learned: Result<Option<String>, Error>| match learned {
+            Ok(short) => found.extend(short),
+            Err(error) => {
+                tracing::info!(consumer, error = %chain(&error), "the window cannot be compared");
+            }
+        };
+        if let Some(window) = settings.window {
+            if let Some(retention) = &retention {
+                learn(kept(window, &**retention).await);
+            }
+            learn(returning(window, &settings.store, &topics).await);
+        }
+        if !found.is_empty() {
+            tracing::warn!(consumer, "{}", found.join("; "));
+        }
+        settings.stats.short_of(found);
+        tokio::time::sleep(EVERY).await;
+        if let Err(error) = settings.store.note_window(consumer, settings.window).await {
+            tracing::warn!(consumer, error = %chain(&error), "window not noted");
+        }
+    }
+}
+
+/// The topic that keeps its records the longest.
+async fn kept(window: Duration, retention: &dyn TopicRetention) -> Result<Option<String>, Error> {
+    let topics = retention.kept().await?;
+    // For ever is longer than any time.
+    let longest = topics.into_iter().max_by_key(|kept| (kept.time.is_none(), kept.time));
+    let short = longest.filter(|kept| kept.time.is_none_or(|time| time > window));
+    Ok(short.map(|kept| {
+        let (topic, window) = (kept.topic, in_words(window));
+        let time = kept.time.map_or("for ever".to_owned(), |time| format!("for {}", in_words(time)));
+        format!("the window of {window} is shorter than topic {topic} keeps records ({time}): older ones would be set aside")
+    }))
+}
+
+/// The oldest message that a retry sends to one of the topics again.
+async fn returning<S: Inbox>(
+    window: Duration,
+    store: &S,
+    topics: &[Arc<str>],
+) -> Result<Option<String>, Error> {
+    let oldest = store.oldest_return(topics).await?.filter(|age| *age > window);
+    Ok(oldest.map(|age| {
+        let (age, window) = (in_words(age), in_words(window));
+        format!("a dead letter of {age} is older than the window of {window}: a retry sends it back to be set aside")
+    }))
+}
+
+/// `30 days`, `36 h`: as exact as a person needs.
+fn in_words(time: Duration) -> String {
+    let hours = time.as_secs() / 3_600;
+    if hours.is_multiple_of(24) || hours >= 24 * 14 {
+        format!("{} days", hours / 24)
+    } else {
+        format!("{hours} h")
+    }
+}
