@@ -122,6 +122,15 @@ fn claim_of_a_greater_generation_can_be_taken_back() {
         assert_eq!(claim(&shop, &mut tx, &[request(&id, 1)]).await, [Claim::Fresh]);
         shop.store.unclaim(&mut tx, &shop.consumer, &[request(&id, 1)]).await.unwrap();
         shop.store.commit(tx).await.unwrap();
+        // Whoever knows of no range passes over it as before.
+        assert_eq!(claim_now(&shop, &[request(&id, 0)]).await, [Claim::Done]);
+        let new = MessageId::new();
+        let mut tx = shop.store.begin().await.unwrap();
+        let both = [request(&id, 2), request(&new, 2)];
+        assert_eq!(claim(&shop, &mut tx, &both).await, [Claim::Fresh; 2]);
+        shop.store.unclaim(&mut tx, &shop.consumer, &both).await.unwrap();
+        shop.store.commit(tx).await.unwrap();
+        assert_eq!(claim_now(&shop, &[request(&id, 0), request(&new, 0)]).await, [Claim::Done, Claim::Fresh]);
         assert_eq!(claim_now(&shop, &[request(&id, 1)]).await, [Claim::Fresh]);
     });
 }

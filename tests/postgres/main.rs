@@ -28,5 +28,6 @@ mod relay;
 mod replays;
 mod rows;
 mod same_id;
+mod schedules;
 mod shop;
 mod statements;

@@ -38,6 +38,11 @@ pub const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0005_pending_by_topic.sql"),
     },
     Migration { version: 6, name: "cleanup", sql: include_str!("../migrations/0006_cleanup.sql") },
+    Migration {
+        version: 7,
+        name: "earlier_generation",
+        sql: include_str!("../migrations/0007_earlier_generation.sql"),
+    },
 ];
 
 const VERSION_TABLE: &str = "CREATE TABLE messagekit.schema_migrations (

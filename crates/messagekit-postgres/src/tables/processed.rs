@@ -41,7 +41,7 @@ WHERE (
   WHERE q.consumer = $1 AND q.message_id = b.id AND (q.outcome <> 'done' OR q.generation >= b.generation)) IS NULL
 ORDER BY b.id COLLATE "C"
 ON CONFLICT (consumer, message_id) DO UPDATE
-  SET outcome = excluded.outcome, generation = excluded.generation, processed_at = now()
+  SET outcome = excluded.outcome, generation = excluded.generation, earlier = p.generation, processed_at = now()
   WHERE p.outcome = 'done' AND p.generation < excluded.generation
 RETURNING message_id, outcome"#;
 
@@ -57,10 +57,17 @@ UNION ALL
 SELECT NULL, 'held' FROM unnest($3::text[], $4::bigint[]) AS b (topic, key_hash)
 WHERE (SELECT true FROM messagekit.held_keys k WHERE k.consumer = $1 AND k.topic = b.topic AND k.key_hash = b.key_hash)";
 
-/// Takes back what this transaction wrote, and nothing that stood there before.
+/// Takes back what this transaction wrote; what was done under a smaller generation is so again.
 pub(crate) const UNCLAIM: &str = "
-DELETE FROM messagekit.processed_messages
-WHERE consumer = $1 AND message_id = ANY($2::text[]) AND outcome <> 'discarded' AND xmin = pg_current_xact_id()::xid";
+WITH back AS (
+  UPDATE messagekit.processed_messages SET outcome = 'done', generation = earlier, earlier = NULL
+  WHERE consumer = $1 AND message_id = ANY($2::text[]) AND outcome <> 'discarded' AND earlier IS NOT NULL
+    AND xmin = pg_current_xact_id()::xid RETURNING 1),
+gone AS (
+  DELETE FROM messagekit.processed_messages
+  WHERE consumer = $1 AND message_id = ANY($2::text[]) AND outcome <> 'discarded' AND earlier IS NULL
+    AND xmin = pg_current_xact_id()::xid RETURNING 1)
+SELECT (SELECT count(*) FROM back) + (SELECT count(*) FROM gone)";
 
 /// Claims messages and answers in input order.
 pub(crate) async fn claim(
@@ -190,9 +197,6 @@ fn outcome(text: &str) -> Result<Claim, Error> {
 }
 
 /// Takes back claims that were fresh or behind in this transaction.
-///
-/// A claim of a greater generation loses the older marker with it; that is safe, because its message is claimed again
-/// before anything behind it is finished.
 pub(crate) async fn unclaim(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -202,13 +206,13 @@ pub(crate) async fn unclaim(
     let mut ids: Vec<&str> = requests.iter().map(|request| request.id.as_str()).collect();
     ids.sort_unstable();
     ids.dedup();
-    let delete = sqlx::query(schema.sql(UNCLAIM)).bind(consumer).bind(&ids);
-    let deleted = delete.execute(connection).await.map_err(from_sqlx)?.rows_affected();
-    if usize::try_from(deleted) == Ok(ids.len()) {
+    let take_back = sqlx::query_scalar(schema.sql(UNCLAIM)).bind(consumer).bind(&ids);
+    let taken: i64 = take_back.fetch_one(connection).await.map_err(from_sqlx)?;
+    if usize::try_from(taken) == Ok(ids.len()) {
         return Ok(());
     }
     // One that stays would commit as done without having run.
     Err(Error::new(ErrorKind::Other, "a claim to take back is not of this transaction")
         .with("claims", ids.len())
-        .with("taken_back", deleted))
+        .with("taken_back", taken))
 }

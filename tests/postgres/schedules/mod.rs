@@ -1,0 +1,74 @@
+//! Parking under random schedules of statements: owners, late owners, retries, people, deaths of processes and of sessions.
+//!
+//! A schedule is a seed. Every process reaches the server over a wire on which each statement waits for leave, and the schedule
+//! gives leave to one at a time, by weights that change: transactions stand still half-way, and go on when others have passed.
+//! Records come without a fence, as from a broker: owners that were replaced go on.
+
+mod claimer;
+mod mutants;
+mod operator;
+mod owner;
+mod rest;
+mod seen;
+mod stage;
+mod verdict;
+mod wire;
+mod world;
+
+use mutants::{MUTANTS, Mutant, Wrong};
+use seen::Seen;
+use stage::Theatre;
+
+/// How many schedules are run: enough for most of the mutants to be caught several times over, or the stated size.
+fn schedules() -> u64 {
+    if std::env::var_os("MESSAGEKIT_FULL").is_some() { 2_000 } else { 40 }
+}
+
+fn run<T>(test: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(test)
+}
+
+#[test]
+fn random_schedules_keep_the_order_of_keys_and_apply_each_message_once() {
+    run(async {
+        let theatre = Theatre::open().await;
+        let mut seen = Seen::default();
+        for seed in 0..schedules() {
+            match theatre.play(seed, None).await.0 {
+                Ok(of_this) => seen += of_this,
+                Err(broken) => panic!("seed {seed}: {broken}"),
+            }
+        }
+        println!("{seen:?}");
+        seen.assert_everything_happened();
+    });
+}
+
+#[test]
+fn every_mutant_is_caught() {
+    run(async {
+        let theatre = Theatre::open().await;
+        for mutant in MUTANTS {
+            let (seed, broken) = catch(&theatre, mutant).await;
+            println!("{:<55} seed {seed:>3}: {broken}", mutant.name);
+        }
+    });
+}
+
+/// Each of them is there at once; how often its moment comes differs.
+const ENOUGH: u64 = 400;
+
+async fn catch(theatre: &Theatre, mutant: &'static Mutant) -> (u64, String) {
+    let mut struck = matches!(mutant.wrong, Wrong::Step(_));
+    for seed in 0..ENOUGH {
+        let (ended, rewrote) = theatre.play(seed, Some(mutant)).await;
+        struck |= rewrote;
+        if let Err(broken) = ended {
+            assert!(struck, "{}: caught before it was there: {broken}", mutant.name);
+            return (seed, broken);
+        }
+    }
+    assert!(struck, "no statement has the text of: {}", mutant.name);
+    panic!("nobody notices: {}", mutant.name);
+}

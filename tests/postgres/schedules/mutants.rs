@@ -1,0 +1,173 @@
+//! Statements and steps that are exchanged for wrong ones, each of which the schedules must notice.
+
+/// One wrong statement or step.
+pub(super) struct Mutant {
+    pub(super) name: &'static str,
+    pub(super) wrong: Wrong,
+}
+
+/// A part of a statement, and what the server gets instead.
+pub(super) struct Rewrite {
+    pub(super) from: &'static str,
+    pub(super) to: &'static str,
+}
+
+/// Where it is wrong.
+#[derive(Clone, Copy)]
+pub(super) enum Wrong {
+    Statement(&'static [Rewrite]),
+    Step(Step),
+}
+
+/// What a consumer does wrong.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    RunsWhatIsBehind,
+    DropsWhatIsBehind,
+    SetsCulpritsAsideAlone,
+    KeepsAsManyAsFit,
+    PassesOverWhatHasNoRoom,
+    AdvancesBeforeItsEffects,
+    KeepsClaimsThatDidNotRun,
+    ClaimsEverythingUnderTheGeneration,
+    CommitsWithoutTheLease,
+}
+
+const fn step(name: &'static str, step: Step) -> Mutant {
+    Mutant { name, wrong: Wrong::Step(step) }
+}
+
+const fn statement(name: &'static str, rewrites: &'static [Rewrite]) -> Mutant {
+    Mutant { name, wrong: Wrong::Statement(rewrites) }
+}
+
+const fn change(from: &'static str, to: &'static str) -> Rewrite {
+    Rewrite { from, to }
+}
+
+pub(super) const MUTANTS: &[Mutant] = &[
+    step("what is behind runs", Step::RunsWhatIsBehind),
+    step("what is behind is not kept", Step::DropsWhatIsBehind),
+    step("a culprit is set aside alone", Step::SetsCulpritsAsideAlone),
+    step("a part of what is behind is kept", Step::KeepsAsManyAsFit),
+    step("what has no room is passed over", Step::PassesOverWhatHasNoRoom),
+    step("offsets come before effects", Step::AdvancesBeforeItsEffects),
+    step("claims that did not run are kept", Step::KeepsClaimsThatDidNotRun),
+    step("a generation has no range", Step::ClaimsEverythingUnderTheGeneration),
+    step("a run whose lease is over is kept", Step::CommitsWithoutTheLease),
+    statement(
+        "a claim looks at no key",
+        &[change("THEN 'held' ELSE 'done' END", "THEN 'done' ELSE 'done' END")],
+    ),
+    statement(
+        "a claim that has waited looks at no key again",
+        &[change(
+            "SELECT NULL, 'held' FROM unnest($3::text[], $4::bigint[]) AS b (topic, key_hash)\nWHERE (",
+            "SELECT NULL, 'held' FROM unnest($3::text[], $4::bigint[]) AS b (topic, key_hash)\nWHERE false AND (",
+        )],
+    ),
+    statement(
+        "a claim of a generation takes what is held",
+        &[
+            change("(q.outcome <> 'done' OR q.generation >= b.generation)", "q.generation >= b.generation"),
+            change(
+                "WHERE p.outcome = 'done' AND p.generation < excluded.generation",
+                "WHERE p.generation < excluded.generation",
+            ),
+        ],
+    ),
+    statement(
+        "what is taken back forgets the earlier generation",
+        &[
+            change("AND earlier IS NOT NULL\n    AND xmin", "AND false\n    AND xmin"),
+            change("AND earlier IS NULL\n    AND xmin", "AND xmin"),
+        ],
+    ),
+    statement(
+        "the marker of a culprit says done",
+        &[change("VALUES ($1, $2, 'held')\nON CONFLICT", "VALUES ($1, $2, 'done')\nON CONFLICT")],
+    ),
+    statement("a letter is not counted in", &[change("SET count = h.count + excluded.count", "SET count = h.count")]),
+    statement(
+        "a resolve looks before it has the key",
+        &[
+            change(
+                "UPDATE messagekit.held_keys SET count = count - 1 WHERE consumer = $1 AND topic = $2 AND key_hash = $3",
+                "SELECT FROM messagekit.held_keys WHERE consumer = $1 AND topic = $2 AND key_hash = $3",
+            ),
+            change(
+                "DELETE FROM messagekit.held_keys WHERE consumer = $1 AND topic = $4 AND key_hash = $5 AND count = 0),",
+                "DELETE FROM messagekit.held_keys WHERE consumer = $1 AND topic = $4 AND key_hash = $5 AND count = 1),
+                 fewer AS (UPDATE messagekit.held_keys SET count = count - 1
+                   WHERE consumer = $1 AND topic = $4 AND key_hash = $5 AND count > 1),",
+            ),
+        ],
+    ),
+    statement(
+        "a new head waits",
+        &[
+            change("CASE WHEN b.waits THEN 'waiting'", "CASE WHEN true THEN 'waiting'"),
+            change("CASE WHEN NOT b.waits THEN", "CASE WHEN false THEN"),
+        ],
+    ),
+    statement(
+        "a dead head leaves its key",
+        &[change(
+            "AND o.parked\n      AND o.state IN ('retrying', 'waiting', 'dead', 'replaying')",
+            "AND o.parked\n      AND o.state IN ('retrying', 'waiting', 'replaying')",
+        )],
+    ),
+    statement(
+        "a resolve does not count its letter out",
+        &[change("SET count = count - 1", "SET count = count")],
+    ),
+    statement(
+        "a resolve lets nobody run",
+        &[change("WHERE d.state = 'waiting' AND d.id = (\n", "WHERE false AND d.id = (\n")],
+    ),
+    statement("a resolve leaves an empty key", &[change("AND count = 0),\nmarker", "AND false),\nmarker")]),
+    statement(
+        "a resolve leaves the marker held",
+        &[change(
+            "SET outcome = 'done', processed_at = now()\n  WHERE p.consumer = $1 AND p.message_id = (SELECT",
+            "SET outcome = 'held', processed_at = now()\n  WHERE p.consumer = $1 AND p.message_id = (SELECT",
+        )],
+    ),
+    statement(
+        "a resolve compares no token",
+        &[change(
+            "SET state = 'resolved', due = NULL, running_since = NULL, changed_at = clock_timestamp()\n  WHERE id = $2 AND token = $3 AND running_since IS NOT NULL",
+            "SET state = 'resolved', due = NULL, running_since = NULL, changed_at = clock_timestamp()\n  WHERE id = $2 AND $3::bigint IS NOT NULL",
+        )],
+    ),
+    statement(
+        "a discard lets nobody run",
+        &[change("WHERE d.state = 'waiting' AND d.id = ANY(ARRAY(", "WHERE false AND d.id = ANY(ARRAY(")],
+    ),
+    statement(
+        "an act leaves an empty key",
+        &[change("AND h.key_hash = b.key_hash AND h.count = 0", "AND h.key_hash = b.key_hash AND false")],
+    ),
+    statement(
+        "an act leaves the marker",
+        &[change(
+            "DO UPDATE SET outcome = excluded.outcome, processed_at = now() WHERE p.outcome = $4",
+            "DO UPDATE SET outcome = p.outcome, processed_at = now() WHERE p.outcome = $4",
+        )],
+    ),
+    statement(
+        "a discard does not count its letters out",
+        &[change("SET count = h.count + b.letters", "SET count = h.count + greatest(b.letters, 0)")],
+    ),
+    statement(
+        "an undo does not count its letters in",
+        &[change("SET count = h.count + b.letters", "SET count = h.count + least(b.letters, 0)")],
+    ),
+    statement(
+        "an act does not lock its letters",
+        &[change(
+            "WHERE d.id = ANY($1::bigint[]) ORDER BY d.id FOR UPDATE OF d",
+            "WHERE d.id = ANY($1::bigint[]) ORDER BY d.id",
+        )],
+    ),
+];

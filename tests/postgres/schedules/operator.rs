@@ -1,0 +1,61 @@
+//! People, who click at random and repeat each other.
+
+use messagekit::{Act, Acted, Actor, DeadLetters, Error};
+use messagekit_postgres::PostgresStore;
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+
+use super::world::{World, cut};
+
+/// Acts on some letters in one transaction, more often than not so that it fits the first of them.
+pub(super) async fn step(world: &World, store: &PostgresStore) -> Result<(), Error> {
+    let known = letters(world, "true").await?;
+    if known.is_empty() {
+        return Ok(());
+    }
+    let (act, ids) = {
+        let random = &mut world.state().random;
+        let chosen: Vec<&Known> =
+            (0..random.u8(1..4)).map(|_| &known[random.usize(0..known.len())]).collect();
+        let acts: &[Act] = match &*chosen[0].state {
+            "discarded" if random.u8(0..10) < 8 => &[Act::Undo],
+            "dead" if random.u8(0..10) < 8 => &[Act::Retry, Act::Discard],
+            _ => &[Act::Retry, Act::Discard, Act::Undo],
+        };
+        let act = *random.choice(acts).unwrap_or(&Act::Retry);
+        (act, chosen.iter().map(|letter| letter.id).collect::<Vec<i64>>())
+    };
+    if act == Act::Undo {
+        // Noted before: nobody may be left to note it.
+        let meant =
+            known.iter().filter(|letter| ids.contains(&letter.id)).map(|letter| letter.message_id.clone());
+        world.state().undone.extend(meant);
+    }
+    let acted = store.act(act, &ids, &Actor::new("ada", "test")).await?;
+    world.state().seen.acts += acted.iter().filter(|acted| **acted == Acted::Done).count() as u64;
+    Ok(())
+}
+
+/// Asks for a run of everything that is dead; returns whether there was any.
+pub(super) async fn retry_all(world: &World, store: &PostgresStore) -> Result<bool, Error> {
+    let dead: Vec<i64> = letters(world, "state = 'dead'").await?.iter().map(|letter| letter.id).collect();
+    if !dead.is_empty() {
+        store.act(Act::Retry, &dead, &Actor::new("ada", "test")).await?;
+    }
+    Ok(!dead.is_empty())
+}
+
+struct Known {
+    id: i64,
+    message_id: String,
+    state: String,
+}
+
+async fn letters(world: &World, condition: &str) -> Result<Vec<Known>, Error> {
+    let select = sqlx::AssertSqlSafe(format!(
+        "SELECT id, message_id, state FROM messagekit.dead_letters WHERE consumer = $1 AND {condition} ORDER BY id"
+    ));
+    let rows = sqlx::query(select).bind(&world.consumer).fetch_all(&world.direct).await.map_err(cut)?;
+    let known = |row: &PgRow| Known { id: row.get(0), message_id: row.get(1), state: row.get(2) };
+    Ok(rows.iter().map(known).collect())
+}

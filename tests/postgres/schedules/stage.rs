@@ -1,0 +1,453 @@
+//! Who plays, and whose statement goes on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::time::Duration;
+
+use messagekit::{Error, ErrorKind, chain};
+use messagekit_postgres::PostgresStore;
+use messagekit_testkit::{DEADLINE, eventually};
+use messagekit_tests::Database;
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{AssertSqlSafe, PgPool};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+
+use super::claimer::Claimer;
+use super::mutants::{Mutant, Rewrite, Wrong};
+use super::owner::{Late, OWNS, Owner, Step};
+use super::rest::come_to_rest;
+use super::seen::Seen;
+use super::wire::{News, Waiting, Way, Wire};
+use super::world::{Reprocess, World};
+use super::{operator, verdict};
+use crate::proxy::server_of;
+
+/// How long a statement takes at most that nothing holds up; one that takes longer is asked about.
+const PROMPT: Duration = Duration::from_millis(3);
+
+/// One database for many schedules.
+pub(super) struct Theatre {
+    database: Database,
+    direct: PgPool,
+}
+
+/// How a role has ended by itself.
+pub(super) enum Ending {
+    /// Another one has its place.
+    Replaced,
+    /// Something happened that never may.
+    Broken(String),
+}
+
+#[derive(Clone)]
+enum Part {
+    Owner { partition: usize, late: Late },
+    Claimer,
+    Operator,
+}
+
+/// A role with the process it runs in. Both end when it is dropped.
+struct Role {
+    part: Part,
+    weight: u32,
+    task: JoinHandle<()>,
+    _wire: Wire,
+}
+
+impl Drop for Role {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Stage<'a> {
+    theatre: &'a Theatre,
+    world: Arc<World>,
+    rewrites: &'static [Rewrite],
+    struck: Arc<AtomicBool>,
+    tell: mpsc::UnboundedSender<News>,
+    news: mpsc::UnboundedReceiver<News>,
+    roles: BTreeMap<u64, Role>,
+    last_role: u64,
+    waiting: Vec<Waiting>,
+    /// The sessions whose statement the server has not answered, with their roles.
+    under_way: BTreeMap<i32, u64>,
+    broken: Option<String>,
+}
+
+impl Theatre {
+    pub(super) async fn open() -> Self {
+        let database = Database::fresh().await;
+        let direct = format!("{}?application_name=verdict", database.url());
+        let direct = PgPoolOptions::new().max_connections(4).connect(&direct).await.unwrap();
+        // A second would be long where each schedule has its deadlocks.
+        let name = database.name();
+        let quick = format!("ALTER DATABASE {name} SET deadlock_timeout = '10ms'");
+        sqlx::raw_sql(AssertSqlSafe(quick)).execute(&direct).await.unwrap();
+        let effects = "CREATE TABLE effects (consumer text, message text, generation int, at bigint GENERATED ALWAYS AS IDENTITY);
+            CREATE INDEX ON effects (consumer, message)";
+        sqlx::raw_sql(effects).execute(&direct).await.unwrap();
+        Self { database, direct }
+    }
+
+    /// Runs one schedule to its rest, and once more after everything was repaired; says what broke a promise, and whether a
+    /// statement was rewritten.
+    pub(super) async fn play(
+        &self,
+        seed: u64,
+        mutant: Option<&'static Mutant>,
+    ) -> (Result<Seen, String>, bool) {
+        let world = Arc::new(World::new(seed, mutant, self.direct.clone()));
+        let rewrites: &[Rewrite] = match mutant {
+            Some(Mutant { wrong: Wrong::Statement(rewrites), .. }) => rewrites,
+            _ => &[],
+        };
+        let struck = Arc::new(AtomicBool::new(false));
+        let (tell, news) = mpsc::unbounded_channel();
+        let stage = Stage {
+            theatre: self,
+            world: Arc::clone(&world),
+            rewrites,
+            struck: Arc::clone(&struck),
+            tell,
+            news,
+            roles: BTreeMap::new(),
+            last_role: 0,
+            waiting: Vec::new(),
+            under_way: BTreeMap::new(),
+            broken: None,
+        };
+        let ended = match stage.perform().await {
+            None => self.judge(&world, rewrites, &struck).await,
+            Some(broken) => Err(broken),
+        };
+        self.clear().await;
+        (ended, struck.load(Ordering::Relaxed))
+    }
+
+    async fn judge(
+        &self,
+        world: &World,
+        rewrites: &'static [Rewrite],
+        struck: &Arc<AtomicBool>,
+    ) -> Result<Seen, String> {
+        self.clear().await;
+        let way = Way { role: 0, news: None, rewrites, struck: Arc::clone(struck) };
+        let (_wire, store) = self.process(way).await;
+        for repaired in [false, true] {
+            world.state().repaired = repaired;
+            come_to_rest(world, &store).await?;
+            if let Some(broken) = verdict::broken(world).await {
+                return Err(broken);
+            }
+        }
+        let seen = world.state().seen;
+        verdict::unfinished(world).await.map_or(Ok(seen), Err)
+    }
+
+    /// Ends every session but those of the test itself.
+    async fn clear(&self) {
+        eventually("nobody is left", DEADLINE, async || {
+            let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                WHERE datname = current_database() AND backend_type = 'client backend' AND application_name <> 'verdict'";
+            let left: i64 = sqlx::query_scalar(end).fetch_one(&self.direct).await.unwrap();
+            left == 0
+        })
+        .await;
+    }
+
+    async fn process(&self, way: Way) -> (Wire, PostgresStore) {
+        let url = self.database.url();
+        let wire = Wire::to(&server_of(url), way).await;
+        let store = PostgresStore::options().max_connections(2).lazy(&wire.url(url)).unwrap();
+        (wire, store)
+    }
+}
+
+impl Stage<'_> {
+    async fn perform(mut self) -> Option<String> {
+        for partition in 0..self.world.log.len() {
+            self.enter(Part::Owner { partition, late: Arc::new(AtomicU8::new(OWNS)) }).await;
+        }
+        for part in [Part::Claimer, Part::Claimer, Part::Operator, Part::Operator] {
+            self.enter(part).await;
+        }
+        let (steps, chaos) = {
+            let random = &mut self.world.state().random;
+            (random.usize(300..1_200), random.u8(2..12))
+        };
+        for _ in 0..steps {
+            if self.world.chance(chaos) {
+                self.chaos().await;
+            } else {
+                self.step().await;
+            }
+            if self.broken.is_some() {
+                break;
+            }
+        }
+        self.broken.take()
+    }
+
+    /// A process with its role comes on.
+    async fn enter(&mut self, part: Part) {
+        self.last_role += 1;
+        let role = self.last_role;
+        let way = Way {
+            role,
+            news: Some(self.tell.clone()),
+            rewrites: self.rewrites,
+            struck: Arc::clone(&self.struck),
+        };
+        let (wire, store) = self.theatre.process(way).await;
+        let turns = Turns { role, tell: self.tell.clone() };
+        let task = tokio::spawn(act(part.clone(), Arc::clone(&self.world), store, turns));
+        self.roles.insert(role, Role { part, weight: 1, task, _wire: wire });
+        self.until_it_waits(role, None).await;
+    }
+
+    /// Gives leave to one of those that wait.
+    async fn step(&mut self) {
+        while let Ok(news) = self.news.try_recv() {
+            self.hear(news);
+        }
+        if self.waiting.is_empty() {
+            // Everybody waits for a lock: the server ends that.
+            let news = timeout(DEADLINE, self.news.recv()).await.expect("a deadlock is ended");
+            self.hear(news.expect("the stage itself can tell"));
+            return;
+        }
+        let index = {
+            let mut state = self.world.state();
+            if state.chance(5) {
+                for role in self.roles.values_mut() {
+                    role.weight = *state.random.choice(&[1, 5, 25, 125, 500]).unwrap_or(&1);
+                }
+            }
+            let weights: Vec<u32> = self
+                .waiting
+                .iter()
+                .map(|one| self.roles.get(&one.role).map_or(1, |role| role.weight))
+                .collect();
+            let mut chosen = state.random.u32(0..weights.iter().sum());
+            weights
+                .iter()
+                .position(|weight| {
+                    let is_it = chosen < *weight;
+                    chosen = chosen.saturating_sub(*weight);
+                    is_it
+                })
+                .unwrap_or(0)
+        };
+        let Waiting { role, session, leave } = self.waiting.swap_remove(index);
+        if leave.send(()).is_err() {
+            return;
+        }
+        if let Some(session) = session {
+            self.under_way.insert(session, role);
+            self.world.state().seen.statements += 1;
+            // What the server was given goes on without the process that gave it.
+            if self.world.chance(1) {
+                tokio::task::yield_now().await;
+                self.world.state().seen.overtaken += 1;
+                self.die(role).await;
+                return;
+            }
+        }
+        self.until_it_waits(role, session).await;
+    }
+
+    /// Listens until a role waits again, for leave or for a lock.
+    async fn until_it_waits(&mut self, role: u64, session: Option<i32>) {
+        let begun = Instant::now();
+        loop {
+            match timeout(PROMPT, self.news.recv()).await {
+                Ok(news) => {
+                    let news = news.expect("the stage itself can tell");
+                    let is_it = match &news {
+                        News::Waits(waiting) => waiting.role == role,
+                        News::Ended { role: ended, .. } => *ended == role,
+                        News::Answered { .. } => false,
+                    };
+                    self.hear(news);
+                    if is_it {
+                        return;
+                    }
+                }
+                Err(_) => match session.filter(|session| self.under_way.contains_key(session)) {
+                    Some(session) if self.waits_for_a_lock(session).await => {
+                        self.world.state().seen.waits += 1;
+                        return;
+                    }
+                    // A session on its way back to the pool says its last words beside its role, which is elsewhere.
+                    None if self.is_elsewhere(role) => return,
+                    _ => assert!(begun.elapsed() < DEADLINE, "role {role} neither works nor waits"),
+                },
+            }
+        }
+    }
+
+    fn is_elsewhere(&self, role: u64) -> bool {
+        self.waiting.iter().any(|one| one.role == role) || self.under_way.values().any(|other| *other == role)
+    }
+
+    async fn waits_for_a_lock(&self, session: i32) -> bool {
+        let waits = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND wait_event_type = 'Lock'";
+        let waits: i64 =
+            sqlx::query_scalar(waits).bind(session).fetch_one(&self.theatre.direct).await.unwrap();
+        waits > 0
+    }
+
+    fn hear(&mut self, news: News) {
+        match news {
+            News::Waits(waiting) if self.roles.contains_key(&waiting.role) => self.waiting.push(waiting),
+            // Its process has ended meanwhile.
+            News::Waits(_) => {}
+            News::Answered { session } => {
+                self.under_way.remove(&session);
+            }
+            News::Ended { role, how } => {
+                self.leave(role);
+                if let Ending::Broken(how) = how {
+                    self.broken.get_or_insert(how);
+                }
+            }
+        }
+    }
+
+    fn leave(&mut self, role: u64) -> Option<Role> {
+        self.waiting.retain(|one| one.role != role);
+        self.under_way.retain(|_, other| *other != role);
+        self.roles.remove(&role)
+    }
+
+    /// A process ends with all that it holds, and another one takes its part.
+    async fn die(&mut self, role: u64) {
+        let Some(dead) = self.leave(role) else { return };
+        let part = dead.part.clone();
+        drop(dead);
+        match part {
+            Part::Owner { partition, late } if late.load(Ordering::Relaxed) == OWNS => {
+                self.enter(Part::Owner { partition, late: Arc::new(AtomicU8::new(OWNS)) }).await;
+            }
+            Part::Owner { .. } => {}
+            part => self.enter(part).await,
+        }
+    }
+
+    async fn chaos(&mut self) {
+        let world = Arc::clone(&self.world);
+        let partition = world.state().random.usize(0..world.log.len());
+        let what = world.state().random.u8(0..12);
+        match what {
+            0..3 => world.let_time_pass().await,
+            3..6 => {
+                {
+                    let mut state = world.state();
+                    if state.chance(30) {
+                        let upto = state.settled[partition];
+                        state.settled[partition] = state.random.usize(0..=upto);
+                    }
+                }
+                self.replace_owner(partition).await;
+            }
+            6..8 => {
+                let until = world.committed(partition).await;
+                let is_new = {
+                    let mut state = world.state();
+                    let from = state.random.usize(0..=until);
+                    let generation = state.ranges.len() as i32 + 1;
+                    let is_new = until > from && generation <= 3;
+                    if is_new {
+                        state.ranges.push(Reprocess { partition, from, until, generation });
+                        state.seen.ranges += 1;
+                        state.settled[partition] = state.settled[partition].min(from);
+                    }
+                    is_new
+                };
+                if is_new {
+                    self.replace_owner(partition).await;
+                }
+            }
+            8..10 => {
+                let roles: Vec<u64> = self.roles.keys().copied().collect();
+                let role = world.state().random.choice(roles);
+                world.state().seen.deaths += 1;
+                self.die(role.expect("somebody plays")).await;
+            }
+            _ => {
+                let sessions: Vec<i32> = self.waiting.iter().filter_map(|one| one.session).collect();
+                let session = world.state().random.choice(sessions);
+                if let Some(session) = session {
+                    world.state().seen.sessions += 1;
+                    let end = sqlx::query("SELECT pg_terminate_backend($1)").bind(session);
+                    end.execute(&self.theatre.direct).await.unwrap();
+                }
+            }
+        }
+    }
+
+    /// The old owner does not know it yet.
+    async fn replace_owner(&mut self, partition: usize) {
+        let left = self.world.state().random.u8(0..6);
+        for role in self.roles.values() {
+            if let Part::Owner { partition: owned, late } = &role.part
+                && *owned == partition
+            {
+                let _ = late.compare_exchange(OWNS, left, Ordering::Relaxed, Ordering::Relaxed);
+            }
+        }
+        self.enter(Part::Owner { partition, late: Arc::new(AtomicU8::new(OWNS)) }).await;
+    }
+}
+
+/// Asks for leave to begin a step.
+struct Turns {
+    role: u64,
+    tell: mpsc::UnboundedSender<News>,
+}
+
+impl Turns {
+    async fn next(&self) {
+        let (leave, left) = oneshot::channel();
+        let waiting = Waiting { role: self.role, session: None, leave };
+        if self.tell.send(News::Waits(waiting)).is_err() || left.await.is_err() {
+            // The play is over.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Plays a part until its process ends, or it is noticed that somebody else has it.
+async fn act(part: Part, world: Arc<World>, store: PostgresStore, turns: Turns) {
+    let mut owner = match &part {
+        Part::Owner { partition, late } => Some(Owner::new(&world, *partition, Arc::clone(late))),
+        Part::Claimer | Part::Operator => None,
+    };
+    let mut claimer = Claimer::default();
+    let how = loop {
+        turns.next().await;
+        let ended = match (&part, &mut owner) {
+            (_, Some(owner)) => match owner.step(&world, &store).await {
+                Ok(Step::Replaced) => break Ending::Replaced,
+                step => step.map(drop),
+            },
+            (Part::Operator, _) => operator::step(&world, &store).await,
+            _ => claimer.step(&world, &store).await.map(drop),
+        };
+        match ended {
+            Ok(()) => {}
+            Err(error) if may_happen(&error) => world.state().seen.tried_again += 1,
+            Err(error) => break Ending::Broken(chain(&error)),
+        }
+    };
+    let _ = turns.tell.send(News::Ended { role: turns.role, how });
+}
+
+/// Conflicts, deadlocks and lost sessions are tried again.
+fn may_happen(error: &Error) -> bool {
+    error.is_transient() || error.kind() == ErrorKind::Aborted
+}

@@ -1,0 +1,163 @@
+//! What must hold in the database when everything stands still.
+
+use std::collections::{HashMap, HashSet};
+
+use sqlx::Row;
+
+use super::world::World;
+
+/// Rows that must not exist, each query with what its rows mean.
+const NEVER: &[(&str, &str)] = &[
+    (
+        "a marker is held without an open letter",
+        "SELECT m.message_id FROM messagekit.processed_messages m WHERE m.consumer = $1 AND m.outcome = 'held' AND NOT EXISTS (
+           SELECT 1 FROM messagekit.dead_letters d WHERE d.consumer = $1
+           AND d.message_id = m.message_id AND d.state NOT IN ('resolved', 'discarded'))",
+    ),
+    (
+        "a letter is open without a held marker",
+        "SELECT d.message_id FROM messagekit.dead_letters d WHERE d.consumer = $1 AND d.state NOT IN ('resolved', 'discarded')
+           AND NOT EXISTS (SELECT 1 FROM messagekit.processed_messages m WHERE m.consumer = $1
+           AND m.message_id = d.message_id AND m.outcome = 'held')",
+    ),
+    (
+        "a letter is discarded and its marker is not",
+        "SELECT d.message_id FROM messagekit.dead_letters d WHERE d.consumer = $1 AND d.state = 'discarded' AND NOT EXISTS (
+           SELECT 1 FROM messagekit.processed_messages m WHERE m.consumer = $1
+           AND m.message_id = d.message_id AND m.outcome = 'discarded')",
+    ),
+    (
+        "a marker is discarded and its letter is not",
+        "SELECT m.message_id FROM messagekit.processed_messages m WHERE m.consumer = $1 AND m.outcome = 'discarded' AND NOT EXISTS (
+           SELECT 1 FROM messagekit.dead_letters d WHERE d.consumer = $1
+           AND d.message_id = m.message_id AND d.state = 'discarded')",
+    ),
+    (
+        "a message is done without one effect of its generation",
+        "SELECT m.message_id FROM messagekit.processed_messages m WHERE m.consumer = $1 AND m.outcome = 'done' AND (
+           SELECT count(*) FROM effects e WHERE e.consumer = $1
+           AND e.message = m.message_id AND e.generation = m.generation) <> 1",
+    ),
+    (
+        "a message that is not done has an effect",
+        "SELECT m.message_id FROM messagekit.processed_messages m WHERE m.consumer = $1 AND m.outcome <> 'done' AND EXISTS (
+           SELECT 1 FROM effects e WHERE e.consumer = $1 AND e.message = m.message_id AND e.generation >= m.generation)",
+    ),
+    (
+        "an effect has no marker",
+        "SELECT e.message FROM effects e WHERE e.consumer = $1 AND NOT EXISTS (
+           SELECT 1 FROM messagekit.processed_messages m WHERE m.consumer = $1 AND m.message_id = e.message)",
+    ),
+    ("two effects", "SELECT message FROM effects WHERE consumer = $1 GROUP BY message, generation HAVING count(*) > 1"),
+    (
+        "an open letter does not hold its key",
+        "SELECT message_id FROM messagekit.dead_letters
+         WHERE consumer = $1 AND key IS NOT NULL AND NOT parked AND state NOT IN ('resolved', 'discarded')",
+    ),
+    (
+        "a head waits",
+        "SELECT d.message_id FROM messagekit.dead_letters d WHERE d.consumer = $1 AND d.state = 'waiting' AND NOT EXISTS (
+           SELECT 1 FROM messagekit.dead_letters o WHERE o.consumer = $1 AND o.topic = d.topic AND o.key_hash = d.key_hash
+             AND o.parked AND o.state NOT IN ('resolved', 'discarded')
+             AND (o.partition, o.\"offset\") < (d.partition, d.\"offset\"))",
+    ),
+    (
+        "a held key and its open letters differ",
+        "SELECT coalesce(k.key_hash, l.key_hash)::text || ': ' || coalesce(k.count, 0) || ' and ' || coalesce(l.letters, 0)
+         FROM (SELECT key_hash, count FROM messagekit.held_keys WHERE consumer = $1) k
+         FULL JOIN (SELECT key_hash, count(*) AS letters FROM messagekit.dead_letters
+           WHERE consumer = $1 AND parked AND state NOT IN ('resolved', 'discarded') GROUP BY key_hash) l
+           ON l.key_hash = k.key_hash
+         WHERE k.count IS DISTINCT FROM l.letters",
+    ),
+];
+
+/// Says what is wrong, if anything is.
+pub(super) async fn broken(world: &World) -> Option<String> {
+    for (meaning, query) in NEVER {
+        if let Some(message) = first(world, query).await {
+            return Some(format!("{meaning}: {message}"));
+        }
+    }
+    if let Some(lost) = unmarked(world).await {
+        return Some(lost);
+    }
+    match out_of_order(world).await {
+        Some(order) => Some(order),
+        None => out_of_range(world).await,
+    }
+}
+
+/// Says what is left over when everything could be applied.
+pub(super) async fn unfinished(world: &World) -> Option<String> {
+    let open = "SELECT message_id || ' ' || state FROM messagekit.dead_letters
+        WHERE consumer = $1 AND state NOT IN ('resolved', 'discarded')";
+    if let Some(letter) = first(world, open).await {
+        return Some(format!("a letter is stuck: {letter}"));
+    }
+    for (partition, records) in world.log.iter().enumerate() {
+        if world.committed(partition).await != records.len() {
+            return Some(format!("partition {partition} is not read to its end"));
+        }
+    }
+    None
+}
+
+async fn first(world: &World, query: &'static str) -> Option<String> {
+    sqlx::query_scalar(query).bind(&world.consumer).fetch_optional(&world.direct).await.unwrap()
+}
+
+/// What was passed has a marker.
+async fn unmarked(world: &World) -> Option<String> {
+    let marked = "SELECT message_id FROM messagekit.processed_messages WHERE consumer = $1";
+    let marked = sqlx::query_scalar(marked).bind(&world.consumer).fetch_all(&world.direct).await.unwrap();
+    let marked: HashSet<String> = marked.into_iter().collect();
+    for (partition, records) in world.log.iter().enumerate() {
+        let passed = &records[..world.committed(partition).await];
+        if let Some(lost) = passed.iter().find(|record| !marked.contains(record.id().as_str())) {
+            return Some(format!("lost: {}", lost.id()));
+        }
+    }
+    None
+}
+
+/// The first effects of a key come in the order of its records, except for what a person brought back.
+async fn out_of_order(world: &World) -> Option<String> {
+    let effects = "SELECT message, min(at) FROM effects WHERE consumer = $1 GROUP BY message";
+    let effects = sqlx::query(effects).bind(&world.consumer).fetch_all(&world.direct).await.unwrap();
+    let effects: HashMap<String, i64> = effects.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let state = world.state();
+    for partition in &world.log {
+        let mut last: HashMap<&[u8], (i64, &str)> = HashMap::new();
+        let mut seen = HashSet::new();
+        for record in partition {
+            let (Some(key), id) = (&record.received.message.key, record.id().as_str()) else { continue };
+            if !seen.insert(id) || state.undone.contains(id) {
+                continue;
+            }
+            let Some(effect) = effects.get(id) else { continue };
+            if let Some((before, earlier)) = last.insert(key, (*effect, id))
+                && before > *effect
+            {
+                return Some(format!("order of a key: {id} ran before {earlier}"));
+            }
+        }
+    }
+    None
+}
+
+/// An effect of a generation lies in a range of it.
+async fn out_of_range(world: &World) -> Option<String> {
+    let effects = "SELECT message, generation FROM effects WHERE consumer = $1 AND generation > 0";
+    let effects = sqlx::query(effects).bind(&world.consumer).fetch_all(&world.direct).await.unwrap();
+    let ranges = world.state().ranges.clone();
+    for row in effects {
+        let (message, generation): (String, i32) = (row.get(0), row.get(1));
+        let range = ranges.iter().find(|range| range.generation == generation)?;
+        let inside = &world.log[range.partition][range.from..range.until];
+        if !inside.iter().any(|record| record.id().as_str() == message) {
+            return Some(format!("generation {generation} of {message} lies outside its range"));
+        }
+    }
+    None
+}

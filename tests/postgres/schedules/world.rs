@@ -1,0 +1,241 @@
+//! The records, what handlers make of them, and what everybody knows.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use messagekit::{
+    ClaimRequest, Error, ErrorKind, Failure, FailureKind, Message, MessageId, Next, ParkingRoom, Place,
+    Received,
+};
+use messagekit_postgres::PgTx;
+use messagekit_testkit::unique;
+use sqlx::PgPool;
+
+use super::mutants::{Mutant, Step, Wrong};
+use super::seen::Seen;
+
+pub(super) const TOPIC: &str = "orders";
+/// Longer than any schedule takes.
+pub(super) const LONG: Duration = Duration::from_secs(3_600);
+/// A run more than this is dead.
+const ATTEMPTS: u32 = 3;
+
+/// How a handler takes a record until everything is repaired.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Nature {
+    Sound,
+    Flaky,
+    Poison,
+    Hopeless,
+}
+
+pub(super) struct Record {
+    pub(super) received: Received,
+    nature: Nature,
+}
+
+impl Record {
+    pub(super) fn id(&self) -> &MessageId {
+        &self.received.id
+    }
+
+    pub(super) fn has_key(&self) -> bool {
+        self.received.message.key.is_some()
+    }
+}
+
+/// Records that are to be processed again.
+#[derive(Clone, Copy)]
+pub(super) struct Reprocess {
+    pub(super) partition: usize,
+    pub(super) from: usize,
+    pub(super) until: usize,
+    pub(super) generation: i32,
+}
+
+/// What changes while a schedule runs.
+pub(super) struct State {
+    pub(super) random: fastrand::Rng,
+    /// Where the next owner of each partition begins: behind what the last one has settled, or where somebody has put it.
+    pub(super) settled: Vec<usize>,
+    pub(super) ranges: Vec<Reprocess>,
+    /// Every handler succeeds from now on.
+    pub(super) repaired: bool,
+    /// What a person may have brought back: it may come after later messages of its key.
+    pub(super) undone: HashSet<String>,
+    pub(super) seen: Seen,
+}
+
+impl State {
+    pub(super) fn chance(&mut self, percent: u8) -> bool {
+        self.random.u8(0..100) < percent
+    }
+}
+
+pub(super) struct World {
+    /// Each schedule has a consumer of its own in the database of all.
+    pub(super) consumer: String,
+    pub(super) log: Vec<Vec<Arc<Record>>>,
+    pub(super) room: ParkingRoom,
+    /// For what no store offers: ends of leases, and the verdict. Nothing waits on it.
+    pub(super) direct: PgPool,
+    pub(super) mutant: Option<&'static Mutant>,
+    flaky: u8,
+    state: Mutex<State>,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, mutant: Option<&'static Mutant>, direct: PgPool) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let log = log(&mut random);
+        let per_key = *random.choice(&[3, 6, 1_000]).unwrap_or(&3);
+        let in_all = *random.choice(&[8, 100_000, 100_000]).unwrap_or(&8);
+        let flaky = random.u8(5..40);
+        let state = State {
+            settled: vec![0; log.len()],
+            ranges: Vec::new(),
+            repaired: false,
+            undone: HashSet::new(),
+            seen: Seen::default(),
+            random,
+        };
+        let room = ParkingRoom { per_key, in_all };
+        Self { consumer: unique("billing"), log, room, direct, mutant, flaky, state: Mutex::new(state) }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    pub(super) fn is(&self, step: Step) -> bool {
+        matches!(self.mutant, Some(Mutant { wrong: Wrong::Step(wrong), .. }) if *wrong == step)
+    }
+
+    pub(super) fn chance(&self, percent: u8) -> bool {
+        self.state().chance(percent)
+    }
+
+    /// Returns whether something goes wrong that goes wrong until everything is repaired.
+    pub(super) fn mishap(&self, percent: u8) -> bool {
+        let mut state = self.state();
+        !state.repaired && state.chance(percent)
+    }
+
+    /// Runs the handler of a record inside a transaction, as its run of this number.
+    pub(super) async fn handle(
+        &self,
+        tx: &mut PgTx,
+        record: &Record,
+        generation: i32,
+        attempt: u32,
+    ) -> Result<Result<(), Failure>, Error> {
+        let (fails, has_effect, delay) = {
+            let mut state = self.state();
+            let fails = !state.repaired
+                && match record.nature {
+                    Nature::Sound => false,
+                    Nature::Flaky => state.chance(self.flaky),
+                    Nature::Poison | Nature::Hopeless => true,
+                };
+            // Half of the failures come after the effect, which must go with them.
+            let has_effect = !fails || state.random.bool();
+            (fails, has_effect, if state.random.bool() { Duration::ZERO } else { LONG })
+        };
+        if has_effect {
+            let effect = "INSERT INTO effects (consumer, message, generation) VALUES ($1, $2, $3)";
+            let effect = sqlx::query(effect).bind(&self.consumer).bind(record.id().as_str()).bind(generation);
+            effect.execute(&mut **tx).await.map_err(cut)?;
+        }
+        if !fails {
+            self.state().seen.handled += 1;
+            return Ok(Ok(()));
+        }
+        let failure = Failure::permanent(FailureKind::Failed, "no");
+        let again = record.nature != Nature::Hopeless && attempt < ATTEMPTS;
+        let next = if again { Next::Retry(delay) } else { Next::Dead };
+        Ok(Err(Failure { attempts: attempt, next, ..failure }))
+    }
+
+    /// What is leased is due again, and what waits for its time as well. What somebody holds is passed over.
+    pub(super) async fn let_time_pass(&self) {
+        let end = "UPDATE messagekit.dead_letters SET due = now() - interval '1 s' WHERE id = ANY (ARRAY (
+            SELECT id FROM messagekit.dead_letters WHERE consumer = $1 AND due IS NOT NULL FOR UPDATE SKIP LOCKED))";
+        sqlx::query(end).bind(&self.consumer).execute(&self.direct).await.unwrap();
+    }
+
+    /// Returns how far the consumer has ever come in a partition.
+    pub(super) async fn committed(&self, partition: usize) -> usize {
+        let next = "SELECT coalesce(max(next), 0) FROM messagekit.consumer_offsets WHERE consumer = $1 AND partition = $2";
+        let next = sqlx::query_scalar(next).bind(&self.consumer).bind(partition as i32);
+        let next: i64 = next.fetch_one(&self.direct).await.unwrap();
+        next as usize
+    }
+
+    /// Returns the record of a letter.
+    pub(super) fn record(&self, place: &Place) -> Arc<Record> {
+        self.log[place.partition as usize][place.offset as usize].clone()
+    }
+}
+
+/// A session that was ended is nothing to wonder about.
+pub(super) fn cut(error: sqlx::Error) -> Error {
+    Error::new(ErrorKind::Unavailable, "session lost").caused_by(error)
+}
+
+/// Up to three partitions, few keys, some records without one, some second copies.
+fn log(random: &mut fastrand::Rng) -> Vec<Vec<Arc<Record>>> {
+    let keys = random.u8(1..6);
+    (0..random.usize(1..4))
+        .map(|partition| {
+            let mut records: Vec<Arc<Record>> = Vec::new();
+            for offset in 0..random.usize(15..40) {
+                let copied = if random.u8(0..100) < 8 { random.choice(&records).cloned() } else { None };
+                let place = Some(Place {
+                    topic: Arc::from(TOPIC),
+                    partition: partition as i32,
+                    offset: offset as i64,
+                });
+                let record = match copied {
+                    Some(first) => Record {
+                        received: Received { place, ..first.received.clone() },
+                        nature: first.nature,
+                    },
+                    None => fresh(random, partition, offset, keys, place),
+                };
+                records.push(Arc::new(record));
+            }
+            records
+        })
+        .collect()
+}
+
+fn fresh(
+    random: &mut fastrand::Rng,
+    partition: usize,
+    offset: usize,
+    keys: u8,
+    place: Option<Place>,
+) -> Record {
+    let id = MessageId::from_stored(&format!("p{partition}-{offset}"));
+    let mut message = Message::new(TOPIC, "payload");
+    if random.u8(0..10) > 0 {
+        message = message.with_key(format!("p{partition}-k{}", random.u8(0..keys)));
+    }
+    let nature = match random.u8(0..20) {
+        0 => Nature::Poison,
+        1 => Nature::Hopeless,
+        2..8 => Nature::Flaky,
+        _ => Nature::Sound,
+    };
+    Record { received: Received { id, message, place }, nature }
+}
+
+pub(super) fn request(record: &Record, generation: i32) -> ClaimRequest {
+    ClaimRequest {
+        id: record.id().clone(),
+        topic: record.received.message.topic.clone(),
+        key: record.received.message.key.clone(),
+        generation,
+    }
+}
