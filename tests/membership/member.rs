@@ -1,7 +1,7 @@
 //! A member of a group, for tests that stop, freeze and kill it: notes each record that it has handled, after a while.
 //!
 //! Its settings stand in the environment: `DATABASE`, `BROKERS`, `TOPIC`, `GROUP`, `NAME`, `SLOWEST` (milliseconds), and
-//! `STATIC`, where it comes back under its name.
+//! `STATIC`, where it comes back under its name; with `DROPS` it does not close when it is asked to end, but drops everything.
 #![allow(clippy::print_stdout, reason = "a program of the tests tells its reader that it has begun")]
 
 use std::sync::Arc;
@@ -66,5 +66,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .deadline(DEADLINE)
         .build()?;
     println!("ready");
+    if std::env::var("DROPS").is_ok() {
+        // As a program does that ends in the midst of it.
+        return tokio::select! {
+            ended = consumer.run(Shutdown::new()) => Ok(ended?),
+            () = shutdown => Ok(()),
+        };
+    }
     Ok(consumer.run(shutdown).await?)
 }

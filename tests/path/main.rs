@@ -20,6 +20,7 @@ mod examples;
 mod gate;
 mod health;
 mod kills;
+mod leaving;
 mod letters;
 mod orders;
 mod outage;

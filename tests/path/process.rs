@@ -3,9 +3,9 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a process may take until it says that it is ready.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -84,6 +84,22 @@ impl Process {
             .expect("a child can be asked to end");
         let status = self.child.wait().expect("a child can be waited for");
         assert!(status.success(), "{} ended with {status}: see {}", self.name, log(self.name).display());
+    }
+
+    /// Asks it to end by SIGTERM, and returns how it has ended; `None` after so long.
+    pub(crate) fn ends_within(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM)
+            .expect("a child can be asked to end");
+        let end = Instant::now() + patience;
+        while Instant::now() < end {
+            let status = self.child.try_wait().expect("a child can be asked");
+            if status.is_some() {
+                return status;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        None
     }
 
     fn end(&mut self) {

@@ -57,6 +57,16 @@ pub fn kill(service: Service) {
     stack(&["kill", service.name()]);
 }
 
+/// Freezes a service: it keeps its connections and answers nothing.
+pub fn freeze(service: Service) {
+    stack(&["freeze", service.name()]);
+}
+
+/// Lets a frozen service go on.
+pub fn thaw(service: Service) {
+    stack(&["thaw", service.name()]);
+}
+
 /// Starts a service again with its data, and waits until it answers.
 pub fn start(service: Service) {
     stack(&["up", "--services", service.name()]);

@@ -99,6 +99,11 @@ impl Docker {
         Ok(())
     }
 
+    /// Freezes a container, or lets it go on.
+    pub(crate) fn freeze(&self, service: Service, on: bool) -> Result<(), String> {
+        compose(&[if on { "pause" } else { "unpause" }], &[service]).map(drop)
+    }
+
     /// Stops or frees the publishers of RabbitMQ.
     pub(crate) fn alarm(&self, alarm: Alarm) -> Result<(), String> {
         let [command, kind, limit] = alarm.arguments();

@@ -58,6 +58,16 @@ pub(crate) enum Action {
         /// The service
         service: Service,
     },
+    /// Freeze one service: it keeps its connections and answers nothing
+    Freeze {
+        /// The service
+        service: Service,
+    },
+    /// Let a frozen service go on
+    Thaw {
+        /// The service
+        service: Service,
+    },
     /// Make RabbitMQ stop publishers, as it does when memory is short, or let them go on
     Alarm {
         /// Whether publishers are stopped
@@ -131,6 +141,8 @@ pub(crate) fn run(action: Action) -> Result<bool, String> {
             }
         }
         Action::Kill { service } => stack.kill(service)?,
+        Action::Freeze { service } => stack.freeze(service, true)?,
+        Action::Thaw { service } => stack.freeze(service, false)?,
         Action::Alarm { state } => stack.alarm(state)?,
     }
     Ok(true)
@@ -196,6 +208,14 @@ impl Stack {
         match &self.way {
             Way::Native(native) => native.kill(service),
             Way::Docker(docker) => docker.kill(service),
+        }
+    }
+
+    /// Freezes a service, or lets it go on.
+    fn freeze(&self, service: Service, on: bool) -> Result<(), String> {
+        match &self.way {
+            Way::Native(native) => native.freeze(service, on),
+            Way::Docker(docker) => docker.freeze(service, on),
         }
     }
 

@@ -126,6 +126,13 @@ impl Native {
         self.ended(service, false)
     }
 
+    /// Freezes a service and all that it has started, or lets them go on.
+    pub(crate) fn freeze(&self, service: Service, on: bool) -> Result<(), String> {
+        let process = self.process(service).ok_or_else(|| format!("{service} is not running"))?;
+        process.freeze(on);
+        Ok(())
+    }
+
     /// Stops or frees the publishers of RabbitMQ.
     pub(crate) fn alarm(&self, alarm: Alarm) -> Result<(), String> {
         let ports = Ports::remembered(&self.folder.ports())?;

@@ -113,6 +113,15 @@ impl Process {
         family.iter().all(|process| process.ends_within(Duration::from_secs(10)))
     }
 
+    /// Stops it and all that it has started where they are, or lets them go on.
+    pub(crate) fn freeze(self, on: bool) {
+        let signal = if on { Signal::STOP } else { Signal::CONT };
+        self.signal(signal);
+        for process in self.descendants() {
+            process.signal(signal);
+        }
+    }
+
     /// The processes below it.
     fn descendants(self) -> Vec<Self> {
         let pids = fs::read_dir("/proc").into_iter().flatten().flatten();

@@ -1,0 +1,113 @@
+//! A consumer whose broker is frozen or dead ends its process when it is asked to, whether it is closed or dropped.
+
+use std::time::Instant;
+
+use messagekit::{Envelope, Event, Message, Publisher, codec};
+use messagekit_kafka::Kafka;
+use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
+use messagekit_tests::Database;
+use messagekit_tests::services::{self, Service};
+use serde::{Deserialize, Serialize};
+
+use crate::down::Down;
+use crate::process::Process;
+use crate::{broker, turn};
+
+#[derive(Event, Serialize, Deserialize)]
+#[event(type = "storm.step.taken", key = "key")]
+struct StepTaken {
+    key: String,
+}
+
+/// A broker that answers nothing. It goes on when this is dropped: the tests behind this one need it too.
+struct Frozen;
+
+impl Frozen {
+    fn new() -> Self {
+        services::freeze(Service::Kafka);
+        Self
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        services::thaw(Service::Kafka);
+    }
+}
+
+async fn publish(topic: &str) {
+    let publisher = Kafka::new(services::kafka()).publisher().unwrap();
+    let step = |n| codec::encode(&Envelope::new(StepTaken { key: format!("k-{n}") }), "test").unwrap();
+    let steps: Vec<Message> =
+        (0..400).map(step).map(|step| Message { topic: topic.into(), ..step }).collect();
+    // A broker that has just come back knows of a new topic a moment later.
+    eventually("the topic is there", DEADLINE, async || publisher.publish(&steps[..1]).await[0].is_ok())
+        .await;
+    for published in publisher.publish(&steps[1..]).await {
+        published.unwrap();
+    }
+}
+
+/// A member in the midst of its work: some records are handled, and others are not.
+async fn busy(drops: bool) -> Process {
+    // The group of a member that could not leave is not over yet.
+    let name = unique("leaving");
+    broker::wipe(&[(&name, 4)], &[]).await;
+    let database = Database::fresh().await;
+    let mut connection = database.connection().await;
+    sqlx::raw_sql("CREATE TABLE applied (partition int, place bigint, member text)")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    publish(&name).await;
+    let brokers = services::kafka();
+    let mut settings = vec![
+        ("DATABASE", database.url()),
+        ("BROKERS", &brokers),
+        ("TOPIC", &name),
+        ("GROUP", &name),
+        ("NAME", "member"),
+        ("SLOWEST", "200"),
+    ];
+    if drops {
+        settings.push(("DROPS", "yes"));
+    }
+    let member = Process::start("member", &settings);
+    eventually("it is in the midst of it", DEADLINE, async || {
+        let applied: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM applied").fetch_one(&mut connection).await.unwrap();
+        applied > 0
+    })
+    .await;
+    member
+}
+
+fn leaves(mut member: Process, how: &str) {
+    member.is_alive_still();
+    let asked = Instant::now();
+    let status = member.ends_within(DEADLINE).unwrap_or_else(|| panic!("{how}: it hangs"));
+    // Closed, it may say that its last places were not written; it is not ended by anybody else.
+    assert!(matches!(status.code(), Some(0 | 1)), "{how}: {status}");
+    println!("{how}: ended after {:.1} s, {status}", asked.elapsed().as_secs_f64());
+}
+
+#[test]
+fn a_process_whose_broker_is_frozen_or_dead_ends_when_it_is_asked_to() {
+    let _turn = turn::alone_blocking();
+    block_on(async {
+        for drops in [false, true] {
+            let how = if drops { "dropped" } else { "closed" };
+            leaves(busy(drops).await, how);
+
+            let member = busy(drops).await;
+            let frozen = Frozen::new();
+            leaves(member, &format!("{how} before a frozen broker"));
+            drop(frozen);
+
+            let member = busy(drops).await;
+            let down = Down::kill(Service::Kafka);
+            leaves(member, &format!("{how} before a dead broker"));
+            down.start();
+        }
+    });
+}
