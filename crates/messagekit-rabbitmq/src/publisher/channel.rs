@@ -31,6 +31,8 @@ pub(super) struct Channel {
     confirms: Confirms,
     woken: Arc<Woken>,
     next: u64,
+    /// Why a message failed that was not the broker's answer.
+    failure: Option<lapin::Error>,
 }
 
 /// The connection under a channel.
@@ -105,6 +107,7 @@ impl Link {
             confirms: Confirms::default(),
             woken: Arc::default(),
             next: 0,
+            failure: None,
         })
     }
 }
@@ -120,8 +123,19 @@ impl Channel {
         self.unconfirmed.values().map(|unconfirmed| &unconfirmed.job)
     }
 
-    pub(super) fn is_open(&self) -> bool {
+    /// Returns whether more may be sent.
+    pub(super) fn takes_more(&self) -> bool {
         self.channel.status().connected() && self.link.connection.status().connected()
+    }
+
+    /// Returns whether there is still something to learn: a channel that the broker is closing has not told everybody why yet.
+    pub(super) fn is_open(&self) -> bool {
+        self.takes_more() || self.is_closing()
+    }
+
+    fn is_closing(&self) -> bool {
+        self.link.connection.status().connected()
+            && self.unconfirmed.values().any(|unconfirmed| unconfirmed.publishing.is_some())
     }
 
     pub(super) fn is_blocked(&self) -> bool {
@@ -178,32 +192,34 @@ impl Channel {
     /// # Errors
     /// When the channel is dead; what is unconfirmed is left to [`end`](Self::end).
     pub(super) fn look(&mut self) -> Result<Vec<(Job, Confirmed)>, Broken> {
-        let mut failure: Option<lapin::Error> = None;
         loop {
             let numbers = self.woken.take();
             if numbers.is_empty() {
                 break;
             }
             for number in numbers {
-                let Some((publishing, waker)) =
-                    self.unconfirmed.get_mut(&number).and_then(|found| found.publishing.as_mut())
-                else {
+                let Some(unconfirmed) = self.unconfirmed.get_mut(&number) else { continue };
+                let Some((publishing, waker)) = unconfirmed.publishing.as_mut() else { continue };
+                let Poll::Ready(completed) = publishing.as_mut().poll(&mut Context::from_waker(waker)) else {
                     continue;
                 };
-                let completed = publishing.as_mut().poll(&mut Context::from_waker(waker));
+                unconfirmed.publishing = None;
                 match completed {
-                    Poll::Pending => {}
-                    Poll::Ready(Ok(confirmation)) => self.completed(number, confirmation)?,
-                    // What the broker said explains more than that the channel is closed.
-                    Poll::Ready(Err(error)) => {
-                        if failure.as_ref().is_none_or(|known| !known.is_amqp_error()) {
-                            failure = Some(error);
-                        }
+                    Ok(confirmation) => self.completed(number, confirmation)?,
+                    Err(error) => {
+                        self.failure.take_if(|known| !known.is_amqp_error());
+                        self.failure.get_or_insert(error);
                     }
                 }
             }
         }
-        if let Some(failure) = failure {
+        // What the broker said explains more than that the channel is closed, and may come a moment later: a message that was
+        // sent meanwhile has not gone out.
+        if let Some(failure) = self
+            .failure
+            .take_if(|known| known.is_amqp_error())
+            .or_else(|| if self.is_closing() { None } else { self.failure.take() })
+        {
             return Err(Broken::from(failure));
         }
         let decided = self.confirms.decide().into_iter();
@@ -213,9 +229,6 @@ impl Channel {
     }
 
     fn completed(&mut self, number: u64, confirmation: Confirmation) -> Result<(), Broken> {
-        if let Some(unconfirmed) = self.unconfirmed.get_mut(&number) {
-            unconfirmed.publishing = None;
-        }
         let (acked, returned) = match confirmation {
             Confirmation::Ack(returned) => (true, returned),
             Confirmation::Nack(returned) => (false, returned),

@@ -177,7 +177,7 @@ impl Desk {
 
     fn send(&mut self) {
         let State::Open(channel) = &mut self.state else { return };
-        if channel.is_blocked() {
+        if channel.is_blocked() || !channel.takes_more() {
             return;
         }
         let frame = channel.frame();
