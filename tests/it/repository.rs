@@ -132,6 +132,25 @@ fn every_link_of_the_pages_leads_to_a_file() {
 }
 
 #[test]
+fn every_figure_that_the_pages_tell_of_is_one() {
+    let word = |c: char| !(c.is_ascii_lowercase() || c == '_');
+    let mut told = 0;
+    // The other pages are for those who build it, and name tables too.
+    for page in pages().into_iter().filter(|page| page.starts_with("docs/")) {
+        let text = self::page(&page);
+        let figures = quoted(&text).flat_map(|code| code.split(word)).filter(|name| {
+            // Crates have no more than two words.
+            name.starts_with("messagekit_") && name.matches('_').count() > 1
+        });
+        for name in figures {
+            assert!(messagekit::metrics::names::ALL.contains(&name), "{page}: there is no figure {name}");
+            told += 1;
+        }
+    }
+    assert!(told > 10, "the alerts are told");
+}
+
+#[test]
 fn every_page_of_the_docs_is_in_their_index() {
     let index = page("docs/README.md");
     for name in
