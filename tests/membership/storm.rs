@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use messagekit_testkit::{DEADLINE, block_on, eventually};
+use messagekit_testkit::{DEADLINE, eventually};
 use rustix::process::Signal;
 
 use crate::group::Group;
@@ -34,11 +34,12 @@ struct Members {
     group: Group,
     members: BTreeMap<&'static str, Process>,
     waiting: usize,
+    patience: Duration,
 }
 
 impl Members {
-    fn start(group: Group, waiting: usize) -> Self {
-        let mut members = Self { group, members: BTreeMap::new(), waiting };
+    fn start(group: Group, waiting: usize, patience: Duration) -> Self {
+        let mut members = Self { group, members: BTreeMap::new(), waiting, patience };
         ["ada", "bea", "cem"].into_iter().for_each(|name| members.begin(name));
         members
     }
@@ -51,7 +52,7 @@ impl Members {
     async fn until_at_work(&mut self, name: &'static str) {
         let before = self.group.applied_by().await.get(name).copied().unwrap_or(0);
         let (group, waiting) = (&mut self.group, self.waiting);
-        eventually("the member works", DEADLINE, async || {
+        eventually("the member works", self.patience, async || {
             group.supply(waiting).await;
             group.applied_by().await.get(name).copied().unwrap_or(0) > before
         })
@@ -89,22 +90,25 @@ impl Members {
 
     /// Waits until all that waits now was applied: a partition of somebody frozen is not, until another has it.
     async fn until_others_have_everything(&mut self) {
-        eventually("others have its partitions", DEADLINE, async || self.group.waiting().await == 0).await;
+        eventually("others have its partitions", self.patience, async || self.group.waiting().await == 0)
+            .await;
         self.group.supply(self.waiting).await;
     }
 }
 
 #[test]
 fn a_storm_of_members_passes_over_no_unfinished_work_and_stalls_no_partition() {
-    // Handlers of up to eight seconds, as the stated size wants, make a run of minutes.
-    let (slowest, waiting, rounds) = match full() {
-        true => (Duration::from_secs(8), 100, 6),
-        false => (Duration::from_millis(400), 200, 1),
+    // Handlers of up to eight seconds, as the stated size wants, make a run of many minutes: after each blow a process handles the
+    // first messages of its new partitions one at a time.
+    let (slowest, waiting, rounds, patience) = match full() {
+        true => (Duration::from_secs(8), 36, 3, DEADLINE * 10),
+        false => (Duration::from_millis(400), 200, 1, DEADLINE),
     };
     let seed = std::env::var("MESSAGEKIT_SEED").map_or(5, |seed| seed.parse().expect("a seed is a number"));
     println!("MESSAGEKIT_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
-    block_on(async {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.unwrap().block_on(async {
         let mut group = Group::new(slowest).await;
         group.supply(waiting).await;
         let (mut watch, over) = (group.watch(), Arc::new(AtomicBool::new(false)));
@@ -116,7 +120,7 @@ fn a_storm_of_members_passes_over_no_unfinished_work_and_stalls_no_partition() {
             }
             watch.looks
         });
-        let mut members = Members::start(group, waiting);
+        let mut members = Members::start(group, waiting, patience);
         let mut struck: BTreeMap<Blow, usize> = BTreeMap::new();
         for _ in 0..rounds {
             let mut blows = ALL;
@@ -128,7 +132,7 @@ fn a_storm_of_members_passes_over_no_unfinished_work_and_stalls_no_partition() {
                 assert!(!watching.is_finished(), "somebody who looks from outside has seen a fault");
             }
         }
-        eventually("all is applied", DEADLINE, async || members.group.waiting().await == 0).await;
+        eventually("all is applied", patience, async || members.group.waiting().await == 0).await;
         for (_, mut member) in std::mem::take(&mut members.members) {
             member.leave().await;
         }
