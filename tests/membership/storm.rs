@@ -111,7 +111,7 @@ fn a_storm_of_members_passes_over_no_unfinished_work_and_stalls_no_partition() {
     runtime.unwrap().block_on(async {
         let mut group = Group::new(slowest).await;
         group.supply(waiting).await;
-        let (mut watch, over) = (group.watch(), Arc::new(AtomicBool::new(false)));
+        let (mut watch, over) = (group.watch(patience), Arc::new(AtomicBool::new(false)));
         let is_over = over.clone();
         let watching = tokio::spawn(async move {
             while !is_over.load(Ordering::Relaxed) {

@@ -1,5 +1,6 @@
 //! A consumer that keeps the order of each key through a failure, over PostgreSQL.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use futures_util::FutureExt;
 use messagekit::memory::MemoryLog;
 use messagekit::{
     Act, Acted, Actor, Backoff, Consumer, DeadLetters, Envelope, Event, HandlerError, LetterFilter,
-    LetterHead, LetterState, OnFailure, ParkingRoom, Publisher, Shutdown, codec,
+    LetterHead, LetterState, Offsets, OnFailure, ParkingRoom, Publisher, Shutdown, codec,
 };
 use messagekit_postgres::PgTx;
 use messagekit_testkit::{DEADLINE, block_on, eventually};
@@ -125,6 +126,47 @@ fn repaired_key_is_handled_in_order_while_more_of_it_arrives() {
         assert!(letters(&shop).await.iter().all(|letter| letter.state == LetterState::Resolved));
         shutdown.request();
         running.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn keys_of_one_partition_side_by_side_keep_their_order_and_each_lane_notes_its_place() {
+    block_on(async {
+        let (shop, log, repaired) = (shop().await, MemoryLog::new(1), Arc::new(AtomicBool::new(false)));
+        let keys: Vec<String> = (0..40).map(|n| format!("k-{n}")).chain(["a".to_owned()]).collect();
+        for change in 1..=20 {
+            for key in &keys {
+                publish(&log, key, change..=change).await;
+            }
+        }
+        let consumer = Consumer::builder("noting", shop.store.clone())
+            .from(log.topics([OrderChanged::TOPIC]))
+            .on_failure(OnFailure::ParkKey)
+            .key_lanes(NonZeroU32::new(4).unwrap())
+            .on_with(Arc::clone(&repaired), note)
+            .build()
+            .unwrap();
+        let (stats, shutdown) = (consumer.stats(), Shutdown::new());
+        let running =
+            tokio::spawn(consumer.run(shutdown.clone()).inspect(|ended| assert!(ended.is_ok(), "{ended:?}")));
+        eventually("everything is handled or kept", DEADLINE, async || {
+            log.committed("noting", OrderChanged::TOPIC, 0) == 41 * 20
+        })
+        .await;
+        assert_eq!((stats.connection().lanes, stats.connection().blocked), (1, 0));
+        for key in &keys[..40] {
+            assert_eq!(changes(&shop, key).await, (1..=20).collect::<Vec<_>>(), "{key}");
+        }
+        assert_eq!(changes(&shop, "a").await, [1, 2, 3, 4]);
+        repaired.store(true, Ordering::SeqCst);
+        assert_eq!(act(&shop, Act::Retry, letters(&shop).await[0].id).await, Acted::Done);
+        eventually("the key is through", DEADLINE, async || changes(&shop, "a").await.len() == 20).await;
+        assert_eq!(changes(&shop, "a").await, (1..=20).collect::<Vec<_>>());
+        shutdown.request();
+        running.await.unwrap().unwrap();
+        let places = shop.store.next_of("noting", OrderChanged::TOPIC).await.unwrap();
+        assert_eq!(places.iter().map(|place| place.strand).collect::<Vec<_>>(), [0, 1, 2, 3]);
+        assert_eq!(places.iter().map(|place| place.next).max(), Some(41 * 20));
     });
 }
 

@@ -38,7 +38,13 @@ impl Source for KafkaSource {
     type Subscriber = KafkaSubscriber;
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { persistent: true, shares_work: true, places: true, batch: BatchLimit::DEFAULT }
+        Capabilities {
+            persistent: true,
+            shares_work: true,
+            places: true,
+            any_order: true,
+            batch: BatchLimit::DEFAULT,
+        }
     }
 
     fn topics(&self) -> &[Arc<str>] {

@@ -27,7 +27,13 @@ impl Source for RabbitMqSource {
     type Subscriber = RabbitMqSubscriber;
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { persistent: true, shares_work: true, places: false, batch: BatchLimit::DEFAULT }
+        Capabilities {
+            persistent: true,
+            shares_work: true,
+            places: false,
+            any_order: true,
+            batch: BatchLimit::DEFAULT,
+        }
     }
 
     fn topics(&self) -> &[Arc<str>] {

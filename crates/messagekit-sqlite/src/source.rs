@@ -40,6 +40,7 @@ impl Source for SqliteSource {
             persistent: true,
             shares_work: false,
             places: true,
+            any_order: false,
             batch: BatchLimit { messages: MESSAGES, time: Duration::from_millis(20) },
         }
     }

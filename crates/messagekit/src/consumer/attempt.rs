@@ -1,5 +1,6 @@
 //! One transaction over a range of messages.
 
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,6 +12,7 @@ use super::batch::{Batch, Entry, Runs};
 use super::fault::{Fault, Run, handle};
 use super::router::Task;
 use super::settings::Settings;
+use super::strands::strand_of;
 use crate::store::{
     self, Claim, ClaimRequest, End, Failure, Inbox, Next, NextOffset, Received, SetAsideOutcome,
     TransactError,
@@ -194,7 +196,7 @@ async fn apply<S: Inbox>(
     {
         return give_up(error, true);
     }
-    let positions = positions(&batch.entries[range.start..through]);
+    let positions = positions(&batch.entries[range.start..through], settings.key_lanes);
     if !positions.is_empty()
         && let Err(error) = store.advance(tx, consumer, &positions).await
     {
@@ -217,9 +219,10 @@ fn give_up(error: Error, handlers_ran: bool) -> End<Attempted> {
 }
 
 /// The position behind the last message of each partition.
-fn positions<S: store::Store>(entries: &[Arc<Entry<S>>]) -> Vec<NextOffset> {
+fn positions<S: store::Store>(entries: &[Arc<Entry<S>>], key_lanes: NonZeroU32) -> Vec<NextOffset> {
     let mut positions: Vec<NextOffset> = Vec::new();
-    for place in entries.iter().filter_map(|entry| entry.received.place.as_ref()) {
+    for received in entries.iter().map(|entry| &entry.received) {
+        let Some(place) = &received.place else { continue };
         let next = place.offset + 1;
         match positions
             .iter_mut()
@@ -229,7 +232,7 @@ fn positions<S: store::Store>(entries: &[Arc<Entry<S>>]) -> Vec<NextOffset> {
             None => positions.push(NextOffset {
                 topic: Arc::clone(&place.topic),
                 partition: place.partition,
-                strand: 0,
+                strand: strand_of(&received.message, Some(place), 0, key_lanes),
                 next,
             }),
         }

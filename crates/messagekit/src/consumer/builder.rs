@@ -81,6 +81,7 @@ impl<S: Inbox> Consumer<S, ()> {
             deadline: DEADLINE,
             batch: None,
             window: None,
+            key_lanes: NonZeroU32::MIN,
         }
     }
 }
@@ -128,6 +129,7 @@ pub struct ConsumerBuilder<S: Store, Src> {
     deadline: Duration,
     batch: Option<BatchLimit>,
     window: Option<Duration>,
+    key_lanes: NonZeroU32,
 }
 
 impl<S: Inbox> ConsumerBuilder<S, ()> {
@@ -148,6 +150,7 @@ impl<S: Inbox> ConsumerBuilder<S, ()> {
             deadline: self.deadline,
             batch: self.batch,
             window: self.window,
+            key_lanes: self.key_lanes,
         }
     }
 }
@@ -307,6 +310,17 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
         self
     }
 
+    /// Divides each lane of the source into so many by key, which run side by side, each with transactions of its own; 1 by
+    /// default. The order of a key is kept; what has no key goes around.
+    ///
+    /// A slow handler then holds up the keys of its own lane alone. A partition needs as many connections of the database, and up
+    /// to 4,096 of its messages may come again after a crash, as duplicates. Not for a source that keeps its place in the
+    /// transaction of the effects, as a SQLite file does: it has one writer and would gain nothing.
+    pub fn key_lanes(mut self, lanes: NonZeroU32) -> Self {
+        self.key_lanes = lanes;
+        self
+    }
+
     /// Gives each message a transaction of its own, for handlers with effects outside the database: an effect is then
     /// repeated only when its own message fails or its commit is lost.
     pub fn one_by_one(self) -> Self {
@@ -344,6 +358,12 @@ impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
                 self.window.unwrap_or_default()
             ));
         }
+        if self.key_lanes > NonZeroU32::MIN && !self.source.capabilities().any_order {
+            problems.push(
+                "this source keeps its place in the transaction of the effects, so a lane has one of them at a time: leave key_lanes out"
+                    .to_owned(),
+            );
+        }
         if self.on_failure == Some(OnFailure::ParkKey) && !S::RUNS_AGAIN {
             problems.push(
                 "nothing remembers which keys are held: ParkKey needs a database, use Block or DeadLetter"
@@ -377,6 +397,7 @@ impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
             deadline: self.deadline,
             batch,
             window: self.window,
+            key_lanes: self.key_lanes,
             stats,
             doubted: Mutex::default(),
             cut_off: Shutdown::new(),

@@ -24,6 +24,7 @@ mod settings;
 mod several;
 mod split;
 mod stats;
+mod strands;
 mod turn;
 mod whole;
 mod window;

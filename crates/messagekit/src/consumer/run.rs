@@ -16,6 +16,7 @@ use super::reach::watch;
 use super::retry::{Retried, retry};
 use super::retry_timer::RetryTimer;
 use super::settings::{CUT_OFF, DRAIN, Settings};
+use super::strands::Strands;
 use super::turn::{After, Item, Manner, Turn, turn};
 use super::{Backoff, OnFailure};
 use crate::crash;
@@ -36,7 +37,7 @@ pub(super) async fn run<S: Inbox, Src: Source>(
     let mut shutdown = pin!(shutdown);
     let (topics, retention) = (source.topics().to_vec(), source.retention());
     let Some(bound) = or_shutdown(bind(&settings, source), shutdown.as_mut()).await else { return Ok(()) };
-    let subscriber = bound?;
+    let subscriber = Strands::new(bound?, settings.key_lanes);
     crash::point("consumer.bound");
     let mut running = Running::new(settings, subscriber, gates);
     let mut watching = pin!(watch(Arc::clone(&running.settings), topics, retention));
@@ -150,7 +151,8 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             let blocks = |state: &&LaneState<S>| {
                 state.full > 0 || state.blocked > 0 && self.settings.on_failure == OnFailure::Block
             };
-            self.settings.stats.assigned(self.lanes.len(), self.lanes.values().filter(blocks).count());
+            let lanes = self.lanes.len() / self.settings.key_lanes.get() as usize;
+            self.settings.stats.assigned(lanes, self.lanes.values().filter(blocks).count());
             if !moved {
                 return Poll::Pending;
             }

@@ -1,5 +1,6 @@
 //! What a consumer was built with.
 
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -45,6 +46,8 @@ pub(super) struct Settings<S: Store> {
     pub(super) backoff: Backoff,
     pub(super) deadline: Duration,
     pub(super) batch: BatchLimit,
+    /// Into how many a lane of the source is divided by key.
+    pub(super) key_lanes: NonZeroU32,
     /// How old a message may be.
     pub(super) window: Option<Duration>,
     pub(super) stats: Stats,

@@ -24,7 +24,13 @@ impl Source for MemorySource {
     type Subscriber = MemorySubscriber;
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { persistent: false, shares_work: true, places: true, batch: BatchLimit::DEFAULT }
+        Capabilities {
+            persistent: false,
+            shares_work: true,
+            places: true,
+            any_order: true,
+            batch: BatchLimit::DEFAULT,
+        }
     }
 
     fn topics(&self) -> &[Arc<str>] {

@@ -36,6 +36,9 @@ pub struct Capabilities {
     pub shares_work: bool,
     /// Deliveries have a [`Place`](crate::Place).
     pub places: bool,
+    /// Later messages of a lane may be applied before earlier ones. Where false, the place moves with the transaction of the
+    /// effects, one after the other.
+    pub any_order: bool,
     /// What a batch should hold unless the user says otherwise.
     pub batch: BatchLimit,
 }

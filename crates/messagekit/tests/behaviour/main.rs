@@ -10,6 +10,7 @@ mod fixture;
 mod flaky;
 mod gates;
 mod hostile;
+mod key_lanes;
 mod letters;
 mod middleware;
 mod names;

@@ -41,6 +41,7 @@ pub(crate) enum Step {
 pub(crate) struct Case {
     pub(crate) policy: OnFailure,
     pub(crate) partitions: usize,
+    pub(crate) key_lanes: u32,
     /// How many letters of a key may be parked.
     pub(crate) room: u32,
     pub(crate) batch: u32,
@@ -83,6 +84,7 @@ impl Play {
         };
         let builder = self.world.consumer_on(CONSUMER, self.flaky.clone()).batch(limit);
         let builder = builder.attempts(NonZeroU32::new(3).expect("3 > 0")).deadline(seconds(1));
+        let builder = builder.key_lanes(NonZeroU32::new(self.case.key_lanes).expect("1 at least"));
         let builder =
             builder.parking_room(ParkingRoom { per_key: self.case.room, in_all: 3 * self.case.room });
         self.members.push(start(builder.on_failure(self.case.policy).gate(self.gate.clone())));

@@ -65,10 +65,11 @@ fn steps() -> impl Strategy<Value = Step> {
 fn cases() -> impl Strategy<Value = Case> {
     use OnFailure::{Block, DeadLetter, ParkKey};
     let policy = prop::sample::select(vec![DeadLetter, Block, ParkKey, ParkKey]);
-    (policy, 1_usize..4, 1_u32..8, 1_u32..10, 1_u32..10, vec(steps(), 1..70)).prop_map(
-        |(policy, partitions, room, batch, grant, steps)| Case {
+    (policy, 1_usize..4, 1_u32..4, 1_u32..8, 1_u32..10, 1_u32..10, vec(steps(), 1..70)).prop_map(
+        |(policy, partitions, key_lanes, room, batch, grant, steps)| Case {
             policy,
             partitions,
+            key_lanes,
             room,
             batch,
             grant,

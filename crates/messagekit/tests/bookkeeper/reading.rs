@@ -24,7 +24,13 @@ impl Source for Told {
     type Subscriber = Self;
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { persistent: false, shares_work: true, places: false, batch: BatchLimit::ONE }
+        Capabilities {
+            persistent: false,
+            shares_work: true,
+            places: false,
+            any_order: true,
+            batch: BatchLimit::ONE,
+        }
     }
 
     fn topics(&self) -> &[Arc<str>] {

@@ -1,0 +1,192 @@
+//! Lanes of keys inside a lane of the source.
+//!
+//! Each is a lane of its own to the loop: it has its batch, its transaction and its turn. A key is always in the same one, so its
+//! order is kept; what they finish out of order is the source's to put in order again, as it is for retries.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
+
+use crate::fnv::fnv1a;
+use crate::transport::{Delivery, Done, Incoming, Lane, Receipt, Subscriber};
+use crate::{Error, Message, Place};
+
+/// How far one strand may run ahead of the slowest one of its lane, in messages: so many may come again after a crash.
+const AHEAD: u64 = 4_096;
+
+/// Returns the strand of a message. What has no key has no order to keep, and goes around.
+pub(super) fn strand_of(message: &Message, place: Option<&Place>, position: u64, strands: NonZeroU32) -> u32 {
+    let number = match (&message.key, place) {
+        (Some(key), _) => fnv1a(key.iter().copied()),
+        (None, Some(place)) => place.offset.unsigned_abs(),
+        (None, None) => position,
+    };
+    u32::try_from(number % u64::from(strands.get())).expect("a remainder of 32 bits")
+}
+
+/// A subscriber whose lanes are divided by key.
+pub(super) struct Strands<Sub> {
+    inner: Sub,
+    count: NonZeroU32,
+    whole: BTreeMap<u32, Whole>,
+    /// What one happening means for the other strands of its lane.
+    told: VecDeque<Incoming>,
+}
+
+/// A lane of the source.
+struct Whole {
+    lane: Lane,
+    /// The strands that take nothing more.
+    paused: BTreeSet<u32>,
+    /// One strand is too far ahead of another.
+    stretched: bool,
+    /// What was delivered and is not settled.
+    open: BTreeSet<u64>,
+    newest: u64,
+}
+
+impl Whole {
+    fn new(lane: Lane) -> Self {
+        Self { lane, paused: BTreeSet::new(), stretched: false, open: BTreeSet::new(), newest: 0 }
+    }
+
+    fn ahead(&self) -> u64 {
+        self.open.first().map_or(0, |oldest| self.newest - oldest)
+    }
+
+    fn is_held(&self) -> bool {
+        self.stretched || !self.paused.is_empty()
+    }
+}
+
+impl<Sub: Subscriber> Strands<Sub> {
+    pub(super) fn new(inner: Sub, count: NonZeroU32) -> Self {
+        Self { inner, count, whole: BTreeMap::new(), told: VecDeque::new() }
+    }
+
+    fn strands(&self, lane: Lane) -> impl Iterator<Item = Lane> + use<Sub> {
+        let count = self.count.get();
+        (0..count).map(move |strand| Lane { slot: lane.slot * count + strand, ..lane })
+    }
+
+    /// Returns the lane of the source, and the number of the strand in it.
+    fn source_of(&self, lane: Lane) -> (Lane, u32) {
+        let count = self.count.get();
+        (Lane { slot: lane.slot / count, ..lane }, lane.slot % count)
+    }
+
+    fn whole(&mut self, lane: Lane) -> Option<&mut Whole> {
+        self.whole.get_mut(&lane.slot).filter(|whole| whole.lane == lane)
+    }
+
+    fn delivered(&mut self, delivery: Delivery) -> Incoming {
+        let Delivery { message, place, receipt } = delivery;
+        let (lane, position) = (receipt.lane(), receipt.position());
+        let strand = strand_of(&message, place.as_ref(), position, self.count);
+        let mut stretches = false;
+        if let Some(whole) = self.whole(lane) {
+            whole.open.insert(position);
+            whole.newest = whole.newest.max(position);
+            if !whole.stretched && whole.ahead() > AHEAD {
+                stretches = !whole.is_held();
+                whole.stretched = true;
+            }
+        }
+        if stretches {
+            self.inner.pause(lane);
+        }
+        let lane = Lane { slot: lane.slot * self.count.get() + strand, ..lane };
+        Incoming::Message(Delivery { message, place, receipt: Receipt::new(lane, position) })
+    }
+
+    /// Gives receipts of strands back as those of their lanes, which are not open any more.
+    fn closed(&mut self, receipts: &mut Vec<Receipt>) -> Vec<Receipt> {
+        let of_lane = |receipt: Receipt| {
+            let (lane, _) = self.source_of(receipt.lane());
+            if let Some(whole) = self.whole(lane) {
+                whole.open.remove(&receipt.position());
+            }
+            Receipt::new(lane, receipt.position())
+        };
+        std::mem::take(receipts).into_iter().map(of_lane).collect()
+    }
+
+    fn relax(&mut self) {
+        for whole in self.whole.values_mut().filter(|whole| whole.stretched && whole.ahead() <= AHEAD / 2) {
+            whole.stretched = false;
+            if !whole.is_held() {
+                self.inner.resume(whole.lane);
+            }
+        }
+    }
+}
+
+impl<Sub: Subscriber> Subscriber for Strands<Sub> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Incoming, Error>>> {
+        if let Some(told) = self.told.pop_front() {
+            return Poll::Ready(Some(Ok(told)));
+        }
+        let incoming = match ready!(self.inner.poll_next(cx)) {
+            Some(Ok(incoming)) => incoming,
+            other => return Poll::Ready(other),
+        };
+        match incoming {
+            Incoming::Message(delivery) => return Poll::Ready(Some(Ok(self.delivered(delivery)))),
+            Incoming::Assigned { lane } => {
+                self.whole.insert(lane.slot, Whole::new(lane));
+                self.told.extend(self.strands(lane).map(|lane| Incoming::Assigned { lane }));
+            }
+            Incoming::Revoking { lane, done } => {
+                // The last of them says that the lane is free.
+                let done = Arc::new(Mutex::new(done));
+                let part = |lane| {
+                    let done = Arc::clone(&done);
+                    Incoming::Revoking { lane, done: Done::new(move || drop(done)) }
+                };
+                self.told.extend(self.strands(lane).map(part));
+            }
+            Incoming::Lost { lane } => {
+                self.told.extend(self.strands(lane).map(|lane| Incoming::Lost { lane }));
+                if self.whole(lane).is_some() {
+                    self.whole.remove(&lane.slot);
+                }
+            }
+        }
+        Poll::Ready(self.told.pop_front().map(Ok))
+    }
+
+    fn pause(&mut self, lane: Lane) {
+        let (lane, strand) = self.source_of(lane);
+        let Some(whole) = self.whole(lane) else { return };
+        let was_held = whole.is_held();
+        whole.paused.insert(strand);
+        if !was_held {
+            self.inner.pause(lane);
+        }
+    }
+
+    fn resume(&mut self, lane: Lane) {
+        let (lane, strand) = self.source_of(lane);
+        let Some(whole) = self.whole(lane) else { return };
+        if whole.paused.remove(&strand) && !whole.is_held() {
+            self.inner.resume(lane);
+        }
+    }
+
+    fn settle(&mut self, done: &mut Vec<Receipt>) {
+        let mut done = self.closed(done);
+        self.inner.settle(&mut done);
+        self.relax();
+    }
+
+    fn release(&mut self, back: &mut Vec<Receipt>) {
+        let mut back = self.closed(back);
+        self.inner.release(&mut back);
+        self.relax();
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_close(cx)
+    }
+}
