@@ -27,7 +27,7 @@ pub(crate) struct Peer {
 }
 
 /// Those that move an outbox of PostgreSQL to Kafka.
-pub(crate) const RELAYS: [Peer; 5] = [
+pub(crate) const RELAYS: [Peer; 6] = [
     Peer {
         name: "outbox-core 0.6 + outbox-kafka 0.2 (Rust)",
         folder: "outbox-core",
@@ -44,6 +44,7 @@ pub(crate) const RELAYS: [Peer; 5] = [
         folder: "messagekit-python",
         command: &[".venv/bin/python", "peer.py"],
     },
+    Peer { name: "River 0.51, a worker that publishes (Go)", folder: "river", command: &["peer"] },
     Peer { name: "Namastack 1.6 (Java)", folder: "namastack", command: &["peer.jar"] },
 ];
 
