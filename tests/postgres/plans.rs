@@ -14,7 +14,7 @@ fn parameters(statement: &str) -> &'static str {
         "advance" => "text, text[], int[], int[], bigint[]",
         "next_of" => "text, text",
         "set_aside" => {
-            "text, text, text, text, int, bigint, bytea, bigint, text, int, float8, text, bytea, bytea, text, text, text, text, text"
+            "text, text, text, text, int, bigint, bytea, bigint, text, int, float8, text, bytea, bytea, text, text, text, text, text, int"
         }
         "list" | "ids" | "groups" => {
             "bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz, bigint"
@@ -31,7 +31,7 @@ fn parameters(statement: &str) -> &'static str {
         "let_go" => "text, text, bigint",
         "count_keys" => "text[], text[], bigint[], int[]",
         "promote" | "free" => "text[], text[], bigint[]",
-        "park_mark" => "text, text",
+        "park_mark" => "text, text, int",
         "park_letters" => {
             "text, text[], text[], text[], int[], bigint[], bytea[], bigint[], text[], bytea[], bytea[], text, int, float8, text, text, text"
         }

@@ -85,7 +85,15 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     statement(
         "the marker of a culprit says done",
-        &[change("VALUES ($1, $2, 'held')\nON CONFLICT", "VALUES ($1, $2, 'done')\nON CONFLICT")],
+        &[change("SELECT $1, $2, 'held', $3 WHERE", "SELECT $1, $2, 'done', $3 WHERE")],
+    ),
+    statement(
+        "what was done before its range settles a culprit",
+        &[change("(q.outcome <> 'done' OR q.generation >= $3)) IS NULL", "true) IS NULL")],
+    ),
+    statement(
+        "a culprit of a range is held under no generation",
+        &[change("SELECT $1, $2, 'held', $3 WHERE", "SELECT $1, $2, 'held', 0 WHERE $3::int IS NOT NULL AND")],
     ),
     statement("a letter is not counted in", &[change("SET count = h.count + excluded.count", "SET count = h.count")]),
     statement(

@@ -137,7 +137,11 @@ impl Owner {
                     store.rollback(tx).await?;
                     return Ok(self.cut(world, range.end - 1));
                 }
-                SetAsideOutcome::SetAside => world.state().seen.culprits += 1,
+                SetAsideOutcome::SetAside => {
+                    let mut state = world.state();
+                    state.seen.culprits += 1;
+                    state.seen.again += u64::from(failure.generation > 0);
+                }
                 SetAsideOutcome::AlreadySettled => {}
             }
         }

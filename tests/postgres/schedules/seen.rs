@@ -26,6 +26,8 @@ seen! {
     statements,
     handled,
     culprits,
+    /// Of those, the ones whose range is processed again.
+    again,
     behind,
     full,
     resolved,

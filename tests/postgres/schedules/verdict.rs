@@ -100,7 +100,22 @@ pub(super) async fn unfinished(world: &World) -> Option<String> {
             return Some(format!("partition {partition} is not read to its end"));
         }
     }
-    None
+    passed_over(world).await
+}
+
+/// Every message of a range was processed again, or belongs to a letter.
+async fn passed_over(world: &World) -> Option<String> {
+    let stand = "SELECT m.message_id, m.generation FROM messagekit.processed_messages m WHERE m.consumer = $1
+        AND NOT EXISTS (SELECT 1 FROM messagekit.dead_letters d WHERE d.consumer = $1 AND d.message_id = m.message_id)";
+    let stand = sqlx::query(stand).bind(&world.consumer).fetch_all(&world.direct).await.unwrap();
+    let stand: HashMap<String, i32> = stand.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let ranges = world.state().ranges.clone();
+    ranges.iter().find_map(|range| {
+        let of_range = &world.log[range.partition][range.from..range.until];
+        let is_behind = |id: &str| stand.get(id).is_some_and(|generation| *generation < range.generation);
+        let behind = of_range.iter().find(|record| is_behind(record.id().as_str()))?;
+        Some(format!("{} was not processed again under generation {}", behind.id(), range.generation))
+    })
 }
 
 async fn first(world: &World, query: &'static str) -> Option<String> {

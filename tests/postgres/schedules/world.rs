@@ -154,7 +154,7 @@ impl World {
         let failure = Failure::permanent(FailureKind::Failed, "no");
         let again = record.nature != Nature::Hopeless && attempt < ATTEMPTS;
         let next = if again { Next::Retry(delay) } else { Next::Dead };
-        Ok(Err(Failure { attempts: attempt, next, ..failure }))
+        Ok(Err(Failure { attempts: attempt, next, generation, ..failure }))
     }
 
     /// What is leased is due again, and what waits for its time as well. What somebody holds is passed over.

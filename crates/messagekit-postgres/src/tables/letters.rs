@@ -9,17 +9,23 @@ use crate::SchemaName;
 use crate::error::from_sqlx;
 
 /// Marker and letter in one round trip. The letter is written only with its marker, and over an earlier one only when that
-/// is closed: its marker was forgotten then.
+/// is closed: its marker was forgotten then, or a range is processed again.
 pub(crate) const SET_ASIDE: &str = r#"
 WITH marker AS (
-  INSERT INTO messagekit.processed_messages (consumer, message_id, outcome) VALUES ($1, $2, 'held')
-  ON CONFLICT DO NOTHING RETURNING 1),
+  INSERT INTO messagekit.processed_messages AS p (consumer, message_id, outcome, generation)
+  SELECT $1, $2, 'held', $20 WHERE (
+    SELECT true FROM messagekit.processed_messages q
+    WHERE q.consumer = $1 AND q.message_id = $2 AND (q.outcome <> 'done' OR q.generation >= $20)) IS NULL
+  ON CONFLICT (consumer, message_id) DO UPDATE
+    SET outcome = excluded.outcome, generation = excluded.generation, earlier = p.generation, processed_at = now()
+    WHERE p.outcome = 'done' AND p.generation < excluded.generation
+  RETURNING 1),
 letter AS (
   INSERT INTO messagekit.dead_letters AS d
     (consumer, message_id, topic, place_topic, partition, "offset", key, key_hash, state, attempts, due,
-     event_type, headers, payload, kind, error, fingerprint, origin, return_to)
+     event_type, headers, payload, kind, error, fingerprint, origin, return_to, generation)
   SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, clock_timestamp() + $11 * interval '1 microsecond',
-    $12, $13, $14, $15, $16, $17, $18, $19
+    $12, $13, $14, $15, $16, $17, $18, $19, $20
   FROM marker
   ON CONFLICT (consumer, message_id) DO UPDATE SET
     topic = excluded.topic, place_topic = excluded.place_topic, partition = excluded.partition,
@@ -113,6 +119,7 @@ pub(crate) async fn set_aside(
         .bind(failure.fingerprint())
         .bind(way_back.origin.as_str())
         .bind(way_back.return_to)
+        .bind(failure.generation)
         .fetch_one(connection)
         .await
         .map_err(from_sqlx)?;

@@ -12,10 +12,16 @@ use super::{after, clean, count};
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
-/// Claims a message as held; no row when somebody has settled it.
+/// Claims a message as held; no row when somebody has settled it. What settles it is left out beforehand, so that it is not
+/// locked, as when a range is claimed again.
 pub(crate) const MARK: &str = "
-INSERT INTO messagekit.processed_messages (consumer, message_id, outcome) VALUES ($1, $2, 'held')
-ON CONFLICT DO NOTHING";
+INSERT INTO messagekit.processed_messages AS p (consumer, message_id, outcome, generation)
+SELECT $1, $2, 'held', $3 WHERE (
+  SELECT true FROM messagekit.processed_messages q
+  WHERE q.consumer = $1 AND q.message_id = $2 AND (q.outcome <> 'done' OR q.generation >= $3)) IS NULL
+ON CONFLICT (consumer, message_id) DO UPDATE
+  SET outcome = excluded.outcome, generation = excluded.generation, earlier = p.generation, processed_at = now()
+  WHERE p.outcome = 'done' AND p.generation < excluded.generation";
 
 /// Writes letters whose keys are locked, each behind what is open before it. Over an earlier letter only when that is closed:
 /// its marker was forgotten then, or a range is processed again.
@@ -57,8 +63,9 @@ pub(crate) async fn park(
 ) -> Result<SetAsideOutcome, Error> {
     let key = key_of(received)?;
     let mark = sqlx::query(schema.sql(MARK)).bind(consumer).bind(received.id.as_str());
+    let mark = mark.bind(failure.generation).execute(&mut *connection).await.map_err(from_sqlx)?;
     // Before the key, which is then never waited for with somebody else's marker locked.
-    if mark.execute(&mut *connection).await.map_err(from_sqlx)?.rows_affected() == 0 {
+    if mark.rows_affected() == 0 {
         return Ok(SetAsideOutcome::AlreadySettled);
     }
     if hold(connection, schema, consumer, &[key], room).await? == 0 {

@@ -30,7 +30,7 @@ pub(crate) fn set_aside(
     failure: &Failure,
     now: i64,
 ) -> Result<SetAsideOutcome, Error> {
-    if !processed::hold(conn, consumer, &received.id, now).map_err(from_sqlite)? {
+    if !processed::hold(conn, consumer, &received.id, failure.generation, now).map_err(from_sqlite)? {
         return Ok(SetAsideOutcome::AlreadySettled);
     }
     let (state, due) = after(failure, now);

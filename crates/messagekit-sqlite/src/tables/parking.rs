@@ -21,14 +21,14 @@ pub(crate) fn park(
     room: ParkingRoom,
     now: i64,
 ) -> Result<SetAsideOutcome, Error> {
-    if processed::is_marked(conn, consumer, &received.id).map_err(from_sqlite)? {
+    if processed::is_settled(conn, consumer, &received.id, failure.generation).map_err(from_sqlite)? {
         return Ok(SetAsideOutcome::AlreadySettled);
     }
     let (key, place) = of(consumer, received)?;
     if !Room::new(conn, consumer, room)?.take(conn, key)? {
         return Ok(SetAsideOutcome::Full);
     }
-    processed::hold(conn, consumer, &received.id, now).map_err(from_sqlite)?;
+    processed::hold(conn, consumer, &received.id, failure.generation, now).map_err(from_sqlite)?;
     let standing = standing(conn, key, place, letters::after(failure, now))?;
     keep(conn, key, received, failure, standing, now)?;
     Ok(SetAsideOutcome::SetAside)

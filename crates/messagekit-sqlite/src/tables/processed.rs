@@ -118,22 +118,31 @@ fn unclaim_sql(act: &str) -> String {
     )
 }
 
-/// Returns whether a message has a marker.
-pub(crate) fn is_marked(conn: &Connection, consumer: i64, id: &MessageId) -> Result<bool> {
+/// Returns whether a message has a marker that settles it for a generation.
+pub(crate) fn is_settled(conn: &Connection, consumer: i64, id: &MessageId, generation: i32) -> Result<bool> {
     conn.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM messagekit_processed_messages WHERE consumer_id = ?1 AND message_id = ?2)",
+        "SELECT EXISTS (SELECT 1 FROM messagekit_processed_messages
+         WHERE consumer_id = ?1 AND message_id = ?2 AND (outcome <> 0 OR generation >= ?3))",
     )?
-    .query_row((consumer, id.as_str()), |row| row.get(0))
+    .query_row((consumer, id.as_str(), generation), |row| row.get(0))
 }
 
-/// Claims a message as held; false when it has a marker already.
-pub(crate) fn hold(conn: &Connection, consumer: i64, id: &MessageId, now: i64) -> Result<bool> {
+/// Claims a message as held; false when it has a marker already that settles it for the generation.
+pub(crate) fn hold(
+    conn: &Connection,
+    consumer: i64,
+    id: &MessageId,
+    generation: i32,
+    now: i64,
+) -> Result<bool> {
     let written = conn
         .prepare_cached(
-            "INSERT INTO messagekit_processed_messages (consumer_id, message_id, outcome, processed_at)
-             VALUES (?1, ?2, 1, ?3) ON CONFLICT (consumer_id, message_id) DO NOTHING",
+            "INSERT INTO messagekit_processed_messages AS m (consumer_id, message_id, outcome, generation, processed_at)
+             VALUES (?1, ?2, 1, ?3, ?4) ON CONFLICT (consumer_id, message_id) DO UPDATE
+               SET generation = excluded.generation, outcome = excluded.outcome, processed_at = excluded.processed_at
+               WHERE m.outcome = 0 AND m.generation < excluded.generation",
         )?
-        .execute((consumer, id.as_str(), now))?;
+        .execute((consumer, id.as_str(), generation, now))?;
     Ok(written == 1)
 }
 

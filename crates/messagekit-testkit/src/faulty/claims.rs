@@ -90,6 +90,9 @@ impl Processed for FaultyStore {
                     first(index).map_or(Claim::Fresh, |first| answers[first])
                 }
                 (Some(Fault::OwnClaimsAreFresh), Claim::Done) if tx.has_claimed(id) => Claim::Fresh,
+                (Some(Fault::UnclaimForgetsWhatWasDone), Claim::Done) if notes.unheld.contains(id) => {
+                    Claim::Fresh
+                }
                 (Some(Fault::LetterWithoutMarker), Claim::Held) => Claim::Fresh,
                 (Some(Fault::HoldsForEverybody), _) if notes.held.contains(id) => Claim::Held,
                 (Some(Fault::ResolveLeavesHeld), Claim::Done) if notes.resolved.contains(id) => Claim::Held,
@@ -140,7 +143,7 @@ impl Processed for FaultyStore {
                 let all: Vec<ClaimRequest> = tx.claims.iter().map(|(_, claim)| claim.clone()).collect();
                 self.inner.unclaim(tx.inner(), consumer, &all).await
             }
-            Some(Fault::UnclaimIgnoresConsumer) => {
+            Some(Fault::UnclaimIgnoresConsumer | Fault::UnclaimForgetsWhatWasDone) => {
                 self.notes().unheld.extend(requests.iter().map(|request| request.id.clone()));
                 self.inner.unclaim(tx.inner(), consumer, requests).await
             }

@@ -35,6 +35,7 @@ impl FaultyStore {
             (Some(Fault::LeasesTheDead), Next::Dead) => changed.next = at_once,
             (Some(Fault::LeasesTooEarly), Next::Retry(_)) => changed.next = at_once,
             (Some(Fault::LetterForgetsError), _) => changed.error.clear(),
+            (Some(Fault::SetsAsideUnderNoGeneration), _) => changed.generation = 0,
             _ => {}
         }
         changed

@@ -78,6 +78,7 @@ impl FaultyStore {
                 return Ok(outcome);
             }
             Some(Fault::ParkedIsDead) => failure.next = Next::Dead,
+            Some(Fault::ParksUnderNoGeneration) => failure.generation = 0,
             Some(Fault::ParkHasEndlessRoom) => room = ENDLESS,
             _ => {}
         }

@@ -157,6 +157,8 @@ faults! {
     UnclaimTakesAll: Store unclaim_keeps_the_other_claims,
     /// Taking a claim back takes the marker of every consumer.
     UnclaimIgnoresConsumer: Store unclaim_touches_no_earlier_claim,
+    /// Taking a claim of a range back forgets that its message was done before.
+    UnclaimForgetsWhatWasDone: Store unclaimed_range_is_done_as_it_was,
     /// Claims are answered in the order of their ids.
     ClaimsAnswerSorted: Store claims_answer_in_input_order,
     /// More than five hundred claims are an error.
@@ -189,6 +191,8 @@ faults! {
     LetterOutsideTransaction: Store rolled_back_set_aside_leaves_nothing,
     /// A message is held for every consumer.
     HoldsForEverybody: Store set_aside_is_for_one_consumer,
+    /// What is set aside knows of no generation.
+    SetsAsideUnderNoGeneration: Store culprit_of_a_range_is_set_aside_once_for_its_generation,
     /// Dead letters run by themselves.
     LeasesTheDead: Store dead_letter_is_not_leased,
     /// The delay of a failure is ignored.
@@ -303,6 +307,8 @@ faults! {
     ParksOutsideTransaction: Store rolled_back_park_holds_nothing,
     /// What is settled is parked again.
     ParkIgnoresMarkers: Store message_that_is_settled_is_not_parked,
+    /// What is parked knows of no generation.
+    ParksUnderNoGeneration: Store culprit_of_a_range_is_parked_once_for_its_generation,
     /// Whatever is parked is dead.
     ParkedIsDead: Store parked_culprit_is_due_as_its_failure_says,
     /// What waits goes on waiting when its turn has come.

@@ -163,6 +163,22 @@ pub async fn unclaim_touches_no_earlier_claim<F: StoreFixture>(fixture: &F) {
     assert_eq!(look(&store, &other, &message).await, Claim::Done);
 }
 
+/// A message that was done before its range was claimed again is so when that claim is taken back: an owner that knows of no
+/// range would apply it a second time.
+pub async fn unclaimed_range_is_done_as_it_was<F: StoreFixture>(fixture: &F) {
+    let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
+    claim_now(&store, &consumer, &message).await;
+    let again = [ClaimRequest { generation: 2, ..request(&message) }];
+    let mut tx = begin(&store).await;
+    assert_eq!(store.claim(&mut tx, &consumer, &again).await.expect("claims are answered"), [Claim::Fresh]);
+    store.unclaim(&mut tx, &consumer, &again).await.expect("claims can be taken back");
+    commit(&store, tx).await;
+    assert_eq!(look(&store, &consumer, &message).await, Claim::Done, "without a range");
+    let mut tx = begin(&store).await;
+    assert_eq!(store.claim(&mut tx, &consumer, &again).await.expect("claims are answered"), [Claim::Fresh]);
+    commit(&store, tx).await;
+}
+
 /// Answers stand where the questions stood, whatever the order of the ids.
 pub async fn claims_answer_in_input_order<F: StoreFixture>(fixture: &F) {
     let (store, consumer, mut all) = (fixture.store(), unique("consumer"), messages(12));

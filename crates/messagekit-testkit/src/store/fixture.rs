@@ -172,6 +172,20 @@ pub(super) async fn claim_now<S: Inbox>(store: &S, consumer: &str, received: &Re
     answer
 }
 
+/// Asks what a claim under a generation would answer, and leaves no trace.
+pub(super) async fn look_again<S: Inbox>(
+    store: &S,
+    consumer: &str,
+    received: &Received,
+    generation: i32,
+) -> Claim {
+    let mut tx = begin(store).await;
+    let again = ClaimRequest { generation, ..request(received) };
+    let answers = store.claim(&mut tx, consumer, &[again]).await.expect("claims are answered");
+    store.rollback(tx).await.expect("a transaction can be rolled back");
+    answers[0]
+}
+
 /// Asks what a claim would answer, and leaves no trace.
 pub(super) async fn look<S: Inbox>(store: &S, consumer: &str, received: &Received) -> Claim {
     let mut tx = begin(store).await;

@@ -8,8 +8,8 @@ use messagekit::{
 };
 
 use super::fixture::{
-    act, apply_leased, begin, behind_now, claim_in, commit, look, of, of_key, park_now, runs, set_aside_now,
-    somebody, until_through,
+    act, apply_leased, begin, behind_now, claim_in, claim_now, commit, look, look_again, of, of_key,
+    park_now, runs, set_aside_now, somebody, until_through,
 };
 use super::{StoreFixture, dead, request, retry_in};
 use crate::unique;
@@ -443,4 +443,27 @@ pub async fn parked_culprit_is_due_as_its_failure_says<F: StoreFixture>(fixture:
     let leased = store.lease(&consumer, 10, LONG).await.expect("leases are answered");
     let keys: Vec<_> = leased.iter().map(|leased| leased.received.message.key.as_deref()).collect();
     assert_eq!(keys, [Some(b"c".as_slice())]);
+}
+
+/// What was applied before its range is processed again settles nothing: its culprit is parked, and once it has run the message
+/// is applied under that generation.
+pub async fn culprit_of_a_range_is_parked_once_for_its_generation<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    let message = of_key(TOPIC, "a", 5);
+    claim_now(&store, &consumer, &message).await;
+    let failure = Failure { generation: 2, ..retry_in(Duration::ZERO) };
+    let smaller = Failure { generation: 0, ..failure.clone() };
+    assert_eq!(park_now(&store, &consumer, &message, &smaller).await, SetAsideOutcome::AlreadySettled);
+    assert_eq!(park_now(&store, &consumer, &message, &failure).await, SetAsideOutcome::SetAside);
+    assert_eq!(park_now(&store, &consumer, &message, &failure).await, SetAsideOutcome::AlreadySettled);
+    assert_eq!(look_again(&store, &consumer, &message, 3).await, Claim::Held, "it belongs to its letter");
+    let leased = store.lease(&consumer, 10, LONG).await.expect("leases are answered");
+    apply_leased(fixture, &consumer, &leased[0]).await;
+    assert_eq!(park_now(&store, &consumer, &message, &failure).await, SetAsideOutcome::AlreadySettled);
+    assert_eq!(
+        look_again(&store, &consumer, &message, 2).await,
+        Claim::Done,
+        "it was applied under its generation"
+    );
+    assert_eq!(look_again(&store, &consumer, &message, 3).await, Claim::Fresh);
 }

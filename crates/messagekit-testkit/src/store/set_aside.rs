@@ -1,12 +1,16 @@
 //! A message that is kept instead of applied.
 
+use std::time::Duration;
+
 use messagekit::{
-    Claim, DeadLetters, LetterFilter, LetterState, Message, MessageId, Place, Received, SetAside,
-    SetAsideOutcome, Store, headers,
+    Claim, DeadLetters, Failure, LetterFilter, LetterState, Message, MessageId, Place, Received, Retries,
+    SetAside, SetAsideOutcome, Store, headers,
 };
 
-use super::fixture::{begin, claim_in, claim_now, commit, look, only_letter, set_aside_now};
-use super::{StoreFixture, dead, received};
+use super::fixture::{
+    apply_leased, begin, claim_in, claim_now, commit, look, look_again, of_key, only_letter, set_aside_now,
+};
+use super::{StoreFixture, dead, received, retry_in};
 use crate::unique;
 
 async fn letters<S: DeadLetters>(store: &S, consumer: &str) -> usize {
@@ -118,4 +122,27 @@ pub async fn set_aside_is_for_one_consumer<F: StoreFixture>(fixture: &F) {
     set_aside_now(&store, &first, &message, &dead("no")).await;
     assert_eq!(claim_now(&store, &second, &message).await, Claim::Fresh);
     assert_eq!(letters(&store, &second).await, 0);
+}
+
+/// What was applied before its range is processed again settles nothing: its culprit is set aside, and once it has run the message
+/// is applied under that generation.
+pub async fn culprit_of_a_range_is_set_aside_once_for_its_generation<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    let message = of_key("orders.order", "a", 5);
+    claim_now(&store, &consumer, &message).await;
+    let failure = Failure { generation: 2, ..retry_in(Duration::ZERO) };
+    let smaller = Failure { generation: 0, ..failure.clone() };
+    assert_eq!(set_aside_now(&store, &consumer, &message, &smaller).await, SetAsideOutcome::AlreadySettled);
+    assert_eq!(set_aside_now(&store, &consumer, &message, &failure).await, SetAsideOutcome::SetAside);
+    assert_eq!(set_aside_now(&store, &consumer, &message, &failure).await, SetAsideOutcome::AlreadySettled);
+    assert_eq!(look_again(&store, &consumer, &message, 3).await, Claim::Held, "it belongs to its letter");
+    let leased = store.lease(&consumer, 10, Duration::from_secs(3_600)).await.expect("leases are answered");
+    apply_leased(fixture, &consumer, &leased[0]).await;
+    assert_eq!(set_aside_now(&store, &consumer, &message, &failure).await, SetAsideOutcome::AlreadySettled);
+    assert_eq!(
+        look_again(&store, &consumer, &message, 2).await,
+        Claim::Done,
+        "it was applied under its generation"
+    );
+    assert_eq!(look_again(&store, &consumer, &message, 3).await, Claim::Fresh);
 }

@@ -280,7 +280,7 @@ fn note<S: Inbox>(batch: &mut Arc<Batch<S>>, index: usize, failure: Failure) {
 /// Says that a message failed; when it is dead, a person must look.
 pub(super) fn log_failure(consumer: &str, received: &Received, failure: &Failure) {
     let (message_id, topic) = (&received.id, &*received.message.topic);
-    let Failure { kind, error, attempts, next } = failure;
+    let Failure { kind, error, attempts, next, .. } = failure;
     match next {
         Next::Retry(delay) => {
             tracing::warn!(consumer, %message_id, topic, %kind, error, attempts, ?delay, "message set aside");

@@ -14,7 +14,7 @@ impl Bookkeeping for MemoryStore {
         let clock = self.database.clock;
         let failure = Failure { next: Next::Dead, ..found.failure.clone() };
         self.statement(tx, None, |tables, tx| {
-            tables.set_aside(tx, &found.scope, &found.received.id, |number| {
+            tables.set_aside(tx, &found.scope, &found.received.id, failure.generation, |number| {
                 Letter::new(number, &found.scope, &found.received, &failure, clock)
                     .kept_by_a_broker(found.origin, found.return_to.clone())
             })

@@ -192,21 +192,22 @@ impl Tables {
         due.into_iter().filter_map(|(_, number)| self.letters.get_mut(&number)?.lease(now, until)).collect()
     }
 
-    /// Keeps a message aside unless it has a marker.
+    /// Keeps a message aside unless it has a marker that settles it.
     pub(super) fn set_aside(
         &mut self,
         tx: &mut MemoryTx,
         scope: &str,
         id: &MessageId,
+        generation: i32,
         letter: impl FnOnce(i64) -> Letter,
     ) -> Result<SetAsideOutcome, Error> {
         let key = (scope.to_owned(), id.clone());
         self.locks.marker(tx.number, &key)?;
-        if self.marker_in(tx, &key).is_some() {
+        if self.marker_in(tx, &key).is_some_and(|marker| !marker.yields_to(generation)) {
             self.only_looked(tx, &key);
             return Ok(SetAsideOutcome::AlreadySettled);
         }
-        tx.writes.markers.insert(key, Marker { claim: Claim::Held, generation: 0 });
+        tx.writes.markers.insert(key, Marker { claim: Claim::Held, generation });
         // Like a sequence: a rollback leaves a gap.
         self.last_letter += 1;
         tx.writes.letters.insert(self.last_letter, letter(self.last_letter));
@@ -237,7 +238,7 @@ impl SetAside for MemoryStore {
     ) -> Result<SetAsideOutcome, Error> {
         let clock = self.database.clock;
         self.statement(tx, Some(Failpoint::SetAside), |tables, tx| {
-            tables.set_aside(tx, consumer, &received.id, |number| {
+            tables.set_aside(tx, consumer, &received.id, failure.generation, |number| {
                 Letter::new(number, consumer, received, failure, clock)
             })
         })

@@ -19,6 +19,14 @@ pub(super) struct Marker {
     pub(super) generation: i32,
 }
 
+impl Marker {
+    /// Returns whether a claim of a generation finds the message fresh: in a range that is processed again, what was applied
+    /// under a smaller generation is applied once more.
+    pub(super) fn yields_to(self, generation: i32) -> bool {
+        self.claim == Claim::Done && self.generation < generation
+    }
+}
+
 /// Rows that open transactions have written: nobody else may write them.
 #[derive(Default)]
 pub(super) struct Locks {
@@ -95,12 +103,7 @@ impl Tables {
     fn claim(&mut self, tx: &mut MemoryTx, consumer: &str, request: &ClaimRequest) -> Result<Claim, Error> {
         let key = (consumer.to_owned(), request.id.clone());
         self.locks.marker(tx.number, &key)?;
-        let fresh = match self.marker_in(tx, &key) {
-            None => true,
-            // A range that is processed again: what was applied under a smaller generation is applied once more.
-            Some(marker) => marker.claim == Claim::Done && marker.generation < request.generation,
-        };
-        if fresh {
+        if self.marker_in(tx, &key).is_none_or(|marker| marker.yields_to(request.generation)) {
             let behind = self.is_held(tx, consumer, request);
             let (claim, answer) =
                 if behind { (Claim::Held, Claim::Behind) } else { (Claim::Done, Claim::Fresh) };

@@ -141,7 +141,7 @@ impl Tables {
         let (held, turn) = held_key(consumer, received)?;
         let marker = (consumer.to_owned(), received.id.clone());
         self.locks.marker(tx.number, &marker)?;
-        if self.marker_in(tx, &marker).is_some() {
+        if self.marker_in(tx, &marker).is_some_and(|marker| !marker.yields_to(failure.generation)) {
             self.only_looked(tx, &marker);
             return Ok(SetAsideOutcome::AlreadySettled);
         }
@@ -150,7 +150,7 @@ impl Tables {
             return Ok(SetAsideOutcome::Full);
         }
         let behind = self.has_before(tx, &held, turn);
-        self.set_aside(tx, consumer, &received.id, |number| {
+        self.set_aside(tx, consumer, &received.id, failure.generation, |number| {
             Letter::new(number, consumer, received, failure, clock).parked(behind)
         })
     }

@@ -158,6 +158,9 @@ pub struct Failure {
     pub attempts: u32,
     /// What happens next.
     pub next: Next,
+    /// Under which generation the message was claimed; 0 unless a range is processed again. It is set aside under the same, so
+    /// that what was done under a smaller one does not settle it.
+    pub generation: i32,
 }
 
 impl Failure {
@@ -166,7 +169,7 @@ impl Failure {
 
     /// A failure that no repetition can cure.
     pub fn permanent(kind: FailureKind, error: impl Into<String>) -> Self {
-        Self { kind, error: clean(error.into()), attempts: 1, next: Next::Dead }
+        Self { kind, error: clean(error.into()), attempts: 1, next: Next::Dead, generation: 0 }
     }
 
     /// A failure that may pass; how often it is tried again is the consumer's decision.

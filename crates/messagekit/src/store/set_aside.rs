@@ -22,7 +22,8 @@ pub enum SetAsideOutcome {
     /// The letter and its `held` marker stand in the transaction.
     SetAside,
     /// It has a marker already: somebody else has applied, held or discarded it meanwhile, or another copy of it was
-    /// claimed in this very transaction. There is nothing to do.
+    /// claimed in this very transaction. There is nothing to do. The marker of what was applied under a smaller generation than
+    /// that of the failure does not count, as for a [claim](super::Processed::claim).
     AlreadySettled,
     /// As many letters hold keys back as may: nothing was written. Only [`SetAside::park`] answers it.
     Full,

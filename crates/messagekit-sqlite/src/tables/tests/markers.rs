@@ -27,7 +27,7 @@ fn a_claim_taken_back_is_fresh_again_and_a_held_one_stays() {
 fn a_greater_generation_claims_what_was_done_and_nothing_else() {
     let conn = database();
     processed::claim(&conn, 1, &[request("a", 0)], NOW).unwrap();
-    processed::hold(&conn, 1, &id("b"), NOW).unwrap();
+    processed::hold(&conn, 1, &id("b"), 0, NOW).unwrap();
     let again = processed::claim(&conn, 1, &["a", "b", "a"].map(|id| request(id, 1)), NOW).unwrap();
     assert_eq!(again, [Claim::Fresh, Claim::Held, Claim::Done]);
     assert_eq!(processed::claim(&conn, 1, &[request("a", 0)], NOW).unwrap(), [Claim::Done]);

@@ -20,6 +20,7 @@ pub(super) enum Wrong {
     AdvancesBeforeItsEffects,
     KeepsClaimsThatDidNotRun,
     ClaimsEverythingUnderTheGeneration,
+    ForgetsTheGenerationOfCulprits,
     CommitsWithoutTheLease,
     RetriesInAnyState,
 }
@@ -38,6 +39,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant { name: "offsets come before effects", wrong: Wrong::AdvancesBeforeItsEffects },
     Mutant { name: "claims that did not run are kept", wrong: Wrong::KeepsClaimsThatDidNotRun },
     Mutant { name: "a generation has no range", wrong: Wrong::ClaimsEverythingUnderTheGeneration },
+    Mutant { name: "a culprit of a range has no generation", wrong: Wrong::ForgetsTheGenerationOfCulprits },
     Mutant { name: "a run whose lease is over is kept", wrong: Wrong::CommitsWithoutTheLease },
     Mutant { name: "a retry compares no state", wrong: Wrong::RetriesInAnyState },
     file(

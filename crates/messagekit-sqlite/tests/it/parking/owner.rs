@@ -126,7 +126,10 @@ impl Owner {
                     store.rollback(tx).await?;
                     return Ok(self.cut(world, range.end - 1));
                 }
-                SetAsideOutcome::SetAside => world.seen.culprits += 1,
+                SetAsideOutcome::SetAside => {
+                    world.seen.culprits += 1;
+                    world.seen.again += u64::from(failure.generation > 0);
+                }
                 SetAsideOutcome::AlreadySettled => {}
             }
         }
@@ -155,6 +158,8 @@ impl Owner {
         record: &Record,
         failure: &Failure,
     ) -> Result<SetAsideOutcome, Error> {
+        let generation = if world.is(Wrong::ForgetsTheGenerationOfCulprits) { 0 } else { failure.generation };
+        let failure = &Failure { generation, ..failure.clone() };
         if record.has_key() && !world.is(Wrong::SetsCulpritsAsideAlone) {
             store.park(tx, CONSUMER, &record.received, failure, world.room).await
         } else {

@@ -13,6 +13,7 @@ use super::{operator, verdict};
 pub(super) struct Seen {
     pub(super) handled: u64,
     pub(super) culprits: u64,
+    pub(super) again: u64,
     pub(super) behind: u64,
     pub(super) full: u64,
     pub(super) resolved: u64,
@@ -27,6 +28,7 @@ impl AddAssign for Seen {
     fn add_assign(&mut self, other: Self) {
         self.handled += other.handled;
         self.culprits += other.culprits;
+        self.again += other.again;
         self.behind += other.behind;
         self.full += other.full;
         self.resolved += other.resolved;
@@ -41,8 +43,9 @@ impl AddAssign for Seen {
 impl Seen {
     /// Schedules in which something never happens prove nothing about it.
     pub(super) fn assert_everything_happened(&self) {
-        let Self { handled, culprits, behind, full, resolved, fenced, acts, deaths, late, ranges } = *self;
-        let all = [handled, culprits, behind, full, resolved, fenced, acts, deaths, late, ranges];
+        let Self { handled, culprits, again, behind, full, resolved, fenced, acts, deaths, late, ranges } =
+            *self;
+        let all = [handled, culprits, again, behind, full, resolved, fenced, acts, deaths, late, ranges];
         assert!(all.iter().all(|count| *count > 0), "{self:?}");
     }
 }

@@ -74,7 +74,24 @@ pub(super) fn unfinished(world: &World) -> Option<String> {
     }
     let short =
         (0..world.log.len()).find(|partition| world.committed(*partition) != world.log[*partition].len());
-    short.map(|partition| format!("partition {partition} is not read to its end"))
+    short
+        .map(|partition| format!("partition {partition} is not read to its end"))
+        .or_else(|| passed_over(world))
+}
+
+/// Every message of a range was processed again, or belongs to a letter.
+fn passed_over(world: &World) -> Option<String> {
+    let behind =
+        "SELECT count(*) FROM messagekit_processed_messages m WHERE m.message_id = ?1 AND m.generation < ?2
+        AND NOT EXISTS (SELECT 1 FROM messagekit_dead_letters d WHERE d.message_id = m.message_id)";
+    let is_behind = |id: &str, generation: i32| {
+        world.raw.query_row(behind, (id, generation), |row| row.get::<_, i64>(0)).unwrap() > 0
+    };
+    world.ranges.iter().find_map(|range| {
+        let of_range = &world.log[range.partition][range.from..range.until];
+        let behind = of_range.iter().find(|record| is_behind(record.id().as_str(), range.generation))?;
+        Some(format!("{} was not processed again under generation {}", behind.id(), range.generation))
+    })
 }
 
 fn first(world: &World, query: &str) -> Option<String> {

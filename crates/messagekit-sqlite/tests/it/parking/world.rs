@@ -164,7 +164,7 @@ impl World {
         let again = record.nature != Nature::Hopeless && attempt < ATTEMPTS;
         let delay = if self.random.bool() { Duration::ZERO } else { LONG };
         let next = if again { Next::Retry(delay) } else { Next::Dead };
-        Ok(Err(Failure { attempts: attempt, next, ..failure }))
+        Ok(Err(Failure { attempts: attempt, next, generation, ..failure }))
     }
 
     /// What is leased is due again, and what waits for its time as well.
