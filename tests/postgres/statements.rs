@@ -7,7 +7,8 @@ use std::time::Duration;
 use messagekit::memory::MemoryLog;
 use messagekit::relay::{OutboxReader, Relay};
 use messagekit::{
-    BatchLimit, Consumer, Envelope, Event, HandlerError, Outbox, Publisher, Shutdown, Store, codec,
+    BatchLimit, Consumer, Envelope, Event, Failure, FailureKind, HandlerError, Message, MessageId, Outbox,
+    ParkingRoom, Place, Publisher, Received, SetAside, SetAsideOutcome, Shutdown, Store, codec,
 };
 use messagekit_postgres::switch::{Existing, to_relay};
 use messagekit_postgres::{PgTx, PostgresStore, SchemaName};
@@ -135,6 +136,43 @@ fn fifty_messages_share_begin_claim_offsets_and_commit() {
         let suspects = count("messagekit.suspects");
         let beside = said.len() - MESSAGES - by_the_clock - suspects;
         assert!(beside <= 5 * batches + 10, "{beside} statements in {batches} transactions: {said:#?}");
+    });
+}
+
+/// The sum goes through all held keys, so it is asked for every letter only where the bound is near.
+#[test]
+fn letters_that_hold_keys_are_counted_now_and_then() {
+    block_on(async {
+        let counted = Counted::fresh().await;
+        let (store, failure) = (&counted.store, Failure::permanent(FailureKind::Permanent, "no"));
+        let park = async |consumer: &str, in_all: u32, letters: i64| {
+            let room = ParkingRoom { per_key: 10, in_all };
+            let mut outcomes = Vec::new();
+            for offset in 0..letters {
+                let message = Message::new("orders", "{}").with_key(format!("k{offset}"));
+                let place = Some(Place { topic: Arc::from("orders"), partition: 0, offset });
+                let id = MessageId::from_stored(&format!("m{offset}"));
+                let received = Received { id, message, place };
+                let mut tx = store.begin().await.unwrap();
+                outcomes.push(store.park(&mut tx, consumer, &received, &failure, room).await.unwrap());
+                match outcomes.last() {
+                    Some(SetAsideOutcome::Full) => store.rollback(tx).await.unwrap(),
+                    _ => store.commit(tx).await.unwrap(),
+                }
+            }
+            outcomes
+        };
+        let counts = |said: &[String]| said.iter().filter(|text| text.contains("sum(count)")).count();
+
+        let far = counted.during(async { drop(park("far", 10_000, 60).await) }).await;
+        assert_eq!(counts(&far), 1, "99 of the 9,999 places that are left need no count");
+        let near = counted.during(async {
+            let outcomes = park("near", 20, 30).await;
+            let (kept, refused) = outcomes.split_at(20);
+            assert!(kept.iter().all(|outcome| *outcome == SetAsideOutcome::SetAside), "{kept:?}");
+            assert!(refused.iter().all(|outcome| *outcome == SetAsideOutcome::Full), "{refused:?}");
+        });
+        assert_eq!(counts(&near.await), 30, "the bound is kept exactly");
     });
 }
 

@@ -74,7 +74,7 @@ impl SetAside for PostgresStore {
         failure: &Failure,
         room: ParkingRoom,
     ) -> Result<SetAsideOutcome, Error> {
-        self.statement(parking::park(tx, self.schema(), consumer, received, failure, room)).await
+        self.statement(parking::park(tx, self.schema(), consumer, received, failure, self.room(room))).await
     }
 
     async fn park_behind(
@@ -84,7 +84,7 @@ impl SetAside for PostgresStore {
         behind: &[&Received],
         room: ParkingRoom,
     ) -> Result<usize, Error> {
-        self.statement(parking::park_behind(tx, self.schema(), consumer, behind, room)).await
+        self.statement(parking::park_behind(tx, self.schema(), consumer, behind, self.room(room))).await
     }
 }
 

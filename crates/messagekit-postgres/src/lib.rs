@@ -109,6 +109,7 @@ mod outbox;
 mod outbox_health;
 mod relay;
 mod replays;
+mod room;
 mod schema;
 mod store;
 pub mod switch;

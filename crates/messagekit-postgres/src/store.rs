@@ -6,7 +6,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::{Error, ErrorKind, Store, Wake};
+use messagekit::{Error, ErrorKind, ParkingRoom, Store, Wake};
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgPool, Postgres};
 
@@ -14,6 +14,7 @@ use crate::begin::Limits;
 use crate::decided::Decided;
 use crate::error::{classify, from_sqlx, is_lost, lost};
 use crate::links::Links;
+use crate::room::{Room, Uncounted};
 use crate::{PostgresOptions, SchemaName, begin, commit, connect};
 
 /// A transaction of PostgreSQL: your statements, the marker of the message and new events share it.
@@ -46,6 +47,7 @@ struct Shared {
     wake: Wake,
     links: Links,
     decided: Decided,
+    uncounted: Uncounted,
 }
 
 impl PostgresStore {
@@ -97,6 +99,7 @@ impl PostgresStore {
                 wake,
                 links,
                 decided,
+                uncounted: Uncounted::default(),
             }),
             limits: None,
         }
@@ -129,6 +132,10 @@ impl PostgresStore {
     /// What was committed in this process, for its relays.
     pub(crate) fn news(&self) -> &Wake {
         &self.shared.wake
+    }
+
+    pub(crate) fn room(&self, bounds: ParkingRoom) -> Room<'_> {
+        Room { bounds, uncounted: &self.shared.uncounted }
     }
 
     pub(crate) fn links(&self) -> &Links {

@@ -19,7 +19,7 @@ GROUP BY b.topic, b.key_hash ORDER BY b.topic COLLATE "C", b.key_hash
 ON CONFLICT (consumer, topic, key_hash) DO UPDATE SET count = h.count + excluded.count
 RETURNING topic, key_hash, count"#;
 
-/// How many letters hold the keys of a consumer. Goes through all of its keys, for every transaction that parks.
+/// How many letters hold the keys of a consumer. Goes through all of its keys, and is therefore asked now and then.
 pub(crate) const IN_ALL: &str =
     "SELECT coalesce(sum(count), 0)::bigint FROM messagekit.held_keys WHERE consumer = $1";
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use messagekit::{Error, ErrorKind, Failure, ParkingRoom, Received, SetAsideOutcome};
+use messagekit::{Error, ErrorKind, Failure, Received, SetAsideOutcome};
 use sqlx::PgConnection;
 
 use super::held_keys;
@@ -11,6 +11,7 @@ use super::letters::Columns;
 use super::{after, clean, count};
 use crate::SchemaName;
 use crate::error::from_sqlx;
+use crate::room::Room;
 
 /// Claims a message as held; no row when somebody has settled it. What settles it is left out beforehand, so that it is not
 /// locked, as when a range is claimed again.
@@ -59,7 +60,7 @@ pub(crate) async fn park(
     consumer: &str,
     received: &Received,
     failure: &Failure,
-    room: ParkingRoom,
+    room: Room<'_>,
 ) -> Result<SetAsideOutcome, Error> {
     let key = key_of(received)?;
     let mark = sqlx::query(schema.sql(MARK)).bind(consumer).bind(received.id.as_str());
@@ -81,7 +82,7 @@ pub(crate) async fn park_behind(
     schema: &SchemaName,
     consumer: &str,
     behind: &[&Received],
-    room: ParkingRoom,
+    room: Room<'_>,
 ) -> Result<usize, Error> {
     if behind.is_empty() {
         return Ok(0);
@@ -108,16 +109,22 @@ async fn hold(
     schema: &SchemaName,
     consumer: &str,
     keys: &[(&str, i64)],
-    room: ParkingRoom,
+    room: Room<'_>,
 ) -> Result<usize, Error> {
     let own = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     let held = held_keys::hold(connection, schema, consumer, keys).await?;
-    let in_all = held_keys::in_all(connection, schema, consumer).await?;
-    let mut left_in_all = i64::from(room.in_all) - (in_all - own(keys.len()));
+    let Room { bounds, uncounted } = room;
+    let new = own(keys.len());
+    let mut left_in_all = new;
+    if !uncounted.take(consumer, bounds, new) {
+        let in_all = held_keys::in_all(connection, schema, consumer).await?;
+        left_in_all = i64::from(bounds.in_all) - (in_all - new);
+        uncounted.counted(consumer, bounds, left_in_all - new);
+    }
     let left = held.iter().map(|held| {
         let key = (held.topic, held.hash);
         let new = own(keys.iter().filter(|other| **other == key).count());
-        (key, i64::from(room.per_key) - (held.letters - new))
+        (key, i64::from(bounds.per_key) - (held.letters - new))
     });
     let mut left: HashMap<(&str, i64), i64> = left.collect();
     for (index, key) in keys.iter().enumerate() {

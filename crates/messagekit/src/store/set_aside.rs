@@ -34,7 +34,8 @@ pub enum SetAsideOutcome {
 pub struct ParkingRoom {
     /// Of one topic and key.
     pub per_key: u32,
-    /// Of the consumer.
+    /// Of the consumer. Where counting them all is dear, a store may do so now and then, and exceed this by up to one in a hundred
+    /// for each process.
     pub in_all: u32,
 }
 
