@@ -1,5 +1,7 @@
 //! The markers that make effects happen once.
 
+use std::cmp::Reverse;
+
 use messagekit::{Claim, ClaimRequest, Error, ErrorKind};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
@@ -111,7 +113,8 @@ pub(crate) async fn claim(
     answers.ok_or_else(|| Error::new(ErrorKind::Conflict, "marker vanished between claim and look"))
 }
 
-/// The first copy of each id, by the bytes of the ids.
+/// One copy of each id, by the bytes of the ids: the first of those whose generation is the greatest, because what is done before
+/// a range does not settle a copy inside it.
 struct Asked<'a> {
     requests: &'a [ClaimRequest],
     firsts: Vec<usize>,
@@ -122,7 +125,7 @@ impl<'a> Asked<'a> {
     fn of(requests: &'a [ClaimRequest]) -> Self {
         let mut firsts: Vec<usize> = (0..requests.len()).collect();
         // Stable, so the first copy stays the first.
-        firsts.sort_by_key(|index| requests[*index].id.as_str());
+        firsts.sort_by_key(|index| (requests[*index].id.as_str(), Reverse(requests[*index].generation)));
         firsts.dedup_by_key(|index| requests[*index].id.as_str());
         let ids = firsts.iter().map(|index| requests[*index].id.as_str()).collect();
         Self { requests, firsts, ids }

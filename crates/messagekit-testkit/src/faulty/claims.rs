@@ -78,7 +78,11 @@ impl Processed for FaultyStore {
         requests: &[ClaimRequest],
     ) -> Result<Vec<Claim>, Error> {
         let consumer = if self.is(Fault::ClaimIgnoresConsumer) { "everybody" } else { consumer };
-        let requests: Vec<ClaimRequest> = requests.iter().map(|request| self.seen(request)).collect();
+        let mut requests: Vec<ClaimRequest> = requests.iter().map(|request| self.seen(request)).collect();
+        if self.is(Fault::FirstCopySpeaksForAll) {
+            let first = requests.first().map_or(0, |request| request.generation);
+            requests.iter_mut().for_each(|request| request.generation = first);
+        }
         let mut answers = self.claim_with_fault(tx, consumer, &requests).await?;
         let first = |index: usize| requests.iter().position(|request| request.id == requests[index].id);
         for index in 0..answers.len() {

@@ -149,6 +149,8 @@ faults! {
     ClaimSurvivesRollback: Store rolled_back_claim_is_fresh_again,
     /// Each copy of a message in a batch is fresh.
     SecondCopyFresh: Store second_copy_in_one_batch_is_not_fresh,
+    /// The first copy of a message in a batch speaks for all, whatever their generations.
+    FirstCopySpeaksForAll: Store copy_in_a_range_is_fresh_beside_one_outside,
     /// A claim does not see the earlier ones of its transaction.
     OwnClaimsAreFresh: Store second_claim_in_one_transaction_is_not_fresh,
     /// Taking claims back does nothing.

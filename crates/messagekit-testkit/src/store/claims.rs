@@ -113,6 +113,17 @@ pub async fn second_copy_in_one_batch_is_not_fresh<F: StoreFixture>(fixture: &F)
     commit(&store, tx).await;
 }
 
+/// A range may begin or end between two copies of a message: the one inside it is fresh, whatever the others say.
+pub async fn copy_in_a_range_is_fresh_beside_one_outside<F: StoreFixture>(fixture: &F) {
+    let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
+    claim_now(&store, &consumer, &message).await;
+    let copies = [0, 2, 0, 2].map(|generation| ClaimRequest { generation, ..request(&message) });
+    let mut tx = begin(&store).await;
+    let answers = store.claim(&mut tx, &consumer, &copies).await.expect("claims are answered");
+    assert_eq!(answers, [Claim::Done, Claim::Fresh, Claim::Done, Claim::Done]);
+    commit(&store, tx).await;
+}
+
 /// A claim sees the claims of its own transaction.
 pub async fn second_claim_in_one_transaction_is_not_fresh<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));

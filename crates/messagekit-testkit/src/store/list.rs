@@ -78,6 +78,7 @@ macro_rules! __each_store_case {
             claims::rolled_back_claim_is_fresh_again: Nothing,
             claims::second_copy_in_one_batch_is_not_fresh: Nothing,
             claims::second_claim_in_one_transaction_is_not_fresh: Nothing,
+            claims::copy_in_a_range_is_fresh_beside_one_outside: Nothing,
             claims::unclaimed_is_fresh_again: Nothing,
             claims::unclaim_keeps_the_other_claims: Nothing,
             claims::unclaim_touches_no_earlier_claim: Nothing,
