@@ -6,7 +6,7 @@ pub(crate) const REFUSED: &[(&str, &str)] = &[
     ("metadata.broker.list", "it is the argument of Kafka::new"),
     ("group.id", "it is the name of the consumer"),
     ("group.instance.id", "call KafkaSource::instance_id"),
-    ("group.protocol", "places are kept with the classic group protocol"),
+    ("group.protocol", "in the new one a static member that was killed cannot come back at once"),
     ("enable.auto.commit", "only what is handled may be committed"),
     ("auto.commit.enable", "only what is handled may be committed"),
     ("enable.auto.offset.store", "only what is handled may be committed"),
