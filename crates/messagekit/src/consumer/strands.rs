@@ -190,3 +190,7 @@ impl<Sub: Subscriber> Subscriber for Strands<Sub> {
         self.inner.poll_close(cx)
     }
 }
+
+#[cfg(test)]
+#[path = "strands_tests.rs"]
+mod tests;

@@ -1,0 +1,133 @@
+//! Lanes of keys over a source that tells what a test wants.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::*;
+
+/// A source that tells what is queued, and notes what it is asked.
+#[derive(Default)]
+struct Told {
+    next: VecDeque<Incoming>,
+    asked: Vec<(&'static str, Lane)>,
+}
+
+impl Subscriber for Told {
+    fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Incoming, Error>>> {
+        self.next.pop_front().map_or(Poll::Pending, |next| Poll::Ready(Some(Ok(next))))
+    }
+
+    fn pause(&mut self, lane: Lane) {
+        self.asked.push(("pause", lane));
+    }
+
+    fn resume(&mut self, lane: Lane) {
+        self.asked.push(("resume", lane));
+    }
+
+    fn settle(&mut self, done: &mut Vec<Receipt>) {
+        self.asked.extend(done.drain(..).map(|receipt| ("settle", receipt.lane())));
+    }
+
+    fn release(&mut self, back: &mut Vec<Receipt>) {
+        self.asked.extend(back.drain(..).map(|receipt| ("release", receipt.lane())));
+    }
+
+    fn poll_close(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+const LANE: Lane = Lane { slot: 5, epoch: 7 };
+
+fn of(incoming: impl IntoIterator<Item = Incoming>) -> Strands<Told> {
+    let told = Told { next: incoming.into_iter().collect(), ..Told::default() };
+    Strands::new(told, NonZeroU32::new(3).expect("3 > 0"))
+}
+
+fn all(strands: &mut Strands<Told>) -> Vec<Incoming> {
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    std::iter::from_fn(|| match strands.poll_next(&mut cx) {
+        Poll::Ready(Some(Ok(incoming))) => Some(incoming),
+        _ => None,
+    })
+    .collect()
+}
+
+fn lane(strand: u32) -> Lane {
+    Lane { slot: 15 + strand, epoch: 7 }
+}
+
+fn message(key: &'static str, position: u64) -> Incoming {
+    let message = Message::new("orders.order", "").with_key(key);
+    Incoming::Message(Delivery { message, place: None, receipt: Receipt::new(LANE, position) })
+}
+
+#[test]
+fn each_strand_is_told_and_a_lane_is_free_when_the_last_of_them_is() {
+    static FREE: AtomicBool = AtomicBool::new(false);
+    let done = Done::new(|| FREE.store(true, Ordering::Relaxed));
+    let assigned = Incoming::Assigned { lane: LANE };
+    let mut strands = of([assigned, Incoming::Revoking { lane: LANE, done }, Incoming::Lost { lane: LANE }]);
+    let (mut told, mut parts) = (Vec::new(), Vec::new());
+    for incoming in all(&mut strands) {
+        told.push(match incoming {
+            Incoming::Assigned { lane } => ("assigned", lane),
+            Incoming::Revoking { lane, done } => {
+                parts.push(done);
+                ("revoking", lane)
+            }
+            Incoming::Lost { lane } => ("lost", lane),
+            Incoming::Message(_) => panic!("there is none"),
+        });
+    }
+    let each = |what| (0..3).map(move |strand| (what, lane(strand)));
+    let expected: Vec<_> = each("assigned").chain(each("revoking")).chain(each("lost")).collect();
+    assert_eq!(told, expected);
+    for part in parts {
+        assert!(!FREE.load(Ordering::Relaxed), "another one is at work");
+        drop(part);
+    }
+    assert!(FREE.load(Ordering::Relaxed));
+    strands.pause(lane(0));
+    assert_eq!(strands.inner.asked, [], "what is lost is not asked for");
+}
+
+#[test]
+fn a_lane_goes_on_when_none_of_its_strands_is_paused() {
+    let mut strands = of([Incoming::Assigned { lane: LANE }]);
+    assert_eq!(all(&mut strands).len(), 3);
+    strands.pause(lane(0));
+    strands.pause(lane(2));
+    strands.resume(lane(0));
+    strands.resume(lane(1));
+    assert_eq!(strands.inner.asked, [("pause", LANE)]);
+    strands.resume(lane(2));
+    assert_eq!(strands.inner.asked, [("pause", LANE), ("resume", LANE)]);
+    strands.pause(Lane { epoch: 6, ..lane(1) });
+    assert_eq!(strands.inner.asked.len(), 2, "an earlier assignment");
+}
+
+#[test]
+fn the_fastest_waits_for_the_slowest_and_a_key_stays_where_it_is() {
+    let keys = ["a", "b", "c", "d"];
+    let records = (0..AHEAD + 2).map(|n| message(keys[n as usize % 4], n));
+    let mut strands = of([Incoming::Assigned { lane: LANE }].into_iter().chain(records));
+    let mut homes: BTreeMap<Vec<u8>, BTreeSet<Lane>> = BTreeMap::new();
+    let mut receipts = Vec::new();
+    for incoming in all(&mut strands) {
+        let Incoming::Message(delivery) = incoming else { continue };
+        let key = delivery.message.key.as_deref().expect("it has one").to_vec();
+        homes.entry(key).or_default().insert(delivery.receipt.lane());
+        receipts.push(delivery.receipt);
+    }
+    assert!(homes.values().all(|lanes| lanes.len() == 1), "{homes:?}");
+    assert!(homes.values().flatten().collect::<BTreeSet<_>>().len() > 1, "{homes:?}");
+    assert_eq!(strands.inner.asked, [("pause", LANE)]);
+
+    // Everything but the first one: it still holds the others back.
+    let first = receipts.remove(0);
+    strands.settle(&mut receipts);
+    assert_eq!(strands.inner.asked.iter().filter(|(what, _)| *what == "resume").count(), 0);
+    strands.release(&mut vec![first]);
+    assert_eq!(strands.inner.asked[strands.inner.asked.len() - 2..], [("release", LANE), ("resume", LANE)]);
+}
