@@ -158,6 +158,7 @@ async fn the_commands_of_the_page_on_the_ways_out_do_what_it_says() {
 const OPERATING: &[(&str, Outcome)] = &[
     ("messagekit cleanup --keep-events 7d --keep-letters 30d", Prints("removed")),
     ("messagekit cleanup --dry-run", Prints("would be removed")),
+    ("messagekit migrate --by-day", Prints("divided by day")),
 ];
 
 #[tokio::test]

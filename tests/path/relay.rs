@@ -133,17 +133,29 @@ fn a_relayed_record_is_the_record_of_the_connector_byte_for_byte() {
     });
 }
 
+/// What is asked of whoever writes.
+#[derive(Default)]
+struct Wishes {
+    stop: AtomicBool,
+    /// Ids tell the day on which they were made.
+    with_days: AtomicBool,
+}
+
 /// Writes events of eight keys without an end, a transaction at a time, and rolls every fifth one back.
-async fn write(store: PostgresStore, topic: String, stop: Arc<AtomicBool>) {
+async fn write(store: PostgresStore, topic: String, wishes: Arc<Wishes>) {
     let mut dice = fastrand::Rng::with_seed(seed());
     for number in 0_u64.. {
-        if stop.load(Ordering::Relaxed) {
+        if wishes.stop.load(Ordering::Relaxed) {
             return;
         }
+        let with_days = wishes.with_days.load(Ordering::Relaxed);
         let kept = dice.u8(..5) > 0;
         let events: Vec<_> = (0..dice.u64(1..5))
             .map(|n| {
-                let id = format!("{}{number}-{n}", if kept { "" } else { "gone-" });
+                let id = match with_days {
+                    true => messagekit::MessageId::new().to_string(),
+                    false => format!("{}{number}-{n}", if kept { "" } else { "gone-" }),
+                };
                 Message::new(topic.as_str(), format!("{{\"n\": {number}}}"))
                     .with_key(format!("k{}", dice.u8(..8)))
                     .with_header(headers::ID, id)
@@ -160,6 +172,81 @@ async fn write(store: PostgresStore, topic: String, stop: Arc<AtomicBool>) {
     }
 }
 
+/// Waits until 200 more records are there, and returns how many there are.
+async fn goes_on(topic: &str, what: &str) -> i64 {
+    let before = count(topic);
+    eventually(what, 2 * DEADLINE, async || count(topic) > before + 200).await;
+    count(topic)
+}
+
+/// Waits until every committed event is there, each key in order, and returns how many events and how many records there are.
+async fn until_all_have_left(database: &Database, topic: &str) -> (usize, usize) {
+    let committed = "SELECT event_id, aggregate_id FROM messagekit.outbox_events ORDER BY seq";
+    let committed: Vec<(String, String)> =
+        sqlx::query_as(committed).fetch_all(&mut database.connection().await).await.unwrap();
+    let mut expected: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (id, key) in &committed {
+        expected.entry(key.clone()).or_default().push(id.clone());
+    }
+    let mut records = 0;
+    eventually("every event has left", 2 * DEADLINE, async || {
+        let read = broker::read(topic);
+        records = read.len();
+        let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for record in read {
+            let key = String::from_utf8(record.key.clone().unwrap()).unwrap();
+            let ids = found.entry(key).or_default();
+            // A copy changes no order.
+            if !ids.iter().any(|id| id == record.id()) {
+                ids.push(record.id().to_owned());
+            }
+        }
+        for (key, ids) in &found {
+            assert!(expected[key].starts_with(ids), "order of {key}, or one that was never committed");
+        }
+        found == expected
+    })
+    .await;
+    (committed.len(), records)
+}
+
+/// The connector reads on, the relay too, and nothing that was there goes out a second time.
+#[test]
+fn tables_are_divided_by_day_under_load_and_no_event_is_lost_or_repeated() {
+    let _turn = alone_blocking();
+    block_on(async {
+        let database = Database::fresh().await;
+        let topic = unique("days");
+        broker::wipe(&[(&topic, 4)], &[]).await;
+        let connector = Connector::apply(&database);
+        let wishes = Arc::new(Wishes::default());
+        let writer = tokio::spawn(write(database.store().await, topic.clone(), wishes.clone()));
+        let whole = goes_on(&topic, "the connector publishes").await;
+        migrate(&database, &["--by-day"]);
+        goes_on(&topic, "the connector publishes what is written to the whole").await;
+        wishes.with_days.store(true, Ordering::Relaxed);
+        let captured = goes_on(&topic, "the connector publishes what is written to a day").await;
+        let read = broker::read(&topic);
+        let ids: std::collections::BTreeSet<&str> = read.iter().map(Raw::id).collect();
+        assert_eq!(ids.len(), read.len(), "an event went out twice");
+
+        migrate(&database, &["--relay"]);
+        let mut relay = relay(&database);
+        connector.delete_with_slot();
+        goes_on(&topic, "the relay publishes").await;
+        wishes.stop.store(true, Ordering::Relaxed);
+        writer.await.unwrap();
+        let (committed, records) = until_all_have_left(&database, &topic).await;
+        relay.stop();
+        let days = "SELECT count(*) FROM messagekit.outbox_events WHERE tableoid <> 'messagekit.outbox_events_other'::regclass";
+        let days: i64 = sqlx::query_scalar(days).fetch_one(&mut database.connection().await).await.unwrap();
+        println!(
+            "{committed} events committed, {days} of them with a day, {records} records; {whole} before the tables were divided, {captured} before the relay"
+        );
+        assert!(days > 200, "{days}");
+    });
+}
+
 #[test]
 fn the_way_out_is_changed_under_load_and_changed_back_and_nothing_is_lost() {
     let _turn = alone_blocking();
@@ -168,13 +255,9 @@ fn the_way_out_is_changed_under_load_and_changed_back_and_nothing_is_lost() {
         let topic = unique("ways");
         broker::wipe(&[(&topic, 4)], &[]).await;
         let connector = Connector::apply(&database);
-        let stop = Arc::new(AtomicBool::new(false));
-        let writer = tokio::spawn(write(database.store().await, topic.clone(), stop.clone()));
-        let goes_on = async |what: &str| {
-            let before = count(&topic);
-            eventually(what, 2 * DEADLINE, async || count(&topic) > before + 200).await;
-            count(&topic)
-        };
+        let wishes = Arc::new(Wishes::default());
+        let writer = tokio::spawn(write(database.store().await, topic.clone(), wishes.clone()));
+        let goes_on = async |what: &str| goes_on(&topic, what).await;
 
         let by_connector = goes_on("the connector publishes").await;
         migrate(&database, &["--relay"]);
@@ -188,38 +271,12 @@ fn the_way_out_is_changed_under_load_and_changed_back_and_nothing_is_lost() {
         assert_eq!(first.code(), Some(1));
         let connector = Connector::apply(&database);
         goes_on("the connector publishes again").await;
-        stop.store(true, Ordering::Relaxed);
+        wishes.stop.store(true, Ordering::Relaxed);
         writer.await.unwrap();
 
-        let committed = "SELECT event_id, aggregate_id FROM messagekit.outbox_events ORDER BY seq";
-        let committed: Vec<(String, String)> =
-            sqlx::query_as(committed).fetch_all(&mut database.connection().await).await.unwrap();
-        let mut expected: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for (id, key) in &committed {
-            expected.entry(key.clone()).or_default().push(id.clone());
-        }
-        let mut records = 0;
-        eventually("every event has left", 2 * DEADLINE, async || {
-            let read = broker::read(&topic);
-            records = read.len();
-            let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
-            for record in read {
-                let key = String::from_utf8(record.key.clone().unwrap()).unwrap();
-                let ids = found.entry(key).or_default();
-                // A copy changes no order.
-                if !ids.iter().any(|id| id == record.id()) {
-                    ids.push(record.id().to_owned());
-                }
-            }
-            for (key, ids) in &found {
-                assert!(expected[key].starts_with(ids), "order of {key}, or one that was never committed");
-            }
-            found == expected
-        })
-        .await;
+        let (committed, records) = until_all_have_left(&database, &topic).await;
         println!(
-            "{} events committed, {records} records; {by_connector} by the connector, up to {by_relay} by the relay",
-            committed.len()
+            "{committed} events committed, {records} records; {by_connector} by the connector, up to {by_relay} by the relay"
         );
         connector.delete_with_slot();
     });

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use messagekit::cleanup::{Cleaned, Leftover, Retention, clean};
-use messagekit::{OutboxHealth, Processed, Store};
+use messagekit::{Processed, Store};
 use messagekit_postgres::switch::{Existing, to_relay};
 use messagekit_postgres::{PostgresStore, SchemaName};
 use messagekit_testkit::block_on;
@@ -71,7 +71,7 @@ fn an_event_stays_until_the_relay_has_published_it_and_its_retention_is_over() {
         )
         .await;
         let done = cleaned(&store, Leftover::Events).await;
-        assert_eq!(done, Cleaned { what: Leftover::Events, removed: 2, kept_because: None });
+        assert_eq!(done, Cleaned { what: Leftover::Events, removed: 2, days: 0, kept_because: None });
         let left = ["behind/0", "delayed/0", "pending/0", "refused/0", "young/0"];
         assert_eq!(events(&store).await, left);
 
@@ -114,16 +114,6 @@ fn a_replay_that_runs_keeps_the_events_it_may_publish_again() {
     });
 }
 
-/// Checkpoints as they are noted all the time; what is old enough is made so by hand.
-async fn checkpoint(captured: &Captured, age: &str) {
-    captured.store.checkpoint(Duration::ZERO).await.unwrap();
-    let newest = format!(
-        "UPDATE messagekit.outbox_checkpoints SET at = at - interval '{age}'
-         WHERE at = (SELECT max(at) FROM messagekit.outbox_checkpoints)"
-    );
-    sqlx::raw_sql(AssertSqlSafe(newest)).execute(captured.store.pool()).await.unwrap();
-}
-
 #[test]
 fn captured_event_stays_until_the_slot_has_passed_the_end_of_its_transaction() {
     block_on(async {
@@ -138,16 +128,16 @@ fn captured_event_stays_until_the_slot_has_passed_the_end_of_its_transaction() {
         let done = cleaned(store, Leftover::Events).await;
         assert!(done.kept_because.as_deref().unwrap().contains("nothing says yet"), "{done:?}");
 
-        checkpoint(&captured, "3 hours").await;
+        captured.checkpoint("3 hours").await;
         write(store, &["later"], 8).await;
-        checkpoint(&captured, "2 hours").await;
+        captured.checkpoint("2 hours").await;
         assert_eq!(cleaned(store, Leftover::Events).await.removed, 0, "the slot has passed neither");
         captured.confirm(&captured.position().await).await;
         assert_eq!(cleaned(store, Leftover::Events).await.removed, 0, "one that was open then is open still");
 
         store.commit(late).await.unwrap();
         assert_eq!(cleaned(store, Leftover::Events).await.removed, 0, "no checkpoint has seen its end");
-        checkpoint(&captured, "1 hour").await;
+        captured.checkpoint("1 hour").await;
         assert_eq!(cleaned(store, Leftover::Events).await.removed, 0, "the slot has not passed that");
         captured.confirm(&captured.position().await).await;
         // What had a place at the checkpoint before; the copy of an old event, written since, has none.
@@ -169,8 +159,8 @@ fn captured_event_of_a_prepared_transaction_stays_until_the_slot_has_passed_its_
         let prepare = "BEGIN; INSERT INTO messagekit.outbox_events (event_id, topic, payload, created_at)
             VALUES ('late', 'orders.order', '\\x00', now() - interval '8 days'); PREPARE TRANSACTION 'late'";
         sqlx::raw_sql(prepare).execute(store.pool()).await.unwrap();
-        checkpoint(&captured, "3 hours").await;
-        checkpoint(&captured, "2 hours").await;
+        captured.checkpoint("3 hours").await;
+        captured.checkpoint("2 hours").await;
         captured.confirm(&captured.position().await).await;
         assert_eq!(
             cleaned(store, Leftover::Events).await.removed,
@@ -180,7 +170,7 @@ fn captured_event_of_a_prepared_transaction_stays_until_the_slot_has_passed_its_
 
         sqlx::raw_sql("COMMIT PREPARED 'late'").execute(store.pool()).await.unwrap();
         assert_eq!(cleaned(store, Leftover::Events).await.removed, 0, "no checkpoint has seen its end");
-        checkpoint(&captured, "1 hour").await;
+        captured.checkpoint("1 hour").await;
         assert_eq!(cleaned(store, Leftover::Events).await.removed, 0, "the slot has not passed that");
         captured.confirm(&captured.position().await).await;
         assert_eq!(cleaned(store, Leftover::Events).await.removed, 2);
@@ -197,13 +187,13 @@ fn captured_event_of_the_ten_minutes_before_a_checkpoint_waits_for_the_next_one(
         write(store, &["before", "within"], 8).await;
         let within = "UPDATE messagekit.outbox_events SET created_at = created_at + interval '1 hour' WHERE event_id = 'within'";
         run(store.pool(), within).await;
-        checkpoint(&captured, "7 days 22 hours 55 minutes").await;
-        checkpoint(&captured, "7 days 22 hours 54 minutes").await;
+        captured.checkpoint("7 days 22 hours 55 minutes").await;
+        captured.checkpoint("7 days 22 hours 54 minutes").await;
         captured.confirm(&captured.position().await).await;
         assert_eq!(cleaned(store, Leftover::Events).await.removed, 1);
         assert_eq!(events(store).await, ["within/0"]);
-        checkpoint(&captured, "1 hour").await;
-        checkpoint(&captured, "1 minute").await;
+        captured.checkpoint("1 hour").await;
+        captured.checkpoint("1 minute").await;
         captured.confirm(&captured.position().await).await;
         assert_eq!(cleaned(store, Leftover::Events).await.removed, 1);
     });

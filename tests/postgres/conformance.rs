@@ -21,7 +21,10 @@ struct Rows {
 
 impl Rows {
     async fn new() -> Self {
-        let database = Database::fresh().await;
+        Self::of(Database::fresh().await).await
+    }
+
+    async fn of(database: Database) -> Self {
         let store = database.store().await;
         sqlx::raw_sql("CREATE TABLE effects (key text NOT NULL)")
             .execute(store.pool())
@@ -154,7 +157,10 @@ struct Relayed {
 
 impl Relayed {
     async fn new() -> Self {
-        let database = Database::fresh().await;
+        Self::of(Database::fresh().await).await
+    }
+
+    async fn of(database: Database) -> Self {
         to_relay(database.url(), &SchemaName::default(), Existing::Refuse, DEADLINE).await.expect("switches");
         let store = database.store().await;
         Self { database, store }
@@ -175,4 +181,17 @@ impl RelayFixture for Relayed {
 
 mod relay {
     messagekit_testkit::relay_cases!(super::Relayed::new().await);
+}
+
+/// The same, with tables that are divided by day.
+mod divided {
+    use messagekit_tests::Database;
+
+    messagekit_testkit::store_cases!(super::Rows::of(Database::divided().await).await);
+
+    mod relay {
+        use messagekit_tests::Database;
+
+        messagekit_testkit::relay_cases!(super::super::Relayed::of(Database::divided().await).await);
+    }
 }

@@ -14,7 +14,7 @@ use crate::shop::run;
 
 /// A server of its own, whose log nobody else writes, with a publication and a slot.
 pub(crate) struct Captured {
-    _server: Server,
+    server: Server,
     pub(crate) store: PostgresStore,
     slot: String,
 }
@@ -33,9 +33,23 @@ impl Captured {
              WITH (publish = 'insert', publish_via_partition_root = true)",
         )
         .await;
-        let captured = Self { _server: server, store, slot };
+        let captured = Self { server, store, slot };
         captured.make_slot().await;
         captured
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.server.url("shop")
+    }
+
+    /// Notes a checkpoint as it is noted all the time, and says that it is so old.
+    pub(crate) async fn checkpoint(&self, age: &str) {
+        self.store.checkpoint(Duration::ZERO).await.unwrap();
+        let newest = format!(
+            "UPDATE messagekit.outbox_checkpoints SET at = at - interval '{age}'
+             WHERE at = (SELECT max(at) FROM messagekit.outbox_checkpoints)"
+        );
+        sqlx::raw_sql(AssertSqlSafe(newest)).execute(self.store.pool()).await.unwrap();
     }
 
     async fn make_slot(&self) {

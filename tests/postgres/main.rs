@@ -2,6 +2,7 @@
 // Fixtures are test code too, which clippy sees only in functions marked as tests.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod by_day;
 mod cdc;
 mod cdc_command;
 mod cdc_server;

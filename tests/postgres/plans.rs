@@ -171,6 +171,9 @@ fn walks(plan: &str) -> bool {
         let next = lines.peek().map_or("", |next| next.trim());
         let whole_table = tables.iter().any(|table| line.contains(&format!("Seq Scan on {table}")));
         // A handful of rows: messages that are handled, replays that run, events that stand refused, and relays at this moment.
+        if line.contains("Delete on suspects") {
+            continue;
+        }
         if line.contains(" on suspects")
             || line.contains("using replay_jobs_running")
             || line.contains("using outbox_rejected_heads")
@@ -249,6 +252,10 @@ fn no_plan_of_the_first_day_walks_a_table() {
         let database = Database::fresh().await;
         let mut connection = database.connection().await;
         // What is planned for its values anew follows the tables as they grow.
+        no_plan_walks_a_table(&mut connection, |name| values(name).is_none() && !WALKS.contains(&name)).await;
+
+        // A day begins with an empty part, every midnight.
+        let mut connection = Database::divided().await.connection().await;
         no_plan_walks_a_table(&mut connection, |name| values(name).is_none() && !WALKS.contains(&name)).await;
     });
 }

@@ -1,8 +1,7 @@
 //! A database for one test.
 
-use messagekit_postgres::PostgresStore;
-use messagekit_postgres::migrations;
-use messagekit_testkit::unique;
+use messagekit_postgres::{PostgresStore, SchemaName, by_day, migrations};
+use messagekit_testkit::{DEADLINE, unique};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 
@@ -20,6 +19,17 @@ impl Database {
     pub async fn fresh() -> Self {
         let database = Self::empty().await;
         migrations::migrate(&database.url).await.expect("migrates");
+        database
+    }
+
+    /// Makes one whose events and markers are divided by day, with every id on some day: by the hash of its text, as if what a
+    /// test writes had come in a month.
+    pub async fn divided() -> Self {
+        let database = Self::fresh().await;
+        by_day::divide(&database.url, &SchemaName::default(), DEADLINE).await.expect("divides");
+        let spread = "CREATE OR REPLACE FUNCTION messagekit.day_of(id text) RETURNS smallint
+            LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN (hashtext(id) & 31)::smallint";
+        sqlx::raw_sql(spread).execute(&mut database.connection().await).await.expect("spreads");
         database
     }
 

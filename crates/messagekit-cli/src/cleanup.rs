@@ -45,14 +45,15 @@ impl Cleanup {
     fn show(&self, cleaned: &[Cleaned]) -> Result<(), Error> {
         if self.json {
             let kinds = cleaned.iter().map(|cleaned| {
-                json!({ "what": cleaned.what.as_str(), "removed": cleaned.removed, "keptBecause": cleaned.kept_because })
+                json!({ "what": cleaned.what.as_str(), "removed": cleaned.removed, "days": cleaned.days, "keptBecause": cleaned.kept_because })
             });
             return print(json!({ "dryRun": self.dry_run, "cleaned": kinds.collect::<Value>() }));
         }
         let removed = if self.dry_run { "would be removed" } else { "removed" };
-        let mut rows = table(&["", removed, "kept because"]);
-        for Cleaned { what, removed, kept_because } in cleaned {
-            rows.add_row([what.to_string(), number(*removed), kept_because.clone().unwrap_or_default()]);
+        let mut rows = table(&["", removed, "whole days", "kept because"]);
+        for Cleaned { what, removed, days, kept_because } in cleaned {
+            let reason = kept_because.clone().unwrap_or_default();
+            rows.add_row([what.to_string(), number(*removed), number(*days), reason]);
         }
         print(rows)
     }

@@ -3,16 +3,20 @@
 mod way_out;
 
 use std::path::Path;
+use std::time::Duration;
 
 use messagekit::{Error, ErrorKind};
 use messagekit_postgres::SchemaName;
-use messagekit_postgres::cdc;
+use messagekit_postgres::{by_day, cdc};
 
 use self::way_out::WayOut;
 use serde_json::json;
 
 use crate::database::{Database, Kind, failed};
 use crate::output::print;
+
+/// How long open transactions may keep the tables from being divided.
+const WAIT: Duration = Duration::from_secs(60);
 
 /// Bring a database to this program's schema, or say what that would do.
 #[derive(Debug, clap::Args)]
@@ -21,6 +25,9 @@ pub(crate) struct Migrate {
     database: Database,
     #[command(flatten)]
     way_out: WayOut,
+    /// Divide events and markers by the day of their ids, so that a cleanup removes a day at once. Consumers of older versions must be gone
+    #[arg(long, conflicts_with_all = ["status", "dry_run"])]
+    by_day: bool,
     /// Print the statements instead of running them
     #[arg(long)]
     dry_run: bool,
@@ -50,7 +57,7 @@ impl Migrate {
         if self.dry_run {
             return self.show(kind, &name, &before).await;
         }
-        let mut made = Vec::new();
+        let (mut made, mut divided) = (Vec::new(), Vec::new());
         if !self.status {
             let url = match kind {
                 Kind::Postgres(url) => Some(url),
@@ -63,6 +70,10 @@ impl Migrate {
             migrate(kind).await?;
             if let Some(url) = url {
                 made = self.way_out.make(url).await?;
+                if self.by_day {
+                    let schema = SchemaName::default();
+                    divided = by_day::divide(url, &schema, WAIT).await.map_err(failed)?;
+                }
             }
         }
         let after = if self.status { None } else { Some(stand(kind).await?) };
@@ -70,12 +81,18 @@ impl Migrate {
         if self.json {
             let (current, pending) = (after.current, &after.pending);
             let mut answer = json!({ "before": before.current, "current": current, "latest": after.latest, "pending": pending });
-            if self.way_out.is_wanted() {
-                answer["made"] = json!(made);
+            if self.way_out.is_wanted() || self.by_day {
+                answer["made"] = json!([made, divided].concat());
             }
             return print(answer);
         }
-        let ready = self.way_out.in_words(&made);
+        let mut ready = self.way_out.in_words(&made);
+        if self.by_day {
+            ready.push_str("; ");
+            ready.push_str(
+                divided.first().map_or("events and markers are divided by day already", String::as_str),
+            );
+        }
         if after.current != before.current {
             print(format_args!("{name}: version {} → {}{ready}", before.current, after.current))
         } else if after.pending.is_empty() {
@@ -87,6 +104,10 @@ impl Migrate {
     }
 
     fn check_file(&self, path: &Path) -> Result<(), Error> {
+        if self.by_day {
+            let text = "a SQLite file is cleaned row by row: leave --by-day out";
+            return Err(Error::new(ErrorKind::InvalidConfiguration, text));
+        }
         if let Some(option) = self.way_out.option() {
             let text = format!(
                 "topics leave a SQLite file where it is opened (`SqliteOptions::leaving`), and only by a relay: leave {option} out"

@@ -1,10 +1,11 @@
 //! Removing what nobody needs any more.
 
 use messagekit::cleanup::{Cleanup, Leftover, Retention, Swept};
-use messagekit::{BoxFuture, Error, ErrorKind, Store};
+use messagekit::{BoxFuture, Error, Store};
 
 use crate::cdc::Capture;
 use crate::tables::cleanup::{self, Left, Stretch};
+use crate::tables::days::{self, Divided, Emptied, Position};
 use crate::{PgTx, PostgresStore};
 
 /// Events have left when a relay has published them, or when the slot has passed them; where neither publishes this outbox,
@@ -18,16 +19,9 @@ impl Cleanup for PostgresStore {
         is_trial: bool,
     ) -> BoxFuture<'a, Result<Swept, Error>> {
         Box::pin(async move {
-            let from = match from.map(str::parse) {
-                None => 0,
-                Some(Ok(from)) => from,
-                Some(Err(_)) => {
-                    let text = "not a place where a step of a cleanup has ended";
-                    return Err(Error::new(ErrorKind::InvalidConfiguration, text));
-                }
-            };
+            let from = from.map(str::parse).transpose()?;
             let mut tx = self.begin().await?;
-            let swept = match self.statement(self.stretch(&mut tx, what, retention, from)).await {
+            let swept = match self.statement(self.stretch(&mut tx, what, retention, from, is_trial)).await {
                 Ok(swept) => swept,
                 Err(error) => {
                     self.rollback(tx).await.ok();
@@ -49,27 +43,50 @@ impl PostgresStore {
         tx: &mut PgTx,
         what: Leftover,
         retention: &Retention,
-        from: i64,
+        from: Option<Position>,
+        is_trial: bool,
     ) -> Result<Swept, Error> {
         let schema = self.schema();
         sqlx::query(schema.sql(cleanup::UNHURRIED))
             .execute(&mut **tx)
             .await
             .map_err(crate::error::from_sqlx)?;
-        let done = match what {
-            Leftover::Events => {
-                let capture = Capture::by(&self.pool().connect_options(), schema);
-                let left = cleanup::left(tx, schema, &capture.slot).await?;
-                if let Some(reason) = stays(&left) {
-                    return Ok(Swept { removed: 0, next: None, kept_because: Some(reason.to_owned()) });
-                }
-                cleanup::events(tx, schema, from, retention.events, &left).await?
+        let is_divided = Divided::of(what).is_some() && days::is_divided(tx, schema).await?;
+        // From the beginning, when they have been divided since the step before.
+        let from = from.filter(|from| from.part.is_some() == is_divided);
+        let from = from.unwrap_or_else(|| Position::first(is_divided));
+        let mut left = None;
+        if what == Leftover::Events {
+            let capture = Capture::by(&self.pool().connect_options(), schema);
+            let found = cleanup::left(tx, schema, &capture.slot).await?;
+            if let Some(reason) = stays(&found) {
+                return Ok(Swept { removed: 0, days: 0, next: None, kept_because: Some(reason.to_owned()) });
             }
-            Leftover::Markers => cleanup::markers(tx, schema, from).await?,
-            Leftover::Letters => cleanup::letters(tx, schema, from, retention.letters).await?,
+            left = Some(found);
+        }
+        let mut whole_days = 0;
+        if let (Some(part), Some(table)) = (from.whole_day(), Divided::of(what)) {
+            let emptied =
+                days::empty(tx, schema, table, part, retention.events, left.as_ref(), is_trial).await?;
+            whole_days = u64::from(emptied == Emptied::Whole);
+            if emptied != Emptied::Late {
+                let next = from.next_part().map(|next| next.to_string());
+                return Ok(Swept { removed: 0, days: whole_days, next, kept_because: None });
+            }
+        }
+        let Stretch { removed, next } = match (what, &left) {
+            (Leftover::Events, Some(left)) => {
+                cleanup::events(tx, schema, from, retention.events, left).await?
+            }
+            (Leftover::Events, None) => Stretch { removed: 0, next: None },
+            (Leftover::Markers, _) => cleanup::markers(tx, schema, from).await?,
+            (Leftover::Letters, _) => cleanup::letters(tx, schema, from.block, retention.letters).await?,
         };
-        let Stretch { removed, next } = done;
-        Ok(Swept { removed, next: next.map(|next| next.to_string()), kept_because: None })
+        let next = match next {
+            Some(block) => Some(Position { block, ..from }),
+            None => from.next_part(),
+        };
+        Ok(Swept { removed, days: whole_days, next: next.map(|next| next.to_string()), kept_because: None })
     }
 }
 

@@ -94,6 +94,7 @@
 
 mod begin;
 mod bookkeeping;
+pub mod by_day;
 pub mod cdc;
 mod cleanup;
 mod commit;

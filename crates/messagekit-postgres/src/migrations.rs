@@ -43,6 +43,7 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "earlier_generation",
         sql: include_str!("../migrations/0007_earlier_generation.sql"),
     },
+    Migration { version: 8, name: "days", sql: include_str!("../migrations/0008_days.sql") },
 ];
 
 const VERSION_TABLE: &str = "CREATE TABLE messagekit.schema_migrations (

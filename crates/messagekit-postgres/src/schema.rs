@@ -32,9 +32,10 @@ impl SchemaName {
     }
 
     /// Puts the name into a statement of this crate, which says `messagekit.` before each of our names.
-    pub(crate) fn sql(&self, text: &'static str) -> AssertSqlSafe<Cow<'static, str>> {
+    pub(crate) fn sql(&self, text: impl Into<Cow<'static, str>>) -> AssertSqlSafe<Cow<'static, str>> {
+        let text = text.into();
         if &*self.0 == Self::WRITTEN {
-            return AssertSqlSafe(Cow::Borrowed(text));
+            return AssertSqlSafe(text);
         }
         AssertSqlSafe(Cow::Owned(text.replace("messagekit.", &format!("{self}."))))
     }

@@ -25,7 +25,7 @@ const LOCK_SPACE: i32 = 0x6d6b_7377;
 const LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// How long the writers may go on before the next try.
-const PAUSE: Duration = Duration::from_millis(200);
+pub(crate) const PAUSE: Duration = Duration::from_millis(200);
 
 /// Holds, of the tables, what writers need; reading goes on.
 const STOP_WRITERS: &str = "LOCK TABLE messagekit.outbox_events IN SHARE ROW EXCLUSIVE MODE";
@@ -114,7 +114,7 @@ impl Waiting {
 }
 
 /// Opens a connection on which nobody else switches the same outbox.
-async fn begin(url: &str, schema: &SchemaName) -> Result<PgConnection, Error> {
+pub(crate) async fn begin(url: &str, schema: &SchemaName) -> Result<PgConnection, Error> {
     let mut conn = link::open(url).await?;
     crate::migrations::check(&mut conn, schema).await?;
     let lock = "SELECT pg_try_advisory_lock($1, hashtext($2))";
@@ -128,7 +128,7 @@ async fn begin(url: &str, schema: &SchemaName) -> Result<PgConnection, Error> {
 }
 
 /// Lets others switch, and closes. The server notices a closed connection a moment later than whoever calls again.
-async fn end(mut conn: PgConnection) {
+pub(crate) async fn end(mut conn: PgConnection) {
     let unlock = sqlx::query("SELECT pg_advisory_unlock_all()").persistent(false).execute(&mut conn).await;
     if unlock.is_ok() {
         link::close(conn).await;
@@ -141,8 +141,7 @@ async fn stop_writers<'c>(
     schema: &SchemaName,
 ) -> Result<Option<Transaction<'c, Postgres>>, Error> {
     let mut tx = conn.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await.map_err(fault)?;
-    let limit = AssertSqlSafe(format!("SET LOCAL lock_timeout = {}", LOCK_WAIT.as_millis()));
-    tx.execute(sqlx::raw_sql(limit)).await.map_err(fault)?;
+    limit_locks(&mut tx).await?;
     match tx.execute(sqlx::raw_sql(schema.sql(STOP_WRITERS))).await {
         Ok(_) => Ok(Some(tx)),
         Err(error) if is_late(&error) => {
@@ -153,12 +152,18 @@ async fn stop_writers<'c>(
     }
 }
 
+/// Lets a transaction wait a second for each lock.
+pub(crate) async fn limit_locks(tx: &mut PgConnection) -> Result<(), Error> {
+    let limit = AssertSqlSafe(format!("SET LOCAL lock_timeout = {}", LOCK_WAIT.as_millis()));
+    tx.execute(sqlx::raw_sql(limit)).await.map(drop).map_err(fault)
+}
+
 /// Says whether a lock could not be had in time.
-fn is_late(error: &sqlx::Error) -> bool {
+pub(crate) fn is_late(error: &sqlx::Error) -> bool {
     matches!(link::code(error), Some("55P03" | "40P01"))
 }
 
-fn busy(schema: &SchemaName, limit: Duration) -> Error {
+pub(crate) fn busy(schema: &SchemaName, limit: Duration) -> Error {
     let text = format!(
         "open transactions that have written events left no moment for the switch in {limit:?}: try again, or end them"
     );

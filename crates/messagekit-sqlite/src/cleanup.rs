@@ -21,7 +21,7 @@ impl Cleanup for SqliteStore {
             match what {
                 Leftover::Events => {
                     let reason = "events of a file are the records of its topics, and stay with them";
-                    Ok(Swept { removed: 0, next: None, kept_because: Some(reason.to_owned()) })
+                    Ok(Swept { removed: 0, days: 0, next: None, kept_because: Some(reason.to_owned()) })
                 }
                 Leftover::Markers => {
                     let after = from.map(marker).transpose()?;
@@ -31,7 +31,7 @@ impl Cleanup for SqliteStore {
                         })
                         .await?;
                     let next = done.next.map(|next| format!("{}/{}", next.consumer, next.message));
-                    Ok(Swept { removed: done.removed, next, kept_because: None })
+                    Ok(Swept { removed: done.removed, days: 0, next, kept_because: None })
                 }
                 Leftover::Letters => {
                     let after = from.map_or(Ok(0), str::parse).map_err(|_| nonsense())?;
@@ -40,7 +40,7 @@ impl Cleanup for SqliteStore {
                         .job(move |conn| cleanup::letters(conn, after, before, is_trial).map_err(from_sqlite))
                         .await?;
                     let next = done.next.map(|next| next.to_string());
-                    Ok(Swept { removed: done.removed, next, kept_because: None })
+                    Ok(Swept { removed: done.removed, days: 0, next, kept_because: None })
                 }
             }
         })

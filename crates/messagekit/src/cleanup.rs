@@ -73,8 +73,10 @@ impl Default for Retention {
 /// What one small step did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Swept {
-    /// How many rows it removed, or would have.
+    /// How many rows it removed one by one, or would have.
     pub removed: u64,
+    /// How many whole days it removed at once, or would have: nobody counts their rows.
+    pub days: u64,
     /// Where the next step begins; `None` at the end.
     pub next: Option<String>,
     /// Why this kind cannot be removed now, in words for people.
@@ -102,8 +104,10 @@ pub trait Cleanup: Send + Sync {
 pub struct Cleaned {
     /// The kind.
     pub what: Leftover,
-    /// How many rows were removed; in a trial, how many would have been.
+    /// How many rows were removed one by one; in a trial, how many would have been.
     pub removed: u64,
+    /// How many whole days were removed at once, from a table that is divided by day.
+    pub days: u64,
     /// Why it was kept, where it could not be removed.
     pub kept_because: Option<String>,
 }
@@ -127,18 +131,23 @@ pub async fn clean(
     let mut shutdown = pin!(shutdown.into_future());
     let mut cleaned = Vec::new();
     for what in Leftover::ALL {
-        let mut done = Cleaned { what, removed: 0, kept_because: None };
+        let mut done = Cleaned { what, removed: 0, days: 0, kept_because: None };
         let mut from: Option<String> = None;
         loop {
             let started = Instant::now();
             let swept = store.sweep(what, retention, from.as_deref(), is_trial).await?;
             done.removed += swept.removed;
+            done.days += swept.days;
             done.kept_because = done.kept_because.or(swept.kept_because);
             from = swept.next;
             if from.is_none() {
                 break;
             }
-            let pause = if swept.removed > 0 && !is_trial { started.elapsed() * 3 } else { Duration::ZERO };
+            let pause = if swept.removed + swept.days > 0 && !is_trial {
+                started.elapsed() * 3
+            } else {
+                Duration::ZERO
+            };
             let is_over = tokio::select! {
                 biased;
                 () = shutdown.as_mut() => true,

@@ -39,9 +39,9 @@ async fn it_removes_what_is_settled_and_says_how_much() {
     let cleaned = |removed: [u64; 3]| {
         let reason = "events of a file are the records of its topics, and stay with them";
         json!([
-            { "what": "events", "removed": removed[0], "keptBecause": reason },
-            { "what": "letters", "removed": removed[1], "keptBecause": null },
-            { "what": "markers", "removed": removed[2], "keptBecause": null },
+            { "what": "events", "removed": removed[0], "days": 0, "keptBecause": reason },
+            { "what": "letters", "removed": removed[1], "days": 0, "keptBecause": null },
+            { "what": "markers", "removed": removed[2], "days": 0, "keptBecause": null },
         ])
     };
     let trial = on(&desk.file(), &["cleanup", "--dry-run", "--json"]).json();

@@ -71,6 +71,7 @@ fn an_outbox_without_a_relay_has_no_rejected_events() {
         .refused(2, &["cannot be used with"]);
     messagekit(&["migrate", "--existing", "leave", "--database", "sqlite:x"]).refused(2, &["--relay"]);
     on(&file, &["migrate", "--relay"]).refused(2, &["leave --relay out"]);
+    on(&file, &["migrate", "--by-day"]).refused(2, &["leave --by-day out"]);
     assert!(!file.exists(), "nothing was made");
     messagekit(&["outbox", "rejected", "retry", "--database", "sqlite:x"]).refused(2, &["<IDS>"]);
     messagekit(&["outbox", "rejected", "retry", "--all", "7"]).refused(2, &["cannot be used with"]);

@@ -41,10 +41,10 @@ WHERE id = ANY($1::bigint[]) AND state = 'discarded'";
 
 /// Moves markers. One that retention has taken away is made again, or a late copy would be applied behind the act's back.
 pub(crate) const MARK: &str = r#"
-INSERT INTO messagekit.processed_messages AS p (consumer, message_id, outcome)
-SELECT m.consumer, m.id, $3 FROM unnest($1::text[], $2::text[]) AS m (consumer, id)
+INSERT INTO messagekit.processed_messages AS p (consumer, message_id, day, outcome)
+SELECT m.consumer, m.id, messagekit.day_of(m.id), $3 FROM unnest($1::text[], $2::text[]) AS m (consumer, id)
 ORDER BY m.consumer COLLATE "C", m.id COLLATE "C"
-ON CONFLICT (consumer, message_id) DO UPDATE SET outcome = excluded.outcome, processed_at = now() WHERE p.outcome = $4
+ON CONFLICT ON CONSTRAINT processed_messages_pkey DO UPDATE SET outcome = excluded.outcome, processed_at = now() WHERE p.outcome = $4
 RETURNING consumer, message_id"#;
 
 pub(crate) const AUDIT: &str = "

@@ -2,8 +2,10 @@
 //!
 //! Tables are gone through by the blocks of their heap: a stretch costs the same wherever it stands, no index is needed for it,
 //! and what was removed before is not read again. Rows that somebody else holds are passed over, so a stretch waits for nobody.
-//! Each is planned for itself: a plan that was made for an empty table would be kept while it grows.
+//! A place in the heap is one of each part, where a table is divided by day, so the table itself is asked for beside it. Each
+//! is planned for itself: a plan that was made for an empty table would be kept while it grows.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use messagekit::Error;
 use messagekit::cleanup::{MARGIN, NOTED_WITHIN};
 use sqlx::{PgConnection, Row};
 
+use super::days::{Divided, Position};
 use super::micros;
 use crate::SchemaName;
 use crate::error::from_sqlx;
@@ -46,7 +49,7 @@ SELECT EXISTS (SELECT FROM pg_trigger
 pub(crate) const EVENTS: &str = "
 WITH old AS MATERIALIZED (
   SELECT e.ctid FROM messagekit.outbox_events e
-  WHERE e.ctid >= $1::text::tid AND e.ctid < $2::text::tid
+  WHERE e.tableoid = 'messagekit.outbox_events'::regclass AND e.ctid >= $1::text::tid AND e.ctid < $2::text::tid
     AND e.created_at < now() - $3 * interval '1 microsecond'
     AND ($4::timestamptz IS NULL OR e.created_at < $4) AND ($5::bigint IS NULL OR e.seq <= $5)
     AND (SELECT true FROM messagekit.outbox_rejected r WHERE r.seq = e.seq LIMIT 1) IS NULL
@@ -56,7 +59,8 @@ WITH old AS MATERIALIZED (
             coalesce(e.aggregate_id, e.event_id), 'UTF8')), 0) & 63 AS shard OFFSET 0) s,
           (VALUES (0), (64)) down (shards)) LIMIT 1) IS NULL
   FOR UPDATE SKIP LOCKED),
-gone AS (DELETE FROM messagekit.outbox_events WHERE ctid = ANY (ARRAY (SELECT ctid FROM old)) RETURNING 1)
+gone AS (DELETE FROM messagekit.outbox_events WHERE tableoid = 'messagekit.outbox_events'::regclass
+    AND ctid = ANY (ARRAY (SELECT ctid FROM old)) RETURNING 1)
 SELECT count(*) AS removed,
   pg_relation_size('messagekit.outbox_events') / current_setting('block_size')::bigint AS blocks FROM gone";
 
@@ -70,12 +74,13 @@ WITH limits AS MATERIALIZED (
   GROUP BY w.consumer),
 old AS MATERIALIZED (
   SELECT m.ctid FROM messagekit.processed_messages m
-  WHERE m.ctid >= $1::text::tid AND m.ctid < $2::text::tid AND m.outcome <> 'held'
+  WHERE m.tableoid = 'messagekit.processed_messages'::regclass AND m.ctid >= $1::text::tid AND m.ctid < $2::text::tid AND m.outcome <> 'held'
     AND m.processed_at < (SELECT l.before FROM limits l WHERE l.consumer = m.consumer)
     AND (m.outcome = 'done' OR (SELECT true FROM messagekit.dead_letters d
       WHERE d.consumer = m.consumer AND d.message_id = m.message_id) IS NULL)
   FOR UPDATE SKIP LOCKED),
-gone AS (DELETE FROM messagekit.processed_messages WHERE ctid = ANY (ARRAY (SELECT ctid FROM old)) RETURNING 1)
+gone AS (DELETE FROM messagekit.processed_messages WHERE tableoid = 'messagekit.processed_messages'::regclass
+    AND ctid = ANY (ARRAY (SELECT ctid FROM old)) RETURNING 1)
 SELECT count(*) AS removed,
   pg_relation_size('messagekit.processed_messages') / current_setting('block_size')::bigint AS blocks FROM gone";
 
@@ -139,17 +144,17 @@ pub(crate) async fn left(
     read().map_err(from_sqlx)
 }
 
-/// Removes events from a stretch that begins at `block`: those before the time and up to the place that a slot has passed,
+/// Removes events from a stretch that begins at `position`: those before the time and up to the place that a slot has passed,
 /// where there is one.
 pub(crate) async fn events(
     connection: &mut PgConnection,
     schema: &SchemaName,
-    block: i64,
+    position: Position,
     kept: Duration,
     left: &Left,
 ) -> Result<Stretch, Error> {
-    let (from, to) = stretch(block);
-    let delete = sqlx::query(schema.sql(EVENTS))
+    let (from, to) = stretch(position.block);
+    let delete = sqlx::query(schema.sql(named(position, Divided::Events, EVENTS)))
         .persistent(false)
         .bind(from)
         .bind(to)
@@ -157,24 +162,24 @@ pub(crate) async fn events(
         .bind(left.before.filter(|_| left.has_slot))
         .bind(left.place.filter(|_| left.has_slot));
     let row = delete.fetch_one(connection).await.map_err(from_sqlx)?;
-    by_blocks(&row, block)
+    by_blocks(&row, position.block)
 }
 
-/// Removes markers from a stretch that begins at `block`.
+/// Removes markers from a stretch that begins at `position`.
 pub(crate) async fn markers(
     connection: &mut PgConnection,
     schema: &SchemaName,
-    block: i64,
+    position: Position,
 ) -> Result<Stretch, Error> {
-    let (from, to) = stretch(block);
-    let delete = sqlx::query(schema.sql(MARKERS))
+    let (from, to) = stretch(position.block);
+    let delete = sqlx::query(schema.sql(named(position, Divided::Markers, MARKERS)))
         .persistent(false)
         .bind(from)
         .bind(to)
         .bind(micros(MARGIN))
         .bind(micros(NOTED_WITHIN));
     let row = delete.fetch_one(connection).await.map_err(from_sqlx)?;
-    by_blocks(&row, block)
+    by_blocks(&row, position.block)
 }
 
 /// Removes settled letters from a stretch that begins at `block`.
@@ -212,6 +217,11 @@ pub(crate) async fn oldest_return(
     let select = sqlx::query_scalar(schema.sql(OLDEST_RETURN)).bind(topics);
     let age: Option<i64> = select.fetch_one(connection).await.map_err(from_sqlx)?;
     Ok(age.map(|age| Duration::from_micros(u64::try_from(age).unwrap_or(0))))
+}
+
+/// Puts the name of the position's part, where it has one, into a statement.
+fn named(position: Position, table: Divided, sql: &'static str) -> Cow<'static, str> {
+    position.part.map_or(Cow::Borrowed(sql), |part| Cow::Owned(part.of(table, sql)))
 }
 
 fn stretch(block: i64) -> (String, String) {

@@ -12,11 +12,11 @@ use crate::error::from_sqlx;
 /// is closed: its marker was forgotten then, or a range is processed again.
 pub(crate) const SET_ASIDE: &str = r#"
 WITH marker AS (
-  INSERT INTO messagekit.processed_messages AS p (consumer, message_id, outcome, generation)
-  SELECT $1, $2, 'held', $20 WHERE (
+  INSERT INTO messagekit.processed_messages AS p (consumer, message_id, day, outcome, generation)
+  SELECT $1, $2, messagekit.day_of($2), 'held', $20 WHERE (
     SELECT true FROM messagekit.processed_messages q
     WHERE q.consumer = $1 AND q.message_id = $2 AND (q.outcome <> 'done' OR q.generation >= $20)) IS NULL
-  ON CONFLICT (consumer, message_id) DO UPDATE
+  ON CONFLICT ON CONSTRAINT processed_messages_pkey DO UPDATE
     SET outcome = excluded.outcome, generation = excluded.generation, earlier = p.generation, processed_at = now()
     WHERE p.outcome = 'done' AND p.generation < excluded.generation
   RETURNING 1),

@@ -4,6 +4,7 @@ pub(crate) mod acts;
 pub(crate) mod bookkeeping;
 pub(crate) mod cleanup;
 pub(crate) mod columns;
+pub(crate) mod days;
 pub(crate) mod desk;
 pub(crate) mod events;
 pub(crate) mod health;

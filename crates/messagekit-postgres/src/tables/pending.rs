@@ -61,7 +61,7 @@ sized AS (
       octet_length(o.payload) + coalesce(octet_length(o.aggregate_id), 0) + coalesce(octet_length(h.headers), 0)
         + octet_length(concat(o.event_id, o.event_type, o.content_type, o.traceparent)) + $9 AS bytes
     FROM messagekit.outbox_events o CROSS JOIN LATERAL (SELECT o.headers::text AS headers OFFSET 0) h
-    WHERE o.event_id = f.event_id AND o.copy = f.copy OFFSET 0) e ON true)
+    WHERE o.event_id = f.event_id AND o.copy = f.copy AND messagekit.day_of(o.event_id) = messagekit.day_of(f.event_id) OFFSET 0) e ON true)
 SELECT s.shard, s.seq, s.found, s.sent_to, s.id, s.aggregate_id, s.payload, s.event_type, s.content_type, s.traceparent,
   s.created_at, s.headers,
   s.key_hash IS NOT NULL AND (

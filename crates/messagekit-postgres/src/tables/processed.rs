@@ -15,15 +15,15 @@ use crate::error::from_sqlx;
 ///
 /// Everybody claims in the order of the ids' bytes, so that two batches never wait for each other.
 pub(crate) const CLAIM: &str = r#"
-INSERT INTO messagekit.processed_messages (consumer, message_id, outcome)
-SELECT $1, b.id, 'done' FROM unnest($2::text[]) AS b (id) ORDER BY b.id COLLATE "C"
+INSERT INTO messagekit.processed_messages (consumer, message_id, day, outcome)
+SELECT $1, b.id, messagekit.day_of(b.id), 'done' FROM unnest($2::text[]) AS b (id) ORDER BY b.id COLLATE "C"
 ON CONFLICT DO NOTHING RETURNING message_id, outcome"#;
 
 /// The same for messages whose keys may be held: those are claimed as held. A scalar, because EXISTS could be planned as a hash
 /// of all held keys, and that plan would be kept.
 pub(crate) const CLAIM_KEYED: &str = r#"
-INSERT INTO messagekit.processed_messages (consumer, message_id, outcome)
-SELECT $1, b.id, CASE WHEN (
+INSERT INTO messagekit.processed_messages (consumer, message_id, day, outcome)
+SELECT $1, b.id, messagekit.day_of(b.id), CASE WHEN (
   SELECT true FROM messagekit.held_keys k WHERE k.consumer = $1 AND k.topic = b.topic AND k.key_hash = b.key_hash)
   THEN 'held' ELSE 'done' END
 FROM unnest($2::text[], $3::text[], $4::bigint[]) AS b (id, topic, key_hash) ORDER BY b.id COLLATE "C"
@@ -33,8 +33,8 @@ ON CONFLICT DO NOTHING RETURNING message_id, outcome"#;
 /// them before the handlers, while whoever resolves a letter locks them after. NOT EXISTS could be planned as a join over
 /// all markers of the consumer, and that plan would be kept.
 pub(crate) const CLAIM_GENERATION: &str = r#"
-INSERT INTO messagekit.processed_messages AS p (consumer, message_id, outcome, generation)
-SELECT $1, b.id, CASE WHEN (
+INSERT INTO messagekit.processed_messages AS p (consumer, message_id, day, outcome, generation)
+SELECT $1, b.id, messagekit.day_of(b.id), CASE WHEN (
   SELECT true FROM messagekit.held_keys k WHERE k.consumer = $1 AND k.topic = b.topic AND k.key_hash = b.key_hash)
   THEN 'held' ELSE 'done' END, b.generation
 FROM unnest($2::text[], $3::text[], $4::bigint[], $5::int[]) AS b (id, topic, key_hash, generation)
@@ -42,7 +42,7 @@ WHERE (
   SELECT true FROM messagekit.processed_messages q
   WHERE q.consumer = $1 AND q.message_id = b.id AND (q.outcome <> 'done' OR q.generation >= b.generation)) IS NULL
 ORDER BY b.id COLLATE "C"
-ON CONFLICT (consumer, message_id) DO UPDATE
+ON CONFLICT ON CONSTRAINT processed_messages_pkey DO UPDATE
   SET outcome = excluded.outcome, generation = excluded.generation, earlier = p.generation, processed_at = now()
   WHERE p.outcome = 'done' AND p.generation < excluded.generation
 RETURNING message_id, outcome"#;
