@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::try_join_all;
 use messagekit::cleanup::{Leftover, Retention, clean};
 use messagekit::{Outbox, Processed, Store};
-use messagekit_postgres::PostgresStore;
+use messagekit_postgres::{PostgresStore, SchemaName, by_day};
 use sqlx::Connection;
 
 use crate::events::Made;
@@ -30,6 +30,7 @@ const P99: &str = "p99 ms";
 const LOCK: &str = "longest lock wait ms";
 const ALONE: &str = "writers alone";
 const BESIDE: &str = "writers beside messagekit cleanup";
+const BY_DAY: &str = "writers beside messagekit cleanup, tables divided by day";
 
 /// What the writers have written, and nothing of what was old.
 const WRITTEN: &str = "
@@ -38,19 +39,24 @@ WHERE created_at > now() - interval '1 day' ORDER BY seq";
 
 fn plan(settings: Arc<Settings>) -> Plan {
     let old = settings.scaled(OLD);
-    let contender = |name: &str, role, cleans| {
+    let contender = |name: &str, role, how| {
         let settings = Arc::clone(&settings);
-        Contender::new("", name, role, move || write(Arc::clone(&settings), old, cleans))
+        Contender::new("", name, role, move || write(Arc::clone(&settings), old, how))
     };
-    let contenders = vec![contender(ALONE, Role::Limit, false), contender(BESIDE, Role::Ours, true)];
-    let goal = |figure, under, most| Goal {
+    let contenders = vec![
+        contender(ALONE, Role::Limit, How::NotAtAll),
+        contender(BESIDE, Role::Ours, How::RowByRow),
+        contender(BY_DAY, Role::Ours, How::ByDay),
+    ];
+    let goal = |over, figure, under, most| Goal {
         group: String::new(),
         figure,
-        over: BESIDE,
+        over,
         under,
         target: Target::AtMost(most),
     };
-    let goals = vec![goal(P99, Some(ALONE), 2.0), goal(LOCK, None, 50.0)];
+    let of = |over| [goal(over, P99, Some(ALONE), 2.0), goal(over, LOCK, None, 50.0)];
+    let goals = [BESIDE, BY_DAY].into_iter().flat_map(of).collect();
     let sizes = format!(
         "{old} old events and as many old markers; {WRITERS} writers, an event each {} ms and writer, {SECONDS} s or until all is clean",
         BETWEEN.as_millis()
@@ -58,18 +64,34 @@ fn plan(settings: Arc<Settings>) -> Plan {
     Plan { sizes, contenders, goals }
 }
 
-async fn write(settings: Arc<Settings>, old: usize, cleans: bool) -> Outcome<Measured> {
+/// How what is old is removed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    NotAtAll,
+    RowByRow,
+    ByDay,
+}
+
+async fn write(settings: Arc<Settings>, old: usize, how: How) -> Outcome<Measured> {
     let database = Database::for_relay(settings.database()?).await?;
+    if how == How::ByDay {
+        by_day::divide(&database.url, &SchemaName::default(), Duration::from_secs(30)).await?;
+    }
     let store = database.store().await?;
     // What is filled in was published long ago: the trigger that would make it pending stays out.
     database
         .execute(format!(
             "SET session_replication_role = replica;
+             CREATE FUNCTION old_id(number bigint) RETURNS text LANGUAGE sql AS $$
+               SELECT lpad(to_hex(t.millis >> 16), 8, '0') || '-' || lpad(to_hex(t.millis & 65535), 4, '0') || '-7000-8000-'
+                 || lpad(to_hex(number), 12, '0')
+               FROM (SELECT (extract(epoch FROM now() - interval '30 days') * 1000)::bigint AS millis) t $$;
              INSERT INTO messagekit.outbox_events (event_id, topic, aggregate_id, payload, created_at)
-               SELECT 'old-' || n, 'bench.event', 'account-' || n % 10000, convert_to(repeat(md5(n::text), 8), 'UTF8'),
+               SELECT old_id(n), 'bench.event', 'account-' || n % 10000, convert_to(repeat(md5(n::text), 8), 'UTF8'),
                  now() - interval '30 days' FROM generate_series(1, {old}) n;
-             INSERT INTO messagekit.processed_messages (consumer, message_id, outcome, processed_at)
-               SELECT 'bench', 'old-' || n, 'done', now() - interval '30 days' FROM generate_series(1, {old}) n;"
+             INSERT INTO messagekit.processed_messages (consumer, message_id, day, outcome, processed_at)
+               SELECT 'bench', old_id(n), messagekit.day_of(old_id(n)), 'done', now() - interval '30 days'
+               FROM generate_series(1, {old}) n;"
         ))
         .await?;
     store.note_window("bench", Some(Duration::from_secs(7 * 24 * 3_600))).await?;
@@ -77,7 +99,7 @@ async fn write(settings: Arc<Settings>, old: usize, cleans: bool) -> Outcome<Mea
 
     let meter = Meter::start(settings.parts());
     let ended = Arc::new(AtomicBool::new(false));
-    let cleaning = tokio::spawn(clean_or_not(store.clone(), old, cleans, Arc::clone(&ended)));
+    let cleaning = tokio::spawn(clean_or_not(store.clone(), old, how, Arc::clone(&ended)));
     let locks = tokio::spawn(longest_lock_wait(database.url.clone(), Arc::clone(&ended)));
     let began = Instant::now();
     let next = Arc::new(AtomicU64::new(0));
@@ -100,7 +122,7 @@ async fn write(settings: Arc<Settings>, old: usize, cleans: bool) -> Outcome<Mea
         .with("commits/s", commits as f64 / seconds)
         .with(LOCK, locks.await??)
         .with_all(meter.per_100k(commits));
-    if cleans {
+    if how != How::NotAtAll {
         measured = measured.with("rows cleaned/s", removed.0 as f64 / removed.1);
     }
     Ok(measured)
@@ -110,19 +132,28 @@ async fn write(settings: Arc<Settings>, old: usize, cleans: bool) -> Outcome<Mea
 async fn clean_or_not(
     store: PostgresStore,
     old: usize,
-    cleans: bool,
+    how: How,
     ended: Arc<AtomicBool>,
 ) -> Outcome<(u64, f64)> {
     let began = Instant::now();
     let mut removed = 0;
-    if cleans {
+    if how != How::NotAtAll {
         let done = clean(&store, &Retention::default(), false, std::future::pending::<()>()).await?;
         for kind in &done {
-            removed += kind.removed;
-            let expected = if kind.what == Leftover::Letters { 0 } else { old as u64 };
-            if kind.removed != expected {
-                return Err(format!("{} of {expected} {} were removed", kind.removed, kind.what).into());
+            // All of them are of one day.
+            let expected = match (kind.what, how) {
+                (Leftover::Letters, _) => (0, 0),
+                (_, How::ByDay) => (0, 1),
+                _ => (old as u64, 0),
+            };
+            if (kind.removed, kind.days) != expected {
+                return Err(format!(
+                    "of {expected:?} {} and days of them {} and {} were removed",
+                    kind.what, kind.removed, kind.days
+                )
+                .into());
             }
+            removed += if kind.what == Leftover::Letters { 0 } else { old as u64 };
         }
     }
     let seconds = began.elapsed().as_secs_f64();

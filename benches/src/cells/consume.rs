@@ -39,12 +39,12 @@ const SIZES: [(u32, usize, usize, usize, f64); 6] = [
 const HAND: &str = "the same statements by hand";
 const OURS: &str = "messagekit consumer";
 
-const EFFECT: &str = "INSERT INTO effects (account, number) VALUES ($1, $2)";
+pub(super) const EFFECT: &str = "INSERT INTO effects (account, number) VALUES ($1, $2)";
 
-const CLAIM: &str = "INSERT INTO messagekit.processed_messages (consumer, message_id, outcome)
+pub(super) const CLAIM: &str = "INSERT INTO messagekit.processed_messages (consumer, message_id, outcome)
     SELECT $1, id, 'done' FROM unnest($2::text[]) id ORDER BY id ON CONFLICT DO NOTHING RETURNING message_id";
 
-const ADVANCE: &str = "INSERT INTO messagekit.consumer_offsets AS known (consumer, topic, partition, next) VALUES ($1, $2, $3, $4)
+pub(super) const ADVANCE: &str = "INSERT INTO messagekit.consumer_offsets AS known (consumer, topic, partition, next) VALUES ($1, $2, $3, $4)
     ON CONFLICT (consumer, topic, partition, strand) DO UPDATE SET next = greatest(known.next, excluded.next)";
 
 fn plan(settings: Arc<Settings>) -> Plan {
@@ -100,7 +100,7 @@ pub(super) async fn consume(settings: Arc<Settings>, size: Size, role: Role) -> 
 }
 
 /// Makes a topic, some of its events twice, and says how many records it has.
-async fn fill(size: Size) -> Outcome<(MemoryLog, usize)> {
+pub(super) async fn fill(size: Size) -> Outcome<(MemoryLog, usize)> {
     let log = MemoryLog::new(size.lanes);
     let mut arrivals = 0;
     for batch in messages(size.events)?.chunks(500) {
@@ -183,7 +183,7 @@ async fn walk(pool: PgPool, lane: i32, messages: Vec<(Message, i64)>, batch: u32
     Ok(())
 }
 
-fn number(message: &Message) -> Outcome<i64> {
+pub(super) fn number(message: &Message) -> Outcome<i64> {
     let payload: serde_json::Value = serde_json::from_slice(&message.payload)?;
     Ok(payload["number"].as_i64().ok_or("an event without a number")?)
 }

@@ -6,6 +6,7 @@ mod consume;
 mod drain_kafka;
 mod drain_rabbitmq;
 mod embedded;
+mod failures;
 pub(crate) mod kill;
 mod latency;
 mod memory;
@@ -17,11 +18,12 @@ mod writers;
 use crate::frame::Cell;
 
 /// Every cell, in the order of its name.
-pub(crate) const ALL: [Cell; 14] = [
+pub(crate) const ALL: [Cell; 15] = [
     page::A1,
     bridge::B1,
     consume::C1,
     cleanup::C2,
+    failures::C3,
     embedded::E1,
     kill::K1,
     memory::M1,
