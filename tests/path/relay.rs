@@ -141,6 +141,13 @@ struct Wishes {
     with_days: AtomicBool,
 }
 
+/// An id of version 7 from a clock that is a week ahead: its day has a part of its own.
+fn in_a_week(number: u64, n: u64) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let millis = now.as_millis() + 7 * 24 * 3_600 * 1_000;
+    format!("{:08x}-{:04x}-7000-8{n:03x}-{number:012x}", millis >> 16, millis & 0xffff)
+}
+
 /// Writes events of eight keys without an end, a transaction at a time, and rolls every fifth one back.
 async fn write(store: PostgresStore, topic: String, wishes: Arc<Wishes>) {
     let mut dice = fastrand::Rng::with_seed(seed());
@@ -153,7 +160,7 @@ async fn write(store: PostgresStore, topic: String, wishes: Arc<Wishes>) {
         let events: Vec<_> = (0..dice.u64(1..5))
             .map(|n| {
                 let id = match with_days {
-                    true => messagekit::MessageId::new().to_string(),
+                    true => in_a_week(number, n),
                     false => format!("{}{number}-{n}", if kept { "" } else { "gone-" }),
                 };
                 Message::new(topic.as_str(), format!("{{\"n\": {number}}}"))
@@ -223,7 +230,7 @@ fn tables_are_divided_by_day_under_load_and_no_event_is_lost_or_repeated() {
         let writer = tokio::spawn(write(database.store().await, topic.clone(), wishes.clone()));
         let whole = goes_on(&topic, "the connector publishes").await;
         migrate(&database, &["--by-day"]);
-        goes_on(&topic, "the connector publishes what is written to the whole").await;
+        goes_on(&topic, "the connector publishes what is written to the rest").await;
         wishes.with_days.store(true, Ordering::Relaxed);
         let captured = goes_on(&topic, "the connector publishes what is written to a day").await;
         let read = broker::read(&topic);

@@ -30,8 +30,19 @@ async fn divided() -> (Database, PostgresStore) {
 
 /// An id of version 7, as somebody made it so many days ago at noon.
 fn id(days: u64, number: u64) -> String {
-    let today = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / DAY;
-    let millis = ((today - days) * DAY + DAY / 2) * 1_000;
+    of_day(today() - days, number)
+}
+
+fn in_days(days: u64, number: u64) -> String {
+    of_day(today() + days, number)
+}
+
+fn today() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / DAY
+}
+
+fn of_day(day: u64, number: u64) -> String {
+    let millis = (day * DAY + DAY / 2) * 1_000;
     format!("{:08x}-{:04x}-7000-8000-{number:012x}", millis >> 16, millis & 0xffff)
 }
 
@@ -112,20 +123,17 @@ fn what_was_there_is_there_and_goes_on() {
             "pg_publication_tables WHERE pubname = 'messagekit_outbox' AND tablename = 'outbox_events'";
         assert_eq!(count(&shop.store, whole).await, 1, "a connector reads the whole under its name");
 
-        // From the day after the newest id on.
-        let later = "SELECT messagekit.day_of($1)";
-        let today: i16 = sqlx::query_scalar(later).bind(id(0, 9)).fetch_one(shop.store.pool()).await.unwrap();
-        let tomorrow = tomorrow();
-        let tomorrow: i16 =
-            sqlx::query_scalar(later).bind(tomorrow).fetch_one(shop.store.pool()).await.unwrap();
-        assert_eq!(today, -1);
-        assert!((0..32).contains(&tomorrow), "{tomorrow}");
+        // From the day after tomorrow on.
+        let mut days = Vec::new();
+        for ahead in [0, 1, 2, 3, 34] {
+            let day = sqlx::query_scalar("SELECT messagekit.day_of($1)").bind(in_days(ahead, 1));
+            days.push(day.fetch_one(shop.store.pool()).await.unwrap());
+        }
+        let second: i16 = days[2];
+        assert_eq!(days, [-1, -1, second, (second + 1) % 32, second]);
+        assert!((0..32).contains(&second), "{second}");
+        assert_eq!(count(&shop.store, "messagekit.outbox_events_other").await, 3);
     });
-}
-
-fn tomorrow() -> String {
-    let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() + u128::from(DAY) * 1_000;
-    format!("{:08x}-{:04x}-7000-8000-000000000001", millis >> 16, millis & 0xffff)
 }
 
 #[test]
@@ -180,10 +188,24 @@ fn what_hangs_on_the_tables_is_named_and_nothing_is_divided() {
         write(&store, "ffffffff-ffff-7000-8000-000000000000", 0).await;
         let error = divide(&database).await.expect_err("nobody lives then");
         assert!(
-            error.kind() == ErrorKind::WrongState && error.to_string().contains("beyond tomorrow"),
+            error.kind() == ErrorKind::WrongState && error.to_string().contains("after tomorrow"),
             "{error}"
         );
         run(store.pool(), "DELETE FROM messagekit.outbox_events").await;
+
+        run(store.pool(), "CREATE PUBLICATION everything FOR ALL TABLES").await;
+        let error = divide(&database).await.expect_err("its readers would see the names of parts");
+        assert!(error.to_string().contains("publication everything"), "{error}");
+        run(store.pool(), "DROP PUBLICATION everything").await;
+        run(
+            store.pool(),
+            "CREATE FUNCTION place(id text) RETURNS void LANGUAGE sql BEGIN ATOMIC
+               INSERT INTO messagekit.outbox_events (event_id, topic, payload) VALUES (id, 'orders.order', '\\x00'); END",
+        )
+        .await;
+        let error = divide(&database).await.expect_err("it writes to the table and not to its name");
+        assert!(error.to_string().contains("function place"), "{error}");
+        run(store.pool(), "DROP FUNCTION place").await;
 
         let mut writer = store.begin().await.unwrap();
         let insert = "INSERT INTO messagekit.outbox_events (event_id, topic, payload) VALUES ('open', 'orders.order', '\\x00')";
@@ -198,11 +220,20 @@ fn what_hangs_on_the_tables_is_named_and_nothing_is_divided() {
     });
 }
 
-/// A program that writes markers without their day would never find them again.
+/// A program that writes markers without their day would never find them again, and one that removes a row by its place in the
+/// table would remove one of each part.
 #[test]
-fn an_older_consumer_is_refused() {
+fn an_older_program_is_refused() {
     block_on(async {
         let (_database, store) = divided().await;
+        let clean = "DELETE FROM messagekit.outbox_events WHERE ctid = ANY (ARRAY ['(0,1)']::tid[])";
+        let refused = sqlx::query(clean).execute(store.pool()).await.expect_err("it knows of no parts");
+        assert!(refused.to_string().contains("leave by its parts"), "{refused}");
+        let elsewhere = "INSERT INTO messagekit.processed_messages (consumer, message_id, day, outcome) VALUES ('billing', $1, $2, 'done')";
+        for (id, day) in [(id(3, 1), -1), (id(3, 1), 40), ("order-17".to_owned(), 3)] {
+            let copied = sqlx::query(elsewhere).bind(&id).bind(day).execute(store.pool()).await;
+            assert!(copied.is_err(), "{id} does not belong to {day}");
+        }
         let claim = "INSERT INTO messagekit.processed_messages (consumer, message_id, outcome) VALUES ('billing', 'm', 'done')
             ON CONFLICT DO NOTHING";
         let refused = sqlx::query(claim).execute(store.pool()).await.expect_err("it says no day");
@@ -386,6 +417,70 @@ fn a_day_in_use_is_left_for_the_next_night_and_nobody_waits_for_it() {
         store.rollback(reader).await.unwrap();
         assert_eq!(cleaned(&store, Leftover::Events).await, (0, 2));
         drop(database);
+    });
+}
+
+/// As of whoever cleaned up row by row before, with the rights for that.
+#[test]
+fn whoever_may_not_empty_a_day_removes_its_rows_and_whoever_came_along_may() {
+    block_on(async {
+        let database = Database::fresh().await;
+        to_relay(database.url(), &SchemaName::default(), Existing::Refuse, DEADLINE).await.unwrap();
+        let owner = database.store().await;
+        let role = messagekit_testkit::unique("night%").replace(['.', '-'], "_");
+        let rights = format!(
+            "CREATE ROLE \"{role}\" LOGIN PASSWORD 'night'; GRANT USAGE ON SCHEMA messagekit TO \"{role}\";
+             GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA messagekit TO \"{role}\";
+             GRANT SELECT ON ALL SEQUENCES IN SCHEMA messagekit TO \"{role}\""
+        );
+        execute(&owner, rights).await;
+        divide(&database).await.unwrap();
+        let encoded = role.replace('%', "%25");
+        let url = database.url().replacen("messagekit:messagekit@", &format!("{encoded}:night@"), 1);
+        let night = PostgresStore::connect(&url).await.unwrap();
+        for (number, days) in [(1, 8), (2, 8), (1, 9)] {
+            write(&owner, &id(days, number), days).await;
+        }
+        published(&owner).await;
+        let revoke = format!("REVOKE TRUNCATE ON ALL TABLES IN SCHEMA messagekit FROM \"{role}\"");
+        execute(&owner, revoke).await;
+        assert_eq!(cleaned(&night, Leftover::Events).await, (3, 0));
+        let place = "SELECT pg_sequence_last_value('messagekit.outbox_events_seq_seq')";
+        let place: i64 = sqlx::query_scalar(place).fetch_one(night.pool()).await.expect("as before");
+        assert_eq!(place, 3);
+
+        write(&owner, &id(8, 3), 8).await;
+        published(&owner).await;
+        let part: i16 = sqlx::query_scalar("SELECT messagekit.day_of($1)")
+            .bind(id(8, 3))
+            .fetch_one(owner.pool())
+            .await
+            .unwrap();
+        execute(&owner, format!("GRANT TRUNCATE ON messagekit.outbox_events_{part:02} TO \"{role}\"")).await;
+        assert_eq!(cleaned(&night, Leftover::Events).await, (0, 1));
+    });
+}
+
+#[test]
+fn a_division_that_was_cut_off_while_it_built_its_index_is_done_by_the_next_call() {
+    block_on(async {
+        let database = Database::fresh().await;
+        let store = database.store().await;
+        write(&store, "order-17", 0).await;
+        // An older transaction: the index waits for it, and nobody for the index.
+        let mut older = store.begin().await.unwrap();
+        let claim = "INSERT INTO messagekit.processed_messages (consumer, message_id, outcome) VALUES ('billing', 'm', 'done')";
+        sqlx::query(claim).execute(&mut *older).await.unwrap();
+        let short = Duration::from_millis(300);
+        let error =
+            by_day::divide(database.url(), &SchemaName::default(), short).await.expect_err("it waits");
+        assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+        let invalid =
+            "pg_index WHERE indrelid = 'messagekit.processed_messages'::regclass AND NOT indisvalid";
+        assert_eq!(count(&store, invalid).await, 1, "what a server leaves of it");
+        store.rollback(older).await.unwrap();
+        assert_eq!(divide(&database).await.unwrap().len(), 1);
+        assert_eq!(count(&store, "messagekit.outbox_events").await, 1);
     });
 }
 

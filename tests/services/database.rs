@@ -27,6 +27,7 @@ impl Database {
     pub async fn divided() -> Self {
         let database = Self::fresh().await;
         by_day::divide(&database.url, &SchemaName::default(), DEADLINE).await.expect("divides");
+        // While they are empty, so that no row stands in the part of another day.
         let spread = "CREATE OR REPLACE FUNCTION messagekit.day_of(id text) RETURNS smallint
             LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN (hashtext(id) & 31)::smallint";
         sqlx::raw_sql(spread).execute(&mut database.connection().await).await.expect("spreads");

@@ -1,27 +1,35 @@
--- Divides the outbox and the markers. What is there becomes the part of day -1, with its indexes and without being moved: no
--- row is written, so nothing of it goes out again. From the first whole day after the newest id, each id has the part of its day.
+-- Divides the outbox and the markers. What is there becomes the part of day -1 without being moved: no row is written, so nothing
+-- of it goes out again. From the first day on, each id has the part of its day.
 DO $divide$
 DECLARE
   first_day CONSTANT bigint := current_setting('messagekit.first_day');
   is_relayed CONSTANT boolean := EXISTS (SELECT FROM pg_trigger
     WHERE tgrelid = 'messagekit.outbox_events'::regclass AND tgname = 'outbox_is_pending');
-  -- A role that may use a table may use its parts.
   rights CONSTANT text[] := ARRAY (
-    SELECT format('GRANT %s ON messagekit.%s%%s TO %s%s', r.privilege_type, c.relname,
+    SELECT format('GRANT %s ON messagekit.%s TO %s%s', r.privilege_type, c.relname,
       CASE r.grantee WHEN 0 THEN 'PUBLIC' ELSE r.grantee::regrole::text END,
       CASE WHEN r.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
     FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) r
+    WHERE r.grantee <> c.relowner
+      AND (c.oid IN ('messagekit.outbox_events'::regclass, 'messagekit.processed_messages'::regclass)
+        OR c.oid = pg_get_serial_sequence('messagekit.outbox_events', 'seq')::regclass));
+  -- Of the parts, for whoever cleans up; all others go by the whole.
+  rights_of_part CONSTANT text[] := ARRAY (
+    SELECT format('GRANT %s ON messagekit.%s_$part TO %s',
+      CASE r.privilege_type WHEN 'DELETE' THEN 'DELETE, TRUNCATE' ELSE r.privilege_type END, c.relname,
+      CASE r.grantee WHEN 0 THEN 'PUBLIC' ELSE r.grantee::regrole::text END)
+    FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) r
     WHERE c.oid IN ('messagekit.outbox_events'::regclass, 'messagekit.processed_messages'::regclass)
-      AND r.grantee <> c.relowner);
+      AND r.grantee <> c.relowner AND r.privilege_type IN ('SELECT', 'UPDATE', 'DELETE'));
   owners CONSTANT text[] := ARRAY (
-    SELECT format('ALTER TABLE messagekit.%s%%s OWNER TO %s', relname, relowner::regrole) FROM pg_class
+    SELECT format('ALTER TABLE messagekit.%s$part OWNER TO %s', relname, relowner::regrole) FROM pg_class
     WHERE oid IN ('messagekit.outbox_events'::regclass, 'messagekit.processed_messages'::regclass)
       AND relowner <> (SELECT oid FROM pg_roles WHERE rolname = current_user));
   publications CONSTANT text[] := ARRAY (
-    SELECT quote_ident(p.pubname) FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid
-    WHERE r.prrelid = 'messagekit.outbox_events'::regclass);
+    SELECT format('ALTER PUBLICATION %I $act TABLE messagekit.%s', p.pubname, c.relname)
+    FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid JOIN pg_class c ON c.oid = r.prrelid
+    WHERE c.oid IN ('messagekit.outbox_events'::regclass, 'messagekit.processed_messages'::regclass));
   next_place bigint;
-  publication text;
   part text;
   command text;
 BEGIN
@@ -48,15 +56,23 @@ BEGIN
   EXECUTE format('ALTER TABLE messagekit.outbox_events ALTER COLUMN seq ADD GENERATED ALWAYS AS IDENTITY (START WITH %s)', next_place);
   ALTER TABLE messagekit.outbox_events ATTACH PARTITION messagekit.outbox_events_other FOR VALUES IN (-1);
 
+  -- The key of the part was made before, and that all its rows are of day -1 was looked at.
   ALTER TABLE messagekit.processed_messages RENAME TO processed_messages_other;
   ALTER TABLE messagekit.processed_messages_other DROP CONSTRAINT processed_messages_pkey;
+  ALTER TABLE messagekit.processed_messages_other
+    ADD CONSTRAINT processed_messages_other_pkey PRIMARY KEY USING INDEX processed_messages_other_pkey;
   -- Whoever knows of no days must not write markers where nobody looks for them.
   ALTER TABLE messagekit.processed_messages_other ALTER COLUMN day DROP DEFAULT;
   CREATE TABLE messagekit.processed_messages (LIKE messagekit.processed_messages_other INCLUDING ALL EXCLUDING INDEXES)
     PARTITION BY LIST (day);
+  ALTER TABLE messagekit.processed_messages DROP CONSTRAINT processed_messages_whole;
   ALTER TABLE messagekit.processed_messages
     ADD CONSTRAINT processed_messages_pkey PRIMARY KEY (consumer, message_id, day);
   ALTER TABLE messagekit.processed_messages ATTACH PARTITION messagekit.processed_messages_other FOR VALUES IN (-1);
+  ALTER TABLE messagekit.processed_messages_other DROP CONSTRAINT processed_messages_whole;
+  -- A marker in the part of another day would not be found. What is there is from before the first day.
+  ALTER TABLE messagekit.processed_messages_other
+    ADD CONSTRAINT processed_messages_day CHECK (day = messagekit.day_of(message_id)) NOT VALID;
 
   -- Summarised at once, because whether a part may leave is asked before any vacuum has come by.
   FOR day IN 0..31 LOOP
@@ -66,28 +82,47 @@ BEGIN
     EXECUTE format(
       'CREATE INDEX outbox_events_%s_created ON messagekit.outbox_events_%s USING brin (created_at, seq) WITH (autosummarize = on)',
       part, part);
-    EXECUTE format('CREATE TABLE messagekit.processed_messages_%s PARTITION OF messagekit.processed_messages FOR VALUES IN (%s)', part, day);
+    EXECUTE format(
+      'CREATE TABLE messagekit.processed_messages_%s PARTITION OF messagekit.processed_messages
+         (CONSTRAINT processed_messages_day CHECK (day = messagekit.day_of(message_id))) FOR VALUES IN (%s)',
+      part, day);
     EXECUTE format(
       'CREATE INDEX processed_messages_%s_at ON messagekit.processed_messages_%s USING brin (processed_at) WITH (autosummarize = on)',
       part, part);
     EXECUTE format(
       'CREATE INDEX processed_messages_%s_open ON messagekit.processed_messages_%s (message_id) WHERE outcome <> ''done''',
       part, part);
-    FOREACH command IN ARRAY rights || owners LOOP
-      EXECUTE format(command, '_' || part);
+    FOREACH command IN ARRAY rights_of_part LOOP
+      EXECUTE replace(command, '$part', part);
+    END LOOP;
+    FOREACH command IN ARRAY owners LOOP
+      EXECUTE replace(command, '$part', '_' || part);
     END LOOP;
   END LOOP;
-  FOREACH command IN ARRAY rights || owners LOOP
-    EXECUTE format(command, '');
+  FOREACH command IN ARRAY rights_of_part LOOP
+    EXECUTE replace(command, '$part', 'other');
   END LOOP;
+  FOREACH command IN ARRAY owners || rights LOOP
+    EXECUTE replace(command, '$part', '');
+  END LOOP;
+
+  -- Programs that know of no parts would remove, by its place in one of them, a row of each.
+  CREATE FUNCTION messagekit.outbox_leaves_by_parts() RETURNS trigger LANGUAGE plpgsql AS $function$
+  BEGIN
+    RAISE EXCEPTION USING ERRCODE = '0A000', MESSAGE = 'events of a divided outbox leave by its parts',
+      HINT = 'run messagekit cleanup of this version; by hand, delete from outbox_events_other or from the part of a day';
+  END
+  $function$;
+  CREATE TRIGGER outbox_leaves_by_parts BEFORE DELETE ON messagekit.outbox_events
+    FOR EACH STATEMENT EXECUTE FUNCTION messagekit.outbox_leaves_by_parts();
 
   IF is_relayed THEN
     CREATE TRIGGER outbox_is_pending AFTER INSERT ON messagekit.outbox_events
       REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION messagekit.outbox_is_pending();
   END IF;
-  FOREACH publication IN ARRAY publications LOOP
-    EXECUTE format('ALTER PUBLICATION %s DROP TABLE messagekit.outbox_events_other', publication);
-    EXECUTE format('ALTER PUBLICATION %s ADD TABLE messagekit.outbox_events', publication);
+  FOREACH command IN ARRAY publications LOOP
+    EXECUTE replace(command, '$act', 'DROP') || '_other';
+    EXECUTE replace(command, '$act', 'ADD');
   END LOOP;
 END
 $divide$

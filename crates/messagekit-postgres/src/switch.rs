@@ -22,7 +22,7 @@ pub use to_relay::{Existing, to_relay};
 const LOCK_SPACE: i32 = 0x6d6b_7377;
 
 /// How long writers may wait for one try: those that come while a try waits for an open transaction wait with it.
-const LOCK_WAIT: Duration = Duration::from_secs(1);
+pub(crate) const LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// How long the writers may go on before the next try.
 pub(crate) const PAUSE: Duration = Duration::from_millis(200);

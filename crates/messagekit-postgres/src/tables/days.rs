@@ -41,12 +41,12 @@ const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Of one part, whose name takes the place of the table's.
 pub(crate) const EVENTS: &str = "
 SELECT EXISTS (SELECT FROM messagekit.outbox_events) AS has_rows,
-  NOT (EXISTS (SELECT FROM messagekit.outbox_events WHERE created_at >= now() - $1 * interval '1 microsecond')
+  CASE WHEN EXISTS (SELECT FROM messagekit.outbox_events) THEN NOT (EXISTS (SELECT FROM messagekit.outbox_events WHERE created_at >= now() - $1 * interval '1 microsecond')
     OR EXISTS (SELECT FROM messagekit.outbox_events WHERE created_at >= $3)
     OR EXISTS (SELECT FROM messagekit.outbox_events WHERE seq > $4)
     OR EXISTS (SELECT FROM messagekit.outbox_pending WHERE messagekit.day_of(event_id) = $5)
     OR EXISTS (SELECT FROM messagekit.outbox_rejected WHERE messagekit.day_of(event_id) = $5)
-    OR EXISTS (SELECT FROM messagekit.replay_jobs WHERE state = 'running')) AS is_free,
+    OR EXISTS (SELECT FROM messagekit.replay_jobs WHERE state = 'running')) END AS is_free,
   EXISTS (SELECT FROM messagekit.outbox_events
     WHERE created_at < now() - ($1 + $2) * interval '1 microsecond') AS is_late";
 
@@ -154,7 +154,7 @@ pub(crate) enum Emptied {
     Whole,
     /// It has no rows, or young ones: its time will come.
     Stays,
-    /// Some of its rows have kept the others for too long.
+    /// Some of its rows have kept the others for too long, or nobody may empty it: it goes row by row.
     Late,
     /// An open transaction uses it.
     InUse,
@@ -181,23 +181,34 @@ pub(crate) async fn empty(
     if before != Emptied::Whole || is_trial {
         return Ok(before);
     }
-    let lock = format!("LOCK TABLE {}_{part} IN ACCESS EXCLUSIVE MODE", table.table());
+    let part_of = format!("{}_{part}", table.table());
     connection.execute("SAVEPOINT before_lock").await.map_err(from_sqlx)?;
-    match sqlx::query(schema.sql(lock)).persistent(false).execute(&mut *connection).await {
-        Ok(_) => {}
-        Err(error) if matches!(code(&error), Some("55P03" | "40P01")) => {
-            connection.execute("ROLLBACK TO SAVEPOINT before_lock").await.map_err(from_sqlx)?;
-            return Ok(Emptied::InUse);
+    let emptied = async {
+        // Nobody writes to it any more, and whoever reads goes on while it is looked at.
+        run(connection, schema, format!("LOCK TABLE {part_of} IN SHARE ROW EXCLUSIVE MODE")).await?;
+        let now = look(connection, schema, table, part, kept, left).await;
+        if matches!(now, Ok(Emptied::Whole)) {
+            run(connection, schema, format!("LOCK TABLE {part_of} IN ACCESS EXCLUSIVE MODE")).await?;
+            run(connection, schema, format!("TRUNCATE {part_of}")).await?;
         }
-        Err(error) => return Err(from_sqlx(error)),
-    }
-    // Somebody may have written to it while this waited.
-    let now = look(connection, schema, table, part, kept, left).await?;
-    if now == Emptied::Whole {
-        let empty = format!("TRUNCATE {}_{part}", table.table());
-        sqlx::query(schema.sql(empty)).persistent(false).execute(connection).await.map_err(from_sqlx)?;
-    }
-    Ok(now)
+        Ok(now)
+    };
+    let error = match emptied.await {
+        Ok(now) => return now,
+        Err(error) => error,
+    };
+    let in_its_place = match code(&error) {
+        Some("55P03" | "40P01") => Emptied::InUse,
+        // Without the right to empty a table its rows can be removed.
+        Some("42501") => Emptied::Late,
+        _ => return Err(from_sqlx(error)),
+    };
+    connection.execute("ROLLBACK TO SAVEPOINT before_lock").await.map_err(from_sqlx)?;
+    Ok(in_its_place)
+}
+
+async fn run(connection: &mut PgConnection, schema: &SchemaName, sql: String) -> Result<(), sqlx::Error> {
+    sqlx::query(schema.sql(sql)).persistent(false).execute(connection).await.map(drop)
 }
 
 async fn look(
