@@ -69,7 +69,7 @@ fn parameters(statement: &str) -> &'static str {
         "hand_back" => "text, bigint, bigint, float8",
         "write" => "text[], text[], text[], text[], bytea[], text[], text[], text[], float8",
         "write_one" => "text, text, text, text, bytea, text, text, text, float8",
-        "relay_lease" => "text, float8, float8",
+        "relay_lease" => "text, float8, float8, boolean, int",
         "relay_hand_over" => "text, smallint[], bigint[]",
         "relay_leave" => "text",
         "relay_hold" => "text, smallint, bigint",
@@ -101,7 +101,7 @@ fn values(name: &str) -> Option<String> {
         "clean_markers" => "'(0,0)', '(128,0)', 1e11, 6e11".to_owned(),
         "clean_letters" => "'(0,0)', '(128,0)', 6e11".to_owned(),
         "lock" | "lock_keys" => "'{7, 100007}'".to_owned(),
-        "relay_lease" => "'relay-1', 4e6, 64".to_owned(),
+        "relay_lease" => "'relay-1', 4e6, 64, true, 1".to_owned(),
         "relay_pending" => {
             format!("'relay-1', '{{7, 9}}', '{{1, 1}}', '{{0, 0}}', '{{7}}', '{{a.b}}', 500, {}, 80", 8 << 20)
         }

@@ -108,6 +108,7 @@ pub mod migrations;
 mod options;
 mod outbox;
 mod outbox_health;
+mod presence;
 mod relay;
 mod replays;
 mod room;

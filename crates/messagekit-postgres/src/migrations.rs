@@ -44,6 +44,7 @@ pub const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0007_earlier_generation.sql"),
     },
     Migration { version: 8, name: "days", sql: include_str!("../migrations/0008_days.sql") },
+    Migration { version: 9, name: "presence", sql: include_str!("../migrations/0009_presence.sql") },
 ];
 
 const VERSION_TABLE: &str = "CREATE TABLE messagekit.schema_migrations (

@@ -24,10 +24,17 @@ impl PostgresStore {
 /// Beside its pool the store opens a few connections for the relays of the process.
 impl OutboxReader for PostgresStore {
     fn lease<'a>(&'a self, name: &'a str, lease: Duration) -> BoxFuture<'a, Result<Leases, Error>> {
-        Box::pin(self.relayed(async move |link| shards::lease(link, self.schema(), name, lease).await))
+        Box::pin(async move {
+            let is_present = self.presence().keep(self.pool(), name);
+            self.relayed(async move |link| shards::lease(link, self.schema(), name, lease, is_present).await)
+                .await
+        })
     }
 
     fn hand_over<'a>(&'a self, name: &'a str, slices: &'a [ShardLease]) -> BoxFuture<'a, Result<(), Error>> {
+        if slices.is_empty() {
+            self.presence().end(name);
+        }
         Box::pin(self.relayed(async move |link| match slices {
             [] => shards::leave(link, self.schema(), name).await,
             _ => shards::hand_over(link, self.schema(), name, slices).await,

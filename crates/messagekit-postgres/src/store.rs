@@ -14,6 +14,7 @@ use crate::begin::Limits;
 use crate::decided::Decided;
 use crate::error::{classify, from_sqlx, is_lost, lost};
 use crate::links::Links;
+use crate::presence::Presence;
 use crate::room::{Room, Uncounted};
 use crate::{PostgresOptions, SchemaName, begin, commit, connect};
 
@@ -46,6 +47,7 @@ struct Shared {
     limits: Option<Limits>,
     wake: Wake,
     links: Links,
+    presence: Arc<Presence>,
     decided: Decided,
     uncounted: Uncounted,
 }
@@ -98,6 +100,7 @@ impl PostgresStore {
                 limits,
                 wake,
                 links,
+                presence: Arc::default(),
                 decided,
                 uncounted: Uncounted::default(),
             }),
@@ -118,6 +121,7 @@ impl PostgresStore {
         self.shared.reads.close().await;
         self.shared.pool.close().await;
         self.shared.links.clear();
+        self.shared.presence.clear();
     }
 
     /// Says whether reads end by a limit of their own.
@@ -140,6 +144,10 @@ impl PostgresStore {
 
     pub(crate) fn links(&self) -> &Links {
         &self.shared.links
+    }
+
+    pub(crate) fn presence(&self) -> &Arc<Presence> {
+        &self.shared.presence
     }
 
     pub(crate) fn decided(&self) -> &Decided {

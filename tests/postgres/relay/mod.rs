@@ -3,6 +3,7 @@
 mod health;
 mod outbox;
 mod plans;
+mod presence;
 mod reading;
 mod rejected;
 mod restore;

@@ -9,22 +9,29 @@ use sqlx::{PgConnection, Row};
 use super::micros;
 use crate::SchemaName;
 use crate::error::from_sqlx;
+use crate::presence::LOCK_SPACE;
 
-/// Renews a relay's lease and takes what nobody who lives has, up to its fair share.
+/// Renews a relay's lease and takes what nobody who lives has, up to its fair share. Who has said that it is present lives as long
+/// as its lock, and nobody for longer than its lease.
 ///
 /// Of two that take at once each passes over what the other has locked. Whoever is taken for dead and is not finds another
 /// epoch when it reads.
 pub(crate) const LEASE: &str = "
 WITH member AS (
-  INSERT INTO messagekit.relay_members (name, until)
-  VALUES ($1, clock_timestamp() + $2 * interval '1 microsecond')
-  ON CONFLICT (name) DO UPDATE SET until = excluded.until),
+  INSERT INTO messagekit.relay_members (name, until, is_present)
+  VALUES ($1, clock_timestamp() + $2 * interval '1 microsecond', $4)
+  ON CONFLICT (name) DO UPDATE SET until = excluded.until, is_present = excluded.is_present),
 forgotten AS (
   DELETE FROM messagekit.relay_members WHERE name IN (
     SELECT name FROM messagekit.relay_members
     WHERE name <> $1 AND until < clock_timestamp() - interval '1 h' FOR UPDATE SKIP LOCKED)),
+present AS MATERIALIZED (
+  SELECT objid FROM pg_locks WHERE locktype = 'advisory' AND classid = $5::int::oid AND objsubid = 2 AND granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())),
 living AS MATERIALIZED (
-  SELECT name FROM messagekit.relay_members WHERE name <> $1 AND until > clock_timestamp()),
+  SELECT name FROM messagekit.relay_members
+  WHERE name <> $1 AND until > clock_timestamp()
+    AND (NOT is_present OR hashtext(name)::oid IN (SELECT objid FROM present))),
 share AS MATERIALIZED (SELECT ceil($3 / (1 + count(*)))::bigint AS shards FROM living),
 mine AS MATERIALIZED (SELECT shard, epoch FROM messagekit.relay_shards WHERE owner = $1),
 free AS MATERIALIZED (
@@ -75,8 +82,10 @@ pub(crate) async fn lease(
     schema: &SchemaName,
     name: &str,
     lease: Duration,
+    is_present: bool,
 ) -> Result<Leases, Error> {
     let lease = sqlx::query(schema.sql(LEASE)).bind(name).bind(micros(lease)).bind(f64::from(SHARDS));
+    let lease = lease.bind(is_present).bind(LOCK_SPACE);
     let rows = lease.fetch_all(connection).await.map_err(from_sqlx)?;
     let mut leases = Leases::default();
     for row in &rows {

@@ -1,0 +1,92 @@
+//! How others notice at once that a relay's process is gone.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use messagekit::Error;
+use sqlx::{Connection, PgConnection, PgPool};
+
+use crate::error::from_sqlx;
+
+/// Of the advisory locks of relays, before the hash of their names.
+pub(crate) const LOCK_SPACE: i32 = 0x6d6b_7270;
+
+const LOCK: &str = "SELECT pg_try_advisory_lock($1, hashtext($2))";
+
+/// How long the server may take to say that it is still there.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A connection for each relay of the process, which holds a lock and is used for nothing else.
+///
+/// It is only a hint to others: whoever loses it while it works loses its shards to them, finds another epoch, and takes its share
+/// again. So nothing waits for it, and behind a pooler that keeps the lock the end of the lease counts as before.
+#[derive(Default)]
+pub(crate) struct Presence {
+    relays: Mutex<HashMap<Arc<str>, Link>>,
+}
+
+enum Link {
+    Held(PgConnection),
+    /// It is being looked after; whether it was held before.
+    Asked(bool),
+}
+
+impl Presence {
+    /// Returns whether the lock of a relay was held a moment ago, and looks after it behind this call.
+    pub(crate) fn keep(self: &Arc<Self>, pool: &PgPool, relay: &str) -> bool {
+        let relay: Arc<str> = relay.into();
+        let mut relays = self.relays();
+        let (was_held, held) = match relays.remove(&relay) {
+            Some(Link::Asked(was_held)) => {
+                relays.insert(relay, Link::Asked(was_held));
+                return was_held;
+            }
+            Some(Link::Held(connection)) => (true, Some(connection)),
+            None => (false, None),
+        };
+        relays.insert(Arc::clone(&relay), Link::Asked(was_held));
+        tokio::spawn(Arc::clone(self).look_after(pool.clone(), relay, held));
+        was_held
+    }
+
+    /// Lets go of the lock of a relay that has left.
+    pub(crate) fn end(&self, relay: &str) {
+        self.relays().remove(relay);
+    }
+
+    /// Lets go of all.
+    pub(crate) fn clear(&self) {
+        self.relays().clear();
+    }
+
+    async fn look_after(self: Arc<Self>, pool: PgPool, relay: Arc<str>, held: Option<PgConnection>) {
+        let looked = tokio::time::timeout(PATIENCE, async {
+            if let Some(mut held) = held
+                && held.ping().await.is_ok()
+            {
+                return Ok(Some(held));
+            }
+            open(&pool, &relay).await
+        });
+        let connection = looked.await.ok().and_then(Result::ok).flatten();
+        let mut relays = self.relays();
+        // It may have left meanwhile.
+        if relays.remove(&relay).is_some()
+            && let Some(connection) = connection
+        {
+            relays.insert(relay, Link::Held(connection));
+        }
+    }
+
+    fn relays(&self) -> MutexGuard<'_, HashMap<Arc<str>, Link>> {
+        self.relays.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn open(pool: &PgPool, relay: &str) -> Result<Option<PgConnection>, Error> {
+    let mut connection = crate::store::live(pool).await?.detach();
+    let lock = sqlx::query_scalar(LOCK).persistent(false).bind(LOCK_SPACE).bind(relay);
+    let is_held: bool = lock.fetch_one(&mut connection).await.map_err(from_sqlx)?;
+    Ok(is_held.then_some(connection))
+}
