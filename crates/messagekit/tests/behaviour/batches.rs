@@ -6,7 +6,7 @@ use std::time::Duration;
 use messagekit::{Backoff, BatchLimit, Claim, Offsets, headers};
 use tokio::time::Instant;
 
-use crate::fixture::{Act, CALM, CONSUMER, TOPIC, World, names, pass, placed, seconds, start, until};
+use crate::fixture::{Act, CALM, CONSUMER, FIFTY, TOPIC, World, names, pass, placed, seconds, start, until};
 
 const TWENTY_MS: Act = Act::Take(Duration::from_millis(20));
 
@@ -102,8 +102,7 @@ async fn copies_in_one_batch_are_applied_once_wherever_the_batch_is_cut() {
         for n in [1, 2, 1, 3, 2, 3] {
             world.push("a", n).await;
         }
-        let limit =
-            BatchLimit { messages: BatchLimit::DEFAULT.messages, time: Duration::from_millis(20 * cut) };
+        let limit = BatchLimit { messages: FIFTY.messages, time: Duration::from_millis(20 * cut) };
         names("a", 3).iter().for_each(|id| world.script.always(id, TWENTY_MS));
         let consumer = start(world.billing().batch(limit));
         until(|| world.committed(0) == 6).await;

@@ -1,13 +1,15 @@
 //! A log, a store and a consumer at work.
 
+use std::num::NonZeroU32;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use messagekit::memory::{MemoryLog, MemorySource, MemoryStore, MemoryTx};
 use messagekit::{
-    Actor, Backoff, Claim, Consumer, ConsumerBuilder, ConsumerStats, DeadLetter, DeadLetters, Envelope,
-    Error, Inbox, LetterFilter, Message, MessageId, OnFailure, Publisher, Shutdown, Source, Stats, codec,
+    Actor, Backoff, BatchLimit, Claim, Consumer, ConsumerBuilder, ConsumerStats, DeadLetter, DeadLetters,
+    Envelope, Error, Inbox, LetterFilter, Message, MessageId, OnFailure, Publisher, Shutdown, Source, Stats,
+    codec,
 };
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -16,6 +18,10 @@ pub(crate) use crate::script::{Act, Placed, Script, apply};
 
 pub(crate) const CONSUMER: &str = "billing";
 pub(crate) const TOPIC: &str = "orders.order";
+
+/// What a transaction of these tests holds: fewer than by itself, so that there is less to write down.
+pub(crate) const FIFTY: BatchLimit =
+    BatchLimit { messages: NonZeroU32::new(50).unwrap(), time: Duration::from_millis(50) };
 
 /// How many messages a calm start lets through: as many as a batch may hold.
 pub(crate) const CALM: i64 = 50;
@@ -77,6 +83,7 @@ impl World {
     ) -> ConsumerBuilder<S, Src> {
         Consumer::builder(name, store)
             .from(source)
+            .batch(FIFTY)
             .backoff(Backoff::fixed(Duration::from_secs(1)))
             .on_failure(OnFailure::DeadLetter)
             .on_with(self.script.clone(), apply)

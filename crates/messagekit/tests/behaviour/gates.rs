@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use messagekit::LetterState;
 use messagekit::gate::{BreakerState, CircuitBreaker, Concurrency, Outcome, RateLimit, Verdict};
 use messagekit::memory::TestGate;
 use messagekit::metrics::{self, Metrics};
-use messagekit::{BatchLimit, LetterState};
 
 use crate::counted::{Counted, Counts};
-use crate::fixture::{Act, CALM, CALM_KEY, CONSUMER, World, names, pass, placed, seconds, start, until};
+use crate::fixture::{
+    Act, CALM, CALM_KEY, CONSUMER, FIFTY, World, names, pass, placed, seconds, start, until,
+};
 
 /// The messages that a lane holds before it is paused.
 const WINDOW: usize = 500;
@@ -44,7 +46,7 @@ async fn what_is_pulled_is_bounded_while_a_slow_handler_works_and_everything_com
     let counts = Counts::default();
     let consumer = start(world.billing_from(Counted::new(world.topics(), &counts)));
     pass(seconds(10)).await;
-    let batch = BatchLimit::DEFAULT.messages.get() as usize;
+    let batch = FIFTY.messages.get() as usize;
     assert!(counts.pulled() <= WINDOW + batch, "{} pulled", counts.pulled());
     until(|| world.applied().len() == 2_000).await;
     let (pauses, resumes) = counts.pauses_and_resumes();

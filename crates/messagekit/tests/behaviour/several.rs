@@ -13,7 +13,7 @@ use messagekit::{
 use serde::{Deserialize, Serialize};
 
 use crate::fixture::{
-    Builder, CALM, CONSUMER, Placed, TOPIC, World, id, names, pass, placed, seconds, until,
+    Builder, CALM, CONSUMER, FIFTY, Placed, TOPIC, World, id, names, pass, placed, seconds, until,
 };
 
 /// What the handler does with an event.
@@ -63,7 +63,7 @@ fn fine(_: &str) -> Option<HandlerError> {
 }
 
 fn booking(world: &World, with: &Arc<Book>) -> Builder {
-    let builder = Consumer::builder(CONSUMER, world.store.clone()).from(world.topics());
+    let builder = Consumer::builder(CONSUMER, world.store.clone()).from(world.topics()).batch(FIFTY);
     builder.on_batch_with(with.clone(), book).backoff(Backoff::fixed(seconds(1)))
 }
 
