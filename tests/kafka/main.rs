@@ -5,6 +5,7 @@
 mod back_pressure;
 mod broker;
 mod conformance;
+mod gates;
 mod leave_group;
 mod lost_places;
 mod membership;

@@ -34,7 +34,7 @@ fn a_handler_that_takes_longer_than_the_poll_interval_keeps_its_lane() {
 }
 
 /// Follows which lanes a member has until nothing more happens to it for a while. A revoked one is given up at once.
-async fn follow(member: &mut Receiver<KafkaSubscriber>, lanes: &mut BTreeSet<Lane>) {
+pub(crate) async fn follow(member: &mut Receiver<KafkaSubscriber>, lanes: &mut BTreeSet<Lane>) {
     while let Ok(Some(incoming)) = member.next_within(Duration::from_millis(300)).await {
         match incoming {
             Incoming::Assigned { lane } => drop(lanes.insert(lane)),

@@ -1,0 +1,100 @@
+//! A consumer that is held back stays in its group, however long that lasts.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use messagekit::memory::{MemoryStore, MemoryTx, TestGate};
+use messagekit::{Consumer, Envelope, Event, HandlerError, Lane, Publisher, Shutdown, Subscriber, codec};
+use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
+use serde::{Deserialize, Serialize};
+
+use crate::broker::{POLL, impatient, join, kafka, topic};
+use crate::membership::follow;
+
+#[derive(Event, Serialize, Deserialize)]
+#[event(type = "orders.order.placed", key = "order_id")]
+struct OrderPlaced {
+    order_id: String,
+}
+
+async fn accept(_tx: &mut MemoryTx, _order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
+    Ok(())
+}
+
+/// Publishes orders of many keys, so that each partition has some.
+async fn place(topic: &Arc<str>, orders: std::ops::Range<usize>) {
+    let message = |number: usize| {
+        let order = Envelope::new(OrderPlaced { order_id: format!("o-{number}") });
+        let mut message = codec::encode(&order, "shop").unwrap();
+        message.topic = topic.clone();
+        message
+    };
+    let orders: Vec<_> = orders.map(message).collect();
+    for result in kafka().publisher().unwrap().publish(&orders).await {
+        result.unwrap();
+    }
+}
+
+/// Five minutes in the stated size.
+fn closed_for() -> Duration {
+    if std::env::var_os("MESSAGEKIT_FULL").is_some() { Duration::from_secs(300) } else { POLL * 2 }
+}
+
+#[test]
+fn a_gate_that_is_closed_for_several_poll_intervals_causes_no_rebalance_and_fails_nothing() {
+    block_on(async {
+        let (topic, name) = (topic(4, &[]).await, unique("consumer"));
+        place(&topic, 0..400).await;
+        let gate = TestGate::new();
+        let consumer = Consumer::builder(name.as_str(), MemoryStore::new())
+            .from(impatient().topics([topic.clone()]))
+            .on(accept)
+            .gate(gate.clone())
+            .build()
+            .unwrap();
+        let (stats, shutdown) = (consumer.stats(), Shutdown::new());
+        let running = tokio::spawn(consumer.run(shutdown.clone()));
+
+        // Another member, which hears of each change in the group, and takes nothing.
+        let mut other = join(&impatient(), &topic, &name).await;
+        let mut theirs: BTreeSet<Lane> = BTreeSet::new();
+        let end = Instant::now() + DEADLINE;
+        while (stats.connection().lanes, theirs.len()) != (2, 2) {
+            assert!(Instant::now() < end, "the lanes are not divided: {:?} {theirs:?}", stats.connection());
+            follow(&mut other, &mut theirs).await;
+        }
+        for lane in theirs {
+            other.subscriber().pause(lane);
+        }
+        gate.close();
+        // What was admitted before it was closed comes to its end.
+        let mut before = stats.read();
+        eventually("it rests", DEADLINE, async || {
+            let now = stats.read();
+            std::mem::replace(&mut before, now) == now
+        })
+        .await;
+        place(&topic, 400..800).await;
+
+        let news = other.next_within(closed_for()).await;
+        assert!(news.is_err(), "the group was disturbed: {news:?}");
+        assert_eq!(stats.read(), before, "nothing was tried, nothing failed");
+        assert_eq!(stats.connection().lanes, 2);
+
+        let opened = Instant::now();
+        gate.open();
+        eventually("it goes on", DEADLINE, async || stats.read().handled > before.handled).await;
+        println!(
+            "closed for {:?}, the first message {:?} after it was opened",
+            closed_for(),
+            opened.elapsed()
+        );
+        eventually("nothing is left behind", DEADLINE, async || stats.read().handled >= before.handled + 100)
+            .await;
+        let after = stats.read();
+        assert_eq!((after.rolled_back, after.set_aside, after.dead, after.parked), (0, 0, 0, 0), "{after:?}");
+        shutdown.request();
+        running.await.unwrap().unwrap();
+    });
+}
