@@ -45,7 +45,7 @@ pub(crate) const RELAYS: [Peer; 6] = [
         command: &[".venv/bin/python", "peer.py"],
     },
     Peer { name: "River 0.51, a worker that publishes (Go)", folder: "river", command: &["peer"] },
-    Peer { name: "Namastack 1.6 (Java)", folder: "namastack", command: &["peer.jar"] },
+    Peer { name: "Namastack 1.6 (Java)", folder: "namastack", command: &["target/peer.jar"] },
 ];
 
 /// Drains a backlog of `events` by a peer.
@@ -111,7 +111,14 @@ impl Peer {
         if !program.exists() {
             return Err(format!("not installed: see benches/peers/{}/README.md", self.folder).into());
         }
-        let mut command = Command::new(program);
+        let mut command = match program.extension() {
+            Some(extension) if extension == "jar" => {
+                let mut java = Command::new("java");
+                java.arg("-jar").arg(program);
+                java
+            }
+            _ => Command::new(program),
+        };
         command.args(arguments).arg(what).current_dir(place);
         command
             .env("BENCH_DATABASE", plain(&database.url))

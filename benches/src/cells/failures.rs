@@ -108,7 +108,7 @@ async fn ours(store: PostgresStore, log: MemoryLog, every: u64, arrivals: usize)
     let running = tokio::spawn(consumer.run(shutdown.clone()));
     let done = || {
         let stats = stats.read();
-        stats.handled + stats.set_aside
+        stats.handled + stats.dead
     };
     // The first batch of a lane runs one by one after a start.
     let rate = pace(arrivals, LANES * BATCH as usize, done, || running.is_finished()).await?;
