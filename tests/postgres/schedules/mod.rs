@@ -45,6 +45,23 @@ fn random_schedules_keep_the_order_of_keys_and_apply_each_message_once() {
     });
 }
 
+/// Told at once, and not after all schedules.
+#[test]
+fn every_wrong_statement_is_made_of_one_that_there_is() {
+    let exists = |from: &str| messagekit_postgres::statements().iter().any(|(_, text)| text.contains(from));
+    for mutant in MUTANTS {
+        if let Wrong::Statement(rewrites) = mutant.wrong {
+            let strange = rewrites.iter().find(|rewrite| !exists(rewrite.from));
+            assert!(
+                strange.is_none(),
+                "{}: no statement has {:?}",
+                mutant.name,
+                strange.map(|rewrite| rewrite.from)
+            );
+        }
+    }
+}
+
 #[test]
 fn every_mutant_is_caught() {
     run(async {

@@ -85,7 +85,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     statement(
         "the marker of a culprit says done",
-        &[change("SELECT $1, $2, 'held', $3 WHERE", "SELECT $1, $2, 'done', $3 WHERE")],
+        &[change("day_of($2), 'held', $3 WHERE", "day_of($2), 'done', $3 WHERE")],
     ),
     statement(
         "what was done before its range settles a culprit",
@@ -93,7 +93,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     statement(
         "a culprit of a range is held under no generation",
-        &[change("SELECT $1, $2, 'held', $3 WHERE", "SELECT $1, $2, 'held', 0 WHERE $3::int IS NOT NULL AND")],
+        &[change("day_of($2), 'held', $3 WHERE", "day_of($2), 'held', 0 WHERE $3::int IS NOT NULL AND")],
     ),
     statement("a letter is not counted in", &[change("SET count = h.count + excluded.count", "SET count = h.count")]),
     statement(
