@@ -20,18 +20,19 @@ const POLL: Duration = Duration::from_millis(50);
 
 const READ: &str = "
 SELECT p.shard, p.seq, e.topic, e.aggregate_id, e.payload, e.event_id, e.event_type
-FROM (SELECT shard, seq, event_id, copy FROM messagekit.outbox_pending
-      WHERE (shard, seq) > ($1, $2) ORDER BY shard, seq LIMIT $3) p
-  JOIN messagekit.outbox_events e USING (event_id, copy) ORDER BY p.shard, p.seq";
+FROM (SELECT shard, topic, seq, event_id, copy FROM messagekit.outbox_pending
+      WHERE (shard, topic, seq) > ($1, $2, $3) ORDER BY shard, topic, seq LIMIT $4) p
+  JOIN messagekit.outbox_events e USING (event_id, copy) ORDER BY p.shard, p.topic, p.seq";
 
 const DELETE: &str = "
-DELETE FROM messagekit.outbox_pending p USING unnest($1::smallint[], $2::bigint[]) AS d (shard, seq)
-WHERE p.shard = d.shard AND p.seq = d.seq";
+DELETE FROM messagekit.outbox_pending p USING unnest($1::smallint[], $2::text[], $3::bigint[]) AS d (shard, topic, seq)
+WHERE p.shard = d.shard AND p.topic = d.topic AND p.seq = d.seq";
 
 type Row = (i16, i64, String, Option<String>, Vec<u8>, String, Option<String>);
 
 struct Sent {
     shards: Vec<i16>,
+    topics: Vec<String>,
     seqs: Vec<i64>,
     answers: Vec<DeliveryFuture>,
 }
@@ -46,14 +47,14 @@ pub(crate) async fn relay(store: PostgresStore, brokers: String) -> Outcome<()> 
         .set("queue.buffering.max.messages", "100000")
         .create()?;
     let mut under_way = VecDeque::new();
-    let mut above = (i16::MIN, 0);
+    let mut above = (i16::MIN, String::new(), 0);
     loop {
-        let rows: Vec<Row> =
-            sqlx::query_as(READ).bind(above.0).bind(above.1).bind(PAGE).fetch_all(store.pool()).await?;
+        let read = sqlx::query_as(READ).bind(above.0).bind(&above.1).bind(above.2).bind(PAGE);
+        let rows: Vec<Row> = read.fetch_all(store.pool()).await?;
         let is_last = rows.len() < PAGE as usize;
         above = match rows.last() {
-            Some(last) if !is_last => (last.0, last.1),
-            _ => (i16::MIN, 0),
+            Some((shard, seq, topic, ..)) if !is_last => (*shard, topic.clone(), *seq),
+            _ => (i16::MIN, String::new(), 0),
         };
         let is_empty = rows.is_empty();
         under_way.push_back(send(&producer, rows)?);
@@ -69,7 +70,7 @@ pub(crate) async fn relay(store: PostgresStore, brokers: String) -> Outcome<()> 
 }
 
 fn send(producer: &FutureProducer, rows: Vec<Row>) -> Outcome<Sent> {
-    let mut sent = Sent { shards: Vec::new(), seqs: Vec::new(), answers: Vec::new() };
+    let mut sent = Sent { shards: Vec::new(), topics: Vec::new(), seqs: Vec::new(), answers: Vec::new() };
     for (shard, seq, topic, key, payload, id, event_type) in rows {
         let headers = OwnedHeaders::new()
             .insert(Header { key: "id", value: Some(&id) })
@@ -80,6 +81,7 @@ fn send(producer: &FutureProducer, rows: Vec<Row>) -> Outcome<Sent> {
         }
         sent.answers.push(producer.send_result(record).map_err(|(error, _)| error)?);
         sent.shards.push(shard);
+        sent.topics.push(topic);
         sent.seqs.push(seq);
     }
     Ok(sent)
@@ -89,6 +91,6 @@ async fn settle(pool: &PgPool, sent: Sent) -> Outcome<()> {
     for answer in try_join_all(sent.answers).await? {
         answer.map_err(|(error, _)| error)?;
     }
-    sqlx::query(DELETE).bind(sent.shards).bind(sent.seqs).execute(pool).await?;
+    sqlx::query(DELETE).bind(sent.shards).bind(sent.topics).bind(sent.seqs).execute(pool).await?;
     Ok(())
 }

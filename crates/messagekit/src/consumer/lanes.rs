@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
+use super::fits::Fits;
 use super::probe::BELIEVED;
 use super::settings::{WINDOW_BYTES, WINDOW_MESSAGES};
 use super::turn::Item;
@@ -32,6 +33,8 @@ pub(super) struct LaneState<S: Store> {
     pub(super) working: Option<Working>,
     /// How many messages the next batch may hold: halved by lock conflicts, grown back by success.
     limit: u32,
+    /// How many messages fit into the time of a transaction.
+    pub(super) fits: Fits,
     wait: Option<Pin<Box<Sleep>>>,
     /// Outages in a row.
     pub(super) outages: u32,
@@ -63,6 +66,7 @@ impl<S: Store> LaneState<S> {
             paused: false,
             working: None,
             limit,
+            fits: Fits::default(),
             wait: None,
             outages: 0,
             unavailable: None,
@@ -107,7 +111,7 @@ impl<S: Store> LaneState<S> {
     pub(super) fn ready_messages(&self) -> u32 {
         // While there is no room for the first one, handlers of others would run in vain.
         let limit = if self.full > 0 { 1 } else { self.limit };
-        u32::try_from(self.queue.len()).unwrap_or(u32::MAX).min(limit)
+        u32::try_from(self.queue.len().min(self.fits.most())).unwrap_or(u32::MAX).min(limit)
     }
 
     pub(super) fn ready_bytes(&self) -> usize {

@@ -258,7 +258,8 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
                 self.subscriber.resume(lane);
             }
             let stop = Arc::new(AtomicBool::new(false));
-            let manner = Manner { first_attempt: state.blocked + 1, cautious, doubtful: state.is_doubtful() };
+            let (first_attempt, doubtful) = (state.blocked + 1, state.is_doubtful());
+            let manner = Manner { first_attempt, cautious, doubtful, fits: state.fits };
             let working = turn(Arc::clone(&self.settings), items, manner, Arc::clone(&stop));
             state.working = Some(Working { stop, pass });
             self.turns.spawn(async move { Ended::Turn(lane, working.await) });
@@ -316,6 +317,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             state.available();
         }
         state.calm_down(turn.cautioned);
+        state.fits = turn.fits;
         self.settled.extend(turn.finished);
         if state.given_up {
             self.released.extend(turn.rest.into_iter().map(|item| item.receipt));

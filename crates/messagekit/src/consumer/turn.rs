@@ -9,6 +9,7 @@ use super::attempt::{Attempted, attempt};
 use super::batch::{Batch, Entry, Runs};
 use super::caution::{Careful, Caution};
 use super::fault::{Fault, store_fault};
+use super::fits::Fits;
 use super::probe::another_runs;
 use super::router::Task;
 use super::settings::Settings;
@@ -41,6 +42,8 @@ pub(super) struct Turn<S: Store> {
     pub(super) due_in: Vec<Duration>,
     /// How many messages were finished one at a time, each under a note.
     pub(super) cautioned: u32,
+    /// How many messages fit into the time of a transaction.
+    pub(super) fits: Fits,
 }
 
 /// How a turn goes about its messages.
@@ -52,6 +55,8 @@ pub(super) struct Manner {
     pub(super) cautious: bool,
     /// The first message has said for long that its dependency is down: another one is asked.
     pub(super) doubtful: bool,
+    /// How many messages fitted into the time of a transaction before.
+    pub(super) fits: Fits,
 }
 
 /// What the lane does next.
@@ -81,7 +86,7 @@ pub(super) async fn turn<S: Inbox>(
     manner: Manner,
     stop: Arc<AtomicBool>,
 ) -> Turn<S> {
-    let Manner { first_attempt, cautious, doubtful } = manner;
+    let Manner { first_attempt, cautious, doubtful, mut fits } = manner;
     // Judged now and not when it arrived: a lane may wait for days, and markers go meanwhile.
     let now = Timestamp::now();
     let (mut receipts, entries): (Vec<Receipt>, Vec<_>) =
@@ -129,9 +134,16 @@ pub(super) async fn turn<S: Inbox>(
                 }
             }
         }
+        let is_whole = matches!(runs, Runs::All);
+        if is_whole {
+            range = fits.into(range);
+        }
         let fault = match attempt(&settings, &batch, range.clone(), runs).await {
             Attempted::Committed { through, stats } => {
                 crash::point("consumer.committed");
+                if is_whole {
+                    fits.learn(&range, through);
+                }
                 if stats.set_aside + stats.dead > 0 {
                     crash::point("set_aside.committed");
                     for index in range.start..through {
@@ -229,7 +241,7 @@ pub(super) async fn turn<S: Inbox>(
         verdict = Verdict::Success;
     }
     let used = u32::try_from(receipts.len()).unwrap_or(u32::MAX);
-    Turn { finished: receipts, rest, after, outcome: Outcome { verdict, used }, due_in, cautioned }
+    Turn { finished: receipts, rest, after, outcome: Outcome { verdict, used }, due_in, cautioned, fits }
 }
 
 /// What is older than the window is set aside instead of handled.
