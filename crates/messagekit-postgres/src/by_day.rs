@@ -89,7 +89,7 @@ SELECT CASE WHEN EXISTS (SELECT FROM messagekit.outbox_events) OR EXISTS (SELECT
 /// the publication come along.
 ///
 /// An index of the markers is built beside everybody's work first. Then whoever uses the tables waits while all events are
-/// looked at once, about 2 s for a million. Programs of this version may run on; older ones must be gone: their claims are
+/// looked at once, about 4 s for a million. Programs of this version may run on; older ones must be gone: their claims are
 /// refused afterwards, and so is their cleanup.
 ///
 /// # Errors
