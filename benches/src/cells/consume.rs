@@ -39,6 +39,8 @@ const SIZES: [(u32, usize, usize, usize, f64); 6] = [
 const HAND: &str = "the same statements by hand";
 const OURS: &str = "messagekit consumer";
 
+pub(super) const EFFECTS: &str = "CREATE TABLE effects (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, account text NOT NULL, number bigint NOT NULL)";
+
 pub(super) const EFFECT: &str = "INSERT INTO effects (account, number) VALUES ($1, $2)";
 
 pub(super) const CLAIM: &str = "INSERT INTO messagekit.processed_messages (consumer, message_id, outcome)
@@ -85,14 +87,16 @@ impl Size {
 
 pub(super) async fn consume(settings: Arc<Settings>, size: Size, role: Role) -> Outcome<Measured> {
     let database = Database::migrated(settings.database()?).await?;
-    let create = "CREATE TABLE effects (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, account text NOT NULL, number bigint NOT NULL)";
-    database.execute(create.to_owned()).await?;
+    database.execute(EFFECTS.to_owned()).await?;
     let store = database.store().await?;
     let (log, arrivals) = fill(size).await?;
     let meter = Meter::start(settings.parts());
     let rate = match role {
         Role::Ours => ours(store, log, size, arrivals).await?,
-        Role::Limit | Role::Peer => arrivals as f64 / by_hand(store.pool(), log, size).await?,
+        Role::Limit | Role::Peer => {
+            let walk = |lane, messages| walk(store.pool().clone(), lane, messages, size.batch());
+            arrivals as f64 / by_hand(log, walk).await?
+        }
     };
     let cpu = meter.per_100k(arrivals);
     let ledger = database.judge(size.events, "SELECT account, number FROM effects ORDER BY id").await?;
@@ -141,17 +145,18 @@ async fn ours(store: PostgresStore, log: MemoryLog, size: Size, arrivals: usize)
     Ok(rate)
 }
 
-/// A task per lane.
-async fn by_hand(pool: &PgPool, log: MemoryLog, size: Size) -> Outcome<f64> {
+/// Has each lane walked through in a task of its own, and returns how many seconds that took.
+pub(super) async fn by_hand<F>(log: MemoryLog, walk: impl Fn(i32, Vec<(Message, i64)>) -> F) -> Outcome<f64>
+where
+    F: Future<Output = Outcome<()>> + Send + 'static,
+{
     let mut lanes: BTreeMap<i32, Vec<(Message, i64)>> = BTreeMap::new();
     for record in log.records(TOPIC) {
         let number = number(&record.message)?;
         lanes.entry(record.place.partition).or_default().push((record.message, number));
     }
     let began = Instant::now();
-    let tasks = lanes
-        .into_iter()
-        .map(|(lane, messages)| tokio::spawn(walk(pool.clone(), lane, messages, size.batch())));
+    let tasks = lanes.into_iter().map(|(lane, messages)| tokio::spawn(walk(lane, messages)));
     for task in try_join_all(tasks).await? {
         task?;
     }
@@ -183,7 +188,7 @@ async fn walk(pool: PgPool, lane: i32, messages: Vec<(Message, i64)>, batch: u32
     Ok(())
 }
 
-pub(super) fn number(message: &Message) -> Outcome<i64> {
+fn number(message: &Message) -> Outcome<i64> {
     let payload: serde_json::Value = serde_json::from_slice(&message.payload)?;
     Ok(payload["number"].as_i64().ok_or("an event without a number")?)
 }

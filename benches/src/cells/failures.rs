@@ -1,18 +1,17 @@
 //! C3: handlers that fail. The consumer, which rolls back and runs the others again, beside a savepoint around each message, which
 //! costs two round trips whether anything fails or not.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use futures_util::future::try_join_all;
 use messagekit::memory::MemoryLog;
 use messagekit::{BatchLimit, Consumer, Envelope, HandlerError, Message, OnFailure, Shutdown, headers};
 use messagekit_postgres::{PgTx, PostgresStore};
 use sqlx::{Executor, PgPool};
 
-use super::consume::{ADVANCE, CLAIM, EFFECT, Size, fill, number};
+use super::consume::{ADVANCE, CLAIM, EFFECT, EFFECTS, Size, by_hand, fill};
 use crate::events::{Made, TOPIC};
 use crate::frame::{Better, Cell, Contender, Goal, Measured, Meter, Outcome, Plan, Role, Target, pace};
 use crate::place::Database;
@@ -66,14 +65,16 @@ fn plan(settings: Arc<Settings>) -> Plan {
 
 async fn consume(settings: Arc<Settings>, events: usize, every: u64, role: Role) -> Outcome<Measured> {
     let database = Database::migrated(settings.database()?).await?;
-    let create = "CREATE TABLE effects (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, account text NOT NULL, number bigint NOT NULL)";
-    database.execute(create.to_owned()).await?;
+    database.execute(EFFECTS.to_owned()).await?;
     let store = database.store().await?;
     let (log, arrivals) = fill(Size { batch: Some(BATCH), lanes: LANES, events, every: 0 }).await?;
     let meter = Meter::start(settings.parts());
     let rate = match role {
         Role::Ours => ours(store, log, every, arrivals).await?,
-        Role::Limit | Role::Peer => arrivals as f64 / by_hand(store.pool(), log, every).await?,
+        Role::Limit | Role::Peer => {
+            let walk = |lane, messages| walk(store.pool().clone(), lane, messages, every);
+            arrivals as f64 / by_hand(log, walk).await?
+        }
     };
     let cpu = meter.per_100k(arrivals);
     let ledger = database.judge(events, HANDLED).await?;
@@ -115,22 +116,6 @@ async fn ours(store: PostgresStore, log: MemoryLog, every: u64, arrivals: usize)
     shutdown.request();
     running.await??;
     Ok(rate)
-}
-
-/// A task per lane.
-async fn by_hand(pool: &PgPool, log: MemoryLog, every: u64) -> Outcome<f64> {
-    let mut lanes: BTreeMap<i32, Vec<(Message, i64)>> = BTreeMap::new();
-    for record in log.records(TOPIC) {
-        let number = number(&record.message)?;
-        lanes.entry(record.place.partition).or_default().push((record.message, number));
-    }
-    let began = Instant::now();
-    let tasks =
-        lanes.into_iter().map(|(lane, messages)| tokio::spawn(walk(pool.clone(), lane, messages, every)));
-    for task in try_join_all(tasks).await? {
-        task?;
-    }
-    Ok(began.elapsed().as_secs_f64())
 }
 
 async fn walk(pool: PgPool, lane: i32, messages: Vec<(Message, i64)>, every: u64) -> Outcome<()> {

@@ -8,21 +8,19 @@
 use std::time::Duration;
 
 use messagekit::{Error, ErrorKind};
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use sqlx::{AssertSqlSafe, Executor, PgConnection};
 use tokio::time::Instant;
 
 use crate::SchemaName;
 use crate::migrations::link::{code, fault};
-use crate::switch::{LOCK_WAIT, PAUSE, begin, busy, end, is_late, limit_locks};
+use crate::switch::{LOCK_WAIT, PAUSE, begin, busy, end, is_late, stop};
+use crate::tables::days::IS_DIVIDED;
 
 const DIVIDE: &str = include_str!("by_day.sql");
 
 /// Also from reading: rows must not be seen twice, or not at all. In the order in which a consumer uses them that writes events.
 const STOP: &str = "
 LOCK TABLE messagekit.processed_messages, messagekit.outbox_events IN ACCESS EXCLUSIVE MODE";
-
-const IS_DIVIDED: &str =
-    "SELECT relkind = 'p' FROM pg_class WHERE oid = 'messagekit.outbox_events'::regclass";
 
 /// Whose work this is, where it is not this user's.
 const OF_OTHERS: &str = "
@@ -197,13 +195,7 @@ async fn wait_for_locks(conn: &mut PgConnection, limit: Duration) -> Result<(), 
 
 /// Returns false when the tables could not be had in time.
 async fn attempt(conn: &mut PgConnection, schema: &SchemaName) -> Result<bool, Error> {
-    let mut tx = conn.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await.map_err(fault)?;
-    limit_locks(&mut tx).await?;
-    match tx.execute(sqlx::raw_sql(schema.sql(STOP))).await {
-        Ok(_) => {}
-        Err(error) if is_late(&error) => return tx.rollback().await.map(|()| false).map_err(fault),
-        Err(error) => return Err(fault(error)),
-    }
+    let Some(mut tx) = stop(conn, schema, STOP).await? else { return Ok(false) };
     // Somebody may have made something meanwhile.
     refuse(&mut tx, schema).await?;
     let first_day = sqlx::query_scalar(schema.sql(FIRST_DAY)).persistent(false);

@@ -51,7 +51,8 @@ impl PostgresStore {
             .execute(&mut **tx)
             .await
             .map_err(crate::error::from_sqlx)?;
-        let is_divided = Divided::of(what).is_some() && days::is_divided(tx, schema).await?;
+        let table = Divided::of(what);
+        let is_divided = table.is_some() && days::is_divided(tx, schema).await?;
         // From the beginning, when they have been divided since the step before.
         let from = from.filter(|from| from.part.is_some() == is_divided);
         let from = from.unwrap_or_else(|| Position::first(is_divided));
@@ -65,7 +66,7 @@ impl PostgresStore {
             left = Some(found);
         }
         let mut whole_days = 0;
-        if let (Some(part), Some(table)) = (from.whole_day(), Divided::of(what)) {
+        if let (Some(part), Some(table)) = (from.whole_day(), table) {
             let emptied =
                 days::empty(tx, schema, table, part, retention.events, left.as_ref(), is_trial).await?;
             whole_days = u64::from(emptied == Emptied::Whole);
@@ -74,13 +75,10 @@ impl PostgresStore {
                 return Ok(Swept { removed: 0, days: whole_days, next, kept_because: None });
             }
         }
-        let Stretch { removed, next } = match (what, &left) {
-            (Leftover::Events, Some(left)) => {
-                cleanup::events(tx, schema, from, retention.events, left).await?
-            }
-            (Leftover::Events, None) => Stretch { removed: 0, next: None },
-            (Leftover::Markers, _) => cleanup::markers(tx, schema, from).await?,
-            (Leftover::Letters, _) => cleanup::letters(tx, schema, from.block, retention.letters).await?,
+        let Stretch { removed, next } = match (&left, table) {
+            (Some(left), _) => cleanup::events(tx, schema, from, retention.events, left).await?,
+            (None, Some(_)) => cleanup::markers(tx, schema, from).await?,
+            (None, None) => cleanup::letters(tx, schema, from.block, retention.letters).await?,
         };
         let next = match next {
             Some(block) => Some(Position { block, ..from }),

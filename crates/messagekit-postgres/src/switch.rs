@@ -135,14 +135,17 @@ pub(crate) async fn end(mut conn: PgConnection) {
     }
 }
 
-/// Begins a transaction during which nobody writes an event, or `None` when the writers' transactions take too long.
-async fn stop_writers<'c>(
+/// Begins a transaction that holds what `lock` asks for, such as [`STOP_WRITERS`], or `None` when the transactions of others take
+/// too long.
+pub(crate) async fn stop<'c>(
     conn: &'c mut PgConnection,
     schema: &SchemaName,
+    lock: &'static str,
 ) -> Result<Option<Transaction<'c, Postgres>>, Error> {
     let mut tx = conn.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await.map_err(fault)?;
-    limit_locks(&mut tx).await?;
-    match tx.execute(sqlx::raw_sql(schema.sql(STOP_WRITERS))).await {
+    let limit = AssertSqlSafe(format!("SET LOCAL lock_timeout = {}", LOCK_WAIT.as_millis()));
+    tx.execute(sqlx::raw_sql(limit)).await.map_err(fault)?;
+    match tx.execute(sqlx::raw_sql(schema.sql(lock))).await {
         Ok(_) => Ok(Some(tx)),
         Err(error) if is_late(&error) => {
             tx.rollback().await.map_err(fault)?;
@@ -150,12 +153,6 @@ async fn stop_writers<'c>(
         }
         Err(error) => Err(fault(error)),
     }
-}
-
-/// Lets a transaction wait a second for each lock.
-pub(crate) async fn limit_locks(tx: &mut PgConnection) -> Result<(), Error> {
-    let limit = AssertSqlSafe(format!("SET LOCAL lock_timeout = {}", LOCK_WAIT.as_millis()));
-    tx.execute(sqlx::raw_sql(limit)).await.map(drop).map_err(fault)
 }
 
 /// Says whether a lock could not be had in time.

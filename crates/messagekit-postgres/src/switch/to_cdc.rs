@@ -6,7 +6,7 @@ use messagekit::{Error, ErrorKind};
 use sqlx::{Executor, PgConnection};
 use tokio::time::Instant;
 
-use super::{Look, PAUSE, Waiting, begin, busy, end, is_late, stop_writers};
+use super::{Look, PAUSE, STOP_WRITERS, Waiting, begin, busy, end, is_late, stop};
 use crate::SchemaName;
 use crate::cdc::{self, Capture};
 use crate::migrations::link::fault;
@@ -100,7 +100,7 @@ async fn end_relay(conn: &mut PgConnection, capture: &Capture, limit: Duration) 
 /// Returns what was waiting at the end of the try, or `None` when there was no moment without writers.
 async fn try_to_end(conn: &mut PgConnection, capture: &Capture) -> Result<Option<Waiting>, Error> {
     let schema = &capture.schema;
-    let Some(mut tx) = stop_writers(conn, schema).await? else { return Ok(None) };
+    let Some(mut tx) = stop(conn, schema, STOP_WRITERS).await? else { return Ok(None) };
     let until = Instant::now() + DRAIN;
     let waiting = loop {
         let waiting = Waiting::count(&mut tx, schema).await?;

@@ -6,7 +6,7 @@ use messagekit::{Error, ErrorKind};
 use sqlx::{Executor, PgConnection};
 use tokio::time::Instant;
 
-use super::{Look, PAUSE, begin, busy, end, is_late, stop_writers};
+use super::{Look, PAUSE, STOP_WRITERS, begin, busy, end, is_late, stop};
 use crate::SchemaName;
 use crate::cdc::Capture;
 use crate::migrations::link::fault;
@@ -131,7 +131,7 @@ async fn make_trigger(
     capture: &Capture,
     existing: Existing,
 ) -> Result<bool, Error> {
-    let Some(mut tx) = stop_writers(conn, schema).await? else { return Ok(false) };
+    let Some(mut tx) = stop(conn, schema, STOP_WRITERS).await? else { return Ok(false) };
     // What was being written when this began is there now.
     let look = Look::at(&mut tx, schema, capture, None).await?;
     if let Err(refused) = undecided(&look, schema, capture, existing) {

@@ -153,12 +153,10 @@ impl FromStr for Part {
 pub(crate) enum Emptied {
     /// Nobody needed any of its rows, and they are gone, or would be.
     Whole,
-    /// It has no rows, or young ones: its time will come.
+    /// It has no rows or young ones, or an open transaction uses it: its time will come.
     Stays,
     /// Some of its rows have kept the others for too long, or nobody may empty it: it goes row by row.
     Late,
-    /// An open transaction uses it.
-    InUse,
 }
 
 /// Says whether the tables are divided.
@@ -199,7 +197,7 @@ pub(crate) async fn empty(
         Err(error) => error,
     };
     let in_its_place = match code(&error) {
-        Some("55P03" | "40P01") => Emptied::InUse,
+        Some("55P03" | "40P01") => Emptied::Stays,
         // Without the right to empty a table its rows can be removed.
         Some("42501") => Emptied::Late,
         _ => return Err(from_sqlx(error)),
