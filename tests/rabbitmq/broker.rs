@@ -1,5 +1,6 @@
 //! The broker under test: queues of every shape, and what an operator can do.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -125,23 +126,27 @@ pub(crate) async fn put(path: &str, what: serde_json::Value) {
     answer.unwrap_or_else(|error| panic!("PUT {path}: {error}"));
 }
 
-/// Asks the management interface; answers the body as text.
-pub(crate) async fn api(method: &'static str, path: &str) -> String {
+/// Asks the management interface; answers the body.
+async fn api(path: &str) -> serde_json::Value {
     let (url, login) = management(path);
-    tokio::task::spawn_blocking(move || match method {
-        "DELETE" => match ureq::delete(&url).header("Authorization", &login).call() {
-            // What another test closed at the same time is closed as well.
-            Ok(_) | Err(ureq::Error::StatusCode(404)) => Ok(String::new()),
-            Err(error) => Err(error),
-        },
-        _ => ureq::get(&url)
-            .header("Authorization", &login)
-            .call()
-            .and_then(|mut answer| answer.body_mut().read_to_string()),
-    })
-    .await
-    .unwrap()
-    .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    let get = move || {
+        let answer = ureq::get(&url).header("Authorization", &login).call();
+        answer.and_then(|mut answer| answer.body_mut().read_to_string())
+    };
+    let answer = tokio::task::spawn_blocking(get).await.unwrap();
+    serde_json::from_str(&answer.unwrap_or_else(|error| panic!("GET {path}: {error}"))).unwrap()
+}
+
+/// Asks the management interface to close a connection. One that goes at this moment is answered 404 or 500: what the
+/// answer was worth, the list of the connections tells.
+async fn ask_to_close(connection: &str) {
+    let path = format!("connections/{}", connection.replace(' ', "%20").replace('>', "%3E"));
+    let (url, login) = management(&path);
+    let delete = move || ureq::delete(&url).header("Authorization", &login).call();
+    match tokio::task::spawn_blocking(delete).await.unwrap() {
+        Ok(_) | Err(ureq::Error::StatusCode(404 | 500)) => {}
+        Err(error) => panic!("DELETE {path}: {error}"),
+    }
 }
 
 fn base64(text: &str) -> String {
@@ -158,26 +163,32 @@ fn base64(text: &str) -> String {
     out
 }
 
-/// Closes every connection of a name, as an operator does; waits until there is one.
+/// Closes every connection of a name, as an operator does; waits until there is one, and until those are gone.
 pub(crate) async fn close_connections(name: &str) {
     let end = tokio::time::Instant::now() + DEADLINE;
+    let mut closing = BTreeSet::new();
     loop {
-        let all: serde_json::Value = serde_json::from_str(&api("GET", "connections").await).unwrap();
-        let named =
-            |connection: &&serde_json::Value| connection["client_properties"]["connection_name"] == name;
-        let ids = all.as_array().unwrap().iter().filter(named).map(|connection| connection["name"].clone());
-        let ids: Vec<serde_json::Value> = ids.collect();
-        for id in &ids {
-            let id = id.as_str().unwrap().replace(' ', "%20").replace('>', "%3E");
-            api("DELETE", &format!("connections/{id}")).await;
+        let there = connections(name).await;
+        if closing.is_empty() {
+            closing.clone_from(&there);
         }
-        if !ids.is_empty() {
+        for connection in closing.intersection(&there) {
+            ask_to_close(connection).await;
+        }
+        if !closing.is_empty() && closing.is_disjoint(&there) {
             return;
         }
-        assert!(tokio::time::Instant::now() < end, "there is no connection {name}");
-        // The interface counts connections once per second.
+        assert!(tokio::time::Instant::now() < end, "not closed: {closing:?} of {name}, {there:?} are there");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// The connections of a name that the broker tells of; it counts them once per second.
+async fn connections(name: &str) -> BTreeSet<String> {
+    let all = api("connections").await;
+    let named = |connection: &&serde_json::Value| connection["client_properties"]["connection_name"] == name;
+    let id = |connection: &serde_json::Value| connection["name"].as_str().unwrap().to_owned();
+    all.as_array().unwrap().iter().filter(named).map(id).collect()
 }
 
 /// How long nothing must happen until a test believes that nothing will.

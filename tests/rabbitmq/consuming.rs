@@ -1,6 +1,8 @@
 //! What a subscriber does when connection, channel and queue come and go.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use lapin::BasicProperties;
 use lapin::options::BasicPublishOptions;
@@ -137,21 +139,34 @@ fn connections_closed_under_load_deliver_everything() {
         let consumer = unique("consumer");
         let subscriber = rabbit().prefetch(50).queue(queue.clone()).bind(&consumer, &[]).await.unwrap();
         let mut receiver = Receiver::new(subscriber, &consumer);
+        let publisher = rabbit().publisher();
+        let (closed, written) = (Cell::new(false), Cell::new(None));
         let writing = async {
-            for part in 0..10 {
+            let mut part = 0;
+            while written.get().is_none() {
+                // What is written last is written after the last connection was closed, so somebody reads until then.
+                if closed.get() {
+                    written.set(Some((part + 1) * 20));
+                }
                 let batch: Vec<Message> =
-                    (0..200).map(|number| message(&queue, None, &format!("{part}-{number}"))).collect();
-                publish(&batch).await;
+                    (0..20).map(|number| message(&queue, None, &format!("{part}-{number}"))).collect();
+                for result in publisher.publish(&batch).await {
+                    result.unwrap();
+                }
+                part += 1;
+                // The management interface decides how long this goes on; it must not decide how much there is to read.
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
         let closing = async {
             for _ in 0..2 {
                 close_connections(&format!("messagekit consumer {consumer}")).await;
             }
+            closed.set(true);
         };
         let reading = async {
             let mut seen = BTreeSet::new();
-            while seen.len() < 2_000 {
+            while written.get().is_none_or(|written| seen.len() < written) {
                 let delivery = receiver.message().await;
                 seen.insert(text(&delivery));
                 receiver.settle_receipts(vec![delivery.receipt]);
