@@ -74,7 +74,11 @@ fn a_message_that_ends_its_process_five_times_is_dead_and_its_neighbours_are_app
         |view: &View| view.all("SELECT number FROM bills ORDER BY number", |row| row.get::<_, i64>(0));
     let neighbours: Vec<i64> = placed.iter().copied().filter(|number| *number != deadly).collect();
     assert_eq!(billed(&view), neighbours);
-    assert_eq!(view.number("SELECT count(*) FROM messagekit_suspects"), 0, "nobody is suspected any more");
+    assert_eq!(
+        view.number("SELECT count(*) FROM messagekit_suspect_notes"),
+        0,
+        "nobody is suspected any more"
+    );
     drop(view);
 
     // Repaired, and asked for by a person.

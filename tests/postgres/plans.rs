@@ -37,8 +37,9 @@ fn parameters(statement: &str) -> &'static str {
         }
         "mark" => "text[], text[], text, text",
         "audit" => "text, text, text, text, bigint[], text, bigint, text",
-        "suspect" => "text, text, int, text, bigint",
-        "absolve" | "stand_down" => "text, text, int, text",
+        "suspect" => "text, text, text, float8",
+        "absolve" => "text, text",
+        "stand_down" => "text, text, text",
         "sweep" | "confirmed" | "held_in_all" => "text",
         "left" => "text",
         "clean_events" => "text, text, float8, timestamptz, bigint",
@@ -171,10 +172,10 @@ fn walks(plan: &str) -> bool {
         let next = lines.peek().map_or("", |next| next.trim());
         let whole_table = tables.iter().any(|table| line.contains(&format!("Seq Scan on {table}")));
         // A handful of rows: messages that are handled, replays that run, events that stand refused, and relays at this moment.
-        if line.contains("Delete on suspects") {
+        if line.contains("Delete on suspect_notes") {
             continue;
         }
-        if line.contains(" on suspects")
+        if line.contains(" on suspect_notes")
             || line.contains("using replay_jobs_running")
             || line.contains("using outbox_rejected_heads")
             || line.contains("using relay_shards_pkey")

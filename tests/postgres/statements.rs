@@ -133,7 +133,7 @@ fn fifty_messages_share_begin_claim_offsets_and_commit() {
         }
         // The looks at due letters come by the clock, whatever is handled.
         let by_the_clock = count("messagekit.dead_letters");
-        let suspects = count("messagekit.suspects");
+        let suspects = count("messagekit.suspect_notes");
         let beside = said.len() - MESSAGES - by_the_clock - suspects;
         assert!(beside <= 5 * batches + 10, "{beside} statements in {batches} transactions: {said:#?}");
     });

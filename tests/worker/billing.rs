@@ -12,6 +12,8 @@ use crate::events::{BillIssued, OrderPlaced, OrderShaky, OrderSpoiled};
 const ATTEMPTS: NonZeroU32 = NonZeroU32::new(2).expect("two is not zero");
 /// No handler comes near it, however busy the machine: a placed order must not become a letter.
 const DEADLINE: Duration = Duration::from_secs(60);
+/// Who ends its process for the fifth time has that long to answer, twice, before it is dead.
+const DEADLINE_OF_THE_DEADLY: Duration = Duration::from_secs(10);
 
 struct Billing {
     outbox: Outbox<SqliteStore>,
@@ -34,7 +36,7 @@ pub(crate) async fn run(
         .on_failure(policy)
         .attempts(ATTEMPTS)
         .backoff(Backoff::fixed(Duration::from_millis(5)))
-        .deadline(DEADLINE)
+        .deadline(if deadly.is_some() { DEADLINE_OF_THE_DEADLY } else { DEADLINE })
         .build()?
         .run(shutdown)
         .await

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use messagekit::{
     Claim, ClaimRequest, Error, Failure, Leased, NextOffset, Offsets, ParkingRoom, Processed, Received,
-    Retries, SetAside, SetAsideOutcome, Suspects,
+    Retries, SetAside, SetAsideOutcome, Suspects, Unanswered,
 };
 
 use crate::tables::letters::{self, WayBack};
@@ -118,9 +118,16 @@ impl Retries for PostgresStore {
 
 /// Notes are transactions of their own: they must outlive the process that dies.
 impl Suspects for PostgresStore {
-    async fn suspect(&self, consumer: &str, received: &Received) -> Result<u32, Error> {
+    async fn suspect(
+        &self,
+        consumer: &str,
+        received: &Received,
+        by: &str,
+        within: Duration,
+    ) -> Result<Unanswered, Error> {
         self.statement(async {
-            suspects::suspect(&mut *self.connection().await?, self.schema(), consumer, received).await
+            let mut conn = self.connection().await?;
+            suspects::suspect(&mut conn, self.schema(), consumer, received, by, within).await
         })
         .await
     }
@@ -129,9 +136,9 @@ impl Suspects for PostgresStore {
         self.statement(suspects::absolve(tx, self.schema(), consumer, received)).await
     }
 
-    async fn stand_down(&self, consumer: &str, received: &Received) -> Result<(), Error> {
+    async fn stand_down(&self, consumer: &str, received: &Received, by: &str) -> Result<(), Error> {
         self.statement(async {
-            suspects::stand_down(&mut *self.connection().await?, self.schema(), consumer, received).await
+            suspects::stand_down(&mut *self.connection().await?, self.schema(), consumer, received, by).await
         })
         .await
     }

@@ -45,6 +45,11 @@ pub const MIGRATIONS: &[Migration] = &[
     },
     Migration { version: 8, name: "days", sql: include_str!("../migrations/0008_days.sql") },
     Migration { version: 9, name: "presence", sql: include_str!("../migrations/0009_presence.sql") },
+    Migration {
+        version: 10,
+        name: "suspect_notes",
+        sql: include_str!("../migrations/0010_suspect_notes.sql"),
+    },
 ];
 
 const VERSION_TABLE: &str = "CREATE TABLE messagekit.schema_migrations (

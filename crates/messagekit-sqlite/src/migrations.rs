@@ -30,6 +30,11 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { version: 3, name: "parking", sql: include_str!("../migrations/0003_parking.sql") },
     Migration { version: 4, name: "relay", sql: include_str!("../migrations/0004_relay.sql") },
     Migration { version: 5, name: "cleanup", sql: include_str!("../migrations/0005_cleanup.sql") },
+    Migration {
+        version: 6,
+        name: "suspect_notes",
+        sql: include_str!("../migrations/0006_suspect_notes.sql"),
+    },
 ];
 
 const VERSION_TABLE: &str = "CREATE TABLE IF NOT EXISTS messagekit_schema (

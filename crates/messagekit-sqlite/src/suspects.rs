@@ -1,20 +1,31 @@
 //! Counting the deaths of processes on one message.
 
-use messagekit::{Error, Received, Suspects};
+use std::time::Duration;
+
+use messagekit::{Error, Received, Suspects, Unanswered};
 
 use crate::error::from_sqlite;
-use crate::tables::{names, now, suspects};
+use crate::tables::{micros, names, now, suspects};
 use crate::{SqliteStore, SqliteTx};
 
 impl Suspects for SqliteStore {
-    async fn suspect(&self, consumer: &str, received: &Received) -> Result<u32, Error> {
-        let (consumer, id, now) = (consumer.to_owned(), received.id.clone(), now());
-        self.job(move |conn| {
+    async fn suspect(
+        &self,
+        consumer: &str,
+        received: &Received,
+        by: &str,
+        within: Duration,
+    ) -> Result<Unanswered, Error> {
+        let (consumer, id, by, now) = (consumer.to_owned(), received.id.clone(), by.to_owned(), now());
+        let until = now.saturating_add(micros(within));
+        let note = self.job(move |conn| {
             names::consumer(conn, &consumer)
-                .and_then(|consumer| suspects::note(conn, consumer, &id, now))
+                .and_then(|consumer| suspects::note(conn, consumer, &id, &by, until))
                 .map_err(from_sqlite)
-        })
-        .await
+        });
+        let (notes, last) = note.await?;
+        let left = last.and_then(|last| u64::try_from(last.saturating_sub(now)).ok()).unwrap_or_default();
+        Ok(Unanswered { notes, left: Duration::from_micros(left) })
     }
 
     async fn absolve(&self, tx: &mut SqliteTx, consumer: &str, received: &Received) -> Result<(), Error> {
@@ -27,11 +38,11 @@ impl Suspects for SqliteStore {
         .await
     }
 
-    async fn stand_down(&self, consumer: &str, received: &Received) -> Result<(), Error> {
-        let (consumer, id) = (consumer.to_owned(), received.id.clone());
+    async fn stand_down(&self, consumer: &str, received: &Received, by: &str) -> Result<(), Error> {
+        let (consumer, id, by) = (consumer.to_owned(), received.id.clone(), by.to_owned());
         self.job(move |conn| {
             names::consumer(conn, &consumer)
-                .and_then(|consumer| suspects::stand_down(conn, consumer, &id))
+                .and_then(|consumer| suspects::stand_down(conn, consumer, &id, &by))
                 .map_err(from_sqlite)
         })
         .await

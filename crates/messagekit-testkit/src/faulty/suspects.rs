@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use messagekit::{BoxFuture, Error, ErrorKind, OutboxHealth, OutboxLag, Received, Store, Suspects};
+use messagekit::{
+    BoxFuture, Error, ErrorKind, OutboxHealth, OutboxLag, Received, Store, Suspects, Unanswered,
+};
 
 use super::Fault;
 use super::store::{FaultyStore, FaultyTx};
+use crate::unique;
 
 impl FaultyStore {
     fn suspected_by<'a>(&self, consumer: &'a str) -> &'a str {
@@ -20,9 +23,21 @@ impl FaultyStore {
 }
 
 impl Suspects for FaultyStore {
-    async fn suspect(&self, consumer: &str, received: &Received) -> Result<u32, Error> {
-        let deaths = self.inner.suspect(self.suspected_by(consumer), received).await?;
-        Ok(if self.is(Fault::SuspectsForgetDeaths) { 0 } else { deaths })
+    async fn suspect(
+        &self,
+        consumer: &str,
+        received: &Received,
+        by: &str,
+        within: Duration,
+    ) -> Result<Unanswered, Error> {
+        let anybody = unique("anybody");
+        let by = if self.is(Fault::SuspectsSuspectThemselves) { &anybody } else { by };
+        let unanswered = self.inner.suspect(self.suspected_by(consumer), received, by, within).await?;
+        Ok(match self.fault {
+            Some(Fault::SuspectsForgetDeaths) => Unanswered::default(),
+            Some(Fault::SuspectsAreDeadAtOnce) => Unanswered { left: Duration::ZERO, ..unanswered },
+            _ => unanswered,
+        })
     }
 
     async fn absolve(&self, tx: &mut FaultyTx, consumer: &str, received: &Received) -> Result<(), Error> {
@@ -33,11 +48,15 @@ impl Suspects for FaultyStore {
         }
     }
 
-    async fn stand_down(&self, consumer: &str, received: &Received) -> Result<(), Error> {
+    async fn stand_down(&self, consumer: &str, received: &Received, by: &str) -> Result<(), Error> {
         match self.fault {
             Some(Fault::StandDownDoesNothing) => Ok(()),
+            Some(Fault::CountedNotesStay) => {
+                let others = self.inner.suspect(consumer, received, by, Duration::ZERO).await?;
+                if others.notes > 0 { Ok(()) } else { self.inner.stand_down(consumer, received, by).await }
+            }
             Some(Fault::StandDownAbsolves) => self.absolve_at_once(consumer, received).await,
-            _ => self.inner.stand_down(self.suspected_by(consumer), received).await,
+            _ => self.inner.stand_down(self.suspected_by(consumer), received, by).await,
         }
     }
 

@@ -345,6 +345,12 @@ faults! {
     UndoneWaitsForEver: Store keys_keep_their_order_through_random_lives,
     /// Deaths are not counted.
     SuspectsForgetDeaths: Store note_without_an_answer_counts_a_death,
+    /// A note of one's own counts as somebody else's.
+    SuspectsSuspectThemselves: Store note_of_ones_own_counts_no_death,
+    /// What another one has counted as a death stays one, although it is taken back.
+    CountedNotesStay: Store note_of_the_living_goes_with_them,
+    /// Whoever has noted a message is taken for dead at once.
+    SuspectsAreDeadAtOnce: Store time_of_the_last_note_is_told,
     /// Absolving does nothing.
     AbsolveDoesNothing: Store absolved_message_is_forgotten,
     /// A message is absolved at once, outside the transaction.

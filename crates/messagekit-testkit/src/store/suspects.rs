@@ -1,35 +1,115 @@
 //! Counting the processes that a message has ended.
 
-use messagekit::{Received, Store, Suspects};
+use std::time::Duration;
+
+use messagekit::{Received, Store, Suspects, Unanswered};
 
 use super::fixture::{begin, claim_in, commit, set_aside_now};
 use super::{StoreFixture, dead, received};
-use crate::unique;
+use crate::{DEADLINE, eventually, unique};
 
-async fn noted<S: Suspects>(store: &S, consumer: &str, message: &Received) -> u32 {
-    store.suspect(consumer, message).await.expect("notes are answered")
+/// Long enough that nobody's time is over while a case runs.
+const LONG: Duration = Duration::from_secs(3_600);
+
+/// One run of a consumer: it goes by a name of its own.
+struct Run<'a, S> {
+    store: &'a S,
+    consumer: &'a str,
+    name: String,
 }
 
-/// A process that dies takes no note back: the next note counts it.
+impl<'a, S: Suspects> Run<'a, S> {
+    fn new(store: &'a S, consumer: &'a str) -> Self {
+        Self { store, consumer, name: unique("run") }
+    }
+
+    async fn note_for(&self, message: &Received, within: Duration) -> Unanswered {
+        let noted = self.store.suspect(self.consumer, message, &self.name, within).await;
+        noted.expect("notes are answered")
+    }
+
+    /// Notes a message, and returns how many others have.
+    async fn note(&self, message: &Received) -> u32 {
+        self.note_for(message, LONG).await.notes
+    }
+
+    async fn stand_down(&self, message: &Received) {
+        let stood_down = self.store.stand_down(self.consumer, message, &self.name).await;
+        stood_down.expect("a note can be taken back");
+    }
+}
+
+/// A note that nobody takes back: its process has died. Returns how many had died before.
+async fn dies<S: Suspects>(store: &S, consumer: &str, message: &Received) -> u32 {
+    Run::new(store, consumer).note(message).await
+}
+
+/// A process that dies takes no note back: the next one counts it.
 pub async fn note_without_an_answer_counts_a_death<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (message, other) = (received("orders.order", "{}"), received("orders.order", "{}"));
     for deaths in 0..5 {
-        assert_eq!(noted(&store, &consumer, &message).await, deaths);
+        assert_eq!(dies(&store, &consumer, &message).await, deaths);
     }
-    assert_eq!(noted(&store, &consumer, &other).await, 0, "its neighbour is innocent");
+    assert_eq!(dies(&store, &consumer, &other).await, 0, "its neighbour is innocent");
+}
+
+/// Who notes a message once more, because it could not learn whether it had, is no death of its own.
+pub async fn note_of_ones_own_counts_no_death<F: StoreFixture>(fixture: &F) {
+    let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
+    let run = Run::new(&store, &consumer);
+    for _ in 0..3 {
+        assert_eq!(run.note(&message).await, 0);
+    }
+    assert_eq!(dies(&store, &consumer, &message).await, 1);
+}
+
+/// Two that handle copies of a message at the same time live both: whoever stands down counts no more.
+pub async fn note_of_the_living_goes_with_them<F: StoreFixture>(fixture: &F) {
+    let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
+    let runs = [(); 3].map(|()| Run::new(&store, &consumer));
+    for (before, run) in (0..).zip(&runs) {
+        assert_eq!(run.note(&message).await, before);
+    }
+    for run in &runs[1..] {
+        run.stand_down(&message).await;
+    }
+    assert_eq!(runs[1].note(&message).await, 1);
+}
+
+/// How long others have to answer is told, until the time of the last one is over.
+pub async fn time_of_the_last_note_is_told<F: StoreFixture>(fixture: &F) {
+    let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
+    let run = Run::new(&store, &consumer);
+    assert_eq!(run.note(&message).await, 0);
+    assert_eq!(run.note_for(&message, LONG).await, Unanswered::default(), "one's own time is not told");
+    run.stand_down(&message).await;
+
+    let long = Run::new(&store, &consumer);
+    assert_eq!(long.note_for(&message, LONG).await, Unanswered::default());
+    let hasty = Run::new(&store, &consumer);
+    let before = hasty.note_for(&message, Duration::from_millis(1)).await;
+    assert_eq!(before.notes, 1);
+    assert!(LONG / 2 < before.left && before.left <= LONG, "{:?}", before.left);
+    let both = run.note(&message).await;
+    assert_eq!(both, 2);
+    run.stand_down(&message).await;
+    long.stand_down(&message).await;
+    let nobody_lives =
+        async || run.note_for(&message, LONG).await == Unanswered { notes: 1, left: Duration::ZERO };
+    eventually("the time of the hasty one is over", DEADLINE, nobody_lives).await;
 }
 
 /// Who applies the message forgets its deaths in the same transaction.
 pub async fn absolved_message_is_forgotten<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
-    noted(&store, &consumer, &message).await;
-    assert_eq!(noted(&store, &consumer, &message).await, 1);
+    dies(&store, &consumer, &message).await;
+    assert_eq!(dies(&store, &consumer, &message).await, 1);
     let mut tx = begin(&store).await;
     claim_in(&store, &mut tx, &consumer, &[&message]).await;
     store.absolve(&mut tx, &consumer, &message).await.expect("a note can be forgotten");
     commit(&store, tx).await;
-    assert_eq!(noted(&store, &consumer, &message).await, 0);
+    assert_eq!(dies(&store, &consumer, &message).await, 0);
 
     let mut tx = begin(&store).await;
     let never_noted = received("orders.order", "{}");
@@ -40,32 +120,34 @@ pub async fn absolved_message_is_forgotten<F: StoreFixture>(fixture: &F) {
 /// What was not applied is not forgotten either.
 pub async fn rolled_back_absolution_keeps_the_deaths<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
-    noted(&store, &consumer, &message).await;
+    dies(&store, &consumer, &message).await;
     let mut tx = begin(&store).await;
     store.absolve(&mut tx, &consumer, &message).await.expect("a note can be forgotten");
     store.rollback(tx).await.expect("a transaction can be rolled back");
-    assert_eq!(noted(&store, &consumer, &message).await, 1);
+    assert_eq!(dies(&store, &consumer, &message).await, 1);
 }
 
 /// A process that stops as it should takes its note back.
 pub async fn stood_down_note_counts_no_death<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     for _ in 0..3 {
-        assert_eq!(noted(&store, &consumer, &message).await, 0);
-        store.stand_down(&consumer, &message).await.expect("a note can be taken back");
+        let run = Run::new(&store, &consumer);
+        assert_eq!(run.note(&message).await, 0);
+        run.stand_down(&message).await;
     }
 }
 
 /// The deaths of before stay, however often a note is taken back.
 pub async fn standing_down_keeps_earlier_deaths<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
-    noted(&store, &consumer, &message).await;
-    assert_eq!(noted(&store, &consumer, &message).await, 1);
+    dies(&store, &consumer, &message).await;
+    let run = Run::new(&store, &consumer);
+    assert_eq!(run.note(&message).await, 1);
     for _ in 0..2 {
-        store.stand_down(&consumer, &message).await.expect("a note can be taken back");
+        run.stand_down(&message).await;
     }
-    assert_eq!(noted(&store, &consumer, &message).await, 1);
-    assert_eq!(noted(&store, &consumer, &message).await, 2);
+    assert_eq!(dies(&store, &consumer, &message).await, 1);
+    assert_eq!(dies(&store, &consumer, &message).await, 2);
 }
 
 /// A message that has a marker by now has ended nobody.
@@ -73,7 +155,7 @@ pub async fn sweep_forgets_what_somebody_has_finished<F: StoreFixture>(fixture: 
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let [applied, dead_one, open] = [(); 3].map(|()| received("orders.order", "{}"));
     for message in [&applied, &dead_one, &open] {
-        noted(&store, &consumer, message).await;
+        dies(&store, &consumer, message).await;
     }
     let mut tx = begin(&store).await;
     claim_in(&store, &mut tx, &consumer, &[&applied]).await;
@@ -83,7 +165,7 @@ pub async fn sweep_forgets_what_somebody_has_finished<F: StoreFixture>(fixture: 
     store.sweep_suspects(&consumer).await.expect("notes can be swept");
     let mut deaths = Vec::new();
     for message in [&applied, &dead_one, &open] {
-        deaths.push(noted(&store, &consumer, message).await);
+        deaths.push(dies(&store, &consumer, message).await);
     }
     assert_eq!(deaths, [0, 0, 1]);
 }
@@ -92,8 +174,9 @@ pub async fn sweep_forgets_what_somebody_has_finished<F: StoreFixture>(fixture: 
 pub async fn suspects_are_for_one_consumer<F: StoreFixture>(fixture: &F) {
     let (store, first, second) = (fixture.store(), unique("consumer"), unique("consumer"));
     let message = received("orders.order", "{}");
-    noted(&store, &first, &message).await;
-    assert_eq!(noted(&store, &second, &message).await, 0);
-    store.stand_down(&second, &message).await.expect("a note can be taken back");
-    assert_eq!(noted(&store, &first, &message).await, 1);
+    dies(&store, &first, &message).await;
+    let other = Run::new(&store, &second);
+    assert_eq!(other.note(&message).await, 0);
+    other.stand_down(&message).await;
+    assert_eq!(dies(&store, &first, &message).await, 1);
 }

@@ -6,6 +6,8 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::settings::{A_CENTURY, A_YEAR, ATTEMPTS, DEADLINE, SHORTEST_WINDOW, Settings};
 use super::{
     Backoff, HandlerFn, IdempotentConsumer, Middleware, OnFailure, OnUnknown, Router, StateHandlerFn, Stats,
@@ -386,6 +388,7 @@ impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
         }
         let settings = Settings {
             name: self.name,
+            run: Uuid::now_v7().simple().to_string().into(),
             // The handler's own deadline comes first: what it says is clearer.
             store: self.store.limited(self.deadline.saturating_add(Duration::from_secs(1))),
             router: self.router,

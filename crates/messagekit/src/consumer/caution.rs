@@ -3,13 +3,14 @@
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Backoff;
 use super::batch::Batch;
 use super::settings::{KILLS, Settings};
-use crate::store::{Claim, ClaimRequest, End, Failure, FailureKind, Inbox, Received};
+use crate::store::{Claim, ClaimRequest, End, Failure, FailureKind, Inbox, Received, Unanswered};
 use crate::{Error, chain, crash};
 
 /// A batch that is worked through one message at a time, each noted before its handler starts.
@@ -27,8 +28,18 @@ pub(super) struct Caution {
 }
 
 /// What comes next.
+pub(super) enum Step {
+    Try(Careful),
+    /// The time for others has come.
+    Rest,
+    /// As many have noted the first fresh message as may die of it, and some of them may still be handling a copy of it: in so
+    /// long they have answered, or are dead.
+    Wait(Duration),
+}
+
+/// A range to try.
 pub(super) struct Careful {
-    /// The range to try: at most one of its messages runs.
+    /// At most one of its messages runs.
     pub(super) range: Range<usize>,
     /// The message that may run.
     pub(super) noted: Option<usize>,
@@ -59,29 +70,32 @@ impl Caution {
         Ok(Self { fresh, noted: None, finished: 0, started: Instant::now() })
     }
 
-    /// Ends a range with its first fresh message and notes that one; `None` when the time for others has come.
+    /// Ends a range with its first fresh message, and notes that one.
     pub(super) async fn next<S: Inbox>(
         &mut self,
         settings: &Settings<S>,
         batch: &Batch<S>,
         range: Range<usize>,
-    ) -> Result<Option<Careful>, Error> {
+    ) -> Result<Step, Error> {
         let Some(first) = range.clone().find(|index| self.fresh[*index]) else {
-            return Ok(Some(Careful { range, noted: None, killer: None }));
+            return Ok(Step::Try(Careful { range, noted: None, killer: None }));
         };
         let range = range.start..first + 1;
         if self.noted == Some(first) {
-            return Ok(Some(Careful { range, noted: Some(first), killer: None }));
+            return Ok(Step::Try(Careful { range, noted: Some(first), killer: None }));
         }
         if self.finished > 0 && self.started.elapsed() >= settings.batch.time {
-            return Ok(None);
+            return Ok(Step::Rest);
         }
         // Set before the answer: when it is lost, the note may stand.
         self.noted = Some(first);
-        let kills = settings.store.suspect(&settings.name, &batch.entries[first].received).await?;
+        let Unanswered { notes, left } = suspect(settings, &batch.entries[first].received).await?;
         crash::point("consumer.suspected");
-        let killer = (kills >= KILLS).then(|| process_killer(kills));
-        Ok(Some(Careful { range, noted: Some(first), killer }))
+        if notes >= KILLS && !left.is_zero() {
+            return Ok(Step::Wait(left));
+        }
+        let killer = (notes >= KILLS).then(|| process_killer(notes));
+        Ok(Step::Try(Careful { range, noted: Some(first), killer }))
     }
 
     /// The range was committed as far as `through`; what it had noted is forgotten by that.
@@ -114,12 +128,20 @@ pub(super) fn process_killer(kills: u32) -> Failure {
     Failure::permanent(FailureKind::ProcessKiller, format!("ended its process {kills} times"))
 }
 
+/// Notes that a message is about to be handled alone.
+pub(super) async fn suspect<S: Inbox>(
+    settings: &Settings<S>,
+    received: &Received,
+) -> Result<Unanswered, Error> {
+    settings.store.suspect(&settings.name, received, &settings.run, settings.longest_run()).await
+}
+
 /// Takes a note back, again while the store is down: it would count as the death of this process.
 pub(super) async fn stand_down<S: Inbox>(settings: &Settings<S>, received: &Received, stop: &AtomicBool) {
     let (consumer, message_id) = (&*settings.name, &received.id);
     let mut outages: u32 = 0;
     loop {
-        match settings.store.stand_down(consumer, received).await {
+        match settings.store.stand_down(consumer, received, &settings.run).await {
             Err(error) if error.is_transient() && !stop.load(Ordering::Relaxed) => {
                 tracing::debug!(consumer, %message_id, error = %chain(&error), "note of a suspect stays for now");
                 outages += 1;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::batch::Batch;
-use super::caution::stand_down;
+use super::caution::{stand_down, suspect};
 use super::fault::{Run, handle};
 use super::router::Task;
 use super::settings::{KILLS, Settings};
@@ -37,9 +37,7 @@ pub(super) async fn another_runs<S: Inbox>(
     };
     for index in (doubted + 1..batch.entries.len()).filter(other) {
         let received = &batch.entries[index].received;
-        if cautious
-            && !settings.store.suspect(&settings.name, received).await.is_ok_and(|kills| kills < KILLS)
-        {
+        if cautious && !suspect(settings, received).await.is_ok_and(|others| others.notes < KILLS) {
             return false;
         }
         let answer = run(settings, batch, index).await;

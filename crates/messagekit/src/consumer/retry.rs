@@ -57,7 +57,7 @@ enum Answer {
 /// Leases one due letter and runs it through the same handler, in a transaction that also resolves it.
 pub(super) async fn retry<S: Inbox>(settings: Arc<Settings<S>>) -> Retried {
     // The lease outlives the handler's deadline, so that nobody else runs the letter while this run can still commit.
-    let lease = settings.deadline * 2 + Duration::from_secs(5);
+    let lease = settings.longest_run();
     let leased = match settings.store.lease(&settings.name, 1, lease).await {
         Ok(leased) => leased,
         Err(error) if !error.is_transient() && store_fault(&error).is_none() => {

@@ -15,7 +15,7 @@ use super::lanes::{LaneState, Window, Working};
 use super::reach::watch;
 use super::retry::{Retried, retry};
 use super::retry_timer::RetryTimer;
-use super::settings::{CUT_OFF, DRAIN, Settings};
+use super::settings::{CUT_OFF, DRAIN, SUSPECT_POLL, Settings};
 use super::strands::Strands;
 use super::turn::{After, Item, Manner, Turn, turn};
 use super::{Backoff, OnFailure};
@@ -346,6 +346,14 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
                 state.shrink();
                 tracing::debug!(consumer, error, "batch halved by a conflict");
                 state.wait_for(Backoff::after_conflict());
+            }
+            After::Suspected(left) => {
+                tracing::debug!(
+                    consumer,
+                    ?left,
+                    "others have so long to answer for a message that may have ended them"
+                );
+                state.wait_for(left.min(SUSPECT_POLL));
             }
             After::Blocked(failure) => {
                 state.blocked += 1;

@@ -28,6 +28,8 @@ pub(super) const WINDOW_MESSAGES: usize = 500;
 pub(super) const WINDOW_BYTES: usize = 8 * 1024 * 1024;
 /// How often letters are looked for that became due without this process knowing.
 pub(crate) const RETRY_POLL: Duration = Duration::from_millis(500);
+/// How often is looked whether others have answered for a message before their time was over.
+pub(super) const SUSPECT_POLL: Duration = Duration::from_millis(500);
 /// How long a shutdown or revoke waits for what is in work.
 pub(super) const DRAIN: Duration = Duration::from_secs(30);
 /// How long a shutdown waits then for handlers that were cut off: notes and leases are taken back meanwhile.
@@ -36,6 +38,8 @@ pub(super) const CUT_OFF: Duration = Duration::from_secs(5);
 /// Shared by the loop and the turns it starts.
 pub(super) struct Settings<S: Store> {
     pub(super) name: Arc<str>,
+    /// What this run of it notes suspects by.
+    pub(super) run: Arc<str>,
     pub(super) store: S,
     pub(super) router: Router<S>,
     /// Outermost first.
@@ -57,6 +61,12 @@ pub(super) struct Settings<S: Store> {
 }
 
 impl<S: Store> Settings<S> {
+    /// Returns how long one run of a message may take at most, with the wait for somebody else's claim and the commit: whoever
+    /// has not answered by then is gone.
+    pub(super) fn longest_run(&self) -> Duration {
+        self.deadline * 2 + Duration::from_secs(5)
+    }
+
     /// Returns whether a message keeps its place in the order of its key.
     fn keeps_order(&self, received: &Received) -> bool {
         self.on_failure == OnFailure::ParkKey && received.message.key.is_some() && received.place.is_some()

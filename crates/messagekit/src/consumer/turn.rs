@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::attempt::{Attempted, attempt};
 use super::batch::{Batch, Entry, Runs};
-use super::caution::{Careful, Caution};
+use super::caution::{Careful, Caution, Step};
 use super::fault::{Fault, store_fault};
 use super::fits::Fits;
 use super::probe::another_runs;
@@ -68,6 +68,8 @@ pub(super) enum After {
     Outage(String),
     /// Goes on with a smaller batch.
     Conflict(String),
+    /// Waits so long at most for others to answer for its first message.
+    Suspected(Duration),
     /// Waits for its first message, which has failed.
     Blocked(Failure),
     /// Waits because its first message would have to be parked, and there is no room: a culprit with its failure, or one
@@ -118,7 +120,7 @@ pub(super) async fn turn<S: Inbox>(
         let mut runs = Runs::All;
         if let Some(caution) = &mut caution {
             match caution.next(&settings, &batch, range.clone()).await {
-                Ok(Some(Careful { range: careful, noted, killer })) => {
+                Ok(Step::Try(Careful { range: careful, noted, killer })) => {
                     if careful.end < range.end {
                         split.ends_with(careful.end - 1);
                     }
@@ -127,7 +129,11 @@ pub(super) async fn turn<S: Inbox>(
                     }
                     (range, runs) = (careful, Runs::Noted(noted));
                 }
-                Ok(None) => break,
+                Ok(Step::Rest) => break,
+                Ok(Step::Wait(left)) => {
+                    after = After::Suspected(left);
+                    break;
+                }
                 Err(error) => {
                     (after, verdict) = without_a_note(error);
                     break;

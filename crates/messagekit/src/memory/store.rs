@@ -13,7 +13,7 @@ use super::markers::{Locks, Marker};
 use super::offsets::OffsetKey;
 use super::parking::Queues;
 use super::replays::{Replay, stored_event};
-use super::suspects::Suspect;
+use super::suspects::Notes;
 use super::tx::Writes;
 use super::{AuditEntry, Failpoint, MemoryLog, MemoryTx, lock};
 use crate::store::{Claim, Store};
@@ -50,7 +50,7 @@ pub(super) struct Tables {
     /// Everything that went out, copies too.
     outbox: Vec<Message>,
     pub(super) events: Vec<StoredEvent>,
-    pub(super) suspects: BTreeMap<(String, MessageId), Suspect>,
+    pub(super) suspects: BTreeMap<(String, MessageId), Notes>,
     /// By event and scope, the reason.
     pub(super) failures: BTreeMap<(MessageId, String), String>,
     pub(super) audit: Vec<AuditEntry>,
@@ -119,11 +119,11 @@ impl MemoryStore {
         self.tables(|tables| tables.audit.clone())
     }
 
-    /// Returns the messages that are noted as suspects, with the deaths counted on each.
-    pub fn suspects(&self, consumer: &str) -> Vec<(MessageId, u32)> {
+    /// Returns the messages that are noted as suspects, with how many notes of each nobody has answered.
+    pub fn suspects(&self, consumer: &str) -> Vec<(MessageId, usize)> {
         self.tables(|tables| {
             let own = tables.suspects.iter().filter(|((owner, _), _)| owner == consumer);
-            own.map(|((_, id), suspect)| (id.clone(), suspect.kills)).collect()
+            own.map(|((_, id), notes)| (id.clone(), notes.len())).collect()
         })
     }
 

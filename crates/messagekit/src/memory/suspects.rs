@@ -1,29 +1,42 @@
 //! Deaths of processes, counted in memory.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
 use super::tx::MemoryTx;
 use super::{Failpoint, MemoryStore};
-use crate::store::{Received, Suspects};
+use crate::store::{Received, Suspects, Unanswered};
 use crate::{Error, MessageId};
 
-/// What is known about a message that may end its process.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Suspect {
-    pub(super) kills: u32,
-    /// It was noted, and nobody has answered yet.
-    noted: bool,
-}
+/// Who has noted a message and not answered, and until when each has time.
+pub(super) type Notes = BTreeMap<String, Timestamp>;
 
 fn key(consumer: &str, received: &Received) -> (String, MessageId) {
     (consumer.to_owned(), received.id.clone())
 }
 
 impl Suspects for MemoryStore {
-    async fn suspect(&self, consumer: &str, received: &Received) -> Result<u32, Error> {
+    async fn suspect(
+        &self,
+        consumer: &str,
+        received: &Received,
+        by: &str,
+        within: Duration,
+    ) -> Result<Unanswered, Error> {
+        let (now, until) = (self.database.clock.now(), self.database.clock.after(within));
         self.tables(|tables| {
             tables.pass(Failpoint::Suspect)?;
-            let suspect = tables.suspects.entry(key(consumer, received)).or_default();
-            suspect.kills += u32::from(std::mem::replace(&mut suspect.noted, true));
-            Ok(suspect.kills)
+            let notes = tables.suspects.entry(key(consumer, received)).or_default();
+            notes.remove(by);
+            let last = notes
+                .values()
+                .max()
+                .map_or(Duration::ZERO, |last| last.duration_since(now).try_into().unwrap_or_default());
+            let unanswered = Unanswered { notes: u32::try_from(notes.len()).unwrap_or(u32::MAX), left: last };
+            notes.insert(by.to_owned(), until);
+            Ok(unanswered)
         })
     }
 
@@ -34,12 +47,14 @@ impl Suspects for MemoryStore {
         })
     }
 
-    async fn stand_down(&self, consumer: &str, received: &Received) -> Result<(), Error> {
+    async fn stand_down(&self, consumer: &str, received: &Received, by: &str) -> Result<(), Error> {
         self.tables(|tables| {
             let key = key(consumer, received);
-            match tables.suspects.get_mut(&key) {
-                Some(suspect) if suspect.kills > 0 => suspect.noted = false,
-                _ => drop(tables.suspects.remove(&key)),
+            if let Some(notes) = tables.suspects.get_mut(&key) {
+                notes.remove(by);
+                if notes.is_empty() {
+                    tables.suspects.remove(&key);
+                }
             }
         });
         Ok(())

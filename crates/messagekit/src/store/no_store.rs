@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{
     Claim, ClaimRequest, End, Failure, Leased, NextOffset, Offsets, ParkingRoom, Processed, Received,
-    Retries, SetAside, SetAsideOutcome, Store, Suspects, TransactError, Work,
+    Retries, SetAside, SetAsideOutcome, Store, Suspects, TransactError, Unanswered, Work,
 };
 use crate::message::headers;
 use crate::transport::{Publisher, Refusal};
@@ -219,15 +219,15 @@ impl<P: Publisher + 'static> Retries for NoStore<P> {
 
 /// There is nobody to count deaths: a message that ends its process is the broker's to give up.
 impl<P: Publisher + 'static> Suspects for NoStore<P> {
-    async fn suspect(&self, _: &str, _: &Received) -> Result<u32, Error> {
-        Ok(0)
+    async fn suspect(&self, _: &str, _: &Received, _: &str, _: Duration) -> Result<Unanswered, Error> {
+        Ok(Unanswered::default())
     }
 
     async fn absolve(&self, (): &mut (), _: &str, _: &Received) -> Result<(), Error> {
         Ok(())
     }
 
-    async fn stand_down(&self, _: &str, _: &Received) -> Result<(), Error> {
+    async fn stand_down(&self, _: &str, _: &Received, _: &str) -> Result<(), Error> {
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use messagekit::memory::{MemoryStore, MemoryTx};
 use messagekit::{
     Claim, ClaimRequest, Error, ErrorKind, Failure, Leased, NextOffset, Offsets, ParkingRoom, Processed,
-    Received, Retries, SetAside, SetAsideOutcome, Store, Suspects,
+    Received, Retries, SetAside, SetAsideOutcome, Store, Suspects, Unanswered,
 };
 
 /// A call of the store.
@@ -203,8 +203,14 @@ impl Retries for Flaky {
 }
 
 impl Suspects for Flaky {
-    async fn suspect(&self, consumer: &str, received: &Received) -> Result<u32, Error> {
-        self.call(Call::Suspect, self.inner.suspect(consumer, received)).await
+    async fn suspect(
+        &self,
+        consumer: &str,
+        received: &Received,
+        by: &str,
+        within: Duration,
+    ) -> Result<Unanswered, Error> {
+        self.call(Call::Suspect, self.inner.suspect(consumer, received, by, within)).await
     }
 
     async fn absolve(&self, tx: &mut MemoryTx, consumer: &str, received: &Received) -> Result<(), Error> {
@@ -212,8 +218,8 @@ impl Suspects for Flaky {
         self.inner.absolve(tx, consumer, received).await
     }
 
-    async fn stand_down(&self, consumer: &str, received: &Received) -> Result<(), Error> {
-        self.call(Call::StandDown, self.inner.stand_down(consumer, received)).await
+    async fn stand_down(&self, consumer: &str, received: &Received, by: &str) -> Result<(), Error> {
+        self.call(Call::StandDown, self.inner.stand_down(consumer, received, by)).await
     }
 
     async fn sweep_suspects(&self, consumer: &str) -> Result<(), Error> {

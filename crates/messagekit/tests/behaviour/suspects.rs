@@ -3,16 +3,19 @@
 use std::time::Duration;
 
 use messagekit::memory::TestGate;
-use messagekit::{Claim, ErrorKind, LetterState, OnFailure, Store, claim};
+use messagekit::{Claim, ErrorKind, LetterState, OnFailure, Received, Store, Suspects, claim};
 
-use crate::fixture::{Act, CONSUMER, Running, World, id, names, pass, seconds, sorted, start, until};
+use crate::fixture::{Act, CONSUMER, Running, World, id, names, pass, placed, seconds, sorted, start, until};
 use crate::flaky::{Call, Flaky};
 
 /// Longer than the test looks: whoever runs it is killed meanwhile.
 const FOR_EVER: Act = Act::Take(Duration::from_secs(100_000));
 
+/// How long a handler may take: what it has left unanswered for twice that long, nobody will answer.
+const DEADLINE: Duration = Duration::from_secs(600);
+
 fn consumer(world: &World, policy: OnFailure) -> Running {
-    start(world.billing().deadline(seconds(1_000_000)).on_failure(policy))
+    start(world.billing().deadline(DEADLINE).on_failure(policy))
 }
 
 /// Starts a process and ends it while the message is in its handler.
@@ -33,12 +36,14 @@ async fn a_message_that_ends_its_process_five_times_is_dead_and_nobody_else_is_c
             world.push_all(key, 20).await;
         }
         world.script.always("a-7", FOR_EVER);
-        for deaths in 0..5 {
+        for deaths in 1..=5 {
             dies_of(&world, "a-7", policy).await;
             assert_eq!(world.store.suspects(CONSUMER), [(id("a-7"), deaths)], "{policy:?}");
             assert_eq!(world.marker("a-7"), None);
         }
         let survivor = consumer(&world, policy);
+        pass(DEADLINE).await;
+        assert_eq!(world.letters().await.len(), 0, "the last one to run it might live");
         until(|| world.applied().len() == 79).await;
         let letter = world.letter("a-7").await;
         assert_eq!((letter.state, &*letter.kind), (LetterState::Dead, "process_killer"));
@@ -56,6 +61,92 @@ async fn a_message_that_ends_its_process_five_times_is_dead_and_nobody_else_is_c
         until(|| world.marker("a-7") == Some(Claim::Done)).await;
         assert_eq!(survivor.stop().await.dead, 1);
     }
+}
+
+/// What others are who handle a copy of a message at this moment.
+struct Others {
+    message: Received,
+    names: [&'static str; 5],
+}
+
+impl Others {
+    /// As many as could have died of it.
+    async fn begin(world: &World, key: &str, within: Duration) -> Self {
+        let message = Received { id: id(&format!("{key}-1")), message: placed(key, 1), place: None };
+        let names = ["first", "second", "third", "fourth", "fifth"];
+        for name in names {
+            world.store.suspect(CONSUMER, &message, name, within).await.expect("it is noted");
+        }
+        Self { message, names }
+    }
+
+    async fn stand_down(&self, world: &World) {
+        for name in self.names {
+            world.store.stand_down(CONSUMER, &self.message, name).await.expect("it is taken back");
+        }
+    }
+
+    /// One of them finishes the message.
+    async fn finish(&self, world: &World) {
+        let mut tx = world.store.begin().await.expect("a transaction");
+        claim(&world.store, &mut tx, CONSUMER, &self.message.id).await.expect("a claim");
+        world.store.absolve(&mut tx, CONSUMER, &self.message).await.expect("it is forgotten");
+        world.store.commit(tx).await.expect("a commit");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_others_handle_too_is_no_killer_while_they_have_time() {
+    for answered in [true, false] {
+        let world = World::new(1);
+        world.push("a", 1).await;
+        world.push("b", 1).await;
+        let others = Others::begin(&world, "a", seconds(100)).await;
+        let consumer = start(world.billing().on_failure(OnFailure::DeadLetter));
+        pass(seconds(50)).await;
+        assert_eq!(
+            (world.script.runs().len(), world.letters().await.len()),
+            (0, 0),
+            "it waits for their answer"
+        );
+        if answered {
+            others.finish(&world).await;
+        } else {
+            others.stand_down(&world).await;
+        }
+        until(|| world.marker("b-1") == Some(Claim::Done)).await;
+        let stats = consumer.stop().await;
+        assert_eq!((stats.dead, stats.duplicates), (0, u64::from(answered)));
+        assert_eq!(world.marker("a-1"), Some(Claim::Done));
+        assert_eq!(world.store.suspects(CONSUMER), []);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_nobody_answers_for_is_a_killer_when_their_time_is_over() {
+    let world = World::new(1);
+    world.push("a", 1).await;
+    Others::begin(&world, "a", seconds(100)).await;
+    let consumer = start(world.billing());
+    pass(seconds(99)).await;
+    assert_eq!(world.letters().await.len(), 0);
+    pass(seconds(10)).await;
+    assert_eq!(&*world.letter("a-1").await.kind, "process_killer");
+    assert_eq!((world.script.runs().len(), consumer.stop().await.dead), (0, 1));
+    assert_eq!(world.store.suspects(CONSUMER), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_noted_a_message_and_lives_counts_no_death_on_it() {
+    let world = World::new(1);
+    world.push("a", 1).await;
+    let others = Others::begin(&world, "a", seconds(100)).await;
+    others.stand_down(&world).await;
+    world.script.next("a-1", [FOR_EVER]);
+    dies_of(&world, "a-1", OnFailure::DeadLetter).await;
+    let survivor = start(world.billing());
+    until(|| world.applied().len() == 1).await;
+    assert_eq!(survivor.stop().await.dead, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -89,7 +180,7 @@ async fn a_normal_stop_takes_the_note_back() {
     world.script.next("a-2", [Act::Take(seconds(500))]);
     let consumer = start(world.billing().deadline(seconds(600)));
     until(|| world.script.runs_of("a-2").len() == 1).await;
-    assert_eq!(world.store.suspects(CONSUMER), [(id("a-2"), 0)]);
+    assert_eq!(world.store.suspects(CONSUMER), [(id("a-2"), 1)]);
     world.script.heal();
     let stats = consumer.stop().await;
     assert_eq!(stats.handled, 1, "the handler took longer than a stop waits");
@@ -137,7 +228,7 @@ async fn outages_conflicts_and_failures_count_no_death() {
         until(|| world.script.runs_of("a-2").len() >= 20).await;
         pass(Duration::from_millis(1)).await;
         assert!(
-            world.store.suspects(CONSUMER).iter().all(|(_, deaths)| *deaths == 0),
+            world.store.suspects(CONSUMER).iter().all(|(_, notes)| *notes == 1),
             "{act:?}: {:?}",
             world.store.suspects(CONSUMER)
         );
@@ -159,7 +250,7 @@ async fn an_outage_while_a_message_is_noted_counts_no_death() {
         flaky.fail(call, ErrorKind::Unavailable);
     }
     pass(seconds(300)).await;
-    assert_eq!(world.store.suspects(CONSUMER), [(id("a-2"), 0)]);
+    assert_eq!(world.store.suspects(CONSUMER), [(id("a-2"), 1)]);
     flaky.heal();
     until(|| world.applied().len() == 3).await;
     assert_eq!(world.store.suspects(CONSUMER), []);
@@ -230,7 +321,7 @@ async fn a_start_forgets_notes_of_what_somebody_else_has_finished() {
     let world = World::new(1);
     world.push_all("a", 1).await;
     world.script.next("a-1", [FOR_EVER]);
-    let victim = start(world.billing().deadline(seconds(1_000_000)));
+    let victim = start(world.billing().deadline(DEADLINE));
     until(|| world.script.runs().len() == 1).await;
     victim.kill().await;
     assert_eq!(world.store.suspects(CONSUMER).len(), 1);
