@@ -42,10 +42,19 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     test::with_services(&Service::ALL, options.install, options.keep, command)
 }
 
-/// Both, because the relay is measured as users run it.
+/// All, because relay and bridge are measured as users run them.
 fn build() -> Result<(), String> {
     let mut build = Command::new(cargo());
-    build.args(["build", "--release", "-p", "messagekit-benches", "-p", "messagekit-cli"]);
+    build.args([
+        "build",
+        "--release",
+        "-p",
+        "messagekit-benches",
+        "-p",
+        "messagekit-cli",
+        "-p",
+        "messagekit-bridge",
+    ]);
     let status = build.status().map_err(|error| format!("cannot start cargo: {error}"))?;
     if status.success() { Ok(()) } else { Err("the build failed; nothing was measured".to_owned()) }
 }

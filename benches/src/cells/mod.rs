@@ -11,6 +11,7 @@ pub(crate) mod kill;
 mod latency;
 mod memory;
 mod page;
+mod poison;
 mod tuning;
 mod write;
 mod writers;
@@ -18,9 +19,10 @@ mod writers;
 use crate::frame::Cell;
 
 /// Every cell, in the order of its name.
-pub(crate) const ALL: [Cell; 15] = [
+pub(crate) const ALL: [Cell; 17] = [
     page::A1,
     bridge::B1,
+    bridge::B2,
     consume::C1,
     cleanup::C2,
     failures::C3,
@@ -32,6 +34,7 @@ pub(crate) const ALL: [Cell; 15] = [
     latency::R2,
     latency::R3,
     latency::R4,
+    poison::R5,
     write::W1,
     writers::W2,
 ];

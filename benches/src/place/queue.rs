@@ -46,9 +46,7 @@ impl Queue {
         let began = Instant::now();
         let (mut first, mut latest) = (None, (0, Instant::now()));
         loop {
-            let passive = QueueDeclareOptions { passive: true, ..Default::default() };
-            let queue = self.channel.queue_declare(self.name.as_str().into(), passive, FieldTable::default());
-            let (count, now) = (queue.await?.message_count(), Instant::now());
+            let (count, now) = (self.count().await?, Instant::now());
             if count > latest.0 {
                 latest = (count, now);
                 first.get_or_insert((count, now));
@@ -63,22 +61,28 @@ impl Queue {
         Ok(Watched { rate, seconds: (latest.1 - began).as_secs_f64() })
     }
 
+    /// Returns how many messages it has.
+    pub(crate) async fn count(&self) -> Outcome<u32> {
+        let passive = QueueDeclareOptions { passive: true, ..Default::default() };
+        let queue = self.channel.queue_declare(self.name.as_str().into(), passive, FieldTable::default());
+        Ok(queue.await?.message_count())
+    }
+
     /// Takes everything out and says what became of the events below `events`.
     pub(crate) async fn judge(&self, events: usize) -> Outcome<Ledger> {
         let channel = self.connection.create_channel().await?;
-        let passive = QueueDeclareOptions { passive: true, ..Default::default() };
-        let queue = channel.queue_declare(self.name.as_str().into(), passive, FieldTable::default()).await?;
+        let count = self.count().await?;
         channel.basic_qos(1000, BasicQosOptions::default()).await?;
         let (options, table) = (BasicConsumeOptions::default(), FieldTable::default());
         let mut deliveries =
             channel.basic_consume(self.name.as_str().into(), "judge".into(), options, table).await?;
         let mut judge = Judge::expecting(events);
-        for taken in 1..=queue.message_count() {
+        for taken in 1..=count {
             let next = tokio::time::timeout(PATIENCE, deliveries.next()).await;
             let delivery =
                 next.map_err(|_| "a message of the queue cannot be read")?.ok_or("the queue ended")??;
             judge.see_payload(&delivery.data)?;
-            if taken % 500 == 0 || taken == queue.message_count() {
+            if taken % 500 == 0 || taken == count {
                 delivery.ack(BasicAckOptions { multiple: true }).await?;
             }
         }

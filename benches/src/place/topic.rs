@@ -82,6 +82,20 @@ impl Topic {
         tokio::task::spawn_blocking(move || ends(&watcher, &name)).await?
     }
 
+    /// Returns how many records the group of the topic's name has settled.
+    pub(crate) async fn committed(&self) -> Outcome<u64> {
+        let (watcher, name) = (Arc::clone(&self.watcher), self.name.clone());
+        tokio::task::spawn_blocking(move || {
+            let mut partitions = TopicPartitionList::new();
+            partitions.add_partition_range(&name, 0, PARTITIONS - 1);
+            let committed = watcher.committed_offsets(partitions, Duration::from_secs(20))?;
+            let next = |offset| if let Offset::Offset(next) = offset { next } else { 0 };
+            let settled: i64 = committed.elements().iter().map(|element| next(element.offset())).sum();
+            Ok(u64::try_from(settled)?)
+        })
+        .await?
+    }
+
     /// Says what became of the events below `events`. What is missing may still come: it is lost when nothing more has come for
     /// a minute.
     pub(crate) async fn judge(&self, events: usize) -> Outcome<Ledger> {

@@ -2,7 +2,10 @@
 
 pub(super) mod bare;
 mod bridged;
+mod killed;
 mod one_by_one;
+
+pub(crate) use killed::B2;
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,0 +1,86 @@
+//! R5: the broker refuses an event, and what is behind it of its key waits.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use messagekit::{Message, MessageId, headers};
+
+use super::drain_kafka::start;
+use crate::events::messages_to;
+use crate::frame::{Better, Cell, Contender, Goal, Measured, Meter, Outcome, Plan, Role, Target};
+use crate::place::{Database, Program, Topic};
+use crate::settings::Settings;
+
+pub(crate) const R5: Cell = Cell {
+    id: "R5",
+    title: "drain a backlog to Kafka past a poisoned key",
+    figure: "events/s",
+    better: Better::Higher,
+    plan,
+};
+
+const EVENTS: usize = 100_000;
+const HEALTHY: &str = "messagekit relay, no key is poisoned";
+const POISONED: &str = "messagekit relay, the busiest key is poisoned";
+/// The key with the most events, a twentieth of them.
+const KEY: &str = "account-0";
+/// More than a broker takes, if nobody has told it to.
+const TOO_LARGE: usize = 2 * 1024 * 1024;
+
+fn plan(settings: Arc<Settings>) -> Plan {
+    let events = settings.scaled(EVENTS);
+    let (first, second) = (Arc::clone(&settings), settings);
+    let contenders = vec![
+        Contender::new("", HEALTHY, Role::Limit, move || drain(Arc::clone(&first), events, false)),
+        Contender::new("", POISONED, Role::Ours, move || drain(Arc::clone(&second), events, true)),
+    ];
+    let target = Target::AtLeast(0.9);
+    let goal = Goal { group: String::new(), figure: R5.figure, over: POISONED, under: Some(HEALTHY), target };
+    let sizes = format!(
+        "{events} events of 1 KiB, 6 partitions; one of 2 MiB before all others of {KEY}, discarded when the rest has left: then \
+         those behind it follow, in order"
+    );
+    Plan { sizes, contenders, goals: vec![goal] }
+}
+
+async fn drain(settings: Arc<Settings>, events: usize, poisoned: bool) -> Outcome<Measured> {
+    let topic = Topic::make(settings.kafka()?).await?;
+    let database = Database::for_relay(settings.database()?).await?;
+    let mut messages = messages_to(&topic.name, events)?;
+    let mut behind = 0;
+    if poisoned {
+        let is_behind = |message: &&Message| message.key.as_deref() == Some(KEY.as_bytes());
+        behind = messages.iter().filter(is_behind).count();
+        let first = messages.iter().find(is_behind).ok_or("no event has the key")?;
+        let poison = Message { payload: vec![b'x'; TOO_LARGE].into(), ..first.clone() };
+        messages.insert(0, poison.with_header(headers::ID, MessageId::new().to_string()));
+    }
+    database.fill(&messages).await?;
+    drop(messages);
+    let meter = Meter::start(settings.parts());
+    let mut program = start(&settings, &database, "bench", &[])?;
+    let watched = topic.until(events - behind).await?;
+    let cpu = meter.per_100k(events - behind);
+    program.is_alive()?;
+    if poisoned {
+        only_they_wait(&database, behind).await?;
+        let mut discard = Command::new(settings.program()?);
+        discard.args(["outbox", "rejected", "discard", "--all", "--yes", "--database", &database.url]);
+        Program::finish(discard).await?;
+    }
+    let measured = Measured::new(topic.judge(events).await?);
+    Ok(measured.with(R5.figure, watched.rate).with("held back", behind as f64).with_all(cpu))
+}
+
+/// Demands that one event is rejected, and that so many wait behind it.
+async fn only_they_wait(database: &Database, behind: usize) -> Outcome<()> {
+    let store = database.store().await?;
+    let sql = "SELECT count(error), count(*) - count(error) FROM messagekit.outbox_rejected";
+    let (refused, waiting): (i64, i64) = sqlx::query_as(sql).fetch_one(store.pool()).await?;
+    if (refused, waiting) != (1, i64::try_from(behind)?) {
+        return Err(
+            format!("{refused} events are rejected, and {waiting} of {behind} wait behind them").into()
+        );
+    }
+    Ok(())
+}
