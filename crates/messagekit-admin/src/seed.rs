@@ -284,7 +284,11 @@ pub(crate) struct Replayed {
 #[utoipa::path(
     post, path = "/replay", tag = "earlier paths", operation_id = "earlier_replay",
     params(Which, Range),
-    responses((status = 200, body = Replayed), (status = 404, description = "No such database", body = Problem, content_type = "application/problem+json"))
+    responses(
+        (status = 200, body = Replayed),
+        (status = 404, description = "No such database", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "There are more or fewer events than a moment ago, or another order is being chosen", body = Problem, content_type = "application/problem+json")
+    )
 )]
 async fn replay(
     State(app): State<App>,
