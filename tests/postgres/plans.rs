@@ -37,7 +37,7 @@ fn parameters(statement: &str) -> &'static str {
         }
         "mark" => "text[], text[], text, text",
         "audit" => "text, text, text, text, bigint[], text, bigint, text",
-        "suspect" => "text, text, text, float8",
+        "suspect" => "text, text, text",
         "absolve" => "text, text",
         "stand_down" => "text, text, text",
         "sweep" | "confirmed" | "held_in_all" => "text",

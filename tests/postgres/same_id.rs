@@ -1,10 +1,13 @@
 //! The same message in two places at once.
 
-use messagekit::{Claim, MessageId, Store};
-use messagekit_postgres::PostgresStore;
-use messagekit_testkit::block_on;
+use messagekit::memory::MemoryLog;
+use messagekit::{
+    Claim, Consumer, ConsumerStats, Envelope, Event, MessageId, Publisher, Shutdown, Store, codec,
+};
+use messagekit_postgres::{PgTx, PostgresStore};
+use messagekit_testkit::{DEADLINE, block_on, eventually};
 
-use crate::shop::{Shop, backend, insert_bill, until_it_waits};
+use crate::shop::{OrderPlaced, Shop, backend, insert_bill, until_it_waits};
 
 /// Claims and bills as a process of its own would, and answers the claim.
 async fn handle(shop: &Shop, store: &PostgresStore, id: &MessageId) -> Claim {
@@ -39,6 +42,43 @@ fn same_id_in_many_stores_at_once_is_applied_once() {
         }
         assert_eq!((fresh, shop.bills().await), (ids.len(), ids.len() as i64));
         assert_eq!(shop.count("SELECT count(DISTINCT id) FROM bills").await, ids.len() as i64);
+    });
+}
+
+/// Each has noted the message before the first one has its claim: nobody takes the others for dead.
+#[test]
+fn same_id_delivered_to_sixteen_consumers_at_once_is_billed_once_and_kills_nobody() {
+    block_on(async {
+        let shop = Shop::open().await;
+        let log = MemoryLog::new(16);
+        let event = codec::encode(&Envelope::new(OrderPlaced::new("o-1")), "shop").unwrap();
+        let stores = [shop.store.clone(), shop.database.store().await];
+        let (shutdown, mut stats, mut running) = (Shutdown::new(), Vec::new(), Vec::new());
+        for store in stores.iter().cycle().take(16) {
+            let consumer = Consumer::builder("billing", store.clone())
+                .from(log.topics([OrderPlaced::TOPIC]))
+                .on(async |tx: &mut PgTx, order: Envelope<OrderPlaced>| {
+                    insert_bill(tx, order.event_id.as_str()).await;
+                    Ok(())
+                })
+                .build()
+                .unwrap();
+            stats.push(consumer.stats());
+            running.push(tokio::spawn(consumer.run(shutdown.clone())));
+        }
+        let seen =
+            |count: fn(ConsumerStats) -> u64| stats.iter().map(|stats| count(stats.read())).sum::<u64>();
+        let copies: Vec<_> = (0..1_000).map(|copy| event.clone().with_key(format!("k-{copy}"))).collect();
+        log.publish(&copies).await.into_iter().for_each(|result| result.unwrap());
+        eventually("every copy is dealt with", DEADLINE, async || {
+            seen(|stats| stats.handled + stats.duplicates + stats.dead) == 1_000
+        })
+        .await;
+        shutdown.request();
+        for running in running {
+            running.await.unwrap().unwrap();
+        }
+        assert_eq!((seen(|stats| stats.handled), seen(|stats| stats.dead), shop.bills().await), (1, 0, 1));
     });
 }
 

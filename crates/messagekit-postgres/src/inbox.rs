@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use messagekit::{
     Claim, ClaimRequest, Error, Failure, Leased, NextOffset, Offsets, ParkingRoom, Processed, Received,
-    Retries, SetAside, SetAsideOutcome, Suspects, Unanswered,
+    Retries, SetAside, SetAsideOutcome, Suspects,
 };
 
 use crate::tables::letters::{self, WayBack};
@@ -118,16 +118,9 @@ impl Retries for PostgresStore {
 
 /// Notes are transactions of their own: they must outlive the process that dies.
 impl Suspects for PostgresStore {
-    async fn suspect(
-        &self,
-        consumer: &str,
-        received: &Received,
-        by: &str,
-        within: Duration,
-    ) -> Result<Unanswered, Error> {
+    async fn suspect(&self, consumer: &str, received: &Received, by: &str) -> Result<u32, Error> {
         self.statement(async {
-            let mut conn = self.connection().await?;
-            suspects::suspect(&mut conn, self.schema(), consumer, received, by, within).await
+            suspects::suspect(&mut *self.connection().await?, self.schema(), consumer, received, by).await
         })
         .await
     }

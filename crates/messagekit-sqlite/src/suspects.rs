@@ -1,31 +1,20 @@
-//! Counting the deaths of processes on one message.
+//! Who handles a message alone, and has not answered.
 
-use std::time::Duration;
-
-use messagekit::{Error, Received, Suspects, Unanswered};
+use messagekit::{Error, Received, Suspects};
 
 use crate::error::from_sqlite;
-use crate::tables::{micros, names, now, suspects};
+use crate::tables::{names, now, suspects};
 use crate::{SqliteStore, SqliteTx};
 
 impl Suspects for SqliteStore {
-    async fn suspect(
-        &self,
-        consumer: &str,
-        received: &Received,
-        by: &str,
-        within: Duration,
-    ) -> Result<Unanswered, Error> {
+    async fn suspect(&self, consumer: &str, received: &Received, by: &str) -> Result<u32, Error> {
         let (consumer, id, by, now) = (consumer.to_owned(), received.id.clone(), by.to_owned(), now());
-        let until = now.saturating_add(micros(within));
-        let note = self.job(move |conn| {
+        self.job(move |conn| {
             names::consumer(conn, &consumer)
-                .and_then(|consumer| suspects::note(conn, consumer, &id, &by, until))
+                .and_then(|consumer| suspects::note(conn, consumer, &id, &by, now))
                 .map_err(from_sqlite)
-        });
-        let (notes, last) = note.await?;
-        let left = last.and_then(|last| u64::try_from(last.saturating_sub(now)).ok()).unwrap_or_default();
-        Ok(Unanswered { notes, left: Duration::from_micros(left) })
+        })
+        .await
     }
 
     async fn absolve(&self, tx: &mut SqliteTx, consumer: &str, received: &Received) -> Result<(), Error> {

@@ -1,21 +1,17 @@
 //! The message that is being handled while nobody knows yet whether it ends its process.
 
-use std::time::Duration;
-
-use messagekit::{Error, Received, Unanswered};
+use messagekit::{Error, Received};
 use sqlx::PgConnection;
 
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
-/// Tells of the notes that stood before; whoever notes at the same moment lives.
+/// Counts the notes that stood before; whoever notes at the same moment lives.
 pub(crate) const SUSPECT: &str = "
 WITH noted AS (
-  INSERT INTO messagekit.suspect_notes (consumer, message_id, noted_by, until)
-  VALUES ($1, $2, $3, now() + make_interval(secs => $4))
-  ON CONFLICT (consumer, message_id, noted_by) DO UPDATE SET until = excluded.until)
-SELECT count(*), coalesce(greatest(extract(epoch FROM max(until) - now()), 0), 0)::float8
-FROM messagekit.suspect_notes
+  INSERT INTO messagekit.suspect_notes (consumer, message_id, noted_by) VALUES ($1, $2, $3)
+  ON CONFLICT (consumer, message_id, noted_by) DO UPDATE SET noted_at = excluded.noted_at)
+SELECT count(*) FROM messagekit.suspect_notes
 WHERE consumer = $1 AND message_id = $2 AND noted_by <> $3";
 
 pub(crate) const ABSOLVE: &str =
@@ -30,22 +26,17 @@ DELETE FROM messagekit.suspect_notes s
 WHERE s.consumer = $1 AND (
   SELECT true FROM messagekit.processed_messages p WHERE p.consumer = s.consumer AND p.message_id = s.message_id)";
 
-/// Notes that a message is about to be handled alone, and returns what others have noted and not answered.
+/// Notes that a message is about to be handled alone, and returns how many others have and did not answer.
 pub(crate) async fn suspect(
     connection: &mut PgConnection,
     schema: &SchemaName,
     consumer: &str,
     received: &Received,
     by: &str,
-    within: Duration,
-) -> Result<Unanswered, Error> {
-    let suspect = sqlx::query_as(schema.sql(SUSPECT))
-        .bind(consumer)
-        .bind(received.id.as_str())
-        .bind(by)
-        .bind(within.as_secs_f64());
-    let (notes, left): (i64, f64) = suspect.fetch_one(connection).await.map_err(from_sqlx)?;
-    Ok(Unanswered { notes: u32::try_from(notes).unwrap_or(u32::MAX), left: Duration::from_secs_f64(left) })
+) -> Result<u32, Error> {
+    let suspect = sqlx::query_scalar(schema.sql(SUSPECT)).bind(consumer).bind(received.id.as_str()).bind(by);
+    let notes: i64 = suspect.fetch_one(connection).await.map_err(from_sqlx)?;
+    Ok(u32::try_from(notes).unwrap_or(u32::MAX))
 }
 
 /// Forgets all notes of a message.

@@ -3,27 +3,18 @@
 use messagekit::MessageId;
 use rusqlite::{Connection, Result};
 
-/// Notes that a message is about to be handled, and returns how many others have noted it and not answered, and until when
-/// the last of them has time.
-pub(crate) fn note(
-    conn: &Connection,
-    consumer: i64,
-    id: &MessageId,
-    by: &str,
-    until: i64,
-) -> Result<(u32, Option<i64>)> {
-    let others = conn
-        .prepare_cached(
-            "SELECT count(*), max(until) FROM messagekit_suspect_notes
-             WHERE consumer_id = ?1 AND message_id = ?2 AND noted_by <> ?3",
-        )?
-        .query_row((consumer, id.as_str(), by), |row| Ok((row.get(0)?, row.get(1)?)))?;
+/// Notes that a message is about to be handled, and returns how many others have and did not answer.
+pub(crate) fn note(conn: &Connection, consumer: i64, id: &MessageId, by: &str, now: i64) -> Result<u32> {
     conn.prepare_cached(
-        "INSERT INTO messagekit_suspect_notes (consumer_id, message_id, noted_by, until) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT (consumer_id, message_id, noted_by) DO UPDATE SET until = excluded.until",
+        "INSERT INTO messagekit_suspect_notes (consumer_id, message_id, noted_by, noted_at) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (consumer_id, message_id, noted_by) DO UPDATE SET noted_at = excluded.noted_at",
     )?
-    .execute((consumer, id.as_str(), by, until))?;
-    Ok(others)
+    .execute((consumer, id.as_str(), by, now))?;
+    conn.prepare_cached(
+        "SELECT count(*) FROM messagekit_suspect_notes
+         WHERE consumer_id = ?1 AND message_id = ?2 AND noted_by <> ?3",
+    )?
+    .query_row((consumer, id.as_str(), by), |row| row.get(0))
 }
 
 /// Forgets a message that was applied or set aside.

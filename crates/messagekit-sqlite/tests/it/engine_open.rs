@@ -247,7 +247,9 @@ fn file_of_the_second_version(path: &Path) {
             fingerprint, set_aside_at, changed_at, key, headers, payload)
          VALUES (11, 2, 'd', 't', NULL, NULL, 'queue', 'q', 'replaying', 0, 5, 'failed', 'no', 'f', 1, 2, NULL, '[]', x''),
                 (12, 1, 'e', 't', 0, 7, 'store', NULL, 'discarded', 1, NULL, 'failed', 'no', 'f', 1, 2, x'6b', '[]', x'');
-         DELETE FROM messagekit_dead_letters WHERE id = 12;",
+         DELETE FROM messagekit_dead_letters WHERE id = 12;
+         INSERT INTO messagekit_suspects (consumer_id, message_id, deaths, running, noted_at)
+         VALUES (2, 'stood-down', 1, 0, 5), (2, 'noted', 0, 1, 5), (2, 'again', 3, 1, 5);",
     )
     .unwrap();
 }
@@ -262,13 +264,17 @@ async fn a_file_of_the_second_version_keeps_its_letters_and_none_of_them_holds_a
     assert_eq!((letter.origin, letter.return_to.as_deref()), (Origin::Queue, Some("q")));
     let held = "SELECT count(*) FROM messagekit_dead_letters WHERE parked = 1";
     let columns = "SELECT group_concat(text) FROM comments JOIN messagekit_dead_letters d ON d.id = letter";
+    let notes = "SELECT group_concat(message_id || ' ' || notes) FROM
+      (SELECT message_id, count(*) AS notes FROM messagekit_suspect_notes GROUP BY message_id ORDER BY message_id)";
     let seen = store.read(move |c| {
         Ok((
             c.query_row(held, [], |row| row.get::<_, i64>(0))?,
             c.query_row(columns, [], |row| row.get::<_, String>(0))?,
+            c.query_row(notes, [], |row| row.get::<_, String>(0))?,
         ))
     });
-    assert_eq!(seen.await.unwrap(), (0, "ask Ada".to_owned()));
+    let deaths = "again 4,noted 1,stood-down 1";
+    assert_eq!(seen.await.unwrap(), (0, "ask Ada".to_owned(), deaths.to_owned()));
     let back = store.lease_returns(Origin::Queue, 5, Duration::from_secs(60)).await.unwrap();
     assert_eq!(back.iter().map(|back| back.leased.letter).collect::<Vec<_>>(), [11]);
     let mut tx = store.begin().await.unwrap();

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::{
-    BoxFuture, Error, ErrorKind, OutboxHealth, OutboxLag, Received, Store, Suspects, Unanswered,
-};
+use messagekit::{BoxFuture, Error, ErrorKind, OutboxHealth, OutboxLag, Received, Store, Suspects};
 
 use super::Fault;
 use super::store::{FaultyStore, FaultyTx};
@@ -23,21 +21,11 @@ impl FaultyStore {
 }
 
 impl Suspects for FaultyStore {
-    async fn suspect(
-        &self,
-        consumer: &str,
-        received: &Received,
-        by: &str,
-        within: Duration,
-    ) -> Result<Unanswered, Error> {
+    async fn suspect(&self, consumer: &str, received: &Received, by: &str) -> Result<u32, Error> {
         let anybody = unique("anybody");
         let by = if self.is(Fault::SuspectsSuspectThemselves) { &anybody } else { by };
-        let unanswered = self.inner.suspect(self.suspected_by(consumer), received, by, within).await?;
-        Ok(match self.fault {
-            Some(Fault::SuspectsForgetDeaths) => Unanswered::default(),
-            Some(Fault::SuspectsAreDeadAtOnce) => Unanswered { left: Duration::ZERO, ..unanswered },
-            _ => unanswered,
-        })
+        let notes = self.inner.suspect(self.suspected_by(consumer), received, by).await?;
+        Ok(if self.is(Fault::SuspectsForgetDeaths) { 0 } else { notes })
     }
 
     async fn absolve(&self, tx: &mut FaultyTx, consumer: &str, received: &Received) -> Result<(), Error> {
@@ -52,8 +40,8 @@ impl Suspects for FaultyStore {
         match self.fault {
             Some(Fault::StandDownDoesNothing) => Ok(()),
             Some(Fault::CountedNotesStay) => {
-                let others = self.inner.suspect(consumer, received, by, Duration::ZERO).await?;
-                if others.notes > 0 { Ok(()) } else { self.inner.stand_down(consumer, received, by).await }
+                let others = self.inner.suspect(consumer, received, by).await?;
+                if others > 0 { Ok(()) } else { self.inner.stand_down(consumer, received, by).await }
             }
             Some(Fault::StandDownAbsolves) => self.absolve_at_once(consumer, received).await,
             _ => self.inner.stand_down(self.suspected_by(consumer), received, by).await,

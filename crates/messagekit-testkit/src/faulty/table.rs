@@ -349,8 +349,6 @@ faults! {
     SuspectsSuspectThemselves: Store note_of_ones_own_counts_no_death,
     /// What another one has counted as a death stays one, although it is taken back.
     CountedNotesStay: Store note_of_the_living_goes_with_them,
-    /// Whoever has noted a message is taken for dead at once.
-    SuspectsAreDeadAtOnce: Store time_of_the_last_note_is_told,
     /// Absolving does nothing.
     AbsolveDoesNothing: Store absolved_message_is_forgotten,
     /// A message is absolved at once, outside the transaction.

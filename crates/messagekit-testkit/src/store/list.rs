@@ -164,7 +164,6 @@ macro_rules! __each_store_case {
             suspects::note_without_an_answer_counts_a_death: Nothing,
             suspects::note_of_ones_own_counts_no_death: Nothing,
             suspects::note_of_the_living_goes_with_them: Nothing,
-            suspects::time_of_the_last_note_is_told: Nothing,
             suspects::absolved_message_is_forgotten: Nothing,
             suspects::rolled_back_absolution_keeps_the_deaths: Nothing,
             suspects::stood_down_note_counts_no_death: Nothing,

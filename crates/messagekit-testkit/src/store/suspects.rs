@@ -1,15 +1,10 @@
 //! Counting the processes that a message has ended.
 
-use std::time::Duration;
-
-use messagekit::{Received, Store, Suspects, Unanswered};
+use messagekit::{Received, Store, Suspects};
 
 use super::fixture::{begin, claim_in, commit, set_aside_now};
 use super::{StoreFixture, dead, received};
-use crate::{DEADLINE, eventually, unique};
-
-/// Long enough that nobody's time is over while a case runs.
-const LONG: Duration = Duration::from_secs(3_600);
+use crate::unique;
 
 /// One run of a consumer: it goes by a name of its own.
 struct Run<'a, S> {
@@ -23,14 +18,9 @@ impl<'a, S: Suspects> Run<'a, S> {
         Self { store, consumer, name: unique("run") }
     }
 
-    async fn note_for(&self, message: &Received, within: Duration) -> Unanswered {
-        let noted = self.store.suspect(self.consumer, message, &self.name, within).await;
-        noted.expect("notes are answered")
-    }
-
     /// Notes a message, and returns how many others have.
     async fn note(&self, message: &Received) -> u32 {
-        self.note_for(message, LONG).await.notes
+        self.store.suspect(self.consumer, message, &self.name).await.expect("notes are answered")
     }
 
     async fn stand_down(&self, message: &Received) {
@@ -75,29 +65,6 @@ pub async fn note_of_the_living_goes_with_them<F: StoreFixture>(fixture: &F) {
         run.stand_down(&message).await;
     }
     assert_eq!(runs[1].note(&message).await, 1);
-}
-
-/// How long others have to answer is told, until the time of the last one is over.
-pub async fn time_of_the_last_note_is_told<F: StoreFixture>(fixture: &F) {
-    let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
-    let run = Run::new(&store, &consumer);
-    assert_eq!(run.note(&message).await, 0);
-    assert_eq!(run.note_for(&message, LONG).await, Unanswered::default(), "one's own time is not told");
-    run.stand_down(&message).await;
-
-    let long = Run::new(&store, &consumer);
-    assert_eq!(long.note_for(&message, LONG).await, Unanswered::default());
-    let hasty = Run::new(&store, &consumer);
-    let before = hasty.note_for(&message, Duration::from_millis(1)).await;
-    assert_eq!(before.notes, 1);
-    assert!(LONG / 2 < before.left && before.left <= LONG, "{:?}", before.left);
-    let both = run.note(&message).await;
-    assert_eq!(both, 2);
-    run.stand_down(&message).await;
-    long.stand_down(&message).await;
-    let nobody_lives =
-        async || run.note_for(&message, LONG).await == Unanswered { notes: 1, left: Duration::ZERO };
-    eventually("the time of the hasty one is over", DEADLINE, nobody_lives).await;
 }
 
 /// Who applies the message forgets its deaths in the same transaction.

@@ -287,7 +287,8 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
 
     /// Sets how long a handler may take, a year at most. Default: 30 s. PostgreSQL ends a statement that a handler leaves
     /// behind a second later. A store may allow less: the embedded engine lets a transaction hold the file's write lock for
-    /// 250 ms.
+    /// 250 ms. Twice as long and 5 s more is how long a lane waits before a message that seems to have ended five processes is
+    /// dead: others may handle copies of it.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline.min(A_YEAR);
         self

@@ -10,8 +10,23 @@ use tokio::time::Instant;
 use super::Backoff;
 use super::batch::Batch;
 use super::settings::{KILLS, Settings};
-use crate::store::{Claim, ClaimRequest, End, Failure, FailureKind, Inbox, Received, Unanswered};
-use crate::{Error, chain, crash};
+use crate::store::{Claim, ClaimRequest, End, Failure, FailureKind, Inbox, Received};
+use crate::{Error, MessageId, chain, crash};
+
+/// A message that as many have noted without an answer as may die of it.
+#[derive(Clone, Debug)]
+pub(super) struct Watched {
+    pub(super) message: MessageId,
+    since: Instant,
+}
+
+impl Watched {
+    /// How long the others have been given so far. Whoever lives answers within the time of a run, counted from the moment at
+    /// which this process could see the notes: while a database was away nobody could answer.
+    pub(super) fn given(&self) -> Duration {
+        self.since.elapsed()
+    }
+}
 
 /// A batch that is worked through one message at a time, each noted before its handler starts.
 ///
@@ -24,6 +39,8 @@ pub(super) struct Caution {
     noted: Option<usize>,
     /// How many noted messages are finished.
     pub(super) finished: u32,
+    /// What the lane waited for before this.
+    watched: Option<Watched>,
     started: Instant,
 }
 
@@ -32,9 +49,8 @@ pub(super) enum Step {
     Try(Careful),
     /// The time for others has come.
     Rest,
-    /// As many have noted the first fresh message as may die of it, and some of them may still be handling a copy of it: in so
-    /// long they have answered, or are dead.
-    Wait(Duration),
+    /// As many have noted the first fresh message as may die of it, and some of them may live.
+    Watch(Watched),
 }
 
 /// A range to try.
@@ -49,7 +65,11 @@ pub(super) struct Careful {
 
 impl Caution {
     /// Looks which messages are fresh, in one transaction that keeps nothing: duplicates cost no note.
-    pub(super) async fn look<S: Inbox>(settings: &Arc<Settings<S>>, batch: &Batch<S>) -> Result<Self, Error> {
+    pub(super) async fn look<S: Inbox>(
+        settings: &Arc<Settings<S>>,
+        batch: &Batch<S>,
+        watched: Option<Watched>,
+    ) -> Result<Self, Error> {
         let handled: Vec<usize> = (0..batch.entries.len()).filter(|index| batch.is_handled(*index)).collect();
         let requests: Vec<ClaimRequest> =
             handled.iter().map(|index| settings.claim_of(&batch.entries[*index].received)).collect();
@@ -67,7 +87,7 @@ impl Caution {
                 fresh[index] = claim == Claim::Fresh;
             }
         }
-        Ok(Self { fresh, noted: None, finished: 0, started: Instant::now() })
+        Ok(Self { fresh, noted: None, finished: 0, watched, started: Instant::now() })
     }
 
     /// Ends a range with its first fresh message, and notes that one.
@@ -89,12 +109,19 @@ impl Caution {
         }
         // Set before the answer: when it is lost, the note may stand.
         self.noted = Some(first);
-        let Unanswered { notes, left } = suspect(settings, &batch.entries[first].received).await?;
+        let received = &batch.entries[first].received;
+        let notes = suspect(settings, received).await?;
         crash::point("consumer.suspected");
-        if notes >= KILLS && !left.is_zero() {
-            return Ok(Step::Wait(left));
+        let mut killer = None;
+        if notes >= KILLS {
+            let known = self.watched.take().filter(|watched| watched.message == received.id);
+            let watched =
+                known.unwrap_or_else(|| Watched { message: received.id.clone(), since: Instant::now() });
+            if watched.given() < settings.longest_run() {
+                return Ok(Step::Watch(watched));
+            }
+            killer = Some(process_killer(notes));
         }
-        let killer = (notes >= KILLS).then(|| process_killer(notes));
         Ok(Step::Try(Careful { range, noted: Some(first), killer }))
     }
 
@@ -129,11 +156,8 @@ pub(super) fn process_killer(kills: u32) -> Failure {
 }
 
 /// Notes that a message is about to be handled alone.
-pub(super) async fn suspect<S: Inbox>(
-    settings: &Settings<S>,
-    received: &Received,
-) -> Result<Unanswered, Error> {
-    settings.store.suspect(&settings.name, received, &settings.run, settings.longest_run()).await
+pub(super) async fn suspect<S: Inbox>(settings: &Settings<S>, received: &Received) -> Result<u32, Error> {
+    settings.store.suspect(&settings.name, received, &settings.run).await
 }
 
 /// Takes a note back, again while the store is down: it would count as the death of this process.

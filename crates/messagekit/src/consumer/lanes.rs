@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
+use super::caution::Watched;
 use super::fits::Fits;
 use super::probe::BELIEVED;
 use super::settings::{WINDOW_BYTES, WINDOW_MESSAGES};
@@ -35,6 +36,8 @@ pub(super) struct LaneState<S: Store> {
     limit: u32,
     /// How many messages fit into the time of a transaction.
     pub(super) fits: Fits,
+    /// The message that others are to answer for.
+    pub(super) watched: Option<Watched>,
     wait: Option<Pin<Box<Sleep>>>,
     /// Outages in a row.
     pub(super) outages: u32,
@@ -67,6 +70,7 @@ impl<S: Store> LaneState<S> {
             working: None,
             limit,
             fits: Fits::default(),
+            watched: None,
             wait: None,
             outages: 0,
             unavailable: None,

@@ -37,7 +37,8 @@ pub(super) async fn another_runs<S: Inbox>(
     };
     for index in (doubted + 1..batch.entries.len()).filter(other) {
         let received = &batch.entries[index].received;
-        if cautious && !suspect(settings, received).await.is_ok_and(|others| others.notes < KILLS) {
+        if cautious && !suspect(settings, received).await.is_ok_and(|others| others < KILLS) {
+            stand_down(settings, received, stop).await;
             return false;
         }
         let answer = run(settings, batch, index).await;

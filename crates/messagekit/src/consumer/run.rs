@@ -15,7 +15,7 @@ use super::lanes::{LaneState, Window, Working};
 use super::reach::watch;
 use super::retry::{Retried, retry};
 use super::retry_timer::RetryTimer;
-use super::settings::{CUT_OFF, DRAIN, SUSPECT_POLL, Settings};
+use super::settings::{CUT_OFF, DRAIN, FIRST_WATCH, LONGEST_WATCH, Settings};
 use super::strands::Strands;
 use super::turn::{After, Item, Manner, Turn, turn};
 use super::{Backoff, OnFailure};
@@ -259,7 +259,8 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             }
             let stop = Arc::new(AtomicBool::new(false));
             let (first_attempt, doubtful) = (state.blocked + 1, state.is_doubtful());
-            let manner = Manner { first_attempt, cautious, doubtful, fits: state.fits };
+            let watched = state.watched.take();
+            let manner = Manner { first_attempt, cautious, doubtful, fits: state.fits, watched };
             let working = turn(Arc::clone(&self.settings), items, manner, Arc::clone(&stop));
             state.working = Some(Working { stop, pass });
             self.turns.spawn(async move { Ended::Turn(lane, working.await) });
@@ -347,13 +348,18 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
                 tracing::debug!(consumer, error, "batch halved by a conflict");
                 state.wait_for(Backoff::after_conflict());
             }
-            After::Suspected(left) => {
-                tracing::debug!(
-                    consumer,
-                    ?left,
-                    "others have so long to answer for a message that may have ended them"
-                );
-                state.wait_for(left.min(SUSPECT_POLL));
+            After::Watch(watched) => {
+                let (message_id, given) = (&watched.message, watched.given());
+                if given < FIRST_WATCH {
+                    let at_most = self.settings.longest_run();
+                    tracing::warn!(
+                        consumer, %message_id, ?at_most,
+                        "this message may have ended its process each of the last times: whoever else handles it has time to answer"
+                    );
+                }
+                // Each look keeps the other lanes waiting.
+                state.wait_for(given.clamp(FIRST_WATCH, LONGEST_WATCH));
+                state.watched = Some(watched);
             }
             After::Blocked(failure) => {
                 state.blocked += 1;

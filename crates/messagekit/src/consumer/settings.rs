@@ -28,8 +28,9 @@ pub(super) const WINDOW_MESSAGES: usize = 500;
 pub(super) const WINDOW_BYTES: usize = 8 * 1024 * 1024;
 /// How often letters are looked for that became due without this process knowing.
 pub(crate) const RETRY_POLL: Duration = Duration::from_millis(500);
-/// How often is looked whether others have answered for a message before their time was over.
-pub(super) const SUSPECT_POLL: Duration = Duration::from_millis(500);
+/// How soon, and how rarely, is looked whether others have answered for a message.
+pub(super) const FIRST_WATCH: Duration = Duration::from_millis(500);
+pub(super) const LONGEST_WATCH: Duration = Duration::from_secs(5);
 /// How long a shutdown or revoke waits for what is in work.
 pub(super) const DRAIN: Duration = Duration::from_secs(30);
 /// How long a shutdown waits then for handlers that were cut off: notes and leases are taken back meanwhile.
@@ -61,8 +62,7 @@ pub(super) struct Settings<S: Store> {
 }
 
 impl<S: Store> Settings<S> {
-    /// Returns how long one run of a message may take at most, with the wait for somebody else's claim and the commit: whoever
-    /// has not answered by then is gone.
+    /// Returns how long one run of a message takes at most, with the wait for somebody else's claim and the commit.
     pub(super) fn longest_run(&self) -> Duration {
         self.deadline * 2 + Duration::from_secs(5)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::attempt::{Attempted, attempt};
 use super::batch::{Batch, Entry, Runs};
-use super::caution::{Careful, Caution, Step};
+use super::caution::{Careful, Caution, Step, Watched};
 use super::fault::{Fault, store_fault};
 use super::fits::Fits;
 use super::probe::another_runs;
@@ -47,7 +47,6 @@ pub(super) struct Turn<S: Store> {
 }
 
 /// How a turn goes about its messages.
-#[derive(Clone, Copy)]
 pub(super) struct Manner {
     /// Which run of the first message this is; it counts the runs of a message that blocks its lane.
     pub(super) first_attempt: u32,
@@ -57,6 +56,8 @@ pub(super) struct Manner {
     pub(super) doubtful: bool,
     /// How many messages fitted into the time of a transaction before.
     pub(super) fits: Fits,
+    /// The message that others are to answer for.
+    pub(super) watched: Option<Watched>,
 }
 
 /// What the lane does next.
@@ -68,8 +69,8 @@ pub(super) enum After {
     Outage(String),
     /// Goes on with a smaller batch.
     Conflict(String),
-    /// Waits so long at most for others to answer for its first message.
-    Suspected(Duration),
+    /// Waits for others to answer for one of its messages, or to be dead.
+    Watch(Watched),
     /// Waits for its first message, which has failed.
     Blocked(Failure),
     /// Waits because its first message would have to be parked, and there is no room: a culprit with its failure, or one
@@ -88,7 +89,7 @@ pub(super) async fn turn<S: Inbox>(
     manner: Manner,
     stop: Arc<AtomicBool>,
 ) -> Turn<S> {
-    let Manner { first_attempt, cautious, doubtful, mut fits } = manner;
+    let Manner { first_attempt, cautious, doubtful, mut fits, watched } = manner;
     // Judged now and not when it arrived: a lane may wait for days, and markers go meanwhile.
     let now = Timestamp::now();
     let (mut receipts, entries): (Vec<Receipt>, Vec<_>) =
@@ -104,7 +105,7 @@ pub(super) async fn turn<S: Inbox>(
 
     let mut caution = None;
     if cautious {
-        match Caution::look(&settings, &batch).await {
+        match Caution::look(&settings, &batch, watched).await {
             Ok(look) => caution = Some(look),
             Err(error) => {
                 (after, verdict) = without_a_note(error);
@@ -130,8 +131,8 @@ pub(super) async fn turn<S: Inbox>(
                     (range, runs) = (careful, Runs::Noted(noted));
                 }
                 Ok(Step::Rest) => break,
-                Ok(Step::Wait(left)) => {
-                    after = After::Suspected(left);
+                Ok(Step::Watch(watched)) => {
+                    after = After::Watch(watched);
                     break;
                 }
                 Err(error) => {

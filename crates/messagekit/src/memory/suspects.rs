@@ -1,42 +1,26 @@
-//! Deaths of processes, counted in memory.
+//! Who handles a message alone, noted in memory.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
-use jiff::Timestamp;
+use std::collections::BTreeSet;
 
 use super::tx::MemoryTx;
 use super::{Failpoint, MemoryStore};
-use crate::store::{Received, Suspects, Unanswered};
+use crate::store::{Received, Suspects};
 use crate::{Error, MessageId};
 
-/// Who has noted a message and not answered, and until when each has time.
-pub(super) type Notes = BTreeMap<String, Timestamp>;
+/// Who has noted a message and not answered.
+pub(super) type Notes = BTreeSet<String>;
 
 fn key(consumer: &str, received: &Received) -> (String, MessageId) {
     (consumer.to_owned(), received.id.clone())
 }
 
 impl Suspects for MemoryStore {
-    async fn suspect(
-        &self,
-        consumer: &str,
-        received: &Received,
-        by: &str,
-        within: Duration,
-    ) -> Result<Unanswered, Error> {
-        let (now, until) = (self.database.clock.now(), self.database.clock.after(within));
+    async fn suspect(&self, consumer: &str, received: &Received, by: &str) -> Result<u32, Error> {
         self.tables(|tables| {
             tables.pass(Failpoint::Suspect)?;
             let notes = tables.suspects.entry(key(consumer, received)).or_default();
-            notes.remove(by);
-            let last = notes
-                .values()
-                .max()
-                .map_or(Duration::ZERO, |last| last.duration_since(now).try_into().unwrap_or_default());
-            let unanswered = Unanswered { notes: u32::try_from(notes.len()).unwrap_or(u32::MAX), left: last };
-            notes.insert(by.to_owned(), until);
-            Ok(unanswered)
+            notes.insert(by.to_owned());
+            Ok(u32::try_from(notes.len() - 1).unwrap_or(u32::MAX))
         })
     }
 

@@ -28,7 +28,7 @@ pub use outbox::{Outbox, OutboxRows};
 pub use processed::{Claim, ClaimRequest, Processed, claim};
 pub use retries::{Leased, Retries};
 pub use set_aside::{ParkingRoom, Received, SetAside, SetAsideOutcome};
-pub use suspects::{Suspects, Unanswered};
+pub use suspects::Suspects;
 pub use transact::{BoxFuture, End, TransactError, Work};
 pub use wake::Wake;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{
     Claim, ClaimRequest, End, Failure, Leased, NextOffset, Offsets, ParkingRoom, Processed, Received,
-    Retries, SetAside, SetAsideOutcome, Store, Suspects, TransactError, Unanswered, Work,
+    Retries, SetAside, SetAsideOutcome, Store, Suspects, TransactError, Work,
 };
 use crate::message::headers;
 use crate::transport::{Publisher, Refusal};
@@ -219,8 +219,8 @@ impl<P: Publisher + 'static> Retries for NoStore<P> {
 
 /// There is nobody to count deaths: a message that ends its process is the broker's to give up.
 impl<P: Publisher + 'static> Suspects for NoStore<P> {
-    async fn suspect(&self, _: &str, _: &Received, _: &str, _: Duration) -> Result<Unanswered, Error> {
-        Ok(Unanswered::default())
+    async fn suspect(&self, _: &str, _: &Received, _: &str) -> Result<u32, Error> {
+        Ok(0)
     }
 
     async fn absolve(&self, (): &mut (), _: &str, _: &Received) -> Result<(), Error> {

@@ -1,28 +1,18 @@
 //! The message that is being handled while nobody knows yet whether it ends its process.
 
 use std::future::Future;
-use std::time::Duration;
 
 use super::{Received, Store};
 use crate::Error;
 
-/// What others have noted of a message and not answered: processes that died of it, and those that handle a copy of it now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unanswered {
-    /// How many of them there are.
-    pub notes: u32,
-    /// How long until the time of the last of them is over; zero when only their deaths explain all of them.
-    pub left: Duration,
-}
-
-/// Counting the deaths of processes on one message. After an assignment the first batch of a lane runs one message at a time
+/// Finding the message that ends its processes. After an assignment the first batch of a lane runs one message at a time
 /// in the whole consumer, each noted here before its handler starts: whoever is noted when the process dies is the culprit.
 /// Consumers of one process do not wait for each other, so each of them may have noted one.
 #[diagnostic::on_unimplemented(message = "`{Self}` does not count the deaths of a process")]
 pub trait Suspects: Store {
-    /// Notes, in a transaction of its own, that `by` is about to handle the message alone, and will have answered within
-    /// `within` of database time. Returns what others have noted of it before and not answered; a note of the same `by` takes
-    /// the place of its earlier one. Each run of a consumer goes by a name of its own.
+    /// Notes, in a transaction of its own, that `by` is about to handle the message alone. Returns how many others have noted it
+    /// and not answered: processes that died of it, and those that handle a copy of it at this moment. Each run of a consumer
+    /// goes by a name of its own, and has one note of a message.
     ///
     /// # Errors
     /// Transient if the database does not answer.
@@ -31,8 +21,7 @@ pub trait Suspects: Store {
         consumer: &str,
         received: &Received,
         by: &str,
-        within: Duration,
-    ) -> impl Future<Output = Result<Unanswered, Error>> + Send;
+    ) -> impl Future<Output = Result<u32, Error>> + Send;
 
     /// Forgets all notes of the message, in the transaction that applies it or sets it aside.
     ///

@@ -9,7 +9,7 @@ use messagekit::memory::{MemoryLog, MemorySource, MemoryStore, MemoryTx};
 use messagekit::{
     Actor, Backoff, BatchLimit, Claim, Consumer, ConsumerBuilder, ConsumerStats, DeadLetter, DeadLetters,
     Envelope, Error, Inbox, LetterFilter, Message, MessageId, OnFailure, Publisher, Shutdown, Source, Stats,
-    codec,
+    codec, headers,
 };
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -162,6 +162,13 @@ impl World {
     /// What a claim of the message would answer.
     pub(crate) fn marker(&self, message: &str) -> Option<Claim> {
         self.store.marker(CONSUMER, &id(message))
+    }
+
+    /// The partition in which a message stands.
+    pub(crate) fn partition_of(&self, name: &str) -> i32 {
+        let records = self.log.records(TOPIC);
+        let record = records.iter().find(|record| record.message.headers.text(headers::ID) == Some(name));
+        record.expect("it was published").place.partition
     }
 
     /// How many records of a partition are settled.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use messagekit::memory::{MemoryStore, MemoryTx};
 use messagekit::{
     Claim, ClaimRequest, Error, ErrorKind, Failure, Leased, NextOffset, Offsets, ParkingRoom, Processed,
-    Received, Retries, SetAside, SetAsideOutcome, Store, Suspects, Unanswered,
+    Received, Retries, SetAside, SetAsideOutcome, Store, Suspects,
 };
 
 /// A call of the store.
@@ -203,14 +203,8 @@ impl Retries for Flaky {
 }
 
 impl Suspects for Flaky {
-    async fn suspect(
-        &self,
-        consumer: &str,
-        received: &Received,
-        by: &str,
-        within: Duration,
-    ) -> Result<Unanswered, Error> {
-        self.call(Call::Suspect, self.inner.suspect(consumer, received, by, within)).await
+    async fn suspect(&self, consumer: &str, received: &Received, by: &str) -> Result<u32, Error> {
+        self.call(Call::Suspect, self.inner.suspect(consumer, received, by)).await
     }
 
     async fn absolve(&self, tx: &mut MemoryTx, consumer: &str, received: &Received) -> Result<(), Error> {

@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use messagekit::memory::TestGate;
-use messagekit::{Claim, ErrorKind, LetterState, OnFailure, Received, Store, Suspects, claim};
+use messagekit::memory::{MemoryTx, TestGate};
+use messagekit::{Claim, ErrorKind, Inbox, LetterState, OnFailure, Received, Store, Suspects, claim};
 
-use crate::fixture::{Act, CONSUMER, Running, World, id, names, pass, placed, seconds, sorted, start, until};
+use crate::fixture::{
+    Act, CONSUMER, Running, TOPIC, World, id, names, pass, placed, seconds, sorted, start, until,
+};
 use crate::flaky::{Call, Flaky};
 
 /// Longer than the test looks: whoever runs it is killed meanwhile.
 const FOR_EVER: Act = Act::Take(Duration::from_secs(100_000));
 
-/// How long a handler may take: what it has left unanswered for twice that long, nobody will answer.
+/// How long a handler may take.
 const DEADLINE: Duration = Duration::from_secs(600);
 
 fn consumer(world: &World, policy: OnFailure) -> Running {
@@ -71,11 +73,11 @@ struct Others {
 
 impl Others {
     /// As many as could have died of it.
-    async fn begin(world: &World, key: &str, within: Duration) -> Self {
+    async fn begin(world: &World, key: &str) -> Self {
         let message = Received { id: id(&format!("{key}-1")), message: placed(key, 1), place: None };
         let names = ["first", "second", "third", "fourth", "fifth"];
         for name in names {
-            world.store.suspect(CONSUMER, &message, name, within).await.expect("it is noted");
+            world.store.suspect(CONSUMER, &message, name).await.expect("it is noted");
         }
         Self { message, names }
     }
@@ -95,20 +97,26 @@ impl Others {
     }
 }
 
+/// A consumer whose handlers may take a minute: others have twice that long to answer, and a little.
+fn patient<S: Inbox<Tx = MemoryTx>>(world: &World, store: S) -> Running {
+    start(world.consumer_on(CONSUMER, store).deadline(seconds(60)).on_failure(OnFailure::DeadLetter))
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_message_that_others_handle_too_is_no_killer_while_they_have_time() {
     for answered in [true, false] {
         let world = World::new(1);
         world.push("a", 1).await;
         world.push("b", 1).await;
-        let others = Others::begin(&world, "a", seconds(100)).await;
-        let consumer = start(world.billing().on_failure(OnFailure::DeadLetter));
-        pass(seconds(50)).await;
+        let others = Others::begin(&world, "a").await;
+        let consumer = patient(&world, world.store.clone());
+        pass(seconds(100)).await;
         assert_eq!(
             (world.script.runs().len(), world.letters().await.len()),
             (0, 0),
             "it waits for their answer"
         );
+        assert_eq!(world.store.suspects(CONSUMER), [(id("a-1"), 5)], "and has taken its own note back");
         if answered {
             others.finish(&world).await;
         } else {
@@ -126,27 +134,80 @@ async fn a_message_that_others_handle_too_is_no_killer_while_they_have_time() {
 async fn a_message_that_nobody_answers_for_is_a_killer_when_their_time_is_over() {
     let world = World::new(1);
     world.push("a", 1).await;
-    Others::begin(&world, "a", seconds(100)).await;
-    let consumer = start(world.billing());
-    pass(seconds(99)).await;
+    Others::begin(&world, "a").await;
+    let consumer = patient(&world, world.store.clone());
+    pass(seconds(120)).await;
     assert_eq!(world.letters().await.len(), 0);
-    pass(seconds(10)).await;
+    pass(seconds(20)).await;
     assert_eq!(&*world.letter("a-1").await.kind, "process_killer");
     assert_eq!((world.script.runs().len(), consumer.stop().await.dead), (0, 1));
     assert_eq!(world.store.suspects(CONSUMER), []);
 }
 
+/// Nobody can answer while the database is away.
 #[tokio::test(start_paused = true)]
-async fn who_has_noted_a_message_and_lives_counts_no_death_on_it() {
+async fn an_outage_gives_those_who_handle_a_message_their_time_again() {
     let world = World::new(1);
     world.push("a", 1).await;
-    let others = Others::begin(&world, "a", seconds(100)).await;
+    let others = Others::begin(&world, "a").await;
+    let flaky = Flaky::new(&world.store);
+    let consumer = patient(&world, flaky.clone());
+    pass(seconds(100)).await;
+    flaky.fail(Call::Begin, ErrorKind::Unavailable);
+    flaky.fail(Call::Suspect, ErrorKind::Unavailable);
+    pass(seconds(600)).await;
+    flaky.heal();
+    pass(seconds(100)).await;
+    assert_eq!(world.letters().await.len(), 0);
     others.stand_down(&world).await;
-    world.script.next("a-1", [FOR_EVER]);
-    dies_of(&world, "a-1", OnFailure::DeadLetter).await;
-    let survivor = start(world.billing());
     until(|| world.applied().len() == 1).await;
-    assert_eq!(survivor.stop().await.dead, 0);
+    assert_eq!(consumer.stop().await.dead, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_while_others_have_time_leaves_their_notes_alone() {
+    let world = World::new(1);
+    world.push("a", 1).await;
+    Others::begin(&world, "a").await;
+    let consumer = patient(&world, world.store.clone());
+    pass(seconds(50)).await;
+    consumer.stop().await;
+    assert_eq!(world.store.suspects(CONSUMER), [(id("a-1"), 5)]);
+    assert_eq!(world.letters().await.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_lanes_go_on_while_one_waits_for_the_answer_of_others() {
+    let world = World::new(2);
+    world.push("a", 1).await;
+    Others::begin(&world, "a").await;
+    let consumer = patient(&world, world.store.clone());
+    pass(seconds(5)).await;
+    for key in ["b", "c", "d", "e"] {
+        world.push_all(key, 20).await;
+        names(key, 20).iter().for_each(|id| world.script.always(id, Act::Take(seconds(1))));
+    }
+    let waits = world.partition_of("a-1");
+    let beside = world.log.records(TOPIC).iter().filter(|record| record.place.partition != waits).count();
+    assert!(beside >= 20, "{beside}");
+    pass(seconds(110)).await;
+    assert_eq!((world.applied().len(), world.letters().await.len()), (beside, 0));
+    consumer.kill().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_only_asked_about_keeps_no_note() {
+    let world = World::new(1);
+    world.push("b", 1).await;
+    world.push("a", 1).await;
+    world.script.always("b-1", Act::Unavailable);
+    Others::begin(&world, "a").await;
+    let consumer = patient(&world, world.store.clone());
+    // Longer than its word is taken that a dependency is down.
+    pass(seconds(1_800)).await;
+    consumer.stop().await;
+    assert_eq!(world.store.suspects(CONSUMER), [(id("a-1"), 5)]);
+    assert_eq!(world.script.runs_of("a-1"), []);
 }
 
 #[tokio::test(start_paused = true)]
