@@ -24,8 +24,10 @@ const HEALTHY: &str = "messagekit relay, no key is poisoned";
 const POISONED: &str = "messagekit relay, the busiest key is poisoned";
 /// The key with the most events, a twentieth of them.
 const KEY: &str = "account-0";
-/// More than a broker takes, if nobody has told it to.
-const TOO_LARGE: usize = 2 * 1024 * 1024;
+/// What the topic takes: more than any request of small events needs.
+const LARGEST: usize = 600_000;
+/// What the outbox takes.
+const POISON: usize = 850_000;
 
 fn plan(settings: Arc<Settings>) -> Plan {
     let events = settings.scaled(EVENTS);
@@ -37,14 +39,14 @@ fn plan(settings: Arc<Settings>) -> Plan {
     let target = Target::AtLeast(0.9);
     let goal = Goal { group: String::new(), figure: R5.figure, over: POISONED, under: Some(HEALTHY), target };
     let sizes = format!(
-        "{events} events of 1 KiB, 6 partitions; one of 2 MiB before all others of {KEY}, discarded when the rest has left: then \
-         those behind it follow, in order"
+        "{events} events of 1 KiB, 6 partitions; one of {POISON} bytes, which the topic refuses, before all others of {KEY}; it is \
+         discarded when the rest has left: then those behind it follow, in order"
     );
     Plan { sizes, contenders, goals: vec![goal] }
 }
 
 async fn drain(settings: Arc<Settings>, events: usize, poisoned: bool) -> Outcome<Measured> {
-    let topic = Topic::make(settings.kafka()?).await?;
+    let topic = Topic::with(settings.kafka()?, LARGEST).await?;
     let database = Database::for_relay(settings.database()?).await?;
     let mut messages = messages_to(&topic.name, events)?;
     let mut behind = 0;
@@ -52,7 +54,10 @@ async fn drain(settings: Arc<Settings>, events: usize, poisoned: bool) -> Outcom
         let is_behind = |message: &&Message| message.key.as_deref() == Some(KEY.as_bytes());
         behind = messages.iter().filter(is_behind).count();
         let first = messages.iter().find(is_behind).ok_or("no event has the key")?;
-        let poison = Message { payload: vec![b'x'; TOO_LARGE].into(), ..first.clone() };
+        // Nothing that compression makes small.
+        let mut dice = fastrand::Rng::with_seed(5);
+        let payload: Vec<u8> = std::iter::repeat_with(|| dice.u8(..)).take(POISON).collect();
+        let poison = Message { payload: payload.into(), ..first.clone() };
         messages.insert(0, poison.with_header(headers::ID, MessageId::new().to_string()));
     }
     database.fill(&messages).await?;

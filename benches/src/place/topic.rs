@@ -32,8 +32,14 @@ pub(crate) struct Watched {
 
 impl Topic {
     pub(crate) async fn make(brokers: &str) -> Outcome<Self> {
-        let name = unique();
+        Self::with(brokers, 1024 * 1024).await
+    }
+
+    /// Makes one that refuses records of more bytes.
+    pub(crate) async fn with(brokers: &str, largest: usize) -> Outcome<Self> {
+        let (name, largest) = (unique(), largest.to_string());
         let topic = NewTopic::new(&name, PARTITIONS, TopicReplication::Fixed(1));
+        let topic = topic.set("max.message.bytes", &largest);
         for made in admin(brokers)?.create_topics([&topic], &AdminOptions::new()).await? {
             made.map_err(|(name, error)| format!("topic {name} is not made: {error}"))?;
         }
