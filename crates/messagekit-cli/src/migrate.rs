@@ -25,7 +25,7 @@ pub(crate) struct Migrate {
     database: Database,
     #[command(flatten)]
     way_out: WayOut,
-    /// Divide events and markers by the day of their ids, so that a cleanup removes a day at once. Consumers of older versions must be gone
+    /// Divide events and markers by the day of their ids, so that a cleanup removes a day at once. Programs of older versions must be gone
     #[arg(long, conflicts_with_all = ["status", "dry_run"])]
     by_day: bool,
     /// Print the statements instead of running them

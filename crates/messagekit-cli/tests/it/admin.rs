@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::command::{messagekit, messagekit_with};
+use crate::command::{AWAY, messagekit, messagekit_with};
 use crate::desk::{Desk, message};
 use crate::server::{Server, get};
 
@@ -61,12 +61,11 @@ async fn letters_are_served_to_who_shows_a_token_and_a_signal_ends_it() {
 #[tokio::test]
 async fn a_configuration_says_all_of_it_and_a_server_that_is_away_is_named() {
     let desk = Desk::with([message(None, b"{}")]).await;
-    let away = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let made = token("vera", "viewer");
     let config = desk.file().with_file_name("admin.toml");
     let text = format!(
         "[admin]\nlisten = '127.0.0.1:0'\nhealth = '127.0.0.1:0'\n\n[[database]]\nname = 'shop'\nurl_file = 'url'\n\n\
-         [[database]]\nname = 'billing'\nurl = 'postgres://me:s3cret@{away}/billing'\n\n\
+         [[database]]\nname = 'billing'\nurl = 'postgres://me:s3cret@{AWAY}/billing'\n\n\
          [[token]]\nname = 'vera'\nrole = 'viewer'\nhash = '{}'\n\n[bridge]\nname = 'of another program'\n",
         made["hash"].as_str().unwrap()
     );

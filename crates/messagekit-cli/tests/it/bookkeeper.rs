@@ -1,12 +1,11 @@
 //! `messagekit bookkeeper`, as far as no broker is needed.
 
 use std::fs;
-use std::net::TcpListener;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::command::{messagekit, messagekit_with};
+use crate::command::{AWAY, messagekit, messagekit_with};
 use crate::desk::Desk;
 use crate::server::{Server, get};
 
@@ -99,16 +98,14 @@ fn a_database_that_is_not_there_is_a_failure() {
 #[tokio::test]
 async fn a_bookkeeper_without_its_brokers_lives_and_is_not_ready() {
     let desk = Desk::empty().await;
-    // Nobody listens there any more.
-    let away = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (rabbitmq, database) =
-        (format!("amqp://me:s3cret@{away}"), format!("sqlite:{}", desk.file().display()));
+        (format!("amqp://me:s3cret@{AWAY}"), format!("sqlite:{}", desk.file().display()));
     let variables = [
         ("MESSAGEKIT_BOOKKEEPER__LISTEN", "127.0.0.1:0"),
         ("MESSAGEKIT_BOOKKEEPER__QUEUES", "shipping.dead"),
         ("MESSAGEKIT_BOOKKEEPER__TOPICS", "bridge.dead"),
         ("MESSAGEKIT_RABBITMQ__URL", &rabbitmq),
-        ("MESSAGEKIT_KAFKA__BROKERS", &away.to_string()),
+        ("MESSAGEKIT_KAFKA__BROKERS", AWAY),
         ("MESSAGEKIT_DATABASE__0__URL", &database),
     ];
     let mut server = Server::start(&["bookkeeper"], &variables);

@@ -5,6 +5,10 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+/// Where nobody listens: the system gives a port below 1024 to nobody by itself.
+pub(crate) const AWAY: &str = "127.0.0.1:9";
+pub(crate) const ALSO_AWAY: &str = "127.0.0.1:10";
+
 /// What a command answered.
 #[derive(Debug)]
 pub(crate) struct Answer {

@@ -1,17 +1,10 @@
 //! `messagekit connector` and PostgreSQL as far as neither a database nor a worker is needed.
 
-use std::net::TcpListener;
-
 use serde_json::json;
 
-use crate::command::{messagekit, messagekit_with};
+use crate::command::{ALSO_AWAY, AWAY, messagekit, messagekit_with};
 
 const DATABASE: &str = "postgres://me:s3cret@db.internal:5433/web-shop?sslmode=require";
-
-/// An address on which nobody listens.
-fn closed() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
-}
 
 #[test]
 fn the_settings_are_those_of_the_database_and_hold_no_password() {
@@ -113,9 +106,8 @@ fn a_url_that_cannot_be_read_is_not_repeated() {
 
 #[test]
 fn a_server_that_is_not_there_is_a_failure_with_its_place() {
-    let place = closed();
-    let url = format!("postgresql://me:s3cret@{place}/shop");
-    let worker = format!("http://{}", closed());
+    let url = format!("postgresql://me:s3cret@{AWAY}/shop");
+    let worker = format!("http://{ALSO_AWAY}");
     for command in [
         &["migrate"][..],
         &["migrate", "--status"],
@@ -126,25 +118,24 @@ fn a_server_that_is_not_there_is_a_failure_with_its_place() {
     ] {
         let answer = messagekit(&[command, &["--database", &url]].concat());
         assert!(!answer.err.contains("s3cret"), "{answer:?}");
-        answer.refused(1, &[&place, "does not answer"]);
+        answer.refused(1, &[AWAY, "does not answer"]);
     }
 }
 
 #[test]
 fn a_worker_that_is_not_there_is_one_line_of_its_own() {
-    let (database, worker) = (closed(), closed());
-    let url = format!("postgres://me:s3cret@{database}/shop");
-    let connect = format!("http://me:s3cret@{worker}");
+    let url = format!("postgres://me:s3cret@{AWAY}/shop");
+    let connect = format!("http://me:s3cret@{ALSO_AWAY}");
     let place = ["--database", &url, "--connect", &connect];
     let status = messagekit(&[&["connector", "status"], &place[..]].concat());
     assert_eq!(status.code, 1, "{status:?}");
     let lines: Vec<&str> = status.out.lines().collect();
     assert_eq!(lines.len(), 2, "{status:?}");
     for (line, name, place, fix) in
-        [(lines[0], "database", &database, "start it"), (lines[1], "worker", &worker, "start the worker")]
+        [(lines[0], "database", AWAY, "start it"), (lines[1], "worker", ALSO_AWAY, "start the worker")]
     {
         assert!(line.starts_with(name) && line.contains("PROBLEM"), "{line}");
-        assert!(line.contains(&**place) && line.contains(fix) && !line.contains("s3cret"), "{line}");
+        assert!(line.contains(place) && line.contains(fix) && !line.contains("s3cret"), "{line}");
     }
     status.explained(&["messagekit-shop", "2 problems"]);
     let json = messagekit(&[&["connector", "status", "--json"], &place[..]].concat());
@@ -154,18 +145,17 @@ fn a_worker_that_is_not_there_is_one_line_of_its_own() {
 
     let delete = messagekit(&[&["connector", "delete", "--slot", "--yes"], &place[..]].concat());
     assert!(!delete.err.contains("s3cret"), "{delete:?}");
-    delete.refused(1, &["Kafka Connect is not reachable", &worker]);
+    delete.refused(1, &["Kafka Connect is not reachable", ALSO_AWAY]);
     let delete = messagekit(&[&["connector", "delete"], &place[..]].concat());
     assert!(!delete.err.contains("s3cret"), "{delete:?}");
-    delete.refused(1, &["Kafka Connect is not reachable", &worker]);
+    delete.refused(1, &["Kafka Connect is not reachable", ALSO_AWAY]);
 }
 
 #[test]
 fn what_was_not_read_is_dropped_only_when_somebody_agrees() {
     // Both are closed: whoever reached out before it asked would fail on them instead.
-    let (database, worker) = (closed(), closed());
-    let url = format!("postgres://me:s3cret@{database}/shop");
-    let connect = format!("http://{worker}");
+    let url = format!("postgres://me:s3cret@{AWAY}/shop");
+    let connect = format!("http://{ALSO_AWAY}");
     let place = ["--database", &url, "--connect", &connect];
     let asked = messagekit(&[&["connector", "delete", "--slot"], &place[..]].concat());
     assert!(!asked.err.contains("s3cret"), "{asked:?}");
