@@ -98,8 +98,8 @@ impl RelayBuilder {
         self
     }
 
-    /// Sets how often it looks for events that nobody told it of. Default: 50 ms. That long an event may wait that another
-    /// process has written.
+    /// Sets how often it looks for events that nobody told it of, ten times as often while it finds some. Default: 50 ms. That
+    /// long an event may wait that another process has written.
     pub fn poll(mut self, poll: Duration) -> Self {
         self.poll = poll;
         self

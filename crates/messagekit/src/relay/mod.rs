@@ -37,8 +37,8 @@
 //! - An event may come twice, after a crash, an unanswered publish or a frozen relay: consumers deduplicate by its id.
 //! - Between events without a key, of two topics, or of two keys there is no order.
 //! - A delayed event takes part in the order of its key from when it is due.
-//! - An event that another process has committed waits for the poll, 50 ms unless set otherwise; one that passed it by a late
-//!   commit, up to 200 ms more.
+//! - An event that another process has committed waits for the poll, 50 ms unless set otherwise, a tenth of it while more come;
+//!   one that passed it by a late commit, up to 200 ms more.
 
 mod alarm;
 mod builder;

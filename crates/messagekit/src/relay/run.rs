@@ -27,6 +27,9 @@ use crate::{Error, ErrorKind, chain, crash};
 /// So often the loop goes round before others of its thread have their turn.
 const ROUNDS: u32 = 64;
 
+/// So many times as often it looks for events while there are some.
+const EAGER: u32 = 10;
+
 pub(super) async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
     let mut shutdown = pin!(shutdown);
     let mut running = Running::new(settings);
@@ -62,6 +65,8 @@ struct Running {
     lease_at: Duration,
     reading: Errand<Result<Page, Error>>,
     poll_at: Duration,
+    /// Until when more events are likely: some were found less than a poll ago.
+    eager_until: Duration,
     sending: FuturesUnordered<BoxFuture<'static, Sent>>,
     deleting: Errand<Deleted>,
     delayed: Delayed,
@@ -86,6 +91,7 @@ impl Running {
             lease_at: Duration::ZERO,
             reading: Errand::new(),
             poll_at: Duration::ZERO,
+            eager_until: Duration::ZERO,
             sending: FuturesUnordered::new(),
             deleting: Errand::new(),
             delayed: Delayed::new(),
@@ -196,7 +202,8 @@ impl Running {
             return started;
         }
         if self.poll_at <= now {
-            self.poll_at = now + self.settings.poll;
+            let poll = self.settings.poll;
+            self.poll_at = now + if now < self.eager_until { poll / EAGER } else { poll };
             self.shards.wake();
         }
         started | self.delayed.start(now, &self.settings) | self.start_reading(now)
@@ -318,6 +325,9 @@ impl Running {
         }
         if !page.rows.is_empty() {
             crash::point("relay.read");
+            let poll = self.settings.poll;
+            self.eager_until = now + poll;
+            self.poll_at = self.poll_at.min(now + poll / EAGER);
         }
         for part in self.shards.answered(now, page) {
             Counters::add(&self.counters().unconfirmed, part.rows.len() as u64);

@@ -53,6 +53,29 @@ async fn what_another_process_commits_is_published_within_the_poll() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn while_another_process_goes_on_writing_nothing_waits_for_the_whole_poll() {
+    let world = World::new();
+    let relay = Running::start(world.relay());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let read_in_a_second = async || {
+        let before = relay.stats.read().reads;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        relay.stats.read().reads - before
+    };
+    let of_silence = read_in_a_second().await;
+    world.outbox.write([order("k", 0)]);
+    within(Duration::from_millis(50), "it is published", || world.broker.taken_count() == 1).await;
+    for n in 1..100 {
+        tokio::time::sleep(Duration::from_millis(n as u64 % 40)).await;
+        world.outbox.write([order("k", n)]);
+        within(Duration::from_millis(10), "it is published", || world.broker.taken_count() == n + 1).await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(read_in_a_second().await, of_silence, "an outbox in which nothing happens is left in peace");
+    relay.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_waits_for_what_is_under_way_and_leaves_nothing_half_done() {
     let world = World::new();
     world.broker.waits(|_| Duration::from_millis(3));
