@@ -40,7 +40,7 @@ fn plan(settings: Arc<Settings>) -> Plan {
     let goal = Goal { group: String::new(), figure: R5.figure, over: POISONED, under: Some(HEALTHY), target };
     let sizes = format!(
         "{events} events of 1 KiB, 6 partitions; one of {POISON} bytes, which the topic refuses, before all others of {KEY}; it is \
-         discarded when the rest has left: then those behind it follow, in order"
+         discarded when the rest has left: then those behind it follow, in order; copies are counted and are no fault"
     );
     Plan { sizes, contenders, goals: vec![goal] }
 }
@@ -73,8 +73,13 @@ async fn drain(settings: Arc<Settings>, events: usize, poisoned: bool) -> Outcom
         discard.args(["outbox", "rejected", "discard", "--all", "--yes", "--database", &database.url]);
         Program::finish(discard).await?;
     }
-    let measured = Measured::new(topic.judge(events).await?);
-    Ok(measured.with(R5.figure, watched.rate).with("held back", behind as f64).with_all(cpu))
+    let ledger = topic.judge(events).await?;
+    let mut measured = Measured::new(ledger);
+    // What the broker had taken of the key before it refused the poison goes out once more, behind it.
+    measured.may_double = poisoned;
+    let (held_back, copies) = (behind as f64, ledger.doubled as f64);
+    let measured = measured.with(R5.figure, watched.rate).with("held back", held_back);
+    Ok(measured.with("copies", copies).with_all(cpu))
 }
 
 /// Demands that one event is rejected, and that so many wait behind it.
