@@ -1,6 +1,6 @@
 //! The event of every cell.
 
-use messagekit::{Envelope, Event, Message, codec};
+use messagekit::{Envelope, Event, Message, Publisher, codec};
 use serde::{Deserialize, Serialize};
 
 use crate::frame::Outcome;
@@ -58,6 +58,14 @@ pub(crate) fn even_messages_to(topic: &str, n: usize) -> Outcome<Vec<Message>> {
         events(n).map(|made| Made { account: format!("account-{}", made.number % ACCOUNTS as u64), ..made });
     even.map(|made| Ok(Message { topic: topic.clone(), ..codec::encode(&Envelope::new(made), "bench")? }))
         .collect()
+}
+
+/// Publishes them, each of which has to be there then.
+pub(crate) async fn publish(publisher: &impl Publisher, messages: &[Message]) -> Outcome<()> {
+    for published in publisher.publish(messages).await {
+        published?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 //!
 //! A program is told by variables where things are: `BENCH_DATABASE` (a URL of PostgreSQL), `BENCH_KAFKA`, `BENCH_TOPIC`. Called
 //! with `fill` it moves the rows of `bench_source (number, account, payload)` into its outbox by the peer's own interface and
-//! ends; called with `relay` it publishes until it is killed. A peer that is not installed, or fails, is listed with the reason.
+//! ends; called with `relay` it publishes until it is killed; called with `consume` it reads the topic as group `bench` and, in one
+//! transaction per message, adds its header `id` to `seen` and, when that is new, its account and number to `effects`. A peer that is
+//! not installed, or fails, is listed with the reason.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -10,7 +12,7 @@ use std::time::Instant;
 
 use sqlx::Connection;
 
-use crate::cells::kill;
+use crate::cells::{EFFECTS, consume_kafka, kill};
 use crate::events::messages;
 use crate::frame::{Measured, Meter, Outcome};
 use crate::place::{Database, Program, Topic, folder};
@@ -48,6 +50,20 @@ pub(crate) const RELAYS: [Peer; 6] = [
     Peer { name: "Namastack 1.6 (Java)", folder: "namastack", command: &["target/peer.jar"] },
 ];
 
+/// Those that read Kafka and deduplicate in PostgreSQL.
+pub(crate) const CONSUMERS: [Peer; 2] = [
+    Peer {
+        name: "Watermill router 1.5, deduplication by hand (Go)",
+        folder: "watermill",
+        command: &["peer"],
+    },
+    Peer {
+        name: "messagekit for Python, its algorithm written again",
+        folder: "messagekit-python",
+        command: &[".venv/bin/python", "peer.py"],
+    },
+];
+
 /// Drains a backlog of `events` by a peer.
 pub(crate) async fn drain(settings: Arc<Settings>, peer: &'static Peer, events: usize) -> Outcome<Measured> {
     let (database, topic) = backlog(&settings, peer, events).await?;
@@ -68,6 +84,27 @@ pub(crate) async fn kill(settings: Arc<Settings>, peer: &'static Peer, events: u
     let _again = Program::start(peer.command(&settings, &database, &topic, "relay")?)?;
     let seen = kill::watch(&topic, killed, events).await?;
     Ok(seen.measured(topic.judge(events).await?))
+}
+
+/// Has a peer consume a topic.
+pub(crate) async fn consume(
+    settings: Arc<Settings>,
+    peer: &'static Peer,
+    events: usize,
+) -> Outcome<Measured> {
+    let database = Database::empty(settings.database()?).await?;
+    database.execute(format!("{EFFECTS}; CREATE TABLE seen (id text PRIMARY KEY)")).await?;
+    let topic = consume_kafka::filled(&settings, events).await?;
+    let pool = sqlx::PgPool::connect(&database.url).await?;
+    let meter = Meter::start(settings.parts());
+    let mut program = Program::start(peer.command(&settings, &database, &topic, "consume")?)?;
+    let rate = match consume_kafka::watch(&pool, events).await {
+        Ok(rate) => rate,
+        Err(error) => return Err(program.is_alive().err().unwrap_or(error)),
+    };
+    let cpu = meter.per_100k(events);
+    let ledger = database.judge(events, "SELECT account, number FROM effects ORDER BY id").await?;
+    Ok(Measured::new(ledger).with("events/s", rate).with_all(cpu))
 }
 
 /// Rate and seconds; the last words of the program when nothing arrives.

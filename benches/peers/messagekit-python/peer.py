@@ -1,7 +1,7 @@
 """The algorithm of messagekit for Python, written again: a table of events, a poll for what is unpublished, and for each of them
-one awaited publish and one commit that marks it.
+one awaited publish and one commit that marks it. Its consumer looks for the id, applies, and adds the id, a commit per message.
 
-Usage: peer.py fill|relay, with BENCH_DATABASE, BENCH_KAFKA and BENCH_TOPIC set.
+Usage: peer.py fill|relay|consume, with BENCH_DATABASE, BENCH_KAFKA and BENCH_TOPIC set.
 """
 
 import asyncio
@@ -9,8 +9,10 @@ import datetime
 import os
 import sys
 
+from faststream import AckPolicy, FastStream
 from faststream.confluent import KafkaBroker
-from sqlalchemy import BigInteger, DateTime, LargeBinary, Text, select, text
+from faststream.confluent.annotations import KafkaMessage
+from sqlalchemy import BigInteger, DateTime, Identity, LargeBinary, Text, select, text
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -62,4 +64,31 @@ async def relay() -> None:
             await asyncio.sleep(0.1)
 
 
-asyncio.run({"fill": fill, "relay": relay}[sys.argv[1]]())
+class Seen(Base):
+    __tablename__ = "seen"
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+
+
+class Effect(Base):
+    __tablename__ = "effects"
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    account: Mapped[str] = mapped_column(Text)
+    number: Mapped[int] = mapped_column(BigInteger)
+
+
+async def consume() -> None:
+    kafka = KafkaBroker(os.environ["BENCH_KAFKA"], logger=None)
+
+    @kafka.subscriber(
+        os.environ["BENCH_TOPIC"], group_id="bench", auto_offset_reset="earliest", ack_policy=AckPolicy.NACK_ON_ERROR
+    )
+    async def apply(event: dict, message: KafkaMessage) -> None:
+        async with sessions() as session, session.begin():
+            if await session.get(Seen, message.headers["id"]) is None:
+                session.add(Seen(id=message.headers["id"]))
+                session.add(Effect(account=event["account"], number=event["number"]))
+
+    await FastStream(kafka, logger=None).run()
+
+
+asyncio.run({"fill": fill, "relay": relay, "consume": consume}[sys.argv[1]]())

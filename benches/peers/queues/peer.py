@@ -1,9 +1,10 @@
 """Appends events to a queue of litequeue or persist-queue, one commit each.
 
 Usage: peer.py litequeue|persist-queue FILE EVENTS
-Prints one JSON object: {"seconds": S, "lost": N, "doubled": N}, counted in the file afterwards.
+Prints one JSON object: {"seconds": S, "lost": N, "doubled": N, "out_of_order": N}, counted in the file afterwards.
 """
 
+import itertools
 import json
 import os
 import sys
@@ -31,7 +32,9 @@ def main() -> None:
         put(payload)
     seconds = time.perf_counter() - started
     seen = [json.loads(take())["number"] for _ in range(queue.qsize())]
-    print(json.dumps({"seconds": seconds, "lost": events - len(set(seen)), "doubled": len(seen) - len(set(seen))}))
+    behind = sum(later < earlier for earlier, later in itertools.pairwise(seen))
+    lost, doubled = events - len(set(seen)), len(seen) - len(set(seen))
+    print(json.dumps({"seconds": seconds, "lost": lost, "doubled": doubled, "out_of_order": behind}))
 
 
 main()

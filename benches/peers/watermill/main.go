@@ -1,20 +1,23 @@
-// An outbox of Watermill's SQL publisher that its forwarder moves to Kafka.
+// An outbox of Watermill's SQL publisher that its forwarder moves to Kafka, and a router that consumes from there.
 //
-// Usage: peer fill|relay, with BENCH_DATABASE, BENCH_KAFKA and BENCH_TOPIC set.
+// Usage: peer fill|relay|consume, with BENCH_DATABASE, BENCH_KAFKA and BENCH_TOPIC set.
 package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
 	"time"
 
+	"github.com/IBM/sarama"
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
 	"github.com/ThreeDotsLabs/watermill-sql/v4/pkg/sql"
 	"github.com/ThreeDotsLabs/watermill/components/forwarder"
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -106,13 +109,55 @@ func relay(ctx context.Context, pool *pgxpool.Pool) error {
 	return forwards.Run(ctx)
 }
 
+// consume has a router apply each message once: what it has seen and the effect share a transaction.
+func consume(ctx context.Context, pool *pgxpool.Pool) error {
+	config := kafka.DefaultSaramaSubscriberConfig()
+	config.Consumer.Offsets.Initial = sarama.OffsetOldest
+	from, err := kafka.NewSubscriber(kafka.SubscriberConfig{
+		Brokers:               strings.Split(os.Getenv("BENCH_KAFKA"), ","),
+		Unmarshaler:           kafka.DefaultMarshaler{},
+		OverwriteSaramaConfig: config,
+		ConsumerGroup:         "bench",
+		NackResendSleep:       time.Millisecond,
+	}, logger)
+	if err != nil {
+		return err
+	}
+	router, err := message.NewRouter(message.RouterConfig{}, logger)
+	if err != nil {
+		return err
+	}
+	router.AddNoPublisherHandler("bench", os.Getenv("BENCH_TOPIC"), from, func(arrived *message.Message) error {
+		return apply(ctx, pool, arrived)
+	})
+	return router.Run(ctx)
+}
+
+func apply(ctx context.Context, pool *pgxpool.Pool, arrived *message.Message) error {
+	var event struct {
+		Account string
+		Number  int64
+	}
+	if err := json.Unmarshal(arrived.Payload, &event); err != nil {
+		return err
+	}
+	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+		id := arrived.Metadata.Get("id")
+		seen, err := tx.Exec(ctx, "INSERT INTO seen (id) VALUES ($1) ON CONFLICT DO NOTHING", id)
+		if err != nil || seen.RowsAffected() == 0 {
+			return err
+		}
+		_, err = tx.Exec(ctx, "INSERT INTO effects (account, number) VALUES ($1, $2)", event.Account, event.Number)
+		return err
+	})
+}
+
 func main() {
 	ctx := context.Background()
 	pool, err := pgxpool.New(ctx, os.Getenv("BENCH_DATABASE"))
-	if err == nil && len(os.Args) == 2 && os.Args[1] == "fill" {
-		err = fill(ctx, pool)
-	} else if err == nil {
-		err = relay(ctx, pool)
+	work := map[string]func(context.Context, *pgxpool.Pool) error{"fill": fill, "relay": relay, "consume": consume}
+	if err == nil {
+		err = work[os.Args[1]](ctx, pool)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 use messagekit::memory::MemoryLog;
-use messagekit::{BatchLimit, Consumer, Envelope, HandlerError, Message, Publisher, Shutdown, headers};
+use messagekit::{BatchLimit, Consumer, Envelope, HandlerError, Message, Shutdown, headers};
 use messagekit_postgres::{PgTx, PostgresStore};
 use sqlx::PgPool;
 
-use crate::events::{Made, TOPIC, messages};
+use crate::events::{Made, TOPIC, messages, publish};
 use crate::frame::{Better, Cell, Contender, Goal, Measured, Meter, Outcome, Plan, Role, Target, pace};
 use crate::place::Database;
 use crate::raw::outbox::key;
@@ -39,7 +39,7 @@ const SIZES: [(u32, usize, usize, usize, f64); 6] = [
 const HAND: &str = "the same statements by hand";
 const OURS: &str = "messagekit consumer";
 
-pub(super) const EFFECTS: &str = "CREATE TABLE effects (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, account text NOT NULL, number bigint NOT NULL)";
+pub(crate) const EFFECTS: &str = "CREATE TABLE effects (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, account text NOT NULL, number bigint NOT NULL)";
 
 pub(super) const EFFECT: &str = "INSERT INTO effects (account, number) VALUES ($1, $2)";
 
@@ -112,14 +112,12 @@ pub(super) async fn fill(size: Size) -> Outcome<(MemoryLog, usize)> {
             batch.iter().step_by(size.every.max(1)).take(if size.every == 0 { 0 } else { batch.len() });
         let all: Vec<Message> = batch.iter().chain(copies).cloned().collect();
         arrivals += all.len();
-        for published in log.publish(&all).await {
-            published?;
-        }
+        publish(&log, &all).await?;
     }
     Ok((log, arrivals))
 }
 
-async fn apply(tx: &mut PgTx, event: Envelope<Made>) -> Result<(), HandlerError> {
+pub(super) async fn apply(tx: &mut PgTx, event: Envelope<Made>) -> Result<(), HandlerError> {
     let number = i64::try_from(event.data.number).map_err(HandlerError::permanent)?;
     sqlx::query(EFFECT).bind(&event.data.account).bind(number).execute(&mut **tx).await?;
     Ok(())

@@ -3,6 +3,7 @@
 mod bridge;
 mod cleanup;
 mod consume;
+pub(crate) mod consume_kafka;
 mod drain_kafka;
 mod drain_rabbitmq;
 mod embedded;
@@ -16,16 +17,19 @@ mod tuning;
 mod write;
 mod writers;
 
+pub(crate) use consume::EFFECTS;
+
 use crate::frame::Cell;
 
 /// Every cell, in the order of its name.
-pub(crate) const ALL: [Cell; 17] = [
+pub(crate) const ALL: [Cell; 18] = [
     page::A1,
     bridge::B1,
     bridge::B2,
     consume::C1,
     cleanup::C2,
     failures::C3,
+    consume_kafka::C4,
     embedded::E1,
     kill::K1,
     memory::M1,

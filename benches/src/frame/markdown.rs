@@ -52,7 +52,7 @@ fn section(text: &mut String, cell: &CellResults) -> std::fmt::Result {
         writeln!(text, "\n| | wanted | reached (min–max) | |\n|---|---|---|---|")?;
     }
     for (goal, Spread { min, median, max }) in goals {
-        let over = goal.under.map_or_else(String::new, |under| format!(" / {under}"));
+        let over = goal.under.map_or_else(String::new, |under| format!(" {} {under}", goal.target.sign()));
         let verdict = if goal.target.is_reached(median) { "yes" } else { "**no**" };
         writeln!(
             text,

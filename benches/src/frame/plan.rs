@@ -126,13 +126,31 @@ pub(crate) struct Goal {
 pub(crate) enum Target {
     AtLeast(f64),
     AtMost(f64),
+    /// The difference and not the ratio: so much more at most.
+    Within(f64),
 }
 
 impl Target {
     pub(crate) fn is_reached(self, figure: f64) -> bool {
         match self {
             Self::AtLeast(target) => figure >= target,
-            Self::AtMost(target) => figure <= target,
+            Self::AtMost(target) | Self::Within(target) => figure <= target,
+        }
+    }
+
+    /// Says what of two figures of one round is compared.
+    pub(crate) fn of(self, over: f64, under: f64) -> f64 {
+        match self {
+            Self::AtLeast(_) | Self::AtMost(_) => over / under,
+            Self::Within(_) => over - under,
+        }
+    }
+
+    /// The sign between the two.
+    pub(crate) fn sign(self) -> &'static str {
+        match self {
+            Self::AtLeast(_) | Self::AtMost(_) => "/",
+            Self::Within(_) => "−",
         }
     }
 }
@@ -141,7 +159,7 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AtLeast(target) => write!(f, "at least {target}"),
-            Self::AtMost(target) => write!(f, "at most {target}"),
+            Self::AtMost(target) | Self::Within(target) => write!(f, "at most {target}"),
         }
     }
 }

@@ -76,7 +76,9 @@ impl CellResults {
         let over = of(goal.over)?.iter().copied();
         match goal.under {
             None => Some(Spread::of(over)),
-            Some(under) => Some(Spread::of(over.zip(of(under)?).map(|(over, under)| over / under))),
+            Some(under) => {
+                Some(Spread::of(over.zip(of(under)?).map(|(over, under)| goal.target.of(over, *under))))
+            }
         }
     }
 
@@ -156,7 +158,7 @@ impl fmt::Display for CellResults {
         goals.set_header(["", "wanted", "reached", "min", "max", "target", ""]);
         for goal in &self.goals {
             let what = match goal.under {
-                Some(under) => format!("{} over {under}, {}", goal.over, goal.figure),
+                Some(under) => format!("{} {} {under}, {}", goal.over, goal.target.sign(), goal.figure),
                 None => format!("{}, {}", goal.over, goal.figure),
             };
             let Some(Spread { min, median, max }) = self.reached(goal) else { continue };
@@ -224,6 +226,16 @@ mod tests {
         let results = results(&[10.0, 20.0, 90.0], &[20.0, 40.0, 10.0]);
         let reached = results.reached(&results.goals[0]).unwrap();
         assert_eq!((reached.min, reached.median, reached.max), (0.5, 0.5, 9.0));
+    }
+
+    #[test]
+    fn difference_is_taken_inside_each_round() {
+        let mut results = results(&[10.0, 20.0, 90.0], &[9.0, 17.0, 85.0]);
+        results.goals[0].target = Target::Within(4.0);
+        let reached = results.reached(&results.goals[0]).unwrap();
+        assert_eq!((reached.min, reached.median, reached.max), (1.0, 3.0, 5.0));
+        assert!(results.goals[0].target.is_reached(reached.median));
+        assert!(!results.goals[0].target.is_reached(reached.max));
     }
 
     #[test]

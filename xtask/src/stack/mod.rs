@@ -89,7 +89,7 @@ impl Alarm {
     pub(crate) fn arguments(self) -> [&'static str; 3] {
         let limit = match self {
             Self::On => "1MB",
-            Self::Off => "512MB",
+            Self::Off => "2GB",
         };
         ["set_vm_memory_high_watermark", "absolute", limit]
     }

@@ -108,7 +108,7 @@ default_user = {NAME}
 default_pass = {NAME}
 # Publishers are not stopped because others fill this machine.
 disk_free_limit.absolute = 50MB
-vm_memory_high_watermark.absolute = 512MiB
+vm_memory_high_watermark.absolute = 2GiB
 log.console = true
 log.console.level = info
 log.file = false

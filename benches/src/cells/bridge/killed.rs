@@ -10,7 +10,7 @@ use messagekit_kafka::Kafka;
 use tempfile::TempDir;
 use tokio::time::MissedTickBehavior;
 
-use crate::events::messages_to;
+use crate::events::{messages_to, publish};
 use crate::frame::{Better, Cell, Contender, Goal, Measured, Outcome, Plan, Role, Target};
 use crate::place::{Program, Queue, Topic};
 use crate::settings::Settings;
@@ -136,13 +136,6 @@ async fn write(publisher: &impl Publisher, messages: &[Message]) -> Outcome<()> 
     for messages in messages.chunks(PER_SECOND / 100) {
         ticks.tick().await;
         publish(publisher, messages).await?;
-    }
-    Ok(())
-}
-
-async fn publish(publisher: &impl Publisher, messages: &[Message]) -> Outcome<()> {
-    for published in publisher.publish(messages).await {
-        published?;
     }
     Ok(())
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::try_join_all;
-use messagekit::{Message, Publisher};
+use messagekit::Message;
 
 use super::fixture::{judge, open};
 use super::{Ran, Run};
-use crate::events::messages;
+use crate::events::{messages, publish};
 use crate::frame::Outcome;
 
 /// `writers` tasks, each waiting for its event to be durable before it appends the next.
@@ -24,11 +24,9 @@ pub(super) async fn engine(run: Run<'_>, writers: usize) -> Outcome<Ran> {
         let publisher = store.publisher();
         tokio::spawn(async move {
             for message in share.chunks(1) {
-                for published in publisher.publish(message).await {
-                    published?;
-                }
+                publish(&publisher, message).await?;
             }
-            Ok::<(), messagekit::PublishError>(())
+            Outcome::Ok(())
         })
     });
     for task in try_join_all(tasks).await? {

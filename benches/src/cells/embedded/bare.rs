@@ -6,7 +6,7 @@ use messagekit::{Message, headers};
 use messagekit_sqlite::rusqlite::Connection;
 
 use super::consume::{EFFECT, fill};
-use super::fixture::{connect, judge, open};
+use super::fixture::{connect, judge, judge_effects, open};
 use super::{Ran, Run};
 use crate::events::{TOPIC, messages};
 use crate::frame::Outcome;
@@ -108,7 +108,7 @@ pub(super) async fn consume(run: Run<'_>, batch: u32) -> Outcome<Ran> {
     }
     let seconds = started.elapsed().as_secs_f64();
     drop(connection);
-    let ledger = judge(&run, "effects", "event_id")?;
+    let ledger = judge_effects(&run)?;
     Ok(Ran { rate: run.events as f64 / seconds, ledger, group: None })
 }
 

@@ -1,11 +1,11 @@
 //! Consuming through the engine: claim, one effect, settle.
 
-use messagekit::{Consumer, Envelope, HandlerError, Publisher, Shutdown, Store};
+use messagekit::{Consumer, Envelope, HandlerError, Shutdown, Store};
 use messagekit_sqlite::{SqliteStore, SqliteTx};
 
-use super::fixture::{judge, open};
+use super::fixture::{judge_effects, open};
 use super::{Ran, Run};
-use crate::events::{Made, TOPIC, messages};
+use crate::events::{Made, TOPIC, messages, publish};
 use crate::frame::{Outcome, pace};
 
 /// The effect of every consume cell.
@@ -33,7 +33,7 @@ pub(super) async fn engine(run: Run<'_>, one_by_one: bool) -> Outcome<Ran> {
     shutdown.request();
     running.await??;
     store.close().await?;
-    let ledger = judge(&run, "effects", "event_id")?;
+    let ledger = judge_effects(&run)?;
     Ok(Ran { rate, ledger, group: None })
 }
 
@@ -46,9 +46,7 @@ pub(super) async fn fill(run: &Run<'_>) -> Outcome<SqliteStore> {
     store.commit(tx).await?;
     let publisher = store.publisher();
     for batch in messages(run.events)?.chunks(500) {
-        for published in publisher.publish(batch).await {
-            published?;
-        }
+        publish(&publisher, batch).await?;
     }
     Ok(store)
 }

@@ -27,7 +27,15 @@ pub(super) async fn open(run: &Run<'_>) -> Outcome<SqliteStore> {
     Ok(SqliteStore::options().synchronous(run.synchronous).open(database(run.folder)).await?)
 }
 
-/// Says what became of the events, by the different values in a column of a table.
+/// Says what became of events that were applied, the ids of which grow in the order in which they were made.
+pub(super) fn judge_effects(run: &Run<'_>) -> Outcome<Ledger> {
+    let sql = "SELECT count(*) FROM (SELECT event_id, max(event_id) OVER earlier AS latest FROM effects
+        WINDOW earlier AS (PARTITION BY account ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) WHERE event_id < latest";
+    let behind = connect(run)?.query_row(sql, (), |row| row.get::<_, i64>(0))?;
+    Ok(Ledger { out_of_order: u64::try_from(behind)?, ..judge(run, "effects", "event_id")? })
+}
+
+/// Says what became of the events, by the different values in a column of a table, whatever their order.
 pub(super) fn judge(run: &Run<'_>, table: &str, column: &str) -> Outcome<Ledger> {
     let sql = format!("SELECT count(*), count(DISTINCT {column}) FROM {table}");
     let (rows, different) =

@@ -43,6 +43,7 @@ pub(super) fn queue(run: &Run<'_>, name: &str) -> Outcome<Ran> {
     let count = |field: &str| result[field].as_u64().ok_or_else(|| format!("{name} printed no {field}"));
     let seconds =
         result["seconds"].as_f64().filter(|seconds| *seconds > 0.0).ok_or("no seconds were printed")?;
-    let ledger = Ledger { lost: count("lost")?, doubled: count("doubled")?, out_of_order: 0 };
+    let ledger =
+        Ledger { lost: count("lost")?, doubled: count("doubled")?, out_of_order: count("out_of_order")? };
     Ok(Ran { rate: run.events as f64 / seconds, ledger, group: None })
 }
