@@ -9,7 +9,7 @@ use messagekit_postgres::switch::{Existing, to_relay};
 use messagekit_postgres::{PostgresStore, SchemaName};
 use messagekit_testkit::DEADLINE;
 use messagekit_tests::Database;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, PgPool};
 
 /// Longer than any test.
 pub(super) const LEASE: Duration = Duration::from_secs(600);
@@ -35,9 +35,7 @@ impl Relayed {
     }
 
     pub(super) async fn write_to(&self, topic: &str, id: &str, key: Option<&str>) {
-        let insert = "INSERT INTO messagekit.outbox_events (event_id, topic, aggregate_id, payload) VALUES ($1, $2, $3, '{}')";
-        let insert = sqlx::query(insert).bind(id).bind(topic).bind(key);
-        insert.execute(self.store.pool()).await.expect("inserts");
+        write_to(self.store.pool(), topic, id, key).await;
     }
 
     pub(super) async fn lease(&self, name: &str) -> Leases {
@@ -70,6 +68,12 @@ impl Relayed {
     pub(super) async fn pending(&self) -> i64 {
         self.count("SELECT count(*) FROM messagekit.outbox_pending").await
     }
+}
+
+pub(super) async fn write_to(pool: &PgPool, topic: &str, id: &str, key: Option<&str>) {
+    let insert = "INSERT INTO messagekit.outbox_events (event_id, topic, aggregate_id, payload) VALUES ($1, $2, $3, '{}')";
+    let insert = sqlx::query(insert).bind(id).bind(topic).bind(key);
+    insert.execute(pool).await.expect("inserts");
 }
 
 pub(super) fn id(row: &Pending) -> &str {

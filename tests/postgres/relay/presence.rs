@@ -8,7 +8,7 @@ use sqlx::PgPool;
 use super::outbox::{LEASE, Relayed};
 
 /// Renews until the others can see that it is there.
-async fn present(store: &PostgresStore, name: &str) {
+pub(super) async fn present(store: &PostgresStore, name: &str) {
     eventually("it is present", DEADLINE, async || {
         store.lease(name, LEASE).await.unwrap();
         let is_present = "SELECT is_present FROM messagekit.relay_members WHERE name = $1";
