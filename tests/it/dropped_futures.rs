@@ -8,10 +8,9 @@ use messagekit::{
     Backoff, BatchLimit, Envelope, Error, ErrorKind, HandlerError, LetterState, Outbox, Shutdown, Store,
 };
 use messagekit_sqlite::{SqliteStore, SqliteTx};
-use messagekit_testkit::eventually;
+use messagekit_testkit::{Moment, eventually, given_up};
 
 use crate::desk::{Desk, NoteTaken, Running, write, write_down};
-use crate::given_up::{Moment, given_up};
 use crate::time::SOON;
 
 /// Where an order was when its future was dropped: each waits for the writer.

@@ -12,7 +12,6 @@ mod compose;
 mod crash_points;
 mod desk;
 mod dropped_futures;
-mod given_up;
 mod hostile_records;
 mod letters;
 mod misbehaving_handlers;

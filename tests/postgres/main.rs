@@ -13,6 +13,7 @@ mod connections;
 mod consumer;
 mod counter;
 mod desk;
+mod dropped_futures;
 mod errors;
 mod generations;
 mod health;

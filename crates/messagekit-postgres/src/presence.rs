@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use messagekit::Error;
 use sqlx::{Connection, PgConnection, PgPool};
@@ -17,13 +17,21 @@ const LOCK: &str = "SELECT pg_try_advisory_lock($1, hashtext($2))";
 /// How long the server may take to say that it is still there.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+const A_YEAR: Duration = Duration::from_secs(365 * 24 * 3_600);
+
 /// A connection for each relay of the process, which holds a lock and is used for nothing else.
 ///
 /// It is only a hint to others: whoever loses it while it works loses its shards to them, finds another epoch, and takes its share
 /// again. So nothing waits for it, and behind a pooler that keeps the lock the end of the lease counts as before.
 #[derive(Default)]
 pub(crate) struct Presence {
-    relays: Mutex<HashMap<Arc<str>, Link>>,
+    relays: Mutex<HashMap<Arc<str>, Kept>>,
+}
+
+struct Kept {
+    /// The end of the relay's lease: one that was dropped never says that it leaves.
+    until: Instant,
+    link: Link,
 }
 
 enum Link {
@@ -33,19 +41,23 @@ enum Link {
 }
 
 impl Presence {
-    /// Returns whether the lock of a relay was held a moment ago, and looks after it behind this call.
-    pub(crate) fn keep(self: &Arc<Self>, pool: &PgPool, relay: &str) -> bool {
-        let relay: Arc<str> = relay.into();
+    /// Returns whether the lock of a relay was held a moment ago, and looks after it behind this call. Lets go of those whose leases
+    /// have ended.
+    pub(crate) fn keep(self: &Arc<Self>, pool: &PgPool, relay: &str, lease: Duration) -> bool {
+        let now = Instant::now();
+        let until = now + lease.min(A_YEAR);
         let mut relays = self.relays();
-        let (was_held, held) = match relays.remove(&relay) {
+        relays.retain(|other, kept| **other == *relay || now < kept.until);
+        let relay: Arc<str> = relay.into();
+        let (was_held, held) = match relays.remove(&relay).map(|kept| kept.link) {
             Some(Link::Asked(was_held)) => {
-                relays.insert(relay, Link::Asked(was_held));
+                relays.insert(relay, Kept { until, link: Link::Asked(was_held) });
                 return was_held;
             }
             Some(Link::Held(connection)) => (true, Some(connection)),
             None => (false, None),
         };
-        relays.insert(Arc::clone(&relay), Link::Asked(was_held));
+        relays.insert(Arc::clone(&relay), Kept { until, link: Link::Asked(was_held) });
         tokio::spawn(Arc::clone(self).look_after(pool.clone(), relay, held));
         was_held
     }
@@ -72,14 +84,14 @@ impl Presence {
         let connection = looked.await.ok().and_then(Result::ok).flatten();
         let mut relays = self.relays();
         // It may have left meanwhile.
-        if relays.remove(&relay).is_some()
+        if let Some(Kept { until, .. }) = relays.remove(&relay)
             && let Some(connection) = connection
         {
-            relays.insert(relay, Link::Held(connection));
+            relays.insert(relay, Kept { until, link: Link::Held(connection) });
         }
     }
 
-    fn relays(&self) -> MutexGuard<'_, HashMap<Arc<str>, Link>> {
+    fn relays(&self) -> MutexGuard<'_, HashMap<Arc<str>, Kept>> {
         self.relays.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -25,7 +25,7 @@ impl PostgresStore {
 impl OutboxReader for PostgresStore {
     fn lease<'a>(&'a self, name: &'a str, lease: Duration) -> BoxFuture<'a, Result<Leases, Error>> {
         Box::pin(async move {
-            let is_present = self.presence().keep(self.pool(), name);
+            let is_present = self.presence().keep(self.pool(), name, lease);
             self.relayed(async move |link| shards::lease(link, self.schema(), name, lease, is_present).await)
                 .await
         })

@@ -22,6 +22,7 @@
 //! - [`ledger`]: what was really sent, written by a process other than the one under test, and the verdict.
 //! - [`crash`]: child processes that end at a named point or are killed at random.
 //! - [`eventually`]: waiting for a condition instead of sleeping.
+//! - [`given_up`]: a future that is dropped at one await after the other.
 //!
 //! It knows no database and no broker: adapters depend on it for their tests, never the other way round.
 
@@ -29,6 +30,7 @@ pub mod crash;
 mod eventually;
 pub mod faulty;
 pub mod fixtures;
+mod given_up;
 pub mod ledger;
 pub mod relay;
 mod run;
@@ -36,6 +38,7 @@ pub mod store;
 pub mod transport;
 
 pub use eventually::{DEADLINE, eventually};
+pub use given_up::{Moment, given_up};
 pub use run::{Need, unique};
 
 #[doc(hidden)]

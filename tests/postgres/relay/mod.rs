@@ -1,7 +1,7 @@
 //! The outbox as relays and their operators use it.
 
 mod health;
-mod outbox;
+pub(crate) mod outbox;
 mod plans;
 mod presence;
 mod reading;

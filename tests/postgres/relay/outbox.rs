@@ -12,16 +12,16 @@ use messagekit_tests::Database;
 use sqlx::{AssertSqlSafe, PgPool};
 
 /// Longer than any test.
-pub(super) const LEASE: Duration = Duration::from_secs(600);
+pub(crate) const LEASE: Duration = Duration::from_secs(600);
 
-pub(super) struct Relayed {
-    pub(super) database: Database,
-    pub(super) store: PostgresStore,
-    pub(super) outbox: Outbox<PostgresStore>,
+pub(crate) struct Relayed {
+    pub(crate) database: Database,
+    pub(crate) store: PostgresStore,
+    pub(crate) outbox: Outbox<PostgresStore>,
 }
 
 impl Relayed {
-    pub(super) async fn fresh() -> Self {
+    pub(crate) async fn fresh() -> Self {
         let database = Database::fresh().await;
         to_relay(database.url(), &SchemaName::default(), Existing::Refuse, DEADLINE).await.expect("switches");
         let store = database.store().await;
@@ -30,24 +30,24 @@ impl Relayed {
     }
 
     /// Writes an event of the topic `orders.order`, as somebody does who has no library.
-    pub(super) async fn write(&self, id: &str, key: Option<&str>) {
+    pub(crate) async fn write(&self, id: &str, key: Option<&str>) {
         self.write_to("orders.order", id, key).await;
     }
 
-    pub(super) async fn write_to(&self, topic: &str, id: &str, key: Option<&str>) {
+    pub(crate) async fn write_to(&self, topic: &str, id: &str, key: Option<&str>) {
         write_to(self.store.pool(), topic, id, key).await;
     }
 
-    pub(super) async fn lease(&self, name: &str) -> Leases {
+    pub(crate) async fn lease(&self, name: &str) -> Leases {
         self.store.lease(name, LEASE).await.expect("leases")
     }
 
     /// Reads everything that is ready as the relay `name`, with the leases that it has.
-    pub(super) async fn read(&self, name: &str, leases: &Leases) -> Page {
+    pub(crate) async fn read(&self, name: &str, leases: &Leases) -> Page {
         self.read_but(name, leases, &[], &[], 1_000).await
     }
 
-    pub(super) async fn read_but(
+    pub(crate) async fn read_but(
         &self,
         name: &str,
         leases: &Leases,
@@ -60,47 +60,47 @@ impl Relayed {
         self.store.pending(name, &wanted, except, paused, limit).await.expect("reads")
     }
 
-    pub(super) async fn count(&self, sql: &str) -> i64 {
+    pub(crate) async fn count(&self, sql: &str) -> i64 {
         let count = AssertSqlSafe(sql.to_owned());
         sqlx::query_scalar(count).fetch_one(self.store.pool()).await.expect("counts")
     }
 
-    pub(super) async fn pending(&self) -> i64 {
+    pub(crate) async fn pending(&self) -> i64 {
         self.count("SELECT count(*) FROM messagekit.outbox_pending").await
     }
 }
 
-pub(super) async fn write_to(pool: &PgPool, topic: &str, id: &str, key: Option<&str>) {
+pub(crate) async fn write_to(pool: &PgPool, topic: &str, id: &str, key: Option<&str>) {
     let insert = "INSERT INTO messagekit.outbox_events (event_id, topic, aggregate_id, payload) VALUES ($1, $2, $3, '{}')";
     let insert = sqlx::query(insert).bind(id).bind(topic).bind(key);
     insert.execute(pool).await.expect("inserts");
 }
 
-pub(super) fn id(row: &Pending) -> &str {
+pub(crate) fn id(row: &Pending) -> &str {
     row.message.headers.text(headers::ID).expect("each event has an id")
 }
 
-pub(super) fn ids(page: &Page) -> Vec<&str> {
+pub(crate) fn ids(page: &Page) -> Vec<&str> {
     page.rows.iter().map(id).collect()
 }
 
 /// Their places, in the order of the outbox.
-pub(super) fn in_order(page: &Page) -> Vec<&str> {
+pub(crate) fn in_order(page: &Page) -> Vec<&str> {
     let mut rows: Vec<&Pending> = page.rows.iter().collect();
     rows.sort_by_key(|row| row.seq);
     rows.into_iter().map(id).collect()
 }
 
-pub(super) fn entries(page: &Page) -> Vec<Entry> {
+pub(crate) fn entries(page: &Page) -> Vec<Entry> {
     page.rows.iter().map(Pending::entry).collect()
 }
 
 /// A broker that takes everything and keeps it in order.
 #[derive(Default)]
-pub(super) struct Log(Mutex<Vec<Message>>);
+pub(crate) struct Log(Mutex<Vec<Message>>);
 
 impl Log {
-    pub(super) fn ids(&self) -> Vec<String> {
+    pub(crate) fn ids(&self) -> Vec<String> {
         let log = self.0.lock().unwrap();
         log.iter().map(|message| message.headers.text(headers::ID).unwrap().to_owned()).collect()
     }
@@ -120,7 +120,7 @@ impl Publisher for Log {
 }
 
 /// A relay that publishes into a log, polling each 5 ms.
-pub(super) fn relay(store: &PostgresStore, log: &Arc<Log>) -> Result<Relay, Error> {
+pub(crate) fn relay(store: &PostgresStore, log: &Arc<Log>) -> Result<Relay, Error> {
     let (reader, to): (Arc<dyn OutboxReader>, Arc<dyn Publisher>) =
         (Arc::new(store.clone()), Arc::<Log>::clone(log));
     Relay::builder("shop").reader(reader).to(to).poll(Duration::from_millis(5)).build()

@@ -1,5 +1,7 @@
 //! A relay whose process is gone is followed at once, and not when its lease has ended.
 
+use std::time::Duration;
+
 use messagekit::relay::OutboxReader;
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::{DEADLINE, block_on, eventually};
@@ -98,5 +100,29 @@ fn a_relay_that_leaves_leaves_no_lock_behind() {
         present(&relayed.store, "first").await;
         relayed.store.hand_over("first", &[]).await.unwrap();
         eventually("the lock is free", DEADLINE, async || cut(relayed.store.pool()).await == 0).await;
+    });
+}
+
+/// A program may drop a relay and start another one for as long as it lives.
+#[test]
+fn a_relay_that_was_dropped_keeps_no_session_when_its_lease_is_over() {
+    block_on(async {
+        let relayed = Relayed::fresh().await;
+        let sessions = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 1835758192
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        for name in ["first", "second", "third"] {
+            eventually("it is present", DEADLINE, async || {
+                relayed.store.lease(name, Duration::from_millis(100)).await.unwrap();
+                let is_present = "SELECT is_present FROM messagekit.relay_members WHERE name = $1";
+                sqlx::query_scalar(is_present).bind(name).fetch_one(relayed.store.pool()).await.unwrap()
+            })
+            .await;
+        }
+        present(&relayed.store, "last").await;
+        eventually("the last one's is left", DEADLINE, async || {
+            relayed.lease("last").await;
+            relayed.count(sessions).await == 1
+        })
+        .await;
     });
 }
