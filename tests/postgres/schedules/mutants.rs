@@ -1,4 +1,7 @@
 //! Statements and steps that are exchanged for wrong ones, each of which the schedules must notice.
+//!
+//! Where several rules keep the same promise, one that fails alone harms nobody: a retry compares what it has locked, and a discard
+//! looks at the letter, at its marker and at both again. Such a mutant takes all of them away.
 
 /// One wrong statement or step.
 pub(super) struct Mutant {
@@ -177,5 +180,52 @@ pub(super) const MUTANTS: &[Mutant] = &[
             "WHERE d.id = ANY($1::bigint[]) ORDER BY d.id FOR UPDATE OF d",
             "WHERE d.id = ANY($1::bigint[]) ORDER BY d.id",
         )],
+    ),
+    statement(
+        "a culprit is parked without its marker",
+        &[change(
+            "INSERT INTO messagekit.processed_messages AS p (consumer, message_id, day, outcome, generation)
+SELECT $1, $2, messagekit.day_of($2), 'held', $3 WHERE (
+  SELECT true FROM messagekit.processed_messages q
+  WHERE q.consumer = $1 AND q.message_id = $2 AND (q.outcome <> 'done' OR q.generation >= $3)) IS NULL
+ON CONFLICT ON CONSTRAINT processed_messages_pkey DO UPDATE
+  SET outcome = excluded.outcome, generation = excluded.generation, earlier = p.generation, processed_at = now()
+  WHERE p.outcome = 'done' AND p.generation < excluded.generation",
+            "SELECT 1 WHERE (
+  SELECT true FROM messagekit.processed_messages q
+  WHERE q.consumer = $1::text AND q.message_id = $2::text AND (q.outcome <> 'done' OR q.generation >= $3::int)) IS NULL",
+        )],
+    ),
+    statement(
+        "a retry sets without comparing",
+        &[
+            change("AND state = 'dead'", ""),
+            change(
+                "WHERE d.id = ANY($1::bigint[]) ORDER BY d.id FOR UPDATE OF d",
+                "WHERE d.id = ANY($1::bigint[]) ORDER BY d.id",
+            ),
+            // The other acts lock their letters all the same.
+            change(
+                "FROM messagekit.dead_letters d WHERE d.id = ANY($1::bigint[]) AND d.parked ORDER BY 1, 2, 3",
+                "FROM messagekit.dead_letters d WHERE d.id = ANY(ARRAY(
+                   SELECT l.id FROM messagekit.dead_letters l WHERE l.id = ANY($1::bigint[]) ORDER BY l.id FOR UPDATE))
+                   AND d.parked ORDER BY 1, 2, 3",
+            ),
+        ],
+    ),
+    statement(
+        "a discard closes what is resolved",
+        &[
+            change("SELECT d.id, d.state, d.consumer,", "SELECT d.id, replace(d.state, 'resolved', 'retrying') AS state, d.consumer,"),
+            change(
+                "(SELECT p.outcome FROM messagekit.processed_messages p WHERE p.consumer = d.consumer",
+                "(SELECT nullif(p.outcome, 'done') FROM messagekit.processed_messages p WHERE p.consumer = d.consumer",
+            ),
+            change(
+                "WHERE id = ANY($1::bigint[]) AND state IN ('retrying', 'waiting', 'dead', 'replaying')",
+                "WHERE id = ANY($1::bigint[])",
+            ),
+            change("processed_at = now() WHERE p.outcome = $4", "processed_at = now() WHERE p.outcome IN ($4, 'done')"),
+        ],
     ),
 ];
