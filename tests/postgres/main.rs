@@ -14,6 +14,7 @@ mod consumer;
 mod counter;
 mod desk;
 mod dropped_futures;
+mod durable;
 mod errors;
 mod generations;
 mod health;

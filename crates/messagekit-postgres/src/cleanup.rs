@@ -30,7 +30,7 @@ impl Cleanup for PostgresStore {
             };
             match is_trial {
                 true => self.rollback(tx).await?,
-                false => self.commit(tx).await?,
+                false => self.commit_unhurried(tx).await?,
             }
             Ok(swept)
         })
@@ -47,10 +47,6 @@ impl PostgresStore {
         is_trial: bool,
     ) -> Result<Swept, Error> {
         let schema = self.schema();
-        sqlx::query(schema.sql(cleanup::UNHURRIED))
-            .execute(&mut **tx)
-            .await
-            .map_err(crate::error::from_sqlx)?;
         let table = Divided::of(what);
         let is_divided = table.is_some() && days::is_divided(tx, schema).await?;
         // From the beginning, when they have been divided since the step before.

@@ -7,16 +7,33 @@ use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use crate::PgTx;
 use crate::error::{from_sqlx, of};
 
+/// Who settles a message or answers a client goes by this commit, so it waits for the disk even where the database or the role would
+/// not. A setting that waits for more stays.
+///
 /// One round trip. A plain COMMIT of a transaction that a failed statement has ended answers "ROLLBACK", which sqlx takes
 /// for success; the SELECT fails then, and the server skips what stands behind it. AND CHAIN keeps sqlx's count of
 /// transactions right: dropping `tx` rolls the new, empty one back.
-const COMMIT: &str = "SELECT 1; COMMIT AND CHAIN";
+const COMMIT: &str = "
+SELECT CASE pg_catalog.current_setting('synchronous_commit')
+  WHEN 'off' THEN pg_catalog.set_config('synchronous_commit', 'on', true) END; COMMIT AND CHAIN";
+
+/// Losing what this commits costs nothing: it is done again.
+const UNHURRIED: &str = "SELECT pg_catalog.set_config('synchronous_commit', 'off', true); COMMIT AND CHAIN";
 
 /// Commits; `Ok` only when everything is durable.
-pub(crate) async fn commit(mut tx: PgTx) -> Result<(), Error> {
+pub(crate) async fn commit(tx: PgTx) -> Result<(), Error> {
+    commit_by(tx, COMMIT).await
+}
+
+/// Commits without waiting for the disk.
+pub(crate) async fn unhurried(tx: PgTx) -> Result<(), Error> {
+    commit_by(tx, UNHURRIED).await
+}
+
+async fn commit_by(mut tx: PgTx, text: &'static str) -> Result<(), Error> {
     crash::point("store.before_commit");
     let mut was_alive = false;
-    let mut answers = sqlx::raw_sql(COMMIT).fetch_many(&mut *tx);
+    let mut answers = sqlx::raw_sql(text).fetch_many(&mut *tx);
     while let Some(answer) = answers.next().await {
         match answer {
             Ok(part) => was_alive |= part.is_right(),

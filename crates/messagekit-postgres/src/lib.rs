@@ -89,8 +89,8 @@
 //! # What it does not do
 //!
 //! It publishes nothing: a relay reads the outbox from the store, or Debezium from the write-ahead log ([`switch`] changes from
-//! one to the other). Events that are written with `synchronous_commit = off` keep none of the promises, nor, with Debezium,
-//! those that are written by `COPY`.
+//! one to the other). What the store commits waits for the disk, also where `synchronous_commit` is `off` by default; events of
+//! others that are written with `off` keep none of the promises, nor, with Debezium, those that are written by `COPY`.
 
 mod begin;
 mod bookkeeping;

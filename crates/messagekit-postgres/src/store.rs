@@ -207,6 +207,11 @@ impl PostgresStore {
         .await
     }
 
+    /// Commits what is done again when it is lost.
+    pub(crate) async fn commit_unhurried(&self, tx: PgTx) -> Result<(), Error> {
+        self.answered(ErrorKind::OutcomeUnknown, self.shared.patience, commit::unhurried(tx)).await
+    }
+
     /// Takes a connection that answers, for a statement of its own.
     pub(crate) async fn connection(&self) -> Result<PoolConnection<Postgres>, Error> {
         live(self.pool()).await

@@ -103,9 +103,6 @@ pub(crate) const OLDEST_RETURN: &str = "
 SELECT (extract(epoch FROM now() - min(set_aside_at)) * 1000000)::bigint FROM messagekit.dead_letters
 WHERE return_to = ANY ($1::text[]) AND state IN ('retrying', 'waiting', 'dead', 'replaying')";
 
-/// Losing a removal costs nothing: it is done again.
-pub(crate) const UNHURRIED: &str = "SELECT set_config('synchronous_commit', 'off', true)";
-
 /// How events leave a database.
 pub(crate) struct Left {
     pub(crate) is_on: bool,
