@@ -13,8 +13,7 @@ use tempfile::TempDir;
 pub(crate) struct Server {
     child: Child,
     port: Port,
-    settings: Vec<String>,
-    folder: TempDir,
+    _folder: TempDir,
 }
 
 impl Server {
@@ -32,33 +31,22 @@ impl Server {
         initdb.args(["-U", "messagekit", "-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync"]);
         initdb.args(["--wal-segsize=1", "--pwfile"]).arg(&password).arg("-D").arg(&data);
         done(&mut initdb);
-        let settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
         let port = Port::free();
-        let child = run(&data, &port, &settings);
-        let server = Self { child, port, settings, folder };
-        server.until_it_answers().await;
+        let mut server = program("postgres");
+        server.arg("-D").arg(&data).args(["-p", &port.number().to_string()]);
+        for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off"] {
+            server.args(["-c", setting]);
+        }
+        for setting in settings {
+            server.args(["-c", setting]);
+        }
+        let child = server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let server = Self { child: child.expect("the server starts"), port, _folder: folder };
         let url = server.url("postgres");
+        eventually("the server answers", DEADLINE, async || PgConnection::connect(&url).await.is_ok()).await;
         let mut admin = PgConnection::connect(&url).await.expect("answers");
         sqlx::raw_sql("CREATE DATABASE shop").execute(&mut admin).await.expect("makes a database");
         server
-    }
-
-    async fn until_it_answers(&self) {
-        let url = self.url("postgres");
-        eventually("the server answers", DEADLINE, async || PgConnection::connect(&url).await.is_ok()).await;
-    }
-
-    /// Ends it as a crash does, with what it had not written yet, and starts it again.
-    pub(crate) async fn crash(&mut self) {
-        self.end();
-        self.child = run(&self.folder.path().join("data"), &self.port, &self.settings);
-        self.until_it_answers().await;
-    }
-
-    /// At once, without a farewell to clients; its children end with it.
-    fn end(&mut self) {
-        let _ = Command::new("kill").args(["-QUIT", &self.child.id().to_string()]).status();
-        let _ = self.child.wait();
     }
 
     /// Returns the URL of a database for the superuser.
@@ -73,21 +61,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.end();
+        // At once, without a farewell to clients; its children end with it.
+        let _ = Command::new("kill").args(["-QUIT", &self.child.id().to_string()]).status();
+        let _ = self.child.wait();
     }
-}
-
-fn run(data: &Path, port: &Port, settings: &[String]) -> Child {
-    let mut server = program("postgres");
-    server.arg("-D").arg(data).args(["-p", &port.number().to_string()]);
-    for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off"] {
-        server.args(["-c", setting]);
-    }
-    for setting in settings {
-        server.args(["-c", setting]);
-    }
-    let child = server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-    child.expect("the server starts")
 }
 
 /// A program of the newest PostgreSQL here, run as the user that may run it.

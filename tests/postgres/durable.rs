@@ -1,9 +1,12 @@
 //! A server that does not wait for its disk by default, and crashes.
 
+use std::process::Command;
+
 use messagekit::memory::MemoryLog;
 use messagekit::{Consumer, Envelope, Event, HandlerError, Outbox, Publisher, Shutdown, Store, codec};
 use messagekit_postgres::{PgTx, PostgresStore, migrations};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
+use sqlx::{Connection, PgConnection};
 
 use crate::cdc_server::Server;
 use crate::shop::{OrderPlaced, insert_bill, run};
@@ -23,11 +26,22 @@ async fn count(store: &PostgresStore, table: &'static str) -> i64 {
     count
 }
 
+/// Kills one process of the server: it ends all others, forgets what it has not written, and comes back.
+async fn crash(server: &Server) {
+    let url = server.url("postgres");
+    let mut victim = PgConnection::connect(&url).await.unwrap();
+    let mut witness = PgConnection::connect(&url).await.unwrap();
+    let process: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut victim).await.unwrap();
+    assert!(Command::new("kill").args(["-KILL", &process.to_string()]).status().unwrap().success());
+    eventually("the others are ended", DEADLINE, async || witness.ping().await.is_err()).await;
+    eventually("it is back", DEADLINE, async || PgConnection::connect(&url).await.is_ok()).await;
+}
+
 #[test]
 fn what_was_settled_outlives_a_crash_where_commits_do_not_wait_for_the_disk_by_default() {
     block_on(async {
         // What nobody waits for is written as late as the server allows.
-        let mut server = Server::start(&["wal_writer_delay=10s"]).await;
+        let server = Server::start(&["wal_writer_delay=10s"]).await;
         let url = server.url("shop");
         migrations::migrate(&url).await.unwrap();
         let store = PostgresStore::connect(&url).await.unwrap();
@@ -56,7 +70,7 @@ fn what_was_settled_outlives_a_crash_where_commits_do_not_wait_for_the_disk_by_d
             log.committed("billing", OrderPlaced::TOPIC, 0) == ORDERS
         })
         .await;
-        server.crash().await;
+        crash(&server).await;
         shutdown.request();
         running.await.unwrap().unwrap();
         assert_eq!(count(&store, "bills").await, ORDERS);
@@ -66,7 +80,7 @@ fn what_was_settled_outlives_a_crash_where_commits_do_not_wait_for_the_disk_by_d
         let outbox = Outbox::new(store.clone(), "shop");
         outbox.add(&mut tx, OrderPlaced::new("written")).await.unwrap();
         outbox.commit(tx).await.unwrap();
-        server.crash().await;
+        crash(&server).await;
         assert_eq!(
             (count(&store, "bills").await, count(&store, "messagekit.outbox_events").await),
             (ORDERS + 1, 1)
