@@ -12,104 +12,147 @@ use crate::stage::Stage;
 
 /// How long events are written without the open transaction, and again beside it.
 fn time() -> Duration {
-    let full = std::env::var("MESSAGEKIT_FULL").is_ok_and(|full| full == "1");
-    Duration::from_secs(if full { 60 } else { 5 })
+    Duration::from_secs(if is_full() { 60 } else { 5 })
 }
 
-/// Events of one transaction, and the time from one to the next where the machine keeps up: 5,000 a second.
-const BATCH: u64 = 50;
+/// Events of one transaction, and the time from one to the next where the machine keeps up: 5,000 a second, or 1,000 that a busy
+/// one keeps up with too. Where it does not, the times are those of a queue that grows.
+fn batch() -> u64 {
+    if is_full() { 50 } else { 10 }
+}
+
 const APART: Duration = Duration::from_millis(10);
+
+fn is_full() -> bool {
+    std::env::var("MESSAGEKIT_FULL").is_ok_and(|full| full == "1")
+}
+
 /// At so many events that wait, the writer rests.
 const BACKLOG: i64 = 20_000;
+
+/// Times below this are noise: those of a debug build beside other tests.
+const NOISE: Duration = Duration::from_millis(100);
+/// A neighbour that takes the machine away during one half spoils some of so many measurements; dead rows spoil each.
+const MEASUREMENTS: usize = 6;
 
 #[test]
 fn relay_goes_on_beside_a_transaction_that_stays_open() {
     let _together = ALONE.read().unwrap_or_else(PoisonError::into_inner);
     block_on(async {
-        let stage = Arc::new(Stage::new(4).await);
-        let relay = stage.relay("relay");
-        let start = Instant::now();
-        let (stop, arrived) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let reader = {
-            let (stage, stop, arrived) = (stage.clone(), stop.clone(), arrived.clone());
-            std::thread::spawn(move || {
-                // When it was written, and how long it took to be here.
-                let mut times: Vec<(Duration, Duration)> = Vec::new();
-                stage.topic.follow(|record| {
-                    if let Some(record) = record {
-                        let written: u64 = String::from_utf8(record.payload).unwrap().parse().unwrap();
-                        let written = Duration::from_micros(written);
-                        times.push((written, start.elapsed().saturating_sub(written)));
-                        arrived.fetch_add(1, Ordering::Relaxed);
-                    }
-                    !stop.load(Ordering::Relaxed)
-                });
-                times
-            })
-        };
-        let mut written = write(&stage, start, 0).await;
-        let mut elsewhere = stage.database.connection().await;
-        let look = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM messagekit.outbox_events";
-        elsewhere.execute(sqlx::raw_sql(look)).await.unwrap();
-        let (opened, before) = (start.elapsed(), arrived.load(Ordering::Relaxed));
-        written += write(&stage, start, written).await;
-        stage.until_published().await;
-        eventually("everything arrives", 2 * DEADLINE, async || arrived.load(Ordering::Relaxed) >= written)
-            .await;
-        assert!(arrived.load(Ordering::Relaxed) > before, "void: nothing was published beside it");
-        let (still, lasted): (bool, f64) = sqlx::query_as(
-            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = current_database()),
-               coalesce((SELECT max(extract(epoch FROM clock_timestamp() - xact_start))::float8 FROM pg_stat_activity
-                 WHERE state = 'idle in transaction' AND datname = current_database()), 0)",
-        )
-        .fetch_one(stage.store.pool())
-        .await
-        .unwrap();
-        assert!(still, "void: the transaction has ended");
-        elsewhere.execute(sqlx::raw_sql("ROLLBACK")).await.unwrap();
-
-        stop.store(true, Ordering::Relaxed);
-        let times = reader.join().unwrap();
-        let (without, beside): (Vec<_>, Vec<_>) =
-            times.into_iter().partition(|(written, _)| *written < opened);
-        println!(
-            "{written} events; without: {}; beside a transaction that was open for {lasted:.0} s: {}",
-            in_words(without),
-            in_words(beside)
-        );
-        relay.stop().await;
+        let mut measured = Vec::new();
+        while measured.len() < MEASUREMENTS {
+            let (without, beside) = measure().await;
+            // What is published beside it may take three times as long, and not longer the longer it is open.
+            if beside <= 3 * without.max(NOISE) {
+                return;
+            }
+            measured.push((without, beside));
+        }
+        panic!("p99 beside the transaction is more than three times that without, each time: {measured:.1?}");
     });
+}
+
+/// Returns the p99 from write to arrival, without the transaction and beside it.
+async fn measure() -> (Duration, Duration) {
+    let stage = Arc::new(Stage::new(4).await);
+    let relay = stage.relay("relay");
+    let start = Instant::now();
+    let (stop, arrived) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let reader = {
+        let (stage, stop, arrived) = (stage.clone(), stop.clone(), arrived.clone());
+        std::thread::spawn(move || {
+            // When it was written, and how long it took to be here.
+            let mut times: Vec<(Duration, Duration)> = Vec::new();
+            stage.topic.follow(|record| {
+                if let Some(record) = record {
+                    let written: u64 = String::from_utf8(record.payload).unwrap().parse().unwrap();
+                    let written = Duration::from_micros(written);
+                    times.push((written, start.elapsed().saturating_sub(written)));
+                    arrived.fetch_add(1, Ordering::Relaxed);
+                }
+                !stop.load(Ordering::Relaxed)
+            });
+            times
+        })
+    };
+    let mut written = write(&stage, start, 0).await;
+    // What the first half has left waiting counts for that half.
+    stage.until_published().await;
+    let mut elsewhere = stage.database.connection().await;
+    let look = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM messagekit.outbox_events";
+    elsewhere.execute(sqlx::raw_sql(look)).await.unwrap();
+    let (opened, before) = (start.elapsed(), arrived.load(Ordering::Relaxed));
+    written += write(&stage, start, written).await;
+    stage.until_published().await;
+    eventually("everything arrives", 2 * DEADLINE, async || arrived.load(Ordering::Relaxed) >= written).await;
+    assert!(arrived.load(Ordering::Relaxed) > before, "void: nothing was published beside it");
+    let (still, lasted): (bool, f64) = sqlx::query_as(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = current_database()),
+           coalesce((SELECT max(extract(epoch FROM clock_timestamp() - xact_start))::float8 FROM pg_stat_activity
+             WHERE state = 'idle in transaction' AND datname = current_database()), 0)",
+    )
+    .fetch_one(stage.store.pool())
+    .await
+    .unwrap();
+    assert!(still, "void: the transaction has ended");
+    elsewhere.execute(sqlx::raw_sql("ROLLBACK")).await.unwrap();
+
+    stop.store(true, Ordering::Relaxed);
+    let times = reader.join().unwrap();
+    let (without, beside): (Vec<_>, Vec<_>) = times.into_iter().partition(|(written, _)| *written < opened);
+    let (without, beside) = (Times::of(without), Times::of(beside));
+    println!(
+        "{written} events; without: {}; beside a transaction that was open for {lasted:.0} s: {}",
+        without.in_words(),
+        beside.in_words()
+    );
+    relay.stop().await;
+    (without.at(990), beside.at(990))
 }
 
 /// Writes for a while; returns how many events.
 async fn write(stage: &Stage, start: Instant, before: u64) -> u64 {
-    let (begun, mut written) = (Instant::now(), 0);
+    let (begun, mut written, batch) = (Instant::now(), 0, batch());
     while begun.elapsed() < time() {
         let now = start.elapsed().as_micros();
-        let events: Vec<_> = (0..BATCH)
+        let events: Vec<_> = (0..batch)
             .map(|n| {
                 let id = before + written + n;
                 stage.event(&format!("k{}", id % 1_000), &format!("e-{id}"), now.to_string().into_bytes())
             })
             .collect();
         stage.write(&events).await;
-        written += BATCH;
+        written += batch;
         // What a slow machine leaves waiting must not grow without a bound.
-        while written.is_multiple_of(10 * BATCH)
+        while written.is_multiple_of(10 * batch)
             && stage.pending().await > BACKLOG
             && begun.elapsed() < DEADLINE
         {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        let due = APART * u32::try_from(written / BATCH).unwrap();
+        let due = APART * u32::try_from(written / batch).unwrap();
         tokio::time::sleep(due.saturating_sub(begun.elapsed())).await;
     }
     written
 }
 
-fn in_words(times: Vec<(Duration, Duration)>) -> String {
-    let mut times: Vec<Duration> = times.into_iter().map(|(_, took)| took).collect();
-    times.sort_unstable();
-    let at = |part: usize| times.get(times.len() * part / 1_000).copied().unwrap_or_default();
-    format!("{} in {:.1?} (p50), {:.1?} (p99)", times.len(), at(500), at(990))
+/// How long events took, the shortest first.
+struct Times(Vec<Duration>);
+
+impl Times {
+    fn of(times: Vec<(Duration, Duration)>) -> Self {
+        let mut times: Vec<Duration> = times.into_iter().map(|(_, took)| took).collect();
+        assert!(!times.is_empty(), "void: nothing was measured");
+        times.sort_unstable();
+        Self(times)
+    }
+
+    /// The time that so many thousandths of the events did not exceed.
+    fn at(&self, part: usize) -> Duration {
+        self.0[self.0.len() * part / 1_000]
+    }
+
+    fn in_words(&self) -> String {
+        format!("{} in {:.1?} (p50), {:.1?} (p99)", self.0.len(), self.at(500), self.at(990))
+    }
 }
