@@ -26,8 +26,9 @@ const MOST_DUE: i64 = 1_000;
 /// Shards, and what is ready in them, seen at one moment: whoever puts events back counts the epoch up in the same
 /// transaction. A row without a place is a shard that belongs to somebody else.
 ///
-/// From one topic of a shard to the next it goes in one step, however much is pending of each: what is paused costs nothing. The
-/// payloads stay where they are until their sizes have been added up.
+/// From one topic of a shard to the next it goes in one step, however much is pending of each: what is paused costs nothing. What
+/// was published since the oldest transaction began is still in the index, so each step asks for places above the floor: the index
+/// answers that without a look at the rows. The payloads stay where they are until their sizes have been added up.
 pub(crate) const PENDING: &str = "
 WITH RECURSIVE asked AS MATERIALIZED (
   SELECT w.number, w.shard, w.above, s.shard IS NOT NULL AS is_held
@@ -35,12 +36,15 @@ WITH RECURSIVE asked AS MATERIALIZED (
     LEFT JOIN messagekit.relay_shards s ON s.shard = w.shard AND s.epoch = w.epoch AND s.owner = $1
       AND (SELECT m.until FROM messagekit.relay_members m WHERE m.name = $1) > clock_timestamp()
   ORDER BY w.number),
-streams (shard, topic) AS (
-  (SELECT q.shard, q.topic FROM messagekit.outbox_pending q WHERE q.shard >= 0 ORDER BY q.shard, q.topic LIMIT 1)
+streams (number, shard, above, topic) AS (
+  SELECT a.number, a.shard, a.above, n.topic FROM asked a CROSS JOIN LATERAL (
+    SELECT q.topic FROM messagekit.outbox_pending q
+    WHERE q.shard = a.shard AND q.seq > a.above ORDER BY q.topic LIMIT 1) n
+  WHERE a.is_held
   UNION ALL
-  SELECT n.shard, n.topic FROM streams s CROSS JOIN LATERAL (
-    SELECT q.shard, q.topic FROM messagekit.outbox_pending q
-    WHERE (q.shard, q.topic) > (s.shard, s.topic) ORDER BY q.shard, q.topic LIMIT 1) n),
+  SELECT s.number, s.shard, s.above, n.topic FROM streams s CROSS JOIN LATERAL (
+    SELECT q.topic FROM messagekit.outbox_pending q
+    WHERE q.shard = s.shard AND q.topic > s.topic AND q.seq > s.above ORDER BY q.topic LIMIT 1) n),
 found AS MATERIALIZED (
   SELECT a.number, p.*
   FROM asked a CROSS JOIN LATERAL (
@@ -49,7 +53,7 @@ found AS MATERIALIZED (
       WHERE q.shard = a.shard AND q.topic = t.topic AND q.seq > a.above
         AND q.seq NOT IN (SELECT x.seq FROM unnest($5::bigint[]) AS x (seq))
       ORDER BY q.seq LIMIT $7) r
-    WHERE t.shard = a.shard AND t.topic <> ALL ($6::text[])
+    WHERE t.number = a.number AND t.topic <> ALL ($6::text[])
     ORDER BY r.seq LIMIT $7) p
   WHERE a.is_held LIMIT $7),
 sized AS (
