@@ -1,5 +1,6 @@
 //! What the pages say about the tree is true.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -90,6 +91,75 @@ fn every_known_failure_is_ruled_out_by_a_test_that_exists_or_by_a_reason() {
         );
     }
     assert_all_exist("docs/ruled-out.md", &tests_named(&text));
+}
+
+/// What makes a row of docs/promises.md right that names no test.
+const WITHOUT_A_TEST: [&str; 3] = ["**only documented**", "**not ours**", "**not there**"];
+
+/// Where the tests of each suite are, as the page's own table says.
+fn suites(text: &str) -> BTreeMap<&str, Vec<PathBuf>> {
+    let table = text.split("\n## ").next().expect("a text has a beginning");
+    let rows = table.lines().filter(|line| line.starts_with("| ")).skip(1);
+    rows.map(|row| {
+        let columns: Vec<&str> = row.trim_matches(['|', ' ']).split(" | ").map(str::trim).collect();
+        let [suite, command, folders] = columns[..] else { panic!("{row}") };
+        assert!(command.starts_with("`cargo test -p ") && command.ends_with(" NAME`"), "{row}");
+        (suite, folders.split(", ").map(|folder| root().join(folder)).collect())
+    })
+    .collect()
+}
+
+/// Returns whether a function is a test, or a case that a suite makes tests of.
+fn is_test(text: &str, name: &str) -> bool {
+    text.match_indices(&format!("fn {name}")).any(|(at, found)| {
+        let before = &text[..at];
+        let attributes = before.rfind(['}', ';']).map_or(before, |end| &before[end..]);
+        let called = text[at + found.len()..].chars().next();
+        match called {
+            Some('(') => attributes.contains("#[test]") || attributes.contains("#[tokio::test"),
+            // Cases are generic over what they are run with.
+            Some('<') => attributes.contains("pub async"),
+            _ => false,
+        }
+    })
+}
+
+#[test]
+fn every_pitfall_names_tests_of_the_suite_that_runs_them() {
+    let text = page("docs/promises.md");
+    let suites: BTreeMap<&str, String> = suites(&text)
+        .into_iter()
+        .map(|(suite, folders)| {
+            let mut all = String::new();
+            folders.iter().for_each(|folder| sources(folder, &mut all));
+            (suite, all)
+        })
+        .collect();
+    let mut rows = 0;
+    for section in text.split("\n## ").skip(1) {
+        for row in section.lines().filter(|line| line.starts_with("| ")).skip(1) {
+            let columns: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+            let [_, here, shown_by] = columns[..] else { panic!("three columns, and not {row}") };
+            assert!(
+                !shown_by.is_empty() || WITHOUT_A_TEST.iter().any(|reason| here.contains(reason)),
+                "nothing shows what holds in {row}"
+            );
+            for part in shown_by.split("; ").filter(|part| !part.is_empty()) {
+                let (suite, named) = part
+                    .strip_prefix("**")
+                    .and_then(|part| part.split_once("** "))
+                    .unwrap_or_else(|| panic!("{part} begins with no suite"));
+                let tests = suites.get(suite).unwrap_or_else(|| panic!("there is no suite {suite}"));
+                let named = tests_named(named);
+                assert!(!named.is_empty(), "{part} names no test");
+                for name in named {
+                    assert!(is_test(tests, name), "docs/promises.md: {suite} has no test {name}");
+                }
+            }
+            rows += 1;
+        }
+    }
+    assert!(rows > 50, "the pitfalls are {rows}");
 }
 
 /// The pages that people read.
