@@ -4,6 +4,7 @@
 
 mod back_pressure;
 mod broker;
+mod clocks;
 mod conformance;
 mod gates;
 mod leave_group;

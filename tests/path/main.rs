@@ -32,6 +32,7 @@ mod relay;
 mod replay;
 mod same_id;
 mod shop;
+mod sizes;
 mod sql_writers;
 mod turn;
 mod verdict;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use messagekit_tests::Database;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,6 +13,31 @@ pub(crate) struct Proxy {
     address: SocketAddr,
     cut: Arc<AtomicBool>,
     silent: Arc<AtomicBool>,
+    limit: Arc<Limit>,
+}
+
+/// How many bytes more may pass, in both directions together.
+struct Limit {
+    left: AtomicI64,
+    struck: AtomicU64,
+}
+
+/// More than ever pass.
+const ALL: i64 = i64::MAX / 2;
+
+impl Limit {
+    /// Returns how many of these bytes may pass; fewer than there are when the line is cut now.
+    fn pass(&self, count: usize) -> usize {
+        let count = i64::try_from(count).expect("a few bytes");
+        let left = self.left.fetch_sub(count, Ordering::SeqCst);
+        if left >= count {
+            return usize::try_from(count).expect("as before");
+        }
+        // What comes behind it, on this line or on a new one, passes.
+        self.left.store(ALL, Ordering::SeqCst);
+        self.struck.fetch_add(1, Ordering::SeqCst);
+        usize::try_from(left.max(0)).expect("not negative")
+    }
 }
 
 impl Proxy {
@@ -22,13 +47,16 @@ impl Proxy {
         let server = server_of(database.url());
         let [cut, silent] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
         let (cuts, falls_silent) = (Arc::clone(&cut), Arc::clone(&silent));
+        let limit = Arc::new(Limit { left: AtomicI64::new(ALL), struck: AtomicU64::new(0) });
+        let limits = Arc::clone(&limit);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect(&server).await.expect("PostgreSQL answers");
-                tokio::spawn(forward(client, server, Arc::clone(&cuts), Arc::clone(&falls_silent)));
+                let (cuts, falls_silent) = (Arc::clone(&cuts), Arc::clone(&falls_silent));
+                tokio::spawn(forward(client, server, cuts, falls_silent, Arc::clone(&limits)));
             }
         });
-        Self { address, cut, silent }
+        Self { address, cut, silent, limit }
     }
 
     /// Returns the database's URL through this wire.
@@ -39,6 +67,21 @@ impl Proxy {
     /// Cuts the connection of the next COMMIT between the server's answer and the client.
     pub(crate) fn cut_next_commit(&self) {
         self.cut.store(true, Ordering::SeqCst);
+    }
+
+    /// Cuts a connection when so many bytes more have passed, wherever in a message that is.
+    pub(crate) fn cut_after(&self, bytes: u32) {
+        self.limit.left.store(i64::from(bytes), Ordering::SeqCst);
+    }
+
+    /// Cuts nothing any more.
+    pub(crate) fn spare(&self) {
+        self.limit.left.store(ALL, Ordering::SeqCst);
+    }
+
+    /// How many connections were cut after so many bytes.
+    pub(crate) fn struck(&self) -> u64 {
+        self.limit.struck.load(Ordering::SeqCst)
     }
 
     /// Passes nothing on from now on, and closes nothing.
@@ -57,6 +100,7 @@ async fn forward(
     mut server: TcpStream,
     cut: Arc<AtomicBool>,
     silent: Arc<AtomicBool>,
+    limit: Arc<Limit>,
 ) {
     let (mut sent, mut answered) = (vec![0; 65_536], vec![0; 65_536]);
     loop {
@@ -66,7 +110,11 @@ async fn forward(
                 if silent.load(Ordering::SeqCst) {
                     return std::future::pending().await;
                 }
-                server.write_all(&sent[..count]).await.expect("the server takes it");
+                let passed = limit.pass(count);
+                // A connection that the server has ended takes nothing.
+                if server.write_all(&sent[..passed]).await.is_err() || passed < count {
+                    return;
+                }
                 let commits = sent[..count].windows(6).any(|window| window == b"COMMIT");
                 if commits && cut.swap(false, Ordering::SeqCst) {
                     // The server answers after it has committed.
@@ -77,7 +125,8 @@ async fn forward(
             }
             read = server.read(&mut answered) => {
                 let Ok(count @ 1..) = read else { return };
-                if client.write_all(&answered[..count]).await.is_err() {
+                let passed = limit.pass(count);
+                if client.write_all(&answered[..passed]).await.is_err() || passed < count {
                     return;
                 }
             }

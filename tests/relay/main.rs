@@ -4,10 +4,12 @@
 // Fixtures are test code too, which clippy sees only in functions marked as tests.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod clocks;
 mod command;
 mod crash_points;
 mod discard;
 mod file;
+mod frozen;
 mod health;
 mod open_transaction;
 mod program;

@@ -24,6 +24,11 @@ pub(crate) struct Relay {
 impl Relay {
     /// Starts one, to be ended at a place if there is one.
     pub(crate) fn start(name: &str, config: &Path, database: &str, at: Option<&str>) -> Self {
+        Self::start_with(name, config, database, at.map(|at| (crash::VARIABLE, at)).as_slice())
+    }
+
+    /// Starts one with some more variables.
+    pub(crate) fn start_with(name: &str, config: &Path, database: &str, variables: &[(&str, &str)]) -> Self {
         let log = config.with_file_name(format!("{name}.log"));
         let errors = File::options().append(true).create(true).open(&log).unwrap();
         let mut command = Command::new(program());
@@ -38,9 +43,7 @@ impl Relay {
             "--config",
         ]);
         command.arg(config).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
-        if let Some(at) = at {
-            command.env(crash::VARIABLE, at);
-        }
+        command.envs(variables.iter().copied());
         Self::spawn(name, command, log)
     }
 

@@ -47,7 +47,12 @@ impl Stage {
 
     /// Has relays that are started from now on publish to this broker.
     pub(crate) fn publish_to(&self, brokers: &str) {
-        std::fs::write(self.config(), settings(brokers)).unwrap();
+        self.configure(&settings(brokers));
+    }
+
+    /// Has relays that are started from now on read these settings.
+    pub(crate) fn configure(&self, settings: &str) {
+        std::fs::write(self.config(), settings).unwrap();
     }
 
     /// An event that is larger than the topic takes, and that no compression makes smaller.
@@ -62,7 +67,12 @@ impl Stage {
 
     /// Starts a relay.
     pub(crate) fn relay(&self, name: &str) -> Relay {
-        Relay::start(name, &self.config(), self.database.url(), None)
+        self.relay_with(name, &[])
+    }
+
+    /// Starts one with some more variables.
+    pub(crate) fn relay_with(&self, name: &str, variables: &[(&str, &str)]) -> Relay {
+        Relay::start_with(name, &self.config(), self.database.url(), variables)
     }
 
     /// Starts one of which a call in a hundred fails.

@@ -7,7 +7,7 @@ use crate::stage::Stage;
 
 pub(crate) struct Figures {
     committed: usize,
-    again: usize,
+    pub(crate) again: usize,
 }
 
 impl fmt::Display for Figures {

@@ -105,7 +105,6 @@ pub(crate) fn is_refusal(code: Code) -> bool {
             | Code::ClusterAuthorizationFailed
             | Code::InvalidRecord
             | Code::PolicyViolation
-            | Code::InvalidTimestamp
             | Code::InvalidArgument
     )
 }

@@ -1,6 +1,7 @@
 //! The outbox as relays and their operators use it.
 
 mod health;
+mod lost_slot;
 pub(crate) mod outbox;
 mod plans;
 mod presence;

@@ -133,6 +133,10 @@ fn answer(message: &Message, fate: Fate, earlier: Option<&Error>) -> (Refusal, E
                 "no broker took the message in time, and it was not sent: start kafka or correct its address";
             (Refusal::Unavailable, Error::new(ErrorKind::Unavailable, text))
         }
+        (Fate::NotSent(KafkaError::MessageProduction(Code::InvalidTimestamp)), None) => {
+            let text = "kafka refuses the time of this machine: set its clock, or see message.timestamp.after.max.ms of the topic";
+            (Refusal::Unavailable, Error::new(ErrorKind::Unavailable, text))
+        }
         (Fate::NotSent(error), None) => {
             (Refusal::Unavailable, unavailable("kafka did not take the message: it was not sent", error))
         }

@@ -14,7 +14,7 @@ pub(super) enum Fate {
     Taken,
     /// The broker or the client will not take it, or the request that it was part of.
     Refused(Code),
-    /// It never left this process.
+    /// It never left this process, or was refused for what another process would not be refused for.
     NotSent(KafkaError),
     /// It may stand in the topic or not.
     Unknown(KafkaError),
@@ -24,7 +24,8 @@ impl Fate {
     /// Says what a delivery report means.
     pub(super) fn of(error: &KafkaError) -> Self {
         match error.rdkafka_error_code() {
-            Some(Code::PurgeQueue) => Self::NotSent(error.clone()),
+            // The broker says the latter of the clock of this machine, and not of the message: from another one it takes it.
+            Some(Code::PurgeQueue | Code::InvalidTimestamp) => Self::NotSent(error.clone()),
             Some(code) if is_refusal(code) => Self::Refused(code),
             _ => Self::Unknown(error.clone()),
         }

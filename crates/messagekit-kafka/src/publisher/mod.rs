@@ -21,7 +21,7 @@ use client::Client;
 ///   breaks the limits of [`Message::check`].
 /// - `Behind`: an earlier message of the same topic and key failed, and this one never left the process.
 /// - `Unavailable`: the message never left the process, because no broker took it within `delivery.timeout.ms` or because the
-///   client ended first. Repeat it.
+///   client ended first, or the broker refused the time that this machine's clock says. Repeat it.
 /// - `Unknown`: it was sent and no answer came. Repeat it; readers may see it twice.
 ///
 /// A refusal ends the client, because later records of a key must not pass a refused one; the next call uses a new one. What

@@ -1,0 +1,192 @@
+//! A line that is cut after any number of bytes, under a writer and under a consumer.
+//!
+//! `MESSAGEKIT_FULL=1` cuts it a thousand times, `MESSAGEKIT_SEED` chooses where.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use messagekit::memory::MemoryLog;
+use messagekit::{
+    Consumer, Envelope, ErrorKind, Event, HandlerError, LetterFilter, MessageId, Outbox, Publisher, Shutdown,
+    Store, codec,
+};
+use messagekit_postgres::{PgTx, PostgresStore};
+use messagekit_testkit::{DEADLINE, block_on, eventually};
+
+use crate::proxy::Proxy;
+use crate::shop::{OrderPlaced, Shop};
+
+/// How often the line is cut.
+fn cuts() -> u64 {
+    if std::env::var("MESSAGEKIT_FULL").is_ok_and(|full| full == "1") { 1_000 } else { 20 }
+}
+
+fn dice() -> fastrand::Rng {
+    let seed = std::env::var("MESSAGEKIT_SEED").map_or(11, |seed| seed.parse().expect("a seed is a number"));
+    fastrand::Rng::with_seed(seed)
+}
+
+/// Where the line is cut: so many bytes behind the beginning of the transaction, or behind all that stands before the commit.
+#[derive(Clone, Copy)]
+enum Cut {
+    InTheWork(u32),
+    AtTheCommit(u32),
+}
+
+/// Bills an order and adds its event, in one transaction.
+async fn place(
+    (store, proxy): (&PostgresStore, &Proxy),
+    (id, order): (&MessageId, Envelope<OrderPlaced>),
+    cut: Option<Cut>,
+) -> Result<(), ErrorKind> {
+    let outbox = Outbox::new(store.clone(), "shop");
+    let mut tx = store.begin().await.map_err(|error| error.kind())?;
+    if let Some(Cut::InTheWork(bytes)) = cut {
+        proxy.cut_after(bytes);
+    }
+    let done = async {
+        let bill = sqlx::query("INSERT INTO bills VALUES ($1)").bind(id.as_str()).execute(&mut *tx).await;
+        bill.map_err(|error| PostgresStore::classify(&error).unwrap_or(ErrorKind::Other))?;
+        outbox.add(&mut tx, order).await.map_err(|error| error.kind())?;
+        if let Some(Cut::AtTheCommit(bytes)) = cut {
+            proxy.cut_after(bytes);
+        }
+        outbox.commit(tx).await.map_err(|error| error.kind())
+    }
+    .await;
+    proxy.spare();
+    done
+}
+
+/// How many bills and events of an order there are.
+async fn kept(shop: &Shop, id: &MessageId) -> (i64, i64) {
+    let sql = "SELECT (SELECT count(*) FROM bills WHERE id = $1),
+        (SELECT count(*) FROM messagekit.outbox_events WHERE event_id = $1)";
+    sqlx::query_as(sql).bind(id.as_str()).fetch_one(shop.store.pool()).await.unwrap()
+}
+
+/// Whoever gets no clear answer does it again under the id that the event had at first, and needs not look.
+#[test]
+fn an_order_whose_line_is_cut_at_any_byte_is_there_once_when_it_is_placed_again() {
+    block_on(async {
+        let shop = Shop::open().await;
+        let proxy = Proxy::to(&shop.database).await;
+        let store = PostgresStore::connect(&proxy.url(&shop.database)).await.unwrap();
+        let line = (&store, &proxy);
+        let mut dice = dice();
+        let (mut tried, mut told, mut unknown_kept, mut unknown_gone) = (0, 0, 0, 0);
+        while proxy.struck() < cuts() || unknown_kept == 0 || unknown_gone == 0 {
+            assert!(tried < 100 * cuts(), "void: {unknown_kept} unknown ones were kept, {unknown_gone} not");
+            tried += 1;
+            let cut = match dice.bool() {
+                true => Cut::InTheWork(dice.u32(..2_500)),
+                false => Cut::AtTheCommit(dice.u32(..250)),
+            };
+            let order = Envelope::new(OrderPlaced::new(&format!("o-{tried}")));
+            let id = order.event_id.clone();
+            let mut again = Envelope::new(OrderPlaced::new(&format!("o-{tried}")));
+            again.meta.event_id = id.clone();
+            let answer = place(line, (&id, order), Some(cut)).await;
+            // The server may still be busy with what it has read.
+            let mut is = kept(&shop, &id).await;
+            match answer {
+                Ok(()) => assert_eq!(is, (1, 1), "it said that it is kept"),
+                Err(ErrorKind::OutcomeUnknown) => {
+                    settles(&shop).await;
+                    is = kept(&shop, &id).await;
+                    assert!(is == (1, 1) || is == (0, 0), "row and event share their fate: {is:?}");
+                    unknown_kept += u64::from(is == (1, 1));
+                    unknown_gone += u64::from(is == (0, 0));
+                }
+                Err(kind) => {
+                    assert_eq!((kind, is), (ErrorKind::Unavailable, (0, 0)), "it said that it is not kept");
+                    told += 1;
+                }
+            }
+            let answer = place(line, (&id, again), None).await;
+            match is {
+                (1, 1) => assert_eq!(answer, Err(ErrorKind::InvalidEvent), "it is refused: it is there"),
+                _ => assert_eq!(answer, Ok(())),
+            }
+            assert_eq!(kept(&shop, &id).await, (1, 1));
+        }
+        println!(
+            "{tried} orders, {} lines cut; {told} said not kept, {unknown_kept} unknown and kept, {unknown_gone} unknown and not",
+            proxy.struck()
+        );
+    });
+}
+
+/// Waits until no transaction of a cut line is left on the server.
+async fn settles(shop: &Shop) {
+    let open =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+        AND xact_start IS NOT NULL AND backend_type = 'client backend'";
+    eventually("the server has ended what was cut", DEADLINE, async || shop.count(open).await == 0).await;
+}
+
+/// A line is cut in claims, handlers, commits and what stands between.
+#[test]
+fn a_consumer_whose_line_is_cut_at_any_byte_applies_each_message_once() {
+    block_on(async {
+        let (shop, log) = (Shop::open().await, MemoryLog::new(2));
+        let proxy = Arc::new(Proxy::to(&shop.database).await);
+        let store = PostgresStore::connect(&proxy.url(&shop.database)).await.unwrap();
+        let bill = async |tx: &mut PgTx, order: Envelope<OrderPlaced>| -> Result<(), HandlerError> {
+            sqlx::query("INSERT INTO bills VALUES ($1)")
+                .bind(&order.data.order_id)
+                .execute(&mut **tx)
+                .await?;
+            Ok(())
+        };
+        let consumer =
+            Consumer::builder("billing", store.clone()).from(log.topics([OrderPlaced::TOPIC])).on(bill);
+        let consumer = consumer.build().unwrap();
+        let (stats, shutdown) = (consumer.stats(), Shutdown::new());
+        let running = tokio::spawn(consumer.run(shutdown.clone()));
+
+        let is_over = Arc::new(AtomicBool::new(false));
+        let writing = {
+            let (log, stats, is_over) = (log.clone(), stats.clone(), Arc::clone(&is_over));
+            tokio::spawn(async move {
+                let mut written = 0_u64;
+                while !is_over.load(Ordering::Relaxed) {
+                    let ahead = written.saturating_sub(stats.read().handled);
+                    // Enough that work is under way, and no more than it gets done on a slow machine.
+                    if ahead < 200 {
+                        let order = Envelope::new(OrderPlaced::new(&format!("o-{written:06}")));
+                        log.publish(&[codec::encode(&order, "shop").unwrap()]).await.remove(0).unwrap();
+                        written += 1;
+                    } else {
+                        tokio::time::sleep(Duration::from_millis(2)).await;
+                    }
+                }
+                written
+            })
+        };
+        let mut dice = dice();
+        while proxy.struck() < cuts() {
+            let (struck, handled) = (proxy.struck(), stats.read().handled);
+            proxy.cut_after(dice.u32(..20_000));
+            eventually("the line is cut", DEADLINE, async || proxy.struck() > struck).await;
+            eventually("it goes on", DEADLINE, async || stats.read().handled > handled).await;
+        }
+        is_over.store(true, Ordering::Relaxed);
+        let written = writing.await.unwrap();
+        eventually("all are billed", DEADLINE, async || {
+            shop.bills().await >= i64::try_from(written).unwrap()
+        })
+        .await;
+        shutdown.request();
+        running.await.unwrap().unwrap();
+        let billed: Vec<String> = sqlx::query_scalar("SELECT id FROM bills ORDER BY id")
+            .fetch_all(shop.store.pool())
+            .await
+            .unwrap();
+        assert_eq!(billed, (0..written).map(|number| format!("o-{number:06}")).collect::<Vec<_>>());
+        let letters = messagekit::DeadLetters::list(&shop.store, &LetterFilter::default(), 10).await.unwrap();
+        assert_eq!(letters, [], "a line that is cut is nobody's fault");
+        println!("{} lines cut, {written} billed, {} again", proxy.struck(), stats.read().duplicates);
+    });
+}

@@ -1,0 +1,89 @@
+//! A slot that is gone with what it had not passed on, and how that is published after all.
+
+use std::sync::Arc;
+
+use messagekit::{Actor, EventFilter, Outbox, OutboxHealth, ReplayIds, ReplayOrder, Replays, Shutdown};
+use messagekit_postgres::SchemaName;
+use messagekit_postgres::cdc::{self, Capture};
+use messagekit_postgres::switch::{Existing, to_relay};
+use messagekit_testkit::{DEADLINE, block_on, eventually};
+use messagekit_tests::Database;
+
+use super::outbox::{LEASE, Log, Relayed, relay};
+use super::switch::{password, read_slot};
+
+/// An outbox whose slot was lost: `before` went out, `gap` was written and never read.
+struct Lost {
+    relayed: Relayed,
+    slot: String,
+}
+
+const GAP: [&str; 4] = ["gap-1", "gap-2", "gap-3", "gap-4"];
+
+impl Lost {
+    async fn new() -> Self {
+        let database = Database::fresh().await;
+        let schema = SchemaName::default();
+        cdc::set_up(database.url(), &schema, Some(&password())).await.unwrap();
+        let slot = Capture::of(database.url(), &schema).unwrap().slot;
+        let store = database.store().await;
+        let relayed = Relayed { outbox: Outbox::new(store.clone(), "shop"), store, database };
+        relayed.write("before", Some("k")).await;
+        assert_eq!(read_slot(relayed.store.pool(), &slot).await, ["before"]);
+        for id in &GAP[..2] {
+            relayed.write(id, Some("k")).await;
+        }
+        let drop = "SELECT pg_drop_replication_slot($1)";
+        sqlx::query(drop).bind(&slot).execute(relayed.store.pool()).await.unwrap();
+        for id in &GAP[2..] {
+            relayed.write(id, Some("k")).await;
+        }
+        let lag = relayed.store.lag().await.unwrap();
+        assert!(lag.problems.iter().any(|problem| problem.contains("is missing")), "{lag:?}");
+        Self { relayed, slot }
+    }
+}
+
+/// A slot that is made again holds nothing of what was written before it.
+#[test]
+fn what_a_lost_slot_has_missed_goes_out_by_a_replay_under_the_same_ids_and_in_order() {
+    block_on(async {
+        let Lost { relayed, slot } = Lost::new().await;
+        let (url, store) = (relayed.database.url(), &relayed.store);
+        cdc::drop_slot(url, &SchemaName::default()).await.unwrap();
+        cdc::set_up(url, &SchemaName::default(), Some(&password())).await.unwrap();
+        relayed.write("after", Some("k")).await;
+        assert_eq!(read_slot(store.pool(), &slot).await, ["after"], "the gap stays in the outbox");
+
+        // From the first of which nobody knows whether it has left.
+        let written = "SELECT (extract(epoch FROM created_at) * 1000000)::bigint FROM messagekit.outbox_events WHERE event_id = 'gap-1'";
+        let from = jiff::Timestamp::from_microsecond(relayed.count(written).await).unwrap();
+        let filter = EventFilter { from: Some(from), ..EventFilter::default() };
+        let order = ReplayOrder { filter, ids: ReplayIds::Same, per_second: None, count: None };
+        store.order_replay(&order, &Actor::new("ann", "cli")).await.unwrap();
+        let (lease, _) = store.lease_replay(LEASE).await.unwrap().expect("a replay is running");
+        store.replay_step(lease, 100, LEASE, &|_| panic!("events keep their ids")).await.unwrap();
+        let again = read_slot(store.pool(), &slot).await;
+        assert_eq!(again, [&GAP[..], &["after"]].concat(), "a copy of what came later is a duplicate");
+        cdc::drop_slot(url, &SchemaName::default()).await.unwrap();
+    });
+}
+
+/// Nobody knows any more which of them have left, so somebody has to say that all go out.
+#[test]
+fn what_a_lost_slot_has_missed_goes_out_by_the_relay_that_takes_its_place() {
+    block_on(async {
+        let Lost { relayed, .. } = Lost::new().await;
+        let (url, schema) = (relayed.database.url(), SchemaName::default());
+        let refused = to_relay(url, &schema, Existing::Refuse, DEADLINE).await.unwrap_err();
+        assert!(refused.to_string().contains("there is no slot"), "{refused}");
+        to_relay(url, &schema, Existing::Publish, DEADLINE).await.unwrap();
+        relayed.write("after", Some("k")).await;
+        let (log, shutdown) = (Arc::new(Log::default()), Shutdown::new());
+        let running = tokio::spawn(relay(&relayed.store, &log).unwrap().run(shutdown.clone()));
+        eventually("everything has left", DEADLINE, async || relayed.pending().await == 0).await;
+        shutdown.request();
+        running.await.unwrap().unwrap();
+        assert_eq!(log.ids(), [&["before"], &GAP[..], &["after"]].concat());
+    });
+}
