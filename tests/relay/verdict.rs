@@ -7,7 +7,7 @@ use crate::stage::Stage;
 
 pub(crate) struct Figures {
     committed: usize,
-    pub(crate) again: usize,
+    again: usize,
 }
 
 impl fmt::Display for Figures {
