@@ -172,6 +172,12 @@ fn a_consumer_whose_line_is_cut_at_any_byte_applies_each_message_once() {
             eventually("the line is cut", DEADLINE, async || proxy.struck() > struck).await;
             eventually("it goes on", DEADLINE, async || stats.read().handled > handled).await;
         }
+        // An answer to a commit is a few bytes of many, so that one is cut on purpose: what it had applied comes again.
+        eventually("something comes again", DEADLINE, async || {
+            proxy.cut_next_commit();
+            stats.read().duplicates > 0
+        })
+        .await;
         is_over.store(true, Ordering::Relaxed);
         let written = writing.await.unwrap();
         eventually("all are billed", DEADLINE, async || {
