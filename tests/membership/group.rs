@@ -9,21 +9,21 @@ use messagekit::{Envelope, Message, MessageId, Publisher, codec};
 use messagekit_kafka::{Kafka, KafkaPublisher};
 use messagekit_testkit::{DEADLINE, unique};
 use messagekit_tests::{Database, services};
+use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde::Serialize;
 use sqlx::PgPool;
 use tempfile::TempDir;
 
 use crate::process::Process;
+use crate::watch::Watch;
 
 pub(crate) const PARTITIONS: i32 = 12;
 /// So many keys that every partition has some.
 const KEYS: usize = 96;
 /// How long the broker may take.
-const BROKER: Duration = Duration::from_secs(60);
+pub(crate) const BROKER: Duration = Duration::from_secs(60);
 
 #[derive(messagekit::Event, Serialize, serde::Deserialize)]
 #[event(type = "storm.step.taken", key = "key")]
@@ -137,67 +137,11 @@ impl Group {
         rows.len()
     }
 
-    /// Looks from outside; no partition that has work may stand still for so long.
+    /// Returns who looks from outside; no partition that has work may stand still for so long.
     pub(crate) fn watch(&self, patience: Duration) -> Watch {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", services::kafka()).set("group.id", &self.name);
         let outside = Arc::new(config.set("enable.auto.commit", "false").create().unwrap());
-        Watch {
-            outside,
-            topic: self.topic.clone(),
-            pool: self.pool.clone(),
-            moved: BTreeMap::new(),
-            patience,
-            looks: 0,
-        }
-    }
-}
-
-/// Looks from outside, all the time.
-pub(crate) struct Watch {
-    outside: Arc<BaseConsumer>,
-    topic: Arc<str>,
-    pool: PgPool,
-    /// How many records of each partition were applied, and since when as many.
-    moved: BTreeMap<i32, (i64, Instant)>,
-    patience: Duration,
-    pub(crate) looks: usize,
-}
-
-impl Watch {
-    /// No offset is past unfinished work, and no partition stands still.
-    pub(crate) async fn look(&mut self) {
-        let (outside, topic) = (self.outside.clone(), self.topic.clone());
-        let committed = tokio::task::spawn_blocking(move || {
-            let mut partitions = TopicPartitionList::new();
-            partitions.add_partition_range(&topic, 0, PARTITIONS - 1);
-            let committed = outside.committed_offsets(partitions, BROKER).ok()?;
-            let offset = |offset| match offset {
-                Offset::Offset(offset) => offset,
-                _ => 0,
-            };
-            let elements = committed.elements();
-            Some(elements.iter().map(|one| (one.partition(), offset(one.offset()))).collect::<Vec<_>>())
-        });
-        // The broker may be asked again a moment later.
-        let Some(committed) = committed.await.unwrap() else { return };
-        // Behind the offsets: what was committed before them is in the table by now.
-        let of_partition = "SELECT count(DISTINCT place) FILTER (WHERE place < $2), count(DISTINCT place) FROM applied WHERE partition = $1";
-        for (partition, offset) in committed {
-            let (below, all): (i64, i64) = sqlx::query_as(of_partition)
-                .bind(partition)
-                .bind(offset)
-                .fetch_one(&self.pool)
-                .await
-                .unwrap();
-            assert_eq!(below, offset, "partition {partition} is committed past unfinished work");
-            let now = Instant::now();
-            let moved = self.moved.entry(partition).or_insert((all, now));
-            if moved.0 != all {
-                *moved = (all, now);
-            }
-            assert!(moved.1.elapsed() < self.patience, "partition {partition} stands still at {all}");
-        }
-        self.looks += 1;
+        Watch { outside, topic: self.topic.clone(), pool: self.pool.clone(), patience }
     }
 }

@@ -5,3 +5,4 @@
 mod group;
 mod process;
 mod storm;
+mod watch;
