@@ -5,6 +5,7 @@
 mod crash_points;
 mod forwarding;
 mod full_queue;
+mod held_back;
 mod kills;
 mod letters;
 mod mistakes;
@@ -12,3 +13,4 @@ mod one_router;
 mod rabbit;
 mod records;
 mod stage;
+mod wire;

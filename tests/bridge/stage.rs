@@ -23,6 +23,8 @@ pub(crate) struct Stage {
     pub(crate) rabbit: Rabbit,
     /// How long a dead bridge keeps its lanes, in seconds: where none dies, longer than a machine may stand still.
     pub(crate) session: u32,
+    /// Where the bridge finds RabbitMQ.
+    pub(crate) amqp: String,
     folder: TempDir,
 }
 
@@ -36,6 +38,7 @@ impl Stage {
             partitions,
             rabbit: Rabbit::connect().await,
             session: 6,
+            amqp: services::amqp_url(),
             folder: TempDir::new().unwrap(),
             name,
         };
@@ -75,7 +78,7 @@ impl Stage {
             self.name,
             services::kafka(),
             self.session,
-            services::amqp_url(),
+            self.amqp,
             self.topic,
             self.exchange,
         )
@@ -145,9 +148,15 @@ impl Bridge {
 
     /// Asks its port; `None` while nothing answers.
     pub(crate) fn get(&self, path: &str) -> Option<String> {
+        Some(self.answer(path)?.1)
+    }
+
+    /// Asks its port; returns status and text.
+    pub(crate) fn answer(&self, path: &str) -> Option<(u16, String)> {
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
         let mut answer = agent.get(format!("http://{}{path}", self.listen)).call().ok()?;
-        answer.body_mut().read_to_string().ok()
+        let text = answer.body_mut().read_to_string().ok()?;
+        Some((answer.status().as_u16(), text))
     }
 
     pub(crate) fn is_alive_still(&mut self) {

@@ -34,6 +34,16 @@ struct Report {
     status: &'static str,
     bridge: Arc<str>,
     problems: Vec<Problem>,
+    /// The gate that is closed: a pause, and no problem by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_back_by: Option<HeldBack>,
+}
+
+#[derive(Serialize)]
+struct HeldBack {
+    gate: &'static str,
+    /// For how long.
+    seconds: u64,
 }
 
 /// Something that keeps the bridge from forwarding.
@@ -76,6 +86,11 @@ impl Health {
         }
         problems
     }
+
+    fn held_back_by(&self) -> Option<HeldBack> {
+        let (gate, since) = self.running.borrow().as_ref()?.stats.held_back_by()?;
+        Some(HeldBack { gate, seconds: since.as_secs() })
+    }
 }
 
 async fn ready(State(health): State<Health>) -> Response {
@@ -84,7 +99,8 @@ async fn ready(State(health): State<Health>) -> Response {
         true => (StatusCode::OK, "ready"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
     };
-    (code, Json(Report { status, bridge: health.name, problems })).into_response()
+    let held_back_by = health.held_back_by();
+    (code, Json(Report { status, bridge: health.name, problems, held_back_by })).into_response()
 }
 
 async fn metrics(State(health): State<Health>) -> Response {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::FromRef;
-use messagekit::OutboxHealth;
+use messagekit::{OutboxHealth, Stats};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -30,8 +30,18 @@ pub(crate) type Look = Box<dyn Fn() -> Option<String> + Send + Sync>;
 #[derive(Clone, Default)]
 pub(crate) struct Connections(pub(crate) Arc<[(String, Look)]>);
 
+/// The consumers of a service, by name.
+#[derive(Clone, Default)]
+pub(crate) struct Consumers(pub(crate) Arc<[(String, Stats)]>);
+
 /// An admin has databases alone.
 impl FromRef<App> for Connections {
+    fn from_ref(_: &App) -> Self {
+        Self::default()
+    }
+}
+
+impl FromRef<App> for Consumers {
     fn from_ref(_: &App) -> Self {
         Self::default()
     }
@@ -50,6 +60,7 @@ where
     S: Clone + Send + Sync + 'static,
     Asked: FromRef<S>,
     Connections: FromRef<S>,
+    Consumers: FromRef<S>,
 {
     OpenApiRouter::new()
         .routes(routes!(ready::live))
@@ -77,11 +88,17 @@ where
 pub fn health_router<N: Into<String>>(
     databases: impl IntoIterator<Item = (N, Arc<dyn OutboxHealth>)>,
 ) -> Router {
-    health_router_with(databases, [])
+    health_router_with(databases, [], [])
 }
 
-/// Makes the [`health_router`] of a service that also needs brokers: each is looked at whenever `/health/ready` is asked, and
-/// tells in words what it lacks; `None` when nothing. It is answered to everybody: leave passwords and payloads out.
+/// Makes the [`health_router`] of a service that needs more than databases, or consumes.
+///
+/// Each of `connections` is looked at whenever `/health/ready` is asked, and tells in words what it lacks; `None` when nothing.
+/// It is answered to everybody: leave passwords and payloads out.
+///
+/// Each of `consumers` is asked how it stands. While its source is away, or while older messages may come back than its window
+/// allows, the answer is 503 with the reason. A gate that holds it back is named with the seconds since then, and changes no
+/// status: whoever restarted the process for it would open no gate.
 ///
 /// ```
 /// use messagekit::memory::{MemoryLog, MemoryStore, MemoryTx};
@@ -94,23 +111,25 @@ pub fn health_router<N: Into<String>>(
 ///     .on_message("orders.order.placed", async |_: &mut MemoryTx, _: Message| Ok(()))
 ///     .window(Duration::from_secs(30 * 24 * 3_600))
 ///     .build()?;
-/// let stats = billing.stats();
-/// let look: Box<dyn Fn() -> Option<String> + Send + Sync> = Box::new(move || {
-///     let trouble = stats.connection().trouble;
-///     trouble.or_else(|| stats.outside_window().into_iter().next())
-/// });
-/// let app = messagekit_admin::health_router_with::<String>([], [("billing".to_owned(), look)]);
+/// let rates: Box<dyn Fn() -> Option<String> + Send + Sync> = Box::new(|| None);
+/// let app = messagekit_admin::health_router_with::<String>(
+///     [],
+///     [("rates".to_owned(), rates)],
+///     [("billing".to_owned(), billing.stats())],
+/// );
 /// # let _: axum::Router = app;
 /// # Ok::<(), messagekit::Error>(())
 /// ```
 pub fn health_router_with<N: Into<String>>(
     databases: impl IntoIterator<Item = (N, Arc<dyn OutboxHealth>)>,
     connections: impl IntoIterator<Item = (String, Box<dyn Fn() -> Option<String> + Send + Sync>)>,
+    consumers: impl IntoIterator<Item = (String, Stats)>,
 ) -> Router {
     let databases = databases.into_iter().map(|(name, store)| (Arc::from(name.into()), store));
     let state = Alone {
         asked: Asked(databases.collect()),
         connections: Connections(connections.into_iter().collect()),
+        consumers: Consumers(consumers.into_iter().collect()),
     };
     checkpoints::keep_while_used(&state.asked);
     let (routes, _) = routes::<Alone>().split_for_parts();
@@ -122,6 +141,7 @@ pub fn health_router_with<N: Into<String>>(
 struct Alone {
     asked: Asked,
     connections: Connections,
+    consumers: Consumers,
 }
 
 impl FromRef<Alone> for Asked {
@@ -133,5 +153,11 @@ impl FromRef<Alone> for Asked {
 impl FromRef<Alone> for Connections {
     fn from_ref(alone: &Alone) -> Self {
         alone.connections.clone()
+    }
+}
+
+impl FromRef<Alone> for Consumers {
+    fn from_ref(alone: &Alone) -> Self {
+        alone.consumers.clone()
     }
 }

@@ -4,10 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
+use messagekit::Stats;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Asked, Connections, measure};
+use super::{Asked, Connections, Consumers, measure};
 use crate::parameters::{FromParameters, Parameters, Query};
 use crate::problem::Problem;
 
@@ -64,6 +65,10 @@ pub(crate) struct Ready {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     connections: Vec<ConnectionReady>,
+    /// Consumers of this process, where there are some.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    consumers: Vec<ConsumerReady>,
 }
 
 /// Whether something besides the databases works.
@@ -75,6 +80,45 @@ pub(crate) struct ConnectionReady {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     error: Option<String>,
+}
+
+/// How a consumer stands.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ConsumerReady {
+    consumer: String,
+    status: Status,
+    /// What is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    error: Option<String>,
+    /// The gate that is closed: a pause, and no failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    held_back_by: Option<HeldBack>,
+}
+
+/// A gate that is closed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct HeldBack {
+    gate: String,
+    /// For how long.
+    seconds: u64,
+}
+
+impl ConsumerReady {
+    fn of(consumer: &str, stats: &Stats) -> Self {
+        let error = stats.connection().trouble;
+        let error =
+            error.or_else(|| Some(stats.outside_window().join("; ")).filter(|short| !short.is_empty()));
+        Self {
+            consumer: consumer.to_owned(),
+            status: if error.is_none() { Status::Healthy } else { Status::Unhealthy },
+            error,
+            held_back_by: stats
+                .held_back_by()
+                .map(|(gate, since)| HeldBack { gate: gate.to_owned(), seconds: since.as_secs() }),
+        }
+    }
 }
 
 /// Whether a database answers.
@@ -96,6 +140,7 @@ pub(crate) struct DatabaseReady {
 pub(crate) async fn ready(
     State(asked): State<Asked>,
     State(connections): State<Connections>,
+    State(consumers): State<Consumers>,
     _nothing: Query<Nothing>,
 ) -> (StatusCode, Json<Ready>) {
     let databases: Vec<DatabaseReady> = measure::ping(&asked)
@@ -117,9 +162,13 @@ pub(crate) async fn ready(
             error,
         })
         .collect();
-    let parts = databases.iter().map(|one| one.status).chain(connections.iter().map(|one| one.status));
+    let consumers: Vec<ConsumerReady> =
+        consumers.0.iter().map(|(name, stats)| ConsumerReady::of(name, stats)).collect();
+    let parts = databases.iter().map(|one| one.status);
+    let parts = parts.chain(connections.iter().map(|one| one.status));
+    let parts = parts.chain(consumers.iter().map(|one| one.status));
     let status = parts.max().unwrap_or(Status::Healthy);
-    (code(status), Json(Ready { status, timestamp: Timestamp::now(), databases, connections }))
+    (code(status), Json(Ready { status, timestamp: Timestamp::now(), databases, connections, consumers }))
 }
 
 pub(super) fn code(status: Status) -> StatusCode {

@@ -4,6 +4,7 @@
 
 mod ask;
 mod bulk;
+mod consumers;
 mod doors;
 mod handbook;
 mod health;

@@ -49,7 +49,7 @@ async fn keep<S: Bookkeeping + Inbox + OutboxHealth>(store: S, settings: &Settin
         });
         (format!("{}s", reading.origin()), look)
     });
-    let router = health_router_with(asked, connections).merge(figures);
+    let router = health_router_with(asked, connections, []).merge(figures);
     // Whichever ends first ends the other.
     let ending = Shutdown::new();
     let (kept, served) = tokio::join!(

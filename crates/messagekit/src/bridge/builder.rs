@@ -233,7 +233,7 @@ impl<Src: Source> BridgeBuilder<Src> {
             unconfirmed: self.unconfirmed,
             drain: self.drain,
             duplicates: self.duplicates,
-            stats: Stats::default(),
+            stats: Stats::new(self.gates.holding()),
             metrics,
         };
         Ok(Bridge { settings, source: self.source, gates: self.gates })

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::settings::ROOM;
+use crate::gate::Holding;
 
 /// Counts of one bridge since it was built, and how it stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,6 +60,7 @@ pub(super) struct Counters {
     pub(super) waiting: AtomicU64,
     pub(super) lanes: AtomicU64,
     standing: Mutex<Standing>,
+    holding: Holding,
 }
 
 /// How the broker stands.
@@ -86,6 +88,16 @@ struct Full {
 const SILENCE: Duration = Duration::from_secs(5);
 
 impl Stats {
+    pub(super) fn new(holding: Holding) -> Self {
+        Self(Arc::new(Counters { holding, ..Counters::default() }))
+    }
+
+    /// Returns the gate that holds the bridge back, and for how long it has; `None` while everything is let through. A gate in
+    /// front of a bridge that has nothing to publish holds nothing back.
+    pub fn held_back_by(&self) -> Option<(&'static str, Duration)> {
+        self.0.holding.read()
+    }
+
     /// Returns the counts as they are now.
     pub fn read(&self) -> BridgeStats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);

@@ -415,7 +415,16 @@ impl<S: Store, Src> fmt::Debug for Consumer<S, Src> {
         f.debug_struct("Consumer")
             .field("name", &self.settings.name)
             .field("router", &self.settings.router)
+            .field("middleware", &self.settings.around.len())
             .field("gates", &self.gates)
+            .field("on_failure", &self.settings.on_failure)
+            .field("parking_room", &self.settings.room)
+            .field("attempts", &self.settings.attempts)
+            .field("backoff", &self.settings.backoff)
+            .field("deadline", &self.settings.deadline)
+            .field("batch", &self.settings.batch)
+            .field("window", &self.settings.window)
+            .field("key_lanes", &self.settings.key_lanes)
             .finish_non_exhaustive()
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use messagekit::LetterState;
-use messagekit::gate::{BreakerState, CircuitBreaker, Concurrency, Outcome, RateLimit, Verdict};
+use messagekit::gate::{Concurrency, Outcome, RateLimit, Verdict};
 use messagekit::memory::TestGate;
 use messagekit::metrics::{self, Metrics};
 
@@ -207,21 +207,6 @@ async fn consumers_that_share_permits_never_work_side_by_side_beyond_them() {
     for consumer in consumers {
         consumer.stop().await;
     }
-}
-
-/// The defaults and the order that the pages print.
-#[tokio::test(start_paused = true)]
-async fn gates_stand_in_the_order_rate_breaker_concurrency_and_none_by_default() {
-    let world = World::new(1);
-    let none = world.billing().build().unwrap();
-    assert!(format!("{none:?}").contains("gates: []"), "{none:?}");
-    let breaker = CircuitBreaker::new(5, seconds(30));
-    let all =
-        world.billing().gate(RateLimit::per_second(100)).gate(breaker.clone()).gate(Concurrency::new(8));
-    let all = all.build().unwrap();
-    let order = r#"gates: ["rate_limit", "circuit_breaker", "concurrency"]"#;
-    assert!(format!("{all:?}").contains(order), "{all:?}");
-    assert_eq!((breaker.state(), all.stats().held_back_by()), (BreakerState::Closed, None));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,156 @@
+//! What the health of a service says of its consumers.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::http::Request;
+use messagekit::memory::{MemoryLog, MemorySource, MemoryStore, MemoryTx, TestGate};
+use messagekit::{
+    BoxFuture, Capabilities, Consumer, Error, Kept, Message, NextOffset, Publisher, Shutdown, Source, Stats,
+    TopicRetention, headers,
+};
+use messagekit_admin::health_router_with;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+/// What a probe reads at a service with one consumer.
+async fn asked(app: &axum::Router) -> (u16, Value) {
+    let request = Request::get("/health/ready").body(Body::empty()).unwrap();
+    let response = app.clone().oneshot(request).await.unwrap();
+    let status = response.status().as_u16();
+    let body = to_bytes(response.into_body(), 100_000).await.unwrap();
+    (status, serde_json::from_slice(&body).unwrap())
+}
+
+fn of_billing(stats: Stats) -> axum::Router {
+    health_router_with::<String>([], [], [("billing".to_owned(), stats)])
+}
+
+/// Lets virtual time pass until something is so.
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let so = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), so)
+        .await
+        .unwrap_or_else(|_| panic!("waited in vain: {what}"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_gate_is_named_and_changes_no_status() {
+    let (log, store, gate) = (MemoryLog::new(1), MemoryStore::new(), TestGate::new());
+    gate.close();
+    let billing = Consumer::builder("billing", store)
+        .from(log.topics(["orders.order"]))
+        .on_message("orders.order.placed", async |_: &mut MemoryTx, _: Message| Ok(()))
+        .gate(gate.clone())
+        .build()
+        .unwrap();
+    let (stats, shutdown) = (billing.stats(), Shutdown::new());
+    let app = of_billing(stats.clone());
+    let nothing = json!([{"consumer": "billing", "status": "healthy"}]);
+    assert_eq!(asked(&app).await.1["consumers"], nothing, "nothing waits for the gate");
+
+    let running = tokio::spawn(billing.run(shutdown.clone()));
+    let placed = Message::new("orders.order", "{}")
+        .with_header(headers::ID, "m-1")
+        .with_header(headers::EVENT_TYPE, "orders.order.placed");
+    log.publish(&[placed]).await[0].as_ref().unwrap();
+    until("it is held back", async || asked(&app).await.1["consumers"] != nothing).await;
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    let (status, ready) = asked(&app).await;
+    let billing = &ready["consumers"][0];
+    assert_eq!((status, &ready["status"], &billing["status"]), (200, &json!("healthy"), &json!("healthy")));
+    assert_eq!(billing["held_back_by"], json!({"gate": "test", "seconds": 300}));
+    assert_eq!(billing.get("error"), None);
+
+    gate.open();
+    until("it is handled", async || stats.read().handled == 1).await;
+    assert_eq!(asked(&app).await.1["consumers"], nothing);
+    shutdown.request();
+    running.await.unwrap().unwrap();
+}
+
+/// Topics that are kept for as long as the test says.
+struct Keeping {
+    source: MemorySource,
+    kept: Arc<Mutex<Duration>>,
+}
+
+struct Told(Arc<Mutex<Duration>>);
+
+impl TopicRetention for Told {
+    fn kept(&self) -> BoxFuture<'_, Result<Vec<Kept>, Error>> {
+        let time = *self.0.lock().unwrap();
+        Box::pin(async move { Ok(vec![Kept { topic: "orders.order".into(), time: Some(time) }]) })
+    }
+}
+
+impl Source for Keeping {
+    type Subscriber = <MemorySource as Source>::Subscriber;
+
+    fn capabilities(&self) -> Capabilities {
+        self.source.capabilities()
+    }
+
+    fn topics(&self) -> &[Arc<str>] {
+        self.source.topics()
+    }
+
+    fn retention(&self) -> Option<Arc<dyn TopicRetention>> {
+        Some(Arc::new(Told(Arc::clone(&self.kept))))
+    }
+
+    async fn bind(self, consumer: &str, remembered: &[NextOffset]) -> Result<Self::Subscriber, Error> {
+        self.source.bind(consumer, remembered).await
+    }
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// A consumer looks once an hour.
+const LOOK: Duration = Duration::from_secs(61 * 60);
+
+#[tokio::test(start_paused = true)]
+async fn a_window_shorter_than_what_may_come_back_is_503_with_the_reason_and_200_again() {
+    let (log, kept) = (MemoryLog::new(1), Arc::new(Mutex::new(30 * DAY)));
+    let source = Keeping { source: log.topics(["orders.order"]), kept: Arc::clone(&kept) };
+    let billing = Consumer::builder("billing", MemoryStore::new())
+        .from(source)
+        .on_message("orders.order.placed", async |_: &mut MemoryTx, _: Message| Ok(()))
+        .window(30 * DAY)
+        .build()
+        .unwrap();
+    // The same as a service says it in words of its own.
+    let stats = billing.stats();
+    let look: Box<dyn Fn() -> Option<String> + Send + Sync> =
+        Box::new(move || stats.outside_window().into_iter().next());
+    let app = health_router_with::<String>(
+        [],
+        [("window".to_owned(), look)],
+        [("billing".to_owned(), billing.stats())],
+    );
+    let shutdown = Shutdown::new();
+    let running = tokio::spawn(billing.run(shutdown.clone()));
+    for (time, expected) in [(30, 200), (31, 503), (30, 200), (90, 503), (7, 200)] {
+        *kept.lock().unwrap() = time * DAY;
+        tokio::time::sleep(LOOK).await;
+        let (status, ready) = asked(&app).await;
+        assert_eq!(status, expected, "{time} days: {ready}");
+        let well = if status == 200 { "healthy" } else { "unhealthy" };
+        assert_eq!((&ready["status"], &ready["consumers"][0]["status"]), (&json!(well), &json!(well)));
+        for error in [&ready["connections"][0]["error"], &ready["consumers"][0]["error"]] {
+            match status {
+                200 => assert!(error.is_null(), "{ready}"),
+                _ => {
+                    let reason = format!("shorter than topic orders.order keeps records (for {time} days)");
+                    assert!(error.as_str().unwrap().contains(&reason), "{reason} in {ready}");
+                }
+            }
+        }
+    }
+    shutdown.request();
+    running.await.unwrap().unwrap();
+}
