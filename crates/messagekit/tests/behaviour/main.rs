@@ -1,13 +1,16 @@
 //! What a user of the consumer sees: effects, dead letters, deliveries and counts, on the adapters in memory.
 
+mod alert;
 mod batches;
 mod blame;
 mod block;
 mod counted;
+mod defaults;
 mod envelope;
 mod failures;
 mod fixture;
 mod flaky;
+mod gate_order;
 mod gates;
 mod hostile;
 mod key_lanes;
