@@ -1,26 +1,30 @@
-//! A gate in front of the bills, so that a test decides when billing goes on and not the speed of the machine.
+//! A gate in front of a service's table, so that a test decides when the service goes on and not the speed of the machine.
 
 use messagekit_testkit::{DEADLINE, eventually};
 use messagekit_tests::Database;
-use sqlx::{Executor, PgConnection};
+use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
-/// A closed gate: bills can be counted, none can be written. It opens when this is dropped or its server is killed.
-pub(crate) struct Gate(PgConnection);
+/// A closed gate: rows can be counted, none can be written. It opens when this is dropped or its server is killed.
+pub(crate) struct Gate {
+    connection: PgConnection,
+    table: &'static str,
+}
 
 impl Gate {
-    /// Closes it behind the bills that are being written, and returns when these are committed.
-    pub(crate) async fn close(database: &Database) -> Self {
+    /// Closes it behind the rows that are being written, and returns when these are committed.
+    pub(crate) async fn close(database: &Database, table: &'static str) -> Self {
         let mut connection = database.connection().await;
-        let close = "BEGIN; LOCK TABLE bills IN SHARE MODE";
+        let close = AssertSqlSafe(format!("BEGIN; LOCK TABLE {table} IN SHARE MODE"));
         connection.execute(sqlx::raw_sql(close)).await.expect("the table can be locked");
-        Self(connection)
+        Self { connection, table }
     }
 
-    /// Waits until billing stands before it, inside a transaction.
-    pub(crate) async fn until_billing_waits(&mut self) {
-        let waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'bills'::regclass AND NOT granted)";
-        eventually("billing has an order in hand", DEADLINE, async || {
-            sqlx::query_scalar::<_, bool>(waits).fetch_one(&mut self.0).await.expect("the database answers")
+    /// Waits until the service stands before it, inside a transaction.
+    pub(crate) async fn until_somebody_waits(&mut self) {
+        let waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = to_regclass($1) AND NOT granted)";
+        eventually("the service has something in hand", DEADLINE, async || {
+            let waits = sqlx::query_scalar::<_, bool>(waits).bind(self.table).fetch_one(&mut self.connection);
+            waits.await.expect("the database answers")
         })
         .await;
     }

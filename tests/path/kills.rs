@@ -261,7 +261,7 @@ impl Siege {
     /// Closes the gate, and lets orders through until many are committed and not billed, and billing has one in hand.
     /// Returns how many are known to be committed.
     async fn until_unfinished(&self) -> (usize, Gate) {
-        let mut gate = Gate::close(&self.shop.billing.database).await;
+        let mut gate = Gate::close(&self.shop.billing.database, "bills").await;
         let billed = self.shop.billing.bills().await.expect("the database answers");
         eventually("orders wait to be billed", PATIENCE, async || {
             let is_unfinished = self.book.to_be_billed() >= billed + UNFINISHED;
@@ -271,7 +271,7 @@ impl Siege {
             is_unfinished
         })
         .await;
-        gate.until_billing_waits().await;
+        gate.until_somebody_waits().await;
         (self.book.to_be_billed(), gate)
     }
 

@@ -26,6 +26,7 @@ mod orders;
 mod outage;
 mod pace;
 mod process;
+mod queue_outage;
 mod queues;
 mod records;
 mod relay;

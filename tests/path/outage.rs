@@ -1,19 +1,27 @@
 //! Billing while the database or the broker is away: it waits, burns no attempt, loses nothing and goes on by itself.
 
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use messagekit::MessageId;
+use messagekit_testkit::{DEADLINE, eventually};
 use messagekit_tests::services::Service;
+use sqlx::PgConnection;
 
 use crate::billing::{BILLS, Billing, ORDERS};
 use crate::down::Down;
 use crate::gate::Gate;
+use crate::orders::is_full;
 use crate::records::{Record, send};
 use crate::{broker, turn};
 
-/// How long a service stays away: several times as long as the first attempts of a message would last.
-const OUTAGE: Duration = Duration::from_secs(4);
+/// How long a service stays away: five minutes, or several times as long as the first attempts of a message would last.
+pub(crate) fn outage() -> Duration {
+    Duration::from_secs(if is_full() { 300 } else { 4 })
+}
+
+/// How soon there must be something new when the service is back: seconds are usual and printed, the rest is for slow machines.
+pub(crate) const SOON: Duration = DEADLINE;
 /// How many orders come before, and again behind.
 const ORDERS_EACH: usize = 1_000;
 
@@ -32,9 +40,9 @@ async fn busy_billing() -> (Billing, Gate) {
     let billing = Billing::open().await;
     send(orders(0..ORDERS_EACH / 2)).await;
     billing.until_bills(1).await;
-    let mut gate = Gate::close(&billing.database).await;
+    let mut gate = Gate::close(&billing.database, "bills").await;
     send(orders(ORDERS_EACH / 2..ORDERS_EACH)).await;
-    gate.until_billing_waits().await;
+    gate.until_somebody_waits().await;
     (billing, gate)
 }
 
@@ -58,6 +66,21 @@ async fn everything_is_billed(mut billing: Billing) {
         .await
         .unwrap();
     assert_eq!(letters, 0, "an outage is nobody's fault: no attempt is burnt, nothing is set aside");
+    no_death_is_counted(&mut database).await;
+}
+
+/// What waits for a service that is away has not ended its process.
+pub(crate) async fn no_death_is_counted(database: &mut PgConnection) {
+    let deaths = "SELECT count(*) FROM messagekit.suspect_notes";
+    let notes: i64 = sqlx::query_scalar(deaths).fetch_one(database).await.unwrap();
+    assert_eq!(notes, 0, "deaths that nobody died");
+}
+
+/// Waits for the next bill.
+async fn goes_on(billing: &Billing, before: usize) {
+    let back = Instant::now();
+    eventually("billing goes on", SOON, async || billing.bills().await > Some(before)).await;
+    println!("away for {:?}: the next bill {:?} after it was back", outage(), back.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -65,12 +88,14 @@ async fn billing_waits_for_its_database_and_goes_on_by_itself() {
     let _turn = turn::alone().await;
     // The gate dies with the server.
     let (mut billing, _gate) = busy_billing().await;
+    let before = billing.bills().await.unwrap();
     let down = Down::kill(Service::Postgres);
     send(orders(ORDERS_EACH..2 * ORDERS_EACH)).await;
     // How long it is away is what is tried here.
-    tokio::time::sleep(OUTAGE).await;
+    tokio::time::sleep(outage()).await;
     billing.are_alive();
     down.start();
+    goes_on(&billing, before).await;
     everything_is_billed(billing).await;
 }
 
@@ -80,9 +105,13 @@ async fn billing_waits_for_the_broker_and_goes_on_by_itself() {
     let (mut billing, gate) = busy_billing().await;
     let down = Down::kill(Service::Kafka);
     drop(gate);
-    tokio::time::sleep(OUTAGE).await;
+    tokio::time::sleep(outage()).await;
     billing.are_alive();
+    // What it had in hand it has billed.
+    let before = billing.bills().await.unwrap();
+    assert!(before < 2 * ORDERS_EACH);
     down.start();
     send(orders(ORDERS_EACH..2 * ORDERS_EACH)).await;
+    goes_on(&billing, before).await;
     everything_is_billed(billing).await;
 }

@@ -6,7 +6,7 @@ use lapin::options::{
     QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind};
+use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind, Queue};
 use messagekit_shipping::{DEAD_LETTERS, EXCHANGE, QUEUE};
 use messagekit_testkit::{DEADLINE, eventually};
 use messagekit_tests::services;
@@ -51,10 +51,18 @@ pub(crate) async fn wipe() {
 
 /// Returns how many messages wait in a queue and were given to nobody; `None` when the broker does not answer.
 pub(crate) async fn waiting(queue: &str) -> Option<u32> {
+    Some(look(queue).await?.message_count())
+}
+
+/// Returns how many read from a queue; `None` when the broker does not answer.
+pub(crate) async fn readers(queue: &str) -> Option<u32> {
+    Some(look(queue).await?.consumer_count())
+}
+
+async fn look(queue: &str) -> Option<Queue> {
     let (_connection, channel) = channel().await?;
     let look = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-    let found = channel.queue_declare(queue.into(), look, FieldTable::default()).await.ok()?;
-    Some(found.message_count())
+    channel.queue_declare(queue.into(), look, FieldTable::default()).await.ok()
 }
 
 /// Returns how many messages were tapped so far.

@@ -95,7 +95,7 @@ impl Shop {
 }
 
 /// Starts shipping.
-fn start_shipping(database: &Database) -> Process {
+pub(crate) fn start_shipping(database: &Database) -> Process {
     let rabbitmq = services::amqp_url();
     let settings = [("MESSAGEKIT_DATABASE_URL", database.url()), ("MESSAGEKIT_RABBITMQ", rabbitmq.as_str())];
     Process::start("messagekit-shipping", &settings)

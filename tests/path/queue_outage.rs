@@ -1,0 +1,115 @@
+//! Shipping while RabbitMQ is away, out of which it reads: it waits, burns no attempt, loses nothing and goes on by itself.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use messagekit::{Envelope, Message, Publisher, codec};
+use messagekit_rabbitmq::RabbitMq;
+use messagekit_shipping::{DEAD_LETTERS, EXCHANGE, QUEUE};
+use messagekit_testkit::{DEADLINE, eventually};
+use messagekit_tests::services::Service;
+use messagekit_tests::{Database, services};
+use serde::{Deserialize, Serialize};
+
+use crate::billing::{PATIENCE, number};
+use crate::down::Down;
+use crate::gate::Gate;
+use crate::outage::{SOON, no_death_is_counted, outage};
+use crate::shop::start_shipping;
+use crate::{queues, turn};
+
+/// How many bills come before, and again behind.
+const BILLS_EACH: usize = 500;
+/// More than shipping takes out of its queue at once, so that the broker holds some as well.
+const MORE_THAN_IN_HAND: usize = 400;
+
+/// How old the queues are when their broker is killed. RabbitMQ 3.10 writes the names of new quorum queues down a few seconds late:
+/// one that is younger is refused to everybody for ever after a kill ("could not be restarted", `enoent`).
+const WRITTEN_DOWN: Duration = Duration::from_secs(15);
+
+/// What billing issues.
+#[derive(messagekit::Event, Serialize, Deserialize)]
+#[event(type = "billing.bill.issued", key = "customer")]
+struct BillIssued {
+    order_id: String,
+    customer: String,
+}
+
+/// Publishes bills as the bridge does: under their type, to the exchange, and once more what a broker refuses that has just
+/// started.
+async fn issue(numbers: Range<usize>) {
+    let mut bills: Vec<Message> = numbers
+        .map(|number| {
+            let (order_id, customer) = (format!("o-{number:04}"), format!("c-{}", number % 40));
+            let bill = codec::encode(&Envelope::new(BillIssued { order_id, customer }), "billing").unwrap();
+            Message { topic: Arc::from("billing.bill.issued"), ..bill }
+        })
+        .collect();
+    let publisher = RabbitMq::new(&services::amqp_url()).unwrap().publisher_to(EXCHANGE);
+    eventually("the broker takes the bills", DEADLINE, async || {
+        let published = publisher.publish(&bills).await;
+        let refused = bills.drain(..).zip(published).filter_map(|(bill, published)| {
+            let error = published.err()?.error;
+            assert!(error.is_transient(), "{error}");
+            Some(bill)
+        });
+        bills = refused.collect();
+        bills.is_empty()
+    })
+    .await;
+}
+
+async fn shipped(database: &Database) -> usize {
+    number(database, "SELECT count(*) FROM shipments").await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shipping_waits_for_its_queue_and_goes_on_by_itself() {
+    let _turn = turn::alone().await;
+    queues::wipe().await;
+    let database = Database::fresh().await;
+    let mut shipping = start_shipping(&database);
+    // It binds its queue before it reads from it: what is published earlier goes by.
+    eventually("shipping reads", PATIENCE, async || queues::readers(QUEUE).await == Some(1)).await;
+    tokio::time::sleep(WRITTEN_DOWN).await;
+    issue(0..BILLS_EACH - MORE_THAN_IN_HAND).await;
+    eventually("it ships", DEADLINE, async || shipped(&database).await > 0).await;
+    let mut gate = Gate::close(&database, "shipments").await;
+    issue(BILLS_EACH - MORE_THAN_IN_HAND..BILLS_EACH).await;
+    gate.until_somebody_waits().await;
+
+    let down = Down::kill(Service::RabbitMq);
+    // What it has in hand it ships, and cannot say so.
+    let before = shipped(&database).await;
+    drop(gate);
+    eventually("it ships what it has in hand", DEADLINE, async || shipped(&database).await > before).await;
+    // How long it is away is what is tried here.
+    tokio::time::sleep(outage()).await;
+    shipping.is_alive_still();
+    let before = shipped(&database).await;
+    assert!(before < 2 * BILLS_EACH);
+    down.start();
+    issue(BILLS_EACH..2 * BILLS_EACH).await;
+    let back = Instant::now();
+    eventually("shipping goes on", SOON, async || shipped(&database).await > before).await;
+    println!("away for {:?}: the next shipment {:?} after it was back", outage(), back.elapsed());
+    eventually("every bill is shipped", PATIENCE, async || shipped(&database).await >= 2 * BILLS_EACH).await;
+    // What it has in hand the broker does not count: one that ends gives back what it did not finish.
+    loop {
+        eventually("the queue is empty", PATIENCE, async || queues::waiting(QUEUE).await == Some(0)).await;
+        shipping.is_alive_still();
+        shipping.stop();
+        if queues::waiting(QUEUE).await == Some(0) {
+            break;
+        }
+        shipping = start_shipping(&database);
+    }
+    assert_eq!(queues::waiting(DEAD_LETTERS).await, Some(0), "the broker has given something up");
+
+    let orders = number(&database, "SELECT count(DISTINCT order_id) FROM shipments").await;
+    let letters = number(&database, "SELECT count(*) FROM messagekit.dead_letters").await;
+    assert_eq!((shipped(&database).await, orders), (2 * BILLS_EACH, Some(2 * BILLS_EACH)), "lost or twice");
+    assert_eq!(letters, Some(0), "an outage is nobody's fault: no attempt is burnt, nothing is set aside");
+    no_death_is_counted(&mut database.connection().await).await;
+}
