@@ -224,7 +224,7 @@ fn five_hundred_events_leave_with_one_read_and_one_delete() {
 
         let count = |part: &str| said.iter().filter(|text| text.contains(part)).count();
         let (reads, deletes) =
-            (count("messagekit.outbox_pending q"), count("DELETE FROM messagekit.outbox_pending"));
+            (count("WITH asked AS MATERIALIZED"), count("DELETE FROM messagekit.outbox_pending"));
         println!("{reads} reads and {deletes} deletes for {EVENTS} events, {} statements", said.len());
         let per = |statements: usize| statements as f64 * 500.0 / EVENTS as f64;
         assert!(

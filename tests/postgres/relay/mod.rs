@@ -8,6 +8,7 @@ mod presence;
 mod reading;
 mod rejected;
 mod restore;
+mod rights;
 mod server;
 mod storm;
 mod switch;

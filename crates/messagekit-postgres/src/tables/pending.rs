@@ -27,33 +27,32 @@ const MOST_DUE: i64 = 1_000;
 /// transaction. A row without a place is a shard that belongs to somebody else.
 ///
 /// From one topic of a shard to the next it goes in one step, however much is pending of each: what is paused costs nothing. What
-/// was published since the oldest transaction began is still in the index, so each step asks for places above the floor: the index
-/// answers that without a look at the rows. The payloads stay where they are until their sizes have been added up.
+/// was published since the oldest transaction began is still in the index, so each step asks for places above the floor, which the
+/// index answers without a look at the rows, and no step is made in a slice that the limit does not reach. The payloads stay where
+/// they are until their sizes have been added up.
 pub(crate) const PENDING: &str = "
-WITH RECURSIVE asked AS MATERIALIZED (
+WITH asked AS MATERIALIZED (
   SELECT w.number, w.shard, w.above, s.shard IS NOT NULL AS is_held
   FROM unnest($2::smallint[], $3::bigint[], $4::bigint[]) WITH ORDINALITY AS w (shard, epoch, above, number)
     LEFT JOIN messagekit.relay_shards s ON s.shard = w.shard AND s.epoch = w.epoch AND s.owner = $1
       AND (SELECT m.until FROM messagekit.relay_members m WHERE m.name = $1) > clock_timestamp()
   ORDER BY w.number),
-streams (number, shard, above, topic) AS (
-  SELECT a.number, a.shard, a.above, n.topic FROM asked a CROSS JOIN LATERAL (
-    SELECT q.topic FROM messagekit.outbox_pending q
-    WHERE q.shard = a.shard AND q.seq > a.above ORDER BY q.topic LIMIT 1) n
-  WHERE a.is_held
-  UNION ALL
-  SELECT s.number, s.shard, s.above, n.topic FROM streams s CROSS JOIN LATERAL (
-    SELECT q.topic FROM messagekit.outbox_pending q
-    WHERE q.shard = s.shard AND q.topic > s.topic AND q.seq > s.above ORDER BY q.topic LIMIT 1) n),
 found AS MATERIALIZED (
   SELECT a.number, p.*
   FROM asked a CROSS JOIN LATERAL (
+    WITH RECURSIVE streams (topic) AS (
+      (SELECT q.topic FROM messagekit.outbox_pending q
+        WHERE q.shard = a.shard AND q.seq > a.above ORDER BY q.topic LIMIT 1)
+      UNION ALL
+      SELECT n.topic FROM streams s CROSS JOIN LATERAL (
+        SELECT q.topic FROM messagekit.outbox_pending q
+        WHERE q.shard = a.shard AND q.topic > s.topic AND q.seq > a.above ORDER BY q.topic LIMIT 1) n)
     SELECT r.* FROM streams t CROSS JOIN LATERAL (
       SELECT q.shard, q.seq, q.copy, q.key_hash, q.event_id, q.topic FROM messagekit.outbox_pending q
       WHERE q.shard = a.shard AND q.topic = t.topic AND q.seq > a.above
         AND q.seq NOT IN (SELECT x.seq FROM unnest($5::bigint[]) AS x (seq))
       ORDER BY q.seq LIMIT $7) r
-    WHERE t.number = a.number AND t.topic <> ALL ($6::text[])
+    WHERE t.topic <> ALL ($6::text[])
     ORDER BY r.seq LIMIT $7) p
   WHERE a.is_held LIMIT $7),
 sized AS (
@@ -85,11 +84,15 @@ SELECT virtualtransaction FROM pg_locks
 WHERE locktype = 'relation' AND relation = 'messagekit.outbox_events'::regclass AND mode = 'RowExclusiveLock' AND granted
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
 
-/// In the order of their places, as everybody deletes, so that nobody waits for anybody in a circle.
+/// In the order of their places, as everybody deletes, so that nobody waits for anybody in a circle. Each is looked up for itself: few
+/// rows seem to live in an index that is full of what was published beside a transaction that stays open, and a join would walk it.
 pub(crate) const PUBLISHED: &str = "
 DELETE FROM messagekit.outbox_pending p
 USING unnest($1::smallint[], $2::bigint[], $3::text[], $4::bigint[], $5::text[]) AS d (shard, seq, event_id, copy, topic)
-WHERE p.shard = d.shard AND p.topic = d.topic AND p.seq = d.seq AND p.event_id = d.event_id AND p.copy = d.copy";
+  CROSS JOIN LATERAL (
+    SELECT q.ctid AS at FROM messagekit.outbox_pending q
+    WHERE q.shard = d.shard AND q.topic = d.topic AND q.seq = d.seq AND q.event_id = d.event_id AND q.copy = d.copy OFFSET 0) f
+WHERE p.ctid = f.at";
 
 /// Compared with the time at which the statement came, because an index cannot be asked for a time that goes on.
 pub(crate) const DUE: &str = "

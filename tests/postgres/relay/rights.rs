@@ -1,0 +1,112 @@
+//! Roles that own nothing: the statements of the page on operating are what a writer, a consumer and a relay need, and no more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use messagekit::memory::MemoryLog;
+use messagekit::{
+    Backoff, Consumer, Envelope, Event, HandlerError, Outbox, Publisher, Shutdown, Store, codec,
+};
+use messagekit_postgres::{PgTx, PostgresStore};
+use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
+use sqlx::AssertSqlSafe;
+
+use super::outbox::{Log, Relayed, relay};
+use crate::shop::{OrderPlaced, run};
+
+/// The statements of the page, for roles of this test: they belong to the whole server.
+fn granted(roles: &[String; 3]) -> String {
+    let page = include_str!("../../../docs/operating.md");
+    let (_, behind) = page.split_once("## Roles that own nothing").unwrap();
+    let (_, behind) = behind.split_once("```sql\n").unwrap();
+    let (sql, _) = behind.split_once("```").unwrap();
+    let names = ["shop_writer", "shop_consumer", "shop_relay"];
+    let sql = sql.replace("shop_owner", "messagekit");
+    names.into_iter().zip(roles).fold(sql, |sql, (name, role)| sql.replace(name, role))
+}
+
+/// Fails at its first run, so that it becomes a letter.
+async fn bill(tx: &mut PgTx, order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
+    if order.delivery().is_some_and(|delivery| delivery.attempt == 1) && order.data.order_id == "o-1" {
+        return Err(HandlerError::retryable("not yet"));
+    }
+    sqlx::query("INSERT INTO public.bills (id) VALUES ($1)")
+        .bind(&order.data.order_id)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+async fn refused(store: &PostgresStore, sql: &'static str) {
+    let refused = sqlx::raw_sql(sql).execute(store.pool()).await.unwrap_err();
+    let code = refused.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
+    assert_eq!(code.as_deref(), Some("42501"), "{sql}: {refused}");
+}
+
+#[test]
+fn roles_that_own_nothing_do_their_work_with_the_rights_of_the_page_and_no_other() {
+    block_on(async {
+        let owner = Relayed::fresh().await;
+        run(owner.store.pool(), "CREATE TABLE public.bills (id text NOT NULL)").await;
+        let roles = ["writer", "consumer", "relay"].map(|role| unique(role).replace(['.', '-'], "_"));
+        for role in &roles {
+            let create = AssertSqlSafe(format!("CREATE ROLE {role} LOGIN PASSWORD 'own'"));
+            sqlx::raw_sql(create).execute(owner.store.pool()).await.unwrap();
+        }
+        let [_, consumes, _] = &roles;
+        let rights = format!("{}; GRANT INSERT ON public.bills TO {consumes}", granted(&roles));
+        sqlx::raw_sql(AssertSqlSafe(rights)).execute(owner.store.pool()).await.unwrap();
+        let [writer, consumer, relays] = roles.each_ref().map(|role| {
+            let url = owner.database.url().replacen("messagekit:messagekit@", &format!("{role}:own@"), 1);
+            async move { PostgresStore::connect(&url).await.unwrap() }
+        });
+        let (writer, consumer, relays) = (writer.await, consumer.await, relays.await);
+
+        let outbox = Outbox::new(writer.clone(), "shop");
+        let mut tx = writer.begin().await.unwrap();
+        outbox.add(&mut tx, OrderPlaced::new("o-1")).await.unwrap();
+        outbox.commit(tx).await.unwrap();
+        let publish = "SELECT messagekit.publish('orders.order', 'k', 'orders.order.placed', '{}', 'by-sql')";
+        sqlx::raw_sql(publish).execute(writer.pool()).await.unwrap();
+        refused(&writer, "SELECT FROM messagekit.outbox_events").await;
+        refused(&writer, "SELECT FROM messagekit.dead_letters").await;
+
+        let (log, shutdown) = (Arc::new(Log::default()), Shutdown::new());
+        let relaying = tokio::spawn(relay(&relays, &log).unwrap().run(shutdown.clone()));
+        eventually("both are published", DEADLINE, async || log.ids().len() == 2).await;
+        eventually("both are off the list", DEADLINE, async || owner.pending().await == 0).await;
+        refused(&relays, "SELECT FROM messagekit.dead_letters").await;
+        refused(&relays, "DELETE FROM messagekit.outbox_events").await;
+
+        let orders = MemoryLog::new(1);
+        let placed = ["o-1", "o-2"].map(|id| {
+            let mut order = Envelope::new(OrderPlaced::new(id));
+            order.aggregate_id = Some("c-1".to_owned());
+            codec::encode(&order, "shop").unwrap()
+        });
+        orders.publish(&placed).await.into_iter().for_each(|published| published.unwrap());
+        let billing = Consumer::builder(unique("billing"), consumer.clone())
+            .from(orders.topics([OrderPlaced::TOPIC]))
+            .backoff(Backoff::fixed(Duration::from_millis(5)))
+            .window(Duration::from_secs(24 * 3_600))
+            .on(bill)
+            .build()
+            .unwrap();
+        let consuming = tokio::spawn(billing.run(shutdown.clone()));
+        let billed = async || owner.count("SELECT count(*) FROM public.bills").await == 2;
+        eventually("both are billed, one as a letter", DEADLINE, billed).await;
+        let letters = "SELECT count(*) FROM messagekit.dead_letters WHERE state = 'resolved'";
+        eventually("the letter is settled", DEADLINE, async || owner.count(letters).await >= 1).await;
+        refused(&consumer, "SELECT FROM messagekit.outbox_events").await;
+        shutdown.request();
+        relaying.await.unwrap().unwrap();
+        consuming.await.unwrap().unwrap();
+
+        // What a later step would add.
+        run(owner.store.pool(), "CREATE TABLE messagekit.later (n int)").await;
+        for store in [&consumer, &relays] {
+            run(store.pool(), "INSERT INTO messagekit.later VALUES (1); DELETE FROM messagekit.later").await;
+        }
+        refused(&writer, "INSERT INTO messagekit.later VALUES (1)").await;
+    });
+}
