@@ -20,8 +20,8 @@
 //!
 //! Every committed event is published at least once, with the same id, key, headers and payload bytes each time; none that
 //! was rolled back ever is. A transaction that commits late is found late and never skipped, because an event is found by being
-//! pending and by no cursor: each slice of the outbox is read from its beginning at least every 200 ms (where such a read takes
-//! longer than 25 ms, it may take an eighth of the time).
+//! pending and by no cursor: each slice of the outbox is read from its beginning at least every 200 ms (where such reads take
+//! long, they take an eighth of the time, a few slices at once).
 //!
 //! Inside one topic and key, first appearances keep the order of the outbox, provided that the writers of a key commit in the
 //! order in which they add. Several relays share the outbox by slices, with leases by the clock of the database. One that dies

@@ -16,6 +16,8 @@ use crate::Backoff;
 const FULL_EVERY: Duration = Duration::from_millis(200);
 /// Where that takes long, it may take this part of the time.
 const FULL_PART: u32 = 8;
+/// When reading so many slices from the beginning took so much longer than a read does, it is fewer at once: what is new waits for it.
+const FULL_AT_ONCE: Duration = Duration::from_millis(50);
 
 /// Before the first place.
 const BEGINNING: i64 = i64::MIN;
@@ -30,6 +32,10 @@ pub(super) struct Shards {
     lost: bool,
     reading: Option<Question>,
     reads: u64,
+    /// How many slices one read may take from their beginnings because it is time for it.
+    full_at_once: usize,
+    /// How long a read takes that takes none from its beginning.
+    usual: Duration,
     parts: BTreeMap<u64, UnderWay>,
     next_part: u64,
     /// Topics of which something is under way, by slice. Longer than the right to the slice.
@@ -78,6 +84,8 @@ impl Shards {
             lost: false,
             reading: None,
             reads: 0,
+            full_at_once: usize::MAX,
+            usual: Duration::ZERO,
             parts: BTreeMap::new(),
             next_part: 0,
             busy: BTreeMap::new(),
@@ -177,11 +185,14 @@ impl Shards {
         }
         due.sort_unstable();
         let (mut wanted, mut except) = (Vec::with_capacity(due.len()), Vec::new());
+        let mut room = self.full_at_once;
         for (_, shard) in due {
             let Some(slice) = self.slices.get_mut(&shard) else { continue };
             slice.wanted = false;
             let mut above = slice.floor;
-            if slice.full_at <= now {
+            // What has fallen cannot wait: behind its floor stands what is to go out first.
+            if slice.full_at.is_zero() || slice.full_at <= now && room > 0 {
+                room = room.saturating_sub(1);
                 // Set anew when it is answered; what falls until then is not lost.
                 slice.full_at = Duration::MAX;
                 above = BEGINNING;
@@ -215,7 +226,7 @@ impl Shards {
         }
         let Some(question) = self.reading.take() else { return Vec::new() };
         self.reads += 1;
-        let full_again = question.asked + FULL_EVERY.max((now - question.asked) * FULL_PART);
+        let full_again = self.full_again(&question, now);
         let last = page.rows.last().map(|row| row.shard);
         let mut leases = BTreeMap::new();
         let mut is_beyond_cut = false;
@@ -253,6 +264,21 @@ impl Shards {
             }
         }
         by_topic.into_iter().map(|(topic, rows)| self.begin(now, topic, rows)).collect()
+    }
+
+    /// Says when the slices of a read are taken from their beginnings again, and how many at once.
+    fn full_again(&mut self, question: &Question, now: Duration) -> Duration {
+        let took = now - question.asked;
+        let full = question.wanted.iter().filter(|wanted| wanted.above == BEGINNING).count();
+        let longer = took.saturating_sub(self.usual);
+        match full {
+            0 => self.usual = took,
+            _ if longer > FULL_AT_ONCE => self.full_at_once = (full / 2).max(1),
+            _ => self.full_at_once = self.full_at_once.max(full.saturating_mul(2)),
+        }
+        let reads = self.slices.len().div_ceil(full.max(1));
+        let part = FULL_PART.saturating_mul(u32::try_from(reads).unwrap_or(u32::MAX));
+        question.asked + FULL_EVERY.max(longer.saturating_mul(part))
     }
 
     fn begin(&mut self, now: Duration, topic: Arc<str>, rows: Vec<Row>) -> Part {

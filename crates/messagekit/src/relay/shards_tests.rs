@@ -317,6 +317,55 @@ impl World {
     }
 }
 
+/// Reads once, which takes so long for each slice that is read from its beginning; returns those.
+fn look(shards: &mut Shards, now: &mut Duration, each: Duration) -> Vec<u16> {
+    shards.wake();
+    let question = shards.ask(*now).unwrap();
+    let full = question.wanted.iter().filter(|wanted| wanted.above == BEGINNING);
+    let full: Vec<u16> = full.map(|wanted| wanted.lease.shard).collect();
+    *now += Duration::from_millis(2) + each * u32::try_from(full.len()).unwrap();
+    shards.answered(*now, Page { decided: 7, ..Page::default() });
+    *now += Duration::from_millis(5);
+    full
+}
+
+#[test]
+fn what_takes_long_from_the_beginning_is_spread_over_reads_and_takes_an_eighth_of_the_time() {
+    const MANY: u16 = 64;
+    let backoff = Backoff::new(Duration::from_millis(50), 2.0, Duration::from_secs(2));
+    let mut shards = Shards::new(CALLS, UNDELETED, backoff, backoff);
+    let held = (0..MANY).map(|shard| ShardLease { shard, epoch: 1 }).collect();
+    shards.leased(Duration::from_secs(3_600), &Leases { held, surplus: 0 });
+    let (mut now, slow) = (Duration::ZERO, Duration::from_millis(10));
+    let all: Vec<u16> = (0..MANY).collect();
+    assert_eq!(look(&mut shards, &mut now, Duration::ZERO), all);
+    assert!(look(&mut shards, &mut now, Duration::ZERO).is_empty());
+    now += FULL_EVERY;
+    assert_eq!(look(&mut shards, &mut now, Duration::ZERO), all, "cheap, so all at once");
+
+    // The first ones take as long as they take.
+    let learned = now + Duration::from_secs(20);
+    while now < learned {
+        look(&mut shards, &mut now, slow);
+    }
+    let (mut spent, mut seen) = (Duration::ZERO, BTreeMap::<u16, u32>::new());
+    let end = now + Duration::from_secs(60);
+    while now < end {
+        let full = look(&mut shards, &mut now, slow);
+        assert!(full.len() <= 10, "{} at once: {} ms", full.len(), full.len() * 10);
+        spent += slow * u32::try_from(full.len()).unwrap();
+        full.into_iter().for_each(|shard| *seen.entry(shard).or_default() += 1);
+    }
+    assert!(spent <= Duration::from_secs(60) / 6, "{spent:?} of a minute");
+    assert!(all.iter().all(|shard| seen.get(shard).is_some_and(|times| *times >= 5)), "{seen:?}");
+
+    let (mut seen, end) = (0, now + Duration::from_secs(20));
+    while now < end {
+        seen += look(&mut shards, &mut now, Duration::ZERO).len();
+    }
+    assert!(seen >= 64 * 40, "cheap again, so often again: {seen}");
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let fate = prop_oneof![4 => Just(Fate::Confirmed), 2 => Just(Fate::Outage), 1 => Just(Fate::Rejected)];
     prop_oneof![
