@@ -11,9 +11,9 @@ use crate::error::from_sqlx;
 const MOST_IDLE: usize = 4;
 
 /// Each statement is planned for its values: a plan that was kept from the time when nothing was pending would walk the whole
-/// outbox when much is. Two statements of one transaction must see what was committed between them.
+/// outbox when much is. A join that is no loop would delete in another order than that of the places. Two statements of one transaction must see what was committed between them.
 pub(crate) const SETTINGS: &str = "SET plan_cache_mode = force_custom_plan; SET jit = off;
-    SET enable_seqscan = off; SET enable_bitmapscan = off;
+    SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
     SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
 /// Connections beside the pool, made as the pool makes them, that serve the relays of this process. None is asked whether it

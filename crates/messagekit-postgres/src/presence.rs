@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use messagekit::Error;
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool};
 
 use crate::error::from_sqlx;
 
@@ -75,11 +75,12 @@ impl Presence {
     async fn look_after(self: Arc<Self>, pool: PgPool, relay: Arc<str>, held: Option<PgConnection>) {
         let looked = tokio::time::timeout(PATIENCE, async {
             if let Some(mut held) = held
-                && held.ping().await.is_ok()
+                && is_held(&mut held, &relay).await.is_ok_and(|is_held| is_held)
             {
                 return Ok(Some(held));
             }
-            open(&pool, &relay).await
+            let mut connection = crate::store::live(&pool).await?.detach();
+            Ok::<_, Error>(is_held(&mut connection, &relay).await?.then_some(connection))
         });
         let connection = looked.await.ok().and_then(Result::ok).flatten();
         let mut relays = self.relays();
@@ -96,9 +97,8 @@ impl Presence {
     }
 }
 
-async fn open(pool: &PgPool, relay: &str) -> Result<Option<PgConnection>, Error> {
-    let mut connection = crate::store::live(pool).await?.detach();
+/// Takes the lock, once more when it is held already: a connection that lives may have another session behind a pooler.
+async fn is_held(connection: &mut PgConnection, relay: &str) -> Result<bool, Error> {
     let lock = sqlx::query_scalar(LOCK).persistent(false).bind(LOCK_SPACE).bind(relay);
-    let is_held: bool = lock.fetch_one(&mut connection).await.map_err(from_sqlx)?;
-    Ok(is_held.then_some(connection))
+    lock.fetch_one(connection).await.map_err(from_sqlx)
 }

@@ -92,6 +92,34 @@ fn what_is_paused_is_not_walked_over() {
     });
 }
 
+/// What is paused stands below the floor, for the floor goes on with the others.
+#[test]
+fn what_is_paused_is_not_walked_over_from_a_floor_either() {
+    block_on(async {
+        let relayed = Relayed::fresh().await;
+        let mut connection = warmed_up(&relayed, relay_settings()).await;
+        fill(&relayed).await;
+        let floor: i64 = sqlx::query_scalar("SELECT max(seq) FROM messagekit.outbox_pending")
+            .fetch_one(relayed.store.pool())
+            .await
+            .unwrap();
+        for n in 0..20 {
+            relayed.write_to("stock.item", &format!("s-{n}"), Some(&format!("k-{n}"))).await;
+        }
+        let [pending, ..] = asks();
+        let paused =
+            pending.replace("'{a.b}'", "'{orders.order}'").replace(&i64::MIN.to_string(), &floor.to_string());
+        let explain = AssertSqlSafe(format!("EXPLAIN (ANALYZE, BUFFERS, TIMING off) {paused}"));
+        let rows = sqlx::raw_sql(explain).fetch_all(&mut connection).await.unwrap();
+        let plan: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+        let pages = plan.iter().find_map(|line| line.split_once("shared hit=")).unwrap().1;
+        let pages: u64 = pages.split(' ').next().unwrap().parse().unwrap();
+        println!("{pages} pages");
+        // From the root to a leaf, for each slice: not all leaves.
+        assert!(pages <= 900, "{}", plan.join("\n"));
+    });
+}
+
 async fn fill(relayed: &Relayed) {
     // The epoch that the questions name.
     relayed.lease("r1").await;

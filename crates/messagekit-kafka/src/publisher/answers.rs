@@ -134,7 +134,7 @@ fn answer(message: &Message, fate: Fate, earlier: Option<&Error>) -> (Refusal, E
             (Refusal::Unavailable, Error::new(ErrorKind::Unavailable, text))
         }
         (Fate::NotSent(KafkaError::MessageProduction(Code::InvalidTimestamp)), None) => {
-            let text = "kafka refuses the time of this machine: set its clock, or see message.timestamp.after.max.ms of the topic";
+            let text = "kafka refuses the time of this machine: set its clock, or see message.timestamp.after.max.ms and before.max.ms of the topic";
             (Refusal::Unavailable, Error::new(ErrorKind::Unavailable, text))
         }
         (Fate::NotSent(error), None) => {

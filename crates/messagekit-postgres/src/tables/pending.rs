@@ -28,8 +28,8 @@ const MOST_DUE: i64 = 1_000;
 ///
 /// From one topic of a shard to the next it goes in one step, however much is pending of each: what is paused costs nothing. What
 /// was published since the oldest transaction began is still in the index, so each step asks for places above the floor, which the
-/// index answers without a look at the rows, and no step is made in a slice that the limit does not reach. The payloads stay where
-/// they are until their sizes have been added up.
+/// index answers without a look at the rows; but not while something is paused, of which much may stand below the floor. No step is
+/// made in a slice that the limit does not reach. The payloads stay where they are until their sizes have been added up.
 pub(crate) const PENDING: &str = "
 WITH asked AS MATERIALIZED (
   SELECT w.number, w.shard, w.above, s.shard IS NOT NULL AS is_held
@@ -42,11 +42,12 @@ found AS MATERIALIZED (
   FROM asked a CROSS JOIN LATERAL (
     WITH RECURSIVE streams (topic) AS (
       (SELECT q.topic FROM messagekit.outbox_pending q
-        WHERE q.shard = a.shard AND q.seq > a.above ORDER BY q.topic LIMIT 1)
+        WHERE q.shard = a.shard AND (q.seq > a.above OR cardinality($6::text[]) > 0) ORDER BY q.topic LIMIT 1)
       UNION ALL
       SELECT n.topic FROM streams s CROSS JOIN LATERAL (
         SELECT q.topic FROM messagekit.outbox_pending q
-        WHERE q.shard = a.shard AND q.topic > s.topic AND q.seq > a.above ORDER BY q.topic LIMIT 1) n)
+        WHERE q.shard = a.shard AND q.topic > s.topic AND (q.seq > a.above OR cardinality($6::text[]) > 0)
+        ORDER BY q.topic LIMIT 1) n)
     SELECT r.* FROM streams t CROSS JOIN LATERAL (
       SELECT q.shard, q.seq, q.copy, q.key_hash, q.event_id, q.topic FROM messagekit.outbox_pending q
       WHERE q.shard = a.shard AND q.topic = t.topic AND q.seq > a.above
