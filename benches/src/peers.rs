@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use sqlx::Connection;
 
-use crate::cells::{EFFECTS, consume_kafka, kill};
+use crate::cells::{APPLIED, EFFECTS, consume_kafka, kill};
 use crate::events::messages;
 use crate::frame::{Measured, Meter, Outcome};
 use crate::place::{Database, Program, Topic, folder};
@@ -103,7 +103,7 @@ pub(crate) async fn consume(
         Err(error) => return Err(program.is_alive().err().unwrap_or(error)),
     };
     let cpu = meter.per_100k(events);
-    let ledger = database.judge(events, "SELECT account, number FROM effects ORDER BY id").await?;
+    let ledger = database.judge(events, APPLIED).await?;
     Ok(Measured::new(ledger).with("events/s", rate).with_all(cpu))
 }
 

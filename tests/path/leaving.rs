@@ -6,7 +6,7 @@ use messagekit::{Envelope, Event, Message, Publisher, codec};
 use messagekit_kafka::Kafka;
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 use messagekit_tests::Database;
-use messagekit_tests::services::{self, Service};
+use messagekit_tests::services::{self, Frozen, Service};
 use serde::{Deserialize, Serialize};
 
 use crate::down::Down;
@@ -17,22 +17,6 @@ use crate::{broker, turn};
 #[event(type = "storm.step.taken", key = "key")]
 struct StepTaken {
     key: String,
-}
-
-/// A broker that answers nothing. It goes on when this is dropped: the tests behind this one need it too.
-struct Frozen;
-
-impl Frozen {
-    fn new() -> Self {
-        services::freeze(Service::Kafka);
-        Self
-    }
-}
-
-impl Drop for Frozen {
-    fn drop(&mut self) {
-        services::thaw(Service::Kafka);
-    }
 }
 
 async fn publish(topic: &str) {
@@ -100,7 +84,7 @@ fn a_process_whose_broker_is_frozen_or_dead_ends_when_it_is_asked_to() {
             leaves(busy(drops).await, how);
 
             let member = busy(drops).await;
-            let frozen = Frozen::new();
+            let frozen = Frozen::new(Service::Kafka);
             leaves(member, &format!("{how} before a frozen broker"));
             drop(frozen);
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 use messagekit_testkit::{DEADLINE, block_on, eventually};
-use messagekit_tests::services::{self, Service};
+use messagekit_tests::services::{self, Frozen, Service};
 
 use crate::ALONE;
 use crate::stage::Stage;
@@ -14,22 +14,6 @@ use crate::writers::Writers;
 /// How often it freezes at least.
 fn freezes() -> usize {
     if std::env::var("MESSAGEKIT_FULL").is_ok_and(|full| full == "1") { 40 } else { 3 }
-}
-
-/// A broker that answers nothing. It goes on when this is dropped: the tests behind this one need it too.
-struct Frozen;
-
-impl Frozen {
-    fn new() -> Self {
-        services::freeze(Service::Kafka);
-        Self
-    }
-}
-
-impl Drop for Frozen {
-    fn drop(&mut self) {
-        services::thaw(Service::Kafka);
-    }
 }
 
 /// A request is given up after a second, and a publish after three.
@@ -77,7 +61,7 @@ fn a_broker_that_freezes_and_goes_on_has_each_event_and_the_order_of_each_key() 
             freeze += 1;
             let before = left().await;
             eventually("events leave", DEADLINE, async || left().await > before + 200).await;
-            let frozen = Frozen::new();
+            let frozen = Frozen::new(Service::Kafka);
             // What was under way is given up: it lies in the socket of the broker, and will be sent again.
             let given_up = repeated(&address);
             eventually("publishes are given up", DEADLINE, async || {

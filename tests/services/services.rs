@@ -57,14 +57,22 @@ pub fn kill(service: Service) {
     stack(&["kill", service.name()]);
 }
 
-/// Freezes a service: it keeps its connections and answers nothing.
-pub fn freeze(service: Service) {
-    stack(&["freeze", service.name()]);
+/// A service that keeps its connections and answers nothing. It goes on when this is dropped: the tests behind need it too.
+#[derive(Debug)]
+pub struct Frozen(Service);
+
+impl Frozen {
+    /// Freezes it.
+    pub fn new(service: Service) -> Self {
+        stack(&["freeze", service.name()]);
+        Self(service)
+    }
 }
 
-/// Lets a frozen service go on.
-pub fn thaw(service: Service) {
-    stack(&["thaw", service.name()]);
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        stack(&["thaw", self.0.name()]);
+    }
 }
 
 /// Starts a service again with its data, and waits until it answers.

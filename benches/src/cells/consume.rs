@@ -41,6 +41,9 @@ const OURS: &str = "messagekit consumer";
 
 pub(crate) const EFFECTS: &str = "CREATE TABLE effects (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, account text NOT NULL, number bigint NOT NULL)";
 
+/// In the order in which they were applied.
+pub(crate) const APPLIED: &str = "SELECT account, number FROM effects ORDER BY id";
+
 pub(super) const EFFECT: &str = "INSERT INTO effects (account, number) VALUES ($1, $2)";
 
 pub(super) const CLAIM: &str = "INSERT INTO messagekit.processed_messages (consumer, message_id, outcome)
@@ -99,7 +102,7 @@ pub(super) async fn consume(settings: Arc<Settings>, size: Size, role: Role) -> 
         }
     };
     let cpu = meter.per_100k(arrivals);
-    let ledger = database.judge(size.events, "SELECT account, number FROM effects ORDER BY id").await?;
+    let ledger = database.judge(size.events, APPLIED).await?;
     Ok(Measured::new(ledger).with(C1.figure, rate).with_all(cpu))
 }
 

@@ -8,7 +8,7 @@ use messagekit_kafka::{Kafka, KafkaSource};
 use messagekit_postgres::{PgTx, PostgresStore};
 use sqlx::PgPool;
 
-use super::consume::{EFFECTS, apply};
+use super::consume::{APPLIED, EFFECTS, apply};
 use crate::events::{Made, messages_to, publish};
 use crate::frame::{Better, Cell, Contender, Goal, Measured, Meter, Outcome, Plan, Role, Target};
 use crate::peers;
@@ -30,7 +30,6 @@ const BATCH: &str = "messagekit consumer, a statement for the effects of a batch
 const TWICE: usize = 10;
 /// No new effect for so long: the rest is lost.
 const PATIENCE: Duration = Duration::from_secs(60);
-const RESULT: &str = "SELECT account, number FROM effects ORDER BY id";
 
 fn plan(settings: Arc<Settings>) -> Plan {
     let events = settings.scaled(EVENTS);
@@ -81,7 +80,7 @@ async fn ours(settings: Arc<Settings>, events: usize, handled: fn(Builder) -> Bu
     let cpu = meter.per_100k(events);
     shutdown.request();
     running.await??;
-    Ok(Measured::new(database.judge(events, RESULT).await?).with(C4.figure, rate).with_all(cpu))
+    Ok(Measured::new(database.judge(events, APPLIED).await?).with(C4.figure, rate).with_all(cpu))
 }
 
 async fn apply_all(tx: &mut PgTx, events: Vec<Envelope<Made>>) -> Result<(), HandlerError> {

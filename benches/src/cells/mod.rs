@@ -17,7 +17,7 @@ mod tuning;
 mod write;
 mod writers;
 
-pub(crate) use consume::EFFECTS;
+pub(crate) use consume::{APPLIED, EFFECTS};
 
 use crate::frame::Cell;
 
