@@ -1,7 +1,7 @@
 //! The tables' version: who runs a step, what a failure leaves, and what is refused.
 
 use messagekit::{
-    Act, Acted, Actor, DeadLetters, EventFilter, LetterFilter, Message, Origin, Place, Received, Replays,
+    Act, Acted, Actor, DeadLetters, EventFilter, LetterFilter, Origin, Replays,
     Suspects,
 };
 use messagekit::{ErrorKind, chain};
@@ -256,12 +256,7 @@ fn letters_and_events_of_the_second_version_are_kept() {
         assert_eq!(acted, [Acted::Done]);
         let events = store.events(&EventFilter::default(), None, 10).await.unwrap();
         assert_eq!((events.len(), events[0].copies), (1, 0));
-        let place = Place { topic: "orders.order".into(), partition: 0, offset: 7 };
-        let noted = Received {
-            id: "m-2".parse().unwrap(),
-            message: Message::new("orders.order", "{}"),
-            place: Some(place),
-        };
+        let noted = "m-2".parse().unwrap();
         assert_eq!(
             store.suspect("billing", &noted, "now").await.unwrap(),
             2,

@@ -68,7 +68,7 @@ fn plan(settings: Arc<Settings>) -> Plan {
         let target = Target::AtLeast(part);
         goals.push(Goal { group, figure: C1.figure, over: OURS, under: Some(HAND), target });
     }
-    Plan { sizes: "1 KiB each, read from memory; by hand nothing is decoded; behind the first batch of each lane, which runs one by one after a start".to_owned(), contenders, goals }
+    Plan { sizes: "1 KiB each, read from memory; by hand nothing is decoded; behind the first batch of each lane".to_owned(), contenders, goals }
 }
 
 /// What a consumer gets through.
@@ -139,7 +139,7 @@ async fn ours(store: PostgresStore, log: MemoryLog, size: Size, arrivals: usize)
         let stats = stats.read();
         stats.handled + stats.duplicates
     };
-    // The first batch of a lane runs one by one after a start.
+    // A first batch opens connections and is noted as a whole.
     let rate = pace(arrivals, size.lanes * size.batch() as usize, done, || running.is_finished()).await?;
     shutdown.request();
     running.await??;

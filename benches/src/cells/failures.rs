@@ -111,7 +111,7 @@ async fn ours(store: PostgresStore, log: MemoryLog, every: u64, arrivals: usize)
         let stats = stats.read();
         stats.handled + stats.dead
     };
-    // The first batch of a lane runs one by one after a start.
+    // A first batch opens connections and is noted as a whole.
     let rate = pace(arrivals, LANES * BATCH as usize, done, || running.is_finished()).await?;
     shutdown.request();
     running.await??;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::{
-    Claim, ClaimRequest, Error, Failure, Leased, NextOffset, Offsets, ParkingRoom, Processed, Received,
-    Retries, SetAside, SetAsideOutcome, Suspects,
+    Claim, ClaimRequest, Error, Failure, Leased, MessageId, NextOffset, Offsets, ParkingRoom, Processed,
+    Received, Retries, SetAside, SetAsideOutcome, Suspects,
 };
 
 use crate::tables::letters::{self, WayBack};
@@ -118,20 +118,20 @@ impl Retries for PostgresStore {
 
 /// Notes are transactions of their own: they must outlive the process that dies.
 impl Suspects for PostgresStore {
-    async fn suspect(&self, consumer: &str, received: &Received, by: &str) -> Result<u32, Error> {
+    async fn suspect(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<u32, Error> {
         self.statement(async {
-            suspects::suspect(&mut *self.connection().await?, self.schema(), consumer, received, by).await
+            suspects::suspect(&mut *self.connection().await?, self.schema(), consumer, suspect, by).await
         })
         .await
     }
 
-    async fn absolve(&self, tx: &mut PgTx, consumer: &str, received: &Received) -> Result<(), Error> {
-        self.statement(suspects::absolve(tx, self.schema(), consumer, received)).await
+    async fn absolve(&self, tx: &mut PgTx, consumer: &str, suspect: &MessageId) -> Result<(), Error> {
+        self.statement(suspects::absolve(tx, self.schema(), consumer, suspect)).await
     }
 
-    async fn stand_down(&self, consumer: &str, received: &Received, by: &str) -> Result<(), Error> {
+    async fn stand_down(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<(), Error> {
         self.statement(async {
-            suspects::stand_down(&mut *self.connection().await?, self.schema(), consumer, received, by).await
+            suspects::stand_down(&mut *self.connection().await?, self.schema(), consumer, suspect, by).await
         })
         .await
     }

@@ -1,14 +1,14 @@
-//! Who handles a message alone, and has not answered.
+//! Who handles what may end its process, and has not answered.
 
-use messagekit::{Error, Received, Suspects};
+use messagekit::{Error, MessageId, Suspects};
 
 use crate::error::from_sqlite;
 use crate::tables::{names, now, suspects};
 use crate::{SqliteStore, SqliteTx};
 
 impl Suspects for SqliteStore {
-    async fn suspect(&self, consumer: &str, received: &Received, by: &str) -> Result<u32, Error> {
-        let (consumer, id, by, now) = (consumer.to_owned(), received.id.clone(), by.to_owned(), now());
+    async fn suspect(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<u32, Error> {
+        let (consumer, id, by, now) = (consumer.to_owned(), suspect.clone(), by.to_owned(), now());
         self.job(move |conn| {
             names::consumer(conn, &consumer)
                 .and_then(|consumer| suspects::note(conn, consumer, &id, &by, now))
@@ -17,8 +17,8 @@ impl Suspects for SqliteStore {
         .await
     }
 
-    async fn absolve(&self, tx: &mut SqliteTx, consumer: &str, received: &Received) -> Result<(), Error> {
-        let (consumer, id) = (consumer.to_owned(), received.id.clone());
+    async fn absolve(&self, tx: &mut SqliteTx, consumer: &str, suspect: &MessageId) -> Result<(), Error> {
+        let (consumer, id) = (consumer.to_owned(), suspect.clone());
         tx.run(move |conn| {
             names::consumer(conn, &consumer)
                 .and_then(|consumer| suspects::absolve(conn, consumer, &id))
@@ -27,8 +27,8 @@ impl Suspects for SqliteStore {
         .await
     }
 
-    async fn stand_down(&self, consumer: &str, received: &Received, by: &str) -> Result<(), Error> {
-        let (consumer, id, by) = (consumer.to_owned(), received.id.clone(), by.to_owned());
+    async fn stand_down(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<(), Error> {
+        let (consumer, id, by) = (consumer.to_owned(), suspect.clone(), by.to_owned());
         self.job(move |conn| {
             names::consumer(conn, &consumer)
                 .and_then(|consumer| suspects::stand_down(conn, consumer, &id, &by))

@@ -1,6 +1,6 @@
-//! The message that is being handled while nobody knows yet whether it ends its process.
+//! What is being handled while nobody knows yet whether it ends its process.
 
-use messagekit::{Error, Received};
+use messagekit::{Error, MessageId};
 use sqlx::PgConnection;
 
 use crate::SchemaName;
@@ -26,27 +26,27 @@ DELETE FROM messagekit.suspect_notes s
 WHERE s.consumer = $1 AND (
   SELECT true FROM messagekit.processed_messages p WHERE p.consumer = s.consumer AND p.message_id = s.message_id)";
 
-/// Notes that a message is about to be handled alone, and returns how many others have and did not answer.
+/// Notes that a suspect is about to be handled, and returns how many others have and did not answer.
 pub(crate) async fn suspect(
     connection: &mut PgConnection,
     schema: &SchemaName,
     consumer: &str,
-    received: &Received,
+    suspect: &MessageId,
     by: &str,
 ) -> Result<u32, Error> {
-    let suspect = sqlx::query_scalar(schema.sql(SUSPECT)).bind(consumer).bind(received.id.as_str()).bind(by);
-    let notes: i64 = suspect.fetch_one(connection).await.map_err(from_sqlx)?;
+    let noted = sqlx::query_scalar(schema.sql(SUSPECT)).bind(consumer).bind(suspect.as_str()).bind(by);
+    let notes: i64 = noted.fetch_one(connection).await.map_err(from_sqlx)?;
     Ok(u32::try_from(notes).unwrap_or(u32::MAX))
 }
 
-/// Forgets all notes of a message.
+/// Forgets all notes of a suspect.
 pub(crate) async fn absolve(
     connection: &mut PgConnection,
     schema: &SchemaName,
     consumer: &str,
-    received: &Received,
+    suspect: &MessageId,
 ) -> Result<(), Error> {
-    let absolve = sqlx::query(schema.sql(ABSOLVE)).bind(consumer).bind(received.id.as_str());
+    let absolve = sqlx::query(schema.sql(ABSOLVE)).bind(consumer).bind(suspect.as_str());
     absolve.execute(connection).await.map(drop).map_err(from_sqlx)
 }
 
@@ -55,10 +55,10 @@ pub(crate) async fn stand_down(
     connection: &mut PgConnection,
     schema: &SchemaName,
     consumer: &str,
-    received: &Received,
+    suspect: &MessageId,
     by: &str,
 ) -> Result<(), Error> {
-    let stand_down = sqlx::query(schema.sql(STAND_DOWN)).bind(consumer).bind(received.id.as_str()).bind(by);
+    let stand_down = sqlx::query(schema.sql(STAND_DOWN)).bind(consumer).bind(suspect.as_str()).bind(by);
     stand_down.execute(connection).await.map(drop).map_err(from_sqlx)
 }
 

@@ -1,9 +1,9 @@
-//! Which message is handled alone, and who has noted it without an answer.
+//! What is handled that may end its process, and who has noted it without an answer.
 
 use messagekit::MessageId;
 use rusqlite::{Connection, Result};
 
-/// Notes that a message is about to be handled, and returns how many others have and did not answer.
+/// Notes that a suspect is about to be handled, and returns how many others have and did not answer.
 pub(crate) fn note(conn: &Connection, consumer: i64, id: &MessageId, by: &str, now: i64) -> Result<u32> {
     conn.prepare_cached(
         "INSERT INTO messagekit_suspect_notes (consumer_id, message_id, noted_by, noted_at) VALUES (?1, ?2, ?3, ?4)
@@ -17,7 +17,7 @@ pub(crate) fn note(conn: &Connection, consumer: i64, id: &MessageId, by: &str, n
     .query_row((consumer, id.as_str(), by), |row| row.get(0))
 }
 
-/// Forgets a message that was applied or set aside.
+/// Forgets a suspect that was applied or set aside.
 pub(crate) fn absolve(conn: &Connection, consumer: i64, id: &MessageId) -> Result<()> {
     conn.prepare_cached("DELETE FROM messagekit_suspect_notes WHERE consumer_id = ?1 AND message_id = ?2")?
         .execute((consumer, id.as_str()))

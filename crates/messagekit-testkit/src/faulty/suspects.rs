@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::{BoxFuture, Error, ErrorKind, OutboxHealth, OutboxLag, Received, Store, Suspects};
+use messagekit::{BoxFuture, Error, ErrorKind, MessageId, OutboxHealth, OutboxLag, Store, Suspects};
 
 use super::Fault;
 use super::store::{FaultyStore, FaultyTx};
@@ -13,38 +13,38 @@ impl FaultyStore {
         if self.is(Fault::SuspectsIgnoreConsumer) { "everybody" } else { consumer }
     }
 
-    async fn absolve_at_once(&self, consumer: &str, received: &Received) -> Result<(), Error> {
+    async fn absolve_at_once(&self, consumer: &str, suspect: &MessageId) -> Result<(), Error> {
         let mut own = self.inner.begin().await?;
-        self.inner.absolve(&mut own, consumer, received).await?;
+        self.inner.absolve(&mut own, consumer, suspect).await?;
         self.inner.commit(own).await
     }
 }
 
 impl Suspects for FaultyStore {
-    async fn suspect(&self, consumer: &str, received: &Received, by: &str) -> Result<u32, Error> {
+    async fn suspect(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<u32, Error> {
         let anybody = unique("anybody");
         let by = if self.is(Fault::SuspectsSuspectThemselves) { &anybody } else { by };
-        let notes = self.inner.suspect(self.suspected_by(consumer), received, by).await?;
+        let notes = self.inner.suspect(self.suspected_by(consumer), suspect, by).await?;
         Ok(if self.is(Fault::SuspectsForgetDeaths) { 0 } else { notes })
     }
 
-    async fn absolve(&self, tx: &mut FaultyTx, consumer: &str, received: &Received) -> Result<(), Error> {
+    async fn absolve(&self, tx: &mut FaultyTx, consumer: &str, suspect: &MessageId) -> Result<(), Error> {
         match self.fault {
             Some(Fault::AbsolveDoesNothing) => Ok(()),
-            Some(Fault::AbsolvesOutsideTransaction) => self.absolve_at_once(consumer, received).await,
-            _ => self.inner.absolve(tx.inner(), self.suspected_by(consumer), received).await,
+            Some(Fault::AbsolvesOutsideTransaction) => self.absolve_at_once(consumer, suspect).await,
+            _ => self.inner.absolve(tx.inner(), self.suspected_by(consumer), suspect).await,
         }
     }
 
-    async fn stand_down(&self, consumer: &str, received: &Received, by: &str) -> Result<(), Error> {
+    async fn stand_down(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<(), Error> {
         match self.fault {
             Some(Fault::StandDownDoesNothing) => Ok(()),
             Some(Fault::CountedNotesStay) => {
-                let others = self.inner.suspect(consumer, received, by).await?;
-                if others > 0 { Ok(()) } else { self.inner.stand_down(consumer, received, by).await }
+                let others = self.inner.suspect(consumer, suspect, by).await?;
+                if others > 0 { Ok(()) } else { self.inner.stand_down(consumer, suspect, by).await }
             }
-            Some(Fault::StandDownAbsolves) => self.absolve_at_once(consumer, received).await,
-            _ => self.inner.stand_down(self.suspected_by(consumer), received, by).await,
+            Some(Fault::StandDownAbsolves) => self.absolve_at_once(consumer, suspect).await,
+            _ => self.inner.stand_down(self.suspected_by(consumer), suspect, by).await,
         }
     }
 

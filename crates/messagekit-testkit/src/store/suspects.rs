@@ -20,11 +20,11 @@ impl<'a, S: Suspects> Run<'a, S> {
 
     /// Notes a message, and returns how many others have.
     async fn note(&self, message: &Received) -> u32 {
-        self.store.suspect(self.consumer, message, &self.name).await.expect("notes are answered")
+        self.store.suspect(self.consumer, &message.id, &self.name).await.expect("notes are answered")
     }
 
     async fn stand_down(&self, message: &Received) {
-        let stood_down = self.store.stand_down(self.consumer, message, &self.name).await;
+        let stood_down = self.store.stand_down(self.consumer, &message.id, &self.name).await;
         stood_down.expect("a note can be taken back");
     }
 }
@@ -74,13 +74,13 @@ pub async fn absolved_message_is_forgotten<F: StoreFixture>(fixture: &F) {
     assert_eq!(dies(&store, &consumer, &message).await, 1);
     let mut tx = begin(&store).await;
     claim_in(&store, &mut tx, &consumer, &[&message]).await;
-    store.absolve(&mut tx, &consumer, &message).await.expect("a note can be forgotten");
+    store.absolve(&mut tx, &consumer, &message.id).await.expect("a note can be forgotten");
     commit(&store, tx).await;
     assert_eq!(dies(&store, &consumer, &message).await, 0);
 
     let mut tx = begin(&store).await;
     let never_noted = received("orders.order", "{}");
-    store.absolve(&mut tx, &consumer, &never_noted).await.expect("nothing is to be forgotten");
+    store.absolve(&mut tx, &consumer, &never_noted.id).await.expect("nothing is to be forgotten");
     commit(&store, tx).await;
 }
 
@@ -89,7 +89,7 @@ pub async fn rolled_back_absolution_keeps_the_deaths<F: StoreFixture>(fixture: &
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     dies(&store, &consumer, &message).await;
     let mut tx = begin(&store).await;
-    store.absolve(&mut tx, &consumer, &message).await.expect("a note can be forgotten");
+    store.absolve(&mut tx, &consumer, &message.id).await.expect("a note can be forgotten");
     store.rollback(tx).await.expect("a transaction can be rolled back");
     assert_eq!(dies(&store, &consumer, &message).await, 1);
 }

@@ -192,7 +192,7 @@ async fn apply<S: Inbox>(
         crash::point("set_aside.written");
     }
     if let Some(noted) = runs.absolves(range.start..through)
-        && let Err(error) = store.absolve(tx, consumer, &batch.entries[noted].received).await
+        && let Err(error) = store.absolve(tx, consumer, &batch.entries[noted].received.id).await
     {
         return give_up(error, true);
     }

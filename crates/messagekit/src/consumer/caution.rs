@@ -1,4 +1,5 @@
-//! The first messages of a lane after an assignment, run one at a time so that a death names its culprit.
+//! The first messages of a lane after an assignment: noted, so that a death leaves a trace, and run one at a time behind one, so
+//! that the next death names its culprit.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,8 +11,21 @@ use tokio::time::Instant;
 use super::Backoff;
 use super::batch::Batch;
 use super::settings::{KILLS, Settings};
+use super::strands::strand_of;
 use crate::store::{Claim, ClaimRequest, End, Failure, FailureKind, Inbox, Received};
 use crate::{Error, MessageId, chain, crash};
+
+/// How the first messages of a lane after an assignment are handled. Whatever the process before this one had not committed is
+/// fresh now, so what it may have died of is among the first fresh messages, as many as a batch may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Care {
+    /// Like any other, in batches that are noted as a whole: nobody is known to have died of them.
+    Noted,
+    /// One at a time, each under a note of its own: a process has died in a noted batch.
+    OneByOne,
+    /// They are finished, and this process lives.
+    Over,
+}
 
 /// A message that as many have noted without an answer as may die of it.
 #[derive(Clone, Debug)]
@@ -29,16 +43,16 @@ impl Watched {
 }
 
 /// A batch that is worked through one message at a time, each noted before its handler starts.
-///
-/// The process before this one may have died of a message in its last batch. Whatever that batch had not committed is fresh
-/// now, so the culprit is among the first fresh messages, as many as a batch may hold.
 pub(super) struct Caution {
     /// Which messages may run their handler: the others were finished before, or have none.
     fresh: Vec<bool>,
     /// The message that is noted now, or may be.
     noted: Option<usize>,
     /// How many noted messages are finished.
-    pub(super) finished: u32,
+    finished: u32,
+    /// The noted message is a killer that is to be set aside, and one was.
+    killer: bool,
+    found: bool,
     /// What the lane waited for before this.
     watched: Option<Watched>,
     started: Instant,
@@ -87,7 +101,15 @@ impl Caution {
                 fresh[index] = claim == Claim::Fresh;
             }
         }
-        Ok(Self { fresh, noted: None, finished: 0, watched, started: Instant::now() })
+        Ok(Self {
+            fresh,
+            noted: None,
+            finished: 0,
+            killer: false,
+            found: false,
+            watched,
+            started: Instant::now(),
+        })
     }
 
     /// Ends a range with its first fresh message, and notes that one.
@@ -110,8 +132,7 @@ impl Caution {
         // Set before the answer: when it is lost, the note may stand.
         self.noted = Some(first);
         let received = &batch.entries[first].received;
-        let notes = suspect(settings, received).await?;
-        crash::point("consumer.suspected");
+        let notes = suspect(settings, &received.id).await?;
         let mut killer = None;
         if notes >= KILLS {
             let known = self.watched.take().filter(|watched| watched.message == received.id);
@@ -122,6 +143,7 @@ impl Caution {
             }
             killer = Some(process_killer(notes));
         }
+        self.killer = killer.is_some();
         Ok(Step::Try(Careful { range, noted: Some(first), killer }))
     }
 
@@ -130,11 +152,17 @@ impl Caution {
         if self.noted.is_some_and(|noted| noted < through) {
             self.noted = None;
             self.finished += 1;
+            self.found |= self.killer;
         }
         if through < range.end {
             // It was finished a moment ago and is fresh now: it needs a note like any other.
             self.fresh[through] = true;
         }
+    }
+
+    /// Returns how many of the first messages are finished: as good as all of them when the culprit is found.
+    pub(super) fn finished(&self) -> u32 {
+        if self.found { u32::MAX } else { self.finished }
     }
 
     /// Takes the note of a message back that has no answer although this process lives.
@@ -145,7 +173,7 @@ impl Caution {
         stop: &AtomicBool,
     ) {
         if let Some(noted) = self.noted {
-            stand_down(settings, &batch.entries[noted].received, stop).await;
+            stand_down(settings, &batch.entries[noted].received.id, stop).await;
         }
     }
 }
@@ -155,28 +183,54 @@ pub(super) fn process_killer(kills: u32) -> Failure {
     Failure::permanent(FailureKind::ProcessKiller, format!("ended its process {kills} times"))
 }
 
-/// Notes that a message is about to be handled alone.
-pub(super) async fn suspect<S: Inbox>(settings: &Settings<S>, received: &Received) -> Result<u32, Error> {
-    settings.store.suspect(&settings.name, received, &settings.run).await
+/// Returns what the first messages of the lane of this one go by.
+pub(super) fn first_of<S: Inbox>(settings: &Settings<S>, received: &Received) -> MessageId {
+    let place = received.place.as_ref();
+    let strand = place.map_or(0, |_| strand_of(&received.message, place, 0, settings.key_lanes));
+    MessageId::of_first(place, strand)
+}
+
+/// Notes that a message, or the first ones of a lane, are about to be handled, and returns how many others have and did not answer.
+pub(super) async fn suspect<S: Inbox>(settings: &Settings<S>, suspect: &MessageId) -> Result<u32, Error> {
+    let notes = settings.store.suspect(&settings.name, suspect, &settings.run).await?;
+    crash::point("consumer.suspected");
+    Ok(notes)
 }
 
 /// Takes a note back, again while the store is down: it would count as the death of this process.
-pub(super) async fn stand_down<S: Inbox>(settings: &Settings<S>, received: &Received, stop: &AtomicBool) {
-    let (consumer, message_id) = (&*settings.name, &received.id);
+pub(super) async fn stand_down<S: Inbox>(settings: &Settings<S>, suspect: &MessageId, stop: &AtomicBool) {
+    let consumer = &*settings.name;
     let mut outages: u32 = 0;
     loop {
-        match settings.store.stand_down(consumer, received, &settings.run).await {
+        match settings.store.stand_down(consumer, suspect, &settings.run).await {
             Err(error) if error.is_transient() && !stop.load(Ordering::Relaxed) => {
-                tracing::debug!(consumer, %message_id, error = %chain(&error), "note of a suspect stays for now");
+                tracing::debug!(consumer, %suspect, error = %chain(&error), "note of a suspect stays for now");
                 outages += 1;
                 // Short: a stop is noticed in between.
                 tokio::time::sleep(Backoff::OUTAGE.delay(outages.min(4))).await;
             }
             Err(error) => {
-                tracing::warn!(consumer, %message_id, error = %chain(&error), "note of a suspect stays");
+                tracing::warn!(consumer, %suspect, error = %chain(&error), "note of a suspect stays");
                 return;
             }
             Ok(()) => return,
         }
+    }
+}
+
+/// Forgets who died of the first messages of a lane: they are finished. A note that stays makes the next start a slow one.
+pub(super) async fn forget<S: Inbox>(settings: &Arc<Settings<S>>, suspect: MessageId) {
+    let (shared, first) = (Arc::clone(settings), suspect.clone());
+    let forgets = settings.store.transact(Box::new(move |mut tx| {
+        Box::pin(async move {
+            let end = match shared.store.absolve(&mut tx, &shared.name, &first).await {
+                Ok(()) => End::Commit(Ok(())),
+                Err(error) => End::Rollback(Err(error)),
+            };
+            (tx, end)
+        })
+    }));
+    if let Err(error) = forgets.await.unwrap_or_else(|error| Err(error.error().clone())) {
+        tracing::debug!(consumer = &*settings.name, %suspect, error = %chain(&error), "notes of a suspect stay");
     }
 }

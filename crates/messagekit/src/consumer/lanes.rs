@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-use super::caution::Watched;
+use super::caution::{Care, Watched};
 use super::fits::Fits;
 use super::probe::BELIEVED;
 use super::settings::{WINDOW_BYTES, WINDOW_MESSAGES};
@@ -47,8 +47,9 @@ pub(super) struct LaneState<S: Store> {
     pub(super) blocked: u32,
     /// How often in a row there was no room to park its first message.
     pub(super) full: u32,
-    /// How many more messages are finished one at a time, while nothing else runs.
-    cautious: u32,
+    /// How the first messages are handled, and how many of them are left.
+    care: Care,
+    first: u32,
     pub(super) revoking: Option<Done>,
     /// Nothing of this lane is worked on any more: what comes is given back.
     pub(super) given_up: bool,
@@ -76,7 +77,8 @@ impl<S: Store> LaneState<S> {
             unavailable: None,
             blocked: 0,
             full: 0,
-            cautious: limit,
+            care: Care::Noted,
+            first: limit,
             revoking: None,
             given_up: false,
         }
@@ -140,14 +142,22 @@ impl<S: Store> LaneState<S> {
         true
     }
 
-    /// Returns whether a message that ends its process may still be among the next ones.
-    pub(super) fn is_cautious(&self) -> bool {
-        self.cautious > 0
+    /// Returns how the next messages are handled, and how many of the first ones are left.
+    pub(super) fn care(&self) -> (Care, u32) {
+        (self.care, self.first)
     }
 
-    /// Messages were finished one at a time, and the process lives.
+    /// A process has died of one of the first messages.
+    pub(super) fn take_care(&mut self) {
+        self.care = Care::OneByOne;
+    }
+
+    /// So many of the first messages are finished, and the process lives.
     pub(super) fn calm_down(&mut self, finished: u32) {
-        self.cautious = self.cautious.saturating_sub(finished);
+        self.first = self.first.saturating_sub(finished);
+        if self.first == 0 {
+            self.care = Care::Over;
+        }
     }
 
     /// An outage ended a turn that finished messages, or none.

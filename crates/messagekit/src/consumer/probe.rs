@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::batch::Batch;
-use super::caution::{stand_down, suspect};
+use super::caution::{Care, stand_down, suspect};
 use super::fault::{Run, handle};
 use super::router::Task;
 use super::settings::{KILLS, Settings};
@@ -27,7 +27,7 @@ pub(super) async fn another_runs<S: Inbox>(
     settings: &Arc<Settings<S>>,
     batch: &Arc<Batch<S>>,
     doubted: usize,
-    cautious: bool,
+    care: Care,
     stop: &AtomicBool,
 ) -> bool {
     let key = &batch.entries[doubted].received.message.key;
@@ -36,14 +36,15 @@ pub(super) async fn another_runs<S: Inbox>(
         batch.is_handled(*index) && (other.is_none() || other != key)
     };
     for index in (doubted + 1..batch.entries.len()).filter(other) {
-        let received = &batch.entries[index].received;
-        if cautious && !suspect(settings, received).await.is_ok_and(|others| others < KILLS) {
-            stand_down(settings, received, stop).await;
+        let suspected = &batch.entries[index].received.id;
+        let cautious = care == Care::OneByOne;
+        if cautious && !suspect(settings, suspected).await.is_ok_and(|others| others < KILLS) {
+            stand_down(settings, suspected, stop).await;
             return false;
         }
         let answer = run(settings, batch, index).await;
         if cautious {
-            stand_down(settings, received, stop).await;
+            stand_down(settings, suspected, stop).await;
         }
         match answer {
             Asked::Runs => return true,

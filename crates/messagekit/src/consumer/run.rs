@@ -11,6 +11,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::batch::Entry;
 use super::bind::bind;
+use super::caution::Care;
 use super::lanes::{LaneState, Window, Working};
 use super::reach::watch;
 use super::retry::{Retried, retry};
@@ -247,7 +248,8 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             if !state.is_ready(cx) {
                 continue;
             }
-            let cautious = state.is_cautious();
+            let (care, first) = state.care();
+            let cautious = care == Care::OneByOne;
             if cautious && !self.turns.is_empty() {
                 break;
             }
@@ -260,7 +262,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             let stop = Arc::new(AtomicBool::new(false));
             let (first_attempt, doubtful) = (state.blocked + 1, state.is_doubtful());
             let watched = state.watched.take();
-            let manner = Manner { first_attempt, cautious, doubtful, fits: state.fits, watched };
+            let manner = Manner { first_attempt, care, first, doubtful, fits: state.fits, watched };
             let working = turn(Arc::clone(&self.settings), items, manner, Arc::clone(&stop));
             state.working = Some(Working { stop, pass });
             self.turns.spawn(async move { Ended::Turn(lane, working.await) });
@@ -317,7 +319,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             (state.blocked, state.full) = (0, 0);
             state.available();
         }
-        state.calm_down(turn.cautioned);
+        state.calm_down(turn.of_first);
         state.fits = turn.fits;
         self.settled.extend(turn.finished);
         if state.given_up {
@@ -347,6 +349,14 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
                 state.shrink();
                 tracing::debug!(consumer, error, "batch halved by a conflict");
                 state.wait_for(Backoff::after_conflict());
+            }
+            After::TakeCare => {
+                let at_most = self.settings.batch.messages;
+                tracing::warn!(
+                    consumer, ?lane, %at_most,
+                    "a process has ended among the first messages of this lane: they run one by one now"
+                );
+                state.take_care();
             }
             After::Watch(watched) => {
                 let (message_id, given) = (&watched.message, watched.given());

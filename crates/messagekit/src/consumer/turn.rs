@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::attempt::{Attempted, attempt};
 use super::batch::{Batch, Entry, Runs};
-use super::caution::{Careful, Caution, Step, Watched};
+use super::caution::{Care, Careful, Caution, Step, Watched, first_of, forget, stand_down, suspect};
 use super::fault::{Fault, store_fault};
 use super::fits::Fits;
 use super::probe::another_runs;
@@ -40,8 +40,8 @@ pub(super) struct Turn<S: Store> {
     pub(super) outcome: Outcome,
     /// When the letters of this turn are due.
     pub(super) due_in: Vec<Duration>,
-    /// How many messages were finished one at a time, each under a note.
-    pub(super) cautioned: u32,
+    /// How many messages were finished under a note.
+    pub(super) of_first: u32,
     /// How many messages fit into the time of a transaction.
     pub(super) fits: Fits,
 }
@@ -50,8 +50,9 @@ pub(super) struct Turn<S: Store> {
 pub(super) struct Manner {
     /// Which run of the first message this is; it counts the runs of a message that blocks its lane.
     pub(super) first_attempt: u32,
-    /// One message at a time, while nothing else runs in this process.
-    pub(super) cautious: bool,
+    pub(super) care: Care,
+    /// How many of the first messages of the lane are left.
+    pub(super) first: u32,
     /// The first message has said for long that its dependency is down: another one is asked.
     pub(super) doubtful: bool,
     /// How many messages fitted into the time of a transaction before.
@@ -69,6 +70,8 @@ pub(super) enum After {
     Outage(String),
     /// Goes on with a smaller batch.
     Conflict(String),
+    /// Goes on with one message at a time: a process has died of one of them.
+    TakeCare,
     /// Waits for others to answer for one of its messages, or to be dead.
     Watch(Watched),
     /// Waits for its first message, which has failed.
@@ -89,7 +92,7 @@ pub(super) async fn turn<S: Inbox>(
     manner: Manner,
     stop: Arc<AtomicBool>,
 ) -> Turn<S> {
-    let Manner { first_attempt, cautious, doubtful, mut fits, watched } = manner;
+    let Manner { first_attempt, care, first, doubtful, mut fits, watched } = manner;
     // Judged now and not when it arrived: a lane may wait for days, and markers go meanwhile.
     let now = Timestamp::now();
     let (mut receipts, entries): (Vec<Receipt>, Vec<_>) =
@@ -103,15 +106,21 @@ pub(super) async fn turn<S: Inbox>(
     let mut due_in = Vec::new();
     let mut slow: Option<usize> = None;
 
+    let first_messages = first_of(&settings, &batch.entries[0].received);
     let mut caution = None;
-    if cautious {
-        match Caution::look(&settings, &batch, watched).await {
-            Ok(look) => caution = Some(look),
-            Err(error) => {
-                (after, verdict) = without_a_note(error);
+    let looked = match care {
+        Care::Over => Ok(()),
+        Care::Noted => suspect(&settings, &first_messages).await.map(|others| {
+            if others > 0 {
+                after = After::TakeCare;
                 split.stop_before(0);
             }
-        }
+        }),
+        Care::OneByOne => Caution::look(&settings, &batch, watched).await.map(|look| caution = Some(look)),
+    };
+    if let Err(error) = looked {
+        (after, verdict) = without_a_note(error);
+        split.stop_before(0);
     }
 
     while let Some(mut range) = split.range() {
@@ -161,6 +170,7 @@ pub(super) async fn turn<S: Inbox>(
                 }
                 settings.stats.add(&stats);
                 done.handled += stats.handled;
+                done.set_aside += stats.set_aside + stats.dead;
                 caution.iter_mut().for_each(|caution| caution.committed(&range, through));
                 split.committed(through);
                 continue;
@@ -204,7 +214,7 @@ pub(super) async fn turn<S: Inbox>(
             (_, Fault::Blame(_)) if split.halve() => continue,
             (index, Fault::LockBound(failure) | Fault::Blame(failure)) => (index, failure),
             (0, Fault::Unavailable(error))
-                if doubtful && another_runs(&settings, &batch, 0, cautious, &stop).await =>
+                if doubtful && another_runs(&settings, &batch, 0, care, &stop).await =>
             {
                 (0, Failure::retryable(FailureKind::Failed, error))
             }
@@ -236,10 +246,20 @@ pub(super) async fn turn<S: Inbox>(
         split.ends_with(index);
     }
 
-    let mut cautioned = 0;
-    if let Some(caution) = caution {
-        caution.stand_down(&settings, &batch, &stop).await;
-        cautioned = caution.finished;
+    let mut of_first = 0;
+    match caution {
+        Some(caution) => {
+            caution.stand_down(&settings, &batch, &stop).await;
+            of_first = caution.finished();
+            if of_first >= first {
+                forget(&settings, first_messages).await;
+            }
+        }
+        None if care == Care::Noted => {
+            stand_down(&settings, &first_messages, &stop).await;
+            of_first = u32::try_from(done.handled + done.set_aside).unwrap_or(u32::MAX);
+        }
+        None => {}
     }
     let rest_receipts = receipts.split_off(split.finished());
     let rest = (split.finished()..).map(|index| unfinished(&batch, index));
@@ -248,7 +268,7 @@ pub(super) async fn turn<S: Inbox>(
         verdict = Verdict::Success;
     }
     let used = u32::try_from(receipts.len()).unwrap_or(u32::MAX);
-    Turn { finished: receipts, rest, after, outcome: Outcome { verdict, used }, due_in, cautioned, fits }
+    Turn { finished: receipts, rest, after, outcome: Outcome { verdict, used }, due_in, of_first, fits }
 }
 
 /// What is older than the window is set aside instead of handled.

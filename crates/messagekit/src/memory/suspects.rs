@@ -1,39 +1,39 @@
-//! Who handles a message alone, noted in memory.
+//! Who handles what may end its process, noted in memory.
 
 use std::collections::BTreeSet;
 
 use super::tx::MemoryTx;
 use super::{Failpoint, MemoryStore};
-use crate::store::{Received, Suspects};
+use crate::store::Suspects;
 use crate::{Error, MessageId};
 
-/// Who has noted a message and not answered.
+/// Who has noted a suspect and not answered.
 pub(super) type Notes = BTreeSet<String>;
 
-fn key(consumer: &str, received: &Received) -> (String, MessageId) {
-    (consumer.to_owned(), received.id.clone())
+fn key(consumer: &str, suspect: &MessageId) -> (String, MessageId) {
+    (consumer.to_owned(), suspect.clone())
 }
 
 impl Suspects for MemoryStore {
-    async fn suspect(&self, consumer: &str, received: &Received, by: &str) -> Result<u32, Error> {
+    async fn suspect(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<u32, Error> {
         self.tables(|tables| {
             tables.pass(Failpoint::Suspect)?;
-            let notes = tables.suspects.entry(key(consumer, received)).or_default();
+            let notes = tables.suspects.entry(key(consumer, suspect)).or_default();
             notes.insert(by.to_owned());
             Ok(u32::try_from(notes.len() - 1).unwrap_or(u32::MAX))
         })
     }
 
-    async fn absolve(&self, tx: &mut MemoryTx, consumer: &str, received: &Received) -> Result<(), Error> {
+    async fn absolve(&self, tx: &mut MemoryTx, consumer: &str, suspect: &MessageId) -> Result<(), Error> {
         self.statement(tx, None, |_, tx| {
-            tx.writes.absolved.insert(key(consumer, received));
+            tx.writes.absolved.insert(key(consumer, suspect));
             Ok(())
         })
     }
 
-    async fn stand_down(&self, consumer: &str, received: &Received, by: &str) -> Result<(), Error> {
+    async fn stand_down(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<(), Error> {
         self.tables(|tables| {
-            let key = key(consumer, received);
+            let key = key(consumer, suspect);
             if let Some(notes) = tables.suspects.get_mut(&key) {
                 notes.remove(by);
                 if notes.is_empty() {

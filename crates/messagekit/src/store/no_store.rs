@@ -10,7 +10,7 @@ use super::{
 };
 use crate::message::headers;
 use crate::transport::{Publisher, Refusal};
-use crate::{Error, ErrorKind, Message, chain};
+use crate::{Error, ErrorKind, Message, MessageId, chain};
 
 /// Stands where a store stands, for a consumer that has no database: effects happen at least once, and what cannot be applied
 /// is published whole to a dead-letter topic, confirmed before its delivery is settled.
@@ -219,15 +219,15 @@ impl<P: Publisher + 'static> Retries for NoStore<P> {
 
 /// There is nobody to count deaths: a message that ends its process is the broker's to give up.
 impl<P: Publisher + 'static> Suspects for NoStore<P> {
-    async fn suspect(&self, _: &str, _: &Received, _: &str) -> Result<u32, Error> {
+    async fn suspect(&self, _: &str, _: &MessageId, _: &str) -> Result<u32, Error> {
         Ok(0)
     }
 
-    async fn absolve(&self, (): &mut (), _: &str, _: &Received) -> Result<(), Error> {
+    async fn absolve(&self, (): &mut (), _: &str, _: &MessageId) -> Result<(), Error> {
         Ok(())
     }
 
-    async fn stand_down(&self, _: &str, _: &Received, _: &str) -> Result<(), Error> {
+    async fn stand_down(&self, _: &str, _: &MessageId, _: &str) -> Result<(), Error> {
         Ok(())
     }
 

@@ -1,29 +1,33 @@
-//! The message that is being handled while nobody knows yet whether it ends its process.
+//! What is being handled while nobody knows yet whether it ends its process.
 
 use std::future::Future;
 
-use super::{Received, Store};
-use crate::Error;
+use super::Store;
+use crate::{Error, MessageId};
 
-/// Finding the message that ends its processes. After an assignment the first batch of a lane runs one message at a time
-/// in the whole consumer, each noted here before its handler starts: whoever is noted when the process dies is the culprit.
-/// Consumers of one process do not wait for each other, so each of them may have noted one.
+/// Finding the message that ends its processes. A suspect is a message, or the first ones of a lane together, which go by
+/// [`MessageId::of_first`].
+///
+/// After an assignment the first batch of a lane is noted here as a whole and handled like any other. When a note of it stands
+/// already, a process has died in it, and its messages run one at a time in the whole consumer, each noted before its handler
+/// starts: whoever is noted when the process dies is the culprit. Consumers of one process do not wait for each other, so each of
+/// them may have noted one.
 #[diagnostic::on_unimplemented(message = "`{Self}` does not count the deaths of a process")]
 pub trait Suspects: Store {
-    /// Notes, in a transaction of its own, that `by` is about to handle the message alone. Returns how many others have noted it
+    /// Notes, in a transaction of its own, that `by` is about to handle the suspect. Returns how many others have noted it
     /// and not answered: processes that died of it, and those that handle a copy of it at this moment. Each run of a consumer
-    /// goes by a name of its own, and has one note of a message.
+    /// goes by a name of its own, and has one note of a suspect.
     ///
     /// # Errors
     /// Transient if the database does not answer.
     fn suspect(
         &self,
         consumer: &str,
-        received: &Received,
+        suspect: &MessageId,
         by: &str,
     ) -> impl Future<Output = Result<u32, Error>> + Send;
 
-    /// Forgets all notes of the message, in the transaction that applies it or sets it aside.
+    /// Forgets all notes of the suspect, in the transaction that applies it or sets it aside.
     ///
     /// # Errors
     /// [`ErrorKind::Aborted`](crate::ErrorKind::Aborted) when the transaction had ended.
@@ -31,10 +35,10 @@ pub trait Suspects: Store {
         &self,
         tx: &mut Self::Tx,
         consumer: &str,
-        received: &Received,
+        suspect: &MessageId,
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Takes the note of `by` back, in a transaction of its own: the message did not run to its end, and the process lives.
+    /// Takes the note of `by` back, in a transaction of its own: the suspect did not run to its end, and the process lives.
     /// The notes of others stay.
     ///
     /// # Errors
@@ -42,7 +46,7 @@ pub trait Suspects: Store {
     fn stand_down(
         &self,
         consumer: &str,
-        received: &Received,
+        suspect: &MessageId,
         by: &str,
     ) -> impl Future<Output = Result<(), Error>> + Send;
 

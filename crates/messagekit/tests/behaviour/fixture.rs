@@ -109,7 +109,7 @@ impl World {
         self.log.publish(messages).await.into_iter().for_each(|published| published.expect("published"));
     }
 
-    /// Starts a consumer and lets [`CALM`] messages through it, so that its one lane works in batches.
+    /// Starts a consumer and lets [`CALM`] messages through it, so that the first ones of its one lane are over.
     pub(crate) async fn start_calm<S: Inbox, Src: Source>(
         &self,
         builder: ConsumerBuilder<S, Src>,

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use messagekit::memory::{MemoryStore, MemoryTx};
 use messagekit::{
-    Claim, ClaimRequest, Error, ErrorKind, Failure, Leased, NextOffset, Offsets, ParkingRoom, Processed,
-    Received, Retries, SetAside, SetAsideOutcome, Store, Suspects,
+    Claim, ClaimRequest, Error, ErrorKind, Failure, Leased, MessageId, NextOffset, Offsets, ParkingRoom,
+    Processed, Received, Retries, SetAside, SetAsideOutcome, Store, Suspects,
 };
 
 /// A call of the store.
@@ -203,17 +203,17 @@ impl Retries for Flaky {
 }
 
 impl Suspects for Flaky {
-    async fn suspect(&self, consumer: &str, received: &Received, by: &str) -> Result<u32, Error> {
-        self.call(Call::Suspect, self.inner.suspect(consumer, received, by)).await
+    async fn suspect(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<u32, Error> {
+        self.call(Call::Suspect, self.inner.suspect(consumer, suspect, by)).await
     }
 
-    async fn absolve(&self, tx: &mut MemoryTx, consumer: &str, received: &Received) -> Result<(), Error> {
+    async fn absolve(&self, tx: &mut MemoryTx, consumer: &str, suspect: &MessageId) -> Result<(), Error> {
         self.wait().await;
-        self.inner.absolve(tx, consumer, received).await
+        self.inner.absolve(tx, consumer, suspect).await
     }
 
-    async fn stand_down(&self, consumer: &str, received: &Received, by: &str) -> Result<(), Error> {
-        self.call(Call::StandDown, self.inner.stand_down(consumer, received, by)).await
+    async fn stand_down(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<(), Error> {
+        self.call(Call::StandDown, self.inner.stand_down(consumer, suspect, by)).await
     }
 
     async fn sweep_suspects(&self, consumer: &str) -> Result<(), Error> {

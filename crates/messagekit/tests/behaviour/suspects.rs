@@ -1,9 +1,9 @@
-//! A message that ends its process: it is dead after five deaths, and nobody else pays for it.
+//! A message that ends its process: the first death leaves a note of its batch, five more name it, and nobody else pays for it.
 
 use std::time::Duration;
 
 use messagekit::memory::{MemoryTx, TestGate};
-use messagekit::{Claim, ErrorKind, Inbox, LetterState, OnFailure, Received, Store, Suspects, claim};
+use messagekit::{Claim, ErrorKind, Inbox, LetterState, MessageId, OnFailure, Place, Store, Suspects, claim};
 
 use crate::fixture::{
     Act, CONSUMER, Running, TOPIC, World, id, names, pass, placed, seconds, sorted, start, until,
@@ -15,6 +15,30 @@ const FOR_EVER: Act = Act::Take(Duration::from_secs(100_000));
 
 /// How long a handler may take.
 const DEADLINE: Duration = Duration::from_secs(600);
+
+/// What the first messages of a lane go by.
+fn first_of(partition: i32) -> MessageId {
+    MessageId::of_first(Some(&Place { topic: TOPIC.into(), partition, offset: 0 }), 0)
+}
+
+/// A process has died in the first batch of each lane.
+async fn after_a_death(partitions: i32) -> World {
+    let world = World::new(usize::try_from(partitions).expect("some partitions"));
+    for partition in 0..partitions {
+        world.store.suspect(CONSUMER, &first_of(partition), "the dead").await.expect("it is noted");
+    }
+    world
+}
+
+/// Messages that are noted by themselves.
+fn noted(world: &World) -> Vec<(MessageId, usize)> {
+    world.store.suspects(CONSUMER).into_iter().filter(|(suspect, _)| !suspect.is_place()).collect()
+}
+
+/// Lanes whose first messages are noted.
+fn lanes_noted(world: &World) -> Vec<(MessageId, usize)> {
+    world.store.suspects(CONSUMER).into_iter().filter(|(suspect, _)| suspect.is_place()).collect()
+}
 
 fn consumer(world: &World, policy: OnFailure) -> Running {
     start(world.billing().deadline(DEADLINE).on_failure(policy))
@@ -31,16 +55,19 @@ async fn dies_of(world: &World, killer: &str, policy: OnFailure) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_that_ends_its_process_five_times_is_dead_and_nobody_else_is_counted() {
+async fn a_message_that_ends_its_process_five_times_alone_is_dead_and_nobody_else_is_counted() {
     for policy in [OnFailure::DeadLetter, OnFailure::Block] {
         let world = World::new(4);
         for key in ["a", "b", "c", "d"] {
             world.push_all(key, 20).await;
         }
         world.script.always("a-7", FOR_EVER);
+        dies_of(&world, "a-7", policy).await;
+        let lane = first_of(world.partition_of("a-7"));
+        assert_eq!((noted(&world), lanes_noted(&world)), (vec![], vec![(lane, 1)]), "{policy:?}: its batch");
         for deaths in 1..=5 {
             dies_of(&world, "a-7", policy).await;
-            assert_eq!(world.store.suspects(CONSUMER), [(id("a-7"), deaths)], "{policy:?}");
+            assert_eq!(noted(&world), [(id("a-7"), deaths)], "{policy:?}");
             assert_eq!(world.marker("a-7"), None);
         }
         let survivor = consumer(&world, policy);
@@ -50,9 +77,10 @@ async fn a_message_that_ends_its_process_five_times_is_dead_and_nobody_else_is_c
         let letter = world.letter("a-7").await;
         assert_eq!((letter.state, &*letter.kind), (LetterState::Dead, "process_killer"));
         assert_eq!(letter.error, "ended its process 5 times");
-        assert_eq!(world.script.runs_of("a-7").len(), 5, "it does not run a sixth time");
+        assert_eq!(world.script.runs_of("a-7").len(), 6, "it does not run a sixth time alone");
         assert_eq!(world.letters().await.len(), 1);
-        assert_eq!(world.store.suspects(CONSUMER), []);
+        assert_eq!(noted(&world), []);
+        assert_eq!(lanes_noted(&world), [], "the culprit is found");
         let innocents = ["a", "b", "c", "d"].iter().flat_map(|key| names(key, 20));
         let innocents = innocents.filter(|id| id != "a-7").collect();
         assert_eq!(sorted(world.applied()), sorted(innocents));
@@ -67,14 +95,14 @@ async fn a_message_that_ends_its_process_five_times_is_dead_and_nobody_else_is_c
 
 /// What others are who handle a copy of a message at this moment.
 struct Others {
-    message: Received,
+    message: MessageId,
     names: [&'static str; 5],
 }
 
 impl Others {
     /// As many as could have died of it.
     async fn begin(world: &World, key: &str) -> Self {
-        let message = Received { id: id(&format!("{key}-1")), message: placed(key, 1), place: None };
+        let message = id(&format!("{key}-1"));
         let names = ["first", "second", "third", "fourth", "fifth"];
         for name in names {
             world.store.suspect(CONSUMER, &message, name).await.expect("it is noted");
@@ -91,7 +119,7 @@ impl Others {
     /// One of them finishes the message.
     async fn finish(&self, world: &World) {
         let mut tx = world.store.begin().await.expect("a transaction");
-        claim(&world.store, &mut tx, CONSUMER, &self.message.id).await.expect("a claim");
+        claim(&world.store, &mut tx, CONSUMER, &self.message).await.expect("a claim");
         world.store.absolve(&mut tx, CONSUMER, &self.message).await.expect("it is forgotten");
         world.store.commit(tx).await.expect("a commit");
     }
@@ -105,7 +133,7 @@ fn patient<S: Inbox<Tx = MemoryTx>>(world: &World, store: S) -> Running {
 #[tokio::test(start_paused = true)]
 async fn a_message_that_others_handle_too_is_no_killer_while_they_have_time() {
     for answered in [true, false] {
-        let world = World::new(1);
+        let world = after_a_death(1).await;
         world.push("a", 1).await;
         world.push("b", 1).await;
         let others = Others::begin(&world, "a").await;
@@ -116,7 +144,7 @@ async fn a_message_that_others_handle_too_is_no_killer_while_they_have_time() {
             (0, 0),
             "it waits for their answer"
         );
-        assert_eq!(world.store.suspects(CONSUMER), [(id("a-1"), 5)], "and has taken its own note back");
+        assert_eq!(noted(&world), [(id("a-1"), 5)], "and has taken its own note back");
         if answered {
             others.finish(&world).await;
         } else {
@@ -126,13 +154,13 @@ async fn a_message_that_others_handle_too_is_no_killer_while_they_have_time() {
         let stats = consumer.stop().await;
         assert_eq!((stats.dead, stats.duplicates), (0, u64::from(answered)));
         assert_eq!(world.marker("a-1"), Some(Claim::Done));
-        assert_eq!(world.store.suspects(CONSUMER), []);
+        assert_eq!(noted(&world), []);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_message_that_nobody_answers_for_is_a_killer_when_their_time_is_over() {
-    let world = World::new(1);
+    let world = after_a_death(1).await;
     world.push("a", 1).await;
     Others::begin(&world, "a").await;
     let consumer = patient(&world, world.store.clone());
@@ -141,13 +169,13 @@ async fn a_message_that_nobody_answers_for_is_a_killer_when_their_time_is_over()
     pass(seconds(20)).await;
     assert_eq!(&*world.letter("a-1").await.kind, "process_killer");
     assert_eq!((world.script.runs().len(), consumer.stop().await.dead), (0, 1));
-    assert_eq!(world.store.suspects(CONSUMER), []);
+    assert_eq!(noted(&world), []);
 }
 
 /// Nobody can answer while the database is away.
 #[tokio::test(start_paused = true)]
 async fn an_outage_gives_those_who_handle_a_message_their_time_again() {
-    let world = World::new(1);
+    let world = after_a_death(1).await;
     world.push("a", 1).await;
     let others = Others::begin(&world, "a").await;
     let flaky = Flaky::new(&world.store);
@@ -166,19 +194,19 @@ async fn an_outage_gives_those_who_handle_a_message_their_time_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_while_others_have_time_leaves_their_notes_alone() {
-    let world = World::new(1);
+    let world = after_a_death(1).await;
     world.push("a", 1).await;
     Others::begin(&world, "a").await;
     let consumer = patient(&world, world.store.clone());
     pass(seconds(50)).await;
     consumer.stop().await;
-    assert_eq!(world.store.suspects(CONSUMER), [(id("a-1"), 5)]);
+    assert_eq!(noted(&world), [(id("a-1"), 5)]);
     assert_eq!(world.letters().await.len(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn other_lanes_go_on_while_one_waits_for_the_answer_of_others() {
-    let world = World::new(2);
+    let world = after_a_death(2).await;
     world.push("a", 1).await;
     Others::begin(&world, "a").await;
     let consumer = patient(&world, world.store.clone());
@@ -197,7 +225,7 @@ async fn other_lanes_go_on_while_one_waits_for_the_answer_of_others() {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_that_is_only_asked_about_keeps_no_note() {
-    let world = World::new(1);
+    let world = after_a_death(1).await;
     world.push("b", 1).await;
     world.push("a", 1).await;
     world.script.always("b-1", Act::Unavailable);
@@ -206,13 +234,13 @@ async fn a_message_that_is_only_asked_about_keeps_no_note() {
     // Longer than its word is taken that a dependency is down.
     pass(seconds(1_800)).await;
     consumer.stop().await;
-    assert_eq!(world.store.suspects(CONSUMER), [(id("a-1"), 5)]);
+    assert_eq!(noted(&world), [(id("a-1"), 5)]);
     assert_eq!(world.script.runs_of("a-1"), []);
 }
 
 #[tokio::test(start_paused = true)]
 async fn nothing_runs_beside_a_noted_message() {
-    let world = World::new(3);
+    let world = after_a_death(3).await;
     world.push_all("e", 1).await;
     world.script.next("e-1", [Act::Fail]);
     let first = start(world.billing());
@@ -236,29 +264,29 @@ async fn nothing_runs_beside_a_noted_message() {
 
 #[tokio::test(start_paused = true)]
 async fn a_normal_stop_takes_the_note_back() {
-    let world = World::new(1);
+    let world = after_a_death(1).await;
     world.push_all("a", 3).await;
     world.script.next("a-2", [Act::Take(seconds(500))]);
     let consumer = start(world.billing().deadline(seconds(600)));
     until(|| world.script.runs_of("a-2").len() == 1).await;
-    assert_eq!(world.store.suspects(CONSUMER), [(id("a-2"), 1)]);
+    assert_eq!(noted(&world), [(id("a-2"), 1)]);
     world.script.heal();
     let stats = consumer.stop().await;
     assert_eq!(stats.handled, 1, "the handler took longer than a stop waits");
-    assert_eq!(world.store.suspects(CONSUMER), [], "it was cut off, and that is no death");
+    assert_eq!(noted(&world), [], "it was cut off, and that is no death");
 
-    let world = World::new(1);
+    let world = after_a_death(1).await;
     world.push_all("a", 3).await;
     world.script.always("a-2", Act::Unavailable);
     let consumer = start(world.billing());
     until(|| !world.script.runs_of("a-2").is_empty()).await;
     consumer.stop().await;
-    assert_eq!(world.store.suspects(CONSUMER), []);
+    assert_eq!(noted(&world), []);
 }
 
 #[tokio::test(start_paused = true)]
 async fn deployments_in_the_middle_of_a_slow_message_never_make_it_a_killer() {
-    let world = World::new(1);
+    let world = after_a_death(1).await;
     world.push_all("a", 3).await;
     world.script.always("a-2", Act::Take(seconds(500)));
     for runs in 1..=7 {
@@ -282,26 +310,22 @@ async fn outages_conflicts_and_failures_count_no_death() {
         (Act::Swallow, OnFailure::Block),
         (Act::LockBound, OnFailure::Block),
     ] {
-        let world = World::new(1);
+        let world = after_a_death(1).await;
         world.push_all("a", 3).await;
         world.script.always("a-2", act);
         let consumer = start(world.billing().on_failure(policy));
         until(|| world.script.runs_of("a-2").len() >= 20).await;
         pass(Duration::from_millis(1)).await;
-        assert!(
-            world.store.suspects(CONSUMER).iter().all(|(_, notes)| *notes == 1),
-            "{act:?}: {:?}",
-            world.store.suspects(CONSUMER)
-        );
+        assert!(noted(&world).iter().all(|(_, notes)| *notes == 1), "{act:?}: {:?}", noted(&world));
         consumer.stop().await;
-        assert_eq!(world.store.suspects(CONSUMER), [], "{act:?}");
+        assert_eq!(noted(&world), [], "{act:?}");
         assert_eq!(world.letters().await.len(), 0, "{act:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_while_a_message_is_noted_counts_no_death() {
-    let world = World::new(1);
+    let world = after_a_death(1).await;
     world.push_all("a", 3).await;
     let flaky = Flaky::new(&world.store);
     world.script.next("a-2", [Act::Take(seconds(2))]);
@@ -311,16 +335,16 @@ async fn an_outage_while_a_message_is_noted_counts_no_death() {
         flaky.fail(call, ErrorKind::Unavailable);
     }
     pass(seconds(300)).await;
-    assert_eq!(world.store.suspects(CONSUMER), [(id("a-2"), 1)]);
+    assert_eq!(noted(&world), [(id("a-2"), 1)]);
     flaky.heal();
     until(|| world.applied().len() == 3).await;
-    assert_eq!(world.store.suspects(CONSUMER), []);
+    assert_eq!(noted(&world), []);
     assert_eq!(consumer.stop().await.dead, 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_message_that_cannot_be_noted_does_not_run() {
-    let world = World::new(1);
+    let world = after_a_death(1).await;
     world.push_all("a", 3).await;
     let flaky = Flaky::new(&world.store);
     flaky.fail(Call::Suspect, ErrorKind::Unavailable);
@@ -334,71 +358,158 @@ async fn a_message_that_cannot_be_noted_does_not_run() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_message_is_forgotten_with_its_letter() {
-    let world = World::new(1);
+    let world = after_a_death(1).await;
     world.push_all("a", 3).await;
     world.script.next("a-1", [Act::Fail]);
     world.script.always("a-2", Act::Permanent);
     let consumer = start(world.billing());
     until(|| world.committed(0) == 3).await;
-    assert_eq!(world.store.suspects(CONSUMER), []);
+    assert_eq!(noted(&world), []);
     until(|| world.applied().len() == 2).await;
     assert_eq!(consumer.stop().await.dead, 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn as_many_messages_as_a_batch_may_hold_run_one_by_one_and_then_batches_are_back() {
+async fn a_lane_in_which_nobody_has_died_works_in_batches_from_the_start() {
     let world = World::new(1);
     world.push_all("a", 550).await;
-    let consumer = start(world.billing());
+    let flaky = Flaky::new(&world.store);
+    let consumer = start(world.consumer_on(CONSUMER, flaky.clone()));
     until(|| world.applied().len() == 550).await;
-    assert_eq!(world.applied(), names("a", 550));
-    assert_eq!(consumer.read().batches, 50 + 10);
+    assert_eq!((consumer.read().batches, flaky.calls(Call::Suspect)), (11, 1), "the first one is noted");
     world.log.lose(CONSUMER);
     world.push_all("b", 100).await;
     until(|| world.applied().len() == 650).await;
-    assert_eq!(consumer.stop().await.batches, 60 + 50 + 1, "a new assignment begins with care");
+    assert_eq!((consumer.read().batches, flaky.calls(Call::Suspect)), (13, 2), "and after an assignment");
+    assert_eq!(world.store.suspects(CONSUMER), []);
+
+    // Killed behind its first batch: nobody knows of what.
+    world.script.always("c-1", FOR_EVER);
+    world.push_all("c", 1).await;
+    until(|| world.script.runs_of("c-1").len() == 1).await;
+    consumer.kill().await;
+    assert_eq!(world.store.suspects(CONSUMER), []);
+    world.script.heal();
+    world.push_all("d", 99).await;
+    let next = start(world.billing());
+    until(|| world.applied().len() == 750).await;
+    assert_eq!(next.stop().await.batches, 2, "a process that was killed makes no slow start");
 }
 
 #[tokio::test(start_paused = true)]
-async fn duplicates_after_a_lost_offset_cost_no_notes() {
-    let world = World::new(1);
-    world.push_all("a", 5_000).await;
+async fn behind_a_death_as_many_messages_as_a_batch_may_hold_run_one_by_one_and_then_batches_are_back() {
+    let world = after_a_death(1).await;
+    world.push_all("a", 49).await;
+    let consumer = start(world.billing());
+    until(|| world.applied().len() == 49).await;
+    assert_eq!(lanes_noted(&world), [(first_of(0), 1)], "who dies now leaves the next one as careful");
+    let rest: Vec<_> = (1..=501).map(|n| placed("b", n)).collect();
+    world.publish_all(&rest).await;
+    until(|| world.applied().len() == 550).await;
+    assert_eq!(world.applied(), [names("a", 49), names("b", 501)].concat());
+    let batches = consumer.read().batches;
+    // The batch in which the care is over is finished as it was begun.
+    assert!((50 + 10..=49 + 50 + 10).contains(&batches), "{batches}");
+    assert_eq!(world.store.suspects(CONSUMER), []);
+    world.log.lose(CONSUMER);
+    world.push_all("c", 100).await;
+    until(|| world.applied().len() == 650).await;
+    assert_eq!(consumer.stop().await.batches, batches + 2, "that death is over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_careful_start_that_is_cut_short_is_continued_by_the_next_one() {
+    let world = after_a_death(1).await;
+    world.push_all("a", 30).await;
     let first = start(world.billing());
-    until(|| world.applied().len() == 5_000).await;
+    until(|| world.applied().len() == 30).await;
     first.stop().await;
-    world.log.redeliver(CONSUMER);
-    world.push_all("b", 10).await;
-    let flaky = Flaky::new(&world.store);
-    let second = start(world.consumer_on(CONSUMER, flaky.clone()));
-    until(|| world.applied().len() == 5_010).await;
-    assert_eq!(flaky.calls(Call::Suspect), 10);
-    let stats = second.stop().await;
-    assert_eq!((stats.duplicates, stats.handled), (5_000, 10));
-    assert!(stats.batches <= 100 + 10, "{}", stats.batches);
+    assert_eq!(world.store.suspects(CONSUMER), [(first_of(0), 1)]);
+    world.push_all("b", 30).await;
+    let second = start(world.billing());
+    until(|| world.applied().len() == 60).await;
+    assert_eq!(second.stop().await.batches, 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_of_a_strand_is_careful_by_itself() {
+    let world = World::new(1);
+    for key in ["a", "b", "c", "d", "e", "f"] {
+        world.push_all(key, 2).await;
+    }
+    world.script.always("a-1", FOR_EVER);
+    let lanes = std::num::NonZeroU32::new(4).expect("some");
+    let strands = || world.billing().key_lanes(lanes).deadline(DEADLINE);
+    let victim = start(strands());
+    until(|| world.script.runs_of("a-1").len() == 1).await;
+    pass(seconds(5)).await;
+    victim.kill().await;
+    assert_eq!(lanes_noted(&world).len(), 1, "{:?}", lanes_noted(&world));
+    let second = start(strands());
+    until(|| world.script.runs_of("a-1").len() == 2).await;
+    assert_eq!(noted(&world), [(id("a-1"), 1)]);
+    second.kill().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_normal_stop_takes_the_note_of_a_batch_back() {
+    let world = World::new(1);
+    world.push_all("a", 3).await;
+    world.script.next("a-2", [Act::Take(seconds(500))]);
+    let consumer = start(world.billing().deadline(seconds(600)));
+    until(|| world.script.runs_of("a-2").len() == 1).await;
+    assert_eq!(world.store.suspects(CONSUMER), [(first_of(0), 1)]);
+    consumer.stop().await;
+    assert_eq!(world.store.suspects(CONSUMER), [], "it was cut off, and that is no death");
+}
+
+#[tokio::test(start_paused = true)]
+async fn duplicates_after_a_lost_offset_cost_no_note_of_their_own() {
+    for died in [false, true] {
+        let world = World::new(1);
+        world.push_all("a", 5_000).await;
+        let first = start(world.billing());
+        until(|| world.applied().len() == 5_000).await;
+        first.stop().await;
+        if died {
+            world.store.suspect(CONSUMER, &first_of(0), "the dead").await.expect("it is noted");
+        }
+        world.log.redeliver(CONSUMER);
+        world.push_all("b", 10).await;
+        let flaky = Flaky::new(&world.store);
+        let second = start(world.consumer_on(CONSUMER, flaky.clone()));
+        until(|| world.applied().len() == 5_010).await;
+        // Whether there is something fresh in it is not known before a batch is noted.
+        let notes = if died { 1 + 10 } else { 101 };
+        assert_eq!(flaky.calls(Call::Suspect), notes);
+        let stats = second.stop().await;
+        assert_eq!((stats.duplicates, stats.handled), (5_000, 10));
+        assert!(stats.batches <= 100 + 10, "{}", stats.batches);
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_start_forgets_notes_of_what_somebody_else_has_finished() {
-    let world = World::new(1);
+    let world = after_a_death(1).await;
     world.push_all("a", 1).await;
     world.script.next("a-1", [FOR_EVER]);
     let victim = start(world.billing().deadline(DEADLINE));
     until(|| world.script.runs().len() == 1).await;
     victim.kill().await;
-    assert_eq!(world.store.suspects(CONSUMER).len(), 1);
+    assert_eq!(noted(&world).len(), 1);
     // Another process, to which it was delivered before it died, has finished it without a note.
     let mut tx = world.store.begin().await.expect("a transaction");
     claim(&world.store, &mut tx, CONSUMER, &id("a-1")).await.expect("a claim");
     world.store.commit(tx).await.expect("a commit");
     let consumer = start(world.billing());
     until(|| world.committed(0) == 1).await;
-    assert_eq!(world.store.suspects(CONSUMER), []);
+    assert_eq!(noted(&world), []);
     assert_eq!(consumer.stop().await.duplicates, 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_closed_gate_holds_a_cautious_lane_like_any_other() {
-    let world = World::new(2);
+    let world = after_a_death(2).await;
     world.push_all("a", 3).await;
     world.push_all("b", 3).await;
     let gate = TestGate::new();
@@ -406,7 +517,7 @@ async fn a_closed_gate_holds_a_cautious_lane_like_any_other() {
     let consumer = start(world.billing().gate(gate.clone()));
     pass(seconds(60)).await;
     assert!(world.script.runs().is_empty());
-    assert_eq!(world.store.suspects(CONSUMER), []);
+    assert_eq!(noted(&world), []);
     gate.open();
     until(|| world.applied().len() == 6).await;
     consumer.stop().await;
