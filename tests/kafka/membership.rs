@@ -37,7 +37,10 @@ fn a_handler_that_takes_longer_than_the_poll_interval_keeps_its_lane() {
 pub(crate) async fn follow(member: &mut Receiver<KafkaSubscriber>, lanes: &mut BTreeSet<Lane>) {
     while let Ok(Some(incoming)) = member.next_within(Duration::from_millis(300)).await {
         match incoming {
-            Incoming::Assigned { lane } => drop(lanes.insert(lane)),
+            Incoming::Assigned { lane, name } => {
+                assert!(name.contains('/'), "topic and partition, not {name}");
+                lanes.insert(lane);
+            }
             Incoming::Revoking { lane, .. } | Incoming::Lost { lane } => drop(lanes.remove(&lane)),
             Incoming::Message(_) => {}
         }

@@ -1,9 +1,6 @@
 //! The tables' version: who runs a step, what a failure leaves, and what is refused.
 
-use messagekit::{
-    Act, Acted, Actor, DeadLetters, EventFilter, LetterFilter, Origin, Replays,
-    Suspects,
-};
+use messagekit::{Act, Acted, Actor, DeadLetters, EventFilter, LetterFilter, Origin, Replays, Suspects};
 use messagekit::{ErrorKind, chain};
 use messagekit_postgres::migrations::{self, MIGRATIONS, Status};
 use messagekit_postgres::{PostgresStore, SchemaName};

@@ -68,7 +68,13 @@ fn plan(settings: Arc<Settings>) -> Plan {
         let target = Target::AtLeast(part);
         goals.push(Goal { group, figure: C1.figure, over: OURS, under: Some(HAND), target });
     }
-    Plan { sizes: "1 KiB each, read from memory; by hand nothing is decoded; behind the first batch of each lane".to_owned(), contenders, goals }
+    Plan {
+        sizes:
+            "1 KiB each, read from memory; by hand nothing is decoded; behind the first batch of each lane"
+                .to_owned(),
+        contenders,
+        goals,
+    }
 }
 
 /// What a consumer gets through.

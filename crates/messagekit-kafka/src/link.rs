@@ -59,7 +59,7 @@ impl Commands {
 
 /// What the thread tells: unbounded, so that news never wait; the thread itself stops at [`UnderWay`].
 pub(crate) enum Event {
-    Assigned(Lane),
+    Assigned(Lane, Arc<str>),
     Message { delivery: Delivery, round: u32 },
     Revoking(Lane),
     Lost(Lane),
@@ -118,9 +118,9 @@ impl Inbox {
         loop {
             let Some(event) = ready!(self.receiver.poll_recv(cx)) else { return Poll::Ready(None) };
             return Poll::Ready(Some(match event {
-                Event::Assigned(lane) => {
+                Event::Assigned(lane, name) => {
                     self.seen.insert(lane.slot, Seen { lane, taken: 0, round: 0 });
-                    Ok(Incoming::Assigned { lane })
+                    Ok(Incoming::Assigned { lane, name })
                 }
                 Event::Message { delivery, round } => {
                     if self.under_way.take(delivery.message.size()) {

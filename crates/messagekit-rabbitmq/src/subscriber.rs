@@ -31,6 +31,8 @@ pub struct RabbitMqSubscriber {
     /// A permanent error was yielded.
     refused: bool,
     lanes: Vec<Option<Held>>,
+    /// By the slots of their lanes.
+    queues: Vec<Arc<str>>,
     /// Happenings to be yielded before messages.
     ready: VecDeque<Result<Incoming, Error>>,
     /// Which queue has the next turn.
@@ -52,7 +54,7 @@ impl RabbitMqSubscriber {
         let (commands, asked) = mpsc::unbounded_channel();
         let (told, news) = mpsc::unbounded_channel();
         let (ended, closed) = oneshot::channel();
-        tokio::spawn(Member::new(rabbit, queues, consumer, asked, told).run(ended));
+        tokio::spawn(Member::new(rabbit, queues.clone(), consumer, asked, told).run(ended));
         Self {
             consumer: consumer.into(),
             commands,
@@ -61,6 +63,7 @@ impl RabbitMqSubscriber {
             stage: Stage::Open,
             refused: false,
             lanes,
+            queues,
             ready: VecDeque::new(),
             turn: 0,
             stale: 0,
@@ -82,7 +85,8 @@ impl RabbitMqSubscriber {
         match news {
             News::Assigned(lane) => {
                 self.lanes[lane.slot as usize] = Some(Held::new(lane));
-                self.ready.push_back(Ok(Incoming::Assigned { lane }));
+                let name = Arc::clone(&self.queues[lane.slot as usize]);
+                self.ready.push_back(Ok(Incoming::Assigned { lane, name }));
             }
             News::Delivered(lane, tag, message) => {
                 if let Some(held) = self.held(lane) {

@@ -55,7 +55,7 @@ impl Subscriber for SqliteSubscriber {
             Happening::Assigned(lane) => {
                 self.leave_lane();
                 self.lane = Some(lane);
-                Incoming::Assigned { lane }
+                Incoming::Assigned { lane, name: Arc::from("") }
             }
             Happening::Lost(lane) => {
                 self.leave_lane();

@@ -27,7 +27,7 @@ pub(super) async fn engine(run: Run<'_>, one_by_one: bool) -> Outcome<Ran> {
     let consumer = consumer.build()?;
     let (stats, shutdown) = (consumer.stats(), Shutdown::new());
     let running = tokio::spawn(consumer.run(shutdown.clone()));
-    // The first ones run one by one after a start.
+    // A first batch opens connections and is noted as a whole.
     let warm = if one_by_one { 0 } else { 400 };
     let rate = pace(run.events, warm, || stats.read().handled, || running.is_finished()).await?;
     shutdown.request();

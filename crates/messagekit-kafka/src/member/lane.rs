@@ -76,6 +76,11 @@ impl Lane {
         }
     }
 
+    /// Returns what the partition is called in every process.
+    pub(super) fn name(&self) -> Arc<str> {
+        Arc::from(format!("{}/{}", self.topic, self.partition))
+    }
+
     pub(super) fn is_delivering(&self) -> bool {
         self.stage == Stage::Open && !self.paused
     }

@@ -117,7 +117,7 @@ impl Member {
         for slot in slots {
             let Some(lane) = self.lanes.get_mut(&slot) else { continue };
             if lane.stage == Stage::Open {
-                self.events.send(Event::Assigned(lane.id));
+                self.events.send(Event::Assigned(lane.id, lane.name()));
             }
         }
         self.next_opening = Instant::now();

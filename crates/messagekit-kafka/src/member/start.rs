@@ -107,7 +107,8 @@ impl Member {
             let Some(lane) = self.lane(id).filter(|lane| lane.stage == Stage::Opening) else { continue };
             lane.durable = Some(start);
             lane.stage = Stage::Open;
-            self.events.send(Event::Assigned(id));
+            let name = lane.name();
+            self.events.send(Event::Assigned(id, name));
         }
     }
 }

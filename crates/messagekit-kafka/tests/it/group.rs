@@ -46,7 +46,9 @@ fn a_member_that_the_broker_forgot_loses_its_lanes_and_gets_them_again() {
         let publisher = mock.kafka().publisher().unwrap();
         publisher.publish(&[Message::new("orders", "{}")]).await.pop().unwrap().unwrap();
         let mut subscriber = mock.kafka().topics(["orders"]).bind(&unique("consumer"), &[]).await.unwrap();
-        let Some(Ok(Incoming::Assigned { lane })) = next(&mut subscriber).await else { panic!("no lane") };
+        let Some(Ok(Incoming::Assigned { lane, .. })) = next(&mut subscriber).await else {
+            panic!("no lane")
+        };
         let Some(Ok(Incoming::Message(delivery))) = next(&mut subscriber).await else { panic!("no message") };
         let forgotten = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID];
         mock.call(move |cluster| cluster.request_errors(RDKafkaApiKey::Heartbeat, &forgotten));

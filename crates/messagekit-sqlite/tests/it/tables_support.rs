@@ -66,7 +66,7 @@ pub(crate) async fn incoming(subscriber: &mut SqliteSubscriber) -> Option<Result
 
 pub(crate) async fn assigned(subscriber: &mut SqliteSubscriber) -> Lane {
     match incoming(subscriber).await {
-        Some(Ok(Incoming::Assigned { lane })) => lane,
+        Some(Ok(Incoming::Assigned { lane, .. })) => lane,
         other => panic!("{other:?} instead of an assignment"),
     }
 }

@@ -10,6 +10,7 @@ use messagekit::{Delivery, Done, Error, Incoming, Lane, Message, Publisher, Rece
 
 use super::Fault;
 use super::transport::Shared;
+use crate::unique;
 
 /// A member of a consumer with one fault.
 pub struct FaultySubscriber {
@@ -72,9 +73,10 @@ impl FaultySubscriber {
     /// Changes what is yielded, or keeps it back.
     fn spoil(&mut self, incoming: Incoming) -> Option<Incoming> {
         match incoming {
-            Incoming::Assigned { lane } => {
+            Incoming::Assigned { lane, name } => {
                 self.present.insert(lane.slot, lane);
-                Some(Incoming::Assigned { lane: self.shown(lane) })
+                let name = if self.is(Fault::NamesLanesAnew) { unique("lane").into() } else { name };
+                Some(Incoming::Assigned { lane: self.shown(lane), name })
             }
             Incoming::Lost { .. } if self.is(Fault::HidesLosses) => None,
             Incoming::Lost { lane } => Some(Incoming::Lost { lane: self.shown(lane) }),

@@ -76,6 +76,8 @@ faults! {
     ReleasesToTheEnd: Transport released_comes_before_later_ones,
     /// A message is settled when it is delivered.
     SettlesOnDelivery: Transport redelivers_when_subscriber_dies_unsettled,
+    /// A lane has another name in each assignment.
+    NamesLanesAnew: Transport lanes_have_the_same_names_in_each_process,
     /// A settled message settles everything before it.
     SettlesTheMaximum: Transport settling_out_of_order_loses_nothing,
     /// A receipt of an earlier assignment settles in the present one.

@@ -80,6 +80,7 @@ macro_rules! __each_transport_case {
             settling::released_is_redelivered: Nothing,
             settling::released_comes_before_later_ones: Nothing,
             settling::redelivers_when_subscriber_dies_unsettled: Nothing,
+            settling::lanes_have_the_same_names_in_each_process: Nothing,
             settling::settling_out_of_order_loses_nothing: Nothing,
             settling::stale_receipts_change_nothing: Losing,
             settling::lost_lanes_come_back_with_greater_epochs: Losing,

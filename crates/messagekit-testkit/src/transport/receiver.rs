@@ -17,6 +17,7 @@ pub struct Receiver<S> {
     subscriber: S,
     consumer: String,
     lanes: BTreeSet<Lane>,
+    names: BTreeMap<Lane, Arc<str>>,
     last: BTreeMap<Lane, u64>,
     /// Delivered and not yet part of a handled prefix: place to lane and whether it is handled.
     open: BTreeMap<(Arc<str>, i32, i64), (Lane, bool)>,
@@ -43,6 +44,7 @@ impl<S: Subscriber> Receiver<S> {
             subscriber,
             consumer: consumer.to_owned(),
             lanes: BTreeSet::new(),
+            names: BTreeMap::new(),
             last: BTreeMap::new(),
             open: BTreeMap::new(),
         }
@@ -51,6 +53,14 @@ impl<S: Subscriber> Receiver<S> {
     /// Returns the lanes that are assigned now.
     pub fn lanes(&self) -> &BTreeSet<Lane> {
         &self.lanes
+    }
+
+    /// Returns what a lane is called, which is or was assigned.
+    ///
+    /// # Panics
+    /// When it never was.
+    pub fn name(&self, lane: Lane) -> &Arc<str> {
+        self.names.get(&lane).expect("the lane was assigned")
     }
 
     /// Gives direct access to what has no rule to check: pausing, for example.
@@ -206,13 +216,17 @@ impl<S: Subscriber> Receiver<S> {
 
     fn check(&mut self, incoming: &Incoming) {
         match incoming {
-            Incoming::Assigned { lane } => {
+            Incoming::Assigned { lane, name } => {
                 let older = self.last.keys().chain(&self.lanes).filter(|known| known.slot == lane.slot);
                 let newest = older.map(|known| known.epoch).max();
                 assert!(
                     newest.is_none_or(|epoch| epoch < lane.epoch),
                     "{lane:?} is assigned after epoch {newest:?}"
                 );
+                let alike =
+                    self.lanes.iter().find(|known| known.slot != lane.slot && self.names[*known] == *name);
+                assert!(alike.is_none(), "{lane:?} is called {name}, like {alike:?}");
+                self.names.insert(*lane, Arc::clone(name));
                 self.lanes.insert(*lane);
             }
             Incoming::Message(delivery) => {

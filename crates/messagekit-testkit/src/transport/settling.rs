@@ -1,6 +1,6 @@
 //! Settled, released, or neither.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use messagekit::{Delivery, Incoming, Receipt};
@@ -74,6 +74,27 @@ pub async fn redelivers_when_subscriber_dies_unsettled<F: TransportFixture>(fixt
     drop((unsettled, receiver));
     let again = rest(fixture, &topic, &consumer).await;
     assert!(again.is_superset(&set(4..10)), "unsettled messages were lost: {again:?}");
+}
+
+/// Who gets a lane after somebody else knows it by the same name.
+pub async fn lanes_have_the_same_names_in_each_process<F: TransportFixture>(fixture: &mut F) {
+    let (topics, consumer) = ([fixture.topic().await, fixture.topic().await], unique("consumer"));
+    for topic in &topics {
+        one_key(fixture, topic, 1).await;
+    }
+    let mut known = Vec::new();
+    for _ in 0..2 {
+        let mut receiver = Receiver::bind(fixture, &topics, &consumer).await;
+        let mut names = BTreeMap::new();
+        while names.len() < topics.len() {
+            let delivery = receiver.message().await;
+            let name = receiver.name(delivery.receipt.lane());
+            names.insert(Arc::clone(&delivery.message.topic), Arc::clone(name));
+        }
+        receiver.close().await.expect("it can be closed");
+        known.push(names);
+    }
+    assert_eq!(known[0], known[1]);
 }
 
 /// Whatever the order of settling, nothing unsettled is passed over.

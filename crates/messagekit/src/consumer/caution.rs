@@ -11,8 +11,7 @@ use tokio::time::Instant;
 use super::Backoff;
 use super::batch::Batch;
 use super::settings::{KILLS, Settings};
-use super::strands::strand_of;
-use crate::store::{Claim, ClaimRequest, End, Failure, FailureKind, Inbox, Received};
+use crate::store::{Claim, ClaimRequest, End, Failure, FailureKind, Inbox};
 use crate::{Error, MessageId, chain, crash};
 
 /// How the first messages of a lane after an assignment are handled. Whatever the process before this one had not committed is
@@ -21,7 +20,7 @@ use crate::{Error, MessageId, chain, crash};
 pub(super) enum Care {
     /// Like any other, in batches that are noted as a whole: nobody is known to have died of them.
     Noted,
-    /// One at a time, each under a note of its own: a process has died in a noted batch.
+    /// One at a time, each under a note of its own: somebody noted a batch and has not answered.
     OneByOne,
     /// They are finished, and this process lives.
     Over,
@@ -49,10 +48,10 @@ pub(super) struct Caution {
     /// The message that is noted now, or may be.
     noted: Option<usize>,
     /// How many noted messages are finished.
-    finished: u32,
+    pub(super) finished: u32,
     /// The noted message is a killer that is to be set aside, and one was.
     killer: bool,
-    found: bool,
+    pub(super) found: bool,
     /// What the lane waited for before this.
     watched: Option<Watched>,
     started: Instant,
@@ -160,11 +159,6 @@ impl Caution {
         }
     }
 
-    /// Returns how many of the first messages are finished: as good as all of them when the culprit is found.
-    pub(super) fn finished(&self) -> u32 {
-        if self.found { u32::MAX } else { self.finished }
-    }
-
     /// Takes the note of a message back that has no answer although this process lives.
     pub(super) async fn stand_down<S: Inbox>(
         &self,
@@ -181,13 +175,6 @@ impl Caution {
 /// The failure of a message that has ended too many processes.
 pub(super) fn process_killer(kills: u32) -> Failure {
     Failure::permanent(FailureKind::ProcessKiller, format!("ended its process {kills} times"))
-}
-
-/// Returns what the first messages of the lane of this one go by.
-pub(super) fn first_of<S: Inbox>(settings: &Settings<S>, received: &Received) -> MessageId {
-    let place = received.place.as_ref();
-    let strand = place.map_or(0, |_| strand_of(&received.message, place, 0, settings.key_lanes));
-    MessageId::of_first(place, strand)
 }
 
 /// Notes that a message, or the first ones of a lane, are about to be handled, and returns how many others have and did not answer.
@@ -219,7 +206,7 @@ pub(super) async fn stand_down<S: Inbox>(settings: &Settings<S>, suspect: &Messa
 }
 
 /// Forgets who died of the first messages of a lane: they are finished. A note that stays makes the next start a slow one.
-pub(super) async fn forget<S: Inbox>(settings: &Arc<Settings<S>>, suspect: MessageId) {
+pub(super) async fn forget<S: Inbox>(settings: &Arc<Settings<S>>, suspect: &MessageId) {
     let (shared, first) = (Arc::clone(settings), suspect.clone());
     let forgets = settings.store.transact(Box::new(move |mut tx| {
         Box::pin(async move {

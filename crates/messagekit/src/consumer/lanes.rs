@@ -14,9 +14,13 @@ use super::fits::Fits;
 use super::probe::BELIEVED;
 use super::settings::{WINDOW_BYTES, WINDOW_MESSAGES};
 use super::turn::Item;
+use crate::MessageId;
 use crate::gate::Pass;
 use crate::store::Store;
 use crate::transport::{Done, Receipt};
+
+/// A lane that was quiet for so long has delivered what was delivered before.
+const CAUGHT_UP: Duration = Duration::from_secs(10);
 
 /// A turn of the lane that is under way.
 pub(super) struct Working {
@@ -47,9 +51,12 @@ pub(super) struct LaneState<S: Store> {
     pub(super) blocked: u32,
     /// How often in a row there was no room to park its first message.
     pub(super) full: u32,
-    /// How the first messages are handled, and how many of them are left.
+    /// What the first messages are noted as, how they are handled, and how many of them are left.
+    first: MessageId,
     care: Care,
-    first: u32,
+    left: u32,
+    /// Since when nothing waits.
+    quiet: Option<Instant>,
     pub(super) revoking: Option<Done>,
     /// Nothing of this lane is worked on any more: what comes is given back.
     pub(super) given_up: bool,
@@ -63,7 +70,7 @@ pub(super) enum Window {
 }
 
 impl<S: Store> LaneState<S> {
-    pub(super) fn new(limit: u32) -> Self {
+    pub(super) fn new(name: &str, limit: u32) -> Self {
         Self {
             queue: VecDeque::new(),
             bytes: 0,
@@ -77,14 +84,19 @@ impl<S: Store> LaneState<S> {
             unavailable: None,
             blocked: 0,
             full: 0,
+            first: MessageId::of_first(name),
             care: Care::Noted,
-            first: limit,
+            left: limit,
+            quiet: None,
             revoking: None,
             given_up: false,
         }
     }
 
     pub(super) fn push(&mut self, item: Item<S>) -> Window {
+        if self.quiet.take().is_some_and(|since| since.elapsed() >= CAUGHT_UP) {
+            self.left = 0;
+        }
         self.bytes += item.entry.received.message.size();
         self.queue.push_back(item);
         self.window()
@@ -142,9 +154,14 @@ impl<S: Store> LaneState<S> {
         true
     }
 
-    /// Returns how the next messages are handled, and how many of the first ones are left.
-    pub(super) fn care(&self) -> (Care, u32) {
-        (self.care, self.first)
+    /// Returns how the next messages are handled.
+    pub(super) fn care(&self) -> Care {
+        self.care
+    }
+
+    /// Returns what the first messages are noted as, and how many of them are left.
+    pub(super) fn first(&self) -> (MessageId, u32) {
+        (self.first.clone(), self.left)
     }
 
     /// A process has died of one of the first messages.
@@ -152,12 +169,14 @@ impl<S: Store> LaneState<S> {
         self.care = Care::OneByOne;
     }
 
-    /// So many of the first messages are finished, and the process lives.
+    /// So many of the first messages are finished, and the process lives. When what the lane has is finished and nothing comes
+    /// for a while, they were all: what a process died of is delivered again at once.
     pub(super) fn calm_down(&mut self, finished: u32) {
-        self.first = self.first.saturating_sub(finished);
-        if self.first == 0 {
+        self.left = self.left.saturating_sub(finished);
+        if self.left == 0 {
             self.care = Care::Over;
         }
+        self.quiet = self.queue.is_empty().then(Instant::now);
     }
 
     /// An outage ended a turn that finished messages, or none.

@@ -181,9 +181,9 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
 
     fn incoming(&mut self, incoming: Incoming) {
         match incoming {
-            Incoming::Assigned { lane } => {
-                tracing::debug!(consumer = &*self.settings.name, ?lane, "assigned");
-                let mut state = LaneState::new(self.settings.batch.messages.get());
+            Incoming::Assigned { lane, name } => {
+                tracing::debug!(consumer = &*self.settings.name, ?lane, %name, "assigned");
+                let mut state = LaneState::new(&name, self.settings.batch.messages.get());
                 if self.stopping {
                     state.given_up = true;
                     self.subscriber.pause(lane);
@@ -248,7 +248,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             if !state.is_ready(cx) {
                 continue;
             }
-            let (care, first) = state.care();
+            let care = state.care();
             let cautious = care == Care::OneByOne;
             if cautious && !self.turns.is_empty() {
                 break;
@@ -261,8 +261,8 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             }
             let stop = Arc::new(AtomicBool::new(false));
             let (first_attempt, doubtful) = (state.blocked + 1, state.is_doubtful());
-            let watched = state.watched.take();
-            let manner = Manner { first_attempt, care, first, doubtful, fits: state.fits, watched };
+            let (watched, (first, left)) = (state.watched.take(), state.first());
+            let manner = Manner { first_attempt, care, first, left, doubtful, fits: state.fits, watched };
             let working = turn(Arc::clone(&self.settings), items, manner, Arc::clone(&stop));
             state.working = Some(Working { stop, pass });
             self.turns.spawn(async move { Ended::Turn(lane, working.await) });
@@ -319,7 +319,6 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             (state.blocked, state.full) = (0, 0);
             state.available();
         }
-        state.calm_down(turn.of_first);
         state.fits = turn.fits;
         self.settled.extend(turn.finished);
         if state.given_up {
@@ -332,6 +331,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             return Ok(());
         }
         state.put_back(turn.rest);
+        state.calm_down(turn.under_note);
         let consumer = &*self.settings.name;
         match turn.after {
             After::Continue => {
@@ -354,7 +354,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
                 let at_most = self.settings.batch.messages;
                 tracing::warn!(
                     consumer, ?lane, %at_most,
-                    "a process has ended among the first messages of this lane: they run one by one now"
+                    "a process may have ended in the first batch of this lane: its messages run one by one now"
                 );
                 state.take_care();
             }

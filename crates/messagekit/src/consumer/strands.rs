@@ -70,6 +70,15 @@ impl<Sub: Subscriber> Strands<Sub> {
         (0..count).map(move |strand| Lane { slot: lane.slot * count + strand, ..lane })
     }
 
+    /// Names the strands of a lane: as many of them as there are in each process.
+    fn names(&self, lane: &Arc<str>) -> impl Iterator<Item = Arc<str>> + use<Sub> {
+        let (lane, count) = (Arc::clone(lane), self.count.get());
+        (0..count).map(move |strand| match count {
+            1 => Arc::clone(&lane),
+            _ => Arc::from(format!("{lane}/{strand}")),
+        })
+    }
+
     /// Returns the lane of the source, and the number of the strand in it.
     fn source_of(&self, lane: Lane) -> (Lane, u32) {
         let count = self.count.get();
@@ -133,9 +142,10 @@ impl<Sub: Subscriber> Subscriber for Strands<Sub> {
         };
         match incoming {
             Incoming::Message(delivery) => return Poll::Ready(Some(Ok(self.delivered(delivery)))),
-            Incoming::Assigned { lane } => {
+            Incoming::Assigned { lane, name } => {
                 self.whole.insert(lane.slot, Whole::new(lane));
-                self.told.extend(self.strands(lane).map(|lane| Incoming::Assigned { lane }));
+                let strands = self.strands(lane).zip(self.names(&name));
+                self.told.extend(strands.map(|(lane, name)| Incoming::Assigned { lane, name }));
             }
             Incoming::Revoking { lane, done } => {
                 // The last of them says that the lane is free.

@@ -44,6 +44,10 @@ fn of(incoming: impl IntoIterator<Item = Incoming>) -> Strands<Told> {
     Strands::new(told, NonZeroU32::new(3).expect("3 > 0"))
 }
 
+fn assigned() -> Incoming {
+    Incoming::Assigned { lane: LANE, name: Arc::from("orders/0") }
+}
+
 fn all(strands: &mut Strands<Told>) -> Vec<Incoming> {
     let mut cx = Context::from_waker(std::task::Waker::noop());
     std::iter::from_fn(|| match strands.poll_next(&mut cx) {
@@ -66,12 +70,15 @@ fn message(key: &'static str, position: u64) -> Incoming {
 fn each_strand_is_told_and_a_lane_is_free_when_the_last_of_them_is() {
     static FREE: AtomicBool = AtomicBool::new(false);
     let done = Done::new(|| FREE.store(true, Ordering::Relaxed));
-    let assigned = Incoming::Assigned { lane: LANE };
-    let mut strands = of([assigned, Incoming::Revoking { lane: LANE, done }, Incoming::Lost { lane: LANE }]);
-    let (mut told, mut parts) = (Vec::new(), Vec::new());
+    let mut strands =
+        of([assigned(), Incoming::Revoking { lane: LANE, done }, Incoming::Lost { lane: LANE }]);
+    let (mut told, mut parts, mut names) = (Vec::new(), Vec::new(), Vec::new());
     for incoming in all(&mut strands) {
         told.push(match incoming {
-            Incoming::Assigned { lane } => ("assigned", lane),
+            Incoming::Assigned { lane, name } => {
+                names.push(name);
+                ("assigned", lane)
+            }
             Incoming::Revoking { lane, done } => {
                 parts.push(done);
                 ("revoking", lane)
@@ -83,6 +90,10 @@ fn each_strand_is_told_and_a_lane_is_free_when_the_last_of_them_is() {
     let each = |what| (0..3).map(move |strand| (what, lane(strand)));
     let expected: Vec<_> = each("assigned").chain(each("revoking")).chain(each("lost")).collect();
     assert_eq!(told, expected);
+    assert_eq!(
+        names.iter().map(|name| &**name).collect::<Vec<_>>(),
+        ["orders/0/0", "orders/0/1", "orders/0/2"]
+    );
     for part in parts {
         assert!(!FREE.load(Ordering::Relaxed), "another one is at work");
         drop(part);
@@ -94,7 +105,7 @@ fn each_strand_is_told_and_a_lane_is_free_when_the_last_of_them_is() {
 
 #[test]
 fn a_lane_goes_on_when_none_of_its_strands_is_paused() {
-    let mut strands = of([Incoming::Assigned { lane: LANE }]);
+    let mut strands = of([assigned()]);
     assert_eq!(all(&mut strands).len(), 3);
     strands.pause(lane(0));
     strands.pause(lane(2));
@@ -111,7 +122,7 @@ fn a_lane_goes_on_when_none_of_its_strands_is_paused() {
 fn the_fastest_waits_for_the_slowest_and_a_key_stays_where_it_is() {
     let keys = ["a", "b", "c", "d"];
     let records = (0..AHEAD + 2).map(|n| message(keys[n as usize % 4], n));
-    let mut strands = of([Incoming::Assigned { lane: LANE }].into_iter().chain(records));
+    let mut strands = of([assigned()].into_iter().chain(records));
     let mut homes: BTreeMap<Vec<u8>, BTreeSet<Lane>> = BTreeMap::new();
     let mut receipts = Vec::new();
     for incoming in all(&mut strands) {

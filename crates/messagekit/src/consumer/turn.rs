@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::attempt::{Attempted, attempt};
 use super::batch::{Batch, Entry, Runs};
-use super::caution::{Care, Careful, Caution, Step, Watched, first_of, forget, stand_down, suspect};
+use super::caution::{Care, Careful, Caution, Step, Watched, forget, stand_down, suspect};
 use super::fault::{Fault, store_fault};
 use super::fits::Fits;
 use super::probe::another_runs;
@@ -41,7 +41,7 @@ pub(super) struct Turn<S: Store> {
     /// When the letters of this turn are due.
     pub(super) due_in: Vec<Duration>,
     /// How many messages were finished under a note.
-    pub(super) of_first: u32,
+    pub(super) under_note: u32,
     /// How many messages fit into the time of a transaction.
     pub(super) fits: Fits,
 }
@@ -51,8 +51,10 @@ pub(super) struct Manner {
     /// Which run of the first message this is; it counts the runs of a message that blocks its lane.
     pub(super) first_attempt: u32,
     pub(super) care: Care,
-    /// How many of the first messages of the lane are left.
-    pub(super) first: u32,
+    /// What the first messages of the lane are noted as.
+    pub(super) first: MessageId,
+    /// How many of them are left.
+    pub(super) left: u32,
     /// The first message has said for long that its dependency is down: another one is asked.
     pub(super) doubtful: bool,
     /// How many messages fitted into the time of a transaction before.
@@ -92,7 +94,7 @@ pub(super) async fn turn<S: Inbox>(
     manner: Manner,
     stop: Arc<AtomicBool>,
 ) -> Turn<S> {
-    let Manner { first_attempt, care, first, doubtful, mut fits, watched } = manner;
+    let Manner { first_attempt, mut care, first, left, doubtful, mut fits, watched } = manner;
     // Judged now and not when it arrived: a lane may wait for days, and markers go meanwhile.
     let now = Timestamp::now();
     let (mut receipts, entries): (Vec<Receipt>, Vec<_>) =
@@ -106,17 +108,21 @@ pub(super) async fn turn<S: Inbox>(
     let mut due_in = Vec::new();
     let mut slow: Option<usize> = None;
 
-    let first_messages = first_of(&settings, &batch.entries[0].received);
+    if left == 0 && care == Care::OneByOne {
+        forget(&settings, &first).await;
+        care = Care::Over;
+    }
+    let handles = (0..batch.entries.len()).any(|index| batch.is_handled(index));
     let mut caution = None;
     let looked = match care {
-        Care::Over => Ok(()),
-        Care::Noted => suspect(&settings, &first_messages).await.map(|others| {
+        Care::Noted if handles => suspect(&settings, &first).await.map(|others| {
             if others > 0 {
                 after = After::TakeCare;
                 split.stop_before(0);
             }
         }),
         Care::OneByOne => Caution::look(&settings, &batch, watched).await.map(|look| caution = Some(look)),
+        Care::Noted | Care::Over => Ok(()),
     };
     if let Err(error) = looked {
         (after, verdict) = without_a_note(error);
@@ -246,18 +252,19 @@ pub(super) async fn turn<S: Inbox>(
         split.ends_with(index);
     }
 
-    let mut of_first = 0;
+    let mut under_note = 0;
     match caution {
         Some(caution) => {
             caution.stand_down(&settings, &batch, &stop).await;
-            of_first = caution.finished();
-            if of_first >= first {
-                forget(&settings, first_messages).await;
+            // Another culprit would leave a note of its own batch.
+            under_note = if caution.found { left } else { caution.finished };
+            if under_note >= left {
+                forget(&settings, &first).await;
             }
         }
-        None if care == Care::Noted => {
-            stand_down(&settings, &first_messages, &stop).await;
-            of_first = u32::try_from(done.handled + done.set_aside).unwrap_or(u32::MAX);
+        None if care == Care::Noted && handles => {
+            stand_down(&settings, &first, &stop).await;
+            under_note = u32::try_from(done.handled + done.set_aside).unwrap_or(u32::MAX);
         }
         None => {}
     }
@@ -268,7 +275,7 @@ pub(super) async fn turn<S: Inbox>(
         verdict = Verdict::Success;
     }
     let used = u32::try_from(receipts.len()).unwrap_or(u32::MAX);
-    Turn { finished: receipts, rest, after, outcome: Outcome { verdict, used }, due_in, of_first, fits }
+    Turn { finished: receipts, rest, after, outcome: Outcome { verdict, used }, due_in, under_note, fits }
 }
 
 /// What is older than the window is set aside instead of handled.

@@ -25,6 +25,13 @@ pub(super) struct Queue {
     heir: Option<u64>,
 }
 
+impl Queue {
+    /// Returns what the lane of the queue is called.
+    pub(super) fn name(&self) -> Arc<str> {
+        Arc::from(format!("{}/{}", self.topic, self.partition))
+    }
+}
+
 /// A queue under one assignment.
 struct Owner {
     member: u64,

@@ -78,7 +78,13 @@ impl Subscriber for MemorySubscriber {
         let incoming = match found {
             None => return Poll::Pending,
             Some(Found::Message(delivery)) => Incoming::Message(delivery),
-            Some(Found::News(News::Assigned(lane))) => Incoming::Assigned { lane },
+            Some(Found::News(News::Assigned(lane))) => {
+                let name = self
+                    .log
+                    .shared()
+                    .with(|state| group(state, &self.consumer).queue(lane.slot as usize).name());
+                Incoming::Assigned { lane, name }
+            }
             Some(Found::News(News::Revoking(lane))) => Incoming::Revoking { lane, done: self.done(lane) },
             Some(Found::News(News::Lost(lane))) => Incoming::Lost { lane },
         };

@@ -70,12 +70,9 @@ impl MessageId {
         Self(Arc::from(format!("{}{}/{digits}", Self::AT, message.topic)))
     }
 
-    /// Names the first messages of a lane together, for the notes of [`Suspects`](crate::Suspects): `at:topic/partition/first`
-    /// and the strand where keys divide the partition, `at:/first` where the source has no places. The offset does not count.
-    pub fn of_first(place: Option<&Place>, strand: u32) -> Self {
-        let lane = place.map(|place| format!("{}/{}", place.topic, place.partition)).unwrap_or_default();
-        let strand = if strand > 0 { format!("/{strand}") } else { String::new() };
-        Self(Arc::from(format!("{}{lane}/first{strand}", Self::AT)))
+    /// Stands for the first messages of a lane together, among the suspects.
+    pub(crate) fn of_first(lane: &str) -> Self {
+        Self(Arc::from(format!("{}{lane}/first", Self::AT)))
     }
 
     /// Returns whether this stands in for a publisher's id: it begins with `at:`.

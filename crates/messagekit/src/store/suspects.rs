@@ -5,8 +5,8 @@ use std::future::Future;
 use super::Store;
 use crate::{Error, MessageId};
 
-/// Finding the message that ends its processes. A suspect is a message, or the first ones of a lane together, which go by
-/// [`MessageId::of_first`].
+/// Finding the message that ends its processes. A suspect is a message, or the first ones of a lane together, under an id that
+/// no message has: `at:`, the lane's name, `/first`.
 ///
 /// After an assignment the first batch of a lane is noted here as a whole and handled like any other. When a note of it stands
 /// already, a process has died in it, and its messages run one at a time in the whole consumer, each noted before its handler

@@ -1,6 +1,7 @@
 //! Receiving and settling.
 
 use std::fmt;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::{Delivery, Lane, Receipt};
@@ -14,6 +15,9 @@ pub enum Incoming {
     Assigned {
         /// The lane.
         lane: Lane,
+        /// What it is called in every process that gets it: `topic/partition`, or the name of a queue; empty where all that
+        /// there is comes in one lane.
+        name: Arc<str>,
     },
     /// A message of an assigned lane, in the lane's order.
     Message(Delivery),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use messagekit::memory::{MemoryTx, TestGate};
-use messagekit::{Claim, ErrorKind, Inbox, LetterState, MessageId, OnFailure, Place, Store, Suspects, claim};
+use messagekit::{Claim, ErrorKind, Inbox, LetterState, MessageId, OnFailure, Store, Suspects, claim};
 
 use crate::fixture::{
     Act, CONSUMER, Running, TOPIC, World, id, names, pass, placed, seconds, sorted, start, until,
@@ -18,7 +18,7 @@ const DEADLINE: Duration = Duration::from_secs(600);
 
 /// What the first messages of a lane go by.
 fn first_of(partition: i32) -> MessageId {
-    MessageId::of_first(Some(&Place { topic: TOPIC.into(), partition, offset: 0 }), 0)
+    MessageId::from_stored(&format!("at:{TOPIC}/{partition}/first"))
 }
 
 /// A process has died in the first batch of each lane.
@@ -343,17 +343,24 @@ async fn an_outage_while_a_message_is_noted_counts_no_death() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_that_cannot_be_noted_does_not_run() {
-    let world = after_a_death(1).await;
-    world.push_all("a", 3).await;
-    let flaky = Flaky::new(&world.store);
-    flaky.fail(Call::Suspect, ErrorKind::Unavailable);
-    let consumer = start(world.consumer_on(CONSUMER, flaky.clone()));
-    pass(seconds(60)).await;
-    assert!(world.script.runs().is_empty());
-    flaky.heal();
-    until(|| world.applied().len() == 3).await;
-    consumer.stop().await;
+async fn what_cannot_be_noted_does_not_run() {
+    for died in [false, true] {
+        let world = if died { after_a_death(1).await } else { World::new(1) };
+        let flaky = Flaky::new(&world.store);
+        let consumer = start(world.consumer_on(CONSUMER, flaky.clone()));
+        let careful = i64::from(died);
+        if died {
+            world.push_all("b", careful).await;
+            until(|| world.committed(0) == careful).await;
+        }
+        flaky.fail(Call::Suspect, ErrorKind::Unavailable);
+        world.push_all("a", 3).await;
+        pass(seconds(60)).await;
+        assert_eq!(world.script.runs_of("a-1").len(), 0, "died: {died}");
+        flaky.heal();
+        until(|| world.committed(0) == 3 + careful).await;
+        consumer.stop().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -418,24 +425,41 @@ async fn behind_a_death_as_many_messages_as_a_batch_may_hold_run_one_by_one_and_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_careful_start_that_is_cut_short_is_continued_by_the_next_one() {
+async fn a_careful_start_that_is_cut_short_is_begun_again_by_the_next_one() {
     let world = after_a_death(1).await;
-    world.push_all("a", 30).await;
-    let first = start(world.billing());
-    until(|| world.applied().len() == 30).await;
-    first.stop().await;
-    assert_eq!(world.store.suspects(CONSUMER), [(first_of(0), 1)]);
-    world.push_all("b", 30).await;
-    let second = start(world.billing());
-    until(|| world.applied().len() == 60).await;
-    assert_eq!(second.stop().await.batches, 30);
+    for (key, batches) in [("a", 30), ("b", 30), ("c", 30)] {
+        world.push_all(key, batches).await;
+        let run = start(world.billing());
+        until(|| world.committed(0) % 30 == 0 && world.script.runs_of(&format!("{key}-30")).len() == 1).await;
+        assert_eq!(run.stop().await.batches, u64::try_from(batches).expect("some"));
+        assert_eq!(world.store.suspects(CONSUMER), [(first_of(0), 1)]);
+    }
+}
+
+/// What a process died of is delivered again at once.
+#[tokio::test(start_paused = true)]
+async fn a_lane_that_has_nothing_more_for_a_while_is_careful_no_longer() {
+    let world = after_a_death(1).await;
+    world.push_all("a", 3).await;
+    let consumer = start(world.billing());
+    until(|| world.applied().len() == 3).await;
+    pass(seconds(5)).await;
+    world.push_all("b", 3).await;
+    until(|| world.applied().len() == 6).await;
+    assert_eq!(world.store.suspects(CONSUMER), [(first_of(0), 1)], "it may still come");
+    pass(seconds(11)).await;
+    let late: Vec<_> = (1..=40).map(|n| placed("c", n)).collect();
+    world.publish_all(&late).await;
+    until(|| world.applied().len() == 46).await;
+    assert_eq!(world.store.suspects(CONSUMER), []);
+    assert_eq!(consumer.stop().await.batches, 6 + 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lane_of_a_strand_is_careful_by_itself() {
+async fn each_strand_of_a_partition_is_careful_by_itself() {
     let world = World::new(1);
     for key in ["a", "b", "c", "d", "e", "f"] {
-        world.push_all(key, 2).await;
+        world.push_all(key, 20).await;
     }
     world.script.always("a-1", FOR_EVER);
     let lanes = std::num::NonZeroU32::new(4).expect("some");
@@ -444,11 +468,38 @@ async fn a_lane_of_a_strand_is_careful_by_itself() {
     until(|| world.script.runs_of("a-1").len() == 1).await;
     pass(seconds(5)).await;
     victim.kill().await;
-    assert_eq!(lanes_noted(&world).len(), 1, "{:?}", lanes_noted(&world));
+    let left = lanes_noted(&world);
+    let [(strand, 1)] = &left[..] else { panic!("one strand, not {left:?}") };
+    assert!(strand.as_str().starts_with(&format!("at:{TOPIC}/0/")), "{strand}");
+
+    // The others of the strand of a are those that wait with it.
+    let waiting = 120 - world.applied().len();
     let second = start(strands());
     until(|| world.script.runs_of("a-1").len() == 2).await;
     assert_eq!(noted(&world), [(id("a-1"), 1)]);
+    assert_eq!(lanes_noted(&world), left);
     second.kill().await;
+    world.script.heal();
+    let third = start(strands());
+    until(|| world.applied().len() == 120).await;
+    let batches = third.stop().await.batches as usize;
+    assert!(
+        (waiting..=waiting + 3).contains(&batches),
+        "{waiting} one by one, the others as they come: {batches}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_handles_is_not_noted() {
+    let world = World::new(1);
+    let strange: Vec<_> = (1..=300)
+        .map(|n| placed("a", n).with_header(messagekit::headers::EVENT_TYPE, "orders.order.forgotten"))
+        .collect();
+    world.publish_all(&strange).await;
+    let flaky = Flaky::new(&world.store);
+    let consumer = start(world.consumer_on(CONSUMER, flaky.clone()));
+    until(|| world.committed(0) == 300).await;
+    assert_eq!((flaky.calls(Call::Suspect), consumer.stop().await.ignored), (0, 300));
 }
 
 #[tokio::test(start_paused = true)]
@@ -510,14 +561,18 @@ async fn a_start_forgets_notes_of_what_somebody_else_has_finished() {
 #[tokio::test(start_paused = true)]
 async fn a_closed_gate_holds_a_cautious_lane_like_any_other() {
     let world = after_a_death(2).await;
-    world.push_all("a", 3).await;
-    world.push_all("b", 3).await;
+    world.push_all("a", 1).await;
+    world.push_all("b", 1).await;
     let gate = TestGate::new();
-    gate.close();
     let consumer = start(world.billing().gate(gate.clone()));
+    until(|| world.applied().len() == 2).await;
+    gate.close();
+    for key in ["a", "b"] {
+        world.push(key, 2).await;
+        world.push(key, 3).await;
+    }
     pass(seconds(60)).await;
-    assert!(world.script.runs().is_empty());
-    assert_eq!(noted(&world), []);
+    assert_eq!((world.script.runs().len(), noted(&world)), (2, vec![]));
     gate.open();
     until(|| world.applied().len() == 6).await;
     consumer.stop().await;

@@ -85,7 +85,10 @@ impl Scene {
     }
 
     fn assigned(&self, slot: u32) {
-        self.tell(Ok(Incoming::Assigned { lane: Lane { slot, epoch: 1 } }));
+        self.tell(Ok(Incoming::Assigned {
+            lane: Lane { slot, epoch: 1 },
+            name: Arc::from(format!("queue-{slot}")),
+        }));
     }
 
     fn outage(&self, text: &'static str) {

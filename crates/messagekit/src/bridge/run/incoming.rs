@@ -10,8 +10,8 @@ use crate::transport::{Incoming, Lane, Subscriber};
 impl<Sub: Subscriber> Running<Sub> {
     pub(super) fn incoming(&mut self, incoming: Incoming) {
         match incoming {
-            Incoming::Assigned { lane } => {
-                tracing::info!(bridge = &*self.settings.name, ?lane, "lane assigned");
+            Incoming::Assigned { lane, name } => {
+                tracing::info!(bridge = &*self.settings.name, ?lane, %name, "lane assigned");
                 let mut state = LaneState::default();
                 if self.stopping {
                     state.leave();
