@@ -114,7 +114,7 @@ pub(crate) async fn watch(pool: &PgPool, events: usize) -> Outcome<f64> {
             latest = (count, now);
             first.get_or_insert((count, now));
         }
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let (had, since) = first.ok_or("nothing was consumed")?;
     Ok((latest.0 - had) as f64 / (latest.1 - since).as_secs_f64())
