@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -21,8 +22,8 @@ use crate::{Error, crash};
 
 /// How a transaction ended.
 pub(super) enum Attempted {
-    /// Committed as far as `through`.
-    Committed { through: usize, stats: ConsumerStats },
+    /// Committed as far as `through`, after so long inside handlers.
+    Committed { through: usize, stats: ConsumerStats, took: Duration },
     /// The handler at `index` failed; nothing was kept.
     Failed { index: usize, fault: Fault },
     /// The message at `index` would have been parked, culprit or behind one, and there is no room; nothing was kept.
@@ -160,6 +161,7 @@ async fn apply<S: Inbox>(
         }
         crash::point("set_aside.written");
     }
+    let took = started.elapsed();
     // Claims that did not run must leave the transaction, else they would commit as done, or as held without a letter.
     let unused: Vec<ClaimRequest> = std::iter::zip(requests, claims)
         .skip(claimed)
@@ -203,7 +205,7 @@ async fn apply<S: Inbox>(
         return give_up(error, true);
     }
     crash::point("consumer.advanced");
-    End::Commit(Attempted::Committed { through, stats })
+    End::Commit(Attempted::Committed { through, stats, took })
 }
 
 fn count(stats: &mut ConsumerStats, outcome: SetAsideOutcome, failure: &Failure) {

@@ -154,6 +154,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             };
             let lanes = self.lanes.len() / self.settings.key_lanes.get() as usize;
             self.settings.stats.assigned(lanes, self.lanes.values().filter(blocks).count());
+            self.gates.look();
             if !moved {
                 return Poll::Pending;
             }

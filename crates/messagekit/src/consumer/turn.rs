@@ -161,10 +161,10 @@ pub(super) async fn turn<S: Inbox>(
             range = fits.into(range);
         }
         let fault = match attempt(&settings, &batch, range.clone(), runs).await {
-            Attempted::Committed { through, stats } => {
+            Attempted::Committed { through, stats, took } => {
                 crash::point("consumer.committed");
                 if is_whole {
-                    fits.learn(&range, through);
+                    fits.learn(&range, through, took, settings.batch.time);
                 }
                 if stats.set_aside + stats.dead > 0 {
                     crash::point("set_aside.committed");

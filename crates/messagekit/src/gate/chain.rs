@@ -16,6 +16,8 @@ use crate::metrics::Metrics;
 pub(crate) struct Gates {
     gates: Vec<Asked>,
     holding: Holding,
+    /// Somebody has asked since the last look.
+    asked: bool,
 }
 
 /// A gate, and since when it has held back.
@@ -55,6 +57,7 @@ impl Gates {
     /// A later gate that waits gives the earlier tickets back: holding them would admit with a ticket older than the later
     /// gate's state, and lanes could not take turns.
     pub(crate) fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<(Pass, u32)> {
+        self.asked = true;
         let mut batch = *batch;
         let mut pass = Pass::default();
         for asked in &mut self.gates {
@@ -68,6 +71,15 @@ impl Gates {
         }
         self.holding.set(None);
         Poll::Ready((pass, batch.messages))
+    }
+
+    /// Looks whether anybody has asked since the last look. Where nobody does any more, nobody is held back: what waited went with
+    /// its lane.
+    pub(crate) fn look(&mut self) {
+        if !std::mem::take(&mut self.asked) {
+            self.gates.iter_mut().filter(|asked| asked.since.is_some()).for_each(Asked::lets_through);
+            self.holding.set(None);
+        }
     }
 
     pub(crate) fn settle(&mut self, pass: Pass, outcome: &Outcome) {
@@ -115,5 +127,34 @@ impl Holding {
 impl fmt::Debug for Gates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.gates.iter().map(|asked| asked.gate.name())).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+    use crate::memory::TestGate;
+    use crate::transport::Lane;
+
+    #[tokio::test(start_paused = true)]
+    async fn where_nobody_asks_any_more_nobody_is_held_back() {
+        let mut cx = Context::from_waker(Waker::noop());
+        let view = BatchView { lane: Lane { slot: 0, epoch: 1 }, messages: 1, bytes: 1 };
+        let (gate, mut gates) = (TestGate::new(), Gates::default());
+        gates.push(gate.clone());
+        gate.close();
+        for seconds in 0..10 {
+            assert!(gates.poll_admit(&view, &mut cx).is_pending());
+            gates.look();
+            assert_eq!(gates.holding().read(), Some(("test", Duration::from_secs(seconds))));
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        // The lane went to somebody else.
+        gates.look();
+        assert_eq!(gates.holding().read(), None);
+        assert!(gates.poll_admit(&view, &mut cx).is_pending());
+        assert_eq!(gates.holding().read(), Some(("test", Duration::ZERO)), "it begins again");
     }
 }
