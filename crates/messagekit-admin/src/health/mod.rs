@@ -96,9 +96,10 @@ pub fn health_router<N: Into<String>>(
 /// Each of `connections` is looked at whenever `/health/ready` is asked, and tells in words what it lacks; `None` when nothing.
 /// It is answered to everybody: leave passwords and payloads out.
 ///
-/// Each of `consumers` is asked how it stands. While its source is away, or while older messages may come back than its window
-/// allows, the answer is 503 with the reason. A gate that holds it back is named with the seconds since then, and changes no
-/// status: whoever restarted the process for it would open no gate.
+/// Each of `consumers` is asked how it stands. While its source is away, while older messages may come back than its window
+/// allows, and when its run has ended, the answer is 503 with the reason. A gate that holds it back is named with the seconds since
+/// then, lanes that a message blocks are counted, and neither changes the status: whoever restarted the process for it would open
+/// no gate and repair no message.
 ///
 /// ```
 /// use messagekit::memory::{MemoryLog, MemoryStore, MemoryTx};

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use messagekit::Stats;
+use messagekit::{Connection, Stats};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -95,6 +95,10 @@ pub(crate) struct ConsumerReady {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     held_back_by: Option<HeldBack>,
+    /// How many of its partitions or queues wait for a message that cannot be applied, where some do: a person must look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    blocked: Option<u64>,
 }
 
 /// A gate that is closed.
@@ -107,9 +111,11 @@ pub(crate) struct HeldBack {
 
 impl ConsumerReady {
     fn of(consumer: &str, stats: &Stats) -> Self {
-        let error = stats.connection().trouble;
-        let error =
-            error.or_else(|| Some(stats.outside_window().join("; ")).filter(|short| !short.is_empty()));
+        let Connection { blocked, trouble, ended, .. } = stats.connection();
+        let ended = ended.map(|how| format!("its run has ended: {how}"));
+        let error = ended
+            .or(trouble)
+            .or_else(|| Some(stats.outside_window().join("; ")).filter(|short| !short.is_empty()));
         Self {
             consumer: consumer.to_owned(),
             status: if error.is_none() { Status::Healthy } else { Status::Unhealthy },
@@ -117,6 +123,7 @@ impl ConsumerReady {
             held_back_by: stats
                 .held_back_by()
                 .map(|(gate, since)| HeldBack { gate: gate.to_owned(), seconds: since.as_secs() }),
+            blocked: Some(blocked).filter(|lanes| *lanes > 0),
         }
     }
 }

@@ -7,8 +7,8 @@ use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use messagekit::memory::{MemoryLog, MemorySource, MemoryStore, MemoryTx, TestGate};
 use messagekit::{
-    BoxFuture, Capabilities, Consumer, Error, Kept, Message, NextOffset, Publisher, Shutdown, Source, Stats,
-    TopicRetention, headers,
+    BoxFuture, Capabilities, Consumer, Error, ErrorKind, HandlerError, Kept, Message, NextOffset, OnFailure,
+    Publisher, Shutdown, Source, Stats, TopicRetention, headers,
 };
 use messagekit_admin::health_router_with;
 use serde_json::{Value, json};
@@ -70,6 +70,89 @@ async fn a_closed_gate_is_named_and_changes_no_status() {
     gate.open();
     until("it is handled", async || stats.read().handled == 1).await;
     assert_eq!(asked(&app).await.1["consumers"], nothing);
+    shutdown.request();
+    running.await.unwrap().unwrap();
+}
+
+/// Cannot be joined for good.
+struct Refusing(MemorySource);
+
+impl Source for Refusing {
+    type Subscriber = <MemorySource as Source>::Subscriber;
+
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+
+    fn topics(&self) -> &[Arc<str>] {
+        self.0.topics()
+    }
+
+    async fn bind(self, _: &str, _: &[NextOffset]) -> Result<Self::Subscriber, Error> {
+        Err(Error::new(ErrorKind::InvalidConfiguration, "the group is another's"))
+    }
+}
+
+fn billing<Src: Source>(source: Src) -> Consumer<MemoryStore, Src> {
+    let billing = Consumer::builder("billing", MemoryStore::new()).from(source);
+    let billing = billing.on_message("orders.order.placed", async |_: &mut MemoryTx, _: Message| Ok(()));
+    billing.build().unwrap()
+}
+
+async fn ended(app: &axum::Router) -> String {
+    let (status, ready) = asked(app).await;
+    assert_eq!((status, &ready["status"]), (503, &json!("unhealthy")));
+    ready["consumers"][0]["error"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_has_ended_is_503_with_the_reason() {
+    let log = MemoryLog::new(1);
+    log.publish(&[Message::new("orders.order", "{}")]).await[0].as_ref().unwrap();
+    let topics = || log.topics(["orders.order"]);
+    let refused = billing(Refusing(topics()));
+    let app = of_billing(refused.stats());
+    assert_eq!(asked(&app).await.0, 200, "it has not begun");
+    refused.run(Shutdown::new()).await.unwrap_err();
+    assert_eq!(ended(&app).await, "its run has ended: the group is another's");
+
+    for (stops, how) in [(true, "stopped"), (false, "dropped")] {
+        let (billing, shutdown) = (billing(topics()), Shutdown::new());
+        let (stats, app) = (billing.stats(), of_billing(billing.stats()));
+        let running = tokio::spawn(billing.run(shutdown.clone()));
+        until("it runs", async || stats.connection().lanes == 1).await;
+        assert_eq!(asked(&app).await.0, 200);
+        match stops {
+            true => shutdown.request(),
+            false => running.abort(),
+        }
+        assert_eq!(running.await.is_ok(), stops);
+        assert_eq!(ended(&app).await, format!("its run has ended: {how}"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn blocked_partitions_are_counted_and_change_no_status() {
+    let log = MemoryLog::new(2);
+    let billing = Consumer::builder("billing", MemoryStore::new())
+        .from(log.topics(["orders.order"]))
+        .on_message("orders.order.placed", async |_: &mut MemoryTx, _: Message| {
+            Err(HandlerError::permanent("no"))
+        })
+        .on_failure(OnFailure::Block)
+        .build()
+        .unwrap();
+    let (stats, shutdown) = (billing.stats(), Shutdown::new());
+    let app = of_billing(stats.clone());
+    let running = tokio::spawn(billing.run(shutdown.clone()));
+    let placed = Message::new("orders.order", "{}")
+        .with_header(headers::ID, "m-1")
+        .with_header(headers::EVENT_TYPE, "orders.order.placed");
+    log.publish(&[placed]).await[0].as_ref().unwrap();
+    until("it is blocked", async || stats.connection().blocked == 1).await;
+    let (status, ready) = asked(&app).await;
+    assert_eq!(status, 200);
+    assert_eq!(ready["consumers"], json!([{"consumer": "billing", "status": "healthy", "blocked": 1}]));
     shutdown.request();
     running.await.unwrap().unwrap();
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::settings::{A_CENTURY, A_YEAR, ATTEMPTS, DEADLINE, SHORTEST_WINDOW, Settings};
+use super::stats::Ending;
 use super::{
     Backoff, HandlerFn, IdempotentConsumer, Middleware, OnFailure, OnUnknown, Router, StateHandlerFn, Stats,
     run,
@@ -104,13 +105,17 @@ impl<S: Inbox, Src: Source> Consumer<S, Src> {
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing: open transactions roll back, commits under way end by themselves, and what was
-    /// not settled is delivered again and deduplicated. But for a letter in its handler, and for one of a lane's first messages,
-    /// it counts like the death of the process, of which five make a message dead: stop a consumer by `shutdown`.
+    /// not settled is delivered again and deduplicated. But it counts like the death of the process: of a letter in its handler,
+    /// of the first batch of a lane, whose messages run one by one then, and of one that runs alone, which five deaths make dead.
+    /// Stop a consumer by `shutdown`.
     pub async fn run(
         self,
         shutdown: impl IntoFuture<Output = (), IntoFuture: Send> + Send,
     ) -> Result<(), Error> {
-        run::run(self.settings, self.source, self.gates, shutdown.into_future()).await
+        let ending = Ending::of(&self.settings.stats);
+        let outcome = run::run(self.settings, self.source, self.gates, shutdown.into_future()).await;
+        ending.with(&outcome);
+        outcome
     }
 }
 

@@ -8,9 +8,9 @@ use prometheus::core::Metric;
 use prometheus::{Histogram, HistogramOpts, proto};
 use tokio::time::Instant;
 
-use crate::Error;
 use crate::gate::Holding;
 use crate::metrics::{SECONDS, names};
+use crate::{Error, chain};
 
 /// Counts of one consumer since it was built. Counters are for people and dashboards: what happened to a message is in the
 /// tables.
@@ -43,6 +43,8 @@ pub struct Connection {
     pub blocked: u64,
     /// What the source said last of an outage, unless something has arrived since or 30 s have passed without a word.
     pub trouble: Option<String>,
+    /// How the run came to its end; `None` before and while it runs.
+    pub ended: Option<String>,
 }
 
 /// So long an outage lasts that is not told again: clients of brokers do so with each attempt to connect.
@@ -65,6 +67,7 @@ pub(super) struct Counters {
     lanes: AtomicU64,
     blocked: AtomicU64,
     trouble: Mutex<Option<(Instant, String)>>,
+    ended: Mutex<Option<String>>,
     short_of: Mutex<Vec<String>>,
     handle_seconds: Histogram,
     holding: Holding,
@@ -85,6 +88,7 @@ impl Counters {
             lanes: AtomicU64::default(),
             blocked: AtomicU64::default(),
             trouble: Mutex::default(),
+            ended: Mutex::default(),
             short_of: Mutex::default(),
             handle_seconds: Histogram::with_opts(options.buckets(SECONDS.to_vec()))
                 .expect("name and bounds are legal"),
@@ -130,7 +134,8 @@ impl Stats {
         let trouble = self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let trouble = trouble.filter(|(told, _)| told.elapsed() < LASTS).map(|(_, error)| error);
         let get = |gauge: &AtomicU64| gauge.load(Ordering::Relaxed);
-        Connection { lanes: get(&self.0.lanes), blocked: get(&self.0.blocked), trouble }
+        let ended = self.0.ended.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Connection { lanes: get(&self.0.lanes), blocked: get(&self.0.blocked), trouble, ended }
     }
 
     /// Says in words what may come back that is older than the consumer's window, and would be set aside; empty while nothing
@@ -154,6 +159,11 @@ impl Stats {
     pub(super) fn trouble(&self, error: Option<&Error>) {
         let trouble = error.map(|error| (Instant::now(), error.to_string()));
         *self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    /// Notes how the run came to its end.
+    fn end(&self, how: String) {
+        *self.0.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(how);
     }
 
     /// Counts the time of one run of a handler.
@@ -181,5 +191,30 @@ impl Stats {
         add(&self.0.parked, done.parked);
         add(&self.0.batches, done.batches);
         add(&self.0.rolled_back, done.rolled_back);
+    }
+}
+
+/// Notes the end of a run, also of one that is dropped.
+pub(super) struct Ending(Option<Stats>);
+
+impl Ending {
+    pub(super) fn of(stats: &Stats) -> Self {
+        Self(Some(stats.clone()))
+    }
+
+    pub(super) fn with(mut self, outcome: &Result<(), Error>) {
+        if let Some(stats) = self.0.take() {
+            stats.end(
+                outcome.as_ref().map_or_else(|error| chain(error).to_string(), |()| "stopped".to_owned()),
+            );
+        }
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if let Some(stats) = self.0.take() {
+            stats.end("dropped".to_owned());
+        }
     }
 }
