@@ -1,5 +1,4 @@
-//! The first messages of a lane after an assignment: noted, so that a death leaves a trace, and run one at a time behind one, so
-//! that the next death names its culprit.
+//! Messages that are run one at a time, each noted before its handler, so that a death names its culprit.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,18 +12,6 @@ use super::batch::Batch;
 use super::settings::{KILLS, Settings};
 use crate::store::{Claim, ClaimRequest, End, Failure, FailureKind, Inbox};
 use crate::{Error, MessageId, chain, crash};
-
-/// How the first messages of a lane after an assignment are handled. Whatever the process before this one had not committed is
-/// fresh now, so what it may have died of is among the first fresh messages, as many as a batch may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Care {
-    /// Like any other, in batches that are noted as a whole: nobody is known to have died of them.
-    Noted,
-    /// One at a time, each under a note of its own: somebody noted a batch and has not answered.
-    OneByOne,
-    /// They are finished, and this process lives.
-    Over,
-}
 
 /// A message that as many have noted without an answer as may die of it.
 #[derive(Clone, Debug)]
@@ -202,22 +189,5 @@ pub(super) async fn stand_down<S: Inbox>(settings: &Settings<S>, suspect: &Messa
             }
             Ok(()) => return,
         }
-    }
-}
-
-/// Forgets who died of the first messages of a lane: they are finished. A note that stays makes the next start a slow one.
-pub(super) async fn forget<S: Inbox>(settings: &Arc<Settings<S>>, suspect: &MessageId) {
-    let (shared, first) = (Arc::clone(settings), suspect.clone());
-    let forgets = settings.store.transact(Box::new(move |mut tx| {
-        Box::pin(async move {
-            let end = match shared.store.absolve(&mut tx, &shared.name, &first).await {
-                Ok(()) => End::Commit(Ok(())),
-                Err(error) => End::Rollback(Err(error)),
-            };
-            (tx, end)
-        })
-    }));
-    if let Err(error) = forgets.await.unwrap_or_else(|error| Err(error.error().clone())) {
-        tracing::debug!(consumer = &*settings.name, %suspect, error = %chain(&error), "notes of a suspect stay");
     }
 }

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-use super::caution::{Care, Watched};
+use super::caution::Watched;
+use super::first::First;
 use super::fits::Fits;
 use super::probe::BELIEVED;
 use super::settings::{WINDOW_BYTES, WINDOW_MESSAGES};
 use super::turn::Item;
-use crate::MessageId;
 use crate::gate::Pass;
 use crate::store::Store;
 use crate::transport::{Done, Receipt};
@@ -51,10 +51,7 @@ pub(super) struct LaneState<S: Store> {
     pub(super) blocked: u32,
     /// How often in a row there was no room to park its first message.
     pub(super) full: u32,
-    /// What the first messages are noted as, how they are handled, and how many of them are left.
-    first: MessageId,
-    care: Care,
-    left: u32,
+    pub(super) first: First,
     /// Since when nothing waits.
     quiet: Option<Instant>,
     pub(super) revoking: Option<Done>,
@@ -84,9 +81,7 @@ impl<S: Store> LaneState<S> {
             unavailable: None,
             blocked: 0,
             full: 0,
-            first: MessageId::of_first(name),
-            care: Care::Noted,
-            left: limit,
+            first: First::new(name, limit),
             quiet: None,
             revoking: None,
             given_up: false,
@@ -95,7 +90,7 @@ impl<S: Store> LaneState<S> {
 
     pub(super) fn push(&mut self, item: Item<S>) -> Window {
         if self.quiet.take().is_some_and(|since| since.elapsed() >= CAUGHT_UP) {
-            self.left = 0;
+            self.first.none_left();
         }
         self.bytes += item.entry.received.message.size();
         self.queue.push_back(item);
@@ -154,28 +149,9 @@ impl<S: Store> LaneState<S> {
         true
     }
 
-    /// Returns how the next messages are handled.
-    pub(super) fn care(&self) -> Care {
-        self.care
-    }
-
-    /// Returns what the first messages are noted as, and how many of them are left.
-    pub(super) fn first(&self) -> (MessageId, u32) {
-        (self.first.clone(), self.left)
-    }
-
-    /// A process has died of one of the first messages.
-    pub(super) fn take_care(&mut self) {
-        self.care = Care::OneByOne;
-    }
-
-    /// So many of the first messages are finished, and the process lives. When what the lane has is finished and nothing comes
-    /// for a while, they were all: what a process died of is delivered again at once.
-    pub(super) fn calm_down(&mut self, finished: u32) {
-        self.left = self.left.saturating_sub(finished);
-        if self.left == 0 {
-            self.care = Care::Over;
-        }
+    /// A turn has finished so many of the first messages. When nothing more waits and nothing comes for a while, they were all.
+    pub(super) fn rests(&mut self, finished: u32) {
+        self.first.finished(finished);
         self.quiet = self.queue.is_empty().then(Instant::now);
     }
 

@@ -10,6 +10,7 @@ mod bind;
 mod builder;
 mod caution;
 mod fault;
+mod first;
 mod fits;
 mod handler;
 mod lanes;

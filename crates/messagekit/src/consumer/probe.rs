@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::batch::Batch;
-use super::caution::{Care, stand_down, suspect};
+use super::caution::{stand_down, suspect};
 use super::fault::{Run, handle};
 use super::router::Task;
 use super::settings::{KILLS, Settings};
@@ -27,7 +27,7 @@ pub(super) async fn another_runs<S: Inbox>(
     settings: &Arc<Settings<S>>,
     batch: &Arc<Batch<S>>,
     doubted: usize,
-    care: Care,
+    cautious: bool,
     stop: &AtomicBool,
 ) -> bool {
     let key = &batch.entries[doubted].received.message.key;
@@ -37,7 +37,6 @@ pub(super) async fn another_runs<S: Inbox>(
     };
     for index in (doubted + 1..batch.entries.len()).filter(other) {
         let suspected = &batch.entries[index].received.id;
-        let cautious = care == Care::OneByOne;
         if cautious && !suspect(settings, suspected).await.is_ok_and(|others| others < KILLS) {
             stand_down(settings, suspected, stop).await;
             return false;

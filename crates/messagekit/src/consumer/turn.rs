@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::attempt::{Attempted, attempt};
 use super::batch::{Batch, Entry, Runs};
-use super::caution::{Care, Careful, Caution, Step, Watched, forget, stand_down, suspect};
+use super::caution::{Careful, Caution, Step, Watched};
 use super::fault::{Fault, store_fault};
+use super::first::First;
 use super::fits::Fits;
 use super::probe::another_runs;
 use super::router::Task;
@@ -40,8 +41,8 @@ pub(super) struct Turn<S: Store> {
     pub(super) outcome: Outcome,
     /// When the letters of this turn are due.
     pub(super) due_in: Vec<Duration>,
-    /// How many messages were finished under a note.
-    pub(super) under_note: u32,
+    /// How many of the lane's first messages were finished.
+    pub(super) of_first: u32,
     /// How many messages fit into the time of a transaction.
     pub(super) fits: Fits,
 }
@@ -50,11 +51,8 @@ pub(super) struct Turn<S: Store> {
 pub(super) struct Manner {
     /// Which run of the first message this is; it counts the runs of a message that blocks its lane.
     pub(super) first_attempt: u32,
-    pub(super) care: Care,
-    /// What the first messages of the lane are noted as.
-    pub(super) first: MessageId,
-    /// How many of them are left.
-    pub(super) left: u32,
+    /// The first messages of the lane, as far as they are not finished.
+    pub(super) first: First,
     /// The first message has said for long that its dependency is down: another one is asked.
     pub(super) doubtful: bool,
     /// How many messages fitted into the time of a transaction before.
@@ -94,7 +92,7 @@ pub(super) async fn turn<S: Inbox>(
     manner: Manner,
     stop: Arc<AtomicBool>,
 ) -> Turn<S> {
-    let Manner { first_attempt, mut care, first, left, doubtful, mut fits, watched } = manner;
+    let Manner { first_attempt, mut first, doubtful, mut fits, watched } = manner;
     // Judged now and not when it arrived: a lane may wait for days, and markers go meanwhile.
     let now = Timestamp::now();
     let (mut receipts, entries): (Vec<Receipt>, Vec<_>) =
@@ -108,21 +106,23 @@ pub(super) async fn turn<S: Inbox>(
     let mut due_in = Vec::new();
     let mut slow: Option<usize> = None;
 
-    if left == 0 && care == Care::OneByOne {
-        forget(&settings, &first).await;
-        care = Care::Over;
+    if first.left() == 0 && first.is_one_by_one() {
+        first.forget(&settings).await;
+        first.finished(0);
     }
-    let handles = (0..batch.entries.len()).any(|index| batch.is_handled(index));
+    let is_noted = first.is_noted() && (0..batch.entries.len()).any(|index| batch.is_handled(index));
     let mut caution = None;
-    let looked = match care {
-        Care::Noted if handles => suspect(&settings, &first).await.map(|others| {
-            if others > 0 {
+    let looked = if is_noted {
+        first.note(&settings).await.map(|somebody_has| {
+            if somebody_has {
                 after = After::TakeCare;
                 split.stop_before(0);
             }
-        }),
-        Care::OneByOne => Caution::look(&settings, &batch, watched).await.map(|look| caution = Some(look)),
-        Care::Noted | Care::Over => Ok(()),
+        })
+    } else if first.is_one_by_one() {
+        Caution::look(&settings, &batch, watched).await.map(|look| caution = Some(look))
+    } else {
+        Ok(())
     };
     if let Err(error) = looked {
         (after, verdict) = without_a_note(error);
@@ -220,7 +220,7 @@ pub(super) async fn turn<S: Inbox>(
             (_, Fault::Blame(_)) if split.halve() => continue,
             (index, Fault::LockBound(failure) | Fault::Blame(failure)) => (index, failure),
             (0, Fault::Unavailable(error))
-                if doubtful && another_runs(&settings, &batch, 0, care, &stop).await =>
+                if doubtful && another_runs(&settings, &batch, 0, first.is_one_by_one(), &stop).await =>
             {
                 (0, Failure::retryable(FailureKind::Failed, error))
             }
@@ -252,21 +252,17 @@ pub(super) async fn turn<S: Inbox>(
         split.ends_with(index);
     }
 
-    let mut under_note = 0;
-    match caution {
-        Some(caution) => {
-            caution.stand_down(&settings, &batch, &stop).await;
-            // Another culprit would leave a note of its own batch.
-            under_note = if caution.found { left } else { caution.finished };
-            if under_note >= left {
-                forget(&settings, &first).await;
-            }
+    let mut of_first = 0;
+    if let Some(caution) = caution {
+        caution.stand_down(&settings, &batch, &stop).await;
+        // Another culprit would leave a note of its own batch.
+        of_first = if caution.found { first.left() } else { caution.finished };
+        if of_first >= first.left() {
+            first.forget(&settings).await;
         }
-        None if care == Care::Noted && handles => {
-            stand_down(&settings, &first, &stop).await;
-            under_note = u32::try_from(done.handled + done.set_aside).unwrap_or(u32::MAX);
-        }
-        None => {}
+    } else if is_noted {
+        first.take_back(&settings, &stop).await;
+        of_first = u32::try_from(done.handled + done.set_aside).unwrap_or(u32::MAX);
     }
     let rest_receipts = receipts.split_off(split.finished());
     let rest = (split.finished()..).map(|index| unfinished(&batch, index));
@@ -275,7 +271,7 @@ pub(super) async fn turn<S: Inbox>(
         verdict = Verdict::Success;
     }
     let used = u32::try_from(receipts.len()).unwrap_or(u32::MAX);
-    Turn { finished: receipts, rest, after, outcome: Outcome { verdict, used }, due_in, under_note, fits }
+    Turn { finished: receipts, rest, after, outcome: Outcome { verdict, used }, due_in, of_first, fits }
 }
 
 /// What is older than the window is set aside instead of handled.

@@ -1,0 +1,98 @@
+//! The first messages of a lane after an assignment, noted so that a death among them leaves a trace.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::caution::{stand_down, suspect};
+use super::settings::Settings;
+use crate::store::{End, Inbox};
+use crate::{Error, MessageId, chain};
+
+/// How the first messages are handled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Care {
+    /// Like any other, in batches that are noted as a whole: nobody is known to have died of them.
+    Noted,
+    /// One at a time, each under a note of its own: somebody noted a batch and has not answered.
+    OneByOne,
+    /// They are finished, and this process lives.
+    Over,
+}
+
+/// What is known of the first messages. Whatever the process before this one had not committed is fresh now, so what it may have
+/// died of is among the first fresh messages, as many as a batch may hold.
+#[derive(Clone, Debug)]
+pub(super) struct First {
+    /// What they are noted as, in every process.
+    id: MessageId,
+    care: Care,
+    /// How many of them are left.
+    left: u32,
+}
+
+impl First {
+    pub(super) fn new(lane: &str, most: u32) -> Self {
+        Self { id: MessageId::of_first(lane), care: Care::Noted, left: most }
+    }
+
+    /// Returns whether they run in batches that are noted as a whole.
+    pub(super) fn is_noted(&self) -> bool {
+        self.care == Care::Noted
+    }
+
+    /// Returns whether they run one at a time, while nothing else runs.
+    pub(super) fn is_one_by_one(&self) -> bool {
+        self.care == Care::OneByOne
+    }
+
+    /// Somebody else has noted them and not answered.
+    pub(super) fn take_care(&mut self) {
+        self.care = Care::OneByOne;
+    }
+
+    /// Returns how many are left.
+    pub(super) fn left(&self) -> u32 {
+        self.left
+    }
+
+    /// So many of them are finished, and this process lives.
+    pub(super) fn finished(&mut self, messages: u32) {
+        self.left = self.left.saturating_sub(messages);
+        if self.left == 0 {
+            self.care = Care::Over;
+        }
+    }
+
+    /// What a process died of is delivered again at once, so there are no more of them.
+    pub(super) fn none_left(&mut self) {
+        self.left = 0;
+    }
+
+    /// Notes a batch of them. Returns whether somebody else has, and not answered.
+    pub(super) async fn note<S: Inbox>(&self, settings: &Settings<S>) -> Result<bool, Error> {
+        Ok(suspect(settings, &self.id).await? > 0)
+    }
+
+    /// Takes the note of a batch back: this process lives.
+    pub(super) async fn take_back<S: Inbox>(&self, settings: &Settings<S>, stop: &AtomicBool) {
+        stand_down(settings, &self.id, stop).await;
+    }
+
+    /// Forgets who has noted them: they are finished. A note that stays makes the next start a slow one.
+    pub(super) async fn forget<S: Inbox>(&self, settings: &Arc<Settings<S>>) {
+        let (shared, id) = (Arc::clone(settings), self.id.clone());
+        let forgets = settings.store.transact(Box::new(move |mut tx| {
+            Box::pin(async move {
+                let end = match shared.store.absolve(&mut tx, &shared.name, &id).await {
+                    Ok(()) => End::Commit(Ok(())),
+                    Err(error) => End::Rollback(Err(error)),
+                };
+                (tx, end)
+            })
+        }));
+        if let Err(error) = forgets.await.unwrap_or_else(|error| Err(error.error().clone())) {
+            let suspect = &self.id;
+            tracing::debug!(consumer = &*settings.name, %suspect, error = %chain(&error), "notes of a suspect stay");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What the subscriber brings: lanes that come and go, and messages.
+
+use std::sync::Arc;
+
+use super::Running;
+use crate::consumer::batch::Entry;
+use crate::consumer::lanes::{LaneState, Window};
+use crate::consumer::turn::Item;
+use crate::store::Inbox;
+use crate::transport::{Delivery, Incoming, Subscriber};
+
+impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
+    pub(super) fn incoming(&mut self, incoming: Incoming) {
+        match incoming {
+            Incoming::Assigned { lane, name } => {
+                tracing::debug!(consumer = &*self.settings.name, ?lane, %name, "assigned");
+                let mut state = LaneState::new(&name, self.settings.batch.messages.get());
+                if self.stopping {
+                    state.given_up = true;
+                    self.subscriber.pause(lane);
+                }
+                self.lanes.insert(lane, state);
+            }
+            Incoming::Message(delivery) => self.delivered(delivery),
+            Incoming::Revoking { lane, done } => {
+                let Some(state) = self.lanes.get_mut(&lane) else { return };
+                self.subscriber.pause(lane);
+                self.released.extend(state.give_up());
+                state.stop();
+                if state.working.is_some() {
+                    state.revoking = Some(done);
+                } else {
+                    // Settled and released receipts must arrive before the lane is free.
+                    self.hand_over();
+                    self.lanes.remove(&lane);
+                    drop(done);
+                }
+            }
+            Incoming::Lost { lane } => {
+                tracing::debug!(consumer = &*self.settings.name, ?lane, "lost");
+                // A turn under way rolls back or commits; either way its receipts say nothing any more.
+                if let Some(state) = self.lanes.remove(&lane) {
+                    state.stop();
+                }
+            }
+        }
+    }
+
+    fn delivered(&mut self, delivery: Delivery) {
+        let lane = delivery.receipt.lane();
+        let Some(state) = self.lanes.get_mut(&lane).filter(|state| !state.given_up) else {
+            self.released.push(delivery.receipt);
+            return;
+        };
+        let (received, task) = self.settings.router.prepare(delivery.message, delivery.place);
+        let item = Item { receipt: delivery.receipt, entry: Arc::new(Entry { received, task }) };
+        if let Window::Pause = state.push(item) {
+            self.subscriber.pause(lane);
+        }
+    }
+}

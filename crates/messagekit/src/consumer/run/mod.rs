@@ -1,0 +1,191 @@
+//! The loop: one poll function over the subscriber, the turns under way, the gates and the timers.
+
+mod ended;
+mod incoming;
+mod starting;
+
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::task::JoinSet;
+
+use super::OnFailure;
+use super::bind::bind;
+use super::lanes::LaneState;
+use super::reach::watch;
+use super::retry::Retried;
+use super::retry_timer::RetryTimer;
+use super::settings::{CUT_OFF, DRAIN, Settings};
+use super::strands::Strands;
+use super::turn::Turn;
+use crate::crash;
+use crate::gate::{Gates, Pass};
+use crate::store::{Inbox, Store};
+use crate::transport::{Lane, Receipt, Source, Subscriber};
+use crate::{Error, ErrorKind, chain};
+
+pub(super) async fn run<S: Inbox, Src: Source>(
+    settings: Settings<S>,
+    source: Src,
+    gates: Gates,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    let mut shutdown = pin!(shutdown);
+    let (topics, retention) = (source.topics().to_vec(), source.retention());
+    let Some(bound) = or_shutdown(bind(&settings, source), shutdown.as_mut()).await else { return Ok(()) };
+    let subscriber = Strands::new(bound?, settings.key_lanes);
+    crash::point("consumer.bound");
+    let mut running = Running::new(settings, subscriber, gates);
+    let mut watching = pin!(watch(Arc::clone(&running.settings), topics, retention));
+    let outcome = poll_fn(|cx| match (shutdown.as_mut().poll(cx), watching.as_mut().poll(cx)) {
+        (Poll::Ready(()), _) => Poll::Ready(Ok(())),
+        (Poll::Pending, _) => running.poll(cx).map(Err),
+    })
+    .await;
+    running.stop();
+    let mut drained = tokio::time::timeout(DRAIN, poll_fn(|cx| running.poll_drained(cx))).await;
+    if drained.is_err() {
+        // Whoever is only aborted takes neither its note nor its lease back, and this stop would count as a death.
+        running.settings.cut_off.request();
+        drained = tokio::time::timeout(CUT_OFF, poll_fn(|cx| running.poll_drained(cx))).await;
+    }
+    let drained = drained.unwrap_or(Ok(()));
+    running.turns.abort_all();
+    let closed = poll_fn(|cx| running.subscriber.poll_close(cx)).await;
+    outcome.and(drained).and(closed)
+}
+
+async fn or_shutdown<T>(
+    work: impl Future<Output = T>,
+    shutdown: Pin<&mut impl Future<Output = ()>>,
+) -> Option<T> {
+    tokio::select! {
+        biased;
+        () = shutdown => None,
+        done = work => Some(done),
+    }
+}
+
+enum Ended<S: Store> {
+    Turn(Lane, Turn<S>),
+    Retry(Retried),
+}
+
+struct Running<S: Store, Sub> {
+    settings: Arc<Settings<S>>,
+    subscriber: Sub,
+    gates: Gates,
+    lanes: BTreeMap<Lane, LaneState<S>>,
+    turns: JoinSet<Ended<S>>,
+    /// The lane that was admitted last: the next one is asked first, else one lane eats a rate limit.
+    last_admitted: Option<Lane>,
+    /// The turn under way is a cautious one: nothing else runs beside it, so that a death has one culprit.
+    alone: bool,
+    retries: Retries,
+    settled: Vec<Receipt>,
+    released: Vec<Receipt>,
+    stopping: bool,
+}
+
+/// Running letters again.
+struct Retries {
+    timer: RetryTimer,
+    working: Option<Pass>,
+    /// A lane was admitted since the last letter: letters are asked first, else a backlog behind a narrow gate would keep
+    /// them waiting for ever.
+    first: bool,
+}
+
+impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
+    fn new(settings: Settings<S>, subscriber: Sub, gates: Gates) -> Self {
+        Self {
+            settings: Arc::new(settings),
+            subscriber,
+            gates,
+            lanes: BTreeMap::new(),
+            turns: JoinSet::new(),
+            last_admitted: None,
+            alone: false,
+            retries: Retries { timer: RetryTimer::new(), working: None, first: false },
+            settled: Vec::new(),
+            released: Vec::new(),
+            stopping: false,
+        }
+    }
+
+    /// Goes on until something cannot; ready only with the error that ends the consumer.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        loop {
+            let mut moved = false;
+            while let Poll::Ready(Some(ended)) = self.turns.poll_join_next(cx) {
+                if let Err(error) = self.ended(ended) {
+                    return Poll::Ready(error);
+                }
+                moved = true;
+            }
+            while let Poll::Ready(incoming) = self.subscriber.poll_next(cx) {
+                match incoming {
+                    Some(Ok(incoming)) => {
+                        self.settings.stats.trouble(None);
+                        self.incoming(incoming);
+                    }
+                    Some(Err(error)) if error.is_transient() => {
+                        self.settings.stats.trouble(Some(&error));
+                        tracing::warn!(consumer = &*self.settings.name, error = %chain(&error), "source");
+                    }
+                    Some(Err(error)) => return Poll::Ready(error),
+                    None => return Poll::Ready(Error::new(ErrorKind::Closed, "source ended by itself")),
+                }
+                moved = true;
+            }
+            if !self.stopping {
+                moved |= self.retries.first && self.start_retry(cx);
+                moved |= self.start_turns(cx);
+                moved |= self.start_retry(cx);
+            }
+            self.hand_over();
+            let blocks = |state: &&LaneState<S>| {
+                state.full > 0 || state.blocked > 0 && self.settings.on_failure == OnFailure::Block
+            };
+            let lanes = self.lanes.len() / self.settings.key_lanes.get() as usize;
+            self.settings.stats.assigned(lanes, self.lanes.values().filter(blocks).count());
+            self.gates.look();
+            if !moved {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Stops between transactions and gives back what waits.
+    fn stop(&mut self) {
+        self.stopping = true;
+        for (lane, state) in &mut self.lanes {
+            state.stop();
+            // Else what is given back would be delivered here again, for ever.
+            self.subscriber.pause(*lane);
+            self.released.extend(state.give_up());
+        }
+        self.hand_over();
+    }
+
+    fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if let Poll::Ready(error) = self.poll(cx) {
+            return Poll::Ready(Err(error));
+        }
+        if self.turns.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    /// Gives receipts to the subscriber.
+    fn hand_over(&mut self) {
+        if !self.settled.is_empty() {
+            self.subscriber.settle(&mut self.settled);
+            crash::point("consumer.settled");
+        }
+        if !self.released.is_empty() {
+            self.subscriber.release(&mut self.released);
+        }
+    }
+}

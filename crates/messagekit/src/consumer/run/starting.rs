@@ -1,0 +1,84 @@
+//! What starts when there is something and the gates admit it: turns of lanes, and letters that are due.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::task::{Context, Poll};
+
+use super::{Ended, Running};
+use crate::consumer::lanes::{Window, Working};
+use crate::consumer::retry::retry;
+use crate::consumer::turn::{Manner, turn};
+use crate::gate::BatchView;
+use crate::store::Inbox;
+use crate::transport::{Lane, Subscriber};
+
+/// Asks the gates for due letters; no subscriber has a lane of this slot.
+const RETRIES: Lane = Lane { slot: u32::MAX, epoch: 0 };
+
+impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
+    /// Starts a turn in every lane that has something and that the gates admit. A cautious lane waits until nothing else runs,
+    /// and nothing else starts beside it.
+    pub(super) fn start_turns(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.alone {
+            return false;
+        }
+        let after =
+            |last: &Lane| self.lanes.keys().copied().filter(move |lane| lane > last).collect::<Vec<_>>();
+        let mut order = self.last_admitted.as_ref().map(after).unwrap_or_default();
+        order.extend(
+            self.lanes.keys().copied().filter(|lane| self.last_admitted.is_none_or(|last| *lane <= last)),
+        );
+        let mut started = false;
+        for lane in order {
+            let Some(state) = self.lanes.get_mut(&lane).filter(|state| state.working.is_none()) else {
+                continue;
+            };
+            if !state.is_ready(cx) {
+                continue;
+            }
+            let cautious = state.first.is_one_by_one();
+            if cautious && !self.turns.is_empty() {
+                break;
+            }
+            let view = BatchView { lane, messages: state.ready_messages(), bytes: state.ready_bytes() };
+            let Poll::Ready((pass, granted)) = self.gates.poll_admit(&view, cx) else { break };
+            let (items, window) = state.take(granted);
+            if let Window::Resume = window {
+                self.subscriber.resume(lane);
+            }
+            let stop = Arc::new(AtomicBool::new(false));
+            let (first_attempt, doubtful) = (state.blocked + 1, state.is_doubtful());
+            let (first, watched) = (state.first.clone(), state.watched.take());
+            let manner = Manner { first_attempt, first, doubtful, fits: state.fits, watched };
+            let working = turn(Arc::clone(&self.settings), items, manner, Arc::clone(&stop));
+            state.working = Some(Working { stop, pass });
+            self.turns.spawn(async move { Ended::Turn(lane, working.await) });
+            self.last_admitted = Some(lane);
+            self.retries.first = true;
+            started = true;
+            self.alone = cautious;
+            if cautious {
+                break;
+            }
+        }
+        started
+    }
+
+    /// Looks for a due letter when it is time and the gates admit. A process without a lane stands by.
+    pub(super) fn start_retry(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.alone
+            || self.retries.working.is_some()
+            || self.lanes.is_empty()
+            || !self.retries.timer.is_due(cx)
+        {
+            return false;
+        }
+        let view = BatchView { lane: RETRIES, messages: 1, bytes: 0 };
+        let Poll::Ready((pass, _)) = self.gates.poll_admit(&view, cx) else { return false };
+        self.retries.timer.look_begins();
+        (self.retries.working, self.retries.first) = (Some(pass), false);
+        let working = retry(Arc::clone(&self.settings));
+        self.turns.spawn(async move { Ended::Retry(working.await) });
+        true
+    }
+}
