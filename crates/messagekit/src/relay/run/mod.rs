@@ -1,0 +1,219 @@
+//! The loop: one poll function over leases, reads, publishes and deletes.
+
+mod answered;
+mod starting;
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::alarm::Alarm;
+use super::delayed::Delayed;
+use super::errand::Errand;
+use super::sending::Sent;
+use super::settings::{LEAVE, Settings, UNDELETED, no_room, outage};
+use super::shards::Shards;
+use super::stats::Counters;
+use super::telling::Telling;
+use super::{Entry, Leases, Page};
+use crate::store::BoxFuture;
+use crate::{Error, chain};
+
+/// So often the loop goes round before others of its thread have their turn.
+const ROUNDS: u32 = 64;
+
+/// So many times as often it looks for events while there are some.
+const EAGER: u32 = 10;
+
+pub(super) async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+    let mut shutdown = pin!(shutdown);
+    let mut running = Running::new(settings);
+    let outcome = poll_fn(|cx| match shutdown.as_mut().poll(cx) {
+        Poll::Ready(()) => Poll::Ready(Ok(())),
+        Poll::Pending => running.poll(cx).map(Err),
+    })
+    .await;
+    running.stopping = true;
+    let drain = running.settings.drain;
+    // What is not confirmed in time is published again by whoever gets its slice.
+    let drained = tokio::time::timeout(drain, poll_fn(|cx| running.poll_drained(cx))).await.unwrap_or(Ok(()));
+    running.leave().await;
+    outcome.and(drained)
+}
+
+/// What was asked about leases.
+enum Leasing {
+    Leased { valid_until: Duration, answer: Result<Leases, Error> },
+    HandedOver(Result<(), Error>),
+}
+
+type Deleted = (Vec<Entry>, Result<(), Error>);
+
+struct Running {
+    settings: Arc<Settings>,
+    /// Its name among the relays of the outbox.
+    instance: Arc<str>,
+    started: Instant,
+    shards: Shards,
+    /// Renewing and handing over take turns: a renewal under way might take back what is handed over.
+    leasing: Errand<Leasing>,
+    lease_at: Duration,
+    reading: Errand<Result<Page, Error>>,
+    poll_at: Duration,
+    /// Until when more events are likely: some were found less than a poll ago.
+    eager_until: Duration,
+    sending: FuturesUnordered<BoxFuture<'static, Sent>>,
+    deleting: Errand<Deleted>,
+    delayed: Delayed,
+    woken: BoxFuture<'static, ()>,
+    alarm: Alarm,
+    telling: Telling,
+    /// The outbox has granted a lease.
+    has_served: bool,
+    stopping: bool,
+}
+
+impl Running {
+    fn new(settings: Settings) -> Self {
+        let settings = Arc::new(settings);
+        let undeleted = settings.batch as usize * UNDELETED;
+        Self {
+            // Two of one name would take each other's slices for their own.
+            instance: format!("{}-{}", settings.name, Uuid::now_v7().simple()).into(),
+            started: Instant::now(),
+            shards: Shards::new(settings.calls, undeleted, outage(), no_room()),
+            leasing: Errand::new(),
+            lease_at: Duration::ZERO,
+            reading: Errand::new(),
+            poll_at: Duration::ZERO,
+            eager_until: Duration::ZERO,
+            sending: FuturesUnordered::new(),
+            deleting: Errand::new(),
+            delayed: Delayed::new(),
+            woken: woken(&settings),
+            alarm: Alarm::default(),
+            telling: Telling::default(),
+            has_served: false,
+            stopping: false,
+            settings,
+        }
+    }
+
+    /// Goes on until something cannot; ready only with the error that ends the relay.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        for _ in 0..ROUNDS {
+            let now = self.started.elapsed();
+            self.shards.pass(now);
+            let moved = match self.take_answers(now, cx) {
+                Ok(moved) => moved,
+                Err(error) => return Poll::Ready(error),
+            };
+            // Both, also when the first has moved.
+            if self.start(now) | moved {
+                continue;
+            }
+            self.telling.show(&self.settings, &self.shards, self.started);
+            let Some(next) = self.next(now) else { return Poll::Pending };
+            if self.alarm.poll(self.started + next, cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if let Poll::Ready(error) = self.poll(cx) {
+            return Poll::Ready(Err(error));
+        }
+        let is_busy =
+            self.leasing.is_under_way() || self.reading.is_under_way() || self.delayed.is_under_way();
+        match self.shards.is_at_rest() && self.shards.confirmed.len() == 0 && !is_busy {
+            true => Poll::Ready(Ok(())),
+            false => Poll::Pending,
+        }
+    }
+
+    async fn leave(&mut self) {
+        // What is still under way must not take or read anything any more.
+        (self.leasing, self.reading) = (Errand::new(), Errand::new());
+        self.sending.clear();
+        if self.shards.valid_until() > Duration::ZERO {
+            let left = tokio::time::timeout(LEAVE, self.settings.reader.hand_over(&self.instance, &[])).await;
+            if let Ok(Err(error)) = left {
+                let relay = &*self.settings.name;
+                tracing::warn!(relay, error = chain(&error), "slices are free when their lease ends");
+            }
+        }
+        self.shards.leased(Duration::ZERO, &Leases::default());
+        self.telling.show(&self.settings, &self.shards, self.started);
+        self.counters().unconfirmed.store(0, Ordering::Relaxed);
+        self.settings.metrics.unconfirmed.set(0);
+        self.counters().standing().valid_until = None;
+    }
+
+    fn take_answers(&mut self, now: Duration, cx: &mut Context<'_>) -> Result<bool, Error> {
+        let mut moved = false;
+        while let Poll::Ready(Some(sent)) = self.sending.poll_next_unpin(cx) {
+            self.sent(now, sent);
+            moved = true;
+        }
+        if let Poll::Ready(answer) = self.leasing.poll(cx) {
+            self.leased(now, answer)?;
+            moved = true;
+        }
+        if let Poll::Ready(answer) = self.deleting.poll(cx) {
+            self.deleted(now, answer)?;
+            moved = true;
+        }
+        if let Poll::Ready(answer) = self.delayed.poll(now, cx) {
+            match answer {
+                Ok(became_due) => {
+                    self.answers();
+                    if became_due {
+                        self.shards.fall();
+                    }
+                }
+                Err(error) => self.silent(error)?,
+            }
+            moved = true;
+        }
+        if let Poll::Ready(answer) = self.reading.poll(cx) {
+            self.was_read(now, answer)?;
+            moved = true;
+        }
+        if self.woken.as_mut().poll(cx).is_ready() {
+            self.woken = woken(&self.settings);
+            self.shards.wake();
+            moved = true;
+        }
+        Ok(moved)
+    }
+
+    /// Returns when there is something to start, later than now.
+    fn next(&self, now: Duration) -> Option<Duration> {
+        let errands = [self.leasing.not_before(), self.deleting.not_before()];
+        let looks = [self.poll_at, self.delayed.next(), self.reading.not_before()];
+        let looks = looks.into_iter().filter(|_| !self.stopping);
+        let lease = Some(self.lease_at);
+        let times = errands.into_iter().chain(looks).chain(lease).chain(self.shards.next());
+        times.filter(|at| *at > now).min()
+    }
+
+    fn counters(&self) -> &Counters {
+        self.settings.stats.counters()
+    }
+}
+
+fn woken(settings: &Arc<Settings>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    let settings = Arc::clone(settings);
+    Box::pin(async move { settings.reader.woken().await })
+}

@@ -1,0 +1,99 @@
+//! What starts: asking for leases, reading, deleting.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{EAGER, Leasing, Running};
+use crate::relay::errand::{PATIENCE, in_time};
+use crate::relay::settings::{LEASES_APART, RENEWALS};
+use crate::relay::stats::Counters;
+
+impl Running {
+    /// Starts what may be started.
+    pub(super) fn start(&mut self, now: Duration) -> bool {
+        let started = self.start_leasing(now) | self.start_deleting(now);
+        if self.stopping {
+            return started;
+        }
+        if self.poll_at <= now {
+            let poll = self.settings.poll;
+            self.poll_at = now + if now < self.eager_until { poll / EAGER } else { poll };
+            self.shards.wake();
+        }
+        started | self.delayed.start(now, &self.settings) | self.start_reading(now)
+    }
+
+    fn start_leasing(&mut self, now: Duration) -> bool {
+        if self.shards.take_lost() {
+            self.lease_soon(now);
+        }
+        if !self.leasing.may_start(now) {
+            return false;
+        }
+        let (settings, instance) = (Arc::clone(&self.settings), Arc::clone(&self.instance));
+        let lease = settings.lease;
+        if self.lease_at <= now {
+            // From before the question: the database counts from later.
+            let valid_until = now + lease;
+            self.lease_at = now + lease / RENEWALS;
+            self.leasing.start(async move {
+                let answer =
+                    in_time("lease of the outbox", lease, settings.reader.lease(&instance, lease)).await;
+                Leasing::Leased { valid_until, answer }
+            });
+            return true;
+        }
+        if self.stopping {
+            return false;
+        }
+        let surplus = self.shards.take_surplus();
+        if surplus.is_empty() {
+            return false;
+        }
+        self.leasing.start(async move {
+            Leasing::HandedOver(
+                in_time("hand over", lease, settings.reader.hand_over(&instance, &surplus)).await,
+            )
+        });
+        true
+    }
+
+    /// Asks for the leases before their time.
+    pub(super) fn lease_soon(&mut self, now: Duration) {
+        let asked = self.lease_at.saturating_sub(self.settings.lease / RENEWALS);
+        self.lease_at = self.lease_at.min(now.max(asked + LEASES_APART));
+    }
+
+    fn start_reading(&mut self, now: Duration) -> bool {
+        if !self.reading.may_start(now) {
+            return false;
+        }
+        let Some(question) = self.shards.ask(now) else { return false };
+        let (settings, instance) = (Arc::clone(&self.settings), Arc::clone(&self.instance));
+        Counters::add(&self.counters().reads, 1);
+        self.reading.start(async move {
+            let (reader, batch) = (&settings.reader, settings.batch);
+            let read = reader.pending(&instance, &question.wanted, &question.except, &question.paused, batch);
+            in_time("read of the outbox", PATIENCE, read).await
+        });
+        true
+    }
+
+    fn start_deleting(&mut self, now: Duration) -> bool {
+        if !self.deleting.may_start(now) {
+            return false;
+        }
+        let rows = self.shards.confirmed.take();
+        if rows.is_empty() {
+            return false;
+        }
+        let settings = Arc::clone(&self.settings);
+        Counters::add(&self.counters().deletes, 1);
+        self.deleting.start(async move {
+            let answer =
+                in_time("delete of what was published", PATIENCE, settings.reader.published(&rows)).await;
+            (rows, answer)
+        });
+        true
+    }
+}
