@@ -105,8 +105,8 @@ struct Size {
     patience: Duration,
     /// How long a partition that has work may stand still. The longest that it does with reason is the sum of: a session (8 s) until
     /// a dead or frozen member is missed; the handlers in work (the slowest) for which the others wait before they hand over; the
-    /// deadline and a second (21 s) until the database ends the transaction of whoever is frozen; and the first messages of
-    /// twelve partitions, which one process handles one at a time (twelve times the slowest).
+    /// deadline and a second (21 s) until the database ends the transaction of whoever is frozen; and, behind a death in a first
+    /// batch, the first messages of twelve partitions, which one process handles one at a time (twelve times the slowest).
     still: Duration,
 }
 

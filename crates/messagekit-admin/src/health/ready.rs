@@ -142,7 +142,7 @@ pub(crate) struct DatabaseReady {
 /// Ask every database for a sign of life, each with 5 seconds
 #[utoipa::path(
     get, path = "/health/ready", tag = "health", operation_id = "ready",
-    responses((status = 200, body = Ready), (status = 503, description = "A database does not answer", body = Ready))
+    responses((status = 200, body = Ready), (status = 503, description = "A database does not answer, or a connection or a consumer does not work", body = Ready))
 )]
 pub(crate) async fn ready(
     State(asked): State<Asked>,

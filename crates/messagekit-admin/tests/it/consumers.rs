@@ -116,7 +116,7 @@ async fn a_run_that_has_ended_is_503_with_the_reason() {
     refused.run(Shutdown::new()).await.unwrap_err();
     assert_eq!(ended(&app).await, "its run has ended: the group is another's");
 
-    for (stops, how) in [(true, "stopped"), (false, "dropped")] {
+    for (stops, how) in [(true, "stopped"), (false, "dropped, or a panic")] {
         let (billing, shutdown) = (billing(topics()), Shutdown::new());
         let (stats, app) = (billing.stats(), of_billing(billing.stats()));
         let running = tokio::spawn(billing.run(shutdown.clone()));

@@ -83,8 +83,12 @@ pub async fn lanes_have_the_same_names_in_each_process<F: TransportFixture>(fixt
         one_key(fixture, topic, 1).await;
     }
     let mut known = Vec::new();
-    for _ in 0..2 {
-        let mut receiver = Receiver::bind(fixture, &topics, &consumer).await;
+    for turned in [false, true] {
+        let mut asked = topics.clone();
+        if turned {
+            asked.reverse();
+        }
+        let mut receiver = Receiver::bind(fixture, &asked, &consumer).await;
         let mut names = BTreeMap::new();
         while names.len() < topics.len() {
             let delivery = receiver.message().await;

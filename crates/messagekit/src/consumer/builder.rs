@@ -105,9 +105,9 @@ impl<S: Inbox, Src: Source> Consumer<S, Src> {
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing: open transactions roll back, commits under way end by themselves, and what was
-    /// not settled is delivered again and deduplicated. But it counts like the death of the process: of a letter in its handler,
-    /// of the first batch of a lane, whose messages run one by one then, and of one that runs alone, which five deaths make dead.
-    /// Stop a consumer by `shutdown`.
+    /// not settled is delivered again and deduplicated. But nobody can tell it from the death of the process: it costs a letter
+    /// in its handler an attempt, it makes the next start a careful one when it hits a first batch, and five times it makes a
+    /// message dead that ran alone. Stop a consumer by `shutdown`.
     pub async fn run(
         self,
         shutdown: impl IntoFuture<Output = (), IntoFuture: Send> + Send,

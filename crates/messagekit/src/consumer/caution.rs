@@ -34,7 +34,7 @@ pub(super) struct Caution {
     fresh: Vec<bool>,
     /// The message that is noted now, or may be.
     noted: Option<usize>,
-    /// How many noted messages are finished.
+    /// How many messages are finished, from the first noted one.
     pub(super) finished: u32,
     /// The noted message is a killer that is to be set aside, and one was.
     killer: bool,
@@ -135,9 +135,12 @@ impl Caution {
 
     /// The range was committed as far as `through`; what it had noted is forgotten by that.
     pub(super) fn committed(&mut self, range: &Range<usize>, through: usize) {
+        if self.finished > 0 {
+            self.finished += u32::try_from(through.saturating_sub(range.start)).unwrap_or(u32::MAX);
+        }
         if self.noted.is_some_and(|noted| noted < through) {
             self.noted = None;
-            self.finished += 1;
+            self.finished = self.finished.max(1);
             self.found |= self.killer;
         }
         if through < range.end {

@@ -1,9 +1,8 @@
 //! The first messages of a lane after an assignment, noted so that a death among them leaves a trace.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
-use super::caution::{stand_down, suspect};
+use super::caution::suspect;
 use super::settings::Settings;
 use crate::store::{End, Inbox};
 use crate::{Error, MessageId, chain};
@@ -26,13 +25,15 @@ pub(super) struct First {
     /// What they are noted as, in every process.
     id: MessageId,
     care: Care,
+    /// How many there are at most.
+    most: u32,
     /// How many of them are left.
     left: u32,
 }
 
 impl First {
     pub(super) fn new(lane: &str, most: u32) -> Self {
-        Self { id: MessageId::of_first(lane), care: Care::Noted, left: most }
+        Self { id: MessageId::of_first(lane), care: Care::Noted, most, left: most }
     }
 
     /// Returns whether they run in batches that are noted as a whole.
@@ -45,9 +46,10 @@ impl First {
         self.care == Care::OneByOne
     }
 
-    /// Somebody else has noted them and not answered.
+    /// Somebody else has noted them and not answered: of a queue, what that one had in hand comes here behind what was finished.
     pub(super) fn take_care(&mut self) {
         self.care = Care::OneByOne;
+        self.left = self.most;
     }
 
     /// Returns how many are left.
@@ -63,9 +65,18 @@ impl First {
         }
     }
 
-    /// What a process died of is delivered again at once, so there are no more of them.
+    /// What a process died of is delivered again at once, so there are no more of them. Who has noted them is forgotten by the next
+    /// turn.
     pub(super) fn none_left(&mut self) {
         self.left = 0;
+        if self.care == Care::Noted {
+            self.care = Care::Over;
+        }
+    }
+
+    /// Who has noted them is forgotten.
+    pub(super) fn is_over(&mut self) {
+        self.care = Care::Over;
     }
 
     /// Notes a batch of them. Returns whether somebody else has, and not answered.
@@ -73,9 +84,15 @@ impl First {
         Ok(suspect(settings, &self.id).await? > 0)
     }
 
-    /// Takes the note of a batch back: this process lives.
-    pub(super) async fn take_back<S: Inbox>(&self, settings: &Settings<S>, stop: &AtomicBool) {
-        stand_down(settings, &self.id, stop).await;
+    /// Takes the note of a batch back: this process lives. Returns whether it is gone; the next turn takes it back otherwise, so
+    /// that an outage is told and waited for like any other.
+    pub(super) async fn take_back<S: Inbox>(&self, settings: &Settings<S>) -> bool {
+        let (consumer, suspect) = (&*settings.name, &self.id);
+        let taken = settings.store.stand_down(consumer, suspect, &settings.run).await;
+        if let Err(error) = &taken {
+            tracing::debug!(consumer, %suspect, error = %chain(error), "note of a batch stays for now");
+        }
+        taken.is_ok()
     }
 
     /// Forgets who has noted them: they are finished. A note that stays makes the next start a slow one.

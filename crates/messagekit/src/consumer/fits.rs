@@ -17,7 +17,7 @@ impl Fits {
     }
 
     /// Shortens a range to what fits.
-    pub(super) fn into(self, range: Range<usize>) -> Range<usize> {
+    pub(super) fn shortened(self, range: Range<usize>) -> Range<usize> {
         range.start..range.end.min(range.start.saturating_add(self.most()))
     }
 
@@ -25,7 +25,9 @@ impl Fits {
     pub(super) fn learn(&mut self, range: &Range<usize>, through: usize, took: Duration, limit: Duration) {
         let (asked, ran) = (range.len(), through.saturating_sub(range.start));
         self.0 = match self.0 {
-            known if ran < asked => Some(ran.max(known.unwrap_or(asked).min(asked) / 2).max(1)),
+            // It may have ended before its time for another reason.
+            known if ran < asked && took < limit => known,
+            known if ran < asked => Some(ran.max(known.unwrap_or(asked) / 2).max(1)),
             Some(most) if asked >= most => {
                 let pace = limit.as_secs_f64() / took.as_secs_f64().max(f64::MIN_POSITIVE);
                 let would_fit = (asked as f64 * pace) as usize;
@@ -54,7 +56,7 @@ mod tests {
     fn claims(messages: usize, batch: usize, fit: usize) -> usize {
         let (mut fits, mut next, mut claims) = (Fits::default(), 0, 0);
         while next < messages {
-            let range = fits.into(next..messages.min(next + batch));
+            let range = fits.shortened(next..messages.min(next + batch));
             claims += range.len();
             next = run(&mut fits, range, fit);
         }
@@ -64,7 +66,7 @@ mod tests {
     /// How many ranges it takes until whole batches run again.
     fn until_whole(mut fits: Fits, fit: usize) -> usize {
         let shortened = (0..60).take_while(|_| {
-            let range = fits.into(0..200);
+            let range = fits.shortened(0..200);
             run(&mut fits, range.clone(), fit);
             range.len() < 200
         });
@@ -74,7 +76,7 @@ mod tests {
     #[test]
     fn what_always_fits_is_never_shortened() {
         assert_eq!(claims(10_000, 200, 200), 10_000);
-        assert_eq!(Fits::default().into(3..203), 3..203);
+        assert_eq!(Fits::default().shortened(3..203), 3..203);
     }
 
     #[test]
@@ -89,7 +91,7 @@ mod tests {
     fn handlers_that_become_faster_get_whole_batches_again() {
         let mut fits = Fits::default();
         for _ in 0..20 {
-            let range = fits.into(0..200);
+            let range = fits.shortened(0..200);
             run(&mut fits, range, 3);
         }
         assert_eq!(fits.most(), 3);
@@ -105,10 +107,19 @@ mod tests {
     }
 
     #[test]
+    fn a_range_that_ended_for_another_reason_says_nothing() {
+        let mut fits = Fits::default();
+        fits.learn(&(0..200), 3, LIMIT / 10, LIMIT);
+        assert_eq!(fits, Fits::default());
+    }
+
+    #[test]
     fn a_short_lane_says_nothing_of_what_would_fit() {
         let mut fits = Fits::default();
         run(&mut fits, 0..200, 120);
         run(&mut fits, 0..2, 1_000);
         assert_eq!(fits.most(), 120);
+        run(&mut fits, 0..2, 1);
+        assert_eq!(fits.most(), 60, "one that is slow halves it");
     }
 }

@@ -155,6 +155,11 @@ impl<S: Store> LaneState<S> {
         self.quiet = self.queue.is_empty().then(Instant::now);
     }
 
+    /// That nothing comes has another reason.
+    pub(super) fn is_not_quiet(&mut self) {
+        self.quiet = None;
+    }
+
     /// An outage ended a turn that finished messages, or none.
     pub(super) fn unavailable(&mut self, finished: bool) {
         if finished || self.unavailable.is_none() {

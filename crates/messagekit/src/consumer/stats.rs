@@ -8,9 +8,9 @@ use prometheus::core::Metric;
 use prometheus::{Histogram, HistogramOpts, proto};
 use tokio::time::Instant;
 
+use crate::Error;
 use crate::gate::Holding;
 use crate::metrics::{SECONDS, names};
-use crate::{Error, chain};
 
 /// Counts of one consumer since it was built. Counters are for people and dashboards: what happened to a message is in the
 /// tables.
@@ -108,8 +108,8 @@ impl Stats {
         Self(Arc::new(Counters::new(holding)))
     }
 
-    /// Returns the gate that holds the consumer back, and for how long it has; `None` while everything is let through. Asked
-    /// for when there is something to handle: a gate in front of an idle consumer holds nothing back.
+    /// Returns the gate that holds the consumer back, and for how long it has; `None` while everything is let through. It is asked
+    /// when there is something to handle, and twice a second for letters that may be due.
     pub fn held_back_by(&self) -> Option<(&'static str, Duration)> {
         self.0.holding.read()
     }
@@ -161,8 +161,10 @@ impl Stats {
         *self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
-    /// Notes how the run came to its end.
+    /// Notes how the run came to its end. It has no lanes any more, and nothing is held back.
     fn end(&self, how: String) {
+        self.assigned(0, 0);
+        self.0.holding.set(None);
         *self.0.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(how);
     }
 
@@ -204,9 +206,8 @@ impl Ending {
 
     pub(super) fn with(mut self, outcome: &Result<(), Error>) {
         if let Some(stats) = self.0.take() {
-            stats.end(
-                outcome.as_ref().map_or_else(|error| chain(error).to_string(), |()| "stopped".to_owned()),
-            );
+            // Without its causes: those are texts of databases and brokers, and everybody reads this.
+            stats.end(outcome.as_ref().err().map_or_else(|| "stopped".to_owned(), Error::to_string));
         }
     }
 }
@@ -214,7 +215,7 @@ impl Ending {
 impl Drop for Ending {
     fn drop(&mut self) {
         if let Some(stats) = self.0.take() {
-            stats.end("dropped".to_owned());
+            stats.end("dropped, or a panic".to_owned());
         }
     }
 }

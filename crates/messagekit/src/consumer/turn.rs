@@ -108,7 +108,7 @@ pub(super) async fn turn<S: Inbox>(
 
     if first.left() == 0 && first.is_one_by_one() {
         first.forget(&settings).await;
-        first.finished(0);
+        first.is_over();
     }
     let is_noted = first.is_noted() && (0..batch.entries.len()).any(|index| batch.is_handled(index));
     let mut caution = None;
@@ -158,7 +158,7 @@ pub(super) async fn turn<S: Inbox>(
         }
         let is_whole = matches!(runs, Runs::All);
         if is_whole {
-            range = fits.into(range);
+            range = fits.shortened(range);
         }
         let fault = match attempt(&settings, &batch, range.clone(), runs).await {
             Attempted::Committed { through, stats, took } => {
@@ -176,7 +176,8 @@ pub(super) async fn turn<S: Inbox>(
                 }
                 settings.stats.add(&stats);
                 done.handled += stats.handled;
-                done.set_aside += stats.set_aside + stats.dead;
+                done.set_aside += stats.set_aside + stats.dead + stats.parked;
+                done.ignored += stats.ignored;
                 caution.iter_mut().for_each(|caution| caution.committed(&range, through));
                 split.committed(through);
                 continue;
@@ -255,14 +256,16 @@ pub(super) async fn turn<S: Inbox>(
     let mut of_first = 0;
     if let Some(caution) = caution {
         caution.stand_down(&settings, &batch, &stop).await;
-        // Another culprit would leave a note of its own batch.
         of_first = if caution.found { first.left() } else { caution.finished };
         if of_first >= first.left() {
             first.forget(&settings).await;
         }
     } else if is_noted {
-        first.take_back(&settings, &stop).await;
-        of_first = u32::try_from(done.handled + done.set_aside).unwrap_or(u32::MAX);
+        // Duplicates do not count: whatever was not committed stands behind them.
+        let finished = done.handled + done.set_aside + done.ignored;
+        if first.take_back(&settings).await {
+            of_first = u32::try_from(finished).unwrap_or(u32::MAX);
+        }
     }
     let rest_receipts = receipts.split_off(split.finished());
     let rest = (split.finished()..).map(|index| unfinished(&batch, index));

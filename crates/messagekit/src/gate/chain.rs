@@ -16,7 +16,7 @@ use crate::metrics::Metrics;
 pub(crate) struct Gates {
     gates: Vec<Asked>,
     holding: Holding,
-    /// Somebody has asked since the last look.
+    /// Somebody has asked in this round.
     asked: bool,
 }
 
@@ -73,9 +73,8 @@ impl Gates {
         Poll::Ready((pass, batch.messages))
     }
 
-    /// Looks whether anybody has asked since the last look. Where nobody does any more, nobody is held back: what waited went with
-    /// its lane.
-    pub(crate) fn look(&mut self) {
+    /// Ends a round of asking. Where nobody has asked in it nobody is held back any more: what waited went with its lane.
+    pub(crate) fn rest(&mut self) {
         if !std::mem::take(&mut self.asked) {
             self.gates.iter_mut().filter(|asked| asked.since.is_some()).for_each(Asked::lets_through);
             self.holding.set(None);
@@ -108,7 +107,7 @@ impl Asked {
 }
 
 impl Holding {
-    fn set(&self, gate: Option<(&'static str, Instant)>) {
+    pub(crate) fn set(&self, gate: Option<(&'static str, Instant)>) {
         let mut holding = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // The time of the first refusal stays.
         match (&*holding, gate) {
@@ -147,12 +146,12 @@ mod tests {
         gate.close();
         for seconds in 0..10 {
             assert!(gates.poll_admit(&view, &mut cx).is_pending());
-            gates.look();
+            gates.rest();
             assert_eq!(gates.holding().read(), Some(("test", Duration::from_secs(seconds))));
             tokio::time::advance(Duration::from_secs(1)).await;
         }
         // The lane went to somebody else.
-        gates.look();
+        gates.rest();
         assert_eq!(gates.holding().read(), None);
         assert!(gates.poll_admit(&view, &mut cx).is_pending());
         assert_eq!(gates.holding().read(), Some(("test", Duration::ZERO)), "it begins again");

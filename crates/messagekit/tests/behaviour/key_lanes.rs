@@ -19,7 +19,7 @@ fn lanes(n: u32) -> NonZeroU32 {
     NonZeroU32::new(n).expect("more than 0")
 }
 
-/// How many messages let every lane of keys work in batches: one at a time as long as nobody knows what they do.
+/// How many messages take every lane of keys past its first ones.
 const CALM: i64 = 64 * 60;
 
 /// A consumer with handlers that may take long.

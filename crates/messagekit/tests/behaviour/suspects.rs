@@ -292,6 +292,7 @@ async fn deployments_in_the_middle_of_a_slow_message_never_make_it_a_killer() {
     for runs in 1..=7 {
         let consumer = start(world.billing().deadline(seconds(600)));
         until(|| world.script.runs_of("a-2").len() == runs).await;
+        assert_eq!(noted(&world), [(id("a-2"), 1)]);
         consumer.stop().await;
     }
     world.script.heal();
@@ -313,10 +314,12 @@ async fn outages_conflicts_and_failures_count_no_death() {
         let world = after_a_death(1).await;
         world.push_all("a", 3).await;
         world.script.always("a-2", act);
-        let consumer = start(world.billing().on_failure(policy));
+        let flaky = Flaky::new(&world.store);
+        let consumer = start(world.consumer_on(CONSUMER, flaky.clone()).on_failure(policy));
         until(|| world.script.runs_of("a-2").len() >= 20).await;
         pass(Duration::from_millis(1)).await;
         assert!(noted(&world).iter().all(|(_, notes)| *notes == 1), "{act:?}: {:?}", noted(&world));
+        assert!(flaky.calls(Call::Suspect) > 2, "{act:?}: its messages are noted");
         consumer.stop().await;
         assert_eq!(noted(&world), [], "{act:?}");
         assert_eq!(world.letters().await.len(), 0, "{act:?}");
@@ -576,4 +579,19 @@ async fn a_closed_gate_holds_a_cautious_lane_like_any_other() {
     gate.open();
     until(|| world.applied().len() == 6).await;
     consumer.stop().await;
+}
+
+/// Two readers of one queue: what one of them had in hand comes to the other, behind what that one has finished.
+#[tokio::test(start_paused = true)]
+async fn who_finds_a_note_late_takes_as_much_care_as_at_a_start() {
+    let world = World::new(1);
+    world.push_all("a", 45).await;
+    let reader = start(world.billing());
+    until(|| world.applied().len() == 45).await;
+    world.store.suspect(CONSUMER, &first_of(0), "another reader").await.expect("it is noted");
+    let rest: Vec<_> = (1..=20).map(|n| placed("b", n)).collect();
+    world.publish_all(&rest).await;
+    until(|| world.applied().len() == 65).await;
+    assert_eq!(lanes_noted(&world), [(first_of(0), 1)], "five were left, and now it may be any of fifty");
+    assert!(reader.stop().await.batches > 20);
 }

@@ -118,7 +118,7 @@ impl<Sub: Subscriber> Running<Sub> {
             }
             moved |= self.start(cx);
             self.hand_over();
-            self.gates.look();
+            self.gates.rest();
             if !moved {
                 self.count();
                 return Poll::Pending;

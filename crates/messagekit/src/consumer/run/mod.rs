@@ -134,6 +134,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
                     }
                     Some(Err(error)) if error.is_transient() => {
                         self.settings.stats.trouble(Some(&error));
+                        self.lanes.values_mut().for_each(LaneState::is_not_quiet);
                         tracing::warn!(consumer = &*self.settings.name, error = %chain(&error), "source");
                     }
                     Some(Err(error)) => return Poll::Ready(error),
@@ -150,9 +151,17 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             let blocks = |state: &&LaneState<S>| {
                 state.full > 0 || state.blocked > 0 && self.settings.on_failure == OnFailure::Block
             };
-            let lanes = self.lanes.len() / self.settings.key_lanes.get() as usize;
-            self.settings.stats.assigned(lanes, self.lanes.values().filter(blocks).count());
-            self.gates.look();
+            // Of a partition that is divided, the strands stand side by side.
+            let strands = self.settings.key_lanes.get();
+            let mut blocked: Vec<u32> = self
+                .lanes
+                .iter()
+                .filter(|(_, state)| blocks(state))
+                .map(|(lane, _)| lane.slot / strands)
+                .collect();
+            blocked.dedup();
+            self.settings.stats.assigned(self.lanes.len() / strands as usize, blocked.len());
+            self.gates.rest();
             if !moved {
                 return Poll::Pending;
             }
