@@ -7,6 +7,10 @@ use super::settings::Settings;
 use crate::store::{End, Inbox};
 use crate::{Error, MessageId, chain};
 
+/// Where all that there is comes in one lane, its partitions take turns, 64 messages of each: what a process had in hand lies among
+/// the first of all of them.
+const OF_ALL: u32 = 1_024;
+
 /// How the first messages are handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Care {
@@ -32,7 +36,9 @@ pub(super) struct First {
 }
 
 impl First {
+    /// `lane` is the name that its source gives it, and a batch holds `most` messages.
     pub(super) fn new(lane: &str, most: u32) -> Self {
+        let most = if lane.is_empty() { most.max(OF_ALL) } else { most };
         Self { id: MessageId::of_first(lane), care: Care::Noted, most, left: most }
     }
 
@@ -111,5 +117,29 @@ impl First {
             let suspect = &self.id;
             tracing::debug!(consumer = &*settings.name, %suspect, error = %chain(&error), "notes of a suspect stay");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_of_all_partitions_has_the_first_messages_of_each() {
+        assert_eq!(First::new("orders/3", 200).left(), 200);
+        assert_eq!(First::new("", 200).left(), OF_ALL);
+        assert_eq!(First::new("", 5_000).left(), 5_000);
+    }
+
+    #[test]
+    fn care_that_is_asked_for_late_is_for_as_many_as_at_a_start() {
+        let mut first = First::new("orders/3", 200);
+        first.finished(195);
+        first.take_care();
+        assert!(first.is_one_by_one() && first.left() == 200);
+        first.none_left();
+        assert!(first.is_one_by_one(), "who has noted them is to be forgotten first");
+        first.is_over();
+        assert!(!first.is_one_by_one() && !first.is_noted());
     }
 }
