@@ -16,6 +16,15 @@ use crate::error::commit_may_be_repeated;
 pub(super) const COMMIT_DEADLINE: Duration = Duration::from_secs(5);
 const REPEAT: Duration = Duration::from_millis(50);
 
+/// A place that has stood for so long since it was sent is written down for sure.
+const STILL: Duration = Duration::from_secs(2);
+
+/// Places that are being written down for sure.
+pub(super) struct Confirming {
+    lanes: Vec<(messagekit::Lane, i64)>,
+    answer: mpsc::Receiver<KafkaResult<()>>,
+}
+
 /// Where a partition is to go on.
 pub(super) type NextOf = (Arc<str>, i32, i64);
 
@@ -31,7 +40,7 @@ impl Member {
         let mut next = Vec::new();
         for lane in self.lanes.values_mut().filter(|lane| lane.stage != Stage::Opening) {
             if let Some(offset) = lane.moved().filter(|offset| *offset != lane.hinted) {
-                lane.hinted = offset;
+                (lane.hinted, lane.hinted_at) = (offset, now);
                 next.push((lane.topic.clone(), lane.partition, offset));
             }
         }
@@ -39,6 +48,41 @@ impl Member {
             && let Err(error) = commit(&self.consumer, &next, CommitMode::Async)
         {
             tracing::debug!(consumer = &*self.name, %error, "places were not sent");
+        }
+        self.confirm(now);
+    }
+
+    /// Writes down for sure how far lanes are handled that go no further: a hint that the client dropped, while the group was being
+    /// divided, would leave the group a record behind for as long as nothing more comes.
+    fn confirm(&mut self, now: Instant) {
+        if let Some(confirming) = self.confirming.take() {
+            match confirming.answer.try_recv() {
+                Err(mpsc::TryRecvError::Empty) => {
+                    self.confirming = Some(confirming);
+                    return;
+                }
+                Ok(Ok(())) => {
+                    for (id, offset) in confirming.lanes {
+                        self.lane(id).into_iter().for_each(|lane| lane.durable = Some(offset));
+                    }
+                }
+                Ok(Err(error)) => {
+                    tracing::debug!(consumer = &*self.name, %error, "places are not written down yet");
+                }
+                Err(mpsc::TryRecvError::Disconnected) => {}
+            }
+        }
+        let (mut lanes, mut next) = (Vec::new(), Vec::new());
+        for lane in self.lanes.values().filter(|lane| lane.stage == Stage::Open) {
+            let still = lane.moved() == Some(lane.hinted) && now.duration_since(lane.hinted_at) >= STILL;
+            if still {
+                lanes.push((lane.id, lane.hinted));
+                next.push((lane.topic.clone(), lane.partition, lane.hinted));
+            }
+        }
+        if !lanes.is_empty() && self.step.is_none() {
+            let answer = commit_begun(&self.consumer, next, now + COMMIT_DEADLINE);
+            self.confirming = Some(Confirming { lanes, answer });
         }
     }
 }

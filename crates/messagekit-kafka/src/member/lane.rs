@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use messagekit::{Delivery, Message, Place, Receipt, Watermark};
 use rdkafka::consumer::base_consumer::PartitionQueue;
@@ -35,8 +35,9 @@ pub(super) struct Lane {
     pub(super) round: u32,
     /// The offset that the group has for sure.
     pub(super) durable: Option<i64>,
-    /// The offset that was sent last and that nobody confirms.
+    /// The offset that was sent last and that nobody confirms, and when.
     pub(super) hinted: i64,
+    pub(super) hinted_at: Instant,
 }
 
 /// How far an assignment has come.
@@ -73,6 +74,7 @@ impl Lane {
             round: 0,
             durable,
             hinted: start,
+            hinted_at: Instant::now(),
         }
     }
 

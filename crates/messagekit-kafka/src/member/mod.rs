@@ -20,6 +20,7 @@ use rdkafka::message::Message as _;
 use crate::context::Context;
 use crate::link::{Command, Event, Events};
 pub(crate) use closing::Closed;
+use commit::Confirming;
 use lane::Lane;
 use notices::Notices;
 use rebalancing::Step;
@@ -51,6 +52,7 @@ pub(crate) struct Member {
     next_hint: Instant,
     next_opening: Instant,
     opening: Option<Opening>,
+    confirming: Option<Confirming>,
     notices: Notices,
 }
 
@@ -86,6 +88,7 @@ impl Member {
             next_hint: now,
             next_opening: now,
             opening: None,
+            confirming: None,
             notices: Notices::default(),
         }
     }

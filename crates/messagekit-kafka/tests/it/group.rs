@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use messagekit::{ErrorKind, Incoming, Message, Publisher, Source, Subscriber};
 use messagekit_kafka::KafkaSubscriber;
-use messagekit_testkit::{DEADLINE, block_on, unique};
+use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -14,6 +14,38 @@ use crate::mock::Mock;
 async fn next(subscriber: &mut KafkaSubscriber) -> Option<Result<Incoming, messagekit::Error>> {
     let next = tokio::time::timeout(DEADLINE, std::future::poll_fn(|cx| subscriber.poll_next(cx))).await;
     next.expect("the subscriber says something")
+}
+
+/// The client drops such a commit without a word.
+#[test]
+fn a_place_whose_commit_was_refused_is_committed_although_nothing_more_comes() {
+    block_on(async {
+        let (mock, consumer) = (Mock::start(), unique("consumer"));
+        mock.create_topic("orders", 1);
+        let publisher = mock.kafka().publisher().unwrap();
+        publisher.publish(&[Message::new("orders", "{}")]).await.pop().unwrap().unwrap();
+        let mut subscriber = mock.kafka().topics(["orders"]).bind(&consumer, &[]).await.unwrap();
+        let delivery = loop {
+            if let Some(Ok(Incoming::Message(delivery))) = next(&mut subscriber).await {
+                break delivery;
+            }
+        };
+        let refused = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS; 2];
+        mock.call(move |cluster| cluster.request_errors(RDKafkaApiKey::OffsetCommit, &refused));
+        subscriber.settle(&mut vec![delivery.receipt]);
+        let outside: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", mock.servers())
+            .set("group.id", &consumer)
+            .create()
+            .unwrap();
+        eventually("the place is committed", DEADLINE, async || {
+            let mut place = TopicPartitionList::new();
+            place.add_partition("orders", 0);
+            let committed = outside.committed_offsets(place, DEADLINE).unwrap();
+            committed.elements()[0].offset() == Offset::Offset(1)
+        })
+        .await;
+    });
 }
 
 #[test]
