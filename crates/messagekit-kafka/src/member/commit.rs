@@ -81,7 +81,8 @@ impl Member {
             }
         }
         if !lanes.is_empty() && self.step.is_none() {
-            let answer = commit_begun(&self.consumer, next, now + COMMIT_DEADLINE);
+            // Once and not repeated: a later place must not be overtaken by it. The next look asks again.
+            let answer = commit_begun(&self.consumer, next, now);
             self.confirming = Some(Confirming { lanes, answer });
         }
     }
