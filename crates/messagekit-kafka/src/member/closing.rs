@@ -11,6 +11,8 @@ use super::{Command, Member};
 use crate::context::answer;
 use crate::error::unavailable;
 
+/// How long a commit that is under way may keep the last one waiting.
+const CONFIRM_DEADLINE: Duration = Duration::from_millis(500);
 /// How long leaving may take after the commit. The client's own end has no limit.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -33,8 +35,10 @@ impl Member {
         self.lanes.clear();
         let (committed, has_committed) = mpsc::channel();
         let (left, has_left) = mpsc::channel::<()>();
-        let Self { consumer, step, name, .. } = self;
+        let Self { consumer, step, name, confirming, .. } = self;
         let leave = move || {
+            // Its thread holds the client, which leaves the group when nobody does any more.
+            confirming.into_iter().for_each(|confirming| confirming.ends_within(CONFIRM_DEADLINE));
             let lost = consumer.assignment_lost();
             let answered = match lost {
                 true => Ok(()),

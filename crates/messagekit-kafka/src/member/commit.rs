@@ -25,6 +25,14 @@ pub(super) struct Confirming {
     answer: mpsc::Receiver<KafkaResult<()>>,
 }
 
+impl Confirming {
+    /// Waits for its end, whatever that is.
+    pub(super) fn ends_within(self, limit: Duration) {
+        // The places are committed once more anyway.
+        let _ = self.answer.recv_timeout(limit);
+    }
+}
+
 /// Where a partition is to go on.
 pub(super) type NextOf = (Arc<str>, i32, i64);
 
