@@ -6,13 +6,11 @@ use std::time::{Duration, Instant};
 use messagekit::Error;
 use rdkafka::consumer::Consumer as _;
 
-use super::commit::{COMMIT_DEADLINE, NextOf, commit_for_sure};
+use super::commit::{COMMIT_DEADLINE, Confirming, NextOf, commit_for_sure};
 use super::{Command, Member};
 use crate::context::answer;
 use crate::error::unavailable;
 
-/// How long a commit that is under way may keep the last one waiting.
-const CONFIRM_DEADLINE: Duration = Duration::from_millis(500);
 /// How long leaving may take after the commit. The client's own end has no limit.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -38,7 +36,7 @@ impl Member {
         let Self { consumer, step, name, confirming, .. } = self;
         let leave = move || {
             // Its thread holds the client, which leaves the group when nobody does any more.
-            confirming.into_iter().for_each(|confirming| confirming.ends_within(CONFIRM_DEADLINE));
+            confirming.into_iter().for_each(Confirming::ends);
             let lost = consumer.assignment_lost();
             let answered = match lost {
                 true => Ok(()),

@@ -19,6 +19,12 @@ const REPEAT: Duration = Duration::from_millis(50);
 /// A place that has stood for so long since it was sent is written down for sure.
 const STILL: Duration = Duration::from_secs(2);
 
+/// How long a refusal of that keeps it waiting: it may be one that lasts, such as a missing right.
+const CONFIRM_AGAIN: Duration = Duration::from_secs(10);
+
+/// How long one that is under way may keep a last commit waiting.
+const CONFIRM_DEADLINE: Duration = Duration::from_millis(500);
+
 /// Places that are being written down for sure.
 pub(super) struct Confirming {
     lanes: Vec<(messagekit::Lane, i64)>,
@@ -26,10 +32,10 @@ pub(super) struct Confirming {
 }
 
 impl Confirming {
-    /// Waits for its end, whatever that is.
-    pub(super) fn ends_within(self, limit: Duration) {
+    /// Waits for its end, whatever that is, and not for long: a broker that is away must not hold anybody.
+    pub(super) fn ends(self) {
         // The places are committed once more anyway.
-        let _ = self.answer.recv_timeout(limit);
+        let _ = self.answer.recv_timeout(CONFIRM_DEADLINE);
     }
 }
 
@@ -71,11 +77,12 @@ impl Member {
                 }
                 Ok(Ok(())) => {
                     for (id, offset) in confirming.lanes {
-                        self.lane(id).into_iter().for_each(|lane| lane.durable = Some(offset));
+                        self.lane(id).into_iter().for_each(|lane| lane.confirmed = Some(offset));
                     }
                 }
                 Ok(Err(error)) => {
                     tracing::debug!(consumer = &*self.name, %error, "places are not written down yet");
+                    self.next_confirming = now + CONFIRM_AGAIN;
                 }
                 Err(mpsc::TryRecvError::Disconnected) => {}
             }
@@ -83,12 +90,13 @@ impl Member {
         let (mut lanes, mut next) = (Vec::new(), Vec::new());
         for lane in self.lanes.values().filter(|lane| lane.stage == Stage::Open) {
             let still = lane.moved() == Some(lane.hinted) && now.duration_since(lane.hinted_at) >= STILL;
-            if still {
+            if still && lane.confirmed != Some(lane.hinted) {
                 lanes.push((lane.id, lane.hinted));
                 next.push((lane.topic.clone(), lane.partition, lane.hinted));
             }
         }
-        if !lanes.is_empty() && self.step.is_none() {
+        let is_ours = self.step.is_none() && !self.consumer.assignment_lost();
+        if !lanes.is_empty() && is_ours && now >= self.next_confirming {
             // Once and not repeated: a later place must not be overtaken by it. The next look asks again.
             let answer = commit_begun(&self.consumer, next, now);
             self.confirming = Some(Confirming { lanes, answer });
@@ -120,8 +128,11 @@ pub(super) fn commit_begun(
     let (answer, answered) = mpsc::channel();
     let (consumer, waiting) = (Arc::clone(consumer), std::thread::current());
     let work = move || {
+        let committed = commit_repeated(&consumer, &next, deadline);
+        // The group is left when nobody holds the client any more.
+        drop(consumer);
         // Nobody listens any more when it took too long.
-        let _ = answer.send(commit_repeated(&consumer, &next, deadline));
+        let _ = answer.send(committed);
         drop(answer);
         waiting.unpark();
     };

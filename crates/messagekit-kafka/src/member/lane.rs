@@ -38,6 +38,9 @@ pub(super) struct Lane {
     /// The offset that was sent last and that nobody confirms, and when.
     pub(super) hinted: i64,
     pub(super) hinted_at: Instant,
+    /// The offset that the group had when it stood still: what was sent before may still arrive behind it, so the last commit of
+    /// the lane does not rely on it.
+    pub(super) confirmed: Option<i64>,
 }
 
 /// How far an assignment has come.
@@ -75,6 +78,7 @@ impl Lane {
             durable,
             hinted: start,
             hinted_at: Instant::now(),
+            confirmed: None,
         }
     }
 

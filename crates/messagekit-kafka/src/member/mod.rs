@@ -53,6 +53,7 @@ pub(crate) struct Member {
     next_opening: Instant,
     opening: Option<Opening>,
     confirming: Option<Confirming>,
+    next_confirming: Instant,
     notices: Notices,
 }
 
@@ -89,6 +90,7 @@ impl Member {
             next_opening: now,
             opening: None,
             confirming: None,
+            next_confirming: now,
             notices: Notices::default(),
         }
     }
