@@ -20,6 +20,7 @@ mod errors;
 mod generations;
 mod health;
 mod isolation;
+mod kept_plans;
 mod killed_cleanup;
 mod letters;
 mod migrations;

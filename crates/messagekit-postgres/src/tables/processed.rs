@@ -21,12 +21,17 @@ ON CONFLICT DO NOTHING RETURNING message_id, outcome"#;
 
 /// The same for messages whose keys may be held: those are claimed as held. A scalar, because EXISTS could be planned as a hash
 /// of all held keys, and that plan would be kept.
+///
+/// The arrays come from subqueries so that the plan is kept: of a parameter the server counts the elements, and while they
+/// are few it holds a plan for these values to be so much cheaper than one for any that it plans each time, which takes
+/// longer than the claim.
 pub(crate) const CLAIM_KEYED: &str = r#"
 INSERT INTO messagekit.processed_messages (consumer, message_id, day, outcome)
 SELECT $1, b.id, messagekit.day_of(b.id), CASE WHEN (
   SELECT true FROM messagekit.held_keys k WHERE k.consumer = $1 AND k.topic = b.topic AND k.key_hash = b.key_hash)
   THEN 'held' ELSE 'done' END
-FROM unnest($2::text[], $3::text[], $4::bigint[]) AS b (id, topic, key_hash) ORDER BY b.id COLLATE "C"
+FROM unnest((SELECT $2::text[]), (SELECT $3::text[]), (SELECT $4::bigint[])) AS b (id, topic, key_hash)
+ORDER BY b.id COLLATE "C"
 ON CONFLICT DO NOTHING RETURNING message_id, outcome"#;
 
 /// The same for ranges that are processed again. Held and discarded markers are left out beforehand: DO UPDATE would lock
@@ -37,7 +42,8 @@ INSERT INTO messagekit.processed_messages AS p (consumer, message_id, day, outco
 SELECT $1, b.id, messagekit.day_of(b.id), CASE WHEN (
   SELECT true FROM messagekit.held_keys k WHERE k.consumer = $1 AND k.topic = b.topic AND k.key_hash = b.key_hash)
   THEN 'held' ELSE 'done' END, b.generation
-FROM unnest($2::text[], $3::text[], $4::bigint[], $5::int[]) AS b (id, topic, key_hash, generation)
+FROM unnest((SELECT $2::text[]), (SELECT $3::text[]), (SELECT $4::bigint[]), (SELECT $5::int[]))
+  AS b (id, topic, key_hash, generation)
 WHERE (
   SELECT true FROM messagekit.processed_messages q
   WHERE q.consumer = $1 AND q.message_id = b.id AND (q.outcome <> 'done' OR q.generation >= b.generation)) IS NULL
@@ -49,14 +55,16 @@ RETURNING message_id, outcome"#;
 
 /// Looks at the markers of what was not fresh.
 pub(crate) const LOOK: &str = "
-SELECT message_id, outcome FROM messagekit.processed_messages WHERE consumer = $1 AND message_id = ANY($2::text[])";
+SELECT message_id, outcome FROM messagekit.processed_messages
+WHERE consumer = $1 AND message_id = ANY((SELECT $2::text[])::text[])";
 
 /// [`LOOK`], and once more at the keys of what is to be handled: a rival may have parked an earlier message of one while the
 /// claim waited for that rival.
 pub(crate) const LOOK_KEYED: &str = "
-SELECT message_id, outcome FROM messagekit.processed_messages WHERE consumer = $1 AND message_id = ANY($2::text[])
+SELECT message_id, outcome FROM messagekit.processed_messages
+WHERE consumer = $1 AND message_id = ANY((SELECT $2::text[])::text[])
 UNION ALL
-SELECT NULL, 'held' FROM unnest($3::text[], $4::bigint[]) AS b (topic, key_hash)
+SELECT NULL, 'held' FROM unnest((SELECT $3::text[]), (SELECT $4::bigint[])) AS b (topic, key_hash)
 WHERE (SELECT true FROM messagekit.held_keys k WHERE k.consumer = $1 AND k.topic = b.topic AND k.key_hash = b.key_hash)";
 
 /// Takes back what this transaction wrote; what was done under a smaller generation is so again.
