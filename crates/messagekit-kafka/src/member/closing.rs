@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use messagekit::Error;
 use rdkafka::consumer::Consumer as _;
 
-use super::commit::{COMMIT_DEADLINE, Confirming, NextOf, commit_for_sure};
+use super::commit::{Begun, COMMIT_DEADLINE, NextOf, commit_for_sure};
 use super::{Command, Member};
 use crate::context::answer;
 use crate::error::unavailable;
@@ -36,7 +36,7 @@ impl Member {
         let Self { consumer, step, name, confirming, .. } = self;
         let leave = move || {
             // Its thread holds the client, which leaves the group when nobody does any more.
-            confirming.into_iter().for_each(Confirming::ends);
+            confirming.into_iter().for_each(Begun::ends);
             let lost = consumer.assignment_lost();
             let answered = match lost {
                 true => Ok(()),

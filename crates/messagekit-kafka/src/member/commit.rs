@@ -1,13 +1,14 @@
 //! Telling the group how far the lanes are handled.
 
 use std::sync::{Arc, mpsc};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::lane::Stage;
+use super::lane::{Lane, Stage};
 use super::{HINT_INTERVAL, Member};
 use crate::context::Context;
 use crate::error::commit_may_be_repeated;
@@ -25,13 +26,22 @@ const CONFIRM_AGAIN: Duration = Duration::from_secs(10);
 /// How long one that is under way may keep a last commit waiting.
 const CONFIRM_DEADLINE: Duration = Duration::from_millis(500);
 
-/// Places that are being written down for sure.
-pub(super) struct Confirming {
-    lanes: Vec<(messagekit::Lane, i64)>,
+/// A commit that is under way, and the places it writes down.
+pub(super) struct Begun {
+    pub(super) lanes: Vec<(messagekit::Lane, i64)>,
     answer: mpsc::Receiver<KafkaResult<()>>,
 }
 
-impl Confirming {
+impl Begun {
+    /// Returns the answer when it is there; none ever comes of a commit that had no thread.
+    pub(super) fn answered(&self) -> Poll<Option<KafkaResult<()>>> {
+        match self.answer.try_recv() {
+            Ok(answer) => Poll::Ready(Some(answer)),
+            Err(mpsc::TryRecvError::Empty) => Poll::Pending,
+            Err(mpsc::TryRecvError::Disconnected) => Poll::Ready(None),
+        }
+    }
+
     /// Waits for its end, whatever that is, and not for long: a broker that is away must not hold anybody.
     pub(super) fn ends(self) {
         // The places are committed once more anyway.
@@ -70,37 +80,46 @@ impl Member {
     /// divided, would leave the group a record behind for as long as nothing more comes.
     fn confirm(&mut self, now: Instant) {
         if let Some(confirming) = self.confirming.take() {
-            match confirming.answer.try_recv() {
-                Err(mpsc::TryRecvError::Empty) => {
+            match confirming.answered() {
+                Poll::Pending => {
                     self.confirming = Some(confirming);
                     return;
                 }
-                Ok(Ok(())) => {
+                Poll::Ready(Some(Ok(()))) => {
                     for (id, offset) in confirming.lanes {
                         self.lane(id).into_iter().for_each(|lane| lane.confirmed = Some(offset));
                     }
                 }
-                Ok(Err(error)) => {
+                Poll::Ready(Some(Err(error))) => {
                     tracing::debug!(consumer = &*self.name, %error, "places are not written down yet");
                     self.next_confirming = now + CONFIRM_AGAIN;
                 }
-                Err(mpsc::TryRecvError::Disconnected) => {}
-            }
-        }
-        let (mut lanes, mut next) = (Vec::new(), Vec::new());
-        for lane in self.lanes.values().filter(|lane| lane.stage == Stage::Open) {
-            let still = lane.moved() == Some(lane.hinted) && now.duration_since(lane.hinted_at) >= STILL;
-            if still && lane.confirmed != Some(lane.hinted) {
-                lanes.push((lane.id, lane.hinted));
-                next.push((lane.topic.clone(), lane.partition, lane.hinted));
+                Poll::Ready(None) => {}
             }
         }
         let is_ours = self.step.is_none() && !self.consumer.assignment_lost();
-        if !lanes.is_empty() && is_ours && now >= self.next_confirming {
-            // Once and not repeated: a later place must not be overtaken by it. The next look asks again.
-            let answer = commit_begun(&self.consumer, next, now);
-            self.confirming = Some(Confirming { lanes, answer });
+        if is_ours && now >= self.next_confirming {
+            self.confirming = self.commit_once(now, |lane| {
+                let still = lane.moved() == Some(lane.hinted) && now.duration_since(lane.hinted_at) >= STILL;
+                let is_due = lane.stage == Stage::Open && still && lane.confirmed != Some(lane.hinted);
+                is_due.then_some(lane.hinted)
+            });
         }
+    }
+
+    /// Begins to commit the places of lanes, unless there is none. It is not repeated, so that it does not overtake a later
+    /// place: the next look asks again.
+    pub(super) fn commit_once(&self, now: Instant, place: impl Fn(&Lane) -> Option<i64>) -> Option<Begun> {
+        let (mut lanes, mut next) = (Vec::new(), Vec::new());
+        for lane in self.lanes.values() {
+            let Some(offset) = place(lane) else { continue };
+            lanes.push((lane.id, offset));
+            next.push((lane.topic.clone(), lane.partition, offset));
+        }
+        if lanes.is_empty() {
+            return None;
+        }
+        Some(Begun { lanes, answer: commit_begun(&self.consumer, next, now) })
     }
 }
 
@@ -120,7 +139,7 @@ pub(super) fn commit_for_sure(
 
 /// Commits on another thread and wakes this one with the answer: the client waits without a limit for a broker that is away.
 /// A receiver that nothing comes to says that there was no thread.
-pub(super) fn commit_begun(
+fn commit_begun(
     consumer: &Arc<BaseConsumer<Context>>,
     next: Vec<NextOf>,
     deadline: Instant,

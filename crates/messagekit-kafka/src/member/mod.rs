@@ -20,11 +20,10 @@ use rdkafka::message::Message as _;
 use crate::context::Context;
 use crate::link::{Command, Event, Events};
 pub(crate) use closing::Closed;
-use commit::Confirming;
+use commit::Begun;
 use lane::Lane;
 use notices::Notices;
 use rebalancing::Step;
-use start::Opening;
 
 /// How often the finished prefix is told to the group, which is a hint: nobody confirms it.
 const HINT_INTERVAL: Duration = Duration::from_millis(500);
@@ -51,8 +50,8 @@ pub(crate) struct Member {
     drain: Duration,
     next_hint: Instant,
     next_opening: Instant,
-    opening: Option<Opening>,
-    confirming: Option<Confirming>,
+    opening: Option<Begun>,
+    confirming: Option<Begun>,
     next_confirming: Instant,
     notices: Notices,
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::commit::{COMMIT_DEADLINE, Confirming, NextOf, commit_for_sure};
+use super::commit::{Begun, COMMIT_DEADLINE, NextOf, commit_for_sure};
 use super::lane::{Lane, Stage};
 use super::start::Start;
 use super::{End, Member};
@@ -139,7 +139,7 @@ impl Member {
     /// Gives lanes up: commits what they handled, unless others own them already.
     fn revoke(&mut self, partitions: &TopicPartitionList, late: &BTreeSet<messagekit::Lane>) {
         // A commit that is under way must not land behind the last one, or behind one of the next owner.
-        self.confirming.take().into_iter().for_each(Confirming::ends);
+        self.confirming.take().into_iter().for_each(Begun::ends);
         let lost = self.consumer.assignment_lost();
         let gone: Vec<Lane> =
             self.slots_of(partitions).into_iter().filter_map(|slot| self.lanes.remove(&slot)).collect();

@@ -1,6 +1,7 @@
 //! Where a lane starts.
 
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use messagekit::{Error, ErrorKind};
@@ -8,8 +9,9 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::lane::Stage;
-use super::{Member, commit};
+use super::Member;
+use super::commit::Begun;
+use super::lane::{Lane, Stage};
 use crate::link::Event;
 
 /// How long the broker may take to say where partitions stand. The thread does nothing else meanwhile.
@@ -22,12 +24,6 @@ pub(super) struct Start {
     pub(super) partition: i32,
     pub(super) offset: i64,
     pub(super) committed: Option<i64>,
-}
-
-/// New lanes whose starts are being written.
-pub(super) struct Opening {
-    lanes: Vec<(messagekit::Lane, i64)>,
-    answer: mpsc::Receiver<KafkaResult<()>>,
 }
 
 impl Member {
@@ -76,33 +72,31 @@ impl Member {
     /// Writes down where new lanes start, and announces them then. Without it a process that dies after its first commit in
     /// the database would find a place there and none here, which looks like a lost offset.
     pub(super) fn open(&mut self) {
-        match self.opening.as_ref().map(|opening| opening.answer.try_recv()) {
-            Some(Err(mpsc::TryRecvError::Empty)) => return,
-            Some(Ok(Ok(()))) => self.opened(),
-            Some(Ok(Err(error))) => {
-                tracing::debug!(consumer = &*self.name, %error, "the start of new lanes is not written yet");
+        if let Some(opening) = self.opening.take() {
+            match opening.answered() {
+                Poll::Pending => {
+                    self.opening = Some(opening);
+                    return;
+                }
+                Poll::Ready(Some(Ok(()))) => self.opened(opening),
+                Poll::Ready(Some(Err(error))) => {
+                    tracing::debug!(consumer = &*self.name, %error, "the start of new lanes is not written yet");
+                }
+                Poll::Ready(None) => {}
             }
-            Some(Err(mpsc::TryRecvError::Disconnected)) | None => {}
         }
-        self.opening = None;
         let now = Instant::now();
         if now < self.next_opening {
             return;
         }
-        let (mut lanes, mut next) = (Vec::new(), Vec::new());
-        for lane in self.lanes.values().filter(|lane| lane.stage == Stage::Opening) {
-            let Some(start) = lane.handled() else { continue };
-            lanes.push((lane.id, start));
-            next.push((lane.topic.clone(), lane.partition, start));
-        }
-        if !lanes.is_empty() {
+        let is_new = |lane: &Lane| lane.stage == Stage::Opening;
+        self.opening = self.commit_once(now, |lane| lane.handled().filter(|_| is_new(lane)));
+        if self.opening.is_some() {
             self.next_opening = now + OPEN_AGAIN;
-            self.opening = Some(Opening { lanes, answer: commit::commit_begun(&self.consumer, next, now) });
         }
     }
 
-    fn opened(&mut self) {
-        let Some(opening) = self.opening.take() else { return };
+    fn opened(&mut self, opening: Begun) {
         for (id, start) in opening.lanes {
             let Some(lane) = self.lane(id).filter(|lane| lane.stage == Stage::Opening) else { continue };
             lane.durable = Some(start);

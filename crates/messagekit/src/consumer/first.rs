@@ -81,7 +81,7 @@ impl First {
     }
 
     /// Who has noted them is forgotten.
-    pub(super) fn is_over(&mut self) {
+    pub(super) fn end(&mut self) {
         self.care = Care::Over;
     }
 
@@ -139,7 +139,7 @@ mod tests {
         assert!(first.is_one_by_one() && first.left() == 200);
         first.none_left();
         assert!(first.is_one_by_one(), "who has noted them is to be forgotten first");
-        first.is_over();
+        first.end();
         assert!(!first.is_one_by_one() && !first.is_noted());
     }
 }

@@ -108,7 +108,7 @@ pub(super) async fn turn<S: Inbox>(
 
     if first.left() == 0 && first.is_one_by_one() {
         first.forget(&settings).await;
-        first.is_over();
+        first.end();
     }
     let is_noted = first.is_noted() && (0..batch.entries.len()).any(|index| batch.is_handled(index));
     let mut caution = None;
