@@ -17,6 +17,7 @@ mod desk;
 mod docs;
 mod down;
 mod examples;
+mod forgotten_broker;
 mod gate;
 mod health;
 mod kills;

@@ -25,7 +25,7 @@ pub(crate) const SOON: Duration = DEADLINE;
 /// How many orders come before, and again behind.
 const ORDERS_EACH: usize = 1_000;
 
-fn orders(numbers: Range<usize>) -> impl Iterator<Item = (i32, Record)> {
+pub(crate) fn orders(numbers: Range<usize>) -> impl Iterator<Item = (i32, Record)> {
     numbers.map(|number| {
         let (order, customer) = (format!("o-{number:04}"), format!("c-{}", number % 40));
         // All orders of a customer in one partition, as their key would have it.

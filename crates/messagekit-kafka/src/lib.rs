@@ -79,6 +79,7 @@
 //! It makes no topics (a broker may, on the first publish) and knows no schema registry and no Kafka transactions. Building
 //! it needs a C compiler and the headers of OpenSSL.
 
+mod client;
 mod context;
 mod error;
 mod kafka;

@@ -6,13 +6,10 @@ use std::task::{Context as TaskContext, Poll, ready};
 use std::time::Duration;
 
 use messagekit::{Error, ErrorKind, Incoming, Lane, NextOffset, Receipt, Subscriber};
-use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tokio::sync::oneshot;
 
 use crate::Kafka;
-use crate::context::Context;
-use crate::error::unusable_settings;
+use crate::client::GroupClient;
 use crate::link::{Command, Commands, Events, Inbox};
 use crate::member::{Closed, Member};
 use crate::under_way::UnderWay;
@@ -53,10 +50,10 @@ impl KafkaSubscriber {
         instance: Option<&str>,
         remembered: &[NextOffset],
     ) -> Result<Self, Error> {
-        let config = kafka.consumer(consumer, instance);
+        let client = GroupClient::new(kafka.consumer(consumer, instance), topics.to_vec());
         // The group forgets a member that takes longer than this to give partitions up.
         let longest = kafka.millis("max.poll.interval.ms").map_or(DRAIN, |interval| interval / 2);
-        let (name, topics, remembered) = (Arc::from(consumer), topics.to_vec(), remembered.to_vec());
+        let (name, remembered) = (Arc::from(consumer), remembered.to_vec());
         let under_way = Arc::new(UnderWay::default());
         let (command, commands) = mpsc::channel();
         let (event, events) = tokio::sync::mpsc::unbounded_channel();
@@ -64,9 +61,7 @@ impl KafkaSubscriber {
         let (closed, is_closed) = oneshot::channel();
         let (told, consumer) = (Events::new(event, Arc::clone(&under_way)), Arc::clone(&name));
         let run = move || {
-            let joined = subscribe(&config, &topics);
-            let member = joined
-                .map(|client| Member::new(client, name, remembered, DRAIN.min(longest), commands, told));
+            let member = Member::new(client, name, remembered, DRAIN.min(longest), commands, told);
             match member {
                 Ok(member) => {
                     // Nobody to tell when the subscriber is gone already.
@@ -90,17 +85,6 @@ impl KafkaSubscriber {
             stage: Stage::Open,
         })
     }
-}
-
-/// Makes the client on the thread that will poll it; opens no connection before it returns.
-fn subscribe(config: &ClientConfig, topics: &[Arc<str>]) -> Result<Arc<BaseConsumer<Context>>, Error> {
-    let made = config.create_with_context::<_, BaseConsumer<Context>>(Context::default());
-    let mut client = made.map_err(|error| unusable_settings("subscriber", error))?;
-    let thread = std::thread::current();
-    client.set_nonempty_callback(move || thread.unpark());
-    let topics: Vec<&str> = topics.iter().map(|topic| &**topic).collect();
-    client.subscribe(&topics).map_err(|error| unusable_settings("subscriber", error))?;
-    Ok(Arc::new(client))
 }
 
 impl Subscriber for KafkaSubscriber {

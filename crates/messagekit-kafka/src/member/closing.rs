@@ -1,14 +1,14 @@
 //! Leaving the group.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use messagekit::Error;
-use rdkafka::consumer::Consumer as _;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use super::commit::{Begun, COMMIT_DEADLINE, NextOf, commit_for_sure};
-use super::{Command, Member};
-use crate::context::answer;
+use super::{Command, Member, Step};
+use crate::context::{Context, answer};
 use crate::error::unavailable;
 
 /// How long leaving may take after the commit. The client's own end has no limit.
@@ -44,15 +44,7 @@ impl Member {
             };
             // Nobody listens any more when it took too long.
             let _ = committed.send(answered);
-            consumer.context().close();
-            let waiting = step.map(super::Step::into_rebalance).into_iter();
-            let noted = std::iter::from_fn(|| consumer.context().next_rebalance());
-            for rebalance in waiting.chain(noted) {
-                if let Err(error) = answer(&consumer, &rebalance) {
-                    tracing::debug!(%error, "rebalance while leaving");
-                }
-            }
-            drop(consumer);
+            let_go(consumer, step);
             drop(left);
         };
         if let Err(error) = std::thread::Builder::new().name("messagekit-kafka-leave".into()).spawn(leave) {
@@ -68,6 +60,18 @@ impl Member {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(unavailable(text, error).with("consumer", &name)),
             Err(_) => Err(Error::new(messagekit::ErrorKind::Unavailable, text).with("consumer", &name)),
+        }
+    }
+}
+
+/// Answers whatever the group still asks of a client, and drops it: the group is left when nobody holds it any more.
+pub(super) fn let_go(consumer: Arc<BaseConsumer<Context>>, step: Option<Step>) {
+    consumer.context().close();
+    let waiting = step.map(Step::into_rebalance).into_iter();
+    let noted = std::iter::from_fn(|| consumer.context().next_rebalance());
+    for rebalance in waiting.chain(noted) {
+        if let Err(error) = answer(&consumer, &rebalance) {
+            tracing::debug!(%error, "rebalance while leaving");
         }
     }
 }

@@ -86,6 +86,7 @@ impl Member {
                     return;
                 }
                 Poll::Ready(Some(Ok(()))) => {
+                    self.heard = now;
                     for (id, offset) in confirming.lanes {
                         self.lane(id).into_iter().for_each(|lane| lane.confirmed = Some(offset));
                     }

@@ -6,6 +6,7 @@ mod lane;
 mod lost;
 mod notices;
 mod rebalancing;
+mod silence;
 mod start;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 
+use crate::client::GroupClient;
 use crate::context::Context;
 use crate::link::{Command, Event, Events};
 pub(crate) use closing::Closed;
@@ -24,6 +26,7 @@ use commit::Begun;
 use lane::Lane;
 use notices::Notices;
 use rebalancing::Step;
+use silence::Question;
 
 /// How often the finished prefix is told to the group, which is a hint: nobody confirms it.
 const HINT_INTERVAL: Duration = Duration::from_millis(500);
@@ -34,6 +37,7 @@ const TURN: usize = 32;
 
 /// A member of a group, on its own thread.
 pub(crate) struct Member {
+    client: GroupClient,
     consumer: Arc<BaseConsumer<Context>>,
     /// The consumer's name, which is the group's.
     name: Arc<str>,
@@ -53,6 +57,9 @@ pub(crate) struct Member {
     opening: Option<Begun>,
     confirming: Option<Begun>,
     next_confirming: Instant,
+    /// When a record or a part of a rebalance came, or an answer.
+    heard: Instant,
+    question: Option<Question>,
     notices: Notices,
 }
 
@@ -65,16 +72,19 @@ enum End {
 }
 
 impl Member {
+    /// Makes the client on the thread that will poll it.
     pub(crate) fn new(
-        consumer: Arc<BaseConsumer<Context>>,
+        client: GroupClient,
         name: Arc<str>,
         remembered: Vec<NextOffset>,
         drain: Duration,
         commands: mpsc::Receiver<Command>,
         events: Events,
-    ) -> Self {
+    ) -> Result<Self, Error> {
         let now = Instant::now();
-        Self {
+        let consumer = client.subscribed(client.unsubscribed()?)?;
+        Ok(Self {
+            client,
             consumer,
             name,
             remembered,
@@ -90,8 +100,10 @@ impl Member {
             opening: None,
             confirming: None,
             next_confirming: now,
+            heard: now,
+            question: None,
             notices: Notices::default(),
-        }
+        })
     }
 
     /// Works until the subscriber closes, is dropped, or cannot go on; then leaves the group.
@@ -118,6 +130,7 @@ impl Member {
         self.open();
         moved |= self.deliver()?;
         self.hint();
+        moved |= self.listen();
         Ok(moved)
     }
 
@@ -209,6 +222,7 @@ impl Member {
                 let Some(lane) = self.lanes.get_mut(&slot).filter(|lane| lane.is_delivering()) else { break };
                 match lane.take() {
                     Ok(Some(delivery)) => {
+                        self.heard = Instant::now();
                         let round = lane.round;
                         self.events.send(Event::Message { delivery, round });
                     }

@@ -63,8 +63,13 @@ impl Member {
     }
 
     fn next_step(&mut self) -> Option<Step> {
+        let rebalance = self.consumer.context().next_rebalance()?;
         let now = Instant::now();
-        match self.consumer.context().next_rebalance()? {
+        // What is lost may be so because nobody answers.
+        if !matches!(rebalance, Rebalance::Revoke { lost: true, .. }) {
+            self.heard = now;
+        }
+        match rebalance {
             Rebalance::Assign(partitions) => Some(Step::Assigning { partitions, again: now }),
             Rebalance::Revoke { partitions, lost } => {
                 let mut busy = BTreeSet::new();

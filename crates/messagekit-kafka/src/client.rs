@@ -1,0 +1,45 @@
+//! The client of a member, and the next one when that has lost its brokers.
+
+use std::sync::Arc;
+
+use messagekit::Error;
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+
+use crate::context::Context;
+use crate::error::unusable_settings;
+
+/// How a client of a group is made.
+#[derive(Clone)]
+pub(crate) struct GroupClient {
+    config: ClientConfig,
+    topics: Vec<Arc<str>>,
+}
+
+impl GroupClient {
+    pub(crate) fn new(config: ClientConfig, topics: Vec<Arc<str>>) -> Self {
+        Self { config, topics }
+    }
+
+    pub(crate) fn topics(&self) -> impl Iterator<Item = &str> {
+        self.topics.iter().map(|topic| &**topic)
+    }
+
+    /// Makes a client that is no member; opens no connection before it returns.
+    pub(crate) fn unsubscribed(&self) -> Result<BaseConsumer<Context>, Error> {
+        let made = self.config.create_with_context(Context::default());
+        made.map_err(|error| unusable_settings("subscriber", error))
+    }
+
+    /// Makes a client a member. It wakes the thread that calls this, which is to poll it.
+    pub(crate) fn subscribed(
+        &self,
+        mut client: BaseConsumer<Context>,
+    ) -> Result<Arc<BaseConsumer<Context>>, Error> {
+        let thread = std::thread::current();
+        client.set_nonempty_callback(move || thread.unpark());
+        let topics: Vec<&str> = self.topics().collect();
+        client.subscribe(&topics).map_err(|error| unusable_settings("subscriber", error))?;
+        Ok(Arc::new(client))
+    }
+}

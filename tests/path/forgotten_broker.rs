@@ -1,0 +1,87 @@
+//! A broker that its cluster has forgotten: whoever asks it hears of topics and of no broker, as in the first moment after a long
+//! pause of the machine, and a client of Kafka may drop every address that it has.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use messagekit::{Envelope, Event, Message, Publisher, codec};
+use messagekit_kafka::{Kafka, KafkaPublisher};
+use messagekit_testkit::{DEADLINE, eventually};
+use messagekit_tests::services::{self, Service};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use serde::{Deserialize, Serialize};
+
+use crate::billing::{BILLS, Billing, ORDERS};
+use crate::down::Down;
+use crate::outage::orders;
+use crate::records::send;
+use crate::{broker, turn};
+
+/// How long clients ask a broker that knows of none.
+const FORGOTTEN: Duration = Duration::from_secs(10);
+/// Silence, a question in vain, another one, and the session of whoever is gone: twice over, and more.
+const SOON: Duration = DEADLINE.saturating_mul(2);
+
+/// Takes the broker out of its cluster: request 64, version 0, which the client of these tests does not know. It goes on to serve,
+/// and is known again when it starts anew.
+fn forget(broker: i32) {
+    let mut request = vec![0, 64, 0, 0, 0, 0, 0, 1, 0, 4];
+    request.extend(b"test\0");
+    request.extend(broker.to_be_bytes());
+    request.push(0);
+    let mut stream = TcpStream::connect(services::kafka()).unwrap();
+    stream.write_all(&u32::try_from(request.len()).unwrap().to_be_bytes()).unwrap();
+    stream.write_all(&request).unwrap();
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).unwrap();
+    let mut answer = vec![0; u32::from_be_bytes(length) as usize];
+    stream.read_exact(&mut answer).unwrap();
+    // Behind the number of the request, its tags and the time to wait.
+    assert_eq!(answer[9..11], [0, 0], "the broker refuses: {answer:?}");
+}
+
+#[derive(Event, Serialize, Deserialize)]
+#[event(type = "billing.bill.written", key = "bill")]
+struct BillWritten {
+    bill: String,
+}
+
+/// Publishes until the broker has confirmed it.
+async fn publish(publisher: &KafkaPublisher, bill: &str) {
+    let event = codec::encode(&Envelope::new(BillWritten { bill: bill.to_owned() }), "test").unwrap();
+    let message = [Message { topic: BILLS.0.into(), ..event }];
+    eventually("it is published", SOON, async || publisher.publish(&message).await[0].is_ok()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_heard_of_no_broker_goes_on_when_there_is_one_again() {
+    let _turn = turn::alone().await;
+    broker::wipe(&[ORDERS, BILLS], &["billing"]).await;
+    let mut billing = Billing::open().await;
+    let publisher = Kafka::new(services::kafka()).publisher().unwrap();
+    publish(&publisher, "b-1").await;
+    send(orders(0..500)).await;
+    billing.until_bills(500).await;
+
+    let witness: BaseConsumer = broker::client().create().unwrap();
+    forget(1);
+    let heard_of = || witness.fetch_metadata(None, DEADLINE).map(|known| known.brokers().len());
+    eventually("nobody knows the broker", DEADLINE, async || matches!(heard_of(), Ok(0))).await;
+    let mut waiting = std::pin::pin!(publish(&publisher, "b-2"));
+    // What clients are answered meanwhile is what is tried here.
+    let published = tokio::time::timeout(FORGOTTEN, &mut waiting).await.is_ok();
+    Down::kill(Service::Kafka).start();
+
+    let back = Instant::now();
+    if !published {
+        waiting.await;
+    }
+    println!("published {:?} after it was back", back.elapsed());
+    send(orders(500..1_000)).await;
+    eventually("billing goes on", SOON, async || billing.bills().await >= Some(1_000)).await;
+    println!("billed {:?} after it was back", back.elapsed());
+    billing.until_read().await;
+    billing.are_alive();
+    assert_eq!(billing.bills().await, Some(1_000), "billed twice");
+}
