@@ -41,6 +41,10 @@ impl Context {
         self.closing.store(true, Ordering::SeqCst);
     }
 
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::SeqCst)
+    }
+
     /// Returns how many callbacks there were: polling says nothing about them.
     pub(crate) fn events(&self) -> u64 {
         self.events.load(Ordering::Relaxed)
@@ -82,7 +86,7 @@ impl ConsumerContext for Context {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Rebalance::Assign(partitions.clone()),
             _ => Rebalance::Revoke { partitions: partitions.clone(), lost: consumer.assignment_lost() },
         };
-        if self.closing.load(Ordering::SeqCst) {
+        if self.is_closing() {
             if let Err(error) = answer(consumer, &rebalance) {
                 tracing::debug!(%error, "rebalance while closing");
             }

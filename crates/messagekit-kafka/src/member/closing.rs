@@ -33,7 +33,7 @@ impl Member {
         self.lanes.clear();
         let (committed, has_committed) = mpsc::channel();
         let (left, has_left) = mpsc::channel::<()>();
-        let Self { consumer, step, name, confirming, .. } = self;
+        let Self { consumer, step, name, confirming, question, .. } = self;
         let leave = move || {
             // Its thread holds the client, which leaves the group when nobody does any more.
             confirming.into_iter().for_each(Begun::ends);
@@ -46,6 +46,8 @@ impl Member {
             let _ = committed.send(answered);
             let_go(consumer, step);
             drop(left);
+            // It may hold another client.
+            drop(question);
         };
         if let Err(error) = std::thread::Builder::new().name("messagekit-kafka-leave".into()).spawn(leave) {
             tracing::error!(%error, "no thread to leave the group with");

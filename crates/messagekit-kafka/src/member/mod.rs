@@ -130,7 +130,7 @@ impl Member {
         self.open();
         moved |= self.deliver()?;
         self.hint();
-        moved |= self.listen();
+        moved |= self.listen()?;
         Ok(moved)
     }
 

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
-use super::Member;
 use super::closing::let_go;
 use super::lane::Stage;
+use super::{End, Member};
 use crate::client::GroupClient;
 use crate::context::Context;
 use crate::link::Event;
@@ -18,6 +18,9 @@ const SILENCE: Duration = Duration::from_secs(20);
 
 /// How long an answer may take. By then a group that heard nothing of the member either has forgotten it, or is about to.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The same for a client that is asked behind another one's answer: whoever is not lost has connected again by then.
+const AGAIN: Duration = Duration::from_secs(10);
 
 /// What the group is asked, on another thread.
 pub(super) struct Question {
@@ -37,26 +40,27 @@ impl Member {
     ///
     /// A client can lose its brokers for good: from one that has just come back it may hear that there are topics and no brokers,
     /// drops every address that it has, and never asks again (<https://github.com/confluentinc/librdkafka/issues/5301>).
-    pub(super) fn listen(&mut self) -> bool {
+    pub(super) fn listen(&mut self) -> Result<bool, End> {
         let now = Instant::now();
         let Some(question) = self.question.take() else {
             if now.duration_since(self.heard) >= SILENCE {
+                self.heard = now;
                 self.question = self.ask(now);
             }
-            return false;
+            return Ok(false);
         };
         match question.answer.try_recv() {
             Err(mpsc::TryRecvError::Empty) => self.question = Some(question),
-            // Something came after all.
-            _ if self.heard > question.since => {}
-            Ok(Answer::BeginAgain(client)) => {
+            Ok(Answer::BeginAgain(client)) if self.heard == question.since => {
                 self.heard = now;
-                self.begin_again(*client);
-                return true;
+                self.begin_again(*client)?;
+                return Ok(true);
             }
+            // Something came after all. The end of a client may take its time.
+            Ok(Answer::BeginAgain(client)) => self.elsewhere(move || drop(client)),
             Ok(Answer::GoOn) | Err(mpsc::TryRecvError::Disconnected) => self.heard = now,
         }
-        false
+        Ok(false)
     }
 
     fn ask(&self, since: Instant) -> Option<Question> {
@@ -64,14 +68,12 @@ impl Member {
         let (consumer, client, waiting) =
             (Arc::clone(&self.consumer), self.client.clone(), std::thread::current());
         let work = move || {
-            let is_there = answers(&consumer, &client);
+            let another = another_is_answered(&consumer, &client);
             drop(consumer);
-            let another = if is_there { None } else { client.unsubscribed().ok() };
             // Nobody listens any more when the member has left.
-            let _ = answer.send(match another.filter(|another| answers(another, &client)) {
-                Some(another) => Answer::BeginAgain(Box::new(another)),
-                None => Answer::GoOn,
-            });
+            let _ =
+                answer.send(another.map_or(Answer::GoOn, |another| Answer::BeginAgain(Box::new(another))));
+            drop(answer);
             waiting.unpark();
         };
         match std::thread::Builder::new().name("messagekit-kafka-ask".into()).spawn(work) {
@@ -83,14 +85,7 @@ impl Member {
         }
     }
 
-    fn begin_again(&mut self, client: BaseConsumer<Context>) {
-        let client = match self.client.subscribed(client) {
-            Ok(client) => client,
-            Err(error) => {
-                tracing::error!(consumer = &*self.name, error = %messagekit::chain(&error), "another client is refused");
-                return;
-            }
-        };
+    fn begin_again(&mut self, client: BaseConsumer<Context>) -> Result<(), End> {
         tracing::warn!(
             consumer = &*self.name,
             "the group does not answer this client and answers another one: the member joins again"
@@ -101,21 +96,50 @@ impl Member {
             }
         }
         (self.opening, self.confirming) = (None, None);
+        // Before another one joins: a commit that is under way may hold the old client for a while, and it must not join, too.
+        self.consumer.context().close();
+        self.consumer.unsubscribe();
+        let client = self.client.subscribed(client).map_err(End::Permanent)?;
         let (old, step) = (std::mem::replace(&mut self.consumer, client), self.step.take());
-        let work = move || let_go(old, step);
+        self.elsewhere(move || let_go(old, step));
+        Ok(())
+    }
+
+    fn elsewhere(&self, work: impl FnOnce() + Send + 'static) {
         if let Err(error) = std::thread::Builder::new().name("messagekit-kafka-leave".into()).spawn(work) {
             tracing::error!(consumer = &*self.name, %error, "no thread to leave the group with");
         }
     }
 }
 
+/// Returns another client, when the group answers it and not this one. This one is asked once more behind it: both hear of a broker
+/// that comes back.
+fn another_is_answered(
+    consumer: &BaseConsumer<Context>,
+    client: &GroupClient,
+) -> Option<BaseConsumer<Context>> {
+    let is_over = || consumer.context().is_closing();
+    if answers(consumer, client, PATIENCE) || is_over() {
+        return None;
+    }
+    let another = match client.unsubscribed() {
+        Ok(another) => another,
+        Err(error) => {
+            tracing::warn!(error = %messagekit::chain(&error), "no other client to ask the group with");
+            return None;
+        }
+    };
+    let alone = answers(&another, client, PATIENCE) && !is_over() && !answers(consumer, client, AGAIN);
+    alone.then_some(another)
+}
+
 /// Says whether a group answers what any client may ask. What it answers does not matter, nor that it refuses.
-fn answers(consumer: &BaseConsumer<Context>, client: &GroupClient) -> bool {
+fn answers(consumer: &BaseConsumer<Context>, client: &GroupClient, limit: Duration) -> bool {
     let mut partitions = TopicPartitionList::with_capacity(1);
     for topic in client.topics().take(1) {
         partitions.add_partition(topic, 0);
     }
-    match consumer.committed_offsets(partitions, PATIENCE) {
+    match consumer.committed_offsets(partitions, limit) {
         Ok(_) => true,
         // What the client says by itself is below zero.
         Err(error) => error.rdkafka_error_code().is_some_and(|code| code as i32 >= 0),
