@@ -53,16 +53,17 @@ ON CONFLICT ON CONSTRAINT processed_messages_pkey DO UPDATE
   WHERE p.outcome = 'done' AND p.generation < excluded.generation
 RETURNING message_id, outcome"#;
 
-/// Looks at the markers of what was not fresh.
+/// Looks at the markers of what was not fresh; one that is gone has no outcome. A scalar for each, because for `= ANY` of an array
+/// that is not known the server may walk over all markers of the consumer, and that plan would be kept.
 pub(crate) const LOOK: &str = "
-SELECT message_id, outcome FROM messagekit.processed_messages
-WHERE consumer = $1 AND message_id = ANY((SELECT $2::text[])::text[])";
+SELECT b.id, (SELECT p.outcome FROM messagekit.processed_messages p WHERE p.consumer = $1 AND p.message_id = b.id)
+FROM unnest((SELECT $2::text[])) AS b (id)";
 
 /// [`LOOK`], and once more at the keys of what is to be handled: a rival may have parked an earlier message of one while the
 /// claim waited for that rival.
 pub(crate) const LOOK_KEYED: &str = "
-SELECT message_id, outcome FROM messagekit.processed_messages
-WHERE consumer = $1 AND message_id = ANY((SELECT $2::text[])::text[])
+SELECT b.id, (SELECT p.outcome FROM messagekit.processed_messages p WHERE p.consumer = $1 AND p.message_id = b.id)
+FROM unnest((SELECT $2::text[])) AS b (id)
 UNION ALL
 SELECT NULL, 'held' FROM unnest((SELECT $3::text[]), (SELECT $4::bigint[])) AS b (topic, key_hash)
 WHERE (SELECT true FROM messagekit.held_keys k WHERE k.consumer = $1 AND k.topic = b.topic AND k.key_hash = b.key_hash)";
@@ -104,7 +105,9 @@ pub(crate) async fn claim(
             if row.try_get::<Option<&str>, _>(0).map_err(from_sqlx)?.is_none() {
                 return Err(Error::new(ErrorKind::Conflict, "a key was held while its message was claimed"));
             }
-            found[place_of(&asked.ids, &row)?] = Some(outcome(row.try_get(1).map_err(from_sqlx)?)?);
+            if let Some(text) = row.try_get(1).map_err(from_sqlx)? {
+                found[place_of(&asked.ids, &row)?] = Some(outcome(text)?);
+            }
         }
     }
     let answer = |(index, request): (usize, &ClaimRequest)| {
