@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
 use jiff_sqlx::Timestamp;
 use messagekit::relay::{Entry, Page, Pending, Wanted};
 use messagekit::{Error, ErrorKind, Headers, Message, headers};
@@ -128,10 +129,11 @@ pub(crate) async fn pending(
         .bind(limit)
         .bind(MOST_BYTES)
         .bind(OVERHEAD);
-    let rows = find.fetch_all(connection).await.map_err(from_sqlx)?;
+    // One after the other: what the server sent and what is made of it need not both stand there for the whole page.
+    let mut rows = find.fetch(connection);
     let mut page = Page::default();
     let (mut found, mut topic) = (0, Arc::from(""));
-    for row in &rows {
+    while let Some(row) = rows.try_next().await.map_err(from_sqlx)? {
         let read = || Ok((row.try_get::<i16, _>(0)?, row.try_get(1)?, row.try_get::<i64, _>(2)?));
         let (shard, seq, of_all) = read().map_err(from_sqlx)?;
         let shard = shard.cast_unsigned();
@@ -140,7 +142,7 @@ pub(crate) async fn pending(
             continue;
         };
         found = of_all;
-        let message = message_of(row, &mut topic)?;
+        let message = message_of(&row, &mut topic)?;
         let held = row.try_get(12).map_err(from_sqlx)?;
         let copy: i32 = row.try_get(13).map_err(from_sqlx)?;
         page.rows.push(Pending { shard, seq, copy: copy.into(), held, message });
