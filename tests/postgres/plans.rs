@@ -115,6 +115,11 @@ fn values(name: &str) -> Option<String> {
     })
 }
 
+/// Says whether a connection keeps one plan of a statement that has no reason to walk.
+fn is_kept(name: &str) -> bool {
+    values(name).is_none() && !WALKS.contains(&name)
+}
+
 /// What runs on a relay's own connections.
 const RELAY: [&str; 7] = [
     "relay_lease",
@@ -246,7 +251,7 @@ fn no_plan_walks_what_is_finished() {
         let mut connection = database.connection().await;
         sqlx::raw_sql(FILL).execute(&mut connection).await.expect("fills the tables");
         // What nobody has counted yet is guessed from the size of its file.
-        no_plan_walks_a_table(&mut connection, |name| values(name).is_none() && !WALKS.contains(&name)).await;
+        no_plan_walks_a_table(&mut connection, is_kept).await;
         sqlx::raw_sql("ANALYZE").execute(&mut connection).await.expect("counts the rows");
         no_plan_walks_a_table(&mut connection, |name| !WALKS.contains(&name)).await;
     });
@@ -259,17 +264,16 @@ fn no_plan_of_the_first_day_walks_a_table() {
         let database = Database::fresh().await;
         let mut connection = database.connection().await;
         // What is planned for its values anew follows the tables as they grow.
-        no_plan_walks_a_table(&mut connection, |name| values(name).is_none() && !WALKS.contains(&name)).await;
+        no_plan_walks_a_table(&mut connection, is_kept).await;
         // An hour later, when nobody has counted the rows.
         let few = FILL
             .replace("series(1, 101000)", "series(1, 2000)")
             .replace("series(1, 100000)", "series(1, 2000)");
         sqlx::raw_sql(AssertSqlSafe(few)).execute(&mut connection).await.expect("fills the tables");
-        let is_kept = |name: &str| values(name).is_none() && !WALKS.contains(&name) && name != UNCOUNTED;
-        no_plan_walks_a_table(&mut connection, is_kept).await;
+        no_plan_walks_a_table(&mut connection, |name| is_kept(name) && name != UNCOUNTED).await;
 
         // A day begins with an empty part, every midnight.
         let mut connection = Database::divided().await.connection().await;
-        no_plan_walks_a_table(&mut connection, |name| values(name).is_none() && !WALKS.contains(&name)).await;
+        no_plan_walks_a_table(&mut connection, is_kept).await;
     });
 }
