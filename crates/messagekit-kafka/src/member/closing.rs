@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use messagekit::Error;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
+use super::aside::aside;
 use super::commit::{Begun, COMMIT_DEADLINE, NextOf, commit_for_sure};
 use super::{Command, Member, Step};
 use crate::context::{Context, answer};
@@ -49,9 +50,7 @@ impl Member {
             // It may hold another client.
             drop(question);
         };
-        if let Err(error) = std::thread::Builder::new().name("messagekit-kafka-leave".into()).spawn(leave) {
-            tracing::error!(%error, "no thread to leave the group with");
-        }
+        aside("leave", leave);
         let answered = has_committed.recv_timeout(COMMIT_DEADLINE + Duration::from_secs(1));
         // Disconnected is the end.
         if has_left.recv_timeout(LEAVE_DEADLINE) == Err(mpsc::RecvTimeoutError::Timeout) {

@@ -8,6 +8,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::aside::aside;
 use super::lane::{Lane, Stage};
 use super::{HINT_INTERVAL, Member};
 use crate::context::Context;
@@ -156,9 +157,7 @@ fn commit_begun(
         drop(answer);
         waiting.unpark();
     };
-    if let Err(error) = std::thread::Builder::new().name("messagekit-kafka-commit".into()).spawn(work) {
-        tracing::error!(%error, "no thread to commit with");
-    }
+    aside("commit", work);
     answered
 }
 

@@ -1,5 +1,6 @@
 //! The thread that polls Kafka: it never runs handlers, so that the group keeps this member however long they take.
 
+mod aside;
 mod closing;
 mod commit;
 mod lane;

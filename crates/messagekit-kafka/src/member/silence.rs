@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
+use super::aside::aside;
 use super::closing::let_go;
 use super::lane::Stage;
 use super::{End, Member};
@@ -25,14 +26,8 @@ const AGAIN: Duration = Duration::from_secs(10);
 /// What the group is asked, on another thread.
 pub(super) struct Question {
     since: Instant,
-    answer: mpsc::Receiver<Answer>,
-}
-
-enum Answer {
-    /// The group is there for this client, or for nobody.
-    GoOn,
-    /// The group did not answer this client, and then it did answer this other one.
-    BeginAgain(Box<BaseConsumer<Context>>),
+    /// Another client, which the group answers while it does not answer this one.
+    answer: mpsc::Receiver<Option<BaseConsumer<Context>>>,
 }
 
 impl Member {
@@ -45,25 +40,25 @@ impl Member {
         let Some(question) = self.question.take() else {
             if now.duration_since(self.heard) >= SILENCE {
                 self.heard = now;
-                self.question = self.ask(now);
+                self.question = Some(self.ask(now));
             }
             return Ok(false);
         };
         match question.answer.try_recv() {
             Err(mpsc::TryRecvError::Empty) => self.question = Some(question),
-            Ok(Answer::BeginAgain(client)) if self.heard == question.since => {
+            Ok(Some(client)) if self.heard == question.since => {
                 self.heard = now;
-                self.begin_again(*client)?;
+                self.begin_again(client)?;
                 return Ok(true);
             }
             // Something came after all. The end of a client may take its time.
-            Ok(Answer::BeginAgain(client)) => self.elsewhere(move || drop(client)),
-            Ok(Answer::GoOn) | Err(mpsc::TryRecvError::Disconnected) => self.heard = now,
+            Ok(Some(client)) => aside("leave", move || drop(client)),
+            Ok(None) | Err(mpsc::TryRecvError::Disconnected) => self.heard = now,
         }
         Ok(false)
     }
 
-    fn ask(&self, since: Instant) -> Option<Question> {
+    fn ask(&self, since: Instant) -> Question {
         let (answer, answered) = mpsc::channel();
         let (consumer, client, waiting) =
             (Arc::clone(&self.consumer), self.client.clone(), std::thread::current());
@@ -71,18 +66,12 @@ impl Member {
             let another = another_is_answered(&consumer, &client);
             drop(consumer);
             // Nobody listens any more when the member has left.
-            let _ =
-                answer.send(another.map_or(Answer::GoOn, |another| Answer::BeginAgain(Box::new(another))));
+            let _ = answer.send(another);
             drop(answer);
             waiting.unpark();
         };
-        match std::thread::Builder::new().name("messagekit-kafka-ask".into()).spawn(work) {
-            Ok(_) => Some(Question { since, answer: answered }),
-            Err(error) => {
-                tracing::error!(consumer = &*self.name, %error, "no thread to ask the group with");
-                None
-            }
-        }
+        aside("ask", work);
+        Question { since, answer: answered }
     }
 
     fn begin_again(&mut self, client: BaseConsumer<Context>) -> Result<(), End> {
@@ -101,14 +90,8 @@ impl Member {
         self.consumer.unsubscribe();
         let client = self.client.subscribed(client).map_err(End::Permanent)?;
         let (old, step) = (std::mem::replace(&mut self.consumer, client), self.step.take());
-        self.elsewhere(move || let_go(old, step));
+        aside("leave", move || let_go(old, step));
         Ok(())
-    }
-
-    fn elsewhere(&self, work: impl FnOnce() + Send + 'static) {
-        if let Err(error) = std::thread::Builder::new().name("messagekit-kafka-leave".into()).spawn(work) {
-            tracing::error!(consumer = &*self.name, %error, "no thread to leave the group with");
-        }
     }
 }
 
