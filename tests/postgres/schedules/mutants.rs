@@ -65,8 +65,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     statement(
         "a claim that has waited looks at no key again",
         &[change(
-            "SELECT NULL, 'held' FROM unnest($3::text[], $4::bigint[]) AS b (topic, key_hash)\nWHERE (",
-            "SELECT NULL, 'held' FROM unnest($3::text[], $4::bigint[]) AS b (topic, key_hash)\nWHERE false AND (",
+            "AS b (topic, key_hash)\nWHERE (SELECT true FROM messagekit.held_keys",
+            "AS b (topic, key_hash)\nWHERE false AND (SELECT true FROM messagekit.held_keys",
         )],
     ),
     statement(
