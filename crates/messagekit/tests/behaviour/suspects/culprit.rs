@@ -1,0 +1,163 @@
+//! Who is named after five deaths, and what never counts as one.
+
+use std::time::Duration;
+
+use messagekit::{Claim, ErrorKind, LetterState, OnFailure};
+
+use super::{DEADLINE, FOR_EVER, after_a_death, first_of, lanes_noted, noted};
+use crate::fixture::{Act, CONSUMER, Running, World, id, names, pass, seconds, sorted, start, until};
+use crate::flaky::{Call, Flaky};
+
+fn consumer(world: &World, policy: OnFailure) -> Running {
+    start(world.billing().deadline(DEADLINE).on_failure(policy))
+}
+
+/// Starts a process and ends it while the message is in its handler.
+async fn dies_of(world: &World, killer: &str, policy: OnFailure) {
+    let before = world.script.runs_of(killer).len();
+    let victim = consumer(world, policy);
+    until(|| world.script.runs_of(killer).len() > before).await;
+    // Whatever else could run beside it does now.
+    pass(seconds(5)).await;
+    victim.kill().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_ends_its_process_five_times_alone_is_dead_and_nobody_else_is_counted() {
+    for policy in [OnFailure::DeadLetter, OnFailure::Block] {
+        let world = World::new(4);
+        for key in ["a", "b", "c", "d"] {
+            world.push_all(key, 20).await;
+        }
+        world.script.always("a-7", FOR_EVER);
+        dies_of(&world, "a-7", policy).await;
+        let lane = first_of(world.partition_of("a-7"));
+        assert_eq!((noted(&world), lanes_noted(&world)), (vec![], vec![(lane, 1)]), "{policy:?}: its batch");
+        for deaths in 1..=5 {
+            dies_of(&world, "a-7", policy).await;
+            assert_eq!(noted(&world), [(id("a-7"), deaths)], "{policy:?}");
+            assert_eq!(world.marker("a-7"), None);
+        }
+        let survivor = consumer(&world, policy);
+        pass(DEADLINE).await;
+        assert_eq!(world.letters().await.len(), 0, "the last one to run it might live");
+        until(|| world.applied().len() == 79).await;
+        let letter = world.letter("a-7").await;
+        assert_eq!((letter.state, &*letter.kind), (LetterState::Dead, "process_killer"));
+        assert_eq!(letter.error, "ended its process 5 times");
+        assert_eq!(world.script.runs_of("a-7").len(), 6, "it does not run a sixth time alone");
+        assert_eq!(world.letters().await.len(), 1);
+        assert_eq!(noted(&world), []);
+        assert_eq!(lanes_noted(&world), [], "the culprit is found");
+        let innocents = ["a", "b", "c", "d"].iter().flat_map(|key| names(key, 20));
+        let innocents = innocents.filter(|id| id != "a-7").collect();
+        assert_eq!(sorted(world.applied()), sorted(innocents));
+
+        // A person has repaired the handler.
+        world.script.heal();
+        world.retry(letter.id).await.expect("it is dead");
+        until(|| world.marker("a-7") == Some(Claim::Done)).await;
+        assert_eq!(survivor.stop().await.dead, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_runs_beside_a_noted_message() {
+    let world = after_a_death(3).await;
+    world.push_all("e", 1).await;
+    world.script.next("e-1", [Act::Fail]);
+    let first = start(world.billing());
+    until(|| world.letters_now() == 1).await;
+    first.stop().await;
+    for key in ["a", "b", "c", "d"] {
+        world.push_all(key, 5).await;
+        names(key, 5).iter().for_each(|id| world.script.always(id, Act::Take(seconds(2))));
+    }
+    world.script.always("e-1", Act::Take(seconds(2)));
+    let before = world.script.runs().len();
+    let second = start(world.billing());
+    until(|| world.applied().len() == 21).await;
+    second.stop().await;
+    let starts: Vec<_> = world.script.runs()[before..].iter().map(|run| run.at).collect();
+    assert!(
+        starts.windows(2).all(|pair| pair[1] - pair[0] >= seconds(2)),
+        "each began when the one before it had ended: {starts:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn outages_conflicts_and_failures_count_no_death() {
+    for (act, policy) in [
+        (Act::Unavailable, OnFailure::DeadLetter),
+        (Act::Conflict, OnFailure::DeadLetter),
+        (Act::Fail, OnFailure::Block),
+        (Act::Swallow, OnFailure::Block),
+        (Act::LockBound, OnFailure::Block),
+    ] {
+        let world = after_a_death(1).await;
+        world.push_all("a", 3).await;
+        world.script.always("a-2", act);
+        let flaky = Flaky::new(&world.store);
+        let consumer = start(world.consumer_on(CONSUMER, flaky.clone()).on_failure(policy));
+        until(|| world.script.runs_of("a-2").len() >= 20).await;
+        pass(Duration::from_millis(1)).await;
+        assert!(noted(&world).iter().all(|(_, notes)| *notes == 1), "{act:?}: {:?}", noted(&world));
+        assert!(flaky.calls(Call::Suspect) > 2, "{act:?}: its messages are noted");
+        consumer.stop().await;
+        assert_eq!(noted(&world), [], "{act:?}");
+        assert_eq!(world.letters().await.len(), 0, "{act:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_while_a_message_is_noted_counts_no_death() {
+    let world = after_a_death(1).await;
+    world.push_all("a", 3).await;
+    let flaky = Flaky::new(&world.store);
+    world.script.next("a-2", [Act::Take(seconds(2))]);
+    let consumer = start(world.consumer_on(CONSUMER, flaky.clone()));
+    until(|| world.script.runs_of("a-2").len() == 1).await;
+    for call in [Call::Commit, Call::Begin, Call::Suspect, Call::StandDown] {
+        flaky.fail(call, ErrorKind::Unavailable);
+    }
+    pass(seconds(300)).await;
+    assert_eq!(noted(&world), [(id("a-2"), 1)]);
+    flaky.heal();
+    until(|| world.applied().len() == 3).await;
+    assert_eq!(noted(&world), []);
+    assert_eq!(consumer.stop().await.dead, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_noted_does_not_run() {
+    for died in [false, true] {
+        let world = if died { after_a_death(1).await } else { World::new(1) };
+        let flaky = Flaky::new(&world.store);
+        let consumer = start(world.consumer_on(CONSUMER, flaky.clone()));
+        let careful = i64::from(died);
+        if died {
+            world.push_all("b", careful).await;
+            until(|| world.committed(0) == careful).await;
+        }
+        flaky.fail(Call::Suspect, ErrorKind::Unavailable);
+        world.push_all("a", 3).await;
+        pass(seconds(60)).await;
+        assert_eq!(world.script.runs_of("a-1").len(), 0, "died: {died}");
+        flaky.heal();
+        until(|| world.committed(0) == 3 + careful).await;
+        consumer.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_message_is_forgotten_with_its_letter() {
+    let world = after_a_death(1).await;
+    world.push_all("a", 3).await;
+    world.script.next("a-1", [Act::Fail]);
+    world.script.always("a-2", Act::Permanent);
+    let consumer = start(world.billing());
+    until(|| world.committed(0) == 3).await;
+    assert_eq!(noted(&world), []);
+    until(|| world.applied().len() == 2).await;
+    assert_eq!(consumer.stop().await.dead, 1);
+}

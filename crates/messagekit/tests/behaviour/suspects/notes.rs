@@ -1,0 +1,116 @@
+//! When a note is written, and when it is taken back.
+
+use messagekit::{Store, Suspects, claim};
+
+use super::{DEADLINE, FOR_EVER, after_a_death, first_of, noted};
+use crate::fixture::{Act, CONSUMER, World, id, placed, seconds, start, until};
+use crate::flaky::{Call, Flaky};
+
+#[tokio::test(start_paused = true)]
+async fn a_normal_stop_takes_the_note_back() {
+    let world = after_a_death(1).await;
+    world.push_all("a", 3).await;
+    world.script.next("a-2", [Act::Take(seconds(500))]);
+    let consumer = start(world.billing().deadline(seconds(600)));
+    until(|| world.script.runs_of("a-2").len() == 1).await;
+    assert_eq!(noted(&world), [(id("a-2"), 1)]);
+    world.script.heal();
+    let stats = consumer.stop().await;
+    assert_eq!(stats.handled, 1, "the handler took longer than a stop waits");
+    assert_eq!(noted(&world), [], "it was cut off, and that is no death");
+
+    let world = after_a_death(1).await;
+    world.push_all("a", 3).await;
+    world.script.always("a-2", Act::Unavailable);
+    let consumer = start(world.billing());
+    until(|| !world.script.runs_of("a-2").is_empty()).await;
+    consumer.stop().await;
+    assert_eq!(noted(&world), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_normal_stop_takes_the_note_of_a_batch_back() {
+    let world = World::new(1);
+    world.push_all("a", 3).await;
+    world.script.next("a-2", [Act::Take(seconds(500))]);
+    let consumer = start(world.billing().deadline(seconds(600)));
+    until(|| world.script.runs_of("a-2").len() == 1).await;
+    assert_eq!(world.store.suspects(CONSUMER), [(first_of(0), 1)]);
+    consumer.stop().await;
+    assert_eq!(world.store.suspects(CONSUMER), [], "it was cut off, and that is no death");
+}
+
+#[tokio::test(start_paused = true)]
+async fn deployments_in_the_middle_of_a_slow_message_never_make_it_a_killer() {
+    let world = after_a_death(1).await;
+    world.push_all("a", 3).await;
+    world.script.always("a-2", Act::Take(seconds(500)));
+    for runs in 1..=7 {
+        let consumer = start(world.billing().deadline(seconds(600)));
+        until(|| world.script.runs_of("a-2").len() == runs).await;
+        assert_eq!(noted(&world), [(id("a-2"), 1)]);
+        consumer.stop().await;
+    }
+    world.script.heal();
+    let consumer = start(world.billing());
+    until(|| world.applied().len() == 3).await;
+    assert_eq!(consumer.stop().await.dead, 0);
+    assert_eq!(world.letters().await.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_handles_is_not_noted() {
+    let world = World::new(1);
+    let strange: Vec<_> = (1..=300)
+        .map(|n| placed("a", n).with_header(messagekit::headers::EVENT_TYPE, "orders.order.forgotten"))
+        .collect();
+    world.publish_all(&strange).await;
+    let flaky = Flaky::new(&world.store);
+    let consumer = start(world.consumer_on(CONSUMER, flaky.clone()));
+    until(|| world.committed(0) == 300).await;
+    assert_eq!((flaky.calls(Call::Suspect), consumer.stop().await.ignored), (0, 300));
+}
+
+#[tokio::test(start_paused = true)]
+async fn duplicates_after_a_lost_offset_cost_no_note_of_their_own() {
+    for died in [false, true] {
+        let world = World::new(1);
+        world.push_all("a", 5_000).await;
+        let first = start(world.billing());
+        until(|| world.applied().len() == 5_000).await;
+        first.stop().await;
+        if died {
+            world.store.suspect(CONSUMER, &first_of(0), "the dead").await.expect("it is noted");
+        }
+        world.log.redeliver(CONSUMER);
+        world.push_all("b", 10).await;
+        let flaky = Flaky::new(&world.store);
+        let second = start(world.consumer_on(CONSUMER, flaky.clone()));
+        until(|| world.applied().len() == 5_010).await;
+        // Whether there is something fresh in it is not known before a batch is noted.
+        let notes = if died { 1 + 10 } else { 101 };
+        assert_eq!(flaky.calls(Call::Suspect), notes);
+        let stats = second.stop().await;
+        assert_eq!((stats.duplicates, stats.handled), (5_000, 10));
+        assert!(stats.batches <= 100 + 10, "{}", stats.batches);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_forgets_notes_of_what_somebody_else_has_finished() {
+    let world = after_a_death(1).await;
+    world.push_all("a", 1).await;
+    world.script.next("a-1", [FOR_EVER]);
+    let victim = start(world.billing().deadline(DEADLINE));
+    until(|| world.script.runs().len() == 1).await;
+    victim.kill().await;
+    assert_eq!(noted(&world).len(), 1);
+    // Another process, to which it was delivered before it died, has finished it without a note.
+    let mut tx = world.store.begin().await.expect("a transaction");
+    claim(&world.store, &mut tx, CONSUMER, &id("a-1")).await.expect("a claim");
+    world.store.commit(tx).await.expect("a commit");
+    let consumer = start(world.billing());
+    until(|| world.committed(0) == 1).await;
+    assert_eq!(noted(&world), []);
+    assert_eq!(consumer.stop().await.duplicates, 1);
+}

@@ -1,0 +1,153 @@
+//! A message that several processes have in hand: it is no killer while they have time to answer.
+
+use messagekit::memory::MemoryTx;
+use messagekit::{Claim, ErrorKind, Inbox, MessageId, OnFailure, Store, Suspects, claim};
+
+use super::{after_a_death, noted};
+use crate::fixture::{Act, CONSUMER, Running, TOPIC, World, id, names, pass, seconds, start, until};
+use crate::flaky::{Call, Flaky};
+
+/// What others are who handle a copy of a message at this moment.
+struct Others {
+    message: MessageId,
+    names: [&'static str; 5],
+}
+
+impl Others {
+    /// As many as could have died of it.
+    async fn begin(world: &World, key: &str) -> Self {
+        let message = id(&format!("{key}-1"));
+        let names = ["first", "second", "third", "fourth", "fifth"];
+        for name in names {
+            world.store.suspect(CONSUMER, &message, name).await.expect("it is noted");
+        }
+        Self { message, names }
+    }
+
+    async fn stand_down(&self, world: &World) {
+        for name in self.names {
+            world.store.stand_down(CONSUMER, &self.message, name).await.expect("it is taken back");
+        }
+    }
+
+    /// One of them finishes the message.
+    async fn finish(&self, world: &World) {
+        let mut tx = world.store.begin().await.expect("a transaction");
+        claim(&world.store, &mut tx, CONSUMER, &self.message).await.expect("a claim");
+        world.store.absolve(&mut tx, CONSUMER, &self.message).await.expect("it is forgotten");
+        world.store.commit(tx).await.expect("a commit");
+    }
+}
+
+/// A consumer whose handlers may take a minute: others have twice that long to answer, and a little.
+fn patient<S: Inbox<Tx = MemoryTx>>(world: &World, store: S) -> Running {
+    start(world.consumer_on(CONSUMER, store).deadline(seconds(60)).on_failure(OnFailure::DeadLetter))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_others_handle_too_is_no_killer_while_they_have_time() {
+    for answered in [true, false] {
+        let world = after_a_death(1).await;
+        world.push("a", 1).await;
+        world.push("b", 1).await;
+        let others = Others::begin(&world, "a").await;
+        let consumer = patient(&world, world.store.clone());
+        pass(seconds(100)).await;
+        assert_eq!(
+            (world.script.runs().len(), world.letters().await.len()),
+            (0, 0),
+            "it waits for their answer"
+        );
+        assert_eq!(noted(&world), [(id("a-1"), 5)], "and has taken its own note back");
+        if answered {
+            others.finish(&world).await;
+        } else {
+            others.stand_down(&world).await;
+        }
+        until(|| world.marker("b-1") == Some(Claim::Done)).await;
+        let stats = consumer.stop().await;
+        assert_eq!((stats.dead, stats.duplicates), (0, u64::from(answered)));
+        assert_eq!(world.marker("a-1"), Some(Claim::Done));
+        assert_eq!(noted(&world), []);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_nobody_answers_for_is_a_killer_when_their_time_is_over() {
+    let world = after_a_death(1).await;
+    world.push("a", 1).await;
+    Others::begin(&world, "a").await;
+    let consumer = patient(&world, world.store.clone());
+    pass(seconds(120)).await;
+    assert_eq!(world.letters().await.len(), 0);
+    pass(seconds(20)).await;
+    assert_eq!(&*world.letter("a-1").await.kind, "process_killer");
+    assert_eq!((world.script.runs().len(), consumer.stop().await.dead), (0, 1));
+    assert_eq!(noted(&world), []);
+}
+
+/// Nobody can answer while the database is away.
+#[tokio::test(start_paused = true)]
+async fn an_outage_gives_those_who_handle_a_message_their_time_again() {
+    let world = after_a_death(1).await;
+    world.push("a", 1).await;
+    let others = Others::begin(&world, "a").await;
+    let flaky = Flaky::new(&world.store);
+    let consumer = patient(&world, flaky.clone());
+    pass(seconds(100)).await;
+    flaky.fail(Call::Begin, ErrorKind::Unavailable);
+    flaky.fail(Call::Suspect, ErrorKind::Unavailable);
+    pass(seconds(600)).await;
+    flaky.heal();
+    pass(seconds(100)).await;
+    assert_eq!(world.letters().await.len(), 0);
+    others.stand_down(&world).await;
+    until(|| world.applied().len() == 1).await;
+    assert_eq!(consumer.stop().await.dead, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_while_others_have_time_leaves_their_notes_alone() {
+    let world = after_a_death(1).await;
+    world.push("a", 1).await;
+    Others::begin(&world, "a").await;
+    let consumer = patient(&world, world.store.clone());
+    pass(seconds(50)).await;
+    consumer.stop().await;
+    assert_eq!(noted(&world), [(id("a-1"), 5)]);
+    assert_eq!(world.letters().await.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_lanes_go_on_while_one_waits_for_the_answer_of_others() {
+    let world = after_a_death(2).await;
+    world.push("a", 1).await;
+    Others::begin(&world, "a").await;
+    let consumer = patient(&world, world.store.clone());
+    pass(seconds(5)).await;
+    for key in ["b", "c", "d", "e"] {
+        world.push_all(key, 20).await;
+        names(key, 20).iter().for_each(|id| world.script.always(id, Act::Take(seconds(1))));
+    }
+    let waits = world.partition_of("a-1");
+    let beside = world.log.records(TOPIC).iter().filter(|record| record.place.partition != waits).count();
+    assert!(beside >= 20, "{beside}");
+    pass(seconds(110)).await;
+    assert_eq!((world.applied().len(), world.letters().await.len()), (beside, 0));
+    consumer.kill().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_only_asked_about_keeps_no_note() {
+    let world = after_a_death(1).await;
+    world.push("b", 1).await;
+    world.push("a", 1).await;
+    world.script.always("b-1", Act::Unavailable);
+    Others::begin(&world, "a").await;
+    let consumer = patient(&world, world.store.clone());
+    // Longer than its word is taken that a dependency is down.
+    pass(seconds(1_800)).await;
+    consumer.stop().await;
+    assert_eq!(noted(&world), [(id("a-1"), 5)]);
+    assert_eq!(world.script.runs_of("a-1"), []);
+}
