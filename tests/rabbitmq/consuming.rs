@@ -189,6 +189,23 @@ fn no_more_than_the_prefetch_is_taken_out_of_a_queue() {
     });
 }
 
+/// The broker gives the next message to a reader with room for one only when the last one is acknowledged.
+#[test]
+fn an_acknowledgement_waits_for_no_other() {
+    block_on(async {
+        let queue = queue().await;
+        numbered(&queue, 2_000).await;
+        let mut receiver = join(&rabbit().prefetch(1), &queue).await;
+        for number in 0..2_000 {
+            let taken = receiver.take(1).await;
+            assert_eq!(texts(&taken), [format!("m{number}")]);
+            receiver.settle_receipts(taken.into_iter().map(|delivery| delivery.receipt).collect());
+        }
+        receiver.close().await.unwrap();
+        holds(&queue, 0).await;
+    });
+}
+
 /// A message of another publisher: other types, no id of ours.
 #[test]
 fn foreign_messages_are_read_as_they_are() {
