@@ -1,8 +1,9 @@
 //! MESSAGEKIT_DATABASE_URL=postgres://… MESSAGEKIT_KAFKA=… cargo run -q -p messagekit-examples --bin 08-relay
 //!
 //! A service that publishes its own outbox: no Kafka Connect and no slot. The relay wakes up with each commit of its process,
-//! keeps the order of each key, and publishes a delayed event when it is due. Each run has a topic of its own and leaves it.
-//! The database must not have a connector of Debezium on the same outbox. For services to try it on:
+//! keeps the order of each key, and publishes a delayed event when it is due. It publishes to the topic `example.order`, with a
+//! key of its own in each run; a broker that makes no topics by itself must have it. The database must not have a connector of
+//! Debezium on the same outbox. For services to try it on:
 //!
 //! ```sh
 //! cargo xtask stack up --services postgres,kafka
@@ -77,6 +78,9 @@ async fn run() -> Result<(), Box<dyn Error>> {
 
     for (events, what) in [(1, "the order, at once"), (2, "the reminder, when it was due")] {
         while stats.read().published < events && !running.is_finished() {
+            if stats.read().rejected > 0 {
+                return Err("the broker refuses the event: `messagekit outbox rejected list` says why".into());
+            }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         println!("published: {what}");

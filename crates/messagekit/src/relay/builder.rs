@@ -54,7 +54,7 @@ impl Relay {
     /// waited for. A database or broker that does not answer always is.
     ///
     /// # Cancel safety
-    /// Dropping the future loses nothing: its slices are free when their lease ends, and what was under way is published twice.
+    /// Dropping the future loses nothing: its slices are free when their lease ends at the latest, and what was under way is published twice.
     pub async fn run(
         self,
         shutdown: impl IntoFuture<Output = (), IntoFuture: Send> + Send,
@@ -105,7 +105,8 @@ impl RelayBuilder {
         self
     }
 
-    /// Sets how long a slice stays with a relay that has died, at least 100 ms. Default: 4 s. It is renewed four times as often.
+    /// Sets how long a slice stays with a relay that is frozen or cut off, at least 100 ms. Default: 4 s. It is renewed four times
+    /// as often. The slices of one that has died are free at once on PostgreSQL, and after as long in a file.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
         self

@@ -25,7 +25,7 @@
 //!
 //! Inside one topic and key, first appearances keep the order of the outbox, provided that the writers of a key commit in the
 //! order in which they add. Several relays share the outbox by slices, with leases by the clock of the database. One that dies
-//! is replaced when its lease ends; one that was frozen and goes on makes copies and changes no order.
+//! is replaced when its lease ends, or at once where the database tells that it is gone (PostgreSQL); one that was frozen and goes on makes copies and changes no order.
 //!
 //! An event that the broker refuses for good is set aside with everything of its topic and key behind it, until somebody
 //! decides ([`RejectedEvents`]); other keys go on. An outage is waited for: the topic is paused for 50 ms to 2 s at a time, and for
