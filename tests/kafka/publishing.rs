@@ -56,6 +56,27 @@ fn a_refused_record_in_the_middle_of_a_key_ends_the_key_and_the_rest_lands_once(
     });
 }
 
+/// The broker knows nothing of a client yet whose first record it refuses, and would take the next one with any number.
+#[test]
+fn nothing_behind_a_refused_first_record_is_published() {
+    block_on(async {
+        let topic = broker::topic(1, &[("max.message.bytes", "20000")]).await;
+        let message = |text: &str| Message::new(topic.clone(), text.to_owned()).with_key("k");
+        let mut batch: Vec<Message> = (0..20).map(|number| message(&format!("m{number}"))).collect();
+        batch[0].payload = large().into();
+        let publisher = kafka().publisher().unwrap();
+        let results = publisher.publish(&batch).await;
+        let refusals: Vec<_> =
+            results.into_iter().map(|result| result.err().map(|error| error.refusal)).collect();
+        assert_eq!(refusals[0], Some(Refusal::Rejected));
+        assert!(refusals[1..].iter().all(|refusal| *refusal == Some(Refusal::Behind)), "{refusals:?}");
+
+        publisher.publish(&[message("the next")]).await.into_iter().for_each(|result| result.unwrap());
+        let mut receiver = join(&kafka(), &topic, &unique("consumer")).await;
+        assert_eq!(texts(&receiver.take(1).await), ["the next"]);
+    });
+}
+
 #[test]
 fn small_records_are_not_refused_because_they_make_up_a_large_request() {
     block_on(async {

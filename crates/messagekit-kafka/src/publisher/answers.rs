@@ -6,7 +6,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use messagekit::{Error, ErrorKind, Message, PublishError, Published, Refusal};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::message::OwnedHeaders;
 
 use super::fate::Fate;
 use crate::error::unavailable;
@@ -34,7 +33,7 @@ impl<'a> Answers<'a> {
         for message in batch {
             let key = key(message);
             let state = match if checks { record::check(message) } else { record::check_names(message) } {
-                _ if key.is_some_and(|key| unfit.contains(&key)) => State::Known(behind()),
+                _ if key.is_some_and(|key| unfit.contains(&key)) => State::Known(Fate::behind()),
                 Ok(()) => State::Open(None),
                 Err(error) => {
                     unfit.extend(key);
@@ -47,9 +46,9 @@ impl<'a> Answers<'a> {
     }
 
     /// Returns what is to be sent, in order.
-    pub(super) fn open(&self) -> impl Iterator<Item = (usize, &'a Message, OwnedHeaders)> {
+    pub(super) fn open(&self) -> Vec<(usize, &'a Message)> {
         let open = self.states.iter().enumerate().filter(|(_, state)| matches!(state, State::Open(_)));
-        open.map(|(index, _)| (index, &self.batch[index], record::headers_of(&self.batch[index])))
+        open.map(|(index, _)| (index, &self.batch[index])).collect()
     }
 
     pub(super) fn have_open(&self) -> bool {
@@ -85,7 +84,7 @@ impl<'a> Answers<'a> {
             match state {
                 State::Known(Fate::Taken) => {}
                 State::Known(_) | State::Unfit(_) => drop(ended.insert(key)),
-                State::Open(_) if ended.contains(&key) => *state = State::Known(behind()),
+                State::Open(_) if ended.contains(&key) => *state = State::Known(Fate::behind()),
                 State::Open(_) => {}
             }
         }
@@ -119,10 +118,6 @@ impl<'a> Answers<'a> {
 
 fn key(message: &Message) -> Option<(&Arc<str>, &Bytes)> {
     message.key.as_ref().map(|key| (&message.topic, key))
-}
-
-fn behind() -> Fate {
-    Fate::NotSent(KafkaError::MessageProduction(Code::PurgeQueue))
 }
 
 fn answer(message: &Message, fate: Fate, earlier: Option<&Error>) -> (Refusal, Error) {
@@ -185,7 +180,7 @@ mod tests {
             Just(Fate::Taken),
             Just(Fate::Refused(Code::MessageSizeTooLarge)),
             Just(Fate::Refused(Code::TopicAuthorizationFailed)),
-            Just(behind()),
+            Just(Fate::behind()),
             Just(Fate::Unknown(KafkaError::Canceled)),
         ]
     }
@@ -200,7 +195,7 @@ mod tests {
                 (0..first.len()).map(|index| Message::new("t", "{}").with_key(["a", "b"][index % 2])).collect();
             let mut answers = Answers::new(&batch, true);
             answers.note(first.into_iter().enumerate().collect(), false);
-            let again: Vec<usize> = answers.open().map(|(index, ..)| index).collect();
+            let again: Vec<usize> = answers.open().into_iter().map(|(index, _)| index).collect();
             answers.note(again.iter().map(|index| (*index, second[*index].clone())).collect(), true);
             let results = answers.finish();
             prop_assert_eq!(results.len(), batch.len());
@@ -216,9 +211,9 @@ mod tests {
         let batch: Vec<Message> = (0..3).map(|_| Message::new("t", "{}").with_key("k")).collect();
         let large = Fate::Refused(Code::MessageSizeTooLarge);
         let mut answers = Answers::new(&batch, true);
-        answers.note(vec![(0, large.clone()), (1, large.clone()), (2, behind())], false);
-        assert_eq!(answers.open().count(), 3);
-        answers.note(vec![(0, Fate::Taken), (1, large), (2, behind())], true);
+        answers.note(vec![(0, large.clone()), (1, large.clone()), (2, Fate::behind())], false);
+        assert_eq!(answers.open().len(), 3);
+        answers.note(vec![(0, Fate::Taken), (1, large), (2, Fate::behind())], true);
         assert!(!answers.have_open(), "nothing is sent behind a refused record of its key");
         let refusals: Vec<Option<Refusal>> =
             answers.finish().into_iter().map(|result| result.err().map(|error| error.refusal)).collect();

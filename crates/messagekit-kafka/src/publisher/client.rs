@@ -1,18 +1,22 @@
 //! One producer of librdkafka, until a fatal error or a deadline ends it.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use messagekit::{Error, Message};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::message::{DeliveryResult, OwnedHeaders};
+use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer};
 use rdkafka::{ClientConfig, ClientContext};
 use tokio::time::Instant;
 
 use super::fate::{Fate, Fates, Ticket};
+use super::proven::Proven;
 use crate::error::unusable_settings;
+use crate::record;
 
 /// How long to wait when the client's queue is full.
 const FULL: Duration = Duration::from_millis(2);
@@ -22,21 +26,25 @@ const LOOK: Duration = Duration::from_millis(50);
 const LAST: Duration = Duration::from_millis(200);
 /// How long a purge may take to report what it purged.
 const PURGE: Duration = Duration::from_secs(2);
+/// How long the question may take how many partitions a topic has.
+const COUNT: Duration = Duration::from_secs(10);
 
 pub(super) struct Client {
-    producer: Option<ThreadedProducer<Reports>>,
+    producer: Option<Arc<ThreadedProducer<Reports>>>,
+    proven: Arc<Proven>,
     /// Was purged: what is sent now would pass what was taken back.
     purged: Mutex<bool>,
 }
 
 impl Client {
     pub(super) fn new(config: &ClientConfig) -> Result<Self, Error> {
-        let made = config.create_with_context(Reports);
-        let producer = Some(made.map_err(|error| unusable_settings("publisher", error))?);
-        Ok(Self { producer, purged: Mutex::new(false) })
+        let proven = Arc::new(Proven::default());
+        let made = config.create_with_context(Reports(Arc::clone(&proven)));
+        let producer = Some(Arc::new(made.map_err(|error| unusable_settings("publisher", error))?));
+        Ok(Self { producer, proven, purged: Mutex::new(false) })
     }
 
-    fn producer(&self) -> &ThreadedProducer<Reports> {
+    fn producer(&self) -> &Arc<ThreadedProducer<Reports>> {
         self.producer.as_ref().expect("it is taken when dropped")
     }
 
@@ -47,24 +55,76 @@ impl Client {
 
     /// Sends messages and waits for their reports; what has none at the deadline is taken back as far as that goes.
     /// Returns a fate for each message that was tried, and whether the client is of no use any more.
+    ///
+    /// Where a topic does not know the client yet, the first message of each key goes before the others.
     pub(super) async fn send(
         &self,
-        messages: impl Iterator<Item = (usize, &Message, OwnedHeaders)>,
+        messages: Vec<(usize, &Message)>,
+        deadline: Instant,
+    ) -> (Vec<(usize, Fate)>, bool) {
+        let topics: HashSet<&Arc<str>> = messages.iter().map(|(_, message)| &message.topic).collect();
+        let young: HashSet<&str> =
+            topics.into_iter().map(|topic| &**topic).filter(|topic| !self.proven.is_proven(topic)).collect();
+        if young.is_empty() {
+            return self.send_at_once(&messages, deadline).await;
+        }
+        let mut keys = HashSet::new();
+        let (first, others): (Vec<_>, Vec<_>) = messages.into_iter().partition(|(_, message)| {
+            !young.contains(&*message.topic) || key(message).is_none_or(|key| keys.insert(key))
+        });
+        let (mut fates, mut ended) = self.send_at_once(&first, deadline).await;
+        young.into_iter().for_each(|topic| self.count_partitions(topic));
+        if others.is_empty() {
+            return (fates, ended);
+        }
+        let sent: HashMap<usize, &Message> = first.into_iter().collect();
+        let failed = fates.iter().filter(|(_, fate)| *fate != Fate::Taken);
+        let failed: HashSet<_> =
+            failed.filter_map(|(index, _)| sent.get(index).copied().and_then(key)).collect();
+        let (behind, others): (Vec<_>, Vec<_>) = others
+            .into_iter()
+            .partition(|(_, message)| key(message).is_some_and(|key| failed.contains(&key)));
+        fates.extend(behind.into_iter().map(|(index, _)| (index, Fate::behind())));
+        if !others.is_empty() {
+            let (more, is_dead) = self.send_at_once(&others, deadline).await;
+            fates.extend(more);
+            ended = is_dead;
+        }
+        (fates, ended)
+    }
+
+    /// Asks how many partitions a topic has, and waits for no answer.
+    fn count_partitions(&self, topic: &str) {
+        if !self.proven.is_to_be_counted(topic) {
+            return;
+        }
+        let (producer, proven, topic) =
+            (Arc::clone(self.producer()), Arc::clone(&self.proven), topic.to_owned());
+        tokio::task::spawn_blocking(move || {
+            let answer = producer.client().fetch_metadata(Some(&topic), COUNT);
+            let found = answer.as_ref().ok().and_then(|answer| answer.topics().first());
+            proven.counted(&topic, found.map(|found| found.partitions().len()).filter(|count| *count > 0));
+        });
+    }
+
+    async fn send_at_once(
+        &self,
+        messages: &[(usize, &Message)],
         deadline: Instant,
     ) -> (Vec<(usize, Fate)>, bool) {
         let fates = Arc::new(Fates::default());
         let mut ended: Option<KafkaError> = None;
         // A message that is refused before it is sent holds back what stands behind it in its key.
-        let mut refused = std::collections::HashSet::new();
-        for (index, message, headers) in messages {
-            let key = message.key.as_ref().map(|key| (&message.topic, key));
-            let ticket = fates.ticket(index);
+        let mut refused = HashSet::new();
+        for (index, message) in messages {
+            let key = key(message);
+            let ticket = fates.ticket(*index);
             if key.is_some_and(|key| refused.contains(&key)) {
-                ticket.settle(Fate::NotSent(KafkaError::MessageProduction(Code::PurgeQueue)));
+                ticket.settle(Fate::behind());
             } else if let Some(error) = &ended {
                 ticket.settle(Fate::NotSent(error.clone()));
             } else {
-                match self.enqueue(message, headers, ticket, deadline).await {
+                match self.enqueue(message, ticket, deadline).await {
                     Ok(()) => {}
                     Err((error, ticket)) => match error.rdkafka_error_code().map(|_| Fate::of(&error)) {
                         Some(fate @ Fate::Refused(_)) => {
@@ -102,10 +162,10 @@ impl Client {
     async fn enqueue(
         &self,
         message: &Message,
-        headers: OwnedHeaders,
         ticket: Ticket,
         deadline: Instant,
     ) -> Result<(), (KafkaError, Ticket)> {
+        let headers = record::headers_of(message);
         let mut record =
             BaseRecord::with_opaque_to(&message.topic, ticket).payload(&message.payload[..]).headers(headers);
         if let Some(key) = &message.key {
@@ -149,15 +209,24 @@ impl Drop for Client {
     }
 }
 
+fn key(message: &Message) -> Option<(&Arc<str>, &Bytes)> {
+    message.key.as_ref().map(|key| (&message.topic, key))
+}
+
 /// Notes delivery reports.
-pub(super) struct Reports;
+pub(super) struct Reports(Arc<Proven>);
 
 impl ProducerContext for Reports {
     type DeliveryOpaque = Ticket;
 
     fn delivery(&self, result: &DeliveryResult<'_>, ticket: Ticket) {
         let fate = match result {
-            Ok(_) => Fate::Taken,
+            Ok(record) if record.offset() >= 0 => {
+                self.0.took(record.topic(), record.partition());
+                Fate::Taken
+            }
+            // The client concludes it from a later one, and a broker that knows nothing of the client may have taken only that.
+            Ok(_) => Fate::Unknown(KafkaError::Canceled),
             Err((error, _)) => Fate::of(error),
         };
         ticket.settle(fate);

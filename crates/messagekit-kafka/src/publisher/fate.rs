@@ -21,6 +21,11 @@ pub(super) enum Fate {
 }
 
 impl Fate {
+    /// Held back, because an earlier one of its key failed.
+    pub(super) fn behind() -> Self {
+        Self::NotSent(KafkaError::MessageProduction(Code::PurgeQueue))
+    }
+
     /// Says what a delivery report means.
     pub(super) fn of(error: &KafkaError) -> Self {
         match error.rdkafka_error_code() {

@@ -3,6 +3,7 @@
 mod answers;
 mod client;
 mod fate;
+mod proven;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
