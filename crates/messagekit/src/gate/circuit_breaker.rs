@@ -95,10 +95,8 @@ impl Gate for CircuitBreaker {
 
     fn settle(&mut self, ticket: Ticket, outcome: &Outcome) {
         let (stamp, _) = ticket.redeem();
-        match outcome.used {
-            0 => self.shared.0.change(|breaker| breaker.abandon(stamp)),
-            _ => self.shared.0.change(|breaker| breaker.record(stamp, outcome.verdict, Instant::now())),
-        }
+        // Nothing may have been finished: the first message was told that the dependency is down.
+        self.shared.0.change(|breaker| breaker.record(stamp, outcome.verdict, Instant::now()));
     }
 }
 

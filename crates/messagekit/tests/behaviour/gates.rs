@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use messagekit::LetterState;
-use messagekit::gate::{Concurrency, Outcome, RateLimit, Verdict};
+use messagekit::gate::{BreakerState, CircuitBreaker, Concurrency, Outcome, RateLimit, Verdict};
 use messagekit::memory::TestGate;
 use messagekit::metrics::{self, Metrics};
 
@@ -112,6 +112,23 @@ async fn gates_learn_how_it_ended_and_how_much_was_used() {
         [outcome(Verdict::Failure, 0), outcome(Verdict::Success, 4), outcome(Verdict::Neutral, 1)],
         "an outage is a failure, a bad message says nothing about the dependency"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_opens_while_handlers_say_that_their_dependency_is_down() {
+    let world = World::new(1);
+    world.push_all("a", 3).await;
+    world.script.always("a-1", Act::Unavailable);
+    let breaker = CircuitBreaker::new(3, seconds(60));
+    let consumer = start(world.billing().gate(breaker.clone()));
+    pass(seconds(30)).await;
+    assert_eq!((world.script.runs().len(), breaker.state()), (3, BreakerState::Open));
+    pass(seconds(60)).await;
+    assert_eq!((world.script.runs().len(), breaker.state()), (4, BreakerState::Open), "one has tried");
+    world.script.heal();
+    until(|| world.applied().len() == 3).await;
+    assert_eq!(breaker.state(), BreakerState::Closed);
+    consumer.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
