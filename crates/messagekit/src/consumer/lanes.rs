@@ -12,7 +12,7 @@ use tokio::time::{Instant, Sleep};
 use super::caution::Watched;
 use super::first::First;
 use super::fits::Fits;
-use super::probe::BELIEVED;
+use super::probe::{BELIEVED, Doubtful};
 use super::settings::{WINDOW_BYTES, WINDOW_MESSAGES};
 use super::turn::Item;
 use crate::gate::Pass;
@@ -172,9 +172,11 @@ impl<S: Store> LaneState<S> {
         self.unavailable = None;
     }
 
-    /// Returns whether the first message says for too long that its dependency is down to be believed unheard.
-    pub(super) fn is_doubtful(&self) -> bool {
-        self.unavailable.is_some_and(|since| since.elapsed() >= BELIEVED)
+    /// When the first message says for too long that its dependency is down to be believed unheard: who else may be asked.
+    pub(super) fn doubtful(&self) -> Option<Doubtful<S>> {
+        let is_doubtful = self.unavailable.is_some_and(|since| since.elapsed() >= BELIEVED);
+        is_doubtful
+            .then(|| Doubtful { waiting: self.queue.iter().map(|item| Arc::clone(&item.entry)).collect() })
     }
 
     pub(super) fn wait_for(&mut self, wait: Duration) {

@@ -4,70 +4,97 @@
 //! of its lane would be applied any more, and nobody would be told. So what is behind it is asked: when another message can be
 //! handled, the dependency is up, and this message has failed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::batch::Batch;
+use super::batch::{Batch, Entry};
 use super::caution::{stand_down, suspect};
 use super::fault::{Run, handle};
 use super::router::Task;
 use super::settings::{KILLS, Settings};
-use crate::store::{Claim, End, Inbox};
+use crate::store::{Claim, End, Inbox, Store};
 
 /// How long a message is believed that its dependency is down, while nothing else of its lane is applied.
 pub(super) const BELIEVED: Duration = Duration::from_secs(10 * 60);
 
-/// Returns whether another message of the batch can be handled now, in a transaction that keeps nothing. The first one with
-/// another key is asked: one of the same key must not run before the message it is behind.
-pub(super) async fn another_runs<S: Inbox>(
-    settings: &Arc<Settings<S>>,
-    batch: &Arc<Batch<S>>,
-    doubted: usize,
-    cautious: bool,
-    stop: &AtomicBool,
-) -> bool {
-    let key = &batch.entries[doubted].received.message.key;
-    let other = |index: &usize| {
-        let other = &batch.entries[*index].received.message.key;
-        batch.is_handled(*index) && (other.is_none() || other != key)
-    };
-    for index in (doubted + 1..batch.entries.len()).filter(other) {
-        let suspected = &batch.entries[index].received.id;
-        if cautious && !suspect(settings, suspected).await.is_ok_and(|others| others < KILLS) {
-            stand_down(settings, suspected, stop).await;
-            return false;
+/// How many others say no before the question ends for this turn.
+const ASKED: usize = 3;
+
+/// The first message of a lane is not believed any more; who else is asked.
+pub(super) struct Doubtful<S: Store> {
+    /// What waits behind the batch, in order.
+    pub(super) waiting: Vec<Arc<Entry<S>>>,
+}
+
+impl<S: Inbox> Doubtful<S> {
+    /// Returns whether another message can be handled now, in a transaction that keeps nothing: of each other key the first one,
+    /// which must not run before what it is behind.
+    pub(super) async fn another_runs(
+        &self,
+        settings: &Arc<Settings<S>>,
+        batch: &Batch<S>,
+        cautious: bool,
+        stop: &AtomicBool,
+    ) -> bool {
+        let in_batch =
+            batch.entries.iter().enumerate().map(|(index, entry)| (entry, batch.is_handled(index)));
+        let waiting = self.waiting.iter().map(|entry| (entry, matches!(entry.task, Task::Handle { .. })));
+        let mut behind = HashSet::new();
+        let mut said_no = 0;
+        for (place, (entry, is_handled)) in in_batch.chain(waiting).enumerate() {
+            let key = entry.received.message.key.as_ref();
+            if key.is_some_and(|key| behind.contains(key)) || matches!(entry.task, Task::Ignore) {
+                continue;
+            }
+            if place == 0 || !is_handled {
+                behind.extend(key);
+                continue;
+            }
+            let suspected = &entry.received.id;
+            if cautious && !suspect(settings, suspected).await.is_ok_and(|others| others < KILLS) {
+                stand_down(settings, suspected, stop).await;
+                return false;
+            }
+            let answer = ask(settings, entry).await;
+            if cautious {
+                stand_down(settings, suspected, stop).await;
+            }
+            match answer {
+                Asked::Runs => return true,
+                Asked::Fails => said_no += 1,
+                Asked::StoreFails => return false,
+                Asked::IsHeld => {}
+                Asked::WasApplied => continue,
+            }
+            behind.extend(key);
+            if said_no == ASKED || stop.load(Ordering::Relaxed) {
+                return false;
+            }
         }
-        let answer = run(settings, batch, index).await;
-        if cautious {
-            stand_down(settings, suspected, stop).await;
-        }
-        match answer {
-            Asked::Runs => return true,
-            Asked::Fails => return false,
-            Asked::NotFresh => {}
-        }
+        false
     }
-    false
 }
 
 enum Asked {
     Runs,
+    /// For want of the dependency, or because something is wrong with this message too.
     Fails,
-    /// It was applied before, or waits behind its key: nothing is learnt.
-    NotFresh,
+    StoreFails,
+    /// It waits behind its key.
+    IsHeld,
+    WasApplied,
 }
 
-async fn run<S: Inbox>(settings: &Arc<Settings<S>>, batch: &Arc<Batch<S>>, index: usize) -> Asked {
-    let (shared, messages) = (Arc::clone(settings), Arc::clone(batch));
+async fn ask<S: Inbox>(settings: &Arc<Settings<S>>, entry: &Arc<Entry<S>>) -> Asked {
+    let (shared, entry) = (Arc::clone(settings), Arc::clone(entry));
     let work = settings.store.transact(Box::new(move |mut tx| {
         Box::pin(async move {
-            let entry = &messages.entries[index];
             let Task::Handle { handler, meta } = &entry.task else {
-                return (tx, End::Rollback(Asked::NotFresh));
+                return (tx, End::Rollback(Asked::WasApplied));
             };
             let claim = [shared.claim_of(&entry.received)];
             let one = Run { received: &entry.received, meta, attempt: 1 };
@@ -76,13 +103,14 @@ async fn run<S: Inbox>(settings: &Arc<Settings<S>>, batch: &Arc<Batch<S>>, index
                     Ok(()) => Asked::Runs,
                     Err(_) => Asked::Fails,
                 },
-                Ok(_) => Asked::NotFresh,
-                Err(_) => Asked::Fails,
+                Ok([Claim::Behind | Claim::Held]) => Asked::IsHeld,
+                Ok(_) => Asked::WasApplied,
+                Err(_) => Asked::StoreFails,
             };
             (tx, End::Rollback(asked))
         })
     }));
-    work.await.unwrap_or(Asked::Fails)
+    work.await.unwrap_or(Asked::StoreFails)
 }
 
 /// The letters whose handler says that its dependency is down, and since when.

@@ -11,7 +11,7 @@ use super::caution::{Careful, Caution, Step, Watched};
 use super::fault::{Fault, store_fault};
 use super::first::First;
 use super::fits::Fits;
-use super::probe::another_runs;
+use super::probe::Doubtful;
 use super::router::Task;
 use super::settings::Settings;
 use super::split::Split;
@@ -48,13 +48,13 @@ pub(super) struct Turn<S: Store> {
 }
 
 /// How a turn goes about its messages.
-pub(super) struct Manner {
+pub(super) struct Manner<S: Store> {
     /// Which run of the first message this is; it counts the runs of a message that blocks its lane.
     pub(super) first_attempt: u32,
     /// The first messages of the lane, as far as they are not finished.
     pub(super) first: First,
     /// The first message has said for long that its dependency is down: another one is asked.
-    pub(super) doubtful: bool,
+    pub(super) doubtful: Option<Doubtful<S>>,
     /// How many messages fitted into the time of a transaction before.
     pub(super) fits: Fits,
     /// The message that others are to answer for.
@@ -66,8 +66,8 @@ pub(super) struct Manner {
 pub(super) enum After {
     /// Goes on.
     Continue,
-    /// Waits for an outage to pass.
-    Outage(String),
+    /// Waits for an outage to pass, of which a handler has told or the store.
+    Outage { error: String, told_by_handler: bool },
     /// Goes on with a smaller batch.
     Conflict(String),
     /// Goes on with one message at a time: a process has died of one of them.
@@ -89,10 +89,10 @@ pub(super) enum After {
 pub(super) async fn turn<S: Inbox>(
     settings: Arc<Settings<S>>,
     items: Vec<Item<S>>,
-    manner: Manner,
+    manner: Manner<S>,
     stop: Arc<AtomicBool>,
 ) -> Turn<S> {
-    let Manner { first_attempt, mut first, doubtful, mut fits, watched } = manner;
+    let Manner { first_attempt, mut first, mut doubtful, mut fits, watched } = manner;
     // Judged now and not when it arrived: a lane may wait for days, and markers go meanwhile.
     let now = Timestamp::now();
     let (mut receipts, entries): (Vec<Receipt>, Vec<_>) =
@@ -105,6 +105,8 @@ pub(super) async fn turn<S: Inbox>(
     let mut verdict = Verdict::Neutral;
     let mut due_in = Vec::new();
     let mut slow: Option<usize> = None;
+    // Another message could be handled while the first one said that its dependency is down.
+    let mut is_up = false;
 
     if first.left() == 0 && first.is_one_by_one() {
         first.forget(&settings).await;
@@ -160,6 +162,7 @@ pub(super) async fn turn<S: Inbox>(
         if is_whole {
             range = fits.shortened(range);
         }
+        let mut told_by_handler = false;
         let fault = match attempt(&settings, &batch, range.clone(), runs).await {
             Attempted::Committed { through, stats, took } => {
                 crash::point("consumer.committed");
@@ -188,7 +191,10 @@ pub(super) async fn turn<S: Inbox>(
                 split.stop_before(index);
                 continue;
             }
-            Attempted::Failed { index, fault } => (index, fault),
+            Attempted::Failed { index, fault } => {
+                told_by_handler = true;
+                (index, fault)
+            }
             Attempted::Store { error, .. } if error.kind() == ErrorKind::Fenced => {
                 after = After::Fenced;
                 break;
@@ -220,14 +226,21 @@ pub(super) async fn turn<S: Inbox>(
             }
             (_, Fault::Blame(_)) if split.halve() => continue,
             (index, Fault::LockBound(failure) | Fault::Blame(failure)) => (index, failure),
-            (0, Fault::Unavailable(error))
-                if doubtful && another_runs(&settings, &batch, 0, first.is_one_by_one(), &stop).await =>
-            {
+            (0, Fault::Unavailable(error)) if told_by_handler && is_up => {
                 (0, Failure::retryable(FailureKind::Failed, error))
             }
             (index, Fault::Unavailable(error)) => {
+                let asks = doubtful.take().filter(|_| told_by_handler && index == 0);
+                if let Some(doubtful) = asks
+                    && doubtful.another_runs(&settings, &batch, first.is_one_by_one(), &stop).await
+                {
+                    // The dependency may have come back since: the first message has the last word.
+                    is_up = true;
+                    split.alone(0);
+                    continue;
+                }
                 verdict = Verdict::Failure;
-                after = After::Outage(error);
+                after = After::Outage { error, told_by_handler };
                 // What stands before the message whose dependency is down does not wait with it.
                 split.stop_before(index);
                 continue;
@@ -289,7 +302,9 @@ fn judged<S: Inbox>(settings: &Settings<S>, entry: Arc<Entry<S>>, now: Timestamp
 /// Says what the lane does when a message could not be looked at or noted: it does not run.
 fn without_a_note(error: Error) -> (After, Verdict) {
     match store_fault(&error) {
-        Some(Fault::Unavailable(text)) => (After::Outage(text), Verdict::Failure),
+        Some(Fault::Unavailable(error)) => {
+            (After::Outage { error, told_by_handler: false }, Verdict::Failure)
+        }
         Some(Fault::Conflict(text)) => (After::Conflict(text), Verdict::Neutral),
         Some(Fault::LockBound(failure)) => (After::Conflict(failure.error), Verdict::Neutral),
         _ => (After::Fatal(error), Verdict::Neutral),

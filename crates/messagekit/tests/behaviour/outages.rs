@@ -343,6 +343,60 @@ async fn a_message_that_alone_says_for_ten_minutes_its_dependency_is_down_has_fa
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_says_for_ten_minutes_that_its_dependency_is_down_is_not_believed_because_nobody_stands_beside_it()
+ {
+    let world = World::new(1);
+    world.push_all("a", 2).await;
+    world.push_all("b", 2).await;
+    world.push_all("c", 2).await;
+    world.script.always("a-1", Act::Unavailable);
+    world.script.always("b-1", Act::Permanent);
+    let consumer = start(world.billing().one_by_one().on_failure(OnFailure::ParkKey));
+    pass(seconds(11 * 60)).await;
+    assert_eq!(world.applied(), ["c-1", "c-2"]);
+    let letter = world.letter("a-1").await;
+    assert_eq!((letter.state, letter.attempts, letter.holds_back), (LetterState::Retrying, 1, 1));
+    assert_eq!(
+        world.letter("b-1").await.state,
+        LetterState::Dead,
+        "one that fails says nothing of the others"
+    );
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dependency_that_comes_back_while_another_message_is_asked_burns_nothing() {
+    let world = World::new(1);
+    for id in ["a", "b"] {
+        world.push(id, 1).await;
+        world.script.always(&format!("{id}-1"), Act::Unavailable);
+    }
+    let consumer = start(world.billing());
+    pass(seconds(11 * 60)).await;
+    world.script.heal();
+    world.script.next("a-1", [Act::Unavailable]);
+    until(|| world.applied().len() == 2).await;
+    assert_eq!((world.applied(), world.letters_now()), (vec!["a-1".to_owned(), "b-1".to_owned()], 0));
+    assert_eq!(consumer.stop().await.set_aside, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_hour_without_the_store_makes_nobody_doubt_what_a_handler_says_afterwards() {
+    let world = World::new(1);
+    world.push_all("a", 1).await;
+    world.push_all("b", 1).await;
+    let flaky = Flaky::new(&world.store);
+    flaky.fail(Call::Begin, ErrorKind::Unavailable);
+    let consumer = start(world.consumer_on(CONSUMER, flaky.clone()).on_failure(OnFailure::ParkKey));
+    pass(seconds(3_600)).await;
+    world.script.next("a-1", [Act::Unavailable, Act::Unavailable]);
+    flaky.heal();
+    until(|| world.applied().len() == 2).await;
+    assert_eq!((world.script.attempts_of("a-1"), world.letters_now()), (vec![1, 1, 1], 0));
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_is_asked_whether_the_dependency_is_up_keeps_nothing_of_the_answer() {
     let world = World::new(1);
     world.push_all("a", 2).await;

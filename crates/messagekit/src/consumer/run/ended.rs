@@ -59,9 +59,11 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
                 state.grow(self.settings.batch.messages.get());
                 (state.outages, state.full) = (0, 0);
             }
-            After::Outage(error) => {
+            After::Outage { error, told_by_handler } => {
                 state.outages += 1;
-                state.unavailable(finished);
+                if told_by_handler {
+                    state.unavailable(finished);
+                }
                 let wait = Backoff::OUTAGE.delay(state.outages);
                 tracing::warn!(consumer, error, ?wait, "paused by an outage");
                 state.wait_for(wait);

@@ -47,7 +47,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
                 self.subscriber.resume(lane);
             }
             let stop = Arc::new(AtomicBool::new(false));
-            let (first_attempt, doubtful) = (state.blocked + 1, state.is_doubtful());
+            let (first_attempt, doubtful) = (state.blocked + 1, state.doubtful());
             let (first, watched) = (state.first.clone(), state.watched.take());
             let manner = Manner { first_attempt, first, doubtful, fits: state.fits, watched };
             let working = turn(Arc::clone(&self.settings), items, manner, Arc::clone(&stop));
