@@ -6,6 +6,7 @@ mod blame;
 mod block;
 mod counted;
 mod defaults;
+mod ending;
 mod envelope;
 mod failures;
 mod fixture;

@@ -12,6 +12,7 @@ use messagekit::{Backoff, Consumer, ErrorKind, LetterState, MessageId, Shutdown}
 use tokio::time::Instant;
 
 use crate::counted::{Counted, Counts};
+use crate::ending::Ending;
 use crate::fixture::{Act, CALM, CONSUMER, World, names, pass, seconds, sorted, start, until};
 use crate::flaky::{Call, Flaky};
 
@@ -81,6 +82,24 @@ async fn a_stop_waits_half_a_minute_for_a_handler_and_no_longer() {
     until(|| world.applied().len() == 5).await;
     assert_eq!(world.applied(), names("a", 5));
     consumer.stop().await;
+}
+
+/// A process that ends then is started again and ends again, until somebody has repaired the position.
+#[tokio::test(start_paused = true)]
+async fn a_source_that_ends_for_good_costs_no_message_in_hand_its_run() {
+    let world = World::new(1);
+    world.push_all("a", 3).await;
+    world.script.always("a-2", Act::Take(seconds(10)));
+    let consumer = start(world.billing_from(Ending::new(world.topics(), seconds(5))));
+    let error = consumer.ended().await.expect_err("it cannot go on");
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert_eq!((world.applied(), world.store.open_transactions()), (names("a", 2), 0));
+    assert_eq!(world.store.suspects(CONSUMER), [], "nobody takes it for a death");
+
+    world.script.always("a-3", Act::Take(seconds(600)));
+    let consumer = start(world.billing_from(Ending::new(world.topics(), seconds(5))).deadline(seconds(900)));
+    consumer.ended().await.expect_err("it cannot go on");
+    assert_eq!(world.store.suspects(CONSUMER), [], "one that is cut off is no death either");
 }
 
 #[tokio::test(start_paused = true)]

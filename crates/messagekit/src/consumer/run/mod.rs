@@ -46,16 +46,15 @@ pub(super) async fn run<S: Inbox, Src: Source>(
     })
     .await;
     running.stop();
-    let mut drained = tokio::time::timeout(DRAIN, poll_fn(|cx| running.poll_drained(cx))).await;
+    let drained = tokio::time::timeout(DRAIN, poll_fn(|cx| running.poll_drained(cx))).await;
     if drained.is_err() {
         // Whoever is only aborted takes neither its note nor its lease back, and this stop would count as a death.
         running.settings.cut_off.request();
-        drained = tokio::time::timeout(CUT_OFF, poll_fn(|cx| running.poll_drained(cx))).await;
+        let _ = tokio::time::timeout(CUT_OFF, poll_fn(|cx| running.poll_drained(cx))).await;
     }
-    let drained = drained.unwrap_or(Ok(()));
     running.turns.abort_all();
     let closed = poll_fn(|cx| running.subscriber.poll_close(cx)).await;
-    outcome.and(drained).and(closed)
+    outcome.and(running.trouble.map_or(Ok(()), Err)).and(closed)
 }
 
 async fn or_shutdown<T>(
@@ -88,6 +87,10 @@ struct Running<S: Store, Sub> {
     settled: Vec<Receipt>,
     released: Vec<Receipt>,
     stopping: bool,
+    /// The source has ended for good: nothing more is asked of it.
+    has_ended: bool,
+    /// What went wrong first while it was stopping.
+    trouble: Option<Error>,
 }
 
 /// Running letters again.
@@ -113,6 +116,8 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             settled: Vec::new(),
             released: Vec::new(),
             stopping: false,
+            has_ended: false,
+            trouble: None,
         }
     }
 
@@ -126,7 +131,8 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
                 }
                 moved = true;
             }
-            while let Poll::Ready(incoming) = self.subscriber.poll_next(cx) {
+            while !self.has_ended {
+                let Poll::Ready(incoming) = self.subscriber.poll_next(cx) else { break };
                 match incoming {
                     Some(Ok(incoming)) => {
                         self.settings.stats.trouble(None);
@@ -137,8 +143,14 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
                         self.lanes.values_mut().for_each(LaneState::is_not_quiet);
                         tracing::warn!(consumer = &*self.settings.name, error = %chain(&error), "source");
                     }
-                    Some(Err(error)) => return Poll::Ready(error),
-                    None => return Poll::Ready(Error::new(ErrorKind::Closed, "source ended by itself")),
+                    Some(Err(error)) => {
+                        self.has_ended = true;
+                        return Poll::Ready(error);
+                    }
+                    None => {
+                        self.has_ended = true;
+                        return Poll::Ready(Error::new(ErrorKind::Closed, "source ended by itself"));
+                    }
                 }
                 moved = true;
             }
@@ -180,11 +192,12 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
         self.hand_over();
     }
 
-    fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if let Poll::Ready(error) = self.poll(cx) {
-            return Poll::Ready(Err(error));
+    /// Waits until nothing is under way: whatever goes wrong meanwhile, what runs comes to its end.
+    fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while let Poll::Ready(error) = self.poll(cx) {
+            self.trouble.get_or_insert(error);
         }
-        if self.turns.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
+        if self.turns.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Gives receipts to the subscriber.
