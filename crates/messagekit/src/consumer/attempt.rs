@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::ConsumerStats;
 use super::batch::{Batch, Entry, Runs};
-use super::fault::{Fault, Run, handle};
+use super::fault::{Fault, Run, cut_off, handle};
 use super::router::Task;
 use super::settings::Settings;
 use super::strands::strand_of;
@@ -39,14 +39,17 @@ pub(super) async fn attempt<S: Inbox>(
     range: Range<usize>,
     runs: Runs,
 ) -> Attempted {
-    let (shared, messages) = (Arc::clone(settings), Arc::clone(batch));
+    let (shared, messages, index) = (Arc::clone(settings), Arc::clone(batch), range.start);
     let work = settings.store.transact(Box::new(move |mut tx| {
         Box::pin(async move {
             let end = apply(&shared, &messages, range, runs, &mut tx).await;
             (tx, end)
         })
     }));
-    match work.await {
+    let Some(ended) = settings.unless_cut_off(work).await else {
+        return Attempted::Failed { index, fault: cut_off() };
+    };
+    match ended {
         Ok(attempted) => attempted,
         Err(TransactError::Begin(error)) => Attempted::Store { error, handlers_ran: false },
         Err(TransactError::Commit(error) | TransactError::Unknown(error)) => {

@@ -72,7 +72,7 @@ pub(super) async fn handle<S: Inbox>(
         biased;
         ended = tokio::time::timeout(settings.deadline, AssertUnwindSafe(handling).catch_unwind()) => ended,
         () = settings.cut_off.requested() => {
-            return Err((0, Fault::Conflict("handler was cut off by a stop".to_owned())));
+            return Err((0, cut_off()));
         }
     };
     settings.stats.took(started.elapsed());
@@ -100,6 +100,11 @@ pub(super) async fn handle<S: Inbox>(
         }
         (None, fault) => (0, fault),
     })
+}
+
+/// A stop has waited long enough: burns nothing.
+pub(super) fn cut_off() -> Fault {
+    Fault::Conflict("handler was cut off by a stop".to_owned())
 }
 
 fn fault<S: Inbox>(error: &HandlerError) -> Fault {

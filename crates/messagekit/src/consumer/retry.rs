@@ -3,10 +3,8 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::caution::process_killer;
-use super::fault::{Fault, Run, handle, store_fault};
+use super::fault::{Fault, Run, cut_off, handle, store_fault};
 use super::router::Task;
 use super::settings::{KILLS, Settings};
 use super::turn::log_failure;
@@ -72,10 +70,10 @@ pub(super) async fn retry<S: Inbox>(settings: Arc<Settings<S>>) -> Retried {
     let leased = Arc::new(leased);
     if leased.kills >= KILLS {
         let failure = process_killer(leased.kills);
-        return end(&settings, &leased, Ran::Fault(Fault::Message(failure)), lease).await;
+        return end(&settings, &leased, Ran::Fault(Fault::Message(failure))).await;
     }
     let ran = run(&settings, &leased).await;
-    end(&settings, &leased, ran, lease).await
+    end(&settings, &leased, ran).await
 }
 
 /// One transaction: handler, then the letter resolved and its marker done.
@@ -108,7 +106,8 @@ async fn run<S: Inbox>(settings: &Arc<Settings<S>>, leased: &Arc<Leased>) -> Ran
             }
         })
     }));
-    match work.await {
+    let Some(ended) = settings.unless_cut_off(work).await else { return Ran::Fault(cut_off()) };
+    match ended {
         Ok(ran) => ran,
         // The handler did not run, so it is not to blame.
         Err(TransactError::Begin(error)) => match store_fault(&error) {
@@ -145,7 +144,7 @@ fn doubt<S: Inbox>(settings: &Settings<S>, letter: i64, ran: Ran) -> Ran {
     }
 }
 
-async fn end<S: Inbox>(settings: &Settings<S>, leased: &Leased, ran: Ran, lease: Duration) -> Retried {
+async fn end<S: Inbox>(settings: &Settings<S>, leased: &Leased, ran: Ran) -> Retried {
     let consumer = &*settings.name;
     let mut stats = ConsumerStats::default();
     let outcome = Outcome { verdict: Verdict::Neutral, used: 1 };
@@ -187,7 +186,7 @@ async fn end<S: Inbox>(settings: &Settings<S>, leased: &Leased, ran: Ran, lease:
             Answer::HandBack(Duration::ZERO)
         }
     };
-    match answer_lease(settings, leased, &answer, lease).await {
+    match answer_lease(settings, leased, &answer).await {
         Ok(true) => settings.stats.add(&stats),
         Ok(false) => {}
         Err(error) => {
@@ -199,26 +198,26 @@ async fn end<S: Inbox>(settings: &Settings<S>, leased: &Leased, ran: Ran, lease:
     retried
 }
 
-/// Answers a lease, again while the store is down and the lease lasts: without an answer, the run would count as the death
-/// of this process.
+/// Answers a lease, again for as long as the store is down: without an answer, the run would count as the death of this process.
+/// Where somebody else has leased the letter meanwhile, the answer counts for nothing.
 async fn answer_lease<S: Inbox>(
     settings: &Settings<S>,
     leased: &Leased,
     answer: &Answer,
-    lease: Duration,
 ) -> Result<bool, Error> {
     let (store, consumer) = (&settings.store, &*settings.name);
-    let (started, mut outages) = (Instant::now(), 0);
+    let mut outages = 0;
     loop {
         let written = match answer {
             Answer::Fail(failure) => store.fail(consumer, leased, failure).await,
             Answer::HandBack(delay) => store.hand_back(consumer, leased, *delay).await,
         };
         match written {
-            Err(error) if error.is_transient() && started.elapsed() < lease => {
+            Err(error) if error.is_transient() && !settings.cut_off.is_requested() => {
                 tracing::debug!(consumer, letter = leased.letter, error = %chain(&error), "answer to a lease waits");
                 outages += 1;
-                tokio::time::sleep(Backoff::OUTAGE.delay(outages)).await;
+                let wait = tokio::time::sleep(Backoff::OUTAGE.delay(outages));
+                settings.unless_cut_off(wait).await;
             }
             written => return written,
         }

@@ -35,6 +35,8 @@ pub(super) const LONGEST_WATCH: Duration = Duration::from_secs(5);
 pub(super) const DRAIN: Duration = Duration::from_secs(30);
 /// How long a shutdown waits then for handlers that were cut off: notes and leases are taken back meanwhile.
 pub(super) const CUT_OFF: Duration = Duration::from_secs(5);
+/// How long the transaction of a handler that was cut off may take to be rolled back, behind a statement that still runs.
+const ROLL_BACK: Duration = Duration::from_secs(1);
 
 /// Shared by the loop and the turns it starts.
 pub(super) struct Settings<S: Store> {
@@ -65,6 +67,20 @@ impl<S: Store> Settings<S> {
     /// Returns how long one run of a message takes at most, with the wait for somebody else's claim and the commit.
     pub(super) fn longest_run(&self) -> Duration {
         self.deadline * 2 + Duration::from_secs(5)
+    }
+
+    /// Waits for a transaction, and not for long when a stop has cut its handler off: dropped, it is rolled back behind the
+    /// statement that still runs, and a commit under way ends by itself.
+    pub(super) async fn unless_cut_off<T>(&self, transaction: impl Future<Output = T>) -> Option<T> {
+        let given_up = async {
+            self.cut_off.requested().await;
+            tokio::time::sleep(ROLL_BACK).await;
+        };
+        tokio::select! {
+            biased;
+            ended = transaction => Some(ended),
+            () = given_up => None,
+        }
     }
 
     /// Returns whether a message keeps its place in the order of its key.

@@ -36,6 +36,7 @@ pub(crate) struct Flaky {
     inner: MemoryStore,
     down: Arc<Mutex<BTreeMap<Call, ErrorKind>>>,
     slow: Arc<AtomicBool>,
+    rollbacks_take: Arc<Mutex<Duration>>,
     short_leases: Arc<AtomicBool>,
     commits_under_way: Arc<AtomicUsize>,
     calls: Arc<Mutex<BTreeMap<Call, usize>>>,
@@ -43,8 +44,9 @@ pub(crate) struct Flaky {
 
 impl Flaky {
     pub(crate) fn new(inner: &MemoryStore) -> Self {
-        let (down, slow, short_leases, commits_under_way, calls) = Default::default();
-        Self { inner: inner.clone(), down, slow, short_leases, commits_under_way, calls }
+        let (down, slow, rollbacks_take, short_leases, commits_under_way, calls) = Default::default();
+        let inner = inner.clone();
+        Self { inner, down, slow, rollbacks_take, short_leases, commits_under_way, calls }
     }
 
     /// Makes every such call fail until [`heal`](Self::heal).
@@ -59,6 +61,11 @@ impl Flaky {
     /// Makes every call wait before and after, so that a dropped future is dropped there too.
     pub(crate) fn slow(&self) {
         self.slow.store(true, Ordering::Relaxed);
+    }
+
+    /// Makes every rollback take so long, as behind a statement that the server still works on.
+    pub(crate) fn rollbacks_take(&self, time: Duration) {
+        *self.rollbacks_take.lock().expect("a time") = time;
     }
 
     /// Returns how many commits were begun and not awaited to their end.
@@ -111,6 +118,8 @@ impl Store for Flaky {
 
     async fn rollback(&self, tx: MemoryTx) -> Result<(), Error> {
         self.wait().await;
+        let time = *self.rollbacks_take.lock().expect("a time");
+        tokio::time::sleep(time).await;
         self.inner.rollback(tx).await
     }
 }

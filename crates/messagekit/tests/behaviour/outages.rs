@@ -415,6 +415,25 @@ async fn who_is_asked_whether_the_dependency_is_up_keeps_nothing_of_the_answer()
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_hour_without_the_store_costs_a_letter_that_was_running_nothing() {
+    let world = World::new(1);
+    world.push_all("a", 1).await;
+    world.script.next("a-1", [Act::Fail, Act::Take(seconds(5))]);
+    let flaky = Flaky::new(&world.store);
+    let consumer = start(world.consumer_on(CONSUMER, flaky.clone()));
+    until(|| world.script.runs_of("a-1").len() == 2).await;
+    for call in [Call::Begin, Call::Commit, Call::Resolve, Call::Lease, Call::Fail, Call::HandBack] {
+        flaky.fail(call, ErrorKind::Unavailable);
+    }
+    pass(seconds(3_600)).await;
+    flaky.heal();
+    until(|| world.applied().len() == 1).await;
+    let letter = world.letter("a-1").await;
+    assert_eq!((letter.state, letter.attempts, letter.kills), (LetterState::Resolved, 2, 0));
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_letter_waits_for_an_hour_while_nothing_else_is_applied() {
     let world = World::new(1);
     world.push_all("a", 1).await;

@@ -135,6 +135,26 @@ async fn a_letter_that_a_stop_cuts_off_pays_with_neither_attempt_nor_life() {
     consumer.stop().await;
 }
 
+/// Dropped in the middle of a statement, a handler leaves a server that works on it, and a rollback that waits for that.
+#[tokio::test(start_paused = true)]
+async fn a_stop_in_the_middle_of_a_long_statement_is_no_death() {
+    let world = World::new(1);
+    world.push_all("a", 1).await;
+    let flaky = Flaky::new(&world.store);
+    world.script.plan("a-1", [Act::Take(seconds(500)), Act::Fail], Act::Take(seconds(500)));
+    let billing = || world.consumer_on(CONSUMER, flaky.clone()).deadline(seconds(600));
+    for runs in [1, 3] {
+        let consumer = start(billing());
+        until(|| world.script.runs_of("a-1").len() == runs).await;
+        flaky.rollbacks_take(seconds(100));
+        consumer.stop().await;
+        flaky.rollbacks_take(seconds(0));
+    }
+    assert_eq!(world.store.suspects(CONSUMER), []);
+    let letter = world.letter("a-1").await;
+    assert_eq!((letter.state, letter.attempts, letter.kills), (LetterState::Retrying, 1, 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stop_during_an_outage_ends_soon() {
     let world = World::new(2);
