@@ -119,22 +119,32 @@ pub(super) struct Doubted(BTreeMap<i64, Doubt>);
 
 struct Doubt {
     since: Instant,
+    /// When it was last said.
+    said: Instant,
     /// How many messages the consumer had applied at the last run of this letter.
     applied: u64,
 }
 
+/// A letter that has not said so for longer has run elsewhere meanwhile, or is closed.
+const STALE: Duration = Duration::from_secs(60 * 60);
+
 impl Doubted {
-    /// More are not remembered: they are believed.
+    /// More are not remembered: whichever has not said so for the longest is believed from the beginning again.
     const MOST: usize = 1_024;
 
     /// Returns whether a letter has failed that says so once more: it has for long, and others were applied since its last run.
     pub(super) fn has_failed(&mut self, letter: i64, applied: u64) -> bool {
-        if self.0.len() >= Self::MOST && !self.0.contains_key(&letter) {
-            return false;
+        let now = Instant::now();
+        self.0.retain(|_, doubt| now - doubt.said < STALE);
+        if self.0.len() >= Self::MOST
+            && !self.0.contains_key(&letter)
+            && let Some(oldest) = self.0.iter().min_by_key(|(_, doubt)| doubt.said).map(|(letter, _)| *letter)
+        {
+            self.0.remove(&oldest);
         }
-        let doubt = self.0.entry(letter).or_insert(Doubt { since: Instant::now(), applied });
-        let failed = doubt.since.elapsed() >= BELIEVED && applied > doubt.applied;
-        doubt.applied = applied;
+        let doubt = self.0.entry(letter).or_insert(Doubt { since: now, said: now, applied });
+        let failed = now - doubt.since >= BELIEVED && applied > doubt.applied;
+        (doubt.said, doubt.applied) = (now, applied);
         if failed {
             self.0.remove(&letter);
         }
@@ -144,5 +154,32 @@ impl Doubted {
     /// The letter said something else.
     pub(super) fn forget(&mut self, letter: i64) {
         self.0.remove(&letter);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_letter_that_others_have_seen_to_is_believed_from_the_beginning_again() {
+        let mut doubted = Doubted::default();
+        assert!(!doubted.has_failed(1, 0));
+        tokio::time::advance(STALE).await;
+        assert!(!doubted.has_failed(1, 5));
+        tokio::time::advance(BELIEVED).await;
+        assert!(doubted.has_failed(1, 6));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn letters_that_are_gone_keep_no_place() {
+        let mut doubted = Doubted::default();
+        for letter in 0..2_000 {
+            tokio::time::advance(Duration::from_millis(1)).await;
+            assert!(!doubted.has_failed(letter, 0));
+        }
+        tokio::time::advance(BELIEVED).await;
+        assert!(doubted.has_failed(1_999, 1), "the last of them is remembered");
+        assert_eq!(doubted.0.len(), Doubted::MOST - 1);
     }
 }

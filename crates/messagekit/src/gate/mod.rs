@@ -109,6 +109,8 @@ impl fmt::Debug for Ticket {
 
 /// Holds a consumer back without failing anything. The value is a handle with timers of its own; state that is shared by
 /// several consumers lives behind it.
+///
+/// It holds back the consumer and not one of its lanes: while it waits with one, the others are not asked.
 pub trait Gate: Send {
     /// Returns the gate's name in metrics and health.
     fn name(&self) -> &'static str;
