@@ -125,7 +125,7 @@ impl RelayBuilder {
     }
 
     /// Sets how long a shutdown waits for what is under way. Default: 10 s. What is not confirmed then is published again by
-    /// whoever gets its slice.
+    /// whoever gets its slice. Other relays get the slices sooner, when it waits only for calls that are older than a second.
     pub fn drain(mut self, drain: Duration) -> Self {
         self.drain = drain;
         self

@@ -30,7 +30,7 @@
 //! An event that the broker refuses for good is set aside with everything of its topic and key behind it, until somebody
 //! decides ([`RejectedEvents`]); other keys go on. An outage is waited for: the topic is paused for 50 ms to 2 s at a time, and for
 //! 1 s to 30 s where a queue has no room, and then tried again, however long it takes, and other topics go on. A topic that gets no answer at all is left out after a
-//! second.
+//! second, and its slices may be handed over.
 //!
 //! # What it does not promise
 //!

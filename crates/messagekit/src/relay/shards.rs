@@ -118,13 +118,13 @@ impl Shards {
         std::mem::take(&mut self.lost)
     }
 
-    /// Takes out what is to be handed over and has nothing under way.
-    pub(super) fn take_surplus(&mut self) -> Vec<ShardLease> {
+    /// Takes out what is to be handed over and has nothing under way that is worth waiting for.
+    pub(super) fn take_surplus(&mut self, now: Duration) -> Vec<ShardLease> {
         let is_read = |shard| {
             self.reading.as_ref().is_some_and(|read| read.wanted.iter().any(|one| one.lease.shard == shard))
         };
-        let at_rest =
-            |shard| !self.busy.contains_key(&shard) && !self.confirmed.has(shard) && !is_read(shard);
+        let has_call = |shard| self.awaited(now).any(|part| part.shards.contains(&shard));
+        let at_rest = |shard| !has_call(shard) && !self.confirmed.has(shard) && !is_read(shard);
         let leaving = self.slices.iter().filter(|(shard, slice)| slice.leaving && at_rest(**shard));
         let leaving: Vec<ShardLease> =
             leaving.map(|(shard, slice)| ShardLease { shard: *shard, epoch: slice.epoch }).collect();
@@ -132,6 +132,19 @@ impl Shards {
             self.slices.remove(&lease.shard);
         }
         leaving
+    }
+
+    /// Says whether a stop waits for nothing but calls that should have had their answer: others may have the slices meanwhile.
+    pub(super) fn waits_in_vain(&self, now: Duration) -> bool {
+        let is_settled = self.reading.is_none() && self.confirmed.len() == 0;
+        is_settled && !self.is_at_rest() && self.awaited(now).next().is_none()
+    }
+
+    /// Returns what is under way and keeps its slices from being handed over. What should have had its answer does not: whoever
+    /// has the slice next publishes it again, and an answer that comes then does no harm. What the broker confirms is deleted,
+    /// whoever says so; what it refuses stays, because the right to the slice is gone.
+    fn awaited(&self, now: Duration) -> impl Iterator<Item = &UnderWay> {
+        self.parts.values().filter(move |part| now < part.started + PATIENCE)
     }
 
     /// Says that there may be something new anywhere.
@@ -158,10 +171,9 @@ impl Shards {
         self.topics.forget(now, |topic| parts.values().any(|part| *part.topic == *topic));
     }
 
-    /// Returns when [`pass`](Self::pass) has something to note.
-    pub(super) fn next(&self) -> Option<Duration> {
-        let waited_for = self.parts.values().filter(|part| !self.topics.is_paused(&part.topic));
-        let patience = waited_for.map(|part| part.started + PATIENCE).min();
+    /// Returns when [`pass`](Self::pass) has something to note, or slices have waited long enough for an answer.
+    pub(super) fn next(&self, now: Duration) -> Option<Duration> {
+        let patience = self.awaited(now).map(|part| part.started + PATIENCE).min();
         patience.into_iter().chain(self.topics.next()).min()
     }
 

@@ -62,6 +62,8 @@ struct World {
     ours: [bool; SLICES as usize],
     answer: Option<(BTreeSet<u16>, Page)>,
     parts: Vec<Part>,
+    /// When each part began.
+    began: BTreeMap<u64, Duration>,
     shards: Shards,
 }
 
@@ -86,6 +88,7 @@ impl World {
             ours: [false; SLICES as usize],
             answer: None,
             parts: Vec::new(),
+            began: BTreeMap::new(),
             shards: Shards::new(CALLS, UNDELETED, backoff, backoff),
         }
     }
@@ -141,9 +144,11 @@ impl World {
                 }
             }
             Step::HandOver => {
-                for lease in self.shards.take_surplus() {
-                    let under_way = self.parts.iter().flat_map(|part| &part.rows);
-                    assert!(!under_way.into_iter().any(|row| row.lease.shard == lease.shard));
+                for lease in self.shards.take_surplus(self.now) {
+                    let awaited =
+                        self.parts.iter().filter(|part| self.now < self.began[&part.number] + PATIENCE);
+                    let mut awaited = awaited.flat_map(|part| &part.rows);
+                    assert!(!awaited.any(|row| row.lease.shard == lease.shard));
                     let asked = self.answer.as_ref().is_some_and(|(asked, _)| asked.contains(&lease.shard));
                     assert!(!asked, "a slice is handed over that is being read");
                     if self.epochs[usize::from(lease.shard)] == lease.epoch {
@@ -220,6 +225,7 @@ impl World {
         for part in self.shards.answered(self.now, page) {
             assert!(self.now < self.shards.valid_until(), "published without a lease");
             self.check_part(&part);
+            self.began.insert(part.number, self.now);
             self.parts.push(part);
         }
     }

@@ -1,9 +1,13 @@
 use std::time::Duration;
 
-use crate::fixture::{Running, TOPIC, World, firsts_of, order, until, within};
+use crate::broker::Fate;
+use crate::fixture::{OTHER, Running, TOPIC, World, event, firsts_of, order, until, within};
+use crate::tables::shard_of;
 
 const LEASE: Duration = Duration::from_secs(4);
 const RENEWAL: Duration = Duration::from_secs(1);
+/// So long a call that is not answered holds its slices.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 #[tokio::test(start_paused = true)]
 async fn relays_that_join_and_leave_hand_over() {
@@ -46,6 +50,96 @@ async fn handing_over_publishes_nothing_twice() {
     for relay in relays {
         relay.stop().await.unwrap();
     }
+}
+
+/// Events of a topic that gets no answer in every slice with a key, and of another topic, which does.
+async fn until_one_topic_is_silent(world: &World, relay: &Running) {
+    world.broker.silence(&[TOPIC]);
+    world.write_keys(100, 2);
+    until("the topic is paused", || !relay.stats.read().paused.is_empty()).await;
+    world.outbox.write((0..100).map(|key| event(OTHER, &format!("k{key}"), 0)));
+    until("the other topic flows", || world.broker.taken_count() == 100).await;
+}
+
+/// Ends the silence; everything comes, in order, and nothing is set aside.
+async fn until_all_is_published(world: &World) {
+    world.broker.silence(&[]);
+    until("all are published", || world.outbox.pending_count() == 0).await;
+    let taken = world.broker.taken();
+    for key in 0..100 {
+        let key = format!("k{key}");
+        assert_eq!(
+            (firsts_of(&taken, TOPIC, &key), firsts_of(&taken, OTHER, &key)),
+            (vec![0, 1], vec![0, 1])
+        );
+    }
+    assert_eq!(world.outbox.rejected_count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_is_never_answered_does_not_hold_what_is_to_be_handed_over() {
+    let world = World::new();
+    let first = Running::start(world.relay_named("first"));
+    until_one_topic_is_silent(&world, &first).await;
+    let second = Running::start(world.relay_named("second"));
+    let shared = || (world.outbox.slices_of("first"), world.outbox.slices_of("second")) == (32, 32);
+    within(2 * RENEWAL, "they share", shared).await;
+    world.outbox.write((0..100).map(|key| event(OTHER, &format!("k{key}"), 1)));
+    // The one that is new must find out that the topic gets no answer.
+    within(PATIENCE + 2 * RENEWAL, "the other topic flows", || world.broker.taken_count() == 200).await;
+    until_all_is_published(&world).await;
+    first.stop().await.unwrap();
+    second.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_that_waits_for_an_answer_leaves_its_slices_to_others() {
+    let world = World::new();
+    let first = Running::start(world.relay_named("first").drain(Duration::from_secs(60)));
+    until_one_topic_is_silent(&world, &first).await;
+    let second = Running::start(world.relay_named("second"));
+    until("they share", || world.outbox.slices_of("second") == 32).await;
+    let stop = tokio::spawn(first.stop());
+    within(PATIENCE + 2 * RENEWAL, "the other has all", || world.outbox.slices_of("second") == 64).await;
+    world.outbox.write((0..100).map(|key| event(OTHER, &format!("k{key}"), 1)));
+    within(PATIENCE + RENEWAL, "the other topic flows", || world.broker.taken_count() == 200).await;
+    tokio::time::sleep(3 * LEASE).await;
+    assert_eq!(world.outbox.slices_of("second"), 64, "it takes nothing back");
+    assert!(!stop.is_finished(), "what is under way may still be answered");
+    until_all_is_published(&world).await;
+    stop.await.unwrap().unwrap();
+    second.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_comes_when_the_slice_was_handed_over_sets_nothing_aside() {
+    let world = World::new();
+    // Of two relays, the one that joins gets the last slices.
+    let key = (0..).map(|n| format!("k{n}")).find(|key| shard_of(&order(key, 0)) == 48).unwrap();
+    let (mut asked, mut answered) = (0, 0);
+    world.broker.waits(move |_| {
+        asked += 1;
+        Duration::from_secs(if asked == 1 { 20 } else { 0 })
+    });
+    world.broker.script(move |_| {
+        answered += 1;
+        if answered == 2 { Fate::Rejected } else { Fate::Taken }
+    });
+    world.outbox.write([order(&key, 0)]);
+    let first = Running::start(world.relay_named("first"));
+    until("it is under way", || first.stats.read().unconfirmed == 1).await;
+    world.outbox.set_deletes_down(true);
+    let second = Running::start(world.relay_named("second"));
+    until("the other publishes it", || world.broker.taken_count() == 1).await;
+    within(Duration::from_secs(20), "it is refused", || first.stats.read().unconfirmed == 0).await;
+    assert_eq!((world.outbox.pending_count(), world.outbox.rejected_count()), (1, 0));
+    world.outbox.set_deletes_down(false);
+    world.outbox.write([order(&key, 1)]);
+    until("all are published", || world.outbox.pending_count() == 0).await;
+    assert_eq!(firsts_of(&world.broker.taken(), TOPIC, &key), [0, 1]);
+    assert_eq!((world.broker.taken_count(), world.outbox.rejected_count()), (2, 0));
+    first.stop().await.unwrap();
+    second.stop().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

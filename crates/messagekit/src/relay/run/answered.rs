@@ -33,6 +33,11 @@ impl Running {
             }
             Leasing::HandedOver(Ok(())) => {}
             Leasing::HandedOver(Err(error)) => return self.silent(error),
+            Leasing::Left(Ok(())) => self.left(),
+            Leasing::Left(Err(error)) => {
+                self.leasing.failed(now, self.settings.lease / RENEWALS);
+                return self.silent(error);
+            }
         }
         Ok(())
     }

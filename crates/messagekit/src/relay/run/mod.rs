@@ -53,6 +53,7 @@ pub(super) async fn run(settings: Settings, shutdown: impl Future<Output = ()>) 
 enum Leasing {
     Leased { valid_until: Duration, answer: Result<Leases, Error> },
     HandedOver(Result<(), Error>),
+    Left(Result<(), Error>),
 }
 
 type Deleted = (Vec<Entry>, Result<(), Error>);
@@ -153,10 +154,15 @@ impl Running {
                 tracing::warn!(relay, error = chain(&error), "slices are free when their lease ends");
             }
         }
-        self.shards.leased(Duration::ZERO, &Leases::default());
+        self.left();
         self.telling.show(&self.settings, &self.shards, self.started);
         self.counters().unconfirmed.store(0, Ordering::Relaxed);
         self.settings.metrics.unconfirmed.set(0);
+    }
+
+    /// Notes that it has no slice any more.
+    fn left(&mut self) {
+        self.shards.leased(Duration::ZERO, &Leases::default());
         self.counters().standing().valid_until = None;
     }
 
@@ -204,7 +210,7 @@ impl Running {
         let looks = [self.poll_at, self.delayed.next(), self.reading.not_before()];
         let looks = looks.into_iter().filter(|_| !self.stopping);
         let lease = Some(self.lease_at);
-        let times = errands.into_iter().chain(looks).chain(lease).chain(self.shards.next());
+        let times = errands.into_iter().chain(looks).chain(lease).chain(self.shards.next(now));
         times.filter(|at| *at > now).min()
     }
 

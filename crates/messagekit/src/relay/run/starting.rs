@@ -32,6 +32,16 @@ impl Running {
         }
         let (settings, instance) = (Arc::clone(&self.settings), Arc::clone(&self.instance));
         let lease = settings.lease;
+        if self.stopping && self.shards.valid_until().is_zero() {
+            // It has left, or never had a slice: a renewal would take some.
+            return false;
+        }
+        if self.stopping && self.shards.waits_in_vain(now) {
+            self.leasing.start(async move {
+                Leasing::Left(in_time("hand over", lease, settings.reader.hand_over(&instance, &[])).await)
+            });
+            return true;
+        }
         if self.lease_at <= now {
             // From before the question: the database counts from later.
             let valid_until = now + lease;
@@ -46,7 +56,7 @@ impl Running {
         if self.stopping {
             return false;
         }
-        let surplus = self.shards.take_surplus();
+        let surplus = self.shards.take_surplus(now);
         if surplus.is_empty() {
             return false;
         }
