@@ -98,7 +98,8 @@ pub struct Page {
     pub more: bool,
     /// Every event up to this place was committed when the rows were looked for, or never will be: nothing that is read behind
     /// it later can have passed an event of its key. Determined before the rows are; an older value is as true. 0, where nothing
-    /// is known, makes every read begin at the beginning.
+    /// is known, makes every read begin at the beginning. It goes back when places are given a second time, as after a failover
+    /// that lost some.
     pub decided: i64,
 }
 

@@ -366,7 +366,8 @@ impl Slice {
             return;
         };
         self.wanted |= is_cut;
-        self.floor = above.max(known);
+        // Lower than it was, where places are given a second time.
+        self.floor = known;
         if self.full_at == Duration::MAX {
             self.full_at = full_again;
         }

@@ -372,6 +372,21 @@ fn what_takes_long_from_the_beginning_is_spread_over_reads_and_takes_an_eighth_o
     assert!(seen >= 64 * 40, "cheap again, so often again: {seen}");
 }
 
+#[test]
+fn a_floor_falls_when_less_is_decided_than_before() {
+    let backoff = Backoff::new(Duration::from_millis(50), 2.0, Duration::from_secs(2));
+    let mut shards = Shards::new(CALLS, UNDELETED, backoff, backoff);
+    let held = vec![ShardLease { shard: 0, epoch: 1 }];
+    shards.leased(Duration::from_secs(3_600), &Leases { held, surplus: 0 });
+    let mut read = |decided| {
+        shards.wake();
+        let above = shards.ask(Duration::ZERO).unwrap().wanted[0].above;
+        shards.answered(Duration::ZERO, Page { decided, ..Page::default() });
+        above
+    };
+    assert_eq!([read(1_000), read(1_001), read(950), read(960)], [BEGINNING, 1_000, 1_001, 950]);
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let fate = prop_oneof![4 => Just(Fate::Confirmed), 2 => Just(Fate::Outage), 1 => Just(Fate::Rejected)];
     prop_oneof![
