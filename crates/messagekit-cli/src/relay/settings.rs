@@ -56,7 +56,7 @@ pub(super) struct Options {
     /// How many events a read asks for; 500 without
     #[arg(long, value_name = "EVENTS")]
     batch: Option<NonZeroU32>,
-    /// How many batches are under way at once; 4 without
+    /// How many calls to the broker are under way before nothing more is read; 4 without
     #[arg(long, value_name = "BATCHES")]
     calls: Option<NonZeroUsize>,
     /// How long a stop waits for what is under way; 10s without

@@ -118,7 +118,9 @@ impl RelayBuilder {
         self
     }
 
-    /// Sets how many batches are under way before nothing more is read. Default: 4.
+    /// Sets how many calls to the broker are under way before nothing more is read; a batch is one for each of its topics.
+    /// Default: 4. What a topic has under way that gets no answer does not count, or a few such topics would stop the others: it
+    /// stays in memory beside these calls until it is answered, for each such topic what was read of it in a second.
     pub fn calls(mut self, calls: NonZeroUsize) -> Self {
         self.calls = calls.get();
         self

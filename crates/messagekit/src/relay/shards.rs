@@ -23,7 +23,7 @@ const FULL_AT_ONCE: Duration = Duration::from_millis(50);
 const BEGINNING: i64 = i64::MIN;
 
 pub(super) struct Shards {
-    /// How many calls may be under way before nothing more is read.
+    /// How many calls may be under way before nothing more is read, those of paused topics left out.
     calls: usize,
     /// How many events may wait to be deleted before nothing more is read.
     undeleted: usize,
