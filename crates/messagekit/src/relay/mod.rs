@@ -36,7 +36,8 @@
 //!
 //! - An event may come twice, after a crash, an unanswered publish or a frozen relay: consumers deduplicate by its id.
 //! - Between events without a key, of two topics, or of two keys there is no order.
-//! - A delayed event takes part in the order of its key from when it is due.
+//! - A delayed event takes part in the order of its key from when it is seen to be due, up to 200 ms after its time: what its key
+//!   commits until then goes out before it.
 //! - An event that another process has committed waits for the poll, 50 ms unless set otherwise, a tenth of it while more come;
 //!   one that passed it by a late commit, up to 200 ms more.
 

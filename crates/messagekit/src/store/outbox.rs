@@ -131,8 +131,8 @@ impl<S: OutboxRows> Outbox<S> {
 
     /// Adds an event that goes out when `delay` of database time has passed, and returns its id.
     ///
-    /// It takes its place in the order of its key when it is due, behind what was published until then. Only a relay waits for
-    /// it: where changes are captured from the database's log, it goes out at once.
+    /// It takes its place in the order of its key when it is seen to be due, behind what was published until then. Only a relay
+    /// waits for it: where changes are captured from the database's log, it goes out at once.
     ///
     /// # Errors
     /// As [`add`](Self::add); [`ErrorKind::InvalidConfiguration`] when the store cannot delay.
