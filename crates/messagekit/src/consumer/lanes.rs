@@ -47,6 +47,8 @@ pub(super) struct LaneState<S: Store> {
     pub(super) outages: u32,
     /// Since when the first message says that its dependency is down.
     unavailable: Option<Instant>,
+    /// How many turns since then were to ask others.
+    asked: usize,
     /// Failed runs of the message that blocks the lane.
     pub(super) blocked: u32,
     /// How often in a row there was no room to park its first message.
@@ -79,6 +81,7 @@ impl<S: Store> LaneState<S> {
             wait: None,
             outages: 0,
             unavailable: None,
+            asked: 0,
             blocked: 0,
             full: 0,
             first: First::new(name, limit),
@@ -163,7 +166,7 @@ impl<S: Store> LaneState<S> {
     /// An outage ended a turn that finished messages, or none.
     pub(super) fn unavailable(&mut self, finished: bool) {
         if finished || self.unavailable.is_none() {
-            self.unavailable = Some(Instant::now());
+            (self.unavailable, self.asked) = (Some(Instant::now()), 0);
         }
     }
 
@@ -173,10 +176,11 @@ impl<S: Store> LaneState<S> {
     }
 
     /// When the first message says for too long that its dependency is down to be believed unheard: who else may be asked.
-    pub(super) fn doubtful(&self) -> Option<Doubtful<S>> {
-        let is_doubtful = self.unavailable.is_some_and(|since| since.elapsed() >= BELIEVED);
-        is_doubtful
-            .then(|| Doubtful { waiting: self.queue.iter().map(|item| Arc::clone(&item.entry)).collect() })
+    pub(super) fn doubtful(&mut self) -> Option<Doubtful<S>> {
+        self.unavailable.filter(|since| since.elapsed() >= BELIEVED)?;
+        let waiting = self.queue.iter().map(|item| Arc::clone(&item.entry)).collect();
+        self.asked += 1;
+        Some(Doubtful { waiting, in_vain: self.asked - 1 })
     }
 
     pub(super) fn wait_for(&mut self, wait: Duration) {

@@ -4,11 +4,12 @@
 //! of its lane would be applied any more, and nobody would be told. So what is behind it is asked: when another message can be
 //! handled, the dependency is up, and this message has failed.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::batch::{Batch, Entry};
@@ -16,23 +17,26 @@ use super::caution::{stand_down, suspect};
 use super::fault::{Run, handle};
 use super::router::Task;
 use super::settings::{KILLS, Settings};
+use super::window;
 use crate::store::{Claim, End, Inbox, Store};
 
 /// How long a message is believed that its dependency is down, while nothing else of its lane is applied.
 pub(super) const BELIEVED: Duration = Duration::from_secs(10 * 60);
 
-/// How many others say no before the question ends for this turn.
+/// How many others may say no before the question ends for this turn.
 const ASKED: usize = 3;
 
 /// The first message of a lane is not believed any more; who else is asked.
 pub(super) struct Doubtful<S: Store> {
     /// What waits behind the batch, in order.
     pub(super) waiting: Vec<Arc<Entry<S>>>,
+    /// How many turns have asked in vain: this one goes on behind those whom they asked.
+    pub(super) in_vain: usize,
 }
 
 impl<S: Inbox> Doubtful<S> {
-    /// Returns whether another message can be handled now, in a transaction that keeps nothing: of each other key the first one,
-    /// which must not run before what it is behind.
+    /// Returns whether another message can be handled now, in a transaction that keeps nothing: of each other key the first one
+    /// that was not applied before.
     pub(super) async fn another_runs(
         &self,
         settings: &Arc<Settings<S>>,
@@ -40,42 +44,61 @@ impl<S: Inbox> Doubtful<S> {
         cautious: bool,
         stop: &AtomicBool,
     ) -> bool {
-        let in_batch =
-            batch.entries.iter().enumerate().map(|(index, entry)| (entry, batch.is_handled(index)));
-        let waiting = self.waiting.iter().map(|entry| (entry, matches!(entry.task, Task::Handle { .. })));
-        let mut behind = HashSet::new();
+        let keys = self.keys(settings, batch);
+        let first = self.in_vain * ASKED % keys.len().max(1);
         let mut said_no = 0;
-        for (place, (entry, is_handled)) in in_batch.chain(waiting).enumerate() {
-            let key = entry.received.message.key.as_ref();
-            if key.is_some_and(|key| behind.contains(key)) || matches!(entry.task, Task::Ignore) {
-                continue;
+        for of_key in keys.iter().cycle().skip(first).take(keys.len()) {
+            // What is behind a message must not run before it.
+            for entry in of_key {
+                let suspected = &entry.received.id;
+                if cautious && !suspect(settings, suspected).await.is_ok_and(|others| others < KILLS) {
+                    stand_down(settings, suspected, stop).await;
+                    return false;
+                }
+                let answer = ask(settings, entry).await;
+                if cautious {
+                    stand_down(settings, suspected, stop).await;
+                }
+                match answer {
+                    Asked::Runs => return true,
+                    Asked::StoreFails => return false,
+                    Asked::WasApplied => continue,
+                    Asked::Fails => said_no += 1,
+                    Asked::IsHeld => {}
+                }
+                break;
             }
-            if place == 0 || !is_handled {
-                behind.extend(key);
-                continue;
-            }
-            let suspected = &entry.received.id;
-            if cautious && !suspect(settings, suspected).await.is_ok_and(|others| others < KILLS) {
-                stand_down(settings, suspected, stop).await;
-                return false;
-            }
-            let answer = ask(settings, entry).await;
-            if cautious {
-                stand_down(settings, suspected, stop).await;
-            }
-            match answer {
-                Asked::Runs => return true,
-                Asked::Fails => said_no += 1,
-                Asked::StoreFails => return false,
-                Asked::IsHeld => {}
-                Asked::WasApplied => continue,
-            }
-            behind.extend(key);
             if said_no == ASKED || stop.load(Ordering::Relaxed) {
                 return false;
             }
         }
         false
+    }
+
+    /// Returns the messages of each other key that has nothing in front that is set aside, and each one without a key.
+    fn keys<'a>(&'a self, settings: &Settings<S>, batch: &'a Batch<S>) -> Vec<Vec<&'a Arc<Entry<S>>>> {
+        let now = Timestamp::now();
+        let in_batch =
+            batch.entries.iter().enumerate().map(|(index, entry)| (entry, batch.is_handled(index)));
+        let waiting = self.waiting.iter().map(|entry| (entry, matches!(entry.task, Task::Handle { .. })));
+        let (mut keys, mut places, mut behind) = (Vec::new(), HashMap::new(), HashSet::new());
+        for (index, (entry, is_handled)) in in_batch.chain(waiting).enumerate() {
+            let message = &entry.received.message;
+            let key = message.key.as_ref();
+            if key.is_some_and(|key| behind.contains(key)) || matches!(entry.task, Task::Ignore) {
+                continue;
+            }
+            if index == 0 || !is_handled || window::outside(settings.window, message, now).is_some() {
+                behind.extend(key);
+                continue;
+            }
+            let place = *key.map_or(&mut keys.len(), |key| places.entry(key).or_insert(keys.len()));
+            if place == keys.len() {
+                keys.push(Vec::new());
+            }
+            keys[place].push(entry);
+        }
+        keys
     }
 }
 
@@ -110,7 +133,10 @@ async fn ask<S: Inbox>(settings: &Arc<Settings<S>>, entry: &Arc<Entry<S>>) -> As
             (tx, End::Rollback(asked))
         })
     }));
-    work.await.unwrap_or(Asked::StoreFails)
+    match settings.unless_cut_off(work).await {
+        Some(Ok(asked)) => asked,
+        Some(Err(_)) | None => Asked::StoreFails,
+    }
 }
 
 /// The letters whose handler says that its dependency is down, and since when.
@@ -126,21 +152,18 @@ struct Doubt {
 }
 
 /// A letter that has not said so for longer has run elsewhere meanwhile, or is closed.
-const STALE: Duration = Duration::from_secs(60 * 60);
+const STALE: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Doubted {
-    /// More are not remembered: whichever has not said so for the longest is believed from the beginning again.
+    /// More are not remembered: they are believed until one of these has failed or is forgotten.
     const MOST: usize = 1_024;
 
     /// Returns whether a letter has failed that says so once more: it has for long, and others were applied since its last run.
     pub(super) fn has_failed(&mut self, letter: i64, applied: u64) -> bool {
         let now = Instant::now();
         self.0.retain(|_, doubt| now - doubt.said < STALE);
-        if self.0.len() >= Self::MOST
-            && !self.0.contains_key(&letter)
-            && let Some(oldest) = self.0.iter().min_by_key(|(_, doubt)| doubt.said).map(|(letter, _)| *letter)
-        {
-            self.0.remove(&oldest);
+        if self.0.len() >= Self::MOST && !self.0.contains_key(&letter) {
+            return false;
         }
         let doubt = self.0.entry(letter).or_insert(Doubt { since: now, said: now, applied });
         let failed = now - doubt.since >= BELIEVED && applied > doubt.applied;
@@ -175,11 +198,11 @@ mod tests {
     async fn letters_that_are_gone_keep_no_place() {
         let mut doubted = Doubted::default();
         for letter in 0..2_000 {
-            tokio::time::advance(Duration::from_millis(1)).await;
             assert!(!doubted.has_failed(letter, 0));
         }
+        tokio::time::advance(STALE).await;
+        assert!(!doubted.has_failed(1_999, 0));
         tokio::time::advance(BELIEVED).await;
-        assert!(doubted.has_failed(1_999, 1), "the last of them is remembered");
-        assert_eq!(doubted.0.len(), Doubted::MOST - 1);
+        assert!(doubted.has_failed(1_999, 1), "there was a place for it");
     }
 }

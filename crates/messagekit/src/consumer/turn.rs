@@ -127,7 +127,7 @@ pub(super) async fn turn<S: Inbox>(
         Ok(())
     };
     if let Err(error) = looked {
-        (after, verdict) = without_a_note(error);
+        after = without_a_note(error);
         split.stop_before(0);
     }
 
@@ -153,7 +153,7 @@ pub(super) async fn turn<S: Inbox>(
                     break;
                 }
                 Err(error) => {
-                    (after, verdict) = without_a_note(error);
+                    after = without_a_note(error);
                     break;
                 }
             }
@@ -239,7 +239,10 @@ pub(super) async fn turn<S: Inbox>(
                     split.alone(0);
                     continue;
                 }
-                verdict = Verdict::Failure;
+                // What gates guard is what handlers need.
+                if told_by_handler {
+                    verdict = Verdict::Failure;
+                }
                 after = After::Outage { error, told_by_handler };
                 // What stands before the message whose dependency is down does not wait with it.
                 split.stop_before(index);
@@ -300,14 +303,12 @@ fn judged<S: Inbox>(settings: &Settings<S>, entry: Arc<Entry<S>>, now: Timestamp
 }
 
 /// Says what the lane does when a message could not be looked at or noted: it does not run.
-fn without_a_note(error: Error) -> (After, Verdict) {
+fn without_a_note(error: Error) -> After {
     match store_fault(&error) {
-        Some(Fault::Unavailable(error)) => {
-            (After::Outage { error, told_by_handler: false }, Verdict::Failure)
-        }
-        Some(Fault::Conflict(text)) => (After::Conflict(text), Verdict::Neutral),
-        Some(Fault::LockBound(failure)) => (After::Conflict(failure.error), Verdict::Neutral),
-        _ => (After::Fatal(error), Verdict::Neutral),
+        Some(Fault::Unavailable(error)) => After::Outage { error, told_by_handler: false },
+        Some(Fault::Conflict(text)) => After::Conflict(text),
+        Some(Fault::LockBound(failure)) => After::Conflict(failure.error),
+        _ => After::Fatal(error),
     }
 }
 

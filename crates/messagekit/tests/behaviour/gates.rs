@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use messagekit::LetterState;
 use messagekit::gate::{BreakerState, CircuitBreaker, Concurrency, Outcome, RateLimit, Verdict};
 use messagekit::memory::TestGate;
 use messagekit::metrics::{self, Metrics};
+use messagekit::{ErrorKind, LetterState};
 
 use crate::counted::{Counted, Counts};
 use crate::fixture::{
     Act, CALM, CALM_KEY, CONSUMER, FIFTY, World, names, pass, placed, seconds, start, until,
 };
+use crate::flaky::{Call, Flaky};
 
 /// The messages that a lane holds before it is paused.
 const WINDOW: usize = 500;
@@ -128,6 +129,22 @@ async fn a_breaker_opens_while_handlers_say_that_their_dependency_is_down() {
     world.script.heal();
     until(|| world.applied().len() == 3).await;
     assert_eq!(breaker.state(), BreakerState::Closed);
+    consumer.stop().await;
+}
+
+/// It may be shared with consumers of other databases, and guards what handlers need.
+#[tokio::test(start_paused = true)]
+async fn a_breaker_stays_closed_while_the_store_is_away() {
+    let world = World::new(1);
+    world.push_all("a", 3).await;
+    let flaky = Flaky::new(&world.store);
+    flaky.fail(Call::Begin, ErrorKind::Unavailable);
+    let breaker = CircuitBreaker::new(1, seconds(60));
+    let consumer = start(world.consumer_on(CONSUMER, flaky.clone()).gate(breaker.clone()));
+    pass(seconds(300)).await;
+    assert_eq!(breaker.state(), BreakerState::Closed);
+    flaky.heal();
+    until(|| world.applied().len() == 3).await;
     consumer.stop().await;
 }
 

@@ -365,6 +365,21 @@ async fn who_says_for_ten_minutes_that_its_dependency_is_down_is_not_believed_be
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_can_be_handled_is_asked_in_the_end_however_many_cannot() {
+    let world = World::new(1);
+    for key in ["a", "b", "c", "d", "e", "f", "g"] {
+        world.push(key, 1).await;
+        world.script.always(&format!("{key}-1"), Act::Unavailable);
+    }
+    world.push_all("z", 2).await;
+    let consumer = start(world.billing());
+    pass(seconds(2 * 3_600)).await;
+    assert_eq!(world.applied(), ["z-1", "z-2"]);
+    assert_eq!(world.letters_now(), 7);
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dependency_that_comes_back_while_another_message_is_asked_burns_nothing() {
     let world = World::new(1);
     for id in ["a", "b"] {
