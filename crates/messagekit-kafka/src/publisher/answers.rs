@@ -116,7 +116,8 @@ impl<'a> Answers<'a> {
     }
 }
 
-fn key(message: &Message) -> Option<(&Arc<str>, &Bytes)> {
+/// What a message is kept in order by.
+pub(super) fn key(message: &Message) -> Option<(&Arc<str>, &Bytes)> {
     message.key.as_ref().map(|key| (&message.topic, key))
 }
 

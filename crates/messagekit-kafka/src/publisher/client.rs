@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use messagekit::{Error, Message};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
@@ -13,6 +12,7 @@ use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, PurgeConfig,
 use rdkafka::{ClientConfig, ClientContext};
 use tokio::time::Instant;
 
+use super::answers::key;
 use super::fate::{Fate, Fates, Ticket};
 use super::proven::Proven;
 use crate::error::unusable_settings;
@@ -207,10 +207,6 @@ impl Drop for Client {
             tracing::error!(%error, "no thread to end a publisher with");
         }
     }
-}
-
-fn key(message: &Message) -> Option<(&Arc<str>, &Bytes)> {
-    message.key.as_ref().map(|key| (&message.topic, key))
 }
 
 /// Notes delivery reports.
