@@ -143,13 +143,10 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
                         self.lanes.values_mut().for_each(LaneState::is_not_quiet);
                         tracing::warn!(consumer = &*self.settings.name, error = %chain(&error), "source");
                     }
-                    Some(Err(error)) => {
+                    ended @ (Some(Err(_)) | None) => {
                         self.has_ended = true;
-                        return Poll::Ready(error);
-                    }
-                    None => {
-                        self.has_ended = true;
-                        return Poll::Ready(Error::new(ErrorKind::Closed, "source ended by itself"));
+                        let by_itself = || Error::new(ErrorKind::Closed, "source ended by itself");
+                        return Poll::Ready(ended.and_then(Result::err).unwrap_or_else(by_itself));
                     }
                 }
                 moved = true;
