@@ -66,16 +66,16 @@ impl Client {
         let young: HashSet<&str> =
             topics.into_iter().map(|topic| &**topic).filter(|topic| !self.proven.is_proven(topic)).collect();
         if young.is_empty() {
-            return self.send_at_once(&messages, deadline).await;
+            return (self.send_at_once(&messages, deadline).await, self.is_dead());
         }
         let mut keys = HashSet::new();
         let (first, others): (Vec<_>, Vec<_>) = messages.into_iter().partition(|(_, message)| {
             !young.contains(&*message.topic) || key(message).is_none_or(|key| keys.insert(key))
         });
-        let (mut fates, mut ended) = self.send_at_once(&first, deadline).await;
+        let mut fates = self.send_at_once(&first, deadline).await;
         young.into_iter().for_each(|topic| self.count_partitions(topic));
         if others.is_empty() {
-            return (fates, ended);
+            return (fates, self.is_dead());
         }
         let sent: HashMap<usize, &Message> = first.into_iter().collect();
         let failed = fates.iter().filter(|(_, fate)| *fate != Fate::Taken);
@@ -86,11 +86,9 @@ impl Client {
             .partition(|(_, message)| key(message).is_some_and(|key| failed.contains(&key)));
         fates.extend(behind.into_iter().map(|(index, _)| (index, Fate::behind())));
         if !others.is_empty() {
-            let (more, is_dead) = self.send_at_once(&others, deadline).await;
-            fates.extend(more);
-            ended = is_dead;
+            fates.extend(self.send_at_once(&others, deadline).await);
         }
-        (fates, ended)
+        (fates, self.is_dead())
     }
 
     /// Asks how many partitions a topic has, and waits for no answer.
@@ -107,11 +105,7 @@ impl Client {
         });
     }
 
-    async fn send_at_once(
-        &self,
-        messages: &[(usize, &Message)],
-        deadline: Instant,
-    ) -> (Vec<(usize, Fate)>, bool) {
+    async fn send_at_once(&self, messages: &[(usize, &Message)], deadline: Instant) -> Vec<(usize, Fate)> {
         let fates = Arc::new(Fates::default());
         let mut ended: Option<KafkaError> = None;
         // A message that is refused before it is sent holds back what stands behind it in its key.
@@ -145,7 +139,7 @@ impl Client {
             self.purge();
             let _ = tokio::time::timeout(PURGE, fates.all_known()).await;
         }
-        (fates.take(), self.is_dead())
+        fates.take()
     }
 
     /// Waits for every report; returns false when the client has failed, which may leave what is in its queues without one.
