@@ -1,5 +1,6 @@
--- Divides the outbox and the markers. What is there becomes the part of day -1 without being moved: no row is written, so nothing
--- of it goes out again. From the first day on, each id has the part of its day.
+-- Divides the outbox and the markers. What is there becomes the part of day -1 without being moved: no event is written, so none
+-- of them goes out again. From the first day on, each id has the part of its day; the markers of ids that say such a day already
+-- are moved there.
 DO $divide$
 DECLARE
   first_day CONSTANT bigint := current_setting('messagekit.first_day');
@@ -29,7 +30,10 @@ DECLARE
     SELECT format('ALTER PUBLICATION %I $act TABLE messagekit.%s', p.pubname, c.relname)
     FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid JOIN pg_class c ON c.oid = r.prrelid
     WHERE c.oid IN ('messagekit.outbox_events'::regclass, 'messagekit.processed_messages'::regclass));
+  -- The least id of the first day: ids of version 7 are ordered by their time.
+  first_id CONSTANT text := regexp_replace(lpad(to_hex(first_day * 86400000), 12, '0'), '^(.{8})(.{4})$', '\1-\2');
   next_place bigint;
+  consumer_name text;
   part text;
   command text;
 BEGIN
@@ -70,7 +74,7 @@ BEGIN
     ADD CONSTRAINT processed_messages_pkey PRIMARY KEY (consumer, message_id, day);
   ALTER TABLE messagekit.processed_messages ATTACH PARTITION messagekit.processed_messages_other FOR VALUES IN (-1);
   ALTER TABLE messagekit.processed_messages_other DROP CONSTRAINT processed_messages_whole;
-  -- A marker in the part of another day would not be found. What is there is from before the first day.
+  -- A marker in the part of another day would not be found. What is there and says one is moved below.
   ALTER TABLE messagekit.processed_messages_other
     ADD CONSTRAINT processed_messages_day CHECK (day = messagekit.day_of(message_id)) NOT VALID;
 
@@ -99,6 +103,20 @@ BEGIN
       EXECUTE replace(command, '$part', '_' || part);
     END LOOP;
   END LOOP;
+  -- Any publisher may say any day. One look into the index for each consumer and for each of its ids from the first day on.
+  PERFORM set_config('enable_seqscan', 'off', true);
+  FOR consumer_name IN
+    WITH RECURSIVE names (consumer) AS (
+      (SELECT consumer FROM messagekit.processed_messages_other ORDER BY consumer LIMIT 1)
+      UNION ALL
+      SELECT (SELECT m.consumer FROM messagekit.processed_messages_other m WHERE m.consumer > n.consumer ORDER BY m.consumer LIMIT 1)
+      FROM names n WHERE n.consumer IS NOT NULL)
+    SELECT consumer FROM names WHERE consumer IS NOT NULL
+  LOOP
+    UPDATE messagekit.processed_messages SET day = messagekit.day_of(message_id)
+    WHERE day = -1 AND consumer = consumer_name AND message_id >= first_id AND message_id < 'g' AND messagekit.day_of(message_id) <> -1;
+  END LOOP;
+
   FOREACH command IN ARRAY rights_of_part LOOP
     EXECUTE replace(command, '$part', 'other');
   END LOOP;

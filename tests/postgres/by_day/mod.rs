@@ -1,5 +1,6 @@
 //! Tables that are divided by day: what dividing keeps, and what leaves with a whole day.
 
+mod ahead;
 mod dividing;
 mod leaving;
 

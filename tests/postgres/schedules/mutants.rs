@@ -187,7 +187,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             "INSERT INTO messagekit.processed_messages AS p (consumer, message_id, day, outcome, generation)
 SELECT $1, $2, messagekit.day_of($2), 'held', $3 WHERE (
   SELECT true FROM messagekit.processed_messages q
-  WHERE q.consumer = $1 AND q.message_id = $2 AND (q.outcome <> 'done' OR q.generation >= $3)) IS NULL
+  WHERE q.consumer = $1 AND q.message_id = $2 AND q.day = messagekit.day_of($2) AND (q.outcome <> 'done' OR q.generation >= $3)) IS NULL
 ON CONFLICT ON CONSTRAINT processed_messages_pkey DO UPDATE
   SET outcome = excluded.outcome, generation = excluded.generation, earlier = p.generation, processed_at = now()
   WHERE p.outcome = 'done' AND p.generation < excluded.generation",

@@ -18,7 +18,8 @@ use crate::error::from_sqlx;
 pub(crate) const LOCK: &str = "
 SELECT d.id, d.state, d.consumer, d.message_id, d.topic, d.key_hash, d.parked,
   d.origin <> 'store' AND d.return_to IS NULL AS no_way_back,
-  (SELECT p.outcome FROM messagekit.processed_messages p WHERE p.consumer = d.consumer AND p.message_id = d.message_id) AS marker
+  (SELECT p.outcome FROM messagekit.processed_messages p WHERE p.consumer = d.consumer AND p.message_id = d.message_id
+    AND p.day = messagekit.day_of(d.message_id)) AS marker
 FROM messagekit.dead_letters d WHERE d.id = ANY($1::bigint[]) ORDER BY d.id FOR UPDATE OF d";
 
 pub(crate) const RETRY: &str = "

@@ -19,7 +19,7 @@ pub(crate) const MARK: &str = "
 INSERT INTO messagekit.processed_messages AS p (consumer, message_id, day, outcome, generation)
 SELECT $1, $2, messagekit.day_of($2), 'held', $3 WHERE (
   SELECT true FROM messagekit.processed_messages q
-  WHERE q.consumer = $1 AND q.message_id = $2 AND (q.outcome <> 'done' OR q.generation >= $3)) IS NULL
+  WHERE q.consumer = $1 AND q.message_id = $2 AND q.day = messagekit.day_of($2) AND (q.outcome <> 'done' OR q.generation >= $3)) IS NULL
 ON CONFLICT ON CONSTRAINT processed_messages_pkey DO UPDATE
   SET outcome = excluded.outcome, generation = excluded.generation, earlier = p.generation, processed_at = now()
   WHERE p.outcome = 'done' AND p.generation < excluded.generation";
@@ -33,7 +33,8 @@ INSERT INTO messagekit.dead_letters AS d
 SELECT $1, b.id, b.topic, b.place_topic, b.partition, b."offset", b.key, b.key_hash, true,
   CASE WHEN b.waits THEN 'waiting' ELSE $12 END, $13,
   CASE WHEN NOT b.waits THEN clock_timestamp() + $14 * interval '1 microsecond' END,
-  coalesce((SELECT p.generation FROM messagekit.processed_messages p WHERE p.consumer = $1 AND p.message_id = b.id), 0),
+  coalesce((SELECT p.generation FROM messagekit.processed_messages p
+    WHERE p.consumer = $1 AND p.message_id = b.id AND p.day = messagekit.day_of(b.id)), 0),
   b.event_type, b.headers, b.payload, $15, $16, $17
 FROM (
   SELECT u.*, row_number() OVER (PARTITION BY u.topic, u.key_hash ORDER BY u.partition, u."offset") > 1 OR coalesce((

@@ -46,7 +46,8 @@ FROM unnest((SELECT $2::text[]), (SELECT $3::text[]), (SELECT $4::bigint[]), (SE
   AS b (id, topic, key_hash, generation)
 WHERE (
   SELECT true FROM messagekit.processed_messages q
-  WHERE q.consumer = $1 AND q.message_id = b.id AND (q.outcome <> 'done' OR q.generation >= b.generation)) IS NULL
+  WHERE q.consumer = $1 AND q.message_id = b.id AND q.day = messagekit.day_of(b.id)
+    AND (q.outcome <> 'done' OR q.generation >= b.generation)) IS NULL
 ORDER BY b.id COLLATE "C"
 ON CONFLICT ON CONSTRAINT processed_messages_pkey DO UPDATE
   SET outcome = excluded.outcome, generation = excluded.generation, earlier = p.generation, processed_at = now()
@@ -56,13 +57,15 @@ RETURNING message_id, outcome"#;
 /// Looks at the markers of what was not fresh; one that is gone has no outcome. A scalar for each, because for `= ANY` of an array
 /// that is not known the server may walk over all markers of the consumer, and that plan would be kept.
 pub(crate) const LOOK: &str = "
-SELECT b.id, (SELECT p.outcome FROM messagekit.processed_messages p WHERE p.consumer = $1 AND p.message_id = b.id)
+SELECT b.id, (SELECT p.outcome FROM messagekit.processed_messages p
+  WHERE p.consumer = $1 AND p.message_id = b.id AND p.day = messagekit.day_of(b.id))
 FROM unnest((SELECT $2::text[])) AS b (id)";
 
 /// [`LOOK`], and once more at the keys of what is to be handled: a rival may have parked an earlier message of one while the
 /// claim waited for that rival.
 pub(crate) const LOOK_KEYED: &str = "
-SELECT b.id, (SELECT p.outcome FROM messagekit.processed_messages p WHERE p.consumer = $1 AND p.message_id = b.id)
+SELECT b.id, (SELECT p.outcome FROM messagekit.processed_messages p
+  WHERE p.consumer = $1 AND p.message_id = b.id AND p.day = messagekit.day_of(b.id))
 FROM unnest((SELECT $2::text[])) AS b (id)
 UNION ALL
 SELECT NULL, 'held' FROM unnest((SELECT $3::text[]), (SELECT $4::bigint[])) AS b (topic, key_hash)

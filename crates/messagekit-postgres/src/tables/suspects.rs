@@ -24,7 +24,8 @@ pub(crate) const STAND_DOWN: &str =
 pub(crate) const SWEEP: &str = "
 DELETE FROM messagekit.suspect_notes s
 WHERE s.consumer = $1 AND (
-  SELECT true FROM messagekit.processed_messages p WHERE p.consumer = s.consumer AND p.message_id = s.message_id)";
+  SELECT true FROM messagekit.processed_messages p
+  WHERE p.consumer = s.consumer AND p.message_id = s.message_id AND p.day = messagekit.day_of(s.message_id))";
 
 /// Notes that a suspect is about to be handled, and returns how many others have and did not answer.
 pub(crate) async fn suspect(

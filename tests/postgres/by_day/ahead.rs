@@ -1,0 +1,258 @@
+//! Markers whose ids say another day than the one on which they were written: a UUID of version 7 may say any.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use messagekit::cleanup::Leftover;
+use messagekit::{
+    Act, Acted, Actor, Claim, ClaimRequest, DeadLetters, Failure, FailureKind, LetterFilter, Message,
+    MessageId, ParkingRoom, Place, Processed, Received, Retries, SetAside, SetAsideOutcome, Store, Suspects,
+};
+use messagekit_postgres::PostgresStore;
+use messagekit_testkit::block_on;
+use messagekit_tests::Database;
+
+use super::{DAY, cleaned, count, divide, divided, execute, id, in_days, mark};
+use crate::shop::{Shop, insert_bill, run};
+
+const LAST: &str = "ffffffff-ffff-7fff-bfff-ffffffffffff";
+const FIRST: &str = "00000000-0000-7000-8000-000000000000";
+
+/// What publishers have been seen to send, and what they could.
+fn any_ids() -> Vec<MessageId> {
+    let dated =
+        [id(0, 1), id(40, 1), in_days(1, 1), in_days(2, 1), in_days(3, 1), in_days(33, 1), in_days(4_000, 1)];
+    let others = [
+        LAST,
+        FIRST,
+        "FFFFFFFF-FFFF-7FFF-BFFF-FFFFFFFFFFFF",
+        "ffffffff-ffff-4fff-bfff-ffffffffffff",
+        "order-17",
+        "g",
+    ];
+    let others = others.map(str::to_owned);
+    dated.into_iter().chain(others).map(|id| id.parse().unwrap()).collect()
+}
+
+fn request(id: &MessageId, generation: i32) -> ClaimRequest {
+    ClaimRequest { id: id.clone(), topic: Arc::from("orders.order"), key: None, generation }
+}
+
+fn received(id: &MessageId) -> Received {
+    let place = Place { topic: Arc::from("orders.order"), partition: 0, offset: 7 };
+    Received { id: id.clone(), message: Message::new("orders.order", "{}").with_key("k"), place: Some(place) }
+}
+
+fn dead() -> Failure {
+    Failure::permanent(FailureKind::Permanent, "no stock")
+}
+
+async fn set_aside(shop: &Shop, id: &MessageId) -> SetAsideOutcome {
+    let mut tx = shop.store.begin().await.unwrap();
+    let outcome = shop.store.set_aside(&mut tx, &shop.consumer, &received(id), &dead()).await.unwrap();
+    shop.store.commit(tx).await.unwrap();
+    outcome
+}
+
+async fn act(shop: &Shop, act: Act, letter: i64) -> Acted {
+    shop.store.act(act, &[letter], &Actor::new("ann", "test")).await.unwrap()[0]
+}
+
+#[test]
+fn a_message_that_was_applied_before_the_tables_are_divided_is_known_afterwards_whatever_day_its_id_says() {
+    block_on(async {
+        let shop = Shop::open().await;
+        for id in any_ids() {
+            let tx = shop.bill(&shop.store, &id).await;
+            shop.store.commit(tx).await.unwrap();
+        }
+        divide(&shop.database).await.unwrap();
+        let mut claims = Vec::new();
+        for id in any_ids() {
+            claims.push((shop.look(&id).await, id));
+        }
+        let fresh: Vec<_> = claims.iter().filter(|(claim, _)| *claim != Claim::Done).collect();
+        assert!(fresh.is_empty(), "they would be applied again: {fresh:?}");
+        let elsewhere = "messagekit.processed_messages WHERE day <> messagekit.day_of(message_id)";
+        assert_eq!(count(&shop.store, elsewhere).await, 0);
+        assert_eq!(count(&shop.store, "messagekit.processed_messages").await, any_ids().len() as i64);
+    });
+}
+
+#[test]
+fn an_open_failure_can_be_settled_after_the_tables_are_divided_whatever_day_its_id_says() {
+    block_on(async {
+        let shop = Shop::open().await;
+        for id in any_ids() {
+            assert_eq!(set_aside(&shop, &id).await, SetAsideOutcome::SetAside);
+        }
+        divide(&shop.database).await.unwrap();
+        for id in any_ids() {
+            assert_eq!(shop.look(&id).await, Claim::Held, "{id}");
+            let mine = LetterFilter { consumer: Some(shop.consumer.clone()), ..LetterFilter::default() };
+            let letters = shop.store.list(&mine, 100).await.unwrap();
+            let letter = letters.iter().find(|letter| letter.message_id == id).unwrap().id;
+            assert_eq!(act(&shop, Act::Discard, letter).await, Acted::Done, "{id}");
+            assert_eq!(shop.look(&id).await, Claim::Discarded, "{id}");
+            assert_eq!(act(&shop, Act::Undo, letter).await, Acted::Done, "{id}");
+            assert_eq!(act(&shop, Act::Retry, letter).await, Acted::Done, "{id}");
+            let leased = shop.store.lease(&shop.consumer, 1, Duration::from_secs(60)).await.unwrap();
+            let mut tx = shop.bill_again(&id).await;
+            assert!(shop.store.resolve(&mut tx, &shop.consumer, &leased[0]).await.unwrap(), "{id}");
+            shop.store.commit(tx).await.unwrap();
+            assert_eq!(shop.look(&id).await, Claim::Done, "{id}");
+        }
+    });
+}
+
+/// Redeliveries come in from several processes all the time, before, while and after the tables are divided.
+#[test]
+fn a_message_is_applied_once_while_the_tables_are_divided() {
+    block_on(async {
+        let shop = Arc::new(Shop::open().await);
+        let is_over = Arc::new(AtomicBool::new(false));
+        let consumers: Vec<_> = (0..4)
+            .map(|_| {
+                let (shop, is_over) = (Arc::clone(&shop), Arc::clone(&is_over));
+                tokio::spawn(async move {
+                    let mut rounds = 0_u32;
+                    loop {
+                        let is_last = is_over.load(Ordering::Relaxed);
+                        for id in any_ids() {
+                            apply(&shop, &id).await;
+                        }
+                        rounds += 1;
+                        if is_last {
+                            return rounds;
+                        }
+                    }
+                })
+            })
+            .collect();
+        while shop.bills().await == 0 {
+            tokio::task::yield_now().await;
+        }
+        divide(&shop.database).await.unwrap();
+        is_over.store(true, Ordering::Relaxed);
+        for consumer in consumers {
+            assert!(consumer.await.unwrap() > 1, "each has seen all of them more than once");
+        }
+        assert_eq!(shop.bills().await, any_ids().len() as i64, "one bill each");
+    });
+}
+
+/// As a consumer does: what meets somebody else is tried again.
+async fn apply(shop: &Shop, id: &MessageId) {
+    loop {
+        let mut tx = shop.store.begin().await.unwrap();
+        match shop.store.claim(&mut tx, &shop.consumer, &[shop.request(id)]).await {
+            Ok(claims) if claims == [Claim::Fresh] => {
+                insert_bill(&mut tx, id.as_str()).await;
+                return shop.store.commit(tx).await.unwrap();
+            }
+            Ok(_) => return shop.store.rollback(tx).await.unwrap(),
+            Err(error) if error.is_transient() => shop.store.rollback(tx).await.unwrap(),
+            Err(error) => panic!("{id}: {error}"),
+        }
+    }
+}
+
+/// As an operator leaves one who copies rows by hand, or a division by a program that did not look for them.
+#[test]
+fn a_marker_in_the_part_of_another_day_ends_no_consumer() {
+    block_on(async {
+        let (database, store) = divided().await;
+        run(
+            store.pool(),
+            "ALTER TABLE messagekit.processed_messages_other DROP CONSTRAINT processed_messages_day;
+             INSERT INTO messagekit.suspect_notes (consumer, message_id, noted_by) VALUES ('billing', 'ffffffff-ffff-7fff-bfff-ffffffffffff', 'p')",
+        )
+        .await;
+        let id: MessageId = LAST.parse().unwrap();
+        let twice = "INSERT INTO messagekit.processed_messages (consumer, message_id, day, outcome)
+            VALUES ('billing', $1, -1, 'done'), ('billing', $1, messagekit.day_of($1), 'done')";
+        sqlx::query(twice).bind(LAST).execute(store.pool()).await.unwrap();
+
+        let keyed = ClaimRequest { key: Some("k".into()), ..request(&id, 0) };
+        for asked in [request(&id, 0), keyed] {
+            assert_eq!(claim(&store, asked).await, Claim::Done);
+        }
+        let mut tx = store.begin().await.unwrap();
+        let outcome = store.set_aside(&mut tx, "billing", &received(&id), &dead()).await.unwrap();
+        assert_eq!(outcome, SetAsideOutcome::AlreadySettled);
+        let outcome =
+            store.park(&mut tx, "billing", &received(&id), &dead(), ParkingRoom::default()).await.unwrap();
+        assert_eq!(outcome, SetAsideOutcome::AlreadySettled);
+        store.rollback(tx).await.unwrap();
+        store.sweep_suspects("billing").await.unwrap();
+        assert_eq!(claim(&store, request(&id, 2)).await, Claim::Fresh, "in a range that is processed again");
+
+        run(store.pool(), "UPDATE messagekit.processed_messages SET outcome = 'held'").await;
+        let letter = "INSERT INTO messagekit.dead_letters
+            (consumer, message_id, topic, state, attempts, headers, payload, kind, error, fingerprint)
+            VALUES ('billing', $1, 'orders.order', 'dead', 1, '', '', 'failed', 'no', 'f') RETURNING id";
+        let letter: i64 = sqlx::query_scalar(letter).bind(LAST).fetch_one(store.pool()).await.unwrap();
+        let acted = store.act(Act::Discard, &[letter], &Actor::new("ann", "test")).await.unwrap();
+        assert_eq!(acted, [Acted::Done]);
+        drop(database);
+    });
+}
+
+async fn claim(store: &PostgresStore, request: ClaimRequest) -> Claim {
+    let mut tx = store.begin().await.unwrap();
+    let claims = store.claim(&mut tx, "billing", &[request]).await.unwrap();
+    store.commit(tx).await.unwrap();
+    claims[0]
+}
+
+/// Its part is that of some day, which may be emptied at any time.
+#[test]
+fn a_marker_stays_for_its_window_and_leaves_after_it_whatever_day_its_id_says() {
+    block_on(async {
+        let (_database, store) = divided().await;
+        store.note_window("billing", Some(Duration::from_secs(7 * DAY))).await.unwrap();
+        // Beside what leaves today, from the same part of the wheel.
+        for (ahead, number) in [(32 - 9, 1), (64 - 9, 1), (32 * 100 - 9, 1)] {
+            mark(&store, "billing", &in_days(ahead, number), "done", 1).await;
+        }
+        for number in 1..=3 {
+            mark(&store, "billing", &id(9, number), "done", 9).await;
+            mark(&store, "billing", &id(9 + 32, number), "done", 9).await;
+        }
+        assert_eq!(cleaned(&store, Leftover::Markers).await, (0, 0), "a young one keeps its part");
+        let older =
+            "UPDATE messagekit.processed_messages SET processed_at = processed_at - interval '2 days'";
+        run(store.pool(), older).await;
+        assert_eq!(cleaned(&store, Leftover::Markers).await, (6, 0), "and no longer than two days");
+        assert_eq!(count(&store, "messagekit.processed_messages").await, 3);
+        execute(&store, format!("{older}; {older}; {older}")).await;
+        assert_eq!(cleaned(&store, Leftover::Markers).await, (0, 1));
+        assert_eq!(count(&store, "messagekit.processed_messages").await, 0);
+    });
+}
+
+#[test]
+fn many_markers_ahead_of_their_time_are_divided_with_their_consumers() {
+    block_on(async {
+        let database = Database::fresh().await;
+        let store = database.store().await;
+        for consumer in ["a", "b", "c"] {
+            let fill = format!(
+                "INSERT INTO messagekit.processed_messages (consumer, message_id, outcome, generation)
+                 SELECT '{consumer}', to_char(n, 'FM00000000') || '-0000-7000-8000-000000000000', 'done', 3 FROM generate_series(1, 9000) n
+                 UNION ALL SELECT '{consumer}', 'ffff' || to_char(n, 'FM0000') || '-0000-7000-8000-000000000000', 'held', 4 FROM generate_series(1, 100) n"
+            );
+            execute(&store, fill).await;
+        }
+        divide(&database).await.unwrap();
+        assert_eq!(
+            count(&store, "messagekit.processed_messages_other").await,
+            3 * 9_000,
+            "the rest is not touched"
+        );
+        let whole = "messagekit.processed_messages WHERE day = messagekit.day_of(message_id) AND day >= 0
+            AND outcome = 'held' AND generation = 4";
+        assert_eq!(count(&store, whole).await, 3 * 100, "as they were");
+    });
+}
