@@ -17,6 +17,7 @@ use sqlx::PgPool;
 use tempfile::TempDir;
 
 use crate::process::Process;
+use crate::steady_supply::SteadySupply;
 use crate::watch::Watch;
 
 pub(crate) const PARTITIONS: i32 = 12;
@@ -29,6 +30,14 @@ pub(crate) const BROKER: Duration = Duration::from_secs(60);
 #[event(type = "storm.step.taken", key = "key")]
 struct StepTaken {
     key: String,
+}
+
+/// Returns a record of its own id.
+pub(crate) fn step(topic: &Arc<str>, key: &str) -> Message {
+    let mut step = Envelope::new(StepTaken { key: key.to_owned() });
+    step.event_id = MessageId::new();
+    let message = codec::encode(&step, "storm").unwrap();
+    Message { topic: topic.clone(), ..message }
 }
 
 /// The stage of a storm.
@@ -57,15 +66,15 @@ impl Group {
         }
         let database = Database::fresh().await;
         let pool = database.store().await.pool().clone();
-        let table = "CREATE TABLE applied (n bigint GENERATED ALWAYS AS IDENTITY, partition int NOT NULL, place bigint NOT NULL, member text NOT NULL)";
+        let table = "CREATE TABLE applied (n bigint GENERATED ALWAYS AS IDENTITY, partition int NOT NULL, place bigint NOT NULL, member text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp())";
         sqlx::raw_sql(table).execute(&pool).await.unwrap();
         let publisher = Kafka::new(services::kafka()).publisher().unwrap();
         let (slowest, folder) = (slowest.as_millis().to_string(), TempDir::new().unwrap());
         Self { name, topic: topic.into(), database, pool, publisher, published: 0, slowest, folder }
     }
 
-    /// Starts a member; a static one comes back under its name.
-    pub(crate) fn member(&self, name: &str, is_static: bool) -> Process {
+    /// Starts a member; a static one comes back under its name. Without a session its settings are the defaults.
+    pub(crate) fn member(&self, name: &str, is_static: bool, session: Option<Duration>) -> Process {
         let brokers = services::kafka();
         let mut settings = vec![
             ("DATABASE", self.database.url()),
@@ -78,6 +87,10 @@ impl Group {
         if is_static {
             settings.push(("STATIC", "yes"));
         }
+        let session = session.map(|session| session.as_millis().to_string());
+        if let Some(session) = &session {
+            settings.push(("SESSION", session));
+        }
         Process::start(&settings, &self.log(name))
     }
 
@@ -88,19 +101,26 @@ impl Group {
     /// Publishes until so many wait.
     pub(crate) async fn supply(&mut self, waiting: usize) {
         while self.waiting().await < waiting {
-            let steps: Vec<Message> = (0..KEYS)
-                .map(|key| {
-                    let mut step = Envelope::new(StepTaken { key: format!("k-{key}") });
-                    step.event_id = MessageId::new();
-                    let message = codec::encode(&step, "storm").unwrap();
-                    Message { topic: self.topic.clone(), ..message }
-                })
-                .collect();
+            let steps: Vec<Message> = (0..KEYS).map(|key| step(&self.topic, &format!("k-{key}"))).collect();
             for published in self.publisher.publish(&steps).await {
                 published.unwrap();
             }
             self.published += KEYS;
         }
+    }
+
+    /// Starts to publish to every partition, several times per second.
+    pub(crate) fn steady_supply(&self) -> SteadySupply {
+        SteadySupply::start(self.topic.clone())
+    }
+
+    /// Ends a steady supply and counts what it has published.
+    pub(crate) fn end(&mut self, supply: SteadySupply) {
+        self.published += supply.end();
+    }
+
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.pool
     }
 
     /// How many records nobody has applied yet.

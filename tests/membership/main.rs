@@ -4,5 +4,8 @@
 
 mod group;
 mod process;
+mod progress;
+mod recovery;
+mod steady_supply;
 mod storm;
 mod watch;

@@ -1,7 +1,7 @@
 //! A member of a group, for tests that stop, freeze and kill it: notes each record that it has handled, after a while.
 //!
 //! Its settings stand in the environment: `DATABASE`, `BROKERS`, `TOPIC`, `GROUP`, `NAME`, `SLOWEST` (milliseconds), and
-//! `STATIC`, where it comes back under its name; with `DROPS` it does not close when it is asked to end, but drops everything.
+//! `STATIC`, where it comes back under its name, and `SESSION` (milliseconds), where it is not the default; with `DROPS` it does not close when it is asked to end, but drops everything.
 #![allow(clippy::print_stdout, reason = "a program of the tests tells its reader that it has begun")]
 
 use std::sync::Arc;
@@ -48,11 +48,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let shutdown = Shutdown::on_signal()?;
     let name = setting("NAME")?;
     let store = PostgresStore::connect(&setting("DATABASE")?).await?;
-    // As short as the broker allows: what is dead or frozen loses its partitions within the test's patience.
-    let kafka = Kafka::new(setting("BROKERS")?)
-        .set("session.timeout.ms", "8000")?
-        .set("heartbeat.interval.ms", "500")?
-        .set("fetch.wait.max.ms", "50")?;
+    let mut kafka = Kafka::new(setting("BROKERS")?);
+    if let Ok(session) = std::env::var("SESSION") {
+        kafka = kafka
+            .set("session.timeout.ms", session)?
+            .set("heartbeat.interval.ms", "500")?
+            .set("fetch.wait.max.ms", "50")?;
+    }
     let mut steps = kafka.topics([setting("TOPIC")?]);
     if std::env::var("STATIC").is_ok() {
         steps = steps.instance_id(&name);

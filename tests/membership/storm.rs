@@ -22,9 +22,12 @@ enum Blow {
     Join,
 }
 
+/// How long the broker believes in a member that says nothing.
+const SESSION: Duration = Duration::from_secs(8);
+
 const ALL: [Blow; 4] = [Blow::Kill, Blow::Leave, Blow::Freeze, Blow::Join];
 
-fn full() -> bool {
+pub(crate) fn full() -> bool {
     std::env::var("MESSAGEKIT_FULL").is_ok_and(|full| full == "1")
 }
 
@@ -44,7 +47,7 @@ impl Members {
     }
 
     fn begin(&mut self, name: &'static str) {
-        self.members.insert(name, self.group.member(name, matches!(name, "ada" | "bea")));
+        self.members.insert(name, self.group.member(name, matches!(name, "ada" | "bea"), Some(SESSION)));
     }
 
     /// Waits until a member has applied more than before, while there is something to do.

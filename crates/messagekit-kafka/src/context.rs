@@ -3,12 +3,15 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
+
+use crate::contact::Contact;
 
 /// What the group wants of this member, waiting to be answered.
 #[derive(Debug)]
@@ -29,6 +32,7 @@ pub(crate) struct Context {
     /// Nobody answers any more: a close would wait for ever.
     closing: AtomicBool,
     events: AtomicU64,
+    contact: Mutex<Contact>,
 }
 
 impl Context {
@@ -55,6 +59,11 @@ impl Context {
         self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Returns whether the client is in contact with its group, as it said last.
+    pub(crate) fn contact(&self) -> Contact {
+        *self.contact.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn noted(&self) {
         self.events.fetch_add(1, Ordering::Relaxed);
     }
@@ -65,13 +74,31 @@ impl Context {
 /// # Errors
 /// As librdkafka says; a consumer that is being closed refuses.
 pub(crate) fn answer(consumer: &BaseConsumer<Context>, rebalance: &Rebalance) -> Result<(), KafkaError> {
-    let cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
     match rebalance {
-        Rebalance::Assign(partitions) if cooperative => consumer.incremental_assign(partitions),
+        Rebalance::Assign(partitions) if is_cooperative(consumer) => consumer.incremental_assign(partitions),
         Rebalance::Assign(partitions) => consumer.assign(partitions),
-        Rebalance::Revoke { partitions, .. } if cooperative => consumer.incremental_unassign(partitions),
+        Rebalance::Revoke { partitions, .. } if is_cooperative(consumer) => {
+            consumer.incremental_unassign(&taken(consumer, partitions))
+        }
         Rebalance::Revoke { .. } => consumer.unassign(),
     }
+}
+
+/// Says whether only what changes hands is assigned and revoked.
+pub(crate) fn is_cooperative(consumer: &BaseConsumer<Context>) -> bool {
+    matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative)
+}
+
+/// Returns those of the partitions that were taken: of others librdkafka refuses the whole list.
+fn taken(consumer: &BaseConsumer<Context>, partitions: &TopicPartitionList) -> TopicPartitionList {
+    let Ok(assignment) = consumer.assignment() else { return partitions.clone() };
+    let mut taken = TopicPartitionList::new();
+    for one in partitions.elements() {
+        if assignment.find_partition(one.topic(), one.partition()).is_some() {
+            taken.add_partition(one.topic(), one.partition());
+        }
+    }
+    taken
 }
 
 impl ConsumerContext for Context {
@@ -104,6 +131,7 @@ impl ClientContext for Context {
 
     fn stats_raw(&self, statistics: &[u8]) {
         self.noted();
+        self.contact.lock().unwrap_or_else(PoisonError::into_inner).look(statistics, Instant::now());
         statistics_logged(statistics);
     }
 

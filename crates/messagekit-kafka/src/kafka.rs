@@ -10,7 +10,7 @@ use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
 use crate::properties::{
-    BOTH, CONSUMER, CONSUMER_FIXED, DELIVERY_TIMEOUT, PRODUCER, PRODUCER_FIXED, REFUSED,
+    BOTH, CONSUMER, CONSUMER_FIXED, DELIVERY_TIMEOUT, PRODUCER, PRODUCER_FIXED, REFUSED, STATIC_CONSUMER,
 };
 use crate::{Error, KafkaPublisher, KafkaSource};
 
@@ -74,7 +74,8 @@ impl Kafka {
 
     /// Returns the settings of a subscriber.
     pub(crate) fn consumer(&self, group: &str, instance: Option<&str>) -> ClientConfig {
-        let mut config = self.client(CONSUMER, CONSUMER_FIXED);
+        let defaults = if instance.is_some() { STATIC_CONSUMER } else { &[] };
+        let mut config = self.client(&[CONSUMER, defaults], CONSUMER_FIXED);
         config.set("group.id", group);
         if let Some(instance) = instance {
             config.set("group.instance.id", instance);
@@ -84,7 +85,7 @@ impl Kafka {
 
     /// Returns the settings of a publisher.
     pub(crate) fn producer(&self) -> ClientConfig {
-        self.client(PRODUCER, PRODUCER_FIXED)
+        self.client(&[PRODUCER], PRODUCER_FIXED)
     }
 
     /// Returns the settings of a client that only asks.
@@ -103,9 +104,9 @@ impl Kafka {
         self.properties.get(key)?.parse().ok().map(Duration::from_millis)
     }
 
-    fn client(&self, defaults: &[(&str, &str)], fixed: &[(&str, &str)]) -> ClientConfig {
+    fn client(&self, defaults: &[&[(&str, &str)]], fixed: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();
-        for (key, value) in BOTH.iter().chain(defaults) {
+        for (key, value) in BOTH.iter().chain(defaults.iter().copied().flatten()) {
             config.set(*key, *value);
         }
         for (key, value) in self.properties.iter().filter(|(key, _)| *key != DELIVERY_TIMEOUT) {
@@ -159,6 +160,18 @@ mod tests {
         assert_eq!(kafka.producer().get("linger.ms"), Some("50"));
         assert_eq!(kafka.producer().get("acks"), Some("all"));
         assert_eq!(kafka.consumer("billing", None).get("auto.offset.reset"), Some("error"));
+    }
+
+    #[test]
+    fn a_process_that_comes_back_under_its_name_is_waited_for() {
+        let session = |kafka: &Kafka, instance| {
+            kafka.consumer("billing", instance).get("session.timeout.ms").map(str::to_owned)
+        };
+        let kafka = Kafka::new("localhost:1");
+        assert_eq!(session(&kafka, None).as_deref(), Some("6000"));
+        assert_eq!(session(&kafka, Some("a")).as_deref(), Some("45000"));
+        let kafka = kafka.set("session.timeout.ms", "20000").unwrap();
+        assert_eq!(session(&kafka, Some("a")).as_deref(), Some("20000"));
     }
 
     #[test]

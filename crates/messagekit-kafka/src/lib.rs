@@ -55,6 +55,9 @@
 //! | `reconnect.backoff.max.ms` | 2000 | a broker that comes back is used soon |
 //! | `metadata.recovery.strategy` | none | members return to their group after all brokers were down at once; set `rebootstrap` where brokers come back under other addresses |
 //! | `partition.assignment.strategy` | `cooperative-sticky` | only what changes hands has to come to rest |
+//! | `session.timeout.ms` | 6000; 45000 with an instance id | the partitions of a killed process are read again when it ends; a slow handler does not count |
+//! | `heartbeat.interval.ms` | 500 | members hear sooner that partitions change hands |
+//! | `statistics.interval.ms` | 5000 (subscribers) | a client that has lost all brokers for good is seen by them and replaced; 0 turns that off |
 //! | `topic.metadata.refresh.interval.ms` | 1000 (subscribers) | a topic made later is found within about a second |
 //! | `queued.max.messages.kbytes` | 2048 | each partition has a queue of its own |
 //! | `queued.min.messages` | 1000 | the same |
@@ -80,6 +83,7 @@
 //! it needs a C compiler and the headers of OpenSSL.
 
 mod client;
+mod contact;
 mod context;
 mod error;
 mod kafka;

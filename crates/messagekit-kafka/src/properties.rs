@@ -43,6 +43,12 @@ pub(crate) const BOTH: &[(&str, &str)] = &[
 pub(crate) const CONSUMER: &[(&str, &str)] = &[
     // Only what changes hands is given up.
     ("partition.assignment.strategy", "cooperative-sticky"),
+    // How long the partitions of a process that was killed stand still. Brokers take no less by default.
+    ("session.timeout.ms", "6000"),
+    // How soon a member hears that others joined or left.
+    ("heartbeat.interval.ms", "500"),
+    // By these a member sees that its client has lost the brokers.
+    ("statistics.interval.ms", "5000"),
     // Five minutes would be the time until a topic made later is found.
     ("topic.metadata.refresh.interval.ms", "1000"),
     // Each partition has a queue of its own, and each may hold this much.
@@ -52,6 +58,9 @@ pub(crate) const CONSUMER: &[(&str, &str)] = &[
     ("fetch.queue.backoff.ms", "50"),
     ("check.crcs", "true"),
 ];
+
+/// What subscribers with an instance id get unless the user says otherwise: a process that comes back under its name is waited for.
+pub(crate) const STATIC_CONSUMER: &[(&str, &str)] = &[("session.timeout.ms", "45000")];
 
 /// What no setting changes in subscribers.
 pub(crate) const CONSUMER_FIXED: &[(&str, &str)] = &[

@@ -23,7 +23,8 @@ impl KafkaSource {
     }
 
     /// Makes this process a static member of the group: when it comes back under the same name within `session.timeout.ms`
-    /// (45,000 unless set), it gets its partitions back and nobody else is disturbed. Until then nobody else gets them.
+    /// (45,000 unless set), it gets its partitions back at once and no other member is disturbed. Until then no other member gets
+    /// them. Without an instance id the session is 6,000 ms, and the partitions of a killed process are read again when it ends.
     ///
     /// The name is unique in the group, for example the name of the pod. A second process of the same name ends the first
     /// one with a permanent error.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use messagekit::Error;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
-use super::aside::aside;
+use super::background::spawn;
 use super::commit::{Begun, COMMIT_DEADLINE, NextOf, commit_for_sure};
 use super::{Command, Member, Step};
 use crate::context::{Context, answer};
@@ -34,7 +34,7 @@ impl Member {
         self.lanes.clear();
         let (committed, has_committed) = mpsc::channel();
         let (left, has_left) = mpsc::channel::<()>();
-        let Self { consumer, step, name, confirming, question, .. } = self;
+        let Self { consumer, step, name, confirming, replacement, .. } = self;
         let leave = move || {
             // Its thread holds the client, which leaves the group when nobody does any more.
             confirming.into_iter().for_each(Begun::ends);
@@ -48,9 +48,9 @@ impl Member {
             let_go(consumer, step);
             drop(left);
             // It may hold another client.
-            drop(question);
+            drop(replacement);
         };
-        aside("leave", leave);
+        spawn("leave", leave);
         let answered = has_committed.recv_timeout(COMMIT_DEADLINE + Duration::from_secs(1));
         // Disconnected is the end.
         if has_left.recv_timeout(LEAVE_DEADLINE) == Err(mpsc::RecvTimeoutError::Timeout) {

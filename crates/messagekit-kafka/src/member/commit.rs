@@ -1,6 +1,6 @@
 //! Telling the group how far the lanes are handled.
 
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::aside::aside;
+use super::background::{Answer, ask};
 use super::lane::{Lane, Stage};
 use super::{HINT_INTERVAL, Member};
 use crate::context::Context;
@@ -30,23 +30,19 @@ const CONFIRM_DEADLINE: Duration = Duration::from_millis(500);
 /// A commit that is under way, and the places it writes down.
 pub(super) struct Begun {
     pub(super) lanes: Vec<(messagekit::Lane, i64)>,
-    answer: mpsc::Receiver<KafkaResult<()>>,
+    answer: Answer<KafkaResult<()>>,
 }
 
 impl Begun {
     /// Returns the answer when it is there; none ever comes of a commit that had no thread.
     pub(super) fn answered(&self) -> Poll<Option<KafkaResult<()>>> {
-        match self.answer.try_recv() {
-            Ok(answer) => Poll::Ready(Some(answer)),
-            Err(mpsc::TryRecvError::Empty) => Poll::Pending,
-            Err(mpsc::TryRecvError::Disconnected) => Poll::Ready(None),
-        }
+        self.answer.poll()
     }
 
     /// Waits for its end, whatever that is, and not for long: a broker that is away must not hold anybody.
     pub(super) fn ends(self) {
         // The places are committed once more anyway.
-        let _ = self.answer.recv_timeout(CONFIRM_DEADLINE);
+        let _ = self.answer.within(CONFIRM_DEADLINE);
     }
 }
 
@@ -87,7 +83,6 @@ impl Member {
                     return;
                 }
                 Poll::Ready(Some(Ok(()))) => {
-                    self.heard = now;
                     for (id, offset) in confirming.lanes {
                         self.lane(id).into_iter().for_each(|lane| lane.confirmed = Some(offset));
                     }
@@ -136,29 +131,18 @@ pub(super) fn commit_for_sure(
     }
     let answer = commit_begun(consumer, next, deadline);
     let left = deadline.saturating_duration_since(Instant::now());
-    answer.recv_timeout(left).unwrap_or(Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::OperationTimedOut)))
+    answer.within(left).unwrap_or(Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::OperationTimedOut)))
 }
 
-/// Commits on another thread and wakes this one with the answer: the client waits without a limit for a broker that is away.
-/// A receiver that nothing comes to says that there was no thread.
+/// Commits on another thread: the client waits without a limit for a broker that is away.
 fn commit_begun(
     consumer: &Arc<BaseConsumer<Context>>,
     next: Vec<NextOf>,
     deadline: Instant,
-) -> mpsc::Receiver<KafkaResult<()>> {
-    let (answer, answered) = mpsc::channel();
-    let (consumer, waiting) = (Arc::clone(consumer), std::thread::current());
-    let work = move || {
-        let committed = commit_repeated(&consumer, &next, deadline);
-        // The group is left when nobody holds the client any more.
-        drop(consumer);
-        // Nobody listens any more when it took too long.
-        let _ = answer.send(committed);
-        drop(answer);
-        waiting.unpark();
-    };
-    aside("commit", work);
-    answered
+) -> Answer<KafkaResult<()>> {
+    let consumer = Arc::clone(consumer);
+    // The client goes before the answer: the group is left when nothing holds it any more.
+    ask("commit", move || commit_repeated(&consumer, &next, deadline))
 }
 
 fn commit_repeated(consumer: &BaseConsumer<Context>, next: &[NextOf], deadline: Instant) -> KafkaResult<()> {

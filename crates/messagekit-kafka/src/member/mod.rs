@@ -1,13 +1,14 @@
 //! The thread that polls Kafka: it never runs handlers, so that the group keeps this member however long they take.
 
-mod aside;
+mod background;
 mod closing;
 mod commit;
 mod lane;
+mod liveness;
 mod lost;
 mod notices;
+mod offsets;
 mod rebalancing;
-mod silence;
 mod start;
 
 use std::collections::BTreeMap;
@@ -25,9 +26,10 @@ use crate::link::{Command, Event, Events};
 pub(crate) use closing::Closed;
 use commit::Begun;
 use lane::Lane;
+use liveness::Replacement;
 use notices::Notices;
 use rebalancing::Step;
-use silence::Question;
+use start::Unplaced;
 
 /// How often the finished prefix is told to the group, which is a hint: nobody confirms it.
 const HINT_INTERVAL: Duration = Duration::from_millis(500);
@@ -58,9 +60,8 @@ pub(crate) struct Member {
     opening: Option<Begun>,
     confirming: Option<Begun>,
     next_confirming: Instant,
-    /// When a record or a part of a rebalance came, or an answer.
-    heard: Instant,
-    question: Option<Question>,
+    unplaced: Unplaced,
+    replacement: Replacement,
     notices: Notices,
 }
 
@@ -101,8 +102,8 @@ impl Member {
             opening: None,
             confirming: None,
             next_confirming: now,
-            heard: now,
-            question: None,
+            unplaced: Unplaced::default(),
+            replacement: Replacement::None,
             notices: Notices::default(),
         })
     }
@@ -128,10 +129,11 @@ impl Member {
         let mut moved = self.poll_main_queue()?;
         moved |= self.obey()?;
         moved |= self.rebalance()?;
+        moved |= self.start_unplaced()?;
         self.open();
         moved |= self.deliver()?;
         self.hint();
-        moved |= self.listen()?;
+        moved |= self.replace()?;
         Ok(moved)
     }
 
@@ -223,7 +225,6 @@ impl Member {
                 let Some(lane) = self.lanes.get_mut(&slot).filter(|lane| lane.is_delivering()) else { break };
                 match lane.take() {
                     Ok(Some(delivery)) => {
-                        self.heard = Instant::now();
                         let round = lane.round;
                         self.events.send(Event::Message { delivery, round });
                     }
@@ -255,9 +256,14 @@ impl Member {
                 .caused_by(KafkaError::MessageConsumptionFatal(code));
             return Err(End::Permanent(error));
         }
-        if let Some(notice) = self.notices.of(&error, &reason, Instant::now()) {
+        self.tell(&error, &reason);
+        Ok(())
+    }
+
+    /// Tells an error that passes by itself, unless it was told shortly before.
+    fn tell(&mut self, error: &KafkaError, reason: &str) {
+        if let Some(notice) = self.notices.of(error, reason, Instant::now()) {
             self.events.send(Event::Error(notice.with("consumer", &self.name)));
         }
-        Ok(())
     }
 }

@@ -2,24 +2,27 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer as _;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::commit::{Begun, COMMIT_DEADLINE, NextOf, commit_for_sure};
 use super::lane::{Lane, Stage};
-use super::start::Start;
+use super::start::{Committed, Start};
 use super::{End, Member};
-use crate::context::{Rebalance, answer};
+use crate::context::{Rebalance, answer, is_cooperative};
 use crate::link::Event;
 
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 /// What the group asked for and did not get an answer to yet.
 pub(super) enum Step {
-    /// Partitions whose start is not known yet.
-    Assigning { partitions: TopicPartitionList, again: Instant },
+    /// New partitions, whose committed offsets are asked for. Until they are known the client does not rejoin, so the question
+    /// never waits behind a join.
+    Assigning { partitions: TopicPartitionList, committed: Committed },
     /// Partitions whose lanes come to rest.
     Revoking { partitions: TopicPartitionList, busy: BTreeSet<messagekit::Lane>, deadline: Instant },
 }
@@ -37,15 +40,10 @@ impl Member {
     /// Goes on with what the group asked for; it asks for nothing more before it has an answer.
     pub(super) fn rebalance(&mut self) -> Result<bool, End> {
         let Some(step) = self.step.take().or_else(|| self.next_step()) else { return Ok(false) };
-        let now = Instant::now();
         match step {
-            Step::Assigning { partitions, again } if now < again => {
-                self.step = Some(Step::Assigning { partitions, again });
-                Ok(false)
-            }
-            Step::Assigning { partitions, .. } => self.assign(partitions),
+            Step::Assigning { partitions, committed } => self.assign(partitions, committed),
             Step::Revoking { partitions, busy, deadline } => {
-                if busy.is_empty() || now >= deadline || self.consumer.assignment_lost() {
+                if busy.is_empty() || Instant::now() >= deadline || self.consumer.assignment_lost() {
                     self.revoke(&partitions, &busy);
                     return Ok(true);
                 }
@@ -63,15 +61,13 @@ impl Member {
     }
 
     fn next_step(&mut self) -> Option<Step> {
-        let rebalance = self.consumer.context().next_rebalance()?;
-        let now = Instant::now();
-        // What is lost may be so because nobody answers.
-        if !matches!(rebalance, Rebalance::Revoke { lost: true, .. }) {
-            self.heard = now;
-        }
-        match rebalance {
-            Rebalance::Assign(partitions) => Some(Step::Assigning { partitions, again: now }),
+        match self.consumer.context().next_rebalance()? {
+            Rebalance::Assign(partitions) => {
+                let committed = self.ask_committed(&partitions, Duration::ZERO);
+                Some(Step::Assigning { partitions, committed })
+            }
             Rebalance::Revoke { partitions, lost } => {
+                self.unplaced.forget(&partitions);
                 let mut busy = BTreeSet::new();
                 for slot in self.slots_of(&partitions) {
                     let Some(lane) = self.lanes.get_mut(&slot) else { continue };
@@ -85,39 +81,62 @@ impl Member {
                         self.lanes.remove(&slot);
                     }
                 }
-                Some(Step::Revoking { partitions, busy, deadline: now + self.drain })
+                Some(Step::Revoking { partitions, busy, deadline: Instant::now() + self.drain })
             }
         }
     }
 
-    fn assign(&mut self, partitions: TopicPartitionList) -> Result<bool, End> {
-        let starts = match self.starts(&partitions) {
-            Ok(Ok(starts)) => starts,
-            Ok(Err(lost)) => {
-                self.step = Some(Step::Assigning { partitions, again: Instant::now() });
-                return Err(End::Permanent(lost));
-            }
-            Err(error) => {
-                self.step = Some(Step::Assigning { partitions, again: Instant::now() + ASK_AGAIN });
-                self.failed(error)?;
+    fn assign(&mut self, partitions: TopicPartitionList, committed: Committed) -> Result<bool, End> {
+        let answer = match committed.poll() {
+            Poll::Pending => {
+                self.step = Some(Step::Assigning { partitions, committed });
                 return Ok(false);
             }
+            Poll::Ready(answer) => answer,
         };
-        let mut places = TopicPartitionList::with_capacity(starts.len());
-        for start in &starts {
-            // The names came from librdkafka and the offset is one.
-            let added =
-                places.add_partition_offset(&start.topic, start.partition, Offset::Offset(start.offset));
-            added.unwrap_or_else(|error| tracing::error!(%error, "partition without a place"));
-        }
+        let taken = match answer.transpose() {
+            Ok(Some(committed)) => match self.starts(committed) {
+                Ok(starts) => self.take(starts),
+                // The group has its answer also then, so that leaving does not wait for one.
+                Err(lost) => {
+                    if let Err(error) = self.take(Vec::new()) {
+                        tracing::debug!(consumer = &*self.name, %error, "the assignment is not answered");
+                    }
+                    return Err(End::Permanent(lost));
+                }
+            },
+            // No thread for the question.
+            Ok(None) => Err(KafkaError::OffsetFetch(RDKafkaErrorCode::OperationTimedOut)),
+            Err(error) => Err(error),
+        };
+        let Err(error) = taken else { return Ok(true) };
+        // Without an answer the group would wait for this member for ever.
+        self.unplaced.forget(&partitions);
+        let committed = self.ask_committed(&partitions, ASK_AGAIN);
+        self.step = Some(Step::Assigning { partitions, committed });
+        self.failed(error)?;
+        Ok(false)
+    }
+
+    /// Takes partitions whose start is known. The first call answers the group, also when none is known yet.
+    ///
+    /// # Errors
+    /// As librdkafka says; nothing is taken then.
+    pub(super) fn take(&mut self, starts: Vec<Start>) -> KafkaResult<()> {
         // Split off before anything is fetched: what came into the main queue would be no back-pressure's.
         let slots: Vec<u32> = starts.into_iter().filter_map(|start| self.add_lane(start)).collect();
+        // The classic strategies replace the whole assignment.
+        let adds = is_cooperative(&self.consumer);
+        let mut places = TopicPartitionList::with_capacity(self.lanes.len());
+        for (_, lane) in self.lanes.iter().filter(|(slot, _)| !adds || slots.contains(slot)) {
+            let wanted = Offset::Offset(lane.wanted());
+            // The names came from librdkafka and the offset is one.
+            let added = places.add_partition_offset(&lane.topic, lane.partition, wanted);
+            added.unwrap_or_else(|error| tracing::error!(%error, "partition without a place"));
+        }
         if let Err(error) = answer(&self.consumer, &Rebalance::Assign(places)) {
             slots.iter().for_each(|slot| drop(self.lanes.remove(slot)));
-            // Without an answer the group would wait for this member for ever.
-            self.step = Some(Step::Assigning { partitions, again: Instant::now() + ASK_AGAIN });
-            self.failed(error)?;
-            return Ok(false);
+            return Err(error);
         }
         for slot in slots {
             let Some(lane) = self.lanes.get_mut(&slot) else { continue };
@@ -126,7 +145,7 @@ impl Member {
             }
         }
         self.next_opening = Instant::now();
-        Ok(true)
+        Ok(())
     }
 
     fn add_lane(&mut self, start: Start) -> Option<u32> {

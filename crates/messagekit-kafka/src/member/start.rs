@@ -5,18 +5,23 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use messagekit::{Error, ErrorKind};
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaResult;
-use rdkafka::{Offset, TopicPartitionList};
 
-use super::Member;
+use super::background::{Answer, ask};
 use super::commit::Begun;
 use super::lane::{Lane, Stage};
+use super::offsets::{self, Earliest, Partition};
+use super::{End, Member};
 use crate::link::Event;
 
-/// How long the broker may take to say where partitions stand. The thread does nothing else meanwhile.
-const ASK: Duration = Duration::from_secs(3);
 const OPEN_AGAIN: Duration = Duration::from_millis(200);
+/// How long partitions without a known start wait until they are asked for again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// What the group has committed of new partitions.
+pub(super) type Committed = Answer<KafkaResult<Vec<(Partition, Option<i64>)>>>;
 
 /// Where a partition starts, and what the group has committed of it.
 pub(super) struct Start {
@@ -26,30 +31,48 @@ pub(super) struct Start {
     pub(super) committed: Option<i64>,
 }
 
+/// Partitions of this member that start at the earliest record, which their leader has not named yet.
+#[derive(Default)]
+pub(super) struct Unplaced {
+    partitions: Vec<Partition>,
+    asked: Option<Answer<Earliest>>,
+}
+
+impl Unplaced {
+    /// What was asked is asked again: a partition that comes back may have been committed by another member meanwhile.
+    pub(super) fn forget(&mut self, revoked: &TopicPartitionList) {
+        self.asked = None;
+        self.partitions.retain(|(topic, partition)| revoked.find_partition(topic, *partition).is_none());
+    }
+}
+
 impl Member {
-    /// Finds where partitions start: at the committed offset, else at the earliest record.
+    /// Asks for committed offsets, after a pause.
+    pub(super) fn ask_committed(&self, partitions: &TopicPartitionList, pause: Duration) -> Committed {
+        let (consumer, partitions) = (Arc::downgrade(&self.consumer), partitions.clone());
+        ask("offsets", move || {
+            std::thread::sleep(pause);
+            // The group is left when nothing holds the client any more.
+            consumer.upgrade().map_or(Ok(Vec::new()), |consumer| offsets::committed(&consumer, partitions))
+        })
+    }
+
+    /// Says where partitions start: at the committed offset. Those that have none start at the earliest record, which is asked
+    /// for next.
     ///
     /// # Errors
-    /// The outer one passes by itself; the inner one says that an offset is lost that the consumer's database remembers.
-    pub(super) fn starts(&self, partitions: &TopicPartitionList) -> KafkaResult<Result<Vec<Start>, Error>> {
-        let committed = self.consumer.committed_offsets(partitions.clone(), ASK)?;
-        let mut starts = Vec::with_capacity(committed.count());
-        for found in committed.elements() {
-            found.error()?;
-            let (topic, partition): (Arc<str>, i32) = (found.topic().into(), found.partition());
-            let start = match found.offset() {
-                Offset::Offset(offset) => Start { topic, partition, offset, committed: Some(offset) },
-                _ => {
-                    if let Some(next) = self.remembered_next(&topic, partition) {
-                        return Ok(Err(self.lost_offset(&topic, partition, next)));
-                    }
-                    let (earliest, _) = self.consumer.fetch_watermarks(&topic, partition, ASK)?;
-                    Start { topic, partition, offset: earliest, committed: None }
-                }
-            };
-            starts.push(start);
+    /// When an offset is lost that the consumer's database remembers.
+    pub(super) fn starts(&mut self, committed: Vec<(Partition, Option<i64>)>) -> Result<Vec<Start>, Error> {
+        let mut starts = Vec::with_capacity(committed.len());
+        for ((topic, partition), committed) in committed {
+            match (committed, self.remembered_next(&topic, partition)) {
+                (Some(offset), _) => starts.push(Start { topic, partition, offset, committed }),
+                (None, Some(next)) => return Err(self.lost_offset(&topic, partition, next)),
+                (None, None) => self.unplaced.partitions.push((topic, partition)),
+            }
         }
-        Ok(Ok(starts))
+        self.unplaced.asked = None;
+        Ok(starts)
     }
 
     fn remembered_next(&self, topic: &str, partition: i32) -> Option<i64> {
@@ -67,6 +90,48 @@ impl Member {
             .with("topic", topic)
             .with("partition", partition)
             .with("remembered", next)
+    }
+
+    /// Takes the partitions whose earliest record is known by now. The others, such as those without a leader, hold nothing up.
+    pub(super) fn start_unplaced(&mut self) -> Result<bool, End> {
+        // Revoked ones must not be taken: the group's wish is answered first.
+        if self.unplaced.partitions.is_empty() || self.step.is_some() || self.consumer.assignment_lost() {
+            return Ok(false);
+        }
+        let answer = match &self.unplaced.asked {
+            None => {
+                self.unplaced.asked = self.ask_earliest(Duration::ZERO);
+                return Ok(false);
+            }
+            Some(asked) => asked.poll(),
+        };
+        let Poll::Ready(answer) = answer else { return Ok(false) };
+        let Earliest { found, error } = answer.unwrap_or_default();
+        let placed: Vec<Partition> = found.iter().map(|(partition, _)| partition.clone()).collect();
+        let at = |((topic, partition), offset)| Start { topic, partition, offset, committed: None };
+        let starts: Vec<Start> = found.into_iter().map(at).collect();
+        let has_starts = !starts.is_empty();
+        let taken = if has_starts { self.take(starts) } else { Ok(()) };
+        match taken {
+            Ok(()) => self.unplaced.partitions.retain(|partition| !placed.contains(partition)),
+            Err(error) => self.failed(error)?,
+        }
+        self.unplaced.asked = self.ask_earliest(ASK_AGAIN);
+        if let (Some(error), Some((topic, partition))) = (error, self.unplaced.partitions.first()) {
+            let reason = format!("the first offset of {topic}/{partition} is not known yet: {error}");
+            self.tell(&error, &reason);
+        }
+        Ok(has_starts)
+    }
+
+    fn ask_earliest(&self, pause: Duration) -> Option<Answer<Earliest>> {
+        let (consumer, partitions) = (Arc::downgrade(&self.consumer), self.unplaced.partitions.clone());
+        let work = move || {
+            std::thread::sleep(pause);
+            // The group is left when nothing holds the client any more.
+            consumer.upgrade().map(|consumer| offsets::earliest(&consumer, &partitions)).unwrap_or_default()
+        };
+        (!self.unplaced.partitions.is_empty()).then(|| ask("offsets", work))
     }
 
     /// Writes down where new lanes start, and announces them then. Without it a process that dies after its first commit in

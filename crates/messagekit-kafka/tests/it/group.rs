@@ -1,9 +1,11 @@
 //! What the broker does to a member.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use messagekit::{ErrorKind, Incoming, Message, Publisher, Source, Subscriber};
 use messagekit_kafka::KafkaSubscriber;
+use messagekit_testkit::transport::Receiver;
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
@@ -134,4 +136,65 @@ fn a_close_commits_what_a_refused_hint_did_not() {
         });
         assert_eq!(committed.await.unwrap().elements()[0].offset(), Offset::Offset(1));
     });
+}
+
+#[test]
+fn a_partition_without_a_leader_holds_nothing_else_up() {
+    one_partition_has_no_leader("cooperative-sticky");
+}
+
+#[test]
+fn a_partition_without_a_leader_holds_nothing_else_up_where_all_are_assigned_anew() {
+    one_partition_has_no_leader("range");
+}
+
+/// The other partitions are read, and what the group asks for meanwhile is answered.
+fn one_partition_has_no_leader(strategy: &str) {
+    block_on(async {
+        let (mock, consumer) = (Mock::start(), unique("consumer"));
+        mock.create_topic("orders", 4);
+        let publisher = mock.kafka().publisher().unwrap();
+        let batch: Vec<Message> =
+            (0..40).map(|number| Message::new("orders", "{}").with_key(format!("k{number}"))).collect();
+        publisher.publish(&batch).await.into_iter().for_each(|result| result.unwrap());
+        mock.call(|cluster| cluster.partition_leader("orders", 3, None)).unwrap();
+
+        let join = async || {
+            let kafka = mock.kafka().set("partition.assignment.strategy", strategy).unwrap();
+            let subscriber = kafka.topics(["orders"]).bind(&consumer, &[]).await.unwrap();
+            Receiver::new(subscriber, consumer.as_str())
+        };
+        let mut first = join().await;
+        let mut read = BTreeSet::new();
+        read_until(&mut first, None, &mut read, |read| read.len() == 3).await;
+        assert!(!read.contains(&3), "{read:?}");
+
+        // One that joins gets its share, because the first gives up what it is asked for.
+        let mut second = join().await;
+        let mut theirs = BTreeSet::new();
+        read_until(&mut second, Some(&mut first), &mut theirs, |theirs| !theirs.is_empty()).await;
+
+        mock.call(|cluster| cluster.partition_leader("orders", 3, Some(1))).unwrap();
+        let mut late = BTreeSet::new();
+        read_until(&mut second, Some(&mut first), &mut late, |late| late.contains(&3)).await;
+    });
+}
+
+/// Notes which partitions messages come from, of one member or of two, until that is enough. Revoked lanes are given up at once.
+async fn read_until(
+    member: &mut Receiver<KafkaSubscriber>,
+    mut other: Option<&mut Receiver<KafkaSubscriber>>,
+    read: &mut BTreeSet<i32>,
+    enough: impl Fn(&BTreeSet<i32>) -> bool,
+) {
+    let end = tokio::time::Instant::now() + DEADLINE;
+    let quiet = Duration::from_millis(100);
+    while !enough(read) {
+        assert!(tokio::time::Instant::now() < end, "only partitions {read:?} are read");
+        let mut taken = member.take_while_busy(quiet).await;
+        if let Some(other) = other.as_deref_mut() {
+            taken.extend(other.take_while_busy(quiet).await);
+        }
+        read.extend(taken.into_iter().map(|delivery| delivery.place.unwrap().partition));
+    }
 }

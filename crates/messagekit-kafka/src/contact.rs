@@ -1,0 +1,106 @@
+//! Whether a client of a group is in contact with it, as its own statistics say: asking would wait behind a join.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use serde::Deserialize;
+
+/// What the statistics of a client say.
+#[derive(Deserialize)]
+struct Statistics {
+    brokers: HashMap<String, Broker>,
+    cgrp: Group,
+}
+
+#[derive(Deserialize)]
+struct Broker {
+    source: String,
+}
+
+#[derive(Deserialize)]
+struct Group {
+    state: String,
+}
+
+/// The contact of a client with its group, without which it was first seen at some time and was looked at last at another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Contact {
+    pub(crate) lost_since: Option<Instant>,
+    pub(crate) looked: Option<Instant>,
+}
+
+impl Contact {
+    /// Notes what statistics say. Those that cannot be read say nothing.
+    pub(crate) fn look(&mut self, statistics: &[u8], now: Instant) {
+        let Ok(statistics) = serde_json::from_slice::<Statistics>(statistics) else { return };
+        self.lost_since = match has_contact(&statistics) {
+            true => None,
+            false => self.lost_since.or(Some(now)),
+        };
+        self.looked = Some(now);
+    }
+}
+
+/// A client has contact with its group while it knows a broker that it can ask for others, and its connection to the group's
+/// coordinator is up. It is up also while the coordinator lets a join wait for other members.
+fn has_contact(statistics: &Statistics) -> bool {
+    let knows_a_broker =
+        statistics.brokers.values().any(|broker| matches!(broker.source.as_str(), "learned" | "configured"));
+    knows_a_broker && statistics.cgrp.state == "up"
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn statistics(broker: &str, group: &str, join: &str) -> Vec<u8> {
+        let brokers = format!(
+            r#"{{"GroupCoordinator": {{"source": "logical", "state": "UP"}}, "b:9092/1": {{"source": "{broker}", "state": "DOWN"}}}}"#
+        );
+        format!(
+            r#"{{"name": "c", "brokers": {brokers}, "topics": {{}}, "cgrp": {{"state": "{group}", "join_state": "{join}"}}}}"#
+        )
+        .into_bytes()
+    }
+
+    #[test]
+    fn a_client_that_waits_for_its_group_has_contact() {
+        let mut contact = Contact::default();
+        contact.look(&statistics("learned", "up", "wait-join"), Instant::now());
+        assert!(contact.lost_since.is_none() && contact.looked.is_some());
+    }
+
+    #[test]
+    fn contact_is_lost_with_the_last_broker_and_with_the_coordinator_until_both_are_back() {
+        let (mut contact, begun) = (Contact::default(), Instant::now());
+        for (second, (broker, group, is_lost)) in [
+            ("logical", "up", true),
+            ("learned", "query-coord", true),
+            ("learned", "up", false),
+            ("configured", "wait-broker-transport", true),
+            ("configured", "wait-coord", true),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let now = begun + Duration::from_secs(second as u64);
+            contact.look(&statistics(broker, group, "steady"), now);
+            assert_eq!(contact.lost_since.is_some(), is_lost, "{broker} {group}");
+            assert_eq!(contact.looked, Some(now));
+        }
+        assert_eq!(
+            contact.lost_since,
+            Some(begun + Duration::from_secs(3)),
+            "since the first look without it"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_nothing() {
+        let mut contact = Contact::default();
+        contact.look(b"{}", Instant::now());
+        assert_eq!(contact, Contact::default());
+    }
+}

@@ -1,0 +1,115 @@
+//! A client that has lost its brokers for good, and the one that takes its place.
+
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+
+use super::background::{Answer, ask, spawn};
+use super::closing::let_go;
+use super::lane::Stage;
+use super::start::Unplaced;
+use super::{End, Member};
+use crate::client::GroupClient;
+use crate::context::Context;
+use crate::link::Event;
+
+/// How long a client may be without contact before another one is asked.
+const SILENCE: Duration = Duration::from_secs(20);
+
+/// How long that one may take for its answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long the first one has behind that answer: both hear of a broker that comes back.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// The client that takes the place of one that has lost its brokers.
+#[derive(Default)]
+pub(super) enum Replacement {
+    #[default]
+    None,
+    /// Another client asks the group something, in the background.
+    Asking(Answer<Option<BaseConsumer<Context>>>),
+    /// The group has answered it.
+    Answered { client: BaseConsumer<Context>, at: Instant },
+    /// The group answers no client: it is away.
+    Vain { until: Instant },
+}
+
+impl Member {
+    /// Begins again with another client when this one is without contact for long and the group answers the other one.
+    ///
+    /// A client can lose its brokers for good: from one that has just come back it may hear that there are topics and no brokers,
+    /// drops every address that it has, and never asks again (<https://github.com/confluentinc/librdkafka/issues/5301>).
+    pub(super) fn replace(&mut self) -> Result<bool, End> {
+        let (contact, now) = (self.consumer.context().contact(), Instant::now());
+        let replacement = std::mem::take(&mut self.replacement);
+        let Some(lost_since) = contact.lost_since else {
+            // The end of a client may take its time.
+            if let Replacement::Answered { client, .. } = replacement {
+                spawn("leave", move || drop(client));
+            }
+            return Ok(false);
+        };
+        self.replacement = match replacement {
+            Replacement::None if now.duration_since(lost_since) >= SILENCE => Replacement::Asking(self.ask()),
+            Replacement::Vain { until } if now >= until => Replacement::Asking(self.ask()),
+            Replacement::Asking(answer) => match answer.poll() {
+                Poll::Pending => Replacement::Asking(answer),
+                Poll::Ready(Some(Some(client))) => Replacement::Answered { client, at: now },
+                Poll::Ready(_) => Replacement::Vain { until: now + SILENCE },
+            },
+            Replacement::Answered { client, at } if contact.looked >= Some(at + AGAIN) => {
+                self.begin_again(client)?;
+                return Ok(true);
+            }
+            other => other,
+        };
+        Ok(false)
+    }
+
+    fn ask(&self) -> Answer<Option<BaseConsumer<Context>>> {
+        let client = self.client.clone();
+        ask("ask", move || match client.unsubscribed() {
+            Ok(another) => is_answered(&another, &client).then_some(another),
+            Err(error) => {
+                tracing::warn!(error = %messagekit::chain(&error), "no other client to ask the group with");
+                None
+            }
+        })
+    }
+
+    fn begin_again(&mut self, client: BaseConsumer<Context>) -> Result<(), End> {
+        tracing::warn!(
+            consumer = &*self.name,
+            "this client has lost the brokers, which answer another one: the member joins again"
+        );
+        for (_, lane) in std::mem::take(&mut self.lanes) {
+            if lane.stage != Stage::Opening {
+                self.events.send(Event::Lost(lane.id));
+            }
+        }
+        (self.opening, self.confirming, self.unplaced) = (None, None, Unplaced::default());
+        // Before another one joins: a commit that is under way may hold the old client for a while, and it must not join, too.
+        self.consumer.context().close();
+        self.consumer.unsubscribe();
+        let client = self.client.subscribed(client).map_err(End::Permanent)?;
+        let (old, step) = (std::mem::replace(&mut self.consumer, client), self.step.take());
+        spawn("leave", move || let_go(old, step));
+        Ok(())
+    }
+}
+
+/// Says whether a group answers what any client may ask. What it answers does not matter, nor that it refuses.
+fn is_answered(consumer: &BaseConsumer<Context>, client: &GroupClient) -> bool {
+    let mut partitions = TopicPartitionList::with_capacity(1);
+    for topic in client.topics().take(1) {
+        partitions.add_partition(topic, 0);
+    }
+    match consumer.committed_offsets(partitions, PATIENCE) {
+        Ok(_) => true,
+        // What the client says by itself is below zero.
+        Err(error) => error.rdkafka_error_code().is_some_and(|code| code as i32 >= 0),
+    }
+}

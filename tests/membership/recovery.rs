@@ -1,0 +1,177 @@
+//! How long partitions stand still after kills and freezes, with the default settings.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use messagekit_testkit::{DEADLINE, eventually};
+use rustix::process::Signal;
+
+use crate::group::{Group, PARTITIONS};
+use crate::process::Process;
+use crate::progress::DatabaseTime;
+use crate::steady_supply::SteadySupply;
+use crate::storm::full;
+
+/// Promised are 10 s for the partitions of a killed member. A machine whose cores are busy gets as much again.
+const READ_AGAIN: Duration = Duration::from_secs(20);
+/// Promised is 1 s.
+const SURVIVORS: Duration = Duration::from_secs(5);
+/// Promised are 3 s after the restart.
+const STATIC_READ_AGAIN: Duration = Duration::from_secs(10);
+/// Promised are 15 s.
+const AFTER_A_STORM: Duration = Duration::from_secs(30);
+
+/// Members with default settings, and records for each partition.
+struct Members {
+    group: Group,
+    are_static: bool,
+    members: BTreeMap<&'static str, Process>,
+    supply: SteadySupply,
+}
+
+impl Members {
+    async fn start(names: &[&'static str], are_static: bool) -> Self {
+        let group = Group::new(Duration::from_millis(2)).await;
+        let supply = group.steady_supply();
+        let mut members = Self { group, are_static, members: BTreeMap::new(), supply };
+        names.iter().for_each(|name| members.begin(name));
+        members
+    }
+
+    fn begin(&mut self, name: &'static str) {
+        self.members.insert(name, self.group.member(name, self.are_static, None));
+    }
+
+    fn kill(&mut self, name: &str) {
+        self.members.get_mut(name).unwrap().kill();
+    }
+
+    /// Waits until each member has its share of the partitions, and each partition goes on.
+    async fn until_divided(&self) {
+        let share = PARTITIONS as usize / self.members.len();
+        eventually("the partitions are divided", DEADLINE, async || {
+            let owners = DatabaseTime::owners(self.group.pool()).await;
+            let of = |name: &str| owners.values().filter(|owner| *owner == name).count();
+            self.members.keys().all(|name| of(name) == share)
+        })
+        .await;
+        self.until_all_go_on(DatabaseTime::now(self.group.pool()).await).await;
+    }
+
+    async fn until_all_go_on(&self, since: DatabaseTime) {
+        let pool = self.group.pool();
+        eventually("all partitions are read", DEADLINE, async || since.all_have_gone_on(pool).await).await;
+    }
+
+    /// Ends everything: each record was applied once, those of a partition in their order.
+    async fn compare(self) {
+        let Self { mut group, mut members, supply, .. } = self;
+        group.end(supply);
+        eventually("all is applied", DEADLINE, async || group.waiting().await == 0).await;
+        for member in members.values_mut() {
+            member.leave().await;
+        }
+        group.compare().await;
+    }
+
+    /// Kills a member and starts it again, at once or when others have its partitions. Returns how long the partitions of the
+    /// killed one and those of the others stood still at most.
+    async fn kill_and_measure(&mut self, name: &'static str, at_once: bool) -> (Duration, Duration) {
+        self.until_divided().await;
+        let (pool, since) = (self.group.pool().clone(), DatabaseTime::now(self.group.pool()).await);
+        let owners = DatabaseTime::owners(&pool).await;
+        self.kill(name);
+        if !at_once {
+            self.until_all_go_on(since).await;
+        }
+        self.begin(name);
+        self.until_divided().await;
+        let longest = |is_killed: bool, stands: &BTreeMap<i32, Duration>| {
+            let of = |partition: &i32| (owners[partition] == name) == is_killed;
+            stands.iter().filter(|(partition, _)| of(partition)).map(|(_, stand)| *stand).max().unwrap()
+        };
+        let stands = since.longest_stands(&pool).await;
+        let found = (longest(true, &stands), longest(false, &stands));
+        println!(
+            "{name} killed, started {}: its partitions stood {:?}, the others' {:?}",
+            if at_once { "at once" } else { "later" },
+            found.0,
+            found.1
+        );
+        found
+    }
+}
+
+fn block_on(work: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.unwrap().block_on(work);
+}
+
+#[test]
+fn partitions_of_a_killed_member_are_read_again_within_seconds_and_the_others_go_on() {
+    block_on(async {
+        let mut members = Members::start(&["ada", "bea"], false).await;
+        for round in 0..if full() { 6 } else { 2 } {
+            let name = ["ada", "bea"][round / 2 % 2];
+            let (killed, others) = members.kill_and_measure(name, round % 2 == 0).await;
+            assert!(killed < READ_AGAIN, "partitions of the killed member stood still for {killed:?}");
+            assert!(others < SURVIVORS, "partitions of the others stood still for {others:?}");
+        }
+        members.compare().await;
+    });
+}
+
+#[test]
+fn a_killed_member_with_an_instance_id_reads_on_as_soon_as_it_is_back() {
+    block_on(async {
+        let mut members = Members::start(&["ada", "bea"], true).await;
+        for name in ["ada", "bea"] {
+            let (killed, others) = members.kill_and_measure(name, true).await;
+            assert!(killed < STATIC_READ_AGAIN, "partitions of the killed member stood still for {killed:?}");
+            assert!(others < SURVIVORS, "partitions of the others stood still for {others:?}");
+        }
+        members.compare().await;
+    });
+}
+
+#[test]
+fn after_many_kills_and_freezes_all_partitions_are_soon_read_again() {
+    let seed = std::env::var("MESSAGEKIT_SEED").map_or(17, |seed| seed.parse().expect("a seed is a number"));
+    println!("MESSAGEKIT_SEED={seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let names = ["ada", "bea", "cem"];
+    block_on(async {
+        let mut members = Members::start(&names, false).await;
+        members.until_divided().await;
+        // 20 blows, 6 s apart, are two minutes.
+        for blow in 0..if full() { 20 } else { 4 } {
+            let (name, pause) =
+                (names[random.usize(..names.len())], Duration::from_millis(random.u64(..4_000)));
+            tokio::time::sleep(pause).await;
+            // The last one is a kill: a session has to end behind it.
+            if blow % 2 == 1 {
+                println!("{name} is killed");
+                members.kill(name);
+                members.begin(name);
+            } else {
+                let frozen = Duration::from_millis(random.u64(1_000..14_000));
+                println!("{name} is frozen for {frozen:?}");
+                members.members[name].send(Signal::STOP);
+                tokio::time::sleep(frozen).await;
+                members.members[name].send(Signal::CONT);
+            }
+        }
+        let last = Instant::now();
+        let Members { group, members: mut processes, supply, .. } = members;
+        let mut group = group;
+        group.end(supply);
+        eventually("all is applied", DEADLINE * 2, async || group.waiting().await == 0).await;
+        let took = last.elapsed();
+        println!("all was applied {took:?} after the last blow");
+        assert!(took < AFTER_A_STORM, "it took {took:?}");
+        for member in processes.values_mut() {
+            member.leave().await;
+        }
+        group.compare().await;
+    });
+}
