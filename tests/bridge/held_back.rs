@@ -7,13 +7,7 @@ use messagekit_testkit::eventually;
 use crate::rabbit::id_of;
 use crate::records::{ids, orders, publish};
 use crate::stage::{PATIENCE, Stage};
-use crate::wire::Wire;
-
-fn run(test: impl Future<Output = ()>) {
-    // The wire carries while the test asks in the manner that blocks.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.unwrap().block_on(test);
-}
+use crate::wire::{Wire, run};
 
 #[test]
 fn an_open_breaker_is_503_with_its_name_and_200_again_when_the_broker_is_back() {

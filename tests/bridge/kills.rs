@@ -1,24 +1,30 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use messagekit::Message;
-use messagekit_testkit::{block_on, eventually};
+use messagekit_testkit::eventually;
 
 use crate::rabbit::id_of;
 use crate::records::{ids, order, publish, settled};
 use crate::stage::{PATIENCE, Stage};
+use crate::wire::{Wire, run};
 
 const KILLS: usize = 5;
+/// Few, so that they are soon out before a broker that is silent.
+const UNCONFIRMED: usize = 20;
 
 #[test]
 fn killed_while_work_is_unfinished_it_loses_nothing_and_keeps_the_order() {
-    block_on(async {
-        let stage = Stage::new(3).await;
+    run(async {
+        let (wire, mut stage) = (Wire::start().await, Stage::new(3).await);
+        stage.amqp.clone_from(&wire.url);
         let queue = stage.bound_queue("all").await;
         const KEYS: usize = 100;
         let (mut sent, mut of) = (Vec::new(), 0);
         // Slow enough, and enough of it, that each kill meets unfinished work, whatever the machine.
-        let limit = "[bridge.limit]\nmessages = 500\nper = \"1s\"";
-        for _ in 0..KILLS {
+        let limit = format!("unconfirmed = {UNCONFIRMED}\n[bridge.limit]\nmessages = 500\nper = \"1s\"");
+        for round in 0..KILLS {
+            wire.mend();
             let before = settled(&stage.name, &stage.topic, stage.partitions).await;
             while (sent.len() as i64) < before + 6_000 {
                 let more: Vec<Message> =
@@ -27,15 +33,23 @@ fn killed_while_work_is_unfinished_it_loses_nothing_and_keeps_the_order() {
                 sent.extend(more);
                 of += 1;
             }
-            let mut bridge = stage.start(limit);
+            let mut bridge = stage.start(&limit);
             bridge.ready().await;
             eventually("it forwards", PATIENCE, async || {
                 bridge.is_alive_still();
                 settled(&stage.name, &stage.topic, stage.partitions).await > before
             })
             .await;
+            // Every other bridge dies with as many messages unconfirmed as may be, and they are lost with its connection.
+            if round % 2 == 0 {
+                wire.stall();
+                bridge.unconfirmed(UNCONFIRMED).await;
+                until_commits_rest(&stage).await;
+            }
             bridge.kill();
+            wire.cut();
         }
+        wire.mend();
         let mut bridge = stage.start("");
         bridge.ready().await;
         stage.all_settled(sent.len()).await;
@@ -57,4 +71,17 @@ fn killed_while_work_is_unfinished_it_loses_nothing_and_keeps_the_order() {
         }
         assert!(bridge.stop().await.success());
     });
+}
+
+/// Waits until the committed offsets have stayed the same for longer than a bridge takes to commit what is settled.
+async fn until_commits_rest(stage: &Stage) {
+    let (mut known, mut since) = (0, Instant::now());
+    eventually("the committed offsets rest", PATIENCE, async || {
+        let now = settled(&stage.name, &stage.topic, stage.partitions).await;
+        if now != known {
+            (known, since) = (now, Instant::now());
+        }
+        since.elapsed() > Duration::from_secs(2)
+    })
+    .await;
 }

@@ -12,5 +12,6 @@ mod mistakes;
 mod one_router;
 mod rabbit;
 mod records;
+mod silent_broker;
 mod stage;
 mod wire;

@@ -159,6 +159,18 @@ impl Bridge {
         Some((answer.status().as_u16(), text))
     }
 
+    /// Waits until so many messages are published and not confirmed.
+    pub(crate) async fn unconfirmed(&mut self, messages: usize) {
+        let line = format!("}} {messages}");
+        eventually("as many are unconfirmed as may be", PATIENCE, async || {
+            self.is_alive_still();
+            let figures = self.get("/metrics").unwrap_or_default();
+            let mut lines = figures.lines();
+            lines.any(|found| found.starts_with("messagekit_bridge_unconfirmed{") && found.ends_with(&line))
+        })
+        .await;
+    }
+
     pub(crate) fn is_alive_still(&mut self) {
         let ended = self.child.try_wait().unwrap();
         assert!(ended.is_none(), "the bridge ended with {ended:?}: {}", self.log());

@@ -1,3 +1,4 @@
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use messagekit::metrics::{self, Metrics};
@@ -45,11 +46,29 @@ async fn a_silent_broker_is_said_to_be_one_and_holds_a_bounded_number() {
     let stats = running.stats.read();
     assert_eq!((stats.unconfirmed, stats.lanes), (500, 1));
     assert!(stats.waiting <= 2_000, "{stats:?}");
+    assert_eq!(world.committed(), 0);
     assert_eq!(stats.blocked.unwrap().error, "broker confirms nothing");
     world.broker.block(false);
     until("all are settled", || world.committed() == 10_000).await;
     assert_eq!(world.broker.taken().len(), 10_000);
     running.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_window_of_unconfirmed_messages_settles_none_of_them() {
+    for unconfirmed in [1, 7, 500] {
+        let world = World::new(3);
+        world.broker.block(true);
+        world.publish_keys(600, 2).await;
+        let limit = NonZeroUsize::new(unconfirmed).unwrap();
+        let running = Running::start(world.bridge().unconfirmed(limit).drain(Duration::from_secs(4)));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let in_flight = unconfirmed as u64;
+        assert_eq!((running.stats.read().unconfirmed, world.broker.publishes()), (in_flight, in_flight));
+        assert_eq!(world.committed(), 0, "with {unconfirmed} in flight and none confirmed");
+        running.stop().await.unwrap();
+        assert_eq!(world.committed(), 0, "after a stop with {unconfirmed} in flight and none confirmed");
+    }
 }
 
 #[tokio::test(start_paused = true)]

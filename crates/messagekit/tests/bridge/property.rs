@@ -1,6 +1,7 @@
 //! Random faults and kills: nothing is lost, nothing is changed, keys keep their order, and no offset passes what is unconfirmed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ struct Plan {
     keys: usize,
     of: usize,
     latency: u64,
+    /// How many messages may be unconfirmed: small, for only a full window shows what a bridge does then.
+    unconfirmed: NonZeroUsize,
     /// Each after so many milliseconds.
     happenings: Vec<(u64, Happening)>,
     filter: bool,
@@ -46,15 +49,17 @@ fn plan() -> impl Strategy<Value = Plan> {
         1_usize..12,
         1_usize..12,
         0_u64..200,
+        prop_oneof![4 => 1_usize..6, 1 => Just(500)],
         prop::collection::vec((1_u64..400, happening), 0..8),
         any::<bool>(),
     )
-        .prop_map(|(seed, partitions, keys, of, latency, happenings, filter)| Plan {
+        .prop_map(|(seed, partitions, keys, of, latency, unconfirmed, happenings, filter)| Plan {
             seed,
             partitions,
             keys,
             of,
             latency,
+            unconfirmed: NonZeroUsize::new(unconfirmed).unwrap(),
             happenings,
             filter,
         })
@@ -80,7 +85,7 @@ async fn play(plan: Plan) {
     world.publish_keys(plan.keys, plan.of).await;
     let store = MemoryStore::new();
     let bridge = || {
-        let bridge = world.bridge().drain(Duration::from_secs(2));
+        let bridge = world.bridge().drain(Duration::from_secs(2)).unconfirmed(plan.unconfirmed);
         match plan.filter {
             true => bridge.duplicates(Arc::new(messagekit::bridge::ProcessedIds::new(store.clone(), BRIDGE))),
             false => bridge,
@@ -97,6 +102,7 @@ async fn play(plan: Plan) {
             Happening::Block(millis) => {
                 world.broker.block(true);
                 tokio::time::sleep(Duration::from_millis(*millis)).await;
+                check_offsets(&world);
                 world.broker.block(false);
             }
         }
@@ -106,7 +112,11 @@ async fn play(plan: Plan) {
         check_offsets(&world);
     }
     let all = (plan.keys * plan.of) as i64;
-    until("all are settled", || world.committed() == all).await;
+    until("all are settled", || {
+        check_offsets(&world);
+        world.committed() == all
+    })
+    .await;
     for bridge in running {
         bridge.stop().await.unwrap();
     }
