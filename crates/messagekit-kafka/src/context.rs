@@ -10,6 +10,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtoc
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
+use tracing::Level;
 
 use crate::contact::Contact;
 
@@ -141,14 +142,25 @@ impl ClientContext for Context {
     }
 }
 
-/// Passes a line of librdkafka on. What it calls an error comes as an event too, and is told there.
+/// Passes a line of librdkafka on. What it calls an error comes as an event too, and is logged there.
 pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, text: &str) {
-    match level {
-        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
-            tracing::error!(target: "librdkafka", facility, "{text}");
-        }
-        RDKafkaLogLevel::Warning => tracing::warn!(target: "librdkafka", facility, "{text}"),
+    match severity(level, facility, text) {
+        Level::ERROR => tracing::error!(target: "librdkafka", facility, "{text}"),
+        Level::WARN => tracing::warn!(target: "librdkafka", facility, "{text}"),
         _ => tracing::debug!(target: "librdkafka", facility, "{text}"),
+    }
+}
+
+fn severity(level: RDKafkaLogLevel, facility: &str, text: &str) -> Level {
+    // Every producer with the gapless guarantee gets this warning. The property is set by this crate and cannot be set by a
+    // user, so that nobody could act on it.
+    if facility == "CONFWARN" && text.contains("property enable.gapless.guarantee is experimental") {
+        return Level::DEBUG;
+    }
+    match level {
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => Level::ERROR,
+        RDKafkaLogLevel::Warning => Level::WARN,
+        _ => Level::DEBUG,
     }
 }
 
@@ -156,4 +168,19 @@ pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, text: &str) {
 pub(crate) fn statistics_logged(statistics: &[u8]) {
     let statistics = String::from_utf8_lossy(statistics);
     tracing::debug!(target: "librdkafka", %statistics);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_warning_about_the_gapless_guarantee_is_no_warning() {
+        let severity = |facility: &str, text: &str| severity(RDKafkaLogLevel::Warning, facility, text);
+        let about =
+            |property| format!("[thrd:app]: Configuration property {property} is experimental: When set");
+        assert_eq!(severity("CONFWARN", &about("enable.gapless.guarantee")), Level::DEBUG);
+        assert_eq!(severity("CONFWARN", &about("group.remote.assignor")), Level::WARN);
+        assert_eq!(severity("FAIL", "broker enable.gapless.guarantee"), Level::WARN);
+    }
 }
