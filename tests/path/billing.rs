@@ -8,14 +8,11 @@ use sqlx::{Connection, PgConnection};
 use tokio::sync::Mutex;
 
 use crate::broker;
+use crate::names::Names;
 use crate::process::Process;
 
-/// The topic of the orders, and how many partitions it has here.
-pub(crate) const ORDERS: (&str, i32) = ("orders.order", 8);
-/// The topic of the bills.
-pub(crate) const BILLS: (&str, i32) = ("billing.bill", 4);
-/// How many processes bill. They always have the same names: a name that is not taken again holds its partitions for as long
-/// as a session lasts.
+/// How many processes bill. They come back under their names: one that does not would hold its partitions for as long as a
+/// session lasts.
 pub(crate) const MEMBERS: usize = 2;
 /// How long the services may take for everything that is left: the long form has tens of thousands of orders, and a machine
 /// may be slow.
@@ -25,21 +22,22 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(900);
 pub(crate) struct Billing {
     members: Vec<Process>,
     pub(crate) database: Database,
+    pub(crate) names: Names,
     look: Mutex<Option<PgConnection>>,
 }
 
 impl Billing {
-    /// Starts billing with an empty database, and waits until every process has work.
+    /// Starts billing with an empty database and on empty topics, and waits until every process has work.
     pub(crate) async fn open() -> Self {
         let database = Database::fresh().await;
-        Self::open_on(database).await
+        Self::open_on(database, Names::make().await).await
     }
 
     /// Starts billing, and waits until every process has work.
-    pub(crate) async fn open_on(database: Database) -> Self {
-        let before = broker::working_members("billing");
-        let members = (0..MEMBERS).map(|member| start_member(&database, member)).collect();
-        let billing = Self { members, database, look: Mutex::default() };
+    pub(crate) async fn open_on(database: Database, names: Names) -> Self {
+        let before = broker::working_members(&names.billing);
+        let members = (0..MEMBERS).map(|member| start_member(&database, &names, member)).collect();
+        let billing = Self { members, database, names, look: Mutex::default() };
         for member in 0..MEMBERS {
             billing.until_works(member, &before).await;
         }
@@ -53,8 +51,8 @@ impl Billing {
 
     /// Starts a killed one again under its name, and waits until it has its partitions back.
     pub(crate) async fn start_again(&mut self, member: usize) {
-        let before = broker::working_members("billing");
-        self.members[member] = start_member(&self.database, member);
+        let before = broker::working_members(&self.names.billing);
+        self.members[member] = start_member(&self.database, &self.names, member);
         self.until_works(member, &before).await;
     }
 
@@ -90,7 +88,7 @@ impl Billing {
     /// Waits until every record that lies in the topic has been dealt with, late copies included.
     pub(crate) async fn until_read(&self) {
         eventually("every record is dealt with", PATIENCE, async || {
-            let Some(ends) = broker::ends(ORDERS.0) else { return false };
+            let Some(ends) = broker::ends(&self.names.orders) else { return false };
             let Some(next) = self.next_offsets().await else { return false };
             ends.iter().enumerate().all(|(partition, end)| {
                 *end == 0 || next.iter().any(|(known, next)| *known as usize == partition && next >= end)
@@ -102,15 +100,16 @@ impl Billing {
     async fn next_offsets(&self) -> Option<Vec<(i32, i64)>> {
         let mut connection = PgConnection::connect(self.database.url()).await.ok()?;
         let sql = "SELECT partition, max(next) FROM messagekit.consumer_offsets
-            WHERE consumer = 'billing' AND topic = $1 GROUP BY 1";
-        sqlx::query_as(sql).bind(ORDERS.0).fetch_all(&mut connection).await.ok()
+            WHERE consumer = $1 AND topic = $2 GROUP BY 1";
+        let next = sqlx::query_as(sql).bind(&self.names.billing).bind(&self.names.orders);
+        next.fetch_all(&mut connection).await.ok()
     }
 
     async fn until_works(&self, member: usize, before: &[String]) {
         let name = instance(member);
         let is_new = |id: &String| id.starts_with(&name) && !before.contains(id);
         eventually("billing has its partitions", 2 * DEADLINE, async || {
-            broker::working_members("billing").iter().any(is_new)
+            broker::working_members(&self.names.billing).iter().any(is_new)
         })
         .await;
     }
@@ -120,14 +119,23 @@ fn instance(member: usize) -> String {
     format!("billing-{member}")
 }
 
-fn start_member(database: &Database, member: usize) -> Process {
-    let (kafka, instance) = (services::kafka(), instance(member));
-    let settings = [
-        ("MESSAGEKIT_DATABASE_URL", database.url()),
-        ("MESSAGEKIT_KAFKA", &kafka),
-        ("MESSAGEKIT_INSTANCE", &instance),
-    ];
-    Process::start("messagekit-billing", &settings)
+fn start_member(database: &Database, names: &Names, member: usize) -> Process {
+    let settings = member_settings(database, names, member);
+    Process::start("messagekit-billing", &settings.each_ref().map(|(key, value)| (*key, &**value)))
+}
+
+/// Returns the variables of a process of billing.
+pub(crate) fn member_settings(
+    database: &Database,
+    names: &Names,
+    member: usize,
+) -> [(&'static str, String); 4] {
+    [
+        ("MESSAGEKIT_DATABASE_URL", database.url().to_owned()),
+        ("MESSAGEKIT_KAFKA", services::kafka()),
+        ("MESSAGEKIT_INSTANCE", instance(member)),
+        ("MESSAGEKIT_NAME_PREFIX", names.prefix.clone()),
+    ]
 }
 
 /// Returns what a count comes to; `None` while the database does not answer.

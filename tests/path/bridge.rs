@@ -7,27 +7,24 @@ use messagekit_testkit::eventually;
 use messagekit_tests::services;
 use tempfile::TempDir;
 
-use crate::billing::{BILLS, PATIENCE};
+use crate::billing::PATIENCE;
 use crate::broker;
+use crate::names::Names;
 use crate::process::Process;
-
-/// The bridge's name, and so its group.
-pub(crate) const BRIDGE: &str = "path-bridge";
-/// Where it puts what RabbitMQ refuses, and where repaired copies come from.
-pub(crate) const OWN_TOPICS: [(&str, i32); 2] = [("path-bridge.dead", 1), ("path-bridge.retry", 1)];
 
 /// A running bridge.
 pub(crate) struct Bridge {
     process: Process,
     folder: TempDir,
+    names: Names,
 }
 
 impl Bridge {
     /// Starts it.
-    pub(crate) fn start() -> Self {
+    pub(crate) fn start(names: &Names) -> Self {
         let folder = TempDir::new().expect("a folder can be made");
-        let process = start(&folder, None);
-        Self { process, folder }
+        let process = start(&folder, names, None);
+        Self { process, folder, names: names.clone() }
     }
 
     /// Kills it.
@@ -37,7 +34,7 @@ impl Bridge {
 
     /// Starts it again, with a limit of messages per second or without one.
     pub(crate) fn start_again(&mut self, limit: Option<u32>) {
-        self.process = start(&self.folder, limit);
+        self.process = start(&self.folder, &self.names, limit);
     }
 
     /// Asserts that it has not ended by itself.
@@ -47,27 +44,34 @@ impl Bridge {
 
     /// Waits until it has settled every record that lies in the topic.
     pub(crate) async fn until_forwarded(&self) {
-        eventually("every bill is forwarded", PATIENCE, async || backlog() == Some(0)).await;
+        eventually("every bill is forwarded", PATIENCE, async || self.backlog() == Some(0)).await;
+    }
+
+    /// Returns how many bills it has not settled; `None` when the broker does not answer.
+    pub(crate) fn backlog(&self) -> Option<i64> {
+        let ends = broker::ends(&self.names.bills)?;
+        Some(ends.iter().sum::<i64>() - self.settled()?)
+    }
+
+    /// Returns how many bills it has settled; `None` when the broker does not answer.
+    pub(crate) fn settled(&self) -> Option<i64> {
+        let next = broker::committed(&self.names.bridge, &self.names.bills)?;
+        Some(next.into_iter().flatten().sum())
     }
 }
 
-/// Returns how many bills it has not settled; `None` when the broker does not answer.
-pub(crate) fn backlog() -> Option<i64> {
-    let ends = broker::ends(BILLS.0)?;
-    Some(ends.iter().sum::<i64>() - broker::committed(BRIDGE, BILLS)?)
-}
-
-fn start(folder: &TempDir, limit: Option<u32>) -> Process {
+fn start(folder: &TempDir, names: &Names, limit: Option<u32>) -> Process {
     let limit = limit.map(|limit| format!("[bridge.limit]\nmessages = {limit}\nper = \"1s\"\n"));
+    let name = &names.bridge;
     // An instance takes its partitions up again at once; without a name the dead one would hold them for a session.
     let settings = format!(
-        "[bridge]\nname = \"{BRIDGE}\"\nlisten = \"127.0.0.1:0\"\ninstance_id = \"{BRIDGE}-0\"\n{}\
+        "[bridge]\nname = \"{name}\"\nlisten = \"127.0.0.1:0\"\ninstance_id = \"{name}-0\"\n{}\
          [kafka]\nbrokers = [\"{}\"]\n[rabbitmq]\nurl = \"{}\"\n\
          [[rule]]\ntopics = [\"{}\"]\nexchange = \"{EXCHANGE}\"\nrouting_key = \"{{eventType}}\"\n",
         limit.unwrap_or_default(),
         services::kafka(),
         services::amqp_url(),
-        BILLS.0,
+        names.bills,
     );
     let file = folder.path().join("bridge.toml");
     fs::write(&file, settings).expect("settings can be written");

@@ -1,4 +1,4 @@
-//! The broker seen from outside: topics wiped between tests, and read whole, byte by byte, by a client of no group.
+//! The broker seen from outside: topics made for a test, and read whole, byte by byte, by a client of no group.
 
 use std::time::{Duration, Instant};
 
@@ -46,24 +46,24 @@ pub(crate) fn client() -> ClientConfig {
     config
 }
 
-/// Deletes topics with everything that groups remember about them, and makes them new and empty.
-pub(crate) async fn wipe(topics: &[(&str, i32)], groups: &[&str]) {
+/// Says whether a client is answered.
+pub(crate) fn answers() -> Result<(), String> {
+    let consumer: BaseConsumer = client().create().expect("a client can be made");
+    let answer = consumer.fetch_metadata(None, Duration::from_secs(10));
+    answer.map(drop).map_err(|error| format!("kafka does not answer: {error}"))
+}
+
+/// Makes topics that are not there yet.
+pub(crate) async fn make(topics: &[(&str, i32)]) {
     let admin: AdminClient<DefaultClientContext> = client().create().expect("a client can be made");
     let options = AdminOptions::new().operation_timeout(Some(ANSWER));
-    let names: Vec<_> = topics.iter().map(|(name, _)| *name).collect();
-    admin.delete_topics(&names, &options).await.expect("the broker answers");
-    eventually("the groups have forgotten the topics", DEADLINE, async || {
-        groups.iter().all(|group| topics.iter().all(|topic| has_forgotten(group, topic)))
-    })
-    .await;
     for (name, partitions) in topics {
         let topic = NewTopic::new(name, *partitions, TopicReplication::Fixed(1));
-        // A topic that is being deleted still stands in the way for a moment.
-        eventually("the topic is made again", DEADLINE, async || {
+        eventually("a topic is made", DEADLINE, async || {
             let made = admin.create_topics([&topic], &options).await.expect("the broker answers");
             match &made[0] {
-                Ok(_) => true,
-                Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => false,
+                // An answer may be lost, and the question is repeated then.
+                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => true,
                 // A starved broker that is just out of its own cluster says that there is nobody to hold the topic.
                 Err((_, RDKafkaErrorCode::InvalidReplicationFactor)) => false,
                 Err((_, code)) => panic!("{name} cannot be made: {code}"),
@@ -73,24 +73,16 @@ pub(crate) async fn wipe(topics: &[(&str, i32)], groups: &[&str]) {
     }
 }
 
-/// Returns whether a group has no place in a topic. The broker drops places some time after it dropped their topic.
-fn has_forgotten(group: &str, (topic, partitions): &(&str, i32)) -> bool {
-    let consumer: BaseConsumer = client().set("group.id", group).create().expect("a client can be made");
-    let mut asked = TopicPartitionList::new();
-    asked.add_partition_range(topic, 0, partitions - 1);
-    // A broker that is just changing its coordinator answers a moment later.
-    let places = consumer.committed_offsets(asked, ANSWER);
-    places.is_ok_and(|places| places.elements().iter().all(|place| place.offset() == Offset::Invalid))
-}
-
-/// Returns the sum of what a group has committed in a topic; `None` when the broker does not answer.
-pub(crate) fn committed(group: &str, (topic, partitions): (&str, i32)) -> Option<i64> {
+/// Returns where a group goes on in a topic, by partition; `None` when the broker does not answer, as one that changes its
+/// coordinator.
+pub(crate) fn committed(group: &str, topic: &str) -> Option<Vec<Option<i64>>> {
+    let partitions = i32::try_from(ends(topic)?.len()).ok()?;
     let consumer: BaseConsumer = client().set("group.id", group).create().ok()?;
     let mut asked = TopicPartitionList::new();
     asked.add_partition_range(topic, 0, partitions - 1);
     let places = consumer.committed_offsets(asked, ANSWER).ok()?;
-    let next = |offset| if let Offset::Offset(next) = offset { next } else { 0 };
-    Some(places.elements().iter().map(|place| next(place.offset())).sum())
+    let next = |offset| if let Offset::Offset(next) = offset { Some(next) } else { None };
+    Some(places.elements().iter().map(|place| next(place.offset())).collect())
 }
 
 /// Returns how many records a topic holds, and the offset behind the last one by partition. `None` when the broker does not

@@ -10,21 +10,22 @@ use std::time::Instant;
 
 use messagekit::crash::POINTS;
 use messagekit_testkit::{DEADLINE, eventually};
-use messagekit_tests::{Database, services};
+use messagekit_tests::Database;
 use sqlx::PgConnection;
 
 use self::doomed::Doomed;
 use self::outcome::{Outcome, delivered_again, is_consistent, is_settled};
 use self::work::{Rule, records};
-use crate::billing::{BILLS, Billing, MEMBERS, ORDERS, PATIENCE};
+use crate::billing::{Billing, MEMBERS, PATIENCE, member_settings};
 use crate::book::Book;
+use crate::names::Names;
 use crate::orders::{LIMIT_PENCE, dealt_to, of_the_year, seed};
 use crate::process::Process;
 use crate::records::send;
 use crate::shop::Shop;
 use crate::writers::Writers;
 use crate::year::WRITERS;
-use crate::{broker, turn, verdict};
+use crate::{turn, verdict};
 
 /// How many orders are placed in a case of the order service.
 const PLACED: usize = 200;
@@ -106,6 +107,7 @@ async fn order_service(point: &str, time: usize) {
         ("MESSAGEKIT_DATABASE_URL", shop.orders_database.url()),
         ("ORDERS_LISTEN", &listen),
         ("ORDERS_LIMIT_PENCE", &limit),
+        ("MESSAGEKIT_NAME_PREFIX", &shop.billing.names.prefix),
     ];
     shop.orders.kill();
     let doomed = Doomed::start("messagekit-orders", &settings, point, time);
@@ -128,28 +130,27 @@ async fn order_service(point: &str, time: usize) {
 /// Lets a process of billing die at its work, starts it again, and compares what became of the orders.
 async fn billing(point: &str, time: usize) {
     let started = Instant::now();
-    broker::wipe(&[ORDERS, BILLS], &["billing"]).await;
-    let database = Database::fresh().await;
+    let (database, names) = (Database::fresh().await, Names::make().await);
     let mut look = database.connection().await;
     // Whoever gets there first dies; the other one is cut off in what it does then.
-    let doomed = (0..MEMBERS).map(|member| doomed_member(&database, member, point, time)).collect();
+    let doomed = (0..MEMBERS).map(|member| doomed_member(&database, &names, member, point, time)).collect();
     let mut rule = Rule::make(&mut look).await;
-    send(records()).await;
+    send(&names, records()).await;
     Doomed::until_one_died(doomed, point, async || rule.drop_when_all_wait(&mut look).await).await;
     until_forgotten(&mut look).await;
     rule.drop(&mut look).await;
 
     let before = is_consistent(&mut look).await;
-    let again = delivered_again(&mut look).await;
+    let again = delivered_again(&mut look, &names).await;
     assert!(again > 0 || !UNSETTLED.contains(&point), "void: nothing is delivered again");
     let cut_off = end_leases(&mut look).await;
     assert!(cut_off > 0 || !IN_A_RETRY.contains(&point), "void: no letter was in its run");
 
-    let mut billing = Billing::open_on(database).await;
+    let mut billing = Billing::open_on(database, names).await;
     eventually("everything is settled and no letter waits", PATIENCE, async || {
         billing.are_alive();
         let waiting = "SELECT count(*) FROM messagekit.dead_letters WHERE due IS NOT NULL";
-        is_settled() && count(&mut look, waiting).await == 0
+        is_settled(&billing.names) && count(&mut look, waiting).await == 0
     })
     .await;
     billing.until_read().await;
@@ -161,13 +162,9 @@ async fn billing(point: &str, time: usize) {
     );
 }
 
-fn doomed_member(database: &Database, member: usize, point: &str, time: usize) -> Doomed {
-    let (kafka, instance) = (services::kafka(), format!("billing-{member}"));
-    let settings = [
-        ("MESSAGEKIT_DATABASE_URL", database.url()),
-        ("MESSAGEKIT_KAFKA", &kafka),
-        ("MESSAGEKIT_INSTANCE", &instance),
-    ];
+fn doomed_member(database: &Database, names: &Names, member: usize, point: &str, time: usize) -> Doomed {
+    let settings = member_settings(database, names, member);
+    let settings = settings.each_ref().map(|(key, value)| (*key, &**value));
     Doomed::start("messagekit-billing", &settings, point, time)
 }
 

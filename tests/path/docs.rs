@@ -34,7 +34,7 @@ async fn the_commands_of_the_bridges_page_do_what_it_says() {
     let _turn = alone().await;
     let (name, topic) = (unique("docs"), unique("docs.order"));
     let own = [format!("{name}.dead"), format!("{name}.retry")];
-    broker::wipe(&[(&topic, 1), (&own[0], 1), (&own[1], 1)], &[]).await;
+    broker::make(&[(&topic, 1), (&own[0], 1), (&own[1], 1)]).await;
     let rabbitmq = RabbitMq::new(&services::amqp_url()).unwrap();
     rabbitmq.topology().exchange(messagekit_shipping::EXCHANGE).declare().await.unwrap();
 
@@ -70,7 +70,7 @@ async fn the_commands_of_the_page_on_dead_letters_do_what_it_says() {
     let store = database.store().await;
     let (queue, kept) = (unique("docs.bills"), unique("docs.bills.dead"));
     let topics = [unique("docs.bridge.dead"), unique("docs.connect.dead")];
-    broker::wipe(&[(&topics[0], 1), (&topics[1], 1)], &[]).await;
+    broker::make(&[(&topics[0], 1), (&topics[1], 1)]).await;
     let rabbitmq = RabbitMq::new(&services::amqp_url()).unwrap();
     let exchange = unique("docs.dead");
     let topology = rabbitmq.topology().exchange(&exchange);

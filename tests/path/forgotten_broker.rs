@@ -12,7 +12,7 @@ use messagekit_tests::services::{self, Service};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde::{Deserialize, Serialize};
 
-use crate::billing::{BILLS, Billing, ORDERS};
+use crate::billing::Billing;
 use crate::down::Down;
 use crate::outage::orders;
 use crate::records::send;
@@ -48,27 +48,27 @@ struct BillWritten {
 }
 
 /// Publishes until the broker has confirmed it.
-async fn publish(publisher: &KafkaPublisher, bill: &str) {
+async fn publish(publisher: &KafkaPublisher, topic: &str, bill: &str) {
     let event = codec::encode(&Envelope::new(BillWritten { bill: bill.to_owned() }), "test").unwrap();
-    let message = [Message { topic: BILLS.0.into(), ..event }];
+    let message = [Message { topic: topic.into(), ..event }];
     eventually("it is published", SOON, async || publisher.publish(&message).await[0].is_ok()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_heard_of_no_broker_goes_on_when_there_is_one_again() {
     let _turn = turn::alone().await;
-    broker::wipe(&[ORDERS, BILLS], &["billing"]).await;
     let mut billing = Billing::open().await;
     let publisher = Kafka::new(services::kafka()).publisher().unwrap();
-    publish(&publisher, "b-1").await;
-    send(orders(0..500)).await;
+    let bills = billing.names.bills.clone();
+    publish(&publisher, &bills, "b-1").await;
+    send(&billing.names, orders(0..500)).await;
     billing.until_bills(500).await;
 
     let witness: BaseConsumer = broker::client().create().unwrap();
     forget(1);
     let heard_of = || witness.fetch_metadata(None, DEADLINE).map(|known| known.brokers().len());
     eventually("nobody knows the broker", DEADLINE, async || matches!(heard_of(), Ok(0))).await;
-    let mut waiting = std::pin::pin!(publish(&publisher, "b-2"));
+    let mut waiting = std::pin::pin!(publish(&publisher, &bills, "b-2"));
     // What clients are answered meanwhile is what is tried here.
     let published = tokio::time::timeout(FORGOTTEN, &mut waiting).await.is_ok();
     Down::kill(Service::Kafka).start();
@@ -78,7 +78,7 @@ async fn who_heard_of_no_broker_goes_on_when_there_is_one_again() {
         waiting.await;
     }
     println!("published {:?} after it was back", back.elapsed());
-    send(orders(500..1_000)).await;
+    send(&billing.names, orders(500..1_000)).await;
     eventually("billing goes on", SOON, async || billing.bills().await >= Some(1_000)).await;
     println!("billed {:?} after it was back", back.elapsed());
     billing.until_read().await;

@@ -100,7 +100,7 @@ fn pending(body: &Value) -> i64 {
 async fn a_dead_connector_is_told_and_what_waits_is_counted_to_a_tenth() {
     let _turn = turn::alone().await;
     let (database, topic) = (Database::fresh().await, unique("health"));
-    broker::wipe(&[(&topic, 1)], &[]).await;
+    broker::make(&[(&topic, 1)]).await;
     let _connector = Connector::apply(&database);
     let desk = Desk::open(&database, &["ann"]);
     let ann = desk.operator("ann");

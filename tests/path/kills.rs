@@ -7,9 +7,8 @@ use fastrand::Rng;
 use messagekit_testkit::eventually;
 use messagekit_tests::services::Service;
 
-use crate::billing::{BILLS, MEMBERS, ORDERS, PATIENCE};
+use crate::billing::{MEMBERS, PATIENCE};
 use crate::book::Book;
-use crate::bridge::BRIDGE;
 use crate::down::Down;
 use crate::gate::Gate;
 use crate::orders::{dealt_to, is_full, of_the_year, seed};
@@ -17,8 +16,7 @@ use crate::shop::Shop;
 use crate::sql_writers::{psql_places, python_places};
 use crate::writers::Writers;
 use crate::year::WRITERS;
-use crate::{bridge, broker};
-use crate::{queues, turn, verdict};
+use crate::{broker, queues, turn, verdict};
 
 /// How many rows the short form takes.
 const ROWS: usize = 12_000;
@@ -83,9 +81,14 @@ async fn every_order_is_billed_once_while_everything_is_killed() {
         service_kills,
     };
 
-    psql_places(siege.shop.orders_database.url(), &for_psql, &siege.book);
+    psql_places(siege.shop.orders_database.url(), &siege.shop.billing.names.orders, &for_psql, &siege.book);
     siege.kill_billing().await;
-    python_places(siege.shop.orders_database.url(), &for_python, &siege.book);
+    python_places(
+        siege.shop.orders_database.url(),
+        &siege.shop.billing.names.orders,
+        &for_python,
+        &siege.book,
+    );
     siege.kill_service(Service::Connect).await;
     for _ in 0..3 {
         siege.kill_billing().await;
@@ -203,7 +206,7 @@ impl Siege {
     /// Lets orders through until more bills wait for the bridge than it forwards while a test can look.
     async fn until_bills_wait(&self) {
         eventually("bills wait for the bridge", PATIENCE, async || {
-            let waits = bridge::backlog() >= Some(4 * i64::from(BRIDGE_LIMIT));
+            let waits = self.shop.bridge.backlog() >= Some(4 * i64::from(BRIDGE_LIMIT));
             if !waits {
                 self.allow_when_used_up(self.slice);
             }
@@ -222,9 +225,9 @@ impl Siege {
                 .await;
             tokio::time::sleep(Duration::from_micros(self.random.u64(..30_000))).await;
             self.shop.bridge.kill();
-            let left = bridge::backlog().expect("the broker answers");
+            let left = self.shop.bridge.backlog().expect("the broker answers");
             // More was published than is noted, and what is not noted is published again.
-            let noted = broker::committed(BRIDGE, BILLS).expect("the broker answers");
+            let noted = self.shop.bridge.settled().expect("the broker answers");
             self.comes_twice |= i64::from(queues::tapped_so_far().await) > noted;
             self.shop.bridge.start_again(Some(BRIDGE_LIMIT));
             if left > 0 {
@@ -241,7 +244,7 @@ impl Siege {
             self.until_bills_wait().await;
             let down = tokio::task::spawn_blocking(|| Down::kill(Service::RabbitMq));
             let down = down.await.expect("it can be killed");
-            let left = bridge::backlog().expect("the broker answers");
+            let left = self.shop.bridge.backlog().expect("the broker answers");
             tokio::task::spawn_blocking(|| down.start()).await.expect("it can be started");
             if left > 0 {
                 return self.service_kills.push(Service::RabbitMq);
@@ -285,7 +288,7 @@ impl Siege {
 
     /// Returns how many records stand in the orders' topic besides the first of each event.
     fn duplicates(&self) -> usize {
-        let records = broker::read(ORDERS.0);
+        let records = broker::read(&self.shop.billing.names.orders);
         let ids: std::collections::BTreeSet<_> = records.iter().map(|record| record.id()).collect();
         records.len() - ids.len()
     }

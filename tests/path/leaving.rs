@@ -36,7 +36,7 @@ async fn publish(topic: &str) {
 async fn busy(drops: bool) -> Process {
     // The group of a member that could not leave is not over yet.
     let name = unique("leaving");
-    broker::wipe(&[(&name, 4)], &[]).await;
+    broker::make(&[(&name, 4)]).await;
     let database = Database::fresh().await;
     let mut connection = database.connection().await;
     sqlx::raw_sql("CREATE TABLE applied (partition int, place bigint, member text)")

@@ -7,8 +7,9 @@ use messagekit_testkit::{DEADLINE, eventually};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use crate::billing::{BILLS, Billing, ORDERS};
+use crate::billing::Billing;
 use crate::desk::{Desk, Operator};
+use crate::names::ORDER_PARTITIONS;
 use crate::records::{Record, send};
 use crate::{broker, turn};
 
@@ -26,7 +27,6 @@ impl Shop {
     /// Starts both on an empty topic. The database refuses bills of orders named `bad-…`, as a wrong rule would, and counts
     /// how often it did.
     async fn open() -> Self {
-        broker::wipe(&[ORDERS, BILLS], &["billing"]).await;
         let billing = Billing::open().await;
         let mut look = billing.database.connection().await;
         // A sequence keeps what a transaction takes back.
@@ -53,7 +53,7 @@ impl Shop {
             let counter = AssertSqlSafe(format!("CREATE SEQUENCE IF NOT EXISTS {runs} MINVALUE 0 START 1"));
             sqlx::raw_sql(counter).execute(&mut self.look).await.unwrap();
         }
-        send(orders.iter().map(Order::record)).await;
+        send(&self.billing.names, orders.iter().map(Order::record)).await;
         self.billing.until_read().await;
     }
 
@@ -109,7 +109,7 @@ impl Order {
 
     /// Its record; each copy is the same.
     fn record(&self) -> (i32, Record) {
-        let partition = self.name.bytes().map(i32::from).sum::<i32>() % ORDERS.1;
+        let partition = self.name.bytes().map(i32::from).sum::<i32>() % ORDER_PARTITIONS;
         (
             partition,
             Record::of_debezium(&self.id, &self.name, &format!("customer-of-{}", self.name), self.pence),
@@ -122,8 +122,8 @@ impl Order {
 }
 
 /// Returns the only letter in a state, as the list shows it.
-fn only_letter(operator: &Operator, state: &str) -> Value {
-    let page = operator.shows(&format!("/api/v1/dlq?consumer=billing&state={state}"));
+fn only_letter(operator: &Operator, consumer: &str, state: &str) -> Value {
+    let page = operator.shows(&format!("/api/v1/dlq?consumer={consumer}&state={state}"));
     let letters = page["letters"].as_array().expect("a list");
     assert_eq!(letters.len(), 1, "{page}");
     letters[0].clone()
@@ -153,16 +153,19 @@ async fn a_dead_letter_is_repaired_and_retried_over_http_and_billed_once() {
 
     // Found and understood.
     let ann = shop.desk.operator("ann");
-    let letter = only_letter(&ann, "dead");
+    let letter = only_letter(&ann, &shop.billing.names.billing, "dead");
     let id = letter["id"].as_i64().unwrap();
     assert_eq!(
         (letter["message_id"].as_str(), letter["topic"].as_str()),
-        (Some(bad.id.as_str()), Some(ORDERS.0))
+        (Some(bad.id.as_str()), Some(&*shop.billing.names.orders))
     );
     assert_eq!((letter["attempts"].as_i64(), &letter["due"]), (Some(ATTEMPTS), &Value::Null));
     let error = letter["error"].as_str().unwrap();
     assert!(error.contains("not in the catalogue"), "{error}");
-    let sent = broker::read(ORDERS.0).into_iter().find(|record| record.id() == bad.id.as_str()).unwrap();
+    let sent = broker::read(&shop.billing.names.orders)
+        .into_iter()
+        .find(|record| record.id() == bad.id.as_str())
+        .unwrap();
     assert_eq!(ann.downloads(&format!("/api/v1/dlq/{id}/payload")), sent.payload);
 
     // Retried before it is repaired: one run, and dead again.
@@ -268,7 +271,7 @@ async fn a_discarded_order_is_not_billed_until_the_discard_is_taken_back() {
     shop.send(&orders).await;
     shop.until_dead(1).await;
     let ann = shop.desk.operator("ann");
-    let id = only_letter(&ann, "dead")["id"].as_i64().unwrap();
+    let id = only_letter(&ann, &shop.billing.names.billing, "dead")["id"].as_i64().unwrap();
     let act = |act: &str| {
         let (status, answer) = ann.acts(&format!("/api/v1/dlq/{id}/{act}"));
         (status, answer["state"].as_str().map(str::to_owned))
@@ -282,7 +285,7 @@ async fn a_discarded_order_is_not_billed_until_the_discard_is_taken_back() {
     shop.repair().await;
     shop.send(&orders).await;
     assert_eq!(shop.effects(bad).await, (0, 0, 0));
-    assert_eq!(only_letter(&ann, "discarded")["id"].as_i64(), Some(id));
+    assert_eq!(only_letter(&ann, &shop.billing.names.billing, "discarded")["id"].as_i64(), Some(id));
 
     assert_eq!(act("undo"), (202, Some("dead".to_owned())));
     shop.send(&orders).await;

@@ -23,6 +23,7 @@ mod health;
 mod kills;
 mod leaving;
 mod letters;
+mod names;
 mod orders;
 mod outage;
 mod pace;

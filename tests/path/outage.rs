@@ -8,12 +8,13 @@ use messagekit_testkit::{DEADLINE, eventually};
 use messagekit_tests::services::Service;
 use sqlx::PgConnection;
 
-use crate::billing::{BILLS, Billing, ORDERS};
+use crate::billing::Billing;
 use crate::down::Down;
 use crate::gate::Gate;
+use crate::names::ORDER_PARTITIONS;
 use crate::orders::is_full;
 use crate::records::{Record, send};
-use crate::{broker, turn};
+use crate::turn;
 
 /// How long a service stays away: five minutes, or several times as long as the first attempts of a message would last.
 pub(crate) fn outage() -> Duration {
@@ -29,19 +30,18 @@ pub(crate) fn orders(numbers: Range<usize>) -> impl Iterator<Item = (i32, Record
     numbers.map(|number| {
         let (order, customer) = (format!("o-{number:04}"), format!("c-{}", number % 40));
         // All orders of a customer in one partition, as their key would have it.
-        let partition = (number % 40) as i32 % ORDERS.1;
+        let partition = (number % 40) as i32 % ORDER_PARTITIONS;
         (partition, Record::of_debezium(&MessageId::new(), &order, &customer, number as i64))
     })
 }
 
 /// Billing in the middle of the first half of the orders: it has billed some, and holds others before the gate.
 async fn busy_billing() -> (Billing, Gate) {
-    broker::wipe(&[ORDERS, BILLS], &["billing"]).await;
     let billing = Billing::open().await;
-    send(orders(0..ORDERS_EACH / 2)).await;
+    send(&billing.names, orders(0..ORDERS_EACH / 2)).await;
     billing.until_bills(1).await;
     let mut gate = Gate::close(&billing.database, "bills").await;
-    send(orders(ORDERS_EACH / 2..ORDERS_EACH)).await;
+    send(&billing.names, orders(ORDERS_EACH / 2..ORDERS_EACH)).await;
     gate.until_somebody_waits().await;
     (billing, gate)
 }
@@ -90,7 +90,7 @@ async fn billing_waits_for_its_database_and_goes_on_by_itself() {
     let (mut billing, _gate) = busy_billing().await;
     let before = billing.bills().await.unwrap();
     let down = Down::kill(Service::Postgres);
-    send(orders(ORDERS_EACH..2 * ORDERS_EACH)).await;
+    send(&billing.names, orders(ORDERS_EACH..2 * ORDERS_EACH)).await;
     // How long it is away is what is tried here.
     tokio::time::sleep(outage()).await;
     billing.are_alive();
@@ -111,7 +111,7 @@ async fn billing_waits_for_the_broker_and_goes_on_by_itself() {
     let before = billing.bills().await.unwrap();
     assert!(before < 2 * ORDERS_EACH);
     down.start();
-    send(orders(ORDERS_EACH..2 * ORDERS_EACH)).await;
+    send(&billing.names, orders(ORDERS_EACH..2 * ORDERS_EACH)).await;
     goes_on(&billing, before).await;
     everything_is_billed(billing).await;
 }

@@ -7,8 +7,8 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use serde_json::{Value, json};
 
-use crate::billing::ORDERS;
 use crate::broker::client;
+use crate::names::Names;
 
 /// How long the broker may take to confirm.
 const ANSWER: Duration = Duration::from_secs(120);
@@ -57,11 +57,12 @@ impl Record {
 
 /// Puts records into the orders' topic, each into the partition named and in this order, whatever is repeated on the way; returns
 /// when the broker has all of them.
-pub(crate) async fn send(records: impl IntoIterator<Item = (i32, Record)>) {
+pub(crate) async fn send(names: &Names, records: impl IntoIterator<Item = (i32, Record)>) {
     let producer: FutureProducer =
         client().set("enable.idempotence", "true").create().expect("a client can be made");
     let sent = records.into_iter().map(|(partition, record)| {
-        let to = FutureRecord::to(ORDERS.0).partition(partition).key(&record.key).payload(&record.payload);
+        let to =
+            FutureRecord::to(&names.orders).partition(partition).key(&record.key).payload(&record.payload);
         let to = match record.headers.clone() {
             Some(headers) => to.headers(headers),
             None => to,

@@ -69,7 +69,7 @@ fn a_relayed_record_is_the_record_of_the_connector_byte_for_byte() {
     block_on(async {
         let database = Database::fresh().await;
         let topic = unique("ways");
-        broker::wipe(&[(&topic, 3)], &[]).await;
+        broker::make(&[(&topic, 3)]).await;
         let connector = Connector::apply(&database);
 
         // What a service of ours writes, what SQL writes, and what nobody should.
@@ -224,7 +224,7 @@ fn tables_are_divided_by_day_under_load_and_no_event_is_lost_or_repeated() {
     block_on(async {
         let database = Database::fresh().await;
         let topic = unique("days");
-        broker::wipe(&[(&topic, 4)], &[]).await;
+        broker::make(&[(&topic, 4)]).await;
         let connector = Connector::apply(&database);
         let wishes = Arc::new(Wishes::default());
         let writer = tokio::spawn(write(database.store().await, topic.clone(), wishes.clone()));
@@ -260,7 +260,7 @@ fn the_way_out_is_changed_under_load_and_changed_back_and_nothing_is_lost() {
     block_on(async {
         let database = Database::fresh().await;
         let topic = unique("ways");
-        broker::wipe(&[(&topic, 4)], &[]).await;
+        broker::make(&[(&topic, 4)]).await;
         let connector = Connector::apply(&database);
         let wishes = Arc::new(Wishes::default());
         let writer = tokio::spawn(write(database.store().await, topic.clone(), wishes.clone()));

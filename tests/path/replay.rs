@@ -36,7 +36,7 @@ impl Published {
         let desk = Desk::open(&database, &["ann"]);
         let topic = unique("replay");
         // A burst into a topic that is only being made may block the connector's producer for good.
-        broker::wipe(&[(&topic, 8)], &[]).await;
+        broker::make(&[(&topic, 8)]).await;
         let mut connection = database.connection().await;
         let mut range = (String::new(), String::new());
         for (part, events) in EVENTS.into_iter().enumerate() {

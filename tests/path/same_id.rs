@@ -4,15 +4,10 @@ use messagekit::MessageId;
 use messagekit_testkit::{DEADLINE, eventually};
 use sqlx::PgConnection;
 
-use crate::billing::{BILLS, Billing, MEMBERS, ORDERS};
+use crate::billing::{Billing, MEMBERS};
+use crate::names::ORDER_PARTITIONS;
 use crate::records::{Record, send};
 use crate::{broker, turn};
-
-/// Opens billing on an empty topic.
-async fn billing() -> Billing {
-    broker::wipe(&[ORDERS, BILLS], &["billing"]).await;
-    Billing::open().await
-}
 
 async fn billed(connection: &mut PgConnection) -> Vec<String> {
     let bills = sqlx::query_scalar("SELECT order_id FROM bills ORDER BY order_id");
@@ -29,21 +24,21 @@ async fn letters(connection: &mut PgConnection) -> Vec<(String, String, i32, Str
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn same_id_in_two_processes_at_once_is_billed_once() {
     let _turn = turn::alone().await;
-    let mut billing = billing().await;
+    let mut billing = Billing::open().await;
     // A group that is just being divided anew names nobody.
     eventually("both share the partitions", DEADLINE, async || {
-        broker::working_members("billing").len() == MEMBERS
+        broker::working_members(&billing.names.billing).len() == MEMBERS
     })
     .await;
 
     // A copy in each partition, so that both processes hold the same id at the same time, again and again.
     let copies = (0..300).flat_map(|number| {
         let (id, order) = (MessageId::new(), format!("o-{number:03}"));
-        (0..ORDERS.1).map(move |partition| {
+        (0..ORDER_PARTITIONS).map(move |partition| {
             (partition, Record::of_debezium(&id, &order, &format!("c-{number}-{partition}"), 100))
         })
     });
-    send(copies).await;
+    send(&billing.names, copies).await;
     billing.until_read().await;
 
     let mut database = billing.database.connection().await;
@@ -56,10 +51,10 @@ async fn same_id_in_two_processes_at_once_is_billed_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_late_duplicate_of_a_dead_letter_is_not_billed() {
     let _turn = turn::alone().await;
-    let billing = billing().await;
+    let billing = Billing::open().await;
     let mut database = billing.database.connection().await;
     let id = MessageId::new();
-    send([(3, Record::of_debezium(&id, "o-dead", "c-1", -5))]).await;
+    send(&billing.names, [(3, Record::of_debezium(&id, "o-dead", "c-1", -5))]).await;
     eventually("the order is a dead letter", DEADLINE, async || letters(&mut database).await.len() == 1)
         .await;
     let letter = letters(&mut database).await;
@@ -67,8 +62,8 @@ async fn a_late_duplicate_of_a_dead_letter_is_not_billed() {
 
     // Nothing would be wrong with these any more, but the letter is what stands for the id.
     let late = [3, 5].map(|partition| (partition, Record::of_debezium(&id, "o-dead", "c-1", 5)));
-    send(late).await;
-    send([(3, Record::of_debezium(&MessageId::new(), "o-next", "c-1", 7))]).await;
+    send(&billing.names, late).await;
+    send(&billing.names, [(3, Record::of_debezium(&MessageId::new(), "o-next", "c-1", 7))]).await;
     billing.until_read().await;
 
     assert_eq!(billed(&mut database).await, ["o-next"]);
@@ -78,16 +73,19 @@ async fn a_late_duplicate_of_a_dead_letter_is_not_billed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_record_without_headers_is_billed_once_by_the_id_in_its_body() {
     let _turn = turn::alone().await;
-    let billing = billing().await;
+    let billing = Billing::open().await;
     let (first, second) = (MessageId::new(), MessageId::new());
-    send([
-        (0, Record::of_python(&first, "o-1", "c-1", 100)),
-        (0, Record::of_python(&first, "o-1", "c-1", 100)),
-        (6, Record::of_python(&first, "o-1", "c-1", 100)),
-        (0, Record::of_python(&second, "o-2", "c-1", 200)),
-        // The same event once more, now by way of an outbox: one id, two spellings.
-        (2, Record::of_debezium(&second, "o-2", "c-1", 200)),
-    ])
+    send(
+        &billing.names,
+        [
+            (0, Record::of_python(&first, "o-1", "c-1", 100)),
+            (0, Record::of_python(&first, "o-1", "c-1", 100)),
+            (6, Record::of_python(&first, "o-1", "c-1", 100)),
+            (0, Record::of_python(&second, "o-2", "c-1", 200)),
+            // The same event once more, now by way of an outbox: one id, two spellings.
+            (2, Record::of_debezium(&second, "o-2", "c-1", 200)),
+        ],
+    )
     .await;
     billing.until_read().await;
 
@@ -95,8 +93,9 @@ async fn a_record_without_headers_is_billed_once_by_the_id_in_its_body() {
     assert_eq!(billed(&mut database).await, ["o-1", "o-2"]);
     assert_eq!(letters(&mut database).await, []);
     let markers: Vec<(String, String)> = sqlx::query_as(
-        "SELECT message_id, outcome FROM messagekit.processed_messages WHERE consumer = 'billing' ORDER BY message_id",
+        "SELECT message_id, outcome FROM messagekit.processed_messages WHERE consumer = $1 ORDER BY message_id",
     )
+    .bind(&billing.names.billing)
     .fetch_all(&mut database)
     .await
     .unwrap();

@@ -5,13 +5,14 @@ use messagekit_shipping::{DEAD_LETTERS, QUEUE};
 use messagekit_testkit::eventually;
 use messagekit_tests::{Database, services};
 
-use crate::billing::{BILLS, Billing, ORDERS, PATIENCE, number};
+use crate::billing::{Billing, PATIENCE, number};
 use crate::book::Book;
-use crate::bridge::{BRIDGE, Bridge, OWN_TOPICS};
+use crate::bridge::Bridge;
 use crate::cdc::Connector;
+use crate::names::Names;
 use crate::orders::LIMIT_PENCE;
 use crate::process::Process;
-use crate::{broker, queues};
+use crate::queues;
 
 /// Everything that runs. The fields are dropped in their order: processes first, then what they stood on.
 pub(crate) struct Shop {
@@ -29,8 +30,7 @@ pub(crate) struct Shop {
 impl Shop {
     /// Starts all of it on empty topics and empty databases, and waits until orders are taken and billing has work.
     pub(crate) async fn open() -> Self {
-        let [letters, repaired] = OWN_TOPICS;
-        broker::wipe(&[ORDERS, BILLS, letters, repaired], &["billing", BRIDGE]).await;
+        let names = Names::make().await;
         queues::wipe().await;
         let (orders_database, billing_database, shipping_database) =
             (Database::fresh().await, Database::fresh().await, Database::fresh().await);
@@ -40,13 +40,14 @@ impl Shop {
             ("MESSAGEKIT_DATABASE_URL", orders_database.url()),
             ("ORDERS_LISTEN", "127.0.0.1:0"),
             ("ORDERS_LIMIT_PENCE", &limit),
+            ("MESSAGEKIT_NAME_PREFIX", &names.prefix),
         ];
         let orders = Process::start("messagekit-orders", &settings);
         let shipping = start_shipping(&shipping_database);
         // Whoever declares a queue late misses what is published before.
         eventually("shipping has its queue", PATIENCE, async || queues::waiting(QUEUE).await.is_some()).await;
-        let bridge = Bridge::start();
-        let billing = Billing::open_on(billing_database).await;
+        let bridge = Bridge::start(&names);
+        let billing = Billing::open_on(billing_database, names).await;
         let address = orders.address();
         Self {
             orders,

@@ -78,7 +78,7 @@ fn the_largest_event_arrives_by_debezium_and_one_byte_more_is_refused_where_it_i
     let _turn = alone_blocking();
     block_on(async {
         let (database, topic) = (Database::fresh().await, unique("sizes"));
-        broker::wipe(&[(&topic, 1)], &[]).await;
+        broker::make(&[(&topic, 1)]).await;
         let connector = Connector::apply(&database);
         let store = database.store().await;
         one_byte_more_is_refused(&store, &topic).await;
@@ -99,7 +99,7 @@ fn the_largest_event_arrives_by_relay_and_bridge_and_one_byte_more_is_refused_wh
         let (database, topic) = (Database::fresh().await, unique("sizes"));
         let (name, exchange, queue) = (unique("sizes"), unique("sizes"), unique("sizes"));
         let dead = format!("{name}.dead");
-        broker::wipe(&[(&topic, 1), (&dead, 1), (&format!("{name}.retry"), 1)], &[]).await;
+        broker::make(&[(&topic, 1), (&dead, 1), (&format!("{name}.retry"), 1)]).await;
         let migrated = messagekit(&["migrate", "--relay", "--database", database.url()]);
         assert!(migrated.status.success(), "{}", said(&migrated));
         let store = database.store().await;

@@ -10,8 +10,8 @@ use crate::book::Book;
 use crate::orders::{Order, Planned};
 
 /// Has psql place orders, one transaction each, and roll the refused ones back.
-pub(crate) fn psql_places(database_url: &str, share: &[Planned], book: &Book) {
-    let mut script = String::new();
+pub(crate) fn psql_places(database_url: &str, topic: &str, share: &[Planned], book: &Book) {
+    let (mut script, topic) = (String::new(), quoted(topic));
     for (order, keep) in transactions(share) {
         let (id, country) = (quoted(&order.id), quoted(&order.country));
         let customer = order.customer.as_deref().map_or("NULL".to_owned(), quoted);
@@ -20,7 +20,7 @@ pub(crate) fn psql_places(database_url: &str, share: &[Planned], book: &Book) {
         script.push_str(&format!(
             "BEGIN;
              INSERT INTO orders (order_id, customer, country, pence) VALUES ({id}, {customer}, {country}, {pence});
-             SELECT messagekit.publish('orders.order', {customer}, 'orders.order.placed', jsonb_build_object(
+             SELECT messagekit.publish({topic}, {customer}, 'orders.order.placed', jsonb_build_object(
                  'order_id', {id}, 'customer', {customer}, 'country', {country}, 'pence', {pence}));
              {end};\n"
         ));
@@ -39,7 +39,7 @@ pub(crate) fn psql_places(database_url: &str, share: &[Planned], book: &Book) {
 }
 
 /// Has Python place orders, one transaction each, and roll the refused ones back.
-pub(crate) fn python_places(database_url: &str, share: &[Planned], book: &Book) {
+pub(crate) fn python_places(database_url: &str, topic: &str, share: &[Planned], book: &Book) {
     let mut lines = String::new();
     for (order, keep) in transactions(share) {
         let line = json!({
@@ -49,7 +49,7 @@ pub(crate) fn python_places(database_url: &str, share: &[Planned], book: &Book) 
     }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("path/python/publish.py");
     let mut python = Command::new("python3");
-    python.arg(script).arg(psql()).arg(database_url);
+    python.arg(script).arg(psql()).arg(database_url).arg(topic);
     run(python, &lines);
     write_down(share, book);
 }

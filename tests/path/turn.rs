@@ -1,15 +1,98 @@
-//! One test at a time: they share a broker, a worker and the fixed topics of the services, and some take all of it down.
+//! One test at a time, and none on services that do not answer: the tests share a broker, a worker and the queues of shipping, and
+//! some take all of it down.
 
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use messagekit_testkit::DEADLINE;
+use messagekit_tests::services;
 use tokio::sync::{Mutex, MutexGuard};
 
+use crate::broker;
+
 static TURN: Mutex<()> = Mutex::const_new(());
+static SERVICES: Services = Services { broken: OnceLock::new() };
+
+/// How often services that do not answer are looked at.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Waits until no other test of this binary runs; the guard is the turn.
+///
+/// # Panics
+/// When the services do not answer. The first test waits for them; later ones fail at once with its reason.
 pub(crate) async fn alone() -> MutexGuard<'static, ()> {
-    TURN.lock().await
+    let turn = TURN.lock().await;
+    SERVICES.answer(DEADLINE, look);
+    turn
 }
 
 /// The same outside of a runtime.
 pub(crate) fn alone_blocking() -> MutexGuard<'static, ()> {
-    TURN.blocking_lock()
+    let turn = TURN.blocking_lock();
+    SERVICES.answer(DEADLINE, look);
+    turn
+}
+
+fn look() -> Result<(), String> {
+    services::status()?;
+    broker::answers()
+}
+
+/// The services of all tests, and why they cannot be used any more.
+struct Services {
+    broken: OnceLock<String>,
+}
+
+impl Services {
+    fn answer(&self, patience: Duration, look: impl Fn() -> Result<(), String>) {
+        if let Some(why) = self.broken.get() {
+            panic!("not run, as an earlier test has left services that do not answer: {why}");
+        }
+        let since = Instant::now();
+        while let Err(why) = look() {
+            if since.elapsed() >= patience {
+                let why = self.broken.get_or_init(|| why);
+                panic!("the services do not answer within {patience:?}, no further test is run: {why}");
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    #[test]
+    fn services_that_stay_away_cost_one_deadline_and_not_one_for_each_test() {
+        let (services, looks) = (Services { broken: OnceLock::new() }, Cell::new(0));
+        let run = || {
+            let look = || {
+                looks.set(looks.get() + 1);
+                Err("kafka down".to_owned())
+            };
+            let panic = catch_unwind(AssertUnwindSafe(|| services.answer(LOOK, look))).unwrap_err();
+            panic.downcast_ref::<String>().unwrap().clone()
+        };
+        assert_eq!(run(), "the services do not answer within 200ms, no further test is run: kafka down");
+        let first = looks.get();
+        assert!(first >= 2, "services that are only starting are looked at again");
+        for _ in 0..3 {
+            assert!(run().ends_with("that do not answer: kafka down"));
+        }
+        assert_eq!(looks.get(), first);
+    }
+
+    #[test]
+    fn services_that_come_back_in_time_are_not_broken() {
+        let (services, looks) = (Services { broken: OnceLock::new() }, Cell::new(0));
+        services.answer(DEADLINE, || {
+            looks.set(looks.get() + 1);
+            if looks.get() > 2 { Ok(()) } else { Err("postgres starting".to_owned()) }
+        });
+        assert!(services.broken.get().is_none());
+    }
 }

@@ -6,7 +6,6 @@ use std::fmt;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
-use crate::billing::{BILLS, ORDERS};
 use crate::book::Book;
 use crate::broker::{self, Raw};
 use crate::orders::Order;
@@ -65,6 +64,7 @@ type Bill = (String, Option<String>, i64);
 /// When a promise is broken.
 pub(crate) async fn compare(shop: &Shop, book: &Book) -> Figures {
     let answers = book.answers();
+    let names = &shop.billing.names;
     let mut orders = shop.orders_database.connection().await;
     let mut billing = shop.billing.database.connection().await;
 
@@ -89,9 +89,9 @@ pub(crate) async fn compare(shop: &Shop, book: &Book) -> Figures {
         "dead letters are not the orders that billing cannot book"
     );
 
-    let duplicates =
-        topic_is_the_outbox(&mut orders, ORDERS.0).await + topic_is_the_outbox(&mut billing, BILLS.0).await;
-    let delivered_twice = exchange_is_the_topic().await;
+    let duplicates = topic_is_the_outbox(&mut orders, &names.orders).await
+        + topic_is_the_outbox(&mut billing, &names.bills).await;
+    let delivered_twice = exchange_is_the_topic(&names.bills).await;
     let shipped = parcels_follow_bills(shop, &bills).await;
     databases_are_apart(shop).await;
     Figures {
@@ -220,8 +220,8 @@ fn is_equal(row: &OutboxRow, record: &Raw) {
 
 /// Everything that stands in the bills' topic was published to the exchange, and nothing else: each copy with the same
 /// bytes, and first copies of a key in the order of the topic. Returns how many stand there besides the first of each.
-async fn exchange_is_the_topic() -> usize {
-    let records = broker::read(BILLS.0);
+async fn exchange_is_the_topic(bills: &str) -> usize {
+    let records = broker::read(bills);
     let mut sent: BTreeMap<&str, &Raw> = BTreeMap::new();
     let mut order: BTreeMap<Option<&[u8]>, Vec<&str>> = BTreeMap::new();
     for record in &records {
@@ -246,9 +246,10 @@ async fn exchange_is_the_topic() -> usize {
 
 /// Nobody has written into the database of another: the outbox of each holds its own events, and markers are its own.
 async fn databases_are_apart(shop: &Shop) {
+    let names = &shop.billing.names;
     for (database, topics, consumers) in [
-        (&shop.orders_database, vec![ORDERS.0], vec![]),
-        (&shop.billing.database, vec![BILLS.0], vec!["billing"]),
+        (&shop.orders_database, vec![&*names.orders], vec![]),
+        (&shop.billing.database, vec![&*names.bills], vec![&*names.billing]),
         (&shop.shipping_database, vec![], vec!["shipping"]),
     ] {
         let mut connection = database.connection().await;

@@ -10,7 +10,7 @@ use messagekit_kafka::Kafka;
 use messagekit_testkit::{eventually, unique};
 use messagekit_tests::services;
 
-use crate::billing::{ORDERS, PATIENCE};
+use crate::billing::PATIENCE;
 use crate::book::Book;
 use crate::broker::{self, Raw};
 use crate::orders::{dealt_to, of_the_year, seed};
@@ -35,10 +35,10 @@ async fn every_order_of_the_year_is_billed_once_and_reaches_its_handler_unchange
     let (for_python, for_psql) = (shares.pop().unwrap(), shares.pop().unwrap());
     let writers = Writers::start(&shop.address, shares, &book);
     writers.pace.open();
-    let url = shop.orders_database.url();
+    let (url, topic) = (shop.orders_database.url(), shop.billing.names.orders.as_str());
     std::thread::scope(|scope| {
-        scope.spawn(|| psql_places(url, &for_psql, &book));
-        scope.spawn(|| python_places(url, &for_python, &book));
+        scope.spawn(|| psql_places(url, topic, &for_psql, &book));
+        scope.spawn(|| python_places(url, topic, &for_python, &book));
         writers.finish();
     });
     let written = started.elapsed();
@@ -49,7 +49,7 @@ async fn every_order_of_the_year_is_billed_once_and_reaches_its_handler_unchange
     println!("year: {figures}, written in {written:.1?}, all shipped after {settled:.1?}");
     assert!(figures.rolled_back > 0 && figures.repeated > 0, "nothing was rolled back: {figures}");
     assert_eq!(figures.unknown, 0, "answers were lost although nothing was killed");
-    handlers_see(&broker::read(ORDERS.0)).await;
+    handlers_see(&shop.billing.names.orders).await;
 }
 
 /// What the handlers of a reader were called with, by id.
@@ -77,7 +77,8 @@ impl<T> Clone for Seen<T> {
 
 /// Reads the topic once more as two consumers of this process, and compares what their handlers get with the records: bytes
 /// as they are, a header without a value absent, and the decoded event with the JSON of the payload.
-async fn handlers_see(records: &[Raw]) {
+async fn handlers_see(topic: &str) {
+    let records = broker::read(topic);
     let records: BTreeMap<&str, &Raw> = records.iter().map(|record| (record.id(), record)).collect();
     let kafka = Kafka::new(services::kafka());
     let (messages, envelopes) = (Seen::<Message>::new(), Seen::<Envelope<serde_json::Value>>::new());
@@ -85,7 +86,7 @@ async fn handlers_see(records: &[Raw]) {
 
     let seen = messages.clone();
     let raw = Consumer::builder(unique("reader"), MemoryStore::new())
-        .from(kafka.topics([ORDERS.0]))
+        .from(kafka.topics([topic]))
         .on_message("orders.order.placed", move |_: &mut MemoryTx, message: Message| {
             seen.note(message.headers.text("id").unwrap(), message.clone());
             std::future::ready(Ok::<(), HandlerError>(()))
@@ -94,7 +95,7 @@ async fn handlers_see(records: &[Raw]) {
         .unwrap();
     let seen = envelopes.clone();
     let decoded = Consumer::builder(unique("reader"), MemoryStore::new())
-        .from(kafka.topics([ORDERS.0]))
+        .from(kafka.topics([topic]))
         .on_json("orders.order.placed", move |_: &mut MemoryTx, event: Envelope<serde_json::Value>| {
             seen.note(event.event_id.as_str(), event.clone());
             std::future::ready(Ok::<(), HandlerError>(()))

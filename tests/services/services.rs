@@ -1,6 +1,6 @@
 //! Where the services are, and taking them down and up again.
 
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 /// A service that tests may kill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +75,15 @@ impl Drop for Frozen {
     }
 }
 
+/// Looks whether every service of the stack answers; the error says how each of them is.
+///
+/// # Errors
+/// When one does not answer.
+pub fn status() -> Result<(), String> {
+    let output = run(&["status"]);
+    if output.status.success() { Ok(()) } else { Err(both(&output)) }
+}
+
 /// Starts a service again with its data, and waits until it answers.
 pub fn start(service: Service) {
     stack(&["up", "--services", service.name()]);
@@ -86,11 +95,19 @@ pub fn alarm(on: bool) {
 }
 
 fn stack(arguments: &[&str]) {
+    let output = run(arguments);
+    assert!(output.status.success(), "stack {} failed: {}", arguments.join(" "), both(&output));
+}
+
+fn run(arguments: &[&str]) -> Output {
     let program = required("MESSAGEKIT_TEST_STACK", "connect");
     let output = Command::new(&program).arg("stack").args(arguments).stdin(Stdio::null()).output();
-    let output = output.unwrap_or_else(|error| panic!("{program} does not start: {error}"));
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "stack {} failed: {said}", arguments.join(" "));
+    output.unwrap_or_else(|error| panic!("{program} does not start: {error}"))
+}
+
+fn both(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().replace('\n', ", ");
+    format!("{} {}", text(&output.stdout), text(&output.stderr)).trim().to_owned()
 }
 
 fn required(variable: &str, service: &str) -> String {

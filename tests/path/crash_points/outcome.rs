@@ -2,20 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
 
 use messagekit_testkit::{DEADLINE, eventually};
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::{Offset, TopicPartitionList};
 use sqlx::PgConnection;
 
 use super::work::{Kind, Order, orders};
-use crate::billing::ORDERS;
 use crate::broker;
+use crate::names::Names;
 use crate::verdict::order_of;
-
-/// How long the broker may take for one answer.
-const ANSWER: Duration = Duration::from_secs(60);
 
 /// What a case came to.
 #[derive(Debug)]
@@ -125,18 +119,19 @@ async fn letters(look: &mut PgConnection) -> Vec<(String, String)> {
 }
 
 /// Returns how many records the database has done with that the group has not: whoever comes gets them again.
-pub(super) async fn delivered_again(look: &mut PgConnection) -> i64 {
+pub(super) async fn delivered_again(look: &mut PgConnection, names: &Names) -> i64 {
     let mut places = None;
     eventually("the group says where it stands", DEADLINE, async || {
-        places = group_places();
+        places = broker::committed(&names.billing, &names.orders);
         places.is_some()
     })
     .await;
     let places = places.expect("it has just said so");
     let next: Vec<(i32, i64)> = sqlx::query_as(
-        "SELECT partition, next FROM messagekit.consumer_offsets WHERE consumer = 'billing' AND topic = $1",
+        "SELECT partition, next FROM messagekit.consumer_offsets WHERE consumer = $1 AND topic = $2",
     )
-    .bind(ORDERS.0)
+    .bind(&names.billing)
+    .bind(&names.orders)
     .fetch_all(look)
     .await
     .expect("places can be read");
@@ -144,19 +139,8 @@ pub(super) async fn delivered_again(look: &mut PgConnection) -> i64 {
 }
 
 /// Returns whether the group has done with every record of the topic.
-pub(super) fn is_settled() -> bool {
-    let places: Option<Vec<i64>> = group_places().and_then(|places| places.into_iter().collect());
-    places.is_some() && places == broker::ends(ORDERS.0)
-}
-
-/// Returns where the group of billing goes on, by partition; `None` while the broker does not answer, as one that changes its
-/// coordinator.
-fn group_places() -> Option<Vec<Option<i64>>> {
-    let consumer: BaseConsumer =
-        broker::client().set("group.id", "billing").create().expect("a client can be made");
-    let mut asked = TopicPartitionList::new();
-    asked.add_partition_range(ORDERS.0, 0, ORDERS.1 - 1);
-    let places = consumer.committed_offsets(asked, ANSWER).ok()?;
-    let place = |offset| if let Offset::Offset(place) = offset { Some(place) } else { None };
-    Some(places.elements().iter().map(|element| place(element.offset())).collect())
+pub(super) fn is_settled(names: &Names) -> bool {
+    let places = broker::committed(&names.billing, &names.orders);
+    let places: Option<Vec<i64>> = places.and_then(|places| places.into_iter().collect());
+    places.is_some() && places == broker::ends(&names.orders)
 }

@@ -4,7 +4,7 @@ use messagekit::MessageId;
 use messagekit_testkit::{DEADLINE, eventually};
 use sqlx::PgConnection;
 
-use crate::billing::ORDERS;
+use crate::names::ORDER_PARTITIONS;
 use crate::records::Record;
 
 /// How many orders there are, and how many customers they come from.
@@ -34,7 +34,7 @@ pub(super) fn records() -> impl Iterator<Item = (i32, Record)> {
     (1..=SENT).flat_map(|number| {
         let (order, customer, pence) = order(number);
         let record = Record::of_debezium(&MessageId::new(), &order, &customer, pence);
-        let partition = (number % CUSTOMERS) as i32 % ORDERS.1;
+        let partition = (number % CUSTOMERS) as i32 % ORDER_PARTITIONS;
         std::iter::repeat_n((partition, record), if number.is_multiple_of(29) { 2 } else { 1 })
     })
 }

@@ -18,11 +18,11 @@ def literal(value):
     return "'" + value.replace("'", "''") + "'"
 
 
-def transaction(order):
+def transaction(order, topic):
     keep = order.pop("keep")
     row = ", ".join(literal(order[name]) for name in ("order_id", "customer", "country", "pence"))
     data = {"order_id": order["order_id"], "customer": order["customer"], "country": order["country"], "pence": order["pence"]}
-    event = ", ".join(["'orders.order'", literal(order["customer"]), "'orders.order.placed'", literal(json.dumps(data)) + "::jsonb"])
+    event = ", ".join([literal(topic), literal(order["customer"]), "'orders.order.placed'", literal(json.dumps(data)) + "::jsonb"])
     return "\n".join([
         "BEGIN;",
         f"INSERT INTO orders (order_id, customer, country, pence) VALUES ({row});",
@@ -32,8 +32,8 @@ def transaction(order):
 
 
 def main():
-    psql, url = sys.argv[1:]
-    script = "\n".join(transaction(json.loads(line)) for line in sys.stdin if line.strip())
+    psql, url, topic = sys.argv[1:]
+    script = "\n".join(transaction(json.loads(line), topic) for line in sys.stdin if line.strip())
     command = [psql, "--no-psqlrc", "--quiet", "--output=/dev/null", "--set=ON_ERROR_STOP=1", "--file=-", url]
     return subprocess.run(command, input=script, text=True, check=False).returncode
 

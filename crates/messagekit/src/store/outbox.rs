@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Store;
 use crate::message::{Envelope, MessageId, codec};
-use crate::{Error, ErrorKind, Event, Message};
+use crate::{Error, ErrorKind, Event, Message, check_topic};
 
 /// The rows behind an [`Outbox`].
 #[diagnostic::on_unimplemented(message = "`{Self}` has no outbox")]
@@ -75,12 +75,21 @@ pub trait OutboxRows: Store {
 pub struct Outbox<S> {
     store: S,
     source: Arc<str>,
+    topic_prefix: Arc<str>,
 }
 
 impl<S: OutboxRows> Outbox<S> {
     /// Makes the outbox of a service; `source` is the service's name and stands in each event that names no other.
     pub fn new(store: S, source: impl Into<Arc<str>>) -> Self {
-        Self { store, source: source.into() }
+        Self { store, source: source.into(), topic_prefix: Arc::default() }
+    }
+
+    /// Puts `prefix` in front of the topic of each event, so that several environments can share one cluster. Consumers name
+    /// the whole topic.
+    #[must_use]
+    pub fn topic_prefix(mut self, prefix: impl Into<Arc<str>>) -> Self {
+        self.topic_prefix = prefix.into();
+        self
     }
 
     /// Returns the store it writes to.
@@ -104,7 +113,7 @@ impl<S: OutboxRows> Outbox<S> {
         event: impl Into<Envelope<E>>,
     ) -> Result<MessageId, Error> {
         let envelope = event.into();
-        let message = codec::encode(&envelope, &self.source)?;
+        let message = self.encode(&envelope)?;
         self.store.write(tx, &[message]).await?;
         Ok(envelope.meta.event_id)
     }
@@ -122,7 +131,7 @@ impl<S: OutboxRows> Outbox<S> {
         let mut messages = Vec::new();
         for event in events {
             let envelope = event.into();
-            messages.push(codec::encode(&envelope, &self.source)?);
+            messages.push(self.encode(&envelope)?);
             ids.push(envelope.meta.event_id);
         }
         self.store.write(tx, &messages).await?;
@@ -143,9 +152,19 @@ impl<S: OutboxRows> Outbox<S> {
         delay: Duration,
     ) -> Result<MessageId, Error> {
         let envelope = event.into();
-        let message = codec::encode(&envelope, &self.source)?;
+        let message = self.encode(&envelope)?;
         self.store.write_after(tx, &[message], delay).await?;
         Ok(envelope.meta.event_id)
+    }
+
+    fn encode<E: Event>(&self, envelope: &Envelope<E>) -> Result<Message, Error> {
+        let message = codec::encode(envelope, &self.source)?;
+        if self.topic_prefix.is_empty() {
+            return Ok(message);
+        }
+        let topic = format!("{}{}", self.topic_prefix, message.topic);
+        check_topic(&topic)?;
+        Ok(Message { topic: topic.into(), ..message })
     }
 
     /// Wakes the relays of this process, after a commit that this outbox has not seen.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use messagekit::memory::MemoryTx;
 use messagekit::{
-    Consumer, DeliveryInfo, Envelope, Event, HandlerError, Message, MessageId, Meta, OnFailure, Outbox,
-    Place, codec, headers,
+    Consumer, DeliveryInfo, Envelope, ErrorKind, Event, HandlerError, Message, MessageId, Meta, OnFailure,
+    Outbox, Place, Store, codec, headers,
 };
 
 use crate::fixture::{CONSUMER, Placed, TOPIC, World, id, placed, seconds, start, until};
@@ -125,4 +125,21 @@ async fn an_event_of_a_handler_exists_if_and_only_if_its_message_was_applied() {
         })
         .collect();
     assert_eq!(causes, [id("o-1"), id("o-3")]);
+}
+
+#[tokio::test]
+async fn a_topic_prefix_stands_in_front_of_every_topic_and_may_not_spoil_it() {
+    let sent = || InvoiceSent { order: "o-1".to_owned() };
+    let store = World::new(1).store;
+    let outbox = Outbox::new(store.clone(), "billing").topic_prefix("staging.");
+    let mut tx = store.begin().await.expect("begins");
+    outbox.add(&mut tx, sent()).await.expect("added");
+    outbox.add_all(&mut tx, [sent()]).await.expect("added");
+    outbox.commit(tx).await.expect("commits");
+    let topics: Vec<String> = store.outbox().iter().map(|message| message.topic.to_string()).collect();
+    assert_eq!(topics, ["staging.billing.invoice"; 2]);
+
+    let mut tx = store.begin().await.expect("begins");
+    let spoilt = outbox.topic_prefix("my staging/").add(&mut tx, sent()).await;
+    assert_eq!(spoilt.expect_err("no topic").kind(), ErrorKind::InvalidEvent);
 }

@@ -30,12 +30,14 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     let shutdown = Shutdown::on_signal()?;
     let store = PostgresStore::connect(&settings.database_url).await?;
     tables::create(&store).await?;
-    let mut orders = Kafka::new(&settings.brokers).topics([OrderPlaced::TOPIC]);
+    let prefix = settings.name_prefix;
+    let mut orders = Kafka::new(&settings.brokers).topics([format!("{prefix}{}", OrderPlaced::TOPIC)]);
     if let Some(instance) = settings.instance {
         orders = orders.instance_id(instance);
     }
-    let billing = Arc::new(Billing::new(Outbox::new(store.clone(), "billing-service")));
-    let consumer = Consumer::builder("billing", store)
+    let outbox = Outbox::new(store.clone(), "billing-service").topic_prefix(prefix.as_str());
+    let billing = Arc::new(Billing::new(outbox));
+    let consumer = Consumer::builder(format!("{prefix}billing"), store)
         .from(orders)
         .on_with(billing, Billing::placed)
         // Orders of a customer do not build on each other: one that cannot be billed holds up no other.

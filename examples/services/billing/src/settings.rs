@@ -5,17 +5,20 @@ use std::fmt;
 use std::num::NonZeroU16;
 use std::str::FromStr;
 
-use messagekit::{Error, ErrorKind};
+use messagekit::{Error, ErrorKind, Event, check_topic};
 use sqlx::postgres::PgConnectOptions;
 use tracing_subscriber::filter::Targets;
+
+use crate::events::{BillIssued, OrderPlaced};
 
 const DATABASE_URL: &str = "MESSAGEKIT_DATABASE_URL";
 const KAFKA: &str = "MESSAGEKIT_KAFKA";
 const INSTANCE: &str = "MESSAGEKIT_INSTANCE";
+const NAME_PREFIX: &str = "MESSAGEKIT_NAME_PREFIX";
 const LOG: &str = "RUST_LOG";
 
 /// Every variable that the service reads.
-pub const SETTINGS: &[&str] = &[DATABASE_URL, KAFKA, INSTANCE, LOG];
+pub const SETTINGS: &[&str] = &[DATABASE_URL, KAFKA, INSTANCE, NAME_PREFIX, LOG];
 
 /// What the service was told.
 pub struct Settings {
@@ -23,6 +26,8 @@ pub struct Settings {
     pub(crate) brokers: String,
     /// The name under which this process comes back after a restart and takes up its partitions again.
     pub(crate) instance: Option<String>,
+    /// What stands in front of the names of topics and of the consumer.
+    pub(crate) name_prefix: String,
     pub(crate) log: Option<Targets>,
 }
 
@@ -37,9 +42,11 @@ impl Settings {
             environment.required(DATABASE_URL, "postgres://USER:PASSWORD@HOST/DATABASE", database_url);
         let brokers = environment.required(KAFKA, "HOST:PORT, or several with commas", brokers);
         let instance = environment.optional(INSTANCE, "a name of this process", parsed);
+        let name_prefix = environment.optional(NAME_PREFIX, "the begin of a topic's name", name_prefix);
         let log = environment.optional(LOG, "a level, or targets such as info,sqlx=warn", parsed);
         let (database_url, brokers) = environment.finish(database_url.zip(brokers))?;
-        Ok(Self { database_url, brokers, instance, log })
+        let name_prefix = name_prefix.unwrap_or_default();
+        Ok(Self { database_url, brokers, instance, name_prefix, log })
     }
 }
 
@@ -49,6 +56,7 @@ impl fmt::Debug for Settings {
         f.debug_struct("Settings")
             .field("brokers", &self.brokers)
             .field("instance", &self.instance)
+            .field("name_prefix", &self.name_prefix)
             .finish_non_exhaustive()
     }
 }
@@ -90,6 +98,11 @@ fn given(key: &str) -> Option<Result<String, OsString>> {
 
 fn parsed<T: FromStr>(text: &str) -> Option<T> {
     text.parse().ok()
+}
+
+fn name_prefix(text: &str) -> Option<String> {
+    let is_topic = |topic| check_topic(&format!("{text}{topic}")).is_ok();
+    [OrderPlaced::TOPIC, BillIssued::TOPIC].into_iter().all(is_topic).then(|| text.to_owned())
 }
 
 fn database_url(text: &str) -> Option<String> {

@@ -64,3 +64,13 @@ fn brokers_without_a_host_or_a_port_are_refused() {
         assert!(line.contains("MESSAGEKIT_KAFKA is wrong"), "{brokers}: {line}");
     }
 }
+
+#[test]
+fn a_name_prefix_that_makes_no_topic_is_refused() {
+    let given = [
+        ("MESSAGEKIT_DATABASE_URL", "postgres://shop@127.0.0.1:1/shop"),
+        ("MESSAGEKIT_KAFKA", "127.0.0.1:9"),
+    ];
+    let line = last_word(&run(&[given[0], given[1], ("MESSAGEKIT_NAME_PREFIX", "my staging/")]), 2);
+    assert!(line.contains("MESSAGEKIT_NAME_PREFIX is wrong"), "{line}");
+}

@@ -28,6 +28,7 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     let shutdown = Shutdown::on_signal()?;
     let store = PostgresStore::connect(&settings.database_url).await?;
     tables::create(&store).await?;
-    let orders = Orders::new(Outbox::new(store, "order-service"), settings.limit_pence);
+    let outbox = Outbox::new(store, "order-service").topic_prefix(settings.name_prefix);
+    let orders = Orders::new(outbox, settings.limit_pence);
     http::serve(settings.listen, orders, shutdown).await
 }

@@ -5,23 +5,28 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
-use messagekit::{Error, ErrorKind};
+use messagekit::{Error, ErrorKind, Event, check_topic};
 use sqlx::postgres::PgConnectOptions;
 use tracing_subscriber::filter::Targets;
+
+use crate::event::OrderPlaced;
 
 const DATABASE_URL: &str = "MESSAGEKIT_DATABASE_URL";
 const LISTEN: &str = "ORDERS_LISTEN";
 const LIMIT_PENCE: &str = "ORDERS_LIMIT_PENCE";
+const NAME_PREFIX: &str = "MESSAGEKIT_NAME_PREFIX";
 const LOG: &str = "RUST_LOG";
 
 /// Every variable that the service reads.
-pub const SETTINGS: &[&str] = &[DATABASE_URL, LISTEN, LIMIT_PENCE, LOG];
+pub const SETTINGS: &[&str] = &[DATABASE_URL, LISTEN, LIMIT_PENCE, NAME_PREFIX, LOG];
 
 /// What the service was told.
 pub struct Settings {
     pub(crate) database_url: String,
     pub(crate) listen: SocketAddr,
     pub(crate) limit_pence: Option<i64>,
+    /// What stands in front of the names of topics.
+    pub(crate) name_prefix: String,
     pub(crate) log: Option<Targets>,
 }
 
@@ -36,10 +41,12 @@ impl Settings {
             environment.required(DATABASE_URL, "postgres://USER:PASSWORD@HOST/DATABASE", database_url);
         let listen = environment.optional(LISTEN, "an address such as 127.0.0.1:8080", parsed);
         let limit_pence = environment.optional(LIMIT_PENCE, "a number of pence", parsed);
+        let name_prefix = environment.optional(NAME_PREFIX, "the begin of a topic's name", name_prefix);
         let log = environment.optional(LOG, "a level, or targets such as info,sqlx=warn", parsed);
         let database_url = environment.finish(database_url)?;
         let listen = listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)));
-        Ok(Self { database_url, listen, limit_pence, log })
+        let name_prefix = name_prefix.unwrap_or_default();
+        Ok(Self { database_url, listen, limit_pence, name_prefix, log })
     }
 }
 
@@ -49,6 +56,7 @@ impl fmt::Debug for Settings {
         f.debug_struct("Settings")
             .field("listen", &self.listen)
             .field("limit_pence", &self.limit_pence)
+            .field("name_prefix", &self.name_prefix)
             .finish_non_exhaustive()
     }
 }
@@ -90,6 +98,10 @@ fn given(key: &str) -> Option<Result<String, OsString>> {
 
 fn parsed<T: FromStr>(text: &str) -> Option<T> {
     text.parse().ok()
+}
+
+fn name_prefix(text: &str) -> Option<String> {
+    check_topic(&format!("{text}{}", OrderPlaced::TOPIC)).is_ok().then(|| text.to_owned())
 }
 
 fn database_url(text: &str) -> Option<String> {

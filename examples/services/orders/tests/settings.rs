@@ -49,3 +49,10 @@ fn a_database_that_does_not_answer_ends_it_without_showing_the_password() {
     let line = last_word(&run(&[url, ("RUST_LOG", "off")]), 1);
     assert!(line.starts_with("orders: ") && !line.contains("sesame"), "{line}");
 }
+
+#[test]
+fn a_name_prefix_that_makes_no_topic_is_refused() {
+    let url = ("MESSAGEKIT_DATABASE_URL", "postgres://shop@127.0.0.1:1/shop");
+    let line = last_word(&run(&[url, ("MESSAGEKIT_NAME_PREFIX", "my staging/")]), 2);
+    assert!(line.contains("MESSAGEKIT_NAME_PREFIX is wrong"), "{line}");
+}
