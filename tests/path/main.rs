@@ -16,6 +16,7 @@ mod crash_points;
 mod desk;
 mod docs;
 mod down;
+mod ended_run;
 mod examples;
 mod forgotten_broker;
 mod gate;

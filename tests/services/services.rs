@@ -52,6 +52,11 @@ pub fn rabbitmq_api() -> String {
     required("MESSAGEKIT_TEST_RABBITMQ_API", "rabbitmq")
 }
 
+/// Returns the path of the program `cargo xtask`.
+pub fn program() -> String {
+    required("MESSAGEKIT_TEST_STACK", "connect")
+}
+
 /// Ends a service with SIGKILL and waits until it is gone.
 pub fn kill(service: Service) {
     stack(&["kill", service.name()]);
@@ -100,7 +105,7 @@ fn stack(arguments: &[&str]) {
 }
 
 fn run(arguments: &[&str]) -> Output {
-    let program = required("MESSAGEKIT_TEST_STACK", "connect");
+    let program = program();
     let output = Command::new(&program).arg("stack").args(arguments).stdin(Stdio::null()).output();
     output.unwrap_or_else(|error| panic!("{program} does not start: {error}"))
 }

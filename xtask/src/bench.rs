@@ -4,6 +4,7 @@ use std::process::{Command, ExitCode};
 
 use clap::Args;
 
+use crate::guard;
 use crate::stack::Service;
 use crate::stage::cargo;
 use crate::test;
@@ -14,9 +15,6 @@ pub(crate) struct Options {
     /// Leave the services running; without it those started here are stopped and their data deleted
     #[arg(long)]
     keep: bool,
-    /// Install missing system packages (only as root; in CI this is allowed without the flag)
-    #[arg(long)]
-    install: bool,
     /// Cells by name, and options such as --rounds 5, --peers, --json FILE, --out FOLDER; --list names the cells, --help the options
     #[arg(value_name = "CELL", trailing_var_arg = true, allow_hyphen_values = true)]
     rest: Vec<String>,
@@ -39,7 +37,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     }
     // The server is this task's, and its settings are those of tests.
     command.arg("--durable");
-    test::with_services(&Service::ALL, options.install, options.keep, command)
+    test::with_services(&Service::ALL, options.keep, |stack| {
+        test::start(stack, &Service::ALL)?;
+        test::end(command.envs(stack.env(&Service::ALL)?))
+    })
 }
 
 /// All, because relay and bridge are measured as users run them.
@@ -55,7 +56,7 @@ fn build() -> Result<(), String> {
         "-p",
         "messagekit-bridge",
     ]);
-    let status = build.status().map_err(|error| format!("cannot start cargo: {error}"))?;
+    let status = guard::status(&mut build).map_err(|error| format!("cannot start cargo: {error}"))?;
     if status.success() { Ok(()) } else { Err("the build failed; nothing was measured".to_owned()) }
 }
 

@@ -1,18 +1,20 @@
 //! Development tasks of the workspace, run as `cargo xtask <task>` from any directory in it.
 //!
 //! [`check`] and the gate are fixed lists of cargo commands, run one after another until one fails ([`stage`]); a failed
-//! stage prints exactly what to type. The [`stack`] is the services that some tests need, [`test`](mod@test) runs
+//! stage prints exactly what to type. [`guard`] ends what a task has started. The [`stack`] is the services that some tests need, [`test`](mod@test) runs
 //! the tests with them, and [`bench`](mod@bench) the measurements.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a developer tool reports on its terminal")]
 
 mod bench;
 mod check;
+mod guard;
 mod members;
 mod stack;
 mod stage;
+mod suites;
 mod test;
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use stage::Stage;
@@ -52,12 +54,12 @@ struct Size {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
-        Task::Check(size) => Ok(stages(&check::check(size.full))),
+        Task::Check(size) => guard::run(|| prepared(|| Ok(stages(&check::check(size.full))))),
         Task::Ci(size) => {
-            members::unpublished().map(|unpublished| stages(&check::ci(size.full, &unpublished)))
+            guard::run(|| prepared(|| Ok(stages(&check::ci(size.full, &members::unpublished()?)))))
         }
-        Task::Test(options) => test::run(&options),
-        Task::Bench(options) => bench::run(&options),
+        Task::Test(options) => guard::run(|| prepared(|| test::run(&options))),
+        Task::Bench(options) => guard::run(|| prepared(|| bench::run(&options))),
         Task::Stack(action) => {
             stack::run(action).map(|yes| if yes { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
@@ -68,9 +70,15 @@ fn main() -> ExitCode {
     })
 }
 
+/// Runs a task when the workspace can be built.
+fn prepared(task: impl FnOnce() -> Result<ExitCode, String>) -> Result<ExitCode, String> {
+    stack::prepare_build()?;
+    task()
+}
+
 /// Runs a list of stages and prints how it went.
 fn stages(stages: &[Stage]) -> ExitCode {
-    let report = stage::run(stages, Command::status);
+    let report = stage::run(stages, guard::status);
     println!("\n{report}");
     match report.failure() {
         None => ExitCode::SUCCESS,
@@ -104,12 +112,10 @@ mod tests {
 
     #[test]
     fn services_are_a_list_with_commas() {
-        let Task::Stack(Action::Up { chosen, install }) = task("xtask stack up --services postgres,kafka")
-        else {
+        let Task::Stack(Action::Up { chosen }) = task("xtask stack up --services postgres,kafka") else {
             panic!("another task");
         };
         assert_eq!(chosen.services, [Service::Postgres, Service::Kafka]);
-        assert!(!install);
     }
 
     #[test]

@@ -6,16 +6,21 @@ use serde_json::Value;
 
 use crate::stage::cargo;
 
-/// The packages that are never published, by name.
-pub(crate) fn unpublished() -> Result<Vec<String>, String> {
+/// What cargo says of the packages and their targets.
+pub(crate) fn metadata() -> Result<Value, String> {
     let mut command = Command::new(cargo());
     let output = command.args(["metadata", "--no-deps", "--format-version", "1"]).output();
     let output = output.map_err(|error| format!("cannot start cargo: {error}"))?;
     if !output.status.success() {
         return Err(format!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr).trim()));
     }
-    let metadata: Value = serde_json::from_slice(&output.stdout)
-        .map_err(|error| format!("cannot read what cargo metadata printed: {error}"))?;
+    serde_json::from_slice(&output.stdout)
+        .map_err(|error| format!("cannot read what cargo metadata printed: {error}"))
+}
+
+/// The packages that are never published, by name.
+pub(crate) fn unpublished() -> Result<Vec<String>, String> {
+    let metadata = metadata()?;
     let packages = metadata["packages"].as_array().map(Vec::as_slice).unwrap_or_default();
     // `publish = false` is an empty list of registries.
     let private = packages.iter().filter(|package| package["publish"].as_array().is_some_and(Vec::is_empty));

@@ -67,8 +67,8 @@ pub(crate) struct Report {
 
 /// Runs `stages` in order and stops at the first that fails.
 ///
-/// `execute` starts a prepared command and waits for its end: [`Command::status`], unless a test
-/// wants the output out of the way.
+/// `execute` starts a prepared command and waits for its end: [`guard::status`](crate::guard::status), unless a test wants the
+/// output out of the way.
 pub(crate) fn run(
     stages: &[Stage],
     mut execute: impl FnMut(&mut Command) -> io::Result<ExitStatus>,

@@ -1,11 +1,18 @@
-//! `cargo xtask test`: the services up, every test with its services required, the services down.
+//! `cargo xtask test`: the services up beside the build, every test with its services required, the services down.
 
-use std::process::{Command, ExitCode, Stdio};
+use std::fs::{self, File};
+use std::panic::resume_unwind;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::thread;
+use std::time::Instant;
 
 use clap::Args;
 
 use crate::stack::{Health, Service, Stack};
 use crate::stage::cargo;
+use crate::suites::{self, Suite, Table};
+use crate::{guard, members};
 
 /// What the tests may need, and what happens to it afterwards.
 #[derive(Debug, Args)]
@@ -21,32 +28,46 @@ pub(crate) struct Options {
     /// Run the long tests at their stated size (sets MESSAGEKIT_FULL=1)
     #[arg(long)]
     full: bool,
-    /// Install missing system packages (only as root; in CI this is allowed without the flag)
-    #[arg(long)]
-    install: bool,
     /// Leave the services running; without it those started here are stopped and their data deleted
     #[arg(long)]
     keep: bool,
 }
 
-/// Runs the tests; the exit code is theirs.
+/// Builds while the services start, runs the tests, and says where the time went.
 pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     let services = needed(&options.services);
-    with_services(&services, options.install, options.keep, command(&services, options.full))
+    with_services(&services, options.keep, |stack| {
+        let began = Instant::now();
+        let (started, built) = thread::scope(|scope| {
+            let started = scope.spawn(|| start(stack, &services));
+            let built = build(&services, &stack.logs());
+            (started.join().unwrap_or_else(|panic| resume_unwind(panic)), built)
+        });
+        started?;
+        let (suites, build) = (built?, began.elapsed());
+        let mut env = stack.env(&services)?;
+        if options.full {
+            env.push(("MESSAGEKIT_FULL", "1".to_owned()));
+        }
+        let doc = Suite::doc(&cargo_test(&services, &["--doc"]));
+        let runs = suites::run(suites, doc, &env, &stack.logs());
+        let table = Table { build, runs: &runs, total: began.elapsed() };
+        println!("\n{table}");
+        Ok(if table.is_green() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    })
 }
 
-/// Runs a command with the services up; the exit code is the command's.
+/// Does something with services, and stops those that it has started.
 pub(crate) fn with_services(
     services: &[Service],
-    install: bool,
     keep: bool,
-    mut command: Command,
+    work: impl FnOnce(&Stack) -> Result<ExitCode, String>,
 ) -> Result<ExitCode, String> {
     let stack = Stack::find()?;
     let before = stack.status(services)?;
     let ours: Vec<Service> =
         before.iter().filter(|state| state.health == Health::Down).map(|state| state.service).collect();
-    let ended = start(&stack, services, install).and_then(|()| end(command.envs(stack.env(services)?)));
+    let ended = work(&stack);
     if !keep && !ours.is_empty() {
         // Also after a failure. What ran before goes on with its data: somebody else needs it.
         let down = stack.down(&ours, true);
@@ -65,8 +86,8 @@ fn needed(named: &[Service]) -> Vec<Service> {
 }
 
 /// Starts the services and looks again whether each answers: a test must not be the first to find out.
-fn start(stack: &Stack, services: &[Service], install: bool) -> Result<(), String> {
-    stack.up(services, install)?;
+pub(crate) fn start(stack: &Stack, services: &[Service]) -> Result<(), String> {
+    stack.up(services)?;
     let states = stack.status(services)?;
     let missing: Vec<&str> = states
         .iter()
@@ -79,21 +100,36 @@ fn start(stack: &Stack, services: &[Service], install: bool) -> Result<(), Strin
     Err(format!("{} should be running and does not answer; nothing was run", missing.join(", ")))
 }
 
-/// Every test of the workspace, with those that need one of the services.
-fn command(services: &[Service], full: bool) -> Command {
+/// Builds every test of the workspace, with those that need one of the services, and the programs that they start.
+fn build(services: &[Service], logs: &Path) -> Result<Vec<Suite>, String> {
+    let metadata = members::metadata()?;
+    let mut command = cargo_test(services, &["--no-run", "--message-format=json-render-diagnostics"]);
+    fs::create_dir_all(logs).map_err(|error| format!("cannot create {}: {error}", logs.display()))?;
+    let log = logs.join("build.json");
+    let file = File::create(&log).map_err(|error| format!("cannot write {}: {error}", log.display()))?;
+    let status = guard::status(command.stdout(file));
+    let status = status.map_err(|error| format!("cannot run cargo: {error}"))?;
+    if !status.success() {
+        return Err(format!("the build failed ({status}); nothing was run"));
+    }
+    let messages =
+        fs::read_to_string(&log).map_err(|error| format!("cannot read {}: {error}", log.display()))?;
+    let services: Vec<String> = services.iter().map(ToString::to_string).collect();
+    suites::built(&metadata, &messages, &services)
+}
+
+/// `cargo test` of the workspace, with the tests that need one of the services.
+fn cargo_test(services: &[Service], arguments: &[&str]) -> Command {
     let features: Vec<String> =
         services.iter().map(|service| format!("messagekit-tests/{service}")).collect();
     let mut command = Command::new(cargo());
-    command.args(["test", "--workspace", "--features", &features.join(",")]);
-    if full {
-        command.env("MESSAGEKIT_FULL", "1");
-    }
+    command.args(["test", "--workspace", "--features", &features.join(",")]).args(arguments);
     command
 }
 
 /// Runs a command to its end.
 pub(crate) fn end(command: &mut Command) -> Result<ExitCode, String> {
-    let status = command.stdin(Stdio::null()).status();
+    let status = guard::status(command);
     let status = status.map_err(|error| format!("cannot start cargo: {error}"))?;
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
@@ -103,26 +139,12 @@ pub(crate) fn end(command: &mut Command) -> Result<ExitCode, String> {
 mod tests {
     use super::*;
 
-    fn arguments(services: &[Service], full: bool) -> Vec<String> {
-        command(services, full).get_args().map(|arg| arg.to_string_lossy().into_owned()).collect()
-    }
-
     #[test]
     fn each_service_adds_the_tests_that_need_it() {
-        let all = arguments(&[Service::Postgres, Service::Kafka], false);
-        assert_eq!(
-            all,
-            ["test", "--workspace", "--features", "messagekit-tests/postgres,messagekit-tests/kafka"]
-        );
-    }
-
-    #[test]
-    fn full_is_told_to_the_tests_and_changes_nothing_else() {
-        assert_eq!(arguments(&Service::DEFAULT, true), arguments(&Service::DEFAULT, false));
-        let full = command(&Service::DEFAULT, true);
-        let set: Vec<_> = full.get_envs().collect();
-        assert_eq!(set, [("MESSAGEKIT_FULL".as_ref(), Some("1".as_ref()))]);
-        assert_eq!(command(&Service::DEFAULT, false).get_envs().count(), 0);
+        let command = cargo_test(&[Service::Postgres, Service::Kafka], &["--doc"]);
+        let arguments: Vec<_> = command.get_args().map(|arg| arg.to_string_lossy().into_owned()).collect();
+        let features = "messagekit-tests/postgres,messagekit-tests/kafka";
+        assert_eq!(arguments, ["test", "--workspace", "--features", features, "--doc"]);
     }
 
     #[test]

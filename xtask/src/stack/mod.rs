@@ -21,24 +21,24 @@ mod service;
 mod state;
 mod versions;
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use docker::Docker;
 use folder::Folder;
 use native::Native;
+pub(crate) use process::Group;
 pub(crate) use service::Service;
 pub(crate) use state::{Health, State};
 
 /// What can be done with the stack.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
-    /// Start services, and return when each answers
+    /// Start services, and return when each answers; as root, packages that they need are installed
     Up {
         /// Which services
         #[command(flatten)]
         chosen: Chosen,
-        /// Install missing system packages (only as root; in CI this is allowed without the flag)
-        #[arg(long)]
-        install: bool,
     },
     /// Stop what `up` has started
     Down {
@@ -117,12 +117,17 @@ enum Way {
     Docker(Docker),
 }
 
+/// Makes sure that the workspace can be built: what is missing is installed as root, or named.
+pub(crate) fn prepare_build() -> Result<(), String> {
+    packages::for_build(&Folder::from_env()?)
+}
+
 /// Does what the command line asks for; `false` when the answer to a question is no.
 pub(crate) fn run(action: Action) -> Result<bool, String> {
     let stack = Stack::find()?;
     match action {
-        Action::Up { chosen, install } => {
-            stack.up(&Service::chosen(&chosen.services, &Service::DEFAULT), install)?;
+        Action::Up { chosen } => {
+            stack.up(&Service::chosen(&chosen.services, &Service::DEFAULT))?;
         }
         Action::Down { chosen, wipe } => {
             let named = if chosen.services.is_empty() { &Service::ALL[..] } else { &chosen.services };
@@ -163,10 +168,15 @@ impl Stack {
         Ok(Self { folder, way })
     }
 
+    /// Where the logs of this stack and of its tests are.
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.folder.root().join("log")
+    }
+
     /// Starts what does not run, and returns when every service answers.
-    pub(crate) fn up(&self, services: &[Service], install: bool) -> Result<(), String> {
+    pub(crate) fn up(&self, services: &[Service]) -> Result<(), String> {
         match &self.way {
-            Way::Native(native) => native.up(services, install)?,
+            Way::Native(native) => native.up(services)?,
             Way::Docker(docker) => docker.up(services)?,
         }
         let _lock = self.folder.lock()?;

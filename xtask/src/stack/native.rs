@@ -28,9 +28,9 @@ pub(crate) struct Native {
 
 impl Native {
     /// Starts what does not run, all at once, and returns when every service answers.
-    pub(crate) fn up(&self, services: &[Service], install: bool) -> Result<(), String> {
+    pub(crate) fn up(&self, services: &[Service]) -> Result<(), String> {
         let _lock = self.folder.lock()?;
-        packages::ensure(&self.folder, services, install)?;
+        packages::for_services(&self.folder, services)?;
         if services.contains(&Service::Kafka) {
             Jars::of(&self.folder).download(&self.folder.log("maven"))?;
         }
@@ -204,6 +204,8 @@ impl Native {
         let running: Vec<(Service, Process)> =
             services.iter().filter_map(|service| Some((*service, self.process(*service)?))).collect();
         for (service, process) in &running {
+            // One that a test has frozen would not hear it.
+            process.freeze(false);
             process.signal(self.signal(*service, wipe));
         }
         for (service, process) in running {

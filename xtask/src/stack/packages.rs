@@ -18,41 +18,67 @@ pub(crate) fn in_ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| value == "true")
 }
 
-/// Makes sure that everything the services need is installed.
-///
-/// Installs it as root, in CI or when `install` allows it; otherwise the error holds the command to run.
-pub(crate) fn ensure(folder: &Folder, services: &[Service], install: bool) -> Result<(), String> {
-    let missing = missing(folder, services);
-    if missing.is_empty() {
-        return Ok(());
-    }
-    if !rustix::process::geteuid().is_root() || !(install || in_ci()) {
-        return Err(advice(&missing));
-    }
-    let log = folder.log("apt");
-    eprintln!("installing {}", missing.join(", "));
-    let _policy = Policy::forbid_services(Path::new(POLICY))?;
-    apt(&["update"], &log)?;
-    apt(&[&["install", "--yes", "--no-install-recommends"], missing.as_slice()].concat(), &log)
-}
-
-/// The packages that the services need and that are not installed.
-fn missing(folder: &Folder, services: &[Service]) -> Vec<&'static str> {
+/// Makes sure that everything is installed that the services need beside this program: as root it is installed, otherwise the
+/// error holds the command to run.
+pub(crate) fn for_services(folder: &Folder, services: &[Service]) -> Result<(), String> {
     let java = services.iter().any(|service| matches!(service, Service::Kafka | Service::Connect));
-    let needs = [
+    let missing = chosen(&[
         ("postgresql", services.contains(&Service::Postgres) && postgres::programs().is_none()),
         ("default-jre-headless", java && !on_path("java")),
         ("maven", java && !Jars::of(folder).are_complete() && !on_path("mvn")),
         ("rabbitmq-server", services.contains(&Service::Rabbitmq) && !Path::new(rabbitmq::SERVER).exists()),
-    ];
+    ]);
+    ensure(&missing, &folder.log("apt"))
+}
+
+/// The same for what the build of the workspace needs beside Rust and a C compiler, and its tests beside the services: librdkafka
+/// is compiled from C and C++, and uses OpenSSL. On a system without apt-get it is left to the build to say what it misses.
+pub(crate) fn for_build(folder: &Folder) -> Result<(), String> {
+    if !on_path("apt-get") {
+        return Ok(());
+    }
+    let works = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    let missing = chosen(&[
+        ("g++", !on_path("c++")),
+        ("make", !on_path("make")),
+        ("pkg-config", !on_path("pkg-config")),
+        (
+            "libssl-dev",
+            std::env::var_os("OPENSSL_DIR").is_none() && !works("pkg-config", &["--exists", "openssl"]),
+        ),
+        ("python3", !on_path("python3")),
+        ("python3-venv", !works("python3", &["-c", "import ensurepip, venv"])),
+        ("curl", !on_path("curl")),
+    ]);
+    ensure(&missing, &folder.log("apt"))
+}
+
+fn chosen(needs: &[(&'static str, bool)]) -> Vec<&'static str> {
     needs.iter().filter(|(_, missing)| *missing).map(|(package, _)| *package).collect()
+}
+
+fn ensure(missing: &[&str], log: &Path) -> Result<(), String> {
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !rustix::process::geteuid().is_root() {
+        return Err(advice(missing));
+    }
+    eprintln!("installing {} (the log is {})", missing.join(", "), log.display());
+    folder::write(log, "")?;
+    let _policy = Policy::forbid_services(Path::new(POLICY))?;
+    apt(&["update"], log)?;
+    apt(&[&["install", "--yes", "--no-install-recommends"], missing].concat(), log)
 }
 
 fn advice(missing: &[&str]) -> String {
     let (list, packages) = (missing.join(", "), missing.join(" "));
     format!(
-        "missing system packages: {list}; install them with `sudo apt-get install --no-install-recommends {packages}`, \
-         or run this command again as root with --install"
+        "missing system packages: {list}; install them with `sudo apt-get install --no-install-recommends {packages}`"
     )
 }
 
@@ -118,7 +144,6 @@ mod tests {
             advice.contains("`sudo apt-get install --no-install-recommends postgresql maven`"),
             "{advice}"
         );
-        assert!(advice.contains("--install"), "{advice}");
     }
 
     #[test]
@@ -137,8 +162,9 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_missing_for_no_service() {
+    fn nothing_is_installed_for_no_service() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(missing(&Folder::at(folder.path()), &[]).is_empty());
+        for_services(&Folder::at(folder.path()), &[]).unwrap();
+        assert!(!folder.path().join("log").exists());
     }
 }

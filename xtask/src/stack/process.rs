@@ -5,11 +5,11 @@
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use super::folder;
 
@@ -27,6 +27,7 @@ pub(crate) struct Process {
 struct Stat {
     state: char,
     parent: i32,
+    group: i32,
     threads: u64,
     /// Clock ticks between the boot and the start of the process.
     started: u64,
@@ -124,9 +125,7 @@ impl Process {
 
     /// The processes below it.
     fn descendants(self) -> Vec<Self> {
-        let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
-        let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        let all: Vec<(i32, Stat)> = pids.filter_map(|pid| Some((pid, stat(pid)?))).collect();
+        let all: Vec<(i32, Stat)> = all().collect();
         let mut found = vec![self];
         let mut next = 0;
         while let Some(parent) = found.get(next).map(|process| process.pid) {
@@ -135,6 +134,41 @@ impl Process {
             next += 1;
         }
         found.split_off(1)
+    }
+}
+
+/// A command with all that it has started, except what has left its group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Group(Pid);
+
+impl Group {
+    /// The group of a command that was started in one of its own.
+    pub(crate) fn of(child: &Child) -> Self {
+        Self(Pid::from_child(child))
+    }
+
+    /// Asks all of it to end.
+    pub(crate) fn terminate(self) {
+        // It may have ended in between.
+        let _ = kill_process_group(self.0, Signal::TERM);
+    }
+
+    /// Kills what is left of it, and waits until that is gone.
+    pub(crate) fn kill(self) {
+        let _ = kill_process_group(self.0, Signal::KILL);
+        self.ends_within(Duration::from_secs(10));
+    }
+
+    /// Waits until nothing of it runs, and says whether that came in time.
+    pub(crate) fn ends_within(self, patience: Duration) -> bool {
+        let since = Instant::now();
+        while all().any(|(_, stat)| stat.group == self.0.as_raw_nonzero().get() && !stat.is_dead()) {
+            if since.elapsed() > patience {
+                return false;
+            }
+            thread::sleep(LOOK);
+        }
+        true
     }
 }
 
@@ -159,6 +193,13 @@ pub(crate) fn end_of(log: &Path) -> String {
     format!("the end of {}:\n    {end}", log.display())
 }
 
+/// Every process there is.
+fn all() -> impl Iterator<Item = (i32, Stat)> {
+    let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter_map(|pid| Some((pid, stat(pid)?)))
+}
+
 /// Reads `/proc/PID/stat`. The name in it may hold anything, so the fields are counted from its closing parenthesis.
 fn stat(pid: i32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -166,6 +207,7 @@ fn stat(pid: i32) -> Option<Stat> {
     Some(Stat {
         state: fields.first()?.chars().next()?,
         parent: fields.get(1)?.parse().ok()?,
+        group: fields.get(2)?.parse().ok()?,
         threads: fields.get(17)?.parse().ok()?,
         started: fields.get(19)?.parse().ok()?,
     })

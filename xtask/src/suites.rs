@@ -1,0 +1,293 @@
+//! The test programs of the workspace: what was built is compared with what should be there, and run in two lanes side by side.
+//!
+//! Programs that need a service run one after the other, since some of them stop a service; all others, and the examples in the
+//! documentation, run beside them.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::guard;
+
+/// What can be tested: a library, a program or a test target of a package, by kind and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Target {
+    package: String,
+    kind: String,
+    name: String,
+}
+
+/// A test program that was built, or another command that tests.
+#[derive(Debug)]
+pub(crate) struct Suite {
+    target: Target,
+    needs_services: bool,
+    program: PathBuf,
+    arguments: Vec<String>,
+    folder: PathBuf,
+}
+
+/// How a suite ended.
+#[derive(Debug)]
+pub(crate) struct Run {
+    name: String,
+    took: Duration,
+    /// What went wrong.
+    failure: Option<String>,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind.as_str() {
+            "test" => write!(f, "{}: {}", self.package, self.name),
+            kind => write!(f, "{}: {kind} {}", self.package, self.name),
+        }
+    }
+}
+
+impl Target {
+    fn read(package: &str, target: &Value) -> Option<Self> {
+        let (kind, name) = (target["kind"][0].as_str()?, target["name"].as_str()?);
+        Some(Self { package: package.to_owned(), kind: kind.to_owned(), name: name.to_owned() })
+    }
+}
+
+/// Returns the suites among the messages of a build.
+///
+/// # Errors
+/// When a target that `metadata` has for these services was not built: a run must not pass because something was left out.
+pub(crate) fn built(metadata: &Value, messages: &str, services: &[String]) -> Result<Vec<Suite>, String> {
+    let mut expected = expected(metadata, services);
+    let mut suites = Vec::new();
+    for line in messages.lines() {
+        let message: Value = serde_json::from_str(line).unwrap_or_default();
+        let Some(program) = message["executable"].as_str() else { continue };
+        if message["reason"] != "compiler-artifact" || message["profile"]["test"] != true {
+            continue;
+        }
+        let manifest = message["manifest_path"].as_str().unwrap_or_default();
+        let package = list(&metadata["packages"]).iter().find(|package| package["manifest_path"] == manifest);
+        let package = package.and_then(|package| package["name"].as_str()).unwrap_or_default();
+        let target = Target::read(package, &message["target"]).unwrap_or_else(|| panic!("{line}"));
+        let at = expected.iter().position(|(known, _)| *known == target);
+        let at = at.ok_or_else(|| format!("{target} was built and is no target of this workspace"))?;
+        let (target, needs_services) = expected.swap_remove(at);
+        let folder = Path::new(manifest).parent().unwrap_or(Path::new(".")).to_owned();
+        suites.push(Suite { target, needs_services, program: program.into(), arguments: Vec::new(), folder });
+    }
+    if !expected.is_empty() {
+        let missing: Vec<String> = expected.iter().map(|(target, _)| target.to_string()).collect();
+        return Err(format!("not built, and so not run: {}", missing.join("; ")));
+    }
+    // The order of a build is that of its compilers. The tests that take the whole stack down come last.
+    suites.sort_by_key(|suite| (suite.target.name == "path", suite.target.clone()));
+    Ok(suites)
+}
+
+/// Every target with tests, and whether it needs a service, except those that need one that does not run.
+fn expected(metadata: &Value, services: &[String]) -> Vec<(Target, bool)> {
+    let mut found = Vec::new();
+    for package in list(&metadata["packages"]) {
+        let name = package["name"].as_str().unwrap_or_default();
+        for target in list(&package["targets"]).iter().filter(|target| target["test"] == true) {
+            let needs = list(&target["required-features"]);
+            let runs = |need: &Value| services.iter().any(|service| *need == service.as_str());
+            if let (true, Some(target)) = (needs.iter().all(runs), Target::read(name, target)) {
+                found.push((target, !needs.is_empty()));
+            }
+        }
+    }
+    found
+}
+
+/// Runs the suites, and the examples in the documentation by the command given, each with its output in one piece. All are run,
+/// also behind one that fails.
+pub(crate) fn run(suites: Vec<Suite>, doc: Suite, env: &[(&str, String)], logs: &Path) -> Vec<Run> {
+    let (mut with, mut without): (Vec<_>, Vec<_>) =
+        suites.into_iter().partition(|suite| suite.needs_services);
+    without.push(doc);
+    let lane =
+        |suites: &mut Vec<Suite>| suites.drain(..).map(|suite| suite.run(env, logs)).collect::<Vec<_>>();
+    thread::scope(|scope| {
+        let beside = scope.spawn(|| lane(&mut without));
+        let mut runs = lane(&mut with);
+        runs.extend(beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        runs
+    })
+}
+
+impl Suite {
+    /// The command that tests the examples in the documentation.
+    pub(crate) fn doc(command: &Command) -> Self {
+        let text = |text: &std::ffi::OsStr| text.to_string_lossy().into_owned();
+        Self {
+            target: Target { package: "workspace".into(), kind: "test".into(), name: "documentation".into() },
+            needs_services: false,
+            program: command.get_program().into(),
+            arguments: command.get_args().map(text).collect(),
+            folder: PathBuf::from("."),
+        }
+    }
+
+    fn run(&self, env: &[(&str, String)], logs: &Path) -> Run {
+        say(format_args!("-- {} begins", self.target));
+        let log =
+            logs.join(format!("test-{}-{}-{}.log", self.target.package, self.target.kind, self.target.name));
+        let started = Instant::now();
+        let failure = self.execute(env, &log).err();
+        let took = started.elapsed();
+        let output = fs::read(&log).unwrap_or_default();
+        let how = failure.as_deref().unwrap_or("ok");
+        let output = String::from_utf8_lossy(&output);
+        say(format_args!("\n== {}: {how}, {:.1} s\n{output}", self.target, took.as_secs_f64()));
+        Run { name: self.target.to_string(), took, failure }
+    }
+
+    fn execute(&self, env: &[(&str, String)], log: &Path) -> Result<(), String> {
+        let files = File::create(log).and_then(|file| Ok((file.try_clone()?, file)));
+        let (output, errors) = files.map_err(|error| format!("cannot write {}: {error}", log.display()))?;
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).current_dir(&self.folder).stdout(output).stderr(errors);
+        command.envs(env.iter().map(|(name, value)| (*name, value)));
+        // What cargo tells a test program; this one was told its own. The path of shared libraries is the same.
+        command.env("CARGO_MANIFEST_DIR", &self.folder).env("CARGO_PKG_NAME", &self.target.package);
+        command.env("CARGO_MANIFEST_PATH", self.folder.join("Cargo.toml"));
+        let status = guard::status(&mut command);
+        let status = status.map_err(|error| format!("cannot run {}: {error}", self.program.display()))?;
+        if status.success() { Ok(()) } else { Err(format!("failed ({status})")) }
+    }
+}
+
+/// The table of a run: what it was spent on, and what failed.
+#[derive(Debug)]
+pub(crate) struct Table<'a> {
+    pub(crate) build: Duration,
+    pub(crate) runs: &'a [Run],
+    pub(crate) total: Duration,
+}
+
+impl Table<'_> {
+    /// Whether every suite passed.
+    pub(crate) fn is_green(&self) -> bool {
+        self.runs.iter().all(|run| run.failure.is_none())
+    }
+}
+
+impl fmt::Display for Table<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut row = |name: &str, result: &str, took: Duration| {
+            writeln!(f, "{name:<44}{result:<8}{:>8.1}", took.as_secs_f64())
+        };
+        row("suite", "result", Duration::ZERO)?;
+        row("build and start of the services", "ok", self.build)?;
+        for run in self.runs {
+            row(&run.name, if run.failure.is_some() { "failed" } else { "ok" }, run.took)?;
+        }
+        row("total, two lanes side by side", "", self.total)?;
+        for run in self.runs {
+            if let Some(failure) = &run.failure {
+                writeln!(f, "{}: {failure}", run.name)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A reader who has left is no reason to end the tests.
+fn say(text: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stdout().lock(), "{text}");
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::members;
+    use crate::stack::Service;
+
+    #[test]
+    fn every_target_with_tests_is_in_one_lane_when_all_services_run() {
+        let metadata = members::metadata().expect("cargo metadata works");
+        let services = Service::ALL.map(|service| service.to_string());
+        let (mut messages, mut with_tests) = (String::new(), 0);
+        for package in list(&metadata["packages"]) {
+            for target in list(&package["targets"]).iter().filter(|target| target["test"] == true) {
+                with_tests += 1;
+                let (manifest, profile) = (&package["manifest_path"], serde_json::json!({"test": true}));
+                messages += &serde_json::json!({
+                    "reason": "compiler-artifact", "manifest_path": manifest, "target": target,
+                    "profile": profile, "executable": "/program",
+                })
+                .to_string();
+                messages.push('\n');
+            }
+        }
+        let suites = built(&metadata, &messages, &services).expect("everything is built");
+        let different: BTreeSet<&Target> = suites.iter().map(|suite| &suite.target).collect();
+        assert_eq!((suites.len(), different.len()), (with_tests, with_tests));
+        // They take services down, or need them up: never beside each other.
+        let lane: Vec<&str> =
+            suites.iter().filter(|suite| suite.needs_services).map(|suite| &*suite.target.name).collect();
+        for name in
+            ["postgres", "kafka", "rabbitmq", "rabbitmq_blocked", "relay", "membership", "bridge", "path"]
+        {
+            assert!(lane.contains(&name), "{name} would run beside the others: {lane:?}");
+        }
+        assert_eq!(lane.last(), Some(&"path"));
+    }
+
+    /// A program without tests of its own is not linked a second time to find none; one with tests must be.
+    #[test]
+    fn what_is_not_tested_has_no_tests() {
+        let metadata = members::metadata().expect("cargo metadata works");
+        let mut looked = 0;
+        for target in list(&metadata["packages"]).iter().flat_map(|package| list(&package["targets"])) {
+            if target["test"] == true || target["kind"][0] == "custom-build" {
+                continue;
+            }
+            let source = PathBuf::from(target["src_path"].as_str().expect("a path"));
+            let is_folder = source.file_name().is_some_and(|name| name == "main.rs");
+            let of_library = source.with_file_name("lib.rs").exists();
+            let folder = source.parent().expect("a folder");
+            let files = match is_folder && !of_library {
+                true => {
+                    fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file").path()).collect()
+                }
+                false => vec![source],
+            };
+            for file in files.into_iter().filter(|file| file.is_file()) {
+                let text = fs::read_to_string(&file).expect("a file of text");
+                assert!(!text.contains("test]\n"), "the tests of {} are never run", file.display());
+                looked += 1;
+            }
+        }
+        assert!(looked > 15, "only {looked} files were looked at");
+    }
+
+    #[test]
+    fn what_needs_a_service_that_does_not_run_is_not_expected() {
+        let metadata = members::metadata().expect("cargo metadata works");
+        let names = |services: &[&str]| {
+            let services: Vec<String> = services.iter().map(ToString::to_string).collect();
+            expected(&metadata, &services)
+                .into_iter()
+                .map(|(target, _)| target.to_string())
+                .collect::<Vec<_>>()
+        };
+        let kafka = names(&["kafka"]);
+        assert!(kafka.contains(&"messagekit-tests: kafka".to_owned()));
+        assert!(!kafka.contains(&"messagekit-tests: relay".to_owned()));
+        assert!(names(&[]).contains(&"messagekit-tests: it".to_owned()));
+    }
+}

@@ -1,0 +1,85 @@
+//! A test run that is ended from outside leaves nothing behind.
+
+use std::fs;
+use std::path::Path;
+use std::process::Child;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{Machine, WIPE};
+
+/// How long anything here may take on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !holds() {
+        assert!(since.elapsed() < DEADLINE, "{what} did not come within {DEADLINE:?}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn is_alive(pid: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, fields)| !fields.starts_with('Z'))
+}
+
+/// A test run in the middle of its tests, with the processes of the command that runs them.
+struct Run {
+    machine: Machine,
+    program: Child,
+    started: Vec<String>,
+}
+
+impl Run {
+    fn start(line: &str) -> Self {
+        let machine = Machine::with_engine().with("hang", "");
+        let program = machine.command(line).spawn().expect("xtask starts");
+        let pids = machine.0.path().join("pids");
+        let read = || fs::read_to_string(&pids).unwrap_or_default();
+        until("the test command", || read().lines().count() == 2);
+        let started: Vec<String> = read().lines().map(ToOwned::to_owned).collect();
+        assert!(started.iter().all(|pid| is_alive(pid)));
+        Self { machine, program, started }
+    }
+
+    fn end(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.program), signal).expect("it runs");
+    }
+
+    fn nothing_is_left(&self) {
+        until("the end of what was started", || !self.started.iter().any(|pid| is_alive(pid)));
+        until("the end of the services", || self.machine.calls().last().is_some_and(|call| call == WIPE));
+    }
+}
+
+#[test]
+fn a_run_that_is_ended_by_a_signal_has_stopped_everything_when_it_ends() {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let mut run = Run::start("test");
+        run.end(signal);
+        let status = run.program.wait().expect("a child can be waited for");
+        assert_eq!(status.code(), Some(128 + signal.as_raw()));
+        assert!(!run.started.iter().any(|pid| is_alive(pid)), "{signal:?}");
+        assert_eq!(run.machine.calls().last().map(String::as_str), Some(WIPE), "{signal:?}");
+    }
+}
+
+#[test]
+fn a_run_that_is_killed_stops_everything_all_the_same() {
+    let mut run = Run::start("test");
+    run.end(Signal::KILL);
+    run.program.wait().expect("a child can be waited for");
+    run.nothing_is_left();
+}
+
+#[test]
+fn a_gate_that_is_killed_takes_the_run_inside_it_along() {
+    let mut run = Run::start("ci");
+    run.end(Signal::KILL);
+    run.program.wait().expect("a child can be waited for");
+    run.nothing_is_left();
+    assert!(Path::new(&run.machine.stack()).exists());
+}
