@@ -184,7 +184,7 @@ pub(crate) async fn close_connections(name: &str) {
 }
 
 /// The connections of a name that the broker tells of; it counts them once per second.
-async fn connections(name: &str) -> BTreeSet<String> {
+pub(crate) async fn connections(name: &str) -> BTreeSet<String> {
     let all = api("connections").await;
     let named = |connection: &&serde_json::Value| connection["client_properties"]["connection_name"] == name;
     let id = |connection: &serde_json::Value| connection["name"].as_str().unwrap().to_owned();

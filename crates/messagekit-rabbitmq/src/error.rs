@@ -66,11 +66,18 @@ pub(crate) fn channel_code(error: &lapin::Error) -> Option<u16> {
     }
 }
 
+/// Returns whether the broker said that it ends the connection on its own account.
+pub(crate) fn is_forced(error: &lapin::Error) -> bool {
+    matches!(error.kind(), Amqp::ProtocolError(said) if said.get_id() == CONNECTION_FORCED)
+}
+
 /// Says that the broker did not do what was asked, which passes by itself.
 pub(crate) fn unavailable(text: impl Into<String>, error: lapin::Error) -> messagekit::Error {
     messagekit::Error::new(ErrorKind::Unavailable, text.into()).caused_by(error)
 }
 
+/// Code 320: it stops, or an operator ends the connection.
+const CONNECTION_FORCED: u16 = 320;
 /// Code 403: this user may not.
 pub(crate) const ACCESS_REFUSED: u16 = 403;
 /// Code 404: not there.

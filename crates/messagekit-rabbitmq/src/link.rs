@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lapin::tcp::OwnedTLSConfig;
-use lapin::{Connection, ConnectionProperties};
+use lapin::{Channel, Connection, ConnectionProperties};
 use messagekit::{Error, ErrorKind};
 
 use crate::RabbitMq;
@@ -36,6 +36,17 @@ impl RabbitMq {
                 let text = format!("rabbitmq did not answer within {} seconds", PATIENCE.as_secs());
                 Err(named(Error::new(ErrorKind::Unavailable, text)))
             }
+        }
+    }
+}
+
+/// Closes a channel that is open. One that is dropped instead closes itself in the background, and the client logs an error
+/// when the connection is closed meanwhile.
+pub(crate) async fn close_channel(channel: &Channel) {
+    if channel.status().connected() {
+        let closing = channel.close(200, "closed".into());
+        if !matches!(tokio::time::timeout(PATIENCE, closing).await, Ok(Ok(()))) {
+            tracing::debug!("channel to rabbitmq was not closed in order");
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use lapin::uri::{AMQPScheme, AMQPUri};
 use messagekit::ErrorKind;
 
+use crate::topology::declarations::Declarations;
 use crate::{Error, RabbitMqPublisher, RabbitMqSource, Topology};
 
 /// How often each side lets the other hear of it.
@@ -33,6 +34,7 @@ pub struct RabbitMq {
     pub(crate) confirm_deadline: Duration,
     pub(crate) window: usize,
     pub(crate) verify: bool,
+    pub(crate) declarations: Declarations,
 }
 
 impl RabbitMq {
@@ -74,6 +76,7 @@ impl RabbitMq {
             confirm_deadline: Duration::from_secs(30),
             window: 200,
             verify: true,
+            declarations: Declarations::default(),
         })
     }
 

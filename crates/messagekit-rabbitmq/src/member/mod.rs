@@ -1,21 +1,25 @@
 //! The task of a subscriber: keeps a connection, a channel per queue and its consumer; hands deliveries on and sends
 //! acknowledgements.
 
+mod pace;
 mod queue;
 
 use std::pin::Pin;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use futures_util::stream::{SelectAll, Stream, StreamExt};
-use lapin::Connection;
 use lapin::message::Delivery;
+use lapin::{Connection, Event};
 use messagekit::{Error, ErrorKind, Lane, Message};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::link::{self, PATIENCE, Pause};
+use crate::error::is_forced;
+use crate::link::{self, PATIENCE};
 use crate::{RabbitMq, record};
-use queue::Queue;
+use pace::Pace;
+use queue::{Queue, Reader};
 
 /// What the subscriber asks for.
 pub(crate) enum Command {
@@ -35,7 +39,8 @@ pub(crate) enum News {
 /// How the task ended.
 pub(crate) type Closed = Result<(), Error>;
 
-type Deliveries = SelectAll<Pin<Box<dyn Stream<Item = (Lane, Option<lapin::Result<Delivery>>)> + Send>>>;
+type Arriving = Pin<Box<dyn Stream<Item = (Reader, Option<lapin::Result<Delivery>>)> + Send>>;
+type Deliveries = SelectAll<Arriving>;
 
 pub(crate) struct Member {
     rabbit: RabbitMq,
@@ -44,6 +49,7 @@ pub(crate) struct Member {
     commands: mpsc::UnboundedReceiver<Command>,
     news: mpsc::UnboundedSender<News>,
     epoch: u64,
+    pace: Pace,
 }
 
 /// Why the work on one connection ended.
@@ -65,12 +71,12 @@ impl Member {
     ) -> Self {
         let queues = queues.into_iter().map(Queue::new).collect();
         let name = rabbit.connection_name(&format!("consumer {consumer}"));
-        Self { rabbit, name, queues, commands, news, epoch: 0 }
+        let pace = Pace::new(rabbit.prefetch);
+        Self { rabbit, name, queues, commands, news, epoch: 0, pace }
     }
 
     /// Works until it is asked to close or nobody listens any more.
     pub(crate) async fn run(mut self, closed: oneshot::Sender<Closed>) {
-        let mut pause = Pause::default();
         let end = loop {
             let connected = {
                 let connecting = self.rabbit.connect(&self.name);
@@ -80,7 +86,7 @@ impl Member {
                 }
             };
             match connected {
-                Ok(connection) => match self.work(&connection, &mut pause).await {
+                Ok(connection) => match self.work(&connection).await {
                     Ended::Asked => break self.leave(&connection).await,
                     Ended::Refused => {
                         link::close(&connection).await;
@@ -91,7 +97,7 @@ impl Member {
                 Err(error) => self.tell(News::Trouble(error)),
             }
             tokio::select! {
-                () = tokio::time::sleep(pause.next()) => {}
+                () = tokio::time::sleep(self.pace.pause()) => {}
                 () = asked(&mut self.commands) => break Ok(()),
             }
         };
@@ -100,15 +106,21 @@ impl Member {
     }
 
     /// Reads from every queue until the connection is gone.
-    async fn work(&mut self, connection: &Connection, pause: &mut Pause) -> Ended {
-        let mut deliveries = Deliveries::new();
+    async fn work(&mut self, connection: &Connection) -> Ended {
+        let (mut deliveries, mut forced) = (Deliveries::new(), false);
         let mut events = connection.events_listener().boxed();
         self.queues.iter_mut().for_each(Queue::try_at_once);
         loop {
-            if !self.subscribe(connection, &mut deliveries, pause).await {
+            if !self.subscribe(connection, &mut deliveries).await {
                 return Ended::Refused;
             }
             if !connection.status().connected() {
+                while let Some(Some(event)) = events.next().now_or_never() {
+                    forced |= is_end_by_the_broker(&event);
+                }
+                if !forced {
+                    self.pace.ended_unexplained();
+                }
                 self.lose_all();
                 return Ended::Broken;
             }
@@ -116,43 +128,44 @@ impl Member {
             tokio::select! {
                 biased;
                 command = self.commands.recv() => match command {
-                    Some(Command::Settle(lane, tags)) => self.settle(lane, &tags),
+                    Some(Command::Settle(lane, tags)) => {
+                        if self.settle(lane, &tags) {
+                            self.read_ahead(&mut deliveries).await;
+                        }
+                    }
                     Some(Command::Close) | None => return Ended::Asked,
                 },
-                Some((lane, delivery)) = deliveries.next() => self.delivered(lane, delivery),
-                Some(event) = events.next() => tracing::debug!(?event, "news from rabbitmq"),
+                Some((reader, delivery)) = deliveries.next() => self.delivered(reader, delivery),
+                Some(event) = events.next() => {
+                    forced |= is_end_by_the_broker(&event);
+                    tracing::debug!(?event, "news from rabbitmq");
+                }
                 () = until(again) => {}
             }
         }
     }
 
     /// Begins to read the queues whose time has come. Answers false when one of them must not be read.
-    async fn subscribe(
-        &mut self,
-        connection: &Connection,
-        deliveries: &mut Deliveries,
-        pause: &mut Pause,
-    ) -> bool {
+    async fn subscribe(&mut self, connection: &Connection, deliveries: &mut Deliveries) -> bool {
         for slot in 0..self.queues.len() {
             if self.queues[slot].again().is_none_or(|again| again > Instant::now()) {
                 continue;
             }
             let lane = Lane { slot: u32::try_from(slot).unwrap_or(u32::MAX), epoch: self.epoch + 1 };
-            let opening = self.queues[slot].open(connection, &self.rabbit, &self.name, lane);
+            let prefetch = self.pace.prefetch();
+            let opening = self.queues[slot].open(connection, &self.rabbit, &self.name, lane, prefetch);
             let opened = tokio::time::timeout(PATIENCE, opening).await.unwrap_or_else(|_| {
                 Err(Error::new(ErrorKind::Unavailable, "rabbitmq opened no consumer in time"))
             });
             match opened {
-                Ok(consumer) => {
+                Ok((reader, consumer)) => {
                     self.epoch += 1;
-                    pause.reset();
                     self.tell(News::Assigned(lane));
-                    let end = futures_util::stream::once(std::future::ready(None));
-                    let stream = consumer.map(Some).chain(end).map(move |delivery| (lane, delivery));
-                    deliveries.push(Box::pin(stream));
+                    deliveries.push(until_its_end(reader, consumer));
                 }
                 Err(error) => {
-                    self.queues[slot].try_again_at(Instant::now() + pause.next());
+                    let again = Instant::now() + self.pace.pause();
+                    self.queues[slot].try_again_at(again);
                     let refused = !error.is_transient();
                     self.tell(News::Trouble(error.with("queue", &self.queues[slot].name)));
                     if refused {
@@ -167,9 +180,26 @@ impl Member {
         true
     }
 
-    fn delivered(&mut self, lane: Lane, delivery: Option<lapin::Result<Delivery>>) {
-        let queue = &mut self.queues[lane.slot as usize];
+    /// Reads as many messages at once again as are asked for.
+    async fn read_ahead(&mut self, deliveries: &mut Deliveries) {
+        for slot in 0..self.queues.len() {
+            let widening = self.queues[slot].widen(&self.name, self.pace.prefetch());
+            match tokio::time::timeout(PATIENCE, widening).await {
+                Ok(Ok(Some((reader, consumer)))) => deliveries.push(until_its_end(reader, consumer)),
+                Ok(Ok(None)) => {}
+                // It is opened again with everything else that is new.
+                Ok(Err(_)) | Err(_) => self.lose(slot),
+            }
+        }
+    }
+
+    fn delivered(&mut self, reader: Reader, delivery: Option<lapin::Result<Delivery>>) {
+        let (lane, queue) = (reader.lane, &mut self.queues[reader.lane.slot as usize]);
         if queue.lane() != Some(lane) {
+            return;
+        }
+        // What an earlier reader of the lane still had counts; that it ended was asked for.
+        if !queue.is_read_by(reader) && !matches!(delivery, Some(Ok(_))) {
             return;
         }
         match delivery {
@@ -192,12 +222,16 @@ impl Member {
         }
     }
 
-    fn settle(&self, lane: Lane, tags: &[(u64, bool)]) {
+    /// Acknowledges tags. Answers whether reading one by one has ended with them.
+    fn settle(&mut self, lane: Lane, tags: &[(u64, bool)]) -> bool {
         let queue = &self.queues[lane.slot as usize];
         // A lane that is gone has no channel: its tags mean other messages on the next one.
-        if queue.lane() == Some(lane) {
-            queue.acknowledge(tags);
+        if queue.lane() != Some(lane) {
+            return false;
         }
+        queue.acknowledge(tags);
+        // One by one each is acknowledged by itself.
+        self.pace.settled(tags.len())
     }
 
     fn lose(&mut self, slot: usize) {
@@ -216,7 +250,7 @@ impl Member {
     async fn leave(&mut self, connection: &Connection) -> Closed {
         let mut end = Ok(());
         for queue in &mut self.queues {
-            if let Err(error) = queue.leave().await {
+            if let Err(error) = queue.leave(&self.name).await {
                 end = Err(error.with("queue", &queue.name));
             }
         }
@@ -231,6 +265,17 @@ impl Member {
         // Nobody to tell when the subscriber is gone; the commands end then too.
         let _ = self.news.send(news);
     }
+}
+
+/// The deliveries of a reader, and its end.
+fn until_its_end(reader: Reader, consumer: lapin::Consumer) -> Arriving {
+    let end = futures_util::stream::once(std::future::ready(None));
+    Box::pin(consumer.map(Some).chain(end).map(move |delivery| (reader, delivery)))
+}
+
+/// Returns whether the broker says that it ends the connection, as it does when it stops or an operator wishes.
+fn is_end_by_the_broker(event: &Event) -> bool {
+    matches!(event, Event::Error(error) if is_forced(error))
 }
 
 /// Waits until the subscriber is closed or gone, while there is no lane that could be settled.

@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use super::batches::Job;
 use super::confirms::{Confirmed, Confirms};
 use crate::error::{channel_code, unavailable};
-use crate::link::PATIENCE;
+use crate::link::{self, PATIENCE};
 use crate::{RabbitMq, record};
 
 type Publishing = Pin<Box<dyn Future<Output = lapin::Result<Confirmation>> + Send>>;
@@ -258,6 +258,12 @@ impl Channel {
                 && !self.confirms.is_returned(**number)
         });
         candidates.next().map(|(number, _)| *number)
+    }
+
+    /// Closes the channel and its connection in order.
+    pub(super) async fn close(self) {
+        link::close_channel(&self.channel).await;
+        link::close(&self.link.connection).await;
     }
 
     /// Ends the channel: answers the connection and, in the order of sending, what is unconfirmed.

@@ -93,7 +93,7 @@ impl Desk {
             }
         }
         if let State::Open(channel) = self.state {
-            link::close(&channel.end().0.connection).await;
+            channel.close().await;
         }
     }
 

@@ -1,7 +1,8 @@
 //! What is declared, compared with what shall be.
 //!
 //! The protocol has no question for the arguments of a queue. But a second declaration is refused with the first argument
-//! that differs and its present value: so one declares again with that value, until nothing differs.
+//! that differs and its present value: so one declares again with that value, until nothing differs. The client logs each
+//! refusal as an error, so nothing is asked that is refused where all is well.
 
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
@@ -10,6 +11,7 @@ use messagekit::Error;
 
 use super::queue::Arguments;
 use crate::error::{ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED, channel_code, unavailable};
+use crate::link;
 
 /// How a thing is declared.
 pub(crate) enum Found {
@@ -26,7 +28,15 @@ pub(crate) enum Found {
 /// More rounds than there are arguments.
 const ROUNDS: usize = 24;
 
-/// Looks at a queue.
+/// What is done about a thing that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IfAbsent {
+    /// It is made. Nothing but a difference is refused then, so the client has no error to log.
+    Declare,
+    Report,
+}
+
+/// Compares a queue with what it should be.
 ///
 /// # Errors
 /// Transient when the broker does not answer.
@@ -34,23 +44,23 @@ pub(crate) async fn queue(
     connection: &Connection,
     name: &str,
     mut wanted: Arguments,
+    absent: IfAbsent,
 ) -> Result<Found, Error> {
-    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-    match channel(connection).await?.queue_declare(name.into(), passive, FieldTable::default()).await {
-        Ok(_) => {}
-        Err(error) if channel_code(&error) == Some(NOT_FOUND) => return Ok(Found::Absent),
-        Err(error) => return Err(failed(error)),
+    if absent == IfAbsent::Report && !has_queue(connection, name).await? {
+        return Ok(Found::Absent);
     }
     let mut options = QueueDeclareOptions::durable();
     let mut differences = Vec::new();
     for _ in 0..ROUNDS {
         // A refused declaration ends its channel.
-        let channel = channel(connection).await?;
-        let Err(error) = channel.queue_declare(name.into(), options, table(&wanted)).await else {
+        let declared = on_channel(connection, async |channel| {
+            channel.queue_declare(name.into(), options, table(&wanted)).await
+        });
+        let Err(error) = declared.await? else {
             return Ok(Found::Declared { differences, arguments: wanted });
         };
         match channel_code(&error) {
-            Some(ACCESS_REFUSED) => return Ok(Found::Hidden),
+            Some(ACCESS_REFUSED) if has_queue(connection, name).await? => return Ok(Found::Hidden),
             Some(PRECONDITION_FAILED) => {}
             _ => return Err(failed(error)),
         }
@@ -73,7 +83,7 @@ pub(crate) async fn queue(
     Ok(Found::Declared { differences, arguments: wanted })
 }
 
-/// Looks at an exchange.
+/// Compares an exchange with what it should be.
 ///
 /// # Errors
 /// Transient when the broker does not answer.
@@ -81,23 +91,19 @@ pub(crate) async fn exchange(
     connection: &Connection,
     name: &str,
     kind: &ExchangeKind,
+    absent: IfAbsent,
 ) -> Result<Found, Error> {
-    let declare = async |passive: bool| {
-        let options = ExchangeDeclareOptions { passive, durable: true, ..ExchangeDeclareOptions::default() };
-        let channel = channel(connection).await?;
-        Ok::<_, Error>(
-            channel.exchange_declare(name.into(), kind.clone(), options, FieldTable::default()).await,
-        )
-    };
-    match declare(true).await? {
-        Ok(()) => {}
-        Err(error) if channel_code(&error) == Some(NOT_FOUND) => return Ok(Found::Absent),
-        Err(error) => return Err(failed(error)),
+    if absent == IfAbsent::Report && !has_exchange(connection, name).await? {
+        return Ok(Found::Absent);
     }
-    let differences = match declare(false).await? {
+    let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+    let declared = on_channel(connection, async |channel| {
+        channel.exchange_declare(name.into(), kind.clone(), options, FieldTable::default()).await
+    });
+    let differences = match declared.await? {
         Ok(()) => Vec::new(),
         Err(error) => match channel_code(&error) {
-            Some(ACCESS_REFUSED) => return Ok(Found::Hidden),
+            Some(ACCESS_REFUSED) if has_exchange(connection, name).await? => return Ok(Found::Hidden),
             Some(PRECONDITION_FAILED) => {
                 let said = error.to_string();
                 vec![
@@ -111,15 +117,58 @@ pub(crate) async fn exchange(
     Ok(Found::Declared { differences, arguments: Arguments::new() })
 }
 
-pub(super) async fn channel(connection: &Connection) -> Result<Channel, Error> {
-    connection.create_channel().await.map_err(failed)
+/// Returns whether there is a queue of this name.
+///
+/// # Errors
+/// As [`queue`].
+pub(crate) async fn has_queue(connection: &Connection, name: &str) -> Result<bool, Error> {
+    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    is_there(
+        on_channel(connection, async |channel| {
+            channel.queue_declare(name.into(), passive, FieldTable::default()).await
+        })
+        .await?,
+    )
 }
 
-pub(super) fn failed(error: lapin::Error) -> Error {
+/// Returns whether there is an exchange of this name, of whatever kind.
+///
+/// # Errors
+/// As [`queue`].
+pub(super) async fn has_exchange(connection: &Connection, name: &str) -> Result<bool, Error> {
+    let passive = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
+    is_there(
+        on_channel(connection, async |channel| {
+            channel.exchange_declare(name.into(), ExchangeKind::Topic, passive, FieldTable::default()).await
+        })
+        .await?,
+    )
+}
+
+fn is_there<T>(answer: lapin::Result<T>) -> Result<bool, Error> {
+    match answer {
+        Ok(_) => Ok(true),
+        Err(error) if channel_code(&error) == Some(NOT_FOUND) => Ok(false),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Asks something on a channel of its own.
+async fn on_channel<T>(
+    connection: &Connection,
+    ask: impl AsyncFnOnce(&Channel) -> lapin::Result<T>,
+) -> Result<lapin::Result<T>, Error> {
+    let channel = connection.create_channel().await.map_err(failed)?;
+    let answer = ask(&channel).await;
+    link::close_channel(&channel).await;
+    Ok(answer)
+}
+
+fn failed(error: lapin::Error) -> Error {
     unavailable("rabbitmq did not answer what is declared", error)
 }
 
-pub(super) fn table(arguments: &Arguments) -> FieldTable {
+fn table(arguments: &Arguments) -> FieldTable {
     let mut table = FieldTable::default();
     for (name, value) in arguments {
         if let Ok(name) = ShortString::try_new(name.as_str()) {

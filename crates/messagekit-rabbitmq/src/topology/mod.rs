@@ -1,9 +1,10 @@
 //! Exchanges, queues and bindings that shall be there.
 
 pub(crate) mod compare;
+pub(crate) mod declarations;
 pub(crate) mod queue;
 
-use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::options::QueueBindOptions;
 use lapin::types::FieldTable;
 use lapin::{Connection, ExchangeKind};
 use messagekit::ErrorKind;
@@ -11,7 +12,7 @@ use messagekit::ErrorKind;
 use crate::error::unavailable;
 use crate::names::{check_name, check_routing_key};
 use crate::{Error, RabbitMq, link};
-use compare::Found;
+use compare::{Found, IfAbsent};
 use queue::Queue;
 
 /// A list of exchanges, queues and bindings that shall be there.
@@ -46,8 +47,7 @@ pub struct Topology {
 #[derive(Default)]
 struct Seen {
     differences: Vec<String>,
-    absent_exchanges: Vec<String>,
-    absent_queues: Vec<String>,
+    absent: Vec<String>,
 }
 
 impl Topology {
@@ -95,7 +95,8 @@ impl Topology {
         self
     }
 
-    /// Makes what is missing. When something is there and declared otherwise, nothing is made.
+    /// Makes what is missing: exchanges, then queues, then bindings. At the first that is there and declared otherwise it stops
+    /// making: what stands behind it is only compared, and nothing is bound.
     ///
     /// # Errors
     /// Permanent, [`ErrorKind::InvalidConfiguration`], with every difference in the text: what is, and what should be; a
@@ -117,15 +118,11 @@ impl Topology {
     /// As [`declare`](Self::declare); what is missing is a difference.
     pub async fn verify(&self) -> Result<(), Error> {
         let connection = self.connect().await?;
-        let seen = self.look(&connection).await;
+        let seen = self.look(&connection, IfAbsent::Report).await;
         link::close(&connection).await;
-        let mut seen = seen?;
-        let absent = |what: &str, names: Vec<String>| -> Vec<String> {
-            names.into_iter().map(|name| format!("{what} {name} is not there")).collect()
-        };
-        seen.differences.extend(absent("exchange", seen.absent_exchanges));
-        seen.differences.extend(absent("queue", seen.absent_queues));
-        refuse(seen.differences)
+        let Seen { mut differences, absent } = seen?;
+        differences.extend(absent);
+        refuse(differences)
     }
 
     async fn connect(&self) -> Result<Connection, Error> {
@@ -140,57 +137,39 @@ impl Topology {
         exchanges.chain(queues).chain(self.existing.iter().map(String::as_str))
     }
 
-    async fn look(&self, connection: &Connection) -> Result<Seen, Error> {
+    /// Goes through the list. What is absent is made with [`IfAbsent::Declare`], until something differs.
+    async fn look(&self, connection: &Connection, absent: IfAbsent) -> Result<Seen, Error> {
         let mut seen = Seen::default();
-        let mut note = |what: &str, name: &str, found: Found| match found {
-            Found::Absent if what == "queue" => seen.absent_queues.push(name.to_owned()),
-            Found::Absent => seen.absent_exchanges.push(name.to_owned()),
-            Found::Declared { differences, .. } => seen
-                .differences
-                .extend(differences.into_iter().map(|difference| format!("{what} {name}: {difference}"))),
-            Found::Hidden => {
-                tracing::warn!(what, name, "declaration cannot be compared: this user may not declare");
-            }
-        };
-        for (name, kind) in &self.exchanges {
-            note("exchange", name, compare::exchange(connection, name, kind).await?);
-        }
-        for queue in &self.queues {
-            note("queue", &queue.name, compare::queue(connection, &queue.name, queue.arguments()).await?);
-        }
         for name in &self.existing {
-            if matches!(compare::exchange(connection, name, &ExchangeKind::Topic).await?, Found::Absent) {
+            if !compare::has_exchange(connection, name).await? {
                 seen.differences.push(format!("exchange {name} is not there"));
             }
         }
         for (name, _) in self.queues.iter().filter_map(|queue| queue.dead_letter.as_ref()) {
             let listed = name.is_empty() || self.exchanges.iter().any(|(known, _)| known == name);
-            if !listed
-                && matches!(compare::exchange(connection, name, &ExchangeKind::Topic).await?, Found::Absent)
-            {
+            if !listed && !compare::has_exchange(connection, name).await? {
                 seen.differences.push(format!("dead-letter exchange {name} is not there"));
             }
+        }
+        for (name, kind) in &self.exchanges {
+            let found = compare::exchange(connection, name, kind, seen.unless_different(absent)).await?;
+            seen.note("exchange", name, found);
+        }
+        for queue in &self.queues {
+            let absent = seen.unless_different(absent);
+            let found = compare::queue(connection, &queue.name, queue.arguments(), absent).await?;
+            if let Found::Declared { arguments, .. } = &found {
+                self.rabbit.declarations.remember(&queue.name, arguments);
+            }
+            seen.note("queue", &queue.name, found);
         }
         Ok(seen)
     }
 
     async fn make(&self, connection: &Connection) -> Result<(), Error> {
-        let seen = self.look(connection).await?;
-        refuse(seen.differences)?;
-        let channel = compare::channel(connection).await?;
+        refuse(self.look(connection, IfAbsent::Declare).await?.differences)?;
         let failed = |error| unavailable("rabbitmq did not declare", error);
-        for (name, kind) in self.exchanges.iter().filter(|(name, _)| seen.absent_exchanges.contains(name)) {
-            let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-            let made =
-                channel.exchange_declare(name.as_str().into(), kind.clone(), options, FieldTable::default());
-            made.await.map_err(|error| failed(error).with("exchange", name))?;
-        }
-        for queue in self.queues.iter().filter(|queue| seen.absent_queues.contains(&queue.name)) {
-            let table = compare::table(&queue.arguments());
-            let made =
-                channel.queue_declare(queue.name.as_str().into(), QueueDeclareOptions::durable(), table);
-            made.await.map_err(|error| failed(error).with("queue", &queue.name))?;
-        }
+        let channel = connection.create_channel().await.map_err(failed)?;
         for (queue, exchange, routing_key) in &self.bindings {
             let made = channel.queue_bind(
                 queue.as_str().into(),
@@ -201,7 +180,27 @@ impl Topology {
             );
             made.await.map_err(|error| failed(error).with("queue", queue).with("exchange", exchange))?;
         }
+        link::close_channel(&channel).await;
         Ok(())
+    }
+}
+
+impl Seen {
+    /// Nothing is made behind a difference.
+    fn unless_different(&self, absent: IfAbsent) -> IfAbsent {
+        if self.differences.is_empty() { absent } else { IfAbsent::Report }
+    }
+
+    fn note(&mut self, what: &str, name: &str, found: Found) {
+        match found {
+            Found::Absent => self.absent.push(format!("{what} {name} is not there")),
+            Found::Declared { differences, .. } => self
+                .differences
+                .extend(differences.into_iter().map(|difference| format!("{what} {name}: {difference}"))),
+            Found::Hidden => {
+                tracing::warn!(what, name, "declaration cannot be compared: this user may not declare");
+            }
+        }
     }
 }
 
