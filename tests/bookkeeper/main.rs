@@ -11,3 +11,4 @@ mod records;
 mod returns;
 mod stage;
 mod topics;
+mod unreadable;

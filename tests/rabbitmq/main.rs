@@ -6,6 +6,7 @@ mod broker;
 mod conformance;
 mod consuming;
 mod deaths;
+mod hostile;
 mod log;
 mod names;
 mod proxy;

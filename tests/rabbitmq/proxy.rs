@@ -17,6 +17,11 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) async fn start() -> Self {
+        Self::that_breaks_at(b"").await
+    }
+
+    /// Ends each connection over which the broker sends these bytes, as a client does that cannot take them.
+    pub(crate) async fn that_breaks_at(bytes: &'static [u8]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (silent, watched) = watch::channel(0);
@@ -25,7 +30,7 @@ impl Proxy {
             while let Ok((client, _)) = listener.accept().await {
                 let number = *count.borrow();
                 count.send_replace(number + 1);
-                tokio::spawn(carry(client, number, watched.clone()));
+                tokio::spawn(carry(client, number, watched.clone(), bytes));
             }
         });
         Self { address, silent, opened }
@@ -50,7 +55,7 @@ impl Proxy {
     }
 }
 
-async fn carry(client: TcpStream, number: u64, mut silent: watch::Receiver<u64>) {
+async fn carry(client: TcpStream, number: u64, mut silent: watch::Receiver<u64>, breaks_at: &'static [u8]) {
     let url = services::amqp_url();
     let host = url.split_once('@').unwrap().1.split('/').next().unwrap().to_owned();
     let broker = TcpStream::connect(host).await.unwrap();
@@ -58,8 +63,14 @@ async fn carry(client: TcpStream, number: u64, mut silent: watch::Receiver<u64>)
         (client.into_split(), broker.into_split());
     let down = async {
         let mut buffer = vec![0; 16 * 1024];
+        let mut last = Vec::new();
         loop {
             let count = from_broker.read(&mut buffer).await?;
+            last.extend_from_slice(&buffer[..count]);
+            if !breaks_at.is_empty() && last.windows(breaks_at.len()).any(|bytes| bytes == breaks_at) {
+                return Ok(());
+            }
+            last.drain(..last.len().saturating_sub(breaks_at.len()));
             if count == 0 || silent.wait_for(|silent| *silent <= number).await.is_err() {
                 return Ok::<(), std::io::Error>(());
             }

@@ -17,6 +17,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::broker::{holds, message, queue};
+use crate::hostile::{between_good_ones, hostile};
 
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -100,6 +101,18 @@ fn an_authority_of_our_own_is_trusted() {
             over_tls(port).confirm_deadline(Duration::from_secs(30)).ca_file(&authority.file).unwrap();
         rabbit.publisher().publish(&[message(&queue, None, "m")]).await.remove(0).unwrap();
         holds(&queue, 1).await;
+    });
+}
+
+#[test]
+fn over_tls_too_what_cannot_be_read_is_set_aside() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::new(&folder);
+        let port = authority.listener("localhost", false).await.port();
+        let rabbit = over_tls(port).any_queue().ca_file(&authority.file).unwrap();
+        let (_, properties) = hostile("bad").remove(0);
+        assert_eq!(&*between_good_ones(&rabbit, &properties).await.kind, "unreadable");
     });
 }
 

@@ -5,6 +5,7 @@
 
 mod database;
 mod port;
+pub mod raw_amqp;
 pub mod services;
 
 pub use database::Database;

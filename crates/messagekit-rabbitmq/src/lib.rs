@@ -31,9 +31,15 @@
 //! ones above a gap. When the connection or the queue goes away, the lane is lost, what was out comes again, and the
 //! subscriber connects again by itself; receipts of the lost lane are counted and never sent.
 //!
+//! A connection that ended without a word of the broker may have ended over a message. On the next one a queue is read one
+//! message at a time, so that only its head counts a delivery, until as many are settled as are
+//! [prefetched](RabbitMq::prefetch) otherwise; the pauses between connections grow from 50 ms to 5 s until something is settled.
+//!
 //! A queue is verified before it is read: it must be a quorum queue with a limit of deliveries and a dead-letter exchange
 //! that keeps what dies (`at-least-once`, `reject-publish`). The limit is no limit of attempts: whatever was prefetched and
 //! not handled when a process ends counts one delivery, so it stands far above them. [`RabbitMq::any_queue`] reads others.
+//! The broker tells an argument only by refusing another, and the client logs each refusal as an error: let a program that
+//! reads a queue declare or [verify](Topology::verify) it first on the same [`RabbitMq`], and nothing is refused.
 //! What a policy sets instead of an argument is not seen.
 //!
 //! # Messages on the wire
@@ -50,13 +56,18 @@
 //! [`x-death`](messagekit::headers::X_DEATH): a list of objects whose `time` is in seconds. Messages of other publishers are
 //! read as they are; names beyond the first 256 are kept together in [`MORE_HEADERS`].
 //!
+//! Properties with a text that is not UTF-8, or with arrays or tables over 64 deep in each other, would end the connection or
+//! the process if the client library read them. They are found before, in the frames of the connection. Consumers set such a
+//! message aside as [`Unreadable`](messagekit::FailureKind::Unreadable), with what can be read of it and with the bytes of its
+//! properties in the header [`UNREADABLE_PROPERTIES`], and go on behind it. A routing key that is not UTF-8 does no harm.
+//!
 //! # What it does not do
 //!
-//! It knows no transactions, no streams and no delayed delivery. A property or header name of another publisher that is not
-//! UTF-8 ends the connection: the queue's limit of deliveries takes such a message out. The client logs a message that came
+//! It knows no transactions, no streams and no delayed delivery. The client logs a message that came
 //! back unroutable with its payload, at level warn under the target `lapin::returned_messages`: silence that target.
 
 mod error;
+mod frames;
 mod lane;
 mod link;
 mod member;
@@ -72,7 +83,7 @@ pub use error::Error;
 pub use names::check_queue;
 pub use publisher::RabbitMqPublisher;
 pub use rabbitmq::RabbitMq;
-pub use record::{KEY, MAX_HEADER_BYTES, MORE_HEADERS, PREFIX};
+pub use record::{KEY, MAX_HEADER_BYTES, MORE_HEADERS, PREFIX, UNREADABLE_PROPERTIES};
 pub use source::RabbitMqSource;
 pub use subscriber::RabbitMqSubscriber;
 pub use topology::Topology;

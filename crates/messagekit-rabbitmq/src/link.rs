@@ -6,8 +6,8 @@ use lapin::tcp::OwnedTLSConfig;
 use lapin::{Channel, Connection, ConnectionProperties};
 use messagekit::{Error, ErrorKind};
 
-use crate::RabbitMq;
 use crate::error::unavailable;
+use crate::{RabbitMq, frames};
 
 /// How long a connection may take to be opened, and a connection or channel to be closed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -24,11 +24,9 @@ impl RabbitMq {
                 .with("host", format_args!("{}:{}", authority.host, authority.port))
                 .with("vhost", &self.uri.vhost)
         };
-        let no_runtime = |error| unavailable("no tokio runtime to connect to rabbitmq in", error);
-        let runtime = lapin::runtime::default_runtime().map_err(no_runtime)?;
         let properties = ConnectionProperties::default().with_connection_name(name.into());
         let tls = OwnedTLSConfig { identity: None, cert_chain: self.ca.as_deref().map(str::to_owned) };
-        let opening = Connection::connect_uri_with_config(self.uri.clone(), properties, tls, runtime);
+        let opening = frames::connect(self.uri.clone(), tls, properties);
         match tokio::time::timeout(PATIENCE, opening).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(named(unavailable("rabbitmq cannot be reached", error))),

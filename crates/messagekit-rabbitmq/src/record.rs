@@ -8,11 +8,12 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use messagekit::headers::{
     CE_ID, CE_TYPE, CONTENT_TYPE, CREATED_AT, DEAD_BY, DEAD_ERROR, DEAD_KIND, EVENT_TYPE, FREE_HEADERS, ID,
-    RETRY_TOPIC, RETURNS, SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC, TRACEPARENT, X_DEATH,
+    RETRY_TOPIC, RETURNS, SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC, TRACEPARENT, UNREADABLE, X_DEATH,
 };
 use messagekit::{Error, ErrorKind, MAX_HEADERS, Message};
 use serde_json::Value;
 
+use crate::frames::Unreadable;
 use crate::names::check_routing_key;
 
 /// The header that carries the key on the wire.
@@ -23,6 +24,9 @@ pub const PREFIX: &str = "x-k-";
 
 /// The header that holds what stands behind the first 256 names: a JSON list of `[name, value]`.
 pub const MORE_HEADERS: &str = "moreHeaders";
+
+/// The header that holds the properties of a message that the client could not read, as they stood on the wire, up to 64 KiB.
+pub const UNREADABLE_PROPERTIES: &str = "unreadableProperties";
 
 /// The most bytes that key and headers may have together on the wire: 64 KiB.
 pub const MAX_HEADER_BYTES: usize = 64 * 1024;
@@ -47,8 +51,11 @@ const AS_THEY_ARE: [&str; 16] = [
     RETURNS,
 ];
 
+/// How often a quorum queue has delivered a message before.
+const DELIVERY_COUNT: &str = "x-delivery-count";
+
 /// What the broker notes by itself and only confuses a reader.
-const BROKERS_OWN: [&str; 3] = ["x-delivery-count", "x-first-death-", "x-last-death-"];
+const BROKERS_OWN: [&str; 3] = [DELIVERY_COUNT, "x-first-death-", "x-last-death-"];
 
 /// The most bytes that a name, and what stands beside the headers, may have on the wire.
 const SHORT: usize = 255;
@@ -115,6 +122,18 @@ fn short(value: &Bytes) -> Option<ShortString> {
 
 /// Reads a message that stood in a queue.
 pub(crate) fn read(queue: &Arc<str>, properties: &BasicProperties, payload: Vec<u8>) -> Message {
+    let Some(unreadable) = Unreadable::held_in(properties) else {
+        return read_readable(queue, properties, payload);
+    };
+    let mut message = read_readable(queue, &unreadable.readable(), payload);
+    message.headers.set(UNREADABLE, unreadable.reason());
+    let mut bytes = unreadable.without(DELIVERY_COUNT);
+    bytes.truncate(MAX_HEADER_BYTES);
+    message.headers.set(UNREADABLE_PROPERTIES, bytes);
+    message
+}
+
+fn read_readable(queue: &Arc<str>, properties: &BasicProperties, payload: Vec<u8>) -> Message {
     let mut message = Message::new(queue.clone(), payload);
     for (name, value) in [
         (ID, properties.message_id()),

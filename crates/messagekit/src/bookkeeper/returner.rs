@@ -18,9 +18,15 @@ const BATCH: u32 = 50;
 /// How long nobody else sends a letter that is on its way: longer than any publisher waits for its confirmations.
 const LEASE: Duration = Duration::from_secs(60);
 
-/// What stands only on a dead message.
-const OF_THE_DEATH: [&str; 5] =
-    [headers::X_DEATH, headers::DEAD_KIND, headers::DEAD_ERROR, headers::DEAD_BY, headers::RETRY_TOPIC];
+/// What stands only on a dead message. One that could not be read as a whole goes back with what could be read of it.
+const OF_THE_DEATH: [&str; 6] = [
+    headers::X_DEATH,
+    headers::DEAD_KIND,
+    headers::DEAD_ERROR,
+    headers::DEAD_BY,
+    headers::RETRY_TOPIC,
+    headers::UNREADABLE,
+];
 
 /// Looks for letters of one origin that a person wants to go back, publishes them, and resolves each when the broker has
 /// confirmed it. A process that dies between the two sends the letter again when its lease has ended: the same id, so that

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::handler::{Erased, Function, Object, WithState};
 use super::several::{Several, SeveralWithState};
 use super::{HandlerFn, IdempotentConsumer, OnUnknown, StateHandlerFn, TakesAll};
-use crate::message::{check_version, identify, type_in_headers};
+use crate::message::{check_version, identify, type_in_headers, unreadable};
 use crate::store::{Failure, FailureKind, Received, Store};
 use crate::{Envelope, Error, ErrorKind, Event, Message, MessageId, Meta, Place};
 
@@ -238,6 +238,9 @@ impl<S: Store> Router<S> {
 
     /// A message that was identified keeps its id even when it cannot be handled.
     fn task(&self, message: &Message) -> Result<(Option<MessageId>, Task<S>), Failure> {
+        if let Some(failure) = unreadable(message) {
+            return Err(failure);
+        }
         // The header names the type for nearly everything, and what nobody handles is not worth a look inside.
         let named = type_in_headers(message);
         if let Some(event_type) = named

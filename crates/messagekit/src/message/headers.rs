@@ -45,6 +45,10 @@ pub const RETURNS: &str = "x-messagekit-returns";
 /// RabbitMQ's account of a message's deaths: as a table on the wire, as JSON here.
 pub const X_DEATH: &str = "x-death";
 
+/// On a message of which the transport could not read everything beside the payload: why, in one line. Consumers set it aside
+/// as [`Unreadable`](crate::FailureKind::Unreadable).
+pub const UNREADABLE: &str = "x-messagekit-unreadable";
+
 /// The content type of the default wire form.
 pub const JSON: &str = "application/json";
 

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::codec::{Found, describe};
-use super::headers::{CE_ID, CE_TYPE, EVENT_TYPE, ID};
+use super::headers::{CE_ID, CE_TYPE, EVENT_TYPE, ID, UNREADABLE};
 use super::{Message, MessageId, Meta};
 use crate::store::{Failure, FailureKind};
 use crate::{Error, ErrorKind};
@@ -31,6 +31,14 @@ pub(crate) struct Unusable(pub(crate) Failure);
 
 fn unusable(kind: FailureKind, text: impl Into<String>) -> Unusable {
     Unusable(Failure::permanent(kind, text))
+}
+
+/// Returns why a message could not be read as a whole, if its transport says so. Its id is then not believed: what could not
+/// be read may have changed its meaning, and a readable copy of that id must not count as done.
+pub(crate) fn unreadable(message: &Message) -> Option<Failure> {
+    let reason = String::from_utf8_lossy(message.headers.get(UNREADABLE)?);
+    let text = format!("what stands beside the payload cannot be read: {reason}");
+    Some(Failure::permanent(FailureKind::Unreadable, text))
 }
 
 /// Returns the id that the headers name, without looking into the payload.

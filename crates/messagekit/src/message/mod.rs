@@ -19,7 +19,7 @@ pub use envelope::{DeliveryInfo, Envelope, Meta};
 pub use headers::Headers;
 pub use id::MessageId;
 pub use identity::Identity;
-pub(crate) use identity::{check_version, id_of, identify, type_in_headers, undisputed_id};
+pub(crate) use identity::{check_version, id_of, identify, type_in_headers, undisputed_id, unreadable};
 pub use place::Place;
 
 /// The largest payload a writer accepts: 900,000 bytes, so that key and headers still fit below the 1,048,576 bytes

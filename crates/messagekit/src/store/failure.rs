@@ -23,6 +23,8 @@ pub enum FailureKind {
     ProcessKiller,
     /// The handler's statements ended its transaction, or held the write lock for too long.
     Transaction,
+    /// Its transport could not read what stands beside the payload.
+    Unreadable,
     /// The payload is not what its type says.
     Undecodable,
     /// The data has a newer major version than the handler knows.
@@ -65,7 +67,7 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// Every kind.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Failed,
         Self::Permanent,
         Self::Panicked,
@@ -73,6 +75,7 @@ impl FailureKind {
         Self::Corrupt,
         Self::ProcessKiller,
         Self::Transaction,
+        Self::Unreadable,
         Self::Undecodable,
         Self::NewerVersion,
         Self::MissingId,
@@ -109,6 +112,7 @@ impl FailureKind {
             Self::Corrupt => "corrupt",
             Self::ProcessKiller => "process_killer",
             Self::Transaction => "transaction",
+            Self::Unreadable => "unreadable",
             Self::Undecodable => "undecodable",
             Self::NewerVersion => "newer_version",
             Self::MissingId => "missing_id",

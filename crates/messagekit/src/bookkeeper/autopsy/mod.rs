@@ -10,7 +10,7 @@ mod hostile;
 mod letter_id;
 mod x_death;
 
-use crate::message::{headers, undisputed_id};
+use crate::message::{headers, undisputed_id, unreadable};
 use crate::store::{Failure, FailureKind, Found, Received};
 use crate::{Message, MessageId, Origin, Place, check_topic};
 
@@ -94,9 +94,13 @@ impl Autopsy {
         if returns > 0 {
             error = format!("{error}; sent back {returns} times before");
         }
-        let event_id = undisputed_id(&message);
+        let (mut kind, mut event_id) = (death.kind, undisputed_id(&message));
+        if let Some(unreadable) = unreadable(&message) {
+            (kind, event_id) = (unreadable.kind, None);
+            error = format!("{error}; {}", unreadable.error);
+        }
         let id = letter_id::after(event_id.clone().unwrap_or(nameless), returns);
-        let failure = Failure { attempts: death.times.max(1), ..Failure::permanent(death.kind, error) };
+        let failure = Failure { attempts: death.times.max(1), ..Failure::permanent(kind, error) };
         let received = Received { id, message, place };
         let found = Found { origin, scope, return_to: death.return_to, received, failure };
         Self { found, event_id }

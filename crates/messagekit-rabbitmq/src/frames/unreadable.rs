@@ -1,0 +1,231 @@
+//! Properties that the client cannot read, carried in some that it can.
+
+use std::ops::Range;
+
+use lapin::BasicProperties;
+use lapin::types::parsing::parse_value;
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+
+use super::cursor::Cursor;
+use super::properties::{Property, check, check_nested, value, walk};
+
+/// The header that holds the bytes. A publisher who sets it makes a message unreadable, as it could with its own bytes.
+const HOLDER: &str = "x-messagekit-unreadable";
+
+/// The most bytes of properties that are held: RabbitMQ's largest frame unless it is told otherwise.
+pub(super) const MAX_HELD: usize = 128 * 1024;
+
+/// Set when headers follow.
+const HEADERS: u16 = 0x2000;
+
+/// What stands in front of the bytes: flags, length of the table, name, type and length.
+const OVERHEAD: usize = 2 + 4 + 1 + HOLDER.len() + 1 + 4;
+
+/// Writes properties of at most `most` bytes that hold these bytes, or the first of them.
+pub(super) fn hold(bytes: &[u8], most: usize, out: &mut Vec<u8>) {
+    let held = &bytes[..bytes.len().min(most.saturating_sub(OVERHEAD)).min(MAX_HELD)];
+    let length = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
+    out.extend(HEADERS.to_be_bytes());
+    out.extend(length(OVERHEAD - 6 + held.len()));
+    out.extend(&length(HOLDER.len())[3..]);
+    out.extend(HOLDER.as_bytes());
+    out.push(b'x');
+    out.extend(length(held.len()));
+    out.extend(held);
+}
+
+/// Properties that the client could not have read.
+#[derive(Debug)]
+pub(crate) struct Unreadable<'a>(&'a [u8]);
+
+impl<'a> Unreadable<'a> {
+    /// Finds them in the properties that stand in their place.
+    pub(crate) fn held_in(properties: &'a BasicProperties) -> Option<Self> {
+        match properties.headers().as_ref()?.inner().get(HOLDER)? {
+            AMQPValue::ByteArray(bytes) => Some(Self(bytes.as_slice())),
+            _ => None,
+        }
+    }
+
+    /// Says why they cannot be read.
+    pub(crate) fn reason(&self) -> String {
+        match check(self.0) {
+            Err(fault) => fault.to_string(),
+            Ok(()) => format!("publisher set the header {HOLDER}"),
+        }
+    }
+
+    /// Returns what of them can be read: of the properties those that a message has, and the headers.
+    pub(crate) fn readable(&self) -> BasicProperties {
+        let mut found = BasicProperties::default();
+        // Where they cannot be told apart any more, what was found before counts.
+        let _ = walk(self.0, |name, property| {
+            let text = match property {
+                Property::Short(text) => short(text),
+                Property::Headers(table, _) => {
+                    found = std::mem::take(&mut found).with_headers(readable_headers(table));
+                    None
+                }
+                Property::Fixed => None,
+            };
+            if let Some(text) = text {
+                let known = std::mem::take(&mut found);
+                found = match name {
+                    "message_id" => known.with_message_id(text),
+                    "type" => known.with_type(text),
+                    "content_type" => known.with_content_type(text),
+                    _ => known,
+                };
+            }
+            Ok(())
+        });
+        found
+    }
+
+    /// Returns their bytes without the header of this name, as far as headers can be told apart: what the broker counts in
+    /// one would make another message of each delivery.
+    pub(crate) fn without(&self, name: &str) -> Vec<u8> {
+        let mut left = self.0.to_vec();
+        let _ = walk(self.0, |_, property| {
+            if let Property::Headers(table, begin) = property
+                && let Some(entry) = entries(table).find(|entry| entry.name == name.as_bytes())
+                && let Some(length) = Cursor(&self.0[begin - 4..]).u32()
+                && let Some(length) = length.checked_sub(u32::try_from(entry.range.len()).unwrap_or(u32::MAX))
+            {
+                left.drain(begin + entry.range.start..begin + entry.range.end);
+                left[begin - 4..begin].copy_from_slice(&length.to_be_bytes());
+            }
+            Ok(())
+        });
+        left
+    }
+}
+
+fn short(bytes: &[u8]) -> Option<ShortString> {
+    std::str::from_utf8(bytes).ok().and_then(|text| ShortString::try_new(text).ok())
+}
+
+struct Entry<'a> {
+    name: &'a [u8],
+    /// Its type and what belongs to it.
+    value: &'a [u8],
+    /// Where it stands in its table.
+    range: Range<usize>,
+}
+
+/// Goes through the entries of a table as far as they can be told apart.
+fn entries(table: &[u8]) -> impl Iterator<Item = Entry<'_>> {
+    let mut rest = Cursor(table);
+    std::iter::from_fn(move || {
+        let start = table.len() - rest.0.len();
+        let name = rest.short()?;
+        let typed = rest.0;
+        value(&mut rest)?;
+        let value = &typed[..typed.len() - rest.0.len()];
+        Some(Entry { name, value, range: start..table.len() - rest.0.len() })
+    })
+}
+
+fn readable_headers(table: &[u8]) -> FieldTable {
+    let mut headers = FieldTable::default();
+    for entry in entries(table) {
+        // Only what was checked goes to the parser of the client.
+        if check_nested(entry.value, false).is_ok()
+            && let (Some(name), Ok((_, value))) = (short(entry.name), parse_value(entry.value))
+        {
+            headers.insert(name, value);
+        }
+    }
+    headers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frames::fuzz::{header, nested_arrays, properties};
+
+    fn held(bytes: &[u8]) -> BasicProperties {
+        let mut out = Vec::new();
+        hold(bytes, usize::MAX, &mut out);
+        check(&out).expect("the client can read it");
+        lapin::protocol::basic::parse_properties(&out[..]).expect("the client reads it").1
+    }
+
+    #[test]
+    fn what_can_be_read_is_found_again_beside_what_cannot() {
+        let bytes = properties(&[
+            (8, b"\x03m-1"),
+            (12, b"\x01\xff"),
+            (
+                2,
+                &[
+                    header(b"good", b"S\0\0\0\x01x"),
+                    header(b"\xff", b"t\x01"),
+                    header(b"deep", &nested_arrays(65)),
+                ]
+                .concat(),
+            ),
+        ]);
+        let held = held(&bytes);
+        let unreadable = Unreadable::held_in(&held).expect("held");
+        assert_eq!(unreadable.without("x"), bytes);
+        let found = unreadable.readable();
+        assert_eq!(found.message_id().as_ref().map(|id| id.as_str()), Some("m-1"));
+        let names: Vec<String> = found.headers().iter().flatten().map(|(name, _)| name.to_string()).collect();
+        assert_eq!(names, ["good"]);
+        assert_eq!(unreadable.reason(), "name of a header is not UTF-8");
+    }
+
+    #[test]
+    fn a_header_is_cut_out_of_the_bytes() {
+        let (count, bad) = (header(b"count", b"l\0\0\0\0\0\0\0\x07"), header(b"\xff", b"V"));
+        let whole = properties(&[(2, &[&bad[..], &count, &bad].concat()), (12, b"\x01a")]);
+        let cut = properties(&[(2, &[&bad[..], &bad].concat()), (12, b"\x01a")]);
+        assert_eq!(Unreadable(&whole).without("count"), cut);
+        assert_eq!(Unreadable(&whole).without("other"), whole);
+        // Behind a type that is not known nothing can be told apart.
+        let broken = properties(&[(2, &[header(b"a", b"?"), count].concat())]);
+        assert_eq!(Unreadable(&broken).without("count"), broken);
+    }
+
+    #[test]
+    fn what_is_held_fits_into_the_frame() {
+        for (length, most) in [
+            (0, 4_076),
+            (100, 4_076),
+            (4_076, 4_076),
+            (70_000, 131_052),
+            (131_052, 131_052),
+            (300_000, 1_000_000),
+        ] {
+            let mut out = Vec::new();
+            hold(&vec![0xff; length], most, &mut out);
+            assert!(out.len() <= most.min(OVERHEAD + MAX_HELD), "{length} became {}", out.len());
+            assert!(out.len() >= length.min(most).min(MAX_HELD), "{length} became {}", out.len());
+        }
+    }
+
+    #[test]
+    fn of_properties_that_were_cut_off_the_headers_in_front_are_found() {
+        let headers = [
+            header(b"x-count", b"V"),
+            header(b"a", b"t\x01"),
+            header(b"\xff", b"V"),
+            header(b"b", &nested_arrays(99)),
+        ];
+        let whole = properties(&[(2, &headers.concat()), (8, b"\x03m-1")]);
+        let cut = Unreadable(&whole[..whole.len() - 20]);
+        let found = cut.readable();
+        let names: Vec<String> = found.headers().iter().flatten().map(|(name, _)| name.to_string()).collect();
+        assert_eq!((names, found.message_id()), (vec!["a".to_owned(), "x-count".to_owned()], &None));
+        assert_eq!(cut.without("x-count").len(), whole.len() - 20 - headers[0].len());
+    }
+
+    #[test]
+    fn a_forged_holder_is_unreadable_and_says_so() {
+        let forged = properties(&[(2, &header(HOLDER.as_bytes(), b"x\0\0\0\x02\0\0"))]);
+        let parsed = lapin::protocol::basic::parse_properties(&forged[..]).expect("properties").1;
+        let found = Unreadable::held_in(&parsed).expect("held");
+        assert_eq!(found.reason(), format!("publisher set the header {HOLDER}"));
+    }
+}
