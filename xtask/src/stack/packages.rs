@@ -28,6 +28,8 @@ pub(crate) fn for_services(folder: &Folder, services: &[Service]) -> Result<(), 
         ("maven", java && !Jars::of(folder).are_complete() && !on_path("mvn")),
         ("rabbitmq-server", services.contains(&Service::Rabbitmq) && !Path::new(rabbitmq::SERVER).exists()),
     ]);
+    let installs = !missing.is_empty() && is_root();
+    let _policy = installs.then(|| Policy::forbid_services(Path::new(POLICY))).transpose()?;
     ensure(&missing, &folder.log("apt"))
 }
 
@@ -65,14 +67,17 @@ fn ensure(missing: &[&str], log: &Path) -> Result<(), String> {
     if missing.is_empty() {
         return Ok(());
     }
-    if !rustix::process::geteuid().is_root() {
+    if !is_root() {
         return Err(advice(missing));
     }
     eprintln!("installing {} (the log is {})", missing.join(", "), log.display());
     folder::write(log, "")?;
-    let _policy = Policy::forbid_services(Path::new(POLICY))?;
     apt(&["update"], log)?;
     apt(&[&["install", "--yes", "--no-install-recommends"], missing].concat(), log)
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }
 
 fn advice(missing: &[&str]) -> String {

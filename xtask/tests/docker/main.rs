@@ -1,7 +1,8 @@
 //! The stack on a Docker engine, and a test run with it, seen through the commands they give: scripts on PATH stand in
-//! for `docker` and `cargo`.
+//! for `docker`, `cargo` and `apt-get`.
 
 mod ended;
+mod packages;
 mod suites;
 
 use std::fs;

@@ -1,0 +1,27 @@
+//! A system with Rust and a C compiler, and with none of the packages that the build needs besides.
+
+use super::{Machine, fakes};
+
+const PACKAGES: &str = "g++ make pkg-config libssl-dev python3 python3-venv curl";
+
+#[test]
+fn what_the_build_needs_is_installed_before_it_as_root_and_named_to_others() {
+    let machine = Machine::without_engine();
+    let mut command = machine.command("check");
+    // The stand-ins are all that is on this system.
+    let output = command.env("PATH", fakes()).env_remove("OPENSSL_DIR").output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let (calls, quiet) = (machine.docker_calls(), "apt-get --quiet --option DPkg::Lock::Timeout=300");
+    if rustix::process::geteuid().is_root() {
+        assert!(output.status.success(), "{said}");
+        assert!(said.starts_with(&format!("installing {} (", PACKAGES.replace(' ', ", "))), "{said}");
+        let install = format!("{quiet} install --yes --no-install-recommends {PACKAGES}");
+        assert_eq!(calls[..3], [format!("{quiet} update"), install, "cargo fmt --all --check".to_owned()]);
+    } else {
+        assert!(!output.status.success() && calls.is_empty(), "{said}");
+        assert!(
+            said.contains(&format!("`sudo apt-get install --no-install-recommends {PACKAGES}`")),
+            "{said}"
+        );
+    }
+}
