@@ -24,6 +24,7 @@ pub struct FaultySubscriber {
     /// The present assignment of each slot.
     present: BTreeMap<u32, Lane>,
     revoking: BTreeSet<Lane>,
+    paused: BTreeSet<Lane>,
     /// Delivered, neither settled nor released.
     out: BTreeMap<(Lane, u64), Message>,
     /// Where a position that was shown stands in truth.
@@ -50,6 +51,7 @@ impl FaultySubscriber {
             skipped,
             present: BTreeMap::new(),
             revoking: BTreeSet::new(),
+            paused: BTreeSet::new(),
             out: BTreeMap::new(),
             truth: BTreeMap::new(),
             waiting: VecDeque::new(),
@@ -203,6 +205,7 @@ impl Subscriber for FaultySubscriber {
     }
 
     fn pause(&mut self, lane: Lane) {
+        self.paused.insert(lane);
         match self.fault {
             Some(Fault::IgnoresPause) => {}
             Some(Fault::PausesAnyEpoch | Fault::RepeatsEpochs) => {
@@ -214,6 +217,7 @@ impl Subscriber for FaultySubscriber {
     }
 
     fn resume(&mut self, lane: Lane) {
+        self.paused.remove(&lane);
         if !self.is(Fault::IgnoresResume) {
             self.inner().resume(lane);
         }
@@ -241,6 +245,9 @@ impl Subscriber for FaultySubscriber {
             let message = self.out.remove(&(lane, position));
             match self.fault {
                 Some(Fault::ForgetsReleases) => {}
+                Some(Fault::SettlesPausedReleases) if self.paused.contains(&lane) => {
+                    self.settle_one(lane, position);
+                }
                 Some(Fault::ReleasesToTheEnd) => {
                     self.settle_one(lane, position);
                     let batch: Vec<Message> = message.into_iter().collect();

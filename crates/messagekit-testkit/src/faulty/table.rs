@@ -74,6 +74,8 @@ faults! {
     ForgetsReleases: Transport released_is_redelivered,
     /// Released messages go behind everything.
     ReleasesToTheEnd: Transport released_comes_before_later_ones,
+    /// Messages that are released while their lane is paused count as settled.
+    SettlesPausedReleases: Transport released_in_a_paused_lane_goes_to_the_next_member,
     /// A message is settled when it is delivered.
     SettlesOnDelivery: Transport redelivers_when_subscriber_dies_unsettled,
     /// A lane has another name in each assignment.

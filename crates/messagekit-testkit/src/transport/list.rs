@@ -79,6 +79,7 @@ macro_rules! __each_transport_case {
             settling::settled_is_not_redelivered: Nothing,
             settling::released_is_redelivered: Nothing,
             settling::released_comes_before_later_ones: Nothing,
+            settling::released_in_a_paused_lane_goes_to_the_next_member: Nothing,
             settling::redelivers_when_subscriber_dies_unsettled: Nothing,
             settling::lanes_have_the_same_names_in_each_process: Nothing,
             settling::settling_out_of_order_loses_nothing: Nothing,

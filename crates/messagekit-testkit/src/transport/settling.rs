@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use messagekit::{Delivery, Incoming, Receipt};
+use messagekit::{Delivery, Incoming, Receipt, Subscriber};
 
 use super::{Receiver, TransportFixture, message, publish, text, texts};
 use crate::unique;
@@ -61,6 +61,27 @@ pub async fn released_comes_before_later_ones<F: TransportFixture>(fixture: &mut
     let again = receiver.take(7).await;
     assert_eq!(texts(&again), ["m0", "m1", "m2", "m3", "m4", "m5", "m6"]);
     receiver.settle(fixture, again).await;
+}
+
+/// A member that pauses a lane, releases what it has and is replaced loses nothing: released messages count as unhandled also
+/// when none is in flight.
+pub async fn released_in_a_paused_lane_goes_to_the_next_member<F: TransportFixture>(fixture: &mut F) {
+    let (topic, consumer) = (fixture.topic().await, unique("consumer"));
+    one_key(fixture, &topic, 10).await;
+    let mut receiver = Receiver::bind(fixture, std::slice::from_ref(&topic), &consumer).await;
+    let mut received = receiver.take_distinct(10).await;
+    let released = received.split_off(4);
+    receiver.subscriber().pause(released[0].receipt.lane());
+    receiver.settle(fixture, received).await;
+    receiver.release(released);
+    // Time to store positions while nothing is in flight.
+    let early = receiver.take_while_busy(fixture.quiet()).await;
+    assert!(early.is_empty(), "a paused lane delivered {:?}", texts(&early));
+    receiver.close().await.expect("settled positions can be written");
+    drop(receiver);
+    let again = rest(fixture, &topic, &consumer).await;
+    assert!(again.is_superset(&set(4..10)), "released messages were lost: {again:?}");
+    assert!(again.is_disjoint(&set(0..4)), "settled messages came again: {again:?}");
 }
 
 /// A member that dies takes nothing with it.
