@@ -7,6 +7,7 @@ mod broker;
 mod clocks;
 mod conformance;
 mod gates;
+mod hostile;
 mod leave_group;
 mod lost_places;
 mod membership;

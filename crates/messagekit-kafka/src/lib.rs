@@ -41,8 +41,13 @@
 //!
 //! Key, payload and headers are bytes and stay as they are, as Debezium's outbox router writes them. A tombstone has an empty
 //! payload; no key is not the empty key. A header with a null value is absent; of several of one name the last counts. Names
-//! beyond the first 256 are kept together in the header [`MORE_HEADERS`]; headers whose name is not UTF-8 cannot be read and
-//! are counted in [`UNREADABLE_HEADERS`].
+//! beyond the first 256 are kept together in the header [`MORE_HEADERS`].
+//!
+//! A header whose name is not UTF-8 cannot be read: the client library has no way to it, and panics. The panic is caught, so
+//! its message appears on stderr. The record is delivered with key, payload, its other headers, and
+//! [`UNREADABLE`](messagekit::headers::UNREADABLE), for which consumers set it aside as a failed message of kind
+//! `unreadable`. A program built with `panic = "abort"` cannot catch anything: there a source refuses to bind. A panic hook
+//! that ends the process has the same effect as the setting and is not noticed: do not install one beside a consumer.
 //!
 //! # Settings
 //!
@@ -101,6 +106,6 @@ mod under_way;
 pub use error::Error;
 pub use kafka::Kafka;
 pub use publisher::KafkaPublisher;
-pub use record::{MORE_HEADERS, UNREADABLE_HEADERS};
+pub use record::MORE_HEADERS;
 pub use source::KafkaSource;
 pub use subscriber::KafkaSubscriber;

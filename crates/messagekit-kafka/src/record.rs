@@ -4,15 +4,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use messagekit::{Error, ErrorKind, Headers, MAX_HEADERS, Message};
+use messagekit::{Error, ErrorKind, Headers, MAX_HEADERS, Message, headers};
 use rdkafka::message::{BorrowedMessage, Header, Message as _, OwnedHeaders};
 
 /// The header that holds what stands behind the first 256 names: a JSON list of `[name, value]`, as
 /// [`Headers`](messagekit::Headers) is serialised.
 pub const MORE_HEADERS: &str = "moreHeaders";
-
-/// The header that counts the headers whose name is not UTF-8: they cannot be read.
-pub const UNREADABLE_HEADERS: &str = "unreadableHeaders";
 
 /// Reads a record. Its payload and key are copied once.
 pub(crate) fn read(record: &BorrowedMessage<'_>, topic: &Arc<str>) -> Message {
@@ -30,7 +27,7 @@ pub(crate) fn read_headers(found: &impl rdkafka::message::Headers) -> Headers {
     let mut more: Vec<(String, Bytes)> = Vec::new();
     let mut unreadable = 0_u32;
     for index in 0..found.count() {
-        // The client panics over a name that is not UTF-8.
+        // The client panics over a name that is not UTF-8, and has no other way to a header: see `check_unwinding`.
         let header = catch_unwind(AssertUnwindSafe(|| found.try_get(index)));
         let Ok(header) = header else {
             unreadable += 1;
@@ -51,9 +48,24 @@ pub(crate) fn read_headers(found: &impl rdkafka::message::Headers) -> Headers {
         headers.set(MORE_HEADERS, as_json(&more));
     }
     if unreadable > 0 {
-        headers.set(UNREADABLE_HEADERS, unreadable.to_string());
+        let reason =
+            format!("record has headers whose name is not UTF-8 ({unreadable} of {})", found.count());
+        headers.set(headers::UNREADABLE, reason);
     }
     headers
+}
+
+/// Refuses a program in which a panic ends the process: one header name that is not UTF-8 would end it at each start.
+///
+/// # Errors
+/// Permanent, [`ErrorKind::InvalidConfiguration`].
+pub(crate) fn check_unwinding(panics_abort: bool) -> Result<(), Error> {
+    if panics_abort {
+        let text = "this program is built with panic = \"abort\", in which one record with a header name that is not UTF-8 ends a \
+                    consumer of kafka at each start: build it with panic = \"unwind\"";
+        return Err(Error::new(ErrorKind::InvalidConfiguration, text));
+    }
+    Ok(())
 }
 
 fn as_json(headers: &[(String, Bytes)]) -> Vec<u8> {
@@ -133,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_whose_name_is_not_utf8_is_counted() {
+    fn a_header_whose_name_is_not_utf8_makes_the_message_unreadable() {
         // Written past the type, as another client would.
         struct Foreign;
         impl rdkafka::message::Headers for Foreign {
@@ -146,7 +158,19 @@ mod tests {
             }
         }
         let read = read_headers(&Foreign);
-        assert_eq!((read.text("id"), read.text(UNREADABLE_HEADERS)), (Some("m-1"), Some("1")));
+        assert_eq!(read.text("id"), Some("m-1"));
+        assert!(
+            read.text(headers::UNREADABLE).is_some_and(|reason| reason.ends_with("(1 of 2)")),
+            "{read:?}"
+        );
+    }
+
+    #[test]
+    fn a_program_that_aborts_on_a_panic_is_refused() {
+        let error = check_unwinding(true).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidConfiguration);
+        assert!(error.to_string().contains("panic = \"unwind\""), "{error}");
+        assert!(check_unwinding(false).is_ok());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use messagekit::{
     BatchLimit, Capabilities, Error, ErrorKind, NextOffset, Source, TopicRetention, check_topic,
 };
 
+use crate::record::check_unwinding;
 use crate::retention::BrokerRetention;
 use crate::{Kafka, KafkaSubscriber};
 
@@ -57,6 +58,7 @@ impl Source for KafkaSource {
     }
 
     async fn bind(self, consumer: &str, remembered: &[NextOffset]) -> Result<KafkaSubscriber, Error> {
+        check_unwinding(cfg!(panic = "abort"))?;
         let refused = |text: String| Err(Error::new(ErrorKind::InvalidConfiguration, text));
         if self.topics.is_empty() {
             return refused("a source without topics delivers nothing".to_owned());

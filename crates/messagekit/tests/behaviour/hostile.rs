@@ -144,7 +144,8 @@ async fn unusable_identities_are_kept_under_their_place() {
     let in_body =
         |name: &str, value: &str| record(format!(r#"{{"order":"{SECRET}","n":1,"{name}":"{value}"}}"#));
     let no_type = without(good(), headers::EVENT_TYPE);
-    let cases: [(&str, Message, &str, &str); 15] = [
+    let unread = good().with_header(headers::UNREADABLE, "name of 1 header is not UTF-8");
+    let cases: [(&str, Message, &str, &str); 16] = [
         (
             "no id",
             without(good(), headers::ID),
@@ -169,6 +170,7 @@ async fn unusable_identities_are_kept_under_their_place() {
         ("ids differ", in_body("eventId", SECRET), "id_mismatch", "different ids"),
         ("ids differ in snake case", in_body("event_id", SECRET), "id_mismatch", "different ids"),
         ("types differ", in_body("eventType", SECRET), "type_mismatch", "different types"),
+        ("headers that the source could not read", unread, "unreadable", "name of 1 header"),
         ("key is not text", bad_key, "bad_key", "not UTF-8"),
     ];
     for (name, hostile, kind, hint) in cases {
