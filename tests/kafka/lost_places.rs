@@ -19,7 +19,7 @@ async fn join_remembering(topic: &Arc<str>, consumer: &str, next: i64) -> KafkaS
 }
 
 /// Waits for the error that ends a subscriber, and demands that no message comes before it and nothing behind it.
-async fn permanent_error(mut subscriber: KafkaSubscriber) -> Error {
+pub(crate) async fn permanent_error(mut subscriber: KafkaSubscriber) -> Error {
     let mut next = async || {
         let answer =
             tokio::time::timeout(DEADLINE, std::future::poll_fn(|cx| subscriber.poll_next(cx))).await;
@@ -36,14 +36,14 @@ async fn permanent_error(mut subscriber: KafkaSubscriber) -> Error {
     error
 }
 
-async fn handle_all(topic: &Arc<str>, consumer: &str, count: usize) {
+pub(crate) async fn handle_all(topic: &Arc<str>, consumer: &str, count: usize) {
     let mut receiver = join(&kafka(), topic, consumer).await;
     let taken = receiver.take(count).await;
     receiver.settle_receipts(taken.into_iter().map(|delivery| delivery.receipt).collect());
     receiver.close().await.unwrap();
 }
 
-async fn delete_before(topic: &str, offset: i64) {
+pub(crate) async fn delete_before(topic: &str, offset: i64) {
     let mut bounds = TopicPartitionList::new();
     bounds.add_partition_offset(topic, 0, Offset::Offset(offset)).unwrap();
     admin().delete_records(&bounds, &AdminOptions::new().operation_timeout(Some(ADMIN))).await.unwrap();

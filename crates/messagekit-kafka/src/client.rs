@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use messagekit::Error;
 use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, DefaultConsumerContext};
+use rdkafka::error::KafkaResult;
 
 use crate::context::Context;
 use crate::error::unusable_settings;
@@ -29,6 +30,14 @@ impl GroupClient {
     pub(crate) fn unsubscribed(&self) -> Result<BaseConsumer<Context>, Error> {
         let made = self.config.create_with_context(Context::default());
         made.map_err(|error| unusable_settings("subscriber", error))
+    }
+
+    /// Makes a client that reads single records and is no member.
+    pub(crate) fn reader(&self) -> KafkaResult<BaseConsumer<DefaultConsumerContext>> {
+        let mut config = self.config.clone();
+        config.set("auto.offset.reset", "earliest").set("enable.partition.eof", "true");
+        config.set("queued.min.messages", "1").remove("group.instance.id");
+        config.create()
     }
 
     /// Makes a client a member. It wakes the thread that calls this, which is to poll it.

@@ -28,7 +28,14 @@
 //! place before the first message; but when the consumer's database remembers the partition, the offset was lost, and the
 //! subscriber ends with a permanent error ([`WrongState`](messagekit::ErrorKind::WrongState)) that says which offset to
 //! commit. It ends likewise when the records at the committed offset were deleted before they were read, or the partition
-//! ends before it. Nothing is passed over silently.
+//! ends before it.
+//!
+//! Offsets are committed with metadata: that a consumer committed them, and a fingerprint of the last record before them.
+//! Whenever the member gets partitions, it compares. Where the record is another one now, the partition was cut, as by an
+//! unclean leader election, or made anew, and the subscriber ends with a permanent error. Where the consumer's database
+//! remembers less than what was committed, it has lost commits, by a failover or a restore: the records behind its position
+//! are read again, and the log shows both positions. What an operator commits has no such metadata and is obeyed. Nothing
+//! else is passed over; where database or brokers do not answer within 3 seconds, a warning says that it was not compared.
 //!
 //! A broker that is away, and a topic that is not there yet, are told as transient errors now and then, and waited for. What
 //! librdkafka calls fatal, such as a second member of the same instance id, ends the subscriber.
@@ -94,6 +101,7 @@ mod error;
 mod kafka;
 mod link;
 mod member;
+mod memory;
 mod properties;
 mod publisher;
 mod record;

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use messagekit::{
-    BatchLimit, Capabilities, Error, ErrorKind, NextOffset, Source, TopicRetention, check_topic,
+    BatchLimit, Capabilities, Error, ErrorKind, NextOffset, RememberedOffsets, Source, TopicRetention,
+    check_topic,
 };
 
+use crate::memory::{Lent, Memory};
 use crate::record::check_unwinding;
 use crate::retention::BrokerRetention;
 use crate::{Kafka, KafkaSubscriber};
@@ -16,11 +18,12 @@ pub struct KafkaSource {
     kafka: Kafka,
     topics: Vec<Arc<str>>,
     instance: Option<String>,
+    memory: Option<Lent>,
 }
 
 impl KafkaSource {
     pub(crate) fn new(kafka: Kafka, topics: Vec<Arc<str>>) -> Self {
-        Self { kafka, topics, instance: None }
+        Self { kafka, topics, instance: None, memory: None }
     }
 
     /// Makes this process a static member of the group: when it comes back under the same name within `session.timeout.ms`
@@ -57,6 +60,10 @@ impl Source for KafkaSource {
         Some(Arc::new(BrokerRetention { config: self.kafka.asking(), topics: self.topics.clone() }))
     }
 
+    fn consult(&mut self, memory: Arc<dyn RememberedOffsets>) {
+        self.memory = Some(Lent(memory));
+    }
+
     async fn bind(self, consumer: &str, remembered: &[NextOffset]) -> Result<KafkaSubscriber, Error> {
         check_unwinding(cfg!(panic = "abort"))?;
         let refused = |text: String| Err(Error::new(ErrorKind::InvalidConfiguration, text));
@@ -71,6 +78,7 @@ impl Source for KafkaSource {
                 return refused(format!("{what} {name:?} is not 1 to 200 bytes without control characters"));
             }
         }
-        KafkaSubscriber::join(&self.kafka, &self.topics, consumer, self.instance.as_deref(), remembered).await
+        let memory = Memory::new(remembered, self.memory);
+        KafkaSubscriber::join(&self.kafka, &self.topics, consumer, self.instance.as_deref(), memory).await
     }
 }

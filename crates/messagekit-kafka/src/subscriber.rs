@@ -5,13 +5,14 @@ use std::sync::{Arc, mpsc};
 use std::task::{Context as TaskContext, Poll, ready};
 use std::time::Duration;
 
-use messagekit::{Error, ErrorKind, Incoming, Lane, NextOffset, Receipt, Subscriber};
+use messagekit::{Error, ErrorKind, Incoming, Lane, Receipt, Subscriber};
 use tokio::sync::oneshot;
 
 use crate::Kafka;
 use crate::client::GroupClient;
 use crate::link::{Command, Commands, Events, Inbox};
 use crate::member::{Closed, Member};
+use crate::memory::Memory;
 use crate::under_way::UnderWay;
 
 /// How long a revoked lane may take to come to rest, unless `max.poll.interval.ms` is short.
@@ -48,12 +49,12 @@ impl KafkaSubscriber {
         topics: &[Arc<str>],
         consumer: &str,
         instance: Option<&str>,
-        remembered: &[NextOffset],
+        memory: Memory,
     ) -> Result<Self, Error> {
         let client = GroupClient::new(kafka.consumer(consumer, instance), topics.to_vec());
         // The group forgets a member that takes longer than this to give partitions up.
         let longest = kafka.millis("max.poll.interval.ms").map_or(DRAIN, |interval| interval / 2);
-        let (name, remembered) = (Arc::from(consumer), remembered.to_vec());
+        let name = Arc::from(consumer);
         let under_way = Arc::new(UnderWay::default());
         let (command, commands) = mpsc::channel();
         let (event, events) = tokio::sync::mpsc::unbounded_channel();
@@ -61,7 +62,7 @@ impl KafkaSubscriber {
         let (closed, is_closed) = oneshot::channel();
         let (told, consumer) = (Events::new(event, Arc::clone(&under_way)), Arc::clone(&name));
         let run = move || {
-            let member = Member::new(client, name, remembered, DRAIN.min(longest), commands, told);
+            let member = Member::new(client, name, memory, DRAIN.min(longest), commands, told);
             match member {
                 Ok(member) => {
                     // Nobody to tell when the subscriber is gone already.

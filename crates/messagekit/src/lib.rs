@@ -96,5 +96,5 @@ pub use store::{
 };
 pub use transport::{
     BatchLimit, Capabilities, Delivery, Done, Incoming, Kept, Lane, PublishError, Published, Publisher,
-    Receipt, Refusal, Source, Subscriber, TopicRetention, Watermark,
+    Receipt, Refusal, RememberedOffsets, Source, Subscriber, TopicRetention, Watermark,
 };

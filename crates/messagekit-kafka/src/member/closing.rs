@@ -26,11 +26,8 @@ impl Member {
                 self.settle(&receipts);
             }
         }
-        let next: Vec<NextOf> = self
-            .lanes
-            .values()
-            .filter_map(|lane| Some((lane.topic.clone(), lane.partition, lane.moved()?)))
-            .collect();
+        let next: Vec<NextOf> =
+            self.lanes.values().filter_map(|lane| Some(lane.next_at(lane.moved()?))).collect();
         self.lanes.clear();
         let (committed, has_committed) = mpsc::channel();
         let (left, has_left) = mpsc::channel::<()>();

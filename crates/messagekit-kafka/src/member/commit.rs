@@ -10,6 +10,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::background::{Answer, ask};
 use super::lane::{Lane, Stage};
+use super::proof::{self, Fingerprint};
 use super::{HINT_INTERVAL, Member};
 use crate::context::Context;
 use crate::error::commit_may_be_repeated;
@@ -47,7 +48,13 @@ impl Begun {
 }
 
 /// Where a partition is to go on.
-pub(super) type NextOf = (Arc<str>, i32, i64);
+pub(super) struct NextOf {
+    pub(super) topic: Arc<str>,
+    pub(super) partition: i32,
+    pub(super) offset: i64,
+    /// The record that was handled last before it, where it is known.
+    pub(super) last: Option<Fingerprint>,
+}
 
 impl Member {
     /// Sends the handled prefixes now and then, so that a process that dies repeats little. The client does not confirm such a
@@ -62,7 +69,7 @@ impl Member {
         for lane in self.lanes.values_mut().filter(|lane| lane.stage != Stage::Opening) {
             if let Some(offset) = lane.moved().filter(|offset| *offset != lane.hinted) {
                 (lane.hinted, lane.hinted_at) = (offset, now);
-                next.push((lane.topic.clone(), lane.partition, offset));
+                next.push(lane.next_at(offset));
             }
         }
         if !next.is_empty()
@@ -111,7 +118,7 @@ impl Member {
         for lane in self.lanes.values() {
             let Some(offset) = place(lane) else { continue };
             lanes.push((lane.id, offset));
-            next.push((lane.topic.clone(), lane.partition, offset));
+            next.push(lane.next_at(offset));
         }
         if lanes.is_empty() {
             return None;
@@ -161,8 +168,11 @@ fn commit_repeated(consumer: &BaseConsumer<Context>, next: &[NextOf], deadline: 
 
 fn commit(consumer: &BaseConsumer<Context>, next: &[NextOf], mode: CommitMode) -> KafkaResult<()> {
     let mut partitions = TopicPartitionList::with_capacity(next.len());
-    for (topic, partition, offset) in next {
+    for NextOf { topic, partition, offset, last } in next {
         partitions.add_partition_offset(topic, *partition, Offset::Offset(*offset))?;
+        if let Some(mut element) = partitions.find_partition(topic, *partition) {
+            element.set_metadata(proof::metadata(*last));
+        }
     }
     consumer.commit(&partitions, mode)
 }
@@ -178,7 +188,11 @@ mod tests {
         let consumer: BaseConsumer<Context> = config.create_with_context(Context::default()).unwrap();
         let begin = Instant::now();
         let limit = Duration::from_millis(300);
-        let answer = commit_for_sure(&Arc::new(consumer), vec![("orders".into(), 0, 1)], begin + limit);
+        let answer = commit_for_sure(
+            &Arc::new(consumer),
+            vec![NextOf { topic: "orders".into(), partition: 0, offset: 1, last: None }],
+            begin + limit,
+        );
         assert!(answer.is_err());
         assert!(begin.elapsed() < COMMIT_DEADLINE, "it took {:?}", begin.elapsed());
     }

@@ -9,6 +9,8 @@ use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message as _};
 
+use super::commit::NextOf;
+use super::proof::Fingerprint;
 use crate::context::Context;
 use crate::record;
 
@@ -31,6 +33,10 @@ pub(super) struct Lane {
     /// Released, and to be delivered before anything else.
     back: BTreeMap<i64, Message>,
     watermark: Watermark,
+    /// Delivered and not handled without a gap, in order.
+    prints: VecDeque<(i64, Fingerprint)>,
+    /// The last one that is.
+    last: Option<(i64, Fingerprint)>,
     /// Grows with each release.
     pub(super) round: u32,
     /// The offset that the group has for sure.
@@ -74,6 +80,8 @@ impl Lane {
             out: BTreeMap::new(),
             back: BTreeMap::new(),
             watermark: Watermark::new(),
+            prints: VecDeque::new(),
+            last: None,
             round: 0,
             durable,
             hinted: start,
@@ -109,36 +117,46 @@ impl Lane {
     }
 
     fn fetch(&mut self) -> Result<Option<(i64, Message)>, KafkaError> {
-        let (offset, message) = loop {
+        let (offset, print, message) = loop {
             match self.queue.poll(Duration::ZERO) {
                 None => return Ok(None),
                 Some(Err(error)) => return Err(error),
                 // Delivered before in this assignment, and in work, settled or waiting here.
                 Some(Ok(record)) if record.offset() < self.next => {}
-                Some(Ok(record)) => break (record.offset(), record::read(&record, &self.topic)),
+                Some(Ok(record)) => {
+                    break (record.offset(), Fingerprint::of(&record), record::read(&record, &self.topic));
+                }
             }
         };
-        self.reached(offset);
+        self.reached(offset, print);
         Ok(Some((offset, message)))
     }
 
     /// Keeps a record that came before the queue of the partition was split off.
     pub(super) fn keep_early(&mut self, record: &BorrowedMessage<'_>) {
         if record.offset() >= self.next {
-            self.reached(record.offset());
+            self.reached(record.offset(), Fingerprint::of(record));
             self.early.push_back((record.offset(), record::read(record, &self.topic)));
         }
     }
 
-    fn reached(&mut self, offset: i64) {
+    fn reached(&mut self, offset: i64, print: Fingerprint) {
         self.next = offset + 1;
+        self.prints.push_back((offset, print));
         self.watermark.delivered(position(offset));
     }
 
     /// Settles one delivery; false when it is none of this assignment.
     pub(super) fn settle(&mut self, receipt: &Receipt) -> bool {
         let Some((offset, _)) = self.out.remove(&receipt.position()) else { return false };
-        self.watermark.settled(position(offset))
+        let is_settled = self.watermark.settled(position(offset));
+        let finished = self.watermark.finished();
+        while let Some((offset, _)) = self.prints.front()
+            && finished >= Some(position(*offset))
+        {
+            self.last = self.prints.pop_front();
+        }
+        is_settled
     }
 
     /// Takes one delivery back.
@@ -158,6 +176,12 @@ impl Lane {
     pub(super) fn moved(&self) -> Option<i64> {
         let next = self.handled()?;
         (Some(next) != self.durable).then_some(next)
+    }
+
+    /// Returns what is committed to have the lane go on at an offset.
+    pub(super) fn next_at(&self, offset: i64) -> NextOf {
+        let last = self.last.filter(|(last, _)| last + 1 == offset).map(|(_, print)| print);
+        NextOf { topic: self.topic.clone(), partition: self.partition, offset, last }
     }
 
     /// Returns the offset behind everything handled without a gap.

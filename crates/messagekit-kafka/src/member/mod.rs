@@ -3,11 +3,15 @@
 mod background;
 mod closing;
 mod commit;
+mod continuity;
+mod known;
 mod lane;
 mod liveness;
 mod lost;
 mod notices;
 mod offsets;
+mod place;
+mod proof;
 mod rebalancing;
 mod start;
 
@@ -15,7 +19,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use messagekit::{Error, ErrorKind, NextOffset, Receipt};
+use messagekit::{Error, ErrorKind, Receipt};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
@@ -23,6 +27,7 @@ use rdkafka::message::Message as _;
 use crate::client::GroupClient;
 use crate::context::Context;
 use crate::link::{Command, Event, Events};
+use crate::memory::Memory;
 pub(crate) use closing::Closed;
 use commit::Begun;
 use lane::Lane;
@@ -44,7 +49,7 @@ pub(crate) struct Member {
     consumer: Arc<BaseConsumer<Context>>,
     /// The consumer's name, which is the group's.
     name: Arc<str>,
-    remembered: Vec<NextOffset>,
+    memory: Memory,
     commands: mpsc::Receiver<Command>,
     events: Events,
     /// Every partition that was ever assigned, in order of appearance: its index is the slot of its lanes.
@@ -78,7 +83,7 @@ impl Member {
     pub(crate) fn new(
         client: GroupClient,
         name: Arc<str>,
-        remembered: Vec<NextOffset>,
+        memory: Memory,
         drain: Duration,
         commands: mpsc::Receiver<Command>,
         events: Events,
@@ -89,7 +94,7 @@ impl Member {
             client,
             consumer,
             name,
-            remembered,
+            memory,
             commands,
             events,
             slots: Vec::new(),

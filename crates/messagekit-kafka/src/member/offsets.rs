@@ -8,6 +8,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::place::GroupOffset;
+use super::proof;
 use crate::context::Context;
 
 /// How long the broker may take for one answer.
@@ -23,12 +25,13 @@ pub(super) type Partition = (Arc<str>, i32);
 pub(super) fn committed(
     consumer: &BaseConsumer<Context>,
     partitions: TopicPartitionList,
-) -> KafkaResult<Vec<(Partition, Option<i64>)>> {
+) -> KafkaResult<Vec<(Partition, Option<GroupOffset>)>> {
     let found = consumer.committed_offsets(partitions, ASK)?;
     let elements = found.elements();
     let of = |one: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
         one.error()?;
-        Ok(((one.topic().into(), one.partition()), offset(one.offset())))
+        let group = |offset| GroupOffset { offset, proof: proof::read(one.metadata()) };
+        Ok(((one.topic().into(), one.partition()), offset(one.offset()).map(group)))
     };
     elements.iter().map(of).collect()
 }

@@ -11,7 +11,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::commit::{Begun, COMMIT_DEADLINE, NextOf, commit_for_sure};
 use super::lane::{Lane, Stage};
-use super::start::{Committed, Start};
+use super::start::{Asked, Start};
 use super::{End, Member};
 use crate::context::{Rebalance, answer, is_cooperative};
 use crate::link::Event;
@@ -20,9 +20,9 @@ const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 /// What the group asked for and did not get an answer to yet.
 pub(super) enum Step {
-    /// New partitions, whose committed offsets are asked for. Until they are known the client does not rejoin, so the question
+    /// New partitions, of which it is asked where they start. Until they are known the client does not rejoin, so the question
     /// never waits behind a join.
-    Assigning { partitions: TopicPartitionList, committed: Committed },
+    Assigning { partitions: TopicPartitionList, asked: Asked },
     /// Partitions whose lanes come to rest.
     Revoking { partitions: TopicPartitionList, busy: BTreeSet<messagekit::Lane>, deadline: Instant },
 }
@@ -41,7 +41,7 @@ impl Member {
     pub(super) fn rebalance(&mut self) -> Result<bool, End> {
         let Some(step) = self.step.take().or_else(|| self.next_step()) else { return Ok(false) };
         match step {
-            Step::Assigning { partitions, committed } => self.assign(partitions, committed),
+            Step::Assigning { partitions, asked } => self.assign(partitions, asked),
             Step::Revoking { partitions, busy, deadline } => {
                 if busy.is_empty() || Instant::now() >= deadline || self.consumer.assignment_lost() {
                     self.revoke(&partitions, &busy);
@@ -63,8 +63,8 @@ impl Member {
     fn next_step(&mut self) -> Option<Step> {
         match self.consumer.context().next_rebalance()? {
             Rebalance::Assign(partitions) => {
-                let committed = self.ask_committed(&partitions, Duration::ZERO);
-                Some(Step::Assigning { partitions, committed })
+                let asked = self.ask_known(&partitions, Duration::ZERO);
+                Some(Step::Assigning { partitions, asked })
             }
             Rebalance::Revoke { partitions, lost } => {
                 self.unplaced.forget(&partitions);
@@ -86,16 +86,16 @@ impl Member {
         }
     }
 
-    fn assign(&mut self, partitions: TopicPartitionList, committed: Committed) -> Result<bool, End> {
-        let answer = match committed.poll() {
+    fn assign(&mut self, partitions: TopicPartitionList, asked: Asked) -> Result<bool, End> {
+        let answer = match asked.poll() {
             Poll::Pending => {
-                self.step = Some(Step::Assigning { partitions, committed });
+                self.step = Some(Step::Assigning { partitions, asked });
                 return Ok(false);
             }
             Poll::Ready(answer) => answer,
         };
         let taken = match answer.transpose() {
-            Ok(Some(committed)) => match self.starts(committed) {
+            Ok(Some(known)) => match self.starts(known) {
                 Ok(starts) => self.take(starts),
                 // The group has its answer also then, so that leaving does not wait for one.
                 Err(lost) => {
@@ -112,8 +112,8 @@ impl Member {
         let Err(error) = taken else { return Ok(true) };
         // Without an answer the group would wait for this member for ever.
         self.unplaced.forget(&partitions);
-        let committed = self.ask_committed(&partitions, ASK_AGAIN);
-        self.step = Some(Step::Assigning { partitions, committed });
+        let asked = self.ask_known(&partitions, ASK_AGAIN);
+        self.step = Some(Step::Assigning { partitions, asked });
         self.failed(error)?;
         Ok(false)
     }
@@ -171,10 +171,8 @@ impl Member {
             self.events.send(Event::Lost(lane.id));
         }
         if !lost {
-            let next: Vec<NextOf> = gone
-                .iter()
-                .filter_map(|lane| Some((lane.topic.clone(), lane.partition, lane.moved()?)))
-                .collect();
+            let next: Vec<NextOf> =
+                gone.iter().filter_map(|lane| Some(lane.next_at(lane.moved()?))).collect();
             if let Err(error) = commit_for_sure(&self.consumer, next, Instant::now() + COMMIT_DEADLINE) {
                 tracing::warn!(consumer = &*self.name, %error, "places of revoked partitions were not written: their messages come again");
             }

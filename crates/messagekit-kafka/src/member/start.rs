@@ -4,15 +4,18 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use messagekit::{Error, ErrorKind};
+use messagekit::{Error, ErrorKind, NextOffset};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaResult;
 
 use super::background::{Answer, ask};
 use super::commit::Begun;
+use super::continuity::Handled;
+use super::known::{Known, Question};
 use super::lane::{Lane, Stage};
 use super::offsets::{self, Earliest, Partition};
+use super::place::{Place, place};
 use super::{End, Member};
 use crate::link::Event;
 
@@ -20,8 +23,8 @@ const OPEN_AGAIN: Duration = Duration::from_millis(200);
 /// How long partitions without a known start wait until they are asked for again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
-/// What the group has committed of new partitions.
-pub(super) type Committed = Answer<KafkaResult<Vec<(Partition, Option<i64>)>>>;
+/// What is asked of new partitions.
+pub(super) type Asked = Answer<KafkaResult<Known>>;
 
 /// Where a partition starts, and what the group has committed of it.
 pub(super) struct Start {
@@ -47,37 +50,79 @@ impl Unplaced {
 }
 
 impl Member {
-    /// Asks for committed offsets, after a pause.
-    pub(super) fn ask_committed(&self, partitions: &TopicPartitionList, pause: Duration) -> Committed {
-        let (consumer, partitions) = (Arc::downgrade(&self.consumer), partitions.clone());
+    /// Asks what is known of new partitions, after a pause.
+    pub(super) fn ask_known(&self, partitions: &TopicPartitionList, pause: Duration) -> Asked {
+        let question = Question {
+            client: self.client.clone(),
+            consumer: Arc::downgrade(&self.consumer),
+            name: self.name.clone(),
+            memory: self.memory.clone(),
+        };
+        let partitions = partitions.clone();
         ask("offsets", move || {
             std::thread::sleep(pause);
-            // The group is left when nothing holds the client any more.
-            consumer.upgrade().map_or(Ok(Vec::new()), |consumer| offsets::committed(&consumer, partitions))
+            question.ask(partitions)
         })
     }
 
-    /// Says where partitions start: at the committed offset. Those that have none start at the earliest record, which is asked
-    /// for next.
+    /// Says where partitions start: at the committed offset, or where a database that has lost commits is. Those that were
+    /// never read start at the earliest record, which is asked for next.
     ///
     /// # Errors
-    /// When an offset is lost that the consumer's database remembers.
-    pub(super) fn starts(&mut self, committed: Vec<(Partition, Option<i64>)>) -> Result<Vec<Start>, Error> {
-        let mut starts = Vec::with_capacity(committed.len());
-        for ((topic, partition), committed) in committed {
-            match (committed, self.remembered_next(&topic, partition)) {
-                (Some(offset), _) => starts.push(Start { topic, partition, offset, committed }),
-                (None, Some(next)) => return Err(self.lost_offset(&topic, partition, next)),
-                (None, None) => self.unplaced.partitions.push((topic, partition)),
-            }
+    /// When an offset is lost that the consumer's database remembers, or when a partition is not the log any more that was read.
+    pub(super) fn starts(&mut self, known: Known) -> Result<Vec<Start>, Error> {
+        if let Some(record) = &known.broken {
+            return Err(self.another_log(record));
+        }
+        let mut starts = Vec::with_capacity(known.committed.len());
+        for ((topic, partition), committed) in known.committed {
+            let remembered = match (&known.remembered, committed) {
+                (Some(now), _) => nexts(now, &topic, partition),
+                // What stood there at the start may be long ago, and says only that the partition was read.
+                (None, None) => nexts(self.memory.first(), &topic, partition),
+                (None, Some(_)) => Vec::new(),
+            };
+            let offset = match place(committed, &remembered) {
+                Place::Committed(offset) => offset,
+                Place::CommitsLost { next, committed } => {
+                    self.tell_lost_commits(&topic, partition, next, committed);
+                    next
+                }
+                Place::OffsetLost { next } => return Err(self.lost_offset(&topic, partition, next)),
+                Place::Earliest => {
+                    self.unplaced.partitions.push((topic, partition));
+                    continue;
+                }
+            };
+            starts.push(Start { topic, partition, offset, committed: Some(offset) });
         }
         self.unplaced.asked = None;
         Ok(starts)
     }
 
-    fn remembered_next(&self, topic: &str, partition: i32) -> Option<i64> {
-        let of = |next: &&messagekit::NextOffset| *next.topic == *topic && next.partition == partition;
-        self.remembered.iter().filter(of).map(|next| next.next).min()
+    fn another_log(&self, record: &Handled) -> Error {
+        let text = format!(
+            "partition was cut or made anew: the record at offset {} is not the one that was handled, so others before it were \
+             never read; commit an earlier offset for group {} to read them (kafka-consumer-groups.sh --reset-offsets \
+             --to-datetime or --to-earliest): what was applied is not applied again",
+            record.offset, self.name
+        );
+        Error::new(ErrorKind::WrongState, text)
+            .with("consumer", &self.name)
+            .with("topic", &record.topic)
+            .with("partition", record.partition)
+            .with("offset", record.offset + 1)
+    }
+
+    fn tell_lost_commits(&self, topic: &str, partition: i32, next: i64, committed: i64) {
+        tracing::error!(
+            consumer = &*self.name,
+            topic,
+            partition,
+            remembered = next,
+            committed,
+            "database has lost commits of this consumer: its records are read again from the position that it remembers"
+        );
     }
 
     fn lost_offset(&self, topic: &str, partition: i32, next: i64) -> Error {
@@ -170,4 +215,10 @@ impl Member {
             self.events.send(Event::Assigned(id, name));
         }
     }
+}
+
+/// Returns the positions of the key lanes of a partition.
+fn nexts(positions: &[NextOffset], topic: &str, partition: i32) -> Vec<i64> {
+    let of = |next: &&NextOffset| *next.topic == *topic && next.partition == partition;
+    positions.iter().filter(of).map(|next| next.next).collect()
 }

@@ -1,15 +1,17 @@
 //! Joining the source with what the consumer's database remembers.
 
+use std::sync::Arc;
+
 use super::Backoff;
 use super::settings::Settings;
-use crate::store::Inbox;
-use crate::transport::Source;
+use crate::store::{BoxFuture, Inbox, NextOffset};
+use crate::transport::{RememberedOffsets, Source};
 use crate::{Error, chain};
 
 /// Binds the source; waits for a database that does not answer.
 pub(super) async fn bind<S: Inbox, Src: Source>(
     settings: &Settings<S>,
-    source: Src,
+    mut source: Src,
 ) -> Result<Src::Subscriber, Error> {
     let (store, consumer) = (&settings.store, &*settings.name);
     let mut remembered = Vec::new();
@@ -19,7 +21,20 @@ pub(super) async fn bind<S: Inbox, Src: Source>(
     // Before anything is handled: a cleanup that did not know of this consumer would take its markers.
     patiently(consumer, || store.note_window(consumer, settings.window)).await?;
     patiently(consumer, || store.sweep_suspects(consumer)).await?;
+    source.consult(Arc::new(Memory { store: store.clone(), consumer: Arc::clone(&settings.name) }));
     source.bind(consumer, &remembered).await
+}
+
+/// What a store remembers of a consumer.
+struct Memory<S> {
+    store: S,
+    consumer: Arc<str>,
+}
+
+impl<S: Inbox> RememberedOffsets for Memory<S> {
+    fn next_of<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<NextOffset>, Error>> {
+        Box::pin(self.store.next_of(&self.consumer, topic))
+    }
 }
 
 /// Asks again until the store answers.

@@ -12,6 +12,6 @@ pub use capabilities::{BatchLimit, Capabilities};
 pub use publisher::{PublishError, Published, Publisher, Refusal};
 pub use receipt::{Delivery, Lane, Receipt};
 pub use retention::{Kept, TopicRetention};
-pub use source::Source;
+pub use source::{RememberedOffsets, Source};
 pub use subscriber::{Done, Incoming, Subscriber};
 pub use watermark::Watermark;

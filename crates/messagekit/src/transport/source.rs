@@ -5,7 +5,16 @@ use std::sync::Arc;
 
 use super::{Capabilities, Subscriber, TopicRetention};
 use crate::Error;
-use crate::store::NextOffset;
+use crate::store::{BoxFuture, NextOffset};
+
+/// The positions that a consumer's database remembers, to be asked for at any time.
+pub trait RememberedOffsets: Send + Sync + 'static {
+    /// Returns what [`Offsets::next_of`](crate::Offsets::next_of) returns for the consumer.
+    ///
+    /// # Errors
+    /// Transient if the database does not answer.
+    fn next_of<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<NextOffset>, Error>>;
+}
 
 /// Topics of one backend, not yet bound to a consumer.
 #[diagnostic::on_unimplemented(
@@ -27,6 +36,10 @@ pub trait Source: Send + 'static {
     fn retention(&self) -> Option<Arc<dyn TopicRetention>> {
         None
     }
+
+    /// Lends the source the memory of the consumer's database, before it is bound: what stands there when partitions are
+    /// assigned is newer than what was remembered when the process started. By default it is not used.
+    fn consult(&mut self, _memory: Arc<dyn RememberedOffsets>) {}
 
     /// Joins the consumer of this name; a new name starts at the earliest record.
     ///

@@ -1,0 +1,159 @@
+//! A consumer whose database has lost commits, as after a failover or a restore from a backup.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use messagekit::{
+    BoxFuture, Consumer, Envelope, Error, Event, HandlerError, Message, NextOffset, RememberedOffsets,
+    Router, Shutdown, Source, Store, headers,
+};
+use messagekit_kafka::KafkaSubscriber;
+use messagekit_sqlite::{SqliteStore, SqliteTx};
+use messagekit_testkit::transport::{Receiver, texts};
+use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
+use rdkafka::consumer::{CommitMode, Consumer as _};
+use rdkafka::{Offset, TopicPartitionList};
+use serde::{Deserialize, Serialize};
+
+use crate::broker::{blocking, committed, join, kafka, outside, publish, topic};
+
+#[derive(Event, Serialize, Deserialize)]
+#[event(type = "restored.note.taken", key = "pad")]
+struct NoteTaken {
+    pad: String,
+    number: i64,
+}
+
+async fn note(tx: &mut SqliteTx, note: Envelope<NoteTaken>) -> Result<(), HandlerError> {
+    let number = note.data.number;
+    let written = tx.call(move |c| c.execute("INSERT INTO notes (number) VALUES (?1)", [number])).await;
+    written.map(drop).map_err(HandlerError::from)
+}
+
+fn taken(topic: &Arc<str>, numbers: std::ops::Range<i64>) -> Vec<Message> {
+    let message = |number: i64| {
+        let text = format!(
+            r#"{{"eventId":"n-{number}","eventType":"restored.note.taken","pad":"p","number":{number}}}"#
+        );
+        Message::new(topic.clone(), text).with_key("p").with_header(headers::ID, format!("n-{number}"))
+    };
+    numbers.map(message).collect()
+}
+
+async fn numbers(store: &SqliteStore) -> Vec<i64> {
+    let all = |c: &messagekit_sqlite::Connection<'_>| {
+        c.prepare("SELECT number FROM notes ORDER BY rowid")?.query_map([], |row| row.get(0))?.collect()
+    };
+    store.read(all).await.unwrap()
+}
+
+/// Runs a consumer on a file until it has so many notes, and stops it.
+async fn run_until(file: &Path, topic: &Arc<str>, consumer: &str, notes: i64) {
+    let store = SqliteStore::open(file).await.unwrap();
+    let mut tx = store.begin().await.unwrap();
+    tx.call(|c| c.execute_batch("CREATE TABLE IF NOT EXISTS notes (number INTEGER NOT NULL) STRICT"))
+        .await
+        .unwrap();
+    store.commit(tx).await.unwrap();
+    let running = Consumer::builder(consumer, store.clone()).from(kafka().topics([topic.clone()]));
+    let running = running.router(Router::new().on(note)).build().unwrap();
+    let shutdown = Shutdown::new();
+    let running = tokio::spawn(running.run(shutdown.clone()));
+    let expected: Vec<i64> = (0..notes).collect();
+    eventually("every note is written once and in order", DEADLINE, async || {
+        numbers(&store).await == expected
+    })
+    .await;
+    shutdown.request();
+    running.await.unwrap().unwrap();
+    store.close().await.unwrap();
+}
+
+#[test]
+fn what_a_restored_database_has_lost_is_applied_again() {
+    block_on(async {
+        let (topic, consumer) = (topic(1, &[]).await, unique("restored"));
+        let folder = tempfile::tempdir().unwrap();
+        let (file, backup) = (folder.path().join("app.db"), folder.path().join("backup.db"));
+        let publisher = kafka().publisher().unwrap();
+        let publish = async |numbers| {
+            let results = messagekit::Publisher::publish(&publisher, &taken(&topic, numbers)).await;
+            results.into_iter().for_each(|result| result.unwrap());
+        };
+        publish(0..5).await;
+        run_until(&file, &topic, &consumer, 5).await;
+        std::fs::copy(&file, &backup).unwrap();
+        publish(5..10).await;
+        run_until(&file, &topic, &consumer, 10).await;
+        assert_eq!(committed(&consumer, &topic, 0).await, Some(10));
+
+        run_until(&backup, &topic, &consumer, 10).await;
+        assert_eq!(committed(&consumer, &topic, 0).await, Some(10));
+    });
+}
+
+/// A database that remembers one position of partition 0.
+struct Remembers {
+    topic: Arc<str>,
+    next: AtomicI64,
+}
+
+impl RememberedOffsets for Remembers {
+    fn next_of<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<NextOffset>, Error>> {
+        let next = self.next.load(Ordering::Relaxed);
+        Box::pin(
+            async move { Ok(vec![NextOffset { topic: self.topic.clone(), partition: 0, strand: 0, next }]) },
+        )
+    }
+}
+
+/// Joins with what was remembered at the start of the process, and what is remembered now.
+async fn join_remembering(
+    topic: &Arc<str>,
+    consumer: &str,
+    first: i64,
+    now: i64,
+) -> Receiver<KafkaSubscriber> {
+    let memory = Remembers { topic: topic.clone(), next: AtomicI64::new(now) };
+    let first = NextOffset { topic: topic.clone(), partition: 0, strand: 0, next: first };
+    let mut source = kafka().topics([topic.clone()]);
+    source.consult(Arc::new(memory));
+    Receiver::new(source.bind(consumer, &[first]).await.unwrap(), consumer)
+}
+
+async fn handled(count: usize) -> (Arc<str>, String) {
+    let (topic, consumer) = (topic(1, &[]).await, unique("consumer"));
+    publish(&topic, (0..count).map(|number| format!("m{number}"))).await;
+    let mut receiver = join(&kafka(), &topic, &consumer).await;
+    let taken = receiver.take(count).await;
+    receiver.settle_receipts(taken.into_iter().map(|delivery| delivery.receipt).collect());
+    receiver.close().await.unwrap();
+    (topic, consumer)
+}
+
+#[test]
+fn what_other_members_did_since_the_start_is_no_loss() {
+    block_on(async {
+        let (topic, consumer) = handled(10).await;
+        publish(&topic, ["m10".to_owned()]).await;
+        let mut receiver = join_remembering(&topic, &consumer, 2, 10).await;
+        assert_eq!(texts(&receiver.take(1).await), ["m10"]);
+    });
+}
+
+#[test]
+fn an_operator_who_moves_the_group_forward_is_obeyed() {
+    block_on(async {
+        let (topic, consumer) = handled(10).await;
+        let (group, name) = (consumer.clone(), topic.clone());
+        blocking(move || {
+            let mut place = TopicPartitionList::new();
+            place.add_partition_offset(&name, 0, Offset::Offset(8)).unwrap();
+            outside(&group).commit(&place, CommitMode::Sync).unwrap();
+        })
+        .await;
+        let mut receiver = join_remembering(&topic, &consumer, 3, 3).await;
+        assert_eq!(texts(&receiver.take(1).await), ["m8"]);
+    });
+}
