@@ -12,6 +12,7 @@ mod mistakes;
 mod one_router;
 mod rabbit;
 mod records;
+mod restarts;
 mod silent_broker;
 mod stage;
 mod wire;

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use crate::records;
-use crate::stage::PATIENCE;
+use crate::stage::{Broker, PATIENCE};
 
 #[derive(Event, Serialize, Deserialize)]
 #[event(type = "orders.order.placed", key = "order_id")]
@@ -79,6 +79,7 @@ async fn books_each_order_once(
 
 #[test]
 fn one_router_runs_on_kafka_rabbitmq_sqlite_and_memory() {
+    let _together = Broker::together();
     block_on(async {
         let router = Router::<MemoryStore>::new().on(book);
         let name = unique("router");

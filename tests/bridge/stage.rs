@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use messagekit_testkit::{eventually, unique};
@@ -26,11 +27,44 @@ pub(crate) struct Stage {
     /// Where the bridge finds RabbitMQ.
     pub(crate) amqp: String,
     folder: TempDir,
+    _broker: Broker,
+}
+
+/// How a test has Kafka.
+pub(crate) enum Broker {
+    Together {
+        _guard: RwLockReadGuard<'static, ()>,
+    },
+    /// It may take Kafka away.
+    Alone {
+        _guard: RwLockWriteGuard<'static, ()>,
+    },
+}
+
+static BROKER: RwLock<()> = RwLock::new(());
+
+impl Broker {
+    pub(crate) fn together() -> Self {
+        Self::Together { _guard: BROKER.read().unwrap_or_else(PoisonError::into_inner) }
+    }
+
+    fn alone() -> Self {
+        Self::Alone { _guard: BROKER.write().unwrap_or_else(PoisonError::into_inner) }
+    }
 }
 
 impl Stage {
     /// Makes the topics and an exchange without a queue.
     pub(crate) async fn new(partitions: i32) -> Self {
+        Self::with(partitions, Broker::together()).await
+    }
+
+    /// Makes them while no other test uses Kafka.
+    pub(crate) async fn alone(partitions: i32) -> Self {
+        Self::with(partitions, Broker::alone()).await
+    }
+
+    async fn with(partitions: i32, broker: Broker) -> Self {
         let name = unique("bridge");
         let stage = Self {
             topic: format!("{name}.orders"),
@@ -40,6 +74,7 @@ impl Stage {
             session: 6,
             amqp: services::amqp_url(),
             folder: TempDir::new().unwrap(),
+            _broker: broker,
             name,
         };
         records::make_topic(&stage.topic, partitions).await;

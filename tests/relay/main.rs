@@ -13,6 +13,7 @@ mod frozen;
 mod health;
 mod open_transaction;
 mod program;
+mod restarts;
 mod stage;
 mod storm;
 mod topic;

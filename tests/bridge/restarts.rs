@@ -1,0 +1,104 @@
+//! Kafka dies and freezes again and again under a bridge, which reads from it and writes its dead letters to it.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use messagekit::{Message, Publisher};
+use messagekit_kafka::{Kafka, KafkaPublisher};
+use messagekit_testkit::transport::Receiver;
+use messagekit_testkit::{block_on, eventually, unique};
+use messagekit_tests::services::{self, Frozen, Service};
+
+use crate::rabbit::id_of;
+use crate::records::{ids, make_topic, order, settled};
+use crate::stage::{PATIENCE, Stage};
+
+/// How often the broker goes away; it is frozen every third time and killed otherwise.
+fn restarts() -> usize {
+    if std::env::var("MESSAGEKIT_FULL").is_ok_and(|full| full == "1") { 10 } else { 3 }
+}
+
+/// How many messages of each topic there are behind each restart.
+const BATCH: usize = 500;
+
+/// Publishes until everything was taken, and answers how often something was not.
+async fn publish(publisher: &KafkaPublisher, messages: &[Message]) -> usize {
+    let (mut left, mut failed) = (messages.to_vec(), 0);
+    while !left.is_empty() {
+        let mut results = publisher.publish(&left).await.into_iter();
+        left.retain(|_| results.next().expect("one result per message").is_err());
+        failed += usize::from(!left.is_empty());
+    }
+    failed
+}
+
+#[test]
+fn a_bridge_goes_on_by_itself_after_every_restart_of_kafka() {
+    block_on(async {
+        let stage = Stage::alone(2).await;
+        let queue = stage.bound_queue("all").await;
+        // What goes to the other exchange has no queue, and becomes a dead letter on a topic of Kafka.
+        let (unwanted, exchange) = (stage.queue("unwanted"), stage.queue("nowhere"));
+        make_topic(&unwanted, 1).await;
+        stage.rabbit.exchange(&exchange).await;
+        let rule = format!("[[rule]]\ntopics = [\"{unwanted}\"]\nexchange = \"{exchange}\"\n");
+        let mut bridge = stage.start_with(&(stage.settings("") + &rule), &[]);
+        bridge.ready().await;
+        let publisher = Kafka::new(services::kafka()).publisher().unwrap();
+        let (mut wanted, mut dead, mut longest) = (Vec::new(), Vec::new(), Duration::ZERO);
+        for restart in 0..=restarts() {
+            let numbers = wanted.len()..wanted.len() + BATCH;
+            let more: Vec<Message> = numbers.clone().map(|n| order(&stage.topic, "wanted", n)).collect();
+            let more_dead: Vec<Message> = numbers.map(|n| order(&unwanted, "unwanted", n)).collect();
+            let since = Instant::now();
+            publish(&publisher, &more).await;
+            publish(&publisher, &more_dead).await;
+            wanted.extend(more);
+            dead.extend(more_dead);
+            // In the middle of its work, but for the last time.
+            let open = if restart < restarts() { BATCH / 2 } else { 0 };
+            let topics = [(&stage.topic, stage.partitions, wanted.len()), (&unwanted, 1, dead.len())];
+            eventually("the bridge goes on", PATIENCE, async || {
+                bridge.is_alive_still();
+                let mut all = true;
+                for (topic, partitions, count) in topics {
+                    all &= settled(&stage.name, topic, partitions).await >= (count - open) as i64;
+                }
+                all
+            })
+            .await;
+            longest = longest.max(since.elapsed());
+            if restart == restarts() {
+                break;
+            }
+            if restart % 3 == 1 {
+                let frozen = Frozen::new(Service::Kafka);
+                let probe = [order(&stage.topic, "wanted", wanted.len())];
+                eventually("a publish is given up", PATIENCE, async || {
+                    publisher.publish(&probe).await.iter().any(Result::is_err)
+                })
+                .await;
+                drop(frozen);
+                publish(&publisher, &probe).await;
+                wanted.extend(probe);
+            } else {
+                services::kill(Service::Kafka);
+                services::start(Service::Kafka);
+            }
+        }
+        eprintln!("{} restarts, the longest pause {longest:.1?}", restarts());
+        // Copies count as settled records too, so the last messages may still be on their way.
+        let mut found = BTreeSet::new();
+        eventually("every message is in the queue", PATIENCE, async || {
+            found.extend(stage.rabbit.drain(&queue).await.iter().map(id_of));
+            found == ids(&wanted)
+        })
+        .await;
+        let source = Kafka::new(services::kafka()).topics([stage.dead()]);
+        let subscriber = messagekit::Source::bind(source, &unique("reader"), &[]).await.unwrap();
+        let letters = Receiver::new(subscriber, "reader").take_distinct(dead.len()).await;
+        let letters: Vec<Message> = letters.into_iter().map(|delivery| delivery.message).collect();
+        assert_eq!(ids(&letters), ids(&dead));
+        assert!(bridge.stop().await.success());
+    });
+}

@@ -1,0 +1,149 @@
+//! Kafka dies and freezes again and again under those that publish to it: a relay, and a service with a publisher of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use messagekit::{Message, Publisher, Refusal, headers};
+use messagekit_kafka::Kafka;
+use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
+use messagekit_tests::services::{self, Frozen, Service};
+use tokio::task::JoinHandle;
+
+use crate::ALONE;
+use crate::stage::{LIMIT, Stage};
+use crate::topic::Topic;
+use crate::verdict::compare;
+use crate::writers::Writers;
+
+/// How often the broker goes away; it is frozen every third time and killed otherwise.
+fn restarts() -> usize {
+    if std::env::var("MESSAGEKIT_FULL").is_ok_and(|full| full == "1") { 10 } else { 3 }
+}
+
+/// What both have to get out until they count as going on: more than a queue of the client may have held.
+const MORE: i64 = 500;
+
+#[test]
+fn a_relay_and_a_publisher_go_on_by_themselves_after_every_restart_of_the_broker() {
+    let _alone = ALONE.write().unwrap_or_else(PoisonError::into_inner);
+    block_on(async {
+        let stage = Arc::new(Stage::new(4).await);
+        let mut relay = stage.relay("relay");
+        let keys =
+            (0..4).map(|writer| (0..4).map(|key| format!("k{}", 4 * key + writer)).collect()).collect();
+        let writers = Writers::start(&stage, keys);
+        let publishing = Publishing::start(Topic::make(&unique("own"), 4, LIMIT).await);
+        let relayed = async || {
+            let left = "SELECT (SELECT count(*) FROM messagekit.outbox_events) - count(*) FROM messagekit.outbox_pending";
+            stage.count(left).await
+        };
+        let mut longest = Duration::ZERO;
+        for restart in 0..=restarts() {
+            let (from, since) = ((relayed().await, publishing.taken()), Instant::now());
+            eventually("relay and publisher go on", DEADLINE, async || {
+                relay.is_alive_still();
+                publishing.taken() >= from.1 + MORE && relayed().await >= from.0 + MORE
+            })
+            .await;
+            println!("they went on within {:.1?}", since.elapsed());
+            longest = longest.max(since.elapsed());
+            if restart % 3 == 1 {
+                let (frozen, failed) = (Frozen::new(Service::Kafka), publishing.failed());
+                eventually("a publish is given up", DEADLINE, async || publishing.failed() > failed).await;
+                drop(frozen);
+            } else if restart < restarts() {
+                services::kill(Service::Kafka);
+                services::start(Service::Kafka);
+            }
+        }
+        writers.finish().await;
+        stage.until_published().await;
+        assert_eq!(stage.rejected().await, 0, "an outage is no refusal");
+        println!("relay: {}; the longest pause {longest:.1?}", compare(&stage, None).await);
+        publishing.finish().await;
+        relay.stop().await;
+    });
+}
+
+/// A service that publishes batches one after the other, and repeats what was not taken.
+struct Publishing {
+    topic: Topic,
+    progress: Arc<Progress>,
+    task: JoinHandle<usize>,
+}
+
+#[derive(Default)]
+struct Progress {
+    taken: AtomicUsize,
+    failed: AtomicUsize,
+    stop: AtomicBool,
+}
+
+impl Publishing {
+    fn start(topic: Topic) -> Self {
+        let progress = Arc::<Progress>::default();
+        let task = tokio::spawn(publish(topic.name.clone(), progress.clone()));
+        Self { topic, progress, task }
+    }
+
+    fn taken(&self) -> i64 {
+        self.progress.taken.load(Ordering::Relaxed) as i64
+    }
+
+    fn failed(&self) -> usize {
+        self.progress.failed.load(Ordering::Relaxed)
+    }
+
+    /// Lets it end, and demands that each message is in the topic, those of a key in their order.
+    async fn finish(self) {
+        self.progress.stop.store(true, Ordering::Relaxed);
+        let batches = tokio::time::timeout(DEADLINE, self.task).await.expect("the service ends").unwrap();
+        let mut seen = BTreeSet::new();
+        let mut by_key: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        let records = self.topic.read();
+        for record in &records {
+            let number: usize = record.id().parse().unwrap();
+            if seen.insert(number) {
+                by_key.entry(number % KEYS).or_default().push(number);
+            }
+        }
+        assert_eq!(seen, (0..batches * KEYS).collect(), "every message is in the topic");
+        assert!(by_key.values().all(|numbers| numbers.is_sorted()), "in the order of its key");
+        println!("publisher: {} messages, {} records more", seen.len(), records.len() - seen.len());
+    }
+}
+
+/// A batch has one message of each key.
+const KEYS: usize = 20;
+
+async fn publish(topic: String, progress: Arc<Progress>) -> usize {
+    let publisher = Kafka::new(services::kafka()).publisher().unwrap();
+    for batch in 0.. {
+        if progress.stop.load(Ordering::Relaxed) {
+            return batch;
+        }
+        let message = |key: usize| {
+            let id = (batch * KEYS + key).to_string();
+            Message::new(topic.as_str(), "{}").with_key(format!("k{key}")).with_header(headers::ID, id)
+        };
+        let mut left: Vec<Message> = (0..KEYS).map(message).collect();
+        while !left.is_empty() {
+            let results = publisher.publish(&left).await;
+            let mut results = results.into_iter();
+            left.retain(|_| match results.next().expect("one result per message") {
+                Ok(()) => false,
+                Err(error) => {
+                    assert_ne!(error.refusal, Refusal::Rejected, "{:?}", error.error);
+                    true
+                }
+            });
+            progress.failed.fetch_add(left.len(), Ordering::Relaxed);
+        }
+        progress.taken.fetch_add(KEYS, Ordering::Relaxed);
+        // Slow enough that a reader gets through all of it.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    unreachable!("the numbers do not end")
+}
