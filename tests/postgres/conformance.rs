@@ -1,6 +1,7 @@
 //! The suite that every store passes, with a database of its own for each case.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::{Message, MessageId, headers};
@@ -115,6 +116,15 @@ impl StoreFixture for Rows {
         let delete = "DELETE FROM messagekit.processed_messages WHERE consumer = $1 AND message_id = $2";
         let delete = sqlx::query(delete).bind(consumer).bind(id.as_str());
         delete.execute(self.store.pool()).await.expect("deletes");
+    }
+
+    async fn age(&self, consumer: &str, topic: &str, by: Duration) {
+        let markers = "UPDATE messagekit.processed_messages SET processed_at = processed_at - $2 * interval '1 second' WHERE consumer = $1";
+        let events = "UPDATE messagekit.outbox_events SET created_at = created_at - $2 * interval '1 second' WHERE topic = $1";
+        for (older, of) in [(markers, consumer), (events, topic)] {
+            let older = sqlx::query(older).bind(of).bind(by.as_secs_f64());
+            older.execute(self.store.pool()).await.expect("updates");
+        }
     }
 
     fn can_swallow_errors(&self) -> bool {

@@ -77,6 +77,8 @@ fn killed_in_any_step_it_removes_nothing_that_is_needed_and_the_next_one_goes_on
             let session = format!("pg_stat_activity WHERE pid = {session}");
             eventually("its session is over", DEADLINE, async || count(&store, &session).await == 0).await;
             assert_eq!(count(&store, old).await, before, "a step is done as a whole or not at all");
+            let told = "messagekit.consumer_windows WHERE complete_since IS NOT NULL";
+            assert_eq!(count(&store, told).await, i64::from(before < 15_000), "removed and told in one");
             assert!(before <= left && before > 0, "{before} of {left}");
             left = before;
             assert_eq!(count(&store, young).await, 45_000);

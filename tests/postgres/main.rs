@@ -8,6 +8,7 @@ mod cdc_command;
 mod cdc_server;
 mod cleanup;
 mod commit;
+mod complete_since;
 mod conformance;
 mod connections;
 mod consumer;

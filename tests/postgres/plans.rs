@@ -62,7 +62,8 @@ fn parameters(statement: &str) -> &'static str {
         "fail_replay" => "bigint, bigint, text",
         "may_write" => "int, text",
         "ping" => "int",
-        "oldest" | "checkpoint" | "relayed" | "relay_next_due" | "relay_last_place" | "relay_writers" => "",
+        "hold_windows" | "oldest" | "checkpoint" | "relayed" | "relay_next_due" | "relay_last_place"
+        | "relay_writers" => "",
         "lease" => "text, bigint, float8",
         "resolve" => "text, bigint, bigint",
         "resolve_parked" => "text, bigint, bigint, text, bigint",
@@ -180,7 +181,7 @@ fn walks(plan: &str) -> bool {
     while let Some(line) = lines.next() {
         let next = lines.peek().map_or("", |next| next.trim());
         let whole_table = tables.iter().any(|table| line.contains(&format!("Seq Scan on {table}")));
-        // A handful of rows: messages that are handled, replays that run, events that stand refused, and relays at this moment.
+        // A handful of rows: messages that are handled, replays that run, events that stand refused, relays at this moment, and windows.
         if line.contains("Delete on suspect_notes") {
             continue;
         }
@@ -189,6 +190,7 @@ fn walks(plan: &str) -> bool {
             || line.contains("using outbox_rejected_heads")
             || line.contains("using relay_shards_pkey")
             || line.contains("using relay_members_pkey")
+            || line.contains("using consumer_windows_pkey")
         {
             lines.next();
             continue;

@@ -61,6 +61,9 @@ impl PostgresStore {
             }
             left = Some(found);
         }
+        if what == Leftover::Markers {
+            cleanup::hold_windows(tx, schema).await?;
+        }
         let mut whole_days = 0;
         if let (Some(part), Some(table)) = (from.whole_day(), table) {
             let emptied =

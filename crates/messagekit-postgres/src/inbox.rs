@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use messagekit::{
     Claim, ClaimRequest, Error, Failure, Leased, MessageId, NextOffset, Offsets, ParkingRoom, Processed,
     Received, Retries, SetAside, SetAsideOutcome, Suspects,
@@ -13,7 +14,11 @@ use crate::tables::{cleanup, offsets, parking, processed, retries, suspects};
 use crate::{PgTx, PostgresStore};
 
 impl Processed for PostgresStore {
-    async fn note_window(&self, consumer: &str, window: Option<Duration>) -> Result<(), Error> {
+    async fn note_window(
+        &self,
+        consumer: &str,
+        window: Option<Duration>,
+    ) -> Result<Option<Timestamp>, Error> {
         self.statement(async {
             cleanup::note_window(&mut *self.connection().await?, self.schema(), consumer, window).await
         })

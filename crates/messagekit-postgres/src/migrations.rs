@@ -50,6 +50,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "suspect_notes",
         sql: include_str!("../migrations/0010_suspect_notes.sql"),
     },
+    Migration {
+        version: 11,
+        name: "complete_since",
+        sql: include_str!("../migrations/0011_complete_since.sql"),
+    },
 ];
 
 const VERSION_TABLE: &str = "CREATE TABLE messagekit.schema_migrations (

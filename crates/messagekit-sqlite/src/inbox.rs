@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use messagekit::{
     Claim, ClaimRequest, Error, ErrorKind, Failure, Leased, MessageId, NextOffset, Offsets, ParkingRoom,
     Processed, Received, Retries, SetAside, SetAsideOutcome,
@@ -12,19 +13,25 @@ use messagekit::{
 use crate::binding::{Binding, Move};
 use crate::error::from_sqlite;
 use crate::tables::letters::{self, Way};
-use crate::tables::{cleanup, names, now, offsets, parking, processed, retries};
+use crate::tables::{cleanup, names, now, offsets, parking, processed, retries, timestamp};
 use crate::{SqliteStore, SqliteTx};
 
 /// Only one transaction of the file writes at a time, so a claim never meets a rival.
 impl Processed for SqliteStore {
-    async fn note_window(&self, consumer: &str, window: Option<Duration>) -> Result<(), Error> {
+    async fn note_window(
+        &self,
+        consumer: &str,
+        window: Option<Duration>,
+    ) -> Result<Option<Timestamp>, Error> {
         let (consumer, now) = (consumer.to_owned(), now());
-        self.job(move |conn| {
-            names::consumer(conn, &consumer)
-                .and_then(|consumer| cleanup::note_window(conn, consumer, window, now))
-                .map_err(from_sqlite)
-        })
-        .await
+        let complete_since = self
+            .job(move |conn| {
+                names::consumer(conn, &consumer)
+                    .and_then(|consumer| cleanup::note_window(conn, consumer, window, now))
+                    .map_err(from_sqlite)
+            })
+            .await?;
+        complete_since.map(timestamp).transpose()
     }
 
     async fn oldest_return(&self, topics: &[Arc<str>]) -> Result<Option<Duration>, Error> {

@@ -35,6 +35,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "suspect_notes",
         sql: include_str!("../migrations/0006_suspect_notes.sql"),
     },
+    Migration {
+        version: 7,
+        name: "complete_since",
+        sql: include_str!("../migrations/0007_complete_since.sql"),
+    },
 ];
 
 const VERSION_TABLE: &str = "CREATE TABLE IF NOT EXISTS messagekit_schema (

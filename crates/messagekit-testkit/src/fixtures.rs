@@ -1,6 +1,7 @@
 //! The fixtures of the adapters in memory: the pattern for your own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use messagekit::memory::{AuditEntry, Failpoint, MemoryLog, MemorySource, MemoryStore, MemoryTx};
 use messagekit::{Capabilities, ErrorKind, Message, MessageId, Publisher, Source};
@@ -96,6 +97,10 @@ impl StoreFixture for MemoryStoreFixture {
 
     async fn forget_marker(&self, consumer: &str, id: &MessageId) {
         self.store.forget_marker(consumer, id);
+    }
+
+    async fn age(&self, consumer: &str, topic: &str, by: Duration) {
+        self.store.pretend_older(consumer, topic, by);
     }
 
     fn can_swallow_errors(&self) -> bool {

@@ -27,7 +27,8 @@ pub enum Leftover {
     /// Events of the outbox that have provably left it.
     Events,
     /// Markers of applied messages that are older than the window of their consumer, and those of discarded ones whose letter
-    /// is gone. Never one of a letter that is open, and none of a consumer without a window.
+    /// is gone. Never one of a letter that is open, and none of a consumer without a window. Their consumer learns of it when it
+    /// [notes its window](crate::Processed::note_window).
     Markers,
     /// Letters that were resolved or discarded.
     Letters,

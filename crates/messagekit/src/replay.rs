@@ -81,8 +81,8 @@ pub struct ReplayCount {
     /// For each consumer with markers in this database: how many of them it has finished, and would pass over under the same
     /// ids.
     pub skipped_by: Vec<(String, u64)>,
-    /// For each consumer with a window in this database: how many of them are older than that, and would be set aside under
-    /// the same ids.
+    /// For each consumer that has noted a window in this database: how many of them are older than that, or than its markers
+    /// are complete, and would be set aside under the same ids.
     pub too_old_for: Vec<(String, u64)>,
 }
 

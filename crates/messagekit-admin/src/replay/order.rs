@@ -113,7 +113,8 @@ pub(crate) struct CountView {
     events: u64,
     /// How many of them each consumer of this database has handled, and would pass over under the same ids.
     skipped_by: Vec<Skipped>,
-    /// How many of them are older than the window of each consumer of this database, and would be set aside under the same ids.
+    /// How many of them are older than the window of each consumer of this database, or than its markers are complete, and would be
+    /// set aside under the same ids.
     too_old_for: Vec<Skipped>,
 }
 

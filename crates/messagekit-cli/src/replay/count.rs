@@ -49,7 +49,7 @@ pub(super) fn in_words(count: &ReplayCount) -> String {
     for (consumer, old) in &count.too_old_for {
         let consumer = printable(consumer);
         text.push_str(&format!(
-            "\n{} of them are older than the window of {consumer}, which sets those aside under the same ids",
+            "\n{} of them are older than {consumer} remembers, which sets those aside under the same ids",
             number(*old)
         ));
     }

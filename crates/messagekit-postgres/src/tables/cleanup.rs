@@ -64,6 +64,11 @@ gone AS (DELETE FROM messagekit.outbox_events WHERE tableoid = 'messagekit.outbo
 SELECT count(*) AS removed,
   pg_relation_size('messagekit.outbox_events') / current_setting('block_size')::bigint AS blocks FROM gone";
 
+/// Nobody notes a window from here to the commit: of one that is noted before, the markers stay; who notes it later learns what has
+/// gone.
+pub(crate) const HOLD_WINDOWS: &str = "
+SELECT count(*) FROM (SELECT FROM messagekit.consumer_windows ORDER BY consumer, seconds FOR UPDATE) AS held";
+
 /// A scalar for each row, because a join would be planned over all markers of a consumer.
 pub(crate) const MARKERS: &str = "
 WITH limits AS MATERIALIZED (
@@ -80,7 +85,11 @@ old AS MATERIALIZED (
       WHERE d.consumer = m.consumer AND d.message_id = m.message_id) IS NULL)
   FOR UPDATE SKIP LOCKED),
 gone AS (DELETE FROM messagekit.processed_messages WHERE tableoid = 'messagekit.processed_messages'::regclass
-    AND ctid = ANY (ARRAY (SELECT ctid FROM old)) RETURNING 1)
+    AND ctid = ANY (ARRAY (SELECT ctid FROM old)) RETURNING consumer, processed_at),
+noted AS (
+  UPDATE messagekit.consumer_windows w
+  SET complete_since = greatest(w.complete_since, g.newest + $3 * interval '1 microsecond')
+  FROM (SELECT consumer, max(processed_at) AS newest FROM gone GROUP BY consumer) g WHERE w.consumer = g.consumer)
 SELECT count(*) AS removed,
   pg_relation_size('messagekit.processed_messages') / current_setting('block_size')::bigint AS blocks FROM gone";
 
@@ -94,9 +103,14 @@ gone AS (DELETE FROM messagekit.dead_letters WHERE ctid = ANY (ARRAY (SELECT cti
 SELECT count(*) AS removed,
   pg_relation_size('messagekit.dead_letters') / current_setting('block_size')::bigint AS blocks FROM gone";
 
+/// Waits for a cleanup that holds what was noted before.
 pub(crate) const NOTE_WINDOW: &str = "
-INSERT INTO messagekit.consumer_windows (consumer, seconds) VALUES ($1, $2)
-ON CONFLICT (consumer, seconds) DO UPDATE SET noted_at = excluded.noted_at";
+WITH known AS MATERIALIZED (
+  SELECT complete_since FROM messagekit.consumer_windows WHERE consumer = $1 ORDER BY seconds FOR UPDATE),
+noted AS (
+  INSERT INTO messagekit.consumer_windows (consumer, seconds) VALUES ($1, $2)
+  ON CONFLICT (consumer, seconds) DO UPDATE SET noted_at = excluded.noted_at)
+SELECT max(complete_since) FROM known";
 
 /// All open letters of brokers, once an hour: there are few.
 pub(crate) const OLDEST_RETURN: &str = "
@@ -192,16 +206,23 @@ pub(crate) async fn letters(
     by_blocks(&row, block)
 }
 
-/// Notes the window of a consumer that runs.
+/// Keeps windows from being noted until the end of the transaction.
+pub(crate) async fn hold_windows(connection: &mut PgConnection, schema: &SchemaName) -> Result<(), Error> {
+    let hold = sqlx::query(schema.sql(HOLD_WINDOWS)).persistent(false);
+    hold.execute(connection).await.map(drop).map_err(from_sqlx)
+}
+
+/// Notes the window of a consumer that runs, and returns since when its markers are complete.
 pub(crate) async fn note_window(
     connection: &mut PgConnection,
     schema: &SchemaName,
     consumer: &str,
     window: Option<Duration>,
-) -> Result<(), Error> {
+) -> Result<Option<jiff::Timestamp>, Error> {
     let seconds = window.and_then(|window| i64::try_from(window.as_secs()).ok()).unwrap_or(CENTURY);
-    let note = sqlx::query(schema.sql(NOTE_WINDOW)).bind(consumer).bind(seconds.clamp(1, CENTURY));
-    note.execute(connection).await.map(drop).map_err(from_sqlx)
+    let note = sqlx::query_scalar(schema.sql(NOTE_WINDOW)).bind(consumer).bind(seconds.clamp(1, CENTURY));
+    let complete_since: Option<Timestamp> = note.fetch_one(connection).await.map_err(from_sqlx)?;
+    Ok(complete_since.map(Timestamp::to_jiff))
 }
 
 /// Returns the age of the oldest open letter that goes back to one of the topics.

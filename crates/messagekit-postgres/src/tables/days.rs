@@ -51,14 +51,14 @@ SELECT EXISTS (SELECT FROM messagekit.outbox_events) AS has_rows,
   EXISTS (SELECT FROM messagekit.outbox_events
     WHERE created_at < now() - ($1 + $2) * interval '1 microsecond') AS is_late";
 
-/// Of one part; from one consumer to the next in one step of its index. What the others of a consumer's day wait for is not one
-/// that keeps its markers for longer than the wheel takes.
-pub(crate) const MARKERS: &str = "
-WITH RECURSIVE limits AS MATERIALIZED (
+/// The consumers of one part, from one to the next in one step of its index, and before when its markers may go.
+macro_rules! bounds {
+    () => {
+        "WITH RECURSIVE limits AS MATERIALIZED (
   SELECT w.consumer, now() - (max(w.seconds) * interval '1 second' + $1 * interval '1 microsecond') AS before
   FROM messagekit.consumer_windows w
   WHERE w.noted_at > (SELECT max(n.noted_at) FROM messagekit.consumer_windows n WHERE n.consumer = w.consumer)
-    - $3 * interval '1 microsecond'
+    - $2 * interval '1 microsecond'
   GROUP BY w.consumer),
 names (consumer) AS (
   (SELECT consumer FROM messagekit.processed_messages ORDER BY consumer LIMIT 1)
@@ -67,16 +67,32 @@ names (consumer) AS (
   FROM names n WHERE n.consumer IS NOT NULL),
 bounds AS MATERIALIZED (
   SELECT min(l.before) AS before, bool_or(l.before IS NULL) AS has_endless,
-    coalesce(min(l.before) FILTER (WHERE l.before > now() - $4 * interval '1 microsecond'), max(l.before)) AS patient
+    coalesce(min(l.before) FILTER (WHERE l.before > now() - $3 * interval '1 microsecond'), max(l.before)) AS patient
   FROM names n LEFT JOIN limits l ON l.consumer = n.consumer WHERE n.consumer IS NOT NULL)
-SELECT EXISTS (SELECT FROM messagekit.processed_messages) AS has_rows,
+"
+    };
+}
+
+/// Of one part. What the others of a consumer's day wait for is not one that keeps its markers for longer than the wheel takes.
+pub(crate) const MARKERS: &str = concat!(
+    bounds!(),
+    "SELECT EXISTS (SELECT FROM messagekit.processed_messages) AS has_rows,
   NOT (coalesce((SELECT has_endless FROM bounds), false)
     OR EXISTS (SELECT FROM messagekit.processed_messages WHERE processed_at >= (SELECT before FROM bounds))
     OR EXISTS (SELECT FROM messagekit.processed_messages m WHERE m.outcome <> 'done' AND (m.outcome = 'held'
       OR (SELECT true FROM messagekit.dead_letters d
         WHERE d.consumer = m.consumer AND d.message_id = m.message_id) IS NOT NULL))) AS is_free,
   EXISTS (SELECT FROM messagekit.processed_messages
-    WHERE processed_at < (SELECT patient FROM bounds) - $2 * interval '1 microsecond') AS is_late";
+    WHERE processed_at < (SELECT patient FROM bounds) - $4 * interval '1 microsecond') AS is_late"
+);
+
+/// Of one part whose markers all go. Their newest is not looked for: it is older than this.
+pub(crate) const NOTE_EMPTIED: &str = concat!(
+    bounds!(),
+    "UPDATE messagekit.consumer_windows w
+SET complete_since = greatest(w.complete_since, (SELECT before FROM bounds) + $1 * interval '1 microsecond')
+FROM names n WHERE w.consumer = n.consumer"
+);
 
 /// The tables that have parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,6 +203,7 @@ pub(crate) async fn empty(
         run(connection, schema, format!("LOCK TABLE {part_of} IN SHARE ROW EXCLUSIVE MODE")).await?;
         let now = look(connection, schema, table, part, kept, left).await;
         if matches!(now, Ok(Emptied::Whole)) {
+            note_emptied(connection, schema, table, part).await?;
             run(connection, schema, format!("LOCK TABLE {part_of} IN ACCESS EXCLUSIVE MODE")).await?;
             run(connection, schema, format!("TRUNCATE {part_of}")).await?;
         }
@@ -210,6 +227,21 @@ async fn run(connection: &mut PgConnection, schema: &SchemaName, sql: String) ->
     sqlx::query(schema.sql(sql)).persistent(false).execute(connection).await.map(drop)
 }
 
+/// Says of the consumers of a part of markers since when the others are complete, in the transaction that empties it.
+async fn note_emptied(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    table: Divided,
+    part: Part,
+) -> Result<(), sqlx::Error> {
+    if table != Divided::Markers {
+        return Ok(());
+    }
+    let note = sqlx::query(schema.sql(part.of(table, NOTE_EMPTIED))).persistent(false);
+    let note = note.bind(micros(MARGIN)).bind(micros(NOTED_WITHIN)).bind(micros(LONGEST));
+    note.execute(connection).await.map(drop)
+}
+
 async fn look(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -230,11 +262,9 @@ async fn look(
             look.fetch_one(connection).await
         }
         Divided::Markers => {
-            let look = sqlx::query(schema.sql(part.of(table, MARKERS)))
-                .persistent(false)
-                .bind(micros(MARGIN))
-                .bind(micros(LATE));
-            look.bind(micros(NOTED_WITHIN)).bind(micros(LONGEST)).fetch_one(connection).await
+            let look = sqlx::query(schema.sql(part.of(table, MARKERS))).persistent(false);
+            let look = look.bind(micros(MARGIN)).bind(micros(NOTED_WITHIN)).bind(micros(LONGEST));
+            look.bind(micros(LATE)).fetch_one(connection).await
         }
     };
     let row = row.map_err(from_sqlx)?;

@@ -70,6 +70,7 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("clean_events", cleanup::EVENTS),
     ("clean_markers", cleanup::MARKERS),
     ("clean_letters", cleanup::LETTERS),
+    ("hold_windows", cleanup::HOLD_WINDOWS),
     ("note_window", cleanup::NOTE_WINDOW),
     ("oldest_return", cleanup::OLDEST_RETURN),
     ("too_old_for", stored_events::TOO_OLD_FOR),

@@ -46,14 +46,13 @@ SELECT k.consumer, (SELECT count(*) FROM messagekit.outbox_events e
 FROM known k WHERE k.consumer IS NOT NULL ORDER BY k.consumer"
 );
 
-/// What is older than the longest window that was noted of late.
+/// What is older than the longest window that was noted of late, or than the markers are complete.
 pub(crate) const TOO_OLD_FOR: &str = concat!(
     "WITH windows AS MATERIALIZED (
-  SELECT w.consumer, now() - max(w.seconds) * interval '1 second' AS begin
-  FROM messagekit.consumer_windows w
-  WHERE w.noted_at > (SELECT max(n.noted_at) FROM messagekit.consumer_windows n WHERE n.consumer = w.consumer)
-    - $6 * interval '1 microsecond'
-  GROUP BY w.consumer)
+  SELECT w.consumer, greatest(max(w.complete_since), now() - max(w.seconds) FILTER (WHERE w.noted_at > (
+      SELECT max(n.noted_at) FROM messagekit.consumer_windows n WHERE n.consumer = w.consumer)
+    - $6 * interval '1 microsecond') * interval '1 second') AS begin
+  FROM messagekit.consumer_windows w GROUP BY w.consumer)
 SELECT w.consumer, (SELECT count(*) FROM messagekit.outbox_events e WHERE e.created_at < w.begin AND ",
     chosen!(),
     ") AS events
@@ -130,7 +129,7 @@ pub(crate) async fn skipped_by(
     by_consumer(filtered(schema, SKIPPED_BY, filter), connection).await
 }
 
-/// Counts for each consumer the events that are older than its window.
+/// Counts for each consumer the events that it would set aside because of their age.
 pub(crate) async fn too_old_for(
     connection: &mut PgConnection,
     schema: &SchemaName,

@@ -28,20 +28,21 @@ pub(crate) struct Marker {
     pub(crate) message: String,
 }
 
-/// Notes the window of a consumer that runs.
+/// Notes the window of a consumer that runs, and returns since when its markers are complete.
 pub(crate) fn note_window(
     conn: &Connection,
     consumer: i64,
     window: Option<Duration>,
     now: i64,
-) -> Result<()> {
+) -> Result<Option<i64>> {
     let seconds = window.map_or(CENTURY, |window| window.as_secs().clamp(1, CENTURY));
     conn.prepare_cached(
         "INSERT INTO messagekit_consumer_windows (consumer_id, seconds, noted_at) VALUES (?1, ?2, ?3)
          ON CONFLICT (consumer_id, seconds) DO UPDATE SET noted_at = excluded.noted_at",
     )?
-    .execute((consumer, seconds.cast_signed(), now))
-    .map(drop)
+    .execute((consumer, seconds.cast_signed(), now))?;
+    conn.prepare_cached("SELECT max(complete_since) FROM messagekit_consumer_windows WHERE consumer_id = ?1")?
+        .query_row([consumer], |row| row.get(0))
 }
 
 /// Returns the first consumer behind another that has a window, and before when its markers may go.
@@ -59,15 +60,19 @@ fn next_consumer(conn: &Connection, after: i64, now: i64) -> Result<Option<(i64,
     .optional()
 }
 
-/// Returns the windows of the consumers that have one, in seconds.
-pub(crate) fn windows(conn: &Connection) -> Result<Vec<(String, i64)>> {
+/// Returns for each consumer that has noted a window the time before which it sets messages aside.
+pub(crate) fn begins(conn: &Connection, now: i64) -> Result<Vec<(String, i64)>> {
     conn.prepare_cached(
-        "SELECT c.name, max(w.seconds) FROM messagekit_consumer_windows w
-         JOIN messagekit_consumers c ON c.id = w.consumer_id
-         WHERE w.noted_at > (SELECT max(noted_at) FROM messagekit_consumer_windows n WHERE n.consumer_id = w.consumer_id) - ?1
+        "SELECT c.name, max(w.seconds) FILTER (WHERE w.noted_at > (
+             SELECT max(noted_at) FROM messagekit_consumer_windows n WHERE n.consumer_id = w.consumer_id) - ?1), max(w.complete_since)
+         FROM messagekit_consumer_windows w JOIN messagekit_consumers c ON c.id = w.consumer_id
          GROUP BY c.name ORDER BY c.name",
     )?
-    .query_map([micros(NOTED_WITHIN)], |row| Ok((row.get(0)?, row.get(1)?)))?
+    .query_map([micros(NOTED_WITHIN)], |row| {
+        let (seconds, complete_since): (i64, Option<i64>) = (row.get(1)?, row.get(2)?);
+        let begin = now.saturating_sub(seconds.saturating_mul(1_000_000));
+        Ok((row.get(0)?, complete_since.map_or(begin, |since| since.max(begin))))
+    })?
     .collect()
 }
 
@@ -119,8 +124,24 @@ pub(crate) fn markers(
            AND (outcome = ?5 OR outcome = ?6 AND NOT EXISTS (SELECT 1 FROM messagekit_dead_letters d
              WHERE d.consumer_id = m.consumer_id AND d.message_id = m.message_id))";
     let values = (consumer, &from, &last, before, DONE, DISCARDED);
+    if !is_trial {
+        let newest: Option<i64> = conn
+            .prepare_cached(&format!("SELECT max(processed_at) {old}"))?
+            .query_row(values, |row| row.get(0))?;
+        note_removed(conn, consumer, newest)?;
+    }
     let removed = remove(conn, old, values, is_trial)?;
     Ok(Stretch { removed, next: Some(Marker { consumer, message: last }) })
+}
+
+/// Notes that markers of a consumer are about to go, the newest of which was written at a time.
+fn note_removed(conn: &Connection, consumer: i64, newest: Option<i64>) -> Result<()> {
+    let Some(newest) = newest else { return Ok(()) };
+    conn.prepare_cached(
+        "UPDATE messagekit_consumer_windows SET complete_since = max(coalesce(complete_since, ?2), ?2) WHERE consumer_id = ?1",
+    )?
+    .execute((consumer, newest.saturating_add(micros(MARGIN))))
+    .map(drop)
 }
 
 /// Goes through the letters behind a number.

@@ -123,7 +123,8 @@ fn vanished(position: i64) -> Error {
     Error::new(ErrorKind::Corrupt, "record vanished between look and read").with("position", position)
 }
 
-/// Counts the events of a filter, and for each consumer those it has a marker for, and those that are older than its window.
+/// Counts the events of a filter, and for each consumer those it has a marker for, and those that it would set
+/// aside because of their age.
 pub(crate) fn count(conn: &Connection, filter: &EventFilter, now: i64) -> rusqlite::Result<ReplayCount> {
     let chosen = Chosen::of(filter);
     let events: u32 = conn
@@ -140,8 +141,7 @@ pub(crate) fn count(conn: &Connection, filter: &EventFilter, now: i64) -> rusqli
         .query_map(params_from_iter(&chosen.values), |row| Ok((row.get(0)?, row.get::<_, u32>(1)?.into())))?
         .collect::<rusqlite::Result<Vec<_>>>()?;
     let mut too_old_for = Vec::new();
-    for (consumer, seconds) in cleanup::windows(conn)? {
-        let begin = now.saturating_sub(seconds.saturating_mul(1_000_000));
+    for (consumer, begin) in cleanup::begins(conn, now)? {
         let old: u32 = conn
             .prepare_cached(&format!(
                 "SELECT count(*) FROM {RECORDS} WHERE r.created_at < {begin} AND {}",

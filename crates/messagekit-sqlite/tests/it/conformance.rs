@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use messagekit::log::{Log, Page, Start};
 use messagekit::{Capabilities, Message, MessageId, NextOffset, Offsets, Publisher, Source, Store};
@@ -185,6 +186,27 @@ impl StoreFixture for Rows {
         let delete = "DELETE FROM messagekit_processed_messages WHERE message_id = ?2
             AND consumer_id = (SELECT id FROM messagekit_consumers WHERE name = ?1)";
         tx.call(move |c| c.execute(delete, [consumer, id])).await.expect("deletes");
+        self.store.commit(tx).await.expect("commits");
+    }
+
+    async fn age(&self, consumer: &str, topic: &str, by: Duration) {
+        let (consumer, topic) = (consumer.to_owned(), topic.to_owned());
+        let by = i64::try_from(by.as_micros()).expect("some days");
+        let mut tx = self.store.begin().await.expect("begins");
+        tx.call(move |c| {
+            c.execute(
+                "UPDATE messagekit_processed_messages SET processed_at = processed_at - ?2
+                 WHERE consumer_id = (SELECT id FROM messagekit_consumers WHERE name = ?1)",
+                (consumer, by),
+            )?;
+            c.execute(
+                "UPDATE messagekit_topic_records SET created_at = created_at - ?2 WHERE pos >> 40 IN (
+                   SELECT p.id FROM messagekit_topic_partitions p JOIN messagekit_topics t ON t.id = p.topic_id WHERE t.name = ?1)",
+                (topic, by),
+            )
+        })
+        .await
+        .expect("updates");
         self.store.commit(tx).await.expect("commits");
     }
 

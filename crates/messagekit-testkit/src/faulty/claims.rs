@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use messagekit::{Claim, ClaimRequest, Error, ErrorKind, MessageId, Processed, Store};
 
 use super::Fault;
@@ -60,8 +61,12 @@ impl FaultyStore {
 }
 
 impl Processed for FaultyStore {
-    async fn note_window(&self, consumer: &str, window: Option<Duration>) -> Result<(), Error> {
-        self.inner.note_window(consumer, window).await
+    async fn note_window(
+        &self,
+        consumer: &str,
+        window: Option<Duration>,
+    ) -> Result<Option<Timestamp>, Error> {
+        self.note(consumer, window).await
     }
 
     async fn oldest_return(&self, topics: &[Arc<str>]) -> Result<Option<Duration>, Error> {

@@ -78,6 +78,10 @@ impl StoreFixture for FaultyStoreFixture {
         self.store.inner.forget_marker(consumer, id);
     }
 
+    async fn age(&self, consumer: &str, topic: &str, by: Duration) {
+        self.store.inner.pretend_older(consumer, topic, by);
+    }
+
     fn can_swallow_errors(&self) -> bool {
         true
     }

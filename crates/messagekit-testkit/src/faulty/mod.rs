@@ -6,6 +6,7 @@
 
 mod bookkeeping;
 mod claims;
+mod cleanup;
 mod desk;
 mod fixture;
 mod letters;

@@ -60,7 +60,7 @@ impl Replays for FaultyStore {
             if self.is(Fault::CountForgetsMarkers) {
                 count.skipped_by.clear();
             }
-            if self.is(Fault::CountForgetsWindows) {
+            if self.is(Fault::CountForgetsWindows) || self.is(Fault::CountForgetsRemovals) {
                 count.too_old_for.clear();
             }
             Ok(count)

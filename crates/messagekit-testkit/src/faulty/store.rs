@@ -41,6 +41,8 @@ pub(super) struct Notes {
     pub(super) arrivals: i64,
     pub(super) replay: Option<(messagekit::ReplayLease, messagekit::ReplayJob)>,
     pub(super) consumers: BTreeSet<String>,
+    /// What was told of markers that are complete.
+    pub(super) since: Option<jiff::Timestamp>,
     pub(super) offsets: BTreeMap<(String, Arc<str>, i32, u32), i64>,
 }
 

@@ -387,6 +387,16 @@ faults! {
     NotesFailureOutsideTransaction: Store failure_of_an_own_event_is_noted_once,
     /// Every event is taken for an own one.
     NotesStrangers: Store failure_of_a_strangers_event_is_not_noted,
+    /// A cleanup removes nothing.
+    CleansNothing: Store markers_leave_a_day_after_their_window,
+    /// A trial removes what it counts.
+    TrialsRemove: Store trial_removes_nothing_and_tells_of_nothing,
+    /// No consumer learns that markers of it were removed.
+    RemovesUntold: Store consumer_learns_since_when_its_markers_are_complete,
+    /// Each consumer learns what was removed of others.
+    TellsEverybody: Store removed_markers_are_told_to_their_consumer_only,
+    /// A marker that is removed late takes back what the ones before it told.
+    TellsTheLastRemoval: Store time_since_when_markers_are_complete_never_goes_back,
     /// The newest event stands first.
     EventsNewestFirst: Store events_are_listed_oldest_first_and_filtered,
     /// The type of events is not looked at.
@@ -401,6 +411,8 @@ faults! {
     CountForgetsMarkers: Store count_tells_what_would_be_published,
     /// A count does not look at windows.
     CountForgetsWindows: Store count_tells_what_is_too_old,
+    /// A count does not look at what was removed.
+    CountForgetsRemovals: Store count_tells_what_no_marker_remembers,
     /// The events of a replay are chosen when a worker takes it.
     ReplayChoosesLate: Store replay_publishes_what_was_chosen_when_it_was_ordered,
     /// A step publishes everything.

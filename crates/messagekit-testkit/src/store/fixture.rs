@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use messagekit::cleanup::Cleanup;
 use messagekit::{
     Act, Acted, Actor, Bookkeeping, Claim, ClaimRequest, DeadLetters, Error, Failure, FailureKind, Inbox,
     Leased, LetterFilter, Message, MessageId, Next, Operations, OutboxRows, ParkingRoom, Place, Received,
@@ -15,7 +16,7 @@ use crate::{DEADLINE, unique};
 /// A database with its tables, and with somewhere to write a business row. A clone is the same database.
 pub trait StoreFixture: Clone + Send + Sync + 'static {
     /// The adapter's store.
-    type Store: Inbox + OutboxRows + Suspects + Bookkeeping + Operations;
+    type Store: Inbox + OutboxRows + Suspects + Bookkeeping + Operations + Cleanup;
 
     /// Returns a handle.
     fn store(&self) -> Self::Store;
@@ -47,6 +48,9 @@ pub trait StoreFixture: Clone + Send + Sync + 'static {
 
     /// Takes the marker of a message away, as retention does with old ones.
     fn forget_marker(&self, consumer: &str, id: &MessageId) -> impl Future<Output = ()> + Send;
+
+    /// Makes the markers of a consumer and the events of a topic older by this time, as if it had passed.
+    fn age(&self, consumer: &str, topic: &str, by: Duration) -> impl Future<Output = ()> + Send;
 
     /// Says whether the database ends a transaction with a failed statement, and
     /// [`swallow_error`](Self::swallow_error) makes one fail.

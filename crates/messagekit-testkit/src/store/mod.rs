@@ -3,6 +3,7 @@
 pub mod acts;
 pub mod bookkeeping;
 pub mod claims;
+pub mod cleanup;
 pub mod desk;
 mod fixture;
 pub mod health;

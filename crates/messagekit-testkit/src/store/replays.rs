@@ -7,6 +7,7 @@ use messagekit::{
     Processed, ReplayIds, ReplayJob, ReplayLease, ReplayOrder, ReplayState, Replays, StoredEvent, headers,
 };
 
+use super::cleanup::{cleaned, handled, note};
 use super::fixture::{begin, claim_now, commit, somebody};
 use super::{Audited, StoreFixture, received};
 use crate::{DEADLINE, eventually, unique};
@@ -185,6 +186,23 @@ pub async fn count_tells_what_is_too_old<F: StoreFixture>(fixture: &F) {
     .await;
     let none = store.replay_count(&of_topic(&unique("topic"))).await.expect("counts are answered");
     assert_eq!(none.too_old_for, []);
+}
+
+/// Which consumers would refuse events because markers of that time were removed, whatever window they have noted since.
+pub async fn count_tells_what_no_marker_remembers<F: StoreFixture>(fixture: &F) {
+    let (store, topic, consumer) = (fixture.store(), unique("topic"), unique("consumer"));
+    let week = Duration::from_secs(7 * 24 * 60 * 60);
+    note(fixture, &consumer, Some(week)).await;
+    write(fixture, &topic, &["1"]).await;
+    handled(fixture, &consumer, Duration::ZERO).await;
+    fixture.age(&consumer, &topic, week * 3 / 2).await;
+    write(fixture, &topic, &["2"]).await;
+    assert_eq!(cleaned(fixture, false).await, 1);
+    for longer in [Some(week * 2), None] {
+        note(fixture, &consumer, longer).await;
+        let count = store.replay_count(&of_topic(&topic)).await.expect("counts are answered");
+        assert_eq!((count.events, count.too_old_for), (2, vec![(consumer.clone(), 1)]), "{longer:?}");
+    }
 }
 
 /// What is written after the order is not part of it.

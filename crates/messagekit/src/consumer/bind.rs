@@ -19,7 +19,7 @@ pub(super) async fn bind<S: Inbox, Src: Source>(
         remembered.extend(patiently(consumer, || store.next_of(consumer, topic)).await?);
     }
     // Before anything is handled: a cleanup that did not know of this consumer would take its markers.
-    patiently(consumer, || store.note_window(consumer, settings.window)).await?;
+    patiently(consumer, || settings.window.note(store, consumer)).await?;
     patiently(consumer, || store.sweep_suspects(consumer)).await?;
     source.consult(Arc::new(Memory { store: store.clone(), consumer: Arc::clone(&settings.name) }));
     source.bind(consumer, &remembered).await

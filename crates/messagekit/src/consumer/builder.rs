@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::settings::{A_CENTURY, A_YEAR, ATTEMPTS, DEADLINE, SHORTEST_WINDOW, Settings};
 use super::stats::Ending;
+use super::window::DedupWindow;
 use super::{
     Backoff, HandlerFn, IdempotentConsumer, Middleware, OnFailure, OnUnknown, Router, StateHandlerFn, Stats,
     run,
@@ -312,7 +313,8 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
     /// the consumer are never [cleaned up](crate::cleanup).
     ///
     /// Choose it longer than anything comes back: the retention of the topics, the age at which dead letters are sent again,
-    /// the reach of a replay.
+    /// the reach of a replay. Made longer, or taken away, it brings back no marker that a cleanup has removed: messages of that
+    /// time are set aside all the same, until they are older than the longer window anyway.
     pub fn window(mut self, window: Duration) -> Self {
         self.window = Some(window.min(A_CENTURY));
         self
@@ -405,7 +407,7 @@ impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
             backoff: self.backoff,
             deadline: self.deadline,
             batch,
-            window: self.window,
+            window: DedupWindow::new(self.window),
             key_lanes: self.key_lanes,
             stats,
             doubted: Mutex::default(),
@@ -428,7 +430,7 @@ impl<S: Store, Src> fmt::Debug for Consumer<S, Src> {
             .field("backoff", &self.settings.backoff)
             .field("deadline", &self.settings.deadline)
             .field("batch", &self.settings.batch)
-            .field("window", &self.settings.window)
+            .field("window", &self.settings.window.length())
             .field("key_lanes", &self.settings.key_lanes)
             .finish_non_exhaustive()
     }

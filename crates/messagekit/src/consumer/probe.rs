@@ -17,7 +17,6 @@ use super::caution::{stand_down, suspect};
 use super::fault::{Run, handle};
 use super::router::Task;
 use super::settings::{KILLS, Settings};
-use super::window;
 use crate::store::{Claim, End, Inbox, Store};
 
 /// How long a message is believed that its dependency is down, while nothing else of its lane is applied.
@@ -88,7 +87,7 @@ impl<S: Inbox> Doubtful<S> {
             if key.is_some_and(|key| behind.contains(key)) || matches!(entry.task, Task::Ignore) {
                 continue;
             }
-            if index == 0 || !is_handled || window::outside(settings.window, message, now).is_some() {
+            if index == 0 || !is_handled || settings.window.outside(message, now).is_some() {
                 behind.extend(key);
                 continue;
             }

@@ -27,7 +27,7 @@ pub(super) async fn watch<S: Inbox>(
                 tracing::info!(consumer, error = %chain(&error), "the window cannot be compared");
             }
         };
-        if let Some(window) = settings.window {
+        if let Some(window) = settings.window.length() {
             if let Some(retention) = &retention {
                 learn(kept(window, &**retention).await);
             }
@@ -38,7 +38,7 @@ pub(super) async fn watch<S: Inbox>(
         }
         settings.stats.short_of(found);
         tokio::time::sleep(EVERY).await;
-        if let Err(error) = settings.store.note_window(consumer, settings.window).await {
+        if let Err(error) = settings.window.note(&settings.store, consumer).await {
             tracing::warn!(consumer, error = %chain(&error), "window not noted");
         }
     }

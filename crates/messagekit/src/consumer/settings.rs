@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::probe::Doubted;
+use super::window::DedupWindow;
 use super::{Backoff, Middleware, OnFailure, Router, Stats};
 use crate::Shutdown;
 use crate::store::{ClaimRequest, Failure, FailureKind, Next, ParkingRoom, Received, Store};
@@ -56,7 +57,7 @@ pub(super) struct Settings<S: Store> {
     /// Into how many a lane of the source is divided by key.
     pub(super) key_lanes: NonZeroU32,
     /// How old a message may be.
-    pub(super) window: Option<Duration>,
+    pub(super) window: DedupWindow,
     pub(super) stats: Stats,
     pub(super) doubted: Mutex<Doubted>,
     /// Cuts off every handler that still runs: the shutdown has waited long enough.

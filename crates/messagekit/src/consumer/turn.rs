@@ -15,7 +15,7 @@ use super::probe::Doubtful;
 use super::router::Task;
 use super::settings::Settings;
 use super::split::Split;
-use super::{ConsumerStats, OnFailure, window};
+use super::{ConsumerStats, OnFailure};
 use jiff::Timestamp;
 
 use crate::crash;
@@ -296,7 +296,7 @@ pub(super) async fn turn<S: Inbox>(
 /// What is older than the window is set aside instead of handled.
 fn judged<S: Inbox>(settings: &Settings<S>, entry: Arc<Entry<S>>, now: Timestamp) -> Arc<Entry<S>> {
     let is_handled = matches!(entry.task, Task::Handle { .. });
-    match window::outside(settings.window, &entry.received.message, now).filter(|_| is_handled) {
+    match settings.window.outside(&entry.received.message, now).filter(|_| is_handled) {
         Some(failure) => Arc::new(Entry { received: entry.received.clone(), task: Task::SetAside(failure) }),
         None => entry,
     }

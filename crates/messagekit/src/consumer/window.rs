@@ -1,27 +1,79 @@
 //! How old a message may be to be recognised as one that was handled before.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::Message;
 use crate::message::headers;
-use crate::store::{Failure, FailureKind};
+use crate::store::{Failure, FailureKind, Inbox};
+use crate::{Error, Message};
 
-/// Returns why a message is not handled: it was written longer ago than `window`, by the database clock of its outbox row,
-/// which every hop passes on. Markers are kept for as long, so nobody could say whether it was applied. What does not say
-/// when it was written is not judged: the clocks of brokers begin anew with each hop.
-pub(super) fn outside(window: Option<Duration>, message: &Message, now: Timestamp) -> Option<Failure> {
-    let window = window?;
-    let created = message.headers.get(headers::CREATED_AT)?;
-    let created: Timestamp = std::str::from_utf8(created).ok()?.parse().ok()?;
-    let age = Duration::try_from(now.duration_since(created)).ok()?;
-    (age > window).then(|| {
-        let text = format!(
-            "written at {created}, longer ago than the window of {window:?}: it may have been applied before"
-        );
-        Failure::permanent(FailureKind::OutsideWindow, text)
-    })
+/// How far back a consumer recognises its messages: its window, and no further than its markers are complete.
+///
+/// A window that is made longer, or taken away, brings back no marker that was removed under the shorter one.
+#[derive(Debug)]
+pub(super) struct DedupWindow {
+    length: Option<Duration>,
+    /// As the database last answered.
+    complete_since: Mutex<Option<Timestamp>>,
+}
+
+impl DedupWindow {
+    pub(super) fn new(length: Option<Duration>) -> Self {
+        Self { length, complete_since: Mutex::default() }
+    }
+
+    /// Returns how old a message may be at most, by the setting.
+    pub(super) fn length(&self) -> Option<Duration> {
+        self.length
+    }
+
+    /// Notes the window, so that no cleanup removes a marker inside it from now on, and learns what is gone already.
+    pub(super) async fn note<S: Inbox>(&self, store: &S, consumer: &str) -> Result<(), Error> {
+        let complete_since = store.note_window(consumer, self.length).await?;
+        let mut known = self.complete_since.lock().unwrap_or_else(PoisonError::into_inner);
+        if *known != complete_since
+            && let Some(since) = complete_since
+            && self.length.is_none_or(|length| is_older(length, since, Timestamp::now()))
+        {
+            tracing::info!(
+                consumer,
+                %since,
+                window = ?self.length,
+                "markers were removed under a shorter window: messages written before that time are set aside"
+            );
+        }
+        *known = complete_since;
+        Ok(())
+    }
+
+    /// Returns why a message is not handled: by the database clock of its outbox row, which every hop passes on, it was written
+    /// longer ago than the window, or before the consumer's markers are complete. Nobody could say whether it was applied.
+    /// What does not say when it was written is not judged: the clocks of brokers begin anew with each hop.
+    pub(super) fn outside(&self, message: &Message, now: Timestamp) -> Option<Failure> {
+        let complete_since = *self.complete_since.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.length.is_none() && complete_since.is_none() {
+            return None;
+        }
+        let created = message.headers.get(headers::CREATED_AT)?;
+        let created: Timestamp = std::str::from_utf8(created).ok()?.parse().ok()?;
+        let text = if let Some(length) = self.length.filter(|length| is_older(*length, created, now)) {
+            format!(
+                "written at {created}, longer ago than the window of {length:?}: it may have been applied before"
+            )
+        } else {
+            let since = complete_since.filter(|since| created < *since)?;
+            format!(
+                "written at {created}, and markers are complete only since {since}: it may have been applied before, when the window was shorter"
+            )
+        };
+        Some(Failure::permanent(FailureKind::OutsideWindow, text))
+    }
+}
+
+fn is_older(length: Duration, created: Timestamp, now: Timestamp) -> bool {
+    Duration::try_from(now.duration_since(created)).is_ok_and(|age| age > length)
 }
 
 #[cfg(test)]
@@ -30,10 +82,23 @@ mod tests {
 
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-    fn judged(created: &str) -> bool {
+    fn written(created: &str) -> Message {
+        Message::new("orders.order", "").with_header(headers::CREATED_AT, created.to_owned())
+    }
+
+    fn judged_by(window: &DedupWindow, message: &Message) -> Option<String> {
         let now: Timestamp = "2026-03-31T12:00:00Z".parse().expect("a time");
-        let message = Message::new("orders.order", "").with_header(headers::CREATED_AT, created.to_owned());
-        outside(Some(30 * DAY), &message, now).is_some()
+        window.outside(message, now).map(|failure| failure.error)
+    }
+
+    fn judged(created: &str) -> bool {
+        judged_by(&DedupWindow::new(Some(30 * DAY)), &written(created)).is_some()
+    }
+
+    /// Whose markers are complete since the middle of the month.
+    fn cleaned(length: Option<Duration>) -> DedupWindow {
+        let since = "2026-03-15T12:00:00Z".parse().expect("a time");
+        DedupWindow { length, complete_since: Mutex::new(Some(since)) }
     }
 
     #[test]
@@ -48,13 +113,26 @@ mod tests {
         assert!(!judged("yesterday"));
         assert!(!judged(""));
         assert!(!judged("2031-01-01T00:00:00Z"));
-        assert!(outside(Some(DAY), &Message::new("orders.order", ""), Timestamp::now()).is_none());
+        let silent = Message::new("orders.order", "");
+        for window in [DedupWindow::new(Some(DAY)), cleaned(Some(DAY)), cleaned(None)] {
+            assert!(judged_by(&window, &silent).is_none());
+        }
     }
 
     #[test]
     fn without_a_window_everything_is_young() {
-        let message =
-            Message::new("orders.order", "").with_header(headers::CREATED_AT, "1999-12-31T23:59:59Z");
-        assert!(outside(None, &message, Timestamp::now()).is_none());
+        assert!(judged_by(&DedupWindow::new(None), &written("1999-12-31T23:59:59Z")).is_none());
+    }
+
+    #[test]
+    fn what_is_older_than_the_markers_are_complete_is_outside_of_any_window() {
+        for length in [None, Some(30 * DAY)] {
+            let window = cleaned(length);
+            let text = judged_by(&window, &written("2026-03-15T11:59:59.999999Z")).expect("outside");
+            assert!(text.contains("complete only since 2026-03-15T12:00:00Z"), "{text}");
+            assert_eq!(judged_by(&window, &written("2026-03-15T12:00:00Z")), None);
+        }
+        let text = judged_by(&cleaned(Some(DAY)), &written("2026-03-20T12:00:00Z")).expect("outside");
+        assert!(text.contains("longer ago than the window"), "a shorter one goes on counting: {text}");
     }
 }

@@ -27,7 +27,7 @@ impl Clock {
 }
 
 /// Adds without overflow: a lease "for ever" ends at the end of time.
-fn later(at: Timestamp, delay: Duration) -> Timestamp {
+pub(super) fn later(at: Timestamp, delay: Duration) -> Timestamp {
     SignedDuration::try_from(delay)
         .ok()
         .and_then(|delay| at.checked_add(delay).ok())

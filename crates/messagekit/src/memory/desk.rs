@@ -55,7 +55,8 @@ impl Tables {
                     Act::Undo => self.came_back(id, now),
                 }
                 // A marker that was forgotten is made again: a late copy would be applied behind the act's back.
-                self.markers.entry(key).or_insert(Marker { claim, generation: 0 }).claim = claim;
+                let marker = self.markers.entry(key).or_insert(Marker::new(claim, 0));
+                (marker.claim, marker.processed_at) = (claim, now);
                 Acted::Done
             }
             Err(state) => Acted::WrongState(state),

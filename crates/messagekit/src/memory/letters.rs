@@ -207,7 +207,7 @@ impl Tables {
             self.only_looked(tx, &key);
             return Ok(SetAsideOutcome::AlreadySettled);
         }
-        tx.writes.markers.insert(key, Marker { claim: Claim::Held, generation });
+        tx.writes.markers.insert(key, Marker::new(Claim::Held, generation));
         // Like a sequence: a rollback leaves a gap.
         self.last_letter += 1;
         tx.writes.letters.insert(self.last_letter, letter(self.last_letter));
@@ -296,8 +296,8 @@ impl Retries for MemoryStore {
             let key: (String, MessageId) = (consumer.to_owned(), leased.received.id.clone());
             tables.locks.marker(tx.number, &key)?;
             match tables.marker_in(tx, &key) {
-                Some(Marker { claim: Claim::Held, generation }) => {
-                    tx.writes.markers.insert(key, Marker { claim: Claim::Done, generation });
+                Some(Marker { claim: Claim::Held, generation, .. }) => {
+                    tx.writes.markers.insert(key, Marker::new(Claim::Done, generation));
                     tx.writes.resolved.insert(leased.letter, Resolving { token: leased.token, at });
                     Ok(true)
                 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::parking::HeldKey;
 use super::store::Tables;
 use super::tx::MemoryTx;
@@ -17,9 +19,16 @@ pub(super) struct Marker {
     /// What a claim answers from now on.
     pub(super) claim: Claim,
     pub(super) generation: i32,
+    /// When it was committed.
+    pub(super) processed_at: Timestamp,
 }
 
 impl Marker {
+    /// Makes one for the writes of a transaction, whose commit sets its time.
+    pub(super) fn new(claim: Claim, generation: i32) -> Self {
+        Self { claim, generation, processed_at: Timestamp::MAX }
+    }
+
     /// Returns whether a claim of a generation finds the message fresh: in a range that is processed again, what was applied
     /// under a smaller generation is applied once more.
     pub(super) fn yields_to(self, generation: i32) -> bool {
@@ -107,7 +116,7 @@ impl Tables {
             let behind = self.is_held(tx, consumer, request);
             let (claim, answer) =
                 if behind { (Claim::Held, Claim::Behind) } else { (Claim::Done, Claim::Fresh) };
-            tx.writes.markers.insert(key.clone(), Marker { claim, generation: request.generation });
+            tx.writes.markers.insert(key.clone(), Marker::new(claim, request.generation));
             tx.writes.fresh.insert(key);
             return Ok(answer);
         }
@@ -125,13 +134,17 @@ impl Tables {
 }
 
 impl Processed for MemoryStore {
-    async fn note_window(&self, consumer: &str, window: Option<Duration>) -> Result<(), Error> {
+    async fn note_window(
+        &self,
+        consumer: &str,
+        window: Option<Duration>,
+    ) -> Result<Option<Timestamp>, Error> {
         let window = window.unwrap_or(Duration::MAX);
-        self.tables(|tables| {
+        Ok(self.tables(|tables| {
             let noted = tables.windows.entry(consumer.to_owned()).or_default();
             *noted = window.max(*noted);
-        });
-        Ok(())
+            tables.complete_since.get(consumer).copied()
+        }))
     }
 
     async fn oldest_return(&self, topics: &[Arc<str>]) -> Result<Option<Duration>, Error> {

@@ -25,6 +25,7 @@
 
 mod audit;
 mod bookkeeping;
+mod cleanup;
 mod clock;
 mod desk;
 mod failpoint;

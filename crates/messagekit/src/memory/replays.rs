@@ -81,13 +81,16 @@ impl Tables {
             (consumer.clone(), events.iter().filter(has_marker).count() as u64)
         });
         let skipped_by = skipped_by.filter(|(_, skipped)| *skipped > 0).collect();
-        let too_old = |window: Duration| {
+        let too_old = |consumer: &String, window: Duration| {
+            let complete_since = self.complete_since.get(consumer);
             let is_outside = |event: &&&StoredEvent| {
                 Duration::try_from(now.duration_since(event.created_at)).is_ok_and(|age| age > window)
+                    || complete_since.is_some_and(|since| event.created_at < *since)
             };
             events.iter().filter(is_outside).count() as u64
         };
-        let too_old_for = self.windows.iter().map(|(consumer, window)| (consumer.clone(), too_old(*window)));
+        let too_old_for =
+            self.windows.iter().map(|(consumer, window)| (consumer.clone(), too_old(consumer, *window)));
         let too_old_for = too_old_for.filter(|(_, events)| *events > 0).collect();
         Ok(ReplayCount { events: events.len() as u64, skipped_by, too_old_for })
     }

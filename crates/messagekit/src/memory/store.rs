@@ -41,6 +41,8 @@ pub(super) struct Tables {
     pub(super) offsets: BTreeMap<OffsetKey, i64>,
     /// The longest that running consumers have noted.
     pub(super) windows: BTreeMap<String, Duration>,
+    /// Since when the markers of a consumer are complete of which some were removed.
+    pub(super) complete_since: BTreeMap<String, Timestamp>,
     pub(super) letters: BTreeMap<i64, Letter>,
     pub(super) last_letter: i64,
     pub(super) queues: Queues,
@@ -140,6 +142,17 @@ impl MemoryStore {
         self.tables(|tables| tables.lag = Some(lag));
     }
 
+    /// Makes the markers of a consumer and the events of a topic older by this time, as if it had passed.
+    pub fn pretend_older(&self, consumer: &str, topic: &str, by: Duration) {
+        let earlier = |at: Timestamp| at.checked_sub(by).unwrap_or(Timestamp::MIN);
+        self.tables(|tables| {
+            let markers = tables.markers.iter_mut().filter(|((owner, _), _)| owner == consumer);
+            markers.for_each(|(_, marker)| marker.processed_at = earlier(marker.processed_at));
+            let events = tables.events.iter_mut().filter(|event| *event.message.topic == *topic);
+            events.for_each(|event| event.created_at = earlier(event.created_at));
+        });
+    }
+
     /// Returns how many transactions are open.
     pub fn open_transactions(&self) -> usize {
         self.tables(|tables| tables.open.len())
@@ -189,7 +202,8 @@ impl Tables {
     }
 
     fn apply(&mut self, writes: Writes, log: Option<&MemoryLog>, now: Timestamp) {
-        self.markers.extend(writes.markers);
+        let markers = writes.markers.into_iter();
+        self.markers.extend(markers.map(|(key, marker)| (key, Marker { processed_at: now, ..marker })));
         for (number, letter) in writes.letters {
             self.letters.insert(number, letter);
             self.queue(number);

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::{
     Claim, ClaimRequest, End, Failure, Leased, NextOffset, Offsets, ParkingRoom, Processed, Received,
     Retries, SetAside, SetAsideOutcome, Store, Suspects, TransactError, Work,
@@ -120,8 +122,8 @@ impl<P: Publisher + 'static> Store for NoStore<P> {
 }
 
 impl<P: Publisher + 'static> Processed for NoStore<P> {
-    async fn note_window(&self, _: &str, _: Option<Duration>) -> Result<(), Error> {
-        Ok(())
+    async fn note_window(&self, _: &str, _: Option<Duration>) -> Result<Option<Timestamp>, Error> {
+        Ok(None)
     }
 
     async fn oldest_return(&self, _: &[Arc<str>]) -> Result<Option<Duration>, Error> {

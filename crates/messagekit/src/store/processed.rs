@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use super::Store;
 use crate::{Error, MessageId};
@@ -65,13 +66,18 @@ pub trait Processed: Store {
     /// Notes how old a message of a running consumer may be, so that a [cleanup](crate::cleanup) keeps its markers for
     /// longer; `None` for any age. The longest window of those that were noted of late counts.
     ///
+    /// Returns since when the consumer's markers are complete, by the database's clock, or `None` when no cleanup has removed
+    /// any: a message that was written before then and has no marker may have been applied. The time never goes back, and is
+    /// [`MARGIN`](crate::cleanup::MARGIN) after the newest marker that was removed. What a cleanup removes after this call
+    /// belongs to messages outside of the window that it notes.
+    ///
     /// # Errors
     /// Transient if the database does not answer.
     fn note_window(
         &self,
         consumer: &str,
         window: Option<Duration>,
-    ) -> impl Future<Output = Result<(), Error>> + Send;
+    ) -> impl Future<Output = Result<Option<Timestamp>, Error>> + Send;
 
     /// Returns the age of the oldest open letter that a retry sends to one of `topics` again, by the database's clock since it
     /// was written down.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use messagekit::memory::{MemoryStore, MemoryTx};
 use messagekit::{
     Claim, ClaimRequest, Error, ErrorKind, Failure, Leased, MessageId, NextOffset, Offsets, ParkingRoom,
@@ -125,7 +126,11 @@ impl Store for Flaky {
 }
 
 impl Processed for Flaky {
-    async fn note_window(&self, consumer: &str, window: Option<Duration>) -> Result<(), Error> {
+    async fn note_window(
+        &self,
+        consumer: &str,
+        window: Option<Duration>,
+    ) -> Result<Option<Timestamp>, Error> {
         self.call(Call::NoteWindow, self.inner.note_window(consumer, window)).await
     }
 

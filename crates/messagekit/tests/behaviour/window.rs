@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use messagekit::cleanup::{Retention, clean};
 use messagekit::memory::MemoryTx;
 use messagekit::metrics::{Metrics, text};
 use messagekit::{
@@ -57,6 +58,42 @@ async fn an_old_copy_of_what_is_still_remembered_is_a_duplicate_and_no_letter() 
     until(|| world.committed(0) == 2).await;
     assert_eq!((world.applied().len(), world.letters_now()), (1, 0));
     assert_eq!(consumer.stop().await.duplicates, 1);
+}
+
+/// A window that is made longer, or taken away, does not bring the markers back.
+#[tokio::test(start_paused = true)]
+async fn a_copy_of_what_was_removed_under_a_shorter_window_is_set_aside_under_every_longer_one() {
+    let days = |days: u64| seconds(days * 24 * 60 * 60);
+    for longer in [Some(WINDOW * 2), None] {
+        let world = World::new(1);
+        let billing = |window: Option<Duration>| match window {
+            Some(window) => world.billing().window(window),
+            None => world.billing(),
+        };
+        world.publish(written("a", 1, Duration::ZERO)).await;
+        let consumer = start(billing(Some(WINDOW)));
+        until(|| world.applied().len() == 1).await;
+        consumer.stop().await;
+        world.store.pretend_older(CONSUMER, "orders.order", WINDOW + days(5));
+        world.publish(written("a", 2, days(1))).await;
+        let consumer = start(billing(Some(WINDOW)));
+        until(|| world.applied().len() == 2).await;
+        consumer.stop().await;
+        let done = clean(&world.store, &Retention::default(), false, std::future::pending::<()>()).await;
+        assert_eq!(done.expect("cleans").iter().map(|done| done.removed).sum::<u64>(), 1);
+
+        // The same messages as they come again, and one of the days before that nobody has seen.
+        world.publish(written("a", 1, WINDOW + days(5))).await;
+        world.publish(written("a", 2, days(1))).await;
+        world.publish(written("b", 3, WINDOW)).await;
+        let consumer = start(billing(longer));
+        until(|| world.committed(0) == 5).await;
+        assert_eq!(world.applied(), ["a-1", "a-2", "b-3"], "{longer:?}: once each");
+        let letter = world.letter("a-1").await;
+        assert_eq!(&*letter.kind, "outside_window", "{longer:?}");
+        assert!(letter.error.contains("complete only since"), "{}", letter.error);
+        assert_eq!((world.letters_now(), consumer.stop().await.duplicates), (1, 1), "{longer:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

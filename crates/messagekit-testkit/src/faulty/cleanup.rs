@@ -1,0 +1,46 @@
+//! A store with one fault: what is removed with age.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use messagekit::cleanup::{Cleanup, Leftover, Retention, Swept};
+use messagekit::{BoxFuture, Error, Processed};
+
+use super::Fault;
+use super::store::FaultyStore;
+
+impl FaultyStore {
+    pub(super) async fn note(
+        &self,
+        consumer: &str,
+        window: Option<Duration>,
+    ) -> Result<Option<Timestamp>, Error> {
+        let since = self.inner.note_window(consumer, window).await?;
+        match self.fault {
+            Some(Fault::RemovesUntold) => Ok(None),
+            Some(Fault::TellsEverybody) => {
+                let mut notes = self.notes();
+                notes.since = notes.since.max(since);
+                Ok(notes.since)
+            }
+            Some(Fault::TellsTheLastRemoval) => {
+                let told_before = since.and_then(|since| self.notes().since.replace(since));
+                Ok(told_before.map(|_| Timestamp::MIN).or(since))
+            }
+            _ => Ok(since),
+        }
+    }
+}
+
+impl Cleanup for FaultyStore {
+    fn sweep<'a>(
+        &'a self,
+        what: Leftover,
+        retention: &'a Retention,
+        from: Option<&'a str>,
+        is_trial: bool,
+    ) -> BoxFuture<'a, Result<Swept, Error>> {
+        let is_trial = is_trial && !self.is(Fault::TrialsRemove);
+        self.inner.sweep(what, retention, from, is_trial || self.is(Fault::CleansNothing))
+    }
+}

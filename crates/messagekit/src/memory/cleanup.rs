@@ -1,0 +1,83 @@
+//! Removing what nobody needs any more from a store in memory.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::MemoryStore;
+use super::clock::later;
+use super::letters::Letter;
+use super::markers::Marker;
+use super::store::Tables;
+use crate::cleanup::{Cleanup, Leftover, MARGIN, Retention, Swept};
+use crate::dead_letters::LetterState;
+use crate::store::{BoxFuture, Claim};
+use crate::{Error, MessageId};
+
+impl Tables {
+    /// Removes the markers that are older than their consumer accepts messages, and says since when the others are complete.
+    fn clean_markers(&mut self, now: Timestamp, is_trial: bool) -> u64 {
+        let letters: BTreeSet<(String, MessageId)> = self.letters.values().map(Letter::marker_key).collect();
+        let is_old = |key: &(String, MessageId), marker: &Marker| {
+            let kept = self.windows.get(&key.0).and_then(|window| window.checked_add(MARGIN));
+            kept.and_then(|kept| now.checked_sub(kept).ok())
+                .is_some_and(|before| marker.processed_at < before)
+        };
+        let may_go = |key: &(String, MessageId), marker: &Marker| match marker.claim {
+            Claim::Done => is_old(key, marker),
+            Claim::Discarded => is_old(key, marker) && !letters.contains(key),
+            _ => false,
+        };
+        let old = self.markers.iter().filter(|(key, marker)| may_go(key, marker));
+        let old: Vec<_> = old.map(|(key, marker)| (key.clone(), marker.processed_at)).collect();
+        if !is_trial {
+            for (key, processed_at) in &old {
+                self.markers.remove(key);
+                let since = later(*processed_at, MARGIN);
+                let known = self.complete_since.entry(key.0.clone()).or_insert(since);
+                *known = since.max(*known);
+            }
+        }
+        old.len() as u64
+    }
+
+    /// Removes letters that were settled before their retention.
+    fn clean_letters(&mut self, now: Timestamp, kept: Duration, is_trial: bool) -> u64 {
+        let Ok(before) = now.checked_sub(kept) else { return 0 };
+        let settled = [LetterState::Resolved, LetterState::Discarded];
+        let letters = self.letters.iter().filter(|(number, letter)| {
+            settled.contains(&letter.head().state)
+                && letter.head().changed_at < before
+                && !self.locks.holds_letter(**number)
+        });
+        let old: Vec<i64> = letters.map(|(number, _)| *number).collect();
+        if !is_trial {
+            old.iter().for_each(|number| drop(self.letters.remove(number)));
+        }
+        old.len() as u64
+    }
+}
+
+/// In one step each. Events stay, so that they can be published again.
+impl Cleanup for MemoryStore {
+    fn sweep<'a>(
+        &'a self,
+        what: Leftover,
+        retention: &'a Retention,
+        _from: Option<&'a str>,
+        is_trial: bool,
+    ) -> BoxFuture<'a, Result<Swept, Error>> {
+        Box::pin(async move {
+            let now = self.database.clock.now();
+            let kept_because =
+                (what == Leftover::Events).then(|| "events in memory stay with their store".to_owned());
+            let removed = self.tables(|tables| match what {
+                Leftover::Events => 0,
+                Leftover::Letters => tables.clean_letters(now, retention.letters, is_trial),
+                Leftover::Markers => tables.clean_markers(now, is_trial),
+            });
+            Ok(Swept { removed, days: 0, next: None, kept_because })
+        })
+    }
+}
