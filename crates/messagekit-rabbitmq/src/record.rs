@@ -25,8 +25,11 @@ pub const PREFIX: &str = "x-k-";
 /// The header that holds what stands behind the first 256 names: a JSON list of `[name, value]`.
 pub const MORE_HEADERS: &str = "moreHeaders";
 
-/// The header that holds the properties of a message that the client could not read, as they stood on the wire, up to 64 KiB.
+/// The header that holds the properties of a message that the client could not read, as they stood on the wire, up to 16 KiB.
 pub const UNREADABLE_PROPERTIES: &str = "unreadableProperties";
+
+/// The most bytes of them that are kept: beside them the readable headers must fit into what any hop carries.
+const MAX_UNREADABLE: usize = 16 * 1024;
 
 /// The most bytes that key and headers may have together on the wire: 64 KiB.
 pub const MAX_HEADER_BYTES: usize = 64 * 1024;
@@ -128,7 +131,7 @@ pub(crate) fn read(queue: &Arc<str>, properties: &BasicProperties, payload: Vec<
     let mut message = read_readable(queue, &unreadable.readable(), payload);
     message.headers.set(UNREADABLE, unreadable.reason());
     let mut bytes = unreadable.without(DELIVERY_COUNT);
-    bytes.truncate(MAX_HEADER_BYTES);
+    bytes.truncate(MAX_UNREADABLE);
     message.headers.set(UNREADABLE_PROPERTIES, bytes);
     message
 }
