@@ -19,7 +19,7 @@ use std::sync::Arc;
 use clap::Parser;
 use sqlx::Connection;
 
-use cells::{ALL, TUNING};
+use cells::{ALL, Client, TUNING};
 use frame::{Cell, Machine, Outcome, json, markdown, plot, run};
 use settings::Settings;
 
@@ -42,6 +42,9 @@ struct Options {
     /// Write tables as Markdown and a plot per cell into this folder
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
+    /// Consume as a member of a group, for a cell that has started this program so
+    #[arg(long, value_name = "CLIENT", hide = true)]
+    member: Option<Client>,
     #[command(flatten)]
     settings: Settings,
 }
@@ -67,6 +70,10 @@ async fn main() -> ExitCode {
 
 /// Returns whether every run was sound.
 async fn measure(options: Options) -> Outcome<bool> {
+    if let Some(client) = options.member {
+        client.run().await?;
+        return Ok(true);
+    }
     if options.list {
         ALL.iter().chain(&TUNING).for_each(|cell| println!("{:<4} {}", cell.id, cell.title));
         return Ok(true);

@@ -2,8 +2,8 @@
 //!
 //! A program is told by variables where things are: `BENCH_DATABASE` (a URL of PostgreSQL), `BENCH_KAFKA`, `BENCH_TOPIC`. Called
 //! with `fill` it moves the rows of `bench_source (number, account, payload)` into its outbox by the peer's own interface and
-//! ends; called with `relay` it publishes until it is killed; called with `consume` it reads the topic as group `bench` and, in one
-//! transaction per message, adds its header `id` to `seen` and, when that is new, its account and number to `effects`. A peer that is
+//! ends; called with `relay` it publishes until it is killed; called with `consume` it reads the topic as group `BENCH_GROUP` until
+//! SIGTERM and, in one transaction per message, adds its header `id` to `seen` and, when that is new, its account and number to `effects`. A peer that is
 //! not installed, or fails, is listed with the reason.
 
 use std::process::Command;
@@ -142,6 +142,17 @@ impl Peer {
         topic: &Topic,
         what: &str,
     ) -> Outcome<Command> {
+        let mut command = self.program(what)?;
+        command
+            .env("BENCH_DATABASE", plain(&database.url))
+            .env("BENCH_KAFKA", settings.kafka()?)
+            .env("BENCH_TOPIC", &topic.name)
+            .env("BENCH_GROUP", &topic.name);
+        Ok(command)
+    }
+
+    /// Returns its program, which wants to be told by variables where things are.
+    pub(crate) fn program(&self, what: &str) -> Outcome<Command> {
         let place = folder("peers").join(self.folder);
         let (program, arguments) = self.command.split_first().ok_or("a peer without a program")?;
         let program = place.join(program);
@@ -157,15 +168,11 @@ impl Peer {
             _ => Command::new(program),
         };
         command.args(arguments).arg(what).current_dir(place);
-        command
-            .env("BENCH_DATABASE", plain(&database.url))
-            .env("BENCH_KAFKA", settings.kafka()?)
-            .env("BENCH_TOPIC", &topic.name);
         Ok(command)
     }
 }
 
 /// A URL without the settings of sqlx, which other clients take for settings of the server.
-fn plain(url: &str) -> &str {
+pub(crate) fn plain(url: &str) -> &str {
     url.split_once('?').map_or(url, |(url, _)| url)
 }

@@ -80,7 +80,7 @@ async def consume() -> None:
     kafka = KafkaBroker(os.environ["BENCH_KAFKA"], logger=None)
 
     @kafka.subscriber(
-        os.environ["BENCH_TOPIC"], group_id="bench", auto_offset_reset="earliest", ack_policy=AckPolicy.NACK_ON_ERROR
+        os.environ["BENCH_TOPIC"], group_id=os.environ["BENCH_GROUP"], auto_offset_reset="earliest", ack_policy=AckPolicy.NACK_ON_ERROR
     )
     async def apply(event: dict, message: KafkaMessage) -> None:
         async with sessions() as session, session.begin():

@@ -1,6 +1,6 @@
 // An outbox of Watermill's SQL publisher that its forwarder moves to Kafka, and a router that consumes from there.
 //
-// Usage: peer fill|relay|consume, with BENCH_DATABASE, BENCH_KAFKA and BENCH_TOPIC set.
+// Usage: peer fill|relay|consume, with BENCH_DATABASE, BENCH_KAFKA, BENCH_TOPIC and BENCH_GROUP set.
 package main
 
 import (
@@ -8,7 +8,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -117,7 +119,7 @@ func consume(ctx context.Context, pool *pgxpool.Pool) error {
 		Brokers:               strings.Split(os.Getenv("BENCH_KAFKA"), ","),
 		Unmarshaler:           kafka.DefaultMarshaler{},
 		OverwriteSaramaConfig: config,
-		ConsumerGroup:         "bench",
+		ConsumerGroup:         os.Getenv("BENCH_GROUP"),
 		NackResendSleep:       time.Millisecond,
 	}, logger)
 	if err != nil {
@@ -153,7 +155,9 @@ func apply(ctx context.Context, pool *pgxpool.Pool, arrived *message.Message) er
 }
 
 func main() {
-	ctx := context.Background()
+	// A consumer that is asked to end leaves its group.
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
 	pool, err := pgxpool.New(ctx, os.Getenv("BENCH_DATABASE"))
 	work := map[string]func(context.Context, *pgxpool.Pool) error{"fill": fill, "relay": relay, "consume": consume}
 	if err == nil {

@@ -8,6 +8,7 @@ mod drain_kafka;
 mod drain_rabbitmq;
 mod embedded;
 mod failures;
+mod group;
 pub(crate) mod kill;
 mod latency;
 mod memory;
@@ -18,11 +19,12 @@ mod write;
 mod writers;
 
 pub(crate) use consume::{APPLIED, EFFECTS};
+pub(crate) use group::Client;
 
 use crate::frame::Cell;
 
 /// Every cell, in the order of its name.
-pub(crate) const ALL: [Cell; 18] = [
+pub(crate) const ALL: [Cell; 19] = [
     page::A1,
     bridge::B1,
     bridge::B2,
@@ -32,6 +34,7 @@ pub(crate) const ALL: [Cell; 18] = [
     consume_kafka::C4,
     embedded::E1,
     kill::K1,
+    group::K2,
     memory::M1,
     drain_kafka::R1,
     drain_rabbitmq::R1Q,

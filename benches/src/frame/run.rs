@@ -1,6 +1,6 @@
 //! Running the contenders of a cell in turn.
 
-use super::results::{CellResults, Score};
+use super::results::{CellResults, Score, shown};
 use super::{Cell, Plan, Role};
 
 /// Runs every contender once a round; each round begins with another one, so that nobody always follows the same.
@@ -22,6 +22,7 @@ pub(crate) async fn run(cell: &Cell, plan: &Plan, rounds: u32) -> CellResults {
                         score.reason.get_or_insert(fault);
                     }
                     for (name, figure) in measured.figures {
+                        say(&format!("    {name}: {}", shown(figure)));
                         score.figures.entry(name).or_default().push(figure);
                     }
                 }

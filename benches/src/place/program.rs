@@ -3,11 +3,14 @@
 use std::fs::File;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::frame::Outcome;
+
+const LOOK: Duration = Duration::from_millis(10);
 
 /// It is killed when dropped.
 pub(crate) struct Program {
@@ -29,14 +32,7 @@ impl Program {
 
     /// Runs one to its end, which must be a good one.
     pub(crate) async fn finish(command: Command) -> Outcome<()> {
-        let mut program = Self::start(command)?;
-        loop {
-            if let Some(status) = program.child.try_wait()? {
-                let said = || format!("{} ended with {status}: {}", program.name, program.said());
-                return if status.success() { Ok(()) } else { Err(said().into()) };
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
+        Self::start(command)?.ended_within(Duration::MAX).await
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -53,11 +49,33 @@ impl Program {
 
     /// Ends it by SIGKILL, and returns when.
     pub(crate) fn kill(mut self) -> Outcome<Instant> {
+        self.end()
+    }
+
+    /// The same of one that is put back into its place.
+    pub(crate) fn end(&mut self) -> Outcome<Instant> {
         self.is_alive()?;
         self.child.kill()?;
         let killed = Instant::now();
         self.child.wait()?;
         Ok(killed)
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) -> Outcome<()> {
+        Ok(kill_process(Pid::from_child(&self.child), signal)?)
+    }
+
+    /// Waits until it has ended well.
+    pub(crate) async fn ended_within(&mut self, patience: Duration) -> Outcome<()> {
+        let began = Instant::now();
+        while began.elapsed() < patience {
+            if let Some(status) = self.child.try_wait()? {
+                let said = || format!("{} ended with {status}: {}", self.name, self.said());
+                return if status.success() { Ok(()) } else { Err(said().into()) };
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Err(format!("{} has not ended within {patience:?}: {}", self.name, self.said()).into())
     }
 
     /// Its last lines, on one.
