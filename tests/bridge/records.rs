@@ -1,7 +1,7 @@
 //! Kafka as a writer and as a reader sees it.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use messagekit::{Message, Publisher, headers};
 use messagekit_kafka::Kafka;
@@ -78,7 +78,15 @@ pub(crate) async fn settled(group: &str, topic: &str, partitions: i32) -> i64 {
         for partition in 0..partitions {
             list.add_partition(&topic, partition);
         }
-        let found = outside(&group).committed_offsets(list, ADMIN).unwrap();
+        // A coordinator that has just come back may refuse to answer at first.
+        let end = Instant::now() + ADMIN;
+        let found = loop {
+            match outside(&group).committed_offsets(list.clone(), ADMIN) {
+                Ok(found) => break found,
+                Err(error) => assert!(Instant::now() < end, "the group's offsets are not told: {error}"),
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        };
         found
             .elements()
             .iter()

@@ -71,14 +71,17 @@ pub async fn released_in_a_paused_lane_goes_to_the_next_member<F: TransportFixtu
     let mut receiver = Receiver::bind(fixture, std::slice::from_ref(&topic), &consumer).await;
     let mut received = receiver.take_distinct(10).await;
     let released = received.split_off(4);
-    receiver.subscriber().pause(released[0].receipt.lane());
+    let paused = released[0].receipt.lane();
+    receiver.subscriber().pause(paused);
     receiver.settle(fixture, received).await;
     receiver.release(released);
-    // Time to store positions while nothing is in flight.
+    // Time to store positions while nothing is in flight. An adapter may give up the lane and begin another one, which is not
+    // paused.
     let early = receiver.take_while_busy(fixture.quiet()).await;
-    assert!(early.is_empty(), "a paused lane delivered {:?}", texts(&early));
+    let in_paused = early.iter().filter(|delivery| delivery.receipt.lane() == paused).count();
+    assert_eq!(in_paused, 0, "a paused lane delivered some of {:?}", texts(&early));
     receiver.close().await.expect("settled positions can be written");
-    drop(receiver);
+    drop((receiver, early));
     let again = rest(fixture, &topic, &consumer).await;
     assert!(again.is_superset(&set(4..10)), "released messages were lost: {again:?}");
     assert!(again.is_disjoint(&set(0..4)), "settled messages came again: {again:?}");
