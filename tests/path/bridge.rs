@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::billing::PATIENCE;
 use crate::broker;
-use crate::names::Names;
+use crate::names::{BILL_PARTITIONS, Names};
 use crate::process::Process;
 
 /// A running bridge.
@@ -55,7 +55,7 @@ impl Bridge {
 
     /// Returns how many bills it has settled; `None` when the broker does not answer.
     pub(crate) fn settled(&self) -> Option<i64> {
-        let next = broker::committed(&self.names.bridge, &self.names.bills)?;
+        let next = broker::committed(&self.names.bridge, (&self.names.bills, BILL_PARTITIONS))?;
         Some(next.into_iter().flatten().sum())
     }
 }

@@ -75,8 +75,7 @@ pub(crate) async fn make(topics: &[(&str, i32)]) {
 
 /// Returns where a group goes on in a topic, by partition; `None` when the broker does not answer, as one that changes its
 /// coordinator.
-pub(crate) fn committed(group: &str, topic: &str) -> Option<Vec<Option<i64>>> {
-    let partitions = i32::try_from(ends(topic)?.len()).ok()?;
+pub(crate) fn committed(group: &str, (topic, partitions): (&str, i32)) -> Option<Vec<Option<i64>>> {
     let consumer: BaseConsumer = client().set("group.id", group).create().ok()?;
     let mut asked = TopicPartitionList::new();
     asked.add_partition_range(topic, 0, partitions - 1);

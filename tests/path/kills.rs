@@ -208,7 +208,8 @@ impl Siege {
         eventually("bills wait for the bridge", PATIENCE, async || {
             let waits = self.shop.bridge.backlog() >= Some(4 * i64::from(BRIDGE_LIMIT));
             if !waits {
-                self.allow_when_used_up(self.slice);
+                // More than the bridge forwards until the next look, also where a look takes seconds.
+                self.allow_when_used_up(4 * BRIDGE_LIMIT as usize);
             }
             waits
         })

@@ -7,7 +7,7 @@ use crate::broker;
 /// How many partitions the topic of the orders has here.
 pub(crate) const ORDER_PARTITIONS: i32 = 8;
 /// How many partitions the topic of the bills has here.
-const BILL_PARTITIONS: i32 = 4;
+pub(crate) const BILL_PARTITIONS: i32 = 4;
 
 /// What the services of one test are named at the broker. A group that another test has left, with its offsets and its dead
 /// members, is none of these.

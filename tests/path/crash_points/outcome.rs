@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 
 use super::work::{Kind, Order, orders};
 use crate::broker;
-use crate::names::Names;
+use crate::names::{Names, ORDER_PARTITIONS};
 use crate::verdict::order_of;
 
 /// What a case came to.
@@ -122,7 +122,7 @@ async fn letters(look: &mut PgConnection) -> Vec<(String, String)> {
 pub(super) async fn delivered_again(look: &mut PgConnection, names: &Names) -> i64 {
     let mut places = None;
     eventually("the group says where it stands", DEADLINE, async || {
-        places = broker::committed(&names.billing, &names.orders);
+        places = broker::committed(&names.billing, (&names.orders, ORDER_PARTITIONS));
         places.is_some()
     })
     .await;
@@ -140,7 +140,7 @@ pub(super) async fn delivered_again(look: &mut PgConnection, names: &Names) -> i
 
 /// Returns whether the group has done with every record of the topic.
 pub(super) fn is_settled(names: &Names) -> bool {
-    let places = broker::committed(&names.billing, &names.orders);
+    let places = broker::committed(&names.billing, (&names.orders, ORDER_PARTITIONS));
     let places: Option<Vec<i64>> = places.and_then(|places| places.into_iter().collect());
     places.is_some() && places == broker::ends(&names.orders)
 }
