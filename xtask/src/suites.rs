@@ -200,7 +200,7 @@ impl fmt::Display for Table<'_> {
 }
 
 /// A reader who has left is no reason to end the tests.
-fn say(text: fmt::Arguments<'_>) {
+pub(crate) fn say(text: fmt::Arguments<'_>) {
     let _ = writeln!(io::stdout().lock(), "{text}");
 }
 

@@ -52,7 +52,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
         let doc = Suite::doc(&cargo_test(&services, &["--doc"]));
         let runs = suites::run(suites, doc, &env, &stack.logs());
         let table = Table { build, runs: &runs, total: began.elapsed() };
-        println!("\n{table}");
+        suites::say(format_args!("\n{table}"));
         Ok(if table.is_green() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     })
 }
