@@ -190,7 +190,7 @@ fn walks(plan: &str) -> bool {
             || line.contains("using outbox_rejected_heads")
             || line.contains("using relay_shards_pkey")
             || line.contains("using relay_members_pkey")
-            || line.contains("using consumer_windows_pkey")
+            || line.contains(" consumer_windows_pkey")
         {
             lines.next();
             continue;
