@@ -200,7 +200,8 @@ async fn attempt(conn: &mut PgConnection, schema: &SchemaName) -> Result<bool, E
     refuse(&mut tx, schema).await?;
     let first_day = sqlx::query_scalar(schema.sql(FIRST_DAY)).persistent(false);
     let first_day: i64 = first_day.fetch_one(&mut *tx).await.map_err(fault)?;
-    let told = AssertSqlSafe(format!("SELECT set_config('{schema}.first_day', '{first_day}', true)"));
+    let told =
+        AssertSqlSafe(format!("SELECT set_config('messagekit_by_day.first_day', '{first_day}', true)"));
     tx.execute(sqlx::raw_sql(told)).await.map_err(fault)?;
     match tx.execute(sqlx::raw_sql(schema.sql(DIVIDE))).await {
         Ok(_) => tx.commit().await.map(|()| true).map_err(fault),

@@ -3,7 +3,7 @@
 -- are moved there.
 DO $divide$
 DECLARE
-  first_day CONSTANT bigint := current_setting('messagekit.first_day');
+  first_day CONSTANT bigint := current_setting('messagekit_by_day.first_day');
   is_relayed CONSTANT boolean := EXISTS (SELECT FROM pg_trigger
     WHERE tgrelid = 'messagekit.outbox_events'::regclass AND tgname = 'outbox_is_pending');
   rights CONSTANT text[] := ARRAY (

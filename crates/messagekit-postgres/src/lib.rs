@@ -34,7 +34,8 @@
 //! ```
 //!
 //! Start with [`PostgresStore`]; handlers get a [`PgTx`]. The tables are made by `messagekit migrate --database URL`, or by
-//! [`migrations::migrate`]; connecting never changes them. The server must be PostgreSQL 15 or later.
+//! [`migrations::migrate`]; connecting never changes them. The server must be PostgreSQL 15 or later, and the
+//! database UTF-8.
 //!
 //! # What does not compile
 //!

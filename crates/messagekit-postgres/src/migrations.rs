@@ -83,9 +83,9 @@ pub struct Status {
 /// Looks at a database without changing it.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidConfiguration`] for a URL, a user, a password or a database name that is wrong;
-/// [`ErrorKind::Unavailable`] when nothing answers within 10 s; [`ErrorKind::Schema`] when the tables are newer than this
-/// program or not ours; [`ErrorKind::Other`] when the user lacks a right.
+/// [`ErrorKind::InvalidConfiguration`] for a URL, a user, a password or a database name that is wrong, and for a database that
+/// is not UTF-8; [`ErrorKind::Unavailable`] when nothing answers within 10 s; [`ErrorKind::Schema`] when the tables are newer
+/// than this program or not ours; [`ErrorKind::Other`] when the user lacks a right.
 pub async fn status(url: &str) -> Result<Status, crate::Error> {
     status_in(url, &SchemaName::default()).await
 }
@@ -120,12 +120,12 @@ pub async fn pending_sql_in(url: &str, schema: &SchemaName) -> Result<String, cr
     let mut text = String::new();
     if current == 0 {
         let table = schema.sql(VERSION_TABLE).0;
-        text.push_str(&format!("CREATE SCHEMA IF NOT EXISTS {schema};\n\n{table};\n\n"));
+        text.push_str(&format!("CREATE SCHEMA IF NOT EXISTS {};\n\n{table};\n\n", schema.quoted()));
     }
     for Migration { version, name, sql } in pending(current) {
-        let sql = schema.sql(sql).0;
+        let (sql, quoted) = (schema.sql(sql).0, schema.quoted());
         text.push_str(&format!(
-            "-- {version:04} {name}\n{}\n\nINSERT INTO {schema}.schema_migrations (version, name) VALUES ({version}, '{name}');\n\n",
+            "-- {version:04} {name}\n{}\n\nINSERT INTO {quoted}.schema_migrations (version, name) VALUES ({version}, '{name}');\n\n",
             sql.trim_end()
         ));
     }
@@ -252,7 +252,7 @@ async fn make_schema(conn: &mut PgConnection, schema: &SchemaName) -> Result<(),
     if exists {
         return Ok(());
     }
-    let create = AssertSqlSafe(format!("CREATE SCHEMA {schema}"));
+    let create = AssertSqlSafe(format!("CREATE SCHEMA {}", schema.quoted()));
     conn.execute(sqlx::raw_sql(create)).await.map(drop).map_err(|error| match link::code(&error) {
         Some("42501") => Error::new(
             ErrorKind::Other,
@@ -268,18 +268,21 @@ async fn make_schema(conn: &mut PgConnection, schema: &SchemaName) -> Result<(),
 /// Returns the version, and refuses tables that this program must not touch.
 async fn known_version(conn: &mut PgConnection, schema: &SchemaName) -> Result<i32, Error> {
     // to_regclass would fail where the schema may not be used; the catalogue is everybody's to read.
-    let look = "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'schema_migrations'),
-        EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'outbox_events')
-        FROM pg_catalog.pg_namespace n WHERE n.nspname = $1";
-    let found: Option<(bool, bool)> = sqlx::query_as(look)
+    let look = "WITH ours AS (
+          SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1)
+        SELECT current_database()::text, current_setting('server_encoding'),
+          EXISTS (SELECT FROM ours WHERE relname = 'schema_migrations'), EXISTS (SELECT FROM ours WHERE relname = 'outbox_events')";
+    let found: (String, String, bool, bool) = sqlx::query_as(look)
         .persistent(false)
         .bind(schema.as_str())
-        .fetch_optional(&mut *conn)
+        .fetch_one(&mut *conn)
         .await
         .map_err(fault)?;
-    match found {
-        Some((true, _)) => {}
-        Some((false, true)) => {
+    let (database, encoding, has_version, has_tables) = found;
+    check_encoding(&database, &encoding)?;
+    match (has_version, has_tables) {
+        (true, _) => {}
+        (false, true) => {
             let text = "schema has a table of ours and no version: rename the schema, or choose another name";
             return Err(Error::new(ErrorKind::Schema, text).with("schema", schema));
         }
@@ -304,6 +307,18 @@ async fn known_version(conn: &mut PgConnection, schema: &SchemaName) -> Result<i
         return Err(Error::new(ErrorKind::Schema, text).with("database", current).with("program", latest()));
     }
     Ok(current)
+}
+
+/// Refuses a database that cannot keep every text: an event could be written and never be read.
+pub(crate) fn check_encoding(database: &str, encoding: &str) -> Result<(), Error> {
+    if encoding == "UTF8" {
+        return Ok(());
+    }
+    let text = format!(
+        "database {database:?} has the encoding {encoding}, and UTF8 is needed: make one with `CREATE DATABASE … ENCODING 'UTF8' \
+         TEMPLATE template0`, and move what is in this one there with pg_dump"
+    );
+    Err(Error::new(ErrorKind::InvalidConfiguration, text))
 }
 
 /// Returns the version that this program wants.

@@ -10,7 +10,8 @@ use sqlx::AssertSqlSafe;
 
 /// The name of the schema that holds the tables of messagekit: `messagekit` unless chosen otherwise.
 ///
-/// 1 to 63 characters of `a-z`, `0-9` and `_`, the first no digit: such a name needs no quotes and cannot hold a statement.
+/// 1 to 63 characters of `a-z`, `0-9` and `_`, the first no digit. It may be a reserved word like `order`: every statement quotes
+/// it, and so must yours.
 ///
 /// ```
 /// use messagekit_postgres::SchemaName;
@@ -37,7 +38,15 @@ impl SchemaName {
         if &*self.0 == Self::WRITTEN {
             return AssertSqlSafe(text);
         }
-        AssertSqlSafe(Cow::Owned(text.replace("messagekit.", &format!("{self}."))))
+        AssertSqlSafe(Cow::Owned(text.replace("messagekit.", &format!("{}.", self.quoted()))))
+    }
+
+    /// Returns the name as a statement takes it: a word of SQL needs quotes, and the rule above keeps them out of the name.
+    pub(crate) fn quoted(&self) -> Cow<'static, str> {
+        match &*self.0 {
+            Self::WRITTEN => Cow::Borrowed(Self::WRITTEN),
+            name => Cow::Owned(format!("\"{name}\"")),
+        }
     }
 }
 

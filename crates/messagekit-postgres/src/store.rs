@@ -56,8 +56,8 @@ impl PostgresStore {
     /// Connects with default options and checks that the tables are there, at this program's version.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidConfiguration`] for a URL, a user, a password or a database name that is wrong;
-    /// [`ErrorKind::Unavailable`] when nothing answers within 10 s; [`ErrorKind::Schema`] when the tables are missing, older
+    /// [`ErrorKind::InvalidConfiguration`] for a URL, a user, a password or a database name that is wrong, and for a database
+    /// that is not UTF-8; [`ErrorKind::Unavailable`] when nothing answers within 10 s; [`ErrorKind::Schema`] when the tables are missing, older
     /// or newer than this program.
     ///
     /// # Cancel safety

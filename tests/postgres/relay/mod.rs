@@ -11,5 +11,5 @@ mod restore;
 mod rights;
 mod server;
 mod storm;
-mod switch;
+pub(crate) mod switch;
 mod waking;

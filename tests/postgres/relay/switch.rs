@@ -23,7 +23,7 @@ fn schema() -> SchemaName {
 }
 
 /// The role belongs to the whole server: tests that share one make it with the password that a worker has, too.
-pub(super) fn password() -> String {
+pub(crate) fn password() -> String {
     std::env::var(cdc::PASSWORD_VARIABLE).unwrap_or_else(|_| "messagekit-cdc".to_owned())
 }
 
@@ -70,9 +70,14 @@ impl Writers {
 
 /// Reads what a slot holds and confirms it, as a connector does. Returns the ids that are in it.
 pub(super) async fn read_slot(pool: &PgPool, slot: &str) -> Vec<String> {
+    read_slot_of(pool, slot, "messagekit_outbox").await
+}
+
+pub(crate) async fn read_slot_of(pool: &PgPool, slot: &str, publication: &str) -> Vec<String> {
     let read = "SELECT data FROM pg_logical_slot_get_binary_changes($1, NULL, NULL, 'proto_version', '1',
-        'publication_names', 'messagekit_outbox')";
-    let changes: Vec<Vec<u8>> = sqlx::query_scalar(read).bind(slot).fetch_all(pool).await.unwrap();
+        'publication_names', $2)";
+    let read = sqlx::query_scalar(read).bind(slot).bind(publication);
+    let changes: Vec<Vec<u8>> = read.fetch_all(pool).await.unwrap();
     let inserts = changes.iter().filter(|change| change.first() == Some(&b'I'));
     inserts.map(|change| first_column(change)).collect()
 }

@@ -68,8 +68,13 @@ impl Capture {
         }
     }
 
-    /// Returns the table with its schema.
+    /// Returns the table with its schema, as a connector names it: without quotes.
     pub fn table(&self) -> String {
         format!("{}.outbox_events", self.schema)
+    }
+
+    /// Returns the table as a statement names it.
+    pub(super) fn quoted_table(&self) -> String {
+        format!("{}.outbox_events", self.schema.quoted())
     }
 }

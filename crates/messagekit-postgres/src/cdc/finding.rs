@@ -115,7 +115,8 @@ fn publication(state: &State, capture: &Capture, say: &mut impl FnMut(Subject, S
         return say(what, &format!("run DROP PUBLICATION {name}, then `messagekit migrate --cdc`"));
     }
     let again = "and publish again what was written in between";
-    let only = format!("run ALTER PUBLICATION {name} SET TABLE {table}, or `messagekit migrate --cdc`");
+    let quoted = capture.quoted_table();
+    let only = format!("run ALTER PUBLICATION {name} SET TABLE {quoted}, or `messagekit migrate --cdc`");
     if !publication.table {
         let what = format!("table {table} is not in the publication {name}: no event leaves");
         say(what, &format!("{only}, {again}"));

@@ -150,7 +150,7 @@ fn steps(state: &State, capture: &Capture, password: &str) -> Vec<Step> {
         let permitted = permitted || state.user.superuser;
         steps.push(Step { what: what.to_owned(), sql, permitted });
     };
-    let (name, table, database) = (&capture.publication, capture.table(), quoted(&capture.database));
+    let (name, table, database) = (&capture.publication, capture.quoted_table(), quoted(&capture.database));
     match &state.publication {
         None => {
             let sql = format!(

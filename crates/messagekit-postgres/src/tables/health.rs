@@ -10,6 +10,7 @@ use sqlx::{PgConnection, Row};
 use super::micros;
 use crate::SchemaName;
 use crate::error::from_sqlx;
+use crate::migrations::check_encoding;
 
 /// How long checkpoints and the times of copies are kept; a slot that stands still for longer has no time any more.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
@@ -75,7 +76,9 @@ WITH copies AS (DELETE FROM messagekit.outbox_copies WHERE at < now() - $1 * int
 DELETE FROM messagekit.outbox_checkpoints WHERE at < now() - $1 * interval '1 microsecond'";
 
 /// Any row of the newest step proves that the tables are there.
-pub(crate) const PING: &str = "SELECT EXISTS (SELECT FROM messagekit.schema_migrations WHERE version >= $1)";
+pub(crate) const PING: &str = "
+SELECT EXISTS (SELECT FROM messagekit.schema_migrations WHERE version >= $1), current_database()::text,
+  current_setting('server_encoding')";
 
 /// When the log stood where the slot was confirmed, and how long ago that is.
 #[derive(Clone, Copy, Debug)]
@@ -191,12 +194,15 @@ pub(crate) async fn checkpoint(
     prune.execute(connection).await.map(drop).map_err(from_sqlx)
 }
 
-/// Says whether the tables are at least of this version.
+/// Says whether the tables are at least of this version, and refuses a database that is not UTF-8.
 pub(crate) async fn ping(
     connection: &mut PgConnection,
     schema: &SchemaName,
     version: i32,
 ) -> Result<bool, Error> {
-    let select = sqlx::query_scalar(schema.sql(PING)).bind(version);
-    select.fetch_one(connection).await.map_err(from_sqlx)
+    let select = sqlx::query_as(schema.sql(PING)).bind(version);
+    let (is_current, database, encoding): (bool, String, String) =
+        select.fetch_one(connection).await.map_err(from_sqlx)?;
+    check_encoding(&database, &encoding)?;
+    Ok(is_current)
 }
