@@ -31,7 +31,12 @@ CREATE TABLE messagekit.outbox_events (
   CONSTRAINT outbox_beside_size CHECK (
     coalesce(octet_length(aggregate_id), 0) + coalesce(octet_length(event_type), 0)
     + coalesce(octet_length(content_type), 0) + coalesce(octet_length(traceparent), 0)
-    + coalesce(octet_length(headers::text), 0) <= 99500)
+    + coalesce(octet_length(headers::text), 0) <= 99500),
+  -- What every reader can carry: no infinity, and the years that a time in a header has.
+  CONSTRAINT outbox_times CHECK (
+    created_at >= '0001-01-01Z' AND created_at < '9999-12-30Z'
+    AND occurred_at >= '0001-01-01Z' AND occurred_at < '9999-12-30Z'
+    AND available_at >= '0001-01-01Z' AND available_at < '9999-12-30Z')
 );
 
 -- Cleaning up by age reads blocks in the order they were written.

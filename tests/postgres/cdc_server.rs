@@ -11,7 +11,8 @@ use tempfile::TempDir;
 
 /// It ends, with its data, when it is dropped.
 pub(crate) struct Server {
-    child: Child,
+    command: Command,
+    child: Option<Child>,
     port: Port,
     _folder: TempDir,
 }
@@ -32,21 +33,35 @@ impl Server {
         initdb.args(["--wal-segsize=1", "--pwfile"]).arg(&password).arg("-D").arg(&data);
         done(&mut initdb);
         let port = Port::free();
-        let mut server = program("postgres");
-        server.arg("-D").arg(&data).args(["-p", &port.number().to_string()]);
+        let mut command = program("postgres");
+        command.arg("-D").arg(&data).args(["-p", &port.number().to_string()]);
         for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off"] {
-            server.args(["-c", setting]);
+            command.args(["-c", setting]);
         }
         for setting in settings {
-            server.args(["-c", setting]);
+            command.args(["-c", setting]);
         }
-        let child = server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let server = Self { child: child.expect("the server starts"), port, _folder: folder };
-        let url = server.url("postgres");
-        eventually("the server answers", DEADLINE, async || PgConnection::connect(&url).await.is_ok()).await;
-        let mut admin = PgConnection::connect(&url).await.expect("answers");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut server = Self { command, child: None, port, _folder: folder };
+        server.run().await;
+        let mut admin = PgConnection::connect(&server.url("postgres")).await.expect("answers");
         sqlx::raw_sql("CREATE DATABASE shop").execute(&mut admin).await.expect("makes a database");
         server
+    }
+
+    /// Runs it on its data, and waits until it answers.
+    pub(crate) async fn run(&mut self) {
+        self.child = Some(self.command.spawn().expect("the server starts"));
+        let url = self.url("postgres");
+        eventually("the server answers", DEADLINE, async || PgConnection::connect(&url).await.is_ok()).await;
+    }
+
+    /// Sends it a signal that ends it, and waits until it is gone.
+    pub(crate) fn end(&mut self, signal: &str) {
+        if let Some(mut child) = self.child.take() {
+            let _ = Command::new("kill").args([signal, &child.id().to_string()]).status();
+            let _ = child.wait();
+        }
     }
 
     /// Returns the URL of a database for the superuser.
@@ -62,8 +77,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         // At once, without a farewell to clients; its children end with it.
-        let _ = Command::new("kill").args(["-QUIT", &self.child.id().to_string()]).status();
-        let _ = self.child.wait();
+        self.end("-QUIT");
     }
 }
 

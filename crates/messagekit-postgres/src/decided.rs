@@ -5,10 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use messagekit::Error;
-use sqlx::PgConnection;
 
 use crate::SchemaName;
-use crate::tables::pending;
+use crate::links::Link;
+use crate::tables::pending::{self, Look};
 
 /// How old the answer may be: an older one is as true, and asking costs a round trip.
 const FRESH: Duration = Duration::from_millis(50);
@@ -21,6 +21,9 @@ const PREPARED: &str = "-1/";
 /// Whoever writes an event locks the table before it draws a place, and until its transaction ends. So when the last place was
 /// drawn before the locks were looked at, and none of those who held one then holds it now, every place up to that one is
 /// decided. Transactions that wrote no event do not matter, however long they last.
+///
+/// A server that was started anew, has recovered, or took another's place may have lost the last places and give them again. By the
+/// next look it may have given more than were lost, so the places tell nothing: what is known is known of one life of one server.
 #[derive(Default)]
 pub(crate) struct Decided {
     known: Mutex<Known>,
@@ -28,6 +31,8 @@ pub(crate) struct Decided {
 
 #[derive(Default)]
 struct Known {
+    /// Of which life of which server all of this is known.
+    server: Option<String>,
     upto: i64,
     /// A place, and the transactions that may hold an earlier one.
     next: Option<Candidate>,
@@ -44,25 +49,24 @@ struct Candidate {
 }
 
 impl Decided {
-    /// Returns the place, after a look at the writers unless there was one a moment ago.
-    pub(crate) async fn upto(
-        &self,
-        connection: &mut PgConnection,
-        schema: &SchemaName,
-    ) -> Result<i64, Error> {
+    /// Returns the place, after a look at the writers unless there was one at the same server a moment ago.
+    pub(crate) async fn upto(&self, link: &mut Link, schema: &SchemaName) -> Result<i64, Error> {
         let began = Instant::now();
         {
             let mut known = self.known();
-            if known.looked.is_some_and(|looked| began.saturating_duration_since(looked) < FRESH) {
+            let is_fresh = known.looked.is_some_and(|looked| began.saturating_duration_since(looked) < FRESH);
+            if is_fresh && link.server.is_some() && link.server == known.server {
                 return Ok(known.upto);
             }
             // Of several who read at once, one looks.
             known.looked = Some(began);
         }
-        let (place, writers) = pending::writers(connection, schema).await?;
+        let look = pending::writers(&mut link.connection, schema).await?;
+        link.server.clone_from(&look.server);
         let mut known = self.known();
-        known.learn(began, Instant::now(), place, writers);
-        Ok(known.upto)
+        known.learn(began, Instant::now(), look);
+        // The look may have been late, and what is known be of another server.
+        Ok(if known.server == link.server { known.upto } else { 0 })
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -71,16 +75,21 @@ impl Decided {
 }
 
 impl Known {
-    fn learn(&mut self, began: Instant, answered: Instant, place: i64, writers: BTreeSet<String>) {
+    fn learn(&mut self, began: Instant, answered: Instant, look: Look) {
+        let Look { server, place, writers } = look;
         // A look that was late knows less than what was learned since, or asked a server that is gone.
         if self.learned.is_some_and(|learned| began < learned) {
             return;
         }
-        if place < self.last {
-            // A failover has lost the last places, and they are given again: what was decided is not.
+        if server != self.server || place < self.last {
+            // Places may be given again: what was decided is not.
             (self.upto, self.next) = (0, None);
         }
-        (self.last, self.learned) = (place, Some(answered));
+        (self.server, self.last, self.learned) = (server, place, Some(answered));
+        if self.server.is_none() {
+            // A standby knows none of its primary's writers.
+            return;
+        }
         // A transaction has another name once it is prepared for a commit in two phases, so nobody can say which of those who
         // wrote before it is.
         let is_prepared = writers.iter().any(|writer| writer.starts_with(PREPARED));
@@ -108,17 +117,19 @@ mod tests {
     struct Looks {
         begin: Instant,
         known: Known,
+        server: Option<&'static str>,
     }
 
     impl Looks {
         fn new() -> Self {
-            Self { begin: Instant::now(), known: Known::default() }
+            Self { begin: Instant::now(), known: Known::default(), server: Some("first") }
         }
 
         fn learn(&mut self, from: u64, to: u64, place: i64, writers: &[&str]) -> i64 {
             let [began, answered] = [from, to].map(|millis| self.begin + Duration::from_millis(millis));
             let writers = writers.iter().map(|writer| (*writer).to_owned()).collect();
-            self.known.learn(began, answered, place, writers);
+            let server = self.server.map(str::to_owned);
+            self.known.learn(began, answered, Look { server, place, writers });
             self.known.upto
         }
     }
@@ -156,5 +167,34 @@ mod tests {
         assert_eq!(looks.learn(50, 51, 1_000, &["a", "b"]), 0);
         assert_eq!(looks.learn(100, 101, 960, &["c"]), 0, "c may hold one that was given again");
         assert_eq!(looks.learn(150, 151, 961, &[]), 961);
+    }
+    /// By the first look at it the places that were lost have been given again, and more.
+    #[test]
+    fn nothing_is_decided_any_more_when_another_server_answers() {
+        let mut looks = Looks::new();
+        assert_eq!(looks.learn(0, 1, 1_000, &[]), 1_000);
+        looks.server = Some("promoted");
+        assert_eq!(looks.learn(50, 51, 1_050, &["a"]), 0, "a may hold 990, which was given again");
+        assert_eq!(looks.learn(100, 101, 1_060, &["b"]), 1_050);
+        assert_eq!(looks.learn(150, 151, 1_070, &[]), 1_070);
+
+        // Both answer for a while: nothing that one says is taken for the other's.
+        looks.server = Some("first");
+        assert_eq!(looks.learn(200, 201, 1_100, &["c"]), 0);
+        looks.server = Some("promoted");
+        assert_eq!(looks.learn(250, 251, 1_100, &["d"]), 0);
+    }
+
+    /// Its primary's writers hold no lock there.
+    #[test]
+    fn nothing_is_decided_by_a_standby() {
+        let mut looks = Looks::new();
+        assert_eq!(looks.learn(0, 1, 1_000, &[]), 1_000);
+        looks.server = None;
+        assert_eq!(looks.learn(50, 51, 1_000, &[]), 0);
+        assert_eq!(looks.learn(100, 101, 1_010, &[]), 0);
+        looks.server = Some("promoted");
+        assert_eq!(looks.learn(150, 151, 1_020, &["a"]), 0);
+        assert_eq!(looks.learn(200, 201, 1_030, &[]), 1_030);
     }
 }

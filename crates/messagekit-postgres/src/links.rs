@@ -20,7 +20,15 @@ pub(crate) const SETTINGS: &str = "SET plan_cache_mode = force_custom_plan; SET 
 /// still lives before it is used: a relay tries again by itself, and the question would cost it a round trip each time.
 #[derive(Default)]
 pub(crate) struct Links {
-    idle: Mutex<Vec<PgConnection>>,
+    idle: Mutex<Vec<Link>>,
+}
+
+/// One of them.
+pub(crate) struct Link {
+    pub(crate) connection: PgConnection,
+    /// Which life of which server is at its other end, once that was asked; it is one and the same for as long as the session
+    /// lasts.
+    pub(crate) server: Option<String>,
 }
 
 impl Links {
@@ -28,16 +36,16 @@ impl Links {
     pub(crate) async fn with<T>(
         &self,
         pool: &PgPool,
-        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Error>,
+        work: impl AsyncFnOnce(&mut Link) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let mut connection = match self.take(pool) {
-            Some(connection) => connection,
-            None => open(pool).await?,
+        let mut link = match self.take(pool) {
+            Some(link) => link,
+            None => Link { connection: open(pool).await?, server: None },
         };
-        let outcome = work(&mut connection).await;
+        let outcome = work(&mut link).await;
         let mut idle = self.idle();
         match outcome {
-            Ok(_) if idle.len() < MOST_IDLE && !pool.is_closed() => idle.push(connection),
+            Ok(_) if idle.len() < MOST_IDLE && !pool.is_closed() => idle.push(link),
             Ok(_) => {}
             // The others may be as dead as this one.
             Err(_) => idle.clear(),
@@ -50,7 +58,7 @@ impl Links {
         self.idle().clear();
     }
 
-    fn take(&self, pool: &PgPool) -> Option<PgConnection> {
+    fn take(&self, pool: &PgPool) -> Option<Link> {
         let mut idle = self.idle();
         if pool.is_closed() {
             idle.clear();
@@ -58,7 +66,7 @@ impl Links {
         idle.pop()
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<PgConnection>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Link>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

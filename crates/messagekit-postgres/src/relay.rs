@@ -10,6 +10,7 @@ use messagekit::{Actor, BoxFuture, Error, ErrorKind, Store};
 use sqlx::PgConnection;
 
 use crate::PostgresStore;
+use crate::links::Link;
 use crate::tables::{acts, pending, rejected, shards};
 
 impl PostgresStore {
@@ -17,6 +18,7 @@ impl PostgresStore {
         &self,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        let work = async move |link: &mut Link| work(&mut link.connection).await;
         self.statement(self.links().with(self.pool(), work)).await
     }
 }
@@ -49,12 +51,15 @@ impl OutboxReader for PostgresStore {
         paused: &'a [Arc<str>],
         limit: u32,
     ) -> BoxFuture<'a, Result<Page, Error>> {
-        Box::pin(self.relayed(async move |link| {
+        let work = async move |link: &mut Link| {
             // Before the rows are looked for: what is decided then is seen by that look.
             let decided = self.decided().upto(link, self.schema()).await?;
-            let page = pending::pending(link, self.schema(), name, wanted, except, paused, limit).await?;
+            let connection = &mut link.connection;
+            let page =
+                pending::pending(connection, self.schema(), name, wanted, except, paused, limit).await?;
             Ok(Page { decided, ..page })
-        }))
+        };
+        Box::pin(self.statement(self.links().with(self.pool(), work)))
     }
 
     fn published<'a>(&'a self, rows: &'a [Entry]) -> BoxFuture<'a, Result<(), Error>> {

@@ -7,7 +7,7 @@ use messagekit::{BoxFuture, Error, ErrorKind, OutboxHealth, OutboxLag};
 use rusqlite::Connection;
 
 use crate::error::from_sqlite;
-use crate::tables::{micros, now, pending, rejected, shards};
+use crate::tables::{delayed, micros, now, pending, rejected, shards};
 use crate::{SqliteStore, migrations};
 
 /// A relay that restarts is not a problem yet.
@@ -62,6 +62,12 @@ fn lag(conn: &Connection, now: i64) -> rusqlite::Result<OutboxLag> {
                 "the broker has refused {refused} events, and {behind} wait behind them: look at `messagekit outbox rejected list`"
             ));
         }
+    }
+    let unreadable = delayed::unreadable(conn)?;
+    if unreadable > 0 {
+        problems.push(format!(
+            "{unreadable} delayed events cannot be read and are never due: correct their rows of messagekit_outbox_delayed"
+        ));
     }
     let age = |since: i64| Duration::from_micros(now.saturating_sub(since).try_into().unwrap_or(0));
     Ok(OutboxLag { pending, overdue, oldest: oldest.map(age), problems })

@@ -12,4 +12,5 @@ mod rights;
 mod server;
 mod storm;
 pub(crate) mod switch;
+mod unreadable;
 mod waking;

@@ -1,5 +1,6 @@
 //! What only a server of its own shows: prepared transactions, a password that changes, a slot that is lost.
 
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use messagekit_postgres::cdc::{self, Capture};
 use messagekit_postgres::switch::{Existing, to_cdc, to_relay};
 use messagekit_postgres::{PostgresStore, SchemaName, migrations};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
-use sqlx::{AssertSqlSafe, Executor};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use super::outbox::{LEASE, Log, ids, relay};
 use crate::cdc_server::Server;
@@ -69,6 +70,94 @@ fn nothing_is_decided_behind_a_prepared_transaction() {
         let page = read(&store, &leases).await;
         assert_eq!(ids(&page), ["first", "prepared", "third"]);
     });
+}
+
+/// How a server loses the last places that it gave: they were never written, or a standby had not heard of them.
+#[derive(Clone, Copy, Debug)]
+enum Loss {
+    Restart,
+    Crash,
+}
+
+/// Kills a server process: the others are ended with it, and the server recovers without being started anew.
+async fn crash(server: &Server) {
+    let url = server.url("postgres");
+    let mut conn = PgConnection::connect(&url).await.unwrap();
+    let backend: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut conn).await.unwrap();
+    let killed = Command::new("kill").args(["-KILL", &backend.to_string()]).status().unwrap();
+    assert!(killed.success(), "{backend} is killed");
+    eventually("it is gone", DEADLINE, async || sqlx::query("SELECT 1").execute(&mut conn).await.is_err())
+        .await;
+    eventually("the server answers", DEADLINE, async || PgConnection::connect(&url).await.is_ok()).await;
+}
+
+/// By the first look the places were given again and more, so that the last one tells nothing.
+async fn decides_anew_after(loss: Loss) {
+    let (mut server, store) = made(&[]).await;
+    let leases = store.lease("r1", LEASE).await.unwrap();
+    for n in 0..10 {
+        write(&store, &format!("before-{n}")).await;
+    }
+    let last = async |conn: &mut PgConnection| -> i64 {
+        let last = "SELECT max(seq) FROM messagekit.outbox_events";
+        sqlx::query_scalar(last).fetch_one(conn).await.unwrap()
+    };
+    let known = last(&mut *store.pool().acquire().await.unwrap()).await;
+    eventually("all are decided", DEADLINE, async || read(&store, &leases).await.decided == known).await;
+
+    match loss {
+        Loss::Restart => {
+            server.end("-INT");
+            server.run().await;
+        }
+        Loss::Crash => crash(&server).await,
+    }
+    let mut conn = PgConnection::connect(&server.url("shop")).await.unwrap();
+    let lose = "DELETE FROM messagekit.outbox_pending WHERE seq > $1 - 5";
+    sqlx::query(lose).bind(known).execute(&mut conn).await.unwrap();
+    sqlx::query("DELETE FROM messagekit.outbox_events WHERE seq > $1 - 5")
+        .bind(known)
+        .execute(&mut conn)
+        .await
+        .unwrap();
+    let back = "SELECT setval(pg_get_serial_sequence('messagekit.outbox_events', 'seq'), $1 - 5)";
+    sqlx::query(back).bind(known).execute(&mut conn).await.unwrap();
+    let insert = "BEGIN; INSERT INTO messagekit.outbox_events (event_id, topic, aggregate_id, payload)
+        VALUES ('open', 'orders.order', 'k', '{}')";
+    conn.execute(sqlx::raw_sql(insert)).await.unwrap();
+    let place: i64 = sqlx::query_scalar("SELECT seq FROM messagekit.outbox_events WHERE event_id = 'open'")
+        .fetch_one(&mut conn)
+        .await
+        .unwrap();
+    assert!(place <= known, "its place is given a second time");
+    let mut other = PgConnection::connect(&server.url("shop")).await.unwrap();
+    let more = "INSERT INTO messagekit.outbox_events (event_id, topic, payload) SELECT 'more-' || n, 'orders.order', '{}' FROM generate_series(1, 10) n";
+    other.execute(more).await.unwrap();
+    assert!(last(&mut other).await > known, "the last place tells nothing");
+
+    let wanted: Vec<Wanted> =
+        leases.held.iter().map(|lease| Wanted { lease: *lease, above: i64::MIN }).collect();
+    let mut page = Err(Error::new(ErrorKind::Unavailable, "not asked yet"));
+    eventually("it reads again", DEADLINE, async || {
+        page = store.pending("r1", &wanted, &[], &[], 1_000).await;
+        page.is_ok()
+    })
+    .await;
+    let decided = page.unwrap().decided;
+    assert!(decided < place, "{loss:?}: {decided} is decided, and who has {place} may still commit");
+    conn.execute("COMMIT").await.unwrap();
+    let all = last(&mut other).await;
+    eventually("all are decided again", DEADLINE, async || read(&store, &leases).await.decided == all).await;
+}
+
+#[test]
+fn nothing_is_decided_any_more_when_the_server_was_started_anew() {
+    block_on(decides_anew_after(Loss::Restart));
+}
+
+#[test]
+fn nothing_is_decided_any_more_when_the_server_has_recovered_from_a_crash() {
+    block_on(decides_anew_after(Loss::Crash));
 }
 
 #[test]

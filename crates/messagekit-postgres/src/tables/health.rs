@@ -38,7 +38,7 @@ FROM current n LEFT JOIN slot s ON true LEFT JOIN before b ON true LEFT JOIN beh
 pub(crate) const WAITING: &str = "
 SELECT coalesce(sum(w.events), 0)::bigint AS pending,
   coalesce(sum(w.events) FILTER (WHERE w.at <= clock_timestamp() - interval '10 s'), 0)::bigint AS overdue,
-  extract(epoch FROM clock_timestamp() - min(w.at))::float8 AS oldest
+  extract(epoch FROM clock_timestamp() - min(w.at) FILTER (WHERE isfinite(w.at)))::float8 AS oldest
 FROM (
   SELECT created_at AS at, 1 AS events FROM messagekit.outbox_events
   WHERE copy = 0 AND ($1::timestamptz IS NULL OR created_at > $1)

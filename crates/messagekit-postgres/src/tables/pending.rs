@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 use jiff_sqlx::Timestamp;
 use messagekit::relay::{Entry, Page, Pending, Wanted};
-use messagekit::{Error, ErrorKind, Headers, Message, headers};
+use messagekit::{Error, Headers, Message, headers};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
@@ -24,13 +24,24 @@ const OVERHEAD: i32 = 80;
 /// How many delayed events become ready in one statement.
 const MOST_DUE: i64 = 1_000;
 
+/// What was seen of the writers at one moment.
+pub(crate) struct Look {
+    /// Which life of which server it was; `None` for a standby.
+    pub(crate) server: Option<String>,
+    /// The last place that was drawn.
+    pub(crate) place: i64,
+    /// The transactions that may hold an earlier one.
+    pub(crate) writers: BTreeSet<String>,
+}
+
 /// Shards, and what is ready in them, seen at one moment: whoever puts events back counts the epoch up in the same
 /// transaction. A row without a place is a shard that belongs to somebody else.
 ///
 /// From one topic of a shard to the next it goes in one step, however much is pending of each: what is paused costs nothing. What
 /// was published since the oldest transaction began is still in the index, so each step asks for places above the floor, which the
 /// index answers without a look at the rows; but not while something is paused, of which much may stand below the floor. No step is
-/// made in a slice that the limit does not reach. The payloads stay where they are until their sizes have been added up.
+/// made in a slice that the limit does not reach. The payloads stay where they are until their sizes have been added up; that of an
+/// event which would fill an answer alone stays there for good, because the table takes none of that size.
 pub(crate) const PENDING: &str = "
 WITH asked AS MATERIALIZED (
   SELECT w.number, w.shard, w.above, s.shard IS NOT NULL AS is_held
@@ -67,18 +78,23 @@ sized AS (
         + octet_length(concat(o.event_id, o.event_type, o.content_type, o.traceparent)) + $9 AS bytes
     FROM messagekit.outbox_events o CROSS JOIN LATERAL (SELECT o.headers::text AS headers OFFSET 0) h
     WHERE o.event_id = f.event_id AND o.copy = f.copy AND messagekit.day_of(o.event_id) = messagekit.day_of(f.event_id) OFFSET 0) e ON true)
-SELECT s.shard, s.seq, s.found, s.sent_to, s.id, s.aggregate_id, s.payload, s.event_type, s.content_type, s.traceparent,
-  s.created_at, s.headers,
+SELECT s.shard, s.seq, s.found, s.sent_to, s.id, s.aggregate_id, CASE WHEN s.bytes <= $8 THEN s.payload END, s.event_type,
+  s.content_type, s.traceparent, CASE WHEN s.created_at >= '0001-01-01Z' AND s.created_at < '9999-12-30Z' THEN s.created_at END,
+  CASE WHEN s.bytes <= $8 THEN s.headers END,
   s.key_hash IS NOT NULL AND (
     SELECT true FROM messagekit.outbox_rejected r
-    WHERE r.topic = s.sent_to AND r.key_hash = s.key_hash AND r.seq < s.seq LIMIT 1) IS NOT NULL, s.copy
+    WHERE r.topic = s.sent_to AND r.key_hash = s.key_hash AND r.seq < s.seq LIMIT 1) IS NOT NULL, s.copy, s.key_hash, s.bytes
 FROM sized s WHERE s.place = 1 OR s.upto IS NULL OR s.upto <= $8
 UNION ALL
-SELECT a.shard, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, false, 0 FROM asked a WHERE NOT a.is_held";
+SELECT a.shard, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, false, 0, NULL, NULL
+FROM asked a WHERE NOT a.is_held";
 
-/// The last place that was drawn.
+/// The last place that was drawn, and what tells this life of the server from every other: when it was started, and when it has
+/// last recovered from a crash, which loses the statistics. Nothing while it is a standby.
 pub(crate) const LAST_PLACE: &str = "
-SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence('messagekit.outbox_events', 'seq')::regclass), 0)";
+SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence('messagekit.outbox_events', 'seq')::regclass), 0),
+  CASE WHEN NOT pg_is_in_recovery() THEN concat_ws(' ', extract(epoch FROM pg_postmaster_start_time()),
+    extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time())) END";
 
 /// The open transactions that have written events, or are about to.
 pub(crate) const WRITERS: &str = "
@@ -104,8 +120,12 @@ FROM (
   WHERE shard < 0 AND available_at <= statement_timestamp() ORDER BY available_at LIMIT $1 FOR UPDATE SKIP LOCKED) d
 WHERE p.shard = d.shard AND p.topic = d.topic AND p.seq = d.seq";
 
+/// Within a day, for no time is subtracted from one without an end.
 pub(crate) const NEXT_DUE: &str = "
-SELECT extract(epoch FROM min(available_at) - statement_timestamp())::float8 FROM messagekit.outbox_pending WHERE shard < 0";
+SELECT CASE WHEN min(available_at) IS NOT NULL THEN extract(epoch FROM
+    greatest(least(min(available_at), statement_timestamp() + interval '1 day'), statement_timestamp() - interval '1 day')
+    - statement_timestamp()) END::float8
+FROM messagekit.outbox_pending WHERE shard < 0";
 
 /// Finds what is ready in the wanted shards.
 pub(crate) async fn pending(
@@ -132,70 +152,101 @@ pub(crate) async fn pending(
     // One after the other: what the server sent and what is made of it need not both stand there for the whole page.
     let mut rows = find.fetch(connection);
     let mut page = Page::default();
-    let (mut found, mut topic) = (0, Arc::from(""));
+    let (mut found, mut of_all, mut topic) = (Vec::new(), 0, Arc::from(""));
     while let Some(row) = rows.try_next().await.map_err(from_sqlx)? {
-        let read = || Ok((row.try_get::<i16, _>(0)?, row.try_get(1)?, row.try_get::<i64, _>(2)?));
-        let (shard, seq, of_all) = read().map_err(from_sqlx)?;
-        let shard = shard.cast_unsigned();
-        let Some(seq) = seq else {
-            page.lost.push(shard);
-            continue;
-        };
-        found = of_all;
-        let message = message_of(&row, &mut topic)?;
-        let held = row.try_get(12).map_err(from_sqlx)?;
-        let copy: i32 = row.try_get(13).map_err(from_sqlx)?;
-        page.rows.push(Pending { shard, seq, copy: copy.into(), held, message });
+        match found_of(&row, &mut topic).map_err(from_sqlx)? {
+            (shard, None) => page.lost.push(shard),
+            (_, Some(event)) => {
+                of_all = row.try_get(2).map_err(from_sqlx)?;
+                found.push(event);
+            }
+        }
     }
-    page.more = found >= limit || usize::try_from(found).is_ok_and(|found| found > page.rows.len());
+    page.more = of_all >= limit || usize::try_from(of_all).is_ok_and(|of_all| of_all > found.len());
     // The rows of a shard stand together, in the order of the shards; the server promises neither.
     let order = |shard: u16| wanted.iter().position(|wanted| wanted.lease.shard == shard);
-    if !page.rows.is_sorted_by_key(|row| (order(row.shard), row.seq)) {
-        page.rows.sort_by_key(|row| (order(row.shard), row.seq));
+    let place = |found: &Found| (order(found.event.shard), found.event.seq);
+    if !found.is_sorted_by_key(place) {
+        found.sort_by_key(place);
     }
+    hold_behind_unreadable(&mut found);
+    page.rows = found.into_iter().map(|found| found.event).collect();
     Ok(page)
 }
 
-/// Reads a message as the connector of Debezium writes it: each column becomes the header of its name, in the same order; a
-/// column that is null becomes no header, which readers take for the same as one without a value.
-fn message_of(row: &PgRow, topic: &mut Arc<str>) -> Result<Message, Error> {
-    let id: &str = row.try_get(4).map_err(from_sqlx)?;
-    let mut read = || {
-        let sent_to: &str = row.try_get(3)?;
-        let Some(payload) = row.try_get::<Option<Vec<u8>>, _>(6)? else { return Ok(None) };
-        if **topic != *sent_to {
-            *topic = Arc::from(sent_to);
-        }
-        let mut message = Message::new(Arc::clone(topic), payload);
-        message.key = row.try_get::<Option<String>, _>(5)?.map(Into::into);
-        message.headers.set(headers::ID, id.to_owned());
-        for (name, column) in
-            [(headers::EVENT_TYPE, 7), (headers::CONTENT_TYPE, 8), (headers::TRACEPARENT, 9)]
-        {
-            set(&mut message.headers, name, row.try_get(column)?);
-        }
-        let created_at = row.try_get::<Timestamp, _>(10)?.to_jiff();
-        // Six digits, zeros at the end too, as Debezium writes it.
-        message.headers.set(headers::CREATED_AT, format!("{created_at:.6}"));
-        set(&mut message.headers, headers::FREE_HEADERS, row.try_get(11)?);
-        Ok(Some(message))
-    };
-    read().map_err(from_sqlx)?.ok_or_else(|| {
-        let text = "event waits to be published and is not in the outbox any more: put it back, or delete its row of outbox_pending";
-        Error::new(ErrorKind::Corrupt, text).with("id", id)
-    })
+/// An event with what its key is known by, whether the event can be read or not.
+struct Found {
+    event: Pending,
+    key_hash: Option<i64>,
 }
 
-/// Returns the last place that was drawn, and after that who may still hold an undecided one.
-pub(crate) async fn writers(
-    connection: &mut PgConnection,
-    schema: &SchemaName,
-) -> Result<(i64, BTreeSet<String>), Error> {
-    let last = sqlx::query_scalar(schema.sql(LAST_PLACE)).fetch_one(&mut *connection).await;
-    let last: i64 = last.map_err(from_sqlx)?;
+/// Returns the shard of a row, and the event in it unless the shard is somebody else's.
+fn found_of(row: &PgRow, topic: &mut Arc<str>) -> sqlx::Result<(u16, Option<Found>)> {
+    let shard = row.try_get::<i16, _>(0)?.cast_unsigned();
+    let Some(seq) = row.try_get(1)? else { return Ok((shard, None)) };
+    let (sent_to, id): (&str, &str) = (row.try_get(3)?, row.try_get(4)?);
+    if **topic != *sent_to {
+        *topic = Arc::from(sent_to);
+    }
+    let mut message = Message::new(Arc::clone(topic), Vec::new());
+    message.headers.set(headers::ID, id.to_owned());
+    let unreadable = fill(&mut message, row).err();
+    let copy = row.try_get::<i32, _>(13)?.into();
+    let event = Pending { shard, seq, copy, held: row.try_get(12)?, unreadable, message };
+    Ok((shard, Some(Found { event, key_hash: row.try_get(14)? })))
+}
+
+/// Holds what stands behind an unreadable event of its topic and key: they are set aside together.
+fn hold_behind_unreadable(found: &mut [Found]) {
+    let mut stopped: Vec<(Arc<str>, i64)> = Vec::new();
+    for Found { event, key_hash } in found {
+        let Some(key_hash) = *key_hash else { continue };
+        let topic = &event.message.topic;
+        let is_of_it = |(other, hash): &(Arc<str>, i64)| *hash == key_hash && other == topic;
+        event.held |= stopped.iter().any(is_of_it);
+        if event.unreadable.is_some() {
+            stopped.push((Arc::clone(topic), key_hash));
+        }
+    }
+}
+
+/// Fills a message as the connector of Debezium writes it: each column becomes the header of its name, in the same order; a
+/// column that is null becomes no header, which readers take for the same as one without a value. Or says why it cannot be read.
+fn fill(message: &mut Message, row: &PgRow) -> Result<(), String> {
+    let unread = |error: sqlx::Error| format!("event cannot be read: {error}");
+    let Some(bytes) = row.try_get::<Option<i32>, _>(15).map_err(unread)? else {
+        return Err(
+            "event is not in the outbox any more: put its row back and retry, or discard it".to_owned()
+        );
+    };
+    message.key = row.try_get::<Option<String>, _>(5).map_err(unread)?.map(Into::into);
+    let Some(payload) = row.try_get::<Option<Vec<u8>>, _>(6).map_err(unread)? else {
+        return Err(format!(
+            "event of {bytes} bytes is over what the outbox takes: make it smaller and retry, or discard it"
+        ));
+    };
+    for (name, column) in [(headers::EVENT_TYPE, 7), (headers::CONTENT_TYPE, 8), (headers::TRACEPARENT, 9)] {
+        set(&mut message.headers, name, row.try_get(column).map_err(unread)?);
+    }
+    let Some(created_at) = row.try_get::<Option<Timestamp>, _>(10).map_err(unread)? else {
+        let text =
+            "created_at is no time from year 1 to year 9999: correct it and retry, or discard the event";
+        return Err(text.to_owned());
+    };
+    // Six digits, zeros at the end too, as Debezium writes it.
+    message.headers.set(headers::CREATED_AT, format!("{:.6}", created_at.to_jiff()));
+    set(&mut message.headers, headers::FREE_HEADERS, row.try_get(11).map_err(unread)?);
+    message.payload = payload.into();
+    Ok(())
+}
+
+/// Returns what the server says of the places that were drawn, and after that who may still hold an undecided one.
+pub(crate) async fn writers(connection: &mut PgConnection, schema: &SchemaName) -> Result<Look, Error> {
+    let last = sqlx::query_as(schema.sql(LAST_PLACE)).fetch_one(&mut *connection).await;
+    let (place, server) = last.map_err(from_sqlx)?;
     let writers = sqlx::query_scalar(schema.sql(WRITERS)).fetch_all(connection).await;
     let writers: Vec<String> = writers.map_err(from_sqlx)?;
-    Ok((last, writers.into_iter().collect()))
+    Ok(Look { server, place, writers: writers.into_iter().collect() })
 }
 
 fn set(headers: &mut Headers, name: &str, value: Option<String>) {

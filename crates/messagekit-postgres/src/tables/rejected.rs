@@ -34,9 +34,11 @@ SELECT shard, CASE WHEN seq = $2 AND $3 IS NOT NULL THEN least(attempts, 32766) 
   event_id, topic, CASE WHEN seq = $2 THEN $3 END
 FROM moved ORDER BY seq";
 
+/// A time that no reader can carry is why some of them lie here.
 pub(crate) const LIST: &str = "
 SELECT r.id, r.event_id, r.topic, e.event_type, e.aggregate_id, coalesce(octet_length(e.payload), 0),
-  CASE WHEN r.error IS NULL THEN 0 ELSE r.attempts END::int, r.error, coalesce(e.created_at, r.rejected_at), r.rejected_at,
+  CASE WHEN r.error IS NULL THEN 0 ELSE r.attempts END::int, r.error,
+  CASE WHEN e.created_at >= '0001-01-01Z' AND e.created_at < '9999-12-30Z' THEN e.created_at ELSE r.rejected_at END, r.rejected_at,
   CASE WHEN r.error IS NULL THEN 0 ELSE (
     SELECT count(*) FROM messagekit.outbox_rejected b
     WHERE b.topic = r.topic AND b.key_hash = r.key_hash AND b.seq > r.seq AND b.error IS NULL) END

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use messagekit::{Error, Message};
+use messagekit::{Error, Message, chain};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::append::{self, Appended};
@@ -12,6 +12,9 @@ use crate::error::from_sqlite;
 
 /// How many events take their places in one transaction.
 const MOST: u32 = 1_000;
+
+/// When an event is due that cannot be read.
+const NEVER: i64 = i64::MAX;
 
 /// Keeps messages until they are due.
 pub(crate) fn keep(conn: &Connection, messages: &[Message], due: i64, now: i64) -> Result<(), Error> {
@@ -33,43 +36,73 @@ pub(crate) fn keep(conn: &Connection, messages: &[Message], due: i64, now: i64) 
 
 /// Returns when the next event is due.
 pub(crate) fn next(conn: &Connection) -> Result<Option<i64>, Error> {
-    conn.prepare_cached("SELECT due FROM messagekit_outbox_delayed ORDER BY due LIMIT 1")
-        .and_then(|mut select| select.query_row([], |row| row.get(0)).optional())
+    conn.prepare_cached("SELECT due FROM messagekit_outbox_delayed WHERE due < ?1 ORDER BY due LIMIT 1")
+        .and_then(|mut select| select.query_row([NEVER], |row| row.get(0)).optional())
         .map_err(from_sqlite)
 }
 
 /// Appends what is due to its topics, and takes it from the list. Returns what was appended, at most [`MOST`].
+///
+/// An event that cannot be read stays on the list, to be due never, so that it keeps no other from its topic.
 pub(crate) fn append_due(conn: &Connection, partitions_of_new: u32, now: i64) -> Result<Appended, Error> {
-    let mut delete = conn
+    let mut select = conn
         .prepare_cached(
-            "DELETE FROM messagekit_outbox_delayed WHERE number IN (
-               SELECT number FROM messagekit_outbox_delayed WHERE due <= ?1 ORDER BY due, number LIMIT ?2)
-             RETURNING due, number, topic, key, headers, payload",
+            "SELECT number, topic, key, headers, payload FROM messagekit_outbox_delayed
+             WHERE due <= ?1 ORDER BY due, number LIMIT ?2",
         )
         .map_err(from_sqlite)?;
-    let mut rows = delete.query((now, MOST)).map_err(from_sqlite)?;
-    let mut taken = Vec::new();
+    let mut rows = select.query((now, MOST)).map_err(from_sqlite)?;
+    let (mut numbers, mut messages) = (Vec::new(), Vec::new());
     while let Some(row) = rows.next().map_err(from_sqlite)? {
-        taken.push(taken_of(row)?);
+        let number: i64 = row.get(0).map_err(from_sqlite)?;
+        match message_of(row) {
+            Ok(message) => {
+                numbers.push(number);
+                messages.push(message);
+            }
+            Err(error) => set_aside(conn, number, &error)?,
+        }
     }
-    // RETURNING promises no order.
-    taken.sort_unstable_by_key(|(order, _)| *order);
-    let messages: Vec<Message> = taken.into_iter().map(|(_, message)| message).collect();
+    let mut delete = conn
+        .prepare_cached("DELETE FROM messagekit_outbox_delayed WHERE number = ?1")
+        .map_err(from_sqlite)?;
+    for number in numbers {
+        delete.execute([number]).map_err(from_sqlite)?;
+    }
     append::append(conn, &messages, partitions_of_new, now)
 }
 
-fn taken_of(row: &Row<'_>) -> Result<((i64, i64), Message), Error> {
+fn set_aside(conn: &Connection, number: i64, error: &Error) -> Result<(), Error> {
+    tracing::error!(
+        number,
+        error = chain(error),
+        "delayed event cannot be read and is never due any more: correct its row of messagekit_outbox_delayed and its time"
+    );
+    conn.prepare_cached("UPDATE messagekit_outbox_delayed SET due = ?2 WHERE number = ?1")
+        .and_then(|mut update| update.execute((number, NEVER)))
+        .map(drop)
+        .map_err(from_sqlite)
+}
+
+/// Counts the events that cannot be read.
+pub(crate) fn unreadable(conn: &Connection) -> rusqlite::Result<u64> {
+    conn.prepare_cached("SELECT count(*) FROM messagekit_outbox_delayed WHERE due = ?1")?
+        .query_row([NEVER], |row| row.get::<_, i64>(0))
+        .map(i64::unsigned_abs)
+}
+
+fn message_of(row: &Row<'_>) -> Result<Message, Error> {
     let read = || {
-        let order = (row.get(0)?, row.get(1)?);
-        let (topic, key) = (row.get::<_, String>(2)?, row.get::<_, Option<Vec<u8>>>(3)?);
-        Ok((order, topic, key, row.get::<_, String>(4)?, row.get::<_, Vec<u8>>(5)?))
+        let (topic, key) = (row.get::<_, String>(1)?, row.get::<_, Option<Vec<u8>>>(2)?);
+        Ok((topic, key, row.get::<_, String>(3)?, row.get::<_, Vec<u8>>(4)?))
     };
-    let (order, topic, key, headers, payload) = read().map_err(from_sqlite)?;
+    let (topic, key, headers, payload) = read().map_err(from_sqlite)?;
     let message = Message {
         topic: Arc::from(topic),
         key: key.map(Bytes::from),
         headers: columns::from_json(&headers)?,
         payload: payload.into(),
     };
-    Ok((order, message))
+    message.check()?;
+    Ok(message)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use messagekit::fnv::fnv1a;
 use messagekit::relay::{Entry, Page, Pending, SHARDS, Wanted};
-use messagekit::{Error, ErrorKind, Message};
+use messagekit::{Error, Message, chain, headers};
 use rusqlite::{Connection, OptionalExtension, Result};
 
 use super::{read, shards};
@@ -44,7 +44,7 @@ struct Found {
 
 /// Finds what is ready in the wanted shards. All of it must be seen in one snapshot.
 pub(crate) fn pending(conn: &Connection, question: &Question, now: i64) -> Result<Page, Error> {
-    let mut looking = Looking { conn, question, names: HashMap::new(), bytes: 0 };
+    let mut looking = Looking { conn, question, names: HashMap::new(), stopped: HashSet::new(), bytes: 0 };
     // Places are given by the only writer, so whatever was committed is all there will ever be below the last one.
     let mut page = Page { decided: last(conn).map_err(from_sqlite)?, ..Page::default() };
     for wanted in &question.wanted {
@@ -69,6 +69,8 @@ struct Looking<'a> {
     conn: &'a Connection,
     question: &'a Question,
     names: HashMap<i64, Arc<str>>,
+    /// Topics and keys of records that cannot be read: what stands behind is set aside with them.
+    stopped: HashSet<(i64, i64)>,
     bytes: usize,
 }
 
@@ -79,15 +81,20 @@ impl Looking<'_> {
                 page.more = true;
                 return Ok(());
             }
-            let message = self.message(&found)?;
+            let (message, unreadable) = self.message(&found)?;
             self.bytes += message.size();
             if self.bytes > MOST_BYTES && !page.rows.is_empty() {
                 page.more = true;
                 return Ok(());
             }
-            let held = is_held(self.conn, found.topic, found.key_hash, found.seq).map_err(from_sqlite)?;
-            let Found { seq, position, .. } = found;
-            page.rows.push(Pending { shard: wanted.lease.shard, seq, copy: position, held, message });
+            let key = found.key_hash.map(|key_hash| (found.topic, key_hash));
+            let held = key.is_some_and(|key| self.stopped.contains(&key))
+                || is_held(self.conn, found.topic, found.key_hash, found.seq).map_err(from_sqlite)?;
+            if unreadable.is_some() {
+                self.stopped.extend(key);
+            }
+            let (shard, Found { seq, position, .. }) = (wanted.lease.shard, found);
+            page.rows.push(Pending { shard, seq, copy: position, held, unreadable, message });
         }
         Ok(())
     }
@@ -137,21 +144,44 @@ impl Looking<'_> {
         if let Some(name) = self.names.get(&topic) {
             return Ok(Arc::clone(name));
         }
-        let name: Arc<str> = self
+        let name: Option<Arc<str>> = self
             .conn
             .prepare_cached("SELECT name FROM messagekit_topics WHERE id = ?1")?
-            .query_row([topic], |row| row.get(0))?;
+            .query_row([topic], |row| Ok(row.get(0).ok()))
+            .optional()?
+            .flatten();
+        // A record of a topic that has no name is set aside, by the number.
+        let name = name.unwrap_or_else(|| format!("topic-{topic}").into());
         self.names.insert(topic, Arc::clone(&name));
         Ok(name)
     }
 
-    fn message(&mut self, found: &Found) -> Result<Message, Error> {
+    /// Returns the record, or what names it and why it cannot be read.
+    fn message(&mut self, found: &Found) -> Result<(Message, Option<String>), Error> {
         let topic = self.name(found.topic).map_err(from_sqlite)?;
-        let stored = read::at(self.conn, &topic, found.position)?;
-        stored.map(|stored| stored.message).ok_or_else(|| {
-            let text = "record waits to be published and is not in its topic any more: put it back, or delete its row of messagekit_outbox_pending";
-            Error::new(ErrorKind::Corrupt, text).with("topic", topic).with("seq", found.seq)
-        })
+        let (id, why) = match read::try_at(self.conn, &topic, found.position)? {
+            Some(Ok(stored)) => return Ok((stored.message, None)),
+            Some(Err(error)) => {
+                let id = self.id(found.position).map_err(from_sqlite)?;
+                (id, format!("record cannot be read: {}; correct it and retry, or discard it", chain(&error)))
+            }
+            None => {
+                let text = "record is not in its topic any more: put it back and retry, or discard it";
+                (None, text.to_owned())
+            }
+        };
+        let mut message = Message::new(topic, Vec::new());
+        if let Some(id) = id {
+            message.headers.set(headers::ID, id);
+        }
+        Ok((message, Some(why)))
+    }
+
+    /// Returns the id of a record, where it has one that is text.
+    fn id(&self, position: i64) -> Result<Option<String>> {
+        self.conn
+            .prepare_cached("SELECT event_id FROM messagekit_topic_records WHERE pos = ?1")?
+            .query_row([position], |row| Ok(row.get(0).unwrap_or_default()))
     }
 }
 
@@ -164,9 +194,10 @@ pub(crate) fn is_held(conn: &Connection, topic: i64, key_hash: Option<i64>, seq:
     .query_row((topic, key_hash, seq), |row| row.get(0))
 }
 
-/// Which row an entry means: another record at the same place is not meant.
-pub(crate) const ENTRY: &str = "seq = ?1 AND shard = ?2 AND pos = ?3 AND EXISTS (
-   SELECT 1 FROM messagekit_topic_records r WHERE r.pos = ?3 AND coalesce(r.event_id, '') = ?4)";
+/// Which row an entry means: another record at the same place is not meant. Without an id it may be one that is gone, or whose id
+/// is no text.
+pub(crate) const ENTRY: &str = "seq = ?1 AND shard = ?2 AND pos = ?3 AND (?4 = '' OR EXISTS (
+   SELECT 1 FROM messagekit_topic_records r WHERE r.pos = ?3 AND r.event_id = ?4))";
 
 /// Takes records from the list.
 pub(crate) fn published(conn: &Connection, entries: &[Entry]) -> Result<()> {

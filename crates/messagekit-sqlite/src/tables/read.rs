@@ -53,9 +53,18 @@ pub(crate) fn read(
 
 /// Reads the record at a position, or `None` when it is not kept any more.
 pub(crate) fn at(conn: &Connection, topic: &Arc<str>, position: i64) -> Result<Option<Stored>, Error> {
+    try_at(conn, topic, position)?.transpose()
+}
+
+/// The same, for whoever goes on behind a record that cannot be read: the error inside is that of the record alone.
+pub(crate) fn try_at(
+    conn: &Connection,
+    topic: &Arc<str>,
+    position: i64,
+) -> Result<Option<Result<Stored, Error>>, Error> {
     let mut select = conn.prepare_cached(&format!("{SELECT} WHERE pos = ?1")).map_err(from_sqlite)?;
     let mut rows = select.query([position]).map_err(from_sqlite)?;
-    rows.next().map_err(from_sqlite)?.map(|row| stored(topic, row)).transpose()
+    Ok(rows.next().map_err(from_sqlite)?.map(|row| stored(topic, row)))
 }
 
 /// Adds the header of the time at which an event was written, in the form and at the place that every way out of an outbox

@@ -53,7 +53,7 @@ pub(crate) fn list(
 ) -> Result<Vec<RejectedEvent>, Error> {
     let mut select = conn
         .prepare_cached(
-            "SELECT j.id, coalesce(r.event_id, ''), t.name, r.event_type, r.key, coalesce(length(r.payload), 0),
+            "SELECT j.id, r.event_id, t.name, r.event_type, r.key, coalesce(length(r.payload), 0),
                CASE WHEN j.error IS NULL THEN 0 ELSE j.attempts END, j.error, coalesce(r.created_at, j.rejected_at),
                j.rejected_at, CASE WHEN j.error IS NULL THEN 0 ELSE (
                  SELECT count(*) FROM messagekit_outbox_rejected b
@@ -74,14 +74,17 @@ pub(crate) fn list(
 
 fn event_of(row: &Row<'_>) -> Result<RejectedEvent, Error> {
     let time = |column| row.get(column).map_err(from_sqlite).and_then(timestamp);
-    let (created_at, rejected_at) = (time(8)?, time(9)?);
+    let rejected_at = time(9)?;
+    // What no reader can carry is why some records lie here.
+    let created_at = time(8).unwrap_or(rejected_at);
+    let text = |column| row.get::<_, Option<String>>(column).unwrap_or_default();
     let read = || {
         let key: Option<Vec<u8>> = row.get(4)?;
         Ok(RejectedEvent {
             id: row.get(0)?,
-            event_id: MessageId::from_stored(&row.get::<_, String>(1)?),
-            topic: row.get(2)?,
-            event_type: row.get(3)?,
+            event_id: MessageId::from_stored(&text(1).unwrap_or_default()),
+            topic: text(2).unwrap_or_default(),
+            event_type: text(3),
             key: key.map(|key| String::from_utf8_lossy(&key).into_owned()),
             payload_bytes: row.get::<_, u32>(5)?.into(),
             attempts: row.get(6)?,

@@ -1,12 +1,14 @@
 //! Topics that leave the file, and events that are not due yet.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::log::Log;
-use messagekit::relay::{OutboxReader, Page, Pending, Rejection, Wanted};
+use messagekit::memory::MemoryLog;
+use messagekit::relay::{OutboxReader, Page, Pending, RejectedEvents, Rejection, Relay, Wanted};
 use messagekit::{
     Actor, Error, ErrorKind, EventFilter, Message, OutboxHealth, OutboxLag, OutboxRows, Publisher, ReplayIds,
-    ReplayOrder, Replays, Store, headers,
+    ReplayOrder, Replays, Shutdown, Store, WithoutRelay, headers,
 };
 use messagekit_sqlite::SqliteStore;
 use messagekit_testkit::{DEADLINE, eventually};
@@ -214,4 +216,87 @@ async fn lag_is_what_no_broker_has_confirmed() {
     let found = store.lag().await.unwrap();
     assert_eq!((found.pending, found.problems.len()), (0, 1), "{found:?}");
     assert!(found.problems[0].contains("refused 1 events, and 1 wait"), "{found:?}");
+}
+
+/// Changes a file as another program may.
+fn tamper(file: &File, sql: &str) {
+    let conn = rusqlite::Connection::open(file.path()).unwrap();
+    conn.busy_timeout(DEADLINE).unwrap();
+    conn.execute_batch(sql).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn record_that_cannot_be_read_is_set_aside_by_name_and_the_others_go_on() {
+    let file = File::new();
+    let store = file.leaving().await;
+    let keyed = |id: &str, key: &str| {
+        Message::new(TOPIC, "{}").with_key(key.to_owned()).with_header(headers::ID, id.to_owned())
+    };
+    let bad = ["time", "headers", "gone", "id"];
+    let mut events: Vec<Message> = bad.iter().map(|id| keyed(id, id)).collect();
+    events.extend(bad.iter().map(|id| keyed(&format!("behind-{id}"), id)));
+    events.extend((0..20).map(|n| keyed(&format!("good-{n}"), &format!("k-{n}"))));
+    let mut tx = store.begin().await.unwrap();
+    store.write(&mut tx, &events).await.unwrap();
+    store.commit(tx).await.unwrap();
+    tamper(
+        &file,
+        "UPDATE messagekit_topic_records SET created_at = 9223372036854775807 WHERE event_id = 'time';
+         UPDATE messagekit_topic_records SET headers = 'no list' WHERE event_id = 'headers';
+         DELETE FROM messagekit_topic_records WHERE event_id = 'gone';
+         UPDATE messagekit_topic_records SET event_id = CAST(x'ff' AS TEXT) WHERE event_id = 'id'",
+    );
+
+    let log = MemoryLog::new(1);
+    let (reader, to): (Arc<dyn OutboxReader>, Arc<dyn Publisher>) =
+        (Arc::new(store.clone()), Arc::new(log.clone()));
+    let relay = Relay::builder("shop").reader(reader).to(to).poll(Duration::from_millis(5)).build().unwrap();
+    let (stats, shutdown) = (relay.stats(), Shutdown::new());
+    let running = tokio::spawn(relay.run(shutdown.clone()));
+    eventually("nothing is pending", DEADLINE, async || store.lag().await.unwrap().pending == 0).await;
+    assert_eq!(log.len(TOPIC), 20, "the others are out, and nothing that was set aside");
+    let set_aside = stats.read();
+    assert_eq!((set_aside.rejected, set_aside.set_aside), (4, 8));
+    let rejected = store.rejected(0, 100, true).await.expect("they can be listed");
+    let said: Vec<(&str, &str)> = rejected
+        .iter()
+        .filter_map(|event| Some((event.event_id.as_str(), event.error.as_deref()?)))
+        .collect();
+    for (id, why) in [
+        ("time", "out of range"),
+        ("headers", "not a list of pairs"),
+        ("", "not in its topic any more"),
+        ("", "cannot be read"),
+    ] {
+        assert!(said.iter().any(|(of, said)| *of == id && said.contains(why)), "{id} {why}: {said:?}");
+    }
+
+    // What is mended goes out with what is behind it.
+    tamper(&file, "UPDATE messagekit_topic_records SET created_at = 1 WHERE event_id = 'time'");
+    let time = rejected.iter().find(|event| event.event_id.as_str() == "time").unwrap().id;
+    assert_eq!(store.retry_rejected(time, &Actor::new("ann", "test")).await.unwrap(), 2);
+    eventually("they are out", DEADLINE, async || log.len(TOPIC) == 22).await;
+    shutdown.request();
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn delayed_event_that_cannot_be_read_keeps_no_other_from_its_topic() {
+    let file = File::new();
+    let store = file.leaving().await;
+    for id in ["bad", "good"] {
+        write_after(&store, id, Duration::from_secs(3_600)).await;
+    }
+    tamper(
+        &file,
+        "UPDATE messagekit_outbox_delayed SET headers = 'no list' WHERE number = 1; UPDATE messagekit_outbox_delayed SET due = number",
+    );
+    eventually("the other is in its topic", DEADLINE, async || records(&store).await == 1).await;
+    assert_eq!(pending(&store).await, ["good"]);
+    assert_eq!(store.due().await.unwrap(), None, "nothing waits for the one that cannot be read");
+    let problems = store.lag().await.unwrap().problems;
+    assert!(
+        problems.iter().any(|problem| problem.contains("1 delayed events cannot be read")),
+        "{problems:?}"
+    );
 }

@@ -27,8 +27,8 @@
 //! order in which they add. Several relays share the outbox by slices, with leases by the clock of the database. One that dies
 //! is replaced when its lease ends, or at once where the database tells that it is gone (PostgreSQL); one that was frozen and goes on makes copies and changes no order.
 //!
-//! An event that the broker refuses for good is set aside with everything of its topic and key behind it, until somebody
-//! decides ([`RejectedEvents`]); other keys go on. An outage is waited for: the topic is paused for 50 ms to 2 s at a time, and for
+//! An event that the broker refuses for good, or that cannot be read, is set aside with everything of its topic and key behind
+//! it, until an operator decides ([`RejectedEvents`]); other keys go on. An outage is waited for: the topic is paused for 50 ms to 2 s at a time, and for
 //! 1 s to 30 s where a queue has no room, and then tried again, however long it takes, and other topics go on. A topic that gets no answer at all is left out after a
 //! second, and its slices may be handed over.
 //!

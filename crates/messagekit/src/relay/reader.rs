@@ -49,8 +49,12 @@ pub struct Pending {
     pub seq: i64,
     /// Tells it from others of its id: the number of the copy, or what else the outbox counts by.
     pub copy: i64,
-    /// An earlier event of its topic and key was rejected: it must be set aside behind that one, not published.
+    /// An earlier event of its topic and key was rejected, or is unreadable in the same answer: it must be set aside behind that
+    /// one, not published.
     pub held: bool,
+    /// Why the event cannot be read, with what to do about it: it must be set aside. The message then has topic and id, and what
+    /// else could be read.
+    pub unreadable: Option<String>,
     /// The message, as it goes out.
     pub message: Message,
 }
@@ -98,8 +102,8 @@ pub struct Page {
     pub more: bool,
     /// Every event up to this place was committed when the rows were looked for, or never will be: nothing that is read behind
     /// it later can have passed an event of its key. Determined before the rows are; an older value is as true. 0, where nothing
-    /// is known, makes every read begin at the beginning. It goes back when places are given a second time, as after a failover
-    /// that lost some.
+    /// is known, makes every read begin at the beginning. It goes back where places may have been given a second time: when another
+    /// server answers, or the same one after a restart or a crash.
     pub decided: i64,
 }
 
@@ -110,7 +114,7 @@ pub struct Rejection {
     pub lease: ShardLease,
     /// Which one it is.
     pub entry: Entry,
-    /// What the broker said; `None` for one that was found [`held`](Pending::held).
+    /// What the broker said, or why the event cannot be read; `None` for one that was found [`held`](Pending::held).
     pub error: Option<Error>,
 }
 
@@ -135,10 +139,11 @@ pub trait OutboxReader: Send + Sync {
 
     /// Finds at most `limit` events, and no more than some MiB of them, keys and headers included, but at least one: slices in the order in which they are
     /// wanted, each with its first events behind the wanted place, oldest first. Left out are the places in `except`, events of
-    /// the topics in `paused`, and those that are delayed.
+    /// the topics in `paused`, and those that are delayed. An event that cannot be read is one of them
+    /// ([`Pending::unreadable`]), and keeps no other from being found.
     ///
     /// # Errors
-    /// Transient if the database does not answer; [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) when a row cannot be read.
+    /// Transient if the database does not answer.
     fn pending<'a>(
         &'a self,
         name: &'a str,

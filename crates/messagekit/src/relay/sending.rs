@@ -28,7 +28,8 @@ pub(super) struct Sent {
     pub(super) fenced: bool,
 }
 
-/// Publishes the events of a part; payloads are not copied. Whatever stands behind a refused event of its key is left alone.
+/// Publishes the events of a part; payloads are not copied. Whatever stands behind a refused or unreadable event of its key is
+/// left alone.
 pub(super) async fn send(settings: Arc<Settings>, instance: Arc<str>, part: Part) -> Sent {
     let mut sent = Sent {
         topic: part.topic,
@@ -46,9 +47,10 @@ pub(super) async fn send(settings: Arc<Settings>, instance: Arc<str>, part: Part
         if key.as_ref().is_some_and(|key| stopped.contains(key)) {
             continue;
         }
-        let error = match row.event.held {
-            true => None,
-            false => match settings.prepare(row.event.message) {
+        let error = match (row.event.unreadable, row.event.held) {
+            (Some(reason), _) => Some(Error::new(ErrorKind::Corrupt, reason)),
+            (None, true) => None,
+            (None, false) => match settings.prepare(row.event.message) {
                 Ok(message) => {
                     places.push((lease, entry));
                     batch.push(message);
@@ -144,7 +146,7 @@ impl Settings {
                     event = %rejection.entry.event_id,
                     set_aside = count,
                     error = chain(&error),
-                    "event refused: it is set aside with what is behind it; see `messagekit outbox rejected list`"
+                    "event cannot go out: it is set aside with what is behind it; see `messagekit outbox rejected list`"
                 );
             }
             (Err(error), _) => {

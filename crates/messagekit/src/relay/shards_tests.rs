@@ -214,7 +214,7 @@ impl World {
                 }
                 let held = self.rows.range(..seq).any(|(_, row)| *row == (*stream, State::SetAside));
                 let message = Message::new(topic, "{}").with_key(vec![stream.1]);
-                page.rows.push(Pending { shard, seq: *seq, copy: 0, held, message });
+                page.rows.push(Pending { shard, seq: *seq, copy: 0, held, unreadable: None, message });
             }
         }
         self.answer = Some((question.wanted.iter().map(|wanted| wanted.lease.shard).collect(), page));

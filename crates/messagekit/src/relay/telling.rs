@@ -25,7 +25,11 @@ impl Telling {
         match &mut self.database {
             Some((_, last)) => *last = text,
             none => {
-                tracing::warn!(relay = &*settings.name, error = text, "database does not answer");
+                let relay = &*settings.name;
+                match error.is_transient() {
+                    true => tracing::warn!(relay, error = text, "database does not answer"),
+                    false => tracing::warn!(relay, error = text, "database refuses what the relay asks"),
+                }
                 *none = Some((Instant::now(), text));
             }
         }

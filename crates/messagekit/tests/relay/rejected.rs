@@ -60,6 +60,34 @@ async fn an_event_without_a_key_is_set_aside_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_event_that_cannot_be_read_is_set_aside_with_what_is_behind_it_and_others_go_on() {
+    let world = World::new();
+    let keys = neighbours(2);
+    let unreadable = format!("{}-1", keys[0]);
+    world.outbox.with(|state| state.unreadable.extend([unreadable, "loose".to_owned()]));
+    world.outbox.write([Message::new(TOPIC, "{}").with_header(headers::ID, "loose")]);
+    for n in 0..10 {
+        world.outbox.write(keys.iter().map(|key| order(key, n)));
+    }
+    let relay = Running::start(world.relay());
+    until("all have left", || world.outbox.pending_count() == 0).await;
+    let behind: Vec<String> = (1..10).map(|n| format!("{}-{n}", keys[0])).collect();
+    assert_eq!(world.outbox.rejected_of(TOPIC, &keys[0]), behind);
+    let taken = world.broker.taken();
+    assert_eq!(firsts_of(&taken, TOPIC, &keys[0]), [0]);
+    assert_eq!(firsts_of(&taken, TOPIC, &keys[1]), (0..10).collect::<Vec<_>>());
+    let stats = relay.stats.read();
+    assert_eq!((stats.rejected, stats.set_aside, stats.repeated), (2, 10, 0));
+    assert!(stats.paused.is_empty() && stats.database.is_none(), "it is no outage: {stats:?}");
+
+    // Retried unmended, it comes back to where it lay.
+    world.outbox.retry(&(TOPIC.into(), keys[0].clone().into()));
+    until("all have left again", || world.outbox.pending_count() == 0).await;
+    assert_eq!(world.outbox.rejected_of(TOPIC, &keys[0]), behind);
+    relay.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_too_large_for_the_broker_is_not_sent() {
     let world = World::new();
     let mut large = order("k", 1);

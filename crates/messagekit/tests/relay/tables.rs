@@ -18,6 +18,8 @@ pub(crate) struct State {
     pub(super) members: BTreeMap<String, Instant>,
     pub(super) rejected: BTreeMap<Key, Vec<(u16, i64, Message)>>,
     pub(super) rejected_without_key: Vec<Message>,
+    /// Ids of events that are found and cannot be read.
+    pub(crate) unreadable: BTreeSet<String>,
     pub(super) dice: fastrand::Rng,
     pub(super) latency: Duration,
     /// Of a hundred statements, so many fail before or after they have done their work.
@@ -81,6 +83,7 @@ impl State {
             members: BTreeMap::new(),
             rejected: BTreeMap::new(),
             rejected_without_key: Vec::new(),
+            unreadable: BTreeSet::new(),
             dice: fastrand::Rng::with_seed(1),
             latency: Duration::ZERO,
             failing: 0,
@@ -175,7 +178,10 @@ impl State {
                 }
                 let before = Self::key_of(&row.message).and_then(|key| self.rejected.get(&key)?.first());
                 let held = before.is_some_and(|(_, first, _)| first < seq);
-                page.rows.push(Pending { shard, seq: *seq, copy: 0, held, message: row.message.clone() });
+                let message = row.message.clone();
+                let id = message.headers.text("id").unwrap_or_default();
+                let unreadable = self.unreadable.contains(id).then(|| format!("{id} cannot be read"));
+                page.rows.push(Pending { shard, seq: *seq, copy: 0, held, unreadable, message });
             }
         }
         page
