@@ -39,6 +39,17 @@ CREATE TABLE messagekit.outbox_events (
     AND available_at >= '0001-01-01Z' AND available_at < '9999-12-30Z')
 );
 
+-- Only a relay waits for a delayed event. `messagekit migrate --relay` disables this trigger, and `--cdc` enables it again.
+CREATE FUNCTION messagekit.outbox_refuses_delay() RETURNS trigger LANGUAGE plpgsql AS $function$
+BEGIN
+  RAISE EXCEPTION USING ERRCODE = '0A000', CONSTRAINT = 'outbox_delay_needs_relay',
+    MESSAGE = format('event is delayed until %s, and this outbox has no relay to wait for that', NEW.available_at),
+    HINT = 'run `messagekit migrate --relay`, or leave available_at out to publish the event at once';
+END
+$function$;
+CREATE TRIGGER outbox_refuses_delay BEFORE INSERT ON messagekit.outbox_events
+  FOR EACH ROW WHEN (NEW.available_at > clock_timestamp()) EXECUTE FUNCTION messagekit.outbox_refuses_delay();
+
 -- Cleaning up by age reads blocks in the order they were written.
 CREATE INDEX outbox_events_created ON messagekit.outbox_events USING brin (created_at);
 

@@ -69,7 +69,9 @@ fn parameters(statement: &str) -> &'static str {
         "resolve_parked" => "text, bigint, bigint, text, bigint",
         "fail" => "text, bigint, bigint, text, float8, text, text, text",
         "hand_back" => "text, bigint, bigint, float8",
-        "write" => "text[], text[], text[], text[], bytea[], text[], text[], text[], float8",
+        "write" | "write_optional" => {
+            "text[], text[], text[], text[], bytea[], text[], text[], text[], float8"
+        }
         "write_one" => "text, text, text, text, bytea, text, text, text, float8",
         "relay_lease" => "text, float8, float8, boolean, int",
         "relay_hand_over" => "text, smallint[], bigint[]",

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use messagekit::{OutboxRows, Store};
+use messagekit::{OutboxRows, Store, WithoutRelay};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use messagekit_tests::services;
 use tempfile::TempDir;
@@ -77,7 +77,7 @@ async fn delayed(stage: &Stage, name: &str, delay: Duration) {
     let event = |key| stage.event(&format!("{name}-{key}"), &format!("{name}-{key}"), b"{}".to_vec());
     let events: Vec<_> = (0..KEYS).map(event).collect();
     let mut tx = stage.store.begin().await.unwrap();
-    stage.store.write_after(&mut tx, &events, delay).await.unwrap();
+    stage.store.write_after(&mut tx, &events, delay, WithoutRelay::Refuse).await.unwrap();
     stage.store.commit(tx).await.unwrap();
 }
 

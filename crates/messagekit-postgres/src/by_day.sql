@@ -51,6 +51,7 @@ BEGIN
   IF is_relayed THEN
     DROP TRIGGER outbox_is_pending ON messagekit.outbox_events;
   END IF;
+  DROP TRIGGER outbox_refuses_delay ON messagekit.outbox_events;
   ALTER TABLE messagekit.outbox_events RENAME TO outbox_events_other;
   ALTER TABLE messagekit.outbox_events_other RENAME CONSTRAINT outbox_events_pkey TO outbox_events_other_pkey;
   ALTER INDEX messagekit.outbox_events_created RENAME TO outbox_events_other_created;
@@ -134,9 +135,12 @@ BEGIN
   CREATE TRIGGER outbox_leaves_by_parts BEFORE DELETE ON messagekit.outbox_events
     FOR EACH STATEMENT EXECUTE FUNCTION messagekit.outbox_leaves_by_parts();
 
+  CREATE TRIGGER outbox_refuses_delay BEFORE INSERT ON messagekit.outbox_events
+    FOR EACH ROW WHEN (NEW.available_at > clock_timestamp()) EXECUTE FUNCTION messagekit.outbox_refuses_delay();
   IF is_relayed THEN
     CREATE TRIGGER outbox_is_pending AFTER INSERT ON messagekit.outbox_events
       REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION messagekit.outbox_is_pending();
+    ALTER TABLE messagekit.outbox_events DISABLE TRIGGER outbox_refuses_delay;
   END IF;
   FOREACH command IN ARRAY publications LOOP
     EXECUTE replace(command, '$act', 'DROP') || '_other';

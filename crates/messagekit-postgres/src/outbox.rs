@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use messagekit::{Envelope, Error, Event, Message, MessageId, Outbox, OutboxRows, codec, crash};
+use messagekit::{
+    Envelope, Error, Event, Message, MessageId, Outbox, OutboxRows, WithoutRelay, codec, crash,
+};
 use sqlx::PgConnection;
 
 use crate::error::{from_sqlx, of};
@@ -12,15 +14,23 @@ use crate::{PgTx, PostgresStore};
 /// Whoever publishes finds the rows by itself: Debezium reads the write-ahead log, and a relay what is pending.
 impl OutboxRows for PostgresStore {
     async fn write(&self, tx: &mut PgTx, messages: &[Message]) -> Result<(), Error> {
-        self.statement(events::write(tx, self.schema(), messages, None)).await?;
+        self.statement(events::write(tx, self.schema(), messages)).await?;
         crash::point("outbox.written");
         self.news().added();
         Ok(())
     }
 
-    /// Beyond a hundred years, a delay counts as a hundred years.
-    async fn write_after(&self, tx: &mut PgTx, messages: &[Message], delay: Duration) -> Result<(), Error> {
-        self.statement(events::write(tx, self.schema(), messages, Some(delay))).await?;
+    /// Whether a relay waits is known to the table, so that whoever writes hears it, in whatever way: with a relay `migrate
+    /// --relay` has been run. Beyond a hundred years, a delay counts as a hundred years.
+    async fn write_after(
+        &self,
+        tx: &mut PgTx,
+        messages: &[Message],
+        delay: Duration,
+        without_relay: WithoutRelay,
+    ) -> Result<(), Error> {
+        let write = events::write_after(tx, self.schema(), messages, delay, without_relay);
+        self.statement(write).await?;
         crash::point("outbox.written");
         Ok(())
     }
@@ -72,7 +82,7 @@ impl AddOn for Outbox<PostgresStore> {
         let envelope = event.into();
         let message = codec::encode(&envelope, self.source())?;
         check_in_transaction(connection).await?;
-        events::write(connection, self.store().schema(), &[message], None).await?;
+        events::write(connection, self.store().schema(), &[message]).await?;
         crash::point("outbox.written");
         self.store().news().added();
         Ok(envelope.meta.event_id)

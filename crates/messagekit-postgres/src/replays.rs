@@ -92,7 +92,7 @@ impl PostgresStore {
             })?;
             messages.push(message);
         }
-        events::write(tx, self.schema(), &messages, None).await?;
+        events::write(tx, self.schema(), &messages).await?;
         Ok(i64::try_from(messages.len()).unwrap_or(i64::MAX))
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::{Error, Message, OutboxRows, crash};
+use messagekit::{Error, Message, OutboxRows, WithoutRelay, crash};
 
 use crate::tables::{append, delayed, micros, now};
 use crate::{SqliteStore, SqliteTx};
@@ -21,13 +21,14 @@ impl OutboxRows for SqliteStore {
         Ok(())
     }
 
-    /// An event takes its place in its topic within 200 ms of its time, by the writer of whichever process has the file open
+    /// The file itself waits, with a relay or without: an event takes its place in its topic within 200 ms of its time, by the writer of whichever process has the file open
     /// then, or opens it next. Beyond a hundred years, a delay counts as a hundred years.
     async fn write_after(
         &self,
         tx: &mut SqliteTx,
         messages: &[Message],
         delay: Duration,
+        _without_relay: WithoutRelay,
     ) -> Result<(), Error> {
         if delay.is_zero() {
             return self.write(tx, messages).await;

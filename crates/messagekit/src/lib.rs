@@ -92,7 +92,7 @@ pub use shutdown::Shutdown;
 pub use store::{
     Bookkeeping, BoxFuture, Claim, ClaimRequest, End, Failure, FailureKind, Found, Inbox, Leased, Next,
     NextOffset, NoStore, Offsets, Outbox, OutboxRows, ParkingRoom, Processed, Received, Retries, Returning,
-    SetAside, SetAsideOutcome, Store, Suspects, TransactError, Wake, Work, claim,
+    SetAside, SetAsideOutcome, Store, Suspects, TransactError, Wake, WithoutRelay, Work, claim,
 };
 pub use transport::{
     BatchLimit, Capabilities, Delivery, Done, Incoming, Kept, Lane, PublishError, Published, Publisher,

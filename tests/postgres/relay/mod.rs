@@ -1,5 +1,6 @@
 //! The outbox as relays and their operators use it.
 
+mod delays;
 mod health;
 mod lost_slot;
 pub(crate) mod outbox;

@@ -14,8 +14,10 @@ use crate::migrations::link::fault;
 /// How long writers are kept waiting while the relay publishes what is left.
 const DRAIN: Duration = Duration::from_secs(1);
 
-const END: &str =
-    "DROP TRIGGER outbox_is_pending ON messagekit.outbox_events; DELETE FROM messagekit.relay_shards";
+const END: &str = "
+DROP TRIGGER outbox_is_pending ON messagekit.outbox_events;
+ALTER TABLE messagekit.outbox_events ENABLE TRIGGER outbox_refuses_delay;
+DELETE FROM messagekit.relay_shards";
 
 /// Makes what capture needs, as [`cdc::set_up`] does, and ends the relay; returns what this call has done. Twice is once.
 ///

@@ -12,6 +12,7 @@ use crate::cdc::Capture;
 use crate::migrations::link::fault;
 
 const TRIGGER: &str = "
+ALTER TABLE messagekit.outbox_events DISABLE TRIGGER outbox_refuses_delay;
 CREATE TRIGGER outbox_is_pending AFTER INSERT ON messagekit.outbox_events
   REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION messagekit.outbox_is_pending()";
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::{Error, ErrorKind, Message};
+use messagekit::{Error, ErrorKind, Message, WithoutRelay};
 use sqlx::PgConnection;
 
 use super::columns::Columns;
@@ -16,29 +16,60 @@ INSERT INTO messagekit.outbox_events
   (event_id, topic, event_type, aggregate_id, payload, content_type, headers, traceparent, available_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb, $8, clock_timestamp() + $9::float8 * interval '1 microsecond')";
 
-/// Any number of events; `seq` counts in their order.
-pub(crate) const WRITE: &str = "
+macro_rules! write_all {
+    ($available_at:literal) => {
+        concat!(
+            "
 INSERT INTO messagekit.outbox_events
   (event_id, topic, event_type, aggregate_id, payload, content_type, headers, traceparent, available_at)
 SELECT m.id, m.topic, m.type, m.key, m.payload, m.content_type, m.headers::jsonb, m.traceparent,
-  clock_timestamp() + $9::float8 * interval '1 microsecond'
+  ",
+            $available_at,
+            "
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[], $7::text[], $8::text[])
   WITH ORDINALITY AS m (id, topic, type, key, payload, content_type, headers, traceparent, number)
-ORDER BY m.number";
+ORDER BY m.number"
+        )
+    };
+}
 
-/// Writes events in order, in one statement, to go out at once or after a delay. Nothing is sent when one of them breaks a
-/// rule.
+/// Any number of events; `seq` counts in their order.
+pub(crate) const WRITE: &str = write_all!("clock_timestamp() + $9::float8 * interval '1 microsecond'");
+
+/// The same, delayed only where a relay waits for that.
+pub(crate) const WRITE_OPTIONAL: &str = write_all!(
+    "CASE WHEN EXISTS (SELECT FROM pg_trigger
+    WHERE tgrelid = 'messagekit.outbox_events'::regclass AND tgname = 'outbox_is_pending')
+    THEN clock_timestamp() + $9::float8 * interval '1 microsecond' END"
+);
+
+/// Writes events in order, in one statement, to go out at once. Nothing is sent when one of them breaks a rule.
 pub(crate) async fn write(
     connection: &mut PgConnection,
     schema: &SchemaName,
     messages: &[Message],
-    delay: Option<Duration>,
 ) -> Result<(), Error> {
-    let delay = delay.map(micros);
     match messages {
         [] => Ok(()),
-        [message] => write_one(connection, schema, message, delay).await,
-        _ => write_all(connection, schema, messages, delay).await,
+        [message] => write_one(connection, schema, message, None).await,
+        _ => write_all(connection, schema, WRITE, messages, None).await,
+    }
+}
+
+/// The same, to go out after a delay.
+pub(crate) async fn write_after(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    messages: &[Message],
+    delay: Duration,
+    without_relay: WithoutRelay,
+) -> Result<(), Error> {
+    let delay = Some(micros(delay));
+    match (messages, without_relay) {
+        ([], _) => Ok(()),
+        ([message], WithoutRelay::Refuse) => write_one(connection, schema, message, delay).await,
+        (_, WithoutRelay::Refuse) => write_all(connection, schema, WRITE, messages, delay).await,
+        (_, WithoutRelay::SendAtOnce) => write_all(connection, schema, WRITE_OPTIONAL, messages, delay).await,
     }
 }
 
@@ -67,13 +98,14 @@ async fn write_one(
 async fn write_all(
     connection: &mut PgConnection,
     schema: &SchemaName,
+    statement: &'static str,
     messages: &[Message],
     delay: Option<f64>,
 ) -> Result<(), Error> {
     let columns: Vec<Columns<'_>> = messages.iter().map(Columns::of).collect::<Result<_, _>>()?;
     let topics: Vec<&str> = messages.iter().map(|message| &*message.topic).collect();
     let payloads: Vec<&[u8]> = messages.iter().map(|message| &*message.payload).collect();
-    let write = sqlx::query(schema.sql(WRITE))
+    let write = sqlx::query(schema.sql(statement))
         .bind(columns.iter().map(|columns| columns.event_id).collect::<Vec<_>>())
         .bind(topics)
         .bind(columns.iter().map(|columns| columns.event_type).collect::<Vec<_>>())
@@ -94,6 +126,11 @@ fn refused(error: sqlx::Error) -> Error {
         ("23505", _) => (
             ErrorKind::InvalidEvent,
             "outbox has an event of this id already: add each event once, or give the new one an id of its own",
+        ),
+        (_, Some("outbox_delay_needs_relay")) => (
+            ErrorKind::InvalidConfiguration,
+            "event is delayed, and this outbox has no relay to wait for that: run `messagekit migrate --relay`, or make the \
+             outbox with `ignore_delays_without_relay` to publish such events at once",
         ),
         (_, Some("outbox_payload_size")) => (
             ErrorKind::TooLarge,

@@ -109,6 +109,7 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("ping", health::PING),
     ("write", events::WRITE),
     ("write_one", events::WRITE_ONE),
+    ("write_optional", events::WRITE_OPTIONAL),
     ("relay_lease", shards::LEASE),
     ("relay_hand_over", shards::HAND_OVER),
     ("relay_leave", shards::LEAVE),

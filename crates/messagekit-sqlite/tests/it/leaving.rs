@@ -29,7 +29,7 @@ async fn write(store: &SqliteStore, id: &str) {
 
 async fn write_after(store: &SqliteStore, id: &str, delay: Duration) {
     let mut tx = store.begin().await.unwrap();
-    store.write_after(&mut tx, &[event(id)], delay).await.unwrap();
+    store.write_after(&mut tx, &[event(id)], delay, WithoutRelay::Refuse).await.unwrap();
     store.commit(tx).await.unwrap();
 }
 
@@ -167,7 +167,10 @@ async fn delayed_event_takes_its_place_when_the_file_is_opened_again() {
     let store = file.leaving().await;
     write_after(&store, "soon", Duration::from_millis(1)).await;
     let mut tx = store.begin().await.unwrap();
-    store.write_after(&mut tx, &[event("gone")], Duration::from_millis(1)).await.unwrap();
+    store
+        .write_after(&mut tx, &[event("gone")], Duration::from_millis(1), WithoutRelay::Refuse)
+        .await
+        .unwrap();
     store.rollback(tx).await.unwrap();
     store.close().await.unwrap();
     let (store, other) = (file.open().await, file.open().await);

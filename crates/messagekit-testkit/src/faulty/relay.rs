@@ -8,7 +8,7 @@ use std::time::Duration;
 use messagekit::relay::{
     Entry, Leases, OutboxReader, Page, Pending, RejectedEvent, RejectedEvents, Rejection, ShardLease, Wanted,
 };
-use messagekit::{Actor, BoxFuture, Error, Message, OutboxRows, Store};
+use messagekit::{Actor, BoxFuture, Error, Message, OutboxRows, Store, WithoutRelay};
 
 use super::Fault;
 use crate::relay::RelayFixture;
@@ -125,14 +125,20 @@ impl<S: OutboxReader + OutboxRows> OutboxRows for FaultyOutbox<S> {
         self.inner.write(tx, messages).await
     }
 
-    async fn write_after(&self, tx: &mut S::Tx, messages: &[Message], delay: Duration) -> Result<(), Error> {
+    async fn write_after(
+        &self,
+        tx: &mut S::Tx,
+        messages: &[Message],
+        delay: Duration,
+        without_relay: WithoutRelay,
+    ) -> Result<(), Error> {
         match self.fault {
             Some(Fault::DelaysNothing) => self.inner.write(tx, messages).await,
             Some(Fault::DelaysTurnTheOrder) => {
                 let turned: Vec<Message> = messages.iter().rev().cloned().collect();
-                self.inner.write_after(tx, &turned, delay).await
+                self.inner.write_after(tx, &turned, delay, without_relay).await
             }
-            _ => self.inner.write_after(tx, messages, delay).await,
+            _ => self.inner.write_after(tx, messages, delay, without_relay).await,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::{Error, ErrorKind, Message, NextOffset, Offsets, OutboxRows, Store};
+use messagekit::{Error, ErrorKind, Message, NextOffset, Offsets, OutboxRows, Store, WithoutRelay};
 
 use super::Fault;
 use super::store::{FaultyStore, FaultyTx};
@@ -69,8 +69,9 @@ impl OutboxRows for FaultyStore {
         tx: &mut FaultyTx,
         messages: &[Message],
         delay: Duration,
+        without_relay: WithoutRelay,
     ) -> Result<(), Error> {
-        self.inner.write_after(tx.inner(), messages, delay).await
+        self.inner.write_after(tx.inner(), messages, delay, without_relay).await
     }
 
     fn wake(&self) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::relay::{Entry, OutboxReader, Pending, Rejection, Wanted};
-use messagekit::{Error, ErrorKind, Message, OutboxRows, Store, headers};
+use messagekit::{Error, ErrorKind, Message, OutboxRows, Store, WithoutRelay, headers};
 
 use super::fixture::{
     event, everything, id, ids, in_order, lease, lease_of, publish, read, read_but, write, write_key,
@@ -186,7 +186,10 @@ pub async fn delayed_event_is_found_when_it_is_due<F: RelayFixture>(fixture: &F)
     for (id, delay) in [("soon", 2_000), ("late", 3_600_000), ("now", 0)] {
         let delay = Duration::from_millis(delay);
         let event = event(TOPICS[0], id, Some("k"));
-        store.write_after(&mut tx, &[event], delay).await.expect("events can be delayed");
+        store
+            .write_after(&mut tx, &[event], delay, WithoutRelay::Refuse)
+            .await
+            .expect("events can be delayed");
     }
     let before = std::time::Instant::now();
     store.commit(tx).await.expect("the transaction commits");
@@ -212,7 +215,10 @@ pub async fn many_delayed_events_become_due_in_their_order<F: RelayFixture>(fixt
         (0..2_500).map(|n| event(TOPICS[0], &format!("e-{n:04}"), Some("k"))).collect();
     let mut tx = store.begin().await.expect("a transaction begins");
     for some in events.chunks(500) {
-        store.write_after(&mut tx, some, Duration::from_millis(100)).await.expect("events can be delayed");
+        store
+            .write_after(&mut tx, some, Duration::from_millis(100), WithoutRelay::Refuse)
+            .await
+            .expect("events can be delayed");
     }
     store.commit(tx).await.expect("the transaction commits");
     let due = async || store.due().await.expect("it can be asked what is due");

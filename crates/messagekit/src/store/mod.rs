@@ -24,7 +24,7 @@ pub use bookkeeping::{Bookkeeping, Found, Returning};
 pub use failure::{Failure, FailureKind, Next};
 pub use no_store::NoStore;
 pub use offsets::{NextOffset, Offsets};
-pub use outbox::{Outbox, OutboxRows};
+pub use outbox::{Outbox, OutboxRows, WithoutRelay};
 pub use processed::{Claim, ClaimRequest, Processed, claim};
 pub use retries::{Leased, Retries};
 pub use set_aside::{ParkingRoom, Received, SetAside, SetAsideOutcome};

@@ -8,6 +8,16 @@ use super::Store;
 use crate::message::{Envelope, MessageId, codec};
 use crate::{Error, ErrorKind, Event, Message, check_topic};
 
+/// What becomes of a delayed event where nothing waits for its time: where changes are captured from the database's log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum WithoutRelay {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It goes out at once.
+    SendAtOnce,
+}
+
 /// The rows behind an [`Outbox`].
 #[diagnostic::on_unimplemented(message = "`{Self}` has no outbox")]
 pub trait OutboxRows: Store {
@@ -24,17 +34,24 @@ pub trait OutboxRows: Store {
     /// Writes messages inside `tx`, in order, that go out when `delay` of database time has passed.
     ///
     /// # Errors
-    /// As [`write`](Self::write). [`ErrorKind::InvalidConfiguration`] by default: the store cannot delay.
+    /// As [`write`](Self::write). With [`WithoutRelay::Refuse`], [`ErrorKind::InvalidConfiguration`] where nothing waits for
+    /// them, which is everywhere by default; the transaction must be rolled back then.
     fn write_after(
         &self,
         tx: &mut Self::Tx,
         messages: &[Message],
         delay: Duration,
+        without_relay: WithoutRelay,
     ) -> impl Future<Output = Result<(), Error>> + Send {
-        let _ = (tx, messages, delay);
-        async {
-            let text = "this store cannot delay events: add them when they are due";
-            Err(Error::new(ErrorKind::InvalidConfiguration, text))
+        let _ = delay;
+        async move {
+            match without_relay {
+                WithoutRelay::SendAtOnce => self.write(tx, messages).await,
+                WithoutRelay::Refuse => {
+                    let text = "this store cannot delay events: add them when they are due";
+                    Err(Error::new(ErrorKind::InvalidConfiguration, text))
+                }
+            }
         }
     }
 
@@ -76,12 +93,14 @@ pub struct Outbox<S> {
     store: S,
     source: Arc<str>,
     topic_prefix: Arc<str>,
+    without_relay: WithoutRelay,
 }
 
 impl<S: OutboxRows> Outbox<S> {
     /// Makes the outbox of a service; `source` is the service's name and stands in each event that names no other.
     pub fn new(store: S, source: impl Into<Arc<str>>) -> Self {
-        Self { store, source: source.into(), topic_prefix: Arc::default() }
+        let (topic_prefix, without_relay) = (Arc::default(), WithoutRelay::Refuse);
+        Self { store, source: source.into(), topic_prefix, without_relay }
     }
 
     /// Puts `prefix` in front of the topic of each event, so that several environments can share one cluster. Consumers name
@@ -89,6 +108,14 @@ impl<S: OutboxRows> Outbox<S> {
     #[must_use]
     pub fn topic_prefix(mut self, prefix: impl Into<Arc<str>>) -> Self {
         self.topic_prefix = prefix.into();
+        self
+    }
+
+    /// Lets events of [`add_after`](Self::add_after) go out at once where nothing waits for their time, instead of refusing them:
+    /// for a service whose outbox has a relay here and a connector there, and that does not depend on the delay.
+    #[must_use]
+    pub fn ignore_delays_without_relay(mut self) -> Self {
+        self.without_relay = WithoutRelay::SendAtOnce;
         self
     }
 
@@ -141,10 +168,12 @@ impl<S: OutboxRows> Outbox<S> {
     /// Adds an event that goes out when `delay` of database time has passed, and returns its id.
     ///
     /// It takes its place in the order of its key when it is seen to be due, behind what was published until then. Only a relay
-    /// waits for it: where changes are captured from the database's log, it goes out at once.
+    /// waits for it.
     ///
     /// # Errors
-    /// As [`add`](Self::add); [`ErrorKind::InvalidConfiguration`] when the store cannot delay.
+    /// As [`add`](Self::add). [`ErrorKind::InvalidConfiguration`] where nothing waits for it: in a store that cannot delay, and in
+    /// a PostgreSQL outbox without a relay, such as one that Debezium reads. Run `messagekit migrate --relay` there, or say
+    /// [`ignore_delays_without_relay`](Self::ignore_delays_without_relay).
     pub async fn add_after<E: Event>(
         &self,
         tx: &mut S::Tx,
@@ -153,7 +182,7 @@ impl<S: OutboxRows> Outbox<S> {
     ) -> Result<MessageId, Error> {
         let envelope = event.into();
         let message = self.encode(&envelope)?;
-        self.store.write_after(tx, &[message], delay).await?;
+        self.store.write_after(tx, &[message], delay, self.without_relay).await?;
         Ok(envelope.meta.event_id)
     }
 
