@@ -181,10 +181,10 @@ impl Table<'_> {
 
 impl fmt::Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:<44}{:<8}{:>8}", "suite", "result", "seconds")?;
         let mut row = |name: &str, result: &str, took: Duration| {
             writeln!(f, "{name:<44}{result:<8}{:>8.1}", took.as_secs_f64())
         };
-        row("suite", "result", Duration::ZERO)?;
         row("build and start of the services", "ok", self.build)?;
         for run in self.runs {
             row(&run.name, if run.failure.is_some() { "failed" } else { "ok" }, run.took)?;
