@@ -7,10 +7,14 @@ use messagekit::Error;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use super::background::spawn;
-use super::commit::{Begun, COMMIT_DEADLINE, NextOf, commit_for_sure};
+use super::commit::{Begun, NextOf, commit_for_sure};
 use super::{Command, Member, Step};
 use crate::context::{Context, answer};
 use crate::error::unavailable;
+
+/// How long the last commit may take. It may stand behind a join, which the broker answers when the session of a dead member has
+/// ended: 6 s by default.
+const LAST_COMMIT: Duration = Duration::from_secs(10);
 
 /// How long leaving may take after the commit. The client's own end has no limit.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(5);
@@ -38,7 +42,7 @@ impl Member {
             let lost = consumer.assignment_lost();
             let answered = match lost {
                 true => Ok(()),
-                false => commit_for_sure(&consumer, next, Instant::now() + COMMIT_DEADLINE),
+                false => commit_for_sure(&consumer, next, Instant::now() + LAST_COMMIT),
             };
             // Nobody listens any more when it took too long.
             let _ = committed.send(answered);
@@ -48,7 +52,7 @@ impl Member {
             drop(replacement);
         };
         spawn("leave", leave);
-        let answered = has_committed.recv_timeout(COMMIT_DEADLINE + Duration::from_secs(1));
+        let answered = has_committed.recv_timeout(LAST_COMMIT + Duration::from_secs(1));
         // Disconnected is the end.
         if has_left.recv_timeout(LEAVE_DEADLINE) == Err(mpsc::RecvTimeoutError::Timeout) {
             tracing::warn!(consumer = &*name, "leaving the group takes long: it goes on by itself");
