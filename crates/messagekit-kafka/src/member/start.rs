@@ -82,11 +82,13 @@ impl Member {
                 (None, None) => nexts(self.memory.first(), &topic, partition),
                 (None, Some(_)) => Vec::new(),
             };
-            let offset = match place(committed, &remembered) {
-                Place::Committed(offset) => offset,
+            let (offset, committed) = match place(committed, &remembered) {
+                Place::Committed(offset) => (offset, Some(offset)),
                 Place::CommitsLost { next, committed } => {
                     self.tell_lost_commits(&topic, partition, next, committed);
-                    next
+                    // Written down before anything is delivered: otherwise the group would stay ahead of what is read again, and
+                    // a key lane that catches up with it would make the database look complete.
+                    (next, None)
                 }
                 Place::OffsetLost { next } => return Err(self.lost_offset(&topic, partition, next)),
                 Place::Earliest => {
@@ -94,7 +96,7 @@ impl Member {
                     continue;
                 }
             };
-            starts.push(Start { topic, partition, offset, committed: Some(offset) });
+            starts.push(Start { topic, partition, offset, committed });
         }
         self.unplaced.asked = None;
         Ok(starts)
