@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::cursor::Cursor;
+use super::unreadable::{HOLDER, entries};
 
 /// How deep arrays and tables may stand in each other. RabbitMQ's own account of deaths has three levels; the client takes
 /// some two thousand bytes of its stack for each.
@@ -14,6 +15,8 @@ pub(super) enum Fault {
     /// This property is not UTF-8.
     Property(&'static str),
     HeaderName,
+    /// A header has the name of the one that holds what cannot be read.
+    Reserved,
     TooDeep,
     /// Lengths that do not fit, types that the client does not know, bytes behind the end.
     Malformed,
@@ -24,6 +27,7 @@ impl fmt::Display for Fault {
         match self {
             Self::Property(name) => write!(f, "property {name} is not UTF-8"),
             Self::HeaderName => f.write_str("name of a header is not UTF-8"),
+            Self::Reserved => write!(f, "publisher set the header {HOLDER}"),
             Self::TooDeep => {
                 write!(f, "arrays or tables stand over {MAX_DEPTH} deep in each other in a header")
             }
@@ -103,7 +107,7 @@ pub(super) fn walk<'a>(
 pub(super) fn check(properties: &[u8]) -> Result<(), Fault> {
     walk(properties, |name, property| match property {
         Property::Short(text) => is_text(text).then_some(()).ok_or(Fault::Property(name)),
-        Property::Headers(table, _) => check_nested(table, true),
+        Property::Headers(table, _) => check_nested(table, true).and_then(|()| check_names(table)),
         Property::Fixed => Ok(()),
     })
 }
@@ -132,6 +136,12 @@ pub(super) fn value<'a>(rest: &mut Cursor<'a>) -> Option<Value<'a>> {
 pub(super) enum Value<'a> {
     Flat,
     Nested { inner: &'a [u8], named: bool },
+}
+
+/// Checks that no header passes for the one that holds what cannot be read.
+fn check_names(table: &[u8]) -> Result<(), Fault> {
+    let is_reserved = entries(table).any(|entry| entry.name == HOLDER.as_bytes());
+    if is_reserved { Err(Fault::Reserved) } else { Ok(()) }
 }
 
 /// Checks what stands in an array or, with names, in a table, and in those in it: with a list of what is open, because

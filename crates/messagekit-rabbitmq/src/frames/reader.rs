@@ -133,7 +133,10 @@ impl FrameReader {
                     let offered = Cursor(frame_max).u32().map_or(LEAST_FRAME, limit);
                     self.largest = offered.min(self.wanted).max(LEAST_FRAME);
                 }
-            } else if contents.get(BEFORE_PROPERTIES..).is_some_and(|properties| check(properties).is_err()) {
+            } else if let Some(properties) = contents.get(BEFORE_PROPERTIES..)
+                && (check(properties).is_err() || contents.len() + BEGIN + 1 > self.largest)
+            {
+                // The client ends the connection over a larger frame, too. Brokers add headers to what publishers could send.
                 self.held.pop();
                 return self.replace(out);
             }

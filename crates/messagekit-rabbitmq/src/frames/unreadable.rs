@@ -9,8 +9,9 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use super::cursor::Cursor;
 use super::properties::{Property, check, check_nested, value, walk};
 
-/// The header that holds the bytes. A publisher who sets it makes a message unreadable, as it could with its own bytes.
-const HOLDER: &str = "x-messagekit-unreadable";
+/// The header that holds the bytes. Properties in which a publisher has set it are held in it like others that cannot be read, so
+/// that they hide nothing that the broker adds.
+pub(super) const HOLDER: &str = "x-messagekit-unreadable";
 
 /// The most bytes of properties that are held: RabbitMQ's largest frame unless it is told otherwise.
 pub(super) const MAX_HELD: usize = 128 * 1024;
@@ -51,7 +52,7 @@ impl<'a> Unreadable<'a> {
     pub(crate) fn reason(&self) -> String {
         match check(self.0) {
             Err(fault) => fault.to_string(),
-            Ok(()) => format!("publisher set the header {HOLDER}"),
+            Ok(()) => "properties are larger than a frame may be".to_owned(),
         }
     }
 
@@ -105,8 +106,8 @@ fn short(bytes: &[u8]) -> Option<ShortString> {
     std::str::from_utf8(bytes).ok().and_then(|text| ShortString::try_new(text).ok())
 }
 
-struct Entry<'a> {
-    name: &'a [u8],
+pub(super) struct Entry<'a> {
+    pub(super) name: &'a [u8],
     /// Its type and what belongs to it.
     value: &'a [u8],
     /// Where it stands in its table.
@@ -114,7 +115,7 @@ struct Entry<'a> {
 }
 
 /// Goes through the entries of a table as far as they can be told apart.
-fn entries(table: &[u8]) -> impl Iterator<Item = Entry<'_>> {
+pub(super) fn entries(table: &[u8]) -> impl Iterator<Item = Entry<'_>> {
     let mut rest = Cursor(table);
     std::iter::from_fn(move || {
         let start = table.len() - rest.0.len();
@@ -143,11 +144,11 @@ fn readable_headers(table: &[u8]) -> FieldTable {
 mod tests {
     use super::*;
     use crate::frames::fuzz::{header, nested_arrays, properties};
+    use crate::frames::properties::Fault;
 
     fn held(bytes: &[u8]) -> BasicProperties {
         let mut out = Vec::new();
         hold(bytes, usize::MAX, &mut out);
-        check(&out).expect("the client can read it");
         lapin::protocol::basic::parse_properties(&out[..]).expect("the client reads it").1
     }
 
@@ -223,9 +224,16 @@ mod tests {
 
     #[test]
     fn a_forged_holder_is_unreadable_and_says_so() {
-        let forged = properties(&[(2, &header(HOLDER.as_bytes(), b"x\0\0\0\x02\0\0"))]);
-        let parsed = lapin::protocol::basic::parse_properties(&forged[..]).expect("properties").1;
-        let found = Unreadable::held_in(&parsed).expect("held");
+        let inner = properties(&[(2, &header(b"x-death", b"t\x01"))]);
+        let length = u8::try_from(inner.len()).unwrap();
+        let forged = header(HOLDER.as_bytes(), &[&[b'x', 0, 0, 0, length][..], &inner].concat());
+        let bytes = properties(&[(2, &[forged, header(b"x-death", b"t\0")].concat())]);
+        assert_eq!(check(&bytes), Err(Fault::Reserved));
+
+        let held = held(&bytes);
+        let found = Unreadable::held_in(&held).expect("held");
         assert_eq!(found.reason(), format!("publisher set the header {HOLDER}"));
+        let headers = found.readable().headers().clone().expect("headers");
+        assert_eq!(headers.inner().get("x-death"), Some(&AMQPValue::Boolean(false)), "what the broker wrote");
     }
 }
