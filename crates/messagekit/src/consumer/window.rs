@@ -35,7 +35,7 @@ impl DedupWindow {
         let mut known = self.complete_since.lock().unwrap_or_else(PoisonError::into_inner);
         if *known != complete_since
             && let Some(since) = complete_since
-            && self.length.is_none_or(|length| is_older(length, since, Timestamp::now()))
+            && self.reaches_behind(since, Timestamp::now())
         {
             tracing::info!(
                 consumer,
@@ -46,6 +46,11 @@ impl DedupWindow {
         }
         *known = complete_since;
         Ok(())
+    }
+
+    /// Whether the setting would let messages be handled whose markers are gone.
+    fn reaches_behind(&self, complete_since: Timestamp, now: Timestamp) -> bool {
+        self.length.is_none_or(|length| !is_older(length, complete_since, now))
     }
 
     /// Returns why a message is not handled: by the database clock of its outbox row, which every hop passes on, it was written
@@ -117,6 +122,19 @@ mod tests {
         for window in [DedupWindow::new(Some(DAY)), cleaned(Some(DAY)), cleaned(None)] {
             assert!(judged_by(&window, &silent).is_none());
         }
+    }
+
+    #[test]
+    fn only_a_window_that_reaches_behind_the_markers_is_worth_a_line_in_the_log() {
+        let at = |text: &str| text.parse().expect("a time");
+        let (since, now) = (at("2026-03-15T12:00:00Z"), at("2026-03-31T12:00:00Z"));
+        for (length, reaches) in [(None, true), (Some(30 * DAY), true), (Some(7 * DAY), false)] {
+            assert_eq!(DedupWindow::new(length).reaches_behind(since, now), reaches, "{length:?}");
+        }
+        assert!(
+            DedupWindow::new(Some(DAY)).reaches_behind(at("2026-04-02T00:00:00Z"), now),
+            "its clock was ahead"
+        );
     }
 
     #[test]
