@@ -119,7 +119,8 @@ fn instance(member: usize) -> String {
     format!("billing-{member}")
 }
 
-fn start_member(database: &Database, names: &Names, member: usize) -> Process {
+/// Starts a process of billing.
+pub(crate) fn start_member(database: &Database, names: &Names, member: usize) -> Process {
     let settings = member_settings(database, names, member);
     Process::start("messagekit-billing", &settings.each_ref().map(|(key, value)| (*key, &**value)))
 }

@@ -14,7 +14,7 @@ use crate::process::Process;
 
 /// A running bridge.
 pub(crate) struct Bridge {
-    process: Process,
+    pub(crate) process: Process,
     folder: TempDir,
     names: Names,
 }

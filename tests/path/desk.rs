@@ -16,7 +16,7 @@ const ANSWER: Duration = Duration::from_secs(120);
 
 /// A running admin over one database.
 pub(crate) struct Desk {
-    process: Process,
+    pub(crate) process: Process,
     address: String,
     folder: TempDir,
     database: Database,
@@ -60,7 +60,7 @@ fn start(folder: &TempDir, database: &Database) -> (Process, String) {
     let tokens = tokens.to_str().expect("a path of text");
     let shop = format!("shop={}", database.url());
     let arguments = ["admin", "--listen", "127.0.0.1:0", "--database", &shop, "--tokens", tokens];
-    let process = Process::start_with("messagekit", &arguments, &[]);
+    let process = Process::start_as("messagekit-admin", "messagekit", &arguments, &[]);
     let address = process.address();
     (process, address)
 }

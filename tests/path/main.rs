@@ -21,6 +21,7 @@ mod examples;
 mod forgotten_broker;
 mod gate;
 mod health;
+mod healthy_log;
 mod kills;
 mod leaving;
 mod letters;

@@ -19,7 +19,10 @@ pub(crate) fn program(name: &str) -> PathBuf {
 
 /// A running service. It is killed when dropped.
 pub(crate) struct Process {
+    /// What its log is called; the program's name, unless several run at a time.
     name: &'static str,
+    /// Where its part of the log begins.
+    log_from: u64,
     child: Child,
     lines: mpsc::Receiver<String>,
 }
@@ -32,8 +35,19 @@ impl Process {
 
     /// Starts a program with arguments.
     pub(crate) fn start_with(name: &'static str, arguments: &[&str], settings: &[(&str, &str)]) -> Self {
+        Self::start_as(name, name, arguments, settings)
+    }
+
+    /// Starts a program with arguments and a log of its own name.
+    pub(crate) fn start_as(
+        name: &'static str,
+        program_name: &str,
+        arguments: &[&str],
+        settings: &[(&str, &str)],
+    ) -> Self {
         let log = File::options().append(true).create(true).open(log(name)).expect("a log can be written");
-        let mut command = Command::new(program(name));
+        let log_from = log.metadata().expect("a file has a length").len();
+        let mut command = Command::new(program(program_name));
         command.args(arguments).envs(settings.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().expect("the service starts");
@@ -43,7 +57,7 @@ impl Process {
         std::thread::spawn(move || {
             BufReader::new(output).lines().map_while(Result::ok).for_each(|line| drop(tell.send(line)));
         });
-        Self { name, child, lines }
+        Self { name, log_from, child, lines }
     }
 
     /// Waits for the line that says where it listens, and returns that address.
@@ -100,6 +114,18 @@ impl Process {
             std::thread::sleep(Duration::from_millis(20));
         }
         None
+    }
+
+    /// Returns what its log is called.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Returns the lines that it has written to stderr, and to stdout without those that were taken from there.
+    pub(crate) fn output(&self) -> Vec<String> {
+        let written = std::fs::read(log(self.name)).expect("its log can be read");
+        let written = String::from_utf8_lossy(&written[self.log_from as usize..]).into_owned();
+        written.lines().map(str::to_owned).chain(self.lines.try_iter()).collect()
     }
 
     fn end(&mut self) {

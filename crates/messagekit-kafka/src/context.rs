@@ -151,10 +151,16 @@ pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, text: &str) {
     }
 }
 
+/// Warnings of a healthy client, by facility and a part of the text.
+const ACCEPTED: [(&str, &str); 2] = [
+    // Every producer with the gapless guarantee gets this one. This crate sets the property, and a user cannot change it.
+    ("CONFWARN", "property enable.gapless.guarantee is experimental"),
+    // A broker that has just started says so to its first producers, which ask again. Where it lasts, publishing fails and says so.
+    ("GETPID", "Coordinator load in progress: retrying"),
+];
+
 fn severity(level: RDKafkaLogLevel, facility: &str, text: &str) -> Level {
-    // Every producer with the gapless guarantee gets this warning. The property is set by this crate and cannot be set by a
-    // user, so that nobody could act on it.
-    if facility == "CONFWARN" && text.contains("property enable.gapless.guarantee is experimental") {
+    if ACCEPTED.iter().any(|(of, part)| facility == *of && text.contains(part)) {
         return Level::DEBUG;
     }
     match level {
@@ -175,12 +181,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_warning_about_the_gapless_guarantee_is_no_warning() {
+    fn only_warnings_of_a_healthy_client_are_no_warnings() {
         let severity = |facility: &str, text: &str| severity(RDKafkaLogLevel::Warning, facility, text);
         let about =
             |property| format!("[thrd:app]: Configuration property {property} is experimental: When set");
         assert_eq!(severity("CONFWARN", &about("enable.gapless.guarantee")), Level::DEBUG);
         assert_eq!(severity("CONFWARN", &about("group.remote.assignor")), Level::WARN);
         assert_eq!(severity("FAIL", "broker enable.gapless.guarantee"), Level::WARN);
+        let no_id = |reason| {
+            format!(
+                "[thrd:main]: Failed to acquire idempotence PID from broker b:9092/1: Broker: {reason}: retrying"
+            )
+        };
+        assert_eq!(severity("GETPID", &no_id("Coordinator load in progress")), Level::DEBUG);
+        assert_eq!(severity("GETPID", &no_id("Cluster authorization failed")), Level::WARN);
     }
 }

@@ -1,0 +1,127 @@
+//! What the programs log while nothing is wrong: no warning and no error, or operators learn to pass over both.
+
+use std::fs;
+
+use messagekit_shipping::{DEAD_LETTERS, QUEUE};
+use messagekit_testkit::{block_on, eventually};
+use messagekit_tests::{Database, services};
+use tempfile::TempDir;
+
+use crate::billing::{PATIENCE, number, start_member};
+use crate::bridge::Bridge;
+use crate::cdc::{messagekit, said};
+use crate::desk::Desk;
+use crate::names::Names;
+use crate::orders::Order;
+use crate::process::Process;
+use crate::shop::start_shipping;
+use crate::turn::alone_blocking;
+use crate::{broker, queues};
+
+fn start_relay(name: &'static str, database: &Database) -> Process {
+    let done = messagekit(&["migrate", "--database", database.url(), "--relay"]);
+    assert!(done.status.success(), "{}", said(&done));
+    let kafka = services::kafka();
+    let arguments = ["relay", "--database", database.url(), "--kafka", &kafka, "--listen", "127.0.0.1:0"];
+    Process::start_as(name, "messagekit", &arguments, &[])
+}
+
+fn bookkeeper_name(names: &Names) -> String {
+    format!("{}bookkeeper", names.prefix)
+}
+
+fn start_bookkeeper(folder: &TempDir, database: &Database, names: &Names) -> Process {
+    let settings = format!(
+        "[bookkeeper]\nname = \"{0}\"\nlisten = \"127.0.0.1:0\"\nqueues = [\"{DEAD_LETTERS}\"]\ntopics = [\"{1}.dead\"]\n\
+         [[database]]\nname = \"billing\"\nurl = \"{2}\"\n[rabbitmq]\nurl = \"{3}\"\n[kafka]\nbrokers = [\"{4}\"]\n",
+        bookkeeper_name(names),
+        names.bridge,
+        database.url(),
+        services::amqp_url(),
+        services::kafka(),
+    );
+    let file = folder.path().join("bookkeeper.toml");
+    fs::write(&file, settings).unwrap();
+    let arguments = ["bookkeeper", "--config", file.to_str().unwrap()];
+    Process::start_as("healthy-bookkeeper", "messagekit", &arguments, &[])
+}
+
+fn place(address: &str) {
+    let order = Order {
+        id: "healthy-1".to_owned(),
+        customer: Some("c-1".to_owned()),
+        country: "France".to_owned(),
+        pence: 990,
+    };
+    let answer = ureq::post(format!("{address}/orders")).send_json(&order).unwrap();
+    assert_eq!(answer.status().as_u16(), 201);
+}
+
+/// Whether a line has such a level, in the form `TIME LEVEL target: text`.
+fn is_alarming(line: &str) -> bool {
+    line.split_whitespace().nth(1).is_some_and(|level| matches!(level, "WARN" | "ERROR"))
+}
+
+#[test]
+fn no_program_logs_a_warning_or_an_error_while_all_is_well() {
+    let _turn = alone_blocking();
+    block_on(async {
+        let names = Names::make().await;
+        queues::wipe().await;
+        let folder = TempDir::new().unwrap();
+        let databases = (Database::fresh().await, Database::fresh().await, Database::fresh().await);
+        let (orders_database, billing_database, shipping_database) = &databases;
+
+        let shipping = start_shipping(shipping_database);
+        // Without its queue the bridge would have to set the bill aside, and the bookkeeper has nothing to read.
+        eventually("shipping has its queue", PATIENCE, async || queues::waiting(QUEUE).await.is_some()).await;
+        let settings = [
+            ("MESSAGEKIT_DATABASE_URL", orders_database.url()),
+            ("ORDERS_LISTEN", "127.0.0.1:0"),
+            ("MESSAGEKIT_NAME_PREFIX", &names.prefix),
+        ];
+        let orders = Process::start("messagekit-orders", &settings);
+        let relays = [
+            start_relay("healthy-relay-orders", orders_database),
+            start_relay("healthy-relay-billing", billing_database),
+        ];
+        let billing = start_member(billing_database, &names, 0);
+        let bridge = Bridge::start(&names);
+        let bookkeeper = start_bookkeeper(&folder, billing_database, &names);
+        let desk = Desk::open(billing_database, &["ann"]);
+
+        place(&orders.address());
+        eventually("the order is shipped", PATIENCE, async || {
+            number(shipping_database, "SELECT count(*) FROM shipments").await == Some(1)
+        })
+        .await;
+        let topics = format!("{}.topics", bookkeeper_name(&names));
+        eventually("the bookkeeper reads", PATIENCE, async || {
+            let has_topic = broker::working_members(&topics).len() == 1;
+            has_topic && queues::readers(DEAD_LETTERS).await == Some(1)
+        })
+        .await;
+        assert_eq!(desk.operator("ann").get("/health/ready").0, 200);
+
+        let [relay_of_orders, relay_of_billing] = relays;
+        let mut programs = [
+            orders,
+            relay_of_orders,
+            relay_of_billing,
+            billing,
+            bridge.process,
+            shipping,
+            bookkeeper,
+            desk.process,
+        ];
+        programs.iter_mut().for_each(Process::stop);
+        let alarming: Vec<String> = programs
+            .iter()
+            .flat_map(|program| {
+                program.output().into_iter().map(|line| format!("{}: {line}", program.name()))
+            })
+            .filter(|line| line.split_once(": ").is_some_and(|(_, line)| is_alarming(line)))
+            .collect();
+        assert!(alarming.is_empty(), "healthy programs raise an alarm:\n{}", alarming.join("\n"));
+    });
+}
