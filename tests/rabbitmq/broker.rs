@@ -91,6 +91,13 @@ pub(crate) async fn publish(batch: &[Message]) {
     }
 }
 
+/// Publishes `m0`, `m1`, … of one key.
+pub(crate) async fn numbered(queue: &str, count: usize) {
+    let batch: Vec<Message> =
+        (0..count).map(|number| message(queue, Some("k"), &format!("m{number}"))).collect();
+    publish(&batch).await;
+}
+
 pub(crate) async fn join(rabbit: &RabbitMq, queue: &Arc<str>) -> Receiver<RabbitMqSubscriber> {
     let consumer = unique("consumer");
     let subscriber = rabbit.queue(queue.clone()).bind(&consumer, &[]).await.unwrap();

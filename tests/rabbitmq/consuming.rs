@@ -13,8 +13,8 @@ use messagekit_testkit::transport::{Receiver, text, texts};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 
 use crate::broker::{
-    QUIET, close_connections, declare, delete_queue, depth, holds, join, message, outside, publish, queue,
-    rabbit,
+    QUIET, close_connections, declare, delete_queue, depth, holds, join, message, numbered, outside, publish,
+    queue, rabbit,
 };
 
 /// Waits for the next error.
@@ -29,12 +29,6 @@ async fn trouble(subscriber: &mut RabbitMqSubscriber) -> messagekit::Error {
         }
     };
     tokio::time::timeout(DEADLINE, next).await.expect("an error is told")
-}
-
-async fn numbered(queue: &str, count: usize) {
-    let batch: Vec<Message> =
-        (0..count).map(|number| message(queue, Some("k"), &format!("m{number}"))).collect();
-    publish(&batch).await;
 }
 
 #[test]
@@ -261,22 +255,6 @@ fn foreign_messages_are_read_as_they_are() {
         let more = received[1].message.headers.get(messagekit_rabbitmq::MORE_HEADERS).unwrap();
         let more: Vec<(String, String)> = serde_json::from_slice(more).unwrap();
         assert_eq!(more.len() + received[1].message.headers.len() - 1, 2_990);
-    });
-}
-
-#[test]
-fn a_second_reader_stands_by_when_one_consumer_is_to_be_active() {
-    block_on(async {
-        let name = unique("queue");
-        declare(Queue::dead_letters(&name).single_active_consumer()).await;
-        numbered(&name, 5).await;
-        let name = name.into();
-        let mut first = join(&rabbit(), &name).await;
-        let held = first.take(5).await;
-        let mut second = join(&rabbit(), &name).await;
-        assert!(second.take_while_busy(QUIET).await.is_empty());
-        drop((held, first));
-        assert_eq!(texts(&second.take(5).await), ["m0", "m1", "m2", "m3", "m4"]);
     });
 }
 

@@ -1,4 +1,4 @@
-//! A way to the broker on which a test can hold answers back.
+//! A way to the broker on which a test can hold answers back and end connections.
 
 use std::net::SocketAddr;
 
@@ -12,6 +12,8 @@ pub(crate) struct Proxy {
     address: SocketAddr,
     /// Connections with a smaller number are silent.
     silent: watch::Sender<u64>,
+    /// Connections with a smaller number have ended.
+    cut: watch::Sender<u64>,
     opened: watch::Receiver<u64>,
 }
 
@@ -24,16 +26,23 @@ impl Proxy {
     pub(crate) async fn that_breaks_at(bytes: &'static [u8]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (silent, watched) = watch::channel(0);
+        let (silent, is_silent) = watch::channel(0);
+        let (cut, is_cut) = watch::channel(0);
         let (count, opened) = watch::channel(0);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let number = *count.borrow();
                 count.send_replace(number + 1);
-                tokio::spawn(carry(client, number, watched.clone(), bytes));
+                let (carried, mut is_cut) = (carry(client, number, is_silent.clone(), bytes), is_cut.clone());
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = carried => {}
+                        _ = is_cut.wait_for(|cut| *cut > number) => {}
+                    }
+                });
             }
         });
-        Self { address, silent, opened }
+        Self { address, silent, cut, opened }
     }
 
     /// The broker by this way, without heartbeats: they would end a silent connection in the end.
@@ -47,6 +56,11 @@ impl Proxy {
     /// Holds back what the broker says on every connection that is open; what the client says still arrives.
     pub(crate) fn silence(&self) {
         self.silent.send_replace(self.opened());
+    }
+
+    /// Ends every connection that is open without a word to either side.
+    pub(crate) fn cut(&self) {
+        self.cut.send_replace(self.opened());
     }
 
     /// How many connections there were.

@@ -19,6 +19,14 @@ pub(crate) struct Held {
     next: u64,
 }
 
+/// Messages that were settled together.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Settled {
+    pub(crate) messages: usize,
+    /// The tags to acknowledge for them; with `true` everything up to one.
+    pub(crate) tags: Vec<(u64, bool)>,
+}
+
 impl Held {
     pub(crate) fn new(lane: Lane) -> Self {
         Self {
@@ -58,7 +66,7 @@ impl Held {
     }
 
     /// Answers what to acknowledge for settled positions: one tag with everything up to it, and the ones above a gap.
-    pub(crate) fn settle(&mut self, positions: impl IntoIterator<Item = u64>) -> Vec<(u64, bool)> {
+    pub(crate) fn settle(&mut self, positions: impl IntoIterator<Item = u64>) -> Settled {
         let mut tags: Vec<u64> = positions
             .into_iter()
             .filter_map(|position| self.out.remove(&position))
@@ -72,7 +80,8 @@ impl Held {
         let prefix = tags.partition_point(|tag| *tag < gap);
         // The tag that stands for all before it must itself be waited for: it is the last of those settled now.
         let whole = prefix.checked_sub(1).map(|last| (tags[last], last > 0));
-        whole.into_iter().chain(tags[prefix..].iter().map(|tag| (*tag, false))).collect()
+        let above = tags[prefix..].iter().map(|tag| (*tag, false));
+        Settled { messages: tags.len(), tags: whole.into_iter().chain(above).collect() }
     }
 }
 
@@ -104,10 +113,11 @@ mod tests {
     fn one_acknowledgement_stands_for_the_prefix() {
         let mut held = held(1..=6);
         take(&mut held);
-        assert_eq!(held.settle([2, 1, 0, 4]), [(3, true), (5, false)]);
-        assert_eq!(held.settle([3]), [(4, false)]);
-        assert_eq!(held.settle([5]), [(6, false)]);
-        assert_eq!(held.settle([5]), []);
+        let first = held.settle([2, 1, 0, 4]);
+        assert_eq!((first.messages, &first.tags[..]), (4, &[(3, true), (5, false)][..]));
+        assert_eq!(held.settle([3]).tags, [(4, false)]);
+        assert_eq!(held.settle([5]).tags, [(6, false)]);
+        assert_eq!(held.settle([5]), Settled { messages: 0, tags: vec![] });
     }
 
     #[test]
@@ -140,7 +150,7 @@ mod tests {
                 }
                 if settle {
                     settled.extend(chosen.iter().map(|(_, tag)| *tag));
-                    for (tag, multiple) in held.settle(chosen.iter().map(|(position, _)| *position)) {
+                    for (tag, multiple) in held.settle(chosen.iter().map(|(position, _)| *position)).tags {
                         prop_assert!(broker.contains(&tag), "tag {} is not outstanding", tag);
                         broker.retain(|known| if multiple { *known > tag } else { *known != tag });
                     }

@@ -31,9 +31,14 @@
 //! ones above a gap. When the connection or the queue goes away, the lane is lost, what was out comes again, and the
 //! subscriber connects again by itself; receipts of the lost lane are counted and never sent.
 //!
-//! A connection that ended without a word of the broker may have ended over a message. On the next one a queue is read one
-//! message at a time, so that only its head counts a delivery, until as many are settled as are
-//! [prefetched](RabbitMq::prefetch) otherwise; the pauses between connections grow from 50 ms to 5 s until something is settled.
+//! A connection that ended without a word of the broker may have ended over a message. On the next one each queue is read one
+//! message at a time, so that only its head counts a delivery, then two, four, … up to the [prefetch](RabbitMq::prefetch). The
+//! acknowledgements of such a round are sent together. A queue of which nothing is settled waits from 50 ms up to 5 s before it
+//! is read again, and the others go on meanwhile.
+//!
+//! Of a queue with a [single active consumer](Queue::single_active_consumer) another member goes on from the first message
+//! that is not settled: a member that leaves closes its channel and cancels no consumer before, and one that reads further
+//! ahead does so only between two rounds.
 //!
 //! A queue is verified before it is read: it must be a quorum queue with a limit of deliveries and a dead-letter exchange
 //! that keeps what dies (`at-least-once`, `reject-publish`). The limit is no limit of attempts: whatever was prefetched and

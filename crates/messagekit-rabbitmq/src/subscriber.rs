@@ -178,9 +178,9 @@ impl Subscriber for RabbitMqSubscriber {
     fn settle(&mut self, done: &mut Vec<Receipt>) {
         for (lane, positions) in self.by_lane(done) {
             if let Some(held) = self.held(lane) {
-                let tags = held.settle(positions);
+                let settled = held.settle(positions);
                 // When the task is gone, so is the channel.
-                let _ = self.commands.send(Command::Settle(lane, tags));
+                let _ = self.commands.send(Command::Settle(lane, settled));
             }
         }
     }

@@ -16,15 +16,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::error::is_forced;
-use crate::link::{self, PATIENCE};
+use crate::lane::Settled;
+use crate::link::{self, PATIENCE, Pause};
 use crate::{RabbitMq, record};
-use pace::Pace;
 use queue::{Queue, Reader};
 
 /// What the subscriber asks for.
 pub(crate) enum Command {
-    /// Acknowledge tags of a lane; with `true` everything up to it.
-    Settle(Lane, Vec<(u64, bool)>),
+    Settle(Lane, Settled),
     Close,
 }
 
@@ -49,16 +48,13 @@ pub(crate) struct Member {
     commands: mpsc::UnboundedReceiver<Command>,
     news: mpsc::UnboundedSender<News>,
     epoch: u64,
-    pace: Pace,
 }
 
-/// Why the work on one connection ended.
+/// How the work on one connection ended.
 enum Ended {
-    /// The subscriber is closed or gone.
-    Asked,
+    /// It was closed: the subscriber is closed or gone, or what is wrong does not pass by itself.
+    Closed(Closed),
     Broken,
-    /// What is wrong does not pass by itself.
-    Refused,
 }
 
 impl Member {
@@ -69,14 +65,14 @@ impl Member {
         commands: mpsc::UnboundedReceiver<Command>,
         news: mpsc::UnboundedSender<News>,
     ) -> Self {
-        let queues = queues.into_iter().map(Queue::new).collect();
+        let queues = queues.into_iter().map(|queue| Queue::new(queue, rabbit.prefetch)).collect();
         let name = rabbit.connection_name(&format!("consumer {consumer}"));
-        let pace = Pace::new(rabbit.prefetch);
-        Self { rabbit, name, queues, commands, news, epoch: 0, pace }
+        Self { rabbit, name, queues, commands, news, epoch: 0 }
     }
 
     /// Works until it is asked to close or nobody listens any more.
     pub(crate) async fn run(mut self, closed: oneshot::Sender<Closed>) {
+        let mut pause = Pause::default();
         let end = loop {
             let connected = {
                 let connecting = self.rabbit.connect(&self.name);
@@ -85,19 +81,22 @@ impl Member {
                     () = asked(&mut self.commands) => break Ok(()),
                 }
             };
-            match connected {
-                Ok(connection) => match self.work(&connection).await {
-                    Ended::Asked => break self.leave(&connection).await,
-                    Ended::Refused => {
-                        link::close(&connection).await;
-                        break Ok(());
+            let again = match connected {
+                Ok(connection) => {
+                    pause.reset();
+                    match self.work(&connection).await {
+                        Ended::Closed(end) => break end,
+                        Ended::Broken => drop(tokio::spawn(async move { link::close(&connection).await })),
                     }
-                    Ended::Broken => drop(tokio::spawn(async move { link::close(&connection).await })),
-                },
-                Err(error) => self.tell(News::Trouble(error)),
-            }
+                    self.queues.iter().filter_map(Queue::again).min()
+                }
+                Err(error) => {
+                    self.tell(News::Trouble(error));
+                    Some(Instant::now() + pause.next())
+                }
+            };
             tokio::select! {
-                () = tokio::time::sleep(self.pace.pause()) => {}
+                () = until(again) => {}
                 () = asked(&mut self.commands) => break Ok(()),
             }
         };
@@ -105,35 +104,28 @@ impl Member {
         let _ = closed.send(end);
     }
 
-    /// Reads from every queue until the connection is gone.
+    /// Reads from every queue until the connection is gone. Consumers live until their channels are closed: the client cancels
+    /// one that is dropped before.
     async fn work(&mut self, connection: &Connection) -> Ended {
         let (mut deliveries, mut forced) = (Deliveries::new(), false);
         let mut events = connection.events_listener().boxed();
-        self.queues.iter_mut().for_each(Queue::try_at_once);
         loop {
             if !self.subscribe(connection, &mut deliveries).await {
-                return Ended::Refused;
+                return Ended::Closed(self.leave(connection).await);
             }
             if !connection.status().connected() {
                 while let Some(Some(event)) = events.next().now_or_never() {
                     forced |= is_end_by_the_broker(&event);
                 }
-                if !forced {
-                    self.pace.ended_unexplained();
-                }
-                self.lose_all();
+                self.lose_all(forced);
                 return Ended::Broken;
             }
             let again = self.queues.iter().filter_map(Queue::again).min();
             tokio::select! {
                 biased;
                 command = self.commands.recv() => match command {
-                    Some(Command::Settle(lane, tags)) => {
-                        if self.settle(lane, &tags) {
-                            self.read_ahead(&mut deliveries).await;
-                        }
-                    }
-                    Some(Command::Close) | None => return Ended::Asked,
+                    Some(Command::Settle(lane, settled)) => self.settle(lane, settled, &mut deliveries).await,
+                    Some(Command::Close) | None => return Ended::Closed(self.leave(connection).await),
                 },
                 Some((reader, delivery)) = deliveries.next() => self.delivered(reader, delivery),
                 Some(event) = events.next() => {
@@ -152,8 +144,7 @@ impl Member {
                 continue;
             }
             let lane = Lane { slot: u32::try_from(slot).unwrap_or(u32::MAX), epoch: self.epoch + 1 };
-            let prefetch = self.pace.prefetch();
-            let opening = self.queues[slot].open(connection, &self.rabbit, &self.name, lane, prefetch);
+            let opening = self.queues[slot].open(connection, &self.rabbit, &self.name, lane);
             let opened = tokio::time::timeout(PATIENCE, opening).await.unwrap_or_else(|_| {
                 Err(Error::new(ErrorKind::Unavailable, "rabbitmq opened no consumer in time"))
             });
@@ -164,8 +155,6 @@ impl Member {
                     deliveries.push(until_its_end(reader, consumer));
                 }
                 Err(error) => {
-                    let again = Instant::now() + self.pace.pause();
-                    self.queues[slot].try_again_at(again);
                     let refused = !error.is_transient();
                     self.tell(News::Trouble(error.with("queue", &self.queues[slot].name)));
                     if refused {
@@ -174,23 +163,11 @@ impl Member {
                     if !connection.status().connected() {
                         return true;
                     }
+                    self.queues[slot].try_again_later();
                 }
             }
         }
         true
-    }
-
-    /// Reads as many messages at once again as are asked for.
-    async fn read_ahead(&mut self, deliveries: &mut Deliveries) {
-        for slot in 0..self.queues.len() {
-            let widening = self.queues[slot].widen(&self.name, self.pace.prefetch());
-            match tokio::time::timeout(PATIENCE, widening).await {
-                Ok(Ok(Some((reader, consumer)))) => deliveries.push(until_its_end(reader, consumer)),
-                Ok(Ok(None)) => {}
-                // It is opened again with everything else that is new.
-                Ok(Err(_)) | Err(_) => self.lose(slot),
-            }
-        }
     }
 
     fn delivered(&mut self, reader: Reader, delivery: Option<lapin::Result<Delivery>>) {
@@ -204,6 +181,7 @@ impl Member {
         }
         match delivery {
             Some(Ok(delivery)) => {
+                queue.delivered();
                 let message = record::read(&queue.name, &delivery.properties, delivery.data);
                 self.tell(News::Delivered(lane, delivery.delivery_tag, message));
             }
@@ -222,16 +200,18 @@ impl Member {
         }
     }
 
-    /// Acknowledges tags. Answers whether reading one by one has ended with them.
-    fn settle(&mut self, lane: Lane, tags: &[(u64, bool)]) -> bool {
-        let queue = &self.queues[lane.slot as usize];
+    async fn settle(&mut self, lane: Lane, settled: Settled, deliveries: &mut Deliveries) {
+        let queue = &mut self.queues[lane.slot as usize];
         // A lane that is gone has no channel: its tags mean other messages on the next one.
         if queue.lane() != Some(lane) {
-            return false;
+            return;
         }
-        queue.acknowledge(tags);
-        // One by one each is acknowledged by itself.
-        self.pace.settled(tags.len())
+        match tokio::time::timeout(PATIENCE, queue.settle(&self.name, settled)).await {
+            Ok(Ok(Some((reader, consumer)))) => deliveries.push(until_its_end(reader, consumer)),
+            Ok(Ok(None)) => {}
+            // It is opened again with everything else that is new.
+            Ok(Err(_)) | Err(_) => self.lose(lane.slot as usize),
+        }
     }
 
     fn lose(&mut self, slot: usize) {
@@ -240,9 +220,14 @@ impl Member {
         }
     }
 
-    fn lose_all(&mut self) {
+    /// The connection has ended, on the broker's word or unexplained.
+    fn lose_all(&mut self, forced: bool) {
         for slot in 0..self.queues.len() {
             self.lose(slot);
+            if !forced {
+                self.queues[slot].ended_unexplained();
+            }
+            self.queues[slot].try_again_later();
         }
     }
 
@@ -250,7 +235,7 @@ impl Member {
     async fn leave(&mut self, connection: &Connection) -> Closed {
         let mut end = Ok(());
         for queue in &mut self.queues {
-            if let Err(error) = queue.leave(&self.name).await {
+            if let Err(error) = queue.leave().await {
                 end = Err(error.with("queue", &queue.name));
             }
         }

@@ -1,62 +1,140 @@
-//! How fast a subscriber connects and reads after its connections have ended. Pure: no client and no clock.
+//! How far ahead one queue is read, and how soon it is read again. Pure: no client and no clock.
 
 use std::time::Duration;
 
 use crate::link::Pause;
 
 /// A connection that ended for no known reason may have ended over a message, and everything that was prefetched counted a
-/// delivery. So the next one takes messages one by one, and only the head of the queue counts, until as many are settled as
-/// are prefetched otherwise. A connection that was opened proves nothing: the pauses grow until something is settled.
+/// delivery. So the next consumer of the queue has a prefetch of 1, and only the head of the queue counts; the ones after it
+/// have 2, 4, … up to the configured prefetch. A connection that was opened proves nothing: the pauses of a queue grow until
+/// one of its messages is settled.
+///
+/// The prefetch of a consumer is fixed, so another prefetch takes another consumer. A queue with a single active consumer
+/// serves another member as soon as a consumer is cancelled, with the messages behind those that the cancelled one has. So a
+/// consumer is replaced only while as many messages as it may have are here, all of them settled and none acknowledged:
+/// none is on the way, and none is overtaken.
 #[derive(Debug)]
 pub(super) struct Pace {
-    pause: Pause,
+    configured: u16,
     prefetch: u16,
-    /// So many messages are still to be settled one by one.
-    one_by_one: u16,
+    /// Messages that are here and not acknowledged.
+    unacknowledged: usize,
+    /// Those of them that are settled.
+    settled: usize,
+    pause: Pause,
+}
+
+/// What to do when messages were settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Acknowledge everything that is settled.
+    Acknowledge,
+    /// Acknowledge nothing yet: others are being handled.
+    Wait,
+    /// Cancel the consumer, then acknowledge everything, then consume with the new prefetch.
+    Replace,
 }
 
 impl Pace {
     pub(super) fn new(prefetch: u16) -> Self {
-        Self { pause: Pause::default(), prefetch, one_by_one: 0 }
+        Self { configured: prefetch, prefetch, unacknowledged: 0, settled: 0, pause: Pause::default() }
     }
 
-    /// Returns how many messages of a queue may be here unsettled.
+    /// Returns how many messages the next consumer may have unacknowledged.
     pub(super) fn prefetch(&self) -> u16 {
-        if self.one_by_one > 0 { 1 } else { self.prefetch }
+        self.prefetch
     }
 
-    /// Returns how long to wait before the next attempt.
+    /// Returns how long to wait until the queue is read again.
     pub(super) fn pause(&mut self) -> Duration {
         self.pause.next()
     }
 
-    /// Messages were settled. Answers whether reading one by one has ended with them.
-    pub(super) fn settled(&mut self, messages: usize) -> bool {
-        self.pause.reset();
-        let was = self.one_by_one;
-        self.one_by_one = was.saturating_sub(u16::try_from(messages).unwrap_or(u16::MAX));
-        was > 0 && self.one_by_one == 0
+    /// The queue is read over a new channel: what was unacknowledged on the last one comes again.
+    pub(super) fn opened(&mut self) {
+        (self.unacknowledged, self.settled) = (0, 0);
     }
 
-    /// A connection has ended, and nothing says why.
+    pub(super) fn delivered(&mut self) {
+        self.unacknowledged += 1;
+    }
+
+    /// So many messages were settled.
+    pub(super) fn settled(&mut self, messages: usize) -> Next {
+        self.pause.reset();
+        self.settled += messages;
+        let is_narrow = self.prefetch < self.configured;
+        if is_narrow && self.settled < self.unacknowledged {
+            return Next::Wait;
+        }
+        let is_full = self.unacknowledged >= usize::from(self.prefetch);
+        self.unacknowledged = self.unacknowledged.saturating_sub(self.settled);
+        self.settled = 0;
+        if !(is_narrow && is_full) {
+            return Next::Acknowledge;
+        }
+        self.prefetch = self.prefetch.saturating_mul(2).min(self.configured);
+        Next::Replace
+    }
+
+    /// A connection over which the queue was read has ended, and nothing says why.
     pub(super) fn ended_unexplained(&mut self) {
-        self.one_by_one = self.prefetch;
+        self.prefetch = 1;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
+    /// Lets as many messages come as may, and settles them at once.
+    fn round(pace: &mut Pace) -> Next {
+        (0..pace.prefetch()).for_each(|_| pace.delivered());
+        pace.settled(pace.prefetch().into())
+    }
+
     #[test]
-    fn after_an_unexplained_end_messages_come_one_by_one_until_a_prefetch_of_them_is_settled() {
-        let mut pace = Pace::new(3);
-        assert_eq!((pace.prefetch(), pace.settled(5)), (3, false));
+    fn after_an_unexplained_end_the_prefetch_is_one_and_doubles_with_each_whole_round() {
+        let mut pace = Pace::new(10);
+        assert_eq!(round(&mut pace), Next::Acknowledge);
         pace.ended_unexplained();
-        assert_eq!((pace.prefetch(), pace.settled(2), pace.prefetch()), (1, false, 1));
+        pace.opened();
+        for prefetch in [1, 2, 4, 8] {
+            assert_eq!((pace.prefetch(), round(&mut pace)), (prefetch, Next::Replace));
+        }
+        assert_eq!((pace.prefetch(), round(&mut pace)), (10, Next::Acknowledge));
         pace.ended_unexplained();
-        assert_eq!((pace.settled(2), pace.prefetch()), (false, 1));
-        assert_eq!((pace.settled(9), pace.prefetch(), pace.settled(1)), (true, 3, false));
+        assert_eq!(pace.prefetch(), 1);
+    }
+
+    #[test]
+    fn acknowledgements_wait_for_what_is_being_handled_and_for_nothing_else() {
+        let mut pace = Pace::new(100);
+        pace.ended_unexplained();
+        round(&mut pace);
+        round(&mut pace);
+        (0..4).for_each(|_| pace.delivered());
+        assert_eq!(
+            (pace.settled(1), pace.settled(2), pace.settled(1)),
+            (Next::Wait, Next::Wait, Next::Replace)
+        );
+        // Of eight that might be here there are three: the others may be on the way.
+        (0..3).for_each(|_| pace.delivered());
+        assert_eq!((pace.settled(2), pace.settled(1)), (Next::Wait, Next::Acknowledge));
+        assert_eq!(pace.prefetch(), 8);
+    }
+
+    #[test]
+    fn what_was_here_on_another_channel_does_not_count() {
+        let mut pace = Pace::new(100);
+        pace.ended_unexplained();
+        round(&mut pace);
+        pace.delivered();
+        pace.opened();
+        pace.delivered();
+        assert_eq!(pace.settled(1), Next::Acknowledge);
     }
 
     #[test]
@@ -68,5 +146,42 @@ mod tests {
         assert!(pace.pause() >= Duration::from_millis(2_500));
         pace.settled(1);
         assert!(pace.pause() <= Duration::from_millis(50));
+    }
+
+    proptest! {
+        /// The broker's side of a consumer: how many messages it has sent that are not acknowledged.
+        #[test]
+        fn a_consumer_is_replaced_only_when_everything_it_may_have_is_here_and_settled(
+            configured in 1_u16..40, steps in prop::collection::vec((any::<bool>(), 1_usize..9), 1..300)
+        ) {
+            let mut pace = Pace::new(configured);
+            pace.ended_unexplained();
+            pace.opened();
+            let (mut sent, mut here, mut handled) = (0, 0, 0);
+            for (arrives, count) in steps {
+                sent = pace.prefetch().into();
+                if arrives {
+                    let arriving = count.min(sent - here);
+                    (0..arriving).for_each(|_| pace.delivered());
+                    here += arriving;
+                    continue;
+                }
+                let settled = count.min(here - handled);
+                if settled == 0 {
+                    continue;
+                }
+                handled += settled;
+                match pace.settled(settled) {
+                    Next::Wait => prop_assert!(handled < here, "an acknowledgement waits for nothing"),
+                    Next::Acknowledge => (here, handled) = (here - handled, 0),
+                    Next::Replace => {
+                        prop_assert_eq!((here, handled), (sent, sent));
+                        prop_assert!(usize::from(pace.prefetch()) > sent);
+                        (here, handled) = (0, 0);
+                    }
+                }
+            }
+            prop_assert!(here <= sent);
+        }
     }
 }

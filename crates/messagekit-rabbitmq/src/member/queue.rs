@@ -9,7 +9,9 @@ use lapin::{Channel, Connection, Consumer};
 use messagekit::{Error, ErrorKind, Lane};
 use tokio::time::Instant;
 
+use super::pace::{Next, Pace};
 use crate::error::unavailable;
+use crate::lane::Settled;
 use crate::link::PATIENCE;
 use crate::topology::compare::{self, Found, IfAbsent};
 use crate::topology::queue::Arguments;
@@ -17,6 +19,7 @@ use crate::{RabbitMq, topology};
 
 pub(super) struct Queue {
     pub(super) name: Arc<str>,
+    pace: Pace,
     open: Option<Open>,
     again: Instant,
 }
@@ -24,8 +27,8 @@ pub(super) struct Queue {
 struct Open {
     channel: Channel,
     reader: Reader,
-    /// How many messages may be here unsettled.
-    prefetch: u16,
+    /// The tags of what is settled and not acknowledged yet.
+    settled: Vec<(u64, bool)>,
 }
 
 /// A consumer at the broker. A lane has one at a time, and may change it.
@@ -41,9 +44,30 @@ impl Reader {
     }
 }
 
+impl Open {
+    async fn consume(&self, queue: &str, consumer: &str, prefetch: u16) -> Result<Consumer, Error> {
+        self.channel.basic_qos(prefetch, BasicQosOptions::default()).await.map_err(cannot_read)?;
+        let (tag, options) = (self.reader.tag(consumer), BasicConsumeOptions::default());
+        let begun = self.channel.basic_consume(queue.into(), tag, options, FieldTable::default());
+        begun.await.map_err(cannot_read)
+    }
+
+    /// Acknowledges what is settled; what does not get through comes again.
+    fn acknowledge(&mut self, queue: &str) {
+        for (tag, multiple) in self.settled.drain(..) {
+            // The first poll queues the frame. When it was written is of no interest.
+            let sent = self.channel.basic_ack(tag, BasicAckOptions { multiple }).now_or_never();
+            if let Some(Err(error)) = sent {
+                tracing::debug!(%error, queue, "acknowledgement was not sent");
+                return;
+            }
+        }
+    }
+}
+
 impl Queue {
-    pub(super) fn new(name: Arc<str>) -> Self {
-        Self { name, open: None, again: Instant::now() }
+    pub(super) fn new(name: Arc<str>, prefetch: u16) -> Self {
+        Self { name, pace: Pace::new(prefetch), open: None, again: Instant::now() }
     }
 
     /// Returns the lane under which it is read.
@@ -56,12 +80,13 @@ impl Queue {
         self.open.is_none().then_some(self.again)
     }
 
-    pub(super) fn try_again_at(&mut self, time: Instant) {
-        self.again = time;
+    pub(super) fn try_again_later(&mut self) {
+        self.again = Instant::now() + self.pace.pause();
     }
 
-    pub(super) fn try_at_once(&mut self) {
-        self.again = Instant::now();
+    /// Nothing says why the connection has ended over which it was read.
+    pub(super) fn ended_unexplained(&mut self) {
+        self.pace.ended_unexplained();
     }
 
     /// Begins to read it on a channel of its own.
@@ -71,7 +96,6 @@ impl Queue {
         rabbit: &RabbitMq,
         consumer: &str,
         lane: Lane,
-        prefetch: u16,
     ) -> Result<(Reader, Consumer), Error> {
         match self.look(connection, rabbit).await? {
             Found::Absent => {
@@ -92,17 +116,12 @@ impl Queue {
             }
         }
         let channel = connection.create_channel().await.map_err(cannot_read)?;
-        let reader = Reader { lane, number: 0 };
-        let begun = self.consume(&channel, &reader.tag(consumer), prefetch).await?;
-        self.open = Some(Open { channel, reader, prefetch });
+        let open = Open { channel, reader: Reader { lane, number: 0 }, settled: Vec::new() };
+        self.pace.opened();
+        let begun = open.consume(&self.name, consumer, self.pace.prefetch()).await?;
+        let reader = open.reader;
+        self.open = Some(open);
         Ok((reader, begun))
-    }
-
-    async fn consume(&self, channel: &Channel, tag: &ShortString, prefetch: u16) -> Result<Consumer, Error> {
-        channel.basic_qos(prefetch, BasicQosOptions::default()).await.map_err(cannot_read)?;
-        let (name, options) = ((&*self.name).into(), BasicConsumeOptions::default());
-        let begun = channel.basic_consume(name, tag.clone(), options, FieldTable::default());
-        begun.await.map_err(cannot_read)
     }
 
     /// Returns whether this is the reader that it has now.
@@ -110,23 +129,37 @@ impl Queue {
         self.open.as_ref().is_some_and(|open| open.reader == reader)
     }
 
-    /// Reads so many messages ahead, by another reader on the same channel: a prefetch belongs to a reader for good. The lane
-    /// stays, and what is unsettled in it. `None` when it reads so already, or is not open.
-    pub(super) async fn widen(
+    pub(super) fn delivered(&mut self) {
+        self.pace.delivered();
+    }
+
+    /// Takes note of what was settled, and acknowledges it when its time has come. Answers another reader on the same channel
+    /// when the queue is read further ahead from now on; the lane stays.
+    ///
+    /// # Errors
+    /// When the broker did not replace the reader: the channel is of no use any more.
+    pub(super) async fn settle(
         &mut self,
         consumer: &str,
-        prefetch: u16,
+        settled: Settled,
     ) -> Result<Option<(Reader, Consumer)>, Error> {
-        let Some(Open { channel, reader, .. }) = self.open.as_ref().filter(|open| open.prefetch != prefetch)
-        else {
-            return Ok(None);
-        };
-        let (channel, next) = (channel.clone(), Reader { number: reader.number + 1, ..*reader });
-        let cancel = channel.basic_cancel(reader.tag(consumer), BasicCancelOptions::default());
+        let Some(open) = &mut self.open else { return Ok(None) };
+        open.settled.extend(settled.tags);
+        match self.pace.settled(settled.messages) {
+            Next::Wait => return Ok(None),
+            Next::Acknowledge => {
+                open.acknowledge(&self.name);
+                return Ok(None);
+            }
+            Next::Replace => {}
+        }
+        let cancel = open.channel.basic_cancel(open.reader.tag(consumer), BasicCancelOptions::default());
         cancel.await.map_err(cannot_read)?;
-        let begun = self.consume(&channel, &next.tag(consumer), prefetch).await?;
-        self.open = Some(Open { channel, reader: next, prefetch });
-        Ok(Some((next, begun)))
+        // Not before: each acknowledgement makes room for a message, which would be here while another member reads on.
+        open.acknowledge(&self.name);
+        open.reader.number += 1;
+        let begun = open.consume(&self.name, consumer, self.pace.prefetch()).await?;
+        Ok(Some((open.reader, begun)))
     }
 
     /// Looks at its declaration, and where any will do only whether it is there.
@@ -139,38 +172,22 @@ impl Queue {
         compare::queue(connection, &self.name, wanted, IfAbsent::Report).await
     }
 
-    /// Acknowledges tags; what does not get through comes again.
-    pub(super) fn acknowledge(&self, tags: &[(u64, bool)]) {
-        let Some(Open { channel, .. }) = &self.open else { return };
-        for (tag, multiple) in tags {
-            // The first poll queues the frame. When it was written is of no interest.
-            let sent = channel.basic_ack(*tag, BasicAckOptions { multiple: *multiple }).now_or_never();
-            if let Some(Err(error)) = sent {
-                tracing::debug!(%error, queue = &*self.name, "acknowledgement was not sent");
-                return;
-            }
-        }
-    }
-
     /// Lets go of the channel, and answers which lane is lost.
     pub(super) fn close(&mut self) -> Option<Lane> {
         self.again = Instant::now();
         self.open.take().map(|open| open.reader.lane)
     }
 
-    /// Ends its consumer and closes the channel, in this order: the client logs an error when the channel is closed over the
-    /// consumer's end.
+    /// Closes the channel and its consumer with it. A consumer that is cancelled before lets another member go on behind what
+    /// is unsettled here, where only one may be active.
     ///
     /// # Errors
     /// When the broker did not answer: the last acknowledgements may be lost.
-    pub(super) async fn leave(&mut self, consumer: &str) -> Result<(), Error> {
-        let Some(Open { channel, reader, .. }) = self.open.take() else { return Ok(()) };
+    pub(super) async fn leave(&mut self) -> Result<(), Error> {
+        let Some(mut open) = self.open.take() else { return Ok(()) };
+        open.acknowledge(&self.name);
         let text = "rabbitmq did not close the channel: what was settled last may come again";
-        let closing = async {
-            channel.basic_cancel(reader.tag(consumer), BasicCancelOptions::default()).await?;
-            channel.close(200, "closed".into()).await
-        };
-        match tokio::time::timeout(PATIENCE, closing).await {
+        match tokio::time::timeout(PATIENCE, open.channel.close(200, "closed".into())).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(unavailable(text, error)),
             Err(_) => Err(Error::new(ErrorKind::Unavailable, text)),

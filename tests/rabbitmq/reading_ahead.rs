@@ -1,0 +1,78 @@
+//! How far ahead queues are read after a connection has ended and nothing says why.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use messagekit::{Delivery, Source};
+use messagekit_rabbitmq::RabbitMqSubscriber;
+use messagekit_testkit::transport::{Receiver, text};
+use messagekit_testkit::{block_on, unique};
+
+use crate::broker::{QUIET, holds, join, message, numbered, publish, queue};
+use crate::proxy::Proxy;
+
+/// Longer than any pause.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn settle(receiver: &mut Receiver<RabbitMqSubscriber>, deliveries: Vec<Delivery>) {
+    receiver.settle_receipts(deliveries.into_iter().map(|delivery| delivery.receipt).collect());
+}
+
+#[test]
+fn one_message_is_here_then_two_then_four_up_to_the_prefetch() {
+    block_on(async {
+        let (queue, proxy) = (queue().await, Proxy::start().await);
+        numbered(&queue, 40).await;
+        let mut receiver = join(&proxy.rabbit().prefetch(6), &queue).await;
+        drop(receiver.take(6).await);
+        proxy.cut();
+        for prefetch in [1, 2, 4, 6, 6] {
+            let taken = receiver.take(prefetch).await;
+            assert!(receiver.take_while_busy(QUIET).await.is_empty(), "more than {prefetch} came");
+            settle(&mut receiver, taken);
+        }
+        receiver.close().await.unwrap();
+        holds(&queue, 40 - 19).await;
+    });
+}
+
+#[test]
+fn what_is_settled_counts_when_the_member_leaves_in_the_middle() {
+    block_on(async {
+        let (queue, proxy) = (queue().await, Proxy::start().await);
+        numbered(&queue, 40).await;
+        let mut receiver = join(&proxy.rabbit().prefetch(6), &queue).await;
+        drop(receiver.take(6).await);
+        proxy.cut();
+        let first = receiver.take(1).await;
+        settle(&mut receiver, first);
+        let mut two = receiver.take(2).await;
+        let second = two.split_off(1);
+        settle(&mut receiver, second);
+        receiver.close().await.unwrap();
+        holds(&queue, 38).await;
+    });
+}
+
+#[test]
+fn a_queue_over_which_connections_end_keeps_no_other_from_being_read() {
+    block_on(async {
+        let (bad, good) = (queue().await, queue().await);
+        publish(&[message(&bad, None, "connections end here")]).await;
+        numbered(&good, 1_000).await;
+        let proxy = Proxy::that_breaks_at(b"connections end here").await;
+        let consumer = unique("consumer");
+        let source = proxy.rabbit().prefetch(100).topics([bad.clone(), good.clone()]);
+        let mut receiver = Receiver::new(source.bind(&consumer, &[]).await.unwrap(), &consumer);
+        let mut seen = BTreeSet::new();
+        while seen.len() < 1_000 {
+            let delivery = receiver.message_within(PATIENCE).await.expect("the next good one comes");
+            seen.insert(text(&delivery));
+            receiver.settle_receipts(vec![delivery.receipt]);
+        }
+        receiver.close().await.unwrap();
+        holds(&good, 0).await;
+        holds(&bad, 1).await;
+        assert!(proxy.opened() < 20, "{} connections", proxy.opened());
+    });
+}

@@ -1,0 +1,96 @@
+//! Queues of which one member reads at a time.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use messagekit::Delivery;
+use messagekit_rabbitmq::{Queue, RabbitMqSubscriber};
+use messagekit_testkit::transport::{Receiver, text, texts};
+use messagekit_testkit::{DEADLINE, block_on, unique};
+
+use crate::broker::{QUIET, declare, join, numbered, rabbit};
+use crate::proxy::Proxy;
+
+/// Makes a queue of that many messages.
+async fn single_active(messages: usize) -> Arc<str> {
+    let name = unique("queue");
+    declare(Queue::dead_letters(&name).single_active_consumer()).await;
+    numbered(&name, messages).await;
+    name.into()
+}
+
+/// Joins behind the member that reads, and waits until the broker knows.
+async fn stand_by(queue: &Arc<str>) -> Receiver<RabbitMqSubscriber> {
+    let mut second = join(&rabbit(), queue).await;
+    while second.lanes().is_empty() {
+        second.next_within(DEADLINE).await.expect("it joins");
+    }
+    assert!(second.take_while_busy(QUIET).await.is_empty(), "it does not stand by");
+    second
+}
+
+fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|number| format!("m{number}")).collect()
+}
+
+#[test]
+fn a_second_reader_stands_by_when_one_consumer_is_to_be_active() {
+    block_on(async {
+        let queue = single_active(5).await;
+        let mut first = join(&rabbit(), &queue).await;
+        let held = first.take(5).await;
+        let mut second = stand_by(&queue).await;
+        drop((held, first));
+        assert_eq!(texts(&second.take(5).await), numbers(0..5));
+    });
+}
+
+#[test]
+fn a_member_that_leaves_hands_over_from_the_first_message_that_is_not_settled() {
+    block_on(async {
+        let queue = single_active(20).await;
+        let mut first = join(&rabbit().prefetch(5), &queue).await;
+        let mut held = first.take(5).await;
+        let mut second = stand_by(&queue).await;
+        first.settle_receipts(vec![held.remove(0).receipt]);
+        first.close().await.unwrap();
+        assert_eq!(texts(&second.take(19).await), numbers(1..20));
+    });
+}
+
+/// Reading further ahead takes another consumer, and the end of the one before is where another member may go on.
+#[test]
+fn a_member_that_reads_further_ahead_again_is_not_overtaken() {
+    block_on(async {
+        for rounds in 0..3 {
+            let (queue, proxy) = (single_active(30).await, Proxy::start().await);
+            let mut first = join(&proxy.rabbit().prefetch(8), &queue).await;
+            drop(first.take(8).await);
+            proxy.cut();
+            let mut handled = BTreeSet::new();
+            let mut settle = |member: &mut Receiver<RabbitMqSubscriber>, deliveries: Vec<Delivery>| {
+                handled.extend(texts(&deliveries));
+                member.settle_receipts(deliveries.into_iter().map(|delivery| delivery.receipt).collect());
+                handled.len()
+            };
+            for round in 0..rounds {
+                let taken = first.take(1 << round).await;
+                settle(&mut first, taken);
+            }
+            let (mut held, mut count) = (first.take(1 << rounds).await, 0);
+            let mut second = stand_by(&queue).await;
+            while count < 30 {
+                held.extend(first.take_while_busy(QUIET).await);
+                let passed = second.take_while_busy(QUIET).await;
+                assert!(
+                    held.is_empty() || passed.is_empty(),
+                    "the first member has {:?} and the second one {:?}",
+                    held.iter().map(text).collect::<Vec<_>>(),
+                    texts(&passed)
+                );
+                let last = held.pop().into_iter().collect();
+                count = settle(&mut first, last).max(settle(&mut second, passed));
+            }
+        }
+    });
+}
