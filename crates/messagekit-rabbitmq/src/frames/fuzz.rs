@@ -8,7 +8,7 @@ use lapin::types::{AMQPValue, FieldTable};
 
 use super::properties::{Fault, MAX_DEPTH, check};
 use super::reader::FrameReader;
-use super::unreadable::{MAX_HELD, Unreadable};
+use super::unreadable::{HOLDER, MAX_HELD, Unreadable};
 
 /// An entry of a table.
 pub(super) fn header(name: &[u8], value: &[u8]) -> Vec<u8> {
@@ -349,6 +349,7 @@ fn account_of_a_death() -> Vec<u8> {
 /// Properties that were met, each with what is wrong with it.
 fn corpus() -> Vec<(&'static str, Vec<u8>, Option<Fault>)> {
     let text = b"S\0\0\0\x01x";
+    let holder = [b"F", &long(&header(HOLDER.as_bytes(), b"V"))[..]].concat();
     let tables = |depth| {
         (0..depth).fold(Vec::new(), |inner: Vec<u8>, _| header(b"n", &[b"F", &long(&inner)[..]].concat()))
     };
@@ -387,6 +388,17 @@ fn corpus() -> Vec<(&'static str, Vec<u8>, Option<Fault>)> {
         ("no flags", Vec::new(), Some(Fault::Malformed)),
         ("one byte of flags", vec![0x20], Some(Fault::Malformed)),
         ("bytes behind the end", vec![0, 0, 0], Some(Fault::Malformed)),
+        ("a bit that announces more flags, and none", vec![0, 1], None),
+        ("more flags", vec![0, 1, 0, 0], Some(Fault::Malformed)),
+        ("more flags, announced again and again", [0, 1].repeat(1_000), Some(Fault::Malformed)),
+        ("more flags before an id", b"\0\x81\0\0\x03m-1".to_vec(), Some(Fault::Malformed)),
+        ("a bit without a meaning", vec![0, 2], None),
+        ("the holder in a table", properties(&[(2, &header(b"a", &holder))]), None),
+        (
+            "the holder beside others",
+            properties(&[(2, &[header(b"a", b"V"), header(HOLDER.as_bytes(), b"V")].concat())]),
+            Some(Fault::Reserved),
+        ),
     ]
 }
 

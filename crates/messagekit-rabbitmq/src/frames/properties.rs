@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::cursor::Cursor;
-use super::unreadable::{HOLDER, entries};
+use super::unreadable::HOLDER;
 
 /// How deep arrays and tables may stand in each other. RabbitMQ's own account of deaths has three levels; the client takes
 /// some two thousand bytes of its stack for each.
@@ -107,7 +107,7 @@ pub(super) fn walk<'a>(
 pub(super) fn check(properties: &[u8]) -> Result<(), Fault> {
     walk(properties, |name, property| match property {
         Property::Short(text) => is_text(text).then_some(()).ok_or(Fault::Property(name)),
-        Property::Headers(table, _) => check_nested(table, true).and_then(|()| check_names(table)),
+        Property::Headers(table, _) => check_nested(table, true),
         Property::Fixed => Ok(()),
     })
 }
@@ -138,33 +138,34 @@ pub(super) enum Value<'a> {
     Nested { inner: &'a [u8], named: bool },
 }
 
-/// Checks that no header passes for the one that holds what cannot be read.
-fn check_names(table: &[u8]) -> Result<(), Fault> {
-    let is_reserved = entries(table).any(|entry| entry.name == HOLDER.as_bytes());
-    if is_reserved { Err(Fault::Reserved) } else { Ok(()) }
-}
-
-/// Checks what stands in an array or, with names, in a table, and in those in it: with a list of what is open, because
-/// recursion is what publishers must not be able to drive.
+/// Checks what stands in an array or, with names, in the table of headers, and in arrays and tables in it: with a list of what
+/// is open, because recursion is what publishers must not be able to drive.
 ///
 /// # Errors
-/// The first thing that the client cannot read.
-pub(super) fn check_nested(inner: &[u8], named: bool) -> Result<(), Fault> {
-    let mut open = vec![(Cursor(inner), named)];
-    while let Some((rest, named)) = open.last_mut() {
+/// The first thing that the client cannot read, or a header that passes for the one that holds what cannot be read.
+pub(super) fn check_nested(inner: &[u8], is_headers: bool) -> Result<(), Fault> {
+    let (mut rest, mut is_named, mut outer) = (Cursor(inner), is_headers, Vec::new());
+    loop {
         if rest.is_empty() {
-            open.pop();
+            let Some(next) = outer.pop() else { return Ok(()) };
+            (rest, is_named) = next;
             continue;
         }
-        if *named && !is_text(rest.short().ok_or(Fault::Malformed)?) {
-            return Err(Fault::HeaderName);
+        if is_named {
+            let name = rest.short().ok_or(Fault::Malformed)?;
+            if !is_text(name) {
+                return Err(Fault::HeaderName);
+            }
+            if is_headers && outer.is_empty() && name == HOLDER.as_bytes() {
+                return Err(Fault::Reserved);
+            }
         }
-        if let Value::Nested { inner, named } = value(rest).ok_or(Fault::Malformed)? {
-            if open.len() == MAX_DEPTH {
+        if let Value::Nested { inner, named } = value(&mut rest).ok_or(Fault::Malformed)? {
+            if outer.len() + 1 == MAX_DEPTH {
                 return Err(Fault::TooDeep);
             }
-            open.push((Cursor(inner), named));
+            outer.push((rest, is_named));
+            (rest, is_named) = (Cursor(inner), named);
         }
     }
-    Ok(())
 }
