@@ -217,6 +217,7 @@ fn foreign_messages_are_read_as_they_are() {
             ),
             ("x-death", crate::broker::text("forged")),
             ("x-first-death-queue", crate::broker::text("forged")),
+            ("x-acquired-count", AMQPValue::LongLongInt(3)),
         ] {
             table.insert(name.into(), value);
         }
@@ -249,6 +250,7 @@ fn foreign_messages_are_read_as_they_are() {
             ("nested", Some(r#"[1,"a"]"#)),
             (headers::X_DEATH, Some(r#""forged""#)),
             ("x-first-death-queue", None),
+            ("x-acquired-count", None),
         ] {
             assert_eq!(read.headers.text(name), value, "{name}");
         }

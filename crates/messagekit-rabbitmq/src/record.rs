@@ -54,11 +54,11 @@ const AS_THEY_ARE: [&str; 16] = [
     RETURNS,
 ];
 
-/// How often a quorum queue has delivered a message before.
-const DELIVERY_COUNT: &str = "x-delivery-count";
+/// What a quorum queue counts of a message: failed deliveries, and from RabbitMQ 4.3 on also how often a consumer had it.
+const COUNTS: [&str; 2] = ["x-delivery-count", "x-acquired-count"];
 
-/// What the broker notes by itself and only confuses a reader.
-const BROKERS_OWN: [&str; 3] = [DELIVERY_COUNT, "x-first-death-", "x-last-death-"];
+/// What the broker notes of a death beside `x-death`, and only confuses a reader.
+const DEATHS: [&str; 2] = ["x-first-death-", "x-last-death-"];
 
 /// The most bytes that a name, and what stands beside the headers, may have on the wire.
 const SHORT: usize = 255;
@@ -130,7 +130,7 @@ pub(crate) fn read(queue: &Arc<str>, properties: &BasicProperties, payload: Vec<
     };
     let mut message = read_readable(queue, &unreadable.readable(), payload);
     message.headers.set(UNREADABLE, unreadable.reason());
-    let mut bytes = unreadable.without(DELIVERY_COUNT);
+    let mut bytes = unreadable.without(&COUNTS);
     bytes.truncate(MAX_UNREADABLE);
     message.headers.set(UNREADABLE_PROPERTIES, bytes);
     message
@@ -154,7 +154,7 @@ fn read_readable(queue: &Arc<str>, properties: &BasicProperties, payload: Vec<u8
             message.key = text(value);
         } else if name == X_DEATH {
             message.headers.set(X_DEATH, json(value).to_string());
-        } else if !BROKERS_OWN.iter().any(|own| name.starts_with(own)) {
+        } else if !COUNTS.contains(&name) && !DEATHS.iter().any(|death| name.starts_with(death)) {
             let name = ours(name);
             let Some(text) = text(value) else { continue };
             // Beyond the limit a search per header would cost the square of their number.
@@ -224,5 +224,48 @@ fn json(value: &AMQPValue) -> Value {
         }
         AMQPValue::ByteArray(bytes) => Value::from(bytes.as_slice()),
         AMQPValue::Void => Value::Null,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use messagekit::MessageId;
+
+    use super::*;
+
+    fn with_header(name: &str, value: AMQPValue) -> BasicProperties {
+        BasicProperties::default().with_headers(FieldTable::from(BTreeMap::from([(name.into(), value)])))
+    }
+
+    /// The names of a message without an id: what it is kept under, delivery after delivery.
+    fn names(deliveries: impl IntoIterator<Item = BasicProperties>) -> Vec<MessageId> {
+        let read = |properties| read(&"q".into(), &properties, b"{}".to_vec());
+        deliveries.into_iter().map(|properties| MessageId::of_contents(&read(properties))).collect()
+    }
+
+    #[test]
+    fn what_the_broker_counts_makes_no_other_message_of_a_delivery() {
+        let first = names([BasicProperties::default()]);
+        for count in ["x-delivery-count", "x-acquired-count"] {
+            let again = names([1, 2].map(|times| with_header(count, AMQPValue::LongLongInt(times))));
+            assert_eq!(again, [&first[..], &first].concat(), "{count}");
+        }
+        assert_ne!(names([with_header("x-delivery-counts", AMQPValue::LongLongInt(1))]), first);
+    }
+
+    #[test]
+    fn what_the_broker_counts_makes_no_other_message_of_one_that_cannot_be_read() {
+        for count in ["x-delivery-count", "x-acquired-count"] {
+            let unreadable = |times| {
+                let count = [&[count.len() as u8][..], count.as_bytes(), b"b", &[times]].concat();
+                let headers = [&b"\x01\xffV"[..], &count].concat();
+                let bytes = [&[0x20, 0, 0, 0, 0, headers.len() as u8][..], &headers].concat();
+                with_header("x-messagekit-unreadable", AMQPValue::ByteArray(bytes.into()))
+            };
+            let message = read(&"q".into(), &unreadable(1), Vec::new());
+            assert_eq!(message.headers.text(UNREADABLE), Some("name of a header is not UTF-8"));
+            let names = names([1, 2].map(unreadable));
+            assert_eq!(names[0], names[1], "{count}");
+        }
     }
 }

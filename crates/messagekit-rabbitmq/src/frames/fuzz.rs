@@ -253,7 +253,7 @@ fn judge((kind, sent): (u8, &[u8]), (same_kind, got): (u8, &[u8])) {
             );
             let held = basic::parse_properties(got).unwrap().1;
             let unreadable = Unreadable::held_in(&held).expect("the bytes are held");
-            let kept = unreadable.without("no such header");
+            let kept = unreadable.without(&["no such header"]);
             assert!(
                 sent.starts_with(&kept) && (kept.len() == sent.len() || kept.len() > 3_000),
                 "{} of {}",

@@ -83,21 +83,25 @@ impl<'a> Unreadable<'a> {
         found
     }
 
-    /// Returns their bytes without the header of this name, as far as headers can be told apart: what the broker counts in
-    /// one would make another message of each delivery.
-    pub(crate) fn without(&self, name: &str) -> Vec<u8> {
-        let mut left = self.0.to_vec();
+    /// Returns their bytes without the headers of these names, as far as headers can be told apart: what the broker counts in
+    /// them would make another message of each delivery.
+    pub(crate) fn without(&self, names: &[&str]) -> Vec<u8> {
+        let (mut left, mut next) = (Vec::with_capacity(self.0.len()), 0);
         let _ = walk(self.0, |_, property| {
-            if let Property::Headers(table, begin) = property
-                && let Some(entry) = entries(table).find(|entry| entry.name == name.as_bytes())
-                && let Some(length) = Cursor(&self.0[begin - 4..]).u32()
-                && let Some(length) = length.checked_sub(u32::try_from(entry.range.len()).unwrap_or(u32::MAX))
-            {
-                left.drain(begin + entry.range.start..begin + entry.range.end);
-                left[begin - 4..begin].copy_from_slice(&length.to_be_bytes());
+            let Property::Headers(table, begin) = property else { return Ok(()) };
+            for Entry { name, range, .. } in entries(table) {
+                if names.iter().any(|cut| name == cut.as_bytes()) {
+                    left.extend_from_slice(&self.0[next..begin + range.start]);
+                    next = begin + range.end;
+                }
+            }
+            let (length, cut) = (Cursor(&self.0[begin - 4..]).u32(), u32::try_from(next - left.len()));
+            if let (Some(length), Ok(cut), Some(written)) = (length, cut, left.get_mut(begin - 4..begin)) {
+                written.copy_from_slice(&length.saturating_sub(cut).to_be_bytes());
             }
             Ok(())
         });
+        left.extend_from_slice(&self.0[next..]);
         left
     }
 }
@@ -106,8 +110,8 @@ fn short(bytes: &[u8]) -> Option<ShortString> {
     std::str::from_utf8(bytes).ok().and_then(|text| ShortString::try_new(text).ok())
 }
 
-pub(super) struct Entry<'a> {
-    pub(super) name: &'a [u8],
+struct Entry<'a> {
+    name: &'a [u8],
     /// Its type and what belongs to it.
     value: &'a [u8],
     /// Where it stands in its table.
@@ -115,7 +119,7 @@ pub(super) struct Entry<'a> {
 }
 
 /// Goes through the entries of a table as far as they can be told apart.
-pub(super) fn entries(table: &[u8]) -> impl Iterator<Item = Entry<'_>> {
+fn entries(table: &[u8]) -> impl Iterator<Item = Entry<'_>> {
     let mut rest = Cursor(table);
     std::iter::from_fn(move || {
         let start = table.len() - rest.0.len();
@@ -169,7 +173,7 @@ mod tests {
         ]);
         let held = held(&bytes);
         let unreadable = Unreadable::held_in(&held).expect("held");
-        assert_eq!(unreadable.without("x"), bytes);
+        assert_eq!(unreadable.without(&["x"]), bytes);
         let found = unreadable.readable();
         assert_eq!(found.message_id().as_ref().map(|id| id.as_str()), Some("m-1"));
         let names: Vec<String> = found.headers().iter().flatten().map(|(name, _)| name.to_string()).collect();
@@ -178,15 +182,16 @@ mod tests {
     }
 
     #[test]
-    fn a_header_is_cut_out_of_the_bytes() {
+    fn headers_are_cut_out_of_the_bytes() {
         let (count, bad) = (header(b"count", b"l\0\0\0\0\0\0\0\x07"), header(b"\xff", b"V"));
-        let whole = properties(&[(2, &[&bad[..], &count, &bad].concat()), (12, b"\x01a")]);
+        let times = header(b"times", b"t\x01");
+        let whole = properties(&[(2, &[&bad[..], &count, &bad, &times, &count].concat()), (12, b"\x01a")]);
         let cut = properties(&[(2, &[&bad[..], &bad].concat()), (12, b"\x01a")]);
-        assert_eq!(Unreadable(&whole).without("count"), cut);
-        assert_eq!(Unreadable(&whole).without("other"), whole);
+        assert_eq!(Unreadable(&whole).without(&["times", "count"]), cut);
+        assert_eq!(Unreadable(&whole).without(&["other"]), whole);
         // Behind a type that is not known nothing can be told apart.
         let broken = properties(&[(2, &[header(b"a", b"?"), count].concat())]);
-        assert_eq!(Unreadable(&broken).without("count"), broken);
+        assert_eq!(Unreadable(&broken).without(&["count"]), broken);
     }
 
     #[test]
@@ -219,7 +224,7 @@ mod tests {
         let found = cut.readable();
         let names: Vec<String> = found.headers().iter().flatten().map(|(name, _)| name.to_string()).collect();
         assert_eq!((names, found.message_id()), (vec!["a".to_owned(), "x-count".to_owned()], &None));
-        assert_eq!(cut.without("x-count").len(), whole.len() - 20 - headers[0].len());
+        assert_eq!(cut.without(&["x-count"]).len(), whole.len() - 20 - headers[0].len());
     }
 
     #[test]
