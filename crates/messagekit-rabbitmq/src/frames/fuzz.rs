@@ -36,11 +36,11 @@ pub(super) fn properties(parts: &[(u16, &[u8])]) -> Vec<u8> {
     parts.iter().fold(flags.to_be_bytes().to_vec(), |bytes, (_, part)| [bytes, part.clone()].concat())
 }
 
-fn frame(kind: u8, contents: &[u8]) -> Vec<u8> {
+pub(super) fn frame(kind: u8, contents: &[u8]) -> Vec<u8> {
     [&[kind, 0, 7][..], &long(contents), &[0xce]].concat()
 }
 
-fn content_header(properties: &[u8]) -> Vec<u8> {
+pub(super) fn content_header(properties: &[u8]) -> Vec<u8> {
     frame(2, &[&[0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2][..], properties].concat())
 }
 
@@ -69,7 +69,7 @@ fn read(stream: &[u8], random: &mut Rng) -> Vec<u8> {
 }
 
 /// Cuts whole frames apart: kind and contents.
-fn frames(mut stream: &[u8]) -> Vec<(u8, &[u8])> {
+pub(super) fn frames(mut stream: &[u8]) -> Vec<(u8, &[u8])> {
     let mut found = Vec::new();
     while !stream.is_empty() {
         let length = u32::from_be_bytes(stream[3..7].try_into().unwrap()) as usize;
@@ -93,7 +93,7 @@ fn depth(table: &FieldTable) -> usize {
 }
 
 /// Whether the client reads properties. A table may name one thing twice, and the value that is then lost is deep too.
-fn is_readable(properties: &[u8]) -> Option<bool> {
+pub(super) fn is_readable(properties: &[u8]) -> Option<bool> {
     match basic::parse_properties(properties) {
         Ok(([], found)) => Some(found.headers().as_ref().is_none_or(|headers| depth(headers) <= MAX_DEPTH)),
         _ => None,

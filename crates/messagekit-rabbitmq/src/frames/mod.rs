@@ -8,6 +8,8 @@
 mod cursor;
 #[cfg(test)]
 mod fuzz;
+#[cfg(test)]
+mod hostile;
 mod properties;
 mod reader;
 mod stream;

@@ -174,12 +174,13 @@ fn pass<'a>(most: usize, bytes: &mut &'a [u8]) -> &'a [u8] {
     passed
 }
 
-/// Replaces what is not ASCII in the texts of a delivery that are not UTF-8: exchange and routing key, which a message does
-/// not have here. Nothing moves.
+/// Replaces what is not ASCII in texts that are not UTF-8: exchange and routing key of a delivery, which a message does not have
+/// here, and what the broker says when it closes, which it cuts off at 252 bytes. Nothing moves.
 fn mend_method(method: &mut [u8]) {
-    /// What stands between texts that publishers choose.
+    /// A text; any other part has so many bytes.
     const TEXT: usize = usize::MAX;
     let parts: &[usize] = match method {
+        [0, 10, 0, 50, ..] | [0, 20, 0, 40, ..] => &[2, TEXT],
         [0, 60, 0, 60, ..] => &[TEXT, 9, TEXT, TEXT],
         [0, 60, 0, 50, ..] => &[2, TEXT, TEXT, TEXT],
         [0, 60, 0, 71, ..] => &[9, TEXT, TEXT],
