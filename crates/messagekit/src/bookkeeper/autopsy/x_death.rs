@@ -89,6 +89,25 @@ mod tests {
     }
 
     #[test]
+    fn what_could_not_be_read_is_unreadable_and_its_id_is_not_believed() {
+        let message = Message::new("dead", "{}").with_header("id", "m-1");
+        let death = json!([{"queue": "billing", "reason": "expired", "count": 1}]).to_string();
+        let message = message.with_header(headers::X_DEATH, death);
+        let dead =
+            Autopsy::of_queue(message.with_header(headers::UNREADABLE, "property app_id is not UTF-8"));
+        let (found, error) = (&dead.found, &dead.found.failure.error);
+        assert_eq!(
+            (found.failure.kind, found.return_to.as_deref()),
+            (FailureKind::Unreadable, Some("billing"))
+        );
+        assert!(
+            error.contains("for longer than it may") && error.ends_with("app_id is not UTF-8"),
+            "{error}"
+        );
+        assert!(found.received.id.is_place() && dead.event_id.is_none());
+    }
+
+    #[test]
     fn a_forged_account_names_no_queue() {
         for forged in [
             json!([]),
