@@ -54,10 +54,11 @@ impl OutboxReader for PostgresStore {
         let work = async move |link: &mut Link| {
             // Before the rows are looked for: what is decided then is seen by that look.
             let decided = self.decided().upto(link, self.schema()).await?;
+            let server = link.server.clone().unwrap_or_default();
             let connection = &mut link.connection;
             let page =
                 pending::pending(connection, self.schema(), name, wanted, except, paused, limit).await?;
-            Ok(Page { decided, ..page })
+            Ok(Page { decided, server, ..page })
         };
         Box::pin(self.statement(self.links().with(self.pool(), work)))
     }

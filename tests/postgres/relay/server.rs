@@ -104,6 +104,8 @@ async fn decides_anew_after(loss: Loss) {
     };
     let known = last(&mut *store.pool().acquire().await.unwrap()).await;
     eventually("all are decided", DEADLINE, async || read(&store, &leases).await.decided == known).await;
+    let former = read(&store, &leases).await.server;
+    assert_eq!(read(&store, &leases).await.server, former, "one server has one name");
 
     match loss {
         Loss::Restart => {
@@ -143,7 +145,8 @@ async fn decides_anew_after(loss: Loss) {
         page.is_ok()
     })
     .await;
-    let decided = page.unwrap().decided;
+    let Page { decided, server, .. } = page.unwrap();
+    assert_ne!(server, former, "{loss:?}: a relay would read on behind its former places");
     assert!(decided < place, "{loss:?}: {decided} is decided, and who has {place} may still commit");
     conn.execute("COMMIT").await.unwrap();
     let all = last(&mut other).await;

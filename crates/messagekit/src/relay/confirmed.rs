@@ -1,38 +1,48 @@
 //! What the broker has confirmed and the outbox still holds. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::Entry;
 
 /// Events that have left, until their rows are deleted: a read must leave them out.
 #[derive(Default)]
 pub(super) struct Confirmed {
-    places: BTreeMap<u16, BTreeSet<i64>>,
-    count: usize,
+    /// By slice and place.
+    left_out: BTreeMap<(u16, i64), Entry>,
     /// Those that nobody is deleting yet.
     waiting: Vec<Entry>,
 }
 
 impl Confirmed {
     pub(super) fn add(&mut self, entry: Entry) {
-        if self.places.entry(entry.shard).or_default().insert(entry.seq) {
-            self.count += 1;
+        if self.left_out.insert((entry.shard, entry.seq), entry.clone()).as_ref() != Some(&entry) {
             self.waiting.push(entry);
         }
     }
 
+    /// Takes note of an event whose place is a former server's: it is only deleted, because reads may find another at its place.
+    pub(super) fn add_former(&mut self, entry: Entry) {
+        self.waiting.push(entry);
+    }
+
+    /// Leaves nothing out of reads any more: another server may have given the places to other events. What waits is deleted all
+    /// the same, because an entry names its event.
+    pub(super) fn forget_places(&mut self) {
+        self.left_out.clear();
+    }
+
     pub(super) fn len(&self) -> usize {
-        self.count
+        self.left_out.len()
     }
 
     pub(super) fn has(&self, shard: u16) -> bool {
-        self.places.contains_key(&shard)
+        self.above(shard, i64::MIN).next().is_some()
     }
 
     /// Returns the places of a slice that a read behind `above` would meet.
     pub(super) fn above(&self, shard: u16, above: i64) -> impl Iterator<Item = i64> {
-        let from = above.saturating_add(1);
-        self.places.get(&shard).into_iter().flat_map(move |places| places.range(from..).copied())
+        let places = (shard, above.saturating_add(1))..=(shard, i64::MAX);
+        self.left_out.range(places).map(|((_, seq), _)| *seq)
     }
 
     /// Takes what is to be deleted.
@@ -42,12 +52,10 @@ impl Confirmed {
 
     /// Notes that rows are gone. What stands at such a place now is another event, and may be read.
     pub(super) fn deleted(&mut self, rows: &[Entry]) {
-        for Entry { shard, seq, .. } in rows {
-            if let Some(places) = self.places.get_mut(shard) {
-                self.count -= usize::from(places.remove(seq));
-                if places.is_empty() {
-                    self.places.remove(shard);
-                }
+        for row in rows {
+            let place = (row.shard, row.seq);
+            if self.left_out.get(&place) == Some(row) {
+                self.left_out.remove(&place);
             }
         }
     }

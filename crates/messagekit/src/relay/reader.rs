@@ -105,6 +105,10 @@ pub struct Page {
     /// is known, makes every read begin at the beginning. It goes back where places may have been given a second time: when another
     /// server answers, or the same one after a restart or a crash.
     pub decided: i64,
+    /// Names the server that answered, and its start: after a failover, a restart or a crash it is another name. What was known of
+    /// places under one name is not true under another, so nothing of the first page under a new name is published; the next read
+    /// begins at the beginning. Empty where places are never given a second time.
+    pub server: String,
 }
 
 /// An event that no waiting cures.

@@ -31,6 +31,8 @@ pub(super) struct Shards {
     valid_until: Duration,
     lost: bool,
     reading: Option<Question>,
+    /// Whose places are known, from the first page on.
+    server: Option<String>,
     reads: u64,
     /// How many slices one read may take from their beginnings because it is time for it.
     full_at_once: usize,
@@ -72,6 +74,8 @@ struct UnderWay {
     topic: Arc<str>,
     shards: BTreeSet<u16>,
     started: Duration,
+    /// It was read from another server.
+    is_former: bool,
 }
 
 impl Shards {
@@ -83,6 +87,7 @@ impl Shards {
             valid_until: Duration::ZERO,
             lost: false,
             reading: None,
+            server: None,
             reads: 0,
             full_at_once: usize::MAX,
             usual: Duration::ZERO,
@@ -236,6 +241,11 @@ impl Shards {
             self.unanswered();
             return Vec::new();
         }
+        if self.is_of_another_server(&page) {
+            // What was read behind the places of the former one may have passed an earlier event.
+            self.reading = None;
+            return Vec::new();
+        }
         let Some(question) = self.reading.take() else { return Vec::new() };
         self.reads += 1;
         let full_again = self.full_again(&question, now);
@@ -278,6 +288,18 @@ impl Shards {
         by_topic.into_iter().map(|(topic, rows)| self.begin(now, topic, rows)).collect()
     }
 
+    /// Says whether a page is the first of another server than the pages before it, and then forgets the places that it knows.
+    fn is_of_another_server(&mut self, page: &Page) -> bool {
+        let before = self.server.replace(page.server.clone());
+        let is_another = before.is_some_and(|before| before != page.server);
+        if is_another {
+            self.parts.values_mut().for_each(|part| part.is_former = true);
+            self.confirmed.forget_places();
+            self.fall();
+        }
+        is_another
+    }
+
     /// Says when the slices of a read are taken from their beginnings again, and how many at once.
     fn full_again(&mut self, question: &Question, now: Duration) -> Duration {
         let took = now - question.asked;
@@ -300,7 +322,7 @@ impl Shards {
         for shard in &shards {
             self.busy.entry(*shard).or_default().insert(topic.clone());
         }
-        self.parts.insert(number, UnderWay { topic: topic.clone(), shards, started: now });
+        self.parts.insert(number, UnderWay { topic: topic.clone(), shards, started: now, is_former: false });
         Part { number, topic, rows }
     }
 
@@ -316,7 +338,12 @@ impl Shards {
             }
         }
         let took = !ended.confirmed.is_empty();
-        ended.confirmed.into_iter().for_each(|entry| self.confirmed.add(entry));
+        for entry in ended.confirmed {
+            match part.is_former {
+                true => self.confirmed.add_former(entry),
+                false => self.confirmed.add(entry),
+            }
+        }
         for shard in ended.again {
             self.slices.get_mut(&shard).into_iter().for_each(Slice::fall);
         }
@@ -366,7 +393,7 @@ impl Slice {
             return;
         };
         self.wanted |= is_cut;
-        // Lower than it was, where places are given a second time.
+        // Lower than it was, where the outbox knows less than before.
         self.floor = known;
         if self.full_at == Duration::MAX {
             self.full_at = full_again;

@@ -1,4 +1,4 @@
-//! The slices against a naive outbox: every order of commits, answers, outages, leases and operators.
+//! The slices against a naive outbox: every order of commits, answers, outages, leases, failovers and operators.
 
 use std::collections::BTreeSet;
 
@@ -27,6 +27,20 @@ enum State {
 }
 
 #[derive(Clone, Copy, Debug)]
+struct Event {
+    stream: Stream,
+    state: State,
+    /// Names it: places are given a second time.
+    number: i64,
+}
+
+impl Event {
+    fn is(self, stream: Stream, state: State) -> bool {
+        (self.stream, self.state) == (stream, state)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
 enum Step {
     Begin(Stream),
     Commit(usize),
@@ -34,14 +48,25 @@ enum Step {
     Ask,
     Answer,
     LoseAnswer,
-    End { part: usize, ok: usize, fate: Fate },
-    Delete { works: bool },
-    Lease { held: u8, surplus: usize },
+    End {
+        part: usize,
+        ok: usize,
+        fate: Fate,
+    },
+    Delete {
+        works: bool,
+    },
+    Lease {
+        held: u8,
+        surplus: usize,
+    },
     TakenByAnother(u16),
     PutBack,
     HandOver,
     Wake,
     Pass(u64),
+    /// A standby takes over that has not heard of the last places.
+    FailOver(i64),
 }
 
 /// What becomes of the part of each stream that comes behind the `ok` first events.
@@ -55,9 +80,15 @@ enum Fate {
 struct World {
     now: Duration,
     next: i64,
-    rows: BTreeMap<i64, (Stream, State)>,
-    /// What the relay has confirmed, in the order of the broker.
-    published: Vec<(Stream, i64)>,
+    rows: BTreeMap<i64, Event>,
+    /// How many events there were, the lost ones too.
+    begun: i64,
+    /// How many servers failed before the one that answers.
+    failovers: u64,
+    /// Parts that were read from a server that has failed since.
+    former: BTreeSet<u64>,
+    /// The events that the relay has confirmed and need not publish again.
+    published: BTreeSet<i64>,
     epochs: [i64; SLICES as usize],
     ours: [bool; SLICES as usize],
     answer: Option<(BTreeSet<u16>, Page)>,
@@ -83,7 +114,10 @@ impl World {
             now: Duration::ZERO,
             next: 1,
             rows: BTreeMap::new(),
-            published: Vec::new(),
+            begun: 0,
+            failovers: 0,
+            former: BTreeSet::new(),
+            published: BTreeSet::new(),
             epochs: [1; SLICES as usize],
             ours: [false; SLICES as usize],
             answer: None,
@@ -97,14 +131,16 @@ impl World {
         match step {
             Step::Begin(stream) => {
                 // The writers of one key take turns.
-                if !self.rows.values().any(|row| *row == (stream, State::Open)) {
-                    self.rows.insert(self.next, (stream, State::Open));
+                if !self.rows.values().any(|row| row.is(stream, State::Open)) {
+                    self.begun += 1;
+                    let event = Event { stream, state: State::Open, number: self.begun };
+                    self.rows.insert(self.next, event);
                     self.next += 1;
                 }
             }
             Step::Commit(which) => {
                 if let Some(seq) = self.open(which) {
-                    self.rows.get_mut(&seq).unwrap().1 = State::Pending;
+                    self.rows.get_mut(&seq).unwrap().state = State::Pending;
                 }
             }
             Step::Rollback(which) => {
@@ -134,9 +170,9 @@ impl World {
             Step::PutBack => {
                 for slice in 0..SLICES {
                     let mut any = false;
-                    for (stream, state) in self.rows.values_mut() {
-                        if *state == State::SetAside && slice_of(*stream) == slice {
-                            *state = State::Pending;
+                    for row in self.rows.values_mut() {
+                        if row.state == State::SetAside && slice_of(row.stream) == slice {
+                            row.state = State::Pending;
                             any = true;
                         }
                     }
@@ -161,12 +197,23 @@ impl World {
                 self.now += Duration::from_millis(millis);
                 self.shards.pass(self.now);
             }
+            Step::FailOver(lost) => self.fail_over(lost),
         }
+    }
+
+    /// What was open is rolled back, and the last places are given again.
+    fn fail_over(&mut self, lost: i64) {
+        self.failovers += 1;
+        self.next = (self.next - lost).max(1);
+        let next = self.next;
+        self.rows.retain(|seq, row| *seq < next && row.state != State::Open);
+        self.former = self.parts.iter().map(|part| part.number).collect();
+        self.published.clear();
     }
 
     fn open(&self, which: usize) -> Option<i64> {
         let open: Vec<i64> =
-            self.rows.iter().filter(|(_, row)| row.1 == State::Open).map(|(seq, _)| *seq).collect();
+            self.rows.iter().filter(|(_, row)| row.state == State::Open).map(|(seq, _)| *seq).collect();
         (!open.is_empty()).then(|| open[which % open.len()])
     }
 
@@ -189,20 +236,21 @@ impl World {
         assert!(self.answer.is_none(), "two reads are under way");
         assert!(self.now < self.shards.valid_until());
         let decided =
-            self.rows.iter().find(|(_, row)| row.1 == State::Open).map_or(self.next, |(seq, _)| *seq) - 1;
+            self.rows.iter().find(|(_, row)| row.state == State::Open).map_or(self.next, |(seq, _)| *seq) - 1;
         // An outbox may know less than what is true.
         let decided = if self.next % 3 == 0 { decided.min(self.next - 7) } else { decided };
-        let mut page = Page { decided, ..Page::default() };
+        let mut page = Page { decided, server: self.server(), ..Page::default() };
         'read: for wanted in &question.wanted {
             let shard = wanted.lease.shard;
             if !self.ours[usize::from(shard)] || self.epochs[usize::from(shard)] != wanted.lease.epoch {
                 page.lost.push(shard);
                 continue;
             }
-            for (seq, (stream, state)) in self.rows.range(wanted.above.saturating_add(1)..) {
+            for (seq, row) in self.rows.range(wanted.above.saturating_add(1)..) {
+                let stream = row.stream;
                 let topic: Arc<str> = stream.0.to_string().into();
-                let is_left_out = slice_of(*stream) != shard
-                    || *state != State::Pending
+                let is_left_out = slice_of(stream) != shard
+                    || row.state != State::Pending
                     || question.except.contains(seq)
                     || question.paused.contains(&topic);
                 if is_left_out {
@@ -212,19 +260,31 @@ impl World {
                     page.more = true;
                     break 'read;
                 }
-                let held = self.rows.range(..seq).any(|(_, row)| *row == (*stream, State::SetAside));
+                let held = self.rows.range(..seq).any(|(_, row)| row.is(stream, State::SetAside));
                 let message = Message::new(topic, "{}").with_key(vec![stream.1]);
-                page.rows.push(Pending { shard, seq: *seq, copy: 0, held, unreadable: None, message });
+                let copy = row.number;
+                page.rows.push(Pending { shard, seq: *seq, copy, held, unreadable: None, message });
             }
         }
         self.answer = Some((question.wanted.iter().map(|wanted| wanted.lease.shard).collect(), page));
     }
 
+    fn server(&self) -> String {
+        format!("server {}", self.failovers)
+    }
+
     fn take_answer(&mut self) {
         let Some((_, page)) = self.answer.take() else { return };
+        let is_former = page.server != self.server();
         for part in self.shards.answered(self.now, page) {
             assert!(self.now < self.shards.valid_until(), "published without a lease");
-            self.check_part(&part);
+            match is_former {
+                // It was right when it was read.
+                true => {
+                    self.former.insert(part.number);
+                }
+                false => self.check_part(&part),
+            }
             self.began.insert(part.number, self.now);
             self.parts.push(part);
         }
@@ -233,16 +293,17 @@ impl World {
     /// Nothing is under way twice, and nothing overtakes an earlier event of its stream.
     fn check_part(&self, part: &Part) {
         let under_way: BTreeSet<i64> =
-            self.parts.iter().flat_map(|part| &part.rows).map(|row| row.event.seq).collect();
+            self.parts.iter().flat_map(|part| &part.rows).map(|row| row.event.copy).collect();
         assert!(!self.shards.topics.is_paused(&part.topic), "{} is paused", part.topic);
         let mut with_it = BTreeSet::new();
         for row in &part.rows {
-            let (seq, stream) = (row.event.seq, stream_of(&row.event));
-            assert!(!under_way.contains(&seq), "{seq} is under way twice");
-            let confirmed = |seq: i64| self.published.contains(&(stream, seq));
-            assert!(!confirmed(seq), "{seq} is published again by the relay that confirmed it");
-            for (earlier, (of, state)) in self.rows.range(..seq) {
-                let passed = *of == stream && *state == State::Pending && !confirmed(*earlier);
+            let (seq, number) = (row.event.seq, row.event.copy);
+            assert!(!under_way.contains(&number), "{seq} is under way twice");
+            let is_again = self.published.contains(&number);
+            assert!(!is_again, "{seq} is published again by the relay that confirmed it");
+            for (earlier, event) in self.rows.range(..seq) {
+                let passed = event.is(stream_of(&row.event), State::Pending)
+                    && !self.published.contains(&event.number);
                 let put_back = self.epochs[usize::from(row.lease.shard)] != row.lease.epoch;
                 assert!(
                     !passed || put_back || row.event.held || with_it.contains(earlier),
@@ -255,6 +316,7 @@ impl World {
 
     fn end(&mut self, part: Part, ok: usize, fate: Fate) {
         let mut ended = Ended { number: part.number, ..Ended::default() };
+        let is_former = self.former.remove(&part.number);
         let mut counts: BTreeMap<Stream, usize> = BTreeMap::new();
         let mut stopped = BTreeSet::new();
         for row in &part.rows {
@@ -267,18 +329,20 @@ impl World {
             let at = usize::from(row.lease.shard);
             if !row.event.held && (fate == Fate::Confirmed || *count <= ok) {
                 ended.confirmed.push(row.event.entry());
-                self.published.push((stream, seq));
+                if !is_former {
+                    self.published.insert(row.event.copy);
+                }
             } else if row.event.held || fate == Fate::Rejected {
                 stopped.insert(stream);
-                let is_held = self.rows.range(..seq).any(|(_, row)| *row == (stream, State::SetAside));
-                if !self.ours[at] || self.epochs[at] != row.lease.epoch || row.event.held && !is_held {
+                let is_held = self.rows.range(..seq).any(|(_, row)| row.is(stream, State::SetAside));
+                let is_ours = self.ours[at] && self.epochs[at] == row.lease.epoch;
+                if !is_ours || !self.stands(&row.event.entry()) || row.event.held && !is_held {
                     ended.again.push(row.lease.shard);
                     continue;
                 }
-                for (_, row) in
-                    self.rows.range_mut(seq..).filter(|(_, row)| *row == &(stream, State::Pending))
-                {
-                    row.1 = State::SetAside;
+                let behind = self.rows.range_mut(seq..).map(|(_, row)| row);
+                for row in behind.filter(|row| row.is(stream, State::Pending)) {
+                    row.state = State::SetAside;
                 }
             } else {
                 stopped.insert(stream);
@@ -288,14 +352,20 @@ impl World {
         self.shards.ended(self.now, ended);
     }
 
+    /// Says whether it is this event that is pending at its place.
+    fn stands(&self, entry: &Entry) -> bool {
+        let row = self.rows.get(&entry.seq);
+        row.is_some_and(|row| row.number == entry.copy && row.state == State::Pending)
+    }
+
     fn delete(&mut self, works: bool) {
         let rows = self.shards.confirmed.take();
         if !works {
             return self.shards.confirmed.put_back(rows);
         }
-        for Entry { seq, .. } in &rows {
-            if self.rows.get(seq).is_some_and(|row| row.1 == State::Pending) {
-                self.rows.remove(seq);
+        for entry in &rows {
+            if self.stands(entry) {
+                self.rows.remove(&entry.seq);
             }
         }
         self.shards.confirmed.deleted(&rows);
@@ -305,7 +375,7 @@ impl World {
     fn finish(&mut self) {
         self.step(Step::PutBack);
         for row in self.rows.values_mut() {
-            row.1 = State::Pending;
+            row.state = State::Pending;
         }
         for round in 0..2_000 {
             if self.rows.is_empty() {
@@ -387,6 +457,31 @@ fn a_floor_falls_when_less_is_decided_than_before() {
     assert_eq!([read(1_000), read(1_001), read(950), read(960)], [BEGINNING, 1_000, 1_001, 950]);
 }
 
+#[test]
+fn first_page_of_another_server_is_not_published_and_the_next_read_begins_at_the_beginning() {
+    let backoff = Backoff::new(Duration::from_millis(50), 2.0, Duration::from_secs(2));
+    let mut shards = Shards::new(CALLS, UNDELETED, backoff, backoff);
+    let held = vec![ShardLease { shard: 0, epoch: 1 }];
+    shards.leased(Duration::from_secs(3_600), &Leases { held, surplus: 0 });
+    let mut read = |server: &str| {
+        shards.wake();
+        let above = shards.ask(Duration::ZERO).unwrap().wanted[0].above;
+        let message = Message::new("orders.order", "{}");
+        let seq = above.max(0) + 1;
+        let row = Pending { shard: 0, seq, copy: 0, held: false, unreadable: None, message };
+        let page = Page { rows: vec![row], decided: seq, server: server.to_owned(), ..Page::default() };
+        let parts = shards.answered(Duration::ZERO, page);
+        for part in &parts {
+            shards.ended(Duration::ZERO, Ended { number: part.number, ..Ended::default() });
+        }
+        (above, parts.len())
+    };
+    assert_eq!([read("first"), read("first")], [(BEGINNING, 1), (1, 1)]);
+    assert_eq!([read("promoted"), read("promoted")], [(2, 0), (BEGINNING, 1)]);
+    // Both answer for a while.
+    assert_eq!([read("first"), read("promoted"), read("promoted")], [(1, 0), (BEGINNING, 0), (BEGINNING, 1)]);
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let fate = prop_oneof![4 => Just(Fate::Confirmed), 2 => Just(Fate::Outage), 1 => Just(Fate::Rejected)];
     prop_oneof![
@@ -405,6 +500,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::HandOver),
         6 => Just(Step::Wake),
         8 => prop_oneof![4 => 0_u64..60, 1 => 0_u64..3_000].prop_map(Step::Pass),
+        1 => (0_i64..8).prop_map(Step::FailOver),
     ]
 }
 

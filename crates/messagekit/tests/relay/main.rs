@@ -5,6 +5,7 @@
 mod broker;
 mod building;
 mod delayed;
+mod failover;
 mod fixture;
 mod late_commits;
 mod leases;

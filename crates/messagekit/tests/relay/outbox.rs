@@ -92,6 +92,18 @@ impl Outbox {
         });
     }
 
+    /// Loses the events of the last places, which are given again, as a standby that had not heard of them.
+    pub(crate) fn fail_over(&self, lost: i64) {
+        self.with(|state| {
+            state.failovers += 1;
+            state.next_seq -= lost;
+            let next = state.next_seq;
+            state.pending.retain(|(_, seq), _| *seq < next);
+            // Nothing is known of its transactions before it has looked at them.
+            state.was_decided.clear();
+        });
+    }
+
     pub(crate) fn wake(&self) {
         self.0.woken.notify_one();
     }

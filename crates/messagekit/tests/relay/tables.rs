@@ -27,6 +27,8 @@ pub(crate) struct State {
     pub(super) open: BTreeSet<i64>,
     pub(super) decided: Decided,
     pub(super) was_decided: VecDeque<i64>,
+    /// How many servers failed before the one that answers.
+    pub(super) failovers: u64,
     pub(super) down: bool,
     pub(super) silent: bool,
     pub(super) deletes_down: bool,
@@ -90,6 +92,7 @@ impl State {
             open: BTreeSet::new(),
             decided: Decided::Exactly,
             was_decided: VecDeque::new(),
+            failovers: 0,
             down: false,
             silent: false,
             deletes_down: false,
@@ -157,7 +160,8 @@ impl State {
         limit: usize,
     ) -> Page {
         self.statements.pending += 1;
-        let mut page = Page { decided: self.decided(), ..Page::default() };
+        let server = format!("server {}", self.failovers);
+        let mut page = Page { decided: self.decided(), server, ..Page::default() };
         for wanted in wanted {
             let shard = wanted.lease.shard;
             if !self.is_of(name, wanted.lease) {
