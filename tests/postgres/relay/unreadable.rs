@@ -128,7 +128,7 @@ fn event_that_cannot_be_read_is_set_aside_by_name_and_the_others_go_on() {
             let said = said(&format!("time-{n}"));
             assert!(said.contains("created_at is no time from year 1 to year 9999"), "{said}");
         }
-        assert!(said("huge").contains("bytes is over what the outbox takes"), "{}", said("huge"));
+        assert!(said("huge").contains("bytes is over the 8 MiB of a read"), "{}", said("huge"));
         for id in ["gone", "loose"] {
             assert!(said(id).contains("is not in the outbox any more"), "{}", said(id));
         }
@@ -152,6 +152,44 @@ fn event_that_cannot_be_read_is_set_aside_by_name_and_the_others_go_on() {
         let ids = log.ids();
         let place = |wanted: &str| ids.iter().position(|id| id == wanted).expect("it is out");
         assert!(place("time-0") < place("behind-0") && place("behind-lost") >= 20, "{ids:?}");
+        shutdown.request();
+        running.await.unwrap().unwrap();
+    });
+}
+
+/// An insert is what makes an event pending, whoever inserts.
+#[test]
+fn event_whose_row_is_inserted_again_and_that_is_discarded_then_goes_out_once_and_at_its_place() {
+    block_on(async {
+        let relayed = Relayed::fresh().await;
+        for (id, key) in [("gone", Some("k")), ("loose", None), ("behind", Some("k"))] {
+            relayed.write(id, key).await;
+        }
+        run(
+            relayed.store.pool(),
+            "CREATE TABLE backup AS SELECT * FROM messagekit.outbox_events WHERE event_id <> 'behind';
+             DELETE FROM messagekit.outbox_events WHERE event_id <> 'behind'",
+        )
+        .await;
+        let (log, shutdown) = (Arc::new(Log::default()), Shutdown::new());
+        let running = tokio::spawn(relay(&relayed.store, &log).unwrap().run(shutdown.clone()));
+        eventually("all are set aside", DEADLINE, async || relayed.pending().await == 0).await;
+
+        let put_back =
+            "INSERT INTO messagekit.outbox_events OVERRIDING SYSTEM VALUE SELECT * FROM backup ORDER BY seq";
+        run(relayed.store.pool(), put_back).await;
+        for event in relayed.store.rejected(0, 100, false).await.unwrap() {
+            let said = event.error.unwrap_or_default();
+            assert!(said.contains("discard it; to publish it, first insert its row again"), "{said}");
+            relayed.store.discard_rejected(event.id, &Actor::new("ann", "test")).await.unwrap();
+        }
+        relayed.write("last", Some("k")).await;
+        eventually("the last is out", DEADLINE, async || log.ids().contains(&"last".to_owned())).await;
+        eventually("nothing is pending", DEADLINE, async || relayed.pending().await == 0).await;
+        let of_key: Vec<String> = log.ids().into_iter().filter(|id| id != "loose").collect();
+        assert_eq!(of_key, ["gone", "behind", "last"]);
+        assert_eq!(log.ids().len(), 4, "each once: {:?}", log.ids());
+        assert_eq!(relayed.count("SELECT count(*) FROM messagekit.outbox_rejected").await, 0);
         shutdown.request();
         running.await.unwrap().unwrap();
     });

@@ -215,14 +215,14 @@ fn hold_behind_unreadable(found: &mut [Found]) {
 fn fill(message: &mut Message, row: &PgRow) -> Result<(), String> {
     let unread = |error: sqlx::Error| format!("event cannot be read: {error}");
     let Some(bytes) = row.try_get::<Option<i32>, _>(15).map_err(unread)? else {
-        return Err(
-            "event is not in the outbox any more: put its row back and retry, or discard it".to_owned()
-        );
+        // Its row becomes pending when it is inserted, so a retry would publish it a second time.
+        let text = "event is not in the outbox any more: discard it; to publish it, first insert its row again, with its seq";
+        return Err(text.to_owned());
     };
     message.key = row.try_get::<Option<String>, _>(5).map_err(unread)?.map(Into::into);
     let Some(payload) = row.try_get::<Option<Vec<u8>>, _>(6).map_err(unread)? else {
         return Err(format!(
-            "event of {bytes} bytes is over what the outbox takes: make it smaller and retry, or discard it"
+            "event of {bytes} bytes is over the 8 MiB of a read: make it smaller and retry, or discard it"
         ));
     };
     for (name, column) in [(headers::EVENT_TYPE, 7), (headers::CONTENT_TYPE, 8), (headers::TRACEPARENT, 9)] {
