@@ -43,10 +43,16 @@ SELECT EXISTS (SELECT FROM pg_trigger
   EXISTS (SELECT FROM messagekit.relay_members WHERE until > clock_timestamp()) AS has_relay,
   pg_current_wal_insert_lsn()::text AS here";
 
+/// The last of the delayed ones decides how long it takes; more than a day is a day, for no time is subtracted from one without an end.
 const WAITING: &str = "
 SELECT (SELECT count(*) FROM messagekit.outbox_pending WHERE shard >= 0) AS ready,
   (SELECT count(*) FROM messagekit.outbox_pending WHERE shard < 0) AS delayed,
-  (SELECT count(*) FROM messagekit.outbox_rejected) AS rejected";
+  (SELECT count(*) FROM messagekit.outbox_rejected) AS rejected,
+  l.event_id, l.topic, l.available_at::text AS due,
+  extract(epoch FROM greatest(least(l.available_at, now() + interval '1 day') - now(), interval '0'))::float8 AS seconds
+FROM (SELECT) one LEFT JOIN LATERAL (
+  SELECT p.event_id, p.topic, p.available_at FROM messagekit.outbox_pending p
+  WHERE p.shard < 0 ORDER BY p.available_at DESC LIMIT 1) l ON true";
 
 /// How an outbox is published.
 #[derive(Debug)]
@@ -90,11 +96,23 @@ impl Look {
 }
 
 /// What has not left.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Waiting {
     ready: i64,
     delayed: i64,
     rejected: i64,
+    /// The last of the delayed ones.
+    last: Option<Delayed>,
+}
+
+/// An event that is not due yet.
+#[derive(Clone, Debug)]
+struct Delayed {
+    event_id: String,
+    topic: String,
+    due: String,
+    /// How long that is from now, or a day.
+    wait: Duration,
 }
 
 impl Waiting {
@@ -102,14 +120,26 @@ impl Waiting {
         let count = sqlx::query(schema.sql(WAITING)).persistent(false).fetch_one(conn).await;
         let row = count.map_err(fault)?;
         let read = || {
+            let last = match row.try_get("event_id")? {
+                None => None,
+                Some(event_id) => {
+                    let wait = Duration::try_from_secs_f64(row.try_get("seconds")?).unwrap_or_default();
+                    Some(Delayed { event_id, topic: row.try_get("topic")?, due: row.try_get("due")?, wait })
+                }
+            };
             let (ready, delayed) = (row.try_get("ready")?, row.try_get("delayed")?);
-            Ok(Self { ready, delayed, rejected: row.try_get("rejected")? })
+            Ok(Self { ready, delayed, rejected: row.try_get("rejected")?, last })
         };
         read().map_err(fault)
     }
 
-    fn is_none(self) -> bool {
+    fn is_none(&self) -> bool {
         self.ready == 0 && self.delayed == 0 && self.rejected == 0
+    }
+
+    /// Says whether something stays longer than this, whatever relays do.
+    fn outlasts(&self, time: Duration) -> bool {
+        self.rejected > 0 || self.last.as_ref().is_some_and(|last| last.wait > time)
     }
 }
 

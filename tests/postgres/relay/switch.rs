@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use messagekit::relay::OutboxReader;
 use messagekit::{ErrorKind, Outbox, Shutdown, Store};
@@ -12,7 +12,7 @@ use messagekit_postgres::switch::{Existing, to_cdc, to_relay};
 use messagekit_postgres::{PostgresStore, SchemaName};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use messagekit_tests::Database;
-use sqlx::{Executor, PgPool};
+use sqlx::{AssertSqlSafe, Executor, PgPool};
 use tokio::task::JoinHandle;
 
 use super::outbox::{LEASE, Log, Relayed, in_order, relay};
@@ -245,6 +245,89 @@ fn relay_is_not_ended_while_events_wait_for_it() {
         let gone = relayed.store.lease("r1", LEASE).await.unwrap_err();
         assert_eq!(gone.kind(), ErrorKind::Schema);
         cdc::drop_slot(url, &schema).await.unwrap();
+    });
+}
+
+async fn write_for(relayed: &Relayed, id: &str, time: &str) {
+    let insert = format!(
+        "INSERT INTO messagekit.outbox_events (event_id, topic, payload, available_at) VALUES ('{id}', 'a.b', '', {time})"
+    );
+    relayed.store.pool().execute(AssertSqlSafe(insert)).await.unwrap();
+}
+
+/// What it says, run as it stands there, makes the next switch work.
+#[test]
+fn switch_from_the_relay_names_the_event_that_is_delayed_for_longest_and_how_to_publish_it_now() {
+    block_on(async {
+        let relayed = Relayed::fresh().await;
+        let (log, shutdown) = (Arc::new(Log::default()), Shutdown::new());
+        let running = tokio::spawn(relay(&relayed.store, &log).unwrap().run(shutdown.clone()));
+        write_for(&relayed, "near", "now() + interval '1 h'").await;
+        write_for(&relayed, "far", "'9999-12-29 12:00:00+00'").await;
+        relayed.write("now", None).await;
+        eventually("the relay runs", DEADLINE, async || log.ids() == ["now"]).await;
+
+        let url = relayed.database.url();
+        let error = to_cdc(url, &schema(), Some(&password()), DEADLINE).await.unwrap_err().to_string();
+        for said in ["delayed 2", "last far", "topic a.b", "due 9999-12-29"] {
+            assert!(error.contains(said), "{said}: {error}");
+        }
+        let begin = error.find("UPDATE ").expect("it says what to do");
+        let end = error[begin..].find("shard < 0").unwrap() + begin + "shard < 0".len();
+        relayed.store.pool().execute(AssertSqlSafe(&error[begin..end])).await.unwrap();
+        to_cdc(url, &schema(), Some(&password()), DEADLINE).await.unwrap();
+        assert_eq!(
+            log.ids().into_iter().collect::<BTreeSet<_>>(),
+            ["far", "near", "now"].map(str::to_owned).into()
+        );
+        shutdown.request();
+        let _ = running.await.unwrap();
+        cdc::drop_slot(url, &schema()).await.unwrap();
+    });
+}
+
+#[test]
+fn switch_from_the_relay_waits_for_what_is_due_soon_and_not_for_what_is_delayed_meanwhile() {
+    block_on(async {
+        let relayed = Relayed::fresh().await;
+        let (log, shutdown) = (Arc::new(Log::default()), Shutdown::new());
+        let running = tokio::spawn(relay(&relayed.store, &log).unwrap().run(shutdown.clone()));
+        write_for(&relayed, "soon", "now() + interval '1 s'").await;
+        eventually("the relay runs", DEADLINE, async || {
+            relayed.count("SELECT count(*) FROM messagekit.relay_members").await == 1
+        })
+        .await;
+        let url = relayed.database.url().to_owned();
+        // A slot is not made beside an open transaction.
+        cdc::set_up(&url, &schema(), Some(&password())).await.unwrap();
+        // A writer keeps the switch waiting, and delays an event.
+        let mut open = relayed.store.begin().await.unwrap();
+        let insert = "INSERT INTO messagekit.outbox_events (event_id, topic, payload, available_at)
+            VALUES ('far', 'a.b', '', '9999-12-29 12:00:00+00')";
+        open.execute(insert).await.unwrap();
+        let began = Instant::now();
+        let switching = {
+            let url = url.clone();
+            tokio::spawn(async move { to_cdc(&url, &schema(), Some(&password()), DEADLINE).await })
+        };
+        until_the_switch_waits(&relayed).await;
+        relayed.store.commit(open).await.unwrap();
+        let refused = switching.await.unwrap().unwrap_err().to_string();
+        assert!(refused.contains("last far"), "{refused}");
+        assert!(began.elapsed() < DEADLINE, "it waited for the year 9999");
+
+        relayed
+            .store
+            .pool()
+            .execute("DELETE FROM messagekit.outbox_pending WHERE event_id = 'far'")
+            .await
+            .unwrap();
+        write_for(&relayed, "soon-too", "now() + interval '1 s'").await;
+        to_cdc(&url, &schema(), Some(&password()), DEADLINE).await.unwrap();
+        assert_eq!(log.ids(), ["soon", "soon-too"]);
+        shutdown.request();
+        let _ = running.await.unwrap();
+        cdc::drop_slot(&url, &schema()).await.unwrap();
     });
 }
 

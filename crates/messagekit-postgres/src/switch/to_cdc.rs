@@ -6,7 +6,7 @@ use messagekit::{Error, ErrorKind};
 use sqlx::{Executor, PgConnection};
 use tokio::time::Instant;
 
-use super::{Look, PAUSE, STOP_WRITERS, Waiting, begin, busy, end, is_late, stop};
+use super::{Delayed, Look, PAUSE, STOP_WRITERS, Waiting, begin, busy, end, is_late, stop};
 use crate::SchemaName;
 use crate::cdc::{self, Capture};
 use crate::migrations::link::fault;
@@ -26,8 +26,9 @@ DELETE FROM messagekit.relay_shards";
 /// back.
 ///
 /// # Errors
-/// [`ErrorKind::WrongState`] while events wait that a relay has to publish, are delayed, or were refused, or when the switch to
-/// the relay is not complete: the relay goes on, and a slot that this call has made is dropped again. [`ErrorKind::Conflict`]
+/// [`ErrorKind::WrongState`] while events wait that a relay has to publish, or were refused, or when the switch to the relay is not
+/// complete: the relay goes on, and a slot that this call has made is dropped again. An event that is delayed beyond `limit` is not
+/// waited for: the error comes at once and names the last one. [`ErrorKind::Conflict`]
 /// when open transactions of writers leave no moment within `limit`, or another process is switching. Else as
 /// [`cdc::set_up`].
 ///
@@ -66,8 +67,8 @@ async fn run(
         return Err(Error::new(ErrorKind::WrongState, text).with("schema", schema).into());
     }
     let waiting = Waiting::count(conn, schema).await?;
-    if waiting.delayed > 0 || waiting.rejected > 0 || (waiting.ready > 0 && !look.has_relay) {
-        return Err(refused(waiting, look.has_relay).into());
+    if waiting.outlasts(limit) || !waiting.is_none() && !look.has_relay {
+        return Err(refused(schema, waiting, look.has_relay).into());
     }
     let mut done = cdc::set_up(url, schema, password).await?;
     usable(&Look::at(conn, schema, capture, None).await?, capture)?;
@@ -89,13 +90,15 @@ async fn end_relay(conn: &mut PgConnection, capture: &Capture, limit: Duration) 
     let until = Instant::now() + limit;
     loop {
         let waiting = try_to_end(conn, capture).await?;
-        if waiting.is_some_and(Waiting::is_none) {
-            return Ok(());
+        let left = until.saturating_duration_since(Instant::now());
+        match waiting {
+            Some(waiting) if waiting.is_none() => return Ok(()),
+            Some(waiting) if left.is_zero() || waiting.outlasts(left) => {
+                return Err(refused(schema, waiting, true));
+            }
+            None if left.is_zero() => return Err(busy(schema, limit)),
+            _ => tokio::time::sleep(PAUSE).await,
         }
-        if Instant::now() > until {
-            return Err(waiting.map_or_else(|| busy(schema, limit), |waiting| refused(waiting, true)));
-        }
-        tokio::time::sleep(PAUSE).await;
     }
 }
 
@@ -106,7 +109,8 @@ async fn try_to_end(conn: &mut PgConnection, capture: &Capture) -> Result<Option
     let until = Instant::now() + DRAIN;
     let waiting = loop {
         let waiting = Waiting::count(&mut tx, schema).await?;
-        if waiting.is_none() || waiting.delayed > 0 || waiting.rejected > 0 || Instant::now() > until {
+        let left = until.saturating_duration_since(Instant::now());
+        if waiting.is_none() || left.is_zero() || waiting.outlasts(left) {
             break waiting;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -138,17 +142,27 @@ fn usable(look: &Look, capture: &Capture) -> Result<(), Error> {
     Err(Error::new(ErrorKind::WrongState, text))
 }
 
-fn refused(waiting: Waiting, has_relay: bool) -> Error {
-    let Waiting { ready, delayed, rejected } = waiting;
+fn refused(schema: &SchemaName, waiting: Waiting, has_relay: bool) -> Error {
+    let Waiting { ready, delayed, rejected, last } = waiting;
     let cure = match (rejected, delayed, has_relay) {
-        (1.., ..) => "mend what was refused: `messagekit outbox rejected list`",
-        (_, 1.., _) => "wait until the delayed ones are due",
-        (.., false) => "let a relay run",
-        _ => "let the relay come after the writers, and try again",
+        (1.., ..) => "mend what was refused: `messagekit outbox rejected list`".to_owned(),
+        (_, _, false) => "let a relay run".to_owned(),
+        (_, 1.., _) => format!(
+            "try again when the last delayed one is due, or let the relay publish them now: \
+             UPDATE {}.outbox_pending SET available_at = now() WHERE shard < 0",
+            schema.quoted()
+        ),
+        _ => "let the relay come after the writers, and try again".to_owned(),
     };
     let text = format!("outbox still has events of the relay: {cure}");
-    Error::new(ErrorKind::WrongState, text)
+    let error = Error::new(ErrorKind::WrongState, text)
         .with("ready", ready)
         .with("delayed", delayed)
-        .with("rejected", rejected)
+        .with("rejected", rejected);
+    match last {
+        None => error,
+        Some(Delayed { event_id, topic, due, .. }) => {
+            error.with("last", event_id).with("topic", topic).with("due", due)
+        }
+    }
 }
