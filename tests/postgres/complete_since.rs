@@ -148,6 +148,33 @@ fn consumers_learn_of_a_day_of_markers_that_goes_at_once() {
     });
 }
 
+/// Returns a statement of the page for operators, for a consumer, with a time in the past.
+fn correction(consumer: &str) -> String {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operating.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let begin = "UPDATE messagekit.consumer_windows SET complete_since = ";
+    let line = page.lines().find(|line| line.starts_with(begin)).expect("the page has the statement");
+    let (_, rest) = line.strip_prefix(begin).unwrap().split_once(" WHERE ").unwrap();
+    format!("{begin}now() - interval '2 hours' WHERE {}", rest.replace("'billing'", &format!("'{consumer}'")))
+}
+
+#[test]
+fn a_time_from_a_clock_that_was_ahead_is_corrected_in_every_row_of_the_consumer() {
+    block_on(async {
+        let shop = Shop::open().await;
+        for days in [7, 14] {
+            assert_eq!(deliver(&shop, &MessageId::new(), 0, Some(DAY * days)).await, (1, 0, 0));
+        }
+        let ahead = "UPDATE messagekit.consumer_windows SET complete_since = now() + interval '5 days'";
+        run(shop.store.pool(), ahead).await;
+        assert_eq!(deliver(&shop, &MessageId::new(), 0, Some(DAY * 14)).await, (0, 0, 1));
+
+        let done = shop.store.pool().execute(AssertSqlSafe(correction(&shop.consumer))).await.unwrap();
+        assert_eq!(done.rows_affected(), 2, "one for each window");
+        assert_eq!(deliver(&shop, &MessageId::new(), 0, Some(DAY * 14)).await, (1, 0, 0));
+    });
+}
+
 /// Returns whether somebody waits for a row of the windows.
 async fn waits(store: &PostgresStore) -> bool {
     let waiting = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
