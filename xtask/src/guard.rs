@@ -16,6 +16,7 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level::{emulate_default_handler, signal_name};
 
 use crate::stack::Group;
+use crate::terminal::note;
 
 /// Tells a process that it is the worker.
 const WORKER: &str = "MESSAGEKIT_XTASK_WORKER";
@@ -76,6 +77,11 @@ pub(crate) fn status(command: &mut Command) -> io::Result<ExitStatus> {
     status
 }
 
+/// Whether the task was ended: what waits for something gives up then.
+pub(crate) fn is_ended() -> bool {
+    work().ended
+}
+
 fn wait_for_worker() -> io::Result<ExitCode> {
     // Before there is anything to stop.
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
@@ -93,7 +99,9 @@ fn wait_for_worker() -> io::Result<ExitCode> {
             }
             let _ = noted.set(signal);
             let name = signal_name(signal).unwrap_or("a signal");
-            eprintln!("{name}: stopping what was started; a second signal ends this program at once");
+            note(format_args!(
+                "{name}: stopping what was started; a second signal ends this program at once"
+            ));
         }
     });
     let status = worker.wait()?;

@@ -3,7 +3,6 @@
 //! [`check`] and the gate are fixed lists of cargo commands, run one after another until one fails ([`stage`]); a failed
 //! stage prints exactly what to type. [`guard`] ends what a task has started. The [`stack`] is the services that some tests need, [`test`](mod@test) runs
 //! the tests with them, and [`bench`](mod@bench) the measurements.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a developer tool reports on its terminal")]
 
 mod bench;
 mod check;
@@ -12,12 +11,15 @@ mod members;
 mod stack;
 mod stage;
 mod suites;
+mod terminal;
 mod test;
 
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use stage::Stage;
+
+use crate::terminal::{note, say};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -60,12 +62,11 @@ fn main() -> ExitCode {
         }
         Task::Test(options) => guard::run(|| prepared(|| test::run(&options))),
         Task::Bench(options) => guard::run(|| prepared(|| bench::run(&options))),
-        Task::Stack(action) => {
-            stack::run(action).map(|yes| if yes { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-        }
+        Task::Stack(action @ stack::Action::Up { .. }) => guard::run(|| answered(stack::run(action))),
+        Task::Stack(action) => answered(stack::run(action)),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("error: {error}");
+        note(format_args!("error: {error}"));
         ExitCode::FAILURE
     })
 }
@@ -76,14 +77,19 @@ fn prepared(task: impl FnOnce() -> Result<ExitCode, String>) -> Result<ExitCode,
     task()
 }
 
+/// Turns a yes or a no into an exit code.
+fn answered(answer: Result<bool, String>) -> Result<ExitCode, String> {
+    answer.map(|yes| if yes { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
 /// Runs a list of stages and prints how it went.
 fn stages(stages: &[Stage]) -> ExitCode {
     let report = stage::run(stages, guard::status);
-    println!("\n{report}");
+    say(format_args!("\n{report}"));
     match report.failure() {
         None => ExitCode::SUCCESS,
         Some(failure) => {
-            eprintln!("\n{failure}");
+            note(format_args!("\n{failure}"));
             ExitCode::FAILURE
         }
     }

@@ -6,6 +6,8 @@ use std::io;
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
+use crate::terminal::say;
+
 /// One cargo command of a task.
 #[derive(Debug, Clone)]
 pub(crate) struct Stage {
@@ -78,7 +80,7 @@ pub(crate) fn run(
         let outcome = if report.failure().is_some() {
             Outcome::NotRun
         } else {
-            println!("\n== {}: {stage}", stage.name);
+            say(format_args!("\n== {}: {stage}", stage.name));
             let started = Instant::now();
             let result = execute(&mut stage.command());
             let took = started.elapsed();

@@ -5,7 +5,6 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -14,6 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::guard;
+use crate::terminal::say;
 
 /// What can be tested: a library, a program or a test target of a package, by kind and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -197,11 +197,6 @@ impl fmt::Display for Table<'_> {
         }
         Ok(())
     }
-}
-
-/// A reader who has left is no reason to end the tests.
-pub(crate) fn say(text: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stdout().lock(), "{text}");
 }
 
 fn list(value: &Value) -> &[Value] {

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: the services up beside the build, every test with its services required, the services down.
 
 use std::fs::{self, File};
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::thread;
@@ -12,6 +12,7 @@ use clap::Args;
 use crate::stack::{Health, Service, Stack};
 use crate::stage::cargo;
 use crate::suites::{self, Suite, Table};
+use crate::terminal::say;
 use crate::{guard, members};
 
 /// What the tests may need, and what happens to it afterwards.
@@ -52,7 +53,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
         let doc = Suite::doc(&cargo_test(&services, &["--doc"]));
         let runs = suites::run(suites, doc, &env, &stack.logs());
         let table = Table { build, runs: &runs, total: began.elapsed() };
-        suites::say(format_args!("\n{table}"));
+        say(format_args!("\n{table}"));
         Ok(if table.is_green() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     })
 }
@@ -64,16 +65,21 @@ pub(crate) fn with_services(
     work: impl FnOnce(&Stack) -> Result<ExitCode, String>,
 ) -> Result<ExitCode, String> {
     let stack = Stack::find()?;
-    let before = stack.status(services)?;
-    let ours: Vec<Service> =
-        before.iter().filter(|state| state.health == Health::Down).map(|state| state.service).collect();
-    let ended = work(&stack);
-    if !keep && !ours.is_empty() {
-        // Also after a failure. What ran before goes on with its data: somebody else needs it.
-        let down = stack.down(&ours, true);
-        return ended.and_then(|code| down.map(|()| code));
-    }
-    ended
+    let ours = stack.missing(services)?;
+    // What ran before goes on with its data: somebody else needs it.
+    let stop = || if keep || ours.is_empty() { Ok(()) } else { stack.down(&ours, true) };
+    stopped_after(|| work(&stack), stop)
+}
+
+/// Does something, and stops what was started for it, also after a failure or a panic.
+fn stopped_after<T>(
+    work: impl FnOnce() -> Result<T, String>,
+    stop: impl FnOnce() -> Result<(), String>,
+) -> Result<T, String> {
+    let ended = catch_unwind(AssertUnwindSafe(work));
+    let stopped = stop();
+    let done = ended.unwrap_or_else(|panic| resume_unwind(panic))?;
+    stopped.map(|()| done)
 }
 
 /// The services of the tests named: those of connect follow a record from the database to the last consumer.
@@ -145,6 +151,22 @@ mod tests {
         let arguments: Vec<_> = command.get_args().map(|arg| arg.to_string_lossy().into_owned()).collect();
         let features = "messagekit-tests/postgres,messagekit-tests/kafka";
         assert_eq!(arguments, ["test", "--workspace", "--features", features, "--doc"]);
+    }
+
+    #[test]
+    fn what_was_started_is_stopped_after_a_failure_and_after_a_panic_too() {
+        let stopped = std::cell::Cell::new(0);
+        let stop = || {
+            stopped.set(stopped.get() + 1);
+            Ok(())
+        };
+        assert_eq!(stopped_after(|| Ok(7), stop), Ok(7));
+        assert_eq!(stopped_after(|| Err::<(), _>("no".to_owned()), stop), Err("no".to_owned()));
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            stopped_after(|| -> Result<(), String> { panic!("a bug") }, stop)
+        }));
+        assert_eq!(*panicked.unwrap_err().downcast::<&str>().unwrap(), "a bug");
+        assert_eq!(stopped.get(), 3);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The stack as containers of a Docker engine, from the compose file in the root of the workspace.
 
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use super::folder::workspace;
 use super::service::Service;
 use super::state::{Health, State};
 use super::{Alarm, connect};
+use crate::guard;
 
 /// A stack of containers. Ports and passwords are those of `docker-compose.yml`.
 #[derive(Debug)]
@@ -25,7 +26,11 @@ impl Docker {
 
     /// Starts the containers and returns when their health checks pass.
     pub(crate) fn up(&self, services: &[Service]) -> Result<(), String> {
-        compose(&["up", "-d", "--wait"], services).map(drop)
+        let args = ["up", "-d", "--wait"];
+        let mut command = command(&args, services);
+        let status = guard::status(command.stdout(Stdio::null()));
+        let status = status.map_err(|error| format!("cannot start docker: {error}"))?;
+        if status.success() { Ok(()) } else { Err(failed(&args, status)) }
     }
 
     /// Stops and removes the containers; with `wipe` their volumes go too.
@@ -125,21 +130,27 @@ fn port(service: Service) -> u16 {
     }
 }
 
-/// Runs one compose command. What it says goes to the terminal's error stream; only its output is kept.
+/// Runs one compose command, also after the task was ended. Only its output is kept.
 fn compose(args: &[&str], services: &[Service]) -> Result<Output, String> {
+    let output = command(args, services).stdout(Stdio::piped()).output();
+    let output = output.map_err(|error| format!("cannot start docker: {error}"))?;
+    if output.status.success() { Ok(output) } else { Err(failed(args, output.status)) }
+}
+
+/// A compose command. What it says goes to the terminal's error stream.
+fn command(args: &[&str], services: &[Service]) -> Command {
     let mut command = Command::new("docker");
     command.args(["compose", "-f", "docker-compose.yml"]).args(args);
     command.args(services.iter().map(|service| service.name()));
-    command.current_dir(workspace()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-    let output = command.output().map_err(|error| format!("cannot start docker: {error}"))?;
-    if output.status.success() {
-        return Ok(output);
-    }
-    Err(format!(
-        "docker compose {} failed ({}); MESSAGEKIT_STACK=native runs the services without Docker",
-        args.join(" "),
-        output.status
-    ))
+    command.current_dir(workspace()).stdin(Stdio::null()).stderr(Stdio::inherit());
+    command
+}
+
+fn failed(args: &[&str], status: ExitStatus) -> String {
+    let args = args.join(" ");
+    format!(
+        "docker compose {args} failed ({status}); MESSAGEKIT_STACK=native runs the services without Docker"
+    )
 }
 
 /// Reads what `ps` prints: one object per line, or one list in older versions.

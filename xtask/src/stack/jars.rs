@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::folder::{self, Folder};
 use super::process;
 use super::versions::{DEBEZIUM, KAFKA, LOG4J, SLF4J};
+use crate::guard;
+use crate::terminal::note;
 
 /// The folder with the jars of one pair of versions.
 #[derive(Debug)]
@@ -49,7 +51,7 @@ impl Jars {
         if self.are_complete() {
             return Ok(());
         }
-        eprintln!("downloading Kafka {KAFKA} and Debezium {DEBEZIUM} into {}", self.0.display());
+        note(format_args!("downloading Kafka {KAFKA} and Debezium {DEBEZIUM} into {}", self.0.display()));
         folder::remove(&self.0)?;
         folder::write(&self.0.join("pom.xml"), &project())?;
         self.run(self.maven(), log)?;
@@ -83,7 +85,7 @@ impl Jars {
         let program = command.get_program().to_string_lossy().into_owned();
         let output = fs::File::create(log).and_then(|file| Ok((file.try_clone()?, file)));
         let (output, errors) = output.map_err(|error| format!("cannot write {}: {error}", log.display()))?;
-        let status = command.stdin(Stdio::null()).stdout(output).stderr(errors).status();
+        let status = guard::status(command.stdout(output).stderr(errors));
         let status = status.map_err(|error| format!("cannot start {program}: {error}"))?;
         if status.success() {
             return Ok(());

@@ -31,6 +31,9 @@ pub(crate) use process::Group;
 pub(crate) use service::Service;
 pub(crate) use state::{Health, State};
 
+use crate::guard;
+use crate::terminal::say;
+
 /// What can be done with the stack.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
@@ -127,7 +130,14 @@ pub(crate) fn run(action: Action) -> Result<bool, String> {
     let stack = Stack::find()?;
     match action {
         Action::Up { chosen } => {
-            stack.up(&Service::chosen(&chosen.services, &Service::DEFAULT))?;
+            let services = Service::chosen(&chosen.services, &Service::DEFAULT);
+            // Where nobody can say what runs, nothing can be started either.
+            let missing = stack.missing(&services).unwrap_or_default();
+            let started = stack.up(&services);
+            if started.is_err() && guard::is_ended() && !missing.is_empty() {
+                stack.down(&missing, false)?;
+            }
+            started?;
         }
         Action::Down { chosen, wipe } => {
             let named = if chosen.services.is_empty() { &Service::ALL[..] } else { &chosen.services };
@@ -136,13 +146,13 @@ pub(crate) fn run(action: Action) -> Result<bool, String> {
         Action::Status(chosen) => {
             let states = stack.status(&stack.known(chosen)?)?;
             for state in &states {
-                println!("{state}");
+                say(format_args!("{state}"));
             }
             return Ok(states.iter().all(|state| state.health == Health::Ready));
         }
         Action::Env(chosen) => {
             for (name, value) in stack.env(&stack.known(chosen)?)? {
-                println!("{name}={value}");
+                say(format_args!("{name}={value}"));
             }
         }
         Action::Kill { service } => stack.kill(service)?,
@@ -197,6 +207,12 @@ impl Stack {
             Way::Native(native) => native.status(services),
             Way::Docker(docker) => docker.status(services),
         }
+    }
+
+    /// Those of the services that do not run.
+    pub(crate) fn missing(&self, services: &[Service]) -> Result<Vec<Service>, String> {
+        let states = self.status(services)?.into_iter();
+        Ok(states.filter(|state| state.health == Health::Down).map(|state| state.service).collect())
     }
 
     /// The variables by which tests find these services and this stack.

@@ -13,6 +13,8 @@ use super::process::{self, Process};
 use super::service::Service;
 use super::state::{Health, State};
 use super::{Alarm, connect, jvm, kafka, packages, postgres, rabbitmq};
+use crate::guard;
+use crate::terminal::note;
 
 /// How long a service may take from its start to its first answer.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -156,12 +158,17 @@ impl Native {
     fn wait(&self, services: &[Service], ports: &Ports, since: Instant) -> Result<(), String> {
         let mut left = services.to_vec();
         loop {
+            if guard::is_ended() {
+                return Err("ended while services were starting".to_owned());
+            }
             let mut starting = Vec::new();
             for service in left {
                 let state = self.state(service, ports);
                 let log = self.folder.log(service.name());
                 match state.health {
-                    Health::Ready => eprintln!("{state} after {:.1} s", since.elapsed().as_secs_f64()),
+                    Health::Ready => {
+                        note(format_args!("{state} after {:.1} s", since.elapsed().as_secs_f64()));
+                    }
                     Health::Down => {
                         return Err(format!("{service} ended while it started; {}", process::end_of(&log)));
                     }
@@ -211,7 +218,7 @@ impl Native {
         for (service, process) in running {
             let orderly = process.ends_within(Duration::from_secs(40));
             if !orderly {
-                eprintln!("{service} ignores its signal to end for 40 s and is killed");
+                note(format_args!("{service} ignores its signal to end for 40 s and is killed"));
                 if !process.kill() {
                     return Err(format!("{service} cannot be ended (pid {})", process.pid()));
                 }

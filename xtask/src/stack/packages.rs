@@ -9,6 +9,8 @@ use super::folder::{self, Folder};
 use super::jars::Jars;
 use super::service::Service;
 use super::{postgres, process, rabbitmq};
+use crate::guard;
+use crate::terminal::note;
 
 /// The script that Debian's packages ask before they start a system service.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
@@ -70,7 +72,7 @@ fn ensure(missing: &[&str], log: &Path) -> Result<(), String> {
     if !is_root() {
         return Err(advice(missing));
     }
-    eprintln!("installing {} (the log is {})", missing.join(", "), log.display());
+    note(format_args!("installing {} (the log is {})", missing.join(", "), log.display()));
     folder::write(log, "")?;
     apt(&["update"], log)?;
     apt(&[&["install", "--yes", "--no-install-recommends"], missing].concat(), log)
@@ -98,8 +100,8 @@ fn apt(args: &[&str], log: &Path) -> Result<(), String> {
     let mut command = Command::new("apt-get");
     // Another apt-get may be at work, as on a machine that has just booted.
     command.args(["--quiet", "--option", "DPkg::Lock::Timeout=300"]).args(args);
-    command.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null()).stdout(output).stderr(errors);
-    let status = command.status().map_err(|error| {
+    command.env("DEBIAN_FRONTEND", "noninteractive").stdout(output).stderr(errors);
+    let status = guard::status(&mut command).map_err(|error| {
         format!("cannot start apt-get: {error}; on a system without it, start a Docker engine instead")
     })?;
     if status.success() {
@@ -132,7 +134,7 @@ impl Drop for Policy {
         if let Some(path) = &self.ours
             && let Err(error) = folder::remove(path)
         {
-            eprintln!("{error}; remove it by hand, or no package will start its service");
+            note(format_args!("{error}; remove it by hand, or no package will start its service"));
         }
     }
 }

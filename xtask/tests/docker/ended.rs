@@ -1,4 +1,4 @@
-//! A test run that is ended from outside leaves nothing behind.
+//! A task that is ended from outside leaves nothing behind.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{Machine, WIPE};
+use super::{Machine, WIPE, fakes};
 
 /// How long anything here may take on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -26,7 +26,7 @@ fn is_alive(pid: &str) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, fields)| !fields.starts_with('Z'))
 }
 
-/// A test run in the middle of its tests, with the processes of the command that runs them.
+/// A task in the middle of a command that does not end, with the processes of that command.
 struct Run {
     machine: Machine,
     program: Child,
@@ -37,9 +37,13 @@ impl Run {
     fn start(line: &str) -> Self {
         let machine = Machine::with_engine().with("hang", "");
         let program = machine.command(line).spawn().expect("xtask starts");
+        Self::of(machine, program)
+    }
+
+    fn of(machine: Machine, program: Child) -> Self {
         let pids = machine.0.path().join("pids");
         let read = || fs::read_to_string(&pids).unwrap_or_default();
-        until("the test command", || read().lines().count() == 2);
+        until("the command", || read().lines().count() == 2);
         let started: Vec<String> = read().lines().map(ToOwned::to_owned).collect();
         assert!(started.iter().all(|pid| is_alive(pid)));
         Self { machine, program, started }
@@ -47,6 +51,18 @@ impl Run {
 
     fn end(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.program), signal).expect("it runs");
+    }
+
+    /// Ends it by SIGTERM, and waits until it has ended with all that it has started.
+    fn ends(&mut self) {
+        self.end(Signal::TERM);
+        let mut status = None;
+        until("its end", || {
+            status = self.program.try_wait().expect("a child can be waited for");
+            status.is_some()
+        });
+        assert!(!self.started.iter().any(|pid| is_alive(pid)));
+        assert_eq!(status.and_then(|status| status.code()), Some(128 + Signal::TERM.as_raw()));
     }
 
     fn nothing_is_left(&self) {
@@ -82,4 +98,37 @@ fn a_gate_that_is_killed_takes_the_run_inside_it_along() {
     run.program.wait().expect("a child can be waited for");
     run.nothing_is_left();
     assert!(Path::new(&run.machine.stack()).exists());
+}
+
+#[test]
+fn a_stack_that_is_ended_while_it_downloads_ends_the_download() {
+    let machine = Machine::without_engine();
+    let program = machine.command("stack up --services kafka").spawn().expect("xtask starts");
+    Run::of(machine, program).ends();
+}
+
+#[test]
+fn a_stack_that_is_ended_while_it_starts_stops_what_it_has_started_and_nothing_else() {
+    let machine = Machine::with_engine();
+    machine.prints("stack up --services postgres");
+    let machine = machine.with("hang-up", "");
+    let program = machine.command("stack up").spawn().expect("xtask starts");
+    let mut run = Run::of(machine, program);
+    run.ends();
+    let down = "compose -f docker-compose.yml down kafka connect rabbitmq".to_owned();
+    assert_eq!(run.machine.calls().last(), Some(&down));
+}
+
+/// On a system where the stand-ins are all that there is, and which only root may change.
+#[test]
+fn packages_that_are_being_installed_are_given_up_with_the_task() {
+    let machine = Machine::without_engine().with("hang", "");
+    let mut command = machine.command("check");
+    command.env("PATH", fakes()).env_remove("OPENSSL_DIR");
+    if rustix::process::geteuid().is_root() {
+        let program = command.spawn().expect("xtask starts");
+        Run::of(machine, program).ends();
+    } else {
+        assert_eq!(command.status().expect("xtask starts").code(), Some(1), "nothing is begun");
+    }
 }

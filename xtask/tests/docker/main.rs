@@ -1,6 +1,7 @@
 //! The stack on a Docker engine, and a test run with it, seen through the commands they give: scripts on PATH stand in
-//! for `docker`, `cargo` and `apt-get`.
+//! for `docker`, `cargo`, `apt-get`, `mvn` and `java`.
 
+mod closed;
 mod ended;
 mod packages;
 mod suites;
@@ -98,11 +99,11 @@ fn an_engine_that_answers_gets_the_compose_commands() {
     let machine = Machine::with_engine();
 
     machine.prints("stack up");
-    assert_eq!(machine.docker_calls(), [INFO, UP]);
+    assert_eq!(machine.docker_calls(), [INFO, PS, UP]);
 
     machine.prints("stack up --services connect");
     let up = "compose -f docker-compose.yml up -d --wait kafka connect";
-    assert_eq!(machine.docker_calls(), [INFO, up]);
+    assert_eq!(machine.docker_calls(), [INFO, PS, up]);
 
     assert_eq!(
         machine.prints("stack status"),
@@ -185,7 +186,7 @@ fn a_failing_compose_is_reported_with_the_way_around_it() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.starts_with("error: docker compose up -d --wait failed (exit"), "{said}");
     assert!(said.contains("MESSAGEKIT_STACK=native"), "{said}");
-    assert_eq!(machine.docker_calls(), [UP]);
+    assert_eq!(machine.docker_calls(), [PS, UP]);
 }
 
 #[test]

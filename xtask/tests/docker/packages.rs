@@ -1,8 +1,22 @@
 //! A system with Rust and a C compiler, and with none of the packages that the build needs besides.
 
+use std::fs;
+use std::path::Path;
+
 use super::{Machine, fakes};
 
 const PACKAGES: &str = "g++ make pkg-config libssl-dev python3 python3-venv curl";
+
+/// For those who are not root.
+#[test]
+fn the_page_for_contributors_names_every_package_that_build_and_tests_need() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../CONTRIBUTING.md");
+    let page = fs::read_to_string(page).unwrap();
+    for package in PACKAGES.split(' ') {
+        let is_named = page.split(|end: char| end == '`' || end.is_whitespace()).any(|word| word == package);
+        assert!(is_named, "{package} is missing");
+    }
+}
 
 #[test]
 fn what_the_build_needs_is_installed_before_it_as_root_and_named_to_others() {
