@@ -1,5 +1,6 @@
 //! The way of a bridge to RabbitMQ, which a test cuts, stalls and mends.
 
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex};
 
 use messagekit_tests::services;
@@ -26,11 +27,17 @@ enum Way {
 
 impl Wire {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (url, address) = (services::amqp_url(), listener.local_addr().unwrap());
+        let url = services::amqp_url();
         let (login, rest) = url.split_once('@').unwrap();
         let (host, vhost) = rest.split_once('/').unwrap();
-        let (broker, url) = (host.to_owned(), format!("{login}@{address}/{vhost}"));
+        let wire = Self::to(host).await;
+        Self { url: format!("{login}@{}/{vhost}", wire.url), ..wire }
+    }
+
+    /// Its URL is an address alone.
+    async fn to(broker: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (broker, url) = (broker.to_owned(), listener.local_addr().unwrap().to_string());
         let (way, seen) = watch::channel(Way::Open);
         let connections = Arc::<Mutex<JoinSet<()>>>::default();
         let carried = Arc::clone(&connections);
@@ -76,8 +83,11 @@ async fn copy(
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let read = from.read(&mut buffer).await?;
-        // The test that stalled it may be over.
-        let _ = way.wait_for(|way| *way != Way::Stalled).await;
+        // The test that stalled it may be over. What it holds when it is cut must not get through: its task is ended a moment later.
+        let now = way.wait_for(|way| *way != Way::Stalled).await.map(|way| *way);
+        if matches!(now, Ok(Way::Cut)) {
+            return Err(ErrorKind::ConnectionAborted.into());
+        }
         if read == 0 {
             return to.shutdown().await;
         }
@@ -89,4 +99,25 @@ async fn copy(
 pub(crate) fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.unwrap().block_on(test);
+}
+
+#[test]
+fn what_a_stalled_wire_holds_is_lost_when_it_is_cut() {
+    run(async {
+        for _ in 0..500 {
+            let broker = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let wire = Wire::to(&broker.local_addr().unwrap().to_string()).await;
+            let mut client = TcpStream::connect(&wire.url).await.unwrap();
+            let (mut behind, _) = broker.accept().await.unwrap();
+            client.write_all(b"a").await.unwrap();
+            assert_eq!(behind.read_u8().await.unwrap(), b'a');
+            wire.stall();
+            client.write_all(b"b").await.unwrap();
+            tokio::task::yield_now().await;
+            wire.cut();
+            let mut rest = Vec::new();
+            let _ = behind.read_to_end(&mut rest).await;
+            assert!(rest.is_empty(), "it was carried all the same");
+        }
+    });
 }

@@ -121,22 +121,24 @@ fn instance(member: usize) -> String {
 
 /// Starts a process of billing.
 pub(crate) fn start_member(database: &Database, names: &Names, member: usize) -> Process {
-    let settings = member_settings(database, names, member);
-    Process::start("messagekit-billing", &settings.each_ref().map(|(key, value)| (*key, &**value)))
+    let settings = member_settings(database, names, Some(instance(member)));
+    let settings: Vec<_> = settings.iter().map(|(key, value)| (*key, &**value)).collect();
+    Process::start("messagekit-billing", &settings)
 }
 
-/// Returns the variables of a process of billing.
+/// Returns the variables of a process of billing, which has an instance id or not.
 pub(crate) fn member_settings(
     database: &Database,
     names: &Names,
-    member: usize,
-) -> [(&'static str, String); 4] {
-    [
+    instance: Option<String>,
+) -> Vec<(&'static str, String)> {
+    let mut settings = vec![
         ("MESSAGEKIT_DATABASE_URL", database.url().to_owned()),
         ("MESSAGEKIT_KAFKA", services::kafka()),
-        ("MESSAGEKIT_INSTANCE", instance(member)),
         ("MESSAGEKIT_NAME_PREFIX", names.prefix.clone()),
-    ]
+    ];
+    settings.extend(instance.map(|instance| ("MESSAGEKIT_INSTANCE", instance)));
+    settings
 }
 
 /// Returns what a count comes to; `None` while the database does not answer.

@@ -133,7 +133,7 @@ async fn billing(point: &str, time: usize) {
     let (database, names) = (Database::fresh().await, Names::make().await);
     let mut look = database.connection().await;
     // Whoever gets there first dies; the other one is cut off in what it does then.
-    let doomed = (0..MEMBERS).map(|member| doomed_member(&database, &names, member, point, time)).collect();
+    let doomed = (0..MEMBERS).map(|_| doomed_member(&database, &names, point, time)).collect();
     let mut rule = Rule::make(&mut look).await;
     send(&names, records()).await;
     Doomed::until_one_died(doomed, point, async || rule.drop_when_all_wait(&mut look).await).await;
@@ -162,14 +162,10 @@ async fn billing(point: &str, time: usize) {
     );
 }
 
-fn doomed_member(database: &Database, names: &Names, member: usize, point: &str, time: usize) -> Doomed {
-    let settings = member_settings(database, names, member);
-    // Without a name of its own: the group waits for a process that has one until its session ends, 45 s after its death.
-    let settings: Vec<(&str, &str)> = settings
-        .iter()
-        .filter(|(key, _)| *key != "MESSAGEKIT_INSTANCE")
-        .map(|(key, value)| (*key, &**value))
-        .collect();
+fn doomed_member(database: &Database, names: &Names, point: &str, time: usize) -> Doomed {
+    // Without an instance id: the group waits for a process that has one until its session ends, 45 s after its death.
+    let settings = member_settings(database, names, None);
+    let settings: Vec<_> = settings.iter().map(|(key, value)| (*key, &**value)).collect();
     Doomed::start("messagekit-billing", &settings, point, time)
 }
 
