@@ -115,6 +115,21 @@ fn added_on_a_connection_needs_its_transaction() {
     });
 }
 
+#[test]
+fn added_on_a_connection_has_the_prefix_of_the_outbox_before_its_topic() {
+    block_on(async {
+        let shop = Shop::open().await;
+        let outbox = shop.outbox.clone().topic_prefix("staging.");
+        let mut tx = shop.store.begin().await.unwrap();
+        outbox.add(&mut tx, OrderPlaced::new("o-1")).await.unwrap();
+        outbox.add_on(&mut tx, OrderPlaced::new("o-2")).await.unwrap();
+        shop.store.commit(tx).await.unwrap();
+        let topics = sqlx::query_scalar("SELECT topic FROM messagekit.outbox_events");
+        let topics: Vec<String> = topics.fetch_all(shop.store.pool()).await.unwrap();
+        assert_eq!(topics, ["staging.orders.order"; 2]);
+    });
+}
+
 /// What is refused before anything is sent leaves the transaction usable.
 #[test]
 fn message_that_no_row_can_hold_is_refused_with_the_cure() {

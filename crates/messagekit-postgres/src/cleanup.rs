@@ -1,6 +1,6 @@
 //! Removing what nobody needs any more.
 
-use messagekit::cleanup::{Cleanup, Leftover, Retention, Swept};
+use messagekit::cleanup::{Cleanup, Leftover, SweepRequest, Swept};
 use messagekit::{BoxFuture, Error, Store};
 
 use crate::cdc::Capture;
@@ -11,24 +11,18 @@ use crate::{PgTx, PostgresStore};
 /// Events have left when a relay has published them, or when the slot has passed them; where neither publishes this outbox,
 /// or a replay runs that may publish them again, they stay.
 impl Cleanup for PostgresStore {
-    fn sweep<'a>(
-        &'a self,
-        what: Leftover,
-        retention: &'a Retention,
-        from: Option<&'a str>,
-        is_trial: bool,
-    ) -> BoxFuture<'a, Result<Swept, Error>> {
+    fn sweep<'a>(&'a self, request: SweepRequest<'a>) -> BoxFuture<'a, Result<Swept, Error>> {
         Box::pin(async move {
-            let from = from.map(str::parse).transpose()?;
+            let from = request.from.map(str::parse).transpose()?;
             let mut tx = self.begin().await?;
-            let swept = match self.statement(self.stretch(&mut tx, what, retention, from, is_trial)).await {
+            let swept = match self.statement(self.stretch(&mut tx, request, from)).await {
                 Ok(swept) => swept,
                 Err(error) => {
                     self.rollback(tx).await.ok();
                     return Err(error);
                 }
             };
-            match is_trial {
+            match request.is_trial {
                 true => self.rollback(tx).await?,
                 false => self.commit_unhurried(tx).await?,
             }
@@ -41,10 +35,8 @@ impl PostgresStore {
     async fn stretch(
         &self,
         tx: &mut PgTx,
-        what: Leftover,
-        retention: &Retention,
+        SweepRequest { what, retention, is_trial, .. }: SweepRequest<'_>,
         from: Option<Position>,
-        is_trial: bool,
     ) -> Result<Swept, Error> {
         let schema = self.schema();
         let table = Divided::of(what);

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::{
-    Envelope, Error, Event, Message, MessageId, Outbox, OutboxRows, WithoutRelay, codec, crash,
-};
+use messagekit::{Envelope, Error, Event, Message, MessageId, Outbox, OutboxRows, WithoutRelay, crash};
 use sqlx::PgConnection;
 
 use crate::error::{from_sqlx, of};
@@ -80,7 +78,7 @@ impl AddOn for Outbox<PostgresStore> {
         event: impl Into<Envelope<E>> + Send,
     ) -> Result<MessageId, Error> {
         let envelope = event.into();
-        let message = codec::encode(&envelope, self.source())?;
+        let message = self.encode(&envelope)?;
         check_in_transaction(connection).await?;
         events::write(connection, self.store().schema(), &[message]).await?;
         crash::point("outbox.written");

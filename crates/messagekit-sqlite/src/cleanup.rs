@@ -1,6 +1,6 @@
 //! Removing what nobody needs any more.
 
-use messagekit::cleanup::{Cleanup, Leftover, Retention, Swept};
+use messagekit::cleanup::{Cleanup, Leftover, SweepRequest, Swept};
 use messagekit::{BoxFuture, Error, ErrorKind};
 
 use crate::SqliteStore;
@@ -10,13 +10,8 @@ use crate::tables::{micros, now};
 
 /// Events are the records of the file's own topics, which their readers need: a cleanup leaves them alone.
 impl Cleanup for SqliteStore {
-    fn sweep<'a>(
-        &'a self,
-        what: Leftover,
-        retention: &'a Retention,
-        from: Option<&'a str>,
-        is_trial: bool,
-    ) -> BoxFuture<'a, Result<Swept, Error>> {
+    fn sweep<'a>(&'a self, request: SweepRequest<'a>) -> BoxFuture<'a, Result<Swept, Error>> {
+        let SweepRequest { what, retention, from, is_trial } = request;
         Box::pin(async move {
             match what {
                 Leftover::Events => {

@@ -84,20 +84,27 @@ pub struct Swept {
     pub kept_because: Option<String>,
 }
 
+/// What one small step is asked to do.
+#[derive(Clone, Copy, Debug)]
+pub struct SweepRequest<'a> {
+    /// The kind.
+    pub what: Leftover,
+    /// How long each kind is kept.
+    pub retention: &'a Retention,
+    /// Where the step before ended ([`Swept::next`]); `None` for the beginning.
+    pub from: Option<&'a str>,
+    /// Only count.
+    pub is_trial: bool,
+}
+
 /// A database that can remove what nobody needs any more.
 pub trait Cleanup: Send + Sync {
-    /// Goes through one stretch of one kind, from where the last step ended, in one transaction that holds its locks for some
-    /// milliseconds. Rows that somebody else holds are passed over. With `is_trial` it only counts.
+    /// Goes through one stretch of one kind, in one transaction that holds its locks for some milliseconds. Rows that somebody
+    /// else holds are passed over.
     ///
     /// # Errors
     /// Transient if the database does not answer: nothing was removed, or a whole stretch. Try the same step again.
-    fn sweep<'a>(
-        &'a self,
-        what: Leftover,
-        retention: &'a Retention,
-        from: Option<&'a str>,
-        is_trial: bool,
-    ) -> BoxFuture<'a, Result<Swept, Error>>;
+    fn sweep<'a>(&'a self, request: SweepRequest<'a>) -> BoxFuture<'a, Result<Swept, Error>>;
 }
 
 /// What a cleanup did with one kind.
@@ -136,7 +143,8 @@ pub async fn clean(
         let mut from: Option<String> = None;
         loop {
             let started = Instant::now();
-            let swept = store.sweep(what, retention, from.as_deref(), is_trial).await?;
+            let request = SweepRequest { what, retention, from: from.as_deref(), is_trial };
+            let swept = store.sweep(request).await?;
             done.removed += swept.removed;
             done.days += swept.days;
             done.kept_because = done.kept_because.or(swept.kept_because);

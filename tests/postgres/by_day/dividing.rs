@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::cleanup::{Cleanup, Leftover, Retention};
+use messagekit::cleanup::{Cleanup, Leftover, Retention, SweepRequest};
 use messagekit::{Claim, ErrorKind, MessageId, Processed, Store};
 use messagekit_postgres::switch::{Existing, to_relay};
 use messagekit_postgres::{PostgresStore, SchemaName, by_day};
@@ -206,14 +206,21 @@ fn a_cleanup_that_began_before_the_tables_were_divided_goes_on() {
         write(&store, "order-17", 8).await;
         published(&store).await;
         divide(&database).await.unwrap();
-        let swept = store.sweep(Leftover::Events, &Retention::default(), Some("0"), false).await.unwrap();
+        let retention = Retention::default();
+        let begun = |from| SweepRequest {
+            what: Leftover::Events,
+            retention: &retention,
+            from: Some(from),
+            is_trial: false,
+        };
+        let swept = store.sweep(begun("0")).await.unwrap();
         assert_eq!(
             (swept.removed, swept.days, swept.next.as_deref()),
             (0, 0, Some("01:0")),
             "from the beginning"
         );
         assert_eq!(cleaned(&store, Leftover::Events).await, (1, 0));
-        let error = store.sweep(Leftover::Events, &Retention::default(), Some("99:0"), false).await;
+        let error = store.sweep(begun("99:0")).await;
         assert_eq!(error.expect_err("no such part").kind(), ErrorKind::InvalidConfiguration);
     });
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messagekit::cleanup::{Cleanup, Leftover, Retention, Swept};
+use messagekit::cleanup::{Cleanup, SweepRequest, Swept};
 use messagekit::{BoxFuture, Error, Processed};
 
 use super::Fault;
@@ -33,14 +33,9 @@ impl FaultyStore {
 }
 
 impl Cleanup for FaultyStore {
-    fn sweep<'a>(
-        &'a self,
-        what: Leftover,
-        retention: &'a Retention,
-        from: Option<&'a str>,
-        is_trial: bool,
-    ) -> BoxFuture<'a, Result<Swept, Error>> {
-        let is_trial = is_trial && !self.is(Fault::TrialsRemove);
-        self.inner.sweep(what, retention, from, is_trial || self.is(Fault::CleansNothing))
+    fn sweep<'a>(&'a self, request: SweepRequest<'a>) -> BoxFuture<'a, Result<Swept, Error>> {
+        let is_trial = request.is_trial && !self.is(Fault::TrialsRemove);
+        let is_trial = is_trial || self.is(Fault::CleansNothing);
+        self.inner.sweep(SweepRequest { is_trial, ..request })
     }
 }

@@ -10,7 +10,7 @@ use super::clock::later;
 use super::letters::Letter;
 use super::markers::Marker;
 use super::store::Tables;
-use crate::cleanup::{Cleanup, Leftover, MARGIN, Retention, Swept};
+use crate::cleanup::{Cleanup, Leftover, MARGIN, SweepRequest, Swept};
 use crate::dead_letters::LetterState;
 use crate::store::{BoxFuture, Claim};
 use crate::{Error, MessageId};
@@ -61,13 +61,8 @@ impl Tables {
 
 /// In one step each. Events stay, so that they can be published again.
 impl Cleanup for MemoryStore {
-    fn sweep<'a>(
-        &'a self,
-        what: Leftover,
-        retention: &'a Retention,
-        _from: Option<&'a str>,
-        is_trial: bool,
-    ) -> BoxFuture<'a, Result<Swept, Error>> {
+    fn sweep<'a>(&'a self, request: SweepRequest<'a>) -> BoxFuture<'a, Result<Swept, Error>> {
+        let SweepRequest { what, retention, is_trial, .. } = request;
         Box::pin(async move {
             let now = self.database.clock.now();
             let kept_because =

@@ -186,7 +186,12 @@ impl<S: OutboxRows> Outbox<S> {
         Ok(envelope.meta.event_id)
     }
 
-    fn encode<E: Event>(&self, envelope: &Envelope<E>) -> Result<Message, Error> {
+    /// Encodes an envelope as [`add`](Self::add) does, with the source and the prefix of this outbox; for a store with a way of its
+    /// own to write.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidEvent`](crate::ErrorKind::InvalidEvent) or [`TooLarge`](crate::ErrorKind::TooLarge).
+    pub fn encode<E: Event>(&self, envelope: &Envelope<E>) -> Result<Message, Error> {
         let message = codec::encode(envelope, &self.source)?;
         if self.topic_prefix.is_empty() {
             return Ok(message);
