@@ -1,12 +1,14 @@
 //! Joining the source with what the consumer's database remembers.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::Backoff;
 use super::settings::Settings;
+use super::strands::strand_of;
 use crate::store::{BoxFuture, Inbox, NextOffset};
 use crate::transport::{RememberedOffsets, Source};
-use crate::{Error, chain};
+use crate::{Error, Message, Place, chain};
 
 /// Binds the source; waits for a database that does not answer.
 pub(super) async fn bind<S: Inbox, Src: Source>(
@@ -21,7 +23,11 @@ pub(super) async fn bind<S: Inbox, Src: Source>(
     // Before anything is handled: a cleanup that did not know of this consumer would take its markers.
     patiently(consumer, || settings.window.note(store, consumer)).await?;
     patiently(consumer, || store.sweep_suspects(consumer)).await?;
-    source.consult(Arc::new(Memory { store: store.clone(), consumer: Arc::clone(&settings.name) }));
+    source.consult(Arc::new(Memory {
+        store: store.clone(),
+        consumer: Arc::clone(&settings.name),
+        key_lanes: settings.key_lanes,
+    }));
     source.bind(consumer, &remembered).await
 }
 
@@ -29,11 +35,16 @@ pub(super) async fn bind<S: Inbox, Src: Source>(
 struct Memory<S> {
     store: S,
     consumer: Arc<str>,
+    key_lanes: NonZeroU32,
 }
 
 impl<S: Inbox> RememberedOffsets for Memory<S> {
     fn next_of<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<NextOffset>, Error>> {
         Box::pin(self.store.next_of(&self.consumer, topic))
+    }
+
+    fn key_lane(&self, message: &Message, place: &Place) -> u32 {
+        strand_of(message, Some(place), 0, self.key_lanes)
     }
 }
 

@@ -4,8 +4,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use super::{Capabilities, Subscriber, TopicRetention};
-use crate::Error;
 use crate::store::{BoxFuture, NextOffset};
+use crate::{Error, Message, Place};
 
 /// The positions that a consumer's database remembers, to be asked for at any time.
 pub trait RememberedOffsets: Send + Sync + 'static {
@@ -14,6 +14,12 @@ pub trait RememberedOffsets: Send + Sync + 'static {
     /// # Errors
     /// Transient if the database does not answer.
     fn next_of<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<NextOffset>, Error>>;
+
+    /// Returns the key lane in whose position a message counts, see [`NextOffset::strand`]; 0, as by default, where partitions
+    /// are not divided.
+    fn key_lane(&self, _message: &Message, _place: &Place) -> u32 {
+        0
+    }
 }
 
 /// Topics of one backend, not yet bound to a consumer.

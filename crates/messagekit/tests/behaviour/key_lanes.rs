@@ -1,11 +1,11 @@
 //! Keys of one partition that do not wait for each other.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use messagekit::memory::MemorySource;
-use messagekit::{Capabilities, Error, ErrorKind, NextOffset, Offsets, OnFailure, Source};
+use messagekit::{Capabilities, Error, ErrorKind, NextOffset, Offsets, OnFailure, RememberedOffsets, Source};
 
 use crate::fixture::{
     Act, Builder, CALM_KEY, CONSUMER, Running, TOPIC, World, placed, seconds, start, until,
@@ -150,4 +150,49 @@ async fn a_source_whose_place_moves_with_the_effects_is_refused() {
     assert_eq!(refused.kind(), ErrorKind::InvalidConfiguration);
     assert!(refused.to_string().contains("leave key_lanes out"), "{refused}");
     assert!(world.billing_from(InOrder(world.topics())).key_lanes(lanes(1)).build().is_ok());
+}
+
+/// A source that keeps the memory that it is lent.
+struct Lent {
+    source: MemorySource,
+    memory: Arc<OnceLock<Arc<dyn RememberedOffsets>>>,
+}
+
+impl Source for Lent {
+    type Subscriber = <MemorySource as Source>::Subscriber;
+
+    fn capabilities(&self) -> Capabilities {
+        self.source.capabilities()
+    }
+
+    fn topics(&self) -> &[Arc<str>] {
+        self.source.topics()
+    }
+
+    fn consult(&mut self, memory: Arc<dyn RememberedOffsets>) {
+        assert!(self.memory.set(memory).is_ok(), "once");
+    }
+
+    async fn bind(self, consumer: &str, remembered: &[NextOffset]) -> Result<Self::Subscriber, Error> {
+        self.source.bind(consumer, remembered).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_can_ask_in_which_position_a_message_counts() {
+    let (world, memory) = (World::new(1), Arc::default());
+    let source = Lent { source: world.topics(), memory: Arc::clone(&memory) };
+    let consumer = start(world.billing_from(source).key_lanes(lanes(8)));
+    for key in KEYS {
+        world.push_all(key, 3).await;
+    }
+    until(|| world.committed(0) == 24).await;
+    let (memory, records) = (memory.get().expect("it was lent"), world.log.records(TOPIC));
+    let offsets = memory.next_of(TOPIC).await.expect("offsets");
+    assert!(offsets.len() > 1, "{offsets:?}");
+    for NextOffset { strand, next, .. } in offsets {
+        let last = records.iter().find(|record| record.place.offset + 1 == next).expect("a record");
+        assert_eq!(memory.key_lane(&last.message, &last.place), strand, "of the last one before {next}");
+    }
+    consumer.stop().await;
 }
