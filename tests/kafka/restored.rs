@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use messagekit::{
     BoxFuture, Consumer, Envelope, Error, Event, HandlerError, Message, NextOffset, RememberedOffsets,
@@ -16,7 +15,8 @@ use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::{Offset, TopicPartitionList};
 use serde::{Deserialize, Serialize};
 
-use crate::broker::{blocking, committed, join, kafka, outside, publish, topic};
+use crate::broker::{blocking, committed, kafka, outside, publish, topic};
+use crate::lost_places::delete_before;
 
 #[derive(Event, Serialize, Deserialize)]
 #[event(type = "restored.note.taken", key = "pad")]
@@ -93,18 +93,12 @@ fn what_a_restored_database_has_lost_is_applied_again() {
     });
 }
 
-/// A database that remembers one position of partition 0.
-struct Remembers {
-    topic: Arc<str>,
-    next: AtomicI64,
-}
+/// A database that remembers one position of partition 0, or none.
+struct Remembers(Vec<NextOffset>);
 
 impl RememberedOffsets for Remembers {
     fn next_of<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<NextOffset>, Error>> {
-        let next = self.next.load(Ordering::Relaxed);
-        Box::pin(
-            async move { Ok(vec![NextOffset { topic: self.topic.clone(), partition: 0, strand: 0, next }]) },
-        )
+        Box::pin(async move { Ok(self.0.clone()) })
     }
 }
 
@@ -112,20 +106,20 @@ impl RememberedOffsets for Remembers {
 async fn join_remembering(
     topic: &Arc<str>,
     consumer: &str,
-    first: i64,
-    now: i64,
+    first: Option<i64>,
+    now: Option<i64>,
 ) -> Receiver<KafkaSubscriber> {
-    let memory = Remembers { topic: topic.clone(), next: AtomicI64::new(now) };
-    let first = NextOffset { topic: topic.clone(), partition: 0, strand: 0, next: first };
+    let position = |next| NextOffset { topic: topic.clone(), partition: 0, strand: 0, next };
     let mut source = kafka().topics([topic.clone()]);
-    source.consult(Arc::new(memory));
-    Receiver::new(source.bind(consumer, &[first]).await.unwrap(), consumer)
+    source.consult(Arc::new(Remembers(now.map(position).into_iter().collect())));
+    let first: Vec<NextOffset> = first.map(position).into_iter().collect();
+    Receiver::new(source.bind(consumer, &first).await.unwrap(), consumer)
 }
 
 async fn handled(count: usize) -> (Arc<str>, String) {
     let (topic, consumer) = (topic(1, &[]).await, unique("consumer"));
     publish(&topic, (0..count).map(|number| format!("m{number}"))).await;
-    let mut receiver = join(&kafka(), &topic, &consumer).await;
+    let mut receiver = join_remembering(&topic, &consumer, None, None).await;
     let taken = receiver.take(count).await;
     receiver.settle_receipts(taken.into_iter().map(|delivery| delivery.receipt).collect());
     receiver.close().await.unwrap();
@@ -137,8 +131,18 @@ fn what_other_members_did_since_the_start_is_no_loss() {
     block_on(async {
         let (topic, consumer) = handled(10).await;
         publish(&topic, ["m10".to_owned()]).await;
-        let mut receiver = join_remembering(&topic, &consumer, 2, 10).await;
+        let mut receiver = join_remembering(&topic, &consumer, Some(2), Some(10)).await;
         assert_eq!(texts(&receiver.take(1).await), ["m10"]);
+    });
+}
+
+#[test]
+fn a_database_that_has_lost_commits_is_given_what_is_not_deleted_yet() {
+    block_on(async {
+        let (topic, consumer) = handled(10).await;
+        delete_before(&topic, 6).await;
+        let mut receiver = join_remembering(&topic, &consumer, Some(2), Some(2)).await;
+        assert_eq!(texts(&receiver.take(4).await), ["m6", "m7", "m8", "m9"]);
     });
 }
 
@@ -153,7 +157,7 @@ fn an_operator_who_moves_the_group_forward_is_obeyed() {
             outside(&group).commit(&place, CommitMode::Sync).unwrap();
         })
         .await;
-        let mut receiver = join_remembering(&topic, &consumer, 3, 3).await;
+        let mut receiver = join_remembering(&topic, &consumer, Some(3), Some(3)).await;
         assert_eq!(texts(&receiver.take(1).await), ["m8"]);
     });
 }

@@ -30,12 +30,14 @@
 //! commit. It ends likewise when the records at the committed offset were deleted before they were read, or the partition
 //! ends before it.
 //!
-//! Offsets are committed with metadata: that a consumer committed them, and a fingerprint of the last record before them.
-//! Whenever the member gets partitions, it compares. Where the record is another one now, the partition was cut, as by an
-//! unclean leader election, or made anew, and the subscriber ends with a permanent error. Where the consumer's database
-//! remembers less than what was committed, it has lost commits, by a failover or a restore: the records behind its position
-//! are read again, and the log shows both positions. What an operator commits has no such metadata and is obeyed. Nothing
-//! else is passed over; where database or brokers do not answer within 3 seconds, a warning says that it was not compared.
+//! Offsets are committed with metadata: the offset itself, a fingerprint of the last record before it, and what the consumer's
+//! database remembers of each key lane. Whenever the member gets a partition, it compares. Where the record is another one now,
+//! the partition was cut, as by an unclean leader election, or made anew, and the subscriber ends with a permanent error. Where
+//! the database remembers less of a key lane, it has lost commits, by a failover or a restore: the records behind its position
+//! that are not deleted yet are read again, and the log shows both positions. A database that remembers nothing of the partition
+//! changes nothing; if it remembers others of the topic, the log warns. What an operator commits has no such metadata and is
+//! obeyed, as is an offset that was copied with the metadata of another one. Nothing else is passed over: a partition waits,
+//! alone, until database and leader have answered, and transient errors say for what.
 //!
 //! A broker that is away, and a topic that is not there yet, are told as transient errors now and then, and waited for. What
 //! librdkafka calls fatal, such as a second member of the same instance id, ends the subscriber.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use messagekit::{Error, ErrorKind, NextOffset, RememberedOffsets};
+use messagekit::{Error, ErrorKind, Message, NextOffset, Place, RememberedOffsets};
 use tokio::runtime::Handle;
 
 /// How long the database may take to answer.
@@ -38,6 +38,11 @@ impl Memory {
     /// Returns what was remembered when the process started.
     pub(crate) fn first(&self) -> &[NextOffset] {
         &self.first
+    }
+
+    /// Returns the key lane in which the database remembers a message; `None` where there is no database to ask.
+    pub(crate) fn key_lane(&self, message: &Message, place: &Place) -> Option<u32> {
+        self.lent.as_ref().map(|(lent, _)| lent.0.key_lane(message, place))
     }
 
     /// Returns what is remembered now of topics; `None` when there is nothing to ask.

@@ -35,10 +35,10 @@ impl Member {
         self.lanes.clear();
         let (committed, has_committed) = mpsc::channel();
         let (left, has_left) = mpsc::channel::<()>();
-        let Self { consumer, step, name, confirming, replacement, .. } = self;
+        let Self { consumer, step, name, opening, confirming, replacement, .. } = self;
         let leave = move || {
             // Its thread holds the client, which leaves the group when nobody does any more.
-            confirming.into_iter().for_each(Begun::ends);
+            opening.into_iter().chain(confirming).for_each(Begun::ends);
             let lost = consumer.assignment_lost();
             let answered = match lost {
                 true => Ok(()),

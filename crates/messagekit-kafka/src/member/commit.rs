@@ -10,7 +10,6 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::background::{Answer, ask};
 use super::lane::{Lane, Stage};
-use super::proof::{self, Fingerprint};
 use super::{HINT_INTERVAL, Member};
 use crate::context::Context;
 use crate::error::commit_may_be_repeated;
@@ -31,7 +30,7 @@ const CONFIRM_DEADLINE: Duration = Duration::from_millis(500);
 /// A commit that is under way, and the places it writes down.
 pub(super) struct Begun {
     pub(super) lanes: Vec<(messagekit::Lane, i64)>,
-    answer: Answer<KafkaResult<()>>,
+    pub(super) answer: Answer<KafkaResult<()>>,
 }
 
 impl Begun {
@@ -52,11 +51,15 @@ pub(super) struct NextOf {
     pub(super) topic: Arc<str>,
     pub(super) partition: i32,
     pub(super) offset: i64,
-    /// The record that was handled last before it, where it is known.
-    pub(super) last: Option<Fingerprint>,
+    pub(super) metadata: String,
 }
 
 impl Member {
+    /// Waits for the commits that are under way, not for long: none may land behind a later one, of this member or of the next owner.
+    pub(super) fn commits_end(&mut self) {
+        self.opening.take().into_iter().chain(self.confirming.take()).for_each(Begun::ends);
+    }
+
     /// Sends the handled prefixes now and then, so that a process that dies repeats little. The client does not confirm such a
     /// commit and may drop it, so it counts for nothing.
     pub(super) fn hint(&mut self) {
@@ -168,10 +171,10 @@ fn commit_repeated(consumer: &BaseConsumer<Context>, next: &[NextOf], deadline: 
 
 fn commit(consumer: &BaseConsumer<Context>, next: &[NextOf], mode: CommitMode) -> KafkaResult<()> {
     let mut partitions = TopicPartitionList::with_capacity(next.len());
-    for NextOf { topic, partition, offset, last } in next {
+    for NextOf { topic, partition, offset, metadata } in next {
         partitions.add_partition_offset(topic, *partition, Offset::Offset(*offset))?;
         if let Some(mut element) = partitions.find_partition(topic, *partition) {
-            element.set_metadata(proof::metadata(*last));
+            element.set_metadata(metadata);
         }
     }
     consumer.commit(&partitions, mode)
@@ -190,7 +193,7 @@ mod tests {
         let limit = Duration::from_millis(300);
         let answer = commit_for_sure(
             &Arc::new(consumer),
-            vec![NextOf { topic: "orders".into(), partition: 0, offset: 1, last: None }],
+            vec![NextOf { topic: "orders".into(), partition: 0, offset: 1, metadata: String::new() }],
             begin + limit,
         );
         assert!(answer.is_err());

@@ -1,28 +1,36 @@
 //! What is known of partitions that are assigned: asked in the background, because every answer may take long.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
+use std::thread;
 
-use messagekit::{NextOffset, chain};
-use rdkafka::TopicPartitionList;
+use messagekit::{Error, ErrorKind, NextOffset};
 use rdkafka::consumer::BaseConsumer;
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use super::background::Answers;
 use super::continuity::{self, Handled};
+use super::lost::{another_log, lost_offset};
 use super::offsets::{self, Partition};
-use super::place::GroupOffset;
+use super::place::{GroupOffset, Place, Remembered, place};
+use super::start::Start;
 use crate::client::GroupClient;
 use crate::context::Context;
+use crate::error::unavailable;
 use crate::memory::Memory;
 
-/// What group, database and log say of partitions.
-#[derive(Default)]
-pub(super) struct Known {
-    pub(super) committed: Vec<(Partition, Option<GroupOffset>)>,
-    /// What the database remembers; `None` when there is nothing to ask, or no answer.
-    pub(super) remembered: Option<Vec<NextOffset>>,
-    /// A record that was handled, and that is not in its partition any more.
-    pub(super) broken: Option<Handled>,
+/// What is known of a partition.
+pub(super) enum Known {
+    /// It can start.
+    Start(Start),
+    /// It cannot: going on would lose something.
+    Lost(Error),
+    /// These cannot yet, and are asked for again.
+    Later(Vec<Partition>, Error),
 }
+
+/// Partitions with what the group has committed of them.
+pub(super) type Committed = Vec<(Partition, Option<GroupOffset>)>;
 
 /// Whom to ask.
 pub(super) struct Question {
@@ -34,43 +42,133 @@ pub(super) struct Question {
 }
 
 impl Question {
-    /// Asks the group first: what the database remembers and what is in the log is compared with it, and must be newer.
+    /// Says of each partition where it starts, as soon as that is known: those that wait for a leader hold up no other one.
     ///
-    /// # Errors
-    /// As librdkafka says of the group's offsets. Where database or log do not answer, a warning is logged: a lane must not wait
-    /// for them.
-    pub(super) fn ask(self, partitions: TopicPartitionList) -> KafkaResult<Known> {
-        let Some(consumer) = self.consumer.upgrade() else { return Ok(Known::default()) };
-        let committed = offsets::committed(&consumer, partitions)?;
-        drop(consumer);
-        let consumer = &*self.name;
+    /// The group was asked before: what the database remembers and what is in the log is compared with it, and must be newer.
+    pub(super) fn ask(&self, committed: Committed, known: &Answers<Known>) {
         let topics = committed.iter().map(|((topic, _), _)| topic.clone()).collect();
-        let remembered = self.memory.now(topics).transpose().unwrap_or_else(|error| {
-            let error = chain(&error);
-            tracing::warn!(consumer, %error, "database did not say whether it has lost commits of this consumer");
-            None
-        });
-        let broken = self.broken(&committed).unwrap_or_else(|error| {
-            tracing::warn!(consumer, %error, "brokers did not say whether partitions have lost records");
-            None
-        });
-        Ok(Known { committed, remembered, broken })
+        let now = match self.memory.now(topics).transpose() {
+            Ok(now) => now,
+            Err(error) => {
+                let text = "database did not say whether it has lost commits of this consumer";
+                let error = Error::new(ErrorKind::Unavailable, text).caused_by(error);
+                return later(known, committed.into_iter().map(|(partition, _)| partition), error);
+            }
+        };
+        let (mut handled, mut unread) = (Vec::new(), Vec::new());
+        for (partition, committed) in committed {
+            let remembered = self.remembered(now.as_deref(), &partition, committed.is_none());
+            let place = place(committed.as_ref(), &remembered);
+            let last = committed.and_then(|group| group.proof).and_then(|proof| proof.last);
+            let start =
+                Start { partition, place, offset: place.offset(), last, remembered: remembered.positions };
+            match (place, last) {
+                (Place::OffsetLost { next }, _) => {
+                    known.send(Known::Lost(lost_offset(&self.name, &start.partition, next)));
+                }
+                (Place::Earliest | Place::CommitsLost { .. }, _) => {
+                    unread.push(Start { last: None, ..start });
+                }
+                (Place::Committed(_) | Place::Forgotten { .. }, Some(print)) => {
+                    let (topic, partition) = start.partition.clone();
+                    handled.push((Handled { topic, partition, offset: start.offset - 1, print }, start));
+                }
+                (Place::Committed(_) | Place::Forgotten { .. }, None) => known.send(Known::Start(start)),
+            }
+        }
+        self.ask_leaders(handled, unread, known);
     }
 
-    fn broken(&self, committed: &[(Partition, Option<GroupOffset>)]) -> KafkaResult<Option<Handled>> {
-        let last = |((topic, partition), committed): &(Partition, Option<GroupOffset>)| {
-            let GroupOffset { offset, proof } = (*committed)?;
-            Some(Handled {
-                topic: topic.clone(),
-                partition: *partition,
-                offset: offset - 1,
-                print: proof.flatten()?,
-            })
-        };
-        let handled: Vec<Handled> = committed.iter().filter_map(last).collect();
-        if handled.is_empty() {
-            return Ok(None);
+    /// Returns what the database remembers of a partition: now or, where it cannot be asked, when the process started. That may
+    /// be long ago, and says only that the partition was read.
+    fn remembered(&self, now: Option<&[NextOffset]>, partition: &Partition, is_unread: bool) -> Remembered {
+        let first = if is_unread { self.memory.first() } else { &[] };
+        let of_topic = now.unwrap_or(first).iter().filter(|next| next.topic == partition.0);
+        let (here, elsewhere): (Vec<_>, Vec<_>) = of_topic.partition(|next| next.partition == partition.1);
+        Remembered {
+            positions: here.into_iter().map(|next| (next.strand, next.next)).collect(),
+            knows_topic: !elsewhere.is_empty(),
         }
-        continuity::broken(&self.client.reader()?, &handled)
+    }
+
+    /// Asks the leaders for the last record that was handled, or for the earliest one of what is not read yet.
+    fn ask_leaders(
+        &self,
+        mut handled: Vec<(Handled, Start)>,
+        mut unread: Vec<Start>,
+        known: &Answers<Known>,
+    ) {
+        let Some(consumer) = self.consumer.upgrade() else { return };
+        let all = handled.iter().map(|(_, start)| start).chain(&unread);
+        let all: BTreeSet<Partition> = all.map(|start| start.partition.clone()).collect();
+        if all.is_empty() {
+            return;
+        }
+        let led = match offsets::with_leader(&consumer, &all) {
+            Ok(led) => led,
+            Err(error) => {
+                return later(known, all, unavailable("no broker names the leaders of partitions", error));
+            }
+        };
+        handled.retain(|(_, start)| led.contains(&start.partition));
+        unread.retain(|start| led.contains(&start.partition));
+        let error = KafkaError::MetadataFetch(RDKafkaErrorCode::LeaderNotAvailable);
+        let error = unavailable("partitions start when they have a leader", error);
+        later(known, all.difference(&led).cloned(), error);
+        thread::scope(|scope| {
+            let name = "messagekit-kafka-log".to_owned();
+            let beside = thread::Builder::new().name(name).spawn_scoped(scope, || self.check(handled, known));
+            // They are asked for again.
+            beside.map_or_else(|error| tracing::error!(%error, "no thread to read partitions with"), drop);
+            find_earliest(&consumer, unread, known);
+            // The group is left when nothing holds the client any more.
+            drop(consumer);
+        });
+    }
+
+    /// Starts the partitions that still are the logs that were read.
+    fn check(&self, handled: Vec<(Handled, Start)>, known: &Answers<Known>) {
+        if handled.is_empty() {
+            return;
+        }
+        let mut waiting: BTreeSet<Partition> =
+            handled.iter().map(|(_, start)| start.partition.clone()).collect();
+        let checked = self.client.reader().and_then(|reader| {
+            continuity::check(&Arc::new(reader), handled, |record, start: Start, is_same_log| {
+                waiting.remove(&start.partition);
+                known.send(match is_same_log {
+                    true => Known::Start(start),
+                    false => Known::Lost(another_log(&self.name, &record)),
+                });
+            })
+        });
+        let error =
+            checked.err().unwrap_or(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut));
+        later(known, waiting, unavailable("brokers do not show the records that were handled last", error));
+    }
+}
+
+/// Starts partitions at the earliest record, or behind it where it is known what comes before.
+fn find_earliest(consumer: &BaseConsumer<Context>, unread: Vec<Start>, known: &Answers<Known>) {
+    let mut unread: BTreeMap<Partition, Start> =
+        unread.into_iter().map(|start| (start.partition.clone(), start)).collect();
+    let partitions: Vec<Partition> = unread.keys().cloned().collect();
+    let error = offsets::earliest(consumer, &partitions, &mut |partition, earliest| {
+        if let Some(mut start) = unread.remove(&partition) {
+            start.offset = start.offset.max(earliest);
+            known.send(Known::Start(start));
+        }
+    });
+    let error = error.unwrap_or(KafkaError::OffsetFetch(RDKafkaErrorCode::NoOffset));
+    later(known, unread.into_keys(), unavailable("the earliest offset is not known yet", error));
+}
+
+/// Says why partitions cannot start yet, unless there is none.
+fn later(known: &Answers<Known>, partitions: impl IntoIterator<Item = Partition>, error: Error) {
+    let partitions: Vec<Partition> = partitions.into_iter().collect();
+    if let Some((topic, partition)) = partitions.first() {
+        let error = error.with("topic", topic).with("partition", partition);
+        let error = if partitions.len() > 1 { error.with("partitions", partitions.len()) } else { error };
+        known.send(Known::Later(partitions, error));
     }
 }

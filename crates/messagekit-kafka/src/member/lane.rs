@@ -10,8 +10,10 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message as _};
 
 use super::commit::NextOf;
-use super::proof::Fingerprint;
+use super::proof::{self, Fingerprint, Positions};
+use super::start::Start;
 use crate::context::Context;
+use crate::memory::Memory;
 use crate::record;
 
 /// A partition under one assignment: its queue, what of it is in work and how far it is handled.
@@ -37,6 +39,8 @@ pub(super) struct Lane {
     prints: VecDeque<(i64, Fingerprint)>,
     /// The last one that is.
     last: Option<(i64, Fingerprint)>,
+    /// What the database remembers: it has committed what is settled.
+    remembered: Positions,
     /// Grows with each release.
     pub(super) round: u32,
     /// The offset that the group has for sure.
@@ -52,21 +56,16 @@ pub(super) struct Lane {
 /// How far an assignment has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// The group has no offset of it yet, so nothing is delivered: what a database then remembered would look lost.
+    /// Where it starts is not written down yet, so nothing is delivered: what a database then remembered would look lost.
     Opening,
     Open,
     Leaving,
 }
 
 impl Lane {
-    pub(super) fn new(
-        id: messagekit::Lane,
-        topic: Arc<str>,
-        partition: i32,
-        queue: PartitionQueue<Context>,
-        start: i64,
-        durable: Option<i64>,
-    ) -> Self {
+    pub(super) fn new(id: messagekit::Lane, start: Start, queue: PartitionQueue<Context>) -> Self {
+        let durable = start.committed();
+        let Start { partition: (topic, partition), offset, last, remembered, .. } = start;
         Self {
             id,
             topic,
@@ -75,16 +74,17 @@ impl Lane {
             early: VecDeque::new(),
             stage: if durable.is_some() { Stage::Open } else { Stage::Opening },
             paused: false,
-            next: start,
+            next: offset,
             deliveries: 0,
             out: BTreeMap::new(),
             back: BTreeMap::new(),
             watermark: Watermark::new(),
             prints: VecDeque::new(),
-            last: None,
+            last: last.map(|print| (offset - 1, print)),
+            remembered,
             round: 0,
             durable,
-            hinted: start,
+            hinted: offset,
             hinted_at: Instant::now(),
             confirmed: None,
         }
@@ -111,9 +111,12 @@ impl Lane {
         };
         self.deliveries += 1;
         self.out.insert(self.deliveries, (offset, message.clone()));
-        let place = Place { topic: self.topic.clone(), partition: self.partition, offset };
         let receipt = Receipt::new(self.id, self.deliveries);
-        Ok(Some(Delivery { message, place: Some(place), receipt }))
+        Ok(Some(Delivery { message, place: Some(self.place(offset)), receipt }))
+    }
+
+    fn place(&self, offset: i64) -> Place {
+        Place { topic: self.topic.clone(), partition: self.partition, offset }
     }
 
     fn fetch(&mut self) -> Result<Option<(i64, Message)>, KafkaError> {
@@ -147,8 +150,12 @@ impl Lane {
     }
 
     /// Settles one delivery; false when it is none of this assignment.
-    pub(super) fn settle(&mut self, receipt: &Receipt) -> bool {
-        let Some((offset, _)) = self.out.remove(&receipt.position()) else { return false };
+    pub(super) fn settle(&mut self, receipt: &Receipt, memory: &Memory) -> bool {
+        let Some((offset, message)) = self.out.remove(&receipt.position()) else { return false };
+        if let Some(key_lane) = memory.key_lane(&message, &self.place(offset)) {
+            let next = self.remembered.entry(key_lane).or_default();
+            *next = (*next).max(offset + 1);
+        }
         let is_settled = self.watermark.settled(position(offset));
         let finished = self.watermark.finished();
         while let Some((offset, _)) = self.prints.front()
@@ -181,7 +188,8 @@ impl Lane {
     /// Returns what is committed to have the lane go on at an offset.
     pub(super) fn next_at(&self, offset: i64) -> NextOf {
         let last = self.last.filter(|(last, _)| last + 1 == offset).map(|(_, print)| print);
-        NextOf { topic: self.topic.clone(), partition: self.partition, offset, last }
+        let metadata = proof::metadata(offset, last, &self.remembered);
+        NextOf { topic: self.topic.clone(), partition: self.partition, offset, metadata }
     }
 
     /// Returns the offset behind everything handled without a gap.

@@ -10,6 +10,7 @@ mod liveness;
 mod lost;
 mod notices;
 mod offsets;
+mod opening;
 mod place;
 mod proof;
 mod rebalancing;
@@ -193,9 +194,9 @@ impl Member {
     }
 
     fn settle(&mut self, receipts: &[Receipt]) {
-        let mut stale = 0;
+        let (mut stale, memory) = (0, self.memory.clone());
         for receipt in receipts {
-            if !self.lane(receipt.lane()).is_some_and(|lane| lane.settle(receipt)) {
+            if !self.lane(receipt.lane()).is_some_and(|lane| lane.settle(receipt, &memory)) {
                 stale += 1;
             }
         }
@@ -269,6 +270,14 @@ impl Member {
     fn tell(&mut self, error: &KafkaError, reason: &str) {
         if let Some(notice) = self.notices.of(error, reason, Instant::now()) {
             self.events.send(Event::Error(notice.with("consumer", &self.name)));
+        }
+    }
+
+    /// Tells why something waits, unless it was told shortly before.
+    fn tell_again(&mut self, error: Error) {
+        let error = error.with("consumer", &self.name);
+        if self.notices.is_due((0, error.to_string()), Instant::now()) {
+            self.events.send(Event::Error(error));
         }
     }
 }

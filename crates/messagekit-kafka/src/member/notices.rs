@@ -24,10 +24,9 @@ impl Notices {
         let absent = matches!(code, Some(Code::UnknownTopicOrPartition | Code::UnknownTopic));
         let key =
             (code.map_or(0, |code| code as i32), if absent { reason.to_owned() } else { String::new() });
-        if self.told.get(&key).is_some_and(|told| absent || now.duration_since(*told) < INTERVAL) {
+        if absent && self.told.contains_key(&key) || !self.is_due(key, now) {
             return None;
         }
-        self.told.insert(key, now);
         if code == Some(Code::AllBrokersDown) {
             let text = "no broker answers: start kafka or correct its address";
             return Some(Error::new(ErrorKind::Unavailable, text));
@@ -38,6 +37,15 @@ impl Notices {
             (false, true) => "kafka did not do what was asked".to_owned(),
         };
         Some(unavailable(text, error.clone()))
+    }
+
+    /// Says whether something is to be told that was not told shortly before, by the code and the text that tell it from others.
+    pub(super) fn is_due(&mut self, key: (i32, String), now: Instant) -> bool {
+        let is_due = self.told.get(&key).is_none_or(|told| now.duration_since(*told) >= INTERVAL);
+        if is_due {
+            self.told.insert(key, now);
+        }
+        is_due
     }
 }
 

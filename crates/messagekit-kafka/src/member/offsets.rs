@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::place::GroupOffset;
@@ -30,67 +30,53 @@ pub(super) fn committed(
     let elements = found.elements();
     let of = |one: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
         one.error()?;
-        let group = |offset| GroupOffset { offset, proof: proof::read(one.metadata()) };
+        let group = |offset| GroupOffset { offset, proof: proof::read(offset, one.metadata()) };
         Ok(((one.topic().into(), one.partition()), offset(one.offset()).map(group)))
     };
     elements.iter().map(of).collect()
 }
 
-/// The earliest offsets that leaders know.
-#[derive(Default)]
-pub(super) struct Earliest {
-    pub(super) found: Vec<(Partition, i64)>,
-    /// Why partitions are missing, if some are.
-    pub(super) error: Option<KafkaError>,
-}
-
-/// Asks for the earliest offsets of partitions, with one request per leader. Partitions without a leader are left out: they must
-/// not hold the others up.
-pub(super) fn earliest(consumer: &BaseConsumer<Context>, partitions: &[Partition]) -> Earliest {
-    let led = match with_leader(consumer, partitions) {
-        Ok(led) => led,
-        Err(error) => return Earliest { found: Vec::new(), error: Some(error) },
-    };
-    let mut earliest = Earliest { found: Vec::new(), error: None };
-    if led.len() < partitions.len() {
-        earliest.error = Some(KafkaError::MetadataFetch(RDKafkaErrorCode::LeaderNotAvailable));
-    }
-    ask_leaders(consumer, &led, &mut earliest);
-    earliest
-}
-
 /// Returns those of the partitions that have a leader.
-fn with_leader(consumer: &BaseConsumer<Context>, partitions: &[Partition]) -> KafkaResult<Vec<Partition>> {
-    let mut led = Vec::with_capacity(partitions.len());
+///
+/// # Errors
+/// As librdkafka says, when no broker answers.
+pub(super) fn with_leader(
+    consumer: &BaseConsumer<Context>,
+    partitions: &BTreeSet<Partition>,
+) -> KafkaResult<BTreeSet<Partition>> {
+    let mut led = BTreeSet::new();
     let topics: BTreeSet<&Arc<str>> = partitions.iter().map(|(topic, _)| topic).collect();
     for topic in topics {
         let metadata = consumer.fetch_metadata(Some(topic), ASK)?;
-        let with_leader: BTreeSet<i32> = metadata
-            .topics()
-            .iter()
-            .flat_map(|found| found.partitions())
-            .filter(|found| found.leader() >= 0)
-            .map(rdkafka::metadata::MetadataPartition::id)
-            .collect();
-        let of_topic =
-            partitions.iter().filter(|(name, number)| name == topic && with_leader.contains(number));
-        led.extend(of_topic.cloned());
+        let found = metadata.topics().iter().flat_map(|found| found.partitions());
+        let found = found.filter(|found| found.leader() >= 0).map(|found| (Arc::clone(topic), found.id()));
+        led.extend(found.filter(|partition| partitions.contains(partition)));
     }
     Ok(led)
 }
 
+/// Asks for the earliest offsets of partitions that have a leader, with one request per leader, and tells each as soon as it is
+/// known. Returns why some are not, if so.
+///
 /// Librdkafka answers for all partitions or for none: after an error each half is asked for itself.
-fn ask_leaders(consumer: &BaseConsumer<Context>, partitions: &[Partition], earliest: &mut Earliest) {
+pub(super) fn earliest(
+    consumer: &BaseConsumer<Context>,
+    partitions: &[Partition],
+    tell: &mut impl FnMut(Partition, i64),
+) -> Option<KafkaError> {
     if partitions.is_empty() || consumer.context().is_closing() {
-        return;
+        return None;
     }
     match ask_together(consumer, partitions) {
-        Ok(found) => earliest.found.extend(found),
-        Err(error) if partitions.len() == 1 => earliest.error = Some(error),
+        Ok(found) => {
+            found.into_iter().for_each(|(partition, offset)| tell(partition, offset));
+            None
+        }
+        Err(error) if partitions.len() == 1 => Some(error),
         Err(_) => {
             let (left, right) = partitions.split_at(partitions.len() / 2);
-            ask_leaders(consumer, left, earliest);
-            ask_leaders(consumer, right, earliest);
+            let error = earliest(consumer, left, tell);
+            earliest(consumer, right, tell).or(error)
         }
     }
 }

@@ -1,14 +1,22 @@
 //! From what the group and the consumer's database know of a partition to the offset at which its lane starts. Pure.
 
-use super::proof::Fingerprint;
+use super::proof::{Positions, Proof};
 
 /// What the group has committed of a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct GroupOffset {
     pub(crate) offset: i64,
-    /// A consumer of this crate has committed it behind what its database had committed, as far as it is known behind which
-    /// record; otherwise it was an operator.
-    pub(crate) proof: Option<Option<Fingerprint>>,
+    /// What a consumer of this crate has committed it with, behind what its database had committed; `None` where it was an operator.
+    pub(crate) proof: Option<Proof>,
+}
+
+/// What the consumer's database remembers of a partition, read from it after the group's offset.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Remembered {
+    /// The positions of its key lanes, also of those that do not exist any more.
+    pub(crate) positions: Positions,
+    /// It remembers other partitions of the topic.
+    pub(crate) knows_topic: bool,
 }
 
 /// Where a lane starts.
@@ -22,22 +30,49 @@ pub(crate) enum Place {
     OffsetLost { next: i64 },
     /// The database has lost commits, as after a failover or a restore: the records from `next` on are read again.
     CommitsLost { next: i64, committed: i64 },
+    /// At the committed offset, although records before it were handled and the database remembers nothing of the partition: it
+    /// is another one, it remembers nothing at all, or it has lost that and `knows_topic`.
+    Forgotten { committed: i64, knows_topic: bool },
 }
 
-/// Decides where a lane starts. `remembered` has the position of each of its key lanes, read from the database after the
-/// group's offset.
-///
-/// The group's offset is committed behind the database's transaction, so the furthest key lane is never behind it while nothing
-/// is lost. An operator's offset is obeyed, wherever it is.
-pub(crate) fn place(committed: Option<GroupOffset>, remembered: &[i64]) -> Place {
-    let (least, furthest) = (remembered.iter().min(), remembered.iter().max());
-    match (committed, least, furthest) {
-        (Some(GroupOffset { offset, proof: Some(_) }), Some(next), Some(furthest)) if *furthest < offset => {
-            Place::CommitsLost { next: *next, committed: offset }
+impl Place {
+    /// Returns the offset, or one that is not behind it where the earliest record decides.
+    pub(crate) fn offset(self) -> i64 {
+        match self {
+            Self::Committed(offset) | Self::Forgotten { committed: offset, .. } => offset,
+            Self::OffsetLost { next } | Self::CommitsLost { next, .. } => next,
+            Self::Earliest => 0,
         }
-        (Some(group), ..) => Place::Committed(group.offset),
-        (None, Some(next), _) => Place::OffsetLost { next: *next },
-        (None, ..) => Place::Earliest,
+    }
+}
+
+/// Decides where a lane starts.
+///
+/// The group's offset is committed behind the database's transactions, with the positions that these had written. A key lane
+/// that is behind its position there has lost commits, whatever the others say and however many there are by now. An operator's
+/// offset is obeyed, wherever it is.
+pub(crate) fn place(committed: Option<&GroupOffset>, remembered: &Remembered) -> Place {
+    let Remembered { positions, knows_topic } = remembered;
+    let Some(GroupOffset { offset, proof }) = committed else {
+        return positions.values().min().map_or(Place::Earliest, |next| Place::OffsetLost { next: *next });
+    };
+    let (committed, proof) = match proof {
+        Some(proof) if !proof.remembered.is_empty() => (*offset, &proof.remembered),
+        _ => return Place::Committed(*offset),
+    };
+    if positions.is_empty() {
+        return Place::Forgotten { committed, knows_topic: *knows_topic };
+    }
+    let found = |key_lane: &u32| positions.get(key_lane).copied().unwrap_or_default();
+    if proof.iter().all(|(key_lane, next)| found(key_lane) >= *next) {
+        return Place::Committed(committed);
+    }
+    // Of a key lane that was not named it is not known whether it has lost some.
+    let is_whole = |key_lane: &u32| proof.get(key_lane).is_some_and(|next| found(key_lane) >= *next);
+    let lost = positions.keys().chain(proof.keys()).filter(|key_lane| !is_whole(key_lane));
+    match lost.map(found).min() {
+        Some(next) if next < committed => Place::CommitsLost { next, committed },
+        _ => Place::Committed(committed),
     }
 }
 
@@ -45,28 +80,76 @@ pub(crate) fn place(committed: Option<GroupOffset>, remembered: &[i64]) -> Place
 mod tests {
     use super::*;
 
-    const fn group(offset: i64, is_ours: bool) -> Option<GroupOffset> {
-        Some(GroupOffset { offset, proof: if is_ours { Some(None) } else { None } })
+    fn group(offset: i64, remembered: &[(u32, i64)]) -> Option<GroupOffset> {
+        let proof = Some(Proof { last: None, remembered: remembered.iter().copied().collect() });
+        Some(GroupOffset { offset, proof })
+    }
+
+    fn operator(offset: i64) -> Option<GroupOffset> {
+        Some(GroupOffset { offset, proof: None })
+    }
+
+    fn remembered(positions: &[(u32, i64)]) -> Remembered {
+        Remembered { positions: positions.iter().copied().collect(), knows_topic: true }
     }
 
     #[test]
     fn a_lane_starts_at_the_groups_offset_unless_the_database_is_behind_it() {
-        for (committed, remembered, expected) in [
+        let lost = |next| Place::CommitsLost { next, committed: 10 };
+        for (committed, positions, expected) in [
             (None, &[][..], Place::Earliest),
-            (None, &[7, 5], Place::OffsetLost { next: 5 }),
-            // A store that remembers nothing, or a new database.
-            (group(10, true), &[], Place::Committed(10)),
-            (group(10, true), &[10], Place::Committed(10)),
+            (None, &[(0, 7), (1, 5)], Place::OffsetLost { next: 5 }),
+            (group(10, &[(0, 10)]), &[(0, 10)], Place::Committed(10)),
             // The group is told later than the database, or not at all when the process dies.
-            (group(8, true), &[10], Place::Committed(8)),
-            (group(10, true), &[6], Place::CommitsLost { next: 6, committed: 10 }),
-            // A key lane without messages stays where it was.
-            (group(10, true), &[2, 10, 6], Place::Committed(10)),
-            (group(10, true), &[2, 9, 6], Place::CommitsLost { next: 2, committed: 10 }),
-            (group(10, false), &[6], Place::Committed(10)),
-            (group(2, false), &[6], Place::Committed(2)),
+            (group(8, &[(0, 8)]), &[(0, 10)], Place::Committed(8)),
+            (group(10, &[(0, 10)]), &[(0, 6)], lost(6)),
+            // Committed before anything was handled, or by a consumer without a database.
+            (group(10, &[]), &[], Place::Committed(10)),
+            (group(10, &[]), &[(0, 6)], Place::Committed(10)),
+            (operator(10), &[(0, 6)], Place::Committed(10)),
+            (operator(2), &[(0, 6)], Place::Committed(2)),
+            // What an operator has moved the group back to is read again anyway.
+            (group(4, &[(0, 10)]), &[(0, 6)], Place::Committed(4)),
         ] {
-            assert_eq!(place(committed, remembered), expected, "{committed:?} and {remembered:?}");
+            assert_eq!(
+                place(committed.as_ref(), &remembered(positions)),
+                expected,
+                "{committed:?}, {positions:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn each_key_lane_is_compared_with_itself() {
+        let lost = |next| Place::CommitsLost { next, committed: 10 };
+        for (noted, positions, expected) in [
+            // A key lane without messages stays where it was.
+            (&[(0, 2), (1, 10), (2, 6)][..], &[(0, 2), (1, 10), (2, 6)][..], Place::Committed(10)),
+            // The furthest one hides nothing, and the slowest one that has lost nothing is not read again.
+            (&[(0, 2), (1, 10), (2, 9)], &[(0, 2), (1, 10), (2, 6)], lost(6)),
+            (&[(0, 2), (1, 10), (2, 9)], &[(0, 1), (1, 8), (2, 6)], lost(1)),
+            // One whose first commit is lost.
+            (&[(0, 10), (1, 9)], &[(0, 10)], lost(0)),
+            // Where there are fewer or more by now, those of before count only when they have lost some.
+            (&[(0, 10), (7, 3)], &[(0, 9), (7, 3)], lost(9)),
+            (&[(0, 10), (7, 3)], &[(0, 10), (7, 2)], lost(2)),
+            // One that was not named, because there are too many or it is newer: it may have lost some where another one has.
+            (&[(0, 10)], &[(0, 10), (1, 5)], Place::Committed(10)),
+            (&[(0, 10)], &[(0, 9), (1, 5)], lost(5)),
+        ] {
+            let (committed, found) = (group(10, noted), remembered(positions));
+            assert_eq!(place(committed.as_ref(), &found), expected, "{noted:?}, {positions:?}");
+        }
+    }
+
+    #[test]
+    fn a_database_that_remembers_nothing_of_a_partition_does_not_move_it() {
+        for knows_topic in [true, false] {
+            let nothing = Remembered { positions: Positions::new(), knows_topic };
+            let expected = Place::Forgotten { committed: 10, knows_topic };
+            assert_eq!(place(group(10, &[(0, 10)]).as_ref(), &nothing), expected);
+            assert_eq!(place(group(10, &[]).as_ref(), &nothing), Place::Committed(10));
+            assert_eq!(place(operator(10).as_ref(), &nothing), Place::Committed(10));
         }
     }
 }

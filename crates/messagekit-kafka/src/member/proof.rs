@@ -1,7 +1,12 @@
-//! What offsets are committed with: that a consumer has handled what is before them, and which record it handled last.
+//! What offsets are committed with: that a consumer has handled what is before them, which record it handled last, and what its
+//! database remembered then.
 //!
 //! A log that an unclean election has cut, or that was made anew, has other records at offsets that were handled once it has
 //! grown again. The offset alone does not show that.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use rdkafka::message::Message;
 
@@ -10,6 +15,21 @@ const OURS: &str = "messagekit";
 
 /// How much of a payload counts.
 const PAYLOAD: usize = 256;
+
+/// How many key lanes are named, the furthest ones: brokers take 4,096 bytes of metadata.
+const KEY_LANES: usize = 100;
+
+/// The positions of a partition's key lanes.
+pub(crate) type Positions = BTreeMap<u32, i64>;
+
+/// What a consumer of this crate has committed an offset with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Proof {
+    /// The record that was handled last before the offset, where it is known.
+    pub(crate) last: Option<Fingerprint>,
+    /// What the database remembered of the partition. Positions only grow while it loses nothing.
+    pub(crate) remembered: Positions,
+}
 
 /// Tells a record from others that may come to stand at its offset: by its time, its key and the beginning of its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,18 +47,31 @@ impl Fingerprint {
     }
 }
 
-/// Returns the metadata of an offset, before which this record was handled last.
-pub(crate) fn metadata(last: Option<Fingerprint>) -> String {
-    last.map_or_else(|| OURS.to_owned(), |Fingerprint(print)| format!("{OURS} {print:016x}"))
+/// Returns the metadata of an offset: `messagekit OFFSET FINGERPRINT KEYLANE:POSITION …`.
+pub(crate) fn metadata(offset: i64, last: Option<Fingerprint>, remembered: &Positions) -> String {
+    let print = last.map_or_else(|| "-".to_owned(), |Fingerprint(print)| format!("{print:016x}"));
+    let mut text = format!("{OURS} {offset} {print}");
+    let mut furthest: Vec<(&u32, &i64)> = remembered.iter().collect();
+    furthest.sort_unstable_by_key(|(_, next)| Reverse(**next));
+    for (key_lane, next) in furthest.into_iter().take(KEY_LANES) {
+        write!(text, " {key_lane}:{next}").expect("a string takes everything");
+    }
+    text
 }
 
-/// Reads metadata; the outer `None` says that no consumer of this crate wrote it.
-pub(crate) fn read(metadata: &str) -> Option<Option<Fingerprint>> {
+/// Reads the metadata of an offset; `None` says that no consumer of this crate committed this one. Metadata that names another
+/// offset was copied, as by a tool that mirrors groups to a cluster where records stand elsewhere.
+pub(crate) fn read(offset: i64, metadata: &str) -> Option<Proof> {
     let mut words = metadata.split(' ');
-    (words.next() == Some(OURS)).then(|| {
-        let print = words.next().and_then(|print| u64::from_str_radix(print, 16).ok());
-        print.map(Fingerprint)
-    })
+    if words.next() != Some(OURS) || words.next()?.parse() != Ok(offset) {
+        return None;
+    }
+    let last = words.next().and_then(|print| u64::from_str_radix(print, 16).ok()).map(Fingerprint);
+    let position = |word: &str| {
+        let (key_lane, next) = word.split_once(':')?;
+        Some((key_lane.parse().ok()?, next.parse().ok()?))
+    };
+    Some(Proof { last, remembered: words.filter_map(position).collect() })
 }
 
 #[cfg(test)]
@@ -57,12 +90,32 @@ mod tests {
     #[test]
     fn metadata_comes_back_as_it_was_written() {
         let print = record(1, "a", "b");
-        assert_eq!(read(&metadata(Some(print))), Some(Some(print)));
-        assert_eq!(read(&metadata(None)), Some(None));
-        for foreign in ["", "messagekits", "2026-01-02", "messagekit2 00"] {
-            assert_eq!(read(foreign), None, "{foreign:?}");
+        for last in [None, Some(print)] {
+            for remembered in [Positions::new(), Positions::from([(0, 10), (7, 3)])] {
+                let text = metadata(10, last, &remembered);
+                assert_eq!(read(10, &text), Some(Proof { last, remembered }), "{text}");
+            }
         }
-        assert_eq!(read("messagekit of a later version"), Some(None));
+        for foreign in
+            ["", "messagekits 10", "2026-01-02", "messagekit2 10", "messagekit", "messagekit of me"]
+        {
+            assert_eq!(read(10, foreign), None, "{foreign:?}");
+        }
+    }
+
+    #[test]
+    fn metadata_that_was_copied_to_another_offset_proves_nothing() {
+        let text = metadata(10, Some(record(1, "a", "b")), &Positions::from([(0, 10)]));
+        assert_eq!(read(9, &text), None);
+    }
+
+    #[test]
+    fn metadata_is_no_longer_than_brokers_take() {
+        let many: Positions = (0..10_000).map(|lane| (u32::MAX - lane, i64::MAX - i64::from(lane))).collect();
+        let text = metadata(i64::MAX, Some(record(1, "a", "b")), &many);
+        assert!(text.len() < 4_096, "{} bytes", text.len());
+        let read = read(i64::MAX, &text).unwrap().remembered;
+        assert_eq!(read.get(&u32::MAX), Some(&i64::MAX), "the furthest is named");
     }
 
     #[test]

@@ -9,20 +9,25 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::commit::{Begun, COMMIT_DEADLINE, NextOf, commit_for_sure};
+use super::background::{Answer, ask};
+use super::commit::{COMMIT_DEADLINE, NextOf, commit_for_sure};
+use super::known::Committed;
 use super::lane::{Lane, Stage};
-use super::start::{Asked, Start};
-use super::{End, Member};
+use super::start::Start;
+use super::{End, Member, offsets};
 use crate::context::{Rebalance, answer, is_cooperative};
 use crate::link::Event;
 
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 
+/// What the group has committed.
+type Asked = Answer<KafkaResult<Committed>>;
+
 /// What the group asked for and did not get an answer to yet.
 pub(super) enum Step {
-    /// New partitions, of which it is asked where they start. Until they are known the client does not rejoin, so the question
-    /// never waits behind a join.
-    Assigning { partitions: TopicPartitionList, asked: Asked },
+    /// New partitions, of which the group is asked at a time what it has committed. Until that is known the client does not
+    /// rejoin, so the question never waits behind a join.
+    Assigning { partitions: TopicPartitionList, asked: Option<Asked>, ask_at: Instant },
     /// Partitions whose lanes come to rest.
     Revoking { partitions: TopicPartitionList, busy: BTreeSet<messagekit::Lane>, deadline: Instant },
 }
@@ -41,7 +46,7 @@ impl Member {
     pub(super) fn rebalance(&mut self) -> Result<bool, End> {
         let Some(step) = self.step.take().or_else(|| self.next_step()) else { return Ok(false) };
         match step {
-            Step::Assigning { partitions, asked } => self.assign(partitions, asked),
+            Step::Assigning { partitions, asked, ask_at } => self.assign(partitions, asked, ask_at),
             Step::Revoking { partitions, busy, deadline } => {
                 if busy.is_empty() || Instant::now() >= deadline || self.consumer.assignment_lost() {
                     self.revoke(&partitions, &busy);
@@ -63,8 +68,7 @@ impl Member {
     fn next_step(&mut self) -> Option<Step> {
         match self.consumer.context().next_rebalance()? {
             Rebalance::Assign(partitions) => {
-                let asked = self.ask_known(&partitions, Duration::ZERO);
-                Some(Step::Assigning { partitions, asked })
+                Some(Step::Assigning { partitions, asked: None, ask_at: Instant::now() })
             }
             Rebalance::Revoke { partitions, lost } => {
                 self.unplaced.forget(&partitions);
@@ -86,39 +90,50 @@ impl Member {
         }
     }
 
-    fn assign(&mut self, partitions: TopicPartitionList, asked: Asked) -> Result<bool, End> {
-        let answer = match asked.poll() {
+    fn assign(
+        &mut self,
+        partitions: TopicPartitionList,
+        asked: Option<Asked>,
+        ask_at: Instant,
+    ) -> Result<bool, End> {
+        let asked =
+            asked.or_else(|| (Instant::now() >= ask_at).then(|| self.ask_committed(partitions.clone())));
+        let answer = match asked.as_ref().map_or(Poll::Pending, Answer::poll) {
             Poll::Pending => {
-                self.step = Some(Step::Assigning { partitions, asked });
+                self.step = Some(Step::Assigning { partitions, asked, ask_at });
                 return Ok(false);
             }
-            Poll::Ready(answer) => answer,
-        };
-        let taken = match answer.transpose() {
-            Ok(Some(known)) => match self.starts(known) {
-                Ok(starts) => self.take(starts),
-                // The group has its answer also then, so that leaving does not wait for one.
-                Err(lost) => {
-                    if let Err(error) = self.take(Vec::new()) {
-                        tracing::debug!(consumer = &*self.name, %error, "the assignment is not answered");
-                    }
-                    return Err(End::Permanent(lost));
-                }
-            },
             // No thread for the question.
-            Ok(None) => Err(KafkaError::OffsetFetch(RDKafkaErrorCode::OperationTimedOut)),
-            Err(error) => Err(error),
+            Poll::Ready(None) => Err(KafkaError::OffsetFetch(RDKafkaErrorCode::OperationTimedOut)),
+            Poll::Ready(Some(answer)) => answer,
         };
-        let Err(error) = taken else { return Ok(true) };
-        // Without an answer the group would wait for this member for ever.
-        self.unplaced.forget(&partitions);
-        let asked = self.ask_known(&partitions, ASK_AGAIN);
-        self.step = Some(Step::Assigning { partitions, asked });
-        self.failed(error)?;
-        Ok(false)
+        // The group has its answer before it is known where they start: what that takes must not hold up others.
+        let answered = answer.and_then(|committed| self.take(Vec::new()).map(|()| committed));
+        match answered {
+            Ok(committed) => {
+                self.unplaced.add(committed, Instant::now());
+                Ok(true)
+            }
+            // Without an answer the group would wait for this member for ever.
+            Err(error) => {
+                let ask_at = Instant::now() + ASK_AGAIN;
+                self.step = Some(Step::Assigning { partitions, asked: None, ask_at });
+                self.failed(error)?;
+                Ok(false)
+            }
+        }
     }
 
-    /// Takes partitions whose start is known. The first call answers the group, also when none is known yet.
+    fn ask_committed(&self, partitions: TopicPartitionList) -> Asked {
+        // The group is left when nothing holds the client any more.
+        let consumer = Arc::downgrade(&self.consumer);
+        let ask_group = move || {
+            consumer.upgrade().map_or(Ok(Vec::new()), |consumer| offsets::committed(&consumer, partitions))
+        };
+        ask("offsets", ask_group)
+    }
+
+    /// Takes partitions whose start is known. The first call answers the group, when none is known yet.
     ///
     /// # Errors
     /// As librdkafka says; nothing is taken then.
@@ -149,21 +164,20 @@ impl Member {
     }
 
     fn add_lane(&mut self, start: Start) -> Option<u32> {
-        let Start { topic, partition, offset, committed } = start;
-        let mut queue = self.consumer.split_partition_queue(&topic, partition)?;
+        let (topic, partition) = &start.partition;
+        let mut queue = self.consumer.split_partition_queue(topic, *partition)?;
         let thread = std::thread::current();
         queue.set_nonempty_callback(move || thread.unpark());
-        let slot = self.slot(&topic, partition);
+        let slot = self.slot(topic, *partition);
         self.epoch += 1;
         let id = messagekit::Lane { slot, epoch: self.epoch };
-        self.lanes.insert(slot, Lane::new(id, topic, partition, queue, offset, committed));
+        self.lanes.insert(slot, Lane::new(id, start, queue));
         Some(slot)
     }
 
     /// Gives lanes up: commits what they handled, unless others own them already.
     fn revoke(&mut self, partitions: &TopicPartitionList, late: &BTreeSet<messagekit::Lane>) {
-        // A commit that is under way must not land behind the last one, or behind one of the next owner.
-        self.confirming.take().into_iter().for_each(Begun::ends);
+        self.commits_end();
         let lost = self.consumer.assignment_lost();
         let gone: Vec<Lane> =
             self.slots_of(partitions).into_iter().filter_map(|slot| self.lanes.remove(&slot)).collect();
@@ -199,5 +213,41 @@ impl Member {
             self.slots.len() - 1
         });
         u32::try_from(slot).expect("fewer partitions than 2^32")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::Kafka;
+    use crate::client::GroupClient;
+    use crate::link::Events;
+    use crate::member::commit::Begun;
+    use crate::memory::Memory;
+
+    fn member() -> Member {
+        let client =
+            GroupClient::new(Kafka::new("127.0.0.1:1").consumer("billing", None), vec!["orders".into()]);
+        let events = Events::new(tokio::sync::mpsc::unbounded_channel().0, Arc::default());
+        let (memory, drain) = (Memory::new(&[], None), Duration::from_secs(1));
+        Member::new(client, "billing".into(), memory, drain, mpsc::channel().1, events).unwrap()
+    }
+
+    /// The next owner may have committed more by then.
+    #[test]
+    fn the_start_of_a_new_lane_is_not_written_down_behind_its_revocation() {
+        let (mut member, is_written) = (member(), Arc::new(AtomicBool::new(false)));
+        let written = Arc::clone(&is_written);
+        let answer = ask("commit", move || {
+            written.store(true, Ordering::SeqCst);
+            Ok(())
+        });
+        member.opening = Some(Begun { lanes: Vec::new(), answer });
+        member.revoke(&TopicPartitionList::new(), &BTreeSet::new());
+        assert!(member.opening.is_none() && is_written.load(Ordering::SeqCst));
+        member.consumer.context().close();
     }
 }

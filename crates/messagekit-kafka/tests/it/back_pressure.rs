@@ -1,59 +1,18 @@
 //! How much is fetched for a consumer that takes nothing.
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use messagekit::{Message, Publisher, Source, Subscriber};
 use messagekit_testkit::transport::Receiver;
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata};
 
+use crate::log;
 use crate::mock::Mock;
-
-/// Keeps how many bytes the clients of this process have received from brokers, as their statistics say.
-#[derive(Clone, Default)]
-struct Received(Arc<Mutex<Option<u64>>>);
-
-impl Received {
-    fn bytes(&self) -> Option<u64> {
-        *self.0.lock().unwrap()
-    }
-}
-
-impl tracing::Subscriber for Received {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "librdkafka"
-    }
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn event(&self, event: &Event<'_>) {
-        event.record(&mut self.clone());
-    }
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
-
-impl Visit for Received {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        if field.name() == "statistics" {
-            let statistics: serde_json::Value = serde_json::from_str(&format!("{value:?}")).unwrap();
-            let brokers = statistics["brokers"].as_object().unwrap();
-            let bytes = brokers.values().map(|broker| broker["rxbytes"].as_u64().unwrap()).sum();
-            *self.0.lock().unwrap() = Some(bytes);
-        }
-    }
-}
 
 #[test]
 fn a_paused_lane_fetches_no_more_than_its_bound() {
     const COUNT: usize = 3_500;
-    let received = Received::default();
-    tracing::subscriber::set_global_default(received.clone()).unwrap();
+    log::keep();
     block_on(async {
         let mock = Mock::start();
         mock.create_topic("orders", 1);
@@ -80,7 +39,7 @@ fn a_paused_lane_fetches_no_more_than_its_bound() {
         let mut last = None;
         eventually("nothing more is fetched", DEADLINE, async || {
             tokio::time::sleep(Duration::from_millis(200)).await;
-            let before = std::mem::replace(&mut last, received.bytes());
+            let before = std::mem::replace(&mut last, log::received_bytes());
             before.zip(last).is_some_and(|(before, now)| now - before < 10_000)
         })
         .await;

@@ -5,5 +5,7 @@
 mod back_pressure;
 mod conformance;
 mod group;
+mod log;
 mod mock;
 mod publishing;
+mod starts;
