@@ -83,6 +83,9 @@ CREATE TABLE messagekit.dead_letters (
                 CHECK (state IN ('retrying', 'waiting', 'dead', 'replaying', 'resolved', 'discarded')),
   attempts      int NOT NULL CHECK (attempts >= 0),
   kills         int NOT NULL DEFAULT 0,
+  -- How many messages of the key run together in the last lease; how many, from here on, run one at a time after a death.
+  run_length    int NOT NULL DEFAULT 1,
+  alone         int NOT NULL DEFAULT 0,
   due           timestamptz,
   running_since timestamptz,
   token         bigint NOT NULL DEFAULT 0,

@@ -107,7 +107,7 @@ fn discard_fences_out_the_run_that_is_under_way() {
         let mut handler = shop.store.begin().await.unwrap();
         insert_bill(&mut handler, id.as_str()).await;
         assert_eq!(act(&shop.store, Act::Discard, letter).await, Acted::Done);
-        let resolved = shop.store.resolve(&mut handler, &shop.consumer, &leased).await.unwrap();
+        let resolved = shop.store.resolve(&mut handler, &shop.consumer, &leased, &[]).await.unwrap();
         assert!(!resolved, "the lease is no longer this one");
         shop.store.rollback(handler).await.unwrap();
         let failure = Failure::permanent(FailureKind::Permanent, "too late");
@@ -125,7 +125,7 @@ fn discard_waits_for_the_run_that_commits_and_finds_it_resolved() {
         let (id, letter) = letter(&shop, Next::Retry(Duration::ZERO)).await;
         let leased = shop.store.lease(&shop.consumer, 1, LONG).await.unwrap().remove(0);
         let mut handler = shop.bill_again(&id).await;
-        assert!(shop.store.resolve(&mut handler, &shop.consumer, &leased).await.unwrap());
+        assert!(shop.store.resolve(&mut handler, &shop.consumer, &leased, &[]).await.unwrap());
         let store = shop.store.clone();
         let discard = tokio::spawn(async move { act(&store, Act::Discard, letter).await });
         until_somebody_waits(&shop).await;
@@ -174,7 +174,7 @@ fn undo_brings_a_discarded_letter_back_to_be_retried() {
         assert_eq!(act(&shop.store, Act::Retry, letter).await, Acted::Done);
         let leased = shop.store.lease(&shop.consumer, 1, LONG).await.unwrap().remove(0);
         let mut handler = shop.bill_again(&id).await;
-        assert!(shop.store.resolve(&mut handler, &shop.consumer, &leased).await.unwrap());
+        assert!(shop.store.resolve(&mut handler, &shop.consumer, &leased, &[]).await.unwrap());
         shop.store.commit(handler).await.unwrap();
         assert_eq!((shop.bills().await, shop.look(&id).await), (1, Claim::Done));
     });

@@ -21,6 +21,7 @@ mod encoding;
 mod errors;
 mod generations;
 mod health;
+mod hot_key;
 mod isolation;
 mod kept_plans;
 mod killed_cleanup;

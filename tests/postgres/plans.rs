@@ -28,7 +28,7 @@ fn parameters(statement: &str) -> &'static str {
         "show" | "replay" | "cancel" | "forget" => "bigint",
         "lock" | "retry" | "discard" | "undo" | "lock_keys" => "bigint[]",
         "hold_keys" => "text, text[], bigint[]",
-        "let_go" => "text, text, bigint",
+        "let_go" => "text, text, bigint, int",
         "count_keys" => "text[], text[], bigint[], int[]",
         "promote" | "free" => "text[], text[], bigint[]",
         "park_mark" => "text, text, int",
@@ -66,7 +66,10 @@ fn parameters(statement: &str) -> &'static str {
         | "relay_writers" => "",
         "lease" => "text, bigint, float8",
         "resolve" => "text, bigint, bigint",
-        "resolve_parked" => "text, bigint, bigint, text, bigint",
+        "resolve_parked" => "text, bigint, bigint, text, bigint, int",
+        "begin_run" => "text, bigint, bigint, int, float8",
+        "followers" => "text, bigint, bigint, bigint",
+        "resolve_run" => "text, bigint, bigint[], bigint[]",
         "fail" => "text, bigint, bigint, text, float8, text, text, text",
         "hand_back" => "text, bigint, bigint, float8",
         "write" | "write_optional" => {
@@ -105,6 +108,7 @@ fn values(name: &str) -> Option<String> {
         "clean_markers" => "'(0,0)', '(128,0)', 1e11, 6e11".to_owned(),
         "clean_letters" => "'(0,0)', '(128,0)', 6e11".to_owned(),
         "lock" | "lock_keys" => "'{7, 100007}'".to_owned(),
+        "resolve_run" => "'billing', 7, '{7, 100007}', '{1, 1}'".to_owned(),
         "relay_lease" => "'relay-1', 4e6, 64, true, 1".to_owned(),
         "relay_pending" => {
             format!("'relay-1', '{{7, 9}}', '{{1, 1}}', '{{0, 0}}', '{{7}}', '{{a.b}}', 500, {}, 80", 8 << 20)

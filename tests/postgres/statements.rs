@@ -7,8 +7,9 @@ use std::time::Duration;
 use messagekit::memory::MemoryLog;
 use messagekit::relay::{OutboxReader, Relay};
 use messagekit::{
-    BatchLimit, Consumer, Envelope, Event, Failure, FailureKind, HandlerError, Message, MessageId, Outbox,
-    ParkingRoom, Place, Publisher, Received, SetAside, SetAsideOutcome, Shutdown, Store, codec,
+    BatchLimit, ClaimRequest, Consumer, Envelope, Event, Failure, FailureKind, HandlerError, Message,
+    MessageId, Outbox, ParkingRoom, Place, Processed, Publisher, Received, Retries, SetAside,
+    SetAsideOutcome, Shutdown, Store, codec,
 };
 use messagekit_postgres::switch::{Existing, to_relay};
 use messagekit_postgres::{PgTx, PostgresStore, SchemaName};
@@ -173,6 +174,59 @@ fn letters_that_hold_keys_are_counted_now_and_then() {
             assert!(refused.iter().all(|outcome| *outcome == SetAsideOutcome::Full), "{refused:?}");
         });
         assert_eq!(counts(&near.await), 30, "the bound is kept exactly");
+    });
+}
+
+fn waiting(offset: i64) -> Received {
+    let message = Message::new("orders", "{}").with_key("a");
+    let place = Some(Place { topic: Arc::from("orders"), partition: 0, offset });
+    Received { id: MessageId::from_stored(&format!("m{offset}")), message, place }
+}
+
+/// Blocks a key with a message and so many behind it, and returns what is said to apply all of them.
+async fn said_to_apply_a_run(counted: &Counted, consumer: &str, behind: i64) -> Vec<String> {
+    let (store, room) = (&counted.store, ParkingRoom::default());
+    let mut tx = store.begin().await.unwrap();
+    let failure = Failure::retryable(FailureKind::Failed, "not yet");
+    store.park(&mut tx, consumer, &waiting(0), &failure, room).await.unwrap();
+    store.commit(tx).await.unwrap();
+    let followers: Vec<Received> = (1..=behind).map(waiting).collect();
+    let claim = |received: &Received| ClaimRequest {
+        id: received.id.clone(),
+        topic: received.message.topic.clone(),
+        key: received.message.key.clone(),
+        generation: 0,
+    };
+    let mut tx = store.begin().await.unwrap();
+    store.claim(&mut tx, consumer, &followers.iter().map(claim).collect::<Vec<_>>()).await.unwrap();
+    store.park_behind(&mut tx, consumer, &followers.iter().collect::<Vec<_>>(), room).await.unwrap();
+    store.commit(tx).await.unwrap();
+
+    let lease = Duration::from_secs(600);
+    let apply = counted.during(async {
+        let leased = Retries::lease(store, consumer, 1, lease).await.unwrap().remove(0);
+        assert_eq!(store.begin_run(consumer, &leased, 1_000, lease).await.unwrap(), Some(1_000));
+        let mut tx = store.begin().await.unwrap();
+        let followers = store.followers(&mut tx, consumer, leased.letter, 1_000, u64::MAX).await.unwrap();
+        assert_eq!(followers.len() as i64, behind);
+        assert!(store.resolve(&mut tx, consumer, &leased, &followers).await.unwrap());
+        store.commit(tx).await.unwrap();
+    });
+    apply.await
+}
+
+#[test]
+fn a_run_of_two_hundred_waiting_messages_costs_no_more_statements_than_one_of_two() {
+    block_on(async {
+        let counted = Counted::fresh().await;
+        let two = said_to_apply_a_run(&counted, "few", 1).await;
+        let many = said_to_apply_a_run(&counted, "many", 199).await;
+        assert_eq!(
+            two.len(),
+            9,
+            "lease, note, begin, read, count out, resolve, promote, free, commit: {two:#?}"
+        );
+        assert_eq!(many, two);
     });
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::{
-    Claim, ClaimRequest, Error, Failure, Leased, MessageId, NextOffset, Offsets, ParkingRoom, Processed,
-    Received, Retries, SetAside, SetAsideOutcome, Suspects,
+    Claim, ClaimRequest, Error, Failure, Follower, Leased, MessageId, NextOffset, Offsets, ParkingRoom,
+    Processed, Received, Retries, SetAside, SetAsideOutcome, Suspects,
 };
 
 use crate::tables::letters::{self, WayBack};
@@ -102,8 +102,39 @@ impl Retries for PostgresStore {
         .await
     }
 
-    async fn resolve(&self, tx: &mut PgTx, consumer: &str, leased: &Leased) -> Result<bool, Error> {
-        self.statement(retries::resolve(tx, self.schema(), consumer, leased)).await
+    async fn begin_run(
+        &self,
+        consumer: &str,
+        leased: &Leased,
+        most: u32,
+        lease: Duration,
+    ) -> Result<Option<u32>, Error> {
+        self.statement(async {
+            let connection = &mut *self.connection().await?;
+            retries::begin_run(connection, self.schema(), consumer, leased, most, lease).await
+        })
+        .await
+    }
+
+    async fn followers(
+        &self,
+        tx: &mut PgTx,
+        consumer: &str,
+        letter: i64,
+        messages: u32,
+        bytes: u64,
+    ) -> Result<Vec<Follower>, Error> {
+        self.statement(retries::followers(tx, self.schema(), consumer, letter, messages, bytes)).await
+    }
+
+    async fn resolve(
+        &self,
+        tx: &mut PgTx,
+        consumer: &str,
+        leased: &Leased,
+        followers: &[Follower],
+    ) -> Result<bool, Error> {
+        self.statement(retries::resolve(tx, self.schema(), consumer, leased, followers)).await
     }
 
     async fn fail(&self, consumer: &str, leased: &Leased, failure: &Failure) -> Result<bool, Error> {

@@ -6,7 +6,8 @@
 -- yours alone, which name the table that comes back.
 PRAGMA legacy_alter_table = ON;
 
--- parked = 1: it takes part in the order of its key. waiting: an open one of its key stands before it.
+-- parked = 1: it takes part in the order of its key. waiting: an open one of its key stands before it. run_length: how many
+-- messages of the key run together in the last lease. alone: how many, from here on, run one at a time after a death.
 CREATE TABLE messagekit_dead_letters_parked (
   id            INTEGER PRIMARY KEY AUTOINCREMENT,
   consumer_id   INTEGER NOT NULL,
@@ -22,6 +23,8 @@ CREATE TABLE messagekit_dead_letters_parked (
   state         TEXT NOT NULL CHECK (state IN ('retrying', 'waiting', 'dead', 'replaying', 'resolved', 'discarded')),
   attempts      INTEGER NOT NULL CHECK (attempts >= 0),
   kills         INTEGER NOT NULL DEFAULT 0,
+  run_length    INTEGER NOT NULL DEFAULT 1,
+  alone         INTEGER NOT NULL DEFAULT 0,
   due           INTEGER,
   running_since INTEGER,
   token         INTEGER NOT NULL DEFAULT 0,

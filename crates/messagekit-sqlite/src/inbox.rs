@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::{
-    Claim, ClaimRequest, Error, ErrorKind, Failure, Leased, MessageId, NextOffset, Offsets, ParkingRoom,
-    Processed, Received, Retries, SetAside, SetAsideOutcome,
+    Claim, ClaimRequest, Error, ErrorKind, Failure, Follower, Leased, MessageId, NextOffset, Offsets,
+    ParkingRoom, Processed, Received, Retries, SetAside, SetAsideOutcome,
 };
 
 use crate::binding::{Binding, Move};
@@ -207,11 +207,48 @@ impl Retries for SqliteStore {
         .await
     }
 
-    async fn resolve(&self, tx: &mut SqliteTx, consumer: &str, leased: &Leased) -> Result<bool, Error> {
+    async fn begin_run(
+        &self,
+        consumer: &str,
+        leased: &Leased,
+        most: u32,
+        lease: Duration,
+    ) -> Result<Option<u32>, Error> {
         let (consumer, leased) = (consumer.to_owned(), leased.clone());
+        self.job(move |conn| {
+            let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
+            retries::begin_run(conn, consumer, &leased, most, lease, now()).map_err(from_sqlite)
+        })
+        .await
+    }
+
+    async fn followers(
+        &self,
+        tx: &mut SqliteTx,
+        consumer: &str,
+        letter: i64,
+        messages: u32,
+        bytes: u64,
+    ) -> Result<Vec<Follower>, Error> {
+        let consumer = consumer.to_owned();
         tx.run(move |conn| {
             let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
-            retries::resolve(conn, consumer, &leased, now())
+            retries::followers(conn, consumer, letter, messages, bytes)
+        })
+        .await
+    }
+
+    async fn resolve(
+        &self,
+        tx: &mut SqliteTx,
+        consumer: &str,
+        leased: &Leased,
+        followers: &[Follower],
+    ) -> Result<bool, Error> {
+        let (consumer, leased, followers) = (consumer.to_owned(), leased.clone(), followers.to_vec());
+        tx.run(move |conn| {
+            let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
+            retries::resolve(conn, consumer, &leased, &followers, now())
         })
         .await
     }

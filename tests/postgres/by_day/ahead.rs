@@ -99,7 +99,7 @@ fn an_open_failure_can_be_settled_after_the_tables_are_divided_whatever_day_its_
             assert_eq!(act(&shop, Act::Retry, letter).await, Acted::Done, "{id}");
             let leased = shop.store.lease(&shop.consumer, 1, Duration::from_secs(60)).await.unwrap();
             let mut tx = shop.bill_again(&id).await;
-            assert!(shop.store.resolve(&mut tx, &shop.consumer, &leased[0]).await.unwrap(), "{id}");
+            assert!(shop.store.resolve(&mut tx, &shop.consumer, &leased[0], &[]).await.unwrap(), "{id}");
             shop.store.commit(tx).await.unwrap();
             assert_eq!(shop.look(&id).await, Claim::Done, "{id}");
         }

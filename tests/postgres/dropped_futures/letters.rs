@@ -124,7 +124,7 @@ async fn run_due(shop: &Shop, store: &PostgresStore, stage: &Stage) -> Result<bo
     stage.is(2);
     insert_bill(&mut tx, leased.received.id.as_str()).await;
     stage.is(3);
-    assert!(store.resolve(&mut tx, &shop.consumer, &leased).await?, "the lease is its own");
+    assert!(store.resolve(&mut tx, &shop.consumer, &leased, &[]).await?, "the lease is its own");
     stage.is(4);
     store.commit(tx).await?;
     Ok(true)

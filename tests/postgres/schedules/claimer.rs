@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use messagekit::{Error, Leased, Retries, Store};
-use messagekit_postgres::PostgresStore;
+use messagekit::{Error, Failure, Leased, Received, Retries, Store};
+use messagekit_postgres::{PgTx, PostgresStore};
 
 use super::mutants;
 use super::world::{LONG, World, cut};
@@ -36,26 +36,74 @@ impl Claimer {
     }
 }
 
+/// Runs a letter, alone or with what waits behind it. Where one of those fails, what stands before it is applied without it.
 async fn run(world: &World, store: &PostgresStore, leased: Leased) -> Result<(), Error> {
-    let Some(place) = &leased.received.place else { return Ok(()) };
-    let record = world.record(place);
-    let mut tx = store.begin().await?;
-    let generation =
-        "SELECT generation FROM messagekit.processed_messages WHERE consumer = $1 AND message_id = $2";
-    let generation = sqlx::query_scalar(generation).bind(&world.consumer).bind(record.id().as_str());
-    let generation: Option<i32> = generation.fetch_optional(&mut *tx).await.map_err(cut)?;
-    let handled = world.handle(&mut tx, &record, generation.unwrap_or(0), leased.attempt).await?;
-    if let Err(failure) = handled {
-        store.rollback(tx).await?;
-        return store.fail(&world.consumer, &leased, &failure).await.map(drop);
+    let leads = leased.parked && leased.attempt == 1 && leased.alone == 0;
+    let mut most = if leads { world.state().random.u32(1..6) } else { 1 };
+    loop {
+        if most > 1 {
+            let begun = store.begin_run(&world.consumer, &leased, most, LONG).await?;
+            let Some(length) = begun else { return Ok(()) };
+            most = length;
+        }
+        match attempt(world, store, &leased, most).await? {
+            Some(index) => most = index,
+            None => return Ok(()),
+        }
     }
-    if !store.resolve(&mut tx, &world.consumer, &leased).await? {
+}
+
+/// Runs at most so many messages, and returns which one failed when it is not the first.
+async fn attempt(
+    world: &World,
+    store: &PostgresStore,
+    leased: &Leased,
+    most: u32,
+) -> Result<Option<u32>, Error> {
+    let mut tx = store.begin().await?;
+    if let Some(failure) = handle(world, &mut tx, &leased.received, leased.attempt).await? {
+        store.rollback(tx).await?;
+        return store.fail(&world.consumer, leased, &failure).await.map(|_| None);
+    }
+    let mut followers = match most {
+        0 | 1 => Vec::new(),
+        _ => store.followers(&mut tx, &world.consumer, leased.letter, most - 1, u64::MAX).await?,
+    };
+    if world.is(mutants::Step::RunsOutOfOrder) {
+        followers.reverse();
+    }
+    if world.is(mutants::Step::LeavesAFollowerOut) && followers.len() > 1 {
+        followers.remove(0);
+    }
+    for (index, follower) in (1..).zip(&followers) {
+        if handle(world, &mut tx, &follower.received, follower.attempt).await?.is_some() {
+            return store.rollback(tx).await.map(|()| Some(index));
+        }
+    }
+    if !store.resolve(&mut tx, &world.consumer, leased, &followers).await? {
         world.state().seen.fenced += 1;
         if !world.is(mutants::Step::CommitsWithoutTheLease) {
-            return store.rollback(tx).await;
+            return store.rollback(tx).await.map(|()| None);
         }
     }
     store.commit(tx).await?;
-    world.state().seen.resolved += 1;
-    Ok(())
+    let mut state = world.state();
+    state.seen.resolved += 1;
+    state.seen.runs += u64::from(!followers.is_empty());
+    Ok(None)
+}
+
+async fn handle(
+    world: &World,
+    tx: &mut PgTx,
+    received: &Received,
+    attempt: u32,
+) -> Result<Option<Failure>, Error> {
+    let Some(place) = &received.place else { return Ok(None) };
+    let record = world.record(place);
+    let generation =
+        "SELECT generation FROM messagekit.processed_messages WHERE consumer = $1 AND message_id = $2";
+    let generation = sqlx::query_scalar(generation).bind(&world.consumer).bind(record.id().as_str());
+    let generation: Option<i32> = generation.fetch_optional(&mut **tx).await.map_err(cut)?;
+    Ok(world.handle(tx, &record, generation.unwrap_or(0), attempt).await?.err())
 }

@@ -34,6 +34,8 @@ pub(super) enum Step {
     KeepsClaimsThatDidNotRun,
     ClaimsEverythingUnderTheGeneration,
     CommitsWithoutTheLease,
+    RunsOutOfOrder,
+    LeavesAFollowerOut,
 }
 
 const fn step(name: &'static str, step: Step) -> Mutant {
@@ -58,6 +60,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     step("claims that did not run are kept", Step::KeepsClaimsThatDidNotRun),
     step("a generation has no range", Step::ClaimsEverythingUnderTheGeneration),
     step("a run whose lease is over is kept", Step::CommitsWithoutTheLease),
+    step("a run takes what waits from its end", Step::RunsOutOfOrder),
+    step("a run passes over the first that waits", Step::LeavesAFollowerOut),
     statement(
         "a claim looks at no key",
         &[change("THEN 'held' ELSE 'done' END", "THEN 'done' ELSE 'done' END")],
@@ -103,8 +107,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "a resolve looks before it has the key",
         &[
             change(
-                "UPDATE messagekit.held_keys SET count = count - 1 WHERE consumer = $1 AND topic = $2 AND key_hash = $3",
-                "SELECT FROM messagekit.held_keys WHERE consumer = $1 AND topic = $2 AND key_hash = $3",
+                "UPDATE messagekit.held_keys SET count = count - $4::int\nWHERE consumer = $1 AND topic = $2 AND key_hash = $3 AND count >= $4::int",
+                "SELECT FROM messagekit.held_keys WHERE consumer = $1 AND topic = $2 AND key_hash = $3 AND count >= $4::int",
             ),
             change(
                 "DELETE FROM messagekit.held_keys WHERE consumer = $1 AND topic = $4 AND key_hash = $5 AND count = 0),",
@@ -130,7 +134,19 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     statement(
         "a resolve does not count its letter out",
-        &[change("SET count = count - 1", "SET count = count")],
+        &[change("SET count = count - $4::int", "SET count = count")],
+    ),
+    statement(
+        "a run counts itself out as one letter",
+        &[change("SET count = count - $4::int", "SET count = count - least($4::int, 1)")],
+    ),
+    statement(
+        "a run compares no token",
+        &[change(
+            "AND d.token = ($4::bigint[])[array_position($3::bigint[], d.id)]
+    AND CASE WHEN d.id = $2 THEN d.running_since IS NOT NULL ELSE d.state = 'waiting' END",
+            "AND $4::bigint[] IS NOT NULL AND $2::bigint IS NOT NULL",
+        )],
     ),
     statement(
         "a resolve lets nobody run",

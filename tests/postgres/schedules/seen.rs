@@ -31,6 +31,8 @@ seen! {
     behind,
     full,
     resolved,
+    /// Runs of several that were resolved.
+    runs,
     /// Runs whose lease was over when they were to be resolved.
     fenced,
     acts,

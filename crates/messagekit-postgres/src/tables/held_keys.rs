@@ -23,9 +23,10 @@ RETURNING topic, key_hash, count"#;
 pub(crate) const IN_ALL: &str =
     "SELECT coalesce(sum(count), 0)::bigint FROM messagekit.held_keys WHERE consumer = $1";
 
-/// Counts one letter out; no row when nothing holds the key any more.
+/// Counts letters out; no row when fewer hold the key.
 pub(crate) const LET_GO: &str = "
-UPDATE messagekit.held_keys SET count = count - 1 WHERE consumer = $1 AND topic = $2 AND key_hash = $3";
+UPDATE messagekit.held_keys SET count = count - $4::int
+WHERE consumer = $1 AND topic = $2 AND key_hash = $3 AND count >= $4::int";
 
 /// Locks the keys of letters that a person acts on; one that nothing holds gets a row, which [`FREE`] takes away again.
 pub(crate) const LOCK: &str = r#"
@@ -103,15 +104,17 @@ pub(crate) async fn in_all(
     row.and_then(|row| row.try_get(0)).map_err(from_sqlx)
 }
 
-/// Counts one letter out and locks the key; false when nothing holds it any more.
+/// Counts letters out and locks the key; false when fewer hold it.
 pub(crate) async fn let_go(
     connection: &mut PgConnection,
     schema: &SchemaName,
     consumer: &str,
     topic: &str,
     hash: i64,
+    letters: i64,
 ) -> Result<bool, Error> {
     let update = sqlx::query(schema.sql(LET_GO)).bind(consumer).bind(topic).bind(hash);
+    let update = update.bind(i32::try_from(letters).unwrap_or(i32::MAX));
     Ok(update.execute(connection).await.map_err(from_sqlx)?.rows_affected() == 1)
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use messagekit::{Error, ErrorKind, Failure, Received, SetAsideOutcome};
 use sqlx::PgConnection;
 
-use super::held_keys;
+use super::held_keys::{self, Held};
 use super::key_hash::key_hash;
 use super::letters::Columns;
 use super::{after, clean, count};
@@ -48,7 +48,7 @@ FROM (
 ON CONFLICT (consumer, message_id) DO UPDATE SET
   topic = excluded.topic, place_topic = excluded.place_topic, partition = excluded.partition,
   "offset" = excluded."offset", key = excluded.key, key_hash = excluded.key_hash, parked = true,
-  state = excluded.state, attempts = excluded.attempts, kills = 0, due = excluded.due, running_since = NULL,
+  state = excluded.state, attempts = excluded.attempts, kills = 0, alone = 0, due = excluded.due, running_since = NULL,
   token = d.token + 1, generation = excluded.generation, event_type = excluded.event_type,
   headers = excluded.headers, payload = excluded.payload, kind = excluded.kind, error = excluded.error,
   fingerprint = excluded.fingerprint, origin = 'store', return_to = NULL, changed_at = clock_timestamp()
@@ -70,7 +70,8 @@ pub(crate) async fn park(
     if mark.rows_affected() == 0 {
         return Ok(SetAsideOutcome::AlreadySettled);
     }
-    if hold(connection, schema, consumer, &[key], room).await? == 0 {
+    let held = held_keys::hold(&mut *connection, schema, consumer, &[key]).await?;
+    if fitting(connection, schema, consumer, &[key], &held, room).await? == 0 {
         return Ok(SetAsideOutcome::Full);
     }
     write(connection, schema, consumer, &[received], failure).await?;
@@ -89,7 +90,13 @@ pub(crate) async fn park_behind(
         return Ok(0);
     }
     let keys = behind.iter().map(|received| key_of(received)).collect::<Result<Vec<_>, _>>()?;
-    let kept = hold(connection, schema, consumer, &keys, room).await?;
+    let held = held_keys::hold(&mut *connection, schema, consumer, &keys).await?;
+    if let Some(free) = held.iter().find(|held| held.letters == count_of(&keys, held)) {
+        // As head of the key it would block those that are claimed as fresh from now on.
+        let error = Error::new(ErrorKind::Conflict, "the key was freed since the claim: claim again");
+        return Err(error.with("topic", free.topic));
+    }
+    let kept = fitting(connection, schema, consumer, &keys, &held, room).await?;
     if kept == behind.len() {
         write(connection, schema, consumer, behind, &Failure::behind()).await?;
     }
@@ -104,16 +111,24 @@ fn key_of(received: &Received) -> Result<(&str, i64), Error> {
     Ok((&received.message.topic, key_hash(key)))
 }
 
-/// Counts letters in, and returns for how many of them, from the front, there is room.
-async fn hold(
+/// Returns how many of the letters that were counted in are of this key.
+fn count_of(keys: &[(&str, i64)], held: &Held<'_>) -> i64 {
+    own(keys.iter().filter(|key| **key == (held.topic, held.hash)).count())
+}
+
+fn own(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Returns for how many of the letters that were counted in, from the front, there is room.
+async fn fitting(
     connection: &mut PgConnection,
     schema: &SchemaName,
     consumer: &str,
     keys: &[(&str, i64)],
+    held: &[Held<'_>],
     room: Room<'_>,
 ) -> Result<usize, Error> {
-    let own = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-    let held = held_keys::hold(connection, schema, consumer, keys).await?;
     let Room { bounds, uncounted } = room;
     let new = own(keys.len());
     let mut left_in_all = new;
@@ -123,9 +138,8 @@ async fn hold(
         uncounted.counted(consumer, bounds, left_in_all - new);
     }
     let left = held.iter().map(|held| {
-        let key = (held.topic, held.hash);
-        let new = own(keys.iter().filter(|other| **other == key).count());
-        (key, i64::from(bounds.per_key) - (held.letters - new))
+        let left = i64::from(bounds.per_key) - (held.letters - count_of(keys, held));
+        ((held.topic, held.hash), left)
     });
     let mut left: HashMap<(&str, i64), i64> = left.collect();
     for (index, key) in keys.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! A consumer's own due letters: lease, resolve, fail, hand back.
+//! A consumer's own due letters: lease, run with what waits behind, resolve, fail, hand back.
 //!
 //! `due` is also the end of the lease, and `token` its fence: each lease and each act of an operator counts it up. A
 //! lease that was answered is over: `running_since` is null then.
@@ -8,19 +8,20 @@
 
 use std::time::Duration;
 
-use messagekit::{Error, ErrorKind, Failure, Leased};
+use messagekit::{Error, ErrorKind, Failure, Follower, Leased};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
-use super::held_keys;
+use super::held_keys::{self, HeldKey};
 use super::key_hash::key_hash;
-use super::{after, clean, letter_row, micros};
+use super::{after, clean, count, letter_row, micros};
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
 /// Oldest due first, and nobody waits for a letter that another worker is just taking. A letter whose last run never came
-/// back counts a kill. Of a key's parked letters only the first open one runs, whatever the states of the others say: one may
-/// have been brought back before it.
+/// back counts a kill, unless it did not run alone: then that run counts for nothing, and it and those behind it run alone from
+/// now on. Of a key's parked letters only the first open one runs, whatever the states of the others say: one may have been
+/// brought back before it.
 pub(crate) const LEASE: &str = r#"
 WITH head AS MATERIALIZED (
   SELECT d.id, d.due FROM messagekit.dead_letters d
@@ -32,12 +33,43 @@ WITH head AS MATERIALIZED (
   ORDER BY d.due LIMIT $2 FOR UPDATE OF d SKIP LOCKED),
 leased AS (
   UPDATE messagekit.dead_letters d
-  SET due = now() + $3 * interval '1 microsecond', kills = d.kills + (d.running_since IS NOT NULL)::int,
-    running_since = now(), token = d.token + 1, attempts = d.attempts + 1
+  SET due = now() + $3 * interval '1 microsecond',
+    kills = d.kills + (d.running_since IS NOT NULL AND d.run_length = 1)::int,
+    alone = CASE WHEN d.running_since IS NULL THEN d.alone ELSE greatest(d.alone, d.run_length) END, run_length = 1,
+    running_since = now(), token = d.token + 1, attempts = d.attempts + (d.running_since IS NULL OR d.run_length = 1)::int
   FROM head WHERE d.id = head.id
-  RETURNING d.id, d.token, d.attempts, d.kills, d.state = 'replaying' AS replaying, d.parked, d.message_id, d.topic,
+  RETURNING d.id, d.token, d.attempts, d.kills, d.alone, d.state = 'replaying' AS replaying, d.parked, d.message_id, d.topic,
     d.place_topic, d.partition, d."offset", d.key, d.headers, d.payload, head.due AS was_due)
 SELECT * FROM leased ORDER BY was_due, id"#;
+
+/// Several only where the next open letter of the key waits: one that runs alone is blamed for the end of its process.
+pub(crate) const BEGIN_RUN: &str = r#"
+UPDATE messagekit.dead_letters d SET due = now() + $5 * interval '1 microsecond',
+  run_length = CASE WHEN (
+    SELECT o.state FROM messagekit.dead_letters o
+    WHERE o.consumer = $1 AND o.topic = d.topic AND o.key_hash = d.key_hash AND o.parked
+      AND o.state IN ('retrying', 'waiting', 'dead', 'replaying')
+      AND (o.partition, o."offset", o.id) > (d.partition, d."offset", d.id)
+    ORDER BY o.partition, o."offset", o.id LIMIT 1) = 'waiting' THEN $4 ELSE 1 END
+WHERE d.id = $2 AND d.token = $3 AND d.running_since IS NOT NULL AND (d.consumer = $1) IS TRUE
+RETURNING d.run_length"#;
+
+/// The letters that wait behind another one of their key, as far as the first that does not wait or is too much.
+pub(crate) const FOLLOWERS: &str = r#"
+SELECT f.id, f.token, f.attempts, f.kills, f.message_id, f.topic, f.place_topic, f.partition, f."offset", f.key, f.headers,
+  f.payload
+FROM (
+  SELECT o.*, bool_and(o.state = 'waiting') OVER upto AS waits, sum(octet_length(o.payload)) OVER upto AS bytes
+  FROM messagekit.dead_letters h
+  CROSS JOIN LATERAL (
+    SELECT d.* FROM messagekit.dead_letters d
+    WHERE d.consumer = $1 AND d.topic = h.topic AND d.key_hash = h.key_hash AND d.parked
+      AND d.state IN ('retrying', 'waiting', 'dead', 'replaying')
+      AND (d.partition, d."offset", d.id) > (h.partition, h."offset", h.id)
+    ORDER BY d.partition, d."offset", d.id LIMIT $3) o
+  WHERE h.id = $2 AND (h.consumer = $1) IS TRUE
+  WINDOW upto AS (ORDER BY o.partition, o."offset", o.id ROWS UNBOUNDED PRECEDING)) f
+WHERE f.waits AND f.bytes <= $4 ORDER BY f.partition, f."offset", f.id"#;
 
 /// The letter first and its marker last: whoever claims a late duplicate waits from here to the commit, no longer.
 pub(crate) const RESOLVE: &str = "
@@ -60,7 +92,8 @@ WITH letter AS (
   WHERE id = $2 AND token = $3 AND running_since IS NOT NULL AND (consumer = $1) IS TRUE
   RETURNING message_id),
 next AS (
-  UPDATE messagekit.dead_letters d SET state = 'retrying', due = now(), changed_at = clock_timestamp()
+  UPDATE messagekit.dead_letters d
+  SET state = 'retrying', due = now(), alone = greatest(d.alone, $6), changed_at = clock_timestamp()
   WHERE d.state = 'waiting' AND d.id = (
     SELECT o.id FROM messagekit.dead_letters o
     WHERE o.consumer = $1 AND o.topic = $4 AND o.key_hash = $5 AND o.parked
@@ -73,6 +106,21 @@ marker AS (
   WHERE p.consumer = $1 AND p.message_id = (SELECT message_id FROM letter) AND p.outcome = 'held'
   RETURNING 1)
 SELECT (SELECT count(*) FROM letter), (SELECT count(*) FROM marker)"#;
+
+/// The same of a parked letter and those that wait behind it; which letter of the key is due next is asked in a later statement.
+pub(crate) const RESOLVE_RUN: &str = "
+WITH letter AS (
+  UPDATE messagekit.dead_letters d
+  SET state = 'resolved', due = NULL, running_since = NULL, attempts = d.attempts + (d.state = 'waiting')::int,
+    changed_at = clock_timestamp()
+  WHERE d.id = ANY($3::bigint[]) AND d.token = ($4::bigint[])[array_position($3::bigint[], d.id)]
+    AND CASE WHEN d.id = $2 THEN d.running_since IS NOT NULL ELSE d.state = 'waiting' END AND (d.consumer = $1) IS TRUE
+  RETURNING message_id),
+marker AS (
+  UPDATE messagekit.processed_messages p SET outcome = 'done', processed_at = now()
+  WHERE p.consumer = $1 AND p.message_id = ANY(ARRAY(SELECT message_id FROM letter)) AND p.outcome = 'held'
+  RETURNING 1)
+SELECT (SELECT count(*) FROM letter), (SELECT count(*) FROM marker)";
 
 /// A letter that a person had asked to run again is dead at once.
 pub(crate) const FAIL: &str = "
@@ -108,41 +156,107 @@ pub(super) fn leased_of(row: &PgRow) -> Result<Leased, Error> {
         token: row.try_get("token").map_err(from_sqlx)?,
         attempt: kept.attempts,
         kills: kept.kills,
+        alone: row.try_get::<i32, _>("alone").map_err(from_sqlx)?.unsigned_abs(),
         replaying: row.try_get("replaying").map_err(from_sqlx)?,
         parked: row.try_get("parked").map_err(from_sqlx)?,
         received: kept.received,
     })
 }
 
-/// Marks letter and message as applied; false when the lease is no longer this one.
+/// Notes how many letters may run together in a lease, one where nothing waits behind it, and renews the lease.
+pub(crate) async fn begin_run(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    consumer: &str,
+    leased: &Leased,
+    most: u32,
+    lease: Duration,
+) -> Result<Option<u32>, Error> {
+    let begin = sqlx::query_scalar(schema.sql(BEGIN_RUN))
+        .bind(consumer)
+        .bind(leased.letter)
+        .bind(leased.token)
+        .bind(count(most))
+        .bind(micros(lease));
+    let length: Option<i32> = begin.fetch_optional(connection).await.map_err(from_sqlx)?;
+    Ok(length.map(i32::unsigned_abs))
+}
+
+/// Returns the letters that wait behind another one of their key.
+pub(crate) async fn followers(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    consumer: &str,
+    letter: i64,
+    messages: u32,
+    bytes: u64,
+) -> Result<Vec<Follower>, Error> {
+    let followers = sqlx::query(schema.sql(FOLLOWERS))
+        .bind(consumer)
+        .bind(letter)
+        .bind(i64::from(messages))
+        .bind(i64::try_from(bytes).unwrap_or(i64::MAX));
+    let rows = followers.fetch_all(connection).await.map_err(from_sqlx)?;
+    let read = |row: &PgRow| {
+        let kept = letter_row::read(row)?;
+        let token = row.try_get("token").map_err(from_sqlx)?;
+        Ok(Follower { letter: kept.id, token, attempt: kept.attempts + 1, received: kept.received })
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Marks letters and messages as applied; false when the lease is no longer this one, or a follower does not wait any more.
 pub(crate) async fn resolve(
     connection: &mut PgConnection,
     schema: &SchemaName,
     consumer: &str,
     leased: &Leased,
+    followers: &[Follower],
 ) -> Result<bool, Error> {
     let topic = &*leased.received.message.topic;
-    let resolve = match leased.received.message.key.as_deref().filter(|_| leased.parked).map(key_hash) {
+    let letters = i64::try_from(followers.len()).unwrap_or(i64::MAX).saturating_add(1);
+    let hash = leased.received.message.key.as_deref().filter(|_| leased.parked).map(key_hash);
+    if let Some(hash) = hash {
+        // The key before its letters, and in a statement of its own: one that waited for the key and looked at the letters
+        // would not see what the last holder has written. Without a row, somebody else has closed the last of them.
+        if !held_keys::let_go(connection, schema, consumer, topic, hash, letters).await? {
+            return Ok(false);
+        }
+    }
+    let resolve = match hash {
         None => sqlx::query(schema.sql(RESOLVE)).bind(consumer).bind(leased.letter).bind(leased.token),
-        Some(hash) => {
-            // The key before its letters, and in a statement of its own: one that waited for the key and looked at the letters
-            // would not see what the last holder has written. Without a row, somebody else has closed the last of them.
-            if !held_keys::let_go(connection, schema, consumer, topic, hash).await? {
-                return Ok(false);
-            }
+        Some(hash) if followers.is_empty() => {
             let resolve = sqlx::query(schema.sql(RESOLVE_PARKED));
-            resolve.bind(consumer).bind(leased.letter).bind(leased.token).bind(topic).bind(hash)
+            let resolve =
+                resolve.bind(consumer).bind(leased.letter).bind(leased.token).bind(topic).bind(hash);
+            resolve.bind(count(leased.alone.saturating_sub(1)))
+        }
+        Some(_) => {
+            let head = (leased.letter, leased.token);
+            let behind = followers.iter().map(|follower| (follower.letter, follower.token));
+            let (numbers, tokens): (Vec<i64>, Vec<i64>) = std::iter::once(head).chain(behind).unzip();
+            // A plan of the day when there were no letters would be kept, and go through all of them.
+            let resolve = sqlx::query(schema.sql(RESOLVE_RUN)).persistent(false);
+            resolve.bind(consumer).bind(leased.letter).bind(numbers).bind(tokens)
         }
     };
-    let row = resolve.fetch_one(connection).await.map_err(from_sqlx)?;
+    let row = resolve.fetch_one(&mut *connection).await.map_err(from_sqlx)?;
     let written = |index: usize| row.try_get::<i64, _>(index).map_err(from_sqlx);
-    match (written(0)?, written(1)?) {
-        (0, _) => Ok(false),
-        (_, 1) => Ok(true),
-        _ => Err(Error::new(ErrorKind::Corrupt, "letter is open but its message is not held")
-            .with("letter", leased.letter)
-            .with("id", &leased.received.id)),
+    let (resolved, marked) = (written(0)?, written(1)?);
+    if resolved != letters {
+        return Ok(false);
     }
+    if marked != letters {
+        return Err(Error::new(ErrorKind::Corrupt, "letter is open but its message is not held")
+            .with("letter", leased.letter)
+            .with("id", &leased.received.id)
+            .with("run_length", letters));
+    }
+    if let Some(hash) = hash.filter(|_| !followers.is_empty()) {
+        let key = HeldKey { consumer: consumer.to_owned(), topic: topic.to_owned(), hash };
+        held_keys::settle(connection, schema, &[key]).await?;
+    }
+    Ok(true)
 }
 
 /// Notes a failed run.

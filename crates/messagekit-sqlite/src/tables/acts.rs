@@ -79,7 +79,7 @@ fn act_on(conn: &Connection, act: Act, id: i64, now: i64) -> Result<Acted, Error
     }
     match act {
         Act::Retry => Ok(()),
-        Act::Discard => moved.held_key().map_or(Ok(()), |key| held_keys::promote(conn, key, now)),
+        Act::Discard => moved.held_key().map_or(Ok(()), |key| held_keys::promote(conn, key, 0, now)),
         Act::Undo => {
             conn.prepare_cached(&reopen_sql()).and_then(|mut open| open.execute((id, now))).map(drop)
         }

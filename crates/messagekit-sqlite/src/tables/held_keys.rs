@@ -77,14 +77,28 @@ pub(super) fn is_before_sql() -> String {
     )
 }
 
-/// Lets the head of the key run if it waits. For whoever has closed a letter of it: where none is left, the key is free.
-pub(super) fn promote(conn: &Connection, key: HeldKey<'_>, now: i64) -> Result<()> {
-    conn.prepare_cached(&promote_sql())?.execute((key.consumer, key.topic, key.key, now)).map(drop)
+/// Returns the numbers of the first letters behind another one of their key, with what says whether they wait and how large they
+/// are.
+pub(super) fn behind_sql() -> &'static str {
+    "SELECT d.id, d.state = 'waiting', length(d.payload)
+     FROM messagekit_dead_letters first
+     CROSS JOIN messagekit_dead_letters d INDEXED BY messagekit_dead_letters_key
+     WHERE first.id = ?2 AND first.consumer_id = ?1
+       AND d.consumer_id = ?1 AND d.topic = first.topic AND d.key = first.key
+       AND d.parked = 1 AND d.state NOT IN ('resolved', 'discarded')
+       AND (d.partition, d.offset, d.id) > (first.partition, first.offset, first.id)
+     ORDER BY d.partition, d.offset, d.id LIMIT ?3"
+}
+
+/// Lets the head of the key run if it waits, and so many one at a time from there. For whoever has closed a letter of it: where
+/// none is left, the key is free.
+pub(super) fn promote(conn: &Connection, key: HeldKey<'_>, alone: u32, now: i64) -> Result<()> {
+    conn.prepare_cached(&promote_sql())?.execute((key.consumer, key.topic, key.key, now, alone)).map(drop)
 }
 
 pub(super) fn promote_sql() -> String {
     format!(
-        "UPDATE messagekit_dead_letters SET state = 'retrying', due = ?4, changed_at = ?4
+        "UPDATE messagekit_dead_letters SET state = 'retrying', due = ?4, changed_at = ?4, alone = max(alone, ?5)
          WHERE id = {} AND state = 'waiting'",
         head_of("?1", "?2", "?3")
     )

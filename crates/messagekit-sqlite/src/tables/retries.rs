@@ -1,11 +1,11 @@
-//! A consumer's own due letters: lease, resolve, fail, hand back.
+//! A consumer's own due letters: lease, run with what waits behind, resolve, fail, hand back.
 //!
 //! `due` is also the end of the lease, and `token` its fence: each lease and each act of an operator counts it up. A
 //! lease that was answered is over: `running_since` is null then.
 
 use std::time::Duration;
 
-use messagekit::{Error, ErrorKind, Failure, Leased, LetterState};
+use messagekit::{Error, ErrorKind, Failure, Follower, Leased, LetterState, MessageId};
 use rusqlite::{Connection, Result, params};
 
 use super::held_keys::{self, HeldKey, head_of};
@@ -22,7 +22,8 @@ pub(crate) fn any_due(conn: &Connection, consumer: &str, now: i64) -> Result<boo
     }
 }
 
-/// Leases letters that are due, oldest due first. A letter whose last run never came back counts a kill.
+/// Leases letters that are due, oldest due first. A letter whose last run never came back counts a kill, unless it did not run
+/// alone: then that run counts for nothing, and it and those behind it run alone from now on.
 pub(crate) fn lease(
     conn: &Connection,
     consumer: i64,
@@ -40,9 +41,10 @@ pub(crate) fn take(conn: &Connection, id: i64, until: i64, now: i64) -> std::res
     let mut update = conn
         .prepare_cached(&format!(
             "UPDATE messagekit_dead_letters
-             SET due = ?2, kills = kills + (running_since IS NOT NULL), running_since = ?3,
-                 token = token + 1, attempts = attempts + 1
-             WHERE id = ?1 RETURNING {COLUMNS}, kills, parked, state = 'replaying' AS replaying"
+             SET due = ?2, kills = kills + (running_since IS NOT NULL AND run_length = 1),
+                 alone = iif(running_since IS NULL, alone, max(alone, run_length)), run_length = 1, running_since = ?3,
+                 token = token + 1, attempts = attempts + (running_since IS NULL OR run_length = 1)
+             WHERE id = ?1 RETURNING {COLUMNS}, kills, alone, parked, state = 'replaying' AS replaying"
         ))
         .map_err(from_sqlite)?;
     let mut rows = update.query((id, until, now)).map_err(from_sqlite)?;
@@ -55,6 +57,7 @@ pub(crate) fn take(conn: &Connection, id: i64, until: i64, now: i64) -> std::res
         token: kept.token,
         attempt: kept.attempts,
         kills: row.get("kills").map_err(from_sqlite)?,
+        alone: row.get("alone").map_err(from_sqlite)?,
         replaying: row.get("replaying").map_err(from_sqlite)?,
         parked: row.get("parked").map_err(from_sqlite)?,
         received: kept.received,
@@ -76,12 +79,70 @@ fn due(conn: &Connection, consumer: i64, max: u32, now: i64) -> Result<Vec<i64>>
     conn.prepare_cached(&due_sql())?.query_map((consumer, now, max), |row| row.get(0))?.collect()
 }
 
-/// Marks a letter resolved and its message done, and lets the next one of its key run; false when the lease is another one
-/// by now.
+/// Notes how many letters of a key may run together in a lease, one where nothing waits behind it, and renews the lease; nothing
+/// when it is another one by now.
+pub(crate) fn begin_run(
+    conn: &Connection,
+    consumer: i64,
+    leased: &Leased,
+    most: u32,
+    lease: Duration,
+    now: i64,
+) -> Result<Option<u32>> {
+    let length = if behind(conn, consumer, leased.letter, 1, u64::MAX)?.is_empty() { 1 } else { most };
+    let begun = conn
+        .prepare_cached(
+            "UPDATE messagekit_dead_letters SET run_length = ?4, due = ?5
+             WHERE id = ?1 AND consumer_id = ?2 AND token = ?3 AND running_since IS NOT NULL",
+        )?
+        .execute((leased.letter, consumer, leased.token, length, now.saturating_add(micros(lease))))?;
+    Ok((begun == 1).then_some(length))
+}
+
+/// Returns the letters that wait behind another one of their key, as far as the first that does not wait or is too much.
+pub(crate) fn followers(
+    conn: &Connection,
+    consumer: i64,
+    letter: i64,
+    messages: u32,
+    bytes: u64,
+) -> std::result::Result<Vec<Follower>, Error> {
+    let numbers = behind(conn, consumer, letter, messages, bytes).map_err(from_sqlite)?;
+    let sql = format!("SELECT {COLUMNS} FROM messagekit_dead_letters WHERE id = ?1");
+    let mut select = conn.prepare_cached(&sql).map_err(from_sqlite)?;
+    let mut follower = |number: i64| {
+        let mut rows = select.query([number]).map_err(from_sqlite)?;
+        let row = rows.next().map_err(from_sqlite)?;
+        let kept = row.map(letter_row::read).transpose()?.ok_or_else(|| {
+            Error::new(ErrorKind::Corrupt, "letter vanished between look and read").with("letter", number)
+        })?;
+        let (token, attempt) = (kept.token, kept.attempts + 1);
+        Ok(Follower { letter: kept.id, token, attempt, received: kept.received })
+    };
+    numbers.into_iter().map(&mut follower).collect()
+}
+
+fn behind(conn: &Connection, consumer: i64, letter: i64, messages: u32, bytes: u64) -> Result<Vec<i64>> {
+    let mut left = bytes;
+    let mut numbers = Vec::new();
+    let mut select = conn.prepare_cached(held_keys::behind_sql())?;
+    let mut rows = select.query((consumer, letter, messages))?;
+    while let Some(row) = rows.next()? {
+        let (waits, size): (bool, i64) = (row.get(1)?, row.get(2)?);
+        let Some(rest) = left.checked_sub(size.unsigned_abs()).filter(|_| waits) else { break };
+        left = rest;
+        numbers.push(row.get(0)?);
+    }
+    Ok(numbers)
+}
+
+/// Marks letters resolved and their messages done, and lets the next one of the key run; false when the lease is another one
+/// by now, or a follower does not wait any more.
 pub(crate) fn resolve(
     conn: &Connection,
     consumer: i64,
     leased: &Leased,
+    followers: &[Follower],
     now: i64,
 ) -> std::result::Result<bool, Error> {
     let resolved = conn
@@ -94,20 +155,40 @@ pub(crate) fn resolve(
     if resolved == 0 {
         return Ok(false);
     }
-    let id = leased.received.id.as_str();
-    if !processed::apply_held(conn, consumer, id, now).map_err(from_sqlite)? {
-        return Err(Error::new(
-            ErrorKind::Corrupt,
-            "dead letter is open but the marker of its message is not held",
-        )
-        .with("letter", leased.letter)
-        .with("id", &leased.received.id));
+    mark_applied(conn, consumer, leased.letter, &leased.received.id, now)?;
+    for follower in followers {
+        let resolved = conn
+            .prepare_cached(
+                "UPDATE messagekit_dead_letters SET state = 'resolved', attempts = attempts + 1, changed_at = ?4
+                 WHERE id = ?1 AND consumer_id = ?2 AND token = ?3 AND state = 'waiting'",
+            )
+            .and_then(|mut update| update.execute((follower.letter, consumer, follower.token, now)))
+            .map_err(from_sqlite)?;
+        if resolved == 0 {
+            return Ok(false);
+        }
+        mark_applied(conn, consumer, follower.letter, &follower.received.id, now)?;
     }
     if let (true, Some(key)) = (leased.parked, &leased.received.message.key) {
         let key = HeldKey { consumer, topic: &leased.received.message.topic, key };
-        held_keys::promote(conn, key, now).map_err(from_sqlite)?;
+        held_keys::promote(conn, key, leased.alone.saturating_sub(1), now).map_err(from_sqlite)?;
     }
     Ok(true)
+}
+
+/// Moves the marker of a letter's message from held to done.
+fn mark_applied(
+    conn: &Connection,
+    consumer: i64,
+    letter: i64,
+    id: &MessageId,
+    now: i64,
+) -> std::result::Result<(), Error> {
+    if processed::apply_held(conn, consumer, id.as_str(), now).map_err(from_sqlite)? {
+        return Ok(());
+    }
+    let text = "dead letter is open but the marker of its message is not held";
+    Err(Error::new(ErrorKind::Corrupt, text).with("letter", letter).with("id", id))
 }
 
 /// Notes a failed run; a letter that a person had asked to run again is dead at once.

@@ -115,11 +115,11 @@ async fn a_letter_is_leased_whole_and_resolves_with_its_marker() {
 
     let mut tx = store.begin().await.unwrap();
     assert_eq!(store.claim(&mut tx, "billing", &[request("a")]).await.unwrap(), [Claim::Held]);
-    assert!(store.resolve(&mut tx, "billing", &leased[0]).await.unwrap());
+    assert!(store.resolve(&mut tx, "billing", &leased[0], &[]).await.unwrap());
     store.rollback(tx).await.unwrap();
 
     let mut tx = store.begin().await.unwrap();
-    assert!(store.resolve(&mut tx, "billing", &leased[0]).await.unwrap());
+    assert!(store.resolve(&mut tx, "billing", &leased[0], &[]).await.unwrap());
     assert_eq!(store.claim(&mut tx, "billing", &[request("a")]).await.unwrap(), [Claim::Done]);
     store.commit(tx).await.unwrap();
     assert_eq!(store.show(leased[0].letter).await.unwrap().state, LetterState::Resolved);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use messagekit::{
-    Act, Actor, ClaimRequest, DeadLetters, Error, Failure, Leased, MessageId, Next, ParkingRoom, Processed,
-    Received, Retries, SetAside, SetAsideOutcome, Store,
+    Act, Actor, ClaimRequest, DeadLetters, Error, Failure, Follower, Leased, MessageId, Next, ParkingRoom,
+    Processed, Received, Retries, SetAside, SetAsideOutcome, Store,
 };
 
 use super::Fault;
@@ -135,6 +135,7 @@ impl Retries for FaultyStore {
             Some(Fault::LeaseDropsTheKey) => {
                 leased.iter_mut().for_each(|leased| leased.received.message.key = None);
             }
+            Some(Fault::ForgetsWhoRunsAlone) => leased.iter_mut().for_each(|leased| leased.alone = 0),
             Some(Fault::ForgetsKills) => leased.iter_mut().for_each(|leased| leased.kills = 0),
             Some(Fault::RetryKeepsAttempts) => {
                 leased.iter_mut().filter(|leased| leased.replaying).for_each(|leased| leased.attempt += 9);
@@ -151,21 +152,57 @@ impl Retries for FaultyStore {
         Ok(leased)
     }
 
-    async fn resolve(&self, tx: &mut FaultyTx, consumer: &str, leased: &Leased) -> Result<bool, Error> {
+    async fn begin_run(
+        &self,
+        consumer: &str,
+        leased: &Leased,
+        most: u32,
+        lease: Duration,
+    ) -> Result<Option<u32>, Error> {
+        let noted = if self.is(Fault::RunIsNotNoted) { 1 } else { most };
+        let begun = self.inner.begin_run(consumer, leased, noted, lease).await?;
+        Ok(match self.fault {
+            Some(Fault::RunBeginsWithoutTheLease) => Some(most),
+            Some(Fault::RunsAlone | Fault::RunIsNotNoted) => begun.map(|_| most),
+            _ => begun,
+        })
+    }
+
+    async fn followers(
+        &self,
+        tx: &mut FaultyTx,
+        consumer: &str,
+        letter: i64,
+        messages: u32,
+        bytes: u64,
+    ) -> Result<Vec<Follower>, Error> {
+        self.followers_with_fault(tx, consumer, letter, messages, bytes).await
+    }
+
+    async fn resolve(
+        &self,
+        tx: &mut FaultyTx,
+        consumer: &str,
+        leased: &Leased,
+        followers: &[Follower],
+    ) -> Result<bool, Error> {
         self.notes().resolved.insert(leased.received.id.clone());
+        if !followers.is_empty() {
+            return self.resolve_run_with_fault(tx, consumer, leased, followers).await;
+        }
         match self.fault {
             Some(Fault::ResolveIgnoresToken) => {
                 let leased = self.with_present_token(leased);
-                self.inner.resolve(tx.inner(), consumer, &leased).await
+                self.inner.resolve(tx.inner(), consumer, &leased, &[]).await
             }
             Some(Fault::ResolveOutsideTransaction) => {
                 let mut own = self.inner.begin().await?;
-                let resolved = self.inner.resolve(&mut own, consumer, leased).await?;
+                let resolved = self.inner.resolve(&mut own, consumer, leased, &[]).await?;
                 self.inner.commit(own).await?;
                 Ok(resolved)
             }
             Some(Fault::DiscardFencesNobody) if self.notes().discarded.contains(&leased.letter) => Ok(true),
-            _ => self.inner.resolve(tx.inner(), consumer, leased).await,
+            _ => self.inner.resolve(tx.inner(), consumer, leased, &[]).await,
         }
     }
 

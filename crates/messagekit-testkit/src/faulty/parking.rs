@@ -1,8 +1,10 @@
 //! A store with one fault: the order of keys.
 
+use std::time::Duration;
+
 use messagekit::{
-    Claim, ClaimRequest, DeadLetters, Error, Failure, Leased, LetterFilter, LetterState, Next, ParkingRoom,
-    Place, Received, SetAside, SetAsideOutcome, Store,
+    Claim, ClaimRequest, DeadLetters, Error, Failure, FailureKind, Follower, Leased, LetterFilter,
+    LetterState, Next, ParkingRoom, Place, Processed, Received, Retries, SetAside, SetAsideOutcome, Store,
 };
 
 use super::Fault;
@@ -35,7 +37,8 @@ impl FaultyStore {
 
     /// Changes what a claim answers about a key.
     pub(super) fn answers_about_the_key(&self, request: &ClaimRequest, answer: Claim) -> Claim {
-        let kept = self.is(Fault::DiscardKeepsItsKey) && !self.notes().discarded.is_empty();
+        let keeps = self.is(Fault::DiscardKeepsItsKey) || self.is(Fault::RunKeepsItsKey);
+        let kept = keeps && !self.notes().discarded.is_empty();
         if kept && request.key.is_some() && answer == Claim::Fresh { Claim::Behind } else { answer }
     }
 
@@ -98,7 +101,7 @@ impl FaultyStore {
         match self.fault {
             Some(Fault::BehindIsForgotten) => return Ok(behind.len()),
             Some(Fault::BehindHasEndlessRoom) => room = ENDLESS,
-            Some(Fault::WaitsBehindADrainedKey) => {
+            Some(Fault::WaitsBehindADrainedKey | Fault::ParksBehindAFreeKey) => {
                 for received in &behind {
                     let filter = LetterFilter {
                         consumer: Some(consumer.to_owned()),
@@ -107,7 +110,8 @@ impl FaultyStore {
                     };
                     let letters = self.inner.list(&filter, 1_000).await?;
                     if !letters.iter().any(|letter| letter.state.is_open()) {
-                        self.notes().stuck.insert(received.id.clone());
+                        let for_ever = self.is(Fault::WaitsBehindADrainedKey);
+                        return self.parks_as_head(tx, consumer, received, for_ever).await;
                     }
                 }
             }
@@ -115,6 +119,85 @@ impl FaultyStore {
         }
         let behind: Vec<&Received> = behind.iter().collect();
         self.inner.park_behind(tx.inner(), consumer, &behind, room).await
+    }
+
+    /// Parks a message that was claimed behind a key that is free now, to run at once or never.
+    async fn parks_as_head(
+        &self,
+        tx: &mut FaultyTx,
+        consumer: &str,
+        received: &Received,
+        for_ever: bool,
+    ) -> Result<usize, Error> {
+        let claim = ClaimRequest {
+            id: received.id.clone(),
+            topic: received.message.topic.clone(),
+            key: received.message.key.clone(),
+            generation: 0,
+        };
+        self.inner.unclaim(tx.inner(), consumer, &[claim]).await?;
+        let next = if for_ever { Next::Dead } else { Next::Retry(Duration::ZERO) };
+        let failure =
+            Failure { next, ..Failure::permanent(FailureKind::Failed, "behind a key that is free") };
+        self.inner.park(tx.inner(), consumer, received, &failure, ENDLESS).await?;
+        Ok(1)
+    }
+
+    /// Changes which messages run behind another one.
+    pub(super) async fn followers_with_fault(
+        &self,
+        tx: &mut FaultyTx,
+        consumer: &str,
+        letter: i64,
+        messages: u32,
+        bytes: u64,
+    ) -> Result<Vec<Follower>, Error> {
+        let (mut most, mut size) = (messages, bytes);
+        match self.fault {
+            Some(Fault::FollowersAreEndless) => (most, size) = (u32::MAX, u64::MAX),
+            Some(Fault::FollowersOutOfOrder) => most = u32::MAX,
+            _ => {}
+        }
+        let mut followers = self.inner.followers(tx.inner(), consumer, letter, most, size).await?;
+        match self.fault {
+            Some(Fault::FollowersOutOfOrder) => {
+                followers.reverse();
+                followers.truncate(messages as usize);
+            }
+            Some(Fault::FollowersBurnAttempts) => followers.iter_mut().for_each(|one| one.attempt += 1),
+            _ => {}
+        }
+        Ok(followers)
+    }
+
+    /// Changes what becomes of a run.
+    pub(super) async fn resolve_run_with_fault(
+        &self,
+        tx: &mut FaultyTx,
+        consumer: &str,
+        leased: &Leased,
+        followers: &[Follower],
+    ) -> Result<bool, Error> {
+        match self.fault {
+            Some(Fault::RunResolvesItsHeadOnly) => {
+                self.inner.resolve(tx.inner(), consumer, leased, &[]).await
+            }
+            Some(Fault::RunIgnoresTheLease) => {
+                self.inner.resolve(tx.inner(), consumer, leased, followers).await.map(|_| true)
+            }
+            Some(Fault::RunIgnoresWhatAnOperatorDid) => {
+                let waits = self.inner.followers(tx.inner(), consumer, leased.letter, u32::MAX, u64::MAX);
+                let waits = waits.await?;
+                let still: Vec<Follower> =
+                    followers.iter().filter(|one| waits.contains(one)).cloned().collect();
+                self.inner.resolve(tx.inner(), consumer, leased, &still).await
+            }
+            Some(Fault::RunKeepsItsKey) => {
+                self.notes().discarded.insert(leased.letter);
+                self.inner.resolve(tx.inner(), consumer, leased, followers).await
+            }
+            _ => self.inner.resolve(tx.inner(), consumer, leased, followers).await,
+        }
     }
 
     /// Changes which letters are leased.
@@ -130,7 +213,6 @@ impl FaultyStore {
                 Some(Fault::NobodyIsPromoted) => !promoted,
                 Some(Fault::DiscardPromotesNobody) => !promoted || notes.discarded.is_empty(),
                 Some(Fault::UndoneWaitsForEver) => !promoted || !notes.undone.contains(&leased.letter),
-                Some(Fault::WaitsBehindADrainedKey) => !notes.stuck.contains(&leased.received.id),
                 _ => true,
             }
         });
@@ -149,6 +231,7 @@ impl FaultyStore {
                 token: 0,
                 attempt: head.attempts + 1,
                 kills: head.kills,
+                alone: 0,
                 replaying: false,
                 parked: true,
                 received: self.inner.show(head.id).await?.received,

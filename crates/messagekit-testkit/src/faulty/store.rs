@@ -33,8 +33,6 @@ pub(super) struct Notes {
     pub(super) discarded: BTreeSet<i64>,
     pub(super) undone: BTreeSet<i64>,
     pub(super) handed_back: BTreeSet<i64>,
-    /// Messages that were kept behind nobody.
-    pub(super) stuck: BTreeSet<MessageId>,
     /// A parked letter is dead.
     pub(super) has_died: bool,
     /// How many messages were parked.

@@ -345,6 +345,30 @@ faults! {
     ListForgetsWhatWaits: Store lists_tell_what_a_head_holds_back,
     /// Whether somebody is before a message is decided when it is claimed.
     WaitsBehindADrainedKey: Store nobody_is_stuck_behind_a_key_that_is_drained_meanwhile,
+    /// What is claimed behind a key that is freed before it is parked becomes the head of the key.
+    ParksBehindAFreeKey: Store nothing_is_parked_behind_a_freed_key,
+    /// A run takes the last of those that wait first.
+    FollowersOutOfOrder: Store run_takes_what_waits_in_order,
+    /// A message that waits behind another one is given as one that has failed.
+    FollowersBurnAttempts: Store run_takes_what_waits_in_order,
+    /// A run takes everything that waits, however much it is.
+    FollowersAreEndless: Store run_takes_no_more_than_it_may,
+    /// Of a run only the head is resolved.
+    RunResolvesItsHeadOnly: Store run_is_resolved_in_one_commit,
+    /// A run that takes everything leaves its key blocked, as one that counts itself out once.
+    RunKeepsItsKey: Store run_of_all_frees_its_key,
+    /// The followers are resolved although the head is not.
+    RunIgnoresTheLease: Store run_needs_its_lease,
+    /// A run begins although its lease is over.
+    RunBeginsWithoutTheLease: Store run_needs_its_lease,
+    /// A run is resolved although one of its messages was given up.
+    RunIgnoresWhatAnOperatorDid: Store operator_fences_a_run,
+    /// A run leaves no trace, so that its death is that of its head.
+    RunIsNotNoted: Store death_in_a_run_is_blamed_on_no_message,
+    /// Messages of a run in which a process has ended are run together again.
+    ForgetsWhoRunsAlone: Store death_in_a_run_is_blamed_on_no_message,
+    /// A run begins although nothing waits.
+    RunsAlone: Store lone_message_begins_no_run,
     /// What was brought back never runs by itself.
     UndoneWaitsForEver: Store keys_keep_their_order_through_random_lives,
     /// Deaths are not counted.

@@ -76,7 +76,7 @@ pub async fn discard_fences_the_handler_that_runs<F: StoreFixture>(fixture: &F) 
     let mut tx = begin(&store).await;
     fixture.effect(&mut tx, message.id.as_str()).await;
     assert!(
-        !store.resolve(&mut tx, &consumer, &leased).await.expect("resolve is answered"),
+        !store.resolve(&mut tx, &consumer, &leased, &[]).await.expect("resolve is answered"),
         "it is given up"
     );
     store.rollback(tx).await.expect("a transaction can be rolled back");
@@ -130,7 +130,7 @@ async fn apply<F: StoreFixture>(fixture: &F, consumer: &str, message: &Received)
     assert_eq!(leased.received, *message);
     let mut tx = begin(&store).await;
     fixture.effect(&mut tx, message.id.as_str()).await;
-    assert!(store.resolve(&mut tx, consumer, &leased).await.expect("resolve is answered"));
+    assert!(store.resolve(&mut tx, consumer, &leased, &[]).await.expect("resolve is answered"));
     commit(&store, tx).await;
 }
 

@@ -164,7 +164,7 @@ pub async fn returns_are_answered_under_their_scope<F: StoreFixture>(fixture: &F
     assert_eq!(act(&store, Act::Retry, id).await, Acted::Done);
     let third = lease().await;
     let mut tx = begin(&store).await;
-    let resolved = store.resolve(&mut tx, &third.scope, &third.leased).await;
+    let resolved = store.resolve(&mut tx, &third.scope, &third.leased, &[]).await;
     assert!(resolved.expect("resolve is answered"));
     commit(&store, tx).await;
     assert_eq!(only_letter(&store, &scope).await.state, LetterState::Resolved);

@@ -30,7 +30,7 @@ pub async fn operator_retry_runs_a_dead_letter_once<F: StoreFixture>(fixture: &F
     assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), [], "it runs once");
     let mut tx = begin(&store).await;
     fixture.effect(&mut tx, message.id.as_str()).await;
-    assert!(store.resolve(&mut tx, &consumer, &leased[0]).await.expect("resolve is answered"));
+    assert!(store.resolve(&mut tx, &consumer, &leased[0], &[]).await.expect("resolve is answered"));
     commit(&store, tx).await;
     assert_eq!(look(&store, &consumer, &message).await, Claim::Done);
     assert_eq!(only_letter(&store, &consumer).await.state, LetterState::Resolved);
@@ -48,7 +48,7 @@ pub async fn second_retry_changes_nothing<F: StoreFixture>(fixture: &F) {
     assert_eq!(again().await, Acted::WrongState(LetterState::Replaying), "it runs");
     let mut tx = begin(&store).await;
     assert!(
-        store.resolve(&mut tx, &consumer, &leased).await.expect("resolve is answered"),
+        store.resolve(&mut tx, &consumer, &leased, &[]).await.expect("resolve is answered"),
         "the clicks fenced nobody"
     );
     commit(&store, tx).await;

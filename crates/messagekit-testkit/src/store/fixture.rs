@@ -240,7 +240,7 @@ pub(super) async fn apply_leased<F: StoreFixture>(fixture: &F, consumer: &str, l
     until_through(|| async {
         let mut tx = store.begin().await?;
         fixture.effect(&mut tx, leased.received.id.as_str()).await;
-        assert!(store.resolve(&mut tx, consumer, leased).await?, "the lease holds");
+        assert!(store.resolve(&mut tx, consumer, leased, &[]).await?, "the lease holds");
         store.commit(tx).await
     })
     .await;

@@ -62,7 +62,8 @@ async fn live<F: StoreFixture>(fixture: &F, seed: u64) {
         match (random.u8(0..8), lease) {
             (0, Some((token, leased))) => {
                 let mut tx = begin(&store).await;
-                let resolved = store.resolve(&mut tx, &consumer, leased).await.expect("answers are taken");
+                let resolved =
+                    store.resolve(&mut tx, &consumer, leased, &[]).await.expect("answers are taken");
                 assert_eq!(resolved, rules.resolve(*token), "resolve at {place}");
                 match resolved {
                     true => commit(&store, tx).await,

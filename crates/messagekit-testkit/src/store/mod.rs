@@ -16,6 +16,7 @@ pub mod parking;
 pub mod parking_lives;
 pub mod replays;
 pub mod retries;
+pub mod runs;
 pub mod set_aside;
 pub mod suspects;
 pub mod transact;

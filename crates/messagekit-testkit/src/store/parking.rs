@@ -212,7 +212,7 @@ pub async fn rolled_back_run_lets_nobody_pass<F: StoreFixture>(fixture: &F) {
     behind_now(&store, &consumer, &[&second]).await;
     let leased = store.lease(&consumer, 10, LONG).await.expect("leases are answered").remove(0);
     let mut tx = begin(&store).await;
-    assert!(store.resolve(&mut tx, &consumer, &leased).await.expect("resolve is answered"));
+    assert!(store.resolve(&mut tx, &consumer, &leased, &[]).await.expect("resolve is answered"));
     store.rollback(tx).await.expect("a transaction can be rolled back");
     assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
     assert_eq!(letter(&store, &consumer, &second).await.state, LetterState::Waiting);
@@ -241,7 +241,7 @@ pub async fn discarded_letter_leaves_its_key<F: StoreFixture>(fixture: &F) {
     let both = store.act(Act::Discard, &[ids[3], ids[2]], &somebody()).await.expect("acts are answered");
     assert_eq!(both, [Acted::Done; 2]);
     let mut tx = begin(&store).await;
-    assert!(!store.resolve(&mut tx, &consumer, &leased[0]).await.expect("resolve is answered"));
+    assert!(!store.resolve(&mut tx, &consumer, &leased[0], &[]).await.expect("resolve is answered"));
     store.rollback(tx).await.expect("a transaction can be rolled back");
     assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 10)).await, Claim::Fresh);
     assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);

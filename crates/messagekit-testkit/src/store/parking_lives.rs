@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::{
-    Act, Claim, DeadLetters, Failure, Leased, LetterState, Received, Retries, SetAsideOutcome, Standing,
-    Store,
+    Act, Claim, DeadLetters, Failure, Follower, Leased, LetterState, Received, Retries, SetAsideOutcome,
+    Standing, Store,
 };
 
 use super::fixture::{
@@ -91,12 +91,37 @@ impl<'a, F: StoreFixture> World<'a, F> {
         open.next().map(|((_, offset), _)| *offset)
     }
 
-    /// The first open letter of a key need not wait.
-    fn promote(&mut self, key: &'static str) {
+    /// The first open letter of a key need not wait. Returns whether it did.
+    fn promote(&mut self, key: &'static str) -> bool {
         let first = self.first(key).and_then(|offset| self.letters.get_mut(&(key, offset)));
-        if let Some(first) = first {
-            first.rules.promote(NOW);
+        first.is_some_and(|first| first.rules.promote(NOW))
+    }
+
+    fn inherits(&mut self, key: &'static str, alone: u32) {
+        let first = self.first(key).and_then(|offset| self.letters.get_mut(&(key, offset)));
+        first.into_iter().for_each(|first| first.rules.inherit(alone));
+    }
+
+    /// Takes those that wait behind a letter into its run, each with its effect.
+    async fn followers(
+        &self,
+        tx: &mut <F::Store as Store>::Tx,
+        key: &'static str,
+        offset: i64,
+        letter: i64,
+        most: u32,
+    ) -> Vec<Follower> {
+        let followers = self.store.followers(tx, &self.consumer, letter, most, u64::MAX).await;
+        let followers = followers.expect("what waits can be read");
+        let later = self.letters.range((key, offset + 1)..(key, i64::MAX));
+        let open = later.filter(|(_, life)| life.rules.state.is_open());
+        let waits = open.take_while(|(_, life)| life.rules.state == LetterState::Waiting);
+        let wanted: Vec<i64> = waits.map(|(_, life)| life.number).take(most as usize).collect();
+        assert_eq!(followers.iter().map(|follower| follower.letter).collect::<Vec<_>>(), wanted);
+        for follower in &followers {
+            self.fixture.effect(tx, follower.received.id.as_str()).await;
         }
+        followers
     }
 
     fn failure(&mut self) -> (Failure, Option<Timestamp>) {
@@ -184,13 +209,28 @@ impl<'a, F: StoreFixture> World<'a, F> {
             0 | 1 => {
                 let mut tx = begin(&self.store).await;
                 self.fixture.effect(&mut tx, life.received.id.as_str()).await;
-                let resolved = self.store.resolve(&mut tx, &self.consumer, &leased).await;
+                let most = if choice == 0 { 0 } else { 3 };
+                let followers = self.followers(&mut tx, key, offset, leased.letter, most).await;
+                let resolved = self.store.resolve(&mut tx, &self.consumer, &leased, &followers).await;
                 let resolved = resolved.expect("answers are taken");
+                let life = self.letters.get_mut(&(key, offset)).expect("it was leased");
                 assert_eq!(resolved, life.rules.resolve(token));
+                let alone = life.rules.alone;
                 if resolved {
                     commit(&self.store, tx).await;
                     self.applied.entry(key).or_default().push(offset);
-                    self.promote(key);
+                    for follower in &followers {
+                        let (at, life) = self
+                            .letters
+                            .iter_mut()
+                            .find(|(_, life)| life.number == follower.letter)
+                            .expect("it waited");
+                        assert!(life.rules.resolve_behind(life.rules.token));
+                        self.applied.entry(key).or_default().push(at.1);
+                    }
+                    if self.promote(key) && followers.is_empty() {
+                        self.inherits(key, alone);
+                    }
                 } else {
                     self.store.rollback(tx).await.expect("a transaction can be rolled back");
                 }

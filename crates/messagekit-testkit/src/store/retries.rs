@@ -37,7 +37,7 @@ pub async fn resolve_marks_done<F: StoreFixture>(fixture: &F) {
     let (message, leased) = leased(fixture, &consumer, LONG).await;
     let mut tx = begin(&store).await;
     fixture.effect(&mut tx, message.id.as_str()).await;
-    assert!(store.resolve(&mut tx, &consumer, &leased).await.expect("resolve is answered"));
+    assert!(store.resolve(&mut tx, &consumer, &leased, &[]).await.expect("resolve is answered"));
     commit(&store, tx).await;
     assert_eq!(fixture.effects(message.id.as_str()).await, 1);
     assert_eq!(look(&store, &consumer, &message).await, Claim::Done);
@@ -52,14 +52,14 @@ pub async fn rolled_back_resolve_changes_nothing<F: StoreFixture>(fixture: &F) {
     let (message, leased) = leased(fixture, &consumer, LONG).await;
     let mut tx = begin(&store).await;
     fixture.effect(&mut tx, message.id.as_str()).await;
-    assert!(store.resolve(&mut tx, &consumer, &leased).await.expect("resolve is answered"));
+    assert!(store.resolve(&mut tx, &consumer, &leased, &[]).await.expect("resolve is answered"));
     store.rollback(tx).await.expect("a transaction can be rolled back");
     assert_eq!(fixture.effects(message.id.as_str()).await, 0);
     assert_eq!(look(&store, &consumer, &message).await, Claim::Held);
     assert_eq!(only_letter(&store, &consumer).await.state, LetterState::Retrying);
     let mut tx = begin(&store).await;
     assert!(
-        store.resolve(&mut tx, &consumer, &leased).await.expect("resolve is answered"),
+        store.resolve(&mut tx, &consumer, &leased, &[]).await.expect("resolve is answered"),
         "the lease still holds"
     );
     commit(&store, tx).await;
@@ -73,14 +73,14 @@ pub async fn stale_token_cannot_resolve<F: StoreFixture>(fixture: &F) {
     let mut tx = begin(&store).await;
     fixture.effect(&mut tx, message.id.as_str()).await;
     assert!(
-        !store.resolve(&mut tx, &consumer, &stale).await.expect("resolve is answered"),
+        !store.resolve(&mut tx, &consumer, &stale, &[]).await.expect("resolve is answered"),
         "the lease is over"
     );
     store.rollback(tx).await.expect("a transaction can be rolled back");
     assert_eq!(look(&store, &consumer, &message).await, Claim::Held);
     let mut tx = begin(&store).await;
     fixture.effect(&mut tx, message.id.as_str()).await;
-    assert!(store.resolve(&mut tx, &consumer, &fresh).await.expect("resolve is answered"));
+    assert!(store.resolve(&mut tx, &consumer, &fresh, &[]).await.expect("resolve is answered"));
     commit(&store, tx).await;
     assert_eq!(fixture.effects(message.id.as_str()).await, 1);
 }
@@ -109,7 +109,7 @@ pub async fn answered_lease_is_over<F: StoreFixture>(fixture: &F) {
     assert!(!store.hand_back(&consumer, &leased, Duration::ZERO).await.expect("hand_back is answered"));
     assert!(!store.fail(&consumer, &leased, &dead("again")).await.expect("fail is answered"));
     let mut tx = begin(&store).await;
-    assert!(!store.resolve(&mut tx, &consumer, &leased).await.expect("resolve is answered"));
+    assert!(!store.resolve(&mut tx, &consumer, &leased, &[]).await.expect("resolve is answered"));
     store.rollback(tx).await.expect("a transaction can be rolled back");
     assert_eq!(only_letter(&store, &consumer).await, before);
 }

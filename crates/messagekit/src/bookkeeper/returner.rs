@@ -135,7 +135,7 @@ impl<S: Bookkeeping + Inbox> Returner<S> {
         let store = self.store.clone();
         let work = self.store.transact(Box::new(move |mut tx| {
             Box::pin(async move {
-                let resolved = store.resolve(&mut tx, &returning.scope, &returning.leased).await;
+                let resolved = store.resolve(&mut tx, &returning.scope, &returning.leased, &[]).await;
                 let end = match resolved {
                     Ok(true) => End::Commit(Ok(true)),
                     other => End::Rollback(other),

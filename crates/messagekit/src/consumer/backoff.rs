@@ -30,6 +30,10 @@ impl Backoff {
     pub(crate) const OUTAGE: Self =
         Self { first: Duration::from_millis(50), factor: 2.0, max: Duration::from_secs(5) };
 
+    /// Waits for room behind a blocked key.
+    pub(crate) const ROOM: Self =
+        Self { first: Duration::from_millis(100), factor: 2.0, max: Duration::from_secs(1) };
+
     /// Makes one; a `factor` below 1 counts as 1, a `max` above a year as a year.
     pub fn new(first: Duration, factor: f64, max: Duration) -> Self {
         Self { first, factor: factor.max(1.0), max: max.min(A_YEAR) }

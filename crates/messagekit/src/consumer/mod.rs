@@ -19,6 +19,7 @@ mod on_failure;
 mod probe;
 mod reach;
 mod retry;
+mod retry_run;
 mod retry_timer;
 mod router;
 mod run;

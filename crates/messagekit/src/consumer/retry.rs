@@ -1,18 +1,19 @@
 //! Running a set-aside message again, when it is due.
 
+use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::caution::process_killer;
-use super::fault::{Fault, Run, cut_off, handle, store_fault};
-use super::router::Task;
+use super::fault::{Fault, cut_off, store_fault};
+use super::retry_run::{Applied, Culprit, Ran, of_store, run};
 use super::settings::{KILLS, Settings};
 use super::turn::log_failure;
 use super::{Backoff, ConsumerStats};
 use crate::crash;
 use crate::gate::{Outcome, Verdict};
-use crate::store::{End, Failure, FailureKind, Inbox, Leased, Next, TransactError};
-use crate::{Error, ErrorKind, chain};
+use crate::store::{Failure, FailureKind, Inbox, Leased, Next};
+use crate::{Error, chain};
 
 /// How a look for due letters ended.
 pub(super) struct Retried {
@@ -26,24 +27,16 @@ pub(super) struct Retried {
     pub(super) outage: Option<String>,
     /// The store answered what no waiting cures.
     pub(super) fatal: Option<Error>,
+    /// How far the run of a blocked key came.
+    pub(super) applied: Option<Applied>,
 }
 
 impl Retried {
     /// No letter was due.
     fn nothing() -> Self {
         let outcome = Outcome { verdict: Verdict::Neutral, used: 0 };
-        Self { outcome, found: false, due_in: None, outage: None, fatal: None }
+        Self { outcome, found: false, due_in: None, outage: None, fatal: None, applied: None }
     }
-}
-
-/// How a run of a letter ended.
-enum Ran {
-    Resolved,
-    /// The lease was lost, or a person was quicker: nothing was kept.
-    NotOurs,
-    Fault(Fault),
-    /// The store answered what no waiting cures.
-    Broken(Error),
 }
 
 /// What the store is told of a run that resolved nothing.
@@ -52,8 +45,9 @@ enum Answer {
     HandBack(Duration),
 }
 
-/// Leases one due letter and runs it through the same handler, in a transaction that also resolves it.
-pub(super) async fn retry<S: Inbox>(settings: Arc<Settings<S>>) -> Retried {
+/// Leases one due letter and applies it through the same handler, and with it at most `most - 1` messages that wait behind it
+/// in its key.
+pub(super) async fn retry<S: Inbox>(settings: Arc<Settings<S>>, most: u32) -> Retried {
     // The lease outlives the handler's deadline, so that nobody else runs the letter while this run can still commit.
     let lease = settings.longest_run();
     let leased = match settings.store.lease(&settings.name, 1, lease).await {
@@ -68,75 +62,77 @@ pub(super) async fn retry<S: Inbox>(settings: Arc<Settings<S>>) -> Retried {
     };
     crash::point("retry.leased");
     let leased = Arc::new(leased);
-    if leased.kills >= KILLS {
-        let failure = process_killer(leased.kills);
-        return end(&settings, &leased, Ran::Fault(Fault::Message(failure))).await;
-    }
-    let ran = run(&settings, &leased).await;
+    let ran = if leased.kills >= KILLS {
+        Ran::head(Fault::Message(process_killer(leased.kills)))
+    } else {
+        apply(&settings, &leased, most).await
+    };
     end(&settings, &leased, ran).await
 }
 
-/// One transaction: handler, then the letter resolved and its marker done.
-async fn run<S: Inbox>(settings: &Arc<Settings<S>>, leased: &Arc<Leased>) -> Ran {
-    let (received, task) =
-        settings.router.prepare(leased.received.message.clone(), leased.received.place.clone());
-    let (handler, meta) = match task {
-        Task::Handle { handler, meta } => (handler, meta),
-        Task::SetAside(failure) => return Ran::Fault(Fault::Message(failure)),
-        Task::Ignore => {
-            let text = "no handler for this event type: deploy one, then retry";
-            return Ran::Fault(Fault::Message(Failure::permanent(FailureKind::UnknownType, text)));
+/// Applies a leased letter and what waits behind it, in fewer messages until that comes to an end.
+async fn apply<S: Inbox>(settings: &Arc<Settings<S>>, leased: &Arc<Leased>, most: u32) -> Ran {
+    // One that has failed, that an operator asks for, or that may have ended a process runs by itself.
+    let leads = leased.parked && !leased.replaying && leased.attempt == 1 && leased.kills + leased.alone == 0;
+    let mut most = if leads { most } else { 1 };
+    let mut noted = 1;
+    loop {
+        if most.max(noted) > 1 {
+            match settings.store.begin_run(&settings.name, leased, most, settings.longest_run()).await {
+                Ok(Some(length)) => (most, noted) = (length, length),
+                Ok(None) => return Ran::NotOurs { length: 1 },
+                Err(error) => return of_store(error, 1),
+            }
         }
-    };
-    let (shared, letter) = (Arc::clone(settings), Arc::clone(leased));
-    let work = settings.store.transact(Box::new(move |mut tx| {
-        Box::pin(async move {
-            let one = Run { received: &received, meta: &meta, attempt: letter.attempt };
-            if let Err((_, fault)) = handle(&shared, &mut tx, &handler, one, &[]).await {
-                return (tx, End::Rollback(Ran::Fault(fault)));
-            }
-            crash::point("retry.handled");
-            match shared.store.resolve(&mut tx, &shared.name, &letter).await {
-                Ok(true) => {
-                    crash::point("retry.resolved");
-                    (tx, End::Commit(Ran::Resolved))
-                }
-                Ok(false) => (tx, End::Rollback(Ran::NotOurs)),
-                Err(error) => (tx, End::Rollback(of_store(error))),
-            }
-        })
-    }));
-    let Some(ended) = settings.unless_cut_off(work).await else { return Ran::Fault(cut_off()) };
-    match ended {
-        Ok(ran) => ran,
-        // The handler did not run, so it is not to blame.
-        Err(TransactError::Begin(error)) => match store_fault(&error) {
-            Some(Fault::Blame(_)) | None => Ran::Broken(error),
-            Some(fault) => Ran::Fault(fault),
-        },
-        // Kept or not: if it was, the letter is resolved and the token does not fit any more.
-        Err(TransactError::Commit(error) | TransactError::Unknown(error)) => of_store(error),
+        let fewer = match judge(run(settings, leased, most).await, settings.cut_off.is_requested()) {
+            ControlFlow::Continue(fewer) => fewer,
+            ControlFlow::Break(ran) => return ran,
+        };
+        tracing::debug!(
+            consumer = &*settings.name,
+            letter = leased.letter,
+            messages = fewer,
+            "run of a blocked key is tried again with fewer messages"
+        );
+        settings.stats.add(&ConsumerStats { rolled_back: 1, ..ConsumerStats::default() });
+        most = fewer;
     }
 }
 
-fn of_store(error: Error) -> Ran {
-    if error.kind() == ErrorKind::Corrupt {
-        // Waiting cures nothing, and other letters are sound.
-        return Ran::Fault(Fault::Message(Failure::permanent(FailureKind::Corrupt, chain(&error))));
+/// Returns how the run of a letter has ended, or with how many messages it is tried again. Where one of several fails, what
+/// stands before it is applied without it: it is the head of its key then and fails by itself. Where the culprit is not known,
+/// or an operator has acted on one of them, the run is halved.
+fn judge(ran: Ran, is_cut_off: bool) -> ControlFlow<Ran, u32> {
+    let fewer = match &ran {
+        Ran::NotOurs { length } => length / 2,
+        Ran::Failed(Culprit { length: 0 | 1, .. }) => 0,
+        Ran::Failed(Culprit {
+            index: Some(index), fault: Fault::Message(_) | Fault::Unavailable(_), ..
+        }) => *index,
+        // The store went away, and may have kept everything.
+        Ran::Failed(Culprit { fault: Fault::Unavailable(_), .. }) => 0,
+        Ran::Failed(Culprit { length, .. }) => length / 2,
+        Ran::Resolved(_) | Ran::Broken(_) => 0,
+    };
+    match fewer {
+        0 => ControlFlow::Break(ran),
+        // A stop leaves no time for another run, and the letter is not to blame.
+        _ if is_cut_off => ControlFlow::Break(Ran::head(cut_off())),
+        _ => ControlFlow::Continue(fewer),
     }
-    store_fault(&error).map_or(Ran::Broken(error), Ran::Fault)
 }
 
 /// A letter that says for too long that its dependency is down, while others are applied, has failed like any other.
 fn doubt<S: Inbox>(settings: &Settings<S>, letter: i64, ran: Ran) -> Ran {
     let mut doubted = settings.doubted.lock().unwrap_or_else(PoisonError::into_inner);
     match ran {
-        Ran::Fault(Fault::Unavailable(error))
+        Ran::Failed(Culprit { fault: Fault::Unavailable(error), index, length })
             if doubted.has_failed(letter, settings.stats.read().handled) =>
         {
-            Ran::Fault(Fault::Message(Failure::retryable(FailureKind::Failed, error)))
+            let fault = Fault::Message(Failure::retryable(FailureKind::Failed, error));
+            Ran::Failed(Culprit { index, length, fault })
         }
-        unavailable @ Ran::Fault(Fault::Unavailable(_)) => unavailable,
+        unavailable @ Ran::Failed(Culprit { fault: Fault::Unavailable(_), .. }) => unavailable,
         ran => {
             doubted.forget(letter);
             ran
@@ -149,15 +145,25 @@ async fn end<S: Inbox>(settings: &Settings<S>, leased: &Leased, ran: Ran) -> Ret
     let mut stats = ConsumerStats::default();
     let outcome = Outcome { verdict: Verdict::Neutral, used: 1 };
     let mut retried = Retried { outcome, found: true, ..Retried::nothing() };
-    let answer = match doubt(settings, leased.letter, ran) {
-        Ran::Resolved => {
+    let fault = match doubt(settings, leased.letter, ran) {
+        Ran::Resolved(applied) => {
             crash::point("retry.committed");
-            retried.outcome.verdict = Verdict::Success;
-            settings.stats.add(&ConsumerStats { handled: 1, batches: 1, ..stats });
+            retried.outcome = Outcome { verdict: Verdict::Success, used: applied.messages };
+            retried.applied = Some(applied);
+            settings.stats.add(&ConsumerStats { handled: applied.messages.into(), batches: 1, ..stats });
             return retried;
         }
-        Ran::NotOurs => return retried,
-        Ran::Fault(Fault::Message(failure) | Fault::LockBound(failure) | Fault::Blame(failure)) => {
+        Ran::NotOurs { .. } => return retried,
+        Ran::Broken(error) => Fault::Unavailable(chain(&error)),
+        Ran::Failed(Culprit { fault, .. }) => {
+            if matches!(fault, Fault::Unavailable(_)) {
+                retried.outcome.verdict = Verdict::Failure;
+            }
+            fault
+        }
+    };
+    let answer = match fault {
+        Fault::Message(failure) | Fault::LockBound(failure) | Fault::Blame(failure) => {
             let mut failure = settings.decide(failure, leased.attempt);
             if leased.replaying {
                 failure.next = Next::Dead;
@@ -170,19 +176,14 @@ async fn end<S: Inbox>(settings: &Settings<S>, leased: &Leased, ran: Ran) -> Ret
             log_failure(consumer, &leased.received, &failure);
             Answer::Fail(failure)
         }
-        Ran::Fault(Fault::Conflict(error)) => {
+        Fault::Conflict(error) => {
             tracing::debug!(consumer, letter = leased.letter, error, "retry met a conflict");
             let delay = Backoff::after_conflict();
             retried.due_in = Some(delay);
             Answer::HandBack(delay)
         }
-        Ran::Fault(Fault::Unavailable(error)) => {
-            retried.outcome.verdict = Verdict::Failure;
+        Fault::Unavailable(error) => {
             retried.outage = Some(error);
-            Answer::HandBack(Duration::ZERO)
-        }
-        Ran::Broken(error) => {
-            retried.outage = Some(chain(&error));
             Answer::HandBack(Duration::ZERO)
         }
     };
@@ -221,5 +222,72 @@ async fn answer_lease<S: Inbox>(
             }
             written => return written,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(index: Option<u32>, length: u32, fault: Fault) -> Ran {
+        Ran::Failed(Culprit { index, length, fault })
+    }
+
+    fn no_stock() -> Fault {
+        Fault::Message(Failure::permanent(FailureKind::Permanent, "no stock"))
+    }
+
+    fn down() -> Fault {
+        Fault::Unavailable("payments are down".to_owned())
+    }
+
+    fn ended() -> Fault {
+        Fault::Blame(Failure::retryable(FailureKind::Transaction, "the transaction is over"))
+    }
+
+    #[test]
+    fn what_stands_before_a_culprit_is_tried_without_it() {
+        for fault in [no_stock, down] {
+            assert_eq!(judge(failed(Some(7), 40, fault()), false).continue_value(), Some(7));
+            assert!(judge(failed(Some(0), 40, fault()), false).is_break(), "the head has failed by itself");
+            assert!(judge(failed(Some(0), 1, fault()), false).is_break());
+        }
+    }
+
+    #[test]
+    fn a_run_whose_culprit_is_unknown_is_halved_until_one_is_left() {
+        for ran in [
+            failed(Some(7), 40, ended()),
+            failed(Some(0), 40, ended()),
+            failed(None, 40, ended()),
+            failed(Some(39), 40, Fault::Conflict("deadlock".to_owned())),
+            Ran::NotOurs { length: 40 },
+        ] {
+            assert_eq!(judge(ran, false).continue_value(), Some(20));
+        }
+        for ran in [failed(None, 1, ended()), Ran::NotOurs { length: 1 }] {
+            assert!(judge(ran, false).is_break());
+        }
+    }
+
+    #[test]
+    fn a_run_that_may_have_been_kept_is_not_tried_again() {
+        assert!(judge(failed(None, 40, down()), false).is_break());
+    }
+
+    #[test]
+    fn a_stop_in_a_run_blames_no_message() {
+        for ran in [failed(Some(7), 40, no_stock()), failed(None, 40, ended()), Ran::NotOurs { length: 40 }] {
+            let judged = judge(ran, true).break_value();
+            assert!(
+                matches!(judged, Some(Ran::Failed(Culprit { fault: Fault::Conflict(_), .. }))),
+                "the letter is handed back"
+            );
+        }
+        let judged = judge(failed(Some(0), 40, no_stock()), true).break_value();
+        assert!(
+            matches!(judged, Some(Ran::Failed(Culprit { fault: Fault::Message(_), .. }))),
+            "it has failed"
+        );
     }
 }

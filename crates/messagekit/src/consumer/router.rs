@@ -103,7 +103,7 @@ impl<S: Store> Router<S> {
     /// Handles the events of the type that the function takes, several in one call: those that wait next to each other in a
     /// lane and are applied in one transaction, in their order, for handlers that write many rows by one statement.
     ///
-    /// A call takes at most what a batch holds, and one event in a retry. The deadline is that of the call. A failure whose
+    /// A call takes at most what a batch holds; an event that has failed is tried again by itself. The deadline is that of the call. A failure whose
     /// culprit is not told by [`HandlerError::at`](crate::HandlerError::at) rolls all of them back and halves them until the one that fails stands
     /// alone, so the others may run again, up to 8 times in a batch of 200.
     ///

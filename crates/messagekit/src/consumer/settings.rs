@@ -70,6 +70,11 @@ impl<S: Store> Settings<S> {
         self.deadline * 2 + Duration::from_secs(5)
     }
 
+    /// Returns for how long a transaction begins another handler.
+    pub(super) fn time_of_a_transaction(&self) -> Duration {
+        self.batch.time.min(self.deadline)
+    }
+
     /// Waits for a transaction, and not for long when a stop has cut its handler off: dropped, it is rolled back behind the
     /// statement that still runs, and a commit under way ends by itself.
     pub(super) async fn unless_cut_off<T>(&self, transaction: impl Future<Output = T>) -> Option<T> {

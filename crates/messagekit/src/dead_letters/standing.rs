@@ -27,8 +27,12 @@ pub struct Standing {
     pub state: LetterState,
     /// How many runs have failed it, the one under way included.
     pub attempts: u32,
-    /// How many leases ended without an answer.
+    /// How many leases of it alone ended without an answer.
     pub kills: u32,
+    /// How many messages of its key run together in the lease that was given last, this one included.
+    pub run_length: u32,
+    /// How many messages of its key, this one included, run one at a time, because a process ended in a run of them.
+    pub alone: u32,
     /// When it runs again; when leased, the end of the lease. `None` where no run is planned.
     pub due: Option<Timestamp>,
     /// Grows with every lease and every act of a person: fences who held it before.
@@ -43,7 +47,17 @@ impl Standing {
     /// A message was set aside after `attempts` failed runs, to run `again` or dead.
     pub fn set_aside(attempts: u32, again: Option<Timestamp>) -> Self {
         let state = if again.is_some() { LetterState::Retrying } else { LetterState::Dead };
-        Self { state, attempts, kills: 0, due: again, token: 0, running: false, parked: false }
+        Self {
+            state,
+            attempts,
+            kills: 0,
+            run_length: 1,
+            alone: 0,
+            due: again,
+            token: 0,
+            running: false,
+            parked: false,
+        }
     }
 
     /// A message that holds its key was set aside; with open letters of its key before it, it waits for them whatever its
@@ -75,11 +89,43 @@ impl Standing {
             return None;
         }
         self.token += 1;
-        self.attempts += 1;
-        // The run before never answered: its process died.
-        self.kills += u32::from(std::mem::replace(&mut self.running, true));
+        // The run before never answered: its process died, of this message only if it ran alone. Else that run counts for nothing.
+        let has_died = std::mem::replace(&mut self.running, true);
+        let is_blamed = has_died && self.run_length == 1;
+        self.attempts += u32::from(!has_died || is_blamed);
+        self.kills += u32::from(is_blamed);
+        if has_died {
+            self.alone = self.alone.max(self.run_length);
+        }
+        self.run_length = 1;
         self.due = Some(until);
         Some(self.token)
+    }
+
+    /// Up to `most` messages of its key run together in this lease, which ends at `until` now. Returns false, and changes
+    /// nothing, when the lease is no longer this one.
+    pub fn begin_run(&mut self, token: i64, most: u32, until: Timestamp) -> bool {
+        let ours = self.is_leased_as(token);
+        if ours {
+            (self.run_length, self.due) = (most, Some(until));
+        }
+        ours
+    }
+
+    /// It was applied behind the first one of its key, in the run of that one. Returns false, and changes nothing, when it does
+    /// not wait as it did when this token was read.
+    pub fn resolve_behind(&mut self, token: i64) -> bool {
+        let waits = self.state == LetterState::Waiting && self.token == token;
+        if waits {
+            self.state = LetterState::Resolved;
+            self.attempts += 1;
+        }
+        waits
+    }
+
+    /// The message before it in its key was resolved, of which so many were to run one at a time.
+    pub fn inherit(&mut self, alone: u32) {
+        self.alone = self.alone.max(alone.saturating_sub(1));
     }
 
     /// Returns whether the lease of this token is the last one given, and not answered yet.

@@ -20,6 +20,8 @@ pub enum Failpoint {
     Resolve,
     /// `lease` answers the error and leases nothing.
     Lease,
+    /// `begin_run` answers the error and notes nothing.
+    BeginRun,
     /// `fail` answers the error and notes nothing.
     Fail,
     /// `hand_back` answers the error and gives nothing back.

@@ -12,7 +12,9 @@ use super::tx::MemoryTx;
 use super::{Failpoint, MemoryStore};
 use crate::dead_letters::{Act, DeadLetter, LetterHead, LetterState, Origin, Standing};
 use crate::message::type_in_headers;
-use crate::store::{Claim, Failure, Leased, Next, ParkingRoom, Received, Retries, SetAside, SetAsideOutcome};
+use crate::store::{
+    Claim, Failure, Follower, Leased, Next, ParkingRoom, Received, Retries, SetAside, SetAsideOutcome,
+};
 use crate::{Error, ErrorKind, MessageId};
 
 /// A letter with what only the store knows about it.
@@ -25,6 +27,8 @@ pub(super) struct Letter {
 /// A letter that a transaction resolves.
 pub(super) struct Resolving {
     pub(super) token: i64,
+    /// It has no lease, and runs behind one that has.
+    pub(super) follows: bool,
     pub(super) at: Timestamp,
 }
 
@@ -80,9 +84,10 @@ impl Letter {
         self
     }
 
-    /// Nothing of its key is before it any more.
-    pub(super) fn promote(&mut self, now: Timestamp) {
+    /// Nothing of its key is before it any more. Of the one before it, so many were to run one at a time.
+    pub(super) fn promote(&mut self, now: Timestamp, alone: u32) {
         if self.standing.promote(now) {
+            self.standing.inherit(alone);
             self.show(now);
         }
     }
@@ -110,9 +115,24 @@ impl Letter {
     }
 
     pub(super) fn resolve(&mut self, resolving: &Resolving) {
-        if self.standing.resolve(resolving.token) {
+        let resolved = match resolving.follows {
+            true => self.standing.resolve_behind(resolving.token),
+            false => self.standing.resolve(resolving.token),
+        };
+        if resolved {
             self.show(resolving.at);
         }
+    }
+
+    /// Returns what a run takes behind another letter of the key, if it waits.
+    pub(super) fn follower(&self) -> Option<Follower> {
+        let Standing { state, token, attempts, .. } = self.standing;
+        (state == LetterState::Waiting).then(|| Follower {
+            letter: self.letter.id,
+            token,
+            attempt: attempts + 1,
+            received: self.letter.received.clone(),
+        })
     }
 
     pub(super) fn act(&mut self, act: Act, now: Timestamp) -> Result<LetterState, LetterState> {
@@ -131,6 +151,7 @@ impl Letter {
             token,
             attempt: self.standing.attempts,
             kills: self.standing.kills,
+            alone: self.standing.alone,
             replaying: self.standing.state == LetterState::Replaying,
             parked: self.standing.parked,
             received: self.letter.received.clone(),
@@ -170,6 +191,31 @@ impl Tables {
             return Err(letter_held(leased.letter));
         }
         Ok(self.letters.get_mut(&leased.letter).filter(|letter| letter.is_leased_as(consumer, leased)))
+    }
+
+    /// Resolves a letter and marks its message as applied, with the commit.
+    fn resolve(
+        &mut self,
+        tx: &mut MemoryTx,
+        consumer: &str,
+        letter: i64,
+        message: &MessageId,
+        resolving: Resolving,
+    ) -> Result<(), Error> {
+        self.locks.letter(tx.number, letter)?;
+        let key: (String, MessageId) = (consumer.to_owned(), message.clone());
+        self.locks.marker(tx.number, &key)?;
+        match self.marker_in(tx, &key) {
+            Some(Marker { claim: Claim::Held, generation, .. }) => {
+                tx.writes.markers.insert(key, Marker::new(Claim::Done, generation));
+                tx.writes.resolved.insert(letter, resolving);
+                Ok(())
+            }
+            _ => {
+                let error = Error::new(ErrorKind::Corrupt, "letter is open and its message is not held");
+                Err(error.with("letter", letter).with("message_id", message))
+            }
+        }
     }
 
     /// Leases at most `max` of the letters that are meant and due, oldest due first.
@@ -282,7 +328,43 @@ impl Retries for MemoryStore {
         })
     }
 
-    async fn resolve(&self, tx: &mut MemoryTx, consumer: &str, leased: &Leased) -> Result<bool, Error> {
+    async fn begin_run(
+        &self,
+        consumer: &str,
+        leased: &Leased,
+        most: u32,
+        lease: Duration,
+    ) -> Result<Option<u32>, Error> {
+        let until = self.database.clock.after(lease);
+        self.tables(|tables| {
+            tables.pass(Failpoint::BeginRun)?;
+            let waits = !tables.followers(consumer, leased.letter, 1, u64::MAX).is_empty();
+            let Some(letter) = tables.leased(consumer, leased)? else { return Ok(None) };
+            let length = if waits { most } else { 1 };
+            let begun = letter.standing.begin_run(leased.token, length, until);
+            letter.show(letter.letter.head.changed_at);
+            Ok(begun.then_some(length))
+        })
+    }
+
+    async fn followers(
+        &self,
+        tx: &mut MemoryTx,
+        consumer: &str,
+        letter: i64,
+        messages: u32,
+        bytes: u64,
+    ) -> Result<Vec<Follower>, Error> {
+        self.statement(tx, None, |tables, _| Ok(tables.followers(consumer, letter, messages, bytes)))
+    }
+
+    async fn resolve(
+        &self,
+        tx: &mut MemoryTx,
+        consumer: &str,
+        leased: &Leased,
+        followers: &[Follower],
+    ) -> Result<bool, Error> {
         let at = self.database.clock.now();
         self.statement(tx, Some(Failpoint::Resolve), |tables, tx| {
             let known = tables.letters.get(&leased.letter);
@@ -292,20 +374,20 @@ impl Retries for MemoryStore {
             if let Some(key) = known.held_key() {
                 tables.locks.key(tx.number, &key)?;
             }
-            tables.locks.letter(tx.number, leased.letter)?;
-            let key: (String, MessageId) = (consumer.to_owned(), leased.received.id.clone());
-            tables.locks.marker(tx.number, &key)?;
-            match tables.marker_in(tx, &key) {
-                Some(Marker { claim: Claim::Held, generation, .. }) => {
-                    tx.writes.markers.insert(key, Marker::new(Claim::Done, generation));
-                    tx.writes.resolved.insert(leased.letter, Resolving { token: leased.token, at });
-                    Ok(true)
-                }
-                _ => {
-                    let error = Error::new(ErrorKind::Corrupt, "letter is open and its message is not held");
-                    Err(error.with("letter", leased.letter).with("message_id", &leased.received.id))
-                }
+            let waits = |follower: &Follower| {
+                let waiting = tables.letters.get(&follower.letter).and_then(Letter::follower);
+                waiting.is_some_and(|waiting| waiting.token == follower.token)
+            };
+            if !followers.iter().all(waits) {
+                return Ok(false);
             }
+            let head = Resolving { token: leased.token, follows: false, at };
+            tables.resolve(tx, consumer, leased.letter, &leased.received.id, head)?;
+            for Follower { letter, token, received, .. } in followers {
+                let follows = Resolving { token: *token, follows: true, at };
+                tables.resolve(tx, consumer, *letter, &received.id, follows)?;
+            }
+            Ok(true)
         })
     }
 

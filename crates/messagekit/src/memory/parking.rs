@@ -12,7 +12,7 @@ use super::markers::Marker;
 use super::store::Tables;
 use super::tx::MemoryTx;
 use crate::dead_letters::{LetterHead, LetterState};
-use crate::store::{Claim, ClaimRequest, Failure, ParkingRoom, Received, SetAsideOutcome};
+use crate::store::{Claim, ClaimRequest, Failure, Follower, ParkingRoom, Received, SetAsideOutcome};
 use crate::{Error, ErrorKind};
 
 /// A key of a topic, as a consumer reads it.
@@ -83,10 +83,32 @@ impl Tables {
         let (Some(key), Some(turn)) = (letter.held_key(), letter.turn()) else { return };
         let Some(queue) = self.queues.get_mut(&key) else { return };
         queue.remove(&turn);
+        let standing = letter.standing();
+        let alone = if standing.state == LetterState::Resolved { standing.alone } else { 0 };
         match queue.first() {
             None => drop(self.queues.remove(&key)),
-            Some((.., next)) => self.letters.get_mut(next).into_iter().for_each(|next| next.promote(now)),
+            Some((.., next)) => {
+                self.letters.get_mut(next).into_iter().for_each(|next| next.promote(now, alone));
+            }
         }
+    }
+
+    /// Returns the letters of the consumer that wait behind another one of their key, as far as the first that does not wait.
+    pub(super) fn followers(&self, consumer: &str, letter: i64, messages: u32, bytes: u64) -> Vec<Follower> {
+        let letter = self.letters.get(&letter).filter(|letter| letter.head().consumer == consumer);
+        let Some((held, after)) = letter.and_then(|letter| Some((letter.held_key()?, letter.turn()?))) else {
+            return Vec::new();
+        };
+        let queue = self.queues.get(&held).into_iter().flatten().filter(|turn| **turn > after);
+        let waiting = queue.map_while(|(.., number)| self.letters.get(number)?.follower());
+        let mut left = bytes;
+        let fitting = waiting.take_while(|follower| {
+            let size = follower.received.message.payload.len() as u64;
+            let fits = size <= left;
+            left = left.saturating_sub(size);
+            fits
+        });
+        fitting.take(messages as usize).collect()
     }
 
     /// A discarded letter was brought back: it holds its key again, and runs when nothing is before it.
@@ -94,7 +116,7 @@ impl Tables {
         self.queue(number);
         let Some(letter) = self.letters.get(&number) else { return };
         if !self.waits_for_another(letter) {
-            self.letters.get_mut(&number).into_iter().for_each(|letter| letter.promote(now));
+            self.letters.get_mut(&number).into_iter().for_each(|letter| letter.promote(now, 0));
         }
     }
 
@@ -171,6 +193,10 @@ impl Tables {
                 return Err(error.with("message_id", &received.id));
             }
             self.locks.key(tx.number, &held)?;
+            if !self.queues.contains_key(&held) && tx.parks(&held).next().is_none() {
+                let error = Error::new(ErrorKind::Conflict, "the key was freed since the claim: claim again");
+                return Err(error.with("topic", &received.message.topic));
+            }
             if !self.has_room(tx, &held, room) {
                 return Ok(kept);
             }

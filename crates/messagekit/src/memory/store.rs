@@ -208,8 +208,10 @@ impl Tables {
             self.letters.insert(number, letter);
             self.queue(number);
         }
+        for (number, resolving) in &writes.resolved {
+            self.letters.get_mut(number).into_iter().for_each(|letter| letter.resolve(resolving));
+        }
         for (number, resolving) in writes.resolved {
-            self.letters.get_mut(&number).into_iter().for_each(|letter| letter.resolve(&resolving));
             self.left_its_key(number, resolving.at);
         }
         for key in writes.absolved {

@@ -26,7 +26,7 @@ pub use no_store::NoStore;
 pub use offsets::{NextOffset, Offsets};
 pub use outbox::{Outbox, OutboxRows, WithoutRelay};
 pub use processed::{Claim, ClaimRequest, Processed, claim};
-pub use retries::{Leased, Retries};
+pub use retries::{Follower, Leased, Retries};
 pub use set_aside::{ParkingRoom, Received, SetAside, SetAsideOutcome};
 pub use suspects::Suspects;
 pub use transact::{BoxFuture, End, TransactError, Work};

@@ -7,8 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Claim, ClaimRequest, End, Failure, Leased, NextOffset, Offsets, ParkingRoom, Processed, Received,
-    Retries, SetAside, SetAsideOutcome, Store, Suspects, TransactError, Work,
+    Claim, ClaimRequest, End, Failure, Follower, Leased, NextOffset, Offsets, ParkingRoom, Processed,
+    Received, Retries, SetAside, SetAsideOutcome, Store, Suspects, TransactError, Work,
 };
 use crate::message::headers;
 use crate::transport::{Publisher, Refusal};
@@ -206,7 +206,15 @@ impl<P: Publisher + 'static> Retries for NoStore<P> {
         Ok(Vec::new())
     }
 
-    async fn resolve(&self, (): &mut (), _: &str, _: &Leased) -> Result<bool, Error> {
+    async fn begin_run(&self, _: &str, _: &Leased, _: u32, _: Duration) -> Result<Option<u32>, Error> {
+        Ok(None)
+    }
+
+    async fn followers(&self, (): &mut (), _: &str, _: i64, _: u32, _: u64) -> Result<Vec<Follower>, Error> {
+        Ok(Vec::new())
+    }
+
+    async fn resolve(&self, (): &mut (), _: &str, _: &Leased, _: &[Follower]) -> Result<bool, Error> {
         Ok(false)
     }
 

@@ -1,4 +1,4 @@
-//! A consumer's own due letters.
+//! A consumer's own due letters, and the runs of messages that wait behind one.
 
 use std::future::Future;
 use std::time::Duration;
@@ -15,12 +15,29 @@ pub struct Leased {
     pub token: i64,
     /// Which run this is, this one included.
     pub attempt: u32,
-    /// How many leases ended without an answer: the process died, or the consumer's future was dropped.
+    /// How many leases of it alone ended without an answer: the process died, or the consumer's future was dropped.
     pub kills: u32,
+    /// How many messages of its key, this one included, are to run one at a time, because a process ended while it ran that
+    /// many together. 0 where no process did.
+    pub alone: u32,
     /// A person asked for this run: if it fails, the letter is dead at once.
     pub replaying: bool,
     /// It takes part in its key's order: resolving it lets the next letter of the key run.
     pub parked: bool,
+    /// The message, whole.
+    pub received: Received,
+}
+
+/// A message that waits in a blocked key behind one that is leased. It needs no lease of its own: of a key only the first open
+/// message may run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Follower {
+    /// The letter's number.
+    pub letter: i64,
+    /// Fences: it changes when an operator acts on the letter.
+    pub token: i64,
+    /// Which run this is, this one included.
+    pub attempt: u32,
     /// The message, whole.
     pub received: Received,
 }
@@ -30,8 +47,9 @@ pub struct Leased {
 pub trait Retries: Store {
     /// Leases at most `max` letters of `consumer` that are due by database time, oldest due first, for `lease`.
     ///
-    /// A lease that ended without an answer is due again and counts as a kill. A parked letter is only leased when no open
-    /// letter of its key is before it.
+    /// A lease that ended without an answer is due again. It counts as an attempt and a kill, unless it was for a
+    /// [run of several](Self::begin_run): it counts as neither then, and the messages of that run are [alone](Leased::alone) from
+    /// there on. A parked letter is only leased when no open letter of its key is before it.
     ///
     /// # Errors
     /// Transient if the database does not answer.
@@ -42,18 +60,48 @@ pub trait Retries: Store {
         lease: Duration,
     ) -> impl Future<Output = Result<Vec<Leased>, Error>> + Send;
 
-    /// Marks the letter resolved and its message done, as the last act of the handler's transaction.
+    /// Renews the lease of a parked letter, and notes how many messages of its key may run together in it, this one included.
+    /// Committed before the first handler starts, so that a process that ends in the run leaves a trace.
     ///
-    /// Where the letter is parked, the next one of its key is due then, and the last one frees the key. Returns false when the
-    /// lease is no longer this one: roll back then.
+    /// Returns that number: `most`, or 1 when no message waits behind the letter; nothing when the lease is no longer this one.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) when the marker is not held although the letter is open.
+    /// Transient if the database does not answer.
+    fn begin_run(
+        &self,
+        consumer: &str,
+        leased: &Leased,
+        most: u32,
+        lease: Duration,
+    ) -> impl Future<Output = Result<Option<u32>, Error>> + Send;
+
+    /// Returns the messages that wait in the key of a parked letter, in order from the next one behind it: at most `messages`
+    /// with `bytes` of payload, and none behind one that does not wait for its turn.
+    ///
+    /// # Errors
+    /// Transient if the database does not answer.
+    fn followers(
+        &self,
+        tx: &mut Self::Tx,
+        consumer: &str,
+        letter: i64,
+        messages: u32,
+        bytes: u64,
+    ) -> impl Future<Output = Result<Vec<Follower>, Error>> + Send;
+
+    /// Marks the letter and its followers resolved and their messages done, as the last act of the handlers' transaction.
+    ///
+    /// Where the letter is parked, the next one of its key is due then, and the last one frees the key. Returns false when the
+    /// lease is no longer this one or a follower does not wait any more: roll back then.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) when a marker is not held although its letter is open.
     fn resolve(
         &self,
         tx: &mut Self::Tx,
         consumer: &str,
         leased: &Leased,
+        followers: &[Follower],
     ) -> impl Future<Output = Result<bool, Error>> + Send;
 
     /// Notes that the run failed: due again or dead, as the failure says. A letter that a person had asked to run again is

@@ -84,14 +84,14 @@ pub trait SetAside: Store {
     ) -> impl Future<Output = Result<SetAsideOutcome, Error>> + Send;
 
     /// Keeps messages whose claims in this transaction answered [`Behind`](crate::Claim::Behind), in the order of their places,
-    /// behind the letters of their keys; where those are gone meanwhile, the first one is due at once. For after the handlers:
-    /// nobody holds the lock of a key while a handler runs.
+    /// behind the letters of their keys. For after the handlers: nobody holds the lock of a key while a handler runs.
     ///
     /// Returns for how many, from the front, there is room. When that is not all of them, nothing may be committed: roll back
     /// and end the batch before the first one without room.
     ///
     /// # Errors
-    /// Transient if the database does not answer; nothing was kept then.
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) where a key was freed since the claim: roll back and claim again, so
+    /// that the key stays free. Transient if the database does not answer; nothing was kept then.
     fn park_behind(
         &self,
         tx: &mut Self::Tx,

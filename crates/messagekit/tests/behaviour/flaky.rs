@@ -8,8 +8,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use messagekit::memory::{MemoryStore, MemoryTx};
 use messagekit::{
-    Claim, ClaimRequest, Error, ErrorKind, Failure, Leased, MessageId, NextOffset, Offsets, ParkingRoom,
-    Processed, Received, Retries, SetAside, SetAsideOutcome, Store, Suspects,
+    Claim, ClaimRequest, Error, ErrorKind, Failure, Follower, Leased, MessageId, NextOffset, Offsets,
+    ParkingRoom, Processed, Received, Retries, SetAside, SetAsideOutcome, Store, Suspects,
 };
 
 /// A call of the store.
@@ -203,8 +203,35 @@ impl Retries for Flaky {
         self.call(Call::Lease, self.inner.lease(consumer, max, lease)).await
     }
 
-    async fn resolve(&self, tx: &mut MemoryTx, consumer: &str, leased: &Leased) -> Result<bool, Error> {
-        self.call(Call::Resolve, self.inner.resolve(tx, consumer, leased)).await
+    async fn begin_run(
+        &self,
+        consumer: &str,
+        leased: &Leased,
+        most: u32,
+        lease: Duration,
+    ) -> Result<Option<u32>, Error> {
+        self.call(Call::Lease, self.inner.begin_run(consumer, leased, most, lease)).await
+    }
+
+    async fn followers(
+        &self,
+        tx: &mut MemoryTx,
+        consumer: &str,
+        letter: i64,
+        messages: u32,
+        bytes: u64,
+    ) -> Result<Vec<Follower>, Error> {
+        self.call(Call::Resolve, self.inner.followers(tx, consumer, letter, messages, bytes)).await
+    }
+
+    async fn resolve(
+        &self,
+        tx: &mut MemoryTx,
+        consumer: &str,
+        leased: &Leased,
+        followers: &[Follower],
+    ) -> Result<bool, Error> {
+        self.call(Call::Resolve, self.inner.resolve(tx, consumer, leased, followers)).await
     }
 
     async fn fail(&self, consumer: &str, leased: &Leased, failure: &Failure) -> Result<bool, Error> {

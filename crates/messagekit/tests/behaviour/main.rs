@@ -14,6 +14,7 @@ mod flaky;
 mod gate_order;
 mod gates;
 mod hostile;
+mod hot_key;
 mod key_lanes;
 mod letters;
 mod middleware;

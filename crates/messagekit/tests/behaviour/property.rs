@@ -35,7 +35,7 @@ fn fates() -> impl Strategy<Value = Fate> {
 fn steps() -> impl Strategy<Value = Step> {
     use Failpoint::*;
     let points = prop::sample::select(vec![
-        Begin, Claim, Advance, SetAside, Park, ParkBehind, Resolve, Lease, Fail, HandBack, Commit,
+        Begin, Claim, Advance, SetAside, Park, ParkBehind, Resolve, Lease, BeginRun, Fail, HandBack, Commit,
     ]);
     let kinds = prop::sample::select(vec![ErrorKind::Unavailable, ErrorKind::Conflict]);
     let unknown = prop::sample::select(vec![CommitUnknownKept, CommitUnknownLost]);

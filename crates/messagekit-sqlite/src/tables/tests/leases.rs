@@ -27,7 +27,7 @@ fn an_open_letter_without_marker_is_corrupt_and_a_resolved_one_opens_again() {
             .unwrap_err();
     assert_eq!(over_open.kind(), ErrorKind::Corrupt);
     let leased = retries::lease(&conn, consumer, 1, LEASE, NOW).unwrap().remove(0);
-    assert!(retries::resolve(&conn, consumer, &leased, NOW).unwrap());
+    assert!(retries::resolve(&conn, consumer, &leased, &[], NOW).unwrap());
     conn.execute("DELETE FROM messagekit_processed_messages", []).unwrap();
     let again =
         letters::set_aside(&conn, consumer, &Way::default(), &received("a"), &retry_after(LEASE), NOW)
@@ -48,13 +48,13 @@ fn a_leased_letter_is_due_again_when_its_lease_ends_and_counts_a_kill() {
     let second = retries::lease(&conn, consumer, 5, LEASE, NOW + 10 * SECOND).unwrap().remove(0);
     assert_eq!((second.attempt, second.kills), (3, 1));
     for outdated in [
-        retries::resolve(&conn, consumer, &first, NOW).unwrap(),
+        retries::resolve(&conn, consumer, &first, &[], NOW).unwrap(),
         retries::fail(&conn, consumer, &first, &retry_after(LEASE), NOW).unwrap(),
         retries::hand_back(&conn, consumer, &first, LEASE, NOW).unwrap(),
     ] {
         assert!(!outdated);
     }
-    assert!(retries::resolve(&conn, consumer, &second, NOW).unwrap());
+    assert!(retries::resolve(&conn, consumer, &second, &[], NOW).unwrap());
     assert_eq!(processed::claim(&conn, consumer, &[request("a", 0)], NOW).unwrap(), [Claim::Done]);
 }
 
@@ -100,7 +100,7 @@ fn a_lease_handed_back_costs_no_attempt() {
     assert!(retries::hand_back(&conn, consumer, &leased, Duration::from_secs(1), NOW).unwrap());
     assert!(!retries::any_due(&conn, "billing", NOW).unwrap());
     assert!(!retries::hand_back(&conn, consumer, &leased, LEASE, NOW).unwrap(), "an answered lease is over");
-    assert!(!retries::resolve(&conn, consumer, &leased, NOW).unwrap());
+    assert!(!retries::resolve(&conn, consumer, &leased, &[], NOW).unwrap());
     let again = retries::lease(&conn, consumer, 1, LEASE, NOW + SECOND).unwrap().remove(0);
     assert_eq!((again.attempt, again.kills), (leased.attempt, 0));
 }

@@ -24,7 +24,7 @@ fn a_resolved_letter_without_a_held_marker_is_corrupt() {
     let consumer = due_letter(&conn, "a");
     let leased = retries::lease(&conn, consumer, 1, LEASE, NOW).unwrap().remove(0);
     conn.execute("UPDATE messagekit_processed_messages SET outcome = 0", []).unwrap();
-    assert_eq!(retries::resolve(&conn, consumer, &leased, NOW).unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(retries::resolve(&conn, consumer, &leased, &[], NOW).unwrap_err().kind(), ErrorKind::Corrupt);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use messagekit::{Error, Leased, Retries, Store};
+use messagekit::{Error, Failure, Leased, Received, Retries, Store};
+use messagekit_sqlite::{SqliteStore, SqliteTx};
 
 use super::mutants::Wrong;
 use super::world::{CONSUMER, LONG, World};
@@ -43,38 +44,88 @@ impl Claimer {
         self.run(world, leased).await.map(|()| true)
     }
 
+    /// Runs a letter, alone or with what waits behind it. Where one of those fails, what stands before it is applied without it.
     async fn run(&mut self, world: &mut World, leased: Leased) -> Result<(), Error> {
         let store = world.processes[self.process].clone();
-        let Some(place) = &leased.received.place else { return Ok(()) };
-        let record = world.record(place);
-        let mut tx = store.begin().await?;
-        let id = record.id().to_string();
-        let generation = "SELECT generation FROM messagekit_processed_messages WHERE message_id = ?1";
-        let generation: i32 = world.raw.query_row(generation, [id], |row| row.get(0)).unwrap_or(0);
-        if let Err(failure) = world.handle(&mut tx, &record, generation, leased.attempt).await? {
-            store.rollback(tx).await?;
-            if !world.dies() {
-                store.fail(CONSUMER, &leased, &failure).await?;
+        let leads = leased.parked && leased.attempt == 1 && leased.alone == 0;
+        let mut most = if leads { world.random.u32(1..6) } else { 1 };
+        loop {
+            if most > 1 {
+                let Some(length) = store.begin_run(CONSUMER, &leased, most, LONG).await? else {
+                    return Ok(());
+                };
+                most = length;
             }
-            return Ok(());
+            if world.dies() {
+                return Ok(());
+            }
+            match attempt(world, &store, &leased, most).await? {
+                Some(index) => most = index,
+                None => return Ok(()),
+            }
         }
-        if world.dies() {
-            return Ok(());
-        }
-        if !store.resolve(&mut tx, CONSUMER, &leased).await? && !world.is(Wrong::CommitsWithoutTheLease) {
-            world.seen.fenced += 1;
-            return store.rollback(tx).await;
-        }
-        if world.dies() {
-            return Ok(());
-        }
-        store.commit(tx).await?;
-        world.seen.resolved += 1;
-        Ok(())
     }
 
     /// Dies with what it holds.
     pub(super) fn forget(&mut self) {
         self.leased.clear();
     }
+}
+
+/// Runs at most so many messages, and returns which one failed when it is not the first.
+async fn attempt(
+    world: &mut World,
+    store: &SqliteStore,
+    leased: &Leased,
+    most: u32,
+) -> Result<Option<u32>, Error> {
+    let mut tx = store.begin().await?;
+    if let Some(failure) = handle(world, &mut tx, &leased.received, leased.attempt).await? {
+        store.rollback(tx).await?;
+        if !world.dies() {
+            store.fail(CONSUMER, leased, &failure).await?;
+        }
+        return Ok(None);
+    }
+    let mut followers = match most {
+        0 | 1 => Vec::new(),
+        _ => store.followers(&mut tx, CONSUMER, leased.letter, most - 1, u64::MAX).await?,
+    };
+    if world.is(Wrong::RunsOutOfOrder) {
+        followers.reverse();
+    }
+    for (index, follower) in (1..).zip(&followers) {
+        if handle(world, &mut tx, &follower.received, follower.attempt).await?.is_some() {
+            return store.rollback(tx).await.map(|()| Some(index));
+        }
+    }
+    if world.dies() {
+        return Ok(None);
+    }
+    let behind = if world.is(Wrong::ResolvesTheHeadOfARun) { &[] } else { &followers[..] };
+    if !store.resolve(&mut tx, CONSUMER, leased, behind).await? && !world.is(Wrong::CommitsWithoutTheLease) {
+        world.seen.fenced += 1;
+        return store.rollback(tx).await.map(|()| None);
+    }
+    if world.dies() {
+        return Ok(None);
+    }
+    store.commit(tx).await?;
+    world.seen.resolved += 1;
+    world.seen.runs += u64::from(!followers.is_empty());
+    Ok(None)
+}
+
+async fn handle(
+    world: &mut World,
+    tx: &mut SqliteTx,
+    received: &Received,
+    attempt: u32,
+) -> Result<Option<Failure>, Error> {
+    let Some(place) = &received.place else { return Ok(None) };
+    let record = world.record(place);
+    let id = record.id().to_string();
+    let generation = "SELECT generation FROM messagekit_processed_messages WHERE message_id = ?1";
+    let generation: i32 = world.raw.query_row(generation, [id], |row| row.get(0)).unwrap_or(0);
+    Ok(world.handle(tx, &record, generation, attempt).await?.err())
 }

@@ -23,6 +23,8 @@ pub(super) enum Wrong {
     ForgetsTheGenerationOfCulprits,
     CommitsWithoutTheLease,
     RetriesInAnyState,
+    RunsOutOfOrder,
+    ResolvesTheHeadOfARun,
 }
 
 const fn file(name: &'static str, trigger: &'static str) -> Mutant {
@@ -42,6 +44,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant { name: "a culprit of a range has no generation", wrong: Wrong::ForgetsTheGenerationOfCulprits },
     Mutant { name: "a run whose lease is over is kept", wrong: Wrong::CommitsWithoutTheLease },
     Mutant { name: "a retry compares no state", wrong: Wrong::RetriesInAnyState },
+    Mutant { name: "a run takes what waits from its end", wrong: Wrong::RunsOutOfOrder },
+    Mutant { name: "a run resolves its head only", wrong: Wrong::ResolvesTheHeadOfARun },
     file(
         "the marker of a letter says done",
         "AFTER INSERT ON messagekit_processed_messages WHEN NEW.outcome = 1 BEGIN

@@ -17,6 +17,8 @@ pub(super) struct Seen {
     pub(super) behind: u64,
     pub(super) full: u64,
     pub(super) resolved: u64,
+    /// Runs of several that were resolved.
+    pub(super) runs: u64,
     pub(super) fenced: u64,
     pub(super) acts: u64,
     pub(super) deaths: u64,
@@ -32,6 +34,7 @@ impl AddAssign for Seen {
         self.behind += other.behind;
         self.full += other.full;
         self.resolved += other.resolved;
+        self.runs += other.runs;
         self.fenced += other.fenced;
         self.acts += other.acts;
         self.deaths += other.deaths;
@@ -43,9 +46,22 @@ impl AddAssign for Seen {
 impl Seen {
     /// Schedules in which something never happens prove nothing about it.
     pub(super) fn assert_everything_happened(&self) {
-        let Self { handled, culprits, again, behind, full, resolved, fenced, acts, deaths, late, ranges } =
-            *self;
-        let all = [handled, culprits, again, behind, full, resolved, fenced, acts, deaths, late, ranges];
+        let Self {
+            handled,
+            culprits,
+            again,
+            behind,
+            full,
+            resolved,
+            runs,
+            fenced,
+            acts,
+            deaths,
+            late,
+            ranges,
+        } = *self;
+        let all =
+            [handled, culprits, again, behind, full, resolved, runs, fenced, acts, deaths, late, ranges];
         assert!(all.iter().all(|count| *count > 0), "{self:?}");
     }
 }

@@ -114,7 +114,9 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
                 // Only a culprit has run and failed once more.
                 state.blocked += u32::from(failure.is_some());
                 state.full += 1;
-                let wait = self.settings.backoff.delay(state.full);
+                // One behind others runs no handler by being tried again, and there is room as soon as its key is drained.
+                let backoff = if failure.is_some() { self.settings.backoff } else { Backoff::ROOM };
+                let wait = backoff.delay(state.full);
                 let ParkingRoom { per_key, in_all } = self.settings.room;
                 if state.full == 1 {
                     tracing::error!(
@@ -144,6 +146,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
         if let Some(pass) = self.retries.working.take() {
             self.gates.settle(pass, &retried.outcome);
         }
+        self.retries.learn(&retried, self.settings.time_of_a_transaction());
         if let Some(error) = retried.fatal {
             return Err(error);
         }

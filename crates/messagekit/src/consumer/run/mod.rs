@@ -2,6 +2,7 @@
 
 mod ended;
 mod incoming;
+mod retries;
 mod starting;
 
 use std::collections::BTreeMap;
@@ -12,17 +13,17 @@ use std::task::{Context, Poll};
 
 use tokio::task::JoinSet;
 
+use self::retries::Retries;
 use super::OnFailure;
 use super::bind::bind;
 use super::lanes::LaneState;
 use super::reach::watch;
 use super::retry::Retried;
-use super::retry_timer::RetryTimer;
 use super::settings::{CUT_OFF, DRAIN, Settings};
 use super::strands::Strands;
 use super::turn::Turn;
 use crate::crash;
-use crate::gate::{Gates, Pass};
+use crate::gate::Gates;
 use crate::store::{Inbox, Store};
 use crate::transport::{Lane, Receipt, Source, Subscriber};
 use crate::{Error, ErrorKind, chain};
@@ -93,15 +94,6 @@ struct Running<S: Store, Sub> {
     trouble: Option<Error>,
 }
 
-/// Running letters again.
-struct Retries {
-    timer: RetryTimer,
-    working: Option<Pass>,
-    /// A lane was admitted since the last letter: letters are asked first, else a backlog behind a narrow gate would keep
-    /// them waiting for ever.
-    first: bool,
-}
-
 impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
     fn new(settings: Settings<S>, subscriber: Sub, gates: Gates) -> Self {
         Self {
@@ -112,7 +104,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             turns: JoinSet::new(),
             last_admitted: None,
             alone: false,
-            retries: Retries { timer: RetryTimer::new(), working: None, first: false },
+            retries: Retries::new(),
             settled: Vec::new(),
             released: Vec::new(),
             stopping: false,

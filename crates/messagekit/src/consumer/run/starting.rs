@@ -73,11 +73,12 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
         {
             return false;
         }
-        let view = BatchView { lane: RETRIES, messages: 1, bytes: 0 };
-        let Poll::Ready((pass, _)) = self.gates.poll_admit(&view, cx) else { return false };
+        let messages = self.retries.most(self.settings.batch.messages);
+        let view = BatchView { lane: RETRIES, messages, bytes: 0 };
+        let Poll::Ready((pass, granted)) = self.gates.poll_admit(&view, cx) else { return false };
         self.retries.timer.look_begins();
         (self.retries.working, self.retries.first) = (Some(pass), false);
-        let working = retry(Arc::clone(&self.settings));
+        let working = retry(Arc::clone(&self.settings), granted);
         self.turns.spawn(async move { Ended::Retry(working.await) });
         true
     }

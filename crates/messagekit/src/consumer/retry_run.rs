@@ -1,0 +1,239 @@
+//! One transaction over a set-aside message and the messages that wait behind it in its key.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::fault::{Fault, Run, cut_off, handle, store_fault};
+use super::handler::Erased;
+use super::router::Task;
+use super::settings::{Settings, WINDOW_BYTES};
+use crate::store::{End, Failure, FailureKind, Follower, Inbox, Leased, Received, Store, TransactError};
+use crate::{Error, ErrorKind, Meta, chain, crash};
+
+/// How a transaction ended.
+pub(super) enum Ran {
+    /// The leased message was applied and resolved, and what could be behind it.
+    Resolved(Applied),
+    /// The lease was lost, or an operator was quicker with one of so many messages: nothing was kept.
+    NotOurs { length: u32 },
+    /// Nothing was kept.
+    Failed(Culprit),
+    /// The store answered what no waiting cures.
+    Broken(Error),
+}
+
+/// How far a run came.
+#[derive(Clone, Copy)]
+pub(super) struct Applied {
+    /// How many messages were applied.
+    pub(super) messages: u32,
+    /// How many had been taken into the run: more than were applied where the time was up.
+    pub(super) length: u32,
+    /// How long their handlers took.
+    pub(super) took: Duration,
+}
+
+/// What a run failed of.
+pub(super) struct Culprit {
+    /// Which message it was, counted from the leased one, where that is known.
+    pub(super) index: Option<u32>,
+    /// How many had been taken into the run.
+    pub(super) length: u32,
+    pub(super) fault: Fault,
+}
+
+impl Ran {
+    /// The leased message failed by itself.
+    pub(super) fn head(fault: Fault) -> Self {
+        Self::Failed(Culprit { index: Some(0), length: 1, fault })
+    }
+}
+
+/// A message of the run with its handler.
+struct Step<S: Store> {
+    received: Received,
+    meta: Meta,
+    handler: Arc<dyn Erased<S>>,
+    attempt: u32,
+}
+
+/// A run under way.
+struct Applying<'a, S: Inbox> {
+    settings: &'a Settings<S>,
+    leased: &'a Leased,
+    /// Those that were applied.
+    followers: Vec<Follower>,
+    /// How many bytes may still be taken.
+    bytes: u64,
+    /// How many were taken, whether they were applied or not.
+    length: &'a AtomicU32,
+    started: Instant,
+}
+
+/// Applies the leased message and at most `most - 1` behind it, in a transaction that also resolves them. Messages that were
+/// parked meanwhile are taken as well, so that a key that is read faster than it is written becomes free.
+pub(super) async fn run<S: Inbox>(settings: &Arc<Settings<S>>, leased: &Arc<Leased>, most: u32) -> Ran {
+    let head = match step(settings, leased.received.clone(), leased.attempt) {
+        Ok(head) => head,
+        Err(failure) => return Ran::head(Fault::Message(failure)),
+    };
+    let (shared, leased) = (Arc::clone(settings), Arc::clone(leased));
+    let length = Arc::new(AtomicU32::new(1));
+    let taken = Arc::clone(&length);
+    let work = settings.store.transact(Box::new(move |mut tx| {
+        Box::pin(async move {
+            let mut applying = Applying {
+                settings: &shared,
+                leased: &leased,
+                followers: Vec::new(),
+                bytes: WINDOW_BYTES as u64,
+                length: &taken,
+                started: Instant::now(),
+            };
+            let end = applying.apply(&mut tx, head, most).await;
+            (tx, end)
+        })
+    }));
+    let Some(ended) = settings.unless_cut_off(work).await else { return Ran::head(cut_off()) };
+    match ended {
+        Ok(ran) => ran,
+        // The handler did not run, so it is not to blame.
+        Err(TransactError::Begin(error)) => match store_fault(&error) {
+            Some(Fault::Blame(_)) | None => Ran::Broken(error),
+            Some(fault) => Ran::head(fault),
+        },
+        // Kept or not: if it was, the letter is resolved and the token does not fit any more.
+        Err(TransactError::Commit(error) | TransactError::Unknown(error)) => {
+            of_store(error, length.load(Ordering::Relaxed))
+        }
+    }
+}
+
+/// Prepares a message for its handler, or says why it has none.
+fn step<S: Inbox>(settings: &Settings<S>, received: Received, attempt: u32) -> Result<Step<S>, Failure> {
+    let (received, task) = settings.router.prepare(received.message, received.place);
+    match task {
+        Task::Handle { handler, meta } => Ok(Step { received, meta, handler, attempt }),
+        Task::SetAside(failure) => Err(failure),
+        Task::Ignore => {
+            let text = "no handler for this event type: deploy one, then retry";
+            Err(Failure::permanent(FailureKind::UnknownType, text))
+        }
+    }
+}
+
+/// Says what an error of the store means in a run of so many messages.
+pub(super) fn of_store(error: Error, length: u32) -> Ran {
+    let index = (length == 1).then_some(0);
+    let fault = match error.kind() {
+        // Waiting cures nothing, and other letters are sound.
+        ErrorKind::Corrupt => Some(Fault::Blame(Failure::permanent(FailureKind::Corrupt, chain(&error)))),
+        _ => store_fault(&error),
+    };
+    fault.map_or(Ran::Broken(error), |fault| Ran::Failed(Culprit { index, length, fault }))
+}
+
+impl<S: Inbox> Applying<'_, S> {
+    async fn apply(&mut self, tx: &mut S::Tx, head: Step<S>, most: u32) -> End<Ran> {
+        let mut steps = vec![head];
+        let mut taken = Vec::new();
+        loop {
+            if let Err(failed) = self.read(tx, most, &mut steps, &mut taken).await {
+                return End::Rollback(failed);
+            }
+            if steps.is_empty() {
+                break;
+            }
+            match self.handle(tx, &steps, &mut taken).await {
+                Ok(ControlFlow::Continue(())) => steps.clear(),
+                Ok(ControlFlow::Break(())) => break,
+                Err(failed) => return End::Rollback(failed),
+            }
+        }
+        let took = self.started.elapsed();
+        let (store, consumer) = (&self.settings.store, &*self.settings.name);
+        match store.resolve(tx, consumer, self.leased, &self.followers).await {
+            Ok(true) => {
+                crash::point("retry.resolved");
+                let messages = u32::try_from(self.followers.len()).unwrap_or(u32::MAX).saturating_add(1);
+                End::Commit(Ran::Resolved(Applied { messages, length: self.length(), took }))
+            }
+            Ok(false) => End::Rollback(Ran::NotOurs { length: self.length() }),
+            Err(error) => End::Rollback(of_store(error, self.length())),
+        }
+    }
+
+    fn length(&self) -> u32 {
+        self.length.load(Ordering::Relaxed)
+    }
+
+    /// Takes what waits now behind those that are applied. A message that cannot be handled ends the run: it fails by itself, as
+    /// the head of its key.
+    async fn read(
+        &mut self,
+        tx: &mut S::Tx,
+        most: u32,
+        steps: &mut Vec<Step<S>>,
+        taken: &mut Vec<Follower>,
+    ) -> Result<(), Ran> {
+        let left = most.saturating_sub(self.length());
+        if left == 0 || self.time_is_up() {
+            return Ok(());
+        }
+        let (store, consumer) = (&self.settings.store, &*self.settings.name);
+        let last = self.followers.last().map_or(self.leased.letter, |follower| follower.letter);
+        let followers = store.followers(tx, consumer, last, left, self.bytes).await;
+        for follower in followers.map_err(|error| of_store(error, self.length()))? {
+            let Ok(step) = step(self.settings, follower.received.clone(), follower.attempt) else { break };
+            self.bytes = self.bytes.saturating_sub(follower.received.message.payload.len() as u64);
+            steps.push(step);
+            taken.push(follower);
+            self.length.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Runs the handlers, in order; breaks when the time is up.
+    async fn handle(
+        &mut self,
+        tx: &mut S::Tx,
+        steps: &[Step<S>],
+        taken: &mut Vec<Follower>,
+    ) -> Result<ControlFlow<()>, Ran> {
+        let first = self.length() - u32::try_from(steps.len()).unwrap_or(u32::MAX);
+        let mut next = 0;
+        while let Some(step) = steps.get(next) {
+            if next > 0 && self.time_is_up() {
+                break;
+            }
+            let same = |other: &&Step<S>| Arc::ptr_eq(&other.handler, &step.handler);
+            let with = match step.handler.takes_several() {
+                true => steps[next + 1..].iter().take_while(same).map(Step::run).collect(),
+                false => Vec::new(),
+            };
+            if let Err((at, fault)) = handle(self.settings, tx, &step.handler, step.run(), &with).await {
+                let index = first + u32::try_from(next + at).unwrap_or(u32::MAX);
+                return Err(Ran::Failed(Culprit { index: Some(index), length: self.length(), fault }));
+            }
+            crash::point("retry.handled");
+            next += 1 + with.len();
+        }
+        // The leased message is none of its followers.
+        self.followers.extend(taken.drain(..).take(next - usize::from(first == 0)));
+        Ok(if next < steps.len() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    }
+
+    fn time_is_up(&self) -> bool {
+        self.started.elapsed() >= self.settings.time_of_a_transaction()
+    }
+}
+
+impl<S: Store> Step<S> {
+    fn run(&self) -> Run<'_> {
+        Run { received: &self.received, meta: &self.meta, attempt: self.attempt }
+    }
+}
