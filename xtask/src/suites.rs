@@ -1,10 +1,12 @@
-//! The test programs of the workspace: what was built is compared with what should be there, and run in two lanes side by side.
+//! The test programs of the workspace: what was built is compared with what should be there, and run in lanes side by side.
 //!
-//! Programs that need a service run one after the other, since some of them stop a service; all others, and the examples in the
-//! documentation, run beside them.
+//! Programs that need a broker run one after the other, since some of them stop it. Those that need the database alone, and those
+//! that need nothing, like the examples in the documentation, run beside them. The tests of the whole path, which take every
+//! service down, begin when all others have ended.
 
 use std::fmt;
 use std::fs::{self, File};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -23,11 +25,20 @@ pub(crate) struct Target {
     name: String,
 }
 
+/// What a suite shares with others: those of one lane run one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lane {
+    Alone,
+    Database,
+    Brokers,
+    Path,
+}
+
 /// A test program that was built, or another command that tests.
 #[derive(Debug)]
 pub(crate) struct Suite {
     target: Target,
-    needs_services: bool,
+    lane: Lane,
     program: PathBuf,
     arguments: Vec<String>,
     folder: PathBuf,
@@ -77,21 +88,21 @@ pub(crate) fn built(metadata: &Value, messages: &str, services: &[String]) -> Re
         let target = Target::read(package, &message["target"]).unwrap_or_else(|| panic!("{line}"));
         let at = expected.iter().position(|(known, _)| *known == target);
         let at = at.ok_or_else(|| format!("{target} was built and is no target of this workspace"))?;
-        let (target, needs_services) = expected.swap_remove(at);
+        let (target, lane) = expected.swap_remove(at);
         let folder = Path::new(manifest).parent().unwrap_or(Path::new(".")).to_owned();
-        suites.push(Suite { target, needs_services, program: program.into(), arguments: Vec::new(), folder });
+        suites.push(Suite { target, lane, program: program.into(), arguments: Vec::new(), folder });
     }
     if !expected.is_empty() {
         let missing: Vec<String> = expected.iter().map(|(target, _)| target.to_string()).collect();
         return Err(format!("not built, and so not run: {}", missing.join("; ")));
     }
-    // The order of a build is that of its compilers. The tests that take the whole stack down come last.
-    suites.sort_by_key(|suite| (suite.target.name == "path", suite.target.clone()));
+    // The order of a build is that of its compilers.
+    suites.sort_by_key(|suite| suite.target.clone());
     Ok(suites)
 }
 
-/// Every target with tests, and whether it needs a service, except those that need one that does not run.
-fn expected(metadata: &Value, services: &[String]) -> Vec<(Target, bool)> {
+/// Every target with tests and its lane, except those that need a service that does not run.
+fn expected(metadata: &Value, services: &[String]) -> Vec<(Target, Lane)> {
     let mut found = Vec::new();
     for package in list(&metadata["packages"]) {
         let name = package["name"].as_str().unwrap_or_default();
@@ -99,7 +110,7 @@ fn expected(metadata: &Value, services: &[String]) -> Vec<(Target, bool)> {
             let needs = list(&target["required-features"]);
             let runs = |need: &Value| services.iter().any(|service| *need == service.as_str());
             if let (true, Some(target)) = (needs.iter().all(runs), Target::read(name, target)) {
-                found.push((target, !needs.is_empty()));
+                found.push((target, Lane::of(needs)));
             }
         }
     }
@@ -109,17 +120,28 @@ fn expected(metadata: &Value, services: &[String]) -> Vec<(Target, bool)> {
 /// Runs the suites, and the examples in the documentation by the command given, each with its output in one piece. All are run,
 /// also behind one that fails.
 pub(crate) fn run(suites: Vec<Suite>, doc: Suite, env: &[(&str, String)], logs: &Path) -> Vec<Run> {
-    let (mut with, mut without): (Vec<_>, Vec<_>) =
-        suites.into_iter().partition(|suite| suite.needs_services);
-    without.push(doc);
-    let lane =
-        |suites: &mut Vec<Suite>| suites.drain(..).map(|suite| suite.run(env, logs)).collect::<Vec<_>>();
-    thread::scope(|scope| {
-        let beside = scope.spawn(|| lane(&mut without));
-        let mut runs = lane(&mut with);
-        runs.extend(beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        runs
-    })
+    let all: Vec<Suite> = suites.into_iter().chain([doc]).collect();
+    let run = |lane: Lane| -> Vec<Run> {
+        all.iter().filter(|suite| suite.lane == lane).map(|suite| suite.run(env, logs)).collect()
+    };
+    let mut runs: Vec<Run> = thread::scope(|scope| {
+        let lanes = [Lane::Brokers, Lane::Database, Lane::Alone].map(|lane| scope.spawn(move || run(lane)));
+        lanes.into_iter().flat_map(|lane| lane.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    });
+    runs.extend(run(Lane::Path));
+    runs
+}
+
+impl Lane {
+    /// Returns the lane of a target that needs these services.
+    fn of(needs: &[Value]) -> Self {
+        match needs {
+            [] => Self::Alone,
+            [need] if need == "postgres" => Self::Database,
+            needs if needs.iter().any(|need| need == "connect") => Self::Path,
+            _ => Self::Brokers,
+        }
+    }
 }
 
 impl Suite {
@@ -128,7 +150,7 @@ impl Suite {
         let text = |text: &std::ffi::OsStr| text.to_string_lossy().into_owned();
         Self {
             target: Target { package: "workspace".into(), kind: "test".into(), name: "documentation".into() },
-            needs_services: false,
+            lane: Lane::Alone,
             program: command.get_program().into(),
             arguments: command.get_args().map(text).collect(),
             folder: PathBuf::from("."),
@@ -181,15 +203,15 @@ impl Table<'_> {
 
 impl fmt::Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<44}{:<8}{:>8}", "suite", "result", "seconds")?;
+        writeln!(f, "{:<48}{:<8}{:>8}", "suite", "result", "seconds")?;
         let mut row = |name: &str, result: &str, took: Duration| {
-            writeln!(f, "{name:<44}{result:<8}{:>8.1}", took.as_secs_f64())
+            writeln!(f, "{name:<48}{result:<8}{:>8.1}", took.as_secs_f64())
         };
         row("build and start of the services", "ok", self.build)?;
         for run in self.runs {
             row(&run.name, if run.failure.is_some() { "failed" } else { "ok" }, run.took)?;
         }
-        row("total, two lanes side by side", "", self.total)?;
+        row("total, lanes side by side", "", self.total)?;
         for run in self.runs {
             if let Some(failure) = &run.failure {
                 writeln!(f, "{}: {failure}", run.name)?;
@@ -231,15 +253,17 @@ mod tests {
         let suites = built(&metadata, &messages, &services).expect("everything is built");
         let different: BTreeSet<&Target> = suites.iter().map(|suite| &suite.target).collect();
         assert_eq!((suites.len(), different.len()), (with_tests, with_tests));
-        // They take services down, or need them up: never beside each other.
-        let lane: Vec<&str> =
-            suites.iter().filter(|suite| suite.needs_services).map(|suite| &*suite.target.name).collect();
-        for name in
-            ["postgres", "kafka", "rabbitmq", "rabbitmq_blocked", "relay", "membership", "bridge", "path"]
-        {
-            assert!(lane.contains(&name), "{name} would run beside the others: {lane:?}");
+        // They take brokers down, or need them up: never beside each other.
+        let names = |lane: Lane| {
+            let suites = suites.iter().filter(|suite| suite.lane == lane);
+            suites.map(|suite| &*suite.target.name).collect::<Vec<_>>()
+        };
+        let brokers = names(Lane::Brokers);
+        for name in ["bookkeeper", "kafka", "rabbitmq", "rabbitmq_blocked", "relay", "membership", "bridge"] {
+            assert!(brokers.contains(&name), "{name} would run beside the others: {brokers:?}");
         }
-        assert_eq!(lane.last(), Some(&"path"));
+        assert_eq!(names(Lane::Database), ["admin", "postgres"]);
+        assert_eq!(names(Lane::Path), ["path"]);
     }
 
     /// A program without tests of its own is not linked a second time to find none; one with tests must be.
