@@ -1,6 +1,7 @@
 //! A way to the broker on which a test can hold answers back and end connections.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use messagekit_rabbitmq::RabbitMq;
 use messagekit_tests::services;
@@ -19,21 +20,33 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) async fn start() -> Self {
-        Self::that_breaks_at(b"").await
+        Self::with(b"", b"").await
     }
 
     /// Ends each connection over which the broker sends these bytes, as a client does that cannot take them.
     pub(crate) async fn that_breaks_at(bytes: &'static [u8]) -> Self {
+        Self::with(bytes, b"").await
+    }
+
+    /// Holds back what the broker says behind the first of these bytes, on the connection over which they come.
+    pub(crate) async fn that_falls_silent_behind(bytes: &'static [u8]) -> Self {
+        Self::with(b"", bytes).await
+    }
+
+    async fn with(breaks_at: &'static [u8], silent_behind: &'static [u8]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (silent, is_silent) = watch::channel(0);
+        let (silent, _) = watch::channel(0);
+        let turning = Turning { breaks_at, silent_behind: Arc::new(Mutex::new(silent_behind)) };
+        let silencing = silent.clone();
         let (cut, is_cut) = watch::channel(0);
         let (count, opened) = watch::channel(0);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let number = *count.borrow();
                 count.send_replace(number + 1);
-                let (carried, mut is_cut) = (carry(client, number, is_silent.clone(), bytes), is_cut.clone());
+                let carried = carry(client, number, silencing.clone(), turning.clone());
+                let mut is_cut = is_cut.clone();
                 tokio::spawn(async move {
                     tokio::select! {
                         () = carried => {}
@@ -58,6 +71,11 @@ impl Proxy {
         self.silent.send_replace(self.opened());
     }
 
+    /// Lets through what was held back, and what comes.
+    pub(crate) fn speak(&self) {
+        self.silent.send_replace(0);
+    }
+
     /// Ends every connection that is open without a word to either side.
     pub(crate) fn cut(&self) {
         self.cut.send_replace(self.opened());
@@ -69,7 +87,31 @@ impl Proxy {
     }
 }
 
-async fn carry(client: TcpStream, number: u64, mut silent: watch::Receiver<u64>, breaks_at: &'static [u8]) {
+/// What the broker must say for a connection to change.
+#[derive(Clone)]
+struct Turning {
+    breaks_at: &'static [u8],
+    /// Empty when it has been said.
+    silent_behind: Arc<Mutex<&'static [u8]>>,
+}
+
+impl Turning {
+    fn falls_silent(&self, said: &[u8]) -> bool {
+        let mut behind = self.silent_behind.lock().unwrap_or_else(PoisonError::into_inner);
+        let falls = holds(said, *behind);
+        if falls {
+            *behind = b"";
+        }
+        falls
+    }
+}
+
+fn holds(said: &[u8], bytes: &[u8]) -> bool {
+    !bytes.is_empty() && said.windows(bytes.len()).any(|window| window == bytes)
+}
+
+async fn carry(client: TcpStream, number: u64, silencing: watch::Sender<u64>, turning: Turning) {
+    let mut silent = silencing.subscribe();
     let url = services::amqp_url();
     let host = url.split_once('@').unwrap().1.split('/').next().unwrap().to_owned();
     let broker = TcpStream::connect(host).await.unwrap();
@@ -81,14 +123,18 @@ async fn carry(client: TcpStream, number: u64, mut silent: watch::Receiver<u64>,
         loop {
             let count = from_broker.read(&mut buffer).await?;
             last.extend_from_slice(&buffer[..count]);
-            if !breaks_at.is_empty() && last.windows(breaks_at.len()).any(|bytes| bytes == breaks_at) {
+            if holds(&last, turning.breaks_at) {
                 return Ok(());
             }
-            last.drain(..last.len().saturating_sub(breaks_at.len()));
+            let falls_silent = turning.falls_silent(&last);
+            last.drain(..last.len().saturating_sub(turning.breaks_at.len()));
             if count == 0 || silent.wait_for(|silent| *silent <= number).await.is_err() {
                 return Ok::<(), std::io::Error>(());
             }
             to_client.write_all(&buffer[..count]).await?;
+            if falls_silent {
+                silencing.send_replace(number + 1);
+            }
         }
     };
     // Whoever closes first ends both ways.

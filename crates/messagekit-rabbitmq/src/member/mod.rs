@@ -206,11 +206,19 @@ impl Member {
         if queue.lane() != Some(lane) {
             return;
         }
-        match tokio::time::timeout(PATIENCE, queue.settle(&self.name, settled)).await {
-            Ok(Ok(Some((reader, consumer)))) => deliveries.push(until_its_end(reader, consumer)),
-            Ok(Ok(None)) => {}
+        let settling = tokio::time::timeout(PATIENCE, queue.settle(&self.name, settled));
+        let replaced = settling.await.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Unavailable, "rabbitmq replaced no consumer in time"))
+        });
+        match replaced {
+            Ok(Some((reader, consumer))) => deliveries.push(until_its_end(reader, consumer)),
+            Ok(None) => {}
             // It is opened again with everything else that is new.
-            Ok(Err(_)) | Err(_) => self.lose(lane.slot as usize),
+            Err(error) => {
+                let error = error.with("queue", &queue.name);
+                self.lose(lane.slot as usize);
+                self.tell(News::Trouble(error));
+            }
         }
     }
 

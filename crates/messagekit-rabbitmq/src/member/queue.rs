@@ -7,12 +7,13 @@ use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, B
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Connection, Consumer};
 use messagekit::{Error, ErrorKind, Lane};
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::pace::{Next, Pace};
 use crate::error::unavailable;
 use crate::lane::Settled;
-use crate::link::PATIENCE;
+use crate::link::{PATIENCE, close_channel};
 use crate::topology::compare::{self, Found, IfAbsent};
 use crate::topology::queue::Arguments;
 use crate::{RabbitMq, topology};
@@ -61,6 +62,17 @@ impl Open {
                 tracing::debug!(%error, queue, "acknowledgement was not sent");
                 return;
             }
+        }
+    }
+}
+
+impl Drop for Open {
+    /// The broker may still begin what was given up here, and the client keeps its channel open: messages would go to a consumer
+    /// that nobody reads.
+    fn drop(&mut self) {
+        let channel = self.channel.clone();
+        if let (true, Ok(runtime)) = (channel.status().connected(), Handle::try_current()) {
+            runtime.spawn(async move { close_channel(&channel).await });
         }
     }
 }
