@@ -16,7 +16,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use serde::{Deserialize, Serialize};
 
 use crate::broker::{blocking, committed, kafka, outside, publish, topic};
-use crate::lost_places::delete_before;
+use crate::lost_places::{delete_before, permanent_error};
 
 #[derive(Event, Serialize, Deserialize)]
 #[event(type = "restored.note.taken", key = "pad")]
@@ -109,11 +109,20 @@ async fn join_remembering(
     first: Option<i64>,
     now: Option<i64>,
 ) -> Receiver<KafkaSubscriber> {
+    Receiver::new(bind_remembering(topic, consumer, first, now).await, consumer)
+}
+
+async fn bind_remembering(
+    topic: &Arc<str>,
+    consumer: &str,
+    first: Option<i64>,
+    now: Option<i64>,
+) -> KafkaSubscriber {
     let position = |next| NextOffset { topic: topic.clone(), partition: 0, strand: 0, next };
     let mut source = kafka().topics([topic.clone()]);
     source.consult(Arc::new(Remembers(now.map(position).into_iter().collect())));
     let first: Vec<NextOffset> = first.map(position).into_iter().collect();
-    Receiver::new(source.bind(consumer, &first).await.unwrap(), consumer)
+    source.bind(consumer, &first).await.unwrap()
 }
 
 async fn handled(count: usize) -> (Arc<str>, String) {
@@ -143,6 +152,21 @@ fn a_database_that_has_lost_commits_is_given_what_is_not_deleted_yet() {
         delete_before(&topic, 6).await;
         let mut receiver = join_remembering(&topic, &consumer, Some(2), Some(2)).await;
         assert_eq!(texts(&receiver.take(4).await), ["m6", "m7", "m8", "m9"]);
+    });
+}
+
+#[test]
+fn a_database_that_has_lost_commits_hides_no_records_that_were_deleted_unread() {
+    block_on(async {
+        let (topic, consumer) = handled(10).await;
+        publish(&topic, (10..20).map(|number| format!("m{number}"))).await;
+        delete_before(&topic, 15).await;
+        for _ in 0..2 {
+            let subscriber = bind_remembering(&topic, &consumer, Some(2), Some(2)).await;
+            let error = permanent_error(subscriber).await;
+            assert_eq!((error.context("offset"), error.context("earliest")), (Some("10"), Some("15")));
+        }
+        assert_eq!(committed(&consumer, &topic, 0).await, Some(10), "nothing was passed over");
     });
 }
 

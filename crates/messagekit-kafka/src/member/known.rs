@@ -155,7 +155,11 @@ fn find_earliest(consumer: &BaseConsumer<Context>, unread: Vec<Start>, known: &A
     let partitions: Vec<Partition> = unread.keys().cloned().collect();
     let error = offsets::earliest(consumer, &partitions, &mut |partition, earliest| {
         if let Some(mut start) = unread.remove(&partition) {
-            start.offset = start.offset.max(earliest);
+            start.offset = match start.place {
+                // What was deleted before it was read is told where the lane reads on.
+                Place::CommitsLost { committed, .. } => start.offset.max(earliest).min(committed),
+                _ => start.offset.max(earliest),
+            };
             known.send(Known::Start(start));
         }
     });

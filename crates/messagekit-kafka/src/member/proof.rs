@@ -66,7 +66,9 @@ pub(crate) fn read(offset: i64, metadata: &str) -> Option<Proof> {
     if words.next() != Some(OURS) || words.next()?.parse() != Ok(offset) {
         return None;
     }
-    let last = words.next().and_then(|print| u64::from_str_radix(print, 16).ok()).map(Fingerprint);
+    let print = words.next().and_then(|print| u64::from_str_radix(print, 16).ok()).map(Fingerprint);
+    // Before the first record there is none.
+    let last = print.filter(|_| offset > 0);
     let position = |word: &str| {
         let (key_lane, next) = word.split_once(':')?;
         Some((key_lane.parse().ok()?, next.parse().ok()?))
@@ -107,6 +109,12 @@ mod tests {
     fn metadata_that_was_copied_to_another_offset_proves_nothing() {
         let text = metadata(10, Some(record(1, "a", "b")), &Positions::from([(0, 10)]));
         assert_eq!(read(9, &text), None);
+    }
+
+    #[test]
+    fn no_record_is_named_before_the_first_one() {
+        let text = metadata(0, Some(record(1, "a", "b")), &Positions::new());
+        assert_eq!(read(0, &text), Some(Proof::default()));
     }
 
     #[test]
