@@ -141,14 +141,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
         &[change("SET count = count - $4::int", "SET count = count - least($4::int, 1)")],
     ),
     statement(
-        "a run compares no token",
-        &[change(
-            "AND d.token = ($4::bigint[])[array_position($3::bigint[], d.id)]
-    AND CASE WHEN d.id = $2 THEN d.running_since IS NOT NULL ELSE d.state = 'waiting' END",
-            "AND $4::bigint[] IS NOT NULL AND $2::bigint IS NOT NULL",
-        )],
-    ),
-    statement(
         "a resolve lets nobody run",
         &[change("WHERE d.state = 'waiting' AND d.id = (\n", "WHERE false AND d.id = (\n")],
     ),
