@@ -57,13 +57,13 @@ impl<'a> Answers<'a> {
 
     /// Notes what became of the messages of one attempt, and decides which are sent again.
     ///
-    /// A refused request of several records says nothing about each: they are sent again, each in a request of its own
-    /// (`alone`), and so is what was held back by the refusal. Nothing is sent again behind a message that may be there.
+    /// A refused request says nothing about each of its records, and where one was sent the request may have held those of other
+    /// calls: they are sent again, each in a request of its own (`alone`), and so is what was held back by the refusal. Nothing is
+    /// sent again behind a message that may be there.
     pub(super) fn note(&mut self, fates: Vec<(usize, Fate)>, alone: bool) {
         let large =
             |fate: &Fate| matches!(fate, Fate::Refused(Code::MessageSizeTooLarge | Code::InvalidRecord));
         let refused = fates.iter().filter(|(_, fate)| large(fate)).count();
-        let sure = alone || refused == 1;
         for state in &mut self.states {
             if let State::Open(_) = state {
                 // What the client did not report.
@@ -74,7 +74,7 @@ impl<'a> Answers<'a> {
             let again = refused > 0
                 && match &fate {
                     Fate::NotSent(_) => true,
-                    fate => large(fate) && !sure,
+                    fate => large(fate) && !alone,
                 };
             self.states[index] = if again { State::Open(Some(fate)) } else { State::Known(fate) };
         }
@@ -219,5 +219,20 @@ mod tests {
         let refusals: Vec<Option<Refusal>> =
             answers.finish().into_iter().map(|result| result.err().map(|error| error.refusal)).collect();
         assert_eq!(refusals, [None, Some(Refusal::Rejected), Some(Refusal::Behind)]);
+    }
+
+    /// The client calls each of several records that a broker refuses for the time of this machine invalid, and only the one of a
+    /// request by its name.
+    #[test]
+    fn a_record_is_refused_only_when_it_was_sent_by_itself() {
+        for code in [Code::InvalidRecord, Code::MessageSizeTooLarge] {
+            let batch = [Message::new("t", "{}")];
+            let mut answers = Answers::new(&batch, true);
+            answers.note(vec![(0, Fate::Refused(code))], false);
+            assert!(answers.have_open(), "another call may have sent what was refused");
+            answers.note(vec![(0, Fate::of(&KafkaError::MessageProduction(Code::InvalidTimestamp)))], true);
+            let refusal = answers.finish().remove(0).map_err(|error| error.refusal);
+            assert_eq!(refusal, Err(Refusal::Unavailable), "a clock is an outage");
+        }
     }
 }
