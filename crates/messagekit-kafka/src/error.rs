@@ -79,11 +79,13 @@ pub(crate) fn unavailable(text: impl Into<String>, error: KafkaError) -> message
     messagekit::Error::new(ErrorKind::Unavailable, text.into()).caused_by(error)
 }
 
-/// Says whether a commit that was answered so may be sent again: the group is being divided or its broker is moving.
+/// Says whether a commit that was answered so may be sent again: the group is being divided or its broker is moving. The broker
+/// goes over to the next generation before its members hear of it, so what they send meanwhile is of the last one.
 pub(crate) fn commit_may_be_repeated(code: Code) -> bool {
     matches!(
         code,
         Code::RebalanceInProgress
+            | Code::IllegalGeneration
             | Code::WaitingForCoordinator
             | Code::CoordinatorLoadInProgress
             | Code::CoordinatorNotAvailable

@@ -39,10 +39,11 @@ impl Member {
         let leave = move || {
             // Its thread holds the client, which leaves the group when nobody does any more.
             opening.into_iter().chain(confirming).for_each(Begun::ends);
-            let lost = consumer.assignment_lost();
-            let answered = match lost {
-                true => Ok(()),
-                false => commit_for_sure(&consumer, next, Instant::now() + LAST_COMMIT),
+            let next = if consumer.assignment_lost() { Vec::new() } else { next };
+            let answered = match commit_for_sure(&consumer, next, Instant::now() + LAST_COMMIT) {
+                // The answer may be the first word of it that others have the partitions.
+                Err(_) if consumer.assignment_lost() => Ok(()),
+                answered => answered,
             };
             // Nobody listens any more when it took too long.
             let _ = committed.send(answered);

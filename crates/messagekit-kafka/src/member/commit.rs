@@ -130,7 +130,7 @@ impl Member {
     }
 }
 
-/// Commits and waits for the answer until the deadline; repeats what passes by itself.
+/// Commits and waits for the answer until the deadline; repeats what passes by itself, while the partitions are this member's.
 pub(super) fn commit_for_sure(
     consumer: &Arc<BaseConsumer<Context>>,
     next: Vec<NextOf>,
@@ -159,7 +159,9 @@ fn commit_repeated(consumer: &BaseConsumer<Context>, next: &[NextOf], deadline: 
     loop {
         match commit(consumer, next, CommitMode::Sync) {
             Err(KafkaError::ConsumerCommit(code))
-                if commit_may_be_repeated(code) && Instant::now() < deadline =>
+                if commit_may_be_repeated(code)
+                    && !consumer.assignment_lost()
+                    && Instant::now() < deadline =>
             {
                 std::thread::sleep(REPEAT);
             }

@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use messagekit::{ErrorKind, Incoming, Message, Publisher, Source, Subscriber};
+use messagekit::{Delivery, ErrorKind, Incoming, Message, Publisher, Source, Subscriber};
 use messagekit_kafka::KafkaSubscriber;
 use messagekit_testkit::transport::Receiver;
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use rdkafka::types::RDKafkaApiKey::{self, Heartbeat, OffsetCommit};
+use rdkafka::types::RDKafkaRespErr::{self, *};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+use tokio::task::JoinSet;
 
 use crate::mock::Mock;
 
@@ -18,33 +21,57 @@ async fn next(subscriber: &mut KafkaSubscriber) -> Option<Result<Incoming, messa
     next.expect("the subscriber says something")
 }
 
+/// Lets a consumer take the only message of a topic.
+async fn take_one(mock: &Mock, consumer: &str) -> (KafkaSubscriber, Delivery) {
+    mock.create_topic("orders", 1);
+    let publisher = mock.kafka().publisher().unwrap();
+    publisher.publish(&[Message::new("orders", "{}")]).await.pop().unwrap().unwrap();
+    let mut subscriber = mock.kafka().topics(["orders"]).bind(consumer, &[]).await.unwrap();
+    loop {
+        if let Some(Ok(Incoming::Message(delivery))) = next(&mut subscriber).await {
+            return (subscriber, delivery);
+        }
+    }
+}
+
+/// Lets the broker refuse the next requests of a kind.
+fn refuse(mock: &Mock, requests: RDKafkaApiKey, with: RDKafkaRespErr, times: usize) {
+    mock.call(move |cluster| cluster.request_errors(requests, &vec![with; times]));
+}
+
+/// Long enough for a hint and for heartbeats.
+async fn wait(subscriber: &mut KafkaSubscriber) {
+    let news = std::future::poll_fn(|cx| subscriber.poll_next(cx));
+    let _ = tokio::time::timeout(Duration::from_secs(1), news).await;
+}
+
+async fn close(mut subscriber: KafkaSubscriber) -> Result<(), messagekit::Error> {
+    std::future::poll_fn(|cx| subscriber.poll_close(cx)).await
+}
+
+/// Where a consumer goes on.
+async fn committed(mock: &Mock, consumer: &str) -> Offset {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", mock.servers()).set("group.id", consumer);
+    let mut place = TopicPartitionList::new();
+    place.add_partition("orders", 0);
+    let asked = tokio::task::spawn_blocking(move || {
+        let outside: BaseConsumer = config.create().unwrap();
+        outside.committed_offsets(place, DEADLINE).unwrap()
+    });
+    asked.await.unwrap().elements()[0].offset()
+}
+
 /// The client drops such a commit without a word.
 #[test]
 fn a_place_whose_commit_was_refused_is_committed_although_nothing_more_comes() {
     block_on(async {
         let (mock, consumer) = (Mock::start(), unique("consumer"));
-        mock.create_topic("orders", 1);
-        let publisher = mock.kafka().publisher().unwrap();
-        publisher.publish(&[Message::new("orders", "{}")]).await.pop().unwrap().unwrap();
-        let mut subscriber = mock.kafka().topics(["orders"]).bind(&consumer, &[]).await.unwrap();
-        let delivery = loop {
-            if let Some(Ok(Incoming::Message(delivery))) = next(&mut subscriber).await {
-                break delivery;
-            }
-        };
-        let refused = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS; 2];
-        mock.call(move |cluster| cluster.request_errors(RDKafkaApiKey::OffsetCommit, &refused));
+        let (mut subscriber, delivery) = take_one(&mock, &consumer).await;
+        refuse(&mock, OffsetCommit, RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS, 2);
         subscriber.settle(&mut vec![delivery.receipt]);
-        let outside: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", mock.servers())
-            .set("group.id", &consumer)
-            .create()
-            .unwrap();
         eventually("the place is committed", DEADLINE, async || {
-            let mut place = TopicPartitionList::new();
-            place.add_partition("orders", 0);
-            let committed = outside.committed_offsets(place, DEADLINE).unwrap();
-            committed.elements()[0].offset() == Offset::Offset(1)
+            committed(&mock, &consumer).await == Offset::Offset(1)
         })
         .await;
     });
@@ -58,8 +85,7 @@ fn a_fenced_instance_ends_with_a_permanent_error() {
         let source = mock.kafka().topics(["orders"]).instance_id("a");
         let mut subscriber = source.bind(&unique("consumer"), &[]).await.unwrap();
         assert!(matches!(next(&mut subscriber).await, Some(Ok(Incoming::Assigned { .. }))));
-        let fenced = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID; 3];
-        mock.call(move |cluster| cluster.request_errors(RDKafkaApiKey::Heartbeat, &fenced));
+        refuse(&mock, Heartbeat, RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID, 3);
         let error = loop {
             match next(&mut subscriber).await {
                 Some(Err(error)) if !error.is_transient() => break error,
@@ -84,8 +110,7 @@ fn a_member_that_the_broker_forgot_loses_its_lanes_and_gets_them_again() {
             panic!("no lane")
         };
         let Some(Ok(Incoming::Message(delivery))) = next(&mut subscriber).await else { panic!("no message") };
-        let forgotten = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID];
-        mock.call(move |cluster| cluster.request_errors(RDKafkaApiKey::Heartbeat, &forgotten));
+        refuse(&mock, Heartbeat, RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID, 1);
         let mut lost = false;
         let again = loop {
             match next(&mut subscriber).await {
@@ -106,35 +131,50 @@ fn a_member_that_the_broker_forgot_loses_its_lanes_and_gets_them_again() {
 #[test]
 fn a_close_commits_what_a_refused_hint_did_not() {
     block_on(async {
-        let mock = Mock::start();
-        mock.create_topic("orders", 1);
-        let publisher = mock.kafka().publisher().unwrap();
-        publisher.publish(&[Message::new("orders", "{}")]).await.pop().unwrap().unwrap();
-        let consumer = unique("consumer");
-        let mut subscriber = mock.kafka().topics(["orders"]).bind(&consumer, &[]).await.unwrap();
-        let delivery = loop {
-            if let Some(Ok(Incoming::Message(delivery))) = next(&mut subscriber).await {
-                break delivery;
-            }
-        };
+        let (mock, consumer) = (Mock::start(), unique("consumer"));
+        let (mut subscriber, delivery) = take_one(&mock, &consumer).await;
         // The hint, and the first try of the close.
-        let refused = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS; 2];
-        mock.call(move |cluster| cluster.request_errors(RDKafkaApiKey::OffsetCommit, &refused));
+        refuse(&mock, OffsetCommit, RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS, 2);
         subscriber.settle(&mut vec![delivery.receipt]);
-        // Long enough for the hint.
-        let news = std::future::poll_fn(|cx| subscriber.poll_next(cx));
-        let _ = tokio::time::timeout(Duration::from_secs(1), news).await;
-        std::future::poll_fn(|cx| subscriber.poll_close(cx)).await.unwrap();
+        wait(&mut subscriber).await;
+        close(subscriber).await.unwrap();
+        assert_eq!(committed(&mock, &consumer).await, Offset::Offset(1));
+    });
+}
 
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", mock.servers()).set("group.id", &consumer);
-        let mut place = TopicPartitionList::new();
-        place.add_partition("orders", 0);
-        let committed = tokio::task::spawn_blocking(move || {
-            let outside: BaseConsumer = config.create().unwrap();
-            outside.committed_offsets(place, DEADLINE).unwrap()
-        });
-        assert_eq!(committed.await.unwrap().elements()[0].offset(), Offset::Offset(1));
+/// The broker goes over to the next generation before its answer to the join is here.
+#[test]
+fn a_close_commits_at_every_moment_of_a_division() {
+    block_on(async {
+        let mut closes: JoinSet<()> = (0..20).map(|step| close_beside_a_join(step * 150)).collect();
+        while let Some(closed) = closes.join_next().await {
+            closed.unwrap();
+        }
+    });
+}
+
+/// Closes a member so many milliseconds after another one has begun to join.
+async fn close_beside_a_join(millis: u64) {
+    let (mock, consumer) = (Mock::start(), unique("consumer"));
+    let (mut subscriber, delivery) = take_one(&mock, &consumer).await;
+    mock.call(|cluster| cluster.broker_round_trip_time(1, Duration::from_millis(100))).unwrap();
+    let other = mock.kafka().topics(["orders"]).bind(&consumer, &[]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(millis)).await;
+    subscriber.settle(&mut vec![delivery.receipt]);
+    close(subscriber).await.unwrap();
+    assert_eq!(committed(&mock, &consumer).await, Offset::Offset(1), "after {millis} ms");
+    close(other).await.unwrap();
+}
+
+#[test]
+fn a_member_that_hears_at_its_close_that_others_have_its_partitions_ends_cleanly() {
+    block_on(async {
+        let (mock, consumer) = (Mock::start(), unique("consumer"));
+        let (mut subscriber, delivery) = take_one(&mock, &consumer).await;
+        refuse(&mock, OffsetCommit, RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION, 1);
+        subscriber.settle(&mut vec![delivery.receipt]);
+        close(subscriber).await.unwrap();
+        assert_eq!(committed(&mock, &consumer).await, Offset::Offset(0));
     });
 }
 
