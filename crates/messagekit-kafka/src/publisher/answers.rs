@@ -63,7 +63,7 @@ impl<'a> Answers<'a> {
     pub(super) fn note(&mut self, fates: Vec<(usize, Fate)>, alone: bool) {
         let large =
             |fate: &Fate| matches!(fate, Fate::Refused(Code::MessageSizeTooLarge | Code::InvalidRecord));
-        let refused = fates.iter().filter(|(_, fate)| large(fate)).count();
+        let is_refused = fates.iter().any(|(_, fate)| large(fate));
         for state in &mut self.states {
             if let State::Open(_) = state {
                 // What the client did not report.
@@ -71,7 +71,7 @@ impl<'a> Answers<'a> {
             }
         }
         for (index, fate) in fates {
-            let again = refused > 0
+            let again = is_refused
                 && match &fate {
                     Fate::NotSent(_) => true,
                     fate => large(fate) && !alone,

@@ -85,20 +85,22 @@ async fn handle(mock: &Mock, topics: &[&str], consumer: &str) {
     receiver.close().await.unwrap();
 }
 
-/// What a database remembers of ten messages that were handled, when it has lost the commit of the one of key lane 7.
-fn all_but_lane_7() -> Vec<(i32, u32, i64)> {
-    (0..10).map(|lane| (0, lane, if lane == 7 { 5 } else { i64::from(lane) + 1 })).collect()
+/// Lets a consumer handle ten messages, of which its database has lost the commit of the one of key lane 7; ten more wait.
+async fn lost_of_lane_7() -> (Mock, String, Arc<Database>) {
+    let (mock, consumer, database) = (Mock::start(), unique("consumer"), Arc::<Database>::default());
+    mock.create_topic("orders", 1);
+    publish(&mock, "orders", "first").await;
+    handle(&mock, &["orders"], &consumer).await;
+    publish(&mock, "orders", "second").await;
+    let next = |lane: u32| if lane == 7 { 5 } else { i64::from(lane) + 1 };
+    database.remember("orders", &(0..10).map(|lane| (0, lane, next(lane))).collect::<Vec<_>>());
+    (mock, consumer, database)
 }
 
 #[test]
 fn a_key_lane_that_has_lost_a_commit_is_read_again_though_another_one_is_ahead() {
     block_on(async {
-        let (mock, consumer, database) = (Mock::start(), unique("consumer"), Arc::<Database>::default());
-        mock.create_topic("orders", 1);
-        publish(&mock, "orders", "first").await;
-        handle(&mock, &["orders"], &consumer).await;
-        publish(&mock, "orders", "second").await;
-        database.remember("orders", &all_but_lane_7());
+        let (mock, consumer, database) = lost_of_lane_7().await;
         let mut receiver = join(&mock, &["orders"], &database, &consumer).await;
         assert_eq!(receiver.message().await.place.unwrap().offset, 5);
     });
@@ -107,12 +109,7 @@ fn a_key_lane_that_has_lost_a_commit_is_read_again_though_another_one_is_ahead()
 #[test]
 fn a_database_that_does_not_answer_for_a_while_is_asked_again() {
     block_on(async {
-        let (mock, consumer, database) = (Mock::start(), unique("consumer"), Arc::<Database>::default());
-        mock.create_topic("orders", 1);
-        publish(&mock, "orders", "first").await;
-        handle(&mock, &["orders"], &consumer).await;
-        publish(&mock, "orders", "second").await;
-        database.remember("orders", &all_but_lane_7());
+        let (mock, consumer, database) = lost_of_lane_7().await;
         database.is_silent.store(true, Ordering::SeqCst);
         let mut receiver = join(&mock, &["orders"], &database, &consumer).await;
         assert_eq!(receiver.message().await.place.unwrap().offset, 5);
