@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use messagekit_rabbitmq::RabbitMq;
 use messagekit_tests::services;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -20,24 +21,29 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) async fn start() -> Self {
-        Self::with(b"", b"").await
+        Self::with(Turning::default()).await
     }
 
     /// Ends each connection over which the broker sends these bytes, as a client does that cannot take them.
     pub(crate) async fn that_breaks_at(bytes: &'static [u8]) -> Self {
-        Self::with(bytes, b"").await
+        Self::with(Turning { breaks_at: bytes, ..Turning::default() }).await
     }
 
     /// Holds back what the broker says behind the first of these bytes, on the connection over which they come.
     pub(crate) async fn that_falls_silent_behind(bytes: &'static [u8]) -> Self {
-        Self::with(b"", bytes).await
+        Self::with(Turning { silent_behind: Arc::new(Mutex::new(bytes)), ..Turning::default() }).await
     }
 
-    async fn with(breaks_at: &'static [u8], silent_behind: &'static [u8]) -> Self {
+    /// Lets no frame come to the broker that holds one of these: what it asks for is never answered.
+    pub(crate) async fn that_swallows(frames_with: &[&[u8]]) -> Self {
+        let swallows = frames_with.iter().map(|bytes| bytes.to_vec()).collect();
+        Self::with(Turning { swallows, ..Turning::default() }).await
+    }
+
+    async fn with(turning: Turning) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (silent, _) = watch::channel(0);
-        let turning = Turning { breaks_at, silent_behind: Arc::new(Mutex::new(silent_behind)) };
         let silencing = silent.clone();
         let (cut, is_cut) = watch::channel(0);
         let (count, opened) = watch::channel(0);
@@ -87,12 +93,13 @@ impl Proxy {
     }
 }
 
-/// What the broker must say for a connection to change.
-#[derive(Clone)]
+/// What either side must say for a connection to change.
+#[derive(Clone, Default)]
 struct Turning {
     breaks_at: &'static [u8],
     /// Empty when it has been said.
     silent_behind: Arc<Mutex<&'static [u8]>>,
+    swallows: Vec<Vec<u8>>,
 }
 
 impl Turning {
@@ -115,8 +122,9 @@ async fn carry(client: TcpStream, number: u64, silencing: watch::Sender<u64>, tu
     let url = services::amqp_url();
     let host = url.split_once('@').unwrap().1.split('/').next().unwrap().to_owned();
     let broker = TcpStream::connect(host).await.unwrap();
-    let ((mut from_client, mut to_client), (mut from_broker, mut to_broker)) =
+    let ((from_client, mut to_client), (mut from_broker, to_broker)) =
         (client.into_split(), broker.into_split());
+    let swallows = turning.swallows.clone();
     let down = async {
         let mut buffer = vec![0; 16 * 1024];
         let mut last = Vec::new();
@@ -139,7 +147,30 @@ async fn carry(client: TcpStream, number: u64, silencing: watch::Sender<u64>, tu
     };
     // Whoever closes first ends both ways.
     tokio::select! {
-        _ = copy(&mut from_client, &mut to_broker) => {}
+        _ = frames(from_client, to_broker, &swallows) => {}
         _ = down => {}
+    }
+}
+
+/// Carries what a client says frame by frame, without those that are swallowed.
+async fn frames(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    swallows: &[Vec<u8>],
+) -> std::io::Result<()> {
+    // The name and version of the protocol come first.
+    let mut frame = vec![0; 8];
+    from.read_exact(&mut frame).await?;
+    to.write_all(&frame).await?;
+    loop {
+        // Type, channel and size; behind the payload an octet that ends the frame.
+        frame.resize(7, 0);
+        from.read_exact(&mut frame).await?;
+        let size = u32::from_be_bytes([frame[3], frame[4], frame[5], frame[6]]) as usize;
+        frame.resize(7 + size + 1, 0);
+        from.read_exact(&mut frame[7..]).await?;
+        if !swallows.iter().any(|bytes| holds(&frame, bytes)) {
+            to.write_all(&frame).await?;
+        }
     }
 }

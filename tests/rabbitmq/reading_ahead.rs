@@ -9,7 +9,7 @@ use messagekit_rabbitmq::RabbitMqSubscriber;
 use messagekit_testkit::transport::{Receiver, text};
 use messagekit_testkit::{block_on, unique};
 
-use crate::broker::{QUIET, holds, join, message, numbered, publish, queue, rabbit};
+use crate::broker::{QUIET, close_connections, holds, join, message, numbered, publish, queue, rabbit};
 use crate::proxy::Proxy;
 
 /// Longer than any pause.
@@ -40,6 +40,23 @@ fn one_message_is_here_then_two_then_four_up_to_the_prefetch() {
         }
         receiver.close().await.unwrap();
         holds(&queue, 40 - 19).await;
+    });
+}
+
+/// The broker says that it ends the connection: no message is suspected.
+#[test]
+fn what_an_operator_ends_is_read_as_far_ahead_as_before() {
+    block_on(async {
+        let (queue, consumer) = (queue().await, unique("consumer"));
+        numbered(&queue, 40).await;
+        let source = rabbit().prefetch(6).queue(queue.clone());
+        let mut receiver = Receiver::new(source.bind(&consumer, &[]).await.unwrap(), &consumer);
+        drop(receiver.take(6).await);
+        close_connections(&format!("messagekit consumer {consumer}")).await;
+        let taken = receiver.take(6).await;
+        settle(&mut receiver, taken);
+        receiver.close().await.unwrap();
+        holds(&queue, 40 - 6).await;
     });
 }
 

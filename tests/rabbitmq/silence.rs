@@ -4,12 +4,16 @@ use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::time::Duration;
 
-use messagekit::{ErrorKind, Publisher, Source, Subscriber};
+use messagekit::{ErrorKind, Incoming, Publisher, Source, Subscriber};
+use messagekit_rabbitmq::Queue;
 use messagekit_testkit::transport::{Receiver, text};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 
-use crate::broker::{depth, holds, message, named, numbered, queue};
+use crate::broker::{declare, delete_queue, depth, holds, message, named, numbered, publish, queue};
 use crate::proxy::Proxy;
+
+/// How long a queue has to be opened before it is given up for a while.
+const GIVEN_UP: Duration = Duration::from_secs(10);
 
 /// How long confirms may stay out: longer than a busy machine takes to send one message.
 const SILENCE: Duration = Duration::from_secs(15);
@@ -70,6 +74,84 @@ fn a_consumer_that_the_broker_begins_too_late_keeps_no_message() {
             seen.insert(text(&delivery));
             receiver.settle_receipts(vec![delivery.receipt]);
         }
+        receiver.close().await.unwrap();
+        holds(&queue, 0).await;
+    });
+}
+
+/// As queues do that have no leader: nothing that is asked of them is answered.
+#[test]
+fn queues_that_do_not_answer_hold_up_no_other_one_and_no_close() {
+    block_on(async {
+        let (first, second, good, consumer) =
+            (queue().await, queue().await, queue().await, unique("consumer"));
+        numbered(&good, 20).await;
+        let proxy = Proxy::that_swallows(&[first.as_bytes(), second.as_bytes()]).await;
+        let source = proxy.rabbit().prefetch(5).topics([first.clone(), second.clone(), good.clone()]);
+        let mut subscriber = source.bind(&consumer, &[]).await.unwrap();
+        let (mut handled, begin) = (0, tokio::time::Instant::now());
+        while handled < 20 {
+            match poll_fn(|cx| subscriber.poll_next(cx))
+                .await
+                .expect("it goes on")
+                .expect("no queue was given up")
+            {
+                Incoming::Message(delivery) => {
+                    subscriber.settle(&mut vec![delivery.receipt]);
+                    handled += 1;
+                }
+                news => assert!(matches!(news, Incoming::Assigned { .. }), "{news:?}"),
+            }
+        }
+        poll_fn(|cx| subscriber.poll_close(cx)).await.unwrap();
+        assert!(begin.elapsed() < GIVEN_UP, "it took {:?}", begin.elapsed());
+        holds(&good, 0).await;
+    });
+}
+
+/// A reader is replaced while its queue is read further ahead again.
+#[test]
+fn a_reader_that_is_not_replaced_holds_up_no_other_queue_and_loses_no_acknowledgement() {
+    block_on(async {
+        let (first, second, consumer) = (queue().await, queue().await, unique("consumer"));
+        numbered(&first, 20).await;
+        // basic.consume with the tag of a second reader on a channel.
+        let proxy = Proxy::that_swallows(&[b".1\0\0\0\0\0"]).await;
+        let source = proxy.rabbit().prefetch(5).topics([first.clone(), second.clone()]);
+        let mut receiver = Receiver::new(source.bind(&consumer, &[]).await.unwrap(), &consumer);
+        drop(receiver.take(5).await);
+        proxy.cut();
+        let head = receiver.message().await;
+        assert_eq!(text(&head), "m0");
+        let begin = tokio::time::Instant::now();
+        receiver.settle_receipts(vec![head.receipt]);
+        numbered(&second, 1).await;
+        assert_eq!(receiver.message().await.message.topic, second);
+        receiver.close().await.unwrap();
+        assert!(begin.elapsed() < GIVEN_UP, "it took {:?}", begin.elapsed());
+        holds(&first, 19).await;
+    });
+}
+
+#[test]
+fn a_queue_that_is_deleted_while_its_reader_is_replaced_is_read_when_it_is_there_again() {
+    block_on(async {
+        let (queue, consumer) = (queue().await, unique("consumer"));
+        numbered(&queue, 20).await;
+        let proxy = Proxy::that_swallows(&[b".1\0\0\0\0\0"]).await;
+        let source = proxy.rabbit().prefetch(5).topics([queue.clone()]);
+        let mut receiver = Receiver::new(source.bind(&consumer, &[]).await.unwrap(), &consumer);
+        drop(receiver.take(5).await);
+        proxy.cut();
+        let head = receiver.message().await;
+        receiver.settle_receipts(vec![head.receipt]);
+        eventually("the acknowledgement is there", DEADLINE, async || depth(&queue).await == 19).await;
+        delete_queue(&queue).await;
+        declare(Queue::dead_letters(&*queue)).await;
+        publish(&[message(&queue, None, "again")]).await;
+        let again = receiver.message().await;
+        assert_eq!(text(&again), "again");
+        receiver.settle_receipts(vec![again.receipt]);
         receiver.close().await.unwrap();
         holds(&queue, 0).await;
     });

@@ -1,25 +1,28 @@
 //! The task of a subscriber: keeps a connection, a channel per queue and its consumer; hands deliveries on and sends
 //! acknowledgements.
 
+mod end;
 mod pace;
 mod queue;
+mod reader;
 
 use std::pin::Pin;
 use std::sync::Arc;
 
-use futures_util::FutureExt;
-use futures_util::stream::{SelectAll, Stream, StreamExt};
+use futures_util::future::join_all;
+use futures_util::stream::{FuturesUnordered, SelectAll, Stream, StreamExt};
+use lapin::Connection;
 use lapin::message::Delivery;
-use lapin::{Connection, Event};
 use messagekit::{Error, ErrorKind, Lane, Message};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::error::is_forced;
 use crate::lane::Settled;
-use crate::link::{self, PATIENCE, Pause};
+use crate::link::{self, Pause};
 use crate::{RabbitMq, record};
-use queue::{Queue, Reader};
+use end::{End, Events};
+use queue::Queue;
+use reader::{Beginning, Begun, Reader};
 
 /// What the subscriber asks for.
 pub(crate) enum Command {
@@ -104,73 +107,94 @@ impl Member {
         let _ = closed.send(end);
     }
 
-    /// Reads from every queue until the connection is gone. Consumers live until their channels are closed: the client cancels
-    /// one that is dropped before.
+    /// Reads from every queue until the connection is gone. A queue that takes long to open holds up no other one. Consumers
+    /// live until their channels are closed: the client cancels one that is dropped before.
     async fn work(&mut self, connection: &Connection) -> Ended {
-        let (mut deliveries, mut forced) = (Deliveries::new(), false);
-        let mut events = connection.events_listener().boxed();
+        let (mut deliveries, mut beginning) = (Deliveries::new(), FuturesUnordered::new());
+        let mut events: Events = Box::pin(connection.events_listener());
+        let mut end = None;
         loop {
-            if !self.subscribe(connection, &mut deliveries).await {
-                return Ended::Closed(self.leave(connection).await);
-            }
             if !connection.status().connected() {
-                while let Some(Some(event)) = events.next().now_or_never() {
-                    forced |= is_end_by_the_broker(&event);
-                }
-                self.lose_all(forced);
+                let end = match end {
+                    None => End::of(&mut events).await,
+                    Some(end) => end,
+                };
+                self.lose_all(end);
                 return Ended::Broken;
             }
+            beginning.extend(self.open_due(connection));
             let again = self.queues.iter().filter_map(Queue::again).min();
             tokio::select! {
                 biased;
                 command = self.commands.recv() => match command {
-                    Some(Command::Settle(lane, settled)) => self.settle(lane, settled, &mut deliveries).await,
+                    Some(Command::Settle(lane, settled)) => beginning.extend(self.settle(lane, settled)),
                     Some(Command::Close) | None => return Ended::Closed(self.leave(connection).await),
                 },
-                Some((reader, delivery)) = deliveries.next() => self.delivered(reader, delivery),
+                Some(begun) = beginning.next() => {
+                    if !self.begun(begun, connection, &mut deliveries) {
+                        return Ended::Closed(self.leave(connection).await);
+                    }
+                }
+                Some((reader, delivery)) = deliveries.next() => self.delivered(reader, delivery, connection),
                 Some(event) = events.next() => {
-                    forced |= is_end_by_the_broker(&event);
                     tracing::debug!(?event, "news from rabbitmq");
+                    end = end.or(End::read(&event));
                 }
                 () = until(again) => {}
             }
         }
     }
 
-    /// Begins to read the queues whose time has come. Answers false when one of them must not be read.
-    async fn subscribe(&mut self, connection: &Connection, deliveries: &mut Deliveries) -> bool {
-        for slot in 0..self.queues.len() {
-            if self.queues[slot].again().is_none_or(|again| again > Instant::now()) {
-                continue;
-            }
-            let lane = Lane { slot: u32::try_from(slot).unwrap_or(u32::MAX), epoch: self.epoch + 1 };
-            let opening = self.queues[slot].open(connection, &self.rabbit, &self.name, lane);
-            let opened = tokio::time::timeout(PATIENCE, opening).await.unwrap_or_else(|_| {
-                Err(Error::new(ErrorKind::Unavailable, "rabbitmq opened no consumer in time"))
-            });
-            match opened {
-                Ok((reader, consumer)) => {
-                    self.epoch += 1;
-                    self.tell(News::Assigned(lane));
-                    deliveries.push(until_its_end(reader, consumer));
-                }
-                Err(error) => {
-                    let refused = !error.is_transient();
-                    self.tell(News::Trouble(error.with("queue", &self.queues[slot].name)));
-                    if refused {
-                        return false;
-                    }
-                    if !connection.status().connected() {
-                        return true;
-                    }
-                    self.queues[slot].try_again_later();
-                }
+    /// Begins to read the queues whose time has come.
+    fn open_due<'a>(&mut self, connection: &'a Connection) -> Vec<Beginning<'a>> {
+        let (now, mut beginning) = (Instant::now(), Vec::new());
+        for (slot, queue) in self.queues.iter_mut().enumerate() {
+            if queue.again().is_some_and(|again| again <= now) {
+                self.epoch += 1;
+                let lane = Lane { slot: u32::try_from(slot).unwrap_or(u32::MAX), epoch: self.epoch };
+                beginning.push(queue.open(connection, &self.rabbit, &self.name, lane));
             }
         }
-        true
+        beginning
     }
 
-    fn delivered(&mut self, reader: Reader, delivery: Option<lapin::Result<Delivery>>) {
+    /// Reads on with what was begun. Answers false when the queue must not be read.
+    fn begun(&mut self, begun: Begun, connection: &Connection, deliveries: &mut Deliveries) -> bool {
+        let Begun { reader, result } = begun;
+        let slot = reader.lane.slot as usize;
+        let error = match result {
+            Ok((opened, consumer)) => {
+                if let Some(channel) = opened {
+                    self.queues[slot].opened(channel, reader);
+                    self.tell(News::Assigned(reader.lane));
+                }
+                if self.queues[slot].is_read_by(reader) {
+                    deliveries.push(until_its_end(reader, consumer));
+                }
+                return true;
+            }
+            Err(error) => error.with("queue", &self.queues[slot].name),
+        };
+        let may_be_read = error.is_transient();
+        // With the connection everything is lost, and it matters why.
+        if connection.status().connected() {
+            if self.queues[slot].is_read_by(reader) {
+                // It is opened again with everything else that is new.
+                self.lose(slot);
+            } else if reader.number == 0 {
+                self.queues[slot].try_again_later();
+            }
+        }
+        self.tell(News::Trouble(error));
+        may_be_read
+    }
+
+    fn delivered(
+        &mut self,
+        reader: Reader,
+        delivery: Option<lapin::Result<Delivery>>,
+        connection: &Connection,
+    ) {
         let (lane, queue) = (reader.lane, &mut self.queues[reader.lane.slot as usize]);
         if queue.lane() != Some(lane) {
             return;
@@ -179,47 +203,33 @@ impl Member {
         if !queue.is_read_by(reader) && !matches!(delivery, Some(Ok(_))) {
             return;
         }
-        match delivery {
+        let error = match delivery {
             Some(Ok(delivery)) => {
                 queue.delivered();
                 let message = record::read(&queue.name, &delivery.properties, delivery.data);
-                self.tell(News::Delivered(lane, delivery.delivery_tag, message));
+                return self.tell(News::Delivered(lane, delivery.delivery_tag, message));
             }
-            Some(Err(error)) => {
-                let error = crate::error::unavailable("rabbitmq ended the consumer", error);
-                let error = error.with("queue", &queue.name);
-                self.lose(lane.slot as usize);
-                self.tell(News::Trouble(error));
-            }
+            Some(Err(error)) => crate::error::unavailable("rabbitmq ended the consumer", error),
             None => {
                 let text = "rabbitmq cancelled the consumer: its queue was deleted or moved";
-                let error = Error::new(ErrorKind::Unavailable, text).with("queue", &queue.name);
-                self.lose(lane.slot as usize);
-                self.tell(News::Trouble(error));
+                Error::new(ErrorKind::Unavailable, text)
             }
+        };
+        let error = error.with("queue", &queue.name);
+        // With the connection everything is lost, and it matters why.
+        if connection.status().connected() {
+            self.lose(lane.slot as usize);
         }
+        self.tell(News::Trouble(error));
     }
 
-    async fn settle(&mut self, lane: Lane, settled: Settled, deliveries: &mut Deliveries) {
+    fn settle(&mut self, lane: Lane, settled: Settled) -> Option<Beginning<'static>> {
         let queue = &mut self.queues[lane.slot as usize];
         // A lane that is gone has no channel: its tags mean other messages on the next one.
         if queue.lane() != Some(lane) {
-            return;
+            return None;
         }
-        let settling = tokio::time::timeout(PATIENCE, queue.settle(&self.name, settled));
-        let replaced = settling.await.unwrap_or_else(|_| {
-            Err(Error::new(ErrorKind::Unavailable, "rabbitmq replaced no consumer in time"))
-        });
-        match replaced {
-            Ok(Some((reader, consumer))) => deliveries.push(until_its_end(reader, consumer)),
-            Ok(None) => {}
-            // It is opened again with everything else that is new.
-            Err(error) => {
-                let error = error.with("queue", &queue.name);
-                self.lose(lane.slot as usize);
-                self.tell(News::Trouble(error));
-            }
-        }
+        queue.settle(&self.name, settled)
     }
 
     fn lose(&mut self, slot: usize) {
@@ -228,27 +238,19 @@ impl Member {
         }
     }
 
-    /// The connection has ended, on the broker's word or unexplained.
-    fn lose_all(&mut self, forced: bool) {
+    fn lose_all(&mut self, end: End) {
         for slot in 0..self.queues.len() {
-            self.lose(slot);
-            if !forced {
-                self.queues[slot].ended_unexplained();
+            if let Some(lane) = self.queues[slot].disconnected(end == End::Forced) {
+                self.tell(News::Lost(lane));
             }
-            self.queues[slot].try_again_later();
         }
     }
 
     /// Closes in order: what was acknowledged is with the broker when it has closed the channel.
     async fn leave(&mut self, connection: &Connection) -> Closed {
-        let mut end = Ok(());
-        for queue in &mut self.queues {
-            if let Err(error) = queue.leave().await {
-                end = Err(error.with("queue", &queue.name));
-            }
-        }
+        let left = join_all(self.queues.iter_mut().map(Queue::leave)).await;
         link::close(connection).await;
-        end
+        left.into_iter().collect()
     }
 
     fn tell(&self, news: News) {
@@ -264,11 +266,6 @@ impl Member {
 fn until_its_end(reader: Reader, consumer: lapin::Consumer) -> Arriving {
     let end = futures_util::stream::once(std::future::ready(None));
     Box::pin(consumer.map(Some).chain(end).map(move |delivery| (reader, delivery)))
-}
-
-/// Returns whether the broker says that it ends the connection, as it does when it stops or an operator wishes.
-fn is_end_by_the_broker(event: &Event) -> bool {
-    matches!(event, Event::Error(error) if is_forced(error))
 }
 
 /// Waits until the subscriber is closed or gone, while there is no lane that could be settled.
