@@ -36,7 +36,8 @@ impl GroupClient {
     pub(crate) fn reader(&self) -> KafkaResult<BaseConsumer<DefaultConsumerContext>> {
         let mut config = self.config.clone();
         config.set("auto.offset.reset", "earliest").set("enable.partition.eof", "true");
-        config.set("queued.min.messages", "1").remove("group.instance.id");
+        // Its figures are of no interest, and would be logged.
+        config.set("queued.min.messages", "1").set("statistics.interval.ms", "0").remove("group.instance.id");
         config.create()
     }
 

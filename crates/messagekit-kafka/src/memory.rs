@@ -8,8 +8,9 @@ use std::time::Duration;
 use messagekit::{Error, ErrorKind, Message, NextOffset, Place, RememberedOffsets};
 use tokio::runtime::Handle;
 
-/// How long the database may take to answer.
-const ASK: Duration = Duration::from_secs(3);
+/// How long the database may take to answer, which holds up nothing but the partitions that it is asked about. Longer than a
+/// busy one lets its callers wait for a connection: an answer that always came too late would never be heard.
+const ASK: Duration = Duration::from_secs(15);
 
 /// The memory of a source's consumer, when it was lent one.
 #[derive(Clone)]
