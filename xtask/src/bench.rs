@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode};
 use clap::Args;
 
 use crate::guard;
-use crate::stack::Service;
+use crate::stack::{Service, Stack};
 use crate::stage::cargo;
 use crate::test;
 
@@ -37,8 +37,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     }
     // The server is this task's, and its settings are those of tests.
     command.arg("--durable");
-    test::with_services(&Service::ALL, options.keep, |stack| {
-        test::start(stack, &Service::ALL)?;
+    let stack = Stack::find()?;
+    test::with_services(&stack, &Service::ALL, options.keep, || {
+        test::start(&stack, &Service::ALL)?;
         test::end(command.envs(stack.env(&Service::ALL)?))
     })
 }

@@ -1,8 +1,8 @@
 //! The test programs of the workspace: what was built is compared with what should be there, and run in lanes side by side.
 //!
 //! Programs that need a broker run one after the other, since some of them stop it. Those that need the database alone, and those
-//! that need nothing, like the examples in the documentation, run beside them. The tests of the whole path, which take every
-//! service down, begin when all others have ended.
+//! that need nothing, like the examples in the documentation, run beside them. So do the tests of the whole path, which take every
+//! service down, where they have services of their own; elsewhere they begin when all others have ended.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -119,16 +119,27 @@ fn expected(metadata: &Value, services: &[String]) -> Vec<(Target, Lane)> {
 
 /// Runs the suites, and the examples in the documentation by the command given, each with its output in one piece. All are run,
 /// also behind one that fails.
-pub(crate) fn run(suites: Vec<Suite>, doc: Suite, env: &[(&str, String)], logs: &Path) -> Vec<Run> {
+pub(crate) fn run(
+    suites: Vec<Suite>,
+    doc: Suite,
+    shared: &[(&str, String)],
+    path: Option<&[(&str, String)]>,
+    logs: &Path,
+) -> Vec<Run> {
     let all: Vec<Suite> = suites.into_iter().chain([doc]).collect();
-    let run = |lane: Lane| -> Vec<Run> {
+    let run = |lane: Lane, env: &[(&str, String)]| -> Vec<Run> {
         all.iter().filter(|suite| suite.lane == lane).map(|suite| suite.run(env, logs)).collect()
     };
+    let run = &run;
     let mut runs: Vec<Run> = thread::scope(|scope| {
-        let lanes = [Lane::Brokers, Lane::Database, Lane::Alone].map(|lane| scope.spawn(move || run(lane)));
+        let beside = [Lane::Brokers, Lane::Database, Lane::Alone].map(|lane| (lane, shared));
+        let beside = beside.into_iter().chain(path.map(|path| (Lane::Path, path)));
+        let lanes: Vec<_> = beside.map(|(lane, env)| scope.spawn(move || run(lane, env))).collect();
         lanes.into_iter().flat_map(|lane| lane.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
     });
-    runs.extend(run(Lane::Path));
+    if path.is_none() {
+        runs.extend(run(Lane::Path, shared));
+    }
     runs
 }
 

@@ -34,41 +34,77 @@ pub(crate) struct Options {
     keep: bool,
 }
 
+/// What the tests run on.
+struct Stacks {
+    shared: Stack,
+    services: Vec<Service>,
+    /// The tests of the whole path take services down: they run beside the others on services of their own.
+    path: Option<Stack>,
+}
+
 /// Builds while the services start, runs the tests, and says where the time went.
 pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
-    let services = needed(&options.services);
-    with_services(&services, options.keep, |stack| {
+    let all = needed(&options.services);
+    let stacks = Stacks::find(&all)?;
+    with_services(&stacks.shared, &stacks.services, options.keep, || match &stacks.path {
+        Some(path) => with_services(path, &all, false, || stacks.test(&all, options.full)),
+        None => stacks.test(&all, options.full),
+    })
+}
+
+impl Stacks {
+    fn find(all: &[Service]) -> Result<Self, String> {
+        let shared = Stack::find()?;
+        let path = shared.beside("path").filter(|_| all.contains(&Service::Connect));
+        let is_shared = |service: &Service| path.is_none() || *service != Service::Connect;
+        Ok(Self { services: all.iter().copied().filter(is_shared).collect(), shared, path })
+    }
+
+    fn test(&self, all: &[Service], full: bool) -> Result<ExitCode, String> {
         let began = Instant::now();
         let (started, built) = thread::scope(|scope| {
-            let started = scope.spawn(|| start(stack, &services));
-            let built = build(&services, &stack.logs());
+            let started = scope.spawn(|| self.start(all));
+            let built = build(all, &self.shared.logs());
             (started.join().unwrap_or_else(|panic| resume_unwind(panic)), built)
         });
         started?;
         let (suites, build) = (built?, began.elapsed());
-        let mut env = stack.env(&services)?;
-        if options.full {
-            env.push(("MESSAGEKIT_FULL", "1".to_owned()));
-        }
-        let doc = Suite::doc(&cargo_test(&services, &["--doc"]));
-        let runs = suites::run(suites, doc, &env, &stack.logs());
+        let shared = env(&self.shared, &self.services, full)?;
+        let path = self.path.as_ref().map(|path| env(path, all, full)).transpose()?;
+        let doc = Suite::doc(&cargo_test(all, &["--doc"]));
+        let runs = suites::run(suites, doc, &shared, path.as_deref(), &self.shared.logs());
         let table = Table { build, runs: &runs, total: began.elapsed() };
         say(format_args!("\n{table}"));
         Ok(if table.is_green() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-    })
+    }
+
+    /// One after the other: both may have to install the same.
+    fn start(&self, all: &[Service]) -> Result<(), String> {
+        start(&self.shared, &self.services)?;
+        self.path.as_ref().map_or(Ok(()), |path| start(path, all))
+    }
+}
+
+/// The variables of tests that run on these services.
+fn env(stack: &Stack, services: &[Service], full: bool) -> Result<Vec<(&'static str, String)>, String> {
+    let mut env = stack.env(services)?;
+    if full {
+        env.push(("MESSAGEKIT_FULL", "1".to_owned()));
+    }
+    Ok(env)
 }
 
 /// Does something with services, and stops those that it has started.
 pub(crate) fn with_services(
+    stack: &Stack,
     services: &[Service],
     keep: bool,
-    work: impl FnOnce(&Stack) -> Result<ExitCode, String>,
+    work: impl FnOnce() -> Result<ExitCode, String>,
 ) -> Result<ExitCode, String> {
-    let stack = Stack::find()?;
     let ours = stack.missing(services)?;
     // What ran before goes on with its data: somebody else needs it.
     let stop = || if keep || ours.is_empty() { Ok(()) } else { stack.down(&ours, true) };
-    stopped_after(|| work(&stack), stop)
+    stopped_after(work, stop)
 }
 
 /// Does something, and stops what was started for it, also after a failure or a panic.

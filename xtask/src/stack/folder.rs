@@ -27,6 +27,11 @@ impl Folder {
         Ok(Self { root: absolute(root)?, downloads: absolute(downloads)? })
     }
 
+    /// A folder of this name inside this one, with the same downloads.
+    pub(crate) fn inside(&self, name: &str) -> Self {
+        Self { root: self.root.join(name), downloads: self.downloads.clone() }
+    }
+
     /// A folder at a given place.
     #[cfg(test)]
     pub(crate) fn at(root: &Path) -> Self {
@@ -116,5 +121,25 @@ pub(crate) fn remove(path: &Path) -> Result<(), String> {
             Err(format!("cannot remove {}: {error}", path.display()))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_inside_another_one_shares_its_downloads_and_nothing_else() {
+        let outer = Folder::at(Path::new("/stack"));
+        let inner = outer.inside("path");
+        assert_eq!(inner.downloads(), outer.downloads());
+        assert_ne!(inner.fingerprint(), outer.fingerprint());
+        let of = |folder: &Folder| {
+            let data = Service::ALL.map(|service| folder.data(service));
+            [folder.ports(), folder.program(), folder.record("kafka"), folder.log("kafka")]
+                .into_iter()
+                .chain(data)
+        };
+        assert!(of(&inner).zip(of(&outer)).all(|(inner, outer)| inner != outer));
     }
 }

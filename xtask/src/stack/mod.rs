@@ -178,6 +178,18 @@ impl Stack {
         Ok(Self { folder, way })
     }
 
+    /// A second stack of this name, whose services nobody shares with these; `None` where the services are containers, which
+    /// there is one set of.
+    pub(crate) fn beside(&self, name: &str) -> Option<Self> {
+        match &self.way {
+            Way::Native(native) => {
+                let folder = native.folder.inside(name);
+                Some(Self { folder: folder.clone(), way: Way::Native(Native { folder }) })
+            }
+            Way::Docker(_) => None,
+        }
+    }
+
     /// Where the logs of this stack and of its tests are.
     pub(crate) fn logs(&self) -> PathBuf {
         self.folder.root().join("log")
