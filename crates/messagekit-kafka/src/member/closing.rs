@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use messagekit::Error;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 use super::background::spawn;
 use super::commit::{Begun, NextOf, commit_for_sure};
@@ -42,7 +43,11 @@ impl Member {
             let next = if consumer.assignment_lost() { Vec::new() } else { next };
             let answered = match commit_for_sure(&consumer, next, Instant::now() + LAST_COMMIT) {
                 // The answer may be the first word of it that others have the partitions.
-                Err(_) if consumer.assignment_lost() => Ok(()),
+                Err(KafkaError::ConsumerCommit(Code::IllegalGeneration | Code::UnknownMemberId))
+                    if consumer.assignment_lost() =>
+                {
+                    Ok(())
+                }
                 answered => answered,
             };
             // Nobody listens any more when it took too long.
