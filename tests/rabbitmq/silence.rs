@@ -115,8 +115,8 @@ fn a_reader_that_is_not_replaced_holds_up_no_other_queue_and_loses_no_acknowledg
     block_on(async {
         let (first, second, consumer) = (queue().await, queue().await, unique("consumer"));
         numbered(&first, 20).await;
-        // basic.consume with the tag of a second reader on a channel.
-        let proxy = Proxy::that_swallows(&[b".1\0\0\0\0\0"]).await;
+        // basic.cancel with the tag of a first reader on a channel.
+        let proxy = Proxy::that_swallows(&[b".0\0\xce"]).await;
         let source = proxy.rabbit().prefetch(5).topics([first.clone(), second.clone()]);
         let mut receiver = Receiver::new(source.bind(&consumer, &[]).await.unwrap(), &consumer);
         drop(receiver.take(5).await);
@@ -126,7 +126,8 @@ fn a_reader_that_is_not_replaced_holds_up_no_other_queue_and_loses_no_acknowledg
         let begin = tokio::time::Instant::now();
         receiver.settle_receipts(vec![head.receipt]);
         numbered(&second, 1).await;
-        assert_eq!(receiver.message().await.message.topic, second);
+        // The reader that is still there may have the next one of the first queue.
+        while receiver.message().await.message.topic != second {}
         receiver.close().await.unwrap();
         assert!(begin.elapsed() < GIVEN_UP, "it took {:?}", begin.elapsed());
         holds(&first, 19).await;
@@ -138,6 +139,7 @@ fn a_queue_that_is_deleted_while_its_reader_is_replaced_is_read_when_it_is_there
     block_on(async {
         let (queue, consumer) = (queue().await, unique("consumer"));
         numbered(&queue, 20).await;
+        // basic.consume with the tag of a second reader on a channel.
         let proxy = Proxy::that_swallows(&[b".1\0\0\0\0\0"]).await;
         let source = proxy.rabbit().prefetch(5).topics([queue.clone()]);
         let mut receiver = Receiver::new(source.bind(&consumer, &[]).await.unwrap(), &consumer);

@@ -151,18 +151,20 @@ impl Queue {
 
     /// Lets go of the channel, and answers which lane is lost.
     pub(super) fn close(&mut self) -> Option<Lane> {
-        let lane = self.lane()?;
+        let Stage::Open(open) = &mut self.stage else { return None };
+        let lane = open.reader.lane;
+        open.acknowledge(&self.name);
         self.stage = Stage::Closed { again: Instant::now() };
         Some(lane)
     }
 
     /// The connection has ended, and answers which lane is lost. A queue that was not read on it waits as long as before.
     pub(super) fn disconnected(&mut self, is_explained: bool) -> Option<Lane> {
-        let lane = self.lane();
-        if self.again().is_none() {
-            if !is_explained {
-                self.pace.ended_unexplained();
-            }
+        let (lane, again) = (self.lane(), self.again());
+        if again.is_none() && !is_explained {
+            self.pace.ended_unexplained();
+        }
+        if again.is_none_or(|again| again <= Instant::now()) {
             self.try_again_later();
         }
         lane
@@ -200,5 +202,16 @@ mod tests {
         queue.stage = Stage::Opening;
         assert_eq!(queue.disconnected(false), None);
         assert_eq!((queue.again().is_some(), queue.pace.prefetch()), (true, 1));
+    }
+
+    #[test]
+    fn a_connection_that_ends_at_once_is_not_opened_again_at_once() {
+        let mut queue = Queue::new("orders".into(), 10);
+        (0..20).for_each(|_| queue.try_again_later());
+        queue.stage = Stage::Closed { again: Instant::now() };
+        let now = Instant::now();
+        queue.disconnected(true);
+        assert!(queue.again() > Some(now + std::time::Duration::from_secs(1)));
+        assert_eq!(queue.pace.prefetch(), 10);
     }
 }
