@@ -29,7 +29,8 @@ pub(crate) struct Options {
     /// Run the long tests at their stated size (sets MESSAGEKIT_FULL=1)
     #[arg(long)]
     full: bool,
-    /// Leave the services running; without it those started here are stopped and their data deleted
+    /// Leave the services running, except those of the whole path's tests; without it all that were started here are stopped and
+    /// their data deleted
     #[arg(long)]
     keep: bool,
 }
@@ -47,7 +48,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     let all = needed(&options.services);
     let stacks = Stacks::find(&all)?;
     with_services(&stacks.shared, &stacks.services, options.keep, || match &stacks.path {
-        Some(path) => with_services(path, &all, false, || stacks.test(&all, options.full)),
+        Some(path) => alone_on(path, || stacks.test(&all, options.full)),
         None => stacks.test(&all, options.full),
     })
 }
@@ -104,6 +105,13 @@ pub(crate) fn with_services(
     let ours = stack.missing(services)?;
     // What ran before goes on with its data: somebody else needs it.
     let stop = || if keep || ours.is_empty() { Ok(()) } else { stack.down(&ours, true) };
+    stopped_after(work, stop)
+}
+
+/// Does something with a stack that nothing else uses: what a run that died has left there goes first.
+fn alone_on(stack: &Stack, work: impl FnOnce() -> Result<ExitCode, String>) -> Result<ExitCode, String> {
+    let stop = || stack.down(&Service::ALL, true);
+    stop()?;
     stopped_after(work, stop)
 }
 
