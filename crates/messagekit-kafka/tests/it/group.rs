@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use messagekit::{Delivery, ErrorKind, Incoming, Message, Publisher, Source, Subscriber, chain};
+use messagekit::{Delivery, ErrorKind, Incoming, Message, Publisher, Source, Subscriber};
 use messagekit_kafka::{Kafka, KafkaSubscriber};
 use messagekit_testkit::transport::Receiver;
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
@@ -11,7 +11,6 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::types::RDKafkaApiKey::{self, Heartbeat, OffsetCommit};
 use rdkafka::types::RDKafkaRespErr::{self, *};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use tokio::task::JoinSet;
 
 use crate::mock::Mock;
 
@@ -143,40 +142,6 @@ fn a_close_commits_what_a_refused_hint_did_not() {
         close(subscriber).await.unwrap();
         assert_eq!(committed(&mock, &consumer).await, Offset::Offset(1));
     });
-}
-
-/// The broker goes over to the next generation before its answer to the join is here.
-#[test]
-fn a_close_commits_also_while_the_next_generation_is_on_the_way() {
-    block_on(async {
-        let mut closes: JoinSet<bool> = (0..12).map(|step| close_beside_a_join(step * 250)).collect();
-        let mut written = 0;
-        while let Some(closed) = closes.join_next().await {
-            written += u32::from(closed.unwrap());
-        }
-        assert!(written > 0, "no close has written its last place");
-        println!("{written} of 12 closes have written their last place");
-    });
-}
-
-/// Closes a member so many milliseconds after another one has begun to join. Answers whether its last place was written: the mock
-/// now and then lets a join, and what comes behind it, wait for longer than a last commit or a session may take.
-async fn close_beside_a_join(millis: u64) -> bool {
-    let (mock, consumer) = (Mock::start(), unique("consumer"));
-    let kafka = mock.kafka().set("session.timeout.ms", "6000").unwrap();
-    let (mut subscriber, delivery) = take_one_from(&mock, kafka.clone(), &consumer).await;
-    mock.call(|cluster| cluster.broker_round_trip_time(1, Duration::from_millis(100))).unwrap();
-    let other = kafka.topics(["orders"]).bind(&consumer, &[]).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(millis)).await;
-    subscriber.settle(&mut vec![delivery.receipt]);
-    let closed = close(subscriber).await;
-    let is_written = committed(&mock, &consumer).await == Offset::Offset(1);
-    // The mock is not to end in the middle of a division.
-    let _ = close(other).await;
-    if let Err(error) = closed {
-        assert!(chain(&error).contains("OperationTimedOut"), "after {millis} ms: {}", chain(&error));
-    }
-    is_written
 }
 
 /// The client takes its partitions for lost then, which proves nothing: its session is its own matter.
