@@ -124,7 +124,6 @@ async fn carry(client: TcpStream, number: u64, silencing: watch::Sender<u64>, tu
     let broker = TcpStream::connect(host).await.unwrap();
     let ((from_client, mut to_client), (mut from_broker, to_broker)) =
         (client.into_split(), broker.into_split());
-    let swallows = turning.swallows.clone();
     let down = async {
         let mut buffer = vec![0; 16 * 1024];
         let mut last = Vec::new();
@@ -147,7 +146,7 @@ async fn carry(client: TcpStream, number: u64, silencing: watch::Sender<u64>, tu
     };
     // Whoever closes first ends both ways.
     tokio::select! {
-        _ = frames(from_client, to_broker, &swallows) => {}
+        _ = frames(from_client, to_broker, &turning.swallows) => {}
         _ = down => {}
     }
 }

@@ -9,7 +9,7 @@ use messagekit_rabbitmq::Queue;
 use messagekit_testkit::transport::{Receiver, text};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 
-use crate::broker::{declare, delete_queue, depth, holds, message, named, numbered, publish, queue};
+use crate::broker::{declare, delete_queue, depth, holds, join, message, named, numbered, publish, queue};
 use crate::proxy::Proxy;
 
 /// How long a queue has to be opened before it is given up for a while.
@@ -91,11 +91,9 @@ fn queues_that_do_not_answer_hold_up_no_other_one_and_no_close() {
         let mut subscriber = source.bind(&consumer, &[]).await.unwrap();
         let (mut handled, begin) = (0, tokio::time::Instant::now());
         while handled < 20 {
-            match poll_fn(|cx| subscriber.poll_next(cx))
-                .await
-                .expect("it goes on")
-                .expect("no queue was given up")
-            {
+            let next = tokio::time::timeout(DEADLINE, poll_fn(|cx| subscriber.poll_next(cx))).await;
+            let next = next.expect("the next one comes").expect("it goes on");
+            match next.expect("no queue was given up") {
                 Incoming::Message(delivery) => {
                     subscriber.settle(&mut vec![delivery.receipt]);
                     handled += 1;
@@ -137,12 +135,11 @@ fn a_reader_that_is_not_replaced_holds_up_no_other_queue_and_loses_no_acknowledg
 #[test]
 fn a_queue_that_is_deleted_while_its_reader_is_replaced_is_read_when_it_is_there_again() {
     block_on(async {
-        let (queue, consumer) = (queue().await, unique("consumer"));
+        let queue = queue().await;
         numbered(&queue, 20).await;
         // basic.consume with the tag of a second reader on a channel.
         let proxy = Proxy::that_swallows(&[b".1\0\0\0\0\0"]).await;
-        let source = proxy.rabbit().prefetch(5).topics([queue.clone()]);
-        let mut receiver = Receiver::new(source.bind(&consumer, &[]).await.unwrap(), &consumer);
+        let mut receiver = join(&proxy.rabbit().prefetch(5), &queue).await;
         drop(receiver.take(5).await);
         proxy.cut();
         let head = receiver.message().await;

@@ -36,7 +36,7 @@ impl GroupClient {
     pub(crate) fn reader(&self) -> KafkaResult<BaseConsumer<DefaultConsumerContext>> {
         let mut config = self.config.clone();
         config.set("auto.offset.reset", "earliest").set("enable.partition.eof", "true");
-        // Its figures are of no interest, and would be logged.
+        // The default context logs statistics.
         config.set("queued.min.messages", "1").set("statistics.interval.ms", "0").remove("group.instance.id");
         config.create()
     }

@@ -178,8 +178,7 @@ impl Stack {
         Ok(Self { folder, way })
     }
 
-    /// A second stack of this name, whose services nobody shares with these; `None` where the services are containers, which
-    /// there is one set of.
+    /// A second stack of this name with services of its own; `None` where the services are containers, of which there is one set.
     pub(crate) fn beside(&self, name: &str) -> Option<Self> {
         match &self.way {
             Way::Native(native) => {
