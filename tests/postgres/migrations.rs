@@ -1,8 +1,7 @@
 //! The tables' version: who runs a step, what a failure leaves, and what is refused.
 
-use messagekit::{Act, Acted, Actor, DeadLetters, EventFilter, LetterFilter, Origin, Replays, Suspects};
 use messagekit::{ErrorKind, chain};
-use messagekit_postgres::migrations::{self, MIGRATIONS, Status};
+use messagekit_postgres::migrations::{self, MIGRATIONS, Migration, Status};
 use messagekit_postgres::{PostgresStore, SchemaName};
 use messagekit_testkit::{block_on, unique};
 use messagekit_tests::Database;
@@ -109,15 +108,15 @@ fn a_step_that_fails_leaves_nothing_and_holds_no_lock() {
     block_on(async {
         let database = Database::empty().await;
         let mut conn = database.connection().await;
-        // The owner made the schema and put something in the way of the first step's last table.
-        run(&mut conn, "CREATE SCHEMA messagekit; CREATE TABLE messagekit.suspects (a int)").await;
+        // In the way of the last table of the step.
+        run(&mut conn, "CREATE SCHEMA messagekit; CREATE TABLE messagekit.admin_audit (a int)").await;
         let error = migrations::migrate(database.url()).await.expect_err("the name is taken");
-        assert!(chain(&error).contains("suspects"), "{error:?}");
+        assert!(chain(&error).contains("admin_audit"), "{error:?}");
         assert_eq!(count(&mut conn, OBJECTS).await, 1, "only what was there");
         let locks = "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
             WHERE l.locktype = 'advisory' AND d.datname = current_database()";
         assert_eq!(count(&mut conn, locks).await, 0);
-        run(&mut conn, "DROP TABLE messagekit.suspects").await;
+        run(&mut conn, "DROP TABLE messagekit.admin_audit").await;
         assert_eq!(migrations::migrate(database.url()).await.unwrap().len(), MIGRATIONS.len());
     });
 }
@@ -129,11 +128,6 @@ fn a_database_that_is_not_migrated_is_refused_with_the_command() {
         let error = PostgresStore::connect(database.url()).await.expect_err("no tables");
         assert_eq!(error.kind(), ErrorKind::Schema);
         assert!(error.to_string().contains("run `messagekit migrate --database"), "{error}");
-        let mut conn = database.connection().await;
-        migrations::migrate(database.url()).await.unwrap();
-        run(&mut conn, "DELETE FROM messagekit.schema_migrations WHERE version > 1").await;
-        let error = PostgresStore::connect(database.url()).await.expect_err("older tables");
-        assert!(error.to_string().contains("older than this program: run `messagekit migrate"), "{error}");
     });
 }
 
@@ -206,58 +200,33 @@ fn a_user_who_may_not_make_the_schema_is_told_and_one_who_owns_it_may_migrate() 
     });
 }
 
-/// Programs of the version before may have left all of this.
-/// A database with the tables of the second version.
-async fn second_version() -> Database {
-    let database = Database::empty().await;
-    let all = migrations::pending_sql(database.url()).await.unwrap();
-    let (before, _) = all.split_once("-- 0003").expect("there is a third step");
-    run(&mut database.connection().await, before).await;
-    database
-}
-
-/// A step that wanted the outbox for itself would stop every service that writes events, for as long as the outbox is large.
-#[test]
-fn third_step_keeps_nobody_from_writing_events() {
-    block_on(async {
-        let database = second_version().await;
-        let mut writer = database.connection().await;
-        let insert = "BEGIN; INSERT INTO messagekit.outbox_events (event_id, topic, payload) VALUES ('e-1', 'orders.order', '{}')";
-        run(&mut writer, insert).await;
-        migrations::migrate(database.url()).await.expect("it waits for nobody who writes an event");
-        run(&mut writer, "COMMIT").await;
-        assert_eq!(count(&mut writer, "SELECT count(*) FROM messagekit.outbox_events").await, 1);
-    });
+/// The steps of a later version: this one's, and two that are made up.
+fn later_steps(second: &'static str) -> Vec<Migration> {
+    let next = MIGRATIONS.last().unwrap().version + 1;
+    let first = "ALTER TABLE messagekit.outbox_failures ADD COLUMN seen_by text";
+    let mut steps = MIGRATIONS.to_vec();
+    steps.push(Migration { version: next, name: "seen_by", sql: first });
+    steps.push(Migration { version: next + 1, name: "second", sql: second });
+    steps
 }
 
 #[test]
-fn letters_and_events_of_the_second_version_are_kept() {
+fn later_steps_run_one_by_one_and_one_that_fails_keeps_those_before() {
     block_on(async {
-        let database = second_version().await;
+        let database = Database::fresh().await;
+        let (url, schema) = (database.url(), SchemaName::default());
+        let broken = later_steps("CREATE TABLE messagekit.made (a int); SELECT 1 / 0");
+        let error = migrations::migrate_by(url, &schema, &broken).await.expect_err("it divides by zero");
+        assert!(chain(&error).contains(&format!("version {}", broken.last().unwrap().version)), "{error:?}");
         let mut conn = database.connection().await;
-        let rows = "INSERT INTO messagekit.outbox_events (event_id, topic, payload) VALUES ('e-1', 'orders.order', '{}');
-            INSERT INTO messagekit.suspects (consumer, topic, partition, message_id, \"offset\", generation, kills)
-              VALUES ('billing', 'orders.order', 0, 'm-2', 7, 0, 1), ('billing', 'orders.order', 1, 'm-3', 8, 0, 0);
-            INSERT INTO messagekit.processed_messages (consumer, message_id, outcome) VALUES ('billing', 'm-1', 'held');
-            INSERT INTO messagekit.dead_letters (consumer, message_id, topic, state, attempts, headers, payload, kind, error, fingerprint)
-              VALUES ('billing', 'm-1', 'orders.order', 'dead', 3, '[]', '{}', 'failed', 'no stock', '0')";
-        sqlx::raw_sql(rows).execute(&mut conn).await.unwrap();
-        let done = migrations::migrate(database.url()).await.unwrap();
-        assert_eq!(done, MIGRATIONS[2..].iter().map(|step| step.name).collect::<Vec<_>>());
+        assert_eq!(count(&mut conn, "SELECT count(seen_by) FROM messagekit.outbox_failures").await, 0);
+        let made = "SELECT count(*) FROM pg_class WHERE relname = 'made'";
+        assert_eq!(count(&mut conn, made).await, 0, "the step that failed leaves nothing");
 
-        let store = database.store().await;
-        let letters = store.list(&LetterFilter::default(), 10).await.unwrap();
-        assert_eq!((letters.len(), letters[0].attempts, letters[0].origin), (1, 3, Origin::Store));
-        assert_eq!(letters[0].return_to, None);
-        let acted = store.act(Act::Retry, &[letters[0].id], &Actor::new("ann", "cli")).await.unwrap();
-        assert_eq!(acted, [Acted::Done]);
-        let events = store.events(&EventFilter::default(), None, 10).await.unwrap();
-        assert_eq!((events.len(), events[0].copies), (1, 0));
-        let noted = "m-2".parse().unwrap();
-        assert_eq!(
-            store.suspect("billing", &noted, "now").await.unwrap(),
-            2,
-            "a note that was never answered"
-        );
+        let mended = later_steps("CREATE TABLE messagekit.made (a int)");
+        assert_eq!(migrations::migrate_by(url, &schema, &mended).await.unwrap(), ["second"]);
+        assert_eq!(migrations::migrate_by(url, &schema, &mended).await.unwrap(), Vec::<&str>::new());
+        let error = PostgresStore::connect(url).await.expect_err("its tables are newer");
+        assert!(error.to_string().contains("newer than this program: upgrade"), "{error}");
     });
 }

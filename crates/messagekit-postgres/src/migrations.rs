@@ -27,35 +27,8 @@ pub struct Migration {
 }
 
 /// Every step that this program knows, in order.
-pub const MIGRATIONS: &[Migration] = &[
-    Migration { version: 1, name: "tables", sql: include_str!("../migrations/0001_tables.sql") },
-    Migration { version: 2, name: "publish", sql: include_str!("../migrations/0002_publish.sql") },
-    Migration { version: 3, name: "operations", sql: include_str!("../migrations/0003_operations.sql") },
-    Migration { version: 4, name: "relay", sql: include_str!("../migrations/0004_relay.sql") },
-    Migration {
-        version: 5,
-        name: "pending_by_topic",
-        sql: include_str!("../migrations/0005_pending_by_topic.sql"),
-    },
-    Migration { version: 6, name: "cleanup", sql: include_str!("../migrations/0006_cleanup.sql") },
-    Migration {
-        version: 7,
-        name: "earlier_generation",
-        sql: include_str!("../migrations/0007_earlier_generation.sql"),
-    },
-    Migration { version: 8, name: "days", sql: include_str!("../migrations/0008_days.sql") },
-    Migration { version: 9, name: "presence", sql: include_str!("../migrations/0009_presence.sql") },
-    Migration {
-        version: 10,
-        name: "suspect_notes",
-        sql: include_str!("../migrations/0010_suspect_notes.sql"),
-    },
-    Migration {
-        version: 11,
-        name: "complete_since",
-        sql: include_str!("../migrations/0011_complete_since.sql"),
-    },
-];
+pub const MIGRATIONS: &[Migration] =
+    &[Migration { version: 1, name: "schema", sql: include_str!("../migrations/0001_schema.sql") }];
 
 const VERSION_TABLE: &str = "CREATE TABLE messagekit.schema_migrations (
   version    int PRIMARY KEY,
@@ -96,10 +69,10 @@ pub async fn status(url: &str) -> Result<Status, crate::Error> {
 /// As [`status`].
 pub async fn status_in(url: &str, schema: &SchemaName) -> Result<Status, crate::Error> {
     let mut conn = link::open(url).await?;
-    let current = known_version(&mut conn, schema).await;
+    let current = known_version(&mut conn, schema, latest()).await;
     link::close(conn).await;
     let current = current?;
-    let pending = pending(current).map(|migration| migration.name).collect();
+    let pending = pending(MIGRATIONS, current).map(|migration| migration.name).collect();
     Ok(Status { current, latest: latest(), pending })
 }
 
@@ -122,7 +95,7 @@ pub async fn pending_sql_in(url: &str, schema: &SchemaName) -> Result<String, cr
         let table = schema.sql(VERSION_TABLE).0;
         text.push_str(&format!("CREATE SCHEMA IF NOT EXISTS {};\n\n{table};\n\n", schema.quoted()));
     }
-    for Migration { version, name, sql } in pending(current) {
+    for Migration { version, name, sql } in pending(MIGRATIONS, current) {
         let (sql, quoted) = (schema.sql(sql).0, schema.quoted());
         text.push_str(&format!(
             "-- {version:04} {name}\n{}\n\nINSERT INTO {quoted}.schema_migrations (version, name) VALUES ({version}, '{name}');\n\n",
@@ -153,46 +126,66 @@ pub async fn migrate(url: &str) -> Result<Vec<&'static str>, crate::Error> {
 /// # Errors
 /// As [`migrate`].
 pub async fn migrate_in(url: &str, schema: &SchemaName) -> Result<Vec<&'static str>, crate::Error> {
+    migrate_by(url, schema, MIGRATIONS).await
+}
+
+/// As [`migrate_in`], by given steps: for tests of steps of later versions.
+#[doc(hidden)]
+pub async fn migrate_by(
+    url: &str,
+    schema: &SchemaName,
+    steps: &[Migration],
+) -> Result<Vec<&'static str>, crate::Error> {
     let mut conn = link::open(url).await?;
-    let outcome = run(&mut conn, schema).await;
+    let outcome = run(&mut conn, schema, steps).await;
     link::close(conn).await;
     Ok(outcome?)
 }
 
 /// Refuses a database that this program cannot work on as it is.
 pub(crate) async fn check(conn: &mut PgConnection, schema: &SchemaName) -> Result<(), Error> {
-    let current = known_version(conn, schema).await?;
-    if current == latest() {
-        return Ok(());
-    }
-    let what = match current {
-        0 => "the tables of messagekit are missing",
-        _ => "the tables are older than this program",
-    };
-    let text = format!("{what}: run `messagekit migrate --database …`");
-    Err(Error::new(ErrorKind::Schema, text)
-        .with("schema", schema)
-        .with("found", current)
-        .with("wanted", latest()))
+    let current = known_version(conn, schema, latest()).await?;
+    compare(current, latest()).map_err(|error| error.with("schema", schema))
 }
 
-async fn run(conn: &mut PgConnection, schema: &SchemaName) -> Result<Vec<&'static str>, Error> {
+/// Refuses a version of the tables that is not the one of the program.
+fn compare(current: i32, latest: i32) -> Result<(), Error> {
+    let text = match current {
+        _ if current == latest => return Ok(()),
+        0 => "the tables of messagekit are missing: run `messagekit migrate --database …`",
+        _ if current < latest => {
+            "the tables are older than this program: run `messagekit migrate --database …`"
+        }
+        _ => "tables are newer than this program: upgrade the program, or name another database",
+    };
+    Err(Error::new(ErrorKind::Schema, text).with("database", current).with("program", latest))
+}
+
+async fn run(
+    conn: &mut PgConnection,
+    schema: &SchemaName,
+    steps: &[Migration],
+) -> Result<Vec<&'static str>, Error> {
     let mut done = Vec::new();
     // Nothing is written, and no right to write is needed, when there is nothing to do.
-    while known_version(conn, schema).await? < latest() {
-        done.extend(step(conn, schema).await?);
+    while known_version(conn, schema, newest(steps)).await? < newest(steps) {
+        done.extend(step(conn, schema, steps).await?);
     }
     Ok(done)
 }
 
 /// Runs the next step in a transaction of its own; `None` when another process has run the last one.
-async fn step(conn: &mut PgConnection, schema: &SchemaName) -> Result<Option<&'static str>, Error> {
+async fn step(
+    conn: &mut PgConnection,
+    schema: &SchemaName,
+    steps: &[Migration],
+) -> Result<Option<&'static str>, Error> {
     // At a higher level the look under the lock would see what was there before the wait.
     let mut tx = conn.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await.map_err(fault)?;
     lock(&mut tx, schema).await?;
     // Read under the lock: another process may just have done it.
-    let current = known_version(&mut tx, schema).await?;
-    let Some(migration) = pending(current).next() else { return Ok(None) };
+    let current = known_version(&mut tx, schema, newest(steps)).await?;
+    let Some(migration) = pending(steps, current).next() else { return Ok(None) };
     let outcome = match apply(&mut tx, schema, current, migration).await {
         Ok(()) => tx.commit().await.map_err(fault),
         // Awaited, so that nothing is held any more when the caller has the answer.
@@ -266,7 +259,7 @@ async fn make_schema(conn: &mut PgConnection, schema: &SchemaName) -> Result<(),
 }
 
 /// Returns the version, and refuses tables that this program must not touch.
-async fn known_version(conn: &mut PgConnection, schema: &SchemaName) -> Result<i32, Error> {
+async fn known_version(conn: &mut PgConnection, schema: &SchemaName, latest: i32) -> Result<i32, Error> {
     // to_regclass would fail where the schema may not be used; the catalogue is everybody's to read.
     let look = "WITH ours AS (
           SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1)
@@ -302,9 +295,8 @@ async fn known_version(conn: &mut PgConnection, schema: &SchemaName) -> Result<i
                 _ => fault(error),
             }
         })?;
-    if current > latest() {
-        let text = "tables are newer than this program: upgrade the program, or name another database";
-        return Err(Error::new(ErrorKind::Schema, text).with("database", current).with("program", latest()));
+    if current > latest {
+        compare(current, latest)?;
     }
     Ok(current)
 }
@@ -323,11 +315,15 @@ pub(crate) fn check_encoding(database: &str, encoding: &str) -> Result<(), Error
 
 /// Returns the version that this program wants.
 pub(crate) fn latest() -> i32 {
-    MIGRATIONS.last().map_or(0, |migration| migration.version)
+    newest(MIGRATIONS)
 }
 
-fn pending(current: i32) -> impl Iterator<Item = Migration> {
-    MIGRATIONS.iter().copied().filter(move |migration| migration.version > current)
+fn newest(steps: &[Migration]) -> i32 {
+    steps.last().map_or(0, |migration| migration.version)
+}
+
+fn pending(steps: &[Migration], current: i32) -> impl Iterator<Item = Migration> {
+    steps.iter().copied().filter(move |migration| migration.version > current)
 }
 
 #[cfg(test)]
@@ -335,7 +331,21 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use super::MIGRATIONS;
+    use super::{MIGRATIONS, compare};
+
+    #[test]
+    fn only_the_version_of_the_program_is_accepted_and_others_name_the_cure() {
+        compare(2, 2).unwrap();
+        for (current, says) in [
+            (0, "tables of messagekit are missing: run `messagekit migrate --database"),
+            (1, "older than this program: run `messagekit migrate --database"),
+            (3, "newer than this program: upgrade the program"),
+        ] {
+            let error = compare(current, 2).unwrap_err();
+            assert_eq!(error.kind(), messagekit::ErrorKind::Schema);
+            assert!(error.to_string().contains(says), "{error}");
+        }
+    }
 
     #[test]
     fn versions_count_from_one_without_gaps() {

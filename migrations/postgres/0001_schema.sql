@@ -1,0 +1,533 @@
+-- The tables and functions of the outbox, its relay, the idempotent consumer and the operators' tools, in that order.
+-- All names stand in one schema, written `messagekit.` here; a migration replaces it by the name that was chosen.
+-- Ids and names are compared byte by byte (COLLATE "C"): the order of a language costs time and changes with its version.
+
+-- # Outbox
+
+-- The length is checked apart from the pattern: counted by the pattern, it makes each insert a hundred times slower.
+CREATE FUNCTION messagekit.is_topic(name text) RETURNS boolean
+  LANGUAGE sql IMMUTABLE PARALLEL SAFE
+  RETURN octet_length(name) BETWEEN 1 AND 249 AND name !~ '[^a-zA-Z0-9._-]' AND name NOT IN ('.', '..');
+
+-- Insert-only: rows are removed by age, never one by one. copy is 0 for an original and counts its republications.
+-- seq sorts the events of one batch and is for people. No statement reads onwards from a seq, because a later one may commit
+-- first, and no index leads with it, because a cached plan would walk every row that was ever published.
+CREATE TABLE messagekit.outbox_events (
+  event_id       text COLLATE "C" NOT NULL CONSTRAINT outbox_event_id_size CHECK (octet_length(event_id) BETWEEN 1 AND 200),
+  copy           int NOT NULL DEFAULT 0,
+  seq            bigint GENERATED ALWAYS AS IDENTITY,
+  topic          text COLLATE "C" NOT NULL CONSTRAINT outbox_topic_name CHECK (messagekit.is_topic(topic)),
+  event_type     text COLLATE "C",
+  aggregate_type text COLLATE "C",
+  aggregate_id   text COLLATE "C",
+  payload        bytea NOT NULL CONSTRAINT outbox_payload_size CHECK (octet_length(payload) <= 900000),
+  content_type   text,
+  headers        jsonb CONSTRAINT outbox_headers_object CHECK (jsonb_typeof(headers) = 'object'),
+  traceparent    text,
+  -- When the fact happened, where the writer says so; the envelope in the payload has it in any case.
+  occurred_at    timestamptz,
+  available_at   timestamptz,
+  created_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (event_id, copy),
+  -- 150 bytes are left for the names of the headers, the id and the time.
+  CONSTRAINT outbox_beside_size CHECK (
+    coalesce(octet_length(aggregate_id), 0) + coalesce(octet_length(event_type), 0)
+    + coalesce(octet_length(content_type), 0) + coalesce(octet_length(traceparent), 0)
+    + coalesce(octet_length(headers::text), 0) <= 99500),
+  -- What every reader can carry: no infinity, and the years that a time in a header has.
+  CONSTRAINT outbox_times CHECK (
+    created_at >= '0001-01-01Z' AND created_at < '9999-12-30Z'
+    AND occurred_at >= '0001-01-01Z' AND occurred_at < '9999-12-30Z'
+    AND available_at >= '0001-01-01Z' AND available_at < '9999-12-30Z')
+);
+
+-- Cleanup by age reads blocks in the order in which they were written.
+CREATE INDEX outbox_events_created ON messagekit.outbox_events USING brin (created_at);
+
+-- Only a relay waits for a delayed event. `messagekit migrate --relay` disables this trigger, and `--cdc` enables it again.
+CREATE FUNCTION messagekit.outbox_refuses_delay() RETURNS trigger LANGUAGE plpgsql AS $function$
+BEGIN
+  RAISE EXCEPTION USING ERRCODE = '0A000', CONSTRAINT = 'outbox_delay_needs_relay',
+    MESSAGE = format('event is delayed until %s, and this outbox has no relay to wait for that', NEW.available_at),
+    HINT = 'run `messagekit migrate --relay`, or leave available_at out to publish the event at once';
+END
+$function$;
+
+CREATE TRIGGER outbox_refuses_delay BEFORE INSERT ON messagekit.outbox_events
+  FOR EACH ROW WHEN (NEW.available_at > clock_timestamp()) EXECUTE FUNCTION messagekit.outbox_refuses_delay();
+
+-- The day of an id on a wheel of 32 days, or -1 for an id that tells none. `messagekit migrate --by-day` replaces this function
+-- and divides events and markers by it. An id tells the same day everywhere, so that a copy of a message finds the marker of
+-- the first one.
+CREATE FUNCTION messagekit.day_of(id text) RETURNS smallint
+  LANGUAGE sql IMMUTABLE PARALLEL SAFE
+  RETURN (-1)::smallint;
+
+-- # Publish
+
+-- One way to write an event from anywhere: psql, triggers, jobs, services in other languages. The row equals the one that the
+-- Rust outbox writes: the payload is the whole wire form, with the envelope's fields beside the event's own.
+--
+--   SELECT messagekit.publish('orders.order', 'o-1', 'orders.order.placed', '{"order_id": "o-1", "pence": 995}');
+
+-- A UUID of version 7: the milliseconds since 1970, then random bits.
+CREATE FUNCTION messagekit.new_id() RETURNS text
+  LANGUAGE sql VOLATILE PARALLEL SAFE
+  RETURN encode(
+    set_bit(set_bit(
+      overlay(uuid_send(gen_random_uuid())
+        PLACING substring(int8send(floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3) FROM 1 FOR 6),
+      52, 1), 53, 1), 'hex')::uuid::text;
+
+-- What is wrong with an id, in the words of an error; NULL when nothing is.
+CREATE FUNCTION messagekit.id_problem(id text) RETURNS text
+  LANGUAGE sql IMMUTABLE PARALLEL SAFE
+  RETURN CASE
+    WHEN id = '' THEN 'is empty'
+    WHEN octet_length(id) > 200 THEN 'is longer than 200 bytes'
+    WHEN id ~ '[\u0001-\u001f\u007f-\u009f]' THEN 'holds a control character'
+    WHEN starts_with(id, 'at:') THEN 'begins with at:, which is reserved for messages without an id'
+  END;
+
+-- Runs with the rights of its owner: a role with USAGE on the schema and EXECUTE on this function can publish, and can
+-- neither read what others wrote nor insert a row that would stop the pipeline. No other role may call it:
+--   GRANT USAGE ON SCHEMA messagekit TO shop;
+--   GRANT EXECUTE ON FUNCTION messagekit.publish TO shop;
+-- Refuses a missing argument with 22004, one of a wrong form with 22023, one that is too large with 54000, and an id that
+-- exists with 23505. source defaults to the name of the database. Numbers keep their digits; the order of fields and
+-- white space are those of jsonb.
+CREATE FUNCTION messagekit.publish(
+  topic          text,
+  key            text,
+  type           text,
+  payload        jsonb,
+  id             text DEFAULT NULL,
+  occurred_at    timestamptz DEFAULT NULL,
+  source         text DEFAULT NULL,
+  data_version   text DEFAULT '1.0',
+  correlation_id text DEFAULT NULL,
+  causation_id   text DEFAULT NULL,
+  metadata       jsonb DEFAULT NULL,
+  headers        jsonb DEFAULT NULL,
+  traceparent    text DEFAULT NULL
+) RETURNS text
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+#variable_conflict use_variable
+DECLARE
+  content_type CONSTANT text := 'application/json';
+  name    text;
+  problem text;
+  fields  text;
+  whole   text;
+  bytes   bytea;
+  beside  bigint;
+BEGIN
+  -- Present where they must be.
+  name := CASE
+    WHEN topic IS NULL THEN 'topic' WHEN type IS NULL THEN 'type'
+    WHEN payload IS NULL THEN 'payload' WHEN data_version IS NULL THEN 'data_version' END;
+  IF name IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = '22004', MESSAGE = format('publish: %s is NULL', name),
+      HINT = 'topic, type, payload and data_version must be given; key may be NULL where order does not matter';
+  END IF;
+  id := coalesce(id, messagekit.new_id());
+  occurred_at := coalesce(occurred_at, clock_timestamp());
+  source := coalesce(source, current_database());
+  metadata := coalesce(metadata, '{}');
+  headers := nullif(headers, '{}');
+
+  IF NOT messagekit.is_topic(topic) THEN
+    RAISE EXCEPTION USING ERRCODE = '22023',
+      MESSAGE = format('publish: topic %s is not 1 to 249 characters of a-z A-Z 0-9 . _ -', to_json(left(topic, 80))),
+      HINT = 'name it after the type without its last part, like orders.order';
+  END IF;
+  IF octet_length(type) > 200
+    OR type !~ '^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$' THEN
+    RAISE EXCEPTION USING ERRCODE = '22023',
+      MESSAGE = format('publish: type %s is not two or more parts of a-z 0-9 - joined by dots', to_json(left(type, 80))),
+      HINT = 'name it like orders.order.placed, in at most 200 bytes';
+  END IF;
+  IF data_version !~ '^(0|[1-9][0-9]{0,9})\.(0|[1-9][0-9]{0,9})$'
+    OR split_part(data_version, '.', 1)::bigint > 4294967295 OR split_part(data_version, '.', 2)::bigint > 4294967295 THEN
+    RAISE EXCEPTION USING ERRCODE = '22023',
+      MESSAGE = format('publish: data_version %s is not MAJOR.MINOR', to_json(left(data_version, 80))),
+      HINT = 'write it like 1.0';
+  END IF;
+  IF source = '' THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'publish: source is empty',
+      HINT = 'name the service that writes, or leave it out';
+  END IF;
+  FOR name, problem IN
+    SELECT given.name, messagekit.id_problem(given.id)
+    FROM (VALUES ('id', id), ('correlation_id', correlation_id), ('causation_id', causation_id)) given (name, id)
+  LOOP
+    IF problem IS NOT NULL THEN
+      RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format('publish: %s %s', name, problem),
+        HINT = 'leave id out to get a new UUID, or give 1 to 200 bytes of plain text';
+    END IF;
+  END LOOP;
+  -- Readers keep times in the years 1 to 9999.
+  IF NOT (occurred_at >= '0001-01-01Z' AND occurred_at < '9999-12-30Z') THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format('publish: occurred_at %s cannot be carried', occurred_at),
+      HINT = 'give a time from year 1 to year 9999, or leave it out for now';
+  END IF;
+
+  IF jsonb_typeof(payload) <> 'object' OR jsonb_typeof(metadata) <> 'object' THEN
+    RAISE EXCEPTION USING ERRCODE = '22023',
+      MESSAGE = format('publish: %s is not a JSON object',
+        CASE WHEN jsonb_typeof(payload) <> 'object' THEN 'payload' ELSE 'metadata' END),
+      HINT = 'put the value into a field, like {"value": 1}';
+  END IF;
+  SELECT known INTO name
+  FROM unnest(ARRAY['eventId', 'event_id', 'eventType', 'event_type', 'aggregateId', 'aggregate_id', 'occurredAt',
+    'occurred_at', 'source', 'dataVersion', 'data_version', 'correlationId', 'correlation_id', 'causationId',
+    'causation_id', 'metadata']) known
+  WHERE payload ? known LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION USING ERRCODE = '22023',
+      MESSAGE = format('publish: payload field %s has the name of an envelope field', to_json(name)),
+      HINT = 'rename the field; what the envelope says is given by arguments, like source => ''shop''';
+  END IF;
+  -- Readers take metadata apart, and give up below this depth; what they do not know of the payload they pass over.
+  IF jsonb_path_exists(metadata, 'strict $.**{126 to last} ? (@.type() == "object" || @.type() == "array")') THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'publish: metadata is nested more than 126 deep',
+      HINT = 'flatten it, or write the inner part as a text';
+  END IF;
+  IF jsonb_typeof(headers) <> 'object' OR jsonb_path_exists(headers, 'strict $.* ? (@.type() != "string")') THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'publish: headers is not a JSON object of strings',
+      HINT = 'write values as texts, like {"tenant": "north", "retries": "3"}';
+  END IF;
+
+  fields := '{"eventId":' || to_json(id)
+    || ',"eventType":' || to_json(type)
+    || coalesce(',"aggregateId":' || to_json(key), '')
+    || ',"occurredAt":"' || to_char(occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+    || '","source":' || to_json(source)
+    || ',"dataVersion":' || to_json(data_version)
+    || coalesce(',"correlationId":' || to_json(correlation_id), '')
+    || coalesce(',"causationId":' || to_json(causation_id), '')
+    || CASE WHEN metadata = '{}' THEN '' ELSE ',"metadata":' || metadata::text END;
+  whole := fields || CASE WHEN payload = '{}' THEN '}' ELSE ',' || substr(payload::text, 2) END;
+  bytes := convert_to(whole, 'UTF8');
+  IF octet_length(bytes) > 900000 THEN
+    RAISE EXCEPTION USING ERRCODE = '54000',
+      MESSAGE = format('publish: message of %s bytes is over the limit of 900000', octet_length(bytes)),
+      HINT = 'keep the large part elsewhere and send a reference';
+  END IF;
+  beside := coalesce(octet_length(key), 0) + octet_length(type) + octet_length(content_type)
+    + coalesce(octet_length(traceparent), 0) + coalesce(octet_length(headers::text), 0);
+  IF beside > 99500 THEN
+    RAISE EXCEPTION USING ERRCODE = '54000',
+      MESSAGE = format('publish: key and headers of %s bytes are over the limit of 99500', beside),
+      HINT = 'put what is large into the payload';
+  END IF;
+
+  INSERT INTO messagekit.outbox_events
+    (event_id, topic, event_type, aggregate_id, payload, content_type, headers, traceparent, occurred_at)
+  VALUES (id, topic, type, key, bytes, content_type, headers, traceparent, occurred_at);
+  RETURN id;
+END
+$function$;
+
+REVOKE ALL ON FUNCTION messagekit.publish FROM PUBLIC;
+
+-- # Relay
+
+-- A relay publishes where no change data capture reads the log. These tables stay empty until `messagekit migrate --relay`
+-- puts the trigger on the outbox that fills them.
+
+-- The events that no broker has confirmed yet: narrow rows, so that the outbox itself stays insert-only. A key's events share
+-- a shard. seq is the order inside a key. topic comes first inside a shard, so that events that a broker does not take at the
+-- moment are passed over without a look, however many they are.
+-- available_at is when an event became ready or, for a delayed one, will be. A delayed one stands under its shard less 64,
+-- where a search for ready ones does not pass.
+CREATE TABLE messagekit.outbox_pending (
+  shard        smallint NOT NULL CHECK (shard >= -64 AND shard < 64),
+  -- How often a broker has refused it.
+  attempts     smallint NOT NULL DEFAULT 0,
+  copy         int NOT NULL,
+  seq          bigint NOT NULL,
+  key_hash     bigint,
+  available_at timestamptz NOT NULL,
+  event_id     text COLLATE "C" NOT NULL,
+  topic        text COLLATE "C" NOT NULL,
+  PRIMARY KEY (shard, topic, seq)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
+        autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000);
+
+CREATE INDEX outbox_pending_delayed ON messagekit.outbox_pending (available_at) WHERE shard < 0;
+
+-- Events that a broker refused, with its error, and the events of their key that wait behind them, without one.
+CREATE TABLE messagekit.outbox_rejected (
+  id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  shard       smallint NOT NULL,
+  attempts    smallint NOT NULL,
+  copy        int NOT NULL,
+  seq         bigint NOT NULL,
+  key_hash    bigint,
+  event_id    text COLLATE "C" NOT NULL,
+  topic       text COLLATE "C" NOT NULL,
+  error       text,
+  rejected_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE INDEX outbox_rejected_key ON messagekit.outbox_rejected (topic, key_hash, seq) WHERE key_hash IS NOT NULL;
+CREATE INDEX outbox_rejected_heads ON messagekit.outbox_rejected (id) WHERE error IS NOT NULL;
+CREATE INDEX outbox_rejected_seq ON messagekit.outbox_rejected (seq);
+
+-- The live relays. A lease is one row, whatever it covers: rows that change each second leave dead versions behind, which an
+-- old transaction elsewhere keeps. is_present: the relay holds an advisory lock as long as its process lives. The server
+-- releases it at once when the process is gone, and other relays do not wait for the end of the lease.
+CREATE TABLE messagekit.relay_members (
+  name       text COLLATE "C" PRIMARY KEY,
+  until      timestamptz NOT NULL,
+  is_present boolean NOT NULL DEFAULT false
+) WITH (fillfactor = 50);
+
+-- The owner of each shard, as long as its lease lasts. epoch grows when another relay takes the shard, and when events are
+-- put back into it. Its 64 rows are inserted when the switch to the relay is complete; before that no relay publishes.
+CREATE TABLE messagekit.relay_shards (
+  shard smallint PRIMARY KEY CHECK (shard BETWEEN 0 AND 63),
+  owner text COLLATE "C",
+  epoch bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 50);
+
+-- Runs with the rights of its owner: a role that may insert an event may insert nothing here. shard and key_hash are parts of
+-- the same hash, equal on every server: a dump that is restored elsewhere finds them again.
+CREATE FUNCTION messagekit.outbox_is_pending() RETURNS trigger
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  INSERT INTO messagekit.outbox_pending (shard, copy, seq, key_hash, available_at, event_id, topic)
+  SELECT (get_byte(h.hash, 0) & 63) - CASE WHEN a.available_at > h.now THEN 64 ELSE 0 END, a.copy, a.seq,
+    CASE WHEN a.aggregate_id IS NOT NULL THEN ('x' || encode(substr(h.hash, 1, 8), 'hex'))::bit(64)::bigint END,
+    greatest(a.available_at, h.now), a.event_id, a.topic
+  FROM added a
+    CROSS JOIN LATERAL (
+      SELECT sha256(convert_to(coalesce(a.aggregate_id, a.event_id), 'UTF8')) AS hash, clock_timestamp() AS now OFFSET 0) h;
+  RETURN NULL;
+END
+$function$;
+
+REVOKE EXECUTE ON FUNCTION messagekit.outbox_is_pending() FROM PUBLIC;
+
+-- # Inbox
+
+-- The marker of a message: done (applied), held (a dead letter is open) or discarded. earlier is the generation that a claim
+-- under a greater one has replaced: taking the claim back restores it, and without it a consumer that knows of no range would
+-- apply the message a second time. day is day_of(message_id).
+CREATE TABLE messagekit.processed_messages (
+  consumer     text COLLATE "C" NOT NULL,
+  message_id   text COLLATE "C" NOT NULL,
+  outcome      text COLLATE "C" NOT NULL CHECK (outcome IN ('done', 'held', 'discarded')),
+  generation   int NOT NULL DEFAULT 0,
+  earlier      int,
+  processed_at timestamptz NOT NULL DEFAULT now(),
+  day          smallint NOT NULL DEFAULT -1,
+  PRIMARY KEY (consumer, message_id)
+);
+
+-- How far a consumer has come, by strand (a lane of keys inside a partition); only grows. A consumer compares it with the
+-- broker to notice records that the broker has forgotten.
+CREATE TABLE messagekit.consumer_offsets (
+  consumer  text COLLATE "C" NOT NULL,
+  topic     text COLLATE "C" NOT NULL,
+  partition int NOT NULL,
+  strand    int NOT NULL DEFAULT 0,
+  next      bigint NOT NULL,
+  PRIMARY KEY (consumer, topic, partition, strand)
+) WITH (fillfactor = 50);
+
+-- Ranges that an operator wants processed again, each with a generation above that of the markers in it.
+CREATE TABLE messagekit.consumer_resets (
+  consumer   text COLLATE "C" NOT NULL,
+  topic      text COLLATE "C" NOT NULL,
+  partition  int NOT NULL,
+  "from"     bigint NOT NULL,
+  until      bigint NOT NULL,
+  generation int NOT NULL,
+  PRIMARY KEY (consumer, topic, partition, generation),
+  CHECK ("from" < until)
+);
+
+-- How old a message may be for a consumer, as its processes say when they start. While one process replaces another, the
+-- longer of their windows counts. complete_since: since when the markers of the consumer are complete, written by the
+-- transaction that removes one. An older message without a marker may have been applied, also when the window is made longer.
+CREATE TABLE messagekit.consumer_windows (
+  consumer       text COLLATE "C" NOT NULL,
+  seconds        bigint NOT NULL CHECK (seconds > 0),
+  noted_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
+  complete_since timestamptz,
+  PRIMARY KEY (consumer, seconds)
+);
+
+-- Runs of messages that may end their process: a row for each run that began, deleted with its answer. Two processes that
+-- handle copies of a message have a row each, so that neither counts the other's run as a death.
+CREATE TABLE messagekit.suspect_notes (
+  consumer   text COLLATE "C" NOT NULL,
+  message_id text COLLATE "C" NOT NULL,
+  noted_by   text COLLATE "C" NOT NULL,
+  noted_at   timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (consumer, message_id, noted_by)
+);
+
+-- # Dead letters
+
+-- A message that was set aside, whole. Key, header values and payload are bytes, so that any record can be kept: headers is a
+-- list of [name, value] pairs as JSON text in bytes, because jsonb refuses the character NUL.
+-- return_to: the queue or retry topic for a message that its broker kept; NULL where it is unknown.
+-- due is also the end of a lease; running_since stays set until a run has answered; token fences earlier leases.
+-- parked: the letter takes part in the order of its key. run_length: how many messages of the key ran together in the last
+-- lease. alone: how many, from here on, run one at a time after a death.
+CREATE TABLE messagekit.dead_letters (
+  id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  origin        text COLLATE "C" NOT NULL DEFAULT 'store' CHECK (origin IN ('store', 'queue', 'topic')),
+  return_to     text COLLATE "C",
+  consumer      text COLLATE "C" NOT NULL,
+  message_id    text COLLATE "C" NOT NULL,
+  topic         text COLLATE "C" NOT NULL,
+  place_topic   text COLLATE "C",
+  partition     int,
+  "offset"      bigint,
+  key           bytea,
+  key_hash      bigint,
+  parked        boolean NOT NULL DEFAULT false,
+  state         text COLLATE "C" NOT NULL
+                CHECK (state IN ('retrying', 'waiting', 'dead', 'replaying', 'resolved', 'discarded')),
+  attempts      int NOT NULL CHECK (attempts >= 0),
+  kills         int NOT NULL DEFAULT 0,
+  run_length    int NOT NULL DEFAULT 1,
+  alone         int NOT NULL DEFAULT 0,
+  due           timestamptz,
+  running_since timestamptz,
+  token         bigint NOT NULL DEFAULT 0,
+  generation    int NOT NULL DEFAULT 0,
+  event_type    text COLLATE "C",
+  headers       bytea NOT NULL,
+  payload       bytea NOT NULL,
+  kind          text COLLATE "C" NOT NULL,
+  error         text NOT NULL,
+  fingerprint   text COLLATE "C" NOT NULL,
+  set_aside_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+  changed_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+  CHECK ((due IS NOT NULL) = (state IN ('retrying', 'replaying'))),
+  CHECK (running_since IS NULL OR due IS NOT NULL),
+  CHECK (NOT parked OR key_hash IS NOT NULL)
+);
+
+CREATE UNIQUE INDEX dead_letters_source ON messagekit.dead_letters (consumer, message_id);
+CREATE INDEX dead_letters_due ON messagekit.dead_letters (consumer, due) WHERE state IN ('retrying', 'replaying');
+CREATE INDEX dead_letters_key ON messagekit.dead_letters (consumer, topic, key_hash, partition, "offset")
+  WHERE parked AND state IN ('retrying', 'waiting', 'dead', 'replaying');
+-- Letters that go back to a broker are taken whatever their consumer is.
+CREATE INDEX dead_letters_returns ON messagekit.dead_letters (origin, due)
+  WHERE origin <> 'store' AND state IN ('retrying', 'replaying');
+-- Lists show the newest first. A key is found by its hash, because an index entry of its own length may be too large.
+CREATE INDEX dead_letters_state ON messagekit.dead_letters (state, id);
+CREATE INDEX dead_letters_consumer ON messagekit.dead_letters (consumer, state, id);
+CREATE INDEX dead_letters_fingerprint ON messagekit.dead_letters (fingerprint, id);
+CREATE INDEX dead_letters_key_hash ON messagekit.dead_letters (key_hash, id) WHERE key_hash IS NOT NULL;
+CREATE INDEX dead_letters_set_aside ON messagekit.dead_letters USING brin (set_aside_at);
+
+-- One row per key that is held, with the number of its open letters. Half-empty pages keep the updates of the count in place.
+CREATE TABLE messagekit.held_keys (
+  consumer text COLLATE "C" NOT NULL,
+  topic    text COLLATE "C" NOT NULL,
+  key_hash bigint NOT NULL,
+  count    int NOT NULL,
+  since    timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (consumer, topic, key_hash)
+) WITH (fillfactor = 50);
+
+-- Rows that no statement touches, of a consumer name that cannot exist: on an empty table the claim would be planned as a
+-- scan, and that cached plan would meet the first outage, when thousands of keys are held.
+INSERT INTO messagekit.held_keys (consumer, topic, key_hash, count) SELECT '', '', number, 0 FROM generate_series(1, 1000) number;
+
+-- # Operations
+
+-- Times and positions of the write-ahead log, some seconds apart: they turn the position that a slot has confirmed into a
+-- time. At a checkpoint every transaction before oldest_xid had ended, place was the last seq drawn, and each transaction that
+-- had drawn one has a smaller number than xid, that of the checkpoint itself. (The end of a snapshot is one behind the last
+-- transaction that has ended, and one that runs may stand behind that.) Together with the confirmed position they say which
+-- events have left.
+CREATE TABLE messagekit.outbox_checkpoints (
+  at         timestamptz PRIMARY KEY,
+  wal        pg_lsn NOT NULL,
+  oldest_xid xid8,
+  place      bigint,
+  xid        xid8
+);
+
+CREATE INDEX outbox_checkpoints_wal ON messagekit.outbox_checkpoints (wal);
+
+-- A copy keeps created_at of its original, because every hop passes that time on. This is when copies were written, a row for
+-- each step of a replay. A column and an index of the outbox would do the same, and would slow down every insert.
+CREATE TABLE messagekit.outbox_copies (
+  job    bigint NOT NULL,
+  at     timestamptz NOT NULL,
+  copies bigint NOT NULL,
+  PRIMARY KEY (at, job)
+);
+
+-- Events of this outbox that failed elsewhere: at which consumer, queue or topic, and why.
+CREATE TABLE messagekit.outbox_failures (
+  event_id text COLLATE "C" NOT NULL,
+  consumer text COLLATE "C" NOT NULL,
+  reason   text NOT NULL,
+  at       timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (event_id, consumer)
+);
+
+-- Events that an operator wants published again. No process owns a job: a worker holds it until lease_until, and epoch fences
+-- every earlier holder. position is the last item that was taken.
+CREATE TABLE messagekit.replay_jobs (
+  id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  effect      text COLLATE "C" NOT NULL DEFAULT 'republish' CHECK (effect IN ('republish')),
+  event_type  text COLLATE "C",
+  topic       text COLLATE "C",
+  key         text COLLATE "C",
+  "from"      timestamptz,
+  until       timestamptz,
+  ids         text COLLATE "C" NOT NULL CHECK (ids IN ('same', 'new')),
+  per_second  bigint CHECK (per_second >= 0),
+  state       text COLLATE "C" NOT NULL CHECK (state IN ('running', 'done', 'cancelled', 'failed')),
+  events      bigint NOT NULL DEFAULT 0,
+  published   bigint NOT NULL DEFAULT 0,
+  position    bigint NOT NULL DEFAULT 0,
+  epoch       bigint NOT NULL DEFAULT 0,
+  lease_until timestamptz,
+  ordered_by  text NOT NULL,
+  ordered_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+  changed_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+  error       text
+);
+
+CREATE INDEX replay_jobs_running ON messagekit.replay_jobs (id) WHERE state = 'running';
+
+-- The events of a job that have not gone out yet, in the order in which they will: chosen once, when it was ordered.
+CREATE TABLE messagekit.replay_items (
+  job      bigint NOT NULL,
+  n        bigint NOT NULL,
+  event_id text COLLATE "C" NOT NULL,
+  PRIMARY KEY (job, n)
+);
+
+-- What operators did, written in the transaction of the act, also when it changed nothing. letters are those that were asked
+-- for, done counts those that moved, and outcome says for the others why not.
+CREATE TABLE messagekit.admin_audit (
+  id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  at         timestamptz NOT NULL DEFAULT clock_timestamp(),
+  actor      text NOT NULL,
+  through    text NOT NULL,
+  request_id text,
+  act        text COLLATE "C" NOT NULL,
+  letters    bigint[],
+  subject    text,
+  done       bigint NOT NULL,
+  outcome    jsonb
+);
+
+CREATE INDEX admin_audit_at ON messagekit.admin_audit USING brin (at);
