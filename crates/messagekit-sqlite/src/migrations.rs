@@ -24,23 +24,8 @@ pub struct Migration {
 }
 
 /// Every step that this program knows, in order.
-pub const MIGRATIONS: &[Migration] = &[
-    Migration { version: 1, name: "tables", sql: include_str!("../migrations/0001_tables.sql") },
-    Migration { version: 2, name: "operations", sql: include_str!("../migrations/0002_operations.sql") },
-    Migration { version: 3, name: "parking", sql: include_str!("../migrations/0003_parking.sql") },
-    Migration { version: 4, name: "relay", sql: include_str!("../migrations/0004_relay.sql") },
-    Migration { version: 5, name: "cleanup", sql: include_str!("../migrations/0005_cleanup.sql") },
-    Migration {
-        version: 6,
-        name: "suspect_notes",
-        sql: include_str!("../migrations/0006_suspect_notes.sql"),
-    },
-    Migration {
-        version: 7,
-        name: "complete_since",
-        sql: include_str!("../migrations/0007_complete_since.sql"),
-    },
-];
+pub const MIGRATIONS: &[Migration] =
+    &[Migration { version: 1, name: "schema", sql: include_str!("../migrations/0001_schema.sql") }];
 
 const VERSION_TABLE: &str = "CREATE TABLE IF NOT EXISTS messagekit_schema (
   version    INTEGER PRIMARY KEY,
@@ -67,7 +52,7 @@ pub struct Status {
 /// As [`SqliteStore::open`](crate::SqliteStore::open).
 pub fn status(path: impl AsRef<Path>) -> Result<Status, crate::Error> {
     let current = look(path.as_ref())?;
-    let pending = pending(current).map(|migration| migration.name).collect();
+    let pending = pending(MIGRATIONS, current).map(|migration| migration.name).collect();
     Ok(Status { current, latest: latest(), pending })
 }
 
@@ -79,7 +64,7 @@ pub fn status(path: impl AsRef<Path>) -> Result<Status, crate::Error> {
 /// As [`SqliteStore::open`](crate::SqliteStore::open).
 pub fn pending_sql(path: impl AsRef<Path>) -> Result<String, crate::Error> {
     let mut text = String::new();
-    for Migration { version, name, sql } in pending(look(path.as_ref())?) {
+    for Migration { version, name, sql } in pending(MIGRATIONS, look(path.as_ref())?) {
         text.push_str(&format!("-- {version:04} {name}\n{}\n", sql.trim_end()));
     }
     Ok(text)
@@ -96,7 +81,7 @@ pub fn migrate(path: impl AsRef<Path>) -> Result<Vec<&'static str>, crate::Error
     let before = look(&path)?;
     let conn = open::writer(&path, crate::Synchronous::Full)?;
     let after = version(&conn)?;
-    Ok(pending(before)
+    Ok(pending(MIGRATIONS, before)
         .take_while(|migration| migration.version <= after)
         .map(|migration| migration.name)
         .collect())
@@ -139,25 +124,29 @@ pub(crate) fn check(conn: &Connection) -> Result<u32, Error> {
     Ok(current)
 }
 
-/// Runs what is missing, each step in a transaction of its own, and returns the version.
-pub(crate) fn run(conn: &Connection) -> Result<u32, Error> {
-    while version(conn)? < latest() {
+/// Runs the steps that are missing, each in a transaction of its own.
+///
+/// Foreign keys are off meanwhile: a table that a step builds anew must not take the user's rows that refer to it along.
+pub(crate) fn run(conn: &Connection, steps: &[Migration]) -> Result<(), Error> {
+    conn.pragma_update(None, "foreign_keys", false).map_err(from_sqlite)?;
+    while version(conn)? < newest(steps) {
         // Another process may migrate at the same moment, so the version counts that is read under the lock.
         conn.execute_batch("BEGIN IMMEDIATE").map_err(from_sqlite)?;
-        if let Err(error) = step(conn).and_then(|()| conn.execute_batch("COMMIT").map_err(from_sqlite)) {
+        if let Err(error) = step(conn, steps).and_then(|()| conn.execute_batch("COMMIT").map_err(from_sqlite))
+        {
             if !conn.is_autocommit() {
                 conn.execute_batch("ROLLBACK").map_err(from_sqlite)?;
             }
             return Err(error);
         }
     }
-    check(conn)
+    conn.pragma_update(None, "foreign_keys", true).map_err(from_sqlite)
 }
 
-fn step(conn: &Connection) -> Result<(), Error> {
+fn step(conn: &Connection, steps: &[Migration]) -> Result<(), Error> {
     conn.execute_batch(VERSION_TABLE).map_err(from_sqlite)?;
     let current = version(conn)?;
-    let Some(Migration { version, name, sql }) = pending(current).next() else { return Ok(()) };
+    let Some(Migration { version, name, sql }) = pending(steps, current).next() else { return Ok(()) };
     let run = || {
         conn.execute_batch(sql)?;
         let row = (version, name, Timestamp::now().as_microsecond());
@@ -181,16 +170,66 @@ pub(crate) fn version(conn: &Connection) -> Result<u32, Error> {
 
 /// Returns the version that this program wants.
 pub(crate) fn latest() -> u32 {
-    MIGRATIONS.last().map_or(0, |migration| migration.version)
+    newest(MIGRATIONS)
 }
 
-fn pending(current: u32) -> impl Iterator<Item = Migration> {
-    MIGRATIONS.iter().copied().filter(move |migration| migration.version > current)
+fn newest(steps: &[Migration]) -> u32 {
+    steps.last().map_or(0, |migration| migration.version)
+}
+
+fn pending(steps: &[Migration], current: u32) -> impl Iterator<Item = Migration> {
+    steps.iter().copied().filter(move |migration| migration.version > current)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::MIGRATIONS;
+    use super::*;
+
+    fn count(conn: &Connection, sql: &str) -> i64 {
+        conn.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    /// The steps of a later version: this one's, and two that are made up. The first builds a table anew.
+    fn later_steps(second: &'static str) -> Vec<Migration> {
+        let rebuild =
+            "CREATE TABLE wider (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, owner TEXT) STRICT;
+            INSERT INTO wider (id, name) SELECT id, name FROM messagekit_consumers;
+            DROP TABLE messagekit_consumers;
+            ALTER TABLE wider RENAME TO messagekit_consumers";
+        let mut steps = MIGRATIONS.to_vec();
+        steps.push(Migration { version: latest() + 1, name: "owner", sql: rebuild });
+        steps.push(Migration { version: latest() + 2, name: "second", sql: second });
+        steps
+    }
+
+    #[test]
+    fn later_steps_run_one_by_one_and_one_that_fails_keeps_those_before() {
+        let conn = Connection::open_in_memory().unwrap();
+        run(&conn, MIGRATIONS).unwrap();
+        let broken = later_steps("CREATE TABLE made (a INTEGER); INSERT INTO no_such_table VALUES (1)");
+        let error = run(&conn, &broken).unwrap_err();
+        assert!(error.to_string().contains(&format!("version {}", latest() + 2)), "{error}");
+        assert_eq!(version(&conn).unwrap(), latest() + 1);
+        assert_eq!(count(&conn, "SELECT count(*) FROM sqlite_schema WHERE name = 'made'"), 0);
+
+        run(&conn, &later_steps("CREATE TABLE made (a INTEGER)")).unwrap();
+        assert_eq!(version(&conn).unwrap(), latest() + 2);
+        assert_eq!(check(&conn).unwrap_err().kind(), ErrorKind::Schema, "its tables are newer");
+    }
+
+    #[test]
+    fn a_table_that_a_step_builds_anew_keeps_the_users_rows_that_refer_to_it() {
+        let conn = Connection::open_in_memory().unwrap();
+        run(&conn, MIGRATIONS).unwrap();
+        let theirs = "INSERT INTO messagekit_consumers (id, name) VALUES (3, 'billing');
+            CREATE TABLE theirs (consumer INTEGER REFERENCES messagekit_consumers (id) ON DELETE CASCADE);
+            INSERT INTO theirs VALUES (3)";
+        conn.execute_batch(theirs).unwrap();
+        run(&conn, &later_steps("SELECT 1")).unwrap();
+        assert_eq!(count(&conn, "SELECT count(*) FROM theirs JOIN messagekit_consumers ON id = consumer"), 1);
+        assert_eq!(count(&conn, "SELECT count(*) FROM pragma_foreign_key_check"), 0);
+        conn.execute("INSERT INTO theirs VALUES (999)", []).expect_err("foreign keys are on again");
+    }
 
     #[test]
     fn versions_count_from_one_without_gaps() {

@@ -54,10 +54,9 @@ pub(crate) fn writer(path: &Path, synchronous: Synchronous) -> Result<Connection
             },
         )
         .map_err(from_sqlite)?;
-        // A table that is built anew would take with it what rows of the user's own say of it.
-        conn.pragma_update(None, "foreign_keys", false).map_err(from_sqlite)?;
-        migrations::run(&conn)?;
-        conn.pragma_update(None, "foreign_keys", true).map_err(from_sqlite)
+        migrations::run(&conn, migrations::MIGRATIONS)?;
+        // Another process may have run newer steps since the first look.
+        migrations::check(&conn).map(drop)
     };
     prepare().map_err(|error| explain(path, error))?;
     Ok(conn)

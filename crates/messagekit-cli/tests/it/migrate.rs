@@ -35,7 +35,7 @@ fn status_says_where_a_file_stands_and_changes_nothing() {
     let file = folder.path().join("shop.db");
     let text = on(&file, &["migrate", "--status"]).text();
     assert!(
-        text.contains(&format!("version 0 of {}, to come: tables", latest())) && text.contains("shop.db"),
+        text.contains(&format!("version 0 of {}, to come: schema", latest())) && text.contains("shop.db"),
         "{text}"
     );
     assert!(!file.exists(), "nothing was made");
