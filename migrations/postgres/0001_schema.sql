@@ -13,21 +13,20 @@ CREATE FUNCTION messagekit.is_topic(name text) RETURNS boolean
 -- seq sorts the events of one batch and is for people. No statement reads onwards from a seq, because a later one may commit
 -- first, and no index leads with it, because a cached plan would walk every row that was ever published.
 CREATE TABLE messagekit.outbox_events (
-  event_id       text COLLATE "C" NOT NULL CONSTRAINT outbox_event_id_size CHECK (octet_length(event_id) BETWEEN 1 AND 200),
-  copy           int NOT NULL DEFAULT 0,
-  seq            bigint GENERATED ALWAYS AS IDENTITY,
-  topic          text COLLATE "C" NOT NULL CONSTRAINT outbox_topic_name CHECK (messagekit.is_topic(topic)),
-  event_type     text COLLATE "C",
-  aggregate_type text COLLATE "C",
-  aggregate_id   text COLLATE "C",
-  payload        bytea NOT NULL CONSTRAINT outbox_payload_size CHECK (octet_length(payload) <= 900000),
-  content_type   text,
-  headers        jsonb CONSTRAINT outbox_headers_object CHECK (jsonb_typeof(headers) = 'object'),
-  traceparent    text,
+  event_id     text COLLATE "C" NOT NULL CONSTRAINT outbox_event_id_size CHECK (octet_length(event_id) BETWEEN 1 AND 200),
+  copy         int NOT NULL DEFAULT 0,
+  seq          bigint GENERATED ALWAYS AS IDENTITY,
+  topic        text COLLATE "C" NOT NULL CONSTRAINT outbox_topic_name CHECK (messagekit.is_topic(topic)),
+  event_type   text COLLATE "C",
+  aggregate_id text COLLATE "C",
+  payload      bytea NOT NULL CONSTRAINT outbox_payload_size CHECK (octet_length(payload) <= 900000),
+  content_type text,
+  headers      jsonb CONSTRAINT outbox_headers_object CHECK (jsonb_typeof(headers) = 'object'),
+  traceparent  text,
   -- When the fact happened, where the writer says so; the envelope in the payload has it in any case.
-  occurred_at    timestamptz,
-  available_at   timestamptz,
-  created_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+  occurred_at  timestamptz,
+  available_at timestamptz,
+  created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
   PRIMARY KEY (event_id, copy),
   -- 150 bytes are left for the names of the headers, the id and the time.
   CONSTRAINT outbox_beside_size CHECK (
@@ -438,7 +437,6 @@ CREATE TABLE messagekit.held_keys (
   topic    text COLLATE "C" NOT NULL,
   key_hash bigint NOT NULL,
   count    int NOT NULL,
-  since    timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (consumer, topic, key_hash)
 ) WITH (fillfactor = 50);
 
@@ -485,7 +483,6 @@ CREATE TABLE messagekit.outbox_failures (
 -- every earlier holder. position is the last item that was taken.
 CREATE TABLE messagekit.replay_jobs (
   id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  effect      text COLLATE "C" NOT NULL DEFAULT 'republish' CHECK (effect IN ('republish')),
   event_type  text COLLATE "C",
   topic       text COLLATE "C",
   key         text COLLATE "C",

@@ -24,9 +24,9 @@ pub(crate) const COPY: &str = "
 WITH taken AS (
   DELETE FROM messagekit.replay_items WHERE job = $1 AND n > $2 AND n <= $3 RETURNING n, event_id),
 written AS (
-  INSERT INTO messagekit.outbox_events (event_id, copy, topic, event_type, aggregate_type, aggregate_id, payload,
+  INSERT INTO messagekit.outbox_events (event_id, copy, topic, event_type, aggregate_id, payload,
     content_type, headers, traceparent, occurred_at, created_at)
-  SELECT e.event_id, e.copy + 1, e.topic, e.event_type, e.aggregate_type, e.aggregate_id, e.payload,
+  SELECT e.event_id, e.copy + 1, e.topic, e.event_type, e.aggregate_id, e.payload,
     e.content_type, e.headers, e.traceparent, e.occurred_at, e.created_at
   FROM taken t CROSS JOIN LATERAL (
     SELECT * FROM messagekit.outbox_events o WHERE o.event_id = t.event_id ORDER BY o.copy DESC LIMIT 1) e
