@@ -41,3 +41,4 @@ mod schedules;
 mod schema_names;
 mod shop;
 mod statements;
+mod upgrades;

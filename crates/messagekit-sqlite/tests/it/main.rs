@@ -19,3 +19,4 @@ mod tables_inbox;
 mod tables_log;
 mod tables_subscriber;
 mod tables_support;
+mod upgrades;
