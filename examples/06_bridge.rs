@@ -1,7 +1,7 @@
 //! MESSAGEKIT_KAFKA=… MESSAGEKIT_RABBITMQ=amqp://… cargo run -q -p messagekit-examples --bin 06-bridge
 //!
 //! From a topic of Kafka to a queue of RabbitMQ: every record comes out of the queue with its id and its bytes, and one that no
-//! queue wants is a dead letter with the reason, so that nothing is lost without a word. In life this is the program
+//! queue wants is a failed message with the reason, so that nothing is lost without a word. In life this is the program
 //! `messagekit-bridge` with a file of rules. Each run has topics of its own and leaves them; exchange and queue are the same
 //! each time. For services to try it on:
 //!
@@ -84,7 +84,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     }
     println!("published to Kafka: 2 records");
 
-    // The bridge: it settles a record when RabbitMQ has confirmed it, or Kafka its letter.
+    // The bridge: it settles a record when RabbitMQ has confirmed it, or Kafka its failed message.
     let shutdown = Shutdown::on_signal()?;
     let name = format!("example-bridge-{run}");
     let dead = format!("{name}.dead");
@@ -98,7 +98,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     while stats.read().forwarded + stats.read().dead_lettered < 2 && !bridging.is_finished() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    println!("forwarded: {}, dead letters: {}", stats.read().forwarded, stats.read().dead_lettered);
+    println!("forwarded: {}, failed messages: {}", stats.read().forwarded, stats.read().dead_lettered);
 
     // Whoever reads the queue gets what stood in the topic.
     let sent = &records[0];
@@ -113,11 +113,11 @@ async fn run() -> Result<(), Box<dyn Error>> {
 
     // And whoever looks after the bridge, what nobody wanted.
     let sent = &records[1];
-    let letter = first(kafka.topics([dead]), "example.survey.answered", sent, &shutdown).await?;
+    let failed_message = first(kafka.topics([dead]), "example.survey.answered", sent, &shutdown).await?;
     println!(
         "from the dead-letter topic: same bytes {}, {}",
-        letter.payload == sent.payload,
-        letter.headers.text(headers::DEAD_KIND).unwrap_or("without a reason"),
+        failed_message.payload == sent.payload,
+        failed_message.headers.text(headers::DEAD_KIND).unwrap_or("without a reason"),
     );
     shutdown.request();
     bridging.await??;

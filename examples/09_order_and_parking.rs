@@ -5,8 +5,8 @@
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
 use messagekit::{
-    Act, Actor, Consumer, DeadLetters, Envelope, Event, HandlerError, LetterFilter, LetterState, Outbox,
-    Shutdown, Store,
+    Act, Actor, Consumer, Envelope, Event, FailedMessageFilter, FailedMessageState, FailedMessages,
+    HandlerError, Outbox, Shutdown, Store,
 };
 use messagekit_sqlite::{SqliteStore, SqliteTx};
 use serde::{Deserialize, Serialize};
@@ -54,12 +54,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         Consumer::builder("noting", store.clone()).from(store.topics(["orders.order"])).on(note).build()?;
     let running = tokio::spawn(noting.run(shutdown.clone()));
 
-    let waiting = LetterFilter { state: Some(LetterState::Waiting), ..LetterFilter::default() };
+    let waiting =
+        FailedMessageFilter { state: Some(FailedMessageState::Waiting), ..FailedMessageFilter::default() };
     while steps(&store, "b").await?.len() < 3 || store.list(&waiting, 10).await?.len() < 2 {
         sleep(Duration::from_millis(5)).await;
     }
     println!("b: {}", steps(&store, "b").await?.join(", "));
-    let dead = LetterFilter { state: Some(LetterState::Dead), ..LetterFilter::default() };
+    let dead =
+        FailedMessageFilter { state: Some(FailedMessageState::Dead), ..FailedMessageFilter::default() };
     let head = store.list(&dead, 1).await?.remove(0);
     let holds_back = store.show(head.id).await?.holds_back;
     println!("a: {}, and holds back {holds_back}: {}", head.state, head.error);

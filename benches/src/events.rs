@@ -26,7 +26,7 @@ pub(crate) const TOPIC: &str = Made::TOPIC;
 /// How many characters of text fill an event up to 1 KiB.
 const TEXT: usize = 820;
 
-const LETTERS: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+const FAILED_MESSAGES: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
 
 /// Makes `n` events, numbered from 0; the same ones each time.
 pub(crate) fn events(n: usize) -> impl Iterator<Item = Made> {
@@ -34,7 +34,7 @@ pub(crate) fn events(n: usize) -> impl Iterator<Item = Made> {
     (0..n as u64).map(move |number| {
         // The third power makes the first hundredth of the keys a fifth of the events.
         let account = (dice.f64().powi(3) * ACCOUNTS) as u64;
-        let text = (0..TEXT).map(|_| char::from(LETTERS[dice.usize(..64)])).collect();
+        let text = (0..TEXT).map(|_| char::from(FAILED_MESSAGES[dice.usize(..64)])).collect();
         Made { account: format!("account-{account}"), number, text }
     })
 }

@@ -30,12 +30,12 @@ fn consumer_on_sqlite_writes_its_row_and_the_next_event_together() {
 }
 
 #[test]
-fn dead_letter_is_applied_once_after_the_repair() {
+fn failed_message_is_applied_once_after_the_repair() {
     assert_eq!(
-        output_of(env!("CARGO_BIN_EXE_03-dead-letter-fix-retry")),
+        output_of(env!("CARGO_BIN_EXE_03-dead-failed-message-fix-retry")),
         "dead after 3 runs: product \"lamp\" is not in the catalogue\n\
-         letter is resolved\n\
-         a second retry says: letter 1 is resolved: only a dead one can be retried\n\
+         failed message is resolved\n\
+         a second retry says: failed message 1 is resolved: only a dead one can be retried\n\
          1 bill of 1250 pence\n"
     );
 }

@@ -1,4 +1,4 @@
--- Everything that the engine keeps in a file: topics, relay, inbox, dead letters and the operators' tools, in that order.
+-- Everything that the engine keeps in a file: topics, relay, inbox, failed messages and the operators' tools, in that order.
 -- The file is the user's too, so every name has a prefix. Times are microseconds since 1970-01-01 UTC, by the clock of this
 -- machine. Names are interned: a topic or consumer is a small integer wherever rows are many.
 
@@ -111,7 +111,7 @@ INSERT INTO messagekit_relay_shards (shard) SELECT shard FROM shards;
 
 -- # Inbox
 
--- outcome: 0 done, 1 held (a dead letter is open), 2 discarded.
+-- outcome: 0 done, 1 held (a failed message is open), 2 discarded.
 CREATE TABLE messagekit_processed_messages (
   consumer_id  INTEGER NOT NULL,
   message_id   TEXT NOT NULL,
@@ -160,15 +160,15 @@ CREATE TABLE messagekit_suspect_notes (
   PRIMARY KEY (consumer_id, message_id, noted_by)
 ) STRICT, WITHOUT ROWID;
 
--- # Dead letters
+-- # Failed messages
 
 -- A message that was set aside, whole. consumer_id: for a message that its broker kept, a scope among the consumers, `queue:` or
 -- `topic:` and the name; return_to is where a retry of it goes. place_topic is NULL when it is the topic.
 -- due is also the end of a lease; running_since stays set until a run has answered; token fences earlier leases.
--- parked = 1: the letter takes part in the order of its key. State waiting: an open letter of its key stands before it.
--- run_length: how many messages of the key ran together in the last lease. alone: how many, from here on, run one at a time
--- after a death.
-CREATE TABLE messagekit_dead_letters (
+-- parked = 1: the failed message takes part in the order of its key. State waiting: an open failed message of its key stands
+-- before it. run_length: how many messages of the key ran together in the last lease. alone: how many, from here on, run one at a
+-- time after a death.
+CREATE TABLE messagekit_failed_messages (
   id            INTEGER PRIMARY KEY AUTOINCREMENT,
   consumer_id   INTEGER NOT NULL,
   message_id    TEXT NOT NULL,
@@ -205,22 +205,22 @@ CREATE TABLE messagekit_dead_letters (
   CHECK (parked = 1 OR state <> 'waiting')
 ) STRICT;
 
-CREATE INDEX messagekit_dead_letters_due ON messagekit_dead_letters (consumer_id, due)
+CREATE INDEX messagekit_failed_messages_due ON messagekit_failed_messages (consumer_id, due)
   WHERE state IN ('retrying', 'replaying');
-CREATE INDEX messagekit_dead_letters_returns ON messagekit_dead_letters (origin, due)
+CREATE INDEX messagekit_failed_messages_returns ON messagekit_failed_messages (origin, due)
   WHERE state IN ('retrying', 'replaying') AND origin <> 'store';
--- The keys that are held, each with its letters in order: what a claim asks, and what runs next. The last two columns
--- answer the condition, so that no look reads a letter.
-CREATE INDEX messagekit_dead_letters_key
-  ON messagekit_dead_letters (consumer_id, topic, key, partition, offset, id, parked, state)
+-- The keys that are held, each with its failed messages in order: what a claim asks, and what runs next. The last two columns
+-- answer the condition, so that no look reads a failed message.
+CREATE INDEX messagekit_failed_messages_key
+  ON messagekit_failed_messages (consumer_id, topic, key, partition, offset, id, parked, state)
   WHERE parked = 1 AND state NOT IN ('resolved', 'discarded');
 -- Totals, and the pages of one consumer or one state.
-CREATE INDEX messagekit_dead_letters_consumer ON messagekit_dead_letters (consumer_id, state, id);
-CREATE INDEX messagekit_dead_letters_fingerprint ON messagekit_dead_letters (fingerprint, id);
+CREATE INDEX messagekit_failed_messages_consumer ON messagekit_failed_messages (consumer_id, state, id);
+CREATE INDEX messagekit_failed_messages_fingerprint ON messagekit_failed_messages (fingerprint, id);
 
 -- # Operations
 
--- Events of this file that failed elsewhere, as the dead letters of brokers tell.
+-- Events of this file that failed elsewhere, as the failed messages of brokers tell.
 CREATE TABLE messagekit_outbox_failures (
   event_id  TEXT NOT NULL,
   scope     TEXT NOT NULL,
@@ -267,7 +267,7 @@ CREATE TABLE messagekit_replay_items (
   PRIMARY KEY (job_id, number)
 ) STRICT, WITHOUT ROWID;
 
--- What operators did: a row for each act, written in its transaction. ids is a JSON list of letters, or of one replay;
+-- What operators did: a row for each act, written in its transaction. ids is a JSON list of failed messages, or of one replay;
 -- done says for how many of them the act did something.
 CREATE TABLE messagekit_admin_audit (
   id         INTEGER PRIMARY KEY AUTOINCREMENT,

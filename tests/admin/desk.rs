@@ -1,4 +1,4 @@
-//! Acts over HTTP on letters in PostgreSQL.
+//! Acts over HTTP on failed messages in PostgreSQL.
 
 use messagekit_admin::Role;
 use messagekit_testkit::block_on;
@@ -25,13 +25,13 @@ pub(crate) fn ask(served: &Served, method: &str, path: &str, body: Option<&Value
 fn two_operators_have_one_effect_and_each_act_one_row() {
     let database = block_on(async {
         let database = Database::fresh().await;
-        stock::letters(&database.store().await, "billing", 1_203).await;
+        stock::failed_messages(&database.store().await, "billing", 1_203).await;
         database
     });
     let served = Served::over(&database);
     let (status, page) = ask(&served, "GET", "/api/v1/dlq?limit=1", None);
     assert_eq!(status, 200);
-    let id = page["letters"][0]["id"].as_i64().unwrap();
+    let id = page["failed_messages"][0]["id"].as_i64().unwrap();
     let path = format!("/api/v1/dlq/{id}/retry");
     let mut seen: Vec<u16> = std::thread::scope(|scope| {
         let clicks: Vec<_> = (0..8).map(|_| scope.spawn(|| ask(&served, "POST", &path, None).0)).collect();
@@ -57,5 +57,5 @@ fn two_operators_have_one_effect_and_each_act_one_row() {
         let select = "SELECT count(*) FROM messagekit.admin_audit";
         sqlx::query(select).fetch_one(store.pool()).await.unwrap().get::<i64, _>(0)
     });
-    assert_eq!(audit, 8 + 3, "one row per request, and per 500 letters of a selection");
+    assert_eq!(audit, 8 + 3, "one row per request, and per 500 failed messages of a selection");
 }

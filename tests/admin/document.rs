@@ -20,7 +20,7 @@ fn every_operation_answers_every_role_as_described() {
     let database = block_on(async {
         let database = Database::fresh().await;
         let store = database.store().await;
-        stock::letters(&store, "billing", 200).await;
+        stock::failed_messages(&store, "billing", 200).await;
         stock::events(&store, 200).await;
         database
     });

@@ -1,4 +1,4 @@
-//! A database with letters and events, and an admin that serves it.
+//! A database with failed messages and events, and an admin that serves it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -64,7 +64,7 @@ impl Drop for Served {
     }
 }
 
-pub(crate) async fn letters(store: &PostgresStore, consumer: &str, count: usize) {
+pub(crate) async fn failed_messages(store: &PostgresStore, consumer: &str, count: usize) {
     let mut tx = store.begin().await.unwrap();
     for number in 1..=count {
         let message = Message::new("orders.order", format!(r#"{{"number":{number}}}"#))

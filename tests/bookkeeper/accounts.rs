@@ -1,7 +1,7 @@
 //! What RabbitMQ says about a death, for each reason and each type of queue, and what strangers forge.
 
 use lapin::types::{AMQPValue, FieldArray, FieldTable};
-use messagekit::{Act, Acted, ErrorKind, LetterState, Origin};
+use messagekit::{Act, Acted, ErrorKind, FailedMessageState, Origin};
 use messagekit_testkit::block_on;
 
 use crate::rabbit::{order, text};
@@ -40,18 +40,26 @@ fn every_reason_is_told_of_classic_and_of_quorum_queues() {
         rabbit.give_back_until_dead(&limited, &dead, expected.len() as u32).await;
 
         let bookkeeper = stage.keep_queue();
-        let letters = stage.until_letters(expected.len()).await;
-        let mut found: Vec<_> =
-            letters.iter().map(|letter| (letter.return_to.clone().unwrap(), &*letter.kind)).collect();
+        let failed_messages = stage.until_failed_messages(expected.len()).await;
+        let mut found: Vec<_> = failed_messages
+            .iter()
+            .map(|failed_message| (failed_message.return_to.clone().unwrap(), &*failed_message.kind))
+            .collect();
         found.sort_unstable();
         expected.sort_unstable();
         assert_eq!(found, expected);
-        for letter in &letters {
-            assert_eq!((letter.origin, letter.state), (Origin::Queue, LetterState::Dead));
-            assert_eq!(letter.consumer, format!("queue:{}", letter.return_to.as_deref().unwrap()));
-            assert_eq!((letter.message_id.as_str(), &*letter.topic), ("m-1", &*dead));
-            assert_eq!(letter.received.message.headers.text("tenant"), Some("north"));
-            assert!(letter.received.message.payload.starts_with(b"{\"n\": "));
+        for failed_message in &failed_messages {
+            assert_eq!(
+                (failed_message.origin, failed_message.state),
+                (Origin::Queue, FailedMessageState::Dead)
+            );
+            assert_eq!(
+                failed_message.consumer,
+                format!("queue:{}", failed_message.return_to.as_deref().unwrap())
+            );
+            assert_eq!((failed_message.message_id.as_str(), &*failed_message.topic), ("m-1", &*dead));
+            assert_eq!(failed_message.received.message.headers.text("tenant"), Some("north"));
+            assert!(failed_message.received.message.payload.starts_with(b"{\"n\": "));
         }
         bookkeeper.stop().await;
         assert_eq!(stage.rabbit.count(&dead).await, 0, "everything is acknowledged");
@@ -70,9 +78,9 @@ fn the_last_of_several_deaths_is_the_one_that_counts() {
         rabbit.publish("", &work, order("m-1"), b"{}").await;
         rabbit.reject(&work).await;
         let bookkeeper = stage.keep_queue();
-        let letter = stage.until_letters(1).await.remove(0);
-        assert_eq!((&*letter.kind, letter.return_to.as_deref()), ("expired", Some(&*wait)));
-        let account = letter.received.message.headers.text("x-death").unwrap();
+        let failed_message = stage.until_failed_messages(1).await.remove(0);
+        assert_eq!((&*failed_message.kind, failed_message.return_to.as_deref()), ("expired", Some(&*wait)));
+        let account = failed_message.received.message.headers.text("x-death").unwrap();
         assert!(account.contains("rejected") && account.contains("expired"), "both deaths: {account}");
         bookkeeper.stop().await;
     });
@@ -114,13 +122,21 @@ fn strangers_and_forgers_end_nothing_and_send_nothing_anywhere() {
             rabbit.publish("", &dead, properties, b"\xff\x00 no json").await;
         }
         let bookkeeper = stage.keep_queue();
-        for letter in stage.until_letters(strange.len()).await {
-            assert_eq!((&*letter.kind, &letter.return_to), ("unexplained", &None), "{}", letter.error);
-            assert_eq!(letter.consumer, format!("queue:{dead}"));
-            assert_eq!(&letter.received.message.payload[..], b"\xff\x00 no json");
-            let refused = stage.act(Act::Retry, letter.id).await;
-            assert_eq!(refused, Acted::WrongState(LetterState::Dead));
-            assert_eq!(refused.done(Act::Retry, letter.id).unwrap_err().kind(), ErrorKind::WrongState);
+        for failed_message in stage.until_failed_messages(strange.len()).await {
+            assert_eq!(
+                (&*failed_message.kind, &failed_message.return_to),
+                ("unexplained", &None),
+                "{}",
+                failed_message.error
+            );
+            assert_eq!(failed_message.consumer, format!("queue:{dead}"));
+            assert_eq!(&failed_message.received.message.payload[..], b"\xff\x00 no json");
+            let refused = stage.act(Act::Retry, failed_message.id).await;
+            assert_eq!(refused, Acted::WrongState(FailedMessageState::Dead));
+            assert_eq!(
+                refused.done(Act::Retry, failed_message.id).unwrap_err().kind(),
+                ErrorKind::WrongState
+            );
         }
         bookkeeper.stop().await;
     });

@@ -3,7 +3,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 
-use messagekit::{Act, Acted, LetterState};
+use messagekit::{Act, Acted, FailedMessageState};
 use messagekit_testkit::{block_on, eventually};
 use messagekit_tests::services;
 
@@ -48,7 +48,7 @@ impl Drop for Program {
 }
 
 #[test]
-fn killed_while_it_keeps_leaves_one_letter_for_each_death() {
+fn killed_while_it_keeps_leaves_one_failed_message_for_each_death() {
     block_on(async {
         for at in ["bookkeeper.kept:2", "consumer.advanced", "consumer.committed"] {
             let stage = Stage::new().await;
@@ -60,8 +60,9 @@ fn killed_while_it_keeps_leaves_one_letter_for_each_death() {
             }
             Program::start(&stage, Some(at)).dies().await;
             let _second = Program::start(&stage, None);
-            let letters = stage.until_letters(3).await;
-            let ids: Vec<_> = letters.iter().map(|letter| letter.message_id.as_str()).collect();
+            let failed_messages = stage.until_failed_messages(3).await;
+            let ids: Vec<_> =
+                failed_messages.iter().map(|failed_message| failed_message.message_id.as_str()).collect();
             assert_eq!(ids, ["m-1", "m-2", "m-3"], "{at}");
             eventually("everything is acknowledged", PATIENCE, async || {
                 stage.rabbit.count(&stage.dead()).await == 0
@@ -81,16 +82,16 @@ fn killed_on_the_way_back_sends_the_same_message_again_and_no_other() {
             stage.rabbit.publish("", &billing, order("m-1"), b"\xff any bytes").await;
             stage.rabbit.reject(&billing).await;
             let first = Program::start(&stage, Some(at));
-            let letter = stage.until_letters(1).await.remove(0).head.id;
-            assert_eq!(stage.act(Act::Retry, letter).await, Acted::Done);
+            let failed_message = stage.until_failed_messages(1).await.remove(0).head.id;
+            assert_eq!(stage.act(Act::Retry, failed_message).await, Acted::Done);
             first.dies().await;
             // The lease of the dead process has ended.
-            sqlx::query("UPDATE messagekit.dead_letters SET due = now() WHERE due IS NOT NULL")
+            sqlx::query("UPDATE messagekit.failed_messages SET due = now() WHERE due IS NOT NULL")
                 .execute(stage.store.pool())
                 .await
                 .unwrap();
             let _second = Program::start(&stage, None);
-            stage.until_state(letter, LetterState::Resolved).await;
+            stage.until_state(failed_message, FailedMessageState::Resolved).await;
             assert_eq!(stage.rabbit.count(&billing).await, copies, "{at}");
             for _ in 0..copies {
                 let copy = stage.rabbit.next(&billing).await;
@@ -98,7 +99,7 @@ fn killed_on_the_way_back_sends_the_same_message_again_and_no_other() {
                 assert_eq!(copy.properties.message_id().as_ref().map(|id| id.as_str()), Some("m-1"));
                 assert_eq!(header(&copy, "x-messagekit-returns").as_deref(), Some("1"));
             }
-            assert_eq!(stage.letters().await.len(), 1);
+            assert_eq!(stage.failed_messages().await.len(), 1);
         }
     });
 }

@@ -1,4 +1,4 @@
-//! What a bookkeeper makes of dead letters of real brokers.
+//! What a bookkeeper makes of failed messages of real brokers.
 // Fixtures are test code too, which clippy sees only in functions marked as tests.
 #![allow(clippy::unwrap_used)]
 

@@ -24,7 +24,7 @@ fn a_failure_of_our_event_is_noted_and_of_another_one_not() {
             stage.rabbit.reject(&billing).await;
         }
         let bookkeeper = stage.keep_queue();
-        stage.until_letters(2).await;
+        stage.until_failed_messages(2).await;
         let noted: Vec<(String, String, String)> =
             sqlx::query_as("SELECT event_id, consumer, reason FROM messagekit.outbox_failures")
                 .fetch_all(stage.store.pool())

@@ -1,6 +1,6 @@
-//! Letters on their way back to a queue.
+//! Failed messages on their way back to a queue.
 
-use messagekit::{Act, Acted, Consumer, HandlerError, LetterState, Message, Shutdown};
+use messagekit::{Act, Acted, Consumer, FailedMessageState, HandlerError, Message, Shutdown};
 use messagekit_postgres::PgTx;
 use messagekit_testkit::{block_on, eventually};
 
@@ -8,7 +8,7 @@ use crate::rabbit::{header, order};
 use crate::stage::{PATIENCE, Stage};
 
 #[test]
-fn a_letter_reaches_its_own_queue_only_and_its_effect_happens_once() {
+fn a_failed_message_reaches_its_own_queue_only_and_its_effect_happens_once() {
     block_on(async {
         let stage = Stage::new().await;
         let (billing, shipping) = (stage.of("billing"), stage.of("shipping"));
@@ -18,17 +18,17 @@ fn a_letter_reaches_its_own_queue_only_and_its_effect_happens_once() {
         stage.rabbit.publish(&stage.of("events"), "orders.order", order("m-1"), b"{}").await;
         stage.rabbit.reject(&billing).await;
         let bookkeeper = stage.keep_queue();
-        let letter = stage.until_letters(1).await.remove(0).head.id;
+        let failed_message = stage.until_failed_messages(1).await.remove(0).head.id;
 
         // Two operators and a double click: one of the three is done.
         let acts = tokio::join!(
-            stage.act(Act::Retry, letter),
-            stage.act(Act::Retry, letter),
-            stage.act(Act::Retry, letter)
+            stage.act(Act::Retry, failed_message),
+            stage.act(Act::Retry, failed_message),
+            stage.act(Act::Retry, failed_message)
         );
         let done = <[Acted; 3]>::from(acts).into_iter().filter(|acted| *acted == Acted::Done).count();
         assert_eq!(done, 1, "{acts:?}");
-        stage.until_state(letter, LetterState::Resolved).await;
+        stage.until_state(failed_message, FailedMessageState::Resolved).await;
         assert_eq!((stage.rabbit.count(&billing).await, stage.rabbit.count(&shipping).await), (1, 1));
 
         // A late copy beside the returned one, and a consumer that is repaired by now.
@@ -62,7 +62,7 @@ async fn bill(tx: &mut PgTx, order: Message) -> Result<(), HandlerError> {
 }
 
 #[test]
-fn a_letter_goes_back_with_its_id_its_headers_and_its_bytes() {
+fn a_failed_message_goes_back_with_its_id_its_headers_and_its_bytes() {
     block_on(async {
         let stage = Stage::new().await;
         let billing = stage.of("billing");
@@ -70,8 +70,8 @@ fn a_letter_goes_back_with_its_id_its_headers_and_its_bytes() {
         stage.rabbit.publish("", &billing, order("m-1"), b"\xff\x00 any bytes").await;
         stage.rabbit.reject(&billing).await;
         let bookkeeper = stage.keep_queue();
-        let letter = stage.until_letters(1).await.remove(0).head.id;
-        stage.send_back(letter).await;
+        let failed_message = stage.until_failed_messages(1).await.remove(0).head.id;
+        stage.send_back(failed_message).await;
         let back = stage.rabbit.next(&billing).await;
         assert_eq!(back.data, b"\xff\x00 any bytes");
         assert_eq!(back.properties.message_id().as_ref().map(|id| id.as_str()), Some("m-1"));
@@ -83,7 +83,7 @@ fn a_letter_goes_back_with_its_id_its_headers_and_its_bytes() {
 }
 
 #[test]
-fn what_always_dies_is_a_new_letter_each_time_until_the_operator_stops() {
+fn what_always_dies_is_a_new_failed_message_each_time_until_the_operator_stops() {
     block_on(async {
         let stage = Stage::new().await;
         let billing = stage.of("billing");
@@ -92,23 +92,28 @@ fn what_always_dies_is_a_new_letter_each_time_until_the_operator_stops() {
         stage.rabbit.reject(&billing).await;
         let bookkeeper = stage.keep_queue();
         for round in 1..=3 {
-            let letter = stage.until_letters(round).await.pop().unwrap().head.id;
-            stage.send_back(letter).await;
+            let failed_message = stage.until_failed_messages(round).await.pop().unwrap().head.id;
+            stage.send_back(failed_message).await;
             stage.rabbit.reject(&billing).await;
         }
-        let letters = stage.until_letters(4).await;
-        let ids: Vec<_> = letters.iter().map(|letter| letter.message_id.as_str()).collect();
+        let failed_messages = stage.until_failed_messages(4).await;
+        let ids: Vec<_> =
+            failed_messages.iter().map(|failed_message| failed_message.message_id.as_str()).collect();
         assert_eq!(ids, ["m-1", "m-1+1", "m-1+2", "m-1+3"]);
-        assert!(letters[3].error.ends_with("sent back 3 times before"), "{}", letters[3].error);
-        assert_eq!(letters[3].state, LetterState::Dead);
-        assert_eq!(stage.act(Act::Discard, letters[3].id).await, Acted::Done);
+        assert!(
+            failed_messages[3].error.ends_with("sent back 3 times before"),
+            "{}",
+            failed_messages[3].error
+        );
+        assert_eq!(failed_messages[3].state, FailedMessageState::Dead);
+        assert_eq!(stage.act(Act::Discard, failed_messages[3].id).await, Acted::Done);
         assert_eq!(stage.rabbit.count(&billing).await, 0);
         bookkeeper.stop().await;
     });
 }
 
 #[test]
-fn a_queue_that_is_gone_leaves_the_letter_dead_with_the_reason() {
+fn a_queue_that_is_gone_leaves_the_failed_message_dead_with_the_reason() {
     block_on(async {
         let stage = Stage::new().await;
         let billing = stage.of("billing");
@@ -116,16 +121,16 @@ fn a_queue_that_is_gone_leaves_the_letter_dead_with_the_reason() {
         stage.rabbit.publish("", &billing, order("m-1"), b"{}").await;
         stage.rabbit.reject(&billing).await;
         let bookkeeper = stage.keep_queue();
-        let letter = stage.until_letters(1).await.remove(0).head.id;
+        let failed_message = stage.until_failed_messages(1).await.remove(0).head.id;
         stage.rabbit.delete(&billing).await;
-        assert_eq!(stage.act(Act::Retry, letter).await, Acted::Done);
+        assert_eq!(stage.act(Act::Retry, failed_message).await, Acted::Done);
         eventually("the broker returns it", PATIENCE, async || bookkeeper.stats.read().refused == 1).await;
-        stage.until_state(letter, LetterState::Dead).await;
-        let dead = stage.letters().await.remove(0);
+        stage.until_state(failed_message, FailedMessageState::Dead).await;
+        let dead = stage.failed_messages().await.remove(0);
         assert_eq!(&*dead.kind, "unroutable");
         assert!(dead.error.starts_with(&format!("queue {billing} did not take it back")), "{}", dead.error);
         stage.rabbit.queue(&billing, &[]).await;
-        stage.send_back(letter).await;
+        stage.send_back(failed_message).await;
         assert_eq!(stage.rabbit.count(&billing).await, 1);
         bookkeeper.stop().await;
     });

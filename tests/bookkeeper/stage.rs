@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use messagekit::bookkeeper::{Bookkeeper, BookkeeperStats, Reading};
-use messagekit::{Act, Acted, Actor, DeadLetter, DeadLetters, Error, LetterFilter, LetterState, Shutdown};
+use messagekit::{
+    Act, Acted, Actor, Error, FailedMessage, FailedMessageFilter, FailedMessageState, FailedMessages,
+    Shutdown,
+};
 use messagekit_kafka::Kafka;
 use messagekit_postgres::PostgresStore;
 use messagekit_rabbitmq::RabbitMq;
@@ -63,42 +66,42 @@ impl Stage {
         Running::start(bookkeeper.topics(topics, kafka.publisher().unwrap()).build().unwrap())
     }
 
-    /// Every letter, oldest first.
-    pub(crate) async fn letters(&self) -> Vec<DeadLetter> {
-        let mut letters = Vec::new();
-        for id in self.store.ids(&LetterFilter::default(), 1_000).await.unwrap() {
-            letters.push(self.store.show(id).await.unwrap());
+    /// Every failed message, oldest first.
+    pub(crate) async fn failed_messages(&self) -> Vec<FailedMessage> {
+        let mut failed_messages = Vec::new();
+        for id in self.store.ids(&FailedMessageFilter::default(), 1_000).await.unwrap() {
+            failed_messages.push(self.store.show(id).await.unwrap());
         }
-        letters
+        failed_messages
     }
 
-    /// Waits for so many letters.
-    pub(crate) async fn until_letters(&self, letters: usize) -> Vec<DeadLetter> {
+    /// Waits for so many failed messages.
+    pub(crate) async fn until_failed_messages(&self, failed_messages: usize) -> Vec<FailedMessage> {
         let mut found = Vec::new();
-        eventually("the letters are kept", PATIENCE, async || {
-            found = self.letters().await;
-            found.len() == letters
+        eventually("the failed messages are kept", PATIENCE, async || {
+            found = self.failed_messages().await;
+            found.len() == failed_messages
         })
         .await;
         found
     }
 
     /// A person acts.
-    pub(crate) async fn act(&self, act: Act, letter: i64) -> Acted {
-        self.store.act(act, &[letter], &Actor::new("ann", "test")).await.unwrap()[0]
+    pub(crate) async fn act(&self, act: Act, failed_message: i64) -> Acted {
+        self.store.act(act, &[failed_message], &Actor::new("ann", "test")).await.unwrap()[0]
     }
 
-    pub(crate) async fn until_state(&self, letter: i64, state: LetterState) {
-        eventually(&format!("letter {letter} is {state}"), PATIENCE, async || {
-            self.store.show(letter).await.unwrap().state == state
+    pub(crate) async fn until_state(&self, failed_message: i64, state: FailedMessageState) {
+        eventually(&format!("failed message {failed_message} is {state}"), PATIENCE, async || {
+            self.store.show(failed_message).await.unwrap().state == state
         })
         .await;
     }
 
-    /// A person sends a letter back, and it arrives.
-    pub(crate) async fn send_back(&self, letter: i64) {
-        assert_eq!(self.act(Act::Retry, letter).await, Acted::Done);
-        self.until_state(letter, LetterState::Resolved).await;
+    /// A person sends a failed message back, and it arrives.
+    pub(crate) async fn send_back(&self, failed_message: i64) {
+        assert_eq!(self.act(Act::Retry, failed_message).await, Acted::Done);
+        self.until_state(failed_message, FailedMessageState::Resolved).await;
     }
 }
 

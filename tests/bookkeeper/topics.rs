@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use messagekit::{
-    Act, Acted, Consumer, HandlerError, LetterState, Message, NoStore, Origin, Publisher, Shutdown, headers,
+    Act, Acted, Consumer, FailedMessageState, HandlerError, Message, NoStore, Origin, Publisher, Shutdown,
+    headers,
 };
 use messagekit_kafka::Kafka;
 use messagekit_testkit::{block_on, eventually};
@@ -48,19 +49,22 @@ fn what_a_consumer_without_a_database_sets_aside_comes_back_to_it() {
             published.unwrap();
         }
 
-        let letter = stage.until_letters(1).await.remove(0);
+        let failed_message = stage.until_failed_messages(1).await.remove(0);
         assert_eq!(
-            (letter.origin, &*letter.kind, &*letter.error),
+            (failed_message.origin, &*failed_message.kind, &*failed_message.error),
             (Origin::Topic, "permanent", "out of paper")
         );
-        assert_eq!(letter.consumer, format!("topic:{}/{}", stage.dead(), stage.of("printing")));
-        assert_eq!((letter.message_id.as_str(), letter.return_to.as_deref()), ("m-1", Some(&*topic)));
-        assert_eq!(&letter.received.message.payload[..], b"\xff any bytes");
+        assert_eq!(failed_message.consumer, format!("topic:{}/{}", stage.dead(), stage.of("printing")));
+        assert_eq!(
+            (failed_message.message_id.as_str(), failed_message.return_to.as_deref()),
+            ("m-1", Some(&*topic))
+        );
+        assert_eq!(&failed_message.received.message.payload[..], b"\xff any bytes");
 
         REPAIRED.store(true, Ordering::Relaxed);
-        stage.send_back(letter.id).await;
+        stage.send_back(failed_message.id).await;
         eventually("it is printed", PATIENCE, async || PRINTED.load(Ordering::Relaxed) > 0).await;
-        assert_eq!(stage.letters().await.len(), 1);
+        assert_eq!(stage.failed_messages().await.len(), 1);
         shutdown.request();
         running.await.unwrap().unwrap();
         bookkeeper.stop().await;
@@ -90,19 +94,26 @@ fn a_record_that_a_sink_connector_cannot_take_is_kept_and_says_that_it_cannot_go
         };
         records::write(&stage.dead(), connect(b"2", b"not json"), b"not json").await;
         records::write(&stage.dead(), connect(b"\xff", b"\xfe\xff"), b"\xff\x00").await;
-        let letters = stage.until_letters(2).await;
-        for letter in &letters {
+        let failed_messages = stage.until_failed_messages(2).await;
+        for failed_message in &failed_messages {
             assert_eq!(
-                (letter.origin, &*letter.kind, &letter.return_to),
+                (failed_message.origin, &*failed_message.kind, &failed_message.return_to),
                 (Origin::Topic, "connector", &None)
             );
-            assert_eq!(letter.consumer, format!("topic:{}/warehouse", stage.dead()));
-            assert!(letter.error.starts_with("connector warehouse task 0 failed at VALUE_CONVERTER"));
-            assert!(letter.error.contains("there is no way back into a connector"), "{}", letter.error);
-            assert_eq!(stage.act(Act::Retry, letter.id).await, Acted::WrongState(LetterState::Dead));
+            assert_eq!(failed_message.consumer, format!("topic:{}/warehouse", stage.dead()));
+            assert!(failed_message.error.starts_with("connector warehouse task 0 failed at VALUE_CONVERTER"));
+            assert!(
+                failed_message.error.contains("there is no way back into a connector"),
+                "{}",
+                failed_message.error
+            );
+            assert_eq!(
+                stage.act(Act::Retry, failed_message.id).await,
+                Acted::WrongState(FailedMessageState::Dead)
+            );
         }
-        assert_eq!(letters[0].message_id.as_str(), "at:orders.order/2/40");
-        assert_eq!(&letters[1].received.message.payload[..], b"\xff\x00");
+        assert_eq!(failed_messages[0].message_id.as_str(), "at:orders.order/2/40");
+        assert_eq!(&failed_messages[1].received.message.payload[..], b"\xff\x00");
         bookkeeper.stop().await;
     });
 }

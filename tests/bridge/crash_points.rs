@@ -45,6 +45,6 @@ fn a_bridge_that_dies_after_settling_goes_on() {
 }
 
 #[test]
-fn a_bridge_that_dies_after_a_letter_goes_on() {
+fn a_bridge_that_dies_after_a_dead_letter_goes_on() {
     dies_at("bridge.dead_lettered");
 }

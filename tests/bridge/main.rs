@@ -3,11 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod crash_points;
+mod dead_letters;
 mod forwarding;
 mod full_queue;
 mod held_back;
 mod kills;
-mod letters;
 mod mistakes;
 mod one_router;
 mod rabbit;

@@ -96,9 +96,9 @@ fn a_bridge_goes_on_by_itself_after_every_restart_of_kafka() {
         .await;
         let source = Kafka::new(services::kafka()).topics([stage.dead()]);
         let subscriber = messagekit::Source::bind(source, &unique("reader"), &[]).await.unwrap();
-        let letters = Receiver::new(subscriber, "reader").take_distinct(dead.len()).await;
-        let letters: Vec<Message> = letters.into_iter().map(|delivery| delivery.message).collect();
-        assert_eq!(ids(&letters), ids(&dead));
+        let dead_letters = Receiver::new(subscriber, "reader").take_distinct(dead.len()).await;
+        let dead_letters: Vec<Message> = dead_letters.into_iter().map(|delivery| delivery.message).collect();
+        assert_eq!(ids(&dead_letters), ids(&dead));
         assert!(bridge.stop().await.success());
     });
 }

@@ -68,5 +68,5 @@ async fn a_message_that_fails_holds_back_what_is_behind_it_until_it_succeeds() {
     eventually("everything is applied", SOON, async || desk.notes().await.len() as i64 == NOTES).await;
     running.stop().await;
     assert_eq!(desk.notes().await, (0..NOTES).collect::<Vec<_>>());
-    assert!(desk.letters().await.is_empty());
+    assert!(desk.failed_messages().await.is_empty());
 }

@@ -206,10 +206,13 @@ fn what_the_mounted_files_name_is_what_the_programs_declare() {
     let (bridge, bookkeeper) = (page("deploy/bridge.toml"), page("deploy/bookkeeper.toml"));
     let exchange = format!("exchange = \"{}\"", messagekit_shipping::EXCHANGE);
     assert!(bridge.contains(&exchange), "the bridge publishes to another exchange than shipping declares");
-    let queue = format!("queues = [\"{}\"]", messagekit_shipping::DEAD_LETTERS);
+    let queue = format!("queues = [\"{}\"]", messagekit_shipping::FAILED_MESSAGES);
     assert!(bookkeeper.contains(&queue), "the bookkeeper does not read what shipping's queue gives up");
     let name = bridge.split("name = \"").nth(1).and_then(|rest| rest.split('"').next()).expect("a name");
-    assert!(bookkeeper.contains(&format!("topics = [\"{name}.dead\"]")), "the bridge's letters are not read");
+    assert!(
+        bookkeeper.contains(&format!("topics = [\"{name}.dead\"]")),
+        "the bridge's failed messages are not read"
+    );
 }
 
 #[test]

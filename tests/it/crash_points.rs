@@ -69,8 +69,8 @@ points! {
     consumer_dies_after_settling: Role::Billing, "consumer.settled", 3;
     consumer_dies_while_setting_aside: Role::Billing, "set_aside.written", 3;
     consumer_dies_after_setting_aside: Role::Billing, "set_aside.committed", 3;
-    consumer_dies_with_a_leased_letter: Role::Billing, "retry.leased", 3;
+    consumer_dies_with_a_leased_failed_message: Role::Billing, "retry.leased", 3;
     consumer_dies_after_the_handler_of_a_retry: Role::Billing, "retry.handled", 3;
-    consumer_dies_after_resolving_a_letter: Role::Billing, "retry.resolved", 3;
+    consumer_dies_after_resolving_a_failed_message: Role::Billing, "retry.resolved", 3;
     consumer_dies_after_the_commit_of_a_retry: Role::Billing, "retry.committed", 3;
 }

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use messagekit::{
-    Act, Actor, Consumer, ConsumerBuilder, ConsumerStats, DeadLetter, DeadLetters, Envelope, Error, Event,
-    HandlerError, LetterFilter, Message, OnFailure, Publisher, Shutdown, Stats, Store, codec,
+    Act, Actor, Consumer, ConsumerBuilder, ConsumerStats, Envelope, Error, Event, FailedMessage,
+    FailedMessageFilter, FailedMessages, HandlerError, Message, OnFailure, Publisher, Shutdown, Stats, Store,
+    codec,
 };
 use messagekit_sqlite::{SqliteOptions, SqliteSource, SqliteStore, SqliteTx};
 use messagekit_testkit::eventually;
@@ -70,17 +71,17 @@ impl Desk {
         self.numbers("SELECT number FROM notes ORDER BY rowid").await
     }
 
-    pub(crate) async fn letters(&self) -> Vec<DeadLetter> {
-        let mut letters = Vec::new();
-        for id in self.store.ids(&LetterFilter::default(), 1_000).await.unwrap() {
-            letters.push(self.store.show(id).await.unwrap());
+    pub(crate) async fn failed_messages(&self) -> Vec<FailedMessage> {
+        let mut failed_messages = Vec::new();
+        for id in self.store.ids(&FailedMessageFilter::default(), 1_000).await.unwrap() {
+            failed_messages.push(self.store.show(id).await.unwrap());
         }
-        letters
+        failed_messages
     }
 
-    /// Asks for one more run of a letter.
-    pub(crate) async fn retry(&self, letter: i64) -> Result<(), Error> {
-        retry(&self.store, letter).await
+    /// Asks for one more run of a failed message.
+    pub(crate) async fn retry(&self, failed_message: i64) -> Result<(), Error> {
+        retry(&self.store, failed_message).await
     }
 
     pub(crate) async fn publish(&self, messages: &[Message]) {
@@ -100,9 +101,10 @@ impl Desk {
     }
 }
 
-/// Asks for one more run of a letter, as an operator.
-pub(crate) async fn retry(store: &SqliteStore, letter: i64) -> Result<(), Error> {
-    store.act(Act::Retry, &[letter], &Actor::new("operator", "test")).await?[0].done(Act::Retry, letter)
+/// Asks for one more run of a failed message, as an operator.
+pub(crate) async fn retry(store: &SqliteStore, failed_message: i64) -> Result<(), Error> {
+    store.act(Act::Retry, &[failed_message], &Actor::new("operator", "test")).await?[0]
+        .done(Act::Retry, failed_message)
 }
 
 /// Options for tests that are not about the lock bound: a busy machine must not look like a misbehaving handler.

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use messagekit::{
-    Backoff, BatchLimit, Envelope, Error, ErrorKind, HandlerError, LetterState, Outbox, Shutdown, Store,
+    Backoff, BatchLimit, Envelope, Error, ErrorKind, FailedMessageState, HandlerError, Outbox, Shutdown,
+    Store,
 };
 use messagekit_sqlite::{SqliteStore, SqliteTx};
 use messagekit_testkit::{Moment, eventually, given_up};
@@ -216,16 +217,19 @@ async fn a_consumer_dropped_at_any_await_applies_each_message_once() {
         dropped += 1;
     }
 
-    // A letter whose run was dropped would be leased for a while yet.
-    desk.change("UPDATE messagekit_dead_letters SET due = 0 WHERE running_since IS NOT NULL").await;
+    // A failed message whose run was dropped would be leased for a while yet.
+    desk.change("UPDATE messagekit_failed_messages SET due = 0 WHERE running_since IS NOT NULL").await;
     let running = Running::start(consumer());
-    eventually("every letter is resolved", SOON, async || {
-        desk.letters().await.iter().all(|letter| letter.state == LetterState::Resolved)
+    eventually("every failed message is resolved", SOON, async || {
+        desk.failed_messages()
+            .await
+            .iter()
+            .all(|failed_message| failed_message.state == FailedMessageState::Resolved)
     })
     .await;
     running.stop().await;
     let mut applied = desk.notes().await;
     applied.sort_unstable();
     assert_eq!(applied, (0..notes).collect::<Vec<_>>());
-    assert_eq!(desk.letters().await.len() as i64, (notes + 6) / 7);
+    assert_eq!(desk.failed_messages().await.len() as i64, (notes + 6) / 7);
 }

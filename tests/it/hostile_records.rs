@@ -1,6 +1,6 @@
 //! Records that no handler can take: kept whole, explained without their contents, and passed.
 
-use messagekit::{ConsumerStats, LetterState, MAX_PAYLOAD_BYTES, Message, headers};
+use messagekit::{ConsumerStats, FailedMessageState, MAX_PAYLOAD_BYTES, Message, headers};
 
 use crate::desk::{Desk, Running, note, write_down};
 
@@ -14,7 +14,7 @@ struct Hostile {
     kind: &'static str,
     /// Stands in the error and helps.
     says: &'static str,
-    /// The letter has the record's own id, not its place.
+    /// The failed message has the record's own id, not its place.
     has_id: bool,
 }
 
@@ -167,24 +167,24 @@ async fn kept_whole_and_passed(records: Vec<Hostile>) {
         "the partition moved on in order"
     );
 
-    let letters = desk.letters().await;
-    assert_eq!(letters.len(), records.len());
-    for (index, (record, letter)) in records.iter().zip(letters).enumerate() {
+    let failed_messages = desk.failed_messages().await;
+    assert_eq!(failed_messages.len(), records.len());
+    for (index, (record, failed_message)) in records.iter().zip(failed_messages).enumerate() {
         let name = record.name;
         assert_eq!(
-            (&*letter.kind, letter.state),
-            (record.kind, LetterState::Dead),
+            (&*failed_message.kind, failed_message.state),
+            (record.kind, FailedMessageState::Dead),
             "{name}: {}",
-            letter.error
+            failed_message.error
         );
-        assert!(letter.error.contains(record.says), "{name}: {}", letter.error);
-        assert!(!letter.error.contains(SECRET), "{name}: {}", letter.error);
-        let mut kept = letter.received.message;
+        assert!(failed_message.error.contains(record.says), "{name}: {}", failed_message.error);
+        assert!(!failed_message.error.contains(SECRET), "{name}: {}", failed_message.error);
+        let mut kept = failed_message.received.message;
         kept.headers.remove(headers::CREATED_AT).unwrap_or_else(|| panic!("{name}: the log's time is kept"));
         assert_eq!(kept, record.message, "{name}: every byte is kept");
-        let place = letter.received.place.unwrap_or_else(|| panic!("{name}: the place is kept"));
+        let place = failed_message.received.place.unwrap_or_else(|| panic!("{name}: the place is kept"));
         assert_eq!((place.partition, place.offset), (0, 2 * index as i64), "{name}");
-        let id = letter.received.id;
+        let id = failed_message.received.id;
         match record.message.headers.text(headers::ID).filter(|_| record.has_id) {
             Some(own) => assert_eq!(id.as_str(), own, "{name}"),
             None => assert_eq!(id.as_str(), format!("at:{place}"), "{name}: no publisher's id is swallowed"),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use messagekit::{
-    Backoff, ConsumerStats, Envelope, ErrorKind, HandlerError, LetterState, Outbox, Store, chain,
+    Backoff, ConsumerStats, Envelope, ErrorKind, FailedMessageState, HandlerError, Outbox, Store, chain,
 };
 use messagekit_sqlite::{SqliteStore, SqliteTx};
 
@@ -124,16 +124,16 @@ async fn only_the_culprit_is_set_apart(misbehaviour: Misbehaviour, kind: &str, s
     let expected: Vec<i64> = (0..NOTES).filter(|number| *number != CULPRIT).collect();
     assert_eq!(desk.notes().await, expected, "neighbours once and in order, of the culprit nothing");
     assert_eq!(desk.numbers("SELECT id FROM taken").await, [1], "nothing has leaked out of a transaction");
-    let letters = desk.letters().await;
-    assert_eq!(letters.len(), 1);
-    let letter = &letters[0];
+    let failed_messages = desk.failed_messages().await;
+    assert_eq!(failed_messages.len(), 1);
+    let failed_message = &failed_messages[0];
     assert_eq!(
-        (letter.state, letter.attempts, &*letter.kind),
-        (LetterState::Dead, 2, kind),
+        (failed_message.state, failed_message.attempts, &*failed_message.kind),
+        (FailedMessageState::Dead, 2, kind),
         "{}",
-        letter.error
+        failed_message.error
     );
-    assert!(letter.error.contains(says), "{}", letter.error);
+    assert!(failed_message.error.contains(says), "{}", failed_message.error);
     assert_eq!((stats.handled, stats.set_aside, stats.dead), (others, 1, 1));
     let markers = "SELECT outcome FROM messagekit_processed_messages WHERE outcome = 0";
     assert_eq!(desk.numbers(markers).await.len() as u64, others);
@@ -177,7 +177,7 @@ async fn sleeping_over_the_lock_bound_alone_is_the_sleepers_own_fault() {
     let (_, runs) = work_through(&desk, Misbehaviour::Sleep, 0).await;
     assert_eq!(runs, 3, "the first run, another in case the machine stood still, and the retry");
     assert!(desk.notes().await.is_empty());
-    assert_eq!(desk.letters().await[0].kind, "transaction");
+    assert_eq!(desk.failed_messages().await[0].kind, "transaction");
 }
 
 #[tokio::test]
@@ -250,5 +250,5 @@ async fn a_handler_that_writes_past_its_transaction_is_told_so_at_once() {
     running.until("the note is dead", |stats| stats.dead == 1).await;
     running.stop().await;
     assert!(desk.notes().await.is_empty());
-    assert!(desk.letters().await[0].error.contains("inside a transaction on the same file"));
+    assert!(desk.failed_messages().await[0].error.contains("inside a transaction on the same file"));
 }

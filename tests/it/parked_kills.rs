@@ -30,7 +30,7 @@ fn killed_while_keys_are_held_every_customer_is_billed_in_order() {
         let role = victim.role();
         assert!(victim.is_alive(), "{role:?} has ended by itself");
         victim.kill();
-        // Only what happens while orders wait behind a letter is of interest here.
+        // Only what happens while orders wait behind a failed message is of interest here.
         if shop.look().waiting() > 0 {
             kills += 1;
             kills_of[index] += 1;
@@ -38,7 +38,7 @@ fn killed_while_keys_are_held_every_customer_is_billed_in_order() {
             idle += 1;
             assert!(idle < 50 * wanted, "no key was held: {kills} kills in {idle} moments");
         }
-        // Else the lease of a letter whose process is dead holds its key for minutes.
+        // Else the lease of a failed message whose process is dead holds its key for minutes.
         if role == Role::Parking {
             shop.end_leases();
         }

@@ -12,25 +12,26 @@ use crate::worker::Role;
 const KILLS: i64 = 5;
 
 #[test]
-fn a_letter_that_ends_its_process_five_times_is_dead() {
+fn a_failed_message_that_ends_its_process_five_times_is_dead() {
     let shop = Shop::new();
-    // Order 17 is spoiled and 23 is shaky, so each has a letter that is run again.
+    // Order 17 is spoiled and 23 is shaky, so each has a failed message that is run again.
     shop.start(Role::Orders { count: 25, seed: 1 }).until_done();
-    let letters = shop.book.orders().values().filter(|order| order.kind != crate::book::Kind::Placed).count();
-    assert_eq!(letters, 2);
+    let failed_messages =
+        shop.book.orders().values().filter(|order| order.kind != crate::book::Kind::Placed).count();
+    assert_eq!(failed_messages, 2);
     for _ in 0..2 * KILLS {
         shop.that_crashes(Role::Billing, "retry.leased:1").until_crashed();
-        // Until the second letter is there the lease of the first one must hold: the next process would not come further.
-        if shop.look().letters_to_run() == 2 {
+        // Until the second failed message is there the lease of the first one must hold: the next process would not come further.
+        if shop.look().failed_messages_to_run() == 2 {
             shop.end_leases();
         }
     }
     let healthy = shop.start(Role::Billing);
-    wait_until("the letters are dead", SOON, || shop.look().letters_to_run() == 0);
+    wait_until("the failed messages are dead", SOON, || shop.look().failed_messages_to_run() == 0);
     healthy.finish();
 
     let view = shop.look();
-    let states = view.all("SELECT state, kind, kills FROM messagekit_dead_letters", |row| {
+    let states = view.all("SELECT state, kind, kills FROM messagekit_failed_messages", |row| {
         Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
     });
     assert_eq!(states, vec![("dead".to_owned(), "process_killer".to_owned(), KILLS); 2]);
@@ -38,8 +39,8 @@ fn a_letter_that_ends_its_process_five_times_is_dead() {
     assert_eq!(view.number("SELECT count(*) FROM messagekit_processed_messages WHERE outcome = 1"), 2);
 }
 
-fn letters(view: &View) -> Vec<(i64, String, String)> {
-    view.all("SELECT id, state, kind FROM messagekit_dead_letters", |row| {
+fn failed_messages(view: &View) -> Vec<(i64, String, String)> {
+    view.all("SELECT id, state, kind FROM messagekit_failed_messages", |row| {
         Ok((row.get(0)?, row.get(1)?, row.get(2)?))
     })
 }
@@ -67,7 +68,7 @@ fn a_message_that_ends_its_process_five_times_is_dead_and_its_neighbours_are_app
 
     // The first one leaves a note of its batch, and the others one of the order alone.
     for death in 0..=KILLS {
-        assert_eq!(letters(&shop.look()), [], "before death {death}");
+        assert_eq!(failed_messages(&shop.look()), [], "before death {death}");
         shop.start(Role::DeadlyBilling { order: deadly }).until_crashed();
     }
     // The order is as deadly as ever, and nobody runs it any more.
@@ -75,8 +76,8 @@ fn a_message_that_ends_its_process_five_times_is_dead_and_its_neighbours_are_app
     wait_until("the neighbours are billed", SOON, || shop.look().behind("billing", "orders.order") == 0);
     survivor.finish();
     let view = shop.look();
-    let dead = letters(&view);
-    let [(letter, state, kind)] = &dead[..] else { panic!("one letter, not {dead:?}") };
+    let dead = failed_messages(&view);
+    let [(failed_message, state, kind)] = &dead[..] else { panic!("one failed message, not {dead:?}") };
     assert_eq!((state.as_str(), kind.as_str()), ("dead", "process_killer"));
     let billed =
         |view: &View| view.all("SELECT number FROM bills ORDER BY number", |row| row.get::<_, i64>(0));
@@ -93,11 +94,11 @@ fn a_message_that_ends_its_process_five_times_is_dead_and_its_neighbours_are_app
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime can be made").block_on(async {
         let store = SqliteStore::open(shop.file()).await.unwrap();
-        retry(&store, *letter).await.unwrap();
+        retry(&store, *failed_message).await.unwrap();
         store.close().await.unwrap();
     });
     let repaired = shop.start(Role::Billing);
-    wait_until("the letter is applied", SOON, || shop.look().letters_to_run() == 0);
+    wait_until("the failed message is applied", SOON, || shop.look().failed_messages_to_run() == 0);
     repaired.finish();
     assert_eq!(billed(&shop.look()), placed);
 }

@@ -11,7 +11,7 @@ use crate::worker::{Role, Worker};
 
 /// More than are placed before the last kill, however quick the machine.
 const ORDERS: u64 = 1_000_000;
-/// Among so many there are enough that are rolled back, and enough letters.
+/// Among so many there are enough that are rolled back, and enough failed messages.
 const ENOUGH: i64 = 1_000;
 /// The shop's tables, those of every step of the engine, and the one with its version.
 fn all_tables() -> i64 {
@@ -31,7 +31,7 @@ fn is_unfinished(shop: &Shop, role: Role) -> bool {
         // It never comes to the end of its orders.
         Role::Orders { .. } => true,
         Role::Billing | Role::DeadlyBilling { .. } => {
-            view.behind("billing", "orders.order") > 0 || view.letters_to_run() > 0
+            view.behind("billing", "orders.order") > 0 || view.failed_messages_to_run() > 0
         }
         Role::Printing => view.behind("printing", "billing.bill") > 0,
         Role::Parking | Role::Operator => view.waiting() > 0,

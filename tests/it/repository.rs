@@ -62,7 +62,7 @@ fn every_promise_of_the_readme_names_a_test_that_exists() {
     }
 }
 
-/// How many failures of each letter are known.
+/// How many failures of each failed message are known.
 const KNOWN: [(&str, usize); 3] = [("L", 10), ("B", 16), ("R", 16)];
 
 /// What makes a row without a test right: there is nothing yet that could fail so.
@@ -79,7 +79,7 @@ fn every_known_failure_is_ruled_out_by_a_test_that_exists_or_by_a_reason() {
         .collect();
     let wanted: Vec<String> = KNOWN
         .iter()
-        .flat_map(|(letter, last)| (1..=*last).map(move |number| format!("{letter}{number}")))
+        .flat_map(|(failed_message, last)| (1..=*last).map(move |number| format!("{failed_message}{number}")))
         .collect();
     assert_eq!(rows.iter().map(|row| row[0]).collect::<Vec<_>>(), wanted);
     for row in &rows {

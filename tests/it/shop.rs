@@ -52,7 +52,8 @@ impl Shop {
         conn.busy_timeout(REST).expect("a timeout can be set");
         // Due now, and so behind every other one that is due.
         let now = UNIX_EPOCH.elapsed().expect("it is later").as_micros() as i64;
-        let end = "UPDATE messagekit_dead_letters SET due = ?1 WHERE running_since IS NOT NULL AND due > ?1";
+        let end =
+            "UPDATE messagekit_failed_messages SET due = ?1 WHERE running_since IS NOT NULL AND due > ?1";
         conn.execute(end, [now]).expect("leases can be ended");
     }
 
@@ -132,27 +133,29 @@ impl View {
         self.number("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
     }
 
-    /// Returns how many letters are still to be run.
-    pub(crate) fn letters_to_run(&self) -> i64 {
-        self.number("SELECT count(*) FROM messagekit_dead_letters WHERE state IN ('retrying', 'replaying')")
-    }
-
-    /// Returns how many letters wait behind an earlier one of their key.
-    pub(crate) fn waiting(&self) -> i64 {
-        self.number("SELECT count(*) FROM messagekit_dead_letters WHERE state = 'waiting'")
-    }
-
-    /// Returns how many letters are open.
-    pub(crate) fn held(&self) -> i64 {
+    /// Returns how many failed messages are still to be run.
+    pub(crate) fn failed_messages_to_run(&self) -> i64 {
         self.number(
-            "SELECT count(*) FROM messagekit_dead_letters WHERE state NOT IN ('resolved', 'discarded')",
+            "SELECT count(*) FROM messagekit_failed_messages WHERE state IN ('retrying', 'replaying')",
         )
     }
 
-    /// Returns whether the consumers have nothing left to do. Letters first: what they lead to is printed later.
+    /// Returns how many failed messages wait behind an earlier one of their key.
+    pub(crate) fn waiting(&self) -> i64 {
+        self.number("SELECT count(*) FROM messagekit_failed_messages WHERE state = 'waiting'")
+    }
+
+    /// Returns how many failed messages are open.
+    pub(crate) fn held(&self) -> i64 {
+        self.number(
+            "SELECT count(*) FROM messagekit_failed_messages WHERE state NOT IN ('resolved', 'discarded')",
+        )
+    }
+
+    /// Returns whether the consumers have nothing left to do. Failed messages first: what they lead to is printed later.
     pub(crate) fn is_finished(&self) -> bool {
         self.behind("billing", "orders.order") == 0
-            && self.letters_to_run() == 0
+            && self.failed_messages_to_run() == 0
             && self.behind("printing", "billing.bill") == 0
     }
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 
-use messagekit::{Envelope, HandlerError, LetterState, MAX_PAYLOAD_BYTES, Message, OnUnknown, headers};
+use messagekit::{
+    Envelope, FailedMessageState, HandlerError, MAX_PAYLOAD_BYTES, Message, OnUnknown, headers,
+};
 use messagekit_sqlite::SqliteTx;
 
 use crate::desk::{Desk, NoteTaken, Running, note, write, write_down};
@@ -62,7 +64,7 @@ async fn what_is_strange_and_readable_is_handled() {
     running.until("all are handled", |stats| stats.handled + stats.dead == records.len() as u64).await;
     running.stop().await;
 
-    assert!(desk.letters().await.is_empty(), "{:?}", desk.letters().await[0].error);
+    assert!(desk.failed_messages().await.is_empty(), "{:?}", desk.failed_messages().await[0].error);
     let mut notes = desk.notes().await;
     notes.sort_unstable();
     assert_eq!(notes, (0..10).collect::<Vec<_>>());
@@ -105,16 +107,16 @@ async fn unknown_types_can_be_kept_until_somebody_handles_them() {
     let running = Running::start(desk.consumer().on(write_down).on_unknown(OnUnknown::DeadLetter));
     running.until("it is kept", |stats| stats.dead == 1).await;
     running.stop().await;
-    let letter = desk.letters().await.remove(0);
-    assert_eq!((&*letter.kind, &*letter.received.id.to_string()), ("unknown_type", "u-7"));
-    assert!(letter.error.contains("deploy one, then retry"), "{}", letter.error);
+    let failed_message = desk.failed_messages().await.remove(0);
+    assert_eq!((&*failed_message.kind, &*failed_message.received.id.to_string()), ("unknown_type", "u-7"));
+    assert!(failed_message.error.contains("deploy one, then retry"), "{}", failed_message.error);
 
-    desk.retry(letter.id).await.unwrap();
+    desk.retry(failed_message.id).await.unwrap();
     let running = Running::start(desk.consumer().on(write_down).on_json("desk.note.burnt", burnt));
     running.until("the new handler has it", |stats| stats.handled == 1).await;
     running.stop().await;
     assert_eq!(desk.notes().await, [-7]);
-    assert_eq!(desk.letters().await[0].state, LetterState::Resolved);
+    assert_eq!(desk.failed_messages().await[0].state, FailedMessageState::Resolved);
 }
 
 async fn burnt(tx: &mut SqliteTx, note: Envelope<serde_json::Value>) -> Result<(), HandlerError> {
@@ -139,7 +141,7 @@ async fn an_error_that_quotes_hostile_text_is_kept_as_one_clean_line() {
     let running = Running::start(desk.consumer().on(quote));
     running.until("both are dead", |stats| stats.dead == 2).await;
     running.stop().await;
-    let letters = desk.letters().await;
-    assert_eq!(letters[0].error, "pad a b  [2Jc is full");
-    assert_eq!(letters[1].error.chars().count(), 4_000);
+    let failed_messages = desk.failed_messages().await;
+    assert_eq!(failed_messages[0].error, "pad a b  [2Jc is full");
+    assert_eq!(failed_messages[1].error.chars().count(), 4_000);
 }

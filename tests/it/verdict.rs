@@ -28,7 +28,7 @@ pub(crate) struct Figures {
 /// What has become of an order that billing can never handle, and of the order of its customer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Failed {
-    /// It is a dead letter, and later orders of its customer have passed it.
+    /// It is a failed message, and later orders of its customer have passed it.
     IsDead,
     /// An operator has discarded it, and later orders of its customer have waited for that.
     IsDiscarded,
@@ -44,7 +44,7 @@ struct Found {
     printed: BTreeMap<i64, Vec<i64>>,
     /// By event id.
     markers: BTreeMap<String, i64>,
-    letters: BTreeMap<String, String>,
+    failed_messages: BTreeMap<String, String>,
 }
 
 /// Records of a topic with a field of their payload.
@@ -66,7 +66,7 @@ impl Found {
             )
         };
         let markers = by_id("messagekit_processed_messages", "outcome");
-        let letters = by_id("messagekit_dead_letters", "state");
+        let failed_messages = by_id("messagekit_failed_messages", "state");
         Self {
             orders: view.by("SELECT number, event_id, pence FROM orders", |row| {
                 Ok((row.get(0)?, (row.get(1)?, row.get(2)?)))
@@ -76,7 +76,10 @@ impl Found {
             outputs: amounts(&records("billing.bill", "json_extract(CAST(r.payload AS TEXT), '$.pence')")),
             printed: amounts("SELECT number, pence FROM printed"),
             markers: view.all(&markers, |row| Ok((row.get(0)?, row.get(1)?))).into_iter().collect(),
-            letters: view.all(&letters, |row| Ok((row.get(0)?, row.get(1)?))).into_iter().collect(),
+            failed_messages: view
+                .all(&failed_messages, |row| Ok((row.get(0)?, row.get(1)?)))
+                .into_iter()
+                .collect(),
         }
     }
 
@@ -99,8 +102,8 @@ impl Found {
         const DONE: i64 = 0;
         const HELD: i64 = 1;
         const DISCARDED: i64 = 2;
-        let found = self.letters.get(&order.event_id).map(String::as_str);
-        let (marker, letter) = match order.kind {
+        let found = self.failed_messages.get(&order.event_id).map(String::as_str);
+        let (marker, failed_message) = match order.kind {
             _ if !is_there => (None, None),
             // It may have waited for an earlier one.
             Kind::Placed if failed == Failed::IsDiscarded && found.is_some() => {
@@ -112,7 +115,7 @@ impl Found {
             Kind::Spoiled => (Some(HELD), Some("dead")),
         };
         assert_eq!(self.markers.get(&order.event_id).copied(), marker, "marker of {about}");
-        assert_eq!(found, letter, "letter of {about}");
+        assert_eq!(found, failed_message, "failed message of {about}");
     }
 
     /// Nothing is there that no order service has ever said.
@@ -128,7 +131,7 @@ impl Found {
         assert_eq!(strangers(self.printed.keys().copied().collect()), nobody, "printed");
         let ids: BTreeSet<&str> = orders.values().map(|order| order.event_id.as_str()).collect();
         assert!(self.markers.keys().all(|id| ids.contains(id.as_str())), "markers");
-        assert!(self.letters.keys().all(|id| ids.contains(id.as_str())), "letters");
+        assert!(self.failed_messages.keys().all(|id| ids.contains(id.as_str())), "failed_messages");
     }
 }
 
@@ -173,11 +176,11 @@ pub(crate) fn compare(view: &View, book: &Book, failed: Failed) -> Figures {
     figures
 }
 
-/// The ledger as it was read from the disk, against the bills and the dead letters.
+/// The ledger as it was read from the disk, against the bills and the failed messages.
 fn ledger_agrees(view: &View, book: &Book) {
     let bills =
         view.all("SELECT CAST(number AS TEXT), pence FROM bills", |row| Ok((row.get(0)?, row.get(1)?)));
-    let dead = "SELECT json_extract(CAST(payload AS TEXT), '$.number') FROM messagekit_dead_letters WHERE state <> 'resolved'";
+    let dead = "SELECT json_extract(CAST(payload AS TEXT), '$.number') FROM messagekit_failed_messages WHERE state <> 'resolved'";
     let dead = view.all(dead, |row| row.get::<_, i64>(0)).into_iter().map(|number| number.to_string());
     let verdict = ledger::check(&book.ledger(), bills, dead);
     assert!(verdict.is_clean(), "{verdict}: {verdict:#?}");
@@ -197,7 +200,7 @@ fn sums_are_equal(view: &View, pence: i64) {
     assert_eq!(view.number(per_customer), 0, "totals of customers");
 }
 
-/// The bills of a customer stand in the order of his records. Where letters give the order up they are left out.
+/// The bills of a customer stand in the order of his records. Where failed messages give the order up they are left out.
 fn order_is_kept(view: &View, failed: Failed) {
     let per_customer = |sql: &str| {
         let mut of: BTreeMap<String, Vec<i64>> = BTreeMap::new();

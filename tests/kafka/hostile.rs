@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use messagekit::memory::{MemoryStore, MemoryTx};
 use messagekit::{
-    Consumer, DeadLetters, Envelope, Event, HandlerError, LetterFilter, Message, Router, Shutdown, headers,
+    Consumer, Envelope, Event, FailedMessageFilter, FailedMessages, HandlerError, Message, Router, Shutdown,
+    headers,
 };
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 use messagekit_tests::services;
@@ -53,21 +54,21 @@ fn a_header_name_that_is_not_utf8_sets_its_record_aside_whole_and_no_other() {
         let running = tokio::spawn(running.run(shutdown.clone()));
         let applied = || (0..40).filter(|number| store.get(&format!("good-{number}")) == 1).count();
         eventually("the neighbours are applied and the bad one is set aside", DEADLINE, async || {
-            applied() == 40 && store.list(&LetterFilter::default(), 10).await.unwrap().len() == 1
+            applied() == 40 && store.list(&FailedMessageFilter::default(), 10).await.unwrap().len() == 1
         })
         .await;
         shutdown.request();
         running.await.unwrap().unwrap();
         assert_eq!((applied(), store.get("bad")), (40, 0));
 
-        let letter = store.list(&LetterFilter::default(), 10).await.unwrap()[0].id;
-        let letter = store.show(letter).await.unwrap();
-        assert_eq!(&*letter.kind, "unreadable", "{}", letter.error);
-        assert!(letter.error.contains("not UTF-8 (1 of 3)"), "{}", letter.error);
-        let kept = letter.received.message;
+        let failed_message = store.list(&FailedMessageFilter::default(), 10).await.unwrap()[0].id;
+        let failed_message = store.show(failed_message).await.unwrap();
+        assert_eq!(&*failed_message.kind, "unreadable", "{}", failed_message.error);
+        assert!(failed_message.error.contains("not UTF-8 (1 of 3)"), "{}", failed_message.error);
+        let kept = failed_message.received.message;
         assert_eq!(kept.payload, order(&topic, "bad").payload);
         assert_eq!((kept.key.as_deref(), kept.headers.text("a")), (Some(&b"bad"[..]), Some("b")));
-        assert_eq!(letter.received.place.unwrap().offset, 20);
+        assert_eq!(failed_message.received.place.unwrap().offset, 20);
     });
 }
 

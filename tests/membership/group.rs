@@ -149,11 +149,11 @@ impl Group {
             *next += 1;
         }
         assert_eq!((rows.len(), next.len()), (self.published, PARTITIONS as usize));
-        let letters: i64 = sqlx::query_scalar("SELECT count(*) FROM messagekit.dead_letters")
+        let failed_messages: i64 = sqlx::query_scalar("SELECT count(*) FROM messagekit.failed_messages")
             .fetch_one(&self.pool)
             .await
             .unwrap();
-        assert_eq!(letters, 0, "letters");
+        assert_eq!(failed_messages, 0, "failed_messages");
         rows.len()
     }
 

@@ -31,7 +31,7 @@ use crate::{turn, verdict};
 const PLACED: usize = 200;
 /// Behind the commit of a batch and before it is settled: what it held must come again.
 const UNSETTLED: [&str; 3] = ["store.committed", "consumer.committed", "set_aside.committed"];
-/// Inside the run of a letter.
+/// Inside the run of a failed message.
 const IN_A_RETRY: [&str; 3] = ["retry.leased", "retry.handled", "retry.resolved"];
 
 /// One test for each line; every point must have a line.
@@ -72,9 +72,9 @@ points! {
     billing_dies_after_settling: billing, "consumer.settled", 2;
     billing_dies_while_setting_aside: billing, "set_aside.written", 3;
     billing_dies_after_setting_aside: billing, "set_aside.committed", 2;
-    billing_dies_with_a_leased_letter: billing, "retry.leased", 2;
+    billing_dies_with_a_leased_failed_message: billing, "retry.leased", 2;
     billing_dies_after_the_handler_of_a_retry: billing, "retry.handled", 2;
-    billing_dies_after_resolving_a_letter: billing, "retry.resolved", 2;
+    billing_dies_after_resolving_a_failed_message: billing, "retry.resolved", 2;
     billing_dies_after_the_commit_of_a_retry: billing, "retry.committed", 2;
 }
 
@@ -144,19 +144,19 @@ async fn billing(point: &str, time: usize) {
     let again = delivered_again(&mut look, &names).await;
     assert!(again > 0 || !UNSETTLED.contains(&point), "void: nothing is delivered again");
     let cut_off = end_leases(&mut look).await;
-    assert!(cut_off > 0 || !IN_A_RETRY.contains(&point), "void: no letter was in its run");
+    assert!(cut_off > 0 || !IN_A_RETRY.contains(&point), "void: no failed message was in its run");
 
     let mut billing = Billing::open_on(database, names).await;
-    eventually("everything is settled and no letter waits", PATIENCE, async || {
+    eventually("everything is settled and no failed message waits", PATIENCE, async || {
         billing.are_alive();
-        let waiting = "SELECT count(*) FROM messagekit.dead_letters WHERE due IS NOT NULL";
+        let waiting = "SELECT count(*) FROM messagekit.failed_messages WHERE due IS NOT NULL";
         is_settled(&billing.names) && count(&mut look, waiting).await == 0
     })
     .await;
     billing.until_read().await;
     let outcome = Outcome::compare(&mut look).await;
     println!(
-        "billing at {point}: {before} billed before, {again} records delivered again, {cut_off} runs of letters cut off; \
+        "billing at {point}: {before} billed before, {again} records delivered again, {cut_off} runs of failed messages cut off; \
          {outcome}; {:.1?}",
         started.elapsed()
     );
@@ -178,7 +178,7 @@ async fn until_forgotten(look: &mut PgConnection) {
 
 /// Lets the time of the leases pass that died with their processes; returns how many there were.
 async fn end_leases(look: &mut PgConnection) -> u64 {
-    let sql = "UPDATE messagekit.dead_letters SET due = now() WHERE running_since IS NOT NULL";
+    let sql = "UPDATE messagekit.failed_messages SET due = now() WHERE running_since IS NOT NULL";
     sqlx::query(sql).execute(look).await.expect("leases can be ended").rows_affected()
 }
 

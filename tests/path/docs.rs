@@ -8,8 +8,8 @@ mod page;
 use std::fs;
 
 use messagekit::{
-    Bookkeeping, DeadLetters, Failure, FailureKind, Found, LetterFilter, LetterState, Message, MessageId,
-    Origin, Received, SetAside, Store, headers,
+    Bookkeeping, FailedMessageFilter, FailedMessageState, FailedMessages, Failure, FailureKind, Found,
+    Message, MessageId, Origin, Received, SetAside, Store, headers,
 };
 use messagekit_postgres::PostgresStore;
 use messagekit_rabbitmq::{Queue, RabbitMq};
@@ -50,21 +50,21 @@ async fn the_commands_of_the_bridges_page_do_what_it_says() {
     page.run(BRIDGE).await;
 }
 
-const DEAD_LETTERS: &[(&str, Outcome)] = &[
+const FAILED_MESSAGES: &[(&str, Outcome)] = &[
     ("messagekit dlq list", Prints("orders.order.placed")),
     ("messagekit dlq list --origin queue --state dead", Prints("queue:billing")),
     ("messagekit dlq groups", Prints("no stock")),
-    ("messagekit dlq show \"$LETTER\"", Prints("no stock")),
-    ("messagekit dlq retry \"$LETTER\"", Prints("accepted")),
-    ("messagekit dlq discard \"$LETTER\"", Prints("discarded")),
-    ("messagekit dlq undo \"$LETTER\"", Prints("dead again")),
-    ("messagekit dlq retry --kind rejected --yes", Prints("1 of 1 letter accepted")),
-    ("messagekit dlq discard --type orders.order.placed --yes", Prints("1 of 1 letter discarded")),
+    ("messagekit dlq show \"$FAILED_MESSAGE\"", Prints("no stock")),
+    ("messagekit dlq retry \"$FAILED_MESSAGE\"", Prints("accepted")),
+    ("messagekit dlq discard \"$FAILED_MESSAGE\"", Prints("discarded")),
+    ("messagekit dlq undo \"$FAILED_MESSAGE\"", Prints("dead again")),
+    ("messagekit dlq retry --kind rejected --yes", Prints("1 of 1 failed message accepted")),
+    ("messagekit dlq discard --type orders.order.placed --yes", Prints("1 of 1 failed message discarded")),
     ("messagekit bookkeeper --config bookkeeper.toml", Stays),
 ];
 
 #[tokio::test]
-async fn the_commands_of_the_page_on_dead_letters_do_what_it_says() {
+async fn the_commands_of_the_page_on_failed_messages_do_what_it_says() {
     let _turn = alone().await;
     let database = Database::fresh().await;
     let store = database.store().await;
@@ -77,11 +77,11 @@ async fn the_commands_of_the_page_on_dead_letters_do_what_it_says() {
     let topology = topology.queue(Queue::quorum(&queue).dead_letter(&exchange, &queue));
     let topology = topology.queue(Queue::dead_letters(&kept)).bind(&kept, &exchange, &queue);
     topology.declare().await.unwrap();
-    let (failed, rejected) = letters(&store, &queue).await;
+    let (failed, rejected) = failed_messages(&store, &queue).await;
 
-    let mut page = Page::open("docs/dead-letters.md");
+    let mut page = Page::open("docs/failed-messages.md");
     page.set("MESSAGEKIT_DATABASE_URL", database.url());
-    page.set("LETTER", &failed.to_string());
+    page.set("FAILED_MESSAGE", &failed.to_string());
     let folder = page.folder();
     page.replace("/run/secrets", folder.to_str().unwrap());
     fs::write(folder.join("database-url"), database.url()).unwrap();
@@ -93,19 +93,19 @@ async fn the_commands_of_the_page_on_dead_letters_do_what_it_says() {
     page.replace("\"billing.dead\"", &format!("{kept:?}"));
     page.replace("\"bridge.dead\"", &format!("{:?}", topics[0]));
     page.replace("\"connect.dead\"", &format!("{:?}", topics[1]));
-    page.run(DEAD_LETTERS).await;
+    page.run(FAILED_MESSAGES).await;
 
-    // What the page promises of its last two commands: the letter goes back to its queue, the other one nowhere.
-    eventually("the letter has gone back", DEADLINE, async || {
-        store.show(rejected).await.unwrap().state == LetterState::Resolved
+    // What the page promises of its last two commands: the failed message goes back to its queue, the other one nowhere.
+    eventually("the failed message has gone back", DEADLINE, async || {
+        store.show(rejected).await.unwrap().state == FailedMessageState::Resolved
     })
     .await;
     assert_eq!(queues::waiting(&queue).await, Some(1));
-    assert_eq!(store.show(failed).await.unwrap().state, LetterState::Discarded);
+    assert_eq!(store.show(failed).await.unwrap().state, FailedMessageState::Discarded);
 }
 
-/// Writes a letter of a consumer and one that RabbitMQ has kept; returns their numbers.
-async fn letters(store: &PostgresStore, queue: &str) -> (i64, i64) {
+/// Writes a failed message of a consumer and one that RabbitMQ has kept; returns their numbers.
+async fn failed_messages(store: &PostgresStore, queue: &str) -> (i64, i64) {
     let received = |topic: &str, kind: &'static str| {
         let id = MessageId::new();
         let message = Message::new(topic, "{}").with_header(headers::ID, id.as_str().to_owned());
@@ -124,7 +124,7 @@ async fn letters(store: &PostgresStore, queue: &str) -> (i64, i64) {
     };
     store.keep(&mut tx, &found).await.unwrap();
     store.commit(tx).await.unwrap();
-    let mut ids = store.ids(&LetterFilter::default(), 10).await.unwrap();
+    let mut ids = store.ids(&FailedMessageFilter::default(), 10).await.unwrap();
     ids.sort_unstable();
     (ids[0], ids[1])
 }
@@ -156,7 +156,7 @@ async fn the_commands_of_the_page_on_the_ways_out_do_what_it_says() {
 
 /// The page on operating has requests, which the tests of `messagekit-admin` send; a command on it must be run here.
 const OPERATING: &[(&str, Outcome)] = &[
-    ("messagekit cleanup --keep-events 7d --keep-letters 30d", Prints("removed")),
+    ("messagekit cleanup --keep-events 7d --keep-failed-messages 30d", Prints("removed")),
     ("messagekit cleanup --dry-run", Prints("would be removed")),
     ("messagekit migrate --by-day", Prints("divided by day")),
 ];

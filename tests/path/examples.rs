@@ -50,14 +50,14 @@ async fn billing_from_kafka_bills_an_order_once_that_is_delivered_twice() {
 }
 
 #[tokio::test]
-async fn bridge_takes_a_record_to_a_queue_and_what_no_queue_wants_to_its_letters() {
+async fn bridge_takes_a_record_to_a_queue_and_what_no_queue_wants_to_its_failed_messages() {
     let _turn = alone().await;
     let database = Database::empty().await;
     for _ in 0..2 {
         assert_eq!(
             output_of("06-bridge", &database),
             "published to Kafka: 2 records\n\
-             forwarded: 1, dead letters: 1\n\
+             forwarded: 1, failed messages: 1\n\
              from the queue: same id true, same bytes true, from offset 0 of the topic\n\
              from the dead-letter topic: same bytes true, unroutable\n"
         );
@@ -65,15 +65,15 @@ async fn bridge_takes_a_record_to_a_queue_and_what_no_queue_wants_to_its_letters
 }
 
 #[tokio::test]
-async fn dead_letter_is_found_and_retried_from_the_admin_and_billed_once() {
+async fn failed_message_is_found_and_retried_from_the_admin_and_billed_once() {
     let _turn = alone().await;
     let database = Database::empty().await;
     for _ in 0..2 {
         assert_eq!(
-            output_of("07-dead-letters-from-the-admin", &database),
+            output_of("07-dead-failed-messages-from-the-admin", &database),
             "dead after 3 runs: \"the product is not in the catalogue\"\n\
              first click: 202, second click: 409\n\
-             the letter is \"resolved\"\n\
+             the failed message is \"resolved\"\n\
              1 bill of 1250 pence\n"
         );
     }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use messagekit_shipping::{DEAD_LETTERS, QUEUE};
+use messagekit_shipping::{FAILED_MESSAGES, QUEUE};
 use messagekit_testkit::{block_on, eventually};
 use messagekit_tests::{Database, services};
 use tempfile::TempDir;
@@ -32,7 +32,7 @@ fn bookkeeper_name(names: &Names) -> String {
 
 fn start_bookkeeper(folder: &TempDir, database: &Database, names: &Names) -> Process {
     let settings = format!(
-        "[bookkeeper]\nname = \"{0}\"\nlisten = \"127.0.0.1:0\"\nqueues = [\"{DEAD_LETTERS}\"]\ntopics = [\"{1}.dead\"]\n\
+        "[bookkeeper]\nname = \"{0}\"\nlisten = \"127.0.0.1:0\"\nqueues = [\"{FAILED_MESSAGES}\"]\ntopics = [\"{1}.dead\"]\n\
          [[database]]\nname = \"billing\"\nurl = \"{2}\"\n[rabbitmq]\nurl = \"{3}\"\n[kafka]\nbrokers = [\"{4}\"]\n",
         bookkeeper_name(names),
         names.bridge,
@@ -98,7 +98,7 @@ fn no_program_logs_a_warning_or_an_error_while_all_is_well() {
         let topics = format!("{}.topics", bookkeeper_name(&names));
         eventually("the bookkeeper reads", PATIENCE, async || {
             let has_topic = broker::working_members(&topics).len() == 1;
-            has_topic && queues::readers(DEAD_LETTERS).await == Some(1)
+            has_topic && queues::readers(FAILED_MESSAGES).await == Some(1)
         })
         .await;
         assert_eq!(desk.operator("ann").get("/health/ready").0, 200);

@@ -61,11 +61,11 @@ async fn everything_is_billed(mut billing: Billing) {
     assert_eq!(bills, expected, "a customer's bills are out of order");
     expected.dedup();
     assert_eq!((bills.len(), expected.len()), (2 * ORDERS_EACH, 2 * ORDERS_EACH), "lost or billed twice");
-    let letters: i64 = sqlx::query_scalar("SELECT count(*) FROM messagekit.dead_letters")
+    let failed_messages: i64 = sqlx::query_scalar("SELECT count(*) FROM messagekit.failed_messages")
         .fetch_one(&mut database)
         .await
         .unwrap();
-    assert_eq!(letters, 0, "an outage is nobody's fault: no attempt is burnt, nothing is set aside");
+    assert_eq!(failed_messages, 0, "an outage is nobody's fault: no attempt is burnt, nothing is set aside");
     no_death_is_counted(&mut database).await;
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use messagekit::{Envelope, Message, Publisher, codec};
 use messagekit_rabbitmq::RabbitMq;
-use messagekit_shipping::{DEAD_LETTERS, EXCHANGE, QUEUE};
+use messagekit_shipping::{EXCHANGE, FAILED_MESSAGES, QUEUE};
 use messagekit_testkit::{DEADLINE, eventually};
 use messagekit_tests::services::Service;
 use messagekit_tests::{Database, services};
@@ -24,8 +24,8 @@ const BILLS_EACH: usize = 500;
 /// More than shipping takes out of its queue at once, so that the broker holds some as well.
 const MORE_THAN_IN_HAND: usize = 400;
 
-/// How old the queues are when their broker is killed. RabbitMQ 3.10 writes the names of new quorum queues down a few seconds late:
-/// one that is younger is refused to everybody for ever after a kill ("could not be restarted", `enoent`).
+/// How old the queues are when their broker is killed. RabbitMQ 3.10 writes the names of new quorum queues down a few seconds
+/// late: one that is younger is refused to everybody for ever after a kill ("could not be restarted", `enoent`).
 const WRITTEN_DOWN: Duration = Duration::from_secs(15);
 
 /// What billing issues.
@@ -105,11 +105,15 @@ async fn shipping_waits_for_its_queue_and_goes_on_by_itself() {
         }
         shipping = start_shipping(&database);
     }
-    assert_eq!(queues::waiting(DEAD_LETTERS).await, Some(0), "the broker has given something up");
+    assert_eq!(queues::waiting(FAILED_MESSAGES).await, Some(0), "the broker has given something up");
 
     let orders = number(&database, "SELECT count(DISTINCT order_id) FROM shipments").await;
-    let letters = number(&database, "SELECT count(*) FROM messagekit.dead_letters").await;
+    let failed_messages = number(&database, "SELECT count(*) FROM messagekit.failed_messages").await;
     assert_eq!((shipped(&database).await, orders), (2 * BILLS_EACH, Some(2 * BILLS_EACH)), "lost or twice");
-    assert_eq!(letters, Some(0), "an outage is nobody's fault: no attempt is burnt, nothing is set aside");
+    assert_eq!(
+        failed_messages,
+        Some(0),
+        "an outage is nobody's fault: no attempt is burnt, nothing is set aside"
+    );
     no_death_is_counted(&mut database.connection().await).await;
 }

@@ -7,7 +7,7 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind, Queue};
-use messagekit_shipping::{DEAD_LETTERS, EXCHANGE, QUEUE};
+use messagekit_shipping::{EXCHANGE, FAILED_MESSAGES, QUEUE};
 use messagekit_testkit::{DEADLINE, eventually};
 use messagekit_tests::services;
 
@@ -32,7 +32,7 @@ async fn channel() -> Option<(Connection, Channel)> {
 /// Deletes queues and exchange with everything in them, and makes the exchange anew with the tap.
 pub(crate) async fn wipe() {
     let (_connection, channel) = channel().await.expect("the broker answers");
-    for queue in [QUEUE, DEAD_LETTERS, TAP] {
+    for queue in [QUEUE, FAILED_MESSAGES, TAP] {
         channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await.expect("it can be deleted");
     }
     let exchange = ExchangeDeleteOptions::default();

@@ -1,4 +1,4 @@
-//! One id, many records: one bill, whoever brings it, and none behind the back of a dead letter.
+//! One id, many records: one bill, whoever brings it, and none behind the back of a failed message.
 
 use messagekit::MessageId;
 use messagekit_testkit::{DEADLINE, eventually};
@@ -14,11 +14,11 @@ async fn billed(connection: &mut PgConnection) -> Vec<String> {
     bills.fetch_all(connection).await.expect("bills can be read")
 }
 
-/// What stands in the table of letters: order, state, attempts, kind, payload.
-async fn letters(connection: &mut PgConnection) -> Vec<(String, String, i32, String, Vec<u8>)> {
-    let letters =
-        "SELECT message_id, state, attempts, kind, payload FROM messagekit.dead_letters ORDER BY id";
-    sqlx::query_as(letters).fetch_all(connection).await.expect("letters can be read")
+/// What stands in the table of failed messages: order, state, attempts, kind, payload.
+async fn failed_messages(connection: &mut PgConnection) -> Vec<(String, String, i32, String, Vec<u8>)> {
+    let failed_messages =
+        "SELECT message_id, state, attempts, kind, payload FROM messagekit.failed_messages ORDER BY id";
+    sqlx::query_as(failed_messages).fetch_all(connection).await.expect("failed messages can be read")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -44,30 +44,32 @@ async fn same_id_in_two_processes_at_once_is_billed_once() {
     let mut database = billing.database.connection().await;
     let expected: Vec<_> = (0..300).map(|number| format!("o-{number:03}")).collect();
     assert_eq!(billed(&mut database).await, expected);
-    assert_eq!(letters(&mut database).await, []);
+    assert_eq!(failed_messages(&mut database).await, []);
     billing.are_alive();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_late_duplicate_of_a_dead_letter_is_not_billed() {
+async fn a_late_duplicate_of_a_failed_message_is_not_billed() {
     let _turn = turn::alone().await;
     let billing = Billing::open().await;
     let mut database = billing.database.connection().await;
     let id = MessageId::new();
     send(&billing.names, [(3, Record::of_debezium(&id, "o-dead", "c-1", -5))]).await;
-    eventually("the order is a dead letter", DEADLINE, async || letters(&mut database).await.len() == 1)
-        .await;
-    let letter = letters(&mut database).await;
-    assert_eq!((letter[0].0.as_str(), letter[0].1.as_str()), (id.as_str(), "dead"));
+    eventually("the order is a failed message", DEADLINE, async || {
+        failed_messages(&mut database).await.len() == 1
+    })
+    .await;
+    let failed_message = failed_messages(&mut database).await;
+    assert_eq!((failed_message[0].0.as_str(), failed_message[0].1.as_str()), (id.as_str(), "dead"));
 
-    // Nothing would be wrong with these any more, but the letter is what stands for the id.
+    // Nothing would be wrong with these any more, but the failed message is what stands for the id.
     let late = [3, 5].map(|partition| (partition, Record::of_debezium(&id, "o-dead", "c-1", 5)));
     send(&billing.names, late).await;
     send(&billing.names, [(3, Record::of_debezium(&MessageId::new(), "o-next", "c-1", 7))]).await;
     billing.until_read().await;
 
     assert_eq!(billed(&mut database).await, ["o-next"]);
-    assert_eq!(letters(&mut database).await, letter, "the letter is as it was");
+    assert_eq!(failed_messages(&mut database).await, failed_message, "the failed message is as it was");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -91,7 +93,7 @@ async fn a_record_without_headers_is_billed_once_by_the_id_in_its_body() {
 
     let mut database = billing.database.connection().await;
     assert_eq!(billed(&mut database).await, ["o-1", "o-2"]);
-    assert_eq!(letters(&mut database).await, []);
+    assert_eq!(failed_messages(&mut database).await, []);
     let markers: Vec<(String, String)> = sqlx::query_as(
         "SELECT message_id, outcome FROM messagekit.processed_messages WHERE consumer = $1 ORDER BY message_id",
     )

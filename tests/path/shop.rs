@@ -1,7 +1,7 @@
 //! The three services at work: each with a database of its own, two connectors between the databases and Kafka, and the
 //! bridge between Kafka and RabbitMQ.
 
-use messagekit_shipping::{DEAD_LETTERS, QUEUE};
+use messagekit_shipping::{FAILED_MESSAGES, QUEUE};
 use messagekit_testkit::eventually;
 use messagekit_tests::{Database, services};
 
@@ -91,7 +91,7 @@ impl Shop {
             }
             self.shipping = start_shipping(&self.shipping_database);
         }
-        assert_eq!(queues::waiting(DEAD_LETTERS).await, Some(0), "the broker has given something up");
+        assert_eq!(queues::waiting(FAILED_MESSAGES).await, Some(0), "the broker has given something up");
     }
 }
 

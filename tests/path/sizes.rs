@@ -25,14 +25,14 @@ fn noise(bytes: usize) -> Vec<u8> {
     std::iter::repeat_with(|| dice.u8(..)).take(bytes).collect()
 }
 
-fn letters(bytes: usize) -> String {
+fn failed_messages(bytes: usize) -> String {
     let mut dice = fastrand::Rng::with_seed(bytes as u64);
     std::iter::repeat_with(|| dice.alphanumeric()).take(bytes).collect()
 }
 
 /// An event with a key and a payload of so many bytes.
 fn event(topic: &str, id: &'static str, key: usize, payload: usize) -> Message {
-    Message::new(topic, noise(payload)).with_key(letters(key)).with_header(headers::ID, id)
+    Message::new(topic, noise(payload)).with_key(failed_messages(key)).with_header(headers::ID, id)
 }
 
 async fn write(store: &PostgresStore, event: &Message) -> Result<(), ErrorKind> {
@@ -91,7 +91,7 @@ fn the_largest_event_arrives_by_debezium_and_one_byte_more_is_refused_where_it_i
     });
 }
 
-/// RabbitMQ takes less beside the payload than Kafka does: what is over that is a letter that says so.
+/// RabbitMQ takes less beside the payload than Kafka does: what is over that is a failed message that says so.
 #[test]
 fn the_largest_event_arrives_by_relay_and_bridge_and_one_byte_more_is_refused_where_it_is_written() {
     let _turn = alone_blocking();
@@ -109,7 +109,7 @@ fn the_largest_event_arrives_by_relay_and_bridge_and_one_byte_more_is_refused_wh
         let events = [
             event(&topic, "first", 1, 1),
             event(&topic, "largest", fits, MAX_PAYLOAD_BYTES),
-            event(&topic, "letter", over, MAX_PAYLOAD_BYTES),
+            event(&topic, "failed_message", over, MAX_PAYLOAD_BYTES),
             event(&topic, "last", BESIDE, MAX_PAYLOAD_BYTES),
         ];
         for event in &events {
@@ -134,8 +134,8 @@ fn the_largest_event_arrives_by_relay_and_bridge_and_one_byte_more_is_refused_wh
         fs::write(&file, settings).unwrap();
         let mut bridge = Process::start_with("messagekit-bridge", &["--config", file.to_str().unwrap()], &[]);
         has(&records(&dead, 2).await, &events[2..]);
-        for letter in broker::read(&dead) {
-            assert_eq!(letter.header(headers::DEAD_KIND), Some("too_large"));
+        for failed_message in broker::read(&dead) {
+            assert_eq!(failed_message.header(headers::DEAD_KIND), Some("too_large"));
         }
         let consumer = unique("sizes");
         let source = rabbitmq.queue(queue.as_str());

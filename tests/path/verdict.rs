@@ -24,7 +24,7 @@ pub(crate) struct Figures {
     pub(crate) pence: i64,
     /// Records beyond the first of each event, in both topics.
     pub(crate) duplicates: usize,
-    pub(crate) dead_letters: usize,
+    pub(crate) failed_messages: usize,
     pub(crate) shipped: usize,
     /// Deliveries by RabbitMQ beyond the first of each bill.
     pub(crate) delivered_twice: usize,
@@ -33,12 +33,12 @@ pub(crate) struct Figures {
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { written, rolled_back, repeated, unknown, unknown_there, .. } = self;
-        let Self { billed, pence, duplicates, dead_letters, shipped, delivered_twice, .. } = self;
+        let Self { billed, pence, duplicates, failed_messages, shipped, delivered_twice, .. } = self;
         write!(
             f,
             "{written} written, {rolled_back} rolled back, {repeated} repeated, {unknown} unknown ({unknown_there} of them there), \
              {billed} billed ({pence} pence), {shipped} shipped, {duplicates} duplicates on the topics, \
-             {delivered_twice} on the exchange, {dead_letters} dead letters"
+             {delivered_twice} on the exchange, {failed_messages} failed messages"
         )
     }
 }
@@ -81,12 +81,12 @@ pub(crate) async fn compare(shop: &Shop, book: &Book) -> Figures {
     assert_eq!(refused, 0, "bills of orders that were rolled back");
 
     totals_are_the_bills(&mut billing).await;
-    let dead = dead_letters(&mut billing).await;
+    let dead = failed_messages(&mut billing).await;
     let unbillable = answers.placed.iter().filter(|order| !order.is_billable()).map(|order| order.id.clone());
     assert_eq!(
         dead,
         unbillable.collect::<BTreeSet<_>>(),
-        "dead letters are not the orders that billing cannot book"
+        "failed messages are not the orders that billing cannot book"
     );
 
     let duplicates = topic_is_the_outbox(&mut orders, &names.orders).await
@@ -103,7 +103,7 @@ pub(crate) async fn compare(shop: &Shop, book: &Book) -> Figures {
         billed: bills.len(),
         pence: bills.iter().map(|(_, _, pence)| pence).sum(),
         duplicates,
-        dead_letters: dead.len(),
+        failed_messages: dead.len(),
         shipped,
         delivered_twice,
     }
@@ -154,19 +154,19 @@ async fn totals_are_the_bills(billing: &mut PgConnection) {
     assert_eq!(wrong, 0, "totals that are not the sum of the customer's bills");
 }
 
-/// Returns the orders whose letters are dead; nothing else may be in the table.
-async fn dead_letters(billing: &mut PgConnection) -> BTreeSet<String> {
-    let letters: Vec<(String, Vec<u8>)> =
-        sqlx::query_as("SELECT state, payload FROM messagekit.dead_letters")
+/// Returns the orders whose failed messages are dead; nothing else may be in the table.
+async fn failed_messages(billing: &mut PgConnection) -> BTreeSet<String> {
+    let failed_messages: Vec<(String, Vec<u8>)> =
+        sqlx::query_as("SELECT state, payload FROM messagekit.failed_messages")
             .fetch_all(billing)
             .await
-            .expect("letters can be read");
-    let dead = letters.iter().map(|(state, payload)| {
-        assert_eq!(state, "dead", "a letter that is neither dead nor dealt with");
+            .expect("failed messages can be read");
+    let dead = failed_messages.iter().map(|(state, payload)| {
+        assert_eq!(state, "dead", "a failed message that is neither dead nor dealt with");
         order_of(payload)
     });
     let ids: BTreeSet<_> = dead.collect();
-    assert_eq!(ids.len(), letters.len(), "two letters of one order");
+    assert_eq!(ids.len(), failed_messages.len(), "two failed messages of one order");
     ids
 }
 

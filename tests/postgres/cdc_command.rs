@@ -1,4 +1,4 @@
-//! The command line on a real server: migrating, capture and dead letters, and one line for each mistake.
+//! The command line on a real server: migrating, capture and failed messages, and one line for each mistake.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -69,7 +69,7 @@ fn a_database_is_migrated_once_and_looking_changes_nothing() {
         let name = database.name();
         assert_eq!(messagekit(&["migrate"], url).ok(), format!("{name}: version 0 → {}\n", latest()));
         assert_eq!(messagekit(&["migrate"], url).ok(), format!("{name}: version {}, up to date\n", latest()));
-        assert_eq!(messagekit(&["dlq", "list"], url).ok(), "no dead letters\n");
+        assert_eq!(messagekit(&["dlq", "list"], url).ok(), "no failed messages\n");
     });
 }
 
@@ -99,7 +99,7 @@ fn capture_that_cannot_be_made_leaves_the_database_as_it_was_and_says_how() {
 }
 
 #[test]
-fn a_dead_letter_is_listed_shown_and_asked_for_once_more() {
+fn a_failed_message_is_listed_shown_and_asked_for_once_more() {
     block_on(async {
         let database = Database::fresh().await;
         let store = database.store().await;
@@ -114,14 +114,14 @@ fn a_dead_letter_is_listed_shown_and_asked_for_once_more() {
 
         let url = database.url();
         let listed = messagekit(&["dlq", "list", "--json"], url).json();
-        let id = listed["letters"][0]["id"].to_string();
-        assert_eq!(listed["letters"][0]["message_id"], "m-1");
+        let id = listed["failed_messages"][0]["id"].to_string();
+        assert_eq!(listed["failed_messages"][0]["message_id"], "m-1");
         let shown = messagekit(&["dlq", "show", &id], url).ok();
         assert!(shown.contains("order 1 has no customer") && !shown.contains(url), "{shown}");
         assert!(shown.contains(&format!("messagekit dlq retry {id}, with this --database\n")), "{shown}");
         messagekit(&["dlq", "retry", &id], url).ok();
         assert_eq!(messagekit(&["dlq", "retry", &id], url).code, 1, "it was accepted once");
-        messagekit(&["dlq", "show", "999"], url).refused(&["there is no dead letter 999"]);
+        messagekit(&["dlq", "show", "999"], url).refused(&["there is no failed message 999"]);
     });
 }
 

@@ -206,8 +206,8 @@ async fn mark(store: &PostgresStore, consumer: &str, id: &str, outcome: &str, da
     insert.execute(store.pool()).await.unwrap();
 }
 
-async fn letter(store: &PostgresStore, id: &str, state: &str, days: i32) {
-    let insert = "INSERT INTO messagekit.dead_letters
+async fn failed_message(store: &PostgresStore, id: &str, state: &str, days: i32) {
+    let insert = "INSERT INTO messagekit.failed_messages
         (consumer, message_id, topic, state, attempts, headers, payload, kind, error, fingerprint, changed_at)
         VALUES ('billing', $1, 'orders.order', $2, 1, '', '', 'failed', 'no', 'f', now() - $3 * interval '1 day')";
     sqlx::query(insert).bind(id).bind(state).bind(days).execute(store.pool()).await.unwrap();
@@ -228,7 +228,7 @@ fn a_marker_stays_as_long_as_its_consumer_would_handle_the_message() {
             mark(&store, consumer, "held", "held", 4_000).await;
         }
         mark(&store, "billing", "undoable", "discarded", 4_000).await;
-        letter(&store, "undoable", "discarded", 3).await;
+        failed_message(&store, "undoable", "discarded", 3).await;
         mark(&store, "billing", "given-up", "discarded", 4_000).await;
         let done = cleaned(&store, Leftover::Markers).await;
         assert_eq!(done.removed, 3 + 4);
@@ -274,19 +274,19 @@ fn while_processes_are_replaced_the_longer_window_counts() {
 }
 
 #[test]
-fn only_settled_letters_go_and_the_marker_of_a_discarded_one_after_it() {
+fn only_settled_failed_messages_go_and_the_marker_of_a_discarded_one_after_it() {
     block_on(async {
         let store = Database::fresh().await.store().await;
         store.note_window("billing", Some(DAY)).await.unwrap();
         for (id, state) in [("r", "resolved"), ("d", "discarded"), ("dead", "dead")] {
-            letter(&store, id, state, 31).await;
-            letter(&store, &format!("young-{id}"), state, 29).await;
+            failed_message(&store, id, state, 31).await;
+            failed_message(&store, &format!("young-{id}"), state, 29).await;
         }
         mark(&store, "billing", "d", "discarded", 31).await;
         let done = clean(&store, &Retention::default(), false, std::future::pending::<()>()).await.unwrap();
         let removed: Vec<_> = done.iter().map(|done| (done.what, done.removed)).collect();
-        assert_eq!(removed, [(Leftover::Events, 0), (Leftover::Letters, 2), (Leftover::Markers, 1)]);
-        let left = texts(&store, "SELECT message_id FROM messagekit.dead_letters").await;
+        assert_eq!(removed, [(Leftover::Events, 0), (Leftover::FailedMessages, 2), (Leftover::Markers, 1)]);
+        let left = texts(&store, "SELECT message_id FROM messagekit.failed_messages").await;
         assert_eq!(left, ["dead", "young-d", "young-dead", "young-r"]);
     });
 }

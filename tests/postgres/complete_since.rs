@@ -5,8 +5,8 @@ use std::time::Duration;
 use messagekit::cleanup::{Leftover, Retention, clean};
 use messagekit::memory::MemoryLog;
 use messagekit::{
-    Backoff, Claim, Consumer, DeadLetters, Envelope, Event, EventFilter, HandlerError, LetterFilter,
-    MessageId, Processed, Publisher, Replays, Shutdown, codec, headers,
+    Backoff, Claim, Consumer, Envelope, Event, EventFilter, FailedMessageFilter, FailedMessages,
+    HandlerError, MessageId, Processed, Publisher, Replays, Shutdown, codec, headers,
 };
 use messagekit_postgres::{PgTx, PostgresStore, SchemaName, by_day};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
@@ -85,8 +85,8 @@ fn a_copy_of_what_was_removed_under_a_shorter_window_is_not_applied_under_a_long
                     "divided: {is_divided}, {longer:?}"
                 );
                 assert_eq!(shop.bills().await, 1, "billed once; divided: {is_divided}, {longer:?}");
-                let letters = shop.store.list(&LetterFilter::default(), 10).await.unwrap();
-                assert_eq!((letters.len(), letters[0].kind.as_str()), (1, "outside_window"));
+                let failed_messages = shop.store.list(&FailedMessageFilter::default(), 10).await.unwrap();
+                assert_eq!((failed_messages.len(), failed_messages[0].kind.as_str()), (1, "outside_window"));
 
                 // What the shorter one would have taken is taken.
                 assert_eq!(deliver(&shop, &MessageId::new(), 6, longer).await, (1, 0, 0));

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use messagekit::{DeadLetters, ErrorKind, MessageId, Replays, Retries, Store};
+use messagekit::{ErrorKind, FailedMessages, MessageId, Replays, Retries, Store};
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 
@@ -63,9 +63,9 @@ fn reads_that_were_given_up_end_by_their_limit_and_free_their_connections() {
         let options = options.statement_timeout(Duration::from_secs(3_600));
         let store = options.read_timeout(Duration::from_secs(1)).connect(shop.database.url()).await.unwrap();
         let mut lock = shop.store.begin().await.unwrap();
-        let statement = "LOCK TABLE messagekit.dead_letters IN ACCESS EXCLUSIVE MODE";
+        let statement = "LOCK TABLE messagekit.failed_messages IN ACCESS EXCLUSIVE MODE";
         sqlx::raw_sql(statement).execute(&mut *lock).await.unwrap();
-        let filter = messagekit::LetterFilter::default();
+        let filter = messagekit::FailedMessageFilter::default();
         let refused = store.list(&filter, 10).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::LockBound);
         let given_up =

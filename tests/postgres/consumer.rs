@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use messagekit::memory::{MemoryLog, MemorySource};
 use messagekit::{
-    Act, Acted, Actor, Backoff, Consumer, ConsumerBuilder, ConsumerStats, DeadLetters, Envelope, Event,
-    HandlerError, LetterFilter, LetterHead, LetterState, Publisher, Shutdown, Stats, Store, codec,
+    Act, Acted, Actor, Backoff, Consumer, ConsumerBuilder, ConsumerStats, Envelope, Event,
+    FailedMessageFilter, FailedMessageHead, FailedMessageState, FailedMessages, HandlerError, Publisher,
+    Shutdown, Stats, Store, codec,
 };
 use messagekit_postgres::{PgTx, PostgresStore};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
@@ -85,8 +86,8 @@ async fn billed(shop: &Shop) -> Vec<String> {
     sqlx::query_scalar("SELECT id FROM bills ORDER BY id").fetch_all(shop.store.pool()).await.unwrap()
 }
 
-async fn letters(shop: &Shop) -> Vec<LetterHead> {
-    shop.store.list(&LetterFilter::default(), 100).await.unwrap()
+async fn failed_messages(shop: &Shop) -> Vec<FailedMessageHead> {
+    shop.store.list(&FailedMessageFilter::default(), 100).await.unwrap()
 }
 
 fn names(numbers: impl Iterator<Item = u32>) -> Vec<String> {
@@ -94,7 +95,7 @@ fn names(numbers: impl Iterator<Item = u32>) -> Vec<String> {
 }
 
 #[test]
-fn handler_that_swallows_an_sql_error_becomes_a_letter_alone() {
+fn handler_that_swallows_an_sql_error_becomes_a_failed_message_alone() {
     async fn swallow(tx: &mut PgTx, order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
         bill(tx, &order.data.order_id).await?;
         if order.data.order_id == CULPRIT {
@@ -108,16 +109,16 @@ fn handler_that_swallows_an_sql_error_becomes_a_letter_alone() {
         running.until("all are handled but one", |stats| stats.handled == 9 && stats.dead == 1).await;
         running.stop().await;
         assert_eq!(billed(&shop).await, names((0..10).filter(|number| *number != 5)));
-        let letters = letters(&shop).await;
-        assert_eq!((letters.len(), letters[0].state), (1, LetterState::Dead));
-        assert_eq!((letters[0].kind.as_str(), letters[0].attempts), ("transaction", 2));
-        assert_eq!(letters[0].key.as_deref(), Some(CULPRIT.as_bytes()));
+        let failed_messages = failed_messages(&shop).await;
+        assert_eq!((failed_messages.len(), failed_messages[0].state), (1, FailedMessageState::Dead));
+        assert_eq!((failed_messages[0].kind.as_str(), failed_messages[0].attempts), ("transaction", 2));
+        assert_eq!(failed_messages[0].key.as_deref(), Some(CULPRIT.as_bytes()));
         assert_eq!(log.committed("billing", OrderPlaced::TOPIC, 0), 10);
     });
 }
 
 #[test]
-fn late_duplicate_of_a_dead_letter_is_not_applied() {
+fn late_duplicate_of_a_failed_message_is_not_applied() {
     struct Books {
         are_open: AtomicBool,
     }
@@ -143,14 +144,15 @@ fn late_duplicate_of_a_dead_letter_is_not_applied() {
         assert_eq!(billed(&shop).await, names((0..10).filter(|number| *number != 5)));
 
         // Only a person brings it back.
-        let letter = letters(&shop).await.remove(0);
-        assert_eq!(letter.state, LetterState::Dead);
-        let acted = shop.store.act(Act::Retry, &[letter.id], &Actor::new("ann", "cli")).await.unwrap();
+        let failed_message = failed_messages(&shop).await.remove(0);
+        assert_eq!(failed_message.state, FailedMessageState::Dead);
+        let acted =
+            shop.store.act(Act::Retry, &[failed_message.id], &Actor::new("ann", "cli")).await.unwrap();
         assert_eq!(acted, [Acted::Done]);
         running.until("it is handled", |stats| stats.handled == 10).await;
         running.stop().await;
         assert_eq!(billed(&shop).await, names(0..10));
-        assert_eq!(letters(&shop).await[0].state, LetterState::Resolved);
+        assert_eq!(failed_messages(&shop).await[0].state, FailedMessageState::Resolved);
     });
 }
 
@@ -165,9 +167,9 @@ fn constraint_that_a_handler_violates_is_its_own_failure() {
         let running = Running::start(consumer("billing", &shop.store, &log).on(bill_once));
         running.until("all are handled but one", |stats| stats.handled == 9 && stats.dead == 1).await;
         running.stop().await;
-        let letters = letters(&shop).await;
-        assert_eq!((letters.len(), letters[0].kind.as_str()), (1, "failed"));
-        assert!(letters[0].error.contains("bills_id_idx"), "{}", letters[0].error);
+        let failed_messages = failed_messages(&shop).await;
+        assert_eq!((failed_messages.len(), failed_messages[0].kind.as_str()), (1, "failed"));
+        assert!(failed_messages[0].error.contains("bills_id_idx"), "{}", failed_messages[0].error);
     });
 }
 
@@ -231,7 +233,7 @@ fn deadlock_between_two_handlers_burns_no_attempt() {
         }
         assert_eq!((crossing.runs.load(Ordering::SeqCst), conflicts), (3, 1), "one of the two ran again");
         assert_eq!(crossing.later_attempts.load(Ordering::SeqCst), 0, "and nothing counted it");
-        assert_eq!(letters(&shop).await, []);
+        assert_eq!(failed_messages(&shop).await, []);
         assert_eq!(shop.count("SELECT sum(orders) FROM accounts").await, 4);
     });
 }
@@ -274,7 +276,7 @@ fn connection_ended_under_a_handler_costs_no_message_an_attempt() {
         running.until("all are handled", |stats| stats.handled == 10).await;
         let stats = running.stop().await;
         assert_eq!((stats.set_aside, stats.dead), (0, 0));
-        assert_eq!((billed(&shop).await, letters(&shop).await), (names(0..10), vec![]));
+        assert_eq!((billed(&shop).await, failed_messages(&shop).await), (names(0..10), vec![]));
     });
 }
 
@@ -292,7 +294,7 @@ fn commit_whose_answer_is_lost_applies_its_batch_once() {
         running.until("all came back", |stats| stats.handled + stats.duplicates == 10).await;
         let stats = running.stop().await;
         assert!(stats.duplicates >= 1, "the marker said that the culprit's batch was kept: {stats:?}");
-        assert_eq!((billed(&shop).await, letters(&shop).await), (names(0..10), vec![]));
+        assert_eq!((billed(&shop).await, failed_messages(&shop).await), (names(0..10), vec![]));
     });
 }
 
@@ -320,9 +322,9 @@ fn a_statement_that_a_handler_leaves_behind_at_its_deadline_ends_on_the_server_t
         let running = Running::start(consumer.backoff(Backoff::fixed(Duration::from_secs(3_600))));
         running.until("it is set aside", |stats| stats.set_aside == 1).await;
         eventually("nothing sleeps", DEADLINE, async || asleep(&shop).await == 0).await;
-        let letter = &letters(&shop).await[0];
-        assert_eq!((&*letter.kind, letter.attempts), ("too_slow", 1));
-        assert!(letter.error.contains("its deadline of 1s"), "{}", letter.error);
+        let failed_message = &failed_messages(&shop).await[0];
+        assert_eq!((&*failed_message.kind, failed_message.attempts), ("too_slow", 1));
+        assert!(failed_message.error.contains("its deadline of 1s"), "{}", failed_message.error);
         running.stop().await;
     });
 }

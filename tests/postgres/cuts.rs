@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use messagekit::memory::MemoryLog;
 use messagekit::{
-    Consumer, Envelope, ErrorKind, Event, HandlerError, LetterFilter, MessageId, Outbox, Publisher, Shutdown,
-    Store, codec,
+    Consumer, Envelope, ErrorKind, Event, FailedMessageFilter, HandlerError, MessageId, Outbox, Publisher,
+    Shutdown, Store, codec,
 };
 use messagekit_postgres::{PgTx, PostgresStore};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
@@ -191,8 +191,9 @@ fn a_consumer_whose_line_is_cut_at_any_byte_applies_each_message_once() {
             .await
             .unwrap();
         assert_eq!(billed, (0..written).map(|number| format!("o-{number:06}")).collect::<Vec<_>>());
-        let letters = messagekit::DeadLetters::list(&shop.store, &LetterFilter::default(), 10).await.unwrap();
-        assert_eq!(letters, [], "a line that is cut is nobody's fault");
+        let failed_messages =
+            messagekit::FailedMessages::list(&shop.store, &FailedMessageFilter::default(), 10).await.unwrap();
+        assert_eq!(failed_messages, [], "a line that is cut is nobody's fault");
         println!("{} lines cut, {written} billed, {} again", proxy.struck(), stats.read().duplicates);
     });
 }

@@ -1,10 +1,10 @@
-//! What people do with dead letters: the second click, two operators, a run that is under way, a change of mind.
+//! What people do with failed messages: the second click, two operators, a run that is under way, a change of mind.
 
 use std::time::Duration;
 
 use messagekit::{
-    Act, Acted, Actor, Claim, DeadLetters, Failure, FailureKind, LetterFilter, LetterState, Message,
-    MessageId, Next, Processed, Received, Retries, SetAside, Store, headers,
+    Act, Acted, Actor, Claim, FailedMessageFilter, FailedMessageState, FailedMessages, Failure, FailureKind,
+    Message, MessageId, Next, Processed, Received, Retries, SetAside, Store, headers,
 };
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::block_on;
@@ -18,8 +18,8 @@ fn operator(name: &str) -> Actor {
     Actor { request_id: Some("r-1".to_owned()), ..Actor::new(name, "http") }
 }
 
-/// Sets a message aside, and returns its id and the number of its letter.
-async fn letter(shop: &Shop, next: Next) -> (MessageId, i64) {
+/// Sets a message aside, and returns its id and the number of its failed message.
+async fn failed_message(shop: &Shop, next: Next) -> (MessageId, i64) {
     let id = MessageId::new();
     let message = Message::new("orders.order", "{}").with_header(headers::ID, id.as_str().to_owned());
     let received = Received { id: id.clone(), message, place: None };
@@ -27,28 +27,31 @@ async fn letter(shop: &Shop, next: Next) -> (MessageId, i64) {
     let mut tx = shop.store.begin().await.unwrap();
     shop.store.set_aside(&mut tx, &shop.consumer, &received, &failure).await.unwrap();
     shop.store.commit(tx).await.unwrap();
-    let newest = shop.store.list(&LetterFilter::default(), 1).await.unwrap();
+    let newest = shop.store.list(&FailedMessageFilter::default(), 1).await.unwrap();
     (id, newest[0].id)
 }
 
-async fn state(shop: &Shop, letter: i64) -> LetterState {
-    shop.store.show(letter).await.unwrap().state
+async fn state(shop: &Shop, failed_message: i64) -> FailedMessageState {
+    shop.store.show(failed_message).await.unwrap().state
 }
 
-async fn act(store: &PostgresStore, act: Act, letter: i64) -> Acted {
-    store.act(act, &[letter], &operator("ann")).await.unwrap()[0]
+async fn act(store: &PostgresStore, act: Act, failed_message: i64) -> Acted {
+    store.act(act, &[failed_message], &operator("ann")).await.unwrap()[0]
 }
 
 #[test]
 fn second_click_changes_nothing_and_both_are_in_the_audit() {
     block_on(async {
         let shop = Shop::open().await;
-        let (_, letter) = letter(&shop, Next::Dead).await;
-        assert_eq!(act(&shop.store, Act::Retry, letter).await, Acted::Done);
-        assert_eq!(act(&shop.store, Act::Retry, letter).await, Acted::WrongState(LetterState::Replaying));
+        let (_, failed_message) = failed_message(&shop, Next::Dead).await;
+        assert_eq!(act(&shop.store, Act::Retry, failed_message).await, Acted::Done);
+        assert_eq!(
+            act(&shop.store, Act::Retry, failed_message).await,
+            Acted::WrongState(FailedMessageState::Replaying)
+        );
         assert_eq!(act(&shop.store, Act::Retry, i64::MAX).await, Acted::NotFound);
         let select =
-            "SELECT actor, through, request_id, act, letters, done, outcome::text FROM messagekit.admin_audit
+            "SELECT actor, through, request_id, act, failed_messages, done, outcome::text FROM messagekit.admin_audit
             ORDER BY id";
         let rows = sqlx::query(select).fetch_all(shop.store.pool()).await.unwrap();
         let told: Vec<(Vec<i64>, i64, String)> =
@@ -56,8 +59,8 @@ fn second_click_changes_nothing_and_both_are_in_the_audit() {
         assert_eq!(
             told,
             [
-                (vec![letter], 1, "{}".to_owned()),
-                (vec![letter], 0, format!("{{\"{letter}\": \"replaying\"}}")),
+                (vec![failed_message], 1, "{}".to_owned()),
+                (vec![failed_message], 0, format!("{{\"{failed_message}\": \"replaying\"}}")),
                 (vec![i64::MAX], 0, format!("{{\"{}\": \"not found\"}}", i64::MAX)),
             ]
         );
@@ -67,12 +70,12 @@ fn second_click_changes_nothing_and_both_are_in_the_audit() {
 }
 
 #[test]
-fn two_operators_who_act_on_the_same_letters_move_each_once() {
+fn two_operators_who_act_on_the_same_failed_messages_move_each_once() {
     block_on(async {
         let shop = Shop::open().await;
-        let mut letters = Vec::new();
+        let mut failed_messages = Vec::new();
         for _ in 0..40 {
-            letters.push(letter(&shop, Next::Dead).await.1);
+            failed_messages.push(failed_message(&shop, Next::Dead).await.1);
         }
         // Each in an order of their own, and in pieces, so that they meet in the middle.
         let clerk = |mine: Vec<i64>, name: &'static str| {
@@ -87,12 +90,14 @@ fn two_operators_who_act_on_the_same_letters_move_each_once() {
                 done
             })
         };
-        let (ann, bob) =
-            (clerk(letters.clone(), "ann"), clerk(letters.iter().rev().copied().collect(), "bob"));
+        let (ann, bob) = (
+            clerk(failed_messages.clone(), "ann"),
+            clerk(failed_messages.iter().rev().copied().collect(), "bob"),
+        );
         let mut done = ann.await.unwrap();
         done.extend(bob.await.unwrap());
         done.sort_unstable();
-        assert_eq!(done, letters, "each letter is moved by one of them");
+        assert_eq!(done, failed_messages, "each failed message is moved by one of them");
         let markers = "SELECT count(*) FROM messagekit.processed_messages WHERE outcome = 'discarded'";
         assert_eq!(shop.count(markers).await, 40);
     });
@@ -102,18 +107,21 @@ fn two_operators_who_act_on_the_same_letters_move_each_once() {
 fn discard_fences_out_the_run_that_is_under_way() {
     block_on(async {
         let shop = Shop::open().await;
-        let (id, letter) = letter(&shop, Next::Retry(Duration::ZERO)).await;
+        let (id, failed_message) = failed_message(&shop, Next::Retry(Duration::ZERO)).await;
         let leased = shop.store.lease(&shop.consumer, 1, LONG).await.unwrap().remove(0);
         let mut handler = shop.store.begin().await.unwrap();
         insert_bill(&mut handler, id.as_str()).await;
-        assert_eq!(act(&shop.store, Act::Discard, letter).await, Acted::Done);
+        assert_eq!(act(&shop.store, Act::Discard, failed_message).await, Acted::Done);
         let resolved = shop.store.resolve(&mut handler, &shop.consumer, &leased, &[]).await.unwrap();
         assert!(!resolved, "the lease is no longer this one");
         shop.store.rollback(handler).await.unwrap();
         let failure = Failure::permanent(FailureKind::Permanent, "too late");
         assert!(!shop.store.fail(&shop.consumer, &leased, &failure).await.unwrap());
         assert!(!shop.store.hand_back(&shop.consumer, &leased, LONG).await.unwrap());
-        assert_eq!((shop.bills().await, state(&shop, letter).await), (0, LetterState::Discarded));
+        assert_eq!(
+            (shop.bills().await, state(&shop, failed_message).await),
+            (0, FailedMessageState::Discarded)
+        );
         assert_eq!(shop.look(&id).await, Claim::Discarded, "a late copy is not applied");
     });
 }
@@ -122,15 +130,15 @@ fn discard_fences_out_the_run_that_is_under_way() {
 fn discard_waits_for_the_run_that_commits_and_finds_it_resolved() {
     block_on(async {
         let shop = Shop::open().await;
-        let (id, letter) = letter(&shop, Next::Retry(Duration::ZERO)).await;
+        let (id, failed_message) = failed_message(&shop, Next::Retry(Duration::ZERO)).await;
         let leased = shop.store.lease(&shop.consumer, 1, LONG).await.unwrap().remove(0);
         let mut handler = shop.bill_again(&id).await;
         assert!(shop.store.resolve(&mut handler, &shop.consumer, &leased, &[]).await.unwrap());
         let store = shop.store.clone();
-        let discard = tokio::spawn(async move { act(&store, Act::Discard, letter).await });
+        let discard = tokio::spawn(async move { act(&store, Act::Discard, failed_message).await });
         until_somebody_waits(&shop).await;
         shop.store.commit(handler).await.unwrap();
-        assert_eq!(discard.await.unwrap(), Acted::WrongState(LetterState::Resolved));
+        assert_eq!(discard.await.unwrap(), Acted::WrongState(FailedMessageState::Resolved));
         assert_eq!((shop.bills().await, shop.look(&id).await), (1, Claim::Done));
     });
 }
@@ -139,12 +147,12 @@ fn discard_waits_for_the_run_that_commits_and_finds_it_resolved() {
 fn late_copy_waits_for_the_discard_and_is_not_applied() {
     block_on(async {
         let shop = Shop::open().await;
-        let (id, letter) = letter(&shop, Next::Dead).await;
+        let (id, failed_message) = failed_message(&shop, Next::Dead).await;
         // Held up between its markers and its commit by the audit, which somebody else has locked.
         let mut lock = shop.store.begin().await.unwrap();
         sqlx::query("LOCK TABLE messagekit.admin_audit").execute(&mut *lock).await.unwrap();
         let store = shop.store.clone();
-        let discard = tokio::spawn(async move { act(&store, Act::Discard, letter).await });
+        let discard = tokio::spawn(async move { act(&store, Act::Discard, failed_message).await });
         until_somebody_waits(&shop).await;
         let other = shop.database.store().await;
         let mut copy = other.begin().await.unwrap();
@@ -163,15 +171,21 @@ fn late_copy_waits_for_the_discard_and_is_not_applied() {
 }
 
 #[test]
-fn undo_brings_a_discarded_letter_back_to_be_retried() {
+fn undo_brings_a_discarded_failed_message_back_to_be_retried() {
     block_on(async {
         let shop = Shop::open().await;
-        let (id, letter) = letter(&shop, Next::Dead).await;
-        assert_eq!(act(&shop.store, Act::Undo, letter).await, Acted::WrongState(LetterState::Dead));
-        assert_eq!(act(&shop.store, Act::Discard, letter).await, Acted::Done);
-        assert_eq!(act(&shop.store, Act::Undo, letter).await, Acted::Done);
-        assert_eq!((state(&shop, letter).await, shop.look(&id).await), (LetterState::Dead, Claim::Held));
-        assert_eq!(act(&shop.store, Act::Retry, letter).await, Acted::Done);
+        let (id, failed_message) = failed_message(&shop, Next::Dead).await;
+        assert_eq!(
+            act(&shop.store, Act::Undo, failed_message).await,
+            Acted::WrongState(FailedMessageState::Dead)
+        );
+        assert_eq!(act(&shop.store, Act::Discard, failed_message).await, Acted::Done);
+        assert_eq!(act(&shop.store, Act::Undo, failed_message).await, Acted::Done);
+        assert_eq!(
+            (state(&shop, failed_message).await, shop.look(&id).await),
+            (FailedMessageState::Dead, Claim::Held)
+        );
+        assert_eq!(act(&shop.store, Act::Retry, failed_message).await, Acted::Done);
         let leased = shop.store.lease(&shop.consumer, 1, LONG).await.unwrap().remove(0);
         let mut handler = shop.bill_again(&id).await;
         assert!(shop.store.resolve(&mut handler, &shop.consumer, &leased, &[]).await.unwrap());
@@ -180,56 +194,57 @@ fn undo_brings_a_discarded_letter_back_to_be_retried() {
     });
 }
 
-/// The marker of a discarded letter may be older than what is kept of markers.
+/// The marker of a discarded failed message may be older than what is kept of markers.
 #[test]
 fn undo_makes_a_forgotten_marker_again() {
     block_on(async {
         let shop = Shop::open().await;
-        let (id, letter) = letter(&shop, Next::Dead).await;
-        act(&shop.store, Act::Discard, letter).await;
+        let (id, failed_message) = failed_message(&shop, Next::Dead).await;
+        act(&shop.store, Act::Discard, failed_message).await;
         run(shop.store.pool(), "DELETE FROM messagekit.processed_messages").await;
-        assert_eq!(act(&shop.store, Act::Undo, letter).await, Acted::Done);
+        assert_eq!(act(&shop.store, Act::Undo, failed_message).await, Acted::Done);
         assert_eq!(shop.look(&id).await, Claim::Held);
     });
 }
 
 #[test]
-fn letter_whose_message_was_applied_is_not_moved_and_nor_are_its_neighbours() {
+fn failed_message_whose_message_was_applied_is_not_moved_and_nor_are_its_neighbours() {
     block_on(async {
         let shop = Shop::open().await;
-        let ((_, first), (id, second)) = (letter(&shop, Next::Dead).await, letter(&shop, Next::Dead).await);
+        let ((_, first), (id, second)) =
+            (failed_message(&shop, Next::Dead).await, failed_message(&shop, Next::Dead).await);
         let update = "UPDATE messagekit.processed_messages SET outcome = 'done' WHERE message_id = $1";
         sqlx::query(update).bind(id.as_str()).execute(shop.store.pool()).await.unwrap();
         let acted = shop.store.act(Act::Discard, &[first, second], &operator("ann")).await.unwrap();
         assert_eq!(acted, [Acted::Done, Acted::Settled]);
         assert_eq!(
             (state(&shop, first).await, state(&shop, second).await),
-            (LetterState::Discarded, LetterState::Dead)
+            (FailedMessageState::Discarded, FailedMessageState::Dead)
         );
-        let outcome = "SELECT count(*) FROM messagekit.admin_audit WHERE outcome->>letters[2]::text = 'settled' AND done = 1";
+        let outcome = "SELECT count(*) FROM messagekit.admin_audit WHERE outcome->>failed_messages[2]::text = 'settled' AND done = 1";
         assert_eq!(shop.count(outcome).await, 1);
     });
 }
 
 const MANY: &str = "
-INSERT INTO messagekit.dead_letters (consumer, message_id, topic, key, key_hash, state, attempts, event_type, headers, payload,
+INSERT INTO messagekit.failed_messages (consumer, message_id, topic, key, key_hash, state, attempts, event_type, headers, payload,
     kind, error, fingerprint)
   SELECT 'billing', 'm-' || n, 'orders.order', convert_to('k-' || n % 100, 'UTF8'), n % 100, 'dead', 1, 'orders.order.placed',
     '[]', convert_to(repeat('x', 3000) || n, 'UTF8'), 'failed', 'no stock', 'f-' || n % 1000
   FROM generate_series(1, 100000) n;
-VACUUM ANALYZE messagekit.dead_letters";
+VACUUM ANALYZE messagekit.failed_messages";
 
 /// Counted in blocks, which are the same on every machine.
 #[test]
-fn first_page_of_many_letters_reads_no_more_than_twice_what_a_bare_query_reads() {
+fn first_page_of_many_failed_messages_reads_no_more_than_twice_what_a_bare_query_reads() {
     block_on(async {
         let shop = Shop::open().await;
         for statement in MANY.split(';') {
             run(shop.store.pool(), statement).await;
         }
-        let page = shop.store.list(&LetterFilter::default(), 50).await.unwrap();
+        let page = shop.store.list(&FailedMessageFilter::default(), 50).await.unwrap();
         assert_eq!((page.len(), page[0].payload_bytes), (50, 3_006));
-        let bare = "SELECT id, consumer, message_id, state, kind, error FROM messagekit.dead_letters WHERE state = 'dead'
+        let bare = "SELECT id, consumer, message_id, state, kind, error FROM messagekit.failed_messages WHERE state = 'dead'
             ORDER BY id DESC LIMIT 50";
         let wide = "bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz, bigint";
         let of_state = "bigint, bigint, text, bigint".to_owned();

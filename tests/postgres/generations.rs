@@ -85,7 +85,7 @@ fn held_and_discarded_messages_stay_what_they_are() {
     });
 }
 
-/// Whoever resolves the letter moves its marker last, so a claim that locked it first would wait for the handler's rows.
+/// Whoever resolves the failed message moves its marker last, so a claim that locked it first would wait for the handler's rows.
 #[test]
 fn held_marker_is_not_locked_by_a_claim() {
     block_on(async {

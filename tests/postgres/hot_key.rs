@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use messagekit::memory::MemoryLog;
 use messagekit::{
-    Act, Acted, Actor, BatchLimit, Consumer, DeadLetters, Envelope, Event, HandlerError, LetterFilter,
-    LetterState, OnFailure, ParkingRoom, Publisher, Shutdown, Stats, codec,
+    Act, Acted, Actor, BatchLimit, Consumer, Envelope, Event, FailedMessageFilter, FailedMessageState,
+    FailedMessages, HandlerError, OnFailure, ParkingRoom, Publisher, Shutdown, Stats, codec,
 };
 use messagekit_postgres::PgTx;
 use messagekit_testkit::{DEADLINE, block_on, eventually};
@@ -116,7 +116,8 @@ impl HotKey {
     /// Repairs what the first message has failed of, and asks for one more run of it.
     async fn repair(&self) {
         self.repaired.store(true, Ordering::SeqCst);
-        let dead = LetterFilter { state: Some(LetterState::Dead), ..LetterFilter::default() };
+        let dead =
+            FailedMessageFilter { state: Some(FailedMessageState::Dead), ..FailedMessageFilter::default() };
         let head = self.shop.store.list(&dead, 1).await.unwrap()[0].id;
         let acted = self.shop.store.act(Act::Retry, &[head], &Actor::new("ann", "test")).await.unwrap();
         assert_eq!(acted, [Acted::Done]);

@@ -8,8 +8,9 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use messagekit::memory::MemoryLog;
 use messagekit::{
-    Act, Acted, Actor, Backoff, Consumer, DeadLetters, Envelope, Event, HandlerError, LetterFilter,
-    LetterHead, LetterState, Offsets, OnFailure, ParkingRoom, Publisher, Shutdown, codec,
+    Act, Acted, Actor, Backoff, Consumer, Envelope, Event, FailedMessageFilter, FailedMessageHead,
+    FailedMessageState, FailedMessages, HandlerError, Offsets, OnFailure, ParkingRoom, Publisher, Shutdown,
+    codec,
 };
 use messagekit_postgres::PgTx;
 use messagekit_testkit::{DEADLINE, block_on, eventually};
@@ -61,14 +62,14 @@ async fn changes(shop: &Shop, order: &str) -> Vec<i64> {
         .unwrap()
 }
 
-async fn letters(shop: &Shop) -> Vec<LetterHead> {
-    let mut letters = shop.store.list(&LetterFilter::default(), 1_000).await.unwrap();
-    letters.reverse();
-    letters
+async fn failed_messages(shop: &Shop) -> Vec<FailedMessageHead> {
+    let mut failed_messages = shop.store.list(&FailedMessageFilter::default(), 1_000).await.unwrap();
+    failed_messages.reverse();
+    failed_messages
 }
 
-async fn act(shop: &Shop, act: Act, letter: i64) -> Acted {
-    shop.store.act(act, &[letter], &Actor::new("ann", "test")).await.unwrap()[0]
+async fn act(shop: &Shop, act: Act, failed_message: i64) -> Acted {
+    shop.store.act(act, &[failed_message], &Actor::new("ann", "test")).await.unwrap()[0]
 }
 
 async fn shop() -> Shop {
@@ -102,13 +103,13 @@ fn repaired_key_is_handled_in_order_while_more_of_it_arrives() {
         .await;
         assert_eq!(changes(&shop, "b").await, (1..=10).collect::<Vec<_>>(), "another key is unaffected");
         assert_eq!(changes(&shop, "a").await, [1, 2, 3, 4]);
-        let kept = letters(&shop).await;
-        let states: Vec<_> = kept.iter().map(|letter| letter.state).collect();
-        assert_eq!(states[0], LetterState::Dead);
-        assert_eq!(states[1..], [LetterState::Waiting; 5]);
+        let kept = failed_messages(&shop).await;
+        let states: Vec<_> = kept.iter().map(|failed_message| failed_message.state).collect();
+        assert_eq!(states[0], FailedMessageState::Dead);
+        assert_eq!(states[1..], [FailedMessageState::Waiting; 5]);
         assert_eq!((kept[0].holds_back, kept[1].holds_back), (5, 0));
         let refused = act(&shop, Act::Retry, kept[1].id).await;
-        assert_eq!(refused, Acted::WrongState(LetterState::Waiting), "its turn has not come");
+        assert_eq!(refused, Acted::WrongState(FailedMessageState::Waiting), "its turn has not come");
 
         repaired.store(true, Ordering::SeqCst);
         assert_eq!(act(&shop, Act::Retry, kept[0].id).await, Acted::Done);
@@ -123,7 +124,12 @@ fn repaired_key_is_handled_in_order_while_more_of_it_arrives() {
             held == 0
         })
         .await;
-        assert!(letters(&shop).await.iter().all(|letter| letter.state == LetterState::Resolved));
+        assert!(
+            failed_messages(&shop)
+                .await
+                .iter()
+                .all(|failed_message| failed_message.state == FailedMessageState::Resolved)
+        );
         shutdown.request();
         running.await.unwrap().unwrap();
     });
@@ -159,7 +165,7 @@ fn keys_of_one_partition_side_by_side_keep_their_order_and_each_lane_notes_its_p
         }
         assert_eq!(changes(&shop, "a").await, [1, 2, 3, 4]);
         repaired.store(true, Ordering::SeqCst);
-        assert_eq!(act(&shop, Act::Retry, letters(&shop).await[0].id).await, Acted::Done);
+        assert_eq!(act(&shop, Act::Retry, failed_messages(&shop).await[0].id).await, Acted::Done);
         eventually("the key is through", DEADLINE, async || changes(&shop, "a").await.len() == 20).await;
         assert_eq!(changes(&shop, "a").await, (1..=20).collect::<Vec<_>>());
         shutdown.request();
@@ -187,7 +193,7 @@ fn key_that_never_changes_blocks_its_lane_at_the_bound_and_goes_on_when_there_is
         let running =
             tokio::spawn(consumer.run(shutdown.clone()).inspect(|ended| assert!(ended.is_ok(), "{ended:?}")));
         eventually("the lane is blocked", DEADLINE, async || stats.connection().blocked == 1).await;
-        let kept = letters(&shop).await;
+        let kept = failed_messages(&shop).await;
         assert_eq!((kept.len(), changes(&shop, "a").await.len()), (4, 4));
         assert_eq!(log.committed("noting", OrderChanged::TOPIC, 0), 8, "nothing is passed over");
 

@@ -32,7 +32,7 @@ fn parameters(statement: &str) -> &'static str {
         "count_keys" => "text[], text[], bigint[], int[]",
         "promote" | "free" => "text[], text[], bigint[]",
         "park_mark" => "text, text, int",
-        "park_letters" => {
+        "park_failed_messages" => {
             "text, text[], text[], text[], int[], bigint[], bytea[], bigint[], text[], bytea[], bytea[], text, int, float8, text, text, text"
         }
         "mark" => "text[], text[], text, text",
@@ -44,7 +44,7 @@ fn parameters(statement: &str) -> &'static str {
         "left" => "text",
         "clean_events" => "text, text, float8, timestamptz, bigint",
         "clean_markers" => "text, text, float8, float8",
-        "clean_letters" => "text, text, float8",
+        "clean_failed_messages" => "text, text, float8",
         "note_window" => "text, bigint",
         "oldest_return" => "text[]",
         "too_old_for" => "text, text, text, timestamptz, timestamptz, float8",
@@ -106,7 +106,7 @@ fn values(name: &str) -> Option<String> {
         "confirmed" => "'messagekit_shop'".to_owned(),
         "clean_events" => "'(0,0)', '(128,0)', 6e11, now(), 100000".to_owned(),
         "clean_markers" => "'(0,0)', '(128,0)', 1e11, 6e11".to_owned(),
-        "clean_letters" => "'(0,0)', '(128,0)', 6e11".to_owned(),
+        "clean_failed_messages" => "'(0,0)', '(128,0)', 6e11".to_owned(),
         "lock" | "lock_keys" => "'{7, 100007}'".to_owned(),
         "resolve_run" => "'billing', 7, '{7, 100007}', '{1, 1}'".to_owned(),
         "relay_lease" => "'relay-1', 4e6, 64, true, 1".to_owned(),
@@ -143,8 +143,8 @@ const RELAY: [&str; 7] = [
 /// outbox is cleaned. And all held keys of a consumer, when a message is parked.
 const WALKS: [&str; 6] = ["oldest", "skipped_by", "forget", "relayed", "held_in_all", "left"];
 
-/// Walks over the markers of its consumer until the server has counted them for the first time, and is rare: a claim is taken back
-/// when its message failed.
+/// Walks over the markers of its consumer until the server has counted them for the first time, and is rare: a claim is taken
+/// back when its message failed.
 const UNCOUNTED: &str = "unclaim";
 
 /// Returns the plan that a connection keeps for a statement, whatever its parameters are.
@@ -176,7 +176,7 @@ fn walks(plan: &str) -> bool {
     let tables = [
         "outbox_events",
         "processed_messages",
-        "dead_letters",
+        "failed_messages",
         "consumer_offsets",
         "replay_items",
         "admin_audit",
@@ -187,7 +187,8 @@ fn walks(plan: &str) -> bool {
     while let Some(line) = lines.next() {
         let next = lines.peek().map_or("", |next| next.trim());
         let whole_table = tables.iter().any(|table| line.contains(&format!("Seq Scan on {table}")));
-        // A handful of rows: messages that are handled, replays that run, events that stand refused, relays at this moment, and windows.
+        // A handful of rows: messages that are handled, replays that run, events that stand refused, relays at this moment, and
+        // windows.
         if line.contains("Delete on suspect_notes") {
             continue;
         }
@@ -222,7 +223,7 @@ async fn no_plan_walks_a_table(connection: &mut PgConnection, names: impl Fn(&st
 
 #[test]
 fn walks_are_told_from_look_ups() {
-    assert!(walks("Limit\n  ->  Seq Scan on dead_letters d\n        Filter: (id = $1)"));
+    assert!(walks("Limit\n  ->  Seq Scan on failed_messages d\n        Filter: (id = $1)"));
     assert!(walks("Index Only Scan using outbox_events_pkey on outbox_events\n  Filter: (seq > $1)"));
     assert!(walks("Bitmap Index Scan on processed_messages_pkey\n  Index Cond: (consumer = $1)"));
     assert!(!walks(
@@ -237,7 +238,7 @@ INSERT INTO messagekit.outbox_events (event_id, topic, aggregate_id, payload, cr
   FROM generate_series(1, 100000) n;
 INSERT INTO messagekit.processed_messages (consumer, message_id, outcome)
   SELECT 'billing', 'm-' || n, CASE WHEN n <= 100000 THEN 'done' ELSE 'held' END FROM generate_series(1, 101000) n;
-INSERT INTO messagekit.dead_letters (consumer, message_id, topic, key, key_hash, state, attempts, due, headers, payload, kind,
+INSERT INTO messagekit.failed_messages (consumer, message_id, topic, key, key_hash, state, attempts, due, headers, payload, kind,
     error, fingerprint)
   SELECT 'billing', 'm-' || n, 'orders.order', convert_to('k-' || n % 1000, 'UTF8'), n % 1000, CASE WHEN n <= 100000 THEN 'resolved' WHEN n % 2 = 0 THEN 'dead' ELSE 'retrying' END,
     1, CASE WHEN n > 100000 AND n % 2 = 1 THEN now() END, '[]', '{}', 'failed', 'no stock', 'f-' || n % 1000

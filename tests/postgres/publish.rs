@@ -307,7 +307,7 @@ fn a_role_that_may_only_call_it_publishes_and_reads_nothing() {
             for direct in [
                 "SELECT FROM messagekit.outbox_events",
                 "INSERT INTO messagekit.outbox_events (event_id, topic, payload) VALUES ('x', 'a b', '')",
-                "SELECT FROM messagekit.dead_letters",
+                "SELECT FROM messagekit.failed_messages",
             ] {
                 let error = sqlx::raw_sql(direct).execute(&mut conn).await.expect_err(direct);
                 assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some("42501"), "{direct}");

@@ -8,9 +8,9 @@ use messagekit::cleanup::{Leftover, Retention, clean};
 use messagekit::memory::MemoryLog;
 use messagekit::relay::RejectedEvents;
 use messagekit::{
-    Act, Actor, Backoff, Consumer, DeadLetters, Envelope, ErrorKind, Event, EventFilter, HandlerError,
-    LetterFilter, LetterState, Outbox, OutboxHealth, Publisher, ReplayIds, ReplayOrder, Replays, Shutdown,
-    Store, codec,
+    Act, Actor, Backoff, Consumer, Envelope, ErrorKind, Event, EventFilter, FailedMessageFilter,
+    FailedMessageState, FailedMessages, HandlerError, Outbox, OutboxHealth, Publisher, ReplayIds,
+    ReplayOrder, Replays, Shutdown, Store, codec,
 };
 use messagekit_postgres::switch::{Existing, to_cdc, to_relay};
 use messagekit_postgres::{PgTx, PostgresStore, SchemaName, by_day, cdc, migrations};
@@ -91,13 +91,14 @@ async fn consumes(store: &PostgresStore) {
     let (stats, shutdown) = (consumer.stats(), Shutdown::new());
     let running = tokio::spawn(consumer.run(shutdown.clone()));
     eventually("all but one are handled", DEADLINE, async || stats.read().handled == 9).await;
-    let filter = LetterFilter { state: Some(LetterState::Dead), ..LetterFilter::default() };
+    let filter =
+        FailedMessageFilter { state: Some(FailedMessageState::Dead), ..FailedMessageFilter::default() };
     eventually("one is dead", DEADLINE, async || store.list(&filter, 10).await.unwrap().len() == 1).await;
-    let letter = store.list(&filter, 10).await.unwrap().remove(0);
-    store.show(letter.id).await.expect("it can be looked at");
-    assert_eq!(store.groups(&LetterFilter::default(), 10).await.unwrap().len(), 1);
+    let failed_message = store.list(&filter, 10).await.unwrap().remove(0);
+    store.show(failed_message.id).await.expect("it can be looked at");
+    assert_eq!(store.groups(&FailedMessageFilter::default(), 10).await.unwrap().len(), 1);
     store.pool().execute("INSERT INTO mended VALUES (1)").await.unwrap();
-    store.act(Act::Retry, &[letter.id], &Actor::new("ann", "test")).await.unwrap();
+    store.act(Act::Retry, &[failed_message.id], &Actor::new("ann", "test")).await.unwrap();
     eventually("it is handled", DEADLINE, async || store.list(&filter, 10).await.unwrap().is_empty()).await;
     shutdown.request();
     running.await.unwrap().unwrap();

@@ -131,8 +131,8 @@ fn fifty_messages_share_begin_claim_offsets_and_commit() {
                 count(part)
             );
         }
-        // The looks at due letters come by the clock, whatever is handled.
-        let by_the_clock = count("messagekit.dead_letters");
+        // The looks at due failed messages come by the clock, whatever is handled.
+        let by_the_clock = count("messagekit.failed_messages");
         let suspects = count("messagekit.suspect_notes");
         assert!(suspects <= 4, "{suspects} statements about notes: the first messages are noted as a whole");
         let beside = said.len() - MESSAGES - by_the_clock - suspects;
@@ -140,16 +140,16 @@ fn fifty_messages_share_begin_claim_offsets_and_commit() {
     });
 }
 
-/// The sum goes through all held keys, so it is asked for every letter only where the bound is near.
+/// The sum goes through all held keys, so it is asked for every failed message only where the bound is near.
 #[test]
-fn letters_that_hold_keys_are_counted_now_and_then() {
+fn failed_messages_that_hold_keys_are_counted_now_and_then() {
     block_on(async {
         let counted = Counted::fresh().await;
         let (store, failure) = (&counted.store, Failure::permanent(FailureKind::Permanent, "no"));
-        let park = async |consumer: &str, in_all: u32, letters: i64| {
+        let park = async |consumer: &str, in_all: u32, failed_messages: i64| {
             let room = ParkingRoom { per_key: 10, in_all };
             let mut outcomes = Vec::new();
-            for offset in 0..letters {
+            for offset in 0..failed_messages {
                 let message = Message::new("orders", "{}").with_key(format!("k{offset}"));
                 let place = Some(Place { topic: Arc::from("orders"), partition: 0, offset });
                 let id = MessageId::from_stored(&format!("m{offset}"));
@@ -207,7 +207,8 @@ async fn said_to_apply_a_run(counted: &Counted, consumer: &str, behind: i64) -> 
         let leased = Retries::lease(store, consumer, 1, lease).await.unwrap().remove(0);
         assert_eq!(store.begin_run(consumer, &leased, 1_000, lease).await.unwrap(), Some(1_000));
         let mut tx = store.begin().await.unwrap();
-        let followers = store.followers(&mut tx, consumer, leased.letter, 1_000, u64::MAX).await.unwrap();
+        let followers =
+            store.followers(&mut tx, consumer, leased.failed_message, 1_000, u64::MAX).await.unwrap();
         assert_eq!(followers.len() as i64, behind);
         assert!(store.resolve(&mut tx, consumer, &leased, &followers).await.unwrap());
         store.commit(tx).await.unwrap();

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use messagekit::relay::RejectedEvents;
 use messagekit::{
-    Act, Acted, Actor, Bookkeeping, Claim, ClaimRequest, DeadLetters, EventFilter, LetterFilter, Offsets,
-    Origin, Processed, ReplayState, Replays, Retries, Store, StoredEvent, Suspects,
+    Act, Acted, Actor, Bookkeeping, Claim, ClaimRequest, EventFilter, FailedMessageFilter, FailedMessages,
+    Offsets, Origin, Processed, ReplayState, Replays, Retries, Store, StoredEvent, Suspects,
 };
 use messagekit_postgres::migrations::{self, MIGRATIONS};
 use messagekit_testkit::block_on;
@@ -164,22 +164,25 @@ fn inbox_of_every_released_schema_goes_on() {
 }
 
 #[test]
-fn dead_letters_of_every_released_schema_go_on() {
+fn failed_messages_of_every_released_schema_go_on() {
     block_on(async {
         for (_, dump) in DUMPS {
             let database = restored(dump).await;
             migrations::migrate(database.url()).await.unwrap();
             let store = database.store().await;
 
-            assert_eq!(store.list(&LetterFilter::default(), 10).await.unwrap().len(), 5);
+            assert_eq!(store.list(&FailedMessageFilter::default(), 10).await.unwrap().len(), 5);
             let dead = store.show(1).await.unwrap();
             assert_eq!((dead.attempts, dead.kills, &*dead.received.message.payload), (4, 1, &[0xfe, 0][..]));
             assert_eq!(dead.received.message.headers.text("id"), Some("m-dead"));
             let leased = store.lease("billing", 10, LEASE).await.unwrap();
-            assert_eq!((leased.len(), leased[0].letter, leased[0].kills, leased[0].token), (1, 2, 1, 3));
+            assert_eq!(
+                (leased.len(), leased[0].failed_message, leased[0].kills, leased[0].token),
+                (1, 2, 1, 3)
+            );
             assert!(leased[0].parked);
             let back = store.lease_returns(Origin::Queue, 10, LEASE).await.unwrap();
-            assert_eq!((back[0].return_to.as_str(), back[0].leased.letter), ("printing", 5));
+            assert_eq!((back[0].return_to.as_str(), back[0].leased.failed_message), ("printing", 5));
             let acted = store.act(Act::Retry, &[1], &Actor::new("ann", "cli")).await.unwrap();
             assert_eq!(acted, [Acted::Done]);
         }

@@ -157,14 +157,14 @@ async fn ask_to_close(connection: &str) {
 }
 
 fn base64(text: &str) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let letter = |bits: u32| char::from(LETTERS[(bits & 63) as usize]);
+    const FAILED_MESSAGES: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let failed_message = |bits: u32| char::from(FAILED_MESSAGES[(bits & 63) as usize]);
     let mut out = String::new();
     for part in text.as_bytes().chunks(3) {
         let bits =
             part.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - part.len()));
         for place in 0..4 {
-            out.push(if place <= part.len() { letter(bits >> (18 - 6 * place)) } else { '=' });
+            out.push(if place <= part.len() { failed_message(bits >> (18 - 6 * place)) } else { '=' });
         }
     }
     out

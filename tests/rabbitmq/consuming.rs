@@ -74,7 +74,7 @@ fn a_queue_that_is_deleted_under_a_consumer_is_lost_and_read_again_when_it_is_ba
 fn a_queue_that_is_not_there_yet_is_told_and_waited_for() {
     block_on(async {
         let short = unique("queue");
-        // Of what it says the broker cuts off what is over a limit, at one of the two inside a letter.
+        // Of what it says the broker cuts off what is over a limit, at one of the two inside a failed message.
         let long = |begin: String| format!("{begin}{}", "é".repeat((255 - begin.len()) / 2));
         let (one, other) = (long(format!("{short}.")), long(format!("{short}..")));
         let any = rabbit().any_queue();

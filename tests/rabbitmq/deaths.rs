@@ -18,7 +18,7 @@ struct Deadly {
     exchange: String,
 }
 
-/// A queue whose dead letters go over an exchange to a queue of their own.
+/// A queue whose failed messages go over an exchange to a queue of their own.
 async fn deadly(limit: u32) -> Deadly {
     let (queue, dead, exchange) = (unique("queue"), unique("dead"), unique("exchange"));
     let topology = rabbit().topology().exchange(&exchange);
@@ -43,7 +43,7 @@ async fn requeue(queue: &str) -> Option<i64> {
 }
 
 #[test]
-fn a_message_requeued_over_the_limit_is_a_dead_letter_and_not_lost() {
+fn a_message_requeued_over_the_limit_is_a_failed_message_and_not_lost() {
     block_on(async {
         let Deadly { queue, dead, .. } = deadly(20).await;
         publish(&[message(&queue, Some("k"), "m-1").with_header("tenant", "north")]).await;
@@ -60,11 +60,14 @@ fn a_message_requeued_over_the_limit_is_a_dead_letter_and_not_lost() {
         assert_eq!(counts, (0..=20).collect::<Vec<i64>>(), "each delivery counts one");
         holds(&dead, 1).await;
         let mut receiver = join(&rabbit(), &dead).await;
-        let letter = receiver.message().await.message;
-        assert_eq!((letter.headers.text(headers::ID), letter.key.as_deref()), (Some("m-1"), Some(&b"k"[..])));
-        assert_eq!(letter.headers.text("tenant"), Some("north"));
-        assert_eq!(&*letter.topic, &*dead);
-        let deaths = letter.headers.text(headers::X_DEATH).unwrap();
+        let failed_message = receiver.message().await.message;
+        assert_eq!(
+            (failed_message.headers.text(headers::ID), failed_message.key.as_deref()),
+            (Some("m-1"), Some(&b"k"[..]))
+        );
+        assert_eq!(failed_message.headers.text("tenant"), Some("north"));
+        assert_eq!(&*failed_message.topic, &*dead);
+        let deaths = failed_message.headers.text(headers::X_DEATH).unwrap();
         let deaths: serde_json::Value = serde_json::from_str(deaths).unwrap();
         let death = &deaths[0];
         assert_eq!(death["queue"], *queue);
@@ -72,7 +75,7 @@ fn a_message_requeued_over_the_limit_is_a_dead_letter_and_not_lost() {
         assert_eq!((death["count"].as_i64(), death["exchange"].as_str()), (Some(1), Some("")));
         assert_eq!(death["routing-keys"][0], *queue);
         assert!(death["time"].is_u64(), "{death}");
-        let names: Vec<&str> = letter.headers.iter().map(|(name, _)| name).collect();
+        let names: Vec<&str> = failed_message.headers.iter().map(|(name, _)| name).collect();
         assert!(
             names.iter().all(|name| !name.starts_with("x-first-death") && *name != "x-delivery-count"),
             "{names:?}"
@@ -95,7 +98,7 @@ fn what_dies_while_its_exchange_routes_nowhere_arrives_when_it_is_bound_again() 
         assert_eq!(depth(&dead).await, 0);
         rabbit().topology().bind(&*dead, &exchange, &*queue).declare().await.unwrap();
         let mut receiver = join(&rabbit(), &dead).await;
-        let letter = receiver.message_within(Duration::from_secs(600)).await.expect("it arrives");
-        assert_eq!(text(&letter), "m-1");
+        let failed_message = receiver.message_within(Duration::from_secs(600)).await.expect("it arrives");
+        assert_eq!(text(&failed_message), "m-1");
     });
 }

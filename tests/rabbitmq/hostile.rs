@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use messagekit::memory::{MemoryStore, MemoryTx};
 use messagekit::{
-    Consumer, DeadLetter, DeadLetters, Envelope, Event, HandlerError, LetterFilter, OnFailure, Router,
-    Shutdown, headers,
+    Consumer, Envelope, Event, FailedMessage, FailedMessageFilter, FailedMessages, HandlerError, OnFailure,
+    Router, Shutdown, headers,
 };
 use messagekit_rabbitmq::{Queue, RabbitMq, UNREADABLE_PROPERTIES};
 use messagekit_testkit::transport::text;
@@ -63,7 +63,7 @@ pub(crate) fn hostile(id: &str) -> Vec<(&'static str, Vec<u8>)> {
 }
 
 /// Reads one queue until 40 good messages were applied and one was set aside; answers what was set aside.
-async fn consume(rabbit: &RabbitMq, queue: &str, dead: &str) -> DeadLetter {
+async fn consume(rabbit: &RabbitMq, queue: &str, dead: &str) -> FailedMessage {
     let store = MemoryStore::new();
     let consumer = Consumer::builder("hostile", store.clone())
         .from(rabbit.queue(queue))
@@ -73,7 +73,7 @@ async fn consume(rabbit: &RabbitMq, queue: &str, dead: &str) -> DeadLetter {
     let running = tokio::spawn(consumer.run(shutdown.clone()));
     let applied = || (0..40).filter(|number| store.get(&format!("good-{number}")) > 0).count();
     eventually("the neighbours are applied and the bad one is set aside", PATIENCE, async || {
-        applied() == 40 && store.list(&LetterFilter::default(), 10).await.unwrap().len() == 1
+        applied() == 40 && store.list(&FailedMessageFilter::default(), 10).await.unwrap().len() == 1
     })
     .await;
     shutdown.request();
@@ -83,12 +83,12 @@ async fn consume(rabbit: &RabbitMq, queue: &str, dead: &str) -> DeadLetter {
     }
     assert_eq!((depth(queue).await, depth(dead).await), (0, 0), "nothing was delivered too often");
     assert_eq!(stats.read().duplicates, 0, "nothing was delivered twice");
-    let letter = store.list(&LetterFilter::default(), 10).await.unwrap()[0].id;
-    store.show(letter).await.unwrap()
+    let failed_message = store.list(&FailedMessageFilter::default(), 10).await.unwrap()[0].id;
+    store.show(failed_message).await.unwrap()
 }
 
 /// Puts a message with these properties between 40 good ones and reads them all; answers what was set aside.
-pub(crate) async fn between_good_ones(rabbit: &RabbitMq, properties: &[u8]) -> DeadLetter {
+pub(crate) async fn between_good_ones(rabbit: &RabbitMq, properties: &[u8]) -> FailedMessage {
     let (queue, dead) = (unique("queue"), unique("dead"));
     declare(Queue::dead_letters(&dead)).await;
     // What is delivered a third time is in the other queue.
@@ -108,10 +108,10 @@ pub(crate) async fn between_good_ones(rabbit: &RabbitMq, properties: &[u8]) -> D
 fn a_message_that_cannot_be_read_is_set_aside_whole_and_its_neighbours_are_applied_once() {
     block_on(async {
         for (what, properties) in hostile("bad") {
-            let letter = between_good_ones(&rabbit().any_queue(), &properties).await;
-            assert_eq!(&*letter.kind, "unreadable", "{what}: {}", letter.error);
-            assert!(letter.error.contains(what), "{what}: {}", letter.error);
-            let message = &letter.received.message;
+            let failed_message = between_good_ones(&rabbit().any_queue(), &properties).await;
+            assert_eq!(&*failed_message.kind, "unreadable", "{what}: {}", failed_message.error);
+            assert!(failed_message.error.contains(what), "{what}: {}", failed_message.error);
+            let message = &failed_message.received.message;
             assert_eq!(message.payload, payload("bad"), "{what}");
             let raw = message.headers.get(UNREADABLE_PROPERTIES).unwrap();
             assert_eq!(raw[..], properties[..properties.len().min(16 * 1024)], "{what}");

@@ -10,7 +10,7 @@ use messagekit_sqlite::{SqliteStore, SqliteTx};
 use crate::events::{BillIssued, OrderPlaced, OrderShaky, OrderSpoiled};
 
 const ATTEMPTS: NonZeroU32 = NonZeroU32::new(2).expect("two is not zero");
-/// No handler comes near it, however busy the machine: a placed order must not become a letter.
+/// No handler comes near it, however busy the machine: a placed order must not become a failed message.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// Who ends its process for the fifth time has that long to answer, twice, before it is dead.
 const DEADLINE_OF_THE_DEADLY: Duration = Duration::from_secs(10);

@@ -2,23 +2,24 @@
 
 use std::time::Duration;
 
-use messagekit::{Act, Actor, DeadLetters, Error, LetterFilter, LetterState, Shutdown};
+use messagekit::{Act, Actor, Error, FailedMessageFilter, FailedMessageState, FailedMessages, Shutdown};
 use messagekit_sqlite::SqliteStore;
 
-/// How many letters one act discards.
+/// How many failed messages one act discards.
 const AT_ONCE: u32 = 20;
 /// How long the operator looks away: keys are held meanwhile.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(40);
 
-/// Discards dead letters until asked to end.
+/// Discards failed messages until asked to end.
 pub(crate) async fn run(store: &SqliteStore, shutdown: &Shutdown) -> Result<(), Error> {
     let actor = Actor::new("operator", "test");
-    let dead = LetterFilter { state: Some(LetterState::Dead), ..LetterFilter::default() };
+    let dead =
+        FailedMessageFilter { state: Some(FailedMessageState::Dead), ..FailedMessageFilter::default() };
     while !shutdown.is_requested() {
         tokio::time::sleep(BETWEEN_LOOKS).await;
-        let letters = store.ids(&dead, AT_ONCE).await?;
-        if !letters.is_empty() {
-            store.act(Act::Discard, &letters, &actor).await?;
+        let failed_messages = store.ids(&dead, AT_ONCE).await?;
+        if !failed_messages.is_empty() {
+            store.act(Act::Discard, &failed_messages, &actor).await?;
         }
     }
     Ok(())

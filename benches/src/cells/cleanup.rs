@@ -142,7 +142,7 @@ async fn clean_or_not(
         for kind in &done {
             // All of them are of one day.
             let expected = match (kind.what, how) {
-                (Leftover::Letters, _) => (0, 0),
+                (Leftover::FailedMessages, _) => (0, 0),
                 (_, How::ByDay) => (0, 1),
                 _ => (old as u64, 0),
             };
@@ -153,7 +153,7 @@ async fn clean_or_not(
                 )
                 .into());
             }
-            removed += if kind.what == Leftover::Letters { 0 } else { old as u64 };
+            removed += if kind.what == Leftover::FailedMessages { 0 } else { old as u64 };
         }
     }
     let seconds = began.elapsed().as_secs_f64();

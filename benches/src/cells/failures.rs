@@ -1,5 +1,5 @@
-//! C3: handlers that fail. The consumer, which rolls back and runs the others again, beside a savepoint around each message, which
-//! costs two round trips whether anything fails or not.
+//! C3: handlers that fail. The consumer, which rolls back and runs the others again, beside a savepoint around each message,
+//! which costs two round trips whether anything fails or not.
 
 use std::collections::HashSet;
 use std::num::NonZeroU32;
@@ -32,16 +32,16 @@ const OURS: &str = "messagekit consumer";
 
 const SET_ASIDE: &str = "WITH marker AS (
       UPDATE messagekit.processed_messages SET outcome = 'held' WHERE consumer = 'hand' AND message_id = $1)
-    INSERT INTO messagekit.dead_letters
+    INSERT INTO messagekit.failed_messages
       (consumer, message_id, topic, key, state, attempts, headers, payload, kind, error, fingerprint)
     VALUES ('hand', $1, $2, $3, 'dead', 1, '[]', $4, 'failed', 'no stock', 'f')";
 
-/// Effects in their order; letters stand for themselves.
+/// Effects in their order; failed messages stand for themselves.
 const HANDLED: &str = "SELECT account, number FROM (
       SELECT 0 AS kind, id, account, number FROM effects
       UNION ALL
-      SELECT 1, id, 'letter of ' || convert_from(key, 'UTF8'), (convert_from(payload, 'UTF8')::json ->> 'number')::bigint
-      FROM messagekit.dead_letters) handled ORDER BY kind, id";
+      SELECT 1, id, 'failed_message of ' || convert_from(key, 'UTF8'), (convert_from(payload, 'UTF8')::json ->> 'number')::bigint
+      FROM messagekit.failed_messages) handled ORDER BY kind, id";
 
 fn plan(settings: Arc<Settings>) -> Plan {
     let (mut contenders, mut goals) = (Vec::new(), Vec::new());
@@ -58,7 +58,7 @@ fn plan(settings: Arc<Settings>) -> Plan {
         goals.push(Goal { group, figure: C3.figure, over: OURS, under: Some(HAND), target });
     }
     let sizes = format!(
-        "{events} events of 1 KiB, {BATCH} in a transaction, {LANES} lanes; what fails becomes a letter at once"
+        "{events} events of 1 KiB, {BATCH} in a transaction, {LANES} lanes; what fails becomes a failed message at once"
     );
     Plan { sizes, contenders, goals }
 }

@@ -10,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::app::App;
 use crate::caller::allow;
 use crate::problem::Problem;
-use crate::{Role, figures, health, letters, rejected, replay, seed};
+use crate::{Role, failed_messages, figures, health, rejected, replay, seed};
 
 const TOKEN: &str = "token";
 
@@ -18,11 +18,11 @@ const TOKEN: &str = "token";
 #[openapi(
     info(
         title = "messagekit admin",
-        description = "Dead letters, rejected events, replay, health and figures. Every operation wants a token; its `security` names the weakest role that may use it."
+        description = "Failed messages, rejected events, replay, health and figures. Every operation wants a token; its `security` names the weakest role that may use it."
     ),
     components(schemas(Problem)),
     tags(
-        (name = "dead letters", description = "What could not be handled"),
+        (name = "failed messages", description = "What could not be handled"),
         (name = "rejected events", description = "What the broker has refused on its way out"),
         (name = "replay", description = "Publishing kept events again"),
         (name = "health", description = "Whether all is well"),
@@ -33,20 +33,20 @@ struct Description;
 
 /// Puts every route behind the role that it needs: written down and enforced in one place.
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    let viewers = letters::for_viewers()
+    let viewers = failed_messages::for_viewers()
         .merge(rejected::for_viewers())
         .merge(replay::for_viewers())
         .merge(seed::for_viewers())
         .merge(health::routes())
         .routes(utoipa_axum::routes!(figures::metrics))
         .routes(utoipa_axum::routes!(crate::admin::openapi));
-    let operators = letters::for_operators()
+    let operators = failed_messages::for_operators()
         .merge(rejected::for_operators())
         .merge(replay::for_operators())
         .merge(seed::for_operators());
     let mut routes = OpenApiRouter::with_openapi(Description::openapi())
         .merge(needs(Role::Viewer, viewers))
-        .merge(needs(Role::Reader, letters::for_readers()))
+        .merge(needs(Role::Reader, failed_messages::for_readers()))
         .merge(needs(Role::Operator, operators));
     let scheme =
         HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("A token of this admin")).build();

@@ -6,7 +6,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use messagekit::LetterFilter;
+use messagekit::FailedMessageFilter;
 use messagekit::metrics::{self, Metrics};
 use prometheus::Registry;
 use tokio::sync::Mutex;
@@ -37,7 +37,7 @@ impl Figures {
         if counted.is_some_and(|at| at.elapsed() < FRESH) {
             return;
         }
-        let every = LetterFilter::default();
+        let every = FailedMessageFilter::default();
         let counts = databases.0.iter().map(|database| {
             let every = &every;
             async move {
@@ -48,7 +48,7 @@ impl Figures {
                 match database.within(figures).await {
                     Ok((lag, totals)) => {
                         self.metrics.outbox(&database.name, &lag);
-                        self.metrics.letters(&database.name, &totals);
+                        self.metrics.failed_messages(&database.name, &totals);
                     }
                     Err(error) => {
                         tracing::warn!(database = &*database.name, error = %messagekit::chain(&error), "no figures");

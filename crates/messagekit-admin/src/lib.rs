@@ -1,4 +1,4 @@
-//! The operators' side of messagekit over HTTP: dead letters, rejected events, replay, health, figures.
+//! The operators' side of messagekit over HTTP: failed messages, rejected events, replay, health, figures.
 //!
 //! ```no_run
 //! # async fn example(store: messagekit::memory::MemoryStore) -> Result<(), Box<dyn std::error::Error>> {
@@ -33,9 +33,9 @@ mod body;
 mod caller;
 mod database;
 mod document;
+mod failed_messages;
 mod figures;
 mod health;
-mod letters;
 mod page;
 mod parameters;
 mod problem;

@@ -15,7 +15,7 @@ pub(crate) struct Problem {
     status: u16,
     /// What is wrong, and what to do.
     detail: String,
-    /// How many letters or events are chosen now, where it was confirmed of another count.
+    /// How many failed messages or events are chosen now, where it was confirmed of another count.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     count: Option<u64>,

@@ -1,12 +1,13 @@
 //! The paths of earlier versions, with their shapes.
 //!
-//! They are for programs that call them already; `/api/v1` does more. An `id` is the number of a dead letter, as text.
+//! They are for programs that call them already; `/api/v1` does more. An `id` is the number of a failed message, as text.
 
 use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
 use messagekit::{
-    Act, Acted, ErrorKind, EventFilter, EventHead, LetterFilter, LetterState, ReplayIds, ReplayOrder,
+    Act, Acted, ErrorKind, EventFilter, EventHead, FailedMessageFilter, FailedMessageState, ReplayIds,
+    ReplayOrder,
 };
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
@@ -86,24 +87,24 @@ async fn dlq(
     Query((which, part)): Query<(Which, Part)>,
 ) -> Result<Json<FailedEvents>, Problem> {
     let database = app.databases.one(which.database.as_deref())?;
-    let mut filter = LetterFilter {
+    let mut filter = FailedMessageFilter {
         event_type: part.event_type,
-        state: Some(LetterState::Dead),
-        ..LetterFilter::default()
+        state: Some(FailedMessageState::Dead),
+        ..FailedMessageFilter::default()
     };
     let (mut left, mut limit) = (part.offset.unwrap_or(0), part.limit.unwrap_or(100));
     let mut events = Vec::new();
     while limit > 0 {
         let asked = (left + limit).min(MAX_LIMIT);
-        let letters = database.ask(database.store.list(&filter, asked)).await?;
-        let found = letters.len() as u32;
-        filter.before = letters.last().map(|letter| letter.id);
+        let failed_messages = database.ask(database.store.list(&filter, asked)).await?;
+        let found = failed_messages.len() as u32;
+        filter.before = failed_messages.last().map(|failed_message| failed_message.id);
         let passed = left.min(found);
-        let shown = letters.into_iter().skip(passed as usize).map(|letter| FailedEvent {
-            id: letter.id.to_string(),
-            event_type: letter.event_type,
-            failed_at: letter.set_aside_at,
-            error_message: letter.error,
+        let shown = failed_messages.into_iter().skip(passed as usize).map(|failed_message| FailedEvent {
+            id: failed_message.id.to_string(),
+            event_type: failed_message.event_type,
+            failed_at: failed_message.set_aside_at,
+            error_message: failed_message.error,
         });
         events.extend(shown);
         left -= passed;

@@ -57,11 +57,11 @@ async fn start(settings: &Settings, metrics: &Metrics) -> Result<Started, Error>
     if let Some(instance) = &settings.instance_id {
         source = source.instance_id(instance);
     }
-    let letters = settings.kafka_for_letters.publisher()?.without_limits();
+    let dead_letters = settings.kafka_for_dead_letters.publisher()?.without_limits();
     let mut bridge = Bridge::builder(settings.name.as_str())
         .from(source)
         .retry_topic(settings.retry_topic.as_str())
-        .dead_letters(Arc::new(letters), settings.dead_letters.as_str())
+        .dead_letters(Arc::new(dead_letters), settings.dead_letters.as_str())
         .unconfirmed(settings.unconfirmed)
         .drain(settings.drain)
         .metrics(metrics);

@@ -23,8 +23,8 @@ pub struct Settings {
     pub(crate) dead_letters: String,
     pub(crate) retry_topic: String,
     pub(crate) kafka: Kafka,
-    /// The same with room for letters, which are larger than what they were made of.
-    pub(crate) kafka_for_letters: Kafka,
+    /// The same with room for dead letters, which are larger than what they were made of.
+    pub(crate) kafka_for_dead_letters: Kafka,
     pub(crate) rabbitmq: RabbitMq,
     pub(crate) rules: Vec<RuleSettings>,
     pub(crate) limit: Option<(NonZeroU32, Duration)>,
@@ -40,14 +40,15 @@ pub(crate) struct RuleSettings {
     pub(crate) routing_key: String,
 }
 
-/// The largest letter that the client sends; the topic's own limit counts as well.
-const LETTER_BYTES: &str = "16777216";
+/// The largest dead letter that the client sends; the topic's own limit counts as well.
+const DEAD_LETTER_BYTES: &str = "16777216";
 
 impl Settings {
     /// Reads all settings.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration) with every problem, its key and its place.
+    /// [`ErrorKind::InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration) with every problem, its key and its
+    /// place.
     pub fn read(configuration: &Configuration) -> Result<Self, Error> {
         // One file may serve every program of messagekit.
         configuration.passes_over(&["admin", "token", "bookkeeper", "relay", "database", "log"]);
@@ -62,7 +63,7 @@ impl Settings {
         let exchange = bridge.optional::<String>("exchange");
         let own = [&dead_letters, &retry_topic];
         let rules = rules(&configuration.sections("rule"), exchange.as_deref(), &own, &bridge);
-        let (kafka, kafka_for_letters) = kafka(&configuration.section("kafka"));
+        let (kafka, kafka_for_dead_letters) = kafka(&configuration.section("kafka"));
         let rabbitmq = rabbitmq(&configuration.section("rabbitmq"));
         let (limit, breaker) = (bridge.section("limit"), bridge.section("breaker"));
         let settings = Self {
@@ -78,7 +79,7 @@ impl Settings {
             retry_topic,
             rules,
             kafka,
-            kafka_for_letters,
+            kafka_for_dead_letters,
             // With a problem in it nobody gets to see the settings.
             rabbitmq: match rabbitmq {
                 Some(rabbitmq) => rabbitmq,
@@ -192,12 +193,12 @@ fn kafka(section: &Section<'_>) -> (Kafka, Kafka) {
             Err(error) => section.problem("properties", error),
         }
     }
-    let with_room = || kafka.clone().set("message.max.bytes", LETTER_BYTES).ok();
-    let letters = match properties.contains_key("message.max.bytes") {
+    let with_room = || kafka.clone().set("message.max.bytes", DEAD_LETTER_BYTES).ok();
+    let dead_letters = match properties.contains_key("message.max.bytes") {
         true => None,
         false => with_room(),
     };
-    (kafka.clone(), letters.unwrap_or(kafka))
+    (kafka.clone(), dead_letters.unwrap_or(kafka))
 }
 
 fn rabbitmq(section: &Section<'_>) -> Option<RabbitMq> {

@@ -10,7 +10,7 @@ use crate::database::{Database, Desk};
 use crate::input::span;
 use crate::output::{number, print, table};
 
-/// Remove what nobody needs any more: events that have left, markers older than their consumer's window, settled letters.
+/// Remove what nobody needs any more: events that have left, markers older than their consumer's window, settled failed messages.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Cleanup {
     #[command(flatten)]
@@ -18,9 +18,9 @@ pub(crate) struct Cleanup {
     /// How long events stay that have left the outbox: a replay can publish them until then
     #[arg(long, value_name = "TIME", default_value = "7d", value_parser = span)]
     keep_events: Duration,
-    /// How long letters stay that were resolved or discarded
+    /// How long failed messages stay that were resolved or discarded
     #[arg(long, value_name = "TIME", default_value = "30d", value_parser = span)]
-    keep_letters: Duration,
+    keep_failed_messages: Duration,
     /// Only count what would be removed
     #[arg(long)]
     dry_run: bool,
@@ -38,7 +38,7 @@ impl Cleanup {
     }
 
     async fn clean(&self, desk: &Desk) -> Result<Vec<Cleaned>, Error> {
-        let retention = Retention { events: self.keep_events, letters: self.keep_letters };
+        let retention = Retention { events: self.keep_events, failed_messages: self.keep_failed_messages };
         clean(desk.cleanup(), &retention, self.dry_run, Shutdown::on_signal()?).await
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use messagekit::cleanup::Cleanup;
 use messagekit::relay::RejectedEvents;
-use messagekit::{DeadLetters, Error, ErrorKind, OutboxHealth, Replays, chain};
+use messagekit::{Error, ErrorKind, FailedMessages, OutboxHealth, Replays, chain};
 use messagekit_postgres::cdc::Capture;
 use messagekit_postgres::{PostgresStore, SchemaName};
 use messagekit_sqlite::SqliteStore;
@@ -76,7 +76,7 @@ impl Database {
         }
     }
 
-    /// Opens a database that is there and up to date: looking at dead letters neither creates nor changes one.
+    /// Opens a database that is there and up to date: looking at failed messages neither creates nor changes one.
     pub(crate) async fn open(&self) -> Result<Desk, Error> {
         match self.kind()? {
             Kind::Sqlite(path) => open_file(path).await.map(Desk::Sqlite),
@@ -90,7 +90,7 @@ impl Database {
 }
 
 impl Desk {
-    pub(crate) fn letters(&self) -> &dyn DeadLetters {
+    pub(crate) fn failed_messages(&self) -> &dyn FailedMessages {
         match self {
             Self::Sqlite(store) => store,
             Self::Postgres(store) => store,

@@ -25,8 +25,9 @@ impl Named {
             Kind::Sqlite(path) => path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
             Kind::Postgres(url) => postgres_name(url)?,
         };
-        let usable =
-            |letter: char| if letter.is_ascii_alphanumeric() || "_-".contains(letter) { letter } else { '-' };
+        let usable = |character: char| {
+            if character.is_ascii_alphanumeric() || "_-".contains(character) { character } else { '-' }
+        };
         let name = name.unwrap_or_else(|| own.to_ascii_lowercase().chars().map(usable).collect());
         Ok(Self { name, url })
     }

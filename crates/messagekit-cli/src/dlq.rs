@@ -10,7 +10,7 @@ mod state;
 
 use messagekit::{Act, Error};
 
-/// List, group, show, retry and discard dead letters.
+/// List, group, show, retry and discard failed messages.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Dlq {
     #[command(subcommand)]
@@ -19,18 +19,18 @@ pub(crate) struct Dlq {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// The newest dead letters, newest first
+    /// The newest failed messages, newest first
     List(list::List),
-    /// Letters that failed alike, the largest group first
+    /// Failed messages that failed alike, the largest group first
     Groups(groups::Groups),
-    /// One dead letter, whole
+    /// One failed message, whole
     Show(show::Show),
-    /// Have dead letters run once more
-    Retry(act::Letters),
-    /// Give open letters up: their messages are never applied
-    Discard(act::Letters),
-    /// Take discards back: the letters are dead again
-    Undo(act::Letters),
+    /// Have failed messages run once more
+    Retry(act::Selection),
+    /// Give open failed messages up: their messages are never applied
+    Discard(act::Selection),
+    /// Take discards back: the failed messages are dead again
+    Undo(act::Selection),
 }
 
 impl Dlq {
@@ -39,9 +39,9 @@ impl Dlq {
             Command::List(list) => list.run().await,
             Command::Groups(groups) => groups.run().await,
             Command::Show(show) => show.run().await,
-            Command::Retry(letters) => letters.run(Act::Retry).await,
-            Command::Discard(letters) => letters.run(Act::Discard).await,
-            Command::Undo(letters) => letters.run(Act::Undo).await,
+            Command::Retry(failed_messages) => failed_messages.run(Act::Retry).await,
+            Command::Discard(failed_messages) => failed_messages.run(Act::Discard).await,
+            Command::Undo(failed_messages) => failed_messages.run(Act::Undo).await,
         }
     }
 }

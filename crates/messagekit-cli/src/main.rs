@@ -32,7 +32,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use messagekit::{ErrorKind, chain};
 
-/// Transactional outbox, idempotent consumers, repairable dead letters.
+/// Transactional outbox, idempotent consumers, repairable failed messages.
 #[derive(Debug, Parser)]
 #[command(name = "messagekit", version, arg_required_else_help = true)]
 struct Arguments {
@@ -48,11 +48,11 @@ enum Command {
     Migrate(migrate::Migrate),
     /// Render, apply, watch and delete the connector that publishes the outbox
     Connector(connector::Connector),
-    /// List, group, show, retry and discard dead letters
+    /// List, group, show, retry and discard failed messages
     Dlq(dlq::Dlq),
     /// Look at kept events, and publish them again
     Replay(replay::Replay),
-    /// Serve dead letters, replay, health and figures over HTTP
+    /// Serve failed messages, replay, health and figures over HTTP
     Admin(admin::Admin),
     /// Write down what RabbitMQ and Kafka set aside, and send it back when an operator asks
     Bookkeeper(bookkeeper::Bookkeeper),

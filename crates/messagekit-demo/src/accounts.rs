@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use messagekit::log::{Log, Page, Start};
-use messagekit::{DeadLetters, Error, Event as _, LetterFilter, LetterState, headers};
+use messagekit::{Error, Event as _, FailedMessageFilter, FailedMessageState, FailedMessages, headers};
 use messagekit_sqlite::SqliteStore;
 
 use crate::billing_service::CONSUMER;
@@ -47,16 +47,16 @@ pub(crate) struct Account {
     pub(crate) done: u32,
     pub(crate) bills: u32,
     pub(crate) billed_pence: i64,
-    /// Letters in any state.
-    pub(crate) letters: u32,
-    /// Letters that only a person brings back.
+    /// Failed messages in any state.
+    pub(crate) failed_messages: u32,
+    /// Failed messages that only a person brings back.
     pub(crate) dead: u32,
 }
 
 impl Account {
     /// In how many tables it stands.
     pub(crate) fn traces(&self) -> usize {
-        let tables = [self.orders, self.records, self.markers, self.bills, self.letters];
+        let tables = [self.orders, self.records, self.markers, self.bills, self.failed_messages];
         tables.into_iter().filter(|rows| *rows > 0).count()
     }
 }
@@ -89,7 +89,7 @@ impl Accounts {
         accounts.read_records(store).await?;
         accounts.read_markers(store).await?;
         accounts.read_bills(store).await?;
-        accounts.read_letters(store).await?;
+        accounts.read_failed_messages(store).await?;
         accounts.compare(store).await?;
         Ok(accounts)
     }
@@ -190,15 +190,16 @@ impl Accounts {
         Ok(())
     }
 
-    async fn read_letters(&mut self, store: &SqliteStore) -> Result<(), Error> {
+    async fn read_failed_messages(&mut self, store: &SqliteStore) -> Result<(), Error> {
         const PAGE: u32 = 500;
-        let mut filter = LetterFilter { consumer: Some(CONSUMER.to_owned()), ..LetterFilter::default() };
+        let mut filter =
+            FailedMessageFilter { consumer: Some(CONSUMER.to_owned()), ..FailedMessageFilter::default() };
         loop {
             let page = store.list(&filter, PAGE).await?;
-            for letter in &page {
-                let account = self.of(letter.message_id.as_str());
-                account.letters += 1;
-                account.dead += u32::from(letter.state == LetterState::Dead);
+            for failed_message in &page {
+                let account = self.of(failed_message.message_id.as_str());
+                account.failed_messages += 1;
+                account.dead += u32::from(failed_message.state == FailedMessageState::Dead);
             }
             match page.last() {
                 Some(last) => filter.before = Some(last.id),

@@ -78,7 +78,7 @@ pub(crate) async fn run(options: BillingOptions) -> Result<(), Error> {
         .on_failure(OnFailure::DeadLetter)
         .attempts(ATTEMPTS)
         .backoff(Backoff::new(Duration::from_millis(100), 2.0, Duration::from_millis(400)))
-        // Short, because a letter whose process died waits for the end of a lease that grows with this.
+        // Short, because a failed message whose process died waits for the end of a lease that grows with this.
         .deadline(Duration::from_secs(2));
     if let Some(messages) = options.batch {
         consumer = consumer.batch(BatchLimit { messages, ..BatchLimit::DEFAULT });

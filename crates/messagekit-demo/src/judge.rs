@@ -29,7 +29,9 @@ impl<'a> Judge<'a> {
             dead_letters: sum(|account| account.dead.into()),
             pence_ordered: pence(|account| account.ordered_pence),
             pence_billed: pence(|account| account.billed_pence),
-            pence_set_aside: pence(|account| if account.letters > 0 { account.ordered_pence } else { 0 }),
+            pence_set_aside: pence(
+                |account| if account.failed_messages > 0 { account.ordered_pence } else { 0 },
+            ),
             // Each kill has left a start of the service without an end, and that is in a table.
             kills: with_work.min(accounts.cut_off),
         };
@@ -159,16 +161,18 @@ impl<'a> Judge<'a> {
 
     fn dead_letters_exact(&self) -> Promise {
         let adjustments = self.committed(Kind::Adjustment).count() as u64;
-        let set_aside = |account: &&Account| (account.letters, account.dead, account.bills) == (1, 1, 0);
+        let set_aside =
+            |account: &&Account| (account.failed_messages, account.dead, account.bills) == (1, 1, 0);
         let right = self.committed(Kind::Adjustment).filter(set_aside).count() as u64;
-        let letters: u64 = self.accounts.all().map(|account| u64::from(account.letters)).sum();
+        let failed_messages: u64 =
+            self.accounts.all().map(|account| u64::from(account.failed_messages)).sum();
         Promise {
             name: "dead_letters_exact",
             promise: "the dead letters are exactly the committed adjustments",
-            outcome: kept(right == adjustments && letters == adjustments),
-            figures: match (adjustments, letters) {
+            outcome: kept(right == adjustments && failed_messages == adjustments),
+            figures: match (adjustments, failed_messages) {
                 (0, 0) => "no adjustment was among these events, and no dead letter".to_owned(),
-                _ => format!("{}, {}", some(adjustments, "adjustment"), some(letters, "dead letter")),
+                _ => format!("{}, {}", some(adjustments, "adjustment"), some(failed_messages, "dead letter")),
             },
         }
     }
@@ -201,9 +205,9 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// Copies behind the first that changed nothing: one effect at most, a bill or a letter, stands beside them.
+/// Copies behind the first that changed nothing: one effect at most, a bill or a failed message, stands beside them.
 fn suppressed(account: &Account) -> u32 {
-    let effects = account.bills + account.letters;
+    let effects = account.bills + account.failed_messages;
     (account.records.saturating_sub(1)).saturating_sub(effects.saturating_sub(1))
 }
 

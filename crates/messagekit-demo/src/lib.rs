@@ -46,7 +46,7 @@
 //! | `handled` | messages marked as processed with their effect |
 //! | `ignored` | records of types that billing does not know |
 //! | `duplicates_delivered`, `duplicates_suppressed` | records that repeat an id; those of them without a second effect |
-//! | `dead_letters` | letters that only a person brings back |
+//! | `dead_letters` | failed messages that only a person brings back |
 //! | `pence_ordered`, `pence_billed`, `pence_set_aside` | sums of the orders, of the bills, and of the orders whose events are dead letters |
 //! | `kills` | SIGKILLs that left work unfinished and a start of the service without an end |
 //! | `events_per_second`, `elapsed_ms` | `published` over the time from the first order to the last bill; that time |

@@ -17,10 +17,10 @@ pub(crate) struct Look {
     pub(crate) records: i64,
     /// Records that the consumer is done with.
     pub(crate) handled: i64,
-    /// Dead letters that the consumer will run again.
-    pub(crate) open_letters: i64,
-    /// Dead letters that it runs now.
-    pub(crate) running_letters: i64,
+    /// Failed messages that the consumer will run again.
+    pub(crate) open_failed_messages: i64,
+    /// Failed messages that it runs now.
+    pub(crate) running_failed_messages: i64,
     /// Starts of the billing service.
     pub(crate) starts: i64,
 }
@@ -32,8 +32,8 @@ pub(crate) async fn look(store: &SqliteStore) -> Result<Look, Error> {
             "SELECT (SELECT coalesce(max(seq), 0) FROM orders),
                     (SELECT coalesce(sum(next_offset), 0) FROM messagekit_topic_partitions),
                     (SELECT coalesce(sum(next), 0) FROM messagekit_consumer_cursors),
-                    (SELECT count(*) FROM messagekit_dead_letters WHERE state IN ('retrying', 'replaying')),
-                    (SELECT count(*) FROM messagekit_dead_letters WHERE running_since IS NOT NULL),
+                    (SELECT count(*) FROM messagekit_failed_messages WHERE state IN ('retrying', 'replaying')),
+                    (SELECT count(*) FROM messagekit_failed_messages WHERE running_since IS NOT NULL),
                     (SELECT coalesce(max(run), 0) FROM billing_runs)",
         )?
         .query_row([], |row| {
@@ -41,8 +41,8 @@ pub(crate) async fn look(store: &SqliteStore) -> Result<Look, Error> {
                 written: row.get(0)?,
                 records: row.get(1)?,
                 handled: row.get(2)?,
-                open_letters: row.get(3)?,
-                running_letters: row.get(4)?,
+                open_failed_messages: row.get(3)?,
+                running_failed_messages: row.get(4)?,
                 starts: row.get(5)?,
             })
         })

@@ -4,7 +4,7 @@ use crate::progress::Look;
 
 /// How often the service is killed.
 pub(crate) const KILLS: u64 = 5;
-/// A moment with so many records waiting, and no letter running, is a good one.
+/// A moment with so many records waiting, and no failed message running, is a good one.
 const BACKLOG: i64 = 20;
 
 /// When the service is to be killed: at numbers of handled records, spread over the run, once it has come up.
@@ -26,10 +26,10 @@ impl Schedule {
         Self { at, patience: (records / (4 * (KILLS + 1))) as i64 }
     }
 
-    /// Whether a kill is due that interrupts something. A letter that runs now would wait for the end of its lease.
+    /// Whether a kill is due that interrupts something. A failed message that runs now would wait for the end of its lease.
     pub(crate) fn is_due(&self, now: &Look) -> bool {
         let waiting = now.records - now.handled;
-        let good = waiting >= BACKLOG && now.running_letters == 0;
+        let good = waiting >= BACKLOG && now.running_failed_messages == 0;
         self.at.last().is_some_and(|at| {
             waiting > 0 && (now.handled >= at + self.patience || now.handled >= *at && good)
         })
@@ -62,8 +62,8 @@ mod tests {
         assert!(schedule.is_due(&look(100, BACKLOG)));
         assert!(!schedule.is_due(&look(120, 1)));
         assert!(schedule.is_due(&look(150, 1)));
-        assert!(!schedule.is_due(&Look { running_letters: 1, ..look(120, 500) }));
-        assert!(schedule.is_due(&Look { running_letters: 1, ..look(150, 500) }));
+        assert!(!schedule.is_due(&Look { running_failed_messages: 1, ..look(120, 500) }));
+        assert!(schedule.is_due(&Look { running_failed_messages: 1, ..look(150, 500) }));
         assert!(!schedule.is_due(&look(150, 0)));
     }
 }

@@ -16,7 +16,7 @@ use crate::schedule::Schedule;
 
 /// How often the tables are looked at.
 const GLANCE: Duration = Duration::from_millis(5);
-/// How long nothing may move: longer than the lease of a letter whose process died.
+/// How long nothing may move: longer than the lease of a failed message whose process died.
 const STALLED: Duration = Duration::from_secs(60);
 /// How long the last service may take to stop.
 const STOPPING: Duration = Duration::from_secs(40);
@@ -162,7 +162,7 @@ pub(crate) async fn run(
             }
             process = billing.start()?;
             starts += 1;
-        } else if orders.is_empty() && now.records == now.handled && now.open_letters == 0 {
+        } else if orders.is_empty() && now.records == now.handled && now.open_failed_messages == 0 {
             bars.show(&now, kills);
             return stop(process, billing).await;
         }
@@ -182,7 +182,7 @@ pub(crate) async fn run(
             )
             .with("handled", now.handled)
             .with("records", now.records)
-            .with("open_letters", now.open_letters));
+            .with("open_failed_messages", now.open_failed_messages));
         }
         tokio::time::sleep(GLANCE).await;
     }

@@ -315,7 +315,7 @@ REVOKE EXECUTE ON FUNCTION messagekit.outbox_is_pending() FROM PUBLIC;
 
 -- # Inbox
 
--- The marker of a message: done (applied), held (a dead letter is open) or discarded. earlier is the generation that a claim
+-- The marker of a message: done (applied), held (a failed message is open) or discarded. earlier is the generation that a claim
 -- under a greater one has replaced: taking the claim back restores it, and without it a consumer that knows of no range would
 -- apply the message a second time. day is day_of(message_id).
 CREATE TABLE messagekit.processed_messages (
@@ -373,15 +373,15 @@ CREATE TABLE messagekit.suspect_notes (
   PRIMARY KEY (consumer, message_id, noted_by)
 );
 
--- # Dead letters
+-- # Failed messages
 
 -- A message that was set aside, whole. Key, header values and payload are bytes, so that any record can be kept: headers is a
 -- list of [name, value] pairs as JSON text in bytes, because jsonb refuses the character NUL.
 -- return_to: the queue or retry topic for a message that its broker kept; NULL where it is unknown.
 -- due is also the end of a lease; running_since stays set until a run has answered; token fences earlier leases.
--- parked: the letter takes part in the order of its key. run_length: how many messages of the key ran together in the last
--- lease. alone: how many, from here on, run one at a time after a death.
-CREATE TABLE messagekit.dead_letters (
+-- parked: the failed message takes part in the order of its key. run_length: how many messages of the key ran together in the
+-- last lease. alone: how many, from here on, run one at a time after a death.
+CREATE TABLE messagekit.failed_messages (
   id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   origin        text COLLATE "C" NOT NULL DEFAULT 'store' CHECK (origin IN ('store', 'queue', 'topic')),
   return_to     text COLLATE "C",
@@ -417,21 +417,22 @@ CREATE TABLE messagekit.dead_letters (
   CHECK (NOT parked OR key_hash IS NOT NULL)
 );
 
-CREATE UNIQUE INDEX dead_letters_source ON messagekit.dead_letters (consumer, message_id);
-CREATE INDEX dead_letters_due ON messagekit.dead_letters (consumer, due) WHERE state IN ('retrying', 'replaying');
-CREATE INDEX dead_letters_key ON messagekit.dead_letters (consumer, topic, key_hash, partition, "offset")
+CREATE UNIQUE INDEX failed_messages_source ON messagekit.failed_messages (consumer, message_id);
+CREATE INDEX failed_messages_due ON messagekit.failed_messages (consumer, due) WHERE state IN ('retrying', 'replaying');
+CREATE INDEX failed_messages_key ON messagekit.failed_messages (consumer, topic, key_hash, partition, "offset")
   WHERE parked AND state IN ('retrying', 'waiting', 'dead', 'replaying');
--- Letters that go back to a broker are taken whatever their consumer is.
-CREATE INDEX dead_letters_returns ON messagekit.dead_letters (origin, due)
+-- Failed messages that go back to a broker are taken whatever their consumer is.
+CREATE INDEX failed_messages_returns ON messagekit.failed_messages (origin, due)
   WHERE origin <> 'store' AND state IN ('retrying', 'replaying');
 -- Lists show the newest first. A key is found by its hash, because an index entry of its own length may be too large.
-CREATE INDEX dead_letters_state ON messagekit.dead_letters (state, id);
-CREATE INDEX dead_letters_consumer ON messagekit.dead_letters (consumer, state, id);
-CREATE INDEX dead_letters_fingerprint ON messagekit.dead_letters (fingerprint, id);
-CREATE INDEX dead_letters_key_hash ON messagekit.dead_letters (key_hash, id) WHERE key_hash IS NOT NULL;
-CREATE INDEX dead_letters_set_aside ON messagekit.dead_letters USING brin (set_aside_at);
+CREATE INDEX failed_messages_state ON messagekit.failed_messages (state, id);
+CREATE INDEX failed_messages_consumer ON messagekit.failed_messages (consumer, state, id);
+CREATE INDEX failed_messages_fingerprint ON messagekit.failed_messages (fingerprint, id);
+CREATE INDEX failed_messages_key_hash ON messagekit.failed_messages (key_hash, id) WHERE key_hash IS NOT NULL;
+CREATE INDEX failed_messages_set_aside ON messagekit.failed_messages USING brin (set_aside_at);
 
--- One row per key that is held, with the number of its open letters. Half-empty pages keep the updates of the count in place.
+-- One row per key that is held, with the number of its open failed messages. Half-empty pages keep the updates of the count in
+-- place.
 CREATE TABLE messagekit.held_keys (
   consumer text COLLATE "C" NOT NULL,
   topic    text COLLATE "C" NOT NULL,
@@ -512,8 +513,8 @@ CREATE TABLE messagekit.replay_items (
   PRIMARY KEY (job, n)
 );
 
--- What operators did, written in the transaction of the act, also when it changed nothing. letters are those that were asked
--- for, done counts those that moved, and outcome says for the others why not.
+-- What operators did, written in the transaction of the act, also when it changed nothing. failed messages are those that were
+-- asked for, done counts those that moved, and outcome says for the others why not.
 CREATE TABLE messagekit.admin_audit (
   id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   at         timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -521,7 +522,7 @@ CREATE TABLE messagekit.admin_audit (
   through    text NOT NULL,
   request_id text,
   act        text COLLATE "C" NOT NULL,
-  letters    bigint[],
+  failed_messages    bigint[],
   subject    text,
   done       bigint NOT NULL,
   outcome    jsonb

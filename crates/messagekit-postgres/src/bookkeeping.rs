@@ -5,7 +5,7 @@ use std::time::Duration;
 use messagekit::{Bookkeeping, Error, Failure, Found, MessageId, Next, Origin, Returning, SetAsideOutcome};
 
 use crate::tables::bookkeeping;
-use crate::tables::letters::{self, WayBack};
+use crate::tables::failed_messages::{self, WayBack};
 use crate::{PgTx, PostgresStore};
 
 impl Bookkeeping for PostgresStore {
@@ -14,7 +14,8 @@ impl Bookkeeping for PostgresStore {
         let way_back = WayBack { origin: *origin, return_to: return_to.as_deref() };
         // Only a person sends it back.
         let failure = Failure { next: Next::Dead, ..failure.clone() };
-        self.statement(letters::set_aside(tx, self.schema(), scope, received, &failure, way_back)).await
+        self.statement(failed_messages::set_aside(tx, self.schema(), scope, received, &failure, way_back))
+            .await
     }
 
     async fn note_failure(

@@ -69,7 +69,9 @@ impl PostgresStore {
         let Stretch { removed, next } = match (&left, table) {
             (Some(left), _) => cleanup::events(tx, schema, from, retention.events, left).await?,
             (None, Some(_)) => cleanup::markers(tx, schema, from).await?,
-            (None, None) => cleanup::letters(tx, schema, from.block, retention.letters).await?,
+            (None, None) => {
+                cleanup::failed_messages(tx, schema, from.block, retention.failed_messages).await?
+            }
         };
         let next = match next {
             Some(block) => Some(Position { block, ..from }),

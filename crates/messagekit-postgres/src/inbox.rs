@@ -9,7 +9,7 @@ use messagekit::{
     Processed, Received, Retries, SetAside, SetAsideOutcome, Suspects,
 };
 
-use crate::tables::letters::{self, WayBack};
+use crate::tables::failed_messages::{self, WayBack};
 use crate::tables::{cleanup, offsets, parking, processed, retries, suspects};
 use crate::{PgTx, PostgresStore};
 
@@ -67,8 +67,15 @@ impl SetAside for PostgresStore {
         received: &Received,
         failure: &Failure,
     ) -> Result<SetAsideOutcome, Error> {
-        self.statement(letters::set_aside(tx, self.schema(), consumer, received, failure, WayBack::HANDLER))
-            .await
+        self.statement(failed_messages::set_aside(
+            tx,
+            self.schema(),
+            consumer,
+            received,
+            failure,
+            WayBack::HANDLER,
+        ))
+        .await
     }
 
     async fn park(
@@ -120,11 +127,11 @@ impl Retries for PostgresStore {
         &self,
         tx: &mut PgTx,
         consumer: &str,
-        letter: i64,
+        failed_message: i64,
         messages: u32,
         bytes: u64,
     ) -> Result<Vec<Follower>, Error> {
-        self.statement(retries::followers(tx, self.schema(), consumer, letter, messages, bytes)).await
+        self.statement(retries::followers(tx, self.schema(), consumer, failed_message, messages, bytes)).await
     }
 
     async fn resolve(

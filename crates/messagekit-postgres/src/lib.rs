@@ -1,6 +1,6 @@
 //! PostgreSQL for messagekit.
 //!
-//! The outbox, the markers that make effects happen once, and the dead letters live in a schema of your own database, so
+//! The outbox, the markers that make effects happen once, and the failed messages live in a schema of your own database, so
 //! one commit covers an order, the event about it and the mark that a message was handled.
 //!
 //! ```no_run
@@ -100,9 +100,9 @@ pub mod cdc;
 mod cleanup;
 mod commit;
 mod connect;
-mod dead_letters;
 mod decided;
 mod error;
+mod failed_messages;
 mod inbox;
 mod links;
 pub mod migrations;

@@ -133,7 +133,7 @@ impl PostgresStore {
         };
         shards::begin_again(tx, schema, shard).await?;
         let done = usize::try_from(back).unwrap_or(usize::MAX);
-        let entry = acts::Entry { act, letters: None, subject: Some(found.event_id), done };
+        let entry = acts::Entry { act, failed_messages: None, subject: Some(found.event_id), done };
         acts::audit(tx, schema, actor, &entry, None).await?;
         Ok(back)
     }

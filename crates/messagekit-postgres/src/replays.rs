@@ -42,7 +42,8 @@ impl PostgresStore {
         done: bool,
         outcome: serde_json::Value,
     ) -> Result<(), Error> {
-        let entry = Entry { act, letters: None, subject: Some(id.to_string()), done: usize::from(done) };
+        let entry =
+            Entry { act, failed_messages: None, subject: Some(id.to_string()), done: usize::from(done) };
         acts::audit(tx, self.schema(), by, &entry, Some(outcome)).await
     }
 

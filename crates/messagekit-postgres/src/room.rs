@@ -1,8 +1,9 @@
-//! When the letters that hold keys are counted.
+//! When the failed messages that hold keys are counted.
 //!
 //! Their sum goes through all held keys of a consumer, which in an outage are many: counted for every message that is parked, it
-//! would cost the most when there is the least time. A process that has counted may therefore park a part of what was left without
-//! counting again. Several processes that do so, one of them after a long pause, exceed the bound by no more than that part each.
+//! would cost the most when there is the least time. A process that has counted may therefore park a part of what was left
+//! without counting again. Several processes that do so, one of them after a long pause, exceed the bound by no more than that
+//! part each.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -20,11 +21,11 @@ pub(crate) struct Uncounted {
 
 impl Uncounted {
     /// Takes places; false when there are fewer, and everything must be counted.
-    pub(crate) fn take(&self, consumer: &str, room: ParkingRoom, letters: i64) -> bool {
+    pub(crate) fn take(&self, consumer: &str, room: ParkingRoom, failed_messages: i64) -> bool {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(left) = left.get_mut(&(consumer.to_owned(), room.in_all)) else { return false };
-        let enough = *left >= letters;
-        *left -= if enough { letters } else { *left };
+        let enough = *left >= failed_messages;
+        *left -= if enough { failed_messages } else { *left };
         enough
     }
 
@@ -63,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn every_letter_is_counted_near_the_bound() {
+    fn every_failed_message_is_counted_near_the_bound() {
         let uncounted = Uncounted::default();
         for left in [99, 1, 0, -5] {
             uncounted.counted("billing", of(1_000), left);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use messagekit::{Bookkeeping, Error, Failure, Found, MessageId, Next, Origin, Returning, SetAsideOutcome};
 
 use crate::error::from_sqlite;
-use crate::tables::letters::{self, Way};
+use crate::tables::failed_messages::{self, Way};
 use crate::tables::{names, now, outbox_failures, returns};
 use crate::{SqliteStore, SqliteTx};
 
@@ -16,7 +16,7 @@ impl Bookkeeping for SqliteStore {
         tx.run(move |conn| {
             let scope = names::consumer(conn, &scope).map_err(from_sqlite)?;
             let failure = Failure { next: Next::Dead, ..failure };
-            letters::set_aside(conn, scope, &Way { origin, return_to }, &received, &failure, now())
+            failed_messages::set_aside(conn, scope, &Way { origin, return_to }, &received, &failure, now())
         })
         .await
     }

@@ -28,11 +28,13 @@ impl Cleanup for SqliteStore {
                     let next = done.next.map(|next| format!("{}/{}", next.consumer, next.message));
                     Ok(Swept { removed: done.removed, days: 0, next, kept_because: None })
                 }
-                Leftover::Letters => {
+                Leftover::FailedMessages => {
                     let after = from.map_or(Ok(0), str::parse).map_err(|_| nonsense())?;
-                    let before = now() - micros(retention.letters);
+                    let before = now() - micros(retention.failed_messages);
                     let done = self
-                        .job(move |conn| cleanup::letters(conn, after, before, is_trial).map_err(from_sqlite))
+                        .job(move |conn| {
+                            cleanup::failed_messages(conn, after, before, is_trial).map_err(from_sqlite)
+                        })
                         .await?;
                     let next = done.next.map(|next| next.to_string());
                     Ok(Swept { removed: done.removed, days: 0, next, kept_because: None })

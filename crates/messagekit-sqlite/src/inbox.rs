@@ -12,7 +12,7 @@ use messagekit::{
 
 use crate::binding::{Binding, Move};
 use crate::error::from_sqlite;
-use crate::tables::letters::{self, Way};
+use crate::tables::failed_messages::{self, Way};
 use crate::tables::{cleanup, names, now, offsets, parking, processed, retries, timestamp};
 use crate::{SqliteStore, SqliteTx};
 
@@ -153,7 +153,7 @@ impl SetAside for SqliteStore {
         let (consumer, received, failure) = (consumer.to_owned(), received.clone(), failure.clone());
         tx.run(move |conn| {
             let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
-            letters::set_aside(conn, consumer, &Way::default(), &received, &failure, now())
+            failed_messages::set_aside(conn, consumer, &Way::default(), &received, &failure, now())
         })
         .await
     }
@@ -226,14 +226,14 @@ impl Retries for SqliteStore {
         &self,
         tx: &mut SqliteTx,
         consumer: &str,
-        letter: i64,
+        failed_message: i64,
         messages: u32,
         bytes: u64,
     ) -> Result<Vec<Follower>, Error> {
         let consumer = consumer.to_owned();
         tx.run(move |conn| {
             let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
-            retries::followers(conn, consumer, letter, messages, bytes)
+            retries::followers(conn, consumer, failed_message, messages, bytes)
         })
         .await
     }

@@ -1,6 +1,6 @@
 //! messagekit in one SQLite file.
 //!
-//! The file holds topics, consumers and dead letters beside your own tables, so one commit covers an order, the event
+//! The file holds topics, consumers and failed messages beside your own tables, so one commit covers an order, the event
 //! about it and the marker that it was handled. Nothing has to be installed.
 //!
 //! ```
@@ -31,8 +31,8 @@ mod binding;
 mod bookkeeping;
 mod cleanup;
 mod connection;
-mod dead_letters;
 mod error;
+mod failed_messages;
 mod holder;
 mod inbox;
 mod link;

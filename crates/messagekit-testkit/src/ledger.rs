@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub enum Kind {
     /// It was asked for: it may be applied or not.
     Asked,
-    /// The process said that it is committed: it must be applied, or be a dead letter.
+    /// The process said that it is committed: it must be applied, or be a failed message.
     Confirmed,
     /// The process said that it is rolled back: nothing of it may be there.
     Withdrawn,
@@ -83,11 +83,11 @@ impl Ledger {
 /// What the ledger and the database say together. Lists are sorted by id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// Confirmed, and neither applied nor a dead letter.
+    /// Confirmed, and neither applied nor a failed message.
     pub lost: Vec<String>,
     /// Applied more than once.
     pub doubled: Vec<String>,
-    /// Applied, and an open dead letter as well.
+    /// Applied, and an open failed message as well.
     pub applied_and_dead: Vec<String>,
     /// Applied or dead without having been asked for, or although it was withdrawn.
     pub phantom: Vec<String>,
@@ -99,7 +99,7 @@ pub struct Verdict {
     pub applied_sum: i64,
     /// Asked for and never confirmed, but applied: allowed, because an answer can be lost.
     pub unconfirmed_applied: usize,
-    /// Open dead letters.
+    /// Open failed messages.
     pub dead: usize,
 }
 
@@ -115,7 +115,7 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} lost, {} doubled, {} applied and dead, {} phantom, {} changed; confirmed {}, applied {}, {} dead letters, {} applied without an answer",
+            "{} lost, {} doubled, {} applied and dead, {} phantom, {} changed; confirmed {}, applied {}, {} failed messages, {} applied without an answer",
             self.lost.len(),
             self.doubled.len(),
             self.applied_and_dead.len(),
@@ -130,11 +130,11 @@ impl fmt::Display for Verdict {
 }
 
 /// Compares a ledger with what is found in the database: one `(id, amount)` for each effect row, and the id of each open
-/// dead letter.
+/// failed message.
 pub fn check(
     ledger: &[Entry],
     effects: impl IntoIterator<Item = (String, i64)>,
-    dead_letters: impl IntoIterator<Item = String>,
+    failed_messages: impl IntoIterator<Item = String>,
 ) -> Verdict {
     let of = |kind: Kind| -> BTreeMap<&str, i64> {
         let entries = ledger.iter().filter(|entry| entry.kind == kind);
@@ -149,7 +149,7 @@ pub fn check(
     for (id, amount) in effects {
         applied.entry(id).or_default().push(amount);
     }
-    let dead: BTreeSet<String> = dead_letters.into_iter().collect();
+    let dead: BTreeSet<String> = failed_messages.into_iter().collect();
     let owned = |ids: Vec<&str>| ids.into_iter().map(str::to_owned).collect::<Vec<_>>();
 
     let found: BTreeSet<&str> = applied.keys().chain(&dead).map(String::as_str).collect();

@@ -1,6 +1,6 @@
 //! Removing what nobody needs any more, a little at a time.
 //!
-//! Events that have left the outbox, markers that are older than their consumer accepts messages, and letters that are
+//! Events that have left the outbox, markers that are older than their consumer accepts messages, and failed messages that are
 //! settled: [`clean`] goes through them in small transactions, each followed by a pause three times as long as it took, so that
 //! whoever works beside it has the database for most of the time.
 
@@ -26,24 +26,24 @@ pub const NOTED_WITHIN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 pub enum Leftover {
     /// Events of the outbox that have provably left it.
     Events,
-    /// Markers of applied messages that are older than the window of their consumer, and those of discarded ones whose letter
-    /// is gone. Never one of a letter that is open, and none of a consumer without a window. Their consumer learns of it when it
-    /// [notes its window](crate::Processed::note_window).
+    /// Markers of applied messages that are older than the window of their consumer, and those of discarded ones whose failed
+    /// message is gone. Never one of a failed message that is open, and none of a consumer without a window. Their consumer
+    /// learns of it when it [notes its window](crate::Processed::note_window).
     Markers,
-    /// Letters that were resolved or discarded.
-    Letters,
+    /// Failed messages that were resolved or discarded.
+    FailedMessages,
 }
 
 impl Leftover {
-    /// Every kind. Letters go before markers, because a marker outlives its letter.
-    pub const ALL: [Self; 3] = [Self::Events, Self::Letters, Self::Markers];
+    /// Every kind. Failed messages go before markers, because a marker outlives its failed message.
+    pub const ALL: [Self; 3] = [Self::Events, Self::FailedMessages, Self::Markers];
 
     /// Returns the word that the command line uses.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Events => "events",
             Self::Markers => "markers",
-            Self::Letters => "letters",
+            Self::FailedMessages => "failed_messages",
         }
     }
 }
@@ -59,15 +59,16 @@ impl fmt::Display for Leftover {
 pub struct Retention {
     /// Events, from when they were written. As long as they are there, a replay can publish them again.
     pub events: Duration,
-    /// Settled letters, from when they were settled. As long as they are there, a person can look at them, and undo a discard.
-    pub letters: Duration,
+    /// Settled failed messages, from when they were settled. As long as they are there, a person can look at them, and undo a
+    /// discard.
+    pub failed_messages: Duration,
 }
 
 impl Default for Retention {
-    /// Seven days for events, thirty for letters.
+    /// Seven days for events, thirty for failed messages.
     fn default() -> Self {
         let day = Duration::from_secs(24 * 60 * 60);
-        Self { events: day * 7, letters: day * 30 }
+        Self { events: day * 7, failed_messages: day * 30 }
     }
 }
 

@@ -1,4 +1,4 @@
-//! messagekit: transactional outbox, idempotent consumers, dead letters that can be repaired.
+//! messagekit: transactional outbox, idempotent consumers, failed messages that can be repaired.
 //!
 //! A service writes its row and its event in one transaction. A consumer marks a message as processed in the transaction of
 //! its effects, so they happen once. What cannot be applied is kept whole, with its error, until a person or a later attempt
@@ -24,7 +24,7 @@
 //! - [`Outbox`]: adds events to your transaction.
 //! - [`Consumer`]: runs handlers, each message once; [`Router`], [`OnFailure`], [`gate`].
 //! - [`relay`] and [`bridge`]: from the outbox to a broker, and from one broker to another.
-//! - [`DeadLetters`]: list, show and retry what was set aside.
+//! - [`FailedMessages`]: list, show and retry what was set aside.
 //! - [`claim`]: the marker alone, for a loop of your own or an HTTP idempotency key.
 //! - [`config`] and [`metrics`]: settings and figures of a program.
 //! - [`Store`], [`Source`], [`Publisher`], [`log::Log`]: what an adapter implements. `messagekit-sqlite` is the embedded one;
@@ -50,9 +50,9 @@ pub mod config;
 mod consumer;
 #[doc(hidden)]
 pub mod crash;
-mod dead_letters;
 mod error;
 mod event;
+mod failed_messages;
 #[doc(hidden)]
 pub mod fnv;
 pub mod gate;
@@ -72,12 +72,12 @@ pub use consumer::{
     Backoff, Connection, Consumer, ConsumerBuilder, ConsumerStats, HandlerError, HandlerFn,
     IdempotentConsumer, Inner, Middleware, OnFailure, OnUnknown, Router, StateHandlerFn, Stats,
 };
-pub use dead_letters::{
-    Act, Acted, Actor, DeadLetter, DeadLetters, LetterFilter, LetterGroup, LetterHead, LetterState,
-    LetterTotal, Origin, Standing, no_letter,
-};
 pub use error::{Error, ErrorKind, chain};
 pub use event::{Event, check_topic, check_type};
+pub use failed_messages::{
+    Act, Acted, Actor, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
+    FailedMessageState, FailedMessageTotal, FailedMessages, Origin, Standing, no_failed_message,
+};
 pub use message::{
     DeliveryInfo, Envelope, Headers, Identity, MAX_HEADERS, MAX_KEY_AND_HEADER_BYTES, MAX_PAYLOAD_BYTES,
     Message, MessageId, Meta, Place, codec, headers,

@@ -48,6 +48,6 @@ pub trait OutboxHealth: Send + Sync {
 }
 
 /// Everything that the operators' side needs of a database.
-pub trait Operations: crate::DeadLetters + crate::Replays + OutboxHealth {}
+pub trait Operations: crate::FailedMessages + crate::Replays + OutboxHealth {}
 
-impl<T: crate::DeadLetters + crate::Replays + OutboxHealth + ?Sized> Operations for T {}
+impl<T: crate::FailedMessages + crate::Replays + OutboxHealth + ?Sized> Operations for T {}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::dead_letters::Actor;
+use crate::failed_messages::Actor;
 use crate::store::BoxFuture;
 use crate::{Error, ErrorKind, Message, MessageId};
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use messagekit::memory::{MemoryLog, MemoryStore, MemoryTx};
 use messagekit::metrics::{Metrics, names, text as text_of};
 use messagekit::{
-    Consumer, Envelope, ErrorKind, Event, HandlerError, LetterState, LetterTotal, Outbox, OutboxLag,
-    Shutdown, Store,
+    Consumer, Envelope, ErrorKind, Event, FailedMessageState, FailedMessageTotal, HandlerError, Outbox,
+    OutboxLag, Shutdown, Store,
 };
 use prometheus::Registry;
 use serde::{Deserialize, Serialize};
@@ -24,8 +24,8 @@ async fn bill(_: &mut MemoryTx, order: Envelope<OrderPlaced>) -> Result<(), Hand
     }
 }
 
-fn total(consumer: &str, state: LetterState, letters: u64) -> LetterTotal {
-    LetterTotal { consumer: consumer.to_owned(), state, letters }
+fn total(consumer: &str, state: FailedMessageState, failed_messages: u64) -> FailedMessageTotal {
+    FailedMessageTotal { consumer: consumer.to_owned(), state, failed_messages }
 }
 
 #[tokio::test]
@@ -87,30 +87,30 @@ fn what_was_counted_before_does_not_stay() {
         problems: Vec::new(),
     };
     metrics.outbox("shop", &lag);
-    metrics.letters(
+    metrics.failed_messages(
         "shop",
-        &[total("billing", LetterState::Dead, 3), total("billing", LetterState::Retrying, 1)],
+        &[total("billing", FailedMessageState::Dead, 3), total("billing", FailedMessageState::Retrying, 1)],
     );
     let text = text_of(&registry);
     for line in [
         r#"messagekit_outbox_pending{database="shop"} 7"#,
         r#"messagekit_outbox_overdue{database="shop"} 5"#,
         r#"messagekit_outbox_oldest_seconds{database="shop"} 12.5"#,
-        r#"messagekit_dead_letters{database="shop",consumer="billing",state="dead"} 3"#,
-        r#"messagekit_dead_letters{database="shop",consumer="billing",state="retrying"} 1"#,
+        r#"messagekit_failed_messages{database="shop",consumer="billing",state="dead"} 3"#,
+        r#"messagekit_failed_messages{database="shop",consumer="billing",state="retrying"} 1"#,
         r#"messagekit_database_up{database="shop"} 1"#,
     ] {
         assert!(text.lines().any(|known| known == line), "{line} is missing:\n{text}");
     }
 
-    metrics.letters("shop", &[total("billing", LetterState::Dead, 2)]);
+    metrics.failed_messages("shop", &[total("billing", FailedMessageState::Dead, 2)]);
     let text = text_of(&registry);
     assert!(text.contains(r#"state="dead"} 2"#) && !text.contains("retrying"), "{text}");
 
     metrics.unreachable("shop");
     let text = text_of(&registry);
     assert!(text.contains(r#"messagekit_database_up{database="shop"} 0"#), "{text}");
-    assert!(!text.contains("outbox_pending{") && !text.contains("dead_letters{"), "{text}");
+    assert!(!text.contains("outbox_pending{") && !text.contains("failed_messages{"), "{text}");
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn every_name_is_registered_once() {
     metrics.kept("orders.dead", "rejected").inc();
     metrics.request("GET", "/api/v1/dlq", 200, Duration::from_millis(3));
     metrics.outbox("shop", &OutboxLag { pending: 0, overdue: 0, oldest: None, problems: Vec::new() });
-    metrics.letters("shop", &[total("billing", LetterState::Dead, 1)]);
+    metrics.failed_messages("shop", &[total("billing", FailedMessageState::Dead, 1)]);
     metrics.watch("billing", messagekit::Stats::default());
 
     let mut shown: Vec<String> = registry.gather().iter().map(|family| family.name().to_owned()).collect();

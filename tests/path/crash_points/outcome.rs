@@ -23,12 +23,15 @@ pub(super) struct Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { billed, pence, dead, resolved } = self;
-        write!(f, "{billed} billed ({pence} pence), {dead} dead letters, {resolved} letters resolved")
+        write!(
+            f,
+            "{billed} billed ({pence} pence), {dead} failed messages, {resolved} failed messages resolved"
+        )
     }
 }
 
 impl Outcome {
-    /// Asserts that every order is billed once or is one dead letter, and that nothing else is there.
+    /// Asserts that every order is billed once or is one failed message, and that nothing else is there.
     pub(super) async fn compare(look: &mut PgConnection) -> Self {
         is_consistent(look).await;
         let bills = bills(look).await;
@@ -41,10 +44,13 @@ impl Outcome {
         assert_eq!(by_customer(&bills), by_customer(&plain), "a customer's bills are out of order");
         totals_are_the_bills(look, &bills).await;
 
-        let letters = letters(look).await;
+        let failed_messages = failed_messages(look).await;
         let in_state = |state: &str| {
-            let mut orders: Vec<_> =
-                letters.iter().filter(|(is, _)| is == state).map(|(_, order)| order.as_str()).collect();
+            let mut orders: Vec<_> = failed_messages
+                .iter()
+                .filter(|(is, _)| is == state)
+                .map(|(_, order)| order.as_str())
+                .collect();
             orders.sort_unstable();
             orders
         };
@@ -52,22 +58,26 @@ impl Outcome {
         assert_eq!(
             dead,
             never.iter().map(|(id, ..)| id.as_str()).collect::<Vec<_>>(),
-            "the dead letters are not those that nobody can bill"
+            "the failed messages are not those that nobody can bill"
         );
-        assert_eq!(resolved.len() + dead.len(), letters.len(), "letters that are neither dead nor resolved");
+        assert_eq!(
+            resolved.len() + dead.len(),
+            failed_messages.len(),
+            "failed messages that are neither dead nor resolved"
+        );
         assert!(resolved.iter().all(|order| order.starts_with("refused-")), "{resolved:?}");
         let pence = bills.iter().map(|(.., pence)| pence).sum();
         Self { billed: bills.len(), pence, dead: dead.len(), resolved: resolved.len() }
     }
 }
 
-/// Asserts what holds between any two transactions: bill, event and mark stand together, and so do letter and mark. Returns
-/// how many bills there are.
+/// Asserts what holds between any two transactions: bill, event and mark stand together, and so do failed message and mark.
+/// Returns how many bills there are.
 pub(super) async fn is_consistent(look: &mut PgConnection) -> i64 {
     let (bills, events, done, open, held): (i64, i64, i64, i64, i64) = sqlx::query_as(
         "SELECT (SELECT count(*) FROM bills), (SELECT count(*) FROM messagekit.outbox_events),
            (SELECT count(*) FROM messagekit.processed_messages WHERE outcome = 'done'),
-           (SELECT count(*) FROM messagekit.dead_letters WHERE state <> 'resolved'),
+           (SELECT count(*) FROM messagekit.failed_messages WHERE state <> 'resolved'),
            (SELECT count(*) FROM messagekit.processed_messages WHERE outcome = 'held')",
     )
     .fetch_one(look)
@@ -76,7 +86,7 @@ pub(super) async fn is_consistent(look: &mut PgConnection) -> i64 {
     assert_eq!(
         (bills, bills, open),
         (events, done, held),
-        "bills, their events and marks, letters and theirs"
+        "bills, their events and marks, failed messages and theirs"
     );
     bills
 }
@@ -86,7 +96,7 @@ async fn bills(look: &mut PgConnection) -> Vec<Order> {
     bills.fetch_all(look).await.expect("bills can be read")
 }
 
-/// The plain ones only: a letter's turn comes when it comes, and all others keep their place.
+/// The plain ones only: a failed message's turn comes when it comes, and all others keep their place.
 fn by_customer(bills: &[Order]) -> BTreeMap<&str, Vec<&str>> {
     let mut customers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (order, customer, _) in bills.iter().filter(|(order, ..)| order.starts_with("plain-")) {
@@ -111,11 +121,12 @@ async fn totals_are_the_bills(look: &mut PgConnection, bills: &[Order]) {
     assert_eq!(totals, sums, "totals that are not the sum of the customer's bills");
 }
 
-/// Returns state and order of each letter.
-async fn letters(look: &mut PgConnection) -> Vec<(String, String)> {
-    let letters = sqlx::query_as("SELECT state, payload FROM messagekit.dead_letters");
-    let letters: Vec<(String, Vec<u8>)> = letters.fetch_all(look).await.expect("letters can be read");
-    letters.into_iter().map(|(state, payload)| (state, order_of(&payload))).collect()
+/// Returns state and order of each failed message.
+async fn failed_messages(look: &mut PgConnection) -> Vec<(String, String)> {
+    let failed_messages = sqlx::query_as("SELECT state, payload FROM messagekit.failed_messages");
+    let failed_messages: Vec<(String, Vec<u8>)> =
+        failed_messages.fetch_all(look).await.expect("failed messages can be read");
+    failed_messages.into_iter().map(|(state, payload)| (state, order_of(&payload))).collect()
 }
 
 /// Returns how many records the database has done with that the group has not: whoever comes gets them again.

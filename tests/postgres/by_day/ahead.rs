@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use messagekit::cleanup::Leftover;
 use messagekit::{
-    Act, Acted, Actor, Claim, ClaimRequest, DeadLetters, Failure, FailureKind, LetterFilter, Message,
-    MessageId, ParkingRoom, Place, Processed, Received, Retries, SetAside, SetAsideOutcome, Store, Suspects,
+    Act, Acted, Actor, Claim, ClaimRequest, FailedMessageFilter, FailedMessages, Failure, FailureKind,
+    Message, MessageId, ParkingRoom, Place, Processed, Received, Retries, SetAside, SetAsideOutcome, Store,
+    Suspects,
 };
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::block_on;
@@ -55,8 +56,8 @@ async fn set_aside(shop: &Shop, id: &MessageId) -> SetAsideOutcome {
     outcome
 }
 
-async fn act(shop: &Shop, act: Act, letter: i64) -> Acted {
-    shop.store.act(act, &[letter], &Actor::new("ann", "test")).await.unwrap()[0]
+async fn act(shop: &Shop, act: Act, failed_message: i64) -> Acted {
+    shop.store.act(act, &[failed_message], &Actor::new("ann", "test")).await.unwrap()[0]
 }
 
 #[test]
@@ -90,13 +91,17 @@ fn an_open_failure_can_be_settled_after_the_tables_are_divided_whatever_day_its_
         divide(&shop.database).await.unwrap();
         for id in any_ids() {
             assert_eq!(shop.look(&id).await, Claim::Held, "{id}");
-            let mine = LetterFilter { consumer: Some(shop.consumer.clone()), ..LetterFilter::default() };
-            let letters = shop.store.list(&mine, 100).await.unwrap();
-            let letter = letters.iter().find(|letter| letter.message_id == id).unwrap().id;
-            assert_eq!(act(&shop, Act::Discard, letter).await, Acted::Done, "{id}");
+            let mine = FailedMessageFilter {
+                consumer: Some(shop.consumer.clone()),
+                ..FailedMessageFilter::default()
+            };
+            let failed_messages = shop.store.list(&mine, 100).await.unwrap();
+            let failed_message =
+                failed_messages.iter().find(|failed_message| failed_message.message_id == id).unwrap().id;
+            assert_eq!(act(&shop, Act::Discard, failed_message).await, Acted::Done, "{id}");
             assert_eq!(shop.look(&id).await, Claim::Discarded, "{id}");
-            assert_eq!(act(&shop, Act::Undo, letter).await, Acted::Done, "{id}");
-            assert_eq!(act(&shop, Act::Retry, letter).await, Acted::Done, "{id}");
+            assert_eq!(act(&shop, Act::Undo, failed_message).await, Acted::Done, "{id}");
+            assert_eq!(act(&shop, Act::Retry, failed_message).await, Acted::Done, "{id}");
             let leased = shop.store.lease(&shop.consumer, 1, Duration::from_secs(60)).await.unwrap();
             let mut tx = shop.bill_again(&id).await;
             assert!(shop.store.resolve(&mut tx, &shop.consumer, &leased[0], &[]).await.unwrap(), "{id}");
@@ -189,11 +194,12 @@ fn a_marker_in_the_part_of_another_day_ends_no_consumer() {
         assert_eq!(claim(&store, request(&id, 2)).await, Claim::Fresh, "in a range that is processed again");
 
         run(store.pool(), "UPDATE messagekit.processed_messages SET outcome = 'held'").await;
-        let letter = "INSERT INTO messagekit.dead_letters
+        let failed_message = "INSERT INTO messagekit.failed_messages
             (consumer, message_id, topic, state, attempts, headers, payload, kind, error, fingerprint)
             VALUES ('billing', $1, 'orders.order', 'dead', 1, '', '', 'failed', 'no', 'f') RETURNING id";
-        let letter: i64 = sqlx::query_scalar(letter).bind(LAST).fetch_one(store.pool()).await.unwrap();
-        let acted = store.act(Act::Discard, &[letter], &Actor::new("ann", "test")).await.unwrap();
+        let failed_message: i64 =
+            sqlx::query_scalar(failed_message).bind(LAST).fetch_one(store.pool()).await.unwrap();
+        let acted = store.act(Act::Discard, &[failed_message], &Actor::new("ann", "test")).await.unwrap();
         assert_eq!(acted, [Acted::Done]);
         drop(database);
     });

@@ -130,10 +130,10 @@ fn a_day_stays_whole_for_a_marker_that_is_needed() {
         store.note_window("billing", Some(Duration::from_secs(7 * DAY))).await.unwrap();
         store.note_window("shipping", Some(Duration::from_secs(11 * DAY))).await.unwrap();
         store.note_window("forever", None).await.unwrap();
-        let letter = "INSERT INTO messagekit.dead_letters
+        let failed_message = "INSERT INTO messagekit.failed_messages
             (consumer, message_id, topic, state, attempts, headers, payload, kind, error, fingerprint)
             VALUES ('billing', $1, 'orders.order', 'discarded', 1, '', '', 'failed', 'no', 'f')";
-        sqlx::query(letter).bind(id(10, 9)).execute(store.pool()).await.unwrap();
+        sqlx::query(failed_message).bind(id(10, 9)).execute(store.pool()).await.unwrap();
         let kept = [
             ("billing", id(9, 9), "held"),
             ("billing", id(10, 9), "discarded"),

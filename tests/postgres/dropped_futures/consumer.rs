@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use messagekit::memory::{MemoryLog, MemorySource};
 use messagekit::{
-    Backoff, BatchLimit, Claim, Consumer, ConsumerBuilder, DeadLetters, Envelope, Error, Event, HandlerError,
-    LetterFilter, LetterState, MessageId, NextOffset, Offsets, OnFailure, Processed, Publisher, Shutdown,
-    Store, codec,
+    Backoff, BatchLimit, Claim, Consumer, ConsumerBuilder, Envelope, Error, Event, FailedMessageFilter,
+    FailedMessageState, FailedMessages, HandlerError, MessageId, NextOffset, Offsets, OnFailure, Processed,
+    Publisher, Shutdown, Store, codec,
 };
 use messagekit_postgres::{PgTx, PostgresStore};
 use messagekit_testkit::{DEADLINE, Moment, block_on, eventually, given_up};
@@ -135,15 +135,17 @@ fn a_consumer_dropped_at_any_await_bills_each_order_once() {
             // Who was dropped counts as a death, and five would set a message aside.
             run_sql(shop.store.pool(), "DELETE FROM messagekit.suspect_notes").await;
         }
-        // A letter whose run was dropped would be leased for a while yet.
-        let due = "UPDATE messagekit.dead_letters SET due = now() WHERE running_since IS NOT NULL";
+        // A failed message whose run was dropped would be leased for a while yet.
+        let due = "UPDATE messagekit.failed_messages SET due = now() WHERE running_since IS NOT NULL";
         run_sql(shop.store.pool(), due).await;
         let shutdown = Shutdown::new();
         let running = tokio::spawn(consumer().run(shutdown.clone()));
         eventually("everything is settled", DEADLINE, async || {
-            let letters = shop.store.list(&LetterFilter::default(), 10_000).await.unwrap();
+            let failed_messages = shop.store.list(&FailedMessageFilter::default(), 10_000).await.unwrap();
             log.committed("billing", OrderPlaced::TOPIC, 0) == orders as i64
-                && letters.iter().all(|letter| letter.state == LetterState::Resolved)
+                && failed_messages
+                    .iter()
+                    .all(|failed_message| failed_message.state == FailedMessageState::Resolved)
         })
         .await;
         shutdown.request();
@@ -175,10 +177,10 @@ fn a_handler_dropped_by_its_deadline_inside_a_statement_leaves_no_transaction_an
         let shutdown = Shutdown::new();
         let running = tokio::spawn(consumer.build().unwrap().run(shutdown.clone()));
         eventually("every order is billed", DEADLINE, async || shop.bills().await == ORDERS as i64).await;
-        eventually("every letter is resolved", DEADLINE, async || {
-            let letters = shop.store.list(&LetterFilter::default(), 100).await.unwrap();
-            assert!(letters.iter().all(|letter| &*letter.kind == "too_slow" || letter.attempts == 0));
-            !letters.is_empty() && letters.iter().all(|letter| letter.state == LetterState::Resolved)
+        eventually("every failed message is resolved", DEADLINE, async || {
+            let failed_messages = shop.store.list(&FailedMessageFilter::default(), 100).await.unwrap();
+            assert!(failed_messages.iter().all(|failed_message| &*failed_message.kind == "too_slow" || failed_message.attempts == 0));
+            !failed_messages.is_empty() && failed_messages.iter().all(|failed_message| failed_message.state == FailedMessageState::Resolved)
         })
         .await;
         shutdown.request();

@@ -2,7 +2,7 @@
 //! nobody's transaction.
 
 mod consumer;
-mod letters;
+mod failed_messages;
 mod orders;
 mod relay;
 

@@ -25,7 +25,7 @@ fn granted(roles: &[String; 3]) -> String {
     names.into_iter().zip(roles).fold(sql, |sql, (name, role)| sql.replace(name, role))
 }
 
-/// Fails at its first run, so that it becomes a letter.
+/// Fails at its first run, so that it becomes a failed message.
 async fn bill(tx: &mut PgTx, order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
     if order.delivery().is_some_and(|delivery| delivery.attempt == 1) && order.data.order_id == "o-1" {
         return Err(HandlerError::retryable("not yet"));
@@ -69,13 +69,13 @@ fn roles_that_own_nothing_do_their_work_with_the_rights_of_the_page_and_no_other
         let publish = "SELECT messagekit.publish('orders.order', 'k', 'orders.order.placed', '{}', 'by-sql')";
         sqlx::raw_sql(publish).execute(writer.pool()).await.unwrap();
         refused(&writer, "SELECT FROM messagekit.outbox_events").await;
-        refused(&writer, "SELECT FROM messagekit.dead_letters").await;
+        refused(&writer, "SELECT FROM messagekit.failed_messages").await;
 
         let (log, shutdown) = (Arc::new(Log::default()), Shutdown::new());
         let relaying = tokio::spawn(relay(&relays, &log).unwrap().run(shutdown.clone()));
         eventually("both are published", DEADLINE, async || log.ids().len() == 2).await;
         eventually("both are off the list", DEADLINE, async || owner.pending().await == 0).await;
-        refused(&relays, "SELECT FROM messagekit.dead_letters").await;
+        refused(&relays, "SELECT FROM messagekit.failed_messages").await;
         refused(&relays, "DELETE FROM messagekit.outbox_events").await;
 
         let orders = MemoryLog::new(1);
@@ -94,9 +94,12 @@ fn roles_that_own_nothing_do_their_work_with_the_rights_of_the_page_and_no_other
             .unwrap();
         let consuming = tokio::spawn(billing.run(shutdown.clone()));
         let billed = async || owner.count("SELECT count(*) FROM public.bills").await == 2;
-        eventually("both are billed, one as a letter", DEADLINE, billed).await;
-        let letters = "SELECT count(*) FROM messagekit.dead_letters WHERE state = 'resolved'";
-        eventually("the letter is settled", DEADLINE, async || owner.count(letters).await >= 1).await;
+        eventually("both are billed, one as a failed message", DEADLINE, billed).await;
+        let failed_messages = "SELECT count(*) FROM messagekit.failed_messages WHERE state = 'resolved'";
+        eventually("the failed message is settled", DEADLINE, async || {
+            owner.count(failed_messages).await >= 1
+        })
+        .await;
         refused(&consumer, "SELECT FROM messagekit.outbox_events").await;
         shutdown.request();
         relaying.await.unwrap().unwrap();

@@ -82,7 +82,7 @@ pub(crate) async fn read_slot_of(pool: &PgPool, slot: &str, publication: &str) -
     inserts.map(|change| first_column(change)).collect()
 }
 
-/// An insert: its letter, the table, N, the number of columns, then for each t, its length and its text.
+/// An insert: its failed message, the table, N, the number of columns, then for each t, its length and its text.
 fn first_column(insert: &[u8]) -> String {
     assert_eq!((insert[5], insert[8]), (b'N', b't'));
     let length = u32::from_be_bytes(insert[9..13].try_into().unwrap()) as usize;

@@ -1,4 +1,4 @@
-//! Whoever runs letters again.
+//! Whoever runs failed messages again.
 
 use std::time::Duration;
 
@@ -36,7 +36,8 @@ impl Claimer {
     }
 }
 
-/// Runs a letter, alone or with what waits behind it. Where one of those fails, what stands before it is applied without it.
+/// Runs a failed message, alone or with what waits behind it. Where one of those fails, what stands before it is applied without
+/// it.
 async fn run(world: &World, store: &PostgresStore, leased: Leased) -> Result<(), Error> {
     let leads = leased.parked && leased.attempt == 1 && leased.alone == 0;
     let mut most = if leads { world.state().random.u32(1..6) } else { 1 };
@@ -67,7 +68,7 @@ async fn attempt(
     }
     let mut followers = match most {
         0 | 1 => Vec::new(),
-        _ => store.followers(&mut tx, &world.consumer, leased.letter, most - 1, u64::MAX).await?,
+        _ => store.followers(&mut tx, &world.consumer, leased.failed_message, most - 1, u64::MAX).await?,
     };
     if world.is(mutants::Step::RunsOutOfOrder) {
         followers.reverse();

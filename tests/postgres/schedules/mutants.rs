@@ -1,7 +1,7 @@
 //! Statements and steps that are exchanged for wrong ones, each of which the schedules must notice.
 //!
-//! Where several rules keep the same promise, one that fails alone harms nobody: a retry compares what it has locked, and a discard
-//! looks at the letter, at its marker and at both again. Such a mutant takes all of them away.
+//! Where several rules keep the same promise, one that fails alone harms nobody: a retry compares what it has locked, and a
+//! discard looks at the failed message, at its marker and at both again. Such a mutant takes all of them away.
 
 /// One wrong statement or step.
 pub(super) struct Mutant {
@@ -102,7 +102,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "a culprit of a range is held under no generation",
         &[change("day_of($2), 'held', $3 WHERE", "day_of($2), 'held', 0 WHERE $3::int IS NOT NULL AND")],
     ),
-    statement("a letter is not counted in", &[change("SET count = h.count + excluded.count", "SET count = h.count")]),
+    statement("a failed message is not counted in", &[change("SET count = h.count + excluded.count", "SET count = h.count")]),
     statement(
         "a resolve looks before it has the key",
         &[
@@ -133,11 +133,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
         )],
     ),
     statement(
-        "a resolve does not count its letter out",
+        "a resolve does not count its failed message out",
         &[change("SET count = count - $4::int", "SET count = count")],
     ),
     statement(
-        "a run counts itself out as one letter",
+        "a run counts itself out as one failed message",
         &[change("SET count = count - $4::int", "SET count = count - least($4::int, 1)")],
     ),
     statement(
@@ -175,15 +175,15 @@ pub(super) const MUTANTS: &[Mutant] = &[
         )],
     ),
     statement(
-        "a discard does not count its letters out",
-        &[change("SET count = h.count + b.letters", "SET count = h.count + greatest(b.letters, 0)")],
+        "a discard does not count its failed messages out",
+        &[change("SET count = h.count + b.failed_messages", "SET count = h.count + greatest(b.failed_messages, 0)")],
     ),
     statement(
-        "an undo does not count its letters in",
-        &[change("SET count = h.count + b.letters", "SET count = h.count + least(b.letters, 0)")],
+        "an undo does not count its failed messages in",
+        &[change("SET count = h.count + b.failed_messages", "SET count = h.count + least(b.failed_messages, 0)")],
     ),
     statement(
-        "an act does not lock its letters",
+        "an act does not lock its failed messages",
         &[change(
             "WHERE d.id = ANY($1::bigint[]) ORDER BY d.id FOR UPDATE OF d",
             "WHERE d.id = ANY($1::bigint[]) ORDER BY d.id",
@@ -212,11 +212,11 @@ ON CONFLICT ON CONSTRAINT processed_messages_pkey DO UPDATE
                 "WHERE d.id = ANY($1::bigint[]) ORDER BY d.id FOR UPDATE OF d",
                 "WHERE d.id = ANY($1::bigint[]) ORDER BY d.id",
             ),
-            // The other acts lock their letters all the same.
+            // The other acts lock their failed messages all the same.
             change(
-                "FROM messagekit.dead_letters d WHERE d.id = ANY($1::bigint[]) AND d.parked ORDER BY 1, 2, 3",
-                "FROM messagekit.dead_letters d WHERE d.id = ANY(ARRAY(
-                   SELECT l.id FROM messagekit.dead_letters l WHERE l.id = ANY($1::bigint[]) ORDER BY l.id FOR UPDATE))
+                "FROM messagekit.failed_messages d WHERE d.id = ANY($1::bigint[]) AND d.parked ORDER BY 1, 2, 3",
+                "FROM messagekit.failed_messages d WHERE d.id = ANY(ARRAY(
+                   SELECT l.id FROM messagekit.failed_messages l WHERE l.id = ANY($1::bigint[]) ORDER BY l.id FOR UPDATE))
                    AND d.parked ORDER BY 1, 2, 3",
             ),
         ],

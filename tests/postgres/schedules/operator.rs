@@ -1,15 +1,15 @@
 //! People, who click at random and repeat each other.
 
-use messagekit::{Act, Acted, Actor, DeadLetters, Error};
+use messagekit::{Act, Acted, Actor, Error, FailedMessages};
 use messagekit_postgres::PostgresStore;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
 use super::world::{World, cut};
 
-/// Acts on some letters in one transaction, more often than not so that it fits the first of them.
+/// Acts on some failed messages in one transaction, more often than not so that it fits the first of them.
 pub(super) async fn step(world: &World, store: &PostgresStore) -> Result<(), Error> {
-    let known = letters(world, "true").await?;
+    let known = failed_messages(world, "true").await?;
     if known.is_empty() {
         return Ok(());
     }
@@ -23,12 +23,14 @@ pub(super) async fn step(world: &World, store: &PostgresStore) -> Result<(), Err
             _ => &[Act::Retry, Act::Discard, Act::Undo],
         };
         let act = *random.choice(acts).unwrap_or(&Act::Retry);
-        (act, chosen.iter().map(|letter| letter.id).collect::<Vec<i64>>())
+        (act, chosen.iter().map(|failed_message| failed_message.id).collect::<Vec<i64>>())
     };
     if act == Act::Undo {
         // Noted before: nobody may be left to note it.
-        let meant =
-            known.iter().filter(|letter| ids.contains(&letter.id)).map(|letter| letter.message_id.clone());
+        let meant = known
+            .iter()
+            .filter(|failed_message| ids.contains(&failed_message.id))
+            .map(|failed_message| failed_message.message_id.clone());
         world.state().undone.extend(meant);
     }
     let acted = store.act(act, &ids, &Actor::new("ada", "test")).await?;
@@ -38,7 +40,11 @@ pub(super) async fn step(world: &World, store: &PostgresStore) -> Result<(), Err
 
 /// Asks for a run of everything that is dead; returns whether there was any.
 pub(super) async fn retry_all(world: &World, store: &PostgresStore) -> Result<bool, Error> {
-    let dead: Vec<i64> = letters(world, "state = 'dead'").await?.iter().map(|letter| letter.id).collect();
+    let dead: Vec<i64> = failed_messages(world, "state = 'dead'")
+        .await?
+        .iter()
+        .map(|failed_message| failed_message.id)
+        .collect();
     if !dead.is_empty() {
         store.act(Act::Retry, &dead, &Actor::new("ada", "test")).await?;
     }
@@ -51,9 +57,9 @@ struct Known {
     state: String,
 }
 
-async fn letters(world: &World, condition: &str) -> Result<Vec<Known>, Error> {
+async fn failed_messages(world: &World, condition: &str) -> Result<Vec<Known>, Error> {
     let select = sqlx::AssertSqlSafe(format!(
-        "SELECT id, message_id, state FROM messagekit.dead_letters WHERE consumer = $1 AND {condition} ORDER BY id"
+        "SELECT id, message_id, state FROM messagekit.failed_messages WHERE consumer = $1 AND {condition} ORDER BY id"
     ));
     let rows = sqlx::query(select).bind(&world.consumer).fetch_all(&world.direct).await.map_err(cut)?;
     let known = |row: &PgRow| Known { id: row.get(0), message_id: row.get(1), state: row.get(2) };

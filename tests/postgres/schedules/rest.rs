@@ -12,7 +12,7 @@ use super::owner::{OWNS, Owner, Step};
 use super::world::World;
 
 pub(super) async fn come_to_rest(world: &World, store: &PostgresStore) -> Result<(), String> {
-    // Each round finishes at least one letter or moves one owner, and there are few of both.
+    // Each round finishes at least one failed message or moves one owner, and there are few of both.
     for _ in 0..500 {
         if !round(world, store).await.map_err(|error| chain(&error))? {
             return Ok(());

@@ -9,27 +9,27 @@ use super::world::World;
 /// Rows that must not exist, each query with what its rows mean.
 const NEVER: &[(&str, &str)] = &[
     (
-        "a marker is held without an open letter",
+        "a marker is held without an open failed message",
         "SELECT m.message_id FROM messagekit.processed_messages m WHERE m.consumer = $1 AND m.outcome = 'held' AND NOT EXISTS (
-           SELECT 1 FROM messagekit.dead_letters d WHERE d.consumer = $1
+           SELECT 1 FROM messagekit.failed_messages d WHERE d.consumer = $1
            AND d.message_id = m.message_id AND d.state NOT IN ('resolved', 'discarded'))",
     ),
     (
-        "a letter is open without a held marker",
-        "SELECT d.message_id FROM messagekit.dead_letters d WHERE d.consumer = $1 AND d.state NOT IN ('resolved', 'discarded')
+        "a failed message is open without a held marker",
+        "SELECT d.message_id FROM messagekit.failed_messages d WHERE d.consumer = $1 AND d.state NOT IN ('resolved', 'discarded')
            AND NOT EXISTS (SELECT 1 FROM messagekit.processed_messages m WHERE m.consumer = $1
            AND m.message_id = d.message_id AND m.outcome = 'held')",
     ),
     (
-        "a letter is discarded and its marker is not",
-        "SELECT d.message_id FROM messagekit.dead_letters d WHERE d.consumer = $1 AND d.state = 'discarded' AND NOT EXISTS (
+        "a failed message is discarded and its marker is not",
+        "SELECT d.message_id FROM messagekit.failed_messages d WHERE d.consumer = $1 AND d.state = 'discarded' AND NOT EXISTS (
            SELECT 1 FROM messagekit.processed_messages m WHERE m.consumer = $1
            AND m.message_id = d.message_id AND m.outcome = 'discarded')",
     ),
     (
-        "a marker is discarded and its letter is not",
+        "a marker is discarded and its failed message is not",
         "SELECT m.message_id FROM messagekit.processed_messages m WHERE m.consumer = $1 AND m.outcome = 'discarded' AND NOT EXISTS (
-           SELECT 1 FROM messagekit.dead_letters d WHERE d.consumer = $1
+           SELECT 1 FROM messagekit.failed_messages d WHERE d.consumer = $1
            AND d.message_id = m.message_id AND d.state = 'discarded')",
     ),
     (
@@ -50,25 +50,25 @@ const NEVER: &[(&str, &str)] = &[
     ),
     ("two effects", "SELECT message FROM effects WHERE consumer = $1 GROUP BY message, generation HAVING count(*) > 1"),
     (
-        "an open letter does not hold its key",
-        "SELECT message_id FROM messagekit.dead_letters
+        "an open failed message does not hold its key",
+        "SELECT message_id FROM messagekit.failed_messages
          WHERE consumer = $1 AND key IS NOT NULL AND NOT parked AND state NOT IN ('resolved', 'discarded')",
     ),
     (
         "a head waits",
-        "SELECT d.message_id FROM messagekit.dead_letters d WHERE d.consumer = $1 AND d.state = 'waiting' AND NOT EXISTS (
-           SELECT 1 FROM messagekit.dead_letters o WHERE o.consumer = $1 AND o.topic = d.topic AND o.key_hash = d.key_hash
+        "SELECT d.message_id FROM messagekit.failed_messages d WHERE d.consumer = $1 AND d.state = 'waiting' AND NOT EXISTS (
+           SELECT 1 FROM messagekit.failed_messages o WHERE o.consumer = $1 AND o.topic = d.topic AND o.key_hash = d.key_hash
              AND o.parked AND o.state NOT IN ('resolved', 'discarded')
              AND (o.partition, o.\"offset\") < (d.partition, d.\"offset\"))",
     ),
     (
-        "a held key and its open letters differ",
-        "SELECT coalesce(k.key_hash, l.key_hash)::text || ': ' || coalesce(k.count, 0) || ' and ' || coalesce(l.letters, 0)
+        "a held key and its open failed messages differ",
+        "SELECT coalesce(k.key_hash, l.key_hash)::text || ': ' || coalesce(k.count, 0) || ' and ' || coalesce(l.failed_messages, 0)
          FROM (SELECT key_hash, count FROM messagekit.held_keys WHERE consumer = $1) k
-         FULL JOIN (SELECT key_hash, count(*) AS letters FROM messagekit.dead_letters
+         FULL JOIN (SELECT key_hash, count(*) AS failed_messages FROM messagekit.failed_messages
            WHERE consumer = $1 AND parked AND state NOT IN ('resolved', 'discarded') GROUP BY key_hash) l
            ON l.key_hash = k.key_hash
-         WHERE k.count IS DISTINCT FROM l.letters",
+         WHERE k.count IS DISTINCT FROM l.failed_messages",
     ),
 ];
 
@@ -90,10 +90,10 @@ pub(super) async fn broken(world: &World) -> Option<String> {
 
 /// Says what is left over when everything could be applied.
 pub(super) async fn unfinished(world: &World) -> Option<String> {
-    let open = "SELECT message_id || ' ' || state FROM messagekit.dead_letters
+    let open = "SELECT message_id || ' ' || state FROM messagekit.failed_messages
         WHERE consumer = $1 AND state NOT IN ('resolved', 'discarded')";
-    if let Some(letter) = first(world, open).await {
-        return Some(format!("a letter is stuck: {letter}"));
+    if let Some(failed_message) = first(world, open).await {
+        return Some(format!("a failed message is stuck: {failed_message}"));
     }
     for (partition, records) in world.log.iter().enumerate() {
         if world.committed(partition).await != records.len() {
@@ -103,10 +103,10 @@ pub(super) async fn unfinished(world: &World) -> Option<String> {
     passed_over(world).await
 }
 
-/// Every message of a range was processed again, or belongs to a letter.
+/// Every message of a range was processed again, or belongs to a failed message.
 async fn passed_over(world: &World) -> Option<String> {
     let stand = "SELECT m.message_id, m.generation FROM messagekit.processed_messages m WHERE m.consumer = $1
-        AND NOT EXISTS (SELECT 1 FROM messagekit.dead_letters d WHERE d.consumer = $1 AND d.message_id = m.message_id)";
+        AND NOT EXISTS (SELECT 1 FROM messagekit.failed_messages d WHERE d.consumer = $1 AND d.message_id = m.message_id)";
     let stand = sqlx::query(stand).bind(&world.consumer).fetch_all(&world.direct).await.unwrap();
     let stand: HashMap<String, i32> = stand.iter().map(|row| (row.get(0), row.get(1))).collect();
     let ranges = world.state().ranges.clone();

@@ -159,8 +159,8 @@ impl World {
 
     /// What is leased is due again, and what waits for its time as well. What somebody holds is passed over.
     pub(super) async fn let_time_pass(&self) {
-        let end = "UPDATE messagekit.dead_letters SET due = now() - interval '1 s' WHERE id = ANY (ARRAY (
-            SELECT id FROM messagekit.dead_letters WHERE consumer = $1 AND due IS NOT NULL FOR UPDATE SKIP LOCKED))";
+        let end = "UPDATE messagekit.failed_messages SET due = now() - interval '1 s' WHERE id = ANY (ARRAY (
+            SELECT id FROM messagekit.failed_messages WHERE consumer = $1 AND due IS NOT NULL FOR UPDATE SKIP LOCKED))";
         sqlx::query(end).bind(&self.consumer).execute(&self.direct).await.unwrap();
     }
 
@@ -172,7 +172,7 @@ impl World {
         next as usize
     }
 
-    /// Returns the record of a letter.
+    /// Returns the record of a failed message.
     pub(super) fn record(&self, place: &Place) -> Arc<Record> {
         self.log[place.partition as usize][place.offset as usize].clone()
     }

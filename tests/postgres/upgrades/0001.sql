@@ -191,7 +191,7 @@ CREATE TABLE messagekit.admin_audit (
     through text NOT NULL,
     request_id text,
     act text NOT NULL COLLATE pg_catalog."C",
-    letters bigint[],
+    failed_messages bigint[],
     subject text,
     done bigint NOT NULL,
     outcome jsonb
@@ -233,7 +233,7 @@ CREATE TABLE messagekit.consumer_windows (
     CONSTRAINT consumer_windows_seconds_check CHECK ((seconds > 0))
 );
 
-CREATE TABLE messagekit.dead_letters (
+CREATE TABLE messagekit.failed_messages (
     id bigint NOT NULL,
     origin text DEFAULT 'store'::text NOT NULL COLLATE pg_catalog."C",
     return_to text COLLATE pg_catalog."C",
@@ -263,16 +263,16 @@ CREATE TABLE messagekit.dead_letters (
     fingerprint text NOT NULL COLLATE pg_catalog."C",
     set_aside_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    CONSTRAINT dead_letters_attempts_check CHECK ((attempts >= 0)),
-    CONSTRAINT dead_letters_check CHECK (((due IS NOT NULL) = (state = ANY (ARRAY['retrying'::text, 'replaying'::text])))),
-    CONSTRAINT dead_letters_check1 CHECK (((running_since IS NULL) OR (due IS NOT NULL))),
-    CONSTRAINT dead_letters_check2 CHECK (((NOT parked) OR (key_hash IS NOT NULL))),
-    CONSTRAINT dead_letters_origin_check CHECK ((origin = ANY (ARRAY['store'::text, 'queue'::text, 'topic'::text]))),
-    CONSTRAINT dead_letters_state_check CHECK ((state = ANY (ARRAY['retrying'::text, 'waiting'::text, 'dead'::text, 'replaying'::text, 'resolved'::text, 'discarded'::text])))
+    CONSTRAINT failed_messages_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT failed_messages_check CHECK (((due IS NOT NULL) = (state = ANY (ARRAY['retrying'::text, 'replaying'::text])))),
+    CONSTRAINT failed_messages_check1 CHECK (((running_since IS NULL) OR (due IS NOT NULL))),
+    CONSTRAINT failed_messages_check2 CHECK (((NOT parked) OR (key_hash IS NOT NULL))),
+    CONSTRAINT failed_messages_origin_check CHECK ((origin = ANY (ARRAY['store'::text, 'queue'::text, 'topic'::text]))),
+    CONSTRAINT failed_messages_state_check CHECK ((state = ANY (ARRAY['retrying'::text, 'waiting'::text, 'dead'::text, 'replaying'::text, 'resolved'::text, 'discarded'::text])))
 );
 
-ALTER TABLE messagekit.dead_letters ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
-    SEQUENCE NAME messagekit.dead_letters_id_seq
+ALTER TABLE messagekit.failed_messages ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME messagekit.failed_messages_id_seq
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
@@ -453,7 +453,7 @@ CREATE TABLE messagekit.suspect_notes (
     noted_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
-INSERT INTO messagekit.admin_audit (id, at, actor, through, request_id, act, letters, subject, done, outcome) OVERRIDING SYSTEM VALUE VALUES
+INSERT INTO messagekit.admin_audit (id, at, actor, through, request_id, act, failed_messages, subject, done, outcome) OVERRIDING SYSTEM VALUE VALUES
 	(1, '2026-11-01 09:30:00+00', 'ann', 'cli', NULL, 'discard', '{4,99}', NULL, 1, '{"99": "not found"}'),
 	(2, '2026-11-01 08:20:00+00', 'ann', 'http', 'r-1', 'replay', NULL, '1', 2, NULL);
 
@@ -467,7 +467,7 @@ INSERT INTO messagekit.consumer_resets (consumer, topic, partition, "from", unti
 INSERT INTO messagekit.consumer_windows (consumer, seconds, noted_at, complete_since) VALUES
 	('billing', 604800, '2026-11-01 09:00:00+00', '2026-10-25 09:00:00+00');
 
-INSERT INTO messagekit.dead_letters (id, origin, return_to, consumer, message_id, topic, place_topic, partition, "offset", key, key_hash, parked, state, attempts, kills, run_length, alone, due, running_since, token, generation, event_type, headers, payload, kind, error, fingerprint, set_aside_at, changed_at) OVERRIDING SYSTEM VALUE VALUES
+INSERT INTO messagekit.failed_messages (id, origin, return_to, consumer, message_id, topic, place_topic, partition, "offset", key, key_hash, parked, state, attempts, kills, run_length, alone, due, running_since, token, generation, event_type, headers, payload, kind, error, fingerprint, set_aside_at, changed_at) OVERRIDING SYSTEM VALUE VALUES
 	(1, 'store', NULL, 'billing', 'm-dead', 'orders.order', NULL, 0, 5, '\x6f2d31', 11, false, 'dead', 4, 1, 1, 0, NULL, NULL, 7, 0, 'orders.order.placed', '\x5b5b226964222c226d2d64656164225d5d', '\xfe00', 'failed', 'no stock', 'f-1', '2026-11-01 09:00:00+00', '2026-11-01 09:10:00+00'),
 	(2, 'store', NULL, 'billing', 'm-parked', 'orders.order', NULL, 0, 6, '\x6f2d32', 12, true, 'retrying', 1, 0, 1, 0, '2026-11-01 09:20:00+00', '2026-11-01 09:19:00+00', 2, 0, NULL, '\x5b5d', '\x7b7d', 'failed', 'no stock', 'f-1', '2026-11-01 09:00:00+00', '2026-11-01 09:10:00+00'),
 	(3, 'store', NULL, 'billing', 'm-waiting', 'orders.order', NULL, 0, 7, '\x6f2d32', 12, true, 'waiting', 0, 0, 1, 0, NULL, NULL, 0, 0, NULL, '\x5b5d', '\x7b7d', 'behind', 'waits', 'f-2', '2026-11-01 09:00:00+00', '2026-11-01 09:00:00+00'),
@@ -595,7 +595,7 @@ INSERT INTO messagekit.suspect_notes (consumer, message_id, noted_by, noted_at) 
 
 SELECT pg_catalog.setval('messagekit.admin_audit_id_seq', 2, true);
 
-SELECT pg_catalog.setval('messagekit.dead_letters_id_seq', 5, true);
+SELECT pg_catalog.setval('messagekit.failed_messages_id_seq', 5, true);
 
 SELECT pg_catalog.setval('messagekit.outbox_events_seq_seq', 5, true);
 
@@ -615,8 +615,8 @@ ALTER TABLE ONLY messagekit.consumer_resets
 ALTER TABLE ONLY messagekit.consumer_windows
     ADD CONSTRAINT consumer_windows_pkey PRIMARY KEY (consumer, seconds);
 
-ALTER TABLE ONLY messagekit.dead_letters
-    ADD CONSTRAINT dead_letters_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY messagekit.failed_messages
+    ADD CONSTRAINT failed_messages_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY messagekit.held_keys
     ADD CONSTRAINT held_keys_pkey PRIMARY KEY (consumer, topic, key_hash);
@@ -662,23 +662,23 @@ ALTER TABLE ONLY messagekit.suspect_notes
 
 CREATE INDEX admin_audit_at ON messagekit.admin_audit USING brin (at);
 
-CREATE INDEX dead_letters_consumer ON messagekit.dead_letters USING btree (consumer, state, id);
+CREATE INDEX failed_messages_consumer ON messagekit.failed_messages USING btree (consumer, state, id);
 
-CREATE INDEX dead_letters_due ON messagekit.dead_letters USING btree (consumer, due) WHERE (state = ANY (ARRAY['retrying'::text, 'replaying'::text]));
+CREATE INDEX failed_messages_due ON messagekit.failed_messages USING btree (consumer, due) WHERE (state = ANY (ARRAY['retrying'::text, 'replaying'::text]));
 
-CREATE INDEX dead_letters_fingerprint ON messagekit.dead_letters USING btree (fingerprint, id);
+CREATE INDEX failed_messages_fingerprint ON messagekit.failed_messages USING btree (fingerprint, id);
 
-CREATE INDEX dead_letters_key ON messagekit.dead_letters USING btree (consumer, topic, key_hash, partition, "offset") WHERE (parked AND (state = ANY (ARRAY['retrying'::text, 'waiting'::text, 'dead'::text, 'replaying'::text])));
+CREATE INDEX failed_messages_key ON messagekit.failed_messages USING btree (consumer, topic, key_hash, partition, "offset") WHERE (parked AND (state = ANY (ARRAY['retrying'::text, 'waiting'::text, 'dead'::text, 'replaying'::text])));
 
-CREATE INDEX dead_letters_key_hash ON messagekit.dead_letters USING btree (key_hash, id) WHERE (key_hash IS NOT NULL);
+CREATE INDEX failed_messages_key_hash ON messagekit.failed_messages USING btree (key_hash, id) WHERE (key_hash IS NOT NULL);
 
-CREATE INDEX dead_letters_returns ON messagekit.dead_letters USING btree (origin, due) WHERE ((origin <> 'store'::text) AND (state = ANY (ARRAY['retrying'::text, 'replaying'::text])));
+CREATE INDEX failed_messages_returns ON messagekit.failed_messages USING btree (origin, due) WHERE ((origin <> 'store'::text) AND (state = ANY (ARRAY['retrying'::text, 'replaying'::text])));
 
-CREATE INDEX dead_letters_set_aside ON messagekit.dead_letters USING brin (set_aside_at);
+CREATE INDEX failed_messages_set_aside ON messagekit.failed_messages USING brin (set_aside_at);
 
-CREATE UNIQUE INDEX dead_letters_source ON messagekit.dead_letters USING btree (consumer, message_id);
+CREATE UNIQUE INDEX failed_messages_source ON messagekit.failed_messages USING btree (consumer, message_id);
 
-CREATE INDEX dead_letters_state ON messagekit.dead_letters USING btree (state, id);
+CREATE INDEX failed_messages_state ON messagekit.failed_messages USING btree (state, id);
 
 CREATE INDEX outbox_checkpoints_wal ON messagekit.outbox_checkpoints USING btree (wal);
 

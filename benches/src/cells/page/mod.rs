@@ -1,7 +1,7 @@
-//! A1: the first page of dead letters over HTTP, beside the statement behind it.
+//! A1: the first page of failed messages over HTTP, beside the statement behind it.
 
 mod client;
-mod letters;
+mod failed_messages;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,22 +17,23 @@ use crate::settings::Settings;
 use client::Client;
 
 pub(crate) const A1: Cell =
-    Cell { id: "A1", title: "a page of dead letters", figure: "µs/page", better: Better::Lower, plan };
+    Cell { id: "A1", title: "a page of failed messages", figure: "µs/page", better: Better::Lower, plan };
 
-const LETTERS: usize = 100_000;
+const FAILED_MESSAGES: usize = 100_000;
 const PAGES: u32 = 500;
 const STATEMENT: &str = "its statement by hand";
 const PAGE: &str = "GET /api/v1/dlq";
 
 fn plan(settings: Arc<Settings>) -> Plan {
-    let letters = settings.scaled(LETTERS);
+    let failed_messages = settings.scaled(FAILED_MESSAGES);
     let (mut contenders, mut goals) = (Vec::new(), Vec::new());
     for (group, state) in [("all", ""), ("state=dead", "dead")] {
         let (first, second) = (Arc::clone(&settings), Arc::clone(&settings));
-        let by_hand = move || statement(Arc::clone(&first), letters, state);
+        let by_hand = move || statement(Arc::clone(&first), failed_messages, state);
         contenders.push(Contender::new(group, STATEMENT, Role::Limit, by_hand));
-        contenders
-            .push(Contender::new(group, PAGE, Role::Ours, move || page(Arc::clone(&second), letters, state)));
+        contenders.push(Contender::new(group, PAGE, Role::Ours, move || {
+            page(Arc::clone(&second), failed_messages, state)
+        }));
         let target = Target::AtMost(2.0);
         goals.push(Goal {
             group: group.to_owned(),
@@ -42,15 +43,15 @@ fn plan(settings: Arc<Settings>) -> Plan {
             target,
         });
     }
-    Plan { sizes: format!("the first 100 of {letters} letters"), contenders, goals }
+    Plan { sizes: format!("the first 100 of {failed_messages} failed messages"), contenders, goals }
 }
 
 async fn statement(settings: Arc<Settings>, count: usize, state: &str) -> Outcome<Measured> {
     let (_database, mut connection) = filled(&settings, count).await?;
-    letters::page(&mut connection, state).await?;
+    failed_messages::page(&mut connection, state).await?;
     let began = Instant::now();
     for _ in 0..PAGES {
-        letters::page(&mut connection, state).await?;
+        failed_messages::page(&mut connection, state).await?;
     }
     Ok(Measured::default().with(A1.figure, began.elapsed().as_secs_f64() * 1e6 / f64::from(PAGES)))
 }
@@ -84,6 +85,6 @@ async fn page(settings: Arc<Settings>, count: usize, state: &str) -> Outcome<Mea
 async fn filled(settings: &Settings, count: usize) -> Outcome<(Database, PgConnection)> {
     let database = Database::migrated(settings.database()?).await?;
     let mut connection = PgConnection::connect(&database.url).await?;
-    letters::fill(&mut connection, u32::try_from(count)?).await?;
+    failed_messages::fill(&mut connection, u32::try_from(count)?).await?;
     Ok((database, connection))
 }

@@ -1,4 +1,4 @@
-//! Acting on many letters.
+//! Acting on many failed messages.
 
 use messagekit_admin::Role;
 use serde_json::{Value, json};
@@ -35,10 +35,10 @@ async fn a_selection_is_acted_on_and_what_came_later_is_not() {
             json!({"database": "shop", "act": "discard", "done": 1_203, "skipped": 0, "complete": true});
         assert_eq!((answer.status, answer.json()), (200, expected));
         let left = desk.get("/api/v1/dlq?state=dead").await;
-        assert_eq!(left["letters"][0]["key"]["text"], "k-5000");
-        assert_eq!(left["letters"].as_array().unwrap().len(), 1);
+        assert_eq!(left["failed_messages"][0]["key"]["text"], "k-5000");
+        assert_eq!(left["failed_messages"].as_array().unwrap().len(), 1);
     }
-    // One row per transaction of at most 500 letters.
+    // One row per transaction of at most 500 failed messages.
     let sizes: Vec<usize> = stores.memory.audit().iter().map(|entry| entry.ids.len()).collect();
     assert_eq!(sizes, [500, 500, 203]);
 }
@@ -54,7 +54,7 @@ async fn a_selection_that_has_changed_is_left_alone() {
         answer.is_problem(409);
         assert_eq!(answer.json()["count"], 2);
         let dead = desk.get("/api/v1/dlq?state=dead").await;
-        assert_eq!(dead["letters"].as_array().unwrap().len(), 2, "nothing was done");
+        assert_eq!(dead["failed_messages"].as_array().unwrap().len(), 2, "nothing was done");
         // A selection of every state counts the same, and passes over what the act cannot move.
         let every = select(&desk, json!({})).await;
         let answer = desk.tell(Role::Operator, "POST /api/v1/dlq/bulk", order("retry", &every)).await;

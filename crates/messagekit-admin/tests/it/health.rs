@@ -99,7 +99,7 @@ async fn figures_show_what_waits_and_what_is_dead() {
     for line in [
         r#"messagekit_outbox_pending{database="shop"} 17"#,
         r#"messagekit_outbox_oldest_seconds{database="shop"} 2"#,
-        r#"messagekit_dead_letters{database="shop",consumer="billing",state="dead"} 4"#,
+        r#"messagekit_failed_messages{database="shop",consumer="billing",state="dead"} 4"#,
         r#"route="/api/v1/dlq/{id}",status="200""#,
     ] {
         assert!(text.contains(line), "{line} in {text}");

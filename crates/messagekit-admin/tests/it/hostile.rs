@@ -93,7 +93,7 @@ async fn strange_queries_are_refused() {
         }
         // What looks like a statement or a pattern is a text like any other.
         for query in [
-            "consumer=%27%3B%20DROP%20TABLE%20dead_letters%3B--",
+            "consumer=%27%3B%20DROP%20TABLE%20failed_messages%3B--",
             "consumer=%25",
             "consumer=_",
             "key=%27",
@@ -101,9 +101,9 @@ async fn strange_queries_are_refused() {
             "consumer=(a%2B)%2B%24",
         ] {
             let answer = desk.get(&format!("/api/v1/dlq?{query}")).await;
-            assert_eq!(answer["letters"], json!([]), "{query}");
+            assert_eq!(answer["failed_messages"], json!([]), "{query}");
         }
-        assert_eq!(desk.get("/api/v1/dlq").await["letters"].as_array().unwrap().len(), 2);
+        assert_eq!(desk.get("/api/v1/dlq").await["failed_messages"].as_array().unwrap().len(), 2);
     }
 }
 
@@ -196,7 +196,7 @@ async fn strange_bodies_are_refused() {
         for path in ["/api/v1/dlq/selections", "/api/v1/dlq/bulk", "/api/v1/replay/count", "/api/v1/replay"] {
             for body in &bodies {
                 let seen: String = String::from_utf8_lossy(body).chars().take(60).collect();
-                // A replay takes an empty filter, and letters have fields that events do not have.
+                // A replay takes an empty filter, and failed messages have fields that events do not have.
                 let answer = send(path, body.clone()).await;
                 refused(&answer, &format!("{path} {seen}"));
             }
@@ -220,8 +220,8 @@ async fn strange_bodies_are_refused() {
             let body = json!({"filter": {}, "per_second": pace});
             refused(&send("/api/v1/replay", body.to_string().into()).await, &body.to_string());
         }
-        let letters = desk.get("/api/v1/dlq?state=dead").await;
-        assert_eq!(letters["letters"].as_array().unwrap().len(), 2, "nothing was done");
+        let failed_messages = desk.get("/api/v1/dlq?state=dead").await;
+        assert_eq!(failed_messages["failed_messages"].as_array().unwrap().len(), 2, "nothing was done");
         assert_eq!(desk.get("/api/v1/replay").await["replays"], json!([]));
         // The greatest number there can be is not one too many.
         let mut body = selection.clone();

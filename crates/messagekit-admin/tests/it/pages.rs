@@ -10,15 +10,15 @@ use serde_json::{Value, json};
 use crate::ask::Desk;
 use crate::stock::{Stores, dead, fill};
 
-/// Follows the links from page to page, and returns database and key of every letter.
+/// Follows the links from page to page, and returns database and key of every failed message.
 async fn walk(desk: &Desk, query: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut next = Some(query.to_owned());
     while let Some(query) = next {
         let page = desk.get(&format!("/api/v1/dlq{query}")).await;
-        for letter in page["letters"].as_array().unwrap() {
+        for failed_message in page["failed_messages"].as_array().unwrap() {
             let text = |value: &Value| value.as_str().unwrap().to_owned();
-            found.push((text(&letter["database"]), text(&letter["key"]["text"])));
+            found.push((text(&failed_message["database"]), text(&failed_message["key"]["text"])));
         }
         next = page.get("next").map(|next| next.as_str().unwrap().to_owned());
         assert!(found.len() < 1_000, "the links go round");
@@ -27,7 +27,7 @@ async fn walk(desk: &Desk, query: &str) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn links_lead_through_all_letters_once() {
+async fn links_lead_through_all_failed_messages_once() {
     let stores = Stores::with(7, 0).await;
     for store in stores.each() {
         let desk = Desk::of([("shop", store)]);

@@ -7,7 +7,7 @@ use crate::ask::Desk;
 use crate::stock::Stores;
 
 #[tokio::test]
-async fn dead_letters_have_the_known_shape() {
+async fn failed_messages_have_the_known_shape() {
     let stores = Stores::with(5, 0).await;
     for store in stores.each() {
         let desk = Desk::of([("shop", store)]);

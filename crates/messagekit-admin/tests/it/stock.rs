@@ -20,13 +20,13 @@ pub(crate) struct Stores {
 }
 
 impl Stores {
-    /// Both with `letters` dead letters and `events` events.
-    pub(crate) async fn with(letters: usize, events: usize) -> Self {
+    /// Both with `failed_messages` failed messages and `events` events.
+    pub(crate) async fn with(failed_messages: usize, events: usize) -> Self {
         let folder = TempDir::new().unwrap();
         let sqlite = SqliteStore::open(folder.path().join("shop.db")).await.unwrap();
         let stores = Self { _folder: folder, memory: MemoryStore::new(), sqlite };
-        fill(&stores.memory, letters, events).await;
-        fill(&stores.sqlite, letters, events).await;
+        fill(&stores.memory, failed_messages, events).await;
+        fill(&stores.sqlite, failed_messages, events).await;
         stores
     }
 
@@ -35,8 +35,8 @@ impl Stores {
     }
 }
 
-pub(crate) async fn fill<S: SetAside + OutboxRows>(store: &S, letters: usize, events: usize) {
-    for number in 1..=letters {
+pub(crate) async fn fill<S: SetAside + OutboxRows>(store: &S, failed_messages: usize, events: usize) {
+    for number in 1..=failed_messages {
         dead(store, number).await;
     }
     if events > 0 {
@@ -46,13 +46,13 @@ pub(crate) async fn fill<S: SetAside + OutboxRows>(store: &S, letters: usize, ev
     }
 }
 
-/// A dead letter of `billing`, with the key `k-NUMBER`.
+/// A failed message of `billing`, with the key `k-NUMBER`.
 pub(crate) async fn dead<S: SetAside>(store: &S, number: usize) {
     let failure = Failure::permanent(FailureKind::Permanent, format!("order {number} has no customer"));
     set_aside(store, "billing", number, failure).await;
 }
 
-/// A letter that its consumer still tries.
+/// A failed message that its consumer still tries.
 pub(crate) async fn retrying<S: SetAside>(store: &S, number: usize) {
     let mut failure = Failure::retryable(FailureKind::Failed, "no answer");
     failure.next = Next::Retry(std::time::Duration::from_secs(3_600));

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use indicatif::ProgressBar;
-use messagekit::{Act, Acted, DeadLetters, Error, ErrorKind, LetterFilter, LetterState, chain};
+use messagekit::{
+    Act, Acted, Error, ErrorKind, FailedMessageFilter, FailedMessageState, FailedMessages, chain,
+};
 use serde_json::{Value, json};
 
 use super::chosen::Chosen;
@@ -12,19 +14,19 @@ use crate::confirm::confirm;
 use crate::database::Database;
 use crate::output::{number, print, printable};
 
-/// How many letters one transaction moves, and one page of a selection holds.
+/// How many failed messages one transaction moves, and one page of a selection holds.
 const CHUNK: usize = 500;
 
-/// Letters by their numbers, or by a choice that is written down before the first of them is touched.
+/// Failed messages by their numbers, or by a choice that is written down before the first of them is touched.
 #[derive(Debug, clap::Args)]
-pub(super) struct Letters {
+pub(super) struct Selection {
     #[command(flatten)]
     database: Database,
-    /// The letters' numbers; without one, options choose them
+    /// The failed messages' numbers; without one, options choose them
     ids: Vec<i64>,
     #[command(flatten)]
     chosen: Chosen,
-    /// Every letter that the act can move
+    /// Every failed message that the act can move
     #[arg(long, conflicts_with = "ids")]
     all: bool,
     /// Do not ask before a choice is acted on
@@ -35,34 +37,34 @@ pub(super) struct Letters {
     json: bool,
 }
 
-/// What became of the letters of a selection.
+/// What became of the failed messages of a selection.
 #[derive(Default)]
 struct Outcome {
     done: usize,
     refused: Vec<(i64, Error)>,
 }
 
-impl Letters {
+impl Selection {
     pub(super) async fn run(self, act: Act) -> Result<(), Error> {
         let filter = self.chosen.clone().filter();
-        let chosen = filter != LetterFilter::default();
+        let chosen = filter != FailedMessageFilter::default();
         match (self.ids.is_empty(), chosen || self.all) {
             (true, false) => {
                 return Err(misuse(
-                    "name letters by their numbers, choose them with options, or write --all",
+                    "name failed messages by their numbers, choose them with options, or write --all",
                 ));
             }
             (false, true) => {
-                return Err(misuse("numbers and options that choose letters exclude each other"));
+                return Err(misuse("numbers and options that choose failed messages exclude each other"));
             }
             _ => {}
         }
         let filter = movable(act, filter)?;
         let store = self.database.open().await?;
         let outcome = if self.ids.is_empty() {
-            self.selection(act, filter, store.letters()).await
+            self.selection(act, filter, store.failed_messages()).await
         } else {
-            self.named(act, store.letters()).await
+            self.named(act, store.failed_messages()).await
         };
         store.close().await?;
         let (asked, outcome) = outcome?;
@@ -75,14 +77,14 @@ impl Letters {
         }
     }
 
-    /// Acts on letters that were named, and answers for each.
-    async fn named(&self, act: Act, letters: &dyn DeadLetters) -> Result<(usize, Outcome), Error> {
+    /// Acts on failed messages that were named, and answers for each.
+    async fn named(&self, act: Act, failed_messages: &dyn FailedMessages) -> Result<(usize, Outcome), Error> {
         let mut seen = BTreeSet::new();
         let ids: Vec<i64> = self.ids.iter().copied().filter(|id| seen.insert(*id)).collect();
         let mut outcome = Outcome::default();
         let mut answers = Vec::new();
         for chunk in ids.chunks(CHUNK) {
-            for (id, acted) in chunk.iter().zip(letters.act(act, chunk, &actor()).await?) {
+            for (id, acted) in chunk.iter().zip(failed_messages.act(act, chunk, &actor()).await?) {
                 let text = match outcome.note(act, *id, acted) {
                     None => accepted(act).to_owned(),
                     Some(error) => chain(error),
@@ -95,21 +97,21 @@ impl Letters {
             }
         }
         if self.json {
-            print(json!({ "letters": answers }))?;
+            print(json!({ "failed_messages": answers }))?;
         }
         Ok((ids.len(), outcome))
     }
 
-    /// Acts on the letters of a choice. Their numbers are read once: what is set aside later is not part of it.
+    /// Acts on the failed messages of a choice. Their numbers are read once: what is set aside later is not part of it.
     async fn selection(
         &self,
         act: Act,
-        filter: LetterFilter,
-        letters: &dyn DeadLetters,
+        filter: FailedMessageFilter,
+        failed_messages: &dyn FailedMessages,
     ) -> Result<(usize, Outcome), Error> {
-        let ids = frozen(filter, letters).await?;
+        let ids = frozen(filter, failed_messages).await?;
         let count = number(ids.len() as u64);
-        let noun = if ids.len() == 1 { "letter" } else { "letters" };
+        let noun = if ids.len() == 1 { "failed message" } else { "failed messages" };
         let mut outcome = Outcome::default();
         if !ids.is_empty() {
             let order = match act {
@@ -118,7 +120,7 @@ impl Letters {
             };
             confirm(&format!("{act} {count} {noun}{order}"), self.yes)?;
             let bar = crate::progress::bar(ids.len() as u64);
-            let worked = self.chunks(act, &ids, letters, &bar, &mut outcome).await;
+            let worked = self.chunks(act, &ids, failed_messages, &bar, &mut outcome).await;
             bar.finish_and_clear();
             worked.map_err(|error| {
                 let text = format!("{} of {count} done before this", number(outcome.done as u64));
@@ -130,7 +132,7 @@ impl Letters {
             let refused: Vec<Value> = outcome.refused.iter().map(refused).collect();
             print(json!({ "selected": ids.len(), "done": outcome.done, "refused": refused }))?;
         } else if ids.is_empty() {
-            print("no letter is chosen: nothing was done")?;
+            print("no failed message is chosen: nothing was done")?;
         } else {
             for (id, error) in &outcome.refused {
                 print(format_args!("{id}: {}", printable(&chain(error))))?;
@@ -145,12 +147,12 @@ impl Letters {
         &self,
         act: Act,
         ids: &[i64],
-        letters: &dyn DeadLetters,
+        failed_messages: &dyn FailedMessages,
         bar: &ProgressBar,
         outcome: &mut Outcome,
     ) -> Result<(), Error> {
         for chunk in ids.chunks(CHUNK) {
-            for (id, acted) in chunk.iter().zip(letters.act(act, chunk, &actor()).await?) {
+            for (id, acted) in chunk.iter().zip(failed_messages.act(act, chunk, &actor()).await?) {
                 outcome.note(act, *id, acted);
             }
             bar.inc(chunk.len() as u64);
@@ -160,7 +162,7 @@ impl Letters {
 }
 
 impl Outcome {
-    /// Keeps what became of one letter, and returns why it was not moved.
+    /// Keeps what became of one failed message, and returns why it was not moved.
     fn note(&mut self, act: Act, id: i64, acted: Acted) -> Option<&Error> {
         match acted.done(act, id) {
             Ok(()) => {
@@ -175,10 +177,13 @@ impl Outcome {
     }
 }
 
-async fn frozen(mut filter: LetterFilter, letters: &dyn DeadLetters) -> Result<Vec<i64>, Error> {
+async fn frozen(
+    mut filter: FailedMessageFilter,
+    failed_messages: &dyn FailedMessages,
+) -> Result<Vec<i64>, Error> {
     let mut ids = Vec::new();
     loop {
-        let page = letters.ids(&filter, CHUNK as u32).await?;
+        let page = failed_messages.ids(&filter, CHUNK as u32).await?;
         ids.extend_from_slice(&page);
         if page.len() < CHUNK {
             return Ok(ids);
@@ -187,13 +192,15 @@ async fn frozen(mut filter: LetterFilter, letters: &dyn DeadLetters) -> Result<V
     }
 }
 
-/// The letters of a choice that the act can move. Without a state, dead ones are given up: those that still run may heal.
-fn movable(act: Act, mut filter: LetterFilter) -> Result<LetterFilter, Error> {
-    let usual = if act == Act::Undo { LetterState::Discarded } else { LetterState::Dead };
+/// The failed messages of a choice that the act can move. Without a state, dead ones are given up: those that still run may heal.
+fn movable(act: Act, mut filter: FailedMessageFilter) -> Result<FailedMessageFilter, Error> {
+    let usual = if act == Act::Undo { FailedMessageState::Discarded } else { FailedMessageState::Dead };
     let state = *filter.state.get_or_insert(usual);
     match act.of(state) {
         Some(_) => Ok(filter),
-        None => Err(misuse(&format!("{act} does nothing with letters that are {state}: leave --state out"))),
+        None => Err(misuse(&format!(
+            "{act} does nothing with failed messages that are {state}: leave --state out"
+        ))),
     }
 }
 

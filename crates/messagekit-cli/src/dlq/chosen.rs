@@ -1,11 +1,11 @@
-//! Which letters a command means.
+//! Which failed messages a command means.
 
 use jiff::Timestamp;
-use messagekit::{LetterFilter, LetterState, Origin};
+use messagekit::{FailedMessageFilter, FailedMessageState, Origin};
 
 use crate::input::{bytes_of_hex, moment};
 
-/// The options that choose letters.
+/// The options that choose failed messages.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Chosen {
     /// Only those of this consumer
@@ -13,7 +13,7 @@ pub(super) struct Chosen {
     consumer: Option<String>,
     /// Only those in this state: retrying, waiting, dead, replaying, resolved, discarded
     #[arg(long)]
-    pub(super) state: Option<LetterState>,
+    pub(super) state: Option<FailedMessageState>,
     /// Only those that came this way: store, queue, topic
     #[arg(long)]
     origin: Option<Origin>,
@@ -44,9 +44,9 @@ pub(super) struct Chosen {
 pub(super) type Bytes = std::sync::Arc<[u8]>;
 
 impl Chosen {
-    pub(super) fn filter(self) -> LetterFilter {
+    pub(super) fn filter(self) -> FailedMessageFilter {
         let key = self.key.map(String::into_bytes).or_else(|| self.key_hex.map(|key| key.to_vec()));
-        LetterFilter {
+        FailedMessageFilter {
             consumer: self.consumer,
             state: self.state,
             origin: self.origin,

@@ -1,6 +1,6 @@
 //! `messagekit dlq groups`.
 
-use messagekit::{Error, LetterGroup};
+use messagekit::{Error, FailedMessageGroup};
 use serde_json::{Value, json};
 
 use super::chosen::Chosen;
@@ -24,17 +24,17 @@ pub(super) struct Groups {
 impl Groups {
     pub(super) async fn run(self) -> Result<(), Error> {
         let store = self.database.open().await?;
-        let groups = store.letters().groups(&self.chosen.filter(), self.limit).await?;
+        let groups = store.failed_messages().groups(&self.chosen.filter(), self.limit).await?;
         store.close().await?;
         if self.json {
             let groups: Vec<Value> = groups.iter().map(json).collect();
             return print(json!({ "groups": groups }));
         }
         if groups.is_empty() {
-            return print("no dead letters");
+            return print("no failed messages");
         }
         let mut rows = table(&[
-            "letters",
+            "failed messages",
             "consumer",
             "type",
             "kind",
@@ -46,7 +46,7 @@ impl Groups {
         ]);
         for group in &groups {
             rows.add_row([
-                number(group.letters),
+                number(group.failed_messages),
                 printable(&group.consumer),
                 group.event_type.as_deref().map(printable).unwrap_or_default(),
                 printable(&group.kind),
@@ -61,14 +61,14 @@ impl Groups {
     }
 }
 
-fn json(group: &LetterGroup) -> Value {
+fn json(group: &FailedMessageGroup) -> Value {
     json!({
         "fingerprint": group.fingerprint,
         "consumer": group.consumer,
         "event_type": group.event_type,
         "kind": group.kind,
         "error": group.error,
-        "letters": group.letters,
+        "failed_messages": group.failed_messages,
         "first": group.first.to_string(),
         "last": group.last.to_string(),
         "newest": group.newest,

@@ -1,39 +1,39 @@
-//! Letters as JSON.
+//! Failed messages as JSON.
 
-use messagekit::{LetterHead, LetterTotal};
+use messagekit::{FailedMessageHead, FailedMessageTotal};
 use serde_json::{Value, json};
 
 use crate::output::json_bytes;
 
-/// What the list says of a letter; `show` adds headers and payload.
-pub(super) fn head(letter: &LetterHead) -> Value {
-    let place = letter.place.as_ref();
+/// What the list says of a failed message; `show` adds headers and payload.
+pub(super) fn head(failed_message: &FailedMessageHead) -> Value {
+    let place = failed_message.place.as_ref();
     json!({
-        "id": letter.id,
-        "consumer": letter.consumer,
-        "origin": letter.origin.as_str(),
-        "return_to": letter.return_to,
-        "state": letter.state.as_str(),
-        "message_id": letter.message_id.as_str(),
-        "event_type": letter.event_type,
-        "topic": &*letter.topic,
+        "id": failed_message.id,
+        "consumer": failed_message.consumer,
+        "origin": failed_message.origin.as_str(),
+        "return_to": failed_message.return_to,
+        "state": failed_message.state.as_str(),
+        "message_id": failed_message.message_id.as_str(),
+        "event_type": failed_message.event_type,
+        "topic": &*failed_message.topic,
         "partition": place.map(|place| place.partition),
         "offset": place.map(|place| place.offset),
-        "key": letter.key.as_deref().map(json_bytes),
-        "attempts": letter.attempts,
-        "kills": letter.kills,
-        "parked": letter.parked,
-        "holds_back": letter.holds_back,
-        "due": letter.due.map(|due| due.to_string()),
-        "kind": letter.kind,
-        "error": letter.error,
-        "fingerprint": letter.fingerprint,
-        "set_aside_at": letter.set_aside_at.to_string(),
-        "changed_at": letter.changed_at.to_string(),
-        "payload_bytes": letter.payload_bytes,
+        "key": failed_message.key.as_deref().map(json_bytes),
+        "attempts": failed_message.attempts,
+        "kills": failed_message.kills,
+        "parked": failed_message.parked,
+        "holds_back": failed_message.holds_back,
+        "due": failed_message.due.map(|due| due.to_string()),
+        "kind": failed_message.kind,
+        "error": failed_message.error,
+        "fingerprint": failed_message.fingerprint,
+        "set_aside_at": failed_message.set_aside_at.to_string(),
+        "changed_at": failed_message.changed_at.to_string(),
+        "payload_bytes": failed_message.payload_bytes,
     })
 }
 
-pub(super) fn total(total: &LetterTotal) -> Value {
-    json!({ "consumer": total.consumer, "state": total.state.as_str(), "letters": total.letters })
+pub(super) fn total(total: &FailedMessageTotal) -> Value {
+    json!({ "consumer": total.consumer, "state": total.state.as_str(), "failed_messages": total.failed_messages })
 }

@@ -1,6 +1,6 @@
 //! `messagekit dlq list`.
 
-use messagekit::{Error, LetterFilter, LetterState, LetterTotal};
+use messagekit::{Error, FailedMessageFilter, FailedMessageState, FailedMessageTotal};
 use serde_json::{Value, json};
 
 use super::chosen::Chosen;
@@ -29,18 +29,21 @@ impl List {
     pub(super) async fn run(self) -> Result<(), Error> {
         let store = self.database.open().await?;
         let filter = self.chosen.filter();
-        let page = LetterFilter { before: self.before, ..filter.clone() };
-        let letters = store.letters().list(&page, self.limit).await?;
-        let totals = store.letters().totals(&filter).await?;
+        let page = FailedMessageFilter { before: self.before, ..filter.clone() };
+        let failed_messages = store.failed_messages().list(&page, self.limit).await?;
+        let totals = store.failed_messages().totals(&filter).await?;
         store.close().await?;
-        let next = letters.last().filter(|_| letters.len() == self.limit as usize).map(|last| last.id);
+        let next = failed_messages
+            .last()
+            .filter(|_| failed_messages.len() == self.limit as usize)
+            .map(|last| last.id);
         if self.json {
-            let letters: Vec<Value> = letters.iter().map(json::head).collect();
+            let failed_messages: Vec<Value> = failed_messages.iter().map(json::head).collect();
             let totals: Vec<Value> = totals.iter().map(json::total).collect();
-            return print(json!({ "letters": letters, "before": next, "totals": totals }));
+            return print(json!({ "failed_messages": failed_messages, "before": next, "totals": totals }));
         }
-        if letters.is_empty() {
-            return print("no dead letters");
+        if failed_messages.is_empty() {
+            return print("no failed messages");
         }
         let mut rows = table(&[
             "id",
@@ -54,18 +57,18 @@ impl List {
             "set aside",
             "changed",
         ]);
-        for letter in &letters {
+        for failed_message in &failed_messages {
             rows.add_row([
-                letter.id.to_string(),
-                printable(&letter.consumer),
-                state::in_words(letter),
-                letter.event_type.as_deref().map(printable).unwrap_or_default(),
-                letter.key.as_deref().map(bytes).unwrap_or_default(),
-                letter.attempts.to_string(),
-                printable(&letter.kind),
-                printable(&letter.error),
-                format!("{:.0}", letter.set_aside_at),
-                format!("{:.0}", letter.changed_at),
+                failed_message.id.to_string(),
+                printable(&failed_message.consumer),
+                state::in_words(failed_message),
+                failed_message.event_type.as_deref().map(printable).unwrap_or_default(),
+                failed_message.key.as_deref().map(bytes).unwrap_or_default(),
+                failed_message.attempts.to_string(),
+                printable(&failed_message.kind),
+                printable(&failed_message.error),
+                format!("{:.0}", failed_message.set_aside_at),
+                format!("{:.0}", failed_message.changed_at),
             ]);
         }
         print(rows)?;
@@ -77,15 +80,18 @@ impl List {
     }
 }
 
-/// `5 letters: 3 dead, 2 retrying`.
-fn in_words(totals: &[LetterTotal]) -> String {
+/// `5 failed_messages: 3 dead, 2 retrying`.
+fn in_words(totals: &[FailedMessageTotal]) -> String {
     let count = |state| {
-        let letters =
-            totals.iter().filter(|total| total.state == state).map(|total| total.letters).sum::<u64>();
-        (letters > 0).then(|| format!("{} {state}", number(letters)))
+        let failed_messages = totals
+            .iter()
+            .filter(|total| total.state == state)
+            .map(|total| total.failed_messages)
+            .sum::<u64>();
+        (failed_messages > 0).then(|| format!("{} {state}", number(failed_messages)))
     };
-    let states: Vec<String> = LetterState::ALL.into_iter().filter_map(count).collect();
-    let all = totals.iter().map(|total| total.letters).sum::<u64>();
-    let letters = if all == 1 { "letter" } else { "letters" };
-    format!("{} {letters}: {}", number(all), states.join(", "))
+    let states: Vec<String> = FailedMessageState::ALL.into_iter().filter_map(count).collect();
+    let all = totals.iter().map(|total| total.failed_messages).sum::<u64>();
+    let failed_messages = if all == 1 { "failed message" } else { "failed messages" };
+    format!("{} {failed_messages}: {}", number(all), states.join(", "))
 }

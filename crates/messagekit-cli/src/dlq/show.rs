@@ -10,7 +10,7 @@ use crate::output::{bytes, json_bytes, print, printable};
 pub(super) struct Show {
     #[command(flatten)]
     database: Database,
-    /// The letter's number
+    /// The failed message's number
     id: i64,
     /// One JSON document instead of lines for people
     #[arg(long)]
@@ -20,11 +20,11 @@ pub(super) struct Show {
 impl Show {
     pub(super) async fn run(self) -> Result<(), Error> {
         let store = self.database.open().await?;
-        let letter = store.letters().show(self.id).await?;
+        let failed_message = store.failed_messages().show(self.id).await?;
         store.close().await?;
-        let message = &letter.received.message;
+        let message = &failed_message.received.message;
         if self.json {
-            let mut whole = json::head(&letter);
+            let mut whole = json::head(&failed_message);
             let headers = message.headers.iter().map(|(name, value)| (name.to_owned(), json_bytes(value)));
             whole["headers"] = headers.collect::<serde_json::Map<_, _>>().into();
             whole["payload"] = json_bytes(&message.payload);
@@ -32,34 +32,40 @@ impl Show {
         }
         let mut lines = Vec::new();
         let mut line = |name: &str, value: String| lines.push(format!("{name:<12} {value}"));
-        line("letter", format!("{} of consumer {}", letter.id, printable(&letter.consumer)));
-        let again = match state::is_dead_again(&letter) {
+        line(
+            "failed message",
+            format!("{} of consumer {}", failed_message.id, printable(&failed_message.consumer)),
+        );
+        let again = match state::is_dead_again(&failed_message) {
             true => " again: its retry has failed, or its discard was undone",
             false => "",
         };
-        line("state", format!("{}{again}", letter.state));
+        line("state", format!("{}{again}", failed_message.state));
         // A retry begins to count anew.
-        line("runs", format!("{} failed, {} ended the process", letter.attempts, letter.kills));
-        if letter.holds_back > 0 {
-            line("holds back", format!("{} later letters of its key", letter.holds_back));
+        line(
+            "runs",
+            format!("{} failed, {} ended the process", failed_message.attempts, failed_message.kills),
+        );
+        if failed_message.holds_back > 0 {
+            line("holds back", format!("{} later failed messages of its key", failed_message.holds_back));
         }
-        line("error", format!("{}: {}", printable(&letter.kind), printable(&letter.error)));
-        line("fingerprint", letter.fingerprint.clone());
-        line("set aside", letter.set_aside_at.to_string());
-        line("changed", letter.changed_at.to_string());
-        if let Some(due) = letter.due {
+        line("error", format!("{}: {}", printable(&failed_message.kind), printable(&failed_message.error)));
+        line("fingerprint", failed_message.fingerprint.clone());
+        line("set aside", failed_message.set_aside_at.to_string());
+        line("changed", failed_message.changed_at.to_string());
+        if let Some(due) = failed_message.due {
             line("due", due.to_string());
         }
-        if letter.origin != Origin::Store {
-            let way = letter.return_to.as_deref().map(printable);
-            line("kept by", format!("a {} of the broker", letter.origin));
+        if failed_message.origin != Origin::Store {
+            let way = failed_message.return_to.as_deref().map(printable);
+            line("kept by", format!("a {} of the broker", failed_message.origin));
             line(
                 "retry goes",
                 way.map_or_else(|| "nowhere: the way back is not known".to_owned(), |to| format!("to {to}")),
             );
         }
-        line("message", printable(letter.message_id.as_str()));
-        let place = letter.place.as_ref().map(ToString::to_string);
+        line("message", printable(failed_message.message_id.as_str()));
+        let place = failed_message.place.as_ref().map(ToString::to_string);
         line("place", printable(&place.unwrap_or_else(|| message.topic.to_string())));
         line("key", message.key.as_deref().map(bytes).unwrap_or_else(|| "none".to_owned()));
         for (name, value) in message.headers.iter() {
@@ -73,8 +79,8 @@ impl Show {
             (Act::Discard, "to give it up"),
             (Act::Undo, "to take the discard back"),
         ] {
-            if act.of(letter.state).is_some() {
-                let command = self.database.command(&format!("messagekit dlq {act} {}", letter.id));
+            if act.of(failed_message.state).is_some() {
+                let command = self.database.command(&format!("messagekit dlq {act} {}", failed_message.id));
                 lines.push(format!("{}{effect}: {command}", if first { "\n" } else { "" }));
                 first = false;
             }

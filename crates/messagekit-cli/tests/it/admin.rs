@@ -34,7 +34,7 @@ fn a_token_is_printed_once_with_the_line_that_lets_it_in() {
 }
 
 #[tokio::test]
-async fn letters_are_served_to_who_shows_a_token_and_a_signal_ends_it() {
+async fn failed_messages_are_served_to_who_shows_a_token_and_a_signal_ends_it() {
     let desk = Desk::with([message(Some(b"c-7"), b"{}")]).await;
     let made = token("mona", "operator");
     let tokens = desk.file().with_file_name("tokens");

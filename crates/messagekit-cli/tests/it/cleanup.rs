@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use messagekit::{Act, Actor, ClaimRequest, DeadLetters, Processed, Store};
+use messagekit::{Act, Actor, ClaimRequest, FailedMessages, Processed, Store};
 use messagekit_sqlite::SqliteStore;
 use serde_json::json;
 
 use crate::command::{messagekit, on};
 use crate::desk::{Desk, message};
 
-/// A file with two letters, one of them discarded, and a marker; all of it older than it needs to be kept.
+/// A file with two failed messages, one of them discarded, and a marker; all of it older than it needs to be kept.
 async fn used() -> Desk {
     let desk = Desk::with([message(None, b"1"), message(None, b"2")]).await;
     let store = SqliteStore::open(desk.file()).await.unwrap();
@@ -21,7 +21,7 @@ async fn used() -> Desk {
     store.claim(&mut tx, "billing", &[done]).await.unwrap();
     tx.call(|c| {
         c.execute_batch(
-            "UPDATE messagekit_processed_messages SET processed_at = 0; UPDATE messagekit_dead_letters SET changed_at = 0",
+            "UPDATE messagekit_processed_messages SET processed_at = 0; UPDATE messagekit_failed_messages SET changed_at = 0",
         )
     })
     .await
@@ -40,23 +40,27 @@ async fn it_removes_what_is_settled_and_says_how_much() {
         let reason = "events of a file are the records of its topics, and stay with them";
         json!([
             { "what": "events", "removed": removed[0], "days": 0, "keptBecause": reason },
-            { "what": "letters", "removed": removed[1], "days": 0, "keptBecause": null },
+            { "what": "failed_messages", "removed": removed[1], "days": 0, "keptBecause": null },
             { "what": "markers", "removed": removed[2], "days": 0, "keptBecause": null },
         ])
     };
     let trial = on(&desk.file(), &["cleanup", "--dry-run", "--json"]).json();
     assert_eq!((&trial["dryRun"], &trial["cleaned"]), (&json!(true), &cleaned([0, 1, 1])));
     let done = on(&desk.file(), &["cleanup", "--json"]).json();
-    // The marker of the discarded one goes too, now that its letter is gone.
+    // The marker of the discarded one goes too, now that its failed message is gone.
     assert_eq!((&done["dryRun"], &done["cleaned"]), (&json!(false), &cleaned([0, 1, 2])));
-    let nothing = on(&desk.file(), &["cleanup", "--keep-letters", "1s", "--json"]).json();
-    assert_eq!(nothing["cleaned"], cleaned([0, 0, 0]), "the other letter is open, and so is its marker");
+    let nothing = on(&desk.file(), &["cleanup", "--keep-failed-messages", "1s", "--json"]).json();
+    assert_eq!(
+        nothing["cleaned"],
+        cleaned([0, 0, 0]),
+        "the other failed message is open, and so is its marker"
+    );
 }
 
 #[tokio::test]
 async fn what_is_kept_for_longer_stays() {
     let desk = used().await;
-    let done = on(&desk.file(), &["cleanup", "--keep-letters", "100000d", "--json"]).json();
+    let done = on(&desk.file(), &["cleanup", "--keep-failed-messages", "100000d", "--json"]).json();
     assert_eq!(done["cleaned"][1]["removed"], 0);
     messagekit(&["cleanup", "--keep-events", "soon", "--database", "sqlite:x"])
         .refused(2, &["--keep-events", "30d"]);

@@ -1,4 +1,4 @@
-//! A file with dead letters.
+//! A file with failed messages.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,14 +24,14 @@ pub(crate) fn message(key: Option<&[u8]>, payload: &[u8]) -> Message {
 }
 
 impl Desk {
-    /// A file without letters.
+    /// A file without failed messages.
     pub(crate) async fn empty() -> Self {
         let desk = Self { folder: TempDir::new().unwrap() };
         SqliteStore::open(desk.file()).await.unwrap().close().await.unwrap();
         desk
     }
 
-    /// A file with a letter per message; every second one is still being tried.
+    /// A file with a failed message per message; every second one is still being tried.
     pub(crate) async fn with(messages: impl IntoIterator<Item = Message>) -> Self {
         let desk = Self::empty().await;
         let store = SqliteStore::open(desk.file()).await.unwrap();
@@ -53,7 +53,7 @@ impl Desk {
         desk
     }
 
-    /// A file with a dead letter that holds back two of its key.
+    /// A file with a failed message that holds back two of its key.
     pub(crate) async fn with_a_held_key() -> Self {
         let desk = Self::empty().await;
         let store = SqliteStore::open(desk.file()).await.unwrap();

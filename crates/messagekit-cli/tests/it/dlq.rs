@@ -10,16 +10,21 @@ use crate::command::{messagekit_with, on};
 use crate::desk::{Desk, message};
 
 fn ids(list: &Value) -> Vec<i64> {
-    list["letters"].as_array().unwrap().iter().map(|letter| letter["id"].as_i64().unwrap()).collect()
+    list["failed_messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|failed_message| failed_message["id"].as_i64().unwrap())
+        .collect()
 }
 
 #[tokio::test]
-async fn a_file_without_letters_says_so() {
+async fn a_file_without_failed_messages_says_so() {
     let desk = Desk::empty().await;
-    assert_eq!(on(&desk.file(), &["dlq", "list"]).text(), "no dead letters\n");
-    let none = json!({ "letters": [], "before": null, "totals": [] });
+    assert_eq!(on(&desk.file(), &["dlq", "list"]).text(), "no failed messages\n");
+    let none = json!({ "failed_messages": [], "before": null, "totals": [] });
     assert_eq!(on(&desk.file(), &["dlq", "list", "--json"]).json(), none);
-    assert_eq!(on(&desk.file(), &["dlq", "groups"]).text(), "no dead letters\n");
+    assert_eq!(on(&desk.file(), &["dlq", "groups"]).text(), "no failed messages\n");
     assert_eq!(on(&desk.file(), &["dlq", "groups", "--json"]).json(), json!({ "groups": [] }));
 }
 
@@ -42,7 +47,7 @@ async fn the_list_is_newest_first_and_can_be_narrowed_and_paged() {
     assert_eq!(list(&["--key", "c-8"]), Vec::<i64>::new());
     assert_eq!(list(&["--until", "2020-01-01"]), Vec::<i64>::new());
     let whole = on(&desk.file(), &["dlq", "list", "--json", "--limit", "1", "--state", "dead"]).json();
-    let totals = json!([{ "consumer": "billing", "state": "dead", "letters": 3 }]);
+    let totals = json!([{ "consumer": "billing", "state": "dead", "failed_messages": 3 }]);
     assert_eq!((&whole["before"], &whole["totals"]), (&json!(5), &totals), "totals count beyond the page");
 
     let table = on(&desk.file(), &["dlq", "list", "--limit", "2"]).text();
@@ -53,7 +58,7 @@ async fn the_list_is_newest_first_and_can_be_narrowed_and_paged() {
         "c-7",
         "permanent",
         "order 5 has no customer",
-        "5 letters: 2 retrying, 3 dead",
+        "5 failed messages: 2 retrying, 3 dead",
         "more: --before 4",
     ] {
         assert!(table.contains(text), "{text:?} is missing:\n{table}");
@@ -61,18 +66,18 @@ async fn the_list_is_newest_first_and_can_be_narrowed_and_paged() {
 }
 
 #[tokio::test]
-async fn a_letter_is_shown_whole() {
+async fn a_failed_message_is_shown_whole() {
     let payload = br#"{"customer":null,"pence":7}"#;
     let desk = Desk::with([message(Some(b"\xfe\x01"), payload)]).await;
-    let mut letter = on(&desk.file(), &["dlq", "show", "1", "--json"]).json();
+    let mut failed_message = on(&desk.file(), &["dlq", "show", "1", "--json"]).json();
     for time in ["set_aside_at", "changed_at"] {
-        let time = letter.as_object_mut().unwrap().remove(time).unwrap();
+        let time = failed_message.as_object_mut().unwrap().remove(time).unwrap();
         assert!(time.as_str().unwrap().ends_with('Z'), "{time}");
     }
-    let fingerprint = letter.as_object_mut().unwrap().remove("fingerprint").unwrap();
+    let fingerprint = failed_message.as_object_mut().unwrap().remove("fingerprint").unwrap();
     assert_eq!(fingerprint.as_str().unwrap().len(), 16);
     assert_eq!(
-        letter,
+        failed_message,
         json!({
             "id": 1, "consumer": "billing", "origin": "store", "return_to": null, "state": "dead", "message_id": "m-1", "event_type": "orders.order.placed",
             "topic": "orders.order", "partition": 3, "offset": 1, "key": { "hex": "fe01" }, "attempts": 1, "kills": 0,
@@ -113,9 +118,9 @@ async fn what_strangers_sent_cannot_move_the_cursor_of_a_terminal() {
         let hidden = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
         assert!(!text.contains(hidden), "{text:?}");
     }
-    let letter = on(&desk.file(), &["dlq", "show", "1", "--json"]).json();
+    let failed_message = on(&desk.file(), &["dlq", "show", "1", "--json"]).json();
     assert_eq!(
-        (&letter["key"], &letter["payload"]),
+        (&failed_message["key"], &failed_message["payload"]),
         (&json!(hostile), &json!(hostile)),
         "JSON keeps every character"
     );
@@ -135,19 +140,22 @@ async fn a_retry_is_accepted_once() {
     let answer = on(&desk.file(), &["dlq", "retry", "1", "2", "3", "99", "--json"]);
     assert_eq!(answer.code, 1);
     answer.explained(&["3 of 4 not accepted"]);
-    let letters: Value = serde_json::from_str(&answer.out).unwrap();
-    let accepted =
-        letters["letters"].as_array().unwrap().iter().map(|letter| letter["accepted"].as_bool().unwrap());
+    let failed_messages: Value = serde_json::from_str(&answer.out).unwrap();
+    let accepted = failed_messages["failed_messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|failed_message| failed_message["accepted"].as_bool().unwrap());
     assert_eq!(accepted.collect::<Vec<_>>(), [false, false, true, false]);
-    let said = |index: usize| letters["letters"][index]["text"].as_str().unwrap().to_owned();
-    assert!(said(0).contains("letter 1 is replaying"), "{}", said(0));
-    assert!(said(1).contains("letter 2 is retrying"), "{}", said(1));
-    assert!(said(3).contains("there is no dead letter 99"), "{}", said(3));
+    let said = |index: usize| failed_messages["failed_messages"][index]["text"].as_str().unwrap().to_owned();
+    assert!(said(0).contains("failed message 1 is replaying"), "{}", said(0));
+    assert!(said(1).contains("failed message 2 is retrying"), "{}", said(1));
+    assert!(said(3).contains("there is no failed message 99"), "{}", said(3));
     assert_eq!((state("2"), state("3")), (json!("retrying"), json!("replaying")));
 }
 
 #[tokio::test]
-async fn a_letter_whose_retry_has_failed_is_dead_again() {
+async fn a_failed_message_whose_retry_has_failed_is_dead_again() {
     let desk = Desk::with((0..3).map(|_| message(None, b"{}"))).await;
     let list = || on(&desk.file(), &["dlq", "list", "--state", "dead"]).text();
     assert!(!list().contains("again"), "{}", list());
@@ -164,11 +172,12 @@ async fn a_letter_whose_retry_has_failed_is_dead_again() {
 }
 
 #[tokio::test]
-async fn letters_that_failed_alike_are_one_group() {
+async fn failed_messages_that_failed_alike_are_one_group() {
     let desk = Desk::with((0..5).map(|_| message(None, b"{}"))).await;
     let groups = on(&desk.file(), &["dlq", "groups", "--json"]).json();
     let groups = groups["groups"].as_array().unwrap();
-    let of = |group: &Value| (group["kind"].clone(), group["letters"].clone(), group["newest"].clone());
+    let of =
+        |group: &Value| (group["kind"].clone(), group["failed_messages"].clone(), group["newest"].clone());
     assert_eq!(
         groups.iter().map(of).collect::<Vec<_>>(),
         [(json!("permanent"), json!(3), json!(5)), (json!("failed"), json!(2), json!(4))]
@@ -187,17 +196,20 @@ async fn a_choice_is_acted_on_whole_and_only_when_confirmed() {
     let desk = Desk::with((0..1_203).map(|_| message(None, b"{}"))).await;
     let count = |state: &str| {
         let list = on(&desk.file(), &["dlq", "list", "--json", "--limit", "1", "--state", state]).json();
-        list["totals"][0]["letters"].as_u64().unwrap_or(0)
+        list["totals"][0]["failed_messages"].as_u64().unwrap_or(0)
     };
     let choice = ["--consumer", "billing", "--kind", "permanent"];
     let retry = |more: &[&str]| on(&desk.file(), &[&["dlq", "retry"], &choice[..], more].concat());
 
     // Nobody is at a terminal here: the count is told, and nothing is done.
-    retry(&[]).refused(2, &["retry 602 letters", "--yes"]);
+    retry(&[]).refused(2, &["retry 602 failed messages", "--yes"]);
     assert_eq!(count("dead"), 602);
-    assert_eq!(retry(&["--yes"]).text(), "602 of 602 letters accepted: their consumers run them once more\n");
+    assert_eq!(
+        retry(&["--yes"]).text(),
+        "602 of 602 failed messages accepted: their consumers run them once more\n"
+    );
     assert_eq!((count("dead"), count("replaying"), count("retrying")), (0, 602, 601));
-    assert_eq!(retry(&["--yes"]).text(), "no letter is chosen: nothing was done\n");
+    assert_eq!(retry(&["--yes"]).text(), "no failed message is chosen: nothing was done\n");
 
     let all = |act: &str, more: &[&str]| {
         on(&desk.file(), &[&["dlq", act, "--all", "--yes", "--json"], more].concat()).json()
@@ -230,7 +242,7 @@ async fn a_discard_can_be_taken_back() {
     );
     assert!(show("1").contains("to run it once more"));
     let again = on(&desk.file(), &["dlq", "undo", "1"]);
-    assert_eq!((again.code, again.out.contains("letter 1 is dead")), (1, true), "{again:?}");
+    assert_eq!((again.code, again.out.contains("failed message 1 is dead")), (1, true), "{again:?}");
 }
 
 #[tokio::test]
@@ -256,11 +268,18 @@ async fn a_list_says_what_holds_a_key_and_how_much_waits_behind_it() {
         (1, 3),
         "{list}"
     );
-    assert!(list.contains("3 letters: 2 waiting, 1 dead") || list.contains("1 dead, 2 waiting"), "{list}");
+    assert!(
+        list.contains("3 failed messages: 2 waiting, 1 dead") || list.contains("1 dead, 2 waiting"),
+        "{list}"
+    );
     assert!(list.contains("waits for an earlier message of its key"), "{list}");
     let json = on(&desk.file(), &["dlq", "list", "--json"]).json();
-    let held: Vec<_> =
-        json["letters"].as_array().unwrap().iter().map(|letter| &letter["holds_back"]).collect();
+    let held: Vec<_> = json["failed_messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|failed_message| &failed_message["holds_back"])
+        .collect();
     assert_eq!(held, [&json!(0), &json!(0), &json!(2)]);
 
     on(&desk.file(), &["dlq", "discard", "1"]).text();

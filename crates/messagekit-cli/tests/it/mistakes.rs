@@ -65,7 +65,7 @@ fn commands_that_are_not_understood_end_with_2() {
     with(&["dlq", "show", "first"]).refused(2, &["first"]);
     with(&["dlq", "show"]).refused(2, &["<ID>"]);
     for act in ["retry", "discard", "undo"] {
-        with(&["dlq", act]).refused(2, &["name letters by their numbers", "--all"]);
+        with(&["dlq", act]).refused(2, &["name failed messages by their numbers", "--all"]);
         with(&["dlq", act, "1", "--kind", "failed"]).refused(2, &["exclude each other"]);
         with(&["dlq", act, "1", "--all"]).refused(2, &["cannot be used with"]);
         with(&["dlq", act, "first"]).refused(2, &["first"]);
@@ -156,7 +156,7 @@ fn help_and_version_are_no_mistakes() {
 }
 
 #[test]
-fn a_missing_file_is_not_made_by_looking_at_letters() {
+fn a_missing_file_is_not_made_by_looking_at_failed_messages() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("shop.db");
     all_refused(folder.path(), &file, &COMMANDS[..LOOKING], &["no such database file"]);
@@ -240,7 +240,7 @@ async fn tables_of_a_newer_program_are_refused() {
 }
 
 #[test]
-fn letters_in_a_file_without_our_tables_are_refused_with_what_to_do() {
+fn failed_messages_in_a_file_without_our_tables_are_refused_with_what_to_do() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("theirs.db");
     Connection::open(&file).unwrap().execute_batch("CREATE TABLE theirs (a TEXT)").unwrap();
@@ -249,10 +249,10 @@ fn letters_in_a_file_without_our_tables_are_refused_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_letter_that_does_not_exist_is_a_failure() {
+async fn a_failed_message_that_does_not_exist_is_a_failure() {
     let desk = Desk::empty().await;
-    on(&desk.file(), &["dlq", "show", "7"]).refused(1, &["there is no dead letter 7"]);
-    on(&desk.file(), &["dlq", "show", "7", "--json"]).refused(1, &["there is no dead letter 7"]);
+    on(&desk.file(), &["dlq", "show", "7"]).refused(1, &["there is no failed message 7"]);
+    on(&desk.file(), &["dlq", "show", "7", "--json"]).refused(1, &["there is no failed message 7"]);
     let retried = on(&desk.file(), &["dlq", "retry", "7"]);
-    assert_eq!((retried.code, &*retried.out), (1, "7: there is no dead letter 7\n"));
+    assert_eq!((retried.code, &*retried.out), (1, "7: there is no failed message 7\n"));
 }

@@ -183,12 +183,12 @@ async fn bills_in_another_order_are_noticed() {
 }
 
 #[tokio::test]
-async fn a_lost_dead_letter_and_one_too_many_are_noticed() {
+async fn a_lost_failed_message_and_one_too_many_are_noticed() {
     for statement in [
-        "DELETE FROM messagekit_dead_letters WHERE id = (SELECT min(id) FROM messagekit_dead_letters)",
-        "UPDATE messagekit_dead_letters SET state = 'resolved'",
-        "UPDATE messagekit_dead_letters SET message_id = (SELECT event_id FROM bills LIMIT 1)
-         WHERE id = (SELECT min(id) FROM messagekit_dead_letters)",
+        "DELETE FROM messagekit_failed_messages WHERE id = (SELECT min(id) FROM messagekit_failed_messages)",
+        "UPDATE messagekit_failed_messages SET state = 'resolved'",
+        "UPDATE messagekit_failed_messages SET message_id = (SELECT event_id FROM bills LIMIT 1)
+         WHERE id = (SELECT min(id) FROM messagekit_failed_messages)",
     ] {
         assert_broken(&judged_after(statement).await, "dead_letters_exact");
     }

@@ -47,7 +47,7 @@ impl KafkaPublisher {
     }
 
     /// Leaves the limits of [`Message::check`] to the client and the broker: for what was read from Kafka and goes back there
-    /// with a few more headers, as a dead letter does. `message.max.bytes` still counts.
+    /// with a few more headers, as a failed message does. `message.max.bytes` still counts.
     #[must_use]
     pub fn without_limits(mut self) -> Self {
         self.checks = false;

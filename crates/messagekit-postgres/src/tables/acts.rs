@@ -1,17 +1,17 @@
-//! What a person does with letters, and the audit.
+//! What a person does with failed messages, and the audit.
 //!
-//! The keys of parked letters are locked first, in their order, then the letters in the order of their numbers, which are moved
-//! by compare-and-set; their markers move last, because whoever claims a late duplicate waits from there to the commit. Each act
-//! counts the token up, which fences out whoever runs the letter at that moment.
+//! The keys of parked failed messages are locked first, in their order, then the failed messages in the order of their numbers,
+//! which are moved by compare-and-set; their markers move last, because whoever claims a late duplicate waits from there to the
+//! commit. Each act counts the token up, which fences out whoever runs the failed message at that moment.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use messagekit::{Act, Acted, Actor, Error, ErrorKind, LetterState};
+use messagekit::{Act, Acted, Actor, Error, ErrorKind, FailedMessageState};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
 use super::held_keys::{self, HeldKey};
-use super::{clean, letter_row};
+use super::{clean, failed_message_row};
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
@@ -20,22 +20,22 @@ SELECT d.id, d.state, d.consumer, d.message_id, d.topic, d.key_hash, d.parked,
   d.origin <> 'store' AND d.return_to IS NULL AS no_way_back,
   (SELECT p.outcome FROM messagekit.processed_messages p WHERE p.consumer = d.consumer AND p.message_id = d.message_id
     AND p.day = messagekit.day_of(d.message_id)) AS marker
-FROM messagekit.dead_letters d WHERE d.id = ANY($1::bigint[]) ORDER BY d.id FOR UPDATE OF d";
+FROM messagekit.failed_messages d WHERE d.id = ANY($1::bigint[]) ORDER BY d.id FOR UPDATE OF d";
 
 pub(crate) const RETRY: &str = "
-UPDATE messagekit.dead_letters
+UPDATE messagekit.failed_messages
 SET state = 'replaying', due = now(), attempts = 0, kills = 0, running_since = NULL, token = token + 1,
   changed_at = clock_timestamp()
 WHERE id = ANY($1::bigint[]) AND state = 'dead'";
 
 pub(crate) const DISCARD: &str = "
-UPDATE messagekit.dead_letters
+UPDATE messagekit.failed_messages
 SET state = 'discarded', due = NULL, running_since = NULL, token = token + 1, changed_at = clock_timestamp()
 WHERE id = ANY($1::bigint[]) AND state IN ('retrying', 'waiting', 'dead', 'replaying')";
 
 /// A parked one that has not run takes its turn again.
 pub(crate) const UNDO: &str = "
-UPDATE messagekit.dead_letters
+UPDATE messagekit.failed_messages
 SET state = CASE WHEN parked AND attempts = 0 THEN 'waiting' ELSE 'dead' END,
   due = NULL, running_since = NULL, token = token + 1, changed_at = clock_timestamp()
 WHERE id = ANY($1::bigint[]) AND state = 'discarded'";
@@ -49,10 +49,10 @@ ON CONFLICT ON CONSTRAINT processed_messages_pkey DO UPDATE SET outcome = exclud
 RETURNING consumer, message_id"#;
 
 pub(crate) const AUDIT: &str = "
-INSERT INTO messagekit.admin_audit (actor, through, request_id, act, letters, subject, done, outcome)
+INSERT INTO messagekit.admin_audit (actor, through, request_id, act, failed_messages, subject, done, outcome)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb)";
 
-/// A letter that the act moves.
+/// A failed message that the act moves.
 struct Moving {
     id: i64,
     consumer: String,
@@ -61,7 +61,7 @@ struct Moving {
     held: Option<HeldKey>,
 }
 
-/// Acts on letters, and answers in the order of `ids`.
+/// Acts on failed messages, and answers in the order of `ids`.
 pub(crate) async fn act(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -82,7 +82,7 @@ pub(crate) async fn act(
     };
     let (mut answers, mut moving) = (BTreeMap::new(), Vec::new());
     for row in &rows {
-        let state: LetterState = letter_row::state_of(row)?;
+        let state: FailedMessageState = failed_message_row::state_of(row)?;
         let read = || {
             let marker: Option<&str> = row.try_get("marker")?;
             Ok((row.try_get::<i64, _>("id")?, row.try_get::<bool, _>("no_way_back")?, marker))
@@ -100,14 +100,16 @@ pub(crate) async fn act(
         }
         let moved = moving_of(id, row).map_err(from_sqlx)?;
         if act != Act::Retry && moved.held.as_ref().is_some_and(|held| !keys.contains(held)) {
-            let error =
-                Error::new(ErrorKind::Conflict, "letter was parked a moment ago, and its key is not locked");
-            return Err(error.with("letter", id));
+            let error = Error::new(
+                ErrorKind::Conflict,
+                "failed message was parked a moment ago, and its key is not locked",
+            );
+            return Err(error.with("failed_message", id));
         }
         answers.insert(id, Acted::Done);
         moving.push(moved);
     }
-    move_letters(connection, schema, act, &moving).await?;
+    move_failed_messages(connection, schema, act, &moving).await?;
     move_keys(connection, schema, act, &moving, &keys).await?;
     if let Some((from, to)) = markers {
         mark(connection, schema, &moving, from, to).await?;
@@ -122,12 +124,12 @@ pub(crate) async fn act(
             Acted::Settled => Some((*id, "settled")),
         })
         .collect();
-    let entry = Entry { act: act.as_str(), letters: Some(ids), subject: None, done: moving.len() };
+    let entry = Entry { act: act.as_str(), failed_messages: Some(ids), subject: None, done: moving.len() };
     audit(connection, schema, by, &entry, Some(serde_json::json!(others))).await?;
     Ok(answers)
 }
 
-async fn move_letters(
+async fn move_failed_messages(
     connection: &mut PgConnection,
     schema: &SchemaName,
     act: Act,
@@ -141,13 +143,13 @@ async fn move_letters(
         Act::Discard => DISCARD,
         Act::Undo => UNDO,
     };
-    let ids: Vec<i64> = moving.iter().map(|letter| letter.id).collect();
+    let ids: Vec<i64> = moving.iter().map(|failed_message| failed_message.id).collect();
     let update = sqlx::query(schema.sql(statement)).bind(&ids);
     let moved = update.execute(connection).await.map_err(from_sqlx)?.rows_affected();
     if usize::try_from(moved) == Ok(moving.len()) {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::Corrupt, "letters changed although they were locked").with("act", act))
+    Err(Error::new(ErrorKind::Corrupt, "failed messages changed although they were locked").with("act", act))
 }
 
 fn moving_of(id: i64, row: &PgRow) -> sqlx::Result<Moving> {
@@ -163,7 +165,7 @@ fn moving_of(id: i64, row: &PgRow) -> sqlx::Result<Moving> {
     Ok(Moving { id, message_id: row.try_get("message_id")?, consumer, held })
 }
 
-/// Counts the letters out of their keys or in again, and lets those run whose turn it is.
+/// Counts the failed messages out of their keys or in again, and lets those run whose turn it is.
 async fn move_keys(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -176,12 +178,12 @@ async fn move_keys(
         Act::Discard => -1,
         Act::Undo => 1,
     };
-    let mut letters: BTreeMap<&HeldKey, i32> = BTreeMap::new();
-    for held in moving.iter().filter_map(|letter| letter.held.as_ref()) {
-        *letters.entry(held).or_default() += change;
+    let mut failed_messages: BTreeMap<&HeldKey, i32> = BTreeMap::new();
+    for held in moving.iter().filter_map(|failed_message| failed_message.held.as_ref()) {
+        *failed_messages.entry(held).or_default() += change;
     }
-    let letters: Vec<(&HeldKey, i32)> = letters.into_iter().collect();
-    held_keys::count(connection, schema, &letters).await?;
+    let failed_messages: Vec<(&HeldKey, i32)> = failed_messages.into_iter().collect();
+    held_keys::count(connection, schema, &failed_messages).await?;
     held_keys::settle(connection, schema, keys).await
 }
 
@@ -196,8 +198,8 @@ async fn mark(
         return Ok(());
     }
     let insert = sqlx::query(schema.sql(MARK))
-        .bind(moving.iter().map(|letter| &*letter.consumer).collect::<Vec<_>>())
-        .bind(moving.iter().map(|letter| &*letter.message_id).collect::<Vec<_>>())
+        .bind(moving.iter().map(|failed_message| &*failed_message.consumer).collect::<Vec<_>>())
+        .bind(moving.iter().map(|failed_message| &*failed_message.message_id).collect::<Vec<_>>())
         .bind(to)
         .bind(from);
     let rows = insert.fetch_all(connection).await.map_err(from_sqlx)?;
@@ -207,20 +209,26 @@ async fn mark(
     let read = |row: &PgRow| Ok((row.try_get(0)?, row.try_get(1)?));
     let moved: BTreeSet<(String, String)> =
         rows.iter().map(read).collect::<sqlx::Result<_>>().map_err(from_sqlx)?;
-    let left = moving.iter().find(|letter| {
-        !moved.iter().any(|(consumer, id)| *consumer == letter.consumer && *id == letter.message_id)
+    let left = moving.iter().find(|failed_message| {
+        !moved
+            .iter()
+            .any(|(consumer, id)| *consumer == failed_message.consumer && *id == failed_message.message_id)
     });
     let error = Error::new(
         ErrorKind::Conflict,
-        format!("message of a letter was {from} a moment ago, and is settled by now: it cannot become {to}"),
+        format!(
+            "message of a failed message was {from} a moment ago, and is settled by now: it cannot become {to}"
+        ),
     );
-    Err(left.map_or(error.clone(), |letter| error.with("letter", letter.id).with("id", &letter.message_id)))
+    Err(left.map_or(error.clone(), |failed_message| {
+        error.with("failed_message", failed_message.id).with("id", &failed_message.message_id)
+    }))
 }
 
 /// What the audit keeps of an act beside who did it.
 pub(crate) struct Entry<'a> {
     pub(crate) act: &'a str,
-    pub(crate) letters: Option<&'a [i64]>,
+    pub(crate) failed_messages: Option<&'a [i64]>,
     pub(crate) subject: Option<String>,
     pub(crate) done: usize,
 }
@@ -238,7 +246,7 @@ pub(crate) async fn audit(
         .bind(clean(&by.through))
         .bind(by.request_id.as_deref().map(clean))
         .bind(entry.act)
-        .bind(entry.letters)
+        .bind(entry.failed_messages)
         .bind(entry.subject.as_deref())
         .bind(i64::try_from(entry.done).unwrap_or(i64::MAX))
         .bind(outcome.map(|outcome| outcome.to_string()));

@@ -1,4 +1,4 @@
-//! What died at a broker: our events among it, and the letters that go back.
+//! What died at a broker: our events among it, and the failed messages that go back.
 
 use std::time::Duration;
 
@@ -19,12 +19,12 @@ SELECT count(*) FROM ours";
 /// As the lease of a consumer, whatever the scope.
 pub(crate) const LEASE_RETURNS: &str = r#"
 WITH head AS MATERIALIZED (
-  SELECT d.id, d.due FROM messagekit.dead_letters d
+  SELECT d.id, d.due FROM messagekit.failed_messages d
   WHERE d.origin = $1 AND d.origin <> 'store' AND d.state IN ('retrying', 'replaying') AND d.due <= now()
     AND d.return_to IS NOT NULL
   ORDER BY d.due LIMIT $2 FOR UPDATE OF d SKIP LOCKED),
 leased AS (
-  UPDATE messagekit.dead_letters d
+  UPDATE messagekit.failed_messages d
   SET due = now() + $3 * interval '1 microsecond', kills = d.kills + (d.running_since IS NOT NULL)::int,
     running_since = now(), token = d.token + 1, attempts = d.attempts + 1
   FROM head WHERE d.id = head.id
@@ -45,7 +45,7 @@ pub(crate) async fn note_failure(
     note.fetch_one(connection).await.map(|ours: i64| ours == 1).map_err(from_sqlx)
 }
 
-/// Leases letters on their way back.
+/// Leases failed messages on their way back.
 pub(crate) async fn lease_returns(
     connection: &mut PgConnection,
     schema: &SchemaName,

@@ -64,8 +64,8 @@ gone AS (DELETE FROM messagekit.outbox_events WHERE tableoid = 'messagekit.outbo
 SELECT count(*) AS removed,
   pg_relation_size('messagekit.outbox_events') / current_setting('block_size')::bigint AS blocks FROM gone";
 
-/// Nobody notes a window from here to the commit: of one that is noted before, the markers stay; who notes it later learns what has
-/// gone.
+/// Nobody notes a window from here to the commit: of one that is noted before, the markers stay; who notes it later learns what
+/// has gone.
 pub(crate) const HOLD_WINDOWS: &str = "
 SELECT count(*) FROM (SELECT FROM messagekit.consumer_windows ORDER BY consumer, seconds FOR UPDATE) AS held";
 
@@ -81,7 +81,7 @@ old AS MATERIALIZED (
   SELECT m.ctid FROM messagekit.processed_messages m
   WHERE m.tableoid = 'messagekit.processed_messages'::regclass AND m.ctid >= $1::text::tid AND m.ctid < $2::text::tid AND m.outcome <> 'held'
     AND m.processed_at < (SELECT l.before FROM limits l WHERE l.consumer = m.consumer)
-    AND (m.outcome = 'done' OR (SELECT true FROM messagekit.dead_letters d
+    AND (m.outcome = 'done' OR (SELECT true FROM messagekit.failed_messages d
       WHERE d.consumer = m.consumer AND d.message_id = m.message_id) IS NULL)
   FOR UPDATE SKIP LOCKED),
 gone AS (DELETE FROM messagekit.processed_messages WHERE tableoid = 'messagekit.processed_messages'::regclass
@@ -93,15 +93,15 @@ noted AS (
 SELECT count(*) AS removed,
   pg_relation_size('messagekit.processed_messages') / current_setting('block_size')::bigint AS blocks FROM gone";
 
-pub(crate) const LETTERS: &str = "
+pub(crate) const FAILED_MESSAGES: &str = "
 WITH old AS MATERIALIZED (
-  SELECT d.ctid FROM messagekit.dead_letters d
+  SELECT d.ctid FROM messagekit.failed_messages d
   WHERE d.ctid >= $1::text::tid AND d.ctid < $2::text::tid AND d.state IN ('resolved', 'discarded')
     AND d.changed_at < now() - $3 * interval '1 microsecond'
   FOR UPDATE SKIP LOCKED),
-gone AS (DELETE FROM messagekit.dead_letters WHERE ctid = ANY (ARRAY (SELECT ctid FROM old)) RETURNING 1)
+gone AS (DELETE FROM messagekit.failed_messages WHERE ctid = ANY (ARRAY (SELECT ctid FROM old)) RETURNING 1)
 SELECT count(*) AS removed,
-  pg_relation_size('messagekit.dead_letters') / current_setting('block_size')::bigint AS blocks FROM gone";
+  pg_relation_size('messagekit.failed_messages') / current_setting('block_size')::bigint AS blocks FROM gone";
 
 /// Waits for a cleanup that holds what was noted before.
 pub(crate) const NOTE_WINDOW: &str = "
@@ -112,9 +112,9 @@ noted AS (
   ON CONFLICT (consumer, seconds) DO UPDATE SET noted_at = excluded.noted_at)
 SELECT max(complete_since) FROM known";
 
-/// All open letters of brokers, once an hour: there are few.
+/// All open failed messages of brokers, once an hour: there are few.
 pub(crate) const OLDEST_RETURN: &str = "
-SELECT (extract(epoch FROM now() - min(set_aside_at)) * 1000000)::bigint FROM messagekit.dead_letters
+SELECT (extract(epoch FROM now() - min(set_aside_at)) * 1000000)::bigint FROM messagekit.failed_messages
 WHERE return_to = ANY ($1::text[]) AND state IN ('retrying', 'waiting', 'dead', 'replaying')";
 
 /// How events leave a database.
@@ -193,15 +193,16 @@ pub(crate) async fn markers(
     by_blocks(&row, position.block)
 }
 
-/// Removes settled letters from a stretch that begins at `block`.
-pub(crate) async fn letters(
+/// Removes settled failed messages from a stretch that begins at `block`.
+pub(crate) async fn failed_messages(
     connection: &mut PgConnection,
     schema: &SchemaName,
     block: i64,
     kept: Duration,
 ) -> Result<Stretch, Error> {
     let (from, to) = stretch(block);
-    let delete = sqlx::query(schema.sql(LETTERS)).persistent(false).bind(from).bind(to).bind(micros(kept));
+    let delete =
+        sqlx::query(schema.sql(FAILED_MESSAGES)).persistent(false).bind(from).bind(to).bind(micros(kept));
     let row = delete.fetch_one(connection).await.map_err(from_sqlx)?;
     by_blocks(&row, block)
 }
@@ -225,7 +226,7 @@ pub(crate) async fn note_window(
     Ok(complete_since.map(Timestamp::to_jiff))
 }
 
-/// Returns the age of the oldest open letter that goes back to one of the topics.
+/// Returns the age of the oldest open failed message that goes back to one of the topics.
 pub(crate) async fn oldest_return(
     connection: &mut PgConnection,
     schema: &SchemaName,

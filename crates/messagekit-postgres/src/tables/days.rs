@@ -28,8 +28,8 @@ const OTHER: i16 = -1;
 pub(crate) const IS_DIVIDED: &str =
     "SELECT relkind = 'p' FROM pg_class WHERE oid = 'messagekit.outbox_events'::regclass";
 
-/// Others wait as long as this for a part, if anybody wants it at that moment. What a walk through a table is said to cost while it
-/// is forbidden would have the server compile each plan, which takes a hundred times as long as running it.
+/// Others wait as long as this for a part, if anybody wants it at that moment. What a walk through a table is said to cost while
+/// it is forbidden would have the server compile each plan, which takes a hundred times as long as running it.
 pub(crate) const LOCKS: &str = "
 SELECT set_config('lock_timeout', '40ms', true), set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)";
 
@@ -80,7 +80,7 @@ pub(crate) const MARKERS: &str = concat!(
   NOT (coalesce((SELECT has_endless FROM bounds), false)
     OR EXISTS (SELECT FROM messagekit.processed_messages WHERE processed_at >= (SELECT before FROM bounds))
     OR EXISTS (SELECT FROM messagekit.processed_messages m WHERE m.outcome <> 'done' AND (m.outcome = 'held'
-      OR (SELECT true FROM messagekit.dead_letters d
+      OR (SELECT true FROM messagekit.failed_messages d
         WHERE d.consumer = m.consumer AND d.message_id = m.message_id) IS NOT NULL))) AS is_free,
   EXISTS (SELECT FROM messagekit.processed_messages
     WHERE processed_at < (SELECT patient FROM bounds) - $4 * interval '1 microsecond') AS is_late"
@@ -106,7 +106,7 @@ impl Divided {
         match what {
             Leftover::Events => Some(Self::Events),
             Leftover::Markers => Some(Self::Markers),
-            Leftover::Letters => None,
+            Leftover::FailedMessages => None,
         }
     }
 

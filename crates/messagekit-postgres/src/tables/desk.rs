@@ -1,18 +1,19 @@
-//! What people see of dead letters: lists, one letter, totals, groups.
+//! What people see of failed messages: lists, one failed message, totals, groups.
 //!
 //! A list never reads a payload. These statements are planned for each filter anew: no one plan suits all of them. Only the
 //! pages that everybody begins with are planned once, because one index serves them whatever the table holds.
 
 use jiff_sqlx::{Timestamp, ToSqlx};
 use messagekit::{
-    DeadLetter, Error, LetterFilter, LetterGroup, LetterHead, LetterState, LetterTotal, no_letter,
+    Error, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead, FailedMessageState,
+    FailedMessageTotal, no_failed_message,
 };
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row};
 
+use super::failed_message_row::{self, head_of};
 use super::key_hash::key_hash;
-use super::letter_row::{self, head_of};
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
@@ -40,7 +41,7 @@ macro_rules! head {
 pub(crate) const LIST: &str = concat!(
     "SELECT ",
     head!(),
-    " FROM messagekit.dead_letters d WHERE ",
+    " FROM messagekit.failed_messages d WHERE ",
     matching!(),
     " ORDER BY d.id DESC LIMIT $13"
 );
@@ -49,15 +50,15 @@ pub(crate) const LIST: &str = concat!(
 pub(crate) const PAGE: &str = concat!(
     "SELECT ",
     head!(),
-    " FROM messagekit.dead_letters d WHERE d.id < $1 AND d.id > $2 ORDER BY d.id DESC LIMIT $3"
+    " FROM messagekit.failed_messages d WHERE d.id < $1 AND d.id > $2 ORDER BY d.id DESC LIMIT $3"
 );
 
 /// [`LIST`] of one state. Compared and ordered by state and number together, so that no other index looks as good on the day
-/// it is planned: that of the numbers would walk over every letter in another state.
+/// it is planned: that of the numbers would walk over every failed message in another state.
 pub(crate) const PAGE_OF_STATE: &str = concat!(
     "SELECT ",
     head!(),
-    " FROM messagekit.dead_letters d WHERE (d.state, d.id) < ($3::text, $1) AND (d.state, d.id) > ($3, $2)
+    " FROM messagekit.failed_messages d WHERE (d.state, d.id) < ($3::text, $1) AND (d.state, d.id) > ($3, $2)
 ORDER BY d.state DESC, d.id DESC LIMIT $4"
 );
 
@@ -65,43 +66,43 @@ ORDER BY d.state DESC, d.id DESC LIMIT $4"
 pub(crate) const FIRST_OF_STATE: &str = concat!(
     "SELECT ",
     head!(),
-    " FROM messagekit.dead_letters d WHERE d.state >= $1 AND d.state <= $1
+    " FROM messagekit.failed_messages d WHERE d.state >= $1 AND d.state <= $1
 ORDER BY d.state DESC, d.id DESC LIMIT $2"
 );
 
 pub(crate) const IDS: &str =
-    concat!("SELECT d.id FROM messagekit.dead_letters d WHERE ", matching!(), " ORDER BY d.id LIMIT $13");
+    concat!("SELECT d.id FROM messagekit.failed_messages d WHERE ", matching!(), " ORDER BY d.id LIMIT $13");
 
 pub(crate) const SHOW: &str =
-    concat!("SELECT ", head!(), ", d.headers, d.payload FROM messagekit.dead_letters d WHERE d.id = $1");
+    concat!("SELECT ", head!(), ", d.headers, d.payload FROM messagekit.failed_messages d WHERE d.id = $1");
 
 pub(crate) const TOTALS: &str = concat!(
-    "SELECT d.consumer, d.state, count(*) AS letters FROM messagekit.dead_letters d WHERE ",
+    "SELECT d.consumer, d.state, count(*) AS failed_messages FROM messagekit.failed_messages d WHERE ",
     matching!(),
     " GROUP BY d.consumer, d.state ORDER BY d.consumer"
 );
 
 pub(crate) const GROUPS: &str = concat!(
-    "SELECT g.*, (SELECT n.error FROM messagekit.dead_letters n WHERE n.id = g.newest) AS error FROM (
-  SELECT d.fingerprint, d.consumer, d.event_type, d.kind, count(*) AS letters, min(d.set_aside_at) AS first,
+    "SELECT g.*, (SELECT n.error FROM messagekit.failed_messages n WHERE n.id = g.newest) AS error FROM (
+  SELECT d.fingerprint, d.consumer, d.event_type, d.kind, count(*) AS failed_messages, min(d.set_aside_at) AS first,
     max(d.set_aside_at) AS last, max(d.id) AS newest
-  FROM messagekit.dead_letters d WHERE ",
+  FROM messagekit.failed_messages d WHERE ",
     matching!(),
-    " GROUP BY d.fingerprint, d.consumer, d.event_type, d.kind ORDER BY letters DESC, newest DESC LIMIT $13) g
-ORDER BY g.letters DESC, g.newest DESC"
+    " GROUP BY d.fingerprint, d.consumer, d.event_type, d.kind ORDER BY failed_messages DESC, newest DESC LIMIT $13) g
+ORDER BY g.failed_messages DESC, g.newest DESC"
 );
 
 fn filtered<'a>(
     schema: &SchemaName,
     text: &'static str,
-    filter: &'a LetterFilter,
+    filter: &'a FailedMessageFilter,
 ) -> Query<'a, Postgres, PgArguments> {
     sqlx::query(schema.sql(text))
         .persistent(false)
         .bind(filter.before.unwrap_or(i64::MAX))
         .bind(filter.after.unwrap_or(i64::MIN))
         .bind(filter.consumer.as_deref())
-        .bind(filter.state.map(LetterState::as_str))
+        .bind(filter.state.map(FailedMessageState::as_str))
         .bind(filter.origin.map(|origin| origin.as_str()))
         .bind(filter.event_type.as_deref())
         .bind(filter.kind.as_deref())
@@ -112,23 +113,23 @@ fn filtered<'a>(
         .bind(filter.until.map(ToSqlx::to_sqlx))
 }
 
-/// Returns letters without their messages, newest first.
+/// Returns failed messages without their messages, newest first.
 pub(crate) async fn list(
     connection: &mut PgConnection,
     schema: &SchemaName,
-    filter: &LetterFilter,
+    filter: &FailedMessageFilter,
     limit: u32,
-) -> Result<Vec<LetterHead>, Error> {
+) -> Result<Vec<FailedMessageHead>, Error> {
     let (before, after) = (filter.before.unwrap_or(i64::MAX), filter.after.unwrap_or(i64::MIN));
     let kept = |text| sqlx::query(AssertSqlSafe(limited(schema, text, limit)));
     let select = match filter {
         filter if !is_usual(filter) => filtered(schema, LIST, filter).bind(i64::from(limit)),
-        LetterFilter { state: None, .. } => kept(PAGE).bind(before).bind(after),
-        LetterFilter { state: Some(state), before: None, after: None, .. } => {
+        FailedMessageFilter { state: None, .. } => kept(PAGE).bind(before).bind(after),
+        FailedMessageFilter { state: Some(state), before: None, after: None, .. } => {
             let text = limited(schema, FIRST_OF_STATE, limit).replace("$1", &format!("'{state}'"));
             sqlx::query(AssertSqlSafe(text))
         }
-        LetterFilter { state: Some(state), .. } => {
+        FailedMessageFilter { state: Some(state), .. } => {
             kept(PAGE_OF_STATE).bind(before).bind(after).bind(state.as_str())
         }
     };
@@ -136,9 +137,9 @@ pub(crate) async fn list(
 }
 
 /// Returns whether the filter is one that everybody begins with: a connection may keep its statement.
-fn is_usual(filter: &LetterFilter) -> bool {
-    let LetterFilter { state, before, after, .. } = filter.clone();
-    *filter == LetterFilter { state, before, after, ..LetterFilter::default() }
+fn is_usual(filter: &FailedMessageFilter) -> bool {
+    let FailedMessageFilter { state, before, after, .. } = filter.clone();
+    *filter == FailedMessageFilter { state, before, after, ..FailedMessageFilter::default() }
 }
 
 /// Writes the number of rows into a statement that ends with it. What a parameter stands for is guessed to be more, and then the
@@ -149,11 +150,11 @@ fn limited(schema: &SchemaName, text: &'static str, limit: u32) -> String {
     format!("{rest}{limit}")
 }
 
-/// Returns the numbers of letters, smallest first.
+/// Returns the numbers of failed messages, smallest first.
 pub(crate) async fn ids(
     connection: &mut PgConnection,
     schema: &SchemaName,
-    filter: &LetterFilter,
+    filter: &FailedMessageFilter,
     limit: u32,
 ) -> Result<Vec<i64>, Error> {
     let select = filtered(schema, IDS, filter).bind(i64::from(limit));
@@ -161,62 +162,64 @@ pub(crate) async fn ids(
     rows.iter().map(|row| row.try_get(0).map_err(from_sqlx)).collect()
 }
 
-/// Returns one letter.
+/// Returns one failed message.
 pub(crate) async fn show(
     connection: &mut PgConnection,
     schema: &SchemaName,
     id: i64,
-) -> Result<DeadLetter, Error> {
+) -> Result<FailedMessage, Error> {
     let select = sqlx::query(schema.sql(SHOW)).bind(id);
-    let row = select.fetch_optional(connection).await.map_err(from_sqlx)?.ok_or_else(|| no_letter(id))?;
-    Ok(DeadLetter { head: head_of(&row)?, received: letter_row::read(&row)?.received })
+    let row =
+        select.fetch_optional(connection).await.map_err(from_sqlx)?.ok_or_else(|| no_failed_message(id))?;
+    Ok(FailedMessage { head: head_of(&row)?, received: failed_message_row::read(&row)?.received })
 }
 
-/// Counts letters by consumer and state.
+/// Counts failed messages by consumer and state.
 pub(crate) async fn totals(
     connection: &mut PgConnection,
     schema: &SchemaName,
-    filter: &LetterFilter,
-) -> Result<Vec<LetterTotal>, Error> {
+    filter: &FailedMessageFilter,
+) -> Result<Vec<FailedMessageTotal>, Error> {
     let rows = filtered(schema, TOTALS, filter).fetch_all(connection).await.map_err(from_sqlx)?;
-    let mut totals: Vec<LetterTotal> = rows.iter().map(total_of).collect::<Result<_, _>>()?;
+    let mut totals: Vec<FailedMessageTotal> = rows.iter().map(total_of).collect::<Result<_, _>>()?;
     // Stable, so that consumers stay in the order of their bytes.
     totals.sort_by(|one, other| {
-        let place = |state: LetterState| LetterState::ALL.iter().position(|known| *known == state);
+        let place =
+            |state: FailedMessageState| FailedMessageState::ALL.iter().position(|known| *known == state);
         (&one.consumer, place(one.state)).cmp(&(&other.consumer, place(other.state)))
     });
     Ok(totals)
 }
 
-/// Counts letters that failed alike, the largest group first.
+/// Counts failed messages that failed alike, the largest group first.
 pub(crate) async fn groups(
     connection: &mut PgConnection,
     schema: &SchemaName,
-    filter: &LetterFilter,
+    filter: &FailedMessageFilter,
     limit: u32,
-) -> Result<Vec<LetterGroup>, Error> {
+) -> Result<Vec<FailedMessageGroup>, Error> {
     let select = filtered(schema, GROUPS, filter).bind(i64::from(limit));
     select.fetch_all(connection).await.map_err(from_sqlx)?.iter().map(group_of).collect()
 }
 
-fn total_of(row: &PgRow) -> Result<LetterTotal, Error> {
-    Ok(LetterTotal {
+fn total_of(row: &PgRow) -> Result<FailedMessageTotal, Error> {
+    Ok(FailedMessageTotal {
         consumer: row.try_get("consumer").map_err(from_sqlx)?,
-        state: letter_row::state_of(row)?,
-        letters: row.try_get::<i64, _>("letters").map_err(from_sqlx)?.unsigned_abs(),
+        state: failed_message_row::state_of(row)?,
+        failed_messages: row.try_get::<i64, _>("failed_messages").map_err(from_sqlx)?.unsigned_abs(),
     })
 }
 
-fn group_of(row: &PgRow) -> Result<LetterGroup, Error> {
+fn group_of(row: &PgRow) -> Result<FailedMessageGroup, Error> {
     let read = || {
         let time = |column: &str| row.try_get::<Timestamp, _>(column).map(Timestamp::to_jiff);
-        Ok(LetterGroup {
+        Ok(FailedMessageGroup {
             fingerprint: row.try_get("fingerprint")?,
             consumer: row.try_get("consumer")?,
             event_type: row.try_get("event_type")?,
             kind: row.try_get("kind")?,
             error: row.try_get("error")?,
-            letters: row.try_get::<i64, _>("letters")?.unsigned_abs(),
+            failed_messages: row.try_get::<i64, _>("failed_messages")?.unsigned_abs(),
             first: time("first")?,
             last: time("last")?,
             newest: row.try_get("newest")?,

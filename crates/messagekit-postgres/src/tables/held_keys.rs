@@ -1,8 +1,8 @@
-//! Keys that are held, each with the number of its open letters.
+//! Keys that are held, each with the number of its open failed messages.
 //!
-//! Whoever changes the open letters of a key holds its row to the end of the transaction, and looks at the letters in a later
-//! statement: in the same one it would not see what the last holder has written. Nobody holds a row while a handler runs, and
-//! whoever takes several takes them in order.
+//! Whoever changes the open failed messages of a key holds its row to the end of the transaction, and looks at the failed
+//! messages in a later statement: in the same one it would not see what the last holder has written. Nobody holds a row while a
+//! handler runs, and whoever takes several takes them in order.
 
 use messagekit::Error;
 use sqlx::{PgConnection, Row};
@@ -10,7 +10,7 @@ use sqlx::{PgConnection, Row};
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
-/// Counts letters in.
+/// Counts failed messages in.
 pub(crate) const HOLD: &str = r#"
 INSERT INTO messagekit.held_keys AS h (consumer, topic, key_hash, count)
 SELECT $1, b.topic, b.key_hash, count(*)
@@ -19,36 +19,36 @@ GROUP BY b.topic, b.key_hash ORDER BY b.topic COLLATE "C", b.key_hash
 ON CONFLICT (consumer, topic, key_hash) DO UPDATE SET count = h.count + excluded.count
 RETURNING topic, key_hash, count"#;
 
-/// How many letters hold the keys of a consumer. Goes through all of its keys, and is therefore asked now and then.
+/// How many failed messages hold the keys of a consumer. Goes through all of its keys, and is therefore asked now and then.
 pub(crate) const IN_ALL: &str =
     "SELECT coalesce(sum(count), 0)::bigint FROM messagekit.held_keys WHERE consumer = $1";
 
-/// Counts letters out; no row when fewer hold the key.
+/// Counts failed messages out; no row when fewer hold the key.
 pub(crate) const LET_GO: &str = "
 UPDATE messagekit.held_keys SET count = count - $4::int
 WHERE consumer = $1 AND topic = $2 AND key_hash = $3 AND count >= $4::int";
 
-/// Locks the keys of letters that a person acts on; one that nothing holds gets a row, which [`FREE`] takes away again.
+/// Locks the keys of failed messages that a person acts on; one that nothing holds gets a row, which [`FREE`] takes away again.
 pub(crate) const LOCK: &str = r#"
 INSERT INTO messagekit.held_keys AS h (consumer, topic, key_hash, count)
 SELECT DISTINCT d.consumer COLLATE "C", d.topic COLLATE "C", d.key_hash, 0
-FROM messagekit.dead_letters d WHERE d.id = ANY($1::bigint[]) AND d.parked ORDER BY 1, 2, 3
+FROM messagekit.failed_messages d WHERE d.id = ANY($1::bigint[]) AND d.parked ORDER BY 1, 2, 3
 ON CONFLICT (consumer, topic, key_hash) DO UPDATE SET count = h.count
 RETURNING consumer, topic, key_hash"#;
 
-/// Counts letters in or out of keys that are locked.
+/// Counts failed messages in or out of keys that are locked.
 pub(crate) const COUNT: &str = "
-UPDATE messagekit.held_keys h SET count = h.count + b.letters
-FROM unnest($1::text[], $2::text[], $3::bigint[], $4::int[]) AS b (consumer, topic, key_hash, letters)
+UPDATE messagekit.held_keys h SET count = h.count + b.failed_messages
+FROM unnest($1::text[], $2::text[], $3::bigint[], $4::int[]) AS b (consumer, topic, key_hash, failed_messages)
 WHERE h.consumer = b.consumer AND h.topic = b.topic AND h.key_hash = b.key_hash";
 
-/// The first open letter of each key runs, if it waits. By an array, so that the letters are looked up by their numbers
-/// whatever the plan expects of the keys.
+/// The first open failed message of each key runs, if it waits. By an array, so that the failed messages are looked up by their
+/// numbers whatever the plan expects of the keys.
 pub(crate) const PROMOTE: &str = r#"
-UPDATE messagekit.dead_letters d SET state = 'retrying', due = now(), changed_at = clock_timestamp()
+UPDATE messagekit.failed_messages d SET state = 'retrying', due = now(), changed_at = clock_timestamp()
 WHERE d.state = 'waiting' AND d.id = ANY(ARRAY(
   SELECT (
-    SELECT o.id FROM messagekit.dead_letters o
+    SELECT o.id FROM messagekit.failed_messages o
     WHERE o.consumer = b.consumer AND o.topic = b.topic AND o.key_hash = b.key_hash AND o.parked
       AND o.state IN ('retrying', 'waiting', 'dead', 'replaying')
     ORDER BY o.partition, o."offset" LIMIT 1)
@@ -68,14 +68,14 @@ pub(crate) struct HeldKey {
     pub(crate) hash: i64,
 }
 
-/// How many open letters a key has after some were counted in.
+/// How many open failed messages a key has after some were counted in.
 pub(crate) struct Held<'a> {
     pub(crate) topic: &'a str,
     pub(crate) hash: i64,
-    pub(crate) letters: i64,
+    pub(crate) failed_messages: i64,
 }
 
-/// Counts letters of a consumer in, each by its topic and key; locks the keys. Answers one row for each key.
+/// Counts failed messages of a consumer in, each by its topic and key; locks the keys. Answers one row for each key.
 pub(crate) async fn hold<'a>(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -89,12 +89,12 @@ pub(crate) async fn hold<'a>(
         let (topic, hash): (&str, i64) = (row.try_get(0)?, row.try_get(1)?);
         let asked = keys.iter().find(|key| **key == (topic, hash));
         let (topic, _) = *asked.ok_or(sqlx::Error::RowNotFound)?;
-        Ok(Held { topic, hash, letters: row.try_get::<i32, _>(2)?.into() })
+        Ok(Held { topic, hash, failed_messages: row.try_get::<i32, _>(2)?.into() })
     };
     rows.iter().map(read).collect::<sqlx::Result<_>>().map_err(from_sqlx)
 }
 
-/// Returns how many letters hold the keys of a consumer, those of this transaction included.
+/// Returns how many failed messages hold the keys of a consumer, those of this transaction included.
 pub(crate) async fn in_all(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -104,28 +104,28 @@ pub(crate) async fn in_all(
     row.and_then(|row| row.try_get(0)).map_err(from_sqlx)
 }
 
-/// Counts letters out and locks the key; false when fewer hold it.
+/// Counts failed messages out and locks the key; false when fewer hold it.
 pub(crate) async fn let_go(
     connection: &mut PgConnection,
     schema: &SchemaName,
     consumer: &str,
     topic: &str,
     hash: i64,
-    letters: i64,
+    failed_messages: i64,
 ) -> Result<bool, Error> {
     let update = sqlx::query(schema.sql(LET_GO)).bind(consumer).bind(topic).bind(hash);
-    let update = update.bind(i32::try_from(letters).unwrap_or(i32::MAX));
+    let update = update.bind(i32::try_from(failed_messages).unwrap_or(i32::MAX));
     Ok(update.execute(connection).await.map_err(from_sqlx)?.rows_affected() == 1)
 }
 
-/// Locks the keys of parked letters.
+/// Locks the keys of parked failed messages.
 pub(crate) async fn lock(
     connection: &mut PgConnection,
     schema: &SchemaName,
-    letters: &[i64],
+    failed_messages: &[i64],
 ) -> Result<Vec<HeldKey>, Error> {
-    // A plan of the day when there were no letters would be kept, and go through all of them.
-    let lock = sqlx::query(schema.sql(LOCK)).persistent(false).bind(letters);
+    // A plan of the day when there were no failed messages would be kept, and go through all of them.
+    let lock = sqlx::query(schema.sql(LOCK)).persistent(false).bind(failed_messages);
     let rows = lock.fetch_all(connection).await.map_err(from_sqlx)?;
     let read = |row: &sqlx::postgres::PgRow| {
         Ok(HeldKey { consumer: row.try_get(0)?, topic: row.try_get(1)?, hash: row.try_get(2)? })
@@ -133,24 +133,24 @@ pub(crate) async fn lock(
     rows.iter().map(read).collect::<sqlx::Result<_>>().map_err(from_sqlx)
 }
 
-/// Counts letters in or out, of keys that are locked.
+/// Counts failed messages in or out, of keys that are locked.
 pub(crate) async fn count(
     connection: &mut PgConnection,
     schema: &SchemaName,
-    letters: &[(&HeldKey, i32)],
+    failed_messages: &[(&HeldKey, i32)],
 ) -> Result<(), Error> {
-    if letters.is_empty() {
+    if failed_messages.is_empty() {
         return Ok(());
     }
-    let keys: Vec<&HeldKey> = letters.iter().map(|(key, _)| *key).collect();
-    let counts: Vec<i32> = letters.iter().map(|(_, count)| *count).collect();
+    let keys: Vec<&HeldKey> = failed_messages.iter().map(|(key, _)| *key).collect();
+    let counts: Vec<i32> = failed_messages.iter().map(|(_, count)| *count).collect();
     let (consumers, topics, hashes) = columns(&keys);
     let update = sqlx::query(schema.sql(COUNT)).bind(consumers).bind(topics).bind(hashes).bind(counts);
     update.execute(connection).await.map(drop).map_err(from_sqlx)
 }
 
-/// Lets the first letter of each key run, and forgets the keys that hold nothing. For keys that are locked, in statements of
-/// their own.
+/// Lets the first failed message of each key run, and forgets the keys that hold nothing. For keys that are locked, in statements
+/// of their own.
 pub(crate) async fn settle(
     connection: &mut PgConnection,
     schema: &SchemaName,

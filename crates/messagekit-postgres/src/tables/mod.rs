@@ -7,11 +7,11 @@ pub(crate) mod columns;
 pub(crate) mod days;
 pub(crate) mod desk;
 pub(crate) mod events;
+mod failed_message_row;
+pub(crate) mod failed_messages;
 pub(crate) mod health;
 pub(crate) mod held_keys;
 mod key_hash;
-mod letter_row;
-pub(crate) mod letters;
 pub(crate) mod offsets;
 pub(crate) mod parking;
 pub(crate) mod pending;
@@ -38,7 +38,7 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("unclaim", processed::UNCLAIM),
     ("advance", offsets::ADVANCE),
     ("next_of", offsets::NEXT_OF),
-    ("set_aside", letters::SET_ASIDE),
+    ("set_aside", failed_messages::SET_ASIDE),
     ("hold_keys", held_keys::HOLD),
     ("held_in_all", held_keys::IN_ALL),
     ("let_go", held_keys::LET_GO),
@@ -47,7 +47,7 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("promote", held_keys::PROMOTE),
     ("free", held_keys::FREE),
     ("park_mark", parking::MARK),
-    ("park_letters", parking::LETTERS),
+    ("park_failed_messages", parking::FAILED_MESSAGES),
     ("list", desk::LIST),
     ("page", desk::PAGE),
     ("page_of_state", desk::PAGE_OF_STATE),
@@ -69,7 +69,7 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("left", cleanup::LEFT),
     ("clean_events", cleanup::EVENTS),
     ("clean_markers", cleanup::MARKERS),
-    ("clean_letters", cleanup::LETTERS),
+    ("clean_failed_messages", cleanup::FAILED_MESSAGES),
     ("hold_windows", cleanup::HOLD_WINDOWS),
     ("note_window", cleanup::NOTE_WINDOW),
     ("oldest_return", cleanup::OLDEST_RETURN),
@@ -138,7 +138,7 @@ fn micros(time: Duration) -> f64 {
     time.as_secs_f64().min(CENTURY) * 1e6
 }
 
-/// Returns the state that a failure leads to, and in how many microseconds the letter is due.
+/// Returns the state that a failure leads to, and in how many microseconds the failed message is due.
 fn after(failure: &Failure) -> (&'static str, Option<f64>) {
     match failure.next {
         Next::Retry(delay) => ("retrying", Some(micros(delay))),

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use messagekit::{Error, ErrorKind, Failure, Received, SetAsideOutcome};
 use sqlx::PgConnection;
 
+use super::failed_messages::Columns;
 use super::held_keys::{self, Held};
 use super::key_hash::key_hash;
-use super::letters::Columns;
 use super::{after, clean, count};
 use crate::SchemaName;
 use crate::error::from_sqlx;
@@ -24,10 +24,10 @@ ON CONFLICT ON CONSTRAINT processed_messages_pkey DO UPDATE
   SET outcome = excluded.outcome, generation = excluded.generation, earlier = p.generation, processed_at = now()
   WHERE p.outcome = 'done' AND p.generation < excluded.generation";
 
-/// Writes letters whose keys are locked, each behind what is open before it. Over an earlier letter only when that is closed:
-/// its marker was forgotten then, or a range is processed again.
-pub(crate) const LETTERS: &str = r#"
-INSERT INTO messagekit.dead_letters AS d
+/// Writes failed messages whose keys are locked, each behind what is open before it. Over an earlier failed message only when
+/// that is closed: its marker was forgotten then, or a range is processed again.
+pub(crate) const FAILED_MESSAGES: &str = r#"
+INSERT INTO messagekit.failed_messages AS d
   (consumer, message_id, topic, place_topic, partition, "offset", key, key_hash, parked, state, attempts, due, generation,
    event_type, headers, payload, kind, error, fingerprint)
 SELECT $1, b.id, b.topic, b.place_topic, b.partition, b."offset", b.key, b.key_hash, true,
@@ -38,7 +38,7 @@ SELECT $1, b.id, b.topic, b.place_topic, b.partition, b."offset", b.key, b.key_h
   b.event_type, b.headers, b.payload, $15, $16, $17
 FROM (
   SELECT u.*, row_number() OVER (PARTITION BY u.topic, u.key_hash ORDER BY u.partition, u."offset") > 1 OR coalesce((
-    SELECT true FROM messagekit.dead_letters o
+    SELECT true FROM messagekit.failed_messages o
     WHERE o.consumer = $1 AND o.topic = u.topic AND o.key_hash = u.key_hash AND o.parked
       AND o.state IN ('retrying', 'waiting', 'dead', 'replaying') AND (o.partition, o."offset") < (u.partition, u."offset")
     LIMIT 1), false) AS waits
@@ -91,7 +91,7 @@ pub(crate) async fn park_behind(
     }
     let keys = behind.iter().map(|received| key_of(received)).collect::<Result<Vec<_>, _>>()?;
     let held = held_keys::hold(&mut *connection, schema, consumer, &keys).await?;
-    if let Some(free) = held.iter().find(|held| held.letters == count_of(&keys, held)) {
+    if let Some(free) = held.iter().find(|held| held.failed_messages == count_of(&keys, held)) {
         // As head of the key it would block those that are claimed as fresh from now on.
         let error = Error::new(ErrorKind::Conflict, "the key was freed since the claim: claim again");
         return Err(error.with("topic", free.topic));
@@ -111,7 +111,7 @@ fn key_of(received: &Received) -> Result<(&str, i64), Error> {
     Ok((&received.message.topic, key_hash(key)))
 }
 
-/// Returns how many of the letters that were counted in are of this key.
+/// Returns how many of the failed messages that were counted in are of this key.
 fn count_of(keys: &[(&str, i64)], held: &Held<'_>) -> i64 {
     own(keys.iter().filter(|key| **key == (held.topic, held.hash)).count())
 }
@@ -120,7 +120,7 @@ fn own(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Returns for how many of the letters that were counted in, from the front, there is room.
+/// Returns for how many of the failed messages that were counted in, from the front, there is room.
 async fn fitting(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -138,7 +138,7 @@ async fn fitting(
         uncounted.counted(consumer, bounds, left_in_all - new);
     }
     let left = held.iter().map(|held| {
-        let left = i64::from(bounds.per_key) - (held.letters - count_of(keys, held));
+        let left = i64::from(bounds.per_key) - (held.failed_messages - count_of(keys, held));
         ((held.topic, held.hash), left)
     });
     let mut left: HashMap<(&str, i64), i64> = left.collect();
@@ -152,7 +152,7 @@ async fn fitting(
     Ok(keys.len())
 }
 
-/// Writes letters of messages whose markers and keys are in this transaction.
+/// Writes failed messages of messages whose markers and keys are in this transaction.
 async fn write(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -162,7 +162,7 @@ async fn write(
 ) -> Result<(), Error> {
     let columns = kept.iter().map(|received| Columns::of(received)).collect::<Result<Vec<_>, _>>()?;
     let (state, due_in) = after(failure);
-    let insert = sqlx::query(schema.sql(LETTERS))
+    let insert = sqlx::query(schema.sql(FAILED_MESSAGES))
         .bind(consumer)
         .bind(columns.iter().map(|of| of.id).collect::<Vec<_>>())
         .bind(columns.iter().map(|of| of.topic).collect::<Vec<_>>())
@@ -186,7 +186,7 @@ async fn write(
     }
     Err(Error::new(
         ErrorKind::Corrupt,
-        "a message that was claimed has an open dead letter: restore its marker or the letter",
+        "a message that was claimed has an open failed message: restore its marker or the failed message",
     )
     .with("messages", kept.len())
     .with("written", written))

@@ -35,7 +35,7 @@ ORDER BY b.id COLLATE "C"
 ON CONFLICT DO NOTHING RETURNING message_id, outcome"#;
 
 /// The same for ranges that are processed again. Held and discarded markers are left out beforehand: DO UPDATE would lock
-/// them before the handlers, while whoever resolves a letter locks them after. NOT EXISTS could be planned as a join over
+/// them before the handlers, while whoever resolves a failed message locks them after. NOT EXISTS could be planned as a join over
 /// all markers of the consumer, and that plan would be kept.
 pub(crate) const CLAIM_GENERATION: &str = r#"
 INSERT INTO messagekit.processed_messages AS p (consumer, message_id, day, outcome, generation)
@@ -54,8 +54,8 @@ ON CONFLICT ON CONSTRAINT processed_messages_pkey DO UPDATE
   WHERE p.outcome = 'done' AND p.generation < excluded.generation
 RETURNING message_id, outcome"#;
 
-/// Looks at the markers of what was not fresh; one that is gone has no outcome. A scalar for each, because for `= ANY` of an array
-/// that is not known the server may walk over all markers of the consumer, and that plan would be kept.
+/// Looks at the markers of what was not fresh; one that is gone has no outcome. A scalar for each, because for `= ANY` of an
+/// array that is not known the server may walk over all markers of the consumer, and that plan would be kept.
 pub(crate) const LOOK: &str = "
 SELECT b.id, (SELECT p.outcome FROM messagekit.processed_messages p
   WHERE p.consumer = $1 AND p.message_id = b.id AND p.day = messagekit.day_of(b.id))

@@ -1,10 +1,10 @@
-//! A consumer's own due letters: lease, run with what waits behind, resolve, fail, hand back.
+//! A consumer's own due failed messages: lease, run with what waits behind, resolve, fail, hand back.
 //!
 //! `due` is also the end of the lease, and `token` its fence: each lease and each act of an operator counts it up. A
 //! lease that was answered is over: `running_since` is null then.
 //!
-//! A letter is found by its number alone, and its marker by a scalar: plans that were made while the tables were small are
-//! kept, and would otherwise go through all letters or markers of the consumer.
+//! A failed message is found by its number alone, and its marker by a scalar: plans that were made while the tables were small
+//! are kept, and would otherwise go through all failed messages or markers of the consumer.
 
 use std::time::Duration;
 
@@ -14,25 +14,25 @@ use sqlx::{PgConnection, Row};
 
 use super::held_keys::{self, HeldKey};
 use super::key_hash::key_hash;
-use super::{after, clean, count, letter_row, micros};
+use super::{after, clean, count, failed_message_row, micros};
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
-/// Oldest due first, and nobody waits for a letter that another worker is just taking. A letter whose last run never came
-/// back counts a kill, unless it did not run alone: then that run counts for nothing, and it and those behind it run alone from
-/// now on. Of a key's parked letters only the first open one runs, whatever the states of the others say: one may have been
-/// brought back before it.
+/// Oldest due first, and nobody waits for a failed message that another worker is just taking. A failed message whose last run
+/// never came back counts a kill, unless it did not run alone: then that run counts for nothing, and it and those behind it run
+/// alone from now on. Of a key's parked failed messages only the first open one runs, whatever the states of the others say: one
+/// may have been brought back before it.
 pub(crate) const LEASE: &str = r#"
 WITH head AS MATERIALIZED (
-  SELECT d.id, d.due FROM messagekit.dead_letters d
+  SELECT d.id, d.due FROM messagekit.failed_messages d
   WHERE d.consumer = $1 AND d.state IN ('retrying', 'replaying') AND d.due <= now() AND (NOT d.parked OR (
-    SELECT true FROM messagekit.dead_letters o
+    SELECT true FROM messagekit.failed_messages o
     WHERE o.consumer = d.consumer AND o.topic = d.topic AND o.key_hash = d.key_hash AND o.parked
       AND o.state IN ('retrying', 'waiting', 'dead', 'replaying') AND (o.partition, o."offset") < (d.partition, d."offset")
     LIMIT 1) IS NULL)
   ORDER BY d.due LIMIT $2 FOR UPDATE OF d SKIP LOCKED),
 leased AS (
-  UPDATE messagekit.dead_letters d
+  UPDATE messagekit.failed_messages d
   SET due = now() + $3 * interval '1 microsecond',
     kills = d.kills + (d.running_since IS NOT NULL AND d.run_length = 1)::int,
     alone = CASE WHEN d.running_since IS NULL THEN d.alone ELSE greatest(d.alone, d.run_length) END, run_length = 1,
@@ -42,11 +42,11 @@ leased AS (
     d.place_topic, d.partition, d."offset", d.key, d.headers, d.payload, head.due AS was_due)
 SELECT * FROM leased ORDER BY was_due, id"#;
 
-/// Several only where the next open letter of the key waits: one that runs alone is blamed for the end of its process.
+/// Several only where the next open failed message of the key waits: one that runs alone is blamed for the end of its process.
 pub(crate) const BEGIN_RUN: &str = r#"
-UPDATE messagekit.dead_letters d SET due = now() + $5 * interval '1 microsecond',
+UPDATE messagekit.failed_messages d SET due = now() + $5 * interval '1 microsecond',
   run_length = CASE WHEN (
-    SELECT o.state FROM messagekit.dead_letters o
+    SELECT o.state FROM messagekit.failed_messages o
     WHERE o.consumer = $1 AND o.topic = d.topic AND o.key_hash = d.key_hash AND o.parked
       AND o.state IN ('retrying', 'waiting', 'dead', 'replaying')
       AND (o.partition, o."offset", o.id) > (d.partition, d."offset", d.id)
@@ -54,15 +54,15 @@ UPDATE messagekit.dead_letters d SET due = now() + $5 * interval '1 microsecond'
 WHERE d.id = $2 AND d.token = $3 AND d.running_since IS NOT NULL AND (d.consumer = $1) IS TRUE
 RETURNING d.run_length"#;
 
-/// The letters that wait behind another one of their key, as far as the first that does not wait or is too much.
+/// The failed messages that wait behind another one of their key, as far as the first that does not wait or is too much.
 pub(crate) const FOLLOWERS: &str = r#"
 SELECT f.id, f.token, f.attempts, f.kills, f.message_id, f.topic, f.place_topic, f.partition, f."offset", f.key, f.headers,
   f.payload
 FROM (
   SELECT o.*, bool_and(o.state = 'waiting') OVER upto AS waits, sum(octet_length(o.payload)) OVER upto AS bytes
-  FROM messagekit.dead_letters h
+  FROM messagekit.failed_messages h
   CROSS JOIN LATERAL (
-    SELECT d.* FROM messagekit.dead_letters d
+    SELECT d.* FROM messagekit.failed_messages d
     WHERE d.consumer = $1 AND d.topic = h.topic AND d.key_hash = h.key_hash AND d.parked
       AND d.state IN ('retrying', 'waiting', 'dead', 'replaying')
       AND (d.partition, d."offset", d.id) > (h.partition, h."offset", h.id)
@@ -71,31 +71,32 @@ FROM (
   WINDOW upto AS (ORDER BY o.partition, o."offset", o.id ROWS UNBOUNDED PRECEDING)) f
 WHERE f.waits AND f.bytes <= $4 ORDER BY f.partition, f."offset", f.id"#;
 
-/// The letter first and its marker last: whoever claims a late duplicate waits from here to the commit, no longer.
+/// The failed message first and its marker last: whoever claims a late duplicate waits from here to the commit, no longer.
 pub(crate) const RESOLVE: &str = "
-WITH letter AS (
-  UPDATE messagekit.dead_letters
+WITH failed_message AS (
+  UPDATE messagekit.failed_messages
   SET state = 'resolved', due = NULL, running_since = NULL, changed_at = clock_timestamp()
   WHERE id = $2 AND token = $3 AND running_since IS NOT NULL AND (consumer = $1) IS TRUE
   RETURNING message_id),
 marker AS (
   UPDATE messagekit.processed_messages p SET outcome = 'done', processed_at = now()
-  WHERE p.consumer = $1 AND p.message_id = (SELECT message_id FROM letter) AND p.outcome = 'held'
+  WHERE p.consumer = $1 AND p.message_id = (SELECT message_id FROM failed_message) AND p.outcome = 'held'
   RETURNING 1)
-SELECT (SELECT count(*) FROM letter), (SELECT count(*) FROM marker)";
+SELECT (SELECT count(*) FROM failed_message), (SELECT count(*) FROM marker)";
 
-/// The same of a parked letter, whose key is locked: the next one of the key is due, and a key that holds nothing is forgotten.
+/// The same of a parked failed message, whose key is locked: the next one of the key is due, and a key that holds nothing is
+/// forgotten.
 pub(crate) const RESOLVE_PARKED: &str = r#"
-WITH letter AS (
-  UPDATE messagekit.dead_letters
+WITH failed_message AS (
+  UPDATE messagekit.failed_messages
   SET state = 'resolved', due = NULL, running_since = NULL, changed_at = clock_timestamp()
   WHERE id = $2 AND token = $3 AND running_since IS NOT NULL AND (consumer = $1) IS TRUE
   RETURNING message_id),
 next AS (
-  UPDATE messagekit.dead_letters d
+  UPDATE messagekit.failed_messages d
   SET state = 'retrying', due = now(), alone = greatest(d.alone, $6), changed_at = clock_timestamp()
   WHERE d.state = 'waiting' AND d.id = (
-    SELECT o.id FROM messagekit.dead_letters o
+    SELECT o.id FROM messagekit.failed_messages o
     WHERE o.consumer = $1 AND o.topic = $4 AND o.key_hash = $5 AND o.parked
       AND o.state IN ('retrying', 'waiting', 'dead', 'replaying') AND o.id <> $2
     ORDER BY o.partition, o."offset" LIMIT 1)),
@@ -103,14 +104,15 @@ free AS (
   DELETE FROM messagekit.held_keys WHERE consumer = $1 AND topic = $4 AND key_hash = $5 AND count = 0),
 marker AS (
   UPDATE messagekit.processed_messages p SET outcome = 'done', processed_at = now()
-  WHERE p.consumer = $1 AND p.message_id = (SELECT message_id FROM letter) AND p.outcome = 'held'
+  WHERE p.consumer = $1 AND p.message_id = (SELECT message_id FROM failed_message) AND p.outcome = 'held'
   RETURNING 1)
-SELECT (SELECT count(*) FROM letter), (SELECT count(*) FROM marker)"#;
+SELECT (SELECT count(*) FROM failed_message), (SELECT count(*) FROM marker)"#;
 
-/// The same of a parked letter and those that wait behind it; which letter of the key is due next is asked in a later statement.
+/// The same of a parked failed message and those that wait behind it; which failed message of the key is due next is asked in a
+/// later statement.
 pub(crate) const RESOLVE_RUN: &str = "
-WITH letter AS (
-  UPDATE messagekit.dead_letters d
+WITH failed_message AS (
+  UPDATE messagekit.failed_messages d
   SET state = 'resolved', due = NULL, running_since = NULL, attempts = d.attempts + (d.state = 'waiting')::int,
     changed_at = clock_timestamp()
   WHERE d.id = ANY($3::bigint[]) AND d.token = ($4::bigint[])[array_position($3::bigint[], d.id)]
@@ -118,13 +120,13 @@ WITH letter AS (
   RETURNING message_id),
 marker AS (
   UPDATE messagekit.processed_messages p SET outcome = 'done', processed_at = now()
-  WHERE p.consumer = $1 AND p.message_id = ANY(ARRAY(SELECT message_id FROM letter)) AND p.outcome = 'held'
+  WHERE p.consumer = $1 AND p.message_id = ANY(ARRAY(SELECT message_id FROM failed_message)) AND p.outcome = 'held'
   RETURNING 1)
-SELECT (SELECT count(*) FROM letter), (SELECT count(*) FROM marker)";
+SELECT (SELECT count(*) FROM failed_message), (SELECT count(*) FROM marker)";
 
-/// A letter that a person had asked to run again is dead at once.
+/// A failed message that a person had asked to run again is dead at once.
 pub(crate) const FAIL: &str = "
-UPDATE messagekit.dead_letters
+UPDATE messagekit.failed_messages
 SET state = CASE WHEN state = 'replaying' THEN 'dead' ELSE $4 END,
   due = CASE WHEN state = 'replaying' THEN NULL ELSE now() + $5 * interval '1 microsecond' END,
   changed_at = CASE WHEN state = $4 THEN changed_at ELSE clock_timestamp() END,
@@ -132,11 +134,11 @@ SET state = CASE WHEN state = 'replaying' THEN 'dead' ELSE $4 END,
 WHERE id = $2 AND token = $3 AND running_since IS NOT NULL AND (consumer = $1) IS TRUE";
 
 pub(crate) const HAND_BACK: &str = "
-UPDATE messagekit.dead_letters
+UPDATE messagekit.failed_messages
 SET due = now() + $4 * interval '1 microsecond', running_since = NULL, attempts = attempts - 1
 WHERE id = $2 AND token = $3 AND running_since IS NOT NULL AND (consumer = $1) IS TRUE";
 
-/// Leases letters that are due.
+/// Leases failed messages that are due.
 pub(crate) async fn lease(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -150,9 +152,9 @@ pub(crate) async fn lease(
 }
 
 pub(super) fn leased_of(row: &PgRow) -> Result<Leased, Error> {
-    let kept = letter_row::read(row)?;
+    let kept = failed_message_row::read(row)?;
     Ok(Leased {
-        letter: kept.id,
+        failed_message: kept.id,
         token: row.try_get("token").map_err(from_sqlx)?,
         attempt: kept.attempts,
         kills: kept.kills,
@@ -163,7 +165,7 @@ pub(super) fn leased_of(row: &PgRow) -> Result<Leased, Error> {
     })
 }
 
-/// Notes how many letters may run together in a lease, one where nothing waits behind it, and renews the lease.
+/// Notes how many failed messages may run together in a lease, one where nothing waits behind it, and renews the lease.
 pub(crate) async fn begin_run(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -174,7 +176,7 @@ pub(crate) async fn begin_run(
 ) -> Result<Option<u32>, Error> {
     let begin = sqlx::query_scalar(schema.sql(BEGIN_RUN))
         .bind(consumer)
-        .bind(leased.letter)
+        .bind(leased.failed_message)
         .bind(leased.token)
         .bind(count(most))
         .bind(micros(lease));
@@ -182,30 +184,31 @@ pub(crate) async fn begin_run(
     Ok(length.map(i32::unsigned_abs))
 }
 
-/// Returns the letters that wait behind another one of their key.
+/// Returns the failed messages that wait behind another one of their key.
 pub(crate) async fn followers(
     connection: &mut PgConnection,
     schema: &SchemaName,
     consumer: &str,
-    letter: i64,
+    failed_message: i64,
     messages: u32,
     bytes: u64,
 ) -> Result<Vec<Follower>, Error> {
     let followers = sqlx::query(schema.sql(FOLLOWERS))
         .bind(consumer)
-        .bind(letter)
+        .bind(failed_message)
         .bind(i64::from(messages))
         .bind(i64::try_from(bytes).unwrap_or(i64::MAX));
     let rows = followers.fetch_all(connection).await.map_err(from_sqlx)?;
     let read = |row: &PgRow| {
-        let kept = letter_row::read(row)?;
+        let kept = failed_message_row::read(row)?;
         let token = row.try_get("token").map_err(from_sqlx)?;
-        Ok(Follower { letter: kept.id, token, attempt: kept.attempts + 1, received: kept.received })
+        Ok(Follower { failed_message: kept.id, token, attempt: kept.attempts + 1, received: kept.received })
     };
     rows.iter().map(read).collect()
 }
 
-/// Marks letters and messages as applied; false when the lease is no longer this one, or a follower does not wait any more.
+/// Marks failed messages and messages as applied; false when the lease is no longer this one, or a follower does not wait any
+/// more.
 pub(crate) async fn resolve(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -214,43 +217,45 @@ pub(crate) async fn resolve(
     followers: &[Follower],
 ) -> Result<bool, Error> {
     let topic = &*leased.received.message.topic;
-    let letters = i64::try_from(followers.len()).unwrap_or(i64::MAX).saturating_add(1);
+    let failed_messages = i64::try_from(followers.len()).unwrap_or(i64::MAX).saturating_add(1);
     let hash = leased.received.message.key.as_deref().filter(|_| leased.parked).map(key_hash);
     if let Some(hash) = hash {
-        // The key before its letters, and in a statement of its own: one that waited for the key and looked at the letters
-        // would not see what the last holder has written. Without a row, somebody else has closed the last of them.
-        if !held_keys::let_go(connection, schema, consumer, topic, hash, letters).await? {
+        // The key before its failed messages, and in a statement of its own: one that waited for the key and looked at the failed
+        // messages would not see what the last holder has written. Without a row, somebody else has closed the last of them.
+        if !held_keys::let_go(connection, schema, consumer, topic, hash, failed_messages).await? {
             return Ok(false);
         }
     }
     let resolve = match hash {
-        None => sqlx::query(schema.sql(RESOLVE)).bind(consumer).bind(leased.letter).bind(leased.token),
+        None => {
+            sqlx::query(schema.sql(RESOLVE)).bind(consumer).bind(leased.failed_message).bind(leased.token)
+        }
         Some(hash) if followers.is_empty() => {
             let resolve = sqlx::query(schema.sql(RESOLVE_PARKED));
             let resolve =
-                resolve.bind(consumer).bind(leased.letter).bind(leased.token).bind(topic).bind(hash);
+                resolve.bind(consumer).bind(leased.failed_message).bind(leased.token).bind(topic).bind(hash);
             resolve.bind(count(leased.alone.saturating_sub(1)))
         }
         Some(_) => {
-            let head = (leased.letter, leased.token);
-            let behind = followers.iter().map(|follower| (follower.letter, follower.token));
+            let head = (leased.failed_message, leased.token);
+            let behind = followers.iter().map(|follower| (follower.failed_message, follower.token));
             let (numbers, tokens): (Vec<i64>, Vec<i64>) = std::iter::once(head).chain(behind).unzip();
-            // A plan of the day when there were no letters would be kept, and go through all of them.
+            // A plan of the day when there were no failed messages would be kept, and go through all of them.
             let resolve = sqlx::query(schema.sql(RESOLVE_RUN)).persistent(false);
-            resolve.bind(consumer).bind(leased.letter).bind(numbers).bind(tokens)
+            resolve.bind(consumer).bind(leased.failed_message).bind(numbers).bind(tokens)
         }
     };
     let row = resolve.fetch_one(&mut *connection).await.map_err(from_sqlx)?;
     let written = |index: usize| row.try_get::<i64, _>(index).map_err(from_sqlx);
     let (resolved, marked) = (written(0)?, written(1)?);
-    if resolved != letters {
+    if resolved != failed_messages {
         return Ok(false);
     }
-    if marked != letters {
-        return Err(Error::new(ErrorKind::Corrupt, "letter is open but its message is not held")
-            .with("letter", leased.letter)
+    if marked != failed_messages {
+        return Err(Error::new(ErrorKind::Corrupt, "failed message is open but its message is not held")
+            .with("failed_message", leased.failed_message)
             .with("id", &leased.received.id)
-            .with("run_length", letters));
+            .with("run_length", failed_messages));
     }
     if let Some(hash) = hash.filter(|_| !followers.is_empty()) {
         let key = HeldKey { consumer: consumer.to_owned(), topic: topic.to_owned(), hash };
@@ -270,7 +275,7 @@ pub(crate) async fn fail(
     let (state, due_in) = after(failure);
     let fail = sqlx::query(schema.sql(FAIL))
         .bind(consumer)
-        .bind(leased.letter)
+        .bind(leased.failed_message)
         .bind(leased.token)
         .bind(state)
         .bind(due_in)
@@ -290,7 +295,7 @@ pub(crate) async fn hand_back(
 ) -> Result<bool, Error> {
     let back = sqlx::query(schema.sql(HAND_BACK))
         .bind(consumer)
-        .bind(leased.letter)
+        .bind(leased.failed_message)
         .bind(leased.token)
         .bind(micros(delay));
     Ok(back.execute(connection).await.map_err(from_sqlx)?.rows_affected() == 1)

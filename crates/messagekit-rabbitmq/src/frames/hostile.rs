@@ -77,9 +77,9 @@ fn an_account_of_deaths_may_be_as_deep_as_any_header_and_no_deeper() {
     }
 }
 
-/// RabbitMQ cuts off what it says at 252 bytes, also where a letter has more than one.
+/// RabbitMQ cuts off what it says at 252 bytes, also where a failed message has more than one.
 #[test]
-fn what_the_broker_says_when_it_closes_can_be_read_where_it_is_cut_off_inside_a_letter() {
+fn what_the_broker_says_when_it_closes_can_be_read_where_it_is_cut_off_inside_a_failed_message() {
     for method in [[0, 10, 0, 50], [0, 20, 0, 40]] {
         let said =
             |text: &[u8]| frame(1, &[&method[..], &[1, 148], &header(text, b""), &[0, 50, 0, 10]].concat());

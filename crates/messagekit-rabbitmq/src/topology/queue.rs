@@ -37,7 +37,7 @@ impl Queue {
         }
     }
 
-    /// Names a queue for dead letters: it has no limit of deliveries, because there is nowhere else to go.
+    /// Names a queue for failed messages: it has no limit of deliveries, because there is nowhere else to go.
     pub fn dead_letters(name: impl Into<String>) -> Self {
         Self { delivery_limit: NO_LIMIT, ..Self::quorum(name) }
     }

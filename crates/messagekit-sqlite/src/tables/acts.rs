@@ -1,6 +1,6 @@
-//! What a person does with letters: each act a compare-and-set that takes the marker of the message with it.
+//! What a person does with failed messages: each act a compare-and-set that takes the marker of the message with it.
 
-use messagekit::{Act, Acted, Actor, Error, ErrorKind, LetterState};
+use messagekit::{Act, Acted, Actor, Error, ErrorKind, FailedMessageState};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::audit;
@@ -8,7 +8,7 @@ use super::held_keys::{self, HeldKey, head_of};
 use super::processed::{DISCARDED, HELD, put_marker};
 use crate::error::from_sqlite;
 
-/// Acts on letters, answers for each in order, and writes one row of the audit.
+/// Acts on failed messages, answers for each in order, and writes one row of the audit.
 pub(crate) fn act(
     conn: &Connection,
     act: Act,
@@ -24,23 +24,23 @@ pub(crate) fn act(
 
 /// What a broker kept and nobody said where to send it cannot be run again.
 const RETRY: &str = "
-UPDATE messagekit_dead_letters
+UPDATE messagekit_failed_messages
 SET state = 'replaying', due = ?2, attempts = 0, kills = 0, running_since = NULL, token = token + 1, changed_at = ?2
 WHERE id = ?1 AND state = 'dead' AND (origin = 'store' OR return_to IS NOT NULL)
 RETURNING consumer_id, message_id, parked, topic, key";
 
 /// Also while its handler runs: the token keeps the handler from resolving it.
 const DISCARD: &str = "
-UPDATE messagekit_dead_letters AS d
+UPDATE messagekit_failed_messages AS d
 SET state = 'discarded', due = NULL, running_since = NULL, token = token + 1, changed_at = ?2
 WHERE id = ?1 AND state NOT IN ('resolved', 'discarded') AND NOT EXISTS (
   SELECT 1 FROM messagekit_processed_messages m
   WHERE m.consumer_id = d.consumer_id AND m.message_id = d.message_id AND m.outcome <> ?3)
 RETURNING consumer_id, message_id, parked, topic, key";
 
-/// As a discard: only where the message's marker stands as the letter does, or was taken away by retention.
+/// As a discard: only where the message's marker stands as the failed message does, or was taken away by retention.
 const UNDO: &str = "
-UPDATE messagekit_dead_letters AS d SET state = 'dead', token = token + 1, changed_at = ?2
+UPDATE messagekit_failed_messages AS d SET state = 'dead', token = token + 1, changed_at = ?2
 WHERE id = ?1 AND state = 'discarded' AND NOT EXISTS (
   SELECT 1 FROM messagekit_processed_messages m
   WHERE m.consumer_id = d.consumer_id AND m.message_id = d.message_id AND m.outcome <> ?3)
@@ -49,11 +49,11 @@ RETURNING consumer_id, message_id, parked, topic, key";
 /// One that has never run needs no person to run: at once, or when what is open before it in its key is closed.
 pub(super) fn reopen_sql() -> String {
     let before = format!(
-        "(SELECT (h.partition, h.offset) < (d.partition, d.offset) FROM messagekit_dead_letters h WHERE h.id = {})",
+        "(SELECT (h.partition, h.offset) < (d.partition, d.offset) FROM messagekit_failed_messages h WHERE h.id = {})",
         head_of("d.consumer_id", "d.topic", "d.key")
     );
     format!(
-        "UPDATE messagekit_dead_letters AS d
+        "UPDATE messagekit_failed_messages AS d
          SET state = CASE WHEN {before} THEN 'waiting' ELSE 'retrying' END, due = CASE WHEN {before} THEN NULL ELSE ?2 END
          WHERE id = ?1 AND state = 'dead' AND parked = 1 AND attempts = 0"
     )
@@ -88,7 +88,7 @@ fn act_on(conn: &Connection, act: Act, id: i64, now: i64) -> Result<Acted, Error
     Ok(Acted::Done)
 }
 
-/// A letter that an act has moved.
+/// A failed message that an act has moved.
 struct Moved {
     consumer: i64,
     message: String,
@@ -116,16 +116,16 @@ impl Moved {
 
 fn refused(conn: &Connection, act: Act, id: i64) -> Result<Acted, Error> {
     let state: Option<String> = conn
-        .prepare_cached("SELECT state FROM messagekit_dead_letters WHERE id = ?1")
+        .prepare_cached("SELECT state FROM messagekit_failed_messages WHERE id = ?1")
         .and_then(|mut select| select.query_row([id], |row| row.get(0)).optional())
         .map_err(from_sqlite)?;
-    match state.map(|state| state.parse::<LetterState>()) {
+    match state.map(|state| state.parse::<FailedMessageState>()) {
         None => Ok(Acted::NotFound),
         // The state would allow it, so the marker did not.
         Some(Ok(state)) if act != Act::Retry && act.of(state).is_some() => Ok(Acted::Settled),
         Some(Ok(state)) => Ok(Acted::WrongState(state)),
-        Some(Err(error)) => Err(Error::new(ErrorKind::Corrupt, "stored letter has an unknown state")
-            .with("letter", id)
+        Some(Err(error)) => Err(Error::new(ErrorKind::Corrupt, "stored failed message has an unknown state")
+            .with("failed_message", id)
             .caused_by(error)),
     }
 }

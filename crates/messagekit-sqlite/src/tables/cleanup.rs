@@ -76,10 +76,10 @@ pub(crate) fn begins(conn: &Connection, now: i64) -> Result<Vec<(String, i64)>> 
     .collect()
 }
 
-/// Returns when the oldest open letter was written down that goes back to one of the topics.
+/// Returns when the oldest open failed message was written down that goes back to one of the topics.
 pub(crate) fn oldest_return(conn: &Connection, topics: &[Arc<str>]) -> Result<Option<i64>> {
     let mut select = conn.prepare_cached(
-        "SELECT min(set_aside_at) FROM messagekit_dead_letters
+        "SELECT min(set_aside_at) FROM messagekit_failed_messages
          WHERE return_to = ?1 AND state IN ('retrying', 'waiting', 'dead', 'replaying')",
     )?;
     let mut oldest: Option<i64> = None;
@@ -121,7 +121,7 @@ pub(crate) fn markers(
     };
     let old = "FROM messagekit_processed_messages AS m
          WHERE consumer_id = ?1 AND message_id > ?2 AND message_id <= ?3 AND processed_at < ?4
-           AND (outcome = ?5 OR outcome = ?6 AND NOT EXISTS (SELECT 1 FROM messagekit_dead_letters d
+           AND (outcome = ?5 OR outcome = ?6 AND NOT EXISTS (SELECT 1 FROM messagekit_failed_messages d
              WHERE d.consumer_id = m.consumer_id AND d.message_id = m.message_id))";
     let values = (consumer, &from, &last, before, DONE, DISCARDED);
     if !is_trial {
@@ -144,15 +144,20 @@ fn note_removed(conn: &Connection, consumer: i64, newest: Option<i64>) -> Result
     .map(drop)
 }
 
-/// Goes through the letters behind a number.
-pub(crate) fn letters(conn: &Connection, after: i64, before: i64, is_trial: bool) -> Result<Stretch<i64>> {
+/// Goes through the failed messages behind a number.
+pub(crate) fn failed_messages(
+    conn: &Connection,
+    after: i64,
+    before: i64,
+    is_trial: bool,
+) -> Result<Stretch<i64>> {
     let last: Option<i64> = conn
         .prepare_cached(
-            "SELECT max(id) FROM (SELECT id FROM messagekit_dead_letters WHERE id > ?1 ORDER BY id LIMIT ?2)",
+            "SELECT max(id) FROM (SELECT id FROM messagekit_failed_messages WHERE id > ?1 ORDER BY id LIMIT ?2)",
         )?
         .query_row((after, ROWS), |row| row.get(0))?;
     let Some(last) = last else { return Ok(Stretch { removed: 0, next: None }) };
-    let old = "FROM messagekit_dead_letters
+    let old = "FROM messagekit_failed_messages
          WHERE id > ?1 AND id <= ?2 AND state IN ('resolved', 'discarded') AND changed_at < ?3";
     let removed = remove(conn, old, (after, last, before), is_trial)?;
     Ok(Stretch { removed, next: Some(last) })

@@ -1,12 +1,12 @@
 //! Keys that are held.
 //!
-//! A key is held while an open letter of it is parked: an index of those letters says so, and no table of its own that
-//! could tell otherwise. The first of them by partition and offset is the head, the only one that may run. With one writer
+//! A key is held while an open failed message of it is parked: an index of those failed messages says so, and no table of its own
+//! that could tell otherwise. The first of them by partition and offset is the head, the only one that may run. With one writer
 //! what a statement sees stays so until the commit: no row is locked for a key, and no claim looks twice.
 
 use rusqlite::{Connection, OptionalExtension, Result};
 
-/// Which letters hold keys: the words of their index, or SQLite does not use it.
+/// Which failed messages hold keys: the words of their index, or SQLite does not use it.
 pub(super) const PARKED: &str = "parked = 1 AND state NOT IN ('resolved', 'discarded')";
 
 /// A key of a topic, of one consumer.
@@ -20,7 +20,7 @@ pub(crate) struct HeldKey<'a> {
 /// Returns a subquery for the head of a key, given the expressions of its consumer, topic and key.
 pub(super) fn head_of(consumer: &str, topic: &str, key: &str) -> String {
     format!(
-        "(SELECT id FROM messagekit_dead_letters INDEXED BY messagekit_dead_letters_key
+        "(SELECT id FROM messagekit_failed_messages INDEXED BY messagekit_failed_messages_key
           WHERE consumer_id = {consumer} AND topic = {topic} AND key = {key} AND {PARKED}
           ORDER BY partition, offset, id LIMIT 1)"
     )
@@ -36,19 +36,19 @@ pub(crate) fn holds(conn: &Connection, key: HeldKey<'_>) -> Result<bool> {
     Ok(count_of(conn, key, 1)? > 0)
 }
 
-/// Counts the letters that hold keys of the consumer, as far as `most`.
+/// Counts the failed messages that hold keys of the consumer, as far as `most`.
 pub(super) fn count(conn: &Connection, consumer: i64, most: u32) -> Result<u32> {
     conn.prepare_cached(&count_sql())?.query_row((consumer, most), |row| row.get(0))
 }
 
 pub(super) fn count_sql() -> String {
     format!(
-        "SELECT count(*) FROM (SELECT 1 FROM messagekit_dead_letters INDEXED BY messagekit_dead_letters_key
+        "SELECT count(*) FROM (SELECT 1 FROM messagekit_failed_messages INDEXED BY messagekit_failed_messages_key
          WHERE consumer_id = ?1 AND {PARKED} LIMIT ?2)"
     )
 }
 
-/// Counts the letters that hold the key, as far as `most`.
+/// Counts the failed messages that hold the key, as far as `most`.
 pub(super) fn count_of(conn: &Connection, key: HeldKey<'_>, most: u32) -> Result<u32> {
     let parameters = (key.consumer, key.topic, key.key, most);
     conn.prepare_cached(&count_of_sql())?.query_row(parameters, |row| row.get(0))
@@ -56,12 +56,12 @@ pub(super) fn count_of(conn: &Connection, key: HeldKey<'_>, most: u32) -> Result
 
 pub(super) fn count_of_sql() -> String {
     format!(
-        "SELECT count(*) FROM (SELECT 1 FROM messagekit_dead_letters INDEXED BY messagekit_dead_letters_key
+        "SELECT count(*) FROM (SELECT 1 FROM messagekit_failed_messages INDEXED BY messagekit_failed_messages_key
          WHERE consumer_id = ?1 AND topic = ?2 AND key = ?3 AND {PARKED} LIMIT ?4)"
     )
 }
 
-/// Returns whether an open letter of the key stands before this place.
+/// Returns whether an open failed message of the key stands before this place.
 pub(super) fn is_before(conn: &Connection, key: HeldKey<'_>, partition: i32, offset: i64) -> Result<bool> {
     let before = conn
         .prepare_cached(&is_before_sql())?
@@ -72,17 +72,17 @@ pub(super) fn is_before(conn: &Connection, key: HeldKey<'_>, partition: i32, off
 
 pub(super) fn is_before_sql() -> String {
     format!(
-        "SELECT (partition, offset) < (?4, ?5) FROM messagekit_dead_letters WHERE id = {}",
+        "SELECT (partition, offset) < (?4, ?5) FROM messagekit_failed_messages WHERE id = {}",
         head_of("?1", "?2", "?3")
     )
 }
 
-/// Returns the numbers of the first letters behind another one of their key, with what says whether they wait and how large they
-/// are.
+/// Returns the numbers of the first failed messages behind another one of their key, with what says whether they wait and how
+/// large they are.
 pub(super) fn behind_sql() -> &'static str {
     "SELECT d.id, d.state = 'waiting', length(d.payload)
-     FROM messagekit_dead_letters first
-     CROSS JOIN messagekit_dead_letters d INDEXED BY messagekit_dead_letters_key
+     FROM messagekit_failed_messages first
+     CROSS JOIN messagekit_failed_messages d INDEXED BY messagekit_failed_messages_key
      WHERE first.id = ?2 AND first.consumer_id = ?1
        AND d.consumer_id = ?1 AND d.topic = first.topic AND d.key = first.key
        AND d.parked = 1 AND d.state NOT IN ('resolved', 'discarded')
@@ -90,15 +90,15 @@ pub(super) fn behind_sql() -> &'static str {
      ORDER BY d.partition, d.offset, d.id LIMIT ?3"
 }
 
-/// Lets the head of the key run if it waits, and so many one at a time from there. For whoever has closed a letter of it: where
-/// none is left, the key is free.
+/// Lets the head of the key run if it waits, and so many one at a time from there. For whoever has closed a failed message of it:
+/// where none is left, the key is free.
 pub(super) fn promote(conn: &Connection, key: HeldKey<'_>, alone: u32, now: i64) -> Result<()> {
     conn.prepare_cached(&promote_sql())?.execute((key.consumer, key.topic, key.key, now, alone)).map(drop)
 }
 
 pub(super) fn promote_sql() -> String {
     format!(
-        "UPDATE messagekit_dead_letters SET state = 'retrying', due = ?4, changed_at = ?4, alone = max(alone, ?5)
+        "UPDATE messagekit_failed_messages SET state = 'retrying', due = ?4, changed_at = ?4, alone = max(alone, ?5)
          WHERE id = {} AND state = 'waiting'",
         head_of("?1", "?2", "?3")
     )

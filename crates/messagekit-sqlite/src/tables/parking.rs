@@ -1,14 +1,15 @@
-//! Letters that keep later messages of their key behind them.
+//! Failed messages that keep later messages of their key behind them.
 
 use std::collections::HashMap;
 
 use messagekit::{
-    Error, ErrorKind, Failure, FailureKind, LetterState, Next, ParkingRoom, Place, Received, SetAsideOutcome,
+    Error, ErrorKind, FailedMessageState, Failure, FailureKind, Next, ParkingRoom, Place, Received,
+    SetAsideOutcome,
 };
 use rusqlite::Connection;
 
+use super::failed_messages::{self, Entry, Way};
 use super::held_keys::{self, HeldKey};
-use super::letters::{self, Entry, Way};
 use super::processed;
 use crate::error::from_sqlite;
 
@@ -29,12 +30,12 @@ pub(crate) fn park(
         return Ok(SetAsideOutcome::Full);
     }
     processed::hold(conn, consumer, &received.id, failure.generation, now).map_err(from_sqlite)?;
-    let standing = standing(conn, key, place, letters::after(failure, now))?;
+    let standing = standing(conn, key, place, failed_messages::after(failure, now))?;
     keep(conn, key, received, failure, standing, now)?;
     Ok(SetAsideOutcome::SetAside)
 }
 
-/// Keeps messages that were claimed behind the letters of their keys, and returns for how many there is room.
+/// Keeps messages that were claimed behind the failed messages of their keys, and returns for how many there is room.
 pub(crate) fn park_behind(
     conn: &Connection,
     consumer: i64,
@@ -50,13 +51,13 @@ pub(crate) fn park_behind(
             return Ok(index);
         }
         // Where nothing is before it any more, it has never run and may at once.
-        let standing = standing(conn, key, place, (LetterState::Retrying, Some(now)))?;
+        let standing = standing(conn, key, place, (FailedMessageState::Retrying, Some(now)))?;
         keep(conn, key, received, &failure, standing, now)?;
     }
     Ok(behind.len())
 }
 
-/// What the letter of a message says that has not run.
+/// What the failed message of a message says that has not run.
 fn waits() -> Failure {
     let failure = Failure::permanent(FailureKind::Behind, "waits for an earlier message of its key");
     Failure { attempts: 0, next: Next::Retry(std::time::Duration::ZERO), ..failure }
@@ -76,15 +77,15 @@ fn of(consumer: i64, received: &Received) -> Result<(HeldKey<'_>, &Place), Error
     Ok((HeldKey { consumer, topic: &message.topic, key }, place))
 }
 
-/// Returns how a letter stands that is opened at a place of its key: it waits while one is open before it.
+/// Returns how a failed message stands that is opened at a place of its key: it waits while one is open before it.
 fn standing(
     conn: &Connection,
     key: HeldKey<'_>,
     place: &Place,
-    alone: (LetterState, Option<i64>),
-) -> Result<(LetterState, Option<i64>), Error> {
+    alone: (FailedMessageState, Option<i64>),
+) -> Result<(FailedMessageState, Option<i64>), Error> {
     let waits = held_keys::is_before(conn, key, place.partition, place.offset).map_err(from_sqlite)?;
-    Ok(if waits { (LetterState::Waiting, None) } else { alone })
+    Ok(if waits { (FailedMessageState::Waiting, None) } else { alone })
 }
 
 fn keep(
@@ -92,11 +93,11 @@ fn keep(
     key: HeldKey<'_>,
     received: &Received,
     failure: &Failure,
-    (state, due): (LetterState, Option<i64>),
+    (state, due): (FailedMessageState, Option<i64>),
     now: i64,
 ) -> Result<(), Error> {
     let entry = Entry { way: &Way::default(), received, failure, parked: true, state, due };
-    letters::insert(conn, key.consumer, &entry, now)
+    failed_messages::insert(conn, key.consumer, &entry, now)
 }
 
 /// What is left of the room, in one transaction.
@@ -113,7 +114,7 @@ impl<'a> Room<'a> {
         Ok(Self { per_key, in_all: in_all.saturating_sub(taken), of_keys: HashMap::new() })
     }
 
-    /// Takes the room of one letter; false where there is none.
+    /// Takes the room of one failed message; false where there is none.
     fn take(&mut self, conn: &Connection, key: HeldKey<'a>) -> Result<bool, Error> {
         if !self.of_keys.contains_key(&key) {
             let taken = held_keys::count_of(conn, key, self.per_key).map_err(from_sqlite)?;

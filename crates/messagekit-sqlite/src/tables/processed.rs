@@ -11,7 +11,7 @@ pub(super) const DONE: i64 = 0;
 pub(super) const HELD: i64 = 1;
 pub(super) const DISCARDED: i64 = 2;
 
-/// Claims messages in order. One whose key is held is claimed as held, to be kept behind the letters of its key.
+/// Claims messages in order. One whose key is held is claimed as held, to be kept behind the failed messages of its key.
 ///
 /// One cached statement per message: as quick as one statement over all of them, and the second copy of an id inside a
 /// call finds the first.
@@ -85,7 +85,7 @@ pub(crate) fn generation(conn: &Connection, consumer: i64, id: &MessageId) -> Re
     .optional()
 }
 
-/// Takes back a claim that was fresh or behind in this transaction. A held marker with an open letter is no such claim.
+/// Takes back a claim that was fresh or behind in this transaction. A held marker with an open failed message is no such claim.
 ///
 /// A message that was done under an earlier generation is so again: without its marker it would be fresh to an owner that
 /// knows of no range, and be applied twice under the same generation.
@@ -113,7 +113,7 @@ fn unclaim_sql(act: &str) -> String {
     format!(
         "{act}
          WHERE consumer_id = ?1 AND message_id = ?2 AND generation = ?3 AND (outcome = 0 OR outcome = 1 AND NOT EXISTS (
-           SELECT 1 FROM messagekit_dead_letters
+           SELECT 1 FROM messagekit_failed_messages
            WHERE consumer_id = ?1 AND message_id = ?2 AND state NOT IN ('resolved', 'discarded')))"
     )
 }
@@ -157,7 +157,7 @@ pub(crate) fn apply_held(conn: &Connection, consumer: i64, id: &str, now: i64) -
     Ok(moved == 1)
 }
 
-/// Writes the marker of a letter on which a person has acted. One that retention has taken away is made again, or a late
+/// Writes the marker of a failed message on which a person has acted. One that retention has taken away is made again, or a late
 /// copy would be applied behind the act's back.
 pub(super) fn put_marker(conn: &Connection, consumer: i64, id: &str, outcome: i64, now: i64) -> Result<()> {
     conn.prepare_cached(

@@ -1,20 +1,20 @@
-//! A consumer's own due letters: lease, run with what waits behind, resolve, fail, hand back.
+//! A consumer's own due failed messages: lease, run with what waits behind, resolve, fail, hand back.
 //!
 //! `due` is also the end of the lease, and `token` its fence: each lease and each act of an operator counts it up. A
 //! lease that was answered is over: `running_since` is null then.
 
 use std::time::Duration;
 
-use messagekit::{Error, ErrorKind, Failure, Follower, Leased, LetterState, MessageId};
+use messagekit::{Error, ErrorKind, FailedMessageState, Failure, Follower, Leased, MessageId};
 use rusqlite::{Connection, Result, params};
 
+use super::failed_message_row::{self, COLUMNS};
+use super::failed_messages::after;
 use super::held_keys::{self, HeldKey, head_of};
-use super::letter_row::{self, COLUMNS};
-use super::letters::after;
 use super::{micros, names, processed};
 use crate::error::from_sqlite;
 
-/// Returns whether a letter of the consumer is due: a look that takes no write lock.
+/// Returns whether a failed message of the consumer is due: a look that takes no write lock.
 pub(crate) fn any_due(conn: &Connection, consumer: &str, now: i64) -> Result<bool> {
     match names::known_consumer(conn, consumer)? {
         Some(consumer) => Ok(!due(conn, consumer, 1, now)?.is_empty()),
@@ -22,8 +22,8 @@ pub(crate) fn any_due(conn: &Connection, consumer: &str, now: i64) -> Result<boo
     }
 }
 
-/// Leases letters that are due, oldest due first. A letter whose last run never came back counts a kill, unless it did not run
-/// alone: then that run counts for nothing, and it and those behind it run alone from now on.
+/// Leases failed messages that are due, oldest due first. A failed message whose last run never came back counts a kill, unless
+/// it did not run alone: then that run counts for nothing, and it and those behind it run alone from now on.
 pub(crate) fn lease(
     conn: &Connection,
     consumer: i64,
@@ -36,11 +36,11 @@ pub(crate) fn lease(
     due.into_iter().map(|id| take(conn, id, until, now)).collect()
 }
 
-/// Leases one letter.
+/// Leases one failed message.
 pub(crate) fn take(conn: &Connection, id: i64, until: i64, now: i64) -> std::result::Result<Leased, Error> {
     let mut update = conn
         .prepare_cached(&format!(
-            "UPDATE messagekit_dead_letters
+            "UPDATE messagekit_failed_messages
              SET due = ?2, kills = kills + (running_since IS NOT NULL AND run_length = 1),
                  alone = iif(running_since IS NULL, alone, max(alone, run_length)), run_length = 1, running_since = ?3,
                  token = token + 1, attempts = attempts + (running_since IS NULL OR run_length = 1)
@@ -49,11 +49,12 @@ pub(crate) fn take(conn: &Connection, id: i64, until: i64, now: i64) -> std::res
         .map_err(from_sqlite)?;
     let mut rows = update.query((id, until, now)).map_err(from_sqlite)?;
     let row = rows.next().map_err(from_sqlite)?.ok_or_else(|| {
-        Error::new(ErrorKind::Corrupt, "letter vanished between look and lease").with("letter", id)
+        Error::new(ErrorKind::Corrupt, "failed message vanished between look and lease")
+            .with("failed_message", id)
     })?;
-    let kept = letter_row::read(row)?;
+    let kept = failed_message_row::read(row)?;
     Ok(Leased {
-        letter: kept.id,
+        failed_message: kept.id,
         token: kept.token,
         attempt: kept.attempts,
         kills: row.get("kills").map_err(from_sqlite)?,
@@ -67,7 +68,7 @@ pub(crate) fn take(conn: &Connection, id: i64, until: i64, now: i64) -> std::res
 /// Of a key that is held only the head may run.
 pub(super) fn due_sql() -> String {
     format!(
-        "SELECT d.id FROM messagekit_dead_letters d
+        "SELECT d.id FROM messagekit_failed_messages d
          WHERE d.consumer_id = ?1 AND d.origin = 'store' AND d.state IN ('retrying', 'replaying') AND d.due <= ?2
            AND (d.parked = 0 OR d.id = {})
          ORDER BY d.due, d.id LIMIT ?3",
@@ -79,8 +80,8 @@ fn due(conn: &Connection, consumer: i64, max: u32, now: i64) -> Result<Vec<i64>>
     conn.prepare_cached(&due_sql())?.query_map((consumer, now, max), |row| row.get(0))?.collect()
 }
 
-/// Notes how many letters of a key may run together in a lease, one where nothing waits behind it, and renews the lease; nothing
-/// when it is another one by now.
+/// Notes how many failed messages of a key may run together in a lease, one where nothing waits behind it, and renews the lease;
+/// nothing when it is another one by now.
 pub(crate) fn begin_run(
     conn: &Connection,
     consumer: i64,
@@ -89,44 +90,58 @@ pub(crate) fn begin_run(
     lease: Duration,
     now: i64,
 ) -> Result<Option<u32>> {
-    let length = if behind(conn, consumer, leased.letter, 1, u64::MAX)?.is_empty() { 1 } else { most };
+    let length =
+        if behind(conn, consumer, leased.failed_message, 1, u64::MAX)?.is_empty() { 1 } else { most };
     let begun = conn
         .prepare_cached(
-            "UPDATE messagekit_dead_letters SET run_length = ?4, due = ?5
+            "UPDATE messagekit_failed_messages SET run_length = ?4, due = ?5
              WHERE id = ?1 AND consumer_id = ?2 AND token = ?3 AND running_since IS NOT NULL",
         )?
-        .execute((leased.letter, consumer, leased.token, length, now.saturating_add(micros(lease))))?;
+        .execute((
+            leased.failed_message,
+            consumer,
+            leased.token,
+            length,
+            now.saturating_add(micros(lease)),
+        ))?;
     Ok((begun == 1).then_some(length))
 }
 
-/// Returns the letters that wait behind another one of their key, as far as the first that does not wait or is too much.
+/// Returns the failed messages that wait behind another one of their key, as far as the first that does not wait or is too much.
 pub(crate) fn followers(
     conn: &Connection,
     consumer: i64,
-    letter: i64,
+    failed_message: i64,
     messages: u32,
     bytes: u64,
 ) -> std::result::Result<Vec<Follower>, Error> {
-    let numbers = behind(conn, consumer, letter, messages, bytes).map_err(from_sqlite)?;
-    let sql = format!("SELECT {COLUMNS} FROM messagekit_dead_letters WHERE id = ?1");
+    let numbers = behind(conn, consumer, failed_message, messages, bytes).map_err(from_sqlite)?;
+    let sql = format!("SELECT {COLUMNS} FROM messagekit_failed_messages WHERE id = ?1");
     let mut select = conn.prepare_cached(&sql).map_err(from_sqlite)?;
     let mut follower = |number: i64| {
         let mut rows = select.query([number]).map_err(from_sqlite)?;
         let row = rows.next().map_err(from_sqlite)?;
-        let kept = row.map(letter_row::read).transpose()?.ok_or_else(|| {
-            Error::new(ErrorKind::Corrupt, "letter vanished between look and read").with("letter", number)
+        let kept = row.map(failed_message_row::read).transpose()?.ok_or_else(|| {
+            Error::new(ErrorKind::Corrupt, "failed message vanished between look and read")
+                .with("failed_message", number)
         })?;
         let (token, attempt) = (kept.token, kept.attempts + 1);
-        Ok(Follower { letter: kept.id, token, attempt, received: kept.received })
+        Ok(Follower { failed_message: kept.id, token, attempt, received: kept.received })
     };
     numbers.into_iter().map(&mut follower).collect()
 }
 
-fn behind(conn: &Connection, consumer: i64, letter: i64, messages: u32, bytes: u64) -> Result<Vec<i64>> {
+fn behind(
+    conn: &Connection,
+    consumer: i64,
+    failed_message: i64,
+    messages: u32,
+    bytes: u64,
+) -> Result<Vec<i64>> {
     let mut left = bytes;
     let mut numbers = Vec::new();
     let mut select = conn.prepare_cached(held_keys::behind_sql())?;
-    let mut rows = select.query((consumer, letter, messages))?;
+    let mut rows = select.query((consumer, failed_message, messages))?;
     while let Some(row) = rows.next()? {
         let (waits, size): (bool, i64) = (row.get(1)?, row.get(2)?);
         let Some(rest) = left.checked_sub(size.unsigned_abs()).filter(|_| waits) else { break };
@@ -136,8 +151,8 @@ fn behind(conn: &Connection, consumer: i64, letter: i64, messages: u32, bytes: u
     Ok(numbers)
 }
 
-/// Marks letters resolved and their messages done, and lets the next one of the key run; false when the lease is another one
-/// by now, or a follower does not wait any more.
+/// Marks failed messages resolved and their messages done, and lets the next one of the key run; false when the lease is another
+/// one by now, or a follower does not wait any more.
 pub(crate) fn resolve(
     conn: &Connection,
     consumer: i64,
@@ -147,27 +162,27 @@ pub(crate) fn resolve(
 ) -> std::result::Result<bool, Error> {
     let resolved = conn
         .prepare_cached(
-            "UPDATE messagekit_dead_letters SET state = 'resolved', due = NULL, running_since = NULL, changed_at = ?4
+            "UPDATE messagekit_failed_messages SET state = 'resolved', due = NULL, running_since = NULL, changed_at = ?4
              WHERE id = ?1 AND consumer_id = ?2 AND token = ?3 AND running_since IS NOT NULL",
         )
-        .and_then(|mut update| update.execute((leased.letter, consumer, leased.token, now)))
+        .and_then(|mut update| update.execute((leased.failed_message, consumer, leased.token, now)))
         .map_err(from_sqlite)?;
     if resolved == 0 {
         return Ok(false);
     }
-    mark_applied(conn, consumer, leased.letter, &leased.received.id, now)?;
+    mark_applied(conn, consumer, leased.failed_message, &leased.received.id, now)?;
     for follower in followers {
         let resolved = conn
             .prepare_cached(
-                "UPDATE messagekit_dead_letters SET state = 'resolved', attempts = attempts + 1, changed_at = ?4
+                "UPDATE messagekit_failed_messages SET state = 'resolved', attempts = attempts + 1, changed_at = ?4
                  WHERE id = ?1 AND consumer_id = ?2 AND token = ?3 AND state = 'waiting'",
             )
-            .and_then(|mut update| update.execute((follower.letter, consumer, follower.token, now)))
+            .and_then(|mut update| update.execute((follower.failed_message, consumer, follower.token, now)))
             .map_err(from_sqlite)?;
         if resolved == 0 {
             return Ok(false);
         }
-        mark_applied(conn, consumer, follower.letter, &follower.received.id, now)?;
+        mark_applied(conn, consumer, follower.failed_message, &follower.received.id, now)?;
     }
     if let (true, Some(key)) = (leased.parked, &leased.received.message.key) {
         let key = HeldKey { consumer, topic: &leased.received.message.topic, key };
@@ -176,22 +191,22 @@ pub(crate) fn resolve(
     Ok(true)
 }
 
-/// Moves the marker of a letter's message from held to done.
+/// Moves the marker of a failed message's message from held to done.
 fn mark_applied(
     conn: &Connection,
     consumer: i64,
-    letter: i64,
+    failed_message: i64,
     id: &MessageId,
     now: i64,
 ) -> std::result::Result<(), Error> {
     if processed::apply_held(conn, consumer, id.as_str(), now).map_err(from_sqlite)? {
         return Ok(());
     }
-    let text = "dead letter is open but the marker of its message is not held";
-    Err(Error::new(ErrorKind::Corrupt, text).with("letter", letter).with("id", id))
+    let text = "failed message is open but the marker of its message is not held";
+    Err(Error::new(ErrorKind::Corrupt, text).with("failed_message", failed_message).with("id", id))
 }
 
-/// Notes a failed run; a letter that a person had asked to run again is dead at once.
+/// Notes a failed run; a failed message that a person had asked to run again is dead at once.
 pub(crate) fn fail(
     conn: &Connection,
     consumer: i64,
@@ -202,7 +217,7 @@ pub(crate) fn fail(
     let (state, due) = after(failure, now);
     let noted = conn
         .prepare_cached(
-            "UPDATE messagekit_dead_letters
+            "UPDATE messagekit_failed_messages
              SET state = CASE WHEN state = 'replaying' THEN 'dead' ELSE ?4 END,
                  due = CASE WHEN state = 'replaying' THEN NULL ELSE ?5 END,
                  changed_at = CASE WHEN state = ?4 THEN changed_at ELSE ?6 END,
@@ -210,7 +225,7 @@ pub(crate) fn fail(
              WHERE id = ?1 AND consumer_id = ?2 AND token = ?3 AND running_since IS NOT NULL",
         )?
         .execute(params![
-            leased.letter,
+            leased.failed_message,
             consumer,
             leased.token,
             state.as_str(),
@@ -220,7 +235,10 @@ pub(crate) fn fail(
             failure.error,
             failure.fingerprint(),
         ])?;
-    debug_assert!(matches!(state, LetterState::Retrying | LetterState::Dead), "a failure leads nowhere else");
+    debug_assert!(
+        matches!(state, FailedMessageState::Retrying | FailedMessageState::Dead),
+        "a failure leads nowhere else"
+    );
     Ok(noted == 1)
 }
 
@@ -234,9 +252,9 @@ pub(crate) fn hand_back(
 ) -> Result<bool> {
     let back = conn
         .prepare_cached(
-            "UPDATE messagekit_dead_letters SET due = ?4, running_since = NULL, attempts = attempts - 1
+            "UPDATE messagekit_failed_messages SET due = ?4, running_since = NULL, attempts = attempts - 1
              WHERE id = ?1 AND consumer_id = ?2 AND token = ?3 AND running_since IS NOT NULL",
         )?
-        .execute((leased.letter, consumer, leased.token, now.saturating_add(micros(delay))))?;
+        .execute((leased.failed_message, consumer, leased.token, now.saturating_add(micros(delay))))?;
     Ok(back == 1)
 }

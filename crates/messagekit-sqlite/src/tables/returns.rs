@@ -1,4 +1,4 @@
-//! Letters that go back to their broker.
+//! Failed messages that go back to their broker.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use rusqlite::{Connection, Result};
 use super::{micros, retries};
 use crate::error::from_sqlite;
 
-/// Returns whether a letter of this origin is to go back: a look that takes no write lock.
+/// Returns whether a failed message of this origin is to go back: a look that takes no write lock.
 pub(crate) fn any_due(conn: &Connection, origin: Origin, now: i64) -> Result<bool> {
     Ok(!due(conn, origin, 1, now)?.is_empty())
 }
 
-/// Leases letters of an origin that are to go back, whatever their scope, oldest first.
+/// Leases failed messages of an origin that are to go back, whatever their scope, oldest first.
 pub(crate) fn lease(
     conn: &Connection,
     origin: Origin,
@@ -34,7 +34,7 @@ pub(crate) fn lease(
 fn due(conn: &Connection, origin: Origin, max: u32, now: i64) -> Result<Vec<(i64, String, String)>> {
     conn.prepare_cached(
         "SELECT d.id, c.name, d.return_to
-         FROM messagekit_dead_letters d JOIN messagekit_consumers c ON c.id = d.consumer_id
+         FROM messagekit_failed_messages d JOIN messagekit_consumers c ON c.id = d.consumer_id
          WHERE d.origin = ?1 AND d.origin <> 'store' AND d.state IN ('retrying', 'replaying') AND d.due <= ?2
            AND d.return_to IS NOT NULL
          ORDER BY d.due, d.id LIMIT ?3",

@@ -76,7 +76,7 @@ impl Failure {
     /// A full or broken disk fails the neighbours too, and trying each alone would double the work.
     fn is_everybodys(&self) -> bool {
         let Self::Error(error) = self else { return false };
-        // A single letter or record that contradicts another has no error of SQLite behind it.
+        // A single failed message or record that contradicts another has no error of SQLite behind it.
         matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Corrupt)
             && error.source().is_some_and(|source| source.is::<rusqlite::Error>())
     }

@@ -33,11 +33,11 @@ async fn mark(store: &SqliteStore, consumer: &str, id: &str, outcome: i64, days:
     .await;
 }
 
-async fn letter(store: &SqliteStore, id: &str, state: &str, days: i64) {
+async fn failed_message(store: &SqliteStore, id: &str, state: &str, days: i64) {
     change(
         store,
         format!(
-            "INSERT INTO messagekit_dead_letters (consumer_id, message_id, topic, state, attempts, kind, error, fingerprint,
+            "INSERT INTO messagekit_failed_messages (consumer_id, message_id, topic, state, attempts, kind, error, fingerprint,
                set_aside_at, changed_at, headers, payload)
              SELECT id, '{id}', 'orders.order', '{state}', 1, 'failed', 'no', 'f', 0, (unixepoch() - {days} * 86400) * 1000000, '[]', x''
              FROM messagekit_consumers WHERE name = 'billing'"
@@ -62,9 +62,9 @@ async fn a_marker_stays_as_long_as_its_consumer_would_handle_the_message() {
         }
     }
     mark(store, "billing", "undoable", 2, 4_000).await;
-    letter(store, "undoable", "discarded", 3).await;
+    failed_message(store, "undoable", "discarded", 3).await;
     mark(store, "billing", "given-up", 2, 4_000).await;
-    let expected = [(Leftover::Events, 0), (Leftover::Letters, 0), (Leftover::Markers, 3 + 4)];
+    let expected = [(Leftover::Events, 0), (Leftover::FailedMessages, 0), (Leftover::Markers, 3 + 4)];
     assert_eq!(removed(store, true).await, expected);
     assert_eq!(
         number(store, "SELECT count(*) FROM messagekit_processed_messages").await,
@@ -95,20 +95,20 @@ async fn while_processes_are_replaced_the_longer_window_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_settled_letters_go_and_the_marker_of_a_discarded_one_after_it() {
+async fn only_settled_failed_messages_go_and_the_marker_of_a_discarded_one_after_it() {
     let fixture = Fixture::new().await;
     let store = &fixture.store;
     store.note_window("billing", Some(DAY)).await.unwrap();
     for (id, state) in [("r", "resolved"), ("d", "discarded"), ("dead", "dead")] {
-        letter(store, id, state, 31).await;
-        letter(store, &format!("young-{id}"), state, 29).await;
+        failed_message(store, id, state, 31).await;
+        failed_message(store, &format!("young-{id}"), state, 29).await;
     }
     mark(store, "billing", "d", 2, 31).await;
-    let expected = [(Leftover::Events, 0), (Leftover::Letters, 2), (Leftover::Markers, 1)];
+    let expected = [(Leftover::Events, 0), (Leftover::FailedMessages, 2), (Leftover::Markers, 1)];
     assert_eq!(removed(store, false).await, expected);
-    let left = "SELECT count(*) FROM messagekit_dead_letters WHERE message_id IN ('dead', 'young-r', 'young-d', 'young-dead')";
+    let left = "SELECT count(*) FROM messagekit_failed_messages WHERE message_id IN ('dead', 'young-r', 'young-d', 'young-dead')";
     assert_eq!(
-        (number(store, left).await, number(store, "SELECT count(*) FROM messagekit_dead_letters").await),
+        (number(store, left).await, number(store, "SELECT count(*) FROM messagekit_failed_messages").await),
         (4, 4)
     );
 }

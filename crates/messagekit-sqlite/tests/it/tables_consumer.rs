@@ -1,10 +1,10 @@
-//! The consumer loop over topics, markers and letters of one file.
+//! The consumer loop over topics, markers and failed messages of one file.
 
 use std::time::Duration;
 
 use messagekit::{
-    Act, Acted, Actor, Consumer, DeadLetters, Envelope, Event, HandlerError, LetterFilter, LetterState,
-    Outbox, Shutdown, Store,
+    Act, Acted, Actor, Consumer, Envelope, Event, FailedMessageFilter, FailedMessageState, FailedMessages,
+    HandlerError, Outbox, Shutdown, Store,
 };
 use messagekit_sqlite::{SqliteStore, SqliteTx};
 use serde::{Deserialize, Serialize};
@@ -95,7 +95,7 @@ async fn every_event_is_applied_once_through_restarts_and_take_overs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_message_that_fails_is_a_dead_letter_and_is_applied_once_when_retried() {
+async fn a_message_that_fails_is_a_failed_message_and_is_applied_once_when_retried() {
     let fixture = Fixture::new().await;
     let store = &fixture.store;
     tables(store).await;
@@ -105,16 +105,22 @@ async fn a_message_that_fails_is_a_dead_letter_and_is_applied_once_when_retried(
     let shutdown = Shutdown::new();
     let running = start(store, &shutdown);
     eventually("all but one", || async { billed(store).await == 100 }).await;
-    let dead = LetterFilter { state: Some(LetterState::Dead), ..LetterFilter::default() };
-    eventually("the letter", || async { store.list(&dead, 10).await.unwrap().len() == 1 }).await;
-    let letter = store.list(&dead, 10).await.unwrap().remove(0);
-    assert_eq!((letter.consumer.as_str(), letter.error.as_str()), ("billing", "order costs nothing"));
+    let dead =
+        FailedMessageFilter { state: Some(FailedMessageState::Dead), ..FailedMessageFilter::default() };
+    eventually("the failed message", || async { store.list(&dead, 10).await.unwrap().len() == 1 }).await;
+    let failed_message = store.list(&dead, 10).await.unwrap().remove(0);
+    assert_eq!(
+        (failed_message.consumer.as_str(), failed_message.error.as_str()),
+        ("billing", "order costs nothing")
+    );
 
     execute(store, "UPDATE rules SET free_is_allowed = 1").await;
-    let retried = store.act(Act::Retry, &[letter.id], &Actor::new("ada", "test")).await.unwrap();
+    let retried = store.act(Act::Retry, &[failed_message.id], &Actor::new("ada", "test")).await.unwrap();
     assert_eq!(retried, [Acted::Done]);
-    eventually("the retry", || async { store.show(letter.id).await.unwrap().state == LetterState::Resolved })
-        .await;
+    eventually("the retry", || async {
+        store.show(failed_message.id).await.unwrap().state == FailedMessageState::Resolved
+    })
+    .await;
     tokio::time::timeout(Duration::from_secs(120), async {
         shutdown.request();
         running.await.unwrap().unwrap();

@@ -1,11 +1,11 @@
-//! Markers, positions and letters, inside transactions of the engine.
+//! Markers, positions and failed messages, inside transactions of the engine.
 
 use std::time::Duration;
 
 use messagekit::{
-    Act, Acted, Actor, Claim, ClaimRequest, DeadLetters, Failure, FailureKind, LetterFilter, LetterState,
-    Message, Next, NextOffset, Offsets, Place, Processed, Received, Retries, SetAside, SetAsideOutcome,
-    Store, claim,
+    Act, Acted, Actor, Claim, ClaimRequest, FailedMessageFilter, FailedMessageState, FailedMessages, Failure,
+    FailureKind, Message, Next, NextOffset, Offsets, Place, Processed, Received, Retries, SetAside,
+    SetAsideOutcome, Store, claim,
 };
 use messagekit_sqlite::SqliteStore;
 
@@ -101,7 +101,7 @@ async fn positions_in_topics_of_another_broker_are_remembered() {
 }
 
 #[tokio::test]
-async fn a_letter_is_leased_whole_and_resolves_with_its_marker() {
+async fn a_failed_message_is_leased_whole_and_resolves_with_its_marker() {
     let Fixture { store, folder: _folder } = Fixture::new().await;
     assert!(store.lease("billing", 1, LEASE).await.unwrap().is_empty());
     assert_eq!(set_aside(&store, "a", &retry_now()).await, SetAsideOutcome::SetAside);
@@ -122,16 +122,16 @@ async fn a_letter_is_leased_whole_and_resolves_with_its_marker() {
     assert!(store.resolve(&mut tx, "billing", &leased[0], &[]).await.unwrap());
     assert_eq!(store.claim(&mut tx, "billing", &[request("a")]).await.unwrap(), [Claim::Done]);
     store.commit(tx).await.unwrap();
-    assert_eq!(store.show(leased[0].letter).await.unwrap().state, LetterState::Resolved);
+    assert_eq!(store.show(leased[0].failed_message).await.unwrap().state, FailedMessageState::Resolved);
 }
 
 #[tokio::test]
-async fn a_letter_set_aside_in_a_transaction_that_rolls_back_never_was() {
+async fn a_failed_message_set_aside_in_a_transaction_that_rolls_back_never_was() {
     let Fixture { store, folder: _folder } = Fixture::new().await;
     let mut tx = store.begin().await.unwrap();
     store.set_aside(&mut tx, "billing", &received("a"), &retry_now()).await.unwrap();
     store.rollback(tx).await.unwrap();
-    assert!(store.list(&LetterFilter::default(), 10).await.unwrap().is_empty());
+    assert!(store.list(&FailedMessageFilter::default(), 10).await.unwrap().is_empty());
     assert_eq!(set_aside(&store, "a", &retry_now()).await, SetAsideOutcome::SetAside);
 }
 
@@ -151,8 +151,8 @@ async fn a_failed_run_comes_back_and_a_run_handed_back_costs_nothing() {
         store.fail("billing", &third, &Failure::permanent(FailureKind::Permanent, "never")).await.unwrap()
     );
     assert!(store.lease("billing", 1, LEASE).await.unwrap().is_empty());
-    let letter = store.show(third.letter).await.unwrap();
-    assert_eq!((letter.state, letter.error.as_str()), (LetterState::Dead, "never"));
+    let failed_message = store.show(third.failed_message).await.unwrap();
+    assert_eq!((failed_message.state, failed_message.error.as_str()), (FailedMessageState::Dead, "never"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -160,14 +160,14 @@ async fn two_retries_at_once_are_one() {
     let fixture = Fixture::new().await;
     let other = fixture.other_process().await;
     set_aside(&fixture.store, "a", &Failure::permanent(FailureKind::Failed, "no")).await;
-    let id = fixture.store.list(&LetterFilter::default(), 1).await.unwrap()[0].id;
+    let id = fixture.store.list(&FailedMessageFilter::default(), 1).await.unwrap()[0].id;
     let ada = Actor::new("ada", "test");
     let ids = [id];
     let (first, second) =
         tokio::join!(fixture.store.act(Act::Retry, &ids, &ada), other.act(Act::Retry, &ids, &ada));
     let mut acted = [first.unwrap()[0], second.unwrap()[0]];
     acted.sort_by_key(|acted| *acted != Acted::Done);
-    assert_eq!(acted, [Acted::Done, Acted::WrongState(LetterState::Replaying)]);
+    assert_eq!(acted, [Acted::Done, Acted::WrongState(FailedMessageState::Replaying)]);
 
     let (first, second) =
         tokio::join!(fixture.store.lease("billing", 1, LEASE), other.lease("billing", 1, LEASE));

@@ -1,4 +1,4 @@
-//! What the tests of topics, consumers and letters share.
+//! What the tests of topics, consumers and failed messages share.
 
 use std::future::{Future, poll_fn};
 use std::sync::Arc;

@@ -102,7 +102,7 @@ impl Processed for FaultyStore {
                 (Some(Fault::UnclaimForgetsWhatWasDone), Claim::Done) if notes.unheld.contains(id) => {
                     Claim::Fresh
                 }
-                (Some(Fault::LetterWithoutMarker), Claim::Held) => Claim::Fresh,
+                (Some(Fault::FailedMessageWithoutMarker), Claim::Held) => Claim::Fresh,
                 (Some(Fault::HoldsForEverybody), _) if notes.held.contains(id) => Claim::Held,
                 (Some(Fault::ResolveLeavesHeld), Claim::Done) if notes.resolved.contains(id) => Claim::Held,
                 (Some(Fault::DiscardLeavesHeld), Claim::Discarded) => Claim::Held,

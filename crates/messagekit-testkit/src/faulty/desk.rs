@@ -1,15 +1,15 @@
 //! A store with one fault: the desk.
 
 use messagekit::{
-    Act, Acted, Actor, BoxFuture, DeadLetter, DeadLetters, Error, ErrorKind, LetterFilter, LetterGroup,
-    LetterHead, LetterState, LetterTotal,
+    Act, Acted, Actor, BoxFuture, Error, ErrorKind, FailedMessage, FailedMessageFilter, FailedMessageGroup,
+    FailedMessageHead, FailedMessageState, FailedMessageTotal, FailedMessages,
 };
 
 use super::Fault;
 use super::store::FaultyStore;
 
 impl FaultyStore {
-    fn asked(&self, filter: &LetterFilter) -> LetterFilter {
+    fn asked(&self, filter: &FailedMessageFilter) -> FailedMessageFilter {
         let mut asked = filter.clone();
         match self.fault {
             Some(Fault::ListIgnoresState) => asked.state = None,
@@ -29,45 +29,53 @@ impl FaultyStore {
     fn misjudged(&self, act: Act, acted: Acted) -> Acted {
         match (self.fault, act, acted) {
             (Some(Fault::RetryWithoutCompareAndSet), Act::Retry, Acted::WrongState(_))
-            | (Some(Fault::RetryInventsLetters), Act::Retry, Acted::NotFound)
+            | (Some(Fault::RetryInventsFailedMessages), Act::Retry, Acted::NotFound)
             | (Some(Fault::ActsWithoutCompareAndSet), _, Acted::WrongState(_))
-            | (Some(Fault::RetriesWhatWaits), Act::Retry, Acted::WrongState(LetterState::Waiting))
-            | (Some(Fault::RetriesWithoutAWayBack), Act::Retry, Acted::WrongState(LetterState::Dead)) => {
-                Acted::Done
-            }
+            | (Some(Fault::RetriesWhatWaits), Act::Retry, Acted::WrongState(FailedMessageState::Waiting))
+            | (
+                Some(Fault::RetriesWithoutAWayBack),
+                Act::Retry,
+                Acted::WrongState(FailedMessageState::Dead),
+            ) => Acted::Done,
             _ => acted,
         }
     }
 }
 
-impl DeadLetters for FaultyStore {
+impl FailedMessages for FaultyStore {
     fn list<'a>(
         &'a self,
-        filter: &'a LetterFilter,
+        filter: &'a FailedMessageFilter,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<LetterHead>, Error>> {
+    ) -> BoxFuture<'a, Result<Vec<FailedMessageHead>, Error>> {
         Box::pin(async move {
-            let mut letters = self.inner.list(&self.asked(filter), limit).await?;
+            let mut failed_messages = self.inner.list(&self.asked(filter), limit).await?;
             match self.fault {
-                Some(Fault::ListsOldestFirst) => letters.reverse(),
+                Some(Fault::ListsOldestFirst) => failed_messages.reverse(),
                 Some(Fault::ListForgetsSizes) => {
-                    letters.iter_mut().for_each(|letter| letter.payload_bytes = 0);
+                    failed_messages.iter_mut().for_each(|failed_message| failed_message.payload_bytes = 0);
                 }
                 Some(Fault::ListForgetsWhatWaits) => {
-                    letters.iter_mut().for_each(|letter| letter.holds_back = 0);
+                    failed_messages.iter_mut().for_each(|failed_message| failed_message.holds_back = 0);
                 }
                 Some(Fault::UndoneDies) => {
                     let undone = self.notes().undone.clone();
-                    let brought_back = letters.iter_mut().filter(|letter| undone.contains(&letter.id));
-                    brought_back.for_each(|letter| letter.state = LetterState::Dead);
+                    let brought_back = failed_messages
+                        .iter_mut()
+                        .filter(|failed_message| undone.contains(&failed_message.id));
+                    brought_back.for_each(|failed_message| failed_message.state = FailedMessageState::Dead);
                 }
                 _ => {}
             }
-            Ok(letters)
+            Ok(failed_messages)
         })
     }
 
-    fn ids<'a>(&'a self, filter: &'a LetterFilter, limit: u32) -> BoxFuture<'a, Result<Vec<i64>, Error>> {
+    fn ids<'a>(
+        &'a self,
+        filter: &'a FailedMessageFilter,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<i64>, Error>> {
         Box::pin(async move {
             let mut ids = self.inner.ids(&self.asked(filter), limit).await?;
             if self.is(Fault::IdsDescend) {
@@ -77,25 +85,28 @@ impl DeadLetters for FaultyStore {
         })
     }
 
-    fn show(&self, id: i64) -> BoxFuture<'_, Result<DeadLetter, Error>> {
+    fn show(&self, id: i64) -> BoxFuture<'_, Result<FailedMessage, Error>> {
         Box::pin(async move {
-            let mut letter = match self.inner.show(id).await {
+            let mut failed_message = match self.inner.show(id).await {
                 Err(_) if self.is(Fault::ShowMisnamesUnknown) => {
-                    return Err(Error::new(ErrorKind::Conflict, "no such dead letter"));
+                    return Err(Error::new(ErrorKind::Conflict, "no such failed message"));
                 }
                 answer => answer?,
             };
             if self.is(Fault::ForgetsKills) || self.notes().handed_back.contains(&id) {
-                letter.head.kills = 0;
+                failed_message.head.kills = 0;
             }
-            Ok(letter)
+            Ok(failed_message)
         })
     }
 
-    fn totals<'a>(&'a self, filter: &'a LetterFilter) -> BoxFuture<'a, Result<Vec<LetterTotal>, Error>> {
+    fn totals<'a>(
+        &'a self,
+        filter: &'a FailedMessageFilter,
+    ) -> BoxFuture<'a, Result<Vec<FailedMessageTotal>, Error>> {
         Box::pin(async move {
             let mut totals = self.inner.totals(&self.asked(filter)).await?;
-            if self.is(Fault::TotalsCountOpenLetters) {
+            if self.is(Fault::TotalsCountOpenFailedMessages) {
                 totals.retain(|total| total.state.is_open());
             }
             Ok(totals)
@@ -104,9 +115,9 @@ impl DeadLetters for FaultyStore {
 
     fn groups<'a>(
         &'a self,
-        filter: &'a LetterFilter,
+        filter: &'a FailedMessageFilter,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<LetterGroup>, Error>> {
+    ) -> BoxFuture<'a, Result<Vec<FailedMessageGroup>, Error>> {
         Box::pin(async move {
             let mut groups = self.inner.groups(&self.asked(filter), limit).await?;
             if self.is(Fault::GroupsSmallestFirst) {
@@ -114,8 +125,10 @@ impl DeadLetters for FaultyStore {
             }
             if self.is(Fault::GroupsShowTheOldest) {
                 for group in &mut groups {
-                    let alike =
-                        LetterFilter { fingerprint: Some(group.fingerprint.clone()), ..filter.clone() };
+                    let alike = FailedMessageFilter {
+                        fingerprint: Some(group.fingerprint.clone()),
+                        ..filter.clone()
+                    };
                     group.newest = self.inner.ids(&alike, 1).await?[0];
                     group.error = self.inner.show(group.newest).await?.head.error;
                 }
@@ -159,8 +172,8 @@ impl DeadLetters for FaultyStore {
                 (_, Act::Undo) => self.notes().undone.extend(ids),
             }
             let acted = self.inner.act(act, ids, by).await?;
-            if self.is(Fault::OneLetterFailsAll) && acted.contains(&Acted::Settled) {
-                return Err(Error::new(ErrorKind::Corrupt, "marker contradicts its letter"));
+            if self.is(Fault::OneFailedMessageFailsAll) && acted.contains(&Acted::Settled) {
+                return Err(Error::new(ErrorKind::Corrupt, "marker contradicts its failed message"));
             }
             if self.is(Fault::UndoTrustsRetention) && act == Act::Undo {
                 for id in ids {

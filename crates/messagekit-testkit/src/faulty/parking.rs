@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use messagekit::{
-    Claim, ClaimRequest, DeadLetters, Error, Failure, FailureKind, Follower, Leased, LetterFilter,
-    LetterState, Next, ParkingRoom, Place, Processed, Received, Retries, SetAside, SetAsideOutcome, Store,
+    Claim, ClaimRequest, Error, FailedMessageFilter, FailedMessageState, FailedMessages, Failure,
+    FailureKind, Follower, Leased, Next, ParkingRoom, Place, Processed, Received, Retries, SetAside,
+    SetAsideOutcome, Store,
 };
 
 use super::Fault;
@@ -103,13 +104,13 @@ impl FaultyStore {
             Some(Fault::BehindHasEndlessRoom) => room = ENDLESS,
             Some(Fault::WaitsBehindADrainedKey | Fault::ParksBehindAFreeKey) => {
                 for received in &behind {
-                    let filter = LetterFilter {
+                    let filter = FailedMessageFilter {
                         consumer: Some(consumer.to_owned()),
                         key: received.message.key.as_ref().map(|key| key.to_vec()),
-                        ..LetterFilter::default()
+                        ..FailedMessageFilter::default()
                     };
-                    let letters = self.inner.list(&filter, 1_000).await?;
-                    if !letters.iter().any(|letter| letter.state.is_open()) {
+                    let failed_messages = self.inner.list(&filter, 1_000).await?;
+                    if !failed_messages.iter().any(|failed_message| failed_message.state.is_open()) {
                         let for_ever = self.is(Fault::WaitsBehindADrainedKey);
                         return self.parks_as_head(tx, consumer, received, for_ever).await;
                     }
@@ -148,7 +149,7 @@ impl FaultyStore {
         &self,
         tx: &mut FaultyTx,
         consumer: &str,
-        letter: i64,
+        failed_message: i64,
         messages: u32,
         bytes: u64,
     ) -> Result<Vec<Follower>, Error> {
@@ -158,7 +159,7 @@ impl FaultyStore {
             Some(Fault::FollowersOutOfOrder) => most = u32::MAX,
             _ => {}
         }
-        let mut followers = self.inner.followers(tx.inner(), consumer, letter, most, size).await?;
+        let mut followers = self.inner.followers(tx.inner(), consumer, failed_message, most, size).await?;
         match self.fault {
             Some(Fault::FollowersOutOfOrder) => {
                 followers.reverse();
@@ -186,21 +187,22 @@ impl FaultyStore {
                 self.inner.resolve(tx.inner(), consumer, leased, followers).await.map(|_| true)
             }
             Some(Fault::RunIgnoresWhatAnOperatorDid) => {
-                let waits = self.inner.followers(tx.inner(), consumer, leased.letter, u32::MAX, u64::MAX);
+                let waits =
+                    self.inner.followers(tx.inner(), consumer, leased.failed_message, u32::MAX, u64::MAX);
                 let waits = waits.await?;
                 let still: Vec<Follower> =
                     followers.iter().filter(|one| waits.contains(one)).cloned().collect();
                 self.inner.resolve(tx.inner(), consumer, leased, &still).await
             }
             Some(Fault::RunKeepsItsKey) => {
-                self.notes().discarded.insert(leased.letter);
+                self.notes().discarded.insert(leased.failed_message);
                 self.inner.resolve(tx.inner(), consumer, leased, followers).await
             }
             _ => self.inner.resolve(tx.inner(), consumer, leased, followers).await,
         }
     }
 
-    /// Changes which letters are leased.
+    /// Changes which failed messages are leased.
     pub(super) async fn leases_out_of_turn(
         &self,
         consumer: &str,
@@ -212,22 +214,29 @@ impl FaultyStore {
             match self.fault {
                 Some(Fault::NobodyIsPromoted) => !promoted,
                 Some(Fault::DiscardPromotesNobody) => !promoted || notes.discarded.is_empty(),
-                Some(Fault::UndoneWaitsForEver) => !promoted || !notes.undone.contains(&leased.letter),
+                Some(Fault::UndoneWaitsForEver) => {
+                    !promoted || !notes.undone.contains(&leased.failed_message)
+                }
                 _ => true,
             }
         });
         let wanted = match self.fault {
-            Some(Fault::PromotesBeforeTheCommit) if !self.notes().resolved.is_empty() => LetterState::Waiting,
-            Some(Fault::LeasesPastADeadHead) => LetterState::Retrying,
+            Some(Fault::PromotesBeforeTheCommit) if !self.notes().resolved.is_empty() => {
+                FailedMessageState::Waiting
+            }
+            Some(Fault::LeasesPastADeadHead) => FailedMessageState::Retrying,
             _ => return Ok(()),
         };
-        let filter =
-            LetterFilter { consumer: Some(consumer.to_owned()), state: Some(wanted), ..Default::default() };
+        let filter = FailedMessageFilter {
+            consumer: Some(consumer.to_owned()),
+            state: Some(wanted),
+            ..Default::default()
+        };
         if leased.is_empty()
             && let Some(head) = self.inner.list(&filter, 1).await?.first()
         {
             leased.push(Leased {
-                letter: head.id,
+                failed_message: head.id,
                 token: 0,
                 attempt: head.attempts + 1,
                 kills: head.kills,

@@ -33,7 +33,7 @@ pub(super) struct Notes {
     pub(super) discarded: BTreeSet<i64>,
     pub(super) undone: BTreeSet<i64>,
     pub(super) handed_back: BTreeSet<i64>,
-    /// A parked letter is dead.
+    /// A parked failed message is dead.
     pub(super) has_died: bool,
     /// How many messages were parked.
     pub(super) arrivals: i64,

@@ -179,47 +179,47 @@ faults! {
     OffsetsOutsideTransaction: Store positions_share_the_commit,
     /// All strands of a partition share a position.
     OffsetsIgnoreStrands: Store positions_are_kept_apart,
-    /// A letter is written and its message is not held.
-    LetterWithoutMarker: Store set_aside_holds_the_message,
+    /// A failed message is written and its message is not held.
+    FailedMessageWithoutMarker: Store set_aside_holds_the_message,
     /// Setting aside again says that it was done.
     SetAsideAgain: Store set_aside_twice_is_already_settled,
     /// An applied message is set aside.
     SetsAppliedAside: Store set_aside_of_an_applied_message_is_already_settled,
     /// A claim of the same transaction does not count.
     SetsOwnClaimAside: Store set_aside_behind_its_own_claim_is_already_settled,
-    /// Letters keep 1,000 bytes of payload.
-    LetterCutsPayload: Store set_aside_keeps_exact_bytes,
-    /// Letters keep bytes as text.
-    LetterManglesBytes: Store set_aside_keeps_exact_bytes,
+    /// Failed messages keep 1,000 bytes of payload.
+    FailedMessageCutsPayload: Store set_aside_keeps_exact_bytes,
+    /// Failed messages keep bytes as text.
+    FailedMessageManglesBytes: Store set_aside_keeps_exact_bytes,
     /// A message without an id gets a new one.
-    LetterInventsId: Store set_aside_keeps_a_message_without_an_id,
-    /// Letter and marker are written at once, outside the transaction.
-    LetterOutsideTransaction: Store rolled_back_set_aside_leaves_nothing,
+    FailedMessageInventsId: Store set_aside_keeps_a_message_without_an_id,
+    /// Failed message and marker are written at once, outside the transaction.
+    FailedMessageOutsideTransaction: Store rolled_back_set_aside_leaves_nothing,
     /// A message is held for every consumer.
     HoldsForEverybody: Store set_aside_is_for_one_consumer,
     /// What is set aside knows of no generation.
     SetsAsideUnderNoGeneration: Store culprit_of_a_range_is_set_aside_once_for_its_generation,
-    /// Dead letters run by themselves.
-    LeasesTheDead: Store dead_letter_is_not_leased,
+    /// Failed messages run by themselves.
+    LeasesTheDead: Store failed_message_is_not_leased,
     /// The delay of a failure is ignored.
-    LeasesTooEarly: Store letter_is_not_leased_before_it_is_due,
-    /// A leased letter is leased to everybody.
-    LeasesTwice: Store due_letter_is_leased_once,
-    /// The newest letter runs first.
+    LeasesTooEarly: Store failed_message_is_not_leased_before_it_is_due,
+    /// A leased failed message is leased to everybody.
+    LeasesTwice: Store due_failed_message_is_leased_once,
+    /// The newest failed message runs first.
     LeasesNewestFirst: Store oldest_due_is_leased_first,
-    /// A consumer runs the letters of all.
+    /// A consumer runs the failed messages of all.
     LeasesForAnybody: Store leases_are_for_one_consumer,
     /// A leased message comes without its key.
-    LeaseDropsTheKey: Store leased_letter_is_whole,
+    LeaseDropsTheKey: Store leased_failed_message_is_whole,
     /// A lease never ends.
-    LeaseNeverEnds: Store leased_letter_comes_back_after_its_lease_and_counts_a_kill,
+    LeaseNeverEnds: Store leased_failed_message_comes_back_after_its_lease_and_counts_a_kill,
     /// The death of a run is not counted.
-    ForgetsKills: Store leased_letter_comes_back_after_its_lease_and_counts_a_kill,
-    /// Two workers that look at the same time lease the same letter.
-    LeaseLooksFirst: Store concurrent_leases_share_no_letter,
+    ForgetsKills: Store leased_failed_message_comes_back_after_its_lease_and_counts_a_kill,
+    /// Two workers that look at the same time lease the same failed message.
+    LeaseLooksFirst: Store concurrent_leases_share_no_failed_message,
     /// A resolved message stays held.
     ResolveLeavesHeld: Store resolve_marks_done,
-    /// A letter is resolved at once, outside the transaction.
+    /// A failed message is resolved at once, outside the transaction.
     ResolveOutsideTransaction: Store rolled_back_resolve_changes_nothing,
     /// Any token resolves.
     ResolveIgnoresToken: Store stale_token_cannot_resolve,
@@ -227,32 +227,32 @@ faults! {
     AnswerIgnoresToken: Store stale_token_cannot_answer,
     /// A lease can be answered again.
     AnswersTwice: Store answered_lease_is_over,
-    /// A failed letter is due at once.
-    FailForgetsDelay: Store failed_letter_waits_until_due,
-    /// A failed letter never dies.
-    FailKeepsRetrying: Store failed_letter_dies_when_told,
+    /// A failed message is due at once.
+    FailForgetsDelay: Store failed_failed_message_waits_until_due,
+    /// A failed message never dies.
+    FailKeepsRetrying: Store failed_failed_message_dies_when_told,
     /// Giving back counts as an attempt.
-    HandBackBurnsAttempt: Store handed_back_letter_burns_no_attempt,
+    HandBackBurnsAttempt: Store handed_back_failed_message_burns_no_attempt,
     /// Asking for a retry does nothing.
-    RetryDoesNothing: Store operator_retry_runs_a_dead_letter_once,
+    RetryDoesNothing: Store operator_retry_runs_a_failed_message_once,
     /// Asking for a retry does not look at the state.
     RetryWithoutCompareAndSet: Store second_retry_changes_nothing,
     /// Asking for a retry of nothing succeeds.
-    RetryInventsLetters: Store retry_of_an_unknown_letter_is_not_found,
+    RetryInventsFailedMessages: Store retry_of_an_unknown_failed_message_is_not_found,
     /// A failed replay is tried again and again.
     ReplayGoesOn: Store failed_replay_is_dead_at_once,
-    /// The oldest letter stands first.
-    ListsOldestFirst: Store letters_are_listed_newest_first_and_filtered,
+    /// The oldest failed message stands first.
+    ListsOldestFirst: Store failed_messages_are_listed_newest_first_and_filtered,
     /// The filter by state is ignored.
-    ListIgnoresState: Store letters_are_listed_newest_first_and_filtered,
+    ListIgnoresState: Store failed_messages_are_listed_newest_first_and_filtered,
     /// Every page is the first one.
     ListIgnoresBefore: Store pages_join_without_a_gap,
     /// The error is not kept.
-    LetterForgetsError: Store letter_tells_its_failure,
-    /// A letter that does not exist is told as a conflict.
-    ShowMisnamesUnknown: Store show_of_an_unknown_letter_is_not_found,
+    FailedMessageForgetsError: Store failed_message_tells_its_failure,
+    /// A failed message that does not exist is told as a conflict.
+    ShowMisnamesUnknown: Store show_of_an_unknown_failed_message_is_not_found,
     /// Lists do not know how large a message is.
-    ListForgetsSizes: Store lists_tell_what_letters_tell,
+    ListForgetsSizes: Store lists_tell_what_failed_messages_tell,
     /// Selections go downwards.
     IdsDescend: Store ids_ascend_and_keep_the_filter,
     /// The lower bound of a selection is ignored.
@@ -267,11 +267,11 @@ faults! {
     FilterIgnoresTimes: Store each_filter_narrows,
     /// The filter by origin is ignored.
     FilterIgnoresOrigin: Store each_filter_narrows,
-    /// Totals count open letters only.
-    TotalsCountOpenLetters: Store totals_count_by_consumer_and_state,
+    /// Totals count open failed messages only.
+    TotalsCountOpenFailedMessages: Store totals_count_by_consumer_and_state,
     /// The smallest group stands first.
     GroupsSmallestFirst: Store groups_gather_what_failed_alike,
-    /// A group shows its oldest letter.
+    /// A group shows its oldest failed message.
     GroupsShowTheOldest: Store groups_gather_what_failed_alike,
     /// An act looks first and acts later.
     ActLooksFirst: Store two_operators_at_once_act_once,
@@ -283,16 +283,16 @@ faults! {
     DiscardFencesNobody: Store discard_fences_the_handler_that_runs,
     /// A discarded message stays held.
     DiscardLeavesHeld: Store late_copy_of_a_discarded_message_is_discarded,
-    /// A letter that was brought back keeps the marker of one that was given up.
-    UndoLeavesDiscarded: Store undone_and_retried_letter_is_applied_once,
+    /// A failed message that was brought back keeps the marker of one that was given up.
+    UndoLeavesDiscarded: Store undone_and_retried_failed_message_is_applied_once,
     /// Acts do not look at the state.
     ActsWithoutCompareAndSet: Store acts_need_the_right_state,
     /// A person's retry goes on counting.
     RetryKeepsAttempts: Store retry_counts_from_zero,
     /// What retention forgot stays forgotten.
     UndoTrustsRetention: Store undo_after_a_forgotten_marker_holds_the_message_again,
-    /// One letter that contradicts its marker fails the act on all.
-    OneLetterFailsAll: Store act_against_a_late_copy_is_refused_alone,
+    /// One failed message that contradicts its marker fails the act on all.
+    OneFailedMessageFailsAll: Store act_against_a_late_copy_is_refused_alone,
     /// An act that did nothing is not written down.
     AuditForgetsRefusals: Store every_act_leaves_one_row_of_the_audit,
     /// Nobody knows by which request an act came.
@@ -305,7 +305,7 @@ faults! {
     HeldKeysAreText: Store held_keys_differ_by_every_byte,
     /// What is set aside alone holds its key.
     SetAsideHoldsItsKey: Store message_set_aside_alone_holds_no_key,
-    /// What is behind is marked as held, and there is no letter of it.
+    /// What is behind is marked as held, and there is no failed message of it.
     BehindIsForgotten: Store message_behind_is_kept_and_waits,
     /// Taking back a claim behind a key leaves its marker.
     UnclaimLeavesBehind: Store unclaimed_message_behind_leaves_nothing,
@@ -318,30 +318,30 @@ faults! {
     /// Whatever is parked is dead.
     ParkedIsDead: Store parked_culprit_is_due_as_its_failure_says,
     /// What waits goes on waiting when its turn has come.
-    NobodyIsPromoted: Store letters_of_a_key_run_in_their_order,
-    /// The letters of a key stand in the order in which they were parked.
-    ParksByArrival: Store letters_of_a_key_stand_by_their_places,
-    /// A key whose first letter is dead is free.
+    NobodyIsPromoted: Store failed_messages_of_a_key_run_in_their_order,
+    /// The failed messages of a key stand in the order in which they were parked.
+    ParksByArrival: Store failed_messages_of_a_key_stand_by_their_places,
+    /// A key whose first failed message is dead is free.
     DeadHeadLeavesItsKey: Store dead_head_holds_its_key,
-    /// The next letter runs before the one before it is committed.
+    /// The next failed message runs before the one before it is committed.
     PromotesBeforeTheCommit: Store rolled_back_run_lets_nobody_pass,
-    /// Giving a letter up lets nobody run.
-    DiscardPromotesNobody: Store discarded_letter_leaves_its_key,
-    /// A key stays held when its last letter is given up.
-    DiscardKeepsItsKey: Store discarded_letter_leaves_its_key,
+    /// Giving a failed message up lets nobody run.
+    DiscardPromotesNobody: Store discarded_failed_message_leaves_its_key,
+    /// A key stays held when its last failed message is given up.
+    DiscardKeepsItsKey: Store discarded_failed_message_leaves_its_key,
     /// What is brought back does not hold its key.
     UndoHoldsNoKey: Store undone_head_holds_its_key_again,
-    /// What is due runs although a dead letter of its key is before it.
+    /// What is due runs although a failed message of its key is before it.
     LeasesPastADeadHead: Store undone_head_holds_its_key_again,
     /// What has never run is dead when it is brought back.
-    UndoneDies: Store undone_letter_that_never_ran_takes_its_turn,
+    UndoneDies: Store undone_failed_message_that_never_ran_takes_its_turn,
     /// What waits is said to be retried.
-    RetriesWhatWaits: Store waiting_letter_is_not_retried,
+    RetriesWhatWaits: Store waiting_failed_message_is_not_retried,
     /// There is room for every culprit.
     ParkHasEndlessRoom: Store culprit_without_room_is_not_parked,
     /// There is room for everything behind.
     BehindHasEndlessRoom: Store messages_behind_are_kept_as_far_as_there_is_room,
-    /// Nobody sees how much waits for a letter.
+    /// Nobody sees how much waits for a failed message.
     ListForgetsWhatWaits: Store lists_tell_what_a_head_holds_back,
     /// Whether somebody is before a message is decided when it is claimed.
     WaitsBehindADrainedKey: Store nobody_is_stuck_behind_a_key_that_is_drained_meanwhile,
@@ -390,23 +390,23 @@ faults! {
     /// All consumers share their suspects.
     SuspectsIgnoreConsumer: Store suspects_are_for_one_consumer,
     /// What was found twice is kept twice.
-    KeepsAgain: Store found_message_is_one_dead_letter,
+    KeepsAgain: Store found_message_is_one_failed_message,
     /// What a broker kept runs by itself.
-    KeepsAlive: Store found_message_is_one_dead_letter,
+    KeepsAlive: Store found_message_is_one_failed_message,
     /// A message is kept once, wherever it died.
-    KeepIgnoresScope: Store found_in_two_places_are_two_letters,
+    KeepIgnoresScope: Store found_in_two_places_are_two_failed_messages,
     /// A message that was returned is the one it was.
-    KeepForgetsReturns: Store second_death_after_a_return_is_a_new_letter,
+    KeepForgetsReturns: Store second_death_after_a_return_is_a_new_failed_message,
     /// What was found is kept at once, outside the transaction.
     KeepsOutsideTransaction: Store rolled_back_keep_leaves_nothing,
-    /// Letters of queues go back through topics too.
+    /// Failed messages of queues go back through topics too.
     ReturnsIgnoreOrigin: Store returns_are_leased_by_origin,
     /// Nothing is said to be on its way back.
-    NothingGoesBack: Store oldest_return_is_the_oldest_open_letter_of_a_way_back,
+    NothingGoesBack: Store oldest_return_is_the_oldest_open_failed_message_of_a_way_back,
     /// What goes back does not know where it died.
     ReturnsForgetScope: Store returns_are_answered_under_their_scope,
     /// What can go nowhere is retried.
-    RetriesWithoutAWayBack: Store letter_without_a_way_back_is_not_retried,
+    RetriesWithoutAWayBack: Store failed_message_without_a_way_back_is_not_retried,
     /// Failures are noted at once, outside the transaction.
     NotesFailureOutsideTransaction: Store failure_of_an_own_event_is_noted_once,
     /// Every event is taken for an own one.
@@ -468,7 +468,7 @@ faults! {
     /// Replays are not written down.
     AuditForgetsReplays: Store orders_and_cancels_are_in_the_audit,
     /// Giving a lease back forgives the deaths of earlier runs.
-    HandBackForgetsKills: Store letter_keeps_the_rules_through_random_lives,
+    HandBackForgetsKills: Store failed_message_keeps_the_rules_through_random_lives,
     /// The database is said to be down.
     PingFails: Store database_answers_pings,
     /// Slices that are handed over stay.

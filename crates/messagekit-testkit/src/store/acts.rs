@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use messagekit::{
-    Act, Acted, Actor, Claim, DeadLetters, Failure, LetterState, Received, Retries, SetAsideOutcome, Store,
+    Act, Acted, Actor, Claim, FailedMessageState, FailedMessages, Failure, Received, Retries,
+    SetAsideOutcome, Store,
 };
 
 use super::fixture::{
-    act, begin, claim_now, commit, dead_letter, look, of, only_letter, set_aside_now, somebody, until_through,
+    act, begin, claim_now, commit, failed_message, look, of, only_failed_message, set_aside_now, somebody,
+    until_through,
 };
 use super::{Audited, StoreFixture, dead, received, retry_in};
 use crate::unique;
@@ -19,7 +21,7 @@ pub async fn two_operators_at_once_act_once<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     for wanted in [Act::Discard, Act::Undo, Act::Retry] {
         let message = received("orders.order", "{}");
-        let id = dead_letter(&store, &consumer, &message).await;
+        let id = failed_message(&store, &consumer, &message).await;
         if wanted == Act::Undo {
             assert_eq!(act(&store, Act::Discard, id).await, Acted::Done);
         }
@@ -33,19 +35,19 @@ pub async fn two_operators_at_once_act_once<F: StoreFixture>(fixture: &F) {
         for operator in operators {
             done += u32::from(operator.await.expect("an operator is answered") == Acted::Done);
         }
-        assert_eq!(done, 1, "{wanted} of one letter");
+        assert_eq!(done, 1, "{wanted} of one failed message");
     }
 }
 
-/// One answer for each letter, in the order of the question.
+/// One answer for each failed message, in the order of the question.
 pub async fn acts_answer_in_order<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
-    let first = dead_letter(&store, &consumer, &received("orders.order", "1")).await;
-    let second = dead_letter(&store, &consumer, &received("orders.order", "2")).await;
+    let first = failed_message(&store, &consumer, &received("orders.order", "1")).await;
+    let second = failed_message(&store, &consumer, &received("orders.order", "2")).await;
     assert_eq!(act(&store, Act::Discard, first).await, Acted::Done);
     let ids = [second, i64::MAX, first];
     let acted = store.act(Act::Retry, &ids, &somebody()).await.expect("acts are answered");
-    assert_eq!(acted, [Acted::Done, Acted::NotFound, Acted::WrongState(LetterState::Discarded)]);
+    assert_eq!(acted, [Acted::Done, Acted::NotFound, Acted::WrongState(FailedMessageState::Discarded)]);
     let none = store.act(Act::Retry, &[], &somebody()).await.expect("acts are answered");
     assert_eq!(none, []);
 }
@@ -56,13 +58,13 @@ pub async fn discarded_message_is_never_applied<F: StoreFixture>(fixture: &F) {
     for (failure, retried) in [(retry_in(Duration::ZERO), false), (dead("no"), false), (dead("no"), true)] {
         let consumer = format!("{consumer}-{}-{retried}", failure.kind);
         set_aside_now(&store, &consumer, &received("orders.order", "{}"), &failure).await;
-        let id = only_letter(&store, &consumer).await.id;
+        let id = only_failed_message(&store, &consumer).await.id;
         if retried {
             assert_eq!(act(&store, Act::Retry, id).await, Acted::Done);
         }
         assert_eq!(act(&store, Act::Discard, id).await, Acted::Done);
-        let letter = only_letter(&store, &consumer).await;
-        assert_eq!((letter.state, letter.due), (LetterState::Discarded, None));
+        let failed_message = only_failed_message(&store, &consumer).await;
+        assert_eq!((failed_message.state, failed_message.due), (FailedMessageState::Discarded, None));
         assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
     }
 }
@@ -72,7 +74,7 @@ pub async fn discard_fences_the_handler_that_runs<F: StoreFixture>(fixture: &F) 
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     set_aside_now(&store, &consumer, &message, &retry_in(Duration::ZERO)).await;
     let leased = store.lease(&consumer, 1, LONG).await.expect("leases are answered").remove(0);
-    assert_eq!(act(&store, Act::Discard, leased.letter).await, Acted::Done);
+    assert_eq!(act(&store, Act::Discard, leased.failed_message).await, Acted::Done);
     let mut tx = begin(&store).await;
     fixture.effect(&mut tx, message.id.as_str()).await;
     assert!(
@@ -83,38 +85,41 @@ pub async fn discard_fences_the_handler_that_runs<F: StoreFixture>(fixture: &F) 
     assert!(!store.fail(&consumer, &leased, &dead("no")).await.expect("fail is answered"));
     let back = store.hand_back(&consumer, &leased, Duration::ZERO).await;
     assert!(!back.expect("handing back is answered"));
-    assert_eq!(only_letter(&store, &consumer).await.state, LetterState::Discarded);
+    assert_eq!(only_failed_message(&store, &consumer).await.state, FailedMessageState::Discarded);
     assert_eq!(fixture.effects(message.id.as_str()).await, 0);
 
     // Also after it was brought back: the run of before is over.
-    assert_eq!(act(&store, Act::Undo, leased.letter).await, Acted::Done);
-    assert_eq!(act(&store, Act::Retry, leased.letter).await, Acted::Done);
+    assert_eq!(act(&store, Act::Undo, leased.failed_message).await, Acted::Done);
+    assert_eq!(act(&store, Act::Retry, leased.failed_message).await, Acted::Done);
     assert!(!store.fail(&consumer, &leased, &dead("no")).await.expect("fail is answered"));
-    assert_eq!(only_letter(&store, &consumer).await.state, LetterState::Replaying);
+    assert_eq!(only_failed_message(&store, &consumer).await.state, FailedMessageState::Replaying);
 }
 
 /// A copy that comes later is neither applied nor set aside.
 pub async fn late_copy_of_a_discarded_message_is_discarded<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
-    let id = dead_letter(&store, &consumer, &message).await;
+    let id = failed_message(&store, &consumer, &message).await;
     assert_eq!(act(&store, Act::Discard, id).await, Acted::Done);
     assert_eq!(claim_now(&store, &consumer, &message).await, Claim::Discarded);
     assert_eq!(
         set_aside_now(&store, &consumer, &message, &dead("no")).await,
         SetAsideOutcome::AlreadySettled
     );
-    assert_eq!(only_letter(&store, &consumer).await.state, LetterState::Discarded);
+    assert_eq!(only_failed_message(&store, &consumer).await.state, FailedMessageState::Discarded);
 }
 
 /// What was given up and brought back is dead as before; its retry applies it once.
-pub async fn undone_and_retried_letter_is_applied_once<F: StoreFixture>(fixture: &F) {
+pub async fn undone_and_retried_failed_message_is_applied_once<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
-    let id = dead_letter(&store, &consumer, &message).await;
-    let before = only_letter(&store, &consumer).await;
+    let id = failed_message(&store, &consumer, &message).await;
+    let before = only_failed_message(&store, &consumer).await;
     assert_eq!(act(&store, Act::Discard, id).await, Acted::Done);
     assert_eq!(act(&store, Act::Undo, id).await, Acted::Done);
-    let undone = only_letter(&store, &consumer).await;
-    assert_eq!((undone.state, undone.due, undone.attempts), (LetterState::Dead, None, before.attempts));
+    let undone = only_failed_message(&store, &consumer).await;
+    assert_eq!(
+        (undone.state, undone.due, undone.attempts),
+        (FailedMessageState::Dead, None, before.attempts)
+    );
     assert_eq!(look(&store, &consumer, &message).await, Claim::Held);
     assert_eq!(act(&store, Act::Retry, id).await, Acted::Done);
     apply(fixture, &consumer, &message).await;
@@ -123,7 +128,7 @@ pub async fn undone_and_retried_letter_is_applied_once<F: StoreFixture>(fixture:
     assert_eq!(store.lease(&consumer, 1, LONG).await.expect("leases are answered"), []);
 }
 
-/// Runs the only letter that is due.
+/// Runs the only failed message that is due.
 async fn apply<F: StoreFixture>(fixture: &F, consumer: &str, message: &Received) {
     let store = fixture.store();
     let leased = store.lease(consumer, 1, LONG).await.expect("leases are answered").remove(0);
@@ -137,18 +142,18 @@ async fn apply<F: StoreFixture>(fixture: &F, consumer: &str, message: &Received)
 /// An applied message cannot be given up, and each act needs its state.
 pub async fn acts_need_the_right_state<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
-    let id = dead_letter(&store, &consumer, &message).await;
+    let id = failed_message(&store, &consumer, &message).await;
     let is = |state| Acted::WrongState(state);
-    assert_eq!(act(&store, Act::Undo, id).await, is(LetterState::Dead));
+    assert_eq!(act(&store, Act::Undo, id).await, is(FailedMessageState::Dead));
     assert_eq!(act(&store, Act::Discard, id).await, Acted::Done);
-    assert_eq!(act(&store, Act::Discard, id).await, is(LetterState::Discarded));
-    assert_eq!(act(&store, Act::Retry, id).await, is(LetterState::Discarded));
+    assert_eq!(act(&store, Act::Discard, id).await, is(FailedMessageState::Discarded));
+    assert_eq!(act(&store, Act::Retry, id).await, is(FailedMessageState::Discarded));
     assert_eq!(act(&store, Act::Undo, id).await, Acted::Done);
     assert_eq!(act(&store, Act::Retry, id).await, Acted::Done);
-    assert_eq!(act(&store, Act::Undo, id).await, is(LetterState::Replaying));
+    assert_eq!(act(&store, Act::Undo, id).await, is(FailedMessageState::Replaying));
     apply(fixture, &consumer, &message).await;
     for wanted in [Act::Retry, Act::Discard, Act::Undo] {
-        assert_eq!(act(&store, wanted, id).await, is(LetterState::Resolved), "{wanted}");
+        assert_eq!(act(&store, wanted, id).await, is(FailedMessageState::Resolved), "{wanted}");
     }
     assert_eq!(look(&store, &consumer, &message).await, Claim::Done);
     for wanted in [Act::Retry, Act::Discard, Act::Undo] {
@@ -166,9 +171,9 @@ pub async fn retry_counts_from_zero<F: StoreFixture>(fixture: &F) {
     let leased = until_through(again).await.remove(0);
     assert_eq!((leased.attempt, leased.kills), (11, 1));
     assert!(store.fail(&consumer, &leased, &dead("no")).await.expect("fail is answered"));
-    assert_eq!(act(&store, Act::Retry, leased.letter).await, Acted::Done);
-    let letter = only_letter(&store, &consumer).await;
-    assert_eq!((letter.attempts, letter.kills), (0, 0));
+    assert_eq!(act(&store, Act::Retry, leased.failed_message).await, Acted::Done);
+    let failed_message = only_failed_message(&store, &consumer).await;
+    assert_eq!((failed_message.attempts, failed_message.kills), (0, 0));
     let leased = store.lease(&consumer, 1, LONG).await.expect("leases are answered").remove(0);
     assert_eq!((leased.attempt, leased.kills, leased.replaying), (1, 0, true));
 }
@@ -176,33 +181,34 @@ pub async fn retry_counts_from_zero<F: StoreFixture>(fixture: &F) {
 /// Retention takes old markers away: what is brought back waits for its retry all the same.
 pub async fn undo_after_a_forgotten_marker_holds_the_message_again<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
-    let id = dead_letter(&store, &consumer, &message).await;
+    let id = failed_message(&store, &consumer, &message).await;
     assert_eq!(act(&store, Act::Discard, id).await, Acted::Done);
     fixture.forget_marker(&consumer, &message.id).await;
     assert_eq!(act(&store, Act::Undo, id).await, Acted::Done);
     assert_eq!(look(&store, &consumer, &message).await, Claim::Held);
 }
 
-/// A late copy was applied after retention had taken the marker: bringing its letter back would apply it twice. The other
-/// letters of the act are brought back.
+/// A late copy was applied after retention had taken the marker: bringing its failed message back would apply it twice. The other
+/// failed messages of the act are brought back.
 pub async fn act_against_a_late_copy_is_refused_alone<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let messages = [received("orders.order", "1"), received("orders.order", "2")];
     let mut ids = Vec::new();
     for message in &messages {
-        let id = dead_letter(&store, &consumer, message).await;
+        let id = failed_message(&store, &consumer, message).await;
         assert_eq!(act(&store, Act::Discard, id).await, Acted::Done);
         ids.push(id);
     }
     fixture.forget_marker(&consumer, &messages[0].id).await;
     assert_eq!(claim_now(&store, &consumer, &messages[0]).await, Claim::Fresh);
-    let acted = store.act(Act::Undo, &ids, &somebody()).await.expect("one letter does not fail the others");
+    let acted =
+        store.act(Act::Undo, &ids, &somebody()).await.expect("one failed message does not fail the others");
     assert_eq!(acted, [Acted::Settled, Acted::Done]);
     let mut states = Vec::new();
     for id in &ids {
-        states.push(store.show(*id).await.expect("the letter is there").state);
+        states.push(store.show(*id).await.expect("the failed message is there").state);
     }
-    assert_eq!(states, [LetterState::Discarded, LetterState::Dead]);
+    assert_eq!(states, [FailedMessageState::Discarded, FailedMessageState::Dead]);
     assert_eq!(look(&store, &consumer, &messages[0]).await, Claim::Done);
     assert_eq!(look(&store, &consumer, &messages[1]).await, Claim::Held);
     let last = fixture.audit().await.pop().expect("acts are written down");
@@ -212,8 +218,8 @@ pub async fn act_against_a_late_copy_is_refused_alone<F: StoreFixture>(fixture: 
 /// Who did what is written down once for each act, also when nothing was to be done.
 pub async fn every_act_leaves_one_row_of_the_audit<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
-    let first = dead_letter(&store, &consumer, &received("orders.order", "1")).await;
-    let second = dead_letter(&store, &consumer, &received("orders.order", "2")).await;
+    let first = failed_message(&store, &consumer, &received("orders.order", "1")).await;
+    let second = failed_message(&store, &consumer, &received("orders.order", "2")).await;
     let by = Actor { request_id: Some("r-1".to_owned()), ..Actor::new("ada", "http") };
     store.act(Act::Discard, &[first, second], &by).await.expect("acts are answered");
     store.act(Act::Undo, &[second], &Actor::new("bob", "cli")).await.expect("acts are answered");

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::{
-    Act, Acted, Bookkeeping, Claim, DeadLetters, Found, LetterState, MessageId, Origin, OutboxRows,
+    Act, Acted, Bookkeeping, Claim, FailedMessageState, FailedMessages, Found, MessageId, Origin, OutboxRows,
     Processed, Received, Retries, SetAsideOutcome, Store, headers,
 };
 
-use super::fixture::{act, begin, commit, look, of, only_letter};
+use super::fixture::{act, begin, commit, look, of, only_failed_message};
 use super::{StoreFixture, dead, received, retry_in};
 use crate::{DEADLINE, eventually, unique};
 
@@ -33,33 +33,36 @@ pub(super) async fn keep_now<S: Bookkeeping>(store: &S, found: &Found) -> SetAsi
     outcome
 }
 
-/// Found twice in one place it is one letter, dead whatever its failure says, with the way it came and the way back.
-pub async fn found_message_is_one_dead_letter<F: StoreFixture>(fixture: &F) {
+/// Found twice in one place it is one failed message, dead whatever its failure says, with the way it came and the way back.
+pub async fn found_message_is_one_failed_message<F: StoreFixture>(fixture: &F) {
     let (store, scope, message) =
         (fixture.store(), unique("queue:billing"), received("billing", "{\"n\":1}"));
     let found = Found { failure: retry_in(Duration::ZERO), ..found(&scope, Origin::Queue, &message) };
     assert_eq!(keep_now(&store, &found).await, SetAsideOutcome::SetAside);
     assert_eq!(keep_now(&store, &found).await, SetAsideOutcome::AlreadySettled);
-    let letter = only_letter(&store, &scope).await;
-    assert_eq!((letter.state, letter.due), (LetterState::Dead, None));
-    assert_eq!((letter.origin, &letter.return_to), (Origin::Queue, &found.return_to));
-    assert_eq!((&letter.consumer, &letter.received), (&scope, &message));
-    assert_eq!((letter.kind.as_str(), &letter.error), (found.failure.kind.as_str(), &found.failure.error));
+    let failed_message = only_failed_message(&store, &scope).await;
+    assert_eq!((failed_message.state, failed_message.due), (FailedMessageState::Dead, None));
+    assert_eq!((failed_message.origin, &failed_message.return_to), (Origin::Queue, &found.return_to));
+    assert_eq!((&failed_message.consumer, &failed_message.received), (&scope, &message));
+    assert_eq!(
+        (failed_message.kind.as_str(), &failed_message.error),
+        (found.failure.kind.as_str(), &found.failure.error)
+    );
     assert_eq!(look(&store, &scope, &message).await, Claim::Held);
 }
 
 /// Where a message died is a part of what it is.
-pub async fn found_in_two_places_are_two_letters<F: StoreFixture>(fixture: &F) {
+pub async fn found_in_two_places_are_two_failed_messages<F: StoreFixture>(fixture: &F) {
     let (store, message) = (fixture.store(), received("billing", "{}"));
     for scope in [unique("queue:billing"), unique("topic:billing")] {
         let found = found(&scope, Origin::Topic, &message);
         assert_eq!(keep_now(&store, &found).await, SetAsideOutcome::SetAside);
-        only_letter(&store, &scope).await;
+        only_failed_message(&store, &scope).await;
     }
 }
 
-/// The bookkeeper names a message that was returned n times `id+n`: its next death is another letter.
-pub async fn second_death_after_a_return_is_a_new_letter<F: StoreFixture>(fixture: &F) {
+/// The bookkeeper names a message that was returned n times `id+n`: its next death is another failed message.
+pub async fn second_death_after_a_return_is_a_new_failed_message<F: StoreFixture>(fixture: &F) {
     let (store, scope, message) = (fixture.store(), unique("queue:billing"), received("billing", "{}"));
     let first = found(&scope, Origin::Queue, &message);
     assert_eq!(keep_now(&store, &first).await, SetAsideOutcome::SetAside);
@@ -71,11 +74,11 @@ pub async fn second_death_after_a_return_is_a_new_letter<F: StoreFixture>(fixtur
     for found in [&first, &second] {
         assert_eq!(keep_now(&store, found).await, SetAsideOutcome::AlreadySettled);
     }
-    let kept = store.list(&of(&scope), 10).await.expect("letters can be listed");
+    let kept = store.list(&of(&scope), 10).await.expect("failed messages can be listed");
     assert_eq!(kept.iter().map(|head| &head.message_id).collect::<Vec<_>>(), [&again, &message.id]);
 }
 
-/// Marker and letter share the commit.
+/// Marker and failed message share the commit.
 pub async fn rolled_back_keep_leaves_nothing<F: StoreFixture>(fixture: &F) {
     let (store, scope, message) = (fixture.store(), unique("queue:billing"), received("billing", "{}"));
     let found = found(&scope, Origin::Queue, &message);
@@ -91,30 +94,33 @@ pub async fn returns_are_leased_by_origin<F: StoreFixture>(fixture: &F) {
     let store = fixture.store();
     let scopes = [unique("queue:billing"), unique("queue:shipping"), unique("topic:billing")];
     let message = received("billing", "{}");
-    let mut letters = Vec::new();
+    let mut failed_messages = Vec::new();
     for (scope, origin) in scopes.iter().zip([Origin::Queue, Origin::Queue, Origin::Topic]) {
         keep_now(&store, &found(scope, origin, &message)).await;
-        letters.push(only_letter(&store, scope).await.id);
+        failed_messages.push(only_failed_message(&store, scope).await.id);
     }
     let lease = async |origin| store.lease_returns(origin, 10, LONG).await.expect("leases are answered");
     assert_eq!(lease(Origin::Queue).await, [], "nobody has asked");
-    for id in &letters {
+    for id in &failed_messages {
         assert_eq!(act(&store, Act::Retry, *id).await, Acted::Done);
     }
     let one = store.lease_returns(Origin::Queue, 1, LONG).await.expect("leases are answered");
     assert_eq!(one.len(), 1, "at most so many");
     let mut queued: Vec<_> = one.into_iter().chain(lease(Origin::Queue).await).collect();
-    queued.sort_by_key(|returning| returning.leased.letter);
+    queued.sort_by_key(|returning| returning.leased.failed_message);
     assert_eq!(queued.len(), 2);
-    for (returning, (scope, letter)) in queued.iter().zip(scopes.iter().zip(&letters)) {
-        assert_eq!((&returning.scope, returning.leased.letter), (scope, *letter));
+    for (returning, (scope, failed_message)) in queued.iter().zip(scopes.iter().zip(&failed_messages)) {
+        assert_eq!((&returning.scope, returning.leased.failed_message), (scope, *failed_message));
         assert_eq!((returning.origin, &returning.return_to), (Origin::Queue, &format!("{scope}.in")));
         assert_eq!(returning.leased.received, message);
         assert!(returning.leased.replaying);
     }
     assert_eq!(lease(Origin::Queue).await, [], "each is leased once");
     let topic = lease(Origin::Topic).await;
-    assert_eq!(topic.iter().map(|returning| returning.leased.letter).collect::<Vec<_>>(), letters[2..]);
+    assert_eq!(
+        topic.iter().map(|returning| returning.leased.failed_message).collect::<Vec<_>>(),
+        failed_messages[2..]
+    );
     for scope in &scopes {
         let own = store.lease(scope, 10, LONG).await.expect("leases are answered");
         assert_eq!(own, [], "no handler runs what goes back to a broker");
@@ -122,7 +128,7 @@ pub async fn returns_are_leased_by_origin<F: StoreFixture>(fixture: &F) {
 }
 
 /// What goes elsewhere, and what nobody sends back any more, does not count.
-pub async fn oldest_return_is_the_oldest_open_letter_of_a_way_back<F: StoreFixture>(fixture: &F) {
+pub async fn oldest_return_is_the_oldest_open_failed_message_of_a_way_back<F: StoreFixture>(fixture: &F) {
     let (store, scope, other) = (fixture.store(), unique("queue:billing"), unique("queue:other"));
     let way: Arc<str> = format!("{scope}.in").into();
     let ways = [Arc::from("elsewhere"), way];
@@ -131,13 +137,13 @@ pub async fn oldest_return_is_the_oldest_open_letter_of_a_way_back<F: StoreFixtu
     assert_eq!(age().await, None);
     let pause = Duration::from_millis(300);
     keep_now(&store, &found(&scope, Origin::Queue, &received("billing", "{}"))).await;
-    let first = only_letter(&store, &scope).await.id;
+    let first = only_failed_message(&store, &scope).await.id;
     eventually("it grows older", DEADLINE, async || age().await.is_some_and(|age| age > pause)).await;
     keep_now(&store, &found(&scope, Origin::Queue, &received("billing", "{}"))).await;
     assert!(age().await.is_some_and(|age| age > pause && age < LONG), "the first one is the older");
     act(&store, Act::Discard, first).await;
-    let letters = store.ids(&of(&scope), 10).await.expect("letters can be listed");
-    let second = *letters.iter().find(|id| **id != first).expect("there are two");
+    let failed_messages = store.ids(&of(&scope), 10).await.expect("failed messages can be listed");
+    let second = *failed_messages.iter().find(|id| **id != first).expect("there are two");
     assert!(age().await.is_some());
     act(&store, Act::Discard, second).await;
     assert_eq!(age().await, None, "nothing goes back any more");
@@ -148,7 +154,7 @@ pub async fn returns_are_answered_under_their_scope<F: StoreFixture>(fixture: &F
     let (store, scope) = (fixture.store(), unique("queue:billing"));
     let message = received("billing", "{}");
     keep_now(&store, &found(&scope, Origin::Queue, &message)).await;
-    let id = only_letter(&store, &scope).await.id;
+    let id = only_failed_message(&store, &scope).await.id;
     let lease = async || {
         let mut leased = store.lease_returns(Origin::Queue, 1, LONG).await.expect("leases are answered");
         leased.pop().expect("it goes back")
@@ -159,7 +165,7 @@ pub async fn returns_are_answered_under_their_scope<F: StoreFixture>(fixture: &F
     assert!(back.expect("handing back is answered"));
     let second = lease().await;
     assert!(store.fail(&second.scope, &second.leased, &dead("no")).await.expect("fail is answered"));
-    assert_eq!(only_letter(&store, &scope).await.state, LetterState::Dead);
+    assert_eq!(only_failed_message(&store, &scope).await.state, FailedMessageState::Dead);
 
     assert_eq!(act(&store, Act::Retry, id).await, Acted::Done);
     let third = lease().await;
@@ -167,17 +173,17 @@ pub async fn returns_are_answered_under_their_scope<F: StoreFixture>(fixture: &F
     let resolved = store.resolve(&mut tx, &third.scope, &third.leased, &[]).await;
     assert!(resolved.expect("resolve is answered"));
     commit(&store, tx).await;
-    assert_eq!(only_letter(&store, &scope).await.state, LetterState::Resolved);
+    assert_eq!(only_failed_message(&store, &scope).await.state, FailedMessageState::Resolved);
     assert_eq!(look(&store, &scope, &message).await, Claim::Done);
 }
 
 /// Where nobody said where it goes, a person can only give it up.
-pub async fn letter_without_a_way_back_is_not_retried<F: StoreFixture>(fixture: &F) {
+pub async fn failed_message_without_a_way_back_is_not_retried<F: StoreFixture>(fixture: &F) {
     let (store, scope) = (fixture.store(), unique("queue:billing"));
     let lost = Found { return_to: None, ..found(&scope, Origin::Queue, &received("billing", "{}")) };
     keep_now(&store, &lost).await;
-    let id = only_letter(&store, &scope).await.id;
-    assert_eq!(act(&store, Act::Retry, id).await, Acted::WrongState(LetterState::Dead));
+    let id = only_failed_message(&store, &scope).await.id;
+    assert_eq!(act(&store, Act::Retry, id).await, Acted::WrongState(FailedMessageState::Dead));
     assert_eq!(store.lease_returns(Origin::Queue, 1, LONG).await.expect("leases are answered"), []);
     assert_eq!(act(&store, Act::Discard, id).await, Acted::Done);
 }

@@ -217,7 +217,7 @@ pub async fn claims_come_in_large_batches<F: StoreFixture>(fixture: &F) {
     assert_eq!(look(&store, &consumer, &all[999]).await, Claim::Done);
 }
 
-/// Ids are compared as they are: case, spaces and composed letters make another message.
+/// Ids are compared as they are: case, spaces and composed failed messages make another message.
 pub async fn ids_differ_by_every_byte<F: StoreFixture>(fixture: &F) {
     let (store, consumer, base) = (fixture.store(), unique("consumer"), unique("id"));
     let mut ids = vec![format!("{base}-a"), format!("{base}-A"), format!("{base}-a "), format!(" {base}-a")];

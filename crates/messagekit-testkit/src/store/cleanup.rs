@@ -48,8 +48,8 @@ fn ago(time: Duration) -> Timestamp {
     Timestamp::now() - time
 }
 
-/// A marker goes when it is a day older than the longest window that was noted; never that of an open letter, and none of a
-/// consumer that accepts any age. Where whole days go at once, one that is kept may keep others for two days more.
+/// A marker goes when it is a day older than the longest window that was noted; never that of an open failed message, and none of
+/// a consumer that accepts any age. Where whole days go at once, one that is kept may keep others for two days more.
 pub async fn markers_leave_a_day_after_their_window<F: StoreFixture>(fixture: &F) {
     let (store, consumer, forever) = (fixture.store(), unique("consumer"), unique("consumer"));
     note(fixture, &consumer, Some(SHORT)).await;

@@ -3,73 +3,79 @@
 use std::time::Duration;
 
 use messagekit::{
-    Act, Acted, Claim, DeadLetters, ErrorKind, Failure, FailureKind, LetterFilter, LetterState, LetterTotal,
-    Origin, Retries, headers,
+    Act, Acted, Claim, ErrorKind, FailedMessageFilter, FailedMessageState, FailedMessageTotal,
+    FailedMessages, Failure, FailureKind, Origin, Retries, headers,
 };
 
 use super::bookkeeping::{found, keep_now};
-use super::fixture::{act, begin, commit, dead_letter, look, of, only_letter, set_aside_now};
+use super::fixture::{act, begin, commit, failed_message, look, of, only_failed_message, set_aside_now};
 use super::{StoreFixture, dead, received, retry_in};
 use crate::unique;
 
 const LONG: Duration = Duration::from_secs(3_600);
 
-async fn ids<S: DeadLetters>(store: &S, filter: &LetterFilter, limit: u32) -> Vec<i64> {
-    store.list(filter, limit).await.expect("letters can be listed").iter().map(|letter| letter.id).collect()
+async fn ids<S: FailedMessages>(store: &S, filter: &FailedMessageFilter, limit: u32) -> Vec<i64> {
+    store
+        .list(filter, limit)
+        .await
+        .expect("failed messages can be listed")
+        .iter()
+        .map(|failed_message| failed_message.id)
+        .collect()
 }
 
 /// A person asks, the consumer runs it, and the message is done.
-pub async fn operator_retry_runs_a_dead_letter_once<F: StoreFixture>(fixture: &F) {
+pub async fn operator_retry_runs_a_failed_message_once<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     set_aside_now(&store, &consumer, &message, &dead("no")).await;
-    let letter = only_letter(&store, &consumer).await;
-    assert_eq!(act(&store, Act::Retry, letter.id).await, Acted::Done);
-    assert_eq!(only_letter(&store, &consumer).await.state, LetterState::Replaying);
+    let failed_message = only_failed_message(&store, &consumer).await;
+    assert_eq!(act(&store, Act::Retry, failed_message.id).await, Acted::Done);
+    assert_eq!(only_failed_message(&store, &consumer).await.state, FailedMessageState::Replaying);
     let leased = store.lease(&consumer, 10, LONG).await.expect("leases are answered");
-    assert_eq!(leased.iter().map(|leased| leased.letter).collect::<Vec<_>>(), [letter.id]);
+    assert_eq!(leased.iter().map(|leased| leased.failed_message).collect::<Vec<_>>(), [failed_message.id]);
     assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), [], "it runs once");
     let mut tx = begin(&store).await;
     fixture.effect(&mut tx, message.id.as_str()).await;
     assert!(store.resolve(&mut tx, &consumer, &leased[0], &[]).await.expect("resolve is answered"));
     commit(&store, tx).await;
     assert_eq!(look(&store, &consumer, &message).await, Claim::Done);
-    assert_eq!(only_letter(&store, &consumer).await.state, LetterState::Resolved);
+    assert_eq!(only_failed_message(&store, &consumer).await.state, FailedMessageState::Resolved);
 }
 
-/// A second click finds the letter no longer dead, whatever it became.
+/// A second click finds the failed message no longer dead, whatever it became.
 pub async fn second_retry_changes_nothing<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     set_aside_now(&store, &consumer, &received("orders.order", "{}"), &dead("no")).await;
-    let id = only_letter(&store, &consumer).await.id;
+    let id = only_failed_message(&store, &consumer).await.id;
     let again = async || act(&store, Act::Retry, id).await;
     assert_eq!(again().await, Acted::Done);
-    assert_eq!(again().await, Acted::WrongState(LetterState::Replaying), "it waits for its run");
+    assert_eq!(again().await, Acted::WrongState(FailedMessageState::Replaying), "it waits for its run");
     let leased = store.lease(&consumer, 1, LONG).await.expect("leases are answered").remove(0);
-    assert_eq!(again().await, Acted::WrongState(LetterState::Replaying), "it runs");
+    assert_eq!(again().await, Acted::WrongState(FailedMessageState::Replaying), "it runs");
     let mut tx = begin(&store).await;
     assert!(
         store.resolve(&mut tx, &consumer, &leased, &[]).await.expect("resolve is answered"),
         "the clicks fenced nobody"
     );
     commit(&store, tx).await;
-    assert_eq!(again().await, Acted::WrongState(LetterState::Resolved));
-    assert_eq!(only_letter(&store, &consumer).await.state, LetterState::Resolved);
+    assert_eq!(again().await, Acted::WrongState(FailedMessageState::Resolved));
+    assert_eq!(only_failed_message(&store, &consumer).await.state, FailedMessageState::Resolved);
 
     let waiting = unique("consumer");
     set_aside_now(&store, &waiting, &received("orders.order", "{}"), &retry_in(LONG)).await;
-    let id = only_letter(&store, &waiting).await.id;
+    let id = only_failed_message(&store, &waiting).await.id;
     assert_eq!(
         act(&store, Act::Retry, id).await,
-        Acted::WrongState(LetterState::Retrying),
+        Acted::WrongState(FailedMessageState::Retrying),
         "it runs by itself"
     );
 }
 
 /// There is nothing to run.
-pub async fn retry_of_an_unknown_letter_is_not_found<F: StoreFixture>(fixture: &F) {
+pub async fn retry_of_an_unknown_failed_message_is_not_found<F: StoreFixture>(fixture: &F) {
     let answer = act(&fixture.store(), Act::Retry, i64::MAX).await;
     assert_eq!(answer, Acted::NotFound);
-    let error = answer.done(Act::Retry, i64::MAX).expect_err("there is no such letter");
+    let error = answer.done(Act::Retry, i64::MAX).expect_err("there is no such failed message");
     assert_eq!(error.kind(), ErrorKind::NotFound);
 }
 
@@ -77,19 +83,22 @@ pub async fn retry_of_an_unknown_letter_is_not_found<F: StoreFixture>(fixture: &
 pub async fn failed_replay_is_dead_at_once<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     set_aside_now(&store, &consumer, &received("orders.order", "{}"), &dead("no")).await;
-    let id = only_letter(&store, &consumer).await.id;
+    let id = only_failed_message(&store, &consumer).await.id;
     assert_eq!(act(&store, Act::Retry, id).await, Acted::Done);
     let leased = store.lease(&consumer, 1, LONG).await.expect("leases are answered").remove(0);
     let failure = retry_in(Duration::ZERO);
     assert!(store.fail(&consumer, &leased, &failure).await.expect("fail is answered"));
-    let letter = only_letter(&store, &consumer).await;
-    assert_eq!((letter.state, letter.due, &letter.error), (LetterState::Dead, None, &failure.error));
+    let failed_message = only_failed_message(&store, &consumer).await;
+    assert_eq!(
+        (failed_message.state, failed_message.due, &failed_message.error),
+        (FailedMessageState::Dead, None, &failure.error)
+    );
     assert_eq!(store.lease(&consumer, 1, LONG).await.expect("leases are answered"), []);
     assert_eq!(act(&store, Act::Retry, id).await, Acted::Done, "it can be run once more");
 }
 
 /// Newest first; consumer, state and type narrow the list, alone and together.
-pub async fn letters_are_listed_newest_first_and_filtered<F: StoreFixture>(fixture: &F) {
+pub async fn failed_messages_are_listed_newest_first_and_filtered<F: StoreFixture>(fixture: &F) {
     let (store, consumer, other) = (fixture.store(), unique("consumer"), unique("consumer"));
     let mut placed = Vec::new();
     for failure in [dead("a"), retry_in(LONG), dead("c")] {
@@ -105,13 +114,13 @@ pub async fn letters_are_listed_newest_first_and_filtered<F: StoreFixture>(fixtu
     assert_eq!(ids(&store, &of(&consumer), 10).await, [paid, placed[2], placed[1], placed[0]]);
     assert_eq!(ids(&store, &of(&consumer), 2).await, [paid, placed[2]], "at most the limit");
     assert_eq!(ids(&store, &of(&other), 10).await.len(), 1);
-    let retrying = LetterFilter { state: Some(LetterState::Retrying), ..of(&consumer) };
+    let retrying = FailedMessageFilter { state: Some(FailedMessageState::Retrying), ..of(&consumer) };
     assert_eq!(ids(&store, &retrying, 10).await, [placed[1]]);
-    let paid_only = LetterFilter { event_type: Some("orders.order.paid".to_owned()), ..of(&consumer) };
+    let paid_only = FailedMessageFilter { event_type: Some("orders.order.paid".to_owned()), ..of(&consumer) };
     assert_eq!(ids(&store, &paid_only, 10).await, [paid]);
-    let dead_placed = LetterFilter {
+    let dead_placed = FailedMessageFilter {
         event_type: Some("orders.order.placed".to_owned()),
-        state: Some(LetterState::Dead),
+        state: Some(FailedMessageState::Dead),
         ..of(&consumer)
     };
     assert_eq!(ids(&store, &dead_placed, 10).await, [placed[2], placed[0]]);
@@ -126,41 +135,52 @@ pub async fn pages_join_without_a_gap<F: StoreFixture>(fixture: &F) {
     let all = ids(&store, &of(&consumer), 100).await;
     let mut paged = Vec::new();
     loop {
-        let filter = LetterFilter { before: paged.last().copied(), ..of(&consumer) };
+        let filter = FailedMessageFilter { before: paged.last().copied(), ..of(&consumer) };
         let page = ids(&store, &filter, 3).await;
         if page.is_empty() {
             break;
         }
         paged.extend(page);
-        assert!(paged.len() <= all.len(), "pages repeat letters: {paged:?} of {all:?}");
+        assert!(paged.len() <= all.len(), "pages repeat failed messages: {paged:?} of {all:?}");
     }
     assert_eq!((paged.len(), paged), (7, all));
 }
 
-/// A letter tells what happened, when, and how often.
-pub async fn letter_tells_its_failure<F: StoreFixture>(fixture: &F) {
+/// A failed message tells what happened, when, and how often.
+pub async fn failed_message_tells_its_failure<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     let mut failure = dead("order 17: kein Platz für „寿司“: connection refused");
     failure.attempts = 10;
     set_aside_now(&store, &consumer, &message, &failure).await;
-    let id = only_letter(&store, &consumer).await.id;
-    let letter = store.show(id).await.expect("the letter can be shown");
-    assert_eq!(letter.received, message);
-    assert_eq!((letter.id, &letter.consumer, letter.state), (id, &consumer, LetterState::Dead));
-    assert_eq!((letter.attempts, letter.kills, letter.due), (10, 0, None));
-    assert_eq!((letter.kind.as_str(), &letter.error), (failure.kind.as_str(), &failure.error));
-    assert_eq!(letter.fingerprint, failure.fingerprint());
-    assert!(letter.set_aside_at <= letter.changed_at, "{} > {}", letter.set_aside_at, letter.changed_at);
+    let id = only_failed_message(&store, &consumer).await.id;
+    let failed_message = store.show(id).await.expect("the failed message can be shown");
+    assert_eq!(failed_message.received, message);
+    assert_eq!(
+        (failed_message.id, &failed_message.consumer, failed_message.state),
+        (id, &consumer, FailedMessageState::Dead)
+    );
+    assert_eq!((failed_message.attempts, failed_message.kills, failed_message.due), (10, 0, None));
+    assert_eq!(
+        (failed_message.kind.as_str(), &failed_message.error),
+        (failure.kind.as_str(), &failure.error)
+    );
+    assert_eq!(failed_message.fingerprint, failure.fingerprint());
+    assert!(
+        failed_message.set_aside_at <= failed_message.changed_at,
+        "{} > {}",
+        failed_message.set_aside_at,
+        failed_message.changed_at
+    );
 }
 
 /// There is nothing to show.
-pub async fn show_of_an_unknown_letter_is_not_found<F: StoreFixture>(fixture: &F) {
-    let unknown = fixture.store().show(i64::MAX).await.expect_err("there is no such letter");
+pub async fn show_of_an_unknown_failed_message_is_not_found<F: StoreFixture>(fixture: &F) {
+    let unknown = fixture.store().show(i64::MAX).await.expect_err("there is no such failed message");
     assert_eq!(unknown.kind(), ErrorKind::NotFound);
 }
 
-/// What a list shows of a letter is what the letter says of itself.
-pub async fn lists_tell_what_letters_tell<F: StoreFixture>(fixture: &F) {
+/// What a list shows of a failed message is what the failed message says of itself.
+pub async fn lists_tell_what_failed_messages_tell<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let mut message = received("orders.order", "{\"name\":\"寿司\"}");
     message.message = message.message.with_key(vec![0xff, 0x00]);
@@ -169,10 +189,10 @@ pub async fn lists_tell_what_letters_tell<F: StoreFixture>(fixture: &F) {
     let keyless = messagekit::Received { place: None, ..received("orders.order", "") };
     set_aside_now(&store, &consumer, &keyless, &dead("no")).await;
 
-    let heads = store.list(&of(&consumer), 10).await.expect("letters can be listed");
+    let heads = store.list(&of(&consumer), 10).await.expect("failed messages can be listed");
     for head in &heads {
-        let letter = store.show(head.id).await.expect("the letter can be shown");
-        assert_eq!(&letter.head, head);
+        let failed_message = store.show(head.id).await.expect("the failed message can be shown");
+        assert_eq!(&failed_message.head, head);
     }
     let head = &heads[1];
     assert_eq!((head.origin, &head.return_to), (Origin::Store, &None));
@@ -189,11 +209,11 @@ pub async fn ids_ascend_and_keep_the_filter<F: StoreFixture>(fixture: &F) {
     let mut placed = Vec::new();
     for number in 0..5 {
         let message = received("orders.order", &number.to_string());
-        placed.push(dead_letter(&store, &consumer, &message).await);
-        dead_letter(&store, &other, &message).await;
+        placed.push(failed_message(&store, &consumer, &message).await);
+        failed_message(&store, &other, &message).await;
     }
     let asked = async |after, limit| {
-        let filter = LetterFilter { after, ..of(&consumer) };
+        let filter = FailedMessageFilter { after, ..of(&consumer) };
         store.ids(&filter, limit).await.expect("numbers are answered")
     };
     assert_eq!(asked(None, 10).await, placed);
@@ -205,7 +225,7 @@ pub async fn ids_ascend_and_keep_the_filter<F: StoreFixture>(fixture: &F) {
 /// Every part of a filter narrows, in lists, selections and totals alike.
 pub async fn each_filter_narrows<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
-    let other = dead_letter(&store, &consumer, &received("orders.order", "{}")).await;
+    let other = failed_message(&store, &consumer, &received("orders.order", "{}")).await;
     // The clock of the database has to move between the two.
     tokio::time::sleep(Duration::from_millis(5)).await;
     let mut message = received("orders.order", "{}");
@@ -213,73 +233,80 @@ pub async fn each_filter_narrows<F: StoreFixture>(fixture: &F) {
     let mut failure = Failure::permanent(FailureKind::Undecodable, "line 3");
     failure.attempts = 2;
     set_aside_now(&store, &consumer, &message, &failure).await;
-    let wanted = store.list(&of(&consumer), 1).await.expect("letters can be listed").remove(0);
-    let first = store.show(other).await.expect("the letter can be shown");
+    let wanted = store.list(&of(&consumer), 1).await.expect("failed messages can be listed").remove(0);
+    let first = store.show(other).await.expect("the failed message can be shown");
     assert!(first.set_aside_at < wanted.set_aside_at, "time passes in the database");
 
-    let one = |filter: LetterFilter| (filter, wanted.id);
+    let one = |filter: FailedMessageFilter| (filter, wanted.id);
     let filters = [
-        one(LetterFilter { kind: Some("undecodable".to_owned()), ..of(&consumer) }),
-        one(LetterFilter { fingerprint: Some(failure.fingerprint()), ..of(&consumer) }),
-        one(LetterFilter { key: Some(vec![0xff, 0x00]), ..of(&consumer) }),
-        one(LetterFilter { since: Some(wanted.set_aside_at), ..of(&consumer) }),
-        (LetterFilter { until: Some(wanted.set_aside_at), ..of(&consumer) }, other),
-        one(LetterFilter { after: Some(other), ..of(&consumer) }),
-        (LetterFilter { before: Some(wanted.id), ..of(&consumer) }, other),
+        one(FailedMessageFilter { kind: Some("undecodable".to_owned()), ..of(&consumer) }),
+        one(FailedMessageFilter { fingerprint: Some(failure.fingerprint()), ..of(&consumer) }),
+        one(FailedMessageFilter { key: Some(vec![0xff, 0x00]), ..of(&consumer) }),
+        one(FailedMessageFilter { since: Some(wanted.set_aside_at), ..of(&consumer) }),
+        (FailedMessageFilter { until: Some(wanted.set_aside_at), ..of(&consumer) }, other),
+        one(FailedMessageFilter { after: Some(other), ..of(&consumer) }),
+        (FailedMessageFilter { before: Some(wanted.id), ..of(&consumer) }, other),
     ];
     for (filter, expected) in filters {
         assert_eq!(ids(&store, &filter, 10).await, [expected], "{filter:?}");
         assert_eq!(store.ids(&filter, 10).await.expect("numbers are answered"), [expected], "{filter:?}");
         let totals = store.totals(&filter).await.expect("totals are answered");
-        assert_eq!(totals.iter().map(|total| total.letters).sum::<u64>(), 1, "{filter:?}");
+        assert_eq!(totals.iter().map(|total| total.failed_messages).sum::<u64>(), 1, "{filter:?}");
     }
 
     let scope = unique("queue:billing");
     keep_now(&store, &found(&scope, Origin::Queue, &message)).await;
-    let queued = LetterFilter { origin: Some(Origin::Queue), ..of(&scope) };
+    let queued = FailedMessageFilter { origin: Some(Origin::Queue), ..of(&scope) };
     assert_eq!(ids(&store, &queued, 10).await.len(), 1);
-    let own = LetterFilter { origin: Some(Origin::Store), ..of(&scope) };
+    let own = FailedMessageFilter { origin: Some(Origin::Store), ..of(&scope) };
     assert_eq!(ids(&store, &own, 10).await, [0_i64; 0], "a broker kept it");
 }
 
-/// Totals stand by consumer, then by state in the order a letter goes through them.
+/// Totals stand by consumer, then by state in the order a failed message goes through them.
 pub async fn totals_count_by_consumer_and_state<F: StoreFixture>(fixture: &F) {
     let (store, first, second) = (fixture.store(), unique("a"), unique("b"));
     for _ in 0..3 {
-        dead_letter(&store, &second, &received("orders.order", "{}")).await;
+        failed_message(&store, &second, &received("orders.order", "{}")).await;
     }
-    dead_letter(&store, &first, &received("orders.order", "{}")).await;
+    failed_message(&store, &first, &received("orders.order", "{}")).await;
     set_aside_now(&store, &second, &received("orders.order", "{}"), &retry_in(LONG)).await;
-    let dead_of_second = LetterFilter { state: Some(LetterState::Dead), ..of(&second) };
+    let dead_of_second = FailedMessageFilter { state: Some(FailedMessageState::Dead), ..of(&second) };
     let gone = ids(&store, &dead_of_second, 1).await[0];
     assert_eq!(act(&store, Act::Discard, gone).await, Acted::Done);
 
-    let total =
-        |consumer: &str, state, letters| LetterTotal { consumer: consumer.to_owned(), state, letters };
-    let all = store.totals(&LetterFilter::default()).await.expect("totals are answered");
+    let total = |consumer: &str, state, failed_messages| FailedMessageTotal {
+        consumer: consumer.to_owned(),
+        state,
+        failed_messages,
+    };
+    let all = store.totals(&FailedMessageFilter::default()).await.expect("totals are answered");
     assert_eq!(
         all,
         [
-            total(&first, LetterState::Dead, 1),
-            total(&second, LetterState::Retrying, 1),
-            total(&second, LetterState::Dead, 2),
-            total(&second, LetterState::Discarded, 1),
+            total(&first, FailedMessageState::Dead, 1),
+            total(&second, FailedMessageState::Retrying, 1),
+            total(&second, FailedMessageState::Dead, 2),
+            total(&second, FailedMessageState::Discarded, 1),
         ]
     );
     let one = store.totals(&dead_of_second).await.expect("totals are answered");
-    assert_eq!(one, [total(&second, LetterState::Dead, 2)]);
+    assert_eq!(one, [total(&second, FailedMessageState::Dead, 2)]);
 }
 
-/// Letters that differ only in numbers are one group, which shows its newest error and its bounds in time.
+/// Failed messages that differ only in numbers are one group, which shows its newest error and its bounds in time.
 pub async fn groups_gather_what_failed_alike<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     for error in ["order 7 has 3 lines", "no stock", "order 17 has 12 lines"] {
         set_aside_now(&store, &consumer, &received("orders.order", "{}"), &dead(error)).await;
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let heads = store.list(&of(&consumer), 10).await.expect("letters can be listed");
+    let heads = store.list(&of(&consumer), 10).await.expect("failed messages can be listed");
     let groups = store.groups(&of(&consumer), 10).await.expect("groups are answered");
-    assert_eq!(groups.iter().map(|group| group.letters).collect::<Vec<_>>(), [2, 1], "the largest first");
+    assert_eq!(
+        groups.iter().map(|group| group.failed_messages).collect::<Vec<_>>(),
+        [2, 1],
+        "the largest first"
+    );
     let largest = &groups[0];
     assert_eq!((&largest.error, largest.newest), (&heads[0].error, heads[0].id));
     assert_eq!((largest.first, largest.last), (heads[2].set_aside_at, heads[0].set_aside_at));
@@ -290,6 +317,6 @@ pub async fn groups_gather_what_failed_alike<F: StoreFixture>(fixture: &F) {
     assert_eq!((&largest.kind, &largest.event_type), (&heads[0].kind, &heads[0].event_type));
     let limited = store.groups(&of(&consumer), 1).await.expect("groups are answered");
     assert_eq!(limited, groups[..1]);
-    let narrowed = LetterFilter { fingerprint: Some(groups[1].fingerprint.clone()), ..of(&consumer) };
+    let narrowed = FailedMessageFilter { fingerprint: Some(groups[1].fingerprint.clone()), ..of(&consumer) };
     assert_eq!(store.groups(&narrowed, 10).await.expect("groups are answered"), groups[1..]);
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use messagekit::cleanup::Cleanup;
 use messagekit::{
-    Act, Acted, Actor, Bookkeeping, Claim, ClaimRequest, DeadLetters, Error, Failure, FailureKind, Inbox,
-    Leased, LetterFilter, Message, MessageId, Next, Operations, OutboxRows, ParkingRoom, Place, Received,
-    Retries, SetAsideOutcome, Store, Suspects, headers,
+    Act, Acted, Actor, Bookkeeping, Claim, ClaimRequest, Error, FailedMessageFilter, FailedMessages, Failure,
+    FailureKind, Inbox, Leased, Message, MessageId, Next, Operations, OutboxRows, ParkingRoom, Place,
+    Received, Retries, SetAsideOutcome, Store, Suspects, headers,
 };
 
 use crate::{DEADLINE, unique};
@@ -85,7 +85,7 @@ pub struct Audited {
     pub request_id: Option<String>,
     /// `retry`, `discard`, `undo`, `replay` or `cancel-replay`.
     pub action: String,
-    /// The letters that were asked for, or the replay.
+    /// The failed messages that were asked for, or the replay.
     pub ids: Vec<i64>,
     /// For how many of them something was done.
     pub done: u64,
@@ -234,7 +234,7 @@ pub(super) async fn behind_now<S: Inbox>(store: &S, consumer: &str, behind: &[&R
     commit(store, tx).await;
 }
 
-/// Applies a leased letter: its effect, and the letter resolved.
+/// Applies a leased failed message: its effect, and the failed message resolved.
 pub(super) async fn apply_leased<F: StoreFixture>(fixture: &F, consumer: &str, leased: &Leased) {
     let store = fixture.store();
     until_through(|| async {
@@ -246,7 +246,7 @@ pub(super) async fn apply_leased<F: StoreFixture>(fixture: &F, consumer: &str, l
     .await;
 }
 
-/// Runs what is due, one letter after another, until nothing is. Returns their messages in the order in which they ran.
+/// Runs what is due, one failed message after another, until nothing is. Returns their messages in the order in which they ran.
 pub(super) async fn runs<F: StoreFixture>(fixture: &F, consumer: &str) -> Vec<MessageId> {
     let (store, mut ran) = (fixture.store(), Vec::new());
     loop {
@@ -254,30 +254,33 @@ pub(super) async fn runs<F: StoreFixture>(fixture: &F, consumer: &str) -> Vec<Me
         let Some(leased) = leased.into_iter().next() else { return ran };
         apply_leased(fixture, consumer, &leased).await;
         ran.push(leased.received.id);
-        assert!(ran.len() <= 100, "letters run again and again");
+        assert!(ran.len() <= 100, "failed messages run again and again");
     }
 }
 
-/// Returns the letters that a filter is meant for: those of one consumer.
-pub(super) fn of(consumer: &str) -> LetterFilter {
-    LetterFilter { consumer: Some(consumer.to_owned()), ..LetterFilter::default() }
+/// Returns the failed messages that a filter is meant for: those of one consumer.
+pub(super) fn of(consumer: &str) -> FailedMessageFilter {
+    FailedMessageFilter { consumer: Some(consumer.to_owned()), ..FailedMessageFilter::default() }
 }
 
-/// Returns the only letter of a consumer.
-pub(super) async fn only_letter<S: DeadLetters>(store: &S, consumer: &str) -> messagekit::DeadLetter {
-    let letters = store.ids(&of(consumer), 10).await.expect("letters can be listed");
-    assert_eq!(letters.len(), 1, "{consumer} has one letter");
-    store.show(letters[0]).await.expect("the letter can be shown")
+/// Returns the only failed message of a consumer.
+pub(super) async fn only_failed_message<S: FailedMessages>(
+    store: &S,
+    consumer: &str,
+) -> messagekit::FailedMessage {
+    let failed_messages = store.ids(&of(consumer), 10).await.expect("failed messages can be listed");
+    assert_eq!(failed_messages.len(), 1, "{consumer} has one failed message");
+    store.show(failed_messages[0]).await.expect("the failed message can be shown")
 }
 
-/// Sets a message aside as dead and returns the number of its letter.
-pub(super) async fn dead_letter<S: Inbox + DeadLetters>(
+/// Sets a message aside as dead and returns the number of its failed message.
+pub(super) async fn failed_message<S: Inbox + FailedMessages>(
     store: &S,
     consumer: &str,
     received: &Received,
 ) -> i64 {
     set_aside_now(store, consumer, received, &dead("no")).await;
-    store.list(&of(consumer), 1).await.expect("letters can be listed")[0].id
+    store.list(&of(consumer), 1).await.expect("failed messages can be listed")[0].id
 }
 
 /// Returns somebody who acts.
@@ -285,9 +288,9 @@ pub(super) fn somebody() -> Actor {
     Actor::new("somebody", "test")
 }
 
-/// Acts on one letter.
-pub(super) async fn act<S: DeadLetters>(store: &S, act: Act, id: i64) -> Acted {
+/// Acts on one failed message.
+pub(super) async fn act<S: FailedMessages>(store: &S, act: Act, id: i64) -> Acted {
     let acted = until_through(|| async move { store.act(act, &[id], &somebody()).await }).await;
-    assert_eq!(acted.len(), 1, "one answer for one letter");
+    assert_eq!(acted.len(), 1, "one answer for one failed message");
     acted[0]
 }

@@ -1,27 +1,27 @@
-//! Who may run a letter, and when.
+//! Who may run a failed message, and when.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use messagekit::{DeadLetters, Retries};
+use messagekit::{FailedMessages, Retries};
 use tokio::time::Instant;
 
-use super::fixture::{of, only_letter, set_aside_now, until_through};
+use super::fixture::{of, only_failed_message, set_aside_now, until_through};
 use super::{StoreFixture, dead, received, retry_in};
 use crate::{DEADLINE, eventually, unique};
 
 /// Longer than any case takes.
 const LONG: Duration = Duration::from_secs(3_600);
 
-/// Only a person brings a dead letter back.
-pub async fn dead_letter_is_not_leased<F: StoreFixture>(fixture: &F) {
+/// Only a person brings a failed message back.
+pub async fn failed_message_is_not_leased<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     set_aside_now(&store, &consumer, &received("orders.order", "{}"), &dead("no")).await;
     assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
 }
 
 /// The delay of the failure is kept.
-pub async fn letter_is_not_leased_before_it_is_due<F: StoreFixture>(fixture: &F) {
+pub async fn failed_message_is_not_leased_before_it_is_due<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     set_aside_now(&store, &consumer, &received("orders.order", "{}"), &retry_in(LONG)).await;
     assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
@@ -29,12 +29,12 @@ pub async fn letter_is_not_leased_before_it_is_due<F: StoreFixture>(fixture: &F)
     let (soon, delay, began) = (received("orders.order", "{}"), Duration::from_millis(300), Instant::now());
     set_aside_now(&store, &consumer, &soon, &retry_in(delay)).await;
     let due = async || store.lease(&consumer, 10, LONG).await.is_ok_and(|leased| leased.len() == 1);
-    eventually("the letter is due", DEADLINE, due).await;
+    eventually("the failed message is due", DEADLINE, due).await;
     assert!(began.elapsed() >= delay, "leased after {:?}", began.elapsed());
 }
 
-/// A leased letter is leased to nobody else before the lease ends.
-pub async fn due_letter_is_leased_once<F: StoreFixture>(fixture: &F) {
+/// A leased failed message is leased to nobody else before the lease ends.
+pub async fn due_failed_message_is_leased_once<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let message = received("orders.order", "{}");
     set_aside_now(&store, &consumer, &message, &retry_in(Duration::ZERO)).await;
@@ -51,11 +51,11 @@ pub async fn oldest_due_is_leased_first<F: StoreFixture>(fixture: &F) {
         set_aside_now(&store, &consumer, message, &retry_in(Duration::from_millis(delay))).await;
     }
     // On a slow machine the last one may be set aside when the first one is long due.
-    let mut letters = Vec::new();
-    for id in store.ids(&of(&consumer), 10).await.expect("letters can be listed") {
-        letters.push(store.show(id).await.expect("the letter can be shown"));
+    let mut failed_messages = Vec::new();
+    for id in store.ids(&of(&consumer), 10).await.expect("failed messages can be listed") {
+        failed_messages.push(store.show(id).await.expect("the failed message can be shown"));
     }
-    letters.sort_by_key(|letter| letter.due);
+    failed_messages.sort_by_key(|failed_message| failed_message.due);
     tokio::time::sleep(Duration::from_millis(1_200)).await;
     let mut order = Vec::new();
     for max in [1, 2] {
@@ -63,10 +63,13 @@ pub async fn oldest_due_is_leased_first<F: StoreFixture>(fixture: &F) {
         assert_eq!(leased.len(), max as usize, "at most {max} and no fewer");
         order.extend(leased.into_iter().map(|leased| leased.received.id));
     }
-    assert_eq!(order, letters.into_iter().map(|letter| letter.received.id).collect::<Vec<_>>());
+    assert_eq!(
+        order,
+        failed_messages.into_iter().map(|failed_message| failed_message.received.id).collect::<Vec<_>>()
+    );
 }
 
-/// A consumer runs its own letters.
+/// A consumer runs its own failed messages.
 pub async fn leases_are_for_one_consumer<F: StoreFixture>(fixture: &F) {
     let (store, first, second) = (fixture.store(), unique("consumer"), unique("consumer"));
     set_aside_now(&store, &first, &received("orders.order", "{}"), &retry_in(Duration::ZERO)).await;
@@ -75,7 +78,7 @@ pub async fn leases_are_for_one_consumer<F: StoreFixture>(fixture: &F) {
 }
 
 /// What is leased is the message as it was received, with the number of its run.
-pub async fn leased_letter_is_whole<F: StoreFixture>(fixture: &F) {
+pub async fn leased_failed_message_is_whole<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let mut message = received("orders.order", "{\"name\":\"寿司\"}");
     message.message = message.message.with_key(vec![0xff, 0x00]).with_header("binary", vec![0xfe]);
@@ -83,11 +86,13 @@ pub async fn leased_letter_is_whole<F: StoreFixture>(fixture: &F) {
     let leased = store.lease(&consumer, 1, LONG).await.expect("leases are answered").remove(0);
     assert_eq!(leased.received, message);
     assert_eq!((leased.attempt, leased.kills), (2, 0), "the failure counted one attempt, this is the next");
-    assert_eq!(leased.letter, only_letter(&store, &consumer).await.id);
+    assert_eq!(leased.failed_message, only_failed_message(&store, &consumer).await.id);
 }
 
 /// Whoever does not answer before the lease ends is taken for dead.
-pub async fn leased_letter_comes_back_after_its_lease_and_counts_a_kill<F: StoreFixture>(fixture: &F) {
+pub async fn leased_failed_message_comes_back_after_its_lease_and_counts_a_kill<F: StoreFixture>(
+    fixture: &F,
+) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     set_aside_now(&store, &consumer, &received("orders.order", "{}"), &retry_in(Duration::ZERO)).await;
     let first =
@@ -99,14 +104,14 @@ pub async fn leased_letter_comes_back_after_its_lease_and_counts_a_kill<F: Store
     };
     eventually("the lease ends", DEADLINE, back).await;
     assert_eq!((first.kills, second[0].kills), (0, 1));
-    assert_eq!(second[0].letter, first.letter);
+    assert_eq!(second[0].failed_message, first.failed_message);
     assert_ne!(second[0].token, first.token, "the token fences the first holder");
-    let letter = store.show(first.letter).await.expect("the letter can be shown");
-    assert_eq!(letter.kills, 1);
+    let failed_message = store.show(first.failed_message).await.expect("the failed message can be shown");
+    assert_eq!(failed_message.kills, 1);
 }
 
-/// Workers that lease at the same time get different letters.
-pub async fn concurrent_leases_share_no_letter<F: StoreFixture>(fixture: &F) {
+/// Workers that lease at the same time get different failed messages.
+pub async fn concurrent_leases_share_no_failed_message<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     for number in 0..12 {
         let message = received("orders.order", &number.to_string());
@@ -122,7 +127,7 @@ pub async fn concurrent_leases_share_no_letter<F: StoreFixture>(fixture: &F) {
                     if leased.is_empty() {
                         return mine;
                     }
-                    mine.extend(leased.into_iter().map(|leased| leased.letter));
+                    mine.extend(leased.into_iter().map(|leased| leased.failed_message));
                     assert!(mine.len() <= 12, "one worker leased {mine:?}");
                     tokio::task::yield_now().await;
                 }

@@ -1,22 +1,23 @@
-//! Random lives of a letter, compared with the rules.
+//! Random lives of a failed message, compared with the rules.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messagekit::{Act, Actor, DeadLetters, Failure, Leased, LetterState, Retries, Standing, Store};
+use messagekit::{Act, Actor, FailedMessageState, FailedMessages, Failure, Leased, Retries, Standing, Store};
 
-use super::fixture::{begin, commit, look, only_letter, set_aside_now};
+use super::fixture::{begin, commit, look, only_failed_message, set_aside_now};
 use super::{StoreFixture, dead, received, retry_in};
 use crate::unique;
 
 /// Longer than any case takes.
 const LONG: Duration = Duration::from_secs(3_600);
-/// How many letters are followed, each through so many steps.
+/// How many failed messages are followed, each through so many steps.
 const LIVES: u64 = 40;
 const STEPS: usize = 30;
 
-/// Whatever processes and people do to a letter in whatever order, late answers too: the store answers what [`Standing`] says.
-pub async fn letter_keeps_the_rules_through_random_lives<F: StoreFixture>(fixture: &F) {
+/// Whatever processes and people do to a failed message in whatever order, late answers too: the store answers what [`Standing`]
+/// says.
+pub async fn failed_message_keeps_the_rules_through_random_lives<F: StoreFixture>(fixture: &F) {
     for seed in 0..LIVES {
         live(fixture, seed).await;
     }
@@ -47,7 +48,7 @@ async fn live<F: StoreFixture>(fixture: &F, seed: u64) {
     let (failure, again) = some_failure(&mut random);
     set_aside_now(&store, &consumer, &message, &failure).await;
     let mut rules = Standing::set_aside(failure.attempts, again);
-    let id = only_letter(&store, &consumer).await.id;
+    let id = only_failed_message(&store, &consumer).await.id;
     // Each with its token in the rules: a store may count its own otherwise.
     let mut leases: Vec<(i64, Leased)> = Vec::new();
 
@@ -93,13 +94,13 @@ async fn live<F: StoreFixture>(fixture: &F, seed: u64) {
                 assert_eq!(given.len(), usize::from(token.is_some()), "lease at {place}");
                 if let (Some(leased), Some(token)) = (given.into_iter().next(), token) {
                     let counted = (leased.attempt, leased.kills, leased.replaying);
-                    let replaying = rules.state == LetterState::Replaying;
+                    let replaying = rules.state == FailedMessageState::Replaying;
                     assert_eq!(counted, (rules.attempts, rules.kills, replaying), "lease at {place}");
                     leases.push((token, leased));
                 }
             }
         }
-        let shown = store.show(id).await.expect("the letter can be shown");
+        let shown = store.show(id).await.expect("the failed message can be shown");
         assert_eq!(
             (shown.state, shown.attempts, shown.kills, shown.due.is_some()),
             (rules.state, rules.attempts, rules.kills, rules.due.is_some()),

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use messagekit::{
-    Act, Acted, Claim, DeadLetters, Failure, FailureKind, LetterFilter, LetterState, LetterTotal,
-    ParkingRoom, Processed, Received, Retries, SetAside, SetAsideOutcome, Store,
+    Act, Acted, Claim, FailedMessageFilter, FailedMessageState, FailedMessageTotal, FailedMessages, Failure,
+    FailureKind, ParkingRoom, Processed, Received, Retries, SetAside, SetAsideOutcome, Store,
 };
 
 use super::fixture::{
@@ -18,11 +18,15 @@ use crate::unique;
 const LONG: Duration = Duration::from_secs(3_600);
 const TOPIC: &str = "orders.order";
 
-/// Returns the number of a message's letter.
-async fn letter<S: DeadLetters>(store: &S, consumer: &str, message: &Received) -> messagekit::LetterHead {
-    let letters = store.list(&of(consumer), 1_000).await.expect("letters can be listed");
-    let found = letters.into_iter().find(|letter| letter.message_id == message.id);
-    found.expect("the message has a letter")
+/// Returns the number of a message's failed message.
+async fn failed_message<S: FailedMessages>(
+    store: &S,
+    consumer: &str,
+    message: &Received,
+) -> messagekit::FailedMessageHead {
+    let failed_messages = store.list(&of(consumer), 1_000).await.expect("failed messages can be listed");
+    let found = failed_messages.into_iter().find(|failed_message| failed_message.message_id == message.id);
+    found.expect("the message has a failed message")
 }
 
 /// Later messages of its topic and key are behind a parked one; other keys, topics and consumers are not, nor is who does
@@ -67,7 +71,7 @@ pub async fn message_set_aside_alone_holds_no_key<F: StoreFixture>(fixture: &F) 
     let (store, consumer) = (fixture.store(), unique("consumer"));
     set_aside_now(&store, &consumer, &of_key(TOPIC, "a", 5), &dead("no")).await;
     assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 6)).await, Claim::Fresh);
-    let alone = store.list(&of(&consumer), 1).await.expect("letters can be listed").remove(0);
+    let alone = store.list(&of(&consumer), 1).await.expect("failed messages can be listed").remove(0);
     assert_eq!((alone.parked, alone.holds_back), (false, 0));
 }
 
@@ -77,15 +81,15 @@ pub async fn message_behind_is_kept_and_waits<F: StoreFixture>(fixture: &F) {
     park_now(&store, &consumer, &of_key(TOPIC, "a", 5), &retry_in(LONG)).await;
     behind_now(&store, &consumer, &[&later]).await;
     assert_eq!(look(&store, &consumer, &later).await, Claim::Held);
-    let head = letter(&store, &consumer, &later).await;
-    assert_eq!((head.state, head.attempts, head.due), (LetterState::Waiting, 0, None));
+    let head = failed_message(&store, &consumer, &later).await;
+    assert_eq!((head.state, head.attempts, head.due), (FailedMessageState::Waiting, 0, None));
     assert_eq!((head.parked, head.kind.as_str()), (true, FailureKind::Behind.as_str()));
-    assert_eq!(store.show(head.id).await.expect("the letter can be shown").received, later);
+    assert_eq!(store.show(head.id).await.expect("the failed message can be shown").received, later);
     let again = park_now(&store, &consumer, &later, &dead("no")).await;
     assert_eq!(again, SetAsideOutcome::AlreadySettled);
 }
 
-/// What is behind and not kept leaves no trace: neither as a letter nor as a marker.
+/// What is behind and not kept leaves no trace: neither as a failed message nor as a marker.
 pub async fn unclaimed_message_behind_leaves_nothing<F: StoreFixture>(fixture: &F) {
     let (store, consumer, later) = (fixture.store(), unique("consumer"), of_key(TOPIC, "a", 6));
     park_now(&store, &consumer, &of_key(TOPIC, "a", 5), &retry_in(LONG)).await;
@@ -94,10 +98,10 @@ pub async fn unclaimed_message_behind_leaves_nothing<F: StoreFixture>(fixture: &
     store.unclaim(&mut tx, &consumer, &[request(&later)]).await.expect("claims can be taken back");
     commit(&store, tx).await;
     assert_eq!(look(&store, &consumer, &later).await, Claim::Behind);
-    assert_eq!(store.list(&of(&consumer), 10).await.expect("letters can be listed").len(), 1);
+    assert_eq!(store.list(&of(&consumer), 10).await.expect("failed messages can be listed").len(), 1);
 }
 
-/// Marker, letter and the hold on the key share the commit.
+/// Marker, failed message and the hold on the key share the commit.
 pub async fn rolled_back_park_holds_nothing<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (first, later) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6));
@@ -114,8 +118,8 @@ pub async fn rolled_back_park_holds_nothing<F: StoreFixture>(fixture: &F) {
     store.park_behind(&mut tx, &consumer, &[&later], room).await.expect("what is behind can be kept");
     store.rollback(tx).await.expect("a transaction can be rolled back");
     assert_eq!(look(&store, &consumer, &later).await, Claim::Behind);
-    let head = letter(&store, &consumer, &first).await;
-    assert_eq!(head.holds_back, 0, "one letter holds the key");
+    let head = failed_message(&store, &consumer, &first).await;
+    assert_eq!(head.holds_back, 0, "one failed message holds the key");
     assert_eq!(act(&store, Act::Discard, head.id).await, Acted::Done);
     assert_eq!(look(&store, &consumer, &later).await, Claim::Fresh);
 }
@@ -134,11 +138,11 @@ pub async fn message_that_is_settled_is_not_parked<F: StoreFixture>(fixture: &F)
     assert_eq!(park_now(&store, &consumer, &message, &failure).await, SetAsideOutcome::SetAside);
     assert_eq!(park_now(&store, &consumer, &message, &failure).await, settled);
     assert_eq!(runs(fixture, &consumer).await, [message.id]);
-    assert_eq!(look(&store, &consumer, &later).await, Claim::Fresh, "one letter held the key");
+    assert_eq!(look(&store, &consumer, &later).await, Claim::Fresh, "one failed message held the key");
 }
 
 /// One at a time, each when the one before it was applied; the last one frees the key.
-pub async fn letters_of_a_key_run_in_their_order<F: StoreFixture>(fixture: &F) {
+pub async fn failed_messages_of_a_key_run_in_their_order<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let messages: Vec<Received> = (8..12).map(|offset| of_key(TOPIC, "a", offset)).collect();
     let other = of_key(TOPIC, "b", 100);
@@ -169,14 +173,14 @@ pub async fn letters_of_a_key_run_in_their_order<F: StoreFixture>(fixture: &F) {
 }
 
 /// The order is that of the places, whoever is parked first; offsets are numbers.
-pub async fn letters_of_a_key_stand_by_their_places<F: StoreFixture>(fixture: &F) {
+pub async fn failed_messages_of_a_key_stand_by_their_places<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let [earlier, middle, later] = [9, 10, 100].map(|offset| of_key(TOPIC, "a", offset));
     park_now(&store, &consumer, &middle, &retry_in(Duration::ZERO)).await;
     park_now(&store, &consumer, &later, &dead("cannot be read")).await;
     assert_eq!(
-        letter(&store, &consumer, &later).await.state,
-        LetterState::Waiting,
+        failed_message(&store, &consumer, &later).await.state,
+        FailedMessageState::Waiting,
         "whatever its failure says"
     );
     park_now(&store, &consumer, &earlier, &retry_in(Duration::ZERO)).await;
@@ -197,9 +201,9 @@ pub async fn dead_head_holds_its_key<F: StoreFixture>(fixture: &F) {
     assert!(store.fail(&consumer, &leased, &dead("no")).await.expect("fail is answered"));
     assert_eq!(look(&store, &consumer, &probe).await, Claim::Behind);
     assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
-    assert_eq!(letter(&store, &consumer, &second).await.state, LetterState::Waiting);
+    assert_eq!(failed_message(&store, &consumer, &second).await.state, FailedMessageState::Waiting);
 
-    assert_eq!(act(&store, Act::Retry, leased.letter).await, Acted::Done);
+    assert_eq!(act(&store, Act::Retry, leased.failed_message).await, Acted::Done);
     assert_eq!(runs(fixture, &consumer).await, [first.id, second.id]);
     assert_eq!(look(&store, &consumer, &probe).await, Claim::Fresh);
 }
@@ -215,27 +219,27 @@ pub async fn rolled_back_run_lets_nobody_pass<F: StoreFixture>(fixture: &F) {
     assert!(store.resolve(&mut tx, &consumer, &leased, &[]).await.expect("resolve is answered"));
     store.rollback(tx).await.expect("a transaction can be rolled back");
     assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
-    assert_eq!(letter(&store, &consumer, &second).await.state, LetterState::Waiting);
+    assert_eq!(failed_message(&store, &consumer, &second).await.state, FailedMessageState::Waiting);
     assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 7)).await, Claim::Behind);
     apply_leased(fixture, &consumer, &leased).await;
     assert_eq!(runs(fixture, &consumer).await, [second.id]);
 }
 
 /// Giving the head up lets the next one run, giving a waiting one up lets nobody pass, and the last one frees the key.
-pub async fn discarded_letter_leaves_its_key<F: StoreFixture>(fixture: &F) {
+pub async fn discarded_failed_message_leaves_its_key<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let messages: Vec<Received> = (5..9).map(|offset| of_key(TOPIC, "a", offset)).collect();
     park_now(&store, &consumer, &messages[0], &dead("no")).await;
     behind_now(&store, &consumer, &messages[1..].iter().collect::<Vec<_>>()).await;
     let mut ids = Vec::new();
     for message in &messages {
-        ids.push(letter(&store, &consumer, message).await.id);
+        ids.push(failed_message(&store, &consumer, message).await.id);
     }
     assert_eq!(act(&store, Act::Discard, ids[1]).await, Acted::Done);
     assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
     assert_eq!(act(&store, Act::Discard, ids[0]).await, Acted::Done);
     let leased = store.lease(&consumer, 10, LONG).await.expect("leases are answered");
-    assert_eq!(leased.iter().map(|leased| leased.letter).collect::<Vec<_>>(), [ids[2]]);
+    assert_eq!(leased.iter().map(|leased| leased.failed_message).collect::<Vec<_>>(), [ids[2]]);
 
     // While its handler runs, together with the one that waits for it.
     let both = store.act(Act::Discard, &[ids[3], ids[2]], &somebody()).await.expect("acts are answered");
@@ -253,17 +257,17 @@ pub async fn undone_head_holds_its_key_again<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (first, second, probe) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6), of_key(TOPIC, "a", 7));
     park_now(&store, &consumer, &first, &dead("no")).await;
-    let head = letter(&store, &consumer, &first).await.id;
+    let head = failed_message(&store, &consumer, &first).await.id;
     assert_eq!(act(&store, Act::Discard, head).await, Acted::Done);
     assert_eq!(look(&store, &consumer, &probe).await, Claim::Fresh);
     assert_eq!(act(&store, Act::Undo, head).await, Acted::Done);
-    assert_eq!(letter(&store, &consumer, &first).await.state, LetterState::Dead);
+    assert_eq!(failed_message(&store, &consumer, &first).await.state, FailedMessageState::Dead);
     assert_eq!(look(&store, &consumer, &probe).await, Claim::Behind);
 
     // The next one is due already when the dead one is put before it again.
     behind_now(&store, &consumer, &[&second]).await;
     assert_eq!(act(&store, Act::Discard, head).await, Acted::Done);
-    assert_eq!(letter(&store, &consumer, &second).await.state, LetterState::Retrying);
+    assert_eq!(failed_message(&store, &consumer, &second).await.state, FailedMessageState::Retrying);
     assert_eq!(act(&store, Act::Undo, head).await, Acted::Done);
     assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
     assert_eq!(act(&store, Act::Retry, head).await, Acted::Done);
@@ -272,35 +276,35 @@ pub async fn undone_head_holds_its_key_again<F: StoreFixture>(fixture: &F) {
 }
 
 /// What has never run and is brought back takes its turn: it waits, or runs where nothing is before it.
-pub async fn undone_letter_that_never_ran_takes_its_turn<F: StoreFixture>(fixture: &F) {
+pub async fn undone_failed_message_that_never_ran_takes_its_turn<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (first, second) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6));
     park_now(&store, &consumer, &first, &retry_in(Duration::ZERO)).await;
     behind_now(&store, &consumer, &[&second]).await;
-    let waiting = letter(&store, &consumer, &second).await.id;
-    for wanted in [LetterState::Waiting, LetterState::Retrying] {
+    let waiting = failed_message(&store, &consumer, &second).await.id;
+    for wanted in [FailedMessageState::Waiting, FailedMessageState::Retrying] {
         assert_eq!(act(&store, Act::Discard, waiting).await, Acted::Done);
-        if wanted == LetterState::Retrying {
+        if wanted == FailedMessageState::Retrying {
             assert_eq!(runs(fixture, &consumer).await, std::slice::from_ref(&first.id));
             assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 7)).await, Claim::Fresh);
         }
         assert_eq!(act(&store, Act::Undo, waiting).await, Acted::Done);
-        let undone = letter(&store, &consumer, &second).await;
-        assert_eq!((undone.state, undone.due.is_some()), (wanted, wanted == LetterState::Retrying));
+        let undone = failed_message(&store, &consumer, &second).await;
+        assert_eq!((undone.state, undone.due.is_some()), (wanted, wanted == FailedMessageState::Retrying));
         assert_eq!(look(&store, &consumer, &second).await, Claim::Held);
         assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 7)).await, Claim::Behind);
     }
     assert_eq!(runs(fixture, &consumer).await, [second.id]);
 }
 
-/// A letter that waits is run by nobody's wish: its turn comes.
-pub async fn waiting_letter_is_not_retried<F: StoreFixture>(fixture: &F) {
+/// A failed message that waits is run by nobody's wish: its turn comes.
+pub async fn waiting_failed_message_is_not_retried<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (first, second) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6));
     park_now(&store, &consumer, &first, &dead("no")).await;
     behind_now(&store, &consumer, &[&second]).await;
-    let waiting = letter(&store, &consumer, &second).await.id;
-    assert_eq!(act(&store, Act::Retry, waiting).await, Acted::WrongState(LetterState::Waiting));
+    let waiting = failed_message(&store, &consumer, &second).await.id;
+    assert_eq!(act(&store, Act::Retry, waiting).await, Acted::WrongState(FailedMessageState::Waiting));
     assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
 }
 
@@ -329,7 +333,7 @@ pub async fn culprit_without_room_is_not_parked<F: StoreFixture>(fixture: &F) {
     assert_eq!(look(&store, &consumer, &second).await, Claim::Behind);
     assert_eq!(look(&store, &consumer, &elsewhere).await, Claim::Fresh);
     assert_eq!(park(&elsewhere, one).await, SetAsideOutcome::SetAside, "another key has room");
-    assert_eq!(store.list(&of(&consumer), 10).await.expect("letters can be listed").len(), 2);
+    assert_eq!(store.list(&of(&consumer), 10).await.expect("failed messages can be listed").len(), 2);
 }
 
 /// Of those behind, as many as there is room for are counted, whichever bound it is.
@@ -357,9 +361,9 @@ pub async fn messages_behind_are_kept_as_far_as_there_is_room<F: StoreFixture>(f
     );
     assert_eq!(keep(ParkingRoom { per_key: 1, in_all: 100 }).await, 0);
     assert_eq!(keep(ParkingRoom { per_key: 100, in_all: 5 }).await, 3, "the fourth is one too many in all");
-    assert_eq!(store.list(&of(&consumer), 10).await.expect("letters can be listed").len(), 2);
+    assert_eq!(store.list(&of(&consumer), 10).await.expect("failed messages can be listed").len(), 2);
     assert_eq!(keep(ParkingRoom { per_key: 3, in_all: 6 }).await, 4, "what fits exactly fits");
-    assert_eq!(store.list(&of(&consumer), 10).await.expect("letters can be listed").len(), 6);
+    assert_eq!(store.list(&of(&consumer), 10).await.expect("failed messages can be listed").len(), 6);
 }
 
 /// People see what waits, and how much waits for a head.
@@ -369,23 +373,27 @@ pub async fn lists_tell_what_a_head_holds_back<F: StoreFixture>(fixture: &F) {
     park_now(&store, &consumer, &messages[0], &dead("no")).await;
     behind_now(&store, &consumer, &[&messages[1], &messages[2]]).await;
     set_aside_now(&store, &consumer, &of_key(TOPIC, "a", 1), &dead("no")).await;
-    let told = async |filter: LetterFilter| {
-        let letters = store.list(&filter, 10).await.expect("letters can be listed");
-        letters.iter().map(|head| (head.state, head.parked, head.holds_back)).collect::<Vec<_>>()
+    let told = async |filter: FailedMessageFilter| {
+        let failed_messages = store.list(&filter, 10).await.expect("failed messages can be listed");
+        failed_messages.iter().map(|head| (head.state, head.parked, head.holds_back)).collect::<Vec<_>>()
     };
-    let (waiting, first) = ((LetterState::Waiting, true, 0), (LetterState::Dead, true, 2));
-    assert_eq!(told(of(&consumer)).await, [(LetterState::Dead, false, 0), waiting, waiting, first]);
-    let only = LetterFilter { state: Some(LetterState::Waiting), ..of(&consumer) };
+    let (waiting, first) = ((FailedMessageState::Waiting, true, 0), (FailedMessageState::Dead, true, 2));
+    assert_eq!(told(of(&consumer)).await, [(FailedMessageState::Dead, false, 0), waiting, waiting, first]);
+    let only = FailedMessageFilter { state: Some(FailedMessageState::Waiting), ..of(&consumer) };
     assert_eq!(told(only.clone()).await, [waiting, waiting]);
-    let head = letter(&store, &consumer, &messages[0]).await;
-    let shown = store.show(head.id).await.expect("the letter can be shown");
+    let head = failed_message(&store, &consumer, &messages[0]).await;
+    let shown = store.show(head.id).await.expect("the failed message can be shown");
     assert_eq!((shown.parked, shown.holds_back), (true, 2));
-    let total = LetterTotal { consumer: consumer.clone(), state: LetterState::Waiting, letters: 2 };
+    let total = FailedMessageTotal {
+        consumer: consumer.clone(),
+        state: FailedMessageState::Waiting,
+        failed_messages: 2,
+    };
     assert_eq!(store.totals(&only).await.expect("totals are answered"), [total]);
     assert_eq!(act(&store, Act::Discard, head.id).await, Acted::Done);
-    let next = (LetterState::Retrying, true, 1);
-    let gone = (LetterState::Discarded, true, 0);
-    assert_eq!(told(of(&consumer)).await, [(LetterState::Dead, false, 0), waiting, next, gone]);
+    let next = (FailedMessageState::Retrying, true, 1);
+    let gone = (FailedMessageState::Discarded, true, 0);
+    assert_eq!(told(of(&consumer)).await, [(FailedMessageState::Dead, false, 0), waiting, next, gone]);
 }
 
 /// Whoever is kept behind a key that is drained at the same time runs all the same: as the first of its key, or fresh.
@@ -418,7 +426,7 @@ pub async fn nobody_is_stuck_behind_a_key_that_is_drained_meanwhile<F: StoreFixt
             Ok(claim)
         })
         .await;
-        drains.await.expect("the letter before it is applied");
+        drains.await.expect("the failed message before it is applied");
         let rest = runs(fixture, &consumer).await;
         assert_eq!(rest.len(), usize::from(claim == Claim::Behind), "{claim:?}, then {rest:?}");
         assert_eq!(fixture.effects(later.id.as_str()).await, 1);
@@ -429,15 +437,15 @@ pub async fn nobody_is_stuck_behind_a_key_that_is_drained_meanwhile<F: StoreFixt
 /// A culprit keeps its own failure when it is the first of its key.
 pub async fn parked_culprit_is_due_as_its_failure_says<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
-    let cases: [(&str, Failure, LetterState); 3] = [
-        ("a", retry_in(LONG), LetterState::Retrying),
-        ("b", dead("no such customer"), LetterState::Dead),
-        ("c", retry_in(Duration::ZERO), LetterState::Retrying),
+    let cases: [(&str, Failure, FailedMessageState); 3] = [
+        ("a", retry_in(LONG), FailedMessageState::Retrying),
+        ("b", dead("no such customer"), FailedMessageState::Dead),
+        ("c", retry_in(Duration::ZERO), FailedMessageState::Retrying),
     ];
     for (key, failure, state) in &cases {
         let message = of_key(TOPIC, key, 5);
         park_now(&store, &consumer, &message, failure).await;
-        let head = letter(&store, &consumer, &message).await;
+        let head = failed_message(&store, &consumer, &message).await;
         assert_eq!((head.state, head.attempts, &head.error), (*state, failure.attempts, &failure.error));
     }
     let leased = store.lease(&consumer, 10, LONG).await.expect("leases are answered");
@@ -456,7 +464,11 @@ pub async fn culprit_of_a_range_is_parked_once_for_its_generation<F: StoreFixtur
     assert_eq!(park_now(&store, &consumer, &message, &smaller).await, SetAsideOutcome::AlreadySettled);
     assert_eq!(park_now(&store, &consumer, &message, &failure).await, SetAsideOutcome::SetAside);
     assert_eq!(park_now(&store, &consumer, &message, &failure).await, SetAsideOutcome::AlreadySettled);
-    assert_eq!(look_again(&store, &consumer, &message, 3).await, Claim::Held, "it belongs to its letter");
+    assert_eq!(
+        look_again(&store, &consumer, &message, 3).await,
+        Claim::Held,
+        "it belongs to its failed message"
+    );
     let leased = store.lease(&consumer, 10, LONG).await.expect("leases are answered");
     apply_leased(fixture, &consumer, &leased[0]).await;
     assert_eq!(park_now(&store, &consumer, &message, &failure).await, SetAsideOutcome::AlreadySettled);

@@ -1,12 +1,12 @@
-//! Random lives of the letters of a few keys, compared with the rules.
+//! Random lives of the failed messages of a few keys, compared with the rules.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::{
-    Act, Claim, DeadLetters, Failure, Follower, Leased, LetterState, Received, Retries, SetAsideOutcome,
-    Standing, Store,
+    Act, Claim, FailedMessageState, FailedMessages, Failure, Follower, Leased, Received, Retries,
+    SetAsideOutcome, Standing, Store,
 };
 
 use super::fixture::{
@@ -25,7 +25,7 @@ const LIVES: u64 = 12;
 const STEPS: usize = 50;
 
 /// Whatever arrives, fails, runs, is given up and brought back, in whatever order: the store answers what [`Standing`] says of
-/// each letter when only the first open one of a key may run, and the messages of a key take effect in their order.
+/// each failed message when only the first open one of a key may run, and the messages of a key take effect in their order.
 pub async fn keys_keep_their_order_through_random_lives<F: StoreFixture>(fixture: &F) {
     for seed in 0..LIVES {
         let mut world = World::new(fixture, seed);
@@ -37,7 +37,7 @@ pub async fn keys_keep_their_order_through_random_lives<F: StoreFixture>(fixture
     }
 }
 
-/// A letter in the rules.
+/// A failed message in the rules.
 struct Life {
     number: i64,
     received: Received,
@@ -50,8 +50,8 @@ struct World<'a, F: StoreFixture> {
     consumer: String,
     random: fastrand::Rng,
     next: i64,
-    /// Letters by key and offset.
-    letters: BTreeMap<(&'static str, i64), Life>,
+    /// Failed messages by key and offset.
+    failed_messages: BTreeMap<(&'static str, i64), Life>,
     /// Leases that were given, each with its token in the rules.
     leases: Vec<(&'static str, i64, i64, Leased)>,
     /// What took effect, by key, in order.
@@ -68,7 +68,7 @@ impl<'a, F: StoreFixture> World<'a, F> {
             consumer: unique("consumer"),
             random: fastrand::Rng::with_seed(seed),
             next: 0,
-            letters: BTreeMap::new(),
+            failed_messages: BTreeMap::new(),
             leases: Vec::new(),
             applied: BTreeMap::new(),
             undone: BTreeSet::new(),
@@ -85,39 +85,40 @@ impl<'a, F: StoreFixture> World<'a, F> {
         }
     }
 
-    /// Returns the offset of the first open letter of a key.
+    /// Returns the offset of the first open failed message of a key.
     fn first(&self, key: &str) -> Option<i64> {
-        let mut open = self.letters.iter().filter(|((of, _), life)| *of == key && life.rules.state.is_open());
+        let mut open =
+            self.failed_messages.iter().filter(|((of, _), life)| *of == key && life.rules.state.is_open());
         open.next().map(|((_, offset), _)| *offset)
     }
 
-    /// The first open letter of a key need not wait. Returns whether it did.
+    /// The first open failed message of a key need not wait. Returns whether it did.
     fn promote(&mut self, key: &'static str) -> bool {
-        let first = self.first(key).and_then(|offset| self.letters.get_mut(&(key, offset)));
+        let first = self.first(key).and_then(|offset| self.failed_messages.get_mut(&(key, offset)));
         first.is_some_and(|first| first.rules.promote(NOW))
     }
 
     fn inherits(&mut self, key: &'static str, alone: u32) {
-        let first = self.first(key).and_then(|offset| self.letters.get_mut(&(key, offset)));
+        let first = self.first(key).and_then(|offset| self.failed_messages.get_mut(&(key, offset)));
         first.into_iter().for_each(|first| first.rules.inherit(alone));
     }
 
-    /// Takes those that wait behind a letter into its run, each with its effect.
+    /// Takes those that wait behind a failed message into its run, each with its effect.
     async fn followers(
         &self,
         tx: &mut <F::Store as Store>::Tx,
         key: &'static str,
         offset: i64,
-        letter: i64,
+        failed_message: i64,
         most: u32,
     ) -> Vec<Follower> {
-        let followers = self.store.followers(tx, &self.consumer, letter, most, u64::MAX).await;
+        let followers = self.store.followers(tx, &self.consumer, failed_message, most, u64::MAX).await;
         let followers = followers.expect("what waits can be read");
-        let later = self.letters.range((key, offset + 1)..(key, i64::MAX));
+        let later = self.failed_messages.range((key, offset + 1)..(key, i64::MAX));
         let open = later.filter(|(_, life)| life.rules.state.is_open());
-        let waits = open.take_while(|(_, life)| life.rules.state == LetterState::Waiting);
+        let waits = open.take_while(|(_, life)| life.rules.state == FailedMessageState::Waiting);
         let wanted: Vec<i64> = waits.map(|(_, life)| life.number).take(most as usize).collect();
-        assert_eq!(followers.iter().map(|follower| follower.letter).collect::<Vec<_>>(), wanted);
+        assert_eq!(followers.iter().map(|follower| follower.failed_message).collect::<Vec<_>>(), wanted);
         for follower in &followers {
             self.fixture.effect(tx, follower.received.id.as_str()).await;
         }
@@ -156,13 +157,13 @@ impl<'a, F: StoreFixture> World<'a, F> {
                 Standing::parked(failure.attempts, again, held)
             }
         };
-        let newest = self.store.list(&of(&self.consumer), 1).await.expect("letters can be listed");
-        self.letters.insert((key, offset), Life { number: newest[0].id, received: message, rules });
+        let newest = self.store.list(&of(&self.consumer), 1).await.expect("failed messages can be listed");
+        self.failed_messages.insert((key, offset), Life { number: newest[0].id, received: message, rules });
     }
 
     /// A late copy, claimed and then set aside by somebody who believes it failed.
     async fn arrives_again(&mut self) {
-        let Some((_, life)) = self.random.choice(&self.letters) else { return };
+        let Some((_, life)) = self.random.choice(&self.failed_messages) else { return };
         assert_eq!(look(&self.store, &self.consumer, &life.received).await, life.rules.marker());
         let outcome = match self.next % 2 {
             0 => park_now(&self.store, &self.consumer, &life.received, &dead("late")).await,
@@ -177,19 +178,21 @@ impl<'a, F: StoreFixture> World<'a, F> {
         let mut wanted = Vec::new();
         for key in KEYS {
             let Some(offset) = self.first(key) else { continue };
-            let life = self.letters.get_mut(&(key, offset)).expect("it was just found");
+            let life = self.failed_messages.get_mut(&(key, offset)).expect("it was just found");
             if let Some(token) = life.rules.lease(NOW, until) {
                 wanted.push((life.number, key, offset, token));
             }
         }
-        let mut numbers: Vec<i64> = given.iter().map(|leased| leased.letter).collect();
+        let mut numbers: Vec<i64> = given.iter().map(|leased| leased.failed_message).collect();
         numbers.sort_unstable();
         let mut expected: Vec<i64> = wanted.iter().map(|(number, ..)| *number).collect();
         expected.sort_unstable();
         assert_eq!(numbers, expected, "the first of each key that is due, and no other");
         for leased in given {
-            let (_, key, offset, token) =
-                wanted.iter().find(|(number, ..)| *number == leased.letter).expect("they are the same");
+            let (_, key, offset, token) = wanted
+                .iter()
+                .find(|(number, ..)| *number == leased.failed_message)
+                .expect("they are the same");
             self.leases.push((*key, *offset, *token, leased));
         }
     }
@@ -204,16 +207,16 @@ impl<'a, F: StoreFixture> World<'a, F> {
         let (key, offset, token, leased) = self.leases[index].clone();
         let (failure, again) = self.failure();
         let choice = self.random.u8(0..4);
-        let life = self.letters.get_mut(&(key, offset)).expect("it was leased");
+        let life = self.failed_messages.get_mut(&(key, offset)).expect("it was leased");
         match choice {
             0 | 1 => {
                 let mut tx = begin(&self.store).await;
                 self.fixture.effect(&mut tx, life.received.id.as_str()).await;
                 let most = if choice == 0 { 0 } else { 3 };
-                let followers = self.followers(&mut tx, key, offset, leased.letter, most).await;
+                let followers = self.followers(&mut tx, key, offset, leased.failed_message, most).await;
                 let resolved = self.store.resolve(&mut tx, &self.consumer, &leased, &followers).await;
                 let resolved = resolved.expect("answers are taken");
-                let life = self.letters.get_mut(&(key, offset)).expect("it was leased");
+                let life = self.failed_messages.get_mut(&(key, offset)).expect("it was leased");
                 assert_eq!(resolved, life.rules.resolve(token));
                 let alone = life.rules.alone;
                 if resolved {
@@ -221,9 +224,9 @@ impl<'a, F: StoreFixture> World<'a, F> {
                     self.applied.entry(key).or_default().push(offset);
                     for follower in &followers {
                         let (at, life) = self
-                            .letters
+                            .failed_messages
                             .iter_mut()
-                            .find(|(_, life)| life.number == follower.letter)
+                            .find(|(_, life)| life.number == follower.failed_message)
                             .expect("it waited");
                         assert!(life.rules.resolve_behind(life.rules.token));
                         self.applied.entry(key).or_default().push(at.1);
@@ -246,18 +249,18 @@ impl<'a, F: StoreFixture> World<'a, F> {
         }
     }
 
-    /// A person acts on one letter, or on two at once.
+    /// A person acts on one failed message, or on two at once.
     async fn acts(&mut self) {
         let act = [Act::Retry, Act::Retry, Act::Discard, Act::Undo][self.random.usize(0..4)];
-        let mut chosen: Vec<(&'static str, i64)> = self.letters.keys().copied().collect();
+        let mut chosen: Vec<(&'static str, i64)> = self.failed_messages.keys().copied().collect();
         self.random.shuffle(&mut chosen);
         chosen.truncate(self.random.usize(1..3));
         // Brought back in one act, the earlier one comes first.
         chosen.sort_by_key(|(_, offset)| *offset);
-        let ids: Vec<i64> = chosen.iter().map(|at| self.letters[at].number).collect();
+        let ids: Vec<i64> = chosen.iter().map(|at| self.failed_messages[at].number).collect();
         let acted = self.store.act(act, &ids, &somebody()).await.expect("acts are answered");
         for ((key, offset), acted) in chosen.into_iter().zip(acted) {
-            let life = self.letters.get_mut(&(key, offset)).expect("it was chosen");
+            let life = self.failed_messages.get_mut(&(key, offset)).expect("it was chosen");
             let allowed = life.rules.act(act, NOW).is_ok();
             assert_eq!(acted.done(act, life.number).is_ok(), allowed, "{act} of {:?}", life.rules);
             if allowed && act == Act::Undo {
@@ -267,15 +270,16 @@ impl<'a, F: StoreFixture> World<'a, F> {
         }
     }
 
-    /// Every letter stands as the rules say, and every key is held or free as they say.
+    /// Every failed message stands as the rules say, and every key is held or free as they say.
     async fn compare(&mut self, place: &str) {
-        let shown = self.store.list(&of(&self.consumer), 1_000).await.expect("letters can be listed");
-        assert_eq!(shown.len(), self.letters.len(), "letters after {place}");
+        let shown = self.store.list(&of(&self.consumer), 1_000).await.expect("failed messages can be listed");
+        assert_eq!(shown.len(), self.failed_messages.len(), "failed messages after {place}");
         let by_number: BTreeMap<i64, _> = shown.iter().map(|head| (head.id, head)).collect();
-        for ((key, offset), life) in &self.letters {
+        for ((key, offset), life) in &self.failed_messages {
             let head = by_number[&life.number];
-            let open = self.letters.iter().filter(|((of, _), life)| of == key && life.rules.state.is_open());
-            let holds = life.rules.state.is_open() && life.rules.state != LetterState::Waiting;
+            let open =
+                self.failed_messages.iter().filter(|((of, _), life)| of == key && life.rules.state.is_open());
+            let holds = life.rules.state.is_open() && life.rules.state != FailedMessageState::Waiting;
             let holds_back = if holds { open.count() as u64 - 1 } else { 0 };
             assert_eq!(
                 (head.state, head.attempts, head.kills, head.due.is_some(), head.parked, head.holds_back),
@@ -304,7 +308,7 @@ impl<'a, F: StoreFixture> World<'a, F> {
             self.store.hand_back(&self.consumer, leased, Duration::ZERO).await.expect("answers are taken");
         }
         for round in 0.. {
-            let numbers: Vec<i64> = self.letters.values().map(|life| life.number).collect();
+            let numbers: Vec<i64> = self.failed_messages.values().map(|life| life.number).collect();
             self.store.act(Act::Retry, &numbers, &somebody()).await.expect("acts are answered");
             let ran = runs(self.fixture, &self.consumer).await;
             if ran.is_empty() {
@@ -312,15 +316,18 @@ impl<'a, F: StoreFixture> World<'a, F> {
             }
             assert!(round < 100, "{place} never ends");
             for id in ran {
-                let ((key, offset), _) =
-                    self.letters.iter().find(|(_, life)| life.received.id == id).expect("it has a letter");
+                let ((key, offset), _) = self
+                    .failed_messages
+                    .iter()
+                    .find(|(_, life)| life.received.id == id)
+                    .expect("it has a failed message");
                 self.applied.entry(key).or_default().push(*offset);
             }
         }
-        for ((key, offset), life) in &self.letters {
-            let head = self.store.show(life.number).await.expect("the letter can be shown");
+        for ((key, offset), life) in &self.failed_messages {
+            let head = self.store.show(life.number).await.expect("the failed message can be shown");
             assert!(!head.state.is_open(), "offset {offset} of {key} is left {} after {place}", head.state);
-            let effects = u64::from(head.state == LetterState::Resolved);
+            let effects = u64::from(head.state == FailedMessageState::Resolved);
             assert_eq!(self.fixture.effects(life.received.id.as_str()).await, effects, "{place}");
         }
         for (key, offsets) in &self.applied {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use messagekit::{
-    Act, Actor, DeadLetters, Error, ErrorKind, EventFilter, EventHead, Message, MessageId, OutboxRows,
+    Act, Actor, Error, ErrorKind, EventFilter, EventHead, FailedMessages, Message, MessageId, OutboxRows,
     Processed, ReplayIds, ReplayJob, ReplayLease, ReplayOrder, ReplayState, Replays, StoredEvent, headers,
 };
 
@@ -449,7 +449,7 @@ pub async fn unknown_replay_is_not_found<F: StoreFixture>(fixture: &F) {
     assert_eq!(stopped.expect_err("there is none").kind(), ErrorKind::NotFound);
 }
 
-/// Who ordered and who stopped is written down with the acts on letters, also a stop that came too late.
+/// Who ordered and who stopped is written down with the acts on failed messages, also a stop that came too late.
 pub async fn orders_and_cancels_are_in_the_audit<F: StoreFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     write(fixture, &topic, &["1"]).await;

@@ -1,11 +1,11 @@
-//! How the run of a letter ends.
+//! How the run of a failed message ends.
 
 use std::time::Duration;
 
-use messagekit::{Claim, DeadLetters, Leased, LetterState, Received, Retries, Store};
+use messagekit::{Claim, FailedMessageState, FailedMessages, Leased, Received, Retries, Store};
 use tokio::time::Instant;
 
-use super::fixture::{begin, commit, look, only_letter, set_aside_now};
+use super::fixture::{begin, commit, look, only_failed_message, set_aside_now};
 use super::{StoreFixture, dead, received, retry_in};
 use crate::{DEADLINE, eventually, unique};
 
@@ -19,7 +19,7 @@ async fn leased<F: StoreFixture>(fixture: &F, consumer: &str, lease: Duration) -
     (message, leased)
 }
 
-/// Lets the lease of a letter end, and takes the next one.
+/// Lets the lease of a failed message end, and takes the next one.
 async fn leased_again<F: StoreFixture>(fixture: &F, consumer: &str) -> Leased {
     let store = fixture.store();
     let mut next = Vec::new();
@@ -27,11 +27,11 @@ async fn leased_again<F: StoreFixture>(fixture: &F, consumer: &str) -> Leased {
         next = store.lease(consumer, 1, LONG).await.expect("leases are answered");
         !next.is_empty()
     };
-    eventually("the letter can be leased again", DEADLINE, back).await;
+    eventually("the failed message can be leased again", DEADLINE, back).await;
     next.remove(0)
 }
 
-/// Letter, marker and effects change in one commit.
+/// Failed message, marker and effects change in one commit.
 pub async fn resolve_marks_done<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (message, leased) = leased(fixture, &consumer, LONG).await;
@@ -41,12 +41,12 @@ pub async fn resolve_marks_done<F: StoreFixture>(fixture: &F) {
     commit(&store, tx).await;
     assert_eq!(fixture.effects(message.id.as_str()).await, 1);
     assert_eq!(look(&store, &consumer, &message).await, Claim::Done);
-    let letter = only_letter(&store, &consumer).await;
-    assert_eq!((letter.state, letter.due), (LetterState::Resolved, None));
+    let failed_message = only_failed_message(&store, &consumer).await;
+    assert_eq!((failed_message.state, failed_message.due), (FailedMessageState::Resolved, None));
     assert_eq!(store.lease(&consumer, 1, LONG).await.expect("leases are answered"), []);
 }
 
-/// A handler that fails after all leaves letter and lease as they were.
+/// A handler that fails after all leaves failed message and lease as they were.
 pub async fn rolled_back_resolve_changes_nothing<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (message, leased) = leased(fixture, &consumer, LONG).await;
@@ -56,7 +56,7 @@ pub async fn rolled_back_resolve_changes_nothing<F: StoreFixture>(fixture: &F) {
     store.rollback(tx).await.expect("a transaction can be rolled back");
     assert_eq!(fixture.effects(message.id.as_str()).await, 0);
     assert_eq!(look(&store, &consumer, &message).await, Claim::Held);
-    assert_eq!(only_letter(&store, &consumer).await.state, LetterState::Retrying);
+    assert_eq!(only_failed_message(&store, &consumer).await.state, FailedMessageState::Retrying);
     let mut tx = begin(&store).await;
     assert!(
         store.resolve(&mut tx, &consumer, &leased, &[]).await.expect("resolve is answered"),
@@ -65,7 +65,7 @@ pub async fn rolled_back_resolve_changes_nothing<F: StoreFixture>(fixture: &F) {
     commit(&store, tx).await;
 }
 
-/// Whoever was too slow finds the letter taken, and its effects are rolled back.
+/// Whoever was too slow finds the failed message taken, and its effects are rolled back.
 pub async fn stale_token_cannot_resolve<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (message, stale) = leased(fixture, &consumer, Duration::from_millis(100)).await;
@@ -85,15 +85,18 @@ pub async fn stale_token_cannot_resolve<F: StoreFixture>(fixture: &F) {
     assert_eq!(fixture.effects(message.id.as_str()).await, 1);
 }
 
-/// Whoever was too slow can neither fail the letter nor give it back.
+/// Whoever was too slow can neither fail the failed message nor give it back.
 pub async fn stale_token_cannot_answer<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (_, stale) = leased(fixture, &consumer, Duration::from_millis(100)).await;
     let fresh = leased_again(fixture, &consumer).await;
     assert!(!store.fail(&consumer, &stale, &dead("late")).await.expect("fail is answered"));
     assert!(!store.hand_back(&consumer, &stale, Duration::ZERO).await.expect("hand_back is answered"));
-    let letter = only_letter(&store, &consumer).await;
-    assert_eq!((letter.state, letter.attempts), (LetterState::Retrying, fresh.attempt));
+    let failed_message = only_failed_message(&store, &consumer).await;
+    assert_eq!(
+        (failed_message.state, failed_message.attempts),
+        (FailedMessageState::Retrying, fresh.attempt)
+    );
     assert!(
         store.hand_back(&consumer, &fresh, LONG).await.expect("hand_back is answered"),
         "the new lease holds"
@@ -105,52 +108,58 @@ pub async fn answered_lease_is_over<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (_, leased) = leased(fixture, &consumer, LONG).await;
     assert!(store.hand_back(&consumer, &leased, LONG).await.expect("hand_back is answered"));
-    let before = only_letter(&store, &consumer).await;
+    let before = only_failed_message(&store, &consumer).await;
     assert!(!store.hand_back(&consumer, &leased, Duration::ZERO).await.expect("hand_back is answered"));
     assert!(!store.fail(&consumer, &leased, &dead("again")).await.expect("fail is answered"));
     let mut tx = begin(&store).await;
     assert!(!store.resolve(&mut tx, &consumer, &leased, &[]).await.expect("resolve is answered"));
     store.rollback(tx).await.expect("a transaction can be rolled back");
-    assert_eq!(only_letter(&store, &consumer).await, before);
+    assert_eq!(only_failed_message(&store, &consumer).await, before);
 }
 
 /// A failed run is due again after the failure's delay, with its error and one attempt more.
-pub async fn failed_letter_waits_until_due<F: StoreFixture>(fixture: &F) {
+pub async fn failed_failed_message_waits_until_due<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (_, leased) = leased(fixture, &consumer, LONG).await;
     let (delay, began) = (Duration::from_millis(200), Instant::now());
     let mut failure = retry_in(delay);
     "still no stock".clone_into(&mut failure.error);
     assert!(store.fail(&consumer, &leased, &failure).await.expect("fail is answered"));
-    let letter = only_letter(&store, &consumer).await;
+    let failed_message = only_failed_message(&store, &consumer).await;
     assert_eq!(
-        (letter.state, letter.attempts, letter.error.as_str()),
-        (LetterState::Retrying, 2, "still no stock")
+        (failed_message.state, failed_message.attempts, failed_message.error.as_str()),
+        (FailedMessageState::Retrying, 2, "still no stock")
     );
     let next = leased_again(fixture, &consumer).await;
     assert!(began.elapsed() >= delay, "leased after {:?}", began.elapsed());
     assert_eq!((next.attempt, next.kills), (3, 0), "an answered lease is no kill");
 }
 
-/// A run that fails for good leaves a dead letter, still held.
-pub async fn failed_letter_dies_when_told<F: StoreFixture>(fixture: &F) {
+/// A run that fails for good leaves a failed message, still held.
+pub async fn failed_failed_message_dies_when_told<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (message, leased) = leased(fixture, &consumer, LONG).await;
     assert!(store.fail(&consumer, &leased, &dead("gave up")).await.expect("fail is answered"));
-    let letter = store.show(leased.letter).await.expect("the letter can be shown");
-    assert_eq!((letter.state, letter.due, letter.error.as_str()), (LetterState::Dead, None, "gave up"));
+    let failed_message = store.show(leased.failed_message).await.expect("the failed message can be shown");
+    assert_eq!(
+        (failed_message.state, failed_message.due, failed_message.error.as_str()),
+        (FailedMessageState::Dead, None, "gave up")
+    );
     assert_eq!(store.lease(&consumer, 1, LONG).await.expect("leases are answered"), []);
     assert_eq!(look(&store, &consumer, &message).await, Claim::Held);
 }
 
 /// An outage or a clean stop costs the message nothing.
-pub async fn handed_back_letter_burns_no_attempt<F: StoreFixture>(fixture: &F) {
+pub async fn handed_back_failed_message_burns_no_attempt<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (_, first) = leased(fixture, &consumer, LONG).await;
     let (delay, began) = (Duration::from_millis(200), Instant::now());
     assert!(store.hand_back(&consumer, &first, delay).await.expect("hand_back is answered"));
-    let letter = only_letter(&store, &consumer).await;
-    assert_eq!((letter.state, letter.attempts, letter.kills), (LetterState::Retrying, first.attempt - 1, 0));
+    let failed_message = only_failed_message(&store, &consumer).await;
+    assert_eq!(
+        (failed_message.state, failed_message.attempts, failed_message.kills),
+        (FailedMessageState::Retrying, first.attempt - 1, 0)
+    );
     let second = leased_again(fixture, &consumer).await;
     assert!(began.elapsed() >= delay, "leased after {:?}", began.elapsed());
     assert_eq!((second.attempt, second.kills), (first.attempt, 0));

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use messagekit::{
-    Act, Acted, Claim, DeadLetters, ErrorKind, Follower, Leased, LetterHead, LetterState, MessageId,
-    ParkingRoom, Received, Retries, SetAside, Store,
+    Act, Acted, Claim, ErrorKind, FailedMessageHead, FailedMessageState, FailedMessages, Follower, Leased,
+    MessageId, ParkingRoom, Received, Retries, SetAside, Store,
 };
 
 use super::fixture::{
@@ -56,16 +56,16 @@ async fn begun<S: Retries>(
     store.begin_run(consumer, leased, most, lease).await.expect("the beginning of a run is answered")
 }
 
-/// Returns what waits behind a letter.
+/// Returns what waits behind a failed message.
 async fn waiting<S: Retries>(
     store: &S,
     consumer: &str,
-    letter: i64,
+    failed_message: i64,
     messages: u32,
     bytes: u64,
 ) -> Vec<Follower> {
     let mut tx = begin(store).await;
-    let followers = store.followers(&mut tx, consumer, letter, messages, bytes).await;
+    let followers = store.followers(&mut tx, consumer, failed_message, messages, bytes).await;
     store.rollback(tx).await.expect("a transaction can be rolled back");
     followers.expect("what waits can be read")
 }
@@ -95,9 +95,12 @@ async fn applied<F: StoreFixture>(
     resolved
 }
 
-async fn head_of<S: DeadLetters>(store: &S, consumer: &str, message: &Received) -> LetterHead {
-    let letters = store.list(&of(consumer), 1_000).await.expect("failed messages can be listed");
-    letters.into_iter().find(|letter| letter.message_id == message.id).expect("the message has failed")
+async fn head_of<S: FailedMessages>(store: &S, consumer: &str, message: &Received) -> FailedMessageHead {
+    let failed_messages = store.list(&of(consumer), 1_000).await.expect("failed messages can be listed");
+    failed_messages
+        .into_iter()
+        .find(|failed_message| failed_message.message_id == message.id)
+        .expect("the message has failed")
 }
 
 /// What waits is read whole and in the order of the key, whatever waits in others.
@@ -112,14 +115,14 @@ pub async fn run_takes_what_waits_in_order<F: StoreFixture>(fixture: &F) {
     behind_now(&store, &consumer, &[&messages[1], &messages[2]]).await;
     let leased = store.lease(&consumer, 1, LONG).await.expect("leases are answered").remove(0);
 
-    let followers = waiting(&store, &consumer, leased.letter, ALL, u64::MAX).await;
+    let followers = waiting(&store, &consumer, leased.failed_message, ALL, u64::MAX).await;
     let read: Vec<&Received> = followers.iter().map(|follower| &follower.received).collect();
     assert_eq!(read, messages[1..].iter().collect::<Vec<_>>());
     assert!(followers.iter().all(|follower| follower.attempt == 1), "each would run for the first time");
-    let behind = waiting(&store, &consumer, followers[0].letter, ALL, u64::MAX).await;
+    let behind = waiting(&store, &consumer, followers[0].failed_message, ALL, u64::MAX).await;
     assert_eq!(behind, followers[1..]);
-    assert_eq!(waiting(&store, &consumer, followers[2].letter, ALL, u64::MAX).await, []);
-    assert_eq!(waiting(&store, &unique("consumer"), leased.letter, ALL, u64::MAX).await, []);
+    assert_eq!(waiting(&store, &consumer, followers[2].failed_message, ALL, u64::MAX).await, []);
+    assert_eq!(waiting(&store, &unique("consumer"), leased.failed_message, ALL, u64::MAX).await, []);
 }
 
 /// A run holds as many messages and bytes as it may, and nothing behind a message that does not wait for its turn.
@@ -130,16 +133,16 @@ pub async fn run_takes_no_more_than_it_may<F: StoreFixture>(fixture: &F) {
     for (most, bytes, wanted) in
         [(2, u64::MAX, 2), (ALL, 3 * size, 3), (ALL, 3 * size - 1, 2), (ALL, size - 1, 0), (0, u64::MAX, 0)]
     {
-        let followers = waiting(&store, &consumer, leased.letter, most, bytes).await;
+        let followers = waiting(&store, &consumer, leased.failed_message, most, bytes).await;
         let expected: Vec<MessageId> =
             messages[1..][..wanted].iter().map(|message| message.id.clone()).collect();
         assert_eq!(ids(&followers), expected, "{most} messages of {bytes} bytes");
     }
     // Brought back before the second one, which is due by then.
-    assert_eq!(act(&store, Act::Discard, leased.letter).await, Acted::Done);
-    assert_eq!(head_of(&store, &consumer, &messages[1]).await.state, LetterState::Retrying);
-    assert_eq!(act(&store, Act::Undo, leased.letter).await, Acted::Done);
-    assert_eq!(waiting(&store, &consumer, leased.letter, ALL, u64::MAX).await, []);
+    assert_eq!(act(&store, Act::Discard, leased.failed_message).await, Acted::Done);
+    assert_eq!(head_of(&store, &consumer, &messages[1]).await.state, FailedMessageState::Retrying);
+    assert_eq!(act(&store, Act::Undo, leased.failed_message).await, Acted::Done);
+    assert_eq!(waiting(&store, &consumer, leased.failed_message, ALL, u64::MAX).await, []);
 }
 
 /// Effects, markers and all failed messages of a run change in one commit; the next one of the key is due then.
@@ -147,7 +150,7 @@ pub async fn run_is_resolved_in_one_commit<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (messages, leased) = blocked(fixture, &consumer, 5, LONG).await;
     assert_eq!(begun(&store, &consumer, &leased, 4, LONG).await, Some(4));
-    let followers = waiting(&store, &consumer, leased.letter, 3, u64::MAX).await;
+    let followers = waiting(&store, &consumer, leased.failed_message, 3, u64::MAX).await;
 
     let mut tx = begin(&store).await;
     assert!(store.resolve(&mut tx, &consumer, &leased, &followers).await.expect("resolve is answered"));
@@ -155,14 +158,14 @@ pub async fn run_is_resolved_in_one_commit<F: StoreFixture>(fixture: &F) {
     for message in &messages {
         assert_eq!(look(&store, &consumer, message).await, Claim::Held, "nothing was kept");
     }
-    assert_eq!(head_of(&store, &consumer, &messages[1]).await.state, LetterState::Waiting);
+    assert_eq!(head_of(&store, &consumer, &messages[1]).await.state, FailedMessageState::Waiting);
 
     assert!(applied(fixture, &consumer, &leased, &followers).await, "the lease still holds");
     for message in &messages[..4] {
         assert_eq!(fixture.effects(message.id.as_str()).await, 1);
         assert_eq!(look(&store, &consumer, message).await, Claim::Done);
         let head = head_of(&store, &consumer, message).await;
-        assert_eq!((head.state, head.due, head.kills), (LetterState::Resolved, None, 0));
+        assert_eq!((head.state, head.due, head.kills), (FailedMessageState::Resolved, None, 0));
     }
     assert_eq!(head_of(&store, &consumer, &messages[2]).await.attempts, 1);
     assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 50)).await, Claim::Behind);
@@ -176,7 +179,7 @@ pub async fn run_is_resolved_in_one_commit<F: StoreFixture>(fixture: &F) {
 pub async fn run_of_all_frees_its_key<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (messages, leased) = blocked(fixture, &consumer, 4, LONG).await;
-    let followers = waiting(&store, &consumer, leased.letter, ALL, u64::MAX).await;
+    let followers = waiting(&store, &consumer, leased.failed_message, ALL, u64::MAX).await;
     assert_eq!(followers.len(), 3);
     assert!(applied(fixture, &consumer, &leased, &followers).await);
     assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 50)).await, Claim::Fresh);
@@ -190,7 +193,7 @@ pub async fn run_of_all_frees_its_key<F: StoreFixture>(fixture: &F) {
 pub async fn run_needs_its_lease<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (messages, stale) = blocked(fixture, &consumer, 3, SHORT).await;
-    let followers = waiting(&store, &consumer, stale.letter, ALL, u64::MAX).await;
+    let followers = waiting(&store, &consumer, stale.failed_message, ALL, u64::MAX).await;
     let fresh = leased_again(&store, &consumer, LONG).await;
     assert_eq!(begun(&store, &consumer, &stale, 3, LONG).await, None);
     assert!(!applied(fixture, &consumer, &stale, &followers).await, "the lease is over");
@@ -209,19 +212,19 @@ pub async fn run_needs_its_lease<F: StoreFixture>(fixture: &F) {
 pub async fn operator_fences_a_run<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (messages, leased) = blocked(fixture, &consumer, 4, LONG).await;
-    let followers = waiting(&store, &consumer, leased.letter, ALL, u64::MAX).await;
-    assert_eq!(act(&store, Act::Discard, followers[1].letter).await, Acted::Done);
+    let followers = waiting(&store, &consumer, leased.failed_message, ALL, u64::MAX).await;
+    assert_eq!(act(&store, Act::Discard, followers[1].failed_message).await, Acted::Done);
     assert!(!applied(fixture, &consumer, &leased, &followers).await, "one was given up");
-    assert_eq!(act(&store, Act::Undo, followers[1].letter).await, Acted::Done);
+    assert_eq!(act(&store, Act::Undo, followers[1].failed_message).await, Acted::Done);
     assert!(!applied(fixture, &consumer, &leased, &followers).await, "one was given up and brought back");
-    assert_eq!(act(&store, Act::Discard, followers[1].letter).await, Acted::Done);
+    assert_eq!(act(&store, Act::Discard, followers[1].failed_message).await, Acted::Done);
     for message in &messages {
         assert_eq!(fixture.effects(message.id.as_str()).await, 0);
     }
 
-    let rest = waiting(&store, &consumer, leased.letter, ALL, u64::MAX).await;
+    let rest = waiting(&store, &consumer, leased.failed_message, ALL, u64::MAX).await;
     assert_eq!(ids(&rest), [messages[1].id.clone(), messages[3].id.clone()]);
-    assert_eq!(act(&store, Act::Discard, leased.letter).await, Acted::Done);
+    assert_eq!(act(&store, Act::Discard, leased.failed_message).await, Acted::Done);
     assert!(!applied(fixture, &consumer, &leased, &rest).await, "the head was given up");
     assert_eq!(runs(fixture, &consumer).await, ids(&rest));
     assert_eq!(look(&store, &consumer, &messages[2]).await, Claim::Discarded);
@@ -233,13 +236,13 @@ pub async fn operator_fences_a_run<F: StoreFixture>(fixture: &F) {
 pub async fn death_in_a_run_is_blamed_on_no_message<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (messages, leased) = blocked(fixture, &consumer, 5, LONG).await;
-    let seen = |leased: &Leased| (leased.letter, leased.attempt, leased.kills, leased.alone);
-    assert_eq!(seen(&leased), (leased.letter, 2, 0, 0));
+    let seen = |leased: &Leased| (leased.failed_message, leased.attempt, leased.kills, leased.alone);
+    assert_eq!(seen(&leased), (leased.failed_message, 2, 0, 0));
     assert_eq!(begun(&store, &consumer, &leased, 3, SHORT).await, Some(3));
     let again = leased_again(&store, &consumer, SHORT).await;
-    assert_eq!(seen(&again), (leased.letter, 2, 0, 3), "that run counts for nothing");
+    assert_eq!(seen(&again), (leased.failed_message, 2, 0, 3), "that run counts for nothing");
     let again = leased_again(&store, &consumer, LONG).await;
-    assert_eq!(seen(&again), (leased.letter, 3, 1, 3), "it ran alone");
+    assert_eq!(seen(&again), (leased.failed_message, 3, 1, 3), "it ran alone");
     apply_leased(fixture, &consumer, &again).await;
     for (message, alone) in messages[1..].iter().zip([2, 1, 0, 0]) {
         let next = leased_again(&store, &consumer, LONG).await;
@@ -254,14 +257,17 @@ pub async fn lone_message_begins_no_run<F: StoreFixture>(fixture: &F) {
     let (_, leased) = blocked(fixture, &consumer, 1, SHORT).await;
     assert_eq!(begun(&store, &consumer, &leased, ALL, SHORT).await, Some(1));
     let again = leased_again(&store, &consumer, LONG).await;
-    assert_eq!((again.letter, again.kills, again.attempt), (leased.letter, 1, leased.attempt + 1));
+    assert_eq!(
+        (again.failed_message, again.kills, again.attempt),
+        (leased.failed_message, 1, leased.attempt + 1)
+    );
 
     let consumer = unique("consumer");
     let (_, leased) = blocked(fixture, &consumer, 3, LONG).await;
     assert_eq!(begun(&store, &consumer, &leased, 3, LONG).await, Some(3));
     assert_eq!(begun(&store, &consumer, &leased, 1, SHORT).await, Some(1));
     let again = leased_again(&store, &consumer, LONG).await;
-    assert_eq!((again.letter, again.kills, again.alone), (leased.letter, 1, 1));
+    assert_eq!((again.failed_message, again.kills, again.alone), (leased.failed_message, 1, 1));
 }
 
 /// What was claimed behind a key that is freed before it is parked is claimed again: the key stays free.

@@ -3,31 +3,33 @@
 use std::time::Duration;
 
 use messagekit::{
-    Claim, DeadLetters, Failure, LetterFilter, LetterState, Message, MessageId, Place, Received, Retries,
-    SetAside, SetAsideOutcome, Store, headers,
+    Claim, FailedMessageFilter, FailedMessageState, FailedMessages, Failure, Message, MessageId, Place,
+    Received, Retries, SetAside, SetAsideOutcome, Store, headers,
 };
 
 use super::fixture::{
-    apply_leased, begin, claim_in, claim_now, commit, look, look_again, of_key, only_letter, set_aside_now,
+    apply_leased, begin, claim_in, claim_now, commit, look, look_again, of_key, only_failed_message,
+    set_aside_now,
 };
 use super::{StoreFixture, dead, received, retry_in};
 use crate::unique;
 
-async fn letters<S: DeadLetters>(store: &S, consumer: &str) -> usize {
-    let filter = LetterFilter { consumer: Some(consumer.to_owned()), ..LetterFilter::default() };
-    store.list(&filter, 100).await.expect("letters can be listed").len()
+async fn failed_messages<S: FailedMessages>(store: &S, consumer: &str) -> usize {
+    let filter =
+        FailedMessageFilter { consumer: Some(consumer.to_owned()), ..FailedMessageFilter::default() };
+    store.list(&filter, 100).await.expect("failed messages can be listed").len()
 }
 
-/// A late duplicate of a letter is never applied behind its back.
+/// A late duplicate of a failed message is never applied behind its back.
 pub async fn set_aside_holds_the_message<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     assert_eq!(set_aside_now(&store, &consumer, &message, &dead("no")).await, SetAsideOutcome::SetAside);
     assert_eq!(claim_now(&store, &consumer, &message).await, Claim::Held);
-    let letter = only_letter(&store, &consumer).await;
-    assert_eq!((letter.state, letter.received.id), (LetterState::Dead, message.id));
+    let failed_message = only_failed_message(&store, &consumer).await;
+    assert_eq!((failed_message.state, failed_message.received.id), (FailedMessageState::Dead, message.id));
 }
 
-/// There is one letter per consumer and message.
+/// There is one failed message per consumer and message.
 pub async fn set_aside_twice_is_already_settled<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     assert_eq!(set_aside_now(&store, &consumer, &message, &dead("first")).await, SetAsideOutcome::SetAside);
@@ -35,10 +37,10 @@ pub async fn set_aside_twice_is_already_settled<F: StoreFixture>(fixture: &F) {
         set_aside_now(&store, &consumer, &message, &dead("second")).await,
         SetAsideOutcome::AlreadySettled
     );
-    assert_eq!(only_letter(&store, &consumer).await.error, "first");
+    assert_eq!(only_failed_message(&store, &consumer).await.error, "first");
 }
 
-/// What was applied meanwhile needs no letter.
+/// What was applied meanwhile needs no failed message.
 pub async fn set_aside_of_an_applied_message_is_already_settled<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     assert_eq!(claim_now(&store, &consumer, &message).await, Claim::Fresh);
@@ -46,7 +48,7 @@ pub async fn set_aside_of_an_applied_message_is_already_settled<F: StoreFixture>
         set_aside_now(&store, &consumer, &message, &dead("late")).await,
         SetAsideOutcome::AlreadySettled
     );
-    assert_eq!(letters(&store, &consumer).await, 0);
+    assert_eq!(failed_messages(&store, &consumer).await, 0);
     assert_eq!(look(&store, &consumer, &message).await, Claim::Done);
 }
 
@@ -59,7 +61,7 @@ pub async fn set_aside_behind_its_own_claim_is_already_settled<F: StoreFixture>(
         store.set_aside(&mut tx, &consumer, &message, &dead("no")).await.expect("the question is answered");
     assert_eq!(outcome, SetAsideOutcome::AlreadySettled);
     commit(&store, tx).await;
-    assert_eq!(letters(&store, &consumer).await, 0);
+    assert_eq!(failed_messages(&store, &consumer).await, 0);
     assert_eq!(look(&store, &consumer, &message).await, Claim::Done);
 }
 
@@ -84,7 +86,7 @@ pub async fn set_aside_keeps_exact_bytes<F: StoreFixture>(fixture: &F) {
         let received = Received { id: MessageId::from_stored(&unique("m")), message, place };
         let consumer = unique("consumer");
         set_aside_now(&store, &consumer, &received, &dead("no")).await;
-        let kept = only_letter(&store, &consumer).await.received;
+        let kept = only_failed_message(&store, &consumer).await.received;
         assert!(kept == received, "{received:?} was kept as {kept:?}");
     }
 }
@@ -100,10 +102,10 @@ pub async fn set_aside_keeps_a_message_without_an_id<F: StoreFixture>(fixture: &
         set_aside_now(&store, &consumer, &received, &dead("no id")).await,
         SetAsideOutcome::AlreadySettled
     );
-    assert_eq!(only_letter(&store, &consumer).await.received, received);
+    assert_eq!(only_failed_message(&store, &consumer).await.received, received);
 }
 
-/// Letter and marker are there together or not at all.
+/// Failed message and marker are there together or not at all.
 pub async fn rolled_back_set_aside_leaves_nothing<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     let mut tx = begin(&store).await;
@@ -111,7 +113,7 @@ pub async fn rolled_back_set_aside_leaves_nothing<F: StoreFixture>(fixture: &F) 
         store.set_aside(&mut tx, &consumer, &message, &dead("no")).await.expect("it can be set aside");
     assert_eq!(outcome, SetAsideOutcome::SetAside);
     store.rollback(tx).await.expect("a transaction can be rolled back");
-    assert_eq!(letters(&store, &consumer).await, 0);
+    assert_eq!(failed_messages(&store, &consumer).await, 0);
     assert_eq!(look(&store, &consumer, &message).await, Claim::Fresh);
 }
 
@@ -121,11 +123,11 @@ pub async fn set_aside_is_for_one_consumer<F: StoreFixture>(fixture: &F) {
     let (first, second) = (unique("consumer"), unique("consumer"));
     set_aside_now(&store, &first, &message, &dead("no")).await;
     assert_eq!(claim_now(&store, &second, &message).await, Claim::Fresh);
-    assert_eq!(letters(&store, &second).await, 0);
+    assert_eq!(failed_messages(&store, &second).await, 0);
 }
 
-/// What was applied before its range is processed again settles nothing: its culprit is set aside, and once it has run the message
-/// is applied under that generation.
+/// What was applied before its range is processed again settles nothing: its culprit is set aside, and once it has run the
+/// message is applied under that generation.
 pub async fn culprit_of_a_range_is_set_aside_once_for_its_generation<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let message = of_key("orders.order", "a", 5);
@@ -135,7 +137,11 @@ pub async fn culprit_of_a_range_is_set_aside_once_for_its_generation<F: StoreFix
     assert_eq!(set_aside_now(&store, &consumer, &message, &smaller).await, SetAsideOutcome::AlreadySettled);
     assert_eq!(set_aside_now(&store, &consumer, &message, &failure).await, SetAsideOutcome::SetAside);
     assert_eq!(set_aside_now(&store, &consumer, &message, &failure).await, SetAsideOutcome::AlreadySettled);
-    assert_eq!(look_again(&store, &consumer, &message, 3).await, Claim::Held, "it belongs to its letter");
+    assert_eq!(
+        look_again(&store, &consumer, &message, 3).await,
+        Claim::Held,
+        "it belongs to its failed message"
+    );
     let leased = store.lease(&consumer, 10, Duration::from_secs(3_600)).await.expect("leases are answered");
     apply_leased(fixture, &consumer, &leased[0]).await;
     assert_eq!(set_aside_now(&store, &consumer, &message, &failure).await, SetAsideOutcome::AlreadySettled);

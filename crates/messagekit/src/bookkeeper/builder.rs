@@ -17,7 +17,7 @@ use crate::store::{Bookkeeping, BoxFuture, Inbox};
 use crate::transport::{Publisher, Source};
 use crate::{Consumer, Error, ErrorKind, OnFailure, Origin, Router, Shutdown};
 
-/// Reads dead-letter queues and dead-letter topics into the database, and sends letters back.
+/// Reads dead-letter queues and dead-letter topics into the database, and sends failed messages back.
 ///
 /// Several processes of one name share the work. Each source is read by a consumer of its own: `NAME.queues` and
 /// `NAME.topics` are its scope of deduplication and its group at the broker.
@@ -26,7 +26,7 @@ use crate::{Consumer, Error, ErrorKind, OnFailure, Origin, Router, Shutdown};
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// use messagekit::bookkeeper::Bookkeeper;
 /// use messagekit::memory::{MemoryLog, MemoryStore};
-/// use messagekit::{DeadLetters, LetterFilter, Message, Publisher, Shutdown, headers};
+/// use messagekit::{FailedMessages, FailedMessageFilter, Message, Publisher, Shutdown, headers};
 ///
 /// let (kafka, store) = (MemoryLog::new(1), MemoryStore::new());
 /// let dead = Message::new("bridge.dead", "{}").with_header(headers::ID, "m-1");
@@ -42,8 +42,8 @@ use crate::{Consumer, Error, ErrorKind, OnFailure, Origin, Router, Shutdown};
 /// }
 /// shutdown.request();
 /// running.await.unwrap()?;
-/// let letters = store.list(&LetterFilter::default(), 10).await?;
-/// assert_eq!((letters[0].kind.as_str(), letters[0].message_id.as_str()), ("unroutable", "m-1"));
+/// let failed_messages = store.list(&FailedMessageFilter::default(), 10).await?;
+/// assert_eq!((failed_messages[0].kind.as_str(), failed_messages[0].message_id.as_str()), ("unroutable", "m-1"));
 /// # Ok::<(), messagekit::Error>(()) }).unwrap();
 /// ```
 #[must_use = "a bookkeeper does nothing until it is run"]
@@ -125,14 +125,14 @@ pub struct BookkeeperBuilder<S: Bookkeeping + Inbox> {
 }
 
 impl<S: Bookkeeping + Inbox> BookkeeperBuilder<S> {
-    /// Reads RabbitMQ dead-letter queues. A letter goes back through `back`, whose topic is the queue that it is sent to: a
-    /// publisher to the default exchange.
+    /// Reads RabbitMQ dead-letter queues. A failed message goes back through `back`, whose topic is the queue that it is sent to:
+    /// a publisher to the default exchange.
     pub fn queues(self, queues: impl Source, back: impl Publisher + 'static) -> Self {
         self.source(Origin::Queue, queues, back)
     }
 
-    /// Reads dead-letter topics: those of bridges and of consumers without a database, and those of sink connectors. A letter
-    /// goes back to the retry topic that its headers name, through `back`.
+    /// Reads dead-letter topics: those of bridges and of consumers without a database, and those of sink connectors. A failed
+    /// message goes back to the retry topic that its headers name, through `back`.
     pub fn topics(self, topics: impl Source, back: impl Publisher + 'static) -> Self {
         self.source(Origin::Topic, topics, back)
     }

@@ -1,4 +1,4 @@
-//! Sending letters back to their broker.
+//! Sending failed messages back to their broker.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use crate::store::{Bookkeeping, End, Failure, Inbox, Returning, TransactError};
 use crate::transport::{PublishError, Publisher, Refusal};
 use crate::{Backoff, Error, ErrorKind, FailureKind, Message, Origin, Shutdown, chain};
 
-/// How many letters are on their way at once.
+/// How many failed messages are on their way at once.
 const BATCH: u32 = 50;
-/// How long nobody else sends a letter that is on its way: longer than any publisher waits for its confirmations.
+/// How long nobody else sends a failed message that is on its way: longer than any publisher waits for its confirmations.
 const LEASE: Duration = Duration::from_secs(60);
 
 /// What stands only on a dead message. One that could not be read as a whole goes back with what could be read of it.
@@ -28,9 +28,9 @@ const OF_THE_DEATH: [&str; 6] = [
     headers::UNREADABLE,
 ];
 
-/// Looks for letters of one origin that a person wants to go back, publishes them, and resolves each when the broker has
-/// confirmed it. A process that dies between the two sends the letter again when its lease has ended: the same id, so that
-/// consumers apply it once.
+/// Looks for failed messages of one origin that a person wants to go back, publishes them, and resolves each when the broker has
+/// confirmed it. A process that dies between the two sends the failed message again when its lease has ended: the same id, so
+/// that consumers apply it once.
 pub(super) struct Returner<S> {
     pub(super) store: S,
     pub(super) origin: Origin,
@@ -71,7 +71,7 @@ impl<S: Bookkeeping + Inbox> Returner<S> {
         Ok(())
     }
 
-    /// Sends one batch of due letters back. The call to the broker stands between two transactions, never inside one.
+    /// Sends one batch of due failed messages back. The call to the broker stands between two transactions, never inside one.
     async fn look(&self) -> Result<Looked, Error> {
         let leased = match self.store.lease_returns(self.origin, BATCH, LEASE).await {
             Ok(leased) => leased,
@@ -97,29 +97,34 @@ impl<S: Bookkeeping + Inbox> Returner<S> {
                 }
             };
             if let Err(error) = answered {
-                // The lease ends by itself, and the letter goes again.
+                // The lease ends by itself, and the failed message goes again.
                 looked = Looked::Outage(chain(&error));
             }
         }
         Ok(looked)
     }
 
-    /// Marks a letter resolved whose message the broker has confirmed.
+    /// Marks a failed message resolved whose message the broker has confirmed.
     async fn resolve(&self, returning: Returning, leased_at: Instant) -> Result<(), Error> {
-        let (scope, letter) = (returning.scope.clone(), returning.leased.letter);
+        let (scope, failed_message) = (returning.scope.clone(), returning.leased.failed_message);
         let resolved = patiently(leased_at, || self.resolve_once(returning.clone())).await;
         match resolved {
             Ok(true) => {
                 crash::point("bookkeeper.resolved");
                 self.stats.count(|counters| &counters.returned);
-                tracing::info!(scope, letter, return_to = returning.return_to, "letter sent back");
+                tracing::info!(
+                    scope,
+                    failed_message,
+                    return_to = returning.return_to,
+                    "failed message sent back"
+                );
                 Ok(())
             }
             Ok(false) => {
                 tracing::warn!(
                     scope,
-                    letter,
-                    "letter was sent back, and somebody else has answered it meanwhile"
+                    failed_message,
+                    "failed message was sent back, and somebody else has answered it meanwhile"
                 );
                 Ok(())
             }
@@ -145,14 +150,14 @@ impl<S: Bookkeeping + Inbox> Returner<S> {
         }));
         match work.await {
             Ok(resolved) => resolved,
-            // After a lost answer the lease tells: it holds still, or the letter is resolved.
+            // After a lost answer the lease tells: it holds still, or the failed message is resolved.
             Err(
                 TransactError::Begin(error) | TransactError::Commit(error) | TransactError::Unknown(error),
             ) => Err(error),
         }
     }
 
-    /// Answers for a letter that the broker did not confirm: dead again when it never will take it, else due again.
+    /// Answers for a failed message that the broker did not confirm: dead again when it never will take it, else due again.
     async fn refused(
         &self,
         returning: &Returning,
@@ -178,17 +183,17 @@ impl<S: Bookkeeping + Inbox> Returner<S> {
     }
 
     async fn fail(&self, returning: &Returning, failure: &Failure, leased_at: Instant) -> Result<(), Error> {
-        let (scope, letter) = (&*returning.scope, returning.leased.letter);
+        let (scope, failed_message) = (&*returning.scope, returning.leased.failed_message);
         let failed = patiently(leased_at, || self.store.fail(scope, &returning.leased, failure)).await?;
         if failed {
             self.stats.count(|counters| &counters.refused);
-            tracing::error!(scope, letter, kind = %failure.kind, error = failure.error, "letter is dead again");
+            tracing::error!(scope, failed_message, kind = %failure.kind, error = failure.error, "failed message is dead again");
         }
         Ok(())
     }
 }
 
-/// How a look for letters ended.
+/// How a look for failed messages ended.
 enum Looked {
     /// None was due.
     Nothing,
@@ -198,7 +203,7 @@ enum Looked {
     Outage(String),
 }
 
-/// Returns the message of a letter as it goes back: as it came, without what stands only on a dead one.
+/// Returns the message of a failed message as it goes back: as it came, without what stands only on a dead one.
 fn on_its_way(returning: &Returning) -> Message {
     let mut message = returning.leased.received.message.clone();
     let returned = returns(&message) + 1;

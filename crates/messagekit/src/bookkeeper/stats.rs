@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// happened to a message is in the tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BookkeeperCounts {
-    /// Messages that became letters.
+    /// Messages that became failed messages.
     pub kept: u64,
-    /// Letters of events that stand in the outbox of the same database; their failure is noted there too.
+    /// Failed messages of events that stand in the outbox of the same database; their failure is noted there too.
     pub ours: u64,
-    /// Letters that went back and were confirmed by the broker.
+    /// Failed messages that went back and were confirmed by the broker.
     pub returned: u64,
-    /// Letters that the broker did not take back; they are dead again.
+    /// Failed messages that the broker did not take back; they are dead again.
     pub refused: u64,
 }
 

@@ -113,8 +113,8 @@ impl<Src> BridgeBuilder<Src> {
         self
     }
 
-    /// Says where refused and malformed messages go. A letter that this publisher refuses is waited for like an outage: its key
-    /// stands still until somebody makes room.
+    /// Says where refused and malformed messages go. A dead letter that this publisher refuses is waited for like an outage: its
+    /// key stands still until somebody makes room.
     pub fn dead_letters(mut self, publisher: Arc<dyn Publisher>, topic: impl Into<Arc<str>>) -> Self {
         self.dead_letters = Some(DeadLetterTopic { publisher, topic: topic.into() });
         self
@@ -177,8 +177,8 @@ impl<Src: Source> BridgeBuilder<Src> {
         if self.dead_letters.is_none() {
             problems.push("no dead-letter topic: set one with .dead_letters(publisher, topic)".to_owned());
         }
-        let letters = self.dead_letters.as_ref().map(|letters| &letters.topic);
-        for topic in letters.into_iter().chain([&self.retry_topic]) {
+        let dead_letters = self.dead_letters.as_ref().map(|dead_letters| &dead_letters.topic);
+        for topic in dead_letters.into_iter().chain([&self.retry_topic]) {
             problems.extend(check_topic(topic).err().map(|error| error.to_string()));
         }
         // Without a registry they count for nobody.
@@ -200,9 +200,10 @@ impl<Src: Source> BridgeBuilder<Src> {
                 problems.push("rule without topics forwards nothing".to_owned());
             }
             for topic in rule.topics {
-                if Some(&topic) == letters || topic == self.retry_topic {
-                    problems
-                        .push(format!("topic {topic} is the bridge's own: a rule would forward its letters"));
+                if Some(&topic) == dead_letters || topic == self.retry_topic {
+                    problems.push(format!(
+                        "topic {topic} is the bridge's own: a rule would forward its dead letters"
+                    ));
                 }
                 if !self.source.topics().contains(&topic) {
                     problems.push(format!("source does not read topic {topic}, which a rule names"));

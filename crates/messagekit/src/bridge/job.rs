@@ -1,4 +1,4 @@
-//! What a record becomes: a message to forward, or a letter for the dead-letter topic.
+//! What a record becomes: a message to forward, or a dead letter for the dead-letter topic.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ pub(super) enum Job {
     /// To the target of a rule.
     Forward { target: usize, id: MessageId, message: Message },
     /// To the dead-letter topic.
-    Bury { kind: FailureKind, letter: Message },
+    Bury { kind: FailureKind, dead_letter: Message },
 }
 
 impl Job {
@@ -98,6 +98,6 @@ impl Settings {
         message.headers.set(headers::DEAD_ERROR, failure.error);
         message.headers.set(headers::DEAD_BY, self.name.to_string());
         message.headers.set(headers::RETRY_TOPIC, self.retry_topic.to_string());
-        Job::Bury { kind, letter: message }
+        Job::Bury { kind, dead_letter: message }
     }
 }

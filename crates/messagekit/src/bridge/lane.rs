@@ -49,8 +49,8 @@ pub(super) enum Obstacle {
     Outage,
     /// A queue had no room.
     Full,
-    /// Its letter was not confirmed.
-    Letter,
+    /// Its dead letter was not confirmed.
+    DeadLetter,
 }
 
 /// How many messages met an obstacle last.
@@ -65,7 +65,7 @@ impl Met {
         match met?.0 {
             Obstacle::Outage => Some(&mut self.outage),
             Obstacle::Full => Some(&mut self.full),
-            Obstacle::Letter => None,
+            Obstacle::DeadLetter => None,
         }
     }
 

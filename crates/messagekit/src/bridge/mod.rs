@@ -35,8 +35,8 @@
 //! # What it promises
 //!
 //! Every record of its topics is published at least once, with the same id, key, headers and payload bytes, or is a dead
-//! letter in full, before its offset moves. Inside one key of the source, first deliveries keep their order: the next message
-//! is published when the one before is confirmed. A record that comes twice carries the same id and the same bytes.
+//! dead letter in full, before its offset moves. Inside one key of the source, first deliveries keep their order: the next
+//! message is published when the one before is confirmed. A record that comes twice carries the same id and the same bytes.
 //!
 //! An outage of the broker is waited for: nothing is settled, nothing fails, and the lanes are paused when their windows are
 //! full, so that memory is bounded however long it takes.

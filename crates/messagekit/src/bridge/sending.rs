@@ -38,9 +38,9 @@ pub(super) async fn send(
             }
             (Job::Forward { target, id, message }, answer)
         }
-        Job::Bury { kind, letter } => {
-            let (letter, answer) = publish(&*settings.dead_letters.publisher, letter).await;
-            (Job::Bury { kind, letter }, answer)
+        Job::Bury { kind, dead_letter } => {
+            let (dead_letter, answer) = publish(&*settings.dead_letters.publisher, dead_letter).await;
+            (Job::Bury { kind, dead_letter }, answer)
         }
     };
     Sent { lane, position, job, pass, answer }

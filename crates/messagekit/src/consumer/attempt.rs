@@ -165,7 +165,7 @@ async fn apply<S: Inbox>(
         crash::point("set_aside.written");
     }
     let took = started.elapsed();
-    // Claims that did not run must leave the transaction, else they would commit as done, or as held without a letter.
+    // Claims that did not run must leave the transaction, else they would commit as done, or as held without a failed message.
     let unused: Vec<ClaimRequest> = std::iter::zip(requests, claims)
         .skip(claimed)
         .filter_map(|(request, claim)| matches!(claim, Claim::Fresh | Claim::Behind).then_some(request))

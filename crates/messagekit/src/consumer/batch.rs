@@ -46,9 +46,9 @@ impl<S: Store> Batch<S> {
         }
     }
 
-    /// Cuts a range to what one transaction may hold, because all its claims stand before its letters. It ends before a copy
-    /// of a message in it that is set aside, which would be applied behind the letter's back, and behind a message that is
-    /// parked: later ones of its key would pass it.
+    /// Cuts a range to what one transaction may hold, because all its claims stand before its failed messages. It ends before a
+    /// copy of a message in it that is set aside, which would be applied behind the failed message's back, and behind a message
+    /// that is parked: later ones of its key would pass it.
     pub(super) fn one_transaction(&self, settings: &Settings<S>, range: Range<usize>) -> Range<usize> {
         let mut apart = HashSet::new();
         for index in range.clone() {

@@ -106,9 +106,9 @@ impl<S: Inbox, Src: Source> Consumer<S, Src> {
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing: open transactions roll back, commits under way end by themselves, and what was
-    /// not settled is delivered again and deduplicated. But nobody can tell it from the death of the process: it costs a letter
-    /// in its handler an attempt, it makes the next start a careful one when it hits a first batch, and five times it makes a
-    /// message dead that ran alone. Stop a consumer by `shutdown`.
+    /// not settled is delivered again and deduplicated. But nobody can tell it from the death of the process: it costs a failed
+    /// message in its handler an attempt, it makes the next start a careful one when it hits a first batch, and five times it
+    /// makes a message dead that ran alone. Stop a consumer by `shutdown`.
     pub async fn run(
         self,
         shutdown: impl IntoFuture<Output = (), IntoFuture: Send> + Send,
@@ -308,11 +308,11 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
     }
 
     /// Sets how old a message may be, by the time at which its event was written (the header `createdAt`; what lacks it is
-    /// not judged). An older one is not handled: it becomes a dead letter of kind `outside_window`, because its marker may be
+    /// not judged). An older one is not handled: it becomes a failed message of kind `outside_window`, because its marker may be
     /// gone and nobody can say whether it was applied; a person who knows retries it. Default: any age, and the markers of
     /// the consumer are never [cleaned up](crate::cleanup).
     ///
-    /// Choose it longer than anything comes back: the retention of the topics, the age at which dead letters are sent again,
+    /// Choose it longer than anything comes back: the retention of the topics, the age at which failed messages are sent again,
     /// the reach of a replay. Made longer, or taken away, it brings back no marker that a cleanup has removed: messages of that
     /// time are set aside all the same, until they are older than the longer window anyway.
     pub fn window(mut self, window: Duration) -> Self {
@@ -342,8 +342,8 @@ impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
     /// Checks the parts and puts them together.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidConfiguration`] with everything that is wrong: the name, no handler, two handlers for a type, a policy that
-    /// the store cannot keep.
+    /// [`ErrorKind::InvalidConfiguration`] with everything that is wrong: the name, no handler, two handlers for a type, a policy
+    /// that the store cannot keep.
     pub fn build(mut self) -> Result<Consumer<S, Src>, Error> {
         let mut problems: Vec<String> = self.router.problems().iter().map(Error::to_string).collect();
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
@@ -376,7 +376,7 @@ impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
         }
         if self.on_failure == Some(OnFailure::ParkKey) && !S::RUNS_AGAIN {
             problems.push(
-                "nothing remembers which keys are held: ParkKey needs a database, use Block or DeadLetter"
+                "nothing remembers which keys are held: ParkKey needs a database, use Block or FailedMessage"
                     .to_owned(),
             );
         }

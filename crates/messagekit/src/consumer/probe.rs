@@ -1,8 +1,8 @@
 //! Whether a message that says its dependency is down is alone with that.
 //!
-//! A handler may answer "unavailable" for one message for ever: an address that exists nowhere, an account that was closed. Nothing
-//! of its lane would be applied any more, and nobody would be told. So what is behind it is asked: when another message can be
-//! handled, the dependency is up, and this message has failed.
+//! A handler may answer "unavailable" for one message for ever: an address that exists nowhere, an account that was closed.
+//! Nothing of its lane would be applied any more, and nobody would be told. So what is behind it is asked: when another message
+//! can be handled, the dependency is up, and this message has failed.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -138,7 +138,7 @@ async fn ask<S: Inbox>(settings: &Arc<Settings<S>>, entry: &Arc<Entry<S>>) -> As
     }
 }
 
-/// The letters whose handler says that its dependency is down, and since when.
+/// The failed messages whose handler says that its dependency is down, and since when.
 #[derive(Default)]
 pub(super) struct Doubted(BTreeMap<i64, Doubt>);
 
@@ -146,36 +146,37 @@ struct Doubt {
     since: Instant,
     /// When it was last said.
     said: Instant,
-    /// How many messages the consumer had applied at the last run of this letter.
+    /// How many messages the consumer had applied at the last run of this failed message.
     applied: u64,
 }
 
-/// A letter that has not said so for longer has run elsewhere meanwhile, or is closed.
+/// A failed message that has not said so for longer has run elsewhere meanwhile, or is closed.
 const STALE: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Doubted {
     /// More are not remembered: they are believed until one of these has failed or is forgotten.
     const MOST: usize = 1_024;
 
-    /// Returns whether a letter has failed that says so once more: it has for long, and others were applied since its last run.
-    pub(super) fn has_failed(&mut self, letter: i64, applied: u64) -> bool {
+    /// Returns whether a failed message has failed that says so once more: it has for long, and others were applied since its
+    /// last run.
+    pub(super) fn has_failed(&mut self, failed_message: i64, applied: u64) -> bool {
         let now = Instant::now();
         self.0.retain(|_, doubt| now - doubt.said < STALE);
-        if self.0.len() >= Self::MOST && !self.0.contains_key(&letter) {
+        if self.0.len() >= Self::MOST && !self.0.contains_key(&failed_message) {
             return false;
         }
-        let doubt = self.0.entry(letter).or_insert(Doubt { since: now, said: now, applied });
+        let doubt = self.0.entry(failed_message).or_insert(Doubt { since: now, said: now, applied });
         let failed = now - doubt.since >= BELIEVED && applied > doubt.applied;
         (doubt.said, doubt.applied) = (now, applied);
         if failed {
-            self.0.remove(&letter);
+            self.0.remove(&failed_message);
         }
         failed
     }
 
-    /// The letter said something else.
-    pub(super) fn forget(&mut self, letter: i64) {
-        self.0.remove(&letter);
+    /// The failed message said something else.
+    pub(super) fn forget(&mut self, failed_message: i64) {
+        self.0.remove(&failed_message);
     }
 }
 
@@ -184,7 +185,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_letter_that_others_have_seen_to_is_believed_from_the_beginning_again() {
+    async fn a_failed_message_that_others_have_seen_to_is_believed_from_the_beginning_again() {
         let mut doubted = Doubted::default();
         assert!(!doubted.has_failed(1, 0));
         tokio::time::advance(STALE).await;
@@ -194,10 +195,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn letters_that_are_gone_keep_no_place() {
+    async fn failed_messages_that_are_gone_keep_no_place() {
         let mut doubted = Doubted::default();
-        for letter in 0..2_000 {
-            assert!(!doubted.has_failed(letter, 0));
+        for failed_message in 0..2_000 {
+            assert!(!doubted.has_failed(failed_message, 0));
         }
         tokio::time::advance(STALE).await;
         assert!(!doubted.has_failed(1_999, 0));

@@ -8,7 +8,7 @@ use crate::store::Inbox;
 use crate::transport::TopicRetention;
 use crate::{Error, chain};
 
-/// Retention, letters and windows change rarely, and each look costs a question to the broker and two to the database.
+/// Retention, failed messages and windows change rarely, and each look costs a question to the broker and two to the database.
 const EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// Compares the window with what may come back, when the consumer starts and once an hour; never ends. The window is noted
@@ -66,7 +66,7 @@ async fn returning<S: Inbox>(
     let oldest = store.oldest_return(topics).await?.filter(|age| *age > window);
     Ok(oldest.map(|age| {
         let (age, window) = (in_words(age), in_words(window));
-        format!("a dead letter of {age} is older than the window of {window}: a retry sends it back to be set aside")
+        format!("a failed message of {age} is older than the window of {window}: a retry sends it back to be set aside")
     }))
 }
 

@@ -15,13 +15,13 @@ use crate::gate::{Outcome, Verdict};
 use crate::store::{Failure, FailureKind, Inbox, Leased, Next};
 use crate::{Error, chain};
 
-/// How a look for due letters ended.
+/// How a look for due failed messages ended.
 pub(super) struct Retried {
     /// What the gates are told.
     pub(super) outcome: Outcome,
-    /// A letter was due: there may be more.
+    /// A failed message was due: there may be more.
     pub(super) found: bool,
-    /// When the letter of this run is due again.
+    /// When the failed message of this run is due again.
     pub(super) due_in: Option<Duration>,
     /// The store is down.
     pub(super) outage: Option<String>,
@@ -32,7 +32,7 @@ pub(super) struct Retried {
 }
 
 impl Retried {
-    /// No letter was due.
+    /// No failed message was due.
     fn nothing() -> Self {
         let outcome = Outcome { verdict: Verdict::Neutral, used: 0 };
         Self { outcome, found: false, due_in: None, outage: None, fatal: None, applied: None }
@@ -45,10 +45,10 @@ enum Answer {
     HandBack(Duration),
 }
 
-/// Leases one due letter and applies it through the same handler, and with it at most `most - 1` messages that wait behind it
-/// in its key.
+/// Leases one due failed message and applies it through the same handler, and with it at most `most - 1` messages that wait
+/// behind it in its key.
 pub(super) async fn retry<S: Inbox>(settings: Arc<Settings<S>>, most: u32) -> Retried {
-    // The lease outlives the handler's deadline, so that nobody else runs the letter while this run can still commit.
+    // The lease outlives the handler's deadline, so that nobody else runs the failed message while this run can still commit.
     let lease = settings.longest_run();
     let leased = match settings.store.lease(&settings.name, 1, lease).await {
         Ok(leased) => leased,
@@ -70,7 +70,7 @@ pub(super) async fn retry<S: Inbox>(settings: Arc<Settings<S>>, most: u32) -> Re
     end(&settings, &leased, ran).await
 }
 
-/// Applies a leased letter and what waits behind it, in fewer messages until that comes to an end.
+/// Applies a leased failed message and what waits behind it, in fewer messages until that comes to an end.
 async fn apply<S: Inbox>(settings: &Arc<Settings<S>>, leased: &Arc<Leased>, most: u32) -> Ran {
     // One that has failed, that an operator asks for, or that may have ended a process runs by itself.
     let leads = leased.parked && !leased.replaying && leased.attempt == 1 && leased.kills + leased.alone == 0;
@@ -90,7 +90,7 @@ async fn apply<S: Inbox>(settings: &Arc<Settings<S>>, leased: &Arc<Leased>, most
         };
         tracing::debug!(
             consumer = &*settings.name,
-            letter = leased.letter,
+            failed_message = leased.failed_message,
             messages = fewer,
             "run of a blocked key is tried again with fewer messages"
         );
@@ -99,9 +99,9 @@ async fn apply<S: Inbox>(settings: &Arc<Settings<S>>, leased: &Arc<Leased>, most
     }
 }
 
-/// Returns how the run of a letter has ended, or with how many messages it is tried again. Where one of several fails, what
-/// stands before it is applied without it: it is the head of its key then and fails by itself. Where the culprit is not known,
-/// or an operator has acted on one of them, the run is halved.
+/// Returns how the run of a failed message has ended, or with how many messages it is tried again. Where one of several fails,
+/// what stands before it is applied without it: it is the head of its key then and fails by itself. Where the culprit is not
+/// known, or an operator has acted on one of them, the run is halved.
 fn judge(ran: Ran, is_cut_off: bool) -> ControlFlow<Ran, u32> {
     let fewer = match &ran {
         Ran::NotOurs { length } => length / 2,
@@ -116,25 +116,25 @@ fn judge(ran: Ran, is_cut_off: bool) -> ControlFlow<Ran, u32> {
     };
     match fewer {
         0 => ControlFlow::Break(ran),
-        // A stop leaves no time for another run, and the letter is not to blame.
+        // A stop leaves no time for another run, and the failed message is not to blame.
         _ if is_cut_off => ControlFlow::Break(Ran::head(cut_off())),
         _ => ControlFlow::Continue(fewer),
     }
 }
 
-/// A letter that says for too long that its dependency is down, while others are applied, has failed like any other.
-fn doubt<S: Inbox>(settings: &Settings<S>, letter: i64, ran: Ran) -> Ran {
+/// A failed message that says for too long that its dependency is down, while others are applied, has failed like any other.
+fn doubt<S: Inbox>(settings: &Settings<S>, failed_message: i64, ran: Ran) -> Ran {
     let mut doubted = settings.doubted.lock().unwrap_or_else(PoisonError::into_inner);
     match ran {
         Ran::Failed(Culprit { fault: Fault::Unavailable(error), index, length })
-            if doubted.has_failed(letter, settings.stats.read().handled) =>
+            if doubted.has_failed(failed_message, settings.stats.read().handled) =>
         {
             let fault = Fault::Message(Failure::retryable(FailureKind::Failed, error));
             Ran::Failed(Culprit { index, length, fault })
         }
         unavailable @ Ran::Failed(Culprit { fault: Fault::Unavailable(_), .. }) => unavailable,
         ran => {
-            doubted.forget(letter);
+            doubted.forget(failed_message);
             ran
         }
     }
@@ -145,7 +145,7 @@ async fn end<S: Inbox>(settings: &Settings<S>, leased: &Leased, ran: Ran) -> Ret
     let mut stats = ConsumerStats::default();
     let outcome = Outcome { verdict: Verdict::Neutral, used: 1 };
     let mut retried = Retried { outcome, found: true, ..Retried::nothing() };
-    let fault = match doubt(settings, leased.letter, ran) {
+    let fault = match doubt(settings, leased.failed_message, ran) {
         Ran::Resolved(applied) => {
             crash::point("retry.committed");
             retried.outcome = Outcome { verdict: Verdict::Success, used: applied.messages };
@@ -177,7 +177,7 @@ async fn end<S: Inbox>(settings: &Settings<S>, leased: &Leased, ran: Ran) -> Ret
             Answer::Fail(failure)
         }
         Fault::Conflict(error) => {
-            tracing::debug!(consumer, letter = leased.letter, error, "retry met a conflict");
+            tracing::debug!(consumer, failed_message = leased.failed_message, error, "retry met a conflict");
             let delay = Backoff::after_conflict();
             retried.due_in = Some(delay);
             Answer::HandBack(delay)
@@ -192,7 +192,7 @@ async fn end<S: Inbox>(settings: &Settings<S>, leased: &Leased, ran: Ran) -> Ret
         Ok(false) => {}
         Err(error) => {
             // The lease ends by itself.
-            tracing::warn!(consumer, letter = leased.letter, error = %chain(&error), "answer to a lease was not written");
+            tracing::warn!(consumer, failed_message = leased.failed_message, error = %chain(&error), "answer to a lease was not written");
             retried.outage = Some(chain(&error));
         }
     }
@@ -200,7 +200,7 @@ async fn end<S: Inbox>(settings: &Settings<S>, leased: &Leased, ran: Ran) -> Ret
 }
 
 /// Answers a lease, again for as long as the store is down: without an answer, the run would count as the death of this process.
-/// Where somebody else has leased the letter meanwhile, the answer counts for nothing.
+/// Where somebody else has leased the failed message meanwhile, the answer counts for nothing.
 async fn answer_lease<S: Inbox>(
     settings: &Settings<S>,
     leased: &Leased,
@@ -215,7 +215,7 @@ async fn answer_lease<S: Inbox>(
         };
         match written {
             Err(error) if error.is_transient() && !settings.cut_off.is_requested() => {
-                tracing::debug!(consumer, letter = leased.letter, error = %chain(&error), "answer to a lease waits");
+                tracing::debug!(consumer, failed_message = leased.failed_message, error = %chain(&error), "answer to a lease waits");
                 outages += 1;
                 let wait = tokio::time::sleep(Backoff::OUTAGE.delay(outages));
                 settings.unless_cut_off(wait).await;
@@ -281,7 +281,7 @@ mod tests {
             let judged = judge(ran, true).break_value();
             assert!(
                 matches!(judged, Some(Ran::Failed(Culprit { fault: Fault::Conflict(_), .. }))),
-                "the letter is handed back"
+                "the failed message is handed back"
             );
         }
         let judged = judge(failed(Some(0), 40, no_stock()), true).break_value();

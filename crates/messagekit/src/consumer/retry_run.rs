@@ -106,7 +106,7 @@ pub(super) async fn run<S: Inbox>(settings: &Arc<Settings<S>>, leased: &Arc<Leas
             Some(Fault::Blame(_)) | None => Ran::Broken(error),
             Some(fault) => Ran::head(fault),
         },
-        // Kept or not: if it was, the letter is resolved and the token does not fit any more.
+        // Kept or not: if it was, the failed message is resolved and the token does not fit any more.
         Err(TransactError::Commit(error) | TransactError::Unknown(error)) => {
             of_store(error, length.load(Ordering::Relaxed))
         }
@@ -130,7 +130,7 @@ fn step<S: Inbox>(settings: &Settings<S>, received: Received, attempt: u32) -> R
 pub(super) fn of_store(error: Error, length: u32) -> Ran {
     let index = (length == 1).then_some(0);
     let fault = match error.kind() {
-        // Waiting cures nothing, and other letters are sound.
+        // Waiting cures nothing, and other failed messages are sound.
         ErrorKind::Corrupt => Some(Fault::Blame(Failure::permanent(FailureKind::Corrupt, chain(&error)))),
         _ => store_fault(&error),
     };
@@ -185,7 +185,8 @@ impl<S: Inbox> Applying<'_, S> {
             return Ok(());
         }
         let (store, consumer) = (&self.settings.store, &*self.settings.name);
-        let last = self.followers.last().map_or(self.leased.letter, |follower| follower.letter);
+        let last =
+            self.followers.last().map_or(self.leased.failed_message, |follower| follower.failed_message);
         let followers = store.followers(tx, consumer, last, left, self.bytes).await;
         for follower in followers.map_err(|error| of_store(error, self.length()))? {
             let Ok(step) = step(self.settings, follower.received.clone(), follower.attempt) else { break };

@@ -1,4 +1,4 @@
-//! When letters are looked for.
+//! When failed messages are looked for.
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -10,8 +10,8 @@ use tokio::time::{Instant, Sleep};
 use super::Backoff;
 use super::settings::RETRY_POLL;
 
-/// Fires when a letter that this process set aside is due, and now and then for those it knows nothing of: what an earlier
-/// process set aside, what a person asked for.
+/// Fires when a failed message that this process set aside is due, and now and then for those it knows nothing of: what an
+/// earlier process set aside, what a person asked for.
 pub(super) struct RetryTimer {
     timer: Pin<Box<Sleep>>,
     dues: BTreeSet<Instant>,
@@ -38,7 +38,7 @@ impl RetryTimer {
         self.dues.retain(|due| *due > now);
     }
 
-    /// A letter is due in `delay`.
+    /// A failed message is due in `delay`.
     pub(super) fn due_in(&mut self, delay: Duration) {
         let due = Instant::now() + delay;
         if self.dues.len() < Self::MAX_DUES {
@@ -49,7 +49,7 @@ impl RetryTimer {
         }
     }
 
-    /// A look has ended; where it found a letter there may be more.
+    /// A look has ended; where it found a failed message there may be more.
     pub(super) fn look_ended(&mut self, found: bool) {
         self.outages = 0;
         let at = Instant::now() + if found { Duration::ZERO } else { RETRY_POLL };
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn each_letter_is_looked_for_when_it_is_due() {
+    async fn each_failed_message_is_looked_for_when_it_is_due() {
         let mut timer = RetryTimer::new();
         assert_eq!(fires_after(&mut timer).await, Duration::ZERO);
         timer.look_ended(false);
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_outage_is_waited_for_even_when_a_letter_is_due() {
+    async fn an_outage_is_waited_for_even_when_a_failed_message_is_due() {
         let mut timer = RetryTimer::new();
         for _ in 0..10 {
             timer.outage();

@@ -27,7 +27,7 @@ pub(super) const SHORTEST_WINDOW: Duration = Duration::from_secs(60 * 60);
 pub(super) const WINDOW_MESSAGES: usize = 500;
 /// How many bytes a lane holds before it is paused.
 pub(super) const WINDOW_BYTES: usize = 8 * 1024 * 1024;
-/// How often letters are looked for that became due without this process knowing.
+/// How often failed messages are looked for that became due without this process knowing.
 pub(crate) const RETRY_POLL: Duration = Duration::from_millis(500);
 /// How soon, and how rarely, is looked whether others have answered for a message.
 pub(super) const FIRST_WATCH: Duration = Duration::from_millis(500);

@@ -108,8 +108,8 @@ impl Stats {
         Self(Arc::new(Counters::new(holding)))
     }
 
-    /// Returns the gate that holds the consumer back, and for how long it has; `None` while everything is let through. It is asked
-    /// when there is something to handle, and twice a second for letters that may be due.
+    /// Returns the gate that holds the consumer back, and for how long it has; `None` while everything is let through. It is
+    /// asked when there is something to handle, and twice a second for failed messages that may be due.
     pub fn held_back_by(&self) -> Option<(&'static str, Duration)> {
         self.0.holding.read()
     }

@@ -39,7 +39,7 @@ pub(super) struct Turn<S: Store> {
     pub(super) after: After,
     /// What the gates are told.
     pub(super) outcome: Outcome,
-    /// When the letters of this turn are due.
+    /// When the failed messages of this turn are due.
     pub(super) due_in: Vec<Duration>,
     /// How many of the lane's first messages were finished.
     pub(super) of_first: u32,
@@ -313,7 +313,7 @@ fn without_a_note(error: Error) -> After {
 }
 
 /// Returns a message for the next turn. Where nothing is rolled back, one that has used up its attempts and only waits for its
-/// letter does not run again.
+/// failed message does not run again.
 fn unfinished<S: Inbox>(batch: &Batch<S>, index: usize) -> Arc<Entry<S>> {
     let entry = &batch.entries[index];
     match batch.failed.get(&index) {

@@ -26,7 +26,7 @@ pub use circuit_breaker::CircuitBreaker;
 pub use concurrency::Concurrency;
 pub use rate_limit::RateLimit;
 
-/// What asks for admission. Looking for due letters asks too: one message, or a batch while a blocked
+/// What asks for admission. Looking for due failed messages asks too: one message, or a batch while a blocked
 /// key is drained, of 0 bytes in a lane of slot `u32::MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchView {

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 
 use super::store::Tables;
-use crate::dead_letters::Actor;
+use crate::failed_messages::Actor;
 
-/// A row of the audit: who did what, to which letters or replay.
+/// A row of the audit: who did what, to which failed messages or replay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEntry {
     /// When.
@@ -18,7 +18,7 @@ pub struct AuditEntry {
     pub request_id: Option<String>,
     /// What: `retry`, `discard`, `undo`, `replay`, `cancel-replay`.
     pub action: String,
-    /// The letters, or the replay, that were named.
+    /// The failed messages, or the replay, that were named.
     pub ids: Vec<i64>,
     /// To how many of them it was done.
     pub done: u64,

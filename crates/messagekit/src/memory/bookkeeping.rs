@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::MemoryStore;
-use super::letters::Letter;
+use super::failed_messages::StoredMessage;
 use super::tx::MemoryTx;
-use crate::dead_letters::Origin;
+use crate::failed_messages::Origin;
 use crate::store::{Bookkeeping, Failure, Found, Next, Returning, SetAsideOutcome};
 use crate::{Error, MessageId};
 
@@ -15,7 +15,7 @@ impl Bookkeeping for MemoryStore {
         let failure = Failure { next: Next::Dead, ..found.failure.clone() };
         self.statement(tx, None, |tables, tx| {
             tables.set_aside(tx, &found.scope, &found.received.id, failure.generation, |number| {
-                Letter::new(number, &found.scope, &found.received, &failure, clock)
+                StoredMessage::new(number, &found.scope, &found.received, &failure, clock)
                     .kept_by_a_broker(found.origin, found.return_to.clone())
             })
         })
@@ -46,11 +46,11 @@ impl Bookkeeping for MemoryStore {
     ) -> Result<Vec<Returning>, Error> {
         let (now, until) = (self.database.clock.now(), self.database.clock.after(lease));
         Ok(self.tables(|tables| {
-            let leased = tables.lease_due(max, now, until, |letter| {
-                letter.head().origin == origin && letter.head().return_to.is_some()
+            let leased = tables.lease_due(max, now, until, |failed_message| {
+                failed_message.head().origin == origin && failed_message.head().return_to.is_some()
             });
             let returning = leased.into_iter().filter_map(|leased| {
-                let head = tables.letters.get(&leased.letter)?.head();
+                let head = tables.failed_messages.get(&leased.failed_message)?.head();
                 let return_to = head.return_to.clone()?;
                 Some(Returning { scope: head.consumer.clone(), origin, return_to, leased })
             });

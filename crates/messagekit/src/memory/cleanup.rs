@@ -7,18 +7,19 @@ use jiff::Timestamp;
 
 use super::MemoryStore;
 use super::clock::later;
-use super::letters::Letter;
+use super::failed_messages::StoredMessage;
 use super::markers::Marker;
 use super::store::Tables;
 use crate::cleanup::{Cleanup, Leftover, MARGIN, SweepRequest, Swept};
-use crate::dead_letters::LetterState;
+use crate::failed_messages::FailedMessageState;
 use crate::store::{BoxFuture, Claim};
 use crate::{Error, MessageId};
 
 impl Tables {
     /// Removes the markers that are older than their consumer accepts messages, and says since when the others are complete.
     fn clean_markers(&mut self, now: Timestamp, is_trial: bool) -> u64 {
-        let letters: BTreeSet<(String, MessageId)> = self.letters.values().map(Letter::marker_key).collect();
+        let failed_messages: BTreeSet<(String, MessageId)> =
+            self.failed_messages.values().map(StoredMessage::marker_key).collect();
         let is_old = |key: &(String, MessageId), marker: &Marker| {
             let kept = self.windows.get(&key.0).and_then(|window| window.checked_add(MARGIN));
             kept.and_then(|kept| now.checked_sub(kept).ok())
@@ -26,7 +27,7 @@ impl Tables {
         };
         let may_go = |key: &(String, MessageId), marker: &Marker| match marker.claim {
             Claim::Done => is_old(key, marker),
-            Claim::Discarded => is_old(key, marker) && !letters.contains(key),
+            Claim::Discarded => is_old(key, marker) && !failed_messages.contains(key),
             _ => false,
         };
         let old = self.markers.iter().filter(|(key, marker)| may_go(key, marker));
@@ -42,18 +43,18 @@ impl Tables {
         old.len() as u64
     }
 
-    /// Removes letters that were settled before their retention.
-    fn clean_letters(&mut self, now: Timestamp, kept: Duration, is_trial: bool) -> u64 {
+    /// Removes failed messages that were settled before their retention.
+    fn clean_failed_messages(&mut self, now: Timestamp, kept: Duration, is_trial: bool) -> u64 {
         let Ok(before) = now.checked_sub(kept) else { return 0 };
-        let settled = [LetterState::Resolved, LetterState::Discarded];
-        let letters = self.letters.iter().filter(|(number, letter)| {
-            settled.contains(&letter.head().state)
-                && letter.head().changed_at < before
-                && !self.locks.holds_letter(**number)
+        let settled = [FailedMessageState::Resolved, FailedMessageState::Discarded];
+        let failed_messages = self.failed_messages.iter().filter(|(number, failed_message)| {
+            settled.contains(&failed_message.head().state)
+                && failed_message.head().changed_at < before
+                && !self.locks.holds_failed_message(**number)
         });
-        let old: Vec<i64> = letters.map(|(number, _)| *number).collect();
+        let old: Vec<i64> = failed_messages.map(|(number, _)| *number).collect();
         if !is_trial {
-            old.iter().for_each(|number| drop(self.letters.remove(number)));
+            old.iter().for_each(|number| drop(self.failed_messages.remove(number)));
         }
         old.len() as u64
     }
@@ -69,7 +70,9 @@ impl Cleanup for MemoryStore {
                 (what == Leftover::Events).then(|| "events in memory stay with their store".to_owned());
             let removed = self.tables(|tables| match what {
                 Leftover::Events => 0,
-                Leftover::Letters => tables.clean_letters(now, retention.letters, is_trial),
+                Leftover::FailedMessages => {
+                    tables.clean_failed_messages(now, retention.failed_messages, is_trial)
+                }
                 Leftover::Markers => tables.clean_markers(now, is_trial),
             });
             Ok(Swept { removed, days: 0, next: None, kept_because })

@@ -1,54 +1,57 @@
-//! What an operator does with dead letters in memory.
+//! What an operator does with failed messages in memory.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::letters::Letter;
-use super::markers::{Marker, key_held, letter_held};
+use super::failed_messages::StoredMessage;
+use super::markers::{Marker, failed_message_held, key_held};
 use super::store::Tables;
 use super::{Failpoint, MemoryStore};
 use crate::Error;
-use crate::dead_letters::{
-    Act, Acted, Actor, DeadLetter, DeadLetters, LetterFilter, LetterGroup, LetterHead, LetterState,
-    LetterTotal, no_letter,
+use crate::failed_messages::{
+    Act, Acted, Actor, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
+    FailedMessageState, FailedMessageTotal, FailedMessages, no_failed_message,
 };
 use crate::store::BoxFuture;
 
-fn is_meant(letter: &LetterHead, filter: &LetterFilter) -> bool {
-    filter.consumer.as_ref().is_none_or(|consumer| *consumer == letter.consumer)
-        && filter.state.is_none_or(|state| state == letter.state)
-        && filter.origin.is_none_or(|origin| origin == letter.origin)
-        && filter.event_type.as_ref().is_none_or(|wanted| letter.event_type.as_ref() == Some(wanted))
-        && filter.kind.as_ref().is_none_or(|kind| *kind == letter.kind)
-        && filter.fingerprint.as_ref().is_none_or(|fingerprint| *fingerprint == letter.fingerprint)
-        && filter.key.as_deref().is_none_or(|key| letter.key.as_deref() == Some(key))
-        && filter.since.is_none_or(|since| since <= letter.set_aside_at)
-        && filter.until.is_none_or(|until| letter.set_aside_at < until)
-        && filter.before.is_none_or(|before| letter.id < before)
-        && filter.after.is_none_or(|after| after < letter.id)
+fn is_meant(failed_message: &FailedMessageHead, filter: &FailedMessageFilter) -> bool {
+    filter.consumer.as_ref().is_none_or(|consumer| *consumer == failed_message.consumer)
+        && filter.state.is_none_or(|state| state == failed_message.state)
+        && filter.origin.is_none_or(|origin| origin == failed_message.origin)
+        && filter.event_type.as_ref().is_none_or(|wanted| failed_message.event_type.as_ref() == Some(wanted))
+        && filter.kind.as_ref().is_none_or(|kind| *kind == failed_message.kind)
+        && filter.fingerprint.as_ref().is_none_or(|fingerprint| *fingerprint == failed_message.fingerprint)
+        && filter.key.as_deref().is_none_or(|key| failed_message.key.as_deref() == Some(key))
+        && filter.since.is_none_or(|since| since <= failed_message.set_aside_at)
+        && filter.until.is_none_or(|until| failed_message.set_aside_at < until)
+        && filter.before.is_none_or(|before| failed_message.id < before)
+        && filter.after.is_none_or(|after| after < failed_message.id)
 }
 
 impl Tables {
-    /// Returns the letters of a filter, smallest number first.
-    fn meant(&self, filter: &LetterFilter) -> impl DoubleEndedIterator<Item = &LetterHead> {
-        self.letters.values().map(Letter::head).filter(|letter| is_meant(letter, filter))
+    /// Returns the failed messages of a filter, smallest number first.
+    fn meant(&self, filter: &FailedMessageFilter) -> impl DoubleEndedIterator<Item = &FailedMessageHead> {
+        self.failed_messages
+            .values()
+            .map(StoredMessage::head)
+            .filter(|failed_message| is_meant(failed_message, filter))
     }
 
     fn act(&mut self, act: Act, id: i64, now: Timestamp) -> Acted {
-        let Some(letter) = self.letters.get_mut(&id) else { return Acted::NotFound };
-        if act == Act::Retry && letter.has_no_way_back() {
-            return Acted::WrongState(letter.head().state);
+        let Some(failed_message) = self.failed_messages.get_mut(&id) else { return Acted::NotFound };
+        if act == Act::Retry && failed_message.has_no_way_back() {
+            return Acted::WrongState(failed_message.head().state);
         }
-        let (key, stood) = (letter.marker_key(), letter.standing().marker());
-        let does_something = act.of(letter.head().state).is_some();
+        let (key, stood) = (failed_message.marker_key(), failed_message.standing().marker());
+        let does_something = act.of(failed_message.head().state).is_some();
         let contradicts = self.markers.get(&key).is_some_and(|marker| marker.claim != stood);
         if does_something && act != Act::Retry && contradicts {
             return Acted::Settled;
         }
-        match letter.act(act, now) {
+        match failed_message.act(act, now) {
             Ok(_) => {
-                let claim = letter.standing().marker();
+                let claim = failed_message.standing().marker();
                 match act {
                     Act::Retry => {}
                     Act::Discard => self.left_its_key(id, now),
@@ -63,12 +66,12 @@ impl Tables {
         }
     }
 
-    /// Refuses an act on letters of which one is in somebody's hands.
+    /// Refuses an act on failed messages of which one is in somebody's hands.
     fn check_acts(&self, ids: &[i64]) -> Result<(), Error> {
-        if let Some(held) = ids.iter().find(|id| self.locks.holds_letter(**id)) {
-            return Err(letter_held(*held));
+        if let Some(held) = ids.iter().find(|id| self.locks.holds_failed_message(**id)) {
+            return Err(failed_message_held(*held));
         }
-        let keys = ids.iter().filter_map(|id| self.letters.get(id)?.held_key());
+        let keys = ids.iter().filter_map(|id| self.failed_messages.get(id)?.held_key());
         match keys.into_iter().find(|key| self.locks.holds_key(key)) {
             Some(held) => Err(key_held(&held)),
             None => Ok(()),
@@ -77,7 +80,7 @@ impl Tables {
 }
 
 impl MemoryStore {
-    /// Looks at or changes letters, unless a test asked for a failure.
+    /// Looks at or changes failed messages, unless a test asked for a failure.
     fn at_the_desk<R>(&self, act: impl FnOnce(&mut Tables) -> Result<R, Error>) -> Result<R, Error> {
         self.tables(|tables| {
             tables.pass(Failpoint::Desk)?;
@@ -86,12 +89,12 @@ impl MemoryStore {
     }
 }
 
-impl DeadLetters for MemoryStore {
+impl FailedMessages for MemoryStore {
     fn list<'a>(
         &'a self,
-        filter: &'a LetterFilter,
+        filter: &'a FailedMessageFilter,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<LetterHead>, Error>> {
+    ) -> BoxFuture<'a, Result<Vec<FailedMessageHead>, Error>> {
         Box::pin(async move {
             self.at_the_desk(|tables| {
                 Ok(tables.meant(filter).rev().take(limit as usize).map(|head| tables.shown(head)).collect())
@@ -99,32 +102,49 @@ impl DeadLetters for MemoryStore {
         })
     }
 
-    fn ids<'a>(&'a self, filter: &'a LetterFilter, limit: u32) -> BoxFuture<'a, Result<Vec<i64>, Error>> {
+    fn ids<'a>(
+        &'a self,
+        filter: &'a FailedMessageFilter,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<i64>, Error>> {
         Box::pin(async move {
             self.at_the_desk(|tables| {
-                Ok(tables.meant(filter).take(limit as usize).map(|letter| letter.id).collect())
+                Ok(tables
+                    .meant(filter)
+                    .take(limit as usize)
+                    .map(|failed_message| failed_message.id)
+                    .collect())
             })
         })
     }
 
-    fn show(&self, id: i64) -> BoxFuture<'_, Result<DeadLetter, Error>> {
+    fn show(&self, id: i64) -> BoxFuture<'_, Result<FailedMessage, Error>> {
         Box::pin(async move {
             self.at_the_desk(|tables| {
-                let letter = tables.letters.get(&id).ok_or_else(|| no_letter(id))?.letter();
-                Ok(DeadLetter { head: tables.shown(&letter.head), received: letter.received.clone() })
+                let failed_message =
+                    tables.failed_messages.get(&id).ok_or_else(|| no_failed_message(id))?.failed_message();
+                Ok(FailedMessage {
+                    head: tables.shown(&failed_message.head),
+                    received: failed_message.received.clone(),
+                })
             })
         })
     }
 
-    fn totals<'a>(&'a self, filter: &'a LetterFilter) -> BoxFuture<'a, Result<Vec<LetterTotal>, Error>> {
+    fn totals<'a>(
+        &'a self,
+        filter: &'a FailedMessageFilter,
+    ) -> BoxFuture<'a, Result<Vec<FailedMessageTotal>, Error>> {
         Box::pin(async move {
             self.at_the_desk(|tables| {
-                let mut totals: BTreeMap<_, LetterTotal> = BTreeMap::new();
-                for letter in tables.meant(filter) {
-                    let (consumer, state) = (letter.consumer.clone(), letter.state);
-                    let rank = LetterState::ALL.iter().position(|known| *known == state);
+                let mut totals: BTreeMap<_, FailedMessageTotal> = BTreeMap::new();
+                for failed_message in tables.meant(filter) {
+                    let (consumer, state) = (failed_message.consumer.clone(), failed_message.state);
+                    let rank = FailedMessageState::ALL.iter().position(|known| *known == state);
                     let total = totals.entry((consumer.clone(), rank));
-                    total.or_insert(LetterTotal { consumer, state, letters: 0 }).letters += 1;
+                    total
+                        .or_insert(FailedMessageTotal { consumer, state, failed_messages: 0 })
+                        .failed_messages += 1;
                 }
                 Ok(totals.into_values().collect())
             })
@@ -133,33 +153,38 @@ impl DeadLetters for MemoryStore {
 
     fn groups<'a>(
         &'a self,
-        filter: &'a LetterFilter,
+        filter: &'a FailedMessageFilter,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<LetterGroup>, Error>> {
+    ) -> BoxFuture<'a, Result<Vec<FailedMessageGroup>, Error>> {
         Box::pin(async move {
             self.at_the_desk(|tables| {
-                let mut groups: BTreeMap<_, LetterGroup> = BTreeMap::new();
-                for letter in tables.meant(filter) {
-                    let alike = (&letter.fingerprint, &letter.consumer, &letter.event_type, &letter.kind);
-                    let group = groups.entry(alike).or_insert_with(|| LetterGroup {
-                        fingerprint: letter.fingerprint.clone(),
-                        consumer: letter.consumer.clone(),
-                        event_type: letter.event_type.clone(),
-                        kind: letter.kind.clone(),
+                let mut groups: BTreeMap<_, FailedMessageGroup> = BTreeMap::new();
+                for failed_message in tables.meant(filter) {
+                    let alike = (
+                        &failed_message.fingerprint,
+                        &failed_message.consumer,
+                        &failed_message.event_type,
+                        &failed_message.kind,
+                    );
+                    let group = groups.entry(alike).or_insert_with(|| FailedMessageGroup {
+                        fingerprint: failed_message.fingerprint.clone(),
+                        consumer: failed_message.consumer.clone(),
+                        event_type: failed_message.event_type.clone(),
+                        kind: failed_message.kind.clone(),
                         error: String::new(),
-                        letters: 0,
-                        first: letter.set_aside_at,
-                        last: letter.set_aside_at,
-                        newest: letter.id,
+                        failed_messages: 0,
+                        first: failed_message.set_aside_at,
+                        last: failed_message.set_aside_at,
+                        newest: failed_message.id,
                     });
-                    group.letters += 1;
-                    group.first = group.first.min(letter.set_aside_at);
-                    group.last = group.last.max(letter.set_aside_at);
+                    group.failed_messages += 1;
+                    group.first = group.first.min(failed_message.set_aside_at);
+                    group.last = group.last.max(failed_message.set_aside_at);
                     // Numbers ascend: the last one seen is the newest.
-                    (group.error, group.newest) = (letter.error.clone(), letter.id);
+                    (group.error, group.newest) = (failed_message.error.clone(), failed_message.id);
                 }
-                let mut groups: Vec<LetterGroup> = groups.into_values().collect();
-                groups.sort_by_key(|group| std::cmp::Reverse((group.letters, group.newest)));
+                let mut groups: Vec<FailedMessageGroup> = groups.into_values().collect();
+                groups.sort_by_key(|group| std::cmp::Reverse((group.failed_messages, group.newest)));
                 groups.truncate(limit as usize);
                 Ok(groups)
             })

@@ -28,7 +28,7 @@ pub enum Failpoint {
     HandBack,
     /// `suspect` answers the error and notes nothing.
     Suspect,
-    /// A look at dead letters or an act on them answers the error and changes nothing.
+    /// A look at failed messages or an act on them answers the error and changes nothing.
     Desk,
     /// `ping` answers the error.
     Ping,

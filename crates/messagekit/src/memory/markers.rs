@@ -40,7 +40,7 @@ impl Marker {
 #[derive(Default)]
 pub(super) struct Locks {
     markers: BTreeMap<(String, MessageId), u64>,
-    letters: BTreeMap<i64, u64>,
+    failed_messages: BTreeMap<i64, u64>,
     keys: BTreeMap<HeldKey, u64>,
 }
 
@@ -58,15 +58,15 @@ impl Locks {
         }
     }
 
-    pub(super) fn letter(&mut self, tx: u64, letter: i64) -> Result<(), Error> {
-        if self.letters.get(&letter).is_some_and(|holder| *holder != tx) {
-            return Err(letter_held(letter));
+    pub(super) fn failed_message(&mut self, tx: u64, failed_message: i64) -> Result<(), Error> {
+        if self.failed_messages.get(&failed_message).is_some_and(|holder| *holder != tx) {
+            return Err(failed_message_held(failed_message));
         }
-        self.letters.insert(letter, tx);
+        self.failed_messages.insert(failed_message, tx);
         Ok(())
     }
 
-    /// Whoever changes the open letters of a key holds it until the end: which of them is the first stays true.
+    /// Whoever changes the open failed messages of a key holds it until the end: which of them is the first stays true.
     pub(super) fn key(&mut self, tx: u64, key: &HeldKey) -> Result<(), Error> {
         if self.keys.get(key).is_some_and(|holder| *holder != tx) {
             return Err(key_held(key));
@@ -79,8 +79,8 @@ impl Locks {
         self.keys.contains_key(key)
     }
 
-    pub(super) fn holds_letter(&self, letter: i64) -> bool {
-        self.letters.contains_key(&letter)
+    pub(super) fn holds_failed_message(&self, failed_message: i64) -> bool {
+        self.failed_messages.contains_key(&failed_message)
     }
 
     fn unlock_marker(&mut self, key: &(String, MessageId)) {
@@ -89,17 +89,19 @@ impl Locks {
 
     pub(super) fn release(&mut self, tx: u64) {
         self.markers.retain(|_, holder| *holder != tx);
-        self.letters.retain(|_, holder| *holder != tx);
+        self.failed_messages.retain(|_, holder| *holder != tx);
         self.keys.retain(|_, holder| *holder != tx);
     }
 }
 
-pub(super) fn letter_held(letter: i64) -> Error {
-    Error::new(ErrorKind::Conflict, "another open transaction holds the letter").with("letter", letter)
+pub(super) fn failed_message_held(failed_message: i64) -> Error {
+    Error::new(ErrorKind::Conflict, "another open transaction holds the failed message")
+        .with("failed_message", failed_message)
 }
 
 pub(super) fn key_held(key: &HeldKey) -> Error {
-    let error = Error::new(ErrorKind::Conflict, "another open transaction changes the letters of the key");
+    let error =
+        Error::new(ErrorKind::Conflict, "another open transaction changes the failed messages of the key");
     error.with("consumer", &key.consumer).with("topic", &key.topic)
 }
 

@@ -7,11 +7,11 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::clock::Clock;
-use super::letters::Letter;
+use super::failed_messages::StoredMessage;
 use super::markers::Marker;
 use super::store::Tables;
 use super::tx::MemoryTx;
-use crate::dead_letters::{LetterHead, LetterState};
+use crate::failed_messages::{FailedMessageHead, FailedMessageState};
 use crate::store::{Claim, ClaimRequest, Failure, Follower, ParkingRoom, Received, SetAsideOutcome};
 use crate::{Error, ErrorKind};
 
@@ -23,13 +23,13 @@ pub(super) struct HeldKey {
     key: Bytes,
 }
 
-/// Partition, offset and number of a letter.
+/// Partition, offset and number of a failed message.
 type Turn = (i32, i64, i64);
 
-/// The open parked letters of each key, in the order in which they run.
+/// The open parked failed messages of each key, in the order in which they run.
 pub(super) type Queues = BTreeMap<HeldKey, BTreeSet<Turn>>;
 
-impl Letter {
+impl StoredMessage {
     /// Returns the key whose order it takes part in.
     pub(super) fn held_key(&self) -> Option<HeldKey> {
         let head = self.head();
@@ -54,7 +54,7 @@ fn held_key(consumer: &str, received: &Received) -> Result<(HeldKey, Turn), Erro
 }
 
 impl Tables {
-    /// Returns whether an open letter holds the key of a claim, as the transaction sees it.
+    /// Returns whether an open failed message holds the key of a claim, as the transaction sees it.
     pub(super) fn is_held(&self, tx: &MemoryTx, consumer: &str, request: &ClaimRequest) -> bool {
         let Some(key) = &request.key else { return false };
         let topic = Arc::clone(&request.topic);
@@ -62,45 +62,57 @@ impl Tables {
         self.queues.contains_key(&held) || tx.parks(&held).next().is_some()
     }
 
-    /// Returns whether a parked letter has open ones of its key before it.
-    pub(super) fn waits_for_another(&self, letter: &Letter) -> bool {
-        let queue = letter.held_key().and_then(|key| self.queues.get(&key));
+    /// Returns whether a parked failed message has open ones of its key before it.
+    pub(super) fn waits_for_another(&self, failed_message: &StoredMessage) -> bool {
+        let queue = failed_message.held_key().and_then(|key| self.queues.get(&key));
         let first = queue.and_then(BTreeSet::first);
-        matches!((first, letter.turn()), (Some(first), Some(own)) if first.2 != own.2)
+        matches!((first, failed_message.turn()), (Some(first), Some(own)) if first.2 != own.2)
     }
 
-    /// Notes a letter that was written or brought back in the order of its key.
+    /// Notes a failed message that was written or brought back in the order of its key.
     pub(super) fn queue(&mut self, number: i64) {
-        let Some(letter) = self.letters.get(&number) else { return };
-        if let (Some(key), Some(turn)) = (letter.held_key(), letter.turn()) {
+        let Some(failed_message) = self.failed_messages.get(&number) else { return };
+        if let (Some(key), Some(turn)) = (failed_message.held_key(), failed_message.turn()) {
             self.queues.entry(key).or_default().insert(turn);
         }
     }
 
-    /// A letter was resolved or discarded: the next one of its key runs, and the last one frees it.
+    /// A failed message was resolved or discarded: the next one of its key runs, and the last one frees it.
     pub(super) fn left_its_key(&mut self, number: i64, now: Timestamp) {
-        let Some(letter) = self.letters.get(&number) else { return };
-        let (Some(key), Some(turn)) = (letter.held_key(), letter.turn()) else { return };
+        let Some(failed_message) = self.failed_messages.get(&number) else { return };
+        let (Some(key), Some(turn)) = (failed_message.held_key(), failed_message.turn()) else { return };
         let Some(queue) = self.queues.get_mut(&key) else { return };
         queue.remove(&turn);
-        let standing = letter.standing();
-        let alone = if standing.state == LetterState::Resolved { standing.alone } else { 0 };
+        let standing = failed_message.standing();
+        let alone = if standing.state == FailedMessageState::Resolved { standing.alone } else { 0 };
         match queue.first() {
             None => drop(self.queues.remove(&key)),
             Some((.., next)) => {
-                self.letters.get_mut(next).into_iter().for_each(|next| next.promote(now, alone));
+                self.failed_messages.get_mut(next).into_iter().for_each(|next| next.promote(now, alone));
             }
         }
     }
 
-    /// Returns the letters of the consumer that wait behind another one of their key, as far as the first that does not wait.
-    pub(super) fn followers(&self, consumer: &str, letter: i64, messages: u32, bytes: u64) -> Vec<Follower> {
-        let letter = self.letters.get(&letter).filter(|letter| letter.head().consumer == consumer);
-        let Some((held, after)) = letter.and_then(|letter| Some((letter.held_key()?, letter.turn()?))) else {
+    /// Returns the failed messages of the consumer that wait behind another one of their key, as far as the first that does not
+    /// wait.
+    pub(super) fn followers(
+        &self,
+        consumer: &str,
+        failed_message: i64,
+        messages: u32,
+        bytes: u64,
+    ) -> Vec<Follower> {
+        let failed_message = self
+            .failed_messages
+            .get(&failed_message)
+            .filter(|failed_message| failed_message.head().consumer == consumer);
+        let Some((held, after)) = failed_message
+            .and_then(|failed_message| Some((failed_message.held_key()?, failed_message.turn()?)))
+        else {
             return Vec::new();
         };
         let queue = self.queues.get(&held).into_iter().flatten().filter(|turn| **turn > after);
-        let waiting = queue.map_while(|(.., number)| self.letters.get(number)?.follower());
+        let waiting = queue.map_while(|(.., number)| self.failed_messages.get(number)?.follower());
         let mut left = bytes;
         let fitting = waiting.take_while(|follower| {
             let size = follower.received.message.payload.len() as u64;
@@ -111,32 +123,40 @@ impl Tables {
         fitting.take(messages as usize).collect()
     }
 
-    /// A discarded letter was brought back: it holds its key again, and runs when nothing is before it.
+    /// A discarded failed message was brought back: it holds its key again, and runs when nothing is before it.
     pub(super) fn came_back(&mut self, number: i64, now: Timestamp) {
         self.queue(number);
-        let Some(letter) = self.letters.get(&number) else { return };
-        if !self.waits_for_another(letter) {
-            self.letters.get_mut(&number).into_iter().for_each(|letter| letter.promote(now, 0));
+        let Some(failed_message) = self.failed_messages.get(&number) else { return };
+        if !self.waits_for_another(failed_message) {
+            self.failed_messages
+                .get_mut(&number)
+                .into_iter()
+                .for_each(|failed_message| failed_message.promote(now, 0));
         }
     }
 
-    /// Returns what a list shows of a letter: also what waits for it.
-    pub(super) fn shown(&self, head: &LetterHead) -> LetterHead {
+    /// Returns what a list shows of a failed message: also what waits for it.
+    pub(super) fn shown(&self, head: &FailedMessageHead) -> FailedMessageHead {
         let others = || {
-            let key = self.letters.get(&head.id)?.held_key()?;
+            let key = self.failed_messages.get(&head.id)?.held_key()?;
             let queue = self.queues.get(&key)?;
             Some(queue.len().saturating_sub(1) as u64)
         };
-        let holds = head.state.is_open() && head.state != LetterState::Waiting;
-        LetterHead { holds_back: holds.then(others).flatten().unwrap_or_default(), ..head.clone() }
+        let holds = head.state.is_open() && head.state != FailedMessageState::Waiting;
+        FailedMessageHead { holds_back: holds.then(others).flatten().unwrap_or_default(), ..head.clone() }
     }
 
-    /// Returns how many letters hold a key, and how many those of the consumer hold in all.
+    /// Returns how many failed messages hold a key, and how many those of the consumer hold in all.
     fn parked(&self, tx: &MemoryTx, held: &HeldKey) -> (usize, usize) {
         let of_key = self.queues.get(held).map_or(0, BTreeSet::len) + tx.parks(held).count();
         let of_consumer = |key: &HeldKey| key.consumer == held.consumer;
         let committed = self.queues.iter().filter(|(key, _)| of_consumer(key)).map(|(_, queue)| queue.len());
-        let own = tx.writes.letters.values().filter_map(Letter::held_key).filter(|key| of_consumer(key));
+        let own = tx
+            .writes
+            .failed_messages
+            .values()
+            .filter_map(StoredMessage::held_key)
+            .filter(|key| of_consumer(key));
         (of_key, committed.sum::<usize>() + own.count())
     }
 
@@ -145,7 +165,7 @@ impl Tables {
         of_key < room.per_key as usize && in_all < room.in_all as usize
     }
 
-    /// Returns whether an open letter of the key stands before a place.
+    /// Returns whether an open failed message of the key stands before a place.
     fn has_before(&self, tx: &MemoryTx, held: &HeldKey, turn: Turn) -> bool {
         let committed = self.queues.get(held).and_then(BTreeSet::first);
         committed.copied().into_iter().chain(tx.parks(held)).any(|other| other < turn)
@@ -173,7 +193,7 @@ impl Tables {
         }
         let behind = self.has_before(tx, &held, turn);
         self.set_aside(tx, consumer, &received.id, failure.generation, |number| {
-            Letter::new(number, consumer, received, failure, clock).parked(behind)
+            StoredMessage::new(number, consumer, received, failure, clock).parked(behind)
         })
     }
 
@@ -201,18 +221,20 @@ impl Tables {
                 return Ok(kept);
             }
             let waits = self.has_before(tx, &held, turn);
-            self.last_letter += 1;
-            let letter = Letter::new(self.last_letter, consumer, received, &Failure::behind(), clock);
-            tx.writes.letters.insert(self.last_letter, letter.parked(waits));
+            self.last_failed_message += 1;
+            let failed_message =
+                StoredMessage::new(self.last_failed_message, consumer, received, &Failure::behind(), clock);
+            tx.writes.failed_messages.insert(self.last_failed_message, failed_message.parked(waits));
         }
         Ok(behind.len())
     }
 }
 
 impl MemoryTx {
-    /// Returns the letters of a key that this transaction parks.
+    /// Returns the failed messages of a key that this transaction parks.
     fn parks(&self, held: &HeldKey) -> impl Iterator<Item = Turn> {
-        let own = self.writes.letters.values();
-        own.filter(move |letter| letter.held_key().as_ref() == Some(held)).filter_map(Letter::turn)
+        let own = self.writes.failed_messages.values();
+        own.filter(move |failed_message| failed_message.held_key().as_ref() == Some(held))
+            .filter_map(StoredMessage::turn)
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::MemoryStore;
 use super::store::Tables;
-use crate::dead_letters::Actor;
+use crate::failed_messages::Actor;
 use crate::message::headers;
 use crate::store::BoxFuture;
 use crate::{

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::clock::Clock;
-use super::letters::Letter;
+use super::failed_messages::StoredMessage;
 use super::markers::{Locks, Marker};
 use super::offsets::OffsetKey;
 use super::parking::Queues;
@@ -43,8 +43,8 @@ pub(super) struct Tables {
     pub(super) windows: BTreeMap<String, Duration>,
     /// Since when the markers of a consumer are complete of which some were removed.
     pub(super) complete_since: BTreeMap<String, Timestamp>,
-    pub(super) letters: BTreeMap<i64, Letter>,
-    pub(super) last_letter: i64,
+    pub(super) failed_messages: BTreeMap<i64, StoredMessage>,
+    pub(super) last_failed_message: i64,
     pub(super) queues: Queues,
     pub(super) locks: Locks,
     numbers: BTreeMap<String, i64>,
@@ -204,12 +204,15 @@ impl Tables {
     fn apply(&mut self, writes: Writes, log: Option<&MemoryLog>, now: Timestamp) {
         let markers = writes.markers.into_iter();
         self.markers.extend(markers.map(|(key, marker)| (key, Marker { processed_at: now, ..marker })));
-        for (number, letter) in writes.letters {
-            self.letters.insert(number, letter);
+        for (number, failed_message) in writes.failed_messages {
+            self.failed_messages.insert(number, failed_message);
             self.queue(number);
         }
         for (number, resolving) in &writes.resolved {
-            self.letters.get_mut(number).into_iter().for_each(|letter| letter.resolve(resolving));
+            self.failed_messages
+                .get_mut(number)
+                .into_iter()
+                .for_each(|failed_message| failed_message.resolve(resolving));
         }
         for (number, resolving) in writes.resolved {
             self.left_its_key(number, resolving.at);
@@ -290,7 +293,7 @@ impl fmt::Debug for MemoryStore {
         self.tables(|tables| {
             f.debug_struct("MemoryStore")
                 .field("markers", &tables.markers.len())
-                .field("letters", &tables.letters.len())
+                .field("failed_messages", &tables.failed_messages.len())
                 .field("open_transactions", &tables.open.len())
                 .finish_non_exhaustive()
         })

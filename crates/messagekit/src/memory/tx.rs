@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use super::letters::{Letter, Resolving};
+use super::failed_messages::{Resolving, StoredMessage};
 use super::markers::Marker;
 use super::offsets::OffsetKey;
 use super::store::Database;
@@ -29,7 +29,7 @@ pub(super) struct Writes {
     /// The markers that this transaction claimed as fresh or behind.
     pub(super) fresh: BTreeSet<(String, MessageId)>,
     pub(super) offsets: BTreeMap<OffsetKey, i64>,
-    pub(super) letters: BTreeMap<i64, Letter>,
+    pub(super) failed_messages: BTreeMap<i64, StoredMessage>,
     pub(super) resolved: BTreeMap<i64, Resolving>,
     pub(super) absolved: BTreeSet<(String, MessageId)>,
     pub(super) failures: BTreeMap<(MessageId, String), String>,

@@ -25,7 +25,7 @@ impl Identity {
     }
 }
 
-/// Why a message has no identity; it becomes a dead letter under its coordinates.
+/// Why a message has no identity; it becomes a failed message under its coordinates.
 #[derive(Debug)]
 pub(crate) struct Unusable(pub(crate) Failure);
 

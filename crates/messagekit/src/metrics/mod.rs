@@ -40,7 +40,7 @@ pub use relay::RelayMetrics;
 use relay::Relays;
 use watched::Watched;
 
-use crate::{Error, ErrorKind, LetterTotal, OutboxLag, Stats};
+use crate::{Error, ErrorKind, FailedMessageTotal, OutboxLag, Stats};
 
 /// Upper bounds of the buckets of times, in seconds: from half a millisecond to half a minute.
 pub(crate) const SECONDS: [f64; 15] =
@@ -172,9 +172,9 @@ impl Metrics {
         self.watched.database(database, |known| known.lag = Some(lag.clone()));
     }
 
-    /// Shows how many letters a database holds, in place of what was counted before; the database has answered.
-    pub fn letters(&self, database: &str, totals: &[LetterTotal]) {
-        self.watched.database(database, |known| known.letters = totals.to_vec());
+    /// Shows how many failed messages a database holds, in place of what was counted before; the database has answered.
+    pub fn failed_messages(&self, database: &str, totals: &[FailedMessageTotal]) {
+        self.watched.database(database, |known| known.failed_messages = totals.to_vec());
     }
 
     /// Shows that a database does not answer: what was known about it is not shown any more.

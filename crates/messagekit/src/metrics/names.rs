@@ -6,12 +6,13 @@ pub const OUTBOX_PENDING: &str = "messagekit_outbox_pending";
 pub const OUTBOX_OVERDUE: &str = "messagekit_outbox_overdue";
 /// Age of the oldest pending event in seconds, 0 without one. Labels: `database`.
 pub const OUTBOX_OLDEST_SECONDS: &str = "messagekit_outbox_oldest_seconds";
-/// Letters that are kept. Labels: `database`, `consumer`, `state`.
-pub const DEAD_LETTERS: &str = "messagekit_dead_letters";
+/// Failed messages that are kept. Labels: `database`, `consumer`, `state`.
+pub const FAILED_MESSAGES: &str = "messagekit_failed_messages";
 /// 1 when the database answered the last question, 0 when it did not. Labels: `database`.
 pub const DATABASE_UP: &str = "messagekit_database_up";
 
-/// Messages by what became of them: `handled`, `duplicate`, `ignored`, `set_aside`, `dead`, `parked` behind their key. Labels: `consumer`, `outcome`.
+/// Messages by what became of them: `handled`, `duplicate`, `ignored`, `set_aside`, `dead`, `parked` behind their key. Labels:
+/// `consumer`, `outcome`.
 pub const CONSUMER_HANDLED: &str = "messagekit_consumer_handled_total";
 /// Transactions by their end: `committed`, `rolled_back`. Labels: `consumer`, `outcome`.
 pub const CONSUMER_BATCHES: &str = "messagekit_consumer_batches_total";
@@ -69,7 +70,7 @@ pub const ALL: [&str; 29] = [
     OUTBOX_PENDING,
     OUTBOX_OVERDUE,
     OUTBOX_OLDEST_SECONDS,
-    DEAD_LETTERS,
+    FAILED_MESSAGES,
     DATABASE_UP,
     CONSUMER_HANDLED,
     CONSUMER_BATCHES,

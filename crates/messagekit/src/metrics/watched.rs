@@ -7,7 +7,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
 use super::names;
-use crate::{LetterTotal, OutboxLag, Stats};
+use crate::{FailedMessageTotal, OutboxLag, Stats};
 
 /// Consumers, and what was last learned about databases.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ struct Known {
 pub(super) struct Database {
     up: bool,
     pub(super) lag: Option<OutboxLag>,
-    pub(super) letters: Vec<LetterTotal>,
+    pub(super) failed_messages: Vec<FailedMessageTotal>,
 }
 
 /// Name, help, type and labels of the families in the order of `collect`.
@@ -50,7 +50,12 @@ const FAMILIES: [(&str, &str, MetricType, &[&str]); 10] = [
     (names::OUTBOX_PENDING, "Events that have not provably left", MetricType::GAUGE, &["database"]),
     (names::OUTBOX_OVERDUE, "Pending events older than 10 s", MetricType::GAUGE, &["database"]),
     (names::OUTBOX_OLDEST_SECONDS, "Age of the oldest pending event", MetricType::GAUGE, &["database"]),
-    (names::DEAD_LETTERS, "Letters that are kept", MetricType::GAUGE, &["database", "consumer", "state"]),
+    (
+        names::FAILED_MESSAGES,
+        "Failed messages that are kept",
+        MetricType::GAUGE,
+        &["database", "consumer", "state"],
+    ),
     (names::DATABASE_UP, "1 when the database answered last", MetricType::GAUGE, &["database"]),
 ];
 
@@ -93,7 +98,8 @@ impl Collector for Watched {
     fn collect(&self) -> Vec<MetricFamily> {
         let known = self.known();
         let mut figures: [Vec<Metric>; FAMILIES.len()] = Default::default();
-        let [handled, batches, blocked, short, seconds, pending, overdue, oldest, letters, up] = &mut figures;
+        let [handled, batches, blocked, short, seconds, pending, overdue, oldest, failed_messages, up] =
+            &mut figures;
         for (name, watched) in &known.consumers {
             let stats: Vec<_> = watched.iter().map(Stats::read).collect();
             let count = |to: &mut Vec<Metric>, outcome, of: fn(&crate::ConsumerStats) -> u64| {
@@ -122,9 +128,9 @@ impl Collector for Watched {
                 overdue.push(gauge(&here, lag.overdue as f64));
                 oldest.push(gauge(&here, lag.oldest.unwrap_or_default().as_secs_f64()));
             }
-            for total in &database.letters {
+            for total in &database.failed_messages {
                 let labels = [here[0], ("consumer", &*total.consumer), ("state", total.state.as_str())];
-                letters.push(gauge(&labels, total.letters as f64));
+                failed_messages.push(gauge(&labels, total.failed_messages as f64));
             }
         }
         let families = FAMILIES.into_iter().zip(figures);

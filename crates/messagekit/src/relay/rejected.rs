@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::dead_letters::Actor;
+use crate::failed_messages::Actor;
 use crate::store::BoxFuture;
 use crate::{Error, MessageId};
 

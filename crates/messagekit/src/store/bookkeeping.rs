@@ -1,10 +1,10 @@
-//! Keeping what died at a broker beside the letters of consumers.
+//! Keeping what died at a broker beside the failed messages of consumers.
 
 use std::future::Future;
 use std::time::Duration;
 
 use super::{Failure, Leased, Received, SetAsideOutcome, Store};
-use crate::dead_letters::Origin;
+use crate::failed_messages::Origin;
 use crate::{Error, MessageId};
 
 /// A message that was found dead at a broker.
@@ -12,9 +12,9 @@ use crate::{Error, MessageId};
 pub struct Found {
     /// Which way it came.
     pub origin: Origin,
-    /// Where it died: `queue:` or `topic:` and the name. Stands where letters of consumers have the consumer.
+    /// Where it died: `queue:` or `topic:` and the name. Stands where failed messages of consumers have the consumer.
     pub scope: String,
-    /// The queue or topic a retry goes to, or `None` where nobody said: such a letter cannot be retried.
+    /// The queue or topic a retry goes to, or `None` where nobody said: such a failed message cannot be retried.
     pub return_to: Option<String>,
     /// The message, with the id of the original.
     pub received: Received,
@@ -22,7 +22,7 @@ pub struct Found {
     pub failure: Failure,
 }
 
-/// A leased letter on its way back to its broker.
+/// A leased failed message on its way back to its broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Returning {
     /// The scope under which it is kept: the consumer of its lease.
@@ -31,7 +31,7 @@ pub struct Returning {
     pub origin: Origin,
     /// Where it goes.
     pub return_to: String,
-    /// The lease; `received.id` is the id under which the letter is kept.
+    /// The lease; `received.id` is the id under which the failed message is kept.
     pub leased: Leased,
 }
 
@@ -39,7 +39,7 @@ pub struct Returning {
 #[diagnostic::on_unimplemented(message = "`{Self}` does not keep what died at a broker")]
 pub trait Bookkeeping: Store {
     /// Keeps a dead message whole, dead at once, with the marker `held` under its scope: the same message found twice in one
-    /// place is one letter.
+    /// place is one failed message.
     ///
     /// # Errors
     /// Transient if the database does not answer; nothing was kept then.
@@ -62,8 +62,8 @@ pub trait Bookkeeping: Store {
         reason: &str,
     ) -> impl Future<Output = Result<bool, Error>> + Send;
 
-    /// Leases at most `max` letters of `origin` that a person wants to go back, whatever their scope, for `lease`. What was
-    /// published is then resolved, failed or handed back by [`Retries`](super::Retries) under its scope.
+    /// Leases at most `max` failed messages of `origin` that a person wants to go back, whatever their scope, for `lease`. What
+    /// was published is then resolved, failed or handed back by [`Retries`](super::Retries) under its scope.
     ///
     /// # Errors
     /// Transient if the database does not answer.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::fnv::fnv1a;
 
-/// The reason in one word, kept in the dead letter and used to group them.
+/// The reason in one word, kept in the failed message and used to group them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FailureKind {
@@ -17,7 +17,7 @@ pub enum FailureKind {
     Panicked,
     /// The handler did not end before its deadline.
     TooSlow,
-    /// The letter contradicts the markers: its message is not held any more.
+    /// The failed message contradicts the markers: its message is not held any more.
     Corrupt,
     /// Runs of the handler ended the whole process.
     ProcessKiller,
@@ -55,7 +55,7 @@ pub enum FailureKind {
     DeliveryLimit,
     /// No queue wanted it.
     Unroutable,
-    /// It has not run: an earlier message of its key is a dead letter.
+    /// It has not run: an earlier message of its key is a failed message.
     Behind,
     /// It is larger than the next broker takes.
     TooLarge,
@@ -151,7 +151,7 @@ pub enum Next {
     Dead,
 }
 
-/// What a dead letter says about its failure.
+/// What a failed message says about its failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// The reason in one word.

@@ -20,10 +20,10 @@ use crate::{Error, ErrorKind, Message, MessageId, chain};
 /// Nothing is remembered. Every delivery is fresh, so a handler runs again for a redelivered message, and for those before a
 /// failed one when batches are asked for; without that each message is handled by itself. There is no transaction: `Tx` is
 /// `()`. A failure that may pass is tried again in place, with the consumer's backoff, until its attempts are used up, and
-/// what stands behind it in its lane waits. While the dead-letter topic cannot be reached, or refuses the letter, the lane
-/// waits and says so: nothing is dropped.
+/// what stands behind it in its lane waits. While the dead-letter topic cannot be reached, or refuses the failed message, the
+/// lane waits and says so: nothing is dropped.
 ///
-/// A letter carries the message's key, headers and payload, and the headers [`DEAD_KIND`](headers::DEAD_KIND),
+/// A failed message carries the message's key, headers and payload, and the headers [`DEAD_KIND`](headers::DEAD_KIND),
 /// [`DEAD_ERROR`](headers::DEAD_ERROR), [`DEAD_BY`](headers::DEAD_BY), [`RETRY_TOPIC`](headers::RETRY_TOPIC) (where it was
 /// read from) and, where it had a place, that place.
 ///
@@ -52,9 +52,9 @@ use crate::{Error, ErrorKind, Message, MessageId, chain};
 /// }
 /// shutdown.request();
 /// running.await.unwrap()?;
-/// let letter = &log.records("printing.dead")[0].message;
-/// assert_eq!(letter.headers.text(headers::DEAD_KIND), Some("permanent"));
-/// assert_eq!(letter.headers.text(headers::RETRY_TOPIC), Some("orders.order"));
+/// let failed_message = &log.records("printing.dead")[0].message;
+/// assert_eq!(failed_message.headers.text(headers::DEAD_KIND), Some("permanent"));
+/// assert_eq!(failed_message.headers.text(headers::RETRY_TOPIC), Some("orders.order"));
 /// # Ok::<(), messagekit::Error>(()) }).unwrap();
 /// ```
 pub struct NoStore<P> {
@@ -68,19 +68,19 @@ impl<P: Publisher + 'static> NoStore<P> {
         Self { publisher: Arc::new(publisher), dead_letter_topic: dead_letter_topic.into() }
     }
 
-    fn letter(&self, consumer: &str, received: &Received, failure: &Failure) -> Message {
-        let mut letter = received.message.clone();
-        letter.headers.set(headers::RETRY_TOPIC, letter.topic.to_string());
+    fn failed_message(&self, consumer: &str, received: &Received, failure: &Failure) -> Message {
+        let mut failed_message = received.message.clone();
+        failed_message.headers.set(headers::RETRY_TOPIC, failed_message.topic.to_string());
         if let Some(place) = &received.place {
-            letter.headers.set(headers::SOURCE_TOPIC, place.topic.to_string());
-            letter.headers.set(headers::SOURCE_PARTITION, place.partition.to_string());
-            letter.headers.set(headers::SOURCE_OFFSET, place.offset.to_string());
+            failed_message.headers.set(headers::SOURCE_TOPIC, place.topic.to_string());
+            failed_message.headers.set(headers::SOURCE_PARTITION, place.partition.to_string());
+            failed_message.headers.set(headers::SOURCE_OFFSET, place.offset.to_string());
         }
-        letter.headers.set(headers::DEAD_KIND, failure.kind.as_str());
-        letter.headers.set(headers::DEAD_ERROR, failure.error.clone());
-        letter.headers.set(headers::DEAD_BY, consumer.to_owned());
-        letter.topic = Arc::clone(&self.dead_letter_topic);
-        letter
+        failed_message.headers.set(headers::DEAD_KIND, failure.kind.as_str());
+        failed_message.headers.set(headers::DEAD_ERROR, failure.error.clone());
+        failed_message.headers.set(headers::DEAD_BY, consumer.to_owned());
+        failed_message.topic = Arc::clone(&self.dead_letter_topic);
+        failed_message
     }
 }
 
@@ -159,9 +159,9 @@ impl<P: Publisher + 'static> SetAside for NoStore<P> {
         received: &Received,
         failure: &Failure,
     ) -> Result<SetAsideOutcome, Error> {
-        let letter = self.letter(consumer, received, failure);
-        let published = self.publisher.publish(std::slice::from_ref(&letter)).await;
-        let not_published = || Error::new(ErrorKind::Unavailable, "dead letter was not published");
+        let failed_message = self.failed_message(consumer, received, failure);
+        let published = self.publisher.publish(std::slice::from_ref(&failed_message)).await;
+        let not_published = || Error::new(ErrorKind::Unavailable, "failed message was not published");
         let refused = match published.into_iter().next() {
             Some(Ok(())) => return Ok(SetAsideOutcome::SetAside),
             Some(Err(refused)) => refused,
@@ -172,13 +172,13 @@ impl<P: Publisher + 'static> SetAside for NoStore<P> {
             // Waiting alone cures nothing here, and a person must look.
             tracing::error!(
                 consumer, message_id = %received.id, topic = &*self.dead_letter_topic, error = %chain(&refused),
-                "dead letter is refused: its lane waits"
+                "failed message is refused: its lane waits"
             );
         }
         Err(not_published().with("topic", &self.dead_letter_topic).caused_by(refused))
     }
 
-    /// No key is ever held here: the letter goes to the topic like any other.
+    /// No key is ever held here: the failed message goes to the topic like any other.
     async fn park(
         &self,
         tx: &mut (),

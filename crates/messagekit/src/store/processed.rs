@@ -31,9 +31,9 @@ pub enum Claim {
     Fresh,
     /// It was applied before.
     Done,
-    /// It is a dead letter that is still open.
+    /// It is a failed message that is still open.
     Held,
-    /// It was a dead letter, and a person decided that it never applies.
+    /// It was a failed message, and a person decided that it never applies.
     Discarded,
     /// Nobody has handled it, and its key is held by an earlier message. It is claimed as held:
     /// [`park_behind`](super::SetAside::park_behind) keeps it in this transaction, or the transaction is rolled back.
@@ -79,8 +79,8 @@ pub trait Processed: Store {
         window: Option<Duration>,
     ) -> impl Future<Output = Result<Option<Timestamp>, Error>> + Send;
 
-    /// Returns the age of the oldest open letter that a retry sends to one of `topics` again, by the database's clock since it
-    /// was written down.
+    /// Returns the age of the oldest open failed message that a retry sends to one of `topics` again, by the database's clock
+    /// since it was written down.
     ///
     /// # Errors
     /// Transient if the database does not answer.

@@ -19,23 +19,23 @@ pub struct Received {
 /// What became of a request to set a message aside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SetAsideOutcome {
-    /// The letter and its `held` marker stand in the transaction.
+    /// The failed message and its `held` marker stand in the transaction.
     SetAside,
     /// It has a marker already: somebody else has applied, held or discarded it meanwhile, or another copy of it was
     /// claimed in this very transaction. There is nothing to do. The marker of what was applied under a smaller generation than
     /// that of the failure does not count, as for a [claim](super::Processed::claim).
     AlreadySettled,
-    /// As many letters hold keys back as may: nothing was written. Only [`SetAside::park`] answers it.
+    /// As many failed messages hold keys back as may: nothing was written. Only [`SetAside::park`] answers it.
     Full,
 }
 
-/// How many open letters may take part in the order of keys.
+/// How many open failed messages may take part in the order of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParkingRoom {
     /// Of one topic and key.
     pub per_key: u32,
-    /// Of the consumer. Where counting them all is dear, a store may do so now and then, and exceed this by up to one in a hundred
-    /// for each process.
+    /// Of the consumer. Where counting them all is dear, a store may do so now and then, and exceed this by up to one in a
+    /// hundred for each process.
     pub in_all: u32,
 }
 
@@ -46,8 +46,8 @@ impl Default for ParkingRoom {
     }
 }
 
-/// Writing a dead letter and the `held` marker in one transaction, so that a late duplicate is never applied behind the
-/// letter's back.
+/// Writing a failed message and the `held` marker in one transaction, so that a late duplicate is never applied behind the
+/// failed message's back.
 #[diagnostic::on_unimplemented(message = "`{Self}` has nowhere to set messages aside")]
 pub trait SetAside: Store {
     /// Whether what is set aside runs again by itself when the failure says so. Where it does not, the consumer tries again in
@@ -68,7 +68,7 @@ pub trait SetAside: Store {
 
     /// As [`set_aside`](Self::set_aside), and the message holds its key: later messages of its topic and key are claimed
     /// [`Behind`](crate::Claim::Behind) it until it is resolved or discarded. It needs a key and a place. One that has open
-    /// letters of its key before it waits for them, whatever the failure says.
+    /// failed messages of its key before it waits for them, whatever the failure says.
     ///
     /// [`SetAsideOutcome::Full`] where there is no room: roll back, and leave the message where it is.
     ///
@@ -84,7 +84,7 @@ pub trait SetAside: Store {
     ) -> impl Future<Output = Result<SetAsideOutcome, Error>> + Send;
 
     /// Keeps messages whose claims in this transaction answered [`Behind`](crate::Claim::Behind), in the order of their places,
-    /// behind the letters of their keys. For after the handlers: nobody holds the lock of a key while a handler runs.
+    /// behind the failed messages of their keys. For after the handlers: nobody holds the lock of a key while a handler runs.
     ///
     /// Returns for how many, from the front, there is room. When that is not all of them, nothing may be committed: roll back
     /// and end the batch before the first one without room.

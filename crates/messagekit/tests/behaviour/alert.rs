@@ -86,7 +86,7 @@ async fn a_key_without_room_blocks_its_lane_and_alerts_once_until_there_is_room(
     let parking = world.billing().on_failure(OnFailure::ParkKey);
     let (billing, figures) = with_figures(parking.parking_room(ParkingRoom { per_key: 2, in_all: 100 }));
     let consumer = start(billing);
-    until(|| world.letters_now() == 2).await;
+    until(|| world.failed_messages_now() == 2).await;
     until(|| figures.blocked_lanes() == "1").await;
     pass(seconds(600)).await;
     assert_eq!((&*figures.blocked_lanes(), world.committed(0)), ("1", 2));
@@ -97,7 +97,7 @@ async fn a_key_without_room_blocks_its_lane_and_alerts_once_until_there_is_room(
     }
 
     world.script.heal();
-    world.retry(world.letter("a-1").await.id).await.expect("it is dead");
+    world.retry(world.failed_message("a-1").await.id).await.expect("it is dead");
     until(|| world.applied().len() == 4).await;
     until(|| figures.blocked_lanes() == "0").await;
     assert_eq!(log.lines("lane blocked").len(), 1, "it is over");

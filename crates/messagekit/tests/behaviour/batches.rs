@@ -112,7 +112,7 @@ async fn copies_in_one_batch_are_applied_once_wherever_the_batch_is_cut() {
     }
 }
 
-/// The first copy fails; the second must not be applied behind the letter's back.
+/// The first copy fails; the second must not be applied behind the failed message's back.
 #[tokio::test(start_paused = true)]
 async fn a_copy_behind_a_failed_one_in_the_same_batch_is_held_with_it() {
     for act in [Act::Fail, Act::Swallow, Act::Permanent] {
@@ -124,7 +124,11 @@ async fn a_copy_behind_a_failed_one_in_the_same_batch_is_held_with_it() {
         let consumer = start(world.billing());
         until(|| world.committed(0) == 4).await;
         assert_eq!(world.applied(), ["a-2", "a-3"], "{act:?}");
-        assert_eq!((world.letters().await.len(), world.marker("a-1")), (1, Some(Claim::Held)), "{act:?}");
+        assert_eq!(
+            (world.failed_messages().await.len(), world.marker("a-1")),
+            (1, Some(Claim::Held)),
+            "{act:?}"
+        );
         assert_eq!(consumer.stop().await.duplicates, 1, "{act:?}");
     }
 }
@@ -158,7 +162,7 @@ async fn the_longest_durations_are_no_trap() {
     until(|| world.committed(0) == 3).await;
     pass(seconds(86_400)).await;
     assert_eq!(world.applied(), ["a-1", "a-3"]);
-    assert_eq!(world.letters().await.len(), 1);
+    assert_eq!(world.failed_messages().await.len(), 1);
     consumer.stop().await;
 
     let consumer = start(world.billing().deadline(Duration::MAX));

@@ -36,8 +36,9 @@ async fn a_swallowed_error_that_only_the_commit_sees_is_found_by_halving() {
     for id in names("a", 50) {
         assert_eq!(world.store.get(&id), i64::from(!culprits.contains(&id)), "{id}");
     }
-    let letters = world.letters().await;
-    let set_apart: Vec<&str> = letters.iter().map(|letter| letter.received.id.as_str()).collect();
+    let failed_messages = world.failed_messages().await;
+    let set_apart: Vec<&str> =
+        failed_messages.iter().map(|failed_message| failed_message.received.id.as_str()).collect();
     assert_eq!(set_apart, ["a-7", "a-31"]);
     consumer.stop().await;
 }
@@ -66,8 +67,8 @@ async fn a_neighbour_that_calls_an_ended_transaction_permanent_is_not_blamed_for
     let consumer = start(builder.on_with(Arc::new((world.store.clone(), "a-2".to_owned())), impatient));
     until(|| world.committed(0) == 4).await;
     assert_eq!(world.applied(), ["a-1", "a-3", "a-4"]);
-    assert_eq!(world.letters().await.len(), 1);
-    assert_eq!(world.letter("a-2").await.kind, "transaction");
+    assert_eq!(world.failed_messages().await.len(), 1);
+    assert_eq!(world.failed_message("a-2").await.kind, "transaction");
     consumer.stop().await;
 }
 
@@ -85,7 +86,9 @@ async fn a_write_lock_held_for_too_long_halves_the_batch_and_blames_nobody() {
         until(|| world.committed(0) == 8).await;
         let stats = consumer.stop().await;
         assert_eq!((stats.handled, stats.dead), (0, 8), "{call:?}");
-        assert!(world.letters().await.iter().all(|letter| letter.kind == "permanent"));
+        assert!(
+            world.failed_messages().await.iter().all(|failed_message| failed_message.kind == "permanent")
+        );
     }
 }
 
@@ -99,9 +102,9 @@ async fn a_message_that_holds_the_write_lock_too_long_by_itself_too_is_set_apart
         until(|| world.committed(0) == 8).await;
         let good: Vec<String> = names("a", 8).into_iter().filter(|id| id != culprit).collect();
         assert_eq!(world.applied(), good);
-        assert_eq!(world.letters().await.len(), 1);
-        let letter = world.letter(culprit).await;
-        assert_eq!((&*letter.kind, letter.attempts), ("transaction", 1));
+        assert_eq!(world.failed_messages().await.len(), 1);
+        let failed_message = world.failed_message(culprit).await;
+        assert_eq!((&*failed_message.kind, failed_message.attempts), ("transaction", 1));
         consumer.stop().await;
     }
 }
@@ -119,7 +122,7 @@ async fn a_write_lock_held_too_long_once_costs_nobody_an_attempt() {
         let consumer = start(world.billing());
         until(|| world.committed(0) == 8).await;
         assert_eq!(world.applied(), names("a", 8), "{culprit:?}");
-        assert_eq!(world.letters().await.len(), 0);
+        assert_eq!(world.failed_messages().await.len(), 0);
         assert!(world.script.runs().iter().all(|run| run.attempt == 1));
         consumer.stop().await;
     }
@@ -135,6 +138,6 @@ async fn a_message_that_holds_the_write_lock_too_long_blocks_where_messages_bloc
     assert_eq!(world.applied(), ["a-1", "a-2"]);
     world.script.heal();
     until(|| world.applied().len() == 4).await;
-    assert_eq!((world.applied(), world.letters().await.len()), (names("a", 4), 0));
+    assert_eq!((world.applied(), world.failed_messages().await.len()), (names("a", 4), 0));
     consumer.stop().await;
 }

@@ -34,7 +34,7 @@ async fn a_blocked_message_is_tried_in_place_with_growing_waits_and_a_growing_at
         let waited = (pair[1].at - pair[0].at).as_millis();
         assert!((longest / 2..=longest + 2).contains(&waited), "{waited} ms instead of {longest}");
     }
-    assert_eq!(world.letters().await.len(), 0);
+    assert_eq!(world.failed_messages().await.len(), 0);
     consumer.stop().await;
 }
 
@@ -81,7 +81,7 @@ async fn nothing_is_set_aside_whatever_the_error_is() {
             world.script.heal();
             until(|| world.applied().len() == 6).await;
             assert_eq!(world.applied(), names("a", 6), "{act:?}");
-            assert_eq!(world.letters().await.len(), 0);
+            assert_eq!(world.failed_messages().await.len(), 0);
             let stats = consumer.stop().await;
             assert_eq!((stats.handled, stats.set_aside, stats.dead), (6, 0, 0));
         }
@@ -109,7 +109,7 @@ async fn a_message_that_this_consumer_cannot_read_blocks_too() {
     world.push("a", 1).await;
     let old = start(blocking(&world));
     pass(seconds(60)).await;
-    assert_eq!((world.applied().len(), world.letters().await.len(), world.committed(0)), (0, 0, 0));
+    assert_eq!((world.applied().len(), world.failed_messages().await.len(), world.committed(0)), (0, 0, 0));
     old.stop().await;
 
     let builder = Consumer::builder(CONSUMER, world.store.clone()).from(world.log.topics([TOPIC]));
@@ -120,7 +120,7 @@ async fn a_message_that_this_consumer_cannot_read_blocks_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unreadable_message_that_is_a_dead_letter_already_blocks_nothing() {
+async fn an_unreadable_message_that_is_a_failed_message_already_blocks_nothing() {
     let world = World::new(1);
     world.publish(messagekit::Message::new(TOPIC, "{")).await;
     let consumer = start(world.billing());
@@ -130,7 +130,7 @@ async fn an_unreadable_message_that_is_a_dead_letter_already_blocks_nothing() {
     world.log.redeliver(CONSUMER);
     let consumer = start(blocking(&world));
     until(|| world.applied().len() == 1).await;
-    assert_eq!((consumer.stop().await.duplicates, world.letters().await.len()), (1, 1));
+    assert_eq!((consumer.stop().await.duplicates, world.failed_messages().await.len()), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,7 +145,7 @@ async fn a_type_that_the_consumer_wants_to_keep_is_kept_and_blocks_nothing() {
     let consumer = start(blocking(&world).on_unknown(OnUnknown::DeadLetter));
     until(|| world.committed(0) == 2).await;
     assert_eq!(world.applied(), ["a-2"]);
-    assert_eq!(world.letter("a-1").await.kind, "unknown_type");
+    assert_eq!(world.failed_message("a-1").await.kind, "unknown_type");
     consumer.stop().await;
 }
 
@@ -179,5 +179,5 @@ async fn a_blocked_consumer_stops_at_once() {
     let asked = tokio::time::Instant::now();
     consumer.stop().await;
     assert!(asked.elapsed() < seconds(1), "{:?}", asked.elapsed());
-    assert_eq!((world.committed(0), world.letters().await.len()), (0, 0));
+    assert_eq!((world.committed(0), world.failed_messages().await.len()), (0, 0));
 }

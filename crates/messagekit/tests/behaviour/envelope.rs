@@ -73,7 +73,7 @@ async fn everything_about_an_event_arrives_as_it_was_written() {
     sent.metadata.insert("channel".to_owned(), serde_json::json!({"kind": "phone", "line": 3}));
     let seen = deliver(codec::encode(&sent, "shop").expect("encoded")).await;
     assert_eq!(seen[0].0, sent.meta);
-    assert_eq!(seen[1].0, sent.meta, "a letter keeps it");
+    assert_eq!(seen[1].0, sent.meta, "a failed message keeps it");
 }
 
 /// What a publisher in another language sends: no headers, snake case, hardly any metadata.

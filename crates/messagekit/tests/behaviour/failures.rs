@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use messagekit::memory::MemoryTx;
-use messagekit::{Consumer, Envelope, HandlerError, LetterState};
+use messagekit::{Consumer, Envelope, FailedMessageState, HandlerError};
 
 use tokio::time::Instant;
 
@@ -30,9 +30,12 @@ async fn a_failed_message_is_set_aside_and_its_neighbours_go_on_in_order() {
     until(|| world.committed(0) == 5).await;
 
     assert_eq!(world.applied(), ["a-1", "a-2", "a-4", "a-5"]);
-    let letter = world.letter("a-3").await;
-    assert_eq!((letter.state, letter.attempts, &*letter.kind), (LetterState::Retrying, 1, "failed"));
-    assert_eq!((&*letter.error, &*letter.consumer), ("no stock yet", CONSUMER));
+    let failed_message = world.failed_message("a-3").await;
+    assert_eq!(
+        (failed_message.state, failed_message.attempts, &*failed_message.kind),
+        (FailedMessageState::Retrying, 1, "failed")
+    );
+    assert_eq!((&*failed_message.error, &*failed_message.consumer), ("no stock yet", CONSUMER));
     let stats = consumer.stop().await;
     assert_eq!((stats.handled, stats.set_aside, stats.dead), (4, 1, 0));
 }
@@ -45,9 +48,13 @@ async fn a_set_aside_message_is_tried_again_when_due_and_not_before() {
     let consumer = start(world.billing());
     until(|| world.committed(0) == 2).await;
     for runs in [1, 2] {
-        let letter = world.letter("a-1").await;
-        assert_eq!((letter.state, letter.attempts), (LetterState::Retrying, runs as u32));
-        let delay = letter.due.expect("it is due").duration_since(letter.changed_at).unsigned_abs();
+        let failed_message = world.failed_message("a-1").await;
+        assert_eq!(
+            (failed_message.state, failed_message.attempts),
+            (FailedMessageState::Retrying, runs as u32)
+        );
+        let delay =
+            failed_message.due.expect("it is due").duration_since(failed_message.changed_at).unsigned_abs();
         assert!(Duration::from_millis(500) <= delay && delay <= seconds(1), "{delay:?}");
         until(|| world.script.runs_of("a-1").len() > runs).await;
         let at: Vec<Instant> = world.script.runs_of("a-1").iter().map(|run| run.at).collect();
@@ -55,7 +62,7 @@ async fn a_set_aside_message_is_tried_again_when_due_and_not_before() {
         assert!(late < Duration::from_millis(10), "{late:?} late");
     }
     assert_eq!(world.script.attempts_of("a-1"), [1, 2, 3]);
-    assert_eq!(world.letter("a-1").await.state, LetterState::Resolved);
+    assert_eq!(world.failed_message("a-1").await.state, FailedMessageState::Resolved);
     pass(seconds(60)).await;
     assert_eq!(world.applied(), ["a-2", "a-1"], "once");
     assert_eq!(consumer.stop().await.handled, 2);
@@ -71,8 +78,11 @@ async fn a_message_is_dead_after_its_last_attempt() {
 
     pass(seconds(600)).await;
     assert_eq!(world.script.attempts_of("a-1"), [1, 2, 3]);
-    let letter = world.letter("a-1").await;
-    assert_eq!((letter.state, letter.attempts, letter.due), (LetterState::Dead, 3, None));
+    let failed_message = world.failed_message("a-1").await;
+    assert_eq!(
+        (failed_message.state, failed_message.attempts, failed_message.due),
+        (FailedMessageState::Dead, 3, None)
+    );
     let stats = consumer.stop().await;
     assert_eq!((stats.set_aside, stats.dead, stats.handled), (1, 1, 0));
 }
@@ -87,8 +97,11 @@ async fn a_permanent_failure_is_dead_at_once() {
 
     pass(seconds(600)).await;
     assert_eq!(world.script.attempts_of("a-1"), [1]);
-    let letter = world.letter("a-1").await;
-    assert_eq!((letter.state, letter.attempts, &*letter.kind), (LetterState::Dead, 1, "permanent"));
+    let failed_message = world.failed_message("a-1").await;
+    assert_eq!(
+        (failed_message.state, failed_message.attempts, &*failed_message.kind),
+        (FailedMessageState::Dead, 1, "permanent")
+    );
     assert_eq!(consumer.stop().await.dead, 1);
 }
 
@@ -100,8 +113,8 @@ async fn errors_of_panics_and_deadlines_say_what_happened() {
     world.script.always("a-2", TOO_LONG);
     let consumer = start(world.billing().deadline(seconds(2)));
     until(|| world.committed(0) == 2).await;
-    assert_eq!(world.letter("a-1").await.error, "handler panicked: boom");
-    assert_eq!(world.letter("a-2").await.error, "handler did not end within its deadline of 2s");
+    assert_eq!(world.failed_message("a-1").await.error, "handler panicked: boom");
+    assert_eq!(world.failed_message("a-2").await.error, "handler did not end within its deadline of 2s");
     consumer.stop().await;
 }
 
@@ -117,7 +130,7 @@ async fn the_text_of_a_panic_is_kept_when_it_was_formatted() {
     let builder = Consumer::builder(CONSUMER, world.store.clone()).from(world.log.topics([TOPIC]));
     let consumer = start(builder.on(formatted));
     until(|| world.committed(0) == 1).await;
-    assert_eq!(world.letter("a-1").await.error, "handler panicked: order a has no lines");
+    assert_eq!(world.failed_message("a-1").await.error, "handler panicked: order a has no lines");
     assert_eq!(world.store.get("runs"), 0);
     consumer.stop().await;
 }
@@ -140,10 +153,16 @@ async fn any_culprits_of_a_batch_are_set_apart_and_nothing_else() {
                 consumer.stop().await;
 
                 assert_eq!(world.applied(), good, "{act:?} {bad:?}");
-                let letters = world.letters().await;
-                let apart: Vec<_> = letters.iter().map(|letter| letter.received.id.to_string()).collect();
+                let failed_messages = world.failed_messages().await;
+                let apart: Vec<_> = failed_messages
+                    .iter()
+                    .map(|failed_message| failed_message.received.id.to_string())
+                    .collect();
                 assert_eq!(apart, bad, "{act:?}");
-                assert!(letters.iter().all(|letter| letter.kind == kind), "{letters:?}");
+                assert!(
+                    failed_messages.iter().all(|failed_message| failed_message.kind == kind),
+                    "{failed_messages:?}"
+                );
                 assert_eq!(world.store.open_transactions(), 0);
             }
         }
@@ -166,6 +185,7 @@ async fn culprits_of_different_kinds_in_one_batch_do_not_hide_each_other() {
     let bad: Vec<String> = acts.iter().map(|(n, _)| format!("a-{n}")).collect();
     let good: Vec<String> = names("a", 40).into_iter().filter(|id| !bad.contains(id)).collect();
     assert_eq!(world.applied(), good);
-    let kinds: Vec<String> = world.letters().await.into_iter().map(|letter| letter.kind.clone()).collect();
+    let kinds: Vec<String> =
+        world.failed_messages().await.into_iter().map(|failed_message| failed_message.kind.clone()).collect();
     assert_eq!(kinds, ["transaction", "failed", "transaction", "panicked", "permanent"]);
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use messagekit::memory::{MemoryLog, MemorySource, MemoryStore, MemoryTx};
 use messagekit::{
-    Actor, Backoff, BatchLimit, Claim, Consumer, ConsumerBuilder, ConsumerStats, DeadLetter, DeadLetters,
-    Envelope, Error, Inbox, LetterFilter, Message, MessageId, OnFailure, Publisher, Shutdown, Source, Stats,
-    codec, headers,
+    Actor, Backoff, BatchLimit, Claim, Consumer, ConsumerBuilder, ConsumerStats, Envelope, Error,
+    FailedMessage, FailedMessageFilter, FailedMessages, Inbox, Message, MessageId, OnFailure, Publisher,
+    Shutdown, Source, Stats, codec, headers,
 };
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -48,7 +48,8 @@ impl World {
         Self { log: MemoryLog::new(partitions), store, script }
     }
 
-    /// A consumer with the scripted handler; letters are due after a second, each by itself unless the test says otherwise.
+    /// A consumer with the scripted handler; failed messages are due after a second, each by itself unless the test says
+    /// otherwise.
     pub(crate) fn billing(&self) -> Builder {
         self.consumer(CONSUMER)
     }
@@ -127,36 +128,40 @@ impl World {
         self.store.outbox().into_iter().map(text).filter(|id| !id.starts_with(CALM_KEY)).collect()
     }
 
-    /// Every letter, oldest first.
-    pub(crate) async fn letters(&self) -> Vec<DeadLetter> {
-        let ids = self.store.ids(&LetterFilter::default(), u32::MAX).await.expect("letters");
-        let mut letters = Vec::with_capacity(ids.len());
+    /// Every failed message, oldest first.
+    pub(crate) async fn failed_messages(&self) -> Vec<FailedMessage> {
+        let ids = self.store.ids(&FailedMessageFilter::default(), u32::MAX).await.expect("failed_messages");
+        let mut failed_messages = Vec::with_capacity(ids.len());
         for id in ids {
-            letters.push(self.store.show(id).await.expect("it is listed"));
+            failed_messages.push(self.store.show(id).await.expect("it is listed"));
         }
-        letters
+        failed_messages
     }
 
-    /// A person acts on a letter.
-    pub(crate) async fn act(&self, act: messagekit::Act, letter: i64) -> Result<(), Error> {
-        let acted = self.store.act(act, &[letter], &Actor::new("ann", "test")).await?;
-        acted[0].done(act, letter)
+    /// A person acts on a failed message.
+    pub(crate) async fn act(&self, act: messagekit::Act, failed_message: i64) -> Result<(), Error> {
+        let acted = self.store.act(act, &[failed_message], &Actor::new("ann", "test")).await?;
+        acted[0].done(act, failed_message)
     }
 
-    /// A person asks for one more run of a letter.
-    pub(crate) async fn retry(&self, letter: i64) -> Result<(), Error> {
-        self.act(messagekit::Act::Retry, letter).await
+    /// A person asks for one more run of a failed message.
+    pub(crate) async fn retry(&self, failed_message: i64) -> Result<(), Error> {
+        self.act(messagekit::Act::Retry, failed_message).await
     }
 
-    /// How many letters there are.
-    pub(crate) fn letters_now(&self) -> usize {
-        let found = self.store.ids(&LetterFilter::default(), u32::MAX).now_or_never();
-        found.expect("memory answers at once").expect("letters").len()
+    /// How many failed messages there are.
+    pub(crate) fn failed_messages_now(&self) -> usize {
+        let found = self.store.ids(&FailedMessageFilter::default(), u32::MAX).now_or_never();
+        found.expect("memory answers at once").expect("failed_messages").len()
     }
 
-    pub(crate) async fn letter(&self, id: &str) -> DeadLetter {
-        let found = self.letters().await.into_iter().find(|letter| letter.received.id.as_str() == id);
-        found.unwrap_or_else(|| panic!("no letter of {id}"))
+    pub(crate) async fn failed_message(&self, id: &str) -> FailedMessage {
+        let found = self
+            .failed_messages()
+            .await
+            .into_iter()
+            .find(|failed_message| failed_message.received.id.as_str() == id);
+        found.unwrap_or_else(|| panic!("no failed message of {id}"))
     }
 
     /// What a claim of the message would answer.

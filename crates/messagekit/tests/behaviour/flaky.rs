@@ -217,11 +217,11 @@ impl Retries for Flaky {
         &self,
         tx: &mut MemoryTx,
         consumer: &str,
-        letter: i64,
+        failed_message: i64,
         messages: u32,
         bytes: u64,
     ) -> Result<Vec<Follower>, Error> {
-        self.call(Call::Resolve, self.inner.followers(tx, consumer, letter, messages, bytes)).await
+        self.call(Call::Resolve, self.inner.followers(tx, consumer, failed_message, messages, bytes)).await
     }
 
     async fn resolve(

@@ -9,8 +9,8 @@ use messagekit::memory::MemoryStore;
 
 use crate::fixture::{World, pass, seconds, start, until};
 
-/// The slot under which due letters ask.
-const LETTERS: u32 = u32::MAX;
+/// The slot under which due failed messages ask.
+const FAILED_MESSAGES: u32 = u32::MAX;
 
 /// What gates were asked for a lane's batch, one after the other.
 type Asked = Arc<Mutex<Vec<&'static str>>>;
@@ -28,7 +28,7 @@ impl<G: Gate> Gate for Noted<G> {
     }
 
     fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<Ticket> {
-        if batch.lane.slot != LETTERS {
+        if batch.lane.slot != FAILED_MESSAGES {
             assert_eq!(self.store.open_transactions(), 0, "gates come before the transaction");
             self.asked.lock().expect("nobody panicked").push(self.gate.name());
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use messagekit::gate::{BreakerState, CircuitBreaker, Concurrency, Outcome, RateLimit, Verdict};
 use messagekit::memory::TestGate;
 use messagekit::metrics::{self, Metrics};
-use messagekit::{ErrorKind, LetterState};
+use messagekit::{ErrorKind, FailedMessageState};
 
 use crate::counted::{Counted, Counts};
 use crate::fixture::{
@@ -15,8 +15,8 @@ use crate::flaky::{Call, Flaky};
 
 /// The messages that a lane holds before it is paused.
 const WINDOW: usize = 500;
-/// The slot under which due letters ask.
-const LETTERS: u32 = u32::MAX;
+/// The slot under which due failed messages ask.
+const FAILED_MESSAGES: u32 = u32::MAX;
 
 #[tokio::test(start_paused = true)]
 async fn a_closed_gate_holds_everything_back_in_bounded_memory_and_reopens_at_once() {
@@ -200,7 +200,7 @@ async fn tickets_come_back_when_the_consumer_is_dropped_or_loses_its_lane() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn letters_pass_the_gates_too() {
+async fn failed_messages_pass_the_gates_too() {
     let world = World::new(1);
     world.push_all("a", 1).await;
     world.script.next("a-1", [Act::Fail]);
@@ -209,12 +209,15 @@ async fn letters_pass_the_gates_too() {
     until(|| consumer.read().set_aside == 1).await;
     gate.close();
     pass(seconds(300)).await;
-    let letter = world.letter("a-1").await;
-    assert_eq!((letter.state, letter.attempts, letter.kills), (LetterState::Retrying, 1, 0));
+    let failed_message = world.failed_message("a-1").await;
+    assert_eq!(
+        (failed_message.state, failed_message.attempts, failed_message.kills),
+        (FailedMessageState::Retrying, 1, 0)
+    );
     gate.open();
     pass(seconds(1)).await;
     assert_eq!(world.applied(), ["a-1"]);
-    assert!(gate.admitted().iter().any(|view| view.lane.slot == LETTERS));
+    assert!(gate.admitted().iter().any(|view| view.lane.slot == FAILED_MESSAGES));
     consumer.stop().await;
 }
 

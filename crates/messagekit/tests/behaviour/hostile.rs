@@ -1,6 +1,6 @@
-//! Records that nobody should have written: each becomes a dead letter, byte for byte, and the partition moves on.
+//! Records that nobody should have written: each becomes a failed message, byte for byte, and the partition moves on.
 
-use messagekit::{LetterState, Message, Place, headers};
+use messagekit::{FailedMessageState, Message, Place, headers};
 
 use crate::fixture::{CONSUMER, TOPIC, World, placed, start, until};
 
@@ -21,7 +21,7 @@ fn without(mut message: Message, header: &str) -> Message {
     message
 }
 
-/// Puts a record between two good ones, and returns the letter's kind, its id and its error.
+/// Puts a record between two good ones, and returns the failed message's kind, its id and its error.
 async fn consumed(hostile: &Message) -> (String, String, String) {
     let world = World::new(1);
     let same_partition = || placed("g", 1).with_key("k");
@@ -32,19 +32,21 @@ async fn consumed(hostile: &Message) -> (String, String, String) {
     until(|| world.committed(0) == 3).await;
 
     assert_eq!(world.applied(), ["g-1", "g-2"], "the partition moves on");
-    let letters = world.letters().await;
-    let [letter] = letters.as_slice() else { panic!("one letter: {letters:?}") };
-    assert_eq!(letter.state, LetterState::Dead);
-    assert_eq!(letter.received.message, *hostile, "key, headers and payload are kept as they were");
+    let failed_messages = world.failed_messages().await;
+    let [failed_message] = failed_messages.as_slice() else {
+        panic!("one failed message: {failed_messages:?}")
+    };
+    assert_eq!(failed_message.state, FailedMessageState::Dead);
+    assert_eq!(failed_message.received.message, *hostile, "key, headers and payload are kept as they were");
     let place = Place { topic: TOPIC.into(), partition: 0, offset: 1 };
-    assert_eq!(letter.received.place, Some(place));
-    let error = &letter.error;
+    assert_eq!(failed_message.received.place, Some(place));
+    let error = &failed_message.error;
     assert!(!error.contains("s3cr3t") && !error.contains("4242"), "shows the payload: {error}");
-    assert!(!format!("{letter:?}").contains("s3cr3t"), "shows the payload: {letter:?}");
-    assert!(letter.error.len() < 300, "{}", letter.error);
+    assert!(!format!("{failed_message:?}").contains("s3cr3t"), "shows the payload: {failed_message:?}");
+    assert!(failed_message.error.len() < 300, "{}", failed_message.error);
     let stats = consumer.stop().await;
     assert_eq!((stats.dead, stats.handled), (1, 2));
-    (letter.kind.clone(), letter.received.id.to_string(), letter.error.clone())
+    (failed_message.kind.clone(), failed_message.received.id.to_string(), failed_message.error.clone())
 }
 
 async fn assert_kept_by_place(name: &str, hostile: Message, kind: &str, hint: &str) {
@@ -188,7 +190,7 @@ async fn an_id_mismatch_swallows_neither_of_the_two_ids() {
     let consumer = start(world.billing());
     until(|| world.committed(0) == 4).await;
     assert_eq!(world.applied(), ["a-1", "a-2"]);
-    assert_eq!(world.letters().await.len(), 2, "each record is kept: they stand in different places");
+    assert_eq!(world.failed_messages().await.len(), 2, "each record is kept: they stand in different places");
     consumer.stop().await;
 }
 
@@ -197,7 +199,7 @@ async fn an_id_mismatch_swallows_neither_of_the_two_ids() {
 async fn copies_of_an_unreadable_message_share_its_fate_also_inside_one_batch() {
     let unreadable = || record(r#"{"order":"k","n":1,"dataVersion":"2.0"}"#);
     let readable = || record(r#"{"order":"k","n":1}"#);
-    for (records, applied, letters) in [
+    for (records, applied, failed_messages) in [
         ([unreadable(), readable()], 0, 1),
         ([readable(), unreadable()], 1, 0),
         ([unreadable(), unreadable()], 0, 1),
@@ -208,7 +210,7 @@ async fn copies_of_an_unreadable_message_share_its_fate_also_inside_one_batch() 
         }
         let consumer = start(world.billing());
         until(|| world.committed(0) == 2).await;
-        assert_eq!((world.applied().len(), world.letters().await.len()), (applied, letters));
+        assert_eq!((world.applied().len(), world.failed_messages().await.len()), (applied, failed_messages));
         assert_eq!(consumer.stop().await.duplicates, 1);
     }
 }
@@ -221,7 +223,7 @@ async fn a_redelivered_hostile_record_is_kept_once() {
     until(|| world.committed(0) == 1).await;
     world.log.redeliver(CONSUMER);
     until(|| world.committed(0) == 1).await;
-    assert_eq!(world.letters().await.len(), 1);
+    assert_eq!(world.failed_messages().await.len(), 1);
     let stats = consumer.stop().await;
     assert_eq!((stats.dead, stats.duplicates), (1, 1));
 }

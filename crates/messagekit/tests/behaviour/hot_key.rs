@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use messagekit::gate::RateLimit;
 use messagekit::memory::Failpoint;
-use messagekit::{Actor, DeadLetters, ErrorKind, LetterState, OnFailure, ParkingRoom};
+use messagekit::{Actor, ErrorKind, FailedMessageState, FailedMessages, OnFailure, ParkingRoom};
 use tokio::time::Instant;
 
 use crate::fixture::{Act, Builder, World, names, pass, placed, seconds, start, until};
@@ -32,10 +32,17 @@ async fn what_waits_behind_a_key_is_applied_in_batches() {
     let batches = consumer.read().batches - before;
     assert!(batches <= 6, "one for the head, four for the 200 behind it: {batches}");
     assert_eq!(world.script.attempts_of("a-1"), [1, 2]);
-    assert!(world.letters().await.iter().skip(1).all(|letter| (letter.attempts, letter.kills) == (1, 0)));
+    assert!(
+        world
+            .failed_messages()
+            .await
+            .iter()
+            .skip(1)
+            .all(|failed_message| (failed_message.attempts, failed_message.kills) == (1, 0))
+    );
     world.push("a", 202).await;
     until(|| world.applied().len() == 202).await;
-    assert_eq!(world.letters_now(), 201, "the key is free");
+    assert_eq!(world.failed_messages_now(), 201, "the key is free");
     consumer.stop().await;
 }
 
@@ -49,11 +56,11 @@ async fn one_of_a_run_that_fails_blocks_the_key_by_itself() {
     assert_eq!(world.applied(), names("a", 4));
     assert_eq!(world.script.attempts_of("a-5"), [1, 1], "among others, and then by itself");
     assert_eq!(world.script.runs_of("a-6"), [], "what is behind it does not run");
-    let head = world.letter("a-5").await;
-    assert_eq!((head.state, head.attempts, head.holds_back), (LetterState::Dead, 1, 15));
+    let head = world.failed_message("a-5").await;
+    assert_eq!((head.state, head.attempts, head.holds_back), (FailedMessageState::Dead, 1, 15));
     for n in 6..=20 {
-        let waiting = world.letter(&format!("a-{n}")).await;
-        assert_eq!((waiting.state, waiting.attempts, waiting.kills), (LetterState::Waiting, 0, 0));
+        let waiting = world.failed_message(&format!("a-{n}")).await;
+        assert_eq!((waiting.state, waiting.attempts, waiting.kills), (FailedMessageState::Waiting, 0, 0));
     }
     world.script.heal();
     world.retry(head.id).await.expect("it is dead");
@@ -70,14 +77,14 @@ async fn a_retry_that_an_operator_asks_for_is_dead_when_it_fails_and_what_waits_
     let consumer = start(parking(&world));
     until(|| world.committed(0) == 5).await;
     world.script.always("a-1", Act::Fail);
-    world.retry(world.letter("a-1").await.id).await.expect("it is dead");
+    world.retry(world.failed_message("a-1").await.id).await.expect("it is dead");
     until(|| world.script.runs_of("a-1").len() == 2).await;
     pass(seconds(60)).await;
-    assert_eq!(world.letter("a-1").await.state, LetterState::Dead);
+    assert_eq!(world.failed_message("a-1").await.state, FailedMessageState::Dead);
     assert_eq!(world.applied().len(), 0);
     for n in 2..=5 {
-        let waiting = world.letter(&format!("a-{n}")).await;
-        assert_eq!((waiting.state, waiting.attempts), (LetterState::Waiting, 0));
+        let waiting = world.failed_message(&format!("a-{n}")).await;
+        assert_eq!((waiting.state, waiting.attempts), (FailedMessageState::Waiting, 0));
     }
     consumer.stop().await;
 }
@@ -95,12 +102,12 @@ async fn a_message_that_ends_its_process_in_a_run_is_named_after_five_more_and_n
     let consumer = start(parking(&world));
     until(|| consumer.read().dead == 1).await;
     pass(seconds(300)).await;
-    let killer = world.letter("a-7").await;
-    assert_eq!((killer.state, &*killer.kind, killer.kills), (LetterState::Dead, "process_killer", 5));
+    let killer = world.failed_message("a-7").await;
+    assert_eq!((killer.state, &*killer.kind, killer.kills), (FailedMessageState::Dead, "process_killer", 5));
     assert_eq!(world.script.runs_of("a-7").len(), 6);
     assert_eq!(world.applied(), names("a", 6));
     for n in (1..=6).chain(8..=12) {
-        let innocent = world.letter(&format!("a-{n}")).await;
+        let innocent = world.failed_message(&format!("a-{n}")).await;
         let runs = [2, 1, 0][usize::from(n > 1) + usize::from(n > 7)];
         assert_eq!((innocent.kills, innocent.attempts), (0, runs), "a-{n} is innocent");
     }
@@ -121,8 +128,13 @@ async fn an_outage_in_a_run_burns_no_attempt_and_keeps_what_stood_before_it() {
     until(|| world.applied().len() == 10).await;
     assert_eq!(world.applied(), names("a", 10));
     assert!(world.script.attempts_of("a-4").iter().all(|attempt| *attempt == 1));
-    let letters = world.letters().await;
-    assert!(letters.iter().skip(1).all(|letter| (letter.attempts, letter.kills) == (1, 0)));
+    let failed_messages = world.failed_messages().await;
+    assert!(
+        failed_messages
+            .iter()
+            .skip(1)
+            .all(|failed_message| (failed_message.attempts, failed_message.kills) == (1, 0))
+    );
     consumer.stop().await;
 }
 
@@ -134,9 +146,9 @@ async fn a_run_whose_culprit_is_unknown_is_halved_until_it_stands_alone() {
     until(|| world.applied().len() == 22).await;
     pass(seconds(5)).await;
     assert_eq!(world.applied(), names("a", 22));
-    let head = world.letter("a-23").await;
-    assert_eq!((head.state, &*head.kind), (LetterState::Retrying, "transaction"));
-    assert_eq!(world.letter("a-24").await.attempts, 0);
+    let head = world.failed_message("a-23").await;
+    assert_eq!((head.state, &*head.kind), (FailedMessageState::Retrying, "transaction"));
+    assert_eq!(world.failed_message("a-24").await.attempts, 0);
     world.script.heal();
     until(|| world.applied().len() == 40).await;
     assert_eq!(world.applied(), names("a", 40));
@@ -151,7 +163,14 @@ async fn a_conflict_in_a_run_costs_no_attempt() {
     let consumer = start(parking(&world));
     until(|| world.applied().len() == 30).await;
     assert_eq!(world.applied(), names("a", 30));
-    assert!(world.letters().await.iter().skip(1).all(|letter| (letter.attempts, letter.kills) == (1, 0)));
+    assert!(
+        world
+            .failed_messages()
+            .await
+            .iter()
+            .skip(1)
+            .all(|failed_message| (failed_message.attempts, failed_message.kills) == (1, 0))
+    );
     consumer.stop().await;
 }
 
@@ -164,7 +183,7 @@ async fn runs_keep_to_a_rate_limit() {
     until(|| world.committed(0) == 60).await;
     pass(seconds(10)).await;
     world.script.heal();
-    world.retry(world.letter("a-1").await.id).await.expect("it is dead");
+    world.retry(world.failed_message("a-1").await.id).await.expect("it is dead");
     let began = Instant::now();
     until(|| world.applied().len() == 60).await;
     let took = began.elapsed();
@@ -195,14 +214,14 @@ async fn what_an_operator_does_to_a_message_of_a_run_rolls_the_run_back_and_cost
     world.script.next("a-3", [Act::Take(Duration::from_millis(30))]);
     let consumer = start(parking(&world));
     until(|| world.script.runs_of("a-3").len() == 1).await;
-    world.act(messagekit::Act::Discard, world.letter("a-5").await.id).await.expect("it waits");
+    world.act(messagekit::Act::Discard, world.failed_message("a-5").await.id).await.expect("it waits");
     let acted = Instant::now();
     until(|| world.applied().len() == 5).await;
     assert!(acted.elapsed() < seconds(5), "no lease had to end: {:?}", acted.elapsed());
     assert_eq!(world.applied(), ["a-1", "a-2", "a-3", "a-4", "a-6"]);
     for n in [2, 3, 4, 6] {
-        let letter = world.letter(&format!("a-{n}")).await;
-        assert_eq!((letter.attempts, letter.kills), (1, 0), "a-{n}");
+        let failed_message = world.failed_message(&format!("a-{n}")).await;
+        assert_eq!((failed_message.attempts, failed_message.kills), (1, 0), "a-{n}");
     }
     consumer.stop().await;
 }
@@ -217,7 +236,7 @@ async fn a_retry_that_an_operator_asks_for_runs_alone_while_other_keys_are_drain
     let consumer = start(parking(&world));
     until(|| world.committed(0) == 10).await;
     world.script.always("b-1", Act::Take(seconds(100_000)));
-    let (a, b) = (world.letter("a-1").await.id, world.letter("b-1").await.id);
+    let (a, b) = (world.failed_message("a-1").await.id, world.failed_message("b-1").await.id);
     world
         .store
         .act(messagekit::Act::Retry, &[a, b], &Actor::new("ann", "test"))
@@ -229,7 +248,7 @@ async fn a_retry_that_an_operator_asks_for_runs_alone_while_other_keys_are_drain
 
     let consumer = start(parking(&world));
     until(|| world.script.runs_of("b-1").len() == 3).await;
-    assert_eq!(world.letter("b-1").await.kills, 1, "the death was its own");
+    assert_eq!(world.failed_message("b-1").await.kills, 1, "the death was its own");
     consumer.kill().await;
 }
 
@@ -274,9 +293,9 @@ async fn a_key_with_more_messages_than_there_is_room_for_is_drained_without_long
     world.script.next("a-1", [Act::Permanent]);
     let room = ParkingRoom { per_key: 10, in_all: 100 };
     let consumer = start(parking(&world).parking_room(room));
-    until(|| world.letters_now() == 10).await;
+    until(|| world.failed_messages_now() == 10).await;
     pass(seconds(600)).await;
-    world.retry(world.letter("a-1").await.id).await.expect("it is dead");
+    world.retry(world.failed_message("a-1").await.id).await.expect("it is dead");
     let began = Instant::now();
     until(|| world.applied().len() == 300).await;
     assert_eq!(world.applied(), names("a", 300));
@@ -293,8 +312,8 @@ async fn an_outage_when_a_run_begins_costs_no_attempt() {
     until(|| world.applied().len() == 5).await;
     assert_eq!(world.applied(), names("a", 5));
     for n in 2..=5 {
-        let letter = world.letter(&format!("a-{n}")).await;
-        assert_eq!((letter.attempts, letter.kills), (1, 0), "a-{n}");
+        let failed_message = world.failed_message(&format!("a-{n}")).await;
+        assert_eq!((failed_message.attempts, failed_message.kills), (1, 0), "a-{n}");
     }
     consumer.stop().await;
 }

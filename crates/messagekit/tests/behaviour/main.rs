@@ -1,4 +1,4 @@
-//! What a user of the consumer sees: effects, dead letters, deliveries and counts, on the adapters in memory.
+//! What a user of the consumer sees: effects, failed messages, deliveries and counts, on the adapters in memory.
 
 mod alert;
 mod batches;
@@ -8,6 +8,7 @@ mod counted;
 mod defaults;
 mod ending;
 mod envelope;
+mod failed_messages;
 mod failures;
 mod fixture;
 mod flaky;
@@ -16,7 +17,6 @@ mod gates;
 mod hostile;
 mod hot_key;
 mod key_lanes;
-mod letters;
 mod middleware;
 mod names;
 mod no_store;

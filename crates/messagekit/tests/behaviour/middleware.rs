@@ -70,9 +70,9 @@ async fn its_error_is_the_handlers_error_and_its_ok_marks_the_message() {
     let world = World::new(1);
     world.push_all("a", 1).await;
     let refused = start(world.billing().wrap(Guard(Err("no such tenant"))));
-    until(|| world.letters_now() == 1).await;
+    until(|| world.failed_messages_now() == 1).await;
     refused.stop().await;
-    assert_eq!(world.letter("a-1").await.error, "no such tenant");
+    assert_eq!(world.failed_message("a-1").await.error, "no such tenant");
 
     let passed = start(world.consumer("audit").wrap(Guard(Ok(()))));
     until(|| world.store.marker("audit", &crate::fixture::id("a-1")) == Some(Claim::Done)).await;
@@ -96,6 +96,6 @@ async fn the_handlers_deadline_counts_for_it_as_well() {
     world.push_all("a", 1).await;
     let consumer = start(world.billing().deadline(seconds(2)).wrap(Stuck));
     pass(seconds(3)).await;
-    assert_eq!(world.letter("a-1").await.kind.as_str(), "too_slow");
+    assert_eq!(world.failed_message("a-1").await.kind.as_str(), "too_slow");
     consumer.stop().await;
 }

@@ -17,13 +17,13 @@ use crate::fixture::{CONSUMER, Placed, TOPIC, World, names, pass, placed, second
 
 const DEAD: &str = "billing.dead";
 
-/// What the broker does with a letter.
+/// What the broker does with a failed message.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Mood {
     Takes,
     IsAway,
     Refuses,
-    /// Answers without a word about the letter.
+    /// Answers without a word about the failed message.
     Mumbles,
     /// Does not answer until its mood changes.
     IsSilent,
@@ -46,7 +46,7 @@ impl Broker {
         *self.asked.lock().expect("a count")
     }
 
-    fn letters(&self) -> Vec<Message> {
+    fn failed_messages(&self) -> Vec<Message> {
         self.log.records(DEAD).into_iter().map(|record| record.message).collect()
     }
 }
@@ -132,25 +132,25 @@ fn printing(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dead_letter_is_settled_only_after_its_confirm() {
+async fn a_failed_message_is_settled_only_after_its_confirm() {
     let (world, broker, printer) = (World::new(1), Broker::new(Mood::IsSilent), Arc::new(Printer::default()));
     printer.fails(1, 1, lasting);
     world.push_all("a", 2).await;
     let consumer = start(printing(&world, &broker, &printer));
     until(|| broker.asked() == 1).await;
     pass(seconds(600)).await;
-    assert_eq!((world.committed(0), broker.letters().len(), printer.printed().len()), (0, 0, 0));
+    assert_eq!((world.committed(0), broker.failed_messages().len(), printer.printed().len()), (0, 0, 0));
 
     broker.mood.send_replace(Mood::Takes);
     until(|| world.committed(0) == 2).await;
-    let letters = broker.letters();
-    assert_eq!((letters.len(), broker.asked()), (1, 1));
+    let failed_messages = broker.failed_messages();
+    assert_eq!((failed_messages.len(), broker.asked()), (1, 1));
     assert_eq!(printer.printed(), ["a-2"]);
     assert_eq!(consumer.stop().await.dead, 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_letter_is_the_message_whole_with_reason_and_origin() {
+async fn a_failed_message_is_the_message_whole_with_reason_and_origin() {
     let (world, broker, printer) = (World::new(1), Broker::new(Mood::Takes), Arc::new(Printer::default()));
     printer.fails(2, 1, lasting);
     world.push("a", 1).await;
@@ -162,13 +162,13 @@ async fn a_letter_is_the_message_whole_with_reason_and_origin() {
     until(|| world.committed(0) == 3).await;
     consumer.stop().await;
 
-    for (letter, sent, said) in std::iter::zip(broker.letters(), [failing, unreadable])
+    for (failed_message, sent, said) in std::iter::zip(broker.failed_messages(), [failing, unreadable])
         .zip([("permanent", "no such printer", "1"), ("undecodable", "payload is not a JSON object", "2")])
-        .map(|((letter, sent), said)| (letter, sent, said))
+        .map(|((failed_message, sent), said)| (failed_message, sent, said))
     {
-        assert_eq!((&letter.key, &letter.payload), (&sent.key, &sent.payload));
+        assert_eq!((&failed_message.key, &failed_message.payload), (&sent.key, &sent.payload));
         for (name, value) in sent.headers.iter() {
-            assert_eq!(letter.headers.get(name), Some(value), "{name}");
+            assert_eq!(failed_message.headers.get(name), Some(value), "{name}");
         }
         for (name, value) in [
             (headers::DEAD_KIND, said.0),
@@ -179,10 +179,10 @@ async fn a_letter_is_the_message_whole_with_reason_and_origin() {
             (headers::SOURCE_PARTITION, "0"),
             (headers::SOURCE_OFFSET, said.2),
         ] {
-            assert_eq!(letter.headers.text(name), Some(value), "{name}");
+            assert_eq!(failed_message.headers.text(name), Some(value), "{name}");
         }
     }
-    assert_eq!(broker.letters().len(), 2);
+    assert_eq!(broker.failed_messages().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -196,11 +196,15 @@ async fn a_broker_that_is_away_or_refuses_loses_nothing_and_settles_nothing() {
         assert_eq!((world.committed(0), consumer.read().dead), (1, 0), "{mood:?}");
         assert_eq!(printer.printed(), ["a-1"], "what stands behind it waits");
         assert!((30..200).contains(&broker.asked()), "it is tried again all the time: {}", broker.asked());
-        assert_eq!(printer.runs_of(2), [1], "{mood:?}: its letter waits, and it does not run again for that");
+        assert_eq!(
+            printer.runs_of(2),
+            [1],
+            "{mood:?}: its failed message waits, and it does not run again for that"
+        );
 
         broker.mood.send_replace(Mood::Takes);
         until(|| world.committed(0) == 3).await;
-        assert_eq!((broker.letters().len(), printer.printed().len()), (1, 2), "{mood:?}");
+        assert_eq!((broker.failed_messages().len(), printer.printed().len()), (1, 2), "{mood:?}");
         assert_eq!(consumer.stop().await.dead, 1);
     }
 }
@@ -221,7 +225,7 @@ async fn a_failure_that_passes_is_tried_again_in_place_and_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_its_last_attempt_a_message_is_a_letter_and_the_lane_goes_on() {
+async fn after_its_last_attempt_a_message_is_a_failed_message_and_the_lane_goes_on() {
     let (world, broker, printer) = (World::new(1), Broker::new(Mood::Takes), Arc::new(Printer::default()));
     printer.fails(2, 1_000_000, passing);
     world.push_all("a", 3).await;
@@ -230,14 +234,14 @@ async fn after_its_last_attempt_a_message_is_a_letter_and_the_lane_goes_on() {
     pass(seconds(600)).await;
     assert_eq!(printer.printed(), ["a-1", "a-3"]);
     assert_eq!(printer.runs_of(2), [1, 2, 3, 4]);
-    let letters = broker.letters();
-    assert_eq!(letters.len(), 1);
-    assert_eq!(letters[0].headers.text(headers::DEAD_KIND), Some("failed"));
+    let failed_messages = broker.failed_messages();
+    assert_eq!(failed_messages.len(), 1);
+    assert_eq!(failed_messages[0].headers.text(headers::DEAD_KIND), Some("failed"));
     assert_eq!(consumer.stop().await.dead, 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lane_that_blocks_publishes_no_letter() {
+async fn a_lane_that_blocks_publishes_no_failed_message() {
     let (world, broker, printer) = (World::new(1), Broker::new(Mood::Takes), Arc::new(Printer::default()));
     printer.fails(2, 20, lasting);
     world.push_all("a", 3).await;
@@ -262,5 +266,5 @@ async fn a_stop_while_the_broker_is_away_leaves_the_message_where_it_was() {
     let consumer = start(printing(&world, &broker, &printer));
     until(|| world.committed(0) == 1).await;
     consumer.stop().await;
-    assert_eq!(broker.letters().len(), 1);
+    assert_eq!(broker.failed_messages().len(), 1);
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use messagekit::memory::{Failpoint, TestGate};
-use messagekit::{ErrorKind, LetterState, OnFailure};
+use messagekit::{ErrorKind, FailedMessageState, OnFailure};
 
 use crate::counted::{Counted, Counts};
 use crate::fixture::{Act, CALM, CONSUMER, World, names, pass, seconds, sorted, start, until};
@@ -29,7 +29,7 @@ async fn five_minutes_without_a_store_burn_no_attempt_and_set_nothing_aside() {
             let all: Vec<_> = [names("a", 60), names("b", 60)].concat();
             assert_eq!(sorted(world.applied()), sorted(all), "{call:?}");
             assert!(world.script.runs().iter().all(|run| run.attempt == 1), "{call:?}");
-            assert_eq!(world.letters().await.len(), 0, "{call:?}");
+            assert_eq!(world.failed_messages().await.len(), 0, "{call:?}");
             let stats = consumer.stop().await;
             assert_eq!((stats.handled, stats.set_aside, stats.dead), (120, 0, 0), "{call:?}");
         }
@@ -82,7 +82,7 @@ async fn an_outage_while_a_message_is_set_aside_runs_its_handler_again_as_the_fi
     flaky.fail(Call::SetAside, ErrorKind::Unavailable);
     let consumer = start(world.consumer_on(CONSUMER, flaky.clone()));
     pass(FIVE_MINUTES).await;
-    assert_eq!(world.letters().await.len(), 0);
+    assert_eq!(world.failed_messages().await.len(), 0);
     assert!(world.script.runs_of("a-2").iter().all(|run| run.attempt == 1));
 
     world.script.heal();
@@ -93,7 +93,7 @@ async fn an_outage_while_a_message_is_set_aside_runs_its_handler_again_as_the_fi
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_leaves_the_attempts_of_waiting_letters_alone() {
+async fn an_outage_leaves_the_attempts_of_waiting_failed_messages_alone() {
     for call in [Call::Lease, Call::Begin, Call::Resolve, Call::Commit] {
         let world = World::new(1);
         world.push_all("a", 1).await;
@@ -103,11 +103,15 @@ async fn an_outage_leaves_the_attempts_of_waiting_letters_alone() {
         until(|| consumer.read().set_aside == 1).await;
         flaky.fail(call, ErrorKind::Unavailable);
         pass(FIVE_MINUTES).await;
-        assert_eq!(world.letter("a-1").await.state, LetterState::Retrying, "{call:?}");
+        assert_eq!(world.failed_message("a-1").await.state, FailedMessageState::Retrying, "{call:?}");
         flaky.heal();
         pass(seconds(6)).await;
-        let letter = world.letter("a-1").await;
-        assert_eq!((letter.state, letter.attempts, letter.kills), (LetterState::Resolved, 2, 0), "{call:?}");
+        let failed_message = world.failed_message("a-1").await;
+        assert_eq!(
+            (failed_message.state, failed_message.attempts, failed_message.kills),
+            (FailedMessageState::Resolved, 2, 0),
+            "{call:?}"
+        );
         assert_eq!(world.applied(), ["a-1"]);
         consumer.stop().await;
     }
@@ -133,11 +137,11 @@ async fn a_handler_whose_dependency_is_down_waits_and_burns_nothing() {
     assert_eq!(world.applied(), names("a", 5));
     let stats = consumer.stop().await;
     assert_eq!((stats.handled - before, stats.set_aside), (5, 0));
-    assert_eq!(world.letters().await.len(), 0);
+    assert_eq!(world.failed_messages().await.len(), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_letter_whose_dependency_is_down_waits_and_burns_nothing() {
+async fn a_failed_message_whose_dependency_is_down_waits_and_burns_nothing() {
     let world = World::new(1);
     world.push_all("a", 1).await;
     world.script.next("a-1", [Act::Fail]);
@@ -148,8 +152,11 @@ async fn a_letter_whose_dependency_is_down_waits_and_burns_nothing() {
     assert!(world.script.attempts_of("a-1")[1..].iter().all(|attempt| *attempt == 2));
     world.script.heal();
     pass(seconds(6)).await;
-    let letter = world.letter("a-1").await;
-    assert_eq!((letter.state, letter.attempts, letter.kills), (LetterState::Resolved, 2, 0));
+    let failed_message = world.failed_message("a-1").await;
+    assert_eq!(
+        (failed_message.state, failed_message.attempts, failed_message.kills),
+        (FailedMessageState::Resolved, 2, 0)
+    );
     consumer.stop().await;
 }
 
@@ -185,7 +192,7 @@ async fn a_handler_that_meets_conflicts_for_minutes_burns_nothing() {
     world.script.heal();
     until(|| world.applied().len() == 3).await;
     assert!(world.script.runs().iter().all(|run| run.attempt == 1));
-    assert_eq!((world.letters().await.len(), consumer.stop().await.set_aside), (0, 0));
+    assert_eq!((world.failed_messages().await.len(), consumer.stop().await.set_aside), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -201,12 +208,12 @@ async fn a_commit_whose_answer_is_lost_has_its_effects_once() {
         let stats = consumer.stop().await;
         assert_eq!(world.applied(), names("a", 20), "{failpoint:?}");
         assert_eq!((stats.duplicates, world.script.runs().len()), (duplicates, runs), "{failpoint:?}");
-        assert_eq!(world.letters().await.len(), 0);
+        assert_eq!(world.failed_messages().await.len(), 0);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_set_aside_whose_answer_is_lost_makes_one_letter() {
+async fn a_set_aside_whose_answer_is_lost_makes_one_failed_message() {
     for failpoint in [Failpoint::CommitUnknownKept, Failpoint::CommitUnknownLost] {
         let world = World::new(1);
         world.push_all("a", 1).await;
@@ -215,8 +222,8 @@ async fn a_set_aside_whose_answer_is_lost_makes_one_letter() {
         let consumer = start(world.billing());
         until(|| world.committed(0) == 1).await;
         consumer.stop().await;
-        assert_eq!(world.letters().await.len(), 1, "{failpoint:?}");
-        assert_eq!(world.letter("a-1").await.attempts, 1);
+        assert_eq!(world.failed_messages().await.len(), 1, "{failpoint:?}");
+        assert_eq!(world.failed_message("a-1").await.attempts, 1);
     }
 }
 
@@ -231,8 +238,12 @@ async fn a_retry_whose_answer_is_lost_has_its_effect_once() {
         world.store.fail_next(failpoint, ErrorKind::OutcomeUnknown);
         pass(seconds(60)).await;
         assert_eq!(world.applied(), ["a-1"], "{failpoint:?}");
-        let letter = world.letter("a-1").await;
-        assert_eq!((letter.state, letter.attempts), (LetterState::Resolved, 2), "{failpoint:?}");
+        let failed_message = world.failed_message("a-1").await;
+        assert_eq!(
+            (failed_message.state, failed_message.attempts),
+            (FailedMessageState::Resolved, 2),
+            "{failpoint:?}"
+        );
         consumer.stop().await;
     }
 }
@@ -272,7 +283,7 @@ async fn a_store_that_refuses_every_commit_ends_the_consumer() {
     flaky.fail(Call::Commit, ErrorKind::Other);
     let error = start(world.consumer_on(CONSUMER, flaky)).ended().await.expect_err("it cannot go on");
     assert_eq!(error.kind(), ErrorKind::Other);
-    assert_eq!((world.letters().await.len(), world.committed(0)), (0, 0));
+    assert_eq!((world.failed_messages().await.len(), world.committed(0)), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -301,7 +312,7 @@ async fn an_hour_without_its_dependency_burns_nothing() {
         }
         let consumer = start(world.billing().on_failure(policy));
         pass(seconds(3_600)).await;
-        assert!(world.applied().is_empty() && world.letters().await.is_empty(), "{policy:?}");
+        assert!(world.applied().is_empty() && world.failed_messages().await.is_empty(), "{policy:?}");
         assert!(world.script.runs().iter().all(|run| run.attempt == 1), "{policy:?}");
         world.script.heal();
         pass(seconds(6)).await;
@@ -319,25 +330,31 @@ async fn a_message_that_alone_says_for_ten_minutes_its_dependency_is_down_has_fa
     let consumer = start(world.billing().on_failure(OnFailure::ParkKey));
     pass(seconds(9 * 60)).await;
     assert_eq!(
-        (world.applied(), world.letters_now()),
+        (world.applied(), world.failed_messages_now()),
         (vec!["a-1".to_owned()], 0),
         "it is believed at first"
     );
     pass(seconds(2 * 60)).await;
     assert_eq!(world.applied(), ["a-1", "b-1", "b-2", "b-3"], "then it waits alone, with its key");
-    let letter = world.letter("a-2").await;
-    assert_eq!((letter.state, letter.attempts, letter.holds_back), (LetterState::Retrying, 1, 1));
-    assert!(letter.error.contains("down"), "{}", letter.error);
+    let failed_message = world.failed_message("a-2").await;
+    assert_eq!(
+        (failed_message.state, failed_message.attempts, failed_message.holds_back),
+        (FailedMessageState::Retrying, 1, 1)
+    );
+    assert!(failed_message.error.contains("down"), "{}", failed_message.error);
 
-    // As a letter it is believed again, and as long; what is applied meanwhile shows that it is alone.
+    // As a failed message it is believed again, and as long; what is applied meanwhile shows that it is alone.
     for n in 4..400 {
         world.push("b", n).await;
         pass(seconds(20)).await;
     }
-    let letter = world.letter("a-2").await;
-    assert_eq!((letter.state, letter.attempts, letter.kills), (LetterState::Dead, 10, 0));
+    let failed_message = world.failed_message("a-2").await;
+    assert_eq!(
+        (failed_message.state, failed_message.attempts, failed_message.kills),
+        (FailedMessageState::Dead, 10, 0)
+    );
     world.script.heal();
-    world.retry(letter.id).await.expect("it is dead");
+    world.retry(failed_message.id).await.expect("it is dead");
     until(|| world.applied().iter().any(|id| id == "a-3")).await;
     consumer.stop().await;
 }
@@ -354,11 +371,14 @@ async fn who_says_for_ten_minutes_that_its_dependency_is_down_is_not_believed_be
     let consumer = start(world.billing().one_by_one().on_failure(OnFailure::ParkKey));
     pass(seconds(11 * 60)).await;
     assert_eq!(world.applied(), ["c-1", "c-2"]);
-    let letter = world.letter("a-1").await;
-    assert_eq!((letter.state, letter.attempts, letter.holds_back), (LetterState::Retrying, 1, 1));
+    let failed_message = world.failed_message("a-1").await;
     assert_eq!(
-        world.letter("b-1").await.state,
-        LetterState::Dead,
+        (failed_message.state, failed_message.attempts, failed_message.holds_back),
+        (FailedMessageState::Retrying, 1, 1)
+    );
+    assert_eq!(
+        world.failed_message("b-1").await.state,
+        FailedMessageState::Dead,
         "one that fails says nothing of the others"
     );
     consumer.stop().await;
@@ -375,7 +395,7 @@ async fn whoever_can_be_handled_is_asked_in_the_end_however_many_cannot() {
     let consumer = start(world.billing());
     pass(seconds(2 * 3_600)).await;
     assert_eq!(world.applied(), ["z-1", "z-2"]);
-    assert_eq!(world.letters_now(), 7);
+    assert_eq!(world.failed_messages_now(), 7);
     consumer.stop().await;
 }
 
@@ -391,7 +411,7 @@ async fn a_dependency_that_comes_back_while_another_message_is_asked_burns_nothi
     world.script.heal();
     world.script.next("a-1", [Act::Unavailable]);
     until(|| world.applied().len() == 2).await;
-    assert_eq!((world.applied(), world.letters_now()), (vec!["a-1".to_owned(), "b-1".to_owned()], 0));
+    assert_eq!((world.applied(), world.failed_messages_now()), (vec!["a-1".to_owned(), "b-1".to_owned()], 0));
     assert_eq!(consumer.stop().await.set_aside, 0);
 }
 
@@ -407,7 +427,7 @@ async fn an_hour_without_the_store_makes_nobody_doubt_what_a_handler_says_afterw
     world.script.next("a-1", [Act::Unavailable, Act::Unavailable]);
     flaky.heal();
     until(|| world.applied().len() == 2).await;
-    assert_eq!((world.script.attempts_of("a-1"), world.letters_now()), (vec![1, 1, 1], 0));
+    assert_eq!((world.script.attempts_of("a-1"), world.failed_messages_now()), (vec![1, 1, 1], 0));
     consumer.stop().await;
 }
 
@@ -430,7 +450,7 @@ async fn who_is_asked_whether_the_dependency_is_up_keeps_nothing_of_the_answer()
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_hour_without_the_store_costs_a_letter_that_was_running_nothing() {
+async fn an_hour_without_the_store_costs_a_failed_message_that_was_running_nothing() {
     let world = World::new(1);
     world.push_all("a", 1).await;
     world.script.next("a-1", [Act::Fail, Act::Take(seconds(5))]);
@@ -443,13 +463,16 @@ async fn an_hour_without_the_store_costs_a_letter_that_was_running_nothing() {
     pass(seconds(3_600)).await;
     flaky.heal();
     until(|| world.applied().len() == 1).await;
-    let letter = world.letter("a-1").await;
-    assert_eq!((letter.state, letter.attempts, letter.kills), (LetterState::Resolved, 2, 0));
+    let failed_message = world.failed_message("a-1").await;
+    assert_eq!(
+        (failed_message.state, failed_message.attempts, failed_message.kills),
+        (FailedMessageState::Resolved, 2, 0)
+    );
     consumer.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_letter_waits_for_an_hour_while_nothing_else_is_applied() {
+async fn a_failed_message_waits_for_an_hour_while_nothing_else_is_applied() {
     let world = World::new(1);
     world.push_all("a", 1).await;
     world.script.next("a-1", [Act::Fail]);
@@ -460,7 +483,7 @@ async fn a_letter_waits_for_an_hour_while_nothing_else_is_applied() {
     assert!(world.script.attempts_of("a-1")[1..].iter().all(|attempt| *attempt == 2), "nothing is burnt");
     world.script.heal();
     pass(seconds(6)).await;
-    let letter = world.letter("a-1").await;
-    assert_eq!((letter.state, letter.attempts), (LetterState::Resolved, 2));
+    let failed_message = world.failed_message("a-1").await;
+    assert_eq!((failed_message.state, failed_message.attempts), (FailedMessageState::Resolved, 2));
     consumer.stop().await;
 }

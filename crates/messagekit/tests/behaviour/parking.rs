@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use messagekit::memory::MemoryLog;
 use messagekit::{
-    Consumer, ErrorKind, LetterState, Message, NoStore, OnFailure, OnUnknown, ParkingRoom, Shutdown, Source,
-    headers,
+    Consumer, ErrorKind, FailedMessageState, Message, NoStore, OnFailure, OnUnknown, ParkingRoom, Shutdown,
+    Source, headers,
 };
 
 use crate::fixture::{
@@ -23,10 +23,13 @@ fn applied_of(world: &World, key: &str) -> Vec<String> {
     world.applied().into_iter().filter(|id| id.starts_with(&prefix)).collect()
 }
 
-/// Letters by message, oldest first.
-async fn states(world: &World) -> Vec<(String, LetterState)> {
-    let letters = world.letters().await;
-    letters.into_iter().map(|letter| (letter.message_id.to_string(), letter.state)).collect()
+/// Failed messages by message, oldest first.
+async fn states(world: &World) -> Vec<(String, FailedMessageState)> {
+    let failed_messages = world.failed_messages().await;
+    failed_messages
+        .into_iter()
+        .map(|failed_message| (failed_message.message_id.to_string(), failed_message.state))
+        .collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -43,10 +46,11 @@ async fn a_poisoned_key_waits_while_others_flow_and_its_replay_keeps_the_order()
     assert_eq!(applied_of(&world, "a"), names("a", 4));
     assert_eq!(applied_of(&world, "b"), names("b", 10), "another key is unaffected");
     assert_eq!(world.script.runs_of("a-6"), [], "what is behind does not run");
-    let waiting = (6..=10).map(|n| (format!("a-{n}"), LetterState::Waiting));
-    let expected: Vec<_> = [("a-5".to_owned(), LetterState::Dead)].into_iter().chain(waiting).collect();
+    let waiting = (6..=10).map(|n| (format!("a-{n}"), FailedMessageState::Waiting));
+    let expected: Vec<_> =
+        [("a-5".to_owned(), FailedMessageState::Dead)].into_iter().chain(waiting).collect();
     assert_eq!(states(&world).await, expected);
-    let head = world.letter("a-5").await;
+    let head = world.failed_message("a-5").await;
     assert_eq!((head.parked, head.holds_back), (true, 5));
     let stats = consumer.read();
     assert_eq!((stats.handled, stats.dead, stats.parked), (14, 1, 5));
@@ -60,13 +64,23 @@ async fn a_poisoned_key_waits_while_others_flow_and_its_replay_keeps_the_order()
     until(|| applied_of(&world, "a").len() == 40).await;
     assert_eq!(applied_of(&world, "a"), names("a", 40));
     until(|| world.committed(0) == 50).await;
-    assert!(world.letters().await.iter().all(|letter| letter.state == LetterState::Resolved));
+    assert!(
+        world
+            .failed_messages()
+            .await
+            .iter()
+            .all(|failed_message| failed_message.state == FailedMessageState::Resolved)
+    );
 
     world.push("a", 41).await;
     until(|| applied_of(&world, "a").len() == 41).await;
-    assert_eq!(world.letters_now(), world.letters().await.len());
+    assert_eq!(world.failed_messages_now(), world.failed_messages().await.len());
     assert!(
-        world.letters().await.iter().all(|letter| letter.message_id.as_str() != "a-41"),
+        world
+            .failed_messages()
+            .await
+            .iter()
+            .all(|failed_message| failed_message.message_id.as_str() != "a-41"),
         "the key is free"
     );
     consumer.stop().await;
@@ -114,9 +128,12 @@ async fn a_record_that_cannot_be_read_holds_its_key() {
     let consumer = start(parking(&world));
     until(|| world.committed(0) == 5).await;
     assert_eq!(world.applied(), names("b", 2));
-    let letters = world.letters().await;
-    let dead = letters.iter().find(|letter| letter.state == LetterState::Dead).expect("the broken one");
-    assert_eq!(letters.len(), 3);
+    let failed_messages = world.failed_messages().await;
+    let dead = failed_messages
+        .iter()
+        .find(|failed_message| failed_message.state == FailedMessageState::Dead)
+        .expect("the broken one");
+    assert_eq!(failed_messages.len(), 3);
     world.act(messagekit::Act::Discard, dead.id).await.expect("it is open");
     until(|| world.applied().len() == 4).await;
     assert_eq!(applied_of(&world, "a"), names("a", 2));
@@ -139,9 +156,9 @@ async fn what_has_no_order_to_keep_is_set_aside_alone() {
     let consumer = start(parking(&world).on_unknown(OnUnknown::DeadLetter));
     until(|| world.committed(0) == 3).await;
     assert_eq!(world.applied(), ["a-3"]);
-    let letters = world.letters().await;
-    assert_eq!(letters.iter().filter(|letter| letter.parked).count(), 0);
-    assert_eq!((letters.len(), consumer.stop().await.dead), (2, 2));
+    let failed_messages = world.failed_messages().await;
+    assert_eq!(failed_messages.iter().filter(|failed_message| failed_message.parked).count(), 0);
+    assert_eq!((failed_messages.len(), consumer.stop().await.dead), (2, 2));
 }
 
 #[tokio::test(start_paused = true)]
@@ -154,7 +171,7 @@ async fn a_key_that_never_changes_hits_its_bound_blocks_and_tells() {
     until(|| consumer.stats.connection().blocked == 1).await;
     pass(seconds(600)).await;
     assert_eq!(
-        (world.committed(0), world.letters_now()),
+        (world.committed(0), world.failed_messages_now()),
         (5, 5),
         "one dead, four behind, the rest in its lane"
     );
@@ -162,7 +179,7 @@ async fn a_key_that_never_changes_hits_its_bound_blocks_and_tells() {
     assert_eq!(consumer.stats.connection().blocked, 1);
 
     world.script.heal();
-    world.retry(world.letter("a-1").await.id).await.expect("it is dead");
+    world.retry(world.failed_message("a-1").await.id).await.expect("it is dead");
     until(|| world.applied().len() == 21).await;
     assert_eq!(applied_of(&world, "a"), names("a", 20));
     assert!(
@@ -183,17 +200,20 @@ async fn a_culprit_without_room_is_tried_again_in_place() {
     world.script.always("a-1", Act::Permanent);
     world.script.plan("b-1", [Act::Take(seconds(1)), Act::Fail, Act::Fail], Act::Apply);
     let consumer = start(parking(&world).parking_room(ParkingRoom { per_key: 5, in_all: 1 }));
-    until(|| world.letters_now() == 1).await;
+    until(|| world.failed_messages_now() == 1).await;
     world.script.plan("b-1", [Act::Fail, Act::Fail], Act::Apply);
     world.push("b", 3).await;
     until(|| world.applied().len() >= 3).await;
-    assert_eq!(world.letters_now(), 1, "there was room for one");
+    assert_eq!(world.failed_messages_now(), 1, "there was room for one");
     assert_eq!(applied_of(&world, "b"), names("b", 3));
     consumer.stop().await;
 }
 
 /// What is left of three events of one key whose first one fails for good, under the policy that `build` chooses.
-async fn by_default<Src: Source>(world: &World, source: Src) -> (Vec<String>, Vec<(String, LetterState)>) {
+async fn by_default<Src: Source>(
+    world: &World,
+    source: Src,
+) -> (Vec<String>, Vec<(String, FailedMessageState)>) {
     world.push_all("a", 3).await;
     world.script.always("a-1", Act::Permanent);
     let builder = Consumer::builder(CONSUMER, world.store.clone()).from(source);
@@ -206,19 +226,19 @@ async fn by_default<Src: Source>(world: &World, source: Src) -> (Vec<String>, Ve
 #[tokio::test(start_paused = true)]
 async fn between_a_log_and_a_database_the_order_of_a_key_is_kept_by_default() {
     let world = World::new(1);
-    let (applied, letters) = by_default(&world, world.topics()).await;
+    let (applied, failed_messages) = by_default(&world, world.topics()).await;
     assert_eq!(applied, Vec::<String>::new());
-    let waiting = ["a-2", "a-3"].map(|id| (id.to_owned(), LetterState::Waiting));
-    assert_eq!(letters[..1], [("a-1".to_owned(), LetterState::Dead)]);
-    assert_eq!(letters[1..], waiting);
+    let waiting = ["a-2", "a-3"].map(|id| (id.to_owned(), FailedMessageState::Waiting));
+    assert_eq!(failed_messages[..1], [("a-1".to_owned(), FailedMessageState::Dead)]);
+    assert_eq!(failed_messages[1..], waiting);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_queue_has_no_order_to_keep_and_sets_one_message_aside_by_default() {
     let world = World::new(1);
-    let (applied, letters) = by_default(&world, Placeless(world.topics())).await;
+    let (applied, failed_messages) = by_default(&world, Placeless(world.topics())).await;
     assert_eq!(applied, ["a-2", "a-3"]);
-    assert_eq!(letters, [("a-1".to_owned(), LetterState::Dead)]);
+    assert_eq!(failed_messages, [("a-1".to_owned(), FailedMessageState::Dead)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -249,7 +269,7 @@ async fn a_late_duplicate_of_what_waits_changes_nothing() {
         world.push("a", n).await;
     }
     until(|| world.committed(0) == 6).await;
-    assert_eq!((world.applied().len(), world.letters_now()), (0, 3));
+    assert_eq!((world.applied().len(), world.failed_messages_now()), (0, 3));
     assert_eq!(consumer.stop().await.duplicates, 3);
 }
 
@@ -263,8 +283,8 @@ async fn each_of_several_consumers_holds_keys_of_its_own() {
     let second = start(world.consumer("shipping").on_failure(OnFailure::ParkKey));
     until(|| world.applied().len() == 3).await;
     assert_eq!(world.applied(), names("a", 3));
-    let parked = world.letters().await;
-    assert!(parked.iter().all(|letter| letter.consumer == "billing"));
+    let parked = world.failed_messages().await;
+    assert!(parked.iter().all(|failed_message| failed_message.consumer == "billing"));
     first.stop().await;
     second.stop().await;
 }
@@ -276,7 +296,7 @@ async fn what_a_person_brings_back_runs_after_what_has_passed_it() {
     world.script.next("a-1", [Act::Permanent]);
     let consumer = start(parking(&world));
     until(|| world.committed(0) == 3).await;
-    let head = world.letter("a-1").await.id;
+    let head = world.failed_message("a-1").await.id;
     world.act(messagekit::Act::Discard, head).await.expect("it is open");
     until(|| world.applied().len() == 2).await;
     world.act(messagekit::Act::Undo, head).await.expect("it was discarded");

@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use messagekit::memory::MemorySource;
-use messagekit::{Backoff, Consumer, LetterState, OnFailure, ParkingRoom};
+use messagekit::{Backoff, Consumer, FailedMessageState, OnFailure, ParkingRoom};
 
 use crate::fixture::{Act, CONSUMER, World, names, pass, seconds, start, until};
 use crate::flaky::Flaky;
@@ -30,7 +30,7 @@ async fn eventful_world() -> (World, Flaky) {
     (world, flaky)
 }
 
-/// A consumer whose letters are due at once, with little room.
+/// A consumer whose failed messages are due at once, with little room.
 fn impatient(world: &World, flaky: &Flaky) -> Consumer<Flaky, MemorySource> {
     let builder =
         world.consumer_on(CONSUMER, flaky.clone()).backoff(Backoff::fixed(Duration::from_millis(1)));
@@ -46,26 +46,33 @@ async fn assert_nothing_lost_doubled_or_out_of_order(world: &World, flaky: &Flak
     let consumer = start(world.billing().on_failure(OnFailure::ParkKey));
     until(|| world.committed(0) + world.committed(1) == 18).await;
     pass(seconds(120)).await;
-    assert_eq!(world.letter("b-3").await.state, LetterState::Dead, "{dropped_at}");
+    assert_eq!(world.failed_message("b-3").await.state, FailedMessageState::Dead, "{dropped_at}");
     for n in 4..=6 {
-        let waiting = world.letter(&format!("b-{n}")).await;
-        assert_eq!((waiting.state, waiting.attempts), (LetterState::Waiting, 0), "{dropped_at}");
+        let waiting = world.failed_message(&format!("b-{n}")).await;
+        assert_eq!((waiting.state, waiting.attempts), (FailedMessageState::Waiting, 0), "{dropped_at}");
     }
     world.script.heal();
-    world.retry(world.letter("b-3").await.id).await.expect("it is dead");
+    world.retry(world.failed_message("b-3").await.id).await.expect("it is dead");
     until(|| world.applied().len() >= 18).await;
     pass(seconds(10)).await;
     for key in ["a", "b", "c"] {
         let of_key: Vec<String> = world.applied().into_iter().filter(|id| id.starts_with(key)).collect();
         assert_eq!(of_key, names(key, 6), "{dropped_at}");
     }
-    assert!(world.letters().await.iter().all(|letter| letter.state == LetterState::Resolved), "{dropped_at}");
+    assert!(
+        world
+            .failed_messages()
+            .await
+            .iter()
+            .all(|failed_message| failed_message.state == FailedMessageState::Resolved),
+        "{dropped_at}"
+    );
     consumer.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn dropped_after_any_number_of_polls_every_key_keeps_its_order() {
-    let mut letters_before = BTreeSet::new();
+    let mut failed_messages_before = BTreeSet::new();
     for polls in 0..300 {
         let (world, flaky) = eventful_world().await;
         {
@@ -79,12 +86,12 @@ async fn dropped_after_any_number_of_polls_every_key_keeps_its_order() {
                     tokio::task::yield_now().await;
                 }
             }
-            letters_before.insert(world.letters_now());
+            failed_messages_before.insert(world.failed_messages_now());
         }
         let place = format!("after {polls} polls");
         assert_nothing_lost_doubled_or_out_of_order(&world, &flaky, &place).await;
     }
-    assert!(letters_before.len() > 4, "from start to end: {letters_before:?}");
+    assert!(failed_messages_before.len() > 4, "from start to end: {failed_messages_before:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,9 @@
 
 use std::task::{Context, Poll};
 
-use messagekit::{Capabilities, Error, Incoming, Lane, LetterState, NextOffset, Receipt, Source, Subscriber};
+use messagekit::{
+    Capabilities, Error, FailedMessageState, Incoming, Lane, NextOffset, Receipt, Source, Subscriber,
+};
 
 use crate::fixture::{CONSUMER, TOPIC, World, start, until};
 
@@ -59,7 +61,7 @@ impl<S: Subscriber> Subscriber for Placeless<S> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_without_id_and_place_is_one_letter_however_often_it_comes() {
+async fn a_message_without_id_and_place_is_one_failed_message_however_often_it_comes() {
     let world = World::new(1);
     for text in ["no json", "no json either", "no json"] {
         world.publish(messagekit::Message::new(TOPIC, text)).await;
@@ -69,9 +71,13 @@ async fn a_message_without_id_and_place_is_one_letter_however_often_it_comes() {
     world.log.redeliver(CONSUMER);
     until(|| consumer.read().duplicates == 4).await;
     consumer.stop().await;
-    let letters = world.letters().await;
-    let ids: Vec<&str> = letters.iter().map(|letter| letter.message_id.as_str()).collect();
+    let failed_messages = world.failed_messages().await;
+    let ids: Vec<&str> =
+        failed_messages.iter().map(|failed_message| failed_message.message_id.as_str()).collect();
     assert_eq!(ids.len(), 2, "{ids:?}");
     assert!(ids.iter().all(|id| id.starts_with("at:orders.order/")), "{ids:?}");
-    assert!(letters.iter().all(|letter| letter.state == LetterState::Dead && letter.place.is_none()));
+    assert!(
+        failed_messages.iter().all(|failed_message| failed_message.state == FailedMessageState::Dead
+            && failed_message.place.is_none())
+    );
 }

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use messagekit::memory::{Failpoint, TestGate};
-use messagekit::{BatchLimit, Claim, ErrorKind, LetterState, OnFailure, ParkingRoom};
+use messagekit::{BatchLimit, Claim, ErrorKind, FailedMessageState, OnFailure, ParkingRoom};
 use proptest::sample::Index;
 use tokio::time::Instant;
 
@@ -42,7 +42,7 @@ pub(crate) struct Case {
     pub(crate) policy: OnFailure,
     pub(crate) partitions: usize,
     pub(crate) key_lanes: u32,
-    /// How many letters of a key may be parked.
+    /// How many failed messages of a key may be parked.
     pub(crate) room: u32,
     pub(crate) batch: u32,
     pub(crate) grant: u32,
@@ -125,13 +125,13 @@ impl Play {
                 }
             }
             Step::ActByPerson(act, index) => {
-                let letters = self.world.letters().await;
-                if !letters.is_empty() {
-                    let letter = &letters[index.index(letters.len())];
+                let failed_messages = self.world.failed_messages().await;
+                if !failed_messages.is_empty() {
+                    let failed_message = &failed_messages[index.index(failed_messages.len())];
                     // Most are in another state: nothing happens to those.
-                    let acted = self.world.act(act, letter.id).await;
+                    let acted = self.world.act(act, failed_message.id).await;
                     if acted.is_ok() && act == messagekit::Act::Undo {
-                        self.undone.insert(letter.message_id.to_string());
+                        self.undone.insert(failed_message.message_id.to_string());
                     }
                 }
             }
@@ -174,17 +174,25 @@ impl Play {
         loop {
             let done: i64 = (0..self.case.partitions).map(|p| self.world.committed(p as i32)).sum();
             let parks = self.case.policy == OnFailure::ParkKey;
-            let waits = |state: LetterState| state.is_open() && (parks || state != LetterState::Dead);
-            let letters = self.world.letters().await;
-            for dead in letters.iter().filter(|letter| parks && letter.state == LetterState::Dead) {
+            let waits =
+                |state: FailedMessageState| state.is_open() && (parks || state != FailedMessageState::Dead);
+            let failed_messages = self.world.failed_messages().await;
+            for dead in failed_messages
+                .iter()
+                .filter(|failed_message| parks && failed_message.state == FailedMessageState::Dead)
+            {
                 // Whoever is in its way holds it for a moment only.
                 let _ = self.world.retry(dead.id).await;
             }
-            if done as usize == self.world.log.len(TOPIC) && !letters.iter().any(|letter| waits(letter.state))
+            if done as usize == self.world.log.len(TOPIC)
+                && !failed_messages.iter().any(|failed_message| waits(failed_message.state))
             {
                 return;
             }
-            assert!(started.elapsed() < seconds(900), "does not come to rest: {done} done, {letters:?}");
+            assert!(
+                started.elapsed() < seconds(900),
+                "does not come to rest: {done} done, {failed_messages:?}"
+            );
             pass(Duration::from_millis(100)).await;
         }
     }
@@ -192,28 +200,34 @@ impl Play {
     pub(crate) async fn check(&self) {
         let mut applied: BTreeMap<String, u32> = BTreeMap::new();
         self.world.applied().into_iter().for_each(|id| *applied.entry(id).or_default() += 1);
-        let mut letters: BTreeMap<String, Vec<_>> = BTreeMap::new();
-        for letter in self.world.letters().await {
+        let mut failed_messages: BTreeMap<String, Vec<_>> = BTreeMap::new();
+        for failed_message in self.world.failed_messages().await {
             let in_place = self.case.policy == OnFailure::ParkKey;
-            assert!(in_place || letter.attempts <= 3 + letter.kills, "{letter:?}");
-            letters.entry(letter.received.id.to_string()).or_default().push(letter.state);
+            assert!(in_place || failed_message.attempts <= 3 + failed_message.kills, "{failed_message:?}");
+            failed_messages
+                .entry(failed_message.received.id.to_string())
+                .or_default()
+                .push(failed_message.state);
         }
         for id in self.pushed.iter().flat_map(|(key, last)| names(key, *last)) {
             let times = applied.remove(&id).unwrap_or_default();
-            let states = letters.remove(&id).unwrap_or_default();
+            let states = failed_messages.remove(&id).unwrap_or_default();
             let marker = self.world.marker(&id);
             let is_well = match (times, &states[..]) {
-                (1, [] | [LetterState::Resolved]) => marker == Some(Claim::Done),
-                (0, [LetterState::Dead]) => marker == Some(Claim::Held),
-                (0, [LetterState::Discarded]) => marker == Some(Claim::Discarded),
+                (1, [] | [FailedMessageState::Resolved]) => marker == Some(Claim::Done),
+                (0, [FailedMessageState::Dead]) => marker == Some(Claim::Held),
+                (0, [FailedMessageState::Discarded]) => marker == Some(Claim::Discarded),
                 _ => false,
             };
             assert!(
                 is_well,
-                "{id} was applied {times} times, its letters are {states:?}, its marker {marker:?}"
+                "{id} was applied {times} times, its failed messages are {states:?}, its marker {marker:?}"
             );
         }
-        assert!(applied.is_empty() && letters.is_empty(), "out of nothing: {applied:?} {letters:?}");
+        assert!(
+            applied.is_empty() && failed_messages.is_empty(),
+            "out of nothing: {applied:?} {failed_messages:?}"
+        );
         self.check_order();
         assert_eq!(self.world.store.open_transactions(), 0);
         let back = self.gate.outcomes().len() + self.gate.abandoned() as usize;

@@ -99,7 +99,7 @@ async fn every_kind_of_handler_takes_its_type_and_the_fallback_the_rest() {
             .fallback(on_rest),
     );
     until(|| world.committed(0) == 7).await;
-    assert_eq!(world.letters().await, []);
+    assert_eq!(world.failed_messages().await, []);
     assert_eq!(consumer.stop().await.handled, 7);
     let numbers = world.store.numbers();
     let numbers: Vec<(&str, i64)> = numbers.iter().map(|(name, number)| (&**name, *number)).collect();
@@ -134,7 +134,7 @@ async fn bytes_without_a_usable_identity_reach_no_handler() {
     until(|| world.committed(0) == 3).await;
     let stats = consumer.stop().await;
     assert_eq!((stats.handled, stats.duplicates, stats.dead), (1, 1, 1));
-    assert_eq!(world.letter("at:orders.order/0/0").await.kind, "bad_id");
+    assert_eq!(world.failed_message("at:orders.order/0/0").await.kind, "bad_id");
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use messagekit::memory::{MemoryStore, MemoryTx};
 use messagekit::{
-    Backoff, BatchLimit, Consumer, Envelope, Event, HandlerError, Inner, LetterState, Message, Middleware,
-    OnFailure, OutboxRows, codec,
+    Backoff, BatchLimit, Consumer, Envelope, Event, FailedMessageState, HandlerError, Inner, Message,
+    Middleware, OnFailure, OutboxRows, codec,
 };
 use serde::{Deserialize, Serialize};
 
@@ -140,9 +140,12 @@ async fn a_culprit_that_is_told_is_set_apart_at_once() {
     world.publish_all(&events("a", 20)).await;
     until(|| applied(&world).len() == 19).await;
     assert_eq!(with.calls(), [names("a", 20), names("a", 6), names("a", 20)[7..].to_vec()]);
-    let letter = world.letter("a-7").await;
-    assert_eq!((&*letter.kind, letter.state, &*letter.error), ("permanent", LetterState::Dead, "no"));
-    assert_eq!(world.letters_now(), 1);
+    let failed_message = world.failed_message("a-7").await;
+    assert_eq!(
+        (&*failed_message.kind, failed_message.state, &*failed_message.error),
+        ("permanent", FailedMessageState::Dead, "no")
+    );
+    assert_eq!(world.failed_messages_now(), 1);
     consumer.stop().await;
 }
 
@@ -156,10 +159,15 @@ async fn a_culprit_that_nobody_tells_is_found_by_halving() {
     until(|| applied(&world).len() == 48).await;
     let expected: Vec<String> = names("a", 50).into_iter().filter(|id| id != "a-7" && id != "a-31").collect();
     assert_eq!(applied(&world), expected, "each once, in order");
-    let letters = world.letters().await;
-    let set_apart: Vec<&str> = letters.iter().map(|letter| letter.received.id.as_str()).collect();
+    let failed_messages = world.failed_messages().await;
+    let set_apart: Vec<&str> =
+        failed_messages.iter().map(|failed_message| failed_message.received.id.as_str()).collect();
     assert_eq!(set_apart, ["a-7", "a-31"]);
-    assert!(letters.iter().all(|letter| letter.kind == "permanent" && letter.attempts == 1));
+    assert!(
+        failed_messages
+            .iter()
+            .all(|failed_message| failed_message.kind == "permanent" && failed_message.attempts == 1)
+    );
     consumer.stop().await;
 }
 
@@ -174,13 +182,13 @@ async fn what_cannot_be_read_is_set_apart_alone() {
     let [first, second] = [1, 2].map(|n| placed("a", n));
     world.publish_all(&[first, second, broken, placed("a", 4)]).await;
     until(|| applied(&world).len() == 3).await;
-    assert_eq!(world.letter("a-3").await.kind, "undecodable");
-    assert_eq!(world.letters_now(), 1);
+    assert_eq!(world.failed_message("a-3").await.kind, "undecodable");
+    assert_eq!(world.failed_messages_now(), 1);
     consumer.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_keeps_its_order_and_what_waits_behind_a_letter_comes_in_one_call() {
+async fn a_key_keeps_its_order_and_what_waits_behind_a_failed_message_comes_in_one_call() {
     let world = World::new(1);
     let healed = Arc::new(Mutex::new(false));
     let seen = healed.clone();
@@ -219,7 +227,7 @@ async fn a_call_that_takes_too_long_is_halved_until_it_does_not() {
     world.publish_all(&events("a", 20)).await;
     until(|| applied(&world).len() == 20).await;
     assert_eq!(applied(&world), names("a", 20));
-    assert_eq!(world.letters_now(), 0);
+    assert_eq!(world.failed_messages_now(), 0);
     consumer.stop().await;
 }
 
@@ -234,7 +242,7 @@ async fn an_outage_of_several_burns_nothing() {
     let consumer = world.start_calm(booking(&world, &with)).await;
     world.publish_all(&events("a", 20)).await;
     pass(seconds(300)).await;
-    assert_eq!((applied(&world).len(), world.letters_now()), (0, 0));
+    assert_eq!((applied(&world).len(), world.failed_messages_now()), (0, 0));
     *down.lock().expect("down") = false;
     pass(seconds(6)).await;
     assert_eq!(applied(&world), names("a", 20));

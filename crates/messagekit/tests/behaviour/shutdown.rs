@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use messagekit::memory::MemorySource;
-use messagekit::{Backoff, Consumer, ErrorKind, LetterState, MessageId, Shutdown};
+use messagekit::{Backoff, Consumer, ErrorKind, FailedMessageState, MessageId, Shutdown};
 use tokio::time::Instant;
 
 use crate::counted::{Counted, Counts};
@@ -103,7 +103,7 @@ async fn a_source_that_ends_for_good_costs_no_message_in_hand_its_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_lets_a_letter_in_hand_end_and_costs_it_nothing() {
+async fn a_stop_lets_a_failed_message_in_hand_end_and_costs_it_nothing() {
     let world = World::new(1);
     world.push_all("a", 1).await;
     world.script.next("a-1", [Act::Fail, Act::Take(seconds(5))]);
@@ -111,12 +111,12 @@ async fn a_stop_lets_a_letter_in_hand_end_and_costs_it_nothing() {
     until(|| world.script.runs().len() == 2).await;
     consumer.stop().await;
     assert_eq!(world.applied(), ["a-1"]);
-    let letter = world.letter("a-1").await;
-    assert_eq!((letter.state, letter.kills), (LetterState::Resolved, 0));
+    let failed_message = world.failed_message("a-1").await;
+    assert_eq!((failed_message.state, failed_message.kills), (FailedMessageState::Resolved, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_letter_that_a_stop_cuts_off_pays_with_neither_attempt_nor_life() {
+async fn a_failed_message_that_a_stop_cuts_off_pays_with_neither_attempt_nor_life() {
     let world = World::new(1);
     world.push_all("a", 1).await;
     world.script.plan("a-1", [Act::Fail], Act::Take(seconds(500)));
@@ -126,8 +126,11 @@ async fn a_letter_that_a_stop_cuts_off_pays_with_neither_attempt_nor_life() {
         let asked = Instant::now();
         consumer.stop().await;
         assert!(asked.elapsed() < seconds(31), "{:?}", asked.elapsed());
-        let letter = world.letter("a-1").await;
-        assert_eq!((letter.state, letter.attempts, letter.kills), (LetterState::Retrying, 1, 0));
+        let failed_message = world.failed_message("a-1").await;
+        assert_eq!(
+            (failed_message.state, failed_message.attempts, failed_message.kills),
+            (FailedMessageState::Retrying, 1, 0)
+        );
     }
     world.script.heal();
     let consumer = start(world.billing());
@@ -151,8 +154,11 @@ async fn a_stop_in_the_middle_of_a_long_statement_is_no_death() {
         flaky.rollbacks_take(seconds(0));
     }
     assert_eq!(world.store.suspects(CONSUMER), []);
-    let letter = world.letter("a-1").await;
-    assert_eq!((letter.state, letter.attempts, letter.kills), (LetterState::Retrying, 1, 0));
+    let failed_message = world.failed_message("a-1").await;
+    assert_eq!(
+        (failed_message.state, failed_message.attempts, failed_message.kills),
+        (FailedMessageState::Retrying, 1, 0)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -201,7 +207,7 @@ async fn eventful_world() -> (World, Flaky) {
     (world, flaky)
 }
 
-/// A consumer whose letters are due at once, so that their runs are dropped too.
+/// A consumer whose failed messages are due at once, so that their runs are dropped too.
 fn impatient(world: &World, flaky: &Flaky) -> Consumer<Flaky, MemorySource> {
     let builder =
         world.consumer_on(CONSUMER, flaky.clone()).backoff(Backoff::fixed(Duration::from_millis(1)));
@@ -222,11 +228,11 @@ async fn assert_nothing_lost_or_doubled(world: &World, flaky: &Flaky, dropped_at
     expected.sort_unstable();
     assert_eq!(sorted(world.applied()), expected, "{dropped_at}");
     let dead: Vec<MessageId> = world
-        .letters()
+        .failed_messages()
         .await
         .into_iter()
-        .filter(|letter| letter.state != LetterState::Resolved)
-        .map(|letter| letter.received.id)
+        .filter(|failed_message| failed_message.state != FailedMessageState::Resolved)
+        .map(|failed_message| failed_message.received.id)
         .collect();
     assert_eq!(dead, [crate::fixture::id("b-3")], "{dropped_at}");
     consumer.stop().await;

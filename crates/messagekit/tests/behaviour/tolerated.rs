@@ -43,7 +43,7 @@ async fn noted(payload: impl Into<Vec<u8>>) -> World {
 async fn an_array_is_no_event_even_where_its_places_would_fit() {
     let world = noted("[null, null]").await;
     assert_eq!(world.store.get("notes"), 0);
-    assert_eq!(world.letter("at:orders.order/0/0").await.kind, "undecodable");
+    assert_eq!(world.failed_message("at:orders.order/0/0").await.kind, "undecodable");
 }
 
 #[tokio::test(start_paused = true)]
@@ -59,7 +59,7 @@ async fn the_edges_of_64_bits_arrive_exactly() {
 async fn a_nul_inside_a_text_of_a_valid_event_is_applied_as_it_is() {
     let world = noted(r#"{"text":"a\u0000b\u001f\ud83d\ude00"}"#).await;
     assert_eq!(world.store.text("text").as_deref(), Some("a\0b\u{1f}\u{1f600}"));
-    assert_eq!(world.letters().await.len(), 0);
+    assert_eq!(world.failed_messages().await.len(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -75,8 +75,8 @@ async fn huge_payloads_are_applied_or_kept_whole() {
     assert_eq!(noted(good).await.store.text("text").map(|text| text.len()), Some(MAX_PAYLOAD_BYTES - 11));
 
     let bad = vec![b'{'; MAX_PAYLOAD_BYTES];
-    let letter = noted(bad.clone()).await.letter("at:orders.order/0/0").await;
-    assert_eq!(letter.received.message.payload, bad);
+    let failed_message = noted(bad.clone()).await.failed_message("at:orders.order/0/0").await;
+    assert_eq!(failed_message.received.message.payload, bad);
 }
 
 #[tokio::test(start_paused = true)]
@@ -90,7 +90,7 @@ async fn a_type_without_a_handler_is_passed_over_and_counted() {
     until(|| world.committed(0) == 3).await;
     let stats = consumer.stop().await;
     assert_eq!((stats.ignored, stats.handled, stats.dead), (2, 1, 0));
-    assert_eq!(world.letters().await.len(), 0);
+    assert_eq!(world.failed_messages().await.len(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -101,8 +101,8 @@ async fn a_type_without_a_handler_is_kept_where_the_consumer_says_so() {
     world.push("a", 1).await;
     let consumer = start(world.billing().on_unknown(OnUnknown::DeadLetter));
     until(|| world.committed(0) == 2).await;
-    let letter = world.letter("h-1").await;
-    assert_eq!((&*letter.kind, &letter.received.message), ("unknown_type", &unknown));
-    assert!(letter.error.contains("deploy one, then retry"));
+    let failed_message = world.failed_message("h-1").await;
+    assert_eq!((&*failed_message.kind, &failed_message.received.message), ("unknown_type", &unknown));
+    assert!(failed_message.error.contains("deploy one, then retry"));
     assert_eq!(consumer.stop().await.dead, 1);
 }

@@ -1,4 +1,4 @@
-//! Behind a narrow gate, lanes and due letters take turns.
+//! Behind a narrow gate, lanes and due failed messages take turns.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -9,8 +9,8 @@ use messagekit::gate::{Abandon, BatchView, Gate, Outcome, Ticket};
 
 use crate::fixture::{Act, TOPIC, World, pass, seconds, start, until};
 
-/// The slot under which due letters ask.
-const LETTERS: u32 = u32::MAX;
+/// The slot under which due failed messages ask.
+const FAILED_MESSAGES: u32 = u32::MAX;
 
 #[tokio::test(start_paused = true)]
 async fn lanes_take_turns_under_a_limit_of_one() {
@@ -25,7 +25,7 @@ async fn lanes_take_turns_under_a_limit_of_one() {
     let gate = OneAtATime::default();
     let consumer = start(world.billing().gate(gate.clone()).one_by_one());
     until(|| gate.admitted().len() >= 40).await;
-    let admitted: Vec<u32> = gate.admitted().into_iter().filter(|slot| *slot != LETTERS).collect();
+    let admitted: Vec<u32> = gate.admitted().into_iter().filter(|slot| *slot != FAILED_MESSAGES).collect();
     for turn in admitted.chunks_exact(4) {
         assert_eq!(turn.iter().collect::<BTreeSet<_>>().len(), 4, "{admitted:?}");
     }
@@ -34,7 +34,7 @@ async fn lanes_take_turns_under_a_limit_of_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_due_letter_gets_its_turn_although_a_backlog_waits_behind_a_narrow_gate() {
+async fn a_due_failed_message_gets_its_turn_although_a_backlog_waits_behind_a_narrow_gate() {
     let world = World::new(2);
     world.script.next("z-1", [Act::Fail]);
     world.push("z", 1).await;
@@ -47,7 +47,7 @@ async fn a_due_letter_gets_its_turn_although_a_backlog_waits_behind_a_narrow_gat
     let gate = OneAtATime::default();
     let consumer = start(world.billing().gate(gate.clone()).one_by_one());
     pass(seconds(10)).await;
-    assert!(world.applied().contains(&"z-1".to_owned()), "the letter was due after a second");
+    assert!(world.applied().contains(&"z-1".to_owned()), "the failed message was due after a second");
     assert!((150..201).contains(&world.applied().len()), "and cost the lanes little");
     consumer.stop().await;
 }

@@ -8,8 +8,8 @@ use messagekit::cleanup::{Retention, clean};
 use messagekit::memory::MemoryTx;
 use messagekit::metrics::{Metrics, text};
 use messagekit::{
-    BoxFuture, Capabilities, Consumer, Error, ErrorKind, Kept, LetterState, Message, NextOffset, NoStore,
-    OnFailure, Shutdown, Source, TopicRetention, headers,
+    BoxFuture, Capabilities, Consumer, Error, ErrorKind, FailedMessageState, Kept, Message, NextOffset,
+    NoStore, OnFailure, Shutdown, Source, TopicRetention, headers,
 };
 
 use crate::fixture::{CONSUMER, World, placed, seconds, start, until};
@@ -23,7 +23,7 @@ fn written(key: &str, n: i64, ago: Duration) -> Message {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_older_than_the_window_is_a_letter_of_its_own_under_every_policy() {
+async fn what_is_older_than_the_window_is_a_failed_message_of_its_own_under_every_policy() {
     for policy in [OnFailure::ParkKey, OnFailure::DeadLetter, OnFailure::Block] {
         let world = World::new(1);
         world.publish(written("a", 1, WINDOW - seconds(3_600))).await;
@@ -33,20 +33,24 @@ async fn what_is_older_than_the_window_is_a_letter_of_its_own_under_every_policy
         until(|| world.committed(0) == 3).await;
         assert_eq!(world.applied(), ["a-1", "a-3"], "{policy:?}: the order of its key is not held up");
         assert_eq!(world.script.runs_of("a-2"), [], "{policy:?}");
-        let letter = world.letter("a-2").await;
-        assert_eq!((&*letter.kind, letter.state), ("outside_window", LetterState::Dead), "{policy:?}");
-        assert!(letter.error.contains("longer ago than the window"), "{}", letter.error);
+        let failed_message = world.failed_message("a-2").await;
+        assert_eq!(
+            (&*failed_message.kind, failed_message.state),
+            ("outside_window", FailedMessageState::Dead),
+            "{policy:?}"
+        );
+        assert!(failed_message.error.contains("longer ago than the window"), "{}", failed_message.error);
 
         // Who knows that it was never applied says so, and the window does not judge that.
-        world.retry(letter.id).await.expect("it is dead");
+        world.retry(failed_message.id).await.expect("it is dead");
         until(|| world.applied().len() == 3).await;
-        assert_eq!(world.letter("a-2").await.state, LetterState::Resolved, "{policy:?}");
+        assert_eq!(world.failed_message("a-2").await.state, FailedMessageState::Resolved, "{policy:?}");
         consumer.stop().await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_old_copy_of_what_is_still_remembered_is_a_duplicate_and_no_letter() {
+async fn an_old_copy_of_what_is_still_remembered_is_a_duplicate_and_no_failed_message() {
     let world = World::new(1);
     let old = written("a", 1, WINDOW + seconds(3_600));
     world.publish(old.clone()).await;
@@ -56,7 +60,7 @@ async fn an_old_copy_of_what_is_still_remembered_is_a_duplicate_and_no_letter() 
     world.publish(old).await;
     let consumer = start(world.billing().window(WINDOW));
     until(|| world.committed(0) == 2).await;
-    assert_eq!((world.applied().len(), world.letters_now()), (1, 0));
+    assert_eq!((world.applied().len(), world.failed_messages_now()), (1, 0));
     assert_eq!(consumer.stop().await.duplicates, 1);
 }
 
@@ -89,10 +93,10 @@ async fn a_copy_of_what_was_removed_under_a_shorter_window_is_set_aside_under_ev
         let consumer = start(billing(longer));
         until(|| world.committed(0) == 5).await;
         assert_eq!(world.applied(), ["a-1", "a-2", "b-3"], "{longer:?}: once each");
-        let letter = world.letter("a-1").await;
-        assert_eq!(&*letter.kind, "outside_window", "{longer:?}");
-        assert!(letter.error.contains("complete only since"), "{}", letter.error);
-        assert_eq!((world.letters_now(), consumer.stop().await.duplicates), (1, 1), "{longer:?}");
+        let failed_message = world.failed_message("a-1").await;
+        assert_eq!(&*failed_message.kind, "outside_window", "{longer:?}");
+        assert!(failed_message.error.contains("complete only since"), "{}", failed_message.error);
+        assert_eq!((world.failed_messages_now(), consumer.stop().await.duplicates), (1, 1), "{longer:?}");
     }
 }
 

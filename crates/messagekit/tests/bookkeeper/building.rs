@@ -2,7 +2,7 @@
 
 use messagekit::bookkeeper::Bookkeeper;
 use messagekit::memory::MemoryLog;
-use messagekit::{ErrorKind, LetterState};
+use messagekit::{ErrorKind, FailedMessageState};
 
 use crate::fixture::{DEAD, Running, World, rejected};
 
@@ -23,7 +23,7 @@ fn every_mistake_is_told_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_bookkeeper_keeps_queues_and_topics_and_sends_each_letter_its_own_way() {
+async fn one_bookkeeper_keeps_queues_and_topics_and_sends_each_failed_message_its_own_way() {
     let (world, kafka) = (World::new(), MemoryLog::new(1));
     let bookkeeper = Bookkeeper::builder("bookkeeper", world.store.clone())
         .queues(world.broker.log.topics([DEAD]), world.broker.clone())
@@ -36,10 +36,10 @@ async fn one_bookkeeper_keeps_queues_and_topics_and_sends_each_letter_its_own_wa
     let dead = dead.with_header(messagekit::headers::DEAD_KIND, "failed");
     let dead = dead.with_header(messagekit::headers::RETRY_TOPIC, "mailer.retry");
     messagekit::Publisher::publish(&kafka, &[dead]).await;
-    world.until_letters(2).await;
-    for letter in world.letters().await {
-        world.retry(letter.id).await;
-        world.until_state(letter.id, LetterState::Resolved).await;
+    world.until_failed_messages(2).await;
+    for failed_message in world.failed_messages().await {
+        world.retry(failed_message.id).await;
+        world.until_state(failed_message.id, FailedMessageState::Resolved).await;
     }
     assert_eq!((world.queue("billing").len(), world.queue("mailer.retry").len()), (1, 0));
     assert_eq!((kafka.len("mailer.retry"), kafka.len("billing")), (1, 0));

@@ -7,8 +7,8 @@ use std::time::Duration;
 use messagekit::bookkeeper::{Bookkeeper, BookkeeperStats};
 use messagekit::memory::{MemoryLog, MemoryStore};
 use messagekit::{
-    Act, Acted, Actor, BoxFuture, DeadLetter, DeadLetters, Error, ErrorKind, LetterFilter, LetterState,
-    Message, PublishError, Published, Publisher, Refusal, Shutdown, headers,
+    Act, Acted, Actor, BoxFuture, Error, ErrorKind, FailedMessage, FailedMessageFilter, FailedMessageState,
+    FailedMessages, Message, PublishError, Published, Publisher, Refusal, Shutdown, headers,
 };
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -99,39 +99,39 @@ impl World {
         self.broker.log.records(name).into_iter().map(|record| record.message).collect()
     }
 
-    /// Every letter, oldest first.
-    pub(crate) async fn letters(&self) -> Vec<DeadLetter> {
-        let ids = self.store.ids(&LetterFilter::default(), u32::MAX).await.expect("letters");
-        let mut letters = Vec::new();
+    /// Every failed message, oldest first.
+    pub(crate) async fn failed_messages(&self) -> Vec<FailedMessage> {
+        let ids = self.store.ids(&FailedMessageFilter::default(), u32::MAX).await.expect("failed_messages");
+        let mut failed_messages = Vec::new();
         for id in ids {
-            letters.push(self.store.show(id).await.expect("it is listed"));
+            failed_messages.push(self.store.show(id).await.expect("it is listed"));
         }
-        letters
+        failed_messages
     }
 
-    /// The only letter.
-    pub(crate) async fn letter(&self) -> DeadLetter {
-        let mut letters = self.letters().await;
-        assert_eq!(letters.len(), 1, "one letter");
-        letters.remove(0)
+    /// The only failed message.
+    pub(crate) async fn failed_message(&self) -> FailedMessage {
+        let mut failed_messages = self.failed_messages().await;
+        assert_eq!(failed_messages.len(), 1, "one failed message");
+        failed_messages.remove(0)
     }
 
-    /// A person acts on a letter.
-    pub(crate) async fn act(&self, act: Act, letter: i64) -> Acted {
-        self.store.act(act, &[letter], &Actor::new("ann", "test")).await.expect("the desk answers")[0]
+    /// A person acts on a failed message.
+    pub(crate) async fn act(&self, act: Act, failed_message: i64) -> Acted {
+        self.store.act(act, &[failed_message], &Actor::new("ann", "test")).await.expect("the desk answers")[0]
     }
 
-    /// A person sends a letter back, and it is on its way or arrived.
-    pub(crate) async fn retry(&self, letter: i64) {
-        assert_eq!(self.act(Act::Retry, letter).await, Acted::Done);
+    /// A person sends a failed message back, and it is on its way or arrived.
+    pub(crate) async fn retry(&self, failed_message: i64) {
+        assert_eq!(self.act(Act::Retry, failed_message).await, Acted::Done);
     }
 
-    pub(crate) async fn until_letters(&self, letters: usize) {
-        until(async || self.letters().await.len() == letters).await;
+    pub(crate) async fn until_failed_messages(&self, failed_messages: usize) {
+        until(async || self.failed_messages().await.len() == failed_messages).await;
     }
 
-    pub(crate) async fn until_state(&self, letter: i64, state: LetterState) {
-        until(async || self.store.show(letter).await.expect("a letter").state == state).await;
+    pub(crate) async fn until_state(&self, failed_message: i64, state: FailedMessageState) {
+        until(async || self.store.show(failed_message).await.expect("a failed message").state == state).await;
     }
 
     /// Starts a bookkeeper of the dead-letter queue.

@@ -1,52 +1,63 @@
-//! What died becomes a letter, once.
+//! What died becomes a failed message, once.
 
 use messagekit::memory::Failpoint;
-use messagekit::{ErrorKind, LetterState, Message, Origin, OutboxRows, Store, headers};
+use messagekit::{ErrorKind, FailedMessageState, Message, Origin, OutboxRows, Store, headers};
 
 use crate::fixture::{DEAD, World, pass, rejected, until};
 
 #[tokio::test(start_paused = true)]
-async fn a_rejected_message_is_a_letter_with_its_bytes_and_its_reason() {
+async fn a_rejected_message_is_a_failed_message_with_its_bytes_and_its_reason() {
     let world = World::new();
     let bookkeeper = world.keep_queue();
     let message = rejected("m-1", "billing");
     world.dies(message.clone()).await;
-    world.until_letters(1).await;
-    let letter = world.letter().await;
-    assert_eq!((letter.origin, letter.state), (Origin::Queue, LetterState::Dead));
-    assert_eq!((&*letter.consumer, letter.return_to.as_deref()), ("queue:billing", Some("billing")));
-    assert_eq!((&*letter.kind, &*letter.error), ("rejected", "rejected by a consumer of queue billing"));
-    assert_eq!((letter.message_id.as_str(), &letter.received.message), ("m-1", &message));
+    world.until_failed_messages(1).await;
+    let failed_message = world.failed_message().await;
+    assert_eq!((failed_message.origin, failed_message.state), (Origin::Queue, FailedMessageState::Dead));
+    assert_eq!(
+        (&*failed_message.consumer, failed_message.return_to.as_deref()),
+        ("queue:billing", Some("billing"))
+    );
+    assert_eq!(
+        (&*failed_message.kind, &*failed_message.error),
+        ("rejected", "rejected by a consumer of queue billing")
+    );
+    assert_eq!((failed_message.message_id.as_str(), &failed_message.received.message), ("m-1", &message));
     bookkeeper.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_death_found_twice_is_one_letter() {
+async fn one_death_found_twice_is_one_failed_message() {
     let world = World::new();
     let (first, second) = (world.keep_queue(), world.keep_queue());
     for _ in 0..3 {
         world.dies(rejected("m-1", "billing")).await;
     }
     until(async || world.broker.log.committed("bookkeeper.queues", DEAD, 0) == 3).await;
-    assert_eq!(world.letters().await.len(), 1);
+    assert_eq!(world.failed_messages().await.len(), 1);
     first.stop().await;
     second.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_that_died_in_two_queues_is_two_letters() {
+async fn an_event_that_died_in_two_queues_is_two_failed_messages() {
     let world = World::new();
     let bookkeeper = world.keep_queue();
     world.dies(rejected("m-1", "billing")).await;
     world.dies(rejected("m-1", "shipping")).await;
-    world.until_letters(2).await;
-    let places: Vec<_> = world.letters().await.into_iter().map(|letter| letter.head.consumer).collect();
+    world.until_failed_messages(2).await;
+    let places: Vec<_> = world
+        .failed_messages()
+        .await
+        .into_iter()
+        .map(|failed_message| failed_message.head.consumer)
+        .collect();
     assert_eq!(places, ["queue:billing", "queue:shipping"]);
     bookkeeper.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn programs_that_share_a_dead_letter_topic_each_have_their_letter() {
+async fn programs_that_share_a_dead_letter_topic_each_have_their_failed_message() {
     let world = World::new();
     let bookkeeper = world.keep_topic();
     for by in ["bridge", "mailer"] {
@@ -54,8 +65,13 @@ async fn programs_that_share_a_dead_letter_topic_each_have_their_letter() {
         let message = message.with_header(headers::DEAD_KIND, "failed").with_header(headers::DEAD_BY, by);
         world.dies(message).await;
     }
-    world.until_letters(2).await;
-    let places: Vec<_> = world.letters().await.into_iter().map(|letter| letter.head.consumer).collect();
+    world.until_failed_messages(2).await;
+    let places: Vec<_> = world
+        .failed_messages()
+        .await
+        .into_iter()
+        .map(|failed_message| failed_message.head.consumer)
+        .collect();
     assert_eq!(places, ["topic:dead/bridge", "topic:dead/mailer"]);
     bookkeeper.stop().await;
 }
@@ -76,14 +92,14 @@ async fn what_has_no_id_no_type_and_no_sense_is_kept_too() {
         world.dies(message.clone()).await;
         world.dies(message.clone()).await;
     }
-    world.until_letters(strange.len()).await;
+    world.until_failed_messages(strange.len()).await;
     until(async || world.broker.log.committed("bookkeeper.queues", DEAD, 0) == 12).await;
-    let letters = world.letters().await;
-    for (letter, message) in std::iter::zip(&letters, &strange) {
-        assert_eq!(&letter.received.message, message);
-        assert!(letter.message_id.is_place(), "{}", letter.message_id);
+    let failed_messages = world.failed_messages().await;
+    for (failed_message, message) in std::iter::zip(&failed_messages, &strange) {
+        assert_eq!(&failed_message.received.message, message);
+        assert!(failed_message.message_id.is_place(), "{}", failed_message.message_id);
     }
-    assert_eq!(letters.len(), strange.len());
+    assert_eq!(failed_messages.len(), strange.len());
     bookkeeper.stop().await;
 }
 
@@ -99,7 +115,7 @@ async fn the_outbox_learns_of_its_own_event_and_of_no_other() {
     for id in ["m-1", "m-2"] {
         world.dies(rejected(id, "billing")).await;
     }
-    world.until_letters(2).await;
+    world.until_failed_messages(2).await;
     let noted: Vec<_> = world.store.failures();
     assert_eq!(noted.len(), 1);
     let (id, scope, reason) = &noted[0];
@@ -122,8 +138,8 @@ async fn a_death_after_a_return_counts_for_the_event_and_not_for_another() {
 
     let bookkeeper = world.keep_queue();
     world.dies(rejected("m-1", "billing").with_header(headers::RETURNS, "2")).await;
-    world.until_letters(1).await;
-    assert_eq!(world.letter().await.message_id.as_str(), "m-1+2");
+    world.until_failed_messages(1).await;
+    assert_eq!(world.failed_message().await.message_id.as_str(), "m-1+2");
     assert_eq!(world.store.failures()[0].0.as_str(), "m-1");
     bookkeeper.stop().await;
 }
@@ -136,8 +152,8 @@ async fn an_outage_of_the_database_is_waited_for() {
     }
     let bookkeeper = world.keep_queue();
     world.dies(rejected("m-1", "billing")).await;
-    world.until_letters(1).await;
+    world.until_failed_messages(1).await;
     pass(60).await;
-    assert_eq!(world.letter().await.consumer, "queue:billing");
+    assert_eq!(world.failed_message().await.consumer, "queue:billing");
     bookkeeper.stop().await;
 }

@@ -1,11 +1,11 @@
 //! What a bookkeeper leaves behind that is killed, and who repairs it.
 
-use messagekit::{LetterState, headers};
+use messagekit::{FailedMessageState, headers};
 
 use crate::fixture::{Answer, DEAD, World, pass, rejected, until};
 
 #[tokio::test(start_paused = true)]
-async fn killed_before_the_broker_knows_the_message_comes_again_and_is_one_letter() {
+async fn killed_before_the_broker_knows_the_message_comes_again_and_is_one_failed_message() {
     let world = World::new();
     for n in 1..=20 {
         world.dies(rejected(&format!("m-{n}"), "billing")).await;
@@ -21,7 +21,7 @@ async fn killed_before_the_broker_knows_the_message_comes_again_and_is_one_lette
     }
     let bookkeeper = world.keep_queue();
     until(async || world.broker.log.committed("bookkeeper.queues", DEAD, 0) == 20).await;
-    assert_eq!(world.letters().await.len(), 20);
+    assert_eq!(world.failed_messages().await.len(), 20);
     bookkeeper.stop().await;
 }
 
@@ -30,20 +30,20 @@ async fn killed_between_the_confirm_and_the_database_sends_the_same_message_agai
     let world = World::new();
     let bookkeeper = world.keep_queue();
     world.dies(rejected("m-1", "billing")).await;
-    world.until_letters(1).await;
-    let letter = world.letter().await.id;
+    world.until_failed_messages(1).await;
+    let failed_message = world.failed_message().await.id;
     world.next([Answer::TakeAndStaySilent]);
-    world.retry(letter).await;
+    world.retry(failed_message).await;
     until(async || world.queue("billing").len() == 1).await;
     bookkeeper.kill().await;
     assert_eq!(
-        world.letter().await.state,
-        LetterState::Replaying,
+        world.failed_message().await.state,
+        FailedMessageState::Replaying,
         "it is on its way for all the database knows"
     );
 
     let bookkeeper = world.keep_queue();
-    world.until_state(letter, LetterState::Resolved).await;
+    world.until_state(failed_message, FailedMessageState::Resolved).await;
     let sent = world.queue("billing");
     assert_eq!(sent.len(), 2);
     assert_eq!(sent[0], sent[1], "the same id, headers and bytes: consumers apply it once");
@@ -58,15 +58,15 @@ async fn a_stop_finishes_what_is_on_its_way() {
     let world = World::new();
     let bookkeeper = world.keep_queue();
     world.dies(rejected("m-1", "billing")).await;
-    world.until_letters(1).await;
-    let letter = world.letter().await.id;
+    world.until_failed_messages(1).await;
+    let failed_message = world.failed_message().await.id;
     world.next([Answer::TakeAndWait]);
-    world.retry(letter).await;
+    world.retry(failed_message).await;
     until(async || world.queue("billing").len() == 1).await;
     let stopping = tokio::spawn(bookkeeper.stop());
     pass(5).await;
     assert!(!stopping.is_finished());
     world.broker.allowed.add_permits(1);
     stopping.await.expect("a clean stop");
-    assert_eq!(world.letter().await.state, LetterState::Resolved);
+    assert_eq!(world.failed_message().await.state, FailedMessageState::Resolved);
 }

@@ -1,4 +1,5 @@
-//! What an operator sees of a bookkeeper: letters, their way back, and what a kill leaves behind, on the adapters in memory.
+//! What an operator sees of a bookkeeper: failed messages, their way back, and what a kill leaves behind, on the adapters in
+//! memory.
 
 mod building;
 mod fixture;

@@ -1,25 +1,25 @@
 //! What a person sends back.
 
 use messagekit::memory::Failpoint;
-use messagekit::{Act, Acted, ErrorKind, LetterState, Message, Refusal, headers};
+use messagekit::{Act, Acted, ErrorKind, FailedMessageState, Message, Refusal, headers};
 
 use crate::fixture::{Answer, DEAD, Running, World, pass, rejected, until};
 
-/// A world with one letter from queue `billing`, and its number.
-async fn world_with_a_letter() -> (World, Running, i64) {
+/// A world with one failed message from queue `billing`, and its number.
+async fn world_with_a_failed_message() -> (World, Running, i64) {
     let world = World::new();
     let bookkeeper = world.keep_queue();
     world.dies(rejected("m-1", "billing")).await;
-    world.until_letters(1).await;
-    let letter = world.letter().await.id;
-    (world, bookkeeper, letter)
+    world.until_failed_messages(1).await;
+    let failed_message = world.failed_message().await.id;
+    (world, bookkeeper, failed_message)
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_letter_goes_back_to_its_queue_as_it_came() {
-    let (world, bookkeeper, letter) = world_with_a_letter().await;
-    world.retry(letter).await;
-    world.until_state(letter, LetterState::Resolved).await;
+async fn a_failed_message_goes_back_to_its_queue_as_it_came() {
+    let (world, bookkeeper, failed_message) = world_with_a_failed_message().await;
+    world.retry(failed_message).await;
+    world.until_state(failed_message, FailedMessageState::Resolved).await;
     let mut as_it_came = rejected("m-1", "billing").with_header(headers::RETURNS, "1");
     as_it_came.headers.remove(headers::X_DEATH);
     as_it_came.topic = "billing".into();
@@ -29,7 +29,7 @@ async fn a_letter_goes_back_to_its_queue_as_it_came() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_letter_of_a_topic_goes_to_the_retry_topic_without_its_obituary() {
+async fn a_failed_message_of_a_topic_goes_to_the_retry_topic_without_its_obituary() {
     let world = World::new();
     let bookkeeper = world.keep_topic();
     let original = Message::new(DEAD, "not json")
@@ -45,64 +45,75 @@ async fn a_letter_of_a_topic_goes_to_the_retry_topic_without_its_obituary() {
     let dead =
         dead.into_iter().fold(original.clone(), |message, (name, value)| message.with_header(name, value));
     world.dies(dead).await;
-    world.until_letters(1).await;
-    let letter = world.letter().await;
-    assert_eq!((&*letter.kind, letter.return_to.as_deref()), ("too_large", Some("bridge.retry")));
-    world.retry(letter.id).await;
-    world.until_state(letter.id, LetterState::Resolved).await;
+    world.until_failed_messages(1).await;
+    let failed_message = world.failed_message().await;
+    assert_eq!(
+        (&*failed_message.kind, failed_message.return_to.as_deref()),
+        ("too_large", Some("bridge.retry"))
+    );
+    world.retry(failed_message.id).await;
+    world.until_state(failed_message.id, FailedMessageState::Resolved).await;
     let expected = Message { topic: "bridge.retry".into(), ..original.with_header(headers::RETURNS, "1") };
     assert_eq!(world.queue("bridge.retry"), [expected]);
     bookkeeper.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_dies_again_is_a_new_letter_that_tells_the_history() {
-    let (world, bookkeeper, letter) = world_with_a_letter().await;
-    let mut letter = letter;
+async fn what_dies_again_is_a_new_failed_message_that_tells_the_history() {
+    let (world, bookkeeper, failed_message) = world_with_a_failed_message().await;
+    let mut failed_message = failed_message;
     for round in 1..=3 {
-        world.retry(letter).await;
-        world.until_state(letter, LetterState::Resolved).await;
+        world.retry(failed_message).await;
+        world.until_state(failed_message, FailedMessageState::Resolved).await;
         // The consumer rejects it once more, and RabbitMQ writes its account.
         let returned = world.queue("billing").pop().expect("it came back");
         let account = rejected("m-1", "billing").headers.get(headers::X_DEATH).cloned().expect("an account");
         world.dies(Message { topic: DEAD.into(), ..returned.with_header(headers::X_DEATH, account) }).await;
-        world.until_letters(round + 1).await;
-        let newest = world.letters().await.pop().expect("a letter");
+        world.until_failed_messages(round + 1).await;
+        let newest = world.failed_messages().await.pop().expect("a failed message");
         assert_eq!(newest.message_id.as_str(), format!("m-1+{round}"));
         assert!(newest.error.ends_with(&format!("; sent back {round} times before")), "{}", newest.error);
-        letter = newest.id;
+        failed_message = newest.id;
     }
     // Nobody asks any more, so it stays where it is.
     pass(600).await;
-    assert_eq!((world.letters().await.len(), world.queue("billing").len()), (4, 3));
+    assert_eq!((world.failed_messages().await.len(), world.queue("billing").len()), (4, 3));
     bookkeeper.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_second_click_sends_nothing() {
-    let (world, bookkeeper, letter) = world_with_a_letter().await;
-    let (first, second) = tokio::join!(world.act(Act::Retry, letter), world.act(Act::Retry, letter));
+    let (world, bookkeeper, failed_message) = world_with_a_failed_message().await;
+    let (first, second) =
+        tokio::join!(world.act(Act::Retry, failed_message), world.act(Act::Retry, failed_message));
     let done = [first, second].into_iter().filter(|acted| *acted == Acted::Done).count();
     assert_eq!(done, 1, "{first:?} {second:?}");
-    world.until_state(letter, LetterState::Resolved).await;
-    assert_eq!(world.act(Act::Retry, letter).await, Acted::WrongState(LetterState::Resolved));
+    world.until_state(failed_message, FailedMessageState::Resolved).await;
+    assert_eq!(world.act(Act::Retry, failed_message).await, Acted::WrongState(FailedMessageState::Resolved));
     pass(600).await;
     assert_eq!(world.queue("billing").len(), 1);
     bookkeeper.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_bookkeepers_one_sends_a_letter() {
-    let (world, bookkeeper, _) = world_with_a_letter().await;
+async fn of_two_bookkeepers_one_sends_a_failed_message() {
+    let (world, bookkeeper, _) = world_with_a_failed_message().await;
     let other = world.keep_queue();
     for n in 2..=200 {
         world.dies(rejected(&format!("m-{n}"), "billing")).await;
     }
-    world.until_letters(200).await;
-    for letter in world.letters().await {
-        world.retry(letter.id).await;
+    world.until_failed_messages(200).await;
+    for failed_message in world.failed_messages().await {
+        world.retry(failed_message.id).await;
     }
-    until(async || world.letters().await.iter().all(|letter| letter.state == LetterState::Resolved)).await;
+    until(async || {
+        world
+            .failed_messages()
+            .await
+            .iter()
+            .all(|failed_message| failed_message.state == FailedMessageState::Resolved)
+    })
+    .await;
     pass(600).await;
     let mut sent: Vec<_> =
         world.queue("billing").iter().map(|m| m.headers.get(headers::ID).cloned()).collect();
@@ -116,94 +127,104 @@ async fn of_two_bookkeepers_one_sends_a_letter() {
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_of_the_broker_burns_nothing() {
-    let (world, bookkeeper, letter) = world_with_a_letter().await;
+    let (world, bookkeeper, failed_message) = world_with_a_failed_message().await;
     world.next([Answer::Refuse(Refusal::Unavailable, ErrorKind::Unavailable); 30]);
     world.next([Answer::Refuse(Refusal::Behind, ErrorKind::Unavailable)]);
     world.next([Answer::Refuse(Refusal::Unknown, ErrorKind::OutcomeUnknown)]);
-    world.retry(letter).await;
-    world.until_state(letter, LetterState::Resolved).await;
+    world.retry(failed_message).await;
+    world.until_state(failed_message, FailedMessageState::Resolved).await;
     assert_eq!((world.answers_left(), world.queue("billing").len()), (0, 1));
-    let resolved = world.letter().await;
+    let resolved = world.failed_message().await;
     assert_eq!((resolved.attempts, resolved.kills), (1, 0));
     bookkeeper.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_queue_that_is_gone_makes_the_letter_dead_again_with_the_reason() {
+async fn a_queue_that_is_gone_makes_the_failed_message_dead_again_with_the_reason() {
     for (kind, word) in [
         (ErrorKind::NotFound, "unroutable"),
         (ErrorKind::TooLarge, "too_large"),
         (ErrorKind::Other, "failed"),
     ] {
-        let (world, bookkeeper, letter) = world_with_a_letter().await;
+        let (world, bookkeeper, failed_message) = world_with_a_failed_message().await;
         world.next([Answer::Refuse(Refusal::Rejected, kind)]);
-        world.retry(letter).await;
+        world.retry(failed_message).await;
         until(async || bookkeeper.stats.read().refused == 1).await;
-        let dead = world.letter().await;
-        assert_eq!((dead.state, &*dead.kind), (LetterState::Dead, word));
+        let dead = world.failed_message().await;
+        assert_eq!((dead.state, &*dead.kind), (FailedMessageState::Dead, word));
         assert_eq!(dead.error, "queue billing did not take it back: the broker said no");
         // The queue is declared again, and a person asks again.
-        world.retry(letter).await;
-        world.until_state(letter, LetterState::Resolved).await;
+        world.retry(failed_message).await;
+        world.until_state(failed_message, FailedMessageState::Resolved).await;
         assert_eq!(world.queue("billing").len(), 1);
         bookkeeper.stop().await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_letter_without_a_way_back_says_so() {
+async fn a_failed_message_without_a_way_back_says_so() {
     let world = World::new();
     let bookkeeper = world.keep_queue();
     world.dies(Message::new(DEAD, "{}").with_header(headers::ID, "m-1")).await;
-    world.until_letters(1).await;
-    let letter = world.letter().await.id;
-    let refused = world.act(Act::Retry, letter).await.done(Act::Retry, letter).expect_err("no way back");
+    world.until_failed_messages(1).await;
+    let failed_message = world.failed_message().await.id;
+    let refused = world
+        .act(Act::Retry, failed_message)
+        .await
+        .done(Act::Retry, failed_message)
+        .expect_err("no way back");
     assert_eq!(refused.kind(), ErrorKind::WrongState);
-    assert_eq!(world.act(Act::Discard, letter).await, Acted::Done);
+    assert_eq!(world.act(Act::Discard, failed_message).await, Acted::Done);
     bookkeeper.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_discarded_letter_is_not_sent_and_an_undone_one_can_be() {
-    let (world, bookkeeper, letter) = world_with_a_letter().await;
-    assert_eq!(world.act(Act::Discard, letter).await, Acted::Done);
-    assert_eq!(world.act(Act::Retry, letter).await, Acted::WrongState(LetterState::Discarded));
+async fn a_discarded_failed_message_is_not_sent_and_an_undone_one_can_be() {
+    let (world, bookkeeper, failed_message) = world_with_a_failed_message().await;
+    assert_eq!(world.act(Act::Discard, failed_message).await, Acted::Done);
+    assert_eq!(world.act(Act::Retry, failed_message).await, Acted::WrongState(FailedMessageState::Discarded));
     // A late copy of the same death does not bring it back.
     world.dies(rejected("m-1", "billing")).await;
     pass(600).await;
-    assert_eq!((world.letter().await.state, world.queue("billing").len()), (LetterState::Discarded, 0));
-    assert_eq!(world.act(Act::Undo, letter).await, Acted::Done);
-    world.retry(letter).await;
-    world.until_state(letter, LetterState::Resolved).await;
+    assert_eq!(
+        (world.failed_message().await.state, world.queue("billing").len()),
+        (FailedMessageState::Discarded, 0)
+    );
+    assert_eq!(world.act(Act::Undo, failed_message).await, Acted::Done);
+    world.retry(failed_message).await;
+    world.until_state(failed_message, FailedMessageState::Resolved).await;
     assert_eq!(world.queue("billing").len(), 1);
     bookkeeper.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_letter_discarded_on_its_way_stays_discarded() {
-    let (world, bookkeeper, letter) = world_with_a_letter().await;
+async fn a_failed_message_discarded_on_its_way_stays_discarded() {
+    let (world, bookkeeper, failed_message) = world_with_a_failed_message().await;
     world.next([Answer::TakeAndWait]);
-    world.retry(letter).await;
+    world.retry(failed_message).await;
     until(async || world.queue("billing").len() == 1).await;
-    assert_eq!(world.act(Act::Discard, letter).await, Acted::Done);
+    assert_eq!(world.act(Act::Discard, failed_message).await, Acted::Done);
     world.broker.allowed.add_permits(1);
     pass(600).await;
-    assert_eq!((world.letter().await.state, world.queue("billing").len()), (LetterState::Discarded, 1));
+    assert_eq!(
+        (world.failed_message().await.state, world.queue("billing").len()),
+        (FailedMessageState::Discarded, 1)
+    );
     bookkeeper.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_database_that_is_down_after_the_confirm_sends_nothing_twice() {
     for failpoint in [Failpoint::Begin, Failpoint::Resolve, Failpoint::Commit] {
-        let (world, bookkeeper, letter) = world_with_a_letter().await;
+        let (world, bookkeeper, failed_message) = world_with_a_failed_message().await;
         world.next([Answer::TakeAndWait]);
-        world.retry(letter).await;
+        world.retry(failed_message).await;
         until(async || world.queue("billing").len() == 1).await;
         for _ in 0..5 {
             world.store.fail_next(failpoint, ErrorKind::Unavailable);
         }
         world.broker.allowed.add_permits(1);
-        world.until_state(letter, LetterState::Resolved).await;
+        world.until_state(failed_message, FailedMessageState::Resolved).await;
         pass(600).await;
         assert_eq!(world.queue("billing").len(), 1, "{failpoint:?}");
         bookkeeper.stop().await;
@@ -213,13 +234,13 @@ async fn a_database_that_is_down_after_the_confirm_sends_nothing_twice() {
 #[tokio::test(start_paused = true)]
 async fn a_lost_answer_of_the_commit_sends_nothing_twice() {
     for failpoint in [Failpoint::CommitUnknownKept, Failpoint::CommitUnknownLost] {
-        let (world, bookkeeper, letter) = world_with_a_letter().await;
+        let (world, bookkeeper, failed_message) = world_with_a_failed_message().await;
         world.next([Answer::TakeAndWait]);
-        world.retry(letter).await;
+        world.retry(failed_message).await;
         until(async || world.queue("billing").len() == 1).await;
         world.store.fail_next(failpoint, ErrorKind::OutcomeUnknown);
         world.broker.allowed.add_permits(1);
-        world.until_state(letter, LetterState::Resolved).await;
+        world.until_state(failed_message, FailedMessageState::Resolved).await;
         pass(600).await;
         assert_eq!(world.queue("billing").len(), 1, "{failpoint:?}");
         bookkeeper.stop().await;

@@ -6,12 +6,12 @@ use messagekit::{Message, headers};
 use crate::broker::{Broker, Fate};
 use crate::fixture::{BRIDGE, DEAD, RETRY, Running, TOPIC, World, order, until};
 
-fn said(letter: &Message, name: &str) -> String {
-    letter.headers.text(name).unwrap_or_default().to_owned()
+fn said(dead_letter: &Message, name: &str) -> String {
+    dead_letter.headers.text(name).unwrap_or_default().to_owned()
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_no_queue_wants_is_a_letter_with_everything_in_it() {
+async fn what_no_queue_wants_is_a_dead_letter_with_everything_in_it() {
     let world = World::new(1);
     world.broker.script(|message| match message.key.as_deref() == Some(b"o-1") {
         true => Fate::Returned,
@@ -21,8 +21,8 @@ async fn what_no_queue_wants_is_a_letter_with_everything_in_it() {
     world.publish([order("o-0", 0), refused.clone(), order("o-2", 0)]).await;
     let running = Running::start(world.bridge());
     until("all are settled", || world.committed() == 3).await;
-    let [letter] = &world.dead_letters()[..] else { panic!("one letter") };
-    assert_eq!((&letter.payload, &letter.key), (&refused.payload, &refused.key));
+    let [dead_letter] = &world.dead_letters()[..] else { panic!("one dead letter") };
+    assert_eq!((&dead_letter.payload, &dead_letter.key), (&refused.payload, &refused.key));
     for (name, value) in [
         ("id", "o-1-0"),
         ("tenant", "north"),
@@ -32,16 +32,16 @@ async fn what_no_queue_wants_is_a_letter_with_everything_in_it() {
         (headers::SOURCE_TOPIC, TOPIC),
         (headers::SOURCE_OFFSET, "1"),
     ] {
-        assert_eq!(said(letter, name), value, "{name}");
+        assert_eq!(said(dead_letter, name), value, "{name}");
     }
-    assert_eq!(said(letter, headers::DEAD_ERROR), "no queue is bound (routing key orders.order.placed)");
+    assert_eq!(said(dead_letter, headers::DEAD_ERROR), "no queue is bound (routing key orders.order.placed)");
     let stats = running.stats.read();
     assert_eq!((stats.forwarded, stats.returned, stats.dead_lettered), (2, 1, 1));
     running.stop().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_forwarded_is_a_letter_that_says_why() {
+async fn what_cannot_be_forwarded_is_a_dead_letter_that_says_why() {
     let world = World::new(1);
     let plain = || Message::new(TOPIC, "{}").with_header(headers::EVENT_TYPE, "orders.order.placed");
     world
@@ -58,7 +58,7 @@ async fn what_cannot_be_forwarded_is_a_letter_that_says_why() {
     let running = Running::start(world.bridge());
     until("all are settled", || world.committed() == 7).await;
     let mut kinds: Vec<String> =
-        world.dead_letters().iter().map(|letter| said(letter, headers::DEAD_KIND)).collect();
+        world.dead_letters().iter().map(|dead_letter| said(dead_letter, headers::DEAD_KIND)).collect();
     kinds.sort();
     let expected =
         ["bad_id", "bad_id", "missing_id", "too_large", "undecodable", "undecodable", "unroutable"];
@@ -68,22 +68,22 @@ async fn what_cannot_be_forwarded_is_a_letter_that_says_why() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_offset_moves_before_the_letter_is_confirmed() {
+async fn no_offset_moves_before_the_dead_letter_is_confirmed() {
     let world = World::new(1);
-    let letters = Broker::new();
-    letters.script(|_| Fate::Away);
+    let dead_letters = Broker::new();
+    dead_letters.script(|_| Fate::Away);
     world.broker.script(|_| Fate::Returned);
     world.publish([order("o-1", 0)]).await;
-    let running = Running::start(world.bridge().dead_letters(Arc::new(letters.clone()), DEAD));
-    until("the letter was tried three times", || letters.publishes() >= 3).await;
+    let running = Running::start(world.bridge().dead_letters(Arc::new(dead_letters.clone()), DEAD));
+    until("the dead letter was tried three times", || dead_letters.publishes() >= 3).await;
     assert_eq!((world.committed(), running.stats.read().dead_lettered), (0, 0));
-    letters.script(|_| Fate::Returned);
-    until("a refused letter is tried again too", || letters.publishes() >= 6).await;
+    dead_letters.script(|_| Fate::Returned);
+    until("a refused dead letter is tried again too", || dead_letters.publishes() >= 6).await;
     assert_eq!(world.committed(), 0);
-    letters.script(|_| Fate::Taken);
+    dead_letters.script(|_| Fate::Taken);
     until("it is settled", || world.committed() == 1).await;
-    // The broker was asked once: a letter does not go round.
-    assert_eq!((world.broker.publishes(), letters.taken().len()), (1, 1));
+    // The broker was asked once: a dead letter does not go round.
+    assert_eq!((world.broker.publishes(), dead_letters.taken().len()), (1, 1));
     running.stop().await.unwrap();
 }
 
@@ -93,10 +93,10 @@ async fn a_repaired_copy_goes_out_to_its_rule() {
     world.broker.script(|_| Fate::Returned);
     world.publish([order("o-1", 0)]).await;
     let running = Running::start(world.bridge());
-    until("a letter", || world.dead_letters().len() == 1).await;
+    until("a dead letter", || world.dead_letters().len() == 1).await;
     world.broker.script(|_| Fate::Taken);
-    let letter = world.dead_letters().remove(0);
-    world.publish([Message { topic: RETRY.into(), ..letter }.with_header(headers::RETURNS, "1")]).await;
+    let dead_letter = world.dead_letters().remove(0);
+    world.publish([Message { topic: RETRY.into(), ..dead_letter }.with_header(headers::RETURNS, "1")]).await;
     until("it is there", || world.log.committed(BRIDGE, RETRY, 0) == 1).await;
     let [copy] = &world.broker.taken()[..] else { panic!("one message") };
     assert_eq!((&*copy.topic, said(copy, headers::ID)), ("orders.order.placed", "o-1-0".to_owned()));
@@ -109,14 +109,14 @@ async fn a_repaired_copy_goes_out_to_its_rule() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_copy_that_does_not_say_where_it_comes_from_is_a_letter_again() {
+async fn a_copy_that_does_not_say_where_it_comes_from_is_a_dead_letter_again() {
     let world = World::new(1);
     let copy = |n| Message { topic: RETRY.into(), ..order("o-1", n) };
     world.publish([copy(0), copy(1).with_header(headers::SOURCE_TOPIC, "orders.unknown")]).await;
     let running = Running::start(world.bridge());
-    until("both are letters", || world.dead_letters().len() == 2).await;
+    until("both are dead letters", || world.dead_letters().len() == 2).await;
     let errors: Vec<String> =
-        world.dead_letters().iter().map(|letter| said(letter, headers::DEAD_ERROR)).collect();
+        world.dead_letters().iter().map(|dead_letter| said(dead_letter, headers::DEAD_ERROR)).collect();
     assert!(errors[0].contains("does not say where it comes from"), "{errors:?}");
     assert_eq!(errors[1], "no rule forwards topic orders.unknown");
     running.stop().await.unwrap();

@@ -60,7 +60,7 @@ async fn bad_messages_do_not_open_the_breaker() {
     world.publish_keys(50, 1).await;
     let breaker = CircuitBreaker::new(2, Duration::from_secs(30));
     let running = Running::start(world.bridge().gate(breaker.clone()));
-    until("all are letters", || world.committed() == 50).await;
+    until("all are dead letters", || world.committed() == 50).await;
     assert_eq!((breaker.state(), world.dead_letters().len()), (BreakerState::Closed, 50));
     running.stop().await.unwrap();
 }

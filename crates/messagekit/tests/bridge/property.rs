@@ -123,23 +123,29 @@ async fn play(plan: Plan) {
     check_offsets(&world);
     check_copies(&world.broker.taken());
     let ids = world.broker.taken_ids();
-    let letters: BTreeSet<String> =
-        world.dead_letters().iter().map(|letter| letter.headers.text(headers::ID).unwrap().into()).collect();
+    let dead_letters: BTreeSet<String> = world
+        .dead_letters()
+        .iter()
+        .map(|dead_letter| dead_letter.headers.text(headers::ID).unwrap().into())
+        .collect();
     for key in 0..plan.keys {
         let key = format!("k{key}");
         let wanted: Vec<usize> = (0..plan.of).filter(|n| !unwanted(&format!("{key}-{n}"))).collect();
         assert_eq!(firsts_of(&ids, &key), wanted, "{key}");
         for n in (0..plan.of).filter(|n| unwanted(&format!("{key}-{n}"))) {
-            assert!(letters.contains(&format!("{key}-{n}")), "{key}-{n} is no letter");
+            assert!(dead_letters.contains(&format!("{key}-{n}")), "{key}-{n} is no dead letter");
         }
     }
 }
 
-/// Everything before a committed offset is at the broker or a letter.
+/// Everything before a committed offset is at the broker or a dead letter.
 fn check_offsets(world: &World) {
     let mut there: BTreeSet<String> = world.broker.taken_ids().into_iter().collect();
     there.extend(
-        world.dead_letters().iter().map(|letter| letter.headers.text(headers::ID).unwrap().to_owned()),
+        world
+            .dead_letters()
+            .iter()
+            .map(|dead_letter| dead_letter.headers.text(headers::ID).unwrap().to_owned()),
     );
     for record in world.log.records(TOPIC) {
         if record.place.offset < world.log.committed(BRIDGE, TOPIC, record.place.partition) {

@@ -23,7 +23,7 @@ impl Billing {
     ) -> Result<(), HandlerError> {
         let OrderPlaced { order_id, customer, pence } = &order.data;
         if *pence < 0 {
-            // No repetition makes a bill of it: a dead letter, for a person to decide about.
+            // No repetition makes a bill of it: a failed message, for a person to decide about.
             return Err(HandlerError::permanent(
                 "an order of less than nothing is a correction: write a credit note",
             ));

@@ -1,7 +1,7 @@
 //! The shipping service: a consumer that writes a shipment for each bill, once.
 //!
-//! Bills come from RabbitMQ, where the bridge has put them. The shipment and the mark "processed" are one transaction. The tables of messagekit are made by `messagekit migrate`, its
-//! own by the service itself.
+//! Bills come from RabbitMQ, where the bridge has put them. The shipment and the mark "processed" are one transaction. The tables
+//! of messagekit are made by `messagekit migrate`, its own by the service itself.
 
 mod bill;
 mod log;
@@ -16,7 +16,7 @@ use messagekit_postgres::PostgresStore;
 
 pub use settings::{SETTINGS, Settings};
 
-pub use queue::{DEAD_LETTERS, EXCHANGE, QUEUE};
+pub use queue::{EXCHANGE, FAILED_MESSAGES, QUEUE};
 
 /// Ships what was billed until SIGTERM or Ctrl-C, finishes what is in work, and ends.
 ///

@@ -8,7 +8,7 @@ pub const EXCHANGE: &str = "events";
 /// The bills that wait to be shipped.
 pub const QUEUE: &str = "shipping.bills";
 /// What RabbitMQ took out of that queue because it was delivered too often.
-pub const DEAD_LETTERS: &str = "shipping.bills.dead";
+pub const FAILED_MESSAGES: &str = "shipping.bills.dead";
 
 /// Declares what is missing; what is there must be as it would be declared.
 pub(crate) async fn declare(rabbitmq: &RabbitMq) -> Result<(), Error> {
@@ -17,8 +17,8 @@ pub(crate) async fn declare(rabbitmq: &RabbitMq) -> Result<(), Error> {
         .exchange(EXCHANGE)
         .exchange("dead")
         .queue(Queue::quorum(QUEUE).dead_letter("dead", QUEUE))
-        .queue(Queue::dead_letters(DEAD_LETTERS))
+        .queue(Queue::dead_letters(FAILED_MESSAGES))
         .bind(QUEUE, EXCHANGE, "billing.bill.#")
-        .bind(DEAD_LETTERS, "dead", QUEUE);
+        .bind(FAILED_MESSAGES, "dead", QUEUE);
     Ok(topology.declare().await?)
 }

@@ -1,45 +1,70 @@
-//! Letters that are set aside, and run again.
+//! Failed messages that are set aside, and run again.
 
 use super::*;
 
 #[test]
 fn a_message_that_is_settled_is_not_set_aside() {
     let conn = database();
-    let consumer = due_letter(&conn, "a");
-    let again =
-        letters::set_aside(&conn, consumer, &Way::default(), &received("a"), &retry_after(LEASE), NOW)
-            .unwrap();
+    let consumer = due_failed_message(&conn, "a");
+    let again = failed_messages::set_aside(
+        &conn,
+        consumer,
+        &Way::default(),
+        &received("a"),
+        &retry_after(LEASE),
+        NOW,
+    )
+    .unwrap();
     assert_eq!(again, SetAsideOutcome::AlreadySettled);
     processed::claim(&conn, consumer, &[request("b", 0)], NOW).unwrap();
-    let done = letters::set_aside(&conn, consumer, &Way::default(), &received("b"), &retry_after(LEASE), NOW)
-        .unwrap();
+    let done = failed_messages::set_aside(
+        &conn,
+        consumer,
+        &Way::default(),
+        &received("b"),
+        &retry_after(LEASE),
+        NOW,
+    )
+    .unwrap();
     assert_eq!(done, SetAsideOutcome::AlreadySettled);
-    assert_eq!(desk::list(&conn, &LetterFilter::default(), 10).unwrap().len(), 1);
+    assert_eq!(desk::list(&conn, &FailedMessageFilter::default(), 10).unwrap().len(), 1);
 }
 
 #[test]
-fn an_open_letter_without_marker_is_corrupt_and_a_resolved_one_opens_again() {
+fn an_open_failed_message_without_marker_is_corrupt_and_a_resolved_one_opens_again() {
     let conn = database();
-    let consumer = due_letter(&conn, "a");
+    let consumer = due_failed_message(&conn, "a");
     conn.execute("DELETE FROM messagekit_processed_messages", []).unwrap();
-    let over_open =
-        letters::set_aside(&conn, consumer, &Way::default(), &received("a"), &retry_after(LEASE), NOW)
-            .unwrap_err();
+    let over_open = failed_messages::set_aside(
+        &conn,
+        consumer,
+        &Way::default(),
+        &received("a"),
+        &retry_after(LEASE),
+        NOW,
+    )
+    .unwrap_err();
     assert_eq!(over_open.kind(), ErrorKind::Corrupt);
     let leased = retries::lease(&conn, consumer, 1, LEASE, NOW).unwrap().remove(0);
     assert!(retries::resolve(&conn, consumer, &leased, &[], NOW).unwrap());
     conn.execute("DELETE FROM messagekit_processed_messages", []).unwrap();
-    let again =
-        letters::set_aside(&conn, consumer, &Way::default(), &received("a"), &retry_after(LEASE), NOW)
-            .unwrap();
+    let again = failed_messages::set_aside(
+        &conn,
+        consumer,
+        &Way::default(),
+        &received("a"),
+        &retry_after(LEASE),
+        NOW,
+    )
+    .unwrap();
     assert_eq!(again, SetAsideOutcome::SetAside);
-    assert_eq!(desk::show(&conn, leased.letter).unwrap().state, LetterState::Retrying);
+    assert_eq!(desk::show(&conn, leased.failed_message).unwrap().state, FailedMessageState::Retrying);
 }
 
 #[test]
-fn a_leased_letter_is_due_again_when_its_lease_ends_and_counts_a_kill() {
+fn a_leased_failed_message_is_due_again_when_its_lease_ends_and_counts_a_kill() {
     let conn = database();
-    let consumer = due_letter(&conn, "a");
+    let consumer = due_failed_message(&conn, "a");
     assert!(retries::any_due(&conn, "billing", NOW).unwrap());
     let first = retries::lease(&conn, consumer, 5, LEASE, NOW).unwrap().remove(0);
     assert_eq!((first.attempt, first.kills), (2, 0));
@@ -59,12 +84,12 @@ fn a_leased_letter_is_due_again_when_its_lease_ends_and_counts_a_kill() {
 }
 
 #[test]
-fn leases_go_to_the_letter_that_is_due_longest() {
+fn leases_go_to_the_failed_message_that_is_due_longest() {
     let conn = database();
     let consumer = names::consumer(&conn, "billing").unwrap();
     for (text, seconds) in [("late", 3), ("early", 1), ("middle", 2), ("not yet", 60)] {
         let failure = retry_after(Duration::from_secs(seconds));
-        letters::set_aside(&conn, consumer, &Way::default(), &received(text), &failure, NOW).unwrap();
+        failed_messages::set_aside(&conn, consumer, &Way::default(), &received(text), &failure, NOW).unwrap();
     }
     let leased = retries::lease(&conn, consumer, 2, LEASE, NOW + 5 * SECOND).unwrap();
     let order: Vec<_> = leased.iter().map(|leased| leased.received.id.as_str()).collect();
@@ -75,27 +100,30 @@ fn leases_go_to_the_letter_that_is_due_longest() {
 #[test]
 fn a_failed_run_waits_or_dies_as_the_failure_says() {
     let conn = database();
-    let consumer = due_letter(&conn, "a");
+    let consumer = due_failed_message(&conn, "a");
     let lease = |now| retries::lease(&conn, consumer, 1, LEASE, now).unwrap().remove(0);
     let leased = lease(NOW);
     assert!(retries::fail(&conn, consumer, &leased, &retry_after(Duration::from_secs(2)), NOW).unwrap());
-    let letter = desk::show(&conn, leased.letter).unwrap();
-    assert_eq!(letter.state, LetterState::Retrying);
-    assert_eq!(letter.due.unwrap().as_microsecond(), NOW + 2 * SECOND);
+    let failed_message = desk::show(&conn, leased.failed_message).unwrap();
+    assert_eq!(failed_message.state, FailedMessageState::Retrying);
+    assert_eq!(failed_message.due.unwrap().as_microsecond(), NOW + 2 * SECOND);
     let leased = lease(NOW + 2 * SECOND);
     assert_eq!(leased.kills, 0, "a run that came back is no kill");
     let dead = Failure::permanent(FailureKind::Panicked, "boom");
     assert!(retries::fail(&conn, consumer, &leased, &dead, NOW + 3 * SECOND).unwrap());
-    let letter = desk::show(&conn, leased.letter).unwrap();
-    assert_eq!((letter.state, letter.due, letter.kind.as_str()), (LetterState::Dead, None, "panicked"));
-    assert_eq!(letter.changed_at.as_microsecond(), NOW + 3 * SECOND);
-    assert_eq!(letter.fingerprint, dead.fingerprint());
+    let failed_message = desk::show(&conn, leased.failed_message).unwrap();
+    assert_eq!(
+        (failed_message.state, failed_message.due, failed_message.kind.as_str()),
+        (FailedMessageState::Dead, None, "panicked")
+    );
+    assert_eq!(failed_message.changed_at.as_microsecond(), NOW + 3 * SECOND);
+    assert_eq!(failed_message.fingerprint, dead.fingerprint());
 }
 
 #[test]
 fn a_lease_handed_back_costs_no_attempt() {
     let conn = database();
-    let consumer = due_letter(&conn, "a");
+    let consumer = due_failed_message(&conn, "a");
     let leased = retries::lease(&conn, consumer, 1, LEASE, NOW).unwrap().remove(0);
     assert!(retries::hand_back(&conn, consumer, &leased, Duration::from_secs(1), NOW).unwrap());
     assert!(!retries::any_due(&conn, "billing", NOW).unwrap());

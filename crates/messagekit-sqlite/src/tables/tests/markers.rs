@@ -15,7 +15,7 @@ fn the_second_copy_of_an_id_is_not_fresh() {
 fn a_claim_taken_back_is_fresh_again_and_a_held_one_stays() {
     let conn = database();
     processed::claim(&conn, 1, &[request("a", 0)], NOW).unwrap();
-    due_letter(&conn, "b");
+    due_failed_message(&conn, "b");
     for id in ["a", "b"] {
         processed::unclaim(&conn, 1, &request(id, 0), None).unwrap();
     }

@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use messagekit::{
-    Act, Acted, Actor, Claim, ClaimRequest, ErrorKind, Failure, FailureKind, Headers, LetterFilter,
-    LetterState, Message, MessageId, Next, NextOffset, Place, Received, SetAsideOutcome, headers,
+    Act, Acted, Actor, Claim, ClaimRequest, ErrorKind, FailedMessageFilter, FailedMessageState, Failure,
+    FailureKind, Headers, Message, MessageId, Next, NextOffset, Place, Received, SetAsideOutcome, headers,
 };
 use proptest::prelude::*;
 use rusqlite::Connection;
 
-use super::letters::{self, Way};
+use super::failed_messages::{self, Way};
 use super::{acts, append, cursors, desk, names, offsets, processed, read, retries, topics};
 
 const PARTITIONS: u32 = 4;
@@ -56,10 +56,10 @@ fn read_all(conn: &Connection, topic: &str) -> Vec<(i32, read::Stored)> {
     partitions.iter().flat_map(|p| read(p).into_iter().map(|stored| (p.partition, stored))).collect()
 }
 
-/// A letter that is due, and its consumer.
-fn due_letter(conn: &Connection, text: &str) -> i64 {
+/// A failed message that is due, and its consumer.
+fn due_failed_message(conn: &Connection, text: &str) -> i64 {
     let consumer = names::consumer(conn, "billing").unwrap();
-    let outcome = letters::set_aside(
+    let outcome = failed_messages::set_aside(
         conn,
         consumer,
         &Way::default(),

@@ -1,4 +1,4 @@
-//! Letters that hold their keys.
+//! Failed messages that hold their keys.
 
 use messagekit::ParkingRoom;
 use rusqlite::StatementStatus;
@@ -38,7 +38,7 @@ fn behind(conn: &Connection, received: &Received) {
 
 fn states(conn: &Connection) -> Vec<String> {
     let mut select = conn
-        .prepare("SELECT message_id || ' ' || state FROM messagekit_dead_letters ORDER BY offset")
+        .prepare("SELECT message_id || ' ' || state FROM messagekit_failed_messages ORDER BY offset")
         .unwrap();
     select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
 }
@@ -65,8 +65,11 @@ fn messages_behind_a_parked_one_run_after_it_in_their_order() {
         assert_eq!(claim(&conn, later), Claim::Held, "a late copy");
     }
     assert_eq!(states(&conn), ["m1 retrying", "m2 waiting", "m3 waiting"]);
-    let letter = desk::show(&conn, 2).unwrap();
-    assert_eq!((letter.kind.as_str(), letter.attempts, letter.due), ("behind", 0, None));
+    let failed_message = desk::show(&conn, 2).unwrap();
+    assert_eq!(
+        (failed_message.kind.as_str(), failed_message.attempts, failed_message.due),
+        ("behind", 0, None)
+    );
 
     assert_eq!(run_next(&conn).as_deref(), Some("m1"));
     assert_eq!(states(&conn), ["m1 resolved", "m2 retrying", "m3 waiting"]);
@@ -101,9 +104,12 @@ fn a_dead_head_holds_its_key_until_a_person_acts() {
     assert_eq!(states(&conn), ["m1 dead", "m2 waiting"]);
     assert_eq!(run_next(&conn), None);
     let retried = acts::act(&conn, Act::Retry, &[1, 2], &ada(), NOW).unwrap();
-    assert_eq!(retried, [Acted::Done, Acted::WrongState(LetterState::Waiting)]);
+    assert_eq!(retried, [Acted::Done, Acted::WrongState(FailedMessageState::Waiting)]);
     let leased = retries::lease(&conn, 1, 5, LEASE, NOW).unwrap();
-    assert_eq!(leased.iter().map(|leased| (leased.letter, leased.parked)).collect::<Vec<_>>(), [(1, true)]);
+    assert_eq!(
+        leased.iter().map(|leased| (leased.failed_message, leased.parked)).collect::<Vec<_>>(),
+        [(1, true)]
+    );
     let discarded = acts::act(&conn, Act::Discard, &[1], &ada(), NOW).unwrap();
     assert_eq!(discarded, [Acted::Done]);
     assert!(!retries::resolve(&conn, 1, &leased[0], &[], NOW).unwrap(), "the run under way is fenced out");
@@ -244,13 +250,13 @@ fn keys_are_told_apart_by_every_byte_and_may_be_empty_or_long() {
     }
 }
 
-/// 20,000 open letters of 2,000 keys that are held by dead heads, and as many closed ones.
+/// 20,000 open failed messages of 2,000 keys that are held by dead heads, and as many closed ones.
 fn crowded() -> Connection {
     let conn = database();
     names::consumer(&conn, "billing").unwrap();
     conn.execute_batch(
         "WITH RECURSIVE n (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM n WHERE n < 39999)
-         INSERT INTO messagekit_dead_letters
+         INSERT INTO messagekit_failed_messages
            (consumer_id, message_id, topic, partition, offset, parked, state, attempts, kind, error, fingerprint,
             set_aside_at, changed_at, key, headers, payload)
          SELECT 1, 'm' || n, 't', 0, n, 1,
@@ -285,9 +291,9 @@ fn looks_at_keys_read_a_few_rows_of_their_index_however_many_are_held() {
                 .map(Result::unwrap)
                 .collect();
             let plan = plan.join("; ");
-            // Only the run of a key reads its letters.
+            // Only the run of a key reads its failed messages.
             let looks = if sql == held_keys::behind_sql() { "USING INDEX" } else { "COVERING INDEX" };
-            let wanted = format!("{looks} messagekit_dead_letters_key (consumer_id=?");
+            let wanted = format!("{looks} messagekit_failed_messages_key (consumer_id=?");
             assert!(plan.contains(&wanted), "{plan}\n{sql}");
             assert!(!plan.contains("SCAN messagekit"), "{plan}\n{sql}");
             assert!(!plan.contains("TEMP B-TREE"), "{plan}\n{sql}");

@@ -42,7 +42,7 @@ proptest! {
     }
 
     #[test]
-    fn any_message_comes_back_as_it_was_from_its_letter(
+    fn any_message_comes_back_as_it_was_from_its_failed_message(
         message in any_message(), place in prop::option::of((".{1,8}", any::<i32>(), any::<i64>()))
     ) {
         let conn = database();
@@ -50,9 +50,9 @@ proptest! {
         let received = Received { id: id("m-1"), message, place };
         let failure = retry_after(Duration::ZERO);
         let consumer = names::consumer(&conn, "billing").unwrap();
-        letters::set_aside(&conn, consumer, &Way::default(), &received, &failure, NOW).unwrap();
+        failed_messages::set_aside(&conn, consumer, &Way::default(), &received, &failure, NOW).unwrap();
         let leased = retries::lease(&conn, consumer, 1, Duration::from_secs(1), NOW).unwrap();
         prop_assert_eq!(&leased[0].received, &received);
-        prop_assert_eq!(&desk::show(&conn, leased[0].letter).unwrap().received, &received);
+        prop_assert_eq!(&desk::show(&conn, leased[0].failed_message).unwrap().received, &received);
     }
 }

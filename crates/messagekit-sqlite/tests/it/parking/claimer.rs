@@ -1,4 +1,4 @@
-//! Whoever runs letters again.
+//! Whoever runs failed messages again.
 
 use std::time::Duration;
 
@@ -44,7 +44,8 @@ impl Claimer {
         self.run(world, leased).await.map(|()| true)
     }
 
-    /// Runs a letter, alone or with what waits behind it. Where one of those fails, what stands before it is applied without it.
+    /// Runs a failed message, alone or with what waits behind it. Where one of those fails, what stands before it is applied
+    /// without it.
     async fn run(&mut self, world: &mut World, leased: Leased) -> Result<(), Error> {
         let store = world.processes[self.process].clone();
         let leads = leased.parked && leased.attempt == 1 && leased.alone == 0;
@@ -89,7 +90,7 @@ async fn attempt(
     }
     let mut followers = match most {
         0 | 1 => Vec::new(),
-        _ => store.followers(&mut tx, CONSUMER, leased.letter, most - 1, u64::MAX).await?,
+        _ => store.followers(&mut tx, CONSUMER, leased.failed_message, most - 1, u64::MAX).await?,
     };
     if world.is(Wrong::RunsOutOfOrder) {
         followers.reverse();

@@ -47,39 +47,39 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant { name: "a run takes what waits from its end", wrong: Wrong::RunsOutOfOrder },
     Mutant { name: "a run resolves its head only", wrong: Wrong::ResolvesTheHeadOfARun },
     file(
-        "the marker of a letter says done",
+        "the marker of a failed message says done",
         "AFTER INSERT ON messagekit_processed_messages WHEN NEW.outcome = 1 BEGIN
            UPDATE messagekit_processed_messages SET outcome = 0
            WHERE consumer_id = NEW.consumer_id AND message_id = NEW.message_id; END",
     ),
     file(
-        "a letter of a culprit forgets its key",
-        "AFTER INSERT ON messagekit_dead_letters WHEN NEW.parked = 1 AND NEW.state <> 'waiting' BEGIN
-           UPDATE messagekit_dead_letters SET parked = 0 WHERE id = NEW.id; END",
+        "a failed message of a culprit forgets its key",
+        "AFTER INSERT ON messagekit_failed_messages WHEN NEW.parked = 1 AND NEW.state <> 'waiting' BEGIN
+           UPDATE messagekit_failed_messages SET parked = 0 WHERE id = NEW.id; END",
     ),
     file(
         "a new head waits",
-        "AFTER INSERT ON messagekit_dead_letters WHEN NEW.parked = 1 BEGIN
-           UPDATE messagekit_dead_letters SET state = 'waiting', due = NULL WHERE id = NEW.id; END",
+        "AFTER INSERT ON messagekit_failed_messages WHEN NEW.parked = 1 BEGIN
+           UPDATE messagekit_failed_messages SET state = 'waiting', due = NULL WHERE id = NEW.id; END",
     ),
     file(
         "a dead head leaves its key",
-        "AFTER UPDATE OF state ON messagekit_dead_letters WHEN OLD.state <> 'discarded' AND NEW.state = 'dead' BEGIN
-           UPDATE messagekit_dead_letters SET parked = 0 WHERE id = NEW.id; END",
+        "AFTER UPDATE OF state ON messagekit_failed_messages WHEN OLD.state <> 'discarded' AND NEW.state = 'dead' BEGIN
+           UPDATE messagekit_failed_messages SET parked = 0 WHERE id = NEW.id; END",
     ),
     file(
         "a resolve lets nobody run",
-        "BEFORE UPDATE OF state ON messagekit_dead_letters
+        "BEFORE UPDATE OF state ON messagekit_failed_messages
          WHEN OLD.state = 'waiting' AND NEW.state = 'retrying' AND EXISTS (
-           SELECT 1 FROM messagekit_dead_letters d
+           SELECT 1 FROM messagekit_failed_messages d
            WHERE d.key = NEW.key AND d.state = 'resolved' AND d.changed_at = NEW.changed_at)
          BEGIN SELECT RAISE(IGNORE); END",
     ),
     file(
         "a discard lets nobody run",
-        "BEFORE UPDATE OF state ON messagekit_dead_letters
+        "BEFORE UPDATE OF state ON messagekit_failed_messages
          WHEN OLD.state = 'waiting' AND NEW.state = 'retrying' AND EXISTS (
-           SELECT 1 FROM messagekit_dead_letters d
+           SELECT 1 FROM messagekit_failed_messages d
            WHERE d.key = NEW.key AND d.state = 'discarded' AND d.changed_at = NEW.changed_at)
          BEGIN SELECT RAISE(IGNORE); END",
     ),
@@ -107,12 +107,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     file(
         "an undo does not hold the key again",
-        "AFTER UPDATE OF state ON messagekit_dead_letters WHEN OLD.state = 'discarded' BEGIN
-           UPDATE messagekit_dead_letters SET parked = 0 WHERE id = NEW.id AND state <> 'waiting'; END",
+        "AFTER UPDATE OF state ON messagekit_failed_messages WHEN OLD.state = 'discarded' BEGIN
+           UPDATE messagekit_failed_messages SET parked = 0 WHERE id = NEW.id AND state <> 'waiting'; END",
     ),
     file(
         "what is brought back waits, and nothing is before it",
-        "AFTER UPDATE OF state ON messagekit_dead_letters WHEN OLD.state = 'dead' AND NEW.state = 'retrying' BEGIN
-           UPDATE messagekit_dead_letters SET state = 'waiting', due = NULL WHERE id = NEW.id; END",
+        "AFTER UPDATE OF state ON messagekit_failed_messages WHEN OLD.state = 'dead' AND NEW.state = 'retrying' BEGIN
+           UPDATE messagekit_failed_messages SET state = 'waiting', due = NULL WHERE id = NEW.id; END",
     ),
 ];

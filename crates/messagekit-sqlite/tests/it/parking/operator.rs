@@ -1,20 +1,20 @@
 //! People, who click at random and repeat each other.
 
-use messagekit::{Act, Acted, Actor, DeadLetters, Error};
+use messagekit::{Act, Acted, Actor, Error, FailedMessages};
 
 use super::mutants::Wrong;
 use super::world::World;
 
-/// Acts on some letters in one transaction.
+/// Acts on some failed messages in one transaction.
 pub(super) async fn step(world: &mut World) -> Result<(), Error> {
     let act = *world.random.choice(&[Act::Retry, Act::Retry, Act::Discard, Act::Undo]).unwrap_or(&Act::Retry);
     let known: i64 = world
         .raw
-        .query_row("SELECT coalesce(max(id), 0) FROM messagekit_dead_letters", [], |row| row.get(0))
+        .query_row("SELECT coalesce(max(id), 0) FROM messagekit_failed_messages", [], |row| row.get(0))
         .unwrap();
     let ids: Vec<i64> = (0..world.random.u8(1..4)).map(|_| world.random.i64(0..=known)).collect();
     if act == Act::Retry && world.is(Wrong::RetriesInAnyState) {
-        let any = "UPDATE messagekit_dead_letters SET state = 'replaying', due = 0, running_since = NULL, token = token + 1
+        let any = "UPDATE messagekit_failed_messages SET state = 'replaying', due = 0, running_since = NULL, token = token + 1
                    WHERE id = ?1";
         world.raw.execute(any, [ids[0]]).unwrap();
         return Ok(());
@@ -26,7 +26,7 @@ pub(super) async fn step(world: &mut World) -> Result<(), Error> {
         if *acted == Acted::Done {
             world.seen.acts += 1;
             if act == Act::Undo {
-                let message = "SELECT message_id FROM messagekit_dead_letters WHERE id = ?1";
+                let message = "SELECT message_id FROM messagekit_failed_messages WHERE id = ?1";
                 let message = world.raw.query_row(message, [id], |row| row.get(0)).unwrap();
                 world.undone.insert(message);
             }
@@ -39,7 +39,7 @@ pub(super) async fn step(world: &mut World) -> Result<(), Error> {
 pub(super) async fn retry_all(world: &mut World) -> Result<bool, Error> {
     let dead: Vec<i64> = {
         let mut select =
-            world.raw.prepare("SELECT id FROM messagekit_dead_letters WHERE state = 'dead'").unwrap();
+            world.raw.prepare("SELECT id FROM messagekit_failed_messages WHERE state = 'dead'").unwrap();
         select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     };
     world.processes[0].act(Act::Retry, &dead, &Actor::new("ada", "test")).await?;

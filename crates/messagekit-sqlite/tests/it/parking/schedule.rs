@@ -178,7 +178,7 @@ impl Cast {
 
 /// Works until nothing moves any more.
 async fn come_to_rest(world: &mut World) -> Result<(), String> {
-    // Each round finishes at least one letter or moves one owner, and there are few of both.
+    // Each round finishes at least one failed message or moves one owner, and there are few of both.
     for _ in 0..2_000 {
         let moved = round(world).await.map_err(|error| messagekit::chain(&error))?;
         if !moved {

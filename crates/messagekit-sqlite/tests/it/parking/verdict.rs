@@ -7,25 +7,25 @@ use super::world::World;
 /// Rows that must not exist, each query with what its rows mean.
 const NEVER: &[(&str, &str)] = &[
     (
-        "a marker is held without an open letter",
+        "a marker is held without an open failed message",
         "SELECT m.message_id FROM messagekit_processed_messages m WHERE m.outcome = 1 AND NOT EXISTS (
-           SELECT 1 FROM messagekit_dead_letters d
+           SELECT 1 FROM messagekit_failed_messages d
            WHERE d.message_id = m.message_id AND d.state NOT IN ('resolved', 'discarded'))",
     ),
     (
-        "a letter is open without a held marker",
-        "SELECT d.message_id FROM messagekit_dead_letters d WHERE d.state NOT IN ('resolved', 'discarded') AND NOT EXISTS (
+        "a failed message is open without a held marker",
+        "SELECT d.message_id FROM messagekit_failed_messages d WHERE d.state NOT IN ('resolved', 'discarded') AND NOT EXISTS (
            SELECT 1 FROM messagekit_processed_messages m WHERE m.message_id = d.message_id AND m.outcome = 1)",
     ),
     (
-        "a letter is discarded and its marker is not",
-        "SELECT d.message_id FROM messagekit_dead_letters d WHERE d.state = 'discarded' AND NOT EXISTS (
+        "a failed message is discarded and its marker is not",
+        "SELECT d.message_id FROM messagekit_failed_messages d WHERE d.state = 'discarded' AND NOT EXISTS (
            SELECT 1 FROM messagekit_processed_messages m WHERE m.message_id = d.message_id AND m.outcome = 2)",
     ),
     (
-        "a marker is discarded and its letter is not",
+        "a marker is discarded and its failed message is not",
         "SELECT m.message_id FROM messagekit_processed_messages m WHERE m.outcome = 2 AND NOT EXISTS (
-           SELECT 1 FROM messagekit_dead_letters d WHERE d.message_id = m.message_id AND d.state = 'discarded')",
+           SELECT 1 FROM messagekit_failed_messages d WHERE d.message_id = m.message_id AND d.state = 'discarded')",
     ),
     (
         "a message is done without one effect of its generation",
@@ -44,14 +44,14 @@ const NEVER: &[(&str, &str)] = &[
     ),
     ("two effects", "SELECT message FROM effects GROUP BY message, generation HAVING count(*) > 1"),
     (
-        "an open letter does not hold its key",
-        "SELECT message_id FROM messagekit_dead_letters
+        "an open failed message does not hold its key",
+        "SELECT message_id FROM messagekit_failed_messages
          WHERE key IS NOT NULL AND parked = 0 AND state NOT IN ('resolved', 'discarded')",
     ),
     (
         "a head waits",
-        "SELECT d.message_id FROM messagekit_dead_letters d WHERE d.state = 'waiting' AND NOT EXISTS (
-           SELECT 1 FROM messagekit_dead_letters o WHERE o.topic = d.topic AND o.key = d.key AND o.parked = 1
+        "SELECT d.message_id FROM messagekit_failed_messages d WHERE d.state = 'waiting' AND NOT EXISTS (
+           SELECT 1 FROM messagekit_failed_messages o WHERE o.topic = d.topic AND o.key = d.key AND o.parked = 1
              AND o.state NOT IN ('resolved', 'discarded') AND (o.partition, o.offset) < (d.partition, d.offset))",
     ),
 ];
@@ -68,9 +68,9 @@ pub(super) fn broken(world: &World) -> Option<String> {
 
 /// Says what is left over when everything could be applied.
 pub(super) fn unfinished(world: &World) -> Option<String> {
-    let open = "SELECT message_id || ' ' || state FROM messagekit_dead_letters WHERE state NOT IN ('resolved', 'discarded')";
-    if let Some(letter) = first(world, open) {
-        return Some(format!("a letter is stuck: {letter}"));
+    let open = "SELECT message_id || ' ' || state FROM messagekit_failed_messages WHERE state NOT IN ('resolved', 'discarded')";
+    if let Some(failed_message) = first(world, open) {
+        return Some(format!("a failed message is stuck: {failed_message}"));
     }
     let short =
         (0..world.log.len()).find(|partition| world.committed(*partition) != world.log[*partition].len());
@@ -79,11 +79,11 @@ pub(super) fn unfinished(world: &World) -> Option<String> {
         .or_else(|| passed_over(world))
 }
 
-/// Every message of a range was processed again, or belongs to a letter.
+/// Every message of a range was processed again, or belongs to a failed message.
 fn passed_over(world: &World) -> Option<String> {
     let behind =
         "SELECT count(*) FROM messagekit_processed_messages m WHERE m.message_id = ?1 AND m.generation < ?2
-        AND NOT EXISTS (SELECT 1 FROM messagekit_dead_letters d WHERE d.message_id = m.message_id)";
+        AND NOT EXISTS (SELECT 1 FROM messagekit_failed_messages d WHERE d.message_id = m.message_id)";
     let is_behind = |id: &str, generation: i32| {
         world.raw.query_row(behind, (id, generation), |row| row.get::<_, i64>(0)).unwrap() > 0
     };

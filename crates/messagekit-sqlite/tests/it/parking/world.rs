@@ -169,7 +169,7 @@ impl World {
 
     /// What is leased is due again, and what waits for its time as well.
     pub(super) fn let_time_pass(&self) {
-        self.raw.execute("UPDATE messagekit_dead_letters SET due = 0 WHERE due IS NOT NULL", []).unwrap();
+        self.raw.execute("UPDATE messagekit_failed_messages SET due = 0 WHERE due IS NOT NULL", []).unwrap();
     }
 
     /// Returns how far the consumer has ever come in a partition.
@@ -179,7 +179,7 @@ impl World {
         next as usize
     }
 
-    /// Returns the record of a letter.
+    /// Returns the record of a failed message.
     pub(super) fn record(&self, place: &Place) -> Arc<Record> {
         self.log[place.partition as usize][place.offset as usize].clone()
     }

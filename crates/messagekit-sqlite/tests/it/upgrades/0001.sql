@@ -196,7 +196,7 @@ CREATE TABLE messagekit_suspect_notes (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO messagekit_suspect_notes VALUES(1,'m-poison','billing-a',1793523600000000);
 INSERT INTO messagekit_suspect_notes VALUES(1,'m-poison','billing-b',1793523660000000);
-CREATE TABLE messagekit_dead_letters (
+CREATE TABLE messagekit_failed_messages (
   id            INTEGER PRIMARY KEY AUTOINCREMENT,
   consumer_id   INTEGER NOT NULL,
   message_id    TEXT NOT NULL,
@@ -232,11 +232,11 @@ CREATE TABLE messagekit_dead_letters (
   CHECK (parked = 0 OR (key IS NOT NULL AND partition IS NOT NULL AND offset IS NOT NULL)),
   CHECK (parked = 1 OR state <> 'waiting')
 ) STRICT;
-INSERT INTO messagekit_dead_letters VALUES(1,1,'m-dead','orders.order',NULL,0,5,'orders.order.placed','store',NULL,0,'dead',4,1,1,0,NULL,NULL,7,0,'failed','no stock','f-1',1793523600000000,1793524200000000,X'6f2d31','[["id","m-dead"]]',X'fe00');
-INSERT INTO messagekit_dead_letters VALUES(2,1,'m-parked','orders.order',NULL,0,6,NULL,'store',NULL,1,'retrying',1,0,1,0,1793524800000000,1793524740000000,2,0,'failed','no stock','f-1',1793523600000000,1793524200000000,X'6f2d32','[]',X'7b7d');
-INSERT INTO messagekit_dead_letters VALUES(3,1,'m-waiting','orders.order',NULL,0,7,NULL,'store',NULL,1,'waiting',0,0,1,0,NULL,NULL,0,0,'behind','waits','f-2',1793523600000000,1793523600000000,X'6f2d32','[]',X'7b7d');
-INSERT INTO messagekit_dead_letters VALUES(4,1,'m-discarded','orders.order',NULL,NULL,NULL,NULL,'store',NULL,0,'discarded',1,0,1,0,NULL,NULL,0,0,'failed','no stock','f-1',1793523600000000,1793525400000000,NULL,'[]',X'7b7d');
-INSERT INTO messagekit_dead_letters VALUES(5,2,'m-queue','orders.order',NULL,NULL,NULL,NULL,'queue','printing',0,'replaying',0,0,1,0,1793524800000000,NULL,0,0,'failed','rejected','f-3',1793523600000000,1793524800000000,NULL,'[]',X'7b7d');
+INSERT INTO messagekit_failed_messages VALUES(1,1,'m-dead','orders.order',NULL,0,5,'orders.order.placed','store',NULL,0,'dead',4,1,1,0,NULL,NULL,7,0,'failed','no stock','f-1',1793523600000000,1793524200000000,X'6f2d31','[["id","m-dead"]]',X'fe00');
+INSERT INTO messagekit_failed_messages VALUES(2,1,'m-parked','orders.order',NULL,0,6,NULL,'store',NULL,1,'retrying',1,0,1,0,1793524800000000,1793524740000000,2,0,'failed','no stock','f-1',1793523600000000,1793524200000000,X'6f2d32','[]',X'7b7d');
+INSERT INTO messagekit_failed_messages VALUES(3,1,'m-waiting','orders.order',NULL,0,7,NULL,'store',NULL,1,'waiting',0,0,1,0,NULL,NULL,0,0,'behind','waits','f-2',1793523600000000,1793523600000000,X'6f2d32','[]',X'7b7d');
+INSERT INTO messagekit_failed_messages VALUES(4,1,'m-discarded','orders.order',NULL,NULL,NULL,NULL,'store',NULL,0,'discarded',1,0,1,0,NULL,NULL,0,0,'failed','no stock','f-1',1793523600000000,1793525400000000,NULL,'[]',X'7b7d');
+INSERT INTO messagekit_failed_messages VALUES(5,2,'m-queue','orders.order',NULL,NULL,NULL,NULL,'queue','printing',0,'replaying',0,0,1,0,1793524800000000,NULL,0,0,'failed','rejected','f-3',1793523600000000,1793524800000000,NULL,'[]',X'7b7d');
 CREATE TABLE messagekit_outbox_failures (
   event_id  TEXT NOT NULL,
   scope     TEXT NOT NULL,
@@ -299,7 +299,7 @@ DELETE FROM sqlite_sequence;
 INSERT INTO sqlite_sequence VALUES('messagekit_outbox_delayed',1);
 INSERT INTO sqlite_sequence VALUES('messagekit_outbox_pending',4);
 INSERT INTO sqlite_sequence VALUES('messagekit_outbox_rejected',2);
-INSERT INTO sqlite_sequence VALUES('messagekit_dead_letters',9);
+INSERT INTO sqlite_sequence VALUES('messagekit_failed_messages',9);
 INSERT INTO sqlite_sequence VALUES('messagekit_replay_jobs',1);
 INSERT INTO sqlite_sequence VALUES('messagekit_admin_audit',2);
 CREATE INDEX messagekit_topic_records_event ON messagekit_topic_records (event_id) WHERE event_id IS NOT NULL;
@@ -308,14 +308,14 @@ CREATE INDEX messagekit_outbox_pending_shard ON messagekit_outbox_pending (shard
 CREATE INDEX messagekit_outbox_rejected_key ON messagekit_outbox_rejected (topic_id, key_hash, seq)
   WHERE key_hash IS NOT NULL;
 CREATE INDEX messagekit_outbox_rejected_heads ON messagekit_outbox_rejected (id) WHERE error IS NOT NULL;
-CREATE INDEX messagekit_dead_letters_due ON messagekit_dead_letters (consumer_id, due)
+CREATE INDEX messagekit_failed_messages_due ON messagekit_failed_messages (consumer_id, due)
   WHERE state IN ('retrying', 'replaying');
-CREATE INDEX messagekit_dead_letters_returns ON messagekit_dead_letters (origin, due)
+CREATE INDEX messagekit_failed_messages_returns ON messagekit_failed_messages (origin, due)
   WHERE state IN ('retrying', 'replaying') AND origin <> 'store';
-CREATE INDEX messagekit_dead_letters_key
-  ON messagekit_dead_letters (consumer_id, topic, key, partition, offset, id, parked, state)
+CREATE INDEX messagekit_failed_messages_key
+  ON messagekit_failed_messages (consumer_id, topic, key, partition, offset, id, parked, state)
   WHERE parked = 1 AND state NOT IN ('resolved', 'discarded');
-CREATE INDEX messagekit_dead_letters_consumer ON messagekit_dead_letters (consumer_id, state, id);
-CREATE INDEX messagekit_dead_letters_fingerprint ON messagekit_dead_letters (fingerprint, id);
+CREATE INDEX messagekit_failed_messages_consumer ON messagekit_failed_messages (consumer_id, state, id);
+CREATE INDEX messagekit_failed_messages_fingerprint ON messagekit_failed_messages (fingerprint, id);
 CREATE INDEX messagekit_topic_copies_original ON messagekit_topic_copies (original_pos);
 COMMIT;

@@ -52,7 +52,7 @@ mod tests {
     use super::super::Autopsy;
     use super::*;
 
-    fn sink_letter() -> Message {
+    fn sink_failed_message() -> Message {
         [
             (TOPIC, "orders.order"),
             (PARTITION, "2"),
@@ -72,8 +72,8 @@ mod tests {
     }
 
     #[test]
-    fn the_letter_says_which_connector_failed_and_that_there_is_no_way_back() {
-        let found = Autopsy::of_topic(sink_letter(), None).found;
+    fn the_failed_message_says_which_connector_failed_and_that_there_is_no_way_back() {
+        let found = Autopsy::of_topic(sink_failed_message(), None).found;
         assert_eq!((found.failure.kind, &found.return_to), (FailureKind::Connector, &None));
         assert_eq!(found.scope, "topic:connect.dead/warehouse");
         assert_eq!(
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn values_that_are_no_text_are_read_as_far_as_they_go() {
-        let message = sink_letter()
+        let message = sink_failed_message()
             .with_header(CONNECTOR, &b"ware\xff"[..])
             .with_header(EXCEPTION_TEXT, vec![0xfe; 100_000])
             .with_header(PARTITION, "many");

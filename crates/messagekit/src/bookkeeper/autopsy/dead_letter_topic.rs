@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_program_wrote_is_what_the_letter_says() {
+    fn what_the_program_wrote_is_what_the_failed_message_says() {
         let message = dead(&[
             ("id", "m-1"),
             (headers::DEAD_KIND, "unroutable"),

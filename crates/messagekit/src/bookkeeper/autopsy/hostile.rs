@@ -67,8 +67,8 @@ proptest! {
         at in prop::option::of((0..9i32, 0..9i64)),
     ) {
         let place = at.map(|(partition, offset)| Place { topic: "dead".into(), partition, offset });
-        let letters = [Autopsy::of_queue(message.clone()), Autopsy::of_topic(message.clone(), place.clone())];
-        for Autopsy { found, event_id } in letters {
+        let failed_messages = [Autopsy::of_queue(message.clone()), Autopsy::of_topic(message.clone(), place.clone())];
+        for Autopsy { found, event_id } in failed_messages {
             prop_assert_eq!(&found.received.message, &message);
             prop_assert!(!found.received.id.as_str().is_empty());
             prop_assert!(found.received.id.as_str().len() <= 300);

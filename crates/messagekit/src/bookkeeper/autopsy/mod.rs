@@ -1,13 +1,14 @@
 //! What a message that a broker kept says about its death.
 //!
 //! Everything here was written by others. Nothing of it is needed to keep the message; a name is only taken where a broker
-//! could have given it, and what cannot be read makes the letter [`Unexplained`](crate::FailureKind::Unexplained), never lost.
+//! could have given it, and what cannot be read makes the failed message [`Unexplained`](crate::FailureKind::Unexplained), never
+//! lost.
 
 mod connect;
 mod dead_letter_topic;
+mod failed_message_id;
 #[cfg(test)]
 mod hostile;
-mod letter_id;
 mod x_death;
 
 use crate::message::{headers, undisputed_id, unreadable};
@@ -46,7 +47,7 @@ impl Autopsy {
         };
         let death = x_death::read(&message).or_else(set_aside).unwrap_or_else(|| unexplained(&message));
         let queue = death.at.clone().unwrap_or_else(|| message.topic.to_string());
-        let nameless = letter_id::of_bytes(&queue, &message);
+        let nameless = failed_message_id::of_bytes(&queue, &message);
         Self::new(Origin::Queue, format!("queue:{queue}"), death, message, None, nameless)
     }
 
@@ -60,13 +61,13 @@ impl Autopsy {
         };
         let death = connect.or_else(|| dead_letter_topic::read(&message, is_topic));
         let death = death.unwrap_or_else(|| unexplained(&message));
-        // Programs that share a dead-letter topic fail at the same messages, and each failure is a letter of its own.
+        // Programs that share a dead-letter topic fail at the same messages, and each failure is a failed message of its own.
         let scope = match &death.at {
             Some(by) => format!("topic:{}/{by}", message.topic),
             None => format!("topic:{}", message.topic),
         };
         let nameless = original.or_else(|| place.clone()).map(|place| MessageId::at(&place));
-        let nameless = nameless.unwrap_or_else(|| letter_id::of_bytes(&message.topic, &message));
+        let nameless = nameless.unwrap_or_else(|| failed_message_id::of_bytes(&message.topic, &message));
         Self::new(Origin::Topic, scope, death, message, place, nameless)
     }
 
@@ -99,7 +100,7 @@ impl Autopsy {
             (kind, event_id) = (unreadable.kind, None);
             error = format!("{error}; {}", unreadable.error);
         }
-        let id = letter_id::after(event_id.clone().unwrap_or(nameless), returns);
+        let id = failed_message_id::after(event_id.clone().unwrap_or(nameless), returns);
         let failure = Failure { attempts: death.times.max(1), ..Failure::permanent(kind, error) };
         let received = Received { id, message, place };
         let found = Found { origin, scope, return_to: death.return_to, received, failure };
@@ -109,7 +110,7 @@ impl Autopsy {
 
 /// Names what was found for the claim of who keeps it.
 pub(super) fn claim_id(found: &Found) -> MessageId {
-    letter_id::of_claim(&found.scope, &found.received.id)
+    failed_message_id::of_claim(&found.scope, &found.received.id)
 }
 
 /// Returns how often a message was sent back. No message comes near a million; more is forged and counts as none.

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_account_the_letter_says_so() {
+    fn without_an_account_the_failed_message_says_so() {
         let found = Autopsy::of_queue(Message::new("dead", "{}")).found;
         assert_eq!((found.failure.kind, found.return_to), (FailureKind::Unexplained, None));
         assert_eq!(found.failure.error, "kept in \"dead\" without a reason: where it died is not known");

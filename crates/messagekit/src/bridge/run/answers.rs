@@ -46,8 +46,8 @@ impl<Sub: Subscriber> Running<Sub> {
                     bridge = &*self.settings.name, %id, routing_key = &*message.topic,
                     error = %chain(&error.error), "message refused: it goes to the dead-letter topic"
                 );
-                let letter = self.settings.refused(message, &error);
-                self.put_back(lane, position, letter);
+                let dead_letter = self.settings.refused(message, &error);
+                self.put_back(lane, position, dead_letter);
             }
             (job @ Job::Forward { .. }, Err(error)) => {
                 Counters::add(&self.counters().repeated);
@@ -64,8 +64,8 @@ impl<Sub: Subscriber> Running<Sub> {
                 self.finish(lane, position);
             }
             (job @ Job::Bury { .. }, Err(error)) => {
-                if let Some(outages) = self.keep(lane, position, job, Obstacle::Letter) {
-                    self.letter_failed(&error, outages);
+                if let Some(outages) = self.keep(lane, position, job, Obstacle::DeadLetter) {
+                    self.dead_letter_failed(&error, outages);
                 }
             }
         }
@@ -98,8 +98,8 @@ impl<Sub: Subscriber> Running<Sub> {
         }
     }
 
-    /// A refused letter is waited for as well: without it the record must not be passed over.
-    fn letter_failed(&self, error: &PublishError, outages: u32) {
+    /// A refused dead letter is waited for as well: without it the record must not be passed over.
+    fn dead_letter_failed(&self, error: &PublishError, outages: u32) {
         // The waits grow to two seconds: about once a minute after the first.
         if outages % 32 != 1 {
             return;
@@ -112,7 +112,7 @@ impl<Sub: Subscriber> Running<Sub> {
                     bridge,
                     topic,
                     error = text,
-                    "dead-letter topic refuses a letter: its key stands still"
+                    "dead-letter topic refuses a dead letter: its key stands still"
                 );
             }
             _ => tracing::warn!(bridge, topic, error = text, "dead letter not confirmed"),

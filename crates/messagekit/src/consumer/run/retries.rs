@@ -1,4 +1,4 @@
-//! When letters are looked for, and how many messages a look may apply.
+//! When failed messages are looked for, and how many messages a look may apply.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use crate::consumer::retry::Retried;
 use crate::consumer::retry_timer::RetryTimer;
 use crate::gate::Pass;
 
-/// Running letters again.
+/// Running failed messages again.
 pub(super) struct Retries {
     pub(super) timer: RetryTimer,
     pub(super) working: Option<Pass>,
-    /// A lane was admitted since the last letter: letters are asked first, else a backlog behind a narrow gate would keep
-    /// them waiting for ever.
+    /// A lane was admitted since the last failed message: failed messages are asked first, else a backlog behind a narrow gate
+    /// would keep them waiting for ever.
     pub(super) first: bool,
-    /// A letter was applied since the last look that found none: there may be a key whose messages wait.
+    /// A failed message was applied since the last look that found none: there may be a key whose messages wait.
     draining: bool,
     /// How many messages of a key fit into one transaction.
     fits: Fits,

@@ -1,4 +1,4 @@
-//! What starts when there is something and the gates admit it: turns of lanes, and letters that are due.
+//! What starts when there is something and the gates admit it: turns of lanes, and failed messages that are due.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -12,7 +12,7 @@ use crate::gate::BatchView;
 use crate::store::Inbox;
 use crate::transport::{Lane, Subscriber};
 
-/// Asks the gates for due letters; no subscriber has a lane of this slot.
+/// Asks the gates for due failed messages; no subscriber has a lane of this slot.
 const RETRIES: Lane = Lane { slot: u32::MAX, epoch: 0 };
 
 impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
@@ -64,7 +64,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
         started
     }
 
-    /// Looks for a due letter when it is time and the gates admit. A process without a lane stands by.
+    /// Looks for a due failed message when it is time and the gates admit. A process without a lane stands by.
     pub(super) fn start_retry(&mut self, cx: &mut Context<'_>) -> bool {
         if self.alone
             || self.retries.working.is_some()

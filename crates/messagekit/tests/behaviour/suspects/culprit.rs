@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::{Claim, ErrorKind, LetterState, OnFailure};
+use messagekit::{Claim, ErrorKind, FailedMessageState, OnFailure};
 
 use super::{DEADLINE, FOR_EVER, after_a_death, first_of, lanes_noted, noted};
 use crate::fixture::{Act, CONSUMER, Running, World, id, names, pass, seconds, sorted, start, until};
@@ -40,13 +40,16 @@ async fn a_message_that_ends_its_process_five_times_alone_is_dead_and_nobody_els
         }
         let survivor = consumer(&world, policy);
         pass(DEADLINE).await;
-        assert_eq!(world.letters().await.len(), 0, "the last one to run it might live");
+        assert_eq!(world.failed_messages().await.len(), 0, "the last one to run it might live");
         until(|| world.applied().len() == 79).await;
-        let letter = world.letter("a-7").await;
-        assert_eq!((letter.state, &*letter.kind), (LetterState::Dead, "process_killer"));
-        assert_eq!(letter.error, "ended its process 5 times");
+        let failed_message = world.failed_message("a-7").await;
+        assert_eq!(
+            (failed_message.state, &*failed_message.kind),
+            (FailedMessageState::Dead, "process_killer")
+        );
+        assert_eq!(failed_message.error, "ended its process 5 times");
         assert_eq!(world.script.runs_of("a-7").len(), 6, "it does not run a sixth time alone");
-        assert_eq!(world.letters().await.len(), 1);
+        assert_eq!(world.failed_messages().await.len(), 1);
         assert_eq!(noted(&world), []);
         assert_eq!(lanes_noted(&world), [], "the culprit is found");
         let innocents = ["a", "b", "c", "d"].iter().flat_map(|key| names(key, 20));
@@ -55,7 +58,7 @@ async fn a_message_that_ends_its_process_five_times_alone_is_dead_and_nobody_els
 
         // A person has repaired the handler.
         world.script.heal();
-        world.retry(letter.id).await.expect("it is dead");
+        world.retry(failed_message.id).await.expect("it is dead");
         until(|| world.marker("a-7") == Some(Claim::Done)).await;
         assert_eq!(survivor.stop().await.dead, 1);
     }
@@ -67,7 +70,7 @@ async fn nothing_runs_beside_a_noted_message() {
     world.push_all("e", 1).await;
     world.script.next("e-1", [Act::Fail]);
     let first = start(world.billing());
-    until(|| world.letters_now() == 1).await;
+    until(|| world.failed_messages_now() == 1).await;
     first.stop().await;
     for key in ["a", "b", "c", "d"] {
         world.push_all(key, 5).await;
@@ -105,7 +108,7 @@ async fn outages_conflicts_and_failures_count_no_death() {
         assert!(flaky.calls(Call::Suspect) > 2, "{act:?}: its messages are noted");
         consumer.stop().await;
         assert_eq!(noted(&world), [], "{act:?}");
-        assert_eq!(world.letters().await.len(), 0, "{act:?}");
+        assert_eq!(world.failed_messages().await.len(), 0, "{act:?}");
     }
 }
 
@@ -150,7 +153,7 @@ async fn what_cannot_be_noted_does_not_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_message_is_forgotten_with_its_letter() {
+async fn a_failed_message_is_forgotten_with_its_failed_message() {
     let world = after_a_death(1).await;
     world.push_all("a", 3).await;
     world.script.next("a-1", [Act::Fail]);

@@ -55,7 +55,7 @@ async fn deployments_in_the_middle_of_a_slow_message_never_make_it_a_killer() {
     let consumer = start(world.billing());
     until(|| world.applied().len() == 3).await;
     assert_eq!(consumer.stop().await.dead, 0);
-    assert_eq!(world.letters().await.len(), 0);
+    assert_eq!(world.failed_messages().await.len(), 0);
 }
 
 #[tokio::test(start_paused = true)]

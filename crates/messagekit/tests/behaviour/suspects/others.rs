@@ -54,7 +54,7 @@ async fn a_message_that_others_handle_too_is_no_killer_while_they_have_time() {
         let consumer = patient(&world, world.store.clone());
         pass(seconds(100)).await;
         assert_eq!(
-            (world.script.runs().len(), world.letters().await.len()),
+            (world.script.runs().len(), world.failed_messages().await.len()),
             (0, 0),
             "it waits for their answer"
         );
@@ -79,9 +79,9 @@ async fn a_message_that_nobody_answers_for_is_a_killer_when_their_time_is_over()
     Others::begin(&world, "a").await;
     let consumer = patient(&world, world.store.clone());
     pass(seconds(120)).await;
-    assert_eq!(world.letters().await.len(), 0);
+    assert_eq!(world.failed_messages().await.len(), 0);
     pass(seconds(20)).await;
-    assert_eq!(&*world.letter("a-1").await.kind, "process_killer");
+    assert_eq!(&*world.failed_message("a-1").await.kind, "process_killer");
     assert_eq!((world.script.runs().len(), consumer.stop().await.dead), (0, 1));
     assert_eq!(noted(&world), []);
 }
@@ -100,7 +100,7 @@ async fn an_outage_gives_those_who_handle_a_message_their_time_again() {
     pass(seconds(600)).await;
     flaky.heal();
     pass(seconds(100)).await;
-    assert_eq!(world.letters().await.len(), 0);
+    assert_eq!(world.failed_messages().await.len(), 0);
     others.stand_down(&world).await;
     until(|| world.applied().len() == 1).await;
     assert_eq!(consumer.stop().await.dead, 0);
@@ -115,7 +115,7 @@ async fn a_stop_while_others_have_time_leaves_their_notes_alone() {
     pass(seconds(50)).await;
     consumer.stop().await;
     assert_eq!(noted(&world), [(id("a-1"), 5)]);
-    assert_eq!(world.letters().await.len(), 0);
+    assert_eq!(world.failed_messages().await.len(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -133,7 +133,7 @@ async fn other_lanes_go_on_while_one_waits_for_the_answer_of_others() {
     let beside = world.log.records(TOPIC).iter().filter(|record| record.place.partition != waits).count();
     assert!(beside >= 20, "{beside}");
     pass(seconds(110)).await;
-    assert_eq!((world.applied().len(), world.letters().await.len()), (beside, 0));
+    assert_eq!((world.applied().len(), world.failed_messages().await.len()), (beside, 0));
     consumer.kill().await;
 }
 

@@ -1,0 +1,124 @@
+//! Acting on one failed message.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use messagekit::{Act, Acted};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::view::StateWord;
+use crate::app::App;
+use crate::body::{NoBody, Number};
+use crate::caller::Caller;
+use crate::database::Which;
+use crate::parameters::Query;
+use crate::problem::Problem;
+
+/// What a person does with failed messages.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ActWord {
+    /// One more run of a failed message.
+    Retry,
+    /// Giving an open failed message up.
+    Discard,
+    /// Taking a discard back.
+    Undo,
+}
+
+impl From<ActWord> for Act {
+    fn from(act: ActWord) -> Self {
+        match act {
+            ActWord::Retry => Self::Retry,
+            ActWord::Discard => Self::Discard,
+            ActWord::Undo => Self::Undo,
+        }
+    }
+}
+
+/// An act that was written down.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ActedView {
+    database: String,
+    id: i64,
+    act: ActWord,
+    /// Where the failed message stands by this act.
+    state: StateWord,
+}
+
+type Answer = Result<(StatusCode, Json<ActedView>), Problem>;
+
+async fn act(app: App, caller: Caller, id: i64, which: Which, word: ActWord, state: StateWord) -> Answer {
+    let database = app.databases.one(which.database.as_deref())?;
+    let act = word.into();
+    let acted = database.act(database.store.act(act, &[id], &caller.actor())).await?;
+    let acted = acted.first().copied().unwrap_or(Acted::NotFound);
+    acted.done(act, id).map_err(|error| Problem::of(&database.name, &error))?;
+    let view = ActedView { database: database.name.to_string(), id, act: word, state };
+    Ok((StatusCode::ACCEPTED, Json(view)))
+}
+
+/// Retry a failed message
+///
+/// The failed message waits in state `replaying` for whoever runs it: the process that consumes under its consumer's name, or the
+/// bookkeeper for what a broker kept. Nothing here knows whether one runs; a failed message that stays `replaying` says that none
+/// does.
+#[utoipa::path(
+    post, path = "/api/v1/dlq/{id}/retry", tag = "failed messages", operation_id = "retry_failed_message",
+    params(("id" = i64, Path, description = "The failed message's number", minimum = 1), Which),
+    responses(
+        (status = 202, body = ActedView),
+        (status = 404, description = "No such failed message", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is not dead", body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(crate) async fn retry(
+    State(app): State<App>,
+    caller: Caller,
+    _none: NoBody,
+    Number(id): Number,
+    Query(which): Query<Which>,
+) -> Answer {
+    act(app, caller, id, which, ActWord::Retry, StateWord::Replaying).await
+}
+
+/// Discard an open failed message: its message is never applied, late copies neither
+#[utoipa::path(
+    post, path = "/api/v1/dlq/{id}/discard", tag = "failed messages", operation_id = "discard_failed_message",
+    params(("id" = i64, Path, description = "The failed message's number", minimum = 1), Which),
+    responses(
+        (status = 202, body = ActedView),
+        (status = 404, description = "No such failed message", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is closed", body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(crate) async fn discard(
+    State(app): State<App>,
+    caller: Caller,
+    _none: NoBody,
+    Number(id): Number,
+    Query(which): Query<Which>,
+) -> Answer {
+    act(app, caller, id, which, ActWord::Discard, StateWord::Discarded).await
+}
+
+/// Take a discard back: the failed message is dead again, outside of its key's order
+#[utoipa::path(
+    post, path = "/api/v1/dlq/{id}/undo", tag = "failed messages", operation_id = "undo_failed_message",
+    params(("id" = i64, Path, description = "The failed message's number", minimum = 1), Which),
+    responses(
+        (status = 202, body = ActedView),
+        (status = 404, description = "No such failed message", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is not discarded", body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(crate) async fn undo(
+    State(app): State<App>,
+    caller: Caller,
+    _none: NoBody,
+    Number(id): Number,
+    Query(which): Query<Which>,
+) -> Answer {
+    act(app, caller, id, which, ActWord::Undo, StateWord::Dead).await
+}

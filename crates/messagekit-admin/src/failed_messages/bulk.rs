@@ -1,0 +1,195 @@
+//! Acting on many failed messages: on those that were counted, and no others.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use messagekit::{Act, Acted, Actor, FailedMessageFilter};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::acts::ActWord;
+use super::filter::Filter;
+use crate::app::App;
+use crate::body::Json;
+use crate::caller::Caller;
+use crate::database::{Database, PATIENCE};
+use crate::problem::Problem;
+
+/// The most failed messages of one transaction.
+const CHUNK: u32 = 500;
+
+/// What to select.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SelectionRequest {
+    /// The database; it may be left out where there is only one.
+    #[serde(default)]
+    #[schema(max_length = 63, pattern = "^[a-z0-9_-]{1,63}$")]
+    database: Option<String>,
+    filter: Filter,
+}
+
+/// A selection that does not grow: failed messages that are set aside later have greater numbers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Selection {
+    database: String,
+    filter: Filter,
+    /// The greatest number in it; 0 where it is empty.
+    until_id: i64,
+    /// How many failed messages are in it.
+    count: u64,
+}
+
+/// Select failed messages for an act, and count them
+#[utoipa::path(
+    post, path = "/api/v1/dlq/selections", tag = "failed messages", operation_id = "select_failed_messages",
+    request_body = SelectionRequest,
+    responses((status = 200, body = Selection), (status = 404, description = "No such database", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn select(
+    State(app): State<App>,
+    Json(request): Json<SelectionRequest>,
+) -> Result<axum::Json<Selection>, Problem> {
+    let database = app.databases.one(request.database.as_deref())?;
+    let filter = request.filter.failed_messages()?;
+    let newest = database.ask(database.store.list(&filter, 1)).await?;
+    let until_id = newest.first().map_or(0, |failed_message| failed_message.id);
+    let count = count(database, &until(&filter, until_id)).await?;
+    Ok(axum::Json(Selection { database: database.name.to_string(), filter: request.filter, until_id, count }))
+}
+
+fn until(filter: &FailedMessageFilter, until_id: i64) -> FailedMessageFilter {
+    FailedMessageFilter { before: Some(until_id.saturating_add(1)), ..filter.clone() }
+}
+
+async fn count(database: &Database, filter: &FailedMessageFilter) -> Result<u64, Problem> {
+    let totals = database.ask(database.store.totals(filter)).await?;
+    Ok(totals.iter().map(|total| total.failed_messages).sum())
+}
+
+/// A selection, and what to do with it.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BulkRequest {
+    /// The database; it may be left out where there is only one.
+    #[serde(default)]
+    #[schema(max_length = 63, pattern = "^[a-z0-9_-]{1,63}$")]
+    database: Option<String>,
+    act: ActWord,
+    filter: Filter,
+    /// From the selection.
+    #[schema(minimum = 0)]
+    until_id: i64,
+    /// From the selection: what the person has seen and confirmed.
+    count: u64,
+}
+
+/// What became of the failed messages of a selection.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct BulkAnswer {
+    database: String,
+    act: ActWord,
+    /// On how many it was done.
+    done: u64,
+    /// How many were in another state, or acted on by somebody else meanwhile.
+    skipped: u64,
+    /// Whether this is all. Else the work goes on without an answer; a new selection shows what is left.
+    complete: bool,
+}
+
+/// Act on every failed message of a selection
+///
+/// The failed messages are chosen again first; when there are more or fewer than were confirmed, nothing is done. They are acted
+/// on in transactions of 500, each with a row of the audit. An answer waits for 20 seconds at most.
+#[utoipa::path(
+    post, path = "/api/v1/dlq/bulk", tag = "failed messages", operation_id = "act_on_failed_messages",
+    request_body = BulkRequest,
+    responses(
+        (status = 200, description = "It is done", body = BulkAnswer),
+        (status = 202, description = "It is being done", body = BulkAnswer),
+        (status = 404, description = "No such database", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The selection has changed", body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(crate) async fn act(
+    State(app): State<App>,
+    caller: Caller,
+    Json(request): Json<BulkRequest>,
+) -> Result<(StatusCode, axum::Json<BulkAnswer>), Problem> {
+    let database = app.databases.one(request.database.as_deref())?.clone();
+    if request.until_id < 0 {
+        return Err(Problem::refused("until_id is below 0"));
+    }
+    let filter = until(&request.filter.failed_messages()?, request.until_id);
+    let ids = frozen(&database, filter).await?;
+    if ids.len() as u64 != request.count {
+        return Err(Problem::changed(ids.len() as u64));
+    }
+    let name = database.name.to_string();
+    let progress = Arc::new(Progress::default());
+    // A caller who goes away does not stop it in the middle.
+    let mut work = tokio::spawn(run(database, request.act.into(), ids, caller.actor(), progress.clone()));
+    let complete = match tokio::time::timeout(PATIENCE, &mut work).await {
+        Ok(Ok(Ok(()))) => true,
+        Ok(Ok(Err(problem))) => {
+            let done = progress.done.load(Ordering::Relaxed);
+            return Err(problem
+                .and(&format!("{done} failed messages were acted on before, select again for the others")));
+        }
+        Ok(Err(fault)) => {
+            tracing::error!(%fault, "an act on a selection met a fault");
+            return Err(Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the act met a fault of this program",
+            ));
+        }
+        Err(_) => false,
+    };
+    let answer = BulkAnswer {
+        database: name,
+        act: request.act,
+        done: progress.done.load(Ordering::Relaxed),
+        skipped: progress.skipped.load(Ordering::Relaxed),
+        complete,
+    };
+    Ok((if complete { StatusCode::OK } else { StatusCode::ACCEPTED }, axum::Json(answer)))
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    done: AtomicU64,
+    skipped: AtomicU64,
+}
+
+async fn run(
+    database: Database,
+    act: Act,
+    ids: Vec<i64>,
+    by: Actor,
+    progress: Arc<Progress>,
+) -> Result<(), Problem> {
+    for ids in ids.chunks(CHUNK as usize) {
+        let acted = database.act(database.store.act(act, ids, &by)).await?;
+        let done = acted.iter().filter(|acted| **acted == Acted::Done).count() as u64;
+        progress.done.fetch_add(done, Ordering::Relaxed);
+        progress.skipped.fetch_add(acted.len() as u64 - done, Ordering::Relaxed);
+        tracing::info!(database = &*database.name, %act, done, by = by.name, "acted on a part of a selection");
+    }
+    Ok(())
+}
+
+/// Reads the numbers of a selection, before the first failed message is touched: what comes to it later is not acted on.
+async fn frozen(database: &Database, mut filter: FailedMessageFilter) -> Result<Vec<i64>, Problem> {
+    const PAGE: u32 = 10_000;
+    let mut ids = Vec::new();
+    loop {
+        let page = database.ask(database.store.ids(&filter, PAGE)).await?;
+        filter.after = page.last().copied().or(filter.after);
+        ids.extend_from_slice(&page);
+        if page.len() < PAGE as usize {
+            return Ok(ids);
+        }
+    }
+}

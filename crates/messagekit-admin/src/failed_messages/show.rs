@@ -1,0 +1,108 @@
+//! One failed message, and its payload for those who may see it.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::FailedMessageView;
+use crate::Role;
+use crate::app::App;
+use crate::body::Number;
+use crate::caller::Caller;
+use crate::database::Which;
+use crate::parameters::Query;
+use crate::problem::Problem;
+use crate::shown::{Shown, beginning, shown};
+
+/// The most bytes of a payload that are shown; the rest is downloaded.
+const PREVIEW: usize = 64 * 1024;
+
+/// A failed message with its message, as far as the caller may see it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FailedMessageDetail {
+    failed_message: FailedMessageView,
+    /// The headers of the message.
+    headers: Vec<HeaderView>,
+    /// The beginning of the payload; absent for a viewer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    payload: Option<Payload>,
+}
+
+/// A header of a message.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct HeaderView {
+    name: String,
+    /// Its value; absent for a viewer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    value: Option<Shown>,
+}
+
+/// The beginning of a payload.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Payload {
+    preview: Shown,
+    /// Whether there is more than the first 64 KiB: `…/payload` has all of it.
+    truncated: bool,
+}
+
+/// Show a failed message; header values and payload only to readers and above
+#[utoipa::path(
+    get, path = "/api/v1/dlq/{id}", tag = "failed messages", operation_id = "show_failed_message",
+    params(("id" = i64, Path, description = "The failed message's number", minimum = 1), Which),
+    responses((status = 200, body = FailedMessageDetail), (status = 404, description = "No such failed message", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    Number(id): Number,
+    Query(which): Query<Which>,
+) -> Result<Json<FailedMessageDetail>, Problem> {
+    let database = app.databases.one(which.database.as_deref())?;
+    let failed_message = database.ask(database.store.show(id)).await?;
+    let reads = caller.role >= Role::Reader;
+    let message = failed_message.received.message;
+    let headers = message
+        .headers
+        .iter()
+        .map(|(name, value)| HeaderView { name: name.to_owned(), value: reads.then(|| shown(value)) });
+    let payload = reads.then(|| Payload {
+        preview: beginning(&message.payload, PREVIEW),
+        truncated: message.payload.len() > PREVIEW,
+    });
+    let headers = headers.collect();
+    Ok(Json(FailedMessageDetail {
+        failed_message: FailedMessageView::of(&database.name, failed_message.head),
+        headers,
+        payload,
+    }))
+}
+
+/// Download the payload of a failed message as it was received
+#[utoipa::path(
+    get, path = "/api/v1/dlq/{id}/payload", tag = "failed messages", operation_id = "failed_message_payload",
+    params(("id" = i64, Path, description = "The failed message's number", minimum = 1), Which),
+    responses(
+        (status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 404, description = "No such failed message", body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(crate) async fn payload(
+    State(app): State<App>,
+    Number(id): Number,
+    Query(which): Query<Which>,
+) -> Result<Response, Problem> {
+    let database = app.databases.one(which.database.as_deref())?;
+    let failed_message = database.ask(database.store.show(id)).await?;
+    // A name of our own: one that others wrote could lie about what is in the file.
+    let attachment = format!("attachment; filename=\"failed-message-{id}.bin\"");
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (header::CONTENT_DISPOSITION, attachment),
+    ];
+    Ok((headers, failed_message.received.message.payload).into_response())
+}

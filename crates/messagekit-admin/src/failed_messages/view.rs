@@ -1,0 +1,168 @@
+//! A failed message as it is shown.
+
+use jiff::Timestamp;
+use messagekit::{FailedMessageHead, FailedMessageState, Origin};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::page::Listed;
+use crate::shown::{Shown, shown};
+
+/// What is known about a failed message, without its message.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FailedMessageView {
+    /// The database it is in.
+    pub(crate) database: String,
+    /// Its number there.
+    #[schema(minimum = 1)]
+    pub(crate) id: i64,
+    /// The consumer that could not handle it; `queue:` or `topic:` and a name for what a broker kept.
+    consumer: String,
+    origin: OriginWord,
+    /// The queue or topic that a retry sends it to, for what a broker kept.
+    return_to: Option<String>,
+    /// The message's id, or its place.
+    message_id: String,
+    /// The topic or queue it was read from.
+    topic: String,
+    partition: Option<i32>,
+    offset: Option<i64>,
+    /// The message's key.
+    key: Option<Shown>,
+    event_type: Option<String>,
+    state: StateWord,
+    /// How many runs of the handler have failed it.
+    attempts: u32,
+    /// How many runs ended with the death of the process.
+    kills: u32,
+    /// It takes part in the order of its key.
+    parked: bool,
+    /// How many failed messages of its key wait for it.
+    holds_back: u64,
+    /// When it runs again; while it runs, the end of the lease.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    due: Option<Timestamp>,
+    /// The reason in one word.
+    kind: String,
+    /// The error with its causes.
+    error: String,
+    /// Equal for failures that differ only in numbers.
+    fingerprint: String,
+    #[schema(value_type = String, format = DateTime)]
+    set_aside_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    changed_at: Timestamp,
+    /// The length of its payload.
+    payload_bytes: u64,
+}
+
+impl FailedMessageView {
+    pub(crate) fn of(database: &str, head: FailedMessageHead) -> Self {
+        Self {
+            database: database.to_owned(),
+            id: head.id,
+            consumer: head.consumer,
+            origin: head.origin.into(),
+            return_to: head.return_to,
+            message_id: head.message_id.to_string(),
+            topic: head.topic.to_string(),
+            partition: head.place.as_ref().map(|place| place.partition),
+            offset: head.place.as_ref().map(|place| place.offset),
+            key: head.key.map(|key| shown(&key)),
+            event_type: head.event_type,
+            state: head.state.into(),
+            attempts: head.attempts,
+            kills: head.kills,
+            parked: head.parked,
+            holds_back: head.holds_back,
+            due: head.due,
+            kind: head.kind,
+            error: head.error,
+            fingerprint: head.fingerprint,
+            set_aside_at: head.set_aside_at,
+            changed_at: head.changed_at,
+            payload_bytes: head.payload_bytes,
+        }
+    }
+}
+
+impl Listed for FailedMessageHead {
+    fn number(&self) -> i64 {
+        self.id
+    }
+
+    fn time(&self) -> Timestamp {
+        self.set_aside_at
+    }
+}
+
+/// Where a failed message stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum StateWord {
+    Retrying,
+    /// Behind an earlier failed message of its key.
+    Waiting,
+    Dead,
+    Replaying,
+    Resolved,
+    Discarded,
+}
+
+impl From<FailedMessageState> for StateWord {
+    fn from(state: FailedMessageState) -> Self {
+        match state {
+            FailedMessageState::Retrying => Self::Retrying,
+            FailedMessageState::Waiting => Self::Waiting,
+            FailedMessageState::Replaying => Self::Replaying,
+            FailedMessageState::Resolved => Self::Resolved,
+            FailedMessageState::Discarded => Self::Discarded,
+            _ => Self::Dead,
+        }
+    }
+}
+
+impl From<StateWord> for FailedMessageState {
+    fn from(state: StateWord) -> Self {
+        match state {
+            StateWord::Retrying => Self::Retrying,
+            StateWord::Waiting => Self::Waiting,
+            StateWord::Dead => Self::Dead,
+            StateWord::Replaying => Self::Replaying,
+            StateWord::Resolved => Self::Resolved,
+            StateWord::Discarded => Self::Discarded,
+        }
+    }
+}
+
+/// Who set a failed message aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OriginWord {
+    /// A consumer, in its own database.
+    Store,
+    /// RabbitMQ, into a dead-letter queue.
+    Queue,
+    /// A program on Kafka, into a dead-letter topic.
+    Topic,
+}
+
+impl From<Origin> for OriginWord {
+    fn from(origin: Origin) -> Self {
+        match origin {
+            Origin::Store => Self::Store,
+            Origin::Queue => Self::Queue,
+            Origin::Topic => Self::Topic,
+        }
+    }
+}
+
+impl From<OriginWord> for Origin {
+    fn from(origin: OriginWord) -> Self {
+        match origin {
+            OriginWord::Store => Self::Store,
+            OriginWord::Queue => Self::Queue,
+            OriginWord::Topic => Self::Topic,
+        }
+    }
+}

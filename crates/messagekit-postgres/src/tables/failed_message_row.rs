@@ -1,0 +1,130 @@
+//! A row of failed messages: what is known about it, and the message inside.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff_sqlx::Timestamp;
+use messagekit::{
+    Error, ErrorKind, FailedMessageHead, FailedMessageState, Headers, Message, MessageId, Place, Received,
+};
+use sqlx::postgres::PgRow;
+use sqlx::{Postgres, Row};
+
+use crate::error::from_sqlx;
+
+/// The part of a failed message that a run needs.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) id: i64,
+    pub(super) attempts: u32,
+    pub(super) kills: u32,
+    pub(super) received: Received,
+}
+
+/// Reads a row that has the columns of the message by their names.
+pub(super) fn read(row: &PgRow) -> Result<Kept, Error> {
+    let (kept, headers) = columns_of(row).map_err(from_sqlx)?;
+    // The cause would quote values, so only its place is told.
+    let headers: Headers = serde_json::from_slice(headers).map_err(|error| {
+        Error::new(ErrorKind::Corrupt, "stored headers are not a list of pairs")
+            .with("failed_message", kept.id)
+            .with("column", error.column())
+    })?;
+    let message = Message { headers, ..kept.received.message };
+    Ok(Kept { received: Received { message, ..kept.received }, ..kept })
+}
+
+/// The columns as they are, with the headers still in JSON.
+fn columns_of(row: &PgRow) -> sqlx::Result<(Kept, &[u8])> {
+    let (topic, place) = coordinates_of(row)?;
+    let mut message = Message::new(topic, row.try_get::<Vec<u8>, _>("payload")?);
+    message.key = row.try_get::<Option<Vec<u8>>, _>("key")?.map(Bytes::from);
+    let id = MessageId::from_stored(row.try_get("message_id")?);
+    let kept = Kept {
+        id: row.try_get("id")?,
+        attempts: row.try_get::<i32, _>("attempts")?.unsigned_abs(),
+        kills: row.try_get::<i32, _>("kills")?.unsigned_abs(),
+        received: Received { id, message, place },
+    };
+    Ok((kept, row.try_get("headers")?))
+}
+
+fn coordinates_of(row: &PgRow) -> sqlx::Result<(Arc<str>, Option<Place>)> {
+    let (topic, place_topic) = (row.try_get("topic")?, row.try_get("place_topic")?);
+    Ok(coordinates(topic, place_topic, row.try_get("partition")?, row.try_get("offset")?))
+}
+
+fn coordinates(
+    topic: &str,
+    place_topic: Option<&str>,
+    partition: Option<i32>,
+    offset: Option<i64>,
+) -> (Arc<str>, Option<Place>) {
+    let topic: Arc<str> = Arc::from(topic);
+    let place = partition.zip(offset).map(|(partition, offset)| Place {
+        topic: place_topic.map_or_else(|| Arc::clone(&topic), Arc::from),
+        partition,
+        offset,
+    });
+    (topic, place)
+}
+
+/// Reads what is known about a failed message, from a row that begins with the columns of a head. They are taken by their places:
+/// looking a hundred rows' columns up by name takes as long as the statement.
+pub(super) fn head_of(row: &PgRow) -> Result<FailedMessageHead, Error> {
+    let mut columns = Columns { row, next: 0 };
+    let (id, consumer) = (columns.take()?, columns.take()?);
+    let (origin, return_to) = (word(columns.take()?, "origin")?, columns.take()?);
+    let message_id = MessageId::from_stored(columns.take()?);
+    let (topic, place) = coordinates(columns.take()?, columns.take()?, columns.take()?, columns.take()?);
+    let time = |time: Timestamp| time.to_jiff();
+    Ok(FailedMessageHead {
+        id,
+        consumer,
+        origin,
+        return_to,
+        message_id,
+        topic,
+        place,
+        key: columns.take::<Option<Vec<u8>>>()?.map(Bytes::from),
+        event_type: columns.take()?,
+        state: word(columns.take()?, "state")?,
+        attempts: columns.take::<i32>()?.unsigned_abs(),
+        kills: columns.take::<i32>()?.unsigned_abs(),
+        due: columns.take::<Option<Timestamp>>()?.map(time),
+        kind: columns.take()?,
+        error: columns.take()?,
+        fingerprint: columns.take()?,
+        set_aside_at: time(columns.take()?),
+        changed_at: time(columns.take()?),
+        parked: columns.take()?,
+        holds_back: columns.take::<Option<i32>>()?.unwrap_or_default().unsigned_abs().into(),
+        payload_bytes: columns.take::<i64>()?.unsigned_abs(),
+    })
+}
+
+/// The columns of a row, one after the other.
+struct Columns<'r> {
+    row: &'r PgRow,
+    next: usize,
+}
+
+impl<'r> Columns<'r> {
+    fn take<T: sqlx::Decode<'r, Postgres> + sqlx::Type<Postgres>>(&mut self) -> Result<T, Error> {
+        self.next += 1;
+        self.row.try_get(self.next - 1).map_err(from_sqlx)
+    }
+}
+
+/// Reads where a failed message stands.
+pub(super) fn state_of(row: &PgRow) -> Result<FailedMessageState, Error> {
+    word(row.try_get("state").map_err(from_sqlx)?, "state")
+}
+
+fn word<T: FromStr<Err = Error>>(text: &str, column: &'static str) -> Result<T, Error> {
+    text.parse().map_err(|error: Error| {
+        Error::new(ErrorKind::Corrupt, format!("stored failed message has an unknown {column}"))
+            .caused_by(error)
+    })
+}

@@ -1,0 +1,62 @@
+//! The desk where people look at failed messages.
+
+use messagekit::{
+    Act, Acted, Actor, BoxFuture, Error, FailedMessage, FailedMessageFilter, FailedMessageGroup,
+    FailedMessageHead, FailedMessageTotal, FailedMessages,
+};
+
+use crate::SqliteStore;
+use crate::error::from_sqlite;
+use crate::tables::{acts, desk, now};
+
+/// A retried failed message runs in the process that consumes; which one that is does not matter to the desk.
+impl FailedMessages for SqliteStore {
+    fn list<'a>(
+        &'a self,
+        filter: &'a FailedMessageFilter,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<FailedMessageHead>, Error>> {
+        let filter = filter.clone();
+        Box::pin(self.query(move |conn| desk::list(conn, &filter, limit)))
+    }
+
+    fn ids<'a>(
+        &'a self,
+        filter: &'a FailedMessageFilter,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<i64>, Error>> {
+        let filter = filter.clone();
+        Box::pin(self.query(move |conn| desk::ids(conn, &filter, limit).map_err(from_sqlite)))
+    }
+
+    fn show(&self, id: i64) -> BoxFuture<'_, Result<FailedMessage, Error>> {
+        Box::pin(self.query(move |conn| desk::show(conn, id)))
+    }
+
+    fn totals<'a>(
+        &'a self,
+        filter: &'a FailedMessageFilter,
+    ) -> BoxFuture<'a, Result<Vec<FailedMessageTotal>, Error>> {
+        let filter = filter.clone();
+        Box::pin(self.query(move |conn| desk::totals(conn, &filter)))
+    }
+
+    fn groups<'a>(
+        &'a self,
+        filter: &'a FailedMessageFilter,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<FailedMessageGroup>, Error>> {
+        let filter = filter.clone();
+        Box::pin(self.query(move |conn| desk::groups(conn, &filter, limit)))
+    }
+
+    fn act<'a>(
+        &'a self,
+        act: Act,
+        ids: &'a [i64],
+        by: &'a Actor,
+    ) -> BoxFuture<'a, Result<Vec<Acted>, Error>> {
+        let (ids, by, now) = (ids.to_vec(), by.clone(), now());
+        Box::pin(self.job(move |conn| acts::act(conn, act, &ids, &by, now)))
+    }
+}

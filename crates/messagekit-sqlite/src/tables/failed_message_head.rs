@@ -1,0 +1,91 @@
+//! What lists show of a failed message: everything but headers and payload.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use messagekit::{Error, ErrorKind, FailedMessageHead, MessageId, Place};
+use rusqlite::Row;
+
+use super::timestamp;
+use crate::error::from_sqlite;
+
+/// What [`read`] looks at, of failed messages named `d`. The length of a payload is known without reading it.
+pub(crate) const HEAD: &str = "d.id, d.message_id, d.topic, d.place_topic, d.partition, d.offset, d.key, d.event_type, \
+    d.origin, d.return_to, d.state, d.attempts, d.kills, d.due, d.kind, d.error, d.fingerprint, d.set_aside_at, \
+    d.changed_at, d.parked, length(d.payload) AS payload_bytes, \
+    CASE WHEN d.parked = 1 AND d.state NOT IN ('waiting', 'resolved', 'discarded') THEN \
+      (SELECT count(*) - 1 FROM messagekit_failed_messages o INDEXED BY messagekit_failed_messages_key \
+       WHERE o.consumer_id = d.consumer_id AND o.topic = d.topic AND o.key = d.key \
+         AND o.parked = 1 AND o.state NOT IN ('resolved', 'discarded')) ELSE 0 END AS holds_back, \
+    (SELECT name FROM messagekit_consumers WHERE id = d.consumer_id) AS consumer";
+
+/// The columns as they are.
+struct Columns {
+    id: i64,
+    topic: Arc<str>,
+    place_topic: Option<Arc<str>>,
+    partition: Option<i32>,
+    offset: Option<i64>,
+    message_id: String,
+    key: Option<Vec<u8>>,
+    origin: String,
+    state: String,
+    due: Option<i64>,
+    set_aside_at: i64,
+    changed_at: i64,
+}
+
+/// Reads the columns of [`HEAD`].
+pub(crate) fn read(row: &Row<'_>) -> Result<FailedMessageHead, Error> {
+    let columns = || -> rusqlite::Result<Columns> {
+        Ok(Columns {
+            id: row.get("id")?,
+            topic: row.get("topic")?,
+            place_topic: row.get("place_topic")?,
+            partition: row.get("partition")?,
+            offset: row.get("offset")?,
+            message_id: row.get("message_id")?,
+            key: row.get("key")?,
+            origin: row.get("origin")?,
+            state: row.get("state")?,
+            due: row.get("due")?,
+            set_aside_at: row.get("set_aside_at")?,
+            changed_at: row.get("changed_at")?,
+        })
+    };
+    let columns = columns().map_err(from_sqlite)?;
+    let place = columns.partition.zip(columns.offset).map(|(partition, offset)| Place {
+        topic: columns.place_topic.unwrap_or_else(|| columns.topic.clone()),
+        partition,
+        offset,
+    });
+    let unknown = |what: &str, error: Error| {
+        Error::new(ErrorKind::Corrupt, format!("stored failed message has an unknown {what}"))
+            .with("failed_message", columns.id)
+            .caused_by(error)
+    };
+    let text = |column: &str| row.get::<_, String>(column).map_err(from_sqlite);
+    Ok(FailedMessageHead {
+        id: columns.id,
+        consumer: text("consumer")?,
+        origin: columns.origin.parse().map_err(|error| unknown("origin", error))?,
+        return_to: row.get("return_to").map_err(from_sqlite)?,
+        message_id: MessageId::from_stored(&columns.message_id),
+        topic: columns.topic,
+        place,
+        key: columns.key.map(Bytes::from),
+        event_type: row.get("event_type").map_err(from_sqlite)?,
+        state: columns.state.parse().map_err(|error| unknown("state", error))?,
+        attempts: row.get("attempts").map_err(from_sqlite)?,
+        kills: row.get("kills").map_err(from_sqlite)?,
+        due: columns.due.map(timestamp).transpose()?,
+        kind: text("kind")?,
+        error: text("error")?,
+        fingerprint: text("fingerprint")?,
+        set_aside_at: timestamp(columns.set_aside_at)?,
+        changed_at: timestamp(columns.changed_at)?,
+        parked: row.get("parked").map_err(from_sqlite)?,
+        holds_back: row.get::<_, u32>("holds_back").map_err(from_sqlite)?.into(),
+        payload_bytes: row.get::<_, u32>("payload_bytes").map_err(from_sqlite)?.into(),
+    })
+}

@@ -1,0 +1,49 @@
+//! The message inside a failed message.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use messagekit::{Error, Message, MessageId, Place, Received};
+use rusqlite::Row;
+
+use super::columns;
+use crate::error::from_sqlite;
+
+/// What [`read`] looks at. Without a table's name, which RETURNING does not know.
+pub(crate) const COLUMNS: &str =
+    "id, token, attempts, message_id, topic, place_topic, partition, offset, key, headers, payload";
+
+/// The part of a failed message that a run needs.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) id: i64,
+    pub(crate) token: i64,
+    pub(crate) attempts: u32,
+    pub(crate) received: Received,
+}
+
+/// Reads the columns of [`COLUMNS`].
+pub(crate) fn read(row: &Row<'_>) -> Result<Kept, Error> {
+    let (kept, headers) = columns_of(row).map_err(from_sqlite)?;
+    let headers = columns::from_json(&headers).map_err(|error| error.with("failed_message", kept.id))?;
+    let message = Message { headers, ..kept.received.message };
+    Ok(Kept { received: Received { message, ..kept.received }, ..kept })
+}
+
+/// The columns as they are, with the headers still in JSON.
+fn columns_of(row: &Row<'_>) -> rusqlite::Result<(Kept, String)> {
+    let message_id: String = row.get(3)?;
+    let topic: Arc<str> = row.get(4)?;
+    let place_topic: Option<Arc<str>> = row.get(5)?;
+    let (partition, offset): (Option<i32>, Option<i64>) = (row.get(6)?, row.get(7)?);
+    let place = partition.zip(offset).map(|(partition, offset)| Place {
+        topic: place_topic.unwrap_or_else(|| topic.clone()),
+        partition,
+        offset,
+    });
+    let mut message = Message::new(topic, row.get::<_, Vec<u8>>(10)?);
+    message.key = row.get::<_, Option<Vec<u8>>>(8)?.map(Bytes::from);
+    let received = Received { id: MessageId::from_stored(&message_id), message, place };
+    let kept = Kept { id: row.get(0)?, token: row.get(1)?, attempts: row.get(2)?, received };
+    Ok((kept, row.get(9)?))
+}

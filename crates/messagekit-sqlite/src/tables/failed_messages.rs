@@ -1,0 +1,116 @@
+//! Failed messages: writing them whole.
+
+use messagekit::{
+    Error, ErrorKind, FailedMessageState, Failure, Next, Origin, Received, SetAsideOutcome, headers,
+};
+use rusqlite::{Connection, params};
+
+use super::{columns, micros, processed};
+use crate::error::from_sqlite;
+
+/// Returns the state that a failure leads to, and when the failed message is due.
+pub(crate) fn after(failure: &Failure, now: i64) -> (FailedMessageState, Option<i64>) {
+    match failure.next {
+        Next::Retry(delay) => (FailedMessageState::Retrying, Some(now.saturating_add(micros(delay)))),
+        Next::Dead => (FailedMessageState::Dead, None),
+    }
+}
+
+/// Who set a message aside, and where a retry goes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Way {
+    pub(crate) origin: Origin,
+    pub(crate) return_to: Option<String>,
+}
+
+/// Claims a message as held and keeps it whole.
+pub(crate) fn set_aside(
+    conn: &Connection,
+    consumer: i64,
+    way: &Way,
+    received: &Received,
+    failure: &Failure,
+    now: i64,
+) -> Result<SetAsideOutcome, Error> {
+    if !processed::hold(conn, consumer, &received.id, failure.generation, now).map_err(from_sqlite)? {
+        return Ok(SetAsideOutcome::AlreadySettled);
+    }
+    let (state, due) = after(failure, now);
+    let entry = Entry { way, received, failure, parked: false, state, due };
+    insert(conn, consumer, &entry, now)?;
+    Ok(SetAsideOutcome::SetAside)
+}
+
+/// A failed message that is written.
+#[derive(Debug)]
+pub(super) struct Entry<'a> {
+    pub(super) way: &'a Way,
+    pub(super) received: &'a Received,
+    pub(super) failure: &'a Failure,
+    /// It takes part in the order of its key.
+    pub(super) parked: bool,
+    pub(super) state: FailedMessageState,
+    pub(super) due: Option<i64>,
+}
+
+/// Writes a failed message, over one of the same message that is closed if its marker was forgotten.
+///
+/// The marker is held by whoever calls, so one that is open already contradicts it.
+pub(super) fn insert(conn: &Connection, consumer: i64, entry: &Entry<'_>, now: i64) -> Result<(), Error> {
+    let Entry { way, received, failure, parked, state, due } = entry;
+    let message = &received.message;
+    let headers = columns::to_json(&message.headers)?;
+    let event_type =
+        message.headers.text(headers::EVENT_TYPE).or_else(|| message.headers.text(headers::CE_TYPE));
+    let place = received.place.as_ref();
+    let place_topic = place.map(|place| &*place.topic).filter(|topic| **topic != *message.topic);
+    let insert = || {
+        conn.prepare_cached(
+            "INSERT INTO messagekit_failed_messages AS d
+               (consumer_id, message_id, topic, place_topic, partition, offset, event_type, state, attempts, due,
+                kind, error, fingerprint, set_aside_at, changed_at, key, headers, payload, origin, return_to,
+                parked)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14, ?15, ?16, ?17, ?18, ?19,
+                ?20)
+             ON CONFLICT (consumer_id, message_id) DO UPDATE SET
+               topic = excluded.topic, place_topic = excluded.place_topic, partition = excluded.partition,
+               offset = excluded.offset, event_type = excluded.event_type, state = excluded.state,
+               attempts = excluded.attempts, kills = 0, alone = 0, due = excluded.due, running_since = NULL, token = d.token + 1,
+               kind = excluded.kind, error = excluded.error, fingerprint = excluded.fingerprint,
+               changed_at = excluded.changed_at, key = excluded.key, headers = excluded.headers,
+               payload = excluded.payload, origin = excluded.origin, return_to = excluded.return_to,
+               parked = excluded.parked
+             WHERE d.state IN ('resolved', 'discarded')",
+        )?
+        .execute(params![
+            consumer,
+            received.id.as_str(),
+            &*message.topic,
+            place_topic,
+            place.map(|place| place.partition),
+            place.map(|place| place.offset),
+            event_type,
+            state.as_str(),
+            failure.attempts,
+            due,
+            failure.kind.as_str(),
+            failure.error,
+            failure.fingerprint(),
+            now,
+            message.key.as_deref(),
+            headers,
+            &*message.payload,
+            way.origin.as_str(),
+            way.return_to,
+            parked,
+        ])
+    };
+    if insert().map_err(from_sqlite)? == 1 {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Corrupt,
+        "message has an open failed message but no marker: restore the marker or the failed message",
+    )
+    .with("id", &received.id))
+}

@@ -1,0 +1,107 @@
+//! Where a failed message stands, and where it came from.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::{Error, ErrorKind};
+
+/// Where a failed message stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FailedMessageState {
+    /// The consumer runs it again when it is due.
+    Retrying,
+    /// It waits for an earlier failed message of its key.
+    Waiting,
+    /// Only a person brings it back.
+    Dead,
+    /// A person asked for one more run.
+    Replaying,
+    /// It was applied.
+    Resolved,
+    /// A person gave it up: it is never applied, late copies neither, unless the act is undone.
+    Discarded,
+}
+
+impl FailedMessageState {
+    /// Every state, in the order a failed message goes through them.
+    pub const ALL: [Self; 6] =
+        [Self::Retrying, Self::Waiting, Self::Dead, Self::Replaying, Self::Resolved, Self::Discarded];
+
+    /// Returns the word that tables, the API and the command line use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Retrying => "retrying",
+            Self::Waiting => "waiting",
+            Self::Dead => "dead",
+            Self::Replaying => "replaying",
+            Self::Resolved => "resolved",
+            Self::Discarded => "discarded",
+        }
+    }
+
+    /// Returns whether the message is still to be applied.
+    pub fn is_open(self) -> bool {
+        !matches!(self, Self::Resolved | Self::Discarded)
+    }
+}
+
+impl fmt::Display for FailedMessageState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for FailedMessageState {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text).ok_or_else(|| {
+            let known = Self::ALL.map(Self::as_str).join(", ");
+            Error::new(ErrorKind::InvalidConfiguration, format!("state {text:?} is none of {known}"))
+        })
+    }
+}
+
+/// Who set a message aside, and so the way back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// A consumer, in its own database: a retry runs its handler again.
+    #[default]
+    Store,
+    /// RabbitMQ, into a dead-letter queue: a retry goes to exactly the queue it died in.
+    Queue,
+    /// A program on Kafka, into a dead-letter topic: a retry goes to its retry topic.
+    Topic,
+}
+
+impl Origin {
+    /// Every origin.
+    pub const ALL: [Self; 3] = [Self::Store, Self::Queue, Self::Topic];
+
+    /// Returns the word that tables, the API and the command line use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Store => "store",
+            Self::Queue => "queue",
+            Self::Topic => "topic",
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Origin {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::ALL.into_iter().find(|origin| origin.as_str() == text).ok_or_else(|| {
+            let known = Self::ALL.map(Self::as_str).join(", ");
+            Error::new(ErrorKind::InvalidConfiguration, format!("origin {text:?} is none of {known}"))
+        })
+    }
+}

@@ -1,0 +1,268 @@
+//! A failed message and its message: one of the two counts, never both, never neither.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use messagekit::memory::Failpoint;
+use messagekit::{Claim, ErrorKind, FailedMessageState, Retries};
+
+use crate::fixture::{Act, CONSUMER, World, names, pass, seconds, start, until};
+use crate::flaky::{Call, Flaky};
+
+/// A world whose only message is dead, and the number of its failed message.
+async fn world_with_a_failed_message() -> (World, i64) {
+    let world = World::new(1);
+    world.push("a", 1).await;
+    world.script.always("a-1", Act::Permanent);
+    let consumer = start(world.billing());
+    until(|| consumer.read().dead == 1).await;
+    consumer.stop().await;
+    let failed_message = world.failed_message("a-1").await.id;
+    (world, failed_message)
+}
+
+/// A world whose only message was set aside and is due within a second; nobody consumes.
+async fn world_with_a_due_failed_message(partitions: usize) -> World {
+    let world = World::new(partitions);
+    world.push("a", 1).await;
+    world.script.next("a-1", [Act::Fail]);
+    let consumer = start(world.billing());
+    until(|| consumer.read().set_aside == 1).await;
+    consumer.stop().await;
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_duplicate_of_a_failed_message_is_not_applied_behind_its_back() {
+    let (world, _) = world_with_a_failed_message().await;
+    world.script.heal();
+    let consumer = start(world.billing());
+    world.push("a", 1).await;
+    until(|| world.committed(0) == 2).await;
+    pass(seconds(60)).await;
+    assert_eq!((world.applied().len(), world.script.runs().len()), (0, 1));
+    assert_eq!(world.failed_message("a-1").await.state, FailedMessageState::Dead);
+    let stats = consumer.stop().await;
+    assert_eq!((stats.duplicates, stats.handled), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_duplicate_of_a_failed_message_that_waits_for_its_retry_changes_nothing() {
+    let world = world_with_a_due_failed_message(1).await;
+    let consumer = start(world.billing());
+    world.push("a", 1).await;
+    until(|| world.marker("a-1") == Some(Claim::Done)).await;
+    world.push("a", 1).await;
+    until(|| world.committed(0) == 3).await;
+    assert_eq!(world.applied(), ["a-1"]);
+    assert_eq!(world.script.attempts_of("a-1"), [1, 2]);
+    let stats = consumer.stop().await;
+    assert_eq!((stats.duplicates, stats.handled), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_message_that_a_person_retries_is_applied_once() {
+    let (world, failed_message) = world_with_a_failed_message().await;
+    world.script.heal();
+    world.retry(failed_message).await.expect("it is dead");
+    assert_eq!(world.failed_message("a-1").await.state, FailedMessageState::Replaying);
+    let consumer = start(world.billing());
+    until(|| world.applied().len() == 1).await;
+    pass(seconds(60)).await;
+    assert_eq!(world.applied(), ["a-1"]);
+    assert_eq!(world.failed_message("a-1").await.state, FailedMessageState::Resolved);
+    assert_eq!(world.marker("a-1"), Some(Claim::Done));
+    let again = world.retry(failed_message).await.expect_err("it is resolved");
+    assert_eq!(again.kind(), ErrorKind::WrongState);
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_persons_who_retry_at_once_cause_one_run() {
+    let (world, failed_message) = world_with_a_failed_message().await;
+    world.script.always("a-1", Act::Take(seconds(1)));
+    let consumers = [start(world.billing()), start(world.billing())];
+    let (one, other) = tokio::join!(world.retry(failed_message), world.retry(failed_message));
+    assert_eq!(one.is_ok() as u8 + other.is_ok() as u8, 1);
+    until(|| world.applied().len() == 1).await;
+    pass(seconds(60)).await;
+    assert_eq!(world.applied(), ["a-1"]);
+    assert_eq!(world.script.runs().len(), 2, "the first run, and the one that they asked for");
+    for consumer in consumers {
+        consumer.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_by_a_person_that_fails_is_dead_at_once() {
+    let (world, failed_message) = world_with_a_failed_message().await;
+    world.script.always("a-1", Act::Fail);
+    let consumer = start(world.billing());
+    world.retry(failed_message).await.expect("it is dead");
+    until(|| world.script.runs().len() == 2).await;
+    pass(seconds(600)).await;
+    let failed_message = world.failed_message("a-1").await;
+    assert_eq!(
+        (failed_message.state, &*failed_message.kind, failed_message.attempts),
+        (FailedMessageState::Dead, "failed", 1)
+    );
+    assert_eq!(world.script.runs().len(), 2);
+    assert_eq!(consumer.stop().await.dead, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_message_whose_process_died_comes_back_when_its_lease_ends() {
+    let world = world_with_a_due_failed_message(1).await;
+    world.script.always("a-1", Act::Take(seconds(20)));
+    let victim = start(world.billing());
+    until(|| world.script.runs().len() == 2).await;
+    victim.kill().await;
+    assert_eq!(world.store.open_transactions(), 0);
+    let consumer = start(world.billing());
+    until(|| world.applied().len() == 1).await;
+    let failed_message = world.failed_message("a-1").await;
+    assert_eq!((failed_message.state, failed_message.kills), (FailedMessageState::Resolved, 1));
+    assert_eq!(world.applied(), ["a-1"]);
+    assert_eq!(world.script.attempts_of("a-1"), [1, 2, 3]);
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_outlives_its_lease_keeps_nothing() {
+    let world = world_with_a_due_failed_message(2).await;
+    world.script.next("a-1", [Act::Take(seconds(10))]);
+    let flaky = Flaky::new(&world.store);
+    flaky.shorten_leases();
+    let suspended = start(world.consumer_on(CONSUMER, flaky));
+    until(|| world.script.runs().len() == 2).await;
+    let consumer = start(world.billing());
+    until(|| !world.applied().is_empty()).await;
+    pass(seconds(60)).await;
+    assert_eq!(world.applied(), ["a-1"], "the run that was leased last counts");
+    assert_eq!(world.script.attempts_of("a-1"), [1, 2, 3]);
+    let (handled, late) = (consumer.stop().await.handled, suspended.stop().await.handled);
+    assert_eq!((handled, late), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_without_a_lane_stands_by_and_runs_no_failed_messages() {
+    let world = World::new(1);
+    world.push_all("a", 10).await;
+    let takes_its_time = Act::Take(Duration::from_millis(300));
+    names("a", 10).iter().for_each(|id| world.script.plan(id, [Act::Fail], takes_its_time));
+    let works = start(world.billing());
+    until(|| world.committed(0) == 10).await;
+    let stands_by = start(world.billing());
+    until(|| world.applied().len() == 10).await;
+    assert_eq!(stands_by.stop().await.handled, 0);
+    assert_eq!(works.stop().await.handled, 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_message_that_killed_its_process_five_times_is_dead_and_does_not_run_again() {
+    for (kills, dies) in [(4, false), (5, true)] {
+        let world = world_with_a_due_failed_message(1).await;
+        for _ in 0..kills {
+            pass(seconds(2)).await;
+            let leased = world.store.lease(CONSUMER, 1, seconds(1)).await.expect("lease");
+            assert_eq!(leased.len(), 1, "it is due");
+        }
+        pass(seconds(2)).await;
+        let consumer = start(world.billing().attempts(NonZeroU32::new(50).expect("50 > 0")));
+        until(|| consumer.read().handled + consumer.read().dead == 1).await;
+        let failed_message = world.failed_message("a-1").await;
+        assert_eq!(failed_message.kills, kills);
+        assert_eq!(
+            failed_message.state,
+            if dies { FailedMessageState::Dead } else { FailedMessageState::Resolved }
+        );
+        if dies {
+            assert_eq!(
+                (&*failed_message.kind, &*failed_message.error),
+                ("process_killer", "ended its process 5 times")
+            );
+        }
+        assert_eq!(world.script.runs().len(), if dies { 1 } else { 2 });
+        consumer.stop().await;
+    }
+}
+
+/// The store is out of order between the run of a failed message and the answer to its lease.
+#[tokio::test(start_paused = true)]
+async fn an_outage_at_the_end_of_a_retry_counts_as_no_death_of_the_process() {
+    for (act, call) in [(Act::Fail, Call::Fail), (Act::Unavailable, Call::HandBack)] {
+        let world = world_with_a_due_failed_message(1).await;
+        world.script.next("a-1", [act]);
+        let flaky = Flaky::new(&world.store);
+        flaky.fail(call, ErrorKind::Unavailable);
+        let consumer = start(world.consumer_on(CONSUMER, flaky.clone()));
+        until(|| world.script.runs().len() == 2).await;
+        pass(seconds(20)).await;
+        flaky.heal();
+        until(|| world.applied().len() == 1).await;
+        let failed_message = world.failed_message("a-1").await;
+        assert_eq!(
+            (failed_message.kills, failed_message.state),
+            (0, FailedMessageState::Resolved),
+            "{call:?}"
+        );
+        let last = if act == Act::Fail { 3 } else { 2 };
+        assert_eq!(world.script.attempts_of("a-1").last(), Some(&last), "{call:?}: attempts that count");
+        let waited = world.script.runs()[2].at - world.script.runs()[1].at;
+        assert!(waited < seconds(30), "{call:?}: it goes on soon after the outage, not after {waited:?}");
+        consumer.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_message_that_meets_a_conflict_is_tried_again_soon_without_spinning() {
+    let world = world_with_a_due_failed_message(1).await;
+    world.script.always("a-1", Act::Conflict);
+    let consumer = start(world.billing());
+    until(|| world.script.runs().len() > 1).await;
+    pass(Duration::from_millis(200)).await;
+    let runs = world.script.runs().len();
+    assert!((10..=2_000).contains(&runs), "{runs} runs in a fifth of a second");
+    world.script.heal();
+    until(|| world.applied().len() == 1).await;
+    let failed_message = world.failed_message("a-1").await;
+    assert_eq!(
+        (failed_message.attempts, failed_message.state),
+        (2, FailedMessageState::Resolved),
+        "conflicts burn nothing"
+    );
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_whose_transaction_cannot_begin_burns_no_attempt() {
+    let world = world_with_a_due_failed_message(1).await;
+    let flaky = Flaky::new(&world.store);
+    flaky.fail(Call::Begin, ErrorKind::Other);
+    let consumer = start(world.consumer_on(CONSUMER, flaky.clone()));
+    pass(seconds(60)).await;
+    assert_eq!(world.failed_message("a-1").await.state, FailedMessageState::Retrying);
+    flaky.heal();
+    until(|| world.applied().len() == 1).await;
+    assert_eq!(world.script.attempts_of("a-1"), [1, 2]);
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_message_that_contradicts_its_marker_is_dead_and_the_others_go_on() {
+    let world = World::new(1);
+    world.push_all("a", 5).await;
+    names("a", 5).iter().for_each(|id| world.script.next(id, [Act::Fail]));
+    world.store.fail_next(Failpoint::Resolve, ErrorKind::Corrupt);
+    let consumer = start(world.billing());
+    until(|| consumer.read().handled + consumer.read().dead == 5).await;
+    let corrupt: Vec<_> = world
+        .failed_messages()
+        .await
+        .into_iter()
+        .filter(|failed_message| failed_message.kind == "corrupt")
+        .collect();
+    assert_eq!((corrupt.len(), corrupt[0].state), (1, FailedMessageState::Dead));
+    assert_eq!(world.applied().len(), 4);
+    consumer.stop().await;
+}

@@ -1,0 +1,204 @@
+//! Failed messages, their duplicates and their retries: applied when a person says so, and once.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use messagekit::{
+    Backoff, ConsumerBuilder, Envelope, Error, ErrorKind, FailedMessageState, FailedMessages, HandlerError,
+    Message,
+};
+use messagekit_sqlite::{SqliteSource, SqliteStore, SqliteTx};
+use messagekit_testkit::eventually;
+use tokio::sync::Barrier;
+
+use crate::desk::{Desk, NoteTaken, Running, consumer, note, retry, write};
+use crate::time::SOON;
+
+/// A handler that can be repaired.
+#[derive(Default)]
+struct Repairable {
+    repaired: AtomicBool,
+    runs: AtomicU32,
+}
+
+impl Repairable {
+    async fn handle(&self, tx: &mut SqliteTx, note: Envelope<NoteTaken>) -> Result<(), HandlerError> {
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        write(tx, note.data.number).await?;
+        if self.repaired.load(Ordering::Relaxed) {
+            Ok(())
+        } else {
+            Err(HandlerError::permanent("not repaired yet"))
+        }
+    }
+
+    fn consumer(self: &Arc<Self>, store: &SqliteStore) -> ConsumerBuilder<SqliteStore, SqliteSource> {
+        consumer(store).on_with(Arc::clone(self), Self::handle)
+    }
+}
+
+#[tokio::test]
+async fn a_duplicate_is_not_applied_behind_the_back_of_its_failed_message() {
+    let desk = Desk::new().await;
+    let handler = Arc::new(Repairable::default());
+    let message = note(7);
+    desk.publish(std::slice::from_ref(&message)).await;
+    let running = Running::start(handler.consumer(&desk.store));
+    running.until("it is dead", |stats| stats.dead == 1).await;
+
+    // The repair alone must not let a duplicate pass the failed message.
+    handler.repaired.store(true, Ordering::Relaxed);
+    desk.publish(&[message.clone(), note(8), message.clone()]).await;
+    running.until("the note between is handled", |stats| stats.handled == 1 && stats.duplicates == 2).await;
+    assert_eq!(desk.notes().await, [8]);
+    assert_eq!(desk.failed_messages().await.len(), 1, "a duplicate makes no second failed message");
+
+    let failed_message = desk.failed_messages().await[0].id;
+    desk.retry(failed_message).await.unwrap();
+    running.until("the failed message is applied", |stats| stats.handled == 2).await;
+    assert_eq!(desk.notes().await, [8, 7]);
+
+    // And behind it the id is done.
+    desk.publish(&[message]).await;
+    running.until("another duplicate is passed", |stats| stats.duplicates == 3).await;
+    running.stop().await;
+    assert_eq!(desk.notes().await, [8, 7]);
+    assert_eq!(desk.failed_messages().await[0].state, FailedMessageState::Resolved);
+    assert_eq!(handler.runs.load(Ordering::Relaxed), 3, "the failed run, the other note, the retry");
+}
+
+#[tokio::test]
+async fn a_copy_in_the_batch_of_a_record_that_is_set_aside_is_not_applied_instead_of_it() {
+    let desk = Desk::new().await;
+    let handler = Arc::new(Repairable::default());
+    handler.repaired.store(true, Ordering::Relaxed);
+    let readable = note(7);
+    let text = String::from_utf8(readable.payload.to_vec()).unwrap();
+    let newer = text.replace(r#""dataVersion":"1.0""#, r#""dataVersion":"9.0""#);
+    assert_ne!(newer, text);
+    let newer = Message { payload: newer.into(), ..readable.clone() };
+    desk.publish(&[note(6), newer.clone(), readable, note(8)]).await;
+
+    let running = Running::start(handler.consumer(&desk.store));
+    running
+        .until("all are settled", |stats| stats.handled == 2 && stats.dead == 1 && stats.duplicates == 1)
+        .await;
+    running.stop().await;
+    assert_eq!(desk.notes().await, [6, 8]);
+    let failed_messages = desk.failed_messages().await;
+    assert_eq!(failed_messages.len(), 1);
+    assert_eq!(failed_messages[0].received.message.payload, newer.payload);
+}
+
+#[tokio::test]
+async fn a_failed_message_that_dies_again_on_a_persons_retry_is_counted() {
+    let desk = Desk::new().await;
+    let handler = Arc::new(Repairable::default());
+    desk.publish_notes([7]).await;
+    let running = Running::start(handler.consumer(&desk.store));
+    running.until("it is dead", |stats| stats.dead == 1).await;
+    desk.retry(desk.failed_messages().await[0].id).await.unwrap();
+    running.until("it is dead again", |stats| stats.dead == 2).await;
+    running.stop().await;
+    assert_eq!(desk.failed_messages().await[0].state, FailedMessageState::Dead);
+}
+
+#[tokio::test]
+async fn of_two_retries_at_once_one_is_accepted_and_the_failed_message_is_applied_once() {
+    const FAILED_MESSAGES: i64 = 40;
+    let desk = Desk::new().await;
+    let second = desk.second().await;
+    let handler = Arc::new(Repairable::default());
+    desk.publish_notes(0..FAILED_MESSAGES).await;
+    let running = Running::start(handler.consumer(&desk.store));
+    running.until("all are dead", |stats| stats.dead == FAILED_MESSAGES as u64).await;
+    handler.repaired.store(true, Ordering::Relaxed);
+
+    let barrier = Arc::new(Barrier::new(2));
+    let ask = |store: SqliteStore, failed_messages: Vec<i64>| {
+        let barrier = Arc::clone(&barrier);
+        tokio::spawn(async move {
+            let mut answers: Vec<Result<(), Error>> = Vec::new();
+            for failed_message in failed_messages {
+                barrier.wait().await;
+                answers.push(retry(&store, failed_message).await);
+            }
+            answers
+        })
+    };
+    let failed_messages: Vec<i64> =
+        desk.failed_messages().await.iter().map(|failed_message| failed_message.id).collect();
+    let first = ask(desk.store.clone(), failed_messages.clone());
+    let other = ask(second.clone(), failed_messages);
+    for (one, two) in first.await.unwrap().into_iter().zip(other.await.unwrap()) {
+        assert_ne!(one.is_ok(), two.is_ok(), "{one:?} and {two:?}");
+        assert_eq!(one.and(two).unwrap_err().kind(), ErrorKind::WrongState);
+    }
+
+    running.until("all are applied", |stats| stats.handled == FAILED_MESSAGES as u64).await;
+    running.stop().await;
+    second.close().await.unwrap();
+    let mut notes = desk.notes().await;
+    notes.sort_unstable();
+    assert_eq!(notes, (0..FAILED_MESSAGES).collect::<Vec<_>>());
+    assert_eq!(
+        handler.runs.load(Ordering::Relaxed),
+        2 * FAILED_MESSAGES as u32,
+        "one failed run and one retry each"
+    );
+}
+
+#[tokio::test]
+async fn a_retry_that_fails_again_is_dead_at_once_and_can_be_asked_for_again() {
+    let desk = Desk::new().await;
+    let handler = Arc::new(Repairable::default());
+    desk.publish_notes([1]).await;
+    let running = Running::start(handler.consumer(&desk.store));
+    running.until("it is dead", |stats| stats.dead == 1).await;
+    let failed_message = desk.failed_messages().await[0].id;
+    desk.retry(failed_message).await.unwrap();
+    running.until("it is dead again", |stats| stats.dead == 2).await;
+    let state = || async { desk.store.show(failed_message).await.unwrap().state };
+    assert_eq!(state().await, FailedMessageState::Dead);
+
+    handler.repaired.store(true, Ordering::Relaxed);
+    desk.retry(failed_message).await.unwrap();
+    running.until("it is applied", |stats| stats.handled == 1).await;
+    assert_eq!(state().await, FailedMessageState::Resolved);
+    let refused = desk.retry(failed_message).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::WrongState);
+    assert!(refused.to_string().contains("is resolved"), "{refused}");
+    let missing = desk.retry(failed_message + 1).await.unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::NotFound);
+    running.stop().await;
+    assert_eq!(desk.notes().await, [1]);
+}
+
+#[tokio::test]
+async fn a_failed_message_set_aside_by_one_process_is_run_by_the_next() {
+    let desk = Desk::new().await;
+    let handler = Arc::new(Repairable::default());
+    async fn fails(tx: &mut SqliteTx, note: Envelope<NoteTaken>) -> Result<(), HandlerError> {
+        write(tx, note.data.number).await?;
+        Err(HandlerError::retryable("not in this process"))
+    }
+    desk.publish_notes([1, 2, 3]).await;
+    let never = Backoff::fixed(Duration::from_millis(600));
+    let running = Running::start(desk.consumer().on(fails).backoff(never).attempts(NonZeroU32::MAX));
+    // Or more: a machine that stands still lets them run again.
+    running.until("all are set aside", |stats| stats.set_aside >= 3).await;
+    running.stop().await;
+    assert!(desk.notes().await.is_empty());
+
+    handler.repaired.store(true, Ordering::Relaxed);
+    let second = desk.second().await;
+    let running = Running::start(handler.consumer(&second));
+    eventually("the other process applies them", SOON, async || desk.notes().await.len() == 3).await;
+    running.stop().await;
+    second.close().await.unwrap();
+    let mut notes = desk.notes().await;
+    notes.sort_unstable();
+    assert_eq!(notes, [1, 2, 3]);
+}

@@ -1,0 +1,300 @@
+//! Failed messages of billing, and what operators make of them over HTTP.
+
+use std::sync::Barrier;
+
+use messagekit::MessageId;
+use messagekit_testkit::{DEADLINE, eventually};
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, PgConnection};
+
+use crate::billing::Billing;
+use crate::desk::{Desk, Operator};
+use crate::names::ORDER_PARTITIONS;
+use crate::records::{Record, send};
+use crate::{broker, turn};
+
+/// How often billing tries an order before it is dead.
+const ATTEMPTS: i64 = 10;
+
+/// Billing with a mistake in its database, and the desk over it.
+struct Shop {
+    billing: Billing,
+    desk: Desk,
+    look: PgConnection,
+}
+
+impl Shop {
+    /// Starts both on an empty topic. The database refuses bills of orders named `bad-…`, as a wrong rule would, and counts
+    /// how often it did.
+    async fn open() -> Self {
+        let billing = Billing::open().await;
+        let mut look = billing.database.connection().await;
+        // A sequence keeps what a transaction takes back.
+        let rule = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                PERFORM nextval('runs_' || replace(NEW.order_id, '-', '_'));
+                RAISE EXCEPTION 'this product is not in the catalogue';
+            END $$;
+            CREATE TRIGGER refuse BEFORE INSERT ON bills
+            FOR EACH ROW WHEN (NEW.order_id LIKE 'bad-%') EXECUTE FUNCTION refuse()";
+        sqlx::raw_sql(rule).execute(&mut look).await.unwrap();
+        let desk = Desk::open(&billing.database, &["ann", "bob"]);
+        Self { billing, desk, look }
+    }
+
+    /// Corrects the mistake.
+    async fn repair(&mut self) {
+        sqlx::raw_sql("DROP TRIGGER refuse ON bills").execute(&mut self.look).await.unwrap();
+    }
+
+    /// Sends orders of one customer each.
+    async fn send(&mut self, orders: &[Order]) {
+        for order in orders.iter().filter(|order| order.name.starts_with("bad-")) {
+            let runs = order.runs();
+            let counter = AssertSqlSafe(format!("CREATE SEQUENCE IF NOT EXISTS {runs} MINVALUE 0 START 1"));
+            sqlx::raw_sql(counter).execute(&mut self.look).await.unwrap();
+        }
+        send(&self.billing.names, orders.iter().map(Order::record)).await;
+        self.billing.until_read().await;
+    }
+
+    /// Waits until so many failed messages are dead. The hours between their runs pass at once.
+    async fn until_dead(&mut self, failed_messages: i64) {
+        eventually(&format!("{failed_messages} failed messages are dead"), DEADLINE, async || {
+            let pass = "UPDATE messagekit.failed_messages SET due = now() WHERE state = 'retrying' AND running_since IS NULL";
+            sqlx::query(pass).execute(&mut self.look).await.unwrap();
+            self.count("SELECT count(*) FROM messagekit.failed_messages WHERE state = 'dead'").await == failed_messages
+        })
+        .await;
+    }
+
+    async fn count(&mut self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(&mut self.look).await.unwrap()
+    }
+
+    /// Returns how often the database has refused a bill.
+    async fn runs(&mut self, order: &Order) -> i64 {
+        let count = AssertSqlSafe(format!("SELECT last_value FROM {} WHERE is_called", order.runs()));
+        sqlx::query_scalar(count).fetch_optional(&mut self.look).await.unwrap().unwrap_or(0)
+    }
+
+    /// Returns how many bills, events about a bill and marks there are for an order.
+    async fn effects(&mut self, order: &Order) -> (i64, i64, i64) {
+        let sql = "SELECT (SELECT count(*) FROM bills WHERE order_id = $1),
+            (SELECT count(*) FROM messagekit.outbox_events WHERE convert_from(payload, 'UTF8')::jsonb ->> 'order_id' = $1),
+            (SELECT count(*) FROM messagekit.processed_messages WHERE message_id = $2 AND outcome = 'done')";
+        let found = sqlx::query_as(sql).bind(&order.name).bind(order.id.as_str());
+        found.fetch_one(&mut self.look).await.unwrap()
+    }
+
+    /// Asserts that every bill is in its customer's total once, and returns how many there are.
+    async fn totals_are_right(&mut self) -> i64 {
+        let sql = "SELECT count(*) FROM (SELECT customer, count(*), sum(pence) FROM bills GROUP BY 1
+            EXCEPT SELECT customer, bills, pence FROM totals) wrong";
+        assert_eq!(self.count(sql).await, 0, "totals that are not the sum of the bills");
+        self.count("SELECT count(*) FROM bills").await
+    }
+}
+
+/// An order, and the id of its event.
+struct Order {
+    name: String,
+    id: MessageId,
+    pence: i64,
+}
+
+impl Order {
+    fn new(name: &str, pence: i64) -> Self {
+        Self { name: name.to_owned(), id: MessageId::new(), pence }
+    }
+
+    /// Its record; each copy is the same.
+    fn record(&self) -> (i32, Record) {
+        let partition = self.name.bytes().map(i32::from).sum::<i32>() % ORDER_PARTITIONS;
+        (
+            partition,
+            Record::of_debezium(&self.id, &self.name, &format!("customer-of-{}", self.name), self.pence),
+        )
+    }
+
+    fn runs(&self) -> String {
+        format!("runs_{}", self.name.replace('-', "_"))
+    }
+}
+
+/// Returns the only failed message in a state, as the list shows it.
+fn only_failed_message(operator: &Operator, consumer: &str, state: &str) -> Value {
+    let page = operator.shows(&format!("/api/v1/dlq?consumer={consumer}&state={state}"));
+    let failed_messages = page["failed_messages"].as_array().expect("a list");
+    assert_eq!(failed_messages.len(), 1, "{page}");
+    failed_messages[0].clone()
+}
+
+/// Waits until a failed message is in a state, as a person does who looks again.
+async fn until_state(operator: &Operator, id: i64, state: &str) -> Value {
+    let mut failed_message = Value::Null;
+    eventually(&format!("failed message {id} is {state}"), DEADLINE, async || {
+        failed_message = operator.shows(&format!("/api/v1/dlq/{id}"))["failed_message"].clone();
+        failed_message["state"] == state
+    })
+    .await;
+    failed_message
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_message_is_repaired_and_retried_over_http_and_billed_once() {
+    let _turn = turn::alone().await;
+    let mut shop = Shop::open().await;
+    let (bad, good) = (Order::new("bad-lamp", 1_250), Order::new("good-chair", 8_000));
+    let orders = [bad, good];
+    shop.send(&orders).await;
+    shop.until_dead(1).await;
+    let [bad, good] = &orders;
+    assert_eq!((shop.effects(bad).await, shop.effects(good).await), ((0, 0, 0), (1, 1, 1)));
+
+    // Found and understood.
+    let ann = shop.desk.operator("ann");
+    let failed_message = only_failed_message(&ann, &shop.billing.names.billing, "dead");
+    let id = failed_message["id"].as_i64().unwrap();
+    assert_eq!(
+        (failed_message["message_id"].as_str(), failed_message["topic"].as_str()),
+        (Some(bad.id.as_str()), Some(&*shop.billing.names.orders))
+    );
+    assert_eq!((failed_message["attempts"].as_i64(), &failed_message["due"]), (Some(ATTEMPTS), &Value::Null));
+    let error = failed_message["error"].as_str().unwrap();
+    assert!(error.contains("not in the catalogue"), "{error}");
+    let sent = broker::read(&shop.billing.names.orders)
+        .into_iter()
+        .find(|record| record.id() == bad.id.as_str())
+        .unwrap();
+    assert_eq!(ann.downloads(&format!("/api/v1/dlq/{id}/payload")), sent.payload);
+
+    // Retried before it is repaired: one run, and dead again.
+    let runs = shop.runs(bad).await;
+    let retry = format!("/api/v1/dlq/{id}/retry");
+    assert_eq!(ann.acts(&retry).0, 202);
+    let failed_message = until_state(&ann, id, "dead").await;
+    assert_eq!((failed_message["attempts"].as_i64(), shop.runs(bad).await), (Some(1), runs + 1));
+    assert_eq!(shop.effects(bad).await, (0, 0, 0));
+
+    shop.repair().await;
+    let (status, answer) = ann.acts(&retry);
+    assert_eq!((status, answer["state"].as_str()), (202, Some("replaying")), "{answer}");
+    until_state(&ann, id, "resolved").await;
+    assert_eq!(shop.effects(bad).await, (1, 1, 1));
+    let (status, answer) = ann.acts(&retry);
+    assert_eq!(status, 409, "{answer}");
+    assert!(answer["detail"].as_str().unwrap().contains("is resolved"), "{answer}");
+
+    // The same record once more, long after: the mark of the retry holds.
+    shop.send(&orders).await;
+    assert_eq!(shop.effects(bad).await, (1, 1, 1));
+    assert_eq!(shop.totals_are_right().await, 2);
+    shop.billing.are_alive();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_operators_who_double_click_have_every_failed_message_billed_once() {
+    const FAILED_MESSAGES: i64 = 20;
+    let _turn = turn::alone().await;
+    let mut shop = Shop::open().await;
+    let orders: Vec<_> = (0..FAILED_MESSAGES).map(|n| Order::new(&format!("bad-{n:02}"), 100 + n)).collect();
+    shop.send(&orders).await;
+    shop.until_dead(FAILED_MESSAGES).await;
+    shop.repair().await;
+
+    // Two programs over one database, as behind a load balancer.
+    let second = Desk::open(&shop.billing.database, &["bob"]);
+    let (ann, bob) = (shop.desk.operator("ann"), second.operator("bob"));
+    let page = ann.shows("/api/v1/dlq?state=dead");
+    let ids: Vec<i64> =
+        page["failed_messages"].as_array().unwrap().iter().map(|one| one["id"].as_i64().unwrap()).collect();
+    assert_eq!(ids.len() as i64, FAILED_MESSAGES);
+    let clicks = [&ann, &ann, &bob, &bob];
+    for id in &ids {
+        let together = Barrier::new(clicks.len());
+        let statuses: Vec<u16> = std::thread::scope(|scope| {
+            let click = |operator: &Operator| {
+                together.wait();
+                operator.acts(&format!("/api/v1/dlq/{id}/retry")).0
+            };
+            let clicks: Vec<_> = clicks.iter().map(|operator| scope.spawn(move || click(operator))).collect();
+            clicks.into_iter().map(|click| click.join().unwrap()).collect()
+        });
+        let of = |wanted: u16| statuses.iter().filter(|status| **status == wanted).count();
+        assert_eq!((of(202), of(409)), (1, 3), "failed message {id}: {statuses:?}");
+    }
+    for id in &ids {
+        until_state(&ann, *id, "resolved").await;
+    }
+    for order in &orders {
+        assert_eq!(shop.effects(order).await, (1, 1, 1), "{}", order.name);
+    }
+    assert_eq!(shop.totals_are_right().await, FAILED_MESSAGES);
+    let audit = "SELECT count(*) FROM messagekit.admin_audit WHERE act = 'retry' AND through = 'http' AND actor IN ('ann', 'bob')";
+    assert_eq!(shop.count(audit).await, 4 * FAILED_MESSAGES, "every click is in the audit");
+    let done = "SELECT sum(done)::bigint FROM messagekit.admin_audit WHERE act = 'retry'";
+    assert_eq!(shop.count(done).await, FAILED_MESSAGES, "one of each failed message's clicks did something");
+    shop.billing.are_alive();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_always_fails_stops_at_its_cap() {
+    let _turn = turn::alone().await;
+    let mut shop = Shop::open().await;
+    // The last one is less than nothing: no repetition makes a bill of it.
+    let orders = [Order::new("bad-first", 1), Order::new("never", -1)];
+    shop.send(&orders).await;
+    shop.until_dead(2).await;
+    let runs = shop.runs(&orders[0]).await;
+    assert!(runs >= ATTEMPTS, "{runs} runs");
+    let page = shop.desk.operator("ann").shows("/api/v1/dlq?state=dead");
+    for failed_message in page["failed_messages"].as_array().unwrap() {
+        let expected = if failed_message["message_id"] == orders[0].id.as_str() { ATTEMPTS } else { 1 };
+        assert_eq!(failed_message["attempts"].as_i64(), Some(expected), "{failed_message}");
+    }
+
+    // While another one goes the same way, nothing runs it again, however much time passes.
+    shop.send(&[Order::new("bad-second", 2)]).await;
+    shop.until_dead(3).await;
+    assert_eq!(shop.runs(&orders[0]).await, runs);
+    assert_eq!(shop.count("SELECT count(*) FROM messagekit.failed_messages WHERE due IS NOT NULL").await, 0);
+    assert_eq!(shop.totals_are_right().await, 0);
+    shop.billing.are_alive();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_discarded_order_is_not_billed_until_the_discard_is_taken_back() {
+    let _turn = turn::alone().await;
+    let mut shop = Shop::open().await;
+    let orders = [Order::new("bad-lamp", 1_250)];
+    let [bad] = &orders;
+    shop.send(&orders).await;
+    shop.until_dead(1).await;
+    let ann = shop.desk.operator("ann");
+    let id = only_failed_message(&ann, &shop.billing.names.billing, "dead")["id"].as_i64().unwrap();
+    let act = |act: &str| {
+        let (status, answer) = ann.acts(&format!("/api/v1/dlq/{id}/{act}"));
+        (status, answer["state"].as_str().map(str::to_owned))
+    };
+    assert_eq!(act("undo"), (409, None), "it was not discarded");
+    assert_eq!(act("discard"), (202, Some("discarded".to_owned())));
+    assert_eq!(act("discard"), (409, None));
+    assert_eq!(act("retry"), (409, None));
+
+    // Nothing would keep a late copy from being billed now but the discard.
+    shop.repair().await;
+    shop.send(&orders).await;
+    assert_eq!(shop.effects(bad).await, (0, 0, 0));
+    assert_eq!(only_failed_message(&ann, &shop.billing.names.billing, "discarded")["id"].as_i64(), Some(id));
+
+    assert_eq!(act("undo"), (202, Some("dead".to_owned())));
+    shop.send(&orders).await;
+    assert_eq!(shop.effects(bad).await, (0, 0, 0), "a failed message holds its message");
+    assert_eq!(act("retry"), (202, Some("replaying".to_owned())));
+    until_state(&ann, id, "resolved").await;
+    shop.send(&orders).await;
+    assert_eq!(shop.effects(bad).await, (1, 1, 1));
+    assert_eq!(shop.count("SELECT count(*) FROM messagekit.failed_messages").await, 1);
+    assert_eq!(shop.totals_are_right().await, 1);
+    shop.billing.are_alive();
+}
