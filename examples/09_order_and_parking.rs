@@ -55,7 +55,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let running = tokio::spawn(noting.run(shutdown.clone()));
 
     let waiting =
-        FailedMessageFilter { state: Some(FailedMessageState::Waiting), ..FailedMessageFilter::default() };
+        FailedMessageFilter { state: Some(FailedMessageState::Blocked), ..FailedMessageFilter::default() };
     while steps(&store, "b").await?.len() < 3 || store.list(&waiting, 10).await?.len() < 2 {
         sleep(Duration::from_millis(5)).await;
     }

@@ -136,13 +136,13 @@ impl View {
     /// Returns how many failed messages are still to be run.
     pub(crate) fn failed_messages_to_run(&self) -> i64 {
         self.number(
-            "SELECT count(*) FROM messagekit_failed_messages WHERE state IN ('retrying', 'replaying')",
+            "SELECT count(*) FROM messagekit_failed_messages WHERE state IN ('retry_scheduled', 'retry_requested')",
         )
     }
 
     /// Returns how many failed messages wait behind an earlier one of their key.
     pub(crate) fn waiting(&self) -> i64 {
-        self.number("SELECT count(*) FROM messagekit_failed_messages WHERE state = 'waiting'")
+        self.number("SELECT count(*) FROM messagekit_failed_messages WHERE state = 'blocked'")
     }
 
     /// Returns how many failed messages are open.

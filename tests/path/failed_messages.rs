@@ -60,7 +60,7 @@ impl Shop {
     /// Waits until so many failed messages are dead. The hours between their runs pass at once.
     async fn until_dead(&mut self, failed_messages: i64) {
         eventually(&format!("{failed_messages} failed messages are dead"), DEADLINE, async || {
-            let pass = "UPDATE messagekit.failed_messages SET due = now() WHERE state = 'retrying' AND running_since IS NULL";
+            let pass = "UPDATE messagekit.failed_messages SET due = now() WHERE state = 'retry_scheduled' AND running_since IS NULL";
             sqlx::query(pass).execute(&mut self.look).await.unwrap();
             self.count("SELECT count(*) FROM messagekit.failed_messages WHERE state = 'dead'").await == failed_messages
         })
@@ -178,7 +178,7 @@ async fn a_failed_message_is_repaired_and_retried_over_http_and_billed_once() {
 
     shop.repair().await;
     let (status, answer) = ann.acts(&retry);
-    assert_eq!((status, answer["state"].as_str()), (202, Some("replaying")), "{answer}");
+    assert_eq!((status, answer["state"].as_str()), (202, Some("retry_requested")), "{answer}");
     until_state(&ann, id, "resolved").await;
     assert_eq!(shop.effects(bad).await, (1, 1, 1));
     let (status, answer) = ann.acts(&retry);
@@ -290,7 +290,7 @@ async fn a_discarded_order_is_not_billed_until_the_discard_is_taken_back() {
     assert_eq!(act("undo"), (202, Some("dead".to_owned())));
     shop.send(&orders).await;
     assert_eq!(shop.effects(bad).await, (0, 0, 0), "a failed message holds its message");
-    assert_eq!(act("retry"), (202, Some("replaying".to_owned())));
+    assert_eq!(act("retry"), (202, Some("retry_requested".to_owned())));
     until_state(&ann, id, "resolved").await;
     shop.send(&orders).await;
     assert_eq!(shop.effects(bad).await, (1, 1, 1));

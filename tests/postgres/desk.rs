@@ -47,7 +47,7 @@ fn second_click_changes_nothing_and_both_are_in_the_audit() {
         assert_eq!(act(&shop.store, Act::Retry, failed_message).await, Acted::Done);
         assert_eq!(
             act(&shop.store, Act::Retry, failed_message).await,
-            Acted::WrongState(FailedMessageState::Replaying)
+            Acted::WrongState(FailedMessageState::RetryRequested)
         );
         assert_eq!(act(&shop.store, Act::Retry, i64::MAX).await, Acted::NotFound);
         let select =
@@ -60,7 +60,7 @@ fn second_click_changes_nothing_and_both_are_in_the_audit() {
             told,
             [
                 (vec![failed_message], 1, "{}".to_owned()),
-                (vec![failed_message], 0, format!("{{\"{failed_message}\": \"replaying\"}}")),
+                (vec![failed_message], 0, format!("{{\"{failed_message}\": \"retry_requested\"}}")),
                 (vec![i64::MAX], 0, format!("{{\"{}\": \"not found\"}}", i64::MAX)),
             ]
         );

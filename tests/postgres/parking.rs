@@ -106,10 +106,10 @@ fn repaired_key_is_handled_in_order_while_more_of_it_arrives() {
         let kept = failed_messages(&shop).await;
         let states: Vec<_> = kept.iter().map(|failed_message| failed_message.state).collect();
         assert_eq!(states[0], FailedMessageState::Dead);
-        assert_eq!(states[1..], [FailedMessageState::Waiting; 5]);
+        assert_eq!(states[1..], [FailedMessageState::Blocked; 5]);
         assert_eq!((kept[0].holds_back, kept[1].holds_back), (5, 0));
         let refused = act(&shop, Act::Retry, kept[1].id).await;
-        assert_eq!(refused, Acted::WrongState(FailedMessageState::Waiting), "its turn has not come");
+        assert_eq!(refused, Acted::WrongState(FailedMessageState::Blocked), "its turn has not come");
 
         repaired.store(true, Ordering::SeqCst);
         assert_eq!(act(&shop, Act::Retry, kept[0].id).await, Acted::Done);

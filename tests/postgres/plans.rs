@@ -240,7 +240,7 @@ INSERT INTO messagekit.processed_messages (consumer, message_id, outcome)
   SELECT 'billing', 'm-' || n, CASE WHEN n <= 100000 THEN 'done' ELSE 'held' END FROM generate_series(1, 101000) n;
 INSERT INTO messagekit.failed_messages (consumer, message_id, topic, key, key_hash, state, attempts, due, headers, payload, kind,
     error, fingerprint)
-  SELECT 'billing', 'm-' || n, 'orders.order', convert_to('k-' || n % 1000, 'UTF8'), n % 1000, CASE WHEN n <= 100000 THEN 'resolved' WHEN n % 2 = 0 THEN 'dead' ELSE 'retrying' END,
+  SELECT 'billing', 'm-' || n, 'orders.order', convert_to('k-' || n % 1000, 'UTF8'), n % 1000, CASE WHEN n <= 100000 THEN 'resolved' WHEN n % 2 = 0 THEN 'dead' ELSE 'retry_scheduled' END,
     1, CASE WHEN n > 100000 AND n % 2 = 1 THEN now() END, '[]', '{}', 'failed', 'no stock', 'f-' || n % 1000
   FROM generate_series(1, 101000) n;
 INSERT INTO messagekit.consumer_offsets (consumer, topic, partition, next)

@@ -32,7 +32,7 @@ pub(crate) async fn look(store: &SqliteStore) -> Result<Look, Error> {
             "SELECT (SELECT coalesce(max(seq), 0) FROM orders),
                     (SELECT coalesce(sum(next_offset), 0) FROM messagekit_topic_partitions),
                     (SELECT coalesce(sum(next), 0) FROM messagekit_consumer_cursors),
-                    (SELECT count(*) FROM messagekit_failed_messages WHERE state IN ('retrying', 'replaying')),
+                    (SELECT count(*) FROM messagekit_failed_messages WHERE state IN ('retry_scheduled', 'retry_requested')),
                     (SELECT count(*) FROM messagekit_failed_messages WHERE running_since IS NOT NULL),
                     (SELECT coalesce(max(run), 0) FROM billing_runs)",
         )?

@@ -395,7 +395,7 @@ CREATE TABLE messagekit.failed_messages (
   key_hash      bigint,
   parked        boolean NOT NULL DEFAULT false,
   state         text COLLATE "C" NOT NULL
-                CHECK (state IN ('retrying', 'waiting', 'dead', 'replaying', 'resolved', 'discarded')),
+                CHECK (state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested', 'resolved', 'discarded')),
   attempts      int NOT NULL CHECK (attempts >= 0),
   kills         int NOT NULL DEFAULT 0,
   run_length    int NOT NULL DEFAULT 1,
@@ -412,18 +412,18 @@ CREATE TABLE messagekit.failed_messages (
   fingerprint   text COLLATE "C" NOT NULL,
   set_aside_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
   changed_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
-  CHECK ((due IS NOT NULL) = (state IN ('retrying', 'replaying'))),
+  CHECK ((due IS NOT NULL) = (state IN ('retry_scheduled', 'retry_requested'))),
   CHECK (running_since IS NULL OR due IS NOT NULL),
   CHECK (NOT parked OR key_hash IS NOT NULL)
 );
 
 CREATE UNIQUE INDEX failed_messages_source ON messagekit.failed_messages (consumer, message_id);
-CREATE INDEX failed_messages_due ON messagekit.failed_messages (consumer, due) WHERE state IN ('retrying', 'replaying');
+CREATE INDEX failed_messages_due ON messagekit.failed_messages (consumer, due) WHERE state IN ('retry_scheduled', 'retry_requested');
 CREATE INDEX failed_messages_key ON messagekit.failed_messages (consumer, topic, key_hash, partition, "offset")
-  WHERE parked AND state IN ('retrying', 'waiting', 'dead', 'replaying');
+  WHERE parked AND state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested');
 -- Failed messages that go back to a broker are taken whatever their consumer is.
 CREATE INDEX failed_messages_returns ON messagekit.failed_messages (origin, due)
-  WHERE origin <> 'store' AND state IN ('retrying', 'replaying');
+  WHERE origin <> 'store' AND state IN ('retry_scheduled', 'retry_requested');
 -- Lists show the newest first. A key is found by its hash, because an index entry of its own length may be too large.
 CREATE INDEX failed_messages_state ON messagekit.failed_messages (state, id);
 CREATE INDEX failed_messages_consumer ON messagekit.failed_messages (consumer, state, id);

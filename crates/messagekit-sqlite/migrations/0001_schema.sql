@@ -180,7 +180,7 @@ CREATE TABLE messagekit_failed_messages (
   origin        TEXT NOT NULL DEFAULT 'store' CHECK (origin IN ('store', 'queue', 'topic')),
   return_to     TEXT,
   parked        INTEGER NOT NULL DEFAULT 0 CHECK (parked IN (0, 1)),
-  state         TEXT NOT NULL CHECK (state IN ('retrying', 'waiting', 'dead', 'replaying', 'resolved', 'discarded')),
+  state         TEXT NOT NULL CHECK (state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested', 'resolved', 'discarded')),
   attempts      INTEGER NOT NULL CHECK (attempts >= 0),
   kills         INTEGER NOT NULL DEFAULT 0,
   run_length    INTEGER NOT NULL DEFAULT 1,
@@ -198,17 +198,17 @@ CREATE TABLE messagekit_failed_messages (
   headers       TEXT NOT NULL,
   payload       BLOB NOT NULL,
   UNIQUE (consumer_id, message_id),
-  CHECK ((due IS NOT NULL) = (state IN ('retrying', 'replaying'))),
+  CHECK ((due IS NOT NULL) = (state IN ('retry_scheduled', 'retry_requested'))),
   CHECK (running_since IS NULL OR due IS NOT NULL),
   CHECK (origin <> 'store' OR return_to IS NULL),
   CHECK (parked = 0 OR (key IS NOT NULL AND partition IS NOT NULL AND offset IS NOT NULL)),
-  CHECK (parked = 1 OR state <> 'waiting')
+  CHECK (parked = 1 OR state <> 'blocked')
 ) STRICT;
 
 CREATE INDEX messagekit_failed_messages_due ON messagekit_failed_messages (consumer_id, due)
-  WHERE state IN ('retrying', 'replaying');
+  WHERE state IN ('retry_scheduled', 'retry_requested');
 CREATE INDEX messagekit_failed_messages_returns ON messagekit_failed_messages (origin, due)
-  WHERE state IN ('retrying', 'replaying') AND origin <> 'store';
+  WHERE state IN ('retry_scheduled', 'retry_requested') AND origin <> 'store';
 -- The keys that are held, each with its failed messages in order: what a claim asks, and what runs next. The last two columns
 -- answer the condition, so that no look reads a failed message.
 CREATE INDEX messagekit_failed_messages_key

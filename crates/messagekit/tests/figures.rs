@@ -89,7 +89,10 @@ fn what_was_counted_before_does_not_stay() {
     metrics.outbox("shop", &lag);
     metrics.failed_messages(
         "shop",
-        &[total("billing", FailedMessageState::Dead, 3), total("billing", FailedMessageState::Retrying, 1)],
+        &[
+            total("billing", FailedMessageState::Dead, 3),
+            total("billing", FailedMessageState::RetryScheduled, 1),
+        ],
     );
     let text = text_of(&registry);
     for line in [
@@ -97,7 +100,7 @@ fn what_was_counted_before_does_not_stay() {
         r#"messagekit_outbox_overdue{database="shop"} 5"#,
         r#"messagekit_outbox_oldest_seconds{database="shop"} 12.5"#,
         r#"messagekit_failed_messages{database="shop",consumer="billing",state="dead"} 3"#,
-        r#"messagekit_failed_messages{database="shop",consumer="billing",state="retrying"} 1"#,
+        r#"messagekit_failed_messages{database="shop",consumer="billing",state="retry_scheduled"} 1"#,
         r#"messagekit_database_up{database="shop"} 1"#,
     ] {
         assert!(text.lines().any(|known| known == line), "{line} is missing:\n{text}");
@@ -105,7 +108,7 @@ fn what_was_counted_before_does_not_stay() {
 
     metrics.failed_messages("shop", &[total("billing", FailedMessageState::Dead, 2)]);
     let text = text_of(&registry);
-    assert!(text.contains(r#"state="dead"} 2"#) && !text.contains("retrying"), "{text}");
+    assert!(text.contains(r#"state="dead"} 2"#) && !text.contains("retry_scheduled"), "{text}");
 
     metrics.unreachable("shop");
     let text = text_of(&registry);

@@ -76,7 +76,7 @@ impl Rule {
 
     /// Drops it once every order that it refuses waits for another run: enough of them for each point of a retry.
     pub(super) async fn drop_when_all_wait(&mut self, look: &mut PgConnection) {
-        let sql = "SELECT count(*) FROM messagekit.failed_messages WHERE state = 'retrying'";
+        let sql = "SELECT count(*) FROM messagekit.failed_messages WHERE state = 'retry_scheduled'";
         let waiting: i64 = sqlx::query_scalar(sql).fetch_one(&mut *look).await.expect("the database answers");
         if waiting as usize == orders(&[Kind::Refused]).len() {
             self.drop(look).await;

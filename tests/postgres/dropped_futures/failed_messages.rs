@@ -220,7 +220,7 @@ async fn an_act_dropped_at_any_await_happens_wholly_or_not_at_all(
 
 #[test]
 fn a_retry_dropped_at_any_await_is_asked_for_once() {
-    let (from, to) = (FailedMessageState::Dead, FailedMessageState::Replaying);
+    let (from, to) = (FailedMessageState::Dead, FailedMessageState::RetryRequested);
     block_on(an_act_dropped_at_any_await_happens_wholly_or_not_at_all(Act::Retry, from, to, Claim::Held));
 }
 

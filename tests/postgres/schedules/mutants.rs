@@ -121,15 +121,15 @@ pub(super) const MUTANTS: &[Mutant] = &[
     statement(
         "a new head waits",
         &[
-            change("CASE WHEN b.waits THEN 'waiting'", "CASE WHEN true THEN 'waiting'"),
+            change("CASE WHEN b.waits THEN 'blocked'", "CASE WHEN true THEN 'blocked'"),
             change("CASE WHEN NOT b.waits THEN", "CASE WHEN false THEN"),
         ],
     ),
     statement(
         "a dead head leaves its key",
         &[change(
-            "AND o.parked\n      AND o.state IN ('retrying', 'waiting', 'dead', 'replaying')",
-            "AND o.parked\n      AND o.state IN ('retrying', 'waiting', 'replaying')",
+            "AND o.parked\n      AND o.state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested')",
+            "AND o.parked\n      AND o.state IN ('retry_scheduled', 'blocked', 'retry_requested')",
         )],
     ),
     statement(
@@ -142,7 +142,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     statement(
         "a resolve lets nobody run",
-        &[change("WHERE d.state = 'waiting' AND d.id = (\n", "WHERE false AND d.id = (\n")],
+        &[change("WHERE d.state = 'blocked' AND d.id = (\n", "WHERE false AND d.id = (\n")],
     ),
     statement("a resolve leaves an empty key", &[change("AND count = 0),\nmarker", "AND false),\nmarker")]),
     statement(
@@ -161,7 +161,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     statement(
         "a discard lets nobody run",
-        &[change("WHERE d.state = 'waiting' AND d.id = ANY(ARRAY(", "WHERE false AND d.id = ANY(ARRAY(")],
+        &[change("WHERE d.state = 'blocked' AND d.id = ANY(ARRAY(", "WHERE false AND d.id = ANY(ARRAY(")],
     ),
     statement(
         "an act leaves an empty key",
@@ -224,13 +224,13 @@ ON CONFLICT ON CONSTRAINT processed_messages_pkey DO UPDATE
     statement(
         "a discard closes what is resolved",
         &[
-            change("SELECT d.id, d.state, d.consumer,", "SELECT d.id, replace(d.state, 'resolved', 'retrying') AS state, d.consumer,"),
+            change("SELECT d.id, d.state, d.consumer,", "SELECT d.id, replace(d.state, 'resolved', 'retry_scheduled') AS state, d.consumer,"),
             change(
                 "(SELECT p.outcome FROM messagekit.processed_messages p WHERE p.consumer = d.consumer",
                 "(SELECT nullif(p.outcome, 'done') FROM messagekit.processed_messages p WHERE p.consumer = d.consumer",
             ),
             change(
-                "WHERE id = ANY($1::bigint[]) AND state IN ('retrying', 'waiting', 'dead', 'replaying')",
+                "WHERE id = ANY($1::bigint[]) AND state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested')",
                 "WHERE id = ANY($1::bigint[])",
             ),
             change("processed_at = now() WHERE p.outcome = $4", "processed_at = now() WHERE p.outcome IN ($4, 'done')"),

@@ -56,7 +56,7 @@ const NEVER: &[(&str, &str)] = &[
     ),
     (
         "a head waits",
-        "SELECT d.message_id FROM messagekit.failed_messages d WHERE d.consumer = $1 AND d.state = 'waiting' AND NOT EXISTS (
+        "SELECT d.message_id FROM messagekit.failed_messages d WHERE d.consumer = $1 AND d.state = 'blocked' AND NOT EXISTS (
            SELECT 1 FROM messagekit.failed_messages o WHERE o.consumer = $1 AND o.topic = d.topic AND o.key_hash = d.key_hash
              AND o.parked AND o.state NOT IN ('resolved', 'discarded')
              AND (o.partition, o.\"offset\") < (d.partition, d.\"offset\"))",

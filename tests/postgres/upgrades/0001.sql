@@ -264,11 +264,11 @@ CREATE TABLE messagekit.failed_messages (
     set_aside_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     CONSTRAINT failed_messages_attempts_check CHECK ((attempts >= 0)),
-    CONSTRAINT failed_messages_check CHECK (((due IS NOT NULL) = (state = ANY (ARRAY['retrying'::text, 'replaying'::text])))),
+    CONSTRAINT failed_messages_check CHECK (((due IS NOT NULL) = (state = ANY (ARRAY['retry_scheduled'::text, 'retry_requested'::text])))),
     CONSTRAINT failed_messages_check1 CHECK (((running_since IS NULL) OR (due IS NOT NULL))),
     CONSTRAINT failed_messages_check2 CHECK (((NOT parked) OR (key_hash IS NOT NULL))),
     CONSTRAINT failed_messages_origin_check CHECK ((origin = ANY (ARRAY['store'::text, 'queue'::text, 'topic'::text]))),
-    CONSTRAINT failed_messages_state_check CHECK ((state = ANY (ARRAY['retrying'::text, 'waiting'::text, 'dead'::text, 'replaying'::text, 'resolved'::text, 'discarded'::text])))
+    CONSTRAINT failed_messages_state_check CHECK ((state = ANY (ARRAY['retry_scheduled'::text, 'blocked'::text, 'dead'::text, 'retry_requested'::text, 'resolved'::text, 'discarded'::text])))
 );
 
 ALTER TABLE messagekit.failed_messages ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -469,10 +469,10 @@ INSERT INTO messagekit.consumer_windows (consumer, seconds, noted_at, complete_s
 
 INSERT INTO messagekit.failed_messages (id, origin, return_to, consumer, message_id, topic, place_topic, partition, "offset", key, key_hash, parked, state, attempts, kills, run_length, alone, due, running_since, token, generation, event_type, headers, payload, kind, error, fingerprint, set_aside_at, changed_at) OVERRIDING SYSTEM VALUE VALUES
 	(1, 'store', NULL, 'billing', 'm-dead', 'orders.order', NULL, 0, 5, '\x6f2d31', 11, false, 'dead', 4, 1, 1, 0, NULL, NULL, 7, 0, 'orders.order.placed', '\x5b5b226964222c226d2d64656164225d5d', '\xfe00', 'failed', 'no stock', 'f-1', '2026-11-01 09:00:00+00', '2026-11-01 09:10:00+00'),
-	(2, 'store', NULL, 'billing', 'm-parked', 'orders.order', NULL, 0, 6, '\x6f2d32', 12, true, 'retrying', 1, 0, 1, 0, '2026-11-01 09:20:00+00', '2026-11-01 09:19:00+00', 2, 0, NULL, '\x5b5d', '\x7b7d', 'failed', 'no stock', 'f-1', '2026-11-01 09:00:00+00', '2026-11-01 09:10:00+00'),
-	(3, 'store', NULL, 'billing', 'm-waiting', 'orders.order', NULL, 0, 7, '\x6f2d32', 12, true, 'waiting', 0, 0, 1, 0, NULL, NULL, 0, 0, NULL, '\x5b5d', '\x7b7d', 'behind', 'waits', 'f-2', '2026-11-01 09:00:00+00', '2026-11-01 09:00:00+00'),
+	(2, 'store', NULL, 'billing', 'm-parked', 'orders.order', NULL, 0, 6, '\x6f2d32', 12, true, 'retry_scheduled', 1, 0, 1, 0, '2026-11-01 09:20:00+00', '2026-11-01 09:19:00+00', 2, 0, NULL, '\x5b5d', '\x7b7d', 'failed', 'no stock', 'f-1', '2026-11-01 09:00:00+00', '2026-11-01 09:10:00+00'),
+	(3, 'store', NULL, 'billing', 'm-waiting', 'orders.order', NULL, 0, 7, '\x6f2d32', 12, true, 'blocked', 0, 0, 1, 0, NULL, NULL, 0, 0, NULL, '\x5b5d', '\x7b7d', 'behind', 'waits', 'f-2', '2026-11-01 09:00:00+00', '2026-11-01 09:00:00+00'),
 	(4, 'store', NULL, 'billing', 'm-discarded', 'orders.order', NULL, NULL, NULL, NULL, NULL, false, 'discarded', 1, 0, 1, 0, NULL, NULL, 0, 0, NULL, '\x5b5d', '\x7b7d', 'failed', 'no stock', 'f-1', '2026-11-01 09:00:00+00', '2026-11-01 09:30:00+00'),
-	(5, 'queue', 'printing', 'queue:printing', 'm-queue', 'orders.order', NULL, NULL, NULL, NULL, NULL, false, 'replaying', 0, 0, 1, 0, '2026-11-01 09:20:00+00', NULL, 0, 0, NULL, '\x5b5d', '\x7b7d', 'failed', 'rejected', 'f-3', '2026-11-01 09:00:00+00', '2026-11-01 09:20:00+00');
+	(5, 'queue', 'printing', 'queue:printing', 'm-queue', 'orders.order', NULL, NULL, NULL, NULL, NULL, false, 'retry_requested', 0, 0, 1, 0, '2026-11-01 09:20:00+00', NULL, 0, 0, NULL, '\x5b5d', '\x7b7d', 'failed', 'rejected', 'f-3', '2026-11-01 09:00:00+00', '2026-11-01 09:20:00+00');
 
 INSERT INTO messagekit.held_keys (consumer, topic, key_hash, count) SELECT '', '', number, 0 FROM generate_series(1, 1000) number;
 INSERT INTO messagekit.held_keys (consumer, topic, key_hash, count) VALUES
@@ -664,15 +664,15 @@ CREATE INDEX admin_audit_at ON messagekit.admin_audit USING brin (at);
 
 CREATE INDEX failed_messages_consumer ON messagekit.failed_messages USING btree (consumer, state, id);
 
-CREATE INDEX failed_messages_due ON messagekit.failed_messages USING btree (consumer, due) WHERE (state = ANY (ARRAY['retrying'::text, 'replaying'::text]));
+CREATE INDEX failed_messages_due ON messagekit.failed_messages USING btree (consumer, due) WHERE (state = ANY (ARRAY['retry_scheduled'::text, 'retry_requested'::text]));
 
 CREATE INDEX failed_messages_fingerprint ON messagekit.failed_messages USING btree (fingerprint, id);
 
-CREATE INDEX failed_messages_key ON messagekit.failed_messages USING btree (consumer, topic, key_hash, partition, "offset") WHERE (parked AND (state = ANY (ARRAY['retrying'::text, 'waiting'::text, 'dead'::text, 'replaying'::text])));
+CREATE INDEX failed_messages_key ON messagekit.failed_messages USING btree (consumer, topic, key_hash, partition, "offset") WHERE (parked AND (state = ANY (ARRAY['retry_scheduled'::text, 'blocked'::text, 'dead'::text, 'retry_requested'::text])));
 
 CREATE INDEX failed_messages_key_hash ON messagekit.failed_messages USING btree (key_hash, id) WHERE (key_hash IS NOT NULL);
 
-CREATE INDEX failed_messages_returns ON messagekit.failed_messages USING btree (origin, due) WHERE ((origin <> 'store'::text) AND (state = ANY (ARRAY['retrying'::text, 'replaying'::text])));
+CREATE INDEX failed_messages_returns ON messagekit.failed_messages USING btree (origin, due) WHERE ((origin <> 'store'::text) AND (state = ANY (ARRAY['retry_scheduled'::text, 'retry_requested'::text])));
 
 CREATE INDEX failed_messages_set_aside ON messagekit.failed_messages USING brin (set_aside_at);
 

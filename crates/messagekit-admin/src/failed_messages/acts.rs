@@ -61,8 +61,8 @@ async fn act(app: App, caller: Caller, id: i64, which: Which, word: ActWord, sta
 
 /// Retry a failed message
 ///
-/// The failed message waits in state `replaying` for whoever runs it: the process that consumes under its consumer's name, or the
-/// bookkeeper for what a broker kept. Nothing here knows whether one runs; a failed message that stays `replaying` says that none
+/// The failed message waits in state `requested` for whoever runs it: the process that consumes under its consumer's name, or the
+/// bookkeeper for what a broker kept. Nothing here knows whether one runs; a failed message that stays `requested` says that none
 /// does.
 #[utoipa::path(
     post, path = "/api/v1/dlq/{id}/retry", tag = "failed messages", operation_id = "retry_failed_message",
@@ -80,7 +80,7 @@ pub(crate) async fn retry(
     Number(id): Number,
     Query(which): Query<Which>,
 ) -> Answer {
-    act(app, caller, id, which, ActWord::Retry, StateWord::Replaying).await
+    act(app, caller, id, which, ActWord::Retry, StateWord::RetryRequested).await
 }
 
 /// Discard an open failed message: its message is never applied, late copies neither

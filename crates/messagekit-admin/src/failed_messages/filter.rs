@@ -112,10 +112,10 @@ impl FromParameters for FilterQuery {
             state: parameters.word(
                 "state",
                 &[
-                    ("retrying", StateWord::Retrying),
-                    ("waiting", StateWord::Waiting),
+                    ("retry_scheduled", StateWord::RetryScheduled),
+                    ("blocked", StateWord::Blocked),
                     ("dead", StateWord::Dead),
-                    ("replaying", StateWord::Replaying),
+                    ("retry_requested", StateWord::RetryRequested),
                     ("resolved", StateWord::Resolved),
                     ("discarded", StateWord::Discarded),
                 ],

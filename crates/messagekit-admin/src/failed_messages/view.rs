@@ -100,11 +100,11 @@ impl Listed for FailedMessageHead {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum StateWord {
-    Retrying,
+    RetryScheduled,
     /// Behind an earlier failed message of its key.
-    Waiting,
+    Blocked,
     Dead,
-    Replaying,
+    RetryRequested,
     Resolved,
     Discarded,
 }
@@ -112,9 +112,9 @@ pub(crate) enum StateWord {
 impl From<FailedMessageState> for StateWord {
     fn from(state: FailedMessageState) -> Self {
         match state {
-            FailedMessageState::Retrying => Self::Retrying,
-            FailedMessageState::Waiting => Self::Waiting,
-            FailedMessageState::Replaying => Self::Replaying,
+            FailedMessageState::RetryScheduled => Self::RetryScheduled,
+            FailedMessageState::Blocked => Self::Blocked,
+            FailedMessageState::RetryRequested => Self::RetryRequested,
             FailedMessageState::Resolved => Self::Resolved,
             FailedMessageState::Discarded => Self::Discarded,
             _ => Self::Dead,
@@ -125,10 +125,10 @@ impl From<FailedMessageState> for StateWord {
 impl From<StateWord> for FailedMessageState {
     fn from(state: StateWord) -> Self {
         match state {
-            StateWord::Retrying => Self::Retrying,
-            StateWord::Waiting => Self::Waiting,
+            StateWord::RetryScheduled => Self::RetryScheduled,
+            StateWord::Blocked => Self::Blocked,
             StateWord::Dead => Self::Dead,
-            StateWord::Replaying => Self::Replaying,
+            StateWord::RetryRequested => Self::RetryRequested,
             StateWord::Resolved => Self::Resolved,
             StateWord::Discarded => Self::Discarded,
         }

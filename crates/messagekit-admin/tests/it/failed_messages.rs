@@ -40,7 +40,7 @@ async fn filters_choose_and_combine() {
         let totals = desk.get("/api/v1/dlq/totals").await;
         let expected = json!([
             {"database": "shop", "consumer": "billing", "state": "dead", "failed_messages": 3},
-            {"database": "shop", "consumer": "stock", "state": "retrying", "failed_messages": 1},
+            {"database": "shop", "consumer": "stock", "state": "retry_scheduled", "failed_messages": 1},
         ]);
         assert_eq!(totals["totals"], expected);
         let groups = desk.get("/api/v1/dlq/groups?consumer=billing").await;
@@ -89,8 +89,8 @@ async fn an_act_moves_the_failed_message_and_is_written_down() {
         act("POST /api/v1/dlq/1/retry").await.is_problem(409);
         assert_eq!(act("POST /api/v1/dlq/1/undo").await.json()["state"], "dead");
         let retried = act("POST /api/v1/dlq/1/retry").await;
-        assert_eq!((retried.status, &retried.json()["state"]), (202, &json!("replaying")));
-        assert_eq!(desk.get("/api/v1/dlq/1").await["failed_message"]["state"], "replaying");
+        assert_eq!((retried.status, &retried.json()["state"]), (202, &json!("retry_requested")));
+        assert_eq!(desk.get("/api/v1/dlq/1").await["failed_message"]["state"], "retry_requested");
         for line in
             ["POST /api/v1/dlq/77/retry", "GET /api/v1/dlq/77", "POST /api/v1/dlq/9223372036854775807/undo"]
         {

@@ -11,7 +11,7 @@ pub(super) struct Chosen {
     /// Only those of this consumer
     #[arg(long)]
     consumer: Option<String>,
-    /// Only those in this state: retrying, waiting, dead, replaying, resolved, discarded
+    /// Only those in this state: retry_scheduled, blocked, dead, retry_requested, resolved, discarded
     #[arg(long)]
     pub(super) state: Option<FailedMessageState>,
     /// Only those that came this way: store, queue, topic

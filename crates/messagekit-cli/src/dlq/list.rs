@@ -80,7 +80,7 @@ impl List {
     }
 }
 
-/// `5 failed_messages: 3 dead, 2 retrying`.
+/// `5 failed_messages: 3 dead, 2 retry_scheduled`.
 fn in_words(totals: &[FailedMessageTotal]) -> String {
     let count = |state| {
         let failed_messages = totals

@@ -36,7 +36,7 @@ async fn the_list_is_newest_first_and_can_be_narrowed_and_paged() {
     assert_eq!(list(&["--limit", "2"]), [5, 4]);
     assert_eq!(list(&["--limit", "2", "--before", "4"]), [3, 2]);
     assert_eq!(list(&["--state", "dead"]), [5, 3, 1]);
-    assert_eq!(list(&["--state", "retrying"]), [4, 2]);
+    assert_eq!(list(&["--state", "retry_scheduled"]), [4, 2]);
     assert_eq!(list(&["--consumer", "billing", "--type", "orders.order.placed", "--limit", "1"]), [5]);
     assert_eq!(list(&["--consumer", "nobody"]), Vec::<i64>::new());
     assert_eq!(list(&["--type", "orders.order.paid"]), Vec::<i64>::new());
@@ -54,11 +54,11 @@ async fn the_list_is_newest_first_and_can_be_narrowed_and_paged() {
     for text in [
         "billing",
         "dead",
-        "retrying",
+        "retry_scheduled",
         "c-7",
         "permanent",
         "order 5 has no customer",
-        "5 failed messages: 2 retrying, 3 dead",
+        "5 failed messages: 2 retry_scheduled, 3 dead",
         "more: --before 4",
     ] {
         assert!(table.contains(text), "{text:?} is missing:\n{table}");
@@ -134,7 +134,7 @@ async fn a_retry_is_accepted_once() {
         on(&desk.file(), &["dlq", "retry", "1"]).text(),
         "1: accepted, its consumer runs it once more\n"
     );
-    assert_eq!(state("1"), "replaying");
+    assert_eq!(state("1"), "retry_requested");
 
     // What can be done is done, and the exit code says that something could not.
     let answer = on(&desk.file(), &["dlq", "retry", "1", "2", "3", "99", "--json"]);
@@ -148,10 +148,10 @@ async fn a_retry_is_accepted_once() {
         .map(|failed_message| failed_message["accepted"].as_bool().unwrap());
     assert_eq!(accepted.collect::<Vec<_>>(), [false, false, true, false]);
     let said = |index: usize| failed_messages["failed_messages"][index]["text"].as_str().unwrap().to_owned();
-    assert!(said(0).contains("failed message 1 is replaying"), "{}", said(0));
-    assert!(said(1).contains("failed message 2 is retrying"), "{}", said(1));
+    assert!(said(0).contains("failed message 1 is retry_requested"), "{}", said(0));
+    assert!(said(1).contains("failed message 2 is retry_scheduled"), "{}", said(1));
     assert!(said(3).contains("there is no failed message 99"), "{}", said(3));
-    assert_eq!((state("2"), state("3")), (json!("retrying"), json!("replaying")));
+    assert_eq!((state("2"), state("3")), (json!("retry_scheduled"), json!("retry_requested")));
 }
 
 #[tokio::test]
@@ -208,7 +208,7 @@ async fn a_choice_is_acted_on_whole_and_only_when_confirmed() {
         retry(&["--yes"]).text(),
         "602 of 602 failed messages accepted: their consumers run them once more\n"
     );
-    assert_eq!((count("dead"), count("replaying"), count("retrying")), (0, 602, 601));
+    assert_eq!((count("dead"), count("retry_requested"), count("retry_scheduled")), (0, 602, 601));
     assert_eq!(retry(&["--yes"]).text(), "no failed message is chosen: nothing was done\n");
 
     let all = |act: &str, more: &[&str]| {
@@ -220,9 +220,9 @@ async fn a_choice_is_acted_on_whole_and_only_when_confirmed() {
         done(0),
         "what still runs may heal: it is given up only by name or state"
     );
-    assert_eq!(all("discard", &["--state", "replaying"]), done(602));
+    assert_eq!(all("discard", &["--state", "retry_requested"]), done(602));
     assert_eq!(all("undo", &[]), done(602));
-    assert_eq!((count("dead"), count("retrying")), (602, 601));
+    assert_eq!((count("dead"), count("retry_scheduled")), (602, 601));
 }
 
 #[tokio::test]
@@ -264,12 +264,12 @@ async fn a_list_says_what_holds_a_key_and_how_much_waits_behind_it() {
     let desk = Desk::with_a_held_key().await;
     let list = on(&desk.file(), &["dlq", "list"]).text();
     assert_eq!(
-        (list.matches("dead, holds back 2").count(), list.matches("waiting").count()),
+        (list.matches("dead, holds back 2").count(), list.matches(" blocked").count()),
         (1, 3),
         "{list}"
     );
     assert!(
-        list.contains("3 failed messages: 2 waiting, 1 dead") || list.contains("1 dead, 2 waiting"),
+        list.contains("3 failed messages: 2 blocked, 1 dead") || list.contains("1 dead, 2 blocked"),
         "{list}"
     );
     assert!(list.contains("waits for an earlier message of its key"), "{list}");
@@ -284,7 +284,7 @@ async fn a_list_says_what_holds_a_key_and_how_much_waits_behind_it() {
 
     on(&desk.file(), &["dlq", "discard", "1"]).text();
     let list = on(&desk.file(), &["dlq", "list"]).text();
-    assert!(list.contains("retrying, holds back 1"), "the next one of its key runs: {list}");
+    assert!(list.contains("retry_scheduled, holds back 1"), "the next one of its key runs: {list}");
     let brought_back = on(&desk.file(), &["dlq", "undo", "1"]).text();
     assert!(
         brought_back.contains("later messages of its key may have been applied meanwhile"),

@@ -61,7 +61,7 @@ fn commands_that_are_not_understood_end_with_2() {
     with(&["dlq", "list", "--limit", "0"]).refused(2, &["--limit", "1..=1000"]);
     with(&["dlq", "list", "--limit", "many"]).refused(2, &["--limit", "many"]);
     with(&["dlq", "list", "--state", "gone"])
-        .refused(2, &["gone", "retrying, waiting, dead, replaying, resolved, discarded"]);
+        .refused(2, &["gone", "retry_scheduled, blocked, dead, retry_requested, resolved, discarded"]);
     with(&["dlq", "show", "first"]).refused(2, &["first"]);
     with(&["dlq", "show"]).refused(2, &["<ID>"]);
     for act in ["retry", "discard", "undo"] {

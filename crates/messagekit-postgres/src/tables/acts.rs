@@ -24,19 +24,19 @@ FROM messagekit.failed_messages d WHERE d.id = ANY($1::bigint[]) ORDER BY d.id F
 
 pub(crate) const RETRY: &str = "
 UPDATE messagekit.failed_messages
-SET state = 'replaying', due = now(), attempts = 0, kills = 0, running_since = NULL, token = token + 1,
+SET state = 'retry_requested', due = now(), attempts = 0, kills = 0, running_since = NULL, token = token + 1,
   changed_at = clock_timestamp()
 WHERE id = ANY($1::bigint[]) AND state = 'dead'";
 
 pub(crate) const DISCARD: &str = "
 UPDATE messagekit.failed_messages
 SET state = 'discarded', due = NULL, running_since = NULL, token = token + 1, changed_at = clock_timestamp()
-WHERE id = ANY($1::bigint[]) AND state IN ('retrying', 'waiting', 'dead', 'replaying')";
+WHERE id = ANY($1::bigint[]) AND state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested')";
 
 /// A parked one that has not run takes its turn again.
 pub(crate) const UNDO: &str = "
 UPDATE messagekit.failed_messages
-SET state = CASE WHEN parked AND attempts = 0 THEN 'waiting' ELSE 'dead' END,
+SET state = CASE WHEN parked AND attempts = 0 THEN 'blocked' ELSE 'dead' END,
   due = NULL, running_since = NULL, token = token + 1, changed_at = clock_timestamp()
 WHERE id = ANY($1::bigint[]) AND state = 'discarded'";
 

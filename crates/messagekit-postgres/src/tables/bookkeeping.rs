@@ -20,7 +20,7 @@ SELECT count(*) FROM ours";
 pub(crate) const LEASE_RETURNS: &str = r#"
 WITH head AS MATERIALIZED (
   SELECT d.id, d.due FROM messagekit.failed_messages d
-  WHERE d.origin = $1 AND d.origin <> 'store' AND d.state IN ('retrying', 'replaying') AND d.due <= now()
+  WHERE d.origin = $1 AND d.origin <> 'store' AND d.state IN ('retry_scheduled', 'retry_requested') AND d.due <= now()
     AND d.return_to IS NOT NULL
   ORDER BY d.due LIMIT $2 FOR UPDATE OF d SKIP LOCKED),
 leased AS (
@@ -28,7 +28,7 @@ leased AS (
   SET due = now() + $3 * interval '1 microsecond', kills = d.kills + (d.running_since IS NOT NULL)::int,
     running_since = now(), token = d.token + 1, attempts = d.attempts + 1
   FROM head WHERE d.id = head.id
-  RETURNING d.id, d.token, d.attempts, d.kills, d.alone, d.state = 'replaying' AS replaying, d.parked, d.message_id, d.topic,
+  RETURNING d.id, d.token, d.attempts, d.kills, d.alone, d.state = 'retry_requested' AS requested, d.parked, d.message_id, d.topic,
     d.place_topic, d.partition, d."offset", d.key, d.headers, d.payload, d.consumer, d.return_to, head.due AS was_due)
 SELECT * FROM leased ORDER BY was_due, id"#;
 

@@ -115,7 +115,7 @@ SELECT max(complete_since) FROM known";
 /// All open failed messages of brokers, once an hour: there are few.
 pub(crate) const OLDEST_RETURN: &str = "
 SELECT (extract(epoch FROM now() - min(set_aside_at)) * 1000000)::bigint FROM messagekit.failed_messages
-WHERE return_to = ANY ($1::text[]) AND state IN ('retrying', 'waiting', 'dead', 'replaying')";
+WHERE return_to = ANY ($1::text[]) AND state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested')";
 
 /// How events leave a database.
 pub(crate) struct Left {

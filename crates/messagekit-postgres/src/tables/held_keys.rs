@@ -45,12 +45,12 @@ WHERE h.consumer = b.consumer AND h.topic = b.topic AND h.key_hash = b.key_hash"
 /// The first open failed message of each key runs, if it waits. By an array, so that the failed messages are looked up by their
 /// numbers whatever the plan expects of the keys.
 pub(crate) const PROMOTE: &str = r#"
-UPDATE messagekit.failed_messages d SET state = 'retrying', due = now(), changed_at = clock_timestamp()
-WHERE d.state = 'waiting' AND d.id = ANY(ARRAY(
+UPDATE messagekit.failed_messages d SET state = 'retry_scheduled', due = now(), changed_at = clock_timestamp()
+WHERE d.state = 'blocked' AND d.id = ANY(ARRAY(
   SELECT (
     SELECT o.id FROM messagekit.failed_messages o
     WHERE o.consumer = b.consumer AND o.topic = b.topic AND o.key_hash = b.key_hash AND o.parked
-      AND o.state IN ('retrying', 'waiting', 'dead', 'replaying')
+      AND o.state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested')
     ORDER BY o.partition, o."offset" LIMIT 1)
   FROM unnest($1::text[], $2::text[], $3::bigint[]) AS b (consumer, topic, key_hash)))"#;
 

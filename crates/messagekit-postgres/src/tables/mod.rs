@@ -141,7 +141,7 @@ fn micros(time: Duration) -> f64 {
 /// Returns the state that a failure leads to, and in how many microseconds the failed message is due.
 fn after(failure: &Failure) -> (&'static str, Option<f64>) {
     match failure.next {
-        Next::Retry(delay) => ("retrying", Some(micros(delay))),
+        Next::Retry(delay) => ("retry_scheduled", Some(micros(delay))),
         Next::Dead => ("dead", None),
     }
 }

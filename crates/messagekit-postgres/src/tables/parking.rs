@@ -31,7 +31,7 @@ INSERT INTO messagekit.failed_messages AS d
   (consumer, message_id, topic, place_topic, partition, "offset", key, key_hash, parked, state, attempts, due, generation,
    event_type, headers, payload, kind, error, fingerprint)
 SELECT $1, b.id, b.topic, b.place_topic, b.partition, b."offset", b.key, b.key_hash, true,
-  CASE WHEN b.waits THEN 'waiting' ELSE $12 END, $13,
+  CASE WHEN b.waits THEN 'blocked' ELSE $12 END, $13,
   CASE WHEN NOT b.waits THEN clock_timestamp() + $14 * interval '1 microsecond' END,
   coalesce((SELECT p.generation FROM messagekit.processed_messages p
     WHERE p.consumer = $1 AND p.message_id = b.id AND p.day = messagekit.day_of(b.id)), 0),
@@ -40,7 +40,7 @@ FROM (
   SELECT u.*, row_number() OVER (PARTITION BY u.topic, u.key_hash ORDER BY u.partition, u."offset") > 1 OR coalesce((
     SELECT true FROM messagekit.failed_messages o
     WHERE o.consumer = $1 AND o.topic = u.topic AND o.key_hash = u.key_hash AND o.parked
-      AND o.state IN ('retrying', 'waiting', 'dead', 'replaying') AND (o.partition, o."offset") < (u.partition, u."offset")
+      AND o.state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested') AND (o.partition, o."offset") < (u.partition, u."offset")
     LIMIT 1), false) AS waits
   FROM unnest($2::text[], $3::text[], $4::text[], $5::int[], $6::bigint[], $7::bytea[], $8::bigint[], $9::text[],
     $10::bytea[], $11::bytea[])

@@ -25,10 +25,10 @@ use crate::error::from_sqlx;
 pub(crate) const LEASE: &str = r#"
 WITH head AS MATERIALIZED (
   SELECT d.id, d.due FROM messagekit.failed_messages d
-  WHERE d.consumer = $1 AND d.state IN ('retrying', 'replaying') AND d.due <= now() AND (NOT d.parked OR (
+  WHERE d.consumer = $1 AND d.state IN ('retry_scheduled', 'retry_requested') AND d.due <= now() AND (NOT d.parked OR (
     SELECT true FROM messagekit.failed_messages o
     WHERE o.consumer = d.consumer AND o.topic = d.topic AND o.key_hash = d.key_hash AND o.parked
-      AND o.state IN ('retrying', 'waiting', 'dead', 'replaying') AND (o.partition, o."offset") < (d.partition, d."offset")
+      AND o.state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested') AND (o.partition, o."offset") < (d.partition, d."offset")
     LIMIT 1) IS NULL)
   ORDER BY d.due LIMIT $2 FOR UPDATE OF d SKIP LOCKED),
 leased AS (
@@ -38,7 +38,7 @@ leased AS (
     alone = CASE WHEN d.running_since IS NULL THEN d.alone ELSE greatest(d.alone, d.run_length) END, run_length = 1,
     running_since = now(), token = d.token + 1, attempts = d.attempts + (d.running_since IS NULL OR d.run_length = 1)::int
   FROM head WHERE d.id = head.id
-  RETURNING d.id, d.token, d.attempts, d.kills, d.alone, d.state = 'replaying' AS replaying, d.parked, d.message_id, d.topic,
+  RETURNING d.id, d.token, d.attempts, d.kills, d.alone, d.state = 'retry_requested' AS requested, d.parked, d.message_id, d.topic,
     d.place_topic, d.partition, d."offset", d.key, d.headers, d.payload, head.due AS was_due)
 SELECT * FROM leased ORDER BY was_due, id"#;
 
@@ -48,9 +48,9 @@ UPDATE messagekit.failed_messages d SET due = now() + $5 * interval '1 microseco
   run_length = CASE WHEN (
     SELECT o.state FROM messagekit.failed_messages o
     WHERE o.consumer = $1 AND o.topic = d.topic AND o.key_hash = d.key_hash AND o.parked
-      AND o.state IN ('retrying', 'waiting', 'dead', 'replaying')
+      AND o.state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested')
       AND (o.partition, o."offset", o.id) > (d.partition, d."offset", d.id)
-    ORDER BY o.partition, o."offset", o.id LIMIT 1) = 'waiting' THEN $4 ELSE 1 END
+    ORDER BY o.partition, o."offset", o.id LIMIT 1) = 'blocked' THEN $4 ELSE 1 END
 WHERE d.id = $2 AND d.token = $3 AND d.running_since IS NOT NULL AND (d.consumer = $1) IS TRUE
 RETURNING d.run_length"#;
 
@@ -59,12 +59,12 @@ pub(crate) const FOLLOWERS: &str = r#"
 SELECT f.id, f.token, f.attempts, f.kills, f.message_id, f.topic, f.place_topic, f.partition, f."offset", f.key, f.headers,
   f.payload
 FROM (
-  SELECT o.*, bool_and(o.state = 'waiting') OVER upto AS waits, sum(octet_length(o.payload)) OVER upto AS bytes
+  SELECT o.*, bool_and(o.state = 'blocked') OVER upto AS waits, sum(octet_length(o.payload)) OVER upto AS bytes
   FROM messagekit.failed_messages h
   CROSS JOIN LATERAL (
     SELECT d.* FROM messagekit.failed_messages d
     WHERE d.consumer = $1 AND d.topic = h.topic AND d.key_hash = h.key_hash AND d.parked
-      AND d.state IN ('retrying', 'waiting', 'dead', 'replaying')
+      AND d.state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested')
       AND (d.partition, d."offset", d.id) > (h.partition, h."offset", h.id)
     ORDER BY d.partition, d."offset", d.id LIMIT $3) o
   WHERE h.id = $2 AND (h.consumer = $1) IS TRUE
@@ -94,11 +94,11 @@ WITH failed_message AS (
   RETURNING message_id),
 next AS (
   UPDATE messagekit.failed_messages d
-  SET state = 'retrying', due = now(), alone = greatest(d.alone, $6), changed_at = clock_timestamp()
-  WHERE d.state = 'waiting' AND d.id = (
+  SET state = 'retry_scheduled', due = now(), alone = greatest(d.alone, $6), changed_at = clock_timestamp()
+  WHERE d.state = 'blocked' AND d.id = (
     SELECT o.id FROM messagekit.failed_messages o
     WHERE o.consumer = $1 AND o.topic = $4 AND o.key_hash = $5 AND o.parked
-      AND o.state IN ('retrying', 'waiting', 'dead', 'replaying') AND o.id <> $2
+      AND o.state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested') AND o.id <> $2
     ORDER BY o.partition, o."offset" LIMIT 1)),
 free AS (
   DELETE FROM messagekit.held_keys WHERE consumer = $1 AND topic = $4 AND key_hash = $5 AND count = 0),
@@ -113,10 +113,10 @@ SELECT (SELECT count(*) FROM failed_message), (SELECT count(*) FROM marker)"#;
 pub(crate) const RESOLVE_RUN: &str = "
 WITH failed_message AS (
   UPDATE messagekit.failed_messages d
-  SET state = 'resolved', due = NULL, running_since = NULL, attempts = d.attempts + (d.state = 'waiting')::int,
+  SET state = 'resolved', due = NULL, running_since = NULL, attempts = d.attempts + (d.state = 'blocked')::int,
     changed_at = clock_timestamp()
   WHERE d.id = ANY($3::bigint[]) AND d.token = ($4::bigint[])[array_position($3::bigint[], d.id)]
-    AND CASE WHEN d.id = $2 THEN d.running_since IS NOT NULL ELSE d.state = 'waiting' END AND (d.consumer = $1) IS TRUE
+    AND CASE WHEN d.id = $2 THEN d.running_since IS NOT NULL ELSE d.state = 'blocked' END AND (d.consumer = $1) IS TRUE
   RETURNING message_id),
 marker AS (
   UPDATE messagekit.processed_messages p SET outcome = 'done', processed_at = now()
@@ -127,8 +127,8 @@ SELECT (SELECT count(*) FROM failed_message), (SELECT count(*) FROM marker)";
 /// A failed message that a person had asked to run again is dead at once.
 pub(crate) const FAIL: &str = "
 UPDATE messagekit.failed_messages
-SET state = CASE WHEN state = 'replaying' THEN 'dead' ELSE $4 END,
-  due = CASE WHEN state = 'replaying' THEN NULL ELSE now() + $5 * interval '1 microsecond' END,
+SET state = CASE WHEN state = 'retry_requested' THEN 'dead' ELSE $4 END,
+  due = CASE WHEN state = 'retry_requested' THEN NULL ELSE now() + $5 * interval '1 microsecond' END,
   changed_at = CASE WHEN state = $4 THEN changed_at ELSE clock_timestamp() END,
   running_since = NULL, kind = $6, error = $7, fingerprint = $8
 WHERE id = $2 AND token = $3 AND running_since IS NOT NULL AND (consumer = $1) IS TRUE";
@@ -159,7 +159,7 @@ pub(super) fn leased_of(row: &PgRow) -> Result<Leased, Error> {
         attempt: kept.attempts,
         kills: kept.kills,
         alone: row.try_get::<i32, _>("alone").map_err(from_sqlx)?.unsigned_abs(),
-        replaying: row.try_get("replaying").map_err(from_sqlx)?,
+        requested: row.try_get("requested").map_err(from_sqlx)?,
         parked: row.try_get("parked").map_err(from_sqlx)?,
         received: kept.received,
     })

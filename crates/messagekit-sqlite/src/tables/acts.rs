@@ -25,7 +25,7 @@ pub(crate) fn act(
 /// What a broker kept and nobody said where to send it cannot be run again.
 const RETRY: &str = "
 UPDATE messagekit_failed_messages
-SET state = 'replaying', due = ?2, attempts = 0, kills = 0, running_since = NULL, token = token + 1, changed_at = ?2
+SET state = 'retry_requested', due = ?2, attempts = 0, kills = 0, running_since = NULL, token = token + 1, changed_at = ?2
 WHERE id = ?1 AND state = 'dead' AND (origin = 'store' OR return_to IS NOT NULL)
 RETURNING consumer_id, message_id, parked, topic, key";
 
@@ -54,7 +54,7 @@ pub(super) fn reopen_sql() -> String {
     );
     format!(
         "UPDATE messagekit_failed_messages AS d
-         SET state = CASE WHEN {before} THEN 'waiting' ELSE 'retrying' END, due = CASE WHEN {before} THEN NULL ELSE ?2 END
+         SET state = CASE WHEN {before} THEN 'blocked' ELSE 'retry_scheduled' END, due = CASE WHEN {before} THEN NULL ELSE ?2 END
          WHERE id = ?1 AND state = 'dead' AND parked = 1 AND attempts = 0"
     )
 }

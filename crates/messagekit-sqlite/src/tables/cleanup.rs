@@ -80,7 +80,7 @@ pub(crate) fn begins(conn: &Connection, now: i64) -> Result<Vec<(String, i64)>> 
 pub(crate) fn oldest_return(conn: &Connection, topics: &[Arc<str>]) -> Result<Option<i64>> {
     let mut select = conn.prepare_cached(
         "SELECT min(set_aside_at) FROM messagekit_failed_messages
-         WHERE return_to = ?1 AND state IN ('retrying', 'waiting', 'dead', 'replaying')",
+         WHERE return_to = ?1 AND state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested')",
     )?;
     let mut oldest: Option<i64> = None;
     for topic in topics {

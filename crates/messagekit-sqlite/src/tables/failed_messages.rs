@@ -11,7 +11,7 @@ use crate::error::from_sqlite;
 /// Returns the state that a failure leads to, and when the failed message is due.
 pub(crate) fn after(failure: &Failure, now: i64) -> (FailedMessageState, Option<i64>) {
     match failure.next {
-        Next::Retry(delay) => (FailedMessageState::Retrying, Some(now.saturating_add(micros(delay)))),
+        Next::Retry(delay) => (FailedMessageState::RetryScheduled, Some(now.saturating_add(micros(delay)))),
         Next::Dead => (FailedMessageState::Dead, None),
     }
 }

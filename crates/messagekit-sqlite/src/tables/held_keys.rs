@@ -80,7 +80,7 @@ pub(super) fn is_before_sql() -> String {
 /// Returns the numbers of the first failed messages behind another one of their key, with what says whether they wait and how
 /// large they are.
 pub(super) fn behind_sql() -> &'static str {
-    "SELECT d.id, d.state = 'waiting', length(d.payload)
+    "SELECT d.id, d.state = 'blocked', length(d.payload)
      FROM messagekit_failed_messages first
      CROSS JOIN messagekit_failed_messages d INDEXED BY messagekit_failed_messages_key
      WHERE first.id = ?2 AND first.consumer_id = ?1
@@ -98,8 +98,8 @@ pub(super) fn promote(conn: &Connection, key: HeldKey<'_>, alone: u32, now: i64)
 
 pub(super) fn promote_sql() -> String {
     format!(
-        "UPDATE messagekit_failed_messages SET state = 'retrying', due = ?4, changed_at = ?4, alone = max(alone, ?5)
-         WHERE id = {} AND state = 'waiting'",
+        "UPDATE messagekit_failed_messages SET state = 'retry_scheduled', due = ?4, changed_at = ?4, alone = max(alone, ?5)
+         WHERE id = {} AND state = 'blocked'",
         head_of("?1", "?2", "?3")
     )
 }

@@ -51,7 +51,7 @@ pub(crate) fn park_behind(
             return Ok(index);
         }
         // Where nothing is before it any more, it has never run and may at once.
-        let standing = standing(conn, key, place, (FailedMessageState::Retrying, Some(now)))?;
+        let standing = standing(conn, key, place, (FailedMessageState::RetryScheduled, Some(now)))?;
         keep(conn, key, received, &failure, standing, now)?;
     }
     Ok(behind.len())
@@ -85,7 +85,7 @@ fn standing(
     alone: (FailedMessageState, Option<i64>),
 ) -> Result<(FailedMessageState, Option<i64>), Error> {
     let waits = held_keys::is_before(conn, key, place.partition, place.offset).map_err(from_sqlite)?;
-    Ok(if waits { (FailedMessageState::Waiting, None) } else { alone })
+    Ok(if waits { (FailedMessageState::Blocked, None) } else { alone })
 }
 
 fn keep(

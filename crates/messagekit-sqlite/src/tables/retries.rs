@@ -44,7 +44,7 @@ pub(crate) fn take(conn: &Connection, id: i64, until: i64, now: i64) -> std::res
              SET due = ?2, kills = kills + (running_since IS NOT NULL AND run_length = 1),
                  alone = iif(running_since IS NULL, alone, max(alone, run_length)), run_length = 1, running_since = ?3,
                  token = token + 1, attempts = attempts + (running_since IS NULL OR run_length = 1)
-             WHERE id = ?1 RETURNING {COLUMNS}, kills, alone, parked, state = 'replaying' AS replaying"
+             WHERE id = ?1 RETURNING {COLUMNS}, kills, alone, parked, state = 'retry_requested' AS requested"
         ))
         .map_err(from_sqlite)?;
     let mut rows = update.query((id, until, now)).map_err(from_sqlite)?;
@@ -59,7 +59,7 @@ pub(crate) fn take(conn: &Connection, id: i64, until: i64, now: i64) -> std::res
         attempt: kept.attempts,
         kills: row.get("kills").map_err(from_sqlite)?,
         alone: row.get("alone").map_err(from_sqlite)?,
-        replaying: row.get("replaying").map_err(from_sqlite)?,
+        requested: row.get("requested").map_err(from_sqlite)?,
         parked: row.get("parked").map_err(from_sqlite)?,
         received: kept.received,
     })
@@ -69,7 +69,7 @@ pub(crate) fn take(conn: &Connection, id: i64, until: i64, now: i64) -> std::res
 pub(super) fn due_sql() -> String {
     format!(
         "SELECT d.id FROM messagekit_failed_messages d
-         WHERE d.consumer_id = ?1 AND d.origin = 'store' AND d.state IN ('retrying', 'replaying') AND d.due <= ?2
+         WHERE d.consumer_id = ?1 AND d.origin = 'store' AND d.state IN ('retry_scheduled', 'retry_requested') AND d.due <= ?2
            AND (d.parked = 0 OR d.id = {})
          ORDER BY d.due, d.id LIMIT ?3",
         head_of("d.consumer_id", "d.topic", "d.key")
@@ -175,7 +175,7 @@ pub(crate) fn resolve(
         let resolved = conn
             .prepare_cached(
                 "UPDATE messagekit_failed_messages SET state = 'resolved', attempts = attempts + 1, changed_at = ?4
-                 WHERE id = ?1 AND consumer_id = ?2 AND token = ?3 AND state = 'waiting'",
+                 WHERE id = ?1 AND consumer_id = ?2 AND token = ?3 AND state = 'blocked'",
             )
             .and_then(|mut update| update.execute((follower.failed_message, consumer, follower.token, now)))
             .map_err(from_sqlite)?;
@@ -218,8 +218,8 @@ pub(crate) fn fail(
     let noted = conn
         .prepare_cached(
             "UPDATE messagekit_failed_messages
-             SET state = CASE WHEN state = 'replaying' THEN 'dead' ELSE ?4 END,
-                 due = CASE WHEN state = 'replaying' THEN NULL ELSE ?5 END,
+             SET state = CASE WHEN state = 'retry_requested' THEN 'dead' ELSE ?4 END,
+                 due = CASE WHEN state = 'retry_requested' THEN NULL ELSE ?5 END,
                  changed_at = CASE WHEN state = ?4 THEN changed_at ELSE ?6 END,
                  running_since = NULL, kind = ?7, error = ?8, fingerprint = ?9
              WHERE id = ?1 AND consumer_id = ?2 AND token = ?3 AND running_since IS NOT NULL",
@@ -236,7 +236,7 @@ pub(crate) fn fail(
             failure.fingerprint(),
         ])?;
     debug_assert!(
-        matches!(state, FailedMessageState::Retrying | FailedMessageState::Dead),
+        matches!(state, FailedMessageState::RetryScheduled | FailedMessageState::Dead),
         "a failure leads nowhere else"
     );
     Ok(noted == 1)

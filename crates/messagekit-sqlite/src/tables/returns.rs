@@ -35,7 +35,7 @@ fn due(conn: &Connection, origin: Origin, max: u32, now: i64) -> Result<Vec<(i64
     conn.prepare_cached(
         "SELECT d.id, c.name, d.return_to
          FROM messagekit_failed_messages d JOIN messagekit_consumers c ON c.id = d.consumer_id
-         WHERE d.origin = ?1 AND d.origin <> 'store' AND d.state IN ('retrying', 'replaying') AND d.due <= ?2
+         WHERE d.origin = ?1 AND d.origin <> 'store' AND d.state IN ('retry_scheduled', 'retry_requested') AND d.due <= ?2
            AND d.return_to IS NOT NULL
          ORDER BY d.due, d.id LIMIT ?3",
     )?

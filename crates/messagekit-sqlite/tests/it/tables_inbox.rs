@@ -167,7 +167,7 @@ async fn two_retries_at_once_are_one() {
         tokio::join!(fixture.store.act(Act::Retry, &ids, &ada), other.act(Act::Retry, &ids, &ada));
     let mut acted = [first.unwrap()[0], second.unwrap()[0]];
     acted.sort_by_key(|acted| *acted != Acted::Done);
-    assert_eq!(acted, [Acted::Done, Acted::WrongState(FailedMessageState::Replaying)]);
+    assert_eq!(acted, [Acted::Done, Acted::WrongState(FailedMessageState::RetryRequested)]);
 
     let (first, second) =
         tokio::join!(fixture.store.lease("billing", 1, LEASE), other.lease("billing", 1, LEASE));

@@ -31,7 +31,7 @@ impl FaultyStore {
             (Some(Fault::RetryWithoutCompareAndSet), Act::Retry, Acted::WrongState(_))
             | (Some(Fault::RetryInventsFailedMessages), Act::Retry, Acted::NotFound)
             | (Some(Fault::ActsWithoutCompareAndSet), _, Acted::WrongState(_))
-            | (Some(Fault::RetriesWhatWaits), Act::Retry, Acted::WrongState(FailedMessageState::Waiting))
+            | (Some(Fault::RetriesWhatWaits), Act::Retry, Acted::WrongState(FailedMessageState::Blocked))
             | (
                 Some(Fault::RetriesWithoutAWayBack),
                 Act::Retry,

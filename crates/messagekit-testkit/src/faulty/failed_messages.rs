@@ -138,7 +138,7 @@ impl Retries for FaultyStore {
             Some(Fault::ForgetsWhoRunsAlone) => leased.iter_mut().for_each(|leased| leased.alone = 0),
             Some(Fault::ForgetsKills) => leased.iter_mut().for_each(|leased| leased.kills = 0),
             Some(Fault::RetryKeepsAttempts) => {
-                leased.iter_mut().filter(|leased| leased.replaying).for_each(|leased| leased.attempt += 9);
+                leased.iter_mut().filter(|leased| leased.requested).for_each(|leased| leased.attempt += 9);
             }
             _ => {}
         }

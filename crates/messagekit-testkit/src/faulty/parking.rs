@@ -210,7 +210,7 @@ impl FaultyStore {
     ) -> Result<(), Error> {
         leased.retain(|leased| {
             let notes = self.notes();
-            let promoted = leased.parked && leased.attempt == 1 && !leased.replaying;
+            let promoted = leased.parked && leased.attempt == 1 && !leased.requested;
             match self.fault {
                 Some(Fault::NobodyIsPromoted) => !promoted,
                 Some(Fault::DiscardPromotesNobody) => !promoted || notes.discarded.is_empty(),
@@ -222,9 +222,9 @@ impl FaultyStore {
         });
         let wanted = match self.fault {
             Some(Fault::PromotesBeforeTheCommit) if !self.notes().resolved.is_empty() => {
-                FailedMessageState::Waiting
+                FailedMessageState::Blocked
             }
-            Some(Fault::LeasesPastADeadHead) => FailedMessageState::Retrying,
+            Some(Fault::LeasesPastADeadHead) => FailedMessageState::RetryScheduled,
             _ => return Ok(()),
         };
         let filter = FailedMessageFilter {
@@ -241,7 +241,7 @@ impl FaultyStore {
                 attempt: head.attempts + 1,
                 kills: head.kills,
                 alone: 0,
-                replaying: false,
+                requested: false,
                 parked: true,
                 received: self.inner.show(head.id).await?.received,
             });

@@ -92,7 +92,7 @@ pub async fn discard_fences_the_handler_that_runs<F: StoreFixture>(fixture: &F) 
     assert_eq!(act(&store, Act::Undo, leased.failed_message).await, Acted::Done);
     assert_eq!(act(&store, Act::Retry, leased.failed_message).await, Acted::Done);
     assert!(!store.fail(&consumer, &leased, &dead("no")).await.expect("fail is answered"));
-    assert_eq!(only_failed_message(&store, &consumer).await.state, FailedMessageState::Replaying);
+    assert_eq!(only_failed_message(&store, &consumer).await.state, FailedMessageState::RetryRequested);
 }
 
 /// A copy that comes later is neither applied nor set aside.
@@ -150,7 +150,7 @@ pub async fn acts_need_the_right_state<F: StoreFixture>(fixture: &F) {
     assert_eq!(act(&store, Act::Retry, id).await, is(FailedMessageState::Discarded));
     assert_eq!(act(&store, Act::Undo, id).await, Acted::Done);
     assert_eq!(act(&store, Act::Retry, id).await, Acted::Done);
-    assert_eq!(act(&store, Act::Undo, id).await, is(FailedMessageState::Replaying));
+    assert_eq!(act(&store, Act::Undo, id).await, is(FailedMessageState::RetryRequested));
     apply(fixture, &consumer, &message).await;
     for wanted in [Act::Retry, Act::Discard, Act::Undo] {
         assert_eq!(act(&store, wanted, id).await, is(FailedMessageState::Resolved), "{wanted}");
@@ -175,7 +175,7 @@ pub async fn retry_counts_from_zero<F: StoreFixture>(fixture: &F) {
     let failed_message = only_failed_message(&store, &consumer).await;
     assert_eq!((failed_message.attempts, failed_message.kills), (0, 0));
     let leased = store.lease(&consumer, 1, LONG).await.expect("leases are answered").remove(0);
-    assert_eq!((leased.attempt, leased.kills, leased.replaying), (1, 0, true));
+    assert_eq!((leased.attempt, leased.kills, leased.requested), (1, 0, true));
 }
 
 /// Retention takes old markers away: what is brought back waits for its retry all the same.

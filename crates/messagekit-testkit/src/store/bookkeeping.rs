@@ -113,7 +113,7 @@ pub async fn returns_are_leased_by_origin<F: StoreFixture>(fixture: &F) {
         assert_eq!((&returning.scope, returning.leased.failed_message), (scope, *failed_message));
         assert_eq!((returning.origin, &returning.return_to), (Origin::Queue, &format!("{scope}.in")));
         assert_eq!(returning.leased.received, message);
-        assert!(returning.leased.replaying);
+        assert!(returning.leased.requested);
     }
     assert_eq!(lease(Origin::Queue).await, [], "each is leased once");
     let topic = lease(Origin::Topic).await;

@@ -30,7 +30,7 @@ pub async fn operator_retry_runs_a_failed_message_once<F: StoreFixture>(fixture:
     set_aside_now(&store, &consumer, &message, &dead("no")).await;
     let failed_message = only_failed_message(&store, &consumer).await;
     assert_eq!(act(&store, Act::Retry, failed_message.id).await, Acted::Done);
-    assert_eq!(only_failed_message(&store, &consumer).await.state, FailedMessageState::Replaying);
+    assert_eq!(only_failed_message(&store, &consumer).await.state, FailedMessageState::RetryRequested);
     let leased = store.lease(&consumer, 10, LONG).await.expect("leases are answered");
     assert_eq!(leased.iter().map(|leased| leased.failed_message).collect::<Vec<_>>(), [failed_message.id]);
     assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), [], "it runs once");
@@ -49,9 +49,9 @@ pub async fn second_retry_changes_nothing<F: StoreFixture>(fixture: &F) {
     let id = only_failed_message(&store, &consumer).await.id;
     let again = async || act(&store, Act::Retry, id).await;
     assert_eq!(again().await, Acted::Done);
-    assert_eq!(again().await, Acted::WrongState(FailedMessageState::Replaying), "it waits for its run");
+    assert_eq!(again().await, Acted::WrongState(FailedMessageState::RetryRequested), "it waits for its run");
     let leased = store.lease(&consumer, 1, LONG).await.expect("leases are answered").remove(0);
-    assert_eq!(again().await, Acted::WrongState(FailedMessageState::Replaying), "it runs");
+    assert_eq!(again().await, Acted::WrongState(FailedMessageState::RetryRequested), "it runs");
     let mut tx = begin(&store).await;
     assert!(
         store.resolve(&mut tx, &consumer, &leased, &[]).await.expect("resolve is answered"),
@@ -66,7 +66,7 @@ pub async fn second_retry_changes_nothing<F: StoreFixture>(fixture: &F) {
     let id = only_failed_message(&store, &waiting).await.id;
     assert_eq!(
         act(&store, Act::Retry, id).await,
-        Acted::WrongState(FailedMessageState::Retrying),
+        Acted::WrongState(FailedMessageState::RetryScheduled),
         "it runs by itself"
     );
 }
@@ -114,7 +114,7 @@ pub async fn failed_messages_are_listed_newest_first_and_filtered<F: StoreFixtur
     assert_eq!(ids(&store, &of(&consumer), 10).await, [paid, placed[2], placed[1], placed[0]]);
     assert_eq!(ids(&store, &of(&consumer), 2).await, [paid, placed[2]], "at most the limit");
     assert_eq!(ids(&store, &of(&other), 10).await.len(), 1);
-    let retrying = FailedMessageFilter { state: Some(FailedMessageState::Retrying), ..of(&consumer) };
+    let retrying = FailedMessageFilter { state: Some(FailedMessageState::RetryScheduled), ..of(&consumer) };
     assert_eq!(ids(&store, &retrying, 10).await, [placed[1]]);
     let paid_only = FailedMessageFilter { event_type: Some("orders.order.paid".to_owned()), ..of(&consumer) };
     assert_eq!(ids(&store, &paid_only, 10).await, [paid]);
@@ -284,7 +284,7 @@ pub async fn totals_count_by_consumer_and_state<F: StoreFixture>(fixture: &F) {
         all,
         [
             total(&first, FailedMessageState::Dead, 1),
-            total(&second, FailedMessageState::Retrying, 1),
+            total(&second, FailedMessageState::RetryScheduled, 1),
             total(&second, FailedMessageState::Dead, 2),
             total(&second, FailedMessageState::Discarded, 1),
         ]

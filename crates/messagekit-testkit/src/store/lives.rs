@@ -93,9 +93,9 @@ async fn live<F: StoreFixture>(fixture: &F, seed: u64) {
                 let token = rules.lease(now, at(lease));
                 assert_eq!(given.len(), usize::from(token.is_some()), "lease at {place}");
                 if let (Some(leased), Some(token)) = (given.into_iter().next(), token) {
-                    let counted = (leased.attempt, leased.kills, leased.replaying);
-                    let replaying = rules.state == FailedMessageState::Replaying;
-                    assert_eq!(counted, (rules.attempts, rules.kills, replaying), "lease at {place}");
+                    let counted = (leased.attempt, leased.kills, leased.requested);
+                    let requested = rules.state == FailedMessageState::RetryRequested;
+                    assert_eq!(counted, (rules.attempts, rules.kills, requested), "lease at {place}");
                     leases.push((token, leased));
                 }
             }

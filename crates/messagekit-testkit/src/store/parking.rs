@@ -82,7 +82,7 @@ pub async fn message_behind_is_kept_and_waits<F: StoreFixture>(fixture: &F) {
     behind_now(&store, &consumer, &[&later]).await;
     assert_eq!(look(&store, &consumer, &later).await, Claim::Held);
     let head = failed_message(&store, &consumer, &later).await;
-    assert_eq!((head.state, head.attempts, head.due), (FailedMessageState::Waiting, 0, None));
+    assert_eq!((head.state, head.attempts, head.due), (FailedMessageState::Blocked, 0, None));
     assert_eq!((head.parked, head.kind.as_str()), (true, FailureKind::Behind.as_str()));
     assert_eq!(store.show(head.id).await.expect("the failed message can be shown").received, later);
     let again = park_now(&store, &consumer, &later, &dead("no")).await;
@@ -180,7 +180,7 @@ pub async fn failed_messages_of_a_key_stand_by_their_places<F: StoreFixture>(fix
     park_now(&store, &consumer, &later, &dead("cannot be read")).await;
     assert_eq!(
         failed_message(&store, &consumer, &later).await.state,
-        FailedMessageState::Waiting,
+        FailedMessageState::Blocked,
         "whatever its failure says"
     );
     park_now(&store, &consumer, &earlier, &retry_in(Duration::ZERO)).await;
@@ -201,7 +201,7 @@ pub async fn dead_head_holds_its_key<F: StoreFixture>(fixture: &F) {
     assert!(store.fail(&consumer, &leased, &dead("no")).await.expect("fail is answered"));
     assert_eq!(look(&store, &consumer, &probe).await, Claim::Behind);
     assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
-    assert_eq!(failed_message(&store, &consumer, &second).await.state, FailedMessageState::Waiting);
+    assert_eq!(failed_message(&store, &consumer, &second).await.state, FailedMessageState::Blocked);
 
     assert_eq!(act(&store, Act::Retry, leased.failed_message).await, Acted::Done);
     assert_eq!(runs(fixture, &consumer).await, [first.id, second.id]);
@@ -219,7 +219,7 @@ pub async fn rolled_back_run_lets_nobody_pass<F: StoreFixture>(fixture: &F) {
     assert!(store.resolve(&mut tx, &consumer, &leased, &[]).await.expect("resolve is answered"));
     store.rollback(tx).await.expect("a transaction can be rolled back");
     assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
-    assert_eq!(failed_message(&store, &consumer, &second).await.state, FailedMessageState::Waiting);
+    assert_eq!(failed_message(&store, &consumer, &second).await.state, FailedMessageState::Blocked);
     assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 7)).await, Claim::Behind);
     apply_leased(fixture, &consumer, &leased).await;
     assert_eq!(runs(fixture, &consumer).await, [second.id]);
@@ -267,7 +267,7 @@ pub async fn undone_head_holds_its_key_again<F: StoreFixture>(fixture: &F) {
     // The next one is due already when the dead one is put before it again.
     behind_now(&store, &consumer, &[&second]).await;
     assert_eq!(act(&store, Act::Discard, head).await, Acted::Done);
-    assert_eq!(failed_message(&store, &consumer, &second).await.state, FailedMessageState::Retrying);
+    assert_eq!(failed_message(&store, &consumer, &second).await.state, FailedMessageState::RetryScheduled);
     assert_eq!(act(&store, Act::Undo, head).await, Acted::Done);
     assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
     assert_eq!(act(&store, Act::Retry, head).await, Acted::Done);
@@ -282,15 +282,18 @@ pub async fn undone_failed_message_that_never_ran_takes_its_turn<F: StoreFixture
     park_now(&store, &consumer, &first, &retry_in(Duration::ZERO)).await;
     behind_now(&store, &consumer, &[&second]).await;
     let waiting = failed_message(&store, &consumer, &second).await.id;
-    for wanted in [FailedMessageState::Waiting, FailedMessageState::Retrying] {
+    for wanted in [FailedMessageState::Blocked, FailedMessageState::RetryScheduled] {
         assert_eq!(act(&store, Act::Discard, waiting).await, Acted::Done);
-        if wanted == FailedMessageState::Retrying {
+        if wanted == FailedMessageState::RetryScheduled {
             assert_eq!(runs(fixture, &consumer).await, std::slice::from_ref(&first.id));
             assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 7)).await, Claim::Fresh);
         }
         assert_eq!(act(&store, Act::Undo, waiting).await, Acted::Done);
         let undone = failed_message(&store, &consumer, &second).await;
-        assert_eq!((undone.state, undone.due.is_some()), (wanted, wanted == FailedMessageState::Retrying));
+        assert_eq!(
+            (undone.state, undone.due.is_some()),
+            (wanted, wanted == FailedMessageState::RetryScheduled)
+        );
         assert_eq!(look(&store, &consumer, &second).await, Claim::Held);
         assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 7)).await, Claim::Behind);
     }
@@ -304,7 +307,7 @@ pub async fn waiting_failed_message_is_not_retried<F: StoreFixture>(fixture: &F)
     park_now(&store, &consumer, &first, &dead("no")).await;
     behind_now(&store, &consumer, &[&second]).await;
     let waiting = failed_message(&store, &consumer, &second).await.id;
-    assert_eq!(act(&store, Act::Retry, waiting).await, Acted::WrongState(FailedMessageState::Waiting));
+    assert_eq!(act(&store, Act::Retry, waiting).await, Acted::WrongState(FailedMessageState::Blocked));
     assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
 }
 
@@ -377,21 +380,21 @@ pub async fn lists_tell_what_a_head_holds_back<F: StoreFixture>(fixture: &F) {
         let failed_messages = store.list(&filter, 10).await.expect("failed messages can be listed");
         failed_messages.iter().map(|head| (head.state, head.parked, head.holds_back)).collect::<Vec<_>>()
     };
-    let (waiting, first) = ((FailedMessageState::Waiting, true, 0), (FailedMessageState::Dead, true, 2));
+    let (waiting, first) = ((FailedMessageState::Blocked, true, 0), (FailedMessageState::Dead, true, 2));
     assert_eq!(told(of(&consumer)).await, [(FailedMessageState::Dead, false, 0), waiting, waiting, first]);
-    let only = FailedMessageFilter { state: Some(FailedMessageState::Waiting), ..of(&consumer) };
+    let only = FailedMessageFilter { state: Some(FailedMessageState::Blocked), ..of(&consumer) };
     assert_eq!(told(only.clone()).await, [waiting, waiting]);
     let head = failed_message(&store, &consumer, &messages[0]).await;
     let shown = store.show(head.id).await.expect("the failed message can be shown");
     assert_eq!((shown.parked, shown.holds_back), (true, 2));
     let total = FailedMessageTotal {
         consumer: consumer.clone(),
-        state: FailedMessageState::Waiting,
+        state: FailedMessageState::Blocked,
         failed_messages: 2,
     };
     assert_eq!(store.totals(&only).await.expect("totals are answered"), [total]);
     assert_eq!(act(&store, Act::Discard, head.id).await, Acted::Done);
-    let next = (FailedMessageState::Retrying, true, 1);
+    let next = (FailedMessageState::RetryScheduled, true, 1);
     let gone = (FailedMessageState::Discarded, true, 0);
     assert_eq!(told(of(&consumer)).await, [(FailedMessageState::Dead, false, 0), waiting, next, gone]);
 }
@@ -438,9 +441,9 @@ pub async fn nobody_is_stuck_behind_a_key_that_is_drained_meanwhile<F: StoreFixt
 pub async fn parked_culprit_is_due_as_its_failure_says<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let cases: [(&str, Failure, FailedMessageState); 3] = [
-        ("a", retry_in(LONG), FailedMessageState::Retrying),
+        ("a", retry_in(LONG), FailedMessageState::RetryScheduled),
         ("b", dead("no such customer"), FailedMessageState::Dead),
-        ("c", retry_in(Duration::ZERO), FailedMessageState::Retrying),
+        ("c", retry_in(Duration::ZERO), FailedMessageState::RetryScheduled),
     ];
     for (key, failure, state) in &cases {
         let message = of_key(TOPIC, key, 5);

@@ -116,7 +116,7 @@ impl<'a, F: StoreFixture> World<'a, F> {
         let followers = followers.expect("what waits can be read");
         let later = self.failed_messages.range((key, offset + 1)..(key, i64::MAX));
         let open = later.filter(|(_, life)| life.rules.state.is_open());
-        let waits = open.take_while(|(_, life)| life.rules.state == FailedMessageState::Waiting);
+        let waits = open.take_while(|(_, life)| life.rules.state == FailedMessageState::Blocked);
         let wanted: Vec<i64> = waits.map(|(_, life)| life.number).take(most as usize).collect();
         assert_eq!(followers.iter().map(|follower| follower.failed_message).collect::<Vec<_>>(), wanted);
         for follower in &followers {
@@ -279,7 +279,7 @@ impl<'a, F: StoreFixture> World<'a, F> {
             let head = by_number[&life.number];
             let open =
                 self.failed_messages.iter().filter(|((of, _), life)| of == key && life.rules.state.is_open());
-            let holds = life.rules.state.is_open() && life.rules.state != FailedMessageState::Waiting;
+            let holds = life.rules.state.is_open() && life.rules.state != FailedMessageState::Blocked;
             let holds_back = if holds { open.count() as u64 - 1 } else { 0 };
             assert_eq!(
                 (head.state, head.attempts, head.kills, head.due.is_some(), head.parked, head.holds_back),

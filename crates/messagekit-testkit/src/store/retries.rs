@@ -56,7 +56,7 @@ pub async fn rolled_back_resolve_changes_nothing<F: StoreFixture>(fixture: &F) {
     store.rollback(tx).await.expect("a transaction can be rolled back");
     assert_eq!(fixture.effects(message.id.as_str()).await, 0);
     assert_eq!(look(&store, &consumer, &message).await, Claim::Held);
-    assert_eq!(only_failed_message(&store, &consumer).await.state, FailedMessageState::Retrying);
+    assert_eq!(only_failed_message(&store, &consumer).await.state, FailedMessageState::RetryScheduled);
     let mut tx = begin(&store).await;
     assert!(
         store.resolve(&mut tx, &consumer, &leased, &[]).await.expect("resolve is answered"),
@@ -95,7 +95,7 @@ pub async fn stale_token_cannot_answer<F: StoreFixture>(fixture: &F) {
     let failed_message = only_failed_message(&store, &consumer).await;
     assert_eq!(
         (failed_message.state, failed_message.attempts),
-        (FailedMessageState::Retrying, fresh.attempt)
+        (FailedMessageState::RetryScheduled, fresh.attempt)
     );
     assert!(
         store.hand_back(&consumer, &fresh, LONG).await.expect("hand_back is answered"),
@@ -128,7 +128,7 @@ pub async fn failed_failed_message_waits_until_due<F: StoreFixture>(fixture: &F)
     let failed_message = only_failed_message(&store, &consumer).await;
     assert_eq!(
         (failed_message.state, failed_message.attempts, failed_message.error.as_str()),
-        (FailedMessageState::Retrying, 2, "still no stock")
+        (FailedMessageState::RetryScheduled, 2, "still no stock")
     );
     let next = leased_again(fixture, &consumer).await;
     assert!(began.elapsed() >= delay, "leased after {:?}", began.elapsed());
@@ -158,7 +158,7 @@ pub async fn handed_back_failed_message_burns_no_attempt<F: StoreFixture>(fixtur
     let failed_message = only_failed_message(&store, &consumer).await;
     assert_eq!(
         (failed_message.state, failed_message.attempts, failed_message.kills),
-        (FailedMessageState::Retrying, first.attempt - 1, 0)
+        (FailedMessageState::RetryScheduled, first.attempt - 1, 0)
     );
     let second = leased_again(fixture, &consumer).await;
     assert!(began.elapsed() >= delay, "leased after {:?}", began.elapsed());

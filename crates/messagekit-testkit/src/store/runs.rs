@@ -140,7 +140,7 @@ pub async fn run_takes_no_more_than_it_may<F: StoreFixture>(fixture: &F) {
     }
     // Brought back before the second one, which is due by then.
     assert_eq!(act(&store, Act::Discard, leased.failed_message).await, Acted::Done);
-    assert_eq!(head_of(&store, &consumer, &messages[1]).await.state, FailedMessageState::Retrying);
+    assert_eq!(head_of(&store, &consumer, &messages[1]).await.state, FailedMessageState::RetryScheduled);
     assert_eq!(act(&store, Act::Undo, leased.failed_message).await, Acted::Done);
     assert_eq!(waiting(&store, &consumer, leased.failed_message, ALL, u64::MAX).await, []);
 }
@@ -158,7 +158,7 @@ pub async fn run_is_resolved_in_one_commit<F: StoreFixture>(fixture: &F) {
     for message in &messages {
         assert_eq!(look(&store, &consumer, message).await, Claim::Held, "nothing was kept");
     }
-    assert_eq!(head_of(&store, &consumer, &messages[1]).await.state, FailedMessageState::Waiting);
+    assert_eq!(head_of(&store, &consumer, &messages[1]).await.state, FailedMessageState::Blocked);
 
     assert!(applied(fixture, &consumer, &leased, &followers).await, "the lease still holds");
     for message in &messages[..4] {

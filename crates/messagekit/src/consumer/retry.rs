@@ -73,7 +73,7 @@ pub(super) async fn retry<S: Inbox>(settings: Arc<Settings<S>>, most: u32) -> Re
 /// Applies a leased failed message and what waits behind it, in fewer messages until that comes to an end.
 async fn apply<S: Inbox>(settings: &Arc<Settings<S>>, leased: &Arc<Leased>, most: u32) -> Ran {
     // One that has failed, that an operator asks for, or that may have ended a process runs by itself.
-    let leads = leased.parked && !leased.replaying && leased.attempt == 1 && leased.kills + leased.alone == 0;
+    let leads = leased.parked && !leased.requested && leased.attempt == 1 && leased.kills + leased.alone == 0;
     let mut most = if leads { most } else { 1 };
     let mut noted = 1;
     loop {
@@ -165,7 +165,7 @@ async fn end<S: Inbox>(settings: &Settings<S>, leased: &Leased, ran: Ran) -> Ret
     let answer = match fault {
         Fault::Message(failure) | Fault::LockBound(failure) | Fault::Blame(failure) => {
             let mut failure = settings.decide(failure, leased.attempt);
-            if leased.replaying {
+            if leased.requested {
                 failure.next = Next::Dead;
             }
             stats.rolled_back = 1;

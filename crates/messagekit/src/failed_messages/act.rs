@@ -31,7 +31,7 @@ impl Act {
     /// has run once does not die of it: see [`Standing::act`](super::Standing::act).
     pub fn of(self, state: FailedMessageState) -> Option<FailedMessageState> {
         match self {
-            Self::Retry => (state == FailedMessageState::Dead).then_some(FailedMessageState::Replaying),
+            Self::Retry => (state == FailedMessageState::Dead).then_some(FailedMessageState::RetryRequested),
             Self::Discard => state.is_open().then_some(FailedMessageState::Discarded),
             Self::Undo => (state == FailedMessageState::Discarded).then_some(FailedMessageState::Dead),
         }
@@ -74,7 +74,7 @@ impl Acted {
             Self::Settled => format!(
                 "message of failed message {failed_message} was settled by a late copy since: nothing is left to {act}"
             ),
-            Self::WrongState(FailedMessageState::Waiting) if act == Act::Retry => {
+            Self::WrongState(FailedMessageState::Blocked) if act == Act::Retry => {
                 format!(
                     "failed message {failed_message} waits for an earlier one of its key: retry or discard that one"
                 )
@@ -124,8 +124,8 @@ mod tests {
         let text = |acted: Acted, act| acted.done(act, 7).expect_err("not done").to_string();
         assert_eq!(text(Acted::NotFound, Act::Retry), "there is no failed message 7");
         assert_eq!(
-            text(Acted::WrongState(FailedMessageState::Replaying), Act::Retry),
-            "failed message 7 is replaying: only a dead one can be retried"
+            text(Acted::WrongState(FailedMessageState::RetryRequested), Act::Retry),
+            "failed message 7 is retry_requested: only a dead one can be retried"
         );
         assert_eq!(
             text(Acted::WrongState(FailedMessageState::Resolved), Act::Discard),
@@ -136,7 +136,7 @@ mod tests {
             "failed message 7 is dead: only a discarded one can be brought back"
         );
         assert_eq!(
-            text(Acted::WrongState(FailedMessageState::Waiting), Act::Retry),
+            text(Acted::WrongState(FailedMessageState::Blocked), Act::Retry),
             "failed message 7 waits for an earlier one of its key: retry or discard that one"
         );
         let no_way_back = text(Acted::WrongState(FailedMessageState::Dead), Act::Retry);

@@ -15,8 +15,8 @@ use crate::store::Claim;
 ///
 /// let now = Timestamp::UNIX_EPOCH;
 /// let mut failed_message = Standing::set_aside(1, None);
-/// assert_eq!(failed_message.act(Act::Retry, now), Ok(FailedMessageState::Replaying));
-/// assert_eq!(failed_message.act(Act::Retry, now), Err(FailedMessageState::Replaying));
+/// assert_eq!(failed_message.act(Act::Retry, now), Ok(FailedMessageState::RetryRequested));
+/// assert_eq!(failed_message.act(Act::Retry, now), Err(FailedMessageState::RetryRequested));
 /// let token = failed_message.lease(now, now).expect("it is due");
 /// assert!(failed_message.resolve(token));
 /// assert_eq!(failed_message.state, FailedMessageState::Resolved);
@@ -46,7 +46,8 @@ pub struct Standing {
 impl Standing {
     /// A message was set aside after `attempts` failed runs, to run `again` or dead.
     pub fn set_aside(attempts: u32, again: Option<Timestamp>) -> Self {
-        let state = if again.is_some() { FailedMessageState::Retrying } else { FailedMessageState::Dead };
+        let state =
+            if again.is_some() { FailedMessageState::RetryScheduled } else { FailedMessageState::Dead };
         Self {
             state,
             attempts,
@@ -64,15 +65,15 @@ impl Standing {
     /// failure says.
     pub fn parked(attempts: u32, again: Option<Timestamp>, behind: bool) -> Self {
         let first = Self { parked: true, ..Self::set_aside(attempts, again) };
-        if behind { Self { state: FailedMessageState::Waiting, due: None, ..first } } else { first }
+        if behind { Self { state: FailedMessageState::Blocked, due: None, ..first } } else { first }
     }
 
     /// No open failed message of its key is before it any more: it runs at `now`. Returns false, and changes nothing, when it did
     /// not wait.
     pub fn promote(&mut self, now: Timestamp) -> bool {
-        let waited = self.state == FailedMessageState::Waiting;
+        let waited = self.state == FailedMessageState::Blocked;
         if waited {
-            (self.state, self.due) = (FailedMessageState::Retrying, Some(now));
+            (self.state, self.due) = (FailedMessageState::RetryScheduled, Some(now));
         }
         waited
     }
@@ -116,7 +117,7 @@ impl Standing {
     /// It was applied behind the first one of its key, in the run of that one. Returns false, and changes nothing, when it does
     /// not wait as it did when this token was read.
     pub fn resolve_behind(&mut self, token: i64) -> bool {
-        let waits = self.state == FailedMessageState::Waiting && self.token == token;
+        let waits = self.state == FailedMessageState::Blocked && self.token == token;
         if waits {
             self.state = FailedMessageState::Resolved;
             self.attempts += 1;
@@ -142,8 +143,8 @@ impl Standing {
     /// The run of this lease failed: it runs `again` or is dead, and dead at once where a person had asked for the run.
     /// Returns false, and changes nothing, when the lease is no longer this one.
     pub fn fail(&mut self, token: i64, again: Option<Timestamp>) -> bool {
-        match again.filter(|_| self.state != FailedMessageState::Replaying) {
-            Some(due) => self.answer(token, FailedMessageState::Retrying, Some(due)),
+        match again.filter(|_| self.state != FailedMessageState::RetryRequested) {
+            Some(due) => self.answer(token, FailedMessageState::RetryScheduled, Some(due)),
             None => self.answer(token, FailedMessageState::Dead, None),
         }
     }
@@ -164,7 +165,7 @@ impl Standing {
     pub fn act(&mut self, act: Act, now: Timestamp) -> Result<FailedMessageState, FailedMessageState> {
         let acted = act.of(self.state).ok_or(self.state)?;
         let runs_again = act == Act::Undo && self.parked && self.attempts == 0;
-        let state = if runs_again { FailedMessageState::Waiting } else { acted };
+        let state = if runs_again { FailedMessageState::Blocked } else { acted };
         if act == Act::Retry {
             (self.attempts, self.kills) = (0, 0);
         }
@@ -179,15 +180,15 @@ impl Standing {
         match self.state {
             FailedMessageState::Resolved => Claim::Done,
             FailedMessageState::Discarded => Claim::Discarded,
-            FailedMessageState::Retrying
-            | FailedMessageState::Waiting
+            FailedMessageState::RetryScheduled
+            | FailedMessageState::Blocked
             | FailedMessageState::Dead
-            | FailedMessageState::Replaying => Claim::Held,
+            | FailedMessageState::RetryRequested => Claim::Held,
         }
     }
 
     fn may_run(&self) -> bool {
-        matches!(self.state, FailedMessageState::Retrying | FailedMessageState::Replaying)
+        matches!(self.state, FailedMessageState::RetryScheduled | FailedMessageState::RetryRequested)
     }
 
     fn answer(&mut self, token: i64, state: FailedMessageState, due: Option<Timestamp>) -> bool {

@@ -87,10 +87,10 @@ impl Story {
     fn state(&self) -> (FailedMessageState, Claim) {
         match self.now {
             Now::Waits { asked: false, .. } | Now::Runs { asked: false, .. } => {
-                (FailedMessageState::Retrying, Claim::Held)
+                (FailedMessageState::RetryScheduled, Claim::Held)
             }
             Now::Waits { asked: true, .. } | Now::Runs { asked: true, .. } => {
-                (FailedMessageState::Replaying, Claim::Held)
+                (FailedMessageState::RetryRequested, Claim::Held)
             }
             Now::Dead => (FailedMessageState::Dead, Claim::Held),
             Now::Applied => (FailedMessageState::Resolved, Claim::Done),
@@ -228,14 +228,14 @@ fn what_waits_for_its_key_runs_only_when_its_turn_has_come() {
     let mut failed_message = Standing::parked(0, Some(at(0)), true);
     assert_eq!(
         (failed_message.state, failed_message.due, failed_message.marker()),
-        (FailedMessageState::Waiting, None, Claim::Held)
+        (FailedMessageState::Blocked, None, Claim::Held)
     );
     assert_eq!(failed_message.lease(at(99), at(100)), None);
-    assert_eq!(failed_message.act(Act::Retry, at(1)), Err(FailedMessageState::Waiting));
+    assert_eq!(failed_message.act(Act::Retry, at(1)), Err(FailedMessageState::Blocked));
     assert!(failed_message.promote(at(2)) && !failed_message.promote(at(3)));
     assert_eq!(
         (failed_message.state, failed_message.due, failed_message.attempts),
-        (FailedMessageState::Retrying, Some(at(2)), 0)
+        (FailedMessageState::RetryScheduled, Some(at(2)), 0)
     );
     let token = failed_message.lease(at(2), at(60)).expect("it is due");
     assert!(failed_message.resolve(token));
@@ -246,7 +246,7 @@ fn what_never_ran_is_brought_back_to_its_turn_and_the_rest_is_dead() {
     for attempts in 0..3 {
         let mut failed_message = Standing::parked(attempts, Some(at(0)), attempts == 0);
         assert_eq!(failed_message.act(Act::Discard, at(1)), Ok(FailedMessageState::Discarded));
-        let wanted = if attempts == 0 { FailedMessageState::Waiting } else { FailedMessageState::Dead };
+        let wanted = if attempts == 0 { FailedMessageState::Blocked } else { FailedMessageState::Dead };
         assert_eq!(failed_message.act(Act::Undo, at(2)), Ok(wanted));
         assert_eq!((failed_message.due, failed_message.promote(at(3))), (None, attempts == 0));
     }

@@ -10,13 +10,13 @@ use crate::{Error, ErrorKind};
 #[non_exhaustive]
 pub enum FailedMessageState {
     /// The consumer runs it again when it is due.
-    Retrying,
+    RetryScheduled,
     /// It waits for an earlier failed message of its key.
-    Waiting,
+    Blocked,
     /// Only a person brings it back.
     Dead,
     /// A person asked for one more run.
-    Replaying,
+    RetryRequested,
     /// It was applied.
     Resolved,
     /// A person gave it up: it is never applied, late copies neither, unless the act is undone.
@@ -25,16 +25,22 @@ pub enum FailedMessageState {
 
 impl FailedMessageState {
     /// Every state, in the order a failed message goes through them.
-    pub const ALL: [Self; 6] =
-        [Self::Retrying, Self::Waiting, Self::Dead, Self::Replaying, Self::Resolved, Self::Discarded];
+    pub const ALL: [Self; 6] = [
+        Self::RetryScheduled,
+        Self::Blocked,
+        Self::Dead,
+        Self::RetryRequested,
+        Self::Resolved,
+        Self::Discarded,
+    ];
 
     /// Returns the word that tables, the API and the command line use.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Retrying => "retrying",
-            Self::Waiting => "waiting",
+            Self::RetryScheduled => "retry_scheduled",
+            Self::Blocked => "blocked",
             Self::Dead => "dead",
-            Self::Replaying => "replaying",
+            Self::RetryRequested => "retry_requested",
             Self::Resolved => "resolved",
             Self::Discarded => "discarded",
         }

@@ -127,7 +127,7 @@ impl StoredMessage {
     /// Returns what a run takes behind another failed message of the key, if it waits.
     pub(super) fn follower(&self) -> Option<Follower> {
         let Standing { state, token, attempts, .. } = self.standing;
-        (state == FailedMessageState::Waiting).then(|| Follower {
+        (state == FailedMessageState::Blocked).then(|| Follower {
             failed_message: self.failed_message.id,
             token,
             attempt: attempts + 1,
@@ -152,7 +152,7 @@ impl StoredMessage {
             attempt: self.standing.attempts,
             kills: self.standing.kills,
             alone: self.standing.alone,
-            replaying: self.standing.state == FailedMessageState::Replaying,
+            requested: self.standing.state == FailedMessageState::RetryRequested,
             parked: self.standing.parked,
             received: self.failed_message.received.clone(),
         })

@@ -142,7 +142,7 @@ impl Tables {
             let queue = self.queues.get(&key)?;
             Some(queue.len().saturating_sub(1) as u64)
         };
-        let holds = head.state.is_open() && head.state != FailedMessageState::Waiting;
+        let holds = head.state.is_open() && head.state != FailedMessageState::Blocked;
         FailedMessageHead { holds_back: holds.then(others).flatten().unwrap_or_default(), ..head.clone() }
     }
 

@@ -21,7 +21,7 @@ pub struct Leased {
     /// many together. 0 where no process did.
     pub alone: u32,
     /// A person asked for this run: if it fails, the failed message is dead at once.
-    pub replaying: bool,
+    pub requested: bool,
     /// It takes part in its key's order: resolving it lets the next failed message of the key run.
     pub parked: bool,
     /// The message, whole.

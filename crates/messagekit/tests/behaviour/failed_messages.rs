@@ -65,7 +65,7 @@ async fn a_failed_message_that_a_person_retries_is_applied_once() {
     let (world, failed_message) = world_with_a_failed_message().await;
     world.script.heal();
     world.retry(failed_message).await.expect("it is dead");
-    assert_eq!(world.failed_message("a-1").await.state, FailedMessageState::Replaying);
+    assert_eq!(world.failed_message("a-1").await.state, FailedMessageState::RetryRequested);
     let consumer = start(world.billing());
     until(|| world.applied().len() == 1).await;
     pass(seconds(60)).await;
@@ -241,7 +241,7 @@ async fn a_retry_whose_transaction_cannot_begin_burns_no_attempt() {
     flaky.fail(Call::Begin, ErrorKind::Other);
     let consumer = start(world.consumer_on(CONSUMER, flaky.clone()));
     pass(seconds(60)).await;
-    assert_eq!(world.failed_message("a-1").await.state, FailedMessageState::Retrying);
+    assert_eq!(world.failed_message("a-1").await.state, FailedMessageState::RetryScheduled);
     flaky.heal();
     until(|| world.applied().len() == 1).await;
     assert_eq!(world.script.attempts_of("a-1"), [1, 2]);

@@ -33,7 +33,7 @@ async fn a_failed_message_is_set_aside_and_its_neighbours_go_on_in_order() {
     let failed_message = world.failed_message("a-3").await;
     assert_eq!(
         (failed_message.state, failed_message.attempts, &*failed_message.kind),
-        (FailedMessageState::Retrying, 1, "failed")
+        (FailedMessageState::RetryScheduled, 1, "failed")
     );
     assert_eq!((&*failed_message.error, &*failed_message.consumer), ("no stock yet", CONSUMER));
     let stats = consumer.stop().await;
@@ -51,7 +51,7 @@ async fn a_set_aside_message_is_tried_again_when_due_and_not_before() {
         let failed_message = world.failed_message("a-1").await;
         assert_eq!(
             (failed_message.state, failed_message.attempts),
-            (FailedMessageState::Retrying, runs as u32)
+            (FailedMessageState::RetryScheduled, runs as u32)
         );
         let delay =
             failed_message.due.expect("it is due").duration_since(failed_message.changed_at).unsigned_abs();

@@ -212,7 +212,7 @@ async fn failed_messages_pass_the_gates_too() {
     let failed_message = world.failed_message("a-1").await;
     assert_eq!(
         (failed_message.state, failed_message.attempts, failed_message.kills),
-        (FailedMessageState::Retrying, 1, 0)
+        (FailedMessageState::RetryScheduled, 1, 0)
     );
     gate.open();
     pass(seconds(1)).await;

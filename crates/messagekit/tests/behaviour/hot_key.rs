@@ -60,7 +60,7 @@ async fn one_of_a_run_that_fails_blocks_the_key_by_itself() {
     assert_eq!((head.state, head.attempts, head.holds_back), (FailedMessageState::Dead, 1, 15));
     for n in 6..=20 {
         let waiting = world.failed_message(&format!("a-{n}")).await;
-        assert_eq!((waiting.state, waiting.attempts, waiting.kills), (FailedMessageState::Waiting, 0, 0));
+        assert_eq!((waiting.state, waiting.attempts, waiting.kills), (FailedMessageState::Blocked, 0, 0));
     }
     world.script.heal();
     world.retry(head.id).await.expect("it is dead");
@@ -84,7 +84,7 @@ async fn a_retry_that_an_operator_asks_for_is_dead_when_it_fails_and_what_waits_
     assert_eq!(world.applied().len(), 0);
     for n in 2..=5 {
         let waiting = world.failed_message(&format!("a-{n}")).await;
-        assert_eq!((waiting.state, waiting.attempts), (FailedMessageState::Waiting, 0));
+        assert_eq!((waiting.state, waiting.attempts), (FailedMessageState::Blocked, 0));
     }
     consumer.stop().await;
 }
@@ -147,7 +147,7 @@ async fn a_run_whose_culprit_is_unknown_is_halved_until_it_stands_alone() {
     pass(seconds(5)).await;
     assert_eq!(world.applied(), names("a", 22));
     let head = world.failed_message("a-23").await;
-    assert_eq!((head.state, &*head.kind), (FailedMessageState::Retrying, "transaction"));
+    assert_eq!((head.state, &*head.kind), (FailedMessageState::RetryScheduled, "transaction"));
     assert_eq!(world.failed_message("a-24").await.attempts, 0);
     world.script.heal();
     until(|| world.applied().len() == 40).await;

@@ -103,7 +103,7 @@ async fn an_outage_leaves_the_attempts_of_waiting_failed_messages_alone() {
         until(|| consumer.read().set_aside == 1).await;
         flaky.fail(call, ErrorKind::Unavailable);
         pass(FIVE_MINUTES).await;
-        assert_eq!(world.failed_message("a-1").await.state, FailedMessageState::Retrying, "{call:?}");
+        assert_eq!(world.failed_message("a-1").await.state, FailedMessageState::RetryScheduled, "{call:?}");
         flaky.heal();
         pass(seconds(6)).await;
         let failed_message = world.failed_message("a-1").await;
@@ -339,7 +339,7 @@ async fn a_message_that_alone_says_for_ten_minutes_its_dependency_is_down_has_fa
     let failed_message = world.failed_message("a-2").await;
     assert_eq!(
         (failed_message.state, failed_message.attempts, failed_message.holds_back),
-        (FailedMessageState::Retrying, 1, 1)
+        (FailedMessageState::RetryScheduled, 1, 1)
     );
     assert!(failed_message.error.contains("down"), "{}", failed_message.error);
 
@@ -374,7 +374,7 @@ async fn who_says_for_ten_minutes_that_its_dependency_is_down_is_not_believed_be
     let failed_message = world.failed_message("a-1").await;
     assert_eq!(
         (failed_message.state, failed_message.attempts, failed_message.holds_back),
-        (FailedMessageState::Retrying, 1, 1)
+        (FailedMessageState::RetryScheduled, 1, 1)
     );
     assert_eq!(
         world.failed_message("b-1").await.state,

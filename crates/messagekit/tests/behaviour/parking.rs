@@ -46,7 +46,7 @@ async fn a_poisoned_key_waits_while_others_flow_and_its_replay_keeps_the_order()
     assert_eq!(applied_of(&world, "a"), names("a", 4));
     assert_eq!(applied_of(&world, "b"), names("b", 10), "another key is unaffected");
     assert_eq!(world.script.runs_of("a-6"), [], "what is behind does not run");
-    let waiting = (6..=10).map(|n| (format!("a-{n}"), FailedMessageState::Waiting));
+    let waiting = (6..=10).map(|n| (format!("a-{n}"), FailedMessageState::Blocked));
     let expected: Vec<_> =
         [("a-5".to_owned(), FailedMessageState::Dead)].into_iter().chain(waiting).collect();
     assert_eq!(states(&world).await, expected);
@@ -228,7 +228,7 @@ async fn between_a_log_and_a_database_the_order_of_a_key_is_kept_by_default() {
     let world = World::new(1);
     let (applied, failed_messages) = by_default(&world, world.topics()).await;
     assert_eq!(applied, Vec::<String>::new());
-    let waiting = ["a-2", "a-3"].map(|id| (id.to_owned(), FailedMessageState::Waiting));
+    let waiting = ["a-2", "a-3"].map(|id| (id.to_owned(), FailedMessageState::Blocked));
     assert_eq!(failed_messages[..1], [("a-1".to_owned(), FailedMessageState::Dead)]);
     assert_eq!(failed_messages[1..], waiting);
 }

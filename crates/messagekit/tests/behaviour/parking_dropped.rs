@@ -49,7 +49,7 @@ async fn assert_nothing_lost_doubled_or_out_of_order(world: &World, flaky: &Flak
     assert_eq!(world.failed_message("b-3").await.state, FailedMessageState::Dead, "{dropped_at}");
     for n in 4..=6 {
         let waiting = world.failed_message(&format!("b-{n}")).await;
-        assert_eq!((waiting.state, waiting.attempts), (FailedMessageState::Waiting, 0), "{dropped_at}");
+        assert_eq!((waiting.state, waiting.attempts), (FailedMessageState::Blocked, 0), "{dropped_at}");
     }
     world.script.heal();
     world.retry(world.failed_message("b-3").await.id).await.expect("it is dead");

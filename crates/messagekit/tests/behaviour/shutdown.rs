@@ -129,7 +129,7 @@ async fn a_failed_message_that_a_stop_cuts_off_pays_with_neither_attempt_nor_lif
         let failed_message = world.failed_message("a-1").await;
         assert_eq!(
             (failed_message.state, failed_message.attempts, failed_message.kills),
-            (FailedMessageState::Retrying, 1, 0)
+            (FailedMessageState::RetryScheduled, 1, 0)
         );
     }
     world.script.heal();
@@ -157,7 +157,7 @@ async fn a_stop_in_the_middle_of_a_long_statement_is_no_death() {
     let failed_message = world.failed_message("a-1").await;
     assert_eq!(
         (failed_message.state, failed_message.attempts, failed_message.kills),
-        (FailedMessageState::Retrying, 1, 0)
+        (FailedMessageState::RetryScheduled, 1, 0)
     );
 }
 

@@ -38,7 +38,7 @@ async fn killed_between_the_confirm_and_the_database_sends_the_same_message_agai
     bookkeeper.kill().await;
     assert_eq!(
         world.failed_message().await.state,
-        FailedMessageState::Replaying,
+        FailedMessageState::RetryRequested,
         "it is on its way for all the database knows"
     );
 

@@ -58,7 +58,7 @@ fn an_open_failed_message_without_marker_is_corrupt_and_a_resolved_one_opens_aga
     )
     .unwrap();
     assert_eq!(again, SetAsideOutcome::SetAside);
-    assert_eq!(desk::show(&conn, leased.failed_message).unwrap().state, FailedMessageState::Retrying);
+    assert_eq!(desk::show(&conn, leased.failed_message).unwrap().state, FailedMessageState::RetryScheduled);
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_failed_run_waits_or_dies_as_the_failure_says() {
     let leased = lease(NOW);
     assert!(retries::fail(&conn, consumer, &leased, &retry_after(Duration::from_secs(2)), NOW).unwrap());
     let failed_message = desk::show(&conn, leased.failed_message).unwrap();
-    assert_eq!(failed_message.state, FailedMessageState::Retrying);
+    assert_eq!(failed_message.state, FailedMessageState::RetryScheduled);
     assert_eq!(failed_message.due.unwrap().as_microsecond(), NOW + 2 * SECOND);
     let leased = lease(NOW + 2 * SECOND);
     assert_eq!(leased.kills, 0, "a run that came back is no kill");

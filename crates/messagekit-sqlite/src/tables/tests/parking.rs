@@ -64,7 +64,7 @@ fn messages_behind_a_parked_one_run_after_it_in_their_order() {
         behind(&conn, later);
         assert_eq!(claim(&conn, later), Claim::Held, "a late copy");
     }
-    assert_eq!(states(&conn), ["m1 retrying", "m2 waiting", "m3 waiting"]);
+    assert_eq!(states(&conn), ["m1 retry_scheduled", "m2 blocked", "m3 blocked"]);
     let failed_message = desk::show(&conn, 2).unwrap();
     assert_eq!(
         (failed_message.kind.as_str(), failed_message.attempts, failed_message.due),
@@ -72,7 +72,7 @@ fn messages_behind_a_parked_one_run_after_it_in_their_order() {
     );
 
     assert_eq!(run_next(&conn).as_deref(), Some("m1"));
-    assert_eq!(states(&conn), ["m1 resolved", "m2 retrying", "m3 waiting"]);
+    assert_eq!(states(&conn), ["m1 resolved", "m2 retry_scheduled", "m3 blocked"]);
     assert_eq!(claim(&conn, &placed("m4", "k", 5)), Claim::Behind);
     assert_eq!(run_next(&conn).as_deref(), Some("m2"));
     assert_eq!(run_next(&conn).as_deref(), Some("m3"));
@@ -101,10 +101,10 @@ fn a_dead_head_holds_its_key_until_a_person_acts() {
     let [a, b] = [1, 2].map(|n| placed(&format!("m{n}"), "k", n));
     park(&conn, &a, &Failure::permanent(FailureKind::Permanent, "no"));
     behind(&conn, &b);
-    assert_eq!(states(&conn), ["m1 dead", "m2 waiting"]);
+    assert_eq!(states(&conn), ["m1 dead", "m2 blocked"]);
     assert_eq!(run_next(&conn), None);
     let retried = acts::act(&conn, Act::Retry, &[1, 2], &ada(), NOW).unwrap();
-    assert_eq!(retried, [Acted::Done, Acted::WrongState(FailedMessageState::Waiting)]);
+    assert_eq!(retried, [Acted::Done, Acted::WrongState(FailedMessageState::Blocked)]);
     let leased = retries::lease(&conn, 1, 5, LEASE, NOW).unwrap();
     assert_eq!(
         leased.iter().map(|leased| (leased.failed_message, leased.parked)).collect::<Vec<_>>(),
@@ -113,7 +113,7 @@ fn a_dead_head_holds_its_key_until_a_person_acts() {
     let discarded = acts::act(&conn, Act::Discard, &[1], &ada(), NOW).unwrap();
     assert_eq!(discarded, [Acted::Done]);
     assert!(!retries::resolve(&conn, 1, &leased[0], &[], NOW).unwrap(), "the run under way is fenced out");
-    assert_eq!(states(&conn), ["m1 discarded", "m2 retrying"]);
+    assert_eq!(states(&conn), ["m1 discarded", "m2 retry_scheduled"]);
     assert_eq!(run_next(&conn).as_deref(), Some("m2"));
 }
 
@@ -125,11 +125,15 @@ fn what_is_brought_back_waits_for_what_is_open_before_it() {
     behind(&conn, &b);
     behind(&conn, &c);
     acts::act(&conn, Act::Discard, &[2, 1], &ada(), NOW).unwrap();
-    assert_eq!(states(&conn), ["m1 discarded", "m2 discarded", "m3 retrying"]);
+    assert_eq!(states(&conn), ["m1 discarded", "m2 discarded", "m3 retry_scheduled"]);
     acts::act(&conn, Act::Undo, &[2], &ada(), NOW).unwrap();
-    assert_eq!(states(&conn), ["m1 discarded", "m2 retrying", "m3 retrying"]);
+    assert_eq!(states(&conn), ["m1 discarded", "m2 retry_scheduled", "m3 retry_scheduled"]);
     acts::act(&conn, Act::Undo, &[1], &ada(), NOW).unwrap();
-    assert_eq!(states(&conn), ["m1 dead", "m2 retrying", "m3 retrying"], "it had run, so a person decides");
+    assert_eq!(
+        states(&conn),
+        ["m1 dead", "m2 retry_scheduled", "m3 retry_scheduled"],
+        "it had run, so a person decides"
+    );
     assert!(
         !retries::any_due(&conn, "billing", NOW).unwrap(),
         "due ones behind a dead head are not looked at again"
@@ -137,7 +141,7 @@ fn what_is_brought_back_waits_for_what_is_open_before_it() {
     assert_eq!(run_next(&conn), None);
     acts::act(&conn, Act::Discard, &[2, 3], &ada(), NOW).unwrap();
     acts::act(&conn, Act::Undo, &[3], &ada(), NOW).unwrap();
-    assert_eq!(states(&conn), ["m1 dead", "m2 discarded", "m3 waiting"]);
+    assert_eq!(states(&conn), ["m1 dead", "m2 discarded", "m3 blocked"]);
     acts::act(&conn, Act::Discard, &[1], &ada(), NOW).unwrap();
     assert_eq!(run_next(&conn).as_deref(), Some("m3"));
 }
@@ -148,7 +152,7 @@ fn an_earlier_message_of_the_key_goes_before_those_that_wait() {
     park(&conn, &placed("m5", "k", 5), &retry_after(Duration::ZERO));
     park(&conn, &placed("m3", "k", 3), &retry_after(LEASE));
     park(&conn, &placed("m4", "k", 4), &retry_after(Duration::ZERO));
-    assert_eq!(states(&conn), ["m3 retrying", "m4 waiting", "m5 retrying"]);
+    assert_eq!(states(&conn), ["m3 retry_scheduled", "m4 blocked", "m5 retry_scheduled"]);
     assert_eq!(run_next(&conn), None, "the head is not due yet");
     let later = retries::lease(&conn, 1, 5, LEASE, NOW + 10 * SECOND).unwrap();
     assert_eq!(later.len(), 1);
@@ -165,7 +169,7 @@ fn a_key_that_was_drained_before_its_claims_were_kept_runs_at_once() {
     assert_eq!(processed::claim(&conn, 1, &[keyed(&b), keyed(&c)], NOW).unwrap(), [Claim::Behind; 2]);
     assert_eq!(run_next(&conn).as_deref(), Some("m1"));
     assert_eq!(parking::park_behind(&conn, 1, &[b, c], ROOM, NOW).unwrap(), 2);
-    assert_eq!(states(&conn), ["m1 resolved", "m2 retrying", "m3 waiting"]);
+    assert_eq!(states(&conn), ["m1 resolved", "m2 retry_scheduled", "m3 blocked"]);
 }
 
 #[test]
@@ -260,7 +264,7 @@ fn crowded() -> Connection {
            (consumer_id, message_id, topic, partition, offset, parked, state, attempts, kind, error, fingerprint,
             set_aside_at, changed_at, key, headers, payload)
          SELECT 1, 'm' || n, 't', 0, n, 1,
-           CASE WHEN n % 2 THEN 'resolved' WHEN n < 4000 THEN 'dead' ELSE 'waiting' END,
+           CASE WHEN n % 2 THEN 'resolved' WHEN n < 4000 THEN 'dead' ELSE 'blocked' END,
            0, 'failed', 'no', 'f', 0, 0, CAST('k' || (n / 2 % 2000) AS BLOB), '[]', x'00' FROM n",
     )
     .unwrap();

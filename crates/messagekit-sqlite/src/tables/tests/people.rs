@@ -14,7 +14,7 @@ fn a_failed_message_is_retried_once_and_dies_again_when_that_run_fails() {
     assert_eq!(retry(), [Acted::Done, Acted::NotFound]);
     assert_eq!(
         retry(),
-        [Acted::WrongState(FailedMessageState::Replaying), Acted::NotFound],
+        [Acted::WrongState(FailedMessageState::RetryRequested), Acted::NotFound],
         "a second click"
     );
     let leased = retries::lease(&conn, consumer, 1, LEASE, NOW).unwrap().remove(0);
@@ -67,7 +67,7 @@ fn due_failed_messages_are_found_by_their_index() {
         ),
         (
             "SELECT id FROM messagekit_failed_messages d
-             WHERE d.origin = 'queue' AND d.origin <> 'store' AND d.state IN ('retrying', 'replaying') AND d.due <= 1
+             WHERE d.origin = 'queue' AND d.origin <> 'store' AND d.state IN ('retry_scheduled', 'retry_requested') AND d.due <= 1
                AND d.return_to IS NOT NULL ORDER BY d.due, d.id LIMIT 1",
             "messagekit_failed_messages_returns",
         ),
@@ -103,7 +103,7 @@ fn a_discarded_failed_message_without_marker_opens_again() {
     )
     .unwrap();
     assert_eq!(again, SetAsideOutcome::SetAside);
-    assert_eq!(desk::show(&conn, 1).unwrap().state, FailedMessageState::Retrying);
+    assert_eq!(desk::show(&conn, 1).unwrap().state, FailedMessageState::RetryScheduled);
 }
 
 #[test]

@@ -54,13 +54,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     file(
         "a failed message of a culprit forgets its key",
-        "AFTER INSERT ON messagekit_failed_messages WHEN NEW.parked = 1 AND NEW.state <> 'waiting' BEGIN
+        "AFTER INSERT ON messagekit_failed_messages WHEN NEW.parked = 1 AND NEW.state <> 'blocked' BEGIN
            UPDATE messagekit_failed_messages SET parked = 0 WHERE id = NEW.id; END",
     ),
     file(
         "a new head waits",
         "AFTER INSERT ON messagekit_failed_messages WHEN NEW.parked = 1 BEGIN
-           UPDATE messagekit_failed_messages SET state = 'waiting', due = NULL WHERE id = NEW.id; END",
+           UPDATE messagekit_failed_messages SET state = 'blocked', due = NULL WHERE id = NEW.id; END",
     ),
     file(
         "a dead head leaves its key",
@@ -70,7 +70,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     file(
         "a resolve lets nobody run",
         "BEFORE UPDATE OF state ON messagekit_failed_messages
-         WHEN OLD.state = 'waiting' AND NEW.state = 'retrying' AND EXISTS (
+         WHEN OLD.state = 'blocked' AND NEW.state = 'retry_scheduled' AND EXISTS (
            SELECT 1 FROM messagekit_failed_messages d
            WHERE d.key = NEW.key AND d.state = 'resolved' AND d.changed_at = NEW.changed_at)
          BEGIN SELECT RAISE(IGNORE); END",
@@ -78,7 +78,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     file(
         "a discard lets nobody run",
         "BEFORE UPDATE OF state ON messagekit_failed_messages
-         WHEN OLD.state = 'waiting' AND NEW.state = 'retrying' AND EXISTS (
+         WHEN OLD.state = 'blocked' AND NEW.state = 'retry_scheduled' AND EXISTS (
            SELECT 1 FROM messagekit_failed_messages d
            WHERE d.key = NEW.key AND d.state = 'discarded' AND d.changed_at = NEW.changed_at)
          BEGIN SELECT RAISE(IGNORE); END",
@@ -108,11 +108,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
     file(
         "an undo does not hold the key again",
         "AFTER UPDATE OF state ON messagekit_failed_messages WHEN OLD.state = 'discarded' BEGIN
-           UPDATE messagekit_failed_messages SET parked = 0 WHERE id = NEW.id AND state <> 'waiting'; END",
+           UPDATE messagekit_failed_messages SET parked = 0 WHERE id = NEW.id AND state <> 'blocked'; END",
     ),
     file(
         "what is brought back waits, and nothing is before it",
-        "AFTER UPDATE OF state ON messagekit_failed_messages WHEN OLD.state = 'dead' AND NEW.state = 'retrying' BEGIN
-           UPDATE messagekit_failed_messages SET state = 'waiting', due = NULL WHERE id = NEW.id; END",
+        "AFTER UPDATE OF state ON messagekit_failed_messages WHEN OLD.state = 'dead' AND NEW.state = 'retry_scheduled' BEGIN
+           UPDATE messagekit_failed_messages SET state = 'blocked', due = NULL WHERE id = NEW.id; END",
     ),
 ];

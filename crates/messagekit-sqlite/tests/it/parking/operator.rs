@@ -14,7 +14,7 @@ pub(super) async fn step(world: &mut World) -> Result<(), Error> {
         .unwrap();
     let ids: Vec<i64> = (0..world.random.u8(1..4)).map(|_| world.random.i64(0..=known)).collect();
     if act == Act::Retry && world.is(Wrong::RetriesInAnyState) {
-        let any = "UPDATE messagekit_failed_messages SET state = 'replaying', due = 0, running_since = NULL, token = token + 1
+        let any = "UPDATE messagekit_failed_messages SET state = 'retry_requested', due = 0, running_since = NULL, token = token + 1
                    WHERE id = ?1";
         world.raw.execute(any, [ids[0]]).unwrap();
         return Ok(());

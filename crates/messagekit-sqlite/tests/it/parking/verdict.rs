@@ -50,7 +50,7 @@ const NEVER: &[(&str, &str)] = &[
     ),
     (
         "a head waits",
-        "SELECT d.message_id FROM messagekit_failed_messages d WHERE d.state = 'waiting' AND NOT EXISTS (
+        "SELECT d.message_id FROM messagekit_failed_messages d WHERE d.state = 'blocked' AND NOT EXISTS (
            SELECT 1 FROM messagekit_failed_messages o WHERE o.topic = d.topic AND o.key = d.key AND o.parked = 1
              AND o.state NOT IN ('resolved', 'discarded') AND (o.partition, o.offset) < (d.partition, d.offset))",
     ),

@@ -208,7 +208,7 @@ CREATE TABLE messagekit_failed_messages (
   origin        TEXT NOT NULL DEFAULT 'store' CHECK (origin IN ('store', 'queue', 'topic')),
   return_to     TEXT,
   parked        INTEGER NOT NULL DEFAULT 0 CHECK (parked IN (0, 1)),
-  state         TEXT NOT NULL CHECK (state IN ('retrying', 'waiting', 'dead', 'replaying', 'resolved', 'discarded')),
+  state         TEXT NOT NULL CHECK (state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested', 'resolved', 'discarded')),
   attempts      INTEGER NOT NULL CHECK (attempts >= 0),
   kills         INTEGER NOT NULL DEFAULT 0,
   run_length    INTEGER NOT NULL DEFAULT 1,
@@ -226,17 +226,17 @@ CREATE TABLE messagekit_failed_messages (
   headers       TEXT NOT NULL,
   payload       BLOB NOT NULL,
   UNIQUE (consumer_id, message_id),
-  CHECK ((due IS NOT NULL) = (state IN ('retrying', 'replaying'))),
+  CHECK ((due IS NOT NULL) = (state IN ('retry_scheduled', 'retry_requested'))),
   CHECK (running_since IS NULL OR due IS NOT NULL),
   CHECK (origin <> 'store' OR return_to IS NULL),
   CHECK (parked = 0 OR (key IS NOT NULL AND partition IS NOT NULL AND offset IS NOT NULL)),
-  CHECK (parked = 1 OR state <> 'waiting')
+  CHECK (parked = 1 OR state <> 'blocked')
 ) STRICT;
 INSERT INTO messagekit_failed_messages VALUES(1,1,'m-dead','orders.order',NULL,0,5,'orders.order.placed','store',NULL,0,'dead',4,1,1,0,NULL,NULL,7,0,'failed','no stock','f-1',1793523600000000,1793524200000000,X'6f2d31','[["id","m-dead"]]',X'fe00');
-INSERT INTO messagekit_failed_messages VALUES(2,1,'m-parked','orders.order',NULL,0,6,NULL,'store',NULL,1,'retrying',1,0,1,0,1793524800000000,1793524740000000,2,0,'failed','no stock','f-1',1793523600000000,1793524200000000,X'6f2d32','[]',X'7b7d');
-INSERT INTO messagekit_failed_messages VALUES(3,1,'m-waiting','orders.order',NULL,0,7,NULL,'store',NULL,1,'waiting',0,0,1,0,NULL,NULL,0,0,'behind','waits','f-2',1793523600000000,1793523600000000,X'6f2d32','[]',X'7b7d');
+INSERT INTO messagekit_failed_messages VALUES(2,1,'m-parked','orders.order',NULL,0,6,NULL,'store',NULL,1,'retry_scheduled',1,0,1,0,1793524800000000,1793524740000000,2,0,'failed','no stock','f-1',1793523600000000,1793524200000000,X'6f2d32','[]',X'7b7d');
+INSERT INTO messagekit_failed_messages VALUES(3,1,'m-waiting','orders.order',NULL,0,7,NULL,'store',NULL,1,'blocked',0,0,1,0,NULL,NULL,0,0,'behind','waits','f-2',1793523600000000,1793523600000000,X'6f2d32','[]',X'7b7d');
 INSERT INTO messagekit_failed_messages VALUES(4,1,'m-discarded','orders.order',NULL,NULL,NULL,NULL,'store',NULL,0,'discarded',1,0,1,0,NULL,NULL,0,0,'failed','no stock','f-1',1793523600000000,1793525400000000,NULL,'[]',X'7b7d');
-INSERT INTO messagekit_failed_messages VALUES(5,2,'m-queue','orders.order',NULL,NULL,NULL,NULL,'queue','printing',0,'replaying',0,0,1,0,1793524800000000,NULL,0,0,'failed','rejected','f-3',1793523600000000,1793524800000000,NULL,'[]',X'7b7d');
+INSERT INTO messagekit_failed_messages VALUES(5,2,'m-queue','orders.order',NULL,NULL,NULL,NULL,'queue','printing',0,'retry_requested',0,0,1,0,1793524800000000,NULL,0,0,'failed','rejected','f-3',1793523600000000,1793524800000000,NULL,'[]',X'7b7d');
 CREATE TABLE messagekit_outbox_failures (
   event_id  TEXT NOT NULL,
   scope     TEXT NOT NULL,
@@ -309,9 +309,9 @@ CREATE INDEX messagekit_outbox_rejected_key ON messagekit_outbox_rejected (topic
   WHERE key_hash IS NOT NULL;
 CREATE INDEX messagekit_outbox_rejected_heads ON messagekit_outbox_rejected (id) WHERE error IS NOT NULL;
 CREATE INDEX messagekit_failed_messages_due ON messagekit_failed_messages (consumer_id, due)
-  WHERE state IN ('retrying', 'replaying');
+  WHERE state IN ('retry_scheduled', 'retry_requested');
 CREATE INDEX messagekit_failed_messages_returns ON messagekit_failed_messages (origin, due)
-  WHERE state IN ('retrying', 'replaying') AND origin <> 'store';
+  WHERE state IN ('retry_scheduled', 'retry_requested') AND origin <> 'store';
 CREATE INDEX messagekit_failed_messages_key
   ON messagekit_failed_messages (consumer_id, topic, key, partition, offset, id, parked, state)
   WHERE parked = 1 AND state NOT IN ('resolved', 'discarded');
