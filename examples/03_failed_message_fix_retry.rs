@@ -8,8 +8,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use messagekit::{
-    Act, Actor, Backoff, Consumer, Envelope, Event, FailedMessageFilter, FailedMessageState, FailedMessages,
-    HandlerError, Outbox, Shutdown, Store,
+    Action, Backoff, Consumer, Envelope, Event, FailedMessageFilter, FailedMessageState, FailedMessages,
+    HandlerError, Operator, Outbox, Shutdown, Store,
 };
 use messagekit_sqlite::{SqliteStore, SqliteTx};
 use serde::{Deserialize, Serialize};
@@ -64,16 +64,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // ... repaired, and replayed.
     change(&store, "INSERT INTO products VALUES ('lamp')").await?;
-    let operator = Actor::new("operator", "example");
-    for acted in store.act(Act::Retry, &[failed_message.id], &operator).await? {
-        acted.done(Act::Retry, failed_message.id)?;
+    let operator = Operator::new("operator", "example");
+    for acted in store.act(Action::Retry, &[failed_message.id], &operator).await? {
+        acted.done(Action::Retry, failed_message.id)?;
     }
     let failed_message = in_state(&store, FailedMessageState::Resolved).await?;
     println!("failed message is {}", failed_message.state);
-    let again = store.act(Act::Retry, &[failed_message.id], &operator).await?[0];
+    let again = store.act(Action::Retry, &[failed_message.id], &operator).await?[0];
     println!(
         "a second retry says: {}",
-        again.done(Act::Retry, failed_message.id).expect_err("it was resolved")
+        again.done(Action::Retry, failed_message.id).expect_err("it was resolved")
     );
 
     shutdown.request();

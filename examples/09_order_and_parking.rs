@@ -5,8 +5,8 @@
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
 use messagekit::{
-    Act, Actor, Consumer, Envelope, Event, FailedMessageFilter, FailedMessageState, FailedMessages,
-    HandlerError, Outbox, Shutdown, Store,
+    Action, Consumer, Envelope, Event, FailedMessageFilter, FailedMessageState, FailedMessages, HandlerError,
+    Operator, Outbox, Shutdown, Store,
 };
 use messagekit_sqlite::{SqliteStore, SqliteTx};
 use serde::{Deserialize, Serialize};
@@ -68,8 +68,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // The first one runs again, and behind it what has waited.
     change(&store, "INSERT INTO orders VALUES ('a')").await?;
-    for acted in store.act(Act::Retry, &[head.id], &Actor::new("operator", "example")).await? {
-        acted.done(Act::Retry, head.id)?;
+    for acted in store.act(Action::Retry, &[head.id], &Operator::new("operator", "example")).await? {
+        acted.done(Action::Retry, head.id)?;
     }
     while steps(&store, "a").await?.len() < 3 {
         sleep(Duration::from_millis(5)).await;

@@ -518,7 +518,7 @@ CREATE TABLE messagekit.replay_items (
 CREATE TABLE messagekit.admin_audit (
   id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   at         timestamptz NOT NULL DEFAULT clock_timestamp(),
-  actor      text NOT NULL,
+  operator      text NOT NULL,
   through    text NOT NULL,
   request_id text,
   act        text COLLATE "C" NOT NULL,

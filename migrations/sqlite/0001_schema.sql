@@ -272,7 +272,7 @@ CREATE TABLE messagekit_replay_items (
 CREATE TABLE messagekit_admin_audit (
   id         INTEGER PRIMARY KEY AUTOINCREMENT,
   acted_at   INTEGER NOT NULL,
-  actor      TEXT NOT NULL,
+  operator      TEXT NOT NULL,
   through    TEXT NOT NULL,
   request_id TEXT,
   action     TEXT NOT NULL,

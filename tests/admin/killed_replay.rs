@@ -2,7 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 
-use messagekit::{Actor, EventFilter, ReplayIds, ReplayOrder, ReplayState, Replays};
+use messagekit::{EventFilter, Operator, ReplayIds, ReplayOrder, ReplayState, Replays};
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use messagekit_tests::Database;
@@ -36,7 +36,7 @@ fn it_goes_on_where_it_stood_and_repeats_nothing() {
             per_second: Some(1_000),
             count: None,
         };
-        let job = store.order_replay(&order, &Actor::new("otto", "http")).await.unwrap();
+        let job = store.order_replay(&order, &Operator::new("otto", "http")).await.unwrap();
         assert_eq!(job.events, EVENTS as u64);
 
         let mut first = worker(&database);

@@ -1,7 +1,7 @@
 //! What RabbitMQ says about a death, for each reason and each type of queue, and what strangers forge.
 
 use lapin::types::{AMQPValue, FieldArray, FieldTable};
-use messagekit::{Act, Acted, ErrorKind, FailedMessageState, Origin};
+use messagekit::{Action, ActionResult, ErrorKind, FailedMessageState, Origin};
 use messagekit_testkit::block_on;
 
 use crate::rabbit::{order, text};
@@ -131,10 +131,10 @@ fn strangers_and_forgers_end_nothing_and_send_nothing_anywhere() {
             );
             assert_eq!(failed_message.consumer, format!("queue:{dead}"));
             assert_eq!(&failed_message.received.message.payload[..], b"\xff\x00 no json");
-            let refused = stage.act(Act::Retry, failed_message.id).await;
-            assert_eq!(refused, Acted::WrongState(FailedMessageState::Dead));
+            let refused = stage.act(Action::Retry, failed_message.id).await;
+            assert_eq!(refused, ActionResult::WrongState(FailedMessageState::Dead));
             assert_eq!(
-                refused.done(Act::Retry, failed_message.id).unwrap_err().kind(),
+                refused.done(Action::Retry, failed_message.id).unwrap_err().kind(),
                 ErrorKind::WrongState
             );
         }

@@ -3,7 +3,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 
-use messagekit::{Act, Acted, FailedMessageState};
+use messagekit::{Action, ActionResult, FailedMessageState};
 use messagekit_testkit::{block_on, eventually};
 use messagekit_tests::services;
 
@@ -83,7 +83,7 @@ fn killed_on_the_way_back_sends_the_same_message_again_and_no_other() {
             stage.rabbit.reject(&billing).await;
             let first = Program::start(&stage, Some(at));
             let failed_message = stage.until_failed_messages(1).await.remove(0).head.id;
-            assert_eq!(stage.act(Act::Retry, failed_message).await, Acted::Done);
+            assert_eq!(stage.act(Action::Retry, failed_message).await, ActionResult::Done);
             first.dies().await;
             // The lease of the dead process has ended.
             sqlx::query("UPDATE messagekit.failed_messages SET due = now() WHERE due IS NOT NULL")

@@ -1,6 +1,6 @@
 //! Failed messages on their way back to a queue.
 
-use messagekit::{Act, Acted, Consumer, FailedMessageState, HandlerError, Message, Shutdown};
+use messagekit::{Action, ActionResult, Consumer, FailedMessageState, HandlerError, Message, Shutdown};
 use messagekit_postgres::PgTx;
 use messagekit_testkit::{block_on, eventually};
 
@@ -22,11 +22,12 @@ fn a_failed_message_reaches_its_own_queue_only_and_its_effect_happens_once() {
 
         // Two operators and a double click: one of the three is done.
         let acts = tokio::join!(
-            stage.act(Act::Retry, failed_message),
-            stage.act(Act::Retry, failed_message),
-            stage.act(Act::Retry, failed_message)
+            stage.act(Action::Retry, failed_message),
+            stage.act(Action::Retry, failed_message),
+            stage.act(Action::Retry, failed_message)
         );
-        let done = <[Acted; 3]>::from(acts).into_iter().filter(|acted| *acted == Acted::Done).count();
+        let done =
+            <[ActionResult; 3]>::from(acts).into_iter().filter(|acted| *acted == ActionResult::Done).count();
         assert_eq!(done, 1, "{acts:?}");
         stage.until_state(failed_message, FailedMessageState::Resolved).await;
         assert_eq!((stage.rabbit.count(&billing).await, stage.rabbit.count(&shipping).await), (1, 1));
@@ -106,7 +107,7 @@ fn what_always_dies_is_a_new_failed_message_each_time_until_the_operator_stops()
             failed_messages[3].error
         );
         assert_eq!(failed_messages[3].state, FailedMessageState::Dead);
-        assert_eq!(stage.act(Act::Discard, failed_messages[3].id).await, Acted::Done);
+        assert_eq!(stage.act(Action::Discard, failed_messages[3].id).await, ActionResult::Done);
         assert_eq!(stage.rabbit.count(&billing).await, 0);
         bookkeeper.stop().await;
     });
@@ -123,7 +124,7 @@ fn a_queue_that_is_gone_leaves_the_failed_message_dead_with_the_reason() {
         let bookkeeper = stage.keep_queue();
         let failed_message = stage.until_failed_messages(1).await.remove(0).head.id;
         stage.rabbit.delete(&billing).await;
-        assert_eq!(stage.act(Act::Retry, failed_message).await, Acted::Done);
+        assert_eq!(stage.act(Action::Retry, failed_message).await, ActionResult::Done);
         eventually("the broker returns it", PATIENCE, async || bookkeeper.stats.read().refused == 1).await;
         stage.until_state(failed_message, FailedMessageState::Dead).await;
         let dead = stage.failed_messages().await.remove(0);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use messagekit::bookkeeper::{Bookkeeper, BookkeeperStats, Reading};
 use messagekit::{
-    Act, Acted, Actor, Error, FailedMessage, FailedMessageFilter, FailedMessageState, FailedMessages,
-    Shutdown,
+    Action, ActionResult, Error, FailedMessage, FailedMessageFilter, FailedMessageState, FailedMessages,
+    Operator, Shutdown,
 };
 use messagekit_kafka::Kafka;
 use messagekit_postgres::PostgresStore;
@@ -87,8 +87,8 @@ impl Stage {
     }
 
     /// A person acts.
-    pub(crate) async fn act(&self, act: Act, failed_message: i64) -> Acted {
-        self.store.act(act, &[failed_message], &Actor::new("ann", "test")).await.unwrap()[0]
+    pub(crate) async fn act(&self, act: Action, failed_message: i64) -> ActionResult {
+        self.store.act(act, &[failed_message], &Operator::new("ann", "test")).await.unwrap()[0]
     }
 
     pub(crate) async fn until_state(&self, failed_message: i64, state: FailedMessageState) {
@@ -100,7 +100,7 @@ impl Stage {
 
     /// A person sends a failed message back, and it arrives.
     pub(crate) async fn send_back(&self, failed_message: i64) {
-        assert_eq!(self.act(Act::Retry, failed_message).await, Acted::Done);
+        assert_eq!(self.act(Action::Retry, failed_message).await, ActionResult::Done);
         self.until_state(failed_message, FailedMessageState::Resolved).await;
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use messagekit::{
-    Act, Acted, Consumer, FailedMessageState, HandlerError, Message, NoStore, Origin, Publisher, Shutdown,
-    headers,
+    Action, ActionResult, Consumer, FailedMessageState, HandlerError, Message, NoStore, Origin, Publisher,
+    Shutdown, headers,
 };
 use messagekit_kafka::Kafka;
 use messagekit_testkit::{block_on, eventually};
@@ -108,8 +108,8 @@ fn a_record_that_a_sink_connector_cannot_take_is_kept_and_says_that_it_cannot_go
                 failed_message.error
             );
             assert_eq!(
-                stage.act(Act::Retry, failed_message.id).await,
-                Acted::WrongState(FailedMessageState::Dead)
+                stage.act(Action::Retry, failed_message.id).await,
+                ActionResult::WrongState(FailedMessageState::Dead)
             );
         }
         assert_eq!(failed_messages[0].message_id.as_str(), "at:orders.order/2/40");

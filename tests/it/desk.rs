@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use messagekit::{
-    Act, Actor, Consumer, ConsumerBuilder, ConsumerStats, Envelope, Error, Event, FailedMessage,
-    FailedMessageFilter, FailedMessages, HandlerError, Message, OnFailure, Publisher, Shutdown, Stats, Store,
-    codec,
+    Action, Consumer, ConsumerBuilder, ConsumerStats, Envelope, Error, Event, FailedMessage,
+    FailedMessageFilter, FailedMessages, HandlerError, Message, OnFailure, Operator, Publisher, Shutdown,
+    Stats, Store, codec,
 };
 use messagekit_sqlite::{SqliteOptions, SqliteSource, SqliteStore, SqliteTx};
 use messagekit_testkit::eventually;
@@ -103,8 +103,8 @@ impl Desk {
 
 /// Asks for one more run of a failed message, as an operator.
 pub(crate) async fn retry(store: &SqliteStore, failed_message: i64) -> Result<(), Error> {
-    store.act(Act::Retry, &[failed_message], &Actor::new("operator", "test")).await?[0]
-        .done(Act::Retry, failed_message)
+    store.act(Action::Retry, &[failed_message], &Operator::new("operator", "test")).await?[0]
+        .done(Action::Retry, failed_message)
 }
 
 /// Options for tests that are not about the lock bound: a busy machine must not look like a misbehaving handler.

@@ -230,7 +230,7 @@ async fn two_operators_who_double_click_have_every_failed_message_billed_once() 
         assert_eq!(shop.effects(order).await, (1, 1, 1), "{}", order.name);
     }
     assert_eq!(shop.totals_are_right().await, FAILED_MESSAGES);
-    let audit = "SELECT count(*) FROM messagekit.admin_audit WHERE act = 'retry' AND through = 'http' AND actor IN ('ann', 'bob')";
+    let audit = "SELECT count(*) FROM messagekit.admin_audit WHERE act = 'retry' AND through = 'http' AND operator IN ('ann', 'bob')";
     assert_eq!(shop.count(audit).await, 4 * FAILED_MESSAGES, "every click is in the audit");
     let done = "SELECT sum(done)::bigint FROM messagekit.admin_audit WHERE act = 'retry'";
     assert_eq!(shop.count(done).await, FAILED_MESSAGES, "one of each failed message's clicks did something");

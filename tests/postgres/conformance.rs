@@ -88,7 +88,7 @@ impl StoreFixture for Rows {
     }
 
     async fn audit(&self) -> Vec<Audited> {
-        let select = "SELECT actor, through, request_id, act, failed_messages, subject, done FROM messagekit.admin_audit ORDER BY id";
+        let select = "SELECT operator, through, request_id, act, failed_messages, subject, done FROM messagekit.admin_audit ORDER BY id";
         let rows = sqlx::query(select).fetch_all(self.store.pool()).await.expect("reads");
         let audited = |row: &sqlx::postgres::PgRow| {
             let subject: Option<String> = row.get(5);

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use messagekit::memory::{MemoryLog, MemorySource};
 use messagekit::{
-    Act, Acted, Actor, Backoff, Consumer, ConsumerBuilder, ConsumerStats, Envelope, Event,
-    FailedMessageFilter, FailedMessageHead, FailedMessageState, FailedMessages, HandlerError, Publisher,
-    Shutdown, Stats, Store, codec,
+    Action, ActionResult, Backoff, Consumer, ConsumerBuilder, ConsumerStats, Envelope, Event,
+    FailedMessageFilter, FailedMessageHead, FailedMessageState, FailedMessages, HandlerError, Operator,
+    Publisher, Shutdown, Stats, Store, codec,
 };
 use messagekit_postgres::{PgTx, PostgresStore};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
@@ -147,8 +147,8 @@ fn late_duplicate_of_a_failed_message_is_not_applied() {
         let failed_message = failed_messages(&shop).await.remove(0);
         assert_eq!(failed_message.state, FailedMessageState::Dead);
         let acted =
-            shop.store.act(Act::Retry, &[failed_message.id], &Actor::new("ann", "cli")).await.unwrap();
-        assert_eq!(acted, [Acted::Done]);
+            shop.store.act(Action::Retry, &[failed_message.id], &Operator::new("ann", "cli")).await.unwrap();
+        assert_eq!(acted, [ActionResult::Done]);
         running.until("it is handled", |stats| stats.handled == 10).await;
         running.stop().await;
         assert_eq!(billed(&shop).await, names(0..10));

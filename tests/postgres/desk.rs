@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use messagekit::{
-    Act, Acted, Actor, Claim, FailedMessageFilter, FailedMessageState, FailedMessages, Failure, FailureKind,
-    Message, MessageId, Next, Processed, Received, Retries, SetAside, Store, headers,
+    Action, ActionResult, Claim, FailedMessageFilter, FailedMessageState, FailedMessages, Failure,
+    FailureKind, Message, MessageId, Next, Operator, Processed, Received, Retries, SetAside, Store, headers,
 };
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::block_on;
@@ -14,8 +14,8 @@ use crate::shop::{Shop, backend, insert_bill, run, until_it_waits};
 
 const LONG: Duration = Duration::from_secs(3_600);
 
-fn operator(name: &str) -> Actor {
-    Actor { request_id: Some("r-1".to_owned()), ..Actor::new(name, "http") }
+fn operator(name: &str) -> Operator {
+    Operator { request_id: Some("r-1".to_owned()), ..Operator::new(name, "http") }
 }
 
 /// Sets a message aside, and returns its id and the number of its failed message.
@@ -35,7 +35,7 @@ async fn state(shop: &Shop, failed_message: i64) -> FailedMessageState {
     shop.store.show(failed_message).await.unwrap().state
 }
 
-async fn act(store: &PostgresStore, act: Act, failed_message: i64) -> Acted {
+async fn act(store: &PostgresStore, act: Action, failed_message: i64) -> ActionResult {
     store.act(act, &[failed_message], &operator("ann")).await.unwrap()[0]
 }
 
@@ -44,14 +44,14 @@ fn second_click_changes_nothing_and_both_are_in_the_audit() {
     block_on(async {
         let shop = Shop::open().await;
         let (_, failed_message) = failed_message(&shop, Next::Dead).await;
-        assert_eq!(act(&shop.store, Act::Retry, failed_message).await, Acted::Done);
+        assert_eq!(act(&shop.store, Action::Retry, failed_message).await, ActionResult::Done);
         assert_eq!(
-            act(&shop.store, Act::Retry, failed_message).await,
-            Acted::WrongState(FailedMessageState::RetryRequested)
+            act(&shop.store, Action::Retry, failed_message).await,
+            ActionResult::WrongState(FailedMessageState::RetryRequested)
         );
-        assert_eq!(act(&shop.store, Act::Retry, i64::MAX).await, Acted::NotFound);
+        assert_eq!(act(&shop.store, Action::Retry, i64::MAX).await, ActionResult::NotFound);
         let select =
-            "SELECT actor, through, request_id, act, failed_messages, done, outcome::text FROM messagekit.admin_audit
+            "SELECT operator, through, request_id, act, failed_messages, done, outcome::text FROM messagekit.admin_audit
             ORDER BY id";
         let rows = sqlx::query(select).fetch_all(shop.store.pool()).await.unwrap();
         let told: Vec<(Vec<i64>, i64, String)> =
@@ -83,8 +83,9 @@ fn two_operators_who_act_on_the_same_failed_messages_move_each_once() {
             tokio::spawn(async move {
                 let mut done = Vec::new();
                 for ids in mine.chunks(7) {
-                    let acted = store.act(Act::Discard, ids, &operator(name)).await.unwrap();
-                    let moved = std::iter::zip(ids, acted).filter(|(_, acted)| *acted == Acted::Done);
+                    let result = store.act(Action::Discard, ids, &operator(name)).await.unwrap();
+                    let moved =
+                        std::iter::zip(ids, result).filter(|(_, result)| *result == ActionResult::Done);
                     done.extend(moved.map(|(id, _)| *id));
                 }
                 done
@@ -111,7 +112,7 @@ fn discard_fences_out_the_run_that_is_under_way() {
         let leased = shop.store.lease(&shop.consumer, 1, LONG).await.unwrap().remove(0);
         let mut handler = shop.store.begin().await.unwrap();
         insert_bill(&mut handler, id.as_str()).await;
-        assert_eq!(act(&shop.store, Act::Discard, failed_message).await, Acted::Done);
+        assert_eq!(act(&shop.store, Action::Discard, failed_message).await, ActionResult::Done);
         let resolved = shop.store.resolve(&mut handler, &shop.consumer, &leased, &[]).await.unwrap();
         assert!(!resolved, "the lease is no longer this one");
         shop.store.rollback(handler).await.unwrap();
@@ -135,10 +136,10 @@ fn discard_waits_for_the_run_that_commits_and_finds_it_resolved() {
         let mut handler = shop.bill_again(&id).await;
         assert!(shop.store.resolve(&mut handler, &shop.consumer, &leased, &[]).await.unwrap());
         let store = shop.store.clone();
-        let discard = tokio::spawn(async move { act(&store, Act::Discard, failed_message).await });
+        let discard = tokio::spawn(async move { act(&store, Action::Discard, failed_message).await });
         until_somebody_waits(&shop).await;
         shop.store.commit(handler).await.unwrap();
-        assert_eq!(discard.await.unwrap(), Acted::WrongState(FailedMessageState::Resolved));
+        assert_eq!(discard.await.unwrap(), ActionResult::WrongState(FailedMessageState::Resolved));
         assert_eq!((shop.bills().await, shop.look(&id).await), (1, Claim::Done));
     });
 }
@@ -152,7 +153,7 @@ fn late_copy_waits_for_the_discard_and_is_not_applied() {
         let mut lock = shop.store.begin().await.unwrap();
         sqlx::query("LOCK TABLE messagekit.admin_audit").execute(&mut *lock).await.unwrap();
         let store = shop.store.clone();
-        let discard = tokio::spawn(async move { act(&store, Act::Discard, failed_message).await });
+        let discard = tokio::spawn(async move { act(&store, Action::Discard, failed_message).await });
         until_somebody_waits(&shop).await;
         let other = shop.database.store().await;
         let mut copy = other.begin().await.unwrap();
@@ -165,7 +166,7 @@ fn late_copy_waits_for_the_discard_and_is_not_applied() {
         });
         until_it_waits(shop.store.pool(), waiting).await;
         shop.store.rollback(lock).await.unwrap();
-        assert_eq!(discard.await.unwrap(), Acted::Done);
+        assert_eq!(discard.await.unwrap(), ActionResult::Done);
         assert_eq!(late.await.unwrap(), Claim::Discarded);
     });
 }
@@ -176,16 +177,16 @@ fn undo_brings_a_discarded_failed_message_back_to_be_retried() {
         let shop = Shop::open().await;
         let (id, failed_message) = failed_message(&shop, Next::Dead).await;
         assert_eq!(
-            act(&shop.store, Act::Undo, failed_message).await,
-            Acted::WrongState(FailedMessageState::Dead)
+            act(&shop.store, Action::Undo, failed_message).await,
+            ActionResult::WrongState(FailedMessageState::Dead)
         );
-        assert_eq!(act(&shop.store, Act::Discard, failed_message).await, Acted::Done);
-        assert_eq!(act(&shop.store, Act::Undo, failed_message).await, Acted::Done);
+        assert_eq!(act(&shop.store, Action::Discard, failed_message).await, ActionResult::Done);
+        assert_eq!(act(&shop.store, Action::Undo, failed_message).await, ActionResult::Done);
         assert_eq!(
             (state(&shop, failed_message).await, shop.look(&id).await),
             (FailedMessageState::Dead, Claim::Held)
         );
-        assert_eq!(act(&shop.store, Act::Retry, failed_message).await, Acted::Done);
+        assert_eq!(act(&shop.store, Action::Retry, failed_message).await, ActionResult::Done);
         let leased = shop.store.lease(&shop.consumer, 1, LONG).await.unwrap().remove(0);
         let mut handler = shop.bill_again(&id).await;
         assert!(shop.store.resolve(&mut handler, &shop.consumer, &leased, &[]).await.unwrap());
@@ -200,9 +201,9 @@ fn undo_makes_a_forgotten_marker_again() {
     block_on(async {
         let shop = Shop::open().await;
         let (id, failed_message) = failed_message(&shop, Next::Dead).await;
-        act(&shop.store, Act::Discard, failed_message).await;
+        act(&shop.store, Action::Discard, failed_message).await;
         run(shop.store.pool(), "DELETE FROM messagekit.processed_messages").await;
-        assert_eq!(act(&shop.store, Act::Undo, failed_message).await, Acted::Done);
+        assert_eq!(act(&shop.store, Action::Undo, failed_message).await, ActionResult::Done);
         assert_eq!(shop.look(&id).await, Claim::Held);
     });
 }
@@ -215,8 +216,8 @@ fn failed_message_whose_message_was_applied_is_not_moved_and_nor_are_its_neighbo
             (failed_message(&shop, Next::Dead).await, failed_message(&shop, Next::Dead).await);
         let update = "UPDATE messagekit.processed_messages SET outcome = 'done' WHERE message_id = $1";
         sqlx::query(update).bind(id.as_str()).execute(shop.store.pool()).await.unwrap();
-        let acted = shop.store.act(Act::Discard, &[first, second], &operator("ann")).await.unwrap();
-        assert_eq!(acted, [Acted::Done, Acted::Settled]);
+        let result = shop.store.act(Action::Discard, &[first, second], &operator("ann")).await.unwrap();
+        assert_eq!(result, [ActionResult::Done, ActionResult::Settled]);
         assert_eq!(
             (state(&shop, first).await, state(&shop, second).await),
             (FailedMessageState::Discarded, FailedMessageState::Dead)

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use messagekit::{Actor, ErrorKind, EventFilter, OutboxHealth, ReplayIds, ReplayOrder, Replays};
+use messagekit::{ErrorKind, EventFilter, Operator, OutboxHealth, ReplayIds, ReplayOrder, Replays};
 use messagekit_postgres::cdc::Capture;
 use messagekit_postgres::{PostgresStore, SchemaName, migrations};
 use messagekit_testkit::block_on;
@@ -139,7 +139,7 @@ fn copies_that_have_not_left_are_pending_like_originals() {
             per_second: None,
             count: None,
         };
-        store.order_replay(&order, &Actor::new("ann", "cli")).await.unwrap();
+        store.order_replay(&order, &Operator::new("ann", "cli")).await.unwrap();
         let (lease, _) = store.lease_replay(Duration::from_secs(600)).await.unwrap().unwrap();
         let never = |_: &_| panic!("events keep their ids");
         store.replay_step(lease, 150, Duration::from_secs(600), &never).await.unwrap();

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use messagekit::memory::MemoryLog;
 use messagekit::{
-    Act, Acted, Actor, BatchLimit, Consumer, Envelope, Event, FailedMessageFilter, FailedMessageState,
-    FailedMessages, HandlerError, OnFailure, ParkingRoom, Publisher, Shutdown, Stats, codec,
+    Action, ActionResult, BatchLimit, Consumer, Envelope, Event, FailedMessageFilter, FailedMessageState,
+    FailedMessages, HandlerError, OnFailure, Operator, ParkingRoom, Publisher, Shutdown, Stats, codec,
 };
 use messagekit_postgres::PgTx;
 use messagekit_testkit::{DEADLINE, block_on, eventually};
@@ -119,8 +119,8 @@ impl HotKey {
         let dead =
             FailedMessageFilter { state: Some(FailedMessageState::Dead), ..FailedMessageFilter::default() };
         let head = self.shop.store.list(&dead, 1).await.unwrap()[0].id;
-        let acted = self.shop.store.act(Act::Retry, &[head], &Actor::new("ann", "test")).await.unwrap();
-        assert_eq!(acted, [Acted::Done]);
+        let acted = self.shop.store.act(Action::Retry, &[head], &Operator::new("ann", "test")).await.unwrap();
+        assert_eq!(acted, [ActionResult::Done]);
     }
 
     /// Returns how many messages are parked.

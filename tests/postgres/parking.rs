@@ -8,9 +8,9 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use messagekit::memory::MemoryLog;
 use messagekit::{
-    Act, Acted, Actor, Backoff, Consumer, Envelope, Event, FailedMessageFilter, FailedMessageHead,
-    FailedMessageState, FailedMessages, HandlerError, Offsets, OnFailure, ParkingRoom, Publisher, Shutdown,
-    codec,
+    Action, ActionResult, Backoff, Consumer, Envelope, Event, FailedMessageFilter, FailedMessageHead,
+    FailedMessageState, FailedMessages, HandlerError, Offsets, OnFailure, Operator, ParkingRoom, Publisher,
+    Shutdown, codec,
 };
 use messagekit_postgres::PgTx;
 use messagekit_testkit::{DEADLINE, block_on, eventually};
@@ -68,8 +68,8 @@ async fn failed_messages(shop: &Shop) -> Vec<FailedMessageHead> {
     failed_messages
 }
 
-async fn act(shop: &Shop, act: Act, failed_message: i64) -> Acted {
-    shop.store.act(act, &[failed_message], &Actor::new("ann", "test")).await.unwrap()[0]
+async fn act(shop: &Shop, act: Action, failed_message: i64) -> ActionResult {
+    shop.store.act(act, &[failed_message], &Operator::new("ann", "test")).await.unwrap()[0]
 }
 
 async fn shop() -> Shop {
@@ -108,11 +108,11 @@ fn repaired_key_is_handled_in_order_while_more_of_it_arrives() {
         assert_eq!(states[0], FailedMessageState::Dead);
         assert_eq!(states[1..], [FailedMessageState::Blocked; 5]);
         assert_eq!((kept[0].holds_back, kept[1].holds_back), (5, 0));
-        let refused = act(&shop, Act::Retry, kept[1].id).await;
-        assert_eq!(refused, Acted::WrongState(FailedMessageState::Blocked), "its turn has not come");
+        let refused = act(&shop, Action::Retry, kept[1].id).await;
+        assert_eq!(refused, ActionResult::WrongState(FailedMessageState::Blocked), "its turn has not come");
 
         repaired.store(true, Ordering::SeqCst);
-        assert_eq!(act(&shop, Act::Retry, kept[0].id).await, Acted::Done);
+        assert_eq!(act(&shop, Action::Retry, kept[0].id).await, ActionResult::Done);
         for change in 11..=60 {
             publish(&log, "a", change..=change).await;
         }
@@ -165,7 +165,7 @@ fn keys_of_one_partition_side_by_side_keep_their_order_and_each_lane_notes_its_p
         }
         assert_eq!(changes(&shop, "a").await, [1, 2, 3, 4]);
         repaired.store(true, Ordering::SeqCst);
-        assert_eq!(act(&shop, Act::Retry, failed_messages(&shop).await[0].id).await, Acted::Done);
+        assert_eq!(act(&shop, Action::Retry, failed_messages(&shop).await[0].id).await, ActionResult::Done);
         eventually("the key is through", DEADLINE, async || changes(&shop, "a").await.len() == 20).await;
         assert_eq!(changes(&shop, "a").await, (1..=20).collect::<Vec<_>>());
         shutdown.request();
@@ -198,7 +198,7 @@ fn key_that_never_changes_blocks_its_lane_at_the_bound_and_goes_on_when_there_is
         assert_eq!(log.committed("noting", OrderChanged::TOPIC, 0), 8, "nothing is passed over");
 
         repaired.store(true, Ordering::SeqCst);
-        assert_eq!(act(&shop, Act::Retry, kept[0].id).await, Acted::Done);
+        assert_eq!(act(&shop, Action::Retry, kept[0].id).await, ActionResult::Done);
         eventually("the key is through", DEADLINE, async || changes(&shop, "a").await.len() == 20).await;
         assert_eq!(changes(&shop, "a").await, (1..=20).collect::<Vec<_>>());
         shutdown.request();

@@ -251,7 +251,7 @@ INSERT INTO messagekit.outbox_pending (shard, copy, seq, key_hash, available_at,
   SELECT n % 65 - n % 65 / 64 * 65, 0, n, n % 1000, now(), 'e-' || n, 'orders.order' FROM generate_series(1, 100000) n;
 INSERT INTO messagekit.outbox_rejected (shard, attempts, copy, seq, key_hash, event_id, topic, error)
   SELECT n % 64, 0, 0, n, n % 100, 'e-' || n, 'orders.order', CASE WHEN n <= 100 THEN 'no' END FROM generate_series(1, 10000) n;
-INSERT INTO messagekit.admin_audit (actor, through, act, done) SELECT 'ann', 'cli', 'retry', 1 FROM generate_series(1, 10000) n;";
+INSERT INTO messagekit.admin_audit (operator, through, act, done) SELECT 'ann', 'cli', 'retry', 1 FROM generate_series(1, 10000) n;";
 
 #[test]
 fn no_plan_walks_what_is_finished() {

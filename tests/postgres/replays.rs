@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use messagekit::{
-    Actor, Error, ErrorKind, EventFilter, Message, MessageId, OutboxRows, ReplayIds, ReplayJob, ReplayLease,
-    ReplayOrder, ReplayState, Replays, Store, StoredEvent, headers,
+    Error, ErrorKind, EventFilter, Message, MessageId, Operator, OutboxRows, ReplayIds, ReplayJob,
+    ReplayLease, ReplayOrder, ReplayState, Replays, Store, StoredEvent, headers,
 };
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::{DEADLINE, block_on, eventually};
@@ -29,7 +29,7 @@ fn all(ids: ReplayIds) -> ReplayOrder {
 }
 
 async fn order(store: &PostgresStore, order: &ReplayOrder) -> ReplayJob {
-    store.order_replay(order, &Actor::new("ann", "http")).await.unwrap()
+    store.order_replay(order, &Operator::new("ann", "http")).await.unwrap()
 }
 
 async fn lease(store: &PostgresStore) -> ReplayLease {
@@ -310,7 +310,7 @@ fn cancelled_replay_keeps_no_list_and_a_second_cancel_is_refused_and_written_dow
         events(&shop, 10).await;
         let job = order(&shop.store, &all(ReplayIds::Same)).await;
         let held = lease(&shop.store).await;
-        let by = Actor::new("ann", "cli");
+        let by = Operator::new("ann", "cli");
         shop.store.cancel_replay(job.id, &by).await.unwrap();
         assert_eq!(step(&shop.store, held, 10).await.unwrap(), None);
         assert_eq!(shop.store.cancel_replay(job.id, &by).await.unwrap_err().kind(), ErrorKind::WrongState);

@@ -8,8 +8,8 @@ use messagekit::cleanup::{Leftover, Retention, clean};
 use messagekit::memory::MemoryLog;
 use messagekit::relay::RejectedEvents;
 use messagekit::{
-    Act, Actor, Backoff, Consumer, Envelope, ErrorKind, Event, EventFilter, FailedMessageFilter,
-    FailedMessageState, FailedMessages, HandlerError, Outbox, OutboxHealth, Publisher, ReplayIds,
+    Action, Backoff, Consumer, Envelope, ErrorKind, Event, EventFilter, FailedMessageFilter,
+    FailedMessageState, FailedMessages, HandlerError, Operator, Outbox, OutboxHealth, Publisher, ReplayIds,
     ReplayOrder, Replays, Shutdown, Store, codec,
 };
 use messagekit_postgres::switch::{Existing, to_cdc, to_relay};
@@ -98,7 +98,7 @@ async fn consumes(store: &PostgresStore) {
     store.show(failed_message.id).await.expect("it can be looked at");
     assert_eq!(store.groups(&FailedMessageFilter::default(), 10).await.unwrap().len(), 1);
     store.pool().execute("INSERT INTO mended VALUES (1)").await.unwrap();
-    store.act(Act::Retry, &[failed_message.id], &Actor::new("ann", "test")).await.unwrap();
+    store.act(Action::Retry, &[failed_message.id], &Operator::new("ann", "test")).await.unwrap();
     eventually("it is handled", DEADLINE, async || store.list(&filter, 10).await.unwrap().is_empty()).await;
     shutdown.request();
     running.await.unwrap().unwrap();
@@ -110,7 +110,7 @@ async fn replays(store: &PostgresStore) {
     let events = store.events(&filter, None, 100).await.unwrap().len() as u64;
     assert_eq!(store.replay_count(&filter).await.unwrap().events, events);
     let order = ReplayOrder { filter, ids: ReplayIds::Same, per_second: None, count: None };
-    store.order_replay(&order, &Actor::new("ann", "test")).await.unwrap();
+    store.order_replay(&order, &Operator::new("ann", "test")).await.unwrap();
     let (lease, _) = store.lease_replay(Duration::from_secs(600)).await.unwrap().expect("one is ordered");
     let never = |_: &_| panic!("events keep their ids");
     store.replay_step(lease, 100, Duration::from_secs(600), &never).await.unwrap();

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use messagekit::relay::RejectedEvents;
 use messagekit::{
-    Act, Acted, Actor, Bookkeeping, Claim, ClaimRequest, EventFilter, FailedMessageFilter, FailedMessages,
-    Offsets, Origin, Processed, ReplayState, Replays, Retries, Store, StoredEvent, Suspects,
+    Action, ActionResult, Bookkeeping, Claim, ClaimRequest, EventFilter, FailedMessageFilter, FailedMessages,
+    Offsets, Operator, Origin, Processed, ReplayState, Replays, Retries, Store, StoredEvent, Suspects,
 };
 use messagekit_postgres::migrations::{self, MIGRATIONS};
 use messagekit_testkit::block_on;
@@ -116,7 +116,7 @@ fn outbox_of_every_released_schema_goes_on() {
             let database = restored(dump).await;
             migrations::migrate(database.url()).await.unwrap();
             let store = database.store().await;
-            let ann = Actor::new("ann", "cli");
+            let ann = Operator::new("ann", "cli");
 
             let events = store.events(&EventFilter::default(), None, 10).await.unwrap();
             let copies: Vec<_> = events.iter().map(|event| (event.event_id.as_str(), event.copies)).collect();
@@ -183,8 +183,8 @@ fn failed_messages_of_every_released_schema_go_on() {
             assert!(leased[0].parked);
             let back = store.lease_returns(Origin::Queue, 10, LEASE).await.unwrap();
             assert_eq!((back[0].return_to.as_str(), back[0].leased.failed_message), ("printing", 5));
-            let acted = store.act(Act::Retry, &[1], &Actor::new("ann", "cli")).await.unwrap();
-            assert_eq!(acted, [Acted::Done]);
+            let acted = store.act(Action::Retry, &[1], &Operator::new("ann", "cli")).await.unwrap();
+            assert_eq!(acted, [ActionResult::Done]);
         }
     });
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use messagekit::{Act, Actor, Error, FailedMessageFilter, FailedMessageState, FailedMessages, Shutdown};
+use messagekit::{
+    Action, Error, FailedMessageFilter, FailedMessageState, FailedMessages, Operator, Shutdown,
+};
 use messagekit_sqlite::SqliteStore;
 
 /// How many failed messages one act discards.
@@ -12,14 +14,14 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(40);
 
 /// Discards failed messages until asked to end.
 pub(crate) async fn run(store: &SqliteStore, shutdown: &Shutdown) -> Result<(), Error> {
-    let actor = Actor::new("operator", "test");
+    let operator = Operator::new("operator", "test");
     let dead =
         FailedMessageFilter { state: Some(FailedMessageState::Dead), ..FailedMessageFilter::default() };
     while !shutdown.is_requested() {
         tokio::time::sleep(BETWEEN_LOOKS).await;
         let failed_messages = store.ids(&dead, AT_ONCE).await?;
         if !failed_messages.is_empty() {
-            store.act(Act::Discard, &failed_messages, &actor).await?;
+            store.act(Action::Discard, &failed_messages, &operator).await?;
         }
     }
     Ok(())

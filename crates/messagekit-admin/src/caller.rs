@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use messagekit::Actor;
+use messagekit::Operator;
 
 use crate::problem::Problem;
 use crate::request_id::RequestId;
@@ -23,9 +23,9 @@ pub(crate) struct Caller {
 
 impl Caller {
     /// Returns what the audit writes.
-    pub(crate) fn actor(&self) -> Actor {
+    pub(crate) fn operator(&self) -> Operator {
         let request_id = self.request.as_ref().map(|id| id.as_str().to_owned());
-        Actor { request_id, ..Actor::new(&*self.name, "http") }
+        Operator { request_id, ..Operator::new(&*self.name, "http") }
     }
 }
 

@@ -6,8 +6,8 @@ use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
 use messagekit::{
-    Act, Acted, ErrorKind, EventFilter, EventHead, FailedMessageFilter, FailedMessageState, ReplayIds,
-    ReplayOrder,
+    Action, ActionResult, ErrorKind, EventFilter, EventHead, FailedMessageFilter, FailedMessageState,
+    ReplayIds, ReplayOrder,
 };
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
@@ -136,9 +136,9 @@ async fn retry(
     Query(which): Query<Which>,
 ) -> Result<Json<Retried>, Problem> {
     let database = app.databases.one(which.database.as_deref())?;
-    let acted = database.act(database.store.act(Act::Retry, &[id], &caller.actor())).await?;
-    let acted = acted.first().copied().unwrap_or(Acted::NotFound);
-    acted.done(Act::Retry, id).map_err(|error| match error.kind() {
+    let acted = database.act(database.store.act(Action::Retry, &[id], &caller.operator())).await?;
+    let acted = acted.first().copied().unwrap_or(ActionResult::NotFound);
+    acted.done(Action::Retry, id).map_err(|error| match error.kind() {
         ErrorKind::WrongState => Problem::malformed(error.to_string()),
         _ => Problem::of(&database.name, &error),
     })?;
@@ -309,7 +309,7 @@ async fn replay(
     }
     // Exactly those: what was written meanwhile could make them more than the limit.
     let order = ReplayOrder { filter, ids: ReplayIds::Same, per_second: None, count: Some(count) };
-    let replayed_count = match ordered(&app, database, order, caller.actor()).await? {
+    let replayed_count = match ordered(&app, database, order, caller.operator()).await? {
         Some(job) => job.events,
         None => count,
     };

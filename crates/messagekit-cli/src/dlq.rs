@@ -1,6 +1,6 @@
 //! `messagekit dlq`.
 
-mod act;
+mod action;
 mod chosen;
 mod groups;
 mod json;
@@ -8,7 +8,7 @@ mod list;
 mod show;
 mod state;
 
-use messagekit::{Act, Error};
+use messagekit::{Action, Error};
 
 /// List, group, show, retry and discard failed messages.
 #[derive(Debug, clap::Args)]
@@ -26,11 +26,11 @@ enum Command {
     /// One failed message, whole
     Show(show::Show),
     /// Have failed messages run once more
-    Retry(act::Selection),
+    Retry(action::Selection),
     /// Give open failed messages up: their messages are never applied
-    Discard(act::Selection),
+    Discard(action::Selection),
     /// Take discards back: the failed messages are dead again
-    Undo(act::Selection),
+    Undo(action::Selection),
 }
 
 impl Dlq {
@@ -39,9 +39,9 @@ impl Dlq {
             Command::List(list) => list.run().await,
             Command::Groups(groups) => groups.run().await,
             Command::Show(show) => show.run().await,
-            Command::Retry(failed_messages) => failed_messages.run(Act::Retry).await,
-            Command::Discard(failed_messages) => failed_messages.run(Act::Discard).await,
-            Command::Undo(failed_messages) => failed_messages.run(Act::Undo).await,
+            Command::Retry(failed_messages) => failed_messages.run(Action::Retry).await,
+            Command::Discard(failed_messages) => failed_messages.run(Action::Discard).await,
+            Command::Undo(failed_messages) => failed_messages.run(Action::Undo).await,
         }
     }
 }

@@ -90,9 +90,9 @@ fn main() -> ExitCode {
 }
 
 /// Who acts, as the audit knows it.
-fn actor() -> messagekit::Actor {
+fn operator() -> messagekit::Operator {
     let user = whoami::username().unwrap_or_else(|_| "unknown".to_owned());
-    messagekit::Actor::new(user, "cli")
+    messagekit::Operator::new(user, "cli")
 }
 
 /// Help and version go to standard output; a mistake is one line.

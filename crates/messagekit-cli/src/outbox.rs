@@ -1,6 +1,6 @@
 //! `messagekit outbox`.
 
-mod act;
+mod action;
 mod list;
 
 use messagekit::Error;
@@ -29,9 +29,9 @@ enum OnRejected {
     /// The events that the broker has refused, the first one first
     List(list::List),
     /// Put events, and what waits behind them, back into the outbox: the relay publishes them next, in order
-    Retry(act::Events),
+    Retry(action::Events),
     /// Give events up: they are never published, and what waits behind them goes on
-    Discard(act::Events),
+    Discard(action::Events),
 }
 
 impl Outbox {
@@ -39,8 +39,8 @@ impl Outbox {
         let Command::Rejected(rejected) = self.command;
         match rejected.command {
             OnRejected::List(list) => list.run().await,
-            OnRejected::Retry(events) => events.run(act::Mending::Retry).await,
-            OnRejected::Discard(events) => events.run(act::Mending::Discard).await,
+            OnRejected::Retry(events) => events.run(action::Mending::Retry).await,
+            OnRejected::Discard(events) => events.run(action::Mending::Discard).await,
         }
     }
 }

@@ -1,12 +1,12 @@
 //! The desk where people look at failed messages.
 
 use messagekit::{
-    Act, Acted, Actor, BoxFuture, Error, FailedMessage, FailedMessageFilter, FailedMessageGroup,
-    FailedMessageHead, FailedMessageTotal, FailedMessages, Store,
+    Action, ActionResult, BoxFuture, Error, FailedMessage, FailedMessageFilter, FailedMessageGroup,
+    FailedMessageHead, FailedMessageTotal, FailedMessages, Operator, Store,
 };
 
 use crate::PostgresStore;
-use crate::tables::{acts, desk};
+use crate::tables::{actions, desk};
 
 /// A retried failed message runs in the process that consumes; which one that is does not matter to the desk.
 impl FailedMessages for PostgresStore {
@@ -59,13 +59,13 @@ impl FailedMessages for PostgresStore {
 
     fn act<'a>(
         &'a self,
-        act: Act,
+        act: Action,
         ids: &'a [i64],
-        by: &'a Actor,
-    ) -> BoxFuture<'a, Result<Vec<Acted>, Error>> {
+        by: &'a Operator,
+    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
         Box::pin(async move {
             let mut tx = self.begin().await?;
-            let answers = self.statement(acts::act(&mut tx, self.schema(), act, ids, by)).await?;
+            let answers = self.statement(actions::act(&mut tx, self.schema(), act, ids, by)).await?;
             self.commit(tx).await?;
             Ok(answers)
         })

@@ -6,12 +6,12 @@ use std::time::Duration;
 use messagekit::relay::{
     Entry, Leases, OutboxReader, Page, RejectedEvent, RejectedEvents, Rejection, ShardLease, Wanted,
 };
-use messagekit::{Actor, BoxFuture, Error, ErrorKind, Store};
+use messagekit::{BoxFuture, Error, ErrorKind, Operator, Store};
 use sqlx::PgConnection;
 
 use crate::PostgresStore;
 use crate::links::Link;
-use crate::tables::{acts, pending, rejected, shards};
+use crate::tables::{actions, pending, rejected, shards};
 
 impl PostgresStore {
     async fn relayed<T>(
@@ -99,9 +99,9 @@ enum Mending {
 }
 
 impl PostgresStore {
-    async fn mend(&self, id: i64, actor: &Actor, mending: Mending) -> Result<u64, Error> {
+    async fn mend(&self, id: i64, operator: &Operator, mending: Mending) -> Result<u64, Error> {
         let mut tx = self.begin().await?;
-        let back = self.statement(self.mend_in(&mut tx, id, actor, mending)).await?;
+        let back = self.statement(self.mend_in(&mut tx, id, operator, mending)).await?;
         self.commit(tx).await?;
         self.news().wake();
         Ok(back)
@@ -111,7 +111,7 @@ impl PostgresStore {
         &self,
         tx: &mut PgConnection,
         id: i64,
-        actor: &Actor,
+        operator: &Operator,
         mending: Mending,
     ) -> Result<u64, Error> {
         let schema = self.schema();
@@ -133,8 +133,8 @@ impl PostgresStore {
         };
         shards::begin_again(tx, schema, shard).await?;
         let done = usize::try_from(back).unwrap_or(usize::MAX);
-        let entry = acts::Entry { act, failed_messages: None, subject: Some(found.event_id), done };
-        acts::audit(tx, schema, actor, &entry, None).await?;
+        let entry = actions::Entry { act, failed_messages: None, subject: Some(found.event_id), done };
+        actions::audit(tx, schema, operator, &entry, None).await?;
         Ok(back)
     }
 }
@@ -151,11 +151,11 @@ impl RejectedEvents for PostgresStore {
         }))
     }
 
-    fn retry_rejected<'a>(&'a self, id: i64, actor: &'a Actor) -> BoxFuture<'a, Result<u64, Error>> {
-        Box::pin(self.mend(id, actor, Mending::Retry))
+    fn retry_rejected<'a>(&'a self, id: i64, operator: &'a Operator) -> BoxFuture<'a, Result<u64, Error>> {
+        Box::pin(self.mend(id, operator, Mending::Retry))
     }
 
-    fn discard_rejected<'a>(&'a self, id: i64, actor: &'a Actor) -> BoxFuture<'a, Result<u64, Error>> {
-        Box::pin(self.mend(id, actor, Mending::Discard))
+    fn discard_rejected<'a>(&'a self, id: i64, operator: &'a Operator) -> BoxFuture<'a, Result<u64, Error>> {
+        Box::pin(self.mend(id, operator, Mending::Discard))
     }
 }

@@ -7,13 +7,14 @@
 use std::time::Duration;
 
 use messagekit::{
-    Actor, BoxFuture, Error, ErrorKind, EventCursor, EventFilter, EventHead, Message, MessageId, ReplayCount,
-    ReplayIds, ReplayJob, ReplayLease, ReplayOrder, Replays, Store, StoredEvent, chain, no_replay,
+    BoxFuture, Error, ErrorKind, EventCursor, EventFilter, EventHead, Message, MessageId, Operator,
+    ReplayCount, ReplayIds, ReplayJob, ReplayLease, ReplayOrder, Replays, Store, StoredEvent, chain,
+    no_replay,
 };
 use sqlx::PgConnection;
 
 use crate::error::from_sqlx;
-use crate::tables::acts::{self, Entry};
+use crate::tables::actions::{self, Entry};
 use crate::tables::replay_items::{self, Items};
 use crate::tables::{events, replay_jobs, stored_events};
 use crate::{PgTx, PostgresStore, SchemaName};
@@ -36,7 +37,7 @@ impl PostgresStore {
     async fn audit_replay(
         &self,
         tx: &mut PgTx,
-        by: &Actor,
+        by: &Operator,
         act: &'static str,
         id: i64,
         done: bool,
@@ -44,7 +45,7 @@ impl PostgresStore {
     ) -> Result<(), Error> {
         let entry =
             Entry { act, failed_messages: None, subject: Some(id.to_string()), done: usize::from(done) };
-        acts::audit(tx, self.schema(), by, &entry, Some(outcome)).await
+        actions::audit(tx, self.schema(), by, &entry, Some(outcome)).await
     }
 
     async fn step(
@@ -154,7 +155,7 @@ impl Replays for PostgresStore {
     fn order_replay<'a>(
         &'a self,
         order: &'a ReplayOrder,
-        by: &'a Actor,
+        by: &'a Operator,
     ) -> BoxFuture<'a, Result<ReplayJob, Error>> {
         Box::pin(async move {
             let mut tx = self.begin_long().await?;
@@ -184,7 +185,7 @@ impl Replays for PostgresStore {
         }))
     }
 
-    fn cancel_replay<'a>(&'a self, id: i64, by: &'a Actor) -> BoxFuture<'a, Result<(), Error>> {
+    fn cancel_replay<'a>(&'a self, id: i64, by: &'a Operator) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move {
             let mut tx = self.begin_long().await?;
             let work = self.statement_within(LONG, async {

@@ -1,13 +1,13 @@
 //! The desk where people look at failed messages.
 
 use messagekit::{
-    Act, Acted, Actor, BoxFuture, Error, FailedMessage, FailedMessageFilter, FailedMessageGroup,
-    FailedMessageHead, FailedMessageTotal, FailedMessages,
+    Action, ActionResult, BoxFuture, Error, FailedMessage, FailedMessageFilter, FailedMessageGroup,
+    FailedMessageHead, FailedMessageTotal, FailedMessages, Operator,
 };
 
 use crate::SqliteStore;
 use crate::error::from_sqlite;
-use crate::tables::{acts, desk, now};
+use crate::tables::{actions, desk, now};
 
 /// A retried failed message runs in the process that consumes; which one that is does not matter to the desk.
 impl FailedMessages for SqliteStore {
@@ -52,11 +52,11 @@ impl FailedMessages for SqliteStore {
 
     fn act<'a>(
         &'a self,
-        act: Act,
+        act: Action,
         ids: &'a [i64],
-        by: &'a Actor,
-    ) -> BoxFuture<'a, Result<Vec<Acted>, Error>> {
+        by: &'a Operator,
+    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
         let (ids, by, now) = (ids.to_vec(), by.clone(), now());
-        Box::pin(self.job(move |conn| acts::act(conn, act, &ids, &by, now)))
+        Box::pin(self.job(move |conn| actions::act(conn, act, &ids, &by, now)))
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use messagekit::relay::{
     Entry, Leases, OutboxReader, Page, RejectedEvent, RejectedEvents, Rejection, ShardLease, Wanted,
 };
-use messagekit::{Actor, BoxFuture, Error, ErrorKind};
+use messagekit::{BoxFuture, Error, ErrorKind, Operator};
 use rusqlite::Connection;
 
 use crate::SqliteStore;
@@ -99,15 +99,15 @@ enum Mending {
 }
 
 impl SqliteStore {
-    async fn mend(&self, id: i64, actor: &Actor, mending: Mending) -> Result<u64, Error> {
-        let actor = actor.clone();
-        let back = self.job(move |conn| mend(conn, id, &actor, mending, now())).await?;
+    async fn mend(&self, id: i64, operator: &Operator, mending: Mending) -> Result<u64, Error> {
+        let operator = operator.clone();
+        let back = self.job(move |conn| mend(conn, id, &operator, mending, now())).await?;
         self.news().wake();
         Ok(back)
     }
 }
 
-fn mend(conn: &Connection, id: i64, actor: &Actor, mending: Mending, now: i64) -> Result<u64, Error> {
+fn mend(conn: &Connection, id: i64, operator: &Operator, mending: Mending, now: i64) -> Result<u64, Error> {
     let found = rejected::find(conn, id).map_err(from_sqlite)?.ok_or_else(|| {
         Error::new(ErrorKind::NotFound, "no event of this number was set aside: list them again")
             .with("id", id)
@@ -123,7 +123,7 @@ fn mend(conn: &Connection, id: i64, actor: &Actor, mending: Mending, now: i64) -
     let back = back.map_err(from_sqlite)?;
     let note = || {
         shards::begin_again(conn, found.shard)?;
-        audit::write(conn, actor, act, &[id], usize::try_from(back).unwrap_or(usize::MAX), now)
+        audit::write(conn, operator, act, &[id], usize::try_from(back).unwrap_or(usize::MAX), now)
     };
     note().map_err(from_sqlite)?;
     Ok(back)
@@ -139,11 +139,11 @@ impl RejectedEvents for SqliteStore {
         Box::pin(self.query(move |conn| rejected::list(conn, after, limit, with_waiting)))
     }
 
-    fn retry_rejected<'a>(&'a self, id: i64, actor: &'a Actor) -> BoxFuture<'a, Result<u64, Error>> {
-        Box::pin(self.mend(id, actor, Mending::Retry))
+    fn retry_rejected<'a>(&'a self, id: i64, operator: &'a Operator) -> BoxFuture<'a, Result<u64, Error>> {
+        Box::pin(self.mend(id, operator, Mending::Retry))
     }
 
-    fn discard_rejected<'a>(&'a self, id: i64, actor: &'a Actor) -> BoxFuture<'a, Result<u64, Error>> {
-        Box::pin(self.mend(id, actor, Mending::Discard))
+    fn discard_rejected<'a>(&'a self, id: i64, operator: &'a Operator) -> BoxFuture<'a, Result<u64, Error>> {
+        Box::pin(self.mend(id, operator, Mending::Discard))
     }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use messagekit::{
-    Actor, BoxFuture, Error, ErrorKind, EventCursor, EventFilter, EventHead, Message, Renamed, ReplayCount,
-    ReplayIds, ReplayJob, ReplayLease, ReplayOrder, Replays, chain,
+    BoxFuture, Error, ErrorKind, EventCursor, EventFilter, EventHead, Message, Operator, Renamed,
+    ReplayCount, ReplayIds, ReplayJob, ReplayLease, ReplayOrder, Replays, chain,
 };
 use rusqlite::Connection;
 
@@ -36,7 +36,7 @@ impl Replays for SqliteStore {
     fn order_replay<'a>(
         &'a self,
         order: &'a ReplayOrder,
-        by: &'a Actor,
+        by: &'a Operator,
     ) -> BoxFuture<'a, Result<ReplayJob, Error>> {
         let (order, by, now) = (order.clone(), by.clone(), now());
         Box::pin(self.job(move |conn| replay_jobs::order(conn, &order, &by, now)))
@@ -50,7 +50,7 @@ impl Replays for SqliteStore {
         Box::pin(self.query(move |conn| replay_jobs::list(conn, before, limit)))
     }
 
-    fn cancel_replay<'a>(&'a self, id: i64, by: &'a Actor) -> BoxFuture<'a, Result<(), Error>> {
+    fn cancel_replay<'a>(&'a self, id: i64, by: &'a Operator) -> BoxFuture<'a, Result<(), Error>> {
         let (by, now) = (by.clone(), now());
         Box::pin(async move {
             match self.job(move |conn| replay_jobs::cancel(conn, id, &by, now)).await? {

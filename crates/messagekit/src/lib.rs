@@ -75,8 +75,8 @@ pub use consumer::{
 pub use error::{Error, ErrorKind, chain};
 pub use event::{Event, check_topic, check_type};
 pub use failed_messages::{
-    Act, Acted, Actor, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
-    FailedMessageState, FailedMessageTotal, FailedMessages, Origin, Standing, no_failed_message,
+    Action, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
+    FailedMessageState, FailedMessageTotal, FailedMessages, Operator, Origin, Standing, no_failed_message,
 };
 pub use message::{
     DeliveryInfo, Envelope, Headers, Identity, MAX_HEADERS, MAX_KEY_AND_HEADER_BYTES, MAX_PAYLOAD_BYTES,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::failed_messages::Actor;
+use crate::failed_messages::Operator;
 use crate::store::BoxFuture;
 use crate::{Error, ErrorKind, Message, MessageId};
 
@@ -231,7 +231,7 @@ pub trait Replays: Send + Sync {
     fn order_replay<'a>(
         &'a self,
         order: &'a ReplayOrder,
-        by: &'a Actor,
+        by: &'a Operator,
     ) -> BoxFuture<'a, Result<ReplayJob, Error>>;
 
     /// Returns one replay.
@@ -251,7 +251,7 @@ pub trait Replays: Send + Sync {
     /// # Errors
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound); [`ErrorKind::WrongState`](crate::ErrorKind::WrongState) when it
     /// does not run.
-    fn cancel_replay<'a>(&'a self, id: i64, by: &'a Actor) -> BoxFuture<'a, Result<(), Error>>;
+    fn cancel_replay<'a>(&'a self, id: i64, by: &'a Operator) -> BoxFuture<'a, Result<(), Error>>;
 
     /// Takes one running replay that nobody works on, the oldest first, for `lease` seconds.
     ///

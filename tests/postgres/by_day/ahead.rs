@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use messagekit::cleanup::Leftover;
 use messagekit::{
-    Act, Acted, Actor, Claim, ClaimRequest, FailedMessageFilter, FailedMessages, Failure, FailureKind,
-    Message, MessageId, ParkingRoom, Place, Processed, Received, Retries, SetAside, SetAsideOutcome, Store,
-    Suspects,
+    Action, ActionResult, Claim, ClaimRequest, FailedMessageFilter, FailedMessages, Failure, FailureKind,
+    Message, MessageId, Operator, ParkingRoom, Place, Processed, Received, Retries, SetAside,
+    SetAsideOutcome, Store, Suspects,
 };
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::block_on;
@@ -56,8 +56,8 @@ async fn set_aside(shop: &Shop, id: &MessageId) -> SetAsideOutcome {
     outcome
 }
 
-async fn act(shop: &Shop, act: Act, failed_message: i64) -> Acted {
-    shop.store.act(act, &[failed_message], &Actor::new("ann", "test")).await.unwrap()[0]
+async fn act(shop: &Shop, act: Action, failed_message: i64) -> ActionResult {
+    shop.store.act(act, &[failed_message], &Operator::new("ann", "test")).await.unwrap()[0]
 }
 
 #[test]
@@ -98,10 +98,10 @@ fn an_open_failure_can_be_settled_after_the_tables_are_divided_whatever_day_its_
             let failed_messages = shop.store.list(&mine, 100).await.unwrap();
             let failed_message =
                 failed_messages.iter().find(|failed_message| failed_message.message_id == id).unwrap().id;
-            assert_eq!(act(&shop, Act::Discard, failed_message).await, Acted::Done, "{id}");
+            assert_eq!(act(&shop, Action::Discard, failed_message).await, ActionResult::Done, "{id}");
             assert_eq!(shop.look(&id).await, Claim::Discarded, "{id}");
-            assert_eq!(act(&shop, Act::Undo, failed_message).await, Acted::Done, "{id}");
-            assert_eq!(act(&shop, Act::Retry, failed_message).await, Acted::Done, "{id}");
+            assert_eq!(act(&shop, Action::Undo, failed_message).await, ActionResult::Done, "{id}");
+            assert_eq!(act(&shop, Action::Retry, failed_message).await, ActionResult::Done, "{id}");
             let leased = shop.store.lease(&shop.consumer, 1, Duration::from_secs(60)).await.unwrap();
             let mut tx = shop.bill_again(&id).await;
             assert!(shop.store.resolve(&mut tx, &shop.consumer, &leased[0], &[]).await.unwrap(), "{id}");
@@ -199,8 +199,9 @@ fn a_marker_in_the_part_of_another_day_ends_no_consumer() {
             VALUES ('billing', $1, 'orders.order', 'dead', 1, '', '', 'failed', 'no', 'f') RETURNING id";
         let failed_message: i64 =
             sqlx::query_scalar(failed_message).bind(LAST).fetch_one(store.pool()).await.unwrap();
-        let acted = store.act(Act::Discard, &[failed_message], &Actor::new("ann", "test")).await.unwrap();
-        assert_eq!(acted, [Acted::Done]);
+        let acted =
+            store.act(Action::Discard, &[failed_message], &Operator::new("ann", "test")).await.unwrap();
+        assert_eq!(acted, [ActionResult::Done]);
         drop(database);
     });
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::{
-    Act, Acted, Actor, Claim, ClaimRequest, Error, FailedMessageFilter, FailedMessageState, FailedMessages,
-    Failure, FailureKind, Message, MessageId, Next, ParkingRoom, Place, Processed, Received, Retries,
-    SetAside, SetAsideOutcome, Store,
+    Action, ActionResult, Claim, ClaimRequest, Error, FailedMessageFilter, FailedMessageState,
+    FailedMessages, Failure, FailureKind, Message, MessageId, Next, Operator, ParkingRoom, Place, Processed,
+    Received, Retries, SetAside, SetAsideOutcome, Store,
 };
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::block_on;
@@ -180,18 +180,21 @@ async fn dead(shop: &Shop) -> FailedMessage {
 
 /// Acts on a failed message in one state again and again: it moves once, with one row of the audit that says so.
 async fn an_act_dropped_at_any_await_happens_wholly_or_not_at_all(
-    act: Act,
+    act: Action,
     from: FailedMessageState,
     to: FailedMessageState,
     marker: Claim,
 ) {
     let shop = Shop::open().await;
     let store = narrow(&shop.database, 1).await;
-    let ann = Actor::new("ann", "test");
+    let ann = Operator::new("ann", "test");
     let ready = async |_| {
         let failed_message = dead(&shop).await;
         if from == FailedMessageState::Discarded {
-            shop.store.act(Act::Discard, &[failed_message.id], &Actor::new("bob", "test")).await.unwrap();
+            shop.store
+                .act(Action::Discard, &[failed_message.id], &Operator::new("bob", "test"))
+                .await
+                .unwrap();
         }
         failed_message
     };
@@ -201,7 +204,7 @@ async fn an_act_dropped_at_any_await_happens_wholly_or_not_at_all(
     strike(&["act"], ready, act_once, async |failed_message, known| {
         assert_pool_is_clean(&store).await;
         let found = async || {
-            let done = "SELECT coalesce(sum(done), 0)::bigint FROM messagekit.admin_audit WHERE failed_messages = ARRAY[$1] AND actor = 'ann'";
+            let done = "SELECT coalesce(sum(done), 0)::bigint FROM messagekit.admin_audit WHERE failed_messages = ARRAY[$1] AND operator = 'ann'";
             let done: i64 = sqlx::query_scalar(done).bind(failed_message.id).fetch_one(store.pool()).await.unwrap();
             (store.show(failed_message.id).await.unwrap().state, done)
         };
@@ -211,7 +214,7 @@ async fn an_act_dropped_at_any_await_happens_wholly_or_not_at_all(
             _ => assert!(now == (to, 1) || now == (from, 0), "by half: {now:?}"),
         }
         let again = store.act(act, &[failed_message.id], &ann).await.unwrap();
-        assert_eq!(again[0] == Acted::Done, now.0 == from, "{again:?}");
+        assert_eq!(again[0] == ActionResult::Done, now.0 == from, "{again:?}");
         assert_eq!(found().await, (to, 1));
         assert_eq!(shop.look(&failed_message.message).await, marker, "the marker goes with its failed message");
     })
@@ -221,14 +224,14 @@ async fn an_act_dropped_at_any_await_happens_wholly_or_not_at_all(
 #[test]
 fn a_retry_dropped_at_any_await_is_asked_for_once() {
     let (from, to) = (FailedMessageState::Dead, FailedMessageState::RetryRequested);
-    block_on(an_act_dropped_at_any_await_happens_wholly_or_not_at_all(Act::Retry, from, to, Claim::Held));
+    block_on(an_act_dropped_at_any_await_happens_wholly_or_not_at_all(Action::Retry, from, to, Claim::Held));
 }
 
 #[test]
 fn a_discard_dropped_at_any_await_happens_once() {
     let (from, to) = (FailedMessageState::Dead, FailedMessageState::Discarded);
     block_on(an_act_dropped_at_any_await_happens_wholly_or_not_at_all(
-        Act::Discard,
+        Action::Discard,
         from,
         to,
         Claim::Discarded,
@@ -238,5 +241,5 @@ fn a_discard_dropped_at_any_await_happens_once() {
 #[test]
 fn an_undo_dropped_at_any_await_happens_once() {
     let (from, to) = (FailedMessageState::Discarded, FailedMessageState::Dead);
-    block_on(an_act_dropped_at_any_await_happens_wholly_or_not_at_all(Act::Undo, from, to, Claim::Held));
+    block_on(an_act_dropped_at_any_await_happens_wholly_or_not_at_all(Action::Undo, from, to, Claim::Held));
 }

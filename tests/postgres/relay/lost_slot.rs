@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use messagekit::{Actor, EventFilter, Outbox, OutboxHealth, ReplayIds, ReplayOrder, Replays, Shutdown};
+use messagekit::{EventFilter, Operator, Outbox, OutboxHealth, ReplayIds, ReplayOrder, Replays, Shutdown};
 use messagekit_postgres::SchemaName;
 use messagekit_postgres::cdc::{self, Capture};
 use messagekit_postgres::switch::{Existing, to_relay};
@@ -60,7 +60,7 @@ fn what_a_lost_slot_has_missed_goes_out_by_a_replay_under_the_same_ids_and_in_or
         let from = jiff::Timestamp::from_microsecond(relayed.count(written).await).unwrap();
         let filter = EventFilter { from: Some(from), ..EventFilter::default() };
         let order = ReplayOrder { filter, ids: ReplayIds::Same, per_second: None, count: None };
-        store.order_replay(&order, &Actor::new("ann", "cli")).await.unwrap();
+        store.order_replay(&order, &Operator::new("ann", "cli")).await.unwrap();
         let (lease, _) = store.lease_replay(LEASE).await.unwrap().expect("a replay is running");
         store.replay_step(lease, 100, LEASE, &|_| panic!("events keep their ids")).await.unwrap();
         let again = read_slot(store.pool(), &slot).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use messagekit::relay::{OutboxReader, Rejection, Wanted};
-use messagekit::{Actor, Envelope, ErrorKind, EventFilter, ReplayIds, ReplayOrder, Replays, Store};
+use messagekit::{Envelope, ErrorKind, EventFilter, Operator, ReplayIds, ReplayOrder, Replays, Store};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use sqlx::Executor;
 
@@ -102,7 +102,7 @@ fn copies_of_a_replay_go_out_too() {
             per_second: None,
             count: None,
         };
-        relayed.store.order_replay(&order, &Actor::new("ann", "cli")).await.unwrap();
+        relayed.store.order_replay(&order, &Operator::new("ann", "cli")).await.unwrap();
         let (lease, _) = relayed.store.lease_replay(Duration::from_secs(600)).await.unwrap().unwrap();
         let never = |_: &_| panic!("events keep their ids");
         relayed.store.replay_step(lease, 10, Duration::from_secs(600), &never).await.unwrap();

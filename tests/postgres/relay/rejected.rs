@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use messagekit::relay::{OutboxReader, Pending, RejectedEvents, Rejection};
-use messagekit::{Actor, Error, ErrorKind};
+use messagekit::{Error, ErrorKind, Operator};
 use messagekit_testkit::block_on;
 
 use super::outbox::{Relayed, id, in_order};
 
-fn ann() -> Actor {
-    Actor::new("ann", "cli")
+fn ann() -> Operator {
+    Operator::new("ann", "cli")
 }
 
 /// A relay of every slice, and what it does with events.
@@ -78,7 +78,7 @@ fn retry_puts_the_whole_key_back_in_order_and_the_slice_begins_again() {
         let again = desk.relayed.store.rejected(0, 10, false).await.unwrap();
         assert_eq!((again[0].attempts, again[0].error.as_deref()), (2, Some("still too large")));
         let audit =
-            "SELECT count(*) FROM messagekit.admin_audit WHERE actor = 'ann' AND act = 'retry-rejected'
+            "SELECT count(*) FROM messagekit.admin_audit WHERE operator = 'ann' AND act = 'retry-rejected'
             AND subject = 'a-3' AND done = 3";
         assert_eq!(desk.relayed.count(audit).await, 1);
         let missing = desk.relayed.store.retry_rejected(waits, &ann()).await.unwrap_err();

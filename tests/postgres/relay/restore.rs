@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use messagekit::relay::RejectedEvents;
-use messagekit::{Actor, Shutdown};
+use messagekit::{Operator, Shutdown};
 use messagekit_postgres::switch::{Existing, to_relay};
 use messagekit_postgres::{PostgresStore, SchemaName};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
@@ -147,7 +147,7 @@ async fn goes_on_by_itself(database: Database) {
     assert!(!new.ids().iter().any(|id| id.starts_with("r/")), "it waits for a person");
     let refused = store.rejected(0, 10, false).await.unwrap();
     assert_eq!(refused.len(), 1);
-    store.retry_rejected(refused[0].id, &Actor::new("ada", "test")).await.unwrap();
+    store.retry_rejected(refused[0].id, &Operator::new("ada", "test")).await.unwrap();
     eventually("that is out too", DEADLINE, async || pending(&store).await == 0).await;
     shutdown.request();
     running.await.unwrap().unwrap();

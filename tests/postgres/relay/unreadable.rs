@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use messagekit::relay::{OutboxReader, RejectedEvents, Relay};
-use messagekit::{Actor, OutboxHealth, Shutdown};
+use messagekit::{Operator, OutboxHealth, Shutdown};
 use messagekit_postgres::SchemaName;
 use messagekit_postgres::switch::{Existing, to_relay};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
@@ -141,7 +141,7 @@ fn event_that_cannot_be_read_is_set_aside_by_name_and_the_others_go_on() {
         // What is mended goes out when an operator says so; what is gone can be given up.
         run(pool, "UPDATE messagekit.outbox_events SET created_at = now() WHERE event_id = 'time-0'").await;
         for event in rejected.iter().filter(|event| event.error.is_some()) {
-            let (id, ann) = (event.id, Actor::new("ann", "test"));
+            let (id, ann) = (event.id, Operator::new("ann", "test"));
             match event.event_id.as_str() {
                 "time-0" => assert_eq!(relayed.store.retry_rejected(id, &ann).await.unwrap(), 2),
                 "gone" => assert_eq!(relayed.store.discard_rejected(id, &ann).await.unwrap(), 1),
@@ -181,7 +181,7 @@ fn event_whose_row_is_inserted_again_and_that_is_discarded_then_goes_out_once_an
         for event in relayed.store.rejected(0, 100, false).await.unwrap() {
             let said = event.error.unwrap_or_default();
             assert!(said.contains("discard it; to publish it, first insert its row again"), "{said}");
-            relayed.store.discard_rejected(event.id, &Actor::new("ann", "test")).await.unwrap();
+            relayed.store.discard_rejected(event.id, &Operator::new("ann", "test")).await.unwrap();
         }
         relayed.write("last", Some("k")).await;
         eventually("the last is out", DEADLINE, async || log.ids().contains(&"last".to_owned())).await;

@@ -1,6 +1,6 @@
 //! People, who click at random and repeat each other.
 
-use messagekit::{Act, Acted, Actor, Error, FailedMessages};
+use messagekit::{Action, ActionResult, Error, FailedMessages, Operator};
 use messagekit_postgres::PostgresStore;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -17,15 +17,15 @@ pub(super) async fn step(world: &World, store: &PostgresStore) -> Result<(), Err
         let random = &mut world.state().random;
         let chosen: Vec<&Known> =
             (0..random.u8(1..4)).map(|_| &known[random.usize(0..known.len())]).collect();
-        let acts: &[Act] = match &*chosen[0].state {
-            "discarded" if random.u8(0..10) < 8 => &[Act::Undo],
-            "dead" if random.u8(0..10) < 8 => &[Act::Retry, Act::Discard],
-            _ => &[Act::Retry, Act::Discard, Act::Undo],
+        let acts: &[Action] = match &*chosen[0].state {
+            "discarded" if random.u8(0..10) < 8 => &[Action::Undo],
+            "dead" if random.u8(0..10) < 8 => &[Action::Retry, Action::Discard],
+            _ => &[Action::Retry, Action::Discard, Action::Undo],
         };
-        let act = *random.choice(acts).unwrap_or(&Act::Retry);
+        let act = *random.choice(acts).unwrap_or(&Action::Retry);
         (act, chosen.iter().map(|failed_message| failed_message.id).collect::<Vec<i64>>())
     };
-    if act == Act::Undo {
+    if act == Action::Undo {
         // Noted before: nobody may be left to note it.
         let meant = known
             .iter()
@@ -33,8 +33,8 @@ pub(super) async fn step(world: &World, store: &PostgresStore) -> Result<(), Err
             .map(|failed_message| failed_message.message_id.clone());
         world.state().undone.extend(meant);
     }
-    let acted = store.act(act, &ids, &Actor::new("ada", "test")).await?;
-    world.state().seen.acts += acted.iter().filter(|acted| **acted == Acted::Done).count() as u64;
+    let acted = store.act(act, &ids, &Operator::new("ada", "test")).await?;
+    world.state().seen.acts += acted.iter().filter(|acted| **acted == ActionResult::Done).count() as u64;
     Ok(())
 }
 
@@ -46,7 +46,7 @@ pub(super) async fn retry_all(world: &World, store: &PostgresStore) -> Result<bo
         .map(|failed_message| failed_message.id)
         .collect();
     if !dead.is_empty() {
-        store.act(Act::Retry, &dead, &Actor::new("ada", "test")).await?;
+        store.act(Action::Retry, &dead, &Operator::new("ada", "test")).await?;
     }
     Ok(!dead.is_empty())
 }

@@ -187,7 +187,7 @@ SET default_table_access_method = heap;
 CREATE TABLE messagekit.admin_audit (
     id bigint NOT NULL,
     at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    actor text NOT NULL,
+    operator text NOT NULL,
     through text NOT NULL,
     request_id text,
     act text NOT NULL COLLATE pg_catalog."C",
@@ -453,7 +453,7 @@ CREATE TABLE messagekit.suspect_notes (
     noted_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
-INSERT INTO messagekit.admin_audit (id, at, actor, through, request_id, act, failed_messages, subject, done, outcome) OVERRIDING SYSTEM VALUE VALUES
+INSERT INTO messagekit.admin_audit (id, at, operator, through, request_id, act, failed_messages, subject, done, outcome) OVERRIDING SYSTEM VALUE VALUES
 	(1, '2026-11-01 09:30:00+00', 'ann', 'cli', NULL, 'discard', '{4,99}', NULL, 1, '{"99": "not found"}'),
 	(2, '2026-11-01 08:20:00+00', 'ann', 'http', 'r-1', 'replay', NULL, '1', 2, NULL);
 

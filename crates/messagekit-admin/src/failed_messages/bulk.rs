@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use messagekit::{Act, Acted, Actor, FailedMessageFilter};
+use messagekit::{Action, ActionResult, FailedMessageFilter, Operator};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::acts::ActWord;
+use super::actions::ActWord;
 use super::filter::Filter;
 use crate::app::App;
 use crate::body::Json;
@@ -130,7 +130,7 @@ pub(crate) async fn act(
     let name = database.name.to_string();
     let progress = Arc::new(Progress::default());
     // A caller who goes away does not stop it in the middle.
-    let mut work = tokio::spawn(run(database, request.act.into(), ids, caller.actor(), progress.clone()));
+    let mut work = tokio::spawn(run(database, request.act.into(), ids, caller.operator(), progress.clone()));
     let complete = match tokio::time::timeout(PATIENCE, &mut work).await {
         Ok(Ok(Ok(()))) => true,
         Ok(Ok(Err(problem))) => {
@@ -165,16 +165,16 @@ struct Progress {
 
 async fn run(
     database: Database,
-    act: Act,
+    act: Action,
     ids: Vec<i64>,
-    by: Actor,
+    by: Operator,
     progress: Arc<Progress>,
 ) -> Result<(), Problem> {
     for ids in ids.chunks(CHUNK as usize) {
-        let acted = database.act(database.store.act(act, ids, &by)).await?;
-        let done = acted.iter().filter(|acted| **acted == Acted::Done).count() as u64;
+        let result = database.act(database.store.act(act, ids, &by)).await?;
+        let done = result.iter().filter(|result| **result == ActionResult::Done).count() as u64;
         progress.done.fetch_add(done, Ordering::Relaxed);
-        progress.skipped.fetch_add(acted.len() as u64 - done, Ordering::Relaxed);
+        progress.skipped.fetch_add(result.len() as u64 - done, Ordering::Relaxed);
         tracing::info!(database = &*database.name, %act, done, by = by.name, "acted on a part of a selection");
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! Failed messages over HTTP.
 
-mod acts;
+mod actions;
 mod bulk;
 mod filter;
 mod list;
@@ -28,9 +28,9 @@ pub(crate) fn for_readers() -> OpenApiRouter<App> {
 
 pub(crate) fn for_operators() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(acts::retry))
-        .routes(routes!(acts::discard))
-        .routes(routes!(acts::undo))
+        .routes(routes!(actions::retry))
+        .routes(routes!(actions::discard))
+        .routes(routes!(actions::undo))
         .routes(routes!(bulk::select))
         .routes(routes!(bulk::act))
 }

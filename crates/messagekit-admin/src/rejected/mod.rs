@@ -1,6 +1,6 @@
 //! Events that the broker refused, over HTTP.
 
-mod acts;
+mod actions;
 mod list;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -13,5 +13,5 @@ pub(crate) fn for_viewers() -> OpenApiRouter<App> {
 }
 
 pub(crate) fn for_operators() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(acts::retry)).routes(routes!(acts::discard))
+    OpenApiRouter::new().routes(routes!(actions::retry)).routes(routes!(actions::discard))
 }

@@ -157,7 +157,7 @@ pub(crate) async fn cancel(
     Query(which): Query<Which>,
 ) -> Result<(StatusCode, Json<JobView>), Problem> {
     let database = app.databases.one(which.database.as_deref())?;
-    let by = caller.actor();
+    let by = caller.operator();
     let cancelled = database.act_through(async move |store| store.cancel_replay(id, &by).await).await?;
     if cancelled.is_none() {
         tracing::info!(database = &*database.name, replay = id, "a cancel takes longer than its answer");

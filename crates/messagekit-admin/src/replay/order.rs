@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use messagekit::{Actor, ErrorKind, EventFilter, ReplayIds, ReplayJob, ReplayOrder};
+use messagekit::{ErrorKind, EventFilter, Operator, ReplayIds, ReplayJob, ReplayOrder};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -113,8 +113,8 @@ pub(crate) struct CountView {
     events: u64,
     /// How many of them each consumer of this database has handled, and would pass over under the same ids.
     skipped_by: Vec<Skipped>,
-    /// How many of them are older than the window of each consumer of this database, or than its markers are complete, and would be
-    /// set aside under the same ids.
+    /// How many of them are older than the window of each consumer of this database, or than its markers are complete, and would
+    /// be set aside under the same ids.
     too_old_for: Vec<Skipped>,
 }
 
@@ -215,7 +215,7 @@ pub(crate) async fn order(
         per_second: request.per_second,
         count: request.count,
     };
-    let ordered = match ordered(&app, database, order, caller.actor()).await? {
+    let ordered = match ordered(&app, database, order, caller.operator()).await? {
         Some(job) => Ordered::Job(Box::new(JobView::of(&database.name, job))),
         None => Ordered::Choosing(Choosing { database: database.name.to_string(), complete: false }),
     };
@@ -227,7 +227,7 @@ pub(crate) async fn ordered(
     app: &App,
     database: &Database,
     order: ReplayOrder,
-    by: Actor,
+    by: Operator,
 ) -> Result<Option<ReplayJob>, Problem> {
     // Whoever lost patience and asks again while the events are being chosen must not order them twice.
     let Ok(turn) = database.ordering.clone().try_acquire_owned() else {

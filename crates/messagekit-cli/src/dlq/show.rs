@@ -1,6 +1,6 @@
 //! `messagekit dlq show`.
 
-use messagekit::{Act, Error, Origin};
+use messagekit::{Action, Error, Origin};
 
 use super::{json, state};
 use crate::database::Database;
@@ -75,9 +75,9 @@ impl Show {
         lines.push(bytes(&message.payload));
         let mut first = true;
         for (act, effect) in [
-            (Act::Retry, "to run it once more"),
-            (Act::Discard, "to give it up"),
-            (Act::Undo, "to take the discard back"),
+            (Action::Retry, "to run it once more"),
+            (Action::Discard, "to give it up"),
+            (Action::Undo, "to take the discard back"),
         ] {
             if act.of(failed_message.state).is_some() {
                 let command = self.database.command(&format!("messagekit dlq {act} {}", failed_message.id));

@@ -3,8 +3,8 @@
 use messagekit::Error;
 
 use super::job;
-use crate::actor;
 use crate::database::Database;
+use crate::operator;
 use crate::output::print;
 
 #[derive(Debug, clap::Args)]
@@ -21,7 +21,7 @@ pub(super) struct Cancel {
 impl Cancel {
     pub(super) async fn run(self) -> Result<(), Error> {
         let store = self.database.open().await?;
-        let cancelled = store.replays().cancel_replay(self.id, &actor()).await;
+        let cancelled = store.replays().cancel_replay(self.id, &operator()).await;
         let job = match cancelled {
             Ok(()) => store.replays().replay(self.id).await,
             Err(error) => Err(error),

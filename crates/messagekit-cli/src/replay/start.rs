@@ -9,9 +9,9 @@ use serde_json::json;
 use super::chosen::Chosen;
 use super::follow::follow;
 use super::{count, job};
-use crate::actor;
 use crate::confirm::confirm;
 use crate::database::Database;
+use crate::operator;
 use crate::output::print;
 
 #[derive(Debug, clap::Args)]
@@ -80,7 +80,7 @@ impl Start {
         }
         confirm(&format!("publish {} again", count::events(count.events)), self.yes)?;
         let order = ReplayOrder { count: Some(count.events), ..order };
-        let ordered = store.order_replay(&order, &actor()).await?;
+        let ordered = store.order_replay(&order, &operator()).await?;
         if self.detach {
             return match self.json {
                 true => print(job::json(&ordered)),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::{Act, Actor, ClaimRequest, FailedMessages, Processed, Store};
+use messagekit::{Action, ClaimRequest, FailedMessages, Operator, Processed, Store};
 use messagekit_sqlite::SqliteStore;
 use serde_json::json;
 
@@ -13,7 +13,7 @@ use crate::desk::{Desk, message};
 async fn used() -> Desk {
     let desk = Desk::with([message(None, b"1"), message(None, b"2")]).await;
     let store = SqliteStore::open(desk.file()).await.unwrap();
-    store.act(Act::Discard, &[1], &Actor::new("ann", "test")).await.unwrap();
+    store.act(Action::Discard, &[1], &Operator::new("ann", "test")).await.unwrap();
     store.note_window("billing", Some(Duration::from_secs(3_600))).await.unwrap();
     let mut tx = store.begin().await.unwrap();
     let done =

@@ -253,9 +253,9 @@ async fn every_act_is_written_down_with_who_did_it() {
     let row = |row: &messagekit_sqlite::rusqlite::Row<'_>| {
         Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
     };
-    let (actor, through, act) =
-        audit.query_row("SELECT actor, through, action FROM messagekit_admin_audit", [], row).unwrap();
-    assert!(!actor.is_empty());
+    let (operator, through, act) =
+        audit.query_row("SELECT operator, through, action FROM messagekit_admin_audit", [], row).unwrap();
+    assert!(!operator.is_empty());
     assert_eq!((&*through, &*act), ("cli", "retry"));
 }
 

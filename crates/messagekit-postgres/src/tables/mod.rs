@@ -1,6 +1,6 @@
 //! The statements, as plain functions over a connection: no transaction is begun or ended here.
 
-pub(crate) mod acts;
+pub(crate) mod actions;
 pub(crate) mod bookkeeping;
 pub(crate) mod cleanup;
 pub(crate) mod columns;
@@ -56,12 +56,12 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("show", desk::SHOW),
     ("totals", desk::TOTALS),
     ("groups", desk::GROUPS),
-    ("lock", acts::LOCK),
-    ("retry", acts::RETRY),
-    ("discard", acts::DISCARD),
-    ("undo", acts::UNDO),
-    ("mark", acts::MARK),
-    ("audit", acts::AUDIT),
+    ("lock", actions::LOCK),
+    ("retry", actions::RETRY),
+    ("discard", actions::DISCARD),
+    ("undo", actions::UNDO),
+    ("mark", actions::MARK),
+    ("audit", actions::AUDIT),
     ("suspect", suspects::SUSPECT),
     ("absolve", suspects::ABSOLVE),
     ("stand_down", suspects::STAND_DOWN),

@@ -1,6 +1,6 @@
 //! What people did, in the transaction in which they did it.
 
-use messagekit::Actor;
+use messagekit::Operator;
 use rusqlite::{Connection, Result};
 
 use super::count;
@@ -8,7 +8,7 @@ use super::count;
 /// Writes one row for one act.
 pub(crate) fn write(
     conn: &Connection,
-    by: &Actor,
+    by: &Operator,
     action: &str,
     ids: &[i64],
     done: usize,
@@ -16,7 +16,7 @@ pub(crate) fn write(
 ) -> Result<()> {
     let ids = serde_json::to_string(ids).expect("numbers are JSON");
     conn.prepare_cached(
-        "INSERT INTO messagekit_admin_audit (acted_at, actor, through, request_id, action, ids, done)
+        "INSERT INTO messagekit_admin_audit (acted_at, operator, through, request_id, action, ids, done)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
     .execute((now, &by.name, &by.through, by.request_id.as_deref(), action, ids, count(done)))

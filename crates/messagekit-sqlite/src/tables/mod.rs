@@ -1,6 +1,6 @@
 //! The statements, as plain functions over a connection: no thread, no transaction and no lock is decided here.
 
-pub(crate) mod acts;
+pub(crate) mod actions;
 pub(crate) mod append;
 pub(crate) mod audit;
 pub(crate) mod cleanup;

@@ -1,7 +1,7 @@
 //! Replays as rows.
 
 use messagekit::{
-    Actor, Error, ErrorKind, EventFilter, ReplayIds, ReplayJob, ReplayLease, ReplayOrder, ReplayState,
+    Error, ErrorKind, EventFilter, Operator, ReplayIds, ReplayJob, ReplayLease, ReplayOrder, ReplayState,
     no_replay, other_count,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -16,7 +16,7 @@ const COLUMNS: &str = "id, event_type, topic, key, from_at, to_at, ids, per_seco
 pub(crate) fn order(
     conn: &Connection,
     order: &ReplayOrder,
-    by: &Actor,
+    by: &Operator,
     now: i64,
 ) -> Result<ReplayJob, Error> {
     events::check_range(conn, &order.filter)?;
@@ -121,7 +121,12 @@ fn read(row: &Row<'_>) -> Result<ReplayJob, Error> {
 
 /// Stops a replay that runs; whoever works on it finds its lease gone. Answers the state that it was in instead, when it did
 /// not run: also that is written down.
-pub(crate) fn cancel(conn: &Connection, id: i64, by: &Actor, now: i64) -> Result<Option<ReplayState>, Error> {
+pub(crate) fn cancel(
+    conn: &Connection,
+    id: i64,
+    by: &Operator,
+    now: i64,
+) -> Result<Option<ReplayState>, Error> {
     let cancelled = conn
         .prepare_cached(
             "UPDATE messagekit_replay_jobs

@@ -156,7 +156,7 @@ impl StoreFixture for Rows {
 
     async fn audit(&self) -> Vec<Audited> {
         let rows = self.store.read(|c| {
-            let select = "SELECT actor, through, request_id, action, ids, done FROM messagekit_admin_audit ORDER BY id";
+            let select = "SELECT operator, through, request_id, action, ids, done FROM messagekit_admin_audit ORDER BY id";
             c.query_all(select, [], |row| {
                 let ids: String = row.get(4)?;
                 Ok(Audited {

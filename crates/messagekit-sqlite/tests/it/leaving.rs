@@ -7,8 +7,8 @@ use messagekit::log::Log;
 use messagekit::memory::MemoryLog;
 use messagekit::relay::{OutboxReader, Page, Pending, RejectedEvents, Rejection, Relay, Wanted};
 use messagekit::{
-    Actor, Error, ErrorKind, EventFilter, Message, OutboxHealth, OutboxLag, OutboxRows, Publisher, ReplayIds,
-    ReplayOrder, Replays, Shutdown, Store, WithoutRelay, headers,
+    Error, ErrorKind, EventFilter, Message, Operator, OutboxHealth, OutboxLag, OutboxRows, Publisher,
+    ReplayIds, ReplayOrder, Replays, Shutdown, Store, WithoutRelay, headers,
 };
 use messagekit_sqlite::SqliteStore;
 use messagekit_testkit::{DEADLINE, eventually};
@@ -131,7 +131,7 @@ async fn copies_of_a_replay_leave_too_and_are_told_apart() {
     }
     let filter = EventFilter::default();
     let order = ReplayOrder { filter, ids: ReplayIds::Same, per_second: None, count: None };
-    store.order_replay(&order, &Actor::new("ann", "test")).await.unwrap();
+    store.order_replay(&order, &Operator::new("ann", "test")).await.unwrap();
     let (lease, _) = store.lease_replay(LEASE).await.unwrap().unwrap();
     store.replay_step(lease, 30, LEASE, &|_: &_| panic!("events keep their ids")).await.unwrap();
     let page = page(&store).await;
@@ -277,7 +277,7 @@ async fn record_that_cannot_be_read_is_set_aside_by_name_and_the_others_go_on() 
     // What is mended goes out with what is behind it.
     tamper(&file, "UPDATE messagekit_topic_records SET created_at = 1 WHERE event_id = 'time'");
     let time = rejected.iter().find(|event| event.event_id.as_str() == "time").unwrap().id;
-    assert_eq!(store.retry_rejected(time, &Actor::new("ann", "test")).await.unwrap(), 2);
+    assert_eq!(store.retry_rejected(time, &Operator::new("ann", "test")).await.unwrap(), 2);
     eventually("they are out", DEADLINE, async || log.len(TOPIC) == 22).await;
     shutdown.request();
     running.await.unwrap().unwrap();

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use messagekit::{
-    Act, Acted, Actor, Consumer, Envelope, Event, FailedMessageFilter, FailedMessageState, FailedMessages,
-    HandlerError, Outbox, Shutdown, Store,
+    Action, ActionResult, Consumer, Envelope, Event, FailedMessageFilter, FailedMessageState, FailedMessages,
+    HandlerError, Operator, Outbox, Shutdown, Store,
 };
 use messagekit_sqlite::{SqliteStore, SqliteTx};
 use serde::{Deserialize, Serialize};
@@ -115,8 +115,9 @@ async fn a_message_that_fails_is_a_failed_message_and_is_applied_once_when_retri
     );
 
     execute(store, "UPDATE rules SET free_is_allowed = 1").await;
-    let retried = store.act(Act::Retry, &[failed_message.id], &Actor::new("ada", "test")).await.unwrap();
-    assert_eq!(retried, [Acted::Done]);
+    let retried =
+        store.act(Action::Retry, &[failed_message.id], &Operator::new("ada", "test")).await.unwrap();
+    assert_eq!(retried, [ActionResult::Done]);
     eventually("the retry", || async {
         store.show(failed_message.id).await.unwrap().state == FailedMessageState::Resolved
     })

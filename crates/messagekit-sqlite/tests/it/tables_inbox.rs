@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use messagekit::{
-    Act, Acted, Actor, Claim, ClaimRequest, FailedMessageFilter, FailedMessageState, FailedMessages, Failure,
-    FailureKind, Message, Next, NextOffset, Offsets, Place, Processed, Received, Retries, SetAside,
-    SetAsideOutcome, Store, claim,
+    Action, ActionResult, Claim, ClaimRequest, FailedMessageFilter, FailedMessageState, FailedMessages,
+    Failure, FailureKind, Message, Next, NextOffset, Offsets, Operator, Place, Processed, Received, Retries,
+    SetAside, SetAsideOutcome, Store, claim,
 };
 use messagekit_sqlite::SqliteStore;
 
@@ -161,13 +161,13 @@ async fn two_retries_at_once_are_one() {
     let other = fixture.other_process().await;
     set_aside(&fixture.store, "a", &Failure::permanent(FailureKind::Failed, "no")).await;
     let id = fixture.store.list(&FailedMessageFilter::default(), 1).await.unwrap()[0].id;
-    let ada = Actor::new("ada", "test");
+    let ada = Operator::new("ada", "test");
     let ids = [id];
     let (first, second) =
-        tokio::join!(fixture.store.act(Act::Retry, &ids, &ada), other.act(Act::Retry, &ids, &ada));
+        tokio::join!(fixture.store.act(Action::Retry, &ids, &ada), other.act(Action::Retry, &ids, &ada));
     let mut acted = [first.unwrap()[0], second.unwrap()[0]];
-    acted.sort_by_key(|acted| *acted != Acted::Done);
-    assert_eq!(acted, [Acted::Done, Acted::WrongState(FailedMessageState::RetryRequested)]);
+    acted.sort_by_key(|acted| *acted != ActionResult::Done);
+    assert_eq!(acted, [ActionResult::Done, ActionResult::WrongState(FailedMessageState::RetryRequested)]);
 
     let (first, second) =
         tokio::join!(fixture.store.lease("billing", 1, LEASE), other.lease("billing", 1, LEASE));

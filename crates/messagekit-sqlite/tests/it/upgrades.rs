@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use messagekit::relay::RejectedEvents;
 use messagekit::{
-    Act, Acted, Actor, Bookkeeping, Claim, ClaimRequest, EventFilter, FailedMessageFilter, FailedMessages,
-    Offsets, Origin, Processed, ReplayState, Replays, Retries, Store, StoredEvent, Suspects,
+    Action, ActionResult, Bookkeeping, Claim, ClaimRequest, EventFilter, FailedMessageFilter, FailedMessages,
+    Offsets, Operator, Origin, Processed, ReplayState, Replays, Retries, Store, StoredEvent, Suspects,
 };
 use messagekit_sqlite::migrations::{self, MIGRATIONS};
 use messagekit_sqlite::rusqlite::Connection;
@@ -101,7 +101,7 @@ async fn outbox_of_every_released_schema_goes_on() {
         assert_eq!(copies, [("e-1", 1), ("e-2", 0), ("e-3", 0)]);
         let rejected = store.rejected(0, 10, false).await.unwrap();
         assert_eq!(rejected[0].error.as_deref(), Some("record too large"));
-        let ann = Actor::new("ann", "cli");
+        let ann = Operator::new("ann", "cli");
         assert_eq!(store.retry_rejected(rejected[0].id, &ann).await.unwrap(), 2, "the whole key");
 
         let jobs = store.replays(None, 10).await.unwrap();
@@ -151,7 +151,7 @@ async fn failed_messages_of_every_released_schema_go_on() {
         assert!(leased[0].parked);
         let back = store.lease_returns(Origin::Queue, 10, LEASE).await.unwrap();
         assert_eq!((back[0].return_to.as_str(), back[0].leased.failed_message), ("printing", 5));
-        let acted = store.act(Act::Retry, &[1], &Actor::new("ann", "cli")).await.unwrap();
-        assert_eq!(acted, [Acted::Done]);
+        let acted = store.act(Action::Retry, &[1], &Operator::new("ann", "cli")).await.unwrap();
+        assert_eq!(acted, [ActionResult::Done]);
     }
 }

@@ -1,8 +1,8 @@
 //! A store with one fault: the desk.
 
 use messagekit::{
-    Act, Acted, Actor, BoxFuture, Error, ErrorKind, FailedMessage, FailedMessageFilter, FailedMessageGroup,
-    FailedMessageHead, FailedMessageState, FailedMessageTotal, FailedMessages,
+    Action, ActionResult, BoxFuture, Error, ErrorKind, FailedMessage, FailedMessageFilter,
+    FailedMessageGroup, FailedMessageHead, FailedMessageState, FailedMessageTotal, FailedMessages, Operator,
 };
 
 use super::Fault;
@@ -26,18 +26,22 @@ impl FaultyStore {
     }
 
     /// Says what a fault answers in place of a refusal.
-    fn misjudged(&self, act: Act, acted: Acted) -> Acted {
-        match (self.fault, act, acted) {
-            (Some(Fault::RetryWithoutCompareAndSet), Act::Retry, Acted::WrongState(_))
-            | (Some(Fault::RetryInventsFailedMessages), Act::Retry, Acted::NotFound)
-            | (Some(Fault::ActsWithoutCompareAndSet), _, Acted::WrongState(_))
-            | (Some(Fault::RetriesWhatWaits), Act::Retry, Acted::WrongState(FailedMessageState::Blocked))
+    fn misjudged(&self, act: Action, result: ActionResult) -> ActionResult {
+        match (self.fault, act, result) {
+            (Some(Fault::RetryWithoutCompareAndSet), Action::Retry, ActionResult::WrongState(_))
+            | (Some(Fault::RetryInventsFailedMessages), Action::Retry, ActionResult::NotFound)
+            | (Some(Fault::ActsWithoutCompareAndSet), _, ActionResult::WrongState(_))
+            | (
+                Some(Fault::RetriesWhatWaits),
+                Action::Retry,
+                ActionResult::WrongState(FailedMessageState::Blocked),
+            )
             | (
                 Some(Fault::RetriesWithoutAWayBack),
-                Act::Retry,
-                Acted::WrongState(FailedMessageState::Dead),
-            ) => Acted::Done,
-            _ => acted,
+                Action::Retry,
+                ActionResult::WrongState(FailedMessageState::Dead),
+            ) => ActionResult::Done,
+            _ => result,
         }
     }
 }
@@ -139,15 +143,15 @@ impl FailedMessages for FaultyStore {
 
     fn act<'a>(
         &'a self,
-        act: Act,
+        act: Action,
         ids: &'a [i64],
-        by: &'a Actor,
-    ) -> BoxFuture<'a, Result<Vec<Acted>, Error>> {
+        by: &'a Operator,
+    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
         Box::pin(async move {
-            let done = vec![Acted::Done; ids.len()];
+            let done = vec![ActionResult::Done; ids.len()];
             match (self.fault, act) {
-                (Some(Fault::RetryDoesNothing), Act::Retry)
-                | (Some(Fault::DiscardDoesNothing), Act::Discard) => {
+                (Some(Fault::RetryDoesNothing), Action::Retry)
+                | (Some(Fault::DiscardDoesNothing), Action::Discard) => {
                     return Ok(done);
                 }
                 (Some(Fault::ActLooksFirst), _) => {
@@ -155,9 +159,9 @@ impl FailedMessages for FaultyStore {
                     for id in ids {
                         let state = self.inner.show(*id).await?.state;
                         looked.push(if act.of(state).is_some() {
-                            Acted::Done
+                            ActionResult::Done
                         } else {
-                            Acted::WrongState(state)
+                            ActionResult::WrongState(state)
                         });
                     }
                     // A real database answers later; the rival looks meanwhile.
@@ -167,25 +171,26 @@ impl FailedMessages for FaultyStore {
                     }
                     return Ok(looked);
                 }
-                (_, Act::Retry) => self.notes().replayed.extend(ids),
-                (_, Act::Discard) => self.notes().discarded.extend(ids),
-                (_, Act::Undo) => self.notes().undone.extend(ids),
+                (_, Action::Retry) => self.notes().replayed.extend(ids),
+                (_, Action::Discard) => self.notes().discarded.extend(ids),
+                (_, Action::Undo) => self.notes().undone.extend(ids),
             }
-            let acted = self.inner.act(act, ids, by).await?;
-            if self.is(Fault::OneFailedMessageFailsAll) && acted.contains(&Acted::Settled) {
+            let result = self.inner.act(act, ids, by).await?;
+            if self.is(Fault::OneFailedMessageFailsAll) && result.contains(&ActionResult::Settled) {
                 return Err(Error::new(ErrorKind::Corrupt, "marker contradicts its failed message"));
             }
-            if self.is(Fault::UndoTrustsRetention) && act == Act::Undo {
+            if self.is(Fault::UndoTrustsRetention) && act == Action::Undo {
                 for id in ids {
                     let head = self.inner.show(*id).await?.head;
                     self.inner.forget_marker(&head.consumer, &head.message_id);
                 }
             }
-            let mut acted: Vec<Acted> = acted.into_iter().map(|acted| self.misjudged(act, acted)).collect();
+            let mut result: Vec<ActionResult> =
+                result.into_iter().map(|result| self.misjudged(act, result)).collect();
             if self.is(Fault::ActAnswersBackwards) {
-                acted.reverse();
+                result.reverse();
             }
-            Ok(acted)
+            Ok(result)
         })
     }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use messagekit::{
-    Act, Actor, ClaimRequest, Error, FailedMessages, Failure, Follower, Leased, MessageId, Next, ParkingRoom,
-    Processed, Received, Retries, SetAside, SetAsideOutcome, Store,
+    Action, ClaimRequest, Error, FailedMessages, Failure, Follower, Leased, MessageId, Next, Operator,
+    ParkingRoom, Processed, Received, Retries, SetAside, SetAsideOutcome, Store,
 };
 
 use super::Fault;
@@ -222,8 +222,8 @@ impl Retries for FaultyStore {
         self.notes().has_died |= leased.parked && failure.next == Next::Dead;
         let replayed = self.notes().replayed.contains(&leased.failed_message);
         if self.is(Fault::ReplayGoesOn) && replayed {
-            let by = Actor::new("fault", "test");
-            FailedMessages::act(&self.inner, Act::Retry, &[leased.failed_message], &by).await?;
+            let by = Operator::new("fault", "test");
+            FailedMessages::act(&self.inner, Action::Retry, &[leased.failed_message], &by).await?;
         }
         Ok(failed || self.is(Fault::AnswersTwice))
     }

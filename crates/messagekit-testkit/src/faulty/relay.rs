@@ -8,7 +8,7 @@ use std::time::Duration;
 use messagekit::relay::{
     Entry, Leases, OutboxReader, Page, Pending, RejectedEvent, RejectedEvents, Rejection, ShardLease, Wanted,
 };
-use messagekit::{Actor, BoxFuture, Error, Message, OutboxRows, Store, WithoutRelay};
+use messagekit::{BoxFuture, Error, Message, Operator, OutboxRows, Store, WithoutRelay};
 
 use super::Fault;
 use crate::relay::RelayFixture;
@@ -261,17 +261,17 @@ impl<S: OutboxReader + RejectedEvents> RejectedEvents for FaultyOutbox<S> {
         })
     }
 
-    fn retry_rejected<'a>(&'a self, id: i64, actor: &'a Actor) -> BoxFuture<'a, Result<u64, Error>> {
+    fn retry_rejected<'a>(&'a self, id: i64, operator: &'a Operator) -> BoxFuture<'a, Result<u64, Error>> {
         match self.is(Fault::RetriesOneEventOnly) {
-            true => Box::pin(async move { self.inner.retry_rejected(id, actor).await.map(|_| 1) }),
-            false => self.inner.retry_rejected(id, actor),
+            true => Box::pin(async move { self.inner.retry_rejected(id, operator).await.map(|_| 1) }),
+            false => self.inner.retry_rejected(id, operator),
         }
     }
 
-    fn discard_rejected<'a>(&'a self, id: i64, actor: &'a Actor) -> BoxFuture<'a, Result<u64, Error>> {
+    fn discard_rejected<'a>(&'a self, id: i64, operator: &'a Operator) -> BoxFuture<'a, Result<u64, Error>> {
         match self.is(Fault::DiscardPutsBack) {
-            true => self.inner.retry_rejected(id, actor),
-            false => self.inner.discard_rejected(id, actor),
+            true => self.inner.retry_rejected(id, operator),
+            false => self.inner.discard_rejected(id, operator),
         }
     }
 }

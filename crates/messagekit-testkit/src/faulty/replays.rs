@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use messagekit::{
-    Actor, BoxFuture, Error, ErrorKind, EventCursor, EventFilter, EventHead, Renamed, ReplayCount, ReplayIds,
-    ReplayJob, ReplayLease, ReplayOrder, ReplayState, Replays, StoredEvent,
+    BoxFuture, Error, ErrorKind, EventCursor, EventFilter, EventHead, Operator, Renamed, ReplayCount,
+    ReplayIds, ReplayJob, ReplayLease, ReplayOrder, ReplayState, Replays, StoredEvent,
 };
 
 use super::Fault;
@@ -70,7 +70,7 @@ impl Replays for FaultyStore {
     fn order_replay<'a>(
         &'a self,
         order: &'a ReplayOrder,
-        by: &'a Actor,
+        by: &'a Operator,
     ) -> BoxFuture<'a, Result<ReplayJob, Error>> {
         Box::pin(async move {
             let mut order = ReplayOrder { filter: self.meant(&order.filter), ..order.clone() };
@@ -102,7 +102,7 @@ impl Replays for FaultyStore {
         })
     }
 
-    fn cancel_replay<'a>(&'a self, id: i64, by: &'a Actor) -> BoxFuture<'a, Result<(), Error>> {
+    fn cancel_replay<'a>(&'a self, id: i64, by: &'a Operator) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move {
             if self.is(Fault::CancelDoesNothing) {
                 return Ok(());
@@ -120,7 +120,7 @@ impl Replays for FaultyStore {
             if let Some((_, job)) = &leased
                 && self.is(Fault::ReplayChoosesLate)
             {
-                let by = Actor::new("fault", "test");
+                let by = Operator::new("fault", "test");
                 self.inner.cancel_replay(job.id, &by).await?;
                 self.inner.order_replay(&job.order, &by).await?;
                 leased = self.inner.lease_replay(lease).await?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use messagekit::relay::{
     Entry, Leases, OutboxReader, Page, Pending, RejectedEvents, Rejection, ShardLease, Wanted,
 };
-use messagekit::{Actor, Error, ErrorKind, Message, OutboxRows, headers};
+use messagekit::{Error, ErrorKind, Message, Operator, OutboxRows, headers};
 
 /// The topics whose events a fixture leaves to relays.
 pub const TOPICS: [&str; 2] = ["orders.order", "stock.item"];
@@ -147,6 +147,6 @@ impl<S: OutboxReader + RejectedEvents> Desk<S> {
 }
 
 /// Somebody who acts.
-pub(super) fn ann() -> Actor {
-    Actor::new("ann", "test")
+pub(super) fn ann() -> Operator {
+    Operator::new("ann", "test")
 }

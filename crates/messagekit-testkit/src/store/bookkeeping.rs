@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::{
-    Act, Acted, Bookkeeping, Claim, FailedMessageState, FailedMessages, Found, MessageId, Origin, OutboxRows,
-    Processed, Received, Retries, SetAsideOutcome, Store, headers,
+    Action, ActionResult, Bookkeeping, Claim, FailedMessageState, FailedMessages, Found, MessageId, Origin,
+    OutboxRows, Processed, Received, Retries, SetAsideOutcome, Store, headers,
 };
 
 use super::fixture::{act, begin, commit, look, of, only_failed_message};
@@ -102,7 +102,7 @@ pub async fn returns_are_leased_by_origin<F: StoreFixture>(fixture: &F) {
     let lease = async |origin| store.lease_returns(origin, 10, LONG).await.expect("leases are answered");
     assert_eq!(lease(Origin::Queue).await, [], "nobody has asked");
     for id in &failed_messages {
-        assert_eq!(act(&store, Act::Retry, *id).await, Acted::Done);
+        assert_eq!(act(&store, Action::Retry, *id).await, ActionResult::Done);
     }
     let one = store.lease_returns(Origin::Queue, 1, LONG).await.expect("leases are answered");
     assert_eq!(one.len(), 1, "at most so many");
@@ -141,11 +141,11 @@ pub async fn oldest_return_is_the_oldest_open_failed_message_of_a_way_back<F: St
     eventually("it grows older", DEADLINE, async || age().await.is_some_and(|age| age > pause)).await;
     keep_now(&store, &found(&scope, Origin::Queue, &received("billing", "{}"))).await;
     assert!(age().await.is_some_and(|age| age > pause && age < LONG), "the first one is the older");
-    act(&store, Act::Discard, first).await;
+    act(&store, Action::Discard, first).await;
     let failed_messages = store.ids(&of(&scope), 10).await.expect("failed messages can be listed");
     let second = *failed_messages.iter().find(|id| **id != first).expect("there are two");
     assert!(age().await.is_some());
-    act(&store, Act::Discard, second).await;
+    act(&store, Action::Discard, second).await;
     assert_eq!(age().await, None, "nothing goes back any more");
 }
 
@@ -159,7 +159,7 @@ pub async fn returns_are_answered_under_their_scope<F: StoreFixture>(fixture: &F
         let mut leased = store.lease_returns(Origin::Queue, 1, LONG).await.expect("leases are answered");
         leased.pop().expect("it goes back")
     };
-    assert_eq!(act(&store, Act::Retry, id).await, Acted::Done);
+    assert_eq!(act(&store, Action::Retry, id).await, ActionResult::Done);
     let first = lease().await;
     let back = store.hand_back(&first.scope, &first.leased, Duration::ZERO).await;
     assert!(back.expect("handing back is answered"));
@@ -167,7 +167,7 @@ pub async fn returns_are_answered_under_their_scope<F: StoreFixture>(fixture: &F
     assert!(store.fail(&second.scope, &second.leased, &dead("no")).await.expect("fail is answered"));
     assert_eq!(only_failed_message(&store, &scope).await.state, FailedMessageState::Dead);
 
-    assert_eq!(act(&store, Act::Retry, id).await, Acted::Done);
+    assert_eq!(act(&store, Action::Retry, id).await, ActionResult::Done);
     let third = lease().await;
     let mut tx = begin(&store).await;
     let resolved = store.resolve(&mut tx, &third.scope, &third.leased, &[]).await;
@@ -183,9 +183,9 @@ pub async fn failed_message_without_a_way_back_is_not_retried<F: StoreFixture>(f
     let lost = Found { return_to: None, ..found(&scope, Origin::Queue, &received("billing", "{}")) };
     keep_now(&store, &lost).await;
     let id = only_failed_message(&store, &scope).await.id;
-    assert_eq!(act(&store, Act::Retry, id).await, Acted::WrongState(FailedMessageState::Dead));
+    assert_eq!(act(&store, Action::Retry, id).await, ActionResult::WrongState(FailedMessageState::Dead));
     assert_eq!(store.lease_returns(Origin::Queue, 1, LONG).await.expect("leases are answered"), []);
-    assert_eq!(act(&store, Act::Discard, id).await, Acted::Done);
+    assert_eq!(act(&store, Action::Discard, id).await, ActionResult::Done);
 }
 
 /// An event that was written here and failed elsewhere is noted with its reason, once for each place.

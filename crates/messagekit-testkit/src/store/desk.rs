@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use messagekit::{
-    Act, Acted, Claim, ErrorKind, FailedMessageFilter, FailedMessageState, FailedMessageTotal,
+    Action, ActionResult, Claim, ErrorKind, FailedMessageFilter, FailedMessageState, FailedMessageTotal,
     FailedMessages, Failure, FailureKind, Origin, Retries, headers,
 };
 
@@ -29,7 +29,7 @@ pub async fn operator_retry_runs_a_failed_message_once<F: StoreFixture>(fixture:
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     set_aside_now(&store, &consumer, &message, &dead("no")).await;
     let failed_message = only_failed_message(&store, &consumer).await;
-    assert_eq!(act(&store, Act::Retry, failed_message.id).await, Acted::Done);
+    assert_eq!(act(&store, Action::Retry, failed_message.id).await, ActionResult::Done);
     assert_eq!(only_failed_message(&store, &consumer).await.state, FailedMessageState::RetryRequested);
     let leased = store.lease(&consumer, 10, LONG).await.expect("leases are answered");
     assert_eq!(leased.iter().map(|leased| leased.failed_message).collect::<Vec<_>>(), [failed_message.id]);
@@ -47,35 +47,39 @@ pub async fn second_retry_changes_nothing<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     set_aside_now(&store, &consumer, &received("orders.order", "{}"), &dead("no")).await;
     let id = only_failed_message(&store, &consumer).await.id;
-    let again = async || act(&store, Act::Retry, id).await;
-    assert_eq!(again().await, Acted::Done);
-    assert_eq!(again().await, Acted::WrongState(FailedMessageState::RetryRequested), "it waits for its run");
+    let again = async || act(&store, Action::Retry, id).await;
+    assert_eq!(again().await, ActionResult::Done);
+    assert_eq!(
+        again().await,
+        ActionResult::WrongState(FailedMessageState::RetryRequested),
+        "it waits for its run"
+    );
     let leased = store.lease(&consumer, 1, LONG).await.expect("leases are answered").remove(0);
-    assert_eq!(again().await, Acted::WrongState(FailedMessageState::RetryRequested), "it runs");
+    assert_eq!(again().await, ActionResult::WrongState(FailedMessageState::RetryRequested), "it runs");
     let mut tx = begin(&store).await;
     assert!(
         store.resolve(&mut tx, &consumer, &leased, &[]).await.expect("resolve is answered"),
         "the clicks fenced nobody"
     );
     commit(&store, tx).await;
-    assert_eq!(again().await, Acted::WrongState(FailedMessageState::Resolved));
+    assert_eq!(again().await, ActionResult::WrongState(FailedMessageState::Resolved));
     assert_eq!(only_failed_message(&store, &consumer).await.state, FailedMessageState::Resolved);
 
     let waiting = unique("consumer");
     set_aside_now(&store, &waiting, &received("orders.order", "{}"), &retry_in(LONG)).await;
     let id = only_failed_message(&store, &waiting).await.id;
     assert_eq!(
-        act(&store, Act::Retry, id).await,
-        Acted::WrongState(FailedMessageState::RetryScheduled),
+        act(&store, Action::Retry, id).await,
+        ActionResult::WrongState(FailedMessageState::RetryScheduled),
         "it runs by itself"
     );
 }
 
 /// There is nothing to run.
 pub async fn retry_of_an_unknown_failed_message_is_not_found<F: StoreFixture>(fixture: &F) {
-    let answer = act(&fixture.store(), Act::Retry, i64::MAX).await;
-    assert_eq!(answer, Acted::NotFound);
-    let error = answer.done(Act::Retry, i64::MAX).expect_err("there is no such failed message");
+    let answer = act(&fixture.store(), Action::Retry, i64::MAX).await;
+    assert_eq!(answer, ActionResult::NotFound);
+    let error = answer.done(Action::Retry, i64::MAX).expect_err("there is no such failed message");
     assert_eq!(error.kind(), ErrorKind::NotFound);
 }
 
@@ -84,7 +88,7 @@ pub async fn failed_replay_is_dead_at_once<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     set_aside_now(&store, &consumer, &received("orders.order", "{}"), &dead("no")).await;
     let id = only_failed_message(&store, &consumer).await.id;
-    assert_eq!(act(&store, Act::Retry, id).await, Acted::Done);
+    assert_eq!(act(&store, Action::Retry, id).await, ActionResult::Done);
     let leased = store.lease(&consumer, 1, LONG).await.expect("leases are answered").remove(0);
     let failure = retry_in(Duration::ZERO);
     assert!(store.fail(&consumer, &leased, &failure).await.expect("fail is answered"));
@@ -94,7 +98,7 @@ pub async fn failed_replay_is_dead_at_once<F: StoreFixture>(fixture: &F) {
         (FailedMessageState::Dead, None, &failure.error)
     );
     assert_eq!(store.lease(&consumer, 1, LONG).await.expect("leases are answered"), []);
-    assert_eq!(act(&store, Act::Retry, id).await, Acted::Done, "it can be run once more");
+    assert_eq!(act(&store, Action::Retry, id).await, ActionResult::Done, "it can be run once more");
 }
 
 /// Newest first; consumer, state and type narrow the list, alone and together.
@@ -272,7 +276,7 @@ pub async fn totals_count_by_consumer_and_state<F: StoreFixture>(fixture: &F) {
     set_aside_now(&store, &second, &received("orders.order", "{}"), &retry_in(LONG)).await;
     let dead_of_second = FailedMessageFilter { state: Some(FailedMessageState::Dead), ..of(&second) };
     let gone = ids(&store, &dead_of_second, 1).await[0];
-    assert_eq!(act(&store, Act::Discard, gone).await, Acted::Done);
+    assert_eq!(act(&store, Action::Discard, gone).await, ActionResult::Done);
 
     let total = |consumer: &str, state, failed_messages| FailedMessageTotal {
         consumer: consumer.to_owned(),

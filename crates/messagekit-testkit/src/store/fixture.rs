@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use messagekit::cleanup::Cleanup;
 use messagekit::{
-    Act, Acted, Actor, Bookkeeping, Claim, ClaimRequest, Error, FailedMessageFilter, FailedMessages, Failure,
-    FailureKind, Inbox, Leased, Message, MessageId, Next, Operations, OutboxRows, ParkingRoom, Place,
-    Received, Retries, SetAsideOutcome, Store, Suspects, headers,
+    Action, ActionResult, Bookkeeping, Claim, ClaimRequest, Error, FailedMessageFilter, FailedMessages,
+    Failure, FailureKind, Inbox, Leased, Message, MessageId, Next, Operations, Operator, OutboxRows,
+    ParkingRoom, Place, Received, Retries, SetAsideOutcome, Store, Suspects, headers,
 };
 
 use crate::{DEADLINE, unique};
@@ -77,7 +77,7 @@ pub trait StoreFixture: Clone + Send + Sync + 'static {
 /// A row of the audit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audited {
-    /// The name of the actor.
+    /// The name of the operator.
     pub by: String,
     /// Where the act came in.
     pub through: String,
@@ -284,12 +284,12 @@ pub(super) async fn failed_message<S: Inbox + FailedMessages>(
 }
 
 /// Returns somebody who acts.
-pub(super) fn somebody() -> Actor {
-    Actor::new("somebody", "test")
+pub(super) fn somebody() -> Operator {
+    Operator::new("somebody", "test")
 }
 
 /// Acts on one failed message.
-pub(super) async fn act<S: FailedMessages>(store: &S, act: Act, id: i64) -> Acted {
+pub(super) async fn act<S: FailedMessages>(store: &S, act: Action, id: i64) -> ActionResult {
     let acted = until_through(|| async move { store.act(act, &[id], &somebody()).await }).await;
     assert_eq!(acted.len(), 1, "one answer for one failed message");
     acted[0]

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messagekit::{Act, Actor, FailedMessageState, FailedMessages, Failure, Leased, Retries, Standing, Store};
+use messagekit::{
+    Action, FailedMessageState, FailedMessages, Failure, Leased, Operator, Retries, Standing, Store,
+};
 
 use super::fixture::{begin, commit, look, only_failed_message, set_aside_now};
 use super::{StoreFixture, dead, received, retry_in};
@@ -43,7 +45,7 @@ fn some_delay(random: &mut fastrand::Rng) -> Duration {
 async fn live<F: StoreFixture>(fixture: &F, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     let (store, consumer) = (fixture.store(), unique("consumer"));
-    let (now, by) = (at(Duration::ZERO), Actor::new("ann", "test"));
+    let (now, by) = (at(Duration::ZERO), Operator::new("ann", "test"));
     let message = received("orders.order", "{}");
     let (failure, again) = some_failure(&mut random);
     set_aside_now(&store, &consumer, &message, &failure).await;
@@ -82,7 +84,7 @@ async fn live<F: StoreFixture>(fixture: &F, seed: u64) {
                 assert_eq!(back, rules.hand_back(*token, at(delay)), "hand back at {place}");
             }
             (4 | 5, _) => {
-                let act = [Act::Retry, Act::Retry, Act::Discard, Act::Undo][random.usize(0..4)];
+                let act = [Action::Retry, Action::Retry, Action::Discard, Action::Undo][random.usize(0..4)];
                 let acted = store.act(act, &[id], &by).await.expect("acts are answered");
                 let done = acted[0].done(act, id).is_ok();
                 assert_eq!(done, rules.act(act, now).is_ok(), "{act} at {place}");

@@ -1,6 +1,6 @@
 //! What every store promises.
 
-pub mod acts;
+pub mod actions;
 pub mod bookkeeping;
 pub mod claims;
 pub mod cleanup;

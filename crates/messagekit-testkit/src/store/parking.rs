@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use messagekit::{
-    Act, Acted, Claim, FailedMessageFilter, FailedMessageState, FailedMessageTotal, FailedMessages, Failure,
-    FailureKind, ParkingRoom, Processed, Received, Retries, SetAside, SetAsideOutcome, Store,
+    Action, ActionResult, Claim, FailedMessageFilter, FailedMessageState, FailedMessageTotal, FailedMessages,
+    Failure, FailureKind, ParkingRoom, Processed, Received, Retries, SetAside, SetAsideOutcome, Store,
 };
 
 use super::fixture::{
@@ -120,7 +120,7 @@ pub async fn rolled_back_park_holds_nothing<F: StoreFixture>(fixture: &F) {
     assert_eq!(look(&store, &consumer, &later).await, Claim::Behind);
     let head = failed_message(&store, &consumer, &first).await;
     assert_eq!(head.holds_back, 0, "one failed message holds the key");
-    assert_eq!(act(&store, Act::Discard, head.id).await, Acted::Done);
+    assert_eq!(act(&store, Action::Discard, head.id).await, ActionResult::Done);
     assert_eq!(look(&store, &consumer, &later).await, Claim::Fresh);
 }
 
@@ -203,7 +203,7 @@ pub async fn dead_head_holds_its_key<F: StoreFixture>(fixture: &F) {
     assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
     assert_eq!(failed_message(&store, &consumer, &second).await.state, FailedMessageState::Blocked);
 
-    assert_eq!(act(&store, Act::Retry, leased.failed_message).await, Acted::Done);
+    assert_eq!(act(&store, Action::Retry, leased.failed_message).await, ActionResult::Done);
     assert_eq!(runs(fixture, &consumer).await, [first.id, second.id]);
     assert_eq!(look(&store, &consumer, &probe).await, Claim::Fresh);
 }
@@ -235,15 +235,15 @@ pub async fn discarded_failed_message_leaves_its_key<F: StoreFixture>(fixture: &
     for message in &messages {
         ids.push(failed_message(&store, &consumer, message).await.id);
     }
-    assert_eq!(act(&store, Act::Discard, ids[1]).await, Acted::Done);
+    assert_eq!(act(&store, Action::Discard, ids[1]).await, ActionResult::Done);
     assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
-    assert_eq!(act(&store, Act::Discard, ids[0]).await, Acted::Done);
+    assert_eq!(act(&store, Action::Discard, ids[0]).await, ActionResult::Done);
     let leased = store.lease(&consumer, 10, LONG).await.expect("leases are answered");
     assert_eq!(leased.iter().map(|leased| leased.failed_message).collect::<Vec<_>>(), [ids[2]]);
 
     // While its handler runs, together with the one that waits for it.
-    let both = store.act(Act::Discard, &[ids[3], ids[2]], &somebody()).await.expect("acts are answered");
-    assert_eq!(both, [Acted::Done; 2]);
+    let both = store.act(Action::Discard, &[ids[3], ids[2]], &somebody()).await.expect("acts are answered");
+    assert_eq!(both, [ActionResult::Done; 2]);
     let mut tx = begin(&store).await;
     assert!(!store.resolve(&mut tx, &consumer, &leased[0], &[]).await.expect("resolve is answered"));
     store.rollback(tx).await.expect("a transaction can be rolled back");
@@ -258,19 +258,19 @@ pub async fn undone_head_holds_its_key_again<F: StoreFixture>(fixture: &F) {
     let (first, second, probe) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6), of_key(TOPIC, "a", 7));
     park_now(&store, &consumer, &first, &dead("no")).await;
     let head = failed_message(&store, &consumer, &first).await.id;
-    assert_eq!(act(&store, Act::Discard, head).await, Acted::Done);
+    assert_eq!(act(&store, Action::Discard, head).await, ActionResult::Done);
     assert_eq!(look(&store, &consumer, &probe).await, Claim::Fresh);
-    assert_eq!(act(&store, Act::Undo, head).await, Acted::Done);
+    assert_eq!(act(&store, Action::Undo, head).await, ActionResult::Done);
     assert_eq!(failed_message(&store, &consumer, &first).await.state, FailedMessageState::Dead);
     assert_eq!(look(&store, &consumer, &probe).await, Claim::Behind);
 
     // The next one is due already when the dead one is put before it again.
     behind_now(&store, &consumer, &[&second]).await;
-    assert_eq!(act(&store, Act::Discard, head).await, Acted::Done);
+    assert_eq!(act(&store, Action::Discard, head).await, ActionResult::Done);
     assert_eq!(failed_message(&store, &consumer, &second).await.state, FailedMessageState::RetryScheduled);
-    assert_eq!(act(&store, Act::Undo, head).await, Acted::Done);
+    assert_eq!(act(&store, Action::Undo, head).await, ActionResult::Done);
     assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
-    assert_eq!(act(&store, Act::Retry, head).await, Acted::Done);
+    assert_eq!(act(&store, Action::Retry, head).await, ActionResult::Done);
     assert_eq!(runs(fixture, &consumer).await, [first.id, second.id]);
     assert_eq!(look(&store, &consumer, &probe).await, Claim::Fresh);
 }
@@ -283,12 +283,12 @@ pub async fn undone_failed_message_that_never_ran_takes_its_turn<F: StoreFixture
     behind_now(&store, &consumer, &[&second]).await;
     let waiting = failed_message(&store, &consumer, &second).await.id;
     for wanted in [FailedMessageState::Blocked, FailedMessageState::RetryScheduled] {
-        assert_eq!(act(&store, Act::Discard, waiting).await, Acted::Done);
+        assert_eq!(act(&store, Action::Discard, waiting).await, ActionResult::Done);
         if wanted == FailedMessageState::RetryScheduled {
             assert_eq!(runs(fixture, &consumer).await, std::slice::from_ref(&first.id));
             assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 7)).await, Claim::Fresh);
         }
-        assert_eq!(act(&store, Act::Undo, waiting).await, Acted::Done);
+        assert_eq!(act(&store, Action::Undo, waiting).await, ActionResult::Done);
         let undone = failed_message(&store, &consumer, &second).await;
         assert_eq!(
             (undone.state, undone.due.is_some()),
@@ -307,7 +307,10 @@ pub async fn waiting_failed_message_is_not_retried<F: StoreFixture>(fixture: &F)
     park_now(&store, &consumer, &first, &dead("no")).await;
     behind_now(&store, &consumer, &[&second]).await;
     let waiting = failed_message(&store, &consumer, &second).await.id;
-    assert_eq!(act(&store, Act::Retry, waiting).await, Acted::WrongState(FailedMessageState::Blocked));
+    assert_eq!(
+        act(&store, Action::Retry, waiting).await,
+        ActionResult::WrongState(FailedMessageState::Blocked)
+    );
     assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
 }
 
@@ -393,7 +396,7 @@ pub async fn lists_tell_what_a_head_holds_back<F: StoreFixture>(fixture: &F) {
         failed_messages: 2,
     };
     assert_eq!(store.totals(&only).await.expect("totals are answered"), [total]);
-    assert_eq!(act(&store, Act::Discard, head.id).await, Acted::Done);
+    assert_eq!(act(&store, Action::Discard, head.id).await, ActionResult::Done);
     let next = (FailedMessageState::RetryScheduled, true, 1);
     let gone = (FailedMessageState::Discarded, true, 0);
     assert_eq!(told(of(&consumer)).await, [(FailedMessageState::Dead, false, 0), waiting, next, gone]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::{
-    Act, Claim, FailedMessageState, FailedMessages, Failure, Follower, Leased, Received, Retries,
+    Action, Claim, FailedMessageState, FailedMessages, Failure, Follower, Leased, Received, Retries,
     SetAsideOutcome, Standing, Store,
 };
 
@@ -251,7 +251,7 @@ impl<'a, F: StoreFixture> World<'a, F> {
 
     /// A person acts on one failed message, or on two at once.
     async fn acts(&mut self) {
-        let act = [Act::Retry, Act::Retry, Act::Discard, Act::Undo][self.random.usize(0..4)];
+        let act = [Action::Retry, Action::Retry, Action::Discard, Action::Undo][self.random.usize(0..4)];
         let mut chosen: Vec<(&'static str, i64)> = self.failed_messages.keys().copied().collect();
         self.random.shuffle(&mut chosen);
         chosen.truncate(self.random.usize(1..3));
@@ -263,7 +263,7 @@ impl<'a, F: StoreFixture> World<'a, F> {
             let life = self.failed_messages.get_mut(&(key, offset)).expect("it was chosen");
             let allowed = life.rules.act(act, NOW).is_ok();
             assert_eq!(acted.done(act, life.number).is_ok(), allowed, "{act} of {:?}", life.rules);
-            if allowed && act == Act::Undo {
+            if allowed && act == Action::Undo {
                 self.undone.insert(offset);
             }
             self.promote(key);
@@ -309,7 +309,7 @@ impl<'a, F: StoreFixture> World<'a, F> {
         }
         for round in 0.. {
             let numbers: Vec<i64> = self.failed_messages.values().map(|life| life.number).collect();
-            self.store.act(Act::Retry, &numbers, &somebody()).await.expect("acts are answered");
+            self.store.act(Action::Retry, &numbers, &somebody()).await.expect("acts are answered");
             let ran = runs(self.fixture, &self.consumer).await;
             if ran.is_empty() {
                 break;

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use messagekit::{
-    Act, Actor, Error, ErrorKind, EventFilter, EventHead, FailedMessages, Message, MessageId, OutboxRows,
-    Processed, ReplayIds, ReplayJob, ReplayLease, ReplayOrder, ReplayState, Replays, StoredEvent, headers,
+    Action, Error, ErrorKind, EventFilter, EventHead, FailedMessages, Message, MessageId, Operator,
+    OutboxRows, Processed, ReplayIds, ReplayJob, ReplayLease, ReplayOrder, ReplayState, Replays, StoredEvent,
+    headers,
 };
 
 use super::cleanup::{cleaned, handled, note};
@@ -453,10 +454,10 @@ pub async fn unknown_replay_is_not_found<F: StoreFixture>(fixture: &F) {
 pub async fn orders_and_cancels_are_in_the_audit<F: StoreFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     write(fixture, &topic, &["1"]).await;
-    let ada = Actor { request_id: Some("r-1".to_owned()), ..Actor::new("ada", "http") };
+    let ada = Operator { request_id: Some("r-1".to_owned()), ..Operator::new("ada", "http") };
     let job = store.order_replay(&order(of_topic(&topic)), &ada).await.expect("a replay can be ordered");
-    store.act(Act::Retry, &[i64::MAX], &somebody()).await.expect("acts are answered");
-    store.cancel_replay(job.id, &Actor::new("bob", "cli")).await.expect("it can be stopped");
+    store.act(Action::Retry, &[i64::MAX], &somebody()).await.expect("acts are answered");
+    store.cancel_replay(job.id, &Operator::new("bob", "cli")).await.expect("it can be stopped");
     let again = store.cancel_replay(job.id, &ada).await.expect_err("it does not run");
     assert_eq!(again.kind(), ErrorKind::WrongState);
     let rows: Vec<_> = fixture.audit().await;

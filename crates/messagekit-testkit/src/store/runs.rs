@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use messagekit::{
-    Act, Acted, Claim, ErrorKind, FailedMessageHead, FailedMessageState, FailedMessages, Follower, Leased,
-    MessageId, ParkingRoom, Received, Retries, SetAside, Store,
+    Action, ActionResult, Claim, ErrorKind, FailedMessageHead, FailedMessageState, FailedMessages, Follower,
+    Leased, MessageId, ParkingRoom, Received, Retries, SetAside, Store,
 };
 
 use super::fixture::{
@@ -139,9 +139,9 @@ pub async fn run_takes_no_more_than_it_may<F: StoreFixture>(fixture: &F) {
         assert_eq!(ids(&followers), expected, "{most} messages of {bytes} bytes");
     }
     // Brought back before the second one, which is due by then.
-    assert_eq!(act(&store, Act::Discard, leased.failed_message).await, Acted::Done);
+    assert_eq!(act(&store, Action::Discard, leased.failed_message).await, ActionResult::Done);
     assert_eq!(head_of(&store, &consumer, &messages[1]).await.state, FailedMessageState::RetryScheduled);
-    assert_eq!(act(&store, Act::Undo, leased.failed_message).await, Acted::Done);
+    assert_eq!(act(&store, Action::Undo, leased.failed_message).await, ActionResult::Done);
     assert_eq!(waiting(&store, &consumer, leased.failed_message, ALL, u64::MAX).await, []);
 }
 
@@ -213,18 +213,18 @@ pub async fn operator_fences_a_run<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (messages, leased) = blocked(fixture, &consumer, 4, LONG).await;
     let followers = waiting(&store, &consumer, leased.failed_message, ALL, u64::MAX).await;
-    assert_eq!(act(&store, Act::Discard, followers[1].failed_message).await, Acted::Done);
+    assert_eq!(act(&store, Action::Discard, followers[1].failed_message).await, ActionResult::Done);
     assert!(!applied(fixture, &consumer, &leased, &followers).await, "one was given up");
-    assert_eq!(act(&store, Act::Undo, followers[1].failed_message).await, Acted::Done);
+    assert_eq!(act(&store, Action::Undo, followers[1].failed_message).await, ActionResult::Done);
     assert!(!applied(fixture, &consumer, &leased, &followers).await, "one was given up and brought back");
-    assert_eq!(act(&store, Act::Discard, followers[1].failed_message).await, Acted::Done);
+    assert_eq!(act(&store, Action::Discard, followers[1].failed_message).await, ActionResult::Done);
     for message in &messages {
         assert_eq!(fixture.effects(message.id.as_str()).await, 0);
     }
 
     let rest = waiting(&store, &consumer, leased.failed_message, ALL, u64::MAX).await;
     assert_eq!(ids(&rest), [messages[1].id.clone(), messages[3].id.clone()]);
-    assert_eq!(act(&store, Act::Discard, leased.failed_message).await, Acted::Done);
+    assert_eq!(act(&store, Action::Discard, leased.failed_message).await, ActionResult::Done);
     assert!(!applied(fixture, &consumer, &leased, &rest).await, "the head was given up");
     assert_eq!(runs(fixture, &consumer).await, ids(&rest));
     assert_eq!(look(&store, &consumer, &messages[2]).await, Claim::Discarded);

@@ -1,13 +1,13 @@
 //! The desk where people look at failed messages and decide.
 
-mod act;
+mod action;
 mod failed_message;
 mod standing;
 #[cfg(test)]
 mod standing_tests;
 mod state;
 
-pub use act::{Act, Acted, Actor, no_failed_message};
+pub use action::{Action, ActionResult, Operator, no_failed_message};
 pub use failed_message::{
     FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead, FailedMessageTotal,
 };
@@ -71,6 +71,10 @@ pub trait FailedMessages: Send + Sync {
     ///
     /// # Errors
     /// Transient if the database does not answer; nothing was done then.
-    fn act<'a>(&'a self, act: Act, ids: &'a [i64], by: &'a Actor)
-    -> BoxFuture<'a, Result<Vec<Acted>, Error>>;
+    fn act<'a>(
+        &'a self,
+        act: Action,
+        ids: &'a [i64],
+        by: &'a Operator,
+    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>>;
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Act, FailedMessageState};
+use super::{Action, FailedMessageState};
 use crate::store::Claim;
 
 /// Where a failed message stands, and who may move it: the rules that every store keeps, in a form that tests can run beside one.
@@ -11,12 +11,12 @@ use crate::store::Claim;
 ///
 /// ```
 /// use jiff::Timestamp;
-/// use messagekit::{Act, FailedMessageState, Standing};
+/// use messagekit::{Action, FailedMessageState, Standing};
 ///
 /// let now = Timestamp::UNIX_EPOCH;
 /// let mut failed_message = Standing::set_aside(1, None);
-/// assert_eq!(failed_message.act(Act::Retry, now), Ok(FailedMessageState::RetryRequested));
-/// assert_eq!(failed_message.act(Act::Retry, now), Err(FailedMessageState::RetryRequested));
+/// assert_eq!(failed_message.act(Action::Retry, now), Ok(FailedMessageState::RetryRequested));
+/// assert_eq!(failed_message.act(Action::Retry, now), Err(FailedMessageState::RetryRequested));
 /// let token = failed_message.lease(now, now).expect("it is due");
 /// assert!(failed_message.resolve(token));
 /// assert_eq!(failed_message.state, FailedMessageState::Resolved);
@@ -162,14 +162,14 @@ impl Standing {
     ///
     /// # Errors
     /// The state in which the act does nothing; nothing has changed then.
-    pub fn act(&mut self, act: Act, now: Timestamp) -> Result<FailedMessageState, FailedMessageState> {
+    pub fn act(&mut self, act: Action, now: Timestamp) -> Result<FailedMessageState, FailedMessageState> {
         let acted = act.of(self.state).ok_or(self.state)?;
-        let runs_again = act == Act::Undo && self.parked && self.attempts == 0;
+        let runs_again = act == Action::Undo && self.parked && self.attempts == 0;
         let state = if runs_again { FailedMessageState::Blocked } else { acted };
-        if act == Act::Retry {
+        if act == Action::Retry {
             (self.attempts, self.kills) = (0, 0);
         }
-        self.due = (act == Act::Retry).then_some(now);
+        self.due = (act == Action::Retry).then_some(now);
         (self.state, self.running) = (state, false);
         self.token += 1;
         Ok(state)

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
-use super::{Act, FailedMessageState, Standing};
+use super::{Action, FailedMessageState, Standing};
 use crate::store::Claim;
 
 /// A failed message as a person would tell its story: what is so now, and the one lease that may still answer.
@@ -39,7 +39,7 @@ enum Step {
     Resolve(prop::sample::Index),
     Fail(prop::sample::Index, Option<i64>),
     HandBack(prop::sample::Index, i64),
-    Act(Act),
+    Action(Action),
 }
 
 impl Story {
@@ -69,15 +69,15 @@ impl Story {
         }
     }
 
-    fn act(&mut self, act: Act, clock: i64) -> bool {
+    fn act(&mut self, act: Action, clock: i64) -> bool {
         let is_open = !matches!(self.now, Now::Applied | Now::GivenUp);
         match (act, self.now) {
-            (Act::Retry, Now::Dead) => {
+            (Action::Retry, Now::Dead) => {
                 (self.failed_runs, self.deaths) = (0, 0);
                 self.now = Now::Waits { at: clock, asked: true };
             }
-            (Act::Discard, _) if is_open => self.now = Now::GivenUp,
-            (Act::Undo, Now::GivenUp) => self.now = Now::Dead,
+            (Action::Discard, _) if is_open => self.now = Now::GivenUp,
+            (Action::Undo, Now::GivenUp) => self.now = Now::Dead,
             _ => return false,
         }
         self.open = None;
@@ -119,7 +119,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => lease().prop_map(Step::Resolve),
         3 => (lease(), prop::option::of(0_i64..20)).prop_map(|(lease, again)| Step::Fail(lease, again)),
         2 => (lease(), 0_i64..20).prop_map(|(lease, delay)| Step::HandBack(lease, delay)),
-        4 => prop::sample::select(vec![Act::Retry, Act::Retry, Act::Discard, Act::Undo]).prop_map(Step::Act),
+        4 => prop::sample::select(vec![Action::Retry, Action::Retry, Action::Discard, Action::Undo]).prop_map(Step::Action),
     ];
     prop::collection::vec(step, 0..60)
 }
@@ -147,7 +147,7 @@ proptest! {
                     tokens.extend(token);
                     token.is_some()
                 }
-                Step::Act(act) => {
+                Step::Action(act) => {
                     let acted = failed_message.act(act, at(clock));
                     prop_assert_eq!(acted.is_ok(), story.act(act, clock));
                     acted.is_ok()
@@ -201,14 +201,14 @@ proptest! {
 fn a_failed_message_that_is_discarded_while_it_runs_is_out_of_its_hands() {
     let mut failed_message = Standing::set_aside(1, Some(at(0)));
     let token = failed_message.lease(at(0), at(60)).expect("it is due");
-    assert_eq!(failed_message.act(Act::Discard, at(1)), Ok(FailedMessageState::Discarded));
+    assert_eq!(failed_message.act(Action::Discard, at(1)), Ok(FailedMessageState::Discarded));
     assert!(
         !failed_message.resolve(token)
             && !failed_message.fail(token, None)
             && !failed_message.hand_back(token, at(1))
     );
     assert_eq!(failed_message.marker(), Claim::Discarded);
-    assert_eq!(failed_message.act(Act::Undo, at(2)), Ok(FailedMessageState::Dead));
+    assert_eq!(failed_message.act(Action::Undo, at(2)), Ok(FailedMessageState::Dead));
     assert!(!failed_message.resolve(token), "nor does undo bring the old run back");
 }
 
@@ -217,7 +217,7 @@ fn what_is_applied_stays_applied() {
     let mut failed_message = Standing::set_aside(1, Some(at(0)));
     let token = failed_message.lease(at(0), at(60)).expect("it is due");
     assert!(failed_message.resolve(token));
-    for act in [Act::Retry, Act::Discard, Act::Undo] {
+    for act in [Action::Retry, Action::Discard, Action::Undo] {
         assert_eq!(failed_message.act(act, at(1)), Err(FailedMessageState::Resolved));
     }
     assert_eq!((failed_message.lease(at(99), at(100)), failed_message.marker()), (None, Claim::Done));
@@ -231,7 +231,7 @@ fn what_waits_for_its_key_runs_only_when_its_turn_has_come() {
         (FailedMessageState::Blocked, None, Claim::Held)
     );
     assert_eq!(failed_message.lease(at(99), at(100)), None);
-    assert_eq!(failed_message.act(Act::Retry, at(1)), Err(FailedMessageState::Blocked));
+    assert_eq!(failed_message.act(Action::Retry, at(1)), Err(FailedMessageState::Blocked));
     assert!(failed_message.promote(at(2)) && !failed_message.promote(at(3)));
     assert_eq!(
         (failed_message.state, failed_message.due, failed_message.attempts),
@@ -245,12 +245,12 @@ fn what_waits_for_its_key_runs_only_when_its_turn_has_come() {
 fn what_never_ran_is_brought_back_to_its_turn_and_the_rest_is_dead() {
     for attempts in 0..3 {
         let mut failed_message = Standing::parked(attempts, Some(at(0)), attempts == 0);
-        assert_eq!(failed_message.act(Act::Discard, at(1)), Ok(FailedMessageState::Discarded));
+        assert_eq!(failed_message.act(Action::Discard, at(1)), Ok(FailedMessageState::Discarded));
         let wanted = if attempts == 0 { FailedMessageState::Blocked } else { FailedMessageState::Dead };
-        assert_eq!(failed_message.act(Act::Undo, at(2)), Ok(wanted));
+        assert_eq!(failed_message.act(Action::Undo, at(2)), Ok(wanted));
         assert_eq!((failed_message.due, failed_message.promote(at(3))), (None, attempts == 0));
     }
     let mut alone = Standing::set_aside(0, None);
-    assert_eq!(alone.act(Act::Discard, at(1)), Ok(FailedMessageState::Discarded));
-    assert_eq!(alone.act(Act::Undo, at(2)), Ok(FailedMessageState::Dead), "it has no turn");
+    assert_eq!(alone.act(Action::Discard, at(1)), Ok(FailedMessageState::Discarded));
+    assert_eq!(alone.act(Action::Undo, at(2)), Ok(FailedMessageState::Dead), "it has no turn");
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::store::Tables;
-use crate::failed_messages::Actor;
+use crate::failed_messages::Operator;
 
 /// A row of the audit: who did what, to which failed messages or replay.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,8 +25,8 @@ pub struct AuditEntry {
 }
 
 impl Tables {
-    pub(super) fn write_down(&mut self, at: Timestamp, by: &Actor, action: &str, ids: &[i64], done: u64) {
-        let Actor { name, through, request_id } = by.clone();
+    pub(super) fn write_down(&mut self, at: Timestamp, by: &Operator, action: &str, ids: &[i64], done: u64) {
+        let Operator { name, through, request_id } = by.clone();
         let (action, ids) = (action.to_owned(), ids.to_vec());
         self.audit.push(AuditEntry { at, by: name, through, request_id, action, ids, done });
     }

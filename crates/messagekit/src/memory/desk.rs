@@ -10,8 +10,8 @@ use super::store::Tables;
 use super::{Failpoint, MemoryStore};
 use crate::Error;
 use crate::failed_messages::{
-    Act, Acted, Actor, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
-    FailedMessageState, FailedMessageTotal, FailedMessages, no_failed_message,
+    Action, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
+    FailedMessageState, FailedMessageTotal, FailedMessages, Operator, no_failed_message,
 };
 use crate::store::BoxFuture;
 
@@ -38,31 +38,31 @@ impl Tables {
             .filter(|failed_message| is_meant(failed_message, filter))
     }
 
-    fn act(&mut self, act: Act, id: i64, now: Timestamp) -> Acted {
-        let Some(failed_message) = self.failed_messages.get_mut(&id) else { return Acted::NotFound };
-        if act == Act::Retry && failed_message.has_no_way_back() {
-            return Acted::WrongState(failed_message.head().state);
+    fn act(&mut self, act: Action, id: i64, now: Timestamp) -> ActionResult {
+        let Some(failed_message) = self.failed_messages.get_mut(&id) else { return ActionResult::NotFound };
+        if act == Action::Retry && failed_message.has_no_way_back() {
+            return ActionResult::WrongState(failed_message.head().state);
         }
         let (key, stood) = (failed_message.marker_key(), failed_message.standing().marker());
         let does_something = act.of(failed_message.head().state).is_some();
         let contradicts = self.markers.get(&key).is_some_and(|marker| marker.claim != stood);
-        if does_something && act != Act::Retry && contradicts {
-            return Acted::Settled;
+        if does_something && act != Action::Retry && contradicts {
+            return ActionResult::Settled;
         }
         match failed_message.act(act, now) {
             Ok(_) => {
                 let claim = failed_message.standing().marker();
                 match act {
-                    Act::Retry => {}
-                    Act::Discard => self.left_its_key(id, now),
-                    Act::Undo => self.came_back(id, now),
+                    Action::Retry => {}
+                    Action::Discard => self.left_its_key(id, now),
+                    Action::Undo => self.came_back(id, now),
                 }
                 // A marker that was forgotten is made again: a late copy would be applied behind the act's back.
                 let marker = self.markers.entry(key).or_insert(Marker::new(claim, 0));
                 (marker.claim, marker.processed_at) = (claim, now);
-                Acted::Done
+                ActionResult::Done
             }
-            Err(state) => Acted::WrongState(state),
+            Err(state) => ActionResult::WrongState(state),
         }
     }
 
@@ -193,18 +193,18 @@ impl FailedMessages for MemoryStore {
 
     fn act<'a>(
         &'a self,
-        act: Act,
+        act: Action,
         ids: &'a [i64],
-        by: &'a Actor,
-    ) -> BoxFuture<'a, Result<Vec<Acted>, Error>> {
+        by: &'a Operator,
+    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
         let now = self.database.clock.now();
         Box::pin(async move {
             self.at_the_desk(|tables| {
                 tables.check_acts(ids)?;
-                let acted: Vec<Acted> = ids.iter().map(|id| tables.act(act, *id, now)).collect();
-                let done = acted.iter().filter(|acted| **acted == Acted::Done).count();
+                let result: Vec<ActionResult> = ids.iter().map(|id| tables.act(act, *id, now)).collect();
+                let done = result.iter().filter(|result| **result == ActionResult::Done).count();
                 tables.write_down(now, by, act.as_str(), ids, done as u64);
-                Ok(acted)
+                Ok(result)
             })
         })
     }

@@ -10,7 +10,9 @@ use super::markers::{Marker, failed_message_held};
 use super::store::Tables;
 use super::tx::MemoryTx;
 use super::{Failpoint, MemoryStore};
-use crate::failed_messages::{Act, FailedMessage, FailedMessageHead, FailedMessageState, Origin, Standing};
+use crate::failed_messages::{
+    Action, FailedMessage, FailedMessageHead, FailedMessageState, Origin, Standing,
+};
 use crate::message::type_in_headers;
 use crate::store::{
     Claim, Failure, Follower, Leased, Next, ParkingRoom, Received, Retries, SetAside, SetAsideOutcome,
@@ -135,12 +137,16 @@ impl StoredMessage {
         })
     }
 
-    pub(super) fn act(&mut self, act: Act, now: Timestamp) -> Result<FailedMessageState, FailedMessageState> {
-        let acted = self.standing.act(act, now);
-        if acted.is_ok() {
+    pub(super) fn act(
+        &mut self,
+        act: Action,
+        now: Timestamp,
+    ) -> Result<FailedMessageState, FailedMessageState> {
+        let result = self.standing.act(act, now);
+        if result.is_ok() {
             self.show(now);
         }
-        acted
+        result
     }
 
     pub(super) fn lease(&mut self, now: Timestamp, until: Timestamp) -> Option<Leased> {

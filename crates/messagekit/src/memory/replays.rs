@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::MemoryStore;
 use super::store::Tables;
-use crate::failed_messages::Actor;
+use crate::failed_messages::Operator;
 use crate::message::headers;
 use crate::store::BoxFuture;
 use crate::{
@@ -140,7 +140,7 @@ impl Replays for MemoryStore {
     fn order_replay<'a>(
         &'a self,
         order: &'a ReplayOrder,
-        by: &'a Actor,
+        by: &'a Operator,
     ) -> BoxFuture<'a, Result<ReplayJob, Error>> {
         let now = self.database.clock.now();
         Box::pin(async move {
@@ -188,7 +188,7 @@ impl Replays for MemoryStore {
         })
     }
 
-    fn cancel_replay<'a>(&'a self, id: i64, by: &'a Actor) -> BoxFuture<'a, Result<(), Error>> {
+    fn cancel_replay<'a>(&'a self, id: i64, by: &'a Operator) -> BoxFuture<'a, Result<(), Error>> {
         let now = self.database.clock.now();
         Box::pin(async move {
             self.tables(|tables| {

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::failed_messages::Actor;
+use crate::failed_messages::Operator;
 use crate::store::BoxFuture;
 use crate::{Error, MessageId};
 
@@ -52,7 +52,7 @@ pub trait RejectedEvents: Send + Sync {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) without such an event; transient if the database does not answer.
-    fn retry_rejected<'a>(&'a self, id: i64, actor: &'a Actor) -> BoxFuture<'a, Result<u64, Error>>;
+    fn retry_rejected<'a>(&'a self, id: i64, operator: &'a Operator) -> BoxFuture<'a, Result<u64, Error>>;
 
     /// Gives an event up: it is never published. What waits behind it goes back into the outbox, in order, unless another
     /// refused one of its key stands before. Returns how many went back. One row of the audit is written in the same
@@ -61,5 +61,5 @@ pub trait RejectedEvents: Send + Sync {
     /// # Errors
     /// As [`retry_rejected`](Self::retry_rejected); [`ErrorKind::WrongState`](crate::ErrorKind::WrongState) for one that only
     /// waits: discard or retry the one it waits for.
-    fn discard_rejected<'a>(&'a self, id: i64, actor: &'a Actor) -> BoxFuture<'a, Result<u64, Error>>;
+    fn discard_rejected<'a>(&'a self, id: i64, operator: &'a Operator) -> BoxFuture<'a, Result<u64, Error>>;
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use messagekit::metrics::{self, Metrics};
 use messagekit::{OnFailure, ParkingRoom};
 
-use crate::fixture::{Act, Builder, World, pass, seconds, start, until};
+use crate::fixture::{Action, Builder, World, pass, seconds, start, until};
 
 /// The lines that are logged in this thread while it lives.
 #[derive(Clone, Default)]
@@ -59,7 +59,7 @@ async fn a_blocked_lane_is_a_figure_and_an_error_in_the_log_until_it_goes_on() {
     let _logged = log.begin();
     let world = World::new(1);
     world.push_all("a", 2).await;
-    world.script.next("a-2", [Act::Fail; 3]);
+    world.script.next("a-2", [Action::Fail; 3]);
     let (billing, figures) = with_figures(world.billing().on_failure(OnFailure::Block));
     let consumer = start(billing);
     until(|| world.script.runs_of("a-2").len() == 2).await;
@@ -82,7 +82,7 @@ async fn a_key_without_room_blocks_its_lane_and_alerts_once_until_there_is_room(
     let _logged = log.begin();
     let world = World::new(1);
     world.push_all("a", 4).await;
-    world.script.always("a-1", Act::Permanent);
+    world.script.always("a-1", Action::Permanent);
     let parking = world.billing().on_failure(OnFailure::ParkKey);
     let (billing, figures) = with_figures(parking.parking_room(ParkingRoom { per_key: 2, in_all: 100 }));
     let consumer = start(billing);

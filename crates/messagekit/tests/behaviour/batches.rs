@@ -6,9 +6,11 @@ use std::time::Duration;
 use messagekit::{Backoff, BatchLimit, Claim, Offsets, headers};
 use tokio::time::Instant;
 
-use crate::fixture::{Act, CALM, CONSUMER, FIFTY, TOPIC, World, names, pass, placed, seconds, start, until};
+use crate::fixture::{
+    Action, CALM, CONSUMER, FIFTY, TOPIC, World, names, pass, placed, seconds, start, until,
+};
 
-const TWENTY_MS: Act = Act::Take(Duration::from_millis(20));
+const TWENTY_MS: Action = Action::Take(Duration::from_millis(20));
 
 #[tokio::test(start_paused = true)]
 async fn what_waits_in_a_lane_is_one_transaction_of_at_most_fifty() {
@@ -38,7 +40,7 @@ async fn a_single_message_does_not_wait_for_company() {
 async fn one_by_one_gives_each_message_a_transaction_of_its_own() {
     let world = World::new(1);
     world.push_all("a", 30).await;
-    world.script.always("a-7", Act::Permanent);
+    world.script.always("a-7", Action::Permanent);
     let consumer = start(world.billing().one_by_one());
     until(|| world.committed(0) == 30).await;
     let stats = consumer.stop().await;
@@ -115,7 +117,7 @@ async fn copies_in_one_batch_are_applied_once_wherever_the_batch_is_cut() {
 /// The first copy fails; the second must not be applied behind the failed message's back.
 #[tokio::test(start_paused = true)]
 async fn a_copy_behind_a_failed_one_in_the_same_batch_is_held_with_it() {
-    for act in [Act::Fail, Act::Swallow, Act::Permanent] {
+    for act in [Action::Fail, Action::Swallow, Action::Permanent] {
         let world = World::new(1);
         for n in [1, 2, 1, 3] {
             world.push("a", n).await;
@@ -139,7 +141,7 @@ async fn positions_are_noted_with_the_effects() {
     for key in ["a", "b", "c", "d", "e"] {
         world.push_all(key, 20).await;
     }
-    world.script.always("b-9", Act::Permanent);
+    world.script.always("b-9", Action::Permanent);
     let consumer = start(world.billing());
     until(|| world.applied().len() == 99).await;
     consumer.stop().await;
@@ -156,7 +158,7 @@ async fn positions_are_noted_with_the_effects() {
 async fn the_longest_durations_are_no_trap() {
     let world = World::new(1);
     world.push_all("a", 3).await;
-    world.script.next("a-2", [Act::Fail]);
+    world.script.next("a-2", [Action::Fail]);
     let never = Backoff::fixed(Duration::MAX);
     let consumer = start(world.billing().deadline(Duration::MAX).backoff(never));
     until(|| world.committed(0) == 3).await;
@@ -166,7 +168,7 @@ async fn the_longest_durations_are_no_trap() {
     consumer.stop().await;
 
     let consumer = start(world.billing().deadline(Duration::MAX));
-    world.script.next("a-4", [Act::Fail]);
+    world.script.next("a-4", [Action::Fail]);
     world.push("a", 4).await;
     until(|| world.applied().len() == 3).await;
     consumer.stop().await;

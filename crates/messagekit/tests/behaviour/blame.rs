@@ -6,7 +6,7 @@ use std::sync::Arc;
 use messagekit::memory::{Failpoint, MemoryStore, MemoryTx};
 use messagekit::{Consumer, Envelope, ErrorKind, HandlerError, Message, OnFailure, OutboxRows};
 
-use crate::fixture::{Act, CONSUMER, Placed, World, names, pass, seconds, start, until};
+use crate::fixture::{Action, CONSUMER, Placed, World, names, pass, seconds, start, until};
 use crate::flaky::{Call, Flaky};
 
 /// Writes numbers, which never fail: nothing but the commit notices a swallowed error.
@@ -77,7 +77,7 @@ async fn a_write_lock_held_for_too_long_halves_the_batch_and_blames_nobody() {
     for call in [Call::Claim, Call::SetAside] {
         let world = World::new(1);
         world.push_all("a", 8).await;
-        names("a", 8).iter().for_each(|id| world.script.always(id, Act::Permanent));
+        names("a", 8).iter().for_each(|id| world.script.always(id, Action::Permanent));
         let flaky = Flaky::new(&world.store);
         flaky.fail(call, ErrorKind::LockBound);
         let consumer = start(world.consumer_on(CONSUMER, flaky.clone()));
@@ -97,7 +97,7 @@ async fn a_message_that_holds_the_write_lock_too_long_by_itself_too_is_set_apart
     for culprit in ["a-1", "a-4", "a-8"] {
         let world = World::new(1);
         world.push_all("a", 8).await;
-        world.script.always(culprit, Act::LockBound);
+        world.script.always(culprit, Action::LockBound);
         let consumer = start(world.billing());
         until(|| world.committed(0) == 8).await;
         let good: Vec<String> = names("a", 8).into_iter().filter(|id| id != culprit).collect();
@@ -116,7 +116,7 @@ async fn a_write_lock_held_too_long_once_costs_nobody_an_attempt() {
         let world = World::new(1);
         world.push_all("a", 8).await;
         match culprit {
-            Some(culprit) => world.script.next(culprit, [Act::LockBound]),
+            Some(culprit) => world.script.next(culprit, [Action::LockBound]),
             None => world.store.fail_next(Failpoint::Commit, ErrorKind::LockBound),
         }
         let consumer = start(world.billing());
@@ -132,7 +132,7 @@ async fn a_write_lock_held_too_long_once_costs_nobody_an_attempt() {
 async fn a_message_that_holds_the_write_lock_too_long_blocks_where_messages_block() {
     let world = World::new(1);
     world.push_all("a", 4).await;
-    world.script.always("a-3", Act::LockBound);
+    world.script.always("a-3", Action::LockBound);
     let consumer = start(world.billing().on_failure(OnFailure::Block));
     pass(seconds(60)).await;
     assert_eq!(world.applied(), ["a-1", "a-2"]);

@@ -9,7 +9,7 @@ use messagekit::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::fixture::{Act, Builder, CONSUMER, TOPIC, World, names, pass, placed, seconds, start, until};
+use crate::fixture::{Action, Builder, CONSUMER, TOPIC, World, names, pass, placed, seconds, start, until};
 use crate::flaky::{Call, Flaky};
 
 fn blocking(world: &World) -> Builder {
@@ -20,7 +20,7 @@ fn blocking(world: &World) -> Builder {
 async fn a_blocked_message_is_tried_in_place_with_growing_waits_and_a_growing_attempt_number() {
     let world = World::new(1);
     world.push_all("a", 5).await;
-    world.script.next("a-2", [Act::Fail; 5]);
+    world.script.next("a-2", [Action::Fail; 5]);
     let backoff = Backoff::new(Duration::from_millis(100), 2.0, Duration::from_millis(800));
     let consumer = start(blocking(&world).backoff(backoff));
     until(|| world.script.runs_of("a-2").len() == 4).await;
@@ -44,7 +44,7 @@ async fn other_lanes_go_on_while_one_is_blocked() {
     for key in ["a", "b", "c", "d", "e", "f", "g", "h"] {
         world.push_all(key, 10).await;
     }
-    world.script.always("a-4", Act::Fail);
+    world.script.always("a-4", Action::Fail);
     let lane = |record: &Record| record.place.partition;
     let name = |record: &Record| record.message.headers.text(headers::ID).expect("an id").to_owned();
     let records = world.log.records(TOPIC);
@@ -66,8 +66,8 @@ async fn other_lanes_go_on_while_one_is_blocked() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_set_aside_whatever_the_error_is() {
-    let slow = Act::Take(seconds(60));
-    for act in [Act::Fail, Act::Permanent, Act::Panic, Act::Swallow, slow] {
+    let slow = Action::Take(seconds(60));
+    for act in [Action::Fail, Action::Permanent, Action::Panic, Action::Swallow, slow] {
         for culprit in ["a-1", "a-3", "a-6"] {
             let world = World::new(1);
             world.push_all("a", 6).await;
@@ -153,8 +153,8 @@ async fn a_type_that_the_consumer_wants_to_keep_is_kept_and_blocks_nothing() {
 async fn the_message_behind_a_recovered_one_starts_with_its_first_attempt() {
     let world = World::new(1);
     world.push_all("a", 3).await;
-    world.script.next("a-1", [Act::Fail, Act::Fail, Act::Take(Duration::from_millis(100))]);
-    world.script.next("a-2", [Act::Fail]);
+    world.script.next("a-1", [Action::Fail, Action::Fail, Action::Take(Duration::from_millis(100))]);
+    world.script.next("a-2", [Action::Fail]);
     let flaky = Flaky::new(&world.store);
     let consumer = start(world.consumer_on(CONSUMER, flaky.clone()).on_failure(OnFailure::Block));
     // The third run of the first message fills its batch's time; the transaction behind it meets an outage.
@@ -173,7 +173,7 @@ async fn the_message_behind_a_recovered_one_starts_with_its_first_attempt() {
 async fn a_blocked_consumer_stops_at_once() {
     let world = World::new(1);
     world.push_all("a", 1_000).await;
-    world.script.always("a-1", Act::Permanent);
+    world.script.always("a-1", Action::Permanent);
     let consumer = start(blocking(&world).backoff(Backoff::fixed(seconds(300))));
     until(|| world.script.runs().len() == 1).await;
     let asked = tokio::time::Instant::now();

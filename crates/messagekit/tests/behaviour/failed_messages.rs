@@ -6,14 +6,14 @@ use std::time::Duration;
 use messagekit::memory::Failpoint;
 use messagekit::{Claim, ErrorKind, FailedMessageState, Retries};
 
-use crate::fixture::{Act, CONSUMER, World, names, pass, seconds, start, until};
+use crate::fixture::{Action, CONSUMER, World, names, pass, seconds, start, until};
 use crate::flaky::{Call, Flaky};
 
 /// A world whose only message is dead, and the number of its failed message.
 async fn world_with_a_failed_message() -> (World, i64) {
     let world = World::new(1);
     world.push("a", 1).await;
-    world.script.always("a-1", Act::Permanent);
+    world.script.always("a-1", Action::Permanent);
     let consumer = start(world.billing());
     until(|| consumer.read().dead == 1).await;
     consumer.stop().await;
@@ -25,7 +25,7 @@ async fn world_with_a_failed_message() -> (World, i64) {
 async fn world_with_a_due_failed_message(partitions: usize) -> World {
     let world = World::new(partitions);
     world.push("a", 1).await;
-    world.script.next("a-1", [Act::Fail]);
+    world.script.next("a-1", [Action::Fail]);
     let consumer = start(world.billing());
     until(|| consumer.read().set_aside == 1).await;
     consumer.stop().await;
@@ -80,7 +80,7 @@ async fn a_failed_message_that_a_person_retries_is_applied_once() {
 #[tokio::test(start_paused = true)]
 async fn two_persons_who_retry_at_once_cause_one_run() {
     let (world, failed_message) = world_with_a_failed_message().await;
-    world.script.always("a-1", Act::Take(seconds(1)));
+    world.script.always("a-1", Action::Take(seconds(1)));
     let consumers = [start(world.billing()), start(world.billing())];
     let (one, other) = tokio::join!(world.retry(failed_message), world.retry(failed_message));
     assert_eq!(one.is_ok() as u8 + other.is_ok() as u8, 1);
@@ -96,7 +96,7 @@ async fn two_persons_who_retry_at_once_cause_one_run() {
 #[tokio::test(start_paused = true)]
 async fn a_retry_by_a_person_that_fails_is_dead_at_once() {
     let (world, failed_message) = world_with_a_failed_message().await;
-    world.script.always("a-1", Act::Fail);
+    world.script.always("a-1", Action::Fail);
     let consumer = start(world.billing());
     world.retry(failed_message).await.expect("it is dead");
     until(|| world.script.runs().len() == 2).await;
@@ -113,7 +113,7 @@ async fn a_retry_by_a_person_that_fails_is_dead_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_failed_message_whose_process_died_comes_back_when_its_lease_ends() {
     let world = world_with_a_due_failed_message(1).await;
-    world.script.always("a-1", Act::Take(seconds(20)));
+    world.script.always("a-1", Action::Take(seconds(20)));
     let victim = start(world.billing());
     until(|| world.script.runs().len() == 2).await;
     victim.kill().await;
@@ -130,7 +130,7 @@ async fn a_failed_message_whose_process_died_comes_back_when_its_lease_ends() {
 #[tokio::test(start_paused = true)]
 async fn a_run_that_outlives_its_lease_keeps_nothing() {
     let world = world_with_a_due_failed_message(2).await;
-    world.script.next("a-1", [Act::Take(seconds(10))]);
+    world.script.next("a-1", [Action::Take(seconds(10))]);
     let flaky = Flaky::new(&world.store);
     flaky.shorten_leases();
     let suspended = start(world.consumer_on(CONSUMER, flaky));
@@ -148,8 +148,8 @@ async fn a_run_that_outlives_its_lease_keeps_nothing() {
 async fn a_process_without_a_lane_stands_by_and_runs_no_failed_messages() {
     let world = World::new(1);
     world.push_all("a", 10).await;
-    let takes_its_time = Act::Take(Duration::from_millis(300));
-    names("a", 10).iter().for_each(|id| world.script.plan(id, [Act::Fail], takes_its_time));
+    let takes_its_time = Action::Take(Duration::from_millis(300));
+    names("a", 10).iter().for_each(|id| world.script.plan(id, [Action::Fail], takes_its_time));
     let works = start(world.billing());
     until(|| world.committed(0) == 10).await;
     let stands_by = start(world.billing());
@@ -190,7 +190,7 @@ async fn a_failed_message_that_killed_its_process_five_times_is_dead_and_does_no
 /// The store is out of order between the run of a failed message and the answer to its lease.
 #[tokio::test(start_paused = true)]
 async fn an_outage_at_the_end_of_a_retry_counts_as_no_death_of_the_process() {
-    for (act, call) in [(Act::Fail, Call::Fail), (Act::Unavailable, Call::HandBack)] {
+    for (act, call) in [(Action::Fail, Call::Fail), (Action::Unavailable, Call::HandBack)] {
         let world = world_with_a_due_failed_message(1).await;
         world.script.next("a-1", [act]);
         let flaky = Flaky::new(&world.store);
@@ -206,7 +206,7 @@ async fn an_outage_at_the_end_of_a_retry_counts_as_no_death_of_the_process() {
             (0, FailedMessageState::Resolved),
             "{call:?}"
         );
-        let last = if act == Act::Fail { 3 } else { 2 };
+        let last = if act == Action::Fail { 3 } else { 2 };
         assert_eq!(world.script.attempts_of("a-1").last(), Some(&last), "{call:?}: attempts that count");
         let waited = world.script.runs()[2].at - world.script.runs()[1].at;
         assert!(waited < seconds(30), "{call:?}: it goes on soon after the outage, not after {waited:?}");
@@ -217,7 +217,7 @@ async fn an_outage_at_the_end_of_a_retry_counts_as_no_death_of_the_process() {
 #[tokio::test(start_paused = true)]
 async fn a_failed_message_that_meets_a_conflict_is_tried_again_soon_without_spinning() {
     let world = world_with_a_due_failed_message(1).await;
-    world.script.always("a-1", Act::Conflict);
+    world.script.always("a-1", Action::Conflict);
     let consumer = start(world.billing());
     until(|| world.script.runs().len() > 1).await;
     pass(Duration::from_millis(200)).await;
@@ -252,7 +252,7 @@ async fn a_retry_whose_transaction_cannot_begin_burns_no_attempt() {
 async fn a_failed_message_that_contradicts_its_marker_is_dead_and_the_others_go_on() {
     let world = World::new(1);
     world.push_all("a", 5).await;
-    names("a", 5).iter().for_each(|id| world.script.next(id, [Act::Fail]));
+    names("a", 5).iter().for_each(|id| world.script.next(id, [Action::Fail]));
     world.store.fail_next(Failpoint::Resolve, ErrorKind::Corrupt);
     let consumer = start(world.billing());
     until(|| consumer.read().handled + consumer.read().dead == 5).await;

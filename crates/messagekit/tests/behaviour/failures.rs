@@ -8,24 +8,24 @@ use messagekit::{Consumer, Envelope, FailedMessageState, HandlerError};
 
 use tokio::time::Instant;
 
-use crate::fixture::{Act, CONSUMER, Placed, TOPIC, World, names, pass, seconds, start, until};
+use crate::fixture::{Action, CONSUMER, Placed, TOPIC, World, names, pass, seconds, start, until};
 
-const TOO_LONG: Act = Act::Take(Duration::from_secs(9));
+const TOO_LONG: Action = Action::Take(Duration::from_secs(9));
 
 /// Every way in which a handler can fail a message, with the word for it.
-const WAYS: [(Act, &str); 5] = [
-    (Act::Fail, "failed"),
-    (Act::Permanent, "permanent"),
-    (Act::Panic, "panicked"),
+const WAYS: [(Action, &str); 5] = [
+    (Action::Fail, "failed"),
+    (Action::Permanent, "permanent"),
+    (Action::Panic, "panicked"),
     (TOO_LONG, "too_slow"),
-    (Act::Swallow, "transaction"),
+    (Action::Swallow, "transaction"),
 ];
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_message_is_set_aside_and_its_neighbours_go_on_in_order() {
     let world = World::new(1);
     world.push_all("a", 5).await;
-    world.script.next("a-3", [Act::Fail]);
+    world.script.next("a-3", [Action::Fail]);
     let consumer = start(world.billing());
     until(|| world.committed(0) == 5).await;
 
@@ -44,7 +44,7 @@ async fn a_failed_message_is_set_aside_and_its_neighbours_go_on_in_order() {
 async fn a_set_aside_message_is_tried_again_when_due_and_not_before() {
     let world = World::new(1);
     world.push_all("a", 2).await;
-    world.script.next("a-1", [Act::Fail, Act::Fail]);
+    world.script.next("a-1", [Action::Fail, Action::Fail]);
     let consumer = start(world.billing());
     until(|| world.committed(0) == 2).await;
     for runs in [1, 2] {
@@ -72,7 +72,7 @@ async fn a_set_aside_message_is_tried_again_when_due_and_not_before() {
 async fn a_message_is_dead_after_its_last_attempt() {
     let world = World::new(1);
     world.push_all("a", 1).await;
-    world.script.always("a-1", Act::Fail);
+    world.script.always("a-1", Action::Fail);
     let consumer = start(world.billing().attempts(NonZeroU32::new(3).expect("3 > 0")));
     until(|| consumer.read().dead == 1).await;
 
@@ -91,7 +91,7 @@ async fn a_message_is_dead_after_its_last_attempt() {
 async fn a_permanent_failure_is_dead_at_once() {
     let world = World::new(1);
     world.push_all("a", 2).await;
-    world.script.always("a-1", Act::Permanent);
+    world.script.always("a-1", Action::Permanent);
     let consumer = start(world.billing());
     until(|| world.committed(0) == 2).await;
 
@@ -109,7 +109,7 @@ async fn a_permanent_failure_is_dead_at_once() {
 async fn errors_of_panics_and_deadlines_say_what_happened() {
     let world = World::new(1);
     world.push_all("a", 2).await;
-    world.script.always("a-1", Act::Panic);
+    world.script.always("a-1", Action::Panic);
     world.script.always("a-2", TOO_LONG);
     let consumer = start(world.billing().deadline(seconds(2)));
     until(|| world.committed(0) == 2).await;
@@ -173,8 +173,13 @@ async fn any_culprits_of_a_batch_are_set_apart_and_nothing_else() {
 async fn culprits_of_different_kinds_in_one_batch_do_not_hide_each_other() {
     let world = World::new(1);
     world.push_all("a", 40).await;
-    let acts =
-        [(2, Act::Swallow), (3, Act::Fail), (11, Act::Swallow), (12, Act::Panic), (40, Act::Permanent)];
+    let acts = [
+        (2, Action::Swallow),
+        (3, Action::Fail),
+        (11, Action::Swallow),
+        (12, Action::Panic),
+        (40, Action::Permanent),
+    ];
     for (n, act) in acts {
         world.script.always(&format!("a-{n}"), act);
     }

@@ -7,14 +7,14 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use messagekit::memory::{MemoryLog, MemorySource, MemoryStore, MemoryTx};
 use messagekit::{
-    Actor, Backoff, BatchLimit, Claim, Consumer, ConsumerBuilder, ConsumerStats, Envelope, Error,
-    FailedMessage, FailedMessageFilter, FailedMessages, Inbox, Message, MessageId, OnFailure, Publisher,
-    Shutdown, Source, Stats, codec, headers,
+    Backoff, BatchLimit, Claim, Consumer, ConsumerBuilder, ConsumerStats, Envelope, Error, FailedMessage,
+    FailedMessageFilter, FailedMessages, Inbox, Message, MessageId, OnFailure, Operator, Publisher, Shutdown,
+    Source, Stats, codec, headers,
 };
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-pub(crate) use crate::script::{Act, Placed, Script, apply};
+pub(crate) use crate::script::{Action, Placed, Script, apply};
 
 pub(crate) const CONSUMER: &str = "billing";
 pub(crate) const TOPIC: &str = "orders.order";
@@ -139,14 +139,14 @@ impl World {
     }
 
     /// A person acts on a failed message.
-    pub(crate) async fn act(&self, act: messagekit::Act, failed_message: i64) -> Result<(), Error> {
-        let acted = self.store.act(act, &[failed_message], &Actor::new("ann", "test")).await?;
+    pub(crate) async fn act(&self, act: messagekit::Action, failed_message: i64) -> Result<(), Error> {
+        let acted = self.store.act(act, &[failed_message], &Operator::new("ann", "test")).await?;
         acted[0].done(act, failed_message)
     }
 
     /// A person asks for one more run of a failed message.
     pub(crate) async fn retry(&self, failed_message: i64) -> Result<(), Error> {
-        self.act(messagekit::Act::Retry, failed_message).await
+        self.act(messagekit::Action::Retry, failed_message).await
     }
 
     /// How many failed messages there are.

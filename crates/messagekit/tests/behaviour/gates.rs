@@ -9,7 +9,7 @@ use messagekit::{ErrorKind, FailedMessageState};
 
 use crate::counted::{Counted, Counts};
 use crate::fixture::{
-    Act, CALM, CALM_KEY, CONSUMER, FIFTY, World, names, pass, placed, seconds, start, until,
+    Action, CALM, CALM_KEY, CONSUMER, FIFTY, World, names, pass, placed, seconds, start, until,
 };
 use crate::flaky::{Call, Flaky};
 
@@ -43,7 +43,7 @@ async fn a_closed_gate_holds_everything_back_in_bounded_memory_and_reopens_at_on
 async fn what_is_pulled_is_bounded_while_a_slow_handler_works_and_everything_comes_back() {
     let world = World::new(1);
     world.push_all("a", 2_000).await;
-    world.script.always("a-1", Act::Take(seconds(20)));
+    world.script.always("a-1", Action::Take(seconds(20)));
     let counts = Counts::default();
     let consumer = start(world.billing_from(Counted::new(world.topics(), &counts)));
     pass(seconds(10)).await;
@@ -93,12 +93,12 @@ async fn a_grant_of_one_makes_batches_of_one() {
 async fn gates_learn_how_it_ended_and_how_much_was_used() {
     let world = World::new(1);
     world.push_all("a", 4).await;
-    world.script.next("a-1", [Act::Unavailable]);
-    world.script.always("a-2", Act::Permanent);
+    world.script.next("a-1", [Action::Unavailable]);
+    world.script.always("a-2", Action::Permanent);
     let gate = TestGate::new();
     let consumer = start(world.billing().gate(gate.clone()));
     until(|| world.committed(0) == 4).await;
-    world.script.always("a-5", Act::Permanent);
+    world.script.always("a-5", Action::Permanent);
     world.push("a", 5).await;
     until(|| world.committed(0) == 5).await;
     consumer.stop().await;
@@ -119,7 +119,7 @@ async fn gates_learn_how_it_ended_and_how_much_was_used() {
 async fn a_breaker_opens_while_handlers_say_that_their_dependency_is_down() {
     let world = World::new(1);
     world.push_all("a", 3).await;
-    world.script.always("a-1", Act::Unavailable);
+    world.script.always("a-1", Action::Unavailable);
     let breaker = CircuitBreaker::new(3, seconds(60));
     let consumer = start(world.billing().gate(breaker.clone()));
     pass(seconds(30)).await;
@@ -184,7 +184,7 @@ async fn tickets_come_back_when_the_consumer_is_dropped_or_loses_its_lane() {
     world.push_all("a", 5).await;
     world.push_all("b", 5).await;
     for id in ["a-1", "b-1"] {
-        world.script.always(id, Act::Take(seconds(5)));
+        world.script.always(id, Action::Take(seconds(5)));
     }
     let gate = TestGate::new();
     let outstanding = || gate.admissions() - gate.outcomes().len() - gate.abandoned() as usize;
@@ -203,7 +203,7 @@ async fn tickets_come_back_when_the_consumer_is_dropped_or_loses_its_lane() {
 async fn failed_messages_pass_the_gates_too() {
     let world = World::new(1);
     world.push_all("a", 1).await;
-    world.script.next("a-1", [Act::Fail]);
+    world.script.next("a-1", [Action::Fail]);
     let gate = TestGate::new();
     let consumer = start(world.billing().gate(gate.clone()));
     until(|| consumer.read().set_aside == 1).await;
@@ -238,7 +238,7 @@ async fn consumers_that_share_permits_never_work_side_by_side_beyond_them() {
     world.push_all(CALM_KEY, CALM).await;
     until_handled(CALM as u64).await;
     world.push_all("a", 20).await;
-    (1..=20).for_each(|n| world.script.always(&format!("a-{n}"), Act::Take(seconds(1))));
+    (1..=20).for_each(|n| world.script.always(&format!("a-{n}"), Action::Take(seconds(1))));
     until_handled(CALM as u64 + 20).await;
     assert_eq!((most, permits.in_use()), (1, 0));
     for consumer in consumers {

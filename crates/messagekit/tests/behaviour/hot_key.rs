@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use messagekit::gate::RateLimit;
 use messagekit::memory::Failpoint;
-use messagekit::{Actor, ErrorKind, FailedMessageState, FailedMessages, OnFailure, ParkingRoom};
+use messagekit::{ErrorKind, FailedMessageState, FailedMessages, OnFailure, Operator, ParkingRoom};
 use tokio::time::Instant;
 
-use crate::fixture::{Act, Builder, World, names, pass, placed, seconds, start, until};
+use crate::fixture::{Action, Builder, World, names, pass, placed, seconds, start, until};
 
 fn parking(world: &World) -> Builder {
     world.billing().on_failure(OnFailure::ParkKey)
@@ -17,7 +17,7 @@ fn parking(world: &World) -> Builder {
 async fn blocked(messages: i64) -> World {
     let world = World::new(1);
     world.push_all("a", messages).await;
-    world.script.next("a-1", [Act::Fail]);
+    world.script.next("a-1", [Action::Fail]);
     world
 }
 
@@ -49,7 +49,7 @@ async fn what_waits_behind_a_key_is_applied_in_batches() {
 #[tokio::test(start_paused = true)]
 async fn one_of_a_run_that_fails_blocks_the_key_by_itself() {
     let world = blocked(20).await;
-    world.script.always("a-5", Act::Permanent);
+    world.script.always("a-5", Action::Permanent);
     let consumer = start(parking(&world));
     until(|| consumer.read().dead == 1).await;
     pass(seconds(60)).await;
@@ -73,10 +73,10 @@ async fn one_of_a_run_that_fails_blocks_the_key_by_itself() {
 async fn a_retry_that_an_operator_asks_for_is_dead_when_it_fails_and_what_waits_goes_on_waiting() {
     let world = World::new(1);
     world.push_all("a", 5).await;
-    world.script.always("a-1", Act::Permanent);
+    world.script.always("a-1", Action::Permanent);
     let consumer = start(parking(&world));
     until(|| world.committed(0) == 5).await;
-    world.script.always("a-1", Act::Fail);
+    world.script.always("a-1", Action::Fail);
     world.retry(world.failed_message("a-1").await.id).await.expect("it is dead");
     until(|| world.script.runs_of("a-1").len() == 2).await;
     pass(seconds(60)).await;
@@ -93,7 +93,7 @@ async fn a_retry_that_an_operator_asks_for_is_dead_when_it_fails_and_what_waits_
 async fn a_message_that_ends_its_process_in_a_run_is_named_after_five_more_and_no_other_is_blamed() {
     let world = blocked(12).await;
     // Longer than the test looks: whoever runs it is killed meanwhile.
-    world.script.always("a-7", Act::Take(seconds(100_000)));
+    world.script.always("a-7", Action::Take(seconds(100_000)));
     for deaths in 1..=6 {
         let consumer = start(parking(&world));
         until(|| world.script.runs_of("a-7").len() == deaths).await;
@@ -121,7 +121,7 @@ async fn a_message_that_ends_its_process_in_a_run_is_named_after_five_more_and_n
 #[tokio::test(start_paused = true)]
 async fn an_outage_in_a_run_burns_no_attempt_and_keeps_what_stood_before_it() {
     let world = blocked(10).await;
-    world.script.next("a-4", [Act::Unavailable; 5]);
+    world.script.next("a-4", [Action::Unavailable; 5]);
     let consumer = start(parking(&world));
     until(|| world.script.runs_of("a-4").len() == 2).await;
     assert_eq!(world.applied(), names("a", 3));
@@ -141,7 +141,7 @@ async fn an_outage_in_a_run_burns_no_attempt_and_keeps_what_stood_before_it() {
 #[tokio::test(start_paused = true)]
 async fn a_run_whose_culprit_is_unknown_is_halved_until_it_stands_alone() {
     let world = blocked(40).await;
-    world.script.always("a-23", Act::Swallow);
+    world.script.always("a-23", Action::Swallow);
     let consumer = start(parking(&world));
     until(|| world.applied().len() == 22).await;
     pass(seconds(5)).await;
@@ -158,8 +158,8 @@ async fn a_run_whose_culprit_is_unknown_is_halved_until_it_stands_alone() {
 #[tokio::test(start_paused = true)]
 async fn a_conflict_in_a_run_costs_no_attempt() {
     let world = blocked(30).await;
-    world.script.next("a-2", [Act::Conflict; 3]);
-    world.script.next("a-20", [Act::Conflict; 3]);
+    world.script.next("a-2", [Action::Conflict; 3]);
+    world.script.next("a-20", [Action::Conflict; 3]);
     let consumer = start(parking(&world));
     until(|| world.applied().len() == 30).await;
     assert_eq!(world.applied(), names("a", 30));
@@ -178,7 +178,7 @@ async fn a_conflict_in_a_run_costs_no_attempt() {
 async fn runs_keep_to_a_rate_limit() {
     let world = World::new(1);
     world.push_all("a", 60).await;
-    world.script.always("a-1", Act::Permanent);
+    world.script.always("a-1", Action::Permanent);
     let consumer = start(parking(&world).gate(RateLimit::per_second(10)));
     until(|| world.committed(0) == 60).await;
     pass(seconds(10)).await;
@@ -196,7 +196,7 @@ async fn runs_keep_to_a_rate_limit() {
 async fn a_run_ends_when_the_time_of_its_transaction_is_up() {
     let world = blocked(30).await;
     for n in 2..=30 {
-        world.script.always(&format!("a-{n}"), Act::Take(Duration::from_millis(20)));
+        world.script.always(&format!("a-{n}"), Action::Take(Duration::from_millis(20)));
     }
     let consumer = start(parking(&world));
     until(|| world.committed(0) == 30).await;
@@ -211,10 +211,10 @@ async fn a_run_ends_when_the_time_of_its_transaction_is_up() {
 #[tokio::test(start_paused = true)]
 async fn what_an_operator_does_to_a_message_of_a_run_rolls_the_run_back_and_costs_nothing() {
     let world = blocked(6).await;
-    world.script.next("a-3", [Act::Take(Duration::from_millis(30))]);
+    world.script.next("a-3", [Action::Take(Duration::from_millis(30))]);
     let consumer = start(parking(&world));
     until(|| world.script.runs_of("a-3").len() == 1).await;
-    world.act(messagekit::Act::Discard, world.failed_message("a-5").await.id).await.expect("it waits");
+    world.act(messagekit::Action::Discard, world.failed_message("a-5").await.id).await.expect("it waits");
     let acted = Instant::now();
     until(|| world.applied().len() == 5).await;
     assert!(acted.elapsed() < seconds(5), "no lease had to end: {:?}", acted.elapsed());
@@ -231,15 +231,15 @@ async fn a_retry_that_an_operator_asks_for_runs_alone_while_other_keys_are_drain
     let world = World::new(1);
     for key in ["a", "b"] {
         world.push_all(key, 5).await;
-        world.script.next(&format!("{key}-1"), [Act::Permanent]);
+        world.script.next(&format!("{key}-1"), [Action::Permanent]);
     }
     let consumer = start(parking(&world));
     until(|| world.committed(0) == 10).await;
-    world.script.always("b-1", Act::Take(seconds(100_000)));
+    world.script.always("b-1", Action::Take(seconds(100_000)));
     let (a, b) = (world.failed_message("a-1").await.id, world.failed_message("b-1").await.id);
     world
         .store
-        .act(messagekit::Act::Retry, &[a, b], &Actor::new("ann", "test"))
+        .act(messagekit::Action::Retry, &[a, b], &Operator::new("ann", "test"))
         .await
         .expect("it is answered");
     until(|| world.script.runs_of("b-1").len() == 2).await;
@@ -255,7 +255,7 @@ async fn a_retry_that_an_operator_asks_for_runs_alone_while_other_keys_are_drain
 #[tokio::test(start_paused = true)]
 async fn what_is_parked_while_a_run_is_applied_is_taken_into_it() {
     let world = blocked(3).await;
-    let slow = Act::Take(Duration::from_millis(20));
+    let slow = Action::Take(Duration::from_millis(20));
     world.script.next("a-2", [slow]);
     world.script.next("a-4", [slow]);
     let consumer = start(parking(&world));
@@ -275,9 +275,9 @@ async fn a_run_holds_no_more_bytes_than_a_lane() {
         let padded = [&*large.payload, &*vec![b' '; 800 << 10]].concat();
         large.payload = padded.into();
         world.publish(large).await;
-        world.script.next(&format!("a-{n}"), [Act::Take(Duration::from_millis(1))]);
+        world.script.next(&format!("a-{n}"), [Action::Take(Duration::from_millis(1))]);
     }
-    world.script.next("a-1", [Act::Fail]);
+    world.script.next("a-1", [Action::Fail]);
     let consumer = start(parking(&world));
     until(|| world.applied().len() > 1).await;
     assert_eq!(world.applied(), names("a", 12), "a-2 leads, and ten of 800 KiB fit into 8 MiB behind it");
@@ -290,7 +290,7 @@ async fn a_run_holds_no_more_bytes_than_a_lane() {
 async fn a_key_with_more_messages_than_there_is_room_for_is_drained_without_long_pauses() {
     let world = World::new(1);
     world.push_all("a", 300).await;
-    world.script.next("a-1", [Act::Permanent]);
+    world.script.next("a-1", [Action::Permanent]);
     let room = ParkingRoom { per_key: 10, in_all: 100 };
     let consumer = start(parking(&world).parking_room(room));
     until(|| world.failed_messages_now() == 10).await;

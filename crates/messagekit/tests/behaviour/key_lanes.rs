@@ -8,7 +8,7 @@ use messagekit::memory::MemorySource;
 use messagekit::{Capabilities, Error, ErrorKind, NextOffset, Offsets, OnFailure, RememberedOffsets, Source};
 
 use crate::fixture::{
-    Act, Builder, CALM_KEY, CONSUMER, Running, TOPIC, World, placed, seconds, start, until,
+    Action, Builder, CALM_KEY, CONSUMER, Running, TOPIC, World, placed, seconds, start, until,
 };
 
 /// A handler that takes long.
@@ -41,7 +41,7 @@ async fn calm(world: &World, builder: Builder) -> Running {
 async fn a_slow_key_holds_up_its_own_lane_alone() {
     let world = World::new(1);
     let consumer = calm(&world, patient(&world)).await;
-    world.script.next("a-1", [Act::Take(LONG)]);
+    world.script.next("a-1", [Action::Take(LONG)]);
     for n in 1..=50 {
         for key in KEYS {
             world.push(key, n).await;
@@ -69,7 +69,7 @@ async fn a_slow_key_holds_up_its_own_lane_alone() {
 async fn what_stands_behind_a_slow_key_is_a_duplicate_for_the_next_owner() {
     let world = World::new(1);
     let consumer = calm(&world, patient(&world)).await;
-    world.script.next("a-1", [Act::Take(LONG)]);
+    world.script.next("a-1", [Action::Take(LONG)]);
     for key in KEYS {
         world.push_all(key, 10).await;
     }
@@ -90,7 +90,7 @@ async fn what_stands_behind_a_slow_key_is_a_duplicate_for_the_next_owner() {
 async fn a_blocked_key_blocks_no_other_lane_and_the_rest_stays_within_bounds() {
     let world = World::new(1);
     let consumer = calm(&world, patient(&world).on_failure(OnFailure::Block)).await;
-    world.script.always("a-1", Act::Permanent);
+    world.script.always("a-1", Action::Permanent);
     world.push("a", 1).await;
     let others: Vec<_> =
         (0..5_600).map(|n| placed(["b", "c", "d", "e", "f", "g", "h"][n % 7], n as i64 / 7)).collect();
@@ -114,7 +114,7 @@ async fn what_has_no_key_goes_around() {
     for n in 1..=40 {
         let mut message = placed("x", n);
         message.key = None;
-        world.script.next(&format!("x-{n}"), [Act::Take(seconds(1))]);
+        world.script.next(&format!("x-{n}"), [Action::Take(seconds(1))]);
         world.publish(message).await;
     }
     let begun = tokio::time::Instant::now();

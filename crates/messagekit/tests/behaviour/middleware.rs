@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use messagekit::memory::{MemoryStore, MemoryTx};
 use messagekit::{Claim, HandlerError, Inner, Middleware};
 
-use crate::fixture::{Act, World, pass, seconds, start, until};
+use crate::fixture::{Action, World, pass, seconds, start, until};
 
 /// Notes when it was entered and left, and writes in the transaction.
 struct Noted {
@@ -46,7 +46,7 @@ impl Middleware<MemoryStore> for Guard {
 #[tokio::test(start_paused = true)]
 async fn what_is_put_around_runs_outermost_first_and_shares_the_fate_of_the_effects() {
     let world = World::new(1);
-    world.script.next("a-1", [Act::Fail]);
+    world.script.next("a-1", [Action::Fail]);
     world.push_all("a", 1).await;
     let notes = Arc::default();
     let noted = |name| Noted { name, notes: Arc::clone(&notes) };

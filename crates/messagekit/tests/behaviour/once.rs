@@ -9,10 +9,10 @@ use messagekit::{Claim, Consumer, Envelope, ErrorKind, HandlerError, Publisher, 
 
 use crate::counted::{Counted, Counts};
 use crate::fixture::{
-    Act, CONSUMER, Placed, Running, TOPIC, World, id, names, pass, placed, seconds, sorted, start, until,
+    Action, CONSUMER, Placed, Running, TOPIC, World, id, names, pass, placed, seconds, sorted, start, until,
 };
 
-const SLOW: Act = Act::Take(Duration::from_millis(7));
+const SLOW: Action = Action::Take(Duration::from_millis(7));
 
 /// Forty messages of each of five keys, every third one slow.
 async fn busy_world(partitions: usize) -> World {

@@ -6,7 +6,7 @@ use messagekit::memory::{Failpoint, TestGate};
 use messagekit::{ErrorKind, FailedMessageState, OnFailure};
 
 use crate::counted::{Counted, Counts};
-use crate::fixture::{Act, CALM, CONSUMER, World, names, pass, seconds, sorted, start, until};
+use crate::fixture::{Action, CALM, CONSUMER, World, names, pass, seconds, sorted, start, until};
 use crate::flaky::{Call, Flaky};
 
 const FIVE_MINUTES: Duration = Duration::from_secs(300);
@@ -77,7 +77,7 @@ async fn the_source_learns_what_the_database_remembers() {
 async fn an_outage_while_a_message_is_set_aside_runs_its_handler_again_as_the_first_time() {
     let world = World::new(1);
     world.push_all("a", 3).await;
-    world.script.always("a-2", Act::Fail);
+    world.script.always("a-2", Action::Fail);
     let flaky = Flaky::new(&world.store);
     flaky.fail(Call::SetAside, ErrorKind::Unavailable);
     let consumer = start(world.consumer_on(CONSUMER, flaky.clone()));
@@ -97,7 +97,7 @@ async fn an_outage_leaves_the_attempts_of_waiting_failed_messages_alone() {
     for call in [Call::Lease, Call::Begin, Call::Resolve, Call::Commit] {
         let world = World::new(1);
         world.push_all("a", 1).await;
-        world.script.next("a-1", [Act::Fail]);
+        world.script.next("a-1", [Action::Fail]);
         let flaky = Flaky::new(&world.store);
         let consumer = start(world.consumer_on(CONSUMER, flaky.clone()));
         until(|| consumer.read().set_aside == 1).await;
@@ -120,7 +120,7 @@ async fn an_outage_leaves_the_attempts_of_waiting_failed_messages_alone() {
 #[tokio::test(start_paused = true)]
 async fn a_handler_whose_dependency_is_down_waits_and_burns_nothing() {
     let world = World::new(1);
-    world.script.always("a-3", Act::Unavailable);
+    world.script.always("a-3", Action::Unavailable);
     let gate = TestGate::new();
     let consumer = world.start_calm(world.billing().gate(gate.clone())).await;
     let before = consumer.read().handled;
@@ -144,10 +144,10 @@ async fn a_handler_whose_dependency_is_down_waits_and_burns_nothing() {
 async fn a_failed_message_whose_dependency_is_down_waits_and_burns_nothing() {
     let world = World::new(1);
     world.push_all("a", 1).await;
-    world.script.next("a-1", [Act::Fail]);
+    world.script.next("a-1", [Action::Fail]);
     let consumer = start(world.billing());
     until(|| consumer.read().set_aside == 1).await;
-    world.script.always("a-1", Act::Unavailable);
+    world.script.always("a-1", Action::Unavailable);
     pass(FIVE_MINUTES).await;
     assert!(world.script.attempts_of("a-1")[1..].iter().all(|attempt| *attempt == 2));
     world.script.heal();
@@ -185,7 +185,7 @@ async fn conflicts_halve_the_batch_and_success_grows_it_back() {
 async fn a_handler_that_meets_conflicts_for_minutes_burns_nothing() {
     let world = World::new(1);
     world.push_all("a", 3).await;
-    world.script.always("a-2", Act::Conflict);
+    world.script.always("a-2", Action::Conflict);
     let consumer = start(world.billing());
     pass(seconds(60)).await;
     assert_eq!(world.applied(), ["a-1"], "smaller batches let the others through");
@@ -217,7 +217,7 @@ async fn a_set_aside_whose_answer_is_lost_makes_one_failed_message() {
     for failpoint in [Failpoint::CommitUnknownKept, Failpoint::CommitUnknownLost] {
         let world = World::new(1);
         world.push_all("a", 1).await;
-        world.script.always("a-1", Act::Permanent);
+        world.script.always("a-1", Action::Permanent);
         world.store.fail_next(failpoint, ErrorKind::OutcomeUnknown);
         let consumer = start(world.billing());
         until(|| world.committed(0) == 1).await;
@@ -232,7 +232,7 @@ async fn a_retry_whose_answer_is_lost_has_its_effect_once() {
     for failpoint in [Failpoint::CommitUnknownKept, Failpoint::CommitUnknownLost] {
         let world = World::new(1);
         world.push_all("a", 1).await;
-        world.script.next("a-1", [Act::Fail]);
+        world.script.next("a-1", [Action::Fail]);
         let consumer = start(world.billing());
         until(|| consumer.read().set_aside == 1).await;
         world.store.fail_next(failpoint, ErrorKind::OutcomeUnknown);
@@ -255,7 +255,7 @@ async fn what_no_waiting_cures_ends_the_consumer_with_that_error_and_loses_nothi
             let world = World::new(2);
             world.push_all("a", 30).await;
             world.push_all("b", 30).await;
-            world.script.next("a-7", [Act::Fail]);
+            world.script.next("a-7", [Action::Fail]);
             let flaky = Flaky::new(&world.store);
             flaky.fail(call, kind);
             let consumer = start(world.consumer_on(CONSUMER, flaky));
@@ -308,7 +308,7 @@ async fn an_hour_without_its_dependency_burns_nothing() {
         let world = World::new(1);
         for key in ["a", "b", "c"] {
             world.push_all(key, 2).await;
-            (1..=2).for_each(|n| world.script.always(&format!("{key}-{n}"), Act::Unavailable));
+            (1..=2).for_each(|n| world.script.always(&format!("{key}-{n}"), Action::Unavailable));
         }
         let consumer = start(world.billing().on_failure(policy));
         pass(seconds(3_600)).await;
@@ -326,7 +326,7 @@ async fn a_message_that_alone_says_for_ten_minutes_its_dependency_is_down_has_fa
     let world = World::new(1);
     world.push_all("a", 3).await;
     world.push_all("b", 3).await;
-    world.script.always("a-2", Act::Unavailable);
+    world.script.always("a-2", Action::Unavailable);
     let consumer = start(world.billing().on_failure(OnFailure::ParkKey));
     pass(seconds(9 * 60)).await;
     assert_eq!(
@@ -366,8 +366,8 @@ async fn who_says_for_ten_minutes_that_its_dependency_is_down_is_not_believed_be
     world.push_all("a", 2).await;
     world.push_all("b", 2).await;
     world.push_all("c", 2).await;
-    world.script.always("a-1", Act::Unavailable);
-    world.script.always("b-1", Act::Permanent);
+    world.script.always("a-1", Action::Unavailable);
+    world.script.always("b-1", Action::Permanent);
     let consumer = start(world.billing().one_by_one().on_failure(OnFailure::ParkKey));
     pass(seconds(11 * 60)).await;
     assert_eq!(world.applied(), ["c-1", "c-2"]);
@@ -389,7 +389,7 @@ async fn whoever_can_be_handled_is_asked_in_the_end_however_many_cannot() {
     let world = World::new(1);
     for key in ["a", "b", "c", "d", "e", "f", "g"] {
         world.push(key, 1).await;
-        world.script.always(&format!("{key}-1"), Act::Unavailable);
+        world.script.always(&format!("{key}-1"), Action::Unavailable);
     }
     world.push_all("z", 2).await;
     let consumer = start(world.billing());
@@ -404,12 +404,12 @@ async fn a_dependency_that_comes_back_while_another_message_is_asked_burns_nothi
     let world = World::new(1);
     for id in ["a", "b"] {
         world.push(id, 1).await;
-        world.script.always(&format!("{id}-1"), Act::Unavailable);
+        world.script.always(&format!("{id}-1"), Action::Unavailable);
     }
     let consumer = start(world.billing());
     pass(seconds(11 * 60)).await;
     world.script.heal();
-    world.script.next("a-1", [Act::Unavailable]);
+    world.script.next("a-1", [Action::Unavailable]);
     until(|| world.applied().len() == 2).await;
     assert_eq!((world.applied(), world.failed_messages_now()), (vec!["a-1".to_owned(), "b-1".to_owned()], 0));
     assert_eq!(consumer.stop().await.set_aside, 0);
@@ -424,7 +424,7 @@ async fn an_hour_without_the_store_makes_nobody_doubt_what_a_handler_says_afterw
     flaky.fail(Call::Begin, ErrorKind::Unavailable);
     let consumer = start(world.consumer_on(CONSUMER, flaky.clone()).on_failure(OnFailure::ParkKey));
     pass(seconds(3_600)).await;
-    world.script.next("a-1", [Act::Unavailable, Act::Unavailable]);
+    world.script.next("a-1", [Action::Unavailable, Action::Unavailable]);
     flaky.heal();
     until(|| world.applied().len() == 2).await;
     assert_eq!((world.script.attempts_of("a-1"), world.failed_messages_now()), (vec![1, 1, 1], 0));
@@ -436,7 +436,7 @@ async fn who_is_asked_whether_the_dependency_is_up_keeps_nothing_of_the_answer()
     let world = World::new(1);
     world.push_all("a", 2).await;
     world.push_all("b", 1).await;
-    world.script.always("a-1", Act::Unavailable);
+    world.script.always("a-1", Action::Unavailable);
     let consumer = start(world.billing().on_failure(OnFailure::Block));
     pass(seconds(30 * 60)).await;
     assert!(world.script.runs_of("b-1").len() > 1, "it was asked");
@@ -453,7 +453,7 @@ async fn who_is_asked_whether_the_dependency_is_up_keeps_nothing_of_the_answer()
 async fn an_hour_without_the_store_costs_a_failed_message_that_was_running_nothing() {
     let world = World::new(1);
     world.push_all("a", 1).await;
-    world.script.next("a-1", [Act::Fail, Act::Take(seconds(5))]);
+    world.script.next("a-1", [Action::Fail, Action::Take(seconds(5))]);
     let flaky = Flaky::new(&world.store);
     let consumer = start(world.consumer_on(CONSUMER, flaky.clone()));
     until(|| world.script.runs_of("a-1").len() == 2).await;
@@ -475,10 +475,10 @@ async fn an_hour_without_the_store_costs_a_failed_message_that_was_running_nothi
 async fn a_failed_message_waits_for_an_hour_while_nothing_else_is_applied() {
     let world = World::new(1);
     world.push_all("a", 1).await;
-    world.script.next("a-1", [Act::Fail]);
+    world.script.next("a-1", [Action::Fail]);
     let consumer = start(world.billing());
     until(|| consumer.read().set_aside == 1).await;
-    world.script.always("a-1", Act::Unavailable);
+    world.script.always("a-1", Action::Unavailable);
     pass(seconds(3_600)).await;
     assert!(world.script.attempts_of("a-1")[1..].iter().all(|attempt| *attempt == 2), "nothing is burnt");
     world.script.heal();

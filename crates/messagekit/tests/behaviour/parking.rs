@@ -9,7 +9,7 @@ use messagekit::{
 };
 
 use crate::fixture::{
-    Act, Builder, CONSUMER, TOPIC, World, apply, names, pass, placed, seconds, start, until,
+    Action, Builder, CONSUMER, TOPIC, World, apply, names, pass, placed, seconds, start, until,
 };
 use crate::placeless::Placeless;
 
@@ -39,7 +39,7 @@ async fn a_poisoned_key_waits_while_others_flow_and_its_replay_keeps_the_order()
         world.push("a", n).await;
         world.push("b", n).await;
     }
-    world.script.always("a-5", Act::Permanent);
+    world.script.always("a-5", Action::Permanent);
     let consumer = start(parking(&world));
     until(|| world.committed(0) == 20).await;
     pass(seconds(60)).await;
@@ -90,8 +90,8 @@ async fn a_poisoned_key_waits_while_others_flow_and_its_replay_keeps_the_order()
 async fn a_failure_that_passes_delays_its_key_and_changes_no_order() {
     let world = World::new(1);
     world.push_all("a", 6).await;
-    world.script.next("a-2", [Act::Fail, Act::Fail]);
-    world.script.next("a-4", [Act::Panic]);
+    world.script.next("a-2", [Action::Fail, Action::Fail]);
+    world.script.next("a-4", [Action::Panic]);
     let consumer = start(parking(&world));
     until(|| world.applied().len() == 6).await;
     assert_eq!(world.applied(), names("a", 6));
@@ -105,7 +105,7 @@ async fn a_failure_that_passes_delays_its_key_and_changes_no_order() {
 async fn what_waits_runs_as_soon_as_its_turn_has_come() {
     let world = World::new(1);
     world.push_all("a", 400).await;
-    world.script.next("a-1", [Act::Fail]);
+    world.script.next("a-1", [Action::Fail]);
     let consumer = start(parking(&world));
     until(|| world.committed(0) == 400).await;
     let began = tokio::time::Instant::now();
@@ -134,7 +134,7 @@ async fn a_record_that_cannot_be_read_holds_its_key() {
         .find(|failed_message| failed_message.state == FailedMessageState::Dead)
         .expect("the broken one");
     assert_eq!(failed_messages.len(), 3);
-    world.act(messagekit::Act::Discard, dead.id).await.expect("it is open");
+    world.act(messagekit::Action::Discard, dead.id).await.expect("it is open");
     until(|| world.applied().len() == 4).await;
     assert_eq!(applied_of(&world, "a"), names("a", 2));
     consumer.stop().await;
@@ -152,7 +152,7 @@ async fn what_has_no_order_to_keep_is_set_aside_alone() {
         .with_header(headers::EVENT_TYPE, "orders.order.paid");
     world.publish(unknown).await;
     world.push("a", 3).await;
-    world.script.always("a-1", Act::Permanent);
+    world.script.always("a-1", Action::Permanent);
     let consumer = start(parking(&world).on_unknown(OnUnknown::DeadLetter));
     until(|| world.committed(0) == 3).await;
     assert_eq!(world.applied(), ["a-3"]);
@@ -166,7 +166,7 @@ async fn a_key_that_never_changes_hits_its_bound_blocks_and_tells() {
     let world = World::new(1);
     world.push_all("a", 20).await;
     world.push("b", 1).await;
-    world.script.always("a-1", Act::Permanent);
+    world.script.always("a-1", Action::Permanent);
     let consumer = start(parking(&world).parking_room(ParkingRoom { per_key: 5, in_all: 100 }));
     until(|| consumer.stats.connection().blocked == 1).await;
     pass(seconds(600)).await;
@@ -197,11 +197,11 @@ async fn a_culprit_without_room_is_tried_again_in_place() {
     world.push("a", 1).await;
     world.push("b", 1).await;
     world.push("b", 2).await;
-    world.script.always("a-1", Act::Permanent);
-    world.script.plan("b-1", [Act::Take(seconds(1)), Act::Fail, Act::Fail], Act::Apply);
+    world.script.always("a-1", Action::Permanent);
+    world.script.plan("b-1", [Action::Take(seconds(1)), Action::Fail, Action::Fail], Action::Apply);
     let consumer = start(parking(&world).parking_room(ParkingRoom { per_key: 5, in_all: 1 }));
     until(|| world.failed_messages_now() == 1).await;
-    world.script.plan("b-1", [Act::Fail, Act::Fail], Act::Apply);
+    world.script.plan("b-1", [Action::Fail, Action::Fail], Action::Apply);
     world.push("b", 3).await;
     until(|| world.applied().len() >= 3).await;
     assert_eq!(world.failed_messages_now(), 1, "there was room for one");
@@ -215,7 +215,7 @@ async fn by_default<Src: Source>(
     source: Src,
 ) -> (Vec<String>, Vec<(String, FailedMessageState)>) {
     world.push_all("a", 3).await;
-    world.script.always("a-1", Act::Permanent);
+    world.script.always("a-1", Action::Permanent);
     let builder = Consumer::builder(CONSUMER, world.store.clone()).from(source);
     let consumer = start(builder.on_with(world.script.clone(), apply));
     until(|| world.committed(0) == 3).await;
@@ -262,7 +262,7 @@ async fn a_consumer_without_a_database_cannot_park() {
 async fn a_late_duplicate_of_what_waits_changes_nothing() {
     let world = World::new(1);
     world.push_all("a", 3).await;
-    world.script.always("a-1", Act::Permanent);
+    world.script.always("a-1", Action::Permanent);
     let consumer = start(parking(&world));
     until(|| world.committed(0) == 3).await;
     for n in 1..=3 {
@@ -277,7 +277,7 @@ async fn a_late_duplicate_of_what_waits_changes_nothing() {
 async fn each_of_several_consumers_holds_keys_of_its_own() {
     let world = World::new(1);
     world.push_all("a", 3).await;
-    world.script.next("a-1", [Act::Permanent]);
+    world.script.next("a-1", [Action::Permanent]);
     let first = start(parking(&world));
     until(|| world.committed(0) == 3).await;
     let second = start(world.consumer("shipping").on_failure(OnFailure::ParkKey));
@@ -293,13 +293,13 @@ async fn each_of_several_consumers_holds_keys_of_its_own() {
 async fn what_a_person_brings_back_runs_after_what_has_passed_it() {
     let world = World::new(1);
     world.push_all("a", 3).await;
-    world.script.next("a-1", [Act::Permanent]);
+    world.script.next("a-1", [Action::Permanent]);
     let consumer = start(parking(&world));
     until(|| world.committed(0) == 3).await;
     let head = world.failed_message("a-1").await.id;
-    world.act(messagekit::Act::Discard, head).await.expect("it is open");
+    world.act(messagekit::Action::Discard, head).await.expect("it is open");
     until(|| world.applied().len() == 2).await;
-    world.act(messagekit::Act::Undo, head).await.expect("it was discarded");
+    world.act(messagekit::Action::Undo, head).await.expect("it was discarded");
     world.push("a", 4).await;
     until(|| world.committed(0) == 4).await;
     pass(seconds(10)).await;

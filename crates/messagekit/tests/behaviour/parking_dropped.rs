@@ -9,7 +9,7 @@ use std::time::Duration;
 use messagekit::memory::MemorySource;
 use messagekit::{Backoff, Consumer, FailedMessageState, OnFailure, ParkingRoom};
 
-use crate::fixture::{Act, CONSUMER, World, names, pass, seconds, start, until};
+use crate::fixture::{Action, CONSUMER, World, names, pass, seconds, start, until};
 use crate::flaky::Flaky;
 
 /// Three keys in two lanes: one fails for a while, one is poisoned, and one has nothing to do with either.
@@ -20,10 +20,10 @@ async fn eventful_world() -> (World, Flaky) {
             world.push(key, n).await;
         }
     }
-    world.script.next("a-2", [Act::Fail, Act::Swallow]);
-    world.script.always("b-3", Act::Permanent);
+    world.script.next("a-2", [Action::Fail, Action::Swallow]);
+    world.script.always("b-3", Action::Permanent);
     for id in ["a-4", "b-1", "c-5"] {
-        world.script.always(id, Act::Take(Duration::from_millis(3)));
+        world.script.always(id, Action::Take(Duration::from_millis(3)));
     }
     let flaky = Flaky::new(&world.store);
     flaky.slow();

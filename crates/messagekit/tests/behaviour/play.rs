@@ -9,14 +9,14 @@ use messagekit::{BatchLimit, Claim, ErrorKind, FailedMessageState, OnFailure, Pa
 use proptest::sample::Index;
 use tokio::time::Instant;
 
-use crate::fixture::{Act, CONSUMER, Running, TOPIC, World, names, pass, seconds, start};
+use crate::fixture::{Action, CONSUMER, Running, TOPIC, World, names, pass, seconds, start};
 use crate::flaky::{Call, Flaky};
 
 /// What the handler does with a message until it is healed.
 #[derive(Clone, Debug)]
 pub(crate) struct Fate {
-    pub(crate) acts: Vec<Act>,
-    pub(crate) then: Act,
+    pub(crate) acts: Vec<Action>,
+    pub(crate) then: Action,
 }
 
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ pub(crate) enum Step {
     Join,
     Stop(Index),
     Kill(Index),
-    ActByPerson(messagekit::Act, Index),
+    ActByPerson(messagekit::Action, Index),
 }
 
 #[derive(Clone, Debug)]
@@ -130,7 +130,7 @@ impl Play {
                     let failed_message = &failed_messages[index.index(failed_messages.len())];
                     // Most are in another state: nothing happens to those.
                     let acted = self.world.act(act, failed_message.id).await;
-                    if acted.is_ok() && act == messagekit::Act::Undo {
+                    if acted.is_ok() && act == messagekit::Action::Undo {
                         self.undone.insert(failed_message.message_id.to_string());
                     }
                 }
@@ -141,8 +141,10 @@ impl Play {
     async fn push(&mut self, key: &'static str, fate: Fate) {
         let last = self.pushed.entry(key).or_default();
         *last += 1;
-        let fails = |act: &Act| !matches!(act, Act::Apply | Act::Unavailable | Act::Conflict | Act::Take(_));
-        let too_slow = |act: &Act| matches!(act, Act::Take(time) if *time > seconds(1));
+        let fails = |act: &Action| {
+            !matches!(act, Action::Apply | Action::Unavailable | Action::Conflict | Action::Take(_))
+        };
+        let too_slow = |act: &Action| matches!(act, Action::Take(time) if *time > seconds(1));
         if fate.acts.iter().chain([&fate.then]).any(|act| fails(act) || too_slow(act)) {
             self.out_of_order.push(key);
         }

@@ -9,25 +9,25 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use crate::fixture::{Act, seconds};
+use crate::fixture::{Action, seconds};
 use crate::flaky::Call;
 use crate::play::{Case, Fate, KEYS, Play, Step};
 
 fn fates() -> impl Strategy<Value = Fate> {
     let troubles = prop_oneof![
-        Just(Act::Fail),
-        Just(Act::Swallow),
-        Just(Act::Panic),
-        Just(Act::Unavailable),
-        Just(Act::Conflict),
-        Just(Act::Permanent),
-        Just(Act::LockBound),
-        Just(Act::Take(seconds(2))),
+        Just(Action::Fail),
+        Just(Action::Swallow),
+        Just(Action::Panic),
+        Just(Action::Unavailable),
+        Just(Action::Conflict),
+        Just(Action::Permanent),
+        Just(Action::LockBound),
+        Just(Action::Take(seconds(2))),
     ];
-    let good = Just(Fate { acts: vec![], then: Act::Apply });
-    let slow = (1_u64..8).prop_map(|ms| Fate { acts: vec![], then: Act::Take(Duration::from_millis(ms)) });
-    let troubled = vec(troubles, 1..5).prop_map(|acts| Fate { acts, then: Act::Apply });
-    let lost = prop_oneof![Just(Act::Permanent), Just(Act::Fail), Just(Act::Swallow)];
+    let good = Just(Fate { acts: vec![], then: Action::Apply });
+    let slow = (1_u64..8).prop_map(|ms| Fate { acts: vec![], then: Action::Take(Duration::from_millis(ms)) });
+    let troubled = vec(troubles, 1..5).prop_map(|acts| Fate { acts, then: Action::Apply });
+    let lost = prop_oneof![Just(Action::Permanent), Just(Action::Fail), Just(Action::Swallow)];
     let lost = lost.prop_map(|then| Fate { acts: vec![], then });
     prop_oneof![6 => good, 3 => slow, 3 => troubled, 1 => lost]
 }
@@ -41,7 +41,7 @@ fn steps() -> impl Strategy<Value = Step> {
     let unknown = prop::sample::select(vec![CommitUnknownKept, CommitUnknownLost]);
     let calls =
         vec![Call::Begin, Call::Claim, Call::SetAside, Call::Commit, Call::Lease, Call::Fail, Call::HandBack];
-    use messagekit::Act::{Discard, Retry, Undo};
+    use messagekit::Action::{Discard, Retry, Undo};
     let acts = prop::sample::select(vec![Retry, Retry, Discard, Undo]);
     prop_oneof![
         24 => (0..KEYS.len(), fates()).prop_map(|(key, fate)| Step::Push(key, fate)),

@@ -20,7 +20,7 @@ pub(crate) struct Placed {
 
 /// What the handler does with a message in one run.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Act {
+pub(crate) enum Action {
     Apply,
     /// Fails in a way that may pass.
     Fail,
@@ -49,7 +49,7 @@ pub(crate) struct Run {
 /// What the handler is to do, and what it was asked to do.
 pub(crate) struct Script {
     store: MemoryStore,
-    plans: Mutex<BTreeMap<String, (VecDeque<Act>, Act)>>,
+    plans: Mutex<BTreeMap<String, (VecDeque<Action>, Action)>>,
     runs: Mutex<Vec<Run>>,
 }
 
@@ -60,17 +60,17 @@ impl Script {
     }
 
     /// The coming runs of a message act like this; then it applies.
-    pub(crate) fn next(&self, id: &str, acts: impl IntoIterator<Item = Act>) {
-        self.plan(id, acts, Act::Apply);
+    pub(crate) fn next(&self, id: &str, acts: impl IntoIterator<Item = Action>) {
+        self.plan(id, acts, Action::Apply);
     }
 
     /// Every run of a message acts like this, until told otherwise.
-    pub(crate) fn always(&self, id: &str, act: Act) {
+    pub(crate) fn always(&self, id: &str, act: Action) {
         self.plan(id, [], act);
     }
 
     /// The coming runs of a message act like this, all later ones like that.
-    pub(crate) fn plan(&self, id: &str, acts: impl IntoIterator<Item = Act>, then: Act) {
+    pub(crate) fn plan(&self, id: &str, acts: impl IntoIterator<Item = Action>, then: Action) {
         self.plans.lock().expect("plans").insert(id.to_owned(), (acts.into_iter().collect(), then));
     }
 
@@ -93,9 +93,9 @@ impl Script {
         self.runs_of(id).iter().map(|run| run.attempt).collect()
     }
 
-    fn act(&self, id: &str) -> Act {
+    fn act(&self, id: &str) -> Action {
         let mut plans = self.plans.lock().expect("plans");
-        let Some((acts, then)) = plans.get_mut(id) else { return Act::Apply };
+        let Some((acts, then)) = plans.get_mut(id) else { return Action::Apply };
         acts.pop_front().unwrap_or(*then)
     }
 }
@@ -111,18 +111,18 @@ pub(crate) async fn apply(
     script.runs.lock().expect("runs").push(Run { id: id.clone(), attempt, at: Instant::now() });
     let act = script.act(&id);
     match act {
-        Act::Apply | Act::Swallow => {}
-        Act::Take(time) => tokio::time::sleep(time).await,
-        Act::Fail => return Err(HandlerError::retryable("no stock yet")),
-        Act::Permanent => return Err(HandlerError::permanent("no such customer")),
+        Action::Apply | Action::Swallow => {}
+        Action::Take(time) => tokio::time::sleep(time).await,
+        Action::Fail => return Err(HandlerError::retryable("no stock yet")),
+        Action::Permanent => return Err(HandlerError::permanent("no such customer")),
         // A panic without the noise of its hook.
-        Act::Panic => std::panic::resume_unwind(Box::new("boom")),
-        Act::Unavailable => return Err(HandlerError::unavailable("payment service is down")),
-        Act::Conflict => return Err(Error::new(ErrorKind::Conflict, "deadlock").into()),
-        Act::LockBound => return Err(Error::new(ErrorKind::LockBound, "lock held for too long").into()),
+        Action::Panic => std::panic::resume_unwind(Box::new("boom")),
+        Action::Unavailable => return Err(HandlerError::unavailable("payment service is down")),
+        Action::Conflict => return Err(Error::new(ErrorKind::Conflict, "deadlock").into()),
+        Action::LockBound => return Err(Error::new(ErrorKind::LockBound, "lock held for too long").into()),
     }
     script.store.write(tx, &[Message::new("applied", id)]).await?;
-    if act == Act::Swallow {
+    if act == Action::Swallow {
         tx.poison();
     }
     Ok(())

@@ -13,13 +13,13 @@ use tokio::time::Instant;
 
 use crate::counted::{Counted, Counts};
 use crate::ending::Ending;
-use crate::fixture::{Act, CALM, CONSUMER, World, names, pass, seconds, sorted, start, until};
+use crate::fixture::{Action, CALM, CONSUMER, World, names, pass, seconds, sorted, start, until};
 use crate::flaky::{Call, Flaky};
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_finishes_the_batch_in_hand_and_gives_the_rest_back() {
     let world = World::new(1);
-    world.script.always("a-3", Act::Take(Duration::from_millis(200)));
+    world.script.always("a-3", Action::Take(Duration::from_millis(200)));
     let counts = Counts::default();
     let consumer = world.start_calm(world.billing_from(Counted::new(world.topics(), &counts))).await;
     let before = consumer.read();
@@ -44,7 +44,7 @@ async fn a_stop_finishes_the_batch_in_hand_and_gives_the_rest_back() {
 async fn what_was_under_way_when_a_lane_was_given_up_comes_back_too() {
     let world = World::new(1);
     world.push_all("a", 400).await;
-    world.script.always("a-1", Act::Take(Duration::from_millis(200)));
+    world.script.always("a-1", Action::Take(Duration::from_millis(200)));
     let counts = Counts::default();
     let consumer = start(world.billing_from(Counted::new(world.topics(), &counts).late()));
     until(|| world.script.runs().len() == 1).await;
@@ -68,7 +68,7 @@ async fn a_stop_that_was_asked_for_before_ends_at_once() {
 async fn a_stop_waits_half_a_minute_for_a_handler_and_no_longer() {
     let world = World::new(1);
     world.push_all("a", 5).await;
-    world.script.next("a-2", [Act::Take(seconds(500))]);
+    world.script.next("a-2", [Action::Take(seconds(500))]);
     let consumer = start(world.billing().deadline(seconds(600)));
     until(|| world.script.runs().len() == 2).await;
     let asked = Instant::now();
@@ -89,14 +89,14 @@ async fn a_stop_waits_half_a_minute_for_a_handler_and_no_longer() {
 async fn a_source_that_ends_for_good_costs_no_message_in_hand_its_run() {
     let world = World::new(1);
     world.push_all("a", 3).await;
-    world.script.always("a-2", Act::Take(seconds(10)));
+    world.script.always("a-2", Action::Take(seconds(10)));
     let consumer = start(world.billing_from(Ending::new(world.topics(), seconds(5))));
     let error = consumer.ended().await.expect_err("it cannot go on");
     assert_eq!(error.kind(), ErrorKind::Corrupt);
     assert_eq!((world.applied(), world.store.open_transactions()), (names("a", 2), 0));
     assert_eq!(world.store.suspects(CONSUMER), [], "nobody takes it for a death");
 
-    world.script.always("a-3", Act::Take(seconds(600)));
+    world.script.always("a-3", Action::Take(seconds(600)));
     let consumer = start(world.billing_from(Ending::new(world.topics(), seconds(5))).deadline(seconds(900)));
     consumer.ended().await.expect_err("it cannot go on");
     assert_eq!(world.store.suspects(CONSUMER), [], "one that is cut off is no death either");
@@ -106,7 +106,7 @@ async fn a_source_that_ends_for_good_costs_no_message_in_hand_its_run() {
 async fn a_stop_lets_a_failed_message_in_hand_end_and_costs_it_nothing() {
     let world = World::new(1);
     world.push_all("a", 1).await;
-    world.script.next("a-1", [Act::Fail, Act::Take(seconds(5))]);
+    world.script.next("a-1", [Action::Fail, Action::Take(seconds(5))]);
     let consumer = start(world.billing());
     until(|| world.script.runs().len() == 2).await;
     consumer.stop().await;
@@ -119,7 +119,7 @@ async fn a_stop_lets_a_failed_message_in_hand_end_and_costs_it_nothing() {
 async fn a_failed_message_that_a_stop_cuts_off_pays_with_neither_attempt_nor_life() {
     let world = World::new(1);
     world.push_all("a", 1).await;
-    world.script.plan("a-1", [Act::Fail], Act::Take(seconds(500)));
+    world.script.plan("a-1", [Action::Fail], Action::Take(seconds(500)));
     for runs in 2..=9 {
         let consumer = start(world.billing().deadline(seconds(600)));
         until(|| world.script.runs_of("a-1").len() == runs).await;
@@ -144,7 +144,7 @@ async fn a_stop_in_the_middle_of_a_long_statement_is_no_death() {
     let world = World::new(1);
     world.push_all("a", 1).await;
     let flaky = Flaky::new(&world.store);
-    world.script.plan("a-1", [Act::Take(seconds(500)), Act::Fail], Act::Take(seconds(500)));
+    world.script.plan("a-1", [Action::Take(seconds(500)), Action::Fail], Action::Take(seconds(500)));
     let billing = || world.consumer_on(CONSUMER, flaky.clone()).deadline(seconds(600));
     for runs in [1, 3] {
         let consumer = start(billing());
@@ -180,7 +180,7 @@ async fn a_member_that_stops_hands_its_lanes_over_without_a_duplicate() {
     for key in ["a", "b", "c", "d", "e", "f"] {
         world.push_all(key, 100).await;
         (1..=100)
-            .for_each(|n| world.script.always(&format!("{key}-{n}"), Act::Take(Duration::from_millis(2))));
+            .for_each(|n| world.script.always(&format!("{key}-{n}"), Action::Take(Duration::from_millis(2))));
     }
     let (leaver, stayer) = (start(world.billing()), start(world.billing()));
     pass(Duration::from_millis(200)).await;
@@ -196,11 +196,11 @@ async fn eventful_world() -> (World, Flaky) {
     let world = World::new(2);
     world.push_all("a", 6).await;
     world.push_all("b", 6).await;
-    world.script.next("a-2", [Act::Fail]);
-    world.script.always("b-3", Act::Permanent);
-    world.script.next("a-5", [Act::Swallow]);
+    world.script.next("a-2", [Action::Fail]);
+    world.script.always("b-3", Action::Permanent);
+    world.script.next("a-5", [Action::Swallow]);
     for id in ["a-4", "b-1", "b-6"] {
-        world.script.always(id, Act::Take(Duration::from_millis(3)));
+        world.script.always(id, Action::Take(Duration::from_millis(3)));
     }
     let flaky = Flaky::new(&world.store);
     flaky.slow();

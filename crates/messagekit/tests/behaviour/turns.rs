@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use messagekit::gate::{Abandon, BatchView, Gate, Outcome, Ticket};
 
-use crate::fixture::{Act, TOPIC, World, pass, seconds, start, until};
+use crate::fixture::{Action, TOPIC, World, pass, seconds, start, until};
 
 /// The slot under which due failed messages ask.
 const FAILED_MESSAGES: u32 = u32::MAX;
@@ -36,12 +36,12 @@ async fn lanes_take_turns_under_a_limit_of_one() {
 #[tokio::test(start_paused = true)]
 async fn a_due_failed_message_gets_its_turn_although_a_backlog_waits_behind_a_narrow_gate() {
     let world = World::new(2);
-    world.script.next("z-1", [Act::Fail]);
+    world.script.next("z-1", [Action::Fail]);
     world.push("z", 1).await;
     for n in 1..=400 {
         for key in ["a", "b"] {
             world.push(key, n).await;
-            world.script.always(&format!("{key}-{n}"), Act::Take(Duration::from_millis(50)));
+            world.script.always(&format!("{key}-{n}"), Action::Take(Duration::from_millis(50)));
         }
     }
     let gate = OneAtATime::default();

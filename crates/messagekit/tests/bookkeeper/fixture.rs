@@ -7,8 +7,9 @@ use std::time::Duration;
 use messagekit::bookkeeper::{Bookkeeper, BookkeeperStats};
 use messagekit::memory::{MemoryLog, MemoryStore};
 use messagekit::{
-    Act, Acted, Actor, BoxFuture, Error, ErrorKind, FailedMessage, FailedMessageFilter, FailedMessageState,
-    FailedMessages, Message, PublishError, Published, Publisher, Refusal, Shutdown, headers,
+    Action, ActionResult, BoxFuture, Error, ErrorKind, FailedMessage, FailedMessageFilter,
+    FailedMessageState, FailedMessages, Message, Operator, PublishError, Published, Publisher, Refusal,
+    Shutdown, headers,
 };
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -117,13 +118,14 @@ impl World {
     }
 
     /// A person acts on a failed message.
-    pub(crate) async fn act(&self, act: Act, failed_message: i64) -> Acted {
-        self.store.act(act, &[failed_message], &Actor::new("ann", "test")).await.expect("the desk answers")[0]
+    pub(crate) async fn act(&self, act: Action, failed_message: i64) -> ActionResult {
+        self.store.act(act, &[failed_message], &Operator::new("ann", "test")).await.expect("the desk answers")
+            [0]
     }
 
     /// A person sends a failed message back, and it is on its way or arrived.
     pub(crate) async fn retry(&self, failed_message: i64) {
-        assert_eq!(self.act(Act::Retry, failed_message).await, Acted::Done);
+        assert_eq!(self.act(Action::Retry, failed_message).await, ActionResult::Done);
     }
 
     pub(crate) async fn until_failed_messages(&self, failed_messages: usize) {

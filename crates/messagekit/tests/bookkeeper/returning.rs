@@ -1,7 +1,7 @@
 //! What a person sends back.
 
 use messagekit::memory::Failpoint;
-use messagekit::{Act, Acted, ErrorKind, FailedMessageState, Message, Refusal, headers};
+use messagekit::{Action, ActionResult, ErrorKind, FailedMessageState, Message, Refusal, headers};
 
 use crate::fixture::{Answer, DEAD, Running, World, pass, rejected, until};
 
@@ -85,11 +85,14 @@ async fn what_dies_again_is_a_new_failed_message_that_tells_the_history() {
 async fn a_second_click_sends_nothing() {
     let (world, bookkeeper, failed_message) = world_with_a_failed_message().await;
     let (first, second) =
-        tokio::join!(world.act(Act::Retry, failed_message), world.act(Act::Retry, failed_message));
-    let done = [first, second].into_iter().filter(|acted| *acted == Acted::Done).count();
+        tokio::join!(world.act(Action::Retry, failed_message), world.act(Action::Retry, failed_message));
+    let done = [first, second].into_iter().filter(|acted| *acted == ActionResult::Done).count();
     assert_eq!(done, 1, "{first:?} {second:?}");
     world.until_state(failed_message, FailedMessageState::Resolved).await;
-    assert_eq!(world.act(Act::Retry, failed_message).await, Acted::WrongState(FailedMessageState::Resolved));
+    assert_eq!(
+        world.act(Action::Retry, failed_message).await,
+        ActionResult::WrongState(FailedMessageState::Resolved)
+    );
     pass(600).await;
     assert_eq!(world.queue("billing").len(), 1);
     bookkeeper.stop().await;
@@ -169,20 +172,23 @@ async fn a_failed_message_without_a_way_back_says_so() {
     world.until_failed_messages(1).await;
     let failed_message = world.failed_message().await.id;
     let refused = world
-        .act(Act::Retry, failed_message)
+        .act(Action::Retry, failed_message)
         .await
-        .done(Act::Retry, failed_message)
+        .done(Action::Retry, failed_message)
         .expect_err("no way back");
     assert_eq!(refused.kind(), ErrorKind::WrongState);
-    assert_eq!(world.act(Act::Discard, failed_message).await, Acted::Done);
+    assert_eq!(world.act(Action::Discard, failed_message).await, ActionResult::Done);
     bookkeeper.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_discarded_failed_message_is_not_sent_and_an_undone_one_can_be() {
     let (world, bookkeeper, failed_message) = world_with_a_failed_message().await;
-    assert_eq!(world.act(Act::Discard, failed_message).await, Acted::Done);
-    assert_eq!(world.act(Act::Retry, failed_message).await, Acted::WrongState(FailedMessageState::Discarded));
+    assert_eq!(world.act(Action::Discard, failed_message).await, ActionResult::Done);
+    assert_eq!(
+        world.act(Action::Retry, failed_message).await,
+        ActionResult::WrongState(FailedMessageState::Discarded)
+    );
     // A late copy of the same death does not bring it back.
     world.dies(rejected("m-1", "billing")).await;
     pass(600).await;
@@ -190,7 +196,7 @@ async fn a_discarded_failed_message_is_not_sent_and_an_undone_one_can_be() {
         (world.failed_message().await.state, world.queue("billing").len()),
         (FailedMessageState::Discarded, 0)
     );
-    assert_eq!(world.act(Act::Undo, failed_message).await, Acted::Done);
+    assert_eq!(world.act(Action::Undo, failed_message).await, ActionResult::Done);
     world.retry(failed_message).await;
     world.until_state(failed_message, FailedMessageState::Resolved).await;
     assert_eq!(world.queue("billing").len(), 1);
@@ -203,7 +209,7 @@ async fn a_failed_message_discarded_on_its_way_stays_discarded() {
     world.next([Answer::TakeAndWait]);
     world.retry(failed_message).await;
     until(async || world.queue("billing").len() == 1).await;
-    assert_eq!(world.act(Act::Discard, failed_message).await, Acted::Done);
+    assert_eq!(world.act(Action::Discard, failed_message).await, ActionResult::Done);
     world.broker.allowed.add_permits(1);
     pass(600).await;
     assert_eq!(

@@ -12,14 +12,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use messagekit::{
-    Act, Acted, Actor, Claim, ClaimRequest, ErrorKind, FailedMessageFilter, FailedMessageState, Failure,
-    FailureKind, Headers, Message, MessageId, Next, NextOffset, Place, Received, SetAsideOutcome, headers,
+    Action, ActionResult, Claim, ClaimRequest, ErrorKind, FailedMessageFilter, FailedMessageState, Failure,
+    FailureKind, Headers, Message, MessageId, Next, NextOffset, Operator, Place, Received, SetAsideOutcome,
+    headers,
 };
 use proptest::prelude::*;
 use rusqlite::Connection;
 
 use super::failed_messages::{self, Way};
-use super::{acts, append, cursors, desk, names, offsets, processed, read, retries, topics};
+use super::{actions, append, cursors, desk, names, offsets, processed, read, retries, topics};
 
 const PARTITIONS: u32 = 4;
 const NOW: i64 = 1_790_000_000_123_456;

@@ -43,8 +43,8 @@ fn states(conn: &Connection) -> Vec<String> {
     select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
 }
 
-fn ada() -> Actor {
-    Actor::new("ada", "test")
+fn ada() -> Operator {
+    Operator::new("ada", "test")
 }
 
 fn run_next(conn: &Connection) -> Option<String> {
@@ -103,15 +103,15 @@ fn a_dead_head_holds_its_key_until_a_person_acts() {
     behind(&conn, &b);
     assert_eq!(states(&conn), ["m1 dead", "m2 blocked"]);
     assert_eq!(run_next(&conn), None);
-    let retried = acts::act(&conn, Act::Retry, &[1, 2], &ada(), NOW).unwrap();
-    assert_eq!(retried, [Acted::Done, Acted::WrongState(FailedMessageState::Blocked)]);
+    let retried = actions::act(&conn, Action::Retry, &[1, 2], &ada(), NOW).unwrap();
+    assert_eq!(retried, [ActionResult::Done, ActionResult::WrongState(FailedMessageState::Blocked)]);
     let leased = retries::lease(&conn, 1, 5, LEASE, NOW).unwrap();
     assert_eq!(
         leased.iter().map(|leased| (leased.failed_message, leased.parked)).collect::<Vec<_>>(),
         [(1, true)]
     );
-    let discarded = acts::act(&conn, Act::Discard, &[1], &ada(), NOW).unwrap();
-    assert_eq!(discarded, [Acted::Done]);
+    let discarded = actions::act(&conn, Action::Discard, &[1], &ada(), NOW).unwrap();
+    assert_eq!(discarded, [ActionResult::Done]);
     assert!(!retries::resolve(&conn, 1, &leased[0], &[], NOW).unwrap(), "the run under way is fenced out");
     assert_eq!(states(&conn), ["m1 discarded", "m2 retry_scheduled"]);
     assert_eq!(run_next(&conn).as_deref(), Some("m2"));
@@ -124,11 +124,11 @@ fn what_is_brought_back_waits_for_what_is_open_before_it() {
     park(&conn, &a, &retry_after(Duration::ZERO));
     behind(&conn, &b);
     behind(&conn, &c);
-    acts::act(&conn, Act::Discard, &[2, 1], &ada(), NOW).unwrap();
+    actions::act(&conn, Action::Discard, &[2, 1], &ada(), NOW).unwrap();
     assert_eq!(states(&conn), ["m1 discarded", "m2 discarded", "m3 retry_scheduled"]);
-    acts::act(&conn, Act::Undo, &[2], &ada(), NOW).unwrap();
+    actions::act(&conn, Action::Undo, &[2], &ada(), NOW).unwrap();
     assert_eq!(states(&conn), ["m1 discarded", "m2 retry_scheduled", "m3 retry_scheduled"]);
-    acts::act(&conn, Act::Undo, &[1], &ada(), NOW).unwrap();
+    actions::act(&conn, Action::Undo, &[1], &ada(), NOW).unwrap();
     assert_eq!(
         states(&conn),
         ["m1 dead", "m2 retry_scheduled", "m3 retry_scheduled"],
@@ -139,10 +139,10 @@ fn what_is_brought_back_waits_for_what_is_open_before_it() {
         "due ones behind a dead head are not looked at again"
     );
     assert_eq!(run_next(&conn), None);
-    acts::act(&conn, Act::Discard, &[2, 3], &ada(), NOW).unwrap();
-    acts::act(&conn, Act::Undo, &[3], &ada(), NOW).unwrap();
+    actions::act(&conn, Action::Discard, &[2, 3], &ada(), NOW).unwrap();
+    actions::act(&conn, Action::Undo, &[3], &ada(), NOW).unwrap();
     assert_eq!(states(&conn), ["m1 dead", "m2 discarded", "m3 blocked"]);
-    acts::act(&conn, Act::Discard, &[1], &ada(), NOW).unwrap();
+    actions::act(&conn, Action::Discard, &[1], &ada(), NOW).unwrap();
     assert_eq!(run_next(&conn).as_deref(), Some("m3"));
 }
 
@@ -284,7 +284,7 @@ fn looks_at_keys_read_a_few_rows_of_their_index_however_many_are_held() {
             held_keys::is_before_sql(),
             held_keys::promote_sql(),
             retries::due_sql(),
-            acts::reopen_sql(),
+            actions::reopen_sql(),
             held_keys::behind_sql().to_owned(),
         ] {
             let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();

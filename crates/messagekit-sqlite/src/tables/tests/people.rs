@@ -9,12 +9,14 @@ fn a_failed_message_is_retried_once_and_dies_again_when_that_run_fails() {
     let dead = Failure::permanent(FailureKind::Permanent, "no");
     failed_messages::set_aside(&conn, consumer, &Way::default(), &received("a"), &dead, NOW).unwrap();
     let failed_message = desk::list(&conn, &FailedMessageFilter::default(), 1).unwrap().remove(0);
-    let retry =
-        || acts::act(&conn, Act::Retry, &[failed_message.id, 999], &Actor::new("ada", "test"), NOW).unwrap();
-    assert_eq!(retry(), [Acted::Done, Acted::NotFound]);
+    let retry = || {
+        actions::act(&conn, Action::Retry, &[failed_message.id, 999], &Operator::new("ada", "test"), NOW)
+            .unwrap()
+    };
+    assert_eq!(retry(), [ActionResult::Done, ActionResult::NotFound]);
     assert_eq!(
         retry(),
-        [Acted::WrongState(FailedMessageState::RetryRequested), Acted::NotFound],
+        [ActionResult::WrongState(FailedMessageState::RetryRequested), ActionResult::NotFound],
         "a second click"
     );
     let leased = retries::lease(&conn, consumer, 1, LEASE, NOW).unwrap().remove(0);
@@ -90,8 +92,8 @@ fn due_failed_messages_are_found_by_their_index() {
 fn a_discarded_failed_message_without_marker_opens_again() {
     let conn = database();
     let consumer = due_failed_message(&conn, "a");
-    let ada = Actor::new("ada", "test");
-    assert_eq!(acts::act(&conn, Act::Discard, &[1], &ada, NOW).unwrap(), [Acted::Done]);
+    let ada = Operator::new("ada", "test");
+    assert_eq!(actions::act(&conn, Action::Discard, &[1], &ada, NOW).unwrap(), [ActionResult::Done]);
     conn.execute("DELETE FROM messagekit_processed_messages", []).unwrap();
     let again = failed_messages::set_aside(
         &conn,
@@ -111,6 +113,6 @@ fn an_act_on_a_failed_message_that_contradicts_its_marker_is_refused() {
     let conn = database();
     due_failed_message(&conn, "a");
     conn.execute("UPDATE messagekit_processed_messages SET outcome = 0", []).unwrap();
-    let refused = acts::act(&conn, Act::Discard, &[1], &Actor::new("ada", "test"), NOW).unwrap();
-    assert_eq!(refused, [Acted::Settled]);
+    let refused = actions::act(&conn, Action::Discard, &[1], &Operator::new("ada", "test"), NOW).unwrap();
+    assert_eq!(refused, [ActionResult::Settled]);
 }

@@ -1,31 +1,34 @@
 //! People, who click at random and repeat each other.
 
-use messagekit::{Act, Acted, Actor, Error, FailedMessages};
+use messagekit::{Action, ActionResult, Error, FailedMessages, Operator};
 
 use super::mutants::Wrong;
 use super::world::World;
 
 /// Acts on some failed messages in one transaction.
 pub(super) async fn step(world: &mut World) -> Result<(), Error> {
-    let act = *world.random.choice(&[Act::Retry, Act::Retry, Act::Discard, Act::Undo]).unwrap_or(&Act::Retry);
+    let act = *world
+        .random
+        .choice(&[Action::Retry, Action::Retry, Action::Discard, Action::Undo])
+        .unwrap_or(&Action::Retry);
     let known: i64 = world
         .raw
         .query_row("SELECT coalesce(max(id), 0) FROM messagekit_failed_messages", [], |row| row.get(0))
         .unwrap();
     let ids: Vec<i64> = (0..world.random.u8(1..4)).map(|_| world.random.i64(0..=known)).collect();
-    if act == Act::Retry && world.is(Wrong::RetriesInAnyState) {
+    if act == Action::Retry && world.is(Wrong::RetriesInAnyState) {
         let any = "UPDATE messagekit_failed_messages SET state = 'retry_requested', due = 0, running_since = NULL, token = token + 1
                    WHERE id = ?1";
         world.raw.execute(any, [ids[0]]).unwrap();
         return Ok(());
     }
     let store = world.random.usize(0..world.processes.len());
-    let by = Actor::new("ada", "test");
+    let by = Operator::new("ada", "test");
     let acted = world.processes[store].act(act, &ids, &by).await?;
     for (id, acted) in std::iter::zip(&ids, &acted) {
-        if *acted == Acted::Done {
+        if *acted == ActionResult::Done {
             world.seen.acts += 1;
-            if act == Act::Undo {
+            if act == Action::Undo {
                 let message = "SELECT message_id FROM messagekit_failed_messages WHERE id = ?1";
                 let message = world.raw.query_row(message, [id], |row| row.get(0)).unwrap();
                 world.undone.insert(message);
@@ -42,6 +45,6 @@ pub(super) async fn retry_all(world: &mut World) -> Result<bool, Error> {
             world.raw.prepare("SELECT id FROM messagekit_failed_messages WHERE state = 'dead'").unwrap();
         select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     };
-    world.processes[0].act(Act::Retry, &dead, &Actor::new("ada", "test")).await?;
+    world.processes[0].act(Action::Retry, &dead, &Operator::new("ada", "test")).await?;
     Ok(!dead.is_empty())
 }

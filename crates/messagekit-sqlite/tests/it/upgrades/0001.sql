@@ -280,7 +280,7 @@ INSERT INTO messagekit_replay_items VALUES(1,2,1099511627777);
 CREATE TABLE messagekit_admin_audit (
   id         INTEGER PRIMARY KEY AUTOINCREMENT,
   acted_at   INTEGER NOT NULL,
-  actor      TEXT NOT NULL,
+  operator      TEXT NOT NULL,
   through    TEXT NOT NULL,
   request_id TEXT,
   action     TEXT NOT NULL,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use messagekit::{Claim, ErrorKind, FailedMessageState, OnFailure};
 
 use super::{DEADLINE, FOR_EVER, after_a_death, first_of, lanes_noted, noted};
-use crate::fixture::{Act, CONSUMER, Running, World, id, names, pass, seconds, sorted, start, until};
+use crate::fixture::{Action, CONSUMER, Running, World, id, names, pass, seconds, sorted, start, until};
 use crate::flaky::{Call, Flaky};
 
 fn consumer(world: &World, policy: OnFailure) -> Running {
@@ -68,15 +68,15 @@ async fn a_message_that_ends_its_process_five_times_alone_is_dead_and_nobody_els
 async fn nothing_runs_beside_a_noted_message() {
     let world = after_a_death(3).await;
     world.push_all("e", 1).await;
-    world.script.next("e-1", [Act::Fail]);
+    world.script.next("e-1", [Action::Fail]);
     let first = start(world.billing());
     until(|| world.failed_messages_now() == 1).await;
     first.stop().await;
     for key in ["a", "b", "c", "d"] {
         world.push_all(key, 5).await;
-        names(key, 5).iter().for_each(|id| world.script.always(id, Act::Take(seconds(2))));
+        names(key, 5).iter().for_each(|id| world.script.always(id, Action::Take(seconds(2))));
     }
-    world.script.always("e-1", Act::Take(seconds(2)));
+    world.script.always("e-1", Action::Take(seconds(2)));
     let before = world.script.runs().len();
     let second = start(world.billing());
     until(|| world.applied().len() == 21).await;
@@ -91,11 +91,11 @@ async fn nothing_runs_beside_a_noted_message() {
 #[tokio::test(start_paused = true)]
 async fn outages_conflicts_and_failures_count_no_death() {
     for (act, policy) in [
-        (Act::Unavailable, OnFailure::DeadLetter),
-        (Act::Conflict, OnFailure::DeadLetter),
-        (Act::Fail, OnFailure::Block),
-        (Act::Swallow, OnFailure::Block),
-        (Act::LockBound, OnFailure::Block),
+        (Action::Unavailable, OnFailure::DeadLetter),
+        (Action::Conflict, OnFailure::DeadLetter),
+        (Action::Fail, OnFailure::Block),
+        (Action::Swallow, OnFailure::Block),
+        (Action::LockBound, OnFailure::Block),
     ] {
         let world = after_a_death(1).await;
         world.push_all("a", 3).await;
@@ -117,7 +117,7 @@ async fn an_outage_while_a_message_is_noted_counts_no_death() {
     let world = after_a_death(1).await;
     world.push_all("a", 3).await;
     let flaky = Flaky::new(&world.store);
-    world.script.next("a-2", [Act::Take(seconds(2))]);
+    world.script.next("a-2", [Action::Take(seconds(2))]);
     let consumer = start(world.consumer_on(CONSUMER, flaky.clone()));
     until(|| world.script.runs_of("a-2").len() == 1).await;
     for call in [Call::Commit, Call::Begin, Call::Suspect, Call::StandDown] {
@@ -156,8 +156,8 @@ async fn what_cannot_be_noted_does_not_run() {
 async fn a_failed_message_is_forgotten_with_its_failed_message() {
     let world = after_a_death(1).await;
     world.push_all("a", 3).await;
-    world.script.next("a-1", [Act::Fail]);
-    world.script.always("a-2", Act::Permanent);
+    world.script.next("a-1", [Action::Fail]);
+    world.script.always("a-2", Action::Permanent);
     let consumer = start(world.billing());
     until(|| world.committed(0) == 3).await;
     assert_eq!(noted(&world), []);

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use messagekit::{MessageId, Suspects};
 
-use crate::fixture::{Act, CONSUMER, TOPIC, World};
+use crate::fixture::{Action, CONSUMER, TOPIC, World};
 
 /// Longer than the test looks: whoever runs it is killed meanwhile.
-const FOR_EVER: Act = Act::Take(Duration::from_secs(100_000));
+const FOR_EVER: Action = Action::Take(Duration::from_secs(100_000));
 
 /// How long a handler may take.
 const DEADLINE: Duration = Duration::from_secs(600);

@@ -3,14 +3,14 @@
 use messagekit::{Store, Suspects, claim};
 
 use super::{DEADLINE, FOR_EVER, after_a_death, first_of, noted};
-use crate::fixture::{Act, CONSUMER, World, id, placed, seconds, start, until};
+use crate::fixture::{Action, CONSUMER, World, id, placed, seconds, start, until};
 use crate::flaky::{Call, Flaky};
 
 #[tokio::test(start_paused = true)]
 async fn a_normal_stop_takes_the_note_back() {
     let world = after_a_death(1).await;
     world.push_all("a", 3).await;
-    world.script.next("a-2", [Act::Take(seconds(500))]);
+    world.script.next("a-2", [Action::Take(seconds(500))]);
     let consumer = start(world.billing().deadline(seconds(600)));
     until(|| world.script.runs_of("a-2").len() == 1).await;
     assert_eq!(noted(&world), [(id("a-2"), 1)]);
@@ -21,7 +21,7 @@ async fn a_normal_stop_takes_the_note_back() {
 
     let world = after_a_death(1).await;
     world.push_all("a", 3).await;
-    world.script.always("a-2", Act::Unavailable);
+    world.script.always("a-2", Action::Unavailable);
     let consumer = start(world.billing());
     until(|| !world.script.runs_of("a-2").is_empty()).await;
     consumer.stop().await;
@@ -32,7 +32,7 @@ async fn a_normal_stop_takes_the_note_back() {
 async fn a_normal_stop_takes_the_note_of_a_batch_back() {
     let world = World::new(1);
     world.push_all("a", 3).await;
-    world.script.next("a-2", [Act::Take(seconds(500))]);
+    world.script.next("a-2", [Action::Take(seconds(500))]);
     let consumer = start(world.billing().deadline(seconds(600)));
     until(|| world.script.runs_of("a-2").len() == 1).await;
     assert_eq!(world.store.suspects(CONSUMER), [(first_of(0), 1)]);
@@ -44,7 +44,7 @@ async fn a_normal_stop_takes_the_note_of_a_batch_back() {
 async fn deployments_in_the_middle_of_a_slow_message_never_make_it_a_killer() {
     let world = after_a_death(1).await;
     world.push_all("a", 3).await;
-    world.script.always("a-2", Act::Take(seconds(500)));
+    world.script.always("a-2", Action::Take(seconds(500)));
     for runs in 1..=7 {
         let consumer = start(world.billing().deadline(seconds(600)));
         until(|| world.script.runs_of("a-2").len() == runs).await;

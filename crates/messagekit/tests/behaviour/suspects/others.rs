@@ -4,7 +4,7 @@ use messagekit::memory::MemoryTx;
 use messagekit::{Claim, ErrorKind, Inbox, MessageId, OnFailure, Store, Suspects, claim};
 
 use super::{after_a_death, noted};
-use crate::fixture::{Act, CONSUMER, Running, TOPIC, World, id, names, pass, seconds, start, until};
+use crate::fixture::{Action, CONSUMER, Running, TOPIC, World, id, names, pass, seconds, start, until};
 use crate::flaky::{Call, Flaky};
 
 /// What others are who handle a copy of a message at this moment.
@@ -127,7 +127,7 @@ async fn other_lanes_go_on_while_one_waits_for_the_answer_of_others() {
     pass(seconds(5)).await;
     for key in ["b", "c", "d", "e"] {
         world.push_all(key, 20).await;
-        names(key, 20).iter().for_each(|id| world.script.always(id, Act::Take(seconds(1))));
+        names(key, 20).iter().for_each(|id| world.script.always(id, Action::Take(seconds(1))));
     }
     let waits = world.partition_of("a-1");
     let beside = world.log.records(TOPIC).iter().filter(|record| record.place.partition != waits).count();
@@ -142,7 +142,7 @@ async fn a_message_that_is_only_asked_about_keeps_no_note() {
     let world = after_a_death(1).await;
     world.push("b", 1).await;
     world.push("a", 1).await;
-    world.script.always("b-1", Act::Unavailable);
+    world.script.always("b-1", Action::Unavailable);
     Others::begin(&world, "a").await;
     let consumer = patient(&world, world.store.clone());
     // Longer than its word is taken that a dependency is down.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use messagekit::{
-    Act, Acted, Actor, Claim, FailedMessageState, FailedMessages, Failure, Received, Retries,
+    Action, ActionResult, Claim, FailedMessageState, FailedMessages, Failure, Operator, Received, Retries,
     SetAsideOutcome, Store,
 };
 
@@ -19,11 +19,11 @@ const LONG: Duration = Duration::from_secs(3_600);
 /// Whoever comes second finds the act done.
 pub async fn two_operators_at_once_act_once<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
-    for wanted in [Act::Discard, Act::Undo, Act::Retry] {
+    for wanted in [Action::Discard, Action::Undo, Action::Retry] {
         let message = received("orders.order", "{}");
         let id = failed_message(&store, &consumer, &message).await;
-        if wanted == Act::Undo {
-            assert_eq!(act(&store, Act::Discard, id).await, Acted::Done);
+        if wanted == Action::Undo {
+            assert_eq!(act(&store, Action::Discard, id).await, ActionResult::Done);
         }
         let operators: Vec<_> = (0..4)
             .map(|_| {
@@ -33,7 +33,7 @@ pub async fn two_operators_at_once_act_once<F: StoreFixture>(fixture: &F) {
             .collect();
         let mut done = 0;
         for operator in operators {
-            done += u32::from(operator.await.expect("an operator is answered") == Acted::Done);
+            done += u32::from(operator.await.expect("an operator is answered") == ActionResult::Done);
         }
         assert_eq!(done, 1, "{wanted} of one failed message");
     }
@@ -44,11 +44,14 @@ pub async fn acts_answer_in_order<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let first = failed_message(&store, &consumer, &received("orders.order", "1")).await;
     let second = failed_message(&store, &consumer, &received("orders.order", "2")).await;
-    assert_eq!(act(&store, Act::Discard, first).await, Acted::Done);
+    assert_eq!(act(&store, Action::Discard, first).await, ActionResult::Done);
     let ids = [second, i64::MAX, first];
-    let acted = store.act(Act::Retry, &ids, &somebody()).await.expect("acts are answered");
-    assert_eq!(acted, [Acted::Done, Acted::NotFound, Acted::WrongState(FailedMessageState::Discarded)]);
-    let none = store.act(Act::Retry, &[], &somebody()).await.expect("acts are answered");
+    let result = store.act(Action::Retry, &ids, &somebody()).await.expect("acts are answered");
+    assert_eq!(
+        result,
+        [ActionResult::Done, ActionResult::NotFound, ActionResult::WrongState(FailedMessageState::Discarded)]
+    );
+    let none = store.act(Action::Retry, &[], &somebody()).await.expect("acts are answered");
     assert_eq!(none, []);
 }
 
@@ -60,9 +63,9 @@ pub async fn discarded_message_is_never_applied<F: StoreFixture>(fixture: &F) {
         set_aside_now(&store, &consumer, &received("orders.order", "{}"), &failure).await;
         let id = only_failed_message(&store, &consumer).await.id;
         if retried {
-            assert_eq!(act(&store, Act::Retry, id).await, Acted::Done);
+            assert_eq!(act(&store, Action::Retry, id).await, ActionResult::Done);
         }
-        assert_eq!(act(&store, Act::Discard, id).await, Acted::Done);
+        assert_eq!(act(&store, Action::Discard, id).await, ActionResult::Done);
         let failed_message = only_failed_message(&store, &consumer).await;
         assert_eq!((failed_message.state, failed_message.due), (FailedMessageState::Discarded, None));
         assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
@@ -74,7 +77,7 @@ pub async fn discard_fences_the_handler_that_runs<F: StoreFixture>(fixture: &F) 
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     set_aside_now(&store, &consumer, &message, &retry_in(Duration::ZERO)).await;
     let leased = store.lease(&consumer, 1, LONG).await.expect("leases are answered").remove(0);
-    assert_eq!(act(&store, Act::Discard, leased.failed_message).await, Acted::Done);
+    assert_eq!(act(&store, Action::Discard, leased.failed_message).await, ActionResult::Done);
     let mut tx = begin(&store).await;
     fixture.effect(&mut tx, message.id.as_str()).await;
     assert!(
@@ -89,8 +92,8 @@ pub async fn discard_fences_the_handler_that_runs<F: StoreFixture>(fixture: &F) 
     assert_eq!(fixture.effects(message.id.as_str()).await, 0);
 
     // Also after it was brought back: the run of before is over.
-    assert_eq!(act(&store, Act::Undo, leased.failed_message).await, Acted::Done);
-    assert_eq!(act(&store, Act::Retry, leased.failed_message).await, Acted::Done);
+    assert_eq!(act(&store, Action::Undo, leased.failed_message).await, ActionResult::Done);
+    assert_eq!(act(&store, Action::Retry, leased.failed_message).await, ActionResult::Done);
     assert!(!store.fail(&consumer, &leased, &dead("no")).await.expect("fail is answered"));
     assert_eq!(only_failed_message(&store, &consumer).await.state, FailedMessageState::RetryRequested);
 }
@@ -99,7 +102,7 @@ pub async fn discard_fences_the_handler_that_runs<F: StoreFixture>(fixture: &F) 
 pub async fn late_copy_of_a_discarded_message_is_discarded<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     let id = failed_message(&store, &consumer, &message).await;
-    assert_eq!(act(&store, Act::Discard, id).await, Acted::Done);
+    assert_eq!(act(&store, Action::Discard, id).await, ActionResult::Done);
     assert_eq!(claim_now(&store, &consumer, &message).await, Claim::Discarded);
     assert_eq!(
         set_aside_now(&store, &consumer, &message, &dead("no")).await,
@@ -113,15 +116,15 @@ pub async fn undone_and_retried_failed_message_is_applied_once<F: StoreFixture>(
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     let id = failed_message(&store, &consumer, &message).await;
     let before = only_failed_message(&store, &consumer).await;
-    assert_eq!(act(&store, Act::Discard, id).await, Acted::Done);
-    assert_eq!(act(&store, Act::Undo, id).await, Acted::Done);
+    assert_eq!(act(&store, Action::Discard, id).await, ActionResult::Done);
+    assert_eq!(act(&store, Action::Undo, id).await, ActionResult::Done);
     let undone = only_failed_message(&store, &consumer).await;
     assert_eq!(
         (undone.state, undone.due, undone.attempts),
         (FailedMessageState::Dead, None, before.attempts)
     );
     assert_eq!(look(&store, &consumer, &message).await, Claim::Held);
-    assert_eq!(act(&store, Act::Retry, id).await, Acted::Done);
+    assert_eq!(act(&store, Action::Retry, id).await, ActionResult::Done);
     apply(fixture, &consumer, &message).await;
     assert_eq!(fixture.effects(message.id.as_str()).await, 1);
     assert_eq!(look(&store, &consumer, &message).await, Claim::Done);
@@ -143,21 +146,21 @@ async fn apply<F: StoreFixture>(fixture: &F, consumer: &str, message: &Received)
 pub async fn acts_need_the_right_state<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     let id = failed_message(&store, &consumer, &message).await;
-    let is = |state| Acted::WrongState(state);
-    assert_eq!(act(&store, Act::Undo, id).await, is(FailedMessageState::Dead));
-    assert_eq!(act(&store, Act::Discard, id).await, Acted::Done);
-    assert_eq!(act(&store, Act::Discard, id).await, is(FailedMessageState::Discarded));
-    assert_eq!(act(&store, Act::Retry, id).await, is(FailedMessageState::Discarded));
-    assert_eq!(act(&store, Act::Undo, id).await, Acted::Done);
-    assert_eq!(act(&store, Act::Retry, id).await, Acted::Done);
-    assert_eq!(act(&store, Act::Undo, id).await, is(FailedMessageState::RetryRequested));
+    let is = |state| ActionResult::WrongState(state);
+    assert_eq!(act(&store, Action::Undo, id).await, is(FailedMessageState::Dead));
+    assert_eq!(act(&store, Action::Discard, id).await, ActionResult::Done);
+    assert_eq!(act(&store, Action::Discard, id).await, is(FailedMessageState::Discarded));
+    assert_eq!(act(&store, Action::Retry, id).await, is(FailedMessageState::Discarded));
+    assert_eq!(act(&store, Action::Undo, id).await, ActionResult::Done);
+    assert_eq!(act(&store, Action::Retry, id).await, ActionResult::Done);
+    assert_eq!(act(&store, Action::Undo, id).await, is(FailedMessageState::RetryRequested));
     apply(fixture, &consumer, &message).await;
-    for wanted in [Act::Retry, Act::Discard, Act::Undo] {
+    for wanted in [Action::Retry, Action::Discard, Action::Undo] {
         assert_eq!(act(&store, wanted, id).await, is(FailedMessageState::Resolved), "{wanted}");
     }
     assert_eq!(look(&store, &consumer, &message).await, Claim::Done);
-    for wanted in [Act::Retry, Act::Discard, Act::Undo] {
-        assert_eq!(act(&store, wanted, i64::MAX).await, Acted::NotFound, "{wanted}");
+    for wanted in [Action::Retry, Action::Discard, Action::Undo] {
+        assert_eq!(act(&store, wanted, i64::MAX).await, ActionResult::NotFound, "{wanted}");
     }
 }
 
@@ -171,7 +174,7 @@ pub async fn retry_counts_from_zero<F: StoreFixture>(fixture: &F) {
     let leased = until_through(again).await.remove(0);
     assert_eq!((leased.attempt, leased.kills), (11, 1));
     assert!(store.fail(&consumer, &leased, &dead("no")).await.expect("fail is answered"));
-    assert_eq!(act(&store, Act::Retry, leased.failed_message).await, Acted::Done);
+    assert_eq!(act(&store, Action::Retry, leased.failed_message).await, ActionResult::Done);
     let failed_message = only_failed_message(&store, &consumer).await;
     assert_eq!((failed_message.attempts, failed_message.kills), (0, 0));
     let leased = store.lease(&consumer, 1, LONG).await.expect("leases are answered").remove(0);
@@ -182,9 +185,9 @@ pub async fn retry_counts_from_zero<F: StoreFixture>(fixture: &F) {
 pub async fn undo_after_a_forgotten_marker_holds_the_message_again<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     let id = failed_message(&store, &consumer, &message).await;
-    assert_eq!(act(&store, Act::Discard, id).await, Acted::Done);
+    assert_eq!(act(&store, Action::Discard, id).await, ActionResult::Done);
     fixture.forget_marker(&consumer, &message.id).await;
-    assert_eq!(act(&store, Act::Undo, id).await, Acted::Done);
+    assert_eq!(act(&store, Action::Undo, id).await, ActionResult::Done);
     assert_eq!(look(&store, &consumer, &message).await, Claim::Held);
 }
 
@@ -196,14 +199,16 @@ pub async fn act_against_a_late_copy_is_refused_alone<F: StoreFixture>(fixture: 
     let mut ids = Vec::new();
     for message in &messages {
         let id = failed_message(&store, &consumer, message).await;
-        assert_eq!(act(&store, Act::Discard, id).await, Acted::Done);
+        assert_eq!(act(&store, Action::Discard, id).await, ActionResult::Done);
         ids.push(id);
     }
     fixture.forget_marker(&consumer, &messages[0].id).await;
     assert_eq!(claim_now(&store, &consumer, &messages[0]).await, Claim::Fresh);
-    let acted =
-        store.act(Act::Undo, &ids, &somebody()).await.expect("one failed message does not fail the others");
-    assert_eq!(acted, [Acted::Settled, Acted::Done]);
+    let result = store
+        .act(Action::Undo, &ids, &somebody())
+        .await
+        .expect("one failed message does not fail the others");
+    assert_eq!(result, [ActionResult::Settled, ActionResult::Done]);
     let mut states = Vec::new();
     for id in &ids {
         states.push(store.show(*id).await.expect("the failed message is there").state);
@@ -220,11 +225,11 @@ pub async fn every_act_leaves_one_row_of_the_audit<F: StoreFixture>(fixture: &F)
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let first = failed_message(&store, &consumer, &received("orders.order", "1")).await;
     let second = failed_message(&store, &consumer, &received("orders.order", "2")).await;
-    let by = Actor { request_id: Some("r-1".to_owned()), ..Actor::new("ada", "http") };
-    store.act(Act::Discard, &[first, second], &by).await.expect("acts are answered");
-    store.act(Act::Undo, &[second], &Actor::new("bob", "cli")).await.expect("acts are answered");
-    store.act(Act::Discard, &[i64::MAX, first], &by).await.expect("acts are answered");
-    let row = |by: &Actor, action: &str, ids: &[i64], done| Audited {
+    let by = Operator { request_id: Some("r-1".to_owned()), ..Operator::new("ada", "http") };
+    store.act(Action::Discard, &[first, second], &by).await.expect("acts are answered");
+    store.act(Action::Undo, &[second], &Operator::new("bob", "cli")).await.expect("acts are answered");
+    store.act(Action::Discard, &[i64::MAX, first], &by).await.expect("acts are answered");
+    let row = |by: &Operator, action: &str, ids: &[i64], done| Audited {
         by: by.name.clone(),
         through: by.through.clone(),
         request_id: by.request_id.clone(),
@@ -236,7 +241,7 @@ pub async fn every_act_leaves_one_row_of_the_audit<F: StoreFixture>(fixture: &F)
         fixture.audit().await,
         [
             row(&by, "discard", &[first, second], 2),
-            row(&Actor::new("bob", "cli"), "undo", &[second], 1),
+            row(&Operator::new("bob", "cli"), "undo", &[second], 1),
             row(&by, "discard", &[i64::MAX, first], 0),
         ]
     );

@@ -1,6 +1,6 @@
 //! What a person does with failed messages: each act a compare-and-set that takes the marker of the message with it.
 
-use messagekit::{Act, Acted, Actor, Error, ErrorKind, FailedMessageState};
+use messagekit::{Action, ActionResult, Error, ErrorKind, FailedMessageState, Operator};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::audit;
@@ -11,15 +11,15 @@ use crate::error::from_sqlite;
 /// Acts on failed messages, answers for each in order, and writes one row of the audit.
 pub(crate) fn act(
     conn: &Connection,
-    act: Act,
+    act: Action,
     ids: &[i64],
-    by: &Actor,
+    by: &Operator,
     now: i64,
-) -> Result<Vec<Acted>, Error> {
-    let acted = ids.iter().map(|id| act_on(conn, act, *id, now)).collect::<Result<Vec<_>, Error>>()?;
-    let done = acted.iter().filter(|acted| **acted == Acted::Done).count();
+) -> Result<Vec<ActionResult>, Error> {
+    let result = ids.iter().map(|id| act_on(conn, act, *id, now)).collect::<Result<Vec<_>, Error>>()?;
+    let done = result.iter().filter(|result| **result == ActionResult::Done).count();
     audit::write(conn, by, act.as_str(), ids, done, now).map_err(from_sqlite)?;
-    Ok(acted)
+    Ok(result)
 }
 
 /// What a broker kept and nobody said where to send it cannot be run again.
@@ -59,11 +59,11 @@ pub(super) fn reopen_sql() -> String {
     )
 }
 
-fn act_on(conn: &Connection, act: Act, id: i64, now: i64) -> Result<Acted, Error> {
+fn act_on(conn: &Connection, act: Action, id: i64, now: i64) -> Result<ActionResult, Error> {
     let (update, marker) = match act {
-        Act::Retry => (RETRY, None),
-        Act::Discard => (DISCARD, Some((HELD, DISCARDED))),
-        Act::Undo => (UNDO, Some((DISCARDED, HELD))),
+        Action::Retry => (RETRY, None),
+        Action::Discard => (DISCARD, Some((HELD, DISCARDED))),
+        Action::Undo => (UNDO, Some((DISCARDED, HELD))),
     };
     let (from, to) = marker.unzip();
     let moved = conn
@@ -78,14 +78,14 @@ fn act_on(conn: &Connection, act: Act, id: i64, now: i64) -> Result<Acted, Error
         put_marker(conn, moved.consumer, &moved.message, to, now).map_err(from_sqlite)?;
     }
     match act {
-        Act::Retry => Ok(()),
-        Act::Discard => moved.held_key().map_or(Ok(()), |key| held_keys::promote(conn, key, 0, now)),
-        Act::Undo => {
+        Action::Retry => Ok(()),
+        Action::Discard => moved.held_key().map_or(Ok(()), |key| held_keys::promote(conn, key, 0, now)),
+        Action::Undo => {
             conn.prepare_cached(&reopen_sql()).and_then(|mut open| open.execute((id, now))).map(drop)
         }
     }
     .map_err(from_sqlite)?;
-    Ok(Acted::Done)
+    Ok(ActionResult::Done)
 }
 
 /// A failed message that an act has moved.
@@ -114,16 +114,16 @@ impl Moved {
     }
 }
 
-fn refused(conn: &Connection, act: Act, id: i64) -> Result<Acted, Error> {
+fn refused(conn: &Connection, act: Action, id: i64) -> Result<ActionResult, Error> {
     let state: Option<String> = conn
         .prepare_cached("SELECT state FROM messagekit_failed_messages WHERE id = ?1")
         .and_then(|mut select| select.query_row([id], |row| row.get(0)).optional())
         .map_err(from_sqlite)?;
     match state.map(|state| state.parse::<FailedMessageState>()) {
-        None => Ok(Acted::NotFound),
+        None => Ok(ActionResult::NotFound),
         // The state would allow it, so the marker did not.
-        Some(Ok(state)) if act != Act::Retry && act.of(state).is_some() => Ok(Acted::Settled),
-        Some(Ok(state)) => Ok(Acted::WrongState(state)),
+        Some(Ok(state)) if act != Action::Retry && act.of(state).is_some() => Ok(ActionResult::Settled),
+        Some(Ok(state)) => Ok(ActionResult::WrongState(state)),
         Some(Err(error)) => Err(Error::new(ErrorKind::Corrupt, "stored failed message has an unknown state")
             .with("failed_message", id)
             .caused_by(error)),

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use indicatif::ProgressBar;
 use messagekit::{
-    Act, Acted, Error, ErrorKind, FailedMessageFilter, FailedMessageState, FailedMessages, chain,
+    Action, ActionResult, Error, ErrorKind, FailedMessageFilter, FailedMessageState, FailedMessages, chain,
 };
 use serde_json::{Value, json};
 
 use super::chosen::Chosen;
-use crate::actor;
 use crate::confirm::confirm;
 use crate::database::Database;
+use crate::operator;
 use crate::output::{number, print, printable};
 
 /// How many failed messages one transaction moves, and one page of a selection holds.
@@ -45,7 +45,7 @@ struct Outcome {
 }
 
 impl Selection {
-    pub(super) async fn run(self, act: Act) -> Result<(), Error> {
+    pub(super) async fn run(self, act: Action) -> Result<(), Error> {
         let filter = self.chosen.clone().filter();
         let chosen = filter != FailedMessageFilter::default();
         match (self.ids.is_empty(), chosen || self.all) {
@@ -78,19 +78,23 @@ impl Selection {
     }
 
     /// Acts on failed messages that were named, and answers for each.
-    async fn named(&self, act: Act, failed_messages: &dyn FailedMessages) -> Result<(usize, Outcome), Error> {
+    async fn named(
+        &self,
+        act: Action,
+        failed_messages: &dyn FailedMessages,
+    ) -> Result<(usize, Outcome), Error> {
         let mut seen = BTreeSet::new();
         let ids: Vec<i64> = self.ids.iter().copied().filter(|id| seen.insert(*id)).collect();
         let mut outcome = Outcome::default();
         let mut answers = Vec::new();
         for chunk in ids.chunks(CHUNK) {
-            for (id, acted) in chunk.iter().zip(failed_messages.act(act, chunk, &actor()).await?) {
-                let text = match outcome.note(act, *id, acted) {
+            for (id, result) in chunk.iter().zip(failed_messages.act(act, chunk, &operator()).await?) {
+                let text = match outcome.note(act, *id, result) {
                     None => accepted(act).to_owned(),
                     Some(error) => chain(error),
                 };
                 if self.json {
-                    answers.push(json!({ "id": id, "accepted": acted == Acted::Done, "text": text }));
+                    answers.push(json!({ "id": id, "accepted": result == ActionResult::Done, "text": text }));
                 } else {
                     print(format_args!("{id}: {}", printable(&text)))?;
                 }
@@ -105,7 +109,7 @@ impl Selection {
     /// Acts on the failed messages of a choice. Their numbers are read once: what is set aside later is not part of it.
     async fn selection(
         &self,
-        act: Act,
+        act: Action,
         filter: FailedMessageFilter,
         failed_messages: &dyn FailedMessages,
     ) -> Result<(usize, Outcome), Error> {
@@ -115,8 +119,8 @@ impl Selection {
         let mut outcome = Outcome::default();
         if !ids.is_empty() {
             let order = match act {
-                Act::Undo => ", behind later messages of their keys",
-                Act::Retry | Act::Discard => "",
+                Action::Undo => ", behind later messages of their keys",
+                Action::Retry | Action::Discard => "",
             };
             confirm(&format!("{act} {count} {noun}{order}"), self.yes)?;
             let bar = crate::progress::bar(ids.len() as u64);
@@ -145,15 +149,15 @@ impl Selection {
 
     async fn chunks(
         &self,
-        act: Act,
+        act: Action,
         ids: &[i64],
         failed_messages: &dyn FailedMessages,
         bar: &ProgressBar,
         outcome: &mut Outcome,
     ) -> Result<(), Error> {
         for chunk in ids.chunks(CHUNK) {
-            for (id, acted) in chunk.iter().zip(failed_messages.act(act, chunk, &actor()).await?) {
-                outcome.note(act, *id, acted);
+            for (id, result) in chunk.iter().zip(failed_messages.act(act, chunk, &operator()).await?) {
+                outcome.note(act, *id, result);
             }
             bar.inc(chunk.len() as u64);
         }
@@ -163,8 +167,8 @@ impl Selection {
 
 impl Outcome {
     /// Keeps what became of one failed message, and returns why it was not moved.
-    fn note(&mut self, act: Act, id: i64, acted: Acted) -> Option<&Error> {
-        match acted.done(act, id) {
+    fn note(&mut self, act: Action, id: i64, result: ActionResult) -> Option<&Error> {
+        match result.done(act, id) {
             Ok(()) => {
                 self.done += 1;
                 None
@@ -193,8 +197,8 @@ async fn frozen(
 }
 
 /// The failed messages of a choice that the act can move. Without a state, dead ones are given up: those that still run may heal.
-fn movable(act: Act, mut filter: FailedMessageFilter) -> Result<FailedMessageFilter, Error> {
-    let usual = if act == Act::Undo { FailedMessageState::Discarded } else { FailedMessageState::Dead };
+fn movable(act: Action, mut filter: FailedMessageFilter) -> Result<FailedMessageFilter, Error> {
+    let usual = if act == Action::Undo { FailedMessageState::Discarded } else { FailedMessageState::Dead };
     let state = *filter.state.get_or_insert(usual);
     match act.of(state) {
         Some(_) => Ok(filter),
@@ -204,19 +208,21 @@ fn movable(act: Act, mut filter: FailedMessageFilter) -> Result<FailedMessageFil
     }
 }
 
-fn accepted(act: Act) -> &'static str {
+fn accepted(act: Action) -> &'static str {
     match act {
-        Act::Retry => "accepted, its consumer runs it once more",
-        Act::Discard => "discarded, it is never applied; `undo` takes that back",
-        Act::Undo => "dead again, `retry` runs it; later messages of its key may have been applied meanwhile",
+        Action::Retry => "accepted, its consumer runs it once more",
+        Action::Discard => "discarded, it is never applied; `undo` takes that back",
+        Action::Undo => {
+            "dead again, `retry` runs it; later messages of its key may have been applied meanwhile"
+        }
     }
 }
 
-fn accepted_together(act: Act) -> &'static str {
+fn accepted_together(act: Action) -> &'static str {
     match act {
-        Act::Retry => "accepted: their consumers run them once more",
-        Act::Discard => "discarded: they are never applied; `undo` takes that back",
-        Act::Undo => {
+        Action::Retry => "accepted: their consumers run them once more",
+        Action::Discard => "discarded: they are never applied; `undo` takes that back",
+        Action::Undo => {
             "dead again: `retry` runs them; later messages of their keys may have been applied meanwhile"
         }
     }

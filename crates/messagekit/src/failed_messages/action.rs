@@ -7,7 +7,7 @@ use crate::{Error, ErrorKind};
 
 /// What a person does with failed messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Act {
+pub enum Action {
     /// Asks for one more run of a failed message: attempts and kills are counted from 0 again.
     Retry,
     /// Gives an open failed message up, also while it runs: its message is never applied, late copies neither.
@@ -17,7 +17,7 @@ pub enum Act {
     Undo,
 }
 
-impl Act {
+impl Action {
     /// Returns the word that the audit, the API and the command line use.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -38,7 +38,7 @@ impl Act {
     }
 }
 
-impl fmt::Display for Act {
+impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
@@ -46,7 +46,7 @@ impl fmt::Display for Act {
 
 /// What became of an act on one failed message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Acted {
+pub enum ActionResult {
     /// It was done.
     Done,
     /// There is no failed message of this number.
@@ -58,32 +58,32 @@ pub enum Acted {
     Settled,
 }
 
-impl Acted {
+impl ActionResult {
     /// Turns what was not done into an error that says why.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] or [`ErrorKind::WrongState`], with the failed message's number.
-    pub fn done(self, act: Act, failed_message: i64) -> Result<(), Error> {
+    pub fn done(self, act: Action, failed_message: i64) -> Result<(), Error> {
         let text = match self {
             Self::Done => return Ok(()),
             Self::NotFound => return Err(no_failed_message(failed_message)),
             // The only reason why a failed message is not retried.
-            Self::WrongState(FailedMessageState::Dead) if act == Act::Retry => format!(
+            Self::WrongState(FailedMessageState::Dead) if act == Action::Retry => format!(
                 "failed message {failed_message} has no way back, as its error tells: publish its message by hand, then discard it"
             ),
             Self::Settled => format!(
                 "message of failed message {failed_message} was settled by a late copy since: nothing is left to {act}"
             ),
-            Self::WrongState(FailedMessageState::Blocked) if act == Act::Retry => {
+            Self::WrongState(FailedMessageState::Blocked) if act == Action::Retry => {
                 format!(
                     "failed message {failed_message} waits for an earlier one of its key: retry or discard that one"
                 )
             }
             Self::WrongState(state) => {
                 let needed = match act {
-                    Act::Retry => "only a dead one can be retried",
-                    Act::Discard => "only an open one can be discarded",
-                    Act::Undo => "only a discarded one can be brought back",
+                    Action::Retry => "only a dead one can be retried",
+                    Action::Discard => "only an open one can be discarded",
+                    Action::Undo => "only a discarded one can be brought back",
                 };
                 format!("failed message {failed_message} is {state}: {needed}")
             }
@@ -99,7 +99,7 @@ pub fn no_failed_message(failed_message: i64) -> Error {
 
 /// Who acts: written into the audit in the transaction of the act.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Actor {
+pub struct Operator {
     /// The name of the token, or of the user who runs the command.
     pub name: String,
     /// Where the act came in: `cli`, `http`.
@@ -108,7 +108,7 @@ pub struct Actor {
     pub request_id: Option<String>,
 }
 
-impl Actor {
+impl Operator {
     /// Makes one.
     pub fn new(name: impl Into<String>, through: impl Into<String>) -> Self {
         Self { name: name.into(), through: through.into(), request_id: None }
@@ -121,30 +121,30 @@ mod tests {
 
     #[test]
     fn what_was_not_done_says_which_failed_message_and_why() {
-        let text = |acted: Acted, act| acted.done(act, 7).expect_err("not done").to_string();
-        assert_eq!(text(Acted::NotFound, Act::Retry), "there is no failed message 7");
+        let text = |result: ActionResult, act| result.done(act, 7).expect_err("not done").to_string();
+        assert_eq!(text(ActionResult::NotFound, Action::Retry), "there is no failed message 7");
         assert_eq!(
-            text(Acted::WrongState(FailedMessageState::RetryRequested), Act::Retry),
+            text(ActionResult::WrongState(FailedMessageState::RetryRequested), Action::Retry),
             "failed message 7 is retry_requested: only a dead one can be retried"
         );
         assert_eq!(
-            text(Acted::WrongState(FailedMessageState::Resolved), Act::Discard),
+            text(ActionResult::WrongState(FailedMessageState::Resolved), Action::Discard),
             "failed message 7 is resolved: only an open one can be discarded"
         );
         assert_eq!(
-            text(Acted::WrongState(FailedMessageState::Dead), Act::Undo),
+            text(ActionResult::WrongState(FailedMessageState::Dead), Action::Undo),
             "failed message 7 is dead: only a discarded one can be brought back"
         );
         assert_eq!(
-            text(Acted::WrongState(FailedMessageState::Blocked), Act::Retry),
+            text(ActionResult::WrongState(FailedMessageState::Blocked), Action::Retry),
             "failed message 7 waits for an earlier one of its key: retry or discard that one"
         );
-        let no_way_back = text(Acted::WrongState(FailedMessageState::Dead), Act::Retry);
+        let no_way_back = text(ActionResult::WrongState(FailedMessageState::Dead), Action::Retry);
         assert!(no_way_back.starts_with("failed message 7 has no way back"), "{no_way_back}");
         assert_eq!(
-            text(Acted::Settled, Act::Undo),
+            text(ActionResult::Settled, Action::Undo),
             "message of failed message 7 was settled by a late copy since: nothing is left to undo"
         );
-        assert!(Acted::Done.done(Act::Retry, 7).is_ok());
+        assert!(ActionResult::Done.done(Action::Retry, 7).is_ok());
     }
 }

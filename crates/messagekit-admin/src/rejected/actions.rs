@@ -60,7 +60,7 @@ pub(crate) async fn retry(
     Query(which): Query<Which>,
 ) -> Answer {
     let database = app.databases.one(which.database.as_deref())?;
-    let back = database.act(rejected(database, id)?.retry_rejected(id, &caller.actor())).await?;
+    let back = database.act(rejected(database, id)?.retry_rejected(id, &caller.operator())).await?;
     Ok(answer(database, id, back))
 }
 
@@ -82,6 +82,6 @@ pub(crate) async fn discard(
     Query(which): Query<Which>,
 ) -> Answer {
     let database = app.databases.one(which.database.as_deref())?;
-    let back = database.act(rejected(database, id)?.discard_rejected(id, &caller.actor())).await?;
+    let back = database.act(rejected(database, id)?.discard_rejected(id, &caller.operator())).await?;
     Ok(answer(database, id, back))
 }

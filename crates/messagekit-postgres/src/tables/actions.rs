@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use messagekit::{Act, Acted, Actor, Error, ErrorKind, FailedMessageState};
+use messagekit::{Action, ActionResult, Error, ErrorKind, FailedMessageState, Operator};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
@@ -49,7 +49,7 @@ ON CONFLICT ON CONSTRAINT processed_messages_pkey DO UPDATE SET outcome = exclud
 RETURNING consumer, message_id"#;
 
 pub(crate) const AUDIT: &str = "
-INSERT INTO messagekit.admin_audit (actor, through, request_id, act, failed_messages, subject, done, outcome)
+INSERT INTO messagekit.admin_audit (operator, through, request_id, act, failed_messages, subject, done, outcome)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb)";
 
 /// A failed message that the act moves.
@@ -65,20 +65,20 @@ struct Moving {
 pub(crate) async fn act(
     connection: &mut PgConnection,
     schema: &SchemaName,
-    act: Act,
+    act: Action,
     ids: &[i64],
-    by: &Actor,
-) -> Result<Vec<Acted>, Error> {
+    by: &Operator,
+) -> Result<Vec<ActionResult>, Error> {
     let keys = match act {
-        Act::Retry => Vec::new(),
-        Act::Discard | Act::Undo => held_keys::lock(connection, schema, ids).await?,
+        Action::Retry => Vec::new(),
+        Action::Discard | Action::Undo => held_keys::lock(connection, schema, ids).await?,
     };
     let rows =
         sqlx::query(schema.sql(LOCK)).bind(ids).fetch_all(&mut *connection).await.map_err(from_sqlx)?;
     let markers = match act {
-        Act::Retry => None,
-        Act::Discard => Some(("held", "discarded")),
-        Act::Undo => Some(("discarded", "held")),
+        Action::Retry => None,
+        Action::Discard => Some(("held", "discarded")),
+        Action::Undo => Some(("discarded", "held")),
     };
     let (mut answers, mut moving) = (BTreeMap::new(), Vec::new());
     for row in &rows {
@@ -88,25 +88,25 @@ pub(crate) async fn act(
             Ok((row.try_get::<i64, _>("id")?, row.try_get::<bool, _>("no_way_back")?, marker))
         };
         let (id, no_way_back, marker) = read().map_err(from_sqlx)?;
-        if act.of(state).is_none() || (act == Act::Retry && no_way_back) {
-            answers.insert(id, Acted::WrongState(state));
+        if act.of(state).is_none() || (act == Action::Retry && no_way_back) {
+            answers.insert(id, ActionResult::WrongState(state));
             continue;
         }
         if let (Some((from, _)), Some(marker)) = (markers, marker)
             && marker != from
         {
-            answers.insert(id, Acted::Settled);
+            answers.insert(id, ActionResult::Settled);
             continue;
         }
         let moved = moving_of(id, row).map_err(from_sqlx)?;
-        if act != Act::Retry && moved.held.as_ref().is_some_and(|held| !keys.contains(held)) {
+        if act != Action::Retry && moved.held.as_ref().is_some_and(|held| !keys.contains(held)) {
             let error = Error::new(
                 ErrorKind::Conflict,
                 "failed message was parked a moment ago, and its key is not locked",
             );
             return Err(error.with("failed_message", id));
         }
-        answers.insert(id, Acted::Done);
+        answers.insert(id, ActionResult::Done);
         moving.push(moved);
     }
     move_failed_messages(connection, schema, act, &moving).await?;
@@ -114,14 +114,14 @@ pub(crate) async fn act(
     if let Some((from, to)) = markers {
         mark(connection, schema, &moving, from, to).await?;
     }
-    let answers: Vec<Acted> =
-        ids.iter().map(|id| answers.get(id).copied().unwrap_or(Acted::NotFound)).collect();
+    let answers: Vec<ActionResult> =
+        ids.iter().map(|id| answers.get(id).copied().unwrap_or(ActionResult::NotFound)).collect();
     let others: BTreeMap<i64, &str> = std::iter::zip(ids, &answers)
-        .filter_map(|(id, acted)| match acted {
-            Acted::Done => None,
-            Acted::NotFound => Some((*id, "not found")),
-            Acted::WrongState(state) => Some((*id, state.as_str())),
-            Acted::Settled => Some((*id, "settled")),
+        .filter_map(|(id, result)| match result {
+            ActionResult::Done => None,
+            ActionResult::NotFound => Some((*id, "not found")),
+            ActionResult::WrongState(state) => Some((*id, state.as_str())),
+            ActionResult::Settled => Some((*id, "settled")),
         })
         .collect();
     let entry = Entry { act: act.as_str(), failed_messages: Some(ids), subject: None, done: moving.len() };
@@ -132,16 +132,16 @@ pub(crate) async fn act(
 async fn move_failed_messages(
     connection: &mut PgConnection,
     schema: &SchemaName,
-    act: Act,
+    act: Action,
     moving: &[Moving],
 ) -> Result<(), Error> {
     if moving.is_empty() {
         return Ok(());
     }
     let statement = match act {
-        Act::Retry => RETRY,
-        Act::Discard => DISCARD,
-        Act::Undo => UNDO,
+        Action::Retry => RETRY,
+        Action::Discard => DISCARD,
+        Action::Undo => UNDO,
     };
     let ids: Vec<i64> = moving.iter().map(|failed_message| failed_message.id).collect();
     let update = sqlx::query(schema.sql(statement)).bind(&ids);
@@ -169,14 +169,14 @@ fn moving_of(id: i64, row: &PgRow) -> sqlx::Result<Moving> {
 async fn move_keys(
     connection: &mut PgConnection,
     schema: &SchemaName,
-    act: Act,
+    act: Action,
     moving: &[Moving],
     keys: &[HeldKey],
 ) -> Result<(), Error> {
     let change = match act {
-        Act::Retry => return Ok(()),
-        Act::Discard => -1,
-        Act::Undo => 1,
+        Action::Retry => return Ok(()),
+        Action::Discard => -1,
+        Action::Undo => 1,
     };
     let mut failed_messages: BTreeMap<&HeldKey, i32> = BTreeMap::new();
     for held in moving.iter().filter_map(|failed_message| failed_message.held.as_ref()) {
@@ -237,7 +237,7 @@ pub(crate) struct Entry<'a> {
 pub(crate) async fn audit(
     connection: &mut PgConnection,
     schema: &SchemaName,
-    by: &Actor,
+    by: &Operator,
     entry: &Entry<'_>,
     outcome: Option<serde_json::Value>,
 ) -> Result<(), Error> {

@@ -6,9 +6,9 @@ use messagekit::relay::RejectedEvents;
 use messagekit::{Error, ErrorKind, chain};
 use serde_json::{Value, json};
 
-use crate::actor;
 use crate::confirm::confirm;
 use crate::database::Database;
+use crate::operator;
 use crate::output::{number, print, printable};
 
 /// How many events a look answers.
@@ -99,8 +99,8 @@ impl Events {
 impl Mending {
     async fn done(self, events: &dyn RejectedEvents, id: i64) -> Result<u64, Error> {
         match self {
-            Self::Retry => events.retry_rejected(id, &actor()).await,
-            Self::Discard => events.discard_rejected(id, &actor()).await,
+            Self::Retry => events.retry_rejected(id, &operator()).await,
+            Self::Discard => events.discard_rejected(id, &operator()).await,
         }
     }
 

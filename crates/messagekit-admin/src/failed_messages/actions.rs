@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use messagekit::{Act, Acted};
+use messagekit::{Action, ActionResult};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -27,7 +27,7 @@ pub(crate) enum ActWord {
     Undo,
 }
 
-impl From<ActWord> for Act {
+impl From<ActWord> for Action {
     fn from(act: ActWord) -> Self {
         match act {
             ActWord::Retry => Self::Retry,
@@ -39,7 +39,7 @@ impl From<ActWord> for Act {
 
 /// An act that was written down.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ActedView {
+pub(crate) struct ActionResultView {
     database: String,
     id: i64,
     act: ActWord,
@@ -47,15 +47,15 @@ pub(crate) struct ActedView {
     state: StateWord,
 }
 
-type Answer = Result<(StatusCode, Json<ActedView>), Problem>;
+type Answer = Result<(StatusCode, Json<ActionResultView>), Problem>;
 
 async fn act(app: App, caller: Caller, id: i64, which: Which, word: ActWord, state: StateWord) -> Answer {
     let database = app.databases.one(which.database.as_deref())?;
     let act = word.into();
-    let acted = database.act(database.store.act(act, &[id], &caller.actor())).await?;
-    let acted = acted.first().copied().unwrap_or(Acted::NotFound);
-    acted.done(act, id).map_err(|error| Problem::of(&database.name, &error))?;
-    let view = ActedView { database: database.name.to_string(), id, act: word, state };
+    let result = database.act(database.store.act(act, &[id], &caller.operator())).await?;
+    let result = result.first().copied().unwrap_or(ActionResult::NotFound);
+    result.done(act, id).map_err(|error| Problem::of(&database.name, &error))?;
+    let view = ActionResultView { database: database.name.to_string(), id, act: word, state };
     Ok((StatusCode::ACCEPTED, Json(view)))
 }
 
@@ -68,7 +68,7 @@ async fn act(app: App, caller: Caller, id: i64, which: Which, word: ActWord, sta
     post, path = "/api/v1/dlq/{id}/retry", tag = "failed messages", operation_id = "retry_failed_message",
     params(("id" = i64, Path, description = "The failed message's number", minimum = 1), Which),
     responses(
-        (status = 202, body = ActedView),
+        (status = 202, body = ActionResultView),
         (status = 404, description = "No such failed message", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "It is not dead", body = Problem, content_type = "application/problem+json")
     )
@@ -88,7 +88,7 @@ pub(crate) async fn retry(
     post, path = "/api/v1/dlq/{id}/discard", tag = "failed messages", operation_id = "discard_failed_message",
     params(("id" = i64, Path, description = "The failed message's number", minimum = 1), Which),
     responses(
-        (status = 202, body = ActedView),
+        (status = 202, body = ActionResultView),
         (status = 404, description = "No such failed message", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "It is closed", body = Problem, content_type = "application/problem+json")
     )
@@ -108,7 +108,7 @@ pub(crate) async fn discard(
     post, path = "/api/v1/dlq/{id}/undo", tag = "failed messages", operation_id = "undo_failed_message",
     params(("id" = i64, Path, description = "The failed message's number", minimum = 1), Which),
     responses(
-        (status = 202, body = ActedView),
+        (status = 202, body = ActionResultView),
         (status = 404, description = "No such failed message", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "It is not discarded", body = Problem, content_type = "application/problem+json")
     )
