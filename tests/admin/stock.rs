@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use messagekit::{
-    Failure, FailureKind, Message, MessageId, OutboxRows, Received, SetAside, Shutdown, Store, headers,
+    Failure, FailureKind, Message, MessageId, OutboxRows, ReceivedMessage, SetAside, Shutdown, Store, headers,
 };
 use messagekit_admin::{Admin, READ_LIMIT, Role, Token, Tokens};
 use messagekit_postgres::PostgresStore;
@@ -70,7 +70,7 @@ pub(crate) async fn failed_messages(store: &PostgresStore, consumer: &str, count
         let message = Message::new("orders.order", format!(r#"{{"number":{number}}}"#))
             .with_key(format!("k-{number}"))
             .with_header(headers::EVENT_TYPE, "orders.order.placed");
-        let received = Received { id: MessageId::new(), message, place: None };
+        let received = ReceivedMessage { id: MessageId::new(), message, place: None };
         let failure = Failure::permanent(FailureKind::Permanent, format!("order {number} has no customer"));
         store.set_aside(&mut tx, consumer, &received, &failure).await.unwrap();
     }

@@ -8,8 +8,8 @@ mod page;
 use std::fs;
 
 use messagekit::{
-    Bookkeeping, FailedMessageFilter, FailedMessageState, FailedMessages, Failure, FailureKind, Found,
-    Message, MessageId, Origin, Received, SetAside, Store, headers,
+    Bookkeeping, BrokerDeadLetter, FailedMessageFilter, FailedMessageState, FailedMessages, Failure,
+    FailureKind, Message, MessageId, Origin, ReceivedMessage, SetAside, Store, headers,
 };
 use messagekit_postgres::PostgresStore;
 use messagekit_rabbitmq::{Queue, RabbitMq};
@@ -109,13 +109,13 @@ async fn failed_messages(store: &PostgresStore, queue: &str) -> (i64, i64) {
     let received = |topic: &str, kind: &'static str| {
         let id = MessageId::new();
         let message = Message::new(topic, "{}").with_header(headers::ID, id.as_str().to_owned());
-        Received { id, message: message.with_header(headers::EVENT_TYPE, kind), place: None }
+        ReceivedMessage { id, message: message.with_header(headers::EVENT_TYPE, kind), place: None }
     };
     let mut tx = store.begin().await.unwrap();
     let order = received("orders.order", "orders.order.placed");
     let failure = Failure::permanent(FailureKind::Permanent, "no stock");
     store.set_aside(&mut tx, "billing", &order, &failure).await.unwrap();
-    let found = Found {
+    let found = BrokerDeadLetter {
         origin: Origin::Queue,
         scope: "queue:billing".to_owned(),
         return_to: Some(queue.to_owned()),

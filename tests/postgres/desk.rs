@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use messagekit::{
     Action, ActionResult, Claim, FailedMessageFilter, FailedMessageState, FailedMessages, Failure,
-    FailureKind, Message, MessageId, Next, Operator, Processed, Received, Retries, SetAside, Store, headers,
+    FailureKind, Message, MessageId, Next, Operator, Processed, ReceivedMessage, Retries, SetAside, Store,
+    headers,
 };
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::block_on;
@@ -22,7 +23,7 @@ fn operator(name: &str) -> Operator {
 async fn failed_message(shop: &Shop, next: Next) -> (MessageId, i64) {
     let id = MessageId::new();
     let message = Message::new("orders.order", "{}").with_header(headers::ID, id.as_str().to_owned());
-    let received = Received { id: id.clone(), message, place: None };
+    let received = ReceivedMessage { id: id.clone(), message, place: None };
     let failure = Failure { next, ..Failure::permanent(FailureKind::Permanent, "no stock") };
     let mut tx = shop.store.begin().await.unwrap();
     shop.store.set_aside(&mut tx, &shop.consumer, &received, &failure).await.unwrap();

@@ -1,8 +1,8 @@
 //! What the tables keep of a message that was set aside.
 
 use messagekit::{
-    Claim, FailedMessageFilter, FailedMessages, Failure, FailureKind, Message, MessageId, Received, SetAside,
-    SetAsideOutcome, Store, headers,
+    Claim, FailedMessageFilter, FailedMessages, Failure, FailureKind, Message, MessageId, ReceivedMessage,
+    SetAside, SetAsideOutcome, Store, headers,
 };
 use messagekit_testkit::block_on;
 use sqlx::Row;
@@ -10,7 +10,7 @@ use sqlx::Row;
 use crate::shop::{Shop, run};
 
 async fn set_aside(shop: &Shop, message: Message) -> (MessageId, SetAsideOutcome) {
-    let received = Received { id: MessageId::new(), message, place: None };
+    let received = ReceivedMessage { id: MessageId::new(), message, place: None };
     let failure = Failure { error: "no\0stock".to_owned(), ..Failure::permanent(FailureKind::Permanent, "") };
     let mut tx = shop.store.begin().await.unwrap();
     let outcome = shop.store.set_aside(&mut tx, &shop.consumer, &received, &failure).await.unwrap();
@@ -59,8 +59,11 @@ fn text_that_postgresql_refuses_loses_no_failed_message() {
 fn failed_message_of_a_forgotten_marker_takes_the_place_of_a_closed_one_only() {
     block_on(async {
         let shop = Shop::open().await;
-        let received =
-            Received { id: MessageId::new(), message: Message::new("orders.order", "{}"), place: None };
+        let received = ReceivedMessage {
+            id: MessageId::new(),
+            message: Message::new("orders.order", "{}"),
+            place: None,
+        };
         let failure = Failure::permanent(FailureKind::Permanent, "no");
         let write = async || {
             let mut tx = shop.store.begin().await.unwrap();

@@ -8,7 +8,7 @@ use messagekit::memory::MemoryLog;
 use messagekit::relay::{OutboxReader, Relay};
 use messagekit::{
     BatchLimit, ClaimRequest, Consumer, Envelope, Event, Failure, FailureKind, HandlerError, Message,
-    MessageId, Outbox, ParkingRoom, Place, Processed, Publisher, Received, Retries, SetAside,
+    MessageId, Outbox, ParkingRoom, Place, Processed, Publisher, ReceivedMessage, Retries, SetAside,
     SetAsideOutcome, Shutdown, Store, codec,
 };
 use messagekit_postgres::switch::{Existing, to_relay};
@@ -153,7 +153,7 @@ fn failed_messages_that_hold_keys_are_counted_now_and_then() {
                 let message = Message::new("orders", "{}").with_key(format!("k{offset}"));
                 let place = Some(Place { topic: Arc::from("orders"), partition: 0, offset });
                 let id = MessageId::from_stored(&format!("m{offset}"));
-                let received = Received { id, message, place };
+                let received = ReceivedMessage { id, message, place };
                 let mut tx = store.begin().await.unwrap();
                 outcomes.push(store.park(&mut tx, consumer, &received, &failure, room).await.unwrap());
                 match outcomes.last() {
@@ -177,10 +177,10 @@ fn failed_messages_that_hold_keys_are_counted_now_and_then() {
     });
 }
 
-fn waiting(offset: i64) -> Received {
+fn waiting(offset: i64) -> ReceivedMessage {
     let message = Message::new("orders", "{}").with_key("a");
     let place = Some(Place { topic: Arc::from("orders"), partition: 0, offset });
-    Received { id: MessageId::from_stored(&format!("m{offset}")), message, place }
+    ReceivedMessage { id: MessageId::from_stored(&format!("m{offset}")), message, place }
 }
 
 /// Blocks a key with a message and so many behind it, and returns what is said to apply all of them.
@@ -190,8 +190,8 @@ async fn said_to_apply_a_run(counted: &Counted, consumer: &str, behind: i64) -> 
     let failure = Failure::retryable(FailureKind::Failed, "not yet");
     store.park(&mut tx, consumer, &waiting(0), &failure, room).await.unwrap();
     store.commit(tx).await.unwrap();
-    let followers: Vec<Received> = (1..=behind).map(waiting).collect();
-    let claim = |received: &Received| ClaimRequest {
+    let followers: Vec<ReceivedMessage> = (1..=behind).map(waiting).collect();
+    let claim = |received: &ReceivedMessage| ClaimRequest {
         id: received.id.clone(),
         topic: received.message.topic.clone(),
         key: received.message.key.clone(),

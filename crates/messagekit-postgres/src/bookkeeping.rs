@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use messagekit::{Bookkeeping, Error, Failure, Found, MessageId, Next, Origin, Returning, SetAsideOutcome};
+use messagekit::{
+    Bookkeeping, BrokerDeadLetter, Error, Failure, MessageId, Next, Origin, Redelivery, SetAsideOutcome,
+};
 
 use crate::tables::bookkeeping;
 use crate::tables::failed_messages::{self, WayBack};
 use crate::{PgTx, PostgresStore};
 
 impl Bookkeeping for PostgresStore {
-    async fn keep(&self, tx: &mut PgTx, found: &Found) -> Result<SetAsideOutcome, Error> {
-        let Found { origin, scope, return_to, received, failure } = found;
+    async fn keep(&self, tx: &mut PgTx, found: &BrokerDeadLetter) -> Result<SetAsideOutcome, Error> {
+        let BrokerDeadLetter { origin, scope, return_to, received, failure } = found;
         let way_back = WayBack { origin: *origin, return_to: return_to.as_deref() };
         // Only a person sends it back.
         let failure = Failure { next: Next::Dead, ..failure.clone() };
@@ -33,7 +35,7 @@ impl Bookkeeping for PostgresStore {
         origin: Origin,
         max: u32,
         lease: Duration,
-    ) -> Result<Vec<Returning>, Error> {
+    ) -> Result<Vec<Redelivery>, Error> {
         self.statement(async {
             let mut connection = self.connection().await?;
             bookkeeping::lease_returns(&mut connection, self.schema(), origin, max, lease).await

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::{
-    Claim, ClaimRequest, Error, Failure, Follower, Leased, MessageId, NextOffset, Offsets, ParkingRoom,
-    Processed, Received, Retries, SetAside, SetAsideOutcome, Suspects,
+    Claim, ClaimRequest, Error, Failure, Follower, MessageId, NextOffset, Offsets, ParkingRoom, Processed,
+    ReceivedMessage, Retries, RetryLease, SetAside, SetAsideOutcome, Suspects,
 };
 
 use crate::tables::failed_messages::{self, WayBack};
@@ -64,7 +64,7 @@ impl SetAside for PostgresStore {
         &self,
         tx: &mut PgTx,
         consumer: &str,
-        received: &Received,
+        received: &ReceivedMessage,
         failure: &Failure,
     ) -> Result<SetAsideOutcome, Error> {
         self.statement(failed_messages::set_aside(
@@ -82,7 +82,7 @@ impl SetAside for PostgresStore {
         &self,
         tx: &mut PgTx,
         consumer: &str,
-        received: &Received,
+        received: &ReceivedMessage,
         failure: &Failure,
         room: ParkingRoom,
     ) -> Result<SetAsideOutcome, Error> {
@@ -93,7 +93,7 @@ impl SetAside for PostgresStore {
         &self,
         tx: &mut PgTx,
         consumer: &str,
-        behind: &[&Received],
+        behind: &[&ReceivedMessage],
         room: ParkingRoom,
     ) -> Result<usize, Error> {
         self.statement(parking::park_behind(tx, self.schema(), consumer, behind, self.room(room))).await
@@ -102,7 +102,7 @@ impl SetAside for PostgresStore {
 
 /// Leases and their answers are transactions of their own: a lease must outlive the transaction that failed.
 impl Retries for PostgresStore {
-    async fn lease(&self, consumer: &str, max: u32, lease: Duration) -> Result<Vec<Leased>, Error> {
+    async fn lease(&self, consumer: &str, max: u32, lease: Duration) -> Result<Vec<RetryLease>, Error> {
         self.statement(async {
             retries::lease(&mut *self.connection().await?, self.schema(), consumer, max, lease).await
         })
@@ -112,7 +112,7 @@ impl Retries for PostgresStore {
     async fn begin_run(
         &self,
         consumer: &str,
-        leased: &Leased,
+        leased: &RetryLease,
         most: u32,
         lease: Duration,
     ) -> Result<Option<u32>, Error> {
@@ -138,20 +138,20 @@ impl Retries for PostgresStore {
         &self,
         tx: &mut PgTx,
         consumer: &str,
-        leased: &Leased,
+        leased: &RetryLease,
         followers: &[Follower],
     ) -> Result<bool, Error> {
         self.statement(retries::resolve(tx, self.schema(), consumer, leased, followers)).await
     }
 
-    async fn fail(&self, consumer: &str, leased: &Leased, failure: &Failure) -> Result<bool, Error> {
+    async fn fail(&self, consumer: &str, leased: &RetryLease, failure: &Failure) -> Result<bool, Error> {
         self.statement(async {
             retries::fail(&mut *self.connection().await?, self.schema(), consumer, leased, failure).await
         })
         .await
     }
 
-    async fn hand_back(&self, consumer: &str, leased: &Leased, delay: Duration) -> Result<bool, Error> {
+    async fn hand_back(&self, consumer: &str, leased: &RetryLease, delay: Duration) -> Result<bool, Error> {
         self.statement(async {
             retries::hand_back(&mut *self.connection().await?, self.schema(), consumer, leased, delay).await
         })

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use messagekit::{Bookkeeping, Error, Failure, Found, MessageId, Next, Origin, Returning, SetAsideOutcome};
+use messagekit::{
+    Bookkeeping, BrokerDeadLetter, Error, Failure, MessageId, Next, Origin, Redelivery, SetAsideOutcome,
+};
 
 use crate::error::from_sqlite;
 use crate::tables::failed_messages::{self, Way};
@@ -11,8 +13,8 @@ use crate::{SqliteStore, SqliteTx};
 
 /// Scopes stand among the consumers, where no consumer has such a name.
 impl Bookkeeping for SqliteStore {
-    async fn keep(&self, tx: &mut SqliteTx, found: &Found) -> Result<SetAsideOutcome, Error> {
-        let Found { origin, scope, return_to, received, failure } = found.clone();
+    async fn keep(&self, tx: &mut SqliteTx, found: &BrokerDeadLetter) -> Result<SetAsideOutcome, Error> {
+        let BrokerDeadLetter { origin, scope, return_to, received, failure } = found.clone();
         tx.run(move |conn| {
             let scope = names::consumer(conn, &scope).map_err(from_sqlite)?;
             let failure = Failure { next: Next::Dead, ..failure };
@@ -38,7 +40,7 @@ impl Bookkeeping for SqliteStore {
         origin: Origin,
         max: u32,
         lease: Duration,
-    ) -> Result<Vec<Returning>, Error> {
+    ) -> Result<Vec<Redelivery>, Error> {
         // Asked all the time: the write lock is for when there is something to do.
         if !self.query(move |conn| returns::any_due(conn, origin, now()).map_err(from_sqlite)).await? {
             return Ok(Vec::new());

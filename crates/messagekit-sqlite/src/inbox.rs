@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::{
-    Claim, ClaimRequest, Error, ErrorKind, Failure, Follower, Leased, MessageId, NextOffset, Offsets,
-    ParkingRoom, Processed, Received, Retries, SetAside, SetAsideOutcome,
+    Claim, ClaimRequest, Error, ErrorKind, Failure, Follower, MessageId, NextOffset, Offsets, ParkingRoom,
+    Processed, ReceivedMessage, Retries, RetryLease, SetAside, SetAsideOutcome,
 };
 
 use crate::binding::{Binding, Move};
@@ -147,7 +147,7 @@ impl SetAside for SqliteStore {
         &self,
         tx: &mut SqliteTx,
         consumer: &str,
-        received: &Received,
+        received: &ReceivedMessage,
         failure: &Failure,
     ) -> Result<SetAsideOutcome, Error> {
         let (consumer, received, failure) = (consumer.to_owned(), received.clone(), failure.clone());
@@ -162,7 +162,7 @@ impl SetAside for SqliteStore {
         &self,
         tx: &mut SqliteTx,
         consumer: &str,
-        received: &Received,
+        received: &ReceivedMessage,
         failure: &Failure,
         room: ParkingRoom,
     ) -> Result<SetAsideOutcome, Error> {
@@ -178,11 +178,11 @@ impl SetAside for SqliteStore {
         &self,
         tx: &mut SqliteTx,
         consumer: &str,
-        behind: &[&Received],
+        behind: &[&ReceivedMessage],
         room: ParkingRoom,
     ) -> Result<usize, Error> {
         let consumer = consumer.to_owned();
-        let behind: Vec<Received> = behind.iter().map(|received| (*received).clone()).collect();
+        let behind: Vec<ReceivedMessage> = behind.iter().map(|received| (*received).clone()).collect();
         tx.run(move |conn| {
             let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
             parking::park_behind(conn, consumer, &behind, room, now())
@@ -193,7 +193,7 @@ impl SetAside for SqliteStore {
 
 /// A dropped call may still be carried out; a lease that nobody received ends by itself and counts as a kill.
 impl Retries for SqliteStore {
-    async fn lease(&self, consumer: &str, max: u32, lease: Duration) -> Result<Vec<Leased>, Error> {
+    async fn lease(&self, consumer: &str, max: u32, lease: Duration) -> Result<Vec<RetryLease>, Error> {
         let consumer: Arc<str> = Arc::from(consumer);
         let name = consumer.clone();
         // Asked several times a second: the write lock is for when there is something to do.
@@ -210,7 +210,7 @@ impl Retries for SqliteStore {
     async fn begin_run(
         &self,
         consumer: &str,
-        leased: &Leased,
+        leased: &RetryLease,
         most: u32,
         lease: Duration,
     ) -> Result<Option<u32>, Error> {
@@ -242,7 +242,7 @@ impl Retries for SqliteStore {
         &self,
         tx: &mut SqliteTx,
         consumer: &str,
-        leased: &Leased,
+        leased: &RetryLease,
         followers: &[Follower],
     ) -> Result<bool, Error> {
         let (consumer, leased, followers) = (consumer.to_owned(), leased.clone(), followers.to_vec());
@@ -253,7 +253,7 @@ impl Retries for SqliteStore {
         .await
     }
 
-    async fn fail(&self, consumer: &str, leased: &Leased, failure: &Failure) -> Result<bool, Error> {
+    async fn fail(&self, consumer: &str, leased: &RetryLease, failure: &Failure) -> Result<bool, Error> {
         let (consumer, leased, failure) = (consumer.to_owned(), leased.clone(), failure.clone());
         self.job(move |conn| {
             let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
@@ -262,7 +262,7 @@ impl Retries for SqliteStore {
         .await
     }
 
-    async fn hand_back(&self, consumer: &str, leased: &Leased, delay: Duration) -> Result<bool, Error> {
+    async fn hand_back(&self, consumer: &str, leased: &RetryLease, delay: Duration) -> Result<bool, Error> {
         let (consumer, leased) = (consumer.to_owned(), leased.clone());
         self.job(move |conn| {
             let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;

@@ -90,9 +90,10 @@ pub use replay::{
 };
 pub use shutdown::Shutdown;
 pub use store::{
-    Bookkeeping, BoxFuture, Claim, ClaimRequest, End, Failure, FailureKind, Follower, Found, Inbox, Leased,
-    Next, NextOffset, NoStore, Offsets, Outbox, OutboxRows, ParkingRoom, Processed, Received, Retries,
-    Returning, SetAside, SetAsideOutcome, Store, Suspects, TransactError, Wake, WithoutRelay, Work, claim,
+    Bookkeeping, BoxFuture, BrokerDeadLetter, Claim, ClaimRequest, End, Failure, FailureKind, Follower,
+    Inbox, Next, NextOffset, NoStore, Offsets, Outbox, OutboxRows, ParkingRoom, Processed, ReceivedMessage,
+    Redelivery, Retries, RetryLease, SetAside, SetAsideOutcome, Store, Suspects, TransactError, Wake,
+    WithoutRelay, Work, claim,
 };
 pub use transport::{
     BatchLimit, Capabilities, Delivery, Done, Incoming, Kept, Lane, PublishError, Published, Publisher,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use messagekit::cleanup::Leftover;
 use messagekit::{
     Action, ActionResult, Claim, ClaimRequest, FailedMessageFilter, FailedMessages, Failure, FailureKind,
-    Message, MessageId, Operator, ParkingRoom, Place, Processed, Received, Retries, SetAside,
+    Message, MessageId, Operator, ParkingRoom, Place, Processed, ReceivedMessage, Retries, SetAside,
     SetAsideOutcome, Store, Suspects,
 };
 use messagekit_postgres::PostgresStore;
@@ -40,9 +40,13 @@ fn request(id: &MessageId, generation: i32) -> ClaimRequest {
     ClaimRequest { id: id.clone(), topic: Arc::from("orders.order"), key: None, generation }
 }
 
-fn received(id: &MessageId) -> Received {
+fn received(id: &MessageId) -> ReceivedMessage {
     let place = Place { topic: Arc::from("orders.order"), partition: 0, offset: 7 };
-    Received { id: id.clone(), message: Message::new("orders.order", "{}").with_key("k"), place: Some(place) }
+    ReceivedMessage {
+        id: id.clone(),
+        message: Message::new("orders.order", "{}").with_key("k"),
+        place: Some(place),
+    }
 }
 
 fn dead() -> Failure {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use messagekit::{
     Action, ActionResult, Claim, ClaimRequest, Error, FailedMessageFilter, FailedMessageState,
     FailedMessages, Failure, FailureKind, Message, MessageId, Next, Operator, ParkingRoom, Place, Processed,
-    Received, Retries, SetAside, SetAsideOutcome, Store,
+    ReceivedMessage, Retries, SetAside, SetAsideOutcome, Store,
 };
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::block_on;
@@ -21,7 +21,7 @@ const ROOM: ParkingRoom = ParkingRoom { per_key: 1_000, in_all: 1_000_000 };
 /// Two messages of a key of their own: the first fails, the second stands behind it.
 struct Pair {
     key: String,
-    messages: [Received; 2],
+    messages: [ReceivedMessage; 2],
 }
 
 fn pair(number: usize) -> Pair {
@@ -30,7 +30,7 @@ fn pair(number: usize) -> Pair {
         let place =
             Place { topic: Arc::from("orders.order"), partition: 0, offset: (2 * number + behind) as i64 };
         let message = Message::new("orders.order", "{}").with_key(key.clone());
-        Received { id: MessageId::new(), message, place: Some(place) }
+        ReceivedMessage { id: MessageId::new(), message, place: Some(place) }
     });
     Pair { key, messages }
 }
@@ -169,7 +169,7 @@ struct FailedMessage {
 /// Sets a message aside that nothing can cure.
 async fn dead(shop: &Shop) -> FailedMessage {
     let received =
-        Received { id: MessageId::new(), message: Message::new("orders.order", "{}"), place: None };
+        ReceivedMessage { id: MessageId::new(), message: Message::new("orders.order", "{}"), place: None };
     let mut tx = shop.store.begin().await.unwrap();
     let failure = Failure::permanent(FailureKind::Permanent, "no stock");
     shop.store.set_aside(&mut tx, &shop.consumer, &received, &failure).await.unwrap();

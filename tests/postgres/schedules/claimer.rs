@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::{Error, Failure, Leased, Received, Retries, Store};
+use messagekit::{Error, Failure, ReceivedMessage, Retries, RetryLease, Store};
 use messagekit_postgres::{PgTx, PostgresStore};
 
 use super::mutants;
@@ -10,7 +10,7 @@ use super::world::{LONG, World, cut};
 
 #[derive(Default)]
 pub(super) struct Claimer {
-    leased: Vec<Leased>,
+    leased: Vec<RetryLease>,
 }
 
 impl Claimer {
@@ -38,7 +38,7 @@ impl Claimer {
 
 /// Runs a failed message, alone or with what waits behind it. Where one of those fails, what stands before it is applied without
 /// it.
-async fn run(world: &World, store: &PostgresStore, leased: Leased) -> Result<(), Error> {
+async fn run(world: &World, store: &PostgresStore, leased: RetryLease) -> Result<(), Error> {
     let leads = leased.parked && leased.attempt == 1 && leased.alone == 0;
     let mut most = if leads { world.state().random.u32(1..6) } else { 1 };
     loop {
@@ -58,7 +58,7 @@ async fn run(world: &World, store: &PostgresStore, leased: Leased) -> Result<(),
 async fn attempt(
     world: &World,
     store: &PostgresStore,
-    leased: &Leased,
+    leased: &RetryLease,
     most: u32,
 ) -> Result<Option<u32>, Error> {
     let mut tx = store.begin().await?;
@@ -97,7 +97,7 @@ async fn attempt(
 async fn handle(
     world: &World,
     tx: &mut PgTx,
-    received: &Received,
+    received: &ReceivedMessage,
     attempt: u32,
 ) -> Result<Option<Failure>, Error> {
     let Some(place) = &received.place else { return Ok(None) };

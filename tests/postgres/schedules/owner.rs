@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use messagekit::{
-    Claim, ClaimRequest, Error, Failure, NextOffset, Offsets, Processed, Received, SetAside, SetAsideOutcome,
-    Store,
+    Claim, ClaimRequest, Error, Failure, NextOffset, Offsets, Processed, ReceivedMessage, SetAside,
+    SetAsideOutcome, Store,
 };
 use messagekit_postgres::{PgTx, PostgresStore};
 
@@ -93,7 +93,7 @@ impl Owner {
         if culprit.is_none() && through > 1 && world.chance(10) {
             through = world.state().random.usize(1..through);
         }
-        let mut behind: Vec<(usize, &Received)> = Vec::new();
+        let mut behind: Vec<(usize, &ReceivedMessage)> = Vec::new();
         for index in 0..through {
             let (record, generation) = (&handled[index], requests[index].generation);
             let runs = match claims[index] {
@@ -123,7 +123,7 @@ impl Owner {
             }
         }
         if !behind.is_empty() && !world.is(mutants::Step::DropsWhatIsBehind) {
-            let received: Vec<&Received> = behind.iter().map(|(_, received)| *received).collect();
+            let received: Vec<&ReceivedMessage> = behind.iter().map(|(_, received)| *received).collect();
             let fits = store.park_behind(&mut tx, consumer, &received, world.room).await?;
             world.state().seen.behind += fits as u64;
             if fits < received.len() && !world.is(mutants::Step::KeepsAsManyAsFit) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use messagekit::{
     ClaimRequest, Error, ErrorKind, Failure, FailureKind, Message, MessageId, Next, ParkingRoom, Place,
-    Received,
+    ReceivedMessage,
 };
 use messagekit_postgres::PgTx;
 use messagekit_testkit::unique;
@@ -31,7 +31,7 @@ enum Nature {
 }
 
 pub(super) struct Record {
-    pub(super) received: Received,
+    pub(super) received: ReceivedMessage,
     nature: Nature,
 }
 
@@ -198,7 +198,7 @@ fn log(random: &mut fastrand::Rng) -> Vec<Vec<Arc<Record>>> {
                 });
                 let record = match copied {
                     Some(first) => Record {
-                        received: Received { place, ..first.received.clone() },
+                        received: ReceivedMessage { place, ..first.received.clone() },
                         nature: first.nature,
                     },
                     None => fresh(random, partition, offset, keys, place),
@@ -228,7 +228,7 @@ fn fresh(
         2..8 => Nature::Flaky,
         _ => Nature::Sound,
     };
-    Record { received: Received { id, message, place }, nature }
+    Record { received: ReceivedMessage { id, message, place }, nature }
 }
 
 pub(super) fn request(record: &Record, generation: i32) -> ClaimRequest {

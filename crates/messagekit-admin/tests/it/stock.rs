@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use messagekit::memory::MemoryStore;
 use messagekit::{
-    Failure, FailureKind, Message, MessageId, Next, Operations, OutboxRows, Received, SetAside, headers,
+    Failure, FailureKind, Message, MessageId, Next, Operations, OutboxRows, ReceivedMessage, SetAside,
+    headers,
 };
 use messagekit_sqlite::SqliteStore;
 use tempfile::TempDir;
@@ -64,7 +65,7 @@ async fn set_aside<S: SetAside>(store: &S, consumer: &str, number: usize, failur
         .with_key(format!("k-{number}"))
         .with_header(headers::EVENT_TYPE, "orders.order.placed")
         .with_header("tenant", format!("{SECRET}-header"));
-    let received = Received { id: format!("m-{number}").parse().unwrap(), message, place: None };
+    let received = ReceivedMessage { id: format!("m-{number}").parse().unwrap(), message, place: None };
     let mut tx = store.begin().await.unwrap();
     store.set_aside(&mut tx, consumer, &received, &failure).await.unwrap();
     store.commit(tx).await.unwrap();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use messagekit::{
-    Claim, ClaimRequest, Failure, FailureKind, Message, Next, ParkingRoom, Place, Processed, Received,
+    Claim, ClaimRequest, Failure, FailureKind, Message, Next, ParkingRoom, Place, Processed, ReceivedMessage,
     SetAside, Store, headers,
 };
 use messagekit_sqlite::SqliteStore;
@@ -38,7 +38,7 @@ impl Desk {
         for (number, message) in (1_i64..).zip(messages) {
             let place = Place { topic: message.topic.clone(), partition: 3, offset: number };
             let received =
-                Received { id: format!("m-{number}").parse().unwrap(), message, place: Some(place) };
+                ReceivedMessage { id: format!("m-{number}").parse().unwrap(), message, place: Some(place) };
             let mut failure =
                 Failure::permanent(FailureKind::Permanent, format!("order {number} has no customer"));
             if number % 2 == 0 {
@@ -60,9 +60,9 @@ impl Desk {
         let received = |number: i64| {
             let message = message(Some(b"o-1"), b"{}");
             let place = Place { topic: message.topic.clone(), partition: 3, offset: number };
-            Received { id: format!("m-{number}").parse().unwrap(), message, place: Some(place) }
+            ReceivedMessage { id: format!("m-{number}").parse().unwrap(), message, place: Some(place) }
         };
-        let claim = |received: &Received| ClaimRequest {
+        let claim = |received: &ReceivedMessage| ClaimRequest {
             id: received.id.clone(),
             topic: received.message.topic.clone(),
             key: received.message.key.clone(),

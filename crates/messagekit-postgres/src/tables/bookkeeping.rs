@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::{Error, MessageId, Origin, Returning};
+use messagekit::{Error, MessageId, Origin, Redelivery};
 use sqlx::{PgConnection, Row};
 
 use super::retries::leased_of;
@@ -52,13 +52,13 @@ pub(crate) async fn lease_returns(
     origin: Origin,
     max: u32,
     lease: Duration,
-) -> Result<Vec<Returning>, Error> {
+) -> Result<Vec<Redelivery>, Error> {
     let lease =
         sqlx::query(schema.sql(LEASE_RETURNS)).bind(origin.as_str()).bind(i64::from(max)).bind(micros(lease));
     let rows = lease.fetch_all(connection).await.map_err(from_sqlx)?;
     rows.iter()
         .map(|row| {
-            Ok(Returning {
+            Ok(Redelivery {
                 scope: row.try_get("consumer").map_err(from_sqlx)?,
                 origin,
                 return_to: row.try_get("return_to").map_err(from_sqlx)?,

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff_sqlx::Timestamp;
 use messagekit::{
-    Error, ErrorKind, FailedMessageHead, FailedMessageState, Headers, Message, MessageId, Place, Received,
+    Error, ErrorKind, FailedMessageHead, FailedMessageState, Headers, Message, MessageId, Place,
+    ReceivedMessage,
 };
 use sqlx::postgres::PgRow;
 use sqlx::{Postgres, Row};
@@ -19,7 +20,7 @@ pub(super) struct Kept {
     pub(super) id: i64,
     pub(super) attempts: u32,
     pub(super) kills: u32,
-    pub(super) received: Received,
+    pub(super) received: ReceivedMessage,
 }
 
 /// Reads a row that has the columns of the message by their names.
@@ -32,7 +33,7 @@ pub(super) fn read(row: &PgRow) -> Result<Kept, Error> {
             .with("column", error.column())
     })?;
     let message = Message { headers, ..kept.received.message };
-    Ok(Kept { received: Received { message, ..kept.received }, ..kept })
+    Ok(Kept { received: ReceivedMessage { message, ..kept.received }, ..kept })
 }
 
 /// The columns as they are, with the headers still in JSON.
@@ -45,7 +46,7 @@ fn columns_of(row: &PgRow) -> sqlx::Result<(Kept, &[u8])> {
         id: row.try_get("id")?,
         attempts: row.try_get::<i32, _>("attempts")?.unsigned_abs(),
         kills: row.try_get::<i32, _>("kills")?.unsigned_abs(),
-        received: Received { id, message, place },
+        received: ReceivedMessage { id, message, place },
     };
     Ok((kept, row.try_get("headers")?))
 }

@@ -1,6 +1,6 @@
 //! Writing failed messages whole.
 
-use messagekit::{Error, ErrorKind, Failure, Origin, Received, SetAsideOutcome, headers};
+use messagekit::{Error, ErrorKind, Failure, Origin, ReceivedMessage, SetAsideOutcome, headers};
 use sqlx::{PgConnection, Row};
 
 use super::key_hash::key_hash;
@@ -66,7 +66,7 @@ pub(crate) struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    pub(crate) fn of(received: &'a Received) -> Result<Self, Error> {
+    pub(crate) fn of(received: &'a ReceivedMessage) -> Result<Self, Error> {
         let message = &received.message;
         let headers = serde_json::to_vec(&message.headers).map_err(|error| {
             Error::new(ErrorKind::Other, "headers cannot be written as JSON").caused_by(error)
@@ -93,7 +93,7 @@ pub(crate) async fn set_aside(
     connection: &mut PgConnection,
     schema: &SchemaName,
     consumer: &str,
-    received: &Received,
+    received: &ReceivedMessage,
     failure: &Failure,
     way_back: WayBack<'_>,
 ) -> Result<SetAsideOutcome, Error> {

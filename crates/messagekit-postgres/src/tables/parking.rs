@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use messagekit::{Error, ErrorKind, Failure, Received, SetAsideOutcome};
+use messagekit::{Error, ErrorKind, Failure, ReceivedMessage, SetAsideOutcome};
 use sqlx::PgConnection;
 
 use super::failed_messages::Columns;
@@ -59,7 +59,7 @@ pub(crate) async fn park(
     connection: &mut PgConnection,
     schema: &SchemaName,
     consumer: &str,
-    received: &Received,
+    received: &ReceivedMessage,
     failure: &Failure,
     room: Room<'_>,
 ) -> Result<SetAsideOutcome, Error> {
@@ -83,7 +83,7 @@ pub(crate) async fn park_behind(
     connection: &mut PgConnection,
     schema: &SchemaName,
     consumer: &str,
-    behind: &[&Received],
+    behind: &[&ReceivedMessage],
     room: Room<'_>,
 ) -> Result<usize, Error> {
     if behind.is_empty() {
@@ -103,7 +103,7 @@ pub(crate) async fn park_behind(
     Ok(kept)
 }
 
-fn key_of(received: &Received) -> Result<(&str, i64), Error> {
+fn key_of(received: &ReceivedMessage) -> Result<(&str, i64), Error> {
     let (Some(key), Some(_)) = (&received.message.key, &received.place) else {
         let error = Error::new(ErrorKind::Other, "only a message with a key and a place can be parked");
         return Err(error.with("id", &received.id));
@@ -157,7 +157,7 @@ async fn write(
     connection: &mut PgConnection,
     schema: &SchemaName,
     consumer: &str,
-    kept: &[&Received],
+    kept: &[&ReceivedMessage],
     failure: &Failure,
 ) -> Result<(), Error> {
     let columns = kept.iter().map(|received| Columns::of(received)).collect::<Result<Vec<_>, _>>()?;

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use messagekit::{Error, ErrorKind, Failure, Follower, Leased};
+use messagekit::{Error, ErrorKind, Failure, Follower, RetryLease};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
@@ -145,15 +145,15 @@ pub(crate) async fn lease(
     consumer: &str,
     max: u32,
     lease: Duration,
-) -> Result<Vec<Leased>, Error> {
+) -> Result<Vec<RetryLease>, Error> {
     let lease = sqlx::query(schema.sql(LEASE)).bind(consumer).bind(i64::from(max)).bind(micros(lease));
     let rows = lease.fetch_all(connection).await.map_err(from_sqlx)?;
     rows.iter().map(leased_of).collect()
 }
 
-pub(super) fn leased_of(row: &PgRow) -> Result<Leased, Error> {
+pub(super) fn leased_of(row: &PgRow) -> Result<RetryLease, Error> {
     let kept = failed_message_row::read(row)?;
-    Ok(Leased {
+    Ok(RetryLease {
         failed_message: kept.id,
         token: row.try_get("token").map_err(from_sqlx)?,
         attempt: kept.attempts,
@@ -170,7 +170,7 @@ pub(crate) async fn begin_run(
     connection: &mut PgConnection,
     schema: &SchemaName,
     consumer: &str,
-    leased: &Leased,
+    leased: &RetryLease,
     most: u32,
     lease: Duration,
 ) -> Result<Option<u32>, Error> {
@@ -213,7 +213,7 @@ pub(crate) async fn resolve(
     connection: &mut PgConnection,
     schema: &SchemaName,
     consumer: &str,
-    leased: &Leased,
+    leased: &RetryLease,
     followers: &[Follower],
 ) -> Result<bool, Error> {
     let topic = &*leased.received.message.topic;
@@ -269,7 +269,7 @@ pub(crate) async fn fail(
     connection: &mut PgConnection,
     schema: &SchemaName,
     consumer: &str,
-    leased: &Leased,
+    leased: &RetryLease,
     failure: &Failure,
 ) -> Result<bool, Error> {
     let (state, due_in) = after(failure);
@@ -290,7 +290,7 @@ pub(crate) async fn hand_back(
     connection: &mut PgConnection,
     schema: &SchemaName,
     consumer: &str,
-    leased: &Leased,
+    leased: &RetryLease,
     delay: Duration,
 ) -> Result<bool, Error> {
     let back = sqlx::query(schema.sql(HAND_BACK))

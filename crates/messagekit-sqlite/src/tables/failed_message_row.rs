@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use messagekit::{Error, Message, MessageId, Place, Received};
+use messagekit::{Error, Message, MessageId, Place, ReceivedMessage};
 use rusqlite::Row;
 
 use super::columns;
@@ -19,7 +19,7 @@ pub(crate) struct Kept {
     pub(crate) id: i64,
     pub(crate) token: i64,
     pub(crate) attempts: u32,
-    pub(crate) received: Received,
+    pub(crate) received: ReceivedMessage,
 }
 
 /// Reads the columns of [`COLUMNS`].
@@ -27,7 +27,7 @@ pub(crate) fn read(row: &Row<'_>) -> Result<Kept, Error> {
     let (kept, headers) = columns_of(row).map_err(from_sqlite)?;
     let headers = columns::from_json(&headers).map_err(|error| error.with("failed_message", kept.id))?;
     let message = Message { headers, ..kept.received.message };
-    Ok(Kept { received: Received { message, ..kept.received }, ..kept })
+    Ok(Kept { received: ReceivedMessage { message, ..kept.received }, ..kept })
 }
 
 /// The columns as they are, with the headers still in JSON.
@@ -43,7 +43,7 @@ fn columns_of(row: &Row<'_>) -> rusqlite::Result<(Kept, String)> {
     });
     let mut message = Message::new(topic, row.get::<_, Vec<u8>>(10)?);
     message.key = row.get::<_, Option<Vec<u8>>>(8)?.map(Bytes::from);
-    let received = Received { id: MessageId::from_stored(&message_id), message, place };
+    let received = ReceivedMessage { id: MessageId::from_stored(&message_id), message, place };
     let kept = Kept { id: row.get(0)?, token: row.get(1)?, attempts: row.get(2)?, received };
     Ok((kept, row.get(9)?))
 }

@@ -1,7 +1,7 @@
 //! Failed messages: writing them whole.
 
 use messagekit::{
-    Error, ErrorKind, FailedMessageState, Failure, Next, Origin, Received, SetAsideOutcome, headers,
+    Error, ErrorKind, FailedMessageState, Failure, Next, Origin, ReceivedMessage, SetAsideOutcome, headers,
 };
 use rusqlite::{Connection, params};
 
@@ -28,7 +28,7 @@ pub(crate) fn set_aside(
     conn: &Connection,
     consumer: i64,
     way: &Way,
-    received: &Received,
+    received: &ReceivedMessage,
     failure: &Failure,
     now: i64,
 ) -> Result<SetAsideOutcome, Error> {
@@ -45,7 +45,7 @@ pub(crate) fn set_aside(
 #[derive(Debug)]
 pub(super) struct Entry<'a> {
     pub(super) way: &'a Way,
-    pub(super) received: &'a Received,
+    pub(super) received: &'a ReceivedMessage,
     pub(super) failure: &'a Failure,
     /// It takes part in the order of its key.
     pub(super) parked: bool,

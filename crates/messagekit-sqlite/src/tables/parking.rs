@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use messagekit::{
-    Error, ErrorKind, FailedMessageState, Failure, FailureKind, Next, ParkingRoom, Place, Received,
+    Error, ErrorKind, FailedMessageState, Failure, FailureKind, Next, ParkingRoom, Place, ReceivedMessage,
     SetAsideOutcome,
 };
 use rusqlite::Connection;
@@ -17,7 +17,7 @@ use crate::error::from_sqlite;
 pub(crate) fn park(
     conn: &Connection,
     consumer: i64,
-    received: &Received,
+    received: &ReceivedMessage,
     failure: &Failure,
     room: ParkingRoom,
     now: i64,
@@ -39,7 +39,7 @@ pub(crate) fn park(
 pub(crate) fn park_behind(
     conn: &Connection,
     consumer: i64,
-    behind: &[Received],
+    behind: &[ReceivedMessage],
     room: ParkingRoom,
     now: i64,
 ) -> Result<usize, Error> {
@@ -64,8 +64,8 @@ fn waits() -> Failure {
 }
 
 /// Returns the key that a message holds, and where it stands in it.
-fn of(consumer: i64, received: &Received) -> Result<(HeldKey<'_>, &Place), Error> {
-    let Received { message, place, id } = received;
+fn of(consumer: i64, received: &ReceivedMessage) -> Result<(HeldKey<'_>, &Place), Error> {
+    let ReceivedMessage { message, place, id } = received;
     let place = message.key.as_deref().zip(place.as_ref());
     let (key, place) = place.ok_or_else(|| {
         Error::new(
@@ -91,7 +91,7 @@ fn standing(
 fn keep(
     conn: &Connection,
     key: HeldKey<'_>,
-    received: &Received,
+    received: &ReceivedMessage,
     failure: &Failure,
     (state, due): (FailedMessageState, Option<i64>),
     now: i64,

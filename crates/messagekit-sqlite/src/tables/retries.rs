@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use messagekit::{Error, ErrorKind, FailedMessageState, Failure, Follower, Leased, MessageId};
+use messagekit::{Error, ErrorKind, FailedMessageState, Failure, Follower, MessageId, RetryLease};
 use rusqlite::{Connection, Result, params};
 
 use super::failed_message_row::{self, COLUMNS};
@@ -30,14 +30,19 @@ pub(crate) fn lease(
     max: u32,
     lease: Duration,
     now: i64,
-) -> std::result::Result<Vec<Leased>, Error> {
+) -> std::result::Result<Vec<RetryLease>, Error> {
     let until = now.saturating_add(micros(lease));
     let due = due(conn, consumer, max, now).map_err(from_sqlite)?;
     due.into_iter().map(|id| take(conn, id, until, now)).collect()
 }
 
 /// Leases one failed message.
-pub(crate) fn take(conn: &Connection, id: i64, until: i64, now: i64) -> std::result::Result<Leased, Error> {
+pub(crate) fn take(
+    conn: &Connection,
+    id: i64,
+    until: i64,
+    now: i64,
+) -> std::result::Result<RetryLease, Error> {
     let mut update = conn
         .prepare_cached(&format!(
             "UPDATE messagekit_failed_messages
@@ -53,7 +58,7 @@ pub(crate) fn take(conn: &Connection, id: i64, until: i64, now: i64) -> std::res
             .with("failed_message", id)
     })?;
     let kept = failed_message_row::read(row)?;
-    Ok(Leased {
+    Ok(RetryLease {
         failed_message: kept.id,
         token: kept.token,
         attempt: kept.attempts,
@@ -85,7 +90,7 @@ fn due(conn: &Connection, consumer: i64, max: u32, now: i64) -> Result<Vec<i64>>
 pub(crate) fn begin_run(
     conn: &Connection,
     consumer: i64,
-    leased: &Leased,
+    leased: &RetryLease,
     most: u32,
     lease: Duration,
     now: i64,
@@ -156,7 +161,7 @@ fn behind(
 pub(crate) fn resolve(
     conn: &Connection,
     consumer: i64,
-    leased: &Leased,
+    leased: &RetryLease,
     followers: &[Follower],
     now: i64,
 ) -> std::result::Result<bool, Error> {
@@ -210,7 +215,7 @@ fn mark_applied(
 pub(crate) fn fail(
     conn: &Connection,
     consumer: i64,
-    leased: &Leased,
+    leased: &RetryLease,
     failure: &Failure,
     now: i64,
 ) -> Result<bool> {
@@ -246,7 +251,7 @@ pub(crate) fn fail(
 pub(crate) fn hand_back(
     conn: &Connection,
     consumer: i64,
-    leased: &Leased,
+    leased: &RetryLease,
     delay: Duration,
     now: i64,
 ) -> Result<bool> {

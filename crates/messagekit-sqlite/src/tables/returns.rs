@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::{Error, Origin, Returning};
+use messagekit::{Error, Origin, Redelivery};
 use rusqlite::{Connection, Result};
 
 use super::{micros, retries};
@@ -20,13 +20,13 @@ pub(crate) fn lease(
     max: u32,
     lease: Duration,
     now: i64,
-) -> std::result::Result<Vec<Returning>, Error> {
+) -> std::result::Result<Vec<Redelivery>, Error> {
     let until = now.saturating_add(micros(lease));
     due(conn, origin, max, now)
         .map_err(from_sqlite)?
         .into_iter()
         .map(|(id, scope, return_to)| {
-            Ok(Returning { scope, origin, return_to, leased: retries::take(conn, id, until, now)? })
+            Ok(Redelivery { scope, origin, return_to, leased: retries::take(conn, id, until, now)? })
         })
         .collect()
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use messagekit::{
     Action, ActionResult, Claim, ClaimRequest, FailedMessageFilter, FailedMessageState, FailedMessages,
-    Failure, FailureKind, Message, Next, NextOffset, Offsets, Operator, Place, Processed, Received, Retries,
-    SetAside, SetAsideOutcome, Store, claim,
+    Failure, FailureKind, Message, Next, NextOffset, Offsets, Operator, Place, Processed, ReceivedMessage,
+    Retries, SetAside, SetAsideOutcome, Store, claim,
 };
 use messagekit_sqlite::SqliteStore;
 
@@ -17,11 +17,11 @@ fn request(id: &str) -> ClaimRequest {
     ClaimRequest { id: id.parse().unwrap(), topic: topic("t"), key: None, generation: 0 }
 }
 
-fn received(id: &str) -> Received {
+fn received(id: &str) -> ReceivedMessage {
     let mut message = Message::new("elsewhere", vec![0, 159, 146, 150]).with_key(vec![255, 0]);
     message.headers.set("raw", vec![254]);
     let place = Place { topic: topic("elsewhere"), partition: 3, offset: 99 };
-    Received { id: id.parse().unwrap(), message, place: Some(place) }
+    ReceivedMessage { id: id.parse().unwrap(), message, place: Some(place) }
 }
 
 fn retry_now() -> Failure {

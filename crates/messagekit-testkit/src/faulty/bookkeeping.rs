@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use messagekit::{
-    Bookkeeping, Error, Found, MessageId, Next, Origin, Returning, SetAside, SetAsideOutcome, Store,
+    Bookkeeping, BrokerDeadLetter, Error, MessageId, Next, Origin, Redelivery, SetAside, SetAsideOutcome,
+    Store,
 };
 
 use super::Fault;
 use super::store::{FaultyStore, FaultyTx};
 
 impl Bookkeeping for FaultyStore {
-    async fn keep(&self, tx: &mut FaultyTx, found: &Found) -> Result<SetAsideOutcome, Error> {
+    async fn keep(&self, tx: &mut FaultyTx, found: &BrokerDeadLetter) -> Result<SetAsideOutcome, Error> {
         let mut found = found.clone();
         match self.fault {
             Some(Fault::KeepIgnoresScope) => found.scope = "everywhere".to_owned(),
@@ -55,7 +56,7 @@ impl Bookkeeping for FaultyStore {
         origin: Origin,
         max: u32,
         lease: Duration,
-    ) -> Result<Vec<Returning>, Error> {
+    ) -> Result<Vec<Redelivery>, Error> {
         let mut returning = self.inner.lease_returns(origin, max, lease).await?;
         match self.fault {
             Some(Fault::ReturnsIgnoreOrigin) if origin == Origin::Queue => {

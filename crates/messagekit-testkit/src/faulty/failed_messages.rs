@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use messagekit::{
-    Action, ClaimRequest, Error, FailedMessages, Failure, Follower, Leased, MessageId, Next, Operator,
-    ParkingRoom, Processed, Received, Retries, SetAside, SetAsideOutcome, Store,
+    Action, ClaimRequest, Error, FailedMessages, Failure, Follower, MessageId, Next, Operator, ParkingRoom,
+    Processed, ReceivedMessage, Retries, RetryLease, SetAside, SetAsideOutcome, Store,
 };
 
 use super::Fault;
@@ -14,7 +14,7 @@ use super::store::{FaultyStore, FaultyTx};
 const FOR_EVER: Duration = Duration::from_secs(1_000_000_000);
 
 impl FaultyStore {
-    fn kept(&self, received: &Received) -> Received {
+    fn kept(&self, received: &ReceivedMessage) -> ReceivedMessage {
         let mut kept = received.clone();
         match self.fault {
             Some(Fault::FailedMessageCutsPayload) => kept.message.payload.truncate(1_000),
@@ -42,9 +42,9 @@ impl FaultyStore {
     }
 
     /// Returns the lease with whichever token is the present one.
-    fn with_present_token(&self, leased: &Leased) -> Leased {
+    fn with_present_token(&self, leased: &RetryLease) -> RetryLease {
         let token = self.notes().tokens.get(&leased.failed_message).copied().unwrap_or(leased.token);
-        Leased { token, ..leased.clone() }
+        RetryLease { token, ..leased.clone() }
     }
 }
 
@@ -53,7 +53,7 @@ impl SetAside for FaultyStore {
         &self,
         tx: &mut FaultyTx,
         consumer: &str,
-        received: &Received,
+        received: &ReceivedMessage,
         failure: &Failure,
     ) -> Result<SetAsideOutcome, Error> {
         let (received, failure) = (self.kept(received), self.changed(failure));
@@ -87,7 +87,7 @@ impl SetAside for FaultyStore {
         &self,
         tx: &mut FaultyTx,
         consumer: &str,
-        received: &Received,
+        received: &ReceivedMessage,
         failure: &Failure,
         room: ParkingRoom,
     ) -> Result<SetAsideOutcome, Error> {
@@ -98,7 +98,7 @@ impl SetAside for FaultyStore {
         &self,
         tx: &mut FaultyTx,
         consumer: &str,
-        behind: &[&Received],
+        behind: &[&ReceivedMessage],
         room: ParkingRoom,
     ) -> Result<usize, Error> {
         self.park_behind_with_fault(tx, consumer, behind, room).await
@@ -106,7 +106,7 @@ impl SetAside for FaultyStore {
 }
 
 impl Retries for FaultyStore {
-    async fn lease(&self, consumer: &str, max: u32, lease: Duration) -> Result<Vec<Leased>, Error> {
+    async fn lease(&self, consumer: &str, max: u32, lease: Duration) -> Result<Vec<RetryLease>, Error> {
         let lease = if self.is(Fault::LeaseNeverEnds) { FOR_EVER } else { lease };
         let everything = self.is(Fault::LeasesNewestFirst);
         let mut leased = self.inner.lease(consumer, if everything { u32::MAX } else { max }, lease).await?;
@@ -155,7 +155,7 @@ impl Retries for FaultyStore {
     async fn begin_run(
         &self,
         consumer: &str,
-        leased: &Leased,
+        leased: &RetryLease,
         most: u32,
         lease: Duration,
     ) -> Result<Option<u32>, Error> {
@@ -183,7 +183,7 @@ impl Retries for FaultyStore {
         &self,
         tx: &mut FaultyTx,
         consumer: &str,
-        leased: &Leased,
+        leased: &RetryLease,
         followers: &[Follower],
     ) -> Result<bool, Error> {
         self.notes().resolved.insert(leased.received.id.clone());
@@ -208,7 +208,7 @@ impl Retries for FaultyStore {
         }
     }
 
-    async fn fail(&self, consumer: &str, leased: &Leased, failure: &Failure) -> Result<bool, Error> {
+    async fn fail(&self, consumer: &str, leased: &RetryLease, failure: &Failure) -> Result<bool, Error> {
         let mut failure = failure.clone();
         let mut leased = leased.clone();
         match self.fault {
@@ -228,7 +228,7 @@ impl Retries for FaultyStore {
         Ok(failed || self.is(Fault::AnswersTwice))
     }
 
-    async fn hand_back(&self, consumer: &str, leased: &Leased, delay: Duration) -> Result<bool, Error> {
+    async fn hand_back(&self, consumer: &str, leased: &RetryLease, delay: Duration) -> Result<bool, Error> {
         match self.fault {
             Some(Fault::HandBackBurnsAttempt) => {
                 let failure = Failure {

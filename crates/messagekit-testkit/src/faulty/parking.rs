@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use messagekit::{
     Claim, ClaimRequest, Error, FailedMessageFilter, FailedMessageState, FailedMessages, Failure,
-    FailureKind, Follower, Leased, Next, ParkingRoom, Place, Processed, Received, Retries, SetAside,
-    SetAsideOutcome, Store,
+    FailureKind, Follower, Next, ParkingRoom, Place, Processed, ReceivedMessage, Retries, RetryLease,
+    SetAside, SetAsideOutcome, Store,
 };
 
 use super::Fault;
@@ -43,7 +43,7 @@ impl FaultyStore {
         if kept && request.key.is_some() && answer == Claim::Fresh { Claim::Behind } else { answer }
     }
 
-    fn parked(&self, received: &Received) -> Received {
+    fn parked(&self, received: &ReceivedMessage) -> ReceivedMessage {
         let mut parked = received.clone();
         if self.is(Fault::HeldKeysAreText) {
             parked.message.key = parked.message.key.as_deref().map(|key| as_text(key).into());
@@ -65,7 +65,7 @@ impl FaultyStore {
         &self,
         tx: &mut FaultyTx,
         consumer: &str,
-        received: &Received,
+        received: &ReceivedMessage,
         failure: &Failure,
         room: ParkingRoom,
     ) -> Result<SetAsideOutcome, Error> {
@@ -94,10 +94,10 @@ impl FaultyStore {
         &self,
         tx: &mut FaultyTx,
         consumer: &str,
-        behind: &[&Received],
+        behind: &[&ReceivedMessage],
         room: ParkingRoom,
     ) -> Result<usize, Error> {
-        let behind: Vec<Received> = behind.iter().map(|received| self.parked(received)).collect();
+        let behind: Vec<ReceivedMessage> = behind.iter().map(|received| self.parked(received)).collect();
         let mut room = room;
         match self.fault {
             Some(Fault::BehindIsForgotten) => return Ok(behind.len()),
@@ -118,7 +118,7 @@ impl FaultyStore {
             }
             _ => {}
         }
-        let behind: Vec<&Received> = behind.iter().collect();
+        let behind: Vec<&ReceivedMessage> = behind.iter().collect();
         self.inner.park_behind(tx.inner(), consumer, &behind, room).await
     }
 
@@ -127,7 +127,7 @@ impl FaultyStore {
         &self,
         tx: &mut FaultyTx,
         consumer: &str,
-        received: &Received,
+        received: &ReceivedMessage,
         for_ever: bool,
     ) -> Result<usize, Error> {
         let claim = ClaimRequest {
@@ -176,7 +176,7 @@ impl FaultyStore {
         &self,
         tx: &mut FaultyTx,
         consumer: &str,
-        leased: &Leased,
+        leased: &RetryLease,
         followers: &[Follower],
     ) -> Result<bool, Error> {
         match self.fault {
@@ -206,7 +206,7 @@ impl FaultyStore {
     pub(super) async fn leases_out_of_turn(
         &self,
         consumer: &str,
-        leased: &mut Vec<Leased>,
+        leased: &mut Vec<RetryLease>,
     ) -> Result<(), Error> {
         leased.retain(|leased| {
             let notes = self.notes();
@@ -235,7 +235,7 @@ impl FaultyStore {
         if leased.is_empty()
             && let Some(head) = self.inner.list(&filter, 1).await?.first()
         {
-            leased.push(Leased {
+            leased.push(RetryLease {
                 failed_message: head.id,
                 token: 0,
                 attempt: head.attempts + 1,

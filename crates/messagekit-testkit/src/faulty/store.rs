@@ -27,7 +27,7 @@ pub(super) struct Notes {
     pub(super) unheld: BTreeSet<MessageId>,
     pub(super) resolved: BTreeSet<MessageId>,
     pub(super) tokens: BTreeMap<i64, i64>,
-    pub(super) leased: Vec<messagekit::Leased>,
+    pub(super) leased: Vec<messagekit::RetryLease>,
     pub(super) first_lease: bool,
     pub(super) replayed: BTreeSet<i64>,
     pub(super) discarded: BTreeSet<i64>,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use messagekit::{
-    Action, ActionResult, Claim, FailedMessageState, FailedMessages, Failure, Operator, Received, Retries,
-    SetAsideOutcome, Store,
+    Action, ActionResult, Claim, FailedMessageState, FailedMessages, Failure, Operator, ReceivedMessage,
+    Retries, SetAsideOutcome, Store,
 };
 
 use super::fixture::{
@@ -132,7 +132,7 @@ pub async fn undone_and_retried_failed_message_is_applied_once<F: StoreFixture>(
 }
 
 /// Runs the only failed message that is due.
-async fn apply<F: StoreFixture>(fixture: &F, consumer: &str, message: &Received) {
+async fn apply<F: StoreFixture>(fixture: &F, consumer: &str, message: &ReceivedMessage) {
     let store = fixture.store();
     let leased = store.lease(consumer, 1, LONG).await.expect("leases are answered").remove(0);
     assert_eq!(leased.received, *message);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::{
-    Action, ActionResult, Bookkeeping, Claim, FailedMessageState, FailedMessages, Found, MessageId, Origin,
-    OutboxRows, Processed, Received, Retries, SetAsideOutcome, Store, headers,
+    Action, ActionResult, Bookkeeping, BrokerDeadLetter, Claim, FailedMessageState, FailedMessages,
+    MessageId, Origin, OutboxRows, Processed, ReceivedMessage, Retries, SetAsideOutcome, Store, headers,
 };
 
 use super::fixture::{act, begin, commit, look, of, only_failed_message};
@@ -15,8 +15,8 @@ use crate::{DEADLINE, eventually, unique};
 const LONG: Duration = Duration::from_secs(3_600);
 
 /// Makes what a bookkeeper found.
-pub(super) fn found(scope: &str, origin: Origin, received: &Received) -> Found {
-    Found {
+pub(super) fn found(scope: &str, origin: Origin, received: &ReceivedMessage) -> BrokerDeadLetter {
+    BrokerDeadLetter {
         origin,
         scope: scope.to_owned(),
         return_to: Some(format!("{scope}.in")),
@@ -26,7 +26,7 @@ pub(super) fn found(scope: &str, origin: Origin, received: &Received) -> Found {
 }
 
 /// Keeps in a transaction of its own, which commits.
-pub(super) async fn keep_now<S: Bookkeeping>(store: &S, found: &Found) -> SetAsideOutcome {
+pub(super) async fn keep_now<S: Bookkeeping>(store: &S, found: &BrokerDeadLetter) -> SetAsideOutcome {
     let mut tx = begin(store).await;
     let outcome = store.keep(&mut tx, found).await.expect("what was found can be kept");
     commit(store, tx).await;
@@ -37,7 +37,8 @@ pub(super) async fn keep_now<S: Bookkeeping>(store: &S, found: &Found) -> SetAsi
 pub async fn found_message_is_one_failed_message<F: StoreFixture>(fixture: &F) {
     let (store, scope, message) =
         (fixture.store(), unique("queue:billing"), received("billing", "{\"n\":1}"));
-    let found = Found { failure: retry_in(Duration::ZERO), ..found(&scope, Origin::Queue, &message) };
+    let found =
+        BrokerDeadLetter { failure: retry_in(Duration::ZERO), ..found(&scope, Origin::Queue, &message) };
     assert_eq!(keep_now(&store, &found).await, SetAsideOutcome::SetAside);
     assert_eq!(keep_now(&store, &found).await, SetAsideOutcome::AlreadySettled);
     let failed_message = only_failed_message(&store, &scope).await;
@@ -180,7 +181,8 @@ pub async fn returns_are_answered_under_their_scope<F: StoreFixture>(fixture: &F
 /// Where nobody said where it goes, a person can only give it up.
 pub async fn failed_message_without_a_way_back_is_not_retried<F: StoreFixture>(fixture: &F) {
     let (store, scope) = (fixture.store(), unique("queue:billing"));
-    let lost = Found { return_to: None, ..found(&scope, Origin::Queue, &received("billing", "{}")) };
+    let lost =
+        BrokerDeadLetter { return_to: None, ..found(&scope, Origin::Queue, &received("billing", "{}")) };
     keep_now(&store, &lost).await;
     let id = only_failed_message(&store, &scope).await.id;
     assert_eq!(act(&store, Action::Retry, id).await, ActionResult::WrongState(FailedMessageState::Dead));

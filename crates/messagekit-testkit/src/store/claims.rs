@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use messagekit::{Claim, ClaimRequest, Error, Inbox, MessageId, Processed, Received, Store};
+use messagekit::{Claim, ClaimRequest, Error, Inbox, MessageId, Processed, ReceivedMessage, Store};
 
 use super::fixture::{begin, claim_in, claim_now, commit, look, until_through};
 use super::{StoreFixture, received, request};
 use crate::unique;
 
-fn messages(count: usize) -> Vec<Received> {
+fn messages(count: usize) -> Vec<ReceivedMessage> {
     (0..count).map(|number| received("orders.order", &number.to_string())).collect()
 }
 
@@ -34,7 +34,7 @@ async fn handle_slowly<F: StoreFixture>(
     fixture: &F,
     store: &F::Store,
     consumer: &str,
-    message: &Received,
+    message: &ReceivedMessage,
 ) -> Result<Claim, Error> {
     let mut tx = store.begin().await?;
     let claim = store.claim(&mut tx, consumer, &[request(message)]).await?[0];
@@ -133,7 +133,7 @@ pub async fn second_claim_in_one_transaction_is_not_fresh<F: StoreFixture>(fixtu
     commit(&store, tx).await;
 }
 
-async fn unclaim<S: Inbox>(store: &S, tx: &mut S::Tx, consumer: &str, of: &[&Received]) {
+async fn unclaim<S: Inbox>(store: &S, tx: &mut S::Tx, consumer: &str, of: &[&ReceivedMessage]) {
     let requests: Vec<ClaimRequest> = of.iter().map(|received| request(received)).collect();
     store.unclaim(tx, consumer, &requests).await.expect("claims can be taken back");
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use messagekit::cleanup::{Leftover, Retention, clean};
-use messagekit::{Claim, Processed, Received};
+use messagekit::{Claim, Processed, ReceivedMessage};
 
 use super::fixture::{claim_now, look, set_aside_now};
 use super::{StoreFixture, dead, received};
@@ -35,7 +35,7 @@ pub(super) async fn note<F: StoreFixture>(
 }
 
 /// Has a message handled as long ago as said.
-pub(super) async fn handled<F: StoreFixture>(fixture: &F, consumer: &str, ago: Duration) -> Received {
+pub(super) async fn handled<F: StoreFixture>(fixture: &F, consumer: &str, ago: Duration) -> ReceivedMessage {
     let message = received(TOPIC, "{}");
     assert_eq!(claim_now(&fixture.store(), consumer, &message).await, Claim::Fresh);
     fixture.age(consumer, TOPIC, ago).await;

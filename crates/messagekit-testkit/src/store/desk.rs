@@ -190,7 +190,7 @@ pub async fn lists_tell_what_failed_messages_tell<F: StoreFixture>(fixture: &F) 
     message.message = message.message.with_key(vec![0xff, 0x00]);
     set_aside_now(&store, &consumer, &message, &retry_in(LONG)).await;
     let place = message.place.clone();
-    let keyless = messagekit::Received { place: None, ..received("orders.order", "") };
+    let keyless = messagekit::ReceivedMessage { place: None, ..received("orders.order", "") };
     set_aside_now(&store, &consumer, &keyless, &dead("no")).await;
 
     let heads = store.list(&of(&consumer), 10).await.expect("failed messages can be listed");

@@ -7,8 +7,8 @@ use std::time::Duration;
 use messagekit::cleanup::Cleanup;
 use messagekit::{
     Action, ActionResult, Bookkeeping, Claim, ClaimRequest, Error, FailedMessageFilter, FailedMessages,
-    Failure, FailureKind, Inbox, Leased, Message, MessageId, Next, Operations, Operator, OutboxRows,
-    ParkingRoom, Place, Received, Retries, SetAsideOutcome, Store, Suspects, headers,
+    Failure, FailureKind, Inbox, Message, MessageId, Next, Operations, Operator, OutboxRows, ParkingRoom,
+    Place, ReceivedMessage, Retries, RetryLease, SetAsideOutcome, Store, Suspects, headers,
 };
 
 use crate::{DEADLINE, unique};
@@ -92,18 +92,18 @@ pub struct Audited {
 }
 
 /// Makes a message that was received, whole, with an id of its own.
-pub fn received(topic: &str, text: &str) -> Received {
+pub fn received(topic: &str, text: &str) -> ReceivedMessage {
     let id = unique("m");
     let message = Message::new(topic, text.to_owned())
         .with_key("k")
         .with_header(headers::ID, id.clone())
         .with_header(headers::EVENT_TYPE, "orders.order.placed");
     let place = Place { topic: Arc::from(topic), partition: 0, offset: 7 };
-    Received { id: MessageId::from_stored(&id), message, place: Some(place) }
+    ReceivedMessage { id: MessageId::from_stored(&id), message, place: Some(place) }
 }
 
 /// Makes the claim of a received message.
-pub fn request(received: &Received) -> ClaimRequest {
+pub fn request(received: &ReceivedMessage) -> ClaimRequest {
     ClaimRequest {
         id: received.id.clone(),
         topic: received.message.topic.clone(),
@@ -113,7 +113,7 @@ pub fn request(received: &Received) -> ClaimRequest {
 }
 
 /// Makes a message of a key that stands at an offset of its topic.
-pub(super) fn of_key(topic: &str, key: &str, offset: i64) -> Received {
+pub(super) fn of_key(topic: &str, key: &str, offset: i64) -> ReceivedMessage {
     let mut message = received(topic, "{}");
     message.message = message.message.with_key(key.to_owned());
     message.place = Some(Place { topic: Arc::from(topic), partition: 0, offset });
@@ -162,14 +162,14 @@ pub(super) async fn claim_in<S: Inbox>(
     store: &S,
     tx: &mut S::Tx,
     consumer: &str,
-    of: &[&Received],
+    of: &[&ReceivedMessage],
 ) -> Vec<Claim> {
     let requests: Vec<ClaimRequest> = of.iter().map(|received| request(received)).collect();
     store.claim(tx, consumer, &requests).await.expect("claims are answered")
 }
 
 /// Claims in a transaction of its own, which commits.
-pub(super) async fn claim_now<S: Inbox>(store: &S, consumer: &str, received: &Received) -> Claim {
+pub(super) async fn claim_now<S: Inbox>(store: &S, consumer: &str, received: &ReceivedMessage) -> Claim {
     let mut tx = begin(store).await;
     let answer = claim_in(store, &mut tx, consumer, &[received]).await[0];
     commit(store, tx).await;
@@ -180,7 +180,7 @@ pub(super) async fn claim_now<S: Inbox>(store: &S, consumer: &str, received: &Re
 pub(super) async fn look_again<S: Inbox>(
     store: &S,
     consumer: &str,
-    received: &Received,
+    received: &ReceivedMessage,
     generation: i32,
 ) -> Claim {
     let mut tx = begin(store).await;
@@ -191,7 +191,7 @@ pub(super) async fn look_again<S: Inbox>(
 }
 
 /// Asks what a claim would answer, and leaves no trace.
-pub(super) async fn look<S: Inbox>(store: &S, consumer: &str, received: &Received) -> Claim {
+pub(super) async fn look<S: Inbox>(store: &S, consumer: &str, received: &ReceivedMessage) -> Claim {
     let mut tx = begin(store).await;
     let answer = claim_in(store, &mut tx, consumer, &[received]).await[0];
     store.rollback(tx).await.expect("a transaction can be rolled back");
@@ -202,7 +202,7 @@ pub(super) async fn look<S: Inbox>(store: &S, consumer: &str, received: &Receive
 pub(super) async fn set_aside_now<S: Inbox>(
     store: &S,
     consumer: &str,
-    received: &Received,
+    received: &ReceivedMessage,
     failure: &Failure,
 ) -> SetAsideOutcome {
     let mut tx = begin(store).await;
@@ -216,7 +216,7 @@ pub(super) async fn set_aside_now<S: Inbox>(
 pub(super) async fn park_now<S: Inbox>(
     store: &S,
     consumer: &str,
-    received: &Received,
+    received: &ReceivedMessage,
     failure: &Failure,
 ) -> SetAsideOutcome {
     let mut tx = begin(store).await;
@@ -226,7 +226,7 @@ pub(super) async fn park_now<S: Inbox>(
 }
 
 /// Claims messages whose key is held and keeps them behind it, in a transaction that commits.
-pub(super) async fn behind_now<S: Inbox>(store: &S, consumer: &str, behind: &[&Received]) {
+pub(super) async fn behind_now<S: Inbox>(store: &S, consumer: &str, behind: &[&ReceivedMessage]) {
     let mut tx = begin(store).await;
     assert_eq!(claim_in(store, &mut tx, consumer, behind).await, vec![Claim::Behind; behind.len()]);
     let kept = store.park_behind(&mut tx, consumer, behind, ParkingRoom::default()).await;
@@ -235,7 +235,7 @@ pub(super) async fn behind_now<S: Inbox>(store: &S, consumer: &str, behind: &[&R
 }
 
 /// Applies a leased failed message: its effect, and the failed message resolved.
-pub(super) async fn apply_leased<F: StoreFixture>(fixture: &F, consumer: &str, leased: &Leased) {
+pub(super) async fn apply_leased<F: StoreFixture>(fixture: &F, consumer: &str, leased: &RetryLease) {
     let store = fixture.store();
     until_through(|| async {
         let mut tx = store.begin().await?;
@@ -277,7 +277,7 @@ pub(super) async fn only_failed_message<S: FailedMessages>(
 pub(super) async fn failed_message<S: Inbox + FailedMessages>(
     store: &S,
     consumer: &str,
-    received: &Received,
+    received: &ReceivedMessage,
 ) -> i64 {
     set_aside_now(store, consumer, received, &dead("no")).await;
     store.list(&of(consumer), 1).await.expect("failed messages can be listed")[0].id

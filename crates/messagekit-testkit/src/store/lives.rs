@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::{
-    Action, FailedMessageState, FailedMessages, Failure, Leased, Operator, Retries, Standing, Store,
+    Action, FailedMessageState, FailedMessages, Failure, Operator, Retries, RetryLease, Standing, Store,
 };
 
 use super::fixture::{begin, commit, look, only_failed_message, set_aside_now};
@@ -52,7 +52,7 @@ async fn live<F: StoreFixture>(fixture: &F, seed: u64) {
     let mut rules = Standing::set_aside(failure.attempts, again);
     let id = only_failed_message(&store, &consumer).await.id;
     // Each with its token in the rules: a store may count its own otherwise.
-    let mut leases: Vec<(i64, Leased)> = Vec::new();
+    let mut leases: Vec<(i64, RetryLease)> = Vec::new();
 
     for step in 0..STEPS {
         let place = format!("seed {seed}, step {step}, {rules:?}");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use messagekit::{
     Action, ActionResult, Claim, FailedMessageFilter, FailedMessageState, FailedMessageTotal, FailedMessages,
-    Failure, FailureKind, ParkingRoom, Processed, Received, Retries, SetAside, SetAsideOutcome, Store,
+    Failure, FailureKind, ParkingRoom, Processed, ReceivedMessage, Retries, SetAside, SetAsideOutcome, Store,
 };
 
 use super::fixture::{
@@ -22,7 +22,7 @@ const TOPIC: &str = "orders.order";
 async fn failed_message<S: FailedMessages>(
     store: &S,
     consumer: &str,
-    message: &Received,
+    message: &ReceivedMessage,
 ) -> messagekit::FailedMessageHead {
     let failed_messages = store.list(&of(consumer), 1_000).await.expect("failed messages can be listed");
     let found = failed_messages.into_iter().find(|failed_message| failed_message.message_id == message.id);
@@ -144,7 +144,7 @@ pub async fn message_that_is_settled_is_not_parked<F: StoreFixture>(fixture: &F)
 /// One at a time, each when the one before it was applied; the last one frees the key.
 pub async fn failed_messages_of_a_key_run_in_their_order<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
-    let messages: Vec<Received> = (8..12).map(|offset| of_key(TOPIC, "a", offset)).collect();
+    let messages: Vec<ReceivedMessage> = (8..12).map(|offset| of_key(TOPIC, "a", offset)).collect();
     let other = of_key(TOPIC, "b", 100);
     park_now(&store, &consumer, &messages[0], &retry_in(Duration::ZERO)).await;
     behind_now(&store, &consumer, &[&messages[1], &messages[2]]).await;
@@ -228,7 +228,7 @@ pub async fn rolled_back_run_lets_nobody_pass<F: StoreFixture>(fixture: &F) {
 /// Giving the head up lets the next one run, giving a waiting one up lets nobody pass, and the last one frees the key.
 pub async fn discarded_failed_message_leaves_its_key<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
-    let messages: Vec<Received> = (5..9).map(|offset| of_key(TOPIC, "a", offset)).collect();
+    let messages: Vec<ReceivedMessage> = (5..9).map(|offset| of_key(TOPIC, "a", offset)).collect();
     park_now(&store, &consumer, &messages[0], &dead("no")).await;
     behind_now(&store, &consumer, &messages[1..].iter().collect::<Vec<_>>()).await;
     let mut ids = Vec::new();
@@ -320,7 +320,7 @@ pub async fn culprit_without_room_is_not_parked<F: StoreFixture>(fixture: &F) {
     let (first, second) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6));
     let elsewhere = of_key(TOPIC, "b", 7);
     let one = ParkingRoom { per_key: 1, in_all: 10 };
-    let park = async |message: &Received, room| {
+    let park = async |message: &ReceivedMessage, room| {
         let mut tx = begin(&store).await;
         let failure = dead("no");
         let outcome = store.park(&mut tx, &consumer, message, &failure, room).await;
@@ -348,7 +348,7 @@ pub async fn messages_behind_are_kept_as_far_as_there_is_room<F: StoreFixture>(f
     park_now(&store, &consumer, &of_key(TOPIC, "a", 5), &dead("no")).await;
     park_now(&store, &consumer, &of_key(TOPIC, "b", 6), &dead("no")).await;
     let later = [("a", 7), ("b", 8), ("a", 9), ("b", 10)].map(|(key, offset)| of_key(TOPIC, key, offset));
-    let behind: Vec<&Received> = later.iter().collect();
+    let behind: Vec<&ReceivedMessage> = later.iter().collect();
     let keep = async |room| {
         let mut tx = begin(&store).await;
         assert_eq!(claim_in(&store, &mut tx, &consumer, &behind).await, [Claim::Behind; 4]);
@@ -375,7 +375,7 @@ pub async fn messages_behind_are_kept_as_far_as_there_is_room<F: StoreFixture>(f
 /// People see what waits, and how much waits for a head.
 pub async fn lists_tell_what_a_head_holds_back<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
-    let messages: Vec<Received> = (5..8).map(|offset| of_key(TOPIC, "a", offset)).collect();
+    let messages: Vec<ReceivedMessage> = (5..8).map(|offset| of_key(TOPIC, "a", offset)).collect();
     park_now(&store, &consumer, &messages[0], &dead("no")).await;
     behind_now(&store, &consumer, &[&messages[1], &messages[2]]).await;
     set_aside_now(&store, &consumer, &of_key(TOPIC, "a", 1), &dead("no")).await;

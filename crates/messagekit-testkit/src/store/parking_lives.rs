@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::{
-    Action, Claim, FailedMessageState, FailedMessages, Failure, Follower, Leased, Received, Retries,
-    SetAsideOutcome, Standing, Store,
+    Action, Claim, FailedMessageState, FailedMessages, Failure, Follower, ReceivedMessage, Retries,
+    RetryLease, SetAsideOutcome, Standing, Store,
 };
 
 use super::fixture::{
@@ -40,7 +40,7 @@ pub async fn keys_keep_their_order_through_random_lives<F: StoreFixture>(fixture
 /// A failed message in the rules.
 struct Life {
     number: i64,
-    received: Received,
+    received: ReceivedMessage,
     rules: Standing,
 }
 
@@ -53,7 +53,7 @@ struct World<'a, F: StoreFixture> {
     /// Failed messages by key and offset.
     failed_messages: BTreeMap<(&'static str, i64), Life>,
     /// Leases that were given, each with its token in the rules.
-    leases: Vec<(&'static str, i64, i64, Leased)>,
+    leases: Vec<(&'static str, i64, i64, RetryLease)>,
     /// What took effect, by key, in order.
     applied: BTreeMap<&'static str, Vec<i64>>,
     /// Messages that a person brought back: they may come after later ones of their key.

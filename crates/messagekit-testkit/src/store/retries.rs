@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::{Claim, FailedMessageState, FailedMessages, Leased, Received, Retries, Store};
+use messagekit::{Claim, FailedMessageState, FailedMessages, ReceivedMessage, Retries, RetryLease, Store};
 use tokio::time::Instant;
 
 use super::fixture::{begin, commit, look, only_failed_message, set_aside_now};
@@ -12,7 +12,11 @@ use crate::{DEADLINE, eventually, unique};
 const LONG: Duration = Duration::from_secs(3_600);
 
 /// Sets a message aside that is due at once, and leases it.
-async fn leased<F: StoreFixture>(fixture: &F, consumer: &str, lease: Duration) -> (Received, Leased) {
+async fn leased<F: StoreFixture>(
+    fixture: &F,
+    consumer: &str,
+    lease: Duration,
+) -> (ReceivedMessage, RetryLease) {
     let (store, message) = (fixture.store(), received("orders.order", "{}"));
     set_aside_now(&store, consumer, &message, &retry_in(Duration::ZERO)).await;
     let leased = store.lease(consumer, 1, lease).await.expect("leases are answered").remove(0);
@@ -20,7 +24,7 @@ async fn leased<F: StoreFixture>(fixture: &F, consumer: &str, lease: Duration) -
 }
 
 /// Lets the lease of a failed message end, and takes the next one.
-async fn leased_again<F: StoreFixture>(fixture: &F, consumer: &str) -> Leased {
+async fn leased_again<F: StoreFixture>(fixture: &F, consumer: &str) -> RetryLease {
     let store = fixture.store();
     let mut next = Vec::new();
     let back = async || {

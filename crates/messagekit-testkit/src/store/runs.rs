@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use messagekit::{
     Action, ActionResult, Claim, ErrorKind, FailedMessageHead, FailedMessageState, FailedMessages, Follower,
-    Leased, MessageId, ParkingRoom, Received, Retries, SetAside, Store,
+    MessageId, ParkingRoom, ReceivedMessage, Retries, RetryLease, SetAside, Store,
 };
 
 use super::fixture::{
@@ -26,9 +26,9 @@ async fn blocked<F: StoreFixture>(
     consumer: &str,
     messages: i64,
     lease: Duration,
-) -> (Vec<Received>, Leased) {
+) -> (Vec<ReceivedMessage>, RetryLease) {
     let store = fixture.store();
-    let messages: Vec<Received> = (0..messages).map(|offset| of_key(TOPIC, "a", 5 + offset)).collect();
+    let messages: Vec<ReceivedMessage> = (0..messages).map(|offset| of_key(TOPIC, "a", 5 + offset)).collect();
     park_now(&store, consumer, &messages[0], &retry_in(Duration::ZERO)).await;
     behind_now(&store, consumer, &messages[1..].iter().collect::<Vec<_>>()).await;
     let leased = store.lease(consumer, 1, lease).await.expect("leases are answered").remove(0);
@@ -36,7 +36,7 @@ async fn blocked<F: StoreFixture>(
 }
 
 /// Leases what is due by now or soon.
-async fn leased_again<S: Retries>(store: &S, consumer: &str, lease: Duration) -> Leased {
+async fn leased_again<S: Retries>(store: &S, consumer: &str, lease: Duration) -> RetryLease {
     let mut next = Vec::new();
     let back = async || {
         next = store.lease(consumer, 1, lease).await.expect("leases are answered");
@@ -49,7 +49,7 @@ async fn leased_again<S: Retries>(store: &S, consumer: &str, lease: Duration) ->
 async fn begun<S: Retries>(
     store: &S,
     consumer: &str,
-    leased: &Leased,
+    leased: &RetryLease,
     most: u32,
     lease: Duration,
 ) -> Option<u32> {
@@ -78,7 +78,7 @@ fn ids(followers: &[Follower]) -> Vec<MessageId> {
 async fn applied<F: StoreFixture>(
     fixture: &F,
     consumer: &str,
-    leased: &Leased,
+    leased: &RetryLease,
     followers: &[Follower],
 ) -> bool {
     let store = fixture.store();
@@ -95,7 +95,11 @@ async fn applied<F: StoreFixture>(
     resolved
 }
 
-async fn head_of<S: FailedMessages>(store: &S, consumer: &str, message: &Received) -> FailedMessageHead {
+async fn head_of<S: FailedMessages>(
+    store: &S,
+    consumer: &str,
+    message: &ReceivedMessage,
+) -> FailedMessageHead {
     let failed_messages = store.list(&of(consumer), 1_000).await.expect("failed messages can be listed");
     failed_messages
         .into_iter()
@@ -109,14 +113,14 @@ pub async fn run_takes_what_waits_in_order<F: StoreFixture>(fixture: &F) {
     let other = of_key(TOPIC, "b", 1);
     park_now(&store, &consumer, &other, &dead("no")).await;
     behind_now(&store, &consumer, &[&of_key(TOPIC, "b", 7)]).await;
-    let messages: Vec<Received> = [9, 10, 11, 100].map(|offset| of_key(TOPIC, "a", offset)).into();
+    let messages: Vec<ReceivedMessage> = [9, 10, 11, 100].map(|offset| of_key(TOPIC, "a", offset)).into();
     park_now(&store, &consumer, &messages[0], &retry_in(Duration::ZERO)).await;
     behind_now(&store, &consumer, &[&messages[3]]).await;
     behind_now(&store, &consumer, &[&messages[1], &messages[2]]).await;
     let leased = store.lease(&consumer, 1, LONG).await.expect("leases are answered").remove(0);
 
     let followers = waiting(&store, &consumer, leased.failed_message, ALL, u64::MAX).await;
-    let read: Vec<&Received> = followers.iter().map(|follower| &follower.received).collect();
+    let read: Vec<&ReceivedMessage> = followers.iter().map(|follower| &follower.received).collect();
     assert_eq!(read, messages[1..].iter().collect::<Vec<_>>());
     assert!(followers.iter().all(|follower| follower.attempt == 1), "each would run for the first time");
     let behind = waiting(&store, &consumer, followers[0].failed_message, ALL, u64::MAX).await;
@@ -236,7 +240,7 @@ pub async fn operator_fences_a_run<F: StoreFixture>(fixture: &F) {
 pub async fn death_in_a_run_is_blamed_on_no_message<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (messages, leased) = blocked(fixture, &consumer, 5, LONG).await;
-    let seen = |leased: &Leased| (leased.failed_message, leased.attempt, leased.kills, leased.alone);
+    let seen = |leased: &RetryLease| (leased.failed_message, leased.attempt, leased.kills, leased.alone);
     assert_eq!(seen(&leased), (leased.failed_message, 2, 0, 0));
     assert_eq!(begun(&store, &consumer, &leased, 3, SHORT).await, Some(3));
     let again = leased_again(&store, &consumer, SHORT).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use messagekit::{
     Claim, FailedMessageFilter, FailedMessageState, FailedMessages, Failure, Message, MessageId, Place,
-    Received, Retries, SetAside, SetAsideOutcome, Store, headers,
+    ReceivedMessage, Retries, SetAside, SetAsideOutcome, Store, headers,
 };
 
 use super::fixture::{
@@ -83,7 +83,7 @@ pub async fn set_aside_keeps_exact_bytes<F: StoreFixture>(fixture: &F) {
             partition: 3,
             offset: i64::MAX - 1,
         });
-        let received = Received { id: MessageId::from_stored(&unique("m")), message, place };
+        let received = ReceivedMessage { id: MessageId::from_stored(&unique("m")), message, place };
         let consumer = unique("consumer");
         set_aside_now(&store, &consumer, &received, &dead("no")).await;
         let kept = only_failed_message(&store, &consumer).await.received;
@@ -96,7 +96,7 @@ pub async fn set_aside_keeps_a_message_without_an_id<F: StoreFixture>(fixture: &
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let place = Place { topic: "orders.order".into(), partition: 0, offset: 41 };
     let message = Message::new("orders.order", "no JSON").with_header(headers::ID, vec![0xff]);
-    let received = Received { id: MessageId::at(&place), message, place: Some(place) };
+    let received = ReceivedMessage { id: MessageId::at(&place), message, place: Some(place) };
     assert_eq!(set_aside_now(&store, &consumer, &received, &dead("no id")).await, SetAsideOutcome::SetAside);
     assert_eq!(
         set_aside_now(&store, &consumer, &received, &dead("no id")).await,

@@ -1,6 +1,6 @@
 //! Counting the processes that a message has ended.
 
-use messagekit::{Received, Store, Suspects};
+use messagekit::{ReceivedMessage, Store, Suspects};
 
 use super::fixture::{begin, claim_in, commit, set_aside_now};
 use super::{StoreFixture, dead, received};
@@ -19,18 +19,18 @@ impl<'a, S: Suspects> Run<'a, S> {
     }
 
     /// Notes a message, and returns how many others have.
-    async fn note(&self, message: &Received) -> u32 {
+    async fn note(&self, message: &ReceivedMessage) -> u32 {
         self.store.suspect(self.consumer, &message.id, &self.name).await.expect("notes are answered")
     }
 
-    async fn stand_down(&self, message: &Received) {
+    async fn stand_down(&self, message: &ReceivedMessage) {
         let stood_down = self.store.stand_down(self.consumer, &message.id, &self.name).await;
         stood_down.expect("a note can be taken back");
     }
 }
 
 /// A note that nobody takes back: its process has died. Returns how many had died before.
-async fn dies<S: Suspects>(store: &S, consumer: &str, message: &Received) -> u32 {
+async fn dies<S: Suspects>(store: &S, consumer: &str, message: &ReceivedMessage) -> u32 {
     Run::new(store, consumer).note(message).await
 }
 

@@ -13,7 +13,7 @@ use crate::unique;
 async fn claim_in_transact<F: StoreFixture>(
     store: &F::Store,
     consumer: &str,
-    of: &messagekit::Received,
+    of: &messagekit::ReceivedMessage,
     end: fn(Claim) -> End<Claim>,
 ) -> (Result<Claim, TransactError>, bool) {
     let (inner, consumer, request) = (store.clone(), consumer.to_owned(), request(of));

@@ -9,7 +9,7 @@ use super::stats::BookkeeperStats;
 use crate::consumer::RETRY_POLL;
 use crate::crash;
 use crate::message::headers;
-use crate::store::{Bookkeeping, End, Failure, Inbox, Returning, TransactError};
+use crate::store::{Bookkeeping, End, Failure, Inbox, Redelivery, TransactError};
 use crate::transport::{PublishError, Publisher, Refusal};
 use crate::{Backoff, Error, ErrorKind, FailureKind, Message, Origin, Shutdown, chain};
 
@@ -105,7 +105,7 @@ impl<S: Bookkeeping + Inbox> Returner<S> {
     }
 
     /// Marks a failed message resolved whose message the broker has confirmed.
-    async fn resolve(&self, returning: Returning, leased_at: Instant) -> Result<(), Error> {
+    async fn resolve(&self, returning: Redelivery, leased_at: Instant) -> Result<(), Error> {
         let (scope, failed_message) = (returning.scope.clone(), returning.leased.failed_message);
         let resolved = patiently(leased_at, || self.resolve_once(returning.clone())).await;
         match resolved {
@@ -136,7 +136,7 @@ impl<S: Bookkeeping + Inbox> Returner<S> {
         }
     }
 
-    async fn resolve_once(&self, returning: Returning) -> Result<bool, Error> {
+    async fn resolve_once(&self, returning: Redelivery) -> Result<bool, Error> {
         let store = self.store.clone();
         let work = self.store.transact(Box::new(move |mut tx| {
             Box::pin(async move {
@@ -160,7 +160,7 @@ impl<S: Bookkeeping + Inbox> Returner<S> {
     /// Answers for a failed message that the broker did not confirm: dead again when it never will take it, else due again.
     async fn refused(
         &self,
-        returning: &Returning,
+        returning: &Redelivery,
         refused: &PublishError,
         leased_at: Instant,
     ) -> Result<(), Error> {
@@ -182,7 +182,7 @@ impl<S: Bookkeeping + Inbox> Returner<S> {
         self.fail(returning, &Failure::permanent(kind, text), leased_at).await
     }
 
-    async fn fail(&self, returning: &Returning, failure: &Failure, leased_at: Instant) -> Result<(), Error> {
+    async fn fail(&self, returning: &Redelivery, failure: &Failure, leased_at: Instant) -> Result<(), Error> {
         let (scope, failed_message) = (&*returning.scope, returning.leased.failed_message);
         let failed = patiently(leased_at, || self.store.fail(scope, &returning.leased, failure)).await?;
         if failed {
@@ -204,7 +204,7 @@ enum Looked {
 }
 
 /// Returns the message of a failed message as it goes back: as it came, without what stands only on a dead one.
-fn on_its_way(returning: &Returning) -> Message {
+fn on_its_way(returning: &Redelivery) -> Message {
     let mut message = returning.leased.received.message.clone();
     let returned = returns(&message) + 1;
     message.topic = returning.return_to.as_str().into();

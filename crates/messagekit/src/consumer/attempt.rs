@@ -15,7 +15,7 @@ use super::router::Task;
 use super::settings::Settings;
 use super::strands::strand_of;
 use crate::store::{
-    self, Claim, ClaimRequest, End, Failure, Inbox, Next, NextOffset, Received, SetAsideOutcome,
+    self, Claim, ClaimRequest, End, Failure, Inbox, Next, NextOffset, ReceivedMessage, SetAsideOutcome,
     TransactError,
 };
 use crate::{Error, crash};
@@ -176,7 +176,8 @@ async fn apply<S: Inbox>(
         return give_up(error, true);
     }
     if !behind.is_empty() {
-        let kept: Vec<&Received> = behind.iter().map(|index| &batch.entries[*index].received).collect();
+        let kept: Vec<&ReceivedMessage> =
+            behind.iter().map(|index| &batch.entries[*index].received).collect();
         match store.park_behind(tx, consumer, &kept, settings.room).await {
             Ok(room) => match behind.get(room) {
                 None => stats.parked += behind.len() as u64,

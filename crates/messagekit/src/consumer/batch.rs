@@ -9,11 +9,11 @@ use super::fault::Run;
 use super::handler::Erased;
 use super::router::Task;
 use super::settings::Settings;
-use crate::store::{Failure, Received, Store};
+use crate::store::{Failure, ReceivedMessage, Store};
 
 /// A message and what is to be done with it.
 pub(super) struct Entry<S: Store> {
-    pub(super) received: Received,
+    pub(super) received: ReceivedMessage,
     pub(super) task: Task<S>,
 }
 

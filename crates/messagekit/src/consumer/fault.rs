@@ -10,7 +10,7 @@ use super::handler::{Class, Erased, Given};
 use super::settings::Settings;
 use super::{HandlerError, Inner};
 use crate::message::DeliveryInfo;
-use crate::store::{self, Failure, FailureKind, Inbox, Received};
+use crate::store::{self, Failure, FailureKind, Inbox, ReceivedMessage};
 use crate::{Error, ErrorKind, Meta, chain};
 
 /// What a failed handler or transaction means to the loop.
@@ -29,7 +29,7 @@ pub(super) enum Fault {
 
 /// A message that a handler is to take, and which run of it this is.
 pub(super) struct Run<'a> {
-    pub(super) received: &'a Received,
+    pub(super) received: &'a ReceivedMessage,
     pub(super) meta: &'a Meta,
     pub(super) attempt: u32,
 }

@@ -12,7 +12,7 @@ use super::turn::log_failure;
 use super::{Backoff, ConsumerStats};
 use crate::crash;
 use crate::gate::{Outcome, Verdict};
-use crate::store::{Failure, FailureKind, Inbox, Leased, Next};
+use crate::store::{Failure, FailureKind, Inbox, Next, RetryLease};
 use crate::{Error, chain};
 
 /// How a look for due failed messages ended.
@@ -71,7 +71,7 @@ pub(super) async fn retry<S: Inbox>(settings: Arc<Settings<S>>, most: u32) -> Re
 }
 
 /// Applies a leased failed message and what waits behind it, in fewer messages until that comes to an end.
-async fn apply<S: Inbox>(settings: &Arc<Settings<S>>, leased: &Arc<Leased>, most: u32) -> Ran {
+async fn apply<S: Inbox>(settings: &Arc<Settings<S>>, leased: &Arc<RetryLease>, most: u32) -> Ran {
     // One that has failed, that an operator asks for, or that may have ended a process runs by itself.
     let leads = leased.parked && !leased.requested && leased.attempt == 1 && leased.kills + leased.alone == 0;
     let mut most = if leads { most } else { 1 };
@@ -140,7 +140,7 @@ fn doubt<S: Inbox>(settings: &Settings<S>, failed_message: i64, ran: Ran) -> Ran
     }
 }
 
-async fn end<S: Inbox>(settings: &Settings<S>, leased: &Leased, ran: Ran) -> Retried {
+async fn end<S: Inbox>(settings: &Settings<S>, leased: &RetryLease, ran: Ran) -> Retried {
     let consumer = &*settings.name;
     let mut stats = ConsumerStats::default();
     let outcome = Outcome { verdict: Verdict::Neutral, used: 1 };
@@ -203,7 +203,7 @@ async fn end<S: Inbox>(settings: &Settings<S>, leased: &Leased, ran: Ran) -> Ret
 /// Where somebody else has leased the failed message meanwhile, the answer counts for nothing.
 async fn answer_lease<S: Inbox>(
     settings: &Settings<S>,
-    leased: &Leased,
+    leased: &RetryLease,
     answer: &Answer,
 ) -> Result<bool, Error> {
     let (store, consumer) = (&settings.store, &*settings.name);

@@ -11,7 +11,9 @@ use super::fault::{Fault, Run, cut_off, handle, store_fault};
 use super::handler::Erased;
 use super::router::Task;
 use super::settings::{Settings, WINDOW_BYTES};
-use crate::store::{End, Failure, FailureKind, Follower, Inbox, Leased, Received, Store, TransactError};
+use crate::store::{
+    End, Failure, FailureKind, Follower, Inbox, ReceivedMessage, RetryLease, Store, TransactError,
+};
 use crate::{Error, ErrorKind, Meta, chain, crash};
 
 /// How a transaction ended.
@@ -55,7 +57,7 @@ impl Ran {
 
 /// A message of the run with its handler.
 struct Step<S: Store> {
-    received: Received,
+    received: ReceivedMessage,
     meta: Meta,
     handler: Arc<dyn Erased<S>>,
     attempt: u32,
@@ -64,7 +66,7 @@ struct Step<S: Store> {
 /// A run under way.
 struct Applying<'a, S: Inbox> {
     settings: &'a Settings<S>,
-    leased: &'a Leased,
+    leased: &'a RetryLease,
     /// Those that were applied.
     followers: Vec<Follower>,
     /// How many bytes may still be taken.
@@ -76,7 +78,7 @@ struct Applying<'a, S: Inbox> {
 
 /// Applies the leased message and at most `most - 1` behind it, in a transaction that also resolves them. Messages that were
 /// parked meanwhile are taken as well, so that a key that is read faster than it is written becomes free.
-pub(super) async fn run<S: Inbox>(settings: &Arc<Settings<S>>, leased: &Arc<Leased>, most: u32) -> Ran {
+pub(super) async fn run<S: Inbox>(settings: &Arc<Settings<S>>, leased: &Arc<RetryLease>, most: u32) -> Ran {
     let head = match step(settings, leased.received.clone(), leased.attempt) {
         Ok(head) => head,
         Err(failure) => return Ran::head(Fault::Message(failure)),
@@ -114,7 +116,11 @@ pub(super) async fn run<S: Inbox>(settings: &Arc<Settings<S>>, leased: &Arc<Leas
 }
 
 /// Prepares a message for its handler, or says why it has none.
-fn step<S: Inbox>(settings: &Settings<S>, received: Received, attempt: u32) -> Result<Step<S>, Failure> {
+fn step<S: Inbox>(
+    settings: &Settings<S>,
+    received: ReceivedMessage,
+    attempt: u32,
+) -> Result<Step<S>, Failure> {
     let (received, task) = settings.router.prepare(received.message, received.place);
     match task {
         Task::Handle { handler, meta } => Ok(Step { received, meta, handler, attempt }),

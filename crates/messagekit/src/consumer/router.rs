@@ -9,7 +9,7 @@ use super::handler::{Erased, Function, Object, WithState};
 use super::several::{Several, SeveralWithState};
 use super::{HandlerFn, IdempotentConsumer, OnUnknown, StateHandlerFn, TakesAll};
 use crate::message::{check_version, identify, type_in_headers, unreadable};
-use crate::store::{Failure, FailureKind, Received, Store};
+use crate::store::{Failure, FailureKind, ReceivedMessage, Store};
 use crate::{Envelope, Error, ErrorKind, Event, Message, MessageId, Meta, Place};
 
 /// Handlers by event type. Cloning shares them, so one router can serve several consumers of a store.
@@ -103,9 +103,9 @@ impl<S: Store> Router<S> {
     /// Handles the events of the type that the function takes, several in one call: those that wait next to each other in a
     /// lane and are applied in one transaction, in their order, for handlers that write many rows by one statement.
     ///
-    /// A call takes at most what a batch holds; an event that has failed is tried again by itself. The deadline is that of the call. A failure whose
-    /// culprit is not told by [`HandlerError::at`](crate::HandlerError::at) rolls all of them back and halves them until the one that fails stands
-    /// alone, so the others may run again, up to 8 times in a batch of 200.
+    /// A call takes at most what a batch holds; an event that has failed is tried again by itself. The deadline is that of the
+    /// call. A failure whose culprit is not told by [`HandlerError::at`](crate::HandlerError::at) rolls all of them back and
+    /// halves them until the one that fails stands alone, so the others may run again, up to 8 times in a batch of 200.
     ///
     /// ```
     /// use messagekit::memory::{MemoryStore, MemoryTx};
@@ -219,12 +219,12 @@ impl<S: Store> Router<S> {
     }
 
     /// Decides what is done with a delivery, and under which id.
-    pub(super) fn prepare(&self, message: Message, place: Option<Place>) -> (Received, Task<S>) {
+    pub(super) fn prepare(&self, message: Message, place: Option<Place>) -> (ReceivedMessage, Task<S>) {
         if let Some(all) = &self.all {
             let id = all.name(&message, place.as_ref());
             let meta = Meta::unread(id.clone(), type_in_headers(&message).unwrap_or_default(), &message);
             let task = Task::Handle { handler: Arc::<dyn TakesAll<S>>::clone(all), meta };
-            return (Received { id, message, place }, task);
+            return (ReceivedMessage { id, message, place }, task);
         }
         // Without a usable identity it is kept under its coordinates, so that no publisher's id is swallowed; without those
         // the same bytes are the same message.
@@ -233,7 +233,7 @@ impl<S: Store> Router<S> {
             Ok((id, task)) => (id.unwrap_or_else(stand_in), task),
             Err(failure) => (stand_in(), Task::SetAside(failure)),
         };
-        (Received { id, message, place }, task)
+        (ReceivedMessage { id, message, place }, task)
     }
 
     /// A message that was identified keeps its id even when it cannot be handled.

@@ -8,7 +8,7 @@ use super::probe::Doubted;
 use super::window::DedupWindow;
 use super::{Backoff, Middleware, OnFailure, Router, Stats};
 use crate::Shutdown;
-use crate::store::{ClaimRequest, Failure, FailureKind, Next, ParkingRoom, Received, Store};
+use crate::store::{ClaimRequest, Failure, FailureKind, Next, ParkingRoom, ReceivedMessage, Store};
 use crate::transport::BatchLimit;
 
 /// How many runs a message may cost before it is dead.
@@ -90,12 +90,12 @@ impl<S: Store> Settings<S> {
     }
 
     /// Returns whether a message keeps its place in the order of its key.
-    fn keeps_order(&self, received: &Received) -> bool {
+    fn keeps_order(&self, received: &ReceivedMessage) -> bool {
         self.on_failure == OnFailure::ParkKey && received.message.key.is_some() && received.place.is_some()
     }
 
     /// Returns whether a message that is set aside holds its key.
-    pub(super) fn parks(&self, received: &Received, failure: &Failure) -> bool {
+    pub(super) fn parks(&self, received: &ReceivedMessage, failure: &Failure) -> bool {
         self.keeps_order(received) && !stands_alone(failure)
     }
 
@@ -105,7 +105,7 @@ impl<S: Store> Settings<S> {
     }
 
     /// Returns the claim of a message.
-    pub(super) fn claim_of(&self, received: &Received) -> ClaimRequest {
+    pub(super) fn claim_of(&self, received: &ReceivedMessage) -> ClaimRequest {
         ClaimRequest {
             id: received.id.clone(),
             topic: Arc::clone(&received.message.topic),

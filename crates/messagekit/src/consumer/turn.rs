@@ -20,7 +20,7 @@ use jiff::Timestamp;
 
 use crate::crash;
 use crate::gate::{Outcome, Verdict};
-use crate::store::{Failure, FailureKind, Inbox, Next, Received, Store};
+use crate::store::{Failure, FailureKind, Inbox, Next, ReceivedMessage, Store};
 use crate::transport::Receipt;
 use crate::{Error, ErrorKind, MessageId};
 
@@ -339,7 +339,7 @@ fn note<S: Inbox>(batch: &mut Arc<Batch<S>>, index: usize, failure: Failure) {
 }
 
 /// Says that a message failed; when it is dead, a person must look.
-pub(super) fn log_failure(consumer: &str, received: &Received, failure: &Failure) {
+pub(super) fn log_failure(consumer: &str, received: &ReceivedMessage, failure: &Failure) {
     let (message_id, topic) = (&received.id, &*received.message.topic);
     let Failure { kind, error, attempts, next, .. } = failure;
     match next {

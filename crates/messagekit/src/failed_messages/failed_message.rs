@@ -7,7 +7,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::{FailedMessageState, Origin};
-use crate::store::Received;
+use crate::store::ReceivedMessage;
 use crate::{MessageId, Place};
 
 /// What is known about a failed message, without the message itself: what lists show.
@@ -64,7 +64,7 @@ pub struct FailedMessage {
     /// What lists show of it; its fields are reached through the failed message itself.
     pub head: FailedMessageHead,
     /// The message.
-    pub received: Received,
+    pub received: ReceivedMessage,
 }
 
 impl Deref for FailedMessage {

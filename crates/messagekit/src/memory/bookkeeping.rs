@@ -6,11 +6,11 @@ use super::MemoryStore;
 use super::failed_messages::StoredMessage;
 use super::tx::MemoryTx;
 use crate::failed_messages::Origin;
-use crate::store::{Bookkeeping, Failure, Found, Next, Returning, SetAsideOutcome};
+use crate::store::{Bookkeeping, BrokerDeadLetter, Failure, Next, Redelivery, SetAsideOutcome};
 use crate::{Error, MessageId};
 
 impl Bookkeeping for MemoryStore {
-    async fn keep(&self, tx: &mut MemoryTx, found: &Found) -> Result<SetAsideOutcome, Error> {
+    async fn keep(&self, tx: &mut MemoryTx, found: &BrokerDeadLetter) -> Result<SetAsideOutcome, Error> {
         let clock = self.database.clock;
         let failure = Failure { next: Next::Dead, ..found.failure.clone() };
         self.statement(tx, None, |tables, tx| {
@@ -43,7 +43,7 @@ impl Bookkeeping for MemoryStore {
         origin: Origin,
         max: u32,
         lease: Duration,
-    ) -> Result<Vec<Returning>, Error> {
+    ) -> Result<Vec<Redelivery>, Error> {
         let (now, until) = (self.database.clock.now(), self.database.clock.after(lease));
         Ok(self.tables(|tables| {
             let leased = tables.lease_due(max, now, until, |failed_message| {
@@ -52,7 +52,7 @@ impl Bookkeeping for MemoryStore {
             let returning = leased.into_iter().filter_map(|leased| {
                 let head = tables.failed_messages.get(&leased.failed_message)?.head();
                 let return_to = head.return_to.clone()?;
-                Some(Returning { scope: head.consumer.clone(), origin, return_to, leased })
+                Some(Redelivery { scope: head.consumer.clone(), origin, return_to, leased })
             });
             returning.collect()
         }))

@@ -15,7 +15,8 @@ use crate::failed_messages::{
 };
 use crate::message::type_in_headers;
 use crate::store::{
-    Claim, Failure, Follower, Leased, Next, ParkingRoom, Received, Retries, SetAside, SetAsideOutcome,
+    Claim, Failure, Follower, Next, ParkingRoom, ReceivedMessage, Retries, RetryLease, SetAside,
+    SetAsideOutcome,
 };
 use crate::{Error, ErrorKind, MessageId};
 
@@ -35,7 +36,13 @@ pub(super) struct Resolving {
 }
 
 impl StoredMessage {
-    pub(super) fn new(id: i64, consumer: &str, received: &Received, failure: &Failure, clock: Clock) -> Self {
+    pub(super) fn new(
+        id: i64,
+        consumer: &str,
+        received: &ReceivedMessage,
+        failure: &Failure,
+        clock: Clock,
+    ) -> Self {
         let now = clock.now();
         let mut failed_message = Self {
             failed_message: FailedMessage {
@@ -149,10 +156,10 @@ impl StoredMessage {
         result
     }
 
-    pub(super) fn lease(&mut self, now: Timestamp, until: Timestamp) -> Option<Leased> {
+    pub(super) fn lease(&mut self, now: Timestamp, until: Timestamp) -> Option<RetryLease> {
         let token = self.standing.lease(now, until)?;
         self.show(self.failed_message.head.changed_at);
-        Some(Leased {
+        Some(RetryLease {
             failed_message: self.failed_message.id,
             token,
             attempt: self.standing.attempts,
@@ -164,7 +171,7 @@ impl StoredMessage {
         })
     }
 
-    fn is_leased_as(&self, consumer: &str, leased: &Leased) -> bool {
+    fn is_leased_as(&self, consumer: &str, leased: &RetryLease) -> bool {
         self.failed_message.consumer == consumer && self.standing.is_leased_as(leased.token)
     }
 
@@ -192,7 +199,7 @@ fn again(failure: &Failure, clock: Clock) -> Option<Timestamp> {
 
 impl Tables {
     /// Returns the failed message if this lease of it still holds, outside of any transaction.
-    fn leased(&mut self, consumer: &str, leased: &Leased) -> Result<Option<&mut StoredMessage>, Error> {
+    fn leased(&mut self, consumer: &str, leased: &RetryLease) -> Result<Option<&mut StoredMessage>, Error> {
         if self.locks.holds_failed_message(leased.failed_message) {
             return Err(failed_message_held(leased.failed_message));
         }
@@ -235,7 +242,7 @@ impl Tables {
         now: Timestamp,
         until: Timestamp,
         is_meant: impl Fn(&StoredMessage) -> bool,
-    ) -> Vec<Leased> {
+    ) -> Vec<RetryLease> {
         let free = self.failed_messages.iter().filter(|(number, failed_message)| {
             failed_message.standing.is_due(now)
                 && is_meant(failed_message)
@@ -297,7 +304,7 @@ impl SetAside for MemoryStore {
         &self,
         tx: &mut MemoryTx,
         consumer: &str,
-        received: &Received,
+        received: &ReceivedMessage,
         failure: &Failure,
     ) -> Result<SetAsideOutcome, Error> {
         let clock = self.database.clock;
@@ -312,7 +319,7 @@ impl SetAside for MemoryStore {
         &self,
         tx: &mut MemoryTx,
         consumer: &str,
-        received: &Received,
+        received: &ReceivedMessage,
         failure: &Failure,
         room: ParkingRoom,
     ) -> Result<SetAsideOutcome, Error> {
@@ -326,7 +333,7 @@ impl SetAside for MemoryStore {
         &self,
         tx: &mut MemoryTx,
         consumer: &str,
-        behind: &[&Received],
+        behind: &[&ReceivedMessage],
         room: ParkingRoom,
     ) -> Result<usize, Error> {
         let clock = self.database.clock;
@@ -337,7 +344,7 @@ impl SetAside for MemoryStore {
 }
 
 impl Retries for MemoryStore {
-    async fn lease(&self, consumer: &str, max: u32, lease: Duration) -> Result<Vec<Leased>, Error> {
+    async fn lease(&self, consumer: &str, max: u32, lease: Duration) -> Result<Vec<RetryLease>, Error> {
         let clock = self.database.clock;
         self.tables(|tables| {
             tables.pass(Failpoint::Lease)?;
@@ -351,7 +358,7 @@ impl Retries for MemoryStore {
     async fn begin_run(
         &self,
         consumer: &str,
-        leased: &Leased,
+        leased: &RetryLease,
         most: u32,
         lease: Duration,
     ) -> Result<Option<u32>, Error> {
@@ -382,7 +389,7 @@ impl Retries for MemoryStore {
         &self,
         tx: &mut MemoryTx,
         consumer: &str,
-        leased: &Leased,
+        leased: &RetryLease,
         followers: &[Follower],
     ) -> Result<bool, Error> {
         let at = self.database.clock.now();
@@ -413,7 +420,7 @@ impl Retries for MemoryStore {
         })
     }
 
-    async fn fail(&self, consumer: &str, leased: &Leased, failure: &Failure) -> Result<bool, Error> {
+    async fn fail(&self, consumer: &str, leased: &RetryLease, failure: &Failure) -> Result<bool, Error> {
         let clock = self.database.clock;
         self.tables(|tables| {
             tables.pass(Failpoint::Fail)?;
@@ -425,7 +432,7 @@ impl Retries for MemoryStore {
         })
     }
 
-    async fn hand_back(&self, consumer: &str, leased: &Leased, delay: Duration) -> Result<bool, Error> {
+    async fn hand_back(&self, consumer: &str, leased: &RetryLease, delay: Duration) -> Result<bool, Error> {
         let due = self.database.clock.after(delay);
         self.tables(|tables| {
             tables.pass(Failpoint::HandBack)?;

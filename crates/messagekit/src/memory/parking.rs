@@ -12,7 +12,7 @@ use super::markers::Marker;
 use super::store::Tables;
 use super::tx::MemoryTx;
 use crate::failed_messages::{FailedMessageHead, FailedMessageState};
-use crate::store::{Claim, ClaimRequest, Failure, Follower, ParkingRoom, Received, SetAsideOutcome};
+use crate::store::{Claim, ClaimRequest, Failure, Follower, ParkingRoom, ReceivedMessage, SetAsideOutcome};
 use crate::{Error, ErrorKind};
 
 /// A key of a topic, as a consumer reads it.
@@ -43,7 +43,7 @@ impl StoredMessage {
     }
 }
 
-fn held_key(consumer: &str, received: &Received) -> Result<(HeldKey, Turn), Error> {
+fn held_key(consumer: &str, received: &ReceivedMessage) -> Result<(HeldKey, Turn), Error> {
     let (Some(key), Some(place)) = (&received.message.key, &received.place) else {
         let error = Error::new(ErrorKind::Other, "only a message with a key and a place can be parked");
         return Err(error.with("message_id", &received.id));
@@ -175,7 +175,7 @@ impl Tables {
         &mut self,
         tx: &mut MemoryTx,
         consumer: &str,
-        received: &Received,
+        received: &ReceivedMessage,
         failure: &Failure,
         room: ParkingRoom,
         clock: Clock,
@@ -201,7 +201,7 @@ impl Tables {
         &mut self,
         tx: &mut MemoryTx,
         consumer: &str,
-        behind: &[&Received],
+        behind: &[&ReceivedMessage],
         room: ParkingRoom,
         clock: Clock,
     ) -> Result<usize, Error> {

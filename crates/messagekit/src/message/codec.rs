@@ -58,7 +58,7 @@ struct Written<'a> {
 /// The envelope's part of a payload as it was found: anything may be missing.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Found<'a> {
+pub(super) struct BrokerDeadLetter<'a> {
     #[serde(borrow, alias = "event_id")]
     pub(super) event_id: Option<Cow<'a, str>>,
     #[serde(borrow, alias = "event_type")]
@@ -83,9 +83,8 @@ pub(super) struct Found<'a> {
 /// `source` names the writing service where the envelope does not.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidEvent`] when the type, the topic, the version or the source breaks its grammar, when the data is not a JSON
-/// object, or when one of its fields has the name of an envelope field; [`ErrorKind::TooLarge`] as [`Message::check`]
-/// says.
+/// [`ErrorKind::InvalidEvent`] when the type, the topic, the version or the source breaks its grammar, when the data is not a
+/// JSON object, or when one of its fields has the name of an envelope field; [`ErrorKind::TooLarge`] as [`Message::check`] says.
 ///
 /// ```
 /// use messagekit::{Envelope, Event, codec};

@@ -3,13 +3,13 @@
 use std::future::Future;
 use std::time::Duration;
 
-use super::{Failure, Leased, Received, SetAsideOutcome, Store};
+use super::{Failure, ReceivedMessage, RetryLease, SetAsideOutcome, Store};
 use crate::failed_messages::Origin;
 use crate::{Error, MessageId};
 
 /// A message that was found dead at a broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct BrokerDeadLetter {
     /// Which way it came.
     pub origin: Origin,
     /// Where it died: `queue:` or `topic:` and the name. Stands where failed messages of consumers have the consumer.
@@ -17,14 +17,14 @@ pub struct Found {
     /// The queue or topic a retry goes to, or `None` where nobody said: such a failed message cannot be retried.
     pub return_to: Option<String>,
     /// The message, with the id of the original.
-    pub received: Received,
+    pub received: ReceivedMessage,
     /// Why it died; `next` is always dead.
     pub failure: Failure,
 }
 
 /// A leased failed message on its way back to its broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Returning {
+pub struct Redelivery {
     /// The scope under which it is kept: the consumer of its lease.
     pub scope: String,
     /// Queue or topic.
@@ -32,7 +32,7 @@ pub struct Returning {
     /// Where it goes.
     pub return_to: String,
     /// The lease; `received.id` is the id under which the failed message is kept.
-    pub leased: Leased,
+    pub leased: RetryLease,
 }
 
 /// What the bookkeeper writes.
@@ -46,7 +46,7 @@ pub trait Bookkeeping: Store {
     fn keep(
         &self,
         tx: &mut Self::Tx,
-        found: &Found,
+        found: &BrokerDeadLetter,
     ) -> impl Future<Output = Result<SetAsideOutcome, Error>> + Send;
 
     /// Notes that an event of this database's outbox failed at `scope`. Returns false when the event is not from here; noting
@@ -72,5 +72,5 @@ pub trait Bookkeeping: Store {
         origin: Origin,
         max: u32,
         lease: Duration,
-    ) -> impl Future<Output = Result<Vec<Returning>, Error>> + Send;
+    ) -> impl Future<Output = Result<Vec<Redelivery>, Error>> + Send;
 }

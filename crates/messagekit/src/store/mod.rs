@@ -20,14 +20,14 @@ use std::error::Error as StdError;
 use std::future::Future;
 use std::time::Duration;
 
-pub use bookkeeping::{Bookkeeping, Found, Returning};
+pub use bookkeeping::{Bookkeeping, BrokerDeadLetter, Redelivery};
 pub use failure::{Failure, FailureKind, Next};
 pub use no_store::NoStore;
 pub use offsets::{NextOffset, Offsets};
 pub use outbox::{Outbox, OutboxRows, WithoutRelay};
 pub use processed::{Claim, ClaimRequest, Processed, claim};
-pub use retries::{Follower, Leased, Retries};
-pub use set_aside::{ParkingRoom, Received, SetAside, SetAsideOutcome};
+pub use retries::{Follower, Retries, RetryLease};
+pub use set_aside::{ParkingRoom, ReceivedMessage, SetAside, SetAsideOutcome};
 pub use suspects::Suspects;
 pub use transact::{BoxFuture, End, TransactError, Work};
 pub use wake::Wake;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Claim, ClaimRequest, End, Failure, Follower, Leased, NextOffset, Offsets, ParkingRoom, Processed,
-    Received, Retries, SetAside, SetAsideOutcome, Store, Suspects, TransactError, Work,
+    Claim, ClaimRequest, End, Failure, Follower, NextOffset, Offsets, ParkingRoom, Processed,
+    ReceivedMessage, Retries, RetryLease, SetAside, SetAsideOutcome, Store, Suspects, TransactError, Work,
 };
 use crate::message::headers;
 use crate::transport::{Publisher, Refusal};
@@ -68,7 +68,7 @@ impl<P: Publisher + 'static> NoStore<P> {
         Self { publisher: Arc::new(publisher), dead_letter_topic: dead_letter_topic.into() }
     }
 
-    fn failed_message(&self, consumer: &str, received: &Received, failure: &Failure) -> Message {
+    fn failed_message(&self, consumer: &str, received: &ReceivedMessage, failure: &Failure) -> Message {
         let mut failed_message = received.message.clone();
         failed_message.headers.set(headers::RETRY_TOPIC, failed_message.topic.to_string());
         if let Some(place) = &received.place {
@@ -156,7 +156,7 @@ impl<P: Publisher + 'static> SetAside for NoStore<P> {
         &self,
         (): &mut (),
         consumer: &str,
-        received: &Received,
+        received: &ReceivedMessage,
         failure: &Failure,
     ) -> Result<SetAsideOutcome, Error> {
         let failed_message = self.failed_message(consumer, received, failure);
@@ -183,7 +183,7 @@ impl<P: Publisher + 'static> SetAside for NoStore<P> {
         &self,
         tx: &mut (),
         consumer: &str,
-        received: &Received,
+        received: &ReceivedMessage,
         failure: &Failure,
         _: ParkingRoom,
     ) -> Result<SetAsideOutcome, Error> {
@@ -194,7 +194,7 @@ impl<P: Publisher + 'static> SetAside for NoStore<P> {
         &self,
         (): &mut (),
         _: &str,
-        behind: &[&Received],
+        behind: &[&ReceivedMessage],
         _: ParkingRoom,
     ) -> Result<usize, Error> {
         Ok(behind.len())
@@ -202,11 +202,11 @@ impl<P: Publisher + 'static> SetAside for NoStore<P> {
 }
 
 impl<P: Publisher + 'static> Retries for NoStore<P> {
-    async fn lease(&self, _: &str, _: u32, _: Duration) -> Result<Vec<Leased>, Error> {
+    async fn lease(&self, _: &str, _: u32, _: Duration) -> Result<Vec<RetryLease>, Error> {
         Ok(Vec::new())
     }
 
-    async fn begin_run(&self, _: &str, _: &Leased, _: u32, _: Duration) -> Result<Option<u32>, Error> {
+    async fn begin_run(&self, _: &str, _: &RetryLease, _: u32, _: Duration) -> Result<Option<u32>, Error> {
         Ok(None)
     }
 
@@ -214,15 +214,15 @@ impl<P: Publisher + 'static> Retries for NoStore<P> {
         Ok(Vec::new())
     }
 
-    async fn resolve(&self, (): &mut (), _: &str, _: &Leased, _: &[Follower]) -> Result<bool, Error> {
+    async fn resolve(&self, (): &mut (), _: &str, _: &RetryLease, _: &[Follower]) -> Result<bool, Error> {
         Ok(false)
     }
 
-    async fn fail(&self, _: &str, _: &Leased, _: &Failure) -> Result<bool, Error> {
+    async fn fail(&self, _: &str, _: &RetryLease, _: &Failure) -> Result<bool, Error> {
         Ok(false)
     }
 
-    async fn hand_back(&self, _: &str, _: &Leased, _: Duration) -> Result<bool, Error> {
+    async fn hand_back(&self, _: &str, _: &RetryLease, _: Duration) -> Result<bool, Error> {
         Ok(false)
     }
 }

@@ -3,12 +3,12 @@
 use std::future::Future;
 use std::time::Duration;
 
-use super::{Failure, Received, Store};
+use super::{Failure, ReceivedMessage, Store};
 use crate::Error;
 
 /// A failed message that this consumer may run until its lease ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Leased {
+pub struct RetryLease {
     /// The failed message's number.
     pub failed_message: i64,
     /// Fences everybody who leased it before.
@@ -25,7 +25,7 @@ pub struct Leased {
     /// It takes part in its key's order: resolving it lets the next failed message of the key run.
     pub parked: bool,
     /// The message, whole.
-    pub received: Received,
+    pub received: ReceivedMessage,
 }
 
 /// A message that waits in a blocked key behind one that is leased. It needs no lease of its own: of a key only the first open
@@ -39,7 +39,7 @@ pub struct Follower {
     /// Which run this is, this one included.
     pub attempt: u32,
     /// The message, whole.
-    pub received: Received,
+    pub received: ReceivedMessage,
 }
 
 /// Running set-aside messages again, through the same handler, in the process that consumes.
@@ -58,7 +58,7 @@ pub trait Retries: Store {
         consumer: &str,
         max: u32,
         lease: Duration,
-    ) -> impl Future<Output = Result<Vec<Leased>, Error>> + Send;
+    ) -> impl Future<Output = Result<Vec<RetryLease>, Error>> + Send;
 
     /// Renews the lease of a parked failed message, and notes how many messages of its key may run together in it, this one
     /// included. Committed before the first handler starts, so that a process that ends in the run leaves a trace.
@@ -71,7 +71,7 @@ pub trait Retries: Store {
     fn begin_run(
         &self,
         consumer: &str,
-        leased: &Leased,
+        leased: &RetryLease,
         most: u32,
         lease: Duration,
     ) -> impl Future<Output = Result<Option<u32>, Error>> + Send;
@@ -101,7 +101,7 @@ pub trait Retries: Store {
         &self,
         tx: &mut Self::Tx,
         consumer: &str,
-        leased: &Leased,
+        leased: &RetryLease,
         followers: &[Follower],
     ) -> impl Future<Output = Result<bool, Error>> + Send;
 
@@ -115,7 +115,7 @@ pub trait Retries: Store {
     fn fail(
         &self,
         consumer: &str,
-        leased: &Leased,
+        leased: &RetryLease,
         failure: &Failure,
     ) -> impl Future<Output = Result<bool, Error>> + Send;
 
@@ -128,7 +128,7 @@ pub trait Retries: Store {
     fn hand_back(
         &self,
         consumer: &str,
-        leased: &Leased,
+        leased: &RetryLease,
         delay: Duration,
     ) -> impl Future<Output = Result<bool, Error>> + Send;
 }

@@ -7,7 +7,7 @@ use crate::{Error, Message, MessageId, Place};
 
 /// A received message without its receipt: what stores are told about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Received {
+pub struct ReceivedMessage {
     /// Its id, or its place where it has no usable one.
     pub id: MessageId,
     /// The message, whole.
@@ -62,7 +62,7 @@ pub trait SetAside: Store {
         &self,
         tx: &mut Self::Tx,
         consumer: &str,
-        received: &Received,
+        received: &ReceivedMessage,
         failure: &Failure,
     ) -> impl Future<Output = Result<SetAsideOutcome, Error>> + Send;
 
@@ -78,7 +78,7 @@ pub trait SetAside: Store {
         &self,
         tx: &mut Self::Tx,
         consumer: &str,
-        received: &Received,
+        received: &ReceivedMessage,
         failure: &Failure,
         room: ParkingRoom,
     ) -> impl Future<Output = Result<SetAsideOutcome, Error>> + Send;
@@ -96,7 +96,7 @@ pub trait SetAside: Store {
         &self,
         tx: &mut Self::Tx,
         consumer: &str,
-        behind: &[&Received],
+        behind: &[&ReceivedMessage],
         room: ParkingRoom,
     ) -> impl Future<Output = Result<usize, Error>> + Send;
 }

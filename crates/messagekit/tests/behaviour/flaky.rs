@@ -8,8 +8,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use messagekit::memory::{MemoryStore, MemoryTx};
 use messagekit::{
-    Claim, ClaimRequest, Error, ErrorKind, Failure, Follower, Leased, MessageId, NextOffset, Offsets,
-    ParkingRoom, Processed, Received, Retries, SetAside, SetAsideOutcome, Store, Suspects,
+    Claim, ClaimRequest, Error, ErrorKind, Failure, Follower, MessageId, NextOffset, Offsets, ParkingRoom,
+    Processed, ReceivedMessage, Retries, RetryLease, SetAside, SetAsideOutcome, Store, Suspects,
 };
 
 /// A call of the store.
@@ -168,7 +168,7 @@ impl SetAside for Flaky {
         &self,
         tx: &mut MemoryTx,
         consumer: &str,
-        received: &Received,
+        received: &ReceivedMessage,
         failure: &Failure,
     ) -> Result<SetAsideOutcome, Error> {
         self.call(Call::SetAside, self.inner.set_aside(tx, consumer, received, failure)).await
@@ -178,7 +178,7 @@ impl SetAside for Flaky {
         &self,
         tx: &mut MemoryTx,
         consumer: &str,
-        received: &Received,
+        received: &ReceivedMessage,
         failure: &Failure,
         room: ParkingRoom,
     ) -> Result<SetAsideOutcome, Error> {
@@ -189,7 +189,7 @@ impl SetAside for Flaky {
         &self,
         tx: &mut MemoryTx,
         consumer: &str,
-        behind: &[&Received],
+        behind: &[&ReceivedMessage],
         room: ParkingRoom,
     ) -> Result<usize, Error> {
         self.call(Call::SetAside, self.inner.park_behind(tx, consumer, behind, room)).await
@@ -197,7 +197,7 @@ impl SetAside for Flaky {
 }
 
 impl Retries for Flaky {
-    async fn lease(&self, consumer: &str, max: u32, lease: Duration) -> Result<Vec<Leased>, Error> {
+    async fn lease(&self, consumer: &str, max: u32, lease: Duration) -> Result<Vec<RetryLease>, Error> {
         let is_short = self.short_leases.load(Ordering::Relaxed);
         let lease = if is_short { Duration::from_secs(1) } else { lease };
         self.call(Call::Lease, self.inner.lease(consumer, max, lease)).await
@@ -206,7 +206,7 @@ impl Retries for Flaky {
     async fn begin_run(
         &self,
         consumer: &str,
-        leased: &Leased,
+        leased: &RetryLease,
         most: u32,
         lease: Duration,
     ) -> Result<Option<u32>, Error> {
@@ -228,17 +228,17 @@ impl Retries for Flaky {
         &self,
         tx: &mut MemoryTx,
         consumer: &str,
-        leased: &Leased,
+        leased: &RetryLease,
         followers: &[Follower],
     ) -> Result<bool, Error> {
         self.call(Call::Resolve, self.inner.resolve(tx, consumer, leased, followers)).await
     }
 
-    async fn fail(&self, consumer: &str, leased: &Leased, failure: &Failure) -> Result<bool, Error> {
+    async fn fail(&self, consumer: &str, leased: &RetryLease, failure: &Failure) -> Result<bool, Error> {
         self.call(Call::Fail, self.inner.fail(consumer, leased, failure)).await
     }
 
-    async fn hand_back(&self, consumer: &str, leased: &Leased, delay: Duration) -> Result<bool, Error> {
+    async fn hand_back(&self, consumer: &str, leased: &RetryLease, delay: Duration) -> Result<bool, Error> {
         self.call(Call::HandBack, self.inner.hand_back(consumer, leased, delay)).await
     }
 }

@@ -13,8 +13,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use messagekit::{
     Action, ActionResult, Claim, ClaimRequest, ErrorKind, FailedMessageFilter, FailedMessageState, Failure,
-    FailureKind, Headers, Message, MessageId, Next, NextOffset, Operator, Place, Received, SetAsideOutcome,
-    headers,
+    FailureKind, Headers, Message, MessageId, Next, NextOffset, Operator, Place, ReceivedMessage,
+    SetAsideOutcome, headers,
 };
 use proptest::prelude::*;
 use rusqlite::Connection;
@@ -42,8 +42,8 @@ fn request(text: &str, generation: i32) -> ClaimRequest {
     ClaimRequest { id: id(text), topic: Arc::from("t"), key: None, generation }
 }
 
-fn received(text: &str) -> Received {
-    Received { id: id(text), message: Message::new("t", "payload").with_key("k"), place: None }
+fn received(text: &str) -> ReceivedMessage {
+    ReceivedMessage { id: id(text), message: Message::new("t", "payload").with_key("k"), place: None }
 }
 
 fn retry_after(delay: Duration) -> Failure {

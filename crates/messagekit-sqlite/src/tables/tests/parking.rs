@@ -8,30 +8,30 @@ use super::*;
 
 const ROOM: ParkingRoom = ParkingRoom { per_key: 1_000, in_all: 100_000 };
 
-fn placed(text: &str, key: &str, offset: i64) -> Received {
+fn placed(text: &str, key: &str, offset: i64) -> ReceivedMessage {
     let place = Place { topic: Arc::from("t"), partition: 0, offset };
-    Received {
+    ReceivedMessage {
         id: id(text),
         message: Message::new("t", "payload").with_key(key.to_owned()),
         place: Some(place),
     }
 }
 
-fn keyed(received: &Received) -> ClaimRequest {
+fn keyed(received: &ReceivedMessage) -> ClaimRequest {
     ClaimRequest { key: received.message.key.clone(), ..request(received.id.as_str(), 0) }
 }
 
-fn claim(conn: &Connection, received: &Received) -> Claim {
+fn claim(conn: &Connection, received: &ReceivedMessage) -> Claim {
     processed::claim(conn, 1, &[keyed(received)], NOW).unwrap()[0]
 }
 
-fn park(conn: &Connection, received: &Received, failure: &Failure) -> SetAsideOutcome {
+fn park(conn: &Connection, received: &ReceivedMessage, failure: &Failure) -> SetAsideOutcome {
     names::consumer(conn, "billing").unwrap();
     parking::park(conn, 1, received, failure, ROOM, NOW).unwrap()
 }
 
 /// Claims a message behind its key, and keeps it there.
-fn behind(conn: &Connection, received: &Received) {
+fn behind(conn: &Connection, received: &ReceivedMessage) {
     assert_eq!(claim(conn, received), Claim::Behind);
     assert_eq!(parking::park_behind(conn, 1, std::slice::from_ref(received), ROOM, NOW).unwrap(), 1);
 }
@@ -179,7 +179,7 @@ fn where_there_is_no_room_nothing_is_written() {
     let room = |per_key, in_all| ParkingRoom { per_key, in_all };
     let failure = retry_after(Duration::ZERO);
     let try_park =
-        |received: &Received, room| parking::park(&conn, 1, received, &failure, room, NOW).unwrap();
+        |received: &ReceivedMessage, room| parking::park(&conn, 1, received, &failure, room, NOW).unwrap();
     assert_eq!(try_park(&placed("m1", "k", 1), room(0, 9)), SetAsideOutcome::Full);
     assert_eq!(try_park(&placed("m1", "k", 1), room(9, 0)), SetAsideOutcome::Full);
     assert_eq!(claim(&conn, &placed("m1", "k", 1)), Claim::Fresh, "no marker was left");
@@ -188,7 +188,7 @@ fn where_there_is_no_room_nothing_is_written() {
     assert_eq!(try_park(&placed("m1", "k", 1), room(1, 9)), SetAsideOutcome::AlreadySettled, "full or not");
     assert_eq!(try_park(&placed("m2", "k", 2), room(1, 9)), SetAsideOutcome::Full);
 
-    let later: Vec<Received> =
+    let later: Vec<ReceivedMessage> =
         (2..6).map(|n| placed(&format!("m{n}"), if n < 5 { "k" } else { "j" }, n)).collect();
     let fits = |room| {
         let tx = conn.unchecked_transaction().unwrap();
@@ -232,8 +232,8 @@ fn a_message_done_under_a_smaller_generation_is_kept_behind_its_key() {
 #[test]
 fn a_message_without_key_or_place_holds_nothing() {
     let conn = database();
-    let no_place = Received { place: None, ..placed("a", "k", 1) };
-    let no_key = Received { message: Message::new("t", ""), ..placed("a", "k", 1) };
+    let no_place = ReceivedMessage { place: None, ..placed("a", "k", 1) };
+    let no_key = ReceivedMessage { message: Message::new("t", ""), ..placed("a", "k", 1) };
     for received in [no_place, no_key] {
         let error = parking::park(&conn, 1, &received, &retry_after(LEASE), ROOM, NOW).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Other);
@@ -308,7 +308,7 @@ fn looks_at_keys_read_a_few_rows_of_their_index_however_many_are_held() {
 #[test]
 fn a_batch_of_which_nothing_is_held_takes_one_statement_more_than_its_messages() {
     let conn = database();
-    park(&conn, &Received { ..placed("m", "k", 1) }, &retry_after(LEASE));
+    park(&conn, &ReceivedMessage { ..placed("m", "k", 1) }, &retry_after(LEASE));
     let requests: Vec<ClaimRequest> =
         (0..200).map(|n| keyed(&placed(&format!("m{n}"), &format!("k{n}"), n))).collect();
     let looks = |consumer| {

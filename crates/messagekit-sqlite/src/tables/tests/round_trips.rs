@@ -47,7 +47,7 @@ proptest! {
     ) {
         let conn = database();
         let place = place.map(|(topic, partition, offset)| Place { topic: topic.into(), partition, offset });
-        let received = Received { id: id("m-1"), message, place };
+        let received = ReceivedMessage { id: id("m-1"), message, place };
         let failure = retry_after(Duration::ZERO);
         let consumer = names::consumer(&conn, "billing").unwrap();
         failed_messages::set_aside(&conn, consumer, &Way::default(), &received, &failure, NOW).unwrap();

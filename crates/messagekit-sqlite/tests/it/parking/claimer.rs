@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::{Error, Failure, Leased, Received, Retries, Store};
+use messagekit::{Error, Failure, ReceivedMessage, Retries, RetryLease, Store};
 use messagekit_sqlite::{SqliteStore, SqliteTx};
 
 use super::mutants::Wrong;
@@ -10,7 +10,7 @@ use super::world::{CONSUMER, LONG, World};
 
 pub(super) struct Claimer {
     pub(super) process: usize,
-    leased: Vec<Leased>,
+    leased: Vec<RetryLease>,
 }
 
 impl Claimer {
@@ -46,7 +46,7 @@ impl Claimer {
 
     /// Runs a failed message, alone or with what waits behind it. Where one of those fails, what stands before it is applied
     /// without it.
-    async fn run(&mut self, world: &mut World, leased: Leased) -> Result<(), Error> {
+    async fn run(&mut self, world: &mut World, leased: RetryLease) -> Result<(), Error> {
         let store = world.processes[self.process].clone();
         let leads = leased.parked && leased.attempt == 1 && leased.alone == 0;
         let mut most = if leads { world.random.u32(1..6) } else { 1 };
@@ -77,7 +77,7 @@ impl Claimer {
 async fn attempt(
     world: &mut World,
     store: &SqliteStore,
-    leased: &Leased,
+    leased: &RetryLease,
     most: u32,
 ) -> Result<Option<u32>, Error> {
     let mut tx = store.begin().await?;
@@ -120,7 +120,7 @@ async fn attempt(
 async fn handle(
     world: &mut World,
     tx: &mut SqliteTx,
-    received: &Received,
+    received: &ReceivedMessage,
     attempt: u32,
 ) -> Result<Option<Failure>, Error> {
     let Some(place) = &received.place else { return Ok(None) };

@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use messagekit::{
-    Claim, ClaimRequest, Error, Failure, NextOffset, Offsets, Processed, Received, SetAside, SetAsideOutcome,
-    Store,
+    Claim, ClaimRequest, Error, Failure, NextOffset, Offsets, Processed, ReceivedMessage, SetAside,
+    SetAsideOutcome, Store,
 };
 
 use super::mutants::Wrong;
@@ -81,7 +81,7 @@ impl Owner {
         if culprit.is_none() && through > 1 && world.chance(10) {
             through = world.random.usize(1..through);
         }
-        let mut behind: Vec<(usize, &Received)> = Vec::new();
+        let mut behind: Vec<(usize, &ReceivedMessage)> = Vec::new();
         for index in 0..through {
             let (record, generation) = (&handled[index], requests[index].generation);
             let runs = match claims[index] {
@@ -112,7 +112,7 @@ impl Owner {
             store.unclaim(&mut tx, CONSUMER, &unused).await?;
         }
         if !behind.is_empty() && !world.is(Wrong::DropsWhatIsBehind) {
-            let received: Vec<&Received> = behind.iter().map(|(_, received)| *received).collect();
+            let received: Vec<&ReceivedMessage> = behind.iter().map(|(_, received)| *received).collect();
             let fits = store.park_behind(&mut tx, CONSUMER, &received, world.room).await?;
             world.seen.behind += fits as u64;
             if fits < received.len() && !world.is(Wrong::KeepsAsManyAsFit) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::{
-    ClaimRequest, Error, Failure, FailureKind, Message, MessageId, Next, ParkingRoom, Place, Received,
+    ClaimRequest, Error, Failure, FailureKind, Message, MessageId, Next, ParkingRoom, Place, ReceivedMessage,
 };
 use messagekit_sqlite::{SqliteOptions, SqliteStore, SqliteTx, Synchronous, rusqlite};
 use messagekit_testkit::DEADLINE;
@@ -31,7 +31,7 @@ enum Nature {
 }
 
 pub(super) struct Record {
-    pub(super) received: Received,
+    pub(super) received: ReceivedMessage,
     nature: Nature,
 }
 
@@ -206,7 +206,7 @@ fn log(random: &mut fastrand::Rng) -> Vec<Vec<Arc<Record>>> {
                 });
                 let record = match copied {
                     Some(first) => Record {
-                        received: Received { place, ..first.received.clone() },
+                        received: ReceivedMessage { place, ..first.received.clone() },
                         nature: first.nature,
                     },
                     None => fresh(random, partition, offset, keys, place),
@@ -236,7 +236,7 @@ fn fresh(
         2..8 => Nature::Flaky,
         _ => Nature::Sound,
     };
-    Record { received: Received { id, message, place }, nature }
+    Record { received: ReceivedMessage { id, message, place }, nature }
 }
 
 pub(super) fn request(record: &Record, generation: i32) -> ClaimRequest {

@@ -12,14 +12,14 @@ mod hostile;
 mod x_death;
 
 use crate::message::{headers, undisputed_id, unreadable};
-use crate::store::{Failure, FailureKind, Found, Received};
+use crate::store::{BrokerDeadLetter, Failure, FailureKind, ReceivedMessage};
 use crate::{Message, MessageId, Origin, Place, check_topic};
 
 /// A message that a broker kept, with what its headers say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Autopsy {
     /// What is kept: under the message's own id, followed by `+n` when it died again after it was sent back `n` times.
-    pub found: Found,
+    pub found: BrokerDeadLetter,
     /// The id of the event, or `None` where the message has no usable one.
     pub event_id: Option<MessageId>,
 }
@@ -102,14 +102,14 @@ impl Autopsy {
         }
         let id = failed_message_id::after(event_id.clone().unwrap_or(nameless), returns);
         let failure = Failure { attempts: death.times.max(1), ..Failure::permanent(kind, error) };
-        let received = Received { id, message, place };
-        let found = Found { origin, scope, return_to: death.return_to, received, failure };
+        let received = ReceivedMessage { id, message, place };
+        let found = BrokerDeadLetter { origin, scope, return_to: death.return_to, received, failure };
         Self { found, event_id }
     }
 }
 
 /// Names what was found for the claim of who keeps it.
-pub(super) fn claim_id(found: &Found) -> MessageId {
+pub(super) fn claim_id(found: &BrokerDeadLetter) -> MessageId {
     failed_message_id::of_claim(&found.scope, &found.received.id)
 }
 

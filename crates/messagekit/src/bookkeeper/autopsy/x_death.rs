@@ -49,7 +49,7 @@ mod tests {
     use super::super::Autopsy;
     use super::*;
 
-    fn found(x_death: &Value) -> crate::Found {
+    fn found(x_death: &Value) -> crate::BrokerDeadLetter {
         let message = Message::new("dead", "{}").with_header("id", "m-1");
         Autopsy::of_queue(message.with_header(headers::X_DEATH, x_death.to_string())).found
     }
