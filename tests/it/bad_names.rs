@@ -98,7 +98,7 @@ async fn payloads_over_the_limit_are_refused_and_the_limit_is_not() {
     let results = desk.store.publisher().publish(&[fits, over, behind, note(2)]).await;
     let refusals: Vec<Option<Refusal>> =
         results.iter().map(|result| result.as_ref().err().map(|error| error.refusal)).collect();
-    assert_eq!(refusals, [None, Some(Refusal::Rejected), Some(Refusal::Behind), None]);
+    assert_eq!(refusals, [None, Some(Refusal::Rejected), Some(Refusal::KeyBlocked), None]);
     assert!(chain(results[1].as_ref().unwrap_err()).contains(says));
     assert_eq!(
         desk.numbers("SELECT length(payload) FROM messagekit_topic_records ORDER BY pos LIMIT 1").await,

@@ -27,7 +27,7 @@ fn a_clock_that_the_broker_refuses_is_an_outage_and_no_fault_of_the_message() {
         let results = publisher.publish(&batch).await;
         let refusals: Vec<Refusal> =
             results.iter().map(|result| result.as_ref().expect_err("it is refused").refusal).collect();
-        assert_eq!(refusals, [Refusal::Unavailable, Refusal::Behind, Refusal::Behind], "{results:?}");
+        assert_eq!(refusals, [Refusal::Unavailable, Refusal::KeyBlocked, Refusal::KeyBlocked], "{results:?}");
         let error = results[0].as_ref().unwrap_err();
         assert!(chain(error).to_string().contains("set its clock"), "{error:?}");
 

@@ -36,7 +36,10 @@ fn a_refused_record_in_the_middle_of_a_key_ends_the_key_and_the_rest_lands_once(
             let oks: Vec<bool> = refusals.iter().skip(key).step_by(3).map(Option::is_none).collect();
             assert!(oks.is_sorted_by(|earlier, later| earlier >= later), "key {key}: {oks:?}");
         }
-        assert!((18..30).step_by(3).all(|behind| refusals[behind] == Some(Refusal::Behind)), "{results:?}");
+        assert!(
+            (18..30).step_by(3).all(|behind| refusals[behind] == Some(Refusal::KeyBlocked)),
+            "{results:?}"
+        );
 
         // The same publisher goes on, and what was not Ok lands once and in order.
         let again: Vec<Message> = (0..30)
@@ -69,7 +72,7 @@ fn nothing_behind_a_refused_first_record_is_published() {
         let refusals: Vec<_> =
             results.into_iter().map(|result| result.err().map(|error| error.refusal)).collect();
         assert_eq!(refusals[0], Some(Refusal::Rejected));
-        assert!(refusals[1..].iter().all(|refusal| *refusal == Some(Refusal::Behind)), "{refusals:?}");
+        assert!(refusals[1..].iter().all(|refusal| *refusal == Some(Refusal::KeyBlocked)), "{refusals:?}");
 
         publisher.publish(&[message("the next")]).await.into_iter().for_each(|result| result.unwrap());
         let mut receiver = join(&kafka(), &topic, &unique("consumer")).await;
@@ -100,7 +103,7 @@ fn a_broker_that_is_away_is_unavailable_within_the_deadline() {
         let results = publisher.publish(&batch).await;
         let refusals: Vec<Refusal> =
             results.into_iter().map(|result| result.expect_err("nobody took it").refusal).collect();
-        assert_eq!(refusals, [Refusal::Unavailable, Refusal::Behind, Refusal::Behind]);
+        assert_eq!(refusals, [Refusal::Unavailable, Refusal::KeyBlocked, Refusal::KeyBlocked]);
         assert!(begin.elapsed() < DEADLINE / 3, "it took {:?}", begin.elapsed());
     });
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use messagekit::memory::MemoryLog;
 use messagekit::{
     Action, ActionResult, BatchLimit, Consumer, Envelope, Event, FailedMessageFilter, FailedMessageState,
-    FailedMessages, HandlerError, OnFailure, Operator, ParkingRoom, Publisher, Shutdown, Stats, codec,
+    FailedMessages, HandlerError, OnFailure, Operator, ParkingLimits, Publisher, Shutdown, Stats, codec,
 };
 use messagekit_postgres::PgTx;
 use messagekit_testkit::{DEADLINE, block_on, eventually};
@@ -18,7 +18,7 @@ use crate::shop::{Shop, run};
 
 const CONSUMER: &str = "noting";
 /// Room for whatever a test sends.
-const ENDLESS: ParkingRoom = ParkingRoom { per_key: 1_000_000, in_all: 1_000_000 };
+const ENDLESS: ParkingLimits = ParkingLimits { per_key: 1_000_000, in_all: 1_000_000 };
 
 #[derive(Event, Serialize, Deserialize)]
 #[event(type = "orders.order.changed", key = "order_id")]
@@ -62,7 +62,7 @@ struct HotKey {
 }
 
 impl HotKey {
-    async fn start(batch: BatchLimit, room: ParkingRoom) -> Self {
+    async fn start(batch: BatchLimit, room: ParkingLimits) -> Self {
         let (shop, log) = (Shop::open().await, MemoryLog::new(1));
         let table = "CREATE TABLE changes (id text, change bigint, at bigint GENERATED ALWAYS AS IDENTITY)";
         run(shop.store.pool(), table).await;
@@ -70,7 +70,7 @@ impl HotKey {
         let consumer = Consumer::builder(CONSUMER, shop.store.clone())
             .from(log.topics([OrderChanged::TOPIC]))
             .on_failure(OnFailure::ParkKey)
-            .parking_room(room)
+            .parking_limits(room)
             .batch(batch)
             .on_with(Arc::clone(&repaired), note)
             .build()
@@ -125,7 +125,8 @@ impl HotKey {
 
     /// Returns how many messages are parked.
     async fn parked(&self) -> i64 {
-        let count = "SELECT coalesce(sum(count), 0)::bigint FROM messagekit.held_keys WHERE consumer <> ''";
+        let count =
+            "SELECT coalesce(sum(count), 0)::bigint FROM messagekit.blocked_keys WHERE consumer <> ''";
         sqlx::query_scalar(count).fetch_one(self.shop.store.pool()).await.unwrap()
     }
 
@@ -179,7 +180,7 @@ fn a_thousand_waiting_messages_of_a_key_share_a_few_transactions() {
 
 /// Blocks a key for ten seconds while 1,000 messages a second arrive, or with so many at once where the machine decides how fast
 /// they arrive then; repairs it, and says how long it takes until it is free and until nothing waits before it.
-async fn frees_a_hot_key(room: ParkingRoom, full: bool) {
+async fn frees_a_hot_key(room: ParkingLimits, full: bool) {
     let key = HotKey::start(BatchLimit::DEFAULT, room).await;
     let stop = Arc::new(AtomicBool::new(false));
     let parks = i64::from(room.per_key.min(500));
@@ -216,7 +217,7 @@ async fn frees_a_hot_key(room: ParkingRoom, full: bool) {
 fn a_hot_key_is_free_soon_after_its_repair_while_messages_go_on_arriving() {
     block_on(async {
         let full = std::env::var_os("MESSAGEKIT_FULL").is_some();
-        for room in [ENDLESS, ParkingRoom::default(), ParkingRoom { per_key: 50, in_all: 1_000 }] {
+        for room in [ENDLESS, ParkingLimits::default(), ParkingLimits { per_key: 50, in_all: 1_000 }] {
             frees_a_hot_key(room, full).await;
         }
     });

@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use messagekit::memory::MemoryLog;
 use messagekit::{
     Action, ActionResult, Backoff, Consumer, Envelope, Event, FailedMessageFilter, FailedMessageHead,
-    FailedMessageState, FailedMessages, HandlerError, Offsets, OnFailure, Operator, ParkingRoom, Publisher,
+    FailedMessageState, FailedMessages, HandlerError, Offsets, OnFailure, Operator, ParkingLimits, Publisher,
     Shutdown, codec,
 };
 use messagekit_postgres::PgTx;
@@ -119,7 +119,7 @@ fn repaired_key_is_handled_in_order_while_more_of_it_arrives() {
         eventually("the key is through", DEADLINE, async || changes(&shop, "a").await.len() == 60).await;
         assert_eq!(changes(&shop, "a").await, (1..=60).collect::<Vec<_>>());
         eventually("nothing is held", DEADLINE, async || {
-            let held = "SELECT count(*) FROM messagekit.held_keys WHERE consumer <> ''";
+            let held = "SELECT count(*) FROM messagekit.blocked_keys WHERE consumer <> ''";
             let held: i64 = sqlx::query_scalar(held).fetch_one(shop.store.pool()).await.unwrap();
             held == 0
         })
@@ -184,7 +184,7 @@ fn key_that_never_changes_blocks_its_lane_at_the_bound_and_goes_on_when_there_is
         let consumer = Consumer::builder("noting", shop.store.clone())
             .from(log.topics([OrderChanged::TOPIC]))
             .on_failure(OnFailure::ParkKey)
-            .parking_room(ParkingRoom { per_key: 4, in_all: 100 })
+            .parking_limits(ParkingLimits { per_key: 4, in_all: 100 })
             .backoff(Backoff::fixed(Duration::from_millis(5)))
             .on_with(Arc::clone(&repaired), note)
             .build()

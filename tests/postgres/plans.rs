@@ -140,7 +140,7 @@ const RELAY: [&str; 7] = [
 
 /// Go through much on purpose, when a person asks: the oldest event, to refuse what reaches behind it; the markers of each
 /// consumer beside the events of a replay; the whole list of a replay that ends early; the checkpoints of a week, when the
-/// outbox is cleaned. And all held keys of a consumer, when a message is parked.
+/// outbox is cleaned. And all blocked keys of a consumer, when a message is parked.
 const WALKS: [&str; 6] = ["oldest", "skipped_by", "forget", "relayed", "held_in_all", "left"];
 
 /// Walks over the markers of its consumer until the server has counted them for the first time, and is rare: a claim is taken

@@ -8,7 +8,7 @@ use messagekit::memory::MemoryLog;
 use messagekit::relay::{OutboxReader, Relay};
 use messagekit::{
     BatchLimit, ClaimRequest, Consumer, Envelope, Event, Failure, FailureKind, HandlerError, Message,
-    MessageId, Outbox, ParkingRoom, Place, Processed, Publisher, ReceivedMessage, Retries, SetAside,
+    MessageId, Outbox, ParkingLimits, Place, Processed, Publisher, ReceivedMessage, Retries, SetAside,
     SetAsideOutcome, Shutdown, Store, codec,
 };
 use messagekit_postgres::switch::{Existing, to_relay};
@@ -140,14 +140,14 @@ fn fifty_messages_share_begin_claim_offsets_and_commit() {
     });
 }
 
-/// The sum goes through all held keys, so it is asked for every failed message only where the bound is near.
+/// The sum goes through all blocked keys, so it is asked for every failed message only where the bound is near.
 #[test]
 fn failed_messages_that_hold_keys_are_counted_now_and_then() {
     block_on(async {
         let counted = Counted::fresh().await;
         let (store, failure) = (&counted.store, Failure::permanent(FailureKind::Permanent, "no"));
         let park = async |consumer: &str, in_all: u32, failed_messages: i64| {
-            let room = ParkingRoom { per_key: 10, in_all };
+            let room = ParkingLimits { per_key: 10, in_all };
             let mut outcomes = Vec::new();
             for offset in 0..failed_messages {
                 let message = Message::new("orders", "{}").with_key(format!("k{offset}"));
@@ -185,7 +185,7 @@ fn waiting(offset: i64) -> ReceivedMessage {
 
 /// Blocks a key with a message and so many behind it, and returns what is said to apply all of them.
 async fn said_to_apply_a_run(counted: &Counted, consumer: &str, behind: i64) -> Vec<String> {
-    let (store, room) = (&counted.store, ParkingRoom::default());
+    let (store, room) = (&counted.store, ParkingLimits::default());
     let mut tx = store.begin().await.unwrap();
     let failure = Failure::retryable(FailureKind::Failed, "not yet");
     store.park(&mut tx, consumer, &waiting(0), &failure, room).await.unwrap();

@@ -433,7 +433,7 @@ CREATE INDEX failed_messages_set_aside ON messagekit.failed_messages USING brin 
 
 -- One row per key that is held, with the number of its open failed messages. Half-empty pages keep the updates of the count in
 -- place.
-CREATE TABLE messagekit.held_keys (
+CREATE TABLE messagekit.blocked_keys (
   consumer text COLLATE "C" NOT NULL,
   topic    text COLLATE "C" NOT NULL,
   key_hash bigint NOT NULL,
@@ -443,7 +443,7 @@ CREATE TABLE messagekit.held_keys (
 
 -- Rows that no statement touches, of a consumer name that cannot exist: on an empty table the claim would be planned as a
 -- scan, and that cached plan would meet the first outage, when thousands of keys are held.
-INSERT INTO messagekit.held_keys (consumer, topic, key_hash, count) SELECT '', '', number, 0 FROM generate_series(1, 1000) number;
+INSERT INTO messagekit.blocked_keys (consumer, topic, key_hash, count) SELECT '', '', number, 0 FROM generate_series(1, 1000) number;
 
 -- # Operations
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::{
-    Claim, ClaimRequest, Error, Failure, Follower, MessageId, NextOffset, Offsets, ParkingRoom, Processed,
+    Claim, ClaimRequest, Error, Failure, Follower, MessageId, NextOffset, Offsets, ParkingLimits, Processed,
     ReceivedMessage, Retries, RetryLease, SetAside, SetAsideOutcome, Suspects,
 };
 
@@ -84,9 +84,10 @@ impl SetAside for PostgresStore {
         consumer: &str,
         received: &ReceivedMessage,
         failure: &Failure,
-        room: ParkingRoom,
+        limits: ParkingLimits,
     ) -> Result<SetAsideOutcome, Error> {
-        self.statement(parking::park(tx, self.schema(), consumer, received, failure, self.room(room))).await
+        self.statement(parking::park(tx, self.schema(), consumer, received, failure, self.quota(limits)))
+            .await
     }
 
     async fn park_behind(
@@ -94,9 +95,9 @@ impl SetAside for PostgresStore {
         tx: &mut PgTx,
         consumer: &str,
         behind: &[&ReceivedMessage],
-        room: ParkingRoom,
+        limits: ParkingLimits,
     ) -> Result<usize, Error> {
-        self.statement(parking::park_behind(tx, self.schema(), consumer, behind, self.room(room))).await
+        self.statement(parking::park_behind(tx, self.schema(), consumer, behind, self.quota(limits))).await
     }
 }
 

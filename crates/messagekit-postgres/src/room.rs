@@ -1,14 +1,14 @@
 //! When the failed messages that hold keys are counted.
 //!
-//! Their sum goes through all held keys of a consumer, which in an outage are many: counted for every message that is parked, it
-//! would cost the most when there is the least time. A process that has counted may therefore park a part of what was left
+//! Their sum goes through all blocked keys of a consumer, which in an outage are many: counted for every message that is parked,
+//! it would cost the most when there is the least time. A process that has counted may therefore park a part of what was left
 //! without counting again. Several processes that do so, one of them after a long pause, exceed the bound by no more than that
 //! part each.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use messagekit::ParkingRoom;
+use messagekit::ParkingLimits;
 
 /// One in so many of the places that are left is taken without counting.
 const PART: i64 = 100;
@@ -21,25 +21,25 @@ pub(crate) struct Uncounted {
 
 impl Uncounted {
     /// Takes places; false when there are fewer, and everything must be counted.
-    pub(crate) fn take(&self, consumer: &str, room: ParkingRoom, failed_messages: i64) -> bool {
+    pub(crate) fn take(&self, consumer: &str, limits: ParkingLimits, failed_messages: i64) -> bool {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(left) = left.get_mut(&(consumer.to_owned(), room.in_all)) else { return false };
+        let Some(left) = left.get_mut(&(consumer.to_owned(), limits.in_all)) else { return false };
         let enough = *left >= failed_messages;
         *left -= if enough { failed_messages } else { *left };
         enough
     }
 
     /// Notes how many places there are after a count.
-    pub(crate) fn counted(&self, consumer: &str, room: ParkingRoom, left_in_all: i64) {
+    pub(crate) fn counted(&self, consumer: &str, limits: ParkingLimits, left_in_all: i64) {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        left.insert((consumer.to_owned(), room.in_all), left_in_all.max(0) / PART);
+        left.insert((consumer.to_owned(), limits.in_all), left_in_all.max(0) / PART);
     }
 }
 
 /// The bounds of a consumer, and how seldom they are compared with everything.
 #[derive(Clone, Copy)]
 pub(crate) struct Room<'a> {
-    pub(crate) bounds: ParkingRoom,
+    pub(crate) bounds: ParkingLimits,
     pub(crate) uncounted: &'a Uncounted,
 }
 
@@ -47,8 +47,8 @@ pub(crate) struct Room<'a> {
 mod tests {
     use super::*;
 
-    fn of(in_all: u32) -> ParkingRoom {
-        ParkingRoom { per_key: 1_000, in_all }
+    fn of(in_all: u32) -> ParkingLimits {
+        ParkingLimits { per_key: 1_000, in_all }
     }
 
     #[test]

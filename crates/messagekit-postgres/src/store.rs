@@ -6,7 +6,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::{Error, ErrorKind, ParkingRoom, Store, Wake};
+use messagekit::{Error, ErrorKind, ParkingLimits, Store, Wake};
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgPool, Postgres};
 
@@ -57,8 +57,8 @@ impl PostgresStore {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidConfiguration`] for a URL, a user, a password or a database name that is wrong, and for a database
-    /// that is not UTF-8; [`ErrorKind::Unavailable`] when nothing answers within 10 s; [`ErrorKind::Schema`] when the tables are missing, older
-    /// or newer than this program.
+    /// that is not UTF-8; [`ErrorKind::Unavailable`] when nothing answers within 10 s; [`ErrorKind::Schema`] when the tables are
+    /// missing, older or newer than this program.
     ///
     /// # Cancel safety
     /// A dropped call leaves nothing open.
@@ -138,7 +138,7 @@ impl PostgresStore {
         &self.shared.wake
     }
 
-    pub(crate) fn room(&self, bounds: ParkingRoom) -> Room<'_> {
+    pub(crate) fn quota(&self, bounds: ParkingLimits) -> Room<'_> {
         Room { bounds, uncounted: &self.shared.uncounted }
     }
 

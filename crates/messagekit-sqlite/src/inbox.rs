@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::{
-    Claim, ClaimRequest, Error, ErrorKind, Failure, Follower, MessageId, NextOffset, Offsets, ParkingRoom,
+    Claim, ClaimRequest, Error, ErrorKind, Failure, Follower, MessageId, NextOffset, Offsets, ParkingLimits,
     Processed, ReceivedMessage, Retries, RetryLease, SetAside, SetAsideOutcome,
 };
 
@@ -62,7 +62,7 @@ impl Processed for SqliteStore {
             .await?;
         let consumer: Arc<str> = Arc::from(consumer);
         for ((request, answer), earlier) in requests.iter().zip(&answers).zip(earlier) {
-            if matches!(answer, Claim::Fresh | Claim::Behind) {
+            if matches!(answer, Claim::Fresh | Claim::KeyBlocked) {
                 tx.claimed.push((consumer.clone(), request.id.clone(), earlier));
             }
         }
@@ -164,12 +164,12 @@ impl SetAside for SqliteStore {
         consumer: &str,
         received: &ReceivedMessage,
         failure: &Failure,
-        room: ParkingRoom,
+        limits: ParkingLimits,
     ) -> Result<SetAsideOutcome, Error> {
         let (consumer, received, failure) = (consumer.to_owned(), received.clone(), failure.clone());
         tx.run(move |conn| {
             let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
-            parking::park(conn, consumer, &received, &failure, room, now())
+            parking::park(conn, consumer, &received, &failure, limits, now())
         })
         .await
     }
@@ -179,13 +179,13 @@ impl SetAside for SqliteStore {
         tx: &mut SqliteTx,
         consumer: &str,
         behind: &[&ReceivedMessage],
-        room: ParkingRoom,
+        limits: ParkingLimits,
     ) -> Result<usize, Error> {
         let consumer = consumer.to_owned();
         let behind: Vec<ReceivedMessage> = behind.iter().map(|received| (*received).clone()).collect();
         tx.run(move |conn| {
             let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
-            parking::park_behind(conn, consumer, &behind, room, now())
+            parking::park_behind(conn, consumer, &behind, limits, now())
         })
         .await
     }

@@ -64,7 +64,7 @@ fn refusals(batch: &[Message]) -> Vec<Published> {
     for message in batch {
         let key = message.key.as_ref().map(|key| (&message.topic, key));
         let (refusal, error) = match (key.and_then(|key| refused.get(&key)), message.check()) {
-            (Some(earlier), _) => (Refusal::Behind, earlier.clone()),
+            (Some(earlier), _) => (Refusal::KeyBlocked, earlier.clone()),
             (None, Err(error)) => (Refusal::Rejected, error),
             (None, Ok(())) => {
                 results.push(Ok(()));

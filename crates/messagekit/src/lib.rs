@@ -91,7 +91,7 @@ pub use replay::{
 pub use shutdown::Shutdown;
 pub use store::{
     Bookkeeping, BoxFuture, BrokerDeadLetter, Claim, ClaimRequest, End, Failure, FailureKind, Follower,
-    Inbox, Next, NextOffset, NoStore, Offsets, Outbox, OutboxRows, ParkingRoom, Processed, ReceivedMessage,
+    Inbox, Next, NextOffset, NoStore, Offsets, Outbox, OutboxRows, ParkingLimits, Processed, ReceivedMessage,
     Redelivery, Retries, RetryLease, SetAside, SetAsideOutcome, Store, Suspects, TransactError, Wake,
     WithoutRelay, Work, claim,
 };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use messagekit::cleanup::Leftover;
 use messagekit::{
     Action, ActionResult, Claim, ClaimRequest, FailedMessageFilter, FailedMessages, Failure, FailureKind,
-    Message, MessageId, Operator, ParkingRoom, Place, Processed, ReceivedMessage, Retries, SetAside,
+    Message, MessageId, Operator, ParkingLimits, Place, Processed, ReceivedMessage, Retries, SetAside,
     SetAsideOutcome, Store, Suspects,
 };
 use messagekit_postgres::PostgresStore;
@@ -191,7 +191,7 @@ fn a_marker_in_the_part_of_another_day_ends_no_consumer() {
         let outcome = store.set_aside(&mut tx, "billing", &received(&id), &dead()).await.unwrap();
         assert_eq!(outcome, SetAsideOutcome::AlreadySettled);
         let outcome =
-            store.park(&mut tx, "billing", &received(&id), &dead(), ParkingRoom::default()).await.unwrap();
+            store.park(&mut tx, "billing", &received(&id), &dead(), ParkingLimits::default()).await.unwrap();
         assert_eq!(outcome, SetAsideOutcome::AlreadySettled);
         store.rollback(tx).await.unwrap();
         store.sweep_suspects("billing").await.unwrap();

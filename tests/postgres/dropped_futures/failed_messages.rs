@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use messagekit::{
     Action, ActionResult, Claim, ClaimRequest, Error, FailedMessageFilter, FailedMessageState,
-    FailedMessages, Failure, FailureKind, Message, MessageId, Next, Operator, ParkingRoom, Place, Processed,
-    ReceivedMessage, Retries, SetAside, SetAsideOutcome, Store,
+    FailedMessages, Failure, FailureKind, Message, MessageId, Next, Operator, ParkingLimits, Place,
+    Processed, ReceivedMessage, Retries, SetAside, SetAsideOutcome, Store,
 };
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::block_on;
@@ -16,7 +16,7 @@ use super::{Known, Stage, assert_pool_is_clean, narrow, strike};
 use crate::shop::{Shop, insert_bill};
 
 const LONG: Duration = Duration::from_secs(3_600);
-const ROOM: ParkingRoom = ParkingRoom { per_key: 1_000, in_all: 1_000_000 };
+const ROOM: ParkingLimits = ParkingLimits { per_key: 1_000, in_all: 1_000_000 };
 
 /// Two messages of a key of their own: the first fails, the second stands behind it.
 struct Pair {
@@ -52,7 +52,7 @@ async fn park(shop: &Shop, store: &PostgresStore, pair: &Pair, stage: &Stage) ->
     let key = behind.message.key.clone();
     let request = ClaimRequest { key, ..shop.request(&behind.id) };
     let claims = store.claim(&mut tx, &shop.consumer, &[request]).await?;
-    assert_eq!(claims, [Claim::Behind]);
+    assert_eq!(claims, [Claim::KeyBlocked]);
     stage.is(3);
     assert_eq!(store.park_behind(&mut tx, &shop.consumer, &[behind], ROOM).await?, 1);
     stage.is(4);
@@ -73,7 +73,7 @@ async fn held(store: &PostgresStore, pair: &Pair) -> Held {
     let count = "SELECT
         (SELECT count(*) FROM messagekit.failed_messages WHERE key = $1 AND state <> 'resolved'),
         (SELECT count(*) FROM messagekit.failed_messages WHERE key = $1 AND state = 'resolved'),
-        coalesce((SELECT sum(count) FROM messagekit.held_keys h WHERE h.key_hash =
+        coalesce((SELECT sum(count) FROM messagekit.blocked_keys h WHERE h.key_hash =
           (SELECT max(key_hash) FROM messagekit.failed_messages WHERE key = $1)), 0)::bigint,
         (SELECT count(*) FROM messagekit.processed_messages WHERE message_id = ANY ($2) AND outcome = 'held'),
         (SELECT count(*) FROM bills WHERE id = ANY ($2))";

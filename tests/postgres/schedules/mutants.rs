@@ -69,8 +69,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     statement(
         "a claim that has waited looks at no key again",
         &[change(
-            "AS b (topic, key_hash)\nWHERE (SELECT true FROM messagekit.held_keys",
-            "AS b (topic, key_hash)\nWHERE false AND (SELECT true FROM messagekit.held_keys",
+            "AS b (topic, key_hash)\nWHERE (SELECT true FROM messagekit.blocked_keys",
+            "AS b (topic, key_hash)\nWHERE false AND (SELECT true FROM messagekit.blocked_keys",
         )],
     ),
     statement(
@@ -107,13 +107,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "a resolve looks before it has the key",
         &[
             change(
-                "UPDATE messagekit.held_keys SET count = count - $4::int\nWHERE consumer = $1 AND topic = $2 AND key_hash = $3 AND count >= $4::int",
-                "SELECT FROM messagekit.held_keys WHERE consumer = $1 AND topic = $2 AND key_hash = $3 AND count >= $4::int",
+                "UPDATE messagekit.blocked_keys SET count = count - $4::int\nWHERE consumer = $1 AND topic = $2 AND key_hash = $3 AND count >= $4::int",
+                "SELECT FROM messagekit.blocked_keys WHERE consumer = $1 AND topic = $2 AND key_hash = $3 AND count >= $4::int",
             ),
             change(
-                "DELETE FROM messagekit.held_keys WHERE consumer = $1 AND topic = $4 AND key_hash = $5 AND count = 0),",
-                "DELETE FROM messagekit.held_keys WHERE consumer = $1 AND topic = $4 AND key_hash = $5 AND count = 1),
-                 fewer AS (UPDATE messagekit.held_keys SET count = count - 1
+                "DELETE FROM messagekit.blocked_keys WHERE consumer = $1 AND topic = $4 AND key_hash = $5 AND count = 0),",
+                "DELETE FROM messagekit.blocked_keys WHERE consumer = $1 AND topic = $4 AND key_hash = $5 AND count = 1),
+                 fewer AS (UPDATE messagekit.blocked_keys SET count = count - 1
                    WHERE consumer = $1 AND topic = $4 AND key_hash = $5 AND count > 1),",
             ),
         ],

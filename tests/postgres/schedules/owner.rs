@@ -98,8 +98,8 @@ impl Owner {
             let (record, generation) = (&handled[index], requests[index].generation);
             let runs = match claims[index] {
                 Claim::Fresh => true,
-                Claim::Behind if world.is(mutants::Step::RunsWhatIsBehind) => true,
-                Claim::Behind => {
+                Claim::KeyBlocked if world.is(mutants::Step::RunsWhatIsBehind) => true,
+                Claim::KeyBlocked => {
                     behind.push((index, &record.received));
                     false
                 }
@@ -112,7 +112,7 @@ impl Owner {
             }
         }
         if through < handled.len() && !world.is(mutants::Step::KeepsClaimsThatDidNotRun) {
-            let is_own = |claim: &Claim| matches!(claim, Claim::Fresh | Claim::Behind);
+            let is_own = |claim: &Claim| matches!(claim, Claim::Fresh | Claim::KeyBlocked);
             let unused: Vec<ClaimRequest> = std::iter::zip(&requests, &claims)
                 .skip(through)
                 .filter(|(_, claim)| is_own(claim))

@@ -62,9 +62,9 @@ const NEVER: &[(&str, &str)] = &[
              AND (o.partition, o.\"offset\") < (d.partition, d.\"offset\"))",
     ),
     (
-        "a held key and its open failed messages differ",
+        "a blocked key and its open failed messages differ",
         "SELECT coalesce(k.key_hash, l.key_hash)::text || ': ' || coalesce(k.count, 0) || ' and ' || coalesce(l.failed_messages, 0)
-         FROM (SELECT key_hash, count FROM messagekit.held_keys WHERE consumer = $1) k
+         FROM (SELECT key_hash, count FROM messagekit.blocked_keys WHERE consumer = $1) k
          FULL JOIN (SELECT key_hash, count(*) AS failed_messages FROM messagekit.failed_messages
            WHERE consumer = $1 AND parked AND state NOT IN ('resolved', 'discarded') GROUP BY key_hash) l
            ON l.key_hash = k.key_hash

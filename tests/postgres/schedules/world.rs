@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use messagekit::{
-    ClaimRequest, Error, ErrorKind, Failure, FailureKind, Message, MessageId, Next, ParkingRoom, Place,
+    ClaimRequest, Error, ErrorKind, Failure, FailureKind, Message, MessageId, Next, ParkingLimits, Place,
     ReceivedMessage,
 };
 use messagekit_postgres::PgTx;
@@ -77,7 +77,7 @@ pub(super) struct World {
     /// Each schedule has a consumer of its own in the database of all.
     pub(super) consumer: String,
     pub(super) log: Vec<Vec<Arc<Record>>>,
-    pub(super) room: ParkingRoom,
+    pub(super) room: ParkingLimits,
     /// For what no store offers: ends of leases, and the verdict. Nothing waits on it.
     pub(super) direct: PgPool,
     pub(super) mutant: Option<&'static Mutant>,
@@ -100,7 +100,7 @@ impl World {
             seen: Seen::default(),
             random,
         };
-        let room = ParkingRoom { per_key, in_all };
+        let room = ParkingLimits { per_key, in_all };
         Self { consumer: unique("billing"), log, room, direct, mutant, flaky, state: Mutex::new(state) }
     }
 

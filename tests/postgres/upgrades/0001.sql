@@ -1,5 +1,5 @@
 -- What pg_dump 15 wrote of a database of version 1, with rows in every table. The thousand rows that the schema puts into
--- held_keys are written as one statement.
+-- blocked_keys are written as one statement.
 
 -- Dumped from database version 15.18 (Debian 15.18-0+deb12u1)
 -- Dumped by pg_dump version 15.18 (Debian 15.18-0+deb12u1)
@@ -280,7 +280,7 @@ ALTER TABLE messagekit.failed_messages ALTER COLUMN id ADD GENERATED ALWAYS AS I
     CACHE 1
 );
 
-CREATE TABLE messagekit.held_keys (
+CREATE TABLE messagekit.blocked_keys (
     consumer text NOT NULL COLLATE pg_catalog."C",
     topic text NOT NULL COLLATE pg_catalog."C",
     key_hash bigint NOT NULL,
@@ -474,8 +474,8 @@ INSERT INTO messagekit.failed_messages (id, origin, return_to, consumer, message
 	(4, 'store', NULL, 'billing', 'm-discarded', 'orders.order', NULL, NULL, NULL, NULL, NULL, false, 'discarded', 1, 0, 1, 0, NULL, NULL, 0, 0, NULL, '\x5b5d', '\x7b7d', 'failed', 'no stock', 'f-1', '2026-11-01 09:00:00+00', '2026-11-01 09:30:00+00'),
 	(5, 'queue', 'printing', 'queue:printing', 'm-queue', 'orders.order', NULL, NULL, NULL, NULL, NULL, false, 'retry_requested', 0, 0, 1, 0, '2026-11-01 09:20:00+00', NULL, 0, 0, NULL, '\x5b5d', '\x7b7d', 'failed', 'rejected', 'f-3', '2026-11-01 09:00:00+00', '2026-11-01 09:20:00+00');
 
-INSERT INTO messagekit.held_keys (consumer, topic, key_hash, count) SELECT '', '', number, 0 FROM generate_series(1, 1000) number;
-INSERT INTO messagekit.held_keys (consumer, topic, key_hash, count) VALUES
+INSERT INTO messagekit.blocked_keys (consumer, topic, key_hash, count) SELECT '', '', number, 0 FROM generate_series(1, 1000) number;
+INSERT INTO messagekit.blocked_keys (consumer, topic, key_hash, count) VALUES
 	('billing', 'orders.order', 12, 2);
 
 INSERT INTO messagekit.outbox_checkpoints (at, wal, oldest_xid, place, xid) VALUES
@@ -618,8 +618,8 @@ ALTER TABLE ONLY messagekit.consumer_windows
 ALTER TABLE ONLY messagekit.failed_messages
     ADD CONSTRAINT failed_messages_pkey PRIMARY KEY (id);
 
-ALTER TABLE ONLY messagekit.held_keys
-    ADD CONSTRAINT held_keys_pkey PRIMARY KEY (consumer, topic, key_hash);
+ALTER TABLE ONLY messagekit.blocked_keys
+    ADD CONSTRAINT blocked_keys_pkey PRIMARY KEY (consumer, topic, key_hash);
 
 ALTER TABLE ONLY messagekit.outbox_checkpoints
     ADD CONSTRAINT outbox_checkpoints_pkey PRIMARY KEY (at);

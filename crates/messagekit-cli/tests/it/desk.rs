@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use messagekit::{
-    Claim, ClaimRequest, Failure, FailureKind, Message, Next, ParkingRoom, Place, Processed, ReceivedMessage,
-    SetAside, Store, headers,
+    Claim, ClaimRequest, Failure, FailureKind, Message, Next, ParkingLimits, Place, Processed,
+    ReceivedMessage, SetAside, Store, headers,
 };
 use messagekit_sqlite::SqliteStore;
 use tempfile::TempDir;
@@ -54,7 +54,7 @@ impl Desk {
     }
 
     /// A file with a failed message that holds back two of its key.
-    pub(crate) async fn with_a_held_key() -> Self {
+    pub(crate) async fn with_a_blocked_key() -> Self {
         let desk = Self::empty().await;
         let store = SqliteStore::open(desk.file()).await.unwrap();
         let received = |number: i64| {
@@ -69,13 +69,13 @@ impl Desk {
             generation: 0,
         };
         let [first, second, third] = [1, 2, 3].map(received);
-        let (mut tx, room) = (store.begin().await.unwrap(), ParkingRoom::default());
+        let (mut tx, room) = (store.begin().await.unwrap(), ParkingLimits::default());
         let failure = Failure::permanent(FailureKind::Permanent, "no such order");
         store.park(&mut tx, "billing", &first, &failure, room).await.unwrap();
         store.commit(tx).await.unwrap();
         let mut tx = store.begin().await.unwrap();
         let claims = store.claim(&mut tx, "billing", &[claim(&second), claim(&third)]).await.unwrap();
-        assert_eq!(claims, [Claim::Behind; 2]);
+        assert_eq!(claims, [Claim::KeyBlocked; 2]);
         assert_eq!(store.park_behind(&mut tx, "billing", &[&second, &third], room).await.unwrap(), 2);
         store.commit(tx).await.unwrap();
         store.close().await.unwrap();

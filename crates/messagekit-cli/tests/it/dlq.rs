@@ -261,7 +261,7 @@ async fn every_act_is_written_down_with_who_did_it() {
 
 #[tokio::test]
 async fn a_list_says_what_holds_a_key_and_how_much_waits_behind_it() {
-    let desk = Desk::with_a_held_key().await;
+    let desk = Desk::with_a_blocked_key().await;
     let list = on(&desk.file(), &["dlq", "list"]).text();
     assert_eq!(
         (list.matches("dead, holds back 2").count(), list.matches(" blocked").count()),

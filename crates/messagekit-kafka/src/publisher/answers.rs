@@ -58,8 +58,8 @@ impl<'a> Answers<'a> {
     /// Notes what became of the messages of one attempt, and decides which are sent again.
     ///
     /// A refused request says nothing about each of its records, and where one was sent the request may have held those of other
-    /// calls: they are sent again, each in a request of its own (`alone`), and so is what was held back by the refusal. Nothing is
-    /// sent again behind a message that may be there.
+    /// calls: they are sent again, each in a request of its own (`alone`), and so is what was held back by the refusal. Nothing
+    /// is sent again behind a message that may be there.
     pub(super) fn note(&mut self, fates: Vec<(usize, Fate)>, alone: bool) {
         let large =
             |fate: &Fate| matches!(fate, Fate::Refused(Code::MessageSizeTooLarge | Code::InvalidRecord));
@@ -123,7 +123,7 @@ pub(super) fn key(message: &Message) -> Option<(&Arc<str>, &Bytes)> {
 
 fn answer(message: &Message, fate: Fate, earlier: Option<&Error>) -> (Refusal, Error) {
     let (refusal, error) = match (fate, earlier) {
-        (Fate::NotSent(_), Some(earlier)) => return (Refusal::Behind, earlier.clone()),
+        (Fate::NotSent(_), Some(earlier)) => return (Refusal::KeyBlocked, earlier.clone()),
         (Fate::NotSent(KafkaError::MessageProduction(Code::PurgeQueue)), None) => {
             let text =
                 "no broker took the message in time, and it was not sent: start kafka or correct its address";
@@ -218,7 +218,7 @@ mod tests {
         assert!(!answers.have_open(), "nothing is sent behind a refused record of its key");
         let refusals: Vec<Option<Refusal>> =
             answers.finish().into_iter().map(|result| result.err().map(|error| error.refusal)).collect();
-        assert_eq!(refusals, [None, Some(Refusal::Rejected), Some(Refusal::Behind)]);
+        assert_eq!(refusals, [None, Some(Refusal::Rejected), Some(Refusal::KeyBlocked)]);
     }
 
     /// The client calls each of several records that a broker refuses for the time of this machine invalid, and only the one of a

@@ -20,7 +20,7 @@ use client::Client;
 /// # Answers
 /// - `Rejected`: the record is too large for the client or the topic, the topic is not there or forbidden, or the message
 ///   breaks the limits of [`Message::check`].
-/// - `Behind`: an earlier message of the same topic and key failed, and this one never left the process.
+/// - `KeyBlocked`: an earlier message of the same topic and key failed, and this one never left the process.
 /// - `Unavailable`: the message never left the process, because no broker took it within `delivery.timeout.ms` or because the
 ///   client ended first, or the broker refused the time that this machine's clock says. Repeat it.
 /// - `Unknown`: it was sent and no answer came. Repeat it; readers may see it twice.

@@ -43,7 +43,7 @@ fn nothing_passes_an_earlier_message_that_another_call_took_back() {
             .chain(second)
             .map(|result| result.expect_err("the broker was away").refusal)
             .collect();
-        assert_eq!(refusals, [Refusal::Unavailable, Refusal::Unavailable, Refusal::Behind]);
+        assert_eq!(refusals, [Refusal::Unavailable, Refusal::Unavailable, Refusal::KeyBlocked]);
 
         // The publisher goes on.
         let again = publisher.publish(&[message("b", "b1"), message("b", "b2")]).await;
@@ -65,6 +65,6 @@ fn what_the_client_refuses_holds_back_its_key() {
             .into_iter()
             .map(|result| result.err().map(|error| error.refusal))
             .collect();
-        assert_eq!(refusals, [None, Some(Refusal::Rejected), Some(Refusal::Behind), None]);
+        assert_eq!(refusals, [None, Some(Refusal::Rejected), Some(Refusal::KeyBlocked), None]);
     });
 }

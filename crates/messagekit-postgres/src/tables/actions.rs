@@ -10,7 +10,7 @@ use messagekit::{Action, ActionResult, Error, ErrorKind, FailedMessageState, Ope
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
-use super::held_keys::{self, HeldKey};
+use super::blocked_keys::{self, BlockedKey};
 use super::{clean, failed_message_row};
 use crate::SchemaName;
 use crate::error::from_sqlx;
@@ -58,7 +58,7 @@ struct Moving {
     consumer: String,
     message_id: String,
     /// The key whose order it takes part in.
-    held: Option<HeldKey>,
+    held: Option<BlockedKey>,
 }
 
 /// Acts on failed messages, and answers in the order of `ids`.
@@ -71,7 +71,7 @@ pub(crate) async fn act(
 ) -> Result<Vec<ActionResult>, Error> {
     let keys = match act {
         Action::Retry => Vec::new(),
-        Action::Discard | Action::Undo => held_keys::lock(connection, schema, ids).await?,
+        Action::Discard | Action::Undo => blocked_keys::lock(connection, schema, ids).await?,
     };
     let rows =
         sqlx::query(schema.sql(LOCK)).bind(ids).fetch_all(&mut *connection).await.map_err(from_sqlx)?;
@@ -155,7 +155,7 @@ async fn move_failed_messages(
 fn moving_of(id: i64, row: &PgRow) -> sqlx::Result<Moving> {
     let consumer: String = row.try_get("consumer")?;
     let held = match row.try_get("parked")? {
-        true => Some(HeldKey {
+        true => Some(BlockedKey {
             consumer: consumer.clone(),
             topic: row.try_get("topic")?,
             hash: row.try_get("key_hash")?,
@@ -171,20 +171,20 @@ async fn move_keys(
     schema: &SchemaName,
     act: Action,
     moving: &[Moving],
-    keys: &[HeldKey],
+    keys: &[BlockedKey],
 ) -> Result<(), Error> {
     let change = match act {
         Action::Retry => return Ok(()),
         Action::Discard => -1,
         Action::Undo => 1,
     };
-    let mut failed_messages: BTreeMap<&HeldKey, i32> = BTreeMap::new();
+    let mut failed_messages: BTreeMap<&BlockedKey, i32> = BTreeMap::new();
     for held in moving.iter().filter_map(|failed_message| failed_message.held.as_ref()) {
         *failed_messages.entry(held).or_default() += change;
     }
-    let failed_messages: Vec<(&HeldKey, i32)> = failed_messages.into_iter().collect();
-    held_keys::count(connection, schema, &failed_messages).await?;
-    held_keys::settle(connection, schema, keys).await
+    let failed_messages: Vec<(&BlockedKey, i32)> = failed_messages.into_iter().collect();
+    blocked_keys::count(connection, schema, &failed_messages).await?;
+    blocked_keys::settle(connection, schema, keys).await
 }
 
 async fn mark(

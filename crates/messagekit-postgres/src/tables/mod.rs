@@ -1,6 +1,7 @@
 //! The statements, as plain functions over a connection: no transaction is begun or ended here.
 
 pub(crate) mod actions;
+pub(crate) mod blocked_keys;
 pub(crate) mod bookkeeping;
 pub(crate) mod cleanup;
 pub(crate) mod columns;
@@ -10,7 +11,6 @@ pub(crate) mod events;
 mod failed_message_row;
 pub(crate) mod failed_messages;
 pub(crate) mod health;
-pub(crate) mod held_keys;
 mod key_hash;
 pub(crate) mod offsets;
 pub(crate) mod parking;
@@ -39,13 +39,13 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("advance", offsets::ADVANCE),
     ("next_of", offsets::NEXT_OF),
     ("set_aside", failed_messages::SET_ASIDE),
-    ("hold_keys", held_keys::HOLD),
-    ("held_in_all", held_keys::IN_ALL),
-    ("let_go", held_keys::LET_GO),
-    ("lock_keys", held_keys::LOCK),
-    ("count_keys", held_keys::COUNT),
-    ("promote", held_keys::PROMOTE),
-    ("free", held_keys::FREE),
+    ("hold_keys", blocked_keys::HOLD),
+    ("held_in_all", blocked_keys::IN_ALL),
+    ("let_go", blocked_keys::LET_GO),
+    ("lock_keys", blocked_keys::LOCK),
+    ("count_keys", blocked_keys::COUNT),
+    ("promote", blocked_keys::PROMOTE),
+    ("free", blocked_keys::FREE),
     ("park_mark", parking::MARK),
     ("park_failed_messages", parking::FAILED_MESSAGES),
     ("list", desk::LIST),

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use messagekit::{Error, ErrorKind, Failure, ReceivedMessage, SetAsideOutcome};
 use sqlx::PgConnection;
 
+use super::blocked_keys::{self, Held};
 use super::failed_messages::Columns;
-use super::held_keys::{self, Held};
 use super::key_hash::key_hash;
 use super::{after, clean, count};
 use crate::SchemaName;
@@ -70,7 +70,7 @@ pub(crate) async fn park(
     if mark.rows_affected() == 0 {
         return Ok(SetAsideOutcome::AlreadySettled);
     }
-    let held = held_keys::hold(&mut *connection, schema, consumer, &[key]).await?;
+    let held = blocked_keys::hold(&mut *connection, schema, consumer, &[key]).await?;
     if fitting(connection, schema, consumer, &[key], &held, room).await? == 0 {
         return Ok(SetAsideOutcome::Full);
     }
@@ -90,7 +90,7 @@ pub(crate) async fn park_behind(
         return Ok(0);
     }
     let keys = behind.iter().map(|received| key_of(received)).collect::<Result<Vec<_>, _>>()?;
-    let held = held_keys::hold(&mut *connection, schema, consumer, &keys).await?;
+    let held = blocked_keys::hold(&mut *connection, schema, consumer, &keys).await?;
     if let Some(free) = held.iter().find(|held| held.failed_messages == count_of(&keys, held)) {
         // As head of the key it would block those that are claimed as fresh from now on.
         let error = Error::new(ErrorKind::Conflict, "the key was freed since the claim: claim again");
@@ -133,7 +133,7 @@ async fn fitting(
     let new = own(keys.len());
     let mut left_in_all = new;
     if !uncounted.take(consumer, bounds, new) {
-        let in_all = held_keys::in_all(connection, schema, consumer).await?;
+        let in_all = blocked_keys::in_all(connection, schema, consumer).await?;
         left_in_all = i64::from(bounds.in_all) - (in_all - new);
         uncounted.counted(consumer, bounds, left_in_all - new);
     }

@@ -20,7 +20,7 @@ SELECT $1, b.id, messagekit.day_of(b.id), 'done' FROM unnest($2::text[]) AS b (i
 ON CONFLICT DO NOTHING RETURNING message_id, outcome"#;
 
 /// The same for messages whose keys may be held: those are claimed as held. A scalar, because EXISTS could be planned as a hash
-/// of all held keys, and that plan would be kept.
+/// of all blocked keys, and that plan would be kept.
 ///
 /// The arrays come from subqueries so that the plan is kept: of a parameter the server counts the elements, and while they
 /// are few it holds a plan for these values to be so much cheaper than one for any that it plans each time, which takes
@@ -28,7 +28,7 @@ ON CONFLICT DO NOTHING RETURNING message_id, outcome"#;
 pub(crate) const CLAIM_KEYED: &str = r#"
 INSERT INTO messagekit.processed_messages (consumer, message_id, day, outcome)
 SELECT $1, b.id, messagekit.day_of(b.id), CASE WHEN (
-  SELECT true FROM messagekit.held_keys k WHERE k.consumer = $1 AND k.topic = b.topic AND k.key_hash = b.key_hash)
+  SELECT true FROM messagekit.blocked_keys k WHERE k.consumer = $1 AND k.topic = b.topic AND k.key_hash = b.key_hash)
   THEN 'held' ELSE 'done' END
 FROM unnest((SELECT $2::text[]), (SELECT $3::text[]), (SELECT $4::bigint[])) AS b (id, topic, key_hash)
 ORDER BY b.id COLLATE "C"
@@ -40,7 +40,7 @@ ON CONFLICT DO NOTHING RETURNING message_id, outcome"#;
 pub(crate) const CLAIM_GENERATION: &str = r#"
 INSERT INTO messagekit.processed_messages AS p (consumer, message_id, day, outcome, generation)
 SELECT $1, b.id, messagekit.day_of(b.id), CASE WHEN (
-  SELECT true FROM messagekit.held_keys k WHERE k.consumer = $1 AND k.topic = b.topic AND k.key_hash = b.key_hash)
+  SELECT true FROM messagekit.blocked_keys k WHERE k.consumer = $1 AND k.topic = b.topic AND k.key_hash = b.key_hash)
   THEN 'held' ELSE 'done' END, b.generation
 FROM unnest((SELECT $2::text[]), (SELECT $3::text[]), (SELECT $4::bigint[]), (SELECT $5::int[]))
   AS b (id, topic, key_hash, generation)
@@ -69,7 +69,7 @@ SELECT b.id, (SELECT p.outcome FROM messagekit.processed_messages p
 FROM unnest((SELECT $2::text[])) AS b (id)
 UNION ALL
 SELECT NULL, 'held' FROM unnest((SELECT $3::text[]), (SELECT $4::bigint[])) AS b (topic, key_hash)
-WHERE (SELECT true FROM messagekit.held_keys k WHERE k.consumer = $1 AND k.topic = b.topic AND k.key_hash = b.key_hash)";
+WHERE (SELECT true FROM messagekit.blocked_keys k WHERE k.consumer = $1 AND k.topic = b.topic AND k.key_hash = b.key_hash)";
 
 /// Takes back what this transaction wrote; what was done under a smaller generation is so again.
 pub(crate) const UNCLAIM: &str = "
@@ -98,7 +98,7 @@ pub(crate) async fn claim(
     let rows = asked.claim(schema, consumer).fetch_all(&mut *connection).await;
     for row in rows.map_err(from_sqlx)? {
         let claim = match outcome(row.try_get(1).map_err(from_sqlx)?)? {
-            Claim::Held => Claim::Behind,
+            Claim::Held => Claim::KeyBlocked,
             _ => Claim::Fresh,
         };
         found[place_of(&asked.ids, &row)?] = Some(claim);
@@ -118,7 +118,7 @@ pub(crate) async fn claim(
         Some(match found[place]? {
             claim if asked.firsts[place] == index => claim,
             Claim::Fresh => Claim::Done,
-            Claim::Behind => Claim::Held,
+            Claim::KeyBlocked => Claim::Held,
             claim => claim,
         })
     };

@@ -12,7 +12,7 @@ use messagekit::{Error, ErrorKind, Failure, Follower, RetryLease};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
-use super::held_keys::{self, HeldKey};
+use super::blocked_keys::{self, BlockedKey};
 use super::key_hash::key_hash;
 use super::{after, clean, count, failed_message_row, micros};
 use crate::SchemaName;
@@ -101,7 +101,7 @@ next AS (
       AND o.state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested') AND o.id <> $2
     ORDER BY o.partition, o."offset" LIMIT 1)),
 free AS (
-  DELETE FROM messagekit.held_keys WHERE consumer = $1 AND topic = $4 AND key_hash = $5 AND count = 0),
+  DELETE FROM messagekit.blocked_keys WHERE consumer = $1 AND topic = $4 AND key_hash = $5 AND count = 0),
 marker AS (
   UPDATE messagekit.processed_messages p SET outcome = 'done', processed_at = now()
   WHERE p.consumer = $1 AND p.message_id = (SELECT message_id FROM failed_message) AND p.outcome = 'held'
@@ -222,7 +222,7 @@ pub(crate) async fn resolve(
     if let Some(hash) = hash {
         // The key before its failed messages, and in a statement of its own: one that waited for the key and looked at the failed
         // messages would not see what the last holder has written. Without a row, somebody else has closed the last of them.
-        if !held_keys::let_go(connection, schema, consumer, topic, hash, failed_messages).await? {
+        if !blocked_keys::let_go(connection, schema, consumer, topic, hash, failed_messages).await? {
             return Ok(false);
         }
     }
@@ -258,8 +258,8 @@ pub(crate) async fn resolve(
             .with("run_length", failed_messages));
     }
     if let Some(hash) = hash.filter(|_| !followers.is_empty()) {
-        let key = HeldKey { consumer: consumer.to_owned(), topic: topic.to_owned(), hash };
-        held_keys::settle(connection, schema, &[key]).await?;
+        let key = BlockedKey { consumer: consumer.to_owned(), topic: topic.to_owned(), hash };
+        blocked_keys::settle(connection, schema, &[key]).await?;
     }
     Ok(true)
 }

@@ -197,7 +197,7 @@ impl Open {
         for (later, message) in self.order.messages.iter().enumerate().skip(index + 1) {
             if message.key.as_ref() == Some(key) && self.answers[later].is_none() {
                 let error = error.clone().with("topic", &message.topic);
-                self.answers[later] = Some(Err(PublishError { refusal: Refusal::Behind, error }));
+                self.answers[later] = Some(Err(PublishError { refusal: Refusal::KeyBlocked, error }));
                 self.left -= 1;
             }
         }

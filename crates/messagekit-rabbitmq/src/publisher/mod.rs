@@ -29,7 +29,7 @@ use desk::Desk;
 /// - `Rejected`: no queue is bound for the routing key (312), the exchange is not there (404), this user may not write to
 ///   it (403), the broker takes no message of that size (406), the routing key is over 255 bytes, or the message breaks the
 ///   limits of [`Message::check_sizes`] or has more than 64 KiB of key and headers.
-/// - `Behind`: an earlier message of the same key and call failed, and this one never left the process.
+/// - `KeyBlocked`: an earlier message of the same key and call failed, and this one never left the process.
 /// - `Full`: a queue refused the message because it has no room; behind an exchange other queues may have taken it.
 /// - `Unavailable`: it never left the process within the [deadline](RabbitMq::confirm_deadline): the broker is away or has
 ///   stopped publishers.

@@ -4,7 +4,7 @@ use messagekit::{Action, ActionResult, Error, ErrorKind, FailedMessageState, Ope
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::audit;
-use super::held_keys::{self, HeldKey, head_of};
+use super::blocked_keys::{self, BlockedKey, head_of};
 use super::processed::{DISCARDED, HELD, put_marker};
 use crate::error::from_sqlite;
 
@@ -79,7 +79,7 @@ fn act_on(conn: &Connection, act: Action, id: i64, now: i64) -> Result<ActionRes
     }
     match act {
         Action::Retry => Ok(()),
-        Action::Discard => moved.held_key().map_or(Ok(()), |key| held_keys::promote(conn, key, 0, now)),
+        Action::Discard => moved.blocked_key().map_or(Ok(()), |key| blocked_keys::promote(conn, key, 0, now)),
         Action::Undo => {
             conn.prepare_cached(&reopen_sql()).and_then(|mut open| open.execute((id, now))).map(drop)
         }
@@ -108,9 +108,9 @@ impl Moved {
         })
     }
 
-    fn held_key(&self) -> Option<HeldKey<'_>> {
+    fn blocked_key(&self) -> Option<BlockedKey<'_>> {
         let key = self.key.as_deref().filter(|_| self.parked)?;
-        Some(HeldKey { consumer: self.consumer, topic: &self.topic, key })
+        Some(BlockedKey { consumer: self.consumer, topic: &self.topic, key })
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod actions;
 pub(crate) mod append;
 pub(crate) mod audit;
+mod blocked_keys;
 pub(crate) mod cleanup;
 mod columns;
 pub(crate) mod cursors;
@@ -13,7 +14,6 @@ mod failed_message_filter;
 mod failed_message_head;
 mod failed_message_row;
 pub(crate) mod failed_messages;
-mod held_keys;
 mod murmur2;
 pub(crate) mod names;
 pub(crate) mod offsets;

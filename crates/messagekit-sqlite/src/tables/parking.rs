@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use messagekit::{
-    Error, ErrorKind, FailedMessageState, Failure, FailureKind, Next, ParkingRoom, Place, ReceivedMessage,
+    Error, ErrorKind, FailedMessageState, Failure, FailureKind, Next, ParkingLimits, Place, ReceivedMessage,
     SetAsideOutcome,
 };
 use rusqlite::Connection;
 
+use super::blocked_keys::{self, BlockedKey};
 use super::failed_messages::{self, Entry, Way};
-use super::held_keys::{self, HeldKey};
 use super::processed;
 use crate::error::from_sqlite;
 
@@ -19,14 +19,14 @@ pub(crate) fn park(
     consumer: i64,
     received: &ReceivedMessage,
     failure: &Failure,
-    room: ParkingRoom,
+    limits: ParkingLimits,
     now: i64,
 ) -> Result<SetAsideOutcome, Error> {
     if processed::is_settled(conn, consumer, &received.id, failure.generation).map_err(from_sqlite)? {
         return Ok(SetAsideOutcome::AlreadySettled);
     }
     let (key, place) = of(consumer, received)?;
-    if !Room::new(conn, consumer, room)?.take(conn, key)? {
+    if !Room::new(conn, consumer, limits)?.take(conn, key)? {
         return Ok(SetAsideOutcome::Full);
     }
     processed::hold(conn, consumer, &received.id, failure.generation, now).map_err(from_sqlite)?;
@@ -40,14 +40,14 @@ pub(crate) fn park_behind(
     conn: &Connection,
     consumer: i64,
     behind: &[ReceivedMessage],
-    room: ParkingRoom,
+    limits: ParkingLimits,
     now: i64,
 ) -> Result<usize, Error> {
     let failure = waits();
-    let mut room = Room::new(conn, consumer, room)?;
+    let mut quota = Room::new(conn, consumer, limits)?;
     for (index, received) in behind.iter().enumerate() {
         let (key, place) = of(consumer, received)?;
-        if !room.take(conn, key)? {
+        if !quota.take(conn, key)? {
             return Ok(index);
         }
         // Where nothing is before it any more, it has never run and may at once.
@@ -59,12 +59,12 @@ pub(crate) fn park_behind(
 
 /// What the failed message of a message says that has not run.
 fn waits() -> Failure {
-    let failure = Failure::permanent(FailureKind::Behind, "waits for an earlier message of its key");
+    let failure = Failure::permanent(FailureKind::KeyBlocked, "waits for an earlier message of its key");
     Failure { attempts: 0, next: Next::Retry(std::time::Duration::ZERO), ..failure }
 }
 
 /// Returns the key that a message holds, and where it stands in it.
-fn of(consumer: i64, received: &ReceivedMessage) -> Result<(HeldKey<'_>, &Place), Error> {
+fn of(consumer: i64, received: &ReceivedMessage) -> Result<(BlockedKey<'_>, &Place), Error> {
     let ReceivedMessage { message, place, id } = received;
     let place = message.key.as_deref().zip(place.as_ref());
     let (key, place) = place.ok_or_else(|| {
@@ -74,23 +74,23 @@ fn of(consumer: i64, received: &ReceivedMessage) -> Result<(HeldKey<'_>, &Place)
         )
         .with("id", id)
     })?;
-    Ok((HeldKey { consumer, topic: &message.topic, key }, place))
+    Ok((BlockedKey { consumer, topic: &message.topic, key }, place))
 }
 
 /// Returns how a failed message stands that is opened at a place of its key: it waits while one is open before it.
 fn standing(
     conn: &Connection,
-    key: HeldKey<'_>,
+    key: BlockedKey<'_>,
     place: &Place,
     alone: (FailedMessageState, Option<i64>),
 ) -> Result<(FailedMessageState, Option<i64>), Error> {
-    let waits = held_keys::is_before(conn, key, place.partition, place.offset).map_err(from_sqlite)?;
+    let waits = blocked_keys::is_before(conn, key, place.partition, place.offset).map_err(from_sqlite)?;
     Ok(if waits { (FailedMessageState::Blocked, None) } else { alone })
 }
 
 fn keep(
     conn: &Connection,
-    key: HeldKey<'_>,
+    key: BlockedKey<'_>,
     received: &ReceivedMessage,
     failure: &Failure,
     (state, due): (FailedMessageState, Option<i64>),
@@ -104,20 +104,20 @@ fn keep(
 struct Room<'a> {
     per_key: u32,
     in_all: u32,
-    of_keys: HashMap<HeldKey<'a>, u32>,
+    of_keys: HashMap<BlockedKey<'a>, u32>,
 }
 
 impl<'a> Room<'a> {
-    fn new(conn: &Connection, consumer: i64, room: ParkingRoom) -> Result<Self, Error> {
-        let ParkingRoom { per_key, in_all } = room;
-        let taken = held_keys::count(conn, consumer, in_all).map_err(from_sqlite)?;
+    fn new(conn: &Connection, consumer: i64, limits: ParkingLimits) -> Result<Self, Error> {
+        let ParkingLimits { per_key, in_all } = limits;
+        let taken = blocked_keys::count(conn, consumer, in_all).map_err(from_sqlite)?;
         Ok(Self { per_key, in_all: in_all.saturating_sub(taken), of_keys: HashMap::new() })
     }
 
     /// Takes the room of one failed message; false where there is none.
-    fn take(&mut self, conn: &Connection, key: HeldKey<'a>) -> Result<bool, Error> {
+    fn take(&mut self, conn: &Connection, key: BlockedKey<'a>) -> Result<bool, Error> {
         if !self.of_keys.contains_key(&key) {
-            let taken = held_keys::count_of(conn, key, self.per_key).map_err(from_sqlite)?;
+            let taken = blocked_keys::count_of(conn, key, self.per_key).map_err(from_sqlite)?;
             self.of_keys.insert(key, self.per_key.saturating_sub(taken));
         }
         let left = self.of_keys.get_mut(&key).filter(|left| **left > 0 && self.in_all > 0);

@@ -3,7 +3,7 @@
 use messagekit::{Claim, ClaimRequest, Error, ErrorKind, MessageId};
 use rusqlite::{Connection, OptionalExtension, Result};
 
-use super::held_keys::{self, HeldKey};
+use super::blocked_keys::{self, BlockedKey};
 use crate::error::from_sqlite;
 
 /// The outcomes as the table keeps them.
@@ -23,20 +23,20 @@ pub(crate) fn claim(
 ) -> std::result::Result<Vec<Claim>, Error> {
     // Asked once: a consumer of which nothing is parked pays for no look at any key.
     let parks = requests.iter().any(|request| request.key.is_some());
-    let holds_keys = parks && held_keys::any(conn, consumer).map_err(from_sqlite)?;
+    let holds_keys = parks && blocked_keys::any(conn, consumer).map_err(from_sqlite)?;
     requests
         .iter()
         .map(|request| {
             let is_behind = match &request.key {
                 Some(key) if holds_keys => {
-                    held_keys::holds(conn, HeldKey { consumer, topic: &request.topic, key })
+                    blocked_keys::holds(conn, BlockedKey { consumer, topic: &request.topic, key })
                         .map_err(from_sqlite)?
                 }
                 _ => false,
             };
             let outcome = if is_behind { HELD } else { DONE };
             match mark(conn, consumer, request, outcome, now).map_err(from_sqlite)? {
-                true if is_behind => Ok(Claim::Behind),
+                true if is_behind => Ok(Claim::KeyBlocked),
                 true => Ok(Claim::Fresh),
                 false => known(conn, consumer, &request.id),
             }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use messagekit::{Error, ErrorKind, FailedMessageState, Failure, Follower, MessageId, RetryLease};
 use rusqlite::{Connection, Result, params};
 
+use super::blocked_keys::{self, BlockedKey, head_of};
 use super::failed_message_row::{self, COLUMNS};
 use super::failed_messages::after;
-use super::held_keys::{self, HeldKey, head_of};
 use super::{micros, names, processed};
 use crate::error::from_sqlite;
 
@@ -145,7 +145,7 @@ fn behind(
 ) -> Result<Vec<i64>> {
     let mut left = bytes;
     let mut numbers = Vec::new();
-    let mut select = conn.prepare_cached(held_keys::behind_sql())?;
+    let mut select = conn.prepare_cached(blocked_keys::behind_sql())?;
     let mut rows = select.query((consumer, failed_message, messages))?;
     while let Some(row) = rows.next()? {
         let (waits, size): (bool, i64) = (row.get(1)?, row.get(2)?);
@@ -190,8 +190,8 @@ pub(crate) fn resolve(
         mark_applied(conn, consumer, follower.failed_message, &follower.received.id, now)?;
     }
     if let (true, Some(key)) = (leased.parked, &leased.received.message.key) {
-        let key = HeldKey { consumer, topic: &leased.received.message.topic, key };
-        held_keys::promote(conn, key, leased.alone.saturating_sub(1), now).map_err(from_sqlite)?;
+        let key = BlockedKey { consumer, topic: &leased.received.message.topic, key };
+        blocked_keys::promote(conn, key, leased.alone.saturating_sub(1), now).map_err(from_sqlite)?;
     }
     Ok(true)
 }

@@ -154,7 +154,7 @@ async fn what_can_never_be_kept_is_refused_with_what_stands_behind_it() {
         results.iter().map(|result| result.as_ref().err().map(|error| error.refusal)).collect();
     assert_eq!(
         refusals,
-        [None, Some(Refusal::Rejected), Some(Refusal::Behind), None, Some(Refusal::Rejected), None]
+        [None, Some(Refusal::Rejected), Some(Refusal::KeyBlocked), None, Some(Refusal::Rejected), None]
     );
     assert_eq!(results[1].as_ref().unwrap_err().error.kind(), ErrorKind::TooLarge);
     assert_eq!(number(&store, "SELECT count(*) FROM messagekit_topic_records").await, 3);

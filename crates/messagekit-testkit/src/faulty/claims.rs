@@ -114,7 +114,7 @@ impl Processed for FaultyStore {
         }
         for (answer, request) in answers.iter_mut().zip(&requests) {
             *answer = self.answers_about_the_key(request, *answer);
-            if *answer == Claim::Behind {
+            if *answer == Claim::KeyBlocked {
                 tx.behind.insert(request.id.clone());
             }
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use messagekit::{
-    Action, ClaimRequest, Error, FailedMessages, Failure, Follower, MessageId, Next, Operator, ParkingRoom,
+    Action, ClaimRequest, Error, FailedMessages, Failure, Follower, MessageId, Next, Operator, ParkingLimits,
     Processed, ReceivedMessage, Retries, RetryLease, SetAside, SetAsideOutcome, Store,
 };
 
@@ -75,8 +75,8 @@ impl SetAside for FaultyStore {
             self.inner.unclaim(tx.inner(), consumer, &[claim]).await?;
         }
         if self.is(Fault::SetAsideHoldsItsKey) && received.place.is_some() {
-            let room = ParkingRoom::default();
-            return self.inner.park(tx.inner(), consumer, &received, &failure, room).await;
+            let limits = ParkingLimits::default();
+            return self.inner.park(tx.inner(), consumer, &received, &failure, limits).await;
         }
         let outcome = self.inner.set_aside(tx.inner(), consumer, &received, &failure).await?;
         let always = self.is(Fault::SetAsideAgain) || self.is(Fault::SetsAppliedAside);
@@ -89,9 +89,9 @@ impl SetAside for FaultyStore {
         consumer: &str,
         received: &ReceivedMessage,
         failure: &Failure,
-        room: ParkingRoom,
+        limits: ParkingLimits,
     ) -> Result<SetAsideOutcome, Error> {
-        self.park_with_fault(tx, consumer, received, failure, room).await
+        self.park_with_fault(tx, consumer, received, failure, limits).await
     }
 
     async fn park_behind(
@@ -99,9 +99,9 @@ impl SetAside for FaultyStore {
         tx: &mut FaultyTx,
         consumer: &str,
         behind: &[&ReceivedMessage],
-        room: ParkingRoom,
+        limits: ParkingLimits,
     ) -> Result<usize, Error> {
-        self.park_behind_with_fault(tx, consumer, behind, room).await
+        self.park_behind_with_fault(tx, consumer, behind, limits).await
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use messagekit::{
     Claim, ClaimRequest, Error, FailedMessageFilter, FailedMessageState, FailedMessages, Failure,
-    FailureKind, Follower, Next, ParkingRoom, Place, Processed, ReceivedMessage, Retries, RetryLease,
+    FailureKind, Follower, Next, ParkingLimits, Place, Processed, ReceivedMessage, Retries, RetryLease,
     SetAside, SetAsideOutcome, Store,
 };
 
@@ -12,7 +12,7 @@ use super::Fault;
 use super::store::{FaultyStore, FaultyTx};
 
 /// Room for everything.
-const ENDLESS: ParkingRoom = ParkingRoom { per_key: u32::MAX, in_all: u32::MAX };
+const ENDLESS: ParkingLimits = ParkingLimits { per_key: u32::MAX, in_all: u32::MAX };
 
 /// Returns a key as a database compares it that takes it for a text.
 fn as_text(key: &[u8]) -> Vec<u8> {
@@ -28,10 +28,10 @@ impl FaultyStore {
         if forgets {
             request.key = None;
         }
-        if self.is(Fault::HeldKeysIgnoreTopic) {
+        if self.is(Fault::BlockedKeysIgnoreTopic) {
             request.topic = "everything".into();
         }
-        if self.is(Fault::HeldKeysAreText) {
+        if self.is(Fault::BlockedKeysAreText) {
             request.key = request.key.as_deref().map(|key| as_text(key).into());
         }
     }
@@ -40,15 +40,15 @@ impl FaultyStore {
     pub(super) fn answers_about_the_key(&self, request: &ClaimRequest, answer: Claim) -> Claim {
         let keeps = self.is(Fault::DiscardKeepsItsKey) || self.is(Fault::RunKeepsItsKey);
         let kept = keeps && !self.notes().discarded.is_empty();
-        if kept && request.key.is_some() && answer == Claim::Fresh { Claim::Behind } else { answer }
+        if kept && request.key.is_some() && answer == Claim::Fresh { Claim::KeyBlocked } else { answer }
     }
 
     fn parked(&self, received: &ReceivedMessage) -> ReceivedMessage {
         let mut parked = received.clone();
-        if self.is(Fault::HeldKeysAreText) {
+        if self.is(Fault::BlockedKeysAreText) {
             parked.message.key = parked.message.key.as_deref().map(|key| as_text(key).into());
         }
-        if self.is(Fault::HeldKeysIgnoreTopic) {
+        if self.is(Fault::BlockedKeysIgnoreTopic) {
             parked.message.topic = "everything".into();
         }
         if self.is(Fault::ParksByArrival)
@@ -67,26 +67,26 @@ impl FaultyStore {
         consumer: &str,
         received: &ReceivedMessage,
         failure: &Failure,
-        room: ParkingRoom,
+        limits: ParkingLimits,
     ) -> Result<SetAsideOutcome, Error> {
         let (received, mut failure) = (self.parked(received), failure.clone());
-        let mut room = room;
+        let mut limits = limits;
         match self.fault {
             Some(Fault::ParkHoldsNoKey) => {
                 return self.inner.set_aside(tx.inner(), consumer, &received, &failure).await;
             }
             Some(Fault::ParksOutsideTransaction) => {
                 let mut own = self.inner.begin().await?;
-                let outcome = self.inner.park(&mut own, consumer, &received, &failure, room).await?;
+                let outcome = self.inner.park(&mut own, consumer, &received, &failure, limits).await?;
                 self.inner.commit(own).await?;
                 return Ok(outcome);
             }
             Some(Fault::ParkedIsDead) => failure.next = Next::Dead,
             Some(Fault::ParksUnderNoGeneration) => failure.generation = 0,
-            Some(Fault::ParkHasEndlessRoom) => room = ENDLESS,
+            Some(Fault::ParkHasEndlessRoom) => limits = ENDLESS,
             _ => {}
         }
-        let outcome = self.inner.park(tx.inner(), consumer, &received, &failure, room).await?;
+        let outcome = self.inner.park(tx.inner(), consumer, &received, &failure, limits).await?;
         Ok(if self.is(Fault::ParkIgnoresMarkers) { SetAsideOutcome::SetAside } else { outcome })
     }
 
@@ -95,13 +95,13 @@ impl FaultyStore {
         tx: &mut FaultyTx,
         consumer: &str,
         behind: &[&ReceivedMessage],
-        room: ParkingRoom,
+        limits: ParkingLimits,
     ) -> Result<usize, Error> {
         let behind: Vec<ReceivedMessage> = behind.iter().map(|received| self.parked(received)).collect();
-        let mut room = room;
+        let mut limits = limits;
         match self.fault {
             Some(Fault::BehindIsForgotten) => return Ok(behind.len()),
-            Some(Fault::BehindHasEndlessRoom) => room = ENDLESS,
+            Some(Fault::BehindHasEndlessRoom) => limits = ENDLESS,
             Some(Fault::WaitsBehindADrainedKey | Fault::ParksBehindAFreeKey) => {
                 for received in &behind {
                     let filter = FailedMessageFilter {
@@ -119,7 +119,7 @@ impl FaultyStore {
             _ => {}
         }
         let behind: Vec<&ReceivedMessage> = behind.iter().collect();
-        self.inner.park_behind(tx.inner(), consumer, &behind, room).await
+        self.inner.park_behind(tx.inner(), consumer, &behind, limits).await
     }
 
     /// Parks a message that was claimed behind a key that is free now, to run at once or never.

@@ -300,9 +300,9 @@ faults! {
     /// What is parked does not hold its key.
     ParkHoldsNoKey: Store parked_message_holds_its_key,
     /// A key is held in every topic.
-    HeldKeysIgnoreTopic: Store parked_message_holds_its_key,
+    BlockedKeysIgnoreTopic: Store parked_message_holds_its_key,
     /// Keys are compared as texts.
-    HeldKeysAreText: Store held_keys_differ_by_every_byte,
+    BlockedKeysAreText: Store blocked_keys_differ_by_every_byte,
     /// What is set aside alone holds its key.
     SetAsideHoldsItsKey: Store message_set_aside_alone_holds_no_key,
     /// What is behind is marked as held, and there is no failed message of it.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use messagekit::cleanup::Cleanup;
 use messagekit::{
     Action, ActionResult, Bookkeeping, Claim, ClaimRequest, Error, FailedMessageFilter, FailedMessages,
-    Failure, FailureKind, Inbox, Message, MessageId, Next, Operations, Operator, OutboxRows, ParkingRoom,
+    Failure, FailureKind, Inbox, Message, MessageId, Next, Operations, Operator, OutboxRows, ParkingLimits,
     Place, ReceivedMessage, Retries, RetryLease, SetAsideOutcome, Store, Suspects, headers,
 };
 
@@ -220,7 +220,7 @@ pub(super) async fn park_now<S: Inbox>(
     failure: &Failure,
 ) -> SetAsideOutcome {
     let mut tx = begin(store).await;
-    let outcome = store.park(&mut tx, consumer, received, failure, ParkingRoom::default()).await;
+    let outcome = store.park(&mut tx, consumer, received, failure, ParkingLimits::default()).await;
     commit(store, tx).await;
     outcome.expect("the message can be parked")
 }
@@ -228,8 +228,8 @@ pub(super) async fn park_now<S: Inbox>(
 /// Claims messages whose key is held and keeps them behind it, in a transaction that commits.
 pub(super) async fn behind_now<S: Inbox>(store: &S, consumer: &str, behind: &[&ReceivedMessage]) {
     let mut tx = begin(store).await;
-    assert_eq!(claim_in(store, &mut tx, consumer, behind).await, vec![Claim::Behind; behind.len()]);
-    let kept = store.park_behind(&mut tx, consumer, behind, ParkingRoom::default()).await;
+    assert_eq!(claim_in(store, &mut tx, consumer, behind).await, vec![Claim::KeyBlocked; behind.len()]);
+    let kept = store.park_behind(&mut tx, consumer, behind, ParkingLimits::default()).await;
     assert_eq!(kept.expect("what is behind can be kept"), behind.len());
     commit(store, tx).await;
 }

@@ -145,7 +145,7 @@ macro_rules! __each_store_case {
             actions::act_against_a_late_copy_is_refused_alone: Nothing,
             actions::every_act_leaves_one_row_of_the_audit: Nothing,
             parking::parked_message_holds_its_key: Nothing,
-            parking::held_keys_differ_by_every_byte: Nothing,
+            parking::blocked_keys_differ_by_every_byte: Nothing,
             parking::message_set_aside_alone_holds_no_key: Nothing,
             parking::message_behind_is_kept_and_waits: Nothing,
             parking::unclaimed_message_behind_leaves_nothing: Nothing,

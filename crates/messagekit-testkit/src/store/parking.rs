@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use messagekit::{
     Action, ActionResult, Claim, FailedMessageFilter, FailedMessageState, FailedMessageTotal, FailedMessages,
-    Failure, FailureKind, ParkingRoom, Processed, ReceivedMessage, Retries, SetAside, SetAsideOutcome, Store,
+    Failure, FailureKind, ParkingLimits, Processed, ReceivedMessage, Retries, SetAside, SetAsideOutcome,
+    Store,
 };
 
 use super::fixture::{
@@ -38,7 +39,7 @@ pub async fn parked_message_holds_its_key<F: StoreFixture>(fixture: &F) {
     let all = [&of_key(TOPIC, "b", 7), &later, &of_key(&topic, "a", 6)];
     let mut tx = begin(&store).await;
     let claims = claim_in(&store, &mut tx, &consumer, &all).await;
-    assert_eq!(claims, [Claim::Fresh, Claim::Behind, Claim::Fresh]);
+    assert_eq!(claims, [Claim::Fresh, Claim::KeyBlocked, Claim::Fresh]);
     store.rollback(tx).await.expect("a transaction can be rolled back");
     assert_eq!(look(&store, &unique("consumer"), &later).await, Claim::Fresh);
 
@@ -50,7 +51,7 @@ pub async fn parked_message_holds_its_key<F: StoreFixture>(fixture: &F) {
 }
 
 /// Keys are bytes: none is like the empty one, and no byte is like another.
-pub async fn held_keys_differ_by_every_byte<F: StoreFixture>(fixture: &F) {
+pub async fn blocked_keys_differ_by_every_byte<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let with = |key: &[u8], offset| {
         let mut message = of_key(TOPIC, "", offset);
@@ -61,7 +62,7 @@ pub async fn held_keys_differ_by_every_byte<F: StoreFixture>(fixture: &F) {
     for (key, offset) in keys.iter().zip(0..) {
         assert_eq!(look(&store, &consumer, &with(key, offset)).await, Claim::Fresh, "{key:?}");
         park_now(&store, &consumer, &with(key, offset), &dead("no")).await;
-        assert_eq!(look(&store, &consumer, &with(key, 100 + offset)).await, Claim::Behind, "{key:?}");
+        assert_eq!(look(&store, &consumer, &with(key, 100 + offset)).await, Claim::KeyBlocked, "{key:?}");
     }
     assert_eq!(look(&store, &consumer, &with(b"a", 200)).await, Claim::Fresh);
 }
@@ -83,7 +84,7 @@ pub async fn message_behind_is_kept_and_waits<F: StoreFixture>(fixture: &F) {
     assert_eq!(look(&store, &consumer, &later).await, Claim::Held);
     let head = failed_message(&store, &consumer, &later).await;
     assert_eq!((head.state, head.attempts, head.due), (FailedMessageState::Blocked, 0, None));
-    assert_eq!((head.parked, head.kind.as_str()), (true, FailureKind::Behind.as_str()));
+    assert_eq!((head.parked, head.kind.as_str()), (true, FailureKind::KeyBlocked.as_str()));
     assert_eq!(store.show(head.id).await.expect("the failed message can be shown").received, later);
     let again = park_now(&store, &consumer, &later, &dead("no")).await;
     assert_eq!(again, SetAsideOutcome::AlreadySettled);
@@ -94,10 +95,10 @@ pub async fn unclaimed_message_behind_leaves_nothing<F: StoreFixture>(fixture: &
     let (store, consumer, later) = (fixture.store(), unique("consumer"), of_key(TOPIC, "a", 6));
     park_now(&store, &consumer, &of_key(TOPIC, "a", 5), &retry_in(LONG)).await;
     let mut tx = begin(&store).await;
-    assert_eq!(claim_in(&store, &mut tx, &consumer, &[&later]).await, [Claim::Behind]);
+    assert_eq!(claim_in(&store, &mut tx, &consumer, &[&later]).await, [Claim::KeyBlocked]);
     store.unclaim(&mut tx, &consumer, &[request(&later)]).await.expect("claims can be taken back");
     commit(&store, tx).await;
-    assert_eq!(look(&store, &consumer, &later).await, Claim::Behind);
+    assert_eq!(look(&store, &consumer, &later).await, Claim::KeyBlocked);
     assert_eq!(store.list(&of(&consumer), 10).await.expect("failed messages can be listed").len(), 1);
 }
 
@@ -105,7 +106,7 @@ pub async fn unclaimed_message_behind_leaves_nothing<F: StoreFixture>(fixture: &
 pub async fn rolled_back_park_holds_nothing<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (first, later) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6));
-    let room = ParkingRoom::default();
+    let room = ParkingLimits::default();
     let mut tx = begin(&store).await;
     store.park(&mut tx, &consumer, &first, &dead("no"), room).await.expect("the message can be parked");
     store.rollback(tx).await.expect("a transaction can be rolled back");
@@ -117,7 +118,7 @@ pub async fn rolled_back_park_holds_nothing<F: StoreFixture>(fixture: &F) {
     claim_in(&store, &mut tx, &consumer, &[&later]).await;
     store.park_behind(&mut tx, &consumer, &[&later], room).await.expect("what is behind can be kept");
     store.rollback(tx).await.expect("a transaction can be rolled back");
-    assert_eq!(look(&store, &consumer, &later).await, Claim::Behind);
+    assert_eq!(look(&store, &consumer, &later).await, Claim::KeyBlocked);
     let head = failed_message(&store, &consumer, &first).await;
     assert_eq!(head.holds_back, 0, "one failed message holds the key");
     assert_eq!(act(&store, Action::Discard, head.id).await, ActionResult::Done);
@@ -161,14 +162,14 @@ pub async fn failed_messages_of_a_key_run_in_their_order<F: StoreFixture>(fixtur
     let first = leased.iter().find(|leased| leased.received.id == messages[0].id).expect("it is leased");
     apply_leased(fixture, &consumer, first).await;
     for message in &messages[1..] {
-        assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 20)).await, Claim::Behind);
+        assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 20)).await, Claim::KeyBlocked);
         let next = store.lease(&consumer, 10, LONG).await.expect("leases are answered");
         assert_eq!(next.iter().map(|next| &next.received.id).collect::<Vec<_>>(), [&message.id]);
         assert_eq!((next[0].attempt, next[0].parked), (1, true), "it runs for the first time");
         apply_leased(fixture, &consumer, &next[0]).await;
     }
     assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 20)).await, Claim::Fresh);
-    assert_eq!(look(&store, &consumer, &of_key(TOPIC, "b", 21)).await, Claim::Behind);
+    assert_eq!(look(&store, &consumer, &of_key(TOPIC, "b", 21)).await, Claim::KeyBlocked);
     assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
 }
 
@@ -199,7 +200,7 @@ pub async fn dead_head_holds_its_key<F: StoreFixture>(fixture: &F) {
     let leased = store.lease(&consumer, 10, LONG).await.expect("leases are answered").remove(0);
     assert_eq!(leased.received.id, first.id);
     assert!(store.fail(&consumer, &leased, &dead("no")).await.expect("fail is answered"));
-    assert_eq!(look(&store, &consumer, &probe).await, Claim::Behind);
+    assert_eq!(look(&store, &consumer, &probe).await, Claim::KeyBlocked);
     assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
     assert_eq!(failed_message(&store, &consumer, &second).await.state, FailedMessageState::Blocked);
 
@@ -220,7 +221,7 @@ pub async fn rolled_back_run_lets_nobody_pass<F: StoreFixture>(fixture: &F) {
     store.rollback(tx).await.expect("a transaction can be rolled back");
     assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
     assert_eq!(failed_message(&store, &consumer, &second).await.state, FailedMessageState::Blocked);
-    assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 7)).await, Claim::Behind);
+    assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 7)).await, Claim::KeyBlocked);
     apply_leased(fixture, &consumer, &leased).await;
     assert_eq!(runs(fixture, &consumer).await, [second.id]);
 }
@@ -262,7 +263,7 @@ pub async fn undone_head_holds_its_key_again<F: StoreFixture>(fixture: &F) {
     assert_eq!(look(&store, &consumer, &probe).await, Claim::Fresh);
     assert_eq!(act(&store, Action::Undo, head).await, ActionResult::Done);
     assert_eq!(failed_message(&store, &consumer, &first).await.state, FailedMessageState::Dead);
-    assert_eq!(look(&store, &consumer, &probe).await, Claim::Behind);
+    assert_eq!(look(&store, &consumer, &probe).await, Claim::KeyBlocked);
 
     // The next one is due already when the dead one is put before it again.
     behind_now(&store, &consumer, &[&second]).await;
@@ -295,7 +296,7 @@ pub async fn undone_failed_message_that_never_ran_takes_its_turn<F: StoreFixture
             (wanted, wanted == FailedMessageState::RetryScheduled)
         );
         assert_eq!(look(&store, &consumer, &second).await, Claim::Held);
-        assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 7)).await, Claim::Behind);
+        assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 7)).await, Claim::KeyBlocked);
     }
     assert_eq!(runs(fixture, &consumer).await, [second.id]);
 }
@@ -319,7 +320,7 @@ pub async fn culprit_without_room_is_not_parked<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (first, second) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6));
     let elsewhere = of_key(TOPIC, "b", 7);
-    let one = ParkingRoom { per_key: 1, in_all: 10 };
+    let one = ParkingLimits { per_key: 1, in_all: 10 };
     let park = async |message: &ReceivedMessage, room| {
         let mut tx = begin(&store).await;
         let failure = dead("no");
@@ -334,9 +335,9 @@ pub async fn culprit_without_room_is_not_parked<F: StoreFixture>(fixture: &F) {
     assert_eq!(park(&first, one).await, SetAsideOutcome::SetAside);
     assert_eq!(park(&second, one).await, SetAsideOutcome::Full, "its key has no room");
     assert_eq!(park(&first, one).await, SetAsideOutcome::AlreadySettled, "it has its room");
-    let all = ParkingRoom { per_key: 10, in_all: 1 };
+    let all = ParkingLimits { per_key: 10, in_all: 1 };
     assert_eq!(park(&elsewhere, all).await, SetAsideOutcome::Full, "the consumer has no room");
-    assert_eq!(look(&store, &consumer, &second).await, Claim::Behind);
+    assert_eq!(look(&store, &consumer, &second).await, Claim::KeyBlocked);
     assert_eq!(look(&store, &consumer, &elsewhere).await, Claim::Fresh);
     assert_eq!(park(&elsewhere, one).await, SetAsideOutcome::SetAside, "another key has room");
     assert_eq!(store.list(&of(&consumer), 10).await.expect("failed messages can be listed").len(), 2);
@@ -351,7 +352,7 @@ pub async fn messages_behind_are_kept_as_far_as_there_is_room<F: StoreFixture>(f
     let behind: Vec<&ReceivedMessage> = later.iter().collect();
     let keep = async |room| {
         let mut tx = begin(&store).await;
-        assert_eq!(claim_in(&store, &mut tx, &consumer, &behind).await, [Claim::Behind; 4]);
+        assert_eq!(claim_in(&store, &mut tx, &consumer, &behind).await, [Claim::KeyBlocked; 4]);
         let kept = store.park_behind(&mut tx, &consumer, &behind, room).await;
         let kept = kept.expect("the question is answered");
         match kept < behind.len() {
@@ -361,14 +362,14 @@ pub async fn messages_behind_are_kept_as_far_as_there_is_room<F: StoreFixture>(f
         kept
     };
     assert_eq!(
-        keep(ParkingRoom { per_key: 2, in_all: 100 }).await,
+        keep(ParkingLimits { per_key: 2, in_all: 100 }).await,
         2,
         "the third is one too many for its key"
     );
-    assert_eq!(keep(ParkingRoom { per_key: 1, in_all: 100 }).await, 0);
-    assert_eq!(keep(ParkingRoom { per_key: 100, in_all: 5 }).await, 3, "the fourth is one too many in all");
+    assert_eq!(keep(ParkingLimits { per_key: 1, in_all: 100 }).await, 0);
+    assert_eq!(keep(ParkingLimits { per_key: 100, in_all: 5 }).await, 3, "the fourth is one too many in all");
     assert_eq!(store.list(&of(&consumer), 10).await.expect("failed messages can be listed").len(), 2);
-    assert_eq!(keep(ParkingRoom { per_key: 3, in_all: 6 }).await, 4, "what fits exactly fits");
+    assert_eq!(keep(ParkingLimits { per_key: 3, in_all: 6 }).await, 4, "what fits exactly fits");
     assert_eq!(store.list(&of(&consumer), 10).await.expect("failed messages can be listed").len(), 6);
 }
 
@@ -422,8 +423,8 @@ pub async fn nobody_is_stuck_behind_a_key_that_is_drained_meanwhile<F: StoreFixt
             let mut tx = store.begin().await?;
             let claim = store.claim(&mut tx, &consumer, &[request(&later)]).await?[0];
             tokio::time::sleep(pause).await;
-            if claim == Claim::Behind {
-                let kept = store.park_behind(&mut tx, &consumer, &[&later], ParkingRoom::default()).await?;
+            if claim == Claim::KeyBlocked {
+                let kept = store.park_behind(&mut tx, &consumer, &[&later], ParkingLimits::default()).await?;
                 assert_eq!(kept, 1);
             } else {
                 fixture.effect(&mut tx, later.id.as_str()).await;
@@ -434,7 +435,7 @@ pub async fn nobody_is_stuck_behind_a_key_that_is_drained_meanwhile<F: StoreFixt
         .await;
         drains.await.expect("the failed message before it is applied");
         let rest = runs(fixture, &consumer).await;
-        assert_eq!(rest.len(), usize::from(claim == Claim::Behind), "{claim:?}, then {rest:?}");
+        assert_eq!(rest.len(), usize::from(claim == Claim::KeyBlocked), "{claim:?}, then {rest:?}");
         assert_eq!(fixture.effects(later.id.as_str()).await, 1);
         assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 7)).await, Claim::Fresh);
     }

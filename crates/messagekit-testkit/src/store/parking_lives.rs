@@ -298,7 +298,7 @@ impl<'a, F: StoreFixture> World<'a, F> {
         let mut tx = begin(&self.store).await;
         let claims = claim_in(&self.store, &mut tx, &self.consumer, &probes.iter().collect::<Vec<_>>()).await;
         self.store.rollback(tx).await.expect("a transaction can be rolled back");
-        let wanted = KEYS.map(|key| if self.first(key).is_some() { Claim::Behind } else { Claim::Fresh });
+        let wanted = KEYS.map(|key| if self.first(key).is_some() { Claim::KeyBlocked } else { Claim::Fresh });
         assert_eq!(claims, wanted, "keys after {place}");
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use messagekit::{
     Action, ActionResult, Claim, ErrorKind, FailedMessageHead, FailedMessageState, FailedMessages, Follower,
-    MessageId, ParkingRoom, ReceivedMessage, Retries, RetryLease, SetAside, Store,
+    MessageId, ParkingLimits, ReceivedMessage, Retries, RetryLease, SetAside, Store,
 };
 
 use super::fixture::{
@@ -172,7 +172,7 @@ pub async fn run_is_resolved_in_one_commit<F: StoreFixture>(fixture: &F) {
         assert_eq!((head.state, head.due, head.kills), (FailedMessageState::Resolved, None, 0));
     }
     assert_eq!(head_of(&store, &consumer, &messages[2]).await.attempts, 1);
-    assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 50)).await, Claim::Behind);
+    assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 50)).await, Claim::KeyBlocked);
     let last = &messages[4];
     assert_eq!(head_of(&store, &consumer, last).await.holds_back, 0, "it is alone in its key");
     assert_eq!(runs(fixture, &consumer).await, std::slice::from_ref(&last.id));
@@ -280,14 +280,14 @@ pub async fn nothing_is_parked_behind_a_freed_key<F: StoreFixture>(fixture: &F) 
     let (_, leased) = blocked(fixture, &consumer, 1, LONG).await;
     let later = of_key(TOPIC, "a", 50);
     let mut tx = begin(&store).await;
-    assert_eq!(claim_in(&store, &mut tx, &consumer, &[&later]).await, [Claim::Behind]);
+    assert_eq!(claim_in(&store, &mut tx, &consumer, &[&later]).await, [Claim::KeyBlocked]);
     // Where only one transaction writes at a time, the key cannot be freed meanwhile.
     let mut drains = {
         let (fixture, consumer, leased) = (fixture.clone(), consumer.clone(), leased.clone());
         tokio::spawn(async move { apply_leased(&fixture, &consumer, &leased).await })
     };
     let is_freed = tokio::time::timeout(SHORT, &mut drains).await.is_ok();
-    let parked = store.park_behind(&mut tx, &consumer, &[&later], ParkingRoom::default()).await;
+    let parked = store.park_behind(&mut tx, &consumer, &[&later], ParkingLimits::default()).await;
     match parked {
         Ok(parked) => {
             assert!(!is_freed, "the key was freed before");

@@ -56,7 +56,7 @@ pub async fn oks_of_a_key_are_a_prefix<F: TransportFixture>(fixture: &mut F) {
     assert_eq!(taken, expected, "{results:?}");
     for behind in [6, 8, 10] {
         let error = results[behind].as_ref().expect_err("it is behind a refused message of its key");
-        assert_eq!(error.refusal, Refusal::Behind, "m{behind}");
+        assert_eq!(error.refusal, Refusal::KeyBlocked, "m{behind}");
     }
     let ends = [message(&topic, Some("a"), "end-a"), message(&topic, Some("b"), "end-b")];
     publish(fixture, &ends).await;

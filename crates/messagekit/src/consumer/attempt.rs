@@ -116,7 +116,7 @@ async fn apply<S: Inbox>(
             (Task::Handle { handler, meta }, None) => {
                 match claims[claimed] {
                     Claim::Fresh => {}
-                    Claim::Behind => {
+                    Claim::KeyBlocked => {
                         claimed += 1;
                         behind.push(index);
                         continue;
@@ -168,7 +168,7 @@ async fn apply<S: Inbox>(
     // Claims that did not run must leave the transaction, else they would commit as done, or as held without a failed message.
     let unused: Vec<ClaimRequest> = std::iter::zip(requests, claims)
         .skip(claimed)
-        .filter_map(|(request, claim)| matches!(claim, Claim::Fresh | Claim::Behind).then_some(request))
+        .filter_map(|(request, claim)| matches!(claim, Claim::Fresh | Claim::KeyBlocked).then_some(request))
         .collect();
     if !unused.is_empty()
         && let Err(error) = store.unclaim(tx, consumer, &unused).await
@@ -178,8 +178,8 @@ async fn apply<S: Inbox>(
     if !behind.is_empty() {
         let kept: Vec<&ReceivedMessage> =
             behind.iter().map(|index| &batch.entries[*index].received).collect();
-        match store.park_behind(tx, consumer, &kept, settings.room).await {
-            Ok(room) => match behind.get(room) {
+        match store.park_behind(tx, consumer, &kept, settings.limits).await {
+            Ok(limits) => match behind.get(limits) {
                 None => stats.parked += behind.len() as u64,
                 Some(index) => return End::Rollback(Attempted::Full { index: *index, failure: None }),
             },
@@ -188,7 +188,7 @@ async fn apply<S: Inbox>(
         crash::point("set_aside.written");
     }
     if let Some((index, failure)) = parks {
-        match store.park(tx, consumer, &batch.entries[index].received, failure, settings.room).await {
+        match store.park(tx, consumer, &batch.entries[index].received, failure, settings.limits).await {
             Ok(SetAsideOutcome::Full) => {
                 return End::Rollback(Attempted::Full { index, failure: Some(failure.clone()) });
             }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::gate::{Gate, Gates};
 use crate::metrics::Metrics;
-use crate::store::{Inbox, ParkingRoom, Store};
+use crate::store::{Inbox, ParkingLimits, Store};
 use crate::transport::{BatchLimit, Source};
 use crate::{Envelope, Error, ErrorKind, Event, Message, Shutdown};
 
@@ -79,7 +79,7 @@ impl<S: Inbox> Consumer<S, ()> {
             gates: Gates::default(),
             metrics: None,
             on_failure: None,
-            room: ParkingRoom::default(),
+            limits: ParkingLimits::default(),
             attempts: ATTEMPTS,
             backoff: Backoff::default(),
             deadline: DEADLINE,
@@ -131,7 +131,7 @@ pub struct ConsumerBuilder<S: Store, Src> {
     gates: Gates,
     metrics: Option<Metrics>,
     on_failure: Option<OnFailure>,
-    room: ParkingRoom,
+    limits: ParkingLimits,
     attempts: u32,
     backoff: Backoff,
     deadline: Duration,
@@ -152,7 +152,7 @@ impl<S: Inbox> ConsumerBuilder<S, ()> {
             gates: self.gates,
             metrics: self.metrics,
             on_failure: self.on_failure,
-            room: self.room,
+            limits: self.limits,
             attempts: self.attempts,
             backoff: self.backoff,
             deadline: self.deadline,
@@ -274,8 +274,8 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
 
     /// Sets how many messages [`OnFailure::ParkKey`] keeps for their keys; what is beyond that waits in its lane. Default: 1,000
     /// of a key and 100,000 in all.
-    pub fn parking_room(mut self, room: ParkingRoom) -> Self {
-        self.room = room;
+    pub fn parking_limits(mut self, limits: ParkingLimits) -> Self {
+        self.limits = limits;
         self
     }
 
@@ -402,7 +402,7 @@ impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
             router: self.router,
             around: self.around,
             on_failure: self.on_failure.unwrap_or(fitting),
-            room: self.room,
+            limits: self.limits,
             attempts: self.attempts,
             backoff: self.backoff,
             deadline: self.deadline,
@@ -425,7 +425,7 @@ impl<S: Store, Src> fmt::Debug for Consumer<S, Src> {
             .field("middleware", &self.settings.around.len())
             .field("gates", &self.gates)
             .field("on_failure", &self.settings.on_failure)
-            .field("parking_room", &self.settings.room)
+            .field("parking_limits", &self.settings.limits)
             .field("attempts", &self.settings.attempts)
             .field("backoff", &self.settings.backoff)
             .field("deadline", &self.settings.deadline)

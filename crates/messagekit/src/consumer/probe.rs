@@ -125,7 +125,7 @@ async fn ask<S: Inbox>(settings: &Arc<Settings<S>>, entry: &Arc<Entry<S>>) -> As
                     Ok(()) => Asked::Runs,
                     Err(_) => Asked::Fails,
                 },
-                Ok([Claim::Behind | Claim::Held]) => Asked::IsHeld,
+                Ok([Claim::KeyBlocked | Claim::Held]) => Asked::IsHeld,
                 Ok(_) => Asked::WasApplied,
                 Err(_) => Asked::StoreFails,
             };

@@ -8,7 +8,7 @@ use super::probe::Doubted;
 use super::window::DedupWindow;
 use super::{Backoff, Middleware, OnFailure, Router, Stats};
 use crate::Shutdown;
-use crate::store::{ClaimRequest, Failure, FailureKind, Next, ParkingRoom, ReceivedMessage, Store};
+use crate::store::{ClaimRequest, Failure, FailureKind, Next, ParkingLimits, ReceivedMessage, Store};
 use crate::transport::BatchLimit;
 
 /// How many runs a message may cost before it is dead.
@@ -49,7 +49,7 @@ pub(super) struct Settings<S: Store> {
     /// Outermost first.
     pub(super) around: Vec<Arc<dyn Middleware<S>>>,
     pub(super) on_failure: OnFailure,
-    pub(super) room: ParkingRoom,
+    pub(super) limits: ParkingLimits,
     pub(super) attempts: u32,
     pub(super) backoff: Backoff,
     pub(super) deadline: Duration,

@@ -71,7 +71,7 @@ impl Tables {
         if let Some(held) = ids.iter().find(|id| self.locks.holds_failed_message(**id)) {
             return Err(failed_message_held(*held));
         }
-        let keys = ids.iter().filter_map(|id| self.failed_messages.get(id)?.held_key());
+        let keys = ids.iter().filter_map(|id| self.failed_messages.get(id)?.blocked_key());
         match keys.into_iter().find(|key| self.locks.holds_key(key)) {
             Some(held) => Err(key_held(&held)),
             None => Ok(()),

@@ -15,7 +15,7 @@ use crate::failed_messages::{
 };
 use crate::message::type_in_headers;
 use crate::store::{
-    Claim, Failure, Follower, Next, ParkingRoom, ReceivedMessage, Retries, RetryLease, SetAside,
+    Claim, Failure, Follower, Next, ParkingLimits, ReceivedMessage, Retries, RetryLease, SetAside,
     SetAsideOutcome,
 };
 use crate::{Error, ErrorKind, MessageId};
@@ -321,11 +321,11 @@ impl SetAside for MemoryStore {
         consumer: &str,
         received: &ReceivedMessage,
         failure: &Failure,
-        room: ParkingRoom,
+        limits: ParkingLimits,
     ) -> Result<SetAsideOutcome, Error> {
         let clock = self.database.clock;
         self.statement(tx, Some(Failpoint::Park), |tables, tx| {
-            tables.park(tx, consumer, received, failure, room, clock)
+            tables.park(tx, consumer, received, failure, limits, clock)
         })
     }
 
@@ -334,11 +334,11 @@ impl SetAside for MemoryStore {
         tx: &mut MemoryTx,
         consumer: &str,
         behind: &[&ReceivedMessage],
-        room: ParkingRoom,
+        limits: ParkingLimits,
     ) -> Result<usize, Error> {
         let clock = self.database.clock;
         self.statement(tx, Some(Failpoint::ParkBehind), |tables, tx| {
-            tables.park_behind(tx, consumer, behind, room, clock)
+            tables.park_behind(tx, consumer, behind, limits, clock)
         })
     }
 }
@@ -399,7 +399,7 @@ impl Retries for MemoryStore {
             else {
                 return Ok(false);
             };
-            if let Some(key) = known.held_key() {
+            if let Some(key) = known.blocked_key() {
                 tables.locks.key(tx.number, &key)?;
             }
             let waits = |follower: &Follower| {

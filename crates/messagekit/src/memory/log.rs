@@ -137,7 +137,7 @@ impl Publisher for MemoryLog {
                 let behind = message.key.is_some() && same_key.any(|(_, result)| result.is_err());
                 let result = if behind {
                     let error = Error::new(ErrorKind::Other, "an earlier message of its key was refused");
-                    Err(PublishError { refusal: Refusal::Behind, error })
+                    Err(PublishError { refusal: Refusal::KeyBlocked, error })
                 } else {
                     check(message).map_err(|error| PublishError { refusal: Refusal::Rejected, error })
                 };

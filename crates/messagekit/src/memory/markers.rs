@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::parking::HeldKey;
+use super::parking::BlockedKey;
 use super::store::Tables;
 use super::tx::MemoryTx;
 use super::{Failpoint, MemoryStore};
@@ -41,7 +41,7 @@ impl Marker {
 pub(super) struct Locks {
     markers: BTreeMap<(String, MessageId), u64>,
     failed_messages: BTreeMap<i64, u64>,
-    keys: BTreeMap<HeldKey, u64>,
+    keys: BTreeMap<BlockedKey, u64>,
 }
 
 impl Locks {
@@ -67,7 +67,7 @@ impl Locks {
     }
 
     /// Whoever changes the open failed messages of a key holds it until the end: which of them is the first stays true.
-    pub(super) fn key(&mut self, tx: u64, key: &HeldKey) -> Result<(), Error> {
+    pub(super) fn key(&mut self, tx: u64, key: &BlockedKey) -> Result<(), Error> {
         if self.keys.get(key).is_some_and(|holder| *holder != tx) {
             return Err(key_held(key));
         }
@@ -75,7 +75,7 @@ impl Locks {
         Ok(())
     }
 
-    pub(super) fn holds_key(&self, key: &HeldKey) -> bool {
+    pub(super) fn holds_key(&self, key: &BlockedKey) -> bool {
         self.keys.contains_key(key)
     }
 
@@ -99,7 +99,7 @@ pub(super) fn failed_message_held(failed_message: i64) -> Error {
         .with("failed_message", failed_message)
 }
 
-pub(super) fn key_held(key: &HeldKey) -> Error {
+pub(super) fn key_held(key: &BlockedKey) -> Error {
     let error =
         Error::new(ErrorKind::Conflict, "another open transaction changes the failed messages of the key");
     error.with("consumer", &key.consumer).with("topic", &key.topic)
@@ -117,7 +117,7 @@ impl Tables {
         if self.marker_in(tx, &key).is_none_or(|marker| marker.yields_to(request.generation)) {
             let behind = self.is_held(tx, consumer, request);
             let (claim, answer) =
-                if behind { (Claim::Held, Claim::Behind) } else { (Claim::Done, Claim::Fresh) };
+                if behind { (Claim::Held, Claim::KeyBlocked) } else { (Claim::Done, Claim::Fresh) };
             tx.writes.markers.insert(key.clone(), Marker::new(claim, request.generation));
             tx.writes.fresh.insert(key);
             return Ok(answer);

@@ -12,12 +12,12 @@ use super::markers::Marker;
 use super::store::Tables;
 use super::tx::MemoryTx;
 use crate::failed_messages::{FailedMessageHead, FailedMessageState};
-use crate::store::{Claim, ClaimRequest, Failure, Follower, ParkingRoom, ReceivedMessage, SetAsideOutcome};
+use crate::store::{Claim, ClaimRequest, Failure, Follower, ParkingLimits, ReceivedMessage, SetAsideOutcome};
 use crate::{Error, ErrorKind};
 
 /// A key of a topic, as a consumer reads it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct HeldKey {
+pub(super) struct BlockedKey {
     pub(super) consumer: String,
     pub(super) topic: Arc<str>,
     key: Bytes,
@@ -27,14 +27,14 @@ pub(super) struct HeldKey {
 type Turn = (i32, i64, i64);
 
 /// The open parked failed messages of each key, in the order in which they run.
-pub(super) type Queues = BTreeMap<HeldKey, BTreeSet<Turn>>;
+pub(super) type Queues = BTreeMap<BlockedKey, BTreeSet<Turn>>;
 
 impl StoredMessage {
     /// Returns the key whose order it takes part in.
-    pub(super) fn held_key(&self) -> Option<HeldKey> {
+    pub(super) fn blocked_key(&self) -> Option<BlockedKey> {
         let head = self.head();
         let key = head.key.clone().filter(|_| head.parked)?;
-        Some(HeldKey { consumer: head.consumer.clone(), topic: Arc::clone(&head.topic), key })
+        Some(BlockedKey { consumer: head.consumer.clone(), topic: Arc::clone(&head.topic), key })
     }
 
     fn turn(&self) -> Option<Turn> {
@@ -43,13 +43,13 @@ impl StoredMessage {
     }
 }
 
-fn held_key(consumer: &str, received: &ReceivedMessage) -> Result<(HeldKey, Turn), Error> {
+fn blocked_key(consumer: &str, received: &ReceivedMessage) -> Result<(BlockedKey, Turn), Error> {
     let (Some(key), Some(place)) = (&received.message.key, &received.place) else {
         let error = Error::new(ErrorKind::Other, "only a message with a key and a place can be parked");
         return Err(error.with("message_id", &received.id));
     };
     let topic = Arc::clone(&received.message.topic);
-    let held = HeldKey { consumer: consumer.to_owned(), topic, key: key.clone() };
+    let held = BlockedKey { consumer: consumer.to_owned(), topic, key: key.clone() };
     Ok((held, (place.partition, place.offset, i64::MAX)))
 }
 
@@ -58,13 +58,13 @@ impl Tables {
     pub(super) fn is_held(&self, tx: &MemoryTx, consumer: &str, request: &ClaimRequest) -> bool {
         let Some(key) = &request.key else { return false };
         let topic = Arc::clone(&request.topic);
-        let held = HeldKey { consumer: consumer.to_owned(), topic, key: key.clone() };
+        let held = BlockedKey { consumer: consumer.to_owned(), topic, key: key.clone() };
         self.queues.contains_key(&held) || tx.parks(&held).next().is_some()
     }
 
     /// Returns whether a parked failed message has open ones of its key before it.
     pub(super) fn waits_for_another(&self, failed_message: &StoredMessage) -> bool {
-        let queue = failed_message.held_key().and_then(|key| self.queues.get(&key));
+        let queue = failed_message.blocked_key().and_then(|key| self.queues.get(&key));
         let first = queue.and_then(BTreeSet::first);
         matches!((first, failed_message.turn()), (Some(first), Some(own)) if first.2 != own.2)
     }
@@ -72,7 +72,7 @@ impl Tables {
     /// Notes a failed message that was written or brought back in the order of its key.
     pub(super) fn queue(&mut self, number: i64) {
         let Some(failed_message) = self.failed_messages.get(&number) else { return };
-        if let (Some(key), Some(turn)) = (failed_message.held_key(), failed_message.turn()) {
+        if let (Some(key), Some(turn)) = (failed_message.blocked_key(), failed_message.turn()) {
             self.queues.entry(key).or_default().insert(turn);
         }
     }
@@ -80,7 +80,7 @@ impl Tables {
     /// A failed message was resolved or discarded: the next one of its key runs, and the last one frees it.
     pub(super) fn left_its_key(&mut self, number: i64, now: Timestamp) {
         let Some(failed_message) = self.failed_messages.get(&number) else { return };
-        let (Some(key), Some(turn)) = (failed_message.held_key(), failed_message.turn()) else { return };
+        let (Some(key), Some(turn)) = (failed_message.blocked_key(), failed_message.turn()) else { return };
         let Some(queue) = self.queues.get_mut(&key) else { return };
         queue.remove(&turn);
         let standing = failed_message.standing();
@@ -107,7 +107,7 @@ impl Tables {
             .get(&failed_message)
             .filter(|failed_message| failed_message.head().consumer == consumer);
         let Some((held, after)) = failed_message
-            .and_then(|failed_message| Some((failed_message.held_key()?, failed_message.turn()?)))
+            .and_then(|failed_message| Some((failed_message.blocked_key()?, failed_message.turn()?)))
         else {
             return Vec::new();
         };
@@ -138,7 +138,7 @@ impl Tables {
     /// Returns what a list shows of a failed message: also what waits for it.
     pub(super) fn shown(&self, head: &FailedMessageHead) -> FailedMessageHead {
         let others = || {
-            let key = self.failed_messages.get(&head.id)?.held_key()?;
+            let key = self.failed_messages.get(&head.id)?.blocked_key()?;
             let queue = self.queues.get(&key)?;
             Some(queue.len().saturating_sub(1) as u64)
         };
@@ -147,26 +147,26 @@ impl Tables {
     }
 
     /// Returns how many failed messages hold a key, and how many those of the consumer hold in all.
-    fn parked(&self, tx: &MemoryTx, held: &HeldKey) -> (usize, usize) {
+    fn parked(&self, tx: &MemoryTx, held: &BlockedKey) -> (usize, usize) {
         let of_key = self.queues.get(held).map_or(0, BTreeSet::len) + tx.parks(held).count();
-        let of_consumer = |key: &HeldKey| key.consumer == held.consumer;
+        let of_consumer = |key: &BlockedKey| key.consumer == held.consumer;
         let committed = self.queues.iter().filter(|(key, _)| of_consumer(key)).map(|(_, queue)| queue.len());
         let own = tx
             .writes
             .failed_messages
             .values()
-            .filter_map(StoredMessage::held_key)
+            .filter_map(StoredMessage::blocked_key)
             .filter(|key| of_consumer(key));
         (of_key, committed.sum::<usize>() + own.count())
     }
 
-    fn has_room(&self, tx: &MemoryTx, held: &HeldKey, room: ParkingRoom) -> bool {
+    fn has_room(&self, tx: &MemoryTx, held: &BlockedKey, limits: ParkingLimits) -> bool {
         let (of_key, in_all) = self.parked(tx, held);
-        of_key < room.per_key as usize && in_all < room.in_all as usize
+        of_key < limits.per_key as usize && in_all < limits.in_all as usize
     }
 
     /// Returns whether an open failed message of the key stands before a place.
-    fn has_before(&self, tx: &MemoryTx, held: &HeldKey, turn: Turn) -> bool {
+    fn has_before(&self, tx: &MemoryTx, held: &BlockedKey, turn: Turn) -> bool {
         let committed = self.queues.get(held).and_then(BTreeSet::first);
         committed.copied().into_iter().chain(tx.parks(held)).any(|other| other < turn)
     }
@@ -177,10 +177,10 @@ impl Tables {
         consumer: &str,
         received: &ReceivedMessage,
         failure: &Failure,
-        room: ParkingRoom,
+        limits: ParkingLimits,
         clock: Clock,
     ) -> Result<SetAsideOutcome, Error> {
-        let (held, turn) = held_key(consumer, received)?;
+        let (held, turn) = blocked_key(consumer, received)?;
         let marker = (consumer.to_owned(), received.id.clone());
         self.locks.marker(tx.number, &marker)?;
         if self.marker_in(tx, &marker).is_some_and(|marker| !marker.yields_to(failure.generation)) {
@@ -188,7 +188,7 @@ impl Tables {
             return Ok(SetAsideOutcome::AlreadySettled);
         }
         self.locks.key(tx.number, &held)?;
-        if !self.has_room(tx, &held, room) {
+        if !self.has_room(tx, &held, limits) {
             return Ok(SetAsideOutcome::Full);
         }
         let behind = self.has_before(tx, &held, turn);
@@ -202,11 +202,11 @@ impl Tables {
         tx: &mut MemoryTx,
         consumer: &str,
         behind: &[&ReceivedMessage],
-        room: ParkingRoom,
+        limits: ParkingLimits,
         clock: Clock,
     ) -> Result<usize, Error> {
         for (kept, received) in behind.iter().enumerate() {
-            let (held, turn) = held_key(consumer, received)?;
+            let (held, turn) = blocked_key(consumer, received)?;
             let marker = (consumer.to_owned(), received.id.clone());
             if !matches!(tx.writes.markers.get(&marker), Some(Marker { claim: Claim::Held, .. })) {
                 let error = Error::new(ErrorKind::Other, "message was not claimed behind its key");
@@ -217,7 +217,7 @@ impl Tables {
                 let error = Error::new(ErrorKind::Conflict, "the key was freed since the claim: claim again");
                 return Err(error.with("topic", &received.message.topic));
             }
-            if !self.has_room(tx, &held, room) {
+            if !self.has_room(tx, &held, limits) {
                 return Ok(kept);
             }
             let waits = self.has_before(tx, &held, turn);
@@ -232,9 +232,9 @@ impl Tables {
 
 impl MemoryTx {
     /// Returns the failed messages of a key that this transaction parks.
-    fn parks(&self, held: &HeldKey) -> impl Iterator<Item = Turn> {
+    fn parks(&self, held: &BlockedKey) -> impl Iterator<Item = Turn> {
         let own = self.writes.failed_messages.values();
-        own.filter(move |failed_message| failed_message.held_key().as_ref() == Some(held))
+        own.filter(move |failed_message| failed_message.blocked_key().as_ref() == Some(held))
             .filter_map(StoredMessage::turn)
     }
 }

@@ -71,7 +71,7 @@ pub(super) async fn send(settings: Arc<Settings>, instance: Arc<str>, part: Part
                 stopped.extend(message.key.clone());
                 rejections.push(Rejection { lease, entry, error: Some(refused.error.clone()) });
             }
-            Some(Err(refused)) if refused.refusal == Refusal::Behind && is_stopped => {}
+            Some(Err(refused)) if refused.refusal == Refusal::KeyBlocked && is_stopped => {}
             Some(Err(PublishError { error, refusal })) => sent.again(chain(error), *refusal == Refusal::Full),
             None => sent.again("publisher did not answer for every message".to_owned(), false),
         }

@@ -56,7 +56,7 @@ pub enum FailureKind {
     /// No queue wanted it.
     Unroutable,
     /// It has not run: an earlier message of its key is a failed message.
-    Behind,
+    KeyBlocked,
     /// It is larger than the next broker takes.
     TooLarge,
     /// A connector of Kafka Connect could not write it.
@@ -91,7 +91,7 @@ impl FailureKind {
         Self::QueueFull,
         Self::DeliveryLimit,
         Self::Unroutable,
-        Self::Behind,
+        Self::KeyBlocked,
         Self::TooLarge,
         Self::Connector,
         Self::Unexplained,
@@ -128,7 +128,7 @@ impl FailureKind {
             Self::QueueFull => "queue_full",
             Self::DeliveryLimit => "delivery_limit",
             Self::Unroutable => "unroutable",
-            Self::Behind => "behind",
+            Self::KeyBlocked => "key_blocked",
             Self::TooLarge => "too_large",
             Self::Connector => "connector",
             Self::Unexplained => "unexplained",
@@ -185,7 +185,7 @@ impl Failure {
     pub fn behind() -> Self {
         Self {
             attempts: 0,
-            ..Self::retryable(FailureKind::Behind, "waits for an earlier message of its key")
+            ..Self::retryable(FailureKind::KeyBlocked, "waits for an earlier message of its key")
         }
     }
 

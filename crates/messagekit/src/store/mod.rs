@@ -27,7 +27,7 @@ pub use offsets::{NextOffset, Offsets};
 pub use outbox::{Outbox, OutboxRows, WithoutRelay};
 pub use processed::{Claim, ClaimRequest, Processed, claim};
 pub use retries::{Follower, Retries, RetryLease};
-pub use set_aside::{ParkingRoom, ReceivedMessage, SetAside, SetAsideOutcome};
+pub use set_aside::{ParkingLimits, ReceivedMessage, SetAside, SetAsideOutcome};
 pub use suspects::Suspects;
 pub use transact::{BoxFuture, End, TransactError, Work};
 pub use wake::Wake;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Claim, ClaimRequest, End, Failure, Follower, NextOffset, Offsets, ParkingRoom, Processed,
+    Claim, ClaimRequest, End, Failure, Follower, NextOffset, Offsets, ParkingLimits, Processed,
     ReceivedMessage, Retries, RetryLease, SetAside, SetAsideOutcome, Store, Suspects, TransactError, Work,
 };
 use crate::message::headers;
@@ -185,7 +185,7 @@ impl<P: Publisher + 'static> SetAside for NoStore<P> {
         consumer: &str,
         received: &ReceivedMessage,
         failure: &Failure,
-        _: ParkingRoom,
+        _: ParkingLimits,
     ) -> Result<SetAsideOutcome, Error> {
         self.set_aside(tx, consumer, received, failure).await
     }
@@ -195,7 +195,7 @@ impl<P: Publisher + 'static> SetAside for NoStore<P> {
         (): &mut (),
         _: &str,
         behind: &[&ReceivedMessage],
-        _: ParkingRoom,
+        _: ParkingLimits,
     ) -> Result<usize, Error> {
         Ok(behind.len())
     }

@@ -37,7 +37,7 @@ pub enum Claim {
     Discarded,
     /// Nobody has handled it, and its key is held by an earlier message. It is claimed as held:
     /// [`park_behind`](super::SetAside::park_behind) keeps it in this transaction, or the transaction is rolled back.
-    Behind,
+    KeyBlocked,
 }
 
 /// The marker `(consumer, message id)`, written in the transaction of the handler's effects.
@@ -49,7 +49,7 @@ pub trait Processed: Store {
     /// store that cannot wait answers [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) at once. The second copy of an id
     /// inside one call is not fresh. The claims last as long as the transaction: a rollback makes the messages fresh again.
     /// A `generation` above that of a done marker is fresh; held and discarded messages stay what they are. Where a message
-    /// would be fresh and its key is held, the answer is [`Claim::Behind`].
+    /// would be fresh and its key is held, the answer is [`Claim::KeyBlocked`].
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) also when a rival has parked an earlier message of a key while the

@@ -31,7 +31,7 @@ pub enum SetAsideOutcome {
 
 /// How many open failed messages may take part in the order of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ParkingRoom {
+pub struct ParkingLimits {
     /// Of one topic and key.
     pub per_key: u32,
     /// Of the consumer. Where counting them all is dear, a store may do so now and then, and exceed this by up to one in a
@@ -39,7 +39,7 @@ pub struct ParkingRoom {
     pub in_all: u32,
 }
 
-impl Default for ParkingRoom {
+impl Default for ParkingLimits {
     /// 1,000 per key and 100,000 in all.
     fn default() -> Self {
         Self { per_key: 1_000, in_all: 100_000 }
@@ -67,8 +67,8 @@ pub trait SetAside: Store {
     ) -> impl Future<Output = Result<SetAsideOutcome, Error>> + Send;
 
     /// As [`set_aside`](Self::set_aside), and the message holds its key: later messages of its topic and key are claimed
-    /// [`Behind`](crate::Claim::Behind) it until it is resolved or discarded. It needs a key and a place. One that has open
-    /// failed messages of its key before it waits for them, whatever the failure says.
+    /// [`KeyBlocked`](crate::Claim::KeyBlocked) it until it is resolved or discarded. It needs a key and a place. One that has
+    /// open failed messages of its key before it waits for them, whatever the failure says.
     ///
     /// [`SetAsideOutcome::Full`] where there is no room: roll back, and leave the message where it is.
     ///
@@ -80,11 +80,12 @@ pub trait SetAside: Store {
         consumer: &str,
         received: &ReceivedMessage,
         failure: &Failure,
-        room: ParkingRoom,
+        limits: ParkingLimits,
     ) -> impl Future<Output = Result<SetAsideOutcome, Error>> + Send;
 
-    /// Keeps messages whose claims in this transaction answered [`Behind`](crate::Claim::Behind), in the order of their places,
-    /// behind the failed messages of their keys. For after the handlers: nobody holds the lock of a key while a handler runs.
+    /// Keeps messages whose claims in this transaction answered [`KeyBlocked`](crate::Claim::KeyBlocked), in the order of their
+    /// places, behind the failed messages of their keys. For after the handlers: nobody holds the lock of a key while a handler
+    /// runs.
     ///
     /// Returns for how many, from the front, there is room. When that is not all of them, nothing may be committed: roll back
     /// and end the batch before the first one without room.
@@ -97,6 +98,6 @@ pub trait SetAside: Store {
         tx: &mut Self::Tx,
         consumer: &str,
         behind: &[&ReceivedMessage],
-        room: ParkingRoom,
+        limits: ParkingLimits,
     ) -> impl Future<Output = Result<usize, Error>> + Send;
 }

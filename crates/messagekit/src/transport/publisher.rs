@@ -17,7 +17,7 @@ pub enum Refusal {
     /// longer before each.
     Full,
     /// Not attempted, because an earlier message of its key failed.
-    Behind,
+    KeyBlocked,
     /// The answer was lost: it may be published or not.
     Unknown,
 }
@@ -37,7 +37,7 @@ impl fmt::Display for PublishError {
             Refusal::Rejected => "publish rejected",
             Refusal::Unavailable => "publish unavailable",
             Refusal::Full => "publish refused by a full queue",
-            Refusal::Behind => "publish not attempted",
+            Refusal::KeyBlocked => "publish not attempted",
             Refusal::Unknown => "publish with unknown outcome",
         })
     }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use messagekit::metrics::{self, Metrics};
-use messagekit::{OnFailure, ParkingRoom};
+use messagekit::{OnFailure, ParkingLimits};
 
 use crate::fixture::{Action, Builder, World, pass, seconds, start, until};
 
@@ -84,7 +84,7 @@ async fn a_key_without_room_blocks_its_lane_and_alerts_once_until_there_is_room(
     world.push_all("a", 4).await;
     world.script.always("a-1", Action::Permanent);
     let parking = world.billing().on_failure(OnFailure::ParkKey);
-    let (billing, figures) = with_figures(parking.parking_room(ParkingRoom { per_key: 2, in_all: 100 }));
+    let (billing, figures) = with_figures(parking.parking_limits(ParkingLimits { per_key: 2, in_all: 100 }));
     let consumer = start(billing);
     until(|| world.failed_messages_now() == 2).await;
     until(|| figures.blocked_lanes() == "1").await;

@@ -24,7 +24,7 @@ fn between_a_log_and_a_database_every_setting_has_its_printed_value() {
         "middleware: 0",
         "gates: []",
         "on_failure: ParkKey",
-        "parking_room: ParkingRoom { per_key: 1000, in_all: 100000 }",
+        "parking_limits: ParkingLimits { per_key: 1000, in_all: 100000 }",
         "attempts: 10",
         "backoff: Backoff { first: 200ms, factor: 2.0, max: 300s }",
         "deadline: 30s",

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use messagekit::memory::{MemoryStore, MemoryTx};
 use messagekit::{
-    Claim, ClaimRequest, Error, ErrorKind, Failure, Follower, MessageId, NextOffset, Offsets, ParkingRoom,
+    Claim, ClaimRequest, Error, ErrorKind, Failure, Follower, MessageId, NextOffset, Offsets, ParkingLimits,
     Processed, ReceivedMessage, Retries, RetryLease, SetAside, SetAsideOutcome, Store, Suspects,
 };
 
@@ -180,9 +180,9 @@ impl SetAside for Flaky {
         consumer: &str,
         received: &ReceivedMessage,
         failure: &Failure,
-        room: ParkingRoom,
+        limits: ParkingLimits,
     ) -> Result<SetAsideOutcome, Error> {
-        self.call(Call::SetAside, self.inner.park(tx, consumer, received, failure, room)).await
+        self.call(Call::SetAside, self.inner.park(tx, consumer, received, failure, limits)).await
     }
 
     async fn park_behind(
@@ -190,9 +190,9 @@ impl SetAside for Flaky {
         tx: &mut MemoryTx,
         consumer: &str,
         behind: &[&ReceivedMessage],
-        room: ParkingRoom,
+        limits: ParkingLimits,
     ) -> Result<usize, Error> {
-        self.call(Call::SetAside, self.inner.park_behind(tx, consumer, behind, room)).await
+        self.call(Call::SetAside, self.inner.park_behind(tx, consumer, behind, limits)).await
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use messagekit::gate::RateLimit;
 use messagekit::memory::Failpoint;
-use messagekit::{ErrorKind, FailedMessageState, FailedMessages, OnFailure, Operator, ParkingRoom};
+use messagekit::{ErrorKind, FailedMessageState, FailedMessages, OnFailure, Operator, ParkingLimits};
 use tokio::time::Instant;
 
 use crate::fixture::{Action, Builder, World, names, pass, placed, seconds, start, until};
@@ -291,8 +291,8 @@ async fn a_key_with_more_messages_than_there_is_room_for_is_drained_without_long
     let world = World::new(1);
     world.push_all("a", 300).await;
     world.script.next("a-1", [Action::Permanent]);
-    let room = ParkingRoom { per_key: 10, in_all: 100 };
-    let consumer = start(parking(&world).parking_room(room));
+    let room = ParkingLimits { per_key: 10, in_all: 100 };
+    let consumer = start(parking(&world).parking_limits(room));
     until(|| world.failed_messages_now() == 10).await;
     pass(seconds(600)).await;
     world.retry(world.failed_message("a-1").await.id).await.expect("it is dead");

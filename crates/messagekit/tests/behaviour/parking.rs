@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use messagekit::memory::MemoryLog;
 use messagekit::{
-    Consumer, ErrorKind, FailedMessageState, Message, NoStore, OnFailure, OnUnknown, ParkingRoom, Shutdown,
+    Consumer, ErrorKind, FailedMessageState, Message, NoStore, OnFailure, OnUnknown, ParkingLimits, Shutdown,
     Source, headers,
 };
 
@@ -167,7 +167,7 @@ async fn a_key_that_never_changes_hits_its_bound_blocks_and_tells() {
     world.push_all("a", 20).await;
     world.push("b", 1).await;
     world.script.always("a-1", Action::Permanent);
-    let consumer = start(parking(&world).parking_room(ParkingRoom { per_key: 5, in_all: 100 }));
+    let consumer = start(parking(&world).parking_limits(ParkingLimits { per_key: 5, in_all: 100 }));
     until(|| consumer.stats.connection().blocked == 1).await;
     pass(seconds(600)).await;
     assert_eq!(
@@ -199,7 +199,7 @@ async fn a_culprit_without_room_is_tried_again_in_place() {
     world.push("b", 2).await;
     world.script.always("a-1", Action::Permanent);
     world.script.plan("b-1", [Action::Take(seconds(1)), Action::Fail, Action::Fail], Action::Apply);
-    let consumer = start(parking(&world).parking_room(ParkingRoom { per_key: 5, in_all: 1 }));
+    let consumer = start(parking(&world).parking_limits(ParkingLimits { per_key: 5, in_all: 1 }));
     until(|| world.failed_messages_now() == 1).await;
     world.script.plan("b-1", [Action::Fail, Action::Fail], Action::Apply);
     world.push("b", 3).await;

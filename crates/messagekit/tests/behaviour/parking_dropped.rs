@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use messagekit::memory::MemorySource;
-use messagekit::{Backoff, Consumer, FailedMessageState, OnFailure, ParkingRoom};
+use messagekit::{Backoff, Consumer, FailedMessageState, OnFailure, ParkingLimits};
 
 use crate::fixture::{Action, CONSUMER, World, names, pass, seconds, start, until};
 use crate::flaky::Flaky;
@@ -34,8 +34,8 @@ async fn eventful_world() -> (World, Flaky) {
 fn impatient(world: &World, flaky: &Flaky) -> Consumer<Flaky, MemorySource> {
     let builder =
         world.consumer_on(CONSUMER, flaky.clone()).backoff(Backoff::fixed(Duration::from_millis(1)));
-    let room = ParkingRoom { per_key: 3, in_all: 8 };
-    builder.on_failure(OnFailure::ParkKey).parking_room(room).build().expect("valid")
+    let room = ParkingLimits { per_key: 3, in_all: 8 };
+    builder.on_failure(OnFailure::ParkKey).parking_limits(room).build().expect("valid")
 }
 
 /// Runs a fresh consumer, repairs what is dead, and looks at the order of every key.

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use messagekit::memory::{Failpoint, TestGate};
-use messagekit::{BatchLimit, Claim, ErrorKind, FailedMessageState, OnFailure, ParkingRoom};
+use messagekit::{BatchLimit, Claim, ErrorKind, FailedMessageState, OnFailure, ParkingLimits};
 use proptest::sample::Index;
 use tokio::time::Instant;
 
@@ -86,7 +86,7 @@ impl Play {
         let builder = builder.attempts(NonZeroU32::new(3).expect("3 > 0")).deadline(seconds(1));
         let builder = builder.key_lanes(NonZeroU32::new(self.case.key_lanes).expect("1 at least"));
         let builder =
-            builder.parking_room(ParkingRoom { per_key: self.case.room, in_all: 3 * self.case.room });
+            builder.parking_limits(ParkingLimits { per_key: self.case.room, in_all: 3 * self.case.room });
         self.members.push(start(builder.on_failure(self.case.policy).gate(self.gate.clone())));
     }
 

@@ -132,7 +132,7 @@ async fn of_two_bookkeepers_one_sends_a_failed_message() {
 async fn an_outage_of_the_broker_burns_nothing() {
     let (world, bookkeeper, failed_message) = world_with_a_failed_message().await;
     world.next([Answer::Refuse(Refusal::Unavailable, ErrorKind::Unavailable); 30]);
-    world.next([Answer::Refuse(Refusal::Behind, ErrorKind::Unavailable)]);
+    world.next([Answer::Refuse(Refusal::KeyBlocked, ErrorKind::Unavailable)]);
     world.next([Answer::Refuse(Refusal::Unknown, ErrorKind::OutcomeUnknown)]);
     world.retry(failed_message).await;
     world.until_state(failed_message, FailedMessageState::Resolved).await;

@@ -116,7 +116,7 @@ impl Broker {
         for message in &batch {
             let key = message.key.clone().map(|key| (message.topic.clone(), key));
             if key.as_ref().is_some_and(|key| stopped.contains(key)) {
-                answers.push(refused(Refusal::Behind, ErrorKind::Unavailable, "behind another"));
+                answers.push(refused(Refusal::KeyBlocked, ErrorKind::Unavailable, "behind another"));
                 continue;
             }
             let _ = silent.wait_for(|silent| !silent.contains(&*message.topic)).await;

@@ -1,12 +1,12 @@
 //! Failed messages that hold their keys.
 
-use messagekit::ParkingRoom;
+use messagekit::ParkingLimits;
 use rusqlite::StatementStatus;
 
-use super::super::{held_keys, parking};
+use super::super::{blocked_keys, parking};
 use super::*;
 
-const ROOM: ParkingRoom = ParkingRoom { per_key: 1_000, in_all: 100_000 };
+const LIMITS: ParkingLimits = ParkingLimits { per_key: 1_000, in_all: 100_000 };
 
 fn placed(text: &str, key: &str, offset: i64) -> ReceivedMessage {
     let place = Place { topic: Arc::from("t"), partition: 0, offset };
@@ -27,13 +27,13 @@ fn claim(conn: &Connection, received: &ReceivedMessage) -> Claim {
 
 fn park(conn: &Connection, received: &ReceivedMessage, failure: &Failure) -> SetAsideOutcome {
     names::consumer(conn, "billing").unwrap();
-    parking::park(conn, 1, received, failure, ROOM, NOW).unwrap()
+    parking::park(conn, 1, received, failure, LIMITS, NOW).unwrap()
 }
 
 /// Claims a message behind its key, and keeps it there.
 fn behind(conn: &Connection, received: &ReceivedMessage) {
-    assert_eq!(claim(conn, received), Claim::Behind);
-    assert_eq!(parking::park_behind(conn, 1, std::slice::from_ref(received), ROOM, NOW).unwrap(), 1);
+    assert_eq!(claim(conn, received), Claim::KeyBlocked);
+    assert_eq!(parking::park_behind(conn, 1, std::slice::from_ref(received), LIMITS, NOW).unwrap(), 1);
 }
 
 fn states(conn: &Connection) -> Vec<String> {
@@ -68,12 +68,12 @@ fn messages_behind_a_parked_one_run_after_it_in_their_order() {
     let failed_message = desk::show(&conn, 2).unwrap();
     assert_eq!(
         (failed_message.kind.as_str(), failed_message.attempts, failed_message.due),
-        ("behind", 0, None)
+        ("key_blocked", 0, None)
     );
 
     assert_eq!(run_next(&conn).as_deref(), Some("m1"));
     assert_eq!(states(&conn), ["m1 resolved", "m2 retry_scheduled", "m3 blocked"]);
-    assert_eq!(claim(&conn, &placed("m4", "k", 5)), Claim::Behind);
+    assert_eq!(claim(&conn, &placed("m4", "k", 5)), Claim::KeyBlocked);
     assert_eq!(run_next(&conn).as_deref(), Some("m2"));
     assert_eq!(run_next(&conn).as_deref(), Some("m3"));
     assert_eq!(run_next(&conn), None);
@@ -91,7 +91,7 @@ fn a_key_is_held_for_one_consumer_and_one_topic() {
     };
     let claims =
         processed::claim(&conn, 1, &[asked("t", Some("k")), asked("u", Some("k")), asked("t", None)], NOW);
-    assert_eq!(claims.unwrap(), [Claim::Behind, Claim::Fresh, Claim::Fresh]);
+    assert_eq!(claims.unwrap(), [Claim::KeyBlocked, Claim::Fresh, Claim::Fresh]);
     assert_eq!(processed::claim(&conn, 2, &[asked("t", Some("k"))], NOW).unwrap(), [Claim::Fresh]);
 }
 
@@ -166,9 +166,9 @@ fn a_key_that_was_drained_before_its_claims_were_kept_runs_at_once() {
     let conn = database();
     park(&conn, &placed("m1", "k", 1), &retry_after(Duration::ZERO));
     let [b, c] = [2, 3].map(|n| placed(&format!("m{n}"), "k", n));
-    assert_eq!(processed::claim(&conn, 1, &[keyed(&b), keyed(&c)], NOW).unwrap(), [Claim::Behind; 2]);
+    assert_eq!(processed::claim(&conn, 1, &[keyed(&b), keyed(&c)], NOW).unwrap(), [Claim::KeyBlocked; 2]);
     assert_eq!(run_next(&conn).as_deref(), Some("m1"));
-    assert_eq!(parking::park_behind(&conn, 1, &[b, c], ROOM, NOW).unwrap(), 2);
+    assert_eq!(parking::park_behind(&conn, 1, &[b, c], LIMITS, NOW).unwrap(), 2);
     assert_eq!(states(&conn), ["m1 resolved", "m2 retry_scheduled", "m3 blocked"]);
 }
 
@@ -176,7 +176,7 @@ fn a_key_that_was_drained_before_its_claims_were_kept_runs_at_once() {
 fn where_there_is_no_room_nothing_is_written() {
     let conn = database();
     names::consumer(&conn, "billing").unwrap();
-    let room = |per_key, in_all| ParkingRoom { per_key, in_all };
+    let room = |per_key, in_all| ParkingLimits { per_key, in_all };
     let failure = retry_after(Duration::ZERO);
     let try_park =
         |received: &ReceivedMessage, room| parking::park(&conn, 1, received, &failure, room, NOW).unwrap();
@@ -207,7 +207,7 @@ fn a_claim_behind_is_taken_back_and_a_kept_one_stays() {
     let conn = database();
     park(&conn, &placed("m1", "k", 1), &retry_after(Duration::ZERO));
     let later = placed("m2", "k", 2);
-    assert_eq!(claim(&conn, &later), Claim::Behind);
+    assert_eq!(claim(&conn, &later), Claim::KeyBlocked);
     processed::unclaim(&conn, 1, &keyed(&later), None).unwrap();
     behind(&conn, &later);
     processed::unclaim(&conn, 1, &keyed(&later), None).unwrap();
@@ -222,8 +222,8 @@ fn a_message_done_under_a_smaller_generation_is_kept_behind_its_key() {
     park(&conn, &a, &retry_after(Duration::ZERO));
     assert_eq!(claim(&conn, &b), Claim::Done);
     let again = ClaimRequest { generation: 1, ..keyed(&b) };
-    assert_eq!(processed::claim(&conn, 1, std::slice::from_ref(&again), NOW).unwrap(), [Claim::Behind]);
-    parking::park_behind(&conn, 1, &[b], ROOM, NOW).unwrap();
+    assert_eq!(processed::claim(&conn, 1, std::slice::from_ref(&again), NOW).unwrap(), [Claim::KeyBlocked]);
+    parking::park_behind(&conn, 1, &[b], LIMITS, NOW).unwrap();
     assert_eq!(run_next(&conn).as_deref(), Some("m1"));
     assert_eq!(run_next(&conn).as_deref(), Some("m2"));
     assert_eq!(processed::claim(&conn, 1, &[again], NOW).unwrap(), [Claim::Done]);
@@ -235,10 +235,10 @@ fn a_message_without_key_or_place_holds_nothing() {
     let no_place = ReceivedMessage { place: None, ..placed("a", "k", 1) };
     let no_key = ReceivedMessage { message: Message::new("t", ""), ..placed("a", "k", 1) };
     for received in [no_place, no_key] {
-        let error = parking::park(&conn, 1, &received, &retry_after(LEASE), ROOM, NOW).unwrap_err();
+        let error = parking::park(&conn, 1, &received, &retry_after(LEASE), LIMITS, NOW).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Other);
     }
-    assert!(!held_keys::any(&conn, 1).unwrap());
+    assert!(!blocked_keys::any(&conn, 1).unwrap());
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn keys_are_told_apart_by_every_byte_and_may_be_empty_or_long() {
         assert_eq!(claim(&conn, &received), Claim::Fresh, "{n}");
         processed::unclaim(&conn, 1, &keyed(&received), None).unwrap();
         park(&conn, &received, &retry_after(LEASE));
-        assert_eq!(claim(&conn, &placed(&format!("n{n}"), key, 10 + n as i64)), Claim::Behind, "{n}");
+        assert_eq!(claim(&conn, &placed(&format!("n{n}"), key, 10 + n as i64)), Claim::KeyBlocked, "{n}");
     }
 }
 
@@ -279,13 +279,13 @@ fn looks_at_keys_read_a_few_rows_of_their_index_however_many_are_held() {
             conn.execute_batch("ANALYZE").unwrap();
         }
         for sql in [
-            held_keys::count_sql(),
-            held_keys::count_of_sql(),
-            held_keys::is_before_sql(),
-            held_keys::promote_sql(),
+            blocked_keys::count_sql(),
+            blocked_keys::count_of_sql(),
+            blocked_keys::is_before_sql(),
+            blocked_keys::promote_sql(),
             retries::due_sql(),
             actions::reopen_sql(),
-            held_keys::behind_sql().to_owned(),
+            blocked_keys::behind_sql().to_owned(),
         ] {
             let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
             let parameters = vec![1_i64; explain.parameter_count()];
@@ -296,7 +296,7 @@ fn looks_at_keys_read_a_few_rows_of_their_index_however_many_are_held() {
                 .collect();
             let plan = plan.join("; ");
             // Only the run of a key reads its failed messages.
-            let looks = if sql == held_keys::behind_sql() { "USING INDEX" } else { "COVERING INDEX" };
+            let looks = if sql == blocked_keys::behind_sql() { "USING INDEX" } else { "COVERING INDEX" };
             let wanted = format!("{looks} messagekit_failed_messages_key (consumer_id=?");
             assert!(plan.contains(&wanted), "{plan}\n{sql}");
             assert!(!plan.contains("SCAN messagekit"), "{plan}\n{sql}");
@@ -312,7 +312,7 @@ fn a_batch_of_which_nothing_is_held_takes_one_statement_more_than_its_messages()
     let requests: Vec<ClaimRequest> =
         (0..200).map(|n| keyed(&placed(&format!("m{n}"), &format!("k{n}"), n))).collect();
     let looks = |consumer| {
-        let look = || conn.prepare_cached(&held_keys::count_of_sql()).unwrap();
+        let look = || conn.prepare_cached(&blocked_keys::count_of_sql()).unwrap();
         look().reset_status(StatementStatus::Run);
         processed::claim(&conn, consumer, &requests, NOW).unwrap();
         look().reset_status(StatementStatus::Run)

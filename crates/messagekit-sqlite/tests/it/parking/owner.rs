@@ -86,8 +86,8 @@ impl Owner {
             let (record, generation) = (&handled[index], requests[index].generation);
             let runs = match claims[index] {
                 Claim::Fresh => true,
-                Claim::Behind if world.is(Wrong::RunsWhatIsBehind) => true,
-                Claim::Behind => {
+                Claim::KeyBlocked if world.is(Wrong::RunsWhatIsBehind) => true,
+                Claim::KeyBlocked => {
                     behind.push((index, &record.received));
                     false
                 }
@@ -103,7 +103,7 @@ impl Owner {
             }
         }
         if through < handled.len() && !world.is(Wrong::KeepsClaimsThatDidNotRun) {
-            let is_own = |claim: &Claim| matches!(claim, Claim::Fresh | Claim::Behind);
+            let is_own = |claim: &Claim| matches!(claim, Claim::Fresh | Claim::KeyBlocked);
             let unused: Vec<ClaimRequest> = std::iter::zip(&requests, &claims)
                 .skip(through)
                 .filter(|(_, claim)| is_own(claim))

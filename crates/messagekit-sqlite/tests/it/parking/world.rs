@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::{
-    ClaimRequest, Error, Failure, FailureKind, Message, MessageId, Next, ParkingRoom, Place, ReceivedMessage,
+    ClaimRequest, Error, Failure, FailureKind, Message, MessageId, Next, ParkingLimits, Place,
+    ReceivedMessage,
 };
 use messagekit_sqlite::{SqliteOptions, SqliteStore, SqliteTx, Synchronous, rusqlite};
 use messagekit_testkit::DEADLINE;
@@ -63,7 +64,7 @@ pub(super) struct World {
     pub(super) ranges: Vec<Reprocess>,
     /// Where the next owner of each partition begins: behind what the last one has settled, or where somebody has put it.
     pub(super) settled: Vec<usize>,
-    pub(super) room: ParkingRoom,
+    pub(super) room: ParkingLimits,
     /// Every handler succeeds from now on, and no process dies.
     pub(super) repaired: bool,
     /// What a person has brought back: it may come after later messages of its key.
@@ -102,7 +103,7 @@ impl World {
             settled: vec![0; log.len()],
             log,
             ranges: Vec::new(),
-            room: ParkingRoom { per_key, in_all },
+            room: ParkingLimits { per_key, in_all },
             repaired: false,
             undone: HashSet::new(),
             seen: Seen::default(),

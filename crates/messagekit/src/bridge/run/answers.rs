@@ -22,7 +22,7 @@ impl<Sub: Subscriber> Running<Sub> {
             let verdict = match refusal {
                 None => Verdict::Success,
                 // The broker is there: a pause for everything would help no queue.
-                Some(Refusal::Rejected | Refusal::Behind | Refusal::Full) => Verdict::Neutral,
+                Some(Refusal::Rejected | Refusal::KeyBlocked | Refusal::Full) => Verdict::Neutral,
                 Some(_) => Verdict::Failure,
             };
             self.gates.settle(pass, &Outcome { verdict, used: 1 });

@@ -7,7 +7,7 @@ use crate::consumer::retry::Retried;
 use crate::consumer::settings::{FIRST_WATCH, LONGEST_WATCH};
 use crate::consumer::turn::{After, Turn};
 use crate::consumer::{Backoff, OnFailure};
-use crate::store::{Inbox, ParkingRoom};
+use crate::store::{Inbox, ParkingLimits};
 use crate::transport::{Lane, Subscriber};
 use crate::{Error, ErrorKind};
 
@@ -117,7 +117,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
                 // One behind others runs no handler by being tried again, and there is room as soon as its key is drained.
                 let backoff = if failure.is_some() { self.settings.backoff } else { Backoff::ROOM };
                 let wait = backoff.delay(state.full);
-                let ParkingRoom { per_key, in_all } = self.settings.room;
+                let ParkingLimits { per_key, in_all } = self.settings.limits;
                 if state.full == 1 {
                     tracing::error!(
                         consumer, %message_id, per_key, in_all, ?wait,

@@ -11,7 +11,7 @@ pub(super) const PARKED: &str = "parked = 1 AND state NOT IN ('resolved', 'disca
 
 /// A key of a topic, of one consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct HeldKey<'a> {
+pub(crate) struct BlockedKey<'a> {
     pub(crate) consumer: i64,
     pub(crate) topic: &'a str,
     pub(crate) key: &'a [u8],
@@ -32,7 +32,7 @@ pub(crate) fn any(conn: &Connection, consumer: i64) -> Result<bool> {
 }
 
 /// Returns whether the key is held.
-pub(crate) fn holds(conn: &Connection, key: HeldKey<'_>) -> Result<bool> {
+pub(crate) fn holds(conn: &Connection, key: BlockedKey<'_>) -> Result<bool> {
     Ok(count_of(conn, key, 1)? > 0)
 }
 
@@ -49,7 +49,7 @@ pub(super) fn count_sql() -> String {
 }
 
 /// Counts the failed messages that hold the key, as far as `most`.
-pub(super) fn count_of(conn: &Connection, key: HeldKey<'_>, most: u32) -> Result<u32> {
+pub(super) fn count_of(conn: &Connection, key: BlockedKey<'_>, most: u32) -> Result<u32> {
     let parameters = (key.consumer, key.topic, key.key, most);
     conn.prepare_cached(&count_of_sql())?.query_row(parameters, |row| row.get(0))
 }
@@ -62,7 +62,7 @@ pub(super) fn count_of_sql() -> String {
 }
 
 /// Returns whether an open failed message of the key stands before this place.
-pub(super) fn is_before(conn: &Connection, key: HeldKey<'_>, partition: i32, offset: i64) -> Result<bool> {
+pub(super) fn is_before(conn: &Connection, key: BlockedKey<'_>, partition: i32, offset: i64) -> Result<bool> {
     let before = conn
         .prepare_cached(&is_before_sql())?
         .query_row((key.consumer, key.topic, key.key, partition, offset), |row| row.get(0))
@@ -92,7 +92,7 @@ pub(super) fn behind_sql() -> &'static str {
 
 /// Lets the head of the key run if it waits, and so many one at a time from there. For whoever has closed a failed message of it:
 /// where none is left, the key is free.
-pub(super) fn promote(conn: &Connection, key: HeldKey<'_>, alone: u32, now: i64) -> Result<()> {
+pub(super) fn promote(conn: &Connection, key: BlockedKey<'_>, alone: u32, now: i64) -> Result<()> {
     conn.prepare_cached(&promote_sql())?.execute((key.consumer, key.topic, key.key, now, alone)).map(drop)
 }
 

@@ -12,7 +12,7 @@ use crate::error::from_sqlx;
 
 /// Counts failed messages in.
 pub(crate) const HOLD: &str = r#"
-INSERT INTO messagekit.held_keys AS h (consumer, topic, key_hash, count)
+INSERT INTO messagekit.blocked_keys AS h (consumer, topic, key_hash, count)
 SELECT $1, b.topic, b.key_hash, count(*)
 FROM unnest($2::text[], $3::bigint[]) AS b (topic, key_hash)
 GROUP BY b.topic, b.key_hash ORDER BY b.topic COLLATE "C", b.key_hash
@@ -21,16 +21,16 @@ RETURNING topic, key_hash, count"#;
 
 /// How many failed messages hold the keys of a consumer. Goes through all of its keys, and is therefore asked now and then.
 pub(crate) const IN_ALL: &str =
-    "SELECT coalesce(sum(count), 0)::bigint FROM messagekit.held_keys WHERE consumer = $1";
+    "SELECT coalesce(sum(count), 0)::bigint FROM messagekit.blocked_keys WHERE consumer = $1";
 
 /// Counts failed messages out; no row when fewer hold the key.
 pub(crate) const LET_GO: &str = "
-UPDATE messagekit.held_keys SET count = count - $4::int
+UPDATE messagekit.blocked_keys SET count = count - $4::int
 WHERE consumer = $1 AND topic = $2 AND key_hash = $3 AND count >= $4::int";
 
 /// Locks the keys of failed messages that a person acts on; one that nothing holds gets a row, which [`FREE`] takes away again.
 pub(crate) const LOCK: &str = r#"
-INSERT INTO messagekit.held_keys AS h (consumer, topic, key_hash, count)
+INSERT INTO messagekit.blocked_keys AS h (consumer, topic, key_hash, count)
 SELECT DISTINCT d.consumer COLLATE "C", d.topic COLLATE "C", d.key_hash, 0
 FROM messagekit.failed_messages d WHERE d.id = ANY($1::bigint[]) AND d.parked ORDER BY 1, 2, 3
 ON CONFLICT (consumer, topic, key_hash) DO UPDATE SET count = h.count
@@ -38,7 +38,7 @@ RETURNING consumer, topic, key_hash"#;
 
 /// Counts failed messages in or out of keys that are locked.
 pub(crate) const COUNT: &str = "
-UPDATE messagekit.held_keys h SET count = h.count + b.failed_messages
+UPDATE messagekit.blocked_keys h SET count = h.count + b.failed_messages
 FROM unnest($1::text[], $2::text[], $3::bigint[], $4::int[]) AS b (consumer, topic, key_hash, failed_messages)
 WHERE h.consumer = b.consumer AND h.topic = b.topic AND h.key_hash = b.key_hash";
 
@@ -56,13 +56,13 @@ WHERE d.state = 'blocked' AND d.id = ANY(ARRAY(
 
 /// Forgets keys that hold nothing.
 pub(crate) const FREE: &str = "
-DELETE FROM messagekit.held_keys h
+DELETE FROM messagekit.blocked_keys h
 USING unnest($1::text[], $2::text[], $3::bigint[]) AS b (consumer, topic, key_hash)
 WHERE h.consumer = b.consumer AND h.topic = b.topic AND h.key_hash = b.key_hash AND h.count = 0";
 
 /// A key as a consumer reads it; two keys of one hash share a queue.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct HeldKey {
+pub(crate) struct BlockedKey {
     pub(crate) consumer: String,
     pub(crate) topic: String,
     pub(crate) hash: i64,
@@ -123,12 +123,12 @@ pub(crate) async fn lock(
     connection: &mut PgConnection,
     schema: &SchemaName,
     failed_messages: &[i64],
-) -> Result<Vec<HeldKey>, Error> {
+) -> Result<Vec<BlockedKey>, Error> {
     // A plan of the day when there were no failed messages would be kept, and go through all of them.
     let lock = sqlx::query(schema.sql(LOCK)).persistent(false).bind(failed_messages);
     let rows = lock.fetch_all(connection).await.map_err(from_sqlx)?;
     let read = |row: &sqlx::postgres::PgRow| {
-        Ok(HeldKey { consumer: row.try_get(0)?, topic: row.try_get(1)?, hash: row.try_get(2)? })
+        Ok(BlockedKey { consumer: row.try_get(0)?, topic: row.try_get(1)?, hash: row.try_get(2)? })
     };
     rows.iter().map(read).collect::<sqlx::Result<_>>().map_err(from_sqlx)
 }
@@ -137,12 +137,12 @@ pub(crate) async fn lock(
 pub(crate) async fn count(
     connection: &mut PgConnection,
     schema: &SchemaName,
-    failed_messages: &[(&HeldKey, i32)],
+    failed_messages: &[(&BlockedKey, i32)],
 ) -> Result<(), Error> {
     if failed_messages.is_empty() {
         return Ok(());
     }
-    let keys: Vec<&HeldKey> = failed_messages.iter().map(|(key, _)| *key).collect();
+    let keys: Vec<&BlockedKey> = failed_messages.iter().map(|(key, _)| *key).collect();
     let counts: Vec<i32> = failed_messages.iter().map(|(_, count)| *count).collect();
     let (consumers, topics, hashes) = columns(&keys);
     let update = sqlx::query(schema.sql(COUNT)).bind(consumers).bind(topics).bind(hashes).bind(counts);
@@ -154,12 +154,12 @@ pub(crate) async fn count(
 pub(crate) async fn settle(
     connection: &mut PgConnection,
     schema: &SchemaName,
-    keys: &[HeldKey],
+    keys: &[BlockedKey],
 ) -> Result<(), Error> {
     if keys.is_empty() {
         return Ok(());
     }
-    let keys: Vec<&HeldKey> = keys.iter().collect();
+    let keys: Vec<&BlockedKey> = keys.iter().collect();
     for text in [PROMOTE, FREE] {
         let (consumers, topics, hashes) = columns(&keys);
         let statement = sqlx::query(schema.sql(text)).bind(consumers).bind(topics).bind(hashes);
@@ -168,7 +168,7 @@ pub(crate) async fn settle(
     Ok(())
 }
 
-fn columns<'a>(keys: &[&'a HeldKey]) -> (Vec<&'a str>, Vec<&'a str>, Vec<i64>) {
+fn columns<'a>(keys: &[&'a BlockedKey]) -> (Vec<&'a str>, Vec<&'a str>, Vec<i64>) {
     let consumers = keys.iter().map(|key| &*key.consumer).collect();
     let topics = keys.iter().map(|key| &*key.topic).collect();
     (consumers, topics, keys.iter().map(|key| key.hash).collect())
