@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Args;
-use messagekit::gate::{BatchView, Gate, Outcome, Ticket};
+use messagekit::gate::{BatchView, Gate, Outcome, Permit};
 use messagekit::{
     Backoff, BatchLimit, BoxFuture, Consumer, Envelope, Error, HandlerError, OnFailure, Shutdown, Store,
 };
@@ -181,17 +181,17 @@ impl Gate for Pace {
         "pace"
     }
 
-    fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<Ticket> {
+    fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<Permit> {
         let beats = &self.beats;
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(Arc::clone(beats).acquire_owned()));
         let beat = std::task::ready!(waiting.as_mut().poll(cx));
         self.waiting = None;
         // Nobody closes the semaphore, and a beat is used up.
         beat.into_iter().for_each(OwnedSemaphorePermit::forget);
-        Poll::Ready(Ticket::new(0, batch.messages, None))
+        Poll::Ready(Permit::new(0, batch.messages, None))
     }
 
-    fn settle(&mut self, ticket: Ticket, _: &Outcome) {
-        ticket.redeem();
+    fn settle(&mut self, permit: Permit, _: &Outcome) {
+        permit.redeem();
     }
 }

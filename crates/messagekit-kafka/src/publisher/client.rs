@@ -13,7 +13,7 @@ use rdkafka::{ClientConfig, ClientContext};
 use tokio::time::Instant;
 
 use super::answers::key;
-use super::fate::{Fate, Fates, Ticket};
+use super::fate::{Fate, Fates, Permit};
 use super::proven::Proven;
 use crate::error::unusable_settings;
 use crate::record;
@@ -112,21 +112,21 @@ impl Client {
         let mut refused = HashSet::new();
         for (index, message) in messages {
             let key = key(message);
-            let ticket = fates.ticket(*index);
+            let permit = fates.permit(*index);
             if key.is_some_and(|key| refused.contains(&key)) {
-                ticket.settle(Fate::behind());
+                permit.settle(Fate::behind());
             } else if let Some(error) = &ended {
-                ticket.settle(Fate::NotSent(error.clone()));
+                permit.settle(Fate::NotSent(error.clone()));
             } else {
-                match self.enqueue(message, ticket, deadline).await {
+                match self.enqueue(message, permit, deadline).await {
                     Ok(()) => {}
-                    Err((error, ticket)) => match error.rdkafka_error_code().map(|_| Fate::of(&error)) {
+                    Err((error, permit)) => match error.rdkafka_error_code().map(|_| Fate::of(&error)) {
                         Some(fate @ Fate::Refused(_)) => {
                             refused.extend(key);
-                            ticket.settle(fate);
+                            permit.settle(fate);
                         }
                         _ => {
-                            ticket.settle(Fate::NotSent(error.clone()));
+                            permit.settle(Fate::NotSent(error.clone()));
                             ended = Some(error);
                         }
                     },
@@ -156,12 +156,12 @@ impl Client {
     async fn enqueue(
         &self,
         message: &Message,
-        ticket: Ticket,
+        permit: Permit,
         deadline: Instant,
-    ) -> Result<(), (KafkaError, Ticket)> {
+    ) -> Result<(), (KafkaError, Permit)> {
         let headers = record::headers_of(message);
         let mut record =
-            BaseRecord::with_opaque_to(&message.topic, ticket).payload(&message.payload[..]).headers(headers);
+            BaseRecord::with_opaque_to(&message.topic, permit).payload(&message.payload[..]).headers(headers);
         if let Some(key) = &message.key {
             record = record.key(&key[..]);
         }
@@ -207,9 +207,9 @@ impl Drop for Client {
 pub(super) struct Reports(Arc<Proven>);
 
 impl ProducerContext for Reports {
-    type DeliveryOpaque = Ticket;
+    type DeliveryOpaque = Permit;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, ticket: Ticket) {
+    fn delivery(&self, result: &DeliveryResult<'_>, permit: Permit) {
         let fate = match result {
             Ok(record) if record.offset() >= 0 => {
                 self.0.took(record.topic(), record.partition());
@@ -219,7 +219,7 @@ impl ProducerContext for Reports {
             Ok(_) => Fate::Unknown(KafkaError::Canceled),
             Err((error, _)) => Fate::of(error),
         };
-        ticket.settle(fate);
+        permit.settle(fate);
     }
 }
 

@@ -52,7 +52,7 @@ struct State {
 }
 
 /// Comes back with the delivery report of a message, through the client as a pointer.
-pub(super) type Ticket = Box<Entry>;
+pub(super) type Permit = Box<Entry>;
 
 /// A message that is with the client: its index in the batch.
 pub(super) struct Entry {
@@ -72,7 +72,7 @@ impl Entry {
 }
 
 impl Fates {
-    pub(super) fn ticket(self: &Arc<Self>, index: usize) -> Ticket {
+    pub(super) fn permit(self: &Arc<Self>, index: usize) -> Permit {
         self.lock().open += 1;
         Box::new(Entry { index, fates: Arc::clone(self) })
     }

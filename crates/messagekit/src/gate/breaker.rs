@@ -23,7 +23,7 @@ pub(super) struct Breaker {
     failures: u32,
     open_for: Duration,
     state: State,
-    /// Grows with each change of state: the result of a ticket that an older state gave says nothing any more.
+    /// Grows with each change of state: the result of a permit that an older state gave says nothing any more.
     generation: u64,
 }
 
@@ -87,7 +87,7 @@ impl Breaker {
         }
     }
 
-    /// Takes a ticket back whose messages did not run.
+    /// Takes a permit back whose messages did not run.
     pub(super) fn abandon(&mut self, generation: u64) {
         if generation == self.generation
             && let State::HalfOpen { trying } = &mut self.state
@@ -204,7 +204,7 @@ mod tests {
             let mut now = Instant::now();
             let mut breaker = Breaker::new(failures, OPEN_FOR);
             let mut model = Model { failures: failures as usize, phases: vec![Phase::Closed(Vec::new())] };
-            let mut tickets = Vec::new();
+            let mut permits = Vec::new();
             for step in steps {
                 match step {
                     Step::Wait(seconds) => now += Duration::from_secs(seconds),
@@ -221,11 +221,11 @@ mod tests {
                         };
                         prop_assert_eq!(found.map(|(_, one)| one), expected.map(|(_, one)| one));
                         if let (Some((generation, _)), Some((phase, _))) = (found, expected) {
-                            tickets.push((generation, phase));
+                            permits.push((generation, phase));
                         }
                     }
-                    Step::Report(index, verdict) if !tickets.is_empty() => {
-                        let (generation, phase) = tickets.swap_remove(index.index(tickets.len()));
+                    Step::Report(index, verdict) if !permits.is_empty() => {
+                        let (generation, phase) = permits.swap_remove(index.index(permits.len()));
                         match verdict {
                             Some(verdict) => breaker.record(generation, verdict, now),
                             None => breaker.abandon(generation),

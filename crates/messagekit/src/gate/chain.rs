@@ -8,7 +8,7 @@ use std::time::Duration;
 use prometheus::{Counter, IntGauge};
 use tokio::time::Instant;
 
-use super::{BatchView, Gate, Outcome, Ticket};
+use super::{BatchView, Gate, Outcome, Permit};
 use crate::metrics::Metrics;
 
 /// Gates in the order in which they are asked.
@@ -31,9 +31,9 @@ struct Asked {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Holding(Arc<Mutex<Option<(&'static str, Instant)>>>);
 
-/// A ticket of every gate.
+/// A permit of every gate.
 #[derive(Debug, Default)]
-pub(crate) struct Pass(Vec<Ticket>);
+pub(crate) struct Pass(Vec<Permit>);
 
 impl Gates {
     pub(crate) fn push(&mut self, gate: impl Gate + 'static) {
@@ -54,20 +54,20 @@ impl Gates {
 
     /// Asks every gate; the answer is the smallest grant.
     ///
-    /// A later gate that waits gives the earlier tickets back: holding them would admit with a ticket older than the later
+    /// A later gate that waits gives the earlier permits back: holding them would admit with a permit older than the later
     /// gate's state, and lanes could not take turns.
     pub(crate) fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<(Pass, u32)> {
         self.asked = true;
         let mut batch = *batch;
         let mut pass = Pass::default();
         for asked in &mut self.gates {
-            let Poll::Ready(ticket) = asked.gate.poll_admit(&batch, cx) else {
+            let Poll::Ready(permit) = asked.gate.poll_admit(&batch, cx) else {
                 self.holding.set(Some((asked.gate.name(), asked.holds_back())));
                 return Poll::Pending;
             };
             asked.lets_through();
-            batch.messages = batch.messages.min(ticket.granted()).max(1);
-            pass.0.push(ticket);
+            batch.messages = batch.messages.min(permit.granted()).max(1);
+            pass.0.push(permit);
         }
         self.holding.set(None);
         Poll::Ready((pass, batch.messages))
@@ -82,8 +82,8 @@ impl Gates {
     }
 
     pub(crate) fn settle(&mut self, pass: Pass, outcome: &Outcome) {
-        for (asked, ticket) in self.gates.iter_mut().zip(pass.0) {
-            asked.gate.settle(ticket, outcome);
+        for (asked, permit) in self.gates.iter_mut().zip(pass.0) {
+            asked.gate.settle(permit, outcome);
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::breaker::{Admission, Breaker};
 use super::watched::Watched;
-use super::{Abandon, BatchView, BreakerState, Gate, Outcome, Ticket};
+use super::{Abandon, BatchView, BreakerState, Gate, Outcome, Permit};
 
 /// Admits nothing for a time after so many failures in a row; then one message tries, and its outcome decides.
 ///
@@ -52,7 +52,7 @@ impl CircuitBreaker {
     }
 }
 
-/// Does not wake the handle that asks: one that got a ticket is not among those that wait.
+/// Does not wake the handle that asks: one that got a permit is not among those that wait.
 impl Abandon for Shared {
     fn abandon(&self, stamp: u64, _granted: u32) {
         self.0.change(|breaker| breaker.abandon(stamp));
@@ -64,17 +64,17 @@ impl Gate for CircuitBreaker {
         "circuit_breaker"
     }
 
-    fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<Ticket> {
+    fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<Permit> {
         loop {
-            let ticket =
-                |stamp, granted| Poll::Ready(Ticket::new(stamp, granted, Some(self.shared.clone() as _)));
+            let permit =
+                |stamp, granted| Poll::Ready(Permit::new(stamp, granted, Some(self.shared.clone() as _)));
             let asked = self.shared.0.poll(self.handle, cx, |breaker| match breaker.admit(Instant::now()) {
                 Admission::AfterTrial => None,
                 admission => Some(admission),
             });
             let until = match ready!(asked) {
-                Admission::All(stamp) => return ticket(stamp, batch.messages),
-                Admission::One(stamp) => return ticket(stamp, 1),
+                Admission::All(stamp) => return permit(stamp, batch.messages),
+                Admission::One(stamp) => return permit(stamp, 1),
                 Admission::AfterTrial => return Poll::Pending,
                 Admission::Until(until) => until,
             };
@@ -93,8 +93,8 @@ impl Gate for CircuitBreaker {
         self.state() == BreakerState::HalfOpen
     }
 
-    fn settle(&mut self, ticket: Ticket, outcome: &Outcome) {
-        let (stamp, _) = ticket.redeem();
+    fn settle(&mut self, permit: Permit, outcome: &Outcome) {
+        let (stamp, _) = permit.redeem();
         // Nothing may have been finished: the first message was told that the dependency is down.
         self.shared.0.change(|breaker| breaker.record(stamp, outcome.verdict, Instant::now()));
     }
@@ -133,7 +133,7 @@ mod tests {
         Outcome { verdict: Verdict::Failure, used: 1 }
     }
 
-    async fn admit(gate: &mut CircuitBreaker) -> Ticket {
+    async fn admit(gate: &mut CircuitBreaker) -> Permit {
         poll_fn(|cx| gate.poll_admit(&VIEW, cx)).await
     }
 
@@ -142,8 +142,8 @@ mod tests {
         let mut gate = CircuitBreaker::new(2, OPEN_FOR);
         let mut other = gate.clone();
         for _ in 0..2 {
-            let ticket = admit(&mut gate).await;
-            gate.settle(ticket, &failed());
+            let permit = admit(&mut gate).await;
+            gate.settle(permit, &failed());
         }
         assert_eq!(gate.state(), BreakerState::Open);
         let opened = Instant::now();
@@ -157,10 +157,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_dropped_ticket_gives_the_trial_back() {
+    async fn a_dropped_permit_gives_the_trial_back() {
         let mut gate = CircuitBreaker::new(1, OPEN_FOR);
-        let ticket = admit(&mut gate).await;
-        gate.settle(ticket, &failed());
+        let permit = admit(&mut gate).await;
+        gate.settle(permit, &failed());
         drop(admit(&mut gate).await);
         assert_eq!(gate.state(), BreakerState::HalfOpen);
         assert_eq!(admit(&mut gate).await.granted(), 1);

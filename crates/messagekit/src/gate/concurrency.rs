@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::watched::Watched;
-use super::{Abandon, BatchView, Gate, Outcome, Ticket};
+use super::{Abandon, BatchView, Gate, Outcome, Permit};
 
 /// Admits a number of batches at a time, whatever their size: each is one transaction of a lane, and so one connection.
 ///
@@ -46,7 +46,7 @@ impl Concurrency {
     }
 }
 
-/// Does not wake the handle that asks: one that got a ticket is not among those that wait.
+/// Does not wake the handle that asks: one that got a permit is not among those that wait.
 impl Abandon for Shared {
     fn abandon(&self, _stamp: u64, _granted: u32) {
         self.in_use.change(|in_use| *in_use -= 1);
@@ -58,15 +58,15 @@ impl Gate for Concurrency {
         "concurrency"
     }
 
-    fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<Ticket> {
+    fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<Permit> {
         let permits = self.shared.permits;
         let permit =
             self.shared.in_use.poll(self.handle, cx, |in_use| (*in_use < permits).then(|| *in_use += 1));
-        permit.map(|()| Ticket::new(0, batch.messages, Some(self.shared.clone() as _)))
+        permit.map(|()| Permit::new(0, batch.messages, Some(self.shared.clone() as _)))
     }
 
-    fn settle(&mut self, ticket: Ticket, _outcome: &Outcome) {
-        let (stamp, granted) = ticket.redeem();
+    fn settle(&mut self, permit: Permit, _outcome: &Outcome) {
+        let (stamp, granted) = permit.redeem();
         self.shared.abandon(stamp, granted);
     }
 }
@@ -102,7 +102,7 @@ mod tests {
 
     const VIEW: BatchView = BatchView { lane: Lane { slot: 0, epoch: 1 }, messages: 9, bytes: 90 };
 
-    async fn admit(gate: &mut Concurrency) -> Ticket {
+    async fn admit(gate: &mut Concurrency) -> Permit {
         poll_fn(|cx| gate.poll_admit(&VIEW, cx)).await
     }
 
@@ -118,6 +118,6 @@ mod tests {
         gate.settle(first, &Outcome { verdict: Verdict::Failure, used: 0 });
         assert_eq!(waits.await.unwrap(), 9);
         drop(second);
-        assert_eq!(gate.in_use(), 0, "whoever drops a ticket gives its permit back");
+        assert_eq!(gate.in_use(), 0, "whoever drops a permit gives its permit back");
     }
 }

@@ -58,22 +58,22 @@ pub struct Outcome {
     pub used: u32,
 }
 
-/// Takes back what a dropped ticket held: a permit, a probe, tokens.
+/// Takes back what a dropped permit held: a permit, a probe, tokens.
 pub trait Abandon: Send + Sync {
-    /// Called once, when a ticket is dropped instead of settled. A later gate that is closed drops the tickets of the earlier
+    /// Called once, when a permit is dropped instead of settled. A later gate that is closed drops the permits of the earlier
     /// ones, so this must not wake the very handle that is asking.
     fn abandon(&self, stamp: u64, granted: u32);
 }
 
 /// The right to handle a number of messages. Dropping it gives everything back.
-#[must_use = "a ticket is settled with the outcome, or dropped to give it back"]
-pub struct Ticket {
+#[must_use = "a permit is settled with the outcome, or dropped to give it back"]
+pub struct Permit {
     stamp: u64,
     granted: u32,
     owner: Option<Arc<dyn Abandon>>,
 }
 
-impl Ticket {
+impl Permit {
     /// Makes one for `granted` messages; `stamp` tells the gate which of its states gave it.
     pub fn new(stamp: u64, granted: u32, owner: Option<Arc<dyn Abandon>>) -> Self {
         Self { stamp, granted, owner }
@@ -91,7 +91,7 @@ impl Ticket {
     }
 }
 
-impl Drop for Ticket {
+impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(owner) = self.owner.take() {
             owner.abandon(self.stamp, self.granted);
@@ -99,9 +99,9 @@ impl Drop for Ticket {
     }
 }
 
-impl fmt::Debug for Ticket {
+impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ticket")
+        f.debug_struct("Permit")
             .field("stamp", &self.stamp)
             .field("granted", &self.granted)
             .finish_non_exhaustive()
@@ -117,13 +117,13 @@ pub trait Gate: Send {
     fn name(&self) -> &'static str;
 
     /// Admits at least one and at most `batch.messages` messages, or stores the waker and answers pending.
-    fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<Ticket>;
+    fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<Permit>;
 
     /// Returns whether what it lets through only finds out whether the dependency works again.
     fn is_trying(&self) -> bool {
         false
     }
 
-    /// Learns how an admitted batch ended; a ticket of an older state says nothing any more.
-    fn settle(&mut self, ticket: Ticket, outcome: &Outcome);
+    /// Learns how an admitted batch ended; a permit of an older state says nothing any more.
+    fn settle(&mut self, permit: Permit, outcome: &Outcome);
 }

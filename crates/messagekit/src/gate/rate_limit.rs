@@ -14,10 +14,10 @@ use governor::state::{NotKeyed, StateStore};
 use governor::{Quota, RateLimiter};
 use tokio::time::{Instant, Sleep};
 
-use super::{Abandon, BatchView, Gate, Outcome, Ticket};
+use super::{Abandon, BatchView, Gate, Outcome, Permit};
 
 /// Admits a number of messages in a time: at once as many as that while nothing was used before, and evenly spread after
-/// that (the generic cell rate algorithm). Unused messages of a ticket are given back.
+/// that (the generic cell rate algorithm). Unused messages of a permit are given back.
 ///
 /// Clones share the limit, so that several consumers, or the lanes of one, keep it together. Time is tokio's.
 ///
@@ -92,11 +92,11 @@ impl Gate for RateLimit {
         "rate_limit"
     }
 
-    fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<Ticket> {
+    fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<Permit> {
         loop {
             let wait = match self.shared.take(batch.messages) {
                 Ok(granted) => {
-                    return Poll::Ready(Ticket::new(0, granted, Some(self.shared.clone() as _)));
+                    return Poll::Ready(Permit::new(0, granted, Some(self.shared.clone() as _)));
                 }
                 Err(wait) => wait,
             };
@@ -113,8 +113,8 @@ impl Gate for RateLimit {
         }
     }
 
-    fn settle(&mut self, ticket: Ticket, outcome: &Outcome) {
-        let (_, granted) = ticket.redeem();
+    fn settle(&mut self, permit: Permit, outcome: &Outcome) {
+        let (_, granted) = permit.redeem();
         self.shared.give_back(granted.saturating_sub(outcome.used));
     }
 }
@@ -183,9 +183,9 @@ mod tests {
     }
 
     async fn take(gate: &mut RateLimit, messages: u32) -> u32 {
-        let ticket = poll_fn(|cx| gate.poll_admit(&view(messages), cx)).await;
-        let granted = ticket.granted();
-        gate.settle(ticket, &Outcome { verdict: Verdict::Success, used: granted });
+        let permit = poll_fn(|cx| gate.poll_admit(&view(messages), cx)).await;
+        let granted = permit.granted();
+        gate.settle(permit, &Outcome { verdict: Verdict::Success, used: granted });
         granted
     }
 
@@ -216,9 +216,9 @@ mod tests {
     async fn what_is_not_used_is_given_back() {
         let mut gate = RateLimit::per_second(10);
         drop(poll_fn(|cx| gate.poll_admit(&view(10), cx)).await);
-        let ticket = poll_fn(|cx| gate.poll_admit(&view(10), cx)).await;
-        assert_eq!(ticket.granted(), 10);
-        gate.settle(ticket, &Outcome { verdict: Verdict::Success, used: 4 });
+        let permit = poll_fn(|cx| gate.poll_admit(&view(10), cx)).await;
+        assert_eq!(permit.granted(), 10);
+        gate.settle(permit, &Outcome { verdict: Verdict::Success, used: 4 });
         let started = Instant::now();
         assert_eq!((take(&mut gate, 4).await, take(&mut gate, 2).await), (4, 2));
         assert_eq!(started.elapsed(), Duration::ZERO);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use super::lock;
-use crate::gate::{Abandon, BatchView, Gate, Outcome, Ticket};
+use crate::gate::{Abandon, BatchView, Gate, Outcome, Permit};
 
 /// A gate under a test's control, which remembers what happened to it. Clones are handles of the same gate.
 ///
@@ -61,7 +61,7 @@ impl TestGate {
         self.look(|state| state.asked)
     }
 
-    /// Returns how many tickets it gave.
+    /// Returns how many permits it gave.
     pub fn admissions(&self) -> usize {
         self.look(|state| state.views.len())
     }
@@ -71,12 +71,12 @@ impl TestGate {
         self.look(|state| state.views.clone())
     }
 
-    /// Returns the outcomes that tickets came back with, in order.
+    /// Returns the outcomes that permits came back with, in order.
     pub fn outcomes(&self) -> Vec<Outcome> {
         self.look(|state| state.outcomes.clone())
     }
 
-    /// Returns how many tickets were dropped instead of settled.
+    /// Returns how many permits were dropped instead of settled.
     pub fn abandoned(&self) -> u64 {
         self.look(|state| state.abandoned)
     }
@@ -106,7 +106,7 @@ impl Gate for TestGate {
         "test"
     }
 
-    fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<Ticket> {
+    fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<Permit> {
         let mut state = lock(&self.0.0);
         state.asked += 1;
         if state.closed {
@@ -116,11 +116,11 @@ impl Gate for TestGate {
         state.views.push(*batch);
         let granted = state.limit.map_or(batch.messages, |limit| limit.min(batch.messages));
         let stamp = state.views.len() as u64;
-        Poll::Ready(Ticket::new(stamp, granted, Some(self.0.clone())))
+        Poll::Ready(Permit::new(stamp, granted, Some(self.0.clone())))
     }
 
-    fn settle(&mut self, ticket: Ticket, outcome: &Outcome) {
-        let _ = ticket.redeem();
+    fn settle(&mut self, permit: Permit, outcome: &Outcome) {
+        let _ = permit.redeem();
         lock(&self.0.0).outcomes.push(*outcome);
     }
 }
@@ -154,10 +154,10 @@ mod tests {
         assert!(handle.poll_admit(&view, &mut cx).is_pending());
         gate.open();
         gate.limit(4);
-        let Poll::Ready(ticket) = handle.poll_admit(&view, &mut cx) else { panic!("an open gate admits") };
-        assert_eq!(ticket.granted(), 4);
+        let Poll::Ready(permit) = handle.poll_admit(&view, &mut cx) else { panic!("an open gate admits") };
+        assert_eq!(permit.granted(), 4);
         let outcome = Outcome { verdict: Verdict::Success, used: 3 };
-        handle.settle(ticket, &outcome);
+        handle.settle(permit, &outcome);
         drop(handle.poll_admit(&view, &mut cx));
         assert_eq!((gate.asked(), gate.admissions(), gate.abandoned()), (3, 2, 1));
         assert_eq!((gate.outcomes(), gate.admitted()), (vec![outcome], vec![view, view]));

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use messagekit::Lane;
-use messagekit::gate::{BatchView, CircuitBreaker, Concurrency, Gate, Outcome, RateLimit, Ticket};
+use messagekit::gate::{BatchView, CircuitBreaker, Concurrency, Gate, Outcome, Permit, RateLimit};
 use messagekit::memory::MemoryStore;
 
 use crate::fixture::{World, pass, seconds, start, until};
@@ -27,7 +27,7 @@ impl<G: Gate> Gate for Noted<G> {
         self.gate.name()
     }
 
-    fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<Ticket> {
+    fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<Permit> {
         if batch.lane.slot != FAILED_MESSAGES {
             assert_eq!(self.store.open_transactions(), 0, "gates come before the transaction");
             self.asked.lock().expect("nobody panicked").push(self.gate.name());
@@ -39,8 +39,8 @@ impl<G: Gate> Gate for Noted<G> {
         self.gate.is_trying()
     }
 
-    fn settle(&mut self, ticket: Ticket, outcome: &Outcome) {
-        self.gate.settle(ticket, outcome);
+    fn settle(&mut self, permit: Permit, outcome: &Outcome) {
+        self.gate.settle(permit, outcome);
     }
 }
 

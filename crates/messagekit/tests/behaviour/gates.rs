@@ -1,4 +1,4 @@
-//! A closed gate holds everything back and fails nothing; its tickets always come back.
+//! A closed gate holds everything back and fails nothing; its permits always come back.
 
 use std::time::Duration;
 
@@ -149,7 +149,7 @@ async fn a_breaker_stays_closed_while_the_store_is_away() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_later_gate_that_waits_gives_the_earlier_tickets_back() {
+async fn a_later_gate_that_waits_gives_the_earlier_permits_back() {
     let world = World::new(1);
     world.push_all("a", 30).await;
     let (first, second) = (TestGate::new(), TestGate::new());
@@ -179,7 +179,7 @@ async fn the_smallest_grant_of_the_chain_counts_for_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tickets_come_back_when_the_consumer_is_dropped_or_loses_its_lane() {
+async fn permits_come_back_when_the_consumer_is_dropped_or_loses_its_lane() {
     let world = World::new(2);
     world.push_all("a", 5).await;
     world.push_all("b", 5).await;

@@ -233,7 +233,7 @@ impl Play {
         self.check_order();
         assert_eq!(self.world.store.open_transactions(), 0);
         let back = self.gate.outcomes().len() + self.gate.abandoned() as usize;
-        assert_eq!(self.gate.admissions(), back, "every ticket came back");
+        assert_eq!(self.gate.admissions(), back, "every permit came back");
     }
 
     fn check_order(&self) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use messagekit::gate::{Abandon, BatchView, Gate, Outcome, Ticket};
+use messagekit::gate::{Abandon, BatchView, Gate, Outcome, Permit};
 
 use crate::fixture::{Action, TOPIC, World, pass, seconds, start, until};
 
@@ -54,10 +54,10 @@ async fn a_due_failed_message_gets_its_turn_although_a_backlog_waits_behind_a_na
 
 /// Admits one message at a time.
 #[derive(Clone, Default)]
-struct OneAtATime(Arc<Mutex<Permit>>);
+struct OneAtATime(Arc<Mutex<Turnstile>>);
 
 #[derive(Default)]
-struct Permit {
+struct Turnstile {
     taken: bool,
     waiting: Option<Waker>,
     admitted: Vec<u32>,
@@ -69,13 +69,13 @@ impl OneAtATime {
     }
 }
 
-struct Back(Arc<Mutex<Permit>>);
+struct Back(Arc<Mutex<Turnstile>>);
 
 impl Abandon for Back {
     fn abandon(&self, _: u64, _: u32) {
-        let mut permit = self.0.lock().expect("permit");
-        permit.taken = false;
-        permit.waiting.take().into_iter().for_each(Waker::wake);
+        let mut turnstile = self.0.lock().expect("permit");
+        turnstile.taken = false;
+        turnstile.waiting.take().into_iter().for_each(Waker::wake);
     }
 }
 
@@ -84,18 +84,18 @@ impl Gate for OneAtATime {
         "one at a time"
     }
 
-    fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<Ticket> {
-        let mut permit = self.0.lock().expect("permit");
-        if permit.taken {
-            permit.waiting = Some(cx.waker().clone());
+    fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<Permit> {
+        let mut turnstile = self.0.lock().expect("permit");
+        if turnstile.taken {
+            turnstile.waiting = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        permit.taken = true;
-        permit.admitted.push(batch.lane.slot);
-        Poll::Ready(Ticket::new(0, 1, Some(Arc::new(Back(self.0.clone())))))
+        turnstile.taken = true;
+        turnstile.admitted.push(batch.lane.slot);
+        Poll::Ready(Permit::new(0, 1, Some(Arc::new(Back(self.0.clone())))))
     }
 
-    fn settle(&mut self, ticket: Ticket, _: &Outcome) {
-        drop(ticket);
+    fn settle(&mut self, permit: Permit, _: &Outcome) {
+        drop(permit);
     }
 }
