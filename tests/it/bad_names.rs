@@ -5,8 +5,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use messagekit::{
-    Consumer, Envelope, ErrorKind, Event, MAX_PAYLOAD_BYTES, Message, Outbox, Publisher, Refusal, Shutdown,
-    Store, chain,
+    Consumer, Envelope, ErrorKind, Event, MAX_PAYLOAD_BYTES, Message, Outbox, PublishErrorKind, Publisher,
+    Shutdown, Store, chain,
 };
 use serde::{Deserialize, Serialize};
 
@@ -76,7 +76,10 @@ async fn topics_with_spaces_are_refused_wherever_they_are_named() {
 
     let published =
         desk.store.publisher().publish(&[Message::new("desk note", "x")]).await.remove(0).unwrap_err();
-    assert_eq!((published.refusal, published.error.kind()), (Refusal::Rejected, ErrorKind::InvalidEvent));
+    assert_eq!(
+        (published.refusal, published.error.kind()),
+        (PublishErrorKind::Rejected, ErrorKind::InvalidEvent)
+    );
     assert!(chain(&published).contains(says), "{}", chain(&published));
 
     let reading = Consumer::builder("reader", desk.store.clone()).from(desk.store.topics(["desk note"]));
@@ -96,9 +99,9 @@ async fn payloads_over_the_limit_are_refused_and_the_limit_is_not() {
     let over = Message::new("desk.note", large + "x").with_key("over");
     let behind = note(1).with_key("over");
     let results = desk.store.publisher().publish(&[fits, over, behind, note(2)]).await;
-    let refusals: Vec<Option<Refusal>> =
+    let refusals: Vec<Option<PublishErrorKind>> =
         results.iter().map(|result| result.as_ref().err().map(|error| error.refusal)).collect();
-    assert_eq!(refusals, [None, Some(Refusal::Rejected), Some(Refusal::KeyBlocked), None]);
+    assert_eq!(refusals, [None, Some(PublishErrorKind::Rejected), Some(PublishErrorKind::KeyBlocked), None]);
     assert!(chain(results[1].as_ref().unwrap_err()).contains(says));
     assert_eq!(
         desk.numbers("SELECT length(payload) FROM messagekit_topic_records ORDER BY pos LIMIT 1").await,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::{Message, Publisher, Refusal, chain};
+use messagekit::{Message, PublishErrorKind, Publisher, chain};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
 
@@ -25,9 +25,13 @@ fn a_clock_that_the_broker_refuses_is_an_outage_and_no_fault_of_the_message() {
         let batch: Vec<Message> =
             (0..3).map(|number| Message::new(topic.clone(), text(number)).with_key("k")).collect();
         let results = publisher.publish(&batch).await;
-        let refusals: Vec<Refusal> =
+        let refusals: Vec<PublishErrorKind> =
             results.iter().map(|result| result.as_ref().expect_err("it is refused").refusal).collect();
-        assert_eq!(refusals, [Refusal::Unavailable, Refusal::KeyBlocked, Refusal::KeyBlocked], "{results:?}");
+        assert_eq!(
+            refusals,
+            [PublishErrorKind::Unavailable, PublishErrorKind::KeyBlocked, PublishErrorKind::KeyBlocked],
+            "{results:?}"
+        );
         let error = results[0].as_ref().unwrap_err();
         assert!(chain(error).to_string().contains("set its clock"), "{error:?}");
 

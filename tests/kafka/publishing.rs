@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use messagekit::{Message, Publisher, Refusal};
+use messagekit::{Message, PublishErrorKind, Publisher};
 use messagekit_kafka::Kafka;
 use messagekit_testkit::transport::texts;
 use messagekit_testkit::{DEADLINE, block_on, unique};
@@ -27,17 +27,18 @@ fn a_refused_record_in_the_middle_of_a_key_ends_the_key_and_the_rest_lands_once(
         batch[15].payload = large().into();
         let publisher = kafka().publisher().unwrap();
         let results = publisher.publish(&batch).await;
-        let refusals: Vec<Option<Refusal>> =
+        let refusals: Vec<Option<PublishErrorKind>> =
             results.iter().map(|result| result.as_ref().err().map(|error| error.refusal)).collect();
-        assert_eq!(refusals[15], Some(Refusal::Rejected), "{results:?}");
-        let others = refusals.iter().enumerate().filter(|(_, refusal)| **refusal == Some(Refusal::Rejected));
+        assert_eq!(refusals[15], Some(PublishErrorKind::Rejected), "{results:?}");
+        let others =
+            refusals.iter().enumerate().filter(|(_, refusal)| **refusal == Some(PublishErrorKind::Rejected));
         assert_eq!(others.count(), 1, "only the large record is to blame: {results:?}");
         for key in 0..3 {
             let oks: Vec<bool> = refusals.iter().skip(key).step_by(3).map(Option::is_none).collect();
             assert!(oks.is_sorted_by(|earlier, later| earlier >= later), "key {key}: {oks:?}");
         }
         assert!(
-            (18..30).step_by(3).all(|behind| refusals[behind] == Some(Refusal::KeyBlocked)),
+            (18..30).step_by(3).all(|behind| refusals[behind] == Some(PublishErrorKind::KeyBlocked)),
             "{results:?}"
         );
 
@@ -71,8 +72,11 @@ fn nothing_behind_a_refused_first_record_is_published() {
         let results = publisher.publish(&batch).await;
         let refusals: Vec<_> =
             results.into_iter().map(|result| result.err().map(|error| error.refusal)).collect();
-        assert_eq!(refusals[0], Some(Refusal::Rejected));
-        assert!(refusals[1..].iter().all(|refusal| *refusal == Some(Refusal::KeyBlocked)), "{refusals:?}");
+        assert_eq!(refusals[0], Some(PublishErrorKind::Rejected));
+        assert!(
+            refusals[1..].iter().all(|refusal| *refusal == Some(PublishErrorKind::KeyBlocked)),
+            "{refusals:?}"
+        );
 
         publisher.publish(&[message("the next")]).await.into_iter().for_each(|result| result.unwrap());
         let mut receiver = join(&kafka(), &topic, &unique("consumer")).await;
@@ -101,9 +105,12 @@ fn a_broker_that_is_away_is_unavailable_within_the_deadline() {
         let batch: Vec<Message> =
             (0..3).map(|number| Message::new("orders", format!("m{number}")).with_key("k")).collect();
         let results = publisher.publish(&batch).await;
-        let refusals: Vec<Refusal> =
+        let refusals: Vec<PublishErrorKind> =
             results.into_iter().map(|result| result.expect_err("nobody took it").refusal).collect();
-        assert_eq!(refusals, [Refusal::Unavailable, Refusal::KeyBlocked, Refusal::KeyBlocked]);
+        assert_eq!(
+            refusals,
+            [PublishErrorKind::Unavailable, PublishErrorKind::KeyBlocked, PublishErrorKind::KeyBlocked]
+        );
         assert!(begin.elapsed() < DEADLINE / 3, "it took {:?}", begin.elapsed());
     });
 }
@@ -157,7 +164,7 @@ fn what_goes_out_beside_a_refused_record_is_answered_long_before_the_deadline() 
         for call in calls.collect::<Vec<_>>() {
             let results = tokio::time::timeout(DEADLINE, call).await.expect("it is answered").unwrap();
             let refusals = results.iter().filter_map(|result| result.as_ref().err());
-            rejected += refusals.filter(|error| error.refusal == Refusal::Rejected).count();
+            rejected += refusals.filter(|error| error.refusal == PublishErrorKind::Rejected).count();
         }
         assert_eq!(rejected, 1);
     });

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lapin::options::{ExchangeDeclareOptions, ExchangeDeleteOptions};
 use lapin::types::FieldTable;
-use messagekit::{ErrorKind, Message, Publisher, Refusal, chain, headers};
+use messagekit::{ErrorKind, Message, PublishErrorKind, Publisher, chain, headers};
 use messagekit_rabbitmq::{Queue, RabbitMq};
 use messagekit_testkit::transport::text;
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
@@ -75,7 +75,7 @@ fn a_binding_that_is_deleted_mid_run_loses_nothing() {
                     match result {
                         Ok(()) => taken += 1,
                         Err(error) => {
-                            assert_eq!(error.refusal, Refusal::Rejected, "{error:?}");
+                            assert_eq!(error.refusal, PublishErrorKind::Rejected, "{error:?}");
                             rejected += 1;
                         }
                     }
@@ -150,7 +150,7 @@ fn a_full_queue_refuses_and_takes_again_when_there_is_room() {
             }
         }
         let refused = refused.expect("the queue is full at some time");
-        assert_eq!(refused.refusal, Refusal::Full, "{refused:?}");
+        assert_eq!(refused.refusal, PublishErrorKind::Full, "{refused:?}");
         assert!(refused.error.to_string().contains("full"), "{refused:?}");
         assert_eq!(depth(&name).await, taken, "what was Ok is there, and nothing else");
         while depth(&name).await > 0 {
@@ -259,7 +259,10 @@ fn connections_closed_by_the_operator_under_load_lose_nothing() {
                 while !closed.load(Ordering::Relaxed) {
                     let batch = [message(&queue, Some(&format!("k{key}")), &format!("{key:02}-{number:06}"))];
                     while let Err(error) = publisher.publish(&batch).await.remove(0) {
-                        let again = matches!(error.refusal, Refusal::Unknown | Refusal::Unavailable);
+                        let again = matches!(
+                            error.refusal,
+                            PublishErrorKind::Unknown | PublishErrorKind::Unavailable
+                        );
                         assert!(again, "{error:?}");
                     }
                     number += 1;

@@ -93,7 +93,11 @@ fn of_many_messages_exactly_those_whose_routing_key_is_forbidden_are_rejected() 
         for (number, result) in publisher.publish(&batch).await.iter().enumerate() {
             assert_eq!(result.is_ok(), is_free(number), "message {number}: {result:?}");
             if let Err(error) = result {
-                assert_eq!(error.refusal, messagekit::Refusal::Rejected, "message {number}: {error:?}");
+                assert_eq!(
+                    error.refusal,
+                    messagekit::PublishErrorKind::Rejected,
+                    "message {number}: {error:?}"
+                );
             }
         }
         let expected: BTreeSet<String> =

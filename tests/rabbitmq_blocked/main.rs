@@ -10,7 +10,7 @@ mod broker;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use messagekit::{Publisher, Refusal};
+use messagekit::{PublishErrorKind, Publisher};
 use messagekit_testkit::transport::text;
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use messagekit_tests::services;
@@ -46,8 +46,8 @@ fn while_publishers_are_stopped_nothing_is_sent_and_readers_go_on() {
             let answer = publisher.publish(&[message(&queue, Some("k"), &text)]).await.remove(0);
             match &answer {
                 Ok(()) => drop(taken.insert(text)),
-                Err(error) if error.refusal == Refusal::Unavailable => drop(unsent.insert(text)),
-                Err(error) => assert_eq!(error.refusal, Refusal::Unknown, "{error:?}"),
+                Err(error) if error.refusal == PublishErrorKind::Unavailable => drop(unsent.insert(text)),
+                Err(error) => assert_eq!(error.refusal, PublishErrorKind::Unknown, "{error:?}"),
             }
             answer
         };

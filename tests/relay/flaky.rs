@@ -1,5 +1,5 @@
-//! A relay as a process of its own whose broker fails one call in a hundred: half of those do nothing, of the others the answer is
-//! lost.
+//! A relay as a process of its own whose broker fails one call in a hundred: half of those do nothing, of the others the answer
+//! is lost.
 #![allow(clippy::print_stdout, reason = "a program of the tests tells its reader what it did")]
 
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use messagekit::relay::Relay;
 use messagekit::{
-    BoxFuture, Error, ErrorKind, Message, PublishError, Published, Publisher, Refusal, Shutdown,
+    BoxFuture, Error, ErrorKind, Message, PublishError, PublishErrorKind, Published, Publisher, Shutdown,
 };
 use messagekit_kafka::{Kafka, KafkaPublisher};
 use messagekit_postgres::PostgresStore;
@@ -23,11 +23,11 @@ impl Publisher for Flaky {
         Box::pin(async move {
             let call = self.calls.fetch_add(1, Ordering::Relaxed);
             let refusal = match call % 200 {
-                0 => Refusal::Unavailable,
-                100 => Refusal::Unknown,
+                0 => PublishErrorKind::Unavailable,
+                100 => PublishErrorKind::Unknown,
                 _ => return self.kafka.publish(batch).await,
             };
-            if refusal == Refusal::Unknown {
+            if refusal == PublishErrorKind::Unknown {
                 self.kafka.publish(batch).await;
             }
             println!("failed a call of {} events", batch.len());

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use messagekit::{Message, Publisher, Refusal, headers};
+use messagekit::{Message, PublishErrorKind, Publisher, headers};
 use messagekit_kafka::Kafka;
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 use messagekit_tests::services::{self, Frozen, Service};
@@ -135,7 +135,7 @@ async fn publish(topic: String, progress: Arc<Progress>) -> usize {
             left.retain(|_| match results.next().expect("one result per message") {
                 Ok(()) => false,
                 Err(error) => {
-                    assert_ne!(error.refusal, Refusal::Rejected, "{:?}", error.error);
+                    assert_ne!(error.refusal, PublishErrorKind::Rejected, "{:?}", error.error);
                     true
                 }
             });

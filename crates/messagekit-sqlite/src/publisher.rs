@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use messagekit::{
-    BoxFuture, Error, ErrorKind, MAX_PAYLOAD_BYTES, Message, PublishError, Published, Publisher, Refusal,
+    BoxFuture, Error, ErrorKind, MAX_PAYLOAD_BYTES, Message, PublishError, PublishErrorKind, Published,
+    Publisher,
 };
 
 use crate::SqliteStore;
@@ -64,8 +65,8 @@ fn refusals(batch: &[Message]) -> Vec<Published> {
     for message in batch {
         let key = message.key.as_ref().map(|key| (&message.topic, key));
         let (refusal, error) = match (key.and_then(|key| refused.get(&key)), message.check()) {
-            (Some(earlier), _) => (Refusal::KeyBlocked, earlier.clone()),
-            (None, Err(error)) => (Refusal::Rejected, error),
+            (Some(earlier), _) => (PublishErrorKind::KeyBlocked, earlier.clone()),
+            (None, Err(error)) => (PublishErrorKind::Rejected, error),
             (None, Ok(())) => {
                 results.push(Ok(()));
                 continue;
@@ -80,14 +81,14 @@ fn refusals(batch: &[Message]) -> Vec<Published> {
 }
 
 /// Says what a failed append means to who publishes.
-fn refusal(kind: ErrorKind) -> Refusal {
+fn refusal(kind: ErrorKind) -> PublishErrorKind {
     match kind {
-        ErrorKind::OutcomeUnknown => Refusal::Unknown,
-        kind if kind.is_transient() => Refusal::Unavailable,
+        ErrorKind::OutcomeUnknown => PublishErrorKind::Unknown,
+        kind if kind.is_transient() => PublishErrorKind::Unavailable,
         // Nothing is wrong with the messages: they can be published by another call or after a restart.
         ErrorKind::Closed | ErrorKind::WouldDeadlock | ErrorKind::Schema | ErrorKind::Corrupt => {
-            Refusal::Unavailable
+            PublishErrorKind::Unavailable
         }
-        _ => Refusal::Rejected,
+        _ => PublishErrorKind::Rejected,
     }
 }

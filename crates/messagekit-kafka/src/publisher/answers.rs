@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use messagekit::{Error, ErrorKind, Message, PublishError, Published, Refusal};
+use messagekit::{Error, ErrorKind, Message, PublishError, PublishErrorKind, Published};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 use super::fate::Fate;
@@ -102,7 +102,7 @@ impl<'a> Answers<'a> {
                     results.push(Ok(()));
                     continue;
                 }
-                State::Unfit(error) => (Refusal::Rejected, error),
+                State::Unfit(error) => (PublishErrorKind::Rejected, error),
                 State::Known(fate) | State::Open(Some(fate)) => answer(message, fate, earlier),
                 State::Open(None) => answer(message, Fate::NotSent(KafkaError::Canceled), earlier),
             };
@@ -121,30 +121,31 @@ pub(super) fn key(message: &Message) -> Option<(&Arc<str>, &Bytes)> {
     message.key.as_ref().map(|key| (&message.topic, key))
 }
 
-fn answer(message: &Message, fate: Fate, earlier: Option<&Error>) -> (Refusal, Error) {
+fn answer(message: &Message, fate: Fate, earlier: Option<&Error>) -> (PublishErrorKind, Error) {
     let (refusal, error) = match (fate, earlier) {
-        (Fate::NotSent(_), Some(earlier)) => return (Refusal::KeyBlocked, earlier.clone()),
+        (Fate::NotSent(_), Some(earlier)) => return (PublishErrorKind::KeyBlocked, earlier.clone()),
         (Fate::NotSent(KafkaError::MessageProduction(Code::PurgeQueue)), None) => {
             let text =
                 "no broker took the message in time, and it was not sent: start kafka or correct its address";
-            (Refusal::Unavailable, Error::new(ErrorKind::Unavailable, text))
+            (PublishErrorKind::Unavailable, Error::new(ErrorKind::Unavailable, text))
         }
         (Fate::NotSent(KafkaError::MessageProduction(Code::InvalidTimestamp)), None) => {
             let text = "kafka refuses the time of this machine: set its clock, or see message.timestamp.after.max.ms and before.max.ms of the topic";
-            (Refusal::Unavailable, Error::new(ErrorKind::Unavailable, text))
+            (PublishErrorKind::Unavailable, Error::new(ErrorKind::Unavailable, text))
         }
-        (Fate::NotSent(error), None) => {
-            (Refusal::Unavailable, unavailable("kafka did not take the message: it was not sent", error))
-        }
-        (Fate::Refused(code), _) => (Refusal::Rejected, refused(message, code)),
+        (Fate::NotSent(error), None) => (
+            PublishErrorKind::Unavailable,
+            unavailable("kafka did not take the message: it was not sent", error),
+        ),
+        (Fate::Refused(code), _) => (PublishErrorKind::Rejected, refused(message, code)),
         (Fate::Unknown(error), _) => {
             let text = "kafka did not answer: the message may be published or not";
-            (Refusal::Unknown, Error::new(ErrorKind::OutcomeUnknown, text).caused_by(error))
+            (PublishErrorKind::Unknown, Error::new(ErrorKind::OutcomeUnknown, text).caused_by(error))
         }
         // It came past a failed one of its key, and will be sent again behind it.
         (Fate::Taken, _) => {
             let text = "message was published before an earlier one of its key: send it again behind that";
-            (Refusal::Unknown, Error::new(ErrorKind::OutcomeUnknown, text))
+            (PublishErrorKind::Unknown, Error::new(ErrorKind::OutcomeUnknown, text))
         }
     };
     (refusal, error.with("topic", &message.topic))
@@ -216,9 +217,9 @@ mod tests {
         assert_eq!(answers.open().len(), 3);
         answers.note(vec![(0, Fate::Taken), (1, large), (2, Fate::behind())], true);
         assert!(!answers.have_open(), "nothing is sent behind a refused record of its key");
-        let refusals: Vec<Option<Refusal>> =
+        let refusals: Vec<Option<PublishErrorKind>> =
             answers.finish().into_iter().map(|result| result.err().map(|error| error.refusal)).collect();
-        assert_eq!(refusals, [None, Some(Refusal::Rejected), Some(Refusal::KeyBlocked)]);
+        assert_eq!(refusals, [None, Some(PublishErrorKind::Rejected), Some(PublishErrorKind::KeyBlocked)]);
     }
 
     /// The client calls each of several records that a broker refuses for the time of this machine invalid, and only the one of a
@@ -232,7 +233,7 @@ mod tests {
             assert!(answers.have_open(), "another call may have sent what was refused");
             answers.note(vec![(0, Fate::of(&KafkaError::MessageProduction(Code::InvalidTimestamp)))], true);
             let refusal = answers.finish().remove(0).map_err(|error| error.refusal);
-            assert_eq!(refusal, Err(Refusal::Unavailable), "a clock is an outage");
+            assert_eq!(refusal, Err(PublishErrorKind::Unavailable), "a clock is an outage");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::{Message, Publisher, Refusal};
+use messagekit::{Message, PublishErrorKind, Publisher};
 use messagekit_testkit::block_on;
 
 use crate::mock::Mock;
@@ -38,12 +38,15 @@ fn nothing_passes_an_earlier_message_that_another_call_took_back() {
             publisher.publish(&[message("b", "b1"), message("b", "b2")]).await
         };
         let (first, second) = tokio::join!(first, second);
-        let refusals: Vec<Refusal> = first
+        let refusals: Vec<PublishErrorKind> = first
             .into_iter()
             .chain(second)
             .map(|result| result.expect_err("the broker was away").refusal)
             .collect();
-        assert_eq!(refusals, [Refusal::Unavailable, Refusal::Unavailable, Refusal::KeyBlocked]);
+        assert_eq!(
+            refusals,
+            [PublishErrorKind::Unavailable, PublishErrorKind::Unavailable, PublishErrorKind::KeyBlocked]
+        );
 
         // The publisher goes on.
         let again = publisher.publish(&[message("b", "b1"), message("b", "b2")]).await;
@@ -59,12 +62,15 @@ fn what_the_client_refuses_holds_back_its_key() {
         let publisher = mock.kafka().set("message.max.bytes", "2000").unwrap().publisher().unwrap();
         let message = |key, length| Message::new("orders", "x".repeat(length)).with_key(key);
         let batch = [message("a", 10), message("a", 5_000), message("a", 10), message("b", 10)];
-        let refusals: Vec<Option<Refusal>> = publisher
+        let refusals: Vec<Option<PublishErrorKind>> = publisher
             .publish(&batch)
             .await
             .into_iter()
             .map(|result| result.err().map(|error| error.refusal))
             .collect();
-        assert_eq!(refusals, [None, Some(Refusal::Rejected), Some(Refusal::KeyBlocked), None]);
+        assert_eq!(
+            refusals,
+            [None, Some(PublishErrorKind::Rejected), Some(PublishErrorKind::KeyBlocked), None]
+        );
     });
 }

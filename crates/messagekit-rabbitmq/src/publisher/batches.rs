@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use bytes::Bytes;
-use messagekit::{Error, ErrorKind, Message, PublishError, Published, Refusal};
+use messagekit::{Error, ErrorKind, Message, PublishError, PublishErrorKind, Published};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -95,7 +95,7 @@ impl Batches {
     }
 
     /// Notes the answer, and lets the next job of the key have its turn.
-    pub(super) fn answer(&mut self, job: &Job, answer: Result<(), (Refusal, Error)>) {
+    pub(super) fn answer(&mut self, job: &Job, answer: Result<(), (PublishErrorKind, Error)>) {
         if let Some(open) = self.open.get_mut(&job.order) {
             open.set(job.index, answer);
             if open.left == 0
@@ -148,9 +148,9 @@ impl Batches {
                 let refusal = if sent.contains(&(number, index)) {
                     any = true;
                     let text = "rabbitmq did not confirm in time: the message may be published or not";
-                    (Refusal::Unknown, Error::new(ErrorKind::OutcomeUnknown, text))
+                    (PublishErrorKind::Unknown, Error::new(ErrorKind::OutcomeUnknown, text))
                 } else {
-                    (Refusal::Unavailable, unsent.clone())
+                    (PublishErrorKind::Unavailable, unsent.clone())
                 };
                 open.set(index, Err(refusal));
             }
@@ -183,7 +183,7 @@ impl Batches {
 
 impl Open {
     /// Notes an answer; what stands behind a failure in its key is not attempted.
-    fn set(&mut self, index: usize, answer: Result<(), (Refusal, Error)>) {
+    fn set(&mut self, index: usize, answer: Result<(), (PublishErrorKind, Error)>) {
         if self.answers[index].is_some() {
             return;
         }
@@ -197,7 +197,8 @@ impl Open {
         for (later, message) in self.order.messages.iter().enumerate().skip(index + 1) {
             if message.key.as_ref() == Some(key) && self.answers[later].is_none() {
                 let error = error.clone().with("topic", &message.topic);
-                self.answers[later] = Some(Err(PublishError { refusal: Refusal::KeyBlocked, error }));
+                self.answers[later] =
+                    Some(Err(PublishError { refusal: PublishErrorKind::KeyBlocked, error }));
                 self.left -= 1;
             }
         }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use messagekit::{Error, ErrorKind, Refusal};
+use messagekit::{Error, ErrorKind, PublishErrorKind};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -156,7 +156,7 @@ impl Desk {
         self.blocked.store(blocked, Ordering::Relaxed);
     }
 
-    fn answer(&self, confirmed: Confirmed) -> Result<(), (Refusal, Error)> {
+    fn answer(&self, confirmed: Confirmed) -> Result<(), (PublishErrorKind, Error)> {
         match confirmed {
             Confirmed::Taken => Ok(()),
             Confirmed::Unroutable => {
@@ -166,11 +166,11 @@ impl Desk {
                         format!("no queue is bound to exchange {exchange} for the routing key (312 NO_ROUTE)")
                     }
                 };
-                Err((Refusal::Rejected, Error::new(ErrorKind::NotFound, text)))
+                Err((PublishErrorKind::Rejected, Error::new(ErrorKind::NotFound, text)))
             }
             Confirmed::Refused => {
                 let text = "queue refused the message, as it does when it is full";
-                Err((Refusal::Full, Error::new(ErrorKind::Unavailable, text)))
+                Err((PublishErrorKind::Full, Error::new(ErrorKind::Unavailable, text)))
             }
         }
     }
@@ -198,7 +198,7 @@ impl Desk {
                         channel.send(job, message, properties);
                         self.probing |= is_alone;
                     }
-                    Err(error) => self.batches.answer(&job, Err((Refusal::Rejected, error))),
+                    Err(error) => self.batches.answer(&job, Err((PublishErrorKind::Rejected, error))),
                 },
             }
         }
@@ -233,7 +233,7 @@ impl Desk {
                     jobs.extend(self.alone.drain(..));
                 }
                 for job in jobs {
-                    self.batches.answer(&job, Err((Refusal::Rejected, error.clone())));
+                    self.batches.answer(&job, Err((PublishErrorKind::Rejected, error.clone())));
                 }
             }
             Some(_) => self.alone.extend(jobs),
@@ -243,7 +243,7 @@ impl Desk {
                     "connection to rabbitmq ended before it confirmed: the message may be published or not";
                 let error = Error::new(ErrorKind::OutcomeUnknown, text).caused_by(broken.error.clone());
                 for job in jobs {
-                    self.batches.answer(&job, Err((Refusal::Unknown, error.clone())));
+                    self.batches.answer(&job, Err((PublishErrorKind::Unknown, error.clone())));
                 }
                 self.trouble = Some(broken.error);
             }
@@ -278,7 +278,7 @@ impl Desk {
             let text = "rabbitmq did not confirm in time: the message may be published or not";
             let error = Error::new(ErrorKind::OutcomeUnknown, text);
             for job in jobs.into_iter().chain(self.alone.drain(..)) {
-                self.batches.answer(&job, Err((Refusal::Unknown, error.clone())));
+                self.batches.answer(&job, Err((PublishErrorKind::Unknown, error.clone())));
             }
         }
     }

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use messagekit::{
-    BoxFuture, Error, ErrorKind, MAX_PAYLOAD_BYTES, Message, PublishError, Published, Publisher, Refusal,
+    BoxFuture, Error, ErrorKind, MAX_PAYLOAD_BYTES, Message, PublishError, PublishErrorKind, Published,
+    Publisher,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -74,7 +75,7 @@ impl RabbitMqPublisher {
             // The runtime that it ran in is being shut down.
             let text = "publisher ended before rabbitmq answered: the message may be published or not";
             let error = Error::new(ErrorKind::OutcomeUnknown, text);
-            let unknown = || Err(PublishError { refusal: Refusal::Unknown, error: error.clone() });
+            let unknown = || Err(PublishError { refusal: PublishErrorKind::Unknown, error: error.clone() });
             return batch.iter().map(|_| unknown()).collect();
         };
         answers

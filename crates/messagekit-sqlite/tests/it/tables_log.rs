@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 
 use messagekit::log::{Bounds, Log, LogReader, Page, Start};
-use messagekit::{Envelope, ErrorKind, Event, Message, Outbox, Publisher, Refusal, Store, headers};
+use messagekit::{Envelope, ErrorKind, Event, Message, Outbox, PublishErrorKind, Publisher, Store, headers};
 use serde::{Deserialize, Serialize};
 
 use crate::tables_support::*;
@@ -154,7 +154,14 @@ async fn what_can_never_be_kept_is_refused_with_what_stands_behind_it() {
         results.iter().map(|result| result.as_ref().err().map(|error| error.refusal)).collect();
     assert_eq!(
         refusals,
-        [None, Some(Refusal::Rejected), Some(Refusal::KeyBlocked), None, Some(Refusal::Rejected), None]
+        [
+            None,
+            Some(PublishErrorKind::Rejected),
+            Some(PublishErrorKind::KeyBlocked),
+            None,
+            Some(PublishErrorKind::Rejected),
+            None
+        ]
     );
     assert_eq!(results[1].as_ref().unwrap_err().error.kind(), ErrorKind::TooLarge);
     assert_eq!(number(&store, "SELECT count(*) FROM messagekit_topic_records").await, 3);
@@ -167,5 +174,5 @@ async fn nothing_is_published_to_a_closed_store() {
     let publisher = store.publisher();
     store.close().await.unwrap();
     let result = publisher.publish(&[message("t", "m", "k")]).await.remove(0).unwrap_err();
-    assert_eq!((result.refusal, result.error.kind()), (Refusal::Unavailable, ErrorKind::Closed));
+    assert_eq!((result.refusal, result.error.kind()), (PublishErrorKind::Unavailable, ErrorKind::Closed));
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::sync::Arc;
 
-use messagekit::{Message, Refusal, Source, Subscriber};
+use messagekit::{Message, PublishErrorKind, Source, Subscriber};
 
 use super::{Receiver, TransportFixture, message, publish, texts};
 use crate::{DEADLINE, unique};
@@ -85,7 +85,7 @@ pub async fn refuses_a_topic_that_breaks_the_grammar<F: TransportFixture>(fixtur
     assert!(taken.is_ok(), "a message was refused because of others: {taken:?}");
     for (name, result) in bad.iter().zip(&published) {
         let refusal = result.as_ref().err().map(|error| error.refusal);
-        assert_eq!(refusal, Some(Refusal::Rejected), "publish to topic {name:?}: {result:?}");
+        assert_eq!(refusal, Some(PublishErrorKind::Rejected), "publish to topic {name:?}: {result:?}");
     }
     for name in bad {
         let bound = fixture.source(&[Arc::from(&*name)]).bind(&unique("consumer"), &[]).await;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use messagekit::{Message, Refusal};
+use messagekit::{Message, PublishErrorKind};
 
 use super::{Receiver, TransportFixture, message, publish, text};
 use crate::unique;
@@ -39,7 +39,7 @@ pub async fn answers_one_result_per_message<F: TransportFixture>(fixture: &mut F
     let refused: Vec<usize> = (0..20).filter(|index| results[*index].is_err()).collect();
     assert_eq!(refused, [13], "{results:?}");
     let error = results[13].as_ref().expect_err("it is too large");
-    assert_eq!(error.refusal, Refusal::Rejected, "a payload over the limit is never taken");
+    assert_eq!(error.refusal, PublishErrorKind::Rejected, "a payload over the limit is never taken");
 }
 
 /// After a refusal nothing of the same key is published in that batch; other keys are not held up.
@@ -56,7 +56,7 @@ pub async fn oks_of_a_key_are_a_prefix<F: TransportFixture>(fixture: &mut F) {
     assert_eq!(taken, expected, "{results:?}");
     for behind in [6, 8, 10] {
         let error = results[behind].as_ref().expect_err("it is behind a refused message of its key");
-        assert_eq!(error.refusal, Refusal::KeyBlocked, "m{behind}");
+        assert_eq!(error.refusal, PublishErrorKind::KeyBlocked, "m{behind}");
     }
     let ends = [message(&topic, Some("a"), "end-a"), message(&topic, Some("b"), "end-b")];
     publish(fixture, &ends).await;

@@ -10,7 +10,7 @@ use crate::consumer::RETRY_POLL;
 use crate::crash;
 use crate::message::headers;
 use crate::store::{Bookkeeping, End, Failure, Inbox, Redelivery, TransactError};
-use crate::transport::{PublishError, Publisher, Refusal};
+use crate::transport::{PublishError, PublishErrorKind, Publisher};
 use crate::{Backoff, Error, ErrorKind, FailureKind, Message, Origin, Shutdown, chain};
 
 /// How many failed messages are on their way at once.
@@ -90,7 +90,10 @@ impl<S: Bookkeeping + Inbox> Returner<S> {
             let answered = match published {
                 Ok(()) => self.resolve(returning, leased_at).await,
                 Err(refused) => {
-                    if matches!(refused.refusal, Refusal::Unavailable | Refusal::Full | Refusal::Unknown) {
+                    if matches!(
+                        refused.refusal,
+                        PublishErrorKind::Unavailable | PublishErrorKind::Full | PublishErrorKind::Unknown
+                    ) {
                         looked = Looked::Outage(chain(&refused));
                     }
                     self.refused(&returning, &refused, leased_at).await
@@ -164,7 +167,7 @@ impl<S: Bookkeeping + Inbox> Returner<S> {
         refused: &PublishError,
         leased_at: Instant,
     ) -> Result<(), Error> {
-        if refused.refusal != Refusal::Rejected {
+        if refused.refusal != PublishErrorKind::Rejected {
             let hand_back = || self.store.hand_back(&returning.scope, &returning.leased, Duration::ZERO);
             return patiently(leased_at, hand_back).await.map(|_| ());
         }

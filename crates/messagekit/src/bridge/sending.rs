@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::job::Job;
 use super::settings::Settings;
 use crate::gate::Pass;
-use crate::transport::{Lane, PublishError, Published, Publisher, Refusal};
+use crate::transport::{Lane, PublishError, PublishErrorKind, Published, Publisher};
 use crate::{Error, ErrorKind, Message, crash};
 
 /// What became of one message.
@@ -50,7 +50,7 @@ async fn publish(publisher: &dyn Publisher, message: Message) -> (Message, Publi
     let batch = [message];
     let answer = publisher.publish(&batch).await.pop().unwrap_or_else(|| {
         let error = Error::new(ErrorKind::OutcomeUnknown, "publisher answered nothing");
-        Err(PublishError { refusal: Refusal::Unknown, error })
+        Err(PublishError { refusal: PublishErrorKind::Unknown, error })
     });
     let [message] = batch;
     (message, answer)

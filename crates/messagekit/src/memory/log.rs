@@ -8,7 +8,7 @@ use super::state::Shared;
 use super::{MemorySource, reader};
 use crate::log::{Bounds, Log, LogReader, Record, Start};
 use crate::store::BoxFuture;
-use crate::transport::{PublishError, Published, Publisher, Refusal};
+use crate::transport::{PublishError, PublishErrorKind, Published, Publisher};
 use crate::{Error, ErrorKind, MAX_PAYLOAD_BYTES, Message, check_topic};
 
 /// A log in memory: [`Publisher`], [`Log`] and, through [`topics`](Self::topics), a [`Source`](crate::Source).
@@ -137,9 +137,10 @@ impl Publisher for MemoryLog {
                 let behind = message.key.is_some() && same_key.any(|(_, result)| result.is_err());
                 let result = if behind {
                     let error = Error::new(ErrorKind::Other, "an earlier message of its key was refused");
-                    Err(PublishError { refusal: Refusal::KeyBlocked, error })
+                    Err(PublishError { refusal: PublishErrorKind::KeyBlocked, error })
                 } else {
-                    check(message).map_err(|error| PublishError { refusal: Refusal::Rejected, error })
+                    check(message)
+                        .map_err(|error| PublishError { refusal: PublishErrorKind::Rejected, error })
                 };
                 if result.is_ok() {
                     taken.push(message.clone());

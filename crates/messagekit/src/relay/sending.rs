@@ -9,7 +9,7 @@ use super::errand::{PATIENCE, in_time};
 use super::part::{Ended, Outage, Part};
 use super::settings::Settings;
 use super::{Rejection, ShardLease};
-use crate::transport::{PublishError, Refusal};
+use crate::transport::{PublishError, PublishErrorKind};
 use crate::{Error, ErrorKind, Message, chain, crash};
 
 /// What became of a part, and what there is to count.
@@ -67,12 +67,14 @@ pub(super) async fn send(settings: Arc<Settings>, instance: Arc<str>, part: Part
         let is_stopped = message.key.as_ref().is_some_and(|key| stopped.contains(key));
         match answers.get(index) {
             Some(Ok(())) => sent.ended.confirmed.push(entry),
-            Some(Err(refused)) if refused.refusal == Refusal::Rejected => {
+            Some(Err(refused)) if refused.refusal == PublishErrorKind::Rejected => {
                 stopped.extend(message.key.clone());
                 rejections.push(Rejection { lease, entry, error: Some(refused.error.clone()) });
             }
-            Some(Err(refused)) if refused.refusal == Refusal::KeyBlocked && is_stopped => {}
-            Some(Err(PublishError { error, refusal })) => sent.again(chain(error), *refusal == Refusal::Full),
+            Some(Err(refused)) if refused.refusal == PublishErrorKind::KeyBlocked && is_stopped => {}
+            Some(Err(PublishError { error, refusal })) => {
+                sent.again(chain(error), *refusal == PublishErrorKind::Full)
+            }
             None => sent.again("publisher did not answer for every message".to_owned(), false),
         }
     }

@@ -11,7 +11,7 @@ use super::{
     ReceivedMessage, Retries, RetryLease, SetAside, SetAsideOutcome, Store, Suspects, TransactError, Work,
 };
 use crate::message::headers;
-use crate::transport::{Publisher, Refusal};
+use crate::transport::{PublishErrorKind, Publisher};
 use crate::{Error, ErrorKind, Message, MessageId, chain};
 
 /// Stands where a store stands, for a consumer that has no database: effects happen at least once, and what cannot be applied
@@ -168,7 +168,7 @@ impl<P: Publisher + 'static> SetAside for NoStore<P> {
             // A publisher that breaks its promise has confirmed nothing.
             None => return Err(not_published().with("topic", &self.dead_letter_topic)),
         };
-        if refused.refusal == Refusal::Rejected {
+        if refused.refusal == PublishErrorKind::Rejected {
             // Waiting alone cures nothing here, and a person must look.
             tracing::error!(
                 consumer, message_id = %received.id, topic = &*self.dead_letter_topic, error = %chain(&refused),

@@ -9,7 +9,7 @@ mod subscriber;
 mod watermark;
 
 pub use capabilities::{BatchLimit, Capabilities};
-pub use publisher::{PublishError, Published, Publisher, Refusal};
+pub use publisher::{PublishError, PublishErrorKind, Published, Publisher};
 pub use receipt::{Delivery, Lane, Receipt};
 pub use retention::{Kept, TopicRetention};
 pub use source::{RememberedOffsets, Source};

@@ -8,7 +8,7 @@ use crate::{Error, Message};
 /// Why a message was not published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum PublishErrorKind {
     /// The broker will never take it: too large, no such topic, forbidden.
     Rejected,
     /// The broker did not answer or takes nothing at the moment: nothing was published.
@@ -26,7 +26,7 @@ pub enum Refusal {
 #[derive(Clone, Debug)]
 pub struct PublishError {
     /// What the caller can do.
-    pub refusal: Refusal,
+    pub refusal: PublishErrorKind,
     /// What was said.
     pub error: Error,
 }
@@ -34,11 +34,11 @@ pub struct PublishError {
 impl fmt::Display for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.refusal {
-            Refusal::Rejected => "publish rejected",
-            Refusal::Unavailable => "publish unavailable",
-            Refusal::Full => "publish refused by a full queue",
-            Refusal::KeyBlocked => "publish not attempted",
-            Refusal::Unknown => "publish with unknown outcome",
+            PublishErrorKind::Rejected => "publish rejected",
+            PublishErrorKind::Unavailable => "publish unavailable",
+            PublishErrorKind::Full => "publish refused by a full queue",
+            PublishErrorKind::KeyBlocked => "publish not attempted",
+            PublishErrorKind::Unknown => "publish with unknown outcome",
         })
     }
 }

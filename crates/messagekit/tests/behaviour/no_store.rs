@@ -8,7 +8,7 @@ use std::time::Duration;
 use messagekit::memory::{MemoryLog, MemorySource};
 use messagekit::{
     Backoff, BoxFuture, Consumer, ConsumerBuilder, Envelope, Error, ErrorKind, HandlerError, Message,
-    NoStore, OnFailure, PublishError, Published, Publisher, Refusal, headers,
+    NoStore, OnFailure, PublishError, PublishErrorKind, Published, Publisher, headers,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -62,9 +62,9 @@ impl Publisher for Broker {
                 batch.iter().map(|_| Err(PublishError { refusal, error: error() })).collect()
             };
             match mood {
-                Mood::IsAway => refused(Refusal::Unavailable, ErrorKind::Unavailable),
+                Mood::IsAway => refused(PublishErrorKind::Unavailable, ErrorKind::Unavailable),
                 Mood::Mumbles => Vec::new(),
-                Mood::Refuses => refused(Refusal::Rejected, ErrorKind::TooLarge),
+                Mood::Refuses => refused(PublishErrorKind::Rejected, ErrorKind::TooLarge),
                 Mood::Takes | Mood::IsSilent => self.log.publish(batch).await,
             }
         })

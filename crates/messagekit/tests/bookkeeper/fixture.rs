@@ -8,8 +8,8 @@ use messagekit::bookkeeper::{Bookkeeper, BookkeeperStats};
 use messagekit::memory::{MemoryLog, MemoryStore};
 use messagekit::{
     Action, ActionResult, BoxFuture, Error, ErrorKind, FailedMessage, FailedMessageFilter,
-    FailedMessageState, FailedMessages, Message, Operator, PublishError, Published, Publisher, Refusal,
-    Shutdown, headers,
+    FailedMessageState, FailedMessages, Message, Operator, PublishError, PublishErrorKind, Published,
+    Publisher, Shutdown, headers,
 };
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(3_600);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// Does not take it.
-    Refuse(Refusal, ErrorKind),
+    Refuse(PublishErrorKind, ErrorKind),
     /// Takes it and never says so.
     TakeAndStaySilent,
     /// Takes it, and says so when the test allows.

@@ -1,7 +1,7 @@
 //! What a person sends back.
 
 use messagekit::memory::Failpoint;
-use messagekit::{Action, ActionResult, ErrorKind, FailedMessageState, Message, Refusal, headers};
+use messagekit::{Action, ActionResult, ErrorKind, FailedMessageState, Message, PublishErrorKind, headers};
 
 use crate::fixture::{Answer, DEAD, Running, World, pass, rejected, until};
 
@@ -131,9 +131,9 @@ async fn of_two_bookkeepers_one_sends_a_failed_message() {
 #[tokio::test(start_paused = true)]
 async fn an_outage_of_the_broker_burns_nothing() {
     let (world, bookkeeper, failed_message) = world_with_a_failed_message().await;
-    world.next([Answer::Refuse(Refusal::Unavailable, ErrorKind::Unavailable); 30]);
-    world.next([Answer::Refuse(Refusal::KeyBlocked, ErrorKind::Unavailable)]);
-    world.next([Answer::Refuse(Refusal::Unknown, ErrorKind::OutcomeUnknown)]);
+    world.next([Answer::Refuse(PublishErrorKind::Unavailable, ErrorKind::Unavailable); 30]);
+    world.next([Answer::Refuse(PublishErrorKind::KeyBlocked, ErrorKind::Unavailable)]);
+    world.next([Answer::Refuse(PublishErrorKind::Unknown, ErrorKind::OutcomeUnknown)]);
     world.retry(failed_message).await;
     world.until_state(failed_message, FailedMessageState::Resolved).await;
     assert_eq!((world.answers_left(), world.queue("billing").len()), (0, 1));
@@ -150,7 +150,7 @@ async fn a_queue_that_is_gone_makes_the_failed_message_dead_again_with_the_reaso
         (ErrorKind::Other, "failed"),
     ] {
         let (world, bookkeeper, failed_message) = world_with_a_failed_message().await;
-        world.next([Answer::Refuse(Refusal::Rejected, kind)]);
+        world.next([Answer::Refuse(PublishErrorKind::Rejected, kind)]);
         world.retry(failed_message).await;
         until(async || bookkeeper.stats.read().refused == 1).await;
         let dead = world.failed_message().await;

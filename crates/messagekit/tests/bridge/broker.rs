@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use messagekit::{BoxFuture, Error, ErrorKind, Message, PublishError, Published, Publisher, Refusal};
+use messagekit::{
+    BoxFuture, Error, ErrorKind, Message, PublishError, PublishErrorKind, Published, Publisher,
+};
 use tokio::sync::watch;
 
 /// What becomes of one publish.
@@ -113,11 +115,15 @@ impl Broker {
             let refused = |refusal, kind, text| Err(PublishError { refusal, error: Error::new(kind, text) });
             match fate {
                 Fate::Taken => Ok(()),
-                Fate::Returned => refused(Refusal::Rejected, ErrorKind::NotFound, "no queue is bound"),
-                Fate::Nacked => refused(Refusal::Full, ErrorKind::Unavailable, "queue is full"),
-                Fate::Away => refused(Refusal::Unavailable, ErrorKind::Unavailable, "broker is away"),
+                Fate::Returned => {
+                    refused(PublishErrorKind::Rejected, ErrorKind::NotFound, "no queue is bound")
+                }
+                Fate::Nacked => refused(PublishErrorKind::Full, ErrorKind::Unavailable, "queue is full"),
+                Fate::Away => {
+                    refused(PublishErrorKind::Unavailable, ErrorKind::Unavailable, "broker is away")
+                }
                 Fate::TakenUnknown | Fate::LostUnknown => {
-                    refused(Refusal::Unknown, ErrorKind::OutcomeUnknown, "connection lost")
+                    refused(PublishErrorKind::Unknown, ErrorKind::OutcomeUnknown, "connection lost")
                 }
             }
         })

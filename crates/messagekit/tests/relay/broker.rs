@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use messagekit::{BoxFuture, Error, ErrorKind, Message, PublishError, Published, Publisher, Refusal};
+use messagekit::{
+    BoxFuture, Error, ErrorKind, Message, PublishError, PublishErrorKind, Published, Publisher,
+};
 use tokio::sync::watch;
 
 /// What becomes of one message.
@@ -116,7 +118,7 @@ impl Broker {
         for message in &batch {
             let key = message.key.clone().map(|key| (message.topic.clone(), key));
             if key.as_ref().is_some_and(|key| stopped.contains(key)) {
-                answers.push(refused(Refusal::KeyBlocked, ErrorKind::Unavailable, "behind another"));
+                answers.push(refused(PublishErrorKind::KeyBlocked, ErrorKind::Unavailable, "behind another"));
                 continue;
             }
             let _ = silent.wait_for(|silent| !silent.contains(&*message.topic)).await;
@@ -137,12 +139,14 @@ impl Broker {
             answers.push(match fate {
                 Fate::Taken => Ok(()),
                 Fate::Rejected => {
-                    refused(Refusal::Rejected, ErrorKind::TooLarge, "larger than the topic takes")
+                    refused(PublishErrorKind::Rejected, ErrorKind::TooLarge, "larger than the topic takes")
                 }
-                Fate::Unavailable => refused(Refusal::Unavailable, ErrorKind::Unavailable, "topic is full"),
-                Fate::Full => refused(Refusal::Full, ErrorKind::Unavailable, "queue is full"),
+                Fate::Unavailable => {
+                    refused(PublishErrorKind::Unavailable, ErrorKind::Unavailable, "topic is full")
+                }
+                Fate::Full => refused(PublishErrorKind::Full, ErrorKind::Unavailable, "queue is full"),
                 Fate::TakenUnknown | Fate::LostUnknown => {
-                    refused(Refusal::Unknown, ErrorKind::OutcomeUnknown, "connection lost")
+                    refused(PublishErrorKind::Unknown, ErrorKind::OutcomeUnknown, "connection lost")
                 }
             });
         }
@@ -156,7 +160,7 @@ impl Broker {
     }
 }
 
-fn refused(refusal: Refusal, kind: ErrorKind, text: &'static str) -> Published {
+fn refused(refusal: PublishErrorKind, kind: ErrorKind, text: &'static str) -> Published {
     Err(PublishError { refusal, error: Error::new(kind, text) })
 }
 

@@ -11,7 +11,7 @@ use crate::bridge::settings::{ROOM, no_room, outage};
 use crate::bridge::stats::Counters;
 use crate::bridge::timers::Due;
 use crate::gate::{Outcome, Verdict};
-use crate::transport::{Lane, Refusal, Subscriber};
+use crate::transport::{Lane, PublishErrorKind, Subscriber};
 use crate::{Error, PublishError, chain, crash};
 
 impl<Sub: Subscriber> Running<Sub> {
@@ -22,7 +22,9 @@ impl<Sub: Subscriber> Running<Sub> {
             let verdict = match refusal {
                 None => Verdict::Success,
                 // The broker is there: a pause for everything would help no queue.
-                Some(Refusal::Rejected | Refusal::KeyBlocked | Refusal::Full) => Verdict::Neutral,
+                Some(PublishErrorKind::Rejected | PublishErrorKind::KeyBlocked | PublishErrorKind::Full) => {
+                    Verdict::Neutral
+                }
                 Some(_) => Verdict::Failure,
             };
             self.gates.settle(pass, &Outcome { verdict, used: 1 });
@@ -38,7 +40,9 @@ impl<Sub: Subscriber> Running<Sub> {
                     None => self.finish(lane, position),
                 }
             }
-            (Job::Forward { target, id, message }, Err(error)) if error.refusal == Refusal::Rejected => {
+            (Job::Forward { target, id, message }, Err(error))
+                if error.refusal == PublishErrorKind::Rejected =>
+            {
                 self.answered();
                 Counters::add(&self.counters().returned);
                 self.settings.targets[target].returned.inc();
@@ -53,7 +57,7 @@ impl<Sub: Subscriber> Running<Sub> {
                 Counters::add(&self.counters().repeated);
                 self.settings.metrics.repeated.inc();
                 match error.refusal {
-                    Refusal::Full => self.no_room(lane, position, job, &error),
+                    PublishErrorKind::Full => self.no_room(lane, position, job, &error),
                     _ => self.outage(lane, position, job, &error),
                 }
             }
@@ -107,7 +111,7 @@ impl<Sub: Subscriber> Running<Sub> {
         let (bridge, topic) = (&*self.settings.name, &*self.settings.dead_letters.topic);
         let text = chain(&error.error).to_string();
         match error.refusal {
-            Refusal::Rejected => {
+            PublishErrorKind::Rejected => {
                 tracing::error!(
                     bridge,
                     topic,
