@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::cleanup::{Cleaned, Leftover, Retention, clean};
+use messagekit::cleanup::{CleanupReport, CleanupTarget, Retention, clean};
 use messagekit::{Processed, Store};
 use messagekit_postgres::switch::{Existing, to_relay};
 use messagekit_postgres::{PostgresStore, SchemaName};
@@ -16,7 +16,7 @@ use crate::shop::run;
 const DEADLINE: Duration = Duration::from_secs(120);
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-async fn cleaned(store: &PostgresStore, what: Leftover) -> Cleaned {
+async fn cleaned(store: &PostgresStore, what: CleanupTarget) -> CleanupReport {
     let done = clean(store, &Retention::default(), false, std::future::pending::<()>()).await.unwrap();
     done.into_iter().find(|cleaned| cleaned.what == what).unwrap()
 }
@@ -70,14 +70,17 @@ fn an_event_stays_until_the_relay_has_published_it_and_its_retention_is_over() {
                CASE event_id WHEN 'refused' THEN 'too large' END FROM refused",
         )
         .await;
-        let done = cleaned(&store, Leftover::Events).await;
-        assert_eq!(done, Cleaned { what: Leftover::Events, removed: 2, days: 0, kept_because: None });
+        let done = cleaned(&store, CleanupTarget::Events).await;
+        assert_eq!(
+            done,
+            CleanupReport { what: CleanupTarget::Events, removed: 2, days: 0, kept_because: None }
+        );
         let left = ["behind/0", "delayed/0", "pending/0", "refused/0", "young/0"];
         assert_eq!(events(&store).await, left);
 
         // What is due moves to another place among the pending, and is no less pending for that.
         run(store.pool(), "UPDATE messagekit.outbox_pending SET shard = shard + 64 WHERE shard < 0").await;
-        assert_eq!(cleaned(&store, Leftover::Events).await.removed, 0);
+        assert_eq!(cleaned(&store, CleanupTarget::Events).await.removed, 0);
         assert_eq!(events(&store).await, left);
     });
 }
@@ -87,7 +90,7 @@ fn an_outbox_that_nobody_publishes_keeps_everything_and_says_why() {
     block_on(async {
         let store = Database::fresh().await.store().await;
         write(&store, &["kept"], 400).await;
-        let done = cleaned(&store, Leftover::Events).await;
+        let done = cleaned(&store, CleanupTarget::Events).await;
         assert!(
             done.removed == 0 && done.kept_because.as_deref().unwrap().contains("nothing publishes"),
             "{done:?}"
@@ -107,10 +110,10 @@ fn a_replay_that_runs_keeps_the_events_it_may_publish_again() {
         let job =
             "INSERT INTO messagekit.replay_jobs (ids, state, ordered_by) VALUES ('same', 'running', 'ann')";
         run(store.pool(), job).await;
-        let done = cleaned(&store, Leftover::Events).await;
+        let done = cleaned(&store, CleanupTarget::Events).await;
         assert!(done.kept_because.as_deref().unwrap().contains("replay"), "{done:?}");
         run(store.pool(), "UPDATE messagekit.replay_jobs SET state = 'done'").await;
-        assert_eq!(cleaned(&store, Leftover::Events).await.removed, 1);
+        assert_eq!(cleaned(&store, CleanupTarget::Events).await.removed, 1);
     });
 }
 
@@ -125,26 +128,30 @@ fn captured_event_stays_until_the_slot_has_passed_the_end_of_its_transaction() {
         let insert = "INSERT INTO messagekit.outbox_events (event_id, topic, payload, created_at)
             VALUES ('late', 'orders.order', '\\x00', now() - interval '8 days')";
         sqlx::query(insert).execute(&mut *late).await.unwrap();
-        let done = cleaned(store, Leftover::Events).await;
+        let done = cleaned(store, CleanupTarget::Events).await;
         assert!(done.kept_because.as_deref().unwrap().contains("nothing says yet"), "{done:?}");
 
         captured.checkpoint("3 hours").await;
         write(store, &["later"], 8).await;
         captured.checkpoint("2 hours").await;
-        assert_eq!(cleaned(store, Leftover::Events).await.removed, 0, "the slot has passed neither");
+        assert_eq!(cleaned(store, CleanupTarget::Events).await.removed, 0, "the slot has passed neither");
         captured.confirm(&captured.position().await).await;
-        assert_eq!(cleaned(store, Leftover::Events).await.removed, 0, "one that was open then is open still");
+        assert_eq!(
+            cleaned(store, CleanupTarget::Events).await.removed,
+            0,
+            "one that was open then is open still"
+        );
 
         store.commit(late).await.unwrap();
-        assert_eq!(cleaned(store, Leftover::Events).await.removed, 0, "no checkpoint has seen its end");
+        assert_eq!(cleaned(store, CleanupTarget::Events).await.removed, 0, "no checkpoint has seen its end");
         captured.checkpoint("1 hour").await;
-        assert_eq!(cleaned(store, Leftover::Events).await.removed, 0, "the slot has not passed that");
+        assert_eq!(cleaned(store, CleanupTarget::Events).await.removed, 0, "the slot has not passed that");
         captured.confirm(&captured.position().await).await;
         // What had a place at the checkpoint before; the copy of an old event, written since, has none.
         let copy = "INSERT INTO messagekit.outbox_events (event_id, copy, topic, payload, created_at)
             VALUES ('gone', 1, 'orders.order', '\\x00', now() - interval '8 days')";
         run(store.pool(), copy).await;
-        assert_eq!(cleaned(store, Leftover::Events).await.removed, 3);
+        assert_eq!(cleaned(store, CleanupTarget::Events).await.removed, 3);
         assert_eq!(events(store).await, ["gone/1"]);
     });
 }
@@ -163,17 +170,17 @@ fn captured_event_of_a_prepared_transaction_stays_until_the_slot_has_passed_its_
         captured.checkpoint("2 hours").await;
         captured.confirm(&captured.position().await).await;
         assert_eq!(
-            cleaned(store, Leftover::Events).await.removed,
+            cleaned(store, CleanupTarget::Events).await.removed,
             0,
             "it may have been written after this one"
         );
 
         sqlx::raw_sql("COMMIT PREPARED 'late'").execute(store.pool()).await.unwrap();
-        assert_eq!(cleaned(store, Leftover::Events).await.removed, 0, "no checkpoint has seen its end");
+        assert_eq!(cleaned(store, CleanupTarget::Events).await.removed, 0, "no checkpoint has seen its end");
         captured.checkpoint("1 hour").await;
-        assert_eq!(cleaned(store, Leftover::Events).await.removed, 0, "the slot has not passed that");
+        assert_eq!(cleaned(store, CleanupTarget::Events).await.removed, 0, "the slot has not passed that");
         captured.confirm(&captured.position().await).await;
-        assert_eq!(cleaned(store, Leftover::Events).await.removed, 2);
+        assert_eq!(cleaned(store, CleanupTarget::Events).await.removed, 2);
         assert_eq!(events(store).await, Vec::<String>::new());
     });
 }
@@ -190,12 +197,12 @@ fn captured_event_of_the_ten_minutes_before_a_checkpoint_waits_for_the_next_one(
         captured.checkpoint("7 days 22 hours 55 minutes").await;
         captured.checkpoint("7 days 22 hours 54 minutes").await;
         captured.confirm(&captured.position().await).await;
-        assert_eq!(cleaned(store, Leftover::Events).await.removed, 1);
+        assert_eq!(cleaned(store, CleanupTarget::Events).await.removed, 1);
         assert_eq!(events(store).await, ["within/0"]);
         captured.checkpoint("1 hour").await;
         captured.checkpoint("1 minute").await;
         captured.confirm(&captured.position().await).await;
-        assert_eq!(cleaned(store, Leftover::Events).await.removed, 1);
+        assert_eq!(cleaned(store, CleanupTarget::Events).await.removed, 1);
     });
 }
 
@@ -230,7 +237,7 @@ fn a_marker_stays_as_long_as_its_consumer_would_handle_the_message() {
         mark(&store, "billing", "undoable", "discarded", 4_000).await;
         failed_message(&store, "undoable", "discarded", 3).await;
         mark(&store, "billing", "given-up", "discarded", 4_000).await;
-        let done = cleaned(&store, Leftover::Markers).await;
+        let done = cleaned(&store, CleanupTarget::Markers).await;
         assert_eq!(done.removed, 3 + 4);
         let left = [
             "billing:held",
@@ -260,16 +267,16 @@ fn while_processes_are_replaced_the_longer_window_counts() {
         mark(&store, "billing", "old", "done", 20).await;
         store.note_window("billing", Some(DAY * 30)).await.unwrap();
         store.note_window("billing", Some(DAY * 7)).await.unwrap();
-        assert_eq!(cleaned(&store, Leftover::Markers).await.removed, 0);
+        assert_eq!(cleaned(&store, CleanupTarget::Markers).await.removed, 0);
         let long_ago = "UPDATE messagekit.consumer_windows SET noted_at = now() - interval '8 days' WHERE seconds > 1000000";
         run(store.pool(), long_ago).await;
-        assert_eq!(cleaned(&store, Leftover::Markers).await.removed, 1);
+        assert_eq!(cleaned(&store, CleanupTarget::Markers).await.removed, 1);
 
         // Nobody has started for long: what was noted last counts, however long ago.
         mark(&store, "billing", "old", "done", 20).await;
         run(store.pool(), "UPDATE messagekit.consumer_windows SET noted_at = noted_at - interval '900 days'")
             .await;
-        assert_eq!(cleaned(&store, Leftover::Markers).await.removed, 1);
+        assert_eq!(cleaned(&store, CleanupTarget::Markers).await.removed, 1);
     });
 }
 
@@ -285,7 +292,10 @@ fn only_settled_failed_messages_go_and_the_marker_of_a_discarded_one_after_it() 
         mark(&store, "billing", "d", "discarded", 31).await;
         let done = clean(&store, &Retention::default(), false, std::future::pending::<()>()).await.unwrap();
         let removed: Vec<_> = done.iter().map(|done| (done.what, done.removed)).collect();
-        assert_eq!(removed, [(Leftover::Events, 0), (Leftover::FailedMessages, 2), (Leftover::Markers, 1)]);
+        assert_eq!(
+            removed,
+            [(CleanupTarget::Events, 0), (CleanupTarget::FailedMessages, 2), (CleanupTarget::Markers, 1)]
+        );
         let left = texts(&store, "SELECT message_id FROM messagekit.failed_messages").await;
         assert_eq!(left, ["dead", "young-d", "young-dead", "young-r"]);
     });
@@ -300,7 +310,7 @@ fn a_large_table_is_cleaned_by_two_at_once_and_a_trial_only_counts() {
             SELECT 'billing', 'm-' || n, 'done', now() - (n % 4) * interval '20 hours' FROM generate_series(1, 60000) n";
         run(store.pool(), fill).await;
         let trial = clean(&store, &Retention::default(), true, std::future::pending::<()>()).await.unwrap();
-        assert_eq!((trial[2].what, trial[2].removed), (Leftover::Markers, 15_000));
+        assert_eq!((trial[2].what, trial[2].removed), (CleanupTarget::Markers, 15_000));
         assert_eq!(markers(&store).await.len(), 60_000);
 
         // What somebody holds is passed over, not waited for.
@@ -309,9 +319,9 @@ fn a_large_table_is_cleaned_by_two_at_once_and_a_trial_only_counts() {
             "SELECT 1 FROM messagekit.processed_messages WHERE message_id IN ('m-3', 'm-7') FOR UPDATE";
         sqlx::query(hold).execute(&mut *holder).await.unwrap();
         let (first, second) =
-            tokio::join!(cleaned(&store, Leftover::Markers), cleaned(&store, Leftover::Markers));
+            tokio::join!(cleaned(&store, CleanupTarget::Markers), cleaned(&store, CleanupTarget::Markers));
         assert_eq!(first.removed + second.removed, 15_000 - 2);
         store.rollback(holder).await.unwrap();
-        assert_eq!(cleaned(&store, Leftover::Markers).await.removed, 2);
+        assert_eq!(cleaned(&store, CleanupTarget::Markers).await.removed, 2);
     });
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::cleanup::{Leftover, Retention, clean};
+use messagekit::cleanup::{CleanupTarget, Retention, clean};
 use messagekit::memory::MemoryLog;
 use messagekit::{
     Backoff, Claim, Consumer, Envelope, Event, EventFilter, FailedMessageFilter, FailedMessages,
@@ -58,7 +58,7 @@ async fn nights(store: &PostgresStore, days: u32) -> (u64, u64) {
     );
     store.pool().execute(AssertSqlSafe(older)).await.unwrap();
     let done = clean(store, &Retention::default(), false, std::future::pending::<()>()).await.unwrap();
-    let done = done.iter().find(|done| done.what == Leftover::Markers).unwrap();
+    let done = done.iter().find(|done| done.what == CleanupTarget::Markers).unwrap();
     (done.removed, done.days)
 }
 

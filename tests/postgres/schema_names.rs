@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::cleanup::{Leftover, Retention, clean};
+use messagekit::cleanup::{CleanupTarget, Retention, clean};
 use messagekit::memory::MemoryLog;
 use messagekit::relay::RejectedEvents;
 use messagekit::{
@@ -120,7 +120,7 @@ async fn replays(store: &PostgresStore) {
 async fn cleans(store: &PostgresStore) {
     let done =
         clean(store, &Retention::default(), false, std::future::pending::<()>()).await.expect("cleans");
-    let events = done.iter().find(|cleaned| cleaned.what == Leftover::Events).unwrap();
+    let events = done.iter().find(|cleaned| cleaned.what == CleanupTarget::Events).unwrap();
     assert_eq!(events.kept_because, None);
 }
 

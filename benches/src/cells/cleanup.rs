@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
-use messagekit::cleanup::{Leftover, Retention, clean};
+use messagekit::cleanup::{CleanupTarget, Retention, clean};
 use messagekit::{Outbox, Processed, Store};
 use messagekit_postgres::{PostgresStore, SchemaName, by_day};
 use sqlx::Connection;
@@ -142,7 +142,7 @@ async fn clean_or_not(
         for kind in &done {
             // All of them are of one day.
             let expected = match (kind.what, how) {
-                (Leftover::FailedMessages, _) => (0, 0),
+                (CleanupTarget::FailedMessages, _) => (0, 0),
                 (_, How::ByDay) => (0, 1),
                 _ => (old as u64, 0),
             };
@@ -153,7 +153,7 @@ async fn clean_or_not(
                 )
                 .into());
             }
-            removed += if kind.what == Leftover::FailedMessages { 0 } else { old as u64 };
+            removed += if kind.what == CleanupTarget::FailedMessages { 0 } else { old as u64 };
         }
     }
     let seconds = began.elapsed().as_secs_f64();

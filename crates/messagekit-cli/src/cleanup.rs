@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::cleanup::{Cleaned, Retention, clean};
+use messagekit::cleanup::{CleanupReport, Retention, clean};
 use messagekit::{Error, Shutdown};
 use serde_json::{Value, json};
 
@@ -37,12 +37,12 @@ impl Cleanup {
         self.show(&outcome?)
     }
 
-    async fn clean(&self, desk: &Desk) -> Result<Vec<Cleaned>, Error> {
+    async fn clean(&self, desk: &Desk) -> Result<Vec<CleanupReport>, Error> {
         let retention = Retention { events: self.keep_events, failed_messages: self.keep_failed_messages };
         clean(desk.cleanup(), &retention, self.dry_run, Shutdown::on_signal()?).await
     }
 
-    fn show(&self, cleaned: &[Cleaned]) -> Result<(), Error> {
+    fn show(&self, cleaned: &[CleanupReport]) -> Result<(), Error> {
         if self.json {
             let kinds = cleaned.iter().map(|cleaned| {
                 json!({ "what": cleaned.what.as_str(), "removed": cleaned.removed, "days": cleaned.days, "keptBecause": cleaned.kept_because })
@@ -51,7 +51,7 @@ impl Cleanup {
         }
         let removed = if self.dry_run { "would be removed" } else { "removed" };
         let mut rows = table(&["", removed, "whole days", "kept because"]);
-        for Cleaned { what, removed, days, kept_because } in cleaned {
+        for CleanupReport { what, removed, days, kept_because } in cleaned {
             let reason = kept_because.clone().unwrap_or_default();
             rows.add_row([what.to_string(), number(*removed), number(*days), reason]);
         }

@@ -1,6 +1,6 @@
 //! Removing what nobody needs any more.
 
-use messagekit::cleanup::{Cleanup, Leftover, SweepRequest, Swept};
+use messagekit::cleanup::{Cleanup, CleanupRequest, CleanupStep, CleanupTarget};
 use messagekit::{BoxFuture, Error, Store};
 
 use crate::cdc::Capture;
@@ -11,12 +11,12 @@ use crate::{PgTx, PostgresStore};
 /// Events have left when a relay has published them, or when the slot has passed them; where neither publishes this outbox,
 /// or a replay runs that may publish them again, they stay.
 impl Cleanup for PostgresStore {
-    fn sweep<'a>(&'a self, request: SweepRequest<'a>) -> BoxFuture<'a, Result<Swept, Error>> {
+    fn remove_step<'a>(&'a self, request: CleanupRequest<'a>) -> BoxFuture<'a, Result<CleanupStep, Error>> {
         Box::pin(async move {
             let from = request.from.map(str::parse).transpose()?;
             let mut tx = self.begin().await?;
-            let swept = match self.statement(self.stretch(&mut tx, request, from)).await {
-                Ok(swept) => swept,
+            let step = match self.statement(self.stretch(&mut tx, request, from)).await {
+                Ok(step) => step,
                 Err(error) => {
                     self.rollback(tx).await.ok();
                     return Err(error);
@@ -26,7 +26,7 @@ impl Cleanup for PostgresStore {
                 true => self.rollback(tx).await?,
                 false => self.commit_unhurried(tx).await?,
             }
-            Ok(swept)
+            Ok(step)
         })
     }
 }
@@ -35,9 +35,9 @@ impl PostgresStore {
     async fn stretch(
         &self,
         tx: &mut PgTx,
-        SweepRequest { what, retention, is_trial, .. }: SweepRequest<'_>,
+        CleanupRequest { what, retention, is_trial, .. }: CleanupRequest<'_>,
         from: Option<Position>,
-    ) -> Result<Swept, Error> {
+    ) -> Result<CleanupStep, Error> {
         let schema = self.schema();
         let table = Divided::of(what);
         let is_divided = table.is_some() && days::is_divided(tx, schema).await?;
@@ -45,15 +45,20 @@ impl PostgresStore {
         let from = from.filter(|from| from.part.is_some() == is_divided);
         let from = from.unwrap_or_else(|| Position::first(is_divided));
         let mut left = None;
-        if what == Leftover::Events {
+        if what == CleanupTarget::Events {
             let capture = Capture::by(&self.pool().connect_options(), schema);
             let found = cleanup::left(tx, schema, &capture.slot).await?;
             if let Some(reason) = stays(&found) {
-                return Ok(Swept { removed: 0, days: 0, next: None, kept_because: Some(reason.to_owned()) });
+                return Ok(CleanupStep {
+                    removed: 0,
+                    days: 0,
+                    next: None,
+                    kept_because: Some(reason.to_owned()),
+                });
             }
             left = Some(found);
         }
-        if what == Leftover::Markers {
+        if what == CleanupTarget::Markers {
             cleanup::hold_windows(tx, schema).await?;
         }
         let mut whole_days = 0;
@@ -63,7 +68,7 @@ impl PostgresStore {
             whole_days = u64::from(emptied == Emptied::Whole);
             if emptied != Emptied::Late {
                 let next = from.next_part().map(|next| next.to_string());
-                return Ok(Swept { removed: 0, days: whole_days, next, kept_because: None });
+                return Ok(CleanupStep { removed: 0, days: whole_days, next, kept_because: None });
             }
         }
         let Stretch { removed, next } = match (&left, table) {
@@ -77,7 +82,12 @@ impl PostgresStore {
             Some(block) => Some(Position { block, ..from }),
             None => from.next_part(),
         };
-        Ok(Swept { removed, days: whole_days, next: next.map(|next| next.to_string()), kept_because: None })
+        Ok(CleanupStep {
+            removed,
+            days: whole_days,
+            next: next.map(|next| next.to_string()),
+            kept_because: None,
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Removing what nobody needs any more.
 
-use messagekit::cleanup::{Cleanup, Leftover, SweepRequest, Swept};
+use messagekit::cleanup::{Cleanup, CleanupRequest, CleanupStep, CleanupTarget};
 use messagekit::{BoxFuture, Error, ErrorKind};
 
 use crate::SqliteStore;
@@ -10,15 +10,15 @@ use crate::tables::{micros, now};
 
 /// Events are the records of the file's own topics, which their readers need: a cleanup leaves them alone.
 impl Cleanup for SqliteStore {
-    fn sweep<'a>(&'a self, request: SweepRequest<'a>) -> BoxFuture<'a, Result<Swept, Error>> {
-        let SweepRequest { what, retention, from, is_trial } = request;
+    fn remove_step<'a>(&'a self, request: CleanupRequest<'a>) -> BoxFuture<'a, Result<CleanupStep, Error>> {
+        let CleanupRequest { what, retention, from, is_trial } = request;
         Box::pin(async move {
             match what {
-                Leftover::Events => {
+                CleanupTarget::Events => {
                     let reason = "events of a file are the records of its topics, and stay with them";
-                    Ok(Swept { removed: 0, days: 0, next: None, kept_because: Some(reason.to_owned()) })
+                    Ok(CleanupStep { removed: 0, days: 0, next: None, kept_because: Some(reason.to_owned()) })
                 }
-                Leftover::Markers => {
+                CleanupTarget::Markers => {
                     let after = from.map(marker).transpose()?;
                     let done = self
                         .job(move |conn| {
@@ -26,9 +26,9 @@ impl Cleanup for SqliteStore {
                         })
                         .await?;
                     let next = done.next.map(|next| format!("{}/{}", next.consumer, next.message));
-                    Ok(Swept { removed: done.removed, days: 0, next, kept_because: None })
+                    Ok(CleanupStep { removed: done.removed, days: 0, next, kept_because: None })
                 }
-                Leftover::FailedMessages => {
+                CleanupTarget::FailedMessages => {
                     let after = from.map_or(Ok(0), str::parse).map_err(|_| nonsense())?;
                     let before = now() - micros(retention.failed_messages);
                     let done = self
@@ -37,7 +37,7 @@ impl Cleanup for SqliteStore {
                         })
                         .await?;
                     let next = done.next.map(|next| next.to_string());
-                    Ok(Swept { removed: done.removed, days: 0, next, kept_because: None })
+                    Ok(CleanupStep { removed: done.removed, days: 0, next, kept_because: None })
                 }
             }
         })

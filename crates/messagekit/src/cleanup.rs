@@ -23,7 +23,7 @@ pub const NOTED_WITHIN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// What is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Leftover {
+pub enum CleanupTarget {
     /// Events of the outbox that have provably left it.
     Events,
     /// Markers of applied messages that are older than the window of their consumer, and those of discarded ones whose failed
@@ -34,7 +34,7 @@ pub enum Leftover {
     FailedMessages,
 }
 
-impl Leftover {
+impl CleanupTarget {
     /// Every kind. Failed messages go before markers, because a marker outlives its failed message.
     pub const ALL: [Self; 3] = [Self::Events, Self::FailedMessages, Self::Markers];
 
@@ -48,7 +48,7 @@ impl Leftover {
     }
 }
 
-impl fmt::Display for Leftover {
+impl fmt::Display for CleanupTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -74,7 +74,7 @@ impl Default for Retention {
 
 /// What one small step did.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Swept {
+pub struct CleanupStep {
     /// How many rows it removed one by one, or would have.
     pub removed: u64,
     /// How many whole days it removed at once, or would have: nobody counts their rows.
@@ -87,12 +87,12 @@ pub struct Swept {
 
 /// What one small step is asked to do.
 #[derive(Clone, Copy, Debug)]
-pub struct SweepRequest<'a> {
+pub struct CleanupRequest<'a> {
     /// The kind.
-    pub what: Leftover,
+    pub what: CleanupTarget,
     /// How long each kind is kept.
     pub retention: &'a Retention,
-    /// Where the step before ended ([`Swept::next`]); `None` for the beginning.
+    /// Where the step before ended ([`CleanupStep::next`]); `None` for the beginning.
     pub from: Option<&'a str>,
     /// Only count.
     pub is_trial: bool,
@@ -105,14 +105,14 @@ pub trait Cleanup: Send + Sync {
     ///
     /// # Errors
     /// Transient if the database does not answer: nothing was removed, or a whole stretch. Try the same step again.
-    fn sweep<'a>(&'a self, request: SweepRequest<'a>) -> BoxFuture<'a, Result<Swept, Error>>;
+    fn remove_step<'a>(&'a self, request: CleanupRequest<'a>) -> BoxFuture<'a, Result<CleanupStep, Error>>;
 }
 
 /// What a cleanup did with one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cleaned {
+pub struct CleanupReport {
     /// The kind.
-    pub what: Leftover,
+    pub what: CleanupTarget,
     /// How many rows were removed one by one; in a trial, how many would have been.
     pub removed: u64,
     /// How many whole days were removed at once, from a table that is divided by day.
@@ -136,24 +136,24 @@ pub async fn clean(
     retention: &Retention,
     is_trial: bool,
     shutdown: impl IntoFuture<Output = ()>,
-) -> Result<Vec<Cleaned>, Error> {
+) -> Result<Vec<CleanupReport>, Error> {
     let mut shutdown = pin!(shutdown.into_future());
     let mut cleaned = Vec::new();
-    for what in Leftover::ALL {
-        let mut done = Cleaned { what, removed: 0, days: 0, kept_because: None };
+    for what in CleanupTarget::ALL {
+        let mut done = CleanupReport { what, removed: 0, days: 0, kept_because: None };
         let mut from: Option<String> = None;
         loop {
             let started = Instant::now();
-            let request = SweepRequest { what, retention, from: from.as_deref(), is_trial };
-            let swept = store.sweep(request).await?;
-            done.removed += swept.removed;
-            done.days += swept.days;
-            done.kept_because = done.kept_because.or(swept.kept_because);
-            from = swept.next;
+            let request = CleanupRequest { what, retention, from: from.as_deref(), is_trial };
+            let step = store.remove_step(request).await?;
+            done.removed += step.removed;
+            done.days += step.days;
+            done.kept_because = done.kept_because.or(step.kept_because);
+            from = step.next;
             if from.is_none() {
                 break;
             }
-            let pause = if swept.removed + swept.days > 0 && !is_trial {
+            let pause = if step.removed + step.days > 0 && !is_trial {
                 started.elapsed() * 3
             } else {
                 Duration::ZERO

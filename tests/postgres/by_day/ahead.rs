@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use messagekit::cleanup::Leftover;
+use messagekit::cleanup::CleanupTarget;
 use messagekit::{
     Action, ActionResult, Claim, ClaimRequest, FailedMessageFilter, FailedMessages, Failure, FailureKind,
     Message, MessageId, Operator, ParkingLimits, Place, Processed, ReceivedMessage, Retries, SetAside,
@@ -231,14 +231,14 @@ fn a_marker_stays_for_its_window_and_leaves_after_it_whatever_day_its_id_says() 
             mark(&store, "billing", &id(9, number), "done", 9).await;
             mark(&store, "billing", &id(9 + 32, number), "done", 9).await;
         }
-        assert_eq!(cleaned(&store, Leftover::Markers).await, (0, 0), "a young one keeps its part");
+        assert_eq!(cleaned(&store, CleanupTarget::Markers).await, (0, 0), "a young one keeps its part");
         let older =
             "UPDATE messagekit.processed_messages SET processed_at = processed_at - interval '2 days'";
         run(store.pool(), older).await;
-        assert_eq!(cleaned(&store, Leftover::Markers).await, (6, 0), "and no longer than two days");
+        assert_eq!(cleaned(&store, CleanupTarget::Markers).await, (6, 0), "and no longer than two days");
         assert_eq!(count(&store, "messagekit.processed_messages").await, 3);
         execute(&store, format!("{older}; {older}; {older}")).await;
-        assert_eq!(cleaned(&store, Leftover::Markers).await, (0, 1));
+        assert_eq!(cleaned(&store, CleanupTarget::Markers).await, (0, 1));
         assert_eq!(count(&store, "messagekit.processed_messages").await, 0);
     });
 }

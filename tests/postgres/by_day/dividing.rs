@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::cleanup::{Cleanup, Leftover, Retention, SweepRequest};
+use messagekit::cleanup::{Cleanup, CleanupRequest, CleanupTarget, Retention};
 use messagekit::{Claim, ErrorKind, MessageId, Processed, Store};
 use messagekit_postgres::switch::{Existing, to_relay};
 use messagekit_postgres::{PostgresStore, SchemaName, by_day};
@@ -207,20 +207,20 @@ fn a_cleanup_that_began_before_the_tables_were_divided_goes_on() {
         published(&store).await;
         divide(&database).await.unwrap();
         let retention = Retention::default();
-        let begun = |from| SweepRequest {
-            what: Leftover::Events,
+        let begun = |from| CleanupRequest {
+            what: CleanupTarget::Events,
             retention: &retention,
             from: Some(from),
             is_trial: false,
         };
-        let swept = store.sweep(begun("0")).await.unwrap();
+        let step = store.remove_step(begun("0")).await.unwrap();
         assert_eq!(
-            (swept.removed, swept.days, swept.next.as_deref()),
+            (step.removed, step.days, step.next.as_deref()),
             (0, 0, Some("01:0")),
             "from the beginning"
         );
-        assert_eq!(cleaned(&store, Leftover::Events).await, (1, 0));
-        let error = store.sweep(begun("99:0")).await;
+        assert_eq!(cleaned(&store, CleanupTarget::Events).await, (1, 0));
+        let error = store.remove_step(begun("99:0")).await;
         assert_eq!(error.expect_err("no such part").kind(), ErrorKind::InvalidConfiguration);
     });
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::cleanup::{Leftover, Retention, clean};
+use messagekit::cleanup::{CleanupTarget, Retention, clean};
 use messagekit::{Processed, Store};
 use messagekit_postgres::switch::{Existing, to_relay};
 use messagekit_postgres::{PostgresStore, SchemaName, by_day};
@@ -25,15 +25,15 @@ fn a_day_whose_events_have_left_goes_at_once() {
         write(&store, "order-17", 8).await;
         published(&store).await;
         let trial = clean(&store, &Retention::default(), true, std::future::pending::<()>()).await.unwrap();
-        assert_eq!((trial[0].what, trial[0].removed, trial[0].days), (Leftover::Events, 1, 2));
+        assert_eq!((trial[0].what, trial[0].removed, trial[0].days), (CleanupTarget::Events, 1, 2));
         assert_eq!(count(&store, "messagekit.outbox_events").await, 503, "a trial keeps them");
 
-        assert_eq!(cleaned(&store, Leftover::Events).await, (1, 2), "that of no day goes by itself");
+        assert_eq!(cleaned(&store, CleanupTarget::Events).await, (1, 2), "that of no day goes by itself");
         assert_eq!(count(&store, "messagekit.outbox_events").await, 1);
         let left = "pg_inherits i WHERE i.inhparent = 'messagekit.outbox_events'::regclass AND pg_relation_size(i.inhrelid) > 0
             AND i.inhrelid <> 'messagekit.outbox_events_other'::regclass";
         assert_eq!(count(&store, left).await, 1, "files are empty, not only rows dead");
-        assert_eq!(cleaned(&store, Leftover::Events).await, (0, 0));
+        assert_eq!(cleaned(&store, CleanupTarget::Events).await, (0, 0));
     });
 }
 
@@ -60,13 +60,13 @@ fn a_day_stays_whole_for_an_event_that_is_needed() {
             id(9, 2)
         );
         execute(&store, refuse).await;
-        assert_eq!(cleaned(&store, Leftover::Events).await, (0, 0));
+        assert_eq!(cleaned(&store, CleanupTarget::Events).await, (0, 0));
         assert_eq!(count(&store, "messagekit.outbox_events").await, 6);
 
         // Two days later the rest does not wait for them any longer.
         run(store.pool(), "UPDATE messagekit.outbox_events SET created_at = created_at - interval '2 days'")
             .await;
-        assert_eq!(cleaned(&store, Leftover::Events).await, (3, 0));
+        assert_eq!(cleaned(&store, CleanupTarget::Events).await, (3, 0));
         assert_eq!(count(&store, "messagekit.outbox_events").await, 3);
 
         published(&store).await;
@@ -76,9 +76,9 @@ fn a_day_stays_whole_for_an_event_that_is_needed() {
             "INSERT INTO messagekit.replay_jobs (ids, state, ordered_by) VALUES ('same', 'running', 'ann')",
         )
         .await;
-        assert_eq!(cleaned(&store, Leftover::Events).await, (0, 0), "a replay may publish them again");
+        assert_eq!(cleaned(&store, CleanupTarget::Events).await, (0, 0), "a replay may publish them again");
         run(store.pool(), "UPDATE messagekit.replay_jobs SET state = 'done'").await;
-        assert_eq!(cleaned(&store, Leftover::Events).await, (0, 2));
+        assert_eq!(cleaned(&store, CleanupTarget::Events).await, (0, 2));
         assert_eq!(count(&store, "messagekit.outbox_events").await, 1);
     });
 }
@@ -92,16 +92,16 @@ fn a_captured_day_stays_until_the_slot_has_passed_it() {
         write(store, &id(8, 1), 8).await;
         captured.checkpoint("3 hours").await;
         captured.checkpoint("2 hours").await;
-        assert_eq!(cleaned(store, Leftover::Events).await, (0, 0), "the slot has passed nothing");
+        assert_eq!(cleaned(store, CleanupTarget::Events).await, (0, 0), "the slot has passed nothing");
         captured.confirm(&captured.position().await).await;
         // Of the same day by its id and its time, and written only now: it has no place before a checkpoint.
         write(store, &id(8, 2), 8).await;
-        assert_eq!(cleaned(store, Leftover::Events).await, (0, 0));
+        assert_eq!(cleaned(store, CleanupTarget::Events).await, (0, 0));
         captured.checkpoint("1 hour").await;
         captured.checkpoint("1 minute").await;
-        assert_eq!(cleaned(store, Leftover::Events).await, (0, 0), "the slot has not passed that");
+        assert_eq!(cleaned(store, CleanupTarget::Events).await, (0, 0), "the slot has not passed that");
         captured.confirm(&captured.position().await).await;
-        assert_eq!(cleaned(store, Leftover::Events).await, (0, 1));
+        assert_eq!(cleaned(store, CleanupTarget::Events).await, (0, 1));
         assert_eq!(count(store, "messagekit.outbox_events").await, 0);
     });
 }
@@ -117,7 +117,7 @@ fn a_day_of_markers_goes_when_nobody_would_handle_one_of_its_messages() {
         }
         mark(&store, "billing", &id(7, 1), "done", 7).await;
         mark(&store, "billing", "order-17", "done", 9).await;
-        assert_eq!(cleaned(&store, Leftover::Markers).await, (1, 1));
+        assert_eq!(cleaned(&store, CleanupTarget::Markers).await, (1, 1));
         assert_eq!(count(&store, "messagekit.processed_messages").await, 1);
     });
 }
@@ -145,7 +145,7 @@ fn a_day_stays_whole_for_a_marker_that_is_needed() {
             mark(&store, "billing", &id(days, 1), "done", 9).await;
             mark(&store, consumer, kept, outcome, 9).await;
         }
-        assert_eq!(cleaned(&store, Leftover::Markers).await, (0, 0));
+        assert_eq!(cleaned(&store, CleanupTarget::Markers).await, (0, 0));
         assert_eq!(count(&store, "messagekit.processed_messages").await, 10);
 
         run(
@@ -154,7 +154,7 @@ fn a_day_stays_whole_for_a_marker_that_is_needed() {
         )
         .await;
         assert_eq!(
-            cleaned(&store, Leftover::Markers).await,
+            cleaned(&store, CleanupTarget::Markers).await,
             (5 - 1, 0),
             "the day of the longer window waits"
         );
@@ -163,7 +163,7 @@ fn a_day_stays_whole_for_a_marker_that_is_needed() {
             "UPDATE messagekit.processed_messages SET processed_at = processed_at - interval '1 day'",
         )
         .await;
-        assert_eq!(cleaned(&store, Leftover::Markers).await, (0, 1), "and goes whole");
+        assert_eq!(cleaned(&store, CleanupTarget::Markers).await, (0, 1), "and goes whole");
         assert_eq!(count(&store, "messagekit.processed_messages").await, 4);
     });
 }
@@ -180,11 +180,11 @@ fn a_day_in_use_is_left_for_the_next_night_and_nobody_waits_for_it() {
         let read = "SELECT count(*) FROM messagekit.outbox_events";
         let seen: i64 = sqlx::query_scalar(read).fetch_one(&mut *reader).await.unwrap();
         assert_eq!(seen, 2);
-        assert_eq!(cleaned(&store, Leftover::Events).await, (0, 0));
+        assert_eq!(cleaned(&store, CleanupTarget::Events).await, (0, 0));
         let again: i64 = sqlx::query_scalar(read).fetch_one(&mut *reader).await.unwrap();
         assert_eq!(again, 2);
         store.rollback(reader).await.unwrap();
-        assert_eq!(cleaned(&store, Leftover::Events).await, (0, 2));
+        assert_eq!(cleaned(&store, CleanupTarget::Events).await, (0, 2));
         drop(database);
     });
 }
@@ -213,7 +213,7 @@ fn whoever_may_not_empty_a_day_removes_its_rows_and_whoever_came_along_may() {
         published(&owner).await;
         let revoke = format!("REVOKE TRUNCATE ON ALL TABLES IN SCHEMA messagekit FROM \"{role}\"");
         execute(&owner, revoke).await;
-        assert_eq!(cleaned(&night, Leftover::Events).await, (3, 0));
+        assert_eq!(cleaned(&night, CleanupTarget::Events).await, (3, 0));
         let place = "SELECT pg_sequence_last_value('messagekit.outbox_events_seq_seq')";
         let place: i64 = sqlx::query_scalar(place).fetch_one(night.pool()).await.expect("as before");
         assert_eq!(place, 3);
@@ -226,6 +226,6 @@ fn whoever_may_not_empty_a_day_removes_its_rows_and_whoever_came_along_may() {
             .await
             .unwrap();
         execute(&owner, format!("GRANT TRUNCATE ON messagekit.outbox_events_{part:02} TO \"{role}\"")).await;
-        assert_eq!(cleaned(&night, Leftover::Events).await, (0, 1));
+        assert_eq!(cleaned(&night, CleanupTarget::Events).await, (0, 1));
     });
 }

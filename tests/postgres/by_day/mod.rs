@@ -6,7 +6,7 @@ mod leaving;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use messagekit::cleanup::{Cleaned, Leftover, Retention, clean};
+use messagekit::cleanup::{CleanupReport, CleanupTarget, Retention, clean};
 use messagekit_postgres::switch::{Existing, to_relay};
 use messagekit_postgres::{PostgresStore, SchemaName, by_day};
 use messagekit_testkit::DEADLINE;
@@ -78,8 +78,8 @@ async fn mark(store: &PostgresStore, consumer: &str, id: &str, outcome: &str, da
 }
 
 /// Returns how many rows went one by one, and how many days.
-async fn cleaned(store: &PostgresStore, what: Leftover) -> (u64, u64) {
+async fn cleaned(store: &PostgresStore, what: CleanupTarget) -> (u64, u64) {
     let done = clean(store, &Retention::default(), false, std::future::pending::<()>()).await.unwrap();
-    let Cleaned { removed, days, .. } = done.into_iter().find(|cleaned| cleaned.what == what).unwrap();
+    let CleanupReport { removed, days, .. } = done.into_iter().find(|cleaned| cleaned.what == what).unwrap();
     (removed, days)
 }

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use jiff_sqlx::Timestamp;
-use messagekit::cleanup::{Leftover, MARGIN, NOTED_WITHIN};
+use messagekit::cleanup::{CleanupTarget, MARGIN, NOTED_WITHIN};
 use messagekit::{Error, ErrorKind};
 use sqlx::{Executor, PgConnection, Row};
 
@@ -102,11 +102,11 @@ pub(crate) enum Divided {
 }
 
 impl Divided {
-    pub(crate) fn of(what: Leftover) -> Option<Self> {
+    pub(crate) fn of(what: CleanupTarget) -> Option<Self> {
         match what {
-            Leftover::Events => Some(Self::Events),
-            Leftover::Markers => Some(Self::Markers),
-            Leftover::FailedMessages => None,
+            CleanupTarget::Events => Some(Self::Events),
+            CleanupTarget::Markers => Some(Self::Markers),
+            CleanupTarget::FailedMessages => None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::cleanup::{Leftover, Retention, clean};
+use messagekit::cleanup::{CleanupTarget, Retention, clean};
 use messagekit::{Processed, Store};
 use messagekit_sqlite::SqliteStore;
 
@@ -10,7 +10,7 @@ use crate::tables_support::*;
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-async fn removed(store: &SqliteStore, is_trial: bool) -> Vec<(Leftover, u64)> {
+async fn removed(store: &SqliteStore, is_trial: bool) -> Vec<(CleanupTarget, u64)> {
     let done = clean(store, &Retention::default(), is_trial, std::future::pending::<()>()).await.unwrap();
     done.iter().map(|done| (done.what, done.removed)).collect()
 }
@@ -64,7 +64,8 @@ async fn a_marker_stays_as_long_as_its_consumer_would_handle_the_message() {
     mark(store, "billing", "undoable", 2, 4_000).await;
     failed_message(store, "undoable", "discarded", 3).await;
     mark(store, "billing", "given-up", 2, 4_000).await;
-    let expected = [(Leftover::Events, 0), (Leftover::FailedMessages, 0), (Leftover::Markers, 3 + 4)];
+    let expected =
+        [(CleanupTarget::Events, 0), (CleanupTarget::FailedMessages, 0), (CleanupTarget::Markers, 3 + 4)];
     assert_eq!(removed(store, true).await, expected);
     assert_eq!(
         number(store, "SELECT count(*) FROM messagekit_processed_messages").await,
@@ -104,7 +105,8 @@ async fn only_settled_failed_messages_go_and_the_marker_of_a_discarded_one_after
         failed_message(store, &format!("young-{id}"), state, 29).await;
     }
     mark(store, "billing", "d", 2, 31).await;
-    let expected = [(Leftover::Events, 0), (Leftover::FailedMessages, 2), (Leftover::Markers, 1)];
+    let expected =
+        [(CleanupTarget::Events, 0), (CleanupTarget::FailedMessages, 2), (CleanupTarget::Markers, 1)];
     assert_eq!(removed(store, false).await, expected);
     let left = "SELECT count(*) FROM messagekit_failed_messages WHERE message_id IN ('dead', 'young-r', 'young-d', 'young-dead')";
     assert_eq!(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messagekit::cleanup::{Cleanup, SweepRequest, Swept};
+use messagekit::cleanup::{Cleanup, CleanupRequest, CleanupStep};
 use messagekit::{BoxFuture, Error, Processed};
 
 use super::Fault;
@@ -33,9 +33,9 @@ impl FaultyStore {
 }
 
 impl Cleanup for FaultyStore {
-    fn sweep<'a>(&'a self, request: SweepRequest<'a>) -> BoxFuture<'a, Result<Swept, Error>> {
+    fn remove_step<'a>(&'a self, request: CleanupRequest<'a>) -> BoxFuture<'a, Result<CleanupStep, Error>> {
         let is_trial = request.is_trial && !self.is(Fault::TrialsRemove);
         let is_trial = is_trial || self.is(Fault::CleansNothing);
-        self.inner.sweep(SweepRequest { is_trial, ..request })
+        self.inner.remove_step(CleanupRequest { is_trial, ..request })
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use messagekit::cleanup::{Leftover, Retention, clean};
+use messagekit::cleanup::{CleanupTarget, Retention, clean};
 use messagekit::{Claim, Processed, ReceivedMessage};
 
 use super::fixture::{claim_now, look, set_aside_now};
@@ -22,7 +22,7 @@ const LONG: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 pub(super) async fn cleaned<F: StoreFixture>(fixture: &F, is_trial: bool) -> u64 {
     let done = clean(&fixture.store(), &Retention::default(), is_trial, std::future::pending::<()>()).await;
     let done = done.expect("what is old can be removed");
-    done.iter().filter(|done| done.what == Leftover::Markers).map(|done| done.removed + done.days).sum()
+    done.iter().filter(|done| done.what == CleanupTarget::Markers).map(|done| done.removed + done.days).sum()
 }
 
 /// Notes a window, and returns since when the markers are complete.

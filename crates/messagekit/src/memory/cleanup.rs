@@ -10,7 +10,7 @@ use super::clock::later;
 use super::failed_messages::StoredMessage;
 use super::markers::Marker;
 use super::store::Tables;
-use crate::cleanup::{Cleanup, Leftover, MARGIN, SweepRequest, Swept};
+use crate::cleanup::{Cleanup, CleanupRequest, CleanupStep, CleanupTarget, MARGIN};
 use crate::failed_messages::FailedMessageState;
 use crate::store::{BoxFuture, Claim};
 use crate::{Error, MessageId};
@@ -62,20 +62,20 @@ impl Tables {
 
 /// In one step each. Events stay, so that they can be published again.
 impl Cleanup for MemoryStore {
-    fn sweep<'a>(&'a self, request: SweepRequest<'a>) -> BoxFuture<'a, Result<Swept, Error>> {
-        let SweepRequest { what, retention, is_trial, .. } = request;
+    fn remove_step<'a>(&'a self, request: CleanupRequest<'a>) -> BoxFuture<'a, Result<CleanupStep, Error>> {
+        let CleanupRequest { what, retention, is_trial, .. } = request;
         Box::pin(async move {
             let now = self.database.clock.now();
             let kept_because =
-                (what == Leftover::Events).then(|| "events in memory stay with their store".to_owned());
+                (what == CleanupTarget::Events).then(|| "events in memory stay with their store".to_owned());
             let removed = self.tables(|tables| match what {
-                Leftover::Events => 0,
-                Leftover::FailedMessages => {
+                CleanupTarget::Events => 0,
+                CleanupTarget::FailedMessages => {
                     tables.clean_failed_messages(now, retention.failed_messages, is_trial)
                 }
-                Leftover::Markers => tables.clean_markers(now, is_trial),
+                CleanupTarget::Markers => tables.clean_markers(now, is_trial),
             });
-            Ok(Swept { removed, days: 0, next: None, kept_because })
+            Ok(CleanupStep { removed, days: 0, next: None, kept_because })
         })
     }
 }
