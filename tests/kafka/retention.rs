@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::{Kept, Source};
+use messagekit::{Source, TopicRetention};
 use messagekit_kafka::Kafka;
 use messagekit_testkit::{block_on, unique};
 
@@ -20,8 +20,8 @@ fn a_source_tells_how_long_each_of_its_topics_keeps_records() {
         let absent = unique("topic").into();
         let topics = [&day, &ever, &absent, &compacted, &both];
         let source = kafka().topics(topics.map(Clone::clone));
-        let kept = source.retention().expect("a broker can be asked").kept().await.unwrap();
-        let says = |topic: &std::sync::Arc<str>, time| Kept { topic: topic.clone(), time };
+        let kept = source.retention().expect("a broker can be asked").retention().await.unwrap();
+        let says = |topic: &std::sync::Arc<str>, time| TopicRetention { topic: topic.clone(), time };
         assert_eq!(
             kept,
             [says(&day, Some(DAY)), says(&ever, None), says(&compacted, None), says(&both, Some(2 * DAY))]
@@ -33,7 +33,7 @@ fn a_source_tells_how_long_each_of_its_topics_keeps_records() {
 fn a_broker_that_is_away_is_an_outage_and_holds_nobody_up() {
     block_on(async {
         let source = Kafka::new("127.0.0.1:1").topics(["orders.order"]);
-        let error = source.retention().expect("a broker can be asked").kept().await.unwrap_err();
+        let error = source.retention().expect("a broker can be asked").retention().await.unwrap_err();
         assert!(error.is_transient(), "{error}");
     });
 }

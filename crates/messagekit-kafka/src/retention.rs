@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use messagekit::{BoxFuture, Error, ErrorKind, Kept, TopicRetention};
+use messagekit::{BoxFuture, Error, ErrorKind, RetentionProbe, TopicRetention};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
@@ -21,8 +21,8 @@ pub(crate) struct BrokerRetention {
     pub(crate) topics: Vec<Arc<str>>,
 }
 
-impl TopicRetention for BrokerRetention {
-    fn kept(&self) -> BoxFuture<'_, Result<Vec<Kept>, Error>> {
+impl RetentionProbe for BrokerRetention {
+    fn retention(&self) -> BoxFuture<'_, Result<Vec<TopicRetention>, Error>> {
         let (config, topics) = (self.config.clone(), self.topics.clone());
         Box::pin(async move {
             let (answer, answered) = oneshot::channel();
@@ -36,7 +36,7 @@ impl TopicRetention for BrokerRetention {
     }
 }
 
-fn ask(config: &ClientConfig, topics: &[Arc<str>]) -> Result<Vec<Kept>, Error> {
+fn ask(config: &ClientConfig, topics: &[Arc<str>]) -> Result<Vec<TopicRetention>, Error> {
     let admin: AdminClient<DefaultClientContext> =
         config.create().map_err(|error| unusable_settings("client", error))?;
     let asked: Vec<_> = topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();
@@ -51,7 +51,7 @@ fn ask(config: &ClientConfig, topics: &[Arc<str>]) -> Result<Vec<Kept>, Error> {
             let text = "the broker does not tell how long a topic keeps its records";
             Error::new(ErrorKind::Other, text).with("topic", topic).with("code", code)
         })?;
-        kept.extend(time(&answer).map(|time| Kept { topic: Arc::clone(topic), time }));
+        kept.extend(time(&answer).map(|time| TopicRetention { topic: Arc::clone(topic), time }));
     }
     Ok(kept)
 }

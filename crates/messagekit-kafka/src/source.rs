@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use messagekit::{
-    BatchLimit, Capabilities, Error, ErrorKind, NextOffset, RememberedOffsets, Source, TopicRetention,
+    BatchLimit, Capabilities, Error, ErrorKind, NextOffset, RememberedOffsets, RetentionProbe, Source,
     check_topic,
 };
 
@@ -56,7 +56,7 @@ impl Source for KafkaSource {
         &self.topics
     }
 
-    fn retention(&self) -> Option<Arc<dyn TopicRetention>> {
+    fn retention(&self) -> Option<Arc<dyn RetentionProbe>> {
         Some(Arc::new(BrokerRetention { config: self.kafka.asking(), topics: self.topics.clone() }))
     }
 

@@ -96,6 +96,6 @@ pub use store::{
     WithoutRelay, Work, claim,
 };
 pub use transport::{
-    BatchLimit, Capabilities, Delivery, Done, Incoming, Kept, Lane, PublishError, PublishErrorKind,
-    Published, Publisher, Receipt, RememberedOffsets, Source, Subscriber, TopicRetention, Watermark,
+    BatchLimit, Capabilities, Delivery, Done, Incoming, Lane, PublishError, PublishErrorKind, Published,
+    Publisher, Receipt, RememberedOffsets, RetentionProbe, Source, Subscriber, TopicRetention, Watermark,
 };

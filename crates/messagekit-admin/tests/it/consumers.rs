@@ -7,8 +7,8 @@ use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use messagekit::memory::{MemoryLog, MemorySource, MemoryStore, MemoryTx, TestGate};
 use messagekit::{
-    BoxFuture, Capabilities, Consumer, Error, ErrorKind, HandlerError, Kept, Message, NextOffset, OnFailure,
-    Publisher, Shutdown, Source, Stats, TopicRetention, headers,
+    BoxFuture, Capabilities, Consumer, Error, ErrorKind, HandlerError, Message, NextOffset, OnFailure,
+    Publisher, RetentionProbe, Shutdown, Source, Stats, TopicRetention, headers,
 };
 use messagekit_admin::health_router_with;
 use serde_json::{Value, json};
@@ -165,10 +165,10 @@ struct Keeping {
 
 struct Told(Arc<Mutex<Duration>>);
 
-impl TopicRetention for Told {
-    fn kept(&self) -> BoxFuture<'_, Result<Vec<Kept>, Error>> {
+impl RetentionProbe for Told {
+    fn retention(&self) -> BoxFuture<'_, Result<Vec<TopicRetention>, Error>> {
         let time = *self.0.lock().unwrap();
-        Box::pin(async move { Ok(vec![Kept { topic: "orders.order".into(), time: Some(time) }]) })
+        Box::pin(async move { Ok(vec![TopicRetention { topic: "orders.order".into(), time: Some(time) }]) })
     }
 }
 
@@ -183,7 +183,7 @@ impl Source for Keeping {
         self.source.topics()
     }
 
-    fn retention(&self) -> Option<Arc<dyn TopicRetention>> {
+    fn retention(&self) -> Option<Arc<dyn RetentionProbe>> {
         Some(Arc::new(Told(Arc::clone(&self.kept))))
     }
 

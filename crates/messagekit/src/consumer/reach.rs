@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::settings::Settings;
 use crate::store::Inbox;
-use crate::transport::TopicRetention;
+use crate::transport::RetentionProbe;
 use crate::{Error, chain};
 
 /// Retention, failed messages and windows change rarely, and each look costs a question to the broker and two to the database.
@@ -16,7 +16,7 @@ const EVERY: Duration = Duration::from_secs(60 * 60);
 pub(super) async fn watch<S: Inbox>(
     settings: Arc<Settings<S>>,
     topics: Vec<Arc<str>>,
-    retention: Option<Arc<dyn TopicRetention>>,
+    retention: Option<Arc<dyn RetentionProbe>>,
 ) {
     let consumer = &*settings.name;
     loop {
@@ -45,8 +45,8 @@ pub(super) async fn watch<S: Inbox>(
 }
 
 /// The topic that keeps its records the longest.
-async fn kept(window: Duration, retention: &dyn TopicRetention) -> Result<Option<String>, Error> {
-    let topics = retention.kept().await?;
+async fn kept(window: Duration, retention: &dyn RetentionProbe) -> Result<Option<String>, Error> {
+    let topics = retention.retention().await?;
     // For ever is longer than any time.
     let longest = topics.into_iter().max_by_key(|kept| (kept.time.is_none(), kept.time));
     let short = longest.filter(|kept| kept.time.is_none_or(|time| time > window));

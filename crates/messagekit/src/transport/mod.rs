@@ -11,7 +11,7 @@ mod watermark;
 pub use capabilities::{BatchLimit, Capabilities};
 pub use publisher::{PublishError, PublishErrorKind, Published, Publisher};
 pub use receipt::{Delivery, Lane, Receipt};
-pub use retention::{Kept, TopicRetention};
+pub use retention::{RetentionProbe, TopicRetention};
 pub use source::{RememberedOffsets, Source};
 pub use subscriber::{Done, Incoming, Subscriber};
 pub use watermark::Watermark;

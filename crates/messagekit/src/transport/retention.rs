@@ -8,7 +8,7 @@ use crate::store::BoxFuture;
 
 /// How long a topic keeps its records.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct TopicRetention {
     /// The topic.
     pub topic: Arc<str>,
     /// From when a record was written; `None` for ever.
@@ -16,10 +16,10 @@ pub struct Kept {
 }
 
 /// Asking a backend how long it keeps the records of topics.
-pub trait TopicRetention: Send + Sync {
+pub trait RetentionProbe: Send + Sync {
     /// Asks for the present settings. Topics that are not there yet are left out.
     ///
     /// # Errors
     /// Transient if the backend does not answer in time; permanent where it does not tell.
-    fn kept(&self) -> BoxFuture<'_, Result<Vec<Kept>, Error>>;
+    fn retention(&self) -> BoxFuture<'_, Result<Vec<TopicRetention>, Error>>;
 }

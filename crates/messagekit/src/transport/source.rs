@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use super::{Capabilities, Subscriber, TopicRetention};
+use super::{Capabilities, RetentionProbe, Subscriber};
 use crate::store::{BoxFuture, NextOffset};
 use crate::{Error, Message, Place};
 
@@ -39,7 +39,7 @@ pub trait Source: Send + 'static {
 
     /// Returns whom to ask how long the topics keep their records, while the consumer runs; `None`, as by default, where
     /// nobody can tell.
-    fn retention(&self) -> Option<Arc<dyn TopicRetention>> {
+    fn retention(&self) -> Option<Arc<dyn RetentionProbe>> {
         None
     }
 

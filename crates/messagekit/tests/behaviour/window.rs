@@ -8,8 +8,8 @@ use messagekit::cleanup::{Retention, clean};
 use messagekit::memory::MemoryTx;
 use messagekit::metrics::{Metrics, text};
 use messagekit::{
-    BoxFuture, Capabilities, Consumer, Error, ErrorKind, FailedMessageState, Kept, Message, NextOffset,
-    NoStore, OnFailure, Shutdown, Source, TopicRetention, headers,
+    BoxFuture, Capabilities, Consumer, Error, ErrorKind, FailedMessageState, Message, NextOffset, NoStore,
+    OnFailure, RetentionProbe, Shutdown, Source, TopicRetention, headers,
 };
 
 use crate::fixture::{CONSUMER, World, placed, seconds, start, until};
@@ -118,13 +118,13 @@ async fn a_window_without_a_database_or_shorter_than_an_hour_is_refused() {
 /// Topics whose backend says how long it keeps them.
 struct Keeping<Src> {
     source: Src,
-    kept: Arc<Mutex<Result<Vec<Kept>, Error>>>,
+    kept: Arc<Mutex<Result<Vec<TopicRetention>, Error>>>,
 }
 
-struct Told(Arc<Mutex<Result<Vec<Kept>, Error>>>);
+struct Told(Arc<Mutex<Result<Vec<TopicRetention>, Error>>>);
 
-impl TopicRetention for Told {
-    fn kept(&self) -> BoxFuture<'_, Result<Vec<Kept>, Error>> {
+impl RetentionProbe for Told {
+    fn retention(&self) -> BoxFuture<'_, Result<Vec<TopicRetention>, Error>> {
         let kept = self.0.lock().expect("nobody panicked").clone();
         Box::pin(async { kept })
     }
@@ -141,7 +141,7 @@ impl<Src: Source> Source for Keeping<Src> {
         self.source.topics()
     }
 
-    fn retention(&self) -> Option<Arc<dyn TopicRetention>> {
+    fn retention(&self) -> Option<Arc<dyn RetentionProbe>> {
         Some(Arc::new(Told(Arc::clone(&self.kept))))
     }
 
@@ -150,8 +150,8 @@ impl<Src: Source> Source for Keeping<Src> {
     }
 }
 
-fn kept(topic: &str, time: Option<Duration>) -> Kept {
-    Kept { topic: topic.into(), time }
+fn kept(topic: &str, time: Option<Duration>) -> TopicRetention {
+    TopicRetention { topic: topic.into(), time }
 }
 
 /// Two looks are an hour apart.
