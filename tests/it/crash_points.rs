@@ -61,7 +61,7 @@ points! {
     writer_dies_after_its_commit: ORDERS, "store.committed", 30;
     consumer_dies_after_its_commit: Role::Billing, "store.committed", 8;
     consumer_dies_when_bound: Role::Billing, "consumer.bound", 1;
-    consumer_dies_when_its_first_batch_is_noted: Role::Billing, "consumer.suspected", 1;
+    consumer_dies_when_its_first_batch_is_noted: Role::Billing, "consumer.attempt_begun", 1;
     consumer_dies_after_the_claim: Role::Billing, "consumer.claimed", 3;
     consumer_dies_after_a_handler: Role::Billing, "consumer.handled", 30;
     consumer_dies_after_the_offsets: Role::Billing, "consumer.advanced", 3;

@@ -16,7 +16,7 @@ mod failed_messages;
 mod hostile_records;
 mod misbehaving_handlers;
 mod parked_kills;
-mod process_killer;
+mod poison_message;
 mod random_kills;
 mod repository;
 mod same_id;

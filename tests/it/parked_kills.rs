@@ -20,9 +20,9 @@ fn killed_while_keys_are_held_every_customer_is_billed_in_order() {
     workers.iter().for_each(Worker::until_ready);
 
     let wanted = if long() { 150 } else { 30 };
-    let (mut kills, mut kills_of, mut idle) = (0, [0; 3], 0);
+    let (mut kills, mut crash_count_of, mut idle) = (0, [0; 3], 0);
     // More where somebody was not killed at work yet.
-    while kills < wanted || kills_of.contains(&0) {
+    while kills < wanted || crash_count_of.contains(&0) {
         // The act itself: a moment that nothing in the workers decides.
         std::thread::sleep(Duration::from_millis(random.u64(5..150)));
         let index = random.usize(..workers.len());
@@ -33,7 +33,7 @@ fn killed_while_keys_are_held_every_customer_is_billed_in_order() {
         // Only what happens while orders wait behind a failed message is of interest here.
         if shop.look().waiting() > 0 {
             kills += 1;
-            kills_of[index] += 1;
+            crash_count_of[index] += 1;
         } else {
             idle += 1;
             assert!(idle < 50 * wanted, "no key was held: {kills} kills in {idle} moments");
@@ -47,6 +47,6 @@ fn killed_while_keys_are_held_every_customer_is_billed_in_order() {
     }
     workers.into_iter().for_each(Worker::finish);
     let figures = shop.heal_and_compare_in_order();
-    println!("{kills} kills while keys were held, of each worker {kills_of:?}; {idle} moments without");
+    println!("{kills} kills while keys were held, of each worker {crash_count_of:?}; {idle} moments without");
     assert!(figures.dead > 0 && figures.resolved > 0, "{figures:?}");
 }

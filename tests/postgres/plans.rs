@@ -189,10 +189,10 @@ fn walks(plan: &str) -> bool {
         let whole_table = tables.iter().any(|table| line.contains(&format!("Seq Scan on {table}")));
         // A handful of rows: messages that are handled, replays that run, events that stand refused, relays at this moment, and
         // windows.
-        if line.contains("Delete on suspect_notes") {
+        if line.contains("Delete on in_flight_attempts") {
             continue;
         }
-        if line.contains(" on suspect_notes")
+        if line.contains(" on in_flight_attempts")
             || line.contains("using replay_jobs_running")
             || line.contains("using outbox_rejected_heads")
             || line.contains("using relay_shards_pkey")

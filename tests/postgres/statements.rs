@@ -133,7 +133,7 @@ fn fifty_messages_share_begin_claim_offsets_and_commit() {
         }
         // The looks at due failed messages come by the clock, whatever is handled.
         let by_the_clock = count("messagekit.failed_messages");
-        let suspects = count("messagekit.suspect_notes");
+        let suspects = count("messagekit.in_flight_attempts");
         assert!(suspects <= 4, "{suspects} statements about notes: the first messages are noted as a whole");
         let beside = said.len() - MESSAGES - by_the_clock - suspects;
         assert!(beside <= 5 * batches + 10, "{beside} statements in {batches} transactions: {said:#?}");

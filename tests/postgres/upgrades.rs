@@ -5,7 +5,8 @@ use std::time::Duration;
 use messagekit::relay::RejectedEvents;
 use messagekit::{
     Action, ActionResult, Bookkeeping, Claim, ClaimRequest, EventFilter, FailedMessageFilter, FailedMessages,
-    Offsets, Operator, Origin, Processed, ReplayState, Replays, Retries, Store, StoredEvent, Suspects,
+    InFlightAttempts, Offsets, Operator, Origin, Processed, ReplayState, Replays, Retries, Store,
+    StoredEvent,
 };
 use messagekit_postgres::migrations::{self, MIGRATIONS};
 use messagekit_testkit::block_on;
@@ -158,7 +159,7 @@ fn inbox_of_every_released_schema_goes_on() {
             next.sort_by_key(|next| next.strand);
             assert_eq!(next.iter().map(|next| next.next).collect::<Vec<_>>(), [12, 9]);
             let poison = "m-poison".parse().unwrap();
-            assert_eq!(store.suspect("billing", &poison, "billing-c").await.unwrap(), 2);
+            assert_eq!(store.begin_attempt("billing", &poison, "billing-c").await.unwrap(), 2);
         }
     });
 }
@@ -173,11 +174,14 @@ fn failed_messages_of_every_released_schema_go_on() {
 
             assert_eq!(store.list(&FailedMessageFilter::default(), 10).await.unwrap().len(), 5);
             let dead = store.show(1).await.unwrap();
-            assert_eq!((dead.attempts, dead.kills, &*dead.received.message.payload), (4, 1, &[0xfe, 0][..]));
+            assert_eq!(
+                (dead.attempts, dead.crash_count, &*dead.received.message.payload),
+                (4, 1, &[0xfe, 0][..])
+            );
             assert_eq!(dead.received.message.headers.text("id"), Some("m-dead"));
             let leased = store.lease("billing", 10, LEASE).await.unwrap();
             assert_eq!(
-                (leased.len(), leased[0].failed_message, leased[0].kills, leased[0].token),
+                (leased.len(), leased[0].failed_message, leased[0].crash_count, leased[0].token),
                 (1, 2, 1, 3)
             );
             assert!(leased[0].parked);

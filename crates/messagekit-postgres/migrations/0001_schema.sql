@@ -365,12 +365,12 @@ CREATE TABLE messagekit.consumer_windows (
 
 -- Runs of messages that may end their process: a row for each run that began, deleted with its answer. Two processes that
 -- handle copies of a message have a row each, so that neither counts the other's run as a death.
-CREATE TABLE messagekit.suspect_notes (
+CREATE TABLE messagekit.in_flight_attempts (
   consumer   text COLLATE "C" NOT NULL,
   message_id text COLLATE "C" NOT NULL,
-  noted_by   text COLLATE "C" NOT NULL,
+  runner   text COLLATE "C" NOT NULL,
   noted_at   timestamptz NOT NULL DEFAULT now(),
-  PRIMARY KEY (consumer, message_id, noted_by)
+  PRIMARY KEY (consumer, message_id, runner)
 );
 
 -- # Failed messages
@@ -397,7 +397,7 @@ CREATE TABLE messagekit.failed_messages (
   state         text COLLATE "C" NOT NULL
                 CHECK (state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested', 'resolved', 'discarded')),
   attempts      int NOT NULL CHECK (attempts >= 0),
-  kills         int NOT NULL DEFAULT 0,
+  crash_count         int NOT NULL DEFAULT 0,
   run_length    int NOT NULL DEFAULT 1,
   alone         int NOT NULL DEFAULT 0,
   due           timestamptz,

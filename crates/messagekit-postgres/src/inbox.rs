@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::{
-    Claim, ClaimRequest, Error, Failure, Follower, MessageId, NextOffset, Offsets, ParkingLimits, Processed,
-    ReceivedMessage, Retries, RetryLease, SetAside, SetAsideOutcome, Suspects,
+    Claim, ClaimRequest, Error, Failure, Follower, InFlightAttempts, MessageId, NextOffset, Offsets,
+    ParkingLimits, Processed, ReceivedMessage, Retries, RetryLease, SetAside, SetAsideOutcome,
 };
 
 use crate::tables::failed_messages::{self, WayBack};
-use crate::tables::{cleanup, offsets, parking, processed, retries, suspects};
+use crate::tables::{cleanup, in_flight_attempts, offsets, parking, processed, retries};
 use crate::{PgTx, PostgresStore};
 
 impl Processed for PostgresStore {
@@ -161,28 +161,42 @@ impl Retries for PostgresStore {
 }
 
 /// Notes are transactions of their own: they must outlive the process that dies.
-impl Suspects for PostgresStore {
-    async fn suspect(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<u32, Error> {
+impl InFlightAttempts for PostgresStore {
+    async fn begin_attempt(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<u32, Error> {
         self.statement(async {
-            suspects::suspect(&mut *self.connection().await?, self.schema(), consumer, suspect, by).await
+            in_flight_attempts::begin_attempt(
+                &mut *self.connection().await?,
+                self.schema(),
+                consumer,
+                suspect,
+                by,
+            )
+            .await
         })
         .await
     }
 
-    async fn absolve(&self, tx: &mut PgTx, consumer: &str, suspect: &MessageId) -> Result<(), Error> {
-        self.statement(suspects::absolve(tx, self.schema(), consumer, suspect)).await
+    async fn clear_attempts(&self, tx: &mut PgTx, consumer: &str, suspect: &MessageId) -> Result<(), Error> {
+        self.statement(in_flight_attempts::clear_attempts(tx, self.schema(), consumer, suspect)).await
     }
 
-    async fn stand_down(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<(), Error> {
+    async fn withdraw_attempt(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<(), Error> {
         self.statement(async {
-            suspects::stand_down(&mut *self.connection().await?, self.schema(), consumer, suspect, by).await
+            in_flight_attempts::withdraw_attempt(
+                &mut *self.connection().await?,
+                self.schema(),
+                consumer,
+                suspect,
+                by,
+            )
+            .await
         })
         .await
     }
 
-    async fn sweep_suspects(&self, consumer: &str) -> Result<(), Error> {
+    async fn clear_finished_attempts(&self, consumer: &str) -> Result<(), Error> {
         self.statement(async {
-            suspects::sweep(&mut *self.connection().await?, self.schema(), consumer).await
+            in_flight_attempts::sweep(&mut *self.connection().await?, self.schema(), consumer).await
         })
         .await
     }

@@ -152,12 +152,12 @@ CREATE TABLE messagekit_consumer_windows (
 
 -- Runs of messages that may end their process: a row for each run that began, deleted with its answer. Two processes that
 -- handle copies of a message have a row each, so that neither counts the other's run as a death.
-CREATE TABLE messagekit_suspect_notes (
+CREATE TABLE messagekit_in_flight_attempts (
   consumer_id INTEGER NOT NULL,
   message_id  TEXT NOT NULL,
-  noted_by    TEXT NOT NULL,
+  runner    TEXT NOT NULL,
   noted_at    INTEGER NOT NULL,
-  PRIMARY KEY (consumer_id, message_id, noted_by)
+  PRIMARY KEY (consumer_id, message_id, runner)
 ) STRICT, WITHOUT ROWID;
 
 -- # Failed messages
@@ -182,7 +182,7 @@ CREATE TABLE messagekit_failed_messages (
   parked        INTEGER NOT NULL DEFAULT 0 CHECK (parked IN (0, 1)),
   state         TEXT NOT NULL CHECK (state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested', 'resolved', 'discarded')),
   attempts      INTEGER NOT NULL CHECK (attempts >= 0),
-  kills         INTEGER NOT NULL DEFAULT 0,
+  crash_count         INTEGER NOT NULL DEFAULT 0,
   run_length    INTEGER NOT NULL DEFAULT 1,
   alone         INTEGER NOT NULL DEFAULT 0,
   due           INTEGER,

@@ -9,7 +9,7 @@ pub const POINTS: [&str; 28] = [
     "store.before_commit",
     "store.committed",
     "consumer.bound",
-    "consumer.suspected",
+    "consumer.attempt_begun",
     "consumer.claimed",
     "consumer.handled",
     "consumer.advanced",

@@ -91,9 +91,9 @@ pub use replay::{
 pub use shutdown::Shutdown;
 pub use store::{
     Bookkeeping, BoxFuture, BrokerDeadLetter, Claim, ClaimRequest, End, Failure, FailureKind, Follower,
-    Inbox, Next, NextOffset, NoStore, Offsets, Outbox, OutboxRows, ParkingLimits, Processed, ReceivedMessage,
-    Redelivery, Retries, RetryLease, SetAside, SetAsideOutcome, Store, Suspects, TransactError, Wake,
-    WithoutRelay, Work, claim,
+    InFlightAttempts, Inbox, Next, NextOffset, NoStore, Offsets, Outbox, OutboxRows, ParkingLimits,
+    Processed, ReceivedMessage, Redelivery, Retries, RetryLease, SetAside, SetAsideOutcome, Store,
+    TransactError, Wake, WithoutRelay, Work, claim,
 };
 pub use transport::{
     BatchLimit, Capabilities, Delivery, Done, Incoming, Lane, PublishError, PublishErrorKind, Published,

@@ -7,8 +7,8 @@ use std::time::Duration;
 use messagekit::cleanup::CleanupTarget;
 use messagekit::{
     Action, ActionResult, Claim, ClaimRequest, FailedMessageFilter, FailedMessages, Failure, FailureKind,
-    Message, MessageId, Operator, ParkingLimits, Place, Processed, ReceivedMessage, Retries, SetAside,
-    SetAsideOutcome, Store, Suspects,
+    InFlightAttempts, Message, MessageId, Operator, ParkingLimits, Place, Processed, ReceivedMessage,
+    Retries, SetAside, SetAsideOutcome, Store,
 };
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::block_on;
@@ -175,7 +175,7 @@ fn a_marker_in_the_part_of_another_day_ends_no_consumer() {
         run(
             store.pool(),
             "ALTER TABLE messagekit.processed_messages_other DROP CONSTRAINT processed_messages_day;
-             INSERT INTO messagekit.suspect_notes (consumer, message_id, noted_by) VALUES ('billing', 'ffffffff-ffff-7fff-bfff-ffffffffffff', 'p')",
+             INSERT INTO messagekit.in_flight_attempts (consumer, message_id, runner) VALUES ('billing', 'ffffffff-ffff-7fff-bfff-ffffffffffff', 'p')",
         )
         .await;
         let id: MessageId = LAST.parse().unwrap();
@@ -194,7 +194,7 @@ fn a_marker_in_the_part_of_another_day_ends_no_consumer() {
             store.park(&mut tx, "billing", &received(&id), &dead(), ParkingLimits::default()).await.unwrap();
         assert_eq!(outcome, SetAsideOutcome::AlreadySettled);
         store.rollback(tx).await.unwrap();
-        store.sweep_suspects("billing").await.unwrap();
+        store.clear_finished_attempts("billing").await.unwrap();
         assert_eq!(claim(&store, request(&id, 2)).await, Claim::Fresh, "in a range that is processed again");
 
         run(store.pool(), "UPDATE messagekit.processed_messages SET outcome = 'held'").await;

@@ -133,7 +133,7 @@ fn a_consumer_dropped_at_any_await_bills_each_order_once() {
             assert!(!matches!(run, Ok(Some(_))), "the consumer ended by itself");
             assert_pool_is_clean(&store).await;
             // Who was dropped counts as a death, and five would set a message aside.
-            run_sql(shop.store.pool(), "DELETE FROM messagekit.suspect_notes").await;
+            run_sql(shop.store.pool(), "DELETE FROM messagekit.in_flight_attempts").await;
         }
         // A failed message whose run was dropped would be leased for a while yet.
         let due = "UPDATE messagekit.failed_messages SET due = now() WHERE running_since IS NOT NULL";

@@ -248,7 +248,7 @@ CREATE TABLE messagekit.failed_messages (
     parked boolean DEFAULT false NOT NULL,
     state text NOT NULL COLLATE pg_catalog."C",
     attempts integer NOT NULL,
-    kills integer DEFAULT 0 NOT NULL,
+    crash_count integer DEFAULT 0 NOT NULL,
     run_length integer DEFAULT 1 NOT NULL,
     alone integer DEFAULT 0 NOT NULL,
     due timestamp with time zone,
@@ -446,10 +446,10 @@ CREATE TABLE messagekit.schema_migrations (
     applied_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
 
-CREATE TABLE messagekit.suspect_notes (
+CREATE TABLE messagekit.in_flight_attempts (
     consumer text NOT NULL COLLATE pg_catalog."C",
     message_id text NOT NULL COLLATE pg_catalog."C",
-    noted_by text NOT NULL COLLATE pg_catalog."C",
+    runner text NOT NULL COLLATE pg_catalog."C",
     noted_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
@@ -467,7 +467,7 @@ INSERT INTO messagekit.consumer_resets (consumer, topic, partition, "from", unti
 INSERT INTO messagekit.consumer_windows (consumer, seconds, noted_at, complete_since) VALUES
 	('billing', 604800, '2026-11-01 09:00:00+00', '2026-10-25 09:00:00+00');
 
-INSERT INTO messagekit.failed_messages (id, origin, return_to, consumer, message_id, topic, place_topic, partition, "offset", key, key_hash, parked, state, attempts, kills, run_length, alone, due, running_since, token, generation, event_type, headers, payload, kind, error, fingerprint, set_aside_at, changed_at) OVERRIDING SYSTEM VALUE VALUES
+INSERT INTO messagekit.failed_messages (id, origin, return_to, consumer, message_id, topic, place_topic, partition, "offset", key, key_hash, parked, state, attempts, crash_count, run_length, alone, due, running_since, token, generation, event_type, headers, payload, kind, error, fingerprint, set_aside_at, changed_at) OVERRIDING SYSTEM VALUE VALUES
 	(1, 'store', NULL, 'billing', 'm-dead', 'orders.order', NULL, 0, 5, '\x6f2d31', 11, false, 'dead', 4, 1, 1, 0, NULL, NULL, 7, 0, 'orders.order.placed', '\x5b5b226964222c226d2d64656164225d5d', '\xfe00', 'failed', 'no stock', 'f-1', '2026-11-01 09:00:00+00', '2026-11-01 09:10:00+00'),
 	(2, 'store', NULL, 'billing', 'm-parked', 'orders.order', NULL, 0, 6, '\x6f2d32', 12, true, 'retry_scheduled', 1, 0, 1, 0, '2026-11-01 09:20:00+00', '2026-11-01 09:19:00+00', 2, 0, NULL, '\x5b5d', '\x7b7d', 'failed', 'no stock', 'f-1', '2026-11-01 09:00:00+00', '2026-11-01 09:10:00+00'),
 	(3, 'store', NULL, 'billing', 'm-waiting', 'orders.order', NULL, 0, 7, '\x6f2d32', 12, true, 'blocked', 0, 0, 1, 0, NULL, NULL, 0, 0, NULL, '\x5b5d', '\x7b7d', 'behind', 'waits', 'f-2', '2026-11-01 09:00:00+00', '2026-11-01 09:00:00+00'),
@@ -589,7 +589,7 @@ INSERT INTO messagekit.replay_jobs (id, event_type, topic, key, "from", until, i
 INSERT INTO messagekit.schema_migrations (version, name, applied_at) VALUES
 	(1, 'schema', '2026-11-01 07:00:00+00');
 
-INSERT INTO messagekit.suspect_notes (consumer, message_id, noted_by, noted_at) VALUES
+INSERT INTO messagekit.in_flight_attempts (consumer, message_id, runner, noted_at) VALUES
 	('billing', 'm-poison', 'billing-a', '2026-11-01 09:00:00+00'),
 	('billing', 'm-poison', 'billing-b', '2026-11-01 09:01:00+00');
 
@@ -657,8 +657,8 @@ ALTER TABLE ONLY messagekit.replay_jobs
 ALTER TABLE ONLY messagekit.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
 
-ALTER TABLE ONLY messagekit.suspect_notes
-    ADD CONSTRAINT suspect_notes_pkey PRIMARY KEY (consumer, message_id, noted_by);
+ALTER TABLE ONLY messagekit.in_flight_attempts
+    ADD CONSTRAINT suspect_notes_pkey PRIMARY KEY (consumer, message_id, runner);
 
 CREATE INDEX admin_audit_at ON messagekit.admin_audit USING brin (at);
 

@@ -34,7 +34,7 @@ pub(crate) struct FailedMessageView {
     /// How many runs of the handler have failed it.
     attempts: u32,
     /// How many runs ended with the death of the process.
-    kills: u32,
+    crash_count: u32,
     /// It takes part in the order of its key.
     parked: bool,
     /// How many failed messages of its key wait for it.
@@ -72,7 +72,7 @@ impl FailedMessageView {
             event_type: head.event_type,
             state: head.state.into(),
             attempts: head.attempts,
-            kills: head.kills,
+            crash_count: head.crash_count,
             parked: head.parked,
             holds_back: head.holds_back,
             due: head.due,

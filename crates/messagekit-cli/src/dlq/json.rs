@@ -21,7 +21,7 @@ pub(super) fn head(failed_message: &FailedMessageHead) -> Value {
         "offset": place.map(|place| place.offset),
         "key": failed_message.key.as_deref().map(json_bytes),
         "attempts": failed_message.attempts,
-        "kills": failed_message.kills,
+        "kills": failed_message.crash_count,
         "parked": failed_message.parked,
         "holds_back": failed_message.holds_back,
         "due": failed_message.due.map(|due| due.to_string()),

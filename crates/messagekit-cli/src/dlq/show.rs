@@ -44,7 +44,7 @@ impl Show {
         // A retry begins to count anew.
         line(
             "runs",
-            format!("{} failed, {} ended the process", failed_message.attempts, failed_message.kills),
+            format!("{} failed, {} ended the process", failed_message.attempts, failed_message.crash_count),
         );
         if failed_message.holds_back > 0 {
             line("holds back", format!("{} later failed messages of its key", failed_message.holds_back));

@@ -16,7 +16,7 @@ pub(super) fn is_dead_again(failed_message: &FailedMessageHead) -> bool {
     let moved = failed_message.changed_at.duration_since(failed_message.set_aside_at) > SAME;
     failed_message.state == FailedMessageState::Dead
         && moved
-        && failed_message.attempts.saturating_sub(failed_message.kills) <= 1
+        && failed_message.attempts.saturating_sub(failed_message.crash_count) <= 1
 }
 
 /// What stands in a column.

@@ -24,7 +24,7 @@ FROM messagekit.failed_messages d WHERE d.id = ANY($1::bigint[]) ORDER BY d.id F
 
 pub(crate) const RETRY: &str = "
 UPDATE messagekit.failed_messages
-SET state = 'retry_requested', due = now(), attempts = 0, kills = 0, running_since = NULL, token = token + 1,
+SET state = 'retry_requested', due = now(), attempts = 0, crash_count = 0, running_since = NULL, token = token + 1,
   changed_at = clock_timestamp()
 WHERE id = ANY($1::bigint[]) AND state = 'dead'";
 

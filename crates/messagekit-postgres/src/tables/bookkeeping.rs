@@ -25,10 +25,10 @@ WITH head AS MATERIALIZED (
   ORDER BY d.due LIMIT $2 FOR UPDATE OF d SKIP LOCKED),
 leased AS (
   UPDATE messagekit.failed_messages d
-  SET due = now() + $3 * interval '1 microsecond', kills = d.kills + (d.running_since IS NOT NULL)::int,
+  SET due = now() + $3 * interval '1 microsecond', crash_count = d.crash_count + (d.running_since IS NOT NULL)::int,
     running_since = now(), token = d.token + 1, attempts = d.attempts + 1
   FROM head WHERE d.id = head.id
-  RETURNING d.id, d.token, d.attempts, d.kills, d.alone, d.state = 'retry_requested' AS requested, d.parked, d.message_id, d.topic,
+  RETURNING d.id, d.token, d.attempts, d.crash_count, d.alone, d.state = 'retry_requested' AS requested, d.parked, d.message_id, d.topic,
     d.place_topic, d.partition, d."offset", d.key, d.headers, d.payload, d.consumer, d.return_to, head.due AS was_due)
 SELECT * FROM leased ORDER BY was_due, id"#;
 

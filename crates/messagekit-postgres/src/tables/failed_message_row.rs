@@ -19,7 +19,7 @@ use crate::error::from_sqlx;
 pub(super) struct Kept {
     pub(super) id: i64,
     pub(super) attempts: u32,
-    pub(super) kills: u32,
+    pub(super) crash_count: u32,
     pub(super) received: ReceivedMessage,
 }
 
@@ -45,7 +45,7 @@ fn columns_of(row: &PgRow) -> sqlx::Result<(Kept, &[u8])> {
     let kept = Kept {
         id: row.try_get("id")?,
         attempts: row.try_get::<i32, _>("attempts")?.unsigned_abs(),
-        kills: row.try_get::<i32, _>("kills")?.unsigned_abs(),
+        crash_count: row.try_get::<i32, _>("crash_count")?.unsigned_abs(),
         received: ReceivedMessage { id, message, place },
     };
     Ok((kept, row.try_get("headers")?))
@@ -92,7 +92,7 @@ pub(super) fn head_of(row: &PgRow) -> Result<FailedMessageHead, Error> {
         event_type: columns.take()?,
         state: word(columns.take()?, "state")?,
         attempts: columns.take::<i32>()?.unsigned_abs(),
-        kills: columns.take::<i32>()?.unsigned_abs(),
+        crash_count: columns.take::<i32>()?.unsigned_abs(),
         due: columns.take::<Option<Timestamp>>()?.map(time),
         kind: columns.take()?,
         error: columns.take()?,

@@ -11,6 +11,7 @@ pub(crate) mod events;
 mod failed_message_row;
 pub(crate) mod failed_messages;
 pub(crate) mod health;
+pub(crate) mod in_flight_attempts;
 mod key_hash;
 pub(crate) mod offsets;
 pub(crate) mod parking;
@@ -22,7 +23,6 @@ pub(crate) mod replay_jobs;
 pub(crate) mod retries;
 pub(crate) mod shards;
 pub(crate) mod stored_events;
-pub(crate) mod suspects;
 
 use std::time::Duration;
 
@@ -62,10 +62,10 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("undo", actions::UNDO),
     ("mark", actions::MARK),
     ("audit", actions::AUDIT),
-    ("suspect", suspects::SUSPECT),
-    ("absolve", suspects::ABSOLVE),
-    ("stand_down", suspects::STAND_DOWN),
-    ("sweep", suspects::SWEEP),
+    ("suspect", in_flight_attempts::BEGIN_ATTEMPT),
+    ("absolve", in_flight_attempts::CLEAR_ATTEMPTS),
+    ("stand_down", in_flight_attempts::WITHDRAW_ATTEMPT),
+    ("sweep", in_flight_attempts::SWEEP),
     ("left", cleanup::LEFT),
     ("clean_events", cleanup::EVENTS),
     ("clean_markers", cleanup::MARKERS),

@@ -48,7 +48,7 @@ FROM (
 ON CONFLICT (consumer, message_id) DO UPDATE SET
   topic = excluded.topic, place_topic = excluded.place_topic, partition = excluded.partition,
   "offset" = excluded."offset", key = excluded.key, key_hash = excluded.key_hash, parked = true,
-  state = excluded.state, attempts = excluded.attempts, kills = 0, alone = 0, due = excluded.due, running_since = NULL,
+  state = excluded.state, attempts = excluded.attempts, crash_count = 0, alone = 0, due = excluded.due, running_since = NULL,
   token = d.token + 1, generation = excluded.generation, event_type = excluded.event_type,
   headers = excluded.headers, payload = excluded.payload, kind = excluded.kind, error = excluded.error,
   fingerprint = excluded.fingerprint, origin = 'store', return_to = NULL, changed_at = clock_timestamp()

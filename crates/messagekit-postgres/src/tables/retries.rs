@@ -34,11 +34,11 @@ WITH head AS MATERIALIZED (
 leased AS (
   UPDATE messagekit.failed_messages d
   SET due = now() + $3 * interval '1 microsecond',
-    kills = d.kills + (d.running_since IS NOT NULL AND d.run_length = 1)::int,
+    crash_count = d.crash_count + (d.running_since IS NOT NULL AND d.run_length = 1)::int,
     alone = CASE WHEN d.running_since IS NULL THEN d.alone ELSE greatest(d.alone, d.run_length) END, run_length = 1,
     running_since = now(), token = d.token + 1, attempts = d.attempts + (d.running_since IS NULL OR d.run_length = 1)::int
   FROM head WHERE d.id = head.id
-  RETURNING d.id, d.token, d.attempts, d.kills, d.alone, d.state = 'retry_requested' AS requested, d.parked, d.message_id, d.topic,
+  RETURNING d.id, d.token, d.attempts, d.crash_count, d.alone, d.state = 'retry_requested' AS requested, d.parked, d.message_id, d.topic,
     d.place_topic, d.partition, d."offset", d.key, d.headers, d.payload, head.due AS was_due)
 SELECT * FROM leased ORDER BY was_due, id"#;
 
@@ -56,7 +56,7 @@ RETURNING d.run_length"#;
 
 /// The failed messages that wait behind another one of their key, as far as the first that does not wait or is too much.
 pub(crate) const FOLLOWERS: &str = r#"
-SELECT f.id, f.token, f.attempts, f.kills, f.message_id, f.topic, f.place_topic, f.partition, f."offset", f.key, f.headers,
+SELECT f.id, f.token, f.attempts, f.crash_count, f.message_id, f.topic, f.place_topic, f.partition, f."offset", f.key, f.headers,
   f.payload
 FROM (
   SELECT o.*, bool_and(o.state = 'blocked') OVER upto AS waits, sum(octet_length(o.payload)) OVER upto AS bytes
@@ -157,7 +157,7 @@ pub(super) fn leased_of(row: &PgRow) -> Result<RetryLease, Error> {
         failed_message: kept.id,
         token: row.try_get("token").map_err(from_sqlx)?,
         attempt: kept.attempts,
-        kills: kept.kills,
+        crash_count: kept.crash_count,
         alone: row.try_get::<i32, _>("alone").map_err(from_sqlx)?.unsigned_abs(),
         requested: row.try_get("requested").map_err(from_sqlx)?,
         parked: row.try_get("parked").map_err(from_sqlx)?,

@@ -25,7 +25,7 @@ pub(crate) fn act(
 /// What a broker kept and nobody said where to send it cannot be run again.
 const RETRY: &str = "
 UPDATE messagekit_failed_messages
-SET state = 'retry_requested', due = ?2, attempts = 0, kills = 0, running_since = NULL, token = token + 1, changed_at = ?2
+SET state = 'retry_requested', due = ?2, attempts = 0, crash_count = 0, running_since = NULL, token = token + 1, changed_at = ?2
 WHERE id = ?1 AND state = 'dead' AND (origin = 'store' OR return_to IS NOT NULL)
 RETURNING consumer_id, message_id, parked, topic, key";
 

@@ -11,7 +11,7 @@ use crate::error::from_sqlite;
 
 /// What [`read`] looks at, of failed messages named `d`. The length of a payload is known without reading it.
 pub(crate) const HEAD: &str = "d.id, d.message_id, d.topic, d.place_topic, d.partition, d.offset, d.key, d.event_type, \
-    d.origin, d.return_to, d.state, d.attempts, d.kills, d.due, d.kind, d.error, d.fingerprint, d.set_aside_at, \
+    d.origin, d.return_to, d.state, d.attempts, d.crash_count, d.due, d.kind, d.error, d.fingerprint, d.set_aside_at, \
     d.changed_at, d.parked, length(d.payload) AS payload_bytes, \
     CASE WHEN d.parked = 1 AND d.state NOT IN ('blocked', 'resolved', 'discarded') THEN \
       (SELECT count(*) - 1 FROM messagekit_failed_messages o INDEXED BY messagekit_failed_messages_key \
@@ -77,7 +77,7 @@ pub(crate) fn read(row: &Row<'_>) -> Result<FailedMessageHead, Error> {
         event_type: row.get("event_type").map_err(from_sqlite)?,
         state: columns.state.parse().map_err(|error| unknown("state", error))?,
         attempts: row.get("attempts").map_err(from_sqlite)?,
-        kills: row.get("kills").map_err(from_sqlite)?,
+        crash_count: row.get("crash_count").map_err(from_sqlite)?,
         due: columns.due.map(timestamp).transpose()?,
         kind: text("kind")?,
         error: text("error")?,

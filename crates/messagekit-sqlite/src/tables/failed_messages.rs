@@ -75,7 +75,7 @@ pub(super) fn insert(conn: &Connection, consumer: i64, entry: &Entry<'_>, now: i
              ON CONFLICT (consumer_id, message_id) DO UPDATE SET
                topic = excluded.topic, place_topic = excluded.place_topic, partition = excluded.partition,
                offset = excluded.offset, event_type = excluded.event_type, state = excluded.state,
-               attempts = excluded.attempts, kills = 0, alone = 0, due = excluded.due, running_since = NULL, token = d.token + 1,
+               attempts = excluded.attempts, crash_count = 0, alone = 0, due = excluded.due, running_since = NULL, token = d.token + 1,
                kind = excluded.kind, error = excluded.error, fingerprint = excluded.fingerprint,
                changed_at = excluded.changed_at, key = excluded.key, headers = excluded.headers,
                payload = excluded.payload, origin = excluded.origin, return_to = excluded.return_to,

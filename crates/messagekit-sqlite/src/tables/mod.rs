@@ -14,6 +14,7 @@ mod failed_message_filter;
 mod failed_message_head;
 mod failed_message_row;
 pub(crate) mod failed_messages;
+pub(crate) mod in_flight_attempts;
 mod murmur2;
 pub(crate) mod names;
 pub(crate) mod offsets;
@@ -28,7 +29,6 @@ pub(crate) mod replay_jobs;
 pub(crate) mod retries;
 pub(crate) mod returns;
 pub(crate) mod shards;
-pub(crate) mod suspects;
 pub(crate) mod topics;
 
 #[cfg(test)]

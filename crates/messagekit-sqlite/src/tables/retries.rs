@@ -46,10 +46,10 @@ pub(crate) fn take(
     let mut update = conn
         .prepare_cached(&format!(
             "UPDATE messagekit_failed_messages
-             SET due = ?2, kills = kills + (running_since IS NOT NULL AND run_length = 1),
+             SET due = ?2, crash_count = crash_count + (running_since IS NOT NULL AND run_length = 1),
                  alone = iif(running_since IS NULL, alone, max(alone, run_length)), run_length = 1, running_since = ?3,
                  token = token + 1, attempts = attempts + (running_since IS NULL OR run_length = 1)
-             WHERE id = ?1 RETURNING {COLUMNS}, kills, alone, parked, state = 'retry_requested' AS requested"
+             WHERE id = ?1 RETURNING {COLUMNS}, crash_count, alone, parked, state = 'retry_requested' AS requested"
         ))
         .map_err(from_sqlite)?;
     let mut rows = update.query((id, until, now)).map_err(from_sqlite)?;
@@ -62,7 +62,7 @@ pub(crate) fn take(
         failed_message: kept.id,
         token: kept.token,
         attempt: kept.attempts,
-        kills: row.get("kills").map_err(from_sqlite)?,
+        crash_count: row.get("crash_count").map_err(from_sqlite)?,
         alone: row.get("alone").map_err(from_sqlite)?,
         requested: row.get("requested").map_err(from_sqlite)?,
         parked: row.get("parked").map_err(from_sqlite)?,

@@ -110,7 +110,7 @@ async fn a_failed_message_is_leased_whole_and_resolves_with_its_marker() {
     let leased = store.lease("billing", 5, LEASE).await.unwrap();
     assert_eq!(leased.len(), 1);
     assert_eq!(leased[0].received, received("a"));
-    assert_eq!((leased[0].attempt, leased[0].kills), (2, 0));
+    assert_eq!((leased[0].attempt, leased[0].crash_count), (2, 0));
     assert!(store.lease("billing", 5, LEASE).await.unwrap().is_empty());
 
     let mut tx = store.begin().await.unwrap();
@@ -142,7 +142,7 @@ async fn a_failed_run_comes_back_and_a_run_handed_back_costs_nothing() {
     let first = store.lease("billing", 1, LEASE).await.unwrap().remove(0);
     assert!(store.hand_back("billing", &first, Duration::ZERO).await.unwrap());
     let second = store.lease("billing", 1, LEASE).await.unwrap().remove(0);
-    assert_eq!((second.attempt, second.kills), (first.attempt, 0));
+    assert_eq!((second.attempt, second.crash_count), (first.attempt, 0));
     assert!(!store.hand_back("billing", &first, Duration::ZERO).await.unwrap(), "that lease is over");
     assert!(store.fail("billing", &second, &retry_now()).await.unwrap());
     let third = store.lease("billing", 1, LEASE).await.unwrap().remove(0);
@@ -180,5 +180,5 @@ async fn a_lease_that_ends_without_an_answer_counts_a_kill() {
     set_aside(&store, "a", &retry_now()).await;
     store.lease("billing", 1, Duration::ZERO).await.unwrap();
     let again = store.lease("billing", 1, LEASE).await.unwrap().remove(0);
-    assert_eq!((again.attempt, again.kills), (3, 1));
+    assert_eq!((again.attempt, again.crash_count), (3, 1));
 }

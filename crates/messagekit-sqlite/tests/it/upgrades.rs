@@ -7,7 +7,8 @@ use std::time::Duration;
 use messagekit::relay::RejectedEvents;
 use messagekit::{
     Action, ActionResult, Bookkeeping, Claim, ClaimRequest, EventFilter, FailedMessageFilter, FailedMessages,
-    Offsets, Operator, Origin, Processed, ReplayState, Replays, Retries, Store, StoredEvent, Suspects,
+    InFlightAttempts, Offsets, Operator, Origin, Processed, ReplayState, Replays, Retries, Store,
+    StoredEvent,
 };
 use messagekit_sqlite::migrations::{self, MIGRATIONS};
 use messagekit_sqlite::rusqlite::Connection;
@@ -133,7 +134,7 @@ async fn inbox_of_every_released_schema_goes_on() {
         next.sort_by_key(|next| next.strand);
         assert_eq!(next.iter().map(|next| next.next).collect::<Vec<_>>(), [12, 9]);
         let poison = "m-poison".parse().unwrap();
-        assert_eq!(store.suspect("billing", &poison, "billing-c").await.unwrap(), 2);
+        assert_eq!(store.begin_attempt("billing", &poison, "billing-c").await.unwrap(), 2);
     }
 }
 
@@ -144,10 +145,16 @@ async fn failed_messages_of_every_released_schema_go_on() {
         let store = restored.open().await;
         assert_eq!(store.list(&FailedMessageFilter::default(), 10).await.unwrap().len(), 5);
         let dead = store.show(1).await.unwrap();
-        assert_eq!((dead.attempts, dead.kills, &*dead.received.message.payload), (4, 1, &[0xfe, 0][..]));
+        assert_eq!(
+            (dead.attempts, dead.crash_count, &*dead.received.message.payload),
+            (4, 1, &[0xfe, 0][..])
+        );
         assert_eq!(dead.received.message.headers.text("id"), Some("m-dead"));
         let leased = store.lease("billing", 10, LEASE).await.unwrap();
-        assert_eq!((leased.len(), leased[0].failed_message, leased[0].kills, leased[0].token), (1, 2, 1, 3));
+        assert_eq!(
+            (leased.len(), leased[0].failed_message, leased[0].crash_count, leased[0].token),
+            (1, 2, 1, 3)
+        );
         assert!(leased[0].parked);
         let back = store.lease_returns(Origin::Queue, 10, LEASE).await.unwrap();
         assert_eq!((back[0].return_to.as_str(), back[0].leased.failed_message), ("printing", 5));

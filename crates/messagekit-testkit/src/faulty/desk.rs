@@ -98,7 +98,7 @@ impl FailedMessages for FaultyStore {
                 answer => answer?,
             };
             if self.is(Fault::ForgetsKills) || self.notes().handed_back.contains(&id) {
-                failed_message.head.kills = 0;
+                failed_message.head.crash_count = 0;
             }
             Ok(failed_message)
         })

@@ -136,7 +136,7 @@ impl Retries for FaultyStore {
                 leased.iter_mut().for_each(|leased| leased.received.message.key = None);
             }
             Some(Fault::ForgetsWhoRunsAlone) => leased.iter_mut().for_each(|leased| leased.alone = 0),
-            Some(Fault::ForgetsKills) => leased.iter_mut().for_each(|leased| leased.kills = 0),
+            Some(Fault::ForgetsKills) => leased.iter_mut().for_each(|leased| leased.crash_count = 0),
             Some(Fault::RetryKeepsAttempts) => {
                 leased.iter_mut().filter(|leased| leased.requested).for_each(|leased| leased.attempt += 9);
             }

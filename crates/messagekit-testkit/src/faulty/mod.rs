@@ -10,6 +10,7 @@ mod cleanup;
 mod desk;
 mod failed_messages;
 mod fixture;
+mod in_flight_attempts;
 mod parking;
 mod publisher;
 mod relay;
@@ -17,7 +18,6 @@ mod replays;
 mod rows;
 mod store;
 mod subscriber;
-mod suspects;
 mod table;
 mod transport;
 

@@ -239,7 +239,7 @@ impl FaultyStore {
                 failed_message: head.id,
                 token: 0,
                 attempt: head.attempts + 1,
-                kills: head.kills,
+                crash_count: head.crash_count,
                 alone: 0,
                 requested: false,
                 parked: true,

@@ -172,13 +172,13 @@ pub async fn retry_counts_from_zero<F: StoreFixture>(fixture: &F) {
     store.lease(&consumer, 1, Duration::ZERO).await.expect("leases are answered");
     let again = async || store.lease(&consumer, 1, LONG).await;
     let leased = until_through(again).await.remove(0);
-    assert_eq!((leased.attempt, leased.kills), (11, 1));
+    assert_eq!((leased.attempt, leased.crash_count), (11, 1));
     assert!(store.fail(&consumer, &leased, &dead("no")).await.expect("fail is answered"));
     assert_eq!(act(&store, Action::Retry, leased.failed_message).await, ActionResult::Done);
     let failed_message = only_failed_message(&store, &consumer).await;
-    assert_eq!((failed_message.attempts, failed_message.kills), (0, 0));
+    assert_eq!((failed_message.attempts, failed_message.crash_count), (0, 0));
     let leased = store.lease(&consumer, 1, LONG).await.expect("leases are answered").remove(0);
-    assert_eq!((leased.attempt, leased.kills, leased.requested), (1, 0, true));
+    assert_eq!((leased.attempt, leased.crash_count, leased.requested), (1, 0, true));
 }
 
 /// Retention takes old markers away: what is brought back waits for its retry all the same.

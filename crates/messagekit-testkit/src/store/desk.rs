@@ -163,7 +163,7 @@ pub async fn failed_message_tells_its_failure<F: StoreFixture>(fixture: &F) {
         (failed_message.id, &failed_message.consumer, failed_message.state),
         (id, &consumer, FailedMessageState::Dead)
     );
-    assert_eq!((failed_message.attempts, failed_message.kills, failed_message.due), (10, 0, None));
+    assert_eq!((failed_message.attempts, failed_message.crash_count, failed_message.due), (10, 0, None));
     assert_eq!(
         (failed_message.kind.as_str(), &failed_message.error),
         (failure.kind.as_str(), &failure.error)

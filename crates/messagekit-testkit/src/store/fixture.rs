@@ -7,8 +7,8 @@ use std::time::Duration;
 use messagekit::cleanup::Cleanup;
 use messagekit::{
     Action, ActionResult, Bookkeeping, Claim, ClaimRequest, Error, FailedMessageFilter, FailedMessages,
-    Failure, FailureKind, Inbox, Message, MessageId, Next, Operations, Operator, OutboxRows, ParkingLimits,
-    Place, ReceivedMessage, Retries, RetryLease, SetAsideOutcome, Store, Suspects, headers,
+    Failure, FailureKind, InFlightAttempts, Inbox, Message, MessageId, Next, Operations, Operator,
+    OutboxRows, ParkingLimits, Place, ReceivedMessage, Retries, RetryLease, SetAsideOutcome, Store, headers,
 };
 
 use crate::{DEADLINE, unique};
@@ -16,7 +16,7 @@ use crate::{DEADLINE, unique};
 /// A database with its tables, and with somewhere to write a business row. A clone is the same database.
 pub trait StoreFixture: Clone + Send + Sync + 'static {
     /// The adapter's store.
-    type Store: Inbox + OutboxRows + Suspects + Bookkeeping + Operations + Cleanup;
+    type Store: Inbox + OutboxRows + InFlightAttempts + Bookkeeping + Operations + Cleanup;
 
     /// Returns a handle.
     fn store(&self) -> Self::Store;

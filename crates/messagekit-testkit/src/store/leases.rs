@@ -85,7 +85,11 @@ pub async fn leased_failed_message_is_whole<F: StoreFixture>(fixture: &F) {
     set_aside_now(&store, &consumer, &message, &retry_in(Duration::ZERO)).await;
     let leased = store.lease(&consumer, 1, LONG).await.expect("leases are answered").remove(0);
     assert_eq!(leased.received, message);
-    assert_eq!((leased.attempt, leased.kills), (2, 0), "the failure counted one attempt, this is the next");
+    assert_eq!(
+        (leased.attempt, leased.crash_count),
+        (2, 0),
+        "the failure counted one attempt, this is the next"
+    );
     assert_eq!(leased.failed_message, only_failed_message(&store, &consumer).await.id);
 }
 
@@ -103,11 +107,11 @@ pub async fn leased_failed_message_comes_back_after_its_lease_and_counts_a_kill<
         !second.is_empty()
     };
     eventually("the lease ends", DEADLINE, back).await;
-    assert_eq!((first.kills, second[0].kills), (0, 1));
+    assert_eq!((first.crash_count, second[0].crash_count), (0, 1));
     assert_eq!(second[0].failed_message, first.failed_message);
     assert_ne!(second[0].token, first.token, "the token fences the first holder");
     let failed_message = store.show(first.failed_message).await.expect("the failed message can be shown");
-    assert_eq!(failed_message.kills, 1);
+    assert_eq!(failed_message.crash_count, 1);
 }
 
 /// Workers that lease at the same time get different failed messages.

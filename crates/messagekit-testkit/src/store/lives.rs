@@ -95,17 +95,17 @@ async fn live<F: StoreFixture>(fixture: &F, seed: u64) {
                 let token = rules.lease(now, at(lease));
                 assert_eq!(given.len(), usize::from(token.is_some()), "lease at {place}");
                 if let (Some(leased), Some(token)) = (given.into_iter().next(), token) {
-                    let counted = (leased.attempt, leased.kills, leased.requested);
+                    let counted = (leased.attempt, leased.crash_count, leased.requested);
                     let requested = rules.state == FailedMessageState::RetryRequested;
-                    assert_eq!(counted, (rules.attempts, rules.kills, requested), "lease at {place}");
+                    assert_eq!(counted, (rules.attempts, rules.crash_count, requested), "lease at {place}");
                     leases.push((token, leased));
                 }
             }
         }
         let shown = store.show(id).await.expect("the failed message can be shown");
         assert_eq!(
-            (shown.state, shown.attempts, shown.kills, shown.due.is_some()),
-            (rules.state, rules.attempts, rules.kills, rules.due.is_some()),
+            (shown.state, shown.attempts, shown.crash_count, shown.due.is_some()),
+            (rules.state, rules.attempts, rules.crash_count, rules.due.is_some()),
             "after {place}"
         );
         assert_eq!(look(&store, &consumer, &message).await, rules.marker(), "claim after {place}");

@@ -7,6 +7,7 @@ pub mod cleanup;
 pub mod desk;
 mod fixture;
 pub mod health;
+pub mod in_flight_attempts;
 pub mod leases;
 mod list;
 pub mod lives;
@@ -18,7 +19,6 @@ pub mod replays;
 pub mod retries;
 pub mod runs;
 pub mod set_aside;
-pub mod suspects;
 pub mod transact;
 pub mod transactions;
 

@@ -282,11 +282,18 @@ impl<'a, F: StoreFixture> World<'a, F> {
             let holds = life.rules.state.is_open() && life.rules.state != FailedMessageState::Blocked;
             let holds_back = if holds { open.count() as u64 - 1 } else { 0 };
             assert_eq!(
-                (head.state, head.attempts, head.kills, head.due.is_some(), head.parked, head.holds_back),
+                (
+                    head.state,
+                    head.attempts,
+                    head.crash_count,
+                    head.due.is_some(),
+                    head.parked,
+                    head.holds_back
+                ),
                 (
                     life.rules.state,
                     life.rules.attempts,
-                    life.rules.kills,
+                    life.rules.crash_count,
                     life.rules.due.is_some(),
                     true,
                     holds_back

@@ -136,7 +136,7 @@ pub async fn failed_failed_message_waits_until_due<F: StoreFixture>(fixture: &F)
     );
     let next = leased_again(fixture, &consumer).await;
     assert!(began.elapsed() >= delay, "leased after {:?}", began.elapsed());
-    assert_eq!((next.attempt, next.kills), (3, 0), "an answered lease is no kill");
+    assert_eq!((next.attempt, next.crash_count), (3, 0), "an answered lease is no kill");
 }
 
 /// A run that fails for good leaves a failed message, still held.
@@ -161,10 +161,10 @@ pub async fn handed_back_failed_message_burns_no_attempt<F: StoreFixture>(fixtur
     assert!(store.hand_back(&consumer, &first, delay).await.expect("hand_back is answered"));
     let failed_message = only_failed_message(&store, &consumer).await;
     assert_eq!(
-        (failed_message.state, failed_message.attempts, failed_message.kills),
+        (failed_message.state, failed_message.attempts, failed_message.crash_count),
         (FailedMessageState::RetryScheduled, first.attempt - 1, 0)
     );
     let second = leased_again(fixture, &consumer).await;
     assert!(began.elapsed() >= delay, "leased after {:?}", began.elapsed());
-    assert_eq!((second.attempt, second.kills), (first.attempt, 0));
+    assert_eq!((second.attempt, second.crash_count), (first.attempt, 0));
 }

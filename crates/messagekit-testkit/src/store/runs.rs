@@ -169,7 +169,7 @@ pub async fn run_is_resolved_in_one_commit<F: StoreFixture>(fixture: &F) {
         assert_eq!(fixture.effects(message.id.as_str()).await, 1);
         assert_eq!(look(&store, &consumer, message).await, Claim::Done);
         let head = head_of(&store, &consumer, message).await;
-        assert_eq!((head.state, head.due, head.kills), (FailedMessageState::Resolved, None, 0));
+        assert_eq!((head.state, head.due, head.crash_count), (FailedMessageState::Resolved, None, 0));
     }
     assert_eq!(head_of(&store, &consumer, &messages[2]).await.attempts, 1);
     assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 50)).await, Claim::KeyBlocked);
@@ -240,7 +240,8 @@ pub async fn operator_fences_a_run<F: StoreFixture>(fixture: &F) {
 pub async fn death_in_a_run_is_blamed_on_no_message<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (messages, leased) = blocked(fixture, &consumer, 5, LONG).await;
-    let seen = |leased: &RetryLease| (leased.failed_message, leased.attempt, leased.kills, leased.alone);
+    let seen =
+        |leased: &RetryLease| (leased.failed_message, leased.attempt, leased.crash_count, leased.alone);
     assert_eq!(seen(&leased), (leased.failed_message, 2, 0, 0));
     assert_eq!(begun(&store, &consumer, &leased, 3, SHORT).await, Some(3));
     let again = leased_again(&store, &consumer, SHORT).await;
@@ -250,7 +251,7 @@ pub async fn death_in_a_run_is_blamed_on_no_message<F: StoreFixture>(fixture: &F
     apply_leased(fixture, &consumer, &again).await;
     for (message, alone) in messages[1..].iter().zip([2, 1, 0, 0]) {
         let next = leased_again(&store, &consumer, LONG).await;
-        assert_eq!((&next.received.id, next.kills, next.alone), (&message.id, 0, alone));
+        assert_eq!((&next.received.id, next.crash_count, next.alone), (&message.id, 0, alone));
         apply_leased(fixture, &consumer, &next).await;
     }
 }
@@ -262,7 +263,7 @@ pub async fn lone_message_begins_no_run<F: StoreFixture>(fixture: &F) {
     assert_eq!(begun(&store, &consumer, &leased, ALL, SHORT).await, Some(1));
     let again = leased_again(&store, &consumer, LONG).await;
     assert_eq!(
-        (again.failed_message, again.kills, again.attempt),
+        (again.failed_message, again.crash_count, again.attempt),
         (leased.failed_message, 1, leased.attempt + 1)
     );
 
@@ -271,7 +272,7 @@ pub async fn lone_message_begins_no_run<F: StoreFixture>(fixture: &F) {
     assert_eq!(begun(&store, &consumer, &leased, 3, LONG).await, Some(3));
     assert_eq!(begun(&store, &consumer, &leased, 1, SHORT).await, Some(1));
     let again = leased_again(&store, &consumer, LONG).await;
-    assert_eq!((again.failed_message, again.kills, again.alone), (leased.failed_message, 1, 1));
+    assert_eq!((again.failed_message, again.crash_count, again.alone), (leased.failed_message, 1, 1));
 }
 
 /// What was claimed behind a key that is freed before it is parked is claimed again: the key stays free.

@@ -198,7 +198,7 @@ async fn apply<S: Inbox>(
         crash::point("set_aside.written");
     }
     if let Some(noted) = runs.absolves(range.start..through)
-        && let Err(error) = store.absolve(tx, consumer, &batch.entries[noted].received.id).await
+        && let Err(error) = store.clear_attempts(tx, consumer, &batch.entries[noted].received.id).await
     {
         return give_up(error, true);
     }

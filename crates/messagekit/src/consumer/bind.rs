@@ -22,7 +22,7 @@ pub(super) async fn bind<S: Inbox, Src: Source>(
     }
     // Before anything is handled: a cleanup that did not know of this consumer would take its markers.
     patiently(consumer, || settings.window.note(store, consumer)).await?;
-    patiently(consumer, || store.sweep_suspects(consumer)).await?;
+    patiently(consumer, || store.clear_finished_attempts(consumer)).await?;
     source.consult(Arc::new(Memory {
         store: store.clone(),
         consumer: Arc::clone(&settings.name),

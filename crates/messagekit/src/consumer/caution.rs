@@ -127,7 +127,7 @@ impl Caution {
             if watched.given() < settings.longest_run() {
                 return Ok(Step::Watch(watched));
             }
-            killer = Some(process_killer(notes));
+            killer = Some(poison_message(notes));
         }
         self.killer = killer.is_some();
         Ok(Step::Try(Careful { range, noted: Some(first), killer }))
@@ -163,14 +163,15 @@ impl Caution {
 }
 
 /// The failure of a message that has ended too many processes.
-pub(super) fn process_killer(kills: u32) -> Failure {
-    Failure::permanent(FailureKind::ProcessKiller, format!("ended its process {kills} times"))
+pub(super) fn poison_message(crash_count: u32) -> Failure {
+    Failure::permanent(FailureKind::PoisonMessage, format!("ended its process {crash_count} times"))
 }
 
-/// Notes that a message, or the first ones of a lane, are about to be handled, and returns how many others have and did not answer.
+/// Notes that a message, or the first ones of a lane, are about to be handled, and returns how many others have and did not
+/// answer.
 pub(super) async fn suspect<S: Inbox>(settings: &Settings<S>, suspect: &MessageId) -> Result<u32, Error> {
-    let notes = settings.store.suspect(&settings.name, suspect, &settings.run).await?;
-    crash::point("consumer.suspected");
+    let notes = settings.store.begin_attempt(&settings.name, suspect, &settings.run).await?;
+    crash::point("consumer.attempt_begun");
     Ok(notes)
 }
 
@@ -179,7 +180,7 @@ pub(super) async fn stand_down<S: Inbox>(settings: &Settings<S>, suspect: &Messa
     let consumer = &*settings.name;
     let mut outages: u32 = 0;
     loop {
-        match settings.store.stand_down(consumer, suspect, &settings.run).await {
+        match settings.store.withdraw_attempt(consumer, suspect, &settings.run).await {
             Err(error) if error.is_transient() && !stop.load(Ordering::Relaxed) => {
                 tracing::debug!(consumer, %suspect, error = %chain(&error), "note of a suspect stays for now");
                 outages += 1;

@@ -7,8 +7,8 @@ use super::settings::Settings;
 use crate::store::{End, Inbox};
 use crate::{Error, MessageId, chain};
 
-/// Where all that there is comes in one lane, its partitions take turns, 64 messages of each: what a process had in hand lies among
-/// the first of all of them.
+/// Where all that there is comes in one lane, its partitions take turns, 64 messages of each: what a process had in hand lies
+/// among the first of all of them.
 const OF_ALL: u32 = 1_024;
 
 /// How the first messages are handled.
@@ -71,8 +71,8 @@ impl First {
         }
     }
 
-    /// What a process died of is delivered again at once, so there are no more of them. Who has noted them is forgotten by the next
-    /// turn.
+    /// What a process died of is delivered again at once, so there are no more of them. Who has noted them is forgotten by the
+    /// next turn.
     pub(super) fn none_left(&mut self) {
         self.left = 0;
         if self.care == Care::Noted {
@@ -94,7 +94,7 @@ impl First {
     /// that an outage is told and waited for like any other.
     pub(super) async fn take_back<S: Inbox>(&self, settings: &Settings<S>) -> bool {
         let (consumer, suspect) = (&*settings.name, &self.id);
-        let taken = settings.store.stand_down(consumer, suspect, &settings.run).await;
+        let taken = settings.store.withdraw_attempt(consumer, suspect, &settings.run).await;
         if let Err(error) = &taken {
             tracing::debug!(consumer, %suspect, error = %chain(error), "note of a batch stays for now");
         }
@@ -106,7 +106,7 @@ impl First {
         let (shared, id) = (Arc::clone(settings), self.id.clone());
         let forgets = settings.store.transact(Box::new(move |mut tx| {
             Box::pin(async move {
-                let end = match shared.store.absolve(&mut tx, &shared.name, &id).await {
+                let end = match shared.store.clear_attempts(&mut tx, &shared.name, &id).await {
                     Ok(()) => End::Commit(Ok(())),
                     Err(error) => End::Rollback(Err(error)),
                 };

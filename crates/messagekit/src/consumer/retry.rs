@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use super::caution::process_killer;
+use super::caution::poison_message;
 use super::fault::{Fault, cut_off, store_fault};
 use super::retry_run::{Applied, Culprit, Ran, of_store, run};
 use super::settings::{KILLS, Settings};
@@ -62,8 +62,8 @@ pub(super) async fn retry<S: Inbox>(settings: Arc<Settings<S>>, most: u32) -> Re
     };
     crash::point("retry.leased");
     let leased = Arc::new(leased);
-    let ran = if leased.kills >= KILLS {
-        Ran::head(Fault::Message(process_killer(leased.kills)))
+    let ran = if leased.crash_count >= KILLS {
+        Ran::head(Fault::Message(poison_message(leased.crash_count)))
     } else {
         apply(&settings, &leased, most).await
     };
@@ -73,7 +73,8 @@ pub(super) async fn retry<S: Inbox>(settings: Arc<Settings<S>>, most: u32) -> Re
 /// Applies a leased failed message and what waits behind it, in fewer messages until that comes to an end.
 async fn apply<S: Inbox>(settings: &Arc<Settings<S>>, leased: &Arc<RetryLease>, most: u32) -> Ran {
     // One that has failed, that an operator asks for, or that may have ended a process runs by itself.
-    let leads = leased.parked && !leased.requested && leased.attempt == 1 && leased.kills + leased.alone == 0;
+    let leads =
+        leased.parked && !leased.requested && leased.attempt == 1 && leased.crash_count + leased.alone == 0;
     let mut most = if leads { most } else { 1 };
     let mut noted = 1;
     loop {

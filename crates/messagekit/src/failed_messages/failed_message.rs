@@ -36,7 +36,7 @@ pub struct FailedMessageHead {
     /// How many runs of the handler have failed it.
     pub attempts: u32,
     /// How many runs ended without an answer: the process died, or the consumer's future was dropped.
-    pub kills: u32,
+    pub crash_count: u32,
     /// It takes part in the order of its key.
     pub parked: bool,
     /// How many other open failed messages of its key there are, which wait for it: 0 unless it is parked, open, and does not

@@ -28,7 +28,7 @@ pub struct Standing {
     /// How many runs have failed it, the one under way included.
     pub attempts: u32,
     /// How many leases of it alone ended without an answer.
-    pub kills: u32,
+    pub crash_count: u32,
     /// How many messages of its key run together in the lease that was given last, this one included.
     pub run_length: u32,
     /// How many messages of its key, this one included, run one at a time, because a process ended in a run of them.
@@ -51,7 +51,7 @@ impl Standing {
         Self {
             state,
             attempts,
-            kills: 0,
+            crash_count: 0,
             run_length: 1,
             alone: 0,
             due: again,
@@ -95,7 +95,7 @@ impl Standing {
         let has_died = std::mem::replace(&mut self.running, true);
         let is_blamed = has_died && self.run_length == 1;
         self.attempts += u32::from(!has_died || is_blamed);
-        self.kills += u32::from(is_blamed);
+        self.crash_count += u32::from(is_blamed);
         if has_died {
             self.alone = self.alone.max(self.run_length);
         }
@@ -167,7 +167,7 @@ impl Standing {
         let runs_again = act == Action::Undo && self.parked && self.attempts == 0;
         let state = if runs_again { FailedMessageState::Blocked } else { acted };
         if act == Action::Retry {
-            (self.attempts, self.kills) = (0, 0);
+            (self.attempts, self.crash_count) = (0, 0);
         }
         self.due = (act == Action::Retry).then_some(now);
         (self.state, self.running) = (state, false);

@@ -190,7 +190,7 @@ proptest! {
             };
             prop_assert!(moved || failed_message == before, "what is refused changes nothing");
             prop_assert_eq!((failed_message.state, failed_message.marker()), story.state());
-            prop_assert_eq!((failed_message.attempts, failed_message.kills), (story.failed_runs, story.deaths));
+            prop_assert_eq!((failed_message.attempts, failed_message.crash_count), (story.failed_runs, story.deaths));
             prop_assert_eq!(failed_message.due, story.due().map(at));
             prop_assert!(tokens.is_sorted_by(|earlier, later| earlier < later), "each lease has a token of its own");
         }

@@ -58,7 +58,7 @@ impl StoredMessage {
                     event_type: type_in_headers(&received.message).map(str::to_owned),
                     state: FailedMessageState::Dead,
                     attempts: 0,
-                    kills: 0,
+                    crash_count: 0,
                     parked: false,
                     holds_back: 0,
                     due: None,
@@ -163,7 +163,7 @@ impl StoredMessage {
             failed_message: self.failed_message.id,
             token,
             attempt: self.standing.attempts,
-            kills: self.standing.kills,
+            crash_count: self.standing.crash_count,
             alone: self.standing.alone,
             requested: self.standing.state == FailedMessageState::RetryRequested,
             parked: self.standing.parked,
@@ -183,9 +183,9 @@ impl StoredMessage {
 
     /// Copies where it stands to where people look.
     fn show(&mut self, changed_at: Timestamp) {
-        let Standing { state, attempts, kills, due, .. } = self.standing;
+        let Standing { state, attempts, crash_count, due, .. } = self.standing;
         let head = &mut self.failed_message.head;
-        (head.state, head.attempts, head.kills, head.due) = (state, attempts, kills, due);
+        (head.state, head.attempts, head.crash_count, head.due) = (state, attempts, crash_count, due);
         head.changed_at = changed_at;
     }
 }

@@ -33,6 +33,7 @@ mod failpoint;
 mod gate;
 mod group;
 mod health;
+mod in_flight_attempts;
 mod log;
 mod markers;
 mod offsets;
@@ -44,7 +45,6 @@ mod source;
 mod state;
 mod store;
 mod subscriber;
-mod suspects;
 mod tx;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -9,11 +9,11 @@ use jiff::Timestamp;
 
 use super::clock::Clock;
 use super::failed_messages::StoredMessage;
+use super::in_flight_attempts::Notes;
 use super::markers::{Locks, Marker};
 use super::offsets::OffsetKey;
 use super::parking::Queues;
 use super::replays::{Replay, stored_event};
-use super::suspects::Notes;
 use super::tx::Writes;
 use super::{AuditEntry, Failpoint, MemoryLog, MemoryTx, lock};
 use crate::store::{Claim, Store};

@@ -20,7 +20,7 @@ pub enum FailureKind {
     /// The failed message contradicts the markers: its message is not held any more.
     Corrupt,
     /// Runs of the handler ended the whole process.
-    ProcessKiller,
+    PoisonMessage,
     /// The handler's statements ended its transaction, or held the write lock for too long.
     Transaction,
     /// Its transport could not read what stands beside the payload.
@@ -73,7 +73,7 @@ impl FailureKind {
         Self::Panicked,
         Self::TooSlow,
         Self::Corrupt,
-        Self::ProcessKiller,
+        Self::PoisonMessage,
         Self::Transaction,
         Self::Unreadable,
         Self::Undecodable,
@@ -110,7 +110,7 @@ impl FailureKind {
             Self::Panicked => "panicked",
             Self::TooSlow => "too_slow",
             Self::Corrupt => "corrupt",
-            Self::ProcessKiller => "process_killer",
+            Self::PoisonMessage => "poison_message",
             Self::Transaction => "transaction",
             Self::Unreadable => "unreadable",
             Self::Undecodable => "undecodable",

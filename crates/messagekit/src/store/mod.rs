@@ -1,18 +1,18 @@
 //! What a database gives the framework: transactions, and rows inside them.
 //!
-//! [`Store`] is the transaction; [`Processed`], [`Offsets`], [`SetAside`], [`Retries`] and [`Suspects`] are what a consumer
-//! writes in it, together called [`Inbox`]; [`OutboxRows`] is what a writer needs. Stores move [`Message`](crate::Message)s and
-//! never decode payloads.
+//! [`Store`] is the transaction; [`Processed`], [`Offsets`], [`SetAside`], [`Retries`] and [`InFlightAttempts`] are what a
+//! consumer writes in it, together called [`Inbox`]; [`OutboxRows`] is what a writer needs. Stores move
+//! [`Message`](crate::Message)s and never decode payloads.
 
 mod bookkeeping;
 mod failure;
+mod in_flight_attempts;
 mod no_store;
 mod offsets;
 mod outbox;
 mod processed;
 mod retries;
 mod set_aside;
-mod suspects;
 mod transact;
 mod wake;
 
@@ -22,13 +22,13 @@ use std::time::Duration;
 
 pub use bookkeeping::{Bookkeeping, BrokerDeadLetter, Redelivery};
 pub use failure::{Failure, FailureKind, Next};
+pub use in_flight_attempts::InFlightAttempts;
 pub use no_store::NoStore;
 pub use offsets::{NextOffset, Offsets};
 pub use outbox::{Outbox, OutboxRows, WithoutRelay};
 pub use processed::{Claim, ClaimRequest, Processed, claim};
 pub use retries::{Follower, Retries, RetryLease};
 pub use set_aside::{ParkingLimits, ReceivedMessage, SetAside, SetAsideOutcome};
-pub use suspects::Suspects;
 pub use transact::{BoxFuture, End, TransactError, Work};
 pub use wake::Wake;
 
@@ -107,9 +107,9 @@ pub trait Store: Clone + Send + Sync + 'static {
 }
 
 /// Everything a consumer needs of its database.
-pub trait Inbox: Processed + Offsets + SetAside + Retries + Suspects {}
+pub trait Inbox: Processed + Offsets + SetAside + Retries + InFlightAttempts {}
 
-impl<S: Processed + Offsets + SetAside + Retries + Suspects> Inbox for S {}
+impl<S: Processed + Offsets + SetAside + Retries + InFlightAttempts> Inbox for S {}
 
 /// Finds what a store says about an error or one of its sources; errors of this crate speak for themselves.
 pub(crate) fn classify<S: Store>(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {

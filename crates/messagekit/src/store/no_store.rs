@@ -7,8 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Claim, ClaimRequest, End, Failure, Follower, NextOffset, Offsets, ParkingLimits, Processed,
-    ReceivedMessage, Retries, RetryLease, SetAside, SetAsideOutcome, Store, Suspects, TransactError, Work,
+    Claim, ClaimRequest, End, Failure, Follower, InFlightAttempts, NextOffset, Offsets, ParkingLimits,
+    Processed, ReceivedMessage, Retries, RetryLease, SetAside, SetAsideOutcome, Store, TransactError, Work,
 };
 use crate::message::headers;
 use crate::transport::{PublishErrorKind, Publisher};
@@ -228,20 +228,20 @@ impl<P: Publisher + 'static> Retries for NoStore<P> {
 }
 
 /// There is nobody to count deaths: a message that ends its process is the broker's to give up.
-impl<P: Publisher + 'static> Suspects for NoStore<P> {
-    async fn suspect(&self, _: &str, _: &MessageId, _: &str) -> Result<u32, Error> {
+impl<P: Publisher + 'static> InFlightAttempts for NoStore<P> {
+    async fn begin_attempt(&self, _: &str, _: &MessageId, _: &str) -> Result<u32, Error> {
         Ok(0)
     }
 
-    async fn absolve(&self, (): &mut (), _: &str, _: &MessageId) -> Result<(), Error> {
+    async fn clear_attempts(&self, (): &mut (), _: &str, _: &MessageId) -> Result<(), Error> {
         Ok(())
     }
 
-    async fn stand_down(&self, _: &str, _: &MessageId, _: &str) -> Result<(), Error> {
+    async fn withdraw_attempt(&self, _: &str, _: &MessageId, _: &str) -> Result<(), Error> {
         Ok(())
     }
 
-    async fn sweep_suspects(&self, _: &str) -> Result<(), Error> {
+    async fn clear_finished_attempts(&self, _: &str) -> Result<(), Error> {
         Ok(())
     }
 }

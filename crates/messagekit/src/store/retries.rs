@@ -16,7 +16,7 @@ pub struct RetryLease {
     /// Which run this is, this one included.
     pub attempt: u32,
     /// How many leases of it alone ended without an answer: the process died, or the consumer's future was dropped.
-    pub kills: u32,
+    pub crash_count: u32,
     /// How many messages of its key, this one included, are to run one at a time, because a process ended while it ran that
     /// many together. 0 where no process did.
     pub alone: u32,

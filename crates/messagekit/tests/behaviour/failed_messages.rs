@@ -121,7 +121,7 @@ async fn a_failed_message_whose_process_died_comes_back_when_its_lease_ends() {
     let consumer = start(world.billing());
     until(|| world.applied().len() == 1).await;
     let failed_message = world.failed_message("a-1").await;
-    assert_eq!((failed_message.state, failed_message.kills), (FailedMessageState::Resolved, 1));
+    assert_eq!((failed_message.state, failed_message.crash_count), (FailedMessageState::Resolved, 1));
     assert_eq!(world.applied(), ["a-1"]);
     assert_eq!(world.script.attempts_of("a-1"), [1, 2, 3]);
     consumer.stop().await;
@@ -160,9 +160,9 @@ async fn a_process_without_a_lane_stands_by_and_runs_no_failed_messages() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_message_that_killed_its_process_five_times_is_dead_and_does_not_run_again() {
-    for (kills, dies) in [(4, false), (5, true)] {
+    for (crash_count, dies) in [(4, false), (5, true)] {
         let world = world_with_a_due_failed_message(1).await;
-        for _ in 0..kills {
+        for _ in 0..crash_count {
             pass(seconds(2)).await;
             let leased = world.store.lease(CONSUMER, 1, seconds(1)).await.expect("lease");
             assert_eq!(leased.len(), 1, "it is due");
@@ -171,7 +171,7 @@ async fn a_failed_message_that_killed_its_process_five_times_is_dead_and_does_no
         let consumer = start(world.billing().attempts(NonZeroU32::new(50).expect("50 > 0")));
         until(|| consumer.read().handled + consumer.read().dead == 1).await;
         let failed_message = world.failed_message("a-1").await;
-        assert_eq!(failed_message.kills, kills);
+        assert_eq!(failed_message.crash_count, crash_count);
         assert_eq!(
             failed_message.state,
             if dies { FailedMessageState::Dead } else { FailedMessageState::Resolved }
@@ -179,7 +179,7 @@ async fn a_failed_message_that_killed_its_process_five_times_is_dead_and_does_no
         if dies {
             assert_eq!(
                 (&*failed_message.kind, &*failed_message.error),
-                ("process_killer", "ended its process 5 times")
+                ("poison_message", "ended its process 5 times")
             );
         }
         assert_eq!(world.script.runs().len(), if dies { 1 } else { 2 });
@@ -202,7 +202,7 @@ async fn an_outage_at_the_end_of_a_retry_counts_as_no_death_of_the_process() {
         until(|| world.applied().len() == 1).await;
         let failed_message = world.failed_message("a-1").await;
         assert_eq!(
-            (failed_message.kills, failed_message.state),
+            (failed_message.crash_count, failed_message.state),
             (0, FailedMessageState::Resolved),
             "{call:?}"
         );

@@ -8,8 +8,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use messagekit::memory::{MemoryStore, MemoryTx};
 use messagekit::{
-    Claim, ClaimRequest, Error, ErrorKind, Failure, Follower, MessageId, NextOffset, Offsets, ParkingLimits,
-    Processed, ReceivedMessage, Retries, RetryLease, SetAside, SetAsideOutcome, Store, Suspects,
+    Claim, ClaimRequest, Error, ErrorKind, Failure, Follower, InFlightAttempts, MessageId, NextOffset,
+    Offsets, ParkingLimits, Processed, ReceivedMessage, Retries, RetryLease, SetAside, SetAsideOutcome,
+    Store,
 };
 
 /// A call of the store.
@@ -243,21 +244,26 @@ impl Retries for Flaky {
     }
 }
 
-impl Suspects for Flaky {
-    async fn suspect(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<u32, Error> {
-        self.call(Call::Suspect, self.inner.suspect(consumer, suspect, by)).await
+impl InFlightAttempts for Flaky {
+    async fn begin_attempt(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<u32, Error> {
+        self.call(Call::Suspect, self.inner.begin_attempt(consumer, suspect, by)).await
     }
 
-    async fn absolve(&self, tx: &mut MemoryTx, consumer: &str, suspect: &MessageId) -> Result<(), Error> {
+    async fn clear_attempts(
+        &self,
+        tx: &mut MemoryTx,
+        consumer: &str,
+        suspect: &MessageId,
+    ) -> Result<(), Error> {
         self.wait().await;
-        self.inner.absolve(tx, consumer, suspect).await
+        self.inner.clear_attempts(tx, consumer, suspect).await
     }
 
-    async fn stand_down(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<(), Error> {
-        self.call(Call::StandDown, self.inner.stand_down(consumer, suspect, by)).await
+    async fn withdraw_attempt(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<(), Error> {
+        self.call(Call::StandDown, self.inner.withdraw_attempt(consumer, suspect, by)).await
     }
 
-    async fn sweep_suspects(&self, consumer: &str) -> Result<(), Error> {
-        self.call(Call::Sweep, self.inner.sweep_suspects(consumer)).await
+    async fn clear_finished_attempts(&self, consumer: &str) -> Result<(), Error> {
+        self.call(Call::Sweep, self.inner.clear_finished_attempts(consumer)).await
     }
 }

@@ -211,7 +211,7 @@ async fn failed_messages_pass_the_gates_too() {
     pass(seconds(300)).await;
     let failed_message = world.failed_message("a-1").await;
     assert_eq!(
-        (failed_message.state, failed_message.attempts, failed_message.kills),
+        (failed_message.state, failed_message.attempts, failed_message.crash_count),
         (FailedMessageState::RetryScheduled, 1, 0)
     );
     gate.open();

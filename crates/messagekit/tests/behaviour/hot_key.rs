@@ -38,7 +38,7 @@ async fn what_waits_behind_a_key_is_applied_in_batches() {
             .await
             .iter()
             .skip(1)
-            .all(|failed_message| (failed_message.attempts, failed_message.kills) == (1, 0))
+            .all(|failed_message| (failed_message.attempts, failed_message.crash_count) == (1, 0))
     );
     world.push("a", 202).await;
     until(|| world.applied().len() == 202).await;
@@ -60,7 +60,10 @@ async fn one_of_a_run_that_fails_blocks_the_key_by_itself() {
     assert_eq!((head.state, head.attempts, head.holds_back), (FailedMessageState::Dead, 1, 15));
     for n in 6..=20 {
         let waiting = world.failed_message(&format!("a-{n}")).await;
-        assert_eq!((waiting.state, waiting.attempts, waiting.kills), (FailedMessageState::Blocked, 0, 0));
+        assert_eq!(
+            (waiting.state, waiting.attempts, waiting.crash_count),
+            (FailedMessageState::Blocked, 0, 0)
+        );
     }
     world.script.heal();
     world.retry(head.id).await.expect("it is dead");
@@ -103,13 +106,16 @@ async fn a_message_that_ends_its_process_in_a_run_is_named_after_five_more_and_n
     until(|| consumer.read().dead == 1).await;
     pass(seconds(300)).await;
     let killer = world.failed_message("a-7").await;
-    assert_eq!((killer.state, &*killer.kind, killer.kills), (FailedMessageState::Dead, "process_killer", 5));
+    assert_eq!(
+        (killer.state, &*killer.kind, killer.crash_count),
+        (FailedMessageState::Dead, "poison_message", 5)
+    );
     assert_eq!(world.script.runs_of("a-7").len(), 6);
     assert_eq!(world.applied(), names("a", 6));
     for n in (1..=6).chain(8..=12) {
         let innocent = world.failed_message(&format!("a-{n}")).await;
         let runs = [2, 1, 0][usize::from(n > 1) + usize::from(n > 7)];
-        assert_eq!((innocent.kills, innocent.attempts), (0, runs), "a-{n} is innocent");
+        assert_eq!((innocent.crash_count, innocent.attempts), (0, runs), "a-{n} is innocent");
     }
     world.script.heal();
     world.retry(killer.id).await.expect("it is dead");
@@ -133,7 +139,7 @@ async fn an_outage_in_a_run_burns_no_attempt_and_keeps_what_stood_before_it() {
         failed_messages
             .iter()
             .skip(1)
-            .all(|failed_message| (failed_message.attempts, failed_message.kills) == (1, 0))
+            .all(|failed_message| (failed_message.attempts, failed_message.crash_count) == (1, 0))
     );
     consumer.stop().await;
 }
@@ -169,7 +175,7 @@ async fn a_conflict_in_a_run_costs_no_attempt() {
             .await
             .iter()
             .skip(1)
-            .all(|failed_message| (failed_message.attempts, failed_message.kills) == (1, 0))
+            .all(|failed_message| (failed_message.attempts, failed_message.crash_count) == (1, 0))
     );
     consumer.stop().await;
 }
@@ -221,7 +227,7 @@ async fn what_an_operator_does_to_a_message_of_a_run_rolls_the_run_back_and_cost
     assert_eq!(world.applied(), ["a-1", "a-2", "a-3", "a-4", "a-6"]);
     for n in [2, 3, 4, 6] {
         let failed_message = world.failed_message(&format!("a-{n}")).await;
-        assert_eq!((failed_message.attempts, failed_message.kills), (1, 0), "a-{n}");
+        assert_eq!((failed_message.attempts, failed_message.crash_count), (1, 0), "a-{n}");
     }
     consumer.stop().await;
 }
@@ -248,7 +254,7 @@ async fn a_retry_that_an_operator_asks_for_runs_alone_while_other_keys_are_drain
 
     let consumer = start(parking(&world));
     until(|| world.script.runs_of("b-1").len() == 3).await;
-    assert_eq!(world.failed_message("b-1").await.kills, 1, "the death was its own");
+    assert_eq!(world.failed_message("b-1").await.crash_count, 1, "the death was its own");
     consumer.kill().await;
 }
 
@@ -313,7 +319,7 @@ async fn an_outage_when_a_run_begins_costs_no_attempt() {
     assert_eq!(world.applied(), names("a", 5));
     for n in 2..=5 {
         let failed_message = world.failed_message(&format!("a-{n}")).await;
-        assert_eq!((failed_message.attempts, failed_message.kills), (1, 0), "a-{n}");
+        assert_eq!((failed_message.attempts, failed_message.crash_count), (1, 0), "a-{n}");
     }
     consumer.stop().await;
 }

@@ -108,7 +108,7 @@ async fn an_outage_leaves_the_attempts_of_waiting_failed_messages_alone() {
         pass(seconds(6)).await;
         let failed_message = world.failed_message("a-1").await;
         assert_eq!(
-            (failed_message.state, failed_message.attempts, failed_message.kills),
+            (failed_message.state, failed_message.attempts, failed_message.crash_count),
             (FailedMessageState::Resolved, 2, 0),
             "{call:?}"
         );
@@ -154,7 +154,7 @@ async fn a_failed_message_whose_dependency_is_down_waits_and_burns_nothing() {
     pass(seconds(6)).await;
     let failed_message = world.failed_message("a-1").await;
     assert_eq!(
-        (failed_message.state, failed_message.attempts, failed_message.kills),
+        (failed_message.state, failed_message.attempts, failed_message.crash_count),
         (FailedMessageState::Resolved, 2, 0)
     );
     consumer.stop().await;
@@ -350,7 +350,7 @@ async fn a_message_that_alone_says_for_ten_minutes_its_dependency_is_down_has_fa
     }
     let failed_message = world.failed_message("a-2").await;
     assert_eq!(
-        (failed_message.state, failed_message.attempts, failed_message.kills),
+        (failed_message.state, failed_message.attempts, failed_message.crash_count),
         (FailedMessageState::Dead, 10, 0)
     );
     world.script.heal();
@@ -465,7 +465,7 @@ async fn an_hour_without_the_store_costs_a_failed_message_that_was_running_nothi
     until(|| world.applied().len() == 1).await;
     let failed_message = world.failed_message("a-1").await;
     assert_eq!(
-        (failed_message.state, failed_message.attempts, failed_message.kills),
+        (failed_message.state, failed_message.attempts, failed_message.crash_count),
         (FailedMessageState::Resolved, 2, 0)
     );
     consumer.stop().await;

@@ -205,7 +205,10 @@ impl Play {
         let mut failed_messages: BTreeMap<String, Vec<_>> = BTreeMap::new();
         for failed_message in self.world.failed_messages().await {
             let in_place = self.case.policy == OnFailure::ParkKey;
-            assert!(in_place || failed_message.attempts <= 3 + failed_message.kills, "{failed_message:?}");
+            assert!(
+                in_place || failed_message.attempts <= 3 + failed_message.crash_count,
+                "{failed_message:?}"
+            );
             failed_messages
                 .entry(failed_message.received.id.to_string())
                 .or_default()

@@ -112,7 +112,7 @@ async fn a_stop_lets_a_failed_message_in_hand_end_and_costs_it_nothing() {
     consumer.stop().await;
     assert_eq!(world.applied(), ["a-1"]);
     let failed_message = world.failed_message("a-1").await;
-    assert_eq!((failed_message.state, failed_message.kills), (FailedMessageState::Resolved, 0));
+    assert_eq!((failed_message.state, failed_message.crash_count), (FailedMessageState::Resolved, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -128,7 +128,7 @@ async fn a_failed_message_that_a_stop_cuts_off_pays_with_neither_attempt_nor_lif
         assert!(asked.elapsed() < seconds(31), "{:?}", asked.elapsed());
         let failed_message = world.failed_message("a-1").await;
         assert_eq!(
-            (failed_message.state, failed_message.attempts, failed_message.kills),
+            (failed_message.state, failed_message.attempts, failed_message.crash_count),
             (FailedMessageState::RetryScheduled, 1, 0)
         );
     }
@@ -156,7 +156,7 @@ async fn a_stop_in_the_middle_of_a_long_statement_is_no_death() {
     assert_eq!(world.store.suspects(CONSUMER), []);
     let failed_message = world.failed_message("a-1").await;
     assert_eq!(
-        (failed_message.state, failed_message.attempts, failed_message.kills),
+        (failed_message.state, failed_message.attempts, failed_message.crash_count),
         (FailedMessageState::RetryScheduled, 1, 0)
     );
 }

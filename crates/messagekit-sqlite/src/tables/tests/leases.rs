@@ -67,11 +67,11 @@ fn a_leased_failed_message_is_due_again_when_its_lease_ends_and_counts_a_kill() 
     let consumer = due_failed_message(&conn, "a");
     assert!(retries::any_due(&conn, "billing", NOW).unwrap());
     let first = retries::lease(&conn, consumer, 5, LEASE, NOW).unwrap().remove(0);
-    assert_eq!((first.attempt, first.kills), (2, 0));
+    assert_eq!((first.attempt, first.crash_count), (2, 0));
     assert!(!retries::any_due(&conn, "billing", NOW + 9 * SECOND).unwrap());
     assert!(retries::lease(&conn, consumer, 5, LEASE, NOW + 9 * SECOND).unwrap().is_empty());
     let second = retries::lease(&conn, consumer, 5, LEASE, NOW + 10 * SECOND).unwrap().remove(0);
-    assert_eq!((second.attempt, second.kills), (3, 1));
+    assert_eq!((second.attempt, second.crash_count), (3, 1));
     for outdated in [
         retries::resolve(&conn, consumer, &first, &[], NOW).unwrap(),
         retries::fail(&conn, consumer, &first, &retry_after(LEASE), NOW).unwrap(),
@@ -108,7 +108,7 @@ fn a_failed_run_waits_or_dies_as_the_failure_says() {
     assert_eq!(failed_message.state, FailedMessageState::RetryScheduled);
     assert_eq!(failed_message.due.unwrap().as_microsecond(), NOW + 2 * SECOND);
     let leased = lease(NOW + 2 * SECOND);
-    assert_eq!(leased.kills, 0, "a run that came back is no kill");
+    assert_eq!(leased.crash_count, 0, "a run that came back is no kill");
     let dead = Failure::permanent(FailureKind::Panicked, "boom");
     assert!(retries::fail(&conn, consumer, &leased, &dead, NOW + 3 * SECOND).unwrap());
     let failed_message = desk::show(&conn, leased.failed_message).unwrap();
@@ -130,5 +130,5 @@ fn a_lease_handed_back_costs_no_attempt() {
     assert!(!retries::hand_back(&conn, consumer, &leased, LEASE, NOW).unwrap(), "an answered lease is over");
     assert!(!retries::resolve(&conn, consumer, &leased, &[], NOW).unwrap());
     let again = retries::lease(&conn, consumer, 1, LEASE, NOW + SECOND).unwrap().remove(0);
-    assert_eq!((again.attempt, again.kills), (leased.attempt, 0));
+    assert_eq!((again.attempt, again.crash_count), (leased.attempt, 0));
 }

@@ -187,15 +187,15 @@ CREATE TABLE messagekit_consumer_windows (
   PRIMARY KEY (consumer_id, seconds)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO messagekit_consumer_windows VALUES(1,604800,1793523600000000,1792918800000000);
-CREATE TABLE messagekit_suspect_notes (
+CREATE TABLE messagekit_in_flight_attempts (
   consumer_id INTEGER NOT NULL,
   message_id  TEXT NOT NULL,
-  noted_by    TEXT NOT NULL,
+  runner    TEXT NOT NULL,
   noted_at    INTEGER NOT NULL,
-  PRIMARY KEY (consumer_id, message_id, noted_by)
+  PRIMARY KEY (consumer_id, message_id, runner)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO messagekit_suspect_notes VALUES(1,'m-poison','billing-a',1793523600000000);
-INSERT INTO messagekit_suspect_notes VALUES(1,'m-poison','billing-b',1793523660000000);
+INSERT INTO messagekit_in_flight_attempts VALUES(1,'m-poison','billing-a',1793523600000000);
+INSERT INTO messagekit_in_flight_attempts VALUES(1,'m-poison','billing-b',1793523660000000);
 CREATE TABLE messagekit_failed_messages (
   id            INTEGER PRIMARY KEY AUTOINCREMENT,
   consumer_id   INTEGER NOT NULL,
@@ -210,7 +210,7 @@ CREATE TABLE messagekit_failed_messages (
   parked        INTEGER NOT NULL DEFAULT 0 CHECK (parked IN (0, 1)),
   state         TEXT NOT NULL CHECK (state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested', 'resolved', 'discarded')),
   attempts      INTEGER NOT NULL CHECK (attempts >= 0),
-  kills         INTEGER NOT NULL DEFAULT 0,
+  crash_count         INTEGER NOT NULL DEFAULT 0,
   run_length    INTEGER NOT NULL DEFAULT 1,
   alone         INTEGER NOT NULL DEFAULT 0,
   due           INTEGER,

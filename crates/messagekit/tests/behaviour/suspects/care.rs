@@ -1,6 +1,6 @@
 //! How a lane runs behind a death: one message after the other for as long as the culprit may be among them.
 
-use messagekit::Suspects;
+use messagekit::InFlightAttempts;
 use messagekit::memory::TestGate;
 
 use super::{DEADLINE, FOR_EVER, after_a_death, first_of, lanes_noted, noted};
@@ -147,7 +147,7 @@ async fn who_finds_a_note_late_takes_as_much_care_as_at_a_start() {
     world.push_all("a", 45).await;
     let reader = start(world.billing());
     until(|| world.applied().len() == 45).await;
-    world.store.suspect(CONSUMER, &first_of(0), "another reader").await.expect("it is noted");
+    world.store.begin_attempt(CONSUMER, &first_of(0), "another reader").await.expect("it is noted");
     let rest: Vec<_> = (1..=20).map(|n| placed("b", n)).collect();
     world.publish_all(&rest).await;
     until(|| world.applied().len() == 65).await;

@@ -45,7 +45,7 @@ async fn a_message_that_ends_its_process_five_times_alone_is_dead_and_nobody_els
         let failed_message = world.failed_message("a-7").await;
         assert_eq!(
             (failed_message.state, &*failed_message.kind),
-            (FailedMessageState::Dead, "process_killer")
+            (FailedMessageState::Dead, "poison_message")
         );
         assert_eq!(failed_message.error, "ended its process 5 times");
         assert_eq!(world.script.runs_of("a-7").len(), 6, "it does not run a sixth time alone");

@@ -7,7 +7,7 @@ mod others;
 
 use std::time::Duration;
 
-use messagekit::{MessageId, Suspects};
+use messagekit::{InFlightAttempts, MessageId};
 
 use crate::fixture::{Action, CONSUMER, TOPIC, World};
 
@@ -26,7 +26,7 @@ fn first_of(partition: i32) -> MessageId {
 async fn after_a_death(partitions: i32) -> World {
     let world = World::new(usize::try_from(partitions).expect("some partitions"));
     for partition in 0..partitions {
-        world.store.suspect(CONSUMER, &first_of(partition), "the dead").await.expect("it is noted");
+        world.store.begin_attempt(CONSUMER, &first_of(partition), "the dead").await.expect("it is noted");
     }
     world
 }

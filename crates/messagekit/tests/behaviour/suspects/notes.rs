@@ -1,6 +1,6 @@
 //! When a note is written, and when it is taken back.
 
-use messagekit::{Store, Suspects, claim};
+use messagekit::{InFlightAttempts, Store, claim};
 
 use super::{DEADLINE, FOR_EVER, after_a_death, first_of, noted};
 use crate::fixture::{Action, CONSUMER, World, id, placed, seconds, start, until};
@@ -80,7 +80,7 @@ async fn duplicates_after_a_lost_offset_cost_no_note_of_their_own() {
         until(|| world.applied().len() == 5_000).await;
         first.stop().await;
         if died {
-            world.store.suspect(CONSUMER, &first_of(0), "the dead").await.expect("it is noted");
+            world.store.begin_attempt(CONSUMER, &first_of(0), "the dead").await.expect("it is noted");
         }
         world.log.redeliver(CONSUMER);
         world.push_all("b", 10).await;

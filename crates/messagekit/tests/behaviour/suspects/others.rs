@@ -1,7 +1,7 @@
 //! A message that several processes have in hand: it is no killer while they have time to answer.
 
 use messagekit::memory::MemoryTx;
-use messagekit::{Claim, ErrorKind, Inbox, MessageId, OnFailure, Store, Suspects, claim};
+use messagekit::{Claim, ErrorKind, InFlightAttempts, Inbox, MessageId, OnFailure, Store, claim};
 
 use super::{after_a_death, noted};
 use crate::fixture::{Action, CONSUMER, Running, TOPIC, World, id, names, pass, seconds, start, until};
@@ -19,14 +19,14 @@ impl Others {
         let message = id(&format!("{key}-1"));
         let names = ["first", "second", "third", "fourth", "fifth"];
         for name in names {
-            world.store.suspect(CONSUMER, &message, name).await.expect("it is noted");
+            world.store.begin_attempt(CONSUMER, &message, name).await.expect("it is noted");
         }
         Self { message, names }
     }
 
-    async fn stand_down(&self, world: &World) {
+    async fn withdraw_attempt(&self, world: &World) {
         for name in self.names {
-            world.store.stand_down(CONSUMER, &self.message, name).await.expect("it is taken back");
+            world.store.withdraw_attempt(CONSUMER, &self.message, name).await.expect("it is taken back");
         }
     }
 
@@ -34,7 +34,7 @@ impl Others {
     async fn finish(&self, world: &World) {
         let mut tx = world.store.begin().await.expect("a transaction");
         claim(&world.store, &mut tx, CONSUMER, &self.message).await.expect("a claim");
-        world.store.absolve(&mut tx, CONSUMER, &self.message).await.expect("it is forgotten");
+        world.store.clear_attempts(&mut tx, CONSUMER, &self.message).await.expect("it is forgotten");
         world.store.commit(tx).await.expect("a commit");
     }
 }
@@ -62,7 +62,7 @@ async fn a_message_that_others_handle_too_is_no_killer_while_they_have_time() {
         if answered {
             others.finish(&world).await;
         } else {
-            others.stand_down(&world).await;
+            others.withdraw_attempt(&world).await;
         }
         until(|| world.marker("b-1") == Some(Claim::Done)).await;
         let stats = consumer.stop().await;
@@ -81,7 +81,7 @@ async fn a_message_that_nobody_answers_for_is_a_killer_when_their_time_is_over()
     pass(seconds(120)).await;
     assert_eq!(world.failed_messages().await.len(), 0);
     pass(seconds(20)).await;
-    assert_eq!(&*world.failed_message("a-1").await.kind, "process_killer");
+    assert_eq!(&*world.failed_message("a-1").await.kind, "poison_message");
     assert_eq!((world.script.runs().len(), consumer.stop().await.dead), (0, 1));
     assert_eq!(noted(&world), []);
 }
@@ -101,7 +101,7 @@ async fn an_outage_gives_those_who_handle_a_message_their_time_again() {
     flaky.heal();
     pass(seconds(100)).await;
     assert_eq!(world.failed_messages().await.len(), 0);
-    others.stand_down(&world).await;
+    others.withdraw_attempt(&world).await;
     until(|| world.applied().len() == 1).await;
     assert_eq!(consumer.stop().await.dead, 0);
 }

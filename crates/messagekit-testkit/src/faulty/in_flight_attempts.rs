@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::{BoxFuture, Error, ErrorKind, MessageId, OutboxHealth, OutboxLag, Store, Suspects};
+use messagekit::{BoxFuture, Error, ErrorKind, InFlightAttempts, MessageId, OutboxHealth, OutboxLag, Store};
 
 use super::Fault;
 use super::store::{FaultyStore, FaultyTx};
@@ -15,41 +15,50 @@ impl FaultyStore {
 
     async fn absolve_at_once(&self, consumer: &str, suspect: &MessageId) -> Result<(), Error> {
         let mut own = self.inner.begin().await?;
-        self.inner.absolve(&mut own, consumer, suspect).await?;
+        self.inner.clear_attempts(&mut own, consumer, suspect).await?;
         self.inner.commit(own).await
     }
 }
 
-impl Suspects for FaultyStore {
-    async fn suspect(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<u32, Error> {
+impl InFlightAttempts for FaultyStore {
+    async fn begin_attempt(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<u32, Error> {
         let anybody = unique("anybody");
         let by = if self.is(Fault::SuspectsSuspectThemselves) { &anybody } else { by };
-        let notes = self.inner.suspect(self.suspected_by(consumer), suspect, by).await?;
+        let notes = self.inner.begin_attempt(self.suspected_by(consumer), suspect, by).await?;
         Ok(if self.is(Fault::SuspectsForgetDeaths) { 0 } else { notes })
     }
 
-    async fn absolve(&self, tx: &mut FaultyTx, consumer: &str, suspect: &MessageId) -> Result<(), Error> {
+    async fn clear_attempts(
+        &self,
+        tx: &mut FaultyTx,
+        consumer: &str,
+        suspect: &MessageId,
+    ) -> Result<(), Error> {
         match self.fault {
             Some(Fault::AbsolveDoesNothing) => Ok(()),
             Some(Fault::AbsolvesOutsideTransaction) => self.absolve_at_once(consumer, suspect).await,
-            _ => self.inner.absolve(tx.inner(), self.suspected_by(consumer), suspect).await,
+            _ => self.inner.clear_attempts(tx.inner(), self.suspected_by(consumer), suspect).await,
         }
     }
 
-    async fn stand_down(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<(), Error> {
+    async fn withdraw_attempt(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<(), Error> {
         match self.fault {
             Some(Fault::StandDownDoesNothing) => Ok(()),
             Some(Fault::CountedNotesStay) => {
-                let others = self.inner.suspect(consumer, suspect, by).await?;
-                if others > 0 { Ok(()) } else { self.inner.stand_down(consumer, suspect, by).await }
+                let others = self.inner.begin_attempt(consumer, suspect, by).await?;
+                if others > 0 { Ok(()) } else { self.inner.withdraw_attempt(consumer, suspect, by).await }
             }
             Some(Fault::StandDownAbsolves) => self.absolve_at_once(consumer, suspect).await,
-            _ => self.inner.stand_down(self.suspected_by(consumer), suspect, by).await,
+            _ => self.inner.withdraw_attempt(self.suspected_by(consumer), suspect, by).await,
         }
     }
 
-    async fn sweep_suspects(&self, consumer: &str) -> Result<(), Error> {
-        if self.is(Fault::SweepDoesNothing) { Ok(()) } else { self.inner.sweep_suspects(consumer).await }
+    async fn clear_finished_attempts(&self, consumer: &str) -> Result<(), Error> {
+        if self.is(Fault::SweepDoesNothing) {
+            Ok(())
+        } else {
+            self.inner.clear_finished_attempts(consumer).await
+        }
     }
 }
 

@@ -13,14 +13,14 @@ use crate::{Error, MessageId};
 /// starts: whoever is noted when the process dies is the culprit. Consumers of one process do not wait for each other, so each of
 /// them may have noted one.
 #[diagnostic::on_unimplemented(message = "`{Self}` does not count the deaths of a process")]
-pub trait Suspects: Store {
+pub trait InFlightAttempts: Store {
     /// Notes, in a transaction of its own, that `by` is about to handle the suspect. Returns how many others have noted it
     /// and not answered: processes that died of it, and those that handle a copy of it at this moment. Each run of a consumer
     /// goes by a name of its own, and has one note of a suspect.
     ///
     /// # Errors
     /// Transient if the database does not answer.
-    fn suspect(
+    fn begin_attempt(
         &self,
         consumer: &str,
         suspect: &MessageId,
@@ -31,7 +31,7 @@ pub trait Suspects: Store {
     ///
     /// # Errors
     /// [`ErrorKind::Aborted`](crate::ErrorKind::Aborted) when the transaction had ended.
-    fn absolve(
+    fn clear_attempts(
         &self,
         tx: &mut Self::Tx,
         consumer: &str,
@@ -43,7 +43,7 @@ pub trait Suspects: Store {
     ///
     /// # Errors
     /// Transient if the database does not answer.
-    fn stand_down(
+    fn withdraw_attempt(
         &self,
         consumer: &str,
         suspect: &MessageId,
@@ -54,5 +54,5 @@ pub trait Suspects: Store {
     ///
     /// # Errors
     /// Transient if the database does not answer.
-    fn sweep_suspects(&self, consumer: &str) -> impl Future<Output = Result<(), Error>> + Send;
+    fn clear_finished_attempts(&self, consumer: &str) -> impl Future<Output = Result<(), Error>> + Send;
 }

@@ -1,6 +1,6 @@
 //! Counting the processes that a message has ended.
 
-use messagekit::{ReceivedMessage, Store, Suspects};
+use messagekit::{InFlightAttempts, ReceivedMessage, Store};
 
 use super::fixture::{begin, claim_in, commit, set_aside_now};
 use super::{StoreFixture, dead, received};
@@ -13,24 +13,24 @@ struct Run<'a, S> {
     name: String,
 }
 
-impl<'a, S: Suspects> Run<'a, S> {
+impl<'a, S: InFlightAttempts> Run<'a, S> {
     fn new(store: &'a S, consumer: &'a str) -> Self {
         Self { store, consumer, name: unique("run") }
     }
 
     /// Notes a message, and returns how many others have.
     async fn note(&self, message: &ReceivedMessage) -> u32 {
-        self.store.suspect(self.consumer, &message.id, &self.name).await.expect("notes are answered")
+        self.store.begin_attempt(self.consumer, &message.id, &self.name).await.expect("notes are answered")
     }
 
-    async fn stand_down(&self, message: &ReceivedMessage) {
-        let stood_down = self.store.stand_down(self.consumer, &message.id, &self.name).await;
+    async fn withdraw_attempt(&self, message: &ReceivedMessage) {
+        let stood_down = self.store.withdraw_attempt(self.consumer, &message.id, &self.name).await;
         stood_down.expect("a note can be taken back");
     }
 }
 
 /// A note that nobody takes back: its process has died. Returns how many had died before.
-async fn dies<S: Suspects>(store: &S, consumer: &str, message: &ReceivedMessage) -> u32 {
+async fn dies<S: InFlightAttempts>(store: &S, consumer: &str, message: &ReceivedMessage) -> u32 {
     Run::new(store, consumer).note(message).await
 }
 
@@ -62,7 +62,7 @@ pub async fn note_of_the_living_goes_with_them<F: StoreFixture>(fixture: &F) {
         assert_eq!(run.note(&message).await, before);
     }
     for run in &runs[1..] {
-        run.stand_down(&message).await;
+        run.withdraw_attempt(&message).await;
     }
     assert_eq!(runs[1].note(&message).await, 1);
 }
@@ -74,13 +74,13 @@ pub async fn absolved_message_is_forgotten<F: StoreFixture>(fixture: &F) {
     assert_eq!(dies(&store, &consumer, &message).await, 1);
     let mut tx = begin(&store).await;
     claim_in(&store, &mut tx, &consumer, &[&message]).await;
-    store.absolve(&mut tx, &consumer, &message.id).await.expect("a note can be forgotten");
+    store.clear_attempts(&mut tx, &consumer, &message.id).await.expect("a note can be forgotten");
     commit(&store, tx).await;
     assert_eq!(dies(&store, &consumer, &message).await, 0);
 
     let mut tx = begin(&store).await;
     let never_noted = received("orders.order", "{}");
-    store.absolve(&mut tx, &consumer, &never_noted.id).await.expect("nothing is to be forgotten");
+    store.clear_attempts(&mut tx, &consumer, &never_noted.id).await.expect("nothing is to be forgotten");
     commit(&store, tx).await;
 }
 
@@ -89,7 +89,7 @@ pub async fn rolled_back_absolution_keeps_the_deaths<F: StoreFixture>(fixture: &
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     dies(&store, &consumer, &message).await;
     let mut tx = begin(&store).await;
-    store.absolve(&mut tx, &consumer, &message.id).await.expect("a note can be forgotten");
+    store.clear_attempts(&mut tx, &consumer, &message.id).await.expect("a note can be forgotten");
     store.rollback(tx).await.expect("a transaction can be rolled back");
     assert_eq!(dies(&store, &consumer, &message).await, 1);
 }
@@ -100,7 +100,7 @@ pub async fn stood_down_note_counts_no_death<F: StoreFixture>(fixture: &F) {
     for _ in 0..3 {
         let run = Run::new(&store, &consumer);
         assert_eq!(run.note(&message).await, 0);
-        run.stand_down(&message).await;
+        run.withdraw_attempt(&message).await;
     }
 }
 
@@ -111,7 +111,7 @@ pub async fn standing_down_keeps_earlier_deaths<F: StoreFixture>(fixture: &F) {
     let run = Run::new(&store, &consumer);
     assert_eq!(run.note(&message).await, 1);
     for _ in 0..2 {
-        run.stand_down(&message).await;
+        run.withdraw_attempt(&message).await;
     }
     assert_eq!(dies(&store, &consumer, &message).await, 1);
     assert_eq!(dies(&store, &consumer, &message).await, 2);
@@ -128,8 +128,8 @@ pub async fn sweep_forgets_what_somebody_has_finished<F: StoreFixture>(fixture: 
     claim_in(&store, &mut tx, &consumer, &[&applied]).await;
     commit(&store, tx).await;
     set_aside_now(&store, &consumer, &dead_one, &dead("no")).await;
-    store.sweep_suspects(&unique("consumer")).await.expect("notes can be swept");
-    store.sweep_suspects(&consumer).await.expect("notes can be swept");
+    store.clear_finished_attempts(&unique("consumer")).await.expect("notes can be swept");
+    store.clear_finished_attempts(&consumer).await.expect("notes can be swept");
     let mut deaths = Vec::new();
     for message in [&applied, &dead_one, &open] {
         deaths.push(dies(&store, &consumer, message).await);
@@ -144,6 +144,6 @@ pub async fn suspects_are_for_one_consumer<F: StoreFixture>(fixture: &F) {
     dies(&store, &first, &message).await;
     let other = Run::new(&store, &second);
     assert_eq!(other.note(&message).await, 0);
-    other.stand_down(&message).await;
+    other.withdraw_attempt(&message).await;
     assert_eq!(dies(&store, &first, &message).await, 1);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::tx::MemoryTx;
 use super::{Failpoint, MemoryStore};
-use crate::store::Suspects;
+use crate::store::InFlightAttempts;
 use crate::{Error, MessageId};
 
 /// Who has noted a suspect and not answered.
@@ -14,8 +14,8 @@ fn key(consumer: &str, suspect: &MessageId) -> (String, MessageId) {
     (consumer.to_owned(), suspect.clone())
 }
 
-impl Suspects for MemoryStore {
-    async fn suspect(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<u32, Error> {
+impl InFlightAttempts for MemoryStore {
+    async fn begin_attempt(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<u32, Error> {
         self.tables(|tables| {
             tables.pass(Failpoint::Suspect)?;
             let notes = tables.suspects.entry(key(consumer, suspect)).or_default();
@@ -24,14 +24,19 @@ impl Suspects for MemoryStore {
         })
     }
 
-    async fn absolve(&self, tx: &mut MemoryTx, consumer: &str, suspect: &MessageId) -> Result<(), Error> {
+    async fn clear_attempts(
+        &self,
+        tx: &mut MemoryTx,
+        consumer: &str,
+        suspect: &MessageId,
+    ) -> Result<(), Error> {
         self.statement(tx, None, |_, tx| {
             tx.writes.absolved.insert(key(consumer, suspect));
             Ok(())
         })
     }
 
-    async fn stand_down(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<(), Error> {
+    async fn withdraw_attempt(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<(), Error> {
         self.tables(|tables| {
             let key = key(consumer, suspect);
             if let Some(notes) = tables.suspects.get_mut(&key) {
@@ -44,7 +49,7 @@ impl Suspects for MemoryStore {
         Ok(())
     }
 
-    async fn sweep_suspects(&self, consumer: &str) -> Result<(), Error> {
+    async fn clear_finished_attempts(&self, consumer: &str) -> Result<(), Error> {
         self.tables(|tables| {
             let markers = &tables.markers;
             tables.suspects.retain(|key, _| key.0 != consumer || !markers.contains_key(key));

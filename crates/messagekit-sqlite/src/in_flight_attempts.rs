@@ -1,47 +1,52 @@
 //! Who handles what may end its process, and has not answered.
 
-use messagekit::{Error, MessageId, Suspects};
+use messagekit::{Error, InFlightAttempts, MessageId};
 
 use crate::error::from_sqlite;
-use crate::tables::{names, now, suspects};
+use crate::tables::{in_flight_attempts, names, now};
 use crate::{SqliteStore, SqliteTx};
 
-impl Suspects for SqliteStore {
-    async fn suspect(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<u32, Error> {
+impl InFlightAttempts for SqliteStore {
+    async fn begin_attempt(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<u32, Error> {
         let (consumer, id, by, now) = (consumer.to_owned(), suspect.clone(), by.to_owned(), now());
         self.job(move |conn| {
             names::consumer(conn, &consumer)
-                .and_then(|consumer| suspects::note(conn, consumer, &id, &by, now))
+                .and_then(|consumer| in_flight_attempts::note(conn, consumer, &id, &by, now))
                 .map_err(from_sqlite)
         })
         .await
     }
 
-    async fn absolve(&self, tx: &mut SqliteTx, consumer: &str, suspect: &MessageId) -> Result<(), Error> {
+    async fn clear_attempts(
+        &self,
+        tx: &mut SqliteTx,
+        consumer: &str,
+        suspect: &MessageId,
+    ) -> Result<(), Error> {
         let (consumer, id) = (consumer.to_owned(), suspect.clone());
         tx.run(move |conn| {
             names::consumer(conn, &consumer)
-                .and_then(|consumer| suspects::absolve(conn, consumer, &id))
+                .and_then(|consumer| in_flight_attempts::clear_attempts(conn, consumer, &id))
                 .map_err(from_sqlite)
         })
         .await
     }
 
-    async fn stand_down(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<(), Error> {
+    async fn withdraw_attempt(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<(), Error> {
         let (consumer, id, by) = (consumer.to_owned(), suspect.clone(), by.to_owned());
         self.job(move |conn| {
             names::consumer(conn, &consumer)
-                .and_then(|consumer| suspects::stand_down(conn, consumer, &id, &by))
+                .and_then(|consumer| in_flight_attempts::withdraw_attempt(conn, consumer, &id, &by))
                 .map_err(from_sqlite)
         })
         .await
     }
 
-    async fn sweep_suspects(&self, consumer: &str) -> Result<(), Error> {
+    async fn clear_finished_attempts(&self, consumer: &str) -> Result<(), Error> {
         let consumer = consumer.to_owned();
         self.job(move |conn| {
             names::consumer(conn, &consumer)
-                .and_then(|consumer| suspects::sweep(conn, consumer))
+                .and_then(|consumer| in_flight_attempts::sweep(conn, consumer))
                 .map_err(from_sqlite)
         })
         .await

@@ -31,10 +31,10 @@ fn a_failed_message_that_ends_its_process_five_times_is_dead() {
     healthy.finish();
 
     let view = shop.look();
-    let states = view.all("SELECT state, kind, kills FROM messagekit_failed_messages", |row| {
+    let states = view.all("SELECT state, kind, crash_count FROM messagekit_failed_messages", |row| {
         Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
     });
-    assert_eq!(states, vec![("dead".to_owned(), "process_killer".to_owned(), KILLS); 2]);
+    assert_eq!(states, vec![("dead".to_owned(), "poison_message".to_owned(), KILLS); 2]);
     assert_eq!(view.number("SELECT count(*) FROM bills WHERE number IN (17, 23)"), 0);
     assert_eq!(view.number("SELECT count(*) FROM messagekit_processed_messages WHERE outcome = 1"), 2);
 }
@@ -78,13 +78,13 @@ fn a_message_that_ends_its_process_five_times_is_dead_and_its_neighbours_are_app
     let view = shop.look();
     let dead = failed_messages(&view);
     let [(failed_message, state, kind)] = &dead[..] else { panic!("one failed message, not {dead:?}") };
-    assert_eq!((state.as_str(), kind.as_str()), ("dead", "process_killer"));
+    assert_eq!((state.as_str(), kind.as_str()), ("dead", "poison_message"));
     let billed =
         |view: &View| view.all("SELECT number FROM bills ORDER BY number", |row| row.get::<_, i64>(0));
     let neighbours: Vec<i64> = placed.iter().copied().filter(|number| *number != deadly).collect();
     assert_eq!(billed(&view), neighbours);
     assert_eq!(
-        view.number("SELECT count(*) FROM messagekit_suspect_notes"),
+        view.number("SELECT count(*) FROM messagekit_in_flight_attempts"),
         0,
         "nobody is suspected any more"
     );

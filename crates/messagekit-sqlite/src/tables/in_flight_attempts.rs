@@ -6,28 +6,30 @@ use rusqlite::{Connection, Result};
 /// Notes that a suspect is about to be handled, and returns how many others have and did not answer.
 pub(crate) fn note(conn: &Connection, consumer: i64, id: &MessageId, by: &str, now: i64) -> Result<u32> {
     conn.prepare_cached(
-        "INSERT INTO messagekit_suspect_notes (consumer_id, message_id, noted_by, noted_at) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT (consumer_id, message_id, noted_by) DO UPDATE SET noted_at = excluded.noted_at",
+        "INSERT INTO messagekit_in_flight_attempts (consumer_id, message_id, runner, noted_at) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (consumer_id, message_id, runner) DO UPDATE SET noted_at = excluded.noted_at",
     )?
     .execute((consumer, id.as_str(), by, now))?;
     conn.prepare_cached(
-        "SELECT count(*) FROM messagekit_suspect_notes
-         WHERE consumer_id = ?1 AND message_id = ?2 AND noted_by <> ?3",
+        "SELECT count(*) FROM messagekit_in_flight_attempts
+         WHERE consumer_id = ?1 AND message_id = ?2 AND runner <> ?3",
     )?
     .query_row((consumer, id.as_str(), by), |row| row.get(0))
 }
 
 /// Forgets a suspect that was applied or set aside.
-pub(crate) fn absolve(conn: &Connection, consumer: i64, id: &MessageId) -> Result<()> {
-    conn.prepare_cached("DELETE FROM messagekit_suspect_notes WHERE consumer_id = ?1 AND message_id = ?2")?
-        .execute((consumer, id.as_str()))
-        .map(drop)
+pub(crate) fn clear_attempts(conn: &Connection, consumer: i64, id: &MessageId) -> Result<()> {
+    conn.prepare_cached(
+        "DELETE FROM messagekit_in_flight_attempts WHERE consumer_id = ?1 AND message_id = ?2",
+    )?
+    .execute((consumer, id.as_str()))
+    .map(drop)
 }
 
 /// Takes a note back, and leaves those of others.
-pub(crate) fn stand_down(conn: &Connection, consumer: i64, id: &MessageId, by: &str) -> Result<()> {
+pub(crate) fn withdraw_attempt(conn: &Connection, consumer: i64, id: &MessageId, by: &str) -> Result<()> {
     conn.prepare_cached(
-        "DELETE FROM messagekit_suspect_notes WHERE consumer_id = ?1 AND message_id = ?2 AND noted_by = ?3",
+        "DELETE FROM messagekit_in_flight_attempts WHERE consumer_id = ?1 AND message_id = ?2 AND runner = ?3",
     )?
     .execute((consumer, id.as_str(), by))
     .map(drop)
@@ -36,7 +38,7 @@ pub(crate) fn stand_down(conn: &Connection, consumer: i64, id: &MessageId, by: &
 /// Forgets the messages that somebody has finished.
 pub(crate) fn sweep(conn: &Connection, consumer: i64) -> Result<()> {
     conn.prepare_cached(
-        "DELETE FROM messagekit_suspect_notes AS s WHERE consumer_id = ?1 AND EXISTS
+        "DELETE FROM messagekit_in_flight_attempts AS s WHERE consumer_id = ?1 AND EXISTS
            (SELECT 1 FROM messagekit_processed_messages p
             WHERE p.consumer_id = s.consumer_id AND p.message_id = s.message_id)",
     )?
