@@ -47,7 +47,7 @@ impl Stage {
     }
 
     pub(crate) fn rabbitmq() -> RabbitMq {
-        RabbitMq::new(&services::amqp_url()).unwrap().any_queue()
+        RabbitMq::new(&services::amqp_url()).unwrap().allow_lossy_queues()
     }
 
     /// Starts a bookkeeper of the dead-letter queue.

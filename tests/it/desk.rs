@@ -109,7 +109,7 @@ pub(crate) async fn retry(store: &SqliteStore, failed_message: i64) -> Result<()
 
 /// Options for tests that are not about the lock bound: a busy machine must not look like a misbehaving handler.
 pub(crate) fn patient() -> SqliteOptions {
-    SqliteStore::options().lock_bound(Duration::from_secs(60)).busy_limit(Duration::from_secs(60))
+    SqliteStore::options().transaction_timeout(Duration::from_secs(60)).busy_timeout(Duration::from_secs(60))
 }
 
 /// The consumer `reader` of a store's notes, still without a handler. Notes stand alone: one that fails holds up no other.

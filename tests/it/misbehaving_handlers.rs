@@ -87,7 +87,7 @@ impl Handler {
 async fn desk_for(misbehaviour: Misbehaviour) -> Desk {
     match misbehaviour {
         Misbehaviour::Never => Desk::new().await,
-        _ => Desk::with(patient().lock_bound(BOUND).partitions(NonZeroU32::MIN)).await,
+        _ => Desk::with(patient().transaction_timeout(BOUND).partitions(NonZeroU32::MIN)).await,
     }
 }
 

@@ -36,7 +36,7 @@ async fn deliver(shop: &Shop, id: &MessageId, days: i32, window: Option<Duration
         .from(log.topics([OrderPlaced::TOPIC]))
         .backoff(Backoff::fixed(Duration::from_millis(5)));
     if let Some(window) = window {
-        consumer = consumer.window(window);
+        consumer = consumer.dedup_window(window);
     }
     let consumer = consumer.on(bill).build().unwrap();
     let (stats, stop) = (consumer.stats(), Shutdown::new());

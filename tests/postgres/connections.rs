@@ -67,7 +67,7 @@ fn reads_that_were_given_up_end_by_their_limit_and_free_their_connections() {
         sqlx::raw_sql(statement).execute(&mut *lock).await.unwrap();
         let filter = messagekit::FailedMessageFilter::default();
         let refused = store.list(&filter, 10).await.unwrap_err();
-        assert_eq!(refused.kind(), ErrorKind::LockBound);
+        assert_eq!(refused.kind(), ErrorKind::TransactionTimeout);
         let given_up =
             (0..20).map(|_| tokio::time::timeout(Duration::from_millis(50), store.list(&filter, 10)));
         for given_up in futures_util::future::join_all(given_up).await {
@@ -170,7 +170,7 @@ fn limits_hold_and_say_what_they_are() {
         let store = PostgresStore::options().statement_timeout(long).connect(url).await.unwrap();
         let mut tx = store.begin().await.unwrap();
         let slow = sqlx::query("SELECT pg_sleep(600)").execute(&mut *tx).await.unwrap_err();
-        assert_eq!(messagekit_postgres::PostgresStore::classify(&slow), Some(ErrorKind::LockBound));
+        assert_eq!(messagekit_postgres::PostgresStore::classify(&slow), Some(ErrorKind::TransactionTimeout));
 
         let store = PostgresStore::options().idle_in_transaction_timeout(long).connect(url).await.unwrap();
         let mut tx = store.begin().await.unwrap();
@@ -181,7 +181,7 @@ fn limits_hold_and_say_what_they_are() {
         })
         .await;
         let ended = sqlx::query("SELECT 1").execute(&mut *tx).await.unwrap_err();
-        assert_eq!(messagekit_postgres::PostgresStore::classify(&ended), Some(ErrorKind::LockBound));
+        assert_eq!(messagekit_postgres::PostgresStore::classify(&ended), Some(ErrorKind::TransactionTimeout));
     });
 }
 

@@ -229,7 +229,7 @@ fn codes_say_what_a_caller_can_do() {
             ("40001", Some(ErrorKind::Conflict)),
             ("40P01", Some(ErrorKind::Conflict)),
             ("55P03", Some(ErrorKind::Conflict)),
-            ("57014", Some(ErrorKind::LockBound)),
+            ("57014", Some(ErrorKind::TransactionTimeout)),
             ("25P02", Some(ErrorKind::Aborted)),
             // A handler's own mistakes.
             ("23505", None),

@@ -77,7 +77,7 @@ fn a_queue_that_is_not_there_yet_is_told_and_waited_for() {
         // Of what it says the broker cuts off what is over a limit, at one of the two inside a failed message.
         let long = |begin: String| format!("{begin}{}", "é".repeat((255 - begin.len()) / 2));
         let (one, other) = (long(format!("{short}.")), long(format!("{short}..")));
-        let any = rabbit().any_queue();
+        let any = rabbit().allow_lossy_queues();
         for (rabbit, name) in [(rabbit(), short), (any.clone(), one), (any, other)] {
             let name: std::sync::Arc<str> = name.into();
             let mut receiver = join(&rabbit, &name).await;
@@ -109,7 +109,7 @@ fn a_queue_in_which_messages_may_get_lost_is_refused_with_the_difference() {
         assert!(next.is_none(), "{next:?}");
 
         publish(&[message(&name, None, "m")]).await;
-        let any = rabbit().any_queue();
+        let any = rabbit().allow_lossy_queues();
         assert_eq!(text(&join(&any, &name.into()).await.message().await), "m");
     });
 }

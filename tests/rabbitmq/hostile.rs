@@ -108,7 +108,7 @@ pub(crate) async fn between_good_ones(rabbit: &RabbitMq, properties: &[u8]) -> F
 fn a_message_that_cannot_be_read_is_set_aside_whole_and_its_neighbours_are_applied_once() {
     block_on(async {
         for (what, properties) in hostile("bad") {
-            let failed_message = between_good_ones(&rabbit().any_queue(), &properties).await;
+            let failed_message = between_good_ones(&rabbit().allow_lossy_queues(), &properties).await;
             assert_eq!(&*failed_message.kind, "unreadable", "{what}: {}", failed_message.error);
             assert!(failed_message.error.contains(what), "{what}: {}", failed_message.error);
             let message = &failed_message.received.message;
@@ -145,7 +145,8 @@ fn a_message_over_which_connections_end_takes_no_neighbour_with_it() {
         batch.insert(20, message(&queue, None, "connections end here"));
         publish(&batch).await;
         let proxy = Proxy::that_breaks_at(b"connections end here").await;
-        let mut receiver = join(&proxy.rabbit().any_queue().prefetch(100), &queue.as_str().into()).await;
+        let mut receiver =
+            join(&proxy.rabbit().allow_lossy_queues().prefetch(100), &queue.as_str().into()).await;
         let mut seen = BTreeSet::new();
         while seen.len() < 40 {
             let delivery = receiver.message_within(PATIENCE).await.expect("the next good one comes");

@@ -35,8 +35,8 @@ impl File {
     async fn new() -> Self {
         let topic = Topic::make(&unique("relay"), 2, LIMIT).await;
         let folder = TempDir::new().unwrap();
-        let options = SqliteStore::options().leaving([topic.name.as_str()]).busy_limit(DEADLINE);
-        let store = options.lock_bound(DEADLINE).open(folder.path().join("shop.db")).await.unwrap();
+        let options = SqliteStore::options().relayed_topics([topic.name.as_str()]).busy_timeout(DEADLINE);
+        let store = options.transaction_timeout(DEADLINE).open(folder.path().join("shop.db")).await.unwrap();
         std::fs::write(folder.path().join("relay.toml"), settings(&services::kafka())).unwrap();
         Self { store, topic, committed: BTreeMap::new(), folder }
     }

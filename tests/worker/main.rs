@@ -1,9 +1,9 @@
 //! A process of a small shop, for tests that kill it: the order service, billing, printing, or an operator, on one SQLite file.
 //!
 //! `worker orders FILE --from N --count N --seed S`, `worker billing FILE --deadly N`, `worker parking FILE`, which is
-//! billing that keeps the order of each customer, `worker printing FILE`, and `worker operator FILE`, who discards what is dead. Each ends by itself when
-//! its standard input closes, so that none outlives its test, and says `ready` once the file is open. The order service
-//! prints what it does, a line at a time, for a ledger that somebody else keeps; see `orders`.
+//! billing that keeps the order of each customer, `worker printing FILE`, and `worker operator FILE`, who discards what is dead.
+//! Each ends by itself when its standard input closes, so that none outlives its test, and says `ready` once the file is open.
+//! The order service prints what it does, a line at a time, for a ledger that somebody else keeps; see `orders`.
 #![allow(clippy::print_stderr, reason = "a program of the tests tells its reader why it ended")]
 
 mod arguments;
@@ -27,7 +27,7 @@ use self::say::say;
 
 /// The writer may hold its lock, and another one wait for it, for longer than usual: a busy machine must not look like a
 /// misbehaving handler here.
-const LOCK_BOUND: Duration = Duration::from_secs(60);
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     let arguments = match Arguments::read(std::env::args().skip(1)) {
@@ -50,8 +50,11 @@ fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<(), messagekit::Error> {
     let shutdown = Shutdown::new();
     until_input_closes(&shutdown);
-    let store =
-        SqliteStore::options().lock_bound(LOCK_BOUND).busy_limit(LOCK_BOUND).open(&arguments.file).await?;
+    let store = SqliteStore::options()
+        .transaction_timeout(TRANSACTION_TIMEOUT)
+        .busy_timeout(TRANSACTION_TIMEOUT)
+        .open(&arguments.file)
+        .await?;
     tables::create(&store).await?;
     say("ready");
     match arguments.role {

@@ -25,7 +25,8 @@ pub(crate) struct Migrate {
     database: Database,
     #[command(flatten)]
     way_out: WayOut,
-    /// Divide events and markers by the day of their ids, so that a cleanup removes a day at once. Programs of older versions must be gone
+    /// Divide events and markers by the day of their ids, so that a cleanup removes a day at once. Programs of older versions
+    /// must be gone
     #[arg(long, conflicts_with_all = ["status", "dry_run"])]
     by_day: bool,
     /// Print the statements instead of running them
@@ -110,7 +111,7 @@ impl Migrate {
         }
         if let Some(option) = self.way_out.option() {
             let text = format!(
-                "topics leave a SQLite file where it is opened (`SqliteOptions::leaving`), and only by a relay: leave {option} out"
+                "topics leave a SQLite file where it is opened (`SqliteOptions::relayed_topics`), and only by a relay: leave {option} out"
             );
             return Err(Error::new(ErrorKind::InvalidConfiguration, text));
         }

@@ -76,8 +76,12 @@ pub(crate) fn from_sqlx(error: sqlx::Error) -> messagekit::Error {
             "another transaction holds what this one needs, and waits for it"
         }
         (ErrorKind::Conflict, _) => "another transaction holds or has changed what this one needs",
-        (ErrorKind::LockBound, Some("25P03")) => "transaction was idle for longer than the server allows",
-        (ErrorKind::LockBound, _) => "statement was cut off by statement_timeout or by somebody's cancel",
+        (ErrorKind::TransactionTimeout, Some("25P03")) => {
+            "transaction was idle for longer than the server allows"
+        }
+        (ErrorKind::TransactionTimeout, _) => {
+            "statement was cut off by statement_timeout or by somebody's cancel"
+        }
         (ErrorKind::Closed, _) => "store is closed",
         (ErrorKind::Schema, _) => "tables are missing or differ from this program: run messagekit migrate",
         (ErrorKind::InvalidConfiguration, Some("42501")) => {
@@ -142,7 +146,7 @@ fn kind_of(error: &sqlx::Error) -> Option<ErrorKind> {
         "25P02" | "25P01" => Some(ErrorKind::Aborted),
         "40001" | "40P01" | "55P03" => Some(ErrorKind::Conflict),
         // Too slow for a limit of the server. Alone in its transaction it burns an attempt; in a batch, the batch shrinks.
-        "57014" | "25P03" | "25P04" => Some(ErrorKind::LockBound),
+        "57014" | "25P03" | "25P04" => Some(ErrorKind::TransactionTimeout),
         "57P01" | "57P02" | "57P03" | "57P05" | "25006" => Some(ErrorKind::Unavailable),
         _ if ["08", "53", "58"].iter().any(|class| code.starts_with(class)) => Some(ErrorKind::Unavailable),
         _ => None,

@@ -42,10 +42,10 @@
 //!
 //! A queue is verified before it is read: it must be a quorum queue with a limit of deliveries and a dead-letter exchange
 //! that keeps what dies (`at-least-once`, `reject-publish`). The limit is no limit of attempts: whatever was prefetched and
-//! not handled when a process ends counts one delivery, so it stands far above them. [`RabbitMq::any_queue`] reads others.
-//! The broker tells an argument only by refusing another, and the client logs each refusal as an error: let a program that
-//! reads a queue declare or [verify](Topology::verify) it first on the same [`RabbitMq`], and nothing is refused.
-//! What a policy sets instead of an argument is not seen.
+//! not handled when a process ends counts one delivery, so it stands far above them. [`RabbitMq::allow_lossy_queues`] reads
+//! others. The broker tells an argument only by refusing another, and the client logs each refusal as an error: let a program
+//! that reads a queue declare or [verify](Topology::verify) it first on the same [`RabbitMq`], and nothing is refused. What a
+//! policy sets instead of an argument is not seen.
 //!
 //! # Messages on the wire
 //!

@@ -136,7 +136,7 @@ impl RabbitMq {
     ///
     /// What the broker then drops is lost.
     #[must_use]
-    pub fn any_queue(mut self) -> Self {
+    pub fn allow_lossy_queues(mut self) -> Self {
         self.verify = false;
         self
     }

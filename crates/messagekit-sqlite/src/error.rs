@@ -67,7 +67,9 @@ pub(crate) fn from_sqlite(error: rusqlite::Error) -> messagekit::Error {
     let kind = kind_of(&error).unwrap_or(ErrorKind::Other);
     let text = match kind {
         ErrorKind::Conflict => "another process holds the write lock of the file",
-        ErrorKind::LockBound => "statement was cut off: its transaction held the write lock for too long",
+        ErrorKind::TransactionTimeout => {
+            "statement was cut off: its transaction held the write lock for too long"
+        }
         ErrorKind::Aborted => "transaction had ended before this statement",
         ErrorKind::Corrupt => "file is damaged or is not a database",
         ErrorKind::Schema => "tables are missing: run the migrations",
@@ -137,7 +139,7 @@ fn kind_of(error: &rusqlite::Error) -> Option<ErrorKind> {
     match failure.code {
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Some(ErrorKind::Conflict),
         // Nothing interrupts statements but the progress handler that guards the lock bound.
-        ErrorCode::OperationInterrupted => Some(ErrorKind::LockBound),
+        ErrorCode::OperationInterrupted => Some(ErrorKind::TransactionTimeout),
         ErrorCode::DiskFull
         | ErrorCode::SystemIoFailure
         | ErrorCode::CannotOpen
@@ -170,7 +172,7 @@ mod tests {
             (ffi::SQLITE_FULL, Some(ErrorKind::Unavailable)),
             (ffi::SQLITE_IOERR_WRITE, Some(ErrorKind::Unavailable)),
             (ffi::SQLITE_CANTOPEN, Some(ErrorKind::Unavailable)),
-            (ffi::SQLITE_INTERRUPT, Some(ErrorKind::LockBound)),
+            (ffi::SQLITE_INTERRUPT, Some(ErrorKind::TransactionTimeout)),
             (ffi::SQLITE_CONSTRAINT_COMMITHOOK, Some(ErrorKind::Aborted)),
             (ffi::SQLITE_CORRUPT, Some(ErrorKind::Corrupt)),
             (ffi::SQLITE_CONSTRAINT_UNIQUE, None),

@@ -19,7 +19,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A topic can leave the file too: name it with [`SqliteOptions::leaving`], and a relay publishes it to Kafka or RabbitMQ.
+//! A topic can leave the file too: name it with [`SqliteOptions::relayed_topics`], and a relay publishes it to Kafka or RabbitMQ.
 //!
 //! Start with [`SqliteStore`]; handlers get a [`SqliteTx`]. There is one writer per file, so a transaction may hold the
 //! write lock for 250 ms; code that blocks its thread cannot be cut off and is rolled back when it returns. A task that

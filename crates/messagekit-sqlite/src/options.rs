@@ -22,8 +22,8 @@ pub enum Synchronous {
 pub struct SqliteOptions {
     pub(crate) synchronous: Synchronous,
     pub(crate) partitions: NonZeroU32,
-    pub(crate) lock_bound: Duration,
-    pub(crate) busy_limit: Duration,
+    pub(crate) transaction_timeout: Duration,
+    pub(crate) busy_timeout: Duration,
     pub(crate) leaving: Vec<String>,
     pub(crate) staying: Vec<String>,
 }
@@ -33,8 +33,8 @@ impl Default for SqliteOptions {
         Self {
             synchronous: Synchronous::Full,
             partitions: const { NonZeroU32::new(8).expect("eight is not zero") },
-            lock_bound: Duration::from_millis(250),
-            busy_limit: Duration::from_secs(5),
+            transaction_timeout: Duration::from_millis(250),
+            busy_timeout: Duration::from_secs(5),
             leaving: Vec::new(),
             staying: Vec::new(),
         }
@@ -59,14 +59,14 @@ impl SqliteOptions {
     /// Chooses how long a transaction may hold the write lock before it is rolled back; 250 ms by default.
     ///
     /// Nobody else can write meanwhile: neither another task nor another process.
-    pub fn lock_bound(mut self, bound: Duration) -> Self {
-        self.lock_bound = bound;
+    pub fn transaction_timeout(mut self, bound: Duration) -> Self {
+        self.transaction_timeout = bound;
         self
     }
 
     /// Chooses how long to wait for another process that writes to the file; 5 s by default.
-    pub fn busy_limit(mut self, limit: Duration) -> Self {
-        self.busy_limit = limit;
+    pub fn busy_timeout(mut self, limit: Duration) -> Self {
+        self.busy_timeout = limit;
         self
     }
 
@@ -83,20 +83,20 @@ impl SqliteOptions {
     /// use messagekit_sqlite::SqliteStore;
     ///
     /// # let kafka: Arc<dyn Publisher> = unimplemented!();
-    /// let store = SqliteStore::options().leaving(["orders.order"]).open("shop.db").await?;
+    /// let store = SqliteStore::options().relayed_topics(["orders.order"]).open("shop.db").await?;
     /// let relay = Relay::builder("shop").reader(Arc::new(store)).to(kafka).build()?;
     /// relay.run(Shutdown::on_signal()?).await?;
     /// # Ok(())
     /// # }
     /// ```
-    pub fn leaving<T: Into<String>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
+    pub fn relayed_topics<T: Into<String>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
         self.leaving.extend(topics.into_iter().map(Into::into));
         self
     }
 
     /// Takes back what [`leaving`](Self::leaving) said, at this or an earlier opening. What waits for a relay already is still
     /// published.
-    pub fn staying<T: Into<String>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
+    pub fn local_topics<T: Into<String>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
         self.staying.extend(topics.into_iter().map(Into::into));
         self
     }

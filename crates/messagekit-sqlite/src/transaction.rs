@@ -18,7 +18,7 @@ use crate::{Connection, Error};
 /// A transaction of a [`SqliteStore`](crate::SqliteStore): yours alone, because SQLite has one writer.
 ///
 /// It takes the write lock at its first call and holds it for at most the store's lock bound, 250 ms unless chosen
-/// otherwise: then it is rolled back and the next call answers [`ErrorKind::LockBound`]. Dropping it rolls back at once.
+/// otherwise: then it is rolled back and the next call answers [`ErrorKind::TransactionTimeout`]. Dropping it rolls back at once.
 ///
 /// A statement that fails does **not** end the transaction, unlike in PostgreSQL: swallow the error and a commit keeps
 /// the rest. What does end it is `OR ROLLBACK`, a full disk, a panic inside a closure, and dropping the future of a
@@ -75,7 +75,7 @@ impl SqliteTx {
     ///
     /// # Errors
     /// What SQLite answered, with its error as the source: [`ErrorKind::Other`] for a constraint or a mistake in a
-    /// statement, after which the transaction goes on; [`ErrorKind::LockBound`] and [`ErrorKind::Aborted`] when the
+    /// statement, after which the transaction goes on; [`ErrorKind::TransactionTimeout`] and [`ErrorKind::Aborted`] when the
     /// transaction is over; [`ErrorKind::Conflict`] when another process kept the write lock for longer than the busy
     /// limit; [`ErrorKind::WouldDeadlock`] when the task holds another transaction.
     ///

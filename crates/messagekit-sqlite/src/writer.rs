@@ -59,7 +59,7 @@ pub(crate) struct Writer {
     guarded: Rc<Guarded>,
     checkpoints: Checkpoints,
     commits: watch::Sender<u64>,
-    lock_bound: Duration,
+    transaction_timeout: Duration,
     due: Due,
     jobs: VecDeque<Box<dyn Job>>,
     turns: VecDeque<Turn>,
@@ -78,7 +78,7 @@ pub(crate) async fn start(
     let thread = thread::Builder::new()
         .name("messagekit-sqlite".to_owned())
         .spawn(move || {
-            busy::set_limit(options.busy_limit);
+            busy::set_limit(options.busy_timeout);
             let made = open().and_then(|conn| {
                 let checkpoints = Checkpoints::install(&conn);
                 Ok((Rc::new(Guarded::new(conn).map_err(from_sqlite)?), checkpoints))
@@ -89,7 +89,7 @@ pub(crate) async fn start(
                         guarded,
                         checkpoints,
                         commits,
-                        lock_bound: options.lock_bound,
+                        transaction_timeout: options.transaction_timeout,
                         due: Due::new(options.partitions.get(), news),
                         jobs: VecDeque::new(),
                         turns: VecDeque::new(),

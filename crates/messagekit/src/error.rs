@@ -14,7 +14,7 @@ pub enum ErrorKind {
     /// Somebody else holds what this transaction needs (a lock, a deadlock, a serialisation failure): try again at once.
     Conflict,
     /// The transaction held the write lock for longer than the store allows and was rolled back: do less in one.
-    LockBound,
+    TransactionTimeout,
     /// The transaction had already ended before this statement: an *earlier* statement is to blame.
     Aborted,
     /// A commit was sent and its answer was lost: the work is either wholly there or not at all.
@@ -54,7 +54,11 @@ impl ErrorKind {
     pub fn is_transient(self) -> bool {
         matches!(
             self,
-            Self::Unavailable | Self::Conflict | Self::LockBound | Self::OutcomeUnknown | Self::Fenced
+            Self::Unavailable
+                | Self::Conflict
+                | Self::TransactionTimeout
+                | Self::OutcomeUnknown
+                | Self::Fenced
         )
     }
 }
@@ -64,7 +68,7 @@ impl fmt::Display for ErrorKind {
         f.write_str(match self {
             Self::Unavailable => "unavailable",
             Self::Conflict => "conflict",
-            Self::LockBound => "lock_bound",
+            Self::TransactionTimeout => "transaction_timeout",
             Self::Aborted => "aborted",
             Self::OutcomeUnknown => "outcome_unknown",
             Self::Fenced => "fenced",

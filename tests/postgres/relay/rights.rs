@@ -88,7 +88,7 @@ fn roles_that_own_nothing_do_their_work_with_the_rights_of_the_page_and_no_other
         let billing = Consumer::builder(unique("billing"), consumer.clone())
             .from(orders.topics([OrderPlaced::TOPIC]))
             .backoff(Backoff::fixed(Duration::from_millis(5)))
-            .window(Duration::from_secs(24 * 3_600))
+            .dedup_window(Duration::from_secs(24 * 3_600))
             .on(bill)
             .build()
             .unwrap();

@@ -97,9 +97,9 @@ pub fn health_router<N: Into<String>>(
 /// It is answered to everybody: leave passwords and payloads out.
 ///
 /// Each of `consumers` is asked how it stands. While its source is away, while older messages may come back than its window
-/// allows, and when its run has ended, the answer is 503 with the reason. A gate that holds it back is named with the seconds since
-/// then, lanes that a message blocks are counted, and neither changes the status: whoever restarted the process for it would open
-/// no gate and repair no message.
+/// allows, and when its run has ended, the answer is 503 with the reason. A gate that holds it back is named with the seconds
+/// since then, lanes that a message blocks are counted, and neither changes the status: whoever restarted the process for it
+/// would open no gate and repair no message.
 ///
 /// ```
 /// use messagekit::memory::{MemoryLog, MemoryStore, MemoryTx};
@@ -110,7 +110,7 @@ pub fn health_router<N: Into<String>>(
 /// let billing = Consumer::builder("billing", store)
 ///     .from(log.topics(["orders.order"]))
 ///     .on_message("orders.order.placed", async |_: &mut MemoryTx, _: Message| Ok(()))
-///     .window(Duration::from_secs(30 * 24 * 3_600))
+///     .dedup_window(Duration::from_secs(30 * 24 * 3_600))
 ///     .build()?;
 /// let rates: Box<dyn Fn() -> Option<String> + Send + Sync> = Box::new(|| None);
 /// let app = messagekit_admin::health_router_with::<String>(

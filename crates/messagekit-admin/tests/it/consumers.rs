@@ -203,7 +203,7 @@ async fn a_window_shorter_than_what_may_come_back_is_503_with_the_reason_and_200
     let billing = Consumer::builder("billing", MemoryStore::new())
         .from(source)
         .on_message("orders.order.placed", async |_: &mut MemoryTx, _: Message| Ok(()))
-        .window(30 * DAY)
+        .dedup_window(30 * DAY)
         .build()
         .unwrap();
     // The same as a service says it in words of its own.

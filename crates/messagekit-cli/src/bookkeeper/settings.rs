@@ -49,7 +49,7 @@ pub(super) fn read(file: Option<&Path>) -> Result<Settings, Error> {
         true => none(&configuration, "rabbitmq"),
         // A dead-letter queue has no dead-letter exchange of its own.
         false => sections::rabbitmq(&configuration.section("rabbitmq"), None)
-            .map(|rabbitmq| (rabbitmq.any_queue(), queues)),
+            .map(|rabbitmq| (rabbitmq.allow_lossy_queues(), queues)),
     };
     let topics = match topics.is_empty() {
         true => none(&configuration, "kafka"),

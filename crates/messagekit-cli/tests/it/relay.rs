@@ -90,7 +90,7 @@ async fn a_file_from_which_nothing_leaves_has_nothing_rejected() {
 async fn a_refused_event_of_a_file_is_listed_and_put_back() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("shop.db");
-    let store = SqliteStore::options().leaving(["orders.order"]).open(&file).await.unwrap();
+    let store = SqliteStore::options().relayed_topics(["orders.order"]).open(&file).await.unwrap();
     let mut tx = store.begin().await.unwrap();
     let event =
         |id: &str| Message::new("orders.order", "{}").with_key("o-1").with_header("id", id.to_owned());

@@ -13,8 +13,7 @@ const REMEMBERED: i64 = 3_600 * 1_000_000;
 /// Renews a relay's lease until a time and takes what nobody who lives has, up to its fair share.
 pub(crate) fn lease(conn: &Connection, name: &str, until: i64, now: i64) -> Result<Leases, Error> {
     if !any_topic_leaves(conn).map_err(from_sqlite)? {
-        let text =
-            "no topic leaves this file: name those that do with `SqliteOptions::leaving` where it is opened";
+        let text = "no topic leaves this file: name those that do with `SqliteOptions::relayed_topics` where it is opened";
         return Err(Error::new(ErrorKind::Schema, text));
     }
     take(conn, name, until, now).map_err(from_sqlite)

@@ -136,7 +136,7 @@ impl Open {
             return Err(aborted());
         }
         if self.is_late() {
-            return Err(lock_bound());
+            return Err(transaction_timeout());
         }
         let flags = &self.guarded.flags;
         flags.deadline.store(NO_DEADLINE, Relaxed);
@@ -176,9 +176,9 @@ pub(crate) fn aborted() -> Error {
 }
 
 /// The transaction held the lock for too long.
-pub(crate) fn lock_bound() -> Error {
+pub(crate) fn transaction_timeout() -> Error {
     Error::new(
-        ErrorKind::LockBound,
+        ErrorKind::TransactionTimeout,
         "transaction held the write lock for too long and was rolled back: do less in it, or do slow work before it",
     )
 }

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::Writer;
 use super::batch::Batch;
-use super::guard::lock_bound;
+use super::guard::transaction_timeout;
 use super::session::{Ended, Session};
 use super::unpark::Unpark;
 
@@ -47,7 +47,7 @@ impl Writer {
         if ended.get().is_some() || batch.as_ref().is_some_and(|batch| batch.is_abandoned()) {
             return;
         }
-        let session = match Session::begin(&self.guarded, id, Arc::clone(&ended), self.lock_bound) {
+        let session = match Session::begin(&self.guarded, id, Arc::clone(&ended), self.transaction_timeout) {
             Ok(session) => session,
             Err(error) => {
                 ended.set(error.clone()).ok();
@@ -70,7 +70,7 @@ impl Writer {
                 Ok(call) => self.answer(session, call),
                 Err(TryRecvError::Disconnected) => return,
                 Err(TryRecvError::Empty) if session.left().is_zero() => {
-                    session.end(lock_bound());
+                    session.end(transaction_timeout());
                 }
                 Err(TryRecvError::Empty) => thread::park_timeout(session.left()),
             }
@@ -102,7 +102,7 @@ impl Writer {
             }
             if session.left().is_zero() {
                 // The lock goes first: dropping what a handler was doing may take its time.
-                let error = session.end(lock_bound());
+                let error = session.end(transaction_timeout());
                 return match catch_unwind(AssertUnwindSafe(|| batch.cancel())) {
                     Ok(()) => batch.answer(Err(TransactError::Commit(error))),
                     Err(panic) => batch.panicked(panic),

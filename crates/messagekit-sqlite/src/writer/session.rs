@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use messagekit::{Error, ErrorKind};
 use rusqlite::Connection;
 
-use super::guard::{Guarded, Open, aborted, lock_bound};
+use super::guard::{Guarded, Open, aborted, transaction_timeout};
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Session>>> = const { RefCell::new(None) };
@@ -81,14 +81,14 @@ impl Session {
         let Some(transaction) = open.as_ref() else { return Ok(Err(self.reason())) };
         if transaction.is_late() {
             drop(open);
-            return Ok(Err(self.end(lock_bound())));
+            return Ok(Err(self.end(transaction_timeout())));
         }
         let outcome = catch_unwind(AssertUnwindSafe(|| match access {
             Access::Engine => work(transaction.conn()),
             Access::User => transaction.as_user(work),
         }));
         let dead = if transaction.is_late() {
-            Some(lock_bound())
+            Some(transaction_timeout())
         } else if outcome.is_err() {
             Some(Error::new(ErrorKind::Aborted, "transaction has ended: an earlier closure panicked"))
         } else if !transaction.is_intact() {
@@ -101,7 +101,7 @@ impl Session {
         let dead = self.end(dead);
         outcome.map(|result| match result {
             Ok(_) => Err(dead),
-            Err(error) if dead.kind() == ErrorKind::LockBound => Err(dead.caused_by(error)),
+            Err(error) if dead.kind() == ErrorKind::TransactionTimeout => Err(dead.caused_by(error)),
             Err(error) => Err(error),
         })
     }

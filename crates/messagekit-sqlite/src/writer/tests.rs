@@ -20,7 +20,7 @@ struct Fixture {
 
 async fn fixture() -> Fixture {
     let folder = TempDir::new().unwrap();
-    let options = SqliteStore::options().lock_bound(Duration::from_secs(20));
+    let options = SqliteStore::options().transaction_timeout(Duration::from_secs(20));
     let store = options.open(folder.path().join("jobs.db")).await.unwrap();
     store.job(|conn| execute(conn, "CREATE TABLE t (n INTEGER PRIMARY KEY) STRICT")).await.unwrap();
     Fixture { store, _folder: folder }

@@ -243,7 +243,7 @@ struct Relayed {
 impl Relayed {
     async fn new() -> Self {
         let file = File::new();
-        let store = SqliteStore::options().leaving(TOPICS).open(&file.path).await;
+        let store = SqliteStore::options().relayed_topics(TOPICS).open(&file.path).await;
         Self { file, store: store.expect("the file opens") }
     }
 }

@@ -122,7 +122,7 @@ async fn work_that_overruns_the_bound_is_dropped_and_rolled_back() {
             self.0.store(true, Ordering::Relaxed);
         }
     }
-    let fixture = fixture_with(SqliteStore::options().lock_bound(Duration::from_secs(1))).await;
+    let fixture = fixture_with(SqliteStore::options().transaction_timeout(Duration::from_secs(1))).await;
     let dropped = Arc::new(AtomicBool::new(false));
     let guard = Dropped(Arc::clone(&dropped));
     let error = fixture
@@ -138,7 +138,7 @@ async fn work_that_overruns_the_bound_is_dropped_and_rolled_back() {
         .await
         .unwrap_err();
     assert!(
-        matches!(&error, TransactError::Commit(cause) if cause.kind() == ErrorKind::LockBound),
+        matches!(&error, TransactError::Commit(cause) if cause.kind() == ErrorKind::TransactionTimeout),
         "{error:?}"
     );
     assert!(dropped.load(Ordering::Relaxed));
@@ -148,7 +148,7 @@ async fn work_that_overruns_the_bound_is_dropped_and_rolled_back() {
 #[tokio::test]
 async fn work_that_blocks_its_thread_past_the_bound_is_not_committed() {
     let bound = Duration::from_secs(1);
-    let fixture = fixture_with(SqliteStore::options().lock_bound(bound)).await;
+    let fixture = fixture_with(SqliteStore::options().transaction_timeout(bound)).await;
     let error = fixture
         .store
         .transact(work(move |mut tx| {
@@ -161,7 +161,7 @@ async fn work_that_blocks_its_thread_past_the_bound_is_not_committed() {
         .await
         .unwrap_err();
     assert!(
-        matches!(&error, TransactError::Commit(cause) if cause.kind() == ErrorKind::LockBound),
+        matches!(&error, TransactError::Commit(cause) if cause.kind() == ErrorKind::TransactionTimeout),
         "{error:?}"
     );
     assert!(fixture.rows().await.is_empty());
@@ -240,7 +240,7 @@ async fn a_task_that_holds_a_transaction_is_refused_a_batch() {
 #[tokio::test]
 async fn work_does_not_run_when_the_file_is_locked_for_too_long() {
     let fixture = fixture().await;
-    let busy = SqliteStore::options().busy_limit(Duration::from_millis(20));
+    let busy = SqliteStore::options().busy_timeout(Duration::from_millis(20));
     let other = busy.open(fixture.folder.path().join("app.db")).await.unwrap();
     let _tx = fixture.begun().await;
     let error = other.transact(work::<()>(|_| panic!("must not run"))).await.unwrap_err();

@@ -19,7 +19,7 @@ pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 pub(crate) async fn fixture() -> Fixture {
     // A file that two write to is given to each in turn only if they wait: a slow disk makes every turn long.
-    fixture_with(SqliteStore::options().lock_bound(LONG).busy_limit(LONG)).await
+    fixture_with(SqliteStore::options().transaction_timeout(LONG).busy_timeout(LONG)).await
 }
 
 pub(crate) async fn fixture_with(options: SqliteOptions) -> Fixture {
@@ -52,7 +52,7 @@ pub(crate) async fn insert(tx: &mut SqliteTx, n: i64) -> Result<(), messagekit_s
 const SHORT: Duration = Duration::from_secs(1);
 
 fn short() -> SqliteOptions {
-    SqliteStore::options().lock_bound(SHORT)
+    SqliteStore::options().transaction_timeout(SHORT)
 }
 
 #[tokio::test]
@@ -144,9 +144,9 @@ async fn the_bound_passing_between_calls_rolls_back_and_frees_the_lock() {
     .unwrap();
     // It stands in nobody's way, its own task included.
     drop(fixture.store.begin().await.unwrap());
-    assert_eq!(insert(&mut tx, 2).await.unwrap_err().kind(), ErrorKind::LockBound);
-    assert_eq!(insert(&mut tx, 3).await.unwrap_err().kind(), ErrorKind::LockBound);
-    assert_eq!(fixture.store.commit(tx).await.unwrap_err().kind(), ErrorKind::LockBound);
+    assert_eq!(insert(&mut tx, 2).await.unwrap_err().kind(), ErrorKind::TransactionTimeout);
+    assert_eq!(insert(&mut tx, 3).await.unwrap_err().kind(), ErrorKind::TransactionTimeout);
+    assert_eq!(fixture.store.commit(tx).await.unwrap_err().kind(), ErrorKind::TransactionTimeout);
     assert_eq!(fixture.rows().await, [7]);
 }
 
@@ -157,9 +157,9 @@ async fn an_endless_statement_is_cut_off_at_the_bound() {
     let endless = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c";
     // It would go on for ever.
     let error = tx.call(move |c| c.query_row(endless, [], |row| row.get::<_, i64>(0))).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::LockBound);
-    assert!(error.is_transient() && SqliteStore::classify(&error) == Some(ErrorKind::LockBound));
-    assert_eq!(fixture.store.commit(tx).await.unwrap_err().kind(), ErrorKind::LockBound);
+    assert_eq!(error.kind(), ErrorKind::TransactionTimeout);
+    assert!(error.is_transient() && SqliteStore::classify(&error) == Some(ErrorKind::TransactionTimeout));
+    assert_eq!(fixture.store.commit(tx).await.unwrap_err().kind(), ErrorKind::TransactionTimeout);
     assert!(fixture.rows().await.is_empty());
 }
 
@@ -171,8 +171,8 @@ async fn a_closure_that_sleeps_past_the_bound_is_rolled_back_after() {
         thread::sleep(SHORT * 2);
         c.execute("INSERT INTO t VALUES (2)", [])
     });
-    assert_eq!(slow.await.unwrap_err().kind(), ErrorKind::LockBound);
-    assert_eq!(fixture.store.commit(tx).await.unwrap_err().kind(), ErrorKind::LockBound);
+    assert_eq!(slow.await.unwrap_err().kind(), ErrorKind::TransactionTimeout);
+    assert_eq!(fixture.store.commit(tx).await.unwrap_err().kind(), ErrorKind::TransactionTimeout);
     assert!(fixture.rows().await.is_empty());
 }
 
@@ -268,7 +268,7 @@ async fn a_transaction_moved_to_another_task_is_held_by_that_one() {
 async fn a_lock_held_elsewhere_for_too_long_is_a_conflict() {
     let fixture = fixture().await;
     let path = fixture.folder.path().join("app.db");
-    let other = SqliteStore::options().busy_limit(SHORT).open(path).await.unwrap();
+    let other = SqliteStore::options().busy_timeout(SHORT).open(path).await.unwrap();
     let tx = fixture.begun().await;
     let mut waiting = other.begin().await.unwrap();
     let error = insert(&mut waiting, 2).await.unwrap_err();
@@ -286,7 +286,7 @@ async fn a_lock_held_elsewhere_for_too_long_is_a_conflict() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_engines_on_one_file_wait_for_each_other() {
     let fixture = fixture().await;
-    let other = SqliteStore::options().lock_bound(LONG).busy_limit(LONG);
+    let other = SqliteStore::options().transaction_timeout(LONG).busy_timeout(LONG);
     let other = other.open(fixture.folder.path().join("app.db")).await.unwrap();
     let tasks: Vec<_> = [(fixture.store.clone(), 0), (other, 1)]
         .into_iter()

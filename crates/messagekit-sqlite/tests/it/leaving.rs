@@ -69,7 +69,7 @@ impl File {
     }
 
     async fn leaving(&self) -> SqliteStore {
-        SqliteStore::options().leaving([TOPIC]).open(self.path()).await.unwrap()
+        SqliteStore::options().relayed_topics([TOPIC]).open(self.path()).await.unwrap()
     }
 }
 
@@ -93,14 +93,14 @@ async fn what_leaves_is_remembered_by_the_file_whoever_writes_and_in_whatever_wa
 async fn topic_that_stays_again_sends_what_waits_and_nothing_more() {
     let file = File::new();
     write(&file.leaving().await, "left").await;
-    let store = SqliteStore::options().staying([TOPIC]).open(file.path()).await.unwrap();
+    let store = SqliteStore::options().local_topics([TOPIC]).open(file.path()).await.unwrap();
     write(&store, "stays").await;
     assert_eq!(pending(&store).await, ["left"]);
     let entry = page(&store).await.rows[0].entry();
     store.published(&[entry]).await.unwrap();
     let over = store.lease("r1", LEASE).await.unwrap_err();
     assert_eq!(over.kind(), ErrorKind::Schema, "a relay has nothing to do any more");
-    assert!(over.to_string().contains("SqliteOptions::leaving"), "{over}");
+    assert!(over.to_string().contains("SqliteOptions::relayed_topics"), "{over}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,7 +109,7 @@ async fn names_that_cannot_leave_are_refused_before_the_file_is_made() {
     let wrong =
         [("no topic", "a.b", ErrorKind::InvalidEvent), ("a.b", "a.b", ErrorKind::InvalidConfiguration)];
     for (leaving, staying, kind) in wrong {
-        let options = SqliteStore::options().leaving([leaving]).staying([staying]);
+        let options = SqliteStore::options().relayed_topics([leaving]).local_topics([staying]);
         let error = options.open(file.path()).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
     }

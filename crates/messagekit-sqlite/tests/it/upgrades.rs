@@ -96,7 +96,8 @@ async fn every_released_schema_is_upgraded_and_keeps_its_rows() {
 async fn outbox_of_every_released_schema_goes_on() {
     for (_, dump) in DUMPS {
         let restored = Restored::of(dump);
-        let store = SqliteOptions::default().leaving(["orders.order"]).open(&restored.path).await.unwrap();
+        let store =
+            SqliteOptions::default().relayed_topics(["orders.order"]).open(&restored.path).await.unwrap();
         let events = store.events(&EventFilter::default(), None, 10).await.unwrap();
         let copies: Vec<_> = events.iter().map(|event| (event.event_id.as_str(), event.copies)).collect();
         assert_eq!(copies, [("e-1", 1), ("e-2", 0), ("e-3", 0)]);

@@ -36,7 +36,7 @@ struct Relayed {
 impl Relayed {
     async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder for the test");
-        let store = SqliteStore::options().leaving(TOPICS).open(folder.path().join("suite.db")).await;
+        let store = SqliteStore::options().relayed_topics(TOPICS).open(folder.path().join("suite.db")).await;
         Self { store: store.expect("the file opens"), folder: Arc::new(folder) }
     }
 }

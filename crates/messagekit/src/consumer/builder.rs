@@ -315,7 +315,7 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
     /// Choose it longer than anything comes back: the retention of the topics, the age at which failed messages are sent again,
     /// the reach of a replay. Made longer, or taken away, it brings back no marker that a cleanup has removed: messages of that
     /// time are set aside all the same, until they are older than the longer window anyway.
-    pub fn window(mut self, window: Duration) -> Self {
+    pub fn dedup_window(mut self, window: Duration) -> Self {
         self.window = Some(window.min(A_CENTURY));
         self
     }

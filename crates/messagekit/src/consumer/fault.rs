@@ -22,7 +22,7 @@ pub(super) enum Fault {
     /// Somebody else's lock: go on with less, burn nothing.
     Conflict(String),
     /// The transaction held the lock for too long while this message's handler ran.
-    LockBound(Failure),
+    TransactionTimeout(Failure),
     /// The transaction was already over: nobody knows whose fault it is.
     Blame(Failure),
 }
@@ -95,7 +95,7 @@ pub(super) async fn handle<S: Inbox>(
     Err(match (culprit, fault) {
         (Some(index), fault) => (index, fault),
         // One of several, or all of them together.
-        (None, Fault::Message(failure) | Fault::LockBound(failure)) if !behind.is_empty() => {
+        (None, Fault::Message(failure) | Fault::TransactionTimeout(failure)) if !behind.is_empty() => {
             (0, Fault::Blame(failure))
         }
         (None, fault) => (0, fault),
@@ -119,8 +119,8 @@ fn fault<S: Inbox>(error: &HandlerError) -> Fault {
     match (error.class, store::classify::<S>(error.source.as_ref())) {
         // Whatever the handler calls it: the transaction was over, and an earlier message may have ended it.
         (_, Some(ErrorKind::Aborted)) => Fault::Blame(Failure { kind: FailureKind::Transaction, ..failure }),
-        (_, Some(ErrorKind::LockBound)) => {
-            Fault::LockBound(Failure { kind: FailureKind::Transaction, ..failure })
+        (_, Some(ErrorKind::TransactionTimeout)) => {
+            Fault::TransactionTimeout(Failure { kind: FailureKind::Transaction, ..failure })
         }
         (Class::Unavailable, _)
         | (Class::Unclassified, Some(ErrorKind::Unavailable | ErrorKind::OutcomeUnknown)) => {
@@ -137,7 +137,9 @@ pub(super) fn store_fault(error: &Error) -> Option<Fault> {
     match error.kind() {
         ErrorKind::Unavailable | ErrorKind::OutcomeUnknown => Some(Fault::Unavailable(text)),
         ErrorKind::Conflict => Some(Fault::Conflict(text)),
-        ErrorKind::LockBound => Some(Fault::LockBound(Failure::retryable(FailureKind::Transaction, text))),
+        ErrorKind::TransactionTimeout => {
+            Some(Fault::TransactionTimeout(Failure::retryable(FailureKind::Transaction, text)))
+        }
         ErrorKind::Aborted | ErrorKind::Other => {
             Some(Fault::Blame(Failure::retryable(FailureKind::Transaction, text)))
         }

@@ -164,7 +164,7 @@ async fn end<S: Inbox>(settings: &Settings<S>, leased: &RetryLease, ran: Ran) ->
         }
     };
     let answer = match fault {
-        Fault::Message(failure) | Fault::LockBound(failure) | Fault::Blame(failure) => {
+        Fault::Message(failure) | Fault::TransactionTimeout(failure) | Fault::Blame(failure) => {
             let mut failure = settings.decide(failure, leased.attempt);
             if leased.requested {
                 failure.next = Next::Dead;

@@ -203,10 +203,12 @@ pub(super) async fn turn<S: Inbox>(
                 // Blame needs somebody to blame: without a handler the store itself is broken.
                 let blames = handlers_ran && range.clone().any(|index| batch.is_handled(index));
                 match store_fault(&error) {
-                    Some(Fault::LockBound(failure)) if !blames => {
+                    Some(Fault::TransactionTimeout(failure)) if !blames => {
                         (range.start, Fault::Conflict(failure.error))
                     }
-                    Some(fault @ Fault::LockBound(_)) => (batch.running.load(Ordering::Relaxed), fault),
+                    Some(fault @ Fault::TransactionTimeout(_)) => {
+                        (batch.running.load(Ordering::Relaxed), fault)
+                    }
                     Some(fault) if blames || !matches!(fault, Fault::Blame(_)) => (range.start, fault),
                     _ => {
                         after = After::Fatal(error);
@@ -219,13 +221,13 @@ pub(super) async fn turn<S: Inbox>(
         let (index, failure) = match fault {
             (index, Fault::Message(failure)) => (index, failure),
             // A machine that stood still costs nobody an attempt: only who is slow by itself, too, is to blame.
-            (index, Fault::LockBound(_)) if slow != Some(index) => {
+            (index, Fault::TransactionTimeout(_)) if slow != Some(index) => {
                 slow = Some(index);
                 split.alone(index);
                 continue;
             }
             (_, Fault::Blame(_)) if split.halve() => continue,
-            (index, Fault::LockBound(failure) | Fault::Blame(failure)) => (index, failure),
+            (index, Fault::TransactionTimeout(failure) | Fault::Blame(failure)) => (index, failure),
             (0, Fault::Unavailable(error)) if told_by_handler && is_up => {
                 (0, Failure::retryable(FailureKind::Failed, error))
             }
@@ -307,7 +309,7 @@ fn without_a_note(error: Error) -> After {
     match store_fault(&error) {
         Some(Fault::Unavailable(error)) => After::Outage { error, told_by_handler: false },
         Some(Fault::Conflict(text)) => After::Conflict(text),
-        Some(Fault::LockBound(failure)) => After::Conflict(failure.error),
+        Some(Fault::TransactionTimeout(failure)) => After::Conflict(failure.error),
         _ => After::Fatal(error),
     }
 }

@@ -79,7 +79,7 @@ async fn a_write_lock_held_for_too_long_halves_the_batch_and_blames_nobody() {
         world.push_all("a", 8).await;
         names("a", 8).iter().for_each(|id| world.script.always(id, Action::Permanent));
         let flaky = Flaky::new(&world.store);
-        flaky.fail(call, ErrorKind::LockBound);
+        flaky.fail(call, ErrorKind::TransactionTimeout);
         let consumer = start(world.consumer_on(CONSUMER, flaky.clone()));
         pass(seconds(1)).await;
         flaky.heal();
@@ -97,7 +97,7 @@ async fn a_message_that_holds_the_write_lock_too_long_by_itself_too_is_set_apart
     for culprit in ["a-1", "a-4", "a-8"] {
         let world = World::new(1);
         world.push_all("a", 8).await;
-        world.script.always(culprit, Action::LockBound);
+        world.script.always(culprit, Action::TransactionTimeout);
         let consumer = start(world.billing());
         until(|| world.committed(0) == 8).await;
         let good: Vec<String> = names("a", 8).into_iter().filter(|id| id != culprit).collect();
@@ -116,8 +116,8 @@ async fn a_write_lock_held_too_long_once_costs_nobody_an_attempt() {
         let world = World::new(1);
         world.push_all("a", 8).await;
         match culprit {
-            Some(culprit) => world.script.next(culprit, [Action::LockBound]),
-            None => world.store.fail_next(Failpoint::Commit, ErrorKind::LockBound),
+            Some(culprit) => world.script.next(culprit, [Action::TransactionTimeout]),
+            None => world.store.fail_next(Failpoint::Commit, ErrorKind::TransactionTimeout),
         }
         let consumer = start(world.billing());
         until(|| world.committed(0) == 8).await;
@@ -132,7 +132,7 @@ async fn a_write_lock_held_too_long_once_costs_nobody_an_attempt() {
 async fn a_message_that_holds_the_write_lock_too_long_blocks_where_messages_block() {
     let world = World::new(1);
     world.push_all("a", 4).await;
-    world.script.always("a-3", Action::LockBound);
+    world.script.always("a-3", Action::TransactionTimeout);
     let consumer = start(world.billing().on_failure(OnFailure::Block));
     pass(seconds(60)).await;
     assert_eq!(world.applied(), ["a-1", "a-2"]);

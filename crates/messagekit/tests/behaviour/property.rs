@@ -21,7 +21,7 @@ fn fates() -> impl Strategy<Value = Fate> {
         Just(Action::Unavailable),
         Just(Action::Conflict),
         Just(Action::Permanent),
-        Just(Action::LockBound),
+        Just(Action::TransactionTimeout),
         Just(Action::Take(seconds(2))),
     ];
     let good = Just(Fate { acts: vec![], then: Action::Apply });

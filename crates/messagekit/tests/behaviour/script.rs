@@ -35,7 +35,7 @@ pub(crate) enum Action {
     /// The database chose another transaction.
     Conflict,
     /// The database ended the transaction, because it held the write lock for too long.
-    LockBound,
+    TransactionTimeout,
 }
 
 /// A run of the handler.
@@ -119,7 +119,9 @@ pub(crate) async fn apply(
         Action::Panic => std::panic::resume_unwind(Box::new("boom")),
         Action::Unavailable => return Err(HandlerError::unavailable("payment service is down")),
         Action::Conflict => return Err(Error::new(ErrorKind::Conflict, "deadlock").into()),
-        Action::LockBound => return Err(Error::new(ErrorKind::LockBound, "lock held for too long").into()),
+        Action::TransactionTimeout => {
+            return Err(Error::new(ErrorKind::TransactionTimeout, "lock held for too long").into());
+        }
     }
     script.store.write(tx, &[Message::new("applied", id)]).await?;
     if act == Action::Swallow {

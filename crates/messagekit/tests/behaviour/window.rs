@@ -29,7 +29,7 @@ async fn what_is_older_than_the_window_is_a_failed_message_of_its_own_under_ever
         world.publish(written("a", 1, WINDOW - seconds(3_600))).await;
         world.publish(written("a", 2, WINDOW + seconds(3_600))).await;
         world.publish(placed("a", 3)).await;
-        let consumer = start(world.billing().window(WINDOW).on_failure(policy));
+        let consumer = start(world.billing().dedup_window(WINDOW).on_failure(policy));
         until(|| world.committed(0) == 3).await;
         assert_eq!(world.applied(), ["a-1", "a-3"], "{policy:?}: the order of its key is not held up");
         assert_eq!(world.script.runs_of("a-2"), [], "{policy:?}");
@@ -58,7 +58,7 @@ async fn an_old_copy_of_what_is_still_remembered_is_a_duplicate_and_no_failed_me
     until(|| world.applied().len() == 1).await;
     consumer.stop().await;
     world.publish(old).await;
-    let consumer = start(world.billing().window(WINDOW));
+    let consumer = start(world.billing().dedup_window(WINDOW));
     until(|| world.committed(0) == 2).await;
     assert_eq!((world.applied().len(), world.failed_messages_now()), (1, 0));
     assert_eq!(consumer.stop().await.duplicates, 1);
@@ -71,7 +71,7 @@ async fn a_copy_of_what_was_removed_under_a_shorter_window_is_set_aside_under_ev
     for longer in [Some(WINDOW * 2), None] {
         let world = World::new(1);
         let billing = |window: Option<Duration>| match window {
-            Some(window) => world.billing().window(window),
+            Some(window) => world.billing().dedup_window(window),
             None => world.billing(),
         };
         world.publish(written("a", 1, Duration::ZERO)).await;
@@ -107,11 +107,11 @@ async fn a_window_without_a_database_or_shorter_than_an_hour_is_refused() {
     let refused = Consumer::builder(CONSUMER, NoStore::new(world.log.clone(), "dead"))
         .from(world.topics())
         .on_message("orders.order.placed", print)
-        .window(WINDOW)
+        .dedup_window(WINDOW)
         .build()
         .expect_err("nothing remembers");
     assert_eq!(refused.kind(), ErrorKind::InvalidConfiguration);
-    let refused = world.billing().window(seconds(3_599)).build().expect_err("too short");
+    let refused = world.billing().dedup_window(seconds(3_599)).build().expect_err("too short");
     assert!(refused.to_string().contains("shorter than an hour"), "{refused}");
 }
 
@@ -168,7 +168,7 @@ async fn a_window_is_compared_with_the_longest_retention_at_start_and_every_hour
     let consumer = Consumer::builder(CONSUMER, world.store.clone())
         .from(source)
         .on_message("orders.order.placed", print)
-        .window(WINDOW)
+        .dedup_window(WINDOW)
         .metrics(&metrics)
         .build()
         .expect("complete");

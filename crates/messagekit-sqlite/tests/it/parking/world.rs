@@ -188,8 +188,8 @@ impl World {
 
 async fn open(folder: &TempDir) -> SqliteStore {
     // Only processes die here, so nothing has to reach the disk; and no machine is so slow that its lock is taken away.
-    let options = SqliteOptions::default().synchronous(Synchronous::Normal).lock_bound(DEADLINE);
-    options.busy_limit(DEADLINE).open(folder.path().join("app.db")).await.unwrap()
+    let options = SqliteOptions::default().synchronous(Synchronous::Normal).transaction_timeout(DEADLINE);
+    options.busy_timeout(DEADLINE).open(folder.path().join("app.db")).await.unwrap()
 }
 
 /// Up to three partitions, few keys, some records without one, some second copies.

@@ -95,7 +95,7 @@ async fn outages_conflicts_and_failures_count_no_death() {
         (Action::Conflict, OnFailure::DeadLetter),
         (Action::Fail, OnFailure::Block),
         (Action::Swallow, OnFailure::Block),
-        (Action::LockBound, OnFailure::Block),
+        (Action::TransactionTimeout, OnFailure::Block),
     ] {
         let world = after_a_death(1).await;
         world.push_all("a", 3).await;
