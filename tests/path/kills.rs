@@ -44,7 +44,7 @@ struct Siege {
     writers: Writers,
     random: Rng,
     /// How many orders are let through before a kill.
-    slice: usize,
+    shard: usize,
     billing_kills: usize,
     bridge_kills: usize,
     /// A killed bridge had published what its group had not noted.
@@ -63,7 +63,7 @@ async fn every_order_is_billed_once_while_everything_is_killed() {
 
     let mut shares = dealt_to(WRITERS + 2, of_the_year(seed, ROWS));
     let (for_python, for_psql) = (shares.pop().unwrap(), shares.pop().unwrap());
-    let slice = if is_full() { 500 } else { 200 };
+    let shard = if is_full() { 500 } else { 200 };
     let writers = Writers::start(&shop.address, shares, &book);
     let random = Rng::with_seed(seed);
     let service_kills = Vec::new();
@@ -73,7 +73,7 @@ async fn every_order_is_billed_once_while_everything_is_killed() {
         book,
         writers,
         random,
-        slice,
+        shard,
         billing_kills,
         bridge_kills,
         comes_twice,
@@ -175,7 +175,7 @@ impl Siege {
         drop(held);
         let known = self.book.to_be_billed();
         // Orders go on being placed while it is away; without the database they are only asked for.
-        self.writers.pace.allow(self.slice / 2);
+        self.writers.pace.allow(self.shard / 2);
         if service == Service::Postgres {
             eventually("an answer is lost", PATIENCE, async || self.book.answers().unknown.len() > lost)
                 .await;
@@ -270,7 +270,7 @@ impl Siege {
         eventually("orders wait to be billed", PATIENCE, async || {
             let is_unfinished = self.book.to_be_billed() >= billed + UNFINISHED;
             if !is_unfinished {
-                self.allow_when_used_up(self.slice);
+                self.allow_when_used_up(self.shard);
             }
             is_unfinished
         })

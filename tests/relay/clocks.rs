@@ -56,7 +56,7 @@ impl WrongClock {
     }
 }
 
-/// Settings under which nobody is late with renewing its lease: a slice changes hands only when somebody is gone.
+/// Settings under which nobody is late with renewing its lease: a shard changes hands only when somebody is gone.
 fn settings() -> String {
     format!(
         "[relay]\nlease = \"60s\"\n[kafka]\nbrokers = [\"{}\"]\nproperties = {{ \"retry.backoff.max.ms\" = \"100\" }}\n",
@@ -64,7 +64,7 @@ fn settings() -> String {
     )
 }
 
-/// Who has each slice, and since which change of hands.
+/// Who has each shard, and since which change of hands.
 async fn owners(stage: &Stage) -> BTreeMap<i16, (Option<String>, i64)> {
     let sql = "SELECT shard::int2, owner, epoch FROM messagekit.relay_shards";
     let rows: Vec<(i16, Option<String>, i64)> =
@@ -96,7 +96,7 @@ fn relays_whose_clocks_differ_by_an_hour_take_nothing_from_each_other_and_are_on
         stage.configure(&settings());
         let ahead = clock.relay(&stage, "ahead", 1_800);
         let behind = clock.relay(&stage, "behind", -1_800);
-        let share = async |relay: &str| stage.slices_of(relay).await;
+        let share = async |relay: &str| stage.shards_of(relay).await;
         eventually("each has its share", DEADLINE, async || {
             (share("ahead").await, share("behind").await) == (32, 32)
         })
@@ -116,10 +116,10 @@ fn relays_whose_clocks_differ_by_an_hour_take_nothing_from_each_other_and_are_on
         })
         .await;
         assert_eq!(waiting(&stage, "later").await, KEYS as i64, "nobody publishes before it is due");
-        assert_eq!(owners(&stage).await, shared, "nobody has taken a slice");
+        assert_eq!(owners(&stage).await, shared, "nobody has taken a shard");
 
         ahead.kill();
-        eventually("its slices are taken", DEADLINE, async || share("behind").await == 64).await;
+        eventually("its shards are taken", DEADLINE, async || share("behind").await == 64).await;
         writers.finish().await;
         // The shop gives them up: what is left must be all there.
         stage

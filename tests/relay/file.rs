@@ -121,7 +121,7 @@ fn relays_of_a_file_that_are_killed_publish_each_event_and_keep_the_order_of_eac
             let name = relay.name.clone();
             let address = relay.address();
             eventually("it has its share", DEADLINE, async || {
-                relay.health(&address).is_some_and(|(_, report)| report["slices"].as_u64() > Some(0))
+                relay.health(&address).is_some_and(|(_, report)| report["shards"].as_u64() > Some(0))
             })
             .await;
             // More than a read takes, so that something is under way.

@@ -117,7 +117,7 @@ impl Stage {
         self.count("SELECT count(*) FROM messagekit.outbox_rejected").await
     }
 
-    /// How many events wait in the slices of a relay.
+    /// How many events wait in the shards of a relay.
     pub(crate) async fn waits_for(&self, relay: &str) -> i64 {
         let sql =
             "SELECT count(*) FROM messagekit.outbox_pending p JOIN messagekit.relay_shards s USING (shard)
@@ -125,8 +125,8 @@ impl Stage {
         sqlx::query_scalar(sql).bind(relay).fetch_one(self.store.pool()).await.unwrap()
     }
 
-    /// How many slices a relay has, by what the database says.
-    pub(crate) async fn slices_of(&self, relay: &str) -> i64 {
+    /// How many shards a relay has, by what the database says.
+    pub(crate) async fn shards_of(&self, relay: &str) -> i64 {
         let sql = "SELECT count(*) FROM messagekit.relay_shards WHERE owner LIKE $1 || '-%'";
         sqlx::query_scalar(sql).bind(relay).fetch_one(self.store.pool()).await.unwrap()
     }

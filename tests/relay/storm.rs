@@ -1,5 +1,5 @@
-//! Relays that are killed and frozen, of whose calls one in a hundred fails, while the broker refuses what they hold, and one event
-//! that it refuses for good.
+//! Relays that are killed and frozen, of whose calls one in a hundred fails, while the broker refuses what they hold, and one
+//! event that it refuses for good.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
@@ -15,7 +15,7 @@ use crate::stage::{LIMIT, POISON, Stage};
 use crate::verdict::compare;
 use crate::writers::Writers;
 
-/// How many keys are written, one of them in the slice of the first one.
+/// How many keys are written, one of them in the shard of the first one.
 const KEYS: usize = 16;
 const WRITERS: usize = 4;
 
@@ -91,12 +91,12 @@ async fn kill(stage: &Stage, relays: &mut Vec<Relay>) -> i64 {
     left
 }
 
-/// Freezes a relay that has something to do, until others have its slices, and lets it go on. Returns how much it held.
+/// Freezes a relay that has something to do, until others have its shards, and lets it go on. Returns how much it held.
 async fn freeze(stage: &Stage, relays: &mut [Relay]) -> i64 {
     let relay = &mut relays[busy(stage, relays).await];
     relay.send(Signal::STOP);
     let left = leaves_something(stage, &relay.name).await;
-    eventually("others have its slices", DEADLINE, async || stage.slices_of(&relay.name).await == 0).await;
+    eventually("others have its shards", DEADLINE, async || stage.shards_of(&relay.name).await == 0).await;
     relay.send(Signal::CONT);
     relay.is_alive_still();
     left
@@ -124,13 +124,13 @@ async fn leaves_something(stage: &Stage, relay: &str) -> i64 {
     eventually("something is unfinished", DEADLINE, async || {
         left = stage.waits_for(relay).await;
         // On a slow machine others may have it already.
-        left > 0 || stage.slices_of(relay).await == 0
+        left > 0 || stage.shards_of(relay).await == 0
     })
     .await;
     left
 }
 
-/// The keys of each writer. The first two keys share a slice, so that one of them is seen to go on without the other.
+/// The keys of each writer. The first two keys share a shard, so that one of them is seen to go on without the other.
 async fn keys(stage: &Stage) -> Vec<Vec<String>> {
     let neighbour = "SELECT 'n' || n FROM generate_series(1, 100000) n
       WHERE get_byte(sha256(convert_to('n' || n, 'UTF8')), 0) & 63 = get_byte(sha256(convert_to('k0', 'UTF8')), 0) & 63 LIMIT 1";

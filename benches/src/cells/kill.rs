@@ -68,7 +68,7 @@ async fn ours(settings: Arc<Settings>, events: usize, another: bool) -> Outcome<
         other = Some(start(&settings, &database, "bench", &[])?);
     }
     let seen = watch(&topic, killed, events).await?;
-    // Copies come last when a slice is published again: wait until nothing is pending.
+    // Copies come last when a shard is published again: wait until nothing is pending.
     let store = database.store().await?;
     let deadline = Instant::now() + Duration::from_secs(120);
     loop {

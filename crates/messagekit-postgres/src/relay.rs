@@ -33,13 +33,13 @@ impl OutboxReader for PostgresStore {
         })
     }
 
-    fn hand_over<'a>(&'a self, name: &'a str, slices: &'a [ShardLease]) -> BoxFuture<'a, Result<(), Error>> {
-        if slices.is_empty() {
+    fn hand_over<'a>(&'a self, name: &'a str, shards: &'a [ShardLease]) -> BoxFuture<'a, Result<(), Error>> {
+        if shards.is_empty() {
             self.presence().end(name);
         }
-        Box::pin(self.relayed(async move |link| match slices {
+        Box::pin(self.relayed(async move |link| match shards {
             [] => shards::leave(link, self.schema(), name).await,
-            _ => shards::hand_over(link, self.schema(), name, slices).await,
+            _ => shards::hand_over(link, self.schema(), name, shards).await,
         }))
     }
 

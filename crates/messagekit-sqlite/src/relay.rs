@@ -25,12 +25,12 @@ impl OutboxReader for SqliteStore {
         }))
     }
 
-    fn hand_over<'a>(&'a self, name: &'a str, slices: &'a [ShardLease]) -> BoxFuture<'a, Result<(), Error>> {
-        let (name, slices) = (name.to_owned(), slices.to_vec());
+    fn hand_over<'a>(&'a self, name: &'a str, shards: &'a [ShardLease]) -> BoxFuture<'a, Result<(), Error>> {
+        let (name, shards) = (name.to_owned(), shards.to_vec());
         Box::pin(self.job(move |conn| {
-            let done = match &*slices {
+            let done = match &*shards {
                 [] => shards::leave(conn, &name),
-                slices => shards::hand_over(conn, &name, slices),
+                shards => shards::hand_over(conn, &name, shards),
             };
             done.map_err(from_sqlite)
         }))

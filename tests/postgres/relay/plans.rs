@@ -115,7 +115,7 @@ fn what_is_paused_is_not_walked_over_from_a_floor_either() {
         let pages = plan.iter().find_map(|line| line.split_once("shared hit=")).unwrap().1;
         let pages: u64 = pages.split(' ').next().unwrap().parse().unwrap();
         println!("{pages} pages");
-        // From the root to a leaf, for each slice: not all leaves.
+        // From the root to a leaf, for each shard: not all leaves.
         assert!(pages <= 900, "{}", plan.join("\n"));
     });
 }

@@ -13,7 +13,7 @@ fn ann() -> Operator {
     Operator::new("ann", "cli")
 }
 
-/// A relay of every slice, and what it does with events.
+/// A relay of every shard, and what it does with events.
 struct Desk {
     relayed: Relayed,
 }
@@ -58,7 +58,7 @@ impl Desk {
 }
 
 #[test]
-fn retry_puts_the_whole_key_back_in_order_and_the_slice_begins_again() {
+fn retry_puts_the_whole_key_back_in_order_and_the_shard_begins_again() {
     block_on(async {
         let desk = Desk::open().await;
         for id in ["a-1", "a-2", "a-3"] {

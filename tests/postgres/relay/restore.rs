@@ -71,9 +71,9 @@ async fn killed_when_all_is_out(relayed: &Relayed, log: &Arc<Log>) {
     running.abort();
     running.await.unwrap_err();
     drop(store);
-    // Another one follows, has every slice for ten minutes, and says that it lives.
+    // Another one follows, has every shard for ten minutes, and says that it lives.
     let store = relayed.database.store().await;
-    eventually("it has all slices", DEADLINE, async || {
+    eventually("it has all shards", DEADLINE, async || {
         present(&store, "dead").await;
         relayed.count("SELECT count(*) FROM messagekit.relay_shards WHERE owner = 'dead'").await == 64
     })

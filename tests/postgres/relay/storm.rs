@@ -87,7 +87,7 @@ fn every_committed_event_is_published_and_none_that_was_rolled_back() {
     });
 }
 
-/// The same writers, and a reader that goes on from the last place that it has seen in a slice.
+/// The same writers, and a reader that goes on from the last place that it has seen in a shard.
 #[test]
 fn reader_with_a_cursor_loses_events_in_the_same_storm() {
     block_on(async {

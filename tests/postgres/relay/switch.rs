@@ -210,7 +210,7 @@ fn events_that_nobody_captured_are_published_or_left_as_somebody_says() {
             let page = relayed.read("r1", &leases).await;
             assert_eq!(in_order(&page), expected);
             let of_key = page.rows.iter().filter(|row| row.message.key.is_some()).map(|row| row.shard);
-            assert_eq!(of_key.collect::<BTreeSet<u16>>().len(), 1, "in the slice of later events of the key");
+            assert_eq!(of_key.collect::<BTreeSet<u16>>().len(), 1, "in the shard of later events of the key");
         }
     });
 }

@@ -38,7 +38,7 @@ async fn ready(State(health): State<Health>) -> Response {
         false => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
     };
     let report =
-        json!({ "status": status, "relay": &*health.name, "slices": stats.shards, "problems": problems });
+        json!({ "status": status, "relay": &*health.name, "shards": stats.shards, "problems": problems });
     (code, Json(report)).into_response()
 }
 

@@ -50,7 +50,7 @@ pub(super) struct Options {
     /// How often to look for events that another process has written; 50ms without
     #[arg(long, value_name = "TIME", value_parser = time)]
     poll: Option<Duration>,
-    /// How long a slice of the outbox stays with a relay that is frozen or cut off; 4s without
+    /// How long a shard of the outbox stays with a relay that is frozen or cut off; 4s without
     #[arg(long, value_name = "TIME", value_parser = time)]
     lease: Option<Duration>,
     /// How many events a read asks for; 500 without

@@ -112,5 +112,5 @@ async fn a_refused_event_of_a_file_is_listed_and_put_back() {
     let told = on(&file, &["outbox", "rejected", "retry", "1"]).text();
     assert!(told.contains("back in the outbox, 2 with what waited behind it"), "{told}");
     assert_eq!(on(&file, &["outbox", "rejected", "list"]).text(), "no rejected events\n");
-    assert_eq!(pending().await.lost, [first.shard], "whoever reads the slice begins it again");
+    assert_eq!(pending().await.lost, [first.shard], "whoever reads the shard begins it again");
 }

@@ -38,10 +38,10 @@ pub(crate) struct Look {
 /// transaction. A row without a place is a shard that belongs to somebody else.
 ///
 /// From one topic of a shard to the next it goes in one step, however much is pending of each: what is paused costs nothing. What
-/// was published since the oldest transaction began is still in the index, so each step asks for places above the floor, which the
-/// index answers without a look at the rows; but not while something is paused, of which much may stand below the floor. No step is
-/// made in a slice that the limit does not reach. The payloads stay where they are until their sizes have been added up; that of an
-/// event which would fill an answer alone stays there for good, because the table takes none of that size.
+/// was published since the oldest transaction began is still in the index, so each step asks for places above the floor, which
+/// the index answers without a look at the rows; but not while something is paused, of which much may stand below the floor. No
+/// step is made in a shard that the limit does not reach. The payloads stay where they are until their sizes have been added up;
+/// that of an event which would fill an answer alone stays there for good, because the table takes none of that size.
 pub(crate) const PENDING: &str = "
 WITH asked AS MATERIALIZED (
   SELECT w.number, w.shard, w.above, s.shard IS NOT NULL AS is_held
@@ -102,8 +102,9 @@ SELECT virtualtransaction FROM pg_locks
 WHERE locktype = 'relation' AND relation = 'messagekit.outbox_events'::regclass AND mode = 'RowExclusiveLock' AND granted
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
 
-/// In the order of their places, as everybody deletes, so that nobody waits for anybody in a circle. Each is looked up for itself: few
-/// rows seem to live in an index that is full of what was published beside a transaction that stays open, and a join would walk it.
+/// In the order of their places, as everybody deletes, so that nobody waits for anybody in a circle. Each is looked up for
+/// itself: few rows seem to live in an index that is full of what was published beside a transaction that stays open, and a join
+/// would walk it.
 pub(crate) const PUBLISHED: &str = "
 DELETE FROM messagekit.outbox_pending p
 USING unnest($1::smallint[], $2::bigint[], $3::text[], $4::bigint[], $5::text[]) AS d (shard, seq, event_id, copy, topic)

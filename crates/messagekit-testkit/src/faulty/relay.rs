@@ -73,7 +73,7 @@ impl<S: OutboxReader> FaultyOutbox<S> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The epoch under which a slice is held now, whatever was asked.
+    /// The epoch under which a shard is held now, whatever was asked.
     async fn present(&self, name: &str, lease: ShardLease) -> Result<ShardLease, Error> {
         let held = self.inner.lease(name, LEASE).await?.held;
         Ok(held.into_iter().find(|held| held.shard == lease.shard).unwrap_or(lease))
@@ -84,7 +84,7 @@ impl<S: OutboxReader> FaultyOutbox<S> {
             Some(Fault::PagesAreNeverCut) => page.more = false,
             Some(Fault::HidesHeldEvents) => page.rows.iter_mut().for_each(|row| row.held = false),
             Some(Fault::DecidesTooMuch) => page.decided = page.decided.saturating_add(5),
-            Some(Fault::HidesLostSlices) => page.lost.clear(),
+            Some(Fault::HidesLostShards) => page.lost.clear(),
             Some(Fault::ReadsBackwards) => page.rows.reverse(),
             Some(Fault::HeadersInAnotherOrder) => {
                 for Pending { message, .. } in &mut page.rows {
@@ -166,10 +166,10 @@ impl<S: OutboxReader> OutboxReader for FaultyOutbox<S> {
         })
     }
 
-    fn hand_over<'a>(&'a self, name: &'a str, slices: &'a [ShardLease]) -> BoxFuture<'a, Result<(), Error>> {
+    fn hand_over<'a>(&'a self, name: &'a str, shards: &'a [ShardLease]) -> BoxFuture<'a, Result<(), Error>> {
         match self.is(Fault::HandsNothingOver) {
             true => Box::pin(async { Ok(()) }),
-            false => self.inner.hand_over(name, slices),
+            false => self.inner.hand_over(name, shards),
         }
     }
 

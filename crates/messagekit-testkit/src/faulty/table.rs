@@ -471,18 +471,18 @@ faults! {
     HandBackForgetsKills: Store failed_message_keeps_the_rules_through_random_lives,
     /// The database is said to be down.
     PingFails: Store database_answers_pings,
-    /// Slices that are handed over stay.
-    HandsNothingOver: Relay one_relay_has_every_slice_and_two_share_them,
+    /// Shards that are handed over stay.
+    HandsNothingOver: Relay one_relay_has_every_shard_and_two_share_them,
     /// A relay that comes gets what others have.
-    RobsTheLiving: Relay one_relay_has_every_slice_and_two_share_them,
-    /// A slice that was lost is not told.
-    HidesLostSlices: Relay slices_of_a_relay_that_died_are_taken_when_its_lease_ends,
+    RobsTheLiving: Relay one_relay_has_every_shard_and_two_share_them,
+    /// A shard that was lost is not told.
+    HidesLostShards: Relay slices_of_a_relay_that_died_are_taken_when_its_lease_ends,
     /// Every renewal counts as a change of hands.
     EpochsGrowWithEachLease: Relay lease_that_has_ended_reads_nothing_also_when_nobody_else_came,
     /// Any epoch is as good as the present one.
     ReadsOldEpochs: Relay slice_of_another_epoch_is_lost_and_the_others_are_read,
     /// All relays count as one.
-    RelaysShareAName: Relay many_that_come_at_once_share_each_slice_out_once,
+    RelaysShareAName: Relay many_that_come_at_once_share_each_shard_out_once,
     /// What is published stays pending.
     ForgetsWhatIsPublished: Relay committed_events_are_found_until_they_are_published,
     /// Headers come in the opposite order.
@@ -516,9 +516,9 @@ faults! {
     /// It is not told that an earlier event of the key was refused.
     HidesHeldEvents: Relay later_event_of_a_refused_key_is_held_and_set_aside_behind_it,
     /// Events are set aside under any epoch.
-    SetsAsideForAnybody: Relay whoever_lost_the_slice_sets_nothing_aside,
+    SetsAsideForAnybody: Relay whoever_lost_the_shard_sets_nothing_aside,
     /// A retry counts one event, whatever waits behind it.
-    RetriesOneEventOnly: Relay retry_puts_the_whole_key_back_in_order_and_the_slice_begins_again,
+    RetriesOneEventOnly: Relay retry_puts_the_whole_key_back_in_order_and_the_shard_begins_again,
     /// A discard is a retry.
     DiscardPutsBack: Relay discarded_event_is_gone_and_lets_go_what_waits_for_it_alone,
     /// What is set aside is gone.

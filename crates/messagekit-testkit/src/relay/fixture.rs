@@ -52,10 +52,10 @@ pub(super) async fn write_key<S: OutboxRows>(store: &S, key: &str, ids: &[&str])
 
 /// Leases what there is for a long time.
 pub(super) async fn lease<S: OutboxReader>(store: &S, name: &str) -> Leases {
-    store.lease(name, LEASE).await.expect("slices can be leased")
+    store.lease(name, LEASE).await.expect("shards can be leased")
 }
 
-/// Returns what is wanted of each slice that was leased: everything.
+/// Returns what is wanted of each shard that was leased: everything.
 pub(super) fn everything(leases: &Leases) -> Vec<Wanted> {
     leases.held.iter().map(|lease| Wanted { lease: *lease, above: i64::MIN }).collect()
 }
@@ -99,12 +99,12 @@ pub(super) fn in_order(page: &Page) -> Vec<String> {
     rows.into_iter().map(|row| id(row).to_owned()).collect()
 }
 
-/// Returns the lease of a slice.
+/// Returns the lease of a shard.
 pub(super) fn lease_of(leases: &Leases, shard: u16) -> ShardLease {
-    *leases.held.iter().find(|lease| lease.shard == shard).expect("the slice is leased")
+    *leases.held.iter().find(|lease| lease.shard == shard).expect("the shard is leased")
 }
 
-/// A relay of every slice, and the operator beside it.
+/// A relay of every shard, and the operator beside it.
 pub(super) struct Desk<S> {
     pub(super) store: S,
 }

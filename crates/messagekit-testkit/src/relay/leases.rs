@@ -1,4 +1,4 @@
-//! Who may publish which slice.
+//! Who may publish which shard.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,18 +9,18 @@ use super::RelayFixture;
 use super::fixture::{LEASE, event, everything, ids, lease, read, write, write_key};
 use crate::{DEADLINE, eventually};
 
-/// One relay gets all slices; a second one robs nobody, and gets what the first hands over.
-pub async fn one_relay_has_every_slice_and_two_share_them<F: RelayFixture>(fixture: &F) {
+/// One relay gets all shards; a second one robs nobody, and gets what the first hands over.
+pub async fn one_relay_has_every_shard_and_two_share_them<F: RelayFixture>(fixture: &F) {
     let (store, other) = (fixture.store(), fixture.second().await);
     let first = lease(&store, "r1").await;
-    let slices: Vec<u16> = first.held.iter().map(|lease| lease.shard).collect();
-    assert_eq!((slices, first.surplus), ((0..SHARDS).collect(), 0));
+    let shards: Vec<u16> = first.held.iter().map(|lease| lease.shard).collect();
+    assert_eq!((shards, first.surplus), ((0..SHARDS).collect(), 0));
     assert_eq!(lease(&store, "r1").await, first, "a renewal changes no epoch");
 
     assert_eq!(lease(&other, "r2").await.held, [], "nobody is robbed");
     let first = lease(&store, "r1").await;
     assert_eq!((first.held.len(), first.surplus), (64, 32));
-    store.hand_over("r1", &first.held[..32]).await.expect("slices can be handed over");
+    store.hand_over("r1", &first.held[..32]).await.expect("shards can be handed over");
     let second = lease(&other, "r2").await;
     assert_eq!((second.held.len(), second.surplus), (32, 0));
     for (mine, theirs) in second.held.iter().zip(&first.held) {
@@ -37,7 +37,7 @@ pub async fn one_relay_has_every_slice_and_two_share_them<F: RelayFixture>(fixtu
 pub async fn slices_of_a_relay_that_died_are_taken_when_its_lease_ends<F: RelayFixture>(fixture: &F) {
     let (store, other) = (fixture.store(), fixture.second().await);
     write_key(&store, "k", &["e-1"]).await;
-    let before = store.lease("r1", Duration::from_millis(300)).await.expect("slices can be leased");
+    let before = store.lease("r1", Duration::from_millis(300)).await.expect("shards can be leased");
     eventually("its lease ends", DEADLINE, async || lease(&other, "r2").await.held.len() == 64).await;
     let after = lease(&other, "r2").await;
     assert!(std::iter::zip(&before.held, &after.held).all(|(old, new)| old.epoch < new.epoch));
@@ -52,14 +52,14 @@ pub async fn slices_of_a_relay_that_died_are_taken_when_its_lease_ends<F: RelayF
 pub async fn lease_that_has_ended_reads_nothing_also_when_nobody_else_came<F: RelayFixture>(fixture: &F) {
     let store = fixture.store();
     write_key(&store, "k", &["e-1"]).await;
-    let leases = store.lease("r1", Duration::from_millis(1)).await.expect("slices can be leased");
+    let leases = store.lease("r1", Duration::from_millis(1)).await.expect("shards can be leased");
     eventually("it ends", DEADLINE, async || read(&store, "r1", &leases).await.lost.len() == 64).await;
     let again = lease(&store, "r1").await;
     assert_eq!(again.held, leases.held, "nobody had them in between");
     assert_eq!(ids(&read(&store, "r1", &again).await), ["e-1"]);
 }
 
-/// A slice under another epoch is told as lost, and costs the others nothing.
+/// A shard under another epoch is told as lost, and costs the others nothing.
 pub async fn slice_of_another_epoch_is_lost_and_the_others_are_read<F: RelayFixture>(fixture: &F) {
     let store = fixture.store();
     let events: Vec<_> =
@@ -83,18 +83,18 @@ pub async fn slice_of_another_epoch_is_lost_and_the_others_are_read<F: RelayFixt
     assert_eq!((stranger.rows.len(), stranger.lost.len()), (0, 64));
 }
 
-/// However relays come and go at once, no slice has two owners, and in the end each relay has its share.
-pub async fn many_that_come_at_once_share_each_slice_out_once<F: RelayFixture>(fixture: &F) {
+/// However relays come and go at once, no shard has two owners, and in the end each relay has its share.
+pub async fn many_that_come_at_once_share_each_shard_out_once<F: RelayFixture>(fixture: &F) {
     let other = fixture.second().await;
     let relays = (0..8).map(|number| {
         let store = if number % 2 == 0 { fixture.store() } else { other.clone() };
         tokio::spawn(async move {
             let name = format!("r{number}");
             for _ in 0..20 {
-                let leases = store.lease(&name, LEASE).await.expect("slices can be leased");
+                let leases = store.lease(&name, LEASE).await.expect("shards can be leased");
                 let surplus = &leases.held[..leases.surplus];
                 if !surplus.is_empty() {
-                    store.hand_over(&name, surplus).await.expect("slices can be handed over");
+                    store.hand_over(&name, surplus).await.expect("shards can be handed over");
                 }
             }
         })
@@ -108,11 +108,11 @@ pub async fn many_that_come_at_once_share_each_slice_out_once<F: RelayFixture>(f
         let leases = lease(&store, &name).await;
         for lease in &leases.held[leases.surplus..] {
             let other = owners.insert(lease.shard, name.clone());
-            assert_eq!(other, None, "slice {} has two owners: {leases:?}", lease.shard);
+            assert_eq!(other, None, "shard {} has two owners: {leases:?}", lease.shard);
         }
         if leases.surplus > 0 {
             let surplus = &leases.held[..leases.surplus];
-            store.hand_over(&name, surplus).await.expect("slices can be handed over");
+            store.hand_over(&name, surplus).await.expect("shards can be handed over");
         }
     }
     for number in 0..8 {

@@ -25,11 +25,11 @@ impl<F> std::fmt::Debug for RelayCase<F> {
 macro_rules! __each_relay_case {
     ([$($then:tt)*] $arguments:tt) => {
         $($then)*! { $arguments
-            leases::one_relay_has_every_slice_and_two_share_them,
+            leases::one_relay_has_every_shard_and_two_share_them,
             leases::slices_of_a_relay_that_died_are_taken_when_its_lease_ends,
             leases::lease_that_has_ended_reads_nothing_also_when_nobody_else_came,
             leases::slice_of_another_epoch_is_lost_and_the_others_are_read,
-            leases::many_that_come_at_once_share_each_slice_out_once,
+            leases::many_that_come_at_once_share_each_shard_out_once,
             reading::committed_events_are_found_until_they_are_published,
             reading::message_goes_out_as_it_was_written,
             reading::nothing_appears_where_all_was_decided,
@@ -41,8 +41,8 @@ macro_rules! __each_relay_case {
             reading::entry_of_another_event_deletes_and_sets_aside_nothing,
             rejected::refused_event_takes_what_is_behind_it_in_its_key,
             rejected::later_event_of_a_refused_key_is_held_and_set_aside_behind_it,
-            rejected::whoever_lost_the_slice_sets_nothing_aside,
-            rejected::retry_puts_the_whole_key_back_in_order_and_the_slice_begins_again,
+            rejected::whoever_lost_the_shard_sets_nothing_aside,
+            rejected::retry_puts_the_whole_key_back_in_order_and_the_shard_begins_again,
             rejected::discarded_event_is_gone_and_lets_go_what_waits_for_it_alone,
             rejected::operator_and_relay_move_the_same_key_at_once_and_lose_nothing,
             waking::commit_of_the_outbox_wakes_a_relay,

@@ -31,7 +31,7 @@ pub async fn committed_events_are_found_until_they_are_published<F: RelayFixture
     assert!(!page.more && page.lost.is_empty(), "{page:?}");
     let row = |wanted| page.rows.iter().find(|row| id(row) == wanted).expect("it was found");
     let (first, third) = (row("e-1"), row("e-3"));
-    assert!(first.shard == third.shard && first.seq < third.seq, "a key has one slice: {page:?}");
+    assert!(first.shard == third.shard && first.seq < third.seq, "a key has one shard: {page:?}");
 
     for _ in 0..2 {
         store.published(&[first.entry()]).await.expect("what is published can be noted");
@@ -122,7 +122,7 @@ pub async fn what_is_confirmed_or_paused_is_left_out<F: RelayFixture>(fixture: &
         all.rows[40..].iter().filter(|row| &*row.message.topic == TOPICS[0]).cloned().collect();
     assert_eq!((others.rows, others.more), (expected, false));
 
-    // From a place on, and of one slice.
+    // From a place on, and of one shard.
     let last = &all.rows[99];
     let behind = Wanted { lease: lease_of(&leases, last.shard), above: last.seq - 1 };
     let found = store.pending("r1", &[behind], &[], &[], 10).await.expect("what is pending can be read");

@@ -59,8 +59,8 @@ pub async fn later_event_of_a_refused_key_is_held_and_set_aside_behind_it<F: Rel
     assert_eq!(desk.waiting().await, ["s-1"]);
 }
 
-/// Without the right to the slice nothing is set aside.
-pub async fn whoever_lost_the_slice_sets_nothing_aside<F: RelayFixture>(fixture: &F) {
+/// Without the right to the shard nothing is set aside.
+pub async fn whoever_lost_the_shard_sets_nothing_aside<F: RelayFixture>(fixture: &F) {
     let desk = Desk { store: fixture.store() };
     write_key(&desk.store, "a", &["a-1"]).await;
     let rejection = desk.rejection("a-1", Some("too large")).await;
@@ -71,15 +71,15 @@ pub async fn whoever_lost_the_slice_sets_nothing_aside<F: RelayFixture>(fixture:
     };
     assert_eq!(set_aside("r1", rejection.lease.epoch - 1).await, 0);
     assert_eq!(set_aside("r2", rejection.lease.epoch).await, 0);
-    desk.store.hand_over("r1", &[rejection.lease]).await.expect("slices can be handed over");
+    desk.store.hand_over("r1", &[rejection.lease]).await.expect("shards can be handed over");
     assert_eq!(set_aside("r1", rejection.lease.epoch).await, 0);
     assert_eq!(desk.waiting().await, ["a-1"]);
     assert_eq!(desk.set_aside("a-1", Some("too large")).await, 1);
     assert_eq!(set_aside("r1", rejection.lease.epoch + 1).await, 0, "it is set aside already");
 }
 
-/// A retry puts the whole key back at its old places, and whoever reads the slice begins it again.
-pub async fn retry_puts_the_whole_key_back_in_order_and_the_slice_begins_again<F: RelayFixture>(fixture: &F) {
+/// A retry puts the whole key back at its old places, and whoever reads the shard begins it again.
+pub async fn retry_puts_the_whole_key_back_in_order_and_the_shard_begins_again<F: RelayFixture>(fixture: &F) {
     let desk = Desk { store: fixture.store() };
     write_key(&desk.store, "a", &["a-1", "a-2", "a-3"]).await;
     desk.set_aside("a-1", Some("too large")).await;

@@ -53,7 +53,7 @@ pub const RELAY_REJECTED: &str = "messagekit_relay_rejected_total";
 pub const RELAY_REPEATED: &str = "messagekit_relay_repeated_total";
 /// Events that are sent and not yet answered. Labels: `relay`.
 pub const RELAY_UNCONFIRMED: &str = "messagekit_relay_unconfirmed";
-/// Slices of the outbox, of 64, that are this relay's. Labels: `relay`.
+/// Shards of the outbox, of 64, that are this relay's. Labels: `relay`.
 pub const RELAY_SHARDS: &str = "messagekit_relay_shards";
 /// Topics that the broker does not take at the moment. Labels: `relay`.
 pub const RELAY_PAUSED_TOPICS: &str = "messagekit_relay_paused_topics";

@@ -15,7 +15,7 @@ pub struct RelayMetrics {
     pub repeated: IntCounter,
     /// Events that are sent and not yet answered.
     pub unconfirmed: IntGauge,
-    /// Slices of the outbox that it holds.
+    /// Shards of the outbox that it holds.
     pub shards: IntGauge,
     /// Topics that the broker does not take at the moment.
     pub paused_topics: IntGauge,
@@ -43,7 +43,7 @@ impl Relays {
             rejected: counters(names::RELAY_REJECTED, "Events refused for good", label)?,
             repeated: counters(names::RELAY_REPEATED, "Publishes repeated", label)?,
             unconfirmed: gauges(names::RELAY_UNCONFIRMED, "Events sent and not yet answered", label)?,
-            shards: gauges(names::RELAY_SHARDS, "Slices of the outbox held", label)?,
+            shards: gauges(names::RELAY_SHARDS, "Shards of the outbox held", label)?,
             paused_topics: gauges(names::RELAY_PAUSED_TOPICS, "Topics the broker does not take", label)?,
             publish_seconds: times(names::RELAY_PUBLISH_SECONDS, "Sending a batch to its answers", label)?,
         })

@@ -17,7 +17,7 @@ use crate::{Error, ErrorKind};
 
 /// A relay: a name, an outbox and a broker.
 ///
-/// Any number of them may run over one outbox, under one name or several: they share its slices, and each run of one counts as
+/// Any number of them may run over one outbox, under one name or several: they share its shards, and each run of one counts as
 /// another. See the [module](super) for an example and the promises.
 #[must_use = "a relay does nothing until it is run"]
 pub struct Relay {
@@ -46,7 +46,7 @@ impl Relay {
         self.settings.stats.clone()
     }
 
-    /// Runs until `shutdown` completes, then waits for what is under way and hands its slices over.
+    /// Runs until `shutdown` completes, then waits for what is under way and hands its shards over.
     ///
     /// # Errors
     /// When the outbox answers what no waiting cures: it is not made for a relay ([`ErrorKind::Schema`]), or a row of it cannot
@@ -54,7 +54,8 @@ impl Relay {
     /// waited for. A database or broker that does not answer always is.
     ///
     /// # Cancel safety
-    /// Dropping the future loses nothing: its slices are free when their lease ends at the latest, and what was under way is published twice.
+    /// Dropping the future loses nothing: its shards are free when their lease ends at the latest, and what was under way is
+    /// published twice.
     pub async fn run(
         self,
         shutdown: impl IntoFuture<Output = (), IntoFuture: Send> + Send,
@@ -105,8 +106,8 @@ impl RelayBuilder {
         self
     }
 
-    /// Sets how long a slice stays with a relay that is frozen or cut off, at least 100 ms. Default: 4 s. It is renewed four times
-    /// as often. The slices of one that has died are free at once on PostgreSQL, and after as long in a file.
+    /// Sets how long a shard stays with a relay that is frozen or cut off, at least 100 ms. Default: 4 s. It is renewed four
+    /// times as often. The shards of one that has died are free at once on PostgreSQL, and after as long in a file.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
         self
@@ -127,7 +128,7 @@ impl RelayBuilder {
     }
 
     /// Sets how long a shutdown waits for what is under way. Default: 10 s. What is not confirmed then is published again by
-    /// whoever gets its slice. Other relays get the slices sooner, when it waits only for calls that are older than a second.
+    /// whoever gets its shard. Other relays get the shards sooner, when it waits only for calls that are older than a second.
     pub fn drain(mut self, drain: Duration) -> Self {
         self.drain = drain;
         self

@@ -7,7 +7,7 @@ use super::Entry;
 /// Events that have left, until their rows are deleted: a read must leave them out.
 #[derive(Default)]
 pub(super) struct Confirmed {
-    /// By slice and place.
+    /// By shard and place.
     left_out: BTreeMap<(u16, i64), Entry>,
     /// Those that nobody is deleting yet.
     waiting: Vec<Entry>,
@@ -39,7 +39,7 @@ impl Confirmed {
         self.above(shard, i64::MIN).next().is_some()
     }
 
-    /// Returns the places of a slice that a read behind `above` would meet.
+    /// Returns the places of a shard that a read behind `above` would meet.
     pub(super) fn above(&self, shard: u16, above: i64) -> impl Iterator<Item = i64> {
         let places = (shard, above.saturating_add(1))..=(shard, i64::MAX);
         self.left_out.range(places).map(|((_, seq), _)| *seq)

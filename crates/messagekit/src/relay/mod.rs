@@ -20,17 +20,18 @@
 //!
 //! Every committed event is published at least once, with the same id, key, headers and payload bytes each time; none that
 //! was rolled back ever is. A transaction that commits late is found late and never skipped, because an event is found by being
-//! pending and by no cursor: each slice of the outbox is read from its beginning at least every 200 ms (where such reads take
-//! long, they take an eighth of the time, a few slices at once).
+//! pending and by no cursor: each shard of the outbox is read from its beginning at least every 200 ms (where such reads take
+//! long, they take an eighth of the time, a few shards at once).
 //!
 //! Inside one topic and key, first appearances keep the order of the outbox, provided that the writers of a key commit in the
-//! order in which they add. Several relays share the outbox by slices, with leases by the clock of the database. One that dies
-//! is replaced when its lease ends, or at once where the database tells that it is gone (PostgreSQL); one that was frozen and goes on makes copies and changes no order.
+//! order in which they add. Several relays share the outbox by shards, with leases by the clock of the database. One that dies
+//! is replaced when its lease ends, or at once where the database tells that it is gone (PostgreSQL); one that was frozen and
+//! goes on makes copies and changes no order.
 //!
 //! An event that the broker refuses for good, or that cannot be read, is set aside with everything of its topic and key behind
-//! it, until an operator decides ([`RejectedEvents`]); other keys go on. An outage is waited for: the topic is paused for 50 ms to 2 s at a time, and for
-//! 1 s to 30 s where a queue has no room, and then tried again, however long it takes, and other topics go on. A topic that gets no answer at all is left out after a
-//! second, and its slices may be handed over.
+//! it, until an operator decides ([`RejectedEvents`]); other keys go on. An outage is waited for: the topic is paused for 50 ms
+//! to 2 s at a time, and for 1 s to 30 s where a queue has no room, and then tried again, however long it takes, and other topics
+//! go on. A topic that gets no answer at all is left out after a second, and its shards may be handed over.
 //!
 //! # What it does not promise
 //!

@@ -36,6 +36,6 @@ pub(super) struct Ended {
     pub(super) confirmed: Vec<Entry>,
     /// Why the topic is to be left alone for a while.
     pub(super) outage: Option<Outage>,
-    /// Slices in which something was refused and is there still: they are read from the beginning.
+    /// Shards in which something was refused and is there still: they are read from the beginning.
     pub(super) again: Vec<u16>,
 }

@@ -6,16 +6,16 @@ use std::time::Duration;
 use crate::store::BoxFuture;
 use crate::{Error, Message, MessageId, headers};
 
-/// How many slices an outbox has. A key's events lie in one slice, whatever their topic.
+/// How many shards an outbox has. A key's events lie in one shard, whatever their topic.
 pub const SHARDS: u16 = 64;
 
-/// The right of a relay to publish one slice of an outbox.
+/// The right of a relay to publish one shard of an outbox.
 ///
-/// The epoch grows whenever somebody else takes the slice and whenever events were put back into it: what is asked under an
+/// The epoch grows whenever somebody else takes the shard and whenever events were put back into it: what is asked under an
 /// older epoch answers nothing and changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardLease {
-    /// The slice, below [`SHARDS`].
+    /// The shard, below [`SHARDS`].
     pub shard: u16,
     /// Fences whoever had it before.
     pub epoch: i64,
@@ -24,16 +24,16 @@ pub struct ShardLease {
 /// What a relay may publish.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Leases {
-    /// Every slice that is this relay's until the lease ends, by number.
+    /// Every shard that is this relay's until the lease ends, by number.
     pub held: Vec<ShardLease>,
     /// How many of them are above its fair share: to be handed over when nothing of them is under way.
     pub surplus: usize,
 }
 
-/// What is wanted of one slice.
+/// What is wanted of one shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// The slice and the right to it.
+    /// The shard and the right to it.
     pub lease: ShardLease,
     /// Only events behind this place; `i64::MIN` for all of them.
     pub above: i64,
@@ -42,7 +42,7 @@ pub struct Wanted {
 /// An event that waits to be published.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pending {
-    /// Its slice.
+    /// Its shard.
     pub shard: u16,
     /// Its place: events of one key go out in the order of their places. Nobody reads onwards from a place alone, because an
     /// earlier one may be committed later.
@@ -79,7 +79,7 @@ impl Pending {
 /// second time, and what was meant for one event would reach another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Entry {
-    /// Its slice.
+    /// Its shard.
     pub shard: u16,
     /// Its place.
     pub seq: i64,
@@ -94,27 +94,27 @@ pub struct Entry {
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Page {
-    /// The events: of each slice the first ones above the wanted place, in order.
+    /// The events: of each shard the first ones above the wanted place, in order.
     pub rows: Vec<Pending>,
-    /// Slices that are not this relay's under the wanted epoch: ask for the leases again before anything else.
+    /// Shards that are not this relay's under the wanted epoch: ask for the leases again before anything else.
     pub lost: Vec<u16>,
-    /// There may be more than the limit allowed: the slice of the last row is cut, those behind it were not looked at.
+    /// There may be more than the limit allowed: the shard of the last row is cut, those behind it were not looked at.
     pub more: bool,
     /// Every event up to this place was committed when the rows were looked for, or never will be: nothing that is read behind
     /// it later can have passed an event of its key. Determined before the rows are; an older value is as true. 0, where nothing
-    /// is known, makes every read begin at the beginning. It goes back where places may have been given a second time: when another
-    /// server answers, or the same one after a restart or a crash.
+    /// is known, makes every read begin at the beginning. It goes back where places may have been given a second time: when
+    /// another server answers, or the same one after a restart or a crash.
     pub decided: i64,
-    /// Names the server that answered, and its start: after a failover, a restart or a crash it is another name. What was known of
-    /// places under one name is not true under another, so nothing of the first page under a new name is published; the next read
-    /// begins at the beginning. Empty where places are never given a second time.
+    /// Names the server that answered, and its start: after a failover, a restart or a crash it is another name. What was known
+    /// of places under one name is not true under another, so nothing of the first page under a new name is published; the next
+    /// read begins at the beginning. Empty where places are never given a second time.
     pub server: String,
 }
 
 /// An event that no waiting cures.
 #[derive(Clone, Debug)]
 pub struct Rejection {
-    /// The right to its slice.
+    /// The right to its shard.
     pub lease: ShardLease,
     /// Which one it is.
     pub entry: Entry,
@@ -127,7 +127,7 @@ pub struct Rejection {
 /// Everything that is pending is found by being pending, never by a cursor: a transaction that commits late is only found
 /// later. Calls are statements of their own; none leaves a transaction open.
 pub trait OutboxReader: Send + Sync {
-    /// Says that the relay `name` lives for another `lease` of database time, renews its slices, takes free and expired ones up
+    /// Says that the relay `name` lives for another `lease` of database time, renews its shards, takes free and expired ones up
     /// to its fair share among the relays that live, and answers what it has then.
     ///
     /// # Errors
@@ -135,16 +135,16 @@ pub trait OutboxReader: Send + Sync {
     /// for a relay: run `messagekit migrate --relay`.
     fn lease<'a>(&'a self, name: &'a str, lease: Duration) -> BoxFuture<'a, Result<Leases, Error>>;
 
-    /// Gives slices up, so that another relay has them at once. Without slices: leaves for good.
+    /// Gives shards up, so that another relay has them at once. Without shards: leaves for good.
     ///
     /// # Errors
-    /// Transient if the database does not answer; the slices are free when their lease ends.
-    fn hand_over<'a>(&'a self, name: &'a str, slices: &'a [ShardLease]) -> BoxFuture<'a, Result<(), Error>>;
+    /// Transient if the database does not answer; the shards are free when their lease ends.
+    fn hand_over<'a>(&'a self, name: &'a str, shards: &'a [ShardLease]) -> BoxFuture<'a, Result<(), Error>>;
 
-    /// Finds at most `limit` events, and no more than some MiB of them, keys and headers included, but at least one: slices in the order in which they are
-    /// wanted, each with its first events behind the wanted place, oldest first. Left out are the places in `except`, events of
-    /// the topics in `paused`, and those that are delayed. An event that cannot be read is one of them
-    /// ([`Pending::unreadable`]), and keeps no other from being found.
+    /// Finds at most `limit` events, and no more than some MiB of them, keys and headers included, but at least one: shards in
+    /// the order in which they are wanted, each with its first events behind the wanted place, oldest first. Left out are the
+    /// places in `except`, events of the topics in `paused`, and those that are delayed. An event that cannot be read is one of
+    /// them ([`Pending::unreadable`]), and keeps no other from being found.
     ///
     /// # Errors
     /// Transient if the database does not answer.
@@ -165,8 +165,8 @@ pub trait OutboxReader: Send + Sync {
     fn published<'a>(&'a self, rows: &'a [Entry]) -> BoxFuture<'a, Result<(), Error>>;
 
     /// Sets rejected events aside, each with everything of its topic and key that is behind it, in order, in one transaction;
-    /// one without a key alone. Returns how many were set aside: 0 when the slice has another epoch, when another event stands there, or when a held event
-    /// has nothing before it any more, and then nothing has changed.
+    /// one without a key alone. Returns how many were set aside: 0 when the shard has another epoch, when another event stands
+    /// there, or when a held event has nothing before it any more, and then nothing has changed.
     ///
     /// # Errors
     /// Transient if the database does not answer.

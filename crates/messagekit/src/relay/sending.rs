@@ -24,7 +24,7 @@ pub(super) struct Sent {
     pub(super) rejected: u64,
     /// How many were set aside for them, themselves included.
     pub(super) set_aside: u64,
-    /// Something was refused, and the slice is not this relay's any more.
+    /// Something was refused, and the shard is not this relay's any more.
     pub(super) fenced: bool,
 }
 
@@ -132,7 +132,7 @@ impl Settings {
         crash::point("relay.rejected");
         let relay = &*self.name;
         match (set_aside, rejection.error) {
-            // Another slice's owner decides, or an operator has put back what it waits for.
+            // Another shard's owner decides, or an operator has put back what it waits for.
             (Ok(0), error) => {
                 sent.ended.again.push(shard);
                 sent.fenced |= error.is_some();

@@ -9,7 +9,7 @@ use crate::bridge::RoutingKey;
 use crate::metrics::RelayMetrics;
 use crate::transport::Publisher;
 
-/// How long a slice is this relay's without a renewal.
+/// How long a shard is this relay's without a renewal.
 pub(super) const LEASE: Duration = Duration::from_secs(4);
 /// So many renewals fit into a lease.
 pub(super) const RENEWALS: u32 = 4;
@@ -23,7 +23,7 @@ pub(super) const CALLS: usize = 4;
 pub(super) const UNDELETED: usize = 10;
 /// How long a stop waits for what is under way.
 pub(super) const DRAIN: Duration = Duration::from_secs(10);
-/// How long a stop waits for the database to free the slices; their lease ends anyway.
+/// How long a stop waits for the database to free the shards; their lease ends anyway.
 pub(super) const LEAVE: Duration = Duration::from_secs(2);
 /// How often it is asked whether something delayed has become due, where nothing is known to be.
 pub(super) const DUE_EVERY: Duration = Duration::from_millis(200);

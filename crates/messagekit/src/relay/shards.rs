@@ -1,4 +1,4 @@
-//! The slices of a relay: what to read next, what is under way, what has left. Pure: no clock, no database and no broker.
+//! The shards of a relay: what to read next, what is under way, what has left. Pure: no clock, no database and no broker.
 //!
 //! Times count from the start of the relay.
 
@@ -12,11 +12,12 @@ use super::topics::{PATIENCE, Topics};
 use super::{Leases, Page, ShardLease, Wanted};
 use crate::Backoff;
 
-/// So often a slice is read from its beginning: what was committed late is found then.
+/// So often a shard is read from its beginning: what was committed late is found then.
 const FULL_EVERY: Duration = Duration::from_millis(200);
 /// Where that takes long, it may take this part of the time.
 const FULL_PART: u32 = 8;
-/// When reading so many slices from the beginning took so much longer than a read does, it is fewer at once: what is new waits for it.
+/// When reading so many shards from the beginning took so much longer than a read does, it is fewer at once: what is new waits
+/// for it.
 const FULL_AT_ONCE: Duration = Duration::from_millis(50);
 
 /// Before the first place.
@@ -27,28 +28,28 @@ pub(super) struct Shards {
     calls: usize,
     /// How many events may wait to be deleted before nothing more is read.
     undeleted: usize,
-    slices: BTreeMap<u16, Slice>,
+    shards: BTreeMap<u16, Shard>,
     valid_until: Duration,
     lost: bool,
     reading: Option<Question>,
     /// Whose places are known, from the first page on.
     server: Option<String>,
     reads: u64,
-    /// How many slices one read may take from their beginnings because it is time for it.
+    /// How many shards one read may take from their beginnings because it is time for it.
     full_at_once: usize,
     /// How long a read takes that takes none from its beginning.
     usual: Duration,
     parts: BTreeMap<u64, UnderWay>,
     next_part: u64,
-    /// Topics of which something is under way, by slice. Longer than the right to the slice.
+    /// Topics of which something is under way, by shard. Longer than the right to the shard.
     busy: BTreeMap<u16, BTreeSet<Arc<str>>>,
     pub(super) confirmed: Confirmed,
     pub(super) topics: Topics,
 }
 
-struct Slice {
+struct Shard {
     epoch: i64,
-    /// Nothing new can appear before it but what was paused or put back, and then it falls. Only a short cut: the slice is read
+    /// Nothing new can appear before it but what was paused or put back, and then it falls. Only a short cut: the shard is read
     /// from its beginning all the same.
     floor: i64,
     /// When it is read from its beginning.
@@ -83,7 +84,7 @@ impl Shards {
         Self {
             calls,
             undeleted,
-            slices: BTreeMap::new(),
+            shards: BTreeMap::new(),
             valid_until: Duration::ZERO,
             lost: false,
             reading: None,
@@ -102,23 +103,23 @@ impl Shards {
     /// Takes note of the leases, which last until `valid_until` at least.
     pub(super) fn leased(&mut self, valid_until: Duration, leases: &Leases) {
         self.valid_until = valid_until;
-        let mut before = std::mem::take(&mut self.slices);
+        let mut before = std::mem::take(&mut self.shards);
         for lease in &leases.held {
-            let known = before.remove(&lease.shard).filter(|slice| slice.epoch == lease.epoch);
-            self.slices.insert(lease.shard, known.unwrap_or_else(|| Slice::new(lease.epoch)));
+            let known = before.remove(&lease.shard).filter(|number| number.epoch == lease.epoch);
+            self.shards.insert(lease.shard, known.unwrap_or_else(|| Shard::new(lease.epoch)));
         }
-        let mut leaving = self.slices.values().filter(|slice| slice.leaving).count();
-        for slice in self.slices.values_mut().rev() {
-            let leaves = match slice.leaving {
+        let mut leaving = self.shards.values().filter(|number| number.leaving).count();
+        for number in self.shards.values_mut().rev() {
+            let leaves = match number.leaving {
                 true => leaving <= leases.surplus,
                 false => leaving < leases.surplus,
             };
-            leaving = leaving + usize::from(leaves) - usize::from(slice.leaving);
-            slice.leaving = leaves;
+            leaving = leaving + usize::from(leaves) - usize::from(number.leaving);
+            number.leaving = leaves;
         }
     }
 
-    /// Returns whether a slice was lost since this was asked last.
+    /// Returns whether a shard was lost since this was asked last.
     pub(super) fn take_lost(&mut self) -> bool {
         std::mem::take(&mut self.lost)
     }
@@ -130,36 +131,36 @@ impl Shards {
         };
         let has_call = |shard| self.awaited(now).any(|part| part.shards.contains(&shard));
         let at_rest = |shard| !has_call(shard) && !self.confirmed.has(shard) && !is_read(shard);
-        let leaving = self.slices.iter().filter(|(shard, slice)| slice.leaving && at_rest(**shard));
+        let leaving = self.shards.iter().filter(|(shard, number)| number.leaving && at_rest(**shard));
         let leaving: Vec<ShardLease> =
-            leaving.map(|(shard, slice)| ShardLease { shard: *shard, epoch: slice.epoch }).collect();
+            leaving.map(|(shard, number)| ShardLease { shard: *shard, epoch: number.epoch }).collect();
         for lease in &leaving {
-            self.slices.remove(&lease.shard);
+            self.shards.remove(&lease.shard);
         }
         leaving
     }
 
-    /// Says whether a stop waits for nothing but calls that should have had their answer: others may have the slices meanwhile.
+    /// Says whether a stop waits for nothing but calls that should have had their answer: others may have the shards meanwhile.
     pub(super) fn waits_in_vain(&self, now: Duration) -> bool {
         let is_settled = self.reading.is_none() && self.confirmed.len() == 0;
         is_settled && !self.is_at_rest() && self.awaited(now).next().is_none()
     }
 
-    /// Returns what is under way and keeps its slices from being handed over. What should have had its answer does not: whoever
-    /// has the slice next publishes it again, and an answer that comes then does no harm. What the broker confirms is deleted,
-    /// whoever says so; what it refuses stays, because the right to the slice is gone.
+    /// Returns what is under way and keeps its shards from being handed over. What should have had its answer does not: whoever
+    /// has the shard next publishes it again, and an answer that comes then does no harm. What the broker confirms is deleted,
+    /// whoever says so; what it refuses stays, because the right to the shard is gone.
     fn awaited(&self, now: Duration) -> impl Iterator<Item = &UnderWay> {
         self.parts.values().filter(move |part| now < part.started + PATIENCE)
     }
 
     /// Says that there may be something new anywhere.
     pub(super) fn wake(&mut self) {
-        self.slices.values_mut().for_each(|slice| slice.wanted = true);
+        self.shards.values_mut().for_each(|number| number.wanted = true);
     }
 
     /// Says that there may be something before the floors.
     pub(super) fn fall(&mut self) {
-        self.slices.values_mut().for_each(Slice::fall);
+        self.shards.values_mut().for_each(Shard::fall);
     }
 
     /// Notes what time brings.
@@ -176,7 +177,7 @@ impl Shards {
         self.topics.forget(now, |topic| parts.values().any(|part| *part.topic == *topic));
     }
 
-    /// Returns when [`pass`](Self::pass) has something to note, or slices have waited long enough for an answer.
+    /// Returns when [`pass`](Self::pass) has something to note, or shards have waited long enough for an answer.
     pub(super) fn next(&self, now: Duration) -> Option<Duration> {
         let patience = self.awaited(now).map(|part| part.started + PATIENCE).min();
         patience.into_iter().chain(self.topics.next()).min()
@@ -192,10 +193,10 @@ impl Shards {
         {
             return None;
         }
-        let due = self.slices.iter().filter(|(_, slice)| slice.wanted && !slice.leaving);
+        let due = self.shards.iter().filter(|(_, number)| number.wanted && !number.leaving);
         let mut due: Vec<(u64, u16)> = due
             .filter(|(shard, _)| self.is_free(**shard))
-            .map(|(shard, slice)| (slice.served, *shard))
+            .map(|(shard, number)| (number.served, *shard))
             .collect();
         if due.is_empty() {
             return None;
@@ -204,25 +205,25 @@ impl Shards {
         let (mut wanted, mut except) = (Vec::with_capacity(due.len()), Vec::new());
         let mut room = self.full_at_once;
         for (_, shard) in due {
-            let Some(slice) = self.slices.get_mut(&shard) else { continue };
-            slice.wanted = false;
-            let mut above = slice.floor;
+            let Some(number) = self.shards.get_mut(&shard) else { continue };
+            number.wanted = false;
+            let mut above = number.floor;
             // What has fallen cannot wait: behind its floor stands what is to go out first.
-            if slice.full_at.is_zero() || slice.full_at <= now && room > 0 {
+            if number.full_at.is_zero() || number.full_at <= now && room > 0 {
                 room = room.saturating_sub(1);
                 // Set anew when it is answered; what falls until then is not lost.
-                slice.full_at = Duration::MAX;
+                number.full_at = Duration::MAX;
                 above = BEGINNING;
             }
             except.extend(self.confirmed.above(shard, above));
-            wanted.push(Wanted { lease: ShardLease { shard, epoch: slice.epoch }, above });
+            wanted.push(Wanted { lease: ShardLease { shard, epoch: number.epoch }, above });
         }
         let question = Question { wanted, except, paused: self.topics.paused(), asked: now };
         self.reading = Some(question.clone());
         Some(question)
     }
 
-    /// A slice is free when nothing of it is under way but what its next read leaves out.
+    /// A shard is free when nothing of it is under way but what its next read leaves out.
     fn is_free(&self, shard: u16) -> bool {
         self.busy.get(&shard).is_none_or(|topics| topics.iter().all(|topic| self.topics.is_paused(topic)))
     }
@@ -230,14 +231,14 @@ impl Shards {
     /// Notes that a read was not answered.
     pub(super) fn unanswered(&mut self) {
         for wanted in self.reading.take().into_iter().flat_map(|question| question.wanted) {
-            self.slices.get_mut(&wanted.lease.shard).into_iter().for_each(Slice::fall);
+            self.shards.get_mut(&wanted.lease.shard).into_iter().for_each(Shard::fall);
         }
     }
 
     /// Takes what was read; returns what is to be published.
     pub(super) fn answered(&mut self, now: Duration, page: Page) -> Vec<Part> {
         if now >= self.valid_until {
-            // Somebody else may have these slices by now.
+            // Somebody else may have these shards by now.
             self.unanswered();
             return Vec::new();
         }
@@ -257,12 +258,13 @@ impl Shards {
             let is_cut = page.more && last == Some(shard);
             let is_served = !is_beyond_cut;
             is_beyond_cut |= is_cut;
-            let Some(slice) = self.slices.get_mut(&shard).filter(|slice| slice.epoch == wanted.lease.epoch)
+            let Some(number) =
+                self.shards.get_mut(&shard).filter(|number| number.epoch == wanted.lease.epoch)
             else {
                 continue;
             };
             if page.lost.contains(&shard) {
-                self.slices.remove(&shard);
+                self.shards.remove(&shard);
                 self.lost = true;
                 continue;
             }
@@ -271,9 +273,9 @@ impl Shards {
                 Some(end) if is_cut => end.seq.min(page.decided),
                 _ => page.decided,
             };
-            slice.answered(wanted.above, is_served.then_some(known), is_cut, full_again);
+            number.answered(wanted.above, is_served.then_some(known), is_cut, full_again);
             if is_served {
-                slice.served = self.reads;
+                number.served = self.reads;
             }
         }
         let mut by_topic: BTreeMap<Arc<str>, Vec<Row>> = BTreeMap::new();
@@ -300,7 +302,7 @@ impl Shards {
         is_another
     }
 
-    /// Says when the slices of a read are taken from their beginnings again, and how many at once.
+    /// Says when the shards of a read are taken from their beginnings again, and how many at once.
     fn full_again(&mut self, question: &Question, now: Duration) -> Duration {
         let took = now - question.asked;
         let full = question.wanted.iter().filter(|wanted| wanted.above == BEGINNING).count();
@@ -310,7 +312,7 @@ impl Shards {
             _ if longer > FULL_AT_ONCE => self.full_at_once = (full / 2).max(1),
             _ => self.full_at_once = self.full_at_once.max(full.saturating_mul(2)),
         }
-        let reads = self.slices.len().div_ceil(full.max(1));
+        let reads = self.shards.len().div_ceil(full.max(1));
         let part = FULL_PART.saturating_mul(u32::try_from(reads).unwrap_or(u32::MAX));
         question.asked + FULL_EVERY.max(longer.saturating_mul(part))
     }
@@ -345,7 +347,7 @@ impl Shards {
             }
         }
         for shard in ended.again {
-            self.slices.get_mut(&shard).into_iter().for_each(Slice::fall);
+            self.shards.get_mut(&shard).into_iter().for_each(Shard::fall);
         }
         let is_last = !self.parts.values().any(|other| other.topic == part.topic);
         if is_last && self.topics.answered(&part.topic, now) {
@@ -364,7 +366,7 @@ impl Shards {
     }
 
     pub(super) fn held(&self) -> usize {
-        self.slices.len()
+        self.shards.len()
     }
 
     pub(super) fn valid_until(&self) -> Duration {
@@ -372,7 +374,7 @@ impl Shards {
     }
 }
 
-impl Slice {
+impl Shard {
     fn new(epoch: i64) -> Self {
         Self { epoch, floor: BEGINNING, full_at: Duration::ZERO, wanted: true, served: 0, leaving: false }
     }
@@ -383,7 +385,7 @@ impl Slice {
         self.wanted = true;
     }
 
-    /// Takes note of a read that began behind `above`; nothing can appear up to `known`, unless the slice was not looked at.
+    /// Takes note of a read that began behind `above`; nothing can appear up to `known`, unless the shard was not looked at.
     fn answered(&mut self, above: i64, known: Option<i64>, is_cut: bool, full_again: Duration) {
         let Some(known) = known else {
             self.wanted = true;

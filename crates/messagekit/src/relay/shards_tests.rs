@@ -1,4 +1,4 @@
-//! The slices against a naive outbox: every order of commits, answers, outages, leases, failovers and operators.
+//! The shards against a naive outbox: every order of commits, answers, outages, leases, failovers and operators.
 
 use std::collections::BTreeSet;
 
@@ -9,14 +9,14 @@ use super::super::{Entry, Pending};
 use super::*;
 use crate::Message;
 
-const SLICES: u16 = 3;
+const SHARDS: u16 = 3;
 const LEASE: Duration = Duration::from_millis(1_000);
-/// Fewer than a slice may hold, so that reads are cut.
+/// Fewer than a shard may hold, so that reads are cut.
 const LIMIT: usize = 3;
 const CALLS: usize = 2;
 const UNDELETED: usize = 8;
 
-/// A stream whose order matters: its topic and its key. The key alone says the slice.
+/// A stream whose order matters: its topic and its key. The key alone says the shard.
 type Stream = (u8, u8);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,8 +89,8 @@ struct World {
     former: BTreeSet<u64>,
     /// The events that the relay has confirmed and need not publish again.
     published: BTreeSet<i64>,
-    epochs: [i64; SLICES as usize],
-    ours: [bool; SLICES as usize],
+    epochs: [i64; SHARDS as usize],
+    ours: [bool; SHARDS as usize],
     answer: Option<(BTreeSet<u16>, Page)>,
     parts: Vec<Part>,
     /// When each part began.
@@ -103,8 +103,8 @@ fn stream_of(event: &Pending) -> Stream {
     (event.message.topic.parse().unwrap(), key)
 }
 
-fn slice_of(stream: Stream) -> u16 {
-    u16::from(stream.1) % SLICES
+fn shard_of(stream: Stream) -> u16 {
+    u16::from(stream.1) % SHARDS
 }
 
 impl World {
@@ -118,8 +118,8 @@ impl World {
             failovers: 0,
             former: BTreeSet::new(),
             published: BTreeSet::new(),
-            epochs: [1; SLICES as usize],
-            ours: [false; SLICES as usize],
+            epochs: [1; SHARDS as usize],
+            ours: [false; SHARDS as usize],
             answer: None,
             parts: Vec::new(),
             began: BTreeMap::new(),
@@ -162,21 +162,21 @@ impl World {
                 }
             }
             Step::Delete { works } => self.delete(works),
-            Step::Lease { held, surplus } => self.lease(|slice| held & (1 << slice) != 0, surplus),
-            Step::TakenByAnother(slice) => {
-                self.epochs[usize::from(slice)] += 1;
-                self.ours[usize::from(slice)] = false;
+            Step::Lease { held, surplus } => self.lease(|shard| held & (1 << shard) != 0, surplus),
+            Step::TakenByAnother(shard) => {
+                self.epochs[usize::from(shard)] += 1;
+                self.ours[usize::from(shard)] = false;
             }
             Step::PutBack => {
-                for slice in 0..SLICES {
+                for shard in 0..SHARDS {
                     let mut any = false;
                     for row in self.rows.values_mut() {
-                        if row.state == State::SetAside && slice_of(row.stream) == slice {
+                        if row.state == State::SetAside && shard_of(row.stream) == shard {
                             row.state = State::Pending;
                             any = true;
                         }
                     }
-                    self.epochs[usize::from(slice)] += i64::from(any);
+                    self.epochs[usize::from(shard)] += i64::from(any);
                 }
             }
             Step::HandOver => {
@@ -186,7 +186,7 @@ impl World {
                     let mut awaited = awaited.flat_map(|part| &part.rows);
                     assert!(!awaited.any(|row| row.lease.shard == lease.shard));
                     let asked = self.answer.as_ref().is_some_and(|(asked, _)| asked.contains(&lease.shard));
-                    assert!(!asked, "a slice is handed over that is being read");
+                    assert!(!asked, "a shard is handed over that is being read");
                     if self.epochs[usize::from(lease.shard)] == lease.epoch {
                         self.ours[usize::from(lease.shard)] = false;
                     }
@@ -219,13 +219,13 @@ impl World {
 
     fn lease(&mut self, holds: impl Fn(u16) -> bool, surplus: usize) {
         let mut held = Vec::new();
-        for slice in 0..SLICES {
-            let at = usize::from(slice);
-            if holds(slice) {
+        for shard in 0..SHARDS {
+            let at = usize::from(shard);
+            if holds(shard) {
                 self.epochs[at] += i64::from(!self.ours[at]);
-                held.push(ShardLease { shard: slice, epoch: self.epochs[at] });
+                held.push(ShardLease { shard: shard, epoch: self.epochs[at] });
             }
-            self.ours[at] = holds(slice);
+            self.ours[at] = holds(shard);
         }
         self.shards.leased(self.now + LEASE, &Leases { held, surplus });
     }
@@ -249,7 +249,7 @@ impl World {
             for (seq, row) in self.rows.range(wanted.above.saturating_add(1)..) {
                 let stream = row.stream;
                 let topic: Arc<str> = stream.0.to_string().into();
-                let is_left_out = slice_of(stream) != shard
+                let is_left_out = shard_of(stream) != shard
                     || row.state != State::Pending
                     || question.except.contains(seq)
                     || question.paused.contains(&topic);
@@ -393,7 +393,7 @@ impl World {
     }
 }
 
-/// Reads once, which takes so long for each slice that is read from its beginning; returns those.
+/// Reads once, which takes so long for each shard that is read from its beginning; returns those.
 fn look(shards: &mut Shards, now: &mut Duration, each: Duration) -> Vec<u16> {
     shards.wake();
     let question = shards.ask(*now).unwrap();
@@ -495,7 +495,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => prop::bool::weighted(0.8).prop_map(|works| Step::Delete { works }),
         4 => (prop_oneof![4 => Just(7_u8), 1 => 0_u8..8], prop_oneof![3 => Just(0_usize), 1 => 0_usize..3])
             .prop_map(|(held, surplus)| Step::Lease { held, surplus }),
-        1 => (0..SLICES).prop_map(Step::TakenByAnother),
+        1 => (0..SHARDS).prop_map(Step::TakenByAnother),
         1 => Just(Step::PutBack),
         2 => Just(Step::HandOver),
         6 => Just(Step::Wake),

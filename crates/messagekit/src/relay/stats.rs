@@ -27,7 +27,7 @@ pub struct RelayStats {
     pub reads: u64,
     /// Statements that deleted what was confirmed.
     pub deletes: u64,
-    /// Slices of the outbox that it holds, of [`SHARDS`](super::SHARDS).
+    /// Shards of the outbox that it holds, of [`SHARDS`](super::SHARDS).
     pub shards: u64,
     /// For how long it may publish without another renewal; `None` when it may not.
     pub lease: Option<Duration>,

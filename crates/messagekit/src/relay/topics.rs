@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::part::Outage;
 use crate::Backoff;
 
-/// After so long without an answer a topic is not asked for any more: the others of its slices go on.
+/// After so long without an answer a topic is not asked for any more: the others of its shards go on.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 /// A topic of which nothing was heard for so long after its last pause is in no trouble.
 const FORGOTTEN: Duration = Duration::from_secs(10);

@@ -6,32 +6,32 @@ use crate::tables::shard_of;
 
 const LEASE: Duration = Duration::from_secs(4);
 const RENEWAL: Duration = Duration::from_secs(1);
-/// So long a call that is not answered holds its slices.
+/// So long a call that is not answered holds its shards.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 #[tokio::test(start_paused = true)]
 async fn relays_that_join_and_leave_hand_over() {
     let world = World::new();
     let first = Running::start(world.relay_named("first"));
-    until("the first has all", || world.outbox.slices_of("first") == 64).await;
+    until("the first has all", || world.outbox.shards_of("first") == 64).await;
     let second = Running::start(world.relay_named("second"));
-    let shared = || (world.outbox.slices_of("first"), world.outbox.slices_of("second")) == (32, 32);
+    let shared = || (world.outbox.shards_of("first"), world.outbox.shards_of("second")) == (32, 32);
     within(2 * RENEWAL, "they share", shared).await;
     let third = Running::start(world.relay_named("third"));
     let fair = || {
-        ["first", "second", "third"].map(|name| world.outbox.slices_of(name)) == [22, 20, 22]
+        ["first", "second", "third"].map(|name| world.outbox.shards_of(name)) == [22, 20, 22]
             || ["first", "second", "third"]
                 .iter()
-                .all(|name| (20..=22).contains(&world.outbox.slices_of(name)))
+                .all(|name| (20..=22).contains(&world.outbox.shards_of(name)))
     };
     within(3 * RENEWAL, "all three share", fair).await;
     second.stop().await.unwrap();
-    let rest = || (world.outbox.slices_of("first"), world.outbox.slices_of("third")) == (32, 32);
+    let rest = || (world.outbox.shards_of("first"), world.outbox.shards_of("third")) == (32, 32);
     within(2 * RENEWAL, "two share what the third left", rest).await;
     first.stop().await.unwrap();
-    within(2 * RENEWAL, "the last has all", || world.outbox.slices_of("third") == 64).await;
+    within(2 * RENEWAL, "the last has all", || world.outbox.shards_of("third") == 64).await;
     third.stop().await.unwrap();
-    assert_eq!(world.outbox.slices_of(""), 0);
+    assert_eq!(world.outbox.shards_of(""), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -52,7 +52,7 @@ async fn handing_over_publishes_nothing_twice() {
     }
 }
 
-/// Events of a topic that gets no answer in every slice with a key, and of another topic, which does.
+/// Events of a topic that gets no answer in every shard with a key, and of another topic, which does.
 async fn until_one_topic_is_silent(world: &World, relay: &Running) {
     world.broker.silence(&[TOPIC]);
     world.write_keys(100, 2);
@@ -82,7 +82,7 @@ async fn a_topic_that_is_never_answered_does_not_hold_what_is_to_be_handed_over(
     let first = Running::start(world.relay_named("first"));
     until_one_topic_is_silent(&world, &first).await;
     let second = Running::start(world.relay_named("second"));
-    let shared = || (world.outbox.slices_of("first"), world.outbox.slices_of("second")) == (32, 32);
+    let shared = || (world.outbox.shards_of("first"), world.outbox.shards_of("second")) == (32, 32);
     within(2 * RENEWAL, "they share", shared).await;
     world.outbox.write((0..100).map(|key| event(OTHER, &format!("k{key}"), 1)));
     // The one that is new must find out that the topic gets no answer.
@@ -93,18 +93,18 @@ async fn a_topic_that_is_never_answered_does_not_hold_what_is_to_be_handed_over(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_that_waits_for_an_answer_leaves_its_slices_to_others() {
+async fn a_stop_that_waits_for_an_answer_leaves_its_shards_to_others() {
     let world = World::new();
     let first = Running::start(world.relay_named("first").drain(Duration::from_secs(60)));
     until_one_topic_is_silent(&world, &first).await;
     let second = Running::start(world.relay_named("second"));
-    until("they share", || world.outbox.slices_of("second") == 32).await;
+    until("they share", || world.outbox.shards_of("second") == 32).await;
     let stop = tokio::spawn(first.stop());
-    within(PATIENCE + 2 * RENEWAL, "the other has all", || world.outbox.slices_of("second") == 64).await;
+    within(PATIENCE + 2 * RENEWAL, "the other has all", || world.outbox.shards_of("second") == 64).await;
     world.outbox.write((0..100).map(|key| event(OTHER, &format!("k{key}"), 1)));
     within(PATIENCE + RENEWAL, "the other topic flows", || world.broker.taken_count() == 200).await;
     tokio::time::sleep(3 * LEASE).await;
-    assert_eq!(world.outbox.slices_of("second"), 64, "it takes nothing back");
+    assert_eq!(world.outbox.shards_of("second"), 64, "it takes nothing back");
     assert!(!stop.is_finished(), "what is under way may still be answered");
     until_all_is_published(&world).await;
     stop.await.unwrap().unwrap();
@@ -112,9 +112,9 @@ async fn a_stop_that_waits_for_an_answer_leaves_its_slices_to_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_that_comes_when_the_slice_was_handed_over_sets_nothing_aside() {
+async fn a_refusal_that_comes_when_the_shard_was_handed_over_sets_nothing_aside() {
     let world = World::new();
-    // Of two relays, the one that joins gets the last slices.
+    // Of two relays, the one that joins gets the last shards.
     let key = (0..).map(|n| format!("k{n}")).find(|key| shard_of(&order(key, 0)) == 48).unwrap();
     let (mut asked, mut answered) = (0, 0);
     world.broker.waits(move |_| {
@@ -143,17 +143,17 @@ async fn a_refusal_that_comes_when_the_slice_was_handed_over_sets_nothing_aside(
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_slices_of_a_killed_relay_are_taken_when_its_lease_ends() {
+async fn the_shards_of_a_killed_relay_are_taken_when_its_lease_ends() {
     let world = World::new();
     let doomed = Running::start(world.relay_named("doomed"));
     let other = Running::start(world.relay_named("other"));
-    until("they share", || world.outbox.slices_of("doomed") == 32 && world.outbox.slices_of("other") == 32)
+    until("they share", || world.outbox.shards_of("doomed") == 32 && world.outbox.shards_of("other") == 32)
         .await;
     doomed.kill().await;
     world.write_keys(100, 3);
     let published = || world.outbox.pending_count() == 0;
     within(LEASE + RENEWAL, "all are published", published).await;
-    assert_eq!(world.outbox.slices_of("other"), 64);
+    assert_eq!(world.outbox.shards_of("other"), 64);
     world.until_drained(300).await;
     other.stop().await.unwrap();
 }
@@ -168,7 +168,7 @@ async fn a_frozen_relay_that_goes_on_makes_nothing_but_copies() {
     let other = Running::start(world.relay_named("other"));
     frozen.freeze(true);
     let mut n = 400;
-    until("the other has all slices", || world.outbox.slices_of("other") == 64).await;
+    until("the other has all shards", || world.outbox.shards_of("other") == 64).await;
     let before = world.broker.taken_count();
     until("the other works", || world.broker.taken_count() > before + 100).await;
     frozen.freeze(false);
@@ -182,7 +182,7 @@ async fn a_frozen_relay_that_goes_on_makes_nothing_but_copies() {
     for key in 0..8 {
         assert_eq!(firsts_of(&taken, TOPIC, &format!("k{key}")), (0..n).collect::<Vec<_>>());
     }
-    let share = || world.outbox.slices_of("frozen") == 32 && world.outbox.slices_of("other") == 32;
+    let share = || world.outbox.shards_of("frozen") == 32 && world.outbox.shards_of("other") == 32;
     until("it has its share again", share).await;
     frozen.stop().await.unwrap();
     other.stop().await.unwrap();

@@ -46,7 +46,7 @@ async fn a_topic_that_is_never_answered_holds_the_others_for_a_moment_only() {
     let world = World::new();
     let relay = Running::start(world.relay());
     world.broker.silence(&[TOPIC]);
-    // In every slice something that is not answered.
+    // In every shard something that is not answered.
     world.write_keys(300, 2);
     tokio::time::sleep(Duration::from_secs(2)).await;
     for n in 0..30 {

@@ -1,4 +1,4 @@
-//! An outbox as a database keeps it: transactions that commit late, slices with epochs, statements that fail.
+//! An outbox as a database keeps it: transactions that commit late, shards with epochs, statements that fail.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -141,8 +141,8 @@ impl Outbox {
         });
     }
 
-    /// How many slices a relay has now, by its builder's name.
-    pub(crate) fn slices_of(&self, name: &str) -> usize {
+    /// How many shards a relay has now, by its builder's name.
+    pub(crate) fn shards_of(&self, name: &str) -> usize {
         let now = Instant::now();
         let is_of = |shard: &&Shard| {
             shard.until > now && shard.owner.as_deref().is_some_and(|owner| owner.starts_with(name))
@@ -232,15 +232,15 @@ impl OutboxReader for Outbox {
         Box::pin(self.statement(move |state| state.lease(name, lease)))
     }
 
-    fn hand_over<'a>(&'a self, name: &'a str, slices: &'a [ShardLease]) -> BoxFuture<'a, Result<(), Error>> {
+    fn hand_over<'a>(&'a self, name: &'a str, shards: &'a [ShardLease]) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(self.statement(move |state| {
             for (number, shard) in state.shards.iter_mut().enumerate() {
                 let lease = ShardLease { shard: number as u16, epoch: shard.epoch };
-                if shard.owner.as_deref() == Some(name) && (slices.is_empty() || slices.contains(&lease)) {
+                if shard.owner.as_deref() == Some(name) && (shards.is_empty() || shards.contains(&lease)) {
                     shard.owner = None;
                 }
             }
-            if slices.is_empty() {
+            if shards.is_empty() {
                 state.members.remove(name);
             }
         }))

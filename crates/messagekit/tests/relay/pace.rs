@@ -52,7 +52,7 @@ async fn so_many_calls_are_under_way_as_were_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slice_with_a_long_backlog_does_not_hold_the_others() {
+async fn a_shard_with_a_long_backlog_does_not_hold_the_others() {
     let world = World::new();
     world.broker.waits(|_| Duration::from_millis(1));
     let crowd = neighbours(4);

@@ -88,7 +88,7 @@ async fn a_stop_waits_for_what_is_under_way_and_leaves_nothing_half_done() {
     assert!(taken < 2_000, "a stop publishes no more than what is under way");
     assert_eq!((stats.read().shards, stats.read().unconfirmed, stats.read().lease), (0, 0, None));
     assert_eq!(world.outbox.pending_count(), 2_000 - taken, "what was confirmed is still pending");
-    assert_eq!(world.outbox.slices_of(""), 0, "slices were not handed over");
+    assert_eq!(world.outbox.shards_of(""), 0, "shards were not handed over");
 
     let next = Running::start(world.relay());
     world.until_drained(2_000).await;
@@ -106,7 +106,7 @@ async fn a_stop_does_not_wait_for_a_silent_broker_for_ever() {
     let began = tokio::time::Instant::now();
     relay.stop().await.unwrap();
     assert!(began.elapsed() <= Duration::from_secs(4), "{:?}", began.elapsed());
-    assert_eq!(world.outbox.slices_of(""), 0);
+    assert_eq!(world.outbox.shards_of(""), 0);
     assert_eq!(world.outbox.pending_count(), 10);
 }
 

@@ -70,7 +70,7 @@ pub(super) struct Shard {
 }
 
 pub(crate) fn shard_of(message: &Message) -> u16 {
-    // Few slices, so that many keys share one.
+    // Few shards, so that many keys share one.
     let of = message.key.as_deref().unwrap_or_else(|| message.headers.get("id").unwrap());
     of.iter().fold(7_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(*byte))) as u16 % 5 * 12
 }

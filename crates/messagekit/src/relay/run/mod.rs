@@ -43,7 +43,7 @@ pub(super) async fn run(settings: Settings, shutdown: impl Future<Output = ()>) 
     .await;
     running.stopping = true;
     let drain = running.settings.drain;
-    // What is not confirmed in time is published again by whoever gets its slice.
+    // What is not confirmed in time is published again by whoever gets its shard.
     let drained = tokio::time::timeout(drain, poll_fn(|cx| running.poll_drained(cx))).await.unwrap_or(Ok(()));
     running.leave().await;
     outcome.and(drained)
@@ -87,7 +87,7 @@ impl Running {
         let settings = Arc::new(settings);
         let undeleted = settings.batch as usize * UNDELETED;
         Self {
-            // Two of one name would take each other's slices for their own.
+            // Two of one name would take each other's shards for their own.
             instance: format!("{}-{}", settings.name, Uuid::now_v7().simple()).into(),
             started: Instant::now(),
             shards: Shards::new(settings.calls, undeleted, outage(), no_room()),
@@ -151,7 +151,7 @@ impl Running {
             let left = tokio::time::timeout(LEAVE, self.settings.reader.hand_over(&self.instance, &[])).await;
             if let Ok(Err(error)) = left {
                 let relay = &*self.settings.name;
-                tracing::warn!(relay, error = chain(&error), "slices are free when their lease ends");
+                tracing::warn!(relay, error = chain(&error), "shards are free when their lease ends");
             }
         }
         self.left();
@@ -160,7 +160,7 @@ impl Running {
         self.settings.metrics.unconfirmed.set(0);
     }
 
-    /// Notes that it has no slice any more.
+    /// Notes that it has no shard any more.
     fn left(&mut self) {
         self.shards.leased(Duration::ZERO, &Leases::default());
         self.counters().standing().valid_until = None;

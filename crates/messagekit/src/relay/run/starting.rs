@@ -33,7 +33,7 @@ impl Running {
         let (settings, instance) = (Arc::clone(&self.settings), Arc::clone(&self.instance));
         let lease = settings.lease;
         if self.stopping && self.shards.valid_until().is_zero() {
-            // It has left, or never had a slice: a renewal would take some.
+            // It has left, or never had a shard: a renewal would take some.
             return false;
         }
         if self.stopping && self.shards.waits_in_vain(now) {
