@@ -14,7 +14,7 @@ use crate::broker::{ADMIN, admin, committed, join, kafka, publish, topic};
 
 /// Joins with what a database remembers of partition 0.
 async fn join_remembering(topic: &Arc<str>, consumer: &str, next: i64) -> KafkaSubscriber {
-    let remembered = NextOffset { topic: topic.clone(), partition: 0, strand: 0, next };
+    let remembered = NextOffset { topic: topic.clone(), partition: 0, key_lane: 0, next };
     kafka().topics([topic.clone()]).bind(consumer, &[remembered]).await.unwrap()
 }
 

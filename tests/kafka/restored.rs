@@ -118,7 +118,7 @@ async fn bind_remembering(
     first: Option<i64>,
     now: Option<i64>,
 ) -> KafkaSubscriber {
-    let position = |next| NextOffset { topic: topic.clone(), partition: 0, strand: 0, next };
+    let position = |next| NextOffset { topic: topic.clone(), partition: 0, key_lane: 0, next };
     let mut source = kafka().topics([topic.clone()]);
     source.consult(Arc::new(Remembers(now.map(position).into_iter().collect())));
     let first: Vec<NextOffset> = first.map(position).into_iter().collect();

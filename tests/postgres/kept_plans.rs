@@ -43,7 +43,7 @@ fn one_message_alone_is_not_planned_for_each_time() {
             ] {
                 assert_eq!(store.claim(&mut tx, "billing", &requests).await.unwrap(), answers);
             }
-            let next = NextOffset { topic: first.topic.clone(), partition: 0, strand: 0, next: run.into() };
+            let next = NextOffset { topic: first.topic.clone(), partition: 0, key_lane: 0, next: run.into() };
             store.advance(&mut tx, "billing", &[next]).await.unwrap();
             store.commit(tx).await.unwrap();
         }

@@ -8,7 +8,7 @@ use messagekit_testkit::block_on;
 use crate::shop::{Shop, backend, until_it_waits};
 
 fn at(partition: i32, next: i64) -> NextOffset {
-    NextOffset { topic: Arc::from("orders.order"), partition, strand: 0, next }
+    NextOffset { topic: Arc::from("orders.order"), partition, key_lane: 0, next }
 }
 
 #[test]

@@ -171,7 +171,7 @@ fn keys_of_one_partition_side_by_side_keep_their_order_and_each_lane_notes_its_p
         shutdown.request();
         running.await.unwrap().unwrap();
         let places = shop.store.next_of("noting", OrderChanged::TOPIC).await.unwrap();
-        assert_eq!(places.iter().map(|place| place.strand).collect::<Vec<_>>(), [0, 1, 2, 3]);
+        assert_eq!(places.iter().map(|place| place.key_lane).collect::<Vec<_>>(), [0, 1, 2, 3]);
         assert_eq!(places.iter().map(|place| place.next).max(), Some(41 * 20));
     });
 }

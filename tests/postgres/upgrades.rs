@@ -156,7 +156,7 @@ fn inbox_of_every_released_schema_goes_on() {
             assert_eq!(claims, [Claim::Done, Claim::Held, Claim::Discarded, Claim::Fresh]);
             store.rollback(tx).await.unwrap();
             let mut next: Vec<_> = store.next_of("billing", "orders.order").await.unwrap();
-            next.sort_by_key(|next| next.strand);
+            next.sort_by_key(|next| next.key_lane);
             assert_eq!(next.iter().map(|next| next.next).collect::<Vec<_>>(), [12, 9]);
             let poison = "m-poison".parse().unwrap();
             assert_eq!(store.begin_attempt("billing", &poison, "billing-c").await.unwrap(), 2);

@@ -50,7 +50,7 @@ pub(super) const CLAIM: &str = "INSERT INTO messagekit.processed_messages (consu
     SELECT $1, id, 'done' FROM unnest($2::text[]) id ORDER BY id ON CONFLICT DO NOTHING RETURNING message_id";
 
 pub(super) const ADVANCE: &str = "INSERT INTO messagekit.consumer_offsets AS known (consumer, topic, partition, next) VALUES ($1, $2, $3, $4)
-    ON CONFLICT (consumer, topic, partition, strand) DO UPDATE SET next = greatest(known.next, excluded.next)";
+    ON CONFLICT (consumer, topic, partition, key_lane) DO UPDATE SET next = greatest(known.next, excluded.next)";
 
 fn plan(settings: Arc<Settings>) -> Plan {
     let (mut contenders, mut goals) = (Vec::new(), Vec::new());

@@ -329,15 +329,15 @@ CREATE TABLE messagekit.processed_messages (
   PRIMARY KEY (consumer, message_id)
 );
 
--- How far a consumer has come, by strand (a lane of keys inside a partition); only grows. A consumer compares it with the
+-- How far a consumer has come, by key lane (a lane of keys inside a partition); only grows. A consumer compares it with the
 -- broker to notice records that the broker has forgotten.
 CREATE TABLE messagekit.consumer_offsets (
   consumer  text COLLATE "C" NOT NULL,
   topic     text COLLATE "C" NOT NULL,
   partition int NOT NULL,
-  strand    int NOT NULL DEFAULT 0,
+  key_lane    int NOT NULL DEFAULT 0,
   next      bigint NOT NULL,
-  PRIMARY KEY (consumer, topic, partition, strand)
+  PRIMARY KEY (consumer, topic, partition, key_lane)
 ) WITH (fillfactor = 50);
 
 -- Ranges that an operator wants processed again, each with a generation above that of the markers in it.

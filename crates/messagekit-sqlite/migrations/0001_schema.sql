@@ -121,14 +121,14 @@ CREATE TABLE messagekit_processed_messages (
   PRIMARY KEY (consumer_id, message_id)
 ) STRICT, WITHOUT ROWID;
 
--- How far a consumer has come in topics of any broker, by strand (a lane of keys inside a partition); only grows.
+-- How far a consumer has come in topics of any broker, by key lane (a lane of keys inside a partition); only grows.
 CREATE TABLE messagekit_consumer_offsets (
   consumer_id INTEGER NOT NULL,
   topic_id    INTEGER NOT NULL,
   partition   INTEGER NOT NULL,
-  strand      INTEGER NOT NULL DEFAULT 0,
+  key_lane      INTEGER NOT NULL DEFAULT 0,
   next        INTEGER NOT NULL,
-  PRIMARY KEY (consumer_id, topic_id, partition, strand)
+  PRIMARY KEY (consumer_id, topic_id, partition, key_lane)
 ) STRICT, WITHOUT ROWID;
 
 -- Where a consumer reads on in topics of this file. Moved only from the value that its owner knows: the fence.

@@ -129,8 +129,8 @@ fn moves(binding: &Binding, positions: Vec<NextOffset>) -> Result<Vec<Move>, Err
     positions
         .into_iter()
         .map(|position| {
-            let NextOffset { topic, partition, strand, next } = position;
-            if strand != 0 && binding.cursor(&topic, partition).is_some() {
+            let NextOffset { topic, partition, key_lane, next } = position;
+            if key_lane != 0 && binding.cursor(&topic, partition).is_some() {
                 return Err(Error::new(
                     ErrorKind::InvalidConfiguration,
                     "topics of an SQLite file are consumed in one lane: do not divide their partitions by key",

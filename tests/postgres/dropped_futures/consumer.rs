@@ -29,7 +29,7 @@ async fn apply(shop: &Shop, store: &PostgresStore, id: &MessageId, stage: &Stage
     stage.is(2);
     insert_bill(&mut tx, id.as_str()).await;
     stage.is(3);
-    let next = NextOffset { topic: Arc::from("orders.order"), partition: 0, strand: 0, next: 1 };
+    let next = NextOffset { topic: Arc::from("orders.order"), partition: 0, key_lane: 0, next: 1 };
     store.advance(&mut tx, &shop.consumer, &[next]).await?;
     stage.is(4);
     store.commit(tx).await

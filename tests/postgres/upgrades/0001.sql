@@ -210,7 +210,7 @@ CREATE TABLE messagekit.consumer_offsets (
     consumer text NOT NULL COLLATE pg_catalog."C",
     topic text NOT NULL COLLATE pg_catalog."C",
     partition integer NOT NULL,
-    strand integer DEFAULT 0 NOT NULL,
+    key_lane integer DEFAULT 0 NOT NULL,
     next bigint NOT NULL
 )
 WITH (fillfactor='50');
@@ -457,7 +457,7 @@ INSERT INTO messagekit.admin_audit (id, at, operator, through, request_id, act, 
 	(1, '2026-11-01 09:30:00+00', 'ann', 'cli', NULL, 'discard', '{4,99}', NULL, 1, '{"99": "not found"}'),
 	(2, '2026-11-01 08:20:00+00', 'ann', 'http', 'r-1', 'replay', NULL, '1', 2, NULL);
 
-INSERT INTO messagekit.consumer_offsets (consumer, topic, partition, strand, next) VALUES
+INSERT INTO messagekit.consumer_offsets (consumer, topic, partition, key_lane, next) VALUES
 	('billing', 'orders.order', 0, 0, 12),
 	('billing', 'orders.order', 0, 1, 9);
 
@@ -607,7 +607,7 @@ ALTER TABLE ONLY messagekit.admin_audit
     ADD CONSTRAINT admin_audit_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY messagekit.consumer_offsets
-    ADD CONSTRAINT consumer_offsets_pkey PRIMARY KEY (consumer, topic, partition, strand);
+    ADD CONSTRAINT consumer_offsets_pkey PRIMARY KEY (consumer, topic, partition, key_lane);
 
 ALTER TABLE ONLY messagekit.consumer_resets
     ADD CONSTRAINT consumer_resets_pkey PRIMARY KEY (consumer, topic, partition, generation);

@@ -86,7 +86,7 @@ impl Question {
         let of_topic = now.unwrap_or(first).iter().filter(|next| next.topic == partition.0);
         let (here, elsewhere): (Vec<_>, Vec<_>) = of_topic.partition(|next| next.partition == partition.1);
         Remembered {
-            positions: here.into_iter().map(|next| (next.strand, next.next)).collect(),
+            positions: here.into_iter().map(|next| (next.key_lane, next.next)).collect(),
             knows_topic: !elsewhere.is_empty(),
         }
     }

@@ -27,10 +27,10 @@ struct Database {
 
 impl Database {
     fn remember(&self, topic: &str, positions: &[(i32, u32, i64)]) {
-        let next = |(partition, strand, next): &(i32, u32, i64)| NextOffset {
+        let next = |(partition, key_lane, next): &(i32, u32, i64)| NextOffset {
             topic: topic.into(),
             partition: *partition,
-            strand: *strand,
+            key_lane: *key_lane,
             next: *next,
         };
         *self.positions.lock().unwrap() = positions.iter().map(next).collect();

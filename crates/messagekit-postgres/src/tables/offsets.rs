@@ -12,14 +12,14 @@ use crate::error::from_sqlx;
 /// Each position once and in order: a row cannot be met twice, and two batches never wait for each other. One that is behind
 /// what is known changes nothing.
 pub(crate) const ADVANCE: &str = "
-INSERT INTO messagekit.consumer_offsets AS c (consumer, topic, partition, strand, next)
-SELECT $1, b.topic, b.partition, b.strand, b.next
-FROM unnest($2::text[], $3::int[], $4::int[], $5::bigint[]) AS b (topic, partition, strand, next)
-ON CONFLICT (consumer, topic, partition, strand) DO UPDATE SET next = GREATEST(c.next, excluded.next)";
+INSERT INTO messagekit.consumer_offsets AS c (consumer, topic, partition, key_lane, next)
+SELECT $1, b.topic, b.partition, b.key_lane, b.next
+FROM unnest($2::text[], $3::int[], $4::int[], $5::bigint[]) AS b (topic, partition, key_lane, next)
+ON CONFLICT (consumer, topic, partition, key_lane) DO UPDATE SET next = GREATEST(c.next, excluded.next)";
 
 pub(crate) const NEXT_OF: &str = "
-SELECT partition, strand, next FROM messagekit.consumer_offsets WHERE consumer = $1 AND topic = $2
-ORDER BY partition, strand";
+SELECT partition, key_lane, next FROM messagekit.consumer_offsets WHERE consumer = $1 AND topic = $2
+ORDER BY partition, key_lane";
 
 /// Notes positions.
 pub(crate) async fn advance(
@@ -34,23 +34,23 @@ pub(crate) async fn advance(
     furthest.dedup_by_key(|position| place_of(position));
     let topics: Vec<&str> = furthest.iter().map(|position| &*position.topic).collect();
     let partitions: Vec<i32> = furthest.iter().map(|position| position.partition).collect();
-    let strands: Vec<i32> = furthest.iter().map(|position| position.strand.cast_signed()).collect();
+    let key_lanes: Vec<i32> = furthest.iter().map(|position| position.key_lane.cast_signed()).collect();
     let nexts: Vec<i64> = furthest.iter().map(|position| position.next).collect();
     let upsert = sqlx::query(schema.sql(ADVANCE))
         .bind(consumer)
         .bind(topics)
         .bind(partitions)
-        .bind(strands)
+        .bind(key_lanes)
         .bind(nexts);
     upsert.execute(connection).await.map_err(from_sqlx)?;
     Ok(())
 }
 
 fn place_of(position: &NextOffset) -> (&str, i32, u32) {
-    (&position.topic, position.partition, position.strand)
+    (&position.topic, position.partition, position.key_lane)
 }
 
-/// Returns the positions of a consumer in a topic, by partition and strand.
+/// Returns the positions of a consumer in a topic, by partition and key lane.
 pub(crate) async fn next_of(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -65,7 +65,7 @@ pub(crate) async fn next_of(
             Ok(NextOffset {
                 topic: Arc::clone(&topic),
                 partition: row.try_get(0)?,
-                strand: row.try_get::<i32, _>(1)?.cast_unsigned(),
+                key_lane: row.try_get::<i32, _>(1)?.cast_unsigned(),
                 next: row.try_get(2)?,
             })
         })

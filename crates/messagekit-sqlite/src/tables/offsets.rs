@@ -10,9 +10,9 @@ use super::names;
 /// Notes positions; one that is behind what is known changes nothing.
 pub(crate) fn advance(conn: &Connection, consumer: i64, positions: &[NextOffset]) -> Result<()> {
     let mut upsert = conn.prepare_cached(
-        "INSERT INTO messagekit_consumer_offsets AS o (consumer_id, topic_id, partition, strand, next)
+        "INSERT INTO messagekit_consumer_offsets AS o (consumer_id, topic_id, partition, key_lane, next)
          VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (consumer_id, topic_id, partition, strand) DO UPDATE SET next = max(o.next, excluded.next)",
+         ON CONFLICT (consumer_id, topic_id, partition, key_lane) DO UPDATE SET next = max(o.next, excluded.next)",
     )?;
     // A batch is as a rule of one topic.
     let mut last: Option<(&Arc<str>, i64)> = None;
@@ -22,26 +22,26 @@ pub(crate) fn advance(conn: &Connection, consumer: i64, positions: &[NextOffset]
             _ => names::topic(conn, &position.topic)?.id,
         };
         last = Some((&position.topic, topic));
-        upsert.execute((consumer, topic, position.partition, position.strand, position.next))?;
+        upsert.execute((consumer, topic, position.partition, position.key_lane, position.next))?;
     }
     Ok(())
 }
 
-/// Returns the positions of a consumer in a topic, by partition and strand.
+/// Returns the positions of a consumer in a topic, by partition and key lane.
 pub(crate) fn next_of(conn: &Connection, consumer: &str, topic: &str) -> Result<Vec<NextOffset>> {
     let topic: Arc<str> = Arc::from(topic);
     conn.prepare_cached(
-        "SELECT o.partition, o.strand, o.next
+        "SELECT o.partition, o.key_lane, o.next
          FROM messagekit_consumer_offsets o
          JOIN messagekit_consumers c ON c.id = o.consumer_id
          JOIN messagekit_topics t ON t.id = o.topic_id
-         WHERE c.name = ?1 AND t.name = ?2 ORDER BY o.partition, o.strand",
+         WHERE c.name = ?1 AND t.name = ?2 ORDER BY o.partition, o.key_lane",
     )?
     .query_map((consumer, &*topic), |row| {
         Ok(NextOffset {
             topic: topic.clone(),
             partition: row.get(0)?,
-            strand: row.get(1)?,
+            key_lane: row.get(1)?,
             next: row.get(2)?,
         })
     })?

@@ -100,7 +100,7 @@ async fn settle_where_the_cursor_was_moved(store: &SqliteStore) {
 async fn without_a_subscriber_only_the_position_is_noted() {
     let Fixture { store, folder: _folder } = Fixture::new().await;
     append(&store, "t", "m", 1).await;
-    let position = NextOffset { topic: topic("t"), partition: 0, strand: 0, next: 1 };
+    let position = NextOffset { topic: topic("t"), partition: 0, key_lane: 0, next: 1 };
     let mut tx = store.begin().await.unwrap();
     store.advance(&mut tx, "billing", std::slice::from_ref(&position)).await.unwrap();
     store.commit(tx).await.unwrap();
@@ -116,7 +116,7 @@ async fn key_lanes_inside_a_partition_are_refused_where_they_would_skip_messages
     assigned(&mut subscriber).await;
     let first = delivery(&mut subscriber).await;
     let mut tx = store.begin().await.unwrap();
-    let strand = NextOffset { strand: 1, ..behind(&first) };
-    let error = store.advance(&mut tx, "billing", &[strand]).await.unwrap_err();
+    let key_lane = NextOffset { key_lane: 1, ..behind(&first) };
+    let error = store.advance(&mut tx, "billing", &[key_lane]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidConfiguration);
 }

@@ -90,7 +90,7 @@ async fn claims_answer_in_input_order_and_what_did_not_run_can_be_taken_back() {
 #[tokio::test]
 async fn positions_in_topics_of_another_broker_are_remembered() {
     let Fixture { store, folder: _folder } = Fixture::new().await;
-    let position = |next| NextOffset { topic: topic("kafka.topic"), partition: 7, strand: 2, next };
+    let position = |next| NextOffset { topic: topic("kafka.topic"), partition: 7, key_lane: 2, next };
     for next in [10, 4] {
         let mut tx = store.begin().await.unwrap();
         store.advance(&mut tx, "billing", &[position(next)]).await.unwrap();

@@ -15,12 +15,12 @@ impl Offsets for FaultyStore {
         positions: &[NextOffset],
     ) -> Result<(), Error> {
         let mut positions = positions.to_vec();
-        if self.is(Fault::OffsetsIgnoreStrands) {
-            positions.iter_mut().for_each(|position| position.strand = 0);
+        if self.is(Fault::OffsetsIgnoreKeyLanes) {
+            positions.iter_mut().for_each(|position| position.key_lane = 0);
         }
         for position in &positions {
-            let NextOffset { topic, partition, strand, next } = position.clone();
-            self.notes().offsets.insert((consumer.to_owned(), topic, partition, strand), next);
+            let NextOffset { topic, partition, key_lane, next } = position.clone();
+            self.notes().offsets.insert((consumer.to_owned(), topic, partition, key_lane), next);
         }
         if self.is(Fault::OffsetsOutsideTransaction) {
             let mut own = self.inner.begin().await?;
@@ -37,7 +37,7 @@ impl Offsets for FaultyStore {
         let mut noted = self.inner.next_of(consumer, topic).await?;
         if self.is(Fault::OffsetsGoBack) {
             for known in &mut noted {
-                let key = (consumer.to_owned(), known.topic.clone(), known.partition, known.strand);
+                let key = (consumer.to_owned(), known.topic.clone(), known.partition, known.key_lane);
                 known.next = self.notes().offsets.get(&key).copied().unwrap_or(known.next);
             }
         }

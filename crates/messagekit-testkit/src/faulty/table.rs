@@ -177,8 +177,8 @@ faults! {
     OffsetsGoBack: Store positions_only_grow,
     /// Positions are written at once, outside the transaction.
     OffsetsOutsideTransaction: Store positions_share_the_commit,
-    /// All strands of a partition share a position.
-    OffsetsIgnoreStrands: Store positions_are_kept_apart,
+    /// All key lanes of a partition share a position.
+    OffsetsIgnoreKeyLanes: Store positions_are_kept_apart,
     /// A failed message is written and its message is not held.
     FailedMessageWithoutMarker: Store set_aside_holds_the_message,
     /// Setting aside again says that it was done.

@@ -6,8 +6,8 @@ use super::StoreFixture;
 use super::fixture::{begin, commit};
 use crate::unique;
 
-fn at(topic: &str, partition: i32, strand: u32, next: i64) -> NextOffset {
-    NextOffset { topic: topic.into(), partition, strand, next }
+fn at(topic: &str, partition: i32, key_lane: u32, next: i64) -> NextOffset {
+    NextOffset { topic: topic.into(), partition, key_lane, next }
 }
 
 async fn advance<F: StoreFixture>(fixture: &F, consumer: &str, positions: &[NextOffset]) {
@@ -17,11 +17,11 @@ async fn advance<F: StoreFixture>(fixture: &F, consumer: &str, positions: &[Next
     commit(&store, tx).await;
 }
 
-/// Returns (partition, strand, next), sorted.
+/// Returns (partition, key lane, next), sorted.
 async fn noted<F: StoreFixture>(fixture: &F, consumer: &str, topic: &str) -> Vec<(i32, u32, i64)> {
     let noted = fixture.store().next_of(consumer, topic).await.expect("positions can be read");
     assert!(noted.iter().all(|position| &*position.topic == topic), "{noted:?}");
-    let mut noted: Vec<_> = noted.iter().map(|noted| (noted.partition, noted.strand, noted.next)).collect();
+    let mut noted: Vec<_> = noted.iter().map(|noted| (noted.partition, noted.key_lane, noted.next)).collect();
     noted.sort_unstable();
     noted
 }
@@ -47,7 +47,7 @@ pub async fn positions_share_the_commit<F: StoreFixture>(fixture: &F) {
     assert_eq!(noted(fixture, &consumer, &topic).await, [(0, 0, 1)]);
 }
 
-/// Consumers, topics, partitions and strands do not mix.
+/// Consumers, topics, partitions and key lanes do not mix.
 pub async fn positions_are_kept_apart<F: StoreFixture>(fixture: &F) {
     let (first, second) = (unique("consumer"), unique("consumer"));
     let (orders, bills) = (unique("topic"), unique("topic"));

@@ -55,7 +55,7 @@ pub async fn swallowed_error_fails_the_last_statement<F: StoreFixture>(fixture: 
     let store = fixture.store();
     let mut tx = begin(&store).await;
     fixture.swallow_error(&mut tx).await;
-    let next = NextOffset { topic: "orders.order".into(), partition: 0, strand: 0, next: 1 };
+    let next = NextOffset { topic: "orders.order".into(), partition: 0, key_lane: 0, next: 1 };
     let refused =
         store.advance(&mut tx, &unique("consumer"), &[next]).await.expect_err("the transaction had failed");
     assert_eq!(refused.kind(), ErrorKind::Aborted);

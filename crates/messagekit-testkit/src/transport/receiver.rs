@@ -183,7 +183,7 @@ impl<S: Subscriber> Receiver<S> {
             }
             if let Some(last) = prefix.last() {
                 let (topic, partition) = partition;
-                next.push(NextOffset { topic, partition, strand: 0, next: last + 1 });
+                next.push(NextOffset { topic, partition, key_lane: 0, next: last + 1 });
             }
         }
         if !next.is_empty() {

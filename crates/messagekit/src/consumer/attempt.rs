@@ -11,9 +11,9 @@ use tokio::time::Instant;
 use super::ConsumerStats;
 use super::batch::{Batch, Entry, Runs};
 use super::fault::{Fault, Run, cut_off, handle};
+use super::key_lanes::key_lane_of;
 use super::router::Task;
 use super::settings::Settings;
-use super::strands::strand_of;
 use crate::store::{
     self, Claim, ClaimRequest, End, Failure, Inbox, Next, NextOffset, ReceivedMessage, SetAsideOutcome,
     TransactError,
@@ -238,7 +238,7 @@ fn positions<S: store::Store>(entries: &[Arc<Entry<S>>], key_lanes: NonZeroU32) 
             None => positions.push(NextOffset {
                 topic: Arc::clone(&place.topic),
                 partition: place.partition,
-                strand: strand_of(&received.message, Some(place), 0, key_lanes),
+                key_lane: key_lane_of(&received.message, Some(place), 0, key_lanes),
                 next,
             }),
         }

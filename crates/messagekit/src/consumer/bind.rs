@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::Backoff;
+use super::key_lanes::key_lane_of;
 use super::settings::Settings;
-use super::strands::strand_of;
 use crate::store::{BoxFuture, Inbox, NextOffset};
 use crate::transport::{RememberedOffsets, Source};
 use crate::{Error, Message, Place, chain};
@@ -44,7 +44,7 @@ impl<S: Inbox> RememberedOffsets for Memory<S> {
     }
 
     fn key_lane(&self, message: &Message, place: &Place) -> u32 {
-        strand_of(message, Some(place), 0, self.key_lanes)
+        key_lane_of(message, Some(place), 0, self.key_lanes)
     }
 }
 

@@ -7,7 +7,7 @@ use super::{Failpoint, MemoryStore};
 use crate::Error;
 use crate::store::{NextOffset, Offsets};
 
-/// Consumer, topic, partition, strand.
+/// Consumer, topic, partition, key lane.
 pub(super) type OffsetKey = (String, Arc<str>, i32, u32);
 
 impl Offsets for MemoryStore {
@@ -19,7 +19,8 @@ impl Offsets for MemoryStore {
     ) -> Result<(), Error> {
         self.statement(tx, Some(Failpoint::Advance), |_, tx| {
             for position in positions {
-                let key = (consumer.to_owned(), position.topic.clone(), position.partition, position.strand);
+                let key =
+                    (consumer.to_owned(), position.topic.clone(), position.partition, position.key_lane);
                 let noted = tx.writes.offsets.entry(key).or_insert(position.next);
                 *noted = position.next.max(*noted);
             }
@@ -32,10 +33,10 @@ impl Offsets for MemoryStore {
             let noted =
                 tables.offsets.iter().filter(|((owner, of, ..), _)| owner == consumer && **of == *topic);
             noted
-                .map(|((_, topic, partition, strand), next)| NextOffset {
+                .map(|((_, topic, partition, key_lane), next)| NextOffset {
                     topic: topic.clone(),
                     partition: *partition,
-                    strand: *strand,
+                    key_lane: *key_lane,
                     next: *next,
                 })
                 .collect()

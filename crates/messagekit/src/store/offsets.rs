@@ -14,7 +14,7 @@ pub struct NextOffset {
     /// The partition.
     pub partition: i32,
     /// The key lane inside the partition, 0 where there is one: lanes must not queue for one row.
-    pub strand: u32,
+    pub key_lane: u32,
     /// The offset to read next.
     pub next: i64,
 }

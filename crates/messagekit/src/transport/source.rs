@@ -15,7 +15,7 @@ pub trait RememberedOffsets: Send + Sync + 'static {
     /// Transient if the database does not answer.
     fn next_of<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<NextOffset>, Error>>;
 
-    /// Returns the key lane in whose position a message counts, see [`NextOffset::strand`]; 0, as by default, where partitions
+    /// Returns the key lane in whose position a message counts, see [`NextOffset::key_lane`]; 0, as by default, where partitions
     /// are not divided.
     fn key_lane(&self, _message: &Message, _place: &Place) -> u32 {
         0

@@ -190,9 +190,9 @@ async fn a_source_can_ask_in_which_position_a_message_counts() {
     let (memory, records) = (memory.get().expect("it was lent"), world.log.records(TOPIC));
     let offsets = memory.next_of(TOPIC).await.expect("offsets");
     assert!(offsets.len() > 1, "{offsets:?}");
-    for NextOffset { strand, next, .. } in offsets {
+    for NextOffset { key_lane, next, .. } in offsets {
         let last = records.iter().find(|record| record.place.offset + 1 == next).expect("a record");
-        assert_eq!(memory.key_lane(&last.message, &last.place), strand, "of the last one before {next}");
+        assert_eq!(memory.key_lane(&last.message, &last.place), key_lane, "of the last one before {next}");
     }
     consumer.stop().await;
 }

@@ -75,7 +75,8 @@ fn what_cannot_be_kept_is_refused_before_anything_is_written() {
 fn noted_positions_only_grow() {
     let conn = database();
     let consumer = names::consumer(&conn, "billing").unwrap();
-    let position = |strand, next| NextOffset { topic: Arc::from("elsewhere"), partition: 3, strand, next };
+    let position =
+        |key_lane, next| NextOffset { topic: Arc::from("elsewhere"), partition: 3, key_lane, next };
     offsets::advance(&conn, consumer, &[position(0, 7), position(1, 4)]).unwrap();
     offsets::advance(&conn, consumer, &[position(0, 5), position(1, 6)]).unwrap();
     assert_eq!(offsets::next_of(&conn, "billing", "elsewhere").unwrap(), [position(0, 7), position(1, 6)]);

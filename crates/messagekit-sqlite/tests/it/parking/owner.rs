@@ -193,6 +193,11 @@ impl Owner {
     }
 
     fn position(&self, next: usize) -> NextOffset {
-        NextOffset { topic: Arc::from(TOPIC), partition: self.partition as i32, strand: 0, next: next as i64 }
+        NextOffset {
+            topic: Arc::from(TOPIC),
+            partition: self.partition as i32,
+            key_lane: 0,
+            next: next as i64,
+        }
     }
 }

@@ -166,9 +166,9 @@ CREATE TABLE messagekit_consumer_offsets (
   consumer_id INTEGER NOT NULL,
   topic_id    INTEGER NOT NULL,
   partition   INTEGER NOT NULL,
-  strand      INTEGER NOT NULL DEFAULT 0,
+  key_lane      INTEGER NOT NULL DEFAULT 0,
   next        INTEGER NOT NULL,
-  PRIMARY KEY (consumer_id, topic_id, partition, strand)
+  PRIMARY KEY (consumer_id, topic_id, partition, key_lane)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO messagekit_consumer_offsets VALUES(1,2,0,0,12);
 INSERT INTO messagekit_consumer_offsets VALUES(1,2,0,1,9);

@@ -50,7 +50,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
         state.put_back(turn.rest);
         state.rests(turn.of_first);
         if self.settings.key_lanes.get() > 1 {
-            // A strand may be empty because another one holds its partition back.
+            // A key lane may be empty because another one holds its partition back.
             state.is_not_quiet();
         }
         let consumer = &*self.settings.name;

@@ -16,11 +16,11 @@ use tokio::task::JoinSet;
 use self::retries::Retries;
 use super::OnFailure;
 use super::bind::bind;
+use super::key_lanes::KeyLanes;
 use super::lanes::LaneState;
 use super::reach::watch;
 use super::retry::Retried;
 use super::settings::{CUT_OFF, DRAIN, Settings};
-use super::strands::Strands;
 use super::turn::Turn;
 use crate::crash;
 use crate::gate::Gates;
@@ -37,7 +37,7 @@ pub(super) async fn run<S: Inbox, Src: Source>(
     let mut shutdown = pin!(shutdown);
     let (topics, retention) = (source.topics().to_vec(), source.retention());
     let Some(bound) = or_shutdown(bind(&settings, source), shutdown.as_mut()).await else { return Ok(()) };
-    let subscriber = Strands::new(bound?, settings.key_lanes);
+    let subscriber = KeyLanes::new(bound?, settings.key_lanes);
     crash::point("consumer.bound");
     let mut running = Running::new(settings, subscriber, gates);
     let mut watching = pin!(watch(Arc::clone(&running.settings), topics, retention));
@@ -152,16 +152,16 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             let blocks = |state: &&LaneState<S>| {
                 state.full > 0 || state.blocked > 0 && self.settings.on_failure == OnFailure::Block
             };
-            // Of a partition that is divided, the strands stand side by side.
-            let strands = self.settings.key_lanes.get();
+            // Of a partition that is divided, the key lanes stand side by side.
+            let key_lanes = self.settings.key_lanes.get();
             let mut blocked: Vec<u32> = self
                 .lanes
                 .iter()
                 .filter(|(_, state)| blocks(state))
-                .map(|(lane, _)| lane.slot / strands)
+                .map(|(lane, _)| lane.slot / key_lanes)
                 .collect();
             blocked.dedup();
-            self.settings.stats.assigned(self.lanes.len() / strands as usize, blocked.len());
+            self.settings.stats.assigned(self.lanes.len() / key_lanes as usize, blocked.len());
             self.gates.rest();
             if !moved {
                 return Poll::Pending;

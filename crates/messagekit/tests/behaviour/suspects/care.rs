@@ -87,31 +87,31 @@ async fn a_lane_that_has_nothing_more_for_a_while_is_careful_no_longer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_strand_of_a_partition_is_careful_by_itself() {
+async fn each_key_lane_of_a_partition_is_careful_by_itself() {
     let world = World::new(1);
     for key in ["a", "b", "c", "d", "e", "f"] {
         world.push_all(key, 20).await;
     }
     world.script.always("a-1", FOR_EVER);
     let lanes = std::num::NonZeroU32::new(4).expect("some");
-    let strands = || world.billing().key_lanes(lanes).deadline(DEADLINE);
-    let victim = start(strands());
+    let key_lanes = || world.billing().key_lanes(lanes).deadline(DEADLINE);
+    let victim = start(key_lanes());
     until(|| world.script.runs_of("a-1").len() == 1).await;
     pass(seconds(5)).await;
     victim.kill().await;
     let left = lanes_noted(&world);
-    let [(strand, 1)] = &left[..] else { panic!("one strand, not {left:?}") };
-    assert!(strand.as_str().starts_with(&format!("at:{TOPIC}/0/")), "{strand}");
+    let [(key_lane, 1)] = &left[..] else { panic!("one key lane, not {left:?}") };
+    assert!(key_lane.as_str().starts_with(&format!("at:{TOPIC}/0/")), "{key_lane}");
 
-    // The others of the strand of a are those that wait with it.
+    // The others of the key lane of a are those that wait with it.
     let waiting = 120 - world.applied().len();
-    let second = start(strands());
+    let second = start(key_lanes());
     until(|| world.script.runs_of("a-1").len() == 2).await;
     assert_eq!(noted(&world), [(id("a-1"), 1)]);
     assert_eq!(lanes_noted(&world), left);
     second.kill().await;
     world.script.heal();
-    let third = start(strands());
+    let third = start(key_lanes());
     until(|| world.applied().len() == 120).await;
     let batches = third.stop().await.batches as usize;
     assert!(

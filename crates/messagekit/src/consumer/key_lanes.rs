@@ -12,34 +12,39 @@ use crate::fnv::fnv1a;
 use crate::transport::{Delivery, Done, Incoming, Lane, Receipt, Subscriber};
 use crate::{Error, Message, Place};
 
-/// How far one strand may run ahead of the slowest one of its lane, in messages: so many may come again after a crash.
+/// How far one key lane may run ahead of the slowest one of its lane, in messages: so many may come again after a crash.
 const AHEAD: u64 = 4_096;
 
-/// Returns the strand of a message. What has no key has no order to keep, and goes around.
-pub(super) fn strand_of(message: &Message, place: Option<&Place>, position: u64, strands: NonZeroU32) -> u32 {
+/// Returns the key lane of a message. What has no key has no order to keep, and goes around.
+pub(super) fn key_lane_of(
+    message: &Message,
+    place: Option<&Place>,
+    position: u64,
+    key_lanes: NonZeroU32,
+) -> u32 {
     let number = match (&message.key, place) {
         (Some(key), _) => fnv1a(key.iter().copied()),
         (None, Some(place)) => place.offset.unsigned_abs(),
         (None, None) => position,
     };
-    u32::try_from(number % u64::from(strands.get())).expect("a remainder of 32 bits")
+    u32::try_from(number % u64::from(key_lanes.get())).expect("a remainder of 32 bits")
 }
 
 /// A subscriber whose lanes are divided by key.
-pub(super) struct Strands<Sub> {
+pub(super) struct KeyLanes<Sub> {
     inner: Sub,
     count: NonZeroU32,
     whole: BTreeMap<u32, Whole>,
-    /// What one happening means for the other strands of its lane.
+    /// What one happening means for the other key lanes of its lane.
     told: VecDeque<Incoming>,
 }
 
 /// A lane of the source.
 struct Whole {
     lane: Lane,
-    /// The strands that take nothing more.
+    /// The key lanes that take nothing more.
     paused: BTreeSet<u32>,
-    /// One strand is too far ahead of another.
+    /// One key lane is too far ahead of another.
     stretched: bool,
     /// What was delivered and is not settled.
     open: BTreeSet<u64>,
@@ -60,26 +65,26 @@ impl Whole {
     }
 }
 
-impl<Sub: Subscriber> Strands<Sub> {
+impl<Sub: Subscriber> KeyLanes<Sub> {
     pub(super) fn new(inner: Sub, count: NonZeroU32) -> Self {
         Self { inner, count, whole: BTreeMap::new(), told: VecDeque::new() }
     }
 
-    fn strands(&self, lane: Lane) -> impl Iterator<Item = Lane> + use<Sub> {
+    fn key_lanes(&self, lane: Lane) -> impl Iterator<Item = Lane> + use<Sub> {
         let count = self.count.get();
-        (0..count).map(move |strand| Lane { slot: lane.slot * count + strand, ..lane })
+        (0..count).map(move |key_lane| Lane { slot: lane.slot * count + key_lane, ..lane })
     }
 
-    /// Names the strands of a lane: as many of them as there are in each process.
+    /// Names the key lanes of a lane: as many of them as there are in each process.
     fn names(&self, lane: &Arc<str>) -> impl Iterator<Item = Arc<str>> + use<Sub> {
         let (lane, count) = (Arc::clone(lane), self.count.get());
-        (0..count).map(move |strand| match count {
+        (0..count).map(move |key_lane| match count {
             1 => Arc::clone(&lane),
-            _ => Arc::from(format!("{lane}/{strand}")),
+            _ => Arc::from(format!("{lane}/{key_lane}")),
         })
     }
 
-    /// Returns the lane of the source, and the number of the strand in it.
+    /// Returns the lane of the source, and the number of the key lane in it.
     fn source_of(&self, lane: Lane) -> (Lane, u32) {
         let count = self.count.get();
         (Lane { slot: lane.slot / count, ..lane }, lane.slot % count)
@@ -92,7 +97,7 @@ impl<Sub: Subscriber> Strands<Sub> {
     fn delivered(&mut self, delivery: Delivery) -> Incoming {
         let Delivery { message, place, receipt } = delivery;
         let (lane, position) = (receipt.lane(), receipt.position());
-        let strand = strand_of(&message, place.as_ref(), position, self.count);
+        let key_lane = key_lane_of(&message, place.as_ref(), position, self.count);
         let mut stretches = false;
         if let Some(whole) = self.whole(lane) {
             whole.open.insert(position);
@@ -105,11 +110,11 @@ impl<Sub: Subscriber> Strands<Sub> {
         if stretches {
             self.inner.pause(lane);
         }
-        let lane = Lane { slot: lane.slot * self.count.get() + strand, ..lane };
+        let lane = Lane { slot: lane.slot * self.count.get() + key_lane, ..lane };
         Incoming::Message(Delivery { message, place, receipt: Receipt::new(lane, position) })
     }
 
-    /// Gives receipts of strands back as those of their lanes, which are not open any more.
+    /// Gives receipts of key lanes back as those of their lanes, which are not open any more.
     fn closed(&mut self, receipts: &mut Vec<Receipt>) -> Vec<Receipt> {
         let of_lane = |receipt: Receipt| {
             let (lane, _) = self.source_of(receipt.lane());
@@ -131,7 +136,7 @@ impl<Sub: Subscriber> Strands<Sub> {
     }
 }
 
-impl<Sub: Subscriber> Subscriber for Strands<Sub> {
+impl<Sub: Subscriber> Subscriber for KeyLanes<Sub> {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Incoming, Error>>> {
         if let Some(told) = self.told.pop_front() {
             return Poll::Ready(Some(Ok(told)));
@@ -144,8 +149,8 @@ impl<Sub: Subscriber> Subscriber for Strands<Sub> {
             Incoming::Message(delivery) => return Poll::Ready(Some(Ok(self.delivered(delivery)))),
             Incoming::Assigned { lane, name } => {
                 self.whole.insert(lane.slot, Whole::new(lane));
-                let strands = self.strands(lane).zip(self.names(&name));
-                self.told.extend(strands.map(|(lane, name)| Incoming::Assigned { lane, name }));
+                let key_lanes = self.key_lanes(lane).zip(self.names(&name));
+                self.told.extend(key_lanes.map(|(lane, name)| Incoming::Assigned { lane, name }));
             }
             Incoming::Revoking { lane, done } => {
                 // The last of them says that the lane is free.
@@ -154,10 +159,10 @@ impl<Sub: Subscriber> Subscriber for Strands<Sub> {
                     let done = Arc::clone(&done);
                     Incoming::Revoking { lane, done: Done::new(move || drop(done)) }
                 };
-                self.told.extend(self.strands(lane).map(part));
+                self.told.extend(self.key_lanes(lane).map(part));
             }
             Incoming::Lost { lane } => {
-                self.told.extend(self.strands(lane).map(|lane| Incoming::Lost { lane }));
+                self.told.extend(self.key_lanes(lane).map(|lane| Incoming::Lost { lane }));
                 if self.whole(lane).is_some() {
                     self.whole.remove(&lane.slot);
                 }
@@ -167,19 +172,19 @@ impl<Sub: Subscriber> Subscriber for Strands<Sub> {
     }
 
     fn pause(&mut self, lane: Lane) {
-        let (lane, strand) = self.source_of(lane);
+        let (lane, key_lane) = self.source_of(lane);
         let Some(whole) = self.whole(lane) else { return };
         let was_held = whole.is_held();
-        whole.paused.insert(strand);
+        whole.paused.insert(key_lane);
         if !was_held {
             self.inner.pause(lane);
         }
     }
 
     fn resume(&mut self, lane: Lane) {
-        let (lane, strand) = self.source_of(lane);
+        let (lane, key_lane) = self.source_of(lane);
         let Some(whole) = self.whole(lane) else { return };
-        if whole.paused.remove(&strand) && !whole.is_held() {
+        if whole.paused.remove(&key_lane) && !whole.is_held() {
             self.inner.resume(lane);
         }
     }
@@ -202,5 +207,5 @@ impl<Sub: Subscriber> Subscriber for Strands<Sub> {
 }
 
 #[cfg(test)]
-#[path = "strands_tests.rs"]
+#[path = "key_lanes_tests.rs"]
 mod tests;

@@ -39,26 +39,26 @@ impl Subscriber for Told {
 
 const LANE: Lane = Lane { slot: 5, epoch: 7 };
 
-fn of(incoming: impl IntoIterator<Item = Incoming>) -> Strands<Told> {
+fn of(incoming: impl IntoIterator<Item = Incoming>) -> KeyLanes<Told> {
     let told = Told { next: incoming.into_iter().collect(), ..Told::default() };
-    Strands::new(told, NonZeroU32::new(3).expect("3 > 0"))
+    KeyLanes::new(told, NonZeroU32::new(3).expect("3 > 0"))
 }
 
 fn assigned() -> Incoming {
     Incoming::Assigned { lane: LANE, name: Arc::from("orders/0") }
 }
 
-fn all(strands: &mut Strands<Told>) -> Vec<Incoming> {
+fn all(key_lanes: &mut KeyLanes<Told>) -> Vec<Incoming> {
     let mut cx = Context::from_waker(std::task::Waker::noop());
-    std::iter::from_fn(|| match strands.poll_next(&mut cx) {
+    std::iter::from_fn(|| match key_lanes.poll_next(&mut cx) {
         Poll::Ready(Some(Ok(incoming))) => Some(incoming),
         _ => None,
     })
     .collect()
 }
 
-fn lane(strand: u32) -> Lane {
-    Lane { slot: 15 + strand, epoch: 7 }
+fn lane(key_lane: u32) -> Lane {
+    Lane { slot: 15 + key_lane, epoch: 7 }
 }
 
 fn message(key: &'static str, position: u64) -> Incoming {
@@ -67,13 +67,13 @@ fn message(key: &'static str, position: u64) -> Incoming {
 }
 
 #[test]
-fn each_strand_is_told_and_a_lane_is_free_when_the_last_of_them_is() {
+fn each_key_lane_is_told_and_a_lane_is_free_when_the_last_of_them_is() {
     static FREE: AtomicBool = AtomicBool::new(false);
     let done = Done::new(|| FREE.store(true, Ordering::Relaxed));
-    let mut strands =
+    let mut key_lanes =
         of([assigned(), Incoming::Revoking { lane: LANE, done }, Incoming::Lost { lane: LANE }]);
     let (mut told, mut parts, mut names) = (Vec::new(), Vec::new(), Vec::new());
-    for incoming in all(&mut strands) {
+    for incoming in all(&mut key_lanes) {
         told.push(match incoming {
             Incoming::Assigned { lane, name } => {
                 names.push(name);
@@ -87,7 +87,7 @@ fn each_strand_is_told_and_a_lane_is_free_when_the_last_of_them_is() {
             Incoming::Message(_) => panic!("there is none"),
         });
     }
-    let each = |what| (0..3).map(move |strand| (what, lane(strand)));
+    let each = |what| (0..3).map(move |key_lane| (what, lane(key_lane)));
     let expected: Vec<_> = each("assigned").chain(each("revoking")).chain(each("lost")).collect();
     assert_eq!(told, expected);
     assert_eq!(
@@ -99,33 +99,33 @@ fn each_strand_is_told_and_a_lane_is_free_when_the_last_of_them_is() {
         drop(part);
     }
     assert!(FREE.load(Ordering::Relaxed));
-    strands.pause(lane(0));
-    assert_eq!(strands.inner.asked, [], "what is lost is not asked for");
+    key_lanes.pause(lane(0));
+    assert_eq!(key_lanes.inner.asked, [], "what is lost is not asked for");
 }
 
 #[test]
-fn a_lane_goes_on_when_none_of_its_strands_is_paused() {
-    let mut strands = of([assigned()]);
-    assert_eq!(all(&mut strands).len(), 3);
-    strands.pause(lane(0));
-    strands.pause(lane(2));
-    strands.resume(lane(0));
-    strands.resume(lane(1));
-    assert_eq!(strands.inner.asked, [("pause", LANE)]);
-    strands.resume(lane(2));
-    assert_eq!(strands.inner.asked, [("pause", LANE), ("resume", LANE)]);
-    strands.pause(Lane { epoch: 6, ..lane(1) });
-    assert_eq!(strands.inner.asked.len(), 2, "an earlier assignment");
+fn a_lane_goes_on_when_none_of_its_key_lanes_is_paused() {
+    let mut key_lanes = of([assigned()]);
+    assert_eq!(all(&mut key_lanes).len(), 3);
+    key_lanes.pause(lane(0));
+    key_lanes.pause(lane(2));
+    key_lanes.resume(lane(0));
+    key_lanes.resume(lane(1));
+    assert_eq!(key_lanes.inner.asked, [("pause", LANE)]);
+    key_lanes.resume(lane(2));
+    assert_eq!(key_lanes.inner.asked, [("pause", LANE), ("resume", LANE)]);
+    key_lanes.pause(Lane { epoch: 6, ..lane(1) });
+    assert_eq!(key_lanes.inner.asked.len(), 2, "an earlier assignment");
 }
 
 #[test]
 fn the_fastest_waits_for_the_slowest_and_a_key_stays_where_it_is() {
     let keys = ["a", "b", "c", "d"];
     let records = (0..AHEAD + 2).map(|n| message(keys[n as usize % 4], n));
-    let mut strands = of([assigned()].into_iter().chain(records));
+    let mut key_lanes = of([assigned()].into_iter().chain(records));
     let mut homes: BTreeMap<Vec<u8>, BTreeSet<Lane>> = BTreeMap::new();
     let mut receipts = Vec::new();
-    for incoming in all(&mut strands) {
+    for incoming in all(&mut key_lanes) {
         let Incoming::Message(delivery) = incoming else { continue };
         let key = delivery.message.key.as_deref().expect("it has one").to_vec();
         homes.entry(key).or_default().insert(delivery.receipt.lane());
@@ -133,12 +133,15 @@ fn the_fastest_waits_for_the_slowest_and_a_key_stays_where_it_is() {
     }
     assert!(homes.values().all(|lanes| lanes.len() == 1), "{homes:?}");
     assert!(homes.values().flatten().collect::<BTreeSet<_>>().len() > 1, "{homes:?}");
-    assert_eq!(strands.inner.asked, [("pause", LANE)]);
+    assert_eq!(key_lanes.inner.asked, [("pause", LANE)]);
 
     // Everything but the first one: it still holds the others back.
     let first = receipts.remove(0);
-    strands.settle(&mut receipts);
-    assert_eq!(strands.inner.asked.iter().filter(|(what, _)| *what == "resume").count(), 0);
-    strands.release(&mut vec![first]);
-    assert_eq!(strands.inner.asked[strands.inner.asked.len() - 2..], [("release", LANE), ("resume", LANE)]);
+    key_lanes.settle(&mut receipts);
+    assert_eq!(key_lanes.inner.asked.iter().filter(|(what, _)| *what == "resume").count(), 0);
+    key_lanes.release(&mut vec![first]);
+    assert_eq!(
+        key_lanes.inner.asked[key_lanes.inner.asked.len() - 2..],
+        [("release", LANE), ("resume", LANE)]
+    );
 }
