@@ -20,7 +20,7 @@ use std::time::Duration;
 use messagekit::relay::Relay;
 use messagekit::{Event, MessageId, Outbox, Shutdown, Store, chain};
 use messagekit_kafka::Kafka;
-use messagekit_postgres::switch::{Existing, to_relay};
+use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_postgres::{PostgresStore, SchemaName, migrations};
 use serde::{Deserialize, Serialize};
 

@@ -6,7 +6,7 @@ use messagekit::relay::{OutboxReader, Rejection, Wanted};
 use messagekit::{Error, ErrorKind};
 use messagekit_admin::Role;
 use messagekit_postgres::SchemaName;
-use messagekit_postgres::switch::{Existing, to_relay};
+use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_testkit::block_on;
 use messagekit_tests::Database;
 use serde_json::Value;

@@ -129,7 +129,7 @@ async fn failed_messages(store: &PostgresStore, queue: &str) -> (i64, i64) {
     (ids[0], ids[1])
 }
 
-const WAYS_OUT: &[(&str, Outcome)] = &[
+const PUBLISHING_MODES: &[(&str, Outcome)] = &[
     ("messagekit migrate --relay", Prints("relays may begin")),
     ("messagekit relay --kafka 127.0.0.1:9092", Stays),
     ("curl --fail http://127.0.0.1:8092/health/live", Prints("live")),
@@ -141,17 +141,17 @@ const WAYS_OUT: &[(&str, Outcome)] = &[
 ];
 
 #[tokio::test]
-async fn the_commands_of_the_page_on_the_ways_out_do_what_it_says() {
+async fn the_commands_of_the_page_on_the_publishing_modes_do_what_it_says() {
     let _turn = alone().await;
     let database = Database::fresh().await;
-    let mut page = Page::open("docs/ways-out.md");
+    let mut page = Page::open("docs/publishing-modes.md");
     page.set("MESSAGEKIT_DATABASE_URL", database.url());
     let port = Port::free();
     let address = port.address();
     page.set("MESSAGEKIT_RELAY__LISTEN", &address);
     page.replace("127.0.0.1:8092", &address);
     page.replace("127.0.0.1:9092", &services::kafka());
-    page.run(WAYS_OUT).await;
+    page.run(PUBLISHING_MODES).await;
 }
 
 /// The page on operating has requests, which the tests of `messagekit-admin` send; a command on it must be run here.

@@ -1,4 +1,4 @@
-//! The other way out: a relay in place of Debezium, and the change from one to the other and back.
+//! The other publishing mode: a relay in place of Debezium, and the change from one to the other and back.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,7 +42,8 @@ fn count(topic: &str) -> i64 {
     broker::ends(topic).map_or(0, |ends| ends.iter().sum())
 }
 
-/// What a consumer sees of a record beside its offset and its time, with bytes that can be read: partition, key, payload, headers.
+/// What a consumer sees of a record beside its offset and its time, with bytes that can be read: partition, key, payload,
+/// headers.
 type Seen = (Option<i32>, Option<String>, String, Vec<(String, String)>);
 
 /// The records of each key in their order; those without a key by id, in whichever partition they lie.
@@ -255,7 +256,7 @@ fn tables_are_divided_by_day_under_load_and_no_event_is_lost_or_repeated() {
 }
 
 #[test]
-fn the_way_out_is_changed_under_load_and_changed_back_and_nothing_is_lost() {
+fn the_publishing_mode_is_changed_under_load_and_changed_back_and_nothing_is_lost() {
     let _turn = alone_blocking();
     block_on(async {
         let database = Database::fresh().await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use messagekit::cleanup::{CleanupReport, CleanupTarget, Retention, clean};
 use messagekit::{Processed, Store};
-use messagekit_postgres::switch::{Existing, to_relay};
+use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_postgres::{PostgresStore, SchemaName};
 use messagekit_testkit::block_on;
 use messagekit_tests::Database;

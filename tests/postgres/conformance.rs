@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use messagekit::{Message, MessageId, headers};
 use messagekit_postgres::SchemaName;
-use messagekit_postgres::switch::{Existing, to_relay};
+use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_postgres::{PgTx, PostgresStore};
 use messagekit_testkit::DEADLINE;
 use messagekit_testkit::relay::RelayFixture;

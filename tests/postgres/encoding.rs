@@ -1,7 +1,7 @@
 //! Databases that cannot keep every text: refused at once, with the cure.
 
 use messagekit::{Error, ErrorKind, OutboxHealth};
-use messagekit_postgres::switch::{Existing, to_relay};
+use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_postgres::{PostgresStore, SchemaName, migrations};
 use messagekit_testkit::{DEADLINE, block_on, unique};
 use messagekit_tests::Database;

@@ -12,7 +12,7 @@ use messagekit::{
     FailedMessageState, FailedMessages, HandlerError, Operator, Outbox, OutboxHealth, Publisher, ReplayIds,
     ReplayOrder, Replays, Shutdown, Store, codec,
 };
-use messagekit_postgres::switch::{Existing, to_cdc, to_relay};
+use messagekit_postgres::publishing_mode::{Existing, to_cdc, to_relay};
 use messagekit_postgres::{PgTx, PostgresStore, SchemaName, by_day, cdc, migrations};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use messagekit_tests::Database;

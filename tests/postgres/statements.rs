@@ -11,7 +11,7 @@ use messagekit::{
     MessageId, Outbox, ParkingLimits, Place, Processed, Publisher, ReceivedMessage, Retries, SetAside,
     SetAsideOutcome, Shutdown, Store, codec,
 };
-use messagekit_postgres::switch::{Existing, to_relay};
+use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_postgres::{PgTx, PostgresStore, SchemaName};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use messagekit_tests::Database;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use messagekit::OutboxRows;
 use messagekit::{Message, Store};
-use messagekit_postgres::switch::{Existing, to_relay};
+use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_postgres::{PostgresStore, SchemaName, migrations};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};

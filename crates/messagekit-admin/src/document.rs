@@ -23,7 +23,7 @@ const TOKEN: &str = "token";
     components(schemas(Problem)),
     tags(
         (name = "failed messages", description = "What could not be handled"),
-        (name = "rejected events", description = "What the broker has refused on its way out"),
+        (name = "rejected events", description = "What the broker has refused on its publishing mode"),
         (name = "replay", description = "Publishing kept events again"),
         (name = "health", description = "Whether all is well"),
         (name = "earlier paths", description = "The shapes of earlier versions")

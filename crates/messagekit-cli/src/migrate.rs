@@ -1,6 +1,6 @@
 //! `messagekit migrate`.
 
-mod way_out;
+mod publishing_mode;
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use messagekit::{Error, ErrorKind};
 use messagekit_postgres::SchemaName;
 use messagekit_postgres::{by_day, cdc};
 
-use self::way_out::WayOut;
+use self::publishing_mode::WayOut;
 use serde_json::json;
 
 use crate::database::{Database, Kind, failed};
@@ -24,7 +24,7 @@ pub(crate) struct Migrate {
     #[command(flatten)]
     database: Database,
     #[command(flatten)]
-    way_out: WayOut,
+    publishing_mode: WayOut,
     /// Divide events and markers by the day of their ids, so that a cleanup removes a day at once. Programs of older versions
     /// must be gone
     #[arg(long, conflicts_with_all = ["status", "dry_run"])]
@@ -66,11 +66,11 @@ impl Migrate {
             };
             // All of it or nothing: tables without their capture would take events that never leave.
             if let Some(url) = url {
-                self.way_out.may_be_made(url).await?;
+                self.publishing_mode.may_be_made(url).await?;
             }
             migrate(kind).await?;
             if let Some(url) = url {
-                made = self.way_out.make(url).await?;
+                made = self.publishing_mode.make(url).await?;
                 if self.by_day {
                     let schema = SchemaName::default();
                     divided = by_day::divide(url, &schema, WAIT).await.map_err(failed)?;
@@ -82,12 +82,12 @@ impl Migrate {
         if self.json {
             let (current, pending) = (after.current, &after.pending);
             let mut answer = json!({ "before": before.current, "current": current, "latest": after.latest, "pending": pending });
-            if self.way_out.is_wanted() || self.by_day {
+            if self.publishing_mode.is_wanted() || self.by_day {
                 answer["made"] = json!([made, divided].concat());
             }
             return print(answer);
         }
-        let mut ready = self.way_out.in_words(&made);
+        let mut ready = self.publishing_mode.in_words(&made);
         if self.by_day {
             ready.push_str("; ");
             ready.push_str(
@@ -109,7 +109,7 @@ impl Migrate {
             let text = "a SQLite file is cleaned row by row: leave --by-day out";
             return Err(Error::new(ErrorKind::InvalidConfiguration, text));
         }
-        if let Some(option) = self.way_out.option() {
+        if let Some(option) = self.publishing_mode.option() {
             let text = format!(
                 "topics leave a SQLite file where it is opened (`SqliteOptions::relayed_topics`), and only by a relay: leave {option} out"
             );
@@ -129,7 +129,7 @@ impl Migrate {
             Kind::Sqlite(path) => messagekit_sqlite::migrations::pending_sql(path)?,
             Kind::Postgres(url) => {
                 let mut sql = messagekit_postgres::migrations::pending_sql(url).await.map_err(failed)?;
-                if self.way_out.captures() {
+                if self.publishing_mode.captures() {
                     let more = cdc::set_up_sql(url, &SchemaName::default()).await.map_err(failed)?;
                     let apart = if sql.is_empty() || more.is_empty() { "" } else { "\n\n" };
                     sql = format!("{sql}{apart}{more}");

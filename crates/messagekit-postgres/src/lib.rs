@@ -110,12 +110,12 @@ mod options;
 mod outbox;
 mod outbox_health;
 mod presence;
+pub mod publishing_mode;
 mod relay;
 mod replays;
 mod room;
 mod schema;
 mod store;
-pub mod switch;
 mod tables;
 
 pub use error::Error;

@@ -7,7 +7,7 @@ mod leaving;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use messagekit::cleanup::{CleanupReport, CleanupTarget, Retention, clean};
-use messagekit_postgres::switch::{Existing, to_relay};
+use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_postgres::{PostgresStore, SchemaName, by_day};
 use messagekit_testkit::DEADLINE;
 use messagekit_tests::Database;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use messagekit::{ErrorKind, Outbox, Store};
-use messagekit_postgres::switch::{Existing, to_cdc, to_relay};
+use messagekit_postgres::publishing_mode::{Existing, to_cdc, to_relay};
 use messagekit_postgres::{PostgresStore, SchemaName, by_day};
 use messagekit_testkit::{DEADLINE, block_on};
 use messagekit_tests::Database;

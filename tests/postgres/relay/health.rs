@@ -6,7 +6,7 @@ use messagekit::relay::{OutboxReader, Rejection};
 use messagekit::{Error, ErrorKind, OutboxHealth, OutboxLag};
 use messagekit_postgres::SchemaName;
 use messagekit_postgres::cdc;
-use messagekit_postgres::switch::{Existing, to_relay};
+use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_testkit::{DEADLINE, block_on};
 use messagekit_tests::Database;
 use sqlx::Executor;
@@ -60,7 +60,7 @@ fn pending_is_what_no_broker_has_confirmed() {
 }
 
 #[test]
-fn two_ways_out_at_once_and_none_are_problems() {
+fn two_publishing_modes_at_once_and_none_are_problems() {
     block_on(async {
         let database = Database::fresh().await;
         let store = database.store().await;

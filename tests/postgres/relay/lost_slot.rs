@@ -5,7 +5,7 @@ use std::sync::Arc;
 use messagekit::{EventFilter, Operator, Outbox, OutboxHealth, ReplayIds, ReplayOrder, Replays, Shutdown};
 use messagekit_postgres::SchemaName;
 use messagekit_postgres::cdc::{self, Capture};
-use messagekit_postgres::switch::{Existing, to_relay};
+use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use messagekit_tests::Database;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use messagekit::relay::{Entry, Leases, OutboxReader, Page, Pending, Relay, Wanted};
 use messagekit::{BoxFuture, Error, Message, Outbox, Published, Publisher, headers};
-use messagekit_postgres::switch::{Existing, to_relay};
+use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_postgres::{PostgresStore, SchemaName};
 use messagekit_testkit::DEADLINE;
 use messagekit_tests::Database;

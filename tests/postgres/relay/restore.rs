@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use messagekit::relay::RejectedEvents;
 use messagekit::{Operator, Shutdown};
-use messagekit_postgres::switch::{Existing, to_relay};
+use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_postgres::{PostgresStore, SchemaName};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use messagekit_tests::Database;

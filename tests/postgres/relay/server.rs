@@ -7,7 +7,7 @@ use std::time::Duration;
 use messagekit::relay::{Leases, OutboxReader, Page, Wanted};
 use messagekit::{Error, ErrorKind, OutboxRows, Shutdown, Store};
 use messagekit_postgres::cdc::{self, Capture};
-use messagekit_postgres::switch::{Existing, to_cdc, to_relay};
+use messagekit_postgres::publishing_mode::{Existing, to_cdc, to_relay};
 use messagekit_postgres::{PostgresStore, SchemaName, migrations};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};

@@ -1,4 +1,4 @@
-//! Changing the way out while somebody writes.
+//! Changing the publishing mode while somebody writes.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use messagekit::relay::OutboxReader;
 use messagekit::{ErrorKind, Outbox, Shutdown, Store};
 use messagekit_postgres::cdc::{self, Capture};
-use messagekit_postgres::switch::{Existing, to_cdc, to_relay};
+use messagekit_postgres::publishing_mode::{Existing, to_cdc, to_relay};
 use messagekit_postgres::{PostgresStore, SchemaName};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use messagekit_tests::Database;

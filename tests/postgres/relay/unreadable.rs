@@ -5,7 +5,7 @@ use std::sync::Arc;
 use messagekit::relay::{OutboxReader, RejectedEvents, Relay};
 use messagekit::{Operator, OutboxHealth, Shutdown};
 use messagekit_postgres::SchemaName;
-use messagekit_postgres::switch::{Existing, to_relay};
+use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 use messagekit_tests::Database;
 use sqlx::postgres::PgDatabaseError;

@@ -1,4 +1,4 @@
-//! What is known about the way out of the outbox.
+//! What is known about the publishing mode of the outbox.
 
 use std::time::Duration;
 

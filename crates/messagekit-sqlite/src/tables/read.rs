@@ -67,8 +67,8 @@ pub(crate) fn try_at(
     Ok(rows.next().map_err(from_sqlite)?.map(|row| stored(topic, row)))
 }
 
-/// Adds the header of the time at which an event was written, in the form and at the place that every way out of an outbox
-/// has: six digits, before what the user added. One that is there stays.
+/// Adds the header of the time at which an event was written, in the form and at the place that every publishing mode of an
+/// outbox has: six digits, before what the user added. One that is there stays.
 pub(crate) fn timed(mut headers: Headers, created_at: i64) -> Result<Headers, Error> {
     if headers.get(headers::CREATED_AT).is_some() {
         return Ok(headers);

@@ -6,7 +6,7 @@ use crate::failed_messages::Operator;
 use crate::store::BoxFuture;
 use crate::{Error, MessageId};
 
-/// An event that was set aside on its way out.
+/// An event that was set aside on its publishing mode.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RejectedEvent {
     /// Its number.
@@ -33,7 +33,7 @@ pub struct RejectedEvent {
     pub behind: u64,
 }
 
-/// Listing and mending what was set aside on the way out.
+/// Listing and mending what was set aside on the publishing mode.
 pub trait RejectedEvents: Send + Sync {
     /// Lists at most `limit` events with a number above `after`, by number; those that wait behind others only if
     /// `with_waiting`.

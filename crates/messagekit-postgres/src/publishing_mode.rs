@@ -1,4 +1,4 @@
-//! Changing the way out of an outbox under load, with no event lost: from change data capture to the relay, and back.
+//! Changing the publishing mode of an outbox under load, with no event lost: from change data capture to the relay, and back.
 //!
 //! While it changes, an event may go out both ways, under the same id; none goes out by neither. The order of a key holds: the
 //! relay begins when everything before it has left, and a connector is to begin when [`to_cdc`] has come back.
@@ -43,7 +43,8 @@ SELECT EXISTS (SELECT FROM pg_trigger
   EXISTS (SELECT FROM messagekit.relay_members WHERE until > clock_timestamp()) AS has_relay,
   pg_current_wal_insert_lsn()::text AS here";
 
-/// The last of the delayed ones decides how long it takes; more than a day is a day, for no time is subtracted from one without an end.
+/// The last of the delayed ones decides how long it takes; more than a day is a day, for no time is subtracted from one without
+/// an end.
 const WAITING: &str = "
 SELECT (SELECT count(*) FROM messagekit.outbox_pending WHERE shard >= 0) AS ready,
   (SELECT count(*) FROM messagekit.outbox_pending WHERE shard < 0) AS delayed,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use messagekit::{Error, ErrorKind};
 use messagekit_postgres::SchemaName;
 use messagekit_postgres::cdc::{self, PASSWORD_VARIABLE};
-use messagekit_postgres::switch::{self, Existing};
+use messagekit_postgres::publishing_mode::{self, Existing};
 
 use crate::database::failed;
 
@@ -14,7 +14,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct WayOut {
-    /// Make what change data capture needs too: publication, slot, and the role messagekit_cdc with the password in MESSAGEKIT_CDC_PASSWORD. Ends the relay, once nothing waits for it
+    /// Make what change data capture needs too: publication, slot, and the role messagekit_cdc with the password in
+    /// MESSAGEKIT_CDC_PASSWORD. Ends the relay, once nothing waits for it
     #[arg(long, conflicts_with_all = ["status", "relay"])]
     cdc: bool,
     /// Leave the events to a relay. Where a connector publishes them, waits until it has what was written before
@@ -68,12 +69,13 @@ impl WayOut {
                 Some(Choice::Publish) => Existing::Publish,
                 Some(Choice::Leave) => Existing::Leave,
             };
-            return switch::to_relay(url, &schema, existing, LIMIT).await.map_err(failed);
+            return publishing_mode::to_relay(url, &schema, existing, LIMIT).await.map_err(failed);
         }
         if !self.cdc {
             return Ok(Vec::new());
         }
-        let made = switch::to_cdc(url, &schema, password().as_deref(), LIMIT).await.map_err(failed)?;
+        let made =
+            publishing_mode::to_cdc(url, &schema, password().as_deref(), LIMIT).await.map_err(failed)?;
         let found = cdc::findings(url, &schema).await.map_err(failed)?;
         match found.into_iter().find(|found| found.subject != cdc::Subject::Reader) {
             Some(found) => Err(Error::new(ErrorKind::WrongState, format!("change data capture: {found}"))),
