@@ -53,9 +53,9 @@ fn fifty_random_kills_lose_and_double_nothing() {
     let mut kills = 0;
     let mut kills_of = [0; 4];
     let (mut idle, mut met) = (0, 0);
-    // More on a machine so quick or so slow that somebody was not killed at work yet, or no order under way was met.
+    // More on a machine so quick or so slow that somebody was not killed at work yet, or no order in flight was met.
     while kills < wanted || kills_of.contains(&0) || met == 0 || shop.book.next_number() < ENOUGH {
-        assert!(kills < 10 * wanted, "killed {kills_of:?}, met {met} orders under way");
+        assert!(kills < 10 * wanted, "killed {kills_of:?}, met {met} orders in flight");
         // The act itself: a moment that nothing in the workers decides.
         std::thread::sleep(Duration::from_micros(random.u64(10_000..250_000)));
         let index = random.usize(..workers.len());

@@ -21,7 +21,7 @@ async fn publish_large(topic: &Arc<str>, count: usize) {
 }
 
 #[test]
-fn what_is_under_way_is_bounded_in_bytes_too() {
+fn what_is_in_flight_is_bounded_in_bytes_too() {
     block_on(async {
         let topic = broker::topic(1, &[]).await;
         publish_large(&topic, 300).await;

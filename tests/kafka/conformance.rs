@@ -39,8 +39,8 @@ impl TransportFixture for KafkaTransport {
         Box::new(self.kafka.publisher().unwrap())
     }
 
-    fn under_way(&self) -> usize {
-        KafkaSubscriber::UNDER_WAY
+    fn in_flight(&self) -> usize {
+        KafkaSubscriber::IN_FLIGHT
     }
 
     fn quiet(&self) -> Duration {

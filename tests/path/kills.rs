@@ -180,7 +180,7 @@ impl Siege {
             eventually("an answer is lost", PATIENCE, async || self.book.answers().unknown.len() > lost)
                 .await;
         } else {
-            // Each writer may have had one under way; what is placed behind these reaches billing only later.
+            // Each writer may have had one in flight; what is placed behind these reaches billing only later.
             let placed = known + WRITERS;
             eventually("orders are placed", PATIENCE, async || self.book.to_be_billed() > placed).await;
             let billed = self.shop.billing.bills().await.expect("the database answers");
@@ -216,7 +216,7 @@ impl Siege {
         .await;
     }
 
-    /// Kills the bridge while bills are under way, and again when it had nothing to do.
+    /// Kills the bridge while bills are in flight, and again when it had nothing to do.
     async fn kill_bridge(&mut self) {
         loop {
             self.until_bills_wait().await;

@@ -222,7 +222,7 @@ impl Gate {
 
     async fn until_a_step_waits(&mut self) {
         let waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'messagekit.outbox_events'::regclass AND NOT granted)";
-        eventually("a step is under way", DEADLINE, async || {
+        eventually("a step is in flight", DEADLINE, async || {
             sqlx::query_scalar::<_, bool>(waits).fetch_one(&mut self.0).await.unwrap()
         })
         .await;

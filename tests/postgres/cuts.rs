@@ -153,7 +153,7 @@ fn a_consumer_whose_line_is_cut_at_any_byte_applies_each_message_once() {
                 let mut written = 0_u64;
                 while !is_over.load(Ordering::Relaxed) {
                     let ahead = written.saturating_sub(stats.read().handled);
-                    // Enough that work is under way, and no more than it gets done on a slow machine.
+                    // Enough that work is in flight, and no more than it gets done on a slow machine.
                     if ahead < 200 {
                         let order = Envelope::new(OrderPlaced::new(&format!("o-{written:06}")));
                         log.publish(&[codec::encode(&order, "shop").unwrap()]).await.remove(0).unwrap();

@@ -1,4 +1,4 @@
-//! What people do with failed messages: the second click, two operators, a run that is under way, a change of mind.
+//! What people do with failed messages: the second click, two operators, a run that is in flight, a change of mind.
 
 use std::time::Duration;
 
@@ -106,7 +106,7 @@ fn two_operators_who_act_on_the_same_failed_messages_move_each_once() {
 }
 
 #[test]
-fn discard_fences_out_the_run_that_is_under_way() {
+fn discard_fences_out_the_run_that_is_in_flight() {
     block_on(async {
         let shop = Shop::open().await;
         let (id, failed_message) = failed_message(&shop, Next::Retry(Duration::ZERO)).await;

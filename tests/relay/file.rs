@@ -124,7 +124,7 @@ fn relays_of_a_file_that_are_killed_publish_each_event_and_keep_the_order_of_eac
                 relay.health(&address).is_some_and(|(_, report)| report["shards"].as_u64() > Some(0))
             })
             .await;
-            // More than a read takes, so that something is under way.
+            // More than a read takes, so that something is in flight.
             for _ in 0..100 {
                 round += 1;
                 file.write(round).await;

@@ -62,7 +62,7 @@ fn a_broker_that_freezes_and_goes_on_has_each_event_and_the_order_of_each_key() 
             let before = left().await;
             eventually("events leave", DEADLINE, async || left().await > before + 200).await;
             let frozen = Frozen::new(Service::Kafka);
-            // What was under way is given up: it lies in the socket of the broker, and will be sent again.
+            // What was in flight is given up: it lies in the socket of the broker, and will be sent again.
             let given_up = repeated(&address);
             eventually("publishes are given up", DEADLINE, async || {
                 relay.is_alive_still();

@@ -9,8 +9,8 @@
 
 mod sync;
 
-#[path = "../../crates/messagekit-kafka/src/under_way.rs"]
-mod under_way;
+#[path = "../../crates/messagekit-kafka/src/in_flight.rs"]
+mod in_flight;
 #[path = "../../crates/messagekit-sqlite/src/writer/unpark.rs"]
 mod unpark;
 #[path = "../../crates/messagekit/src/gate/watched.rs"]

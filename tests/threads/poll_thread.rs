@@ -1,38 +1,38 @@
-//! The thread that polls Kafka stops when enough is under way, and goes on when there is room.
+//! The thread that polls Kafka stops when enough is in flight, and goes on when there is room.
 
 use std::sync::Arc;
 
 use shuttle::sync::mpsc::{Receiver, channel};
 use shuttle::thread;
 
+use crate::in_flight::UnderWay;
 use crate::orders::in_every_order;
 use crate::sync::{MESSAGES, Thread, current, park};
-use crate::under_way::UnderWay;
 
 /// Sends more than there is room for, to somebody who takes each message and wakes as `wake` says.
 fn fill_and_empty(wake: fn(bool, &Thread)) {
     const SENT: usize = MESSAGES + 2;
-    let under_way = Arc::new(UnderWay::default());
+    let in_flight = Arc::new(UnderWay::default());
     let (sender, receiver) = channel();
     let poll_thread = current();
     let subscriber = thread::spawn({
-        let under_way = Arc::clone(&under_way);
-        move || empty(SENT, &receiver, &under_way, |wanted| wake(wanted, &poll_thread))
+        let in_flight = Arc::clone(&in_flight);
+        move || empty(SENT, &receiver, &in_flight, |wanted| wake(wanted, &poll_thread))
     });
     for number in 0..SENT {
-        while !under_way.has_room() {
+        while !in_flight.has_room() {
             park();
         }
-        under_way.add(1);
+        in_flight.add(1);
         sender.send(number).unwrap();
     }
     subscriber.join().unwrap();
 }
 
-fn empty(count: usize, receiver: &Receiver<usize>, under_way: &UnderWay, wake: impl Fn(bool)) {
+fn empty(count: usize, receiver: &Receiver<usize>, in_flight: &UnderWay, wake: impl Fn(bool)) {
     for number in 0..count {
         assert_eq!(receiver.recv(), Ok(number));
-        wake(under_way.take(1));
+        wake(in_flight.take(1));
     }
 }
 

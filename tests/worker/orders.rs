@@ -1,7 +1,7 @@
 //! The order service: a row and an event in one transaction, or neither.
 //!
 //! Prints `begin NUMBER EVENT-ID PENCE KIND COPIES` before it ends a transaction, and then `committed NUMBER` or
-//! `rolled-back NUMBER`. An order whose last line is `begin` was under way: it is there wholly or not at all. What has no
+//! `rolled-back NUMBER`. An order whose last line is `begin` was in flight: it is there wholly or not at all. What has no
 //! line was never sent to the end of its transaction. Some events are written twice, as a careless publisher would.
 
 use std::sync::Arc;

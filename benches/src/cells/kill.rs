@@ -18,8 +18,8 @@ const ALL: &str = "seconds until all is visible";
 const COPIES: &str = "copies";
 const RESTARTED: &str = "messagekit relay, started again at once";
 const TAKEN_OVER: &str = "messagekit relay, another one is running";
-/// What may be under way of four calls of 500 events each.
-const UNDER_WAY: f64 = 2_000.0;
+/// What may be in flight of four calls of 500 events each.
+const IN_FLIGHT: f64 = 2_000.0;
 
 fn plan(settings: Arc<Settings>) -> Plan {
     let events = settings.scaled(EVENTS);
@@ -46,8 +46,8 @@ fn plan(settings: Arc<Settings>) -> Plan {
     let goals = vec![
         goal(RESTARTED, STALL, 1.0),
         goal(TAKEN_OVER, STALL, 5.0),
-        goal(RESTARTED, COPIES, UNDER_WAY),
-        goal(TAKEN_OVER, COPIES, UNDER_WAY),
+        goal(RESTARTED, COPIES, IN_FLIGHT),
+        goal(TAKEN_OVER, COPIES, IN_FLIGHT),
     ];
     Plan {
         sizes: format!(

@@ -17,7 +17,7 @@ pub(crate) const T1: Cell = Cell {
 
 pub(crate) const T2: Cell = Cell {
     id: "T2",
-    title: "relay: events of a read, calls under way",
+    title: "relay: events of a read, calls in flight",
     figure: FIGURE,
     better: Better::Higher,
     plan: relays,

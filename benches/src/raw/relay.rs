@@ -46,7 +46,7 @@ pub(crate) async fn relay(store: PostgresStore, brokers: String) -> Outcome<()> 
         .set("linger.ms", "2")
         .set("queue.buffering.max.messages", "100000")
         .create()?;
-    let mut under_way = VecDeque::new();
+    let mut in_flight = VecDeque::new();
     let mut above = (i16::MIN, String::new(), 0);
     loop {
         let read = sqlx::query_as(READ).bind(above.0).bind(&above.1).bind(above.2).bind(PAGE);
@@ -57,10 +57,10 @@ pub(crate) async fn relay(store: PostgresStore, brokers: String) -> Outcome<()> 
             _ => (i16::MIN, String::new(), 0),
         };
         let is_empty = rows.is_empty();
-        under_way.push_back(send(&producer, rows)?);
-        // From the beginning only when nothing is under way, or it would be published again.
-        while under_way.len() >= PAGES || (is_last && !under_way.is_empty()) {
-            let Some(sent) = under_way.pop_front() else { break };
+        in_flight.push_back(send(&producer, rows)?);
+        // From the beginning only when nothing is in flight, or it would be published again.
+        while in_flight.len() >= PAGES || (is_last && !in_flight.is_empty()) {
+            let Some(sent) = in_flight.pop_front() else { break };
             settle(store.pool(), sent).await?;
         }
         if is_empty {

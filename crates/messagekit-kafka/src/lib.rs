@@ -43,7 +43,7 @@
 //! librdkafka calls fatal, such as a second member of the same instance id, ends the subscriber.
 //!
 //! A paused lane is not polled: its queue fills to `queued.max.messages.kbytes` and no more is fetched. Besides, at most
-//! [`KafkaSubscriber::UNDER_WAY`] messages, or 8 MiB, are on their way to the consumer. However long handlers take, the group
+//! [`KafkaSubscriber::IN_FLIGHT`] messages, or 8 MiB, are on their way to the consumer. However long handlers take, the group
 //! keeps the member. A revoked lane has 30 seconds, or half of `max.poll.interval.ms`, to come to rest; then it is lost.
 //!
 //! # Records
@@ -100,6 +100,7 @@ mod client;
 mod contact;
 mod context;
 mod error;
+mod in_flight;
 mod kafka;
 mod link;
 mod member;
@@ -111,7 +112,6 @@ mod retention;
 mod source;
 mod subscriber;
 mod sync;
-mod under_way;
 
 pub use error::Error;
 pub use kafka::Kafka;

@@ -8,7 +8,7 @@ use std::thread::Thread;
 use messagekit::{Delivery, Done, Error, Incoming, Lane, Receipt};
 use tokio::sync::mpsc;
 
-use crate::under_way::UnderWay;
+use crate::in_flight::UnderWay;
 
 /// What the subscriber asks for. The order of commands is the order of calls: what was settled before a lane was done is
 /// committed with it.
@@ -18,7 +18,7 @@ pub(crate) enum Command {
     Settle(Vec<Receipt>),
     /// Receipts that were given back.
     Release(Vec<Receipt>),
-    /// After a release: what is under way in the lane behind position `taken` is taken back too, and a new round begins.
+    /// After a release: what is in flight in the lane behind position `taken` is taken back too, and a new round begins.
     Rewind {
         lane: Lane,
         taken: u64,
@@ -68,31 +68,31 @@ pub(crate) enum Event {
 
 pub(crate) struct Events {
     sender: mpsc::UnboundedSender<Event>,
-    under_way: Arc<UnderWay>,
+    in_flight: Arc<UnderWay>,
 }
 
 impl Events {
-    pub(crate) fn new(sender: mpsc::UnboundedSender<Event>, under_way: Arc<UnderWay>) -> Self {
-        Self { sender, under_way }
+    pub(crate) fn new(sender: mpsc::UnboundedSender<Event>, in_flight: Arc<UnderWay>) -> Self {
+        Self { sender, in_flight }
     }
 
     /// A subscriber that is gone needs no news.
     pub(crate) fn send(&self, event: Event) {
         if let Event::Message { delivery, .. } = &event {
-            self.under_way.add(delivery.message.size());
+            self.in_flight.add(delivery.message.size());
         }
         let _ = self.sender.send(event);
     }
 
     pub(crate) fn have_room(&self) -> bool {
-        self.under_way.has_room()
+        self.in_flight.has_room()
     }
 }
 
 /// What the thread has told and nobody has taken yet.
 pub(crate) struct Inbox {
     receiver: mpsc::UnboundedReceiver<Event>,
-    under_way: Arc<UnderWay>,
+    in_flight: Arc<UnderWay>,
     /// The present lane of each slot.
     seen: BTreeMap<u32, Seen>,
 }
@@ -106,8 +106,8 @@ struct Seen {
 }
 
 impl Inbox {
-    pub(crate) fn new(receiver: mpsc::UnboundedReceiver<Event>, under_way: Arc<UnderWay>) -> Self {
-        Self { receiver, under_way, seen: BTreeMap::new() }
+    pub(crate) fn new(receiver: mpsc::UnboundedReceiver<Event>, in_flight: Arc<UnderWay>) -> Self {
+        Self { receiver, in_flight, seen: BTreeMap::new() }
     }
 
     pub(crate) fn poll(
@@ -123,7 +123,7 @@ impl Inbox {
                     Ok(Incoming::Assigned { lane, name })
                 }
                 Event::Message { delivery, round } => {
-                    if self.under_way.take(delivery.message.size()) {
+                    if self.in_flight.take(delivery.message.size()) {
                         commands.wake();
                     }
                     let lane = delivery.receipt.lane();
@@ -145,7 +145,7 @@ impl Inbox {
         }
     }
 
-    /// Gives receipts back, and with them what is under way in their lanes: it stands behind them.
+    /// Gives receipts back, and with them what is in flight in their lanes: it stands behind them.
     pub(crate) fn release(&mut self, back: Vec<Receipt>, commands: &Commands) {
         let slots: BTreeSet<u32> = back.iter().map(|receipt| receipt.lane().slot).collect();
         commands.send(Command::Release(back));
@@ -158,24 +158,24 @@ impl Inbox {
 
 #[cfg(test)]
 mod tests {
+    use crate::in_flight::UnderWay;
     use crate::sync::{BYTES, MESSAGES};
-    use crate::under_way::UnderWay;
 
     #[test]
     fn who_waits_for_room_is_woken_when_half_is_free() {
-        let under_way = UnderWay::default();
-        (0..MESSAGES).for_each(|_| under_way.add(1));
-        assert!(!under_way.has_room());
-        let woken: Vec<usize> = (0..MESSAGES).filter(|_| under_way.take(1)).collect();
+        let in_flight = UnderWay::default();
+        (0..MESSAGES).for_each(|_| in_flight.add(1));
+        assert!(!in_flight.has_room());
+        let woken: Vec<usize> = (0..MESSAGES).filter(|_| in_flight.take(1)).collect();
         assert_eq!(woken, [MESSAGES / 2]);
-        assert!(under_way.has_room());
+        assert!(in_flight.has_room());
     }
 
     #[test]
     fn large_messages_take_the_room_of_many() {
-        let under_way = UnderWay::default();
-        under_way.add(BYTES);
-        assert!(!under_way.has_room());
-        assert!(under_way.take(BYTES));
+        let in_flight = UnderWay::default();
+        in_flight.add(BYTES);
+        assert!(!in_flight.has_room());
+        assert!(in_flight.take(BYTES));
     }
 }

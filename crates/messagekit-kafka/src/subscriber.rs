@@ -10,10 +10,10 @@ use tokio::sync::oneshot;
 
 use crate::Kafka;
 use crate::client::GroupClient;
+use crate::in_flight::UnderWay;
 use crate::link::{Command, Commands, Events, Inbox};
 use crate::member::{Closed, Member};
 use crate::memory::Memory;
-use crate::under_way::UnderWay;
 
 /// How long a revoked lane may take to come to rest, unless `max.poll.interval.ms` is short.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -23,7 +23,7 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// A thread of its own polls Kafka, so the group keeps the member however long handlers take. Dropping it leaves the group in
 /// the background, as a close does, without waiting.
 ///
-/// After a [`pause`](Subscriber::pause) at most [`UNDER_WAY`](Self::UNDER_WAY) messages may still come, of all lanes
+/// After a [`pause`](Subscriber::pause) at most [`IN_FLIGHT`](Self::IN_FLIGHT) messages may still come, of all lanes
 /// together; besides, the client holds what `queued.max.messages.kbytes` allows per partition.
 pub struct KafkaSubscriber {
     consumer: Arc<str>,
@@ -42,7 +42,7 @@ enum Stage {
 
 impl KafkaSubscriber {
     /// How many messages may be on their way when a lane is paused: 256, or fewer when they make up 8 MiB.
-    pub const UNDER_WAY: usize = crate::sync::MESSAGES;
+    pub const IN_FLIGHT: usize = crate::sync::MESSAGES;
 
     pub(crate) async fn join(
         kafka: &Kafka,
@@ -55,12 +55,12 @@ impl KafkaSubscriber {
         // The group forgets a member that takes longer than this to give partitions up.
         let longest = kafka.millis("max.poll.interval.ms").map_or(DRAIN, |interval| interval / 2);
         let name = Arc::from(consumer);
-        let under_way = Arc::new(UnderWay::default());
+        let in_flight = Arc::new(UnderWay::default());
         let (command, commands) = mpsc::channel();
         let (event, events) = tokio::sync::mpsc::unbounded_channel();
         let (started, has_started) = oneshot::channel();
         let (closed, is_closed) = oneshot::channel();
-        let (told, consumer) = (Events::new(event, Arc::clone(&under_way)), Arc::clone(&name));
+        let (told, consumer) = (Events::new(event, Arc::clone(&in_flight)), Arc::clone(&name));
         let run = move || {
             let member = Member::new(client, name, memory, DRAIN.min(longest), commands, told);
             match member {
@@ -81,7 +81,7 @@ impl KafkaSubscriber {
         Ok(Self {
             consumer,
             commands: Commands::new(command, thread),
-            inbox: Inbox::new(events, under_way),
+            inbox: Inbox::new(events, in_flight),
             closed: is_closed,
             stage: Stage::Open,
         })

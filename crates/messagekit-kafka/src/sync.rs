@@ -1,4 +1,5 @@
-//! What [`under_way`](crate::under_way) counts with: `tests/threads` compiles that file against smaller bounds and shuttle's atomics.
+//! What [`in_flight`](crate::in_flight) counts with: `tests/threads` compiles that file against smaller bounds and shuttle's
+//! atomics.
 
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 

@@ -96,7 +96,7 @@ struct Cursor {
     dry: bool,
     /// That was said.
     told: bool,
-    /// Counts seeks: a page that was under way meanwhile is not the one asked for.
+    /// Counts seeks: a page that was in flight meanwhile is not the one asked for.
     seeks: u64,
 }
 

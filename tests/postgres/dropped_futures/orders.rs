@@ -125,7 +125,7 @@ fn orders_that_time_out_are_there_wholly_or_not_at_all() {
         for task in tasks {
             ended.extend(task.await.unwrap());
         }
-        // Behind this nothing is under way any more.
+        // Behind this nothing is in flight any more.
         assert_pool_is_clean(&store).await;
         let mut placed = Vec::new();
         for (number, known) in ended {

@@ -74,7 +74,7 @@ struct Stage<'a> {
     last_role: u64,
     waiting: Vec<Waiting>,
     /// The sessions whose statement the server has not answered, with their roles.
-    under_way: BTreeMap<i32, u64>,
+    in_flight: BTreeMap<i32, u64>,
     broken: Option<String>,
 }
 
@@ -117,7 +117,7 @@ impl Theatre {
             roles: BTreeMap::new(),
             last_role: 0,
             waiting: Vec::new(),
-            under_way: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
             broken: None,
         };
         let ended = match stage.perform().await {
@@ -247,7 +247,7 @@ impl Stage<'_> {
             return;
         }
         if let Some(session) = session {
-            self.under_way.insert(session, role);
+            self.in_flight.insert(session, role);
             self.world.state().seen.statements += 1;
             // What the server was given goes on without the process that gave it.
             if self.world.chance(1) {
@@ -277,7 +277,7 @@ impl Stage<'_> {
                         return;
                     }
                 }
-                Err(_) => match session.filter(|session| self.under_way.contains_key(session)) {
+                Err(_) => match session.filter(|session| self.in_flight.contains_key(session)) {
                     Some(session) if self.waits_for_a_lock(session).await => {
                         self.world.state().seen.waits += 1;
                         return;
@@ -291,7 +291,7 @@ impl Stage<'_> {
     }
 
     fn is_elsewhere(&self, role: u64) -> bool {
-        self.waiting.iter().any(|one| one.role == role) || self.under_way.values().any(|other| *other == role)
+        self.waiting.iter().any(|one| one.role == role) || self.in_flight.values().any(|other| *other == role)
     }
 
     async fn waits_for_a_lock(&self, session: i32) -> bool {
@@ -307,7 +307,7 @@ impl Stage<'_> {
             // Its process has ended meanwhile.
             News::Waits(_) => {}
             News::Answered { session } => {
-                self.under_way.remove(&session);
+                self.in_flight.remove(&session);
             }
             News::Ended { role, how } => {
                 self.leave(role);
@@ -320,7 +320,7 @@ impl Stage<'_> {
 
     fn leave(&mut self, role: u64) -> Option<Role> {
         self.waiting.retain(|one| one.role != role);
-        self.under_way.retain(|_, other| *other != role);
+        self.in_flight.retain(|_, other| *other != role);
         self.roles.remove(&role)
     }
 

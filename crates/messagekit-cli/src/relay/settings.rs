@@ -56,10 +56,10 @@ pub(super) struct Options {
     /// How many events a read asks for; 500 without
     #[arg(long, value_name = "EVENTS")]
     batch: Option<NonZeroU32>,
-    /// How many calls to the broker are under way before nothing more is read; 4 without
+    /// How many calls to the broker are in flight before nothing more is read; 4 without
     #[arg(long, value_name = "BATCHES")]
     calls: Option<NonZeroUsize>,
-    /// How long a stop waits for what is under way; 10s without
+    /// How long a stop waits for what is in flight; 10s without
     #[arg(long, value_name = "TIME", value_parser = time)]
     drain: Option<Duration>,
 }

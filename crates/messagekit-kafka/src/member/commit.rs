@@ -24,10 +24,10 @@ const STILL: Duration = Duration::from_secs(2);
 /// How long a refusal of that keeps it waiting: it may be one that lasts, such as a missing right.
 const CONFIRM_AGAIN: Duration = Duration::from_secs(10);
 
-/// How long one that is under way may keep a last commit waiting.
+/// How long one that is in flight may keep a last commit waiting.
 const CONFIRM_DEADLINE: Duration = Duration::from_millis(500);
 
-/// A commit that is under way, and the places it writes down.
+/// A commit that is in flight, and the places it writes down.
 pub(super) struct Begun {
     pub(super) lanes: Vec<(messagekit::Lane, i64)>,
     pub(super) answer: Answer<KafkaResult<()>>,
@@ -55,7 +55,8 @@ pub(super) struct NextOf {
 }
 
 impl Member {
-    /// Waits for the commits that are under way, not for long: none may land behind a later one, of this member or of the next owner.
+    /// Waits for the commits that are in flight, not for long: none may land behind a later one, of this member or of the next
+    /// owner.
     pub(super) fn commits_end(&mut self) {
         self.opening.take().into_iter().chain(self.confirming.take()).for_each(Begun::ends);
     }
@@ -83,8 +84,8 @@ impl Member {
         self.confirm(now);
     }
 
-    /// Writes down for sure how far lanes are handled that go no further: a hint that the client dropped, while the group was being
-    /// divided, would leave the group a record behind for as long as nothing more comes.
+    /// Writes down for sure how far lanes are handled that go no further: a hint that the client dropped, while the group was
+    /// being divided, would leave the group a record behind for as long as nothing more comes.
     fn confirm(&mut self, now: Instant) {
         if let Some(confirming) = self.confirming.take() {
             match confirming.answered() {

@@ -91,7 +91,7 @@ impl Member {
             }
         }
         (self.opening, self.confirming, self.unplaced) = (None, None, Unplaced::default());
-        // Before another one joins: a commit that is under way may hold the old client for a while, and it must not join, too.
+        // Before another one joins: a commit that is in flight may hold the old client for a while, and it must not join, too.
         self.consumer.context().close();
         self.consumer.unsubscribe();
         let client = self.client.subscribed(client).map_err(End::Permanent)?;

@@ -226,7 +226,7 @@ impl Member {
                 if !self.events.have_room() {
                     return Ok(moved);
                 }
-                // Behind the look for room, so that no more comes after a pause than was under way.
+                // Behind the look for room, so that no more comes after a pause than was in flight.
                 moved |= self.obey()?;
                 let Some(lane) = self.lanes.get_mut(&slot).filter(|lane| lane.is_delivering()) else { break };
                 match lane.take() {

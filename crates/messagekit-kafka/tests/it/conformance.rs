@@ -44,8 +44,8 @@ impl TransportFixture for MockTransport {
         Box::new(self.kafka.publisher().unwrap())
     }
 
-    fn under_way(&self) -> usize {
-        KafkaSubscriber::UNDER_WAY
+    fn in_flight(&self) -> usize {
+        KafkaSubscriber::IN_FLIGHT
     }
 
     fn beyond(&self) -> &[(&'static str, &'static str)] {

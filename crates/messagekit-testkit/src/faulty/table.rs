@@ -91,7 +91,7 @@ faults! {
     /// A redelivered message has the position of its first delivery.
     RepeatsPositions: Transport positions_grow_within_a_lane,
     /// Pausing does nothing.
-    IgnoresPause: Transport paused_lane_delivers_nothing_more_than_was_under_way,
+    IgnoresPause: Transport paused_lane_delivers_nothing_more_than_was_in_flight,
     /// Resuming does nothing.
     IgnoresResume: Transport resume_goes_on,
     /// A pause of any epoch pauses the present one.

@@ -36,7 +36,7 @@ pub trait TransportFixture: Send + Sync + 'static {
     }
 
     /// Returns how many messages may still come after a pause.
-    fn under_way(&self) -> usize {
+    fn in_flight(&self) -> usize {
         0
     }
 

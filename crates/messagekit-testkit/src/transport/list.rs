@@ -86,7 +86,7 @@ macro_rules! __each_transport_case {
             settling::stale_receipts_change_nothing: Losing,
             settling::lost_lanes_come_back_with_greater_epochs: Losing,
             settling::positions_grow_within_a_lane: Nothing,
-            pausing::paused_lane_delivers_nothing_more_than_was_under_way: Nothing,
+            pausing::paused_lane_delivers_nothing_more_than_was_in_flight: Nothing,
             pausing::resume_goes_on: Nothing,
             pausing::a_lane_of_another_epoch_is_not_paused: Nothing,
             sharing::members_share_the_work: SharedWork,

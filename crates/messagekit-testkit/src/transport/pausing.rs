@@ -7,9 +7,9 @@ use messagekit::{Delivery, Lane, Subscriber};
 use super::{Receiver, TransportFixture, message, publish, texts};
 use crate::unique;
 
-/// More messages of one key than may be under way after a pause.
-async fn more_than_is_under_way<F: TransportFixture>(fixture: &F, topic: &Arc<str>) -> usize {
-    let count = fixture.under_way() + 50;
+/// More messages of one key than may be in flight after a pause.
+async fn more_than_is_in_flight<F: TransportFixture>(fixture: &F, topic: &Arc<str>) -> usize {
+    let count = fixture.in_flight() + 50;
     let batch: Vec<_> = (0..count).map(|number| message(topic, Some("k"), &format!("m{number}"))).collect();
     for part in batch.chunks(500) {
         publish(fixture, part).await;
@@ -30,21 +30,21 @@ async fn pause_at_the_first<S: Subscriber, F: TransportFixture>(
     (lane, received)
 }
 
-/// A pause ends deliveries, except for the few that were under way.
-pub async fn paused_lane_delivers_nothing_more_than_was_under_way<F: TransportFixture>(fixture: &mut F) {
+/// A pause ends deliveries, except for the few that were in flight.
+pub async fn paused_lane_delivers_nothing_more_than_was_in_flight<F: TransportFixture>(fixture: &mut F) {
     let topic = fixture.topic().await;
-    more_than_is_under_way(fixture, &topic).await;
+    more_than_is_in_flight(fixture, &topic).await;
     let mut receiver = Receiver::bind(fixture, &[topic], &unique("consumer")).await;
     let (_, received) = pause_at_the_first(fixture, &mut receiver).await;
-    let (more, limit) = (received.len() - 1, fixture.under_way());
-    assert!(more <= limit, "{more} messages came after the pause, {limit} may have been under way");
+    let (more, limit) = (received.len() - 1, fixture.in_flight());
+    assert!(more <= limit, "{more} messages came after the pause, {limit} may have been in flight");
     receiver.settle(fixture, received).await;
 }
 
 /// A resumed lane goes on where it was paused, without a gap.
 pub async fn resume_goes_on<F: TransportFixture>(fixture: &mut F) {
     let topic = fixture.topic().await;
-    let count = more_than_is_under_way(fixture, &topic).await;
+    let count = more_than_is_in_flight(fixture, &topic).await;
     let mut receiver = Receiver::bind(fixture, &[topic], &unique("consumer")).await;
     let (lane, mut received) = pause_at_the_first(fixture, &mut receiver).await;
     receiver.subscriber().resume(lane);
@@ -57,7 +57,7 @@ pub async fn resume_goes_on<F: TransportFixture>(fixture: &mut F) {
 /// A late pause of an earlier assignment must not stop the present one.
 pub async fn a_lane_of_another_epoch_is_not_paused<F: TransportFixture>(fixture: &mut F) {
     let topic = fixture.topic().await;
-    let count = more_than_is_under_way(fixture, &topic).await;
+    let count = more_than_is_in_flight(fixture, &topic).await;
     let mut receiver = Receiver::bind(fixture, &[topic], &unique("consumer")).await;
     let first = receiver.message().await;
     let lane = first.receipt.lane();

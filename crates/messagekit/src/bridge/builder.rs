@@ -64,7 +64,7 @@ impl<Src: Source> Bridge<Src> {
     /// no waiting cures. A broker that does not answer is waited for and is no error.
     ///
     /// # Cancel safety
-    /// Dropping the future loses nothing: what was not settled is delivered again, and what was under way is published twice.
+    /// Dropping the future loses nothing: what was not settled is delivered again, and what was in flight is published twice.
     pub async fn run(
         self,
         shutdown: impl IntoFuture<Output = (), IntoFuture: Send> + Send,

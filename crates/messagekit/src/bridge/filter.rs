@@ -35,7 +35,7 @@ pub(super) enum Filtered {
     MarkLater(Error, u32),
 }
 
-/// One question and one marking under way at a time: what comes meanwhile makes up the next ones.
+/// One question and one marking in flight at a time: what comes meanwhile makes up the next ones.
 pub(super) struct Filter {
     duplicates: Arc<dyn Duplicates>,
     asking: Line<Asked, Vec<bool>>,
@@ -50,7 +50,7 @@ struct Outage(Error, u32);
 
 struct Line<T, R> {
     waiting: Vec<T>,
-    under_way: Option<Answer<T, R>>,
+    in_flight: Option<Answer<T, R>>,
     /// Waits for a timer.
     rests: bool,
     outages: u32,
@@ -58,7 +58,7 @@ struct Line<T, R> {
 
 impl<T, R> Default for Line<T, R> {
     fn default() -> Self {
-        Self { waiting: Vec::new(), under_way: None, rests: false, outages: 0 }
+        Self { waiting: Vec::new(), in_flight: None, rests: false, outages: 0 }
     }
 }
 
@@ -68,15 +68,15 @@ impl<T: Send + 'static, R: Send + 'static> Line<T, R> {
         cx: &mut Context<'_>,
         begin: impl FnOnce(Vec<T>) -> Answer<T, R>,
     ) -> Poll<Result<(Vec<T>, R), Outage>> {
-        if self.rests || (self.under_way.is_none() && self.waiting.is_empty()) {
+        if self.rests || (self.in_flight.is_none() && self.waiting.is_empty()) {
             return Poll::Pending;
         }
-        let under_way = match &mut self.under_way {
-            Some(under_way) => under_way,
+        let in_flight = match &mut self.in_flight {
+            Some(in_flight) => in_flight,
             none => none.insert(begin(std::mem::take(&mut self.waiting))),
         };
-        let Poll::Ready((mut messages, answer)) = under_way.as_mut().poll(cx) else { return Poll::Pending };
-        self.under_way = None;
+        let Poll::Ready((mut messages, answer)) = in_flight.as_mut().poll(cx) else { return Poll::Pending };
+        self.in_flight = None;
         Poll::Ready(match answer {
             Ok(answer) => {
                 self.outages = 0;

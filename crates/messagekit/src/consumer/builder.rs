@@ -105,7 +105,7 @@ impl<S: Inbox, Src: Source> Consumer<S, Src> {
     /// error.
     ///
     /// # Cancel safety
-    /// Dropping the future loses nothing: open transactions roll back, commits under way end by themselves, and what was
+    /// Dropping the future loses nothing: open transactions roll back, commits in flight end by themselves, and what was
     /// not settled is delivered again and deduplicated. But nobody can tell it from the death of the process: it costs a failed
     /// message in its handler an attempt, it makes the next start a careful one when it hits a first batch, and five times it
     /// makes a message dead that ran alone. Stop a consumer by `shutdown`.

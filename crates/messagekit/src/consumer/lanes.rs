@@ -22,7 +22,7 @@ use crate::transport::{Done, Receipt};
 /// A lane that was quiet for so long has delivered what was delivered before.
 const CAUGHT_UP: Duration = Duration::from_secs(10);
 
-/// A turn of the lane that is under way.
+/// A turn of the lane that is in flight.
 pub(super) struct Working {
     /// Ends the turn between transactions.
     pub(super) stop: Arc<AtomicBool>,
@@ -138,7 +138,7 @@ impl<S: Store> LaneState<S> {
             .sum()
     }
 
-    /// Returns whether a batch may start: something waits, nothing is under way, no wait is due.
+    /// Returns whether a batch may start: something waits, nothing is in flight, no wait is due.
     pub(super) fn is_ready(&mut self, cx: &mut Context<'_>) -> bool {
         if self.given_up || self.working.is_some() || self.queue.is_empty() {
             return false;

@@ -63,7 +63,7 @@ struct Step<S: Store> {
     attempt: u32,
 }
 
-/// A run under way.
+/// A run in flight.
 struct Applying<'a, S: Inbox> {
     settings: &'a Settings<S>,
     leased: &'a RetryLease,

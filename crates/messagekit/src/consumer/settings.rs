@@ -76,7 +76,7 @@ impl<S: Store> Settings<S> {
     }
 
     /// Waits for a transaction, and not for long when a stop has cut its handler off: dropped, it is rolled back behind the
-    /// statement that still runs, and a commit under way ends by itself.
+    /// statement that still runs, and a commit in flight ends by itself.
     pub(super) async fn unless_cut_off<T>(&self, transaction: impl Future<Output = T>) -> Option<T> {
         let given_up = async {
             self.cut_off.requested().await;

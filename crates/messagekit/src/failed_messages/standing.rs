@@ -25,7 +25,7 @@ use crate::store::Claim;
 pub struct Standing {
     /// The state.
     pub state: FailedMessageState,
-    /// How many runs have failed it, the one under way included.
+    /// How many runs have failed it, the one in flight included.
     pub attempts: u32,
     /// How many leases of it alone ended without an answer.
     pub crash_count: u32,

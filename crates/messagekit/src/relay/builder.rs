@@ -46,7 +46,7 @@ impl Relay {
         self.settings.stats.clone()
     }
 
-    /// Runs until `shutdown` completes, then waits for what is under way and hands its shards over.
+    /// Runs until `shutdown` completes, then waits for what is in flight and hands its shards over.
     ///
     /// # Errors
     /// When the outbox answers what no waiting cures: it is not made for a relay ([`ErrorKind::Schema`]), or a row of it cannot
@@ -54,7 +54,7 @@ impl Relay {
     /// waited for. A database or broker that does not answer always is.
     ///
     /// # Cancel safety
-    /// Dropping the future loses nothing: its shards are free when their lease ends at the latest, and what was under way is
+    /// Dropping the future loses nothing: its shards are free when their lease ends at the latest, and what was in flight is
     /// published twice.
     pub async fn run(
         self,
@@ -119,15 +119,15 @@ impl RelayBuilder {
         self
     }
 
-    /// Sets how many calls to the broker are under way before nothing more is read; a batch is one for each of its topics.
-    /// Default: 4. What a topic has under way that gets no answer does not count, or a few such topics would stop the others: it
+    /// Sets how many calls to the broker are in flight before nothing more is read; a batch is one for each of its topics.
+    /// Default: 4. What a topic has in flight that gets no answer does not count, or a few such topics would stop the others: it
     /// stays in memory beside these calls until it is answered, for each such topic what was read of it in a second.
     pub fn calls(mut self, calls: NonZeroUsize) -> Self {
         self.calls = calls.get();
         self
     }
 
-    /// Sets how long a shutdown waits for what is under way. Default: 10 s. What is not confirmed then is published again by
+    /// Sets how long a shutdown waits for what is in flight. Default: 10 s. What is not confirmed then is published again by
     /// whoever gets its shard. Other relays get the shards sooner, when it waits only for calls that are older than a second.
     pub fn drain(mut self, drain: Duration) -> Self {
         self.drain = drain;

@@ -50,8 +50,8 @@ impl Delayed {
         Poll::Ready(Ok(was_due))
     }
 
-    pub(super) fn is_under_way(&self) -> bool {
-        self.errand.is_under_way()
+    pub(super) fn is_in_flight(&self) -> bool {
+        self.errand.is_in_flight()
     }
 
     pub(super) fn is_troubled(&self) -> bool {

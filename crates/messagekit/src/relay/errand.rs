@@ -1,4 +1,4 @@
-//! One statement under way at a time, and the wait after it failed.
+//! One statement in flight at a time, and the wait after it failed.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,33 +14,33 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A kind of statement. Times count from the start of the relay.
 pub(super) struct Errand<T> {
-    under_way: Option<BoxFuture<'static, T>>,
+    in_flight: Option<BoxFuture<'static, T>>,
     not_before: Duration,
     outages: u32,
 }
 
 impl<T> Errand<T> {
     pub(super) fn new() -> Self {
-        Self { under_way: None, not_before: Duration::ZERO, outages: 0 }
+        Self { in_flight: None, not_before: Duration::ZERO, outages: 0 }
     }
 
     pub(super) fn may_start(&self, now: Duration) -> bool {
-        self.under_way.is_none() && self.not_before <= now
+        self.in_flight.is_none() && self.not_before <= now
     }
 
     pub(super) fn start(&mut self, errand: impl Future<Output = T> + Send + 'static) {
-        self.under_way = Some(Box::pin(errand));
+        self.in_flight = Some(Box::pin(errand));
     }
 
-    pub(super) fn is_under_way(&self) -> bool {
-        self.under_way.is_some()
+    pub(super) fn is_in_flight(&self) -> bool {
+        self.in_flight.is_some()
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<T> {
-        let Some(errand) = &mut self.under_way else { return Poll::Pending };
+        let Some(errand) = &mut self.in_flight else { return Poll::Pending };
         let answer = Pin::as_mut(errand).poll(cx);
         if answer.is_ready() {
-            self.under_way = None;
+            self.in_flight = None;
         }
         answer
     }

@@ -26,7 +26,7 @@ pub struct ShardLease {
 pub struct Leases {
     /// Every shard that is this relay's until the lease ends, by number.
     pub held: Vec<ShardLease>,
-    /// How many of them are above its fair share: to be handed over when nothing of them is under way.
+    /// How many of them are above its fair share: to be handed over when nothing of them is in flight.
     pub surplus: usize,
 }
 

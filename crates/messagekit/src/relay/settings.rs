@@ -17,11 +17,11 @@ pub(super) const RENEWALS: u32 = 4;
 pub(super) const POLL: Duration = Duration::from_millis(50);
 /// How many events a read asks for.
 pub(super) const BATCH: u32 = 500;
-/// How many calls are under way before nothing more is read; a batch is one for each of its topics.
+/// How many calls are in flight before nothing more is read; a batch is one for each of its topics.
 pub(super) const CALLS: usize = 4;
 /// How many batches may wait to be deleted before nothing more is read.
 pub(super) const UNDELETED: usize = 10;
-/// How long a stop waits for what is under way.
+/// How long a stop waits for what is in flight.
 pub(super) const DRAIN: Duration = Duration::from_secs(10);
 /// How long a stop waits for the database to free the shards; their lease ends anyway.
 pub(super) const LEAVE: Duration = Duration::from_secs(2);

@@ -1,4 +1,4 @@
-//! The shards of a relay: what to read next, what is under way, what has left. Pure: no clock, no database and no broker.
+//! The shards of a relay: what to read next, what is in flight, what has left. Pure: no clock, no database and no broker.
 //!
 //! Times count from the start of the relay.
 
@@ -24,7 +24,7 @@ const FULL_AT_ONCE: Duration = Duration::from_millis(50);
 const BEGINNING: i64 = i64::MIN;
 
 pub(super) struct Shards {
-    /// How many calls may be under way before nothing more is read, those of paused topics left out.
+    /// How many calls may be in flight before nothing more is read, those of paused topics left out.
     calls: usize,
     /// How many events may wait to be deleted before nothing more is read.
     undeleted: usize,
@@ -41,7 +41,7 @@ pub(super) struct Shards {
     usual: Duration,
     parts: BTreeMap<u64, UnderWay>,
     next_part: u64,
-    /// Topics of which something is under way, by shard. Longer than the right to the shard.
+    /// Topics of which something is in flight, by shard. Longer than the right to the shard.
     busy: BTreeMap<u16, BTreeSet<Arc<str>>>,
     pub(super) confirmed: Confirmed,
     pub(super) topics: Topics,
@@ -124,7 +124,7 @@ impl Shards {
         std::mem::take(&mut self.lost)
     }
 
-    /// Takes out what is to be handed over and has nothing under way that is worth waiting for.
+    /// Takes out what is to be handed over and has nothing in flight that is worth waiting for.
     pub(super) fn take_surplus(&mut self, now: Duration) -> Vec<ShardLease> {
         let is_read = |shard| {
             self.reading.as_ref().is_some_and(|read| read.wanted.iter().any(|one| one.lease.shard == shard))
@@ -146,7 +146,7 @@ impl Shards {
         is_settled && !self.is_at_rest() && self.awaited(now).next().is_none()
     }
 
-    /// Returns what is under way and keeps its shards from being handed over. What should have had its answer does not: whoever
+    /// Returns what is in flight and keeps its shards from being handed over. What should have had its answer does not: whoever
     /// has the shard next publishes it again, and an answer that comes then does no harm. What the broker confirms is deleted,
     /// whoever says so; what it refuses stays, because the right to the shard is gone.
     fn awaited(&self, now: Duration) -> impl Iterator<Item = &UnderWay> {
@@ -223,7 +223,7 @@ impl Shards {
         Some(question)
     }
 
-    /// A shard is free when nothing of it is under way but what its next read leaves out.
+    /// A shard is free when nothing of it is in flight but what its next read leaves out.
     fn is_free(&self, shard: u16) -> bool {
         self.busy.get(&shard).is_none_or(|topics| topics.iter().all(|topic| self.topics.is_paused(topic)))
     }

@@ -233,7 +233,7 @@ impl World {
     /// The outbox answers as it is now; the answer may arrive much later.
     fn ask(&mut self) {
         let Some(question) = self.shards.ask(self.now) else { return };
-        assert!(self.answer.is_none(), "two reads are under way");
+        assert!(self.answer.is_none(), "two reads are in flight");
         assert!(self.now < self.shards.valid_until());
         let decided =
             self.rows.iter().find(|(_, row)| row.state == State::Open).map_or(self.next, |(seq, _)| *seq) - 1;
@@ -290,15 +290,15 @@ impl World {
         }
     }
 
-    /// Nothing is under way twice, and nothing overtakes an earlier event of its stream.
+    /// Nothing is in flight twice, and nothing overtakes an earlier event of its stream.
     fn check_part(&self, part: &Part) {
-        let under_way: BTreeSet<i64> =
+        let in_flight: BTreeSet<i64> =
             self.parts.iter().flat_map(|part| &part.rows).map(|row| row.event.copy).collect();
         assert!(!self.shards.topics.is_paused(&part.topic), "{} is paused", part.topic);
         let mut with_it = BTreeSet::new();
         for row in &part.rows {
             let (seq, number) = (row.event.seq, row.event.copy);
-            assert!(!under_way.contains(&number), "{seq} is under way twice");
+            assert!(!in_flight.contains(&number), "{seq} is in flight twice");
             let is_again = self.published.contains(&number);
             assert!(!is_again, "{seq} is published again by the relay that confirmed it");
             for (earlier, event) in self.rows.range(..seq) {

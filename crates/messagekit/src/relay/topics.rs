@@ -35,7 +35,7 @@ pub(super) struct Trouble {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pause {
     Until(Duration),
-    /// Until what is under way is answered.
+    /// Until what is in flight is answered.
     Unanswered,
     /// It is over since then; the next answer decides.
     Over(Duration),
@@ -80,7 +80,7 @@ impl Topics {
         was_unanswered
     }
 
-    /// Notes an outage: nothing of the topic is read for a while. What was under way beside it does not make it longer.
+    /// Notes an outage: nothing of the topic is read for a while. What was in flight beside it does not make it longer.
     pub(super) fn failed(&mut self, topic: &Arc<str>, now: Duration, outage: Outage) {
         let trouble = self.troubled.entry(topic.clone()).or_insert_with(|| Trouble {
             error: String::new(),
@@ -125,11 +125,11 @@ impl Topics {
         resumed
     }
 
-    /// Forgets topics of which nothing came any more, and nothing is under way: somebody else may have published it.
-    pub(super) fn forget(&mut self, now: Duration, is_under_way: impl Fn(&str) -> bool) {
+    /// Forgets topics of which nothing came any more, and nothing is in flight: somebody else may have published it.
+    pub(super) fn forget(&mut self, now: Duration, is_in_flight: impl Fn(&str) -> bool) {
         let is_over =
             |trouble: &Trouble| matches!(trouble.pause, Pause::Over(over) if over + FORGOTTEN <= now);
-        self.troubled.retain(|topic, trouble| !is_over(trouble) || is_under_way(topic));
+        self.troubled.retain(|topic, trouble| !is_over(trouble) || is_in_flight(topic));
     }
 
     /// Returns when the next pause ends.

@@ -22,7 +22,7 @@ pub enum Incoming {
     /// A message of an assigned lane, in the lane's order.
     Message(Delivery),
     /// A lane goes to somebody else: finish or release what is in work, then drop `done`. Receipts that are settled before
-    /// that still count. Messages of the lane that were under way may follow; release them. Comes at most once per epoch;
+    /// that still count. Messages of the lane that were in flight may follow; release them. Comes at most once per epoch;
     /// [`Lost`](Self::Lost) may follow when it takes too long.
     Revoking {
         /// The lane.

@@ -40,15 +40,15 @@ pub(crate) struct Flaky {
     slow: Arc<AtomicBool>,
     rollbacks_take: Arc<Mutex<Duration>>,
     short_leases: Arc<AtomicBool>,
-    commits_under_way: Arc<AtomicUsize>,
+    commits_in_flight: Arc<AtomicUsize>,
     calls: Arc<Mutex<BTreeMap<Call, usize>>>,
 }
 
 impl Flaky {
     pub(crate) fn new(inner: &MemoryStore) -> Self {
-        let (down, slow, rollbacks_take, short_leases, commits_under_way, calls) = Default::default();
+        let (down, slow, rollbacks_take, short_leases, commits_in_flight, calls) = Default::default();
         let inner = inner.clone();
-        Self { inner, down, slow, rollbacks_take, short_leases, commits_under_way, calls }
+        Self { inner, down, slow, rollbacks_take, short_leases, commits_in_flight, calls }
     }
 
     /// Makes every such call fail until [`heal`](Self::heal).
@@ -71,8 +71,8 @@ impl Flaky {
     }
 
     /// Returns how many commits were begun and not awaited to their end.
-    pub(crate) fn commits_under_way(&self) -> usize {
-        self.commits_under_way.load(Ordering::Relaxed)
+    pub(crate) fn commits_in_flight(&self) -> usize {
+        self.commits_in_flight.load(Ordering::Relaxed)
     }
 
     /// Gives leases of a second, as to a process that was suspended for longer than its lease.
@@ -112,9 +112,9 @@ impl Store for Flaky {
     }
 
     async fn commit(&self, tx: MemoryTx) -> Result<(), Error> {
-        self.commits_under_way.fetch_add(1, Ordering::Relaxed);
+        self.commits_in_flight.fetch_add(1, Ordering::Relaxed);
         let committed = self.call(Call::Commit, self.inner.commit(tx)).await;
-        self.commits_under_way.fetch_sub(1, Ordering::Relaxed);
+        self.commits_in_flight.fetch_sub(1, Ordering::Relaxed);
         committed
     }
 

@@ -42,7 +42,7 @@ fn impatient(world: &World, flaky: &Flaky) -> Consumer<Flaky, MemorySource> {
 async fn assert_nothing_lost_doubled_or_out_of_order(world: &World, flaky: &Flaky, dropped_at: &str) {
     pass(seconds(1)).await;
     assert_eq!(world.store.open_transactions(), 0, "{dropped_at}");
-    assert_eq!(flaky.commits_under_way(), 0, "{dropped_at}: a commit that was sent is awaited");
+    assert_eq!(flaky.commits_in_flight(), 0, "{dropped_at}: a commit that was sent is awaited");
     let consumer = start(world.billing().on_failure(OnFailure::ParkKey));
     until(|| world.committed(0) + world.committed(1) == 18).await;
     pass(seconds(120)).await;

@@ -51,7 +51,7 @@ pub(crate) struct Case {
 
 pub(crate) const KEYS: [&str; 4] = ["a", "b", "c", "d"];
 
-/// A case under way.
+/// A case in flight.
 pub(crate) struct Play {
     world: World,
     flaky: Flaky,

@@ -41,7 +41,7 @@ async fn a_stop_finishes_the_batch_in_hand_and_gives_the_rest_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_under_way_when_a_lane_was_given_up_comes_back_too() {
+async fn what_was_in_flight_when_a_lane_was_given_up_comes_back_too() {
     let world = World::new(1);
     world.push_all("a", 400).await;
     world.script.always("a-1", Action::Take(Duration::from_millis(200)));
@@ -216,10 +216,10 @@ fn impatient(world: &World, flaky: &Flaky) -> Consumer<Flaky, MemorySource> {
 
 /// Runs a fresh consumer to the end and compares what there is with what there must be.
 async fn assert_nothing_lost_or_doubled(world: &World, flaky: &Flaky, dropped_at: &str) {
-    // What was aborted is dropped, and commits under way end, when the runtime comes to it.
+    // What was aborted is dropped, and commits in flight end, when the runtime comes to it.
     pass(seconds(1)).await;
     assert_eq!(world.store.open_transactions(), 0, "{dropped_at}");
-    assert_eq!(flaky.commits_under_way(), 0, "{dropped_at}: a commit that was sent is awaited");
+    assert_eq!(flaky.commits_in_flight(), 0, "{dropped_at}: a commit that was sent is awaited");
     let consumer = start(world.billing().attempts(NonZeroU32::new(20).expect("20 > 0")));
     let all: Vec<String> = [names("a", 6), names("b", 6)].concat();
     let mut expected: Vec<String> = all.iter().filter(|id| *id != "b-3").cloned().collect();

@@ -42,8 +42,8 @@ struct State {
     waits: Waits,
     taken: Vec<Message>,
     calls: u64,
-    /// How many calls have an event of this topic and key under way.
-    under_way: HashMap<(Arc<str>, Option<bytes::Bytes>), usize>,
+    /// How many calls have an event of this topic and key in flight.
+    in_flight: HashMap<(Arc<str>, Option<bytes::Bytes>), usize>,
     most_of_a_key: usize,
 }
 
@@ -54,7 +54,7 @@ impl Broker {
             waits: Box::new(|_| Duration::ZERO),
             taken: Vec::new(),
             calls: 0,
-            under_way: HashMap::new(),
+            in_flight: HashMap::new(),
             most_of_a_key: 0,
         };
         Self(Arc::new(Shared { state: Mutex::new(state), silent: watch::Sender::new(HashSet::new()) }))
@@ -107,7 +107,7 @@ impl Broker {
         self.with(|state| {
             state.calls += 1;
             for key in keys.iter().filter(|key| key.1.is_some()) {
-                let count = state.under_way.entry(key.clone()).or_default();
+                let count = state.in_flight.entry(key.clone()).or_default();
                 *count += 1;
                 state.most_of_a_key = state.most_of_a_key.max(*count);
             }
@@ -153,7 +153,7 @@ impl Broker {
         tokio::task::yield_now().await;
         self.with(|state| {
             for key in keys.iter().filter(|key| key.1.is_some()) {
-                *state.under_way.get_mut(key).unwrap() -= 1;
+                *state.in_flight.get_mut(key).unwrap() -= 1;
             }
         });
         answers

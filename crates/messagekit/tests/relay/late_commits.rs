@@ -68,7 +68,7 @@ async fn a_late_commit_is_found_while_there_is_a_backlog_behind_it() {
     until("some are published", || world.broker.taken_count() > 1_000).await;
     late.commit();
     let published = || world.broker.taken_ids().contains(&format!("{}-0", keys[0]));
-    // A full pass, a call that is under way, and its own.
+    // A full pass, a call that is in flight, and its own.
     within(Duration::from_millis(250 + 2 * 50 * 3), "the late one is published", published).await;
     assert!(world.broker.taken_count() < 2_000, "it waited for the backlog");
     world.until_drained(5_001).await;

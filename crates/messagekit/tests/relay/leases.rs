@@ -46,7 +46,7 @@ async fn handing_over_publishes_nothing_twice() {
     }
     world.until_drained(64 * 40).await;
     assert_eq!(world.broker.taken_count(), 64 * 40);
-    assert_eq!(world.broker.most_of_a_key(), 1, "two had events of one key under way");
+    assert_eq!(world.broker.most_of_a_key(), 1, "two had events of one key in flight");
     for relay in relays {
         relay.stop().await.unwrap();
     }
@@ -105,7 +105,7 @@ async fn a_stop_that_waits_for_an_answer_leaves_its_shards_to_others() {
     within(PATIENCE + RENEWAL, "the other topic flows", || world.broker.taken_count() == 200).await;
     tokio::time::sleep(3 * LEASE).await;
     assert_eq!(world.outbox.shards_of("second"), 64, "it takes nothing back");
-    assert!(!stop.is_finished(), "what is under way may still be answered");
+    assert!(!stop.is_finished(), "what is in flight may still be answered");
     until_all_is_published(&world).await;
     stop.await.unwrap().unwrap();
     second.stop().await.unwrap();
@@ -127,7 +127,7 @@ async fn a_refusal_that_comes_when_the_shard_was_handed_over_sets_nothing_aside(
     });
     world.outbox.write([order(&key, 0)]);
     let first = Running::start(world.relay_named("first"));
-    until("it is under way", || first.stats.read().unconfirmed == 1).await;
+    until("it is in flight", || first.stats.read().unconfirmed == 1).await;
     world.outbox.set_deletes_down(true);
     let second = Running::start(world.relay_named("second"));
     until("the other publishes it", || world.broker.taken_count() == 1).await;

@@ -36,7 +36,7 @@ async fn an_idle_relay_reads_at_its_poll_and_asks_for_its_lease_each_second() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_many_calls_are_under_way_as_were_asked_for() {
+async fn so_many_calls_are_in_flight_as_were_asked_for() {
     let world = World::new();
     world.broker.waits(|_| Duration::from_millis(1));
     world.write_keys(1_000, 10);
@@ -47,7 +47,7 @@ async fn so_many_calls_are_under_way_as_were_asked_for() {
         world.outbox.pending_count() == 0
     })
     .await;
-    assert!((41..=60).contains(&most), "{most} events under way");
+    assert!((41..=60).contains(&most), "{most} events in flight");
     relay.stop().await.unwrap();
 }
 

@@ -76,7 +76,7 @@ async fn while_another_process_goes_on_writing_nothing_waits_for_the_whole_poll(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_waits_for_what_is_under_way_and_leaves_nothing_half_done() {
+async fn a_stop_waits_for_what_is_in_flight_and_leaves_nothing_half_done() {
     let world = World::new();
     world.broker.waits(|_| Duration::from_millis(3));
     world.write_keys(100, 20);
@@ -85,7 +85,7 @@ async fn a_stop_waits_for_what_is_under_way_and_leaves_nothing_half_done() {
     let stats = relay.stats.clone();
     relay.stop().await.unwrap();
     let taken = world.broker.taken_count();
-    assert!(taken < 2_000, "a stop publishes no more than what is under way");
+    assert!(taken < 2_000, "a stop publishes no more than what is in flight");
     assert_eq!((stats.read().shards, stats.read().unconfirmed, stats.read().lease), (0, 0, None));
     assert_eq!(world.outbox.pending_count(), 2_000 - taken, "what was confirmed is still pending");
     assert_eq!(world.outbox.shards_of(""), 0, "shards were not handed over");

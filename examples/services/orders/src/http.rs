@@ -21,7 +21,7 @@ use crate::orders::{Orders, Placed};
 use crate::problem::Problem;
 
 const BODY_LIMIT: usize = 16_384;
-/// How long answers under way may take after the end was asked for.
+/// How long answers in flight may take after the end was asked for.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Answers requests until the end is asked for.

@@ -19,7 +19,7 @@ pub use settings::{SETTINGS, Settings};
 
 use orders::Orders;
 
-/// Takes orders until SIGTERM or Ctrl-C, answers what is under way, and ends.
+/// Takes orders until SIGTERM or Ctrl-C, answers what is in flight, and ends.
 ///
 /// # Errors
 /// When the database does not answer or lacks the tables of messagekit, or when the address is taken.

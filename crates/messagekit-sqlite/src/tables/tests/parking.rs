@@ -112,7 +112,7 @@ fn a_dead_head_holds_its_key_until_a_person_acts() {
     );
     let discarded = actions::act(&conn, Action::Discard, &[1], &ada(), NOW).unwrap();
     assert_eq!(discarded, [ActionResult::Done]);
-    assert!(!retries::resolve(&conn, 1, &leased[0], &[], NOW).unwrap(), "the run under way is fenced out");
+    assert!(!retries::resolve(&conn, 1, &leased[0], &[], NOW).unwrap(), "the run in flight is fenced out");
     assert_eq!(states(&conn), ["m1 discarded", "m2 retry_scheduled"]);
     assert_eq!(run_next(&conn).as_deref(), Some("m2"));
 }

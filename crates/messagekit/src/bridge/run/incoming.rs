@@ -41,7 +41,7 @@ impl<Sub: Subscriber> Running<Sub> {
             }
             Incoming::Lost { lane } => {
                 tracing::warn!(bridge = &*self.settings.name, ?lane, "lane lost");
-                // What is under way may still be confirmed; its receipts say nothing any more.
+                // What is in flight may still be confirmed; its receipts say nothing any more.
                 self.lanes.remove(&lane);
             }
         }

@@ -38,7 +38,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             }
             Incoming::Lost { lane } => {
                 tracing::debug!(consumer = &*self.settings.name, ?lane, "lost");
-                // A turn under way rolls back or commits; either way its receipts say nothing any more.
+                // A turn in flight rolls back or commits; either way its receipts say nothing any more.
                 if let Some(state) = self.lanes.remove(&lane) {
                     state.stop();
                 }

@@ -1,4 +1,4 @@
-//! The loop: one poll function over the subscriber, the turns under way, the gates and the timers.
+//! The loop: one poll function over the subscriber, the turns in flight, the gates and the timers.
 
 mod ended;
 mod incoming;
@@ -82,7 +82,7 @@ struct Running<S: Store, Sub> {
     turns: JoinSet<Ended<S>>,
     /// The lane that was admitted last: the next one is asked first, else one lane eats a rate limit.
     last_admitted: Option<Lane>,
-    /// The turn under way is a cautious one: nothing else runs beside it, so that a death has one culprit.
+    /// The turn in flight is a cautious one: nothing else runs beside it, so that a death has one culprit.
     alone: bool,
     retries: Retries,
     settled: Vec<Receipt>,
@@ -181,7 +181,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
         self.hand_over();
     }
 
-    /// Waits until nothing is under way: whatever goes wrong meanwhile, what runs comes to its end.
+    /// Waits until nothing is in flight: whatever goes wrong meanwhile, what runs comes to its end.
     fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while let Poll::Ready(error) = self.poll(cx) {
             self.trouble.get_or_insert(error);

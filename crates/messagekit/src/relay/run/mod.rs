@@ -64,7 +64,7 @@ struct Running {
     instance: Arc<str>,
     started: Instant,
     shards: Shards,
-    /// Renewing and handing over take turns: a renewal under way might take back what is handed over.
+    /// Renewing and handing over take turns: a renewal in flight might take back what is handed over.
     leasing: Errand<Leasing>,
     lease_at: Duration,
     reading: Errand<Result<Page, Error>>,
@@ -136,7 +136,7 @@ impl Running {
             return Poll::Ready(Err(error));
         }
         let is_busy =
-            self.leasing.is_under_way() || self.reading.is_under_way() || self.delayed.is_under_way();
+            self.leasing.is_in_flight() || self.reading.is_in_flight() || self.delayed.is_in_flight();
         match self.shards.is_at_rest() && self.shards.confirmed.len() == 0 && !is_busy {
             true => Poll::Ready(Ok(())),
             false => Poll::Pending,
@@ -144,7 +144,7 @@ impl Running {
     }
 
     async fn leave(&mut self) {
-        // What is still under way must not take or read anything any more.
+        // What is still in flight must not take or read anything any more.
         (self.leasing, self.reading) = (Errand::new(), Errand::new());
         self.sending.clear();
         if self.shards.valid_until() > Duration::ZERO {
