@@ -25,8 +25,7 @@ pub(crate) struct Migrate {
     database: Database,
     #[command(flatten)]
     publishing_mode: WayOut,
-    /// Divide events and markers by the day of their ids, so that a cleanup removes a day at once. Programs of older versions
-    /// must be gone
+    /// Divide events and markers by the day of their ids, so that a cleanup removes a day at once
     #[arg(long, conflicts_with_all = ["status", "dry_run"])]
     by_day: bool,
     /// Print the statements instead of running them

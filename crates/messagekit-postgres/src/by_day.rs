@@ -83,12 +83,11 @@ SELECT CASE WHEN EXISTS (SELECT FROM messagekit.outbox_events) OR EXISTS (SELECT
 ///
 /// Afterwards `messagekit cleanup` removes a day by emptying its part: no row is read or written for it, and nothing is left to
 /// vacuum. What is there stays a part of its own, and from the day after tomorrow each event and marker stands in the part of its
-/// day; only the markers of ids that say such a day already are moved to it. Whoever writes, reads or captures the tables goes on
-/// by their names; rights, the relay's trigger and the publication come along.
+/// day; only the markers of ids that say such a day already are moved to it. Writers, readers and captures go on by the names of
+/// the tables; rights, the relay's trigger and the publication come along.
 ///
-/// An index of the markers is built beside everybody's work first. Then whoever uses the tables waits while all events are
-/// looked at once, about 4 s for a million, and the markers whose ids are UUIDs of other versions, about 3 s for a million.
-/// Programs of this version may run on; older ones must be gone: their claims are refused afterwards, and so is their cleanup.
+/// Programs may run on. An index of the markers is built beside their work first. Then they wait while all events are looked at
+/// once, about 4 s for a million, and the markers whose ids are UUIDs of other versions, about 3 s for a million.
 ///
 /// # Errors
 /// [`ErrorKind::WrongState`] when views, triggers, indexes or the like of your own hang on the tables (drop them, and make them

@@ -66,8 +66,6 @@ BEGIN
   ALTER TABLE messagekit.processed_messages_other DROP CONSTRAINT processed_messages_pkey;
   ALTER TABLE messagekit.processed_messages_other
     ADD CONSTRAINT processed_messages_other_pkey PRIMARY KEY USING INDEX processed_messages_other_pkey;
-  -- Whoever knows of no days must not write markers where nobody looks for them.
-  ALTER TABLE messagekit.processed_messages_other ALTER COLUMN day DROP DEFAULT;
   CREATE TABLE messagekit.processed_messages (LIKE messagekit.processed_messages_other INCLUDING ALL EXCLUDING INDEXES)
     PARTITION BY LIST (day);
   ALTER TABLE messagekit.processed_messages DROP CONSTRAINT processed_messages_whole;
@@ -124,16 +122,6 @@ BEGIN
   FOREACH command IN ARRAY owners || rights LOOP
     EXECUTE replace(command, '$part', '');
   END LOOP;
-
-  -- Programs that know of no parts would remove, by its place in one of them, a row of each.
-  CREATE FUNCTION messagekit.outbox_leaves_by_parts() RETURNS trigger LANGUAGE plpgsql AS $function$
-  BEGIN
-    RAISE EXCEPTION USING ERRCODE = '0A000', MESSAGE = 'events of a divided outbox leave by its parts',
-      HINT = 'run messagekit cleanup of this version; by hand, delete from outbox_events_other or from the part of a day';
-  END
-  $function$;
-  CREATE TRIGGER outbox_leaves_by_parts BEFORE DELETE ON messagekit.outbox_events
-    FOR EACH STATEMENT EXECUTE FUNCTION messagekit.outbox_leaves_by_parts();
 
   CREATE TRIGGER outbox_refuses_delay BEFORE INSERT ON messagekit.outbox_events
     FOR EACH ROW WHEN (NEW.available_at > clock_timestamp()) EXECUTE FUNCTION messagekit.outbox_refuses_delay();

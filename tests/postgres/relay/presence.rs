@@ -46,7 +46,7 @@ fn a_relay_whose_process_is_gone_is_followed_at_once() {
     });
 }
 
-/// Such as one of an older version, or one behind a pooler.
+/// Such as one behind a pooler.
 #[test]
 fn a_relay_that_shows_no_presence_is_believed_until_its_lease_ends() {
     block_on(async {
