@@ -37,7 +37,6 @@ pub struct RabbitMqSubscriber {
     ready: VecDeque<Result<Incoming, Error>>,
     /// Which queue has the next turn.
     turn: usize,
-    stale: u64,
     waker: Option<Waker>,
 }
 
@@ -66,15 +65,8 @@ impl RabbitMqSubscriber {
             queues,
             ready: VecDeque::new(),
             turn: 0,
-            stale: 0,
             waker: None,
         }
-    }
-
-    /// Returns how many receipts came back after their lane was lost. They were not sent to the broker: those messages are
-    /// delivered again.
-    pub fn stale(&self) -> u64 {
-        self.stale
     }
 
     fn held(&mut self, lane: Lane) -> Option<&mut Held> {
@@ -111,13 +103,13 @@ impl RabbitMqSubscriber {
         }
     }
 
-    /// Sorts receipts by lane; those of a lane that is gone are counted.
+    /// Sorts receipts by lane. Those of a lost lane are left out: its messages are delivered again, and the new channel counts
+    /// its tags anew.
     fn by_lane(&mut self, receipts: &mut Vec<Receipt>) -> Vec<(Lane, Vec<u64>)> {
         let mut sorted: Vec<(Lane, Vec<u64>)> = Vec::new();
         for receipt in receipts.drain(..) {
             let lane = receipt.lane();
             if self.held(lane).is_none() {
-                self.stale += 1;
                 continue;
             }
             match sorted.iter_mut().find(|(known, _)| *known == lane) {

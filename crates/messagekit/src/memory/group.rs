@@ -186,18 +186,17 @@ impl Group {
         &self.queues[slot]
     }
 
-    /// Settles one delivery; false when its assignment is over.
-    pub(super) fn settle(&mut self, member: u64, receipt: &Receipt) -> bool {
-        let Some(queue) = self.queues.get_mut(receipt.lane().slot as usize) else { return false };
+    /// Settles one delivery; nothing happens when its assignment is over.
+    pub(super) fn settle(&mut self, member: u64, receipt: &Receipt) {
+        let Some(queue) = self.queues.get_mut(receipt.lane().slot as usize) else { return };
         let Some(owner) = queue.owner.as_mut().filter(|owner| owner.is(member, receipt.lane())) else {
-            return false;
+            return;
         };
-        let Some(offset) = owner.out.remove(&receipt.position()) else { return false };
+        let Some(offset) = owner.out.remove(&receipt.position()) else { return };
         owner.watermark.settled(offset);
         if let Some(finished) = owner.watermark.finished() {
             queue.committed = finished + 1;
         }
-        true
     }
 
     /// Takes one delivery back; nothing happens when its assignment is over.

@@ -97,11 +97,6 @@ impl MemoryLog {
         });
     }
 
-    /// Returns how many receipts came back for settling after their assignment had ended; they changed nothing.
-    pub fn stale_settles(&self) -> u64 {
-        self.shared.with(|state| state.stale_settles)
-    }
-
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }

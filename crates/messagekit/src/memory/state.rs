@@ -18,7 +18,6 @@ pub(super) struct State {
     pub(super) groups: BTreeMap<String, Group>,
     pub(super) readers: Vec<Waker>,
     pub(super) members: u64,
-    pub(super) stale_settles: u64,
 }
 
 pub(super) struct Topic {
