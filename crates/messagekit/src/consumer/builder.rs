@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::dedup_window::DedupWindow;
 use super::settings::{A_CENTURY, A_YEAR, ATTEMPTS, DEADLINE, SHORTEST_WINDOW, Settings};
 use super::stats::Ending;
-use super::window::DedupWindow;
 use super::{
     Backoff, HandlerFn, IdempotentConsumer, Middleware, OnFailure, OnUnknown, Router, StateHandlerFn, Stats,
     run,

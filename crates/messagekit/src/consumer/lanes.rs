@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
+use super::adaptive_batch::AdaptiveBatch;
+use super::batch_run::Item;
 use super::caution::Watched;
 use super::first::First;
-use super::fits::Fits;
 use super::probe::{BELIEVED, Doubtful};
 use super::settings::{WINDOW_BYTES, WINDOW_MESSAGES};
-use super::turn::Item;
 use crate::gate::Pass;
 use crate::store::Store;
 use crate::transport::{Done, Receipt};
@@ -39,7 +39,7 @@ pub(super) struct LaneState<S: Store> {
     /// How many messages the next batch may hold: halved by lock conflicts, grown back by success.
     limit: u32,
     /// How many messages fit into the time of a transaction.
-    pub(super) fits: Fits,
+    pub(super) fits: AdaptiveBatch,
     /// The message that others are to answer for.
     pub(super) watched: Option<Watched>,
     wait: Option<Pin<Box<Sleep>>>,
@@ -76,7 +76,7 @@ impl<S: Store> LaneState<S> {
             paused: false,
             working: None,
             limit,
-            fits: Fits::default(),
+            fits: AdaptiveBatch::default(),
             watched: None,
             wait: None,
             outages: 0,

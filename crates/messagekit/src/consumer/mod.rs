@@ -3,37 +3,38 @@
 //! Decode → gates → begin → claim → handlers → offsets → checked commit → settle. What is waiting in a lane becomes one
 //! transaction; a message that fails is set apart and its neighbours go on.
 
-mod attempt;
+mod adaptive_batch;
 mod backoff;
 mod batch;
+mod batch_handler;
+mod batch_run;
 mod bind;
+mod bisection;
 mod builder;
+mod catch_all;
 mod caution;
+mod dedup_window;
 mod fault;
 mod first;
-mod fits;
 mod handler;
 mod key_lanes;
 mod lanes;
 mod middleware;
 mod on_failure;
 mod probe;
-mod reach;
+mod retention_watch;
 mod retry;
 mod retry_run;
 mod retry_timer;
 mod router;
 mod run;
 mod settings;
-mod several;
-mod split;
 mod stats;
-mod turn;
-mod whole;
-mod window;
+mod transaction;
 
 pub use backoff::Backoff;
 pub use builder::{Consumer, ConsumerBuilder};
+pub(crate) use catch_all::TakesAll;
 pub(crate) use handler::{Erased, Given, Handling};
 pub use handler::{HandlerError, HandlerFn, IdempotentConsumer, StateHandlerFn};
 pub use middleware::{Inner, Middleware};
@@ -41,4 +42,3 @@ pub use on_failure::{OnFailure, OnUnknown};
 pub use router::Router;
 pub(crate) use settings::RETRY_POLL;
 pub use stats::{Connection, ConsumerStats, Stats};
-pub(crate) use whole::TakesAll;

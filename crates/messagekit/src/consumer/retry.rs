@@ -4,11 +4,11 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use super::batch_run::log_failure;
 use super::caution::poison_message;
 use super::fault::{Fault, cut_off, store_fault};
 use super::retry_run::{Applied, Culprit, Ran, of_store, run};
 use super::settings::{KILLS, Settings};
-use super::turn::log_failure;
 use super::{Backoff, ConsumerStats};
 use crate::crash;
 use crate::gate::{Outcome, Verdict};

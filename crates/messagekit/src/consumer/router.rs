@@ -5,8 +5,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use super::batch_handler::{Several, SeveralWithState};
 use super::handler::{Erased, Function, Object, WithState};
-use super::several::{Several, SeveralWithState};
 use super::{HandlerFn, IdempotentConsumer, OnUnknown, StateHandlerFn, TakesAll};
 use crate::message::{check_version, identify, type_in_headers, unreadable};
 use crate::store::{Failure, FailureKind, ReceivedMessage, Store};

@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::dedup_window::DedupWindow;
 use super::probe::Doubted;
-use super::window::DedupWindow;
 use super::{Backoff, Middleware, OnFailure, Router, Stats};
 use crate::Shutdown;
 use crate::store::{ClaimRequest, Failure, FailureKind, Next, ParkingLimits, ReceivedMessage, Store};

@@ -3,9 +3,9 @@
 use tokio::task::JoinError;
 
 use super::{Ended, Running};
+use crate::consumer::batch_run::{After, Turn};
 use crate::consumer::retry::Retried;
 use crate::consumer::settings::{FIRST_WATCH, LONGEST_WATCH};
-use crate::consumer::turn::{After, Turn};
 use crate::consumer::{Backoff, OnFailure};
 use crate::store::{Inbox, ParkingLimits};
 use crate::transport::{Lane, Subscriber};

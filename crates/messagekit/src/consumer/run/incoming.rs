@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::Running;
 use crate::consumer::batch::Entry;
+use crate::consumer::batch_run::Item;
 use crate::consumer::lanes::{LaneState, Window};
-use crate::consumer::turn::Item;
 use crate::store::Inbox;
 use crate::transport::{Delivery, Incoming, Subscriber};
 

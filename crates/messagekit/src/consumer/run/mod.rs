@@ -15,13 +15,13 @@ use tokio::task::JoinSet;
 
 use self::retries::Retries;
 use super::OnFailure;
+use super::batch_run::Turn;
 use super::bind::bind;
 use super::key_lanes::KeyLanes;
 use super::lanes::LaneState;
-use super::reach::watch;
+use super::retention_watch::watch;
 use super::retry::Retried;
 use super::settings::{CUT_OFF, DRAIN, Settings};
-use super::turn::Turn;
 use crate::crash;
 use crate::gate::Gates;
 use crate::store::{Inbox, Store};

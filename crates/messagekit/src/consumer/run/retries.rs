@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::consumer::fits::Fits;
+use crate::consumer::adaptive_batch::AdaptiveBatch;
 use crate::consumer::retry::Retried;
 use crate::consumer::retry_timer::RetryTimer;
 use crate::gate::Pass;
@@ -18,12 +18,18 @@ pub(super) struct Retries {
     /// A failed message was applied since the last look that found none: there may be a key whose messages wait.
     draining: bool,
     /// How many messages of a key fit into one transaction.
-    fits: Fits,
+    fits: AdaptiveBatch,
 }
 
 impl Retries {
     pub(super) fn new() -> Self {
-        Self { timer: RetryTimer::new(), working: None, first: false, draining: false, fits: Fits::default() }
+        Self {
+            timer: RetryTimer::new(),
+            working: None,
+            first: false,
+            draining: false,
+            fits: AdaptiveBatch::default(),
+        }
     }
 
     /// Returns how many messages the next look may apply. One where most likely nothing is due: gates keep that many from the

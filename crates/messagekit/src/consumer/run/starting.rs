@@ -5,9 +5,9 @@ use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll};
 
 use super::{Ended, Running};
+use crate::consumer::batch_run::{Manner, turn};
 use crate::consumer::lanes::{Window, Working};
 use crate::consumer::retry::retry;
-use crate::consumer::turn::{Manner, turn};
 use crate::gate::BatchView;
 use crate::store::Inbox;
 use crate::transport::{Lane, Subscriber};

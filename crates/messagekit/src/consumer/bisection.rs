@@ -7,14 +7,14 @@ use std::ops::Range;
 /// Ranges come in order, so what is finished is always a prefix. A known culprit ends the next range, where the caller sets
 /// it apart together with what stood before it; when nobody knows who is to blame, the range is halved.
 #[derive(Debug)]
-pub(crate) struct Split {
+pub(crate) struct Bisection {
     next: usize,
     end: usize,
     /// Ends of coming ranges, nearest last.
     cuts: Vec<usize>,
 }
 
-impl Split {
+impl Bisection {
     pub(crate) fn new(messages: usize) -> Self {
         Self { next: 0, end: messages, cuts: Vec::new() }
     }
@@ -95,7 +95,7 @@ mod tests {
         /// Against the model "each message by itself": the same are applied, the same are apart, each once and in order.
         #[test]
         fn splitting_ends_as_handling_one_by_one_would(kinds in kinds(), stops in prop::collection::vec(1_usize..9, 0..90)) {
-            let mut split = Split::new(kinds.len());
+            let mut split = Bisection::new(kinds.len());
             let mut apart = BTreeSet::new();
             let mut order = Vec::new();
             let mut stops = stops.into_iter();
@@ -126,7 +126,7 @@ mod tests {
 
         #[test]
         fn a_known_failure_costs_at_most_two_transactions(failing in prop::collection::btree_set(0_usize..50, 0..20)) {
-            let mut split = Split::new(50);
+            let mut split = Bisection::new(50);
             let mut apart = BTreeSet::new();
             let mut tries = 0;
             while let Some(range) = split.range() {
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_message_alone_follows_what_stands_before_it() {
-        let mut split = Split::new(10);
+        let mut split = Bisection::new(10);
         split.alone(4);
         for wanted in [0..4, 4..5, 5..10] {
             assert_eq!(split.range(), Some(wanted.clone()));
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn stopping_before_a_message_leaves_it_and_the_rest() {
-        let mut split = Split::new(10);
+        let mut split = Bisection::new(10);
         split.stop_before(4);
         assert_eq!(split.range(), Some(0..4));
         split.committed(4);

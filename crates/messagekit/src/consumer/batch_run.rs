@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::attempt::{Attempted, attempt};
+use super::adaptive_batch::AdaptiveBatch;
 use super::batch::{Batch, Entry, Runs};
+use super::bisection::Bisection;
 use super::caution::{Careful, Caution, Step, Watched};
 use super::fault::{Fault, store_fault};
 use super::first::First;
-use super::fits::Fits;
 use super::probe::Doubtful;
 use super::router::Task;
 use super::settings::Settings;
-use super::split::Split;
+use super::transaction::{Attempted, attempt};
 use super::{ConsumerStats, OnFailure};
 use jiff::Timestamp;
 
@@ -44,7 +44,7 @@ pub(super) struct Turn<S: Store> {
     /// How many of the lane's first messages were finished.
     pub(super) of_first: u32,
     /// How many messages fit into the time of a transaction.
-    pub(super) fits: Fits,
+    pub(super) fits: AdaptiveBatch,
 }
 
 /// How a turn goes about its messages.
@@ -56,7 +56,7 @@ pub(super) struct Manner<S: Store> {
     /// The first message has said for long that its dependency is down: another one is asked.
     pub(super) doubtful: Option<Doubtful<S>>,
     /// How many messages fitted into the time of a transaction before.
-    pub(super) fits: Fits,
+    pub(super) fits: AdaptiveBatch,
     /// The message that others are to answer for.
     pub(super) watched: Option<Watched>,
 }
@@ -99,7 +99,7 @@ pub(super) async fn turn<S: Inbox>(
         items.into_iter().map(|item| (item.receipt, judged(&settings, item.entry, now))).unzip();
     let mut batch =
         Arc::new(Batch { entries, failed: HashMap::new(), first_attempt, running: AtomicUsize::new(0) });
-    let mut split = Split::new(receipts.len());
+    let mut split = Bisection::new(receipts.len());
     let mut done = ConsumerStats::default();
     let mut after = After::Continue;
     let mut verdict = Verdict::Neutral;

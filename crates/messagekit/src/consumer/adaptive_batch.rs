@@ -8,9 +8,9 @@ use std::time::Duration;
 /// One slow transaction at most halves it, because a machine that stands still for a moment says little of the handlers. It grows
 /// to what would have fitted at the pace of a range that came to its end, at most twice as many, so that little is claimed in vain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Fits(Option<usize>);
+pub(super) struct AdaptiveBatch(Option<usize>);
 
-impl Fits {
+impl AdaptiveBatch {
     /// Returns how many messages a transaction should hold at most.
     pub(super) fn most(self) -> usize {
         self.0.unwrap_or(usize::MAX)
@@ -45,7 +45,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_millis(50);
 
     /// Runs a range of messages of which so many fit into the time.
-    fn run(fits: &mut Fits, range: Range<usize>, fit: usize) -> usize {
+    fn run(fits: &mut AdaptiveBatch, range: Range<usize>, fit: usize) -> usize {
         let through = range.end.min(range.start + fit);
         let took = LIMIT.mul_f64((through - range.start) as f64 / fit as f64);
         fits.learn(&range, through, took, LIMIT);
@@ -54,7 +54,7 @@ mod tests {
 
     /// Runs a backlog of messages, and returns how many claims that took.
     fn claims(messages: usize, batch: usize, fit: usize) -> usize {
-        let (mut fits, mut next, mut claims) = (Fits::default(), 0, 0);
+        let (mut fits, mut next, mut claims) = (AdaptiveBatch::default(), 0, 0);
         while next < messages {
             let range = fits.shortened(next..messages.min(next + batch));
             claims += range.len();
@@ -64,7 +64,7 @@ mod tests {
     }
 
     /// How many ranges it takes until whole batches run again.
-    fn until_whole(mut fits: Fits, fit: usize) -> usize {
+    fn until_whole(mut fits: AdaptiveBatch, fit: usize) -> usize {
         let shortened = (0..60).take_while(|_| {
             let range = fits.shortened(0..200);
             run(&mut fits, range.clone(), fit);
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn what_always_fits_is_never_shortened() {
         assert_eq!(claims(10_000, 200, 200), 10_000);
-        assert_eq!(Fits::default().shortened(3..203), 3..203);
+        assert_eq!(AdaptiveBatch::default().shortened(3..203), 3..203);
     }
 
     #[test]
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn handlers_that_become_faster_get_whole_batches_again() {
-        let mut fits = Fits::default();
+        let mut fits = AdaptiveBatch::default();
         for _ in 0..20 {
             let range = fits.shortened(0..200);
             run(&mut fits, range, 3);
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_machine_that_stands_still_once_costs_one_range_a_half() {
-        let mut fits = Fits::default();
+        let mut fits = AdaptiveBatch::default();
         fits.learn(&(0..200), 4, LIMIT, LIMIT);
         assert_eq!(fits.most(), 100);
         assert!(until_whole(fits, 400) <= 1);
@@ -108,14 +108,14 @@ mod tests {
 
     #[test]
     fn a_range_that_ended_for_another_reason_says_nothing() {
-        let mut fits = Fits::default();
+        let mut fits = AdaptiveBatch::default();
         fits.learn(&(0..200), 3, LIMIT / 10, LIMIT);
-        assert_eq!(fits, Fits::default());
+        assert_eq!(fits, AdaptiveBatch::default());
     }
 
     #[test]
     fn a_short_lane_says_nothing_of_what_would_fit() {
-        let mut fits = Fits::default();
+        let mut fits = AdaptiveBatch::default();
         run(&mut fits, 0..200, 120);
         run(&mut fits, 0..2, 1_000);
         assert_eq!(fits.most(), 120);
