@@ -95,10 +95,13 @@ pub(crate) struct ConsumerReady {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     held_back_by: Option<HeldBack>,
-    /// How many of its partitions or queues wait for a message that cannot be applied, where some do: a person must look.
+    /// How many of its partitions or queues wait for one message, where some do: a person must look.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     blocked: Option<u64>,
+    /// The names of those that wait so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    blocked_lanes: Vec<String>,
 }
 
 /// A gate that is closed.
@@ -111,7 +114,7 @@ pub(crate) struct HeldBack {
 
 impl ConsumerReady {
     fn of(consumer: &str, stats: &Stats) -> Self {
-        let Connection { blocked, trouble, ended, .. } = stats.connection();
+        let Connection { blocked, blocked_lanes, trouble, ended, .. } = stats.connection();
         let ended = ended.map(|how| format!("its run has ended: {how}"));
         let error = ended
             .or(trouble)
@@ -124,6 +127,7 @@ impl ConsumerReady {
                 .held_back_by()
                 .map(|(gate, since)| HeldBack { gate: gate.to_owned(), seconds: since.as_secs() }),
             blocked: Some(blocked).filter(|lanes| *lanes > 0),
+            blocked_lanes: blocked_lanes.iter().map(|name| name.to_string()).collect(),
         }
     }
 }

@@ -152,7 +152,11 @@ async fn blocked_partitions_are_counted_and_change_no_status() {
     until("it is blocked", async || stats.connection().blocked == 1).await;
     let (status, ready) = asked(&app).await;
     assert_eq!(status, 200);
-    assert_eq!(ready["consumers"], json!([{"consumer": "billing", "status": "healthy", "blocked": 1}]));
+    let names = ["orders.order/0"];
+    assert_eq!(
+        ready["consumers"],
+        json!([{"consumer": "billing", "status": "healthy", "blocked": 1, "blocked_lanes": names}])
+    );
     shutdown.request();
     running.await.unwrap().unwrap();
 }

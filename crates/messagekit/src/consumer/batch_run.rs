@@ -11,16 +11,16 @@ use super::bisection::Bisection;
 use super::caution::{Careful, Caution, Step, Watched};
 use super::fault::{Fault, store_fault};
 use super::first::First;
-use super::probe::Doubtful;
 use super::router::Task;
 use super::settings::Settings;
 use super::transaction::{Attempted, attempt};
 use super::{ConsumerStats, OnFailure};
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use crate::crash;
 use crate::gate::{Outcome, Verdict};
-use crate::store::{Failure, FailureKind, Inbox, Next, ReceivedMessage, Store};
+use crate::store::{Failure, Inbox, Next, ReceivedMessage, Store};
 use crate::transport::Receipt;
 use crate::{Error, ErrorKind, MessageId};
 
@@ -48,13 +48,13 @@ pub(super) struct Turn<S: Store> {
 }
 
 /// How a turn goes about its messages.
-pub(super) struct Manner<S: Store> {
+pub(super) struct Manner {
     /// Which run of the first message this is; it counts the runs of a message that blocks its lane.
     pub(super) first_attempt: u32,
     /// The first messages of the lane, as far as they are not finished.
     pub(super) first: First,
-    /// The first message has said for long that its dependency is down: another one is asked.
-    pub(super) doubtful: Option<Doubtful<S>>,
+    /// Since when the first message says that a dependency is unavailable.
+    pub(super) unavailable: Option<Instant>,
     /// How many messages fitted into the time of a transaction before.
     pub(super) fits: AdaptiveBatch,
     /// The message that others are to answer for.
@@ -89,10 +89,10 @@ pub(super) enum After {
 pub(super) async fn turn<S: Inbox>(
     settings: Arc<Settings<S>>,
     items: Vec<Item<S>>,
-    manner: Manner<S>,
+    manner: Manner,
     stop: Arc<AtomicBool>,
 ) -> Turn<S> {
-    let Manner { first_attempt, mut first, mut doubtful, mut fits, watched } = manner;
+    let Manner { first_attempt, mut first, unavailable, mut fits, watched } = manner;
     // Judged now and not when it arrived: a lane may wait for days, and markers go meanwhile.
     let now = Timestamp::now();
     let (mut receipts, entries): (Vec<Receipt>, Vec<_>) =
@@ -105,8 +105,6 @@ pub(super) async fn turn<S: Inbox>(
     let mut verdict = Verdict::Neutral;
     let mut due_in = Vec::new();
     let mut slow: Option<usize> = None;
-    // Another message could be handled while the first one said that its dependency is down.
-    let mut is_up = false;
 
     if first.left() == 0 && first.is_one_by_one() {
         first.forget(&settings).await;
@@ -162,7 +160,6 @@ pub(super) async fn turn<S: Inbox>(
         if is_whole {
             range = fits.shortened(range);
         }
-        let mut told_by_handler = false;
         let fault = match attempt(&settings, &batch, range.clone(), runs).await {
             Attempted::Committed { through, stats, took } => {
                 crash::point("consumer.committed");
@@ -191,10 +188,7 @@ pub(super) async fn turn<S: Inbox>(
                 split.stop_before(index);
                 continue;
             }
-            Attempted::Failed { index, fault } => {
-                told_by_handler = true;
-                (index, fault)
-            }
+            Attempted::Failed { index, fault } => (index, fault),
             Attempted::Store { error, .. } if error.kind() == ErrorKind::Fenced => {
                 after = After::Fenced;
                 break;
@@ -228,27 +222,33 @@ pub(super) async fn turn<S: Inbox>(
             }
             (_, Fault::Blame(_)) if split.halve() => continue,
             (index, Fault::TransactionTimeout(failure) | Fault::Blame(failure)) => (index, failure),
-            (0, Fault::Unavailable(error)) if told_by_handler && is_up => {
-                (0, Failure::retryable(FailureKind::Failed, error))
-            }
             (index, Fault::Unavailable(error)) => {
-                let asks = doubtful.take().filter(|_| told_by_handler && index == 0);
-                if let Some(doubtful) = asks
-                    && doubtful.another_runs(&settings, &batch, first.is_one_by_one(), &stop).await
-                {
-                    // The dependency may have come back since: the first message has the last word.
-                    is_up = true;
+                // What gates guard is what handlers need.
+                verdict = Verdict::Failure;
+                let waits = settings.on_failure == OnFailure::Block || !S::RUNS_AGAIN || index > 0;
+                let is_over = unavailable.is_some_and(|since| since.elapsed() >= settings.unavailable_limit);
+                if waits || !is_over {
+                    after = After::Outage { error, told_by_handler: true };
+                    // What stands before the message whose dependency is down does not wait with it.
+                    split.stop_before(index);
+                    continue;
+                }
+                if range.len() > 1 {
+                    // Of several in one call any may be meant, and only the first one has waited.
                     split.alone(0);
                     continue;
                 }
-                // What gates guard is what handlers need.
-                if told_by_handler {
-                    verdict = Verdict::Failure;
+                let failure = settings.unavailable(error, first_attempt - 1);
+                if let Next::Retry(delay) = failure.next {
+                    due_in.push(delay);
                 }
-                after = After::Outage { error, told_by_handler };
-                // What stands before the message whose dependency is down does not wait with it.
-                split.stop_before(index);
+                note(&mut batch, 0, failure);
+                split.ends_with(0);
                 continue;
+            }
+            (_, Fault::Outage(error)) => {
+                after = After::Outage { error, told_by_handler: false };
+                break;
             }
             (_, Fault::Conflict(error)) => {
                 after = After::Conflict(error);
@@ -307,7 +307,7 @@ fn judged<S: Inbox>(settings: &Settings<S>, entry: Arc<Entry<S>>, now: Timestamp
 /// Says what the lane does when a message could not be looked at or noted: it does not run.
 fn without_a_note(error: Error) -> After {
     match store_fault(&error) {
-        Some(Fault::Unavailable(error)) => After::Outage { error, told_by_handler: false },
+        Some(Fault::Outage(error)) => After::Outage { error, told_by_handler: false },
         Some(Fault::Conflict(text)) => After::Conflict(text),
         Some(Fault::TransactionTimeout(failure)) => After::Conflict(failure.error),
         _ => After::Fatal(error),

@@ -3,13 +3,13 @@
 use std::fmt;
 use std::future::IntoFuture;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
 
 use super::dedup_window::DedupWindow;
-use super::settings::{A_CENTURY, A_YEAR, ATTEMPTS, DEADLINE, SHORTEST_WINDOW, Settings};
+use super::settings::{A_CENTURY, A_YEAR, ATTEMPTS, DEADLINE, SHORTEST_WINDOW, Settings, UNAVAILABLE_LIMIT};
 use super::stats::Ending;
 use super::{
     Backoff, HandlerFn, IdempotentConsumer, Middleware, OnFailure, OnUnknown, Router, StateHandlerFn, Stats,
@@ -83,6 +83,7 @@ impl<S: Inbox> Consumer<S, ()> {
             attempts: ATTEMPTS,
             backoff: Backoff::default(),
             deadline: DEADLINE,
+            unavailable_limit: UNAVAILABLE_LIMIT,
             batch: None,
             window: None,
             key_lanes: NonZeroU32::MIN,
@@ -135,6 +136,7 @@ pub struct ConsumerBuilder<S: Store, Src> {
     attempts: u32,
     backoff: Backoff,
     deadline: Duration,
+    unavailable_limit: Duration,
     batch: Option<BatchLimit>,
     window: Option<Duration>,
     key_lanes: NonZeroU32,
@@ -156,6 +158,7 @@ impl<S: Inbox> ConsumerBuilder<S, ()> {
             attempts: self.attempts,
             backoff: self.backoff,
             deadline: self.deadline,
+            unavailable_limit: self.unavailable_limit,
             batch: self.batch,
             window: self.window,
             key_lanes: self.key_lanes,
@@ -300,6 +303,16 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
         self
     }
 
+    /// Sets how long a message may hold its lane whose handler says [`unavailable`](crate::HandlerError::unavailable), a year at
+    /// most `[default: 10m]`. The time counts from the first such answer while the lane finishes nothing. After it the message is
+    /// parked under its [`OnFailure`] policy, costs no attempt, and is tried again with backoff; the lane goes on.
+    ///
+    /// No effect under [`OnFailure::Block`], nor without a database, where a message cannot be parked: it waits in its lane.
+    pub fn unavailable_limit(mut self, limit: Duration) -> Self {
+        self.unavailable_limit = limit.min(A_YEAR);
+        self
+    }
+
     /// Sets what one transaction holds. Default: what the source prefers; [`BatchLimit::DEFAULT`] for a broker, and
     /// [`BatchLimit::ONE`] without a database.
     pub fn batch(mut self, batch: BatchLimit) -> Self {
@@ -406,11 +419,11 @@ impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
             attempts: self.attempts,
             backoff: self.backoff,
             deadline: self.deadline,
+            unavailable_limit: self.unavailable_limit,
             batch,
             window: DedupWindow::new(self.window),
             key_lanes: self.key_lanes,
             stats,
-            doubted: Mutex::default(),
             cut_off: Shutdown::new(),
         };
         Ok(Consumer { settings, source: self.source, gates: self.gates })
@@ -429,6 +442,7 @@ impl<S: Store, Src> fmt::Debug for Consumer<S, Src> {
             .field("attempts", &self.settings.attempts)
             .field("backoff", &self.settings.backoff)
             .field("deadline", &self.settings.deadline)
+            .field("unavailable_limit", &self.settings.unavailable_limit)
             .field("batch", &self.settings.batch)
             .field("window", &self.settings.window.length())
             .field("key_lanes", &self.settings.key_lanes)

@@ -17,8 +17,10 @@ use crate::{Error, ErrorKind, Meta, chain};
 pub(super) enum Fault {
     /// This message: set it apart.
     Message(Failure),
-    /// A dependency is down: wait, burn nothing.
+    /// The handler says that a dependency is unavailable: wait, burn nothing.
     Unavailable(String),
+    /// The store is away: wait, burn nothing.
+    Outage(String),
     /// Somebody else's lock: go on with less, burn nothing.
     Conflict(String),
     /// The transaction held the lock for too long while this message's handler ran.
@@ -135,7 +137,7 @@ fn fault<S: Inbox>(error: &HandlerError) -> Fault {
 pub(super) fn store_fault(error: &Error) -> Option<Fault> {
     let text = chain(error);
     match error.kind() {
-        ErrorKind::Unavailable | ErrorKind::OutcomeUnknown => Some(Fault::Unavailable(text)),
+        ErrorKind::Unavailable | ErrorKind::OutcomeUnknown => Some(Fault::Outage(text)),
         ErrorKind::Conflict => Some(Fault::Conflict(text)),
         ErrorKind::TransactionTimeout => {
             Some(Fault::TransactionTimeout(Failure::retryable(FailureKind::Transaction, text)))

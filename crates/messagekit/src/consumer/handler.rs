@@ -57,7 +57,8 @@ impl HandlerError {
         Self { class: Class::Permanent, source: error.into(), culprit: None }
     }
 
-    /// A dependency is down: the consumer pauses and burns no attempt.
+    /// A dependency is down: the lane pauses and burns no attempt. After
+    /// [`unavailable_limit`](crate::ConsumerBuilder::unavailable_limit) the message is parked and its lane goes on.
     pub fn unavailable(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { class: Class::Unavailable, source: error.into(), culprit: None }
     }

@@ -13,7 +13,6 @@ use super::adaptive_batch::AdaptiveBatch;
 use super::batch_run::Item;
 use super::caution::Watched;
 use super::first::First;
-use super::probe::{BELIEVED, Doubtful};
 use super::settings::{WINDOW_BYTES, WINDOW_MESSAGES};
 use crate::gate::Pass;
 use crate::store::Store;
@@ -32,6 +31,8 @@ pub(super) struct Working {
 
 /// A lane of the current assignment.
 pub(super) struct LaneState<S: Store> {
+    /// What health calls it.
+    pub(super) name: Arc<str>,
     queue: VecDeque<Item<S>>,
     bytes: usize,
     paused: bool,
@@ -46,9 +47,7 @@ pub(super) struct LaneState<S: Store> {
     /// Outages in a row.
     pub(super) outages: u32,
     /// Since when the first message says that its dependency is down.
-    unavailable: Option<Instant>,
-    /// How many turns since then were to ask others.
-    asked: usize,
+    pub(super) unavailable: Option<Instant>,
     /// Failed runs of the message that blocks the lane.
     pub(super) blocked: u32,
     /// How often in a row there was no room to park its first message.
@@ -70,7 +69,9 @@ pub(super) enum Window {
 
 impl<S: Store> LaneState<S> {
     pub(super) fn new(name: &str, limit: u32) -> Self {
+        let shown = if name.is_empty() { "all partitions" } else { name };
         Self {
+            name: Arc::from(shown),
             queue: VecDeque::new(),
             bytes: 0,
             paused: false,
@@ -81,7 +82,6 @@ impl<S: Store> LaneState<S> {
             wait: None,
             outages: 0,
             unavailable: None,
-            asked: 0,
             blocked: 0,
             full: 0,
             first: First::new(name, limit),
@@ -166,21 +166,13 @@ impl<S: Store> LaneState<S> {
     /// An outage ended a turn that finished messages, or none.
     pub(super) fn unavailable(&mut self, finished: bool) {
         if finished || self.unavailable.is_none() {
-            (self.unavailable, self.asked) = (Some(Instant::now()), 0);
+            self.unavailable = Some(Instant::now());
         }
     }
 
     /// The first message is another one now, or runs.
     pub(super) fn available(&mut self) {
         self.unavailable = None;
-    }
-
-    /// When the first message says for too long that its dependency is down to be believed unheard: who else may be asked.
-    pub(super) fn doubtful(&mut self) -> Option<Doubtful<S>> {
-        self.unavailable.filter(|since| since.elapsed() >= BELIEVED)?;
-        let waiting = self.queue.iter().map(|item| Arc::clone(&item.entry)).collect();
-        self.asked += 1;
-        Some(Doubtful { waiting, in_vain: self.asked - 1 })
     }
 
     pub(super) fn wait_for(&mut self, wait: Duration) {

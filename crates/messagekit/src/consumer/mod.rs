@@ -21,7 +21,6 @@ mod key_lanes;
 mod lanes;
 mod middleware;
 mod on_failure;
-mod probe;
 mod retention_watch;
 mod retry;
 mod retry_run;

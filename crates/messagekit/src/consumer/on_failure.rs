@@ -1,7 +1,7 @@
 //! What a consumer does with a message that its handler could not apply.
 
 /// The failure policy of a consumer: [`ParkKey`](Self::ParkKey) where its source is a log and its store a database, else
-/// [`DeadLetter`](Self::DeadLetter), unless it says otherwise. An outage is no failure: it pauses the consumer and burns nothing.
+/// [`DeadLetter`](Self::DeadLetter), unless it says otherwise. An outage is no failure: it pauses the lane and burns no attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnFailure {

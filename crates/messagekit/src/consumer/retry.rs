@@ -1,7 +1,7 @@
 //! Running a set-aside message again, when it is due.
 
 use std::ops::ControlFlow;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::batch_run::log_failure;
@@ -12,7 +12,7 @@ use super::settings::{KILLS, Settings};
 use super::{Backoff, ConsumerStats};
 use crate::crash;
 use crate::gate::{Outcome, Verdict};
-use crate::store::{Failure, FailureKind, Inbox, Next, RetryLease};
+use crate::store::{Failure, Inbox, Next, RetryLease};
 use crate::{Error, chain};
 
 /// How a look for due failed messages ended.
@@ -23,7 +23,9 @@ pub(super) struct Retried {
     pub(super) found: bool,
     /// When the failed message of this run is due again.
     pub(super) due_in: Option<Duration>,
-    /// The store is down.
+    /// The handler says that a dependency is unavailable.
+    pub(super) is_unavailable: bool,
+    /// The store is away.
     pub(super) outage: Option<String>,
     /// The store answered what no waiting cures.
     pub(super) fatal: Option<Error>,
@@ -35,7 +37,15 @@ impl Retried {
     /// No failed message was due.
     fn nothing() -> Self {
         let outcome = Outcome { verdict: Verdict::Neutral, used: 0 };
-        Self { outcome, found: false, due_in: None, outage: None, fatal: None, applied: None }
+        Self {
+            outcome,
+            found: false,
+            due_in: None,
+            is_unavailable: false,
+            outage: None,
+            fatal: None,
+            applied: None,
+        }
     }
 }
 
@@ -46,8 +56,8 @@ enum Answer {
 }
 
 /// Leases one due failed message and applies it through the same handler, and with it at most `most - 1` messages that wait
-/// behind it in its key.
-pub(super) async fn retry<S: Inbox>(settings: Arc<Settings<S>>, most: u32) -> Retried {
+/// behind it in its key. `unavailable` retries in a row have said before that a dependency is unavailable.
+pub(super) async fn retry<S: Inbox>(settings: Arc<Settings<S>>, most: u32, unavailable: u32) -> Retried {
     // The lease outlives the handler's deadline, so that nobody else runs the failed message while this run can still commit.
     let lease = settings.longest_run();
     let leased = match settings.store.lease(&settings.name, 1, lease).await {
@@ -67,7 +77,7 @@ pub(super) async fn retry<S: Inbox>(settings: Arc<Settings<S>>, most: u32) -> Re
     } else {
         apply(&settings, &leased, most).await
     };
-    end(&settings, &leased, ran).await
+    end(&settings, &leased, ran, unavailable).await
 }
 
 /// Applies a leased failed message and what waits behind it, in fewer messages until that comes to an end.
@@ -111,7 +121,7 @@ fn judge(ran: Ran, is_cut_off: bool) -> ControlFlow<Ran, u32> {
             index: Some(index), fault: Fault::Message(_) | Fault::Unavailable(_), ..
         }) => *index,
         // The store went away, and may have kept everything.
-        Ran::Failed(Culprit { fault: Fault::Unavailable(_), .. }) => 0,
+        Ran::Failed(Culprit { fault: Fault::Outage(_), .. }) => 0,
         Ran::Failed(Culprit { length, .. }) => length / 2,
         Ran::Resolved(_) | Ran::Broken(_) => 0,
     };
@@ -123,30 +133,12 @@ fn judge(ran: Ran, is_cut_off: bool) -> ControlFlow<Ran, u32> {
     }
 }
 
-/// A failed message that says for too long that its dependency is down, while others are applied, has failed like any other.
-fn doubt<S: Inbox>(settings: &Settings<S>, failed_message: i64, ran: Ran) -> Ran {
-    let mut doubted = settings.doubted.lock().unwrap_or_else(PoisonError::into_inner);
-    match ran {
-        Ran::Failed(Culprit { fault: Fault::Unavailable(error), index, length })
-            if doubted.has_failed(failed_message, settings.stats.read().handled) =>
-        {
-            let fault = Fault::Message(Failure::retryable(FailureKind::Failed, error));
-            Ran::Failed(Culprit { index, length, fault })
-        }
-        unavailable @ Ran::Failed(Culprit { fault: Fault::Unavailable(_), .. }) => unavailable,
-        ran => {
-            doubted.forget(failed_message);
-            ran
-        }
-    }
-}
-
-async fn end<S: Inbox>(settings: &Settings<S>, leased: &RetryLease, ran: Ran) -> Retried {
+async fn end<S: Inbox>(settings: &Settings<S>, leased: &RetryLease, ran: Ran, unavailable: u32) -> Retried {
     let consumer = &*settings.name;
     let mut stats = ConsumerStats::default();
     let outcome = Outcome { verdict: Verdict::Neutral, used: 1 };
     let mut retried = Retried { outcome, found: true, ..Retried::nothing() };
-    let fault = match doubt(settings, leased.failed_message, ran) {
+    let fault = match ran {
         Ran::Resolved(applied) => {
             crash::point("retry.committed");
             retried.outcome = Outcome { verdict: Verdict::Success, used: applied.messages };
@@ -155,13 +147,8 @@ async fn end<S: Inbox>(settings: &Settings<S>, leased: &RetryLease, ran: Ran) ->
             return retried;
         }
         Ran::NotOurs { .. } => return retried,
-        Ran::Broken(error) => Fault::Unavailable(chain(&error)),
-        Ran::Failed(Culprit { fault, .. }) => {
-            if matches!(fault, Fault::Unavailable(_)) {
-                retried.outcome.verdict = Verdict::Failure;
-            }
-            fault
-        }
+        Ran::Broken(error) => Fault::Outage(chain(&error)),
+        Ran::Failed(Culprit { fault, .. }) => fault,
     };
     let answer = match fault {
         Fault::Message(failure) | Fault::TransactionTimeout(failure) | Fault::Blame(failure) => {
@@ -184,6 +171,14 @@ async fn end<S: Inbox>(settings: &Settings<S>, leased: &RetryLease, ran: Ran) ->
             Answer::HandBack(delay)
         }
         Fault::Unavailable(error) => {
+            (retried.outcome.verdict, retried.is_unavailable) = (Verdict::Failure, true);
+            // Behind the others that are due, and rarely while none of them is applied.
+            let delay = settings.backoff.delay(unavailable + 1);
+            retried.due_in = Some(delay);
+            tracing::warn!(consumer, failed_message = leased.failed_message, error, wait = ?delay, "retry paused: a dependency is unavailable");
+            Answer::HandBack(delay)
+        }
+        Fault::Outage(error) => {
             retried.outage = Some(error);
             Answer::HandBack(Duration::ZERO)
         }
@@ -229,6 +224,7 @@ async fn answer_lease<S: Inbox>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::FailureKind;
 
     fn failed(index: Option<u32>, length: u32, fault: Fault) -> Ran {
         Ran::Failed(Culprit { index, length, fault })
@@ -240,6 +236,10 @@ mod tests {
 
     fn down() -> Fault {
         Fault::Unavailable("payments are down".to_owned())
+    }
+
+    fn away() -> Fault {
+        Fault::Outage("the database is away".to_owned())
     }
 
     fn ended() -> Fault {
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_run_that_may_have_been_kept_is_not_tried_again() {
-        assert!(judge(failed(None, 40, down()), false).is_break());
+        assert!(judge(failed(None, 40, away()), false).is_break());
     }
 
     #[test]

@@ -1,11 +1,10 @@
 //! What a consumer was built with.
 
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::dedup_window::DedupWindow;
-use super::probe::Doubted;
 use super::{Backoff, Middleware, OnFailure, Router, Stats};
 use crate::Shutdown;
 use crate::store::{ClaimRequest, Failure, FailureKind, Next, ParkingLimits, ReceivedMessage, Store};
@@ -17,6 +16,8 @@ pub(super) const ATTEMPTS: u32 = 10;
 pub(super) const KILLS: u32 = 5;
 /// How long a handler may take.
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
+/// How long a lane waits for a message whose handler says that a dependency is unavailable.
+pub(super) const UNAVAILABLE_LIMIT: Duration = Duration::from_secs(10 * 60);
 /// Longer deadlines and waits count as this, so that no sum of times overflows.
 pub(super) const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Longer windows count as this.
@@ -53,13 +54,14 @@ pub(super) struct Settings<S: Store> {
     pub(super) attempts: u32,
     pub(super) backoff: Backoff,
     pub(super) deadline: Duration,
+    /// How long a message that says unavailable may hold its lane.
+    pub(super) unavailable_limit: Duration,
     pub(super) batch: BatchLimit,
     /// Into how many a lane of the source is divided by key.
     pub(super) key_lanes: NonZeroU32,
     /// How old a message may be.
     pub(super) window: DedupWindow,
     pub(super) stats: Stats,
-    pub(super) doubted: Mutex<Doubted>,
     /// Cuts off every handler that still runs: the shutdown has waited long enough.
     pub(super) cut_off: Shutdown,
 }
@@ -111,6 +113,15 @@ impl<S: Store> Settings<S> {
             topic: Arc::clone(&received.message.topic),
             key: received.message.key.clone().filter(|_| self.keeps_order(received)),
             generation: 0,
+        }
+    }
+
+    /// Returns the failure of a message that has said unavailable for too long, after so many failed runs: it costs no attempt.
+    pub(super) fn unavailable(&self, error: String, failed_runs: u32) -> Failure {
+        Failure {
+            attempts: failed_runs,
+            next: Next::Retry(self.backoff.delay(failed_runs + 1)),
+            ..Failure::retryable(FailureKind::Unavailable, error)
         }
     }
 

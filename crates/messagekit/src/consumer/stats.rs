@@ -39,8 +39,11 @@ pub struct ConsumerStats {
 pub struct Connection {
     /// Partitions or queues that are assigned to it.
     pub lanes: u64,
-    /// How many of them wait for a message that cannot be applied, or for room to park one.
+    /// How many of them wait for one message: it cannot be applied, its dependency is unavailable, or there is no room to park
+    /// it.
     pub blocked: u64,
+    /// The names that the source gives to the lanes that wait so; of a partition that is divided, its key lanes.
+    pub blocked_lanes: Vec<Arc<str>>,
     /// What the source said last of an outage, unless something has arrived since or 30 s have passed without a word.
     pub trouble: Option<String>,
     /// How the run came to its end; `None` before and while it runs.
@@ -66,6 +69,7 @@ pub(super) struct Counters {
     pub(super) rolled_back: AtomicU64,
     lanes: AtomicU64,
     blocked: AtomicU64,
+    blocked_lanes: Mutex<Vec<Arc<str>>>,
     trouble: Mutex<Option<(Instant, String)>>,
     ended: Mutex<Option<String>>,
     short_of: Mutex<Vec<String>>,
@@ -87,6 +91,7 @@ impl Counters {
             rolled_back: AtomicU64::default(),
             lanes: AtomicU64::default(),
             blocked: AtomicU64::default(),
+            blocked_lanes: Mutex::default(),
             trouble: Mutex::default(),
             ended: Mutex::default(),
             short_of: Mutex::default(),
@@ -135,7 +140,8 @@ impl Stats {
         let trouble = trouble.filter(|(told, _)| told.elapsed() < LASTS).map(|(_, error)| error);
         let get = |gauge: &AtomicU64| gauge.load(Ordering::Relaxed);
         let ended = self.0.ended.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Connection { lanes: get(&self.0.lanes), blocked: get(&self.0.blocked), trouble, ended }
+        let blocked_lanes = self.0.blocked_lanes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Connection { lanes: get(&self.0.lanes), blocked: get(&self.0.blocked), blocked_lanes, trouble, ended }
     }
 
     /// Says in words what may come back that is older than the consumer's window, and would be set aside; empty while nothing
@@ -147,6 +153,11 @@ impl Stats {
     /// Notes what may come back that is older than the window.
     pub(super) fn short_of(&self, found: Vec<String>) {
         *self.0.short_of.lock().unwrap_or_else(PoisonError::into_inner) = found;
+    }
+
+    /// Notes the names of the blocked lanes.
+    pub(super) fn blocked_lanes(&self, names: Vec<Arc<str>>) {
+        *self.0.blocked_lanes.lock().unwrap_or_else(PoisonError::into_inner) = names;
     }
 
     /// Notes how many lanes are assigned, and how many of them are blocked.
@@ -164,6 +175,7 @@ impl Stats {
     /// Notes how the run came to its end. It has no lanes any more, and nothing is held back.
     fn end(&self, how: String) {
         self.assigned(0, 0);
+        self.blocked_lanes(Vec::new());
         self.0.holding.set(None);
         *self.0.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(how);
     }

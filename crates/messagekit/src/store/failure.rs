@@ -17,6 +17,8 @@ pub enum FailureKind {
     Panicked,
     /// The handler did not end before its deadline.
     TooSlow,
+    /// The handler said for longer than the consumer waits that a dependency is unavailable. This costs no attempt.
+    Unavailable,
     /// The failed message contradicts the markers: its message is not held any more.
     Corrupt,
     /// Runs of the handler ended the whole process.
@@ -67,11 +69,12 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// Every kind.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Failed,
         Self::Permanent,
         Self::Panicked,
         Self::TooSlow,
+        Self::Unavailable,
         Self::Corrupt,
         Self::PoisonMessage,
         Self::Transaction,
@@ -109,6 +112,7 @@ impl FailureKind {
             Self::Permanent => "permanent",
             Self::Panicked => "panicked",
             Self::TooSlow => "too_slow",
+            Self::Unavailable => "unavailable",
             Self::Corrupt => "corrupt",
             Self::PoisonMessage => "poison_message",
             Self::Transaction => "transaction",

@@ -28,6 +28,7 @@ fn between_a_log_and_a_database_every_setting_has_its_printed_value() {
         "attempts: 10",
         "backoff: Backoff { first: 200ms, factor: 2.0, max: 300s }",
         "deadline: 30s",
+        "unavailable_limit: 600s",
         "batch: BatchLimit { messages: 200, time: 50ms }",
         "window: None",
         "key_lanes: 1",

@@ -34,4 +34,5 @@ mod shutdown;
 mod suspects;
 mod tolerated;
 mod turns;
+mod unavailable;
 mod window;

@@ -119,6 +119,10 @@ fn lasting() -> HandlerError {
     HandlerError::permanent("no such printer")
 }
 
+fn offline() -> HandlerError {
+    HandlerError::unavailable("printer is offline")
+}
+
 fn printing(
     world: &World,
     broker: &Broker,
@@ -222,6 +226,25 @@ async fn a_failure_that_passes_is_tried_again_in_place_and_in_order() {
     assert!(at[2] - at[1] >= Duration::from_millis(500), "the backoff lies between: {at:?}");
     let stats = consumer.stop().await;
     assert_eq!((stats.handled, stats.dead, stats.set_aside, broker.asked()), (4, 0, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_whose_dependency_is_unavailable_waits_in_its_lane() {
+    let (world, broker, printer) = (World::new(1), Broker::new(Mood::Takes), Arc::new(Printer::default()));
+    printer.fails(2, 1_000_000, offline);
+    world.push_all("a", 3).await;
+    let consumer = start(printing(&world, &broker, &printer));
+    pass(seconds(3_600)).await;
+    assert_eq!(
+        (world.committed(0), broker.asked()),
+        (1, 0),
+        "no failed message could bring it back by itself"
+    );
+    assert!(printer.runs_of(2).iter().all(|attempt| *attempt == 1));
+    printer.fails(2, 0, offline);
+    until(|| world.committed(0) == 3).await;
+    assert_eq!(printer.printed(), names("a", 3));
+    assert_eq!(consumer.stop().await.dead, 0);
 }
 
 #[tokio::test(start_paused = true)]

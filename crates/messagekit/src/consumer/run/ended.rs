@@ -111,8 +111,10 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
                 state.wait_for(wait);
             }
             After::Full(message_id, failure) => {
-                // Only a culprit has run and failed once more.
-                state.blocked += u32::from(failure.is_some());
+                // Only a culprit has run; one that says unavailable has not failed.
+                if let Some(failure) = &failure {
+                    state.blocked = failure.attempts;
+                }
                 state.full += 1;
                 // One behind others runs no handler by being tried again, and there is room as soon as its key is drained.
                 let backoff = if failure.is_some() { self.settings.backoff } else { Backoff::ROOM };

@@ -85,6 +85,8 @@ struct Running<S: Store, Sub> {
     /// The turn in flight is a cautious one: nothing else runs beside it, so that a death has one culprit.
     alone: bool,
     retries: Retries,
+    /// The names of the lanes that wait for one message.
+    blocked: Vec<Arc<str>>,
     settled: Vec<Receipt>,
     released: Vec<Receipt>,
     stopping: bool,
@@ -105,6 +107,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             last_admitted: None,
             alone: false,
             retries: Retries::new(),
+            blocked: Vec::new(),
             settled: Vec::new(),
             released: Vec::new(),
             stopping: false,
@@ -149,23 +152,29 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
                 moved |= self.start_retry(cx);
             }
             self.hand_over();
-            let blocks = |state: &&LaneState<S>| {
-                state.full > 0 || state.blocked > 0 && self.settings.on_failure == OnFailure::Block
-            };
-            // Of a partition that is divided, the key lanes stand side by side.
-            let key_lanes = self.settings.key_lanes.get();
-            let mut blocked: Vec<u32> = self
-                .lanes
-                .iter()
-                .filter(|(_, state)| blocks(state))
-                .map(|(lane, _)| lane.slot / key_lanes)
-                .collect();
-            blocked.dedup();
-            self.settings.stats.assigned(self.lanes.len() / key_lanes as usize, blocked.len());
+            self.report_lanes();
             self.gates.rest();
             if !moved {
                 return Poll::Pending;
             }
+        }
+    }
+
+    /// Says how many lanes there are, and which of them wait for one message.
+    fn report_lanes(&mut self) {
+        // Of a partition that is divided, the key lanes stand side by side.
+        let key_lanes = self.settings.key_lanes.get();
+        let blocks = self.settings.on_failure == OnFailure::Block;
+        let blocked = self.lanes.iter().filter(|(_, state)| {
+            state.full > 0 || state.unavailable.is_some() || state.blocked > 0 && blocks
+        });
+        let (mut slots, names): (Vec<u32>, Vec<Arc<str>>) =
+            blocked.map(|(lane, state)| (lane.slot / key_lanes, Arc::clone(&state.name))).unzip();
+        slots.dedup();
+        self.settings.stats.assigned(self.lanes.len() / key_lanes as usize, slots.len());
+        if self.blocked != names {
+            self.settings.stats.blocked_lanes(names.clone());
+            self.blocked = names;
         }
     }
 

@@ -17,6 +17,8 @@ pub(super) struct Retries {
     pub(super) first: bool,
     /// A failed message was applied since the last look that found none: there may be a key whose messages wait.
     draining: bool,
+    /// How many retries in a row have said that a dependency is unavailable.
+    pub(super) unavailable: u32,
     /// How many messages of a key fit into one transaction.
     fits: AdaptiveBatch,
 }
@@ -28,6 +30,7 @@ impl Retries {
             working: None,
             first: false,
             draining: false,
+            unavailable: 0,
             fits: AdaptiveBatch::default(),
         }
     }
@@ -41,6 +44,10 @@ impl Retries {
 
     /// Learns from a look that has ended; transactions have so much time.
     pub(super) fn learn(&mut self, retried: &Retried, limit: Duration) {
+        match retried.applied {
+            Some(_) => self.unavailable = 0,
+            None => self.unavailable += u32::from(retried.is_unavailable),
+        }
         self.draining = retried.applied.is_some() || self.draining && retried.found;
         if let Some(applied) = retried.applied {
             self.fits.learn(&(0..applied.length as usize), applied.messages as usize, applied.took, limit);

@@ -47,9 +47,9 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
                 self.subscriber.resume(lane);
             }
             let stop = Arc::new(AtomicBool::new(false));
-            let (first_attempt, doubtful) = (state.blocked + 1, state.doubtful());
+            let (first_attempt, unavailable) = (state.blocked + 1, state.unavailable);
             let (first, watched) = (state.first.clone(), state.watched.take());
-            let manner = Manner { first_attempt, first, doubtful, fits: state.fits, watched };
+            let manner = Manner { first_attempt, first, unavailable, fits: state.fits, watched };
             let working = turn(Arc::clone(&self.settings), items, manner, Arc::clone(&stop));
             state.working = Some(Working { stop, pass });
             self.turns.spawn(async move { Ended::Turn(lane, working.await) });
@@ -78,7 +78,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
         let Poll::Ready((pass, granted)) = self.gates.poll_admit(&view, cx) else { return false };
         self.retries.timer.look_begins();
         (self.retries.working, self.retries.first) = (Some(pass), false);
-        let working = retry(Arc::clone(&self.settings), granted);
+        let working = retry(Arc::clone(&self.settings), granted, self.retries.unavailable);
         self.turns.spawn(async move { Ended::Retry(working.await) });
         true
     }

@@ -136,18 +136,3 @@ async fn other_lanes_go_on_while_one_waits_for_the_answer_of_others() {
     assert_eq!((world.applied().len(), world.failed_messages().await.len()), (beside, 0));
     consumer.kill().await;
 }
-
-#[tokio::test(start_paused = true)]
-async fn a_message_that_is_only_asked_about_keeps_no_note() {
-    let world = after_a_death(1).await;
-    world.push("b", 1).await;
-    world.push("a", 1).await;
-    world.script.always("b-1", Action::Unavailable);
-    Others::begin(&world, "a").await;
-    let consumer = patient(&world, world.store.clone());
-    // Longer than its word is taken that a dependency is down.
-    pass(seconds(1_800)).await;
-    consumer.stop().await;
-    assert_eq!(noted(&world), [(id("a-1"), 5)]);
-    assert_eq!(world.script.runs_of("a-1"), []);
-}
