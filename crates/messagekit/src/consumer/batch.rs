@@ -1,6 +1,6 @@
-//! The messages of a turn, and which of them share a transaction.
+//! The messages of a batch run, and which of them share a transaction.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -9,7 +9,15 @@ use super::fault::Run;
 use super::handler::Erased;
 use super::router::Task;
 use super::settings::Settings;
+use crate::Meta;
 use crate::store::{Failure, ReceivedMessage, Store};
+use crate::transport::Receipt;
+
+/// A prepared delivery.
+pub(super) struct Item<S: Store> {
+    pub(super) receipt: Receipt,
+    pub(super) entry: Arc<Entry<S>>,
+}
 
 /// A message and what is to be done with it.
 pub(super) struct Entry<S: Store> {
@@ -17,30 +25,59 @@ pub(super) struct Entry<S: Store> {
     pub(super) task: Task<S>,
 }
 
-/// The messages of a turn, with the failures found so far.
+impl<S: Store> Entry<S> {
+    pub(super) fn is_handled(&self) -> bool {
+        matches!(self.task, Task::Handle { .. })
+    }
+
+    /// Returns the same message as one that is set aside.
+    pub(super) fn set_aside(&self, failure: Failure) -> Arc<Self> {
+        Arc::new(Self { received: self.received.clone(), task: Task::SetAside(failure) })
+    }
+}
+
+/// The messages of a batch run as one of its transactions takes them.
 pub(super) struct Batch<S: Store> {
-    pub(super) entries: Vec<Arc<Entry<S>>>,
-    /// Known culprits by index: they are set aside instead of handled.
-    pub(super) failed: HashMap<usize, Failure>,
+    pub(super) entries: Arc<Vec<Arc<Entry<S>>>>,
+    /// Known culprits: they are set aside instead of handled.
+    pub(super) failed: BTreeMap<usize, Failure>,
     /// Which run of the first message this is; the others run for the first time.
     pub(super) first_attempt: u32,
     /// The message whose handler started last.
     pub(super) running: AtomicUsize,
 }
 
+/// What a transaction does with a message.
+pub(super) enum Duty<'a, S: Store> {
+    /// Claims and runs it.
+    Handle(&'a Arc<dyn Erased<S>>, &'a Meta),
+    /// Claims it, and fails with it unless it is finished already: its lane waits for it.
+    Block(&'a Failure),
+    SetAside(&'a Failure),
+    Ignore,
+}
+
 impl<S: Store> Batch<S> {
-    /// Returns whether the message goes to its handler: it has one, and has not failed before.
-    pub(super) fn is_handled(&self, index: usize) -> bool {
-        matches!(self.entries[index].task, Task::Handle { .. }) && !self.failed.contains_key(&index)
+    pub(super) fn received(&self, index: usize) -> &ReceivedMessage {
+        &self.entries[index].received
     }
 
-    /// Returns the message as one for this handler, unless another one takes it or nobody does.
+    pub(super) fn duty(&self, settings: &Settings<S>, index: usize) -> Duty<'_, S> {
+        match (&self.entries[index].task, self.failed.get(&index)) {
+            (Task::SetAside(failure), None) if settings.blocks(failure) => Duty::Block(failure),
+            (_, Some(failure)) | (Task::SetAside(failure), None) => Duty::SetAside(failure),
+            (Task::Handle { handler, meta }, None) => Duty::Handle(handler, meta),
+            (Task::Ignore, None) => Duty::Ignore,
+        }
+    }
+
+    /// Returns the message as one for this handler, unless another one takes it or none does.
     pub(super) fn run_by(&self, index: usize, by: &Arc<dyn Erased<S>>) -> Option<Run<'_>> {
         match &self.entries[index].task {
             Task::Handle { handler, meta }
                 if Arc::ptr_eq(handler, by) && !self.failed.contains_key(&index) =>
             {
-                Some(Run { received: &self.entries[index].received, meta, attempt: 1 })
+                Some(Run { received: self.received(index), meta, attempt: 1 })
             }
             _ => None,
         }
@@ -52,7 +89,7 @@ impl<S: Store> Batch<S> {
     pub(super) fn one_transaction(&self, settings: &Settings<S>, range: Range<usize>) -> Range<usize> {
         let mut apart = HashSet::new();
         for index in range.clone() {
-            let received = &self.entries[index].received;
+            let received = self.received(index);
             if apart.contains(&received.id) {
                 return range.start..index;
             }
@@ -72,31 +109,5 @@ impl<S: Store> Batch<S> {
             Task::SetAside(failure) => Some(failure),
             Task::Handle { .. } | Task::Ignore => None,
         })
-    }
-}
-
-/// Whose handlers a transaction may run.
-#[derive(Clone, Copy)]
-pub(super) enum Runs {
-    /// Those of all messages.
-    All,
-    /// Only that of the message at this index, whose note is then forgotten.
-    Noted(Option<usize>),
-}
-
-impl Runs {
-    pub(super) fn may_run(self, index: usize) -> bool {
-        match self {
-            Self::All => true,
-            Self::Noted(noted) => noted == Some(index),
-        }
-    }
-
-    /// Returns the noted message when a range finishes it.
-    pub(super) fn absolves(self, finished: Range<usize>) -> Option<usize> {
-        match self {
-            Self::All => None,
-            Self::Noted(noted) => noted.filter(|noted| finished.contains(noted)),
-        }
     }
 }

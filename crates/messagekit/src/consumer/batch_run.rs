@@ -1,343 +1,230 @@
-//! What is waiting in a lane, from claim to commit, cut where something fails.
+//! A batch run of a lane: asks the state machine for the next step, carries it out, and tells it the answer.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::adaptive_batch::AdaptiveBatch;
-use super::batch::{Batch, Entry, Runs};
-use super::bisection::Bisection;
-use super::caution::{Careful, Caution, Step, Watched};
-use super::fault::{Fault, store_fault};
-use super::first::First;
-use super::router::Task;
-use super::settings::Settings;
-use super::transaction::{Attempted, attempt};
-use super::{ConsumerStats, OnFailure};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::crash;
-use crate::gate::{Outcome, Verdict};
-use crate::store::{Failure, Inbox, Next, ReceivedMessage, Store};
+use super::batch::{Batch, Entry, Item};
+use super::crash_guard::{begin_attempt, clear_batch, withdraw, withdraw_batch};
+use super::fault::{Fault, store_fault};
+use super::settings::Settings;
+use super::state_machine::{After, Answer, Attempt, LaneState, Pause, Plan, Report, StateMachine, Step};
+use super::transaction::{Attempted, attempt};
+use super::{ConsumerStats, OnFailure};
+use crate::gate::Outcome;
+use crate::store::{Failure, Inbox, Next, ParkingLimits, ReceivedMessage, Store};
 use crate::transport::Receipt;
-use crate::{Error, ErrorKind, MessageId};
+use crate::{Error, ErrorKind, MessageId, crash};
 
-/// A prepared delivery.
-pub(super) struct Item<S: Store> {
-    pub(super) receipt: Receipt,
-    pub(super) entry: Arc<Entry<S>>,
-}
-
-/// How a turn ended.
-pub(super) struct Turn<S: Store> {
+/// How a batch run ended.
+pub(super) struct Ended<S: Store> {
+    /// The lane's state, to go on with.
+    pub(super) state: LaneState,
     /// Receipts of what is finished, in order.
     pub(super) finished: Vec<Receipt>,
     /// What is not, in order.
     pub(super) rest: Vec<Item<S>>,
     pub(super) after: After,
-    /// What the gates are told.
+    /// How long the lane waits.
+    pub(super) wait: Option<Duration>,
+    /// What the gates learn.
     pub(super) outcome: Outcome,
-    /// When the failed messages of this turn are due.
+    /// When the retries of this run are due.
     pub(super) due_in: Vec<Duration>,
-    /// How many of the lane's first messages were finished.
-    pub(super) of_first: u32,
-    /// How many messages fit into the time of a transaction.
-    pub(super) fits: AdaptiveBatch,
 }
 
-/// How a turn goes about its messages.
-pub(super) struct Manner {
-    /// Which run of the first message this is; it counts the runs of a message that blocks its lane.
-    pub(super) first_attempt: u32,
-    /// The first messages of the lane, as far as they are not finished.
-    pub(super) first: First,
-    /// Since when the first message says that a dependency is unavailable.
-    pub(super) unavailable: Option<Instant>,
-    /// How many messages fitted into the time of a transaction before.
-    pub(super) fits: AdaptiveBatch,
-    /// The message that others are to answer for.
-    pub(super) watched: Option<Watched>,
-}
-
-/// What the lane does next.
-#[derive(Debug)]
-pub(super) enum After {
-    /// Goes on.
-    Continue,
-    /// Waits for an outage to pass, of which a handler has told or the store.
-    Outage { error: String, told_by_handler: bool },
-    /// Goes on with a smaller batch.
-    Conflict(String),
-    /// Goes on with one message at a time: a process has died of one of them.
-    TakeCare,
-    /// Waits for others to answer for one of its messages, or to be dead.
-    Watch(Watched),
-    /// Waits for its first message, which has failed.
-    Blocked(Failure),
-    /// Waits because its first message would have to be parked, and there is no room: a culprit with its failure, or one
-    /// behind another, which has not run.
-    Full(MessageId, Option<Failure>),
-    /// Another process has the lane's cursor.
-    Fenced,
-    /// The store answered what no waiting cures.
-    Fatal(Error),
+struct BatchRun<S: Store> {
+    settings: Arc<Settings<S>>,
+    entries: Arc<Vec<Arc<Entry<S>>>>,
+    /// What attempts of the lane's batches go by.
+    lane: MessageId,
+    stop: Arc<AtomicBool>,
 }
 
 /// Works through `items`. Stops between transactions when `stop` is set.
-pub(super) async fn turn<S: Inbox>(
+pub(super) async fn run_batch<S: Inbox>(
     settings: Arc<Settings<S>>,
     items: Vec<Item<S>>,
-    manner: Manner,
+    (lane, state): (MessageId, LaneState),
     stop: Arc<AtomicBool>,
-) -> Turn<S> {
-    let Manner { first_attempt, mut first, unavailable, mut fits, watched } = manner;
+) -> Ended<S> {
     // Judged now and not when it arrived: a lane may wait for days, and markers go meanwhile.
     let now = Timestamp::now();
-    let (mut receipts, entries): (Vec<Receipt>, Vec<_>) =
+    let (receipts, entries): (Vec<Receipt>, Vec<_>) =
         items.into_iter().map(|item| (item.receipt, judged(&settings, item.entry, now))).unzip();
-    let mut batch =
-        Arc::new(Batch { entries, failed: HashMap::new(), first_attempt, running: AtomicUsize::new(0) });
-    let mut split = Bisection::new(receipts.len());
-    let mut done = ConsumerStats::default();
-    let mut after = After::Continue;
-    let mut verdict = Verdict::Neutral;
-    let mut due_in = Vec::new();
-    let mut slow: Option<usize> = None;
-
-    if first.left() == 0 && first.is_one_by_one() {
-        first.forget(&settings).await;
-        first.end();
-    }
-    let is_noted = first.is_noted() && (0..batch.entries.len()).any(|index| batch.is_handled(index));
-    let mut caution = None;
-    let looked = if is_noted {
-        first.note(&settings).await.map(|somebody_has| {
-            if somebody_has {
-                after = After::TakeCare;
-                split.stop_before(0);
+    let handled = entries.iter().map(|entry| entry.is_handled()).collect();
+    let mut machine = StateMachine::new(settings.rules, state, handled, Instant::now());
+    let run = BatchRun { settings, entries: Arc::new(entries), lane, stop };
+    loop {
+        if run.stop.load(Ordering::Relaxed) {
+            machine.stop();
+        }
+        let answer = match machine.next(Instant::now()) {
+            Step::Begin(of) => run.begin(of, &machine).await,
+            Step::Run(plan) => run.transaction(plan, &machine).await,
+            Step::Withdraw(of) => run.withdraw(of).await,
+            Step::Clear => {
+                clear_batch(&run.settings, &run.lane).await;
+                Answer::Cleared
             }
-        })
-    } else if first.is_one_by_one() {
-        Caution::look(&settings, &batch, watched).await.map(|look| caution = Some(look))
-    } else {
-        Ok(())
-    };
-    if let Err(error) = looked {
-        after = without_a_note(error);
-        split.stop_before(0);
+            Step::Stop => return run.ended(receipts, machine.report()),
+        };
+        machine.answered(Instant::now(), answer);
+    }
+}
+
+impl<S: Inbox> BatchRun<S> {
+    fn id_of(&self, attempt: Attempt) -> &MessageId {
+        match attempt {
+            Attempt::Batch => &self.lane,
+            Attempt::Message(index) => &self.entries[index].received.id,
+        }
     }
 
-    while let Some(mut range) = split.range() {
-        if stop.load(Ordering::Relaxed) {
-            break;
+    /// What cannot be recorded does not run.
+    async fn begin(&self, of: Attempt, machine: &StateMachine) -> Answer {
+        match begin_attempt(&self.settings, self.id_of(of)).await {
+            Ok(others) => Answer::Begun { others },
+            Err(error) => self.store_failed(error, machine.finished(), None),
         }
-        let mut runs = Runs::All;
-        if let Some(caution) = &mut caution {
-            match caution.next(&settings, &batch, range.clone()).await {
-                Ok(Step::Try(Careful { range: careful, noted, killer })) => {
-                    if careful.end < range.end {
-                        split.ends_with(careful.end - 1);
-                    }
-                    if let (Some(index), Some(failure)) = (noted, killer) {
-                        note(&mut batch, index, failure);
-                    }
-                    (range, runs) = (careful, Runs::Noted(noted));
-                }
-                Ok(Step::Rest) => break,
-                Ok(Step::Watch(watched)) => {
-                    after = After::Watch(watched);
-                    break;
-                }
-                Err(error) => {
-                    after = without_a_note(error);
-                    break;
-                }
+    }
+
+    async fn withdraw(&self, of: Attempt) -> Answer {
+        let id = self.id_of(of);
+        match of {
+            Attempt::Batch => Answer::Withdrawn(withdraw_batch(&self.settings, id).await),
+            Attempt::Message(_) => {
+                withdraw(&self.settings, id, &self.stop).await;
+                Answer::Withdrawn(true)
             }
         }
-        let is_whole = matches!(runs, Runs::All);
-        if is_whole {
-            range = fits.shortened(range);
+    }
+
+    async fn transaction(&self, plan: Plan, machine: &StateMachine) -> Answer {
+        let settings = &self.settings;
+        let batch = Arc::new(Batch {
+            entries: Arc::clone(&self.entries),
+            failed: machine.failed().clone(),
+            first_attempt: machine.first_attempt(),
+            running: AtomicUsize::new(0),
+        });
+        let range = plan.range.clone();
+        let attempted = attempt(settings, &batch, plan).await;
+        if !matches!(attempted, Attempted::Committed { .. }) {
+            settings.stats.add(&ConsumerStats { rolled_back: 1, ..ConsumerStats::default() });
         }
-        let fault = match attempt(&settings, &batch, range.clone(), runs).await {
+        match attempted {
             Attempted::Committed { through, stats, took } => {
                 crash::point("consumer.committed");
-                if is_whole {
-                    fits.learn(&range, through, took, settings.batch.time);
-                }
                 if stats.set_aside + stats.dead > 0 {
                     crash::point("set_aside.committed");
-                    for index in range.start..through {
-                        if let Some(failure) = batch.failure(index) {
-                            log_failure(&settings.name, &batch.entries[index].received, failure);
-                        }
-                    }
+                    let failures = (range.start..through).filter_map(|i| Some((i, batch.failure(i)?)));
+                    failures.for_each(|(i, failure)| log_failure(&settings.name, batch.received(i), failure));
                 }
                 settings.stats.add(&stats);
-                done.handled += stats.handled;
-                done.set_aside += stats.set_aside + stats.dead + stats.parked;
-                done.ignored += stats.ignored;
-                caution.iter_mut().for_each(|caution| caution.committed(&range, through));
-                split.committed(through);
-                continue;
+                Answer::Committed { through, done: stats, took }
             }
-            Attempted::Full { index, failure } => {
-                settings.stats.add(&ConsumerStats { rolled_back: 1, ..ConsumerStats::default() });
-                after = After::Full(batch.entries[index].received.id.clone(), failure);
-                split.stop_before(index);
-                continue;
-            }
-            Attempted::Failed { index, fault } => (index, fault),
-            Attempted::Store { error, .. } if error.kind() == ErrorKind::Fenced => {
-                after = After::Fenced;
-                break;
-            }
+            Attempted::Full { index, failure } => Answer::Full { index, failure },
+            Attempted::Failed { index, fault } => Answer::Failed { index, fault },
             Attempted::Store { error, handlers_ran } => {
-                // Blame needs somebody to blame: without a handler the store itself is broken.
-                let blames = handlers_ran && range.clone().any(|index| batch.is_handled(index));
-                match store_fault(&error) {
-                    Some(Fault::TransactionTimeout(failure)) if !blames => {
-                        (range.start, Fault::Conflict(failure.error))
-                    }
-                    Some(fault @ Fault::TransactionTimeout(_)) => {
-                        (batch.running.load(Ordering::Relaxed), fault)
-                    }
-                    Some(fault) if blames || !matches!(fault, Fault::Blame(_)) => (range.start, fault),
-                    _ => {
-                        after = After::Fatal(error);
-                        break;
-                    }
-                }
+                // Blame needs a handler: without one the store itself is broken.
+                let has_handler = range.clone().any(|index| machine.is_handled(index));
+                let blamed = (handlers_ran && has_handler).then(|| batch.running.load(Ordering::Relaxed));
+                self.store_failed(error, range.start, blamed)
             }
-        };
-        settings.stats.add(&ConsumerStats { rolled_back: 1, ..ConsumerStats::default() });
-        let (index, failure) = match fault {
-            (index, Fault::Message(failure)) => (index, failure),
-            // A machine that stood still costs nobody an attempt: only who is slow by itself, too, is to blame.
-            (index, Fault::TransactionTimeout(_)) if slow != Some(index) => {
-                slow = Some(index);
-                split.alone(index);
-                continue;
-            }
-            (_, Fault::Blame(_)) if split.halve() => continue,
-            (index, Fault::TransactionTimeout(failure) | Fault::Blame(failure)) => (index, failure),
-            (index, Fault::Unavailable(error)) => {
-                // What gates guard is what handlers need.
-                verdict = Verdict::Failure;
-                let waits = settings.on_failure == OnFailure::Block || !S::RUNS_AGAIN || index > 0;
-                let is_over = unavailable.is_some_and(|since| since.elapsed() >= settings.unavailable_limit);
-                if waits || !is_over {
-                    after = After::Outage { error, told_by_handler: true };
-                    // What stands before the message whose dependency is down does not wait with it.
-                    split.stop_before(index);
-                    continue;
-                }
-                if range.len() > 1 {
-                    // Of several in one call any may be meant, and only the first one has waited.
-                    split.alone(0);
-                    continue;
-                }
-                let failure = settings.unavailable(error, first_attempt - 1);
-                if let Next::Retry(delay) = failure.next {
-                    due_in.push(delay);
-                }
-                note(&mut batch, 0, failure);
-                split.ends_with(0);
-                continue;
-            }
-            (_, Fault::Outage(error)) => {
-                after = After::Outage { error, told_by_handler: false };
-                break;
-            }
-            (_, Fault::Conflict(error)) => {
-                after = After::Conflict(error);
-                break;
-            }
-        };
-        let attempt = if index == 0 { first_attempt } else { 1 };
-        let blocks = settings.on_failure == OnFailure::Block;
-        let failure = if blocks { failure } else { settings.decide(failure, attempt) };
-        let again_in_place = !S::RUNS_AGAIN && matches!(failure.next, Next::Retry(_));
-        if blocks || again_in_place {
-            split.stop_before(index);
-            after = After::Blocked(failure);
-            continue;
         }
-        if let Next::Retry(delay) = failure.next {
-            due_in.push(delay);
-        }
-        note(&mut batch, index, failure);
-        split.ends_with(index);
     }
 
-    let mut of_first = 0;
-    if let Some(caution) = caution {
-        caution.stand_down(&settings, &batch, &stop).await;
-        of_first = if caution.found { first.left() } else { caution.finished };
-        if of_first >= first.left() {
-            first.forget(&settings).await;
+    /// Says what an error of the store means; `blamed` is the message whose handler started last.
+    fn store_failed(&self, error: Error, start: usize, blamed: Option<usize>) -> Answer {
+        if error.kind() == ErrorKind::Fenced {
+            return Answer::Ended(After::Fenced);
         }
-    } else if is_noted {
-        // Duplicates do not count: whatever was not committed stands behind them.
-        let finished = done.handled + done.set_aside + done.ignored;
-        if first.take_back(&settings).await {
-            of_first = u32::try_from(finished).unwrap_or(u32::MAX);
+        let (index, fault) = match (store_fault(&error), blamed) {
+            (Some(Fault::TransactionTimeout(failure)), None) => (start, Fault::Conflict(failure.error)),
+            (Some(fault @ Fault::TransactionTimeout(_)), Some(running)) => (running, fault),
+            (None, _) | (Some(Fault::Blame(_)), None) => return Answer::Ended(After::Fatal(error)),
+            (Some(fault), _) => (start, fault),
+        };
+        Answer::Failed { index, fault }
+    }
+
+    fn ended(self, mut receipts: Vec<Receipt>, report: Report) -> Ended<S> {
+        let Report { lane: state, finished, failed, after, wait, verdict, due_in } = report;
+        if let (After::Pause(pause), wait) = (&after, wait.unwrap_or_default()) {
+            self.log_pause(pause, wait);
+        }
+        let rest = receipts.split_off(finished).into_iter().zip(finished..);
+        let rest = rest.map(|(receipt, index)| Item { receipt, entry: self.unfinished(index, &failed) });
+        let rest = rest.collect();
+        let used = u32::try_from(finished).unwrap_or(u32::MAX);
+        Ended { state, finished: receipts, rest, after, wait, outcome: Outcome { verdict, used }, due_in }
+    }
+
+    /// Returns a message for the next run. Where nothing is rolled back, one that has used up its attempts and only waits for its
+    /// failed message does not run again.
+    fn unfinished(&self, index: usize, failed: &BTreeMap<usize, Failure>) -> Arc<Entry<S>> {
+        let entry = &self.entries[index];
+        match failed.get(&index) {
+            Some(failure) if !S::RUNS_AGAIN => entry.set_aside(failure.clone()),
+            _ => Arc::clone(entry),
         }
     }
-    let rest_receipts = receipts.split_off(split.finished());
-    let rest = (split.finished()..).map(|index| unfinished(&batch, index));
-    let rest = rest_receipts.into_iter().zip(rest).map(|(receipt, entry)| Item { receipt, entry }).collect();
-    if verdict == Verdict::Neutral && done.handled > 0 {
-        verdict = Verdict::Success;
+
+    fn log_pause(&self, pause: &Pause, wait: Duration) {
+        let (consumer, rules, lane) = (&*self.settings.name, &self.settings.rules, &self.lane);
+        match pause {
+            Pause::Outage(error) => tracing::warn!(consumer, error, ?wait, "lane paused by an outage"),
+            Pause::Unavailable(error) => {
+                tracing::warn!(consumer, error, ?wait, "lane paused: a dependency is unavailable");
+            }
+            Pause::Conflict(error) => tracing::debug!(consumer, error, "batch halved by a conflict"),
+            Pause::CrashFound => tracing::warn!(
+                consumer, %lane, at_most = %rules.batch.messages,
+                "a process may have ended in the first batch of this lane: its messages run one by one now"
+            ),
+            Pause::Watch { index, given, .. } if given.is_zero() => tracing::warn!(
+                consumer, message_id = %self.entries[*index].received.id, at_most = ?rules.longest_run(),
+                "this message may have ended its process each of the last times: its lane waits for other members"
+            ),
+            Pause::Watch { .. } => {}
+            Pause::Blocked(failure) => {
+                let Failure { kind, error, attempts: attempt, .. } = failure;
+                if rules.on_failure == OnFailure::Block {
+                    tracing::error!(
+                        consumer, attempt, %kind, error, ?wait,
+                        "lane blocked by a message that cannot be applied"
+                    );
+                } else {
+                    tracing::warn!(consumer, attempt, %kind, error, ?wait, "message is tried again in place");
+                }
+            }
+            Pause::Full { index, is_first, .. } => {
+                let message_id = &self.entries[*index].received.id;
+                let ParkingLimits { per_key, in_all } = self.settings.limits;
+                if *is_first {
+                    tracing::error!(
+                        consumer, %message_id, per_key, in_all, ?wait,
+                        "lane blocked: there is no room to park its first message"
+                    );
+                } else {
+                    tracing::debug!(consumer, %message_id, ?wait, "lane still blocked: there is no room to park");
+                }
+            }
+        }
     }
-    let used = u32::try_from(receipts.len()).unwrap_or(u32::MAX);
-    Turn { finished: receipts, rest, after, outcome: Outcome { verdict, used }, due_in, of_first, fits }
 }
 
 /// What is older than the window is set aside instead of handled.
 fn judged<S: Inbox>(settings: &Settings<S>, entry: Arc<Entry<S>>, now: Timestamp) -> Arc<Entry<S>> {
-    let is_handled = matches!(entry.task, Task::Handle { .. });
-    match settings.window.outside(&entry.received.message, now).filter(|_| is_handled) {
-        Some(failure) => Arc::new(Entry { received: entry.received.clone(), task: Task::SetAside(failure) }),
+    match settings.window.outside(&entry.received.message, now).filter(|_| entry.is_handled()) {
+        Some(failure) => entry.set_aside(failure),
         None => entry,
     }
-}
-
-/// Says what the lane does when a message could not be looked at or noted: it does not run.
-fn without_a_note(error: Error) -> After {
-    match store_fault(&error) {
-        Some(Fault::Outage(error)) => After::Outage { error, told_by_handler: false },
-        Some(Fault::Conflict(text)) => After::Conflict(text),
-        Some(Fault::TransactionTimeout(failure)) => After::Conflict(failure.error),
-        _ => After::Fatal(error),
-    }
-}
-
-/// Returns a message for the next turn. Where nothing is rolled back, one that has used up its attempts and only waits for its
-/// failed message does not run again.
-fn unfinished<S: Inbox>(batch: &Batch<S>, index: usize) -> Arc<Entry<S>> {
-    let entry = &batch.entries[index];
-    match batch.failed.get(&index) {
-        Some(failure) if !S::RUNS_AGAIN => {
-            let task = Task::SetAside(failure.clone());
-            Arc::new(Entry { received: entry.received.clone(), task })
-        }
-        _ => Arc::clone(entry),
-    }
-}
-
-/// Remembers a culprit for the next transaction. The last one is over, so the batch is ours alone again, unless a store
-/// keeps the work of a dropped transaction for a moment.
-fn note<S: Inbox>(batch: &mut Arc<Batch<S>>, index: usize, failure: Failure) {
-    if let Some(batch) = Arc::get_mut(batch) {
-        batch.failed.insert(index, failure);
-        return;
-    }
-    let mut failed = batch.failed.clone();
-    failed.insert(index, failure);
-    let (entries, first_attempt) = (batch.entries.clone(), batch.first_attempt);
-    *batch = Arc::new(Batch { entries, failed, first_attempt, running: AtomicUsize::new(0) });
 }
 
 /// Says that a message failed; when it is dead, a person must look.

@@ -9,7 +9,9 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::dedup_window::DedupWindow;
-use super::settings::{A_CENTURY, A_YEAR, ATTEMPTS, DEADLINE, SHORTEST_WINDOW, Settings, UNAVAILABLE_LIMIT};
+use super::settings::{
+    A_CENTURY, A_YEAR, ATTEMPTS, DEADLINE, Rules, SHORTEST_WINDOW, Settings, UNAVAILABLE_LIMIT,
+};
 use super::stats::Ending;
 use super::{
     Backoff, HandlerFn, IdempotentConsumer, Middleware, OnFailure, OnUnknown, Router, StateHandlerFn, Stats,
@@ -78,15 +80,17 @@ impl<S: Inbox> Consumer<S, ()> {
             around: Vec::new(),
             gates: Gates::default(),
             metrics: None,
-            on_failure: None,
-            limits: ParkingLimits::default(),
-            attempts: ATTEMPTS,
-            backoff: Backoff::default(),
-            deadline: DEADLINE,
-            unavailable_limit: UNAVAILABLE_LIMIT,
-            batch: None,
-            window: None,
-            key_lanes: NonZeroU32::MIN,
+            options: Options {
+                on_failure: None,
+                limits: ParkingLimits::default(),
+                attempts: ATTEMPTS,
+                backoff: Backoff::default(),
+                deadline: DEADLINE,
+                unavailable_limit: UNAVAILABLE_LIMIT,
+                batch: None,
+                window: None,
+                key_lanes: NonZeroU32::MIN,
+            },
         }
     }
 }
@@ -131,6 +135,11 @@ pub struct ConsumerBuilder<S: Store, Src> {
     around: Vec<Arc<dyn Middleware<S>>>,
     gates: Gates,
     metrics: Option<Metrics>,
+    options: Options,
+}
+
+/// What a user may set.
+struct Options {
     on_failure: Option<OnFailure>,
     limits: ParkingLimits,
     attempts: u32,
@@ -153,15 +162,7 @@ impl<S: Inbox> ConsumerBuilder<S, ()> {
             around: self.around,
             gates: self.gates,
             metrics: self.metrics,
-            on_failure: self.on_failure,
-            limits: self.limits,
-            attempts: self.attempts,
-            backoff: self.backoff,
-            deadline: self.deadline,
-            unavailable_limit: self.unavailable_limit,
-            batch: self.batch,
-            window: self.window,
-            key_lanes: self.key_lanes,
+            options: self.options,
         }
     }
 }
@@ -271,26 +272,26 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
     /// Says what happens to a message that cannot be applied. Default: [`OnFailure::ParkKey`] where the source has an order to
     /// keep (a log: Kafka, the embedded engine, memory) and the store is a database; else [`OnFailure::DeadLetter`].
     pub fn on_failure(mut self, policy: OnFailure) -> Self {
-        self.on_failure = Some(policy);
+        self.options.on_failure = Some(policy);
         self
     }
 
     /// Sets how many messages [`OnFailure::ParkKey`] keeps for their keys; what is beyond that waits in its lane. Default: 1,000
     /// of a key and 100,000 in all.
     pub fn parking_limits(mut self, limits: ParkingLimits) -> Self {
-        self.limits = limits;
+        self.options.limits = limits;
         self
     }
 
     /// Sets how many runs a message may cost before it is dead. Default: 10. No effect under [`OnFailure::Block`].
     pub fn attempts(mut self, attempts: NonZeroU32) -> Self {
-        self.attempts = attempts.get();
+        self.options.attempts = attempts.get();
         self
     }
 
     /// Sets the waits between runs. Default: 200 ms, doubling, at most 5 minutes.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
-        self.backoff = backoff;
+        self.options.backoff = backoff;
         self
     }
 
@@ -299,7 +300,7 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
     /// 250 ms. Twice as long and 5 s more is how long a lane waits before a message that seems to have ended five processes is
     /// dead: others may handle copies of it.
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = deadline.min(A_YEAR);
+        self.options.deadline = deadline.min(A_YEAR);
         self
     }
 
@@ -309,14 +310,14 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
     ///
     /// No effect under [`OnFailure::Block`], nor without a database, where a message cannot be parked: it waits in its lane.
     pub fn unavailable_limit(mut self, limit: Duration) -> Self {
-        self.unavailable_limit = limit.min(A_YEAR);
+        self.options.unavailable_limit = limit.min(A_YEAR);
         self
     }
 
     /// Sets what one transaction holds. Default: what the source prefers; [`BatchLimit::DEFAULT`] for a broker, and
     /// [`BatchLimit::ONE`] without a database.
     pub fn batch(mut self, batch: BatchLimit) -> Self {
-        self.batch = Some(batch);
+        self.options.batch = Some(batch);
         self
     }
 
@@ -329,7 +330,7 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
     /// the reach of a replay. Made longer, or taken away, it brings back no marker that a cleanup has removed: messages of that
     /// time are set aside all the same, until they are older than the longer window anyway.
     pub fn dedup_window(mut self, window: Duration) -> Self {
-        self.window = Some(window.min(A_CENTURY));
+        self.options.window = Some(window.min(A_CENTURY));
         self
     }
 
@@ -340,7 +341,7 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
     /// to 4,096 of its messages may come again after a crash, as duplicates. Not for a source that keeps its place in the
     /// transaction of the effects, as a SQLite file does: it has one writer and would gain nothing.
     pub fn key_lanes(mut self, lanes: NonZeroU32) -> Self {
-        self.key_lanes = lanes;
+        self.options.key_lanes = lanes;
         self
     }
 
@@ -357,7 +358,52 @@ impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
     /// # Errors
     /// [`ErrorKind::InvalidConfiguration`] with everything that is wrong: the name, no handler, two handlers for a type, a policy
     /// that the store cannot keep.
-    pub fn build(mut self) -> Result<Consumer<S, Src>, Error> {
+    pub fn build(self) -> Result<Consumer<S, Src>, Error> {
+        let problems = self.problems();
+        if !problems.is_empty() {
+            return Err(
+                Error::new(ErrorKind::InvalidConfiguration, problems.join("; ")).with("consumer", &self.name)
+            );
+        }
+        let Options { limits, attempts, backoff, deadline, unavailable_limit, key_lanes, .. } = self.options;
+        let capabilities = self.source.capabilities();
+        let keeps_order = S::RUNS_AGAIN && capabilities.places;
+        let fitting = if keeps_order { OnFailure::ParkKey } else { OnFailure::DeadLetter };
+        let preferred = if S::RUNS_AGAIN { capabilities.batch } else { BatchLimit::ONE };
+        let stats = Stats::new(self.gates.holding());
+        let mut gates = self.gates;
+        if let Some(metrics) = &self.metrics {
+            metrics.watch(&self.name, stats.clone());
+            gates.count_into(metrics, &self.name);
+        }
+        let settings = Settings {
+            name: self.name,
+            run: Uuid::now_v7().simple().to_string().into(),
+            // The handler's own deadline comes first: what it says is clearer.
+            store: self.store.limited(deadline.saturating_add(Duration::from_secs(1))),
+            router: self.router,
+            around: self.around,
+            rules: Rules {
+                on_failure: self.options.on_failure.unwrap_or(fitting),
+                retries_parked: S::RUNS_AGAIN,
+                attempts,
+                backoff,
+                deadline,
+                unavailable_limit,
+                batch: self.options.batch.unwrap_or(preferred),
+            },
+            limits,
+            window: DedupWindow::new(self.options.window),
+            key_lanes,
+            stats,
+            cut_off: Shutdown::new(),
+        };
+        Ok(Consumer { settings, source: self.source, gates })
+    }
+
+    /// Returns everything that is wrong with the parts.
+    fn problems(&self) -> Vec<String> {
+        let Options { deadline, window, key_lanes, on_failure, .. } = &self.options;
         let mut problems: Vec<String> = self.router.problems().iter().map(Error::to_string).collect();
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
         if !(1..=200).contains(&self.name.len()) || !self.name.bytes().all(legal) {
@@ -366,67 +412,31 @@ impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
                 self.name
             ));
         }
-        if self.router.is_empty() {
-            problems.push("no handler: add one with .on(handler)".to_owned());
-        }
-        if self.deadline.is_zero() {
-            problems.push("deadline of 0 would fail every message".to_owned());
-        }
-        if self.window.is_some() && !S::RUNS_AGAIN {
-            problems.push("without a database nothing is deduplicated, so there is no window".to_owned());
-        }
-        if self.window.is_some_and(|window| window < SHORTEST_WINDOW) {
-            problems.push(format!(
-                "window of {:?} is shorter than an hour: clocks and outages need more",
-                self.window.unwrap_or_default()
-            ));
-        }
-        if self.key_lanes > NonZeroU32::MIN && !self.source.capabilities().any_order {
-            problems.push(
-                "this source keeps its place in the transaction of the effects, so a lane has one of them at a time: leave key_lanes out"
-                    .to_owned(),
-            );
-        }
-        if self.on_failure == Some(OnFailure::ParkKey) && !S::RUNS_AGAIN {
-            problems.push(
-                "nothing remembers which keys are held: ParkKey needs a database, use Block or FailedMessage"
-                    .to_owned(),
-            );
-        }
-        if !problems.is_empty() {
-            return Err(
-                Error::new(ErrorKind::InvalidConfiguration, problems.join("; ")).with("consumer", &self.name)
-            );
-        }
-        let keeps_order = S::RUNS_AGAIN && self.source.capabilities().places;
-        let fitting = if keeps_order { OnFailure::ParkKey } else { OnFailure::DeadLetter };
-        let preferred = || if S::RUNS_AGAIN { self.source.capabilities().batch } else { BatchLimit::ONE };
-        let batch = self.batch.unwrap_or_else(preferred);
-        let stats = Stats::new(self.gates.holding());
-        if let Some(metrics) = &self.metrics {
-            metrics.watch(&self.name, stats.clone());
-            self.gates.count_into(metrics, &self.name);
-        }
-        let settings = Settings {
-            name: self.name,
-            run: Uuid::now_v7().simple().to_string().into(),
-            // The handler's own deadline comes first: what it says is clearer.
-            store: self.store.limited(self.deadline.saturating_add(Duration::from_secs(1))),
-            router: self.router,
-            around: self.around,
-            on_failure: self.on_failure.unwrap_or(fitting),
-            limits: self.limits,
-            attempts: self.attempts,
-            backoff: self.backoff,
-            deadline: self.deadline,
-            unavailable_limit: self.unavailable_limit,
-            batch,
-            window: DedupWindow::new(self.window),
-            key_lanes: self.key_lanes,
-            stats,
-            cut_off: Shutdown::new(),
+        let mut refuse = |is_wrong: bool, problem: &str| {
+            if is_wrong {
+                problems.push(problem.to_owned());
+            }
         };
-        Ok(Consumer { settings, source: self.source, gates: self.gates })
+        refuse(self.router.is_empty(), "no handler: add one with .on(handler)");
+        refuse(deadline.is_zero(), "deadline of 0 would fail every message");
+        refuse(
+            window.is_some() && !S::RUNS_AGAIN,
+            "without a database nothing is deduplicated, so there is no window",
+        );
+        if let Some(window) = window.filter(|window| *window < SHORTEST_WINDOW) {
+            let problem =
+                format!("window of {window:?} is shorter than an hour: clocks and outages need more");
+            refuse(true, &problem);
+        }
+        refuse(
+            *key_lanes > NonZeroU32::MIN && !self.source.capabilities().any_order,
+            "this source keeps its place in the transaction of the effects, so a lane has one of them at a time: leave key_lanes out",
+        );
+        refuse(
+            *on_failure == Some(OnFailure::ParkKey) && !S::RUNS_AGAIN,
+            "nothing remembers which keys are held: ParkKey needs a database, use Block or FailedMessage",
+        );
+        problems
     }
 }
 
@@ -437,13 +447,13 @@ impl<S: Store, Src> fmt::Debug for Consumer<S, Src> {
             .field("router", &self.settings.router)
             .field("middleware", &self.settings.around.len())
             .field("gates", &self.gates)
-            .field("on_failure", &self.settings.on_failure)
+            .field("on_failure", &self.settings.rules.on_failure)
             .field("parking_limits", &self.settings.limits)
-            .field("attempts", &self.settings.attempts)
-            .field("backoff", &self.settings.backoff)
-            .field("deadline", &self.settings.deadline)
-            .field("unavailable_limit", &self.settings.unavailable_limit)
-            .field("batch", &self.settings.batch)
+            .field("attempts", &self.settings.rules.attempts)
+            .field("backoff", &self.settings.rules.backoff)
+            .field("deadline", &self.settings.rules.deadline)
+            .field("unavailable_limit", &self.settings.rules.unavailable_limit)
+            .field("batch", &self.settings.rules.batch)
             .field("window", &self.settings.window.length())
             .field("key_lanes", &self.settings.key_lanes)
             .finish_non_exhaustive()

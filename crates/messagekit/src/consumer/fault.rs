@@ -14,6 +14,7 @@ use crate::store::{self, Failure, FailureKind, Inbox, ReceivedMessage};
 use crate::{Error, ErrorKind, Meta, chain};
 
 /// What a failed handler or transaction means to the loop.
+#[derive(Debug)]
 pub(super) enum Fault {
     /// This message: set it apart.
     Message(Failure),
@@ -60,7 +61,7 @@ pub(super) async fn handle<S: Inbox>(
     first: Run<'_>,
     behind: &[Run<'_>],
 ) -> Result<(), (usize, Fault)> {
-    let deadline = Instant::now() + settings.deadline;
+    let deadline = Instant::now() + settings.rules.deadline;
     let inner = Inner {
         around: &settings.around,
         handler: &**handler,
@@ -72,7 +73,7 @@ pub(super) async fn handle<S: Inbox>(
     let started = std::time::Instant::now();
     let ended = tokio::select! {
         biased;
-        ended = tokio::time::timeout(settings.deadline, AssertUnwindSafe(handling).catch_unwind()) => ended,
+        ended = tokio::time::timeout(settings.rules.deadline, AssertUnwindSafe(handling).catch_unwind()) => ended,
         () = settings.cut_off.requested() => {
             return Err((0, cut_off()));
         }
@@ -90,7 +91,7 @@ pub(super) async fn handle<S: Inbox>(
             (None, Fault::Message(Failure::retryable(FailureKind::Panicked, text)))
         }
         Err(_) => {
-            let text = format!("handler did not end within its deadline of {:?}", settings.deadline);
+            let text = format!("handler did not end within its deadline of {:?}", settings.rules.deadline);
             (None, Fault::Message(Failure::retryable(FailureKind::TooSlow, text)))
         }
     };

@@ -1,4 +1,4 @@
-//! What the loop knows of each lane.
+//! What the loop knows of each lane: what waits in it, and the state with which its next batch runs.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -9,11 +9,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-use super::adaptive_batch::AdaptiveBatch;
-use super::batch_run::Item;
-use super::caution::Watched;
-use super::first::First;
+use super::batch::Item;
 use super::settings::{WINDOW_BYTES, WINDOW_MESSAGES};
+use super::state_machine::LaneState;
+use crate::MessageId;
 use crate::gate::Pass;
 use crate::store::Store;
 use crate::transport::{Done, Receipt};
@@ -21,38 +20,27 @@ use crate::transport::{Done, Receipt};
 /// A lane that was quiet for so long has delivered what was delivered before.
 const CAUGHT_UP: Duration = Duration::from_secs(10);
 
-/// A turn of the lane that is in flight.
+/// A batch of the lane that runs.
 pub(super) struct Working {
-    /// Ends the turn between transactions.
+    /// Ends the run between transactions.
     pub(super) stop: Arc<AtomicBool>,
     /// What the gates gave for it.
     pub(super) pass: Pass,
 }
 
 /// A lane of the current assignment.
-pub(super) struct LaneState<S: Store> {
+pub(super) struct AssignedLane<S: Store> {
     /// What health calls it.
     pub(super) name: Arc<str>,
+    /// What the attempts of its batches go by, in every process.
+    pub(super) attempts: MessageId,
+    /// Goes into each batch run and comes back whole.
+    pub(super) state: LaneState,
     queue: VecDeque<Item<S>>,
     bytes: usize,
     paused: bool,
     pub(super) working: Option<Working>,
-    /// How many messages the next batch may hold: halved by lock conflicts, grown back by success.
-    limit: u32,
-    /// How many messages fit into the time of a transaction.
-    pub(super) fits: AdaptiveBatch,
-    /// The message that others are to answer for.
-    pub(super) watched: Option<Watched>,
     wait: Option<Pin<Box<Sleep>>>,
-    /// Outages in a row.
-    pub(super) outages: u32,
-    /// Since when the first message says that its dependency is down.
-    pub(super) unavailable: Option<Instant>,
-    /// Failed runs of the message that blocks the lane.
-    pub(super) blocked: u32,
-    /// How often in a row there was no room to park its first message.
-    pub(super) full: u32,
-    pub(super) first: First,
     /// Since when nothing waits.
     quiet: Option<Instant>,
     pub(super) revoking: Option<Done>,
@@ -67,24 +55,17 @@ pub(super) enum Window {
     Keep,
 }
 
-impl<S: Store> LaneState<S> {
+impl<S: Store> AssignedLane<S> {
     pub(super) fn new(name: &str, limit: u32) -> Self {
-        let shown = if name.is_empty() { "all partitions" } else { name };
         Self {
-            name: Arc::from(shown),
+            name: Arc::from(if name.is_empty() { "all partitions" } else { name }),
+            attempts: MessageId::of_first(name),
+            state: LaneState::new(name, limit),
             queue: VecDeque::new(),
             bytes: 0,
             paused: false,
             working: None,
-            limit,
-            fits: AdaptiveBatch::default(),
-            watched: None,
             wait: None,
-            outages: 0,
-            unavailable: None,
-            blocked: 0,
-            full: 0,
-            first: First::new(name, limit),
             quiet: None,
             revoking: None,
             given_up: false,
@@ -93,14 +74,14 @@ impl<S: Store> LaneState<S> {
 
     pub(super) fn push(&mut self, item: Item<S>) -> Window {
         if self.quiet.take().is_some_and(|since| since.elapsed() >= CAUGHT_UP) {
-            self.first.none_left();
+            self.state.guard.all_finished();
         }
         self.bytes += item.entry.received.message.size();
         self.queue.push_back(item);
         self.window()
     }
 
-    /// Puts back what a turn did not finish.
+    /// Puts back what a batch run did not finish.
     pub(super) fn put_back(&mut self, rest: Vec<Item<S>>) {
         for item in rest.into_iter().rev() {
             self.bytes += item.entry.received.message.size();
@@ -125,9 +106,7 @@ impl<S: Store> LaneState<S> {
 
     /// Returns how many messages a batch would hold now.
     pub(super) fn ready_messages(&self) -> u32 {
-        // While there is no room for the first one, handlers of others would run in vain.
-        let limit = if self.full > 0 { 1 } else { self.limit };
-        u32::try_from(self.queue.len().min(self.fits.most())).unwrap_or(u32::MAX).min(limit)
+        u32::try_from(self.queue.len()).unwrap_or(u32::MAX).min(self.state.limit())
     }
 
     pub(super) fn ready_bytes(&self) -> usize {
@@ -152,9 +131,8 @@ impl<S: Store> LaneState<S> {
         true
     }
 
-    /// A turn has finished so many of the first messages. When nothing more waits and nothing comes for a while, they were all.
-    pub(super) fn rests(&mut self, finished: u32) {
-        self.first.finished(finished);
+    /// A batch run has ended. When nothing more waits and nothing comes for a while, the lane has delivered everything.
+    pub(super) fn rests(&mut self) {
         self.quiet = self.queue.is_empty().then(Instant::now);
     }
 
@@ -163,30 +141,8 @@ impl<S: Store> LaneState<S> {
         self.quiet = None;
     }
 
-    /// An outage ended a turn that finished messages, or none.
-    pub(super) fn unavailable(&mut self, finished: bool) {
-        if finished || self.unavailable.is_none() {
-            self.unavailable = Some(Instant::now());
-        }
-    }
-
-    /// The first message is another one now, or runs.
-    pub(super) fn available(&mut self) {
-        self.unavailable = None;
-    }
-
     pub(super) fn wait_for(&mut self, wait: Duration) {
         self.wait = Some(Box::pin(tokio::time::sleep(wait)));
-    }
-
-    /// A batch was committed whole.
-    pub(super) fn grow(&mut self, limit: u32) {
-        self.limit = self.limit.saturating_mul(2).min(limit);
-    }
-
-    /// A batch met somebody else's lock.
-    pub(super) fn shrink(&mut self) {
-        self.limit = (self.limit / 2).max(1);
     }
 
     pub(super) fn stop(&self) {

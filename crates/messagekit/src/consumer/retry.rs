@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::batch_run::log_failure;
-use super::caution::poison_message;
+use super::crash_guard::poison_message;
 use super::fault::{Fault, cut_off, store_fault};
 use super::retry_run::{Applied, Culprit, Ran, of_store, run};
-use super::settings::{KILLS, Settings};
+use super::settings::{CRASHES, Settings};
 use super::{Backoff, ConsumerStats};
 use crate::crash;
 use crate::gate::{Outcome, Verdict};
@@ -59,7 +59,7 @@ enum Answer {
 /// behind it in its key. `unavailable` retries in a row have said before that a dependency is unavailable.
 pub(super) async fn retry<S: Inbox>(settings: Arc<Settings<S>>, most: u32, unavailable: u32) -> Retried {
     // The lease outlives the handler's deadline, so that nobody else runs the failed message while this run can still commit.
-    let lease = settings.longest_run();
+    let lease = settings.rules.longest_run();
     let leased = match settings.store.lease(&settings.name, 1, lease).await {
         Ok(leased) => leased,
         Err(error) if !error.is_transient() && store_fault(&error).is_none() => {
@@ -72,7 +72,7 @@ pub(super) async fn retry<S: Inbox>(settings: Arc<Settings<S>>, most: u32, unava
     };
     crash::point("retry.leased");
     let leased = Arc::new(leased);
-    let ran = if leased.crash_count >= KILLS {
+    let ran = if leased.crash_count >= CRASHES {
         Ran::head(Fault::Message(poison_message(leased.crash_count)))
     } else {
         apply(&settings, &leased, most).await
@@ -89,7 +89,7 @@ async fn apply<S: Inbox>(settings: &Arc<Settings<S>>, leased: &Arc<RetryLease>, 
     let mut noted = 1;
     loop {
         if most.max(noted) > 1 {
-            match settings.store.begin_run(&settings.name, leased, most, settings.longest_run()).await {
+            match settings.store.begin_run(&settings.name, leased, most, settings.rules.longest_run()).await {
                 Ok(Some(length)) => (most, noted) = (length, length),
                 Ok(None) => return Ran::NotOurs { length: 1 },
                 Err(error) => return of_store(error, 1),
@@ -152,7 +152,7 @@ async fn end<S: Inbox>(settings: &Settings<S>, leased: &RetryLease, ran: Ran, un
     };
     let answer = match fault {
         Fault::Message(failure) | Fault::TransactionTimeout(failure) | Fault::Blame(failure) => {
-            let mut failure = settings.decide(failure, leased.attempt);
+            let mut failure = settings.rules.decide(failure, leased.attempt);
             if leased.requested {
                 failure.next = Next::Dead;
             }
@@ -173,7 +173,7 @@ async fn end<S: Inbox>(settings: &Settings<S>, leased: &RetryLease, ran: Ran, un
         Fault::Unavailable(error) => {
             (retried.outcome.verdict, retried.is_unavailable) = (Verdict::Failure, true);
             // Behind the others that are due, and rarely while none of them is applied.
-            let delay = settings.backoff.delay(unavailable + 1);
+            let delay = settings.rules.backoff.delay(unavailable + 1);
             retried.due_in = Some(delay);
             tracing::warn!(consumer, failed_message = leased.failed_message, error, wait = ?delay, "retry paused: a dependency is unavailable");
             Answer::HandBack(delay)

@@ -235,7 +235,7 @@ impl<S: Inbox> Applying<'_, S> {
     }
 
     fn time_is_up(&self) -> bool {
-        self.started.elapsed() >= self.settings.time_of_a_transaction()
+        self.started.elapsed() >= self.settings.rules.time_of_a_transaction()
     }
 }
 

@@ -13,7 +13,7 @@ use crate::transport::BatchLimit;
 /// How many runs a message may cost before it is dead.
 pub(super) const ATTEMPTS: u32 = 10;
 /// How many times a message may end its process before it is dead.
-pub(super) const KILLS: u32 = 5;
+pub(super) const CRASHES: u32 = 5;
 /// How long a handler may take.
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 /// How long a lane waits for a message whose handler says that a dependency is unavailable.
@@ -30,9 +30,6 @@ pub(super) const WINDOW_MESSAGES: usize = 500;
 pub(super) const WINDOW_BYTES: usize = 8 * 1024 * 1024;
 /// How often failed messages are looked for that became due without this process knowing.
 pub(crate) const RETRY_POLL: Duration = Duration::from_millis(500);
-/// How soon, and how rarely, is looked whether others have answered for a message.
-pub(super) const FIRST_WATCH: Duration = Duration::from_millis(500);
-pub(super) const LONGEST_WATCH: Duration = Duration::from_secs(5);
 /// How long a shutdown or revoke waits for what is in work.
 pub(super) const DRAIN: Duration = Duration::from_secs(30);
 /// How long a shutdown waits then for handlers that were cut off: notes and leases are taken back meanwhile.
@@ -40,33 +37,21 @@ pub(super) const CUT_OFF: Duration = Duration::from_secs(5);
 /// How long the transaction of a handler that was cut off may take to be rolled back, behind a statement that still runs.
 const ROLL_BACK: Duration = Duration::from_secs(1);
 
-/// Shared by the loop and the turns it starts.
-pub(super) struct Settings<S: Store> {
-    pub(super) name: Arc<str>,
-    /// What this run of it notes suspects by.
-    pub(super) run: Arc<str>,
-    pub(super) store: S,
-    pub(super) router: Router<S>,
-    /// Outermost first.
-    pub(super) around: Vec<Arc<dyn Middleware<S>>>,
+/// What decides about messages, lanes and times.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
     pub(super) on_failure: OnFailure,
-    pub(super) limits: ParkingLimits,
+    /// A failed message that is parked is tried again by itself; without a database nothing does.
+    pub(super) retries_parked: bool,
     pub(super) attempts: u32,
     pub(super) backoff: Backoff,
     pub(super) deadline: Duration,
     /// How long a message that says unavailable may hold its lane.
     pub(super) unavailable_limit: Duration,
     pub(super) batch: BatchLimit,
-    /// Into how many a lane of the source is divided by key.
-    pub(super) key_lanes: NonZeroU32,
-    /// How old a message may be.
-    pub(super) window: DedupWindow,
-    pub(super) stats: Stats,
-    /// Cuts off every handler that still runs: the shutdown has waited long enough.
-    pub(super) cut_off: Shutdown,
 }
 
-impl<S: Store> Settings<S> {
+impl Rules {
     /// Returns how long one run of a message takes at most, with the wait for somebody else's claim and the commit.
     pub(super) fn longest_run(&self) -> Duration {
         self.deadline * 2 + Duration::from_secs(5)
@@ -77,43 +62,14 @@ impl<S: Store> Settings<S> {
         self.batch.time.min(self.deadline)
     }
 
-    /// Waits for a transaction, and not for long when a stop has cut its handler off: dropped, it is rolled back behind the
-    /// statement that still runs, and a commit in flight ends by itself.
-    pub(super) async fn unless_cut_off<T>(&self, transaction: impl Future<Output = T>) -> Option<T> {
-        let given_up = async {
-            self.cut_off.requested().await;
-            tokio::time::sleep(ROLL_BACK).await;
-        };
-        tokio::select! {
-            biased;
-            ended = transaction => Some(ended),
-            () = given_up => None,
-        }
+    /// Returns whether a message that says unavailable is parked after the limit.
+    pub(super) fn parks(&self) -> bool {
+        self.on_failure != OnFailure::Block && self.retries_parked
     }
 
-    /// Returns whether a message keeps its place in the order of its key.
-    fn keeps_order(&self, received: &ReceivedMessage) -> bool {
-        self.on_failure == OnFailure::ParkKey && received.message.key.is_some() && received.place.is_some()
-    }
-
-    /// Returns whether a message that is set aside holds its key.
-    pub(super) fn parks(&self, received: &ReceivedMessage, failure: &Failure) -> bool {
-        self.keeps_order(received) && !stands_alone(failure)
-    }
-
-    /// Returns whether a message that cannot be handled waits in place: a deployment may cure it, and its key keeps its order.
-    pub(super) fn blocks(&self, failure: &Failure) -> bool {
-        self.on_failure == OnFailure::Block && !stands_alone(failure)
-    }
-
-    /// Returns the claim of a message.
-    pub(super) fn claim_of(&self, received: &ReceivedMessage) -> ClaimRequest {
-        ClaimRequest {
-            id: received.id.clone(),
-            topic: Arc::clone(&received.message.topic),
-            key: received.message.key.clone().filter(|_| self.keeps_order(received)),
-            generation: 0,
-        }
+    /// Returns whether a failed message stays in its lane.
+    pub(super) fn is_tried_in_place(&self, failure: &Failure) -> bool {
+        self.on_failure == OnFailure::Block || !self.retries_parked && matches!(failure.next, Next::Retry(_))
     }
 
     /// Returns the failure of a message that has said unavailable for too long, after so many failed runs: it costs no attempt.
@@ -133,6 +89,69 @@ impl<S: Store> Settings<S> {
                 if attempt >= self.attempts { Next::Dead } else { Next::Retry(self.backoff.delay(attempt)) };
         }
         failure
+    }
+}
+
+/// Shared by the loop and the batch runs it starts.
+pub(super) struct Settings<S: Store> {
+    pub(super) name: Arc<str>,
+    /// What this run of it notes suspects by.
+    pub(super) run: Arc<str>,
+    pub(super) store: S,
+    pub(super) router: Router<S>,
+    /// Outermost first.
+    pub(super) around: Vec<Arc<dyn Middleware<S>>>,
+    pub(super) rules: Rules,
+    pub(super) limits: ParkingLimits,
+    /// Into how many a lane of the source is divided by key.
+    pub(super) key_lanes: NonZeroU32,
+    /// How old a message may be.
+    pub(super) window: DedupWindow,
+    pub(super) stats: Stats,
+    /// Cuts off every handler that still runs: the shutdown has waited long enough.
+    pub(super) cut_off: Shutdown,
+}
+
+impl<S: Store> Settings<S> {
+    /// Waits for a transaction, and not for long when a stop has cut its handler off: dropped, it is rolled back behind the
+    /// statement that still runs, and a commit in flight ends by itself.
+    pub(super) async fn unless_cut_off<T>(&self, transaction: impl Future<Output = T>) -> Option<T> {
+        let given_up = async {
+            self.cut_off.requested().await;
+            tokio::time::sleep(ROLL_BACK).await;
+        };
+        tokio::select! {
+            biased;
+            ended = transaction => Some(ended),
+            () = given_up => None,
+        }
+    }
+
+    /// Returns whether a message keeps its place in the order of its key.
+    fn keeps_order(&self, received: &ReceivedMessage) -> bool {
+        self.rules.on_failure == OnFailure::ParkKey
+            && received.message.key.is_some()
+            && received.place.is_some()
+    }
+
+    /// Returns whether a message that is set aside holds its key.
+    pub(super) fn parks(&self, received: &ReceivedMessage, failure: &Failure) -> bool {
+        self.keeps_order(received) && !stands_alone(failure)
+    }
+
+    /// Returns whether a message that cannot be handled waits in place: a deployment may cure it, and its key keeps its order.
+    pub(super) fn blocks(&self, failure: &Failure) -> bool {
+        self.rules.on_failure == OnFailure::Block && !stands_alone(failure)
+    }
+
+    /// Returns the claim of a message.
+    pub(super) fn claim_of(&self, received: &ReceivedMessage) -> ClaimRequest {
+        ClaimRequest {
+            id: received.id.clone(),
+            topic: Arc::clone(&received.message.topic),
+            key: received.message.key.clone().filter(|_| self.keeps_order(received)),
+            generation: 0,
+        }
     }
 }
 

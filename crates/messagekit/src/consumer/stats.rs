@@ -34,6 +34,20 @@ pub struct ConsumerStats {
     pub rolled_back: u64,
 }
 
+impl ConsumerStats {
+    /// Adds what another transaction did.
+    pub(super) fn add(&mut self, done: &Self) {
+        self.handled += done.handled;
+        self.duplicates += done.duplicates;
+        self.ignored += done.ignored;
+        self.set_aside += done.set_aside;
+        self.dead += done.dead;
+        self.parked += done.parked;
+        self.batches += done.batches;
+        self.rolled_back += done.rolled_back;
+    }
+}
+
 /// How a consumer stands with its source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Connection {

@@ -1,7 +1,6 @@
-//! One transaction over a range of messages.
+//! One transaction over a range of messages: claim, handle, park, note the offsets.
 
 use std::num::NonZeroU32;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,16 +8,17 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::ConsumerStats;
-use super::batch::{Batch, Entry, Runs};
+use super::batch::{Batch, Duty, Entry};
 use super::fault::{Fault, Run, cut_off, handle};
+use super::handler::Erased;
 use super::key_lanes::key_lane_of;
-use super::router::Task;
 use super::settings::Settings;
+use super::state_machine::Plan;
 use crate::store::{
     self, Claim, ClaimRequest, End, Failure, Inbox, Next, NextOffset, ReceivedMessage, SetAsideOutcome,
     TransactError,
 };
-use crate::{Error, crash};
+use crate::{Error, Meta, crash};
 
 /// How a transaction ended.
 pub(super) enum Attempted {
@@ -28,21 +28,23 @@ pub(super) enum Attempted {
     Failed { index: usize, fault: Fault },
     /// The message at `index` would have been parked, culprit or behind one, and there is no room; nothing was kept.
     Full { index: usize, failure: Option<Failure> },
-    /// The store failed; nothing was kept, or nobody knows.
+    /// The store failed; nothing was kept, or that is unknown.
     Store { error: Error, handlers_ran: bool },
 }
 
-/// Tries to apply `range` of the batch in one transaction.
+/// Tries to carry out a plan.
 pub(super) async fn attempt<S: Inbox>(
     settings: &Arc<Settings<S>>,
     batch: &Arc<Batch<S>>,
-    range: Range<usize>,
-    runs: Runs,
+    plan: Plan,
 ) -> Attempted {
-    let (shared, messages, index) = (Arc::clone(settings), Arc::clone(batch), range.start);
+    let (shared, messages, index) = (Arc::clone(settings), Arc::clone(batch), plan.range.start);
     let work = settings.store.transact(Box::new(move |mut tx| {
         Box::pin(async move {
-            let end = apply(&shared, &messages, range, runs, &mut tx).await;
+            let end = match Applying::new(&shared, &messages, plan).apply(&mut tx).await {
+                Ok(end) => end,
+                Err(attempted) => End::Rollback(attempted),
+            };
             (tx, end)
         })
     }));
@@ -58,170 +60,236 @@ pub(super) async fn attempt<S: Inbox>(
     }
 }
 
-async fn apply<S: Inbox>(
-    settings: &Settings<S>,
-    batch: &Batch<S>,
-    range: Range<usize>,
-    runs: Runs,
-    tx: &mut S::Tx,
-) -> End<Attempted> {
-    let (store, consumer) = (&settings.store, &*settings.name);
-    let range = batch.one_transaction(settings, range);
-    let is_claimed = |index: &usize| {
-        let waits = |task: &Task<S>| matches!(task, Task::SetAside(failure) if settings.blocks(failure));
-        batch.is_handled(*index) || waits(&batch.entries[*index].task)
-    };
-    let requests: Vec<ClaimRequest> = range
-        .clone()
-        .filter(is_claimed)
-        .map(|index| settings.claim_of(&batch.entries[index].received))
-        .collect();
-    let claims = if requests.is_empty() {
-        Vec::new()
-    } else {
-        match store.claim(tx, consumer, &requests).await {
-            Ok(claims) => claims,
-            Err(error) => return give_up(error, false),
-        }
-    };
-    crash::point("consumer.claimed");
+/// A transaction at work.
+struct Applying<'a, S: Inbox> {
+    settings: &'a Settings<S>,
+    batch: &'a Batch<S>,
+    plan: Plan,
+    requests: Vec<ClaimRequest>,
+    claims: Vec<Claim>,
+    /// How many claims are answered for: the message ran, or needs no run.
+    claimed: usize,
+    /// Where the transaction ends.
+    through: usize,
+    /// Messages behind an earlier one of their key that is parked.
+    behind: Vec<usize>,
+    /// The culprit that is parked last.
+    parks: Option<usize>,
+    stats: ConsumerStats,
+    started: Instant,
+}
 
-    let mut stats = ConsumerStats { batches: 1, ..ConsumerStats::default() };
-    let mut claimed = 0;
-    let mut through = range.end;
-    let mut behind = Vec::new();
-    let mut parks = None;
-    let started = Instant::now();
-    let mut handled_through = range.start;
-    for index in range.clone() {
-        if index < handled_through {
-            continue;
+impl<'a, S: Inbox> Applying<'a, S> {
+    fn new(settings: &'a Settings<S>, batch: &'a Batch<S>, mut plan: Plan) -> Self {
+        plan.range = batch.one_transaction(settings, plan.range);
+        let through = plan.range.end;
+        let stats = ConsumerStats { batches: 1, ..ConsumerStats::default() };
+        let (requests, claims, behind) = (Vec::new(), Vec::new(), Vec::new());
+        let started = Instant::now();
+        Self {
+            settings,
+            batch,
+            plan,
+            requests,
+            claims,
+            claimed: 0,
+            through,
+            behind,
+            parks: None,
+            stats,
+            started,
         }
-        let entry = &batch.entries[index];
-        let failure = match (&entry.task, batch.failed.get(&index)) {
-            (Task::SetAside(failure), None) if settings.blocks(failure) => {
-                if claims[claimed] == Claim::Fresh {
-                    let fault = Fault::Message(failure.clone());
-                    return End::Rollback(Attempted::Failed { index, fault });
-                }
-                claimed += 1;
-                stats.duplicates += 1;
-                continue;
-            }
-            (_, Some(failure)) | (Task::SetAside(failure), None) => failure,
-            (Task::Ignore, None) => {
-                stats.ignored += 1;
-                continue;
-            }
-            (Task::Handle { handler, meta }, None) => {
-                match claims[claimed] {
-                    Claim::Fresh => {}
-                    Claim::KeyBlocked => {
-                        claimed += 1;
-                        behind.push(index);
-                        continue;
-                    }
-                    Claim::Done | Claim::Held | Claim::Discarded => {
-                        claimed += 1;
-                        stats.duplicates += 1;
-                        continue;
-                    }
-                }
-                let time_is_up = stats.handled > 0 && started.elapsed() >= settings.batch.time;
-                if time_is_up || !runs.may_run(index) {
-                    through = index;
-                    break;
-                }
-                let behind: Vec<Run<'_>> = match handler.takes_several() {
-                    true => (index + 1..range.end)
-                        .zip(&claims[claimed + 1..])
-                        .take_while(|(index, claim)| **claim == Claim::Fresh && runs.may_run(*index))
-                        .map_while(|(index, _)| batch.run_by(index, handler))
-                        .collect(),
-                    false => Vec::new(),
-                };
-                let attempt = if index == 0 { batch.first_attempt } else { 1 };
-                let first = Run { received: &entry.received, meta, attempt };
-                batch.running.store(index, Ordering::Relaxed);
-                if let Err((at, fault)) = handle(settings, tx, handler, first, &behind).await {
-                    return End::Rollback(Attempted::Failed { index: index + at, fault });
-                }
-                crash::point("consumer.handled");
-                claimed += 1 + behind.len();
-                stats.handled += 1 + behind.len() as u64;
-                handled_through = index + 1 + behind.len();
-                continue;
-            }
-        };
-        if settings.parks(&entry.received, failure) {
-            // It is the last of its range, and goes behind what is behind.
-            parks = Some((index, failure));
-            continue;
-        }
-        match store.set_aside(tx, consumer, &entry.received, failure).await {
-            Ok(outcome) => count(&mut stats, outcome, failure),
-            Err(error) => return give_up(error, stats.handled > 0),
-        }
-        crash::point("set_aside.written");
     }
-    let took = started.elapsed();
-    // Claims that did not run must leave the transaction, else they would commit as done, or as held without a failed message.
-    let unused: Vec<ClaimRequest> = std::iter::zip(requests, claims)
-        .skip(claimed)
-        .filter_map(|(request, claim)| matches!(claim, Claim::Fresh | Claim::KeyBlocked).then_some(request))
-        .collect();
-    if !unused.is_empty()
-        && let Err(error) = store.unclaim(tx, consumer, &unused).await
-    {
-        return give_up(error, true);
+
+    async fn apply(mut self, tx: &mut S::Tx) -> Result<End<Attempted>, Attempted> {
+        self.claim(tx).await?;
+        self.started = Instant::now();
+        let mut index = self.plan.range.start;
+        while index < self.through {
+            index += self.message(tx, index).await?;
+        }
+        let took = self.started.elapsed();
+        if self.through == self.plan.range.start {
+            // The first message is fresh and may not run: the transaction only looked.
+            let (through, stats) = (self.through, ConsumerStats::default());
+            return Ok(End::Rollback(Attempted::Committed { through, stats, took }));
+        }
+        self.unclaim(tx).await?;
+        self.park_behind(tx).await?;
+        self.park_culprit(tx).await?;
+        self.clear_attempts(tx).await?;
+        self.advance(tx).await?;
+        crash::point("consumer.advanced");
+        Ok(End::Commit(Attempted::Committed { through: self.through, stats: self.stats, took }))
     }
-    if !behind.is_empty() {
-        let kept: Vec<&ReceivedMessage> =
-            behind.iter().map(|index| &batch.entries[*index].received).collect();
-        match store.park_behind(tx, consumer, &kept, settings.limits).await {
-            Ok(limits) => match behind.get(limits) {
-                None => stats.parked += behind.len() as u64,
-                Some(index) => return End::Rollback(Attempted::Full { index: *index, failure: None }),
+
+    async fn claim(&mut self, tx: &mut S::Tx) -> Result<(), Attempted> {
+        let (settings, batch) = (self.settings, self.batch);
+        let is_claimed =
+            |index: &usize| matches!(batch.duty(settings, *index), Duty::Handle(..) | Duty::Block(_));
+        let claimed = self.plan.range.clone().filter(is_claimed);
+        self.requests = claimed.map(|index| settings.claim_of(batch.received(index))).collect();
+        if !self.requests.is_empty() {
+            let claims = settings.store.claim(tx, &settings.name, &self.requests).await;
+            self.claims = claims.map_err(|error| Attempted::Store { error, handlers_ran: false })?;
+        }
+        crash::point("consumer.claimed");
+        Ok(())
+    }
+
+    /// Does what is to be done with a message, and returns how many messages that took. It may end the transaction before it.
+    async fn message(&mut self, tx: &mut S::Tx, index: usize) -> Result<usize, Attempted> {
+        let batch = self.batch;
+        match batch.duty(self.settings, index) {
+            Duty::Block(failure) if self.claims[self.claimed] == Claim::Fresh => {
+                return Err(Attempted::Failed { index, fault: Fault::Message(failure.clone()) });
+            }
+            Duty::Block(_) => self.duplicate(),
+            Duty::Ignore => self.stats.ignored += 1,
+            Duty::SetAside(failure) => self.set_aside(tx, index, failure).await?,
+            Duty::Handle(handler, meta) => match self.claims[self.claimed] {
+                Claim::Fresh => return self.handle(tx, index, handler, meta).await,
+                Claim::KeyBlocked => {
+                    self.claimed += 1;
+                    self.behind.push(index);
+                }
+                Claim::Done | Claim::Held | Claim::Discarded => self.duplicate(),
             },
-            Err(error) => return give_up(error, stats.handled > 0),
         }
-        crash::point("set_aside.written");
+        Ok(1)
     }
-    if let Some((index, failure)) = parks {
-        match store.park(tx, consumer, &batch.entries[index].received, failure, settings.limits).await {
-            Ok(SetAsideOutcome::Full) => {
-                return End::Rollback(Attempted::Full { index, failure: Some(failure.clone()) });
+
+    fn duplicate(&mut self) {
+        self.claimed += 1;
+        self.stats.duplicates += 1;
+    }
+
+    /// Runs the handler, over several messages where it takes them.
+    async fn handle(
+        &mut self,
+        tx: &mut S::Tx,
+        index: usize,
+        handler: &Arc<dyn Erased<S>>,
+        meta: &Meta,
+    ) -> Result<usize, Attempted> {
+        let (batch, runs) = (self.batch, self.plan.runs);
+        let time_is_up = self.stats.handled > 0 && self.started.elapsed() >= self.settings.rules.batch.time;
+        if time_is_up || !runs.may_run(index) {
+            self.through = index;
+            return Ok(0);
+        }
+        let behind: Vec<Run<'_>> = match handler.takes_several() {
+            true => (index + 1..self.plan.range.end)
+                .zip(&self.claims[self.claimed + 1..])
+                .take_while(|(index, claim)| **claim == Claim::Fresh && runs.may_run(*index))
+                .map_while(|(index, _)| batch.run_by(index, handler))
+                .collect(),
+            false => Vec::new(),
+        };
+        let attempt = if index == 0 { batch.first_attempt } else { 1 };
+        let first = Run { received: batch.received(index), meta, attempt };
+        batch.running.store(index, Ordering::Relaxed);
+        if let Err((at, fault)) = handle(self.settings, tx, handler, first, &behind).await {
+            return Err(Attempted::Failed { index: index + at, fault });
+        }
+        crash::point("consumer.handled");
+        let taken = 1 + behind.len();
+        self.claimed += taken;
+        self.stats.handled += taken as u64;
+        Ok(taken)
+    }
+
+    async fn set_aside(&mut self, tx: &mut S::Tx, index: usize, failure: &Failure) -> Result<(), Attempted> {
+        let (settings, received) = (self.settings, self.batch.received(index));
+        if settings.parks(received, failure) {
+            // It is the last of its range, and goes behind what is behind.
+            self.parks = Some(index);
+            return Ok(());
+        }
+        let outcome = settings.store.set_aside(tx, &settings.name, received, failure).await;
+        let outcome = outcome.map_err(|error| self.broken(error))?;
+        self.count(outcome, failure);
+        crash::point("set_aside.written");
+        Ok(())
+    }
+
+    /// Claims that did not run must leave the transaction, else they would commit as done, or as held without a failed message.
+    async fn unclaim(&mut self, tx: &mut S::Tx) -> Result<(), Attempted> {
+        let unused = std::iter::zip(self.requests.drain(..), &self.claims).skip(self.claimed);
+        let unused: Vec<ClaimRequest> = unused
+            .filter_map(|(request, claim)| {
+                matches!(claim, Claim::Fresh | Claim::KeyBlocked).then_some(request)
+            })
+            .collect();
+        if unused.is_empty() {
+            return Ok(());
+        }
+        let unclaimed = self.settings.store.unclaim(tx, &self.settings.name, &unused).await;
+        unclaimed.map_err(after_handlers)
+    }
+
+    async fn park_behind(&mut self, tx: &mut S::Tx) -> Result<(), Attempted> {
+        if self.behind.is_empty() {
+            return Ok(());
+        }
+        let (settings, batch) = (self.settings, self.batch);
+        let parked: Vec<&ReceivedMessage> = self.behind.iter().map(|index| batch.received(*index)).collect();
+        let limits = settings.store.park_behind(tx, &settings.name, &parked, settings.limits).await;
+        let limits = limits.map_err(|error| self.broken(error))?;
+        if let Some(index) = self.behind.get(limits) {
+            return Err(Attempted::Full { index: *index, failure: None });
+        }
+        self.stats.parked += parked.len() as u64;
+        crash::point("set_aside.written");
+        Ok(())
+    }
+
+    async fn park_culprit(&mut self, tx: &mut S::Tx) -> Result<(), Attempted> {
+        let (settings, batch) = (self.settings, self.batch);
+        let culprit = self.parks.and_then(|index| Some((index, batch.failure(index)?)));
+        let Some((index, failure)) = culprit else { return Ok(()) };
+        let parked = settings.store.park(tx, &settings.name, batch.received(index), failure, settings.limits);
+        match parked.await.map_err(|error| self.broken(error))? {
+            SetAsideOutcome::Full => {
+                return Err(Attempted::Full { index, failure: Some(failure.clone()) });
             }
-            Ok(outcome) => count(&mut stats, outcome, failure),
-            Err(error) => return give_up(error, stats.handled > 0),
+            outcome => self.count(outcome, failure),
         }
         crash::point("set_aside.written");
+        Ok(())
     }
-    if let Some(noted) = runs.absolves(range.start..through)
-        && let Err(error) = store.clear_attempts(tx, consumer, &batch.entries[noted].received.id).await
-    {
-        return give_up(error, true);
+
+    async fn clear_attempts(&self, tx: &mut S::Tx) -> Result<(), Attempted> {
+        let finished = self.plan.range.start..self.through;
+        let Some(index) = self.plan.clears.filter(|index| finished.contains(index)) else { return Ok(()) };
+        let (settings, id) = (self.settings, &self.batch.received(index).id);
+        settings.store.clear_attempts(tx, &settings.name, id).await.map_err(after_handlers)
     }
-    let positions = positions(&batch.entries[range.start..through], settings.key_lanes);
-    if !positions.is_empty()
-        && let Err(error) = store.advance(tx, consumer, &positions).await
-    {
-        return give_up(error, true);
+
+    async fn advance(&self, tx: &mut S::Tx) -> Result<(), Attempted> {
+        let finished = &self.batch.entries[self.plan.range.start..self.through];
+        let positions = positions(finished, self.settings.key_lanes);
+        if positions.is_empty() {
+            return Ok(());
+        }
+        self.settings.store.advance(tx, &self.settings.name, &positions).await.map_err(after_handlers)
     }
-    crash::point("consumer.advanced");
-    End::Commit(Attempted::Committed { through, stats, took })
+
+    fn count(&mut self, outcome: SetAsideOutcome, failure: &Failure) {
+        match outcome {
+            SetAsideOutcome::SetAside if failure.next == Next::Dead => self.stats.dead += 1,
+            SetAsideOutcome::SetAside => self.stats.set_aside += 1,
+            SetAsideOutcome::AlreadySettled | SetAsideOutcome::Full => self.stats.duplicates += 1,
+        }
+    }
+
+    fn broken(&self, error: Error) -> Attempted {
+        Attempted::Store { error, handlers_ran: self.stats.handled > 0 }
+    }
 }
 
-fn count(stats: &mut ConsumerStats, outcome: SetAsideOutcome, failure: &Failure) {
-    match outcome {
-        SetAsideOutcome::SetAside if failure.next == Next::Dead => stats.dead += 1,
-        SetAsideOutcome::SetAside => stats.set_aside += 1,
-        SetAsideOutcome::AlreadySettled | SetAsideOutcome::Full => stats.duplicates += 1,
-    }
-}
-
-fn give_up(error: Error, handlers_ran: bool) -> End<Attempted> {
-    End::Rollback(Attempted::Store { error, handlers_ran })
+fn after_handlers(error: Error) -> Attempted {
+    Attempted::Store { error, handlers_ran: true }
 }
 
 /// The position behind the last message of each partition.

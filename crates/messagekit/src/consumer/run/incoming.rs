@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use super::Running;
-use crate::consumer::batch::Entry;
-use crate::consumer::batch_run::Item;
-use crate::consumer::lanes::{LaneState, Window};
+use crate::consumer::batch::{Entry, Item};
+use crate::consumer::lanes::{AssignedLane, Window};
 use crate::store::Inbox;
 use crate::transport::{Delivery, Incoming, Subscriber};
 
@@ -14,7 +13,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
         match incoming {
             Incoming::Assigned { lane, name } => {
                 tracing::debug!(consumer = &*self.settings.name, ?lane, %name, "assigned");
-                let mut state = LaneState::new(&name, self.settings.batch.messages.get());
+                let mut state = AssignedLane::new(&name, self.settings.rules.batch.messages.get());
                 if self.stopping {
                     state.given_up = true;
                     self.subscriber.pause(lane);
@@ -38,7 +37,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             }
             Incoming::Lost { lane } => {
                 tracing::debug!(consumer = &*self.settings.name, ?lane, "lost");
-                // A turn in flight rolls back or commits; either way its receipts say nothing any more.
+                // A batch that runs is rolled back or committed; either way its receipts say nothing any more.
                 if let Some(state) = self.lanes.remove(&lane) {
                     state.stop();
                 }

@@ -1,4 +1,4 @@
-//! The loop: one poll function over the subscriber, the turns in flight, the gates and the timers.
+//! The loop: one poll function over the subscriber, the batches that run, the gates and the timers.
 
 mod ended;
 mod incoming;
@@ -14,11 +14,10 @@ use std::task::{Context, Poll};
 use tokio::task::JoinSet;
 
 use self::retries::Retries;
-use super::OnFailure;
-use super::batch_run::Turn;
+use super::batch_run;
 use super::bind::bind;
 use super::key_lanes::KeyLanes;
-use super::lanes::LaneState;
+use super::lanes::AssignedLane;
 use super::retention_watch::watch;
 use super::retry::Retried;
 use super::settings::{CUT_OFF, DRAIN, Settings};
@@ -49,11 +48,11 @@ pub(super) async fn run<S: Inbox, Src: Source>(
     running.stop();
     let drained = tokio::time::timeout(DRAIN, poll_fn(|cx| running.poll_drained(cx))).await;
     if drained.is_err() {
-        // Whoever is only aborted takes neither its note nor its lease back, and this stop would count as a death.
+        // A task that is only aborted withdraws neither its attempt nor its lease, and this stop would count as a crash.
         running.settings.cut_off.request();
         let _ = tokio::time::timeout(CUT_OFF, poll_fn(|cx| running.poll_drained(cx))).await;
     }
-    running.turns.abort_all();
+    running.tasks.abort_all();
     let closed = poll_fn(|cx| running.subscriber.poll_close(cx)).await;
     outcome.and(running.trouble.map_or(Ok(()), Err)).and(closed)
 }
@@ -70,7 +69,7 @@ async fn or_shutdown<T>(
 }
 
 enum Ended<S: Store> {
-    Turn(Lane, Turn<S>),
+    Batch(Lane, batch_run::Ended<S>),
     Retry(Retried),
 }
 
@@ -78,11 +77,11 @@ struct Running<S: Store, Sub> {
     settings: Arc<Settings<S>>,
     subscriber: Sub,
     gates: Gates,
-    lanes: BTreeMap<Lane, LaneState<S>>,
-    turns: JoinSet<Ended<S>>,
+    lanes: BTreeMap<Lane, AssignedLane<S>>,
+    tasks: JoinSet<Ended<S>>,
     /// The lane that was admitted last: the next one is asked first, else one lane eats a rate limit.
     last_admitted: Option<Lane>,
-    /// The turn in flight is a cautious one: nothing else runs beside it, so that a death has one culprit.
+    /// The lane that runs is guarded one message at a time: nothing runs beside it, so that a crash has one culprit.
     alone: bool,
     retries: Retries,
     /// The names of the lanes that wait for one message.
@@ -103,7 +102,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             subscriber,
             gates,
             lanes: BTreeMap::new(),
-            turns: JoinSet::new(),
+            tasks: JoinSet::new(),
             last_admitted: None,
             alone: false,
             retries: Retries::new(),
@@ -120,7 +119,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         loop {
             let mut moved = false;
-            while let Poll::Ready(Some(ended)) = self.turns.poll_join_next(cx) {
+            while let Poll::Ready(Some(ended)) = self.tasks.poll_join_next(cx) {
                 if let Err(error) = self.ended(ended) {
                     return Poll::Ready(error);
                 }
@@ -135,7 +134,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
                     }
                     Some(Err(error)) if error.is_transient() => {
                         self.settings.stats.trouble(Some(&error));
-                        self.lanes.values_mut().for_each(LaneState::is_not_quiet);
+                        self.lanes.values_mut().for_each(AssignedLane::is_not_quiet);
                         tracing::warn!(consumer = &*self.settings.name, error = %chain(&error), "source");
                     }
                     ended @ (Some(Err(_)) | None) => {
@@ -148,7 +147,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             }
             if !self.stopping {
                 moved |= self.retries.first && self.start_retry(cx);
-                moved |= self.start_turns(cx);
+                moved |= self.start_batches(cx);
                 moved |= self.start_retry(cx);
             }
             self.hand_over();
@@ -164,10 +163,8 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
     fn report_lanes(&mut self) {
         // Of a partition that is divided, the key lanes stand side by side.
         let key_lanes = self.settings.key_lanes.get();
-        let blocks = self.settings.on_failure == OnFailure::Block;
-        let blocked = self.lanes.iter().filter(|(_, state)| {
-            state.full > 0 || state.unavailable.is_some() || state.blocked > 0 && blocks
-        });
+        let policy = self.settings.rules.on_failure;
+        let blocked = self.lanes.iter().filter(|(_, lane)| lane.state.is_blocked(policy));
         let (mut slots, names): (Vec<u32>, Vec<Arc<str>>) =
             blocked.map(|(lane, state)| (lane.slot / key_lanes, Arc::clone(&state.name))).unzip();
         slots.dedup();
@@ -195,7 +192,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
         while let Poll::Ready(error) = self.poll(cx) {
             self.trouble.get_or_insert(error);
         }
-        if self.turns.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        if self.tasks.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Gives receipts to the subscriber.

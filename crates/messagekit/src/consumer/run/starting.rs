@@ -1,11 +1,12 @@
-//! What starts when there is something and the gates admit it: turns of lanes, and failed messages that are due.
+//! What starts when there is something and the gates admit it: batch runs of lanes, and failed messages that are due.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll};
 
 use super::{Ended, Running};
-use crate::consumer::batch_run::{Manner, turn};
+use crate::consumer::batch_run::run_batch;
+use crate::consumer::crash_guard::Mode;
 use crate::consumer::lanes::{Window, Working};
 use crate::consumer::retry::retry;
 use crate::gate::BatchView;
@@ -16,9 +17,9 @@ use crate::transport::{Lane, Subscriber};
 const RETRIES: Lane = Lane { slot: u32::MAX, epoch: 0 };
 
 impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
-    /// Starts a turn in every lane that has something and that the gates admit. A cautious lane waits until nothing else runs,
-    /// and nothing else starts beside it.
-    pub(super) fn start_turns(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Starts a batch run in every lane that has something and that the gates admit. A cautious lane waits until nothing else
+    /// runs, and nothing else starts beside it.
+    pub(super) fn start_batches(&mut self, cx: &mut Context<'_>) -> bool {
         if self.alone {
             return false;
         }
@@ -36,8 +37,8 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             if !state.is_ready(cx) {
                 continue;
             }
-            let cautious = state.first.is_one_by_one();
-            if cautious && !self.turns.is_empty() {
+            let cautious = state.state.guard.mode() == Mode::OneByOne;
+            if cautious && !self.tasks.is_empty() {
                 break;
             }
             let view = BatchView { lane, messages: state.ready_messages(), bytes: state.ready_bytes() };
@@ -47,12 +48,10 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
                 self.subscriber.resume(lane);
             }
             let stop = Arc::new(AtomicBool::new(false));
-            let (first_attempt, unavailable) = (state.blocked + 1, state.unavailable);
-            let (first, watched) = (state.first.clone(), state.watched.take());
-            let manner = Manner { first_attempt, first, unavailable, fits: state.fits, watched };
-            let working = turn(Arc::clone(&self.settings), items, manner, Arc::clone(&stop));
+            let lane_state = (state.attempts.clone(), state.state);
+            let working = run_batch(Arc::clone(&self.settings), items, lane_state, Arc::clone(&stop));
             state.working = Some(Working { stop, pass });
-            self.turns.spawn(async move { Ended::Turn(lane, working.await) });
+            self.tasks.spawn(async move { Ended::Batch(lane, working.await) });
             self.last_admitted = Some(lane);
             self.retries.first = true;
             started = true;
@@ -73,13 +72,13 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
         {
             return false;
         }
-        let messages = self.retries.most(self.settings.batch.messages);
+        let messages = self.retries.most(self.settings.rules.batch.messages);
         let view = BatchView { lane: RETRIES, messages, bytes: 0 };
         let Poll::Ready((pass, granted)) = self.gates.poll_admit(&view, cx) else { return false };
         self.retries.timer.look_begins();
         (self.retries.working, self.retries.first) = (Some(pass), false);
         let working = retry(Arc::clone(&self.settings), granted, self.retries.unavailable);
-        self.turns.spawn(async move { Ended::Retry(working.await) });
+        self.tasks.spawn(async move { Ended::Retry(working.await) });
         true
     }
 }
