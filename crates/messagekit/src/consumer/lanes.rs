@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
 use super::batch::Item;
+use super::lane_state::LaneState;
 use super::settings::{WINDOW_BYTES, WINDOW_MESSAGES};
-use super::state_machine::LaneState;
 use crate::MessageId;
 use crate::gate::Pass;
 use crate::store::Store;

@@ -17,6 +17,7 @@ mod dedup_window;
 mod fault;
 mod handler;
 mod key_lanes;
+mod lane_state;
 mod lanes;
 mod middleware;
 mod on_failure;
@@ -29,6 +30,7 @@ mod run;
 mod settings;
 mod state_machine;
 mod stats;
+mod steps;
 mod transaction;
 
 pub use backoff::Backoff;

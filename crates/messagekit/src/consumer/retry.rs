@@ -55,6 +55,14 @@ enum Answer {
     HandBack(Duration),
 }
 
+impl Answer {
+    fn counts(&self) -> ConsumerStats {
+        let Self::Fail(failure) = self else { return ConsumerStats::default() };
+        let dead = u64::from(failure.next == Next::Dead);
+        ConsumerStats { rolled_back: 1, dead, ..ConsumerStats::default() }
+    }
+}
+
 /// Leases one due failed message and applies it through the same handler, and with it at most `most - 1` messages that wait
 /// behind it in its key. `unavailable` retries in a row have said before that a dependency is unavailable.
 pub(super) async fn retry<S: Inbox>(settings: Arc<Settings<S>>, most: u32, unavailable: u32) -> Retried {
@@ -135,7 +143,6 @@ fn judge(ran: Ran, is_cut_off: bool) -> ControlFlow<Ran, u32> {
 
 async fn end<S: Inbox>(settings: &Settings<S>, leased: &RetryLease, ran: Ran, unavailable: u32) -> Retried {
     let consumer = &*settings.name;
-    let mut stats = ConsumerStats::default();
     let outcome = Outcome { verdict: Verdict::Neutral, used: 1 };
     let mut retried = Retried { outcome, found: true, ..Retried::nothing() };
     let fault = match ran {
@@ -143,23 +150,44 @@ async fn end<S: Inbox>(settings: &Settings<S>, leased: &RetryLease, ran: Ran, un
             crash::point("retry.committed");
             retried.outcome = Outcome { verdict: Verdict::Success, used: applied.messages };
             retried.applied = Some(applied);
-            settings.stats.add(&ConsumerStats { handled: applied.messages.into(), batches: 1, ..stats });
+            let handled = applied.messages.into();
+            settings.stats.add(&ConsumerStats { handled, batches: 1, ..ConsumerStats::default() });
             return retried;
         }
         Ran::NotOurs { .. } => return retried,
         Ran::Broken(error) => Fault::Outage(chain(&error)),
         Ran::Failed(Culprit { fault, .. }) => fault,
     };
-    let answer = match fault {
+    let answer = answer(settings, leased, fault, unavailable, &mut retried);
+    match answer_lease(settings, leased, &answer).await {
+        Ok(true) => settings.stats.add(&answer.counts()),
+        Ok(false) => {}
+        Err(error) => {
+            // The lease ends by itself.
+            tracing::warn!(consumer, failed_message = leased.failed_message, error = %chain(&error), "answer to a lease was not written");
+            retried.outage = Some(chain(&error));
+        }
+    }
+    retried
+}
+
+/// Decides what becomes of a failed message whose run has failed.
+fn answer<S: Inbox>(
+    settings: &Settings<S>,
+    leased: &RetryLease,
+    fault: Fault,
+    unavailable: u32,
+    retried: &mut Retried,
+) -> Answer {
+    let consumer = &*settings.name;
+    match fault {
         Fault::Message(failure) | Fault::TransactionTimeout(failure) | Fault::Blame(failure) => {
             let mut failure = settings.rules.decide(failure, leased.attempt);
             if leased.requested {
                 failure.next = Next::Dead;
             }
-            stats.rolled_back = 1;
-            match failure.next {
-                Next::Dead => stats.dead = 1,
-                Next::Retry(delay) => retried.due_in = Some(delay),
+            if let Next::Retry(delay) = failure.next {
+                retried.due_in = Some(delay);
             }
             log_failure(consumer, &leased.received, &failure);
             Answer::Fail(failure)
@@ -182,17 +210,7 @@ async fn end<S: Inbox>(settings: &Settings<S>, leased: &RetryLease, ran: Ran, un
             retried.outage = Some(error);
             Answer::HandBack(Duration::ZERO)
         }
-    };
-    match answer_lease(settings, leased, &answer).await {
-        Ok(true) => settings.stats.add(&stats),
-        Ok(false) => {}
-        Err(error) => {
-            // The lease ends by itself.
-            tracing::warn!(consumer, failed_message = leased.failed_message, error = %chain(&error), "answer to a lease was not written");
-            retried.outage = Some(chain(&error));
-        }
     }
-    retried
 }
 
 /// Answers a lease, again for as long as the store is down: without an answer, the run would count as the death of this process.

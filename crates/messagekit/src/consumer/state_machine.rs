@@ -10,178 +10,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::adaptive_batch::AdaptiveBatch;
+use super::ConsumerStats;
 use super::bisection::Bisection;
-use super::crash_guard::{CrashGuard, Judgement, Mode, poison_message};
+use super::crash_guard::{Judgement, Mode, poison_message};
 use super::fault::Fault;
+use super::lane_state::LaneState;
 use super::settings::Rules;
-use super::{Backoff, ConsumerStats, OnFailure};
-use crate::Error;
+use super::steps::{After, Answer, Attempt, Pause, Plan, Report, Runs, Step};
 use crate::gate::Verdict;
 use crate::store::{Failure, Next};
-
-/// What a lane remembers from one batch run to the next.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct LaneState {
-    pub(super) guard: CrashGuard,
-    /// How many messages fit into the time of a transaction.
-    pub(super) fits: AdaptiveBatch,
-    /// How many messages the next batch may hold: halved by lock conflicts, doubled by success.
-    limit: u32,
-    /// Outages in a row.
-    outages: u32,
-    /// Since when the first message says that a dependency is unavailable.
-    unavailable: Option<Instant>,
-    /// Failed runs of the first message, which is tried in place.
-    failed_runs: u32,
-    /// How often in a row there was no room to park the first message.
-    full: u32,
-}
-
-impl LaneState {
-    pub(super) fn new(lane: &str, limit: u32) -> Self {
-        let (guard, fits) = (CrashGuard::new(lane, limit), AdaptiveBatch::default());
-        Self { guard, fits, limit, outages: 0, unavailable: None, failed_runs: 0, full: 0 }
-    }
-
-    /// Returns how many messages the next batch may hold.
-    pub(super) fn limit(&self) -> u32 {
-        // While there is no room for the first one, handlers of others would run in vain.
-        let limit = if self.full > 0 { 1 } else { self.limit };
-        limit.min(u32::try_from(self.fits.most()).unwrap_or(u32::MAX))
-    }
-
-    /// Returns whether the lane waits for one message.
-    pub(super) fn is_blocked(&self, policy: OnFailure) -> bool {
-        self.full > 0 || self.unavailable.is_some() || self.failed_runs > 0 && policy == OnFailure::Block
-    }
-}
-
-/// What is to be done next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    /// Record an in-flight attempt. Answered by [`Answer::Begun`].
-    Begin(Attempt),
-    /// Claim and run messages in one transaction.
-    Run(Plan),
-    /// Withdraw the in-flight attempt.
-    Withdraw(Attempt),
-    /// Clear the attempts of the lane's batches.
-    Clear,
-    /// Stop: the batch run is over.
-    Stop,
-}
-
-/// What an in-flight attempt is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Attempt {
-    Batch,
-    Message(usize),
-}
-
-/// One transaction.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Plan {
-    pub(super) range: Range<usize>,
-    pub(super) runs: Runs,
-    /// The message whose attempts are cleared when the transaction finishes it.
-    pub(super) clears: Option<usize>,
-}
-
-/// Whose handlers a transaction may run. It ends before the first fresh message whose handler it may not run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Runs {
-    All,
-    Only(usize),
-    Nothing,
-}
-
-impl Runs {
-    pub(super) fn may_run(self, index: usize) -> bool {
-        match self {
-            Self::All => true,
-            Self::Only(only) => only == index,
-            Self::Nothing => false,
-        }
-    }
-}
-
-/// What a step answered.
-#[derive(Debug)]
-pub(super) enum Answer {
-    /// The attempt stands beside so many of other runs.
-    Begun {
-        others: u32,
-    },
-    /// The transaction was committed as far as `through`, after so long inside handlers.
-    Committed {
-        through: usize,
-        done: ConsumerStats,
-        took: Duration,
-    },
-    /// Nothing was kept.
-    Failed {
-        index: usize,
-        fault: Fault,
-    },
-    /// Nothing was kept: there is no room to park the message, which has failed or stands behind one that has.
-    Full {
-        index: usize,
-        failure: Option<Failure>,
-    },
-    /// The attempt is withdrawn, or stays.
-    Withdrawn(bool),
-    Cleared,
-    /// The lane cannot go on.
-    Ended(After),
-}
-
-/// What the lane does after the batch run.
-#[derive(Debug)]
-pub(super) enum After {
-    Continue,
-    Pause(Pause),
-    /// Another process has the lane's cursor.
-    Fenced,
-    /// The store answered what no waiting cures.
-    Fatal(Error),
-}
-
-/// Why a lane waits.
-#[derive(Debug)]
-pub(super) enum Pause {
-    /// The store is away.
-    Outage(String),
-    /// The first message says that a dependency is unavailable.
-    Unavailable(String),
-    /// A lock of another transaction.
-    Conflict(String),
-    /// A process died in a batch of this lane: its messages run one by one.
-    CrashFound,
-    /// Other members may still run copies of the message.
-    Watch { index: usize, wait: Duration, given: Duration },
-    /// The first message has failed and is tried in place.
-    Blocked(Failure),
-    /// There is no room to park the first message: a culprit with its failure, or one behind another, which has not run. Whether
-    /// this is the first time in a row.
-    Full { index: usize, failure: Option<Failure>, is_first: bool },
-}
-
-/// How a batch run ended.
-#[derive(Debug)]
-pub(super) struct Report {
-    pub(super) lane: LaneState,
-    /// How many messages from the front are finished.
-    pub(super) finished: usize,
-    /// Failures that are decided and not kept yet.
-    pub(super) failed: BTreeMap<usize, Failure>,
-    pub(super) after: After,
-    /// How long the lane waits.
-    pub(super) wait: Option<Duration>,
-    pub(super) verdict: Verdict,
-    /// When the retries of this run are due.
-    pub(super) due_in: Vec<Duration>,
-}
 
 /// A batch run of a lane.
 #[derive(Debug)]
@@ -357,9 +194,7 @@ impl StateMachine {
         self.done.add(done);
         let lane = &mut self.lane;
         if through > range.start {
-            // Another message is the first one now.
-            (lane.unavailable, lane.failed_runs, lane.full) = (None, 0, 0);
-            lane.guard.stop_watching();
+            lane.finished_something();
         }
         if runs == Runs::All {
             lane.fits.learn(&range, through, took, self.rules.batch.time);
@@ -445,7 +280,7 @@ impl StateMachine {
 
     /// Ends the run, after [`Step::Stop`].
     pub(super) fn report(mut self) -> Report {
-        let wait = self.rest();
+        let wait = self.lane.rest(&self.rules, &self.after);
         if self.verdict == Verdict::Neutral && self.done.handled > 0 {
             self.verdict = Verdict::Success;
         }
@@ -458,51 +293,6 @@ impl StateMachine {
             verdict: self.verdict,
             due_in: self.due_in,
         }
-    }
-
-    /// Returns how long the lane waits, and notes what it waits for.
-    fn rest(&mut self) -> Option<Duration> {
-        let (lane, rules) = (&mut self.lane, &self.rules);
-        if !matches!(self.after, After::Pause(Pause::Watch { .. })) {
-            lane.guard.stop_watching();
-        }
-        let pause = match &self.after {
-            After::Continue => {
-                lane.limit = lane.limit.saturating_mul(2).min(rules.batch.messages.get());
-                (lane.outages, lane.full) = (0, 0);
-                return None;
-            }
-            After::Pause(pause) => pause,
-            After::Fenced | After::Fatal(_) => return None,
-        };
-        Some(match pause {
-            Pause::CrashFound => return None,
-            Pause::Outage(_) | Pause::Unavailable(_) => {
-                lane.outages += 1;
-                Backoff::OUTAGE.delay(lane.outages)
-            }
-            Pause::Conflict(_) => {
-                lane.limit = (lane.limit / 2).max(1);
-                Backoff::after_conflict()
-            }
-            Pause::Watch { wait, .. } => *wait,
-            Pause::Blocked(failure) => {
-                lane.failed_runs = failure.attempts;
-                rules.backoff.delay(lane.failed_runs)
-            }
-            Pause::Full { failure, .. } => {
-                lane.full += 1;
-                // Only a culprit has run. One behind others costs no handler, and has room as soon as its key is drained.
-                let backoff = match failure {
-                    Some(failure) => {
-                        lane.failed_runs = failure.attempts;
-                        rules.backoff
-                    }
-                    None => Backoff::ROOM,
-                };
-                backoff.delay(lane.full)
-            }
-        })
     }
 }
 

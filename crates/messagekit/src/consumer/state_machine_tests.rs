@@ -8,6 +8,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use super::*;
+use crate::consumer::{Backoff, OnFailure};
 use crate::store::FailureKind;
 use crate::transport::BatchLimit;
 
@@ -350,26 +351,30 @@ impl<'a> World<'a> {
             let failure = Failure::retryable(FailureKind::Transaction, "over");
             return Ok(Answer::Failed { index: plan.range.start, fault: Fault::Blame(failure) });
         }
-        let (index, away) = (plan.range.start, || "away".to_owned());
-        match weather {
-            Weather::Outage => return Ok(Answer::Failed { index, fault: Fault::Outage(away()) }),
-            Weather::Conflict => return Ok(Answer::Failed { index, fault: Fault::Conflict(away()) }),
-            _ => {}
+        let range = plan.range.start..through;
+        if weather != Weather::Outage && weather != Weather::Conflict {
+            self.keep(written, blocked)?;
+            if plan.clears.is_some_and(|cleared| range.contains(&cleared)) {
+                self.message_attempt = None;
+            }
+            if !range.is_empty() {
+                self.said = None;
+            }
         }
+        let (index, away) = (range.start, "away".to_owned());
+        Ok(match weather {
+            Weather::Outage | Weather::Unknown => Answer::Failed { index, fault: Fault::Outage(away) },
+            Weather::Conflict => Answer::Failed { index, fault: Fault::Conflict(away) },
+            _ => Answer::Committed { through, done, took: Duration::from_millis(1) },
+        })
+    }
+
+    fn keep(&mut self, written: Vec<(usize, Outcome)>, blocked: BTreeSet<u8>) -> Result<(), String> {
         for (message, outcome) in written {
             ensure!(self.outcomes[message].replace(outcome).is_none(), "{message} is finished twice");
         }
         self.blocked = blocked;
-        if plan.clears.is_some_and(|cleared| (plan.range.start..through).contains(&cleared)) {
-            self.message_attempt = None;
-        }
-        if through > plan.range.start {
-            self.said = None;
-        }
-        if weather == Weather::Unknown {
-            return Ok(Answer::Failed { index, fault: Fault::Outage(away()) });
-        }
-        Ok(Answer::Committed { through, done, took: Duration::from_millis(1) })
+        Ok(())
     }
 
     /// Only the handler whose attempt stands runs behind a crash, and none before the attempt of its batch.
@@ -451,14 +456,4 @@ fn every_mutant_is_caught() {
         assert!(is_caught, "{mutant:?} passes for the real one");
     }
     assert!(cases.iter().all(|case| World::new(case, None).play().is_ok()));
-}
-
-#[test]
-fn a_lane_that_waits_for_one_message_is_blocked_until_it_finishes_something() {
-    let mut lane = LaneState::new("orders/0", BATCH);
-    assert!(!lane.is_blocked(OnFailure::Block));
-    lane.unavailable = Some(Instant::now());
-    assert!(lane.is_blocked(OnFailure::ParkKey));
-    lane = LaneState { unavailable: None, failed_runs: 1, ..lane };
-    assert!(lane.is_blocked(OnFailure::Block) && !lane.is_blocked(OnFailure::DeadLetter));
 }

@@ -1,7 +1,6 @@
 //! What a consumer has done.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus::core::Metric;
@@ -72,48 +71,14 @@ const LASTS: Duration = Duration::from_secs(30);
 pub struct Stats(Arc<Counters>);
 
 #[derive(Debug)]
-pub(super) struct Counters {
-    pub(super) handled: AtomicU64,
-    pub(super) duplicates: AtomicU64,
-    pub(super) ignored: AtomicU64,
-    pub(super) set_aside: AtomicU64,
-    pub(super) dead: AtomicU64,
-    pub(super) parked: AtomicU64,
-    pub(super) batches: AtomicU64,
-    pub(super) rolled_back: AtomicU64,
-    lanes: AtomicU64,
-    blocked: AtomicU64,
-    blocked_lanes: Mutex<Vec<Arc<str>>>,
+struct Counters {
+    done: Mutex<ConsumerStats>,
+    /// Without its trouble, which passes with time.
+    connection: Mutex<Connection>,
     trouble: Mutex<Option<(Instant, String)>>,
-    ended: Mutex<Option<String>>,
     short_of: Mutex<Vec<String>>,
     handle_seconds: Histogram,
     holding: Holding,
-}
-
-impl Counters {
-    fn new(holding: Holding) -> Self {
-        let options = HistogramOpts::new(names::CONSUMER_HANDLE_SECONDS, "Time inside handlers");
-        Self {
-            handled: AtomicU64::default(),
-            duplicates: AtomicU64::default(),
-            ignored: AtomicU64::default(),
-            set_aside: AtomicU64::default(),
-            dead: AtomicU64::default(),
-            parked: AtomicU64::default(),
-            batches: AtomicU64::default(),
-            rolled_back: AtomicU64::default(),
-            lanes: AtomicU64::default(),
-            blocked: AtomicU64::default(),
-            blocked_lanes: Mutex::default(),
-            trouble: Mutex::default(),
-            ended: Mutex::default(),
-            short_of: Mutex::default(),
-            handle_seconds: Histogram::with_opts(options.buckets(SECONDS.to_vec()))
-                .expect("name and bounds are legal"),
-            holding,
-        }
-    }
 }
 
 impl Default for Stats {
@@ -124,7 +89,16 @@ impl Default for Stats {
 
 impl Stats {
     pub(super) fn new(holding: Holding) -> Self {
-        Self(Arc::new(Counters::new(holding)))
+        let options = HistogramOpts::new(names::CONSUMER_HANDLE_SECONDS, "Time inside handlers");
+        let buckets = options.buckets(SECONDS.to_vec());
+        Self(Arc::new(Counters {
+            done: Mutex::default(),
+            connection: Mutex::default(),
+            trouble: Mutex::default(),
+            short_of: Mutex::default(),
+            handle_seconds: Histogram::with_opts(buckets).expect("name and bounds are legal"),
+            holding,
+        }))
     }
 
     /// Returns the gate that holds the consumer back, and for how long it has; `None` while everything is let through. It is
@@ -135,63 +109,43 @@ impl Stats {
 
     /// Returns the counts as they are now.
     pub fn read(&self) -> ConsumerStats {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        ConsumerStats {
-            handled: get(&self.0.handled),
-            duplicates: get(&self.0.duplicates),
-            ignored: get(&self.0.ignored),
-            set_aside: get(&self.0.set_aside),
-            dead: get(&self.0.dead),
-            parked: get(&self.0.parked),
-            batches: get(&self.0.batches),
-            rolled_back: get(&self.0.rolled_back),
-        }
+        *locked(&self.0.done)
     }
 
     /// Returns how the consumer stands with its source.
     pub fn connection(&self) -> Connection {
-        let trouble = self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let trouble = trouble.filter(|(told, _)| told.elapsed() < LASTS).map(|(_, error)| error);
-        let get = |gauge: &AtomicU64| gauge.load(Ordering::Relaxed);
-        let ended = self.0.ended.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let blocked_lanes = self.0.blocked_lanes.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Connection { lanes: get(&self.0.lanes), blocked: get(&self.0.blocked), blocked_lanes, trouble, ended }
+        let trouble = locked(&self.0.trouble).clone().filter(|(told, _)| told.elapsed() < LASTS);
+        Connection { trouble: trouble.map(|(_, error)| error), ..locked(&self.0.connection).clone() }
     }
 
     /// Says in words what may come back that is older than the consumer's window, and would be set aside; empty while nothing
     /// may, and without a window. Looked for when the consumer starts and once an hour.
     pub fn outside_window(&self) -> Vec<String> {
-        self.0.short_of.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        locked(&self.0.short_of).clone()
     }
 
     /// Notes what may come back that is older than the window.
     pub(super) fn short_of(&self, found: Vec<String>) {
-        *self.0.short_of.lock().unwrap_or_else(PoisonError::into_inner) = found;
+        *locked(&self.0.short_of) = found;
     }
 
-    /// Notes the names of the blocked lanes.
-    pub(super) fn blocked_lanes(&self, names: Vec<Arc<str>>) {
-        *self.0.blocked_lanes.lock().unwrap_or_else(PoisonError::into_inner) = names;
-    }
-
-    /// Notes how many lanes are assigned, and how many of them are blocked.
-    pub(super) fn assigned(&self, lanes: usize, blocked: usize) {
-        self.0.lanes.store(lanes as u64, Ordering::Relaxed);
-        self.0.blocked.store(blocked as u64, Ordering::Relaxed);
+    /// Notes how many lanes are assigned, and how many of them are blocked, with their names.
+    pub(super) fn assigned(&self, lanes: usize, blocked: usize, blocked_lanes: Vec<Arc<str>>) {
+        let mut connection = locked(&self.0.connection);
+        (connection.lanes, connection.blocked) = (lanes as u64, blocked as u64);
+        connection.blocked_lanes = blocked_lanes;
     }
 
     /// Notes an outage of the source, or with `None` that it is over.
     pub(super) fn trouble(&self, error: Option<&Error>) {
         let trouble = error.map(|error| (Instant::now(), error.to_string()));
-        *self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+        *locked(&self.0.trouble) = trouble;
     }
 
     /// Notes how the run came to its end. It has no lanes any more, and nothing is held back.
     fn end(&self, how: String) {
-        self.assigned(0, 0);
-        self.blocked_lanes(Vec::new());
         self.0.holding.set(None);
-        *self.0.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(how);
+        *locked(&self.0.connection) = Connection { ended: Some(how), ..Connection::default() };
     }
 
     /// Counts the time of one run of a handler.
@@ -204,22 +158,14 @@ impl Stats {
         self.0.handle_seconds.metric().get_histogram().clone()
     }
 
-    /// Adds what a committed transaction did.
+    /// Adds what a transaction did.
     pub(super) fn add(&self, done: &ConsumerStats) {
-        let add = |counter: &AtomicU64, n: u64| {
-            if n > 0 {
-                counter.fetch_add(n, Ordering::Relaxed);
-            }
-        };
-        add(&self.0.handled, done.handled);
-        add(&self.0.duplicates, done.duplicates);
-        add(&self.0.ignored, done.ignored);
-        add(&self.0.set_aside, done.set_aside);
-        add(&self.0.dead, done.dead);
-        add(&self.0.parked, done.parked);
-        add(&self.0.batches, done.batches);
-        add(&self.0.rolled_back, done.rolled_back);
+        locked(&self.0.done).add(done);
     }
+}
+
+fn locked<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Notes the end of a run, also of one that is dropped.

@@ -13,7 +13,7 @@ use super::fault::{Fault, Run, cut_off, handle};
 use super::handler::Erased;
 use super::key_lanes::key_lane_of;
 use super::settings::Settings;
-use super::state_machine::Plan;
+use super::steps::Plan;
 use crate::store::{
     self, Claim, ClaimRequest, End, Failure, Inbox, Next, NextOffset, ReceivedMessage, SetAsideOutcome,
     TransactError,

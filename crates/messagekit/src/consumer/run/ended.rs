@@ -5,7 +5,7 @@ use tokio::task::JoinError;
 use super::{Ended, Running};
 use crate::consumer::batch_run::Ended as BatchEnded;
 use crate::consumer::retry::Retried;
-use crate::consumer::state_machine::After;
+use crate::consumer::steps::After;
 use crate::store::Inbox;
 use crate::transport::{Lane, Subscriber};
 use crate::{Error, ErrorKind};

@@ -84,8 +84,6 @@ struct Running<S: Store, Sub> {
     /// The lane that runs is guarded one message at a time: nothing runs beside it, so that a crash has one culprit.
     alone: bool,
     retries: Retries,
-    /// The names of the lanes that wait for one message.
-    blocked: Vec<Arc<str>>,
     settled: Vec<Receipt>,
     released: Vec<Receipt>,
     stopping: bool,
@@ -106,7 +104,6 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             last_admitted: None,
             alone: false,
             retries: Retries::new(),
-            blocked: Vec::new(),
             settled: Vec::new(),
             released: Vec::new(),
             stopping: false,
@@ -160,7 +157,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
     }
 
     /// Says how many lanes there are, and which of them wait for one message.
-    fn report_lanes(&mut self) {
+    fn report_lanes(&self) {
         // Of a partition that is divided, the key lanes stand side by side.
         let key_lanes = self.settings.key_lanes.get();
         let policy = self.settings.rules.on_failure;
@@ -168,11 +165,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
         let (mut slots, names): (Vec<u32>, Vec<Arc<str>>) =
             blocked.map(|(lane, state)| (lane.slot / key_lanes, Arc::clone(&state.name))).unzip();
         slots.dedup();
-        self.settings.stats.assigned(self.lanes.len() / key_lanes as usize, slots.len());
-        if self.blocked != names {
-            self.settings.stats.blocked_lanes(names.clone());
-            self.blocked = names;
-        }
+        self.settings.stats.assigned(self.lanes.len() / key_lanes as usize, slots.len(), names);
     }
 
     /// Stops between transactions and gives back what waits.

@@ -1,0 +1,118 @@
+//! What a lane remembers: its value goes into each batch run and comes back whole.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::adaptive_batch::AdaptiveBatch;
+use super::crash_guard::CrashGuard;
+use super::settings::Rules;
+use super::steps::{After, Pause};
+use super::{Backoff, OnFailure};
+
+/// What a lane remembers from one batch run to the next.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LaneState {
+    pub(super) guard: CrashGuard,
+    /// How many messages fit into the time of a transaction.
+    pub(super) fits: AdaptiveBatch,
+    /// How many messages the next batch may hold: halved by lock conflicts, doubled by success.
+    limit: u32,
+    /// Outages in a row.
+    outages: u32,
+    /// Since when the first message says that a dependency is unavailable.
+    pub(super) unavailable: Option<Instant>,
+    /// Failed runs of the first message, which is tried in place.
+    pub(super) failed_runs: u32,
+    /// How often in a row there was no room to park the first message.
+    pub(super) full: u32,
+}
+
+impl LaneState {
+    pub(super) fn new(lane: &str, limit: u32) -> Self {
+        let (guard, fits) = (CrashGuard::new(lane, limit), AdaptiveBatch::default());
+        Self { guard, fits, limit, outages: 0, unavailable: None, failed_runs: 0, full: 0 }
+    }
+
+    /// Returns how many messages the next batch may hold.
+    pub(super) fn limit(&self) -> u32 {
+        // While there is no room for the first one, handlers of others would run in vain.
+        let limit = if self.full > 0 { 1 } else { self.limit };
+        limit.min(u32::try_from(self.fits.most()).unwrap_or(u32::MAX))
+    }
+
+    /// Returns whether the lane waits for one message.
+    pub(super) fn is_blocked(&self, policy: OnFailure) -> bool {
+        self.full > 0 || self.unavailable.is_some() || self.failed_runs > 0 && policy == OnFailure::Block
+    }
+
+    /// Another message is the first one now.
+    pub(super) fn finished_something(&mut self) {
+        (self.unavailable, self.failed_runs, self.full) = (None, 0, 0);
+        self.guard.stop_watching();
+    }
+
+    /// Notes why a batch run has ended, and returns how long the lane waits.
+    pub(super) fn rest(&mut self, rules: &Rules, after: &After) -> Option<Duration> {
+        if !matches!(after, After::Pause(Pause::Watch { .. })) {
+            self.guard.stop_watching();
+        }
+        match after {
+            After::Continue => {
+                self.limit = self.limit.saturating_mul(2).min(rules.batch.messages.get());
+                (self.outages, self.full) = (0, 0);
+                None
+            }
+            After::Pause(pause) => self.pause(rules, pause),
+            After::Fenced | After::Fatal(_) => None,
+        }
+    }
+
+    fn pause(&mut self, rules: &Rules, pause: &Pause) -> Option<Duration> {
+        Some(match pause {
+            Pause::CrashFound => return None,
+            Pause::Outage(_) | Pause::Unavailable(_) => {
+                self.outages += 1;
+                Backoff::OUTAGE.delay(self.outages)
+            }
+            Pause::Conflict(_) => {
+                self.limit = (self.limit / 2).max(1);
+                Backoff::after_conflict()
+            }
+            Pause::Watch { wait, .. } => *wait,
+            Pause::Blocked(failure) => {
+                self.failed_runs = failure.attempts;
+                rules.backoff.delay(self.failed_runs)
+            }
+            // One behind others costs no handler, and has room as soon as its key is drained.
+            Pause::Full { failure: None, .. } => {
+                self.full += 1;
+                Backoff::ROOM.delay(self.full)
+            }
+            Pause::Full { failure: Some(failure), .. } => {
+                self.full += 1;
+                self.failed_runs = failure.attempts;
+                rules.backoff.delay(self.full)
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_that_waits_for_one_message_is_blocked_until_it_finishes_something() {
+        let mut lane = LaneState::new("orders/0", 10);
+        assert!(!lane.is_blocked(OnFailure::Block));
+        lane.unavailable = Some(Instant::now());
+        assert!(lane.is_blocked(OnFailure::ParkKey));
+        lane = LaneState { unavailable: None, failed_runs: 1, ..lane };
+        assert!(lane.is_blocked(OnFailure::Block) && !lane.is_blocked(OnFailure::DeadLetter));
+        lane.full = 1;
+        assert!(lane.is_blocked(OnFailure::DeadLetter));
+        lane.finished_something();
+        assert!(!lane.is_blocked(OnFailure::Block));
+    }
+}
