@@ -44,7 +44,7 @@ impl Backoff {
         Self::new(wait, 1.0, wait)
     }
 
-    /// Waits for somebody else's transaction to end: short and uneven, so that the two do not meet again.
+    /// Waits for another transaction to end: short and uneven, so that the two do not meet again.
     pub(crate) fn after_conflict() -> Duration {
         Duration::from_micros(fastrand::u64(200..4_000))
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 /// Cuts a batch into ranges, each to be tried in one transaction. Pure: no clock, no store.
 ///
 /// Ranges come in order, so what is finished is always a prefix. A known culprit ends the next range, where the caller sets
-/// it apart together with what stood before it; when nobody knows who is to blame, the range is halved.
+/// it aside together with what stood before it; when the culprit is unknown, the range is halved.
 #[derive(Debug)]
 pub(crate) struct Bisection {
     next: usize,
@@ -38,7 +38,7 @@ impl Bisection {
         }
     }
 
-    /// The message at `index` ends the next range: it failed and will be set apart, or runs with nothing behind it.
+    /// The message at `index` ends the next range: it failed and will be set aside, or runs with nothing behind it.
     pub(crate) fn ends_with(&mut self, index: usize) {
         self.cuts.push(index + 1);
     }
@@ -51,12 +51,12 @@ impl Bisection {
         }
     }
 
-    /// Nothing from `index` on is tried in this turn.
+    /// Nothing from `index` on is tried in this batch run.
     pub(crate) fn stop_before(&mut self, index: usize) {
         self.end = index;
     }
 
-    /// The range failed and nobody knows by whom. Returns false when it holds one message, which is to blame then.
+    /// The range failed and the culprit is unknown. Returns false when it holds one message, which is to blame then.
     pub(crate) fn halve(&mut self) -> bool {
         let Some(range) = self.range() else { return false };
         if range.len() > 1 {

@@ -111,9 +111,9 @@ impl<S: Inbox, Src: Source> Consumer<S, Src> {
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing: open transactions roll back, commits in flight end by themselves, and what was
-    /// not settled is delivered again and deduplicated. But nobody can tell it from the death of the process: it costs a failed
-    /// message in its handler an attempt, it makes the next start a careful one when it hits a first batch, and five times it
-    /// makes a message dead that ran alone. Stop a consumer by `shutdown`.
+    /// not settled is delivered again and deduplicated. But the database cannot tell it from the death of the process: it costs a
+    /// failed message in its handler an attempt, it makes the next start a careful one when it hits a first batch, and five times
+    /// it makes a message dead that ran alone. Stop a consumer by `shutdown`.
     pub async fn run(
         self,
         shutdown: impl IntoFuture<Output = (), IntoFuture: Send> + Send,
@@ -323,7 +323,7 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
 
     /// Sets how old a message may be, by the time at which its event was written (the header `createdAt`; what lacks it is
     /// not judged). An older one is not handled: it becomes a failed message of kind `outside_window`, because its marker may be
-    /// gone and nobody can say whether it was applied; a person who knows retries it. Default: any age, and the markers of
+    /// gone and it may have been applied; an operator who knows retries it. Default: any age, and the markers of
     /// the consumer are never [cleaned up](crate::cleanup).
     ///
     /// Choose it longer than anything comes back: the retention of the topics, the age at which failed messages are sent again,

@@ -54,7 +54,7 @@ impl DedupWindow {
     }
 
     /// Returns why a message is not handled: by the database clock of its outbox row, which every hop passes on, it was written
-    /// longer ago than the window, or before the consumer's markers are complete. Nobody could say whether it was applied.
+    /// longer ago than the window, or before the consumer's markers are complete. It may have been applied before.
     /// What does not say when it was written is not judged: the clocks of brokers begin anew with each hop.
     pub(super) fn outside(&self, message: &Message, now: Timestamp) -> Option<Failure> {
         let complete_since = *self.complete_since.lock().unwrap_or_else(PoisonError::into_inner);

@@ -22,11 +22,11 @@ pub(super) enum Fault {
     Unavailable(String),
     /// The store is away: wait, burn nothing.
     Outage(String),
-    /// Somebody else's lock: go on with less, burn nothing.
+    /// A lock of another transaction: go on with less, burn nothing.
     Conflict(String),
     /// The transaction held the lock for too long while this message's handler ran.
     TransactionTimeout(Failure),
-    /// The transaction was already over: nobody knows whose fault it is.
+    /// The transaction was already over: the culprit is unknown.
     Blame(Failure),
 }
 

@@ -97,7 +97,7 @@ impl fmt::Debug for HandlerError {
 
 /// An `async fn(&mut Tx, Envelope<E>) -> Result<(), HandlerError>`.
 ///
-/// Implemented for such functions; nobody implements it by hand.
+/// Implemented for such functions; not to be implemented by hand.
 pub trait HandlerFn<'a, Tx: 'a, E>: Send + Sync + 'static {
     /// What the function returns.
     type Future: Future<Output = Result<(), HandlerError>> + Send + 'a;
@@ -120,7 +120,7 @@ where
 
 /// An `async fn(&State, &mut Tx, Envelope<E>) -> Result<(), HandlerError>`.
 ///
-/// Implemented for such functions; nobody implements it by hand.
+/// Implemented for such functions; not to be implemented by hand.
 pub trait StateHandlerFn<'a, State: 'a, Tx: 'a, E>: Send + Sync + 'static {
     /// What the function returns.
     type Future: Future<Output = Result<(), HandlerError>> + Send + 'a;

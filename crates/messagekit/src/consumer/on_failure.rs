@@ -7,7 +7,7 @@
 pub enum OnFailure {
     /// The lane waits: the message is tried again in place with backoff until it succeeds, whatever its error (an unreadable
     /// one waits for a consumer that can read it), and everything behind it in the lane waits too. Keeps the order of each
-    /// key. Only a message that has ended its process five times, alone, is set aside, because nobody can try it and live.
+    /// key. Only a message that has ended its process five times, alone, is set aside, because no process survives a run of it.
     Block,
     /// The message is set aside whole and the lane goes on: tried again when due, dead after the last attempt; dead at once
     /// when trying again is useless. Every later message of its topic and key is set aside behind it, in order, and runs after

@@ -66,7 +66,8 @@ impl Answer {
 /// Leases one due failed message and applies it through the same handler, and with it at most `most - 1` messages that wait
 /// behind it in its key. `unavailable` retries in a row have said before that a dependency is unavailable.
 pub(super) async fn retry<S: Inbox>(settings: Arc<Settings<S>>, most: u32, unavailable: u32) -> Retried {
-    // The lease outlives the handler's deadline, so that nobody else runs the failed message while this run can still commit.
+    // The lease outlives the handler's deadline, so that no other process runs the failed message while this run can still
+    // commit.
     let lease = settings.rules.longest_run();
     let leased = match settings.store.lease(&settings.name, 1, lease).await {
         Ok(leased) => leased,
@@ -214,7 +215,7 @@ fn answer<S: Inbox>(
 }
 
 /// Answers a lease, again for as long as the store is down: without an answer, the run would count as the death of this process.
-/// Where somebody else has leased the failed message meanwhile, the answer counts for nothing.
+/// Where another process has leased the failed message meanwhile, the answer counts for nothing.
 async fn answer_lease<S: Inbox>(
     settings: &Settings<S>,
     leased: &RetryLease,

@@ -241,7 +241,7 @@ impl<S: Store> Router<S> {
         if let Some(failure) = unreadable(message) {
             return Err(failure);
         }
-        // The header names the type for nearly everything, and what nobody handles is not worth a look inside.
+        // The header names the type for nearly everything, and what no handler takes is not worth a look inside.
         let named = type_in_headers(message);
         if let Some(event_type) = named
             && !self.routes.contains_key(event_type)

@@ -52,7 +52,7 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// Returns how long one run of a message takes at most, with the wait for somebody else's claim and the commit.
+    /// Returns how long one run of a message takes at most, with the wait for another process's claim and the commit.
     pub(super) fn longest_run(&self) -> Duration {
         self.deadline * 2 + Duration::from_secs(5)
     }
