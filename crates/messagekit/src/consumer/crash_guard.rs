@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn five_attempts_are_five_crashes_when_their_owners_had_the_time_of_a_run() {
+    fn five_attempts_are_crashes_after_the_time_of_a_run() {
         const RUN: Duration = Duration::from_secs(65);
         let (mut guard, start) = (CrashGuard::new("orders/3", 200), Instant::now());
         assert_eq!(guard.judge(4, start, RUN), Judgement::Run);

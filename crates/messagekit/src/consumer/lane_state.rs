@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lane_that_waits_for_one_message_is_blocked_until_it_finishes_something() {
+    fn a_lane_is_blocked_until_it_finishes_something() {
         let mut lane = LaneState::new("orders/0", 10);
         assert!(!lane.is_blocked(OnFailure::Block));
         lane.unavailable = Some(Instant::now());

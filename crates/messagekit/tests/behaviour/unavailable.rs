@@ -21,7 +21,7 @@ fn is_unburnt(failed_message: &FailedMessage) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_is_parked_after_the_limit_without_an_attempt_and_the_next_one_runs() {
+async fn a_message_is_parked_unburnt_after_the_limit() {
     for (policy, next) in PARKS.into_iter().zip(["b-1", "a-2"]) {
         let world = World::new(1);
         world.push_all("a", 2).await;
@@ -95,7 +95,7 @@ async fn the_next_message_decides_by_itself_and_has_the_whole_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_that_blocks_waits_for_ever_and_health_names_its_lane() {
+async fn a_blocking_message_waits_and_health_names_its_lane() {
     let world = World::new(1);
     world.push_all("a", 1).await;
     world.push_all("b", 1).await;
@@ -166,7 +166,7 @@ async fn an_outage_of_the_store_does_not_count_towards_the_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_long_outage_of_a_dependency_parks_each_message_once_and_keeps_order() {
+async fn a_long_outage_parks_each_message_once_and_keeps_order() {
     for policy in [OnFailure::ParkKey, OnFailure::DeadLetter, OnFailure::Block] {
         let world = World::new(1);
         for key in ["a", "b", "c"] {
@@ -219,7 +219,7 @@ async fn retries_that_say_unavailable_do_not_hold_up_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_room_a_message_that_says_unavailable_waits_and_pays_nothing() {
+async fn without_room_an_unavailable_message_waits_and_pays_nothing() {
     let world = World::new(1);
     world.push_all("a", 1).await;
     world.push_all("b", 1).await;
