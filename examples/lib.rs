@@ -1,8 +1,17 @@
 //! The numbered programs beside this file are the examples; each says in its first line how to run it, and
 //! `tests/output.rs` compares what it prints.
 //!
-//! The library itself is empty. It is here so that the sample in the project's README is compiled.
+//! The library itself is empty. It is here so that every Rust block of the project's pages is compiled. A test of the
+//! workspace compares this list with the pages.
 
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod pages {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../docs/operating.md")]
+    struct Operating;
+
+    #[doc = include_str!("../docs/ordering-and-failures.md")]
+    struct OrderingAndFailures;
+}

@@ -1,6 +1,6 @@
 //! What the pages say about the tree is true.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -12,17 +12,19 @@ fn page(name: &str) -> String {
     fs::read_to_string(root().join(name)).expect("the page is there")
 }
 
-/// Every Rust source of the workspace in one text.
-fn sources(folder: &Path, text: &mut String) {
+/// Returns every file under a folder with this ending. Hidden folders and folders of build output are left out.
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
     for entry in fs::read_dir(folder).expect("the folder can be read") {
         let path = entry.expect("the folder can be read").path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if path.is_dir() && !name.starts_with(['.', '_']) && !name.starts_with("target") {
-            sources(&path, text);
-        } else if name.ends_with(".rs") {
-            text.push_str(&fs::read_to_string(&path).expect("sources are text"));
+            found.extend(files(&path, ending));
+        } else if name.ends_with(ending) {
+            found.push(path);
         }
     }
+    found
 }
 
 /// Takes the words in backticks out of a text.
@@ -30,73 +32,7 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// Every test that a text names: the words in backticks with underscores, and nothing that is a path or a call.
-fn tests_named(text: &str) -> Vec<&str> {
-    let is_name = |word: &&str| {
-        word.contains('_')
-            && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
-    };
-    quoted(text).filter(is_name).collect()
-}
-
-fn assert_all_exist(page: &str, named: &[&str]) {
-    let mut text = String::new();
-    sources(&root(), &mut text);
-    for name in named {
-        let defined = text.contains(&format!("fn {name}(")) || text.contains(&format!("fn {name}<"));
-        assert!(defined, "{page} names the test {name}, which is not there");
-    }
-}
-
-#[test]
-fn every_promise_of_the_readme_names_a_test_that_exists() {
-    let readme = page("README.md");
-    let section = readme.split("\n## ").find(|section| section.starts_with("What is promised"));
-    let promises = section.expect("the README lists promises");
-    let rows: Vec<&str> = promises.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
-    assert!(rows.len() >= 9, "each step has a row: {rows:?}");
-    for row in &rows {
-        let shown_by = row.split(" | ").nth(2).map_or(Vec::new(), tests_named);
-        assert!(!shown_by.is_empty(), "no test shows what is promised in {row}");
-        assert_all_exist("README.md", &shown_by);
-    }
-}
-
-/// How many failures of each failed message are known.
-const KNOWN: [(&str, usize); 3] = [("L", 10), ("B", 16), ("R", 16)];
-
-/// What makes a row without a test right: there is nothing yet that could fail so.
-const LATER: [&str; 4] =
-    ["there is no catalogue yet", "there is no bus", "there is no such check yet", "the compiler checks"];
-
-#[test]
-fn every_known_failure_is_ruled_out_by_a_test_that_exists_or_by_a_reason() {
-    let text = page("docs/ruled-out.md");
-    let rows: Vec<Vec<&str>> = text
-        .lines()
-        .filter(|line| line.starts_with("| ") && !line.starts_with("| |"))
-        .map(|line| line.trim_matches(['|', ' ']).split(" | ").map(str::trim).collect())
-        .collect();
-    let wanted: Vec<String> = KNOWN
-        .iter()
-        .flat_map(|(failed_message, last)| (1..=*last).map(move |number| format!("{failed_message}{number}")))
-        .collect();
-    assert_eq!(rows.iter().map(|row| row[0]).collect::<Vec<_>>(), wanted);
-    for row in &rows {
-        assert_eq!(row.len(), 3, "{row:?}");
-        let named = tests_named(row[2]);
-        assert!(
-            !named.is_empty() || LATER.iter().any(|reason| row[2].contains(reason)),
-            "nothing rules out {row:?}"
-        );
-    }
-    assert_all_exist("docs/ruled-out.md", &tests_named(&text));
-}
-
-/// What makes a row of docs/promises.md right that names no test.
-const WITHOUT_A_TEST: [&str; 3] = ["**only documented**", "**not ours**", "**not there**"];
-
-/// Where the tests of each suite are, as the page's own table says.
+/// Returns where the tests of each suite are, as the first table of the page says.
 fn suites(text: &str) -> BTreeMap<&str, Vec<PathBuf>> {
     let table = text.split("\n## ").next().expect("a text has a beginning");
     let rows = table.lines().filter(|line| line.starts_with("| ")).skip(1);
@@ -124,66 +60,68 @@ fn is_test(text: &str, name: &str) -> bool {
     })
 }
 
+/// Checks that the last column of a row names tests of suites, such as **core** `name`, `name`; **file** `name`.
+fn assert_tests_exist(row: &str, suites: &BTreeMap<&str, String>) {
+    let columns: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+    let [_, _, shown_by] = columns[..] else { panic!("three columns, and not {row}") };
+    for part in shown_by.split("; ") {
+        let (suite, named) = part
+            .strip_prefix("**")
+            .and_then(|part| part.split_once("** "))
+            .unwrap_or_else(|| panic!("{part:?} begins with no suite, in {row}"));
+        let tests = suites.get(suite).unwrap_or_else(|| panic!("there is no suite {suite}, in {row}"));
+        assert!(quoted(named).next().is_some(), "{part:?} names no test, in {row}");
+        for name in quoted(named) {
+            assert!(is_test(tests, name), "docs/guarantees.md: {suite} has no test {name}");
+        }
+    }
+}
+
 #[test]
-fn every_pitfall_names_tests_of_the_suite_that_runs_them() {
-    let text = page("docs/promises.md");
+fn every_guarantee_names_tests_of_the_suite_that_runs_them() {
+    let text = page("docs/guarantees.md");
     let suites: BTreeMap<&str, String> = suites(&text)
         .into_iter()
         .map(|(suite, folders)| {
-            let mut all = String::new();
-            folders.iter().for_each(|folder| sources(folder, &mut all));
-            (suite, all)
+            let sources = folders.iter().flat_map(|folder| files(folder, ".rs"));
+            (suite, sources.map(|path| fs::read_to_string(path).expect("sources are text")).collect())
         })
         .collect();
-    let mut rows = 0;
-    for section in text.split("\n## ").skip(1) {
-        for row in section.lines().filter(|line| line.starts_with("| ")).skip(1) {
-            let columns: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
-            let [_, here, shown_by] = columns[..] else { panic!("three columns, and not {row}") };
-            assert!(
-                !shown_by.is_empty() || WITHOUT_A_TEST.iter().any(|reason| here.contains(reason)),
-                "nothing shows what holds in {row}"
-            );
-            for part in shown_by.split("; ").filter(|part| !part.is_empty()) {
-                let (suite, named) = part
-                    .strip_prefix("**")
-                    .and_then(|part| part.split_once("** "))
-                    .unwrap_or_else(|| panic!("{part} begins with no suite"));
-                let tests = suites.get(suite).unwrap_or_else(|| panic!("there is no suite {suite}"));
-                let named = tests_named(named);
-                assert!(!named.is_empty(), "{part} names no test");
-                for name in named {
-                    assert!(is_test(tests, name), "docs/promises.md: {suite} has no test {name}");
-                }
-            }
-            rows += 1;
-        }
-    }
-    assert!(rows > 50, "the pitfalls are {rows}");
+    let (_, guarantees) = text.split_once("\n## ").expect("the page has sections");
+    let is_row = |line: &&str| line.starts_with("| ") && !line.starts_with("| guarantee |");
+    let rows: Vec<&str> = guarantees.lines().filter(is_row).collect();
+    rows.iter().for_each(|row| assert_tests_exist(row, &suites));
+    assert!(rows.len() > 100, "the guarantees are {}", rows.len());
 }
 
-/// The pages that people read.
+/// Returns the path of every page in the tree.
 fn pages() -> Vec<String> {
-    let mut pages: Vec<String> = [
-        "README",
-        "ARCHITECTURE",
-        "CONTRIBUTING",
-        "SECURITY",
-        "CHANGELOG",
-        "deploy/README",
-        "examples/README",
-    ]
-    .map(|name| format!("{name}.md"))
-    .to_vec();
-    for entry in fs::read_dir(root().join("docs")).expect("there are docs") {
-        let name = entry.expect("the folder can be read").file_name();
-        let name = name.to_str().expect("a name of text");
-        // Folders hold pictures.
-        if !root().join("docs").join(name).is_dir() {
-            pages.push(format!("docs/{name}"));
+    let name = |path: PathBuf| {
+        let path = path.strip_prefix(root()).expect("the path begins at the root");
+        path.to_str().expect("a path of text").to_owned()
+    };
+    files(&root(), ".md").into_iter().map(name).collect()
+}
+
+#[test]
+fn every_rust_block_of_a_page_is_compiled() {
+    let doctests = page("examples/lib.rs");
+    let compiled = doctests.split("include_str!(\"../").skip(1).filter_map(|rest| rest.split('"').next());
+    let compiled: BTreeSet<String> = compiled.map(str::to_owned).collect();
+    let mut with_rust = BTreeSet::new();
+    for name in pages() {
+        let text = page(&name);
+        let blocks: Vec<&str> =
+            text.lines().map(str::trim_start).filter(|line| line.starts_with("```rust")).collect();
+        assert!(
+            !blocks.iter().any(|line| line.contains("ignore")),
+            "{name} has a block that is not compiled"
+        );
+        if !blocks.is_empty() {
+            with_rust.insert(name);
         }
     }
-    pages
+    assert_eq!(compiled, with_rust, "examples/lib.rs includes each page with a Rust block, and no other");
 }
 
 #[test]
@@ -202,30 +140,31 @@ fn every_link_of_the_pages_leads_to_a_file() {
 }
 
 #[test]
-fn every_figure_that_the_pages_tell_of_is_one() {
+fn every_metric_that_a_page_names_exists() {
     let word = |c: char| !(c.is_ascii_lowercase() || c == '_');
-    let mut told = 0;
+    let mut named = 0;
     // The other pages are for those who build it, and name tables too.
-    for page in pages().into_iter().filter(|page| page.starts_with("docs/")) {
+    let for_operators = |page: &String| page.starts_with("docs/") && !page.starts_with("docs/decisions/");
+    for page in pages().into_iter().filter(for_operators) {
         let text = self::page(&page);
-        let figures = quoted(&text).flat_map(|code| code.split(word)).filter(|name| {
+        let metrics = quoted(&text).flat_map(|code| code.split(word)).filter(|name| {
             // Crates have no more than two words.
             name.starts_with("messagekit_") && name.matches('_').count() > 1
         });
-        for name in figures {
-            assert!(messagekit::metrics::names::ALL.contains(&name), "{page}: there is no figure {name}");
-            told += 1;
+        for name in metrics {
+            assert!(messagekit::metrics::names::ALL.contains(&name), "{page}: there is no metric {name}");
+            named += 1;
         }
     }
-    assert!(told > 10, "the alerts are told");
+    assert!(named > 10, "the alerts name metrics");
 }
 
 #[test]
 fn every_page_of_the_docs_is_in_their_index() {
     let index = page("docs/README.md");
-    for name in
-        pages().iter().filter_map(|name| name.strip_prefix("docs/")).filter(|name| *name != "README.md")
-    {
+    let pages = pages();
+    let indexed = |name: &&str| !name.contains('/') && *name != "README.md";
+    for name in pages.iter().filter_map(|name| name.strip_prefix("docs/")).filter(indexed) {
         assert!(index.contains(&format!("]({name})")), "docs/README.md does not lead to {name}");
     }
 }
