@@ -1,4 +1,4 @@
-//! cargo run -q -p messagekit-examples --bin 03-dead-failed-message-fix-retry
+//! cargo run -q -p messagekit-examples --bin 03-failed-message-fix-retry
 //!
 //! A message that cannot be applied is kept whole, with its error. After the cause is repaired, a retry runs the same
 //! handler again, in the process that consumes, and the effect happens once.

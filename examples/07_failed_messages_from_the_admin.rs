@@ -1,5 +1,5 @@
 //! MESSAGEKIT_DATABASE_URL=postgres://… MESSAGEKIT_KAFKA=… cargo run -q -p messagekit-examples --bin
-//! 07-dead-failed-messages-from-the-admin
+//! 07-failed-messages-from-the-admin
 //!
 //! A failed message as an operator sees it over HTTP: found in a list, understood, the cause repaired, retried; a second click
 //! does nothing, and the order is billed once. The admin's routes are served by this program itself; `messagekit admin` serves
@@ -57,7 +57,7 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("07-dead-failed-messages-from-the-admin: {}", chain(&*error));
+            eprintln!("07-failed-messages-from-the-admin: {}", chain(&*error));
             ExitCode::FAILURE
         }
     }

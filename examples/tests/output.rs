@@ -32,7 +32,7 @@ fn consumer_on_sqlite_writes_its_row_and_the_next_event_together() {
 #[test]
 fn failed_message_is_applied_once_after_the_repair() {
     assert_eq!(
-        output_of(env!("CARGO_BIN_EXE_03-dead-failed-message-fix-retry")),
+        output_of(env!("CARGO_BIN_EXE_03-failed-message-fix-retry")),
         "dead after 3 runs: product \"lamp\" is not in the catalogue\n\
          failed message is resolved\n\
          a second retry says: failed message 1 is resolved: only a dead one can be retried\n\

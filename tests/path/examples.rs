@@ -70,7 +70,7 @@ async fn failed_message_is_found_and_retried_from_the_admin_and_billed_once() {
     let database = Database::empty().await;
     for _ in 0..2 {
         assert_eq!(
-            output_of("07-dead-failed-messages-from-the-admin", &database),
+            output_of("07-failed-messages-from-the-admin", &database),
             "dead after 3 runs: \"the product is not in the catalogue\"\n\
              first click: 202, second click: 409\n\
              the failed message is \"resolved\"\n\
