@@ -19,7 +19,7 @@ pub(crate) const W2: Cell =
 
 const WRITERS: usize = 64;
 const COMMITS: usize = 20_000;
-const ASLEEP: &str = "store.commit, which wakes nobody";
+const ASLEEP: &str = "store.commit, which wakes no relay";
 const WOKEN: &str = "outbox.commit, which wakes the relay";
 
 fn plan(settings: Arc<Settings>) -> Plan {

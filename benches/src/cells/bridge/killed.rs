@@ -32,7 +32,7 @@ const TICK: Duration = Duration::from_millis(10);
 const SILENCE: &str = "longest silence, s";
 const AFTER: &str = "seconds until all is there";
 const COPIES: &str = "copies per kill";
-const LIVES: &str = "messagekit bridge, nobody kills it";
+const LIVES: &str = "messagekit bridge, without kills";
 const KILLED: &str = "messagekit bridge, started again at once";
 /// What half a second forwards, because offsets are committed so often, and what may be unconfirmed.
 const AGAIN: f64 = (PER_SECOND / 2 + 500) as f64;
