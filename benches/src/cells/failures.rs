@@ -58,7 +58,7 @@ fn plan(settings: Arc<Settings>) -> Plan {
         goals.push(Goal { group, figure: C3.figure, over: OURS, under: Some(HAND), target });
     }
     let sizes = format!(
-        "{events} events of 1 KiB, {BATCH} in a transaction, {LANES} lanes; what fails becomes a failed message at once"
+        "{events} events of 1 KiB, {BATCH} in a transaction, {LANES} lanes; a message that fails becomes a failed message at once"
     );
     Plan { sizes, contenders, goals }
 }
