@@ -309,11 +309,11 @@ impl<'a> World<'a> {
         let mut through = plan.range.end;
         for index in plan.range.clone() {
             let message = batch[index];
-            let (key, kind) = self.case.messages[message];
+            let key = self.case.messages[message].0;
             let forgets = self.is(|mutant| matches!(mutant, Mutant::ForgetsFailures));
             if let Some(failure) = machine.failed().get(&index).filter(|_| !forgets || index % 2 == 0) {
-                let burnt = u32::from(self.is(|mutant| matches!(mutant, Mutant::BurnsAnAttempt)));
                 self.check_parked(message, failure)?;
+                let burnt = u32::from(self.is(|mutant| matches!(mutant, Mutant::BurnsAnAttempt)));
                 written.push((message, Outcome::Parked(failure.kind, failure.attempts + burnt)));
                 done.set_aside += 1;
                 if self.case.policy == OnFailure::ParkKey {
@@ -323,16 +323,7 @@ impl<'a> World<'a> {
                 }
                 continue;
             }
-            // A commit whose answer was lost may have finished it.
-            let is_finished = self.outcomes[message].is_some();
-            if kind == Kind::Duplicate || is_finished {
-                written.extend((!is_finished).then_some((message, Outcome::PassedOver)));
-                done.duplicates += 1;
-                continue;
-            }
-            if self.blocked.contains(&key) {
-                written.push((message, Outcome::KeyBlocked));
-                done.parked += 1;
+            if self.passes_over(message, &mut written, &mut done) {
                 continue;
             }
             let time_is_up = weather == Weather::Slow && done.handled > 0;
@@ -361,12 +352,28 @@ impl<'a> World<'a> {
                 self.said = None;
             }
         }
-        let (index, away) = (range.start, "away".to_owned());
-        Ok(match weather {
-            Weather::Outage | Weather::Unknown => Answer::Failed { index, fault: Fault::Outage(away) },
-            Weather::Conflict => Answer::Failed { index, fault: Fault::Conflict(away) },
-            _ => Answer::Committed { through, done, took: Duration::from_millis(1) },
-        })
+        Ok(answer_in(weather, range, done))
+    }
+
+    /// Returns whether the claim of a message answers that it does not run.
+    fn passes_over(
+        &self,
+        message: usize,
+        written: &mut Vec<(usize, Outcome)>,
+        done: &mut ConsumerStats,
+    ) -> bool {
+        let (key, kind) = self.case.messages[message];
+        // A commit whose answer was lost may have finished it.
+        let is_finished = self.outcomes[message].is_some();
+        let is_duplicate = is_finished || kind == Kind::Duplicate;
+        if is_duplicate {
+            written.extend((!is_finished).then_some((message, Outcome::PassedOver)));
+            done.duplicates += 1;
+        } else if self.blocked.contains(&key) {
+            written.push((message, Outcome::KeyBlocked));
+            done.parked += 1;
+        }
+        is_duplicate || self.blocked.contains(&key)
     }
 
     fn keep(&mut self, written: Vec<(usize, Outcome)>, blocked: BTreeSet<u8>) -> Result<(), String> {
@@ -431,6 +438,15 @@ impl<'a> World<'a> {
                 Some(Fault::Unavailable("down".to_owned()))
             }
         }
+    }
+}
+
+fn answer_in(weather: Weather, range: Range<usize>, done: ConsumerStats) -> Answer {
+    let (index, away) = (range.start, "away".to_owned());
+    match weather {
+        Weather::Outage | Weather::Unknown => Answer::Failed { index, fault: Fault::Outage(away) },
+        Weather::Conflict => Answer::Failed { index, fault: Fault::Conflict(away) },
+        _ => Answer::Committed { through: range.end, done, took: Duration::from_millis(1) },
     }
 }
 
