@@ -70,7 +70,7 @@ pub(crate) async fn failed_messages(store: &PostgresStore, consumer: &str, count
         let message = Message::new("orders.order", format!(r#"{{"number":{number}}}"#))
             .with_key(format!("k-{number}"))
             .with_header(headers::EVENT_TYPE, "orders.order.placed");
-        let received = ReceivedMessage { id: MessageId::new(), message, place: None };
+        let received = ReceivedMessage { id: MessageId::new(), message, position: None };
         let failure = Failure::permanent(FailureKind::Permanent, format!("order {number} has no customer"));
         store.set_aside(&mut tx, consumer, &received, &failure).await.unwrap();
     }

@@ -182,12 +182,15 @@ async fn kept_whole_and_passed(records: Vec<Hostile>) {
         let mut kept = failed_message.received.message;
         kept.headers.remove(headers::CREATED_AT).unwrap_or_else(|| panic!("{name}: the log's time is kept"));
         assert_eq!(kept, record.message, "{name}: every byte is kept");
-        let place = failed_message.received.place.unwrap_or_else(|| panic!("{name}: the place is kept"));
-        assert_eq!((place.partition, place.offset), (0, 2 * index as i64), "{name}");
+        let position =
+            failed_message.received.position.unwrap_or_else(|| panic!("{name}: the place is kept"));
+        assert_eq!((position.partition, position.offset), (0, 2 * index as i64), "{name}");
         let id = failed_message.received.id;
         match record.message.headers.text(headers::ID).filter(|_| record.has_id) {
             Some(own) => assert_eq!(id.as_str(), own, "{name}"),
-            None => assert_eq!(id.as_str(), format!("at:{place}"), "{name}: no publisher's id is swallowed"),
+            None => {
+                assert_eq!(id.as_str(), format!("at:{position}"), "{name}: no publisher's id is swallowed")
+            }
         }
     }
 }

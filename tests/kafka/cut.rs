@@ -71,9 +71,9 @@ fn an_earlier_offset_of_an_operator_reads_a_cut_partition_again() {
         copy_offset(&consumer, &read, &cut).await;
         let (group, name) = (consumer.clone(), cut.clone());
         blocking(move || {
-            let mut place = TopicPartitionList::new();
-            place.add_partition_offset(&name, 0, Offset::Offset(8)).unwrap();
-            outside(&group).commit(&place, CommitMode::Sync).unwrap();
+            let mut position = TopicPartitionList::new();
+            position.add_partition_offset(&name, 0, Offset::Offset(8)).unwrap();
+            outside(&group).commit(&position, CommitMode::Sync).unwrap();
         })
         .await;
         let mut receiver = join(&kafka(), &cut, &consumer).await;

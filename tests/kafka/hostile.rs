@@ -68,7 +68,7 @@ fn a_header_name_that_is_not_utf8_sets_its_record_aside_whole_and_no_other() {
         let kept = failed_message.received.message;
         assert_eq!(kept.payload, order(&topic, "bad").payload);
         assert_eq!((kept.key.as_deref(), kept.headers.text("a")), (Some(&b"bad"[..]), Some("b")));
-        assert_eq!(failed_message.received.place.unwrap().offset, 20);
+        assert_eq!(failed_message.received.position.unwrap().offset, 20);
     });
 }
 

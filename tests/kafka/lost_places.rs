@@ -81,7 +81,7 @@ fn a_remembered_offset_that_the_group_has_too_is_no_loss() {
         publish(&topic, ["m5".to_owned()]).await;
         let mut receiver = Receiver::new(join_remembering(&topic, &consumer, 5).await, &consumer);
         let next = receiver.message().await;
-        assert_eq!(next.place.unwrap().offset, 5);
+        assert_eq!(next.position.unwrap().offset, 5);
     });
 }
 
@@ -96,7 +96,7 @@ fn the_start_of_a_new_consumer_is_committed_before_its_first_message() {
         assert_eq!(committed(&consumer, &topic, 0).await, Some(0));
         drop((first, receiver));
         let mut receiver = Receiver::new(join_remembering(&topic, &consumer, 1).await, &consumer);
-        assert_eq!(receiver.message().await.place.unwrap().offset, 0);
+        assert_eq!(receiver.message().await.position.unwrap().offset, 0);
     });
 }
 
@@ -126,7 +126,7 @@ fn a_new_consumer_starts_behind_deleted_records() {
         delete_before(&topic, 7).await;
         let mut receiver = join(&kafka(), &topic, &consumer).await;
         let taken = receiver.take(3).await;
-        assert_eq!(taken[0].place.as_ref().unwrap().offset, 7);
+        assert_eq!(taken[0].position.as_ref().unwrap().offset, 7);
     });
 }
 
@@ -138,9 +138,9 @@ fn an_offset_behind_the_end_is_loud() {
         let (group, name) = (consumer.clone(), topic.clone());
         crate::broker::blocking(move || {
             use rdkafka::consumer::{CommitMode, Consumer};
-            let mut place = TopicPartitionList::new();
-            place.add_partition_offset(&name, 0, Offset::Offset(40)).unwrap();
-            crate::broker::outside(&group).commit(&place, CommitMode::Sync).unwrap();
+            let mut position = TopicPartitionList::new();
+            position.add_partition_offset(&name, 0, Offset::Offset(40)).unwrap();
+            crate::broker::outside(&group).commit(&position, CommitMode::Sync).unwrap();
         })
         .await;
         let subscriber = kafka().topics([topic.clone()]).bind(&consumer, &[]).await.unwrap();

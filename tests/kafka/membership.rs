@@ -167,10 +167,10 @@ fn what_is_settled_last_is_committed_when_its_lane_is_given_up() {
         let (lane, done) = revoking(&mut first, &mut second).await;
         let mut held: Vec<_> = taken.into_iter().filter(|found| found.receipt.lane() == lane).collect();
         let last = held.pop().unwrap();
-        let place = last.place.clone().unwrap();
+        let position = last.position.clone().unwrap();
         first.settle_receipts(held.into_iter().map(|delivery| delivery.receipt).collect());
         eventually("all but the last one is committed", DEADLINE, async || {
-            committed(&consumer, &topic, place.partition).await == Some(place.offset)
+            committed(&consumer, &topic, position.partition).await == Some(position.offset)
         })
         .await;
         first.settle_receipts(vec![last.receipt]);
@@ -181,7 +181,7 @@ fn what_is_settled_last_is_committed_when_its_lane_is_given_up() {
             let quiet = Duration::from_millis(200);
             let _ = tokio::join!(first.next_within(quiet), second.next_within(quiet));
         }
-        assert_eq!(committed(&consumer, &topic, place.partition).await, Some(place.offset + 1));
+        assert_eq!(committed(&consumer, &topic, position.partition).await, Some(position.offset + 1));
     });
 }
 
@@ -237,7 +237,7 @@ fn partitions_that_are_added_later_are_read_from_their_start() {
             // A client of its own each time, until one knows the new partitions.
             publish_keys(&topic, 40).await;
             let taken = receiver.take(40).await;
-            if taken.iter().any(|delivery| delivery.place.as_ref().unwrap().partition > 0) {
+            if taken.iter().any(|delivery| delivery.position.as_ref().unwrap().partition > 0) {
                 return;
             }
         }

@@ -176,9 +176,9 @@ fn an_operator_who_moves_the_group_forward_is_obeyed() {
         let (topic, consumer) = handled(10).await;
         let (group, name) = (consumer.clone(), topic.clone());
         blocking(move || {
-            let mut place = TopicPartitionList::new();
-            place.add_partition_offset(&name, 0, Offset::Offset(8)).unwrap();
-            outside(&group).commit(&place, CommitMode::Sync).unwrap();
+            let mut position = TopicPartitionList::new();
+            position.add_partition_offset(&name, 0, Offset::Offset(8)).unwrap();
+            outside(&group).commit(&position, CommitMode::Sync).unwrap();
         })
         .await;
         let mut receiver = join_remembering(&topic, &consumer, Some(3), Some(3)).await;

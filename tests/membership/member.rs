@@ -1,7 +1,8 @@
 //! A member of a group, for tests that stop, freeze and kill it: notes each record that it has handled, after a while.
 //!
 //! Its settings stand in the environment: `DATABASE`, `BROKERS`, `TOPIC`, `GROUP`, `NAME`, `SLOWEST` (milliseconds), and
-//! `STATIC`, where it comes back under its name, and `SESSION` (milliseconds), where it is not the default; with `DROPS` it does not close when it is asked to end, but drops everything.
+//! `STATIC`, where it comes back under its name, and `SESSION` (milliseconds), where it is not the default; with `DROPS` it does
+//! not close when it is asked to end, but drops everything.
 #![allow(clippy::print_stdout, reason = "a program of the tests tells its reader that it has begun")]
 
 use std::sync::Arc;
@@ -27,12 +28,12 @@ struct Member {
 }
 
 async fn note(member: &Member, tx: &mut PgTx, step: Envelope<StepTaken>) -> Result<(), HandlerError> {
-    let place = step.delivery().and_then(|delivery| delivery.place.clone());
-    let place = place.ok_or_else(|| HandlerError::permanent("no place"))?;
+    let position = step.delivery().and_then(|delivery| delivery.position.clone());
+    let position = position.ok_or_else(|| HandlerError::permanent("no place"))?;
     tokio::time::sleep(Duration::from_millis(fastrand::u64(..=member.slowest))).await;
     sqlx::query("INSERT INTO applied (partition, place, member) VALUES ($1, $2, $3)")
-        .bind(place.partition)
-        .bind(place.offset)
+        .bind(position.partition)
+        .bind(position.offset)
         .bind(&member.name)
         .execute(&mut **tx)
         .await?;

@@ -109,7 +109,7 @@ async fn failed_messages(store: &PostgresStore, queue: &str) -> (i64, i64) {
     let received = |topic: &str, kind: &'static str| {
         let id = MessageId::new();
         let message = Message::new(topic, "{}").with_header(headers::ID, id.as_str().to_owned());
-        ReceivedMessage { id, message: message.with_header(headers::EVENT_TYPE, kind), place: None }
+        ReceivedMessage { id, message: message.with_header(headers::EVENT_TYPE, kind), position: None }
     };
     let mut tx = store.begin().await.unwrap();
     let order = received("orders.order", "orders.order.placed");

@@ -105,7 +105,7 @@ fn a_failed_message_is_listed_shown_and_asked_for_once_more() {
         let store = database.store().await;
         let message =
             Message::new("orders.order", "{}").with_header(headers::EVENT_TYPE, "orders.order.placed");
-        let received = ReceivedMessage { id: "m-1".parse().unwrap(), message, place: None };
+        let received = ReceivedMessage { id: "m-1".parse().unwrap(), message, position: None };
         let mut tx = store.begin().await.unwrap();
         let failure = Failure::permanent(FailureKind::Permanent, "order 1 has no customer");
         store.set_aside(&mut tx, "billing", &received, &failure).await.unwrap();

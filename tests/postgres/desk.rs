@@ -23,7 +23,7 @@ fn operator(name: &str) -> Operator {
 async fn failed_message(shop: &Shop, next: Next) -> (MessageId, i64) {
     let id = MessageId::new();
     let message = Message::new("orders.order", "{}").with_header(headers::ID, id.as_str().to_owned());
-    let received = ReceivedMessage { id: id.clone(), message, place: None };
+    let received = ReceivedMessage { id: id.clone(), message, position: None };
     let failure = Failure { next, ..Failure::permanent(FailureKind::Permanent, "no stock") };
     let mut tx = shop.store.begin().await.unwrap();
     shop.store.set_aside(&mut tx, &shop.consumer, &received, &failure).await.unwrap();

@@ -10,7 +10,7 @@ use sqlx::Row;
 use crate::shop::{Shop, run};
 
 async fn set_aside(shop: &Shop, message: Message) -> (MessageId, SetAsideOutcome) {
-    let received = ReceivedMessage { id: MessageId::new(), message, place: None };
+    let received = ReceivedMessage { id: MessageId::new(), message, position: None };
     let failure = Failure { error: "no\0stock".to_owned(), ..Failure::permanent(FailureKind::Permanent, "") };
     let mut tx = shop.store.begin().await.unwrap();
     let outcome = shop.store.set_aside(&mut tx, &shop.consumer, &received, &failure).await.unwrap();
@@ -62,7 +62,7 @@ fn failed_message_of_a_forgotten_marker_takes_the_place_of_a_closed_one_only() {
         let received = ReceivedMessage {
             id: MessageId::new(),
             message: Message::new("orders.order", "{}"),
-            place: None,
+            position: None,
         };
         let failure = Failure::permanent(FailureKind::Permanent, "no");
         let write = async || {

@@ -170,9 +170,9 @@ fn keys_of_one_partition_side_by_side_keep_their_order_and_each_lane_notes_its_p
         assert_eq!(changes(&shop, "a").await, (1..=20).collect::<Vec<_>>());
         shutdown.request();
         running.await.unwrap().unwrap();
-        let places = shop.store.next_of("noting", OrderChanged::TOPIC).await.unwrap();
-        assert_eq!(places.iter().map(|place| place.key_lane).collect::<Vec<_>>(), [0, 1, 2, 3]);
-        assert_eq!(places.iter().map(|place| place.next).max(), Some(41 * 20));
+        let positions = shop.store.next_of("noting", OrderChanged::TOPIC).await.unwrap();
+        assert_eq!(positions.iter().map(|position| position.key_lane).collect::<Vec<_>>(), [0, 1, 2, 3]);
+        assert_eq!(positions.iter().map(|position| position.next).max(), Some(41 * 20));
     });
 }
 

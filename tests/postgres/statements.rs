@@ -8,7 +8,7 @@ use messagekit::memory::MemoryLog;
 use messagekit::relay::{OutboxReader, Relay};
 use messagekit::{
     BatchLimit, ClaimRequest, Consumer, Envelope, Event, Failure, FailureKind, HandlerError, Message,
-    MessageId, Outbox, ParkingLimits, Place, Processed, Publisher, ReceivedMessage, Retries, SetAside,
+    MessageId, Outbox, ParkingLimits, Position, Processed, Publisher, ReceivedMessage, Retries, SetAside,
     SetAsideOutcome, Shutdown, Store, codec,
 };
 use messagekit_postgres::publishing_mode::{Existing, to_relay};
@@ -151,9 +151,9 @@ fn failed_messages_that_hold_keys_are_counted_now_and_then() {
             let mut outcomes = Vec::new();
             for offset in 0..failed_messages {
                 let message = Message::new("orders", "{}").with_key(format!("k{offset}"));
-                let place = Some(Place { topic: Arc::from("orders"), partition: 0, offset });
+                let position = Some(Position { topic: Arc::from("orders"), partition: 0, offset });
                 let id = MessageId::from_stored(&format!("m{offset}"));
-                let received = ReceivedMessage { id, message, place };
+                let received = ReceivedMessage { id, message, position };
                 let mut tx = store.begin().await.unwrap();
                 outcomes.push(store.park(&mut tx, consumer, &received, &failure, room).await.unwrap());
                 match outcomes.last() {
@@ -179,8 +179,8 @@ fn failed_messages_that_hold_keys_are_counted_now_and_then() {
 
 fn waiting(offset: i64) -> ReceivedMessage {
     let message = Message::new("orders", "{}").with_key("a");
-    let place = Some(Place { topic: Arc::from("orders"), partition: 0, offset });
-    ReceivedMessage { id: MessageId::from_stored(&format!("m{offset}")), message, place }
+    let position = Some(Position { topic: Arc::from("orders"), partition: 0, offset });
+    ReceivedMessage { id: MessageId::from_stored(&format!("m{offset}")), message, position }
 }
 
 /// Blocks a key with a message and so many behind it, and returns what is said to apply all of them.

@@ -163,8 +163,8 @@ fn base64(text: &str) -> String {
     for part in text.as_bytes().chunks(3) {
         let bits =
             part.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - part.len()));
-        for place in 0..4 {
-            out.push(if place <= part.len() { failed_message(bits >> (18 - 6 * place)) } else { '=' });
+        for position in 0..4 {
+            out.push(if position <= part.len() { failed_message(bits >> (18 - 6 * position)) } else { '=' });
         }
     }
     out

@@ -248,7 +248,7 @@ fn foreign_messages_are_read_as_they_are() {
         let received = receiver.take(2).await;
         let read = &received[0].message;
         assert_eq!(&read.payload[..], b"\xff\x00");
-        assert_eq!((read.key.as_ref(), received[0].place.as_ref()), (None, None));
+        assert_eq!((read.key.as_ref(), received[0].position.as_ref()), (None, None));
         for (name, value) in [
             (headers::ID, Some("m-1")),
             ("number", Some("-7")),

@@ -160,7 +160,7 @@ where
     let mut lanes: BTreeMap<i32, Vec<(Message, i64)>> = BTreeMap::new();
     for record in log.records(TOPIC) {
         let number = number(&record.message)?;
-        lanes.entry(record.place.partition).or_default().push((record.message, number));
+        lanes.entry(record.position.partition).or_default().push((record.message, number));
     }
     let began = Instant::now();
     let tasks = lanes.into_iter().map(|(lane, messages)| tokio::spawn(walk(lane, messages)));

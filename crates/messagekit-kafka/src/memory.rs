@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use messagekit::{Error, ErrorKind, Message, NextOffset, Place, RememberedOffsets};
+use messagekit::{Error, ErrorKind, Message, NextOffset, Position, RememberedOffsets};
 use tokio::runtime::Handle;
 
 /// How long the database may take to answer, which holds up nothing but the partitions that it is asked about. Longer than a
@@ -42,7 +42,7 @@ impl Memory {
     }
 
     /// Returns the key lane in which the database remembers a message; `None` where there is no database to ask.
-    pub(crate) fn key_lane(&self, message: &Message, place: &Place) -> Option<u32> {
+    pub(crate) fn key_lane(&self, message: &Message, place: &Position) -> Option<u32> {
         self.lent.as_ref().map(|(lent, _)| lent.0.key_lane(message, place))
     }
 

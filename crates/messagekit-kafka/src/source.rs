@@ -46,7 +46,7 @@ impl Source for KafkaSource {
         Capabilities {
             persistent: true,
             shares_work: true,
-            places: true,
+            positions: true,
             any_order: true,
             batch: BatchLimit::DEFAULT,
         }

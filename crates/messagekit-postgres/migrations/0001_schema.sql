@@ -388,7 +388,7 @@ CREATE TABLE messagekit.failed_messages (
   consumer      text COLLATE "C" NOT NULL,
   message_id    text COLLATE "C" NOT NULL,
   topic         text COLLATE "C" NOT NULL,
-  place_topic   text COLLATE "C",
+  position_topic   text COLLATE "C",
   partition     int,
   "offset"      bigint,
   key           bytea,

@@ -51,16 +51,16 @@ impl Held {
             return None;
         }
         let (tag, message) = self.back.pop_first().or_else(|| self.fetched.pop_front())?;
-        let position = self.next;
+        let sequence = self.next;
         self.next += 1;
         // The payload is shared, not copied.
-        self.out.insert(position, (tag, message.clone()));
-        Some(Delivery { message, place: None, receipt: Receipt::new(self.lane, position) })
+        self.out.insert(sequence, (tag, message.clone()));
+        Some(Delivery { message, position: None, receipt: Receipt::new(self.lane, sequence) })
     }
 
     /// Takes back what was not handled.
-    pub(crate) fn release(&mut self, position: u64) {
-        if let Some((tag, message)) = self.out.remove(&position) {
+    pub(crate) fn release(&mut self, sequence: u64) {
+        if let Some((tag, message)) = self.out.remove(&sequence) {
             self.back.insert(tag, message);
         }
     }
@@ -69,7 +69,7 @@ impl Held {
     pub(crate) fn settle(&mut self, positions: impl IntoIterator<Item = u64>) -> Settled {
         let mut tags: Vec<u64> = positions
             .into_iter()
-            .filter_map(|position| self.out.remove(&position))
+            .filter_map(|sequence| self.out.remove(&sequence))
             .map(|(tag, _)| tag)
             .collect();
         tags.sort_unstable();
@@ -139,7 +139,7 @@ mod tests {
         ) {
             let mut held = held(1..=60);
             let mut broker: BTreeSet<u64> = (1..=60).collect();
-            let mut out: Vec<(u64, u64)> = take(&mut held).into_iter().map(|(position, tag)| (position, tag.parse().unwrap())).collect();
+            let mut out: Vec<(u64, u64)> = take(&mut held).into_iter().map(|(sequence, tag)| (sequence, tag.parse().unwrap())).collect();
             let mut settled = BTreeSet::new();
             for (settle, indices) in steps {
                 let mut chosen = Vec::new();
@@ -150,13 +150,13 @@ mod tests {
                 }
                 if settle {
                     settled.extend(chosen.iter().map(|(_, tag)| *tag));
-                    for (tag, multiple) in held.settle(chosen.iter().map(|(position, _)| *position)).tags {
+                    for (tag, multiple) in held.settle(chosen.iter().map(|(sequence, _)| *sequence)).tags {
                         prop_assert!(broker.contains(&tag), "tag {} is not outstanding", tag);
                         broker.retain(|known| if multiple { *known > tag } else { *known != tag });
                     }
                 } else {
-                    chosen.iter().for_each(|(position, _)| held.release(*position));
-                    out.extend(take(&mut held).into_iter().map(|(position, tag)| (position, tag.parse::<u64>().unwrap())));
+                    chosen.iter().for_each(|(sequence, _)| held.release(*sequence));
+                    out.extend(take(&mut held).into_iter().map(|(sequence, tag)| (sequence, tag.parse::<u64>().unwrap())));
                 }
                 let expected: BTreeSet<u64> = (1..=60).filter(|tag| !settled.contains(tag)).collect();
                 prop_assert_eq!(&broker, &expected);

@@ -30,7 +30,7 @@ impl Source for RabbitMqSource {
         Capabilities {
             persistent: true,
             shares_work: true,
-            places: false,
+            positions: false,
             any_order: true,
             batch: BatchLimit::DEFAULT,
         }

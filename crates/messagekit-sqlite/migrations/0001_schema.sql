@@ -163,7 +163,7 @@ CREATE TABLE messagekit_in_flight_attempts (
 -- # Failed messages
 
 -- A message that was set aside, whole. consumer_id: for a message that its broker kept, a scope among the consumers, `queue:` or
--- `topic:` and the name; return_to is where a retry of it goes. place_topic is NULL when it is the topic.
+-- `topic:` and the name; return_to is where a retry of it goes. position_topic is NULL when it is the topic.
 -- due is also the end of a lease; running_since stays set until a run has answered; token fences earlier leases.
 -- parked = 1: the failed message takes part in the order of its key. State waiting: an open failed message of its key stands
 -- before it. run_length: how many messages of the key ran together in the last lease. alone: how many, from here on, run one at a
@@ -173,7 +173,7 @@ CREATE TABLE messagekit_failed_messages (
   consumer_id   INTEGER NOT NULL,
   message_id    TEXT NOT NULL,
   topic         TEXT NOT NULL,
-  place_topic   TEXT,
+  position_topic   TEXT,
   partition     INTEGER,
   offset        INTEGER,
   event_type    TEXT,

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use messagekit::log::{Bounds, Log, LogReader, Page, Record, Start};
-use messagekit::{BoxFuture, Error, ErrorKind, Place};
+use messagekit::{BoxFuture, Error, ErrorKind, Position};
 use tokio::sync::watch;
 
 use crate::SqliteStore;
@@ -253,8 +253,9 @@ impl Cursor {
             self.next = last.offset + 1;
             self.told = false;
             let record = |stored: read::Stored| {
-                let place = Place { topic: topic.clone(), partition: self.partition, offset: stored.offset };
-                Ok(Record { message: stored.message, place, timestamp: timestamp(stored.created_at)? })
+                let position =
+                    Position { topic: topic.clone(), partition: self.partition, offset: stored.offset };
+                Ok(Record { message: stored.message, position, timestamp: timestamp(stored.created_at)? })
             };
             return records
                 .into_iter()

@@ -39,7 +39,7 @@ impl Source for SqliteSource {
         Capabilities {
             persistent: true,
             shares_work: false,
-            places: true,
+            positions: true,
             any_order: false,
             batch: BatchLimit { messages: MESSAGES, time: Duration::from_millis(20) },
         }

@@ -62,9 +62,13 @@ impl Subscriber for SqliteSubscriber {
                 Incoming::Lost { lane }
             }
             Happening::Arrived(lane, arrival) => {
-                let position = self.unsettled.delivered(arrival.place.clone());
-                let receipt = Receipt::new(lane, position);
-                Incoming::Message(Delivery { message: arrival.message, place: Some(arrival.place), receipt })
+                let sequence = self.unsettled.delivered(arrival.position.clone());
+                let receipt = Receipt::new(lane, sequence);
+                Incoming::Message(Delivery {
+                    message: arrival.message,
+                    position: Some(arrival.position),
+                    receipt,
+                })
             }
         })))
     }

@@ -80,7 +80,7 @@ pub use failed_messages::{
 };
 pub use message::{
     DeliveryInfo, Envelope, Headers, Identity, MAX_HEADERS, MAX_KEY_AND_HEADER_BYTES, MAX_PAYLOAD_BYTES,
-    Message, MessageId, Meta, Place, codec, headers,
+    Message, MessageId, Meta, Position, codec, headers,
 };
 pub use messagekit_macros::Event;
 pub use outbox_health::{Operations, OutboxHealth, OutboxLag};

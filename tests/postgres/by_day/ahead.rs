@@ -7,7 +7,7 @@ use std::time::Duration;
 use messagekit::cleanup::CleanupTarget;
 use messagekit::{
     Action, ActionResult, Claim, ClaimRequest, FailedMessageFilter, FailedMessages, Failure, FailureKind,
-    InFlightAttempts, Message, MessageId, Operator, ParkingLimits, Place, Processed, ReceivedMessage,
+    InFlightAttempts, Message, MessageId, Operator, ParkingLimits, Position, Processed, ReceivedMessage,
     Retries, SetAside, SetAsideOutcome, Store,
 };
 use messagekit_postgres::PostgresStore;
@@ -41,11 +41,11 @@ fn request(id: &MessageId, generation: i32) -> ClaimRequest {
 }
 
 fn received(id: &MessageId) -> ReceivedMessage {
-    let place = Place { topic: Arc::from("orders.order"), partition: 0, offset: 7 };
+    let position = Position { topic: Arc::from("orders.order"), partition: 0, offset: 7 };
     ReceivedMessage {
         id: id.clone(),
         message: Message::new("orders.order", "{}").with_key("k"),
-        place: Some(place),
+        position: Some(position),
     }
 }
 

@@ -214,9 +214,9 @@ fn whoever_may_not_empty_a_day_removes_its_rows_and_whoever_came_along_may() {
         let revoke = format!("REVOKE TRUNCATE ON ALL TABLES IN SCHEMA messagekit FROM \"{role}\"");
         execute(&owner, revoke).await;
         assert_eq!(cleaned(&night, CleanupTarget::Events).await, (3, 0));
-        let place = "SELECT pg_sequence_last_value('messagekit.outbox_events_seq_seq')";
-        let place: i64 = sqlx::query_scalar(place).fetch_one(night.pool()).await.expect("as before");
-        assert_eq!(place, 3);
+        let position = "SELECT pg_sequence_last_value('messagekit.outbox_events_seq_seq')";
+        let position: i64 = sqlx::query_scalar(position).fetch_one(night.pool()).await.expect("as before");
+        assert_eq!(position, 3);
 
         write(&owner, &id(8, 3), 8).await;
         published(&owner).await;

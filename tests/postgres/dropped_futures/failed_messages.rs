@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use messagekit::{
     Action, ActionResult, Claim, ClaimRequest, Error, FailedMessageFilter, FailedMessageState,
-    FailedMessages, Failure, FailureKind, Message, MessageId, Next, Operator, ParkingLimits, Place,
+    FailedMessages, Failure, FailureKind, Message, MessageId, Next, Operator, ParkingLimits, Position,
     Processed, ReceivedMessage, Retries, SetAside, SetAsideOutcome, Store,
 };
 use messagekit_postgres::PostgresStore;
@@ -27,10 +27,10 @@ struct Pair {
 fn pair(number: usize) -> Pair {
     let key = format!("k-{number}");
     let messages = [0, 1].map(|behind| {
-        let place =
-            Place { topic: Arc::from("orders.order"), partition: 0, offset: (2 * number + behind) as i64 };
+        let position =
+            Position { topic: Arc::from("orders.order"), partition: 0, offset: (2 * number + behind) as i64 };
         let message = Message::new("orders.order", "{}").with_key(key.clone());
-        ReceivedMessage { id: MessageId::new(), message, place: Some(place) }
+        ReceivedMessage { id: MessageId::new(), message, position: Some(position) }
     });
     Pair { key, messages }
 }
@@ -169,7 +169,7 @@ struct FailedMessage {
 /// Sets a message aside that nothing can cure.
 async fn dead(shop: &Shop) -> FailedMessage {
     let received =
-        ReceivedMessage { id: MessageId::new(), message: Message::new("orders.order", "{}"), place: None };
+        ReceivedMessage { id: MessageId::new(), message: Message::new("orders.order", "{}"), position: None };
     let mut tx = shop.store.begin().await.unwrap();
     let failure = Failure::permanent(FailureKind::Permanent, "no stock");
     shop.store.set_aside(&mut tx, &shop.consumer, &received, &failure).await.unwrap();

@@ -100,8 +100,8 @@ async fn handle(
     received: &ReceivedMessage,
     attempt: u32,
 ) -> Result<Option<Failure>, Error> {
-    let Some(place) = &received.place else { return Ok(None) };
-    let record = world.record(place);
+    let Some(position) = &received.position else { return Ok(None) };
+    let record = world.record(position);
     let generation =
         "SELECT generation FROM messagekit.processed_messages WHERE consumer = $1 AND message_id = $2";
     let generation = sqlx::query_scalar(generation).bind(&world.consumer).bind(record.id().as_str());

@@ -170,7 +170,7 @@ impl Owner {
     }
 
     fn request(&self, world: &World, record: &Record) -> ClaimRequest {
-        let offset = record.received.place.as_ref().map_or(0, |place| place.offset as usize);
+        let offset = record.received.position.as_ref().map_or(0, |position| position.offset as usize);
         let of_range = |range: &&Reprocess| {
             range.partition == self.partition && (range.from..range.until).contains(&offset)
         };

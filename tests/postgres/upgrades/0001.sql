@@ -240,7 +240,7 @@ CREATE TABLE messagekit.failed_messages (
     consumer text NOT NULL COLLATE pg_catalog."C",
     message_id text NOT NULL COLLATE pg_catalog."C",
     topic text NOT NULL COLLATE pg_catalog."C",
-    place_topic text COLLATE pg_catalog."C",
+    position_topic text COLLATE pg_catalog."C",
     partition integer,
     "offset" bigint,
     key bytea,
@@ -467,7 +467,7 @@ INSERT INTO messagekit.consumer_resets (consumer, topic, partition, "from", unti
 INSERT INTO messagekit.consumer_windows (consumer, seconds, noted_at, complete_since) VALUES
 	('billing', 604800, '2026-11-01 09:00:00+00', '2026-10-25 09:00:00+00');
 
-INSERT INTO messagekit.failed_messages (id, origin, return_to, consumer, message_id, topic, place_topic, partition, "offset", key, key_hash, parked, state, attempts, crash_count, run_length, alone, due, running_since, token, generation, event_type, headers, payload, kind, error, fingerprint, set_aside_at, changed_at) OVERRIDING SYSTEM VALUE VALUES
+INSERT INTO messagekit.failed_messages (id, origin, return_to, consumer, message_id, topic, position_topic, partition, "offset", key, key_hash, parked, state, attempts, crash_count, run_length, alone, due, running_since, token, generation, event_type, headers, payload, kind, error, fingerprint, set_aside_at, changed_at) OVERRIDING SYSTEM VALUE VALUES
 	(1, 'store', NULL, 'billing', 'm-dead', 'orders.order', NULL, 0, 5, '\x6f2d31', 11, false, 'dead', 4, 1, 1, 0, NULL, NULL, 7, 0, 'orders.order.placed', '\x5b5b226964222c226d2d64656164225d5d', '\xfe00', 'failed', 'no stock', 'f-1', '2026-11-01 09:00:00+00', '2026-11-01 09:10:00+00'),
 	(2, 'store', NULL, 'billing', 'm-parked', 'orders.order', NULL, 0, 6, '\x6f2d32', 12, true, 'retry_scheduled', 1, 0, 1, 0, '2026-11-01 09:20:00+00', '2026-11-01 09:19:00+00', 2, 0, NULL, '\x5b5d', '\x7b7d', 'failed', 'no stock', 'f-1', '2026-11-01 09:00:00+00', '2026-11-01 09:10:00+00'),
 	(3, 'store', NULL, 'billing', 'm-waiting', 'orders.order', NULL, 0, 7, '\x6f2d32', 12, true, 'blocked', 0, 0, 1, 0, NULL, NULL, 0, 0, NULL, '\x5b5d', '\x7b7d', 'behind', 'waits', 'f-2', '2026-11-01 09:00:00+00', '2026-11-01 09:00:00+00'),

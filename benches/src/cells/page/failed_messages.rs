@@ -22,7 +22,7 @@ FROM generate_series(1, {failed_messages}) n"#
 pub(super) async fn page(connection: &mut PgConnection, state: &str) -> Outcome<()> {
     let condition = if state.is_empty() { "" } else { "WHERE state = $1" };
     let select = format!(
-        r#"SELECT id, consumer, origin, return_to, message_id, topic, place_topic, partition, "offset", key, event_type, state,
+        r#"SELECT id, consumer, origin, return_to, message_id, topic, position_topic, partition, "offset", key, event_type, state,
   attempts, kills, due::text, kind, error, fingerprint, set_aside_at::text, changed_at::text,
   octet_length(payload)::bigint AS payload_bytes
 FROM messagekit.failed_messages {condition} ORDER BY id DESC LIMIT 100"#

@@ -150,7 +150,7 @@ async fn bytes_that_are_no_text_are_shown_as_base64_and_cut_at_64_kib() {
     let store = MemoryStore::new();
     let payload = vec![0xff; 100_000];
     let message = Message::new("t", payload.clone()).with_key(b"\xff\0".to_vec());
-    let received = ReceivedMessage { id: "m-1".parse().unwrap(), message, place: None };
+    let received = ReceivedMessage { id: "m-1".parse().unwrap(), message, position: None };
     let mut tx = store.begin().await.unwrap();
     let failure = Failure::permanent(FailureKind::Permanent, "no");
     store.set_aside(&mut tx, "billing", &received, &failure).await.unwrap();

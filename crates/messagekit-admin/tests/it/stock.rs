@@ -65,7 +65,7 @@ async fn set_aside<S: SetAside>(store: &S, consumer: &str, number: usize, failur
         .with_key(format!("k-{number}"))
         .with_header(headers::EVENT_TYPE, "orders.order.placed")
         .with_header("tenant", format!("{SECRET}-header"));
-    let received = ReceivedMessage { id: format!("m-{number}").parse().unwrap(), message, place: None };
+    let received = ReceivedMessage { id: format!("m-{number}").parse().unwrap(), message, position: None };
     let mut tx = store.begin().await.unwrap();
     store.set_aside(&mut tx, consumer, &received, &failure).await.unwrap();
     store.commit(tx).await.unwrap();

@@ -7,7 +7,7 @@ use crate::output::json_bytes;
 
 /// What the list says of a failed message; `show` adds headers and payload.
 pub(super) fn head(failed_message: &FailedMessageHead) -> Value {
-    let place = failed_message.place.as_ref();
+    let position = failed_message.position.as_ref();
     json!({
         "id": failed_message.id,
         "consumer": failed_message.consumer,
@@ -17,8 +17,8 @@ pub(super) fn head(failed_message: &FailedMessageHead) -> Value {
         "message_id": failed_message.message_id.as_str(),
         "event_type": failed_message.event_type,
         "topic": &*failed_message.topic,
-        "partition": place.map(|place| place.partition),
-        "offset": place.map(|place| place.offset),
+        "partition": position.map(|position| position.partition),
+        "offset": position.map(|position| position.offset),
         "key": failed_message.key.as_deref().map(json_bytes),
         "attempts": failed_message.attempts,
         "kills": failed_message.crash_count,

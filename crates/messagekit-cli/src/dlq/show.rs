@@ -65,8 +65,8 @@ impl Show {
             );
         }
         line("message", printable(failed_message.message_id.as_str()));
-        let place = failed_message.place.as_ref().map(ToString::to_string);
-        line("place", printable(&place.unwrap_or_else(|| message.topic.to_string())));
+        let position = failed_message.position.as_ref().map(ToString::to_string);
+        line("position", printable(&position.unwrap_or_else(|| message.topic.to_string())));
         line("key", message.key.as_deref().map(bytes).unwrap_or_else(|| "none".to_owned()));
         for (name, value) in message.headers.iter() {
             line("header", format!("{}: {}", printable(name), bytes(value)));

@@ -42,10 +42,10 @@ async fn failed_messages_are_served_to_who_shows_a_token_and_a_signal_ends_it() 
     let database = format!("shop=sqlite:{}", desk.file().display());
     let arguments = ["admin", "--listen", "127.0.0.1:0", "--health", "127.0.0.1:0", "--database", &database];
     let mut server = Server::start(&[&arguments[..], &["--tokens", tokens.to_str().unwrap()]].concat(), &[]);
-    let place = server.says("listening on ");
+    let position = server.says("listening on ");
     let health = server.says("health without a token on ");
 
-    let url = format!("{place}/api/v1/dlq");
+    let url = format!("{position}/api/v1/dlq");
     assert_eq!(get(&url, None).status(), 401);
     assert_eq!(get(&url, Some("mk_guessed")).status(), 401);
     let page: Value = get(&url, made["token"].as_str()).body_mut().read_json().unwrap();
@@ -72,13 +72,13 @@ async fn a_configuration_says_all_of_it_and_a_server_that_is_away_is_named() {
     fs::write(&config, text).unwrap();
     fs::write(desk.file().with_file_name("url"), format!("sqlite:{}\n", desk.file().display())).unwrap();
     let mut server = Server::start(&["admin", "--config", config.to_str().unwrap()], &[]);
-    let place = server.says("listening on ");
+    let position = server.says("listening on ");
     let health = server.says("health without a token on ");
     let ready = get(&format!("{health}/health/ready"), None);
     assert_eq!(ready.status(), 503);
     let text = ready.into_body().read_to_string().unwrap();
     assert!(text.contains("billing") && text.contains("shop") && !text.contains("s3cret"), "{text}");
-    let page = get(&format!("{place}/api/v1/dlq?database=shop"), made["token"].as_str());
+    let page = get(&format!("{position}/api/v1/dlq?database=shop"), made["token"].as_str());
     assert_eq!(page.status(), 200);
     let (code, err) = server.stop("INT");
     assert_eq!((code, err.contains("s3cret")), (Some(0), false), "{err}");
@@ -114,9 +114,9 @@ async fn nothing_is_served_without_a_token_or_with_mistakes() {
     let loud = [&["admin", "--listen", "127.0.0.1:0"], &with[..], &[&database]].concat();
     messagekit_with(&loud, &[("MESSAGEKIT_LOG", "a=b=c")]).refused(2, &["MESSAGEKIT_LOG is no level"]);
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let place = taken.local_addr().unwrap().to_string();
-    let taken = [&["admin", "--listen", &place], &with[..], &[&database]].concat();
-    messagekit(&taken).refused(1, &["cannot listen", &place]);
+    let position = taken.local_addr().unwrap().to_string();
+    let taken = [&["admin", "--listen", &position], &with[..], &[&database]].concat();
+    messagekit(&taken).refused(1, &["cannot listen", &position]);
 }
 
 #[test]

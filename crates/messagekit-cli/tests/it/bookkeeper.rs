@@ -109,9 +109,9 @@ async fn a_bookkeeper_without_its_brokers_lives_and_is_not_ready() {
         ("MESSAGEKIT_DATABASE__0__URL", &database),
     ];
     let mut server = Server::start(&["bookkeeper"], &variables);
-    let place = server.says("health and figures on ");
-    assert_eq!(get(&format!("{place}/health/live"), None).status(), 200);
-    let ready = get(&format!("{place}/health/ready"), None);
+    let position = server.says("health and figures on ");
+    assert_eq!(get(&format!("{position}/health/live"), None).status(), 200);
+    let ready = get(&format!("{position}/health/ready"), None);
     assert_eq!(ready.status(), 503);
     let report: Value = ready.into_body().read_json().unwrap();
     assert!(!report.to_string().contains("s3cret"), "{report}");

@@ -62,8 +62,8 @@ fn the_worker_may_reach_the_database_elsewhere_and_read_another_variable() {
         (&json!("postgres"), &json!("5432"))
     );
     assert_eq!(settings["database.password"], json!("${env:SHOP_CDC}"));
-    for place in ["postgres", ":5432", "postgres:", "me:pw@postgres:5432", "postgres:70000"] {
-        with(&["--database-host", place]).refused(2, &["write HOST:PORT"]);
+    for position in ["postgres", ":5432", "postgres:", "me:pw@postgres:5432", "postgres:70000"] {
+        with(&["--database-host", position]).refused(2, &["write HOST:PORT"]);
     }
     for password in ["s3cret!", "", "a}b"] {
         let answer = with(&["--password-variable", password]);
@@ -126,27 +126,27 @@ fn a_server_that_is_not_there_is_a_failure_with_its_place() {
 fn a_worker_that_is_not_there_is_one_line_of_its_own() {
     let url = format!("postgres://me:s3cret@{AWAY}/shop");
     let connect = format!("http://me:s3cret@{ALSO_AWAY}");
-    let place = ["--database", &url, "--connect", &connect];
-    let status = messagekit(&[&["connector", "status"], &place[..]].concat());
+    let position = ["--database", &url, "--connect", &connect];
+    let status = messagekit(&[&["connector", "status"], &position[..]].concat());
     assert_eq!(status.code, 1, "{status:?}");
     let lines: Vec<&str> = status.out.lines().collect();
     assert_eq!(lines.len(), 2, "{status:?}");
-    for (line, name, place, fix) in
+    for (line, name, position, fix) in
         [(lines[0], "database", AWAY, "start it"), (lines[1], "worker", ALSO_AWAY, "start the worker")]
     {
         assert!(line.starts_with(name) && line.contains("PROBLEM"), "{line}");
-        assert!(line.contains(place) && line.contains(fix) && !line.contains("s3cret"), "{line}");
+        assert!(line.contains(position) && line.contains(fix) && !line.contains("s3cret"), "{line}");
     }
     status.explained(&["messagekit-shop", "2 problems"]);
-    let json = messagekit(&[&["connector", "status", "--json"], &place[..]].concat());
+    let json = messagekit(&[&["connector", "status", "--json"], &position[..]].concat());
     let answer: serde_json::Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!((&answer["ok"], &answer["connector"]), (&json!(false), &json!("messagekit-shop")));
     assert_eq!(answer["checks"][1]["check"], "worker");
 
-    let delete = messagekit(&[&["connector", "delete", "--slot", "--yes"], &place[..]].concat());
+    let delete = messagekit(&[&["connector", "delete", "--slot", "--yes"], &position[..]].concat());
     assert!(!delete.err.contains("s3cret"), "{delete:?}");
     delete.refused(1, &["Kafka Connect is not reachable", ALSO_AWAY]);
-    let delete = messagekit(&[&["connector", "delete"], &place[..]].concat());
+    let delete = messagekit(&[&["connector", "delete"], &position[..]].concat());
     assert!(!delete.err.contains("s3cret"), "{delete:?}");
     delete.refused(1, &["Kafka Connect is not reachable", ALSO_AWAY]);
 }
@@ -156,12 +156,12 @@ fn what_was_not_read_is_dropped_only_when_somebody_agrees() {
     // Both are closed: whoever reached out before it asked would fail on them instead.
     let url = format!("postgres://me:s3cret@{AWAY}/shop");
     let connect = format!("http://{ALSO_AWAY}");
-    let place = ["--database", &url, "--connect", &connect];
-    let asked = messagekit(&[&["connector", "delete", "--slot"], &place[..]].concat());
+    let position = ["--database", &url, "--connect", &connect];
+    let asked = messagekit(&[&["connector", "delete", "--slot"], &position[..]].concat());
     assert!(!asked.err.contains("s3cret"), "{asked:?}");
     asked.refused(
         2,
         &["messagekit-shop", "drop slot messagekit_shop", "never sent", "write --yes to confirm"],
     );
-    messagekit(&[&["connector", "delete", "--yes"], &place[..]].concat()).refused(2, &["--slot"]);
+    messagekit(&[&["connector", "delete", "--yes"], &position[..]].concat()).refused(2, &["--slot"]);
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use messagekit::{
-    Claim, ClaimRequest, Failure, FailureKind, Message, Next, ParkingLimits, Place, Processed,
+    Claim, ClaimRequest, Failure, FailureKind, Message, Next, ParkingLimits, Position, Processed,
     ReceivedMessage, SetAside, Store, headers,
 };
 use messagekit_sqlite::SqliteStore;
@@ -36,9 +36,12 @@ impl Desk {
         let desk = Self::empty().await;
         let store = SqliteStore::open(desk.file()).await.unwrap();
         for (number, message) in (1_i64..).zip(messages) {
-            let place = Place { topic: message.topic.clone(), partition: 3, offset: number };
-            let received =
-                ReceivedMessage { id: format!("m-{number}").parse().unwrap(), message, place: Some(place) };
+            let position = Position { topic: message.topic.clone(), partition: 3, offset: number };
+            let received = ReceivedMessage {
+                id: format!("m-{number}").parse().unwrap(),
+                message,
+                position: Some(position),
+            };
             let mut failure =
                 Failure::permanent(FailureKind::Permanent, format!("order {number} has no customer"));
             if number % 2 == 0 {
@@ -59,8 +62,8 @@ impl Desk {
         let store = SqliteStore::open(desk.file()).await.unwrap();
         let received = |number: i64| {
             let message = message(Some(b"o-1"), b"{}");
-            let place = Place { topic: message.topic.clone(), partition: 3, offset: number };
-            ReceivedMessage { id: format!("m-{number}").parse().unwrap(), message, place: Some(place) }
+            let position = Position { topic: message.topic.clone(), partition: 3, offset: number };
+            ReceivedMessage { id: format!("m-{number}").parse().unwrap(), message, position: Some(position) }
         };
         let claim = |received: &ReceivedMessage| ClaimRequest {
             id: received.id.clone(),

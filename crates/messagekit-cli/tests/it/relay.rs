@@ -18,8 +18,8 @@ fn told(text: &str, arguments: &[&str], variables: &[(&str, &str)], problems: &[
     let folder = TempDir::new().unwrap();
     let config = folder.path().join("relay.toml");
     fs::write(&config, text).unwrap();
-    let place = ["relay", "--config", config.to_str().unwrap()];
-    let answer = messagekit_with(&[&place, arguments].concat(), variables);
+    let position = ["relay", "--config", config.to_str().unwrap()];
+    let answer = messagekit_with(&[&position, arguments].concat(), variables);
     assert_eq!((answer.code, answer.err.lines().count(), &*answer.out), (2, 1, ""), "{answer:?}");
     assert!(!answer.err.contains("s3cret"), "{answer:?}");
     for problem in problems {
@@ -52,14 +52,14 @@ fn options_win_over_variables_and_those_over_the_file() {
     let text = "[relay]\nname = 'in-the-file'\nlisten = 'nowhere'\npoll = '1s'\n[kafka]\nbrokers = ['k:9092']\n\
                 [[database]]\nurl = 'postgres://nowhere/shop'\n[bridge]\nname = 'another program'\n";
     fs::write(&config, text).unwrap();
-    let place = ["relay", "--check", "--config", config.to_str().unwrap()];
+    let position = ["relay", "--check", "--config", config.to_str().unwrap()];
     let listen = ("MESSAGEKIT_RELAY__LISTEN", "127.0.0.1:0");
-    let answer = messagekit_with(&place, &[listen]);
+    let answer = messagekit_with(&position, &[listen]);
     assert_eq!(answer.text(), "settings of relay in-the-file can be used\n");
     let named = ("MESSAGEKIT_RELAY__NAME", "in-a-variable");
-    let answer = messagekit_with(&place, &[listen, named]);
+    let answer = messagekit_with(&position, &[listen, named]);
     assert_eq!(answer.text(), "settings of relay in-a-variable can be used\n");
-    let answer = messagekit_with(&[&place[..], &["--name", "as-option"]].concat(), &[listen, named]);
+    let answer = messagekit_with(&[&position[..], &["--name", "as-option"]].concat(), &[listen, named]);
     assert_eq!(answer.text(), "settings of relay as-option can be used\n");
 }
 

@@ -70,11 +70,11 @@ async fn kept_events_are_listed_oldest_first_and_can_be_narrowed_and_paged() {
     assert_eq!(keys(&["--to", "2020-01-01"]).len(), 0);
 
     let first = shop.run(&["events", "--json", "--limit", "4"]).json();
-    let place = first["after"].as_str().unwrap();
-    assert_eq!((first["events"].as_array().unwrap().len(), keys(&["--after", place]).len()), (4, 2));
+    let position = first["after"].as_str().unwrap();
+    assert_eq!((first["events"].as_array().unwrap().len(), keys(&["--after", position]).len()), (4, 2));
     let table = shop.run(&["events", "--limit", "4"]).text();
     assert!(
-        table.contains("orders.order.placed") && table.contains(&format!("more: --after {place}")),
+        table.contains("orders.order.placed") && table.contains(&format!("more: --after {position}")),
         "{table}"
     );
     assert_eq!(shop.run(&["events", "--key", "nobody"]).text(), "no events\n");

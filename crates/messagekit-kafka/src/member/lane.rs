@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use messagekit::{Delivery, Message, Place, Receipt, Watermark};
+use messagekit::{Delivery, Message, Position, Receipt, Watermark};
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message as _};
@@ -112,11 +112,11 @@ impl Lane {
         self.deliveries += 1;
         self.out.insert(self.deliveries, (offset, message.clone()));
         let receipt = Receipt::new(self.id, self.deliveries);
-        Ok(Some(Delivery { message, place: Some(self.place(offset)), receipt }))
+        Ok(Some(Delivery { message, position: Some(self.place(offset)), receipt }))
     }
 
-    fn place(&self, offset: i64) -> Place {
-        Place { topic: self.topic.clone(), partition: self.partition, offset }
+    fn place(&self, offset: i64) -> Position {
+        Position { topic: self.topic.clone(), partition: self.partition, offset }
     }
 
     fn fetch(&mut self) -> Result<Option<(i64, Message)>, KafkaError> {

@@ -55,11 +55,11 @@ async fn close(mut subscriber: KafkaSubscriber) -> Result<(), messagekit::Error>
 async fn committed(mock: &Mock, consumer: &str) -> Offset {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", mock.servers()).set("group.id", consumer);
-    let mut place = TopicPartitionList::new();
-    place.add_partition("orders", 0);
+    let mut position = TopicPartitionList::new();
+    position.add_partition("orders", 0);
     let asked = tokio::task::spawn_blocking(move || {
         let outside: BaseConsumer = config.create().unwrap();
-        outside.committed_offsets(place, DEADLINE).unwrap()
+        outside.committed_offsets(position, DEADLINE).unwrap()
     });
     asked.await.unwrap().elements()[0].offset()
 }
@@ -125,7 +125,7 @@ fn a_member_that_the_broker_forgot_loses_its_lanes_and_gets_them_again() {
         assert!(lost && again.receipt.lane() > lane);
         // What was received under the lost assignment settles nothing.
         subscriber.settle(&mut vec![delivery.receipt]);
-        assert_eq!(again.place.unwrap().offset, 0);
+        assert_eq!(again.position.unwrap().offset, 0);
     });
 }
 
@@ -229,6 +229,6 @@ async fn read_until(
         if let Some(other) = other.as_deref_mut() {
             taken.extend(other.take_while_busy(quiet).await);
         }
-        read.extend(taken.into_iter().map(|delivery| delivery.place.unwrap().partition));
+        read.extend(taken.into_iter().map(|delivery| delivery.position.unwrap().partition));
     }
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use messagekit::{
-    BoxFuture, Error, ErrorKind, Incoming, Message, NextOffset, Place, Publisher, RememberedOffsets, Source,
-    Subscriber,
+    BoxFuture, Error, ErrorKind, Incoming, Message, NextOffset, Position, Publisher, RememberedOffsets,
+    Source, Subscriber,
 };
 use messagekit_kafka::{KafkaSource, KafkaSubscriber};
 use messagekit_testkit::transport::Receiver;
@@ -48,7 +48,7 @@ impl RememberedOffsets for Database {
         })
     }
 
-    fn key_lane(&self, message: &Message, _: &Place) -> u32 {
+    fn key_lane(&self, message: &Message, _: &Position) -> u32 {
         let last = message.key.as_ref().and_then(|key| key.last().copied());
         last.map_or(0, |digit| u32::from(digit - b'0'))
     }
@@ -102,7 +102,7 @@ fn a_key_lane_that_has_lost_a_commit_is_read_again_though_another_one_is_ahead()
     block_on(async {
         let (mock, consumer, database) = lost_of_lane_7().await;
         let mut receiver = join(&mock, &["orders"], &database, &consumer).await;
-        assert_eq!(receiver.message().await.place.unwrap().offset, 5);
+        assert_eq!(receiver.message().await.position.unwrap().offset, 5);
     });
 }
 
@@ -112,7 +112,7 @@ fn a_database_that_does_not_answer_for_a_while_is_asked_again() {
         let (mock, consumer, database) = lost_of_lane_7().await;
         database.is_silent.store(true, Ordering::SeqCst);
         let mut receiver = join(&mock, &["orders"], &database, &consumer).await;
-        assert_eq!(receiver.message().await.place.unwrap().offset, 5);
+        assert_eq!(receiver.message().await.position.unwrap().offset, 5);
     });
 }
 
@@ -147,13 +147,13 @@ fn a_partition_that_was_read_before_waits_for_its_leader_alone() {
         publish(&mock, "orders", "second").await;
         mock.call(|cluster| cluster.partition_leader("orders", 1, None)).unwrap();
         let mut receiver = join(&mock, &["orders"], &Arc::default(), &consumer).await;
-        let mut read = BTreeSet::from([receiver.message().await.place.unwrap().partition]);
+        let mut read = BTreeSet::from([receiver.message().await.position.unwrap().partition]);
         let lanes: Vec<_> = receiver.lanes().iter().map(|lane| receiver.name(*lane).clone()).collect();
         assert_eq!(lanes, ["orders/0".into()], "nothing is known of the last record of partition 1");
 
         mock.call(|cluster| cluster.partition_leader("orders", 1, Some(1))).unwrap();
         while !read.contains(&1) {
-            read.insert(receiver.message().await.place.unwrap().partition);
+            read.insert(receiver.message().await.position.unwrap().partition);
         }
     });
 }
@@ -211,6 +211,6 @@ fn an_offset_that_was_mirrored_with_its_metadata_is_no_cut() {
         handle(&mock, &["orders"], &read).await;
         copy_offset(&mock, (&read, "orders"), (&consumer, "orders"), 4);
         let mut receiver = join(&mock, &["orders"], &Arc::default(), &consumer).await;
-        assert_eq!(receiver.message().await.place.unwrap().offset, 4);
+        assert_eq!(receiver.message().await.position.unwrap().offset, 4);
     });
 }

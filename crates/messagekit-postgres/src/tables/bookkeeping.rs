@@ -29,7 +29,7 @@ leased AS (
     running_since = now(), token = d.token + 1, attempts = d.attempts + 1
   FROM head WHERE d.id = head.id
   RETURNING d.id, d.token, d.attempts, d.crash_count, d.alone, d.state = 'retry_requested' AS requested, d.parked, d.message_id, d.topic,
-    d.place_topic, d.partition, d."offset", d.key, d.headers, d.payload, d.consumer, d.return_to, head.due AS was_due)
+    d.position_topic, d.partition, d."offset", d.key, d.headers, d.payload, d.consumer, d.return_to, head.due AS was_due)
 SELECT * FROM leased ORDER BY was_due, id"#;
 
 /// Notes that an event failed at `scope`; false when it is not ours.

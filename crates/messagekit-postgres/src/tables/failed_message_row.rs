@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff_sqlx::Timestamp;
 use messagekit::{
-    Error, ErrorKind, FailedMessageHead, FailedMessageState, Headers, Message, MessageId, Place,
+    Error, ErrorKind, FailedMessageHead, FailedMessageState, Headers, Message, MessageId, Position,
     ReceivedMessage,
 };
 use sqlx::postgres::PgRow;
@@ -38,7 +38,7 @@ pub(super) fn read(row: &PgRow) -> Result<Kept, Error> {
 
 /// The columns as they are, with the headers still in JSON.
 fn columns_of(row: &PgRow) -> sqlx::Result<(Kept, &[u8])> {
-    let (topic, place) = coordinates_of(row)?;
+    let (topic, position) = coordinates_of(row)?;
     let mut message = Message::new(topic, row.try_get::<Vec<u8>, _>("payload")?);
     message.key = row.try_get::<Option<Vec<u8>>, _>("key")?.map(Bytes::from);
     let id = MessageId::from_stored(row.try_get("message_id")?);
@@ -46,29 +46,29 @@ fn columns_of(row: &PgRow) -> sqlx::Result<(Kept, &[u8])> {
         id: row.try_get("id")?,
         attempts: row.try_get::<i32, _>("attempts")?.unsigned_abs(),
         crash_count: row.try_get::<i32, _>("crash_count")?.unsigned_abs(),
-        received: ReceivedMessage { id, message, place },
+        received: ReceivedMessage { id, message, position },
     };
     Ok((kept, row.try_get("headers")?))
 }
 
-fn coordinates_of(row: &PgRow) -> sqlx::Result<(Arc<str>, Option<Place>)> {
-    let (topic, place_topic) = (row.try_get("topic")?, row.try_get("place_topic")?);
-    Ok(coordinates(topic, place_topic, row.try_get("partition")?, row.try_get("offset")?))
+fn coordinates_of(row: &PgRow) -> sqlx::Result<(Arc<str>, Option<Position>)> {
+    let (topic, position_topic) = (row.try_get("topic")?, row.try_get("position_topic")?);
+    Ok(coordinates(topic, position_topic, row.try_get("partition")?, row.try_get("offset")?))
 }
 
 fn coordinates(
     topic: &str,
-    place_topic: Option<&str>,
+    position_topic: Option<&str>,
     partition: Option<i32>,
     offset: Option<i64>,
-) -> (Arc<str>, Option<Place>) {
+) -> (Arc<str>, Option<Position>) {
     let topic: Arc<str> = Arc::from(topic);
-    let place = partition.zip(offset).map(|(partition, offset)| Place {
-        topic: place_topic.map_or_else(|| Arc::clone(&topic), Arc::from),
+    let position = partition.zip(offset).map(|(partition, offset)| Position {
+        topic: position_topic.map_or_else(|| Arc::clone(&topic), Arc::from),
         partition,
         offset,
     });
-    (topic, place)
+    (topic, position)
 }
 
 /// Reads what is known about a failed message, from a row that begins with the columns of a head. They are taken by their places:
@@ -78,7 +78,7 @@ pub(super) fn head_of(row: &PgRow) -> Result<FailedMessageHead, Error> {
     let (id, consumer) = (columns.take()?, columns.take()?);
     let (origin, return_to) = (word(columns.take()?, "origin")?, columns.take()?);
     let message_id = MessageId::from_stored(columns.take()?);
-    let (topic, place) = coordinates(columns.take()?, columns.take()?, columns.take()?, columns.take()?);
+    let (topic, position) = coordinates(columns.take()?, columns.take()?, columns.take()?, columns.take()?);
     let time = |time: Timestamp| time.to_jiff();
     Ok(FailedMessageHead {
         id,
@@ -87,7 +87,7 @@ pub(super) fn head_of(row: &PgRow) -> Result<FailedMessageHead, Error> {
         return_to,
         message_id,
         topic,
-        place,
+        position,
         key: columns.take::<Option<Vec<u8>>>()?.map(Bytes::from),
         event_type: columns.take()?,
         state: word(columns.take()?, "state")?,

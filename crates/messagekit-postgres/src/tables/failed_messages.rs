@@ -22,13 +22,13 @@ WITH marker AS (
   RETURNING 1),
 failed_message AS (
   INSERT INTO messagekit.failed_messages AS d
-    (consumer, message_id, topic, place_topic, partition, "offset", key, key_hash, state, attempts, due,
+    (consumer, message_id, topic, position_topic, partition, "offset", key, key_hash, state, attempts, due,
      event_type, headers, payload, kind, error, fingerprint, origin, return_to, generation)
   SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, clock_timestamp() + $11 * interval '1 microsecond',
     $12, $13, $14, $15, $16, $17, $18, $19, $20
   FROM marker
   ON CONFLICT (consumer, message_id) DO UPDATE SET
-    topic = excluded.topic, place_topic = excluded.place_topic, partition = excluded.partition,
+    topic = excluded.topic, position_topic = excluded.position_topic, partition = excluded.partition,
     "offset" = excluded."offset", key = excluded.key, key_hash = excluded.key_hash, parked = false,
     state = excluded.state, attempts = excluded.attempts, crash_count = 0, alone = 0, due = excluded.due, running_since = NULL,
     token = d.token + 1, generation = excluded.generation, event_type = excluded.event_type,
@@ -55,7 +55,7 @@ pub(crate) struct Columns<'a> {
     pub(crate) id: &'a str,
     pub(crate) topic: &'a str,
     /// Where that differs from the topic.
-    pub(crate) place_topic: Option<&'a str>,
+    pub(crate) position_topic: Option<&'a str>,
     pub(crate) partition: Option<i32>,
     pub(crate) offset: Option<i64>,
     pub(crate) key: Option<&'a [u8]>,
@@ -73,13 +73,15 @@ impl<'a> Columns<'a> {
         })?;
         let event_type =
             message.headers.text(headers::EVENT_TYPE).or_else(|| message.headers.text(headers::CE_TYPE));
-        let place = received.place.as_ref();
+        let position = received.position.as_ref();
         Ok(Self {
             id: received.id.as_str(),
             topic: &message.topic,
-            place_topic: place.map(|place| &*place.topic).filter(|topic| **topic != *message.topic),
-            partition: place.map(|place| place.partition),
-            offset: place.map(|place| place.offset),
+            position_topic: position
+                .map(|position| &*position.topic)
+                .filter(|topic| **topic != *message.topic),
+            partition: position.map(|position| position.partition),
+            offset: position.map(|position| position.offset),
             key: message.key.as_deref(),
             event_type: event_type.filter(|event_type| !event_type.contains('\0')),
             headers,
@@ -103,7 +105,7 @@ pub(crate) async fn set_aside(
         .bind(consumer)
         .bind(columns.id)
         .bind(columns.topic)
-        .bind(columns.place_topic)
+        .bind(columns.position_topic)
         .bind(columns.partition)
         .bind(columns.offset)
         .bind(columns.key)

@@ -28,9 +28,9 @@ ON CONFLICT ON CONSTRAINT processed_messages_pkey DO UPDATE
 /// that is closed: its marker was forgotten then, or a range is processed again.
 pub(crate) const FAILED_MESSAGES: &str = r#"
 INSERT INTO messagekit.failed_messages AS d
-  (consumer, message_id, topic, place_topic, partition, "offset", key, key_hash, parked, state, attempts, due, generation,
+  (consumer, message_id, topic, position_topic, partition, "offset", key, key_hash, parked, state, attempts, due, generation,
    event_type, headers, payload, kind, error, fingerprint)
-SELECT $1, b.id, b.topic, b.place_topic, b.partition, b."offset", b.key, b.key_hash, true,
+SELECT $1, b.id, b.topic, b.position_topic, b.partition, b."offset", b.key, b.key_hash, true,
   CASE WHEN b.waits THEN 'blocked' ELSE $12 END, $13,
   CASE WHEN NOT b.waits THEN clock_timestamp() + $14 * interval '1 microsecond' END,
   coalesce((SELECT p.generation FROM messagekit.processed_messages p
@@ -44,9 +44,9 @@ FROM (
     LIMIT 1), false) AS waits
   FROM unnest($2::text[], $3::text[], $4::text[], $5::int[], $6::bigint[], $7::bytea[], $8::bigint[], $9::text[],
     $10::bytea[], $11::bytea[])
-    AS u (id, topic, place_topic, partition, "offset", key, key_hash, event_type, headers, payload)) b
+    AS u (id, topic, position_topic, partition, "offset", key, key_hash, event_type, headers, payload)) b
 ON CONFLICT (consumer, message_id) DO UPDATE SET
-  topic = excluded.topic, place_topic = excluded.place_topic, partition = excluded.partition,
+  topic = excluded.topic, position_topic = excluded.position_topic, partition = excluded.partition,
   "offset" = excluded."offset", key = excluded.key, key_hash = excluded.key_hash, parked = true,
   state = excluded.state, attempts = excluded.attempts, crash_count = 0, alone = 0, due = excluded.due, running_since = NULL,
   token = d.token + 1, generation = excluded.generation, event_type = excluded.event_type,
@@ -104,7 +104,7 @@ pub(crate) async fn park_behind(
 }
 
 fn key_of(received: &ReceivedMessage) -> Result<(&str, i64), Error> {
-    let (Some(key), Some(_)) = (&received.message.key, &received.place) else {
+    let (Some(key), Some(_)) = (&received.message.key, &received.position) else {
         let error = Error::new(ErrorKind::Other, "only a message with a key and a place can be parked");
         return Err(error.with("id", &received.id));
     };
@@ -166,7 +166,7 @@ async fn write(
         .bind(consumer)
         .bind(columns.iter().map(|of| of.id).collect::<Vec<_>>())
         .bind(columns.iter().map(|of| of.topic).collect::<Vec<_>>())
-        .bind(columns.iter().map(|of| of.place_topic).collect::<Vec<_>>())
+        .bind(columns.iter().map(|of| of.position_topic).collect::<Vec<_>>())
         .bind(columns.iter().map(|of| of.partition).collect::<Vec<_>>())
         .bind(columns.iter().map(|of| of.offset).collect::<Vec<_>>())
         .bind(columns.iter().map(|of| of.key).collect::<Vec<_>>())

@@ -39,7 +39,7 @@ leased AS (
     running_since = now(), token = d.token + 1, attempts = d.attempts + (d.running_since IS NULL OR d.run_length = 1)::int
   FROM head WHERE d.id = head.id
   RETURNING d.id, d.token, d.attempts, d.crash_count, d.alone, d.state = 'retry_requested' AS requested, d.parked, d.message_id, d.topic,
-    d.place_topic, d.partition, d."offset", d.key, d.headers, d.payload, head.due AS was_due)
+    d.position_topic, d.partition, d."offset", d.key, d.headers, d.payload, head.due AS was_due)
 SELECT * FROM leased ORDER BY was_due, id"#;
 
 /// Several only where the next open failed message of the key waits: one that runs alone is blamed for the end of its process.
@@ -56,7 +56,7 @@ RETURNING d.run_length"#;
 
 /// The failed messages that wait behind another one of their key, as far as the first that does not wait or is too much.
 pub(crate) const FOLLOWERS: &str = r#"
-SELECT f.id, f.token, f.attempts, f.crash_count, f.message_id, f.topic, f.place_topic, f.partition, f."offset", f.key, f.headers,
+SELECT f.id, f.token, f.attempts, f.crash_count, f.message_id, f.topic, f.position_topic, f.partition, f."offset", f.key, f.headers,
   f.payload
 FROM (
   SELECT o.*, bool_and(o.state = 'blocked') OVER upto AS waits, sum(octet_length(o.payload)) OVER upto AS bytes

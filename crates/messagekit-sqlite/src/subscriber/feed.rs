@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use messagekit::{Error, ErrorKind, Lane, Place};
+use messagekit::{Error, ErrorKind, Lane, Position};
 use rusqlite::Connection;
 
 use super::link::{Arrival, Link, Room};
@@ -305,7 +305,7 @@ impl Feed {
             self.link.push(
                 lane,
                 records.into_iter().map(|record| Arrival {
-                    place: Place { topic: topic.clone(), partition, offset: record.offset },
+                    position: Position { topic: topic.clone(), partition, offset: record.offset },
                     message: record.message,
                 }),
             );

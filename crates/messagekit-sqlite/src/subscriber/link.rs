@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::Thread;
 
-use messagekit::{Error, Lane, Message, Place};
+use messagekit::{Error, Lane, Message, Position};
 
 use crate::SqliteStore;
 use crate::binding::{Binding, Move};
@@ -26,7 +26,7 @@ pub(super) enum Happening {
 /// A record on its way to a handler.
 #[derive(Debug)]
 pub(super) struct Arrival {
-    pub(super) place: Place,
+    pub(super) position: Position,
     pub(super) message: Message,
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use messagekit::{Place, Watermark};
+use messagekit::{Position, Watermark};
 
 use crate::binding::Move;
 
@@ -12,32 +12,32 @@ use crate::binding::Move;
 pub(super) struct Unsettled {
     next: u64,
     watermark: Watermark,
-    open: VecDeque<(u64, Place)>,
+    open: VecDeque<(u64, Position)>,
 }
 
 impl Unsettled {
     /// Notes a delivery and returns its position.
-    pub(super) fn delivered(&mut self, place: Place) -> u64 {
-        let position = self.next;
+    pub(super) fn delivered(&mut self, position: Position) -> u64 {
+        let sequence = self.next;
         self.next += 1;
-        self.watermark.delivered(position);
-        self.open.push_back((position, place));
-        position
+        self.watermark.delivered(sequence);
+        self.open.push_back((sequence, position));
+        sequence
     }
 
-    pub(super) fn settled(&mut self, position: u64) {
-        self.watermark.settled(position);
+    pub(super) fn settled(&mut self, sequence: u64) {
+        self.watermark.settled(sequence);
     }
 
     /// Returns how far each partition has come since the last call, the farthest only.
     pub(super) fn take_finished(&mut self) -> Vec<Move> {
         let mut moves: Vec<Move> = Vec::new();
         let Some(finished) = self.watermark.finished() else { return moves };
-        while let Some((_, place)) = self.open.pop_front_if(|(position, _)| *position <= finished) {
-            let next = place.offset + 1;
-            match moves.iter_mut().find(|m| m.partition == place.partition && m.topic == place.topic) {
+        while let Some((_, position)) = self.open.pop_front_if(|(sequence, _)| *sequence <= finished) {
+            let next = position.offset + 1;
+            match moves.iter_mut().find(|m| m.partition == position.partition && m.topic == position.topic) {
                 Some(known) => known.next = next,
-                None => moves.push(Move { topic: place.topic, partition: place.partition, next }),
+                None => moves.push(Move { topic: position.topic, partition: position.partition, next }),
             }
         }
         moves
@@ -53,14 +53,14 @@ impl Unsettled {
 mod tests {
     use super::*;
 
-    fn place(partition: i32, offset: i64) -> Place {
-        Place { topic: "t".into(), partition, offset }
+    fn place(partition: i32, offset: i64) -> Position {
+        Position { topic: "t".into(), partition, offset }
     }
 
     #[test]
     fn an_unsettled_message_holds_back_every_later_one() {
         let mut lane = Unsettled::default();
-        let positions = [place(0, 7), place(1, 3), place(0, 8)].map(|place| lane.delivered(place));
+        let positions = [place(0, 7), place(1, 3), place(0, 8)].map(|position| lane.delivered(position));
         lane.settled(positions[1]);
         lane.settled(positions[2]);
         assert!(lane.take_finished().is_empty());

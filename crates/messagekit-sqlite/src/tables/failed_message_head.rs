@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use messagekit::{Error, ErrorKind, FailedMessageHead, MessageId, Place};
+use messagekit::{Error, ErrorKind, FailedMessageHead, MessageId, Position};
 use rusqlite::Row;
 
 use super::timestamp;
 use crate::error::from_sqlite;
 
 /// What [`read`] looks at, of failed messages named `d`. The length of a payload is known without reading it.
-pub(crate) const HEAD: &str = "d.id, d.message_id, d.topic, d.place_topic, d.partition, d.offset, d.key, d.event_type, \
+pub(crate) const HEAD: &str = "d.id, d.message_id, d.topic, d.position_topic, d.partition, d.offset, d.key, d.event_type, \
     d.origin, d.return_to, d.state, d.attempts, d.crash_count, d.due, d.kind, d.error, d.fingerprint, d.set_aside_at, \
     d.changed_at, d.parked, length(d.payload) AS payload_bytes, \
     CASE WHEN d.parked = 1 AND d.state NOT IN ('blocked', 'resolved', 'discarded') THEN \
@@ -23,7 +23,7 @@ pub(crate) const HEAD: &str = "d.id, d.message_id, d.topic, d.place_topic, d.par
 struct Columns {
     id: i64,
     topic: Arc<str>,
-    place_topic: Option<Arc<str>>,
+    position_topic: Option<Arc<str>>,
     partition: Option<i32>,
     offset: Option<i64>,
     message_id: String,
@@ -41,7 +41,7 @@ pub(crate) fn read(row: &Row<'_>) -> Result<FailedMessageHead, Error> {
         Ok(Columns {
             id: row.get("id")?,
             topic: row.get("topic")?,
-            place_topic: row.get("place_topic")?,
+            position_topic: row.get("position_topic")?,
             partition: row.get("partition")?,
             offset: row.get("offset")?,
             message_id: row.get("message_id")?,
@@ -54,8 +54,8 @@ pub(crate) fn read(row: &Row<'_>) -> Result<FailedMessageHead, Error> {
         })
     };
     let columns = columns().map_err(from_sqlite)?;
-    let place = columns.partition.zip(columns.offset).map(|(partition, offset)| Place {
-        topic: columns.place_topic.unwrap_or_else(|| columns.topic.clone()),
+    let position = columns.partition.zip(columns.offset).map(|(partition, offset)| Position {
+        topic: columns.position_topic.unwrap_or_else(|| columns.topic.clone()),
         partition,
         offset,
     });
@@ -72,7 +72,7 @@ pub(crate) fn read(row: &Row<'_>) -> Result<FailedMessageHead, Error> {
         return_to: row.get("return_to").map_err(from_sqlite)?,
         message_id: MessageId::from_stored(&columns.message_id),
         topic: columns.topic,
-        place,
+        position,
         key: columns.key.map(Bytes::from),
         event_type: row.get("event_type").map_err(from_sqlite)?,
         state: columns.state.parse().map_err(|error| unknown("state", error))?,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use messagekit::{Error, Message, MessageId, Place, ReceivedMessage};
+use messagekit::{Error, Message, MessageId, Position, ReceivedMessage};
 use rusqlite::Row;
 
 use super::columns;
@@ -11,7 +11,7 @@ use crate::error::from_sqlite;
 
 /// What [`read`] looks at. Without a table's name, which RETURNING does not know.
 pub(crate) const COLUMNS: &str =
-    "id, token, attempts, message_id, topic, place_topic, partition, offset, key, headers, payload";
+    "id, token, attempts, message_id, topic, position_topic, partition, offset, key, headers, payload";
 
 /// The part of a failed message that a run needs.
 #[derive(Debug)]
@@ -34,16 +34,16 @@ pub(crate) fn read(row: &Row<'_>) -> Result<Kept, Error> {
 fn columns_of(row: &Row<'_>) -> rusqlite::Result<(Kept, String)> {
     let message_id: String = row.get(3)?;
     let topic: Arc<str> = row.get(4)?;
-    let place_topic: Option<Arc<str>> = row.get(5)?;
+    let position_topic: Option<Arc<str>> = row.get(5)?;
     let (partition, offset): (Option<i32>, Option<i64>) = (row.get(6)?, row.get(7)?);
-    let place = partition.zip(offset).map(|(partition, offset)| Place {
-        topic: place_topic.unwrap_or_else(|| topic.clone()),
+    let position = partition.zip(offset).map(|(partition, offset)| Position {
+        topic: position_topic.unwrap_or_else(|| topic.clone()),
         partition,
         offset,
     });
     let mut message = Message::new(topic, row.get::<_, Vec<u8>>(10)?);
     message.key = row.get::<_, Option<Vec<u8>>>(8)?.map(Bytes::from);
-    let received = ReceivedMessage { id: MessageId::from_stored(&message_id), message, place };
+    let received = ReceivedMessage { id: MessageId::from_stored(&message_id), message, position };
     let kept = Kept { id: row.get(0)?, token: row.get(1)?, attempts: row.get(2)?, received };
     Ok((kept, row.get(9)?))
 }

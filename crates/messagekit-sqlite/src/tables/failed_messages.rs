@@ -62,18 +62,18 @@ pub(super) fn insert(conn: &Connection, consumer: i64, entry: &Entry<'_>, now: i
     let headers = columns::to_json(&message.headers)?;
     let event_type =
         message.headers.text(headers::EVENT_TYPE).or_else(|| message.headers.text(headers::CE_TYPE));
-    let place = received.place.as_ref();
-    let place_topic = place.map(|place| &*place.topic).filter(|topic| **topic != *message.topic);
+    let position = received.position.as_ref();
+    let position_topic = position.map(|position| &*position.topic).filter(|topic| **topic != *message.topic);
     let insert = || {
         conn.prepare_cached(
             "INSERT INTO messagekit_failed_messages AS d
-               (consumer_id, message_id, topic, place_topic, partition, offset, event_type, state, attempts, due,
+               (consumer_id, message_id, topic, position_topic, partition, offset, event_type, state, attempts, due,
                 kind, error, fingerprint, set_aside_at, changed_at, key, headers, payload, origin, return_to,
                 parked)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14, ?15, ?16, ?17, ?18, ?19,
                 ?20)
              ON CONFLICT (consumer_id, message_id) DO UPDATE SET
-               topic = excluded.topic, place_topic = excluded.place_topic, partition = excluded.partition,
+               topic = excluded.topic, position_topic = excluded.position_topic, partition = excluded.partition,
                offset = excluded.offset, event_type = excluded.event_type, state = excluded.state,
                attempts = excluded.attempts, crash_count = 0, alone = 0, due = excluded.due, running_since = NULL, token = d.token + 1,
                kind = excluded.kind, error = excluded.error, fingerprint = excluded.fingerprint,
@@ -86,9 +86,9 @@ pub(super) fn insert(conn: &Connection, consumer: i64, entry: &Entry<'_>, now: i
             consumer,
             received.id.as_str(),
             &*message.topic,
-            place_topic,
-            place.map(|place| place.partition),
-            place.map(|place| place.offset),
+            position_topic,
+            position.map(|position| position.partition),
+            position.map(|position| position.offset),
             event_type,
             state.as_str(),
             failure.attempts,

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use messagekit::{
-    Error, ErrorKind, FailedMessageState, Failure, FailureKind, Next, ParkingLimits, Place, ReceivedMessage,
-    SetAsideOutcome,
+    Error, ErrorKind, FailedMessageState, Failure, FailureKind, Next, ParkingLimits, Position,
+    ReceivedMessage, SetAsideOutcome,
 };
 use rusqlite::Connection;
 
@@ -25,12 +25,12 @@ pub(crate) fn park(
     if processed::is_settled(conn, consumer, &received.id, failure.generation).map_err(from_sqlite)? {
         return Ok(SetAsideOutcome::AlreadySettled);
     }
-    let (key, place) = of(consumer, received)?;
+    let (key, position) = of(consumer, received)?;
     if !Room::new(conn, consumer, limits)?.take(conn, key)? {
         return Ok(SetAsideOutcome::Full);
     }
     processed::hold(conn, consumer, &received.id, failure.generation, now).map_err(from_sqlite)?;
-    let standing = standing(conn, key, place, failed_messages::after(failure, now))?;
+    let standing = standing(conn, key, position, failed_messages::after(failure, now))?;
     keep(conn, key, received, failure, standing, now)?;
     Ok(SetAsideOutcome::SetAside)
 }
@@ -46,12 +46,12 @@ pub(crate) fn park_behind(
     let failure = waits();
     let mut quota = Room::new(conn, consumer, limits)?;
     for (index, received) in behind.iter().enumerate() {
-        let (key, place) = of(consumer, received)?;
+        let (key, position) = of(consumer, received)?;
         if !quota.take(conn, key)? {
             return Ok(index);
         }
         // Where nothing is before it any more, it has never run and may at once.
-        let standing = standing(conn, key, place, (FailedMessageState::RetryScheduled, Some(now)))?;
+        let standing = standing(conn, key, position, (FailedMessageState::RetryScheduled, Some(now)))?;
         keep(conn, key, received, &failure, standing, now)?;
     }
     Ok(behind.len())
@@ -64,27 +64,28 @@ fn waits() -> Failure {
 }
 
 /// Returns the key that a message holds, and where it stands in it.
-fn of(consumer: i64, received: &ReceivedMessage) -> Result<(BlockedKey<'_>, &Place), Error> {
-    let ReceivedMessage { message, place, id } = received;
-    let place = message.key.as_deref().zip(place.as_ref());
-    let (key, place) = place.ok_or_else(|| {
+fn of(consumer: i64, received: &ReceivedMessage) -> Result<(BlockedKey<'_>, &Position), Error> {
+    let ReceivedMessage { message, position, id } = received;
+    let position = message.key.as_deref().zip(position.as_ref());
+    let (key, position) = position.ok_or_else(|| {
         Error::new(
             ErrorKind::Other,
             "a message without key or place has no order to keep: set it aside alone",
         )
         .with("id", id)
     })?;
-    Ok((BlockedKey { consumer, topic: &message.topic, key }, place))
+    Ok((BlockedKey { consumer, topic: &message.topic, key }, position))
 }
 
 /// Returns how a failed message stands that is opened at a place of its key: it waits while one is open before it.
 fn standing(
     conn: &Connection,
     key: BlockedKey<'_>,
-    place: &Place,
+    position: &Position,
     alone: (FailedMessageState, Option<i64>),
 ) -> Result<(FailedMessageState, Option<i64>), Error> {
-    let waits = blocked_keys::is_before(conn, key, place.partition, place.offset).map_err(from_sqlite)?;
+    let waits =
+        blocked_keys::is_before(conn, key, position.partition, position.offset).map_err(from_sqlite)?;
     Ok(if waits { (FailedMessageState::Blocked, None) } else { alone })
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use messagekit::{
     Action, ActionResult, Claim, ClaimRequest, FailedMessageFilter, FailedMessageState, FailedMessages,
-    Failure, FailureKind, Message, Next, NextOffset, Offsets, Operator, Place, Processed, ReceivedMessage,
+    Failure, FailureKind, Message, Next, NextOffset, Offsets, Operator, Position, Processed, ReceivedMessage,
     Retries, SetAside, SetAsideOutcome, Store, claim,
 };
 use messagekit_sqlite::SqliteStore;
@@ -20,8 +20,8 @@ fn request(id: &str) -> ClaimRequest {
 fn received(id: &str) -> ReceivedMessage {
     let mut message = Message::new("elsewhere", vec![0, 159, 146, 150]).with_key(vec![255, 0]);
     message.headers.set("raw", vec![254]);
-    let place = Place { topic: topic("elsewhere"), partition: 3, offset: 99 };
-    ReceivedMessage { id: id.parse().unwrap(), message, place: Some(place) }
+    let position = Position { topic: topic("elsewhere"), partition: 3, offset: 99 };
+    ReceivedMessage { id: id.parse().unwrap(), message, position: Some(position) }
 }
 
 fn retry_now() -> Failure {

@@ -74,8 +74,8 @@ async fn offsets_have_no_gap_when_two_processes_append_at_once() {
         match page(&mut reader).await {
             Page::Records(records) => {
                 for record in records {
-                    let next = next.entry(record.place.partition).or_default();
-                    assert_eq!(record.place.offset, *next);
+                    let next = next.entry(record.position.partition).or_default();
+                    assert_eq!(record.position.offset, *next);
                     *next += 1;
                     let id = record.message.headers.text(headers::ID).unwrap();
                     let count: usize = id.split_once('-').unwrap().1.parse().unwrap();

@@ -23,12 +23,12 @@ async fn every_record_comes_once_and_in_the_order_of_its_key() {
     let mut last: BTreeMap<_, i64> = BTreeMap::new();
     let mut of_key: BTreeMap<_, usize> = BTreeMap::new();
     for delivery in &all {
-        let place = delivery.place.clone().unwrap();
-        let before = last.insert((place.topic.clone(), place.partition), place.offset);
-        assert_eq!(place.offset, before.map_or(0, |before| before + 1));
+        let position = delivery.position.clone().unwrap();
+        let before = last.insert((position.topic.clone(), position.partition), position.offset);
+        assert_eq!(position.offset, before.map_or(0, |before| before + 1));
         let id = delivery.message.headers.text(headers::ID).unwrap();
         let count = id[2..].parse().unwrap();
-        let before = of_key.insert((place.topic, delivery.message.key.clone()), count);
+        let before = of_key.insert((position.topic, delivery.message.key.clone()), count);
         assert!(before.is_none_or(|before| before < count));
     }
     assert!(is_quiet(&mut subscriber).await);
@@ -241,7 +241,7 @@ async fn a_running_consumer_goes_on_behind_records_that_were_deleted() {
     .await;
     append(&store, "t", "later", 1).await;
     let later = delivery(&mut subscriber).await;
-    assert_eq!(later.place.clone().unwrap().offset, 3);
+    assert_eq!(later.position.clone().unwrap().offset, 3);
     handle(&store, "billing", &[later]).await.unwrap();
 }
 

@@ -109,8 +109,13 @@ pub(crate) fn ids(deliveries: &[Delivery]) -> Vec<String> {
 
 /// The position behind a delivery.
 pub(crate) fn behind(delivery: &Delivery) -> NextOffset {
-    let place = delivery.place.clone().unwrap();
-    NextOffset { topic: place.topic, partition: place.partition, key_lane: 0, next: place.offset + 1 }
+    let position = delivery.position.clone().unwrap();
+    NextOffset {
+        topic: position.topic,
+        partition: position.partition,
+        key_lane: 0,
+        next: position.offset + 1,
+    }
 }
 
 /// Handles deliveries as the loop does: positions last, then the commit.

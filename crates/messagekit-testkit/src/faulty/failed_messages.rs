@@ -22,7 +22,7 @@ impl FaultyStore {
                 let text = String::from_utf8_lossy(&kept.message.payload).into_owned();
                 kept.message.payload = text.into();
             }
-            Some(Fault::FailedMessageInventsId) if kept.id.is_place() => kept.id = MessageId::new(),
+            Some(Fault::FailedMessageInventsId) if kept.id.is_position() => kept.id = MessageId::new(),
             _ => {}
         }
         kept
@@ -74,7 +74,7 @@ impl SetAside for FaultyStore {
             };
             self.inner.unclaim(tx.inner(), consumer, &[claim]).await?;
         }
-        if self.is(Fault::SetAsideHoldsItsKey) && received.place.is_some() {
+        if self.is(Fault::SetAsideHoldsItsKey) && received.position.is_some() {
             let limits = ParkingLimits::default();
             return self.inner.park(tx.inner(), consumer, &received, &failure, limits).await;
         }

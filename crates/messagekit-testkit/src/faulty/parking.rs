@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use messagekit::{
     Claim, ClaimRequest, Error, FailedMessageFilter, FailedMessageState, FailedMessages, Failure,
-    FailureKind, Follower, Next, ParkingLimits, Place, Processed, ReceivedMessage, Retries, RetryLease,
+    FailureKind, Follower, Next, ParkingLimits, Position, Processed, ReceivedMessage, Retries, RetryLease,
     SetAside, SetAsideOutcome, Store,
 };
 
@@ -52,11 +52,11 @@ impl FaultyStore {
             parked.message.topic = "everything".into();
         }
         if self.is(Fault::ParksByArrival)
-            && let Some(place) = parked.place.take()
+            && let Some(position) = parked.position.take()
         {
             let mut notes = self.notes();
             notes.arrivals += 1;
-            parked.place = Some(Place { offset: notes.arrivals, ..place });
+            parked.position = Some(Position { offset: notes.arrivals, ..position });
         }
         parked
     }

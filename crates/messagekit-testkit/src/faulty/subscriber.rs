@@ -67,9 +67,9 @@ impl FaultySubscriber {
         self.inner.as_mut().expect("it is taken only by drop")
     }
 
-    fn settle_one(&mut self, lane: Lane, position: u64) {
-        self.out.remove(&(lane, position));
-        self.inner().settle(&mut vec![Receipt::new(lane, position)]);
+    fn settle_one(&mut self, lane: Lane, sequence: u64) {
+        self.out.remove(&(lane, sequence));
+        self.inner().settle(&mut vec![Receipt::new(lane, sequence)]);
     }
 
     /// Changes what is yielded, or keeps it back.
@@ -96,31 +96,31 @@ impl FaultySubscriber {
     }
 
     fn spoil_delivery(&mut self, mut delivery: Delivery) -> Option<Delivery> {
-        let (lane, position) = (delivery.receipt.lane(), delivery.receipt.position());
-        self.out.insert((lane, position), delivery.message.clone());
-        if let Some(place) = &mut delivery.place {
-            let last = self.skipped.get(&(place.topic.clone(), place.partition));
-            if last.is_some_and(|last| place.offset <= *last) {
-                self.settle_one(lane, position);
+        let (lane, sequence) = (delivery.receipt.lane(), delivery.receipt.position());
+        self.out.insert((lane, sequence), delivery.message.clone());
+        if let Some(position) = &mut delivery.position {
+            let last = self.skipped.get(&(position.topic.clone(), position.partition));
+            if last.is_some_and(|last| position.offset <= *last) {
+                self.settle_one(lane, sequence);
                 return None;
             }
             match self.fault {
-                Some(Fault::RepeatsPlaces) => place.offset = 0,
+                Some(Fault::RepeatsPlaces) => position.offset = 0,
                 Some(Fault::RepeatsPositions) => {
-                    self.truth.insert((lane, place.offset as u64), position);
-                    delivery.receipt = Receipt::new(lane, place.offset as u64);
+                    self.truth.insert((lane, position.offset as u64), sequence);
+                    delivery.receipt = Receipt::new(lane, position.offset as u64);
                 }
                 _ => {}
             }
         }
         match self.fault {
-            Some(Fault::RepeatsEpochs) => delivery.receipt = Receipt::new(self.shown(lane), position),
-            Some(Fault::SettlesOnDelivery) => self.settle_one(lane, position),
+            Some(Fault::RepeatsEpochs) => delivery.receipt = Receipt::new(self.shown(lane), sequence),
+            Some(Fault::SettlesOnDelivery) => self.settle_one(lane, sequence),
             Some(Fault::ReordersAPartition) => match self.waiting.pop_front() {
                 // The second of two carries the first one's receipt: only the contents change places.
                 Some(Incoming::Message(mut first)) if first.receipt.lane() == lane => {
                     std::mem::swap(&mut first.message, &mut delivery.message);
-                    std::mem::swap(&mut first.place, &mut delivery.place);
+                    std::mem::swap(&mut first.position, &mut delivery.position);
                     self.waiting.push_back(Incoming::Message(delivery));
                     return Some(first);
                 }
@@ -144,15 +144,15 @@ impl FaultySubscriber {
 
     /// Translates a receipt that was shown into one of the log.
     fn true_receipt(&self, receipt: &Receipt) -> (Lane, u64) {
-        let (lane, position) = (receipt.lane(), receipt.position());
+        let (lane, sequence) = (receipt.lane(), receipt.position());
         match self.fault {
             Some(Fault::RepeatsEpochs | Fault::SettlesOldEpochs) => {
-                (self.present.get(&lane.slot).copied().unwrap_or(lane), position)
+                (self.present.get(&lane.slot).copied().unwrap_or(lane), sequence)
             }
             Some(Fault::RepeatsPositions) => {
-                (lane, self.truth.get(&(lane, position)).copied().unwrap_or(position))
+                (lane, self.truth.get(&(lane, sequence)).copied().unwrap_or(sequence))
             }
-            _ => (lane, position),
+            _ => (lane, sequence),
         }
     }
 }
@@ -225,37 +225,37 @@ impl Subscriber for FaultySubscriber {
 
     fn settle(&mut self, done: &mut Vec<Receipt>) {
         for receipt in done.drain(..) {
-            let (lane, position) = self.true_receipt(&receipt);
+            let (lane, sequence) = self.true_receipt(&receipt);
             match self.fault {
                 Some(Fault::ForgetsSettles | Fault::SettlesOnDelivery) => {}
                 Some(Fault::ForgetsRevokedSettles) if self.revoking.contains(&lane) => {}
                 Some(Fault::SettlesTheMaximum) => {
                     let before: Vec<_> =
-                        self.out.range((lane, 0)..=(lane, position)).map(|(key, _)| *key).collect();
-                    before.into_iter().for_each(|(lane, position)| self.settle_one(lane, position));
+                        self.out.range((lane, 0)..=(lane, sequence)).map(|(key, _)| *key).collect();
+                    before.into_iter().for_each(|(lane, sequence)| self.settle_one(lane, sequence));
                 }
-                _ => self.settle_one(lane, position),
+                _ => self.settle_one(lane, sequence),
             }
         }
     }
 
     fn release(&mut self, back: &mut Vec<Receipt>) {
         for receipt in back.drain(..) {
-            let (lane, position) = self.true_receipt(&receipt);
-            let message = self.out.remove(&(lane, position));
+            let (lane, sequence) = self.true_receipt(&receipt);
+            let message = self.out.remove(&(lane, sequence));
             match self.fault {
                 Some(Fault::ForgetsReleases) => {}
                 Some(Fault::SettlesPausedReleases) if self.paused.contains(&lane) => {
-                    self.settle_one(lane, position);
+                    self.settle_one(lane, sequence);
                 }
                 Some(Fault::ReleasesToTheEnd) => {
-                    self.settle_one(lane, position);
+                    self.settle_one(lane, sequence);
                     let batch: Vec<Message> = message.into_iter().collect();
                     // A log in memory answers at the first poll.
                     let mut publish = self.log.publish(&batch);
                     assert!(publish.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
                 }
-                _ => self.inner().release(&mut vec![Receipt::new(lane, position)]),
+                _ => self.inner().release(&mut vec![Receipt::new(lane, sequence)]),
             }
         }
     }
@@ -266,7 +266,7 @@ impl Subscriber for FaultySubscriber {
             Some(Fault::NeverLeaves) => return Poll::Ready(Ok(())),
             Some(Fault::CloseSettlesEverything) => {
                 let out: Vec<_> = self.out.keys().copied().collect();
-                out.into_iter().for_each(|(lane, position)| self.settle_one(lane, position));
+                out.into_iter().for_each(|(lane, sequence)| self.settle_one(lane, sequence));
             }
             _ => {}
         }

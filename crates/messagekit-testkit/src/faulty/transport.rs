@@ -108,7 +108,8 @@ impl Source for FaultySource {
             }
             Some(Fault::StartsAtTheEnd) if shared.is_new(&consumer) => {
                 for record in self.topics.iter().flat_map(|topic| log.records(topic)) {
-                    skipped.insert((record.place.topic, record.place.partition), record.place.offset);
+                    skipped
+                        .insert((record.position.topic, record.position.partition), record.position.offset);
                 }
             }
             _ => {}

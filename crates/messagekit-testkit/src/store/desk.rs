@@ -189,8 +189,8 @@ pub async fn lists_tell_what_failed_messages_tell<F: StoreFixture>(fixture: &F) 
     let mut message = received("orders.order", "{\"name\":\"寿司\"}");
     message.message = message.message.with_key(vec![0xff, 0x00]);
     set_aside_now(&store, &consumer, &message, &retry_in(LONG)).await;
-    let place = message.place.clone();
-    let keyless = messagekit::ReceivedMessage { place: None, ..received("orders.order", "") };
+    let position = message.position.clone();
+    let keyless = messagekit::ReceivedMessage { position: None, ..received("orders.order", "") };
     set_aside_now(&store, &consumer, &keyless, &dead("no")).await;
 
     let heads = store.list(&of(&consumer), 10).await.expect("failed messages can be listed");
@@ -200,11 +200,14 @@ pub async fn lists_tell_what_failed_messages_tell<F: StoreFixture>(fixture: &F) 
     }
     let head = &heads[1];
     assert_eq!((head.origin, &head.return_to), (Origin::Store, &None));
-    assert_eq!((&head.message_id, &head.topic, &head.place), (&message.id, &message.message.topic, &place));
+    assert_eq!(
+        (&head.message_id, &head.topic, &head.position),
+        (&message.id, &message.message.topic, &position)
+    );
     assert_eq!((&head.key, head.payload_bytes), (&message.message.key, message.message.payload.len() as u64));
     assert_eq!(head.event_type.as_deref(), message.message.headers.text(headers::EVENT_TYPE));
     assert!(head.due.is_some_and(|due| due > head.set_aside_at), "it is due in an hour");
-    assert_eq!((heads[0].place.clone(), heads[0].payload_bytes), (None, 0));
+    assert_eq!((heads[0].position.clone(), heads[0].payload_bytes), (None, 0));
 }
 
 /// A selection is walked upwards, and its pages join.

@@ -8,7 +8,8 @@ use messagekit::cleanup::Cleanup;
 use messagekit::{
     Action, ActionResult, Bookkeeping, Claim, ClaimRequest, Error, FailedMessageFilter, FailedMessages,
     Failure, FailureKind, InFlightAttempts, Inbox, Message, MessageId, Next, Operations, Operator,
-    OutboxRows, ParkingLimits, Place, ReceivedMessage, Retries, RetryLease, SetAsideOutcome, Store, headers,
+    OutboxRows, ParkingLimits, Position, ReceivedMessage, Retries, RetryLease, SetAsideOutcome, Store,
+    headers,
 };
 
 use crate::{DEADLINE, unique};
@@ -98,8 +99,8 @@ pub fn received(topic: &str, text: &str) -> ReceivedMessage {
         .with_key("k")
         .with_header(headers::ID, id.clone())
         .with_header(headers::EVENT_TYPE, "orders.order.placed");
-    let place = Place { topic: Arc::from(topic), partition: 0, offset: 7 };
-    ReceivedMessage { id: MessageId::from_stored(&id), message, place: Some(place) }
+    let position = Position { topic: Arc::from(topic), partition: 0, offset: 7 };
+    ReceivedMessage { id: MessageId::from_stored(&id), message, position: Some(position) }
 }
 
 /// Makes the claim of a received message.
@@ -116,7 +117,7 @@ pub fn request(received: &ReceivedMessage) -> ClaimRequest {
 pub(super) fn of_key(topic: &str, key: &str, offset: i64) -> ReceivedMessage {
     let mut message = received(topic, "{}");
     message.message = message.message.with_key(key.to_owned());
-    message.place = Some(Place { topic: Arc::from(topic), partition: 0, offset });
+    message.position = Some(Position { topic: Arc::from(topic), partition: 0, offset });
     message
 }
 

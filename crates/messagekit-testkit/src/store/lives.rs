@@ -55,7 +55,7 @@ async fn live<F: StoreFixture>(fixture: &F, seed: u64) {
     let mut leases: Vec<(i64, RetryLease)> = Vec::new();
 
     for step in 0..STEPS {
-        let place = format!("seed {seed}, step {step}, {rules:?}");
+        let position = format!("seed {seed}, step {step}, {rules:?}");
         // Mostly the last lease, else one whose answer comes too late.
         let lease = match leases.len() {
             0 => None,
@@ -67,7 +67,7 @@ async fn live<F: StoreFixture>(fixture: &F, seed: u64) {
                 let mut tx = begin(&store).await;
                 let resolved =
                     store.resolve(&mut tx, &consumer, leased, &[]).await.expect("answers are taken");
-                assert_eq!(resolved, rules.resolve(*token), "resolve at {place}");
+                assert_eq!(resolved, rules.resolve(*token), "resolve at {position}");
                 match resolved {
                     true => commit(&store, tx).await,
                     false => store.rollback(tx).await.expect("a transaction can be rolled back"),
@@ -76,28 +76,32 @@ async fn live<F: StoreFixture>(fixture: &F, seed: u64) {
             (1 | 2, Some((token, leased))) => {
                 let (failure, again) = some_failure(&mut random);
                 let failed = store.fail(&consumer, leased, &failure).await.expect("answers are taken");
-                assert_eq!(failed, rules.fail(*token, again), "fail at {place}");
+                assert_eq!(failed, rules.fail(*token, again), "fail at {position}");
             }
             (3, Some((token, leased))) => {
                 let delay = some_delay(&mut random);
                 let back = store.hand_back(&consumer, leased, delay).await.expect("answers are taken");
-                assert_eq!(back, rules.hand_back(*token, at(delay)), "hand back at {place}");
+                assert_eq!(back, rules.hand_back(*token, at(delay)), "hand back at {position}");
             }
             (4 | 5, _) => {
                 let act = [Action::Retry, Action::Retry, Action::Discard, Action::Undo][random.usize(0..4)];
                 let acted = store.act(act, &[id], &by).await.expect("acts are answered");
                 let done = acted[0].done(act, id).is_ok();
-                assert_eq!(done, rules.act(act, now).is_ok(), "{act} at {place}");
+                assert_eq!(done, rules.act(act, now).is_ok(), "{act} at {position}");
             }
             _ => {
                 let lease = some_delay(&mut random);
                 let given = store.lease(&consumer, 10, lease).await.expect("leases are answered");
                 let token = rules.lease(now, at(lease));
-                assert_eq!(given.len(), usize::from(token.is_some()), "lease at {place}");
+                assert_eq!(given.len(), usize::from(token.is_some()), "lease at {position}");
                 if let (Some(leased), Some(token)) = (given.into_iter().next(), token) {
                     let counted = (leased.attempt, leased.crash_count, leased.requested);
                     let requested = rules.state == FailedMessageState::RetryRequested;
-                    assert_eq!(counted, (rules.attempts, rules.crash_count, requested), "lease at {place}");
+                    assert_eq!(
+                        counted,
+                        (rules.attempts, rules.crash_count, requested),
+                        "lease at {position}"
+                    );
                     leases.push((token, leased));
                 }
             }
@@ -106,8 +110,8 @@ async fn live<F: StoreFixture>(fixture: &F, seed: u64) {
         assert_eq!(
             (shown.state, shown.attempts, shown.crash_count, shown.due.is_some()),
             (rules.state, rules.attempts, rules.crash_count, rules.due.is_some()),
-            "after {place}"
+            "after {position}"
         );
-        assert_eq!(look(&store, &consumer, &message).await, rules.marker(), "claim after {place}");
+        assert_eq!(look(&store, &consumer, &message).await, rules.marker(), "claim after {position}");
     }
 }

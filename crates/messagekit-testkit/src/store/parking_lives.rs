@@ -271,9 +271,9 @@ impl<'a, F: StoreFixture> World<'a, F> {
     }
 
     /// Every failed message stands as the rules say, and every key is held or free as they say.
-    async fn compare(&mut self, place: &str) {
+    async fn compare(&mut self, position: &str) {
         let shown = self.store.list(&of(&self.consumer), 1_000).await.expect("failed messages can be listed");
-        assert_eq!(shown.len(), self.failed_messages.len(), "failed messages after {place}");
+        assert_eq!(shown.len(), self.failed_messages.len(), "failed messages after {position}");
         let by_number: BTreeMap<i64, _> = shown.iter().map(|head| (head.id, head)).collect();
         for ((key, offset), life) in &self.failed_messages {
             let head = by_number[&life.number];
@@ -298,7 +298,7 @@ impl<'a, F: StoreFixture> World<'a, F> {
                     true,
                     holds_back
                 ),
-                "offset {offset} of {key} after {place}"
+                "offset {offset} of {key} after {position}"
             );
         }
         let probes = KEYS.map(|key| of_key(TOPIC, key, i64::MAX - 1));
@@ -306,11 +306,11 @@ impl<'a, F: StoreFixture> World<'a, F> {
         let claims = claim_in(&self.store, &mut tx, &self.consumer, &probes.iter().collect::<Vec<_>>()).await;
         self.store.rollback(tx).await.expect("a transaction can be rolled back");
         let wanted = KEYS.map(|key| if self.first(key).is_some() { Claim::KeyBlocked } else { Claim::Fresh });
-        assert_eq!(claims, wanted, "keys after {place}");
+        assert_eq!(claims, wanted, "keys after {position}");
     }
 
     /// Everything is repaired and run: what was not given up has taken effect once, in the order of its key.
-    async fn end(&mut self, place: &str) {
+    async fn end(&mut self, position: &str) {
         for (.., leased) in &self.leases {
             self.store.hand_back(&self.consumer, leased, Duration::ZERO).await.expect("answers are taken");
         }
@@ -321,7 +321,7 @@ impl<'a, F: StoreFixture> World<'a, F> {
             if ran.is_empty() {
                 break;
             }
-            assert!(round < 100, "{place} never ends");
+            assert!(round < 100, "{position} never ends");
             for id in ran {
                 let ((key, offset), _) = self
                     .failed_messages
@@ -333,20 +333,24 @@ impl<'a, F: StoreFixture> World<'a, F> {
         }
         for ((key, offset), life) in &self.failed_messages {
             let head = self.store.show(life.number).await.expect("the failed message can be shown");
-            assert!(!head.state.is_open(), "offset {offset} of {key} is left {} after {place}", head.state);
+            assert!(
+                !head.state.is_open(),
+                "offset {offset} of {key} is left {} after {position}",
+                head.state
+            );
             let effects = u64::from(head.state == FailedMessageState::Resolved);
-            assert_eq!(self.fixture.effects(life.received.id.as_str()).await, effects, "{place}");
+            assert_eq!(self.fixture.effects(life.received.id.as_str()).await, effects, "{position}");
         }
         for (key, offsets) in &self.applied {
             let kept: Vec<i64> =
                 offsets.iter().copied().filter(|offset| !self.undone.contains(offset)).collect();
-            assert!(kept.is_sorted(), "{key} took effect as {kept:?} in {place}");
+            assert!(kept.is_sorted(), "{key} took effect as {kept:?} in {position}");
             let once: BTreeSet<i64> = offsets.iter().copied().collect();
-            assert_eq!(once.len(), offsets.len(), "{key} took effect as {offsets:?} in {place}");
+            assert_eq!(once.len(), offsets.len(), "{key} took effect as {offsets:?} in {position}");
         }
         let free = KEYS.map(|key| of_key(TOPIC, key, i64::MAX));
         for probe in free {
-            assert_eq!(look(&self.store, &self.consumer, &probe).await, Claim::Fresh, "{place}");
+            assert_eq!(look(&self.store, &self.consumer, &probe).await, Claim::Fresh, "{position}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use messagekit::{
-    Claim, FailedMessageFilter, FailedMessageState, FailedMessages, Failure, Message, MessageId, Place,
+    Claim, FailedMessageFilter, FailedMessageState, FailedMessages, Failure, Message, MessageId, Position,
     ReceivedMessage, Retries, SetAside, SetAsideOutcome, Store, headers,
 };
 
@@ -78,12 +78,12 @@ pub async fn set_aside_keeps_exact_bytes<F: StoreFixture>(fixture: &F) {
     let large = Message::new("orders.order", large).with_key("");
     let bare = Message::new("orders.order", "");
     for message in [awkward, large, bare] {
-        let place = (!message.payload.is_empty()).then(|| Place {
+        let position = (!message.payload.is_empty()).then(|| Position {
             topic: "orders.order".into(),
             partition: 3,
             offset: i64::MAX - 1,
         });
-        let received = ReceivedMessage { id: MessageId::from_stored(&unique("m")), message, place };
+        let received = ReceivedMessage { id: MessageId::from_stored(&unique("m")), message, position };
         let consumer = unique("consumer");
         set_aside_now(&store, &consumer, &received, &dead("no")).await;
         let kept = only_failed_message(&store, &consumer).await.received;
@@ -94,9 +94,9 @@ pub async fn set_aside_keeps_exact_bytes<F: StoreFixture>(fixture: &F) {
 /// A message without a usable id is kept under its place.
 pub async fn set_aside_keeps_a_message_without_an_id<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
-    let place = Place { topic: "orders.order".into(), partition: 0, offset: 41 };
+    let position = Position { topic: "orders.order".into(), partition: 0, offset: 41 };
     let message = Message::new("orders.order", "no JSON").with_header(headers::ID, vec![0xff]);
-    let received = ReceivedMessage { id: MessageId::at(&place), message, place: Some(place) };
+    let received = ReceivedMessage { id: MessageId::at(&position), message, position: Some(position) };
     assert_eq!(set_aside_now(&store, &consumer, &received, &dead("no id")).await, SetAsideOutcome::SetAside);
     assert_eq!(
         set_aside_now(&store, &consumer, &received, &dead("no id")).await,

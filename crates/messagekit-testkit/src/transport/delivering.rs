@@ -120,14 +120,14 @@ pub async fn places_name_the_record<F: TransportFixture>(fixture: &mut F) {
     publish(fixture, &numbered(&topic, 4, 0..40)).await;
     let mut receiver = Receiver::bind(fixture, std::slice::from_ref(&topic), &unique("consumer")).await;
     let received = receiver.take_distinct(40).await;
-    let mut places = BTreeMap::new();
+    let mut positions = BTreeMap::new();
     for delivery in &received {
-        let place = delivery.place.clone().expect("the adapter says that deliveries have places");
-        assert_eq!(place.topic, topic);
-        assert!(place.partition >= 0 && place.offset >= 0, "{place}");
-        let known = places.entry(place.clone()).or_insert_with(|| text(delivery));
-        assert_eq!(*known, text(delivery), "two messages stand at {place}");
+        let position = delivery.position.clone().expect("the adapter says that deliveries have places");
+        assert_eq!(position.topic, topic);
+        assert!(position.partition >= 0 && position.offset >= 0, "{position}");
+        let known = positions.entry(position.clone()).or_insert_with(|| text(delivery));
+        assert_eq!(*known, text(delivery), "two messages stand at {position}");
     }
-    assert_eq!(places.len(), 40);
+    assert_eq!(positions.len(), 40);
     receiver.settle(fixture, received).await;
 }

@@ -25,7 +25,7 @@ impl<F: TransportFixture> TransportCase<F> {
             Need::SharedWork => can.shares_work,
             Need::Standby => !can.shares_work,
             Need::Persistence => can.persistent,
-            Need::Places => can.places,
+            Need::Places => can.positions,
             Need::Losing => fixture.can_lose(),
             _ => true,
         }

@@ -163,13 +163,13 @@ impl<S: Subscriber> Receiver<S> {
     /// Settles deliveries the way the consumer's loop does: first the handled prefixes, then the receipts.
     pub async fn settle<F: TransportFixture>(&mut self, fixture: &F, deliveries: Vec<Delivery>) {
         let mut next = Vec::new();
-        for place in deliveries.iter().filter_map(|delivery| delivery.place.as_ref()) {
+        for position in deliveries.iter().filter_map(|delivery| delivery.position.as_ref()) {
             if let Some((_, handled)) =
-                self.open.get_mut(&(place.topic.clone(), place.partition, place.offset))
+                self.open.get_mut(&(position.topic.clone(), position.partition, position.offset))
             {
                 *handled = true;
             }
-            let partition = (place.topic.clone(), place.partition);
+            let partition = (position.topic.clone(), position.partition);
             let all =
                 (partition.0.clone(), partition.1, i64::MIN)..=(partition.0.clone(), partition.1, i64::MAX);
             let prefix: Vec<i64> = self
@@ -238,8 +238,9 @@ impl<S: Subscriber> Receiver<S> {
                     last.is_none_or(|last| last < position),
                     "position {position} came after {last:?} in {lane:?}"
                 );
-                if let Some(place) = &delivery.place {
-                    self.open.insert((place.topic.clone(), place.partition, place.offset), (lane, false));
+                if let Some(position) = &delivery.position {
+                    self.open
+                        .insert((position.topic.clone(), position.partition, position.offset), (lane, false));
                 }
             }
             Incoming::Revoking { lane, .. } => {

@@ -6,7 +6,7 @@ use crate::consumer::{Erased, Given, Handling, TakesAll};
 use crate::crash;
 use crate::metrics::Metrics;
 use crate::store::{Bookkeeping, SetAsideOutcome};
-use crate::{HandlerError, Message, MessageId, Origin, Place};
+use crate::{HandlerError, Message, MessageId, Origin, Position};
 
 /// Keeps everything that comes from one origin.
 pub(super) struct Keeper<S> {
@@ -46,13 +46,13 @@ impl<S: Bookkeeping> Keeper<S> {
 
 impl<S: Bookkeeping> Erased<S> for Keeper<S> {
     fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Given<'a>, _: Vec<Given<'a>>) -> Handling<'a> {
-        Box::pin(self.keep(tx, Autopsy::of(self.origin, first.message.clone(), first.info.place)))
+        Box::pin(self.keep(tx, Autopsy::of(self.origin, first.message.clone(), first.info.position)))
     }
 }
 
 impl<S: Bookkeeping> TakesAll<S> for Keeper<S> {
     /// One event may die in several places, so the place is part of the name.
-    fn name(&self, message: &Message, place: Option<&Place>) -> MessageId {
-        claim_id(&Autopsy::of(self.origin, message.clone(), place.cloned()).found)
+    fn name(&self, message: &Message, position: Option<&Position>) -> MessageId {
+        claim_id(&Autopsy::of(self.origin, message.clone(), position.cloned()).found)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::settings::{Settings, Target};
 use crate::message::id_of;
 use crate::store::{Failure, FailureKind};
-use crate::{ErrorKind, Message, MessageId, Place, PublishError, chain, headers};
+use crate::{ErrorKind, Message, MessageId, Position, PublishError, chain, headers};
 
 /// What is to be published for a record.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl Settings {
     ///
     /// A record of the retry topic is a repaired copy: it says in its headers where it comes from, and goes where a record of
     /// that topic goes.
-    pub(super) fn job(&self, mut record: Message, place: Option<&Place>) -> Job {
+    pub(super) fn job(&self, mut record: Message, position: Option<&Position>) -> Job {
         let source = if record.topic == self.retry_topic {
             for name in [headers::DEAD_KIND, headers::DEAD_ERROR, headers::DEAD_BY, headers::RETRY_TOPIC] {
                 record.headers.remove(name);
@@ -39,9 +39,9 @@ impl Settings {
             record.headers.text(headers::SOURCE_TOPIC).map(Arc::from)
         } else {
             record.headers.set(headers::SOURCE_TOPIC, record.topic.to_string());
-            if let Some(place) = place {
-                record.headers.set(headers::SOURCE_PARTITION, place.partition.to_string());
-                record.headers.set(headers::SOURCE_OFFSET, place.offset.to_string());
+            if let Some(position) = position {
+                record.headers.set(headers::SOURCE_PARTITION, position.partition.to_string());
+                record.headers.set(headers::SOURCE_OFFSET, position.offset.to_string());
             }
             Some(record.topic.clone())
         };

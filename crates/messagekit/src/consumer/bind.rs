@@ -8,7 +8,7 @@ use super::key_lanes::key_lane_of;
 use super::settings::Settings;
 use crate::store::{BoxFuture, Inbox, NextOffset};
 use crate::transport::{RememberedOffsets, Source};
-use crate::{Error, Message, Place, chain};
+use crate::{Error, Message, Position, chain};
 
 /// Binds the source; waits for a database that does not answer.
 pub(super) async fn bind<S: Inbox, Src: Source>(
@@ -43,8 +43,8 @@ impl<S: Inbox> RememberedOffsets for Memory<S> {
         Box::pin(self.store.next_of(&self.consumer, topic))
     }
 
-    fn key_lane(&self, message: &Message, place: &Place) -> u32 {
-        key_lane_of(message, Some(place), 0, self.key_lanes)
+    fn key_lane(&self, message: &Message, position: &Position) -> u32 {
+        key_lane_of(message, Some(position), 0, self.key_lanes)
     }
 }
 

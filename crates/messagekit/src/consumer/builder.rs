@@ -367,7 +367,7 @@ impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
         }
         let Options { limits, attempts, backoff, deadline, unavailable_limit, key_lanes, .. } = self.options;
         let capabilities = self.source.capabilities();
-        let keeps_order = S::RUNS_AGAIN && capabilities.places;
+        let keeps_order = S::RUNS_AGAIN && capabilities.positions;
         let fitting = if keeps_order { OnFailure::ParkKey } else { OnFailure::DeadLetter };
         let preferred = if S::RUNS_AGAIN { capabilities.batch } else { BatchLimit::ONE };
         let stats = Stats::new(self.gates.holding());

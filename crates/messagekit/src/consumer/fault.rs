@@ -45,7 +45,7 @@ impl<'a> Run<'a> {
             info: DeliveryInfo {
                 attempt: self.attempt,
                 headers: self.received.message.headers.clone(),
-                place: self.received.place.clone(),
+                position: self.received.position.clone(),
                 deadline: Some(deadline),
             },
         }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use crate::fnv::fnv1a;
 use crate::transport::{Delivery, Done, Incoming, Lane, Receipt, Subscriber};
-use crate::{Error, Message, Place};
+use crate::{Error, Message, Position};
 
 /// How far one key lane may run ahead of the slowest one of its lane, in messages: so many may come again after a crash.
 const AHEAD: u64 = 4_096;
@@ -18,14 +18,14 @@ const AHEAD: u64 = 4_096;
 /// Returns the key lane of a message. What has no key has no order to keep, and goes around.
 pub(super) fn key_lane_of(
     message: &Message,
-    place: Option<&Place>,
-    position: u64,
+    position: Option<&Position>,
+    sequence: u64,
     key_lanes: NonZeroU32,
 ) -> u32 {
-    let number = match (&message.key, place) {
+    let number = match (&message.key, position) {
         (Some(key), _) => fnv1a(key.iter().copied()),
-        (None, Some(place)) => place.offset.unsigned_abs(),
-        (None, None) => position,
+        (None, Some(position)) => position.offset.unsigned_abs(),
+        (None, None) => sequence,
     };
     u32::try_from(number % u64::from(key_lanes.get())).expect("a remainder of 32 bits")
 }
@@ -95,13 +95,13 @@ impl<Sub: Subscriber> KeyLanes<Sub> {
     }
 
     fn delivered(&mut self, delivery: Delivery) -> Incoming {
-        let Delivery { message, place, receipt } = delivery;
-        let (lane, position) = (receipt.lane(), receipt.position());
-        let key_lane = key_lane_of(&message, place.as_ref(), position, self.count);
+        let Delivery { message, position, receipt } = delivery;
+        let (lane, sequence) = (receipt.lane(), receipt.position());
+        let key_lane = key_lane_of(&message, position.as_ref(), sequence, self.count);
         let mut stretches = false;
         if let Some(whole) = self.whole(lane) {
-            whole.open.insert(position);
-            whole.newest = whole.newest.max(position);
+            whole.open.insert(sequence);
+            whole.newest = whole.newest.max(sequence);
             if !whole.stretched && whole.ahead() > AHEAD {
                 stretches = !whole.is_held();
                 whole.stretched = true;
@@ -111,7 +111,7 @@ impl<Sub: Subscriber> KeyLanes<Sub> {
             self.inner.pause(lane);
         }
         let lane = Lane { slot: lane.slot * self.count.get() + key_lane, ..lane };
-        Incoming::Message(Delivery { message, place, receipt: Receipt::new(lane, position) })
+        Incoming::Message(Delivery { message, position, receipt: Receipt::new(lane, sequence) })
     }
 
     /// Gives receipts of key lanes back as those of their lanes, which are not open any more.

@@ -61,9 +61,9 @@ fn lane(key_lane: u32) -> Lane {
     Lane { slot: 15 + key_lane, epoch: 7 }
 }
 
-fn message(key: &'static str, position: u64) -> Incoming {
+fn message(key: &'static str, sequence: u64) -> Incoming {
     let message = Message::new("orders.order", "").with_key(key);
-    Incoming::Message(Delivery { message, place: None, receipt: Receipt::new(LANE, position) })
+    Incoming::Message(Delivery { message, position: None, receipt: Receipt::new(LANE, sequence) })
 }
 
 #[test]

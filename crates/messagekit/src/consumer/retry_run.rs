@@ -121,7 +121,7 @@ fn step<S: Inbox>(
     received: ReceivedMessage,
     attempt: u32,
 ) -> Result<Step<S>, Failure> {
-    let (received, task) = settings.router.prepare(received.message, received.place);
+    let (received, task) = settings.router.prepare(received.message, received.position);
     match task {
         Task::Handle { handler, meta } => Ok(Step { received, meta, handler, attempt }),
         Task::SetAside(failure) => Err(failure),

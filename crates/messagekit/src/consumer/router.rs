@@ -10,7 +10,7 @@ use super::handler::{Erased, Function, Object, WithState};
 use super::{HandlerFn, IdempotentConsumer, OnUnknown, StateHandlerFn, TakesAll};
 use crate::message::{check_version, identify, type_in_headers, unreadable};
 use crate::store::{Failure, FailureKind, ReceivedMessage, Store};
-use crate::{Envelope, Error, ErrorKind, Event, Message, MessageId, Meta, Place};
+use crate::{Envelope, Error, ErrorKind, Event, Message, MessageId, Meta, Position};
 
 /// Handlers by event type. Cloning shares them, so one router can serve several consumers of a store.
 ///
@@ -219,21 +219,21 @@ impl<S: Store> Router<S> {
     }
 
     /// Decides what is done with a delivery, and under which id.
-    pub(super) fn prepare(&self, message: Message, place: Option<Place>) -> (ReceivedMessage, Task<S>) {
+    pub(super) fn prepare(&self, message: Message, position: Option<Position>) -> (ReceivedMessage, Task<S>) {
         if let Some(all) = &self.all {
-            let id = all.name(&message, place.as_ref());
+            let id = all.name(&message, position.as_ref());
             let meta = Meta::unread(id.clone(), type_in_headers(&message).unwrap_or_default(), &message);
             let task = Task::Handle { handler: Arc::<dyn TakesAll<S>>::clone(all), meta };
-            return (ReceivedMessage { id, message, place }, task);
+            return (ReceivedMessage { id, message, position }, task);
         }
         // Without a usable identity it is kept under its coordinates, so that no publisher's id is swallowed; without those
         // the same bytes are the same message.
-        let stand_in = || place.as_ref().map_or_else(|| MessageId::of_contents(&message), MessageId::at);
+        let stand_in = || position.as_ref().map_or_else(|| MessageId::of_contents(&message), MessageId::at);
         let (id, task) = match self.task(&message) {
             Ok((id, task)) => (id.unwrap_or_else(stand_in), task),
             Err(failure) => (stand_in(), Task::SetAside(failure)),
         };
-        (ReceivedMessage { id, message, place }, task)
+        (ReceivedMessage { id, message, position }, task)
     }
 
     /// A message that was identified keeps its id even when it cannot be handled.

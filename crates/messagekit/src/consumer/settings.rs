@@ -131,7 +131,7 @@ impl<S: Store> Settings<S> {
     fn keeps_order(&self, received: &ReceivedMessage) -> bool {
         self.rules.on_failure == OnFailure::ParkKey
             && received.message.key.is_some()
-            && received.place.is_some()
+            && received.position.is_some()
     }
 
     /// Returns whether a message that is set aside holds its key.

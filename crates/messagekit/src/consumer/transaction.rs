@@ -296,17 +296,17 @@ fn after_handlers(error: Error) -> Attempted {
 fn positions<S: store::Store>(entries: &[Arc<Entry<S>>], key_lanes: NonZeroU32) -> Vec<NextOffset> {
     let mut positions: Vec<NextOffset> = Vec::new();
     for received in entries.iter().map(|entry| &entry.received) {
-        let Some(place) = &received.place else { continue };
-        let next = place.offset + 1;
+        let Some(position) = &received.position else { continue };
+        let next = position.offset + 1;
         match positions
             .iter_mut()
-            .find(|known| known.partition == place.partition && known.topic == place.topic)
+            .find(|known| known.partition == position.partition && known.topic == position.topic)
         {
             Some(known) => known.next = known.next.max(next),
             None => positions.push(NextOffset {
-                topic: Arc::clone(&place.topic),
-                partition: place.partition,
-                key_lane: key_lane_of(&received.message, Some(place), 0, key_lanes),
+                topic: Arc::clone(&position.topic),
+                partition: position.partition,
+                key_lane: key_lane_of(&received.message, Some(position), 0, key_lanes),
                 next,
             }),
         }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::{FailedMessageState, Origin};
 use crate::store::ReceivedMessage;
-use crate::{MessageId, Place};
+use crate::{MessageId, Position};
 
 /// What is known about a failed message, without the message itself: what lists show.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +26,7 @@ pub struct FailedMessageHead {
     /// The topic or queue it was read from.
     pub topic: Arc<str>,
     /// Where it stands, when the transport has coordinates.
-    pub place: Option<Place>,
+    pub position: Option<Position>,
     /// Its key.
     pub key: Option<Bytes>,
     /// The event type its headers name.

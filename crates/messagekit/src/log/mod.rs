@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use jiff::Timestamp;
 
 use crate::store::BoxFuture;
-use crate::{Error, Message, Place};
+use crate::{Error, Message, Position};
 
 /// A message with its coordinates and the time its log gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct Record {
     /// The message.
     pub message: Message,
     /// Where it stands.
-    pub place: Place,
+    pub position: Position,
     /// When the log took it, by the log's clock.
     pub timestamp: Timestamp,
 }

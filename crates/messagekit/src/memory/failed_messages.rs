@@ -53,7 +53,7 @@ impl StoredMessage {
                     return_to: None,
                     message_id: received.id.clone(),
                     topic: received.message.topic.clone(),
-                    place: received.place.clone(),
+                    position: received.position.clone(),
                     key: received.message.key.clone(),
                     event_type: type_in_headers(&received.message).map(str::to_owned),
                     state: FailedMessageState::Dead,

@@ -174,9 +174,9 @@ impl Group {
         let picked = (1..=slots).map(|step| (turn + step) % slots).find_map(|slot| {
             let queue = &mut self.queues[slot];
             let owner = queue.owner.as_mut().filter(|owner| owner.member == member)?;
-            let (position, offset) = owner.pick(kept(&queue.topic, queue.partition))?;
+            let (sequence, offset) = owner.pick(kept(&queue.topic, queue.partition))?;
             let lane = Lane { slot: slot_number(slot), epoch: owner.epoch };
-            Some(Picked { slot, offset, receipt: Receipt::new(lane, position) })
+            Some(Picked { slot, offset, receipt: Receipt::new(lane, sequence) })
         })?;
         self.members.get_mut(&member)?.turn = picked.slot;
         Some(picked)

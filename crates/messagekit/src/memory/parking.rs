@@ -39,18 +39,18 @@ impl StoredMessage {
 
     fn turn(&self) -> Option<Turn> {
         let head = self.head();
-        head.place.as_ref().map(|place| (place.partition, place.offset, head.id))
+        head.position.as_ref().map(|position| (position.partition, position.offset, head.id))
     }
 }
 
 fn blocked_key(consumer: &str, received: &ReceivedMessage) -> Result<(BlockedKey, Turn), Error> {
-    let (Some(key), Some(place)) = (&received.message.key, &received.place) else {
+    let (Some(key), Some(position)) = (&received.message.key, &received.position) else {
         let error = Error::new(ErrorKind::Other, "only a message with a key and a place can be parked");
         return Err(error.with("message_id", &received.id));
     };
     let topic = Arc::clone(&received.message.topic);
     let held = BlockedKey { consumer: consumer.to_owned(), topic, key: key.clone() };
-    Ok((held, (place.partition, place.offset, i64::MAX)))
+    Ok((held, (position.partition, position.offset, i64::MAX)))
 }
 
 impl Tables {

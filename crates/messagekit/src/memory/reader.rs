@@ -141,7 +141,7 @@ mod tests {
 
     fn offsets(page: Page) -> Vec<i64> {
         match page {
-            Page::Records(records) => records.iter().map(|record| record.place.offset).collect(),
+            Page::Records(records) => records.iter().map(|record| record.position.offset).collect(),
             other => panic!("{other:?} instead of records"),
         }
     }

@@ -27,7 +27,7 @@ impl Source for MemorySource {
         Capabilities {
             persistent: false,
             shares_work: true,
-            places: true,
+            positions: true,
             any_order: true,
             batch: BatchLimit::DEFAULT,
         }

@@ -10,7 +10,7 @@ use super::group::Group;
 use super::lock;
 use crate::fnv::fnv1a;
 use crate::log::Record;
-use crate::{Message, Place};
+use crate::{Message, Position};
 
 #[derive(Default)]
 pub(super) struct State {
@@ -59,12 +59,12 @@ impl State {
                 }),
             };
             let partition = &mut topic.partitions[index];
-            let place = Place {
+            let position = Position {
                 topic: message.topic.clone(),
                 partition: i32::try_from(index).expect("fewer partitions than 2^31"),
                 offset: partition.end() as i64,
             };
-            partition.records.push(Record { message: message.clone(), place, timestamp: now });
+            partition.records.push(Record { message: message.clone(), position, timestamp: now });
         }
     }
 

@@ -64,7 +64,7 @@ fn look(state: &mut State, consumer: &str, member: u64, cx: &Context<'_>) -> Opt
     let record = &partition(&queue.topic, queue.partition).from(offset as usize)[0];
     Some(BrokerDeadLetter::Message(Delivery {
         message: record.message.clone(),
-        place: Some(record.place.clone()),
+        position: Some(record.position.clone()),
         receipt,
     }))
 }
@@ -167,7 +167,7 @@ mod tests {
     }
 
     fn offset(delivery: &Delivery) -> i64 {
-        delivery.place.as_ref().map_or(-1, |place| place.offset)
+        delivery.position.as_ref().map_or(-1, |position| position.offset)
     }
 
     #[tokio::test]

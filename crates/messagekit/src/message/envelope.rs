@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{Headers, MessageId, Place};
+use super::{Headers, MessageId, Position};
 use crate::Event;
 
 /// What is known about an event: on the wire these fields stand beside the event's own, in camelCase.
@@ -110,7 +110,7 @@ pub struct DeliveryInfo {
     /// The headers it carried.
     pub headers: Headers,
     /// Where it stands, when the transport has coordinates.
-    pub place: Option<Place>,
+    pub position: Option<Position>,
     pub(crate) deadline: Option<Instant>,
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use super::headers::X_DEATH;
-use super::{Message, Place};
+use super::{Message, Position};
 use crate::{Error, ErrorKind};
 
 /// Identifies a message on every hop; two messages with the same id are the same message.
@@ -41,8 +41,8 @@ impl MessageId {
     }
 
     /// Names a message without a usable id after where it stands: `at:topic/partition/offset`.
-    pub fn at(place: &Place) -> Self {
-        Self(Arc::from(format!("{}{place}", Self::AT)))
+    pub fn at(position: &Position) -> Self {
+        Self(Arc::from(format!("{}{position}", Self::AT)))
     }
 
     /// Names a message without a usable id and without coordinates after what it holds: `at:topic/` and a SHA-256 over topic,
@@ -76,7 +76,7 @@ impl MessageId {
     }
 
     /// Returns whether this stands in for a publisher's id: it begins with `at:`.
-    pub fn is_place(&self) -> bool {
+    pub fn is_position(&self) -> bool {
         self.0.starts_with(Self::AT)
     }
 
@@ -148,7 +148,7 @@ mod tests {
         let message =
             || Message::new("shipping", "{}").with_key("k").with_header("a", "1").with_header("b", "2");
         let named = MessageId::of_contents(&message());
-        assert!(named.as_str().starts_with("at:shipping/") && named.is_place(), "{named}");
+        assert!(named.as_str().starts_with("at:shipping/") && named.is_position(), "{named}");
         assert_eq!(named.as_str().len(), "at:shipping/".len() + 64);
         assert!(named.as_str().parse::<MessageId>().is_err(), "no publisher can send it");
 

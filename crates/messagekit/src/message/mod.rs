@@ -5,7 +5,7 @@ mod envelope;
 pub mod headers;
 mod id;
 mod identity;
-mod place;
+mod position;
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub use headers::Headers;
 pub use id::MessageId;
 pub use identity::Identity;
 pub(crate) use identity::{check_version, id_of, identify, type_in_headers, undisputed_id, unreadable};
-pub use place::Place;
+pub use position::Position;
 
 /// The largest payload a writer accepts: 900,000 bytes, so that key and headers still fit below the 1,048,576 bytes
 /// that a Kafka producer sends by default.

@@ -71,10 +71,10 @@ impl<P: Publisher + 'static> NoStore<P> {
     fn failed_message(&self, consumer: &str, received: &ReceivedMessage, failure: &Failure) -> Message {
         let mut failed_message = received.message.clone();
         failed_message.headers.set(headers::RETRY_TOPIC, failed_message.topic.to_string());
-        if let Some(place) = &received.place {
-            failed_message.headers.set(headers::SOURCE_TOPIC, place.topic.to_string());
-            failed_message.headers.set(headers::SOURCE_PARTITION, place.partition.to_string());
-            failed_message.headers.set(headers::SOURCE_OFFSET, place.offset.to_string());
+        if let Some(position) = &received.position {
+            failed_message.headers.set(headers::SOURCE_TOPIC, position.topic.to_string());
+            failed_message.headers.set(headers::SOURCE_PARTITION, position.partition.to_string());
+            failed_message.headers.set(headers::SOURCE_OFFSET, position.offset.to_string());
         }
         failed_message.headers.set(headers::DEAD_KIND, failure.kind.as_str());
         failed_message.headers.set(headers::DEAD_ERROR, failure.error.clone());

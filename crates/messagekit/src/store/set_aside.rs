@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use super::{Failure, Store};
-use crate::{Error, Message, MessageId, Place};
+use crate::{Error, Message, MessageId, Position};
 
 /// A received message without its receipt: what stores are told about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub struct ReceivedMessage {
     /// The message, whole.
     pub message: Message,
     /// Where it stands, when the transport has coordinates.
-    pub place: Option<Place>,
+    pub position: Option<Position>,
 }
 
 /// What became of a request to set a message aside.

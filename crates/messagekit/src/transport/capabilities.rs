@@ -34,8 +34,8 @@ pub struct Capabilities {
     pub persistent: bool,
     /// Several processes of one consumer divide the lanes among them; where false, one works and the others stand by.
     pub shares_work: bool,
-    /// Deliveries have a [`Place`](crate::Place).
-    pub places: bool,
+    /// Deliveries have a [`Position`](crate::Place).
+    pub positions: bool,
     /// Later messages of a lane may be applied before earlier ones. Where false, the place moves with the transaction of the
     /// effects, one after the other.
     pub any_order: bool,

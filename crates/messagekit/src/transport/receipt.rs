@@ -1,6 +1,6 @@
 //! A received message and the single right to settle it.
 
-use crate::{Message, Place};
+use crate::{Message, Position};
 
 /// One ordered queue under one assignment; after a loss the same queue comes back with a greater epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -44,7 +44,7 @@ pub struct Delivery {
     /// The message.
     pub message: Message,
     /// Where it stands, when the transport has coordinates.
-    pub place: Option<Place>,
+    pub position: Option<Position>,
     /// The right to settle it.
     pub receipt: Receipt,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Capabilities, RetentionProbe, Subscriber};
 use crate::store::{BoxFuture, NextOffset};
-use crate::{Error, Message, Place};
+use crate::{Error, Message, Position};
 
 /// The positions that a consumer's database remembers, to be asked for at any time.
 pub trait RememberedOffsets: Send + Sync + 'static {
@@ -17,7 +17,7 @@ pub trait RememberedOffsets: Send + Sync + 'static {
 
     /// Returns the key lane in whose position a message counts, see [`NextOffset::key_lane`]; 0, as by default, where partitions
     /// are not divided.
-    fn key_lane(&self, _message: &Message, _place: &Place) -> u32 {
+    fn key_lane(&self, _message: &Message, _place: &Position) -> u32 {
         0
     }
 }

@@ -45,7 +45,7 @@ async fn other_lanes_go_on_while_one_is_blocked() {
         world.push_all(key, 10).await;
     }
     world.script.always("a-4", Action::Fail);
-    let lane = |record: &Record| record.place.partition;
+    let lane = |record: &Record| record.position.partition;
     let name = |record: &Record| record.message.headers.text(headers::ID).expect("an id").to_owned();
     let records = world.log.records(TOPIC);
     let blocked = records.iter().find(|record| name(record) == "a-4").map(lane);

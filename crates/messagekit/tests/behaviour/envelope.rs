@@ -6,7 +6,7 @@ use std::time::Duration;
 use messagekit::memory::MemoryTx;
 use messagekit::{
     Consumer, DeliveryInfo, Envelope, ErrorKind, Event, HandlerError, Message, MessageId, Meta, OnFailure,
-    Outbox, Place, Store, codec, headers,
+    Outbox, Position, Store, codec, headers,
 };
 
 use crate::fixture::{CONSUMER, Placed, TOPIC, World, id, placed, seconds, start, until};
@@ -60,7 +60,7 @@ async fn a_delivery_says_which_run_it_is_and_where_the_message_stands() {
     for ((_, delivery, left), attempt) in seen.iter().zip([1, 2]) {
         assert_eq!(delivery.attempt, attempt);
         assert_eq!(delivery.headers, sent.headers);
-        assert_eq!(delivery.place, Some(Place { topic: TOPIC.into(), partition: 0, offset: 0 }));
+        assert_eq!(delivery.position, Some(Position { topic: TOPIC.into(), partition: 0, offset: 0 }));
         assert_eq!(*left, Some(Duration::from_millis(3_750)));
     }
 }

@@ -173,7 +173,7 @@ impl World {
     pub(crate) fn partition_of(&self, name: &str) -> i32 {
         let records = self.log.records(TOPIC);
         let record = records.iter().find(|record| record.message.headers.text(headers::ID) == Some(name));
-        record.expect("it was published").place.partition
+        record.expect("it was published").position.partition
     }
 
     /// How many records of a partition are settled.

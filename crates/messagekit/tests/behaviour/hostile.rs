@@ -1,6 +1,6 @@
 //! Records that nobody should have written: each becomes a failed message, byte for byte, and the partition moves on.
 
-use messagekit::{FailedMessageState, Message, Place, headers};
+use messagekit::{FailedMessageState, Message, Position, headers};
 
 use crate::fixture::{CONSUMER, TOPIC, World, placed, start, until};
 
@@ -38,8 +38,8 @@ async fn consumed(hostile: &Message) -> (String, String, String) {
     };
     assert_eq!(failed_message.state, FailedMessageState::Dead);
     assert_eq!(failed_message.received.message, *hostile, "key, headers and payload are kept as they were");
-    let place = Place { topic: TOPIC.into(), partition: 0, offset: 1 };
-    assert_eq!(failed_message.received.place, Some(place));
+    let position = Position { topic: TOPIC.into(), partition: 0, offset: 1 };
+    assert_eq!(failed_message.received.position, Some(position));
     let error = &failed_message.error;
     assert!(!error.contains("s3cr3t") && !error.contains("4242"), "shows the payload: {error}");
     assert!(!format!("{failed_message:?}").contains("s3cr3t"), "shows the payload: {failed_message:?}");

@@ -191,8 +191,8 @@ async fn a_source_can_ask_in_which_position_a_message_counts() {
     let offsets = memory.next_of(TOPIC).await.expect("offsets");
     assert!(offsets.len() > 1, "{offsets:?}");
     for NextOffset { key_lane, next, .. } in offsets {
-        let last = records.iter().find(|record| record.place.offset + 1 == next).expect("a record");
-        assert_eq!(memory.key_lane(&last.message, &last.place), key_lane, "of the last one before {next}");
+        let last = records.iter().find(|record| record.position.offset + 1 == next).expect("a record");
+        assert_eq!(memory.key_lane(&last.message, &last.position), key_lane, "of the last one before {next}");
     }
     consumer.stop().await;
 }

@@ -88,8 +88,8 @@ async fn dropped_after_any_number_of_polls_every_key_keeps_its_order() {
             }
             failed_messages_before.insert(world.failed_messages_now());
         }
-        let place = format!("after {polls} polls");
-        assert_nothing_lost_doubled_or_out_of_order(&world, &flaky, &place).await;
+        let position = format!("after {polls} polls");
+        assert_nothing_lost_doubled_or_out_of_order(&world, &flaky, &position).await;
     }
     assert!(failed_messages_before.len() > 4, "from start to end: {failed_messages_before:?}");
 }
@@ -101,7 +101,7 @@ async fn timed_out_at_any_moment_every_key_keeps_its_order() {
         let run = impatient(&world, &flaky).run(std::future::pending());
         let cut = tokio::time::timeout(Duration::from_millis(time), run).await;
         assert!(cut.is_err());
-        let place = format!("after {time} ms");
-        assert_nothing_lost_doubled_or_out_of_order(&world, &flaky, &place).await;
+        let position = format!("after {time} ms");
+        assert_nothing_lost_doubled_or_out_of_order(&world, &flaky, &position).await;
     }
 }

@@ -15,7 +15,7 @@ impl<S: Source> Source for Placeless<S> {
 
     fn capabilities(&self) -> Capabilities {
         let mut capabilities = self.0.capabilities();
-        capabilities.places = false;
+        capabilities.positions = false;
         capabilities
     }
 
@@ -32,7 +32,7 @@ impl<S: Subscriber> Subscriber for Placeless<S> {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Incoming, Error>>> {
         self.0.poll_next(cx).map_ok(|incoming| match incoming {
             Incoming::Message(mut delivery) => {
-                delivery.place = None;
+                delivery.position = None;
                 Incoming::Message(delivery)
             }
             other => other,
@@ -76,8 +76,6 @@ async fn a_message_without_id_and_place_is_one_failed_message_however_often_it_c
         failed_messages.iter().map(|failed_message| failed_message.message_id.as_str()).collect();
     assert_eq!(ids.len(), 2, "{ids:?}");
     assert!(ids.iter().all(|id| id.starts_with("at:orders.order/")), "{ids:?}");
-    assert!(
-        failed_messages.iter().all(|failed_message| failed_message.state == FailedMessageState::Dead
-            && failed_message.place.is_none())
-    );
+    assert!(failed_messages.iter().all(|failed_message| failed_message.state == FailedMessageState::Dead
+        && failed_message.position.is_none()));
 }

@@ -20,7 +20,8 @@ async fn lanes_take_turns_under_a_limit_of_one() {
             world.push(partition, n).await;
         }
     }
-    let lanes: BTreeSet<i32> = world.log.records(TOPIC).iter().map(|record| record.place.partition).collect();
+    let lanes: BTreeSet<i32> =
+        world.log.records(TOPIC).iter().map(|record| record.position.partition).collect();
     assert_eq!(lanes.len(), 4, "every partition has something");
     let gate = OneAtATime::default();
     let consumer = start(world.billing().gate(gate.clone()).one_by_one());

@@ -46,13 +46,13 @@ async fn an_event_that_died_in_two_queues_is_two_failed_messages() {
     world.dies(rejected("m-1", "billing")).await;
     world.dies(rejected("m-1", "shipping")).await;
     world.until_failed_messages(2).await;
-    let places: Vec<_> = world
+    let positions: Vec<_> = world
         .failed_messages()
         .await
         .into_iter()
         .map(|failed_message| failed_message.head.consumer)
         .collect();
-    assert_eq!(places, ["queue:billing", "queue:shipping"]);
+    assert_eq!(positions, ["queue:billing", "queue:shipping"]);
     bookkeeper.stop().await;
 }
 
@@ -66,13 +66,13 @@ async fn programs_that_share_a_dead_letter_topic_each_have_their_failed_message(
         world.dies(message).await;
     }
     world.until_failed_messages(2).await;
-    let places: Vec<_> = world
+    let positions: Vec<_> = world
         .failed_messages()
         .await
         .into_iter()
         .map(|failed_message| failed_message.head.consumer)
         .collect();
-    assert_eq!(places, ["topic:dead/bridge", "topic:dead/mailer"]);
+    assert_eq!(positions, ["topic:dead/bridge", "topic:dead/mailer"]);
     bookkeeper.stop().await;
 }
 
@@ -97,7 +97,7 @@ async fn what_has_no_id_no_type_and_no_sense_is_kept_too() {
     let failed_messages = world.failed_messages().await;
     for (failed_message, message) in std::iter::zip(&failed_messages, &strange) {
         assert_eq!(&failed_message.received.message, message);
-        assert!(failed_message.message_id.is_place(), "{}", failed_message.message_id);
+        assert!(failed_message.message_id.is_position(), "{}", failed_message.message_id);
     }
     assert_eq!(failed_messages.len(), strange.len());
     bookkeeper.stop().await;

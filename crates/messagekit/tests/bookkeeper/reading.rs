@@ -27,7 +27,7 @@ impl Source for Told {
         Capabilities {
             persistent: false,
             shares_work: true,
-            places: false,
+            positions: false,
             any_order: true,
             batch: BatchLimit::ONE,
         }

@@ -148,7 +148,7 @@ fn check_offsets(world: &World) {
             .map(|dead_letter| dead_letter.headers.text(headers::ID).unwrap().to_owned()),
     );
     for record in world.log.records(TOPIC) {
-        if record.place.offset < world.log.committed(BRIDGE, TOPIC, record.place.partition) {
+        if record.position.offset < world.log.committed(BRIDGE, TOPIC, record.position.partition) {
             let id = record.message.headers.text(headers::ID).unwrap();
             assert!(there.contains(id), "{id} is settled and nowhere");
         }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use messagekit::{
     Action, ActionResult, Claim, ClaimRequest, ErrorKind, FailedMessageFilter, FailedMessageState, Failure,
-    FailureKind, Headers, Message, MessageId, Next, NextOffset, Operator, Place, ReceivedMessage,
+    FailureKind, Headers, Message, MessageId, Next, NextOffset, Operator, Position, ReceivedMessage,
     SetAsideOutcome, headers,
 };
 use proptest::prelude::*;
@@ -43,7 +43,7 @@ fn request(text: &str, generation: i32) -> ClaimRequest {
 }
 
 fn received(text: &str) -> ReceivedMessage {
-    ReceivedMessage { id: id(text), message: Message::new("t", "payload").with_key("k"), place: None }
+    ReceivedMessage { id: id(text), message: Message::new("t", "payload").with_key("k"), position: None }
 }
 
 fn retry_after(delay: Duration) -> Failure {

@@ -9,11 +9,11 @@ use super::*;
 const LIMITS: ParkingLimits = ParkingLimits { per_key: 1_000, in_all: 100_000 };
 
 fn placed(text: &str, key: &str, offset: i64) -> ReceivedMessage {
-    let place = Place { topic: Arc::from("t"), partition: 0, offset };
+    let position = Position { topic: Arc::from("t"), partition: 0, offset };
     ReceivedMessage {
         id: id(text),
         message: Message::new("t", "payload").with_key(key.to_owned()),
-        place: Some(place),
+        position: Some(position),
     }
 }
 
@@ -232,7 +232,7 @@ fn a_message_done_under_a_smaller_generation_is_kept_behind_its_key() {
 #[test]
 fn a_message_without_key_or_place_holds_nothing() {
     let conn = database();
-    let no_place = ReceivedMessage { place: None, ..placed("a", "k", 1) };
+    let no_place = ReceivedMessage { position: None, ..placed("a", "k", 1) };
     let no_key = ReceivedMessage { message: Message::new("t", ""), ..placed("a", "k", 1) };
     for received in [no_place, no_key] {
         let error = parking::park(&conn, 1, &received, &retry_after(LEASE), LIMITS, NOW).unwrap_err();

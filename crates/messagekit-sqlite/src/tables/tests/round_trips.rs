@@ -43,11 +43,11 @@ proptest! {
 
     #[test]
     fn any_message_comes_back_as_it_was_from_its_failed_message(
-        message in any_message(), place in prop::option::of((".{1,8}", any::<i32>(), any::<i64>()))
+        message in any_message(), position in prop::option::of((".{1,8}", any::<i32>(), any::<i64>()))
     ) {
         let conn = database();
-        let place = place.map(|(topic, partition, offset)| Place { topic: topic.into(), partition, offset });
-        let received = ReceivedMessage { id: id("m-1"), message, place };
+        let position = position.map(|(topic, partition, offset)| Position { topic: topic.into(), partition, offset });
+        let received = ReceivedMessage { id: id("m-1"), message, position };
         let failure = retry_after(Duration::ZERO);
         let consumer = names::consumer(&conn, "billing").unwrap();
         failed_messages::set_aside(&conn, consumer, &Way::default(), &received, &failure, NOW).unwrap();

@@ -123,8 +123,8 @@ async fn handle(
     received: &ReceivedMessage,
     attempt: u32,
 ) -> Result<Option<Failure>, Error> {
-    let Some(place) = &received.place else { return Ok(None) };
-    let record = world.record(place);
+    let Some(position) = &received.position else { return Ok(None) };
+    let record = world.record(position);
     let id = record.id().to_string();
     let generation = "SELECT generation FROM messagekit_processed_messages WHERE message_id = ?1";
     let generation: i32 = world.raw.query_row(generation, [id], |row| row.get(0)).unwrap_or(0);

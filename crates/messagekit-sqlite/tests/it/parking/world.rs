@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::{
-    ClaimRequest, Error, Failure, FailureKind, Message, MessageId, Next, ParkingLimits, Place,
+    ClaimRequest, Error, Failure, FailureKind, Message, MessageId, Next, ParkingLimits, Position,
     ReceivedMessage,
 };
 use messagekit_sqlite::{SqliteOptions, SqliteStore, SqliteTx, Synchronous, rusqlite};
@@ -181,8 +181,8 @@ impl World {
     }
 
     /// Returns the record of a failed message.
-    pub(super) fn record(&self, place: &Place) -> Arc<Record> {
-        self.log[place.partition as usize][place.offset as usize].clone()
+    pub(super) fn record(&self, position: &Position) -> Arc<Record> {
+        self.log[position.partition as usize][position.offset as usize].clone()
     }
 }
 
@@ -200,17 +200,17 @@ fn log(random: &mut fastrand::Rng) -> Vec<Vec<Arc<Record>>> {
             let mut records: Vec<Arc<Record>> = Vec::new();
             for offset in 0..random.usize(15..40) {
                 let copied = if random.u8(0..100) < 8 { random.choice(&records).cloned() } else { None };
-                let place = Some(Place {
+                let position = Some(Position {
                     topic: Arc::from(TOPIC),
                     partition: partition as i32,
                     offset: offset as i64,
                 });
                 let record = match copied {
                     Some(first) => Record {
-                        received: ReceivedMessage { place, ..first.received.clone() },
+                        received: ReceivedMessage { position, ..first.received.clone() },
                         nature: first.nature,
                     },
-                    None => fresh(random, partition, offset, keys, place),
+                    None => fresh(random, partition, offset, keys, position),
                 };
                 records.push(Arc::new(record));
             }
@@ -224,7 +224,7 @@ fn fresh(
     partition: usize,
     offset: usize,
     keys: u8,
-    place: Option<Place>,
+    position: Option<Position>,
 ) -> Record {
     let id = MessageId::from_stored(&format!("p{partition}-{offset}"));
     let mut message = Message::new(TOPIC, "payload");
@@ -237,7 +237,7 @@ fn fresh(
         2..8 => Nature::Flaky,
         _ => Nature::Sound,
     };
-    Record { received: ReceivedMessage { id, message, place }, nature }
+    Record { received: ReceivedMessage { id, message, position }, nature }
 }
 
 pub(super) fn request(record: &Record, generation: i32) -> ClaimRequest {

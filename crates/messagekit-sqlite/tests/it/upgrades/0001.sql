@@ -201,7 +201,7 @@ CREATE TABLE messagekit_failed_messages (
   consumer_id   INTEGER NOT NULL,
   message_id    TEXT NOT NULL,
   topic         TEXT NOT NULL,
-  place_topic   TEXT,
+  position_topic   TEXT,
   partition     INTEGER,
   offset        INTEGER,
   event_type    TEXT,

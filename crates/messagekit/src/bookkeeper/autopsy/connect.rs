@@ -2,7 +2,7 @@
 
 use super::dead_letter_topic::place;
 use super::{Death, short};
-use crate::{FailureKind, Message, Place};
+use crate::{FailureKind, Message, Position};
 
 const TOPIC: &str = "__connect.errors.topic";
 const PARTITION: &str = "__connect.errors.partition";
@@ -43,7 +43,7 @@ pub(super) fn read(message: &Message) -> Option<Death> {
 }
 
 /// Returns where the connector read the record.
-pub(super) fn original(message: &Message) -> Option<Place> {
+pub(super) fn original(message: &Message) -> Option<Position> {
     place(message, TOPIC, PARTITION, OFFSET)
 }
 
@@ -95,6 +95,6 @@ mod tests {
         assert!(found.failure.error.starts_with("connector ware\u{fffd} task 0"), "{}", found.failure.error);
         assert!(found.failure.error.ends_with("by hand)"), "the end is what a person needs");
         assert_eq!(found.scope, "topic:connect.dead");
-        assert!(found.received.id.is_place());
+        assert!(found.received.id.is_position());
     }
 }

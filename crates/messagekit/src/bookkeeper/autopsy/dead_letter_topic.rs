@@ -2,7 +2,7 @@
 
 use super::{Death, short};
 use crate::message::headers;
-use crate::{FailureKind, Message, Place, check_topic};
+use crate::{FailureKind, Message, Position, check_topic};
 
 /// Reads the headers of our own programs; `None` when there is none. A way back counts when `is_name` takes it.
 pub(super) fn read(message: &Message, is_name: impl Fn(&str) -> bool) -> Option<Death> {
@@ -29,17 +29,17 @@ pub(super) fn read(message: &Message, is_name: impl Fn(&str) -> bool) -> Option<
 }
 
 /// Returns where the message stood before it was set aside.
-pub(super) fn original(message: &Message) -> Option<Place> {
+pub(super) fn original(message: &Message) -> Option<Position> {
     place(message, headers::SOURCE_TOPIC, headers::SOURCE_PARTITION, headers::SOURCE_OFFSET)
 }
 
 /// Reads a place from three headers; one that no log can have is none.
-pub(super) fn place(message: &Message, topic: &str, partition: &str, offset: &str) -> Option<Place> {
+pub(super) fn place(message: &Message, topic: &str, partition: &str, offset: &str) -> Option<Position> {
     let text = |name| message.headers.text(name);
     let topic = text(topic).filter(|topic| check_topic(topic).is_ok())?;
     let partition = text(partition)?.parse().ok().filter(|partition: &i32| *partition >= 0)?;
     let offset = text(offset)?.parse().ok().filter(|offset: &i64| *offset >= 0)?;
-    Some(Place { topic: topic.into(), partition, offset })
+    Some(Position { topic: topic.into(), partition, offset })
 }
 
 #[cfg(test)]
@@ -108,17 +108,17 @@ mod tests {
     #[test]
     fn a_message_without_an_id_is_named_after_where_it_stood_first() {
         let at = |headers: &[(&str, &str)]| {
-            let here = Place { topic: "bridge.dead".into(), partition: 0, offset: 9 };
+            let here = Position { topic: "bridge.dead".into(), partition: 0, offset: 9 };
             Autopsy::of_topic(dead(headers), Some(here)).found.received.id.to_string()
         };
-        let place = [
+        let position = [
             (headers::SOURCE_TOPIC, "orders.order"),
             (headers::SOURCE_PARTITION, "3"),
             (headers::SOURCE_OFFSET, "17"),
         ];
-        assert_eq!(at(&place), "at:orders.order/3/17");
-        assert_eq!(at(&place[..2]), "at:bridge.dead/0/9");
-        let forged = [place[0], place[1], (headers::SOURCE_OFFSET, "-1")];
+        assert_eq!(at(&position), "at:orders.order/3/17");
+        assert_eq!(at(&position[..2]), "at:bridge.dead/0/9");
+        let forged = [position[0], position[1], (headers::SOURCE_OFFSET, "-1")];
         assert_eq!(at(&forged), "at:bridge.dead/0/9");
     }
 }

@@ -66,8 +66,8 @@ proptest! {
         message in any_message(),
         at in prop::option::of((0..9i32, 0..9i64)),
     ) {
-        let place = at.map(|(partition, offset)| Place { topic: "dead".into(), partition, offset });
-        let failed_messages = [Autopsy::of_queue(message.clone()), Autopsy::of_topic(message.clone(), place.clone())];
+        let position = at.map(|(partition, offset)| Position { topic: "dead".into(), partition, offset });
+        let failed_messages = [Autopsy::of_queue(message.clone()), Autopsy::of_topic(message.clone(), position.clone())];
         for Autopsy { found, event_id } in failed_messages {
             prop_assert_eq!(&found.received.message, &message);
             prop_assert!(!found.received.id.as_str().is_empty());
@@ -80,7 +80,7 @@ proptest! {
                 (Origin::Topic, Some(topic)) => prop_assert!(check_topic(topic).is_ok()),
                 (_, to) => prop_assert_eq!(to, &None),
             }
-            prop_assert!(event_id.is_none_or(|id| !id.is_place()));
+            prop_assert!(event_id.is_none_or(|id| !id.is_position()));
         }
     }
 

@@ -13,7 +13,7 @@ mod x_death;
 
 use crate::message::{headers, undisputed_id, unreadable};
 use crate::store::{BrokerDeadLetter, Failure, FailureKind, ReceivedMessage};
-use crate::{Message, MessageId, Origin, Place, check_topic};
+use crate::{Message, MessageId, Origin, Position, check_topic};
 
 /// A message that a broker kept, with what its headers say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Autopsy {
     }
 
     /// Reads a message of a Kafka dead-letter topic: our own, or the one of a connector of Kafka Connect.
-    pub fn of_topic(message: Message, place: Option<Place>) -> Self {
+    pub fn of_topic(message: Message, position: Option<Position>) -> Self {
         let is_topic = |name: &str| check_topic(name).is_ok();
         let connect = connect::read(&message);
         let original = match &connect {
@@ -66,16 +66,16 @@ impl Autopsy {
             Some(by) => format!("topic:{}/{by}", message.topic),
             None => format!("topic:{}", message.topic),
         };
-        let nameless = original.or_else(|| place.clone()).map(|place| MessageId::at(&place));
+        let nameless = original.or_else(|| position.clone()).map(|position| MessageId::at(&position));
         let nameless = nameless.unwrap_or_else(|| failed_message_id::of_bytes(&message.topic, &message));
-        Self::new(Origin::Topic, scope, death, message, place, nameless)
+        Self::new(Origin::Topic, scope, death, message, position, nameless)
     }
 
     /// Reads a message that came from `origin`.
-    pub(super) fn of(origin: Origin, message: Message, place: Option<Place>) -> Self {
+    pub(super) fn of(origin: Origin, message: Message, position: Option<Position>) -> Self {
         match origin {
             Origin::Queue => Self::of_queue(message),
-            Origin::Topic | Origin::Store => Self::of_topic(message, place),
+            Origin::Topic | Origin::Store => Self::of_topic(message, position),
         }
     }
 
@@ -84,7 +84,7 @@ impl Autopsy {
         scope: String,
         death: Death,
         message: Message,
-        place: Option<Place>,
+        position: Option<Position>,
         nameless: MessageId,
     ) -> Self {
         let returns = returns(&message);
@@ -102,7 +102,7 @@ impl Autopsy {
         }
         let id = failed_message_id::after(event_id.clone().unwrap_or(nameless), returns);
         let failure = Failure { attempts: death.times.max(1), ..Failure::permanent(kind, error) };
-        let received = ReceivedMessage { id, message, place };
+        let received = ReceivedMessage { id, message, position };
         let found = BrokerDeadLetter { origin, scope, return_to: death.return_to, received, failure };
         Self { found, event_id }
     }

@@ -104,7 +104,7 @@ mod tests {
             error.contains("for longer than it may") && error.ends_with("app_id is not UTF-8"),
             "{error}"
         );
-        assert!(found.received.id.is_place() && dead.event_id.is_none());
+        assert!(found.received.id.is_position() && dead.event_id.is_none());
     }
 
     #[test]
@@ -154,6 +154,6 @@ mod tests {
         let found = Autopsy::of_queue(Message::new("dead", "{}")).found;
         assert_eq!((found.failure.kind, found.return_to), (FailureKind::Unexplained, None));
         assert_eq!(found.failure.error, "kept in \"dead\" without a reason: where it died is not known");
-        assert!(found.received.id.is_place(), "{}", found.received.id);
+        assert!(found.received.id.is_position(), "{}", found.received.id);
     }
 }

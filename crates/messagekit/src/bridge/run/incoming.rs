@@ -26,7 +26,7 @@ impl<Sub: Subscriber> Running<Sub> {
                     return;
                 };
                 let (key, bytes) = (delivery.message.key.clone(), delivery.message.size());
-                let job = self.settings.job(delivery.message, delivery.place.as_ref());
+                let job = self.settings.job(delivery.message, delivery.position.as_ref());
                 state.push(delivery.receipt, key, bytes, job);
                 self.look_at(lane);
             }

@@ -51,7 +51,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             self.released.push(delivery.receipt);
             return;
         };
-        let (received, task) = self.settings.router.prepare(delivery.message, delivery.place);
+        let (received, task) = self.settings.router.prepare(delivery.message, delivery.position);
         let item = Item { receipt: delivery.receipt, entry: Arc::new(Entry { received, task }) };
         if let Window::Pause = state.push(item) {
             self.subscriber.pause(lane);

@@ -33,10 +33,10 @@ async fn after_a_death(partitions: i32) -> World {
 
 /// Messages that are noted by themselves.
 fn noted(world: &World) -> Vec<(MessageId, usize)> {
-    world.store.suspects(CONSUMER).into_iter().filter(|(suspect, _)| !suspect.is_place()).collect()
+    world.store.suspects(CONSUMER).into_iter().filter(|(suspect, _)| !suspect.is_position()).collect()
 }
 
 /// Lanes whose first messages are noted.
 fn lanes_noted(world: &World) -> Vec<(MessageId, usize)> {
-    world.store.suspects(CONSUMER).into_iter().filter(|(suspect, _)| suspect.is_place()).collect()
+    world.store.suspects(CONSUMER).into_iter().filter(|(suspect, _)| suspect.is_position()).collect()
 }

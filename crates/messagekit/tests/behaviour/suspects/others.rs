@@ -130,7 +130,7 @@ async fn other_lanes_go_on_while_one_waits_for_the_answer_of_others() {
         names(key, 20).iter().for_each(|id| world.script.always(id, Action::Take(seconds(1))));
     }
     let waits = world.partition_of("a-1");
-    let beside = world.log.records(TOPIC).iter().filter(|record| record.place.partition != waits).count();
+    let beside = world.log.records(TOPIC).iter().filter(|record| record.position.partition != waits).count();
     assert!(beside >= 20, "{beside}");
     pass(seconds(110)).await;
     assert_eq!((world.applied().len(), world.failed_messages().await.len()), (beside, 0));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 /// The coordinates of a record in a log: for people and tables, never for settling.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Place {
+pub struct Position {
     /// The topic.
     pub topic: Arc<str>,
     /// The partition, counted from 0.
@@ -14,7 +14,7 @@ pub struct Place {
     pub offset: i64,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}", self.topic, self.partition, self.offset)
     }
