@@ -2,7 +2,7 @@
 // Fixtures are test code too, which clippy sees only in functions marked as tests.
 #![allow(clippy::unwrap_used)]
 
-mod desk;
+mod console;
 mod document;
 mod killed_replay;
 mod patience;

@@ -11,7 +11,7 @@ use messagekit_tests::Database;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use crate::desk::ask;
+use crate::console::ask;
 use crate::stock::{self, Served};
 
 /// A database with events, and a connection of its own that has locked one of the tables.

@@ -10,7 +10,7 @@ use messagekit::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::desk::{Desk, NoteTaken, note, write, write_down};
+use crate::console::{Console, NoteTaken, note, write, write_down};
 
 /// An event whose names the derive macro would not let through.
 #[derive(Serialize, Deserialize)]
@@ -36,13 +36,13 @@ fn unruly<const TYPE: usize, const TOPIC: usize>(text: &str) -> Unruly<TYPE, TOP
 
 /// Adding is refused in one line, and the transaction goes on without it.
 async fn adding_is_refused<E: Event>(
-    desk: &Desk,
+    console: &Console,
     event: impl Into<Envelope<E>>,
     kind: ErrorKind,
     says: &str,
 ) {
-    let outbox = Outbox::new(desk.store.clone(), "desk");
-    let mut tx = desk.store.begin().await.unwrap();
+    let outbox = Outbox::new(console.store.clone(), "desk");
+    let mut tx = console.store.begin().await.unwrap();
     write(&mut tx, 1).await.unwrap();
     let error = outbox.add(&mut tx, event).await.unwrap_err();
     let text = chain(&error);
@@ -51,38 +51,39 @@ async fn adding_is_refused<E: Event>(
     outbox.commit(tx).await.unwrap();
     let kept =
         "SELECT (SELECT count(*) FROM messagekit_topic_records) + (SELECT count(*) FROM messagekit_topics)";
-    assert_eq!(desk.numbers(kept).await, [0], "nothing of it was written: {text}");
+    assert_eq!(console.numbers(kept).await, [0], "nothing of it was written: {text}");
 }
 
 #[tokio::test]
 async fn types_outside_the_grammar_are_refused() {
-    let desk = Desk::new().await;
+    let console = Console::new().await;
     let says = "is not two or more segments of a-z 0-9 - joined by dots, like orders.order.placed";
-    adding_is_refused(&desk, unruly::<1, 0>("x"), ErrorKind::InvalidEvent, says).await;
-    adding_is_refused(&desk, unruly::<2, 0>("x"), ErrorKind::InvalidEvent, says).await;
-    adding_is_refused(&desk, unruly::<3, 0>("x"), ErrorKind::InvalidEvent, "\"desk.note taken\"").await;
+    adding_is_refused(&console, unruly::<1, 0>("x"), ErrorKind::InvalidEvent, says).await;
+    adding_is_refused(&console, unruly::<2, 0>("x"), ErrorKind::InvalidEvent, says).await;
+    adding_is_refused(&console, unruly::<3, 0>("x"), ErrorKind::InvalidEvent, "\"desk.note taken\"").await;
     let mut renamed = Envelope::new(NoteTaken { pad: "p".into(), number: 1 });
     renamed.event_type = "desk.note.\ntaken".into();
-    adding_is_refused(&desk, renamed, ErrorKind::InvalidEvent, says).await;
+    adding_is_refused(&console, renamed, ErrorKind::InvalidEvent, says).await;
 }
 
 #[tokio::test]
 async fn topics_with_spaces_are_refused_wherever_they_are_named() {
-    let desk = Desk::new().await;
+    let console = Console::new().await;
     let says = "is not 1 to 249 characters of a-z A-Z 0-9 . _ -, like orders.order";
-    adding_is_refused(&desk, unruly::<0, 1>("x"), ErrorKind::InvalidEvent, "topic \"desk note\"").await;
-    adding_is_refused(&desk, unruly::<0, 2>("x"), ErrorKind::InvalidEvent, says).await;
-    adding_is_refused(&desk, unruly::<0, 3>("x"), ErrorKind::InvalidEvent, says).await;
+    adding_is_refused(&console, unruly::<0, 1>("x"), ErrorKind::InvalidEvent, "topic \"desk note\"").await;
+    adding_is_refused(&console, unruly::<0, 2>("x"), ErrorKind::InvalidEvent, says).await;
+    adding_is_refused(&console, unruly::<0, 3>("x"), ErrorKind::InvalidEvent, says).await;
 
     let published =
-        desk.store.publisher().publish(&[Message::new("desk note", "x")]).await.remove(0).unwrap_err();
+        console.store.publisher().publish(&[Message::new("desk note", "x")]).await.remove(0).unwrap_err();
     assert_eq!(
         (published.refusal, published.error.kind()),
         (PublishErrorKind::Rejected, ErrorKind::InvalidEvent)
     );
     assert!(chain(&published).contains(says), "{}", chain(&published));
 
-    let reading = Consumer::builder("reader", desk.store.clone()).from(desk.store.topics(["desk note"]));
+    let reading =
+        Consumer::builder("reader", console.store.clone()).from(console.store.topics(["desk note"]));
     let error = reading.on(write_down).build().unwrap().run(Shutdown::new()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidEvent);
     assert!(chain(&error).contains(says), "{}", chain(&error));
@@ -90,31 +91,32 @@ async fn topics_with_spaces_are_refused_wherever_they_are_named() {
 
 #[tokio::test]
 async fn payloads_over_the_limit_are_refused_and_the_limit_is_not() {
-    let desk = Desk::new().await;
+    let console = Console::new().await;
     let large = "x".repeat(MAX_PAYLOAD_BYTES);
     let says = "is over the limit of 900000: keep the large part elsewhere and send a reference";
-    adding_is_refused(&desk, unruly::<0, 0>(&large), ErrorKind::TooLarge, says).await;
+    adding_is_refused(&console, unruly::<0, 0>(&large), ErrorKind::TooLarge, says).await;
 
     let fits = Message::new("desk.note", large.clone()).with_key("fits");
     let over = Message::new("desk.note", large + "x").with_key("over");
     let behind = note(1).with_key("over");
-    let results = desk.store.publisher().publish(&[fits, over, behind, note(2)]).await;
+    let results = console.store.publisher().publish(&[fits, over, behind, note(2)]).await;
     let refusals: Vec<Option<PublishErrorKind>> =
         results.iter().map(|result| result.as_ref().err().map(|error| error.refusal)).collect();
     assert_eq!(refusals, [None, Some(PublishErrorKind::Rejected), Some(PublishErrorKind::KeyBlocked), None]);
     assert!(chain(results[1].as_ref().unwrap_err()).contains(says));
     assert_eq!(
-        desk.numbers("SELECT length(payload) FROM messagekit_topic_records ORDER BY pos LIMIT 1").await,
+        console.numbers("SELECT length(payload) FROM messagekit_topic_records ORDER BY pos LIMIT 1").await,
         [900_000]
     );
-    assert_eq!(desk.numbers("SELECT count(*) FROM messagekit_topic_records").await, [2]);
+    assert_eq!(console.numbers("SELECT count(*) FROM messagekit_topic_records").await, [2]);
 }
 
 #[tokio::test]
 async fn a_consumer_says_everything_that_is_wrong_with_it_at_once() {
-    let desk = Desk::new().await;
-    let builder =
-        |name: &str| Consumer::builder(name, desk.store.clone()).from(desk.store.topics([NoteTaken::TOPIC]));
+    let console = Console::new().await;
+    let builder = |name: &str| {
+        Consumer::builder(name, console.store.clone()).from(console.store.topics([NoteTaken::TOPIC]))
+    };
     let error = builder("bill ing").deadline(Duration::ZERO).build().unwrap_err();
     let text = chain(&error);
     assert_eq!(error.kind(), ErrorKind::InvalidConfiguration);
@@ -129,7 +131,7 @@ async fn a_consumer_says_everything_that_is_wrong_with_it_at_once() {
 
     let nowhere: [&str; 0] = [];
     let consumer =
-        Consumer::builder("reader", desk.store.clone()).from(desk.store.topics(nowhere)).on(write_down);
+        Consumer::builder("reader", console.store.clone()).from(console.store.topics(nowhere)).on(write_down);
     let error = consumer.build().unwrap().run(Shutdown::new()).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.to_string().contains("source names no topic")),

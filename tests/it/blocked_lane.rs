@@ -8,7 +8,7 @@ use messagekit::{Backoff, Envelope, HandlerError, OnFailure};
 use messagekit_sqlite::SqliteTx;
 use messagekit_testkit::eventually;
 
-use crate::desk::{Desk, NoteTaken, Running, write};
+use crate::console::{Console, NoteTaken, Running, write};
 use crate::time::SOON;
 
 const CULPRIT: i64 = 5;
@@ -38,11 +38,12 @@ impl Repairable {
 
 #[tokio::test]
 async fn a_message_that_fails_holds_back_what_is_behind_it_until_it_succeeds() {
-    let desk = Desk::new().await;
+    let console = Console::new().await;
     let handler = Arc::new(Repairable::default());
-    desk.publish_notes(0..NOTES).await;
+    console.publish_notes(0..NOTES).await;
     let consumer = || {
-        desk.consumer()
+        console
+            .consumer()
             .on_with(Arc::clone(&handler), Repairable::handle)
             .on_failure(OnFailure::Block)
             .backoff(Backoff::fixed(Duration::from_millis(5)))
@@ -51,7 +52,7 @@ async fn a_message_that_fails_holds_back_what_is_behind_it_until_it_succeeds() {
     let tried_again = async || handler.runs.load(Ordering::Relaxed) >= 4;
     eventually("the culprit is tried again and again", SOON, tried_again).await;
     assert_eq!(
-        desk.notes().await,
+        console.notes().await,
         (0..CULPRIT).collect::<Vec<_>>(),
         "what stood before it is applied, and no more"
     );
@@ -62,11 +63,11 @@ async fn a_message_that_fails_holds_back_what_is_behind_it_until_it_succeeds() {
     let before = handler.runs.load(Ordering::Relaxed);
     eventually("it is tried by the next one", SOON, async || handler.runs.load(Ordering::Relaxed) > before)
         .await;
-    assert_eq!(desk.notes().await, (0..CULPRIT).collect::<Vec<_>>());
+    assert_eq!(console.notes().await, (0..CULPRIT).collect::<Vec<_>>());
 
     handler.repaired.store(true, Ordering::Relaxed);
-    eventually("everything is applied", SOON, async || desk.notes().await.len() as i64 == NOTES).await;
+    eventually("everything is applied", SOON, async || console.notes().await.len() as i64 == NOTES).await;
     running.stop().await;
-    assert_eq!(desk.notes().await, (0..NOTES).collect::<Vec<_>>());
-    assert!(desk.failed_messages().await.is_empty());
+    assert_eq!(console.notes().await, (0..NOTES).collect::<Vec<_>>());
+    assert!(console.failed_messages().await.is_empty());
 }

@@ -25,8 +25,8 @@ fn heals_after(role: Role, at: &str) {
             orders.until_done();
         }
     }
-    let figures = shop.heal_and_compare();
-    assert!(figures.billed > 50 && figures.dead > 0 && figures.rolled_back > 0, "{figures:?}");
+    let statistics = shop.heal_and_compare();
+    assert!(statistics.billed > 50 && statistics.dead > 0 && statistics.rolled_back > 0, "{statistics:?}");
 }
 
 /// One test for each line; every point must have a line.

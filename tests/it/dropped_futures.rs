@@ -11,7 +11,7 @@ use messagekit::{
 use messagekit_sqlite::{SqliteStore, SqliteTx};
 use messagekit_testkit::{Moment, eventually, given_up};
 
-use crate::desk::{Desk, NoteTaken, Running, write, write_down};
+use crate::console::{Console, NoteTaken, Running, write, write_down};
 use crate::time::SOON;
 
 /// Where an order was when its future was dropped: each waits for the writer.
@@ -52,8 +52,8 @@ enum Known {
 }
 
 /// Row and event of an order are both there or both not, as its caller was told.
-async fn is_whole_or_not_there(desk: &Desk, number: i64, known: Known) -> bool {
-    let (rows, events) = desk
+async fn is_whole_or_not_there(console: &Console, number: i64, known: Known) -> bool {
+    let (rows, events) = console
         .store
         .read(move |c| {
             let rows = "SELECT count(*) FROM notes WHERE number = ?1 AND text = 'placed'";
@@ -73,12 +73,12 @@ async fn is_whole_or_not_there(desk: &Desk, number: i64, known: Known) -> bool {
 }
 
 /// Consumes everything that was placed, and compares.
-async fn each_order_is_handled_once(desk: Desk, mut placed: Vec<i64>) {
-    desk.change("DELETE FROM notes").await;
-    let running = Running::start(desk.consumer().on(write_down));
+async fn each_order_is_handled_once(console: Console, mut placed: Vec<i64>) {
+    console.change("DELETE FROM notes").await;
+    let running = Running::start(console.consumer().on(write_down));
     running.until("all are handled", |stats| stats.handled >= placed.len() as u64).await;
     running.stop().await;
-    let mut notes = desk.notes().await;
+    let mut notes = console.notes().await;
     notes.sort_unstable();
     placed.sort_unstable();
     assert_eq!(notes, placed);
@@ -87,7 +87,7 @@ async fn each_order_is_handled_once(desk: Desk, mut placed: Vec<i64>) {
 #[tokio::test]
 async fn an_order_dropped_at_any_await_is_there_wholly_or_not_at_all() {
     const TIMES: usize = 5;
-    let desk = Desk::new().await;
+    let console = Console::new().await;
     let (mut placed, mut number) = (Vec::new(), 0);
     for moment in [Moment::Waiting, Moment::Answered] {
         let mut dropped = [0; STAGES.len()];
@@ -96,7 +96,7 @@ async fn an_order_dropped_at_any_await_is_there_wholly_or_not_at_all() {
             number += 1;
             assert!(number < 20_000, "{moment:?}: dropped {dropped:?} times at {STAGES:?}");
             let stage = AtomicUsize::new(0);
-            let outcome = given_up(place(&desk.store, number, &stage), polls, moment).await;
+            let outcome = given_up(place(&console.store, number, &stage), polls, moment).await;
             let stage = stage.into_inner();
             let known = known(outcome, stage);
             // The writer may answer before it is asked again, so the same number of polls may end at another await.
@@ -104,14 +104,14 @@ async fn an_order_dropped_at_any_await_is_there_wholly_or_not_at_all() {
             dropped[stage] += usize::from(known != Known::Kept);
             // The same task goes on: no lock of its own stands in its way.
             let after = number + 100_000;
-            place(&desk.store, after, &AtomicUsize::new(0)).await.unwrap();
+            place(&console.store, after, &AtomicUsize::new(0)).await.unwrap();
             placed.push(after);
-            if is_whole_or_not_there(&desk, number, known).await {
+            if is_whole_or_not_there(&console, number, known).await {
                 placed.push(number);
             }
         }
     }
-    each_order_is_handled_once(desk, placed).await;
+    each_order_is_handled_once(console, placed).await;
 }
 
 #[tokio::test]
@@ -120,10 +120,10 @@ async fn orders_that_time_out_are_there_wholly_or_not_at_all() {
     const ORDERS: usize = 100;
     /// So many of a task's orders are kept at least, and so many too slow.
     const OF_EACH: usize = 10;
-    let desk = Desk::new().await;
+    let console = Console::new().await;
     let tasks: Vec<_> = (0..TASKS)
         .map(|task| {
-            let store = desk.store.clone();
+            let store = console.store.clone();
             tokio::spawn(async move {
                 let mut random = fastrand::Rng::with_seed(task.cast_unsigned());
                 // Follows the machine, so that about every second order is too slow.
@@ -149,19 +149,19 @@ async fn orders_that_time_out_are_there_wholly_or_not_at_all() {
     for task in tasks {
         for (number, known) in task.await.unwrap() {
             // Behind the next answer of the writer, whatever it was doing is over.
-            desk.change("DELETE FROM notes WHERE number < 0").await;
-            if is_whole_or_not_there(&desk, number, known).await {
+            console.change("DELETE FROM notes WHERE number < 0").await;
+            if is_whole_or_not_there(&console, number, known).await {
                 placed.push(number);
             }
         }
     }
-    each_order_is_handled_once(desk, placed).await;
+    each_order_is_handled_once(console, placed).await;
 }
 
 #[tokio::test]
 async fn a_call_that_was_dropped_ends_its_transaction() {
-    let desk = Desk::new().await;
-    let mut tx = desk.store.begin().await.unwrap();
+    let console = Console::new().await;
+    let mut tx = console.store.begin().await.unwrap();
     write(&mut tx, 1).await.unwrap();
     let (go_on, waits) = std::sync::mpsc::channel();
     let slow = tx.call(move |c| {
@@ -172,8 +172,8 @@ async fn a_call_that_was_dropped_ends_its_transaction() {
     // It may not have begun: then nobody waits.
     go_on.send(()).ok();
     assert_eq!(write(&mut tx, 3).await.unwrap_err().kind(), ErrorKind::Aborted);
-    assert_eq!(desk.store.commit(tx).await.unwrap_err().kind(), ErrorKind::Aborted);
-    assert!(desk.notes().await.is_empty());
+    assert_eq!(console.store.commit(tx).await.unwrap_err().kind(), ErrorKind::Aborted);
+    assert!(console.notes().await.is_empty());
 }
 
 /// Applies a note; every seventh only in its second run.
@@ -188,12 +188,13 @@ async fn shaky(tx: &mut SqliteTx, note: Envelope<NoteTaken>) -> Result<(), Handl
 #[tokio::test]
 async fn a_consumer_dropped_at_any_await_applies_each_message_once() {
     const NOTES: i64 = 600;
-    let desk = Desk::new().await;
+    let console = Console::new().await;
     let mut notes = NOTES;
-    desk.publish_notes(0..notes).await;
+    console.publish_notes(0..notes).await;
     let batch = BatchLimit { messages: NonZeroU32::new(4).unwrap(), time: Duration::from_millis(20) };
     let consumer = || {
-        desk.consumer()
+        console
+            .consumer()
             .on(shaky)
             .batch(batch)
             .backoff(Backoff::fixed(Duration::from_millis(1)))
@@ -204,11 +205,11 @@ async fn a_consumer_dropped_at_any_await_applies_each_message_once() {
                     coalesce((SELECT max(next) FROM messagekit_consumer_cursors), 0)";
     let mut random = fastrand::Rng::with_seed(23);
     let mut dropped = 0;
-    while dropped < 30 || desk.numbers(behind).await != [0] {
-        if desk.numbers(behind).await == [0] {
+    while dropped < 30 || console.numbers(behind).await != [0] {
+        if console.numbers(behind).await == [0] {
             // They were quicker than expected, and there is more.
             assert!(notes < 10 * NOTES, "only {dropped} runs were dropped");
-            desk.publish_notes(notes..notes + NOTES).await;
+            console.publish_notes(notes..notes + NOTES).await;
             notes += NOTES;
         }
         let moment = if random.bool() { Moment::Waiting } else { Moment::Answered };
@@ -218,18 +219,19 @@ async fn a_consumer_dropped_at_any_await_applies_each_message_once() {
     }
 
     // A failed message whose run was dropped would be leased for a while yet.
-    desk.change("UPDATE messagekit_failed_messages SET due = 0 WHERE running_since IS NOT NULL").await;
+    console.change("UPDATE messagekit_failed_messages SET due = 0 WHERE running_since IS NOT NULL").await;
     let running = Running::start(consumer());
     eventually("every failed message is resolved", SOON, async || {
-        desk.failed_messages()
+        console
+            .failed_messages()
             .await
             .iter()
             .all(|failed_message| failed_message.state == FailedMessageState::Resolved)
     })
     .await;
     running.stop().await;
-    let mut applied = desk.notes().await;
+    let mut applied = console.notes().await;
     applied.sort_unstable();
     assert_eq!(applied, (0..notes).collect::<Vec<_>>());
-    assert_eq!(desk.failed_messages().await.len() as i64, (notes + 6) / 7);
+    assert_eq!(console.failed_messages().await.len() as i64, (notes + 6) / 7);
 }

@@ -13,7 +13,7 @@ use messagekit_sqlite::{SqliteSource, SqliteStore, SqliteTx};
 use messagekit_testkit::eventually;
 use tokio::sync::Barrier;
 
-use crate::desk::{Desk, NoteTaken, Running, consumer, note, retry, write};
+use crate::console::{Console, NoteTaken, Running, consumer, note, retry, write};
 use crate::time::SOON;
 
 /// A handler that can be repaired.
@@ -41,37 +41,37 @@ impl Repairable {
 
 #[tokio::test]
 async fn a_duplicate_is_not_applied_behind_the_back_of_its_failed_message() {
-    let desk = Desk::new().await;
+    let console = Console::new().await;
     let handler = Arc::new(Repairable::default());
     let message = note(7);
-    desk.publish(std::slice::from_ref(&message)).await;
-    let running = Running::start(handler.consumer(&desk.store));
+    console.publish(std::slice::from_ref(&message)).await;
+    let running = Running::start(handler.consumer(&console.store));
     running.until("it is dead", |stats| stats.dead == 1).await;
 
     // The repair alone must not let a duplicate pass the failed message.
     handler.repaired.store(true, Ordering::Relaxed);
-    desk.publish(&[message.clone(), note(8), message.clone()]).await;
+    console.publish(&[message.clone(), note(8), message.clone()]).await;
     running.until("the note between is handled", |stats| stats.handled == 1 && stats.duplicates == 2).await;
-    assert_eq!(desk.notes().await, [8]);
-    assert_eq!(desk.failed_messages().await.len(), 1, "a duplicate makes no second failed message");
+    assert_eq!(console.notes().await, [8]);
+    assert_eq!(console.failed_messages().await.len(), 1, "a duplicate makes no second failed message");
 
-    let failed_message = desk.failed_messages().await[0].id;
-    desk.retry(failed_message).await.unwrap();
+    let failed_message = console.failed_messages().await[0].id;
+    console.retry(failed_message).await.unwrap();
     running.until("the failed message is applied", |stats| stats.handled == 2).await;
-    assert_eq!(desk.notes().await, [8, 7]);
+    assert_eq!(console.notes().await, [8, 7]);
 
     // And behind it the id is done.
-    desk.publish(&[message]).await;
+    console.publish(&[message]).await;
     running.until("another duplicate is passed", |stats| stats.duplicates == 3).await;
     running.stop().await;
-    assert_eq!(desk.notes().await, [8, 7]);
-    assert_eq!(desk.failed_messages().await[0].state, FailedMessageState::Resolved);
+    assert_eq!(console.notes().await, [8, 7]);
+    assert_eq!(console.failed_messages().await[0].state, FailedMessageState::Resolved);
     assert_eq!(handler.runs.load(Ordering::Relaxed), 3, "the failed run, the other note, the retry");
 }
 
 #[tokio::test]
 async fn a_copy_in_the_batch_of_a_record_that_is_set_aside_is_not_applied_instead_of_it() {
-    let desk = Desk::new().await;
+    let console = Console::new().await;
     let handler = Arc::new(Repairable::default());
     handler.repaired.store(true, Ordering::Relaxed);
     let readable = note(7);
@@ -79,40 +79,40 @@ async fn a_copy_in_the_batch_of_a_record_that_is_set_aside_is_not_applied_instea
     let newer = text.replace(r#""dataVersion":"1.0""#, r#""dataVersion":"9.0""#);
     assert_ne!(newer, text);
     let newer = Message { payload: newer.into(), ..readable.clone() };
-    desk.publish(&[note(6), newer.clone(), readable, note(8)]).await;
+    console.publish(&[note(6), newer.clone(), readable, note(8)]).await;
 
-    let running = Running::start(handler.consumer(&desk.store));
+    let running = Running::start(handler.consumer(&console.store));
     running
         .until("all are settled", |stats| stats.handled == 2 && stats.dead == 1 && stats.duplicates == 1)
         .await;
     running.stop().await;
-    assert_eq!(desk.notes().await, [6, 8]);
-    let failed_messages = desk.failed_messages().await;
+    assert_eq!(console.notes().await, [6, 8]);
+    let failed_messages = console.failed_messages().await;
     assert_eq!(failed_messages.len(), 1);
     assert_eq!(failed_messages[0].received.message.payload, newer.payload);
 }
 
 #[tokio::test]
 async fn a_failed_message_that_dies_again_on_a_persons_retry_is_counted() {
-    let desk = Desk::new().await;
+    let console = Console::new().await;
     let handler = Arc::new(Repairable::default());
-    desk.publish_notes([7]).await;
-    let running = Running::start(handler.consumer(&desk.store));
+    console.publish_notes([7]).await;
+    let running = Running::start(handler.consumer(&console.store));
     running.until("it is dead", |stats| stats.dead == 1).await;
-    desk.retry(desk.failed_messages().await[0].id).await.unwrap();
+    console.retry(console.failed_messages().await[0].id).await.unwrap();
     running.until("it is dead again", |stats| stats.dead == 2).await;
     running.stop().await;
-    assert_eq!(desk.failed_messages().await[0].state, FailedMessageState::Dead);
+    assert_eq!(console.failed_messages().await[0].state, FailedMessageState::Dead);
 }
 
 #[tokio::test]
 async fn of_two_retries_at_once_one_is_accepted_and_the_failed_message_is_applied_once() {
     const FAILED_MESSAGES: i64 = 40;
-    let desk = Desk::new().await;
-    let second = desk.second().await;
+    let console = Console::new().await;
+    let second = console.second().await;
     let handler = Arc::new(Repairable::default());
-    desk.publish_notes(0..FAILED_MESSAGES).await;
-    let running = Running::start(handler.consumer(&desk.store));
+    console.publish_notes(0..FAILED_MESSAGES).await;
+    let running = Running::start(handler.consumer(&console.store));
     running.until("all are dead", |stats| stats.dead == FAILED_MESSAGES as u64).await;
     handler.repaired.store(true, Ordering::Relaxed);
 
@@ -129,8 +129,8 @@ async fn of_two_retries_at_once_one_is_accepted_and_the_failed_message_is_applie
         })
     };
     let failed_messages: Vec<i64> =
-        desk.failed_messages().await.iter().map(|failed_message| failed_message.id).collect();
-    let first = ask(desk.store.clone(), failed_messages.clone());
+        console.failed_messages().await.iter().map(|failed_message| failed_message.id).collect();
+    let first = ask(console.store.clone(), failed_messages.clone());
     let other = ask(second.clone(), failed_messages);
     for (one, two) in first.await.unwrap().into_iter().zip(other.await.unwrap()) {
         assert_ne!(one.is_ok(), two.is_ok(), "{one:?} and {two:?}");
@@ -140,7 +140,7 @@ async fn of_two_retries_at_once_one_is_accepted_and_the_failed_message_is_applie
     running.until("all are applied", |stats| stats.handled == FAILED_MESSAGES as u64).await;
     running.stop().await;
     second.close().await.unwrap();
-    let mut notes = desk.notes().await;
+    let mut notes = console.notes().await;
     notes.sort_unstable();
     assert_eq!(notes, (0..FAILED_MESSAGES).collect::<Vec<_>>());
     assert_eq!(
@@ -152,53 +152,53 @@ async fn of_two_retries_at_once_one_is_accepted_and_the_failed_message_is_applie
 
 #[tokio::test]
 async fn a_retry_that_fails_again_is_dead_at_once_and_can_be_asked_for_again() {
-    let desk = Desk::new().await;
+    let console = Console::new().await;
     let handler = Arc::new(Repairable::default());
-    desk.publish_notes([1]).await;
-    let running = Running::start(handler.consumer(&desk.store));
+    console.publish_notes([1]).await;
+    let running = Running::start(handler.consumer(&console.store));
     running.until("it is dead", |stats| stats.dead == 1).await;
-    let failed_message = desk.failed_messages().await[0].id;
-    desk.retry(failed_message).await.unwrap();
+    let failed_message = console.failed_messages().await[0].id;
+    console.retry(failed_message).await.unwrap();
     running.until("it is dead again", |stats| stats.dead == 2).await;
-    let state = || async { desk.store.show(failed_message).await.unwrap().state };
+    let state = || async { console.store.show(failed_message).await.unwrap().state };
     assert_eq!(state().await, FailedMessageState::Dead);
 
     handler.repaired.store(true, Ordering::Relaxed);
-    desk.retry(failed_message).await.unwrap();
+    console.retry(failed_message).await.unwrap();
     running.until("it is applied", |stats| stats.handled == 1).await;
     assert_eq!(state().await, FailedMessageState::Resolved);
-    let refused = desk.retry(failed_message).await.unwrap_err();
+    let refused = console.retry(failed_message).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::WrongState);
     assert!(refused.to_string().contains("is resolved"), "{refused}");
-    let missing = desk.retry(failed_message + 1).await.unwrap_err();
+    let missing = console.retry(failed_message + 1).await.unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::NotFound);
     running.stop().await;
-    assert_eq!(desk.notes().await, [1]);
+    assert_eq!(console.notes().await, [1]);
 }
 
 #[tokio::test]
 async fn a_failed_message_set_aside_by_one_process_is_run_by_the_next() {
-    let desk = Desk::new().await;
+    let console = Console::new().await;
     let handler = Arc::new(Repairable::default());
     async fn fails(tx: &mut SqliteTx, note: Envelope<NoteTaken>) -> Result<(), HandlerError> {
         write(tx, note.data.number).await?;
         Err(HandlerError::retryable("not in this process"))
     }
-    desk.publish_notes([1, 2, 3]).await;
+    console.publish_notes([1, 2, 3]).await;
     let never = Backoff::fixed(Duration::from_millis(600));
-    let running = Running::start(desk.consumer().on(fails).backoff(never).attempts(NonZeroU32::MAX));
+    let running = Running::start(console.consumer().on(fails).backoff(never).attempts(NonZeroU32::MAX));
     // Or more: a machine that stands still lets them run again.
     running.until("all are set aside", |stats| stats.set_aside >= 3).await;
     running.stop().await;
-    assert!(desk.notes().await.is_empty());
+    assert!(console.notes().await.is_empty());
 
     handler.repaired.store(true, Ordering::Relaxed);
-    let second = desk.second().await;
+    let second = console.second().await;
     let running = Running::start(handler.consumer(&second));
-    eventually("the other process applies them", SOON, async || desk.notes().await.len() == 3).await;
+    eventually("the other process applies them", SOON, async || console.notes().await.len() == 3).await;
     running.stop().await;
     second.close().await.unwrap();
-    let mut notes = desk.notes().await;
+    let mut notes = console.notes().await;
     notes.sort_unstable();
     assert_eq!(notes, [1, 2, 3]);
 }

@@ -2,7 +2,7 @@
 
 use messagekit::{ConsumerStats, FailedMessageState, MAX_PAYLOAD_BYTES, Message, headers};
 
-use crate::desk::{Desk, Running, note, write_down};
+use crate::console::{Console, Running, note, write_down};
 
 /// Stands in every hostile payload: no error may repeat it.
 const SECRET: &str = "s3cret-value";
@@ -147,27 +147,27 @@ fn not_what_the_type_says() -> Vec<Hostile> {
 }
 
 /// Publishes each record with a good note behind it, and returns what the consumer did.
-async fn consume(desk: &Desk, records: &[Hostile]) -> ConsumerStats {
+async fn consume(console: &Console, records: &[Hostile]) -> ConsumerStats {
     for (number, record) in (0..).zip(records) {
-        desk.publish(&[record.message.clone(), note(number)]).await;
+        console.publish(&[record.message.clone(), note(number)]).await;
     }
-    let running = Running::start(desk.consumer().on(write_down));
+    let running = Running::start(console.consumer().on(write_down));
     let all = records.len() as u64;
     running.until("every record is dealt with", |stats| stats.handled == all && stats.dead == all).await;
     running.stop().await
 }
 
 async fn kept_whole_and_passed(records: Vec<Hostile>) {
-    let desk = Desk::new().await;
-    let stats = consume(&desk, &records).await;
+    let console = Console::new().await;
+    let stats = consume(&console, &records).await;
     assert_eq!((stats.set_aside, stats.ignored, stats.duplicates), (0, 0, 0));
     assert_eq!(
-        desk.notes().await,
+        console.notes().await,
         (0..records.len() as i64).collect::<Vec<_>>(),
         "the partition moved on in order"
     );
 
-    let failed_messages = desk.failed_messages().await;
+    let failed_messages = console.failed_messages().await;
     assert_eq!(failed_messages.len(), records.len());
     for (index, (record, failed_message)) in records.iter().zip(failed_messages).enumerate() {
         let name = record.name;

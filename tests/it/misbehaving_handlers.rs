@@ -10,7 +10,7 @@ use messagekit::{
 };
 use messagekit_sqlite::{SqliteStore, SqliteTx};
 
-use crate::desk::{Desk, NoteTaken, Running, patient, write};
+use crate::console::{Console, NoteTaken, Running, patient, write};
 
 /// The note at which a handler misbehaves.
 const CULPRIT: i64 = 5;
@@ -84,18 +84,18 @@ impl Handler {
 }
 
 /// A desk whose lock may be held for a moment only, unless it is the deadline that is to strike.
-async fn desk_for(misbehaviour: Misbehaviour) -> Desk {
+async fn desk_for(misbehaviour: Misbehaviour) -> Console {
     match misbehaviour {
-        Misbehaviour::Never => Desk::new().await,
-        _ => Desk::with(patient().transaction_timeout(BOUND).partitions(NonZeroU32::MIN)).await,
+        Misbehaviour::Never => Console::new().await,
+        _ => Console::with(patient().transaction_timeout(BOUND).partitions(NonZeroU32::MIN)).await,
     }
 }
 
 /// Lets a consumer work through the notes, of which one is the culprit, until all others are handled and that one is dead.
-async fn work_through(desk: &Desk, misbehaviour: Misbehaviour, others: u64) -> (ConsumerStats, u32) {
-    desk.change("CREATE TABLE taken (id INTEGER PRIMARY KEY) STRICT; INSERT INTO taken VALUES (1)").await;
+async fn work_through(console: &Console, misbehaviour: Misbehaviour, others: u64) -> (ConsumerStats, u32) {
+    console.change("CREATE TABLE taken (id INTEGER PRIMARY KEY) STRICT; INSERT INTO taken VALUES (1)").await;
     let handler = Arc::new(Handler { misbehaviour, runs: AtomicU32::new(0) });
-    let consumer = desk
+    let consumer = console
         .consumer()
         .on_with(Arc::clone(&handler), Handler::handle)
         .attempts(NonZeroU32::new(2).unwrap())
@@ -116,15 +116,15 @@ async fn work_through(desk: &Desk, misbehaviour: Misbehaviour, others: u64) -> (
 
 /// The culprit stands apart, and everything else is as if it had never been.
 async fn only_the_culprit_is_set_apart(misbehaviour: Misbehaviour, kind: &str, says: &str) {
-    let desk = desk_for(misbehaviour).await;
-    desk.publish_notes(0..NOTES).await;
+    let console = desk_for(misbehaviour).await;
+    console.publish_notes(0..NOTES).await;
     let others = NOTES.cast_unsigned() - 1;
-    let (stats, runs) = work_through(&desk, misbehaviour, others).await;
+    let (stats, runs) = work_through(&console, misbehaviour, others).await;
 
     let expected: Vec<i64> = (0..NOTES).filter(|number| *number != CULPRIT).collect();
-    assert_eq!(desk.notes().await, expected, "neighbours once and in order, of the culprit nothing");
-    assert_eq!(desk.numbers("SELECT id FROM taken").await, [1], "nothing has leaked out of a transaction");
-    let failed_messages = desk.failed_messages().await;
+    assert_eq!(console.notes().await, expected, "neighbours once and in order, of the culprit nothing");
+    assert_eq!(console.numbers("SELECT id FROM taken").await, [1], "nothing has leaked out of a transaction");
+    let failed_messages = console.failed_messages().await;
     assert_eq!(failed_messages.len(), 1);
     let failed_message = &failed_messages[0];
     assert_eq!(
@@ -136,10 +136,10 @@ async fn only_the_culprit_is_set_apart(misbehaviour: Misbehaviour, kind: &str, s
     assert!(failed_message.error.contains(says), "{}", failed_message.error);
     assert_eq!((stats.handled, stats.set_aside, stats.dead), (others, 1, 1));
     let markers = "SELECT outcome FROM messagekit_processed_messages WHERE outcome = 0";
-    assert_eq!(desk.numbers(markers).await.len() as u64, others);
+    assert_eq!(console.numbers(markers).await.len() as u64, others);
     // When nobody knows who it was, the batch is halved: at most log2(12) and once alone, and the retry.
     assert!((2..=6).contains(&runs), "{runs} runs of the culprit");
-    desk.store.close().await.unwrap();
+    console.store.close().await.unwrap();
 }
 
 #[tokio::test]
@@ -172,12 +172,12 @@ async fn sleeping_over_the_lock_bound_sets_apart_the_culprit_alone() {
 
 #[tokio::test]
 async fn sleeping_over_the_lock_bound_alone_is_the_sleepers_own_fault() {
-    let desk = desk_for(Misbehaviour::Sleep).await;
-    desk.publish_notes([CULPRIT]).await;
-    let (_, runs) = work_through(&desk, Misbehaviour::Sleep, 0).await;
+    let console = desk_for(Misbehaviour::Sleep).await;
+    console.publish_notes([CULPRIT]).await;
+    let (_, runs) = work_through(&console, Misbehaviour::Sleep, 0).await;
     assert_eq!(runs, 3, "the first run, another in case the machine stood still, and the retry");
-    assert!(desk.notes().await.is_empty());
-    assert_eq!(desk.failed_messages().await[0].kind, "transaction");
+    assert!(console.notes().await.is_empty());
+    assert_eq!(console.failed_messages().await[0].kind, "transaction");
 }
 
 #[tokio::test]
@@ -212,13 +212,13 @@ async fn a_swallowed_constraint_error_commits_the_rest() {
         write(tx, note.data.number).await?;
         Ok(())
     }
-    let desk = Desk::new().await;
-    desk.change("CREATE TABLE taken (id INTEGER PRIMARY KEY) STRICT; INSERT INTO taken VALUES (1)").await;
-    desk.publish_notes(0..5).await;
-    let running = Running::start(desk.consumer().on(swallow));
+    let console = Console::new().await;
+    console.change("CREATE TABLE taken (id INTEGER PRIMARY KEY) STRICT; INSERT INTO taken VALUES (1)").await;
+    console.publish_notes(0..5).await;
+    let running = Running::start(console.consumer().on(swallow));
     running.until("all are handled", |stats| stats.handled == 5).await;
     assert_eq!(running.stop().await.rolled_back, 0);
-    assert_eq!(desk.notes().await, [0, 1, 2, 3, 4]);
+    assert_eq!(console.notes().await, [0, 1, 2, 3, 4]);
 }
 
 /// Writes past its transaction, which would wait for the lock that it holds.
@@ -244,11 +244,12 @@ impl Past {
 
 #[tokio::test]
 async fn a_handler_that_writes_past_its_transaction_is_told_so_at_once() {
-    let desk = Desk::new().await;
-    desk.publish_notes(0..1).await;
-    let running = Running::start(desk.consumer().on_with(Arc::new(Past(desk.store.clone())), Past::write));
+    let console = Console::new().await;
+    console.publish_notes(0..1).await;
+    let running =
+        Running::start(console.consumer().on_with(Arc::new(Past(console.store.clone())), Past::write));
     running.until("the note is dead", |stats| stats.dead == 1).await;
     running.stop().await;
-    assert!(desk.notes().await.is_empty());
-    assert!(desk.failed_messages().await[0].error.contains("inside a transaction on the same file"));
+    assert!(console.notes().await.is_empty());
+    assert!(console.failed_messages().await[0].error.contains("inside a transaction on the same file"));
 }

@@ -46,7 +46,7 @@ fn killed_while_keys_are_held_every_customer_is_billed_in_order() {
         victim.until_ready();
     }
     workers.into_iter().for_each(Worker::finish);
-    let figures = shop.heal_and_compare_in_order();
+    let statistics = shop.heal_and_compare_in_order();
     println!("{kills} kills while keys were held, of each worker {crash_count_of:?}; {idle} moments without");
-    assert!(figures.dead > 0 && figures.resolved > 0, "{figures:?}");
+    assert!(statistics.dead > 0 && statistics.resolved > 0, "{statistics:?}");
 }

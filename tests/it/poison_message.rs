@@ -3,7 +3,7 @@
 use messagekit_sqlite::SqliteStore;
 
 use crate::book::{Kind, Outcome};
-use crate::desk::retry;
+use crate::console::retry;
 use crate::shop::{Shop, View};
 use crate::time::{SOON, wait_until};
 use crate::worker::Role;

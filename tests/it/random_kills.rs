@@ -79,12 +79,12 @@ fn fifty_random_kills_lose_and_double_nothing() {
         *victim = shop.start(role);
     }
     workers.into_iter().for_each(Worker::finish);
-    let figures = shop.heal_and_compare();
-    println!("{} orders tried, {kills} kills with unfinished work, {idle} moments without", figures.tried);
+    let statistics = shop.heal_and_compare();
+    println!("{} orders tried, {kills} kills with unfinished work, {idle} moments without", statistics.tried);
     println!("kills of each worker: {kills_of:?}");
-    assert!(figures.committed > 500 && figures.rolled_back > 50, "{figures:?}");
-    assert!(figures.dead > 20 && figures.resolved > 20, "{figures:?}");
-    assert!(figures.unknown > 0, "{figures:?}");
+    assert!(statistics.committed > 500 && statistics.rolled_back > 50, "{statistics:?}");
+    assert!(statistics.dead > 20 && statistics.resolved > 20, "{statistics:?}");
+    assert!(statistics.unknown > 0, "{statistics:?}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use messagekit::{
 use messagekit_sqlite::{SqliteStore, SqliteTx};
 use messagekit_testkit::eventually;
 
-use crate::desk::{Desk, NoteTaken, Running, consumer, patient, write};
+use crate::console::{Console, NoteTaken, Running, consumer, patient, write};
 use crate::time::{SOON, long};
 
 const WORKERS: u64 = 16;
@@ -62,14 +62,14 @@ async fn apply_once(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn same_id_claimed_by_sixteen_workers_has_one_effect() {
-    let desk = Desk::new().await;
-    let second = desk.second().await;
+    let console = Console::new().await;
+    let second = console.second().await;
     let id: MessageId = "pay-7".parse().unwrap();
     let effects = Arc::new(AtomicU64::new(0));
     let workers: Vec<_> = (0..WORKERS)
         .map(|worker| {
             // Half of them as another process would: with a writer of their own.
-            let store = if worker % 2 == 0 { desk.store.clone() } else { second.clone() };
+            let store = if worker % 2 == 0 { console.store.clone() } else { second.clone() };
             let (id, effects) = (id.clone(), Arc::clone(&effects));
             tokio::spawn(async move {
                 let mut done = 0;
@@ -86,19 +86,19 @@ async fn same_id_claimed_by_sixteen_workers_has_one_effect() {
     }
     second.close().await.unwrap();
     assert_eq!((effects.load(Ordering::Relaxed), done), (1, WORKERS * tries_of_each() - 1));
-    assert_eq!(desk.notes().await, [7]);
+    assert_eq!(console.notes().await, [7]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_rival_claims_what_was_rolled_back_and_not_what_was_committed() {
-    let desk = Desk::new().await;
+    let console = Console::new().await;
     let effects = Arc::new(AtomicU64::new(0));
     for number in 0..60 {
         let id: MessageId = format!("pay-{number}").parse().unwrap();
-        let mut tx = desk.store.begin().await.unwrap();
-        assert_eq!(claim(&desk.store, &mut tx, "payments", &id).await.unwrap(), Claim::Fresh);
+        let mut tx = console.store.begin().await.unwrap();
+        assert_eq!(claim(&console.store, &mut tx, "payments", &id).await.unwrap(), Claim::Fresh);
         write(&mut tx, -1).await.unwrap();
-        let (store, counted) = (desk.store.clone(), Arc::clone(&effects));
+        let (store, counted) = (console.store.clone(), Arc::clone(&effects));
         let rival = tokio::spawn(async move { apply_once(&store, &id, &counted).await });
         let expected = match number % 3 {
             0 => {
@@ -106,34 +106,34 @@ async fn a_rival_claims_what_was_rolled_back_and_not_what_was_committed() {
                 Claim::Fresh
             }
             1 => {
-                desk.store.rollback(tx).await.unwrap();
+                console.store.rollback(tx).await.unwrap();
                 Claim::Fresh
             }
             _ => {
-                desk.store.commit(tx).await.unwrap();
+                console.store.commit(tx).await.unwrap();
                 Claim::Done
             }
         };
         assert_eq!(rival.await.unwrap().unwrap(), expected);
     }
     assert_eq!(effects.load(Ordering::Relaxed), 40);
-    let mut notes = desk.notes().await;
+    let mut notes = console.notes().await;
     notes.sort_unstable();
     assert_eq!(notes, [vec![-1; 20], vec![7; 40]].concat());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn same_id_delivered_to_sixteen_consumers_that_share_the_work_has_one_effect() {
-    let desk = Desk::new().await;
+    let console = Console::new().await;
     // A log whose partitions are shared out, so that sixteen loops claim on the file at the same time.
     let log = MemoryLog::new(WORKERS as usize);
     let handler = Arc::new(Counted::default());
     let shutdown = Shutdown::new();
-    let second = desk.second().await;
+    let second = console.second().await;
     let mut stats = Vec::new();
     let mut running = Vec::new();
     for worker in 0..WORKERS {
-        let store = if worker % 2 == 0 { desk.store.clone() } else { second.clone() };
+        let store = if worker % 2 == 0 { console.store.clone() } else { second.clone() };
         let consumer = Consumer::builder("reader", store)
             .from(log.topics([NoteTaken::TOPIC]))
             .on_with(Arc::clone(&handler), Counted::write_down)
@@ -163,21 +163,21 @@ async fn same_id_delivered_to_sixteen_consumers_that_share_the_work_has_one_effe
     }
     second.close().await.unwrap();
     assert_eq!(stats.iter().map(|stats| stats.read().handled).sum::<u64>(), 1);
-    assert_eq!((handler.runs(), desk.notes().await), (1, vec![7]));
+    assert_eq!((handler.runs(), console.notes().await), (1, vec![7]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn same_id_delivered_by_the_file_to_sixteen_consumers_has_one_effect() {
     // However quick the first one is, it finds no more than a part to do.
     const PARTS: u64 = 4;
-    let desk = Desk::with(patient()).await;
+    let console = Console::with(patient()).await;
     let copies = copies(TRIES);
     let mut parts = copies.chunks((TRIES / PARTS) as usize);
-    let second = desk.second().await;
+    let second = console.second().await;
     let handler = Arc::new(Counted::default());
     let mut standing_by: Vec<Running> = (0..WORKERS)
         .map(|worker| {
-            let store = if worker % 2 == 0 { &desk.store } else { &second };
+            let store = if worker % 2 == 0 { &console.store } else { &second };
             Running::start(consumer(store).on_with(Arc::clone(&handler), Counted::write_down))
         })
         .collect();
@@ -187,7 +187,7 @@ async fn same_id_delivered_by_the_file_to_sixteen_consumers_has_one_effect() {
         let is_last = standing_by.len() == 1;
         while published < TRIES && (is_last || published == handled + passed) {
             let part = parts.next().expect("there is more");
-            desk.publish(part).await;
+            console.publish(part).await;
             published += part.len() as u64;
         }
         let mut active = None;
@@ -211,5 +211,5 @@ async fn same_id_delivered_by_the_file_to_sixteen_consumers_has_one_effect() {
     }
     second.close().await.unwrap();
     assert_eq!((handled, passed), (1, TRIES - 1));
-    assert_eq!((handler.runs(), desk.notes().await), (1, vec![7]));
+    assert_eq!((handler.runs(), console.notes().await), (1, vec![7]));
 }

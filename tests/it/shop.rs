@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::book::Book;
 use crate::time::wait_until;
-use crate::verdict::{Failed, Figures};
+use crate::verdict::{Failed, Statistics};
 use crate::worker::{Role, Worker};
 
 /// How long the rest may take: the order service is never further ahead than a slow disk lets billing catch up with.
@@ -58,24 +58,24 @@ impl Shop {
     }
 
     /// Lets healthy processes work until nothing is left, and compares the file with the book. Nobody else is at work.
-    pub(crate) fn heal_and_compare(&self) -> Figures {
+    pub(crate) fn heal_and_compare(&self) -> Statistics {
         self.healed_by(&[Role::Billing, Role::Printing], Failed::IsDead)
     }
 
     /// The same where billing parks what fails, and an operator discards what is dead.
-    pub(crate) fn heal_and_compare_in_order(&self) -> Figures {
+    pub(crate) fn heal_and_compare_in_order(&self) -> Statistics {
         self.healed_by(&[Role::Parking, Role::Operator, Role::Printing], Failed::IsDiscarded)
     }
 
-    fn healed_by(&self, roles: &[Role], failed: Failed) -> Figures {
+    fn healed_by(&self, roles: &[Role], failed: Failed) -> Statistics {
         self.end_leases();
         let workers: Vec<Worker> = roles.iter().map(|role| self.start(*role)).collect();
         let is_finished = |view: View| view.is_finished() && (failed == Failed::IsDead || view.held() == 0);
         wait_until("everything is billed, printed or given up", REST, || is_finished(self.look()));
         workers.into_iter().for_each(Worker::finish);
-        let figures = crate::verdict::compare(&self.look(), &self.book, failed);
-        println!("{figures:#?}");
-        figures
+        let statistics = crate::verdict::compare(&self.look(), &self.book, failed);
+        println!("{statistics:#?}");
+        statistics
     }
 }
 

@@ -37,8 +37,8 @@ fn takes_over(end: impl Fn(Worker)) {
     wait_until("there is something to bill", TAKEOVER, || shop.book.next_number() > 200);
     orders.finish();
     active.finish();
-    let figures = shop.heal_and_compare();
-    assert!(figures.billed > 100, "{figures:?}");
+    let statistics = shop.heal_and_compare();
+    assert!(statistics.billed > 100, "{statistics:?}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use messagekit::{
 };
 use messagekit_sqlite::SqliteTx;
 
-use crate::desk::{Desk, NoteTaken, Running, note, write, write_down};
+use crate::console::{Console, NoteTaken, Running, note, write, write_down};
 
 fn record(payload: impl Into<bytes::Bytes>) -> Message {
     Message::new("desk.note", payload)
@@ -57,15 +57,15 @@ async fn what_is_strange_and_readable_is_handled() {
             .with_header(headers::EVENT_TYPE, b"\xff".as_slice()),
         typed(format!(r#"{{"eventId":"{}","pad":"p","number":9}}"#, "ü".repeat(100))),
     ];
-    let desk = Desk::new().await;
-    desk.publish(&records).await;
+    let console = Console::new().await;
+    console.publish(&records).await;
     let seen = Arc::new(Seen::default());
-    let running = Running::start(desk.consumer().on_with(Arc::clone(&seen), Seen::write_down));
+    let running = Running::start(console.consumer().on_with(Arc::clone(&seen), Seen::write_down));
     running.until("all are handled", |stats| stats.handled + stats.dead == records.len() as u64).await;
     running.stop().await;
 
-    assert!(desk.failed_messages().await.is_empty(), "{:?}", desk.failed_messages().await[0].error);
-    let mut notes = desk.notes().await;
+    assert!(console.failed_messages().await.is_empty(), "{:?}", console.failed_messages().await[0].error);
+    let mut notes = console.notes().await;
     notes.sort_unstable();
     assert_eq!(notes, (0..10).collect::<Vec<_>>());
     let seen = seen.0.lock().unwrap();
@@ -78,45 +78,46 @@ async fn what_is_strange_and_readable_is_handled() {
 
 #[tokio::test]
 async fn unknown_types_are_ignored_and_counted_whatever_they_hold() {
-    let desk = Desk::new().await;
+    let console = Console::new().await;
     let strangers = [
         record("garbage").with_header(headers::EVENT_TYPE, "desk.note.burnt"),
         record("").with_header(headers::EVENT_TYPE, "no type at all!"),
         record(r#"{"eventType":"desk.note.burnt","eventId":"u-1"}"#),
         record(b"\xff".as_slice()).with_header(headers::CE_TYPE, "Desk").with_key(b"\xff".as_slice()),
     ];
-    desk.publish(&strangers).await;
-    desk.publish(&[note(1)]).await;
-    let running = Running::start(desk.consumer().on(write_down));
+    console.publish(&strangers).await;
+    console.publish(&[note(1)]).await;
+    let running = Running::start(console.consumer().on(write_down));
     running.until("the note behind them is handled", |stats| stats.handled == 1).await;
     let stats = running.stop().await;
     assert_eq!((stats.ignored, stats.dead, stats.set_aside), (4, 0, 0));
-    assert_eq!(desk.notes().await, [1]);
+    assert_eq!(console.notes().await, [1]);
     let cursor = "SELECT next FROM messagekit_consumer_cursors";
-    assert_eq!(desk.numbers(cursor).await, [5], "the cursor moved over them");
+    assert_eq!(console.numbers(cursor).await, [5], "the cursor moved over them");
 }
 
 #[tokio::test]
 async fn unknown_types_can_be_kept_until_somebody_handles_them() {
-    let desk = Desk::new().await;
+    let console = Console::new().await;
     let stranger = br#"{"pad":"p","number":7}"#.as_slice();
-    desk.publish(&[record(stranger)
-        .with_header(headers::EVENT_TYPE, "desk.note.burnt")
-        .with_header(headers::ID, "u-7")])
+    console
+        .publish(&[record(stranger)
+            .with_header(headers::EVENT_TYPE, "desk.note.burnt")
+            .with_header(headers::ID, "u-7")])
         .await;
-    let running = Running::start(desk.consumer().on(write_down).on_unknown(OnUnknown::DeadLetter));
+    let running = Running::start(console.consumer().on(write_down).on_unknown(OnUnknown::DeadLetter));
     running.until("it is kept", |stats| stats.dead == 1).await;
     running.stop().await;
-    let failed_message = desk.failed_messages().await.remove(0);
+    let failed_message = console.failed_messages().await.remove(0);
     assert_eq!((&*failed_message.kind, &*failed_message.received.id.to_string()), ("unknown_type", "u-7"));
     assert!(failed_message.error.contains("deploy one, then retry"), "{}", failed_message.error);
 
-    desk.retry(failed_message.id).await.unwrap();
-    let running = Running::start(desk.consumer().on(write_down).on_json("desk.note.burnt", burnt));
+    console.retry(failed_message.id).await.unwrap();
+    let running = Running::start(console.consumer().on(write_down).on_json("desk.note.burnt", burnt));
     running.until("the new handler has it", |stats| stats.handled == 1).await;
     running.stop().await;
-    assert_eq!(desk.notes().await, [-7]);
-    assert_eq!(desk.failed_messages().await[0].state, FailedMessageState::Resolved);
+    assert_eq!(console.notes().await, [-7]);
+    assert_eq!(console.failed_messages().await[0].state, FailedMessageState::Resolved);
 }
 
 async fn burnt(tx: &mut SqliteTx, note: Envelope<serde_json::Value>) -> Result<(), HandlerError> {
@@ -130,18 +131,18 @@ async fn an_error_that_quotes_hostile_text_is_kept_as_one_clean_line() {
     async fn quote(_: &mut SqliteTx, note: Envelope<NoteTaken>) -> Result<(), HandlerError> {
         Err(HandlerError::permanent(format!("pad {} is full", note.data.pad)))
     }
-    let desk = Desk::new().await;
+    let console = Console::new().await;
     let pad = r#"a\u0000b\n\u001b[2Jc"#;
     let long = "x".repeat(100_000);
     for (id, pad) in [("q-1", pad), ("q-2", &long)] {
         let payload =
             format!(r#"{{"eventId":"{id}","eventType":"desk.note.taken","pad":"{pad}","number":1}}"#);
-        desk.publish(&[record(payload)]).await;
+        console.publish(&[record(payload)]).await;
     }
-    let running = Running::start(desk.consumer().on(quote));
+    let running = Running::start(console.consumer().on(quote));
     running.until("both are dead", |stats| stats.dead == 2).await;
     running.stop().await;
-    let failed_messages = desk.failed_messages().await;
+    let failed_messages = console.failed_messages().await;
     assert_eq!(failed_messages[0].error, "pad a b  [2Jc is full");
     assert_eq!(failed_messages[1].error.chars().count(), 4_000);
 }

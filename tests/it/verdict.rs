@@ -9,7 +9,7 @@ use crate::shop::View;
 
 /// What a comparison was about.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Figures {
+pub(crate) struct Statistics {
     /// Orders that were sent to the end of their transaction.
     pub(crate) tried: usize,
     pub(crate) committed: usize,
@@ -136,11 +136,11 @@ impl BrokerDeadLetter {
 }
 
 /// Compares everything, and says what it was about.
-pub(crate) fn compare(view: &View, book: &Book, failed: Failed) -> Figures {
+pub(crate) fn compare(view: &View, book: &Book, failed: Failed) -> Statistics {
     let found = BrokerDeadLetter::read(view);
     let orders = &book.orders();
     ledger_agrees(view, book);
-    let mut figures = Figures { tried: orders.len(), ..Figures::default() };
+    let mut statistics = Statistics { tried: orders.len(), ..Statistics::default() };
     for (number, order) in orders {
         let is_there = match order.outcome {
             Outcome::Committed => true,
@@ -149,31 +149,31 @@ pub(crate) fn compare(view: &View, book: &Book, failed: Failed) -> Figures {
             Outcome::Unknown => found.orders.contains_key(number),
         };
         match order.outcome {
-            Outcome::Committed => figures.committed += 1,
-            Outcome::RolledBack => figures.rolled_back += 1,
+            Outcome::Committed => statistics.committed += 1,
+            Outcome::RolledBack => statistics.rolled_back += 1,
             Outcome::Unknown => {
-                figures.unknown += 1;
-                figures.unknown_and_there += usize::from(is_there);
+                statistics.unknown += 1;
+                statistics.unknown_and_there += usize::from(is_there);
             }
         }
         if is_there {
-            figures.duplicates += order.copies - 1;
+            statistics.duplicates += order.copies - 1;
             match order.kind {
-                Kind::Spoiled => figures.dead += 1,
+                Kind::Spoiled => statistics.dead += 1,
                 kind => {
-                    figures.billed += 1;
-                    figures.resolved += usize::from(kind == Kind::Shaky);
-                    figures.pence += order.pence;
+                    statistics.billed += 1;
+                    statistics.resolved += usize::from(kind == Kind::Shaky);
+                    statistics.pence += order.pence;
                 }
             }
         }
         found.compare(*number, order, is_there, failed);
     }
     found.has_no_strangers(orders);
-    sums_are_equal(view, figures.pence);
+    sums_are_equal(view, statistics.pence);
     order_is_kept(view, failed);
     log_is_whole(view);
-    figures
+    statistics
 }
 
 /// The ledger as it was read from the disk, against the bills and the failed messages.

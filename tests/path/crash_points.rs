@@ -121,10 +121,13 @@ async fn order_service(point: &str, time: usize) {
     assert_eq!(shop.orders.address(), shop.address);
     writers.finish();
     shop.until_settled(&book).await;
-    let figures = verdict::compare(&shop, &book).await;
-    println!("order service at {point}: {figures}; {:.1?}", started.elapsed());
-    assert!(figures.unknown > 0 && figures.rolled_back > 0, "void: {figures}");
-    assert!(point != "store.committed" || figures.unknown_there > 0, "what was committed is away: {figures}");
+    let statistics = verdict::compare(&shop, &book).await;
+    println!("order service at {point}: {statistics}; {:.1?}", started.elapsed());
+    assert!(statistics.unknown > 0 && statistics.rolled_back > 0, "void: {statistics}");
+    assert!(
+        point != "store.committed" || statistics.unknown_there > 0,
+        "what was committed is away: {statistics}"
+    );
 }
 
 /// Lets a process of billing die at its work, starts it again, and compares what became of the orders.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use crate::billing::Billing;
-use crate::desk::{Desk, Operator};
+use crate::console::{Console, Operator};
 use crate::names::ORDER_PARTITIONS;
 use crate::records::{Record, send};
 use crate::{broker, turn};
@@ -19,7 +19,7 @@ const ATTEMPTS: i64 = 10;
 /// Billing with a mistake in its database, and the desk over it.
 struct Shop {
     billing: Billing,
-    desk: Desk,
+    console: Console,
     look: PgConnection,
 }
 
@@ -37,8 +37,8 @@ impl Shop {
             CREATE TRIGGER refuse BEFORE INSERT ON bills
             FOR EACH ROW WHEN (NEW.order_id LIKE 'bad-%') EXECUTE FUNCTION refuse()";
         sqlx::raw_sql(rule).execute(&mut look).await.unwrap();
-        let desk = Desk::open(&billing.database, &["ann", "bob"]);
-        Self { billing, desk, look }
+        let console = Console::open(&billing.database, &["ann", "bob"]);
+        Self { billing, console, look }
     }
 
     /// Corrects the mistake.
@@ -152,7 +152,7 @@ async fn a_failed_message_is_repaired_and_retried_over_http_and_billed_once() {
     assert_eq!((shop.effects(bad).await, shop.effects(good).await), ((0, 0, 0), (1, 1, 1)));
 
     // Found and understood.
-    let ann = shop.desk.operator("ann");
+    let ann = shop.console.operator("ann");
     let failed_message = only_failed_message(&ann, &shop.billing.names.billing, "dead");
     let id = failed_message["id"].as_i64().unwrap();
     assert_eq!(
@@ -203,8 +203,8 @@ async fn two_operators_who_double_click_have_every_failed_message_billed_once() 
     shop.repair().await;
 
     // Two programs over one database, as behind a load balancer.
-    let second = Desk::open(&shop.billing.database, &["bob"]);
-    let (ann, bob) = (shop.desk.operator("ann"), second.operator("bob"));
+    let second = Console::open(&shop.billing.database, &["bob"]);
+    let (ann, bob) = (shop.console.operator("ann"), second.operator("bob"));
     let page = ann.shows("/api/v1/dlq?state=dead");
     let ids: Vec<i64> =
         page["failed_messages"].as_array().unwrap().iter().map(|one| one["id"].as_i64().unwrap()).collect();
@@ -247,7 +247,7 @@ async fn an_order_that_always_fails_stops_at_its_cap() {
     shop.until_dead(2).await;
     let runs = shop.runs(&orders[0]).await;
     assert!(runs >= ATTEMPTS, "{runs} runs");
-    let page = shop.desk.operator("ann").shows("/api/v1/dlq?state=dead");
+    let page = shop.console.operator("ann").shows("/api/v1/dlq?state=dead");
     for failed_message in page["failed_messages"].as_array().unwrap() {
         let expected = if failed_message["message_id"] == orders[0].id.as_str() { ATTEMPTS } else { 1 };
         assert_eq!(failed_message["attempts"].as_i64(), Some(expected), "{failed_message}");
@@ -270,7 +270,7 @@ async fn a_discarded_order_is_not_billed_until_the_discard_is_taken_back() {
     let [bad] = &orders;
     shop.send(&orders).await;
     shop.until_dead(1).await;
-    let ann = shop.desk.operator("ann");
+    let ann = shop.console.operator("ann");
     let id = only_failed_message(&ann, &shop.billing.names.billing, "dead")["id"].as_i64().unwrap();
     let act = |act: &str| {
         let (status, answer) = ann.acts(&format!("/api/v1/dlq/{id}/{act}"));

@@ -13,7 +13,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::billing::PATIENCE;
 use crate::cdc::Connector;
-use crate::desk::{Desk, Operator};
+use crate::console::{Console, Operator};
 use crate::down::Down;
 use crate::orders::is_full;
 use crate::{broker, turn};
@@ -102,8 +102,8 @@ async fn a_dead_connector_is_told_and_what_waits_is_counted_to_a_tenth() {
     let (database, topic) = (Database::fresh().await, unique("health"));
     broker::make(&[(&topic, 1)]).await;
     let _connector = Connector::apply(&database);
-    let desk = Desk::open(&database, &["ann"]);
-    let ann = desk.operator("ann");
+    let console = Console::open(&database, &["ann"]);
+    let ann = console.operator("ann");
     let writer = Writer::start(&database, &topic).await;
     let mut database = database.connection().await;
     eventually("events arrive, and all is well", PATIENCE, async || {

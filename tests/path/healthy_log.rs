@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::billing::{PATIENCE, number, start_member};
 use crate::bridge::Bridge;
 use crate::cdc::{messagekit, said};
-use crate::desk::Desk;
+use crate::console::Console;
 use crate::names::Names;
 use crate::orders::Order;
 use crate::process::Process;
@@ -88,7 +88,7 @@ fn no_program_logs_a_warning_or_an_error_while_all_is_well() {
         let billing = start_member(billing_database, &names, 0);
         let bridge = Bridge::start(&names);
         let bookkeeper = start_bookkeeper(&folder, billing_database, &names);
-        let desk = Desk::open(billing_database, &["ann"]);
+        let console = Console::open(billing_database, &["ann"]);
 
         place(&orders.address());
         eventually("the order is shipped", PATIENCE, async || {
@@ -101,7 +101,7 @@ fn no_program_logs_a_warning_or_an_error_while_all_is_well() {
             has_topic && queues::readers(FAILED_MESSAGES).await == Some(1)
         })
         .await;
-        assert_eq!(desk.operator("ann").get("/health/ready").0, 200);
+        assert_eq!(console.operator("ann").get("/health/ready").0, 200);
 
         let [relay_of_orders, relay_of_billing] = relays;
         let mut programs = [
@@ -112,7 +112,7 @@ fn no_program_logs_a_warning_or_an_error_while_all_is_well() {
             bridge.process,
             shipping,
             bookkeeper,
-            desk.process,
+            console.process,
         ];
         programs.iter_mut().for_each(Process::stop);
         let alarming: Vec<String> = programs

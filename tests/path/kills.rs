@@ -124,15 +124,15 @@ async fn every_order_is_billed_once_while_everything_is_killed() {
     let Siege { mut shop, book, writers, billing_kills: billing, bridge_kills: bridge, too_late, .. } = siege;
     writers.finish();
     shop.until_settled(&book).await;
-    let figures = verdict::compare(&shop, &book).await;
+    let statistics = verdict::compare(&shop, &book).await;
     println!(
-        "kills: {figures}; killed: billing {billing} and bridge {bridge} ({too_late} more too late), connect {connect}, \
+        "kills: {statistics}; killed: billing {billing} and bridge {bridge} ({too_late} more too late), connect {connect}, \
          postgres {postgres}, kafka {kafka}, rabbitmq {rabbitmq}; {} seconds",
         started.elapsed().as_secs()
     );
     assert!(
-        figures.duplicates > 0 && figures.delivered_twice > 0,
-        "void: nothing came twice, so nothing was shown about what does: {figures}"
+        statistics.duplicates > 0 && statistics.delivered_twice > 0,
+        "void: nothing came twice, so nothing was shown about what does: {statistics}"
     );
 }
 

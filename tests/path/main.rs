@@ -12,8 +12,8 @@ mod cdc;
 mod connector;
 #[path = "../postgres/cdc_server.rs"]
 mod connector_server;
+mod console;
 mod crash_points;
-mod desk;
 mod docs;
 mod down;
 mod ended_run;

@@ -10,7 +10,7 @@ use sqlx::{Connection, PgConnection};
 use crate::billing::PATIENCE;
 use crate::broker::{self, Raw};
 use crate::cdc::Connector;
-use crate::desk::{Desk, Operator};
+use crate::console::{Console, Operator};
 use crate::turn;
 
 /// How many events were written before the range, in it and behind it.
@@ -21,7 +21,7 @@ const PACE: i64 = 250;
 /// An outbox whose events have all arrived at Kafka.
 struct Published {
     // The admin ends before the connector does: dropped in this order.
-    desk: Desk,
+    console: Console,
     _connector: Connector,
     database: Database,
     topic: String,
@@ -33,7 +33,7 @@ impl Published {
     async fn open() -> Self {
         let database = Database::fresh().await;
         let connector = Connector::apply(&database);
-        let desk = Desk::open(&database, &["ann"]);
+        let console = Console::open(&database, &["ann"]);
         let topic = unique("replay");
         // A burst into a topic that is only being made may block the connector's producer for good.
         broker::make(&[(&topic, 8)]).await;
@@ -58,7 +58,7 @@ impl Published {
             }
         }
         connection.close().await.unwrap();
-        let published = Self { desk, _connector: connector, database, topic, range };
+        let published = Self { console, _connector: connector, database, topic, range };
         published.until_arrived(EVENTS.iter().sum()).await;
         published
     }
@@ -159,7 +159,7 @@ fn compare(records: &[Raw]) -> usize {
 async fn a_range_of_time_arrives_again_as_it_was() {
     let _turn = turn::alone().await;
     let shop = Published::open().await;
-    let ann = shop.desk.operator("ann");
+    let ann = shop.console.operator("ann");
     let job = shop.order(&ann, None);
     until_done(&ann, &job).await;
     let records = shop.until_captured().await;
@@ -170,7 +170,7 @@ async fn a_range_of_time_arrives_again_as_it_was() {
 async fn a_replay_goes_on_where_it_stood_when_the_admin_is_killed() {
     let _turn = turn::alone().await;
     let mut shop = Published::open().await;
-    let ann = shop.desk.operator("ann");
+    let ann = shop.console.operator("ann");
     // No step goes out that is not let through, so that none of the kills comes too late.
     let mut gate = Gate::close(&shop.database).await;
     let job = shop.order(&ann, Some(PACE));
@@ -182,11 +182,11 @@ async fn a_replay_goes_on_where_it_stood_when_the_admin_is_killed() {
     gate.until_a_step_waits().await;
     let stood = published(&ann.shows(&job));
     assert!((1..EVENTS[1]).contains(&stood), "{stood}");
-    shop.desk.kill();
+    shop.console.kill();
     gate.open().await;
     let gate = Gate::close(&shop.database).await;
-    shop.desk.start_again();
-    let ann = shop.desk.operator("ann");
+    shop.console.start_again();
+    let ann = shop.console.operator("ann");
     let after = ann.shows(&job);
     assert_eq!((published(&after), after["state"].as_str()), (stood, Some("running")), "{after}");
 
@@ -195,10 +195,10 @@ async fn a_replay_goes_on_where_it_stood_when_the_admin_is_killed() {
     let before = stood;
     let stood = published(&ann.shows(&job));
     assert!((before + 1..EVENTS[1]).contains(&stood), "{stood} after {before}");
-    shop.desk.kill();
+    shop.console.kill();
     gate.open().await;
-    shop.desk.start_again();
-    let ann = shop.desk.operator("ann");
+    shop.console.start_again();
+    let ann = shop.console.operator("ann");
     let after = published(&ann.shows(&job));
     assert!((stood..=stood + PACE).contains(&after), "{after} of {stood}");
     until_done(&ann, &job).await;

@@ -14,7 +14,7 @@ use crate::shop::Shop;
 
 /// What a run came to.
 #[derive(Debug)]
-pub(crate) struct Figures {
+pub(crate) struct Statistics {
     pub(crate) written: usize,
     pub(crate) rolled_back: usize,
     pub(crate) repeated: usize,
@@ -30,7 +30,7 @@ pub(crate) struct Figures {
     pub(crate) delivered_twice: usize,
 }
 
-impl fmt::Display for Figures {
+impl fmt::Display for Statistics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { written, rolled_back, repeated, unknown, unknown_there, .. } = self;
         let Self { billed, pence, duplicates, failed_messages, shipped, delivered_twice, .. } = self;
@@ -62,7 +62,7 @@ type Bill = (String, Option<String>, i64);
 ///
 /// # Panics
 /// When a promise is broken.
-pub(crate) async fn compare(shop: &Shop, book: &Book) -> Figures {
+pub(crate) async fn compare(shop: &Shop, book: &Book) -> Statistics {
     let answers = book.answers();
     let names = &shop.billing.names;
     let mut orders = shop.orders_database.connection().await;
@@ -94,7 +94,7 @@ pub(crate) async fn compare(shop: &Shop, book: &Book) -> Figures {
     let delivered_twice = exchange_is_the_topic(&names.bills).await;
     let shipped = parcels_follow_bills(shop, &bills).await;
     databases_are_apart(shop).await;
-    Figures {
+    Statistics {
         written: answers.placed.len(),
         rolled_back: answers.rolled_back.len(),
         repeated: answers.repeated,

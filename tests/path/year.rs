@@ -45,10 +45,10 @@ async fn every_order_of_the_year_is_billed_once_and_reaches_its_handler_unchange
     shop.until_settled(&book).await;
     let settled = started.elapsed();
 
-    let figures = verdict::compare(&shop, &book).await;
-    println!("year: {figures}, written in {written:.1?}, all shipped after {settled:.1?}");
-    assert!(figures.rolled_back > 0 && figures.repeated > 0, "nothing was rolled back: {figures}");
-    assert_eq!(figures.unknown, 0, "answers were lost although nothing was killed");
+    let statistics = verdict::compare(&shop, &book).await;
+    println!("year: {statistics}, written in {written:.1?}, all shipped after {settled:.1?}");
+    assert!(statistics.rolled_back > 0 && statistics.repeated > 0, "nothing was rolled back: {statistics}");
+    assert_eq!(statistics.unknown, 0, "answers were lost although nothing was killed");
     handlers_see(&shop.billing.names.orders).await;
 }
 

@@ -8,7 +8,7 @@ use messagekit::{
     Backoff, Claim, Consumer, Envelope, Event, EventFilter, FailedMessageFilter, FailedMessages,
     HandlerError, MessageId, Processed, Publisher, Replays, Shutdown, codec, headers,
 };
-use messagekit_postgres::{PgTx, PostgresStore, SchemaName, by_day};
+use messagekit_postgres::{PgTx, PostgresStore, SchemaName, partitioning};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
@@ -63,7 +63,7 @@ async fn nights(store: &PostgresStore, days: u32) -> (u64, u64) {
 }
 
 async fn divide(shop: &Shop) {
-    by_day::divide(shop.database.url(), &SchemaName::default(), DEADLINE).await.unwrap();
+    partitioning::divide(shop.database.url(), &SchemaName::default(), DEADLINE).await.unwrap();
 }
 
 #[test]

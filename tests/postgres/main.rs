@@ -2,7 +2,6 @@
 // Fixtures are test code too, which clippy sees only in functions marked as tests.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-mod by_day;
 mod cdc;
 mod cdc_command;
 mod cdc_server;
@@ -11,10 +10,10 @@ mod commit;
 mod complete_since;
 mod conformance;
 mod connections;
+mod console;
 mod consumer;
 mod counter;
 mod cuts;
-mod desk;
 mod dropped_futures;
 mod durable;
 mod encoding;
@@ -30,6 +29,7 @@ mod migrations;
 mod names;
 mod offsets;
 mod parking;
+mod partitioning;
 mod plans;
 mod proxy;
 mod publish;

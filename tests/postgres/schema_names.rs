@@ -13,7 +13,7 @@ use messagekit::{
     ReplayOrder, Replays, Shutdown, Store, codec,
 };
 use messagekit_postgres::publishing_mode::{Existing, to_cdc, to_relay};
-use messagekit_postgres::{PgTx, PostgresStore, SchemaName, by_day, cdc, migrations};
+use messagekit_postgres::{PgTx, PostgresStore, SchemaName, cdc, migrations, partitioning};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use messagekit_tests::Database;
 use sqlx::{AssertSqlSafe, Executor};
@@ -137,7 +137,7 @@ async fn walk(name: &str) {
     assert_eq!(store.rejected(0, 10, true).await.unwrap(), []);
     cleans(&store).await;
 
-    by_day::divide(url, &schema, DEADLINE).await.expect("divides");
+    partitioning::divide(url, &schema, DEADLINE).await.expect("divides");
     write(&store, name, 5..10).await;
     assert_eq!(relayed(&store).await, 6);
     cleans(&store).await;

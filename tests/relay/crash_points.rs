@@ -33,10 +33,10 @@ fn dies_at(point: &str) {
 
         let relay = stage.relay("healthy");
         stage.until_published().await;
-        let figures = compare(&stage, Some(POISON)).await;
+        let statistics = compare(&stage, Some(POISON)).await;
         // The poison, and those of its key from the middle on.
         assert_eq!(stage.rejected().await, 1 + (OF_EACH / 2) as i64, "{point}");
-        println!("{point}: {figures}");
+        println!("{point}: {statistics}");
         relay.stop().await;
     });
 }

@@ -27,9 +27,9 @@ fn impatient() -> String {
 
 /// How many publishes the relay has had to repeat so far.
 fn repeated(address: &str) -> u64 {
-    let figures =
+    let statistics =
         ureq::get(format!("{address}/metrics")).call().unwrap().body_mut().read_to_string().unwrap();
-    let line = figures.lines().find(|line| line.starts_with("messagekit_relay_repeated_total{"));
+    let line = statistics.lines().find(|line| line.starts_with("messagekit_relay_repeated_total{"));
     line.and_then(|line| line.rsplit(' ').next()).map_or(0, |count| count.parse().unwrap())
 }
 

@@ -55,9 +55,9 @@ fn relays_that_die_and_freeze_publish_each_event_and_keep_the_order_of_each_key(
         writers.finish().await;
         stage.until_published().await;
         assert!(unfinished > 0, "void: nothing was unfinished when a relay died or froze");
-        let figures = compare(&stage, Some(POISON)).await;
+        let statistics = compare(&stage, Some(POISON)).await;
         println!(
-            "{figures}; {failures} calls failed; {unfinished} events waited for relays that died or froze; {:.1?}",
+            "{statistics}; {failures} calls failed; {unfinished} events waited for relays that died or froze; {:.1?}",
             started.elapsed()
         );
 

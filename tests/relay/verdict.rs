@@ -5,12 +5,12 @@ use std::fmt;
 
 use crate::stage::Stage;
 
-pub(crate) struct Figures {
+pub(crate) struct Statistics {
     committed: usize,
     again: usize,
 }
 
-impl fmt::Display for Figures {
+impl fmt::Display for Statistics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} events committed, {} records more", self.committed, self.again)
     }
@@ -18,7 +18,7 @@ impl fmt::Display for Figures {
 
 /// Demands that everything that was committed is in the topic, up to the event that blocks its key where one is named: by key
 /// in order, each copy with the same bytes, and nothing besides.
-pub(crate) async fn compare(stage: &Stage, blocked_by: Option<&str>) -> Figures {
+pub(crate) async fn compare(stage: &Stage, blocked_by: Option<&str>) -> Statistics {
     let sql = "SELECT event_id, aggregate_id, payload FROM messagekit.outbox_events ORDER BY seq";
     let rows: Vec<(String, String, Vec<u8>)> =
         sqlx::query_as(sql).fetch_all(stage.store.pool()).await.unwrap();
@@ -63,5 +63,5 @@ pub(crate) async fn compare(stage: &Stage, blocked_by: Option<&str>) -> Figures 
         );
         assert_eq!(ids.len(), found[key].len(), "{key}");
     }
-    Figures { committed: expected.values().map(Vec::len).sum(), again }
+    Statistics { committed: expected.values().map(Vec::len).sum(), again }
 }

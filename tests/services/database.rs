@@ -1,6 +1,6 @@
 //! A database for one test.
 
-use messagekit_postgres::{PostgresStore, SchemaName, by_day, migrations};
+use messagekit_postgres::{PostgresStore, SchemaName, migrations, partitioning};
 use messagekit_testkit::{DEADLINE, unique};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
@@ -26,7 +26,7 @@ impl Database {
     /// test writes had come in a month.
     pub async fn divided() -> Self {
         let database = Self::fresh().await;
-        by_day::divide(&database.url, &SchemaName::default(), DEADLINE).await.expect("divides");
+        partitioning::divide(&database.url, &SchemaName::default(), DEADLINE).await.expect("divides");
         // While they are empty, so that no row stands in the part of another day.
         let spread = "CREATE OR REPLACE FUNCTION messagekit.day_of(id text) RETURNS smallint
             LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN (hashtext(id) & 31)::smallint";

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::try_join_all;
 use messagekit::cleanup::{CleanupTarget, Retention, clean};
 use messagekit::{Outbox, Processed, Store};
-use messagekit_postgres::{PostgresStore, SchemaName, by_day};
+use messagekit_postgres::{PostgresStore, SchemaName, partitioning};
 use sqlx::Connection;
 
 use crate::events::Made;
@@ -75,7 +75,7 @@ enum How {
 async fn write(settings: Arc<Settings>, old: usize, how: How) -> Outcome<Measured> {
     let database = Database::for_relay(settings.database()?).await?;
     if how == How::ByDay {
-        by_day::divide(&database.url, &SchemaName::default(), Duration::from_secs(30)).await?;
+        partitioning::divide(&database.url, &SchemaName::default(), Duration::from_secs(30)).await?;
     }
     let store = database.store().await?;
     // What is filled in was published long ago: the trigger that would make it pending stays out.

@@ -15,8 +15,8 @@ use tokio::sync::Notify;
 
 use crate::app::{App, Shared};
 use crate::database::{Database, Databases, is_database_name};
-use crate::figures::{self, Figures};
 use crate::health::{self, Asked, Nothing};
+use crate::metrics_page::{self, MetricsPage};
 use crate::parameters::Query;
 use crate::{Tokens, document, protection, replay, serve};
 
@@ -62,7 +62,7 @@ impl Admin {
     /// the lag of a captured outbox is a guess.
     pub fn router(&self) -> Router {
         let (routes, _) = document::routes().split_for_parts();
-        let counted = from_fn_with_state(self.app.clone(), figures::count_request);
+        let counted = from_fn_with_state(self.app.clone(), metrics_page::count_request);
         let routes = routes.with_state(self.app.clone()).layer(counted);
         protection::closed(routes, self.tokens.clone(), self.hosts.clone())
     }
@@ -209,7 +209,7 @@ impl AdminBuilder {
         let shared = Shared {
             asked: Asked(asked.collect()),
             databases: Databases(databases.into()),
-            figures: Figures::new(self.registry, metrics),
+            metrics_page: MetricsPage::new(self.registry, metrics),
             ordered: Notify::new(),
         };
         Ok(Admin { app: App(Arc::new(shared)), tokens: self.tokens, hosts: self.hosts.into() })

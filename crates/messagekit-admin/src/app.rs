@@ -7,8 +7,8 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use crate::database::Databases;
-use crate::figures::Figures;
 use crate::health::Asked;
+use crate::metrics_page::MetricsPage;
 
 #[derive(Clone)]
 pub(crate) struct App(pub(crate) Arc<Shared>);
@@ -16,7 +16,7 @@ pub(crate) struct App(pub(crate) Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) databases: Databases,
     pub(crate) asked: Asked,
-    pub(crate) figures: Figures,
+    pub(crate) metrics_page: MetricsPage,
     /// Wakes the worker when a replay was ordered here.
     pub(crate) ordered: Notify,
 }

@@ -10,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::app::App;
 use crate::caller::allow;
 use crate::problem::Problem;
-use crate::{Role, failed_messages, figures, health, rejected, replay, seed};
+use crate::{Role, failed_messages, health, metrics_page, rejected, replay, unprefixed_paths};
 
 const TOKEN: &str = "token";
 
@@ -36,14 +36,14 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     let viewers = failed_messages::for_viewers()
         .merge(rejected::for_viewers())
         .merge(replay::for_viewers())
-        .merge(seed::for_viewers())
+        .merge(unprefixed_paths::for_viewers())
         .merge(health::routes())
-        .routes(utoipa_axum::routes!(figures::metrics))
+        .routes(utoipa_axum::routes!(metrics_page::metrics))
         .routes(utoipa_axum::routes!(crate::admin::openapi));
     let operators = failed_messages::for_operators()
         .merge(rejected::for_operators())
         .merge(replay::for_operators())
-        .merge(seed::for_operators());
+        .merge(unprefixed_paths::for_operators());
     let mut routes = OpenApiRouter::with_openapi(Description::openapi())
         .merge(needs(Role::Viewer, viewers))
         .merge(needs(Role::Reader, failed_messages::for_readers()))

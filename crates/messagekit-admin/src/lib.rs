@@ -30,12 +30,13 @@
 mod admin;
 mod app;
 mod body;
+mod byte_text;
 mod caller;
 mod database;
 mod document;
 mod failed_messages;
-mod figures;
 mod health;
+mod metrics_page;
 mod page;
 mod parameters;
 mod problem;
@@ -44,11 +45,10 @@ mod rejected;
 mod replay;
 mod request_id;
 mod role;
-mod seed;
 mod serve;
-mod shown;
 mod token;
 mod tokens;
+mod unprefixed_paths;
 
 pub use admin::{Admin, AdminBuilder, DEFAULT_ADDRESS};
 pub use database::{READ_LIMIT, is_database_name};

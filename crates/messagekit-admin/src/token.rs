@@ -14,7 +14,7 @@ const HASH_PREFIX: &str = "sha256:";
 ///
 /// ```
 /// let token = messagekit_admin::Token::generate()?;
-/// // Shown once; the configuration gets only the hash.
+/// // ByteText once; the configuration gets only the hash.
 /// assert!(token.secret().starts_with("mk_"));
 /// assert!(token.hash().to_string().starts_with("sha256:"));
 /// # Ok::<(), messagekit::Error>(())

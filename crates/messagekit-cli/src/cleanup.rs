@@ -6,7 +6,7 @@ use messagekit::cleanup::{CleanupReport, Retention, clean};
 use messagekit::{Error, Shutdown};
 use serde_json::{Value, json};
 
-use crate::database::{Database, Desk};
+use crate::database::{Database, Operations};
 use crate::input::span;
 use crate::output::{number, print, table};
 
@@ -37,7 +37,7 @@ impl Cleanup {
         self.show(&outcome?)
     }
 
-    async fn clean(&self, desk: &Desk) -> Result<Vec<CleanupReport>, Error> {
+    async fn clean(&self, desk: &Operations) -> Result<Vec<CleanupReport>, Error> {
         let retention = Retention { events: self.keep_events, failed_messages: self.keep_failed_messages };
         clean(desk.cleanup(), &retention, self.dry_run, Shutdown::on_signal()?).await
     }

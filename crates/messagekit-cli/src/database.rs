@@ -30,7 +30,7 @@ pub(crate) enum Kind<'a> {
 }
 
 /// The desk of an open database.
-pub(crate) enum Desk {
+pub(crate) enum Operations {
     Sqlite(SqliteStore),
     Postgres(PostgresStore),
 }
@@ -77,19 +77,19 @@ impl Database {
     }
 
     /// Opens a database that is there and up to date: looking at failed messages neither creates nor changes one.
-    pub(crate) async fn open(&self) -> Result<Desk, Error> {
+    pub(crate) async fn open(&self) -> Result<Operations, Error> {
         match self.kind()? {
-            Kind::Sqlite(path) => open_file(path).await.map(Desk::Sqlite),
+            Kind::Sqlite(path) => open_file(path).await.map(Operations::Sqlite),
             Kind::Postgres(url) => {
                 // A URL that cannot be read was not understood; what the server refuses has failed.
                 self.name()?;
-                PostgresStore::connect(url).await.map(Desk::Postgres).map_err(failed)
+                PostgresStore::connect(url).await.map(Operations::Postgres).map_err(failed)
             }
         }
     }
 }
 
-impl Desk {
+impl Operations {
     pub(crate) fn failed_messages(&self) -> &dyn FailedMessages {
         match self {
             Self::Sqlite(store) => store,

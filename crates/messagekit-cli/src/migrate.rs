@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use messagekit::{Error, ErrorKind};
 use messagekit_postgres::SchemaName;
-use messagekit_postgres::{by_day, cdc};
+use messagekit_postgres::{cdc, partitioning};
 
 use self::publishing_mode::WayOut;
 use serde_json::json;
@@ -72,7 +72,7 @@ impl Migrate {
                 made = self.publishing_mode.make(url).await?;
                 if self.by_day {
                     let schema = SchemaName::default();
-                    divided = by_day::divide(url, &schema, WAIT).await.map_err(failed)?;
+                    divided = partitioning::divide(url, &schema, WAIT).await.map_err(failed)?;
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::accounts::{Account, Accounts, Fate, Kind};
 use crate::text::{count, pounds, some};
-use crate::verdict::{Figures, Outcome, Promise};
+use crate::verdict::{Outcome, Promise, Statistics};
 
 /// How often the consumer must have been killed with work unfinished, else the run proves nothing.
 const KILLS_NEEDED: u64 = 3;
@@ -10,7 +10,7 @@ const KILLS_NEEDED: u64 = 3;
 /// Asks the accounts.
 pub(crate) struct Judge<'a> {
     accounts: &'a Accounts,
-    figures: Figures,
+    statistics: Statistics,
 }
 
 impl<'a> Judge<'a> {
@@ -18,7 +18,7 @@ impl<'a> Judge<'a> {
         let sum = |rows: fn(&Account) -> u64| accounts.all().map(rows).sum::<u64>();
         let pence = |pence: fn(&Account) -> i64| accounts.all().map(pence).sum::<i64>();
         let with_work = accounts.kills.iter().filter(|kill| kill.unfinished > 0).count() as u64;
-        let figures = Figures {
+        let statistics = Statistics {
             written: sum(|account| account.orders.into()),
             rolled_back: sum(|account| (account.fate == Some(Fate::RolledBack)).into()),
             published: sum(|account| account.records.into()) + accounts.nameless,
@@ -35,11 +35,11 @@ impl<'a> Judge<'a> {
             // Each kill has left a start of the service without an end, and that is in a table.
             kills: with_work.min(accounts.cut_off),
         };
-        Self { accounts, figures }
+        Self { accounts, statistics }
     }
 
-    pub(crate) fn figures(&self) -> Figures {
-        self.figures
+    pub(crate) fn statistics(&self) -> Statistics {
+        self.statistics
     }
 
     pub(crate) fn promises(&self) -> Vec<Promise> {
@@ -71,7 +71,7 @@ impl<'a> Judge<'a> {
             name: "billed_once",
             promise: "every committed order is billed once",
             outcome: kept(right == orders && bills == orders),
-            figures: format!(
+            statistics: format!(
                 "{}, {}, {} billed once",
                 some(orders, "order"),
                 some(bills, "bill"),
@@ -88,9 +88,9 @@ impl<'a> Judge<'a> {
             name: "nothing_of_rolled_back",
             promise: "nothing of a rolled-back transaction is anywhere",
             outcome: kept(traces == 0 && unknown == 0),
-            figures: format!(
+            statistics: format!(
                 "{} rolled back, {} of them; {} of unknown origin",
-                count(self.figures.rolled_back),
+                count(self.statistics.rolled_back),
                 some(traces, "trace"),
                 some(unknown, "id")
             ),
@@ -105,12 +105,12 @@ impl<'a> Judge<'a> {
             name: "published_exactly",
             promise: "every committed event is in the log, as often as it was sent",
             outcome: kept(right == all),
-            figures: format!("{} committed, {} in the log as they should be", count(all), count(right)),
+            statistics: format!("{} committed, {} in the log as they should be", count(all), count(right)),
         }
     }
 
     fn sums_equal(&self) -> Promise {
-        let Figures { pence_ordered, pence_billed, pence_set_aside, .. } = self.figures;
+        let Statistics { pence_ordered, pence_billed, pence_set_aside, .. } = self.statistics;
         let differ = |account: &&Account| account.ordered_pence != account.billed_pence;
         let bills = self.committed(Kind::Billed).filter(differ).count() as u64;
         let balances = self.accounts.wrong_balances;
@@ -118,7 +118,7 @@ impl<'a> Judge<'a> {
             name: "sums_equal",
             promise: "the sums are equal to the penny, and so is each customer's",
             outcome: kept(pence_ordered == pence_billed + pence_set_aside && bills == 0 && balances == 0),
-            figures: format!(
+            statistics: format!(
                 "{} ordered, {} billed, {} in dead letters; {} and {} differ",
                 pounds(pence_ordered),
                 pounds(pence_billed),
@@ -130,13 +130,14 @@ impl<'a> Judge<'a> {
     }
 
     fn duplicates_suppressed(&self) -> Promise {
-        let Figures { duplicates_delivered: delivered, duplicates_suppressed: suppressed, .. } = self.figures;
+        let Statistics { duplicates_delivered: delivered, duplicates_suppressed: suppressed, .. } =
+            self.statistics;
         let unread = self.accounts.unread;
         Promise {
             name: "duplicates_suppressed",
             promise: "what is delivered again has no second effect",
             outcome: kept(suppressed == delivered && unread == 0),
-            figures: format!(
+            statistics: format!(
                 "{} delivered again, {} without effect; {} unread",
                 count(delivered),
                 count(suppressed),
@@ -151,7 +152,7 @@ impl<'a> Judge<'a> {
             name: "order_kept",
             promise: "each customer's bills stand in the order of the orders",
             outcome: kept(*out_of_order == 0),
-            figures: format!(
+            statistics: format!(
                 "{} compared, {} out of order",
                 some(*in_an_order, "bill"),
                 count(*out_of_order)
@@ -170,7 +171,7 @@ impl<'a> Judge<'a> {
             name: "dead_letters_exact",
             promise: "the dead letters are exactly the committed adjustments",
             outcome: kept(right == adjustments && failed_messages == adjustments),
-            figures: match (adjustments, failed_messages) {
+            statistics: match (adjustments, failed_messages) {
                 (0, 0) => "no adjustment was among these events, and no dead letter".to_owned(),
                 _ => format!("{}, {}", some(adjustments, "adjustment"), some(failed_messages, "dead letter")),
             },
@@ -178,7 +179,7 @@ impl<'a> Judge<'a> {
     }
 
     fn killed_at_work(&self) -> Promise {
-        let kills = self.figures.kills;
+        let kills = self.statistics.kills;
         let unfinished = self.accounts.kills.iter().map(|kill| kill.unfinished);
         let spread = match (unfinished.clone().min(), unfinished.max()) {
             (Some(least), Some(most)) => {
@@ -190,17 +191,17 @@ impl<'a> Judge<'a> {
             name: "killed_at_work",
             promise: "the consumer was killed at least 3 times while it had work",
             outcome: if kills >= KILLS_NEEDED { Outcome::Kept } else { Outcome::Void },
-            figures: format!("{}{spread}", some(kills, "kill")),
+            statistics: format!("{}{spread}", some(kills, "kill")),
         }
     }
 
     fn delivered_twice(&self) -> Promise {
-        let delivered = self.figures.duplicates_delivered;
+        let delivered = self.statistics.duplicates_delivered;
         Promise {
             name: "delivered_twice",
             promise: "at least one record was delivered twice",
             outcome: if delivered > 0 { Outcome::Kept } else { Outcome::Void },
-            figures: format!("{} delivered twice", count(delivered)),
+            statistics: format!("{} delivered twice", count(delivered)),
         }
     }
 }

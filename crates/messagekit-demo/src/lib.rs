@@ -52,7 +52,7 @@
 //! | `events_per_second`, `elapsed_ms` | `published` over the time from the first order to the last bill; that time |
 //! | `slowed` | whether billing was slowed down, because a small run would be over before it can be interrupted |
 //! | `seed` | what chose rollbacks, duplicates and kills |
-//! | `promises` | a list of `{"name", "promise", "outcome", "figures"}`; `outcome` is `kept`, `broken` or `void` |
+//! | `promises` | a list of `{"name", "promise", "outcome", "statistics"}`; `outcome` is `kept`, `broken` or `void` |
 //! | `bad_lines` | a list of `{"line", "reason"}` |
 //! | `kept_in` | the folder of `--keep`, or `null` |
 //!
@@ -85,4 +85,4 @@ mod verdict;
 pub use input::BadLine;
 pub use options::Options;
 pub use run::run;
-pub use verdict::{Figures, Outcome, Promise, Verdict, verdict};
+pub use verdict::{Outcome, Promise, Statistics, Verdict, verdict};

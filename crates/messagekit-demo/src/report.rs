@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::input::BadLine;
 use crate::order_service::DATABASE;
 use crate::text::{count, some};
-use crate::verdict::{Figures, Outcome, Promise, Verdict};
+use crate::verdict::{Outcome, Promise, Statistics, Verdict};
 
 /// A finished run.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(crate) struct Report {
 struct Json<'a> {
     verdict: Outcome,
     #[serde(flatten)]
-    figures: Figures,
+    statistics: Statistics,
     events_per_second: u64,
     elapsed_ms: u64,
     slowed: bool,
@@ -47,13 +47,13 @@ impl Report {
     }
 
     fn events_per_second(&self) -> u64 {
-        (self.verdict.figures.published as f64 / self.elapsed.as_secs_f64().max(0.001)) as u64
+        (self.verdict.statistics.published as f64 / self.elapsed.as_secs_f64().max(0.001)) as u64
     }
 
     pub(crate) fn print_json(&self) {
         let json = Json {
             verdict: self.verdict.outcome(),
-            figures: self.verdict.figures,
+            statistics: self.verdict.statistics,
             events_per_second: self.events_per_second(),
             elapsed_ms: u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX),
             slowed: self.slowed,
@@ -77,36 +77,36 @@ impl Report {
             0 => String::new(),
             lines => format!("\n{} of the input left out, so the exit code is 1.", some(lines, "line")),
         };
-        let (figures, promises) = (self.figures().trim_fmt(), self.promises().trim_fmt());
+        let (statistics, promises) = (self.statistics().trim_fmt(), self.promises().trim_fmt());
         let next = self.next(calls);
-        say(&format!("{figures}\n\n{promises}\n\n{verdict}{left_out}\n\nTry next:{next}"));
+        say(&format!("{statistics}\n\n{promises}\n\n{verdict}{left_out}\n\nTry next:{next}"));
     }
 
-    fn figures(&self) -> Table {
-        let figures = &self.verdict.figures;
+    fn statistics(&self) -> Table {
+        let statistics = &self.verdict.statistics;
         let mut table = Table::new();
         table.load_style(UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
         let mut row = |name: &str, value: String, meaning: &str| {
             table.add_row([name, &value, meaning]);
         };
-        row("written", count(figures.written), "each with its event in one transaction");
-        row("rolled back", count(figures.rolled_back), "given up with both in them");
-        row("published", count(figures.published), "records in the topic, with duplicates");
-        row("handled", count(figures.handled), "messages with their effect");
-        if figures.ignored > 0 {
-            row("ignored", count(figures.ignored), "of types that billing does not know");
+        row("written", count(statistics.written), "each with its event in one transaction");
+        row("rolled back", count(statistics.rolled_back), "given up with both in them");
+        row("published", count(statistics.published), "records in the topic, with duplicates");
+        row("handled", count(statistics.handled), "messages with their effect");
+        if statistics.ignored > 0 {
+            row("ignored", count(statistics.ignored), "of types that billing does not know");
         }
-        row("duplicates", count(figures.duplicates_delivered), "records delivered twice on purpose");
+        row("duplicates", count(statistics.duplicates_delivered), "records delivered twice on purpose");
         row(
             "duplicates suppressed",
-            count(figures.duplicates_suppressed),
+            count(statistics.duplicates_suppressed),
             "of these, without a second effect",
         );
-        row("dead letters", count(figures.dead_letters), "messages that billing cannot handle");
-        row("pence ordered", count(figures.pence_ordered), "in committed orders");
-        row("pence billed", count(figures.pence_billed), "in bills");
-        row("pence set aside", count(figures.pence_set_aside), "in dead letters");
-        row("kills", count(figures.kills), "SIGKILLs with work unfinished");
+        row("dead letters", count(statistics.dead_letters), "messages that billing cannot handle");
+        row("pence ordered", count(statistics.pence_ordered), "in committed orders");
+        row("pence billed", count(statistics.pence_billed), "in bills");
+        row("pence set aside", count(statistics.pence_set_aside), "in dead letters");
+        row("kills", count(statistics.kills), "SIGKILLs with work unfinished");
         let speed =
             if self.slowed { "slowed down: a small run" } else { "from the first order to the last bill" };
         row("events per second", count(self.events_per_second()), speed);
@@ -122,13 +122,13 @@ impl Report {
         if std::env::var_os("NO_COLOR").is_some() {
             table.force_no_tty();
         }
-        for Promise { promise, outcome, figures, .. } in &self.verdict.promises {
+        for Promise { promise, outcome, statistics, .. } in &self.verdict.promises {
             let (word, colour) = match outcome {
                 Outcome::Kept => ("PASS", Color::Green),
                 Outcome::Broken => ("BROKEN", Color::Red),
                 Outcome::Void => ("VOID", Color::Yellow),
             };
-            table.add_row([Cell::new(word).fg(colour), Cell::new(format!("{promise}\n{figures}"))]);
+            table.add_row([Cell::new(word).fg(colour), Cell::new(format!("{promise}\n{statistics}"))]);
         }
         table
     }

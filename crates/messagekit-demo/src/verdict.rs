@@ -26,7 +26,7 @@ pub enum Outcome {
 /// The figures of a run as the tables say; the crate's documentation explains each name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "explained in the table of the crate's documentation")]
-pub struct Figures {
+pub struct Statistics {
     pub written: u64,
     pub rolled_back: u64,
     pub published: u64,
@@ -51,14 +51,14 @@ pub struct Promise {
     /// What became of it.
     pub outcome: Outcome,
     /// The figures that decide it, in words.
-    pub figures: String,
+    pub statistics: String,
 }
 
 /// What a run has shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// The figures.
-    pub figures: Figures,
+    pub statistics: Statistics,
     /// Every promise.
     pub promises: Vec<Promise>,
 }
@@ -92,5 +92,5 @@ pub async fn verdict(folder: &Path) -> Result<Verdict, Error> {
     let accounts = Accounts::read(&store, &folder.join(LEDGER)).await?;
     store.close().await?;
     let judge = Judge::new(&accounts);
-    Ok(Verdict { figures: judge.figures(), promises: judge.promises() })
+    Ok(Verdict { statistics: judge.statistics(), promises: judge.promises() })
 }

@@ -6,7 +6,7 @@ use messagekit::{
 };
 
 use crate::PostgresStore;
-use crate::tables::{actions, desk};
+use crate::tables::{actions, failed_message_lists};
 
 /// A retried failed message runs in the process that consumes; which one that is does not matter to the desk.
 impl FailedMessages for PostgresStore {
@@ -16,7 +16,7 @@ impl FailedMessages for PostgresStore {
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<FailedMessageHead>, Error>> {
         Box::pin(self.read(move |mut connection| async move {
-            desk::list(&mut connection, self.schema(), filter, limit).await
+            failed_message_lists::list(&mut connection, self.schema(), filter, limit).await
         }))
     }
 
@@ -26,16 +26,14 @@ impl FailedMessages for PostgresStore {
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<i64>, Error>> {
         Box::pin(self.read(move |mut connection| async move {
-            desk::ids(&mut connection, self.schema(), filter, limit).await
+            failed_message_lists::ids(&mut connection, self.schema(), filter, limit).await
         }))
     }
 
     fn show(&self, id: i64) -> BoxFuture<'_, Result<FailedMessage, Error>> {
-        Box::pin(
-            self.read(
-                move |mut connection| async move { desk::show(&mut connection, self.schema(), id).await },
-            ),
-        )
+        Box::pin(self.read(move |mut connection| async move {
+            failed_message_lists::show(&mut connection, self.schema(), id).await
+        }))
     }
 
     fn totals<'a>(
@@ -43,7 +41,7 @@ impl FailedMessages for PostgresStore {
         filter: &'a FailedMessageFilter,
     ) -> BoxFuture<'a, Result<Vec<FailedMessageTotal>, Error>> {
         Box::pin(self.read(move |mut connection| async move {
-            desk::totals(&mut connection, self.schema(), filter).await
+            failed_message_lists::totals(&mut connection, self.schema(), filter).await
         }))
     }
 
@@ -53,7 +51,7 @@ impl FailedMessages for PostgresStore {
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<FailedMessageGroup>, Error>> {
         Box::pin(self.read(move |mut connection| async move {
-            desk::groups(&mut connection, self.schema(), filter, limit).await
+            failed_message_lists::groups(&mut connection, self.schema(), filter, limit).await
         }))
     }
 

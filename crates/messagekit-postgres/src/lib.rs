@@ -95,26 +95,26 @@
 
 mod begin;
 mod bookkeeping;
-pub mod by_day;
 pub mod cdc;
 mod cleanup;
 mod commit;
 mod connect;
-mod decided;
 mod error;
 mod failed_messages;
 mod inbox;
 mod links;
+mod membership;
 pub mod migrations;
 mod options;
 mod outbox;
 mod outbox_health;
-mod presence;
+mod parking_quota;
+pub mod partitioning;
 pub mod publishing_mode;
 mod relay;
 mod replays;
-mod room;
 mod schema;
+mod stable_position;
 mod store;
 mod tables;
 

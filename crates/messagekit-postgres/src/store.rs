@@ -11,11 +11,11 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgPool, Postgres};
 
 use crate::begin::Limits;
-use crate::decided::Decided;
 use crate::error::{classify, from_sqlx, is_lost, lost};
 use crate::links::Links;
-use crate::presence::Presence;
-use crate::room::{Room, Uncounted};
+use crate::membership::Membership;
+use crate::parking_quota::{ParkingQuota, Uncounted};
+use crate::stable_position::StablePosition;
 use crate::{PostgresOptions, SchemaName, begin, commit, connect};
 
 /// A transaction of PostgreSQL: your statements, the marker of the message and new events share it.
@@ -47,8 +47,8 @@ struct Shared {
     limits: Option<Limits>,
     wake: Wake,
     links: Links,
-    presence: Arc<Presence>,
-    decided: Decided,
+    presence: Arc<Membership>,
+    decided: StablePosition,
     uncounted: Uncounted,
 }
 
@@ -89,7 +89,7 @@ impl PostgresStore {
         let patience = limits.map(|limits| limits.statement.saturating_add(connect::LIMIT));
         let reads_are_limited = limited.is_some();
         let reads = limited.unwrap_or_else(|| pool.clone());
-        let (wake, links, decided) = (Wake::default(), Links::default(), Decided::default());
+        let (wake, links, decided) = (Wake::default(), Links::default(), StablePosition::default());
         Self {
             shared: Arc::new(Shared {
                 pool,
@@ -138,19 +138,19 @@ impl PostgresStore {
         &self.shared.wake
     }
 
-    pub(crate) fn quota(&self, bounds: ParkingLimits) -> Room<'_> {
-        Room { bounds, uncounted: &self.shared.uncounted }
+    pub(crate) fn quota(&self, bounds: ParkingLimits) -> ParkingQuota<'_> {
+        ParkingQuota { bounds, uncounted: &self.shared.uncounted }
     }
 
     pub(crate) fn links(&self) -> &Links {
         &self.shared.links
     }
 
-    pub(crate) fn presence(&self) -> &Arc<Presence> {
+    pub(crate) fn presence(&self) -> &Arc<Membership> {
         &self.shared.presence
     }
 
-    pub(crate) fn decided(&self) -> &Decided {
+    pub(crate) fn decided(&self) -> &StablePosition {
         &self.shared.decided
     }
 

@@ -7,7 +7,7 @@ use messagekit::{
 
 use crate::SqliteStore;
 use crate::error::from_sqlite;
-use crate::tables::{actions, desk, now};
+use crate::tables::{actions, failed_message_lists, now};
 
 /// A retried failed message runs in the process that consumes; which one that is does not matter to the desk.
 impl FailedMessages for SqliteStore {
@@ -17,7 +17,7 @@ impl FailedMessages for SqliteStore {
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<FailedMessageHead>, Error>> {
         let filter = filter.clone();
-        Box::pin(self.query(move |conn| desk::list(conn, &filter, limit)))
+        Box::pin(self.query(move |conn| failed_message_lists::list(conn, &filter, limit)))
     }
 
     fn ids<'a>(
@@ -26,11 +26,11 @@ impl FailedMessages for SqliteStore {
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<i64>, Error>> {
         let filter = filter.clone();
-        Box::pin(self.query(move |conn| desk::ids(conn, &filter, limit).map_err(from_sqlite)))
+        Box::pin(self.query(move |conn| failed_message_lists::ids(conn, &filter, limit).map_err(from_sqlite)))
     }
 
     fn show(&self, id: i64) -> BoxFuture<'_, Result<FailedMessage, Error>> {
-        Box::pin(self.query(move |conn| desk::show(conn, id)))
+        Box::pin(self.query(move |conn| failed_message_lists::show(conn, id)))
     }
 
     fn totals<'a>(
@@ -38,7 +38,7 @@ impl FailedMessages for SqliteStore {
         filter: &'a FailedMessageFilter,
     ) -> BoxFuture<'a, Result<Vec<FailedMessageTotal>, Error>> {
         let filter = filter.clone();
-        Box::pin(self.query(move |conn| desk::totals(conn, &filter)))
+        Box::pin(self.query(move |conn| failed_message_lists::totals(conn, &filter)))
     }
 
     fn groups<'a>(
@@ -47,7 +47,7 @@ impl FailedMessages for SqliteStore {
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<FailedMessageGroup>, Error>> {
         let filter = filter.clone();
-        Box::pin(self.query(move |conn| desk::groups(conn, &filter, limit)))
+        Box::pin(self.query(move |conn| failed_message_lists::groups(conn, &filter, limit)))
     }
 
     fn act<'a>(

@@ -76,7 +76,8 @@ pub use error::{Error, ErrorKind, chain};
 pub use event::{Event, check_topic, check_type};
 pub use failed_messages::{
     Action, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
-    FailedMessageState, FailedMessageTotal, FailedMessages, Operator, Origin, Standing, no_failed_message,
+    FailedMessageState, FailedMessageTotal, FailedMessages, Operator, Origin, StateMachine,
+    no_failed_message,
 };
 pub use message::{
     DeliveryInfo, Envelope, Headers, Identity, MAX_HEADERS, MAX_KEY_AND_HEADER_BYTES, MAX_PAYLOAD_BYTES,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use messagekit::{ErrorKind, Outbox, Store};
 use messagekit_postgres::publishing_mode::{Existing, to_cdc, to_relay};
-use messagekit_postgres::{PostgresStore, SchemaName, by_day};
+use messagekit_postgres::{PostgresStore, SchemaName, partitioning};
 use messagekit_testkit::{DEADLINE, block_on};
 use messagekit_tests::Database;
 use sqlx::postgres::PgDatabaseError;
@@ -105,7 +105,7 @@ fn outbox_that_is_divided_by_day_refuses_and_keeps_delays_like_one_that_is_whole
     block_on(async {
         let database = Database::fresh().await;
         let (url, schema) = (database.url(), SchemaName::default());
-        by_day::divide(url, &schema, DEADLINE).await.unwrap();
+        partitioning::divide(url, &schema, DEADLINE).await.unwrap();
         let store = database.store().await;
         refuses_delays(&store).await;
         sends_at_once_what_asks_for_it(&store).await;
@@ -115,7 +115,7 @@ fn outbox_that_is_divided_by_day_refuses_and_keeps_delays_like_one_that_is_whole
         // Divided while a relay publishes it.
         let database = Database::fresh().await;
         to_relay(database.url(), &schema, Existing::Refuse, DEADLINE).await.unwrap();
-        by_day::divide(database.url(), &schema, DEADLINE).await.unwrap();
+        partitioning::divide(database.url(), &schema, DEADLINE).await.unwrap();
         let store = database.store().await;
         delays(&store).await;
         to_cdc(database.url(), &schema, Some(&password()), DEADLINE).await.unwrap();

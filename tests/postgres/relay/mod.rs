@@ -3,9 +3,9 @@
 mod delays;
 mod health;
 mod lost_slot;
+mod membership;
 pub(crate) mod outbox;
 mod plans;
-mod presence;
 mod reading;
 mod rejected;
 mod restore;

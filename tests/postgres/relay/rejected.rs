@@ -14,11 +14,11 @@ fn ann() -> Operator {
 }
 
 /// A relay of every shard, and what it does with events.
-struct Desk {
+struct Console {
     relayed: Relayed,
 }
 
-impl Desk {
+impl Console {
     async fn open() -> Self {
         Self { relayed: Relayed::fresh().await }
     }
@@ -60,28 +60,28 @@ impl Desk {
 #[test]
 fn retry_puts_the_whole_key_back_in_order_and_the_shard_begins_again() {
     block_on(async {
-        let desk = Desk::open().await;
+        let console = Console::open().await;
         for id in ["a-1", "a-2", "a-3"] {
-            desk.relayed.write(id, Some("a")).await;
+            console.relayed.write(id, Some("a")).await;
         }
-        desk.set_aside("a-1", Some("too large")).await;
-        let before = desk.relayed.lease("r1").await;
+        console.set_aside("a-1", Some("too large")).await;
+        let before = console.relayed.lease("r1").await;
         // Any of the key's events names the key.
-        let waits = desk.id_of("a-3").await;
-        assert_eq!(desk.relayed.store.retry_rejected(waits, &ann()).await.unwrap(), 3);
-        let page = desk.relayed.read("r1", &before).await;
+        let waits = console.id_of("a-3").await;
+        assert_eq!(console.relayed.store.retry_rejected(waits, &ann()).await.unwrap(), 3);
+        let page = console.relayed.read("r1", &before).await;
         assert_eq!((page.rows.len(), page.lost.len()), (0, 1), "a place above them would skip them");
-        assert_eq!(desk.waiting().await, ["a-1", "a-2", "a-3"]);
-        assert!(desk.rows().await.iter().all(|row| !row.held));
+        assert_eq!(console.waiting().await, ["a-1", "a-2", "a-3"]);
+        assert!(console.rows().await.iter().all(|row| !row.held));
 
-        desk.set_aside("a-1", Some("still too large")).await;
-        let again = desk.relayed.store.rejected(0, 10, false).await.unwrap();
+        console.set_aside("a-1", Some("still too large")).await;
+        let again = console.relayed.store.rejected(0, 10, false).await.unwrap();
         assert_eq!((again[0].attempts, again[0].error.as_deref()), (2, Some("still too large")));
         let audit =
             "SELECT count(*) FROM messagekit.admin_audit WHERE operator = 'ann' AND act = 'retry-rejected'
             AND subject = 'a-3' AND done = 3";
-        assert_eq!(desk.relayed.count(audit).await, 1);
-        let missing = desk.relayed.store.retry_rejected(waits, &ann()).await.unwrap_err();
+        assert_eq!(console.relayed.count(audit).await, 1);
+        let missing = console.relayed.store.retry_rejected(waits, &ann()).await.unwrap_err();
         assert_eq!(missing.kind(), ErrorKind::NotFound);
     });
 }
@@ -91,19 +91,19 @@ fn retry_puts_the_whole_key_back_in_order_and_the_shard_begins_again() {
 #[test]
 fn operator_and_relay_move_the_same_key_at_once_and_lose_nothing() {
     block_on(async {
-        let desk = Arc::new(Desk::open().await);
+        let console = Arc::new(Console::open().await);
         const EVENTS: i64 = 12;
         for number in 0..EVENTS {
-            desk.relayed.write(&format!("a-{number:02}"), Some("a")).await;
+            console.relayed.write(&format!("a-{number:02}"), Some("a")).await;
         }
         let is_over = Arc::new(AtomicBool::new(false));
         let operator = tokio::spawn({
-            let (desk, is_over) = (Arc::clone(&desk), Arc::clone(&is_over));
+            let (console, is_over) = (Arc::clone(&console), Arc::clone(&is_over));
             async move {
                 let mut back = 0;
                 while !is_over.load(Ordering::Relaxed) {
-                    for event in desk.relayed.store.rejected(0, 1, true).await.unwrap() {
-                        match desk.relayed.store.retry_rejected(event.id, &ann()).await {
+                    for event in console.relayed.store.rejected(0, 1, true).await.unwrap() {
+                        match console.relayed.store.retry_rejected(event.id, &ann()).await {
                             Ok(count) => back += count,
                             Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound, "{error}"),
                         }
@@ -113,8 +113,8 @@ fn operator_and_relay_move_the_same_key_at_once_and_lose_nothing() {
             }
         });
         for round in 0..60 {
-            let leases = desk.relayed.lease("r1").await;
-            let page = desk.relayed.read("r1", &leases).await;
+            let leases = console.relayed.lease("r1").await;
+            let page = console.relayed.read("r1", &leases).await;
             let found = in_order(&page);
             assert!(found.is_sorted(), "{found:?}");
             let free: Vec<_> = page.rows.iter().filter(|row| !row.held).collect();
@@ -126,11 +126,11 @@ fn operator_and_relay_move_the_same_key_at_once_and_lose_nothing() {
             let lease = *leases.held.iter().find(|lease| lease.shard == row.shard).unwrap();
             let error = (!row.held).then(|| Error::new(ErrorKind::TooLarge, "too large"));
             let rejection = Rejection { lease, entry: row.entry(), error };
-            desk.relayed.store.set_aside("r1", &rejection).await.unwrap();
+            console.relayed.store.set_aside("r1", &rejection).await.unwrap();
             let all = "SELECT count(*) FROM (SELECT seq FROM messagekit.outbox_pending UNION SELECT seq FROM messagekit.outbox_rejected) b";
-            assert_eq!(desk.relayed.count(all).await, EVENTS);
+            assert_eq!(console.relayed.count(all).await, EVENTS);
             let both = "SELECT (SELECT count(*) FROM messagekit.outbox_pending) + (SELECT count(*) FROM messagekit.outbox_rejected)";
-            assert_eq!(desk.relayed.count(both).await, EVENTS);
+            assert_eq!(console.relayed.count(both).await, EVENTS);
         }
         is_over.store(true, Ordering::Relaxed);
         assert!(operator.await.unwrap() > 0, "the operator did something");

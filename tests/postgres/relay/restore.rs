@@ -13,8 +13,8 @@ use messagekit_testkit::{DEADLINE, block_on, eventually};
 use messagekit_tests::Database;
 use sqlx::{Connection, PgConnection, PgPool};
 
+use super::membership::present;
 use super::outbox::{Log, Relayed, relay, write_to};
-use super::presence::present;
 use crate::cdc_server::Server;
 use crate::shop::run;
 

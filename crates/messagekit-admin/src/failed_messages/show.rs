@@ -11,11 +11,11 @@ use super::FailedMessageView;
 use crate::Role;
 use crate::app::App;
 use crate::body::Number;
+use crate::byte_text::{ByteText, beginning, shown};
 use crate::caller::Caller;
 use crate::database::Which;
 use crate::parameters::Query;
 use crate::problem::Problem;
-use crate::shown::{Shown, beginning, shown};
 
 /// The most bytes of a payload that are shown; the rest is downloaded.
 const PREVIEW: usize = 64 * 1024;
@@ -39,13 +39,13 @@ pub(crate) struct HeaderView {
     /// Its value; absent for a viewer.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    value: Option<Shown>,
+    value: Option<ByteText>,
 }
 
 /// The beginning of a payload.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Payload {
-    preview: Shown,
+    preview: ByteText,
     /// Whether there is more than the first 64 KiB: `…/payload` has all of it.
     truncated: bool,
 }

@@ -5,8 +5,8 @@ use messagekit::{FailedMessageHead, FailedMessageState, Origin};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::byte_text::{ByteText, shown};
 use crate::page::Listed;
-use crate::shown::{Shown, shown};
 
 /// What is known about a failed message, without its message.
 #[derive(Debug, Serialize, ToSchema)]
@@ -28,7 +28,7 @@ pub(crate) struct FailedMessageView {
     partition: Option<i32>,
     offset: Option<i64>,
     /// The message's key.
-    key: Option<Shown>,
+    key: Option<ByteText>,
     event_type: Option<String>,
     state: StateWord,
     /// How many runs of the handler have failed it.

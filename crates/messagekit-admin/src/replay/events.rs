@@ -8,11 +8,11 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
+use crate::byte_text::{ByteText, shown};
 use crate::database::Which;
 use crate::page::{LIMIT, MAX_LIMIT, next_link};
 use crate::parameters::{FromParameters, Parameters, Query, usable_time};
 use crate::problem::Problem;
-use crate::shown::{Shown, shown};
 
 /// Which kept events. Times are when a row was written, by the database's clock.
 #[derive(Debug, IntoParams)]
@@ -80,7 +80,7 @@ pub(crate) struct EventView {
     event_id: String,
     event_type: Option<String>,
     topic: String,
-    key: Option<Shown>,
+    key: Option<ByteText>,
     /// How many times it was published again.
     copies: u32,
     /// When its row was written, by the database's clock.

@@ -13,7 +13,7 @@ use tower::ServiceExt;
 /// How long a test waits for what must come.
 pub(crate) const DEADLINE: std::time::Duration = std::time::Duration::from_secs(60);
 
-pub(crate) struct Desk {
+pub(crate) struct Console {
     pub(crate) admin: Admin,
     pub(crate) app: Router,
     tokens: Vec<(Role, Token)>,
@@ -25,7 +25,7 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
-impl Desk {
+impl Console {
     /// An admin of these databases, with a token `ROLE` for each role.
     pub(crate) fn of(databases: impl IntoIterator<Item = (&'static str, Arc<dyn Operations>)>) -> Self {
         let tokens: Vec<(Role, Token)> =

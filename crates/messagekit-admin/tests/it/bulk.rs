@@ -3,11 +3,11 @@
 use messagekit_admin::Role;
 use serde_json::{Value, json};
 
-use crate::ask::Desk;
+use crate::ask::Console;
 use crate::stock::{Stores, dead};
 
-async fn select(desk: &Desk, filter: Value) -> Value {
-    let answer = desk.tell(Role::Operator, "POST /api/v1/dlq/selections", json!({"filter": filter})).await;
+async fn select(console: &Console, filter: Value) -> Value {
+    let answer = console.tell(Role::Operator, "POST /api/v1/dlq/selections", json!({"filter": filter})).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.json()
 }
@@ -23,18 +23,19 @@ fn order(act: &str, selection: &Value) -> Value {
 async fn a_selection_is_acted_on_and_what_came_later_is_not() {
     let stores = Stores::with(1_203, 0).await;
     for (index, store) in stores.each().into_iter().enumerate() {
-        let desk = Desk::of([("shop", store)]);
-        let selection = select(&desk, json!({"state": "dead", "consumer": "billing"})).await;
+        let console = Console::of([("shop", store)]);
+        let selection = select(&console, json!({"state": "dead", "consumer": "billing"})).await;
         assert_eq!((&selection["count"], &selection["until_id"]), (&json!(1_203), &json!(1_203)));
         match index {
             0 => dead(&stores.memory, 5_000).await,
             _ => dead(&stores.sqlite, 5_000).await,
         }
-        let answer = desk.tell(Role::Operator, "POST /api/v1/dlq/bulk", order("discard", &selection)).await;
+        let answer =
+            console.tell(Role::Operator, "POST /api/v1/dlq/bulk", order("discard", &selection)).await;
         let expected =
             json!({"database": "shop", "act": "discard", "done": 1_203, "skipped": 0, "complete": true});
         assert_eq!((answer.status, answer.json()), (200, expected));
-        let left = desk.get("/api/v1/dlq?state=dead").await;
+        let left = console.get("/api/v1/dlq?state=dead").await;
         assert_eq!(left["failed_messages"][0]["key"]["text"], "k-5000");
         assert_eq!(left["failed_messages"].as_array().unwrap().len(), 1);
     }
@@ -47,19 +48,20 @@ async fn a_selection_is_acted_on_and_what_came_later_is_not() {
 async fn a_selection_that_has_changed_is_left_alone() {
     let stores = Stores::with(3, 0).await;
     for store in stores.each() {
-        let desk = Desk::of([("shop", store)]);
-        let selection = select(&desk, json!({"state": "dead"})).await;
-        assert_eq!(desk.ask(Role::Operator, "POST /api/v1/dlq/2/retry").await.status, 202);
-        let answer = desk.tell(Role::Operator, "POST /api/v1/dlq/bulk", order("discard", &selection)).await;
+        let console = Console::of([("shop", store)]);
+        let selection = select(&console, json!({"state": "dead"})).await;
+        assert_eq!(console.ask(Role::Operator, "POST /api/v1/dlq/2/retry").await.status, 202);
+        let answer =
+            console.tell(Role::Operator, "POST /api/v1/dlq/bulk", order("discard", &selection)).await;
         answer.is_problem(409);
         assert_eq!(answer.json()["count"], 2);
-        let dead = desk.get("/api/v1/dlq?state=dead").await;
+        let dead = console.get("/api/v1/dlq?state=dead").await;
         assert_eq!(dead["failed_messages"].as_array().unwrap().len(), 2, "nothing was done");
         // A selection of every state counts the same, and passes over what the act cannot move.
-        let every = select(&desk, json!({})).await;
-        let answer = desk.tell(Role::Operator, "POST /api/v1/dlq/bulk", order("retry", &every)).await;
+        let every = select(&console, json!({})).await;
+        let answer = console.tell(Role::Operator, "POST /api/v1/dlq/bulk", order("retry", &every)).await;
         assert_eq!((&answer.json()["done"], &answer.json()["skipped"]), (&json!(2), &json!(1)));
-        let answer = desk.tell(Role::Operator, "POST /api/v1/dlq/bulk", order("undo", &every)).await;
+        let answer = console.tell(Role::Operator, "POST /api/v1/dlq/bulk", order("undo", &every)).await;
         assert_eq!((&answer.json()["done"], &answer.json()["skipped"]), (&json!(0), &json!(3)));
     }
 }
@@ -68,10 +70,11 @@ async fn a_selection_that_has_changed_is_left_alone() {
 async fn an_empty_selection_does_nothing() {
     let stores = Stores::with(1, 0).await;
     for store in stores.each() {
-        let desk = Desk::of([("shop", store)]);
-        let selection = select(&desk, json!({"consumer": "nobody"})).await;
+        let console = Console::of([("shop", store)]);
+        let selection = select(&console, json!({"consumer": "nobody"})).await;
         assert_eq!((&selection["count"], &selection["until_id"]), (&json!(0), &json!(0)));
-        let answer = desk.tell(Role::Operator, "POST /api/v1/dlq/bulk", order("discard", &selection)).await;
+        let answer =
+            console.tell(Role::Operator, "POST /api/v1/dlq/bulk", order("discard", &selection)).await;
         assert_eq!((answer.status, &answer.json()["done"]), (200, &json!(0)));
     }
 }

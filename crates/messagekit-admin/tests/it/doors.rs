@@ -10,7 +10,7 @@ use messagekit::{ErrorKind, Operations};
 use messagekit_admin::{Admin, Role, Token, Tokens};
 use tower::ServiceExt;
 
-use crate::ask::Desk;
+use crate::ask::Console;
 use crate::stock::dead;
 
 fn store() -> Arc<dyn Operations> {
@@ -61,36 +61,36 @@ fn nothing_shows_a_token() {
 async fn a_page_of_another_site_cannot_act() {
     let store = MemoryStore::new();
     dead(&store, 1).await;
-    let desk = Desk::of([("shop", Arc::new(store) as _)]);
+    let console = Console::of([("shop", Arc::new(store) as _)]);
     for (name, value) in [
         ("sec-fetch-site", "cross-site"),
         ("sec-fetch-site", "same-site"),
         ("origin", "https://elsewhere.example"),
         ("origin", "null"),
     ] {
-        let mut request = desk.request(Role::Admin, "POST /api/v1/dlq/1/retry", None);
+        let mut request = console.request(Role::Admin, "POST /api/v1/dlq/1/retry", None);
         request.headers_mut().insert(header::HOST, "admin.example".parse().unwrap());
         request.headers_mut().insert(name, value.parse().unwrap());
-        desk.send(request).await.is_problem(403);
+        console.send(request).await.is_problem(403);
     }
     for form in ["application/x-www-form-urlencoded", "text/plain", "multipart/form-data"] {
-        let mut request = desk.request(Role::Admin, "POST /api/v1/dlq/1/retry", None);
+        let mut request = console.request(Role::Admin, "POST /api/v1/dlq/1/retry", None);
         request.headers_mut().insert(header::CONTENT_TYPE, form.parse().unwrap());
-        desk.send(request).await.is_problem(415);
+        console.send(request).await.is_problem(415);
     }
-    let mut own = desk.request(Role::Admin, "POST /api/v1/dlq/1/retry", None);
+    let mut own = console.request(Role::Admin, "POST /api/v1/dlq/1/retry", None);
     own.headers_mut().insert(header::HOST, "admin.example".parse().unwrap());
     own.headers_mut().insert(header::ORIGIN, "http://admin.example".parse().unwrap());
-    assert_eq!(desk.send(own).await.status, 202);
+    assert_eq!(console.send(own).await.status, 202);
     for line in ["GET /api/v1/dlq/1/retry", "GET /api/v1/dlq/bulk", "HEAD /replay/1"] {
-        let status = desk.ask(Role::Admin, line).await.status;
+        let status = console.ask(Role::Admin, line).await.status;
         assert!([400, 404, 405].contains(&status), "{line}: {status}");
     }
 }
 
 #[tokio::test]
 async fn every_answer_is_sealed_and_named() {
-    let desk = Desk::of([("shop", store())]);
+    let console = Console::of([("shop", store())]);
     for line in [
         "GET /api/v1/dlq",
         "GET /nothing",
@@ -98,14 +98,14 @@ async fn every_answer_is_sealed_and_named() {
         "GET /api/v1/dlq?limit=x",
         "GET /api/v1/dlq/7",
     ] {
-        let answer = desk.ask(Role::Viewer, line).await;
+        let answer = console.ask(Role::Viewer, line).await;
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{line}");
         assert!(answer.header("content-security-policy").starts_with("default-src 'none'"), "{line}");
         assert_eq!(answer.header("cache-control"), "no-store", "{line}");
         assert!(!answer.header("x-request-id").is_empty(), "{line}");
         assert!(answer.header("access-control-allow-origin").is_empty(), "{line}");
     }
-    let stranger = desk.send(Request::get("/api/v1/dlq").body(Body::empty()).unwrap()).await;
+    let stranger = console.send(Request::get("/api/v1/dlq").body(Body::empty()).unwrap()).await;
     assert_eq!(stranger.header("cache-control"), "no-store");
     assert!(!stranger.header("x-request-id").is_empty());
 }
@@ -133,8 +133,8 @@ async fn a_host_that_is_not_served_is_not_answered() {
 
 #[tokio::test]
 async fn an_app_of_ones_own_nests_it() {
-    let desk = Desk::of([("shop", store())]);
-    let app = Router::new().route("/", axum::routing::get(async || "mine")).nest("/ops", desk.app.clone());
+    let console = Console::of([("shop", store())]);
+    let app = Router::new().route("/", axum::routing::get(async || "mine")).nest("/ops", console.app.clone());
     let ask = async |path: &str, token: Option<&str>| {
         let mut request = Request::get(path);
         if let Some(token) = token {
@@ -142,7 +142,7 @@ async fn an_app_of_ones_own_nests_it() {
         }
         app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status().as_u16()
     };
-    let viewer = desk.bearer(Role::Viewer);
+    let viewer = console.bearer(Role::Viewer);
     assert_eq!(ask("/", None).await, 200);
     assert_eq!(ask("/ops/api/v1/dlq", None).await, 401);
     assert_eq!(ask("/ops/api/v1/dlq", Some(&viewer)).await, 200);

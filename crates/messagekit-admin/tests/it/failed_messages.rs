@@ -6,7 +6,7 @@ use messagekit::memory::MemoryStore;
 use messagekit_admin::Role;
 use serde_json::{Value, json};
 
-use crate::ask::Desk;
+use crate::ask::Console;
 use crate::stock::{SECRET, Stores, dead, retrying};
 
 #[tokio::test]
@@ -15,7 +15,7 @@ async fn filters_choose_and_combine() {
     retrying(&stores.memory, 9).await;
     retrying(&stores.sqlite, 9).await;
     for store in stores.each() {
-        let desk = Desk::of([("shop", store)]);
+        let console = Console::of([("shop", store)]);
         for (query, keys) in [
             ("", vec!["k-9", "k-3", "k-2", "k-1"]),
             ("?state=dead", vec!["k-3", "k-2", "k-1"]),
@@ -28,7 +28,7 @@ async fn filters_choose_and_combine() {
             ("?until=2020-01-01T00:00:00Z", vec![]),
             ("?since=2020-01-01T00:00:00%2B02:00&limit=1", vec!["k-9"]),
         ] {
-            let page = desk.get(&format!("/api/v1/dlq{query}")).await;
+            let page = console.get(&format!("/api/v1/dlq{query}")).await;
             let found: Vec<&str> = page["failed_messages"]
                 .as_array()
                 .unwrap()
@@ -37,19 +37,19 @@ async fn filters_choose_and_combine() {
                 .collect();
             assert_eq!(found, keys, "{query}");
         }
-        let totals = desk.get("/api/v1/dlq/totals").await;
+        let totals = console.get("/api/v1/dlq/totals").await;
         let expected = json!([
             {"database": "shop", "consumer": "billing", "state": "dead", "failed_messages": 3},
             {"database": "shop", "consumer": "stock", "state": "retry_scheduled", "failed_messages": 1},
         ]);
         assert_eq!(totals["totals"], expected);
-        let groups = desk.get("/api/v1/dlq/groups?consumer=billing").await;
+        let groups = console.get("/api/v1/dlq/groups?consumer=billing").await;
         assert_eq!(
             (groups["groups"].as_array().unwrap().len(), &groups["groups"][0]["failed_messages"]),
             (1, &json!(3))
         );
         let print = groups["groups"][0]["fingerprint"].as_str().unwrap();
-        let page = desk.get(&format!("/api/v1/dlq?fingerprint={print}")).await;
+        let page = console.get(&format!("/api/v1/dlq?fingerprint={print}")).await;
         assert_eq!(page["failed_messages"].as_array().unwrap().len(), 3);
     }
 }
@@ -58,18 +58,18 @@ async fn filters_choose_and_combine() {
 async fn payload_and_header_values_are_for_readers() {
     let stores = Stores::with(1, 1).await;
     for store in stores.each() {
-        let desk = Desk::of([("shop", store)]);
-        let seen = desk.ask(Role::Viewer, "GET /api/v1/dlq/1").await;
+        let console = Console::of([("shop", store)]);
+        let seen = console.ask(Role::Viewer, "GET /api/v1/dlq/1").await;
         let shown = seen.json();
         assert_eq!(shown["headers"], json!([{"name": "eventType"}, {"name": "tenant"}]));
         assert!(shown.get("payload").is_none() && !seen.text().contains(SECRET), "{shown}");
 
-        let shown = desk.ask(Role::Reader, "GET /api/v1/dlq/1").await.json();
+        let shown = console.ask(Role::Reader, "GET /api/v1/dlq/1").await.json();
         assert_eq!(shown["headers"][1]["value"]["text"], format!("{SECRET}-header"));
         let payload = format!(r#"{{"eventId":"m-1","note":"{SECRET}"}}"#);
         assert_eq!(shown["payload"], json!({"preview": {"text": payload}, "truncated": false}));
 
-        let file = desk.ask(Role::Reader, "GET /api/v1/dlq/1/payload").await;
+        let file = console.ask(Role::Reader, "GET /api/v1/dlq/1/payload").await;
         assert_eq!((file.text(), file.status), (payload, 200));
         assert_eq!(file.header("content-disposition"), "attachment; filename=\"failed-message-1.bin\"");
         assert_eq!(file.header("content-type"), "application/octet-stream");
@@ -80,8 +80,8 @@ async fn payload_and_header_values_are_for_readers() {
 async fn an_act_moves_the_failed_message_and_is_written_down() {
     let stores = Stores::with(2, 0).await;
     for store in stores.each() {
-        let desk = Desk::of([("shop", store)]);
-        let act = async |line: &str| desk.ask(Role::Operator, line).await;
+        let console = Console::of([("shop", store)]);
+        let act = async |line: &str| console.ask(Role::Operator, line).await;
         let answer = act("POST /api/v1/dlq/1/discard").await;
         let expected = json!({"database": "shop", "id": 1, "act": "discard", "state": "discarded"});
         assert_eq!((answer.status, answer.json()), (202, expected));
@@ -90,7 +90,7 @@ async fn an_act_moves_the_failed_message_and_is_written_down() {
         assert_eq!(act("POST /api/v1/dlq/1/undo").await.json()["state"], "dead");
         let retried = act("POST /api/v1/dlq/1/retry").await;
         assert_eq!((retried.status, &retried.json()["state"]), (202, &json!("retry_requested")));
-        assert_eq!(desk.get("/api/v1/dlq/1").await["failed_message"]["state"], "retry_requested");
+        assert_eq!(console.get("/api/v1/dlq/1").await["failed_message"]["state"], "retry_requested");
         for line in
             ["POST /api/v1/dlq/77/retry", "GET /api/v1/dlq/77", "POST /api/v1/dlq/9223372036854775807/undo"]
         {
@@ -108,14 +108,14 @@ async fn an_act_moves_the_failed_message_and_is_written_down() {
 async fn audit_names_the_token_and_the_request() {
     let store = MemoryStore::new();
     dead(&store, 1).await;
-    let desk = Desk::of([("shop", Arc::new(store.clone()) as _)]);
-    let mut request = desk.request(Role::Operator, "POST /api/v1/dlq/1/retry", None);
+    let console = Console::of([("shop", Arc::new(store.clone()) as _)]);
+    let mut request = console.request(Role::Operator, "POST /api/v1/dlq/1/retry", None);
     request.headers_mut().insert("x-request-id", "permit-12".parse().unwrap());
-    assert_eq!(desk.send(request).await.header("x-request-id"), "permit-12");
+    assert_eq!(console.send(request).await.header("x-request-id"), "permit-12");
     let forged = "x y\u{e9}";
-    let mut request = desk.request(Role::Admin, "POST /api/v1/dlq/1/retry", None);
+    let mut request = console.request(Role::Admin, "POST /api/v1/dlq/1/retry", None);
     request.headers_mut().insert("x-request-id", forged.parse().unwrap());
-    let own = desk.send(request).await.header("x-request-id").to_owned();
+    let own = console.send(request).await.header("x-request-id").to_owned();
     let audit = store.audit();
     let told = |index: usize| {
         let entry: &messagekit::memory::AuditEntry = &audit[index];
@@ -130,10 +130,10 @@ async fn audit_names_the_token_and_the_request() {
 async fn two_operators_at_once_have_one_effect() {
     let stores = Stores::with(1, 0).await;
     for store in stores.each() {
-        let desk = Arc::new(Desk::of([("shop", store)]));
+        let console = Arc::new(Console::of([("shop", store)]));
         let clicks = (0..16).map(|_| {
-            let desk = desk.clone();
-            tokio::spawn(async move { desk.ask(Role::Operator, "POST /api/v1/dlq/1/retry").await.status })
+            let console = console.clone();
+            tokio::spawn(async move { console.ask(Role::Operator, "POST /api/v1/dlq/1/retry").await.status })
         });
         let mut seen = Vec::new();
         for click in clicks.collect::<Vec<_>>() {
@@ -155,8 +155,8 @@ async fn bytes_that_are_no_text_are_shown_as_base64_and_cut_at_64_kib() {
     let failure = Failure::permanent(FailureKind::Permanent, "no");
     store.set_aside(&mut tx, "billing", &received, &failure).await.unwrap();
     store.commit(tx).await.unwrap();
-    let desk = Desk::of([("shop", Arc::new(store) as _)]);
-    let shown: Value = desk.ask(Role::Reader, "GET /api/v1/dlq/1").await.json();
+    let console = Console::of([("shop", Arc::new(store) as _)]);
+    let shown: Value = console.ask(Role::Reader, "GET /api/v1/dlq/1").await.json();
     assert_eq!(shown["failed_message"]["key"]["base64"], "/wA=");
     assert_eq!(shown["failed_message"]["payload_bytes"], 100_000);
     assert_eq!(shown["payload"]["truncated"], true);
@@ -164,6 +164,6 @@ async fn bytes_that_are_no_text_are_shown_as_base64_and_cut_at_64_kib() {
         shown["payload"]["preview"]["base64"].as_str().unwrap().len(),
         (64 * 1024_usize).div_ceil(3) * 4
     );
-    assert_eq!(desk.ask(Role::Reader, "GET /api/v1/dlq/1/payload").await.body, payload);
-    assert_eq!(desk.get("/api/v1/dlq?key=%FF%00").await["failed_messages"].as_array().unwrap().len(), 1);
+    assert_eq!(console.ask(Role::Reader, "GET /api/v1/dlq/1/payload").await.body, payload);
+    assert_eq!(console.get("/api/v1/dlq?key=%FF%00").await["failed_messages"].as_array().unwrap().len(), 1);
 }

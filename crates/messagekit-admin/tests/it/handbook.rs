@@ -5,7 +5,7 @@ use std::sync::Arc;
 use messagekit::memory::MemoryStore;
 use messagekit_admin::Role;
 
-use crate::ask::Desk;
+use crate::ask::Console;
 use crate::stock::fill;
 
 const HANDBOOK: &str = include_str!("../../../../docs/operating.md");
@@ -14,7 +14,7 @@ const HANDBOOK: &str = include_str!("../../../../docs/operating.md");
 async fn every_request_of_the_handbook_answers_as_it_says() {
     let store = MemoryStore::new();
     fill(&store, 3, 3).await;
-    let desk = Desk::of([("shop", Arc::new(store) as _)]);
+    let console = Console::of([("shop", Arc::new(store) as _)]);
     let mut asked = 0;
     for block in HANDBOOK.split("```http\n").skip(1) {
         let mut lines = block.split("```").next().unwrap().lines();
@@ -24,7 +24,7 @@ async fn every_request_of_the_handbook_answers_as_it_says() {
             if body.is_some() {
                 answer = lines.next().expect("what it answers");
             }
-            let given = desk.send(desk.request(Role::Operator, request, body.as_ref())).await;
+            let given = console.send(console.request(Role::Operator, request, body.as_ref())).await;
             assert_eq!(given.status.to_string(), answer, "{request}: {}", given.text());
             asked += 1;
         }

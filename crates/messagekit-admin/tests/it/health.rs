@@ -11,13 +11,14 @@ use messagekit_admin::{Role, health_router};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::ask::Desk;
+use crate::ask::Console;
 use crate::stock::fill;
 
-fn two() -> (MemoryStore, MemoryStore, Desk) {
+fn two() -> (MemoryStore, MemoryStore, Console) {
     let (shop, stock) = (MemoryStore::new(), MemoryStore::new());
-    let desk = Desk::of([("shop", Arc::new(shop.clone()) as _), ("stock", Arc::new(stock.clone()) as _)]);
-    (shop, stock, desk)
+    let console =
+        Console::of([("shop", Arc::new(shop.clone()) as _), ("stock", Arc::new(stock.clone()) as _)]);
+    (shop, stock, console)
 }
 
 fn lag(pending: u64, overdue: u64, oldest: u64) -> OutboxLag {
@@ -26,27 +27,27 @@ fn lag(pending: u64, overdue: u64, oldest: u64) -> OutboxLag {
 
 #[tokio::test]
 async fn ready_names_the_database_that_does_not_answer_and_live_asks_none() {
-    let (_, stock, desk) = two();
-    let ready = desk.get("/health/ready").await;
+    let (_, stock, console) = two();
+    let ready = console.get("/health/ready").await;
     assert_eq!((&ready["status"], ready["databases"].as_array().unwrap().len()), (&json!("healthy"), 2));
     stock.fail_next(Failpoint::Ping, ErrorKind::Unavailable);
-    assert_eq!(desk.ask(Role::Viewer, "GET /health/live").await.status, 200);
-    let answer = desk.ask(Role::Viewer, "GET /health/ready").await;
+    assert_eq!(console.ask(Role::Viewer, "GET /health/live").await.status, 200);
+    let answer = console.ask(Role::Viewer, "GET /health/ready").await;
     assert_eq!(answer.status, 503);
     let databases = json!([
         {"database": "shop", "status": "healthy"},
         {"database": "stock", "status": "unhealthy", "error": "does not answer"},
     ]);
     assert_eq!(answer.json()["databases"], databases);
-    assert_eq!(desk.get("/health/ready").await["status"], "healthy");
+    assert_eq!(console.get("/health/ready").await["status"], "healthy");
 }
 
 #[tokio::test]
 async fn outbox_keeps_the_known_fields_and_is_not_well_with_a_backlog() {
-    let (shop, stock, desk) = two();
+    let (shop, stock, console) = two();
     shop.pretend_lag(lag(2_000, 1_000, 12));
     stock.pretend_lag(lag(5, 0, 3));
-    let well = desk.get("/health/outbox").await;
+    let well = console.get("/health/outbox").await;
     assert_eq!(well["status"], "healthy");
     assert!(well["timestamp"].is_string());
     assert_eq!(well["checks"]["database"], json!({"status": "healthy"}));
@@ -58,7 +59,7 @@ async fn outbox_keeps_the_known_fields_and_is_not_well_with_a_backlog() {
         OutboxLag { problems: vec!["the slot is lost".to_owned()], ..lag(0, 0, 0) },
     ] {
         stock.pretend_lag(bad);
-        let answer = desk.ask(Role::Viewer, "GET /health/outbox").await;
+        let answer = console.ask(Role::Viewer, "GET /health/outbox").await;
         assert_eq!((answer.status, &answer.json()["checks"]["outbox"]["status"]), (503, &json!("degraded")));
         assert_eq!(answer.json()["databases"][0]["status"], "healthy");
     }
@@ -92,9 +93,9 @@ async fn figures_show_what_waits_and_what_is_dead() {
     let store = MemoryStore::new();
     fill(&store, 4, 0).await;
     store.pretend_lag(lag(17, 0, 2));
-    let desk = Desk::of([("shop", Arc::new(store) as _)]);
-    desk.get("/api/v1/dlq/1").await;
-    let answer = desk.ask(Role::Viewer, "GET /metrics").await;
+    let console = Console::of([("shop", Arc::new(store) as _)]);
+    console.get("/api/v1/dlq/1").await;
+    let answer = console.ask(Role::Viewer, "GET /metrics").await;
     let text = answer.text();
     for line in [
         r#"messagekit_outbox_pending{database="shop"} 17"#,

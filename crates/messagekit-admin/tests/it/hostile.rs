@@ -5,7 +5,7 @@ use axum::http::{Method, Request, header};
 use messagekit_admin::Role;
 use serde_json::{Value, json};
 
-use crate::ask::{Answer, Desk};
+use crate::ask::{Answer, Console};
 use crate::stock::Stores;
 
 /// Stands in every hostile value, so that an echo is seen.
@@ -22,7 +22,7 @@ async fn strange_queries_are_refused() {
     let stores = Stores::with(2, 2).await;
     let long = "a".repeat(100_000);
     for store in stores.each() {
-        let desk = Desk::of([("shop", store)]);
+        let console = Console::of([("shop", store)]);
         for query in [
             "limit=-1",
             "limit=0",
@@ -75,10 +75,10 @@ async fn strange_queries_are_refused() {
             "consumr=billing",
             "_method=DELETE",
         ] {
-            refused(&desk.ask(Role::Admin, &format!("GET /api/v1/dlq?{query}")).await, query);
+            refused(&console.ask(Role::Admin, &format!("GET /api/v1/dlq?{query}")).await, query);
         }
         refused(
-            &desk.ask(Role::Admin, &format!("GET /api/v1/dlq?consumer={}", &long[..60_000])).await,
+            &console.ask(Role::Admin, &format!("GET /api/v1/dlq?consumer={}", &long[..60_000])).await,
             "a long text",
         );
         for query in [
@@ -89,7 +89,7 @@ async fn strange_queries_are_refused() {
             "after=2026-01-01T00:00:00Z/at:zzq",
             "key=%00",
         ] {
-            refused(&desk.ask(Role::Admin, &format!("GET /api/v1/replay/events?{query}")).await, query);
+            refused(&console.ask(Role::Admin, &format!("GET /api/v1/replay/events?{query}")).await, query);
         }
         // What looks like a statement or a pattern is a text like any other.
         for query in [
@@ -100,17 +100,17 @@ async fn strange_queries_are_refused() {
             "type=%E2%80%AEzzq",
             "consumer=(a%2B)%2B%24",
         ] {
-            let answer = desk.get(&format!("/api/v1/dlq?{query}")).await;
+            let answer = console.get(&format!("/api/v1/dlq?{query}")).await;
             assert_eq!(answer["failed_messages"], json!([]), "{query}");
         }
-        assert_eq!(desk.get("/api/v1/dlq").await["failed_messages"].as_array().unwrap().len(), 2);
+        assert_eq!(console.get("/api/v1/dlq").await["failed_messages"].as_array().unwrap().len(), 2);
     }
 }
 
 #[tokio::test]
 async fn strange_paths_and_methods_are_refused() {
     let stores = Stores::with(1, 0).await;
-    let desk = Desk::of([("shop", stores.each()[1].clone())]);
+    let console = Console::of([("shop", stores.each()[1].clone())]);
     for path in [
         "/api/v1/dlq/0",
         "/api/v1/dlq/-1",
@@ -130,7 +130,7 @@ async fn strange_paths_and_methods_are_refused() {
         "/zzq",
         "//zzq/dlq",
     ] {
-        refused(&desk.ask(Role::Admin, &format!("GET {path}")).await, path);
+        refused(&console.ask(Role::Admin, &format!("GET {path}")).await, path);
     }
     for line in [
         "DELETE /api/v1/dlq/1",
@@ -141,13 +141,13 @@ async fn strange_paths_and_methods_are_refused() {
         "POST /api/v1/dlq",
         "POST /health",
     ] {
-        let answer = desk.ask(Role::Admin, line).await;
+        let answer = console.ask(Role::Admin, line).await;
         answer.is_problem(405);
         assert!(answer.header("allow").contains("GET"), "{line}: {}", answer.header("allow"));
     }
-    let mut overridden = desk.request(Role::Admin, "POST /api/v1/dlq", None);
+    let mut overridden = console.request(Role::Admin, "POST /api/v1/dlq", None);
     overridden.headers_mut().insert("x-http-method-override", "GET".parse().unwrap());
-    desk.send(overridden).await.is_problem(405);
+    console.send(overridden).await.is_problem(405);
 }
 
 #[tokio::test]
@@ -155,7 +155,7 @@ async fn strange_bodies_are_refused() {
     let stores = Stores::with(2, 1).await;
     let deep = |open: &str, close: &str| format!("{}{}", open.repeat(50_000), close.repeat(50_000));
     for store in stores.each() {
-        let desk = Desk::of([("shop", store)]);
+        let console = Console::of([("shop", store)]);
         let bodies: Vec<Vec<u8>> = [
             "",
             "{",
@@ -189,9 +189,9 @@ async fn strange_bodies_are_refused() {
         .collect();
         let send = async |path: &str, body: Vec<u8>| {
             let request = Request::post(path)
-                .header(header::AUTHORIZATION, desk.bearer(Role::Admin))
+                .header(header::AUTHORIZATION, console.bearer(Role::Admin))
                 .header(header::CONTENT_TYPE, "application/json");
-            desk.send(request.body(Body::from(body)).unwrap()).await
+            console.send(request.body(Body::from(body)).unwrap()).await
         };
         for path in ["/api/v1/dlq/selections", "/api/v1/dlq/bulk", "/api/v1/replay/count", "/api/v1/replay"] {
             for body in &bodies {
@@ -220,9 +220,9 @@ async fn strange_bodies_are_refused() {
             let body = json!({"filter": {}, "per_second": pace});
             refused(&send("/api/v1/replay", body.to_string().into()).await, &body.to_string());
         }
-        let failed_messages = desk.get("/api/v1/dlq?state=dead").await;
+        let failed_messages = console.get("/api/v1/dlq?state=dead").await;
         assert_eq!(failed_messages["failed_messages"].as_array().unwrap().len(), 2, "nothing was done");
-        assert_eq!(desk.get("/api/v1/replay").await["replays"], json!([]));
+        assert_eq!(console.get("/api/v1/replay").await["replays"], json!([]));
         // The greatest number there can be is not one too many.
         let mut body = selection.clone();
         body["until_id"] = json!(i64::MAX);
@@ -234,17 +234,17 @@ async fn strange_bodies_are_refused() {
 #[tokio::test]
 async fn bodies_have_a_type_and_a_limit() {
     let stores = Stores::with(0, 0).await;
-    let desk = Desk::of([("shop", stores.each()[0].clone())]);
+    let console = Console::of([("shop", stores.each()[0].clone())]);
     let send = async |media_types: &[&str], length: Option<u64>, body: Vec<u8>| {
         let mut request = Request::post("/api/v1/dlq/selections")
-            .header(header::AUTHORIZATION, desk.bearer(Role::Operator));
+            .header(header::AUTHORIZATION, console.bearer(Role::Operator));
         for media_type in media_types {
             request = request.header(header::CONTENT_TYPE, *media_type);
         }
         if let Some(length) = length {
             request = request.header(header::CONTENT_LENGTH, length);
         }
-        desk.send(request.body(Body::from(body)).unwrap()).await
+        console.send(request.body(Body::from(body)).unwrap()).await
     };
     let body = || br#"{"filter":{}}"#.to_vec();
     for good in ["application/json", "Application/JSON; charset=utf-8"] {
@@ -273,15 +273,15 @@ async fn bodies_have_a_type_and_a_limit() {
 #[tokio::test]
 async fn long_and_strange_headers_change_nothing() {
     let stores = Stores::with(1, 0).await;
-    let desk = Desk::of([("shop", stores.each()[0].clone())]);
-    let mut request = desk.request(Role::Viewer, "GET /api/v1/dlq", None);
+    let console = Console::of([("shop", stores.each()[0].clone())]);
+    let mut request = console.request(Role::Viewer, "GET /api/v1/dlq", None);
     request.headers_mut().insert("x-request-id", "r".repeat(10_000).parse().unwrap());
     request.headers_mut().insert("accept", "application/xml".parse().unwrap());
     request.headers_mut().insert("range", "bytes=0-1".parse().unwrap());
     request.headers_mut().insert("x-forwarded-for", "127.0.0.1".parse().unwrap());
     request.headers_mut().insert("x-long", "x".repeat(50_000).parse().unwrap());
     *request.method_mut() = Method::GET;
-    let answer = desk.send(request).await;
+    let answer = console.send(request).await;
     assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
     assert!(answer.header("x-request-id").len() <= 64);
 }

@@ -13,6 +13,6 @@ mod hostile;
 mod pages;
 mod replay;
 mod roles;
-mod seed;
 mod sockets;
 mod stock;
+mod unprefixed_paths;

@@ -9,13 +9,13 @@ use messagekit::{Operations, Shutdown, headers};
 use messagekit_admin::Role;
 use serde_json::{Value, json};
 
-use crate::ask::{DEADLINE, Desk};
+use crate::ask::{Console, DEADLINE};
 use crate::stock::{SECRET, Stores, fill};
 
-async fn ended(desk: &Desk, id: i64) -> Value {
+async fn ended(console: &Console, id: i64) -> Value {
     let looked = async {
         loop {
-            let job = desk.get(&format!("/api/v1/replay/{id}")).await;
+            let job = console.get(&format!("/api/v1/replay/{id}")).await;
             if job["state"] != "running" {
                 return job;
             }
@@ -25,8 +25,8 @@ async fn ended(desk: &Desk, id: i64) -> Value {
     tokio::time::timeout(DEADLINE, looked).await.expect("the replay ends")
 }
 
-async fn order(desk: &Desk, body: Value) -> Value {
-    let answer = desk.tell(Role::Operator, "POST /api/v1/replay", body).await;
+async fn order(console: &Console, body: Value) -> Value {
+    let answer = console.tell(Role::Operator, "POST /api/v1/replay", body).await;
     assert_eq!(answer.status, 202, "{}", answer.text());
     answer.json()
 }
@@ -35,14 +35,14 @@ async fn order(desk: &Desk, body: Value) -> Value {
 async fn what_is_ordered_goes_out_whole() {
     let stores = Stores::with(0, 1_203).await;
     for store in stores.each() {
-        let desk = Desk::of([("shop", store.clone())]);
+        let console = Console::of([("shop", store.clone())]);
         let counted =
-            desk.tell(Role::Viewer, "POST /api/v1/replay/count", json!({"filter": {"key": "k-7"}})).await;
+            console.tell(Role::Viewer, "POST /api/v1/replay/count", json!({"filter": {"key": "k-7"}})).await;
         assert_eq!(
             counted.json(),
             json!({"database": "shop", "events": 1, "skipped_by": [], "too_old_for": []})
         );
-        let job = order(&desk, json!({"filter": {"type": "orders.order.placed"}})).await;
+        let job = order(&console, json!({"filter": {"type": "orders.order.placed"}})).await;
         assert_eq!(
             (&job["events"], &job["published"], &job["state"]),
             (&json!(1_203), &json!(0), &json!("running"))
@@ -50,19 +50,19 @@ async fn what_is_ordered_goes_out_whole() {
         assert_eq!((&job["ordered_by"], &job["ids"]), (&json!("the-operator"), &json!("same")));
         let shutdown = Shutdown::new();
         let worker = tokio::spawn({
-            let (admin, shutdown) = (desk.admin.clone(), shutdown.clone());
+            let (admin, shutdown) = (console.admin.clone(), shutdown.clone());
             async move { admin.run_replays(shutdown).await }
         });
-        let job = ended(&desk, 1).await;
+        let job = ended(&console, 1).await;
         assert_eq!((&job["published"], &job["state"]), (&json!(1_203), &json!("done")));
-        let list = desk.get("/api/v1/replay?limit=1").await;
+        let list = console.get("/api/v1/replay?limit=1").await;
         assert_eq!((&list["replays"][0]["id"], list.get("next")), (&json!(1), None));
-        let copies = desk.get("/api/v1/replay/events?key=k-7").await;
+        let copies = console.get("/api/v1/replay/events?key=k-7").await;
         assert_eq!(
             (copies["events"].as_array().unwrap().len(), &copies["events"][0]["copies"]),
             (1, &json!(1))
         );
-        desk.ask(Role::Operator, "POST /api/v1/replay/1/cancel").await.is_problem(409);
+        console.ask(Role::Operator, "POST /api/v1/replay/1/cancel").await.is_problem(409);
         shutdown.request();
         tokio::time::timeout(DEADLINE, worker).await.unwrap().unwrap();
     }
@@ -73,13 +73,13 @@ async fn what_is_ordered_goes_out_whole() {
 async fn an_order_of_another_count_than_was_confirmed_is_refused_with_the_new_one() {
     let stores = Stores::with(0, 3).await;
     for store in stores.each() {
-        let desk = Desk::of([("shop", store)]);
+        let console = Console::of([("shop", store)]);
         let refused =
-            desk.tell(Role::Operator, "POST /api/v1/replay", json!({"filter": {}, "count": 2})).await;
+            console.tell(Role::Operator, "POST /api/v1/replay", json!({"filter": {}, "count": 2})).await;
         refused.is_problem(409);
         assert_eq!(refused.json()["count"], 3);
-        assert_eq!(desk.get("/api/v1/replay").await["replays"], json!([]));
-        assert_eq!(order(&desk, json!({"filter": {}, "count": 3})).await["events"], 3);
+        assert_eq!(console.get("/api/v1/replay").await["replays"], json!([]));
+        assert_eq!(order(&console, json!({"filter": {}, "count": 3})).await["events"], 3);
     }
 }
 
@@ -87,33 +87,36 @@ async fn an_order_of_another_count_than_was_confirmed_is_refused_with_the_new_on
 async fn a_worker_that_dies_in_the_middle_is_followed_where_it_stood() {
     let store = MemoryStore::new();
     fill(&store, 0, 700).await;
-    let desk = Desk::of([("shop", Arc::new(store.clone()) as _)]);
+    let console = Console::of([("shop", Arc::new(store.clone()) as _)]);
     // One event in each of many steps, so that an end can fall between two of them.
-    order(&desk, json!({"filter": {}, "per_second": 50})).await;
+    order(&console, json!({"filter": {}, "per_second": 50})).await;
     let shutdown = Shutdown::new();
     let doomed = tokio::spawn({
-        let (admin, shutdown) = (desk.admin.clone(), shutdown.clone());
+        let (admin, shutdown) = (console.admin.clone(), shutdown.clone());
         async move { admin.run_replays(shutdown).await }
     });
     let began = async {
-        while desk.get("/api/v1/replay/1").await["published"] == 0 {
+        while console.get("/api/v1/replay/1").await["published"] == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     tokio::time::timeout(DEADLINE, began).await.unwrap();
     doomed.abort();
     assert!(doomed.await.unwrap_err().is_cancelled());
-    let stood = desk.get("/api/v1/replay/1").await["published"].as_u64().unwrap();
+    let stood = console.get("/api/v1/replay/1").await["published"].as_u64().unwrap();
     assert!((1..700).contains(&stood), "{stood}");
 
     // A cancelled replay keeps what went out; a new order brings the rest.
-    assert_eq!(desk.ask(Role::Operator, "POST /api/v1/replay/1/cancel").await.json()["state"], "cancelled");
-    order(&desk, json!({"filter": {}})).await;
+    assert_eq!(
+        console.ask(Role::Operator, "POST /api/v1/replay/1/cancel").await.json()["state"],
+        "cancelled"
+    );
+    order(&console, json!({"filter": {}})).await;
     let second = tokio::spawn({
-        let (admin, shutdown) = (desk.admin.clone(), shutdown.clone());
+        let (admin, shutdown) = (console.admin.clone(), shutdown.clone());
         async move { admin.run_replays(shutdown).await }
     });
-    assert_eq!(ended(&desk, 2).await["published"], 700);
+    assert_eq!(ended(&console, 2).await["published"], 700);
     assert_eq!(store.outbox().len() as u64, 700 + stood + 700);
     shutdown.request();
     second.await.unwrap();
@@ -123,20 +126,20 @@ async fn a_worker_that_dies_in_the_middle_is_followed_where_it_stood() {
 async fn new_ids_are_new_in_header_and_payload() {
     let stores = Stores::with(0, 3).await;
     let store: Arc<dyn Operations> = Arc::new(stores.memory.clone());
-    let desk = Desk::of([("shop", store)]);
+    let console = Console::of([("shop", store)]);
     let originals: BTreeSet<String> = stores
         .memory
         .outbox()
         .iter()
         .map(|message| message.headers.text(headers::ID).unwrap().to_owned())
         .collect();
-    order(&desk, json!({"filter": {}, "ids": "new"})).await;
+    order(&console, json!({"filter": {}, "ids": "new"})).await;
     let shutdown = Shutdown::new();
     let worker = tokio::spawn({
-        let (admin, shutdown) = (desk.admin.clone(), shutdown.clone());
+        let (admin, shutdown) = (console.admin.clone(), shutdown.clone());
         async move { admin.run_replays(shutdown).await }
     });
-    assert_eq!(ended(&desk, 1).await["state"], "done");
+    assert_eq!(ended(&console, 1).await["state"], "done");
     let copies = stores.memory.outbox().split_off(3);
     let mut replayed = BTreeSet::new();
     for copy in &copies {
@@ -155,17 +158,19 @@ async fn new_ids_are_new_in_header_and_payload() {
 async fn a_range_before_the_oldest_kept_event_is_refused_with_its_time() {
     let stores = Stores::with(0, 1).await;
     for store in stores.each() {
-        let desk = Desk::of([("shop", store)]);
-        let oldest =
-            desk.get("/api/v1/replay/events").await["events"][0]["created_at"].as_str().unwrap().to_owned();
+        let console = Console::of([("shop", store)]);
+        let oldest = console.get("/api/v1/replay/events").await["events"][0]["created_at"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         let filter = json!({"filter": {"from": "2001-01-01T00:00:00Z"}});
         for line in ["POST /api/v1/replay", "POST /api/v1/replay/count"] {
-            let answer = desk.tell(Role::Operator, line, filter.clone()).await;
+            let answer = console.tell(Role::Operator, line, filter.clone()).await;
             answer.is_problem(422);
             let detail = answer.json()["detail"].to_string();
             assert!(detail.contains(&oldest[..19]), "{detail} names {oldest}");
         }
-        assert_eq!(desk.get("/api/v1/replay").await["replays"], json!([]));
+        assert_eq!(console.get("/api/v1/replay").await["replays"], json!([]));
     }
 }
 
@@ -173,11 +178,11 @@ async fn a_range_before_the_oldest_kept_event_is_refused_with_its_time() {
 async fn links_lead_through_all_events_once() {
     let stores = Stores::with(0, 7).await;
     for store in stores.each() {
-        let desk = Desk::of([("shop", store)]);
+        let console = Console::of([("shop", store)]);
         let (mut seen, mut next) = (BTreeSet::new(), Some("?limit=3".to_owned()));
         let mut pages = 0;
         while let Some(query) = next {
-            let page = desk.get(&format!("/api/v1/replay/events{query}")).await;
+            let page = console.get(&format!("/api/v1/replay/events{query}")).await;
             for event in page["events"].as_array().unwrap() {
                 assert!(seen.insert(event["event_id"].to_string()));
             }

@@ -9,7 +9,7 @@ use messagekit::memory::MemoryStore;
 use messagekit_admin::Role;
 use serde_json::{Value, json};
 
-use crate::ask::Desk;
+use crate::ask::Console;
 use crate::stock::{self, SECRET};
 
 /// Every operation, and the weakest role that may use it.
@@ -45,18 +45,18 @@ const ROUTES: [(&str, Role); 29] = [
     ("POST /replay", Role::Operator),
 ];
 
-async fn desk() -> Desk {
+async fn console() -> Console {
     let store = MemoryStore::new();
     stock::fill(&store, 3, 3).await;
-    let desk = Desk::of([("shop", Arc::new(store) as _)]);
-    let ordered = desk.tell(Role::Operator, "POST /api/v1/replay", json!({"filter": {}})).await;
+    let console = Console::of([("shop", Arc::new(store) as _)]);
+    let ordered = console.tell(Role::Operator, "POST /api/v1/replay", json!({"filter": {}})).await;
     assert_eq!(ordered.status, 202);
-    desk
+    console
 }
 
 /// What the document says: operation, its description.
-async fn described(desk: &Desk) -> BTreeMap<String, Value> {
-    let document = desk.get("/openapi.json").await;
+async fn described(console: &Console) -> BTreeMap<String, Value> {
+    let document = console.get("/openapi.json").await;
     let mut operations = BTreeMap::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
@@ -68,7 +68,7 @@ async fn described(desk: &Desk) -> BTreeMap<String, Value> {
 
 #[tokio::test]
 async fn document_names_every_route_with_its_role() {
-    let found = described(&desk().await).await;
+    let found = described(&console().await).await;
     let found: Vec<(&str, Role)> = found
         .iter()
         .map(|(line, operation)| {
@@ -81,7 +81,7 @@ async fn document_names_every_route_with_its_role() {
 
 #[tokio::test]
 async fn every_operation_says_what_it_answers() {
-    for (line, operation) in described(&desk().await).await {
+    for (line, operation) in described(&console().await).await {
         let responses = operation["responses"].as_object().unwrap();
         for status in ["400", "401", "403", "422", "500", "504"] {
             let problem = &responses[status]["content"]["application/problem+json"]["schema"]["$ref"];
@@ -99,8 +99,8 @@ async fn every_operation_says_what_it_answers() {
 
 #[tokio::test]
 async fn every_route_answers_only_those_who_may() {
-    let desk = desk().await;
-    let described = described(&desk).await;
+    let console = console().await;
+    let described = described(&console).await;
     let known: Vec<&str> = described.keys().map(String::as_str).collect();
     assert_eq!(known, ROUTES.map(|(line, _)| line), "the table is not that of the routes");
     for (line, needed) in ROUTES {
@@ -108,7 +108,7 @@ async fn every_route_answers_only_those_who_may() {
         let asked = line.replace("{id}", "1");
         for role in Role::ALL {
             let body = operation.get("requestBody").map(|_| json!({"filter": {}}));
-            let answer = desk.send(desk.request(role, &asked, body.as_ref())).await;
+            let answer = console.send(console.request(role, &asked, body.as_ref())).await;
             if role < needed {
                 assert_eq!(answer.status, 403, "{role} {asked} needs {needed}: {}", answer.text());
                 answer.is_problem(403);
@@ -129,9 +129,9 @@ async fn every_route_answers_only_those_who_may() {
 
 #[tokio::test]
 async fn nothing_is_answered_without_a_known_token() {
-    let desk = desk().await;
+    let console = console().await;
     let stranger = messagekit_admin::Token::generate().unwrap();
-    let operator = desk.bearer(Role::Operator);
+    let operator = console.bearer(Role::Operator);
     let shown = [
         None,
         Some(String::new()),
@@ -145,7 +145,7 @@ async fn nothing_is_answered_without_a_known_token() {
         Some("Bearer \u{e9}".to_owned()),
     ];
     let mut lines: Vec<String> =
-        described(&desk).await.into_keys().map(|line| line.replace("{id}", "1")).collect();
+        described(&console).await.into_keys().map(|line| line.replace("{id}", "1")).collect();
     lines.extend(
         ["GET /", "GET /nothing", "DELETE /api/v1/dlq", "OPTIONS /api/v1/dlq", "TRACE /health"]
             .map(str::to_owned),
@@ -157,12 +157,12 @@ async fn nothing_is_answered_without_a_known_token() {
             if let Some(token) = token {
                 request = request.header(header::AUTHORIZATION, token);
             }
-            let answer = desk.send(request.body(Body::empty()).unwrap()).await;
+            let answer = console.send(request.body(Body::empty()).unwrap()).await;
             answer.is_problem(401);
             assert_eq!(answer.header("www-authenticate"), "Bearer");
         }
         let two = Request::builder().method(method).uri(path);
         let two = two.header(header::AUTHORIZATION, &operator).header(header::AUTHORIZATION, &operator);
-        desk.send(two.body(Body::empty()).unwrap()).await.is_problem(401);
+        console.send(two.body(Body::empty()).unwrap()).await.is_problem(401);
     }
 }

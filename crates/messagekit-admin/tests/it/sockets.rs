@@ -9,7 +9,7 @@ use messagekit_admin::Role;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::ask::{DEADLINE, Desk};
+use crate::ask::{Console, DEADLINE};
 
 struct Served {
     address: std::net::SocketAddr,
@@ -19,12 +19,12 @@ struct Served {
 }
 
 async fn served() -> Served {
-    let desk = Desk::of([("shop", Arc::new(MemoryStore::new()) as _)]);
+    let console = Console::of([("shop", Arc::new(MemoryStore::new()) as _)]);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let shutdown = Shutdown::new();
-    let viewer = desk.bearer(Role::Viewer);
-    let (admin, asked) = (desk.admin.clone(), shutdown.clone());
+    let viewer = console.bearer(Role::Viewer);
+    let (admin, asked) = (console.admin.clone(), shutdown.clone());
     let task = tokio::spawn(async move { admin.serve(listener, asked).await });
     Served { address, viewer, shutdown, task }
 }

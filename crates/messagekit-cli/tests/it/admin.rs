@@ -7,7 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::command::{AWAY, messagekit, messagekit_with};
-use crate::desk::{Desk, message};
+use crate::console::{Console, message};
 use crate::server::{Server, get};
 
 fn token(name: &str, role: &str) -> Value {
@@ -35,11 +35,11 @@ fn a_token_is_printed_once_with_the_line_that_lets_it_in() {
 
 #[tokio::test]
 async fn failed_messages_are_served_to_who_shows_a_token_and_a_signal_ends_it() {
-    let desk = Desk::with([message(Some(b"c-7"), b"{}")]).await;
+    let console = Console::with([message(Some(b"c-7"), b"{}")]).await;
     let made = token("mona", "operator");
-    let tokens = desk.file().with_file_name("tokens");
+    let tokens = console.file().with_file_name("tokens");
     fs::write(&tokens, made["line"].as_str().unwrap()).unwrap();
-    let database = format!("shop=sqlite:{}", desk.file().display());
+    let database = format!("shop=sqlite:{}", console.file().display());
     let arguments = ["admin", "--listen", "127.0.0.1:0", "--health", "127.0.0.1:0", "--database", &database];
     let mut server = Server::start(&[&arguments[..], &["--tokens", tokens.to_str().unwrap()]].concat(), &[]);
     let position = server.says("listening on ");
@@ -60,9 +60,9 @@ async fn failed_messages_are_served_to_who_shows_a_token_and_a_signal_ends_it() 
 
 #[tokio::test]
 async fn a_configuration_says_all_of_it_and_a_server_that_is_away_is_named() {
-    let desk = Desk::with([message(None, b"{}")]).await;
+    let console = Console::with([message(None, b"{}")]).await;
     let made = token("vera", "viewer");
-    let config = desk.file().with_file_name("admin.toml");
+    let config = console.file().with_file_name("admin.toml");
     let text = format!(
         "[admin]\nlisten = '127.0.0.1:0'\nhealth = '127.0.0.1:0'\n\n[[database]]\nname = 'shop'\nurl_file = 'url'\n\n\
          [[database]]\nname = 'billing'\nurl = 'postgres://me:s3cret@{AWAY}/billing'\n\n\
@@ -70,7 +70,8 @@ async fn a_configuration_says_all_of_it_and_a_server_that_is_away_is_named() {
         made["hash"].as_str().unwrap()
     );
     fs::write(&config, text).unwrap();
-    fs::write(desk.file().with_file_name("url"), format!("sqlite:{}\n", desk.file().display())).unwrap();
+    fs::write(console.file().with_file_name("url"), format!("sqlite:{}\n", console.file().display()))
+        .unwrap();
     let mut server = Server::start(&["admin", "--config", config.to_str().unwrap()], &[]);
     let position = server.says("listening on ");
     let health = server.says("health without a token on ");
@@ -86,9 +87,9 @@ async fn a_configuration_says_all_of_it_and_a_server_that_is_away_is_named() {
 
 #[tokio::test]
 async fn nothing_is_served_without_a_token_or_with_mistakes() {
-    let desk = Desk::empty().await;
-    let folder = desk.file().parent().unwrap().to_owned();
-    let database = format!("shop=sqlite:{}", desk.file().display());
+    let console = Console::empty().await;
+    let folder = console.file().parent().unwrap().to_owned();
+    let database = format!("shop=sqlite:{}", console.file().display());
     let admin = |arguments: &[&str]| messagekit(&[&["admin", "--listen", "127.0.0.1:0"], arguments].concat());
     admin(&["--database", &database]).refused(2, &["no token", "messagekit admin token"]);
     admin(&[]).refused(2, &["no database: write --database NAME=URL", "no token: make one"]);

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::command::{AWAY, messagekit, messagekit_with};
-use crate::desk::Desk;
+use crate::console::Console;
 use crate::server::{Server, get};
 
 /// Runs it on a configuration that it cannot accept.
@@ -97,9 +97,9 @@ fn a_database_that_is_not_there_is_a_failure() {
 
 #[tokio::test]
 async fn a_bookkeeper_without_its_brokers_lives_and_is_not_ready() {
-    let desk = Desk::empty().await;
+    let console = Console::empty().await;
     let (rabbitmq, database) =
-        (format!("amqp://me:s3cret@{AWAY}"), format!("sqlite:{}", desk.file().display()));
+        (format!("amqp://me:s3cret@{AWAY}"), format!("sqlite:{}", console.file().display()));
     let variables = [
         ("MESSAGEKIT_BOOKKEEPER__LISTEN", "127.0.0.1:0"),
         ("MESSAGEKIT_BOOKKEEPER__QUEUES", "shipping.dead"),

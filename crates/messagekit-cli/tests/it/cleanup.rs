@@ -7,12 +7,12 @@ use messagekit_sqlite::SqliteStore;
 use serde_json::json;
 
 use crate::command::{messagekit, on};
-use crate::desk::{Desk, message};
+use crate::console::{Console, message};
 
 /// A file with two failed messages, one of them discarded, and a marker; all of it older than it needs to be kept.
-async fn used() -> Desk {
-    let desk = Desk::with([message(None, b"1"), message(None, b"2")]).await;
-    let store = SqliteStore::open(desk.file()).await.unwrap();
+async fn used() -> Console {
+    let console = Console::with([message(None, b"1"), message(None, b"2")]).await;
+    let store = SqliteStore::open(console.file()).await.unwrap();
     store.act(Action::Discard, &[1], &Operator::new("ann", "test")).await.unwrap();
     store.note_window("billing", Some(Duration::from_secs(3_600))).await.unwrap();
     let mut tx = store.begin().await.unwrap();
@@ -28,13 +28,13 @@ async fn used() -> Desk {
     .unwrap();
     store.commit(tx).await.unwrap();
     store.close().await.unwrap();
-    desk
+    console
 }
 
 #[tokio::test]
 async fn it_removes_what_is_settled_and_says_how_much() {
-    let desk = used().await;
-    let counted = on(&desk.file(), &["cleanup", "--dry-run"]).text();
+    let console = used().await;
+    let counted = on(&console.file(), &["cleanup", "--dry-run"]).text();
     assert!(counted.contains("would be removed") && counted.contains("records of its topics"), "{counted}");
     let cleaned = |removed: [u64; 3]| {
         let reason = "events of a file are the records of its topics, and stay with them";
@@ -44,12 +44,12 @@ async fn it_removes_what_is_settled_and_says_how_much() {
             { "what": "markers", "removed": removed[2], "days": 0, "keptBecause": null },
         ])
     };
-    let trial = on(&desk.file(), &["cleanup", "--dry-run", "--json"]).json();
+    let trial = on(&console.file(), &["cleanup", "--dry-run", "--json"]).json();
     assert_eq!((&trial["dryRun"], &trial["cleaned"]), (&json!(true), &cleaned([0, 1, 1])));
-    let done = on(&desk.file(), &["cleanup", "--json"]).json();
+    let done = on(&console.file(), &["cleanup", "--json"]).json();
     // The marker of the discarded one goes too, now that its failed message is gone.
     assert_eq!((&done["dryRun"], &done["cleaned"]), (&json!(false), &cleaned([0, 1, 2])));
-    let nothing = on(&desk.file(), &["cleanup", "--keep-failed-messages", "1s", "--json"]).json();
+    let nothing = on(&console.file(), &["cleanup", "--keep-failed-messages", "1s", "--json"]).json();
     assert_eq!(
         nothing["cleaned"],
         cleaned([0, 0, 0]),
@@ -59,8 +59,8 @@ async fn it_removes_what_is_settled_and_says_how_much() {
 
 #[tokio::test]
 async fn what_is_kept_for_longer_stays() {
-    let desk = used().await;
-    let done = on(&desk.file(), &["cleanup", "--keep-failed-messages", "100000d", "--json"]).json();
+    let console = used().await;
+    let done = on(&console.file(), &["cleanup", "--keep-failed-messages", "100000d", "--json"]).json();
     assert_eq!(done["cleaned"][1]["removed"], 0);
     messagekit(&["cleanup", "--keep-events", "soon", "--database", "sqlite:x"])
         .refused(2, &["--keep-events", "30d"]);

@@ -7,7 +7,7 @@ use messagekit_sqlite::SqliteStore;
 use serde_json::{Value, json};
 
 use crate::command::{messagekit_with, on};
-use crate::desk::{Desk, message};
+use crate::console::{Console, message};
 
 fn ids(list: &Value) -> Vec<i64> {
     list["failed_messages"]
@@ -20,18 +20,18 @@ fn ids(list: &Value) -> Vec<i64> {
 
 #[tokio::test]
 async fn a_file_without_failed_messages_says_so() {
-    let desk = Desk::empty().await;
-    assert_eq!(on(&desk.file(), &["dlq", "list"]).text(), "no failed messages\n");
+    let console = Console::empty().await;
+    assert_eq!(on(&console.file(), &["dlq", "list"]).text(), "no failed messages\n");
     let none = json!({ "failed_messages": [], "before": null, "totals": [] });
-    assert_eq!(on(&desk.file(), &["dlq", "list", "--json"]).json(), none);
-    assert_eq!(on(&desk.file(), &["dlq", "groups"]).text(), "no failed messages\n");
-    assert_eq!(on(&desk.file(), &["dlq", "groups", "--json"]).json(), json!({ "groups": [] }));
+    assert_eq!(on(&console.file(), &["dlq", "list", "--json"]).json(), none);
+    assert_eq!(on(&console.file(), &["dlq", "groups"]).text(), "no failed messages\n");
+    assert_eq!(on(&console.file(), &["dlq", "groups", "--json"]).json(), json!({ "groups": [] }));
 }
 
 #[tokio::test]
 async fn the_list_is_newest_first_and_can_be_narrowed_and_paged() {
-    let desk = Desk::with((0..5).map(|_| message(Some(b"c-7"), b"{}"))).await;
-    let list = |more: &[&str]| ids(&on(&desk.file(), &[&["dlq", "list", "--json"], more].concat()).json());
+    let console = Console::with((0..5).map(|_| message(Some(b"c-7"), b"{}"))).await;
+    let list = |more: &[&str]| ids(&on(&console.file(), &[&["dlq", "list", "--json"], more].concat()).json());
     assert_eq!(list(&[]), [5, 4, 3, 2, 1]);
     assert_eq!(list(&["--limit", "2"]), [5, 4]);
     assert_eq!(list(&["--limit", "2", "--before", "4"]), [3, 2]);
@@ -46,11 +46,11 @@ async fn the_list_is_newest_first_and_can_be_narrowed_and_paged() {
     assert_eq!(list(&["--origin", "queue"]), Vec::<i64>::new());
     assert_eq!(list(&["--key", "c-8"]), Vec::<i64>::new());
     assert_eq!(list(&["--until", "2020-01-01"]), Vec::<i64>::new());
-    let whole = on(&desk.file(), &["dlq", "list", "--json", "--limit", "1", "--state", "dead"]).json();
+    let whole = on(&console.file(), &["dlq", "list", "--json", "--limit", "1", "--state", "dead"]).json();
     let totals = json!([{ "consumer": "billing", "state": "dead", "failed_messages": 3 }]);
     assert_eq!((&whole["before"], &whole["totals"]), (&json!(5), &totals), "totals count beyond the page");
 
-    let table = on(&desk.file(), &["dlq", "list", "--limit", "2"]).text();
+    let table = on(&console.file(), &["dlq", "list", "--limit", "2"]).text();
     for text in [
         "billing",
         "dead",
@@ -68,8 +68,8 @@ async fn the_list_is_newest_first_and_can_be_narrowed_and_paged() {
 #[tokio::test]
 async fn a_failed_message_is_shown_whole() {
     let payload = br#"{"customer":null,"pence":7}"#;
-    let desk = Desk::with([message(Some(b"\xfe\x01"), payload)]).await;
-    let mut failed_message = on(&desk.file(), &["dlq", "show", "1", "--json"]).json();
+    let console = Console::with([message(Some(b"\xfe\x01"), payload)]).await;
+    let mut failed_message = on(&console.file(), &["dlq", "show", "1", "--json"]).json();
     for time in ["set_aside_at", "changed_at"] {
         let time = failed_message.as_object_mut().unwrap().remove(time).unwrap();
         assert!(time.as_str().unwrap().ends_with('Z'), "{time}");
@@ -86,7 +86,7 @@ async fn a_failed_message_is_shown_whole() {
             "payload": r#"{"customer":null,"pence":7}"#,
         })
     );
-    let text = on(&desk.file(), &["dlq", "show", "1"]).text();
+    let text = on(&console.file(), &["dlq", "show", "1"]).text();
     for line in [
         "1 of consumer billing",
         "orders.order/3/1",
@@ -97,7 +97,7 @@ async fn a_failed_message_is_shown_whole() {
     ] {
         assert!(text.contains(line), "{line:?} is missing:\n{text}");
     }
-    let url = format!("sqlite:{}", desk.file().display());
+    let url = format!("sqlite:{}", console.file().display());
     let (retry, discard) =
         ("to run it once more: messagekit dlq retry 1", "to give it up: messagekit dlq discard 1");
     let ends = format!("\n\n{retry} --database {url}\n{discard} --database {url}\n");
@@ -111,14 +111,14 @@ async fn what_strangers_sent_cannot_move_the_cursor_of_a_terminal() {
     let hostile = "\u{1b}[2J\u{7}\u{202e}evil\r\n";
     let mut sent = message(Some(hostile.as_bytes()), hostile.as_bytes());
     sent.headers.set("eventType", hostile.as_bytes().to_vec());
-    let desk = Desk::with([sent]).await;
+    let console = Console::with([sent]).await;
     for arguments in [&["dlq", "list"][..], &["dlq", "show", "1"][..]] {
-        let text = on(&desk.file(), arguments).text();
+        let text = on(&console.file(), arguments).text();
         assert!(text.contains("evil"), "{text}");
         let hidden = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
         assert!(!text.contains(hidden), "{text:?}");
     }
-    let failed_message = on(&desk.file(), &["dlq", "show", "1", "--json"]).json();
+    let failed_message = on(&console.file(), &["dlq", "show", "1", "--json"]).json();
     assert_eq!(
         (&failed_message["key"], &failed_message["payload"]),
         (&json!(hostile), &json!(hostile)),
@@ -128,16 +128,16 @@ async fn what_strangers_sent_cannot_move_the_cursor_of_a_terminal() {
 
 #[tokio::test]
 async fn a_retry_is_accepted_once() {
-    let desk = Desk::with((0..4).map(|_| message(None, b"{}"))).await;
-    let state = |id: &str| on(&desk.file(), &["dlq", "show", id, "--json"]).json()["state"].clone();
+    let console = Console::with((0..4).map(|_| message(None, b"{}"))).await;
+    let state = |id: &str| on(&console.file(), &["dlq", "show", id, "--json"]).json()["state"].clone();
     assert_eq!(
-        on(&desk.file(), &["dlq", "retry", "1"]).text(),
+        on(&console.file(), &["dlq", "retry", "1"]).text(),
         "1: accepted, its consumer runs it once more\n"
     );
     assert_eq!(state("1"), "retry_requested");
 
     // What can be done is done, and the exit code says that something could not.
-    let answer = on(&desk.file(), &["dlq", "retry", "1", "2", "3", "99", "--json"]);
+    let answer = on(&console.file(), &["dlq", "retry", "1", "2", "3", "99", "--json"]);
     assert_eq!(answer.code, 1);
     answer.explained(&["3 of 4 not accepted"]);
     let failed_messages: Value = serde_json::from_str(&answer.out).unwrap();
@@ -156,25 +156,25 @@ async fn a_retry_is_accepted_once() {
 
 #[tokio::test]
 async fn a_failed_message_whose_retry_has_failed_is_dead_again() {
-    let desk = Desk::with((0..3).map(|_| message(None, b"{}"))).await;
-    let list = || on(&desk.file(), &["dlq", "list", "--state", "dead"]).text();
+    let console = Console::with((0..3).map(|_| message(None, b"{}"))).await;
+    let list = || on(&console.file(), &["dlq", "list", "--state", "dead"]).text();
     assert!(!list().contains("again"), "{}", list());
-    on(&desk.file(), &["dlq", "retry", "1"]).text();
-    let store = SqliteStore::open(desk.file()).await.unwrap();
+    on(&console.file(), &["dlq", "retry", "1"]).text();
+    let store = SqliteStore::open(console.file()).await.unwrap();
     let leased = store.lease("billing", 1, Duration::from_secs(60)).await.unwrap();
     let failure = Failure::permanent(FailureKind::Permanent, "still no customer".to_owned());
     assert!(store.fail("billing", &leased[0], &failure).await.unwrap());
     store.close().await.unwrap();
     assert_eq!(list().matches("dead again").count(), 1, "{}", list());
-    let shown = |id| on(&desk.file(), &["dlq", "show", id]).text();
+    let shown = |id| on(&console.file(), &["dlq", "show", id]).text();
     assert!(shown("1").contains("dead again: its retry has failed"), "{}", shown("1"));
     assert!(!shown("3").contains("again: "), "{}", shown("3"));
 }
 
 #[tokio::test]
 async fn failed_messages_that_failed_alike_are_one_group() {
-    let desk = Desk::with((0..5).map(|_| message(None, b"{}"))).await;
-    let groups = on(&desk.file(), &["dlq", "groups", "--json"]).json();
+    let console = Console::with((0..5).map(|_| message(None, b"{}"))).await;
+    let groups = on(&console.file(), &["dlq", "groups", "--json"]).json();
     let groups = groups["groups"].as_array().unwrap();
     let of =
         |group: &Value| (group["kind"].clone(), group["failed_messages"].clone(), group["newest"].clone());
@@ -183,23 +183,23 @@ async fn failed_messages_that_failed_alike_are_one_group() {
         [(json!("permanent"), json!(3), json!(5)), (json!("failed"), json!(2), json!(4))]
     );
     let fingerprint = groups[0]["fingerprint"].as_str().unwrap();
-    let table = on(&desk.file(), &["dlq", "groups"]).text();
+    let table = on(&console.file(), &["dlq", "groups"]).text();
     assert!(table.contains(fingerprint) && table.contains("order 5 has no customer"), "{table}");
-    let listed = on(&desk.file(), &["dlq", "list", "--json", "--fingerprint", fingerprint]).json();
+    let listed = on(&console.file(), &["dlq", "list", "--json", "--fingerprint", fingerprint]).json();
     assert_eq!(ids(&listed), [5, 3, 1]);
-    let one = on(&desk.file(), &["dlq", "groups", "--json", "--kind", "failed", "--limit", "1"]).json();
+    let one = on(&console.file(), &["dlq", "groups", "--json", "--kind", "failed", "--limit", "1"]).json();
     assert_eq!(one["groups"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn a_choice_is_acted_on_whole_and_only_when_confirmed() {
-    let desk = Desk::with((0..1_203).map(|_| message(None, b"{}"))).await;
+    let console = Console::with((0..1_203).map(|_| message(None, b"{}"))).await;
     let count = |state: &str| {
-        let list = on(&desk.file(), &["dlq", "list", "--json", "--limit", "1", "--state", state]).json();
+        let list = on(&console.file(), &["dlq", "list", "--json", "--limit", "1", "--state", state]).json();
         list["totals"][0]["failed_messages"].as_u64().unwrap_or(0)
     };
     let choice = ["--consumer", "billing", "--kind", "permanent"];
-    let retry = |more: &[&str]| on(&desk.file(), &[&["dlq", "retry"], &choice[..], more].concat());
+    let retry = |more: &[&str]| on(&console.file(), &[&["dlq", "retry"], &choice[..], more].concat());
 
     // Nobody is at a terminal here: the count is told, and nothing is done.
     retry(&[]).refused(2, &["retry 602 failed messages", "--yes"]);
@@ -212,7 +212,7 @@ async fn a_choice_is_acted_on_whole_and_only_when_confirmed() {
     assert_eq!(retry(&["--yes"]).text(), "no failed message is chosen: nothing was done\n");
 
     let all = |act: &str, more: &[&str]| {
-        on(&desk.file(), &[&["dlq", act, "--all", "--yes", "--json"], more].concat()).json()
+        on(&console.file(), &[&["dlq", act, "--all", "--yes", "--json"], more].concat()).json()
     };
     let done = |count: u64| json!({ "selected": count, "done": count, "refused": [] });
     assert_eq!(
@@ -227,29 +227,29 @@ async fn a_choice_is_acted_on_whole_and_only_when_confirmed() {
 
 #[tokio::test]
 async fn a_discard_can_be_taken_back() {
-    let desk = Desk::with([message(None, b"{}"), message(None, b"{}")]).await;
-    let show = |id: &str| on(&desk.file(), &["dlq", "show", id]).text();
-    let said = on(&desk.file(), &["dlq", "discard", "2", "1", "2"]).text();
+    let console = Console::with([message(None, b"{}"), message(None, b"{}")]).await;
+    let show = |id: &str| on(&console.file(), &["dlq", "show", id]).text();
+    let said = on(&console.file(), &["dlq", "discard", "2", "1", "2"]).text();
     assert_eq!(
         said,
         "2: discarded, it is never applied; `undo` takes that back\n1: discarded, it is never applied; `undo` takes that back\n"
     );
     assert!(show("1").contains("to take the discard back: messagekit dlq undo 1"), "{}", show("1"));
-    on(&desk.file(), &["dlq", "retry", "1"]).explained(&["1 of 1 not accepted"]);
+    on(&console.file(), &["dlq", "retry", "1"]).explained(&["1 of 1 not accepted"]);
     assert_eq!(
-        on(&desk.file(), &["dlq", "undo", "1"]).text(),
+        on(&console.file(), &["dlq", "undo", "1"]).text(),
         "1: dead again, `retry` runs it; later messages of its key may have been applied meanwhile\n"
     );
     assert!(show("1").contains("to run it once more"));
-    let again = on(&desk.file(), &["dlq", "undo", "1"]);
+    let again = on(&console.file(), &["dlq", "undo", "1"]);
     assert_eq!((again.code, again.out.contains("failed message 1 is dead")), (1, true), "{again:?}");
 }
 
 #[tokio::test]
 async fn every_act_is_written_down_with_who_did_it() {
-    let desk = Desk::with([message(None, b"{}")]).await;
-    on(&desk.file(), &["dlq", "retry", "1"]).text();
-    let audit = messagekit_sqlite::rusqlite::Connection::open(desk.file()).unwrap();
+    let console = Console::with([message(None, b"{}")]).await;
+    on(&console.file(), &["dlq", "retry", "1"]).text();
+    let audit = messagekit_sqlite::rusqlite::Connection::open(console.file()).unwrap();
     let row = |row: &messagekit_sqlite::rusqlite::Row<'_>| {
         Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
     };
@@ -261,8 +261,8 @@ async fn every_act_is_written_down_with_who_did_it() {
 
 #[tokio::test]
 async fn a_list_says_what_holds_a_key_and_how_much_waits_behind_it() {
-    let desk = Desk::with_a_blocked_key().await;
-    let list = on(&desk.file(), &["dlq", "list"]).text();
+    let console = Console::with_a_blocked_key().await;
+    let list = on(&console.file(), &["dlq", "list"]).text();
     assert_eq!(
         (list.matches("dead, holds back 2").count(), list.matches(" blocked").count()),
         (1, 3),
@@ -273,7 +273,7 @@ async fn a_list_says_what_holds_a_key_and_how_much_waits_behind_it() {
         "{list}"
     );
     assert!(list.contains("waits for an earlier message of its key"), "{list}");
-    let json = on(&desk.file(), &["dlq", "list", "--json"]).json();
+    let json = on(&console.file(), &["dlq", "list", "--json"]).json();
     let held: Vec<_> = json["failed_messages"]
         .as_array()
         .unwrap()
@@ -282,14 +282,14 @@ async fn a_list_says_what_holds_a_key_and_how_much_waits_behind_it() {
         .collect();
     assert_eq!(held, [&json!(0), &json!(0), &json!(2)]);
 
-    on(&desk.file(), &["dlq", "discard", "1"]).text();
-    let list = on(&desk.file(), &["dlq", "list"]).text();
+    on(&console.file(), &["dlq", "discard", "1"]).text();
+    let list = on(&console.file(), &["dlq", "list"]).text();
     assert!(list.contains("retry_scheduled, holds back 1"), "the next one of its key runs: {list}");
-    let brought_back = on(&desk.file(), &["dlq", "undo", "1"]).text();
+    let brought_back = on(&console.file(), &["dlq", "undo", "1"]).text();
     assert!(
         brought_back.contains("later messages of its key may have been applied meanwhile"),
         "{brought_back}"
     );
-    let refused = on(&desk.file(), &["dlq", "undo", "--all"]);
+    let refused = on(&console.file(), &["dlq", "undo", "--all"]);
     assert_eq!(refused.code, 0, "nothing is discarded any more: {refused:?}");
 }

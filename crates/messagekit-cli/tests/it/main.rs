@@ -7,7 +7,7 @@ mod bookkeeper;
 mod cleanup;
 mod command;
 mod connector;
-mod desk;
+mod console;
 mod dlq;
 mod migrate;
 mod mistakes;

@@ -8,7 +8,7 @@ use messagekit_sqlite::rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::command::{messagekit, messagekit_with, on};
-use crate::desk::Desk;
+use crate::console::Console;
 
 /// Those that only look or act, then those that migrate.
 const COMMANDS: [&[&str]; 14] = [
@@ -215,12 +215,12 @@ fn what_is_no_database_is_refused_and_left_alone() {
 
 #[tokio::test]
 async fn a_file_that_was_cut_short_is_refused() {
-    let desk = Desk::empty().await;
-    let whole = fs::read(desk.file()).unwrap();
-    fs::write(desk.file(), &whole[..whole.len() / 2]).unwrap();
+    let console = Console::empty().await;
+    let whole = fs::read(console.file()).unwrap();
+    fs::write(console.file(), &whole[..whole.len() / 2]).unwrap();
     all_refused(
-        desk.file().parent().unwrap(),
-        &desk.file(),
+        console.file().parent().unwrap(),
+        &console.file(),
         &COMMANDS,
         &["damaged: restore it from a backup"],
     );
@@ -228,12 +228,12 @@ async fn a_file_that_was_cut_short_is_refused() {
 
 #[tokio::test]
 async fn tables_of_a_newer_program_are_refused() {
-    let desk = Desk::empty().await;
+    let console = Console::empty().await;
     let later = "INSERT INTO messagekit_schema VALUES (99, 'from the future', 0)";
-    Connection::open(desk.file()).unwrap().execute_batch(later).unwrap();
+    Connection::open(console.file()).unwrap().execute_batch(later).unwrap();
     all_refused(
-        desk.file().parent().unwrap(),
-        &desk.file(),
+        console.file().parent().unwrap(),
+        &console.file(),
         &COMMANDS,
         &["tables are newer than this program", "upgrade"],
     );
@@ -250,9 +250,9 @@ fn failed_messages_in_a_file_without_our_tables_are_refused_with_what_to_do() {
 
 #[tokio::test]
 async fn a_failed_message_that_does_not_exist_is_a_failure() {
-    let desk = Desk::empty().await;
-    on(&desk.file(), &["dlq", "show", "7"]).refused(1, &["there is no failed message 7"]);
-    on(&desk.file(), &["dlq", "show", "7", "--json"]).refused(1, &["there is no failed message 7"]);
-    let retried = on(&desk.file(), &["dlq", "retry", "7"]);
+    let console = Console::empty().await;
+    on(&console.file(), &["dlq", "show", "7"]).refused(1, &["there is no failed message 7"]);
+    on(&console.file(), &["dlq", "show", "7", "--json"]).refused(1, &["there is no failed message 7"]);
+    let retried = on(&console.file(), &["dlq", "retry", "7"]);
     assert_eq!((retried.code, &*retried.out), (1, "7: there is no failed message 7\n"));
 }

@@ -9,7 +9,7 @@ use messagekit_sqlite::SqliteStore;
 use tempfile::TempDir;
 
 use crate::command::{messagekit, messagekit_with, on};
-use crate::desk::Desk;
+use crate::console::Console;
 
 const DATABASE: [&str; 2] = ["--database", "postgres://me:s3cret@nowhere/shop"];
 
@@ -79,10 +79,10 @@ fn an_outbox_without_a_relay_has_no_rejected_events() {
 
 #[tokio::test]
 async fn a_file_from_which_nothing_leaves_has_nothing_rejected() {
-    let desk = Desk::empty().await;
-    let list = on(&desk.file(), &["outbox", "rejected", "list"]);
+    let console = Console::empty().await;
+    let list = on(&console.file(), &["outbox", "rejected", "list"]);
     assert_eq!(list.text(), "no rejected events\n");
-    let missing = on(&desk.file(), &["outbox", "rejected", "retry", "1", "--json"]);
+    let missing = on(&console.file(), &["outbox", "rejected", "retry", "1", "--json"]);
     missing.explained(&["1 of 1 not accepted"]);
 }
 

@@ -198,7 +198,7 @@ async fn a_lost_failed_message_and_one_too_many_are_noticed() {
 async fn a_run_whose_kills_left_no_trace_is_void() {
     let verdict = judged_after("UPDATE billing_runs SET stopped = 1 WHERE run > 2").await;
     assert_eq!(verdict.outcome(), Outcome::Void, "{verdict:?}");
-    assert_eq!(verdict.figures.kills, 2);
+    assert_eq!(verdict.statistics.kills, 2);
 }
 
 #[tokio::test]

@@ -12,8 +12,8 @@ use super::background::Answers;
 use super::continuity::{self, Handled};
 use super::lost::{another_log, lost_offset};
 use super::offsets::{self, Partition};
-use super::place::{GroupOffset, Place, Remembered, place};
 use super::start::Start;
+use super::start_position::{GroupOffset, Remembered, StartPosition, start_position};
 use crate::client::GroupClient;
 use crate::context::Context;
 use crate::error::unavailable;
@@ -58,22 +58,24 @@ impl Question {
         let (mut handled, mut unread) = (Vec::new(), Vec::new());
         for (partition, committed) in committed {
             let remembered = self.remembered(now.as_deref(), &partition, committed.is_none());
-            let place = place(committed.as_ref(), &remembered);
+            let place = start_position(committed.as_ref(), &remembered);
             let last = committed.and_then(|group| group.proof).and_then(|proof| proof.last);
             let start =
                 Start { partition, place, offset: place.offset(), last, remembered: remembered.positions };
             match (place, last) {
-                (Place::OffsetLost { next }, _) => {
+                (StartPosition::OffsetLost { next }, _) => {
                     known.send(Known::Lost(lost_offset(&self.name, &start.partition, next)));
                 }
-                (Place::Earliest | Place::CommitsLost { .. }, _) => {
+                (StartPosition::Earliest | StartPosition::CommitsLost { .. }, _) => {
                     unread.push(Start { last: None, ..start });
                 }
-                (Place::Committed(_) | Place::Forgotten { .. }, Some(print)) => {
+                (StartPosition::Committed(_) | StartPosition::Forgotten { .. }, Some(print)) => {
                     let (topic, partition) = start.partition.clone();
                     handled.push((Handled { topic, partition, offset: start.offset - 1, print }, start));
                 }
-                (Place::Committed(_) | Place::Forgotten { .. }, None) => known.send(Known::Start(start)),
+                (StartPosition::Committed(_) | StartPosition::Forgotten { .. }, None) => {
+                    known.send(Known::Start(start))
+                }
             }
         }
         self.ask_leaders(handled, unread, known);
@@ -157,7 +159,7 @@ fn find_earliest(consumer: &BaseConsumer<Context>, unread: Vec<Start>, known: &A
         if let Some(mut start) = unread.remove(&partition) {
             start.offset = match start.place {
                 // What was deleted before it was read is told where the lane reads on.
-                Place::CommitsLost { committed, .. } => start.offset.max(earliest).min(committed),
+                StartPosition::CommitsLost { committed, .. } => start.offset.max(earliest).min(committed),
                 _ => start.offset.max(earliest),
             };
             known.send(Known::Start(start));

@@ -8,8 +8,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::continuity::Handled;
 use super::offsets::Partition;
-use super::place::Place;
 use super::start::Start;
+use super::start_position::StartPosition;
 use super::{End, Member};
 
 const ASK: Duration = Duration::from_secs(3);
@@ -78,7 +78,7 @@ pub(super) fn another_log(consumer: &str, record: &Handled) -> Error {
 pub(super) fn log_lost_commits(consumer: &str, start: &Start) {
     let ((topic, partition), from) = (&start.partition, start.offset);
     match start.place {
-        Place::CommitsLost { next, committed } => tracing::error!(
+        StartPosition::CommitsLost { next, committed } => tracing::error!(
             consumer,
             topic = &**topic,
             partition,
@@ -88,7 +88,7 @@ pub(super) fn log_lost_commits(consumer: &str, start: &Start) {
             "database has lost commits of this consumer: its records are read again from the position that it remembers, or from \
              the earliest one"
         ),
-        Place::Forgotten { committed, knows_topic: true } => tracing::warn!(
+        StartPosition::Forgotten { committed, knows_topic: true } => tracing::warn!(
             consumer,
             topic = &**topic,
             partition,

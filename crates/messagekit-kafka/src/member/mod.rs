@@ -11,10 +11,10 @@ mod lost;
 mod notices;
 mod offsets;
 mod opening;
-mod place;
 mod proof;
 mod rebalancing;
 mod start;
+mod start_position;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc};

@@ -8,8 +8,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::place::GroupOffset;
 use super::proof;
+use super::start_position::GroupOffset;
 use crate::context::Context;
 
 /// How long the broker may take for one answer.

@@ -12,8 +12,8 @@ use super::background::{Answer, ask_each};
 use super::known::{Committed, Known, Question};
 use super::lost::log_lost_commits;
 use super::offsets::Partition;
-use super::place::{GroupOffset, Place};
 use super::proof::{Fingerprint, Positions};
+use super::start_position::{GroupOffset, StartPosition};
 use super::{End, Member};
 
 /// How long partitions without a known start wait until they are asked for again.
@@ -26,7 +26,7 @@ const ASK_LIMIT: Duration = Duration::from_secs(60);
 pub(super) struct Start {
     pub(super) partition: Partition,
     /// From what is known of it.
-    pub(super) place: Place,
+    pub(super) place: StartPosition,
     pub(super) offset: i64,
     /// The record before the offset, where it is known.
     pub(super) last: Option<Fingerprint>,
@@ -40,7 +40,7 @@ impl Start {
     /// never had.
     pub(super) fn committed(&self) -> Option<i64> {
         match self.place {
-            Place::Committed(offset) => Some(offset),
+            StartPosition::Committed(offset) => Some(offset),
             _ => None,
         }
     }

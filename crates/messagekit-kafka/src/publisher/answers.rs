@@ -7,7 +7,7 @@ use bytes::Bytes;
 use messagekit::{Error, ErrorKind, Message, PublishError, PublishErrorKind, Published};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
-use super::fate::Fate;
+use super::delivery_outcome::DeliveryOutcome;
 use crate::error::unavailable;
 use crate::record;
 
@@ -19,8 +19,8 @@ pub(super) struct Answers<'a> {
 
 enum State {
     /// To be sent; again, when there is a fate.
-    Open(Option<Fate>),
-    Known(Fate),
+    Open(Option<DeliveryOutcome>),
+    Known(DeliveryOutcome),
     /// Refused before anything was sent.
     Unfit(Error),
 }
@@ -33,7 +33,7 @@ impl<'a> Answers<'a> {
         for message in batch {
             let key = key(message);
             let state = match if checks { record::check(message) } else { record::check_names(message) } {
-                _ if key.is_some_and(|key| unfit.contains(&key)) => State::Known(Fate::behind()),
+                _ if key.is_some_and(|key| unfit.contains(&key)) => State::Known(DeliveryOutcome::behind()),
                 Ok(()) => State::Open(None),
                 Err(error) => {
                     unfit.extend(key);
@@ -60,20 +60,21 @@ impl<'a> Answers<'a> {
     /// A refused request says nothing about each of its records, and where one was sent the request may have held those of other
     /// calls: they are sent again, each in a request of its own (`alone`), and so is what was held back by the refusal. Nothing
     /// is sent again behind a message that may be there.
-    pub(super) fn note(&mut self, fates: Vec<(usize, Fate)>, alone: bool) {
-        let large =
-            |fate: &Fate| matches!(fate, Fate::Refused(Code::MessageSizeTooLarge | Code::InvalidRecord));
-        let is_refused = fates.iter().any(|(_, fate)| large(fate));
+    pub(super) fn note(&mut self, outcomes: Vec<(usize, DeliveryOutcome)>, alone: bool) {
+        let large = |fate: &DeliveryOutcome| {
+            matches!(fate, DeliveryOutcome::Refused(Code::MessageSizeTooLarge | Code::InvalidRecord))
+        };
+        let is_refused = outcomes.iter().any(|(_, fate)| large(fate));
         for state in &mut self.states {
             if let State::Open(_) = state {
                 // What the client did not report.
-                *state = State::Known(Fate::Unknown(KafkaError::Canceled));
+                *state = State::Known(DeliveryOutcome::Unknown(KafkaError::Canceled));
             }
         }
-        for (index, fate) in fates {
+        for (index, fate) in outcomes {
             let again = is_refused
                 && match &fate {
-                    Fate::NotSent(_) => true,
+                    DeliveryOutcome::NotSent(_) => true,
                     fate => large(fate) && !alone,
                 };
             self.states[index] = if again { State::Open(Some(fate)) } else { State::Known(fate) };
@@ -82,9 +83,9 @@ impl<'a> Answers<'a> {
         for (message, state) in self.batch.iter().zip(&mut self.states) {
             let Some(key) = key(message) else { continue };
             match state {
-                State::Known(Fate::Taken) => {}
+                State::Known(DeliveryOutcome::Taken) => {}
                 State::Known(_) | State::Unfit(_) => drop(ended.insert(key)),
-                State::Open(_) if ended.contains(&key) => *state = State::Known(Fate::behind()),
+                State::Open(_) if ended.contains(&key) => *state = State::Known(DeliveryOutcome::behind()),
                 State::Open(_) => {}
             }
         }
@@ -98,13 +99,13 @@ impl<'a> Answers<'a> {
             let key = key(message);
             let earlier = key.and_then(|key| failed.get(&key));
             let answer = match state {
-                State::Known(Fate::Taken) if earlier.is_none() => {
+                State::Known(DeliveryOutcome::Taken) if earlier.is_none() => {
                     results.push(Ok(()));
                     continue;
                 }
                 State::Unfit(error) => (PublishErrorKind::Rejected, error),
                 State::Known(fate) | State::Open(Some(fate)) => answer(message, fate, earlier),
-                State::Open(None) => answer(message, Fate::NotSent(KafkaError::Canceled), earlier),
+                State::Open(None) => answer(message, DeliveryOutcome::NotSent(KafkaError::Canceled), earlier),
             };
             let (refusal, error) = answer;
             if let Some(key) = key {
@@ -121,29 +122,31 @@ pub(super) fn key(message: &Message) -> Option<(&Arc<str>, &Bytes)> {
     message.key.as_ref().map(|key| (&message.topic, key))
 }
 
-fn answer(message: &Message, fate: Fate, earlier: Option<&Error>) -> (PublishErrorKind, Error) {
+fn answer(message: &Message, fate: DeliveryOutcome, earlier: Option<&Error>) -> (PublishErrorKind, Error) {
     let (refusal, error) = match (fate, earlier) {
-        (Fate::NotSent(_), Some(earlier)) => return (PublishErrorKind::KeyBlocked, earlier.clone()),
-        (Fate::NotSent(KafkaError::MessageProduction(Code::PurgeQueue)), None) => {
+        (DeliveryOutcome::NotSent(_), Some(earlier)) => {
+            return (PublishErrorKind::KeyBlocked, earlier.clone());
+        }
+        (DeliveryOutcome::NotSent(KafkaError::MessageProduction(Code::PurgeQueue)), None) => {
             let text =
                 "no broker took the message in time, and it was not sent: start kafka or correct its address";
             (PublishErrorKind::Unavailable, Error::new(ErrorKind::Unavailable, text))
         }
-        (Fate::NotSent(KafkaError::MessageProduction(Code::InvalidTimestamp)), None) => {
+        (DeliveryOutcome::NotSent(KafkaError::MessageProduction(Code::InvalidTimestamp)), None) => {
             let text = "kafka refuses the time of this machine: set its clock, or see message.timestamp.after.max.ms and before.max.ms of the topic";
             (PublishErrorKind::Unavailable, Error::new(ErrorKind::Unavailable, text))
         }
-        (Fate::NotSent(error), None) => (
+        (DeliveryOutcome::NotSent(error), None) => (
             PublishErrorKind::Unavailable,
             unavailable("kafka did not take the message: it was not sent", error),
         ),
-        (Fate::Refused(code), _) => (PublishErrorKind::Rejected, refused(message, code)),
-        (Fate::Unknown(error), _) => {
+        (DeliveryOutcome::Refused(code), _) => (PublishErrorKind::Rejected, refused(message, code)),
+        (DeliveryOutcome::Unknown(error), _) => {
             let text = "kafka did not answer: the message may be published or not";
             (PublishErrorKind::Unknown, Error::new(ErrorKind::OutcomeUnknown, text).caused_by(error))
         }
         // It came past a failed one of its key, and will be sent again behind it.
-        (Fate::Taken, _) => {
+        (DeliveryOutcome::Taken, _) => {
             let text = "message was published before an earlier one of its key: send it again behind that";
             (PublishErrorKind::Unknown, Error::new(ErrorKind::OutcomeUnknown, text))
         }
@@ -177,13 +180,13 @@ mod tests {
 
     use super::*;
 
-    fn fate() -> impl Strategy<Value = Fate> {
+    fn fate() -> impl Strategy<Value = DeliveryOutcome> {
         prop_oneof![
-            Just(Fate::Taken),
-            Just(Fate::Refused(Code::MessageSizeTooLarge)),
-            Just(Fate::Refused(Code::TopicAuthorizationFailed)),
-            Just(Fate::behind()),
-            Just(Fate::Unknown(KafkaError::Canceled)),
+            Just(DeliveryOutcome::Taken),
+            Just(DeliveryOutcome::Refused(Code::MessageSizeTooLarge)),
+            Just(DeliveryOutcome::Refused(Code::TopicAuthorizationFailed)),
+            Just(DeliveryOutcome::behind()),
+            Just(DeliveryOutcome::Unknown(KafkaError::Canceled)),
         ]
     }
 
@@ -211,11 +214,11 @@ mod tests {
     #[test]
     fn records_of_a_refused_request_are_sent_again_one_by_one() {
         let batch: Vec<Message> = (0..3).map(|_| Message::new("t", "{}").with_key("k")).collect();
-        let large = Fate::Refused(Code::MessageSizeTooLarge);
+        let large = DeliveryOutcome::Refused(Code::MessageSizeTooLarge);
         let mut answers = Answers::new(&batch, true);
-        answers.note(vec![(0, large.clone()), (1, large.clone()), (2, Fate::behind())], false);
+        answers.note(vec![(0, large.clone()), (1, large.clone()), (2, DeliveryOutcome::behind())], false);
         assert_eq!(answers.open().len(), 3);
-        answers.note(vec![(0, Fate::Taken), (1, large), (2, Fate::behind())], true);
+        answers.note(vec![(0, DeliveryOutcome::Taken), (1, large), (2, DeliveryOutcome::behind())], true);
         assert!(!answers.have_open(), "nothing is sent behind a refused record of its key");
         let refusals: Vec<Option<PublishErrorKind>> =
             answers.finish().into_iter().map(|result| result.err().map(|error| error.refusal)).collect();
@@ -229,9 +232,12 @@ mod tests {
         for code in [Code::InvalidRecord, Code::MessageSizeTooLarge] {
             let batch = [Message::new("t", "{}")];
             let mut answers = Answers::new(&batch, true);
-            answers.note(vec![(0, Fate::Refused(code))], false);
+            answers.note(vec![(0, DeliveryOutcome::Refused(code))], false);
             assert!(answers.have_open(), "another call may have sent what was refused");
-            answers.note(vec![(0, Fate::of(&KafkaError::MessageProduction(Code::InvalidTimestamp)))], true);
+            answers.note(
+                vec![(0, DeliveryOutcome::of(&KafkaError::MessageProduction(Code::InvalidTimestamp)))],
+                true,
+            );
             let refusal = answers.finish().remove(0).map_err(|error| error.refusal);
             assert_eq!(refusal, Err(PublishErrorKind::Unavailable), "a clock is an outage");
         }

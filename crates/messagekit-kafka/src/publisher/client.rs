@@ -13,8 +13,8 @@ use rdkafka::{ClientConfig, ClientContext};
 use tokio::time::Instant;
 
 use super::answers::key;
-use super::fate::{Fate, Fates, Permit};
-use super::proven::Proven;
+use super::delivery_outcome::{DeliveryOutcome, DeliveryOutcomes, Permit};
+use super::warm_up::WarmUp;
 use crate::error::unusable_settings;
 use crate::record;
 
@@ -31,14 +31,14 @@ const COUNT: Duration = Duration::from_secs(10);
 
 pub(super) struct Client {
     producer: Option<Arc<ThreadedProducer<Reports>>>,
-    proven: Arc<Proven>,
+    proven: Arc<WarmUp>,
     /// Was purged: what is sent now would pass what was taken back.
     purged: Mutex<bool>,
 }
 
 impl Client {
     pub(super) fn new(config: &ClientConfig) -> Result<Self, Error> {
-        let proven = Arc::new(Proven::default());
+        let proven = Arc::new(WarmUp::default());
         let made = config.create_with_context(Reports(Arc::clone(&proven)));
         let producer = Some(Arc::new(made.map_err(|error| unusable_settings("publisher", error))?));
         Ok(Self { producer, proven, purged: Mutex::new(false) })
@@ -61,7 +61,7 @@ impl Client {
         &self,
         messages: Vec<(usize, &Message)>,
         deadline: Instant,
-    ) -> (Vec<(usize, Fate)>, bool) {
+    ) -> (Vec<(usize, DeliveryOutcome)>, bool) {
         let topics: HashSet<&Arc<str>> = messages.iter().map(|(_, message)| &message.topic).collect();
         let young: HashSet<&str> =
             topics.into_iter().map(|topic| &**topic).filter(|topic| !self.proven.is_proven(topic)).collect();
@@ -72,23 +72,23 @@ impl Client {
         let (first, others): (Vec<_>, Vec<_>) = messages.into_iter().partition(|(_, message)| {
             !young.contains(&*message.topic) || key(message).is_none_or(|key| keys.insert(key))
         });
-        let mut fates = self.send_at_once(&first, deadline).await;
+        let mut outcomes = self.send_at_once(&first, deadline).await;
         young.into_iter().for_each(|topic| self.count_partitions(topic));
         if others.is_empty() {
-            return (fates, self.is_dead());
+            return (outcomes, self.is_dead());
         }
         let sent: HashMap<usize, &Message> = first.into_iter().collect();
-        let failed = fates.iter().filter(|(_, fate)| *fate != Fate::Taken);
+        let failed = outcomes.iter().filter(|(_, fate)| *fate != DeliveryOutcome::Taken);
         let failed: HashSet<_> =
             failed.filter_map(|(index, _)| sent.get(index).copied().and_then(key)).collect();
         let (behind, others): (Vec<_>, Vec<_>) = others
             .into_iter()
             .partition(|(_, message)| key(message).is_some_and(|key| failed.contains(&key)));
-        fates.extend(behind.into_iter().map(|(index, _)| (index, Fate::behind())));
+        outcomes.extend(behind.into_iter().map(|(index, _)| (index, DeliveryOutcome::behind())));
         if !others.is_empty() {
-            fates.extend(self.send_at_once(&others, deadline).await);
+            outcomes.extend(self.send_at_once(&others, deadline).await);
         }
-        (fates, self.is_dead())
+        (outcomes, self.is_dead())
     }
 
     /// Asks how many partitions a topic has, and waits for no answer.
@@ -105,48 +105,54 @@ impl Client {
         });
     }
 
-    async fn send_at_once(&self, messages: &[(usize, &Message)], deadline: Instant) -> Vec<(usize, Fate)> {
-        let fates = Arc::new(Fates::default());
+    async fn send_at_once(
+        &self,
+        messages: &[(usize, &Message)],
+        deadline: Instant,
+    ) -> Vec<(usize, DeliveryOutcome)> {
+        let outcomes = Arc::new(DeliveryOutcomes::default());
         let mut ended: Option<KafkaError> = None;
         // A message that is refused before it is sent holds back what stands behind it in its key.
         let mut refused = HashSet::new();
         for (index, message) in messages {
             let key = key(message);
-            let permit = fates.permit(*index);
+            let permit = outcomes.permit(*index);
             if key.is_some_and(|key| refused.contains(&key)) {
-                permit.settle(Fate::behind());
+                permit.settle(DeliveryOutcome::behind());
             } else if let Some(error) = &ended {
-                permit.settle(Fate::NotSent(error.clone()));
+                permit.settle(DeliveryOutcome::NotSent(error.clone()));
             } else {
                 match self.enqueue(message, permit, deadline).await {
                     Ok(()) => {}
-                    Err((error, permit)) => match error.rdkafka_error_code().map(|_| Fate::of(&error)) {
-                        Some(fate @ Fate::Refused(_)) => {
-                            refused.extend(key);
-                            permit.settle(fate);
+                    Err((error, permit)) => {
+                        match error.rdkafka_error_code().map(|_| DeliveryOutcome::of(&error)) {
+                            Some(fate @ DeliveryOutcome::Refused(_)) => {
+                                refused.extend(key);
+                                permit.settle(fate);
+                            }
+                            _ => {
+                                permit.settle(DeliveryOutcome::NotSent(error.clone()));
+                                ended = Some(error);
+                            }
                         }
-                        _ => {
-                            permit.settle(Fate::NotSent(error.clone()));
-                            ended = Some(error);
-                        }
-                    },
+                    }
                 }
             }
         }
-        let in_time = tokio::time::timeout_at(deadline, self.reported(&fates)).await;
+        let in_time = tokio::time::timeout_at(deadline, self.reported(&outcomes)).await;
         if in_time != Ok(true) {
             // Everything of this client at once: a message that ran out of time alone would be passed by those behind it.
             self.purge();
-            let _ = tokio::time::timeout(PURGE, fates.all_known()).await;
+            let _ = tokio::time::timeout(PURGE, outcomes.all_known()).await;
         }
-        fates.take()
+        outcomes.take()
     }
 
     /// Waits for every report; returns false when the client has failed, which may leave what is in its queues without one.
-    async fn reported(&self, fates: &Fates) -> bool {
-        while tokio::time::timeout(LOOK, fates.all_known()).await.is_err() {
+    async fn reported(&self, outcomes: &DeliveryOutcomes) -> bool {
+        while tokio::time::timeout(LOOK, outcomes.all_known()).await.is_err() {
             if self.producer().client().fatal_error().is_some() {
-                return tokio::time::timeout(LAST, fates.all_known()).await.is_ok();
+                return tokio::time::timeout(LAST, outcomes.all_known()).await.is_ok();
             }
         }
         true
@@ -204,7 +210,7 @@ impl Drop for Client {
 }
 
 /// Notes delivery reports.
-pub(super) struct Reports(Arc<Proven>);
+pub(super) struct Reports(Arc<WarmUp>);
 
 impl ProducerContext for Reports {
     type DeliveryOpaque = Permit;
@@ -213,11 +219,11 @@ impl ProducerContext for Reports {
         let fate = match result {
             Ok(record) if record.offset() >= 0 => {
                 self.0.took(record.topic(), record.partition());
-                Fate::Taken
+                DeliveryOutcome::Taken
             }
             // The client concludes it from a later one, and a broker that knows nothing of the client may have taken only that.
-            Ok(_) => Fate::Unknown(KafkaError::Canceled),
-            Err((error, _)) => Fate::of(error),
+            Ok(_) => DeliveryOutcome::Unknown(KafkaError::Canceled),
+            Err((error, _)) => DeliveryOutcome::of(error),
         };
         permit.settle(fate);
     }

@@ -2,8 +2,8 @@
 
 mod answers;
 mod client;
-mod fate;
-mod proven;
+mod delivery_outcome;
+mod warm_up;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -58,12 +58,12 @@ impl KafkaPublisher {
         let deadline = Instant::now() + self.shared.kafka.delivery_timeout();
         let mut answers = Answers::new(batch, self.checks);
         let client = self.shared.client();
-        let (fates, ended) = client.send(answers.open(), deadline).await;
+        let (outcomes, ended) = client.send(answers.open(), deadline).await;
         if ended {
             self.shared.replace(&client);
         }
         drop(client);
-        answers.note(fates, false);
+        answers.note(outcomes, false);
         while answers.have_open() && Instant::now() < deadline {
             let mut config = self.shared.kafka.producer();
             config.set("batch.num.messages", "1");
@@ -74,8 +74,8 @@ impl KafkaPublisher {
                     break;
                 }
             };
-            let (fates, _) = single.send(answers.open(), deadline).await;
-            answers.note(fates, true);
+            let (outcomes, _) = single.send(answers.open(), deadline).await;
+            answers.note(outcomes, true);
         }
         answers.finish()
     }

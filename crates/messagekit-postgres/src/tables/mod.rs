@@ -6,8 +6,8 @@ pub(crate) mod bookkeeping;
 pub(crate) mod cleanup;
 pub(crate) mod columns;
 pub(crate) mod days;
-pub(crate) mod desk;
 pub(crate) mod events;
+pub(crate) mod failed_message_lists;
 mod failed_message_row;
 pub(crate) mod failed_messages;
 pub(crate) mod health;
@@ -48,14 +48,14 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("free", blocked_keys::FREE),
     ("park_mark", parking::MARK),
     ("park_failed_messages", parking::FAILED_MESSAGES),
-    ("list", desk::LIST),
-    ("page", desk::PAGE),
-    ("page_of_state", desk::PAGE_OF_STATE),
-    ("first_of_state", desk::FIRST_OF_STATE),
-    ("ids", desk::IDS),
-    ("show", desk::SHOW),
-    ("totals", desk::TOTALS),
-    ("groups", desk::GROUPS),
+    ("list", failed_message_lists::LIST),
+    ("page", failed_message_lists::PAGE),
+    ("page_of_state", failed_message_lists::PAGE_OF_STATE),
+    ("first_of_state", failed_message_lists::FIRST_OF_STATE),
+    ("ids", failed_message_lists::IDS),
+    ("show", failed_message_lists::SHOW),
+    ("totals", failed_message_lists::TOTALS),
+    ("groups", failed_message_lists::GROUPS),
     ("lock", actions::LOCK),
     ("retry", actions::RETRY),
     ("discard", actions::DISCARD),

@@ -11,7 +11,7 @@ use super::key_hash::key_hash;
 use super::{after, clean, count};
 use crate::SchemaName;
 use crate::error::from_sqlx;
-use crate::room::Room;
+use crate::parking_quota::ParkingQuota;
 
 /// Claims a message as held; no row when somebody has settled it. What settles it is left out beforehand, so that it is not
 /// locked, as when a range is claimed again.
@@ -61,7 +61,7 @@ pub(crate) async fn park(
     consumer: &str,
     received: &ReceivedMessage,
     failure: &Failure,
-    room: Room<'_>,
+    room: ParkingQuota<'_>,
 ) -> Result<SetAsideOutcome, Error> {
     let key = key_of(received)?;
     let mark = sqlx::query(schema.sql(MARK)).bind(consumer).bind(received.id.as_str());
@@ -84,7 +84,7 @@ pub(crate) async fn park_behind(
     schema: &SchemaName,
     consumer: &str,
     behind: &[&ReceivedMessage],
-    room: Room<'_>,
+    room: ParkingQuota<'_>,
 ) -> Result<usize, Error> {
     if behind.is_empty() {
         return Ok(0);
@@ -127,9 +127,9 @@ async fn fitting(
     consumer: &str,
     keys: &[(&str, i64)],
     held: &[Held<'_>],
-    room: Room<'_>,
+    room: ParkingQuota<'_>,
 ) -> Result<usize, Error> {
-    let Room { bounds, uncounted } = room;
+    let ParkingQuota { bounds, uncounted } = room;
     let new = own(keys.len());
     let mut left_in_all = new;
     if !uncounted.take(consumer, bounds, new) {

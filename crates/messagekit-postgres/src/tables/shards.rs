@@ -9,10 +9,10 @@ use sqlx::{PgConnection, Row};
 use super::micros;
 use crate::SchemaName;
 use crate::error::from_sqlx;
-use crate::presence::LOCK_SPACE;
+use crate::membership::LOCK_SPACE;
 
-/// Renews a relay's lease and takes what nobody who lives has, up to its fair share. Who has said that it is present lives as long
-/// as its lock, and nobody for longer than its lease.
+/// Renews a relay's lease and takes what nobody who lives has, up to its fair share. Who has said that it is present lives as
+/// long as its lock, and nobody for longer than its lease.
 ///
 /// Of two that take at once each passes over what the other has locked. Whoever is taken for dead and is not finds another
 /// epoch when it reads.

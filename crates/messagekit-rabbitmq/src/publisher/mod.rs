@@ -2,8 +2,8 @@
 
 mod batches;
 mod channel;
+mod channel_task;
 mod confirms;
-mod desk;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::RabbitMq;
 use batches::Order;
-use desk::Desk;
+use channel_task::ChannelTask;
 
 /// Publishes to RabbitMQ: persistent, mandatory and confirmed. Clones share one connection, which the first publish opens.
 ///
@@ -47,14 +47,14 @@ pub struct RabbitMqPublisher {
 struct Shared {
     rabbit: RabbitMq,
     exchange: Arc<str>,
-    desk: Mutex<Option<mpsc::UnboundedSender<Order>>>,
+    task: Mutex<Option<mpsc::UnboundedSender<Order>>>,
     blocked: Arc<AtomicBool>,
 }
 
 impl RabbitMqPublisher {
     pub(crate) fn new(rabbit: RabbitMq, exchange: &str) -> Self {
         let (exchange, blocked) = (Arc::from(exchange), Arc::default());
-        Self { shared: Arc::new(Shared { rabbit, exchange, desk: Mutex::new(None), blocked }) }
+        Self { shared: Arc::new(Shared { rabbit, exchange, task: Mutex::new(None), blocked }) }
     }
 
     /// Returns whether the broker has stopped publishers, as a rule for want of memory or disk.
@@ -85,8 +85,8 @@ impl RabbitMqPublisher {
 impl Shared {
     /// Hands an order to the desk, and opens a desk when there is none in a living runtime.
     fn order(&self, order: Order) {
-        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
-        let refused = match &*desk {
+        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused = match &*task {
             Some(open) => match open.send(order) {
                 Ok(()) => return,
                 Err(refused) => refused.0,
@@ -94,11 +94,11 @@ impl Shared {
             None => order,
         };
         let (orders, incoming) = mpsc::unbounded_channel();
-        let new = Desk::new(self.rabbit.clone(), &self.exchange, incoming, Arc::clone(&self.blocked));
+        let new = ChannelTask::new(self.rabbit.clone(), &self.exchange, incoming, Arc::clone(&self.blocked));
         tokio::spawn(new.run());
         // It cannot be closed: the desk has its other end.
         let _ = orders.send(refused);
-        *desk = Some(orders);
+        *task = Some(orders);
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) fn park(
         return Ok(SetAsideOutcome::AlreadySettled);
     }
     let (key, position) = of(consumer, received)?;
-    if !Room::new(conn, consumer, limits)?.take(conn, key)? {
+    if !ParkingQuota::new(conn, consumer, limits)?.take(conn, key)? {
         return Ok(SetAsideOutcome::Full);
     }
     processed::hold(conn, consumer, &received.id, failure.generation, now).map_err(from_sqlite)?;
@@ -44,7 +44,7 @@ pub(crate) fn park_behind(
     now: i64,
 ) -> Result<usize, Error> {
     let failure = waits();
-    let mut quota = Room::new(conn, consumer, limits)?;
+    let mut quota = ParkingQuota::new(conn, consumer, limits)?;
     for (index, received) in behind.iter().enumerate() {
         let (key, position) = of(consumer, received)?;
         if !quota.take(conn, key)? {
@@ -102,13 +102,13 @@ fn keep(
 }
 
 /// What is left of the room, in one transaction.
-struct Room<'a> {
+struct ParkingQuota<'a> {
     per_key: u32,
     in_all: u32,
     of_keys: HashMap<BlockedKey<'a>, u32>,
 }
 
-impl<'a> Room<'a> {
+impl<'a> ParkingQuota<'a> {
     fn new(conn: &Connection, consumer: i64, limits: ParkingLimits) -> Result<Self, Error> {
         let ParkingLimits { per_key, in_all } = limits;
         let taken = blocked_keys::count(conn, consumer, in_all).map_err(from_sqlite)?;

@@ -7,7 +7,7 @@
 mod bookkeeping;
 mod claims;
 mod cleanup;
-mod desk;
+mod failed_message_lists;
 mod failed_messages;
 mod fixture;
 mod in_flight_attempts;

@@ -105,11 +105,11 @@ pub(super) fn lease_of(leases: &Leases, shard: u16) -> ShardLease {
 }
 
 /// A relay of every shard, and the operator beside it.
-pub(super) struct Desk<S> {
+pub(super) struct Operated<S> {
     pub(super) store: S,
 }
 
-impl<S: OutboxReader + RejectedEvents> Desk<S> {
+impl<S: OutboxReader + RejectedEvents> Operated<S> {
     pub(super) const RELAY: &str = "r1";
 
     pub(super) async fn page(&self) -> Page {

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use messagekit::relay::{OutboxReader, RejectedEvents, Rejection, ShardLease};
 use messagekit::{Error, ErrorKind};
 
-use super::fixture::{Desk, ann, event, id, in_order, lease, lease_of, read, write, write_key};
+use super::fixture::{Operated, ann, event, id, in_order, lease, lease_of, read, write, write_key};
 use super::{RelayFixture, TOPICS};
 
 /// A refused event takes what is behind it in its key, and nothing else.
 pub async fn refused_event_takes_what_is_behind_it_in_its_key<F: RelayFixture>(fixture: &F) {
-    let desk = Desk { store: fixture.store() };
+    let desk = Operated { store: fixture.store() };
     for (topic, id, key) in [
         (TOPICS[0], "a-1", Some("a")),
         (TOPICS[0], "a-2", Some("a")),
@@ -45,7 +45,7 @@ pub async fn refused_event_takes_what_is_behind_it_in_its_key<F: RelayFixture>(f
 
 /// What comes later under a refused key is told as held, and set aside behind it; the key of another topic is not.
 pub async fn later_event_of_a_refused_key_is_held_and_set_aside_behind_it<F: RelayFixture>(fixture: &F) {
-    let desk = Desk { store: fixture.store() };
+    let desk = Operated { store: fixture.store() };
     write_key(&desk.store, "a", &["a-1"]).await;
     assert_eq!(desk.set_aside("a-1", Some("too large")).await, 1);
     for (topic, id) in [(TOPICS[0], "a-2"), (TOPICS[1], "s-1"), (TOPICS[0], "a-3")] {
@@ -61,7 +61,7 @@ pub async fn later_event_of_a_refused_key_is_held_and_set_aside_behind_it<F: Rel
 
 /// Without the right to the shard nothing is set aside.
 pub async fn whoever_lost_the_shard_sets_nothing_aside<F: RelayFixture>(fixture: &F) {
-    let desk = Desk { store: fixture.store() };
+    let desk = Operated { store: fixture.store() };
     write_key(&desk.store, "a", &["a-1"]).await;
     let rejection = desk.rejection("a-1", Some("too large")).await;
     let set_aside = async |name: &str, epoch| {
@@ -80,7 +80,7 @@ pub async fn whoever_lost_the_shard_sets_nothing_aside<F: RelayFixture>(fixture:
 
 /// A retry puts the whole key back at its old places, and whoever reads the shard begins it again.
 pub async fn retry_puts_the_whole_key_back_in_order_and_the_shard_begins_again<F: RelayFixture>(fixture: &F) {
-    let desk = Desk { store: fixture.store() };
+    let desk = Operated { store: fixture.store() };
     write_key(&desk.store, "a", &["a-1", "a-2", "a-3"]).await;
     desk.set_aside("a-1", Some("too large")).await;
     let before = lease(&desk.store, "r1").await;
@@ -102,7 +102,7 @@ pub async fn retry_puts_the_whole_key_back_in_order_and_the_shard_begins_again<F
 
 /// A discarded event is gone, and lets go what waits for it and for no other.
 pub async fn discarded_event_is_gone_and_lets_go_what_waits_for_it_alone<F: RelayFixture>(fixture: &F) {
-    let desk = Desk { store: fixture.store() };
+    let desk = Operated { store: fixture.store() };
     write_key(&desk.store, "a", &["a-1", "a-2", "a-3", "a-4"]).await;
     // As after a relay that was frozen: two of one key.
     desk.set_aside("a-3", Some("too large")).await;
@@ -124,7 +124,7 @@ pub async fn discarded_event_is_gone_and_lets_go_what_waits_for_it_alone<F: Rela
 /// nothing vanishes, nothing is there twice, and nothing is read out of order.
 pub async fn operator_and_relay_move_the_same_key_at_once_and_lose_nothing<F: RelayFixture>(fixture: &F) {
     const EVENTS: usize = 12;
-    let desk = Desk { store: fixture.store() };
+    let desk = Operated { store: fixture.store() };
     let ids: Vec<String> = (0..EVENTS).map(|number| format!("a-{number:02}")).collect();
     write_key(&desk.store, "a", &ids.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let is_over = Arc::new(AtomicBool::new(false));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::{
-    Action, FailedMessageState, FailedMessages, Failure, Operator, Retries, RetryLease, Standing, Store,
+    Action, FailedMessageState, FailedMessages, Failure, Operator, Retries, RetryLease, StateMachine, Store,
 };
 
 use super::fixture::{begin, commit, look, only_failed_message, set_aside_now};
@@ -17,8 +17,8 @@ const LONG: Duration = Duration::from_secs(3_600);
 const LIVES: u64 = 40;
 const STEPS: usize = 30;
 
-/// Whatever processes and people do to a failed message in whatever order, late answers too: the store answers what [`Standing`]
-/// says.
+/// Whatever processes and people do to a failed message in whatever order, late answers too: the store answers what
+/// [`StateMachine`] says.
 pub async fn failed_message_keeps_the_rules_through_random_lives<F: StoreFixture>(fixture: &F) {
     for seed in 0..LIVES {
         live(fixture, seed).await;
@@ -49,7 +49,7 @@ async fn live<F: StoreFixture>(fixture: &F, seed: u64) {
     let message = received("orders.order", "{}");
     let (failure, again) = some_failure(&mut random);
     set_aside_now(&store, &consumer, &message, &failure).await;
-    let mut rules = Standing::set_aside(failure.attempts, again);
+    let mut rules = StateMachine::set_aside(failure.attempts, again);
     let id = only_failed_message(&store, &consumer).await.id;
     // Each with its token in the rules: a store may count its own otherwise.
     let mut leases: Vec<(i64, RetryLease)> = Vec::new();

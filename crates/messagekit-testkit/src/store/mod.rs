@@ -4,7 +4,7 @@ pub mod actions;
 pub mod bookkeeping;
 pub mod claims;
 pub mod cleanup;
-pub mod desk;
+pub mod failed_message_lists;
 mod fixture;
 pub mod health;
 pub mod in_flight_attempts;

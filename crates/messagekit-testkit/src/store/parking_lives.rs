@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use messagekit::{
     Action, Claim, FailedMessageState, FailedMessages, Failure, Follower, ReceivedMessage, Retries,
-    RetryLease, SetAsideOutcome, Standing, Store,
+    RetryLease, SetAsideOutcome, StateMachine, Store,
 };
 
 use super::fixture::{
@@ -24,8 +24,8 @@ const KEYS: [&str; 3] = ["a", "b", "c"];
 const LIVES: u64 = 12;
 const STEPS: usize = 50;
 
-/// Whatever arrives, fails, runs, is given up and brought back, in whatever order: the store answers what [`Standing`] says of
-/// each failed message when only the first open one of a key may run, and the messages of a key take effect in their order.
+/// Whatever arrives, fails, runs, is given up and brought back, in whatever order: the store answers what [`StateMachine`] says
+/// of each failed message when only the first open one of a key may run, and the messages of a key take effect in their order.
 pub async fn keys_keep_their_order_through_random_lives<F: StoreFixture>(fixture: &F) {
     for seed in 0..LIVES {
         let mut world = World::new(fixture, seed);
@@ -41,7 +41,7 @@ pub async fn keys_keep_their_order_through_random_lives<F: StoreFixture>(fixture
 struct Life {
     number: i64,
     received: ReceivedMessage,
-    rules: Standing,
+    rules: StateMachine,
 }
 
 struct World<'a, F: StoreFixture> {
@@ -139,7 +139,7 @@ impl<'a, F: StoreFixture> World<'a, F> {
         let rules = match (unreadable, held) {
             (false, true) => {
                 behind_now(&self.store, &self.consumer, &[&message]).await;
-                Standing::parked(0, None, true)
+                StateMachine::parked(0, None, true)
             }
             (false, false) if self.random.bool() => {
                 let mut tx = begin(&self.store).await;
@@ -154,7 +154,7 @@ impl<'a, F: StoreFixture> World<'a, F> {
                 let (failure, again) = self.failure();
                 let parked = park_now(&self.store, &self.consumer, &message, &failure).await;
                 assert_eq!(parked, SetAsideOutcome::SetAside);
-                Standing::parked(failure.attempts, again, held)
+                StateMachine::parked(failure.attempts, again, held)
             }
         };
         let newest = self.store.list(&of(&self.consumer), 1).await.expect("failed messages can be listed");

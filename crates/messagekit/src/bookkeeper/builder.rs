@@ -8,9 +8,9 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
-use super::keeper::Keeper;
 use super::reading::Reading;
-use super::returner::Returner;
+use super::recorder::Recorder;
+use super::redelivery::Redeliverer;
 use super::stats::BookkeeperStats;
 use crate::metrics::Metrics;
 use crate::store::{Bookkeeping, BoxFuture, Inbox};
@@ -148,7 +148,7 @@ impl<S: Bookkeeping + Inbox> BookkeeperBuilder<S> {
             origin,
             Box::new(move |builder| {
                 let (store, stats) = (builder.store.clone(), builder.stats.clone());
-                let keeper = Keeper {
+                let recorder = Recorder {
                     store: store.clone(),
                     origin,
                     stats: stats.clone(),
@@ -157,14 +157,14 @@ impl<S: Bookkeeping + Inbox> BookkeeperBuilder<S> {
                 let names = source.topics().into();
                 let consumer = Consumer::builder(format!("{}.{origin}s", builder.name), store.clone())
                     .from(source)
-                    .router(Router::of_all(keeper))
+                    .router(Router::of_all(recorder))
                     // What is kept here has left its order already: one that cannot be kept holds up no other of its key.
                     .on_failure(OnFailure::DeadLetter)
                     .build()?;
                 let reading = Reading { origin, names, stats: consumer.stats() };
-                let returner = Returner { store, origin, publisher: Box::new(back), stats };
+                let redeliverer = Redeliverer { store, origin, publisher: Box::new(back), stats };
                 let keeping: Part = Box::new(move |ending| Box::pin(consumer.run(ending)));
-                let returning: Part = Box::new(move |ending| Box::pin(returner.run(ending)));
+                let returning: Part = Box::new(move |ending| Box::pin(redeliverer.run(ending)));
                 Ok((reading, [keeping, returning]))
             }),
         ));

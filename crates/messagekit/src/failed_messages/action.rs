@@ -28,7 +28,7 @@ impl Action {
     }
 
     /// Returns the state that the act leads to from `state`, or `None` where it does nothing. What is brought back before it
-    /// has run once does not die of it: see [`Standing::act`](super::Standing::act).
+    /// has run once does not die of it: see [`StateMachine::act`](super::Standing::act).
     pub fn of(self, state: FailedMessageState) -> Option<FailedMessageState> {
         match self {
             Self::Retry => (state == FailedMessageState::Dead).then_some(FailedMessageState::RetryRequested),

@@ -2,17 +2,17 @@
 
 mod action;
 mod failed_message;
-mod standing;
-#[cfg(test)]
-mod standing_tests;
 mod state;
+mod state_machine;
+#[cfg(test)]
+mod state_machine_tests;
 
 pub use action::{Action, ActionResult, Operator, no_failed_message};
 pub use failed_message::{
     FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead, FailedMessageTotal,
 };
-pub use standing::Standing;
 pub use state::{FailedMessageState, Origin};
+pub use state_machine::StateMachine;
 
 use crate::Error;
 use crate::store::BoxFuture;

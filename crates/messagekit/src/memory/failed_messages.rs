@@ -11,7 +11,7 @@ use super::store::Tables;
 use super::tx::MemoryTx;
 use super::{Failpoint, MemoryStore};
 use crate::failed_messages::{
-    Action, FailedMessage, FailedMessageHead, FailedMessageState, Origin, Standing,
+    Action, FailedMessage, FailedMessageHead, FailedMessageState, Origin, StateMachine,
 };
 use crate::message::type_in_headers;
 use crate::store::{
@@ -24,7 +24,7 @@ use crate::{Error, ErrorKind, MessageId};
 #[derive(Clone)]
 pub(super) struct StoredMessage {
     failed_message: FailedMessage,
-    standing: Standing,
+    standing: StateMachine,
 }
 
 /// A failed message that a transaction resolves.
@@ -71,7 +71,7 @@ impl StoredMessage {
                 },
                 received: received.clone(),
             },
-            standing: Standing::set_aside(failure.attempts, again(failure, clock)),
+            standing: StateMachine::set_aside(failure.attempts, again(failure, clock)),
         };
         failed_message.note(failure);
         failed_message.show(now);
@@ -86,8 +86,8 @@ impl StoredMessage {
 
     /// Gives it a place in the order of its key.
     pub(super) fn parked(mut self, behind: bool) -> Self {
-        let Standing { attempts, due, .. } = self.standing;
-        self.standing = Standing::parked(attempts, due, behind);
+        let StateMachine { attempts, due, .. } = self.standing;
+        self.standing = StateMachine::parked(attempts, due, behind);
         self.failed_message.head.parked = true;
         self.show(self.failed_message.head.changed_at);
         self
@@ -110,7 +110,7 @@ impl StoredMessage {
         &self.failed_message.head
     }
 
-    pub(super) fn standing(&self) -> Standing {
+    pub(super) fn standing(&self) -> StateMachine {
         self.standing
     }
 
@@ -135,7 +135,7 @@ impl StoredMessage {
 
     /// Returns what a run takes behind another failed message of the key, if it waits.
     pub(super) fn follower(&self) -> Option<Follower> {
-        let Standing { state, token, attempts, .. } = self.standing;
+        let StateMachine { state, token, attempts, .. } = self.standing;
         (state == FailedMessageState::Blocked).then(|| Follower {
             failed_message: self.failed_message.id,
             token,
@@ -183,7 +183,7 @@ impl StoredMessage {
 
     /// Copies where it stands to where people look.
     fn show(&mut self, changed_at: Timestamp) {
-        let Standing { state, attempts, crash_count, due, .. } = self.standing;
+        let StateMachine { state, attempts, crash_count, due, .. } = self.standing;
         let head = &mut self.failed_message.head;
         (head.state, head.attempts, head.crash_count, head.due) = (state, attempts, crash_count, due);
         head.changed_at = changed_at;

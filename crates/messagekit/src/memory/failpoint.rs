@@ -27,9 +27,9 @@ pub enum Failpoint {
     /// `hand_back` answers the error and gives nothing back.
     HandBack,
     /// `suspect` answers the error and notes nothing.
-    Suspect,
+    BeginAttempt,
     /// A look at failed messages or an act on them answers the error and changes nothing.
-    Desk,
+    Operations,
     /// `ping` answers the error.
     Ping,
     /// `commit` answers the error and keeps nothing.

@@ -17,7 +17,7 @@ fn key(consumer: &str, suspect: &MessageId) -> (String, MessageId) {
 impl InFlightAttempts for MemoryStore {
     async fn begin_attempt(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<u32, Error> {
         self.tables(|tables| {
-            tables.pass(Failpoint::Suspect)?;
+            tables.pass(Failpoint::BeginAttempt)?;
             let notes = tables.suspects.entry(key(consumer, suspect)).or_default();
             notes.insert(by.to_owned());
             Ok(u32::try_from(notes.len() - 1).unwrap_or(u32::MAX))

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::errand::{PATIENCE, in_time};
-use super::part::{Ended, Outage, Part};
+use super::publish_batch::{Ended, Outage, PublishBatch};
 use super::settings::Settings;
+use super::single_flight::{PATIENCE, in_time};
 use super::{Rejection, ShardLease};
 use crate::transport::{PublishError, PublishErrorKind};
 use crate::{Error, ErrorKind, Message, chain, crash};
@@ -30,7 +30,7 @@ pub(super) struct Sent {
 
 /// Publishes the events of a part; payloads are not copied. Whatever stands behind a refused or unreadable event of its key is
 /// left alone.
-pub(super) async fn send(settings: Arc<Settings>, instance: Arc<str>, part: Part) -> Sent {
+pub(super) async fn send(settings: Arc<Settings>, instance: Arc<str>, part: PublishBatch) -> Sent {
     let mut sent = Sent {
         topic: part.topic,
         ended: Ended { number: part.number, ..Ended::default() },

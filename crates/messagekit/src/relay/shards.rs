@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::confirmed::Confirmed;
-use super::part::{Ended, Part, Row};
+use super::publish_batch::{Ended, PublishBatch, Row};
 use super::topics::{PATIENCE, Topics};
 use super::{Leases, Page, ShardLease, Wanted};
 use crate::Backoff;
@@ -236,7 +236,7 @@ impl Shards {
     }
 
     /// Takes what was read; returns what is to be published.
-    pub(super) fn answered(&mut self, now: Duration, page: Page) -> Vec<Part> {
+    pub(super) fn answered(&mut self, now: Duration, page: Page) -> Vec<PublishBatch> {
         if now >= self.valid_until {
             // Somebody else may have these shards by now.
             self.unanswered();
@@ -317,7 +317,7 @@ impl Shards {
         question.asked + FULL_EVERY.max(longer.saturating_mul(part))
     }
 
-    fn begin(&mut self, now: Duration, topic: Arc<str>, rows: Vec<Row>) -> Part {
+    fn begin(&mut self, now: Duration, topic: Arc<str>, rows: Vec<Row>) -> PublishBatch {
         let number = self.next_part;
         self.next_part += 1;
         let shards: BTreeSet<u16> = rows.iter().map(|row| row.lease.shard).collect();
@@ -325,7 +325,7 @@ impl Shards {
             self.busy.entry(*shard).or_default().insert(topic.clone());
         }
         self.parts.insert(number, UnderWay { topic: topic.clone(), shards, started: now, is_former: false });
-        Part { number, topic, rows }
+        PublishBatch { number, topic, rows }
     }
 
     /// Takes note of the end of a part.

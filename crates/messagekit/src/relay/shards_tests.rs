@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::super::part::Outage;
+use super::super::publish_batch::Outage;
 use super::super::{Entry, Pending};
 use super::*;
 use crate::Message;
@@ -92,7 +92,7 @@ struct World {
     epochs: [i64; SHARDS as usize],
     ours: [bool; SHARDS as usize],
     answer: Option<(BTreeSet<u16>, Page)>,
-    parts: Vec<Part>,
+    parts: Vec<PublishBatch>,
     /// When each part began.
     began: BTreeMap<u64, Duration>,
     shards: Shards,
@@ -291,7 +291,7 @@ impl World {
     }
 
     /// Nothing is in flight twice, and nothing overtakes an earlier event of its stream.
-    fn check_part(&self, part: &Part) {
+    fn check_part(&self, part: &PublishBatch) {
         let in_flight: BTreeSet<i64> =
             self.parts.iter().flat_map(|part| &part.rows).map(|row| row.event.copy).collect();
         assert!(!self.shards.topics.is_paused(&part.topic), "{} is paused", part.topic);
@@ -314,7 +314,7 @@ impl World {
         }
     }
 
-    fn end(&mut self, part: Part, ok: usize, fate: Fate) {
+    fn end(&mut self, part: PublishBatch, ok: usize, fate: Fate) {
         let mut ended = Ended { number: part.number, ..Ended::default() };
         let is_former = self.former.remove(&part.number);
         let mut counts: BTreeMap<Stream, usize> = BTreeMap::new();

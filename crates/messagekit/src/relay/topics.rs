@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::part::Outage;
+use super::publish_batch::Outage;
 use crate::Backoff;
 
 /// After so long without an answer a topic is not asked for any more: the others of its shards go on.

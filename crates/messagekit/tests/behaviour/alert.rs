@@ -36,9 +36,9 @@ impl std::io::Write for Log {
 }
 
 /// What Prometheus would read.
-struct Figures(prometheus::Registry);
+struct Statistics(prometheus::Registry);
 
-impl Figures {
+impl Statistics {
     fn blocked_lanes(&self) -> String {
         let text = metrics::text(&self.0);
         let of_billing = "messagekit_consumer_blocked_lanes{consumer=\"billing\"} ";
@@ -47,10 +47,10 @@ impl Figures {
     }
 }
 
-fn with_figures(builder: Builder) -> (Builder, Figures) {
+fn with_figures(builder: Builder) -> (Builder, Statistics) {
     let registry = prometheus::Registry::new();
     let metrics = Metrics::new(&registry).expect("names are legal");
-    (builder.metrics(&metrics), Figures(registry))
+    (builder.metrics(&metrics), Statistics(registry))
 }
 
 #[tokio::test(start_paused = true)]
@@ -60,12 +60,12 @@ async fn a_blocked_lane_is_a_figure_and_an_error_in_the_log_until_it_goes_on() {
     let world = World::new(1);
     world.push_all("a", 2).await;
     world.script.next("a-2", [Action::Fail; 3]);
-    let (billing, figures) = with_figures(world.billing().on_failure(OnFailure::Block));
+    let (billing, statistics) = with_figures(world.billing().on_failure(OnFailure::Block));
     let consumer = start(billing);
     until(|| world.script.runs_of("a-2").len() == 2).await;
-    assert_eq!(figures.blocked_lanes(), "1");
+    assert_eq!(statistics.blocked_lanes(), "1");
     until(|| world.applied().len() == 2).await;
-    until(|| figures.blocked_lanes() == "0").await;
+    until(|| statistics.blocked_lanes() == "0").await;
     let told = log.lines("lane blocked by a message that cannot be applied");
     assert_eq!(told.len(), 3, "one for each run that failed: {told:?}");
     for (line, attempt) in told.iter().zip(1..) {
@@ -84,12 +84,13 @@ async fn a_key_without_room_blocks_its_lane_and_alerts_once_until_there_is_room(
     world.push_all("a", 4).await;
     world.script.always("a-1", Action::Permanent);
     let parking = world.billing().on_failure(OnFailure::ParkKey);
-    let (billing, figures) = with_figures(parking.parking_limits(ParkingLimits { per_key: 2, in_all: 100 }));
+    let (billing, statistics) =
+        with_figures(parking.parking_limits(ParkingLimits { per_key: 2, in_all: 100 }));
     let consumer = start(billing);
     until(|| world.failed_messages_now() == 2).await;
-    until(|| figures.blocked_lanes() == "1").await;
+    until(|| statistics.blocked_lanes() == "1").await;
     pass(seconds(600)).await;
-    assert_eq!((&*figures.blocked_lanes(), world.committed(0)), ("1", 2));
+    assert_eq!((&*statistics.blocked_lanes(), world.committed(0)), ("1", 2));
     let told = log.lines("lane blocked: there is no room to park its first message");
     assert_eq!(told.len(), 1, "{told:?}");
     for part in ["ERROR", "consumer=\"billing\"", "message_id=a-3", "per_key=2", "in_all=100"] {
@@ -99,7 +100,7 @@ async fn a_key_without_room_blocks_its_lane_and_alerts_once_until_there_is_room(
     world.script.heal();
     world.retry(world.failed_message("a-1").await.id).await.expect("it is dead");
     until(|| world.applied().len() == 4).await;
-    until(|| figures.blocked_lanes() == "0").await;
+    until(|| statistics.blocked_lanes() == "0").await;
     assert_eq!(log.lines("lane blocked").len(), 1, "it is over");
     consumer.stop().await;
 }

@@ -27,7 +27,7 @@ fn a_message_that_is_settled_is_not_set_aside() {
     )
     .unwrap();
     assert_eq!(done, SetAsideOutcome::AlreadySettled);
-    assert_eq!(desk::list(&conn, &FailedMessageFilter::default(), 10).unwrap().len(), 1);
+    assert_eq!(failed_message_lists::list(&conn, &FailedMessageFilter::default(), 10).unwrap().len(), 1);
 }
 
 #[test]
@@ -58,7 +58,10 @@ fn an_open_failed_message_without_marker_is_corrupt_and_a_resolved_one_opens_aga
     )
     .unwrap();
     assert_eq!(again, SetAsideOutcome::SetAside);
-    assert_eq!(desk::show(&conn, leased.failed_message).unwrap().state, FailedMessageState::RetryScheduled);
+    assert_eq!(
+        failed_message_lists::show(&conn, leased.failed_message).unwrap().state,
+        FailedMessageState::RetryScheduled
+    );
 }
 
 #[test]
@@ -104,14 +107,14 @@ fn a_failed_run_waits_or_dies_as_the_failure_says() {
     let lease = |now| retries::lease(&conn, consumer, 1, LEASE, now).unwrap().remove(0);
     let leased = lease(NOW);
     assert!(retries::fail(&conn, consumer, &leased, &retry_after(Duration::from_secs(2)), NOW).unwrap());
-    let failed_message = desk::show(&conn, leased.failed_message).unwrap();
+    let failed_message = failed_message_lists::show(&conn, leased.failed_message).unwrap();
     assert_eq!(failed_message.state, FailedMessageState::RetryScheduled);
     assert_eq!(failed_message.due.unwrap().as_microsecond(), NOW + 2 * SECOND);
     let leased = lease(NOW + 2 * SECOND);
     assert_eq!(leased.crash_count, 0, "a run that came back is no kill");
     let dead = Failure::permanent(FailureKind::Panicked, "boom");
     assert!(retries::fail(&conn, consumer, &leased, &dead, NOW + 3 * SECOND).unwrap());
-    let failed_message = desk::show(&conn, leased.failed_message).unwrap();
+    let failed_message = failed_message_lists::show(&conn, leased.failed_message).unwrap();
     assert_eq!(
         (failed_message.state, failed_message.due, failed_message.kind.as_str()),
         (FailedMessageState::Dead, None, "panicked")

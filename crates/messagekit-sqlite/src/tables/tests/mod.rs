@@ -20,7 +20,9 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 
 use super::failed_messages::{self, Way};
-use super::{actions, append, cursors, desk, names, offsets, processed, read, retries, topics};
+use super::{
+    actions, append, cursors, failed_message_lists, names, offsets, processed, read, retries, topics,
+};
 
 const PARTITIONS: u32 = 4;
 const NOW: i64 = 1_790_000_000_123_456;

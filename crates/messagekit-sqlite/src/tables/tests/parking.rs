@@ -65,7 +65,7 @@ fn messages_behind_a_parked_one_run_after_it_in_their_order() {
         assert_eq!(claim(&conn, later), Claim::Held, "a late copy");
     }
     assert_eq!(states(&conn), ["m1 retry_scheduled", "m2 blocked", "m3 blocked"]);
-    let failed_message = desk::show(&conn, 2).unwrap();
+    let failed_message = failed_message_lists::show(&conn, 2).unwrap();
     assert_eq!(
         (failed_message.kind.as_str(), failed_message.attempts, failed_message.due),
         ("key_blocked", 0, None)

@@ -8,7 +8,8 @@ fn a_failed_message_is_retried_once_and_dies_again_when_that_run_fails() {
     let consumer = names::consumer(&conn, "billing").unwrap();
     let dead = Failure::permanent(FailureKind::Permanent, "no");
     failed_messages::set_aside(&conn, consumer, &Way::default(), &received("a"), &dead, NOW).unwrap();
-    let failed_message = desk::list(&conn, &FailedMessageFilter::default(), 1).unwrap().remove(0);
+    let failed_message =
+        failed_message_lists::list(&conn, &FailedMessageFilter::default(), 1).unwrap().remove(0);
     let retry = || {
         actions::act(&conn, Action::Retry, &[failed_message.id, 999], &Operator::new("ada", "test"), NOW)
             .unwrap()
@@ -22,7 +23,7 @@ fn a_failed_message_is_retried_once_and_dies_again_when_that_run_fails() {
     let leased = retries::lease(&conn, consumer, 1, LEASE, NOW).unwrap().remove(0);
     assert_eq!(leased.attempt, 1);
     assert!(retries::fail(&conn, consumer, &leased, &retry_after(Duration::ZERO), NOW).unwrap());
-    assert_eq!(desk::show(&conn, failed_message.id).unwrap().state, FailedMessageState::Dead);
+    assert_eq!(failed_message_lists::show(&conn, failed_message.id).unwrap().state, FailedMessageState::Dead);
 }
 
 #[test]
@@ -46,7 +47,7 @@ fn failed_messages_are_listed_newest_first_and_by_every_filter() {
         failed_messages::set_aside(&conn, consumer, &Way::default(), &received, &failure, NOW).unwrap();
     }
     let ids = |filter: FailedMessageFilter| -> Vec<String> {
-        let failed_messages = desk::list(&conn, &filter, 2).unwrap();
+        let failed_messages = failed_message_lists::list(&conn, &filter, 2).unwrap();
         failed_messages.into_iter().map(|failed_message| failed_message.message_id.to_string()).collect()
     };
     let all = FailedMessageFilter::default();
@@ -55,7 +56,7 @@ fn failed_messages_are_listed_newest_first_and_by_every_filter() {
     assert_eq!(ids(FailedMessageFilter { consumer: Some("a".into()), ..all.clone() }), ["1"]);
     assert_eq!(ids(FailedMessageFilter { event_type: Some("x.z".into()), ..all.clone() }), ["3"]);
     assert!(ids(FailedMessageFilter { state: Some(FailedMessageState::Dead), ..all }).is_empty());
-    assert_eq!(desk::show(&conn, i64::MAX).unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(failed_message_lists::show(&conn, i64::MAX).unwrap_err().kind(), ErrorKind::NotFound);
 }
 
 #[test]
@@ -105,7 +106,7 @@ fn a_discarded_failed_message_without_marker_opens_again() {
     )
     .unwrap();
     assert_eq!(again, SetAsideOutcome::SetAside);
-    assert_eq!(desk::show(&conn, 1).unwrap().state, FailedMessageState::RetryScheduled);
+    assert_eq!(failed_message_lists::show(&conn, 1).unwrap().state, FailedMessageState::RetryScheduled);
 }
 
 #[test]

@@ -53,6 +53,6 @@ proptest! {
         failed_messages::set_aside(&conn, consumer, &Way::default(), &received, &failure, NOW).unwrap();
         let leased = retries::lease(&conn, consumer, 1, Duration::from_secs(1), NOW).unwrap();
         prop_assert_eq!(&leased[0].received, &received);
-        prop_assert_eq!(&desk::show(&conn, leased[0].failed_message).unwrap().received, &received);
+        prop_assert_eq!(&failed_message_lists::show(&conn, leased[0].failed_message).unwrap().received, &received);
     }
 }

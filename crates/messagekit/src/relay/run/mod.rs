@@ -1,6 +1,6 @@
 //! The loop: one poll function over leases, reads, publishes and deletes.
 
-mod answered;
+mod outcomes;
 mod starting;
 
 use std::future::{Future, poll_fn};
@@ -17,12 +17,12 @@ use uuid::Uuid;
 
 use super::alarm::Alarm;
 use super::delayed::Delayed;
-use super::errand::Errand;
+use super::reporter::Reporter;
 use super::sending::Sent;
 use super::settings::{LEAVE, Settings, UNDELETED, no_room, outage};
 use super::shards::Shards;
+use super::single_flight::SingleFlight;
 use super::stats::Counters;
-use super::telling::Telling;
 use super::{Entry, Leases, Page};
 use crate::store::BoxFuture;
 use crate::{Error, chain};
@@ -65,18 +65,18 @@ struct Running {
     started: Instant,
     shards: Shards,
     /// Renewing and handing over take turns: a renewal in flight might take back what is handed over.
-    leasing: Errand<Leasing>,
+    leasing: SingleFlight<Leasing>,
     lease_at: Duration,
-    reading: Errand<Result<Page, Error>>,
+    reading: SingleFlight<Result<Page, Error>>,
     poll_at: Duration,
     /// Until when more events are likely: some were found less than a poll ago.
     eager_until: Duration,
     sending: FuturesUnordered<BoxFuture<'static, Sent>>,
-    deleting: Errand<Deleted>,
+    deleting: SingleFlight<Deleted>,
     delayed: Delayed,
     woken: BoxFuture<'static, ()>,
     alarm: Alarm,
-    telling: Telling,
+    reporter: Reporter,
     /// The outbox has granted a lease.
     has_served: bool,
     stopping: bool,
@@ -91,17 +91,17 @@ impl Running {
             instance: format!("{}-{}", settings.name, Uuid::now_v7().simple()).into(),
             started: Instant::now(),
             shards: Shards::new(settings.calls, undeleted, outage(), no_room()),
-            leasing: Errand::new(),
+            leasing: SingleFlight::new(),
             lease_at: Duration::ZERO,
-            reading: Errand::new(),
+            reading: SingleFlight::new(),
             poll_at: Duration::ZERO,
             eager_until: Duration::ZERO,
             sending: FuturesUnordered::new(),
-            deleting: Errand::new(),
+            deleting: SingleFlight::new(),
             delayed: Delayed::new(),
             woken: woken(&settings),
             alarm: Alarm::default(),
-            telling: Telling::default(),
+            reporter: Reporter::default(),
             has_served: false,
             stopping: false,
             settings,
@@ -121,7 +121,7 @@ impl Running {
             if self.start(now) | moved {
                 continue;
             }
-            self.telling.show(&self.settings, &self.shards, self.started);
+            self.reporter.show(&self.settings, &self.shards, self.started);
             let Some(next) = self.next(now) else { return Poll::Pending };
             if self.alarm.poll(self.started + next, cx).is_pending() {
                 return Poll::Pending;
@@ -145,7 +145,7 @@ impl Running {
 
     async fn leave(&mut self) {
         // What is still in flight must not take or read anything any more.
-        (self.leasing, self.reading) = (Errand::new(), Errand::new());
+        (self.leasing, self.reading) = (SingleFlight::new(), SingleFlight::new());
         self.sending.clear();
         if self.shards.valid_until() > Duration::ZERO {
             let left = tokio::time::timeout(LEAVE, self.settings.reader.hand_over(&self.instance, &[])).await;
@@ -155,7 +155,7 @@ impl Running {
             }
         }
         self.left();
-        self.telling.show(&self.settings, &self.shards, self.started);
+        self.reporter.show(&self.settings, &self.shards, self.started);
         self.counters().unconfirmed.store(0, Ordering::Relaxed);
         self.settings.metrics.unconfirmed.set(0);
     }
@@ -206,11 +206,11 @@ impl Running {
 
     /// Returns when there is something to start, later than now.
     fn next(&self, now: Duration) -> Option<Duration> {
-        let errands = [self.leasing.not_before(), self.deleting.not_before()];
+        let single_flights = [self.leasing.not_before(), self.deleting.not_before()];
         let looks = [self.poll_at, self.delayed.next(), self.reading.not_before()];
         let looks = looks.into_iter().filter(|_| !self.stopping);
         let lease = Some(self.lease_at);
-        let times = errands.into_iter().chain(looks).chain(lease).chain(self.shards.next(now));
+        let times = single_flights.into_iter().chain(looks).chain(lease).chain(self.shards.next(now));
         times.filter(|at| *at > now).min()
     }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{EAGER, Leasing, Running};
-use crate::relay::errand::{PATIENCE, in_time};
 use crate::relay::settings::{LEASES_APART, RENEWALS};
+use crate::relay::single_flight::{PATIENCE, in_time};
 use crate::relay::stats::Counters;
 
 impl Running {

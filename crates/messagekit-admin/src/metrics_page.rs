@@ -1,0 +1,87 @@
+//! What Prometheus reads.
+
+use std::time::{Duration, Instant};
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use messagekit::FailedMessageFilter;
+use messagekit::metrics::{self, Metrics};
+use prometheus::Registry;
+use tokio::sync::Mutex;
+
+use crate::app::App;
+use crate::database::Databases;
+use crate::health::Nothing;
+use crate::parameters::Query;
+
+/// How long figures of the databases are shown before they are counted again: many scrapers cost no more than one.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// The registry that is shown, and what is counted for it.
+#[derive(Debug)]
+pub(crate) struct MetricsPage {
+    registry: Registry,
+    metrics: Metrics,
+    counted: Mutex<Option<Instant>>,
+}
+
+impl MetricsPage {
+    pub(crate) fn new(registry: Registry, metrics: Metrics) -> Self {
+        Self { registry, metrics, counted: Mutex::new(None) }
+    }
+
+    async fn count(&self, databases: &Databases) {
+        let mut counted = self.counted.lock().await;
+        if counted.is_some_and(|at| at.elapsed() < FRESH) {
+            return;
+        }
+        let every = FailedMessageFilter::default();
+        let counts = databases.0.iter().map(|database| {
+            let every = &every;
+            async move {
+                let metrics_page = async {
+                    let lag = database.store.lag().await?;
+                    Ok((lag, database.store.totals(every).await?))
+                };
+                match database.within(metrics_page).await {
+                    Ok((lag, totals)) => {
+                        self.metrics.outbox(&database.name, &lag);
+                        self.metrics.failed_messages(&database.name, &totals);
+                    }
+                    Err(error) => {
+                        tracing::warn!(database = &*database.name, error = %messagekit::chain(&error), "no figures");
+                        self.metrics.unreachable(&database.name);
+                    }
+                }
+            }
+        });
+        futures_util::future::join_all(counts).await;
+        *counted = Some(Instant::now());
+    }
+}
+
+/// Show the figures of this process and of the databases, for Prometheus
+#[utoipa::path(
+    get, path = "/metrics", tag = "health", operation_id = "metrics",
+    responses((status = 200, body = String, content_type = "text/plain"))
+)]
+pub(crate) async fn metrics(State(app): State<App>, _nothing: Query<Nothing>) -> Response {
+    app.metrics_page.count(&app.databases).await;
+    let text = metrics::text(&app.metrics_page.registry);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
+/// Counts a request under its route's pattern.
+pub(crate) async fn count_request(State(app): State<App>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let known = [Method::GET, Method::HEAD, Method::POST, Method::OPTIONS];
+    let method = known.into_iter().find(|known| known == request.method());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let response = next.run(request).await;
+    let method = method.as_ref().map_or("other", Method::as_str);
+    let route = route.as_ref().map_or("other", MatchedPath::as_str);
+    app.metrics_page.metrics.request(method, route, response.status().as_u16(), began.elapsed());
+    response
+}

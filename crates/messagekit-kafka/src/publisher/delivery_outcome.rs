@@ -1,0 +1,94 @@
+//! What became of the messages of one attempt.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use tokio::sync::Notify;
+
+use crate::error::is_refusal;
+
+/// What became of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum DeliveryOutcome {
+    /// Every replica in sync has it.
+    Taken,
+    /// The broker or the client will not take it, or the request that it was part of.
+    Refused(Code),
+    /// It never left this process, or was refused for what another process would not be refused for.
+    NotSent(KafkaError),
+    /// It may stand in the topic or not.
+    Unknown(KafkaError),
+}
+
+impl DeliveryOutcome {
+    /// Held back, because an earlier one of its key failed.
+    pub(super) fn behind() -> Self {
+        Self::NotSent(KafkaError::MessageProduction(Code::PurgeQueue))
+    }
+
+    /// Says what a delivery report means.
+    pub(super) fn of(error: &KafkaError) -> Self {
+        match error.rdkafka_error_code() {
+            // The broker says the latter of the clock of this machine, and not of the message: from another one it takes it.
+            Some(Code::PurgeQueue | Code::InvalidTimestamp) => Self::NotSent(error.clone()),
+            Some(code) if is_refusal(code) => Self::Refused(code),
+            _ => Self::Unknown(error.clone()),
+        }
+    }
+}
+
+/// The messages of one attempt that are with the client.
+#[derive(Debug, Default)]
+pub(super) struct DeliveryOutcomes {
+    state: Mutex<State>,
+    all_known: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    known: Vec<(usize, DeliveryOutcome)>,
+    /// Handed to the client, with no report yet.
+    open: usize,
+}
+
+/// Comes back with the delivery report of a message, through the client as a pointer.
+pub(super) type Permit = Box<Entry>;
+
+/// A message that is with the client: its index in the batch.
+pub(super) struct Entry {
+    index: usize,
+    outcomes: Arc<DeliveryOutcomes>,
+}
+
+impl Entry {
+    pub(super) fn settle(self, fate: DeliveryOutcome) {
+        let mut state = self.outcomes.lock();
+        state.known.push((self.index, fate));
+        state.open -= 1;
+        if state.open == 0 {
+            self.outcomes.all_known.notify_one();
+        }
+    }
+}
+
+impl DeliveryOutcomes {
+    pub(super) fn permit(self: &Arc<Self>, index: usize) -> Permit {
+        self.lock().open += 1;
+        Box::new(Entry { index, outcomes: Arc::clone(self) })
+    }
+
+    /// Waits until nothing is open.
+    pub(super) async fn all_known(&self) {
+        while self.lock().open > 0 {
+            self.all_known.notified().await;
+        }
+    }
+
+    pub(super) fn take(&self) -> Vec<(usize, DeliveryOutcome)> {
+        std::mem::take(&mut self.lock().known)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,104 @@
+//! How others notice at once that a relay's process is gone.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use messagekit::Error;
+use sqlx::{PgConnection, PgPool};
+
+use crate::error::from_sqlx;
+
+/// Of the advisory locks of relays, before the hash of their names.
+pub(crate) const LOCK_SPACE: i32 = 0x6d6b_7270;
+
+const LOCK: &str = "SELECT pg_try_advisory_lock($1, hashtext($2))";
+
+/// How long the server may take to say that it is still there.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+const A_YEAR: Duration = Duration::from_secs(365 * 24 * 3_600);
+
+/// A connection for each relay of the process, which holds a lock and is used for nothing else.
+///
+/// It is only a hint to others: whoever loses it while it works loses its shards to them, finds another epoch, and takes its
+/// share again. So nothing waits for it, and behind a pooler that keeps the lock the end of the lease counts as before.
+#[derive(Default)]
+pub(crate) struct Membership {
+    relays: Mutex<HashMap<Arc<str>, Kept>>,
+}
+
+struct Kept {
+    /// The end of the relay's lease: one that was dropped never says that it leaves.
+    until: Instant,
+    link: Link,
+}
+
+enum Link {
+    Held(PgConnection),
+    /// It is being looked after; whether it was held before.
+    Asked(bool),
+}
+
+impl Membership {
+    /// Returns whether the lock of a relay was held a moment ago, and looks after it behind this call. Lets go of those whose
+    /// leases have ended.
+    pub(crate) fn keep(self: &Arc<Self>, pool: &PgPool, relay: &str, lease: Duration) -> bool {
+        let now = Instant::now();
+        let until = now + lease.min(A_YEAR);
+        let mut relays = self.relays();
+        relays.retain(|other, kept| **other == *relay || now < kept.until);
+        let relay: Arc<str> = relay.into();
+        let (was_held, held) = match relays.remove(&relay).map(|kept| kept.link) {
+            Some(Link::Asked(was_held)) => {
+                relays.insert(relay, Kept { until, link: Link::Asked(was_held) });
+                return was_held;
+            }
+            Some(Link::Held(connection)) => (true, Some(connection)),
+            None => (false, None),
+        };
+        relays.insert(Arc::clone(&relay), Kept { until, link: Link::Asked(was_held) });
+        tokio::spawn(Arc::clone(self).look_after(pool.clone(), relay, held));
+        was_held
+    }
+
+    /// Lets go of the lock of a relay that has left.
+    pub(crate) fn end(&self, relay: &str) {
+        self.relays().remove(relay);
+    }
+
+    /// Lets go of all.
+    pub(crate) fn clear(&self) {
+        self.relays().clear();
+    }
+
+    async fn look_after(self: Arc<Self>, pool: PgPool, relay: Arc<str>, held: Option<PgConnection>) {
+        let looked = tokio::time::timeout(PATIENCE, async {
+            if let Some(mut held) = held
+                && is_held(&mut held, &relay).await.is_ok_and(|is_held| is_held)
+            {
+                return Ok(Some(held));
+            }
+            let mut connection = crate::store::live(&pool).await?.detach();
+            Ok::<_, Error>(is_held(&mut connection, &relay).await?.then_some(connection))
+        });
+        let connection = looked.await.ok().and_then(Result::ok).flatten();
+        let mut relays = self.relays();
+        // It may have left meanwhile.
+        if let Some(Kept { until, .. }) = relays.remove(&relay)
+            && let Some(connection) = connection
+        {
+            relays.insert(relay, Kept { until, link: Link::Held(connection) });
+        }
+    }
+
+    fn relays(&self) -> MutexGuard<'_, HashMap<Arc<str>, Kept>> {
+        self.relays.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes the lock, once more when it is held already: a connection that lives may have another session behind a pooler.
+async fn is_held(connection: &mut PgConnection, relay: &str) -> Result<bool, Error> {
+    let lock = sqlx::query_scalar(LOCK).persistent(false).bind(LOCK_SPACE).bind(relay);
+    lock.fetch_one(connection).await.map_err(from_sqlx)
+}

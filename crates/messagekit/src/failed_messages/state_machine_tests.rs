@@ -1,0 +1,256 @@
+//! The rules of a failed message against a naive model.
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+
+use super::{Action, FailedMessageState, StateMachine};
+use crate::store::Claim;
+
+/// A failed message as a person would tell its story: what is so now, and the one lease that may still answer.
+#[derive(Clone, Debug)]
+struct Story {
+    now: Now,
+    failed_runs: u32,
+    deaths: u32,
+    /// The lease whose answer counts: the last one given, until it answers or a person acts.
+    open: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Now {
+    /// Runs at a time; `asked` by a person.
+    Waits {
+        at: i64,
+        asked: bool,
+    },
+    Runs {
+        until: i64,
+        asked: bool,
+    },
+    Dead,
+    Applied,
+    GivenUp,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Pass(i64),
+    Lease(i64),
+    Resolve(prop::sample::Index),
+    Fail(prop::sample::Index, Option<i64>),
+    HandBack(prop::sample::Index, i64),
+    Action(Action),
+}
+
+impl Story {
+    fn lease(&mut self, clock: i64, number: usize, lease: i64) -> bool {
+        let asked = match self.now {
+            Now::Waits { at, asked } if at <= clock => asked,
+            Now::Runs { until, asked } if until <= clock => {
+                self.deaths += 1;
+                asked
+            }
+            _ => return false,
+        };
+        self.failed_runs += 1;
+        self.now = Now::Runs { until: clock + lease, asked };
+        self.open = Some(number);
+        true
+    }
+
+    /// Returns whether a person had asked for the run, if this lease may answer.
+    fn answers(&mut self, number: usize) -> Option<bool> {
+        match self.now {
+            Now::Runs { asked, .. } if self.open == Some(number) => {
+                self.open = None;
+                Some(asked)
+            }
+            _ => None,
+        }
+    }
+
+    fn act(&mut self, act: Action, clock: i64) -> bool {
+        let is_open = !matches!(self.now, Now::Applied | Now::GivenUp);
+        match (act, self.now) {
+            (Action::Retry, Now::Dead) => {
+                (self.failed_runs, self.deaths) = (0, 0);
+                self.now = Now::Waits { at: clock, asked: true };
+            }
+            (Action::Discard, _) if is_open => self.now = Now::GivenUp,
+            (Action::Undo, Now::GivenUp) => self.now = Now::Dead,
+            _ => return false,
+        }
+        self.open = None;
+        true
+    }
+
+    fn state(&self) -> (FailedMessageState, Claim) {
+        match self.now {
+            Now::Waits { asked: false, .. } | Now::Runs { asked: false, .. } => {
+                (FailedMessageState::RetryScheduled, Claim::Held)
+            }
+            Now::Waits { asked: true, .. } | Now::Runs { asked: true, .. } => {
+                (FailedMessageState::RetryRequested, Claim::Held)
+            }
+            Now::Dead => (FailedMessageState::Dead, Claim::Held),
+            Now::Applied => (FailedMessageState::Resolved, Claim::Done),
+            Now::GivenUp => (FailedMessageState::Discarded, Claim::Discarded),
+        }
+    }
+
+    fn due(&self) -> Option<i64> {
+        match self.now {
+            Now::Waits { at, .. } => Some(at),
+            Now::Runs { until, .. } => Some(until),
+            Now::Dead | Now::Applied | Now::GivenUp => None,
+        }
+    }
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds)
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let lease = any::<prop::sample::Index>;
+    let step = prop_oneof![
+        3 => (0_i64..20).prop_map(Step::Pass),
+        6 => (0_i64..30).prop_map(Step::Lease),
+        1 => lease().prop_map(Step::Resolve),
+        3 => (lease(), prop::option::of(0_i64..20)).prop_map(|(lease, again)| Step::Fail(lease, again)),
+        2 => (lease(), 0_i64..20).prop_map(|(lease, delay)| Step::HandBack(lease, delay)),
+        4 => prop::sample::select(vec![Action::Retry, Action::Retry, Action::Discard, Action::Undo]).prop_map(Step::Action),
+    ];
+    prop::collection::vec(step, 0..60)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3_000))]
+
+    #[test]
+    fn a_failed_message_lives_as_its_story_says(first in prop::option::of(0_i64..20), steps in steps()) {
+        let mut clock = 0;
+        let mut failed_message = StateMachine::set_aside(1, first.map(at));
+        let now = first.map_or(Now::Dead, |at| Now::Waits { at, asked: false });
+        let mut story = Story { now, failed_runs: 1, deaths: 0, open: None };
+        let mut tokens: Vec<i64> = Vec::new();
+        for step in steps {
+            let before = failed_message;
+            let moved = match step {
+                Step::Pass(seconds) => {
+                    clock += seconds;
+                    continue;
+                }
+                Step::Lease(lease) => {
+                    let token = failed_message.lease(at(clock), at(clock + lease));
+                    prop_assert_eq!(token.is_some(), story.lease(clock, tokens.len(), lease));
+                    tokens.extend(token);
+                    token.is_some()
+                }
+                Step::Action(act) => {
+                    let acted = failed_message.act(act, at(clock));
+                    prop_assert_eq!(acted.is_ok(), story.act(act, clock));
+                    acted.is_ok()
+                }
+                Step::Resolve(_) | Step::Fail(..) | Step::HandBack(..) if tokens.is_empty() => continue,
+                Step::Resolve(index) => {
+                    let number = index.index(tokens.len());
+                    let asked = story.answers(number);
+                    if asked.is_some() {
+                        story.now = Now::Applied;
+                    }
+                    let resolved = failed_message.resolve(tokens[number]);
+                    prop_assert_eq!(resolved, asked.is_some());
+                    resolved
+                }
+                Step::Fail(index, again) => {
+                    let number = index.index(tokens.len());
+                    let again = again.map(|delay| clock + delay);
+                    let asked = story.answers(number);
+                    match (asked, again) {
+                        (Some(false), Some(at)) => story.now = Now::Waits { at, asked: false },
+                        (Some(_), _) => story.now = Now::Dead,
+                        (None, _) => {}
+                    }
+                    let failed = failed_message.fail(tokens[number], again.map(at));
+                    prop_assert_eq!(failed, asked.is_some());
+                    failed
+                }
+                Step::HandBack(index, delay) => {
+                    let number = index.index(tokens.len());
+                    let asked = story.answers(number);
+                    if let Some(asked) = asked {
+                        story.failed_runs -= 1;
+                        story.now = Now::Waits { at: clock + delay, asked };
+                    }
+                    let handed_back = failed_message.hand_back(tokens[number], at(clock + delay));
+                    prop_assert_eq!(handed_back, asked.is_some());
+                    handed_back
+                }
+            };
+            prop_assert!(moved || failed_message == before, "what is refused changes nothing");
+            prop_assert_eq!((failed_message.state, failed_message.marker()), story.state());
+            prop_assert_eq!((failed_message.attempts, failed_message.crash_count), (story.failed_runs, story.deaths));
+            prop_assert_eq!(failed_message.due, story.due().map(at));
+            prop_assert!(tokens.is_sorted_by(|earlier, later| earlier < later), "each lease has a token of its own");
+        }
+    }
+}
+
+#[test]
+fn a_failed_message_that_is_discarded_while_it_runs_is_out_of_its_hands() {
+    let mut failed_message = StateMachine::set_aside(1, Some(at(0)));
+    let token = failed_message.lease(at(0), at(60)).expect("it is due");
+    assert_eq!(failed_message.act(Action::Discard, at(1)), Ok(FailedMessageState::Discarded));
+    assert!(
+        !failed_message.resolve(token)
+            && !failed_message.fail(token, None)
+            && !failed_message.hand_back(token, at(1))
+    );
+    assert_eq!(failed_message.marker(), Claim::Discarded);
+    assert_eq!(failed_message.act(Action::Undo, at(2)), Ok(FailedMessageState::Dead));
+    assert!(!failed_message.resolve(token), "nor does undo bring the old run back");
+}
+
+#[test]
+fn what_is_applied_stays_applied() {
+    let mut failed_message = StateMachine::set_aside(1, Some(at(0)));
+    let token = failed_message.lease(at(0), at(60)).expect("it is due");
+    assert!(failed_message.resolve(token));
+    for act in [Action::Retry, Action::Discard, Action::Undo] {
+        assert_eq!(failed_message.act(act, at(1)), Err(FailedMessageState::Resolved));
+    }
+    assert_eq!((failed_message.lease(at(99), at(100)), failed_message.marker()), (None, Claim::Done));
+}
+
+#[test]
+fn what_waits_for_its_key_runs_only_when_its_turn_has_come() {
+    let mut failed_message = StateMachine::parked(0, Some(at(0)), true);
+    assert_eq!(
+        (failed_message.state, failed_message.due, failed_message.marker()),
+        (FailedMessageState::Blocked, None, Claim::Held)
+    );
+    assert_eq!(failed_message.lease(at(99), at(100)), None);
+    assert_eq!(failed_message.act(Action::Retry, at(1)), Err(FailedMessageState::Blocked));
+    assert!(failed_message.promote(at(2)) && !failed_message.promote(at(3)));
+    assert_eq!(
+        (failed_message.state, failed_message.due, failed_message.attempts),
+        (FailedMessageState::RetryScheduled, Some(at(2)), 0)
+    );
+    let token = failed_message.lease(at(2), at(60)).expect("it is due");
+    assert!(failed_message.resolve(token));
+}
+
+#[test]
+fn what_never_ran_is_brought_back_to_its_turn_and_the_rest_is_dead() {
+    for attempts in 0..3 {
+        let mut failed_message = StateMachine::parked(attempts, Some(at(0)), attempts == 0);
+        assert_eq!(failed_message.act(Action::Discard, at(1)), Ok(FailedMessageState::Discarded));
+        let wanted = if attempts == 0 { FailedMessageState::Blocked } else { FailedMessageState::Dead };
+        assert_eq!(failed_message.act(Action::Undo, at(2)), Ok(wanted));
+        assert_eq!((failed_message.due, failed_message.promote(at(3))), (None, attempts == 0));
+    }
+    let mut alone = StateMachine::set_aside(0, None);
+    assert_eq!(alone.act(Action::Discard, at(1)), Ok(FailedMessageState::Discarded));
+    assert_eq!(alone.act(Action::Undo, at(2)), Ok(FailedMessageState::Dead), "it has no turn");
+}

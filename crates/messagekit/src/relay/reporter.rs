@@ -1,0 +1,80 @@
+//! Telling how a relay stands: to the log once, to stats and figures always.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::time::Instant;
+
+use super::settings::Settings;
+use super::shards::Shards;
+use crate::{Error, chain};
+
+/// What was told already.
+#[derive(Default)]
+pub(super) struct Reporter {
+    /// Since when the database does not answer, and what was said last.
+    database: Option<(Instant, String)>,
+    topics: BTreeSet<Arc<str>>,
+}
+
+impl Reporter {
+    /// Notes that the database did not answer.
+    pub(super) fn silent(&mut self, settings: &Settings, error: &Error) {
+        let text = chain(error);
+        match &mut self.database {
+            Some((_, last)) => *last = text,
+            none => {
+                let relay = &*settings.name;
+                match error.is_transient() {
+                    true => tracing::warn!(relay, error = text, "database does not answer"),
+                    false => tracing::warn!(relay, error = text, "database refuses what the relay asks"),
+                }
+                *none = Some((Instant::now(), text));
+            }
+        }
+    }
+
+    /// Notes that the database answers everything.
+    pub(super) fn answers(&mut self, settings: &Settings) {
+        if let Some((since, _)) = self.database.take() {
+            let outage = since.elapsed();
+            tracing::info!(relay = &*settings.name, ?outage, "database answers again");
+        }
+    }
+
+    /// Shows how it stands, and tells of topics that begin or cease to be in trouble; times of `shards` count from `started`.
+    pub(super) fn show(&mut self, settings: &Settings, shards: &Shards, started: Instant) {
+        let (counters, metrics) = (settings.stats.counters(), &settings.metrics);
+        let (relay, troubled) = (&*settings.name, shards.topics.troubled());
+        for (topic, trouble) in troubled {
+            if self.topics.insert(topic.clone()) {
+                tracing::warn!(
+                    relay,
+                    topic = &**topic,
+                    error = trouble.error,
+                    "broker does not take the topic"
+                );
+            }
+        }
+        self.topics.retain(|topic| {
+            let is_troubled = troubled.contains_key(topic);
+            if !is_troubled {
+                tracing::info!(relay, topic = &**topic, "topic is not paused any more");
+            }
+            is_troubled
+        });
+        counters.shards.store(shards.held() as u64, Ordering::Relaxed);
+        counters.undeleted.store(shards.confirmed.len() as u64, Ordering::Relaxed);
+        let unconfirmed = counters.unconfirmed.load(Ordering::Relaxed);
+        metrics.unconfirmed.set(i64::try_from(unconfirmed).unwrap_or(i64::MAX));
+        metrics.shards.set(i64::try_from(shards.held()).unwrap_or(i64::MAX));
+        metrics.paused_topics.set(i64::try_from(troubled.len()).unwrap_or(i64::MAX));
+        let mut standing = counters.standing();
+        standing.database.clone_from(&self.database);
+        let paused = troubled.iter();
+        standing.paused = paused
+            .map(|(topic, trouble)| (topic.clone(), started + trouble.since, trouble.error.clone()))
+            .collect();
+    }
+}

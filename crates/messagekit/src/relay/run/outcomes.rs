@@ -1,0 +1,137 @@
+//! What became of what was started.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::{Deleted, EAGER, Leasing, Running};
+use crate::relay::Page;
+use crate::relay::sending::{Sent, send};
+use crate::relay::settings::RENEWALS;
+use crate::relay::stats::Counters;
+use crate::{Error, ErrorKind, crash};
+
+impl Running {
+    pub(super) fn leased(&mut self, now: Duration, leasing: Leasing) -> Result<(), Error> {
+        match leasing {
+            Leasing::RetryLease { valid_until, answer: Ok(leases) } => {
+                crash::point("relay.leased");
+                self.leasing.succeeded();
+                self.has_served = true;
+                self.shards.leased(valid_until, &leases);
+                if leases.held.is_empty() {
+                    // Nothing is read that could show that reading works again.
+                    self.reading.succeeded();
+                }
+                self.counters().standing().valid_until = Some(self.started + valid_until);
+                self.answers();
+            }
+            Leasing::RetryLease { answer: Err(error), .. } => {
+                self.leasing.failed(now, self.settings.lease / RENEWALS);
+                self.lease_at = now;
+                return self.silent(error);
+            }
+            Leasing::HandedOver(Ok(())) => {}
+            Leasing::HandedOver(Err(error)) => return self.silent(error),
+            Leasing::Left(Ok(())) => self.left(),
+            Leasing::Left(Err(error)) => {
+                self.leasing.failed(now, self.settings.lease / RENEWALS);
+                return self.silent(error);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn was_read(&mut self, now: Duration, answer: Result<Page, Error>) -> Result<(), Error> {
+        let page = match answer {
+            Ok(page) => page,
+            Err(error) => {
+                self.shards.unanswered();
+                self.reading.failed(now, Duration::MAX);
+                return self.silent(error);
+            }
+        };
+        self.reading.succeeded();
+        self.answers();
+        if self.stopping {
+            self.shards.unanswered();
+            return Ok(());
+        }
+        if !page.rows.is_empty() {
+            crash::point("relay.read");
+            let poll = self.settings.poll;
+            self.eager_until = now + poll;
+            self.poll_at = self.poll_at.min(now + poll / EAGER);
+        }
+        for part in self.shards.answered(now, page) {
+            Counters::add(&self.counters().unconfirmed, part.rows.len() as u64);
+            let (settings, instance) = (Arc::clone(&self.settings), Arc::clone(&self.instance));
+            self.sending.push(Box::pin(send(settings, instance, part)));
+        }
+        Ok(())
+    }
+
+    pub(super) fn sent(&mut self, now: Duration, sent: Sent) {
+        let published = sent.ended.confirmed.len() as u64;
+        let counters = self.counters();
+        Counters::add(&counters.published, published);
+        Counters::add(&counters.repeated, sent.repeated);
+        Counters::add(&counters.rejected, sent.rejected);
+        Counters::add(&counters.set_aside, sent.set_aside);
+        counters.unconfirmed.fetch_sub(sent.rows, Ordering::Relaxed);
+        let metrics = &self.settings.metrics;
+        metrics.published.inc_by(published);
+        metrics.repeated.inc_by(sent.repeated);
+        metrics.rejected.inc_by(sent.rejected);
+        if sent.fenced {
+            self.lease_soon(now);
+        }
+        self.shards.ended(now, sent.ended);
+    }
+
+    pub(super) fn deleted(&mut self, now: Duration, (rows, answer): Deleted) -> Result<(), Error> {
+        match answer {
+            Ok(()) => {
+                crash::point("relay.settled");
+                self.shards.confirmed.deleted(&rows);
+                self.deleting.succeeded();
+                self.answers();
+                Ok(())
+            }
+            Err(error) => {
+                self.shards.confirmed.put_back(rows);
+                self.deleting.failed(now, Duration::MAX);
+                self.silent(error)
+            }
+        }
+    }
+
+    /// Notes that the database did not answer; what no waiting cures ends the relay.
+    pub(super) fn silent(&mut self, error: Error) -> Result<(), Error> {
+        if self.is_final(&error) {
+            return Err(error);
+        }
+        self.reporter.silent(&self.settings, &error);
+        Ok(())
+    }
+
+    /// Says whether waiting cures nothing. What the outbox was never asked for successfully is wrong from the beginning; one
+    /// that has served may be behind a proxy that answers nonsense, or have a new password, until somebody has seen to it.
+    pub(super) fn is_final(&self, error: &Error) -> bool {
+        match error.kind() {
+            ErrorKind::Schema | ErrorKind::Corrupt | ErrorKind::Closed => true,
+            _ => !error.is_transient() && !self.has_served,
+        }
+    }
+
+    /// Notes that the database answers.
+    pub(super) fn answers(&mut self) {
+        let is_troubled = self.leasing.is_troubled()
+            || self.reading.is_troubled()
+            || self.deleting.is_troubled()
+            || self.delayed.is_troubled();
+        if !is_troubled {
+            self.reporter.answers(&self.settings);
+        }
+    }
+}
