@@ -21,7 +21,7 @@ fn outbox_in_memory_bills_the_committed_order_once() {
 }
 
 #[test]
-fn consumer_on_sqlite_writes_its_row_and_the_next_event_together() {
+fn consumer_on_sqlite_writes_its_row_and_event_together() {
     assert_eq!(
         output_of(env!("CARGO_BIN_EXE_02-consumer-on-sqlite")),
         "bill 1 for o-1, caused by an event: true\n\

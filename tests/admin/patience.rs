@@ -71,7 +71,7 @@ fn an_order_whose_caller_goes_away_is_written_down_all_the_same() {
 }
 
 #[test]
-fn counts_that_take_long_hold_up_nobody_else() {
+fn slow_counts_delay_no_other_request() {
     let (database, lock) = block_on(locked("messagekit.outbox_events IN ACCESS EXCLUSIVE"));
     let served = Served::over(&database);
     let count = json!({"filter": {}});

@@ -8,7 +8,7 @@ use crate::rabbit::{order, text};
 use crate::stage::Stage;
 
 #[test]
-fn every_reason_is_told_of_classic_and_of_quorum_queues() {
+fn every_death_reason_is_read_from_classic_and_quorum_queues() {
     block_on(async {
         let stage = Stage::new().await;
         let (rabbit, dead) = (&stage.rabbit, stage.dead());

@@ -48,7 +48,7 @@ impl Drop for Program {
 }
 
 #[test]
-fn killed_while_it_keeps_leaves_one_failed_message_for_each_death() {
+fn crash_while_recording_leaves_one_failed_message_per_death() {
     block_on(async {
         for at in ["bookkeeper.kept:2", "consumer.advanced", "consumer.committed"] {
             let stage = Stage::new().await;
@@ -73,7 +73,7 @@ fn killed_while_it_keeps_leaves_one_failed_message_for_each_death() {
 }
 
 #[test]
-fn killed_on_the_way_back_sends_the_same_message_again_and_no_other() {
+fn a_redelivery_killed_midway_repeats_the_same_message_only() {
     block_on(async {
         for (at, copies) in [("bookkeeper.returned", 2), ("bookkeeper.resolved", 1)] {
             let stage = Stage::new().await;

@@ -8,7 +8,7 @@ use crate::rabbit::{header, order};
 use crate::stage::{PATIENCE, Stage};
 
 #[test]
-fn a_failed_message_reaches_its_own_queue_only_and_its_effect_happens_once() {
+fn redelivery_reaches_only_its_own_queue_and_has_one_effect() {
     block_on(async {
         let stage = Stage::new().await;
         let (billing, shipping) = (stage.of("billing"), stage.of("shipping"));
@@ -63,7 +63,7 @@ async fn bill(tx: &mut PgTx, order: Message) -> Result<(), HandlerError> {
 }
 
 #[test]
-fn a_failed_message_goes_back_with_its_id_its_headers_and_its_bytes() {
+fn a_redelivery_keeps_the_id_headers_and_bytes() {
     block_on(async {
         let stage = Stage::new().await;
         let billing = stage.of("billing");
@@ -84,7 +84,7 @@ fn a_failed_message_goes_back_with_its_id_its_headers_and_its_bytes() {
 }
 
 #[test]
-fn what_always_dies_is_a_new_failed_message_each_time_until_the_operator_stops() {
+fn each_death_is_a_new_failed_message_until_retries_stop() {
     block_on(async {
         let stage = Stage::new().await;
         let billing = stage.of("billing");
@@ -114,7 +114,7 @@ fn what_always_dies_is_a_new_failed_message_each_time_until_the_operator_stops()
 }
 
 #[test]
-fn a_queue_that_is_gone_leaves_the_failed_message_dead_with_the_reason() {
+fn a_redelivery_to_a_deleted_queue_is_dead_with_the_reason() {
     block_on(async {
         let stage = Stage::new().await;
         let billing = stage.of("billing");

@@ -26,7 +26,7 @@ async fn print(_: &mut (), _: Message) -> Result<(), HandlerError> {
 }
 
 #[test]
-fn what_a_consumer_without_a_database_sets_aside_comes_back_to_it() {
+fn dead_letter_of_a_storeless_consumer_is_redelivered_to_it() {
     block_on(async {
         let stage = Stage::new().await;
         let topic: Arc<str> = stage.of("orders").into();
@@ -72,7 +72,7 @@ fn what_a_consumer_without_a_database_sets_aside_comes_back_to_it() {
 }
 
 #[test]
-fn a_record_that_a_sink_connector_cannot_take_is_kept_and_says_that_it_cannot_go_back() {
+fn a_sink_connector_failure_is_recorded_without_redelivery() {
     block_on(async {
         let stage = Stage::new().await;
         let bookkeeper = stage.keep_topic().await;

@@ -59,7 +59,7 @@ fn a_binding_that_is_deleted_in_the_middle_loses_nothing() {
 }
 
 #[test]
-fn an_exchange_that_is_deleted_makes_dead_letters_and_harms_no_other() {
+fn deleted_exchange_makes_dead_letters_and_harms_no_other() {
     block_on(async {
         let stage = Stage::new(1).await;
         let queue = stage.bound_queue("all").await;

@@ -8,7 +8,7 @@ use crate::records::{ids, order, orders, publish};
 use crate::stage::{PATIENCE, Stage};
 
 #[test]
-fn everything_arrives_with_its_bytes_ids_and_headers_in_order_per_key() {
+fn forwarded_records_keep_bytes_ids_headers_and_order_per_key() {
     block_on(async {
         let stage = Stage::new(3).await;
         let queue = stage.bound_queue("all").await;
@@ -48,7 +48,7 @@ fn everything_arrives_with_its_bytes_ids_and_headers_in_order_per_key() {
 }
 
 #[test]
-fn hostile_headers_reach_no_other_queue_and_keep_the_channel_open() {
+fn hostile_headers_reach_no_other_queue_nor_close_the_channel() {
     block_on(async {
         let stage = Stage::new(1).await;
         let queue = stage.queue("wanted");
@@ -136,7 +136,7 @@ fn a_limit_slows_the_publishes_and_a_stop_drains() {
 }
 
 #[test]
-fn duplicates_of_the_source_are_not_forwarded_again_with_a_filter() {
+fn a_bridge_filter_drops_duplicates_of_the_source() {
     block_on(async {
         let stage = Stage::new(2).await;
         let queue = stage.bound_queue("all").await;

@@ -20,7 +20,7 @@ fn offers(time: Duration) -> usize {
 }
 
 #[test]
-fn a_full_queue_costs_the_healthy_one_few_copies_and_gets_everything_when_it_has_room() {
+fn full_queue_costs_few_duplicates_and_later_gets_everything() {
     const KEYS: usize = 20;
     block_on(async {
         let mut stage = Stage::new(1).await;

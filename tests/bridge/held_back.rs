@@ -10,7 +10,7 @@ use crate::stage::{PATIENCE, Stage};
 use crate::wire::{Wire, run};
 
 #[test]
-fn an_open_breaker_is_503_with_its_name_and_200_again_when_the_broker_is_back() {
+fn an_open_breaker_is_503_by_name_until_the_broker_is_back() {
     run(async {
         let (wire, mut stage) = (Wire::start().await, Stage::new(1).await);
         stage.session = 60;

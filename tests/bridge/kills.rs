@@ -14,7 +14,7 @@ const KILLS: usize = 5;
 const UNCONFIRMED: usize = 20;
 
 #[test]
-fn killed_while_work_is_unfinished_it_loses_nothing_and_keeps_the_order() {
+fn kills_during_unfinished_work_lose_nothing_and_keep_order() {
     run(async {
         let (wire, mut stage) = (Wire::start().await, Stage::new(3).await);
         stage.amqp.clone_from(&wire.url);

@@ -12,7 +12,7 @@ use crate::wire::{Wire, run};
 const UNCONFIRMED: usize = 10;
 
 #[test]
-fn nothing_is_settled_when_as_many_messages_are_unconfirmed_as_may_be() {
+fn nothing_is_settled_while_the_unconfirmed_limit_is_reached() {
     run(async {
         let (wire, mut stage) = (Wire::start().await, Stage::new(1).await);
         stage.session = 60;

@@ -51,7 +51,7 @@ fn resident(pid: u32) -> u64 {
 }
 
 #[test]
-fn a_broker_that_stops_publishers_costs_no_memory_and_no_membership() {
+fn broker_that_blocks_publishers_costs_no_memory_or_membership() {
     let full = std::env::var_os("MESSAGEKIT_FULL").is_some_and(|full| full == "1");
     let (records, blocked_for) =
         if full { (200_000, Duration::from_secs(300)) } else { (20_000, Duration::from_secs(20)) };

@@ -66,7 +66,7 @@ async fn a_path_below_a_file_is_refused() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_folder_that_nobody_can_write_is_refused() {
+async fn folder_without_write_access_is_refused() {
     // Rights do not bind root, but not even root makes files in /proc.
     refused(
         Path::new("/proc/shop.db"),

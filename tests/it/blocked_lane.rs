@@ -37,7 +37,7 @@ impl Repairable {
 }
 
 #[tokio::test]
-async fn a_message_that_fails_holds_back_what_is_behind_it_until_it_succeeds() {
+async fn a_failing_message_blocks_its_lane_until_it_succeeds() {
     let console = Console::new().await;
     let handler = Arc::new(Repairable::default());
     console.publish_notes(0..NOTES).await;

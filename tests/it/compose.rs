@@ -216,7 +216,7 @@ fn what_the_mounted_files_name_is_what_the_programs_declare() {
 }
 
 #[test]
-fn the_image_is_built_from_pinned_bases_and_packages_of_the_workspace() {
+fn image_is_built_from_pinned_bases_and_workspace_packages() {
     let dockerfile = page("Dockerfile");
     let bases = bases(&dockerfile);
     assert_eq!(bases.len(), 2, "one stage builds and one runs: {bases:?}");

@@ -40,7 +40,7 @@ impl Repairable {
 }
 
 #[tokio::test]
-async fn a_duplicate_is_not_applied_behind_the_back_of_its_failed_message() {
+async fn a_duplicate_of_a_dead_message_is_not_applied() {
     let console = Console::new().await;
     let handler = Arc::new(Repairable::default());
     let message = note(7);
@@ -70,7 +70,7 @@ async fn a_duplicate_is_not_applied_behind_the_back_of_its_failed_message() {
 }
 
 #[tokio::test]
-async fn a_copy_in_the_batch_of_a_record_that_is_set_aside_is_not_applied_instead_of_it() {
+async fn duplicate_of_a_failed_record_in_its_batch_is_not_applied() {
     let console = Console::new().await;
     let handler = Arc::new(Repairable::default());
     handler.repaired.store(true, Ordering::Relaxed);
@@ -93,7 +93,7 @@ async fn a_copy_in_the_batch_of_a_record_that_is_set_aside_is_not_applied_instea
 }
 
 #[tokio::test]
-async fn a_failed_message_that_dies_again_on_a_persons_retry_is_counted() {
+async fn a_requested_retry_that_fails_counts_as_dead_once_more() {
     let console = Console::new().await;
     let handler = Arc::new(Repairable::default());
     console.publish_notes([7]).await;
@@ -106,7 +106,7 @@ async fn a_failed_message_that_dies_again_on_a_persons_retry_is_counted() {
 }
 
 #[tokio::test]
-async fn of_two_retries_at_once_one_is_accepted_and_the_failed_message_is_applied_once() {
+async fn one_of_two_concurrent_retries_is_accepted_and_applied_once() {
     const FAILED_MESSAGES: i64 = 40;
     let console = Console::new().await;
     let second = console.second().await;
@@ -151,7 +151,7 @@ async fn of_two_retries_at_once_one_is_accepted_and_the_failed_message_is_applie
 }
 
 #[tokio::test]
-async fn a_retry_that_fails_again_is_dead_at_once_and_can_be_asked_for_again() {
+async fn a_failed_requested_retry_is_dead_and_can_be_requested_again() {
     let console = Console::new().await;
     let handler = Arc::new(Repairable::default());
     console.publish_notes([1]).await;

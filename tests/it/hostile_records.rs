@@ -228,7 +228,7 @@ async fn what_is_no_object_is_no_event() {
 }
 
 #[tokio::test]
-async fn what_has_no_identity_is_kept_under_its_place() {
+async fn a_record_without_identity_is_kept_under_its_position() {
     kept_whole_and_passed(without_identity()).await;
 }
 

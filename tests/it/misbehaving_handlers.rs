@@ -165,13 +165,13 @@ async fn a_panic_inside_a_statement_sets_apart_the_culprit_alone() {
 }
 
 #[tokio::test]
-async fn sleeping_over_the_lock_bound_sets_apart_the_culprit_alone() {
+async fn sleep_over_the_transaction_timeout_fails_only_the_culprit() {
     only_the_culprit_is_set_apart(Misbehaviour::Sleep, "transaction", "held the write lock for too long")
         .await;
 }
 
 #[tokio::test]
-async fn sleeping_over_the_lock_bound_alone_is_the_sleepers_own_fault() {
+async fn a_sleeper_alone_over_the_transaction_timeout_fails() {
     let console = desk_for(Misbehaviour::Sleep).await;
     console.publish_notes([CULPRIT]).await;
     let (_, runs) = work_through(&console, Misbehaviour::Sleep, 0).await;
@@ -181,7 +181,7 @@ async fn sleeping_over_the_lock_bound_alone_is_the_sleepers_own_fault() {
 }
 
 #[tokio::test]
-async fn blocking_over_the_lock_bound_sets_apart_the_culprit_alone() {
+async fn blocking_over_transaction_timeout_fails_only_the_culprit() {
     only_the_culprit_is_set_apart(
         Misbehaviour::SleepInsideAStatement,
         "transaction",
@@ -191,7 +191,7 @@ async fn blocking_over_the_lock_bound_sets_apart_the_culprit_alone() {
 }
 
 #[tokio::test]
-async fn an_endless_statement_is_cut_off_and_sets_apart_the_culprit_alone() {
+async fn endless_statement_is_interrupted_and_only_the_culprit_fails() {
     only_the_culprit_is_set_apart(
         Misbehaviour::EndlessStatement,
         "transaction",
@@ -201,7 +201,7 @@ async fn an_endless_statement_is_cut_off_and_sets_apart_the_culprit_alone() {
 }
 
 #[tokio::test]
-async fn a_handler_over_its_deadline_is_dropped_and_sets_apart_the_culprit_alone() {
+async fn a_handler_over_its_deadline_fails_only_its_own_message() {
     only_the_culprit_is_set_apart(Misbehaviour::Never, "too_slow", "within its deadline of 4s").await;
 }
 
@@ -243,7 +243,7 @@ impl Past {
 }
 
 #[tokio::test]
-async fn a_handler_that_writes_past_its_transaction_is_told_so_at_once() {
+async fn write_past_the_handlers_transaction_is_refused_at_once() {
     let console = Console::new().await;
     console.publish_notes(0..1).await;
     let running =

@@ -46,7 +46,7 @@ fn failed_messages(view: &View) -> Vec<(i64, String, String)> {
 }
 
 #[test]
-fn a_message_that_ends_its_process_five_times_is_dead_and_its_neighbours_are_applied() {
+fn a_message_is_dead_after_five_crashes_and_neighbours_apply() {
     let shop = Shop::new();
     // No order below 17 is shaky or spoiled.
     shop.start(Role::Orders { count: 16, seed: 1 }).until_done();

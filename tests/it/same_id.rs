@@ -90,7 +90,7 @@ async fn same_id_claimed_by_sixteen_workers_has_one_effect() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_rival_claims_what_was_rolled_back_and_not_what_was_committed() {
+async fn a_rival_claims_an_id_after_rollback_and_not_after_commit() {
     let console = Console::new().await;
     let effects = Arc::new(AtomicU64::new(0));
     for number in 0..60 {
@@ -123,7 +123,7 @@ async fn a_rival_claims_what_was_rolled_back_and_not_what_was_committed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn same_id_delivered_to_sixteen_consumers_that_share_the_work_has_one_effect() {
+async fn same_id_at_sixteen_consumers_sharing_the_work_has_one_effect() {
     let console = Console::new().await;
     // A log whose partitions are shared out, so that sixteen loops claim on the file at the same time.
     let log = MemoryLog::new(WORKERS as usize);
@@ -167,7 +167,7 @@ async fn same_id_delivered_to_sixteen_consumers_that_share_the_work_has_one_effe
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn same_id_delivered_by_the_file_to_sixteen_consumers_has_one_effect() {
+async fn same_id_read_by_sixteen_consumers_of_a_file_has_one_effect() {
     // However quick the first one is, it finds no more than a part to do.
     const PARTS: u64 = 4;
     let console = Console::with(patient()).await;

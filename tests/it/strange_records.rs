@@ -97,7 +97,7 @@ async fn unknown_types_are_ignored_and_counted_whatever_they_hold() {
 }
 
 #[tokio::test]
-async fn unknown_types_can_be_kept_until_somebody_handles_them() {
+async fn unknown_types_can_be_dead_letters_until_a_handler_exists() {
     let console = Console::new().await;
     let stranger = br#"{"pad":"p","number":7}"#.as_slice();
     console

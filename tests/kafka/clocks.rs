@@ -18,7 +18,7 @@ fn text(number: usize) -> String {
 
 /// Whoever sets it aside for good gives up, one by one, every event that a machine publishes until somebody sets its clock.
 #[test]
-fn a_clock_that_the_broker_refuses_is_an_outage_and_no_fault_of_the_message() {
+fn timestamp_refused_by_the_broker_is_an_outage_not_a_rejection() {
     block_on(async {
         let topic = topic(1, &[(OLDEST, "0")]).await;
         let publisher = kafka().publisher().unwrap();

@@ -30,7 +30,7 @@ async fn copy_offset(consumer: &str, from: &Arc<str>, to: &Arc<str>) {
 }
 
 #[test]
-fn a_partition_that_was_cut_is_loud_also_when_it_has_grown_again() {
+fn a_truncated_partition_is_reported_even_after_it_grows_back() {
     block_on(async {
         let (read, consumer) = (topic(1, &[]).await, unique("consumer"));
         publish(&read, (0..10).map(|number| format!("m{number}"))).await;

@@ -42,7 +42,7 @@ fn closed_for() -> Duration {
 }
 
 #[test]
-fn a_gate_that_is_closed_for_several_poll_intervals_causes_no_rebalance_and_fails_nothing() {
+fn gate_closed_for_several_poll_intervals_causes_no_rebalance() {
     block_on(async {
         let (topic, name) = (topic(4, &[]).await, unique("consumer"));
         place(&topic, 0..400).await;

@@ -33,7 +33,7 @@ fn order(topic: &Arc<str>, id: &str) -> Message {
 }
 
 #[test]
-fn a_header_name_that_is_not_utf8_sets_its_record_aside_whole_and_no_other() {
+fn a_header_name_that_is_not_utf8_fails_only_its_record() {
     block_on(async {
         let (topic, consumer) = (topic(1, &[]).await, unique("hostile"));
         let (bad, name) = (order(&topic, "bad"), topic.clone());

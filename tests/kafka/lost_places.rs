@@ -87,7 +87,7 @@ fn a_remembered_offset_that_the_group_has_too_is_no_loss() {
 
 /// A process that dies between its first commit in the database and the first one here has not lost anything.
 #[test]
-fn the_start_of_a_new_consumer_is_committed_before_its_first_message() {
+fn new_consumer_commits_its_start_before_its_first_message() {
     block_on(async {
         let (topic, consumer) = (topic(1, &[]).await, unique("consumer"));
         publish(&topic, ["m0".to_owned()]).await;
@@ -151,7 +151,7 @@ fn an_offset_behind_the_end_is_loud() {
 }
 
 #[test]
-fn a_broker_that_is_away_is_told_now_and_then_and_close_does_not_hang() {
+fn a_broker_outage_is_reported_at_intervals_and_close_returns() {
     block_on(async {
         let kafka = messagekit_kafka::Kafka::new("127.0.0.1:1");
         let mut subscriber = kafka.topics(["orders"]).bind("billing", &[]).await.unwrap();

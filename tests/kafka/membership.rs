@@ -14,7 +14,7 @@ use rdkafka::admin::{AdminOptions, NewPartitions};
 use crate::broker::{ADMIN, POLL, admin, committed, create_topic, impatient, join, kafka, publish, topic};
 
 #[test]
-fn a_handler_that_takes_longer_than_the_poll_interval_keeps_its_lane() {
+fn handler_slower_than_the_poll_interval_keeps_its_lane() {
     block_on(async {
         let (topic, consumer) = (topic(1, &[]).await, unique("consumer"));
         publish(&topic, (0..2).map(|number| format!("m{number}"))).await;
@@ -76,7 +76,7 @@ fn a_static_member_comes_back_without_a_rebalance() {
 }
 
 #[test]
-fn a_second_process_of_the_same_instance_ends_the_first_and_says_why() {
+fn a_second_process_with_an_instance_id_ends_the_first() {
     block_on(async {
         let (topic, consumer) = (topic(1, &[]).await, unique("consumer"));
         let bind = async || {
@@ -114,7 +114,7 @@ fn a_topic_that_is_made_later_is_found() {
 }
 
 #[test]
-fn settled_places_are_committed_while_the_subscriber_works() {
+fn settled_positions_are_committed_while_the_subscriber_works() {
     block_on(async {
         let (topic, consumer) = (topic(1, &[]).await, unique("consumer"));
         publish(&topic, (0..3).map(|number| format!("m{number}"))).await;

@@ -16,7 +16,7 @@ fn large() -> Vec<u8> {
 }
 
 #[test]
-fn a_refused_record_in_the_middle_of_a_key_ends_the_key_and_the_rest_lands_once() {
+fn rejected_record_blocks_its_key_and_the_rest_is_sent_once() {
     block_on(async {
         let topic = broker::topic(4, &[("max.message.bytes", "20000")]).await;
         let mut batch: Vec<Message> = (0..30)
@@ -85,7 +85,7 @@ fn nothing_behind_a_refused_first_record_is_published() {
 }
 
 #[test]
-fn small_records_are_not_refused_because_they_make_up_a_large_request() {
+fn small_records_in_a_large_request_are_not_refused() {
     block_on(async {
         let topic = broker::topic(1, &[("max.message.bytes", "20000")]).await;
         let body = large();
@@ -140,7 +140,7 @@ fn many_publishes_at_once_share_a_client() {
 }
 
 #[test]
-fn what_goes_out_beside_a_refused_record_is_answered_long_before_the_deadline() {
+fn records_beside_a_rejected_one_are_confirmed_before_deadline() {
     block_on(async {
         let topic = broker::topic(2, &[("max.message.bytes", "20000")]).await;
         let long = kafka().set("delivery.timeout.ms", "600000").unwrap().set("batch.size", "5000").unwrap();

@@ -29,7 +29,7 @@ async fn read_back(
 }
 
 #[test]
-fn a_tombstone_has_an_empty_payload_and_no_key_is_not_the_empty_key() {
+fn a_tombstone_is_an_empty_payload_and_a_null_key_is_not_empty() {
     block_on(async {
         let tombstone = read_back(|record| record.key("k")).await;
         assert_eq!((tombstone.payload.len(), tombstone.key.as_deref()), (0, Some(&b"k"[..])));

@@ -146,7 +146,7 @@ fn what_other_members_did_since_the_start_is_no_loss() {
 }
 
 #[test]
-fn a_database_that_has_lost_commits_is_given_what_is_not_deleted_yet() {
+fn database_that_lost_commits_gets_the_records_that_remain() {
     block_on(async {
         let (topic, consumer) = handled(10).await;
         delete_before(&topic, 6).await;
@@ -156,7 +156,7 @@ fn a_database_that_has_lost_commits_is_given_what_is_not_deleted_yet() {
 }
 
 #[test]
-fn a_database_that_has_lost_commits_hides_no_records_that_were_deleted_unread() {
+fn a_restored_database_reports_records_deleted_before_a_read() {
     block_on(async {
         let (topic, consumer) = handled(10).await;
         publish(&topic, (10..20).map(|number| format!("m{number}"))).await;

@@ -30,7 +30,7 @@ fn a_source_tells_how_long_each_of_its_topics_keeps_records() {
 }
 
 #[test]
-fn a_broker_that_is_away_is_an_outage_and_holds_nobody_up() {
+fn retention_of_an_unreachable_broker_is_a_transient_error() {
     block_on(async {
         let source = Kafka::new("127.0.0.1:1").topics(["orders.order"]);
         let error = source.retention().expect("a broker can be asked").retention().await.unwrap_err();

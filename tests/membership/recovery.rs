@@ -108,7 +108,7 @@ fn block_on(work: impl Future<Output = ()>) {
 }
 
 #[test]
-fn partitions_of_a_killed_member_are_read_again_within_seconds_and_the_others_go_on() {
+fn killed_members_partitions_resume_in_seconds_and_others_go_on() {
     block_on(async {
         let mut members = Members::start(&["ada", "bea"], false).await;
         for round in 0..if full() { 6 } else { 2 } {
@@ -122,7 +122,7 @@ fn partitions_of_a_killed_member_are_read_again_within_seconds_and_the_others_go
 }
 
 #[test]
-fn a_killed_member_with_an_instance_id_reads_on_as_soon_as_it_is_back() {
+fn a_killed_member_with_an_instance_id_resumes_at_its_return() {
     block_on(async {
         let mut members = Members::start(&["ada", "bea"], true).await;
         for name in ["ada", "bea"] {
@@ -135,7 +135,7 @@ fn a_killed_member_with_an_instance_id_reads_on_as_soon_as_it_is_back() {
 }
 
 #[test]
-fn after_many_kills_and_freezes_all_partitions_are_soon_read_again() {
+fn all_partitions_resume_soon_after_many_kills_and_freezes() {
     let seed = std::env::var("MESSAGEKIT_SEED").map_or(17, |seed| seed.parse().expect("a seed is a number"));
     println!("MESSAGEKIT_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);

@@ -106,10 +106,11 @@ struct Size {
     rounds: usize,
     /// How long the group may take for all that it has to do: a green run never waits for it.
     patience: Duration,
-    /// How long a partition that has work may stand still. The longest that it does with reason is the sum of: a session (8 s) until
-    /// a dead or frozen member is missed; the handlers in work (the slowest) for which the others wait before they hand over; the
-    /// deadline and a second (21 s) until the database ends the transaction of whoever is frozen; and, behind a death in a first
-    /// batch, the first messages of twelve partitions, which one process handles one at a time (twelve times the slowest).
+    /// How long a partition that has work may stand still. The longest that it does with reason is the sum of: a session (8 s)
+    /// until a dead or frozen member is missed; the handlers in work (the slowest) for which the others wait before they hand
+    /// over; the deadline and a second (21 s) until the database ends the transaction of whoever is frozen; and, behind a death
+    /// in a first batch, the first messages of twelve partitions, which one process handles one at a time (twelve times the
+    /// slowest).
     still: Duration,
 }
 
@@ -161,7 +162,7 @@ async fn storm(mut group: Group, size: &Size, random: &mut fastrand::Rng) -> (BT
 }
 
 #[test]
-fn a_storm_of_members_passes_over_no_unfinished_work_and_stalls_no_partition() {
+fn a_storm_of_members_skips_no_message_and_stalls_no_partition() {
     let size = Size::wanted();
     let seed = std::env::var("MESSAGEKIT_SEED").map_or(5, |seed| seed.parse().expect("a seed is a number"));
     println!("MESSAGEKIT_SEED={seed}");

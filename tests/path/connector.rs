@@ -136,7 +136,7 @@ async fn records(topic: &str, count: i64) -> Vec<broker::Raw> {
 }
 
 #[test]
-fn a_row_arrives_byte_for_byte_and_applying_twice_changes_nothing() {
+fn row_arrives_byte_for_byte_and_a_second_apply_changes_nothing() {
     let _turn = alone_blocking();
     block_on(async {
         let database = Database::fresh().await;
@@ -197,7 +197,7 @@ fn a_row_arrives_byte_for_byte_and_applying_twice_changes_nothing() {
 }
 
 #[test]
-fn what_its_running_hides_is_found_in_time_and_the_fix_repairs_it() {
+fn faults_behind_a_running_connector_are_found_and_repaired() {
     let _turn = alone_blocking();
     block_on(async {
         let database = Database::fresh().await;
@@ -248,7 +248,7 @@ fn what_its_running_hides_is_found_in_time_and_the_fix_repairs_it() {
 }
 
 #[test]
-fn a_publication_that_was_dropped_is_repaired_as_the_fix_says_and_never_called_well() {
+fn dropped_publication_is_unhealthy_until_the_fix_is_applied() {
     let _turn = alone_blocking();
     block_on(async {
         let database = Database::fresh().await;

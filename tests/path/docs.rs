@@ -141,7 +141,7 @@ const PUBLISHING_MODES: &[(&str, Outcome)] = &[
 ];
 
 #[tokio::test]
-async fn the_commands_of_the_page_on_the_publishing_modes_do_what_it_says() {
+async fn commands_of_the_publishing_modes_page_work() {
     let _turn = alone().await;
     let database = Database::fresh().await;
     let mut page = Page::open("docs/publishing-modes.md");

@@ -24,7 +24,7 @@ fn pid(file: &Path) -> Option<Pid> {
 }
 
 #[test]
-fn a_test_run_that_is_asked_to_end_stops_its_tests_and_its_services_and_deletes_their_data() {
+fn interrupted_test_run_stops_its_processes_and_deletes_data() {
     let folder = TempDir::new().unwrap();
     let (cargo, started, stack) =
         (folder.path().join("cargo"), folder.path().join("started"), folder.path().join("stack"));

@@ -36,7 +36,7 @@ async fn orders_on_postgres_keeps_row_and_event_together() {
 }
 
 #[tokio::test]
-async fn billing_from_kafka_bills_an_order_once_that_is_delivered_twice() {
+async fn billing_from_kafka_bills_a_duplicate_order_once() {
     let _turn = alone().await;
     let database = Database::empty().await;
     for _ in 0..2 {
@@ -50,7 +50,7 @@ async fn billing_from_kafka_bills_an_order_once_that_is_delivered_twice() {
 }
 
 #[tokio::test]
-async fn bridge_takes_a_record_to_a_queue_and_what_no_queue_wants_to_its_failed_messages() {
+async fn bridge_example_forwards_a_record_and_dead_letters_another() {
     let _turn = alone().await;
     let database = Database::empty().await;
     for _ in 0..2 {
@@ -65,7 +65,7 @@ async fn bridge_takes_a_record_to_a_queue_and_what_no_queue_wants_to_its_failed_
 }
 
 #[tokio::test]
-async fn failed_message_is_found_and_retried_from_the_admin_and_billed_once() {
+async fn failed_message_retried_in_the_admin_is_billed_once() {
     let _turn = alone().await;
     let database = Database::empty().await;
     for _ in 0..2 {
@@ -80,7 +80,7 @@ async fn failed_message_is_found_and_retried_from_the_admin_and_billed_once() {
 }
 
 #[tokio::test]
-async fn relay_publishes_what_was_committed_at_once_and_what_was_delayed_when_it_is_due() {
+async fn relay_example_publishes_at_once_and_delayed_events_when_due() {
     let _turn = alone().await;
     let database = Database::empty().await;
     for _ in 0..2 {

@@ -141,7 +141,7 @@ async fn until_state(operator: &Operator, id: i64, state: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failed_message_is_repaired_and_retried_over_http_and_billed_once() {
+async fn a_repaired_message_retried_over_http_is_billed_once() {
     let _turn = turn::alone().await;
     let mut shop = Shop::open().await;
     let (bad, good) = (Order::new("bad-lamp", 1_250), Order::new("good-chair", 8_000));
@@ -193,7 +193,7 @@ async fn a_failed_message_is_repaired_and_retried_over_http_and_billed_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_operators_who_double_click_have_every_failed_message_billed_once() {
+async fn double_clicks_of_two_operators_bill_each_message_once() {
     const FAILED_MESSAGES: i64 = 20;
     let _turn = turn::alone().await;
     let mut shop = Shop::open().await;
@@ -263,7 +263,7 @@ async fn an_order_that_always_fails_stops_at_its_cap() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_discarded_order_is_not_billed_until_the_discard_is_taken_back() {
+async fn a_discarded_order_is_billed_only_after_undo() {
     let _turn = turn::alone().await;
     let mut shop = Shop::open().await;
     let orders = [Order::new("bad-lamp", 1_250)];

@@ -97,7 +97,7 @@ fn pending(body: &Value) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dead_connector_is_told_and_what_waits_is_counted_to_a_tenth() {
+async fn dead_connector_degrades_health_and_lag_is_exact_to_a_tenth() {
     let _turn = turn::alone().await;
     let (database, topic) = (Database::fresh().await, unique("health"));
     broker::make(&[(&topic, 1)]).await;

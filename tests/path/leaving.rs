@@ -76,7 +76,7 @@ fn leaves(mut member: Process, how: &str) {
 }
 
 #[test]
-fn a_process_whose_broker_is_frozen_or_dead_ends_when_it_is_asked_to() {
+fn a_process_with_a_frozen_or_dead_broker_stops_on_request() {
     let _turn = turn::alone_blocking();
     block_on(async {
         for drops in [false, true] {

@@ -65,7 +65,7 @@ fn seen(records: &[Raw]) -> BTreeMap<String, Vec<Seen>> {
 }
 
 #[test]
-fn a_relayed_record_is_the_record_of_the_connector_byte_for_byte() {
+fn relay_and_connector_publish_byte_identical_records() {
     let _turn = alone_blocking();
     block_on(async {
         let database = Database::fresh().await;
@@ -220,7 +220,7 @@ async fn until_all_have_left(database: &Database, topic: &str) -> (usize, usize)
 
 /// The connector reads on, the relay too, and nothing that was there goes out a second time.
 #[test]
-fn tables_are_divided_by_day_under_load_and_no_event_is_lost_or_repeated() {
+fn tables_divided_by_day_under_load_lose_and_repeat_no_event() {
     let _turn = alone_blocking();
     block_on(async {
         let database = Database::fresh().await;
@@ -256,7 +256,7 @@ fn tables_are_divided_by_day_under_load_and_no_event_is_lost_or_repeated() {
 }
 
 #[test]
-fn the_publishing_mode_is_changed_under_load_and_changed_back_and_nothing_is_lost() {
+fn publishing_mode_changes_both_ways_under_load_without_loss() {
     let _turn = alone_blocking();
     block_on(async {
         let database = Database::fresh().await;
@@ -291,7 +291,7 @@ fn the_publishing_mode_is_changed_under_load_and_changed_back_and_nothing_is_los
 }
 
 #[test]
-fn a_relay_publishes_to_an_exchange_that_is_there_under_its_routing_key() {
+fn a_relay_publishes_to_an_existing_exchange_by_routing_key() {
     let _turn = alone_blocking();
     block_on(async {
         let database = Database::fresh().await;

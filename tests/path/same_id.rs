@@ -73,7 +73,7 @@ async fn a_late_duplicate_of_a_failed_message_is_not_billed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_record_without_headers_is_billed_once_by_the_id_in_its_body() {
+async fn record_without_headers_is_billed_once_by_the_id_in_its_body() {
     let _turn = turn::alone().await;
     let billing = Billing::open().await;
     let (first, second) = (MessageId::new(), MessageId::new());

@@ -74,7 +74,7 @@ fn has(records: &[Raw], events: &[Message]) {
 }
 
 #[test]
-fn the_largest_event_arrives_by_debezium_and_one_byte_more_is_refused_where_it_is_written() {
+fn the_largest_event_passes_debezium_and_one_byte_more_fails() {
     let _turn = alone_blocking();
     block_on(async {
         let (database, topic) = (Database::fresh().await, unique("sizes"));
@@ -93,7 +93,7 @@ fn the_largest_event_arrives_by_debezium_and_one_byte_more_is_refused_where_it_i
 
 /// RabbitMQ takes less beside the payload than Kafka does: what is over that is a failed message that says so.
 #[test]
-fn the_largest_event_arrives_by_relay_and_bridge_and_one_byte_more_is_refused_where_it_is_written() {
+fn largest_event_arrives_and_one_byte_more_is_refused_on_write() {
     let _turn = alone_blocking();
     block_on(async {
         let (database, topic) = (Database::fresh().await, unique("sizes"));

@@ -1,5 +1,5 @@
-//! One test at a time, and none on services that do not answer: the tests share a broker, a worker and the queues of shipping, and
-//! some take all of it down.
+//! One test at a time, and none on services that do not answer: the tests share a broker, a worker and the queues of shipping,
+//! and some take all of it down.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn services_that_stay_away_cost_one_deadline_and_not_one_for_each_test() {
+    fn services_that_stay_down_cost_one_deadline_for_all_tests() {
         let (services, looks) = (Services { broken: OnceLock::new() }, Cell::new(0));
         let run = || {
             let look = || {

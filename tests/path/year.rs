@@ -25,7 +25,7 @@ const ROWS: usize = 3_000;
 pub(crate) const WRITERS: usize = 8;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_order_of_the_year_is_billed_once_and_reaches_its_handler_unchanged() {
+async fn every_order_of_the_year_is_billed_once_and_unchanged() {
     let _turn = turn::alone().await;
     let mut shop = Shop::open().await;
     let book = Book::default();

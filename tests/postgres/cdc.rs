@@ -164,7 +164,7 @@ fn whatever_is_changed_is_found_and_made_good_again() {
 }
 
 #[test]
-fn a_slot_that_outlived_its_publication_is_refused_until_it_is_made_anew() {
+fn a_slot_older_than_its_publication_is_refused_until_recreated() {
     block_on(async {
         let captured = Captured::fresh().await;
         let (url, schema) = (captured.database.url(), SchemaName::default());
@@ -195,7 +195,7 @@ fn a_slot_that_outlived_its_publication_is_refused_until_it_is_made_anew() {
 }
 
 #[test]
-fn what_is_somebody_elses_is_refused_and_left_alone() {
+fn cdc_setup_refuses_foreign_objects_and_leaves_them_alone() {
     block_on(async {
         let database = Database::fresh().await;
         let mut conn = database.connection().await;
@@ -284,7 +284,7 @@ fn the_role_streams_the_outbox_and_can_do_nothing_else() {
 }
 
 #[test]
-fn a_user_without_the_rights_does_nothing_and_names_what_an_administrator_runs() {
+fn setup_without_rights_only_names_what_an_admin_must_run() {
     block_on(async {
         let server = Server::start(&["wal_level=logical"]).await;
         let mut admin = PgConnection::connect(&server.url("shop")).await.unwrap();
@@ -316,7 +316,7 @@ fn a_user_without_the_rights_does_nothing_and_names_what_an_administrator_runs()
 }
 
 #[test]
-fn a_server_that_logs_too_little_is_told_how_to_change_it() {
+fn too_low_wal_level_is_refused_with_the_cure() {
     block_on(async {
         let server = Server::start(&["wal_level=replica"]).await;
         let url = server.url("shop");

@@ -74,7 +74,7 @@ fn a_database_is_migrated_once_and_looking_changes_nothing() {
 }
 
 #[test]
-fn capture_that_cannot_be_made_leaves_the_database_as_it_was_and_says_how() {
+fn a_refused_cdc_setup_changes_nothing_and_names_the_cure() {
     block_on(async {
         let server = Server::start(&["wal_level=logical"]).await;
         let mut admin = PgConnection::connect(&server.url("shop")).await.unwrap();
@@ -126,7 +126,7 @@ fn a_failed_message_is_listed_shown_and_asked_for_once_more() {
 }
 
 #[test]
-fn each_mistake_is_one_line_with_what_to_do_and_without_the_password() {
+fn each_cdc_mistake_is_one_line_with_a_cure_and_no_password() {
     block_on(async {
         let server = Server::start(&["wal_level=replica"]).await;
         let admin = server.url("shop");

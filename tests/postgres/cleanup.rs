@@ -46,7 +46,7 @@ async fn write(store: &PostgresStore, ids: &[&str], days: i32) {
 }
 
 #[test]
-fn an_event_stays_until_the_relay_has_published_it_and_its_retention_is_over() {
+fn an_event_stays_until_published_and_past_its_retention() {
     block_on(async {
         let database = Database::fresh().await;
         to_relay(database.url(), &SchemaName::default(), Existing::Refuse, DEADLINE).await.unwrap();
@@ -86,7 +86,7 @@ fn an_event_stays_until_the_relay_has_published_it_and_its_retention_is_over() {
 }
 
 #[test]
-fn an_outbox_that_nobody_publishes_keeps_everything_and_says_why() {
+fn outbox_without_a_publisher_keeps_all_events_and_says_why() {
     block_on(async {
         let store = Database::fresh().await.store().await;
         write(&store, &["kept"], 400).await;
@@ -118,7 +118,7 @@ fn a_replay_that_runs_keeps_the_events_it_may_publish_again() {
 }
 
 #[test]
-fn captured_event_stays_until_the_slot_has_passed_the_end_of_its_transaction() {
+fn captured_event_stays_until_the_slot_passes_its_commit() {
     block_on(async {
         let captured = Captured::start().await;
         let store = &captured.store;
@@ -158,7 +158,7 @@ fn captured_event_stays_until_the_slot_has_passed_the_end_of_its_transaction() {
 
 /// Its session is gone, nobody waits for it, and it may be committed tomorrow.
 #[test]
-fn captured_event_of_a_prepared_transaction_stays_until_the_slot_has_passed_its_commit() {
+fn event_of_a_prepared_transaction_stays_until_the_slot_has_it() {
     block_on(async {
         let captured = Captured::start().await;
         let store = &captured.store;
@@ -187,7 +187,7 @@ fn captured_event_of_a_prepared_transaction_stays_until_the_slot_has_passed_its_
 
 /// Its writer may have stood still between taking its time and its place in the log.
 #[test]
-fn captured_event_of_the_ten_minutes_before_a_checkpoint_waits_for_the_next_one() {
+fn captured_event_just_before_a_checkpoint_awaits_the_next_one() {
     block_on(async {
         let captured = Captured::start().await;
         let store = &captured.store;
@@ -221,7 +221,7 @@ async fn failed_message(store: &PostgresStore, id: &str, state: &str, days: i32)
 }
 
 #[test]
-fn a_marker_stays_as_long_as_its_consumer_would_handle_the_message() {
+fn marker_is_kept_while_its_consumer_would_accept_the_message() {
     block_on(async {
         let store = Database::fresh().await.store().await;
         store.note_window("billing", Some(DAY * 30)).await.unwrap();
@@ -281,7 +281,7 @@ fn while_processes_are_replaced_the_longer_window_counts() {
 }
 
 #[test]
-fn only_settled_failed_messages_go_and_the_marker_of_a_discarded_one_after_it() {
+fn cleanup_removes_settled_failed_messages_before_their_markers() {
     block_on(async {
         let store = Database::fresh().await.store().await;
         store.note_window("billing", Some(DAY)).await.unwrap();
@@ -302,7 +302,7 @@ fn only_settled_failed_messages_go_and_the_marker_of_a_discarded_one_after_it() 
 }
 
 #[test]
-fn a_large_table_is_cleaned_by_two_at_once_and_a_trial_only_counts() {
+fn two_cleanups_share_a_large_table_and_a_dry_run_only_counts() {
     block_on(async {
         let store = Database::fresh().await.store().await;
         store.note_window("billing", Some(DAY)).await.unwrap();

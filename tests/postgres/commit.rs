@@ -48,7 +48,7 @@ fn constraint_that_is_checked_at_the_commit_refuses_it() {
 }
 
 #[test]
-fn connection_ended_during_the_batch_is_an_outage_and_the_message_is_fresh_again() {
+fn connection_lost_in_a_batch_is_an_outage_and_leaves_it_fresh() {
     block_on(async {
         let (shop, id) = (Shop::open().await, MessageId::new());
         let mut tx = shop.bill(&shop.store, &id).await;

@@ -67,7 +67,7 @@ async fn divide(shop: &Shop) {
 }
 
 #[test]
-fn a_copy_of_what_was_removed_under_a_shorter_window_is_not_applied_under_a_longer_one_or_without_one() {
+fn longer_dedup_window_applies_no_message_of_a_removed_marker() {
     block_on(async {
         for is_divided in [false, true] {
             for longer in [Some(DAY * 14), None] {
@@ -96,7 +96,7 @@ fn a_copy_of_what_was_removed_under_a_shorter_window_is_not_applied_under_a_long
 }
 
 #[test]
-fn a_replay_tells_of_events_whose_markers_are_removed_under_any_window() {
+fn a_replay_reports_events_without_markers_under_any_window() {
     block_on(async {
         let shop = Shop::open().await;
         let write = "INSERT INTO messagekit.outbox_events (event_id, topic, payload, created_at)
@@ -159,7 +159,7 @@ fn correction(consumer: &str) -> String {
 }
 
 #[test]
-fn a_time_from_a_clock_that_was_ahead_is_corrected_in_every_row_of_the_consumer() {
+fn complete_since_from_a_fast_clock_is_corrected_in_every_row() {
     block_on(async {
         let shop = Shop::open().await;
         for days in [7, 14] {
@@ -183,7 +183,7 @@ async fn waits(store: &PostgresStore) -> bool {
 }
 
 #[test]
-fn a_window_that_is_noted_while_markers_go_keeps_them_or_learns_that_they_are_gone() {
+fn a_window_noted_during_cleanup_keeps_markers_or_sees_the_loss() {
     block_on(async {
         let shop = Shop::open().await;
         let store = &shop.store;

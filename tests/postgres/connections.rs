@@ -56,7 +56,7 @@ fn statements_of_their_own_pass_over_dead_connections_too() {
 
 /// With a lock that nothing but the limit of reads ends in the time of a test.
 #[test]
-fn reads_that_were_given_up_end_by_their_limit_and_free_their_connections() {
+fn abandoned_reads_time_out_and_free_their_connections() {
     block_on(async {
         let shop = Shop::open().await;
         let options = PostgresStore::options().lock_timeout(Duration::from_secs(3_600));
@@ -187,7 +187,7 @@ fn limits_hold_and_say_what_they_are() {
 
 /// A handler whose deadline has passed leaves its statement running.
 #[test]
-fn rollback_waits_for_a_dropped_statement_no_longer_than_the_limit() {
+fn rollback_after_a_dropped_statement_waits_within_its_limit() {
     block_on(async {
         let shop = Shop::open().await;
         let limit = shop.count("SELECT setting::bigint FROM pg_settings WHERE name = 'statement_timeout'");

@@ -71,7 +71,7 @@ fn second_click_changes_nothing_and_both_are_in_the_audit() {
 }
 
 #[test]
-fn two_operators_who_act_on_the_same_failed_messages_move_each_once() {
+fn two_operators_on_the_same_failed_messages_act_once_on_each() {
     block_on(async {
         let shop = Shop::open().await;
         let mut failed_messages = Vec::new();
@@ -210,7 +210,7 @@ fn undo_makes_a_forgotten_marker_again() {
 }
 
 #[test]
-fn failed_message_whose_message_was_applied_is_not_moved_and_nor_are_its_neighbours() {
+fn discard_skips_an_applied_message_and_changes_only_the_chosen() {
     block_on(async {
         let shop = Shop::open().await;
         let ((_, first), (id, second)) =
@@ -238,7 +238,7 @@ VACUUM ANALYZE messagekit.failed_messages";
 
 /// Counted in blocks, which are the same on every machine.
 #[test]
-fn first_page_of_many_failed_messages_reads_no_more_than_twice_what_a_bare_query_reads() {
+fn first_page_reads_at_most_twice_what_a_bare_query_reads() {
     block_on(async {
         let shop = Shop::open().await;
         for statement in MANY.split(';') {

@@ -95,7 +95,7 @@ fn names(numbers: impl Iterator<Item = u32>) -> Vec<String> {
 }
 
 #[test]
-fn handler_that_swallows_an_sql_error_becomes_a_failed_message_alone() {
+fn handler_that_swallows_an_sql_error_fails_only_its_message() {
     async fn swallow(tx: &mut PgTx, order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
         bill(tx, &order.data.order_id).await?;
         if order.data.order_id == CULPRIT {
@@ -312,7 +312,7 @@ async fn asleep(shop: &Shop) -> i64 {
 }
 
 #[test]
-fn a_statement_that_a_handler_leaves_behind_at_its_deadline_ends_on_the_server_too() {
+fn a_handler_deadline_ends_its_statement_on_the_server_too() {
     block_on(async {
         let (shop, log) = (Shop::open().await, orders(0..1).await);
         // Nothing else would end it: a statement of these connections may take an hour.
@@ -330,7 +330,7 @@ fn a_statement_that_a_handler_leaves_behind_at_its_deadline_ends_on_the_server_t
 }
 
 #[test]
-fn a_statement_of_a_consumer_that_was_dropped_ends_on_the_server_too() {
+fn statement_of_a_dropped_consumer_also_ends_on_the_server() {
     block_on(async {
         let (shop, log) = (Shop::open().await, orders(0..1).await);
         let hour = PostgresStore::options().statement_timeout(Duration::from_secs(3_600));
@@ -345,7 +345,7 @@ fn a_statement_of_a_consumer_that_was_dropped_ends_on_the_server_too() {
 }
 
 #[test]
-fn the_limit_of_a_consumer_ends_with_its_transaction_and_raises_none() {
+fn a_consumers_statement_limit_ends_with_its_transaction() {
     block_on(async {
         let shop = Shop::open().await;
         let shown = async |store: &PostgresStore| -> String {

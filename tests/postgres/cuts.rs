@@ -68,7 +68,7 @@ async fn kept(shop: &Shop, id: &MessageId) -> (i64, i64) {
 
 /// Whoever gets no clear answer does it again under the id that the event had at first, and needs not look.
 #[test]
-fn an_order_whose_line_is_cut_at_any_byte_is_there_once_when_it_is_placed_again() {
+fn order_cut_off_at_any_byte_exists_once_after_it_is_repeated() {
     block_on(async {
         let shop = Shop::open().await;
         let proxy = Proxy::to(&shop.database).await;
@@ -128,7 +128,7 @@ async fn settles(shop: &Shop) {
 
 /// A line is cut in claims, handlers, commits and what stands between.
 #[test]
-fn a_consumer_whose_line_is_cut_at_any_byte_applies_each_message_once() {
+fn a_connection_cut_at_any_byte_applies_each_message_once() {
     block_on(async {
         let (shop, log) = (Shop::open().await, MemoryLog::new(2));
         let proxy = Arc::new(Proxy::to(&shop.database).await);

@@ -38,7 +38,7 @@ async fn crash(server: &Server) {
 }
 
 #[test]
-fn what_was_settled_outlives_a_crash_where_commits_do_not_wait_for_the_disk_by_default() {
+fn settled_messages_survive_a_crash_despite_async_commits() {
     block_on(async {
         // What nobody waits for is written as late as the server allows.
         let server = Server::start(&["wal_writer_delay=10s"]).await;

@@ -25,7 +25,7 @@ fn assert_refused(error: &Error, name: &str, encoding: &str) {
 }
 
 #[test]
-fn database_that_is_not_utf8_is_refused_with_its_name_its_encoding_and_the_cure() {
+fn database_that_is_not_utf8_is_refused_with_its_cure() {
     block_on(async {
         for encoding in ["LATIN1", "SQL_ASCII", "EUC_JP"] {
             let (url, name) = made(encoding).await;

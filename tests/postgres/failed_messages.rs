@@ -56,7 +56,7 @@ fn text_that_postgresql_refuses_loses_no_failed_message() {
 }
 
 #[test]
-fn failed_message_of_a_forgotten_marker_takes_the_place_of_a_closed_one_only() {
+fn failed_message_without_marker_replaces_only_a_closed_one() {
     block_on(async {
         let shop = Shop::open().await;
         let received = ReceivedMessage {

@@ -176,7 +176,7 @@ fn slot_that_is_gone_is_a_problem_and_everything_is_pending() {
 }
 
 #[test]
-fn slot_that_stands_before_the_first_checkpoint_counts_everything_and_says_so() {
+fn slot_before_the_first_checkpoint_counts_all_and_reports_it() {
     block_on(async {
         let captured = Captured::start().await;
         captured.two_minutes().await;
@@ -258,7 +258,7 @@ async fn forget_the_newest_step(pool: &PgPool) {
 }
 
 #[test]
-fn lazy_store_of_a_database_that_is_down_is_made_and_says_so_when_it_is_used() {
+fn lazy_store_of_a_down_database_reports_it_at_first_use() {
     block_on(async {
         let port = Port::free();
         let store = PostgresStore::lazy(&format!("postgres://shop:secret@{}/shop", port.address())).unwrap();

@@ -168,7 +168,7 @@ async fn drains(batch: BatchLimit, messages: i64) -> (Duration, u64) {
 }
 
 #[test]
-fn a_thousand_waiting_messages_of_a_key_share_a_few_transactions() {
+fn a_thousand_blocked_messages_of_a_key_share_transactions() {
     block_on(async {
         let (_, one_by_one) = drains(BatchLimit::ONE, 1_000).await;
         assert_eq!(one_by_one, 1_000, "nothing is shared where nothing may be");
@@ -214,7 +214,7 @@ async fn frees_a_hot_key(room: ParkingLimits, full: bool) {
 }
 
 #[test]
-fn a_hot_key_is_free_soon_after_its_repair_while_messages_go_on_arriving() {
+fn hot_key_drains_soon_after_its_repair_while_messages_arrive() {
     block_on(async {
         let full = std::env::var_os("MESSAGEKIT_FULL").is_some();
         for room in [ENDLESS, ParkingLimits::default(), ParkingLimits { per_key: 50, in_all: 1_000 }] {

@@ -134,7 +134,7 @@ fn each_service_gets_into_its_own_database_and_into_no_other() {
 }
 
 #[test]
-fn the_role_of_debezium_reads_no_table_and_no_database_without_an_outbox() {
+fn the_debezium_role_reads_only_databases_with_an_outbox() {
     block_on(async {
         let server = Server::new();
         server.set_up();
@@ -216,7 +216,7 @@ fn a_missing_password_is_named_and_nothing_is_made() {
 
 /// The reason that compose runs `migrate --cdc` as the administrator, and `migrate` as the service.
 #[test]
-fn a_service_makes_its_tables_and_only_the_administrator_its_slot() {
+fn service_creates_its_tables_and_only_an_admin_the_slot() {
     block_on(async {
         let server = Server::new();
         server.set_up();

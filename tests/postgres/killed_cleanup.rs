@@ -47,7 +47,7 @@ async fn stopped(store: &PostgresStore) -> Vec<i32> {
 }
 
 #[test]
-fn killed_in_any_step_it_removes_nothing_that_is_needed_and_the_next_one_goes_on() {
+fn cleanup_killed_in_any_step_removes_no_needed_row_and_resumes() {
     block_on(async {
         let database = Database::fresh().await;
         let store = database.store().await;

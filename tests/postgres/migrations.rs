@@ -150,7 +150,7 @@ fn tables_of_a_newer_program_are_refused_and_left_alone() {
 }
 
 #[test]
-fn somebody_elses_tables_in_the_schema_are_refused() {
+fn foreign_tables_in_the_schema_are_refused() {
     block_on(async {
         let database = Database::empty().await;
         let mut conn = database.connection().await;
@@ -180,7 +180,7 @@ fn a_schema_of_another_name_holds_the_same() {
 }
 
 #[test]
-fn a_user_who_may_not_make_the_schema_is_told_and_one_who_owns_it_may_migrate() {
+fn migration_needs_the_right_to_create_or_own_the_schema() {
     block_on(async {
         let database = Database::empty().await;
         let mut conn = database.connection().await;
@@ -211,7 +211,7 @@ fn later_steps(second: &'static str) -> Vec<Migration> {
 }
 
 #[test]
-fn later_steps_run_one_by_one_and_one_that_fails_keeps_those_before() {
+fn failing_later_step_keeps_the_steps_before_it() {
     block_on(async {
         let database = Database::fresh().await;
         let (url, schema) = (database.url(), SchemaName::default());

@@ -84,7 +84,7 @@ fn all() -> Vec<String> {
 }
 
 #[test]
-fn services_of_different_names_on_one_database_handle_each_message_once_each() {
+fn services_that_share_a_database_each_handle_a_message_once() {
     block_on(async {
         let (shop, [first, second]) = (shop().await, same_orders().await);
         let billing = Service::start(&shop, "billing", "bills", &first).await;
@@ -96,7 +96,7 @@ fn services_of_different_names_on_one_database_handle_each_message_once_each() {
 
 /// A name is one consumer, whatever its processes do: what one of them has handled is done for all.
 #[test]
-fn services_of_one_name_on_one_database_are_one_consumer_and_handle_each_message_once_between_them() {
+fn services_of_one_name_share_the_messages_of_one_consumer() {
     block_on(async {
         let (shop, [first, second]) = (shop().await, same_orders().await);
         let billing = Service::start(&shop, "billing", "bills", &first).await;

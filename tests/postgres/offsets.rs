@@ -12,7 +12,7 @@ fn at(partition: i32, next: i64) -> NextOffset {
 }
 
 #[test]
-fn a_place_that_comes_twice_keeps_its_furthest_position() {
+fn a_partition_advanced_twice_keeps_its_furthest_offset() {
     block_on(async {
         let shop = Shop::open().await;
         for several in [[at(1, 7), at(0, 1), at(1, 9), at(1, 8)], [at(1, 3), at(1, 2), at(0, 2), at(0, 0)]] {

@@ -136,7 +136,7 @@ fn repaired_key_is_handled_in_order_while_more_of_it_arrives() {
 }
 
 #[test]
-fn keys_of_one_partition_side_by_side_keep_their_order_and_each_lane_notes_its_place() {
+fn key_lanes_keep_key_order_and_store_their_own_positions() {
     block_on(async {
         let (shop, log, repaired) = (shop().await, MemoryLog::new(1), Arc::new(AtomicBool::new(false)));
         let keys: Vec<String> = (0..40).map(|n| format!("k-{n}")).chain(["a".to_owned()]).collect();
@@ -177,7 +177,7 @@ fn keys_of_one_partition_side_by_side_keep_their_order_and_each_lane_notes_its_p
 }
 
 #[test]
-fn key_that_never_changes_blocks_its_lane_at_the_bound_and_goes_on_when_there_is_room() {
+fn unrepaired_key_blocks_its_lane_while_at_its_parking_limit() {
     block_on(async {
         let (shop, log, repaired) = (shop().await, MemoryLog::new(1), Arc::new(AtomicBool::new(false)));
         publish(&log, "a", 1..=20).await;

@@ -222,7 +222,7 @@ async fn no_plan_walks_a_table(connection: &mut PgConnection, names: impl Fn(&st
 }
 
 #[test]
-fn walks_are_told_from_look_ups() {
+fn table_walks_differ_from_index_lookups() {
     assert!(walks("Limit\n  ->  Seq Scan on failed_messages d\n        Filter: (id = $1)"));
     assert!(walks("Index Only Scan using outbox_events_pkey on outbox_events\n  Filter: (seq > $1)"));
     assert!(walks("Bitmap Index Scan on processed_messages_pkey\n  Index Cond: (consumer = $1)"));

@@ -165,7 +165,7 @@ fn what_is_left_out_is_filled_in_or_absent() {
 }
 
 #[test]
-fn an_event_without_fields_of_its_own_and_the_largest_one_are_written() {
+fn the_smallest_and_the_largest_event_are_written() {
     block_on(async {
         let database = Database::fresh().await;
         let mut conn = database.connection().await;
@@ -180,7 +180,7 @@ fn an_event_without_fields_of_its_own_and_the_largest_one_are_written() {
 }
 
 #[test]
-fn what_core_refuses_is_refused_with_a_state_and_a_hint_and_leaves_no_row() {
+fn sql_publish_refuses_what_core_refuses_and_leaves_no_row() {
     block_on(async {
         let database = Database::fresh().await;
         let mut conn = database.connection().await;
@@ -267,7 +267,7 @@ fn an_id_that_was_there_is_refused_and_the_first_event_stays() {
 }
 
 #[test]
-fn an_event_shares_the_fate_of_the_transaction_also_from_a_trigger() {
+fn an_event_commits_with_its_transaction_even_from_a_trigger() {
     block_on(async {
         let database = Database::fresh().await;
         let mut conn = database.connection().await;

@@ -81,7 +81,7 @@ fn copy_is_what_the_original_was_its_time_included() {
 }
 
 #[test]
-fn events_go_out_as_they_were_written_although_the_clock_was_set_back() {
+fn replay_keeps_the_written_order_after_a_clock_was_set_back() {
     block_on(async {
         let shop = Shop::open().await;
         events(&shop, 20).await;
@@ -95,7 +95,7 @@ fn events_go_out_as_they_were_written_although_the_clock_was_set_back() {
 }
 
 #[test]
-fn step_that_is_killed_has_published_nothing_and_is_not_repeated_in_part() {
+fn killed_replay_step_publishes_nothing_and_repeats_whole() {
     block_on(async {
         let shop = Shop::open().await;
         events(&shop, 30).await;
@@ -151,7 +151,7 @@ fn later_holder_fences_the_first_one_out() {
 }
 
 #[test]
-fn workers_that_take_a_job_from_each_other_publish_each_event_once() {
+fn workers_that_take_over_a_replay_publish_each_event_once() {
     block_on(async {
         let shop = Shop::open().await;
         events(&shop, 100).await;
@@ -228,7 +228,7 @@ fn event_under_a_new_id_is_a_new_event_with_a_time_of_its_own() {
 }
 
 #[test]
-fn event_that_cannot_be_written_again_ends_the_replay_and_says_why() {
+fn event_that_cannot_be_republished_ends_the_replay_with_reason() {
     block_on(async {
         let shop = Shop::open().await;
         events(&shop, 10).await;
@@ -274,7 +274,7 @@ fn replay_tells_how_many_of_its_events_were_gone() {
 }
 
 #[test]
-fn page_of_events_begins_behind_the_last_one_also_among_equal_times() {
+fn page_of_events_follows_the_last_one_even_among_equal_times() {
     block_on(async {
         let shop = Shop::open().await;
         let mut tx = shop.store.begin().await.unwrap();
@@ -304,7 +304,7 @@ fn page_of_events_begins_behind_the_last_one_also_among_equal_times() {
 }
 
 #[test]
-fn cancelled_replay_keeps_no_list_and_a_second_cancel_is_refused_and_written_down() {
+fn cancelled_replay_keeps_no_items_and_a_second_one_is_refused() {
     block_on(async {
         let shop = Shop::open().await;
         events(&shop, 10).await;

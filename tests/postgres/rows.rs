@@ -116,7 +116,7 @@ fn added_on_a_connection_needs_its_transaction() {
 }
 
 #[test]
-fn added_on_a_connection_has_the_prefix_of_the_outbox_before_its_topic() {
+fn event_added_on_a_connection_has_the_topic_prefix() {
     block_on(async {
         let shop = Shop::open().await;
         let outbox = shop.outbox.clone().topic_prefix("staging.");

@@ -47,7 +47,7 @@ fn same_id_in_many_stores_at_once_is_applied_once() {
 
 /// Each has noted the message before the first one has its claim: nobody takes the others for dead.
 #[test]
-fn same_id_delivered_to_sixteen_consumers_at_once_is_billed_once_and_kills_nobody() {
+fn same_id_delivered_to_sixteen_consumers_is_billed_once() {
     block_on(async {
         let shop = Shop::open().await;
         let log = MemoryLog::new(16);

@@ -164,7 +164,7 @@ fn everything_works_in_a_schema_whose_name_is_a_word_of_sql() {
 }
 
 #[test]
-fn statements_that_are_shown_work_in_a_schema_whose_name_is_a_word_of_sql() {
+fn printed_statements_work_in_a_schema_named_by_a_keyword() {
     block_on(async {
         let (database, schema) = (Database::empty().await, "select".parse::<SchemaName>().unwrap());
         let sql = migrations::pending_sql_in(database.url(), &schema).await.unwrap();

@@ -217,7 +217,7 @@ async fn said_to_apply_a_run(counted: &Counted, consumer: &str, behind: i64) -> 
 }
 
 #[test]
-fn a_run_of_two_hundred_waiting_messages_costs_no_more_statements_than_one_of_two() {
+fn run_of_200_parked_messages_costs_as_few_statements_as_of_two() {
     block_on(async {
         let counted = Counted::fresh().await;
         let two = said_to_apply_a_run(&counted, "few", 1).await;

@@ -84,7 +84,7 @@ fn newest_schema_is_dumped_and_equals_what_the_migrations_make() {
 
 /// A step that waits for writers would stop each service that writes events.
 #[test]
-fn every_released_schema_is_upgraded_beside_an_open_writer_and_keeps_its_rows() {
+fn released_schemas_upgrade_beside_an_open_writer_and_keep_rows() {
     block_on(async {
         for (version, dump) in DUMPS {
             let database = restored(dump).await;

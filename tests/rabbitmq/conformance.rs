@@ -53,7 +53,7 @@ impl TransportFixture for RabbitMqTransport {
                 "two_consumers_each_get_all",
                 "a queue belongs to one consumer; a second one has a queue of its own",
             ),
-            ("nobody_gets_a_revoked_lane_before_it_is_done", WHY),
+            ("revoked_lane_is_not_reassigned_before_it_is_done", WHY),
             ("what_is_settled_while_revoking_counts", WHY),
         ]
     }

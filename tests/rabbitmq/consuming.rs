@@ -52,7 +52,7 @@ fn stale_receipts_are_never_sent() {
 }
 
 #[test]
-fn a_queue_that_is_deleted_under_a_consumer_is_lost_and_read_again_when_it_is_back() {
+fn a_queue_deleted_under_a_consumer_is_read_once_recreated() {
     block_on(async {
         let queue = queue().await;
         numbered(&queue, 1).await;
@@ -70,7 +70,7 @@ fn a_queue_that_is_deleted_under_a_consumer_is_lost_and_read_again_when_it_is_ba
 }
 
 #[test]
-fn a_queue_that_is_not_there_yet_is_told_and_waited_for() {
+fn missing_queue_is_reported_and_waited_for() {
     block_on(async {
         let short = unique("queue");
         // Of what it says the broker cuts off what is over a limit, at one of the two inside a failed message.
@@ -92,7 +92,7 @@ fn a_queue_that_is_not_there_yet_is_told_and_waited_for() {
 }
 
 #[test]
-fn a_queue_in_which_messages_may_get_lost_is_refused_with_the_difference() {
+fn queue_that_may_lose_messages_is_refused_with_the_difference() {
     block_on(async {
         let name = unique("queue");
         let (_connection, channel) = outside().await;
@@ -114,7 +114,7 @@ fn a_queue_in_which_messages_may_get_lost_is_refused_with_the_difference() {
 }
 
 #[test]
-fn released_messages_cost_no_delivery_and_keep_their_place() {
+fn released_messages_cost_no_delivery_and_keep_their_order() {
     block_on(async {
         let queue = queue().await;
         numbered(&queue, 3).await;

@@ -43,7 +43,7 @@ async fn requeue(queue: &str) -> Option<i64> {
 }
 
 #[test]
-fn a_message_requeued_over_the_limit_is_a_failed_message_and_not_lost() {
+fn a_message_requeued_over_the_limit_is_kept_as_failed_message() {
     block_on(async {
         let Deadly { queue, dead, .. } = deadly(20).await;
         publish(&[message(&queue, Some("k"), "m-1").with_header("tenant", "north")]).await;
@@ -84,7 +84,7 @@ fn a_message_requeued_over_the_limit_is_a_failed_message_and_not_lost() {
 }
 
 #[test]
-fn what_dies_while_its_exchange_routes_nowhere_arrives_when_it_is_bound_again() {
+fn dead_letter_without_a_route_arrives_after_the_queue_is_bound() {
     // Longer than other tests may take: the broker routes again what it could not route after three minutes.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     runtime.unwrap().block_on(async {

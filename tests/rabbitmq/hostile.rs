@@ -105,7 +105,7 @@ pub(crate) async fn between_good_ones(rabbit: &RabbitMq, properties: &[u8]) -> F
 }
 
 #[test]
-fn a_message_that_cannot_be_read_is_set_aside_whole_and_its_neighbours_are_applied_once() {
+fn an_unreadable_message_fails_whole_and_its_neighbours_apply() {
     block_on(async {
         for (what, properties) in hostile("bad") {
             let failed_message = between_good_ones(&rabbit().allow_lossy_queues(), &properties).await;
@@ -135,7 +135,7 @@ fn a_message_whose_routing_key_is_not_text_is_read_as_any_other() {
 
 /// Whatever it is over which a connection ends, the frames of this one are fine.
 #[test]
-fn a_message_over_which_connections_end_takes_no_neighbour_with_it() {
+fn message_that_breaks_connections_takes_no_neighbour_with_it() {
     block_on(async {
         let (queue, dead) = (unique("queue"), unique("dead"));
         declare(Queue::dead_letters(&dead)).await;

@@ -42,7 +42,7 @@ fn an_unroutable_message_is_rejected_and_its_key_waits() {
 
 /// The client attaches returned messages to other messages' acknowledgements: none of them may pass for published.
 #[test]
-fn of_many_messages_side_by_side_exactly_the_unroutable_ones_are_rejected() {
+fn of_concurrent_messages_exactly_unroutable_ones_are_rejected() {
     block_on(async {
         let (exchange, queue) = bound().await;
         let publisher = rabbit().publisher_to(&exchange);
@@ -99,7 +99,7 @@ fn a_binding_that_is_deleted_mid_run_loses_nothing() {
 }
 
 #[test]
-fn an_exchange_that_is_missing_rejects_and_one_that_comes_back_takes() {
+fn missing_exchange_rejects_and_a_restored_one_accepts() {
     block_on(async {
         let (exchange, queue) = bound().await;
         let publisher = rabbit().publisher_to(&exchange);
@@ -183,7 +183,7 @@ fn what_no_broker_takes_is_rejected_before_it_is_sent() {
 }
 
 #[test]
-fn hostile_headers_reach_no_other_queue_and_leave_the_channel_open() {
+fn hostile_headers_reach_no_other_queue_and_close_no_channel() {
     block_on(async {
         let (exchange, queue_name) = bound().await;
         let victim = queue().await;
@@ -311,7 +311,7 @@ fn a_broker_that_is_away_is_unavailable_within_the_deadline() {
 }
 
 #[test]
-fn a_wrong_password_is_told_and_not_shown() {
+fn wrong_password_is_reported_but_not_shown() {
     block_on(async {
         let url = messagekit_tests::services::amqp_url();
         let (_, host) = url.split_once('@').unwrap();
@@ -329,7 +329,7 @@ fn a_wrong_password_is_told_and_not_shown() {
 }
 
 #[test]
-fn a_message_that_nobody_waits_for_is_not_sent() {
+fn a_dropped_publish_sends_no_more_messages() {
     block_on(async {
         let queue = queue().await;
         let publisher = rabbit().window(1).publisher();

@@ -75,7 +75,7 @@ fn what_is_settled_counts_when_the_member_leaves_in_the_middle() {
 }
 
 #[test]
-fn a_queue_over_which_connections_end_keeps_no_other_from_being_read() {
+fn queue_that_breaks_connections_does_not_stop_other_queues() {
     block_on(async {
         let (bad, good) = (queue().await, queue().await);
         publish(&[message(&bad, None, "connections end here")]).await;

@@ -47,7 +47,7 @@ impl User {
 }
 
 #[test]
-fn an_exchange_that_this_user_may_not_write_to_rejects_until_the_right_is_given() {
+fn an_exchange_without_write_permission_rejects_until_granted() {
     block_on(async {
         let (exchange, queue) = bound().await;
         let user = User::who_may_write("^$").await;
@@ -75,7 +75,7 @@ fn an_exchange_that_this_user_may_not_write_to_rejects_until_the_right_is_given(
 
 /// The broker closes the channel and does not say over which message.
 #[test]
-fn of_many_messages_exactly_those_whose_routing_key_is_forbidden_are_rejected() {
+fn only_messages_with_a_forbidden_routing_key_are_rejected() {
     block_on(async {
         let (exchange, queue) = (unique("exchange"), unique("queue"));
         let topology = rabbit().topology().exchange(&exchange).queue(Queue::dead_letters(&queue));

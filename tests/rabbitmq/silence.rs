@@ -19,7 +19,7 @@ const GIVEN_UP: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(15);
 
 #[test]
-fn a_confirm_that_stays_out_is_unknown_in_time_and_the_next_publish_has_a_new_connection() {
+fn a_missing_confirm_is_unknown_in_time_and_then_reconnects() {
     block_on(async {
         let (proxy, queue) = (Proxy::start().await, queue().await);
         let publisher = proxy.rabbit().confirm_deadline(SILENCE).publisher();
@@ -109,7 +109,7 @@ fn queues_that_do_not_answer_hold_up_no_other_one_and_no_close() {
 
 /// A reader is replaced while its queue is read further ahead again.
 #[test]
-fn a_reader_that_is_not_replaced_holds_up_no_other_queue_and_loses_no_acknowledgement() {
+fn unreplaced_reader_delays_no_other_queue_and_loses_no_ack() {
     block_on(async {
         let (first, second, consumer) = (queue().await, queue().await, unique("consumer"));
         numbered(&first, 20).await;
@@ -133,7 +133,7 @@ fn a_reader_that_is_not_replaced_holds_up_no_other_queue_and_loses_no_acknowledg
 }
 
 #[test]
-fn a_queue_that_is_deleted_while_its_reader_is_replaced_is_read_when_it_is_there_again() {
+fn a_queue_deleted_while_its_reader_changes_is_read_once_back() {
     block_on(async {
         let queue = queue().await;
         numbered(&queue, 20).await;

@@ -49,7 +49,7 @@ fn a_second_reader_stands_by_when_one_consumer_is_to_be_active() {
 }
 
 #[test]
-fn a_member_that_leaves_hands_over_from_the_first_message_that_is_not_settled() {
+fn leaving_member_hands_over_from_the_first_unsettled_message() {
     block_on(async {
         let queue = single_active(20).await;
         let mut first = join(&rabbit().prefetch(5), &queue).await;

@@ -34,7 +34,7 @@ impl Drop for Blocked {
 }
 
 #[test]
-fn while_publishers_are_stopped_nothing_is_sent_and_readers_go_on() {
+fn blocked_publishers_send_nothing_while_readers_go_on() {
     block_on(async {
         let queue = queue().await;
         let publisher = rabbit().confirm_deadline(Duration::from_secs(2)).publisher();

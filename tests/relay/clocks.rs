@@ -88,7 +88,7 @@ async fn waiting(stage: &Stage, name: &str) -> i64 {
 
 /// One is half an hour ahead and the other one half an hour behind.
 #[test]
-fn relays_whose_clocks_differ_by_an_hour_take_nothing_from_each_other_and_are_on_time() {
+fn relays_with_clocks_an_hour_apart_keep_shards_and_due_times() {
     let _together = ALONE.read().unwrap_or_else(PoisonError::into_inner);
     let clock = WrongClock::new();
     block_on(async {
@@ -137,7 +137,7 @@ fn relays_whose_clocks_differ_by_an_hour_take_nothing_from_each_other_and_are_on
 
 /// Two hours ahead is more than a broker believes, unless its topic says otherwise.
 #[test]
-fn a_relay_whose_clock_the_broker_refuses_says_so_and_gives_no_event_up() {
+fn a_relay_with_a_refused_clock_reports_it_and_drops_no_event() {
     let _together = ALONE.read().unwrap_or_else(PoisonError::into_inner);
     let clock = WrongClock::new();
     block_on(async {

@@ -62,7 +62,7 @@ fn a_relay_that_dies_after_a_delete_goes_on_behind_it() {
 }
 
 #[test]
-fn a_relay_that_dies_after_setting_an_event_aside_leaves_it_there() {
+fn event_stays_rejected_when_its_relay_crashes_afterwards() {
     dies_at("relay.rejected:1");
 }
 

@@ -10,7 +10,7 @@ use crate::command::{asked, messagekit, program};
 use crate::stage::{POISON, Stage};
 
 #[test]
-fn a_refused_event_is_given_up_when_somebody_says_so_and_the_others_go_on() {
+fn a_rejected_event_is_discarded_by_an_operator_and_others_flow() {
     let _together = ALONE.read().unwrap_or_else(PoisonError::into_inner);
     block_on(async {
         let stage = Stage::new(1).await;

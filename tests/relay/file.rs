@@ -110,7 +110,7 @@ impl File {
 }
 
 #[test]
-fn relays_of_a_file_that_are_killed_publish_each_event_and_keep_the_order_of_each_key() {
+fn killed_relays_of_a_file_publish_all_and_keep_key_order() {
     let _together = ALONE.read().unwrap_or_else(PoisonError::into_inner);
     block_on(async {
         let mut file = File::new().await;
@@ -174,7 +174,7 @@ async fn dies_at(point: &str) {
 }
 
 #[test]
-fn a_relay_of_a_file_that_dies_at_any_of_its_places_is_replaced() {
+fn a_relay_of_a_file_that_crashes_at_any_point_is_replaced() {
     let _together = ALONE.read().unwrap_or_else(PoisonError::into_inner);
     block_on(async {
         for point in

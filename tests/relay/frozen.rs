@@ -41,7 +41,7 @@ fn copies(stage: &Stage) -> usize {
 
 /// What it has read from its socket and not answered is written when it goes on, beside what was sent again.
 #[test]
-fn a_broker_that_freezes_and_goes_on_has_each_event_and_the_order_of_each_key() {
+fn a_frozen_broker_that_resumes_has_each_event_in_key_order() {
     let _alone = ALONE.write().unwrap_or_else(PoisonError::into_inner);
     block_on(async {
         let stage = Arc::new(Stage::new(4).await);

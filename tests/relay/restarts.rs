@@ -26,7 +26,7 @@ fn restarts() -> usize {
 const MORE: i64 = 500;
 
 #[test]
-fn a_relay_and_a_publisher_go_on_by_themselves_after_every_restart_of_the_broker() {
+fn relay_and_publisher_recover_from_every_broker_restart() {
     let _alone = ALONE.write().unwrap_or_else(PoisonError::into_inner);
     block_on(async {
         let stage = Arc::new(Stage::new(4).await);

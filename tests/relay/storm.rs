@@ -25,7 +25,7 @@ fn rounds() -> usize {
 }
 
 #[test]
-fn relays_that_die_and_freeze_publish_each_event_and_keep_the_order_of_each_key() {
+fn relays_that_crash_and_freeze_publish_all_in_key_order() {
     let _alone = ALONE.write().unwrap_or_else(PoisonError::into_inner);
     block_on(async {
         let started = Instant::now();

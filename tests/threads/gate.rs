@@ -38,7 +38,7 @@ fn everybody_gets_the_permit_in_turn() {
 }
 
 #[test]
-fn a_handle_that_leaves_while_it_waits_takes_no_wake_from_another() {
+fn waiting_handle_that_leaves_takes_no_wake_from_another() {
     in_every_order(|| {
         let free = Arc::new(Watched::new(0));
         let gone = thread::spawn({
@@ -65,7 +65,7 @@ fn a_handle_that_leaves_while_it_waits_takes_no_wake_from_another() {
 
 #[test]
 #[should_panic(expected = "deadlock")]
-fn a_change_that_wakes_nobody_is_found() {
+fn change_that_wakes_no_waiter_is_found() {
     in_every_order(|| {
         let free = Arc::new(Watched::new(0));
         let waits = thread::spawn({

@@ -49,6 +49,6 @@ fn a_thread_that_waits_for_room_is_woken() {
 
 #[test]
 #[should_panic(expected = "deadlock")]
-fn a_subscriber_that_wakes_nobody_is_found() {
+fn a_subscriber_that_never_wakes_its_reader_is_found() {
     in_every_order(|| fill_and_empty(|_, _| {}));
 }

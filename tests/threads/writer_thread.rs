@@ -42,6 +42,6 @@ fn no_wake_of_the_writer_thread_is_lost() {
 
 #[test]
 #[should_panic(expected = "deadlock")]
-fn work_that_wakes_nobody_is_found() {
+fn work_that_wakes_no_caller_is_found() {
     in_every_order(|| serve(|_| {}));
 }

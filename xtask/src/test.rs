@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_started_is_stopped_after_a_failure_and_after_a_panic_too() {
+    fn started_services_stop_after_a_failure_and_after_a_panic() {
         let stopped = std::cell::Cell::new(0);
         let stop = || {
             stopped.set(stopped.get() + 1);

@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_of_a_peer_is_told_and_fails_no_run() {
+    fn peer_fault_is_reported_and_fails_no_run() {
         let mut results = results(&[1.0], &[2.0]);
         assert!(results.is_sound());
         results.scores.push(score("peer", Role::Peer, &[]));

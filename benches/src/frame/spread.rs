@@ -35,7 +35,7 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_are_figures_that_were_measured() {
+    fn quantiles_are_measured_values() {
         let figures: Vec<f64> = (0..=100).map(f64::from).collect();
         assert_eq!((quantile(&figures, 0.5), quantile(&figures, 0.99)), (50.0, 99.0));
         assert!(quantile(&[], 0.5).is_nan());

@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_that_nobody_took_is_refused_with_those_there_are() {
+    fn unknown_parameter_is_refused_with_the_known_ones() {
         let mut parameters = read("consumr=billing");
         assert_eq!(parameters.text("consumer").unwrap(), None);
         let problem = format!("{:?}", parameters.finish().unwrap_err());

@@ -37,7 +37,7 @@ fn settings_that_can_be_used_are_called_so_without_a_broker() {
 }
 
 #[test]
-fn every_mistake_is_told_at_once_with_code_2_and_without_the_password() {
+fn bridge_reports_all_mistakes_with_code_2_and_no_password() {
     let broken = SETTINGS.replace("name =", "title =").replace("exchange =", "exchanges =");
     let output = run(&broken);
     assert_eq!(output.status.code(), Some(2));

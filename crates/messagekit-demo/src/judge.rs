@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn kills_without_work_or_without_a_trace_in_the_tables_do_not_count() {
+    fn kills_count_only_with_work_and_a_trace_in_the_tables() {
         assert_eq!(judged(&[5, 1, 9], 3), Outcome::Kept);
         assert_eq!(judged(&[5, 0, 9], 3), Outcome::Void);
         assert_eq!(judged(&[5, 1, 9], 2), Outcome::Void);

@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn contact_is_lost_with_the_last_broker_and_with_the_coordinator_until_both_are_back() {
+    fn contact_is_lost_until_broker_and_coordinator_are_both_back() {
         let (mut contact, begun) = (Contact::default(), Instant::now());
         for (second, (broker, group, is_lost)) in [
             ("logical", "up", true),

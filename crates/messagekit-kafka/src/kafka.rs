@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_of_the_user_takes_the_place_of_a_default() {
+    fn a_user_setting_replaces_a_default() {
         let kafka = Kafka::new("localhost:1").set("linger.ms", "50").unwrap();
         assert_eq!(kafka.producer().get("linger.ms"), Some("50"));
         assert_eq!(kafka.producer().get("acks"), Some("all"));

@@ -334,7 +334,7 @@ mod tests {
     use super::{MIGRATIONS, compare};
 
     #[test]
-    fn only_the_version_of_the_program_is_accepted_and_others_name_the_cure() {
+    fn schema_of_another_version_is_refused_with_the_cure() {
         compare(2, 2).unwrap();
         for (current, says) in [
             (0, "tables of messagekit are missing: run `messagekit migrate --database"),

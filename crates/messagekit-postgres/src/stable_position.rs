@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn place_is_decided_when_all_who_may_hold_an_earlier_one_have_ended() {
+    fn position_is_stable_once_all_earlier_transactions_have_ended() {
         let mut looks = Looks::new();
         assert_eq!(looks.learn(0, 1, 5, &[]), 5);
         assert_eq!(looks.learn(50, 51, 9, &["a", "b"]), 5);
@@ -154,7 +154,7 @@ mod tests {
 
     /// A standby that became the server may not have heard of the last places.
     #[test]
-    fn nothing_is_decided_any_more_when_places_are_given_again() {
+    fn stable_position_is_reset_when_positions_are_reused() {
         let mut looks = Looks::new();
         assert_eq!(looks.learn(0, 1, 1_000, &[]), 1_000);
         assert_eq!(looks.learn(50, 51, 950, &["a"]), 0, "a may hold any");
@@ -171,7 +171,7 @@ mod tests {
     }
     /// By the first look at it the places that were lost have been given again, and more.
     #[test]
-    fn nothing_is_decided_any_more_when_another_server_answers() {
+    fn stable_position_is_reset_when_another_server_answers() {
         let mut looks = Looks::new();
         assert_eq!(looks.learn(0, 1, 1_000, &[]), 1_000);
         looks.server = Some("promoted");
@@ -188,7 +188,7 @@ mod tests {
 
     /// Its primary's writers hold no lock there.
     #[test]
-    fn nothing_is_decided_by_a_standby() {
+    fn a_standby_has_no_stable_position() {
         let mut looks = Looks::new();
         assert_eq!(looks.learn(0, 1, 1_000, &[]), 1_000);
         looks.server = None;

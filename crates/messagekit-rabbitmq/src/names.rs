@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_text_that_fits_is_a_routing_key_and_a_name_has_no_control_characters() {
+    fn routing_keys_take_any_short_text_and_names_no_control_chars() {
         let fits = "ü".repeat(127);
         for text in ["orders.placed", "a b", "bestellungen.größe", "#", "*.x", "amq.topic", &fits] {
             assert!(check_routing_key(text).is_ok() && check_name(text).is_ok(), "{text}");

@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_broker_counts_makes_no_other_message_of_one_that_cannot_be_read() {
+    fn broker_counters_do_not_change_an_unreadable_messages_id() {
         for count in ["x-delivery-count", "x-acquired-count"] {
             let unreadable = |times| {
                 let count = [&[count.len() as u8][..], count.as_bytes(), b"b", &[times]].concat();

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn later_steps_run_one_by_one_and_one_that_fails_keeps_those_before() {
+    fn failing_later_step_keeps_the_steps_before_it() {
         let conn = Connection::open_in_memory().unwrap();
         run(&conn, MIGRATIONS).unwrap();
         let broken = later_steps("CREATE TABLE made (a INTEGER); INSERT INTO no_such_table VALUES (1)");
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_a_step_builds_anew_keeps_the_users_rows_that_refer_to_it() {
+    fn rebuilt_table_keeps_the_user_rows_that_refer_to_it() {
         let conn = Connection::open_in_memory().unwrap();
         run(&conn, MIGRATIONS).unwrap();
         let theirs = "INSERT INTO messagekit_consumers (id, name) VALUES (3, 'billing');

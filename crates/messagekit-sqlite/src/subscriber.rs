@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_reader_stops_at_so_many_messages_or_bytes_ahead_and_goes_on() {
+    async fn the_read_ahead_is_bounded_in_messages_and_bytes() {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(folder.path().join("app.db")).await.unwrap();
         append(&store, 1_500, 10).await;

@@ -43,7 +43,7 @@ fn a_variable_wins_over_the_file_and_the_file_over_the_default() {
 }
 
 #[test]
-fn everything_that_is_wrong_is_told_at_once_with_key_and_place() {
+fn all_wrong_settings_are_reported_together_with_key_and_source() {
     let file = "\
 [bridge]
 window = 'many'
@@ -114,7 +114,7 @@ red = 1
 }
 
 #[test]
-fn a_section_that_is_something_else_is_told() {
+fn a_value_where_a_section_belongs_is_reported() {
     let configuration = read("bridge = 5\nrule = { topics = [] }\n", &[]);
     assert_eq!(configuration.section("bridge").optional::<u32>("window"), None);
     assert!(configuration.sections("rule").is_empty());
@@ -133,7 +133,7 @@ fn sections_of_other_programs_in_the_same_file_are_passed_over() {
 }
 
 #[test]
-fn every_mistake_of_the_form_is_told_with_line_and_column_and_without_the_line() {
+fn syntax_mistakes_show_line_and_column_but_not_the_text() {
     let text = "[bridge]\nurl = 'amqp://me:s3cret@host\n\nname = \"x\"\nname = 'y'\nwindow = 1 2\n";
     let error = Configuration::read(("shop.toml", text), [("", ""); 0]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidConfiguration);
@@ -210,7 +210,7 @@ fn a_secret_may_stand_in_a_file_beside_the_configuration() {
 }
 
 #[test]
-fn a_secret_of_the_environment_wins_over_a_file_of_the_configuration() {
+fn a_secret_in_the_environment_wins_over_a_configured_file() {
     let configuration = read("[a]\npassword_file = '/nowhere'\n", &[("MESSAGEKIT_A__PASSWORD", "s3cret")]);
     assert_eq!(configuration.section("a").secret("password").unwrap().expose(), "s3cret");
     configuration.finish().unwrap();
@@ -242,7 +242,7 @@ fn the_environment_alone_is_enough() -> Result<(), Error> {
 }
 
 #[test]
-fn names_of_messagekit_for_python_are_read_where_the_new_name_is_not_set() {
+fn python_setting_names_apply_where_the_new_name_is_unset() {
     let old = [
         ("EVENTING_DATABASE_URL", "postgresql+asyncpg://postgres@localhost:5432/eventing"),
         ("eventing_kafka_bootstrap_servers", "localhost:9092"),

@@ -29,7 +29,7 @@ fn total(consumer: &str, state: FailedMessageState, failed_messages: u64) -> Fai
 }
 
 #[tokio::test]
-async fn what_a_consumer_does_is_counted_without_a_change_in_its_program() {
+async fn consumer_metrics_need_no_change_in_the_program() {
     let log = MemoryLog::new(1);
     let store = MemoryStore::with_log(&log);
     let outbox = Outbox::new(store.clone(), "order-service");

@@ -166,7 +166,7 @@ async fn stuck(seen: &SeenBefore, tx: &mut PgTx, order: Envelope<OrderPlaced>) -
 }
 
 #[test]
-fn a_handler_dropped_by_its_deadline_inside_a_statement_leaves_no_transaction_and_runs_again() {
+fn a_handler_dropped_inside_a_statement_leaves_no_transaction() {
     const ORDERS: usize = 12;
     block_on(async {
         let (shop, log, seen) = (Shop::open().await, MemoryLog::new(1), Arc::new(SeenBefore::default()));

@@ -131,7 +131,7 @@ async fn run_due(shop: &Shop, store: &PostgresStore, stage: &Stage) -> Result<bo
 }
 
 #[test]
-fn a_run_of_a_failed_message_dropped_at_any_await_takes_effect_once_and_lets_the_next_one_run() {
+fn retry_dropped_at_any_await_has_one_effect_and_blocks_no_next() {
     block_on(async {
         let shop = Shop::open().await;
         let store = narrow(&shop.database, 1).await;

@@ -96,7 +96,7 @@ fn first_appearances(ids: &[String]) -> BTreeMap<&str, Vec<&str>> {
 }
 
 #[test]
-fn relays_dropped_at_any_await_publish_everything_in_the_order_of_its_key() {
+fn relays_dropped_at_any_await_publish_all_in_key_order() {
     const DROPS: usize = 60;
     block_on(async {
         let relayed = Relayed::fresh().await;

@@ -65,7 +65,7 @@ async fn act(shop: &Shop, act: Action, failed_message: i64) -> ActionResult {
 }
 
 #[test]
-fn a_message_that_was_applied_before_the_tables_are_divided_is_known_afterwards_whatever_day_its_id_says() {
+fn markers_from_before_the_division_are_found_for_any_id_day() {
     block_on(async {
         let shop = Shop::open().await;
         for id in any_ids() {
@@ -86,7 +86,7 @@ fn a_message_that_was_applied_before_the_tables_are_divided_is_known_afterwards_
 }
 
 #[test]
-fn an_open_failure_can_be_settled_after_the_tables_are_divided_whatever_day_its_id_says() {
+fn open_failure_of_any_id_can_be_settled_after_partitioning() {
     block_on(async {
         let shop = Shop::open().await;
         for id in any_ids() {
@@ -219,7 +219,7 @@ async fn claim(store: &PostgresStore, request: ClaimRequest) -> Claim {
 
 /// Its part is that of some day, which may be emptied at any time.
 #[test]
-fn a_marker_stays_for_its_window_and_leaves_after_it_whatever_day_its_id_says() {
+fn a_marker_lives_for_its_dedup_window_whatever_its_id_day() {
     block_on(async {
         let (_database, store) = divided().await;
         store.note_window("billing", Some(Duration::from_secs(7 * DAY))).await.unwrap();
@@ -244,7 +244,7 @@ fn a_marker_stays_for_its_window_and_leaves_after_it_whatever_day_its_id_says() 
 }
 
 #[test]
-fn many_markers_ahead_of_their_time_are_divided_with_their_consumers() {
+fn many_markers_with_future_ids_move_to_their_day_partitions() {
     block_on(async {
         let database = Database::fresh().await;
         let store = database.store().await;

@@ -166,7 +166,7 @@ fn a_marker_in_the_part_of_another_day_is_refused() {
 }
 
 #[test]
-fn a_division_that_was_cut_off_while_it_built_its_index_is_done_by_the_next_call() {
+fn a_division_cut_off_in_its_index_build_is_finished_by_a_rerun() {
     block_on(async {
         let database = Database::fresh().await;
         let store = database.store().await;

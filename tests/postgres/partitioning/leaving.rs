@@ -107,7 +107,7 @@ fn a_captured_day_stays_until_the_slot_has_passed_it() {
 }
 
 #[test]
-fn a_day_of_markers_goes_when_nobody_would_handle_one_of_its_messages() {
+fn day_of_markers_is_dropped_when_its_messages_are_too_old() {
     block_on(async {
         let (_database, store) = divided().await;
         let window = Duration::from_secs(7 * DAY);
@@ -170,7 +170,7 @@ fn a_day_stays_whole_for_a_marker_that_is_needed() {
 
 /// A dump, or a report that somebody has left open, reads all parts.
 #[test]
-fn a_day_in_use_is_left_for_the_next_night_and_nobody_waits_for_it() {
+fn cleanup_skips_a_day_in_use_without_waiting() {
     block_on(async {
         let (database, store) = divided().await;
         write(&store, &id(8, 1), 8).await;
@@ -191,7 +191,7 @@ fn a_day_in_use_is_left_for_the_next_night_and_nobody_waits_for_it() {
 
 /// As of whoever cleaned up row by row before, with the rights for that.
 #[test]
-fn whoever_may_not_empty_a_day_removes_its_rows_and_whoever_came_along_may() {
+fn cleanup_deletes_the_rows_of_a_day_unless_it_may_truncate() {
     block_on(async {
         let database = Database::fresh().await;
         to_relay(database.url(), &SchemaName::default(), Existing::Refuse, DEADLINE).await.unwrap();

@@ -79,7 +79,7 @@ async fn delays(store: &PostgresStore) {
 
 /// Who writes keeps its connections, its prepared statements and its store: nothing of the former mode is remembered.
 #[test]
-fn delay_is_refused_or_kept_as_the_outbox_is_published_at_that_moment() {
+fn delay_is_refused_or_kept_by_the_current_publishing_mode() {
     block_on(async {
         let database = Database::fresh().await;
         let (url, schema) = (database.url(), SchemaName::default());
@@ -101,7 +101,7 @@ fn delay_is_refused_or_kept_as_the_outbox_is_published_at_that_moment() {
 }
 
 #[test]
-fn outbox_that_is_divided_by_day_refuses_and_keeps_delays_like_one_that_is_whole() {
+fn outbox_divided_by_day_treats_delays_like_an_undivided_one() {
     block_on(async {
         let database = Database::fresh().await;
         let (url, schema) = (database.url(), SchemaName::default());

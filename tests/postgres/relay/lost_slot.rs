@@ -46,7 +46,7 @@ impl Lost {
 
 /// A slot that is made again holds nothing of what was written before it.
 #[test]
-fn what_a_lost_slot_has_missed_goes_out_by_a_replay_under_the_same_ids_and_in_order() {
+fn replay_fills_the_gap_of_a_lost_slot_in_order_with_same_ids() {
     block_on(async {
         let Lost { relayed, slot } = Lost::new().await;
         let (url, store) = (relayed.database.url(), &relayed.store);
@@ -71,7 +71,7 @@ fn what_a_lost_slot_has_missed_goes_out_by_a_replay_under_the_same_ids_and_in_or
 
 /// Nobody knows any more which of them have left, so somebody has to say that all go out.
 #[test]
-fn what_a_lost_slot_has_missed_goes_out_by_the_relay_that_takes_its_place() {
+fn events_missed_by_a_lost_slot_are_published_by_the_relay() {
     block_on(async {
         let Lost { relayed, .. } = Lost::new().await;
         let (url, schema) = (relayed.database.url(), SchemaName::default());

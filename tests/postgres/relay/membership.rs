@@ -48,7 +48,7 @@ fn a_relay_whose_process_is_gone_is_followed_at_once() {
 
 /// Such as one behind a pooler.
 #[test]
-fn a_relay_that_shows_no_presence_is_believed_until_its_lease_ends() {
+fn relay_without_a_session_keeps_its_shards_during_its_lease() {
     block_on(async {
         let relayed = Relayed::fresh().await;
         let older =
@@ -69,7 +69,7 @@ fn a_relay_that_shows_no_presence_is_believed_until_its_lease_ends() {
 }
 
 #[test]
-fn a_relay_that_is_taken_for_gone_and_lives_finds_another_epoch_and_takes_its_share_again() {
+fn a_live_relay_taken_for_dead_regains_shards_in_a_new_epoch() {
     block_on(async {
         let relayed = Relayed::fresh().await;
         let first = relayed.database.store().await;
@@ -115,7 +115,7 @@ fn a_relay_that_leaves_leaves_no_lock_behind() {
 
 /// A program may drop a relay and start another one for as long as it lives.
 #[test]
-fn a_relay_that_was_dropped_keeps_no_session_when_its_lease_is_over() {
+fn dropped_relay_keeps_no_session_after_its_lease() {
     block_on(async {
         let relayed = Relayed::fresh().await;
         let sessions = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 1835758192

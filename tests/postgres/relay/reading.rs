@@ -13,7 +13,7 @@ use super::outbox::{LEASE, Relayed, entries, ids, in_order};
 use crate::shop::OrderPlaced;
 
 #[test]
-fn whoever_writes_is_heard() {
+fn events_of_every_kind_of_writer_are_read() {
     block_on(async {
         let relayed = Relayed::fresh().await;
         let leases = relayed.lease("r1").await;
@@ -40,7 +40,7 @@ fn whoever_writes_is_heard() {
 
 /// A reader that goes on from the last place it has seen never finds what commits behind it.
 #[test]
-fn late_commit_of_an_early_place_is_found_from_the_beginning_and_missed_from_a_place() {
+fn late_commit_is_found_from_the_beginning_not_from_a_position() {
     block_on(async {
         let relayed = Relayed::fresh().await;
         let leases = relayed.lease("r1").await;
@@ -62,7 +62,7 @@ fn late_commit_of_an_early_place_is_found_from_the_beginning_and_missed_from_a_p
 
 /// A reader may begin behind a place only when nobody can commit before it any more.
 #[test]
-fn place_is_decided_when_no_open_writer_can_hold_an_earlier_one() {
+fn stable_position_waits_for_open_writers_of_earlier_positions() {
     block_on(async {
         let relayed = Relayed::fresh().await;
         let leases = relayed.lease("r1").await;
@@ -138,7 +138,7 @@ fn delayed_event_is_found_when_it_is_due() {
 }
 
 #[test]
-fn more_delayed_events_than_one_statement_takes_become_ready_too() {
+fn delayed_events_beyond_one_statement_become_ready_too() {
     block_on(async {
         let relayed = Relayed::fresh().await;
         relayed
@@ -160,7 +160,7 @@ fn more_delayed_events_than_one_statement_takes_become_ready_too() {
 
 /// A standby that takes over without the last commits gives their places to other events.
 #[test]
-fn event_at_the_place_of_another_is_neither_deleted_nor_set_aside_for_it() {
+fn event_at_a_reused_position_is_neither_deleted_nor_rejected() {
     block_on(async {
         let relayed = Relayed::fresh().await;
         let leases = relayed.lease("r1").await;
@@ -188,7 +188,7 @@ fn event_at_the_place_of_another_is_neither_deleted_nor_set_aside_for_it() {
 }
 
 #[test]
-fn event_that_somebody_has_deleted_is_named() {
+fn event_deleted_from_the_outbox_is_reported() {
     block_on(async {
         let relayed = Relayed::fresh().await;
         let leases = relayed.lease("r1").await;

@@ -58,7 +58,7 @@ impl Console {
 }
 
 #[test]
-fn retry_puts_the_whole_key_back_in_order_and_the_shard_begins_again() {
+fn retry_restores_a_whole_key_in_order_and_rereads_its_shard() {
     block_on(async {
         let console = Console::open().await;
         for id in ["a-1", "a-2", "a-3"] {
@@ -89,7 +89,7 @@ fn retry_puts_the_whole_key_back_in_order_and_the_shard_begins_again() {
 /// The operator puts the key back again and again while a relay reads it, sets it aside, and sets aside what it found held:
 /// nothing vanishes, nothing is there twice, and nothing is read out of order.
 #[test]
-fn operator_and_relay_move_the_same_key_at_once_and_lose_nothing() {
+fn operator_and_relay_moving_one_key_at_once_lose_nothing() {
     block_on(async {
         let console = Arc::new(Console::open().await);
         const EVENTS: i64 = 12;

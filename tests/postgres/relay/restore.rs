@@ -162,7 +162,7 @@ async fn goes_on_by_itself(database: Database) {
 }
 
 #[test]
-fn pending_events_go_out_of_another_server_and_nothing_that_was_published() {
+fn restored_server_publishes_only_events_that_were_pending() {
     block_on(async { goes_on_by_itself(Database::fresh().await).await });
 }
 

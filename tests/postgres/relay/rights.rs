@@ -44,7 +44,7 @@ async fn refused(store: &PostgresStore, sql: &'static str) {
 }
 
 #[test]
-fn roles_that_own_nothing_do_their_work_with_the_rights_of_the_page_and_no_other() {
+fn roles_need_only_the_rights_that_the_page_lists() {
     block_on(async {
         let owner = Relayed::fresh().await;
         run(owner.store.pool(), "CREATE TABLE public.bills (id text NOT NULL)").await;

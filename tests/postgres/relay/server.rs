@@ -42,7 +42,7 @@ fn event(id: &str) -> messagekit::Message {
 
 /// A transaction that is prepared has another name among the locks than before, and may be committed at any time.
 #[test]
-fn nothing_is_decided_behind_a_prepared_transaction() {
+fn stable_position_stops_before_a_prepared_transaction() {
     block_on(async {
         let (_server, store) = made(&["max_prepared_transactions=5"]).await;
         let leases = store.lease("r1", LEASE).await.unwrap();
@@ -154,17 +154,17 @@ async fn decides_anew_after(loss: Loss) {
 }
 
 #[test]
-fn nothing_is_decided_any_more_when_the_server_was_started_anew() {
+fn stable_position_is_reset_after_a_server_restart() {
     block_on(decides_anew_after(Loss::Restart));
 }
 
 #[test]
-fn nothing_is_decided_any_more_when_the_server_has_recovered_from_a_crash() {
+fn stable_position_is_reset_after_a_server_crash() {
     block_on(decides_anew_after(Loss::Crash));
 }
 
 #[test]
-fn relay_rides_over_a_password_that_changes_and_a_new_one_fails_at_once() {
+fn running_relay_survives_a_password_change_and_a_new_one_fails() {
     block_on(async {
         let (server, owner) = made(&[]).await;
         let make = "CREATE ROLE relay LOGIN PASSWORD 'old'; GRANT ALL ON SCHEMA messagekit TO relay;

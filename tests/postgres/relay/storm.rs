@@ -71,7 +71,7 @@ async fn write(relayed: &Relayed, size: &Size) -> Written {
 }
 
 #[test]
-fn every_committed_event_is_published_and_none_that_was_rolled_back() {
+fn every_committed_event_is_published_and_no_rolled_back_one() {
     block_on(async {
         let (relayed, size) = (Relayed::fresh().await, size());
         let log = Arc::new(Log::default());

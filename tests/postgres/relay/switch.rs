@@ -103,7 +103,7 @@ fn connector(pool: &PgPool, slot: &str, is_over: &Arc<AtomicBool>) -> JoinHandle
 }
 
 #[test]
-fn from_capture_to_the_relay_and_back_under_load_each_event_leaves_at_least_once() {
+fn switch_to_the_relay_and_back_under_load_loses_no_event() {
     block_on(async {
         let database = Database::fresh().await;
         let (url, schema) = (database.url(), schema());
@@ -159,7 +159,7 @@ fn from_capture_to_the_relay_and_back_under_load_each_event_leaves_at_least_once
 }
 
 #[test]
-fn switch_to_the_relay_waits_for_the_slot_and_goes_on_when_it_is_called_again() {
+fn change_to_relay_waits_for_the_slot_and_resumes_when_repeated() {
     block_on(async {
         let database = Database::fresh().await;
         let (url, schema) = (database.url(), schema());
@@ -190,7 +190,7 @@ fn switch_to_the_relay_waits_for_the_slot_and_goes_on_when_it_is_called_again() 
 }
 
 #[test]
-fn events_that_nobody_captured_are_published_or_left_as_somebody_says() {
+fn uncaptured_events_are_published_or_left_as_chosen() {
     block_on(async {
         for (existing, expected) in
             [(Existing::Publish, vec!["old-1", "old-2", "new"]), (Existing::Leave, vec!["new"])]
@@ -257,7 +257,7 @@ async fn write_for(relayed: &Relayed, id: &str, time: &str) {
 
 /// What it says, run as it stands there, makes the next switch work.
 #[test]
-fn switch_from_the_relay_names_the_event_that_is_delayed_for_longest_and_how_to_publish_it_now() {
+fn change_from_relay_names_the_latest_delayed_event_and_a_cure() {
     block_on(async {
         let relayed = Relayed::fresh().await;
         let (log, shutdown) = (Arc::new(Log::default()), Shutdown::new());
@@ -287,7 +287,7 @@ fn switch_from_the_relay_names_the_event_that_is_delayed_for_longest_and_how_to_
 }
 
 #[test]
-fn switch_from_the_relay_waits_for_what_is_due_soon_and_not_for_what_is_delayed_meanwhile() {
+fn switch_from_the_relay_waits_for_due_events_not_delayed_ones() {
     block_on(async {
         let relayed = Relayed::fresh().await;
         let (log, shutdown) = (Arc::new(Log::default()), Shutdown::new());
@@ -346,7 +346,7 @@ async fn until_the_switch_waits(relayed: &Relayed) {
 
 /// A writer that keeps its transaction open only delays the switch; others go on meanwhile.
 #[test]
-fn open_transaction_of_a_writer_is_waited_for_and_stops_nobody_for_long() {
+fn change_to_relay_waits_for_an_open_writer_but_not_for_others() {
     block_on(async {
         let relayed = before_the_switch().await;
         let mut open = relayed.store.begin().await.unwrap();
@@ -367,7 +367,7 @@ fn open_transaction_of_a_writer_is_waited_for_and_stops_nobody_for_long() {
 
 /// What nobody can see yet is not decided about by anybody.
 #[test]
-fn event_that_is_committed_while_the_trigger_is_made_is_not_passed_over_in_silence() {
+fn event_committed_during_the_switch_is_not_skipped_silently() {
     block_on(async {
         let relayed = before_the_switch().await;
         let mut open = relayed.store.begin().await.unwrap();

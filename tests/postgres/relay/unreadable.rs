@@ -60,12 +60,12 @@ async fn refuses_strange_times(database: &Database) {
 }
 
 #[test]
-fn times_that_no_reader_can_carry_are_refused_where_they_are_written() {
+fn times_that_no_reader_can_represent_are_refused_on_write() {
     block_on(async { refuses_strange_times(&Database::fresh().await).await });
 }
 
 #[test]
-fn times_that_no_reader_can_carry_are_refused_in_an_outbox_that_is_divided_by_day() {
+fn unreadable_times_are_refused_in_an_outbox_divided_by_day() {
     block_on(async { refuses_strange_times(&Database::divided().await).await });
 }
 
@@ -80,7 +80,7 @@ async fn without_rules(pool: &PgPool) {
 }
 
 #[test]
-fn event_that_cannot_be_read_is_set_aside_by_name_and_the_others_go_on() {
+fn unreadable_event_is_rejected_by_id_and_others_are_published() {
     block_on(async {
         let relayed = Relayed::fresh().await;
         let pool = relayed.store.pool();
@@ -159,7 +159,7 @@ fn event_that_cannot_be_read_is_set_aside_by_name_and_the_others_go_on() {
 
 /// An insert is what makes an event pending, whoever inserts.
 #[test]
-fn event_whose_row_is_inserted_again_and_that_is_discarded_then_goes_out_once_and_at_its_place() {
+fn reinserted_event_once_discarded_is_published_once_in_order() {
     block_on(async {
         let relayed = Relayed::fresh().await;
         for (id, key) in [("gone", Some("k")), ("loose", None), ("behind", Some("k"))] {

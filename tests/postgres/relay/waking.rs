@@ -14,7 +14,7 @@ use crate::shop::OrderPlaced;
 const QUIET: Duration = Duration::from_millis(200);
 
 #[test]
-fn event_whose_commit_nobody_sees_is_hinted_at() {
+fn event_committed_outside_the_outbox_wakes_the_relay() {
     block_on(async {
         let relayed = Relayed::fresh().await;
         assert!(timeout(Duration::ZERO, relayed.store.woken()).await.is_err());
@@ -26,7 +26,7 @@ fn event_whose_commit_nobody_sees_is_hinted_at() {
 }
 
 #[test]
-fn rolled_back_commit_wakes_nobody() {
+fn rolled_back_commit_does_not_wake_the_relay() {
     block_on(async {
         let relayed = Relayed::fresh().await;
         let mut tx = relayed.store.begin().await.unwrap();

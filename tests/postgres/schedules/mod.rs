@@ -30,7 +30,7 @@ fn run<T>(test: impl Future<Output = T>) -> T {
 }
 
 #[test]
-fn random_schedules_keep_the_order_of_keys_and_apply_each_message_once() {
+fn random_schedules_keep_key_order_and_apply_messages_once() {
     run(async {
         let theatre = Theatre::open().await;
         let mut seen = Seen::default();

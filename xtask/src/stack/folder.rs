@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_inside_another_one_shares_its_downloads_and_nothing_else() {
+    fn a_nested_folder_shares_only_the_downloads() {
         let outer = Folder::at(Path::new("/stack"));
         let inner = outer.inside("path");
         assert_eq!(inner.downloads(), outer.downloads());

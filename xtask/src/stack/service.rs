@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connect_brings_its_broker_and_nothing_named_means_the_default() {
+    fn connect_includes_its_broker_and_no_names_mean_the_default() {
         use Service::{Connect, Kafka, Postgres, Rabbitmq};
         assert_eq!(Service::chosen(&[Connect], &Service::DEFAULT), [Kafka, Connect]);
         assert_eq!(Service::chosen(&[], &Service::DEFAULT), Service::ALL);

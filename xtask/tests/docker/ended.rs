@@ -72,7 +72,7 @@ impl Run {
 }
 
 #[test]
-fn a_run_that_is_ended_by_a_signal_has_stopped_everything_when_it_ends() {
+fn signalled_run_has_stopped_everything_when_it_exits() {
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let mut run = Run::start("test");
         run.end(signal);
@@ -108,7 +108,7 @@ fn a_stack_that_is_ended_while_it_downloads_ends_the_download() {
 }
 
 #[test]
-fn a_stack_that_is_ended_while_it_starts_stops_what_it_has_started_and_nothing_else() {
+fn a_stack_ended_during_its_start_stops_only_what_it_started() {
     let machine = Machine::with_engine();
     machine.prints("stack up --services postgres");
     let machine = machine.with("hang-up", "");

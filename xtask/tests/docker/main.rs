@@ -190,7 +190,7 @@ fn a_failing_compose_is_reported_with_the_way_around_it() {
 }
 
 #[test]
-fn a_service_that_does_not_answer_fails_the_test_run_by_its_name() {
+fn unresponsive_service_fails_the_test_run_by_its_name() {
     let machine = Machine::with_engine().with("no-kafka", "");
     let said = machine.refuses("test");
     assert!(

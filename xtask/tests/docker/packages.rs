@@ -9,7 +9,7 @@ const PACKAGES: &str = "g++ make pkg-config libssl-dev python3 python3-venv curl
 
 /// For those who are not root.
 #[test]
-fn the_page_for_contributors_names_every_package_that_build_and_tests_need() {
+fn the_contributors_page_names_every_required_package() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../CONTRIBUTING.md");
     let page = fs::read_to_string(page).unwrap();
     for package in PACKAGES.split(' ') {
@@ -19,7 +19,7 @@ fn the_page_for_contributors_names_every_package_that_build_and_tests_need() {
 }
 
 #[test]
-fn what_the_build_needs_is_installed_before_it_as_root_and_named_to_others() {
+fn build_packages_are_installed_as_root_or_named_to_other_users() {
     let machine = Machine::without_engine();
     let mut command = machine.command("check");
     // The stand-ins are all that is on this system.

@@ -88,7 +88,7 @@ fn check(calls: Vec<String>, full: &str) {
 }
 
 #[test]
-fn a_test_run_runs_every_program_once_where_cargo_would_and_stops_the_services() {
+fn a_test_run_runs_every_program_once_and_stops_the_services() {
     let machine = workspace();
     let printed = machine.prints("test").join("\n");
     check(machine.docker_calls(), "");
@@ -106,7 +106,7 @@ fn a_test_run_runs_every_program_once_where_cargo_would_and_stops_the_services()
 }
 
 #[test]
-fn a_failed_program_fails_the_run_behind_all_others_and_stops_the_services_too() {
+fn failed_program_fails_the_run_at_its_end_and_stops_services() {
     let machine = workspace().with("fail-kafka", "");
     let output = machine.xtask("test --full");
     assert_eq!(output.status.code(), Some(1));

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn header_and_payload_agree_on_the_new_id_and_the_original_is_named() {
+    fn republication_has_a_new_id_everywhere_and_names_the_original() {
         let event = event(r#"{"eventId":"m-1","eventType":"orders.order.placed"}"#);
         let (id, message) = renamed(&event).unwrap();
         assert_eq!(

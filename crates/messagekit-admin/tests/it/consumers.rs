@@ -201,7 +201,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const LOOK: Duration = Duration::from_secs(61 * 60);
 
 #[tokio::test(start_paused = true)]
-async fn a_window_shorter_than_what_may_come_back_is_503_with_the_reason_and_200_again() {
+async fn dedup_window_below_retention_is_503_until_it_is_fixed() {
     let (log, kept) = (MemoryLog::new(1), Arc::new(Mutex::new(30 * DAY)));
     let source = Keeping { source: log.topics(["orders.order"]), kept: Arc::clone(&kept) };
     let billing = Consumer::builder("billing", MemoryStore::new())

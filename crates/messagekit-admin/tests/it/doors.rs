@@ -24,7 +24,7 @@ fn tokens() -> Tokens {
 }
 
 #[test]
-fn nothing_is_built_without_a_token_and_every_problem_is_told() {
+fn admin_needs_a_token_and_reports_every_problem() {
     let refused = Admin::builder().database("shop", store()).build().unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::InvalidConfiguration);
     assert!(refused.to_string().contains("no token"), "{refused}");

@@ -26,7 +26,7 @@ fn lag(pending: u64, overdue: u64, oldest: u64) -> OutboxLag {
 }
 
 #[tokio::test]
-async fn ready_names_the_database_that_does_not_answer_and_live_asks_none() {
+async fn ready_names_a_silent_database_and_live_needs_none() {
     let (_, stock, console) = two();
     let ready = console.get("/health/ready").await;
     assert_eq!((&ready["status"], ready["databases"].as_array().unwrap().len()), (&json!("healthy"), 2));
@@ -89,7 +89,7 @@ async fn health_alone_is_open_and_holds_nothing_else() {
 }
 
 #[tokio::test]
-async fn figures_show_what_waits_and_what_is_dead() {
+async fn metrics_show_pending_events_and_dead_letters() {
     let store = MemoryStore::new();
     fill(&store, 4, 0).await;
     store.pretend_lag(lag(17, 0, 2));

@@ -70,7 +70,7 @@ async fn what_is_ordered_goes_out_whole() {
 }
 
 #[tokio::test]
-async fn an_order_of_another_count_than_was_confirmed_is_refused_with_the_new_one() {
+async fn replay_of_an_outdated_count_is_refused_with_the_new_count() {
     let stores = Stores::with(0, 3).await;
     for store in stores.each() {
         let console = Console::of([("shop", store)]);
@@ -155,7 +155,7 @@ async fn new_ids_are_new_in_header_and_payload() {
 }
 
 #[tokio::test]
-async fn a_range_before_the_oldest_kept_event_is_refused_with_its_time() {
+async fn a_replay_range_before_the_oldest_event_is_refused() {
     let stores = Stores::with(0, 1).await;
     for store in stores.each() {
         let console = Console::of([("shop", store)]);

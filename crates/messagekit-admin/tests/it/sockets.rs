@@ -47,7 +47,7 @@ impl Served {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_of_no_grammar_are_refused_and_the_next_one_is_answered() {
+async fn malformed_requests_are_refused_and_the_next_is_answered() {
     let served = served().await;
     let token = &served.viewer;
     let long = "x".repeat(200_000);
@@ -106,7 +106,7 @@ async fn many_at_once_are_all_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_end_waits_for_nobody_who_is_idle() {
+async fn an_idle_connection_does_not_delay_the_shutdown() {
     let served = served().await;
     let idle = TcpStream::connect(served.address).await.unwrap();
     let began = std::time::Instant::now();

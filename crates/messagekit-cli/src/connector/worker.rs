@@ -218,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trace_is_told_by_its_first_line_and_its_last_cause() {
+    fn a_trace_is_shortened_to_its_first_line_and_last_cause() {
         let trace = "org.apache.kafka.connect.errors.ConnectException: Error.\n\tat a.b.C\nCaused by: a.B: middle\n\tat x\nCaused by: org.postgresql.util.PSQLException: FATAL: no\n\tat y";
         assert_eq!(cause(trace), "ConnectException: Error.; cause: PSQLException: FATAL: no");
         assert_eq!(cause("java.lang.NullPointerException"), "NullPointerException");

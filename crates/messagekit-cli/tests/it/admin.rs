@@ -34,7 +34,7 @@ fn a_token_is_printed_once_with_the_line_that_lets_it_in() {
 }
 
 #[tokio::test]
-async fn failed_messages_are_served_to_who_shows_a_token_and_a_signal_ends_it() {
+async fn failed_messages_need_a_token_and_a_signal_ends_the_server() {
     let console = Console::with([message(Some(b"c-7"), b"{}")]).await;
     let made = token("mona", "operator");
     let tokens = console.file().with_file_name("tokens");
@@ -59,7 +59,7 @@ async fn failed_messages_are_served_to_who_shows_a_token_and_a_signal_ends_it() 
 }
 
 #[tokio::test]
-async fn a_configuration_says_all_of_it_and_a_server_that_is_away_is_named() {
+async fn admin_starts_from_its_file_alone_and_names_a_server_outage() {
     let console = Console::with([message(None, b"{}")]).await;
     let made = token("vera", "viewer");
     let config = console.file().with_file_name("admin.toml");
@@ -121,7 +121,7 @@ async fn nothing_is_served_without_a_token_or_with_mistakes() {
 }
 
 #[test]
-fn every_mistake_of_a_configuration_is_told_at_once() {
+fn all_mistakes_of_a_configuration_are_reported_together() {
     let folder = TempDir::new().unwrap();
     let config = folder.path().join("admin.toml");
     let text = "[admin]\nlisten = 9464\nport = 1\ntokens_file = 'tokens'\n[[database]]\nurl = 'mysql://me:s3cret@host/x'\n\

@@ -26,7 +26,7 @@ fn told(text: &str, variables: &[(&str, &str)], problems: &[&str]) {
 }
 
 #[test]
-fn every_mistake_of_a_configuration_is_told_at_once() {
+fn all_mistakes_of_a_configuration_are_reported_together() {
     told("", &[], &["nothing to read", "no database: write [[database]]"]);
     told(
         "[bookkeeper]\nqueues = ['shipping.dead']\ntopics = ['bridge.dead']\nqueue = 'x'\n\

@@ -52,7 +52,7 @@ fn headers_are_placed_under_the_names_that_consumers_read() {
 }
 
 #[test]
-fn the_worker_may_reach_the_database_elsewhere_and_read_another_variable() {
+fn worker_may_use_another_database_host_and_variable() {
     let with = |arguments: &[&str]| {
         messagekit(&[&["connector", "render", "--database", DATABASE], arguments].concat())
     };
@@ -105,7 +105,7 @@ fn a_url_that_cannot_be_read_is_not_repeated() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_a_failure_with_its_place() {
+fn unreachable_server_is_a_failure_with_its_address() {
     let url = format!("postgresql://me:s3cret@{AWAY}/shop");
     let worker = format!("http://{ALSO_AWAY}");
     for command in [
@@ -152,7 +152,7 @@ fn a_worker_that_is_not_there_is_one_line_of_its_own() {
 }
 
 #[test]
-fn what_was_not_read_is_dropped_only_when_somebody_agrees() {
+fn connector_delete_drops_unread_events_only_when_confirmed() {
     // Both are closed: whoever reached out before it asked would fail on them instead.
     let url = format!("postgres://me:s3cret@{AWAY}/shop");
     let connect = format!("http://{ALSO_AWAY}");

@@ -155,7 +155,7 @@ async fn a_retry_is_accepted_once() {
 }
 
 #[tokio::test]
-async fn a_failed_message_whose_retry_has_failed_is_dead_again() {
+async fn dlq_shows_a_dead_message_whose_retry_has_failed() {
     let console = Console::with((0..3).map(|_| message(None, b"{}"))).await;
     let list = || on(&console.file(), &["dlq", "list", "--state", "dead"]).text();
     assert!(!list().contains("again"), "{}", list());

@@ -13,7 +13,7 @@ fn latest() -> u32 {
 }
 
 #[test]
-fn a_dry_run_prints_statements_that_would_do_it_and_changes_nothing() {
+fn migrate_dry_run_prints_the_statements_and_changes_nothing() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("shop.db");
     let sql = on(&file, &["migrate", "--dry-run"]).text();

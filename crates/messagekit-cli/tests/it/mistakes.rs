@@ -197,7 +197,7 @@ fn a_path_below_a_file_is_refused() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_folder_that_nobody_can_write_is_refused() {
+fn folder_without_write_access_is_refused() {
     // Rights do not bind root, but not even root makes files in /proc.
     on(Path::new("/proc/shop.db"), &["migrate"])
         .refused(1, &["/proc/shop.db", "check the rights on its folder"]);
@@ -240,7 +240,7 @@ async fn tables_of_a_newer_program_are_refused() {
 }
 
 #[test]
-fn failed_messages_in_a_file_without_our_tables_are_refused_with_what_to_do() {
+fn commands_on_a_file_without_tables_are_refused_with_the_cure() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("theirs.db");
     Connection::open(&file).unwrap().execute_batch("CREATE TABLE theirs (a TEXT)").unwrap();

@@ -28,7 +28,7 @@ fn told(text: &str, arguments: &[&str], variables: &[(&str, &str)], problems: &[
 }
 
 #[test]
-fn every_mistake_of_its_settings_is_told_at_once() {
+fn every_mistake_of_relay_settings_is_reported_at_once() {
     told("", &[], &[], &["no database: write [[database]]", "no broker: write the brokers of Kafka"]);
     told("", &DATABASE, &[], &["no broker"]);
     let rabbitmq = ["--rabbitmq", "http://me:s3cret@rabbit", "--exchange", "events"];

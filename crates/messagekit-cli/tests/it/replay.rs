@@ -57,7 +57,7 @@ impl Shop {
 }
 
 #[tokio::test]
-async fn kept_events_are_listed_oldest_first_and_can_be_narrowed_and_paged() {
+async fn replayable_events_are_listed_oldest_first_filtered_and_paged() {
     let shop = Shop::with(5).await;
     let keys = |arguments: &[&str]| -> Vec<String> {
         shop.events(arguments).iter().map(|event| event["key"].as_str().unwrap().to_owned()).collect()
@@ -93,7 +93,7 @@ async fn a_count_says_what_a_replay_would_do_and_does_nothing() {
 }
 
 #[tokio::test]
-async fn a_replay_publishes_every_chosen_event_again_also_where_no_admin_runs() {
+async fn replay_without_an_admin_republishes_every_chosen_event() {
     let shop = Shop::with(1_203).await;
     let asked = shop.run(&["start", "--type", "orders.order.placed"]);
     assert_eq!((asked.code, &*asked.out), (2, "1,203 events\n"));

@@ -164,7 +164,7 @@ async fn a_lost_record_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_record_that_nobody_has_read_is_noticed() {
+async fn unread_record_is_noticed() {
     let verdict = judged_after(
         "UPDATE messagekit_consumer_cursors SET next = next - 1
          WHERE tp_id = (SELECT max(tp_id) FROM messagekit_consumer_cursors WHERE next > 0)",

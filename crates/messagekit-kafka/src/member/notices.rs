@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_that_lasts_is_told_again_after_a_while() {
+    fn lasting_error_is_reported_again_after_an_interval() {
         let (mut notices, start) = (Notices::default(), Instant::now());
         let down = KafkaError::MessageConsumption(Code::AllBrokersDown);
         let mut told = |after: Duration| notices.of(&down, "1/1 brokers are down", start + after).is_some();
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absent_topic_is_told_once() {
+    fn an_absent_topic_is_reported_once() {
         let (mut notices, start) = (Notices::default(), Instant::now());
         let absent = KafkaError::MessageConsumption(Code::UnknownTopicOrPartition);
         let mut told = |topic: &str, after| notices.of(&absent, topic, start + after).is_some();
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_is_transient_and_names_the_cure() {
+    fn reported_error_is_transient_and_names_the_cure() {
         for (code, said) in [(Code::AllBrokersDown, "start kafka"), (Code::RequestTimedOut, "kafka: slow")] {
             let told = Notices::default().of(&KafkaError::MessageConsumption(code), "slow", Instant::now());
             let told = told.expect("it is new");

@@ -238,7 +238,7 @@ mod tests {
 
     /// The next owner may have committed more by then.
     #[test]
-    fn the_start_of_a_new_lane_is_not_written_down_behind_its_revocation() {
+    fn a_start_offset_is_committed_before_its_lane_is_revoked() {
         let (mut member, is_written) = (member(), Arc::new(AtomicBool::new(false)));
         let written = Arc::clone(&is_written);
         let answer = ask("commit", move || {

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_starts_at_the_groups_offset_unless_the_database_is_behind_it() {
+    fn a_lane_starts_at_the_group_offset_or_an_older_database_one() {
         let lost = |next| StartPosition::CommitsLost { next, committed: 10 };
         for (committed, positions, expected) in [
             (None, &[][..], StartPosition::Earliest),
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_that_remembers_nothing_of_a_partition_does_not_move_it() {
+    fn partition_unknown_to_the_database_keeps_its_group_offset() {
         for knows_topic in [true, false] {
             let nothing = Remembered { positions: Positions::new(), knows_topic };
             let expected = StartPosition::Forgotten { committed: 10, knows_topic };

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_topic_is_proven_when_each_partition_has_taken_a_record() {
+    async fn topic_is_warm_when_each_partition_has_taken_a_record() {
         let proven = proven_of(2);
         assert!(!proven.is_proven("t"));
         proven.took("t", 1);
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_topic_that_has_grown_and_one_that_may_have_forgotten_the_client_are_not() {
+    async fn grown_topic_and_one_that_may_forget_the_client_are_not_warm() {
         let proven = proven_of(1);
         assert!(proven.is_proven("t"));
         proven.took("t", 1);

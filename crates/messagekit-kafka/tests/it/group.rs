@@ -66,7 +66,7 @@ async fn committed(mock: &Mock, consumer: &str) -> Offset {
 
 /// The client drops such a commit without a word.
 #[test]
-fn a_place_whose_commit_was_refused_is_committed_although_nothing_more_comes() {
+fn a_refused_offset_commit_is_retried_without_new_messages() {
     block_on(async {
         let (mock, consumer) = (Mock::start(), unique("consumer"));
         let (mut subscriber, delivery) = take_one(&mock, &consumer).await;
@@ -101,7 +101,7 @@ fn a_fenced_instance_ends_with_a_permanent_error() {
 }
 
 #[test]
-fn a_member_that_the_broker_forgot_loses_its_lanes_and_gets_them_again() {
+fn member_forgotten_by_the_broker_loses_and_regains_its_lanes() {
     block_on(async {
         let mock = Mock::start();
         mock.create_topic("orders", 1);
@@ -146,7 +146,7 @@ fn a_close_commits_what_a_refused_hint_did_not() {
 
 /// The client takes its partitions for lost then, which proves nothing: its session is its own matter.
 #[test]
-fn a_close_without_a_broker_says_that_the_last_places_are_not_written() {
+fn a_close_without_a_broker_reports_uncommitted_positions() {
     block_on(async {
         let (mock, consumer) = (Mock::start(), unique("consumer"));
         let kafka = mock.kafka().set("session.timeout.ms", "6000").unwrap();
@@ -160,7 +160,7 @@ fn a_close_without_a_broker_says_that_the_last_places_are_not_written() {
 }
 
 #[test]
-fn a_member_that_hears_at_its_close_that_others_have_its_partitions_ends_cleanly() {
+fn close_succeeds_although_other_members_own_the_partitions() {
     block_on(async {
         let (mock, consumer) = (Mock::start(), unique("consumer"));
         let (mut subscriber, delivery) = take_one(&mock, &consumer).await;
@@ -178,7 +178,7 @@ fn a_partition_without_a_leader_holds_nothing_else_up() {
 }
 
 #[test]
-fn a_partition_without_a_leader_holds_nothing_else_up_where_all_are_assigned_anew() {
+fn a_leaderless_partition_stalls_no_other_with_range_assignment() {
     one_partition_has_no_leader("range");
 }
 

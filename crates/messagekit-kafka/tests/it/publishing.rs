@@ -9,7 +9,7 @@ use crate::mock::Mock;
 
 /// The end of one call takes back everything in the client: what another call still hands over must not pass its own messages.
 #[test]
-fn nothing_passes_an_earlier_message_that_another_call_took_back() {
+fn no_message_passes_an_earlier_one_that_another_call_withdrew() {
     /// Much longer than the second call begins after the first one, however the machine stands still.
     const LIMIT: Duration = Duration::from_secs(10);
     block_on(async {

@@ -98,7 +98,7 @@ async fn lost_of_lane_7() -> (Mock, String, Arc<Database>) {
 }
 
 #[test]
-fn a_key_lane_that_has_lost_a_commit_is_read_again_though_another_one_is_ahead() {
+fn a_key_lane_behind_the_others_is_read_from_its_own_position() {
     block_on(async {
         let (mock, consumer, database) = lost_of_lane_7().await;
         let mut receiver = join(&mock, &["orders"], &database, &consumer).await;
@@ -117,7 +117,7 @@ fn a_database_that_does_not_answer_for_a_while_is_asked_again() {
 }
 
 #[test]
-fn a_partition_that_a_database_has_forgotten_is_told_and_read_from_the_groups_offset() {
+fn forgotten_partition_is_logged_and_read_from_the_group_offset() {
     block_on(async {
         log::keep();
         let (mock, consumer, database) = (Mock::start(), unique("consumer"), Arc::<Database>::default());

@@ -293,7 +293,7 @@ fn whatever_frames_come_the_client_can_read_those_that_it_gets() {
 }
 
 #[test]
-fn bytes_that_are_no_frames_are_left_to_the_client_and_end_no_process() {
+fn bytes_that_are_no_frames_pass_to_the_client_without_a_panic() {
     let mut random = Rng::with_seed(7);
     for _ in 0..2_000 {
         let mut stream: Vec<u8> = (0..6).flat_map(|_| random_frame(&mut random)).collect();
@@ -306,7 +306,7 @@ fn bytes_that_are_no_frames_are_left_to_the_client_and_end_no_process() {
 }
 
 #[test]
-fn a_header_that_is_larger_than_a_frame_may_be_is_held_in_one_that_is_not() {
+fn a_header_over_the_frame_limit_is_rewritten_to_fit_a_frame() {
     // The least frame without an agreement, and what the broker offers.
     for (tuned, largest) in [(false, 4_096), (true, 131_072)] {
         for (size, fits) in [(largest, true), (largest + 1, false), (largest + 8, false)] {

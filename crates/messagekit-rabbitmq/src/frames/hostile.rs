@@ -17,7 +17,7 @@ fn read(stream: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn heartbeats_with_contents_and_channels_that_were_never_opened_hide_nothing_behind_them() {
+fn odd_heartbeats_and_unopened_channels_hide_no_later_frames() {
     let never_opened = [&[3, 0xff, 0xff][..], &frame(3, b"body")[3..]].concat();
     for before in
         [frame(8, b"no contents belong here"), frame(8, &[0xce; 3_000]), never_opened, frame(3, b"")]
@@ -29,7 +29,7 @@ fn heartbeats_with_contents_and_channels_that_were_never_opened_hide_nothing_beh
 }
 
 #[test]
-fn a_message_without_a_body_is_held_like_others_and_its_neighbours_are_as_they_were() {
+fn an_unreadable_empty_message_leaves_its_neighbours_unchanged() {
     let without_body =
         |properties: &[u8]| frame(2, &[&[0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], properties].concat());
     let good = without_body(&properties(&[(8, b"\x03m-1")]));
@@ -43,7 +43,7 @@ fn a_message_without_a_body_is_held_like_others_and_its_neighbours_are_as_they_w
 }
 
 #[test]
-fn a_frame_that_does_not_end_where_it_says_is_left_to_the_client() {
+fn frame_with_a_wrong_length_is_passed_to_the_client() {
     let whole = content_header(&bad());
     for length in [0, 1, 11, 12, 13, whole.len() - 9] {
         let mut stream = whole.clone();
@@ -54,7 +54,7 @@ fn a_frame_that_does_not_end_where_it_says_is_left_to_the_client() {
 }
 
 #[test]
-fn thousands_of_headers_are_read_as_they_are_and_found_among_bytes_that_are_not() {
+fn thousands_of_headers_stay_unchanged_unless_one_is_unreadable() {
     let many: Vec<u8> = (0..8_000).flat_map(|number| header(format!("h{number}").as_bytes(), b"V")).collect();
     let tune = frame(1, &[0, 10, 0, 30, 7, 255, 0, 2, 0, 0, 0, 60]);
     for (last, is_kept) in [(header(b"a", b"V"), true), (header(b"\xff", b"V"), false)] {
@@ -66,7 +66,7 @@ fn thousands_of_headers_are_read_as_they_are_and_found_among_bytes_that_are_not(
 }
 
 #[test]
-fn an_account_of_deaths_may_be_as_deep_as_any_header_and_no_deeper() {
+fn death_headers_may_nest_as_deep_as_any_header_and_no_deeper() {
     for (depth, is_kept) in [(MAX_DEPTH - 1, true), (MAX_DEPTH, false), (1_500, false)] {
         let sent = content_header(&properties(&[(2, &header(b"x-death", &nested_arrays(depth)))]));
         let got = read(&sent);
@@ -79,7 +79,7 @@ fn an_account_of_deaths_may_be_as_deep_as_any_header_and_no_deeper() {
 
 /// RabbitMQ cuts off what it says at 252 bytes, also where a failed message has more than one.
 #[test]
-fn what_the_broker_says_when_it_closes_can_be_read_where_it_is_cut_off_inside_a_failed_message() {
+fn a_close_reason_cut_off_inside_a_character_stays_readable() {
     for method in [[0, 10, 0, 50], [0, 20, 0, 40]] {
         let said =
             |text: &[u8]| frame(1, &[&method[..], &[1, 148], &header(text, b""), &[0, 50, 0, 10]].concat());

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn of_properties_that_were_cut_off_the_headers_in_front_are_found() {
+    fn headers_before_the_cut_in_truncated_properties_are_found() {
         let headers = [
             header(b"x-count", b"V"),
             header(b"a", b"t\x01"),

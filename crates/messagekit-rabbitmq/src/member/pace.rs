@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn after_an_unexplained_end_the_prefetch_is_one_and_doubles_with_each_whole_round() {
+    fn prefetch_restarts_at_one_after_an_unexplained_end_and_grows() {
         let mut pace = Pace::new(10);
         assert_eq!(round(&mut pace), Next::Acknowledge);
         pace.ended_unexplained();
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn acknowledgements_wait_for_what_is_being_handled_and_for_nothing_else() {
+    fn acknowledgements_wait_only_for_messages_being_handled() {
         let mut pace = Pace::new(100);
         pace.ended_unexplained();
         round(&mut pace);
@@ -151,7 +151,7 @@ mod tests {
     proptest! {
         /// The broker's side of a consumer: how many messages it has sent that are not acknowledged.
         #[test]
-        fn a_consumer_is_replaced_only_when_everything_it_may_have_is_here_and_settled(
+        fn a_broker_consumer_is_replaced_only_when_all_is_settled(
             configured in 1_u16..40, steps in prop::collection::vec((any::<bool>(), 1_usize..9), 1..300)
         ) {
             let mut pace = Pace::new(configured);

@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_queue_that_waits_is_not_put_off_when_a_connection_ends_over_others() {
+    fn lost_connection_does_not_delay_a_queue_waiting_to_reopen() {
         let mut queue = Queue::new("orders".into(), 10);
         (0..20).for_each(|_| queue.try_again_later());
         let again = queue.again();

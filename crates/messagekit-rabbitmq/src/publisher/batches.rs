@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_of_a_key_waits_for_what_is_on_its_way_though_nobody_else_does() {
+    fn only_later_messages_of_a_key_wait_for_its_one_in_flight() {
         let mut batches = Batches::default();
         let _first = batches.add_keys(&[Some("a"), Some("a")]);
         let on_its_way = batches.take().unwrap();

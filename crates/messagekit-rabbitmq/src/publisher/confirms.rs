@@ -97,7 +97,7 @@ mod tests {
 
         /// Plays broker and client: frames acknowledge some messages, in any order inside a frame; looks happen in between.
         #[test]
-        fn no_returned_message_passes_for_taken_and_no_taken_one_for_returned(
+        fn returned_and_confirmed_messages_are_never_mixed_up(
             unroutable in prop::collection::vec(any::<bool>(), 1..24),
             order in prop::collection::vec(any::<prop::sample::Index>(), 24),
             frames in prop::collection::vec(1_usize..6, 1..24),

@@ -118,7 +118,7 @@ async fn a_failing_or_panicking_job_costs_its_neighbours_nothing() {
 }
 
 #[tokio::test]
-async fn a_job_that_rolls_everything_back_costs_its_neighbours_nothing() {
+async fn a_write_that_rolls_back_leaves_its_neighbours_committed() {
     let fixture = fixture().await;
     let tx = fixture.occupy().await;
     let first = fixture.spawn(|conn| insert(conn, 1));

@@ -47,7 +47,7 @@ async fn failed_message(store: &SqliteStore, id: &str, state: &str, days: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_marker_stays_as_long_as_its_consumer_would_handle_the_message() {
+async fn marker_is_kept_while_its_consumer_would_accept_the_message() {
     let fixture = Fixture::new().await;
     let store = &fixture.store;
     store.note_window("billing", Some(DAY * 30)).await.unwrap();
@@ -96,7 +96,7 @@ async fn while_processes_are_replaced_the_longer_window_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_settled_failed_messages_go_and_the_marker_of_a_discarded_one_after_it() {
+async fn cleanup_removes_settled_failed_messages_before_their_markers() {
     let fixture = Fixture::new().await;
     let store = &fixture.store;
     store.note_window("billing", Some(DAY)).await.unwrap();

@@ -56,7 +56,7 @@ async fn an_automatic_rollback_leaks_nothing_and_ends_the_transaction() {
 }
 
 #[tokio::test]
-async fn what_a_closure_writes_after_an_automatic_rollback_is_not_kept() {
+async fn closure_writes_after_an_automatic_rollback_are_not_kept() {
     let fixture = fixture().await;
     let mut tx = fixture.begun().await;
     let outcome = tx

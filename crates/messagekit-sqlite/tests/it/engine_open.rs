@@ -27,7 +27,7 @@ async fn a_missing_file_is_made_and_opens_again() {
 }
 
 #[tokio::test]
-async fn a_file_with_tables_of_the_user_is_welcome_and_its_version_stays_his() {
+async fn a_file_with_user_tables_opens_and_keeps_its_user_version() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("app.db");
     {
@@ -60,7 +60,7 @@ async fn a_file_that_is_no_database_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_missing_folder_and_a_folder_are_told_apart() {
+async fn missing_folder_and_folder_as_file_have_distinct_errors() {
     let folder = TempDir::new().unwrap();
     let (kind, text) = refused(&folder.path().join("nowhere/app.db")).await;
     assert_eq!(kind, ErrorKind::Unavailable);

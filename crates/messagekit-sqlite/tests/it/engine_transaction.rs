@@ -130,7 +130,7 @@ async fn a_panic_in_a_closure_rolls_back_and_the_connection_lives_on() {
 }
 
 #[tokio::test]
-async fn the_bound_passing_between_calls_rolls_back_and_frees_the_lock() {
+async fn timeout_between_calls_rolls_back_and_frees_the_write_lock() {
     let fixture = fixture_with(short()).await;
     let mut tx = fixture.begun().await;
     // Another task gets the writer although nobody touches the first transaction.

@@ -74,7 +74,7 @@ impl File {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_leaves_is_remembered_by_the_file_whoever_writes_and_in_whatever_way() {
+async fn relayed_topics_hold_for_every_writer_of_the_file() {
     let file = File::new();
     let before = file.open().await;
     write(&before, "before").await;
@@ -117,7 +117,7 @@ async fn names_that_cannot_leave_are_refused_before_the_file_is_made() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn copies_of_a_replay_leave_too_and_are_told_apart() {
+async fn republications_are_pending_too_and_distinguishable() {
     let file = File::new();
     let store = file.leaving().await;
     let event = event("e-1").with_header(headers::FREE_HEADERS, r#"{"tenant": "north"}"#);
@@ -150,7 +150,7 @@ async fn copies_of_a_replay_leave_too_and_are_told_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn delayed_event_takes_its_place_though_nobody_reads_or_writes() {
+async fn delayed_event_enters_its_topic_without_readers_or_writers() {
     let file = File::new();
     let store = file.open().await;
     write_after(&store, "late", Duration::from_secs(3_600)).await;
@@ -162,7 +162,7 @@ async fn delayed_event_takes_its_place_though_nobody_reads_or_writes() {
 
 /// As after the death of the process that added it.
 #[tokio::test(flavor = "multi_thread")]
-async fn delayed_event_takes_its_place_when_the_file_is_opened_again() {
+async fn delayed_event_enters_its_topic_when_the_file_is_reopened() {
     let file = File::new();
     let store = file.leaving().await;
     write_after(&store, "soon", Duration::from_millis(1)).await;
@@ -229,7 +229,7 @@ fn tamper(file: &File, sql: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn record_that_cannot_be_read_is_set_aside_by_name_and_the_others_go_on() {
+async fn unreadable_record_is_rejected_by_id_and_others_are_published() {
     let file = File::new();
     let store = file.leaving().await;
     let keyed = |id: &str, key: &str| {
@@ -284,7 +284,7 @@ async fn record_that_cannot_be_read_is_set_aside_by_name_and_the_others_go_on() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn delayed_event_that_cannot_be_read_keeps_no_other_from_its_topic() {
+async fn unreadable_delayed_event_delays_no_other_event() {
     let file = File::new();
     let store = file.leaving().await;
     for id in ["bad", "good"] {

@@ -95,7 +95,7 @@ async fn every_event_is_applied_once_through_restarts_and_take_overs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_message_that_fails_is_a_failed_message_and_is_applied_once_when_retried() {
+async fn a_failing_message_is_stored_and_applied_once_when_retried() {
     let fixture = Fixture::new().await;
     let store = &fixture.store;
     tables(store).await;

@@ -109,7 +109,7 @@ async fn without_a_subscriber_only_the_position_is_noted() {
 }
 
 #[tokio::test]
-async fn key_lanes_inside_a_partition_are_refused_where_they_would_skip_messages() {
+async fn sqlite_cursor_refuses_key_lanes_that_would_skip_messages() {
     let Fixture { store, folder: _folder } = Fixture::new().await;
     append(&store, "t", "m", 1).await;
     let mut subscriber = bind(&store, &["t"], "billing").await;

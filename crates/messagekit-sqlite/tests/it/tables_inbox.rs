@@ -70,7 +70,7 @@ async fn a_rolled_back_claim_is_fresh_again() {
 }
 
 #[tokio::test]
-async fn claims_answer_in_input_order_and_what_did_not_run_can_be_taken_back() {
+async fn claims_answer_in_input_order_and_can_be_withdrawn() {
     let Fixture { store, folder: _folder } = Fixture::new().await;
     let mut tx = store.begin().await.unwrap();
     store.claim(&mut tx, "billing", &[request("b")]).await.unwrap();
@@ -101,7 +101,7 @@ async fn positions_in_topics_of_another_broker_are_remembered() {
 }
 
 #[tokio::test]
-async fn a_failed_message_is_leased_whole_and_resolves_with_its_marker() {
+async fn leased_failed_message_is_complete_and_resolves_with_marker() {
     let Fixture { store, folder: _folder } = Fixture::new().await;
     assert!(store.lease("billing", 1, LEASE).await.unwrap().is_empty());
     assert_eq!(set_aside(&store, "a", &retry_now()).await, SetAsideOutcome::SetAside);
@@ -126,7 +126,7 @@ async fn a_failed_message_is_leased_whole_and_resolves_with_its_marker() {
 }
 
 #[tokio::test]
-async fn a_failed_message_set_aside_in_a_transaction_that_rolls_back_never_was() {
+async fn a_rollback_leaves_no_failed_message() {
     let Fixture { store, folder: _folder } = Fixture::new().await;
     let mut tx = store.begin().await.unwrap();
     store.set_aside(&mut tx, "billing", &received("a"), &retry_now()).await.unwrap();

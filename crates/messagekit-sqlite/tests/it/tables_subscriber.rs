@@ -36,7 +36,7 @@ async fn every_record_comes_once_and_in_the_order_of_its_key() {
 }
 
 #[tokio::test]
-async fn a_message_comes_out_as_it_was_appended_with_the_time_of_its_append() {
+async fn message_is_delivered_unchanged_with_its_append_time() {
     let Fixture { store, folder: _folder } = Fixture::new().await;
     let mut sent = Message::new("t", vec![0, 255]).with_key(vec![254]).with_header("raw", vec![253]);
     sent.headers.set(headers::ID, "m-1");
@@ -68,7 +68,7 @@ async fn a_restarted_consumer_goes_on_behind_what_was_committed() {
 }
 
 #[tokio::test]
-async fn settling_moves_the_cursor_of_a_consumer_with_another_store_and_skips_nothing() {
+async fn with_another_store_settling_moves_the_cursor_and_skips_none() {
     let Fixture { store, folder: _folder } = Fixture::new().await;
     append(&store, "t", "m", 5).await;
     let mut subscriber = bind(&store, &["t"], "billing").await;
@@ -92,7 +92,7 @@ async fn settling_moves_the_cursor_of_a_consumer_with_another_store_and_skips_no
 }
 
 #[tokio::test]
-async fn settling_writes_nothing_when_the_transaction_has_moved_the_cursor() {
+async fn settling_writes_nothing_after_transaction_moved_the_cursor() {
     let Fixture { store, folder: _folder } = Fixture::new().await;
     append(&store, "t", "m", 3).await;
     let mut subscriber = bind(&store, &["t"], "billing").await;
@@ -202,7 +202,7 @@ const TRIM: &str = "DELETE FROM messagekit_topic_records WHERE pos & 0xfffffffff
     UPDATE messagekit_topic_partitions SET log_start = 3 WHERE next_offset >= 3";
 
 #[tokio::test]
-async fn a_consumer_goes_on_behind_records_that_were_deleted_before_it_came() {
+async fn a_consumer_starts_after_records_that_were_already_deleted() {
     let Fixture { store, folder: _folder } = Fixture::new().await;
     append(&store, "t", "m", 5).await;
     close({

@@ -51,7 +51,7 @@ faults! {
     /// Only the first topic of a source is read.
     ReadsOneTopic: Transport reads_every_topic_of_its_source,
     /// All records of a partition stand at offset 0.
-    RepeatsPlaces: Transport places_name_the_record,
+    RepeatsPlaces: Transport position_identifies_one_record,
     /// Messages arrive without their key.
     DropsTheKey: Transport carries_headers_and_key_unchanged,
     /// Messages arrive with their id as the only header.
@@ -101,7 +101,7 @@ faults! {
     /// A member that closes keeps its lanes.
     NeverLeaves: Transport a_leaving_member_hands_its_lanes_over,
     /// A revoked lane goes to its next owner at once.
-    FreesRevokedLanes: Transport nobody_gets_a_revoked_lane_before_it_is_done,
+    FreesRevokedLanes: Transport revoked_lane_is_not_reassigned_before_it_is_done,
     /// What is settled in a revoked lane is forgotten.
     ForgetsRevokedSettles: Transport what_is_settled_while_revoking_counts,
     /// A close settles what is out.
@@ -230,7 +230,7 @@ faults! {
     /// A failed message is due at once.
     FailForgetsDelay: Store failed_failed_message_waits_until_due,
     /// A failed message never dies.
-    FailKeepsRetrying: Store failed_failed_message_dies_when_told,
+    FailKeepsRetrying: Store permanent_failure_of_a_retry_is_dead,
     /// Giving back counts as an attempt.
     HandBackBurnsAttempt: Store handed_back_failed_message_burns_no_attempt,
     /// Asking for a retry does nothing.
@@ -320,11 +320,11 @@ faults! {
     /// What waits goes on waiting when its turn has come.
     NobodyIsPromoted: Store failed_messages_of_a_key_run_in_their_order,
     /// The failed messages of a key stand in the order in which they were parked.
-    ParksByArrival: Store failed_messages_of_a_key_stand_by_their_places,
+    ParksByArrival: Store failed_messages_of_a_key_are_ordered_by_position,
     /// A key whose first failed message is dead is free.
     DeadHeadLeavesItsKey: Store dead_head_holds_its_key,
     /// The next failed message runs before the one before it is committed.
-    PromotesBeforeTheCommit: Store rolled_back_run_lets_nobody_pass,
+    PromotesBeforeTheCommit: Store rolled_back_retry_keeps_its_key_blocked,
     /// Giving a failed message up lets nobody run.
     DiscardPromotesNobody: Store discarded_failed_message_leaves_its_key,
     /// A key stays held when its last failed message is given up.
@@ -344,7 +344,7 @@ faults! {
     /// Nobody sees how much waits for a failed message.
     ListForgetsWhatWaits: Store lists_tell_what_a_head_holds_back,
     /// Whether somebody is before a message is decided when it is claimed.
-    WaitsBehindADrainedKey: Store nobody_is_stuck_behind_a_key_that_is_drained_meanwhile,
+    WaitsBehindADrainedKey: Store message_parked_behind_a_draining_key_still_runs,
     /// What is claimed behind a key that is freed before it is parked becomes the head of the key.
     ParksBehindAFreeKey: Store nothing_is_parked_behind_a_freed_key,
     /// A run takes the last of those that wait first.
@@ -386,15 +386,15 @@ faults! {
     /// Taking a note back absolves.
     StandDownAbsolves: Store standing_down_keeps_earlier_deaths,
     /// Sweeping does nothing.
-    SweepDoesNothing: Store sweep_forgets_what_somebody_has_finished,
+    SweepDoesNothing: Store cleanup_clears_attempts_of_finished_messages,
     /// All consumers share their suspects.
-    SuspectsIgnoreConsumer: Store suspects_are_for_one_consumer,
+    SuspectsIgnoreConsumer: Store in_flight_attempts_belong_to_one_consumer,
     /// What was found twice is kept twice.
     KeepsAgain: Store found_message_is_one_failed_message,
     /// What a broker kept runs by itself.
     KeepsAlive: Store found_message_is_one_failed_message,
     /// A message is kept once, wherever it died.
-    KeepIgnoresScope: Store found_in_two_places_are_two_failed_messages,
+    KeepIgnoresScope: Store dead_letters_of_two_scopes_are_two_failed_messages,
     /// A message that was returned is the one it was.
     KeepForgetsReturns: Store second_death_after_a_return_is_a_new_failed_message,
     /// What was found is kept at once, outside the transaction.
@@ -402,7 +402,7 @@ faults! {
     /// Failed messages of queues go back through topics too.
     ReturnsIgnoreOrigin: Store returns_are_leased_by_origin,
     /// Nothing is said to be on its way back.
-    NothingGoesBack: Store oldest_return_is_the_oldest_open_failed_message_of_a_way_back,
+    NothingGoesBack: Store oldest_redelivery_is_the_oldest_open_one_of_its_target,
     /// What goes back does not know where it died.
     ReturnsForgetScope: Store returns_are_answered_under_their_scope,
     /// What can go nowhere is retried.
@@ -418,7 +418,7 @@ faults! {
     /// No consumer learns that markers of it were removed.
     RemovesUntold: Store consumer_learns_since_when_its_markers_are_complete,
     /// Each consumer learns what was removed of others.
-    TellsEverybody: Store removed_markers_are_told_to_their_consumer_only,
+    TellsEverybody: Store removed_markers_are_reported_to_their_consumer_only,
     /// A marker that is removed late takes back what the ones before it told.
     TellsTheLastRemoval: Store time_since_when_markers_are_complete_never_goes_back,
     /// The newest event stands first.
@@ -476,11 +476,11 @@ faults! {
     /// A relay that comes gets what others have.
     RobsTheLiving: Relay one_relay_has_every_shard_and_two_share_them,
     /// A shard that was lost is not told.
-    HidesLostShards: Relay slices_of_a_relay_that_died_are_taken_when_its_lease_ends,
+    HidesLostShards: Relay shards_of_a_crashed_relay_are_taken_when_its_lease_ends,
     /// Every renewal counts as a change of hands.
-    EpochsGrowWithEachLease: Relay lease_that_has_ended_reads_nothing_also_when_nobody_else_came,
+    EpochsGrowWithEachLease: Relay expired_lease_reads_nothing_even_without_another_relay,
     /// Any epoch is as good as the present one.
-    ReadsOldEpochs: Relay slice_of_another_epoch_is_lost_and_the_others_are_read,
+    ReadsOldEpochs: Relay shard_of_another_epoch_is_lost_and_the_others_are_read,
     /// All relays count as one.
     RelaysShareAName: Relay many_that_come_at_once_share_each_shard_out_once,
     /// What is published stays pending.
@@ -488,7 +488,7 @@ faults! {
     /// Headers come in the opposite order.
     HeadersInAnotherOrder: Relay message_goes_out_as_it_was_written,
     /// Places are called decided that are not given yet.
-    DecidesTooMuch: Relay nothing_appears_where_all_was_decided,
+    DecidesTooMuch: Relay nothing_appears_below_the_stable_position,
     /// What is confirmed already is read again.
     ReadsWhatIsConfirmed: Relay what_is_confirmed_or_paused_is_left_out,
     /// Topics that are paused are read.
@@ -498,9 +498,9 @@ faults! {
     /// The last event comes first.
     ReadsBackwards: Relay what_is_confirmed_or_paused_is_left_out,
     /// An answer has as many bytes as there are.
-    PagesAreEndless: Relay one_answer_is_never_larger_than_memory_allows_and_never_empty,
+    PagesAreEndless: Relay page_is_never_larger_than_memory_allows_and_never_empty,
     /// It is not told that there is more.
-    PagesAreNeverCut: Relay one_answer_is_never_larger_than_memory_allows_and_never_empty,
+    PagesAreNeverCut: Relay page_is_never_larger_than_memory_allows_and_never_empty,
     /// A delayed event is pending at once.
     DelaysNothing: Relay delayed_event_is_found_when_it_is_due,
     /// Whoever asks what is due hears that nothing is delayed.
@@ -516,13 +516,13 @@ faults! {
     /// It is not told that an earlier event of the key was refused.
     HidesHeldEvents: Relay later_event_of_a_refused_key_is_held_and_set_aside_behind_it,
     /// Events are set aside under any epoch.
-    SetsAsideForAnybody: Relay whoever_lost_the_shard_sets_nothing_aside,
+    SetsAsideForAnybody: Relay relay_without_the_shard_rejects_nothing,
     /// A retry counts one event, whatever waits behind it.
-    RetriesOneEventOnly: Relay retry_puts_the_whole_key_back_in_order_and_the_shard_begins_again,
+    RetriesOneEventOnly: Relay retry_restores_a_whole_key_in_order_and_rereads_its_shard,
     /// A discard is a retry.
     DiscardPutsBack: Relay discarded_event_is_gone_and_lets_go_what_waits_for_it_alone,
     /// What is set aside is gone.
-    LosesWhatIsSetAside: Relay operator_and_relay_move_the_same_key_at_once_and_lose_nothing,
+    LosesWhatIsSetAside: Relay operator_and_relay_moving_one_key_at_once_lose_nothing,
     /// A relay is not woken.
     WakesNoRelay: Relay commit_of_the_outbox_wakes_a_relay,
     /// What was rolled back is pending all the same.

@@ -34,7 +34,7 @@ pub async fn one_relay_has_every_shard_and_two_share_them<F: RelayFixture>(fixtu
 }
 
 /// A dead relay keeps nobody waiting longer than its lease, and what it asks when it wakes is answered with nothing.
-pub async fn slices_of_a_relay_that_died_are_taken_when_its_lease_ends<F: RelayFixture>(fixture: &F) {
+pub async fn shards_of_a_crashed_relay_are_taken_when_its_lease_ends<F: RelayFixture>(fixture: &F) {
     let (store, other) = (fixture.store(), fixture.second().await);
     write_key(&store, "k", &["e-1"]).await;
     let before = store.lease("r1", Duration::from_millis(300)).await.expect("shards can be leased");
@@ -49,7 +49,7 @@ pub async fn slices_of_a_relay_that_died_are_taken_when_its_lease_ends<F: RelayF
 }
 
 /// What a lease allows ends with it.
-pub async fn lease_that_has_ended_reads_nothing_also_when_nobody_else_came<F: RelayFixture>(fixture: &F) {
+pub async fn expired_lease_reads_nothing_even_without_another_relay<F: RelayFixture>(fixture: &F) {
     let store = fixture.store();
     write_key(&store, "k", &["e-1"]).await;
     let leases = store.lease("r1", Duration::from_millis(1)).await.expect("shards can be leased");
@@ -60,7 +60,7 @@ pub async fn lease_that_has_ended_reads_nothing_also_when_nobody_else_came<F: Re
 }
 
 /// A shard under another epoch is told as lost, and costs the others nothing.
-pub async fn slice_of_another_epoch_is_lost_and_the_others_are_read<F: RelayFixture>(fixture: &F) {
+pub async fn shard_of_another_epoch_is_lost_and_the_others_are_read<F: RelayFixture>(fixture: &F) {
     let store = fixture.store();
     let events: Vec<_> =
         (0..50).map(|n| event(super::TOPICS[0], &format!("e-{n}"), Some(&format!("k-{n}")))).collect();

@@ -74,7 +74,7 @@ pub async fn message_goes_out_as_it_was_written<F: RelayFixture>(fixture: &F) {
 }
 
 /// What is read later than an answer stands behind the place up to which that said everything is decided.
-pub async fn nothing_appears_where_all_was_decided<F: RelayFixture>(fixture: &F) {
+pub async fn nothing_appears_below_the_stable_position<F: RelayFixture>(fixture: &F) {
     let (store, other) = (fixture.store(), fixture.second().await);
     let leases = lease(&store, "r1").await;
     let mut known: Vec<Entry> = Vec::new();
@@ -146,7 +146,7 @@ pub async fn paused_backlog_hides_nothing<F: RelayFixture>(fixture: &F) {
 }
 
 /// An answer is bounded by its bytes, whatever they are bytes of, and goes on in the next.
-pub async fn one_answer_is_never_larger_than_memory_allows_and_never_empty<F: RelayFixture>(fixture: &F) {
+pub async fn page_is_never_larger_than_memory_allows_and_never_empty<F: RelayFixture>(fixture: &F) {
     let store = fixture.store();
     let leases = lease(&store, "r1").await;
     // Payloads first, then the largest headers and keys there may be.

@@ -60,7 +60,7 @@ pub async fn later_event_of_a_refused_key_is_held_and_set_aside_behind_it<F: Rel
 }
 
 /// Without the right to the shard nothing is set aside.
-pub async fn whoever_lost_the_shard_sets_nothing_aside<F: RelayFixture>(fixture: &F) {
+pub async fn relay_without_the_shard_rejects_nothing<F: RelayFixture>(fixture: &F) {
     let desk = Operated { store: fixture.store() };
     write_key(&desk.store, "a", &["a-1"]).await;
     let rejection = desk.rejection("a-1", Some("too large")).await;
@@ -79,7 +79,7 @@ pub async fn whoever_lost_the_shard_sets_nothing_aside<F: RelayFixture>(fixture:
 }
 
 /// A retry puts the whole key back at its old places, and whoever reads the shard begins it again.
-pub async fn retry_puts_the_whole_key_back_in_order_and_the_shard_begins_again<F: RelayFixture>(fixture: &F) {
+pub async fn retry_restores_a_whole_key_in_order_and_rereads_its_shard<F: RelayFixture>(fixture: &F) {
     let desk = Operated { store: fixture.store() };
     write_key(&desk.store, "a", &["a-1", "a-2", "a-3"]).await;
     desk.set_aside("a-1", Some("too large")).await;
@@ -122,7 +122,7 @@ pub async fn discarded_event_is_gone_and_lets_go_what_waits_for_it_alone<F: Rela
 
 /// The operator puts the key back again and again while a relay reads it, sets it aside, and sets aside what it found held:
 /// nothing vanishes, nothing is there twice, and nothing is read out of order.
-pub async fn operator_and_relay_move_the_same_key_at_once_and_lose_nothing<F: RelayFixture>(fixture: &F) {
+pub async fn operator_and_relay_moving_one_key_at_once_lose_nothing<F: RelayFixture>(fixture: &F) {
     const EVENTS: usize = 12;
     let desk = Operated { store: fixture.store() };
     let ids: Vec<String> = (0..EVENTS).map(|number| format!("a-{number:02}")).collect();

@@ -53,7 +53,7 @@ pub async fn found_message_is_one_failed_message<F: StoreFixture>(fixture: &F) {
 }
 
 /// Where a message died is a part of what it is.
-pub async fn found_in_two_places_are_two_failed_messages<F: StoreFixture>(fixture: &F) {
+pub async fn dead_letters_of_two_scopes_are_two_failed_messages<F: StoreFixture>(fixture: &F) {
     let (store, message) = (fixture.store(), received("billing", "{}"));
     for scope in [unique("queue:billing"), unique("topic:billing")] {
         let found = found(&scope, Origin::Topic, &message);
@@ -129,7 +129,7 @@ pub async fn returns_are_leased_by_origin<F: StoreFixture>(fixture: &F) {
 }
 
 /// What goes elsewhere, and what nobody sends back any more, does not count.
-pub async fn oldest_return_is_the_oldest_open_failed_message_of_a_way_back<F: StoreFixture>(fixture: &F) {
+pub async fn oldest_redelivery_is_the_oldest_open_one_of_its_target<F: StoreFixture>(fixture: &F) {
     let (store, scope, other) = (fixture.store(), unique("queue:billing"), unique("queue:other"));
     let way: Arc<str> = format!("{scope}.in").into();
     let ways = [Arc::from("elsewhere"), way];

@@ -102,7 +102,7 @@ pub async fn consumer_learns_since_when_its_markers_are_complete<F: StoreFixture
 }
 
 /// Consumers have markers of their own.
-pub async fn removed_markers_are_told_to_their_consumer_only<F: StoreFixture>(fixture: &F) {
+pub async fn removed_markers_are_reported_to_their_consumer_only<F: StoreFixture>(fixture: &F) {
     let (consumer, other) = (unique("consumer"), unique("consumer"));
     for consumer in [&consumer, &other] {
         note(fixture, consumer, Some(SHORT)).await;

@@ -118,7 +118,7 @@ pub async fn standing_down_keeps_earlier_deaths<F: StoreFixture>(fixture: &F) {
 }
 
 /// A message that has a marker by now has ended nobody.
-pub async fn sweep_forgets_what_somebody_has_finished<F: StoreFixture>(fixture: &F) {
+pub async fn cleanup_clears_attempts_of_finished_messages<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let [applied, dead_one, open] = [(); 3].map(|()| received("orders.order", "{}"));
     for message in [&applied, &dead_one, &open] {
@@ -138,7 +138,7 @@ pub async fn sweep_forgets_what_somebody_has_finished<F: StoreFixture>(fixture: 
 }
 
 /// A message that ends one consumer says nothing about another.
-pub async fn suspects_are_for_one_consumer<F: StoreFixture>(fixture: &F) {
+pub async fn in_flight_attempts_belong_to_one_consumer<F: StoreFixture>(fixture: &F) {
     let (store, first, second) = (fixture.store(), unique("consumer"), unique("consumer"));
     let message = received("orders.order", "{}");
     dies(&store, &first, &message).await;

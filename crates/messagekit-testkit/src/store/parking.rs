@@ -174,7 +174,7 @@ pub async fn failed_messages_of_a_key_run_in_their_order<F: StoreFixture>(fixtur
 }
 
 /// The order is that of the places, whoever is parked first; offsets are numbers.
-pub async fn failed_messages_of_a_key_stand_by_their_places<F: StoreFixture>(fixture: &F) {
+pub async fn failed_messages_of_a_key_are_ordered_by_position<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let [earlier, middle, later] = [9, 10, 100].map(|offset| of_key(TOPIC, "a", offset));
     park_now(&store, &consumer, &middle, &retry_in(Duration::ZERO)).await;
@@ -210,7 +210,7 @@ pub async fn dead_head_holds_its_key<F: StoreFixture>(fixture: &F) {
 }
 
 /// A run that is rolled back lets nobody else run.
-pub async fn rolled_back_run_lets_nobody_pass<F: StoreFixture>(fixture: &F) {
+pub async fn rolled_back_retry_keeps_its_key_blocked<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (first, second) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6));
     park_now(&store, &consumer, &first, &retry_in(Duration::ZERO)).await;
@@ -404,7 +404,7 @@ pub async fn lists_tell_what_a_head_holds_back<F: StoreFixture>(fixture: &F) {
 }
 
 /// Whoever is kept behind a key that is drained at the same time runs all the same: as the first of its key, or fresh.
-pub async fn nobody_is_stuck_behind_a_key_that_is_drained_meanwhile<F: StoreFixture>(fixture: &F) {
+pub async fn message_parked_behind_a_draining_key_still_runs<F: StoreFixture>(fixture: &F) {
     for round in 0..20 {
         let consumer = unique("consumer");
         let store = fixture.store();

@@ -140,7 +140,7 @@ pub async fn failed_failed_message_waits_until_due<F: StoreFixture>(fixture: &F)
 }
 
 /// A run that fails for good leaves a failed message, still held.
-pub async fn failed_failed_message_dies_when_told<F: StoreFixture>(fixture: &F) {
+pub async fn permanent_failure_of_a_retry_is_dead<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (message, leased) = leased(fixture, &consumer, LONG).await;
     assert!(store.fail(&consumer, &leased, &dead("gave up")).await.expect("fail is answered"));

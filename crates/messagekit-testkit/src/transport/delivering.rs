@@ -115,7 +115,7 @@ pub async fn reads_every_topic_of_its_source<F: TransportFixture>(fixture: &mut 
 }
 
 /// A place belongs to one record, and grows with the order of its partition.
-pub async fn places_name_the_record<F: TransportFixture>(fixture: &mut F) {
+pub async fn position_identifies_one_record<F: TransportFixture>(fixture: &mut F) {
     let topic = fixture.topic().await;
     publish(fixture, &numbered(&topic, 4, 0..40)).await;
     let mut receiver = Receiver::bind(fixture, std::slice::from_ref(&topic), &unique("consumer")).await;

@@ -107,7 +107,7 @@ async fn second_member_joins<F: TransportFixture>(
 }
 
 /// While `done` is held, what the first member holds is not given to the second; afterwards it is.
-pub async fn nobody_gets_a_revoked_lane_before_it_is_done<F: TransportFixture>(fixture: &mut F) {
+pub async fn revoked_lane_is_not_reassigned_before_it_is_done<F: TransportFixture>(fixture: &mut F) {
     let topic = fixture.topic().await;
     let Handover { first, mut second, held, done } = second_member_joins(fixture, &topic).await;
     let expected: BTreeSet<String> = texts(&held).into_iter().collect();

@@ -15,7 +15,7 @@ fn shell(script: &str) -> Command {
 }
 
 #[test]
-fn a_child_that_aborts_is_told_from_one_that_exits() {
+fn aborted_child_is_distinguished_from_an_exited_one() {
     let script = r#"ulimit -c 0; test "$MESSAGEKIT_CRASH_AT" = here && kill -ABRT $$; exit 7"#;
     assert_eq!(run_until("here", &mut shell(script), LONG).unwrap(), Ended::Aborted);
     assert_eq!(run_until("elsewhere", &mut shell(script), LONG).unwrap(), Ended::Exited(Some(7)));
@@ -28,7 +28,7 @@ fn a_child_that_hangs_is_ended_at_the_deadline() {
 }
 
 #[test]
-fn a_sweep_runs_every_point() {
+fn a_crash_run_visits_every_crash_point() {
     let swept = sweep(|_| shell("exit 0"), LONG).unwrap();
     assert_eq!(swept, POINTS.map(|point| (point, Ended::Exited(Some(0)))));
 }

@@ -22,7 +22,7 @@ fn what_is_recorded_is_read_back_after_reopening() {
 }
 
 #[test]
-fn a_torn_last_line_does_not_count_and_a_broken_whole_one_is_an_error() {
+fn torn_last_line_is_ignored_and_a_broken_line_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger");
     Ledger::open(&path).unwrap().record(Kind::Asked, "a", 5).unwrap();

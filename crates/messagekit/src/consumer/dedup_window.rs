@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_no_time_or_nonsense_or_is_from_the_future_is_not_judged() {
+    fn message_without_a_valid_past_time_is_inside_any_dedup_window() {
         assert!(!judged("yesterday"));
         assert!(!judged(""));
         assert!(!judged("2031-01-01T00:00:00Z"));
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_window_that_reaches_behind_the_markers_is_worth_a_line_in_the_log() {
+    fn only_a_dedup_window_reaching_past_the_markers_is_logged() {
         let at = |text: &str| text.parse().expect("a time");
         let (since, now) = (at("2026-03-15T12:00:00Z"), at("2026-03-31T12:00:00Z"));
         for (length, reaches) in [(None, true), (Some(30 * DAY), true), (Some(7 * DAY), false)] {
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_older_than_the_markers_are_complete_is_outside_of_any_window() {
+    fn message_before_complete_markers_is_outside_any_dedup_window() {
         for length in [None, Some(30 * DAY)] {
             let window = cleaned(length);
             let text = judged_by(&window, &written("2026-03-15T11:59:59.999999Z")).expect("outside");

@@ -67,7 +67,7 @@ fn message(key: &'static str, sequence: u64) -> Incoming {
 }
 
 #[test]
-fn each_key_lane_is_told_and_a_lane_is_free_when_the_last_of_them_is() {
+fn lane_changes_reach_each_key_lane_and_the_last_frees_the_lane() {
     static FREE: AtomicBool = AtomicBool::new(false);
     let done = Done::new(|| FREE.store(true, Ordering::Relaxed));
     let mut key_lanes =
@@ -119,7 +119,7 @@ fn a_lane_goes_on_when_none_of_its_key_lanes_is_paused() {
 }
 
 #[test]
-fn the_fastest_waits_for_the_slowest_and_a_key_stays_where_it_is() {
+fn key_keeps_its_lane_and_fast_lanes_wait_for_the_slowest() {
     let keys = ["a", "b", "c", "d"];
     let records = (0..AHEAD + 2).map(|n| message(keys[n as usize % 4], n));
     let mut key_lanes = of([assigned()].into_iter().chain(records));

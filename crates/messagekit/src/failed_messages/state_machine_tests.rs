@@ -198,7 +198,7 @@ proptest! {
 }
 
 #[test]
-fn a_failed_message_that_is_discarded_while_it_runs_is_out_of_its_hands() {
+fn a_discard_during_a_retry_makes_its_lease_void() {
     let mut failed_message = StateMachine::set_aside(1, Some(at(0)));
     let token = failed_message.lease(at(0), at(60)).expect("it is due");
     assert_eq!(failed_message.act(Action::Discard, at(1)), Ok(FailedMessageState::Discarded));
@@ -242,7 +242,7 @@ fn what_waits_for_its_key_runs_only_when_its_turn_has_come() {
 }
 
 #[test]
-fn what_never_ran_is_brought_back_to_its_turn_and_the_rest_is_dead() {
+fn undo_blocks_a_message_that_never_ran_and_others_are_dead() {
     for attempts in 0..3 {
         let mut failed_message = StateMachine::parked(attempts, Some(at(0)), attempts == 0);
         assert_eq!(failed_message.act(Action::Discard, at(1)), Ok(FailedMessageState::Discarded));

@@ -138,7 +138,7 @@ mod tests {
     use crate::transport::Lane;
 
     #[tokio::test(start_paused = true)]
-    async fn where_nobody_asks_any_more_nobody_is_held_back() {
+    async fn a_lane_that_moved_away_is_no_longer_held_back_by_its_gate() {
         let mut cx = Context::from_waker(Waker::noop());
         let view = BatchView { lane: Lane { slot: 0, epoch: 1 }, messages: 1, bytes: 1 };
         let (gate, mut gates) = (TestGate::new(), Gates::default());

@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_the_time_one_message_tries_and_the_others_wait_for_its_outcome() {
+    async fn an_open_breaker_later_lets_one_trial_pass_and_others_wait() {
         let mut gate = CircuitBreaker::new(2, OPEN_FOR);
         let mut other = gate.clone();
         for _ in 0..2 {

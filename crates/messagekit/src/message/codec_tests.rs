@@ -163,7 +163,7 @@ fn both_spellings_of_every_field_are_read() {
 }
 
 #[test]
-fn fields_that_nobody_knows_are_passed_over() {
+fn unknown_payload_fields_are_ignored() {
     let payload = r#"{"eventId":"m","eventType":"a.b","text":"x","more":{"deep":[1,{"a":null}]},"":0}"#;
     assert_eq!(read::<Sized>(&Message::new("t", payload)).data.text, "x");
 }

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn the_id_is_the_header_else_the_cloud_events_header_else_the_payload() {
+    fn message_id_comes_from_header_then_cloud_events_then_payload() {
         let typed = |fields: &str| format!(r#"{{"eventType":"a.b"{fields}}}"#);
         for (headers, fields) in [
             (&[("id", "m-1")][..], ""),

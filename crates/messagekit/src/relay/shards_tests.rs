@@ -406,7 +406,7 @@ fn look(shards: &mut Shards, now: &mut Duration, each: Duration) -> Vec<u16> {
 }
 
 #[test]
-fn what_takes_long_from_the_beginning_is_spread_over_reads_and_takes_an_eighth_of_the_time() {
+fn slow_full_passes_are_spread_and_take_an_eighth_of_the_time() {
     const MANY: u16 = 64;
     let backoff = Backoff::new(Duration::from_millis(50), 2.0, Duration::from_secs(2));
     let mut shards = Shards::new(CALLS, UNDELETED, backoff, backoff);
@@ -443,7 +443,7 @@ fn what_takes_long_from_the_beginning_is_spread_over_reads_and_takes_an_eighth_o
 }
 
 #[test]
-fn a_floor_falls_when_less_is_decided_than_before() {
+fn reading_goes_back_when_the_stable_position_falls() {
     let backoff = Backoff::new(Duration::from_millis(50), 2.0, Duration::from_secs(2));
     let mut shards = Shards::new(CALLS, UNDELETED, backoff, backoff);
     let held = vec![ShardLease { shard: 0, epoch: 1 }];
@@ -458,7 +458,7 @@ fn a_floor_falls_when_less_is_decided_than_before() {
 }
 
 #[test]
-fn first_page_of_another_server_is_not_published_and_the_next_read_begins_at_the_beginning() {
+fn first_page_of_another_server_is_dropped_and_reading_restarts() {
     let backoff = Backoff::new(Duration::from_millis(50), 2.0, Duration::from_secs(2));
     let mut shards = Shards::new(CALLS, UNDELETED, backoff, backoff);
     let held = vec![ShardLease { shard: 0, epoch: 1 }];
@@ -507,7 +507,7 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
     #[test]
-    fn nothing_is_passed_by_and_nothing_goes_out_twice_or_without_a_lease(
+    fn shards_skip_no_event_and_send_none_twice_or_without_a_lease(
         steps in prop::collection::vec(step(), 0..300)
     ) {
         let mut world = World::new();

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_while_the_outage_lasts_and_calls_of_one_moment_count_once() {
+    fn pauses_grow_during_an_outage_and_parallel_calls_count_once() {
         let mut topics = topics();
         let orders: Arc<str> = Arc::from("orders");
         let mut now = ms(0);
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unanswered_topic_is_paused_until_the_answer() {
+    fn topic_without_an_answer_is_paused_until_it_comes() {
         let mut topics = topics();
         let orders: Arc<str> = Arc::from("orders");
         topics.unanswered(&orders, ms(3));

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn news_waits_for_whoever_asks_and_is_told_once() {
+    async fn wake_waits_for_the_next_caller_and_is_delivered_once() {
         let wake = Wake::default();
         wake.wake();
         wake.wake();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_a_relay_nobody_is_hinted() {
+    async fn added_events_without_a_relay_start_no_hints() {
         let wake = Wake::default();
         wake.added();
         assert!(!wake.shared.hinting().is_running);

@@ -54,7 +54,7 @@ fn with_figures(builder: Builder) -> (Builder, Statistics) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_blocked_lane_is_a_figure_and_an_error_in_the_log_until_it_goes_on() {
+async fn a_blocked_lane_shows_in_metrics_and_log_until_it_resumes() {
     let log = Log::default();
     let _logged = log.begin();
     let world = World::new(1);
@@ -77,7 +77,7 @@ async fn a_blocked_lane_is_a_figure_and_an_error_in_the_log_until_it_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_without_room_blocks_its_lane_and_alerts_once_until_there_is_room() {
+async fn key_over_its_parking_limit_blocks_its_lane_and_alerts_once() {
     let log = Log::default();
     let _logged = log.begin();
     let world = World::new(1);

@@ -49,7 +49,7 @@ async fn one_by_one_gives_each_message_a_transaction_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_ends_after_its_time_inside_handlers_and_what_did_not_run_is_fresh() {
+async fn a_batch_ends_after_its_handler_time_and_the_rest_stays_fresh() {
     let world = World::new(1);
     names("a", 10).iter().for_each(|id| world.script.always(id, TWENTY_MS));
     let consumer = world.start_calm(world.billing()).await;
@@ -98,7 +98,7 @@ async fn a_batch_of_another_size_and_time_is_the_users_choice() {
 
 /// Copies of an id in one batch, around the place where its time ends it.
 #[tokio::test(start_paused = true)]
-async fn copies_in_one_batch_are_applied_once_wherever_the_batch_is_cut() {
+async fn duplicates_in_a_batch_are_applied_once_wherever_it_is_cut() {
     for cut in 1..=6 {
         let world = World::new(1);
         for n in [1, 2, 1, 3, 2, 3] {

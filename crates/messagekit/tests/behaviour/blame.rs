@@ -23,7 +23,7 @@ async fn quiet(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_swallowed_error_that_only_the_commit_sees_is_found_by_halving() {
+async fn bisection_finds_a_swallowed_error_that_fails_the_commit() {
     let world = World::new(1);
     world.push_all("a", 50).await;
     let culprits = Arc::new(BTreeSet::from(["a-7".to_owned(), "a-31".to_owned()]));
@@ -58,7 +58,7 @@ async fn impatient(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_neighbour_that_calls_an_ended_transaction_permanent_is_not_blamed_for_it() {
+async fn neighbour_failing_on_an_ended_transaction_is_not_blamed() {
     let world = World::new(1);
     world.push_all("a", 4).await;
     let builder = Consumer::builder(CONSUMER, world.store.clone())
@@ -73,7 +73,7 @@ async fn a_neighbour_that_calls_an_ended_transaction_permanent_is_not_blamed_for
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_lock_held_for_too_long_halves_the_batch_and_blames_nobody() {
+async fn a_transaction_timeout_of_the_store_is_charged_to_no_message() {
     for call in [Call::Claim, Call::SetAside] {
         let world = World::new(1);
         world.push_all("a", 8).await;
@@ -93,7 +93,7 @@ async fn a_write_lock_held_for_too_long_halves_the_batch_and_blames_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_that_holds_the_write_lock_too_long_by_itself_too_is_set_apart() {
+async fn message_exceeding_the_transaction_timeout_alone_fails() {
     for culprit in ["a-1", "a-4", "a-8"] {
         let world = World::new(1);
         world.push_all("a", 8).await;
@@ -111,7 +111,7 @@ async fn a_message_that_holds_the_write_lock_too_long_by_itself_too_is_set_apart
 
 /// The machine stood still while a handler ran, or while the transaction committed.
 #[tokio::test(start_paused = true)]
-async fn a_write_lock_held_too_long_once_costs_nobody_an_attempt() {
+async fn single_transaction_timeout_burns_no_attempt() {
     for culprit in [Some("a-1"), Some("a-4"), Some("a-8"), None] {
         let world = World::new(1);
         world.push_all("a", 8).await;
@@ -129,7 +129,7 @@ async fn a_write_lock_held_too_long_once_costs_nobody_an_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_that_holds_the_write_lock_too_long_blocks_where_messages_block() {
+async fn a_message_over_the_transaction_timeout_blocks_under_block() {
     let world = World::new(1);
     world.push_all("a", 4).await;
     world.script.always("a-3", Action::TransactionTimeout);

@@ -17,7 +17,7 @@ fn blocking(world: &World) -> Builder {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_blocked_message_is_tried_in_place_with_growing_waits_and_a_growing_attempt_number() {
+async fn blocked_message_retries_with_growing_waits_and_attempts() {
     let world = World::new(1);
     world.push_all("a", 5).await;
     world.script.next("a-2", [Action::Fail; 5]);
@@ -120,7 +120,7 @@ async fn a_message_that_this_consumer_cannot_read_blocks_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unreadable_message_that_is_a_failed_message_already_blocks_nothing() {
+async fn an_unreadable_message_already_stored_as_failed_never_blocks() {
     let world = World::new(1);
     world.publish(messagekit::Message::new(TOPIC, "{")).await;
     let consumer = start(world.billing());
@@ -134,7 +134,7 @@ async fn an_unreadable_message_that_is_a_failed_message_already_blocks_nothing()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_type_that_the_consumer_wants_to_keep_is_kept_and_blocks_nothing() {
+async fn unknown_type_is_dead_lettered_and_does_not_block() {
     let world = World::new(1);
     let unknown = placed("a", 1).with_header(headers::EVENT_TYPE, "orders.order.paid");
     let payload = String::from_utf8(unknown.payload.to_vec()).expect("JSON");
@@ -150,7 +150,7 @@ async fn a_type_that_the_consumer_wants_to_keep_is_kept_and_blocks_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_message_behind_a_recovered_one_starts_with_its_first_attempt() {
+async fn the_message_after_a_recovered_one_starts_at_attempt_one() {
     let world = World::new(1);
     world.push_all("a", 3).await;
     world.script.next("a-1", [Action::Fail, Action::Fail, Action::Take(Duration::from_millis(100))]);

@@ -10,7 +10,7 @@ async fn print(_: &mut (), _: Message) -> Result<(), messagekit::HandlerError> {
 }
 
 #[test]
-fn between_a_log_and_a_database_every_setting_has_its_printed_value() {
+fn log_to_database_consumer_has_the_printed_default_settings() {
     let world = World::new(1);
     let note = async |_: &mut MemoryTx, _: Message| Ok(());
     let consumer = Consumer::builder(CONSUMER, world.store.clone())
@@ -39,7 +39,7 @@ fn between_a_log_and_a_database_every_setting_has_its_printed_value() {
 }
 
 #[test]
-fn without_a_database_a_message_is_handled_by_itself_and_dies_alone() {
+fn without_a_database_the_default_is_one_by_one_and_dead_letter() {
     let world = World::new(1);
     let consumer = Consumer::builder(CONSUMER, NoStore::new(world.log.clone(), "dead"))
         .from(world.log.topics([TOPIC]))

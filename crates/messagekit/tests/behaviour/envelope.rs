@@ -104,7 +104,7 @@ async fn bill(
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_of_a_handler_exists_if_and_only_if_its_message_was_applied() {
+async fn handler_event_exists_exactly_when_its_message_is_applied() {
     let world = World::new(1);
     world.push_all("o", 3).await;
     let outbox = Arc::new(Outbox::new(world.store.clone(), "billing"));
@@ -128,7 +128,7 @@ async fn an_event_of_a_handler_exists_if_and_only_if_its_message_was_applied() {
 }
 
 #[tokio::test]
-async fn a_topic_prefix_stands_in_front_of_every_topic_and_may_not_spoil_it() {
+async fn a_topic_prefix_goes_before_every_topic_and_must_be_valid() {
     let sent = || InvoiceSent { order: "o-1".to_owned() };
     let store = World::new(1).store;
     let outbox = Outbox::new(store.clone(), "billing").topic_prefix("staging.");

@@ -33,7 +33,7 @@ async fn world_with_a_due_failed_message(partitions: usize) -> World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_duplicate_of_a_failed_message_is_not_applied_behind_its_back() {
+async fn late_duplicate_does_not_apply_a_failed_message() {
     let (world, _) = world_with_a_failed_message().await;
     world.script.heal();
     let consumer = start(world.billing());
@@ -47,7 +47,7 @@ async fn a_late_duplicate_of_a_failed_message_is_not_applied_behind_its_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_duplicate_of_a_failed_message_that_waits_for_its_retry_changes_nothing() {
+async fn a_late_duplicate_of_a_scheduled_retry_changes_nothing() {
     let world = world_with_a_due_failed_message(1).await;
     let consumer = start(world.billing());
     world.push("a", 1).await;
@@ -111,7 +111,7 @@ async fn a_retry_by_a_person_that_fails_is_dead_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_message_whose_process_died_comes_back_when_its_lease_ends() {
+async fn failed_message_of_a_dead_process_is_retried_after_its_lease() {
     let world = world_with_a_due_failed_message(1).await;
     world.script.always("a-1", Action::Take(seconds(20)));
     let victim = start(world.billing());
@@ -145,7 +145,7 @@ async fn a_run_that_outlives_its_lease_keeps_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_process_without_a_lane_stands_by_and_runs_no_failed_messages() {
+async fn a_process_without_a_lane_runs_no_retries() {
     let world = World::new(1);
     world.push_all("a", 10).await;
     let takes_its_time = Action::Take(Duration::from_millis(300));
@@ -159,7 +159,7 @@ async fn a_process_without_a_lane_stands_by_and_runs_no_failed_messages() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_message_that_killed_its_process_five_times_is_dead_and_does_not_run_again() {
+async fn failed_message_is_dead_and_never_rerun_after_five_crashes() {
     for (crash_count, dies) in [(4, false), (5, true)] {
         let world = world_with_a_due_failed_message(1).await;
         for _ in 0..crash_count {
@@ -189,7 +189,7 @@ async fn a_failed_message_that_killed_its_process_five_times_is_dead_and_does_no
 
 /// The store is out of order between the run of a failed message and the answer to its lease.
 #[tokio::test(start_paused = true)]
-async fn an_outage_at_the_end_of_a_retry_counts_as_no_death_of_the_process() {
+async fn an_outage_at_the_end_of_a_retry_counts_no_crash() {
     for (act, call) in [(Action::Fail, Call::Fail), (Action::Unavailable, Call::HandBack)] {
         let world = world_with_a_due_failed_message(1).await;
         world.script.next("a-1", [act]);
@@ -215,7 +215,7 @@ async fn an_outage_at_the_end_of_a_retry_counts_as_no_death_of_the_process() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_message_that_meets_a_conflict_is_tried_again_soon_without_spinning() {
+async fn failed_message_in_conflict_is_retried_soon_without_spinning() {
     let world = world_with_a_due_failed_message(1).await;
     world.script.always("a-1", Action::Conflict);
     let consumer = start(world.billing());
@@ -249,7 +249,7 @@ async fn a_retry_whose_transaction_cannot_begin_burns_no_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_message_that_contradicts_its_marker_is_dead_and_the_others_go_on() {
+async fn a_retry_that_contradicts_its_marker_is_dead_and_others_run() {
     let world = World::new(1);
     world.push_all("a", 5).await;
     names("a", 5).iter().for_each(|id| world.script.next(id, [Action::Fail]));

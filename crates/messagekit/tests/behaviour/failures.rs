@@ -22,7 +22,7 @@ const WAYS: [(Action, &str); 5] = [
 ];
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_message_is_set_aside_and_its_neighbours_go_on_in_order() {
+async fn message_failure_is_recorded_and_others_go_on_in_order() {
     let world = World::new(1);
     world.push_all("a", 5).await;
     world.script.next("a-3", [Action::Fail]);
@@ -41,7 +41,7 @@ async fn a_failed_message_is_set_aside_and_its_neighbours_go_on_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_set_aside_message_is_tried_again_when_due_and_not_before() {
+async fn a_failed_message_is_retried_when_due_and_not_before() {
     let world = World::new(1);
     world.push_all("a", 2).await;
     world.script.next("a-1", [Action::Fail, Action::Fail]);
@@ -170,7 +170,7 @@ async fn any_culprits_of_a_batch_are_set_apart_and_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn culprits_of_different_kinds_in_one_batch_do_not_hide_each_other() {
+async fn failures_of_different_kinds_in_one_batch_are_all_found() {
     let world = World::new(1);
     world.push_all("a", 40).await;
     let acts = [

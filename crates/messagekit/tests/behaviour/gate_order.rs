@@ -45,7 +45,7 @@ impl<G: Gate> Gate for Noted<G> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn gates_are_asked_in_the_order_in_which_they_were_added_before_the_transaction() {
+async fn gates_grant_permits_in_added_order_before_the_transaction() {
     const ADVISED: [&str; 3] = ["rate_limit", "circuit_breaker", "concurrency"];
     const OTHER: [&str; 3] = ["concurrency", "rate_limit", "circuit_breaker"];
     for order in [ADVISED, OTHER] {

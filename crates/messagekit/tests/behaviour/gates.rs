@@ -19,7 +19,7 @@ const WINDOW: usize = 500;
 const FAILED_MESSAGES: u32 = u32::MAX;
 
 #[tokio::test(start_paused = true)]
-async fn a_closed_gate_holds_everything_back_in_bounded_memory_and_reopens_at_once() {
+async fn a_closed_gate_holds_back_in_bounded_memory_until_it_opens() {
     let world = World::new(1);
     world.push_all("a", 3_000).await;
     let (gate, counts) = (TestGate::new(), Counts::default());
@@ -40,7 +40,7 @@ async fn a_closed_gate_holds_everything_back_in_bounded_memory_and_reopens_at_on
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_pulled_is_bounded_while_a_slow_handler_works_and_everything_comes_back() {
+async fn slow_handler_bounds_pulled_messages_and_all_are_settled() {
     let world = World::new(1);
     world.push_all("a", 2_000).await;
     world.script.always("a-1", Action::Take(seconds(20)));
@@ -116,7 +116,7 @@ async fn gates_learn_how_it_ended_and_how_much_was_used() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_breaker_opens_while_handlers_say_that_their_dependency_is_down() {
+async fn a_breaker_opens_while_handlers_report_unavailable() {
     let world = World::new(1);
     world.push_all("a", 3).await;
     world.script.always("a-1", Action::Unavailable);
@@ -179,7 +179,7 @@ async fn the_smallest_grant_of_the_chain_counts_for_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn permits_come_back_when_the_consumer_is_dropped_or_loses_its_lane() {
+async fn permits_return_when_consumer_is_dropped_or_loses_its_lane() {
     let world = World::new(2);
     world.push_all("a", 5).await;
     world.push_all("b", 5).await;
@@ -222,7 +222,7 @@ async fn failed_messages_pass_the_gates_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn consumers_that_share_permits_never_work_side_by_side_beyond_them() {
+async fn consumers_that_share_permits_never_exceed_them() {
     let world = World::new(1);
     let permits = Concurrency::new(1);
     let consumers = ["billing", "audit"].map(|name| start(world.consumer(name).gate(permits.clone())));
@@ -247,7 +247,7 @@ async fn consumers_that_share_permits_never_work_side_by_side_beyond_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_looks_sees_which_gate_holds_back_and_for_how_long() {
+async fn closed_gate_is_shown_by_name_and_duration() {
     let world = World::new(1);
     world.push_all("a", 10).await;
     let (registry, gate) = (prometheus::Registry::new(), TestGate::new());

@@ -62,7 +62,7 @@ async fn assert_kept_by_id(name: &str, hostile: Message, kind: &str, hint: &str)
 }
 
 #[tokio::test(start_paused = true)]
-async fn payloads_without_readable_metadata_are_kept_under_their_place() {
+async fn payload_without_readable_metadata_fails_under_its_position() {
     let deep = format!(r#"{{"order":"{SECRET}","metadata":{}{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
     let in_metadata = format!(
         r#"{{"order":"{SECRET}","n":1,"metadata":{{"a":{}1{}}}}}"#,
@@ -137,7 +137,7 @@ async fn data_that_is_not_the_event_is_kept_under_its_id() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn unusable_identities_are_kept_under_their_place() {
+async fn message_with_unusable_identity_fails_under_its_position() {
     let body = format!(r#"{{"order":"{SECRET}","n":1}}"#);
     let good = || record(body.clone());
     let with_id = |id: &[u8]| good().with_header(headers::ID, id.to_vec());
@@ -196,7 +196,7 @@ async fn an_id_mismatch_swallows_neither_of_the_two_ids() {
 
 /// Of two records with one id, only one can be read.
 #[tokio::test(start_paused = true)]
-async fn copies_of_an_unreadable_message_share_its_fate_also_inside_one_batch() {
+async fn two_records_with_one_id_count_once_even_if_one_is_unreadable() {
     let unreadable = || record(r#"{"order":"k","n":1,"dataVersion":"2.0"}"#);
     let readable = || record(r#"{"order":"k","n":1}"#);
     for (records, applied, failed_messages) in [

@@ -73,7 +73,7 @@ async fn one_of_a_run_that_fails_blocks_the_key_by_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_that_an_operator_asks_for_is_dead_when_it_fails_and_what_waits_goes_on_waiting() {
+async fn failing_requested_retry_is_dead_and_its_key_stays_blocked() {
     let world = World::new(1);
     world.push_all("a", 5).await;
     world.script.always("a-1", Action::Permanent);
@@ -93,7 +93,7 @@ async fn a_retry_that_an_operator_asks_for_is_dead_when_it_fails_and_what_waits_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_that_ends_its_process_in_a_run_is_named_after_five_more_and_no_other_is_blamed() {
+async fn a_message_that_crashes_a_key_run_is_dead_and_no_other_is() {
     let world = blocked(12).await;
     // Longer than the test looks: whoever runs it is killed meanwhile.
     world.script.always("a-7", Action::Take(seconds(100_000)));
@@ -125,7 +125,7 @@ async fn a_message_that_ends_its_process_in_a_run_is_named_after_five_more_and_n
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_in_a_run_burns_no_attempt_and_keeps_what_stood_before_it() {
+async fn outage_in_a_key_run_burns_no_attempt_and_keeps_earlier_work() {
     let world = blocked(10).await;
     world.script.next("a-4", [Action::Unavailable; 5]);
     let consumer = start(parking(&world));
@@ -145,7 +145,7 @@ async fn an_outage_in_a_run_burns_no_attempt_and_keeps_what_stood_before_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_whose_culprit_is_unknown_is_halved_until_it_stands_alone() {
+async fn a_key_run_is_split_until_the_failing_message_is_alone() {
     let world = blocked(40).await;
     world.script.always("a-23", Action::Swallow);
     let consumer = start(parking(&world));
@@ -215,7 +215,7 @@ async fn a_run_ends_when_the_time_of_its_transaction_is_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_an_operator_does_to_a_message_of_a_run_rolls_the_run_back_and_costs_nothing() {
+async fn action_on_a_message_of_a_key_run_rolls_it_back_without_cost() {
     let world = blocked(6).await;
     world.script.next("a-3", [Action::Take(Duration::from_millis(30))]);
     let consumer = start(parking(&world));
@@ -233,7 +233,7 @@ async fn what_an_operator_does_to_a_message_of_a_run_rolls_the_run_back_and_cost
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_that_an_operator_asks_for_runs_alone_while_other_keys_are_drained() {
+async fn a_requested_retry_runs_alone_while_other_keys_drain() {
     let world = World::new(1);
     for key in ["a", "b"] {
         world.push_all(key, 5).await;
@@ -293,7 +293,7 @@ async fn a_run_holds_no_more_bytes_than_a_lane() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_with_more_messages_than_there_is_room_for_is_drained_without_long_pauses() {
+async fn key_over_its_parking_limit_is_drained_without_long_pauses() {
     let world = World::new(1);
     world.push_all("a", 300).await;
     world.script.next("a-1", [Action::Permanent]);

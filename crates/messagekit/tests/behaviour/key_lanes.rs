@@ -66,7 +66,7 @@ async fn a_slow_key_holds_up_its_own_lane_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_stands_behind_a_slow_key_is_a_duplicate_for_the_next_owner() {
+async fn applied_messages_past_a_slow_key_are_duplicates_on_takeover() {
     let world = World::new(1);
     let consumer = calm(&world, patient(&world)).await;
     world.script.next("a-1", [Action::Take(LONG)]);
@@ -87,7 +87,7 @@ async fn what_stands_behind_a_slow_key_is_a_duplicate_for_the_next_owner() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_blocked_key_blocks_no_other_lane_and_the_rest_stays_within_bounds() {
+async fn blocked_key_blocks_no_other_lane_and_read_ahead_is_bounded() {
     let world = World::new(1);
     let consumer = calm(&world, patient(&world).on_failure(OnFailure::Block)).await;
     world.script.always("a-1", Action::Permanent);
@@ -143,7 +143,7 @@ impl Source for InOrder {
 }
 
 #[tokio::test]
-async fn a_source_whose_place_moves_with_the_effects_is_refused() {
+async fn key_lanes_are_refused_if_the_position_moves_with_the_effects() {
     let world = World::new(1);
     let refused =
         world.billing_from(InOrder(world.topics())).key_lanes(lanes(2)).build().expect_err("in order");

@@ -44,7 +44,7 @@ impl Middleware<MemoryStore> for Guard {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_put_around_runs_outermost_first_and_shares_the_fate_of_the_effects() {
+async fn middleware_runs_outermost_first_and_rolls_back_with_effects() {
     let world = World::new(1);
     world.script.next("a-1", [Action::Fail]);
     world.push_all("a", 1).await;

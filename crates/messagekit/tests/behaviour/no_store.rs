@@ -190,7 +190,7 @@ async fn a_failed_message_is_the_message_whole_with_reason_and_origin() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_broker_that_is_away_or_refuses_loses_nothing_and_settles_nothing() {
+async fn unavailable_or_refusing_broker_loses_and_settles_nothing() {
     for mood in [Mood::IsAway, Mood::Refuses, Mood::Mumbles] {
         let (world, broker, printer) = (World::new(1), Broker::new(mood), Arc::new(Printer::default()));
         printer.fails(2, 1_000_000, lasting);
@@ -248,7 +248,7 @@ async fn a_message_whose_dependency_is_unavailable_waits_in_its_lane() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_its_last_attempt_a_message_is_a_failed_message_and_the_lane_goes_on() {
+async fn without_a_store_a_message_fails_after_its_last_attempt() {
     let (world, broker, printer) = (World::new(1), Broker::new(Mood::Takes), Arc::new(Printer::default()));
     printer.fails(2, 1_000_000, passing);
     world.push_all("a", 3).await;
@@ -276,7 +276,7 @@ async fn a_lane_that_blocks_publishes_no_failed_message() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_while_the_broker_is_away_leaves_the_message_where_it_was() {
+async fn stop_during_a_broker_outage_leaves_the_message_unsettled() {
     let (world, broker, printer) = (World::new(1), Broker::new(Mood::IsAway), Arc::new(Printer::default()));
     printer.fails(1, 1_000_000, lasting);
     world.push_all("a", 1).await;

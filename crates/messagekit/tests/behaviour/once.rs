@@ -99,7 +99,7 @@ async fn another_consumer_gets_everything_again() {
 
 /// The claim alone: one id, 10,000 times, sixteen workers on real threads.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn sixteen_workers_that_claim_one_id_ten_thousand_times_have_one_effect() {
+async fn sixteen_workers_claiming_one_id_10_000_times_have_one_effect() {
     let store = MemoryStore::new();
     let workers = (0..16).map(|_| {
         let store = store.clone();
@@ -147,7 +147,7 @@ async fn pay(runs: &AtomicU32, tx: &mut MemoryTx, _: Envelope<Placed>) -> Result
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn sixteen_members_that_receive_one_id_ten_thousand_times_have_one_effect() {
+async fn same_id_ten_thousand_times_at_sixteen_members_has_one_effect() {
     let (log, store, runs) = (MemoryLog::new(16), MemoryStore::new(), Arc::new(AtomicU32::new(0)));
     for copy in 0..10_000 {
         // Another record key each time: copies of one message in every partition.

@@ -12,7 +12,7 @@ use crate::flaky::{Call, Flaky};
 const FIVE_MINUTES: Duration = Duration::from_secs(300);
 
 #[tokio::test(start_paused = true)]
-async fn five_minutes_without_a_store_burn_no_attempt_and_set_nothing_aside() {
+async fn five_minutes_without_a_store_burn_no_attempt_and_fail_none() {
     for policy in [OnFailure::DeadLetter, OnFailure::Block] {
         for call in [Call::Begin, Call::Claim, Call::Advance, Call::Commit] {
             let world = World::new(2);
@@ -74,7 +74,7 @@ async fn the_source_learns_what_the_database_remembers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_while_a_message_is_set_aside_runs_its_handler_again_as_the_first_time() {
+async fn outage_while_recording_a_failure_burns_no_attempt() {
     let world = World::new(1);
     world.push_all("a", 3).await;
     world.script.always("a-2", Action::Fail);
@@ -93,7 +93,7 @@ async fn an_outage_while_a_message_is_set_aside_runs_its_handler_again_as_the_fi
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_leaves_the_attempts_of_waiting_failed_messages_alone() {
+async fn an_outage_burns_no_attempt_of_scheduled_retries() {
     for call in [Call::Lease, Call::Begin, Call::Resolve, Call::Commit] {
         let world = World::new(1);
         world.push_all("a", 1).await;
@@ -141,7 +141,7 @@ async fn a_handler_whose_dependency_is_down_waits_and_burns_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_message_whose_dependency_is_down_waits_and_burns_nothing() {
+async fn failed_message_waits_for_its_dependency_and_burns_no_attempt() {
     let world = World::new(1);
     world.push_all("a", 1).await;
     world.script.next("a-1", [Action::Fail]);
@@ -161,7 +161,7 @@ async fn a_failed_message_whose_dependency_is_down_waits_and_burns_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn conflicts_halve_the_batch_and_success_grows_it_back() {
+async fn conflicts_shrink_the_batch_and_success_grows_it_back() {
     let world = World::new(1);
     let gate = TestGate::new();
     let consumer = world.start_calm(world.billing().gate(gate.clone())).await;
@@ -249,7 +249,7 @@ async fn a_retry_whose_answer_is_lost_has_its_effect_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_no_waiting_cures_ends_the_consumer_with_that_error_and_loses_nothing() {
+async fn a_permanent_store_error_ends_the_consumer_and_loses_nothing() {
     for kind in [ErrorKind::Schema, ErrorKind::Corrupt, ErrorKind::Closed] {
         for call in [Call::Begin, Call::Claim, Call::Advance, Call::Commit, Call::SetAside, Call::Lease] {
             let world = World::new(2);
@@ -287,7 +287,7 @@ async fn a_store_that_refuses_every_commit_ends_the_consumer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fenced_lane_is_given_back_and_read_again_when_it_is_assigned_again() {
+async fn fenced_lane_is_released_and_reread_after_reassignment() {
     let world = World::new(1);
     world.push_all("a", 100).await;
     world.store.fail_next(Failpoint::Advance, ErrorKind::Fenced);
@@ -303,7 +303,7 @@ async fn a_fenced_lane_is_given_back_and_read_again_when_it_is_assigned_again() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_hour_without_the_store_costs_a_failed_message_that_was_running_nothing() {
+async fn an_hour_without_the_store_costs_a_running_retry_nothing() {
     let world = World::new(1);
     world.push_all("a", 1).await;
     world.script.next("a-1", [Action::Fail, Action::Take(seconds(5))]);
@@ -325,7 +325,7 @@ async fn an_hour_without_the_store_costs_a_failed_message_that_was_running_nothi
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_message_waits_for_an_hour_while_nothing_else_is_applied() {
+async fn lone_failed_message_waits_an_hour_and_burns_no_attempt() {
     let world = World::new(1);
     world.push_all("a", 1).await;
     world.script.next("a-1", [Action::Fail]);

@@ -33,7 +33,7 @@ async fn states(world: &World) -> Vec<(String, FailedMessageState)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_poisoned_key_waits_while_others_flow_and_its_replay_keeps_the_order() {
+async fn a_blocked_key_waits_while_others_flow_and_resumes_in_order() {
     let world = World::new(1);
     for n in 1..=10 {
         world.push("a", n).await;
@@ -224,7 +224,7 @@ async fn by_default<Src: Source>(
 }
 
 #[tokio::test(start_paused = true)]
-async fn between_a_log_and_a_database_the_order_of_a_key_is_kept_by_default() {
+async fn log_to_database_consumer_keeps_key_order_by_default() {
     let world = World::new(1);
     let (applied, failed_messages) = by_default(&world, world.topics()).await;
     assert_eq!(applied, Vec::<String>::new());
@@ -234,7 +234,7 @@ async fn between_a_log_and_a_database_the_order_of_a_key_is_kept_by_default() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_queue_has_no_order_to_keep_and_sets_one_message_aside_by_default() {
+async fn a_queue_without_order_fails_one_message_alone_by_default() {
     let world = World::new(1);
     let (applied, failed_messages) = by_default(&world, Placeless(world.topics())).await;
     assert_eq!(applied, ["a-2", "a-3"]);

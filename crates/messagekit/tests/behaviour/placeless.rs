@@ -61,7 +61,7 @@ impl<S: Subscriber> Subscriber for Placeless<S> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_without_id_and_place_is_one_failed_message_however_often_it_comes() {
+async fn repeats_without_id_and_position_make_one_failed_message() {
     let world = World::new(1);
     for text in ["no json", "no json either", "no json"] {
         world.publish(messagekit::Message::new(TOPIC, text)).await;

@@ -69,7 +69,7 @@ fn encoded<E: Event>(event: E) -> Message {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_kind_of_handler_takes_its_type_and_the_fallback_the_rest() {
+async fn each_handler_kind_gets_its_type_and_the_fallback_the_rest() {
     let world = World::new(1);
     let raw = |event_type: &str, payload: &'static [u8]| {
         Message::new(TOPIC, payload)

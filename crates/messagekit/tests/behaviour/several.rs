@@ -107,7 +107,7 @@ async fn cancel(
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_type_in_between_ends_a_call_and_keeps_its_place() {
+async fn another_type_in_between_ends_a_batch_call_and_keeps_order() {
     let world = World::new(1);
     let with = Book::new(&world, false, fine);
     let builder = booking(&world, &with).on_with(Arc::new(world.store.clone()), cancel);
@@ -133,7 +133,7 @@ async fn another_type_in_between_ends_a_call_and_keeps_its_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_culprit_that_is_told_is_set_apart_at_once() {
+async fn culprit_named_by_the_batch_handler_fails_at_once() {
     let world = World::new(1);
     let with = Book::new(&world, true, |id| (id == "a-7").then(|| HandlerError::permanent("no")));
     let consumer = world.start_calm(booking(&world, &with).on_failure(OnFailure::DeadLetter)).await;
@@ -150,7 +150,7 @@ async fn a_culprit_that_is_told_is_set_apart_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_culprit_that_nobody_tells_is_found_by_halving() {
+async fn unnamed_culprit_of_a_batch_is_found_by_bisection() {
     let world = World::new(1);
     let with =
         Book::new(&world, false, |id| matches!(id, "a-7" | "a-31").then(|| HandlerError::permanent("no")));
@@ -188,7 +188,7 @@ async fn what_cannot_be_read_is_set_apart_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_keeps_its_order_and_what_waits_behind_a_failed_message_comes_in_one_call() {
+async fn key_order_holds_and_messages_behind_a_failure_share_a_call() {
     let world = World::new(1);
     let healed = Arc::new(Mutex::new(false));
     let seen = healed.clone();
@@ -261,7 +261,7 @@ impl Middleware<MemoryStore> for Seen {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_around_a_handler_runs_once_for_a_call_and_sees_all_of_it() {
+async fn middleware_runs_once_per_batch_call_and_sees_all_messages() {
     let world = World::new(1);
     let (with, seen) = (Book::new(&world, false, fine), Arc::new(Mutex::default()));
     let consumer = world.start_calm(booking(&world, &with).wrap(Seen(seen.clone()))).await;

@@ -103,7 +103,7 @@ async fn a_source_that_ends_for_good_costs_no_message_in_hand_its_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_lets_a_failed_message_in_hand_end_and_costs_it_nothing() {
+async fn stop_waits_for_a_running_retry_and_counts_no_crash() {
     let world = World::new(1);
     world.push_all("a", 1).await;
     world.script.next("a-1", [Action::Fail, Action::Take(seconds(5))]);
@@ -116,7 +116,7 @@ async fn a_stop_lets_a_failed_message_in_hand_end_and_costs_it_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_message_that_a_stop_cuts_off_pays_with_neither_attempt_nor_life() {
+async fn a_retry_that_a_stop_cuts_off_counts_no_attempt_and_no_crash() {
     let world = World::new(1);
     world.push_all("a", 1).await;
     world.script.plan("a-1", [Action::Fail], Action::Take(seconds(500)));

@@ -40,7 +40,7 @@ async fn noted(payload: impl Into<Vec<u8>>) -> World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_array_is_no_event_even_where_its_places_would_fit() {
+async fn array_is_no_event_even_where_its_items_would_fit() {
     let world = noted("[null, null]").await;
     assert_eq!(world.store.get("notes"), 0);
     assert_eq!(world.failed_message("at:orders.order/0/0").await.kind, "undecodable");
@@ -63,7 +63,7 @@ async fn a_nul_inside_a_text_of_a_valid_event_is_applied_as_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_an_event_does_not_know_is_passed_over_however_deep_it_is() {
+async fn unknown_event_fields_are_ignored_at_any_depth() {
     let deep = format!(r#"{{"text":"x","more":{}1{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
     assert_eq!(noted(deep).await.store.text("text").as_deref(), Some("x"));
 }

@@ -35,7 +35,7 @@ async fn lanes_take_turns_under_a_limit_of_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_due_failed_message_gets_its_turn_although_a_backlog_waits_behind_a_narrow_gate() {
+async fn a_due_retry_runs_despite_a_backlog_at_a_narrow_gate() {
     let world = World::new(2);
     world.script.next("z-1", [Action::Fail]);
     world.push("z", 1).await;

@@ -23,7 +23,7 @@ fn written(key: &str, n: i64, ago: Duration) -> Message {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_older_than_the_window_is_a_failed_message_of_its_own_under_every_policy() {
+async fn message_older_than_dedup_window_is_dead_under_every_policy() {
     for policy in [OnFailure::ParkKey, OnFailure::DeadLetter, OnFailure::Block] {
         let world = World::new(1);
         world.publish(written("a", 1, WINDOW - seconds(3_600))).await;
@@ -50,7 +50,7 @@ async fn what_is_older_than_the_window_is_a_failed_message_of_its_own_under_ever
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_old_copy_of_what_is_still_remembered_is_a_duplicate_and_no_failed_message() {
+async fn an_old_copy_with_a_marker_is_a_duplicate_and_does_not_fail() {
     let world = World::new(1);
     let old = written("a", 1, WINDOW + seconds(3_600));
     world.publish(old.clone()).await;
@@ -66,7 +66,7 @@ async fn an_old_copy_of_what_is_still_remembered_is_a_duplicate_and_no_failed_me
 
 /// A window that is made longer, or taken away, does not bring the markers back.
 #[tokio::test(start_paused = true)]
-async fn a_copy_of_what_was_removed_under_a_shorter_window_is_set_aside_under_every_longer_one() {
+async fn duplicate_of_removed_marker_fails_under_longer_dedup_window() {
     let days = |days: u64| seconds(days * 24 * 60 * 60);
     for longer in [Some(WINDOW * 2), None] {
         let world = World::new(1);
@@ -101,7 +101,7 @@ async fn a_copy_of_what_was_removed_under_a_shorter_window_is_set_aside_under_ev
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_window_without_a_database_or_shorter_than_an_hour_is_refused() {
+async fn a_dedup_window_without_a_store_or_under_an_hour_is_refused() {
     let world = World::new(1);
     let print = async |_: &mut (), _: Message| Ok(());
     let refused = Consumer::builder(CONSUMER, NoStore::new(world.log.clone(), "dead"))
@@ -158,7 +158,7 @@ fn kept(topic: &str, time: Option<Duration>) -> TopicRetention {
 const LOOK: Duration = Duration::from_secs(61 * 60);
 
 #[tokio::test(start_paused = true)]
-async fn a_window_is_compared_with_the_longest_retention_at_start_and_every_hour() {
+async fn dedup_window_is_compared_with_retention_at_start_and_hourly() {
     let world = World::new(1);
     let told = Arc::new(Mutex::new(Ok(vec![kept("a", Some(WINDOW)), kept("b", Some(seconds(60)))])));
     let source = Keeping { source: world.topics(), kept: Arc::clone(&told) };

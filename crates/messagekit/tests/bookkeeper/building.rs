@@ -7,7 +7,7 @@ use messagekit::{ErrorKind, FailedMessageState};
 use crate::fixture::{DEAD, Running, World, rejected};
 
 #[test]
-fn every_mistake_is_told_at_once() {
+fn bookkeeper_builder_reports_all_mistakes_at_once() {
     let (world, log) = (World::new(), MemoryLog::new(1));
     let nothing = Bookkeeper::builder("bookkeeper", world.store.clone()).build().expect_err("no source");
     assert_eq!(nothing.kind(), ErrorKind::InvalidConfiguration);
@@ -23,7 +23,7 @@ fn every_mistake_is_told_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_bookkeeper_keeps_queues_and_topics_and_sends_each_failed_message_its_own_way() {
+async fn one_bookkeeper_redelivers_to_queues_and_to_topics() {
     let (world, kafka) = (World::new(), MemoryLog::new(1));
     let bookkeeper = Bookkeeper::builder("bookkeeper", world.store.clone())
         .queues(world.broker.log.topics([DEAD]), world.broker.clone())

@@ -6,7 +6,7 @@ use messagekit::{ErrorKind, FailedMessageState, Message, Origin, OutboxRows, Sto
 use crate::fixture::{DEAD, World, pass, rejected, until};
 
 #[tokio::test(start_paused = true)]
-async fn a_rejected_message_is_a_failed_message_with_its_bytes_and_its_reason() {
+async fn rejected_message_is_recorded_with_its_bytes_and_its_reason() {
     let world = World::new();
     let bookkeeper = world.keep_queue();
     let message = rejected("m-1", "billing");
@@ -57,7 +57,7 @@ async fn an_event_that_died_in_two_queues_is_two_failed_messages() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn programs_that_share_a_dead_letter_topic_each_have_their_failed_message() {
+async fn programs_with_one_dead_letter_topic_have_own_failed_messages() {
     let world = World::new();
     let bookkeeper = world.keep_topic();
     for by in ["bridge", "mailer"] {
@@ -129,7 +129,7 @@ async fn the_outbox_learns_of_its_own_event_and_of_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_death_after_a_return_counts_for_the_event_and_not_for_another() {
+async fn death_after_a_redelivery_counts_for_the_original_event() {
     let world = World::new();
     let mut tx = world.store.begin().await.expect("begin");
     let ours = Message::new("orders.order", r#"{"eventType":"orders.order.placed"}"#);

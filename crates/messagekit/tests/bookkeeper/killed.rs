@@ -5,7 +5,7 @@ use messagekit::{FailedMessageState, headers};
 use crate::fixture::{Answer, DEAD, World, pass, rejected, until};
 
 #[tokio::test(start_paused = true)]
-async fn killed_before_the_broker_knows_the_message_comes_again_and_is_one_failed_message() {
+async fn a_bookkeeper_killed_before_its_ack_records_each_message_once() {
     let world = World::new();
     for n in 1..=20 {
         world.dies(rejected(&format!("m-{n}"), "billing")).await;
@@ -26,7 +26,7 @@ async fn killed_before_the_broker_knows_the_message_comes_again_and_is_one_faile
 }
 
 #[tokio::test(start_paused = true)]
-async fn killed_between_the_confirm_and_the_database_sends_the_same_message_again() {
+async fn crash_between_confirm_and_commit_redelivers_the_same_message() {
     let world = World::new();
     let bookkeeper = world.keep_queue();
     world.dies(rejected("m-1", "billing")).await;

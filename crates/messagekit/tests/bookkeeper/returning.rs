@@ -29,7 +29,7 @@ async fn a_failed_message_goes_back_to_its_queue_as_it_came() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_message_of_a_topic_goes_to_the_retry_topic_without_its_obituary() {
+async fn redelivery_to_a_retry_topic_drops_the_death_headers() {
     let world = World::new();
     let bookkeeper = world.keep_topic();
     let original = Message::new(DEAD, "not json")
@@ -59,7 +59,7 @@ async fn a_failed_message_of_a_topic_goes_to_the_retry_topic_without_its_obituar
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_dies_again_is_a_new_failed_message_that_tells_the_history() {
+async fn death_after_redelivery_is_a_new_failed_message_with_history() {
     let (world, bookkeeper, failed_message) = world_with_a_failed_message().await;
     let mut failed_message = failed_message;
     for round in 1..=3 {
@@ -143,7 +143,7 @@ async fn an_outage_of_the_broker_burns_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_queue_that_is_gone_makes_the_failed_message_dead_again_with_the_reason() {
+async fn a_refused_redelivery_is_dead_with_the_reason() {
     for (kind, word) in [
         (ErrorKind::NotFound, "unroutable"),
         (ErrorKind::TooLarge, "too_large"),
@@ -182,7 +182,7 @@ async fn a_failed_message_without_a_way_back_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_discarded_failed_message_is_not_sent_and_an_undone_one_can_be() {
+async fn discarded_message_is_redelivered_only_after_undo() {
     let (world, bookkeeper, failed_message) = world_with_a_failed_message().await;
     assert_eq!(world.act(Action::Discard, failed_message).await, ActionResult::Done);
     assert_eq!(
@@ -220,7 +220,7 @@ async fn a_failed_message_discarded_on_its_way_stays_discarded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_database_that_is_down_after_the_confirm_sends_nothing_twice() {
+async fn a_database_outage_after_the_confirm_redelivers_nothing_twice() {
     for failpoint in [Failpoint::Begin, Failpoint::Resolve, Failpoint::Commit] {
         let (world, bookkeeper, failed_message) = world_with_a_failed_message().await;
         world.next([Answer::TakeAndWait]);

@@ -109,7 +109,7 @@ async fn a_repaired_copy_goes_out_to_its_rule() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_copy_that_does_not_say_where_it_comes_from_is_a_dead_letter_again() {
+async fn retry_without_a_known_source_topic_is_dead_lettered() {
     let world = World::new(1);
     let copy = |n| Message { topic: RETRY.into(), ..order("o-1", n) };
     world.publish([copy(0), copy(1).with_header(headers::SOURCE_TOPIC, "orders.unknown")]).await;

@@ -83,7 +83,7 @@ async fn a_queue_on_the_brink_is_full_all_the_time_and_then_no_more() {
 
 /// A connection that comes and goes leaves what a full queue says alone, and the other way round.
 #[tokio::test(start_paused = true)]
-async fn an_outage_and_a_full_queue_are_told_apart() {
+async fn an_outage_and_a_full_queue_are_reported_separately() {
     let world = World::new(1);
     world.broker.script(|message| match message.headers.text(headers::ID).unwrap().starts_with("full") {
         true => Fate::Nacked,

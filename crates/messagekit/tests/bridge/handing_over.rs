@@ -35,7 +35,7 @@ async fn a_shutdown_does_not_wait_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lanes_that_move_to_another_process_lose_nothing_and_keep_their_order() {
+async fn lanes_moved_between_bridges_lose_nothing_and_keep_order() {
     let world = World::new(6);
     world.broker.latency(Duration::from_millis(100));
     world.publish_keys(60, 20).await;
@@ -88,7 +88,7 @@ async fn lost_lanes_are_forwarded_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_gave_the_message_of_an_outage_away_is_not_blocked_any_more() {
+async fn bridge_that_handed_over_its_lane_is_no_longer_blocked() {
     let mut moved = 0;
     for key in 0..8 {
         let world = World::new(2);

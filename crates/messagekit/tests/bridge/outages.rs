@@ -72,7 +72,7 @@ async fn a_full_window_of_unconfirmed_messages_settles_none_of_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_unknown_is_published_again_with_the_same_id_and_bytes() {
+async fn an_unknown_publish_is_repeated_with_the_same_id_and_bytes() {
     let world = World::new(2);
     let mut count = 0;
     world.broker.script(move |_| {

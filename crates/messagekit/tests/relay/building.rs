@@ -18,7 +18,7 @@ fn everything_that_is_wrong_is_said_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn figures_stand_under_the_name_that_the_relay_was_given() {
+async fn metrics_carry_the_name_given_to_the_relay() {
     let world = World::new();
     world.write_keys(3, 2);
     let registry = prometheus::Registry::new();

@@ -5,7 +5,7 @@ use crate::late_commits::neighbours;
 
 /// The standby gives the lost places again, and more, before the relay reads it for the first time.
 #[tokio::test(start_paused = true)]
-async fn first_read_after_a_failover_passes_no_place_that_was_given_again() {
+async fn first_read_after_a_failover_skips_no_reused_position() {
     let world = World::new();
     let relay = Running::start(world.relay());
     let keys = neighbours(2);
@@ -47,11 +47,11 @@ async fn places_are_not_left_out(is_confirmed_before: bool) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn places_of_events_that_were_confirmed_before_a_failover_are_read() {
+async fn reused_positions_confirmed_before_a_failover_are_read() {
     places_are_not_left_out(true).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn places_of_events_that_are_confirmed_after_a_failover_are_read() {
+async fn positions_of_events_confirmed_after_a_failover_are_read() {
     places_are_not_left_out(false).await;
 }

@@ -10,7 +10,7 @@ pub(crate) fn neighbours(count: usize) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_commit_is_found_within_the_time_of_a_full_pass_and_a_poll() {
+async fn a_late_commit_is_found_within_a_full_pass_and_a_poll() {
     let world = World::new();
     let relay = Running::start(world.relay());
     let keys = neighbours(2);
@@ -76,7 +76,7 @@ async fn a_late_commit_is_found_while_there_is_a_backlog_behind_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_appears_where_all_was_decided_is_found_all_the_same() {
+async fn event_below_the_stable_position_is_still_published() {
     let world = World::new();
     let relay = Running::start(world.relay());
     for round in 0..10 {

@@ -77,7 +77,7 @@ async fn until_all_is_published(world: &World) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_topic_that_is_never_answered_does_not_hold_what_is_to_be_handed_over() {
+async fn topic_without_answers_does_not_hold_up_shard_handover() {
     let world = World::new();
     let first = Running::start(world.relay_named("first"));
     until_one_topic_is_silent(&world, &first).await;
@@ -112,7 +112,7 @@ async fn a_stop_that_waits_for_an_answer_leaves_its_shards_to_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_that_comes_when_the_shard_was_handed_over_sets_nothing_aside() {
+async fn a_rejection_after_the_shard_was_handed_over_has_no_effect() {
     let world = World::new();
     // Of two relays, the one that joins gets the last shards.
     let key = (0..).map(|n| format!("k{n}")).find(|key| shard_of(&order(key, 0)) == 48).unwrap();

@@ -8,7 +8,7 @@ use crate::broker::Fate;
 use crate::fixture::{Running, TOPIC, World, firsts_of, order, until, within};
 
 #[tokio::test(start_paused = true)]
-async fn what_an_operator_puts_back_is_published_before_what_came_later() {
+async fn event_retried_by_an_operator_is_published_before_later_ones() {
     for seed in 0..40 {
         let world = World::new();
         world.outbox.disturb(seed, Duration::from_millis(seed % 30), 0);
@@ -50,7 +50,7 @@ async fn what_an_operator_puts_back_is_published_before_what_came_later() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_an_operator_puts_back_does_not_wait_for_the_next_renewal() {
+async fn a_retried_rejected_event_does_not_wait_for_a_lease_renewal() {
     let world = World::new();
     let relay = Running::start(world.relay());
     for round in 0..10 {

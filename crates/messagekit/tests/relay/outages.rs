@@ -8,7 +8,7 @@ use crate::broker::Fate;
 use crate::fixture::{OTHER, Running, TOPIC, World, event, firsts, firsts_of, order, until, within};
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_of_one_topic_for_five_minutes_leaves_the_others_flowing_and_burns_nothing() {
+async fn five_minute_topic_outage_stops_no_other_and_rejects_nothing() {
     const SECONDS: usize = 300;
     let world = World::new();
     let relay = Running::start(world.relay());
@@ -42,7 +42,7 @@ async fn an_outage_of_one_topic_for_five_minutes_leaves_the_others_flowing_and_b
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_topic_that_is_never_answered_holds_the_others_for_a_moment_only() {
+async fn a_silent_topic_delays_other_topics_only_briefly() {
     let world = World::new();
     let relay = Running::start(world.relay());
     world.broker.silence(&[TOPIC]);
@@ -141,7 +141,7 @@ async fn statements_that_are_never_answered_are_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_deleted_is_not_published_again_by_the_same_relay() {
+async fn relay_does_not_republish_an_event_it_cannot_delete() {
     let world = World::new();
     let relay = Running::start(world.relay());
     world.outbox.set_deletes_down(true);
@@ -192,7 +192,7 @@ async fn a_full_queue_is_tried_again_after_one_to_thirty_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_database_that_is_away_is_not_asked_once_for_each_refused_event() {
+async fn a_silent_database_is_not_queried_for_each_rejected_event() {
     let world = World::new();
     let outbox = world.outbox.clone();
     let mut is_first = true;
@@ -213,7 +213,7 @@ async fn a_database_that_is_away_is_not_asked_once_for_each_refused_event() {
 
 /// A password that changes, a proxy that answers nonsense: somebody sees to it.
 #[tokio::test(start_paused = true)]
-async fn what_a_database_refuses_ends_a_relay_at_its_start_and_is_waited_for_later() {
+async fn database_refusal_ends_a_starting_relay_but_not_a_running_one() {
     let world = World::new();
     world.outbox.break_it(ErrorKind::Other);
     let refused = Running::start(world.relay()).ended().await.unwrap_err();

@@ -21,7 +21,7 @@ async fn a_backlog_costs_two_statements_per_batch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_relay_reads_at_its_poll_and_asks_for_its_lease_each_second() {
+async fn an_idle_relay_reads_once_per_poll_and_leases_once_per_second() {
     let world = World::new();
     let relay = Running::start(world.relay());
     tokio::time::sleep(Duration::from_secs(10)).await;

@@ -5,7 +5,7 @@ use messagekit::{ErrorKind, Message, headers};
 use crate::fixture::{OTHER, Running, TOPIC, World, event, firsts_of, order, until, within};
 
 #[tokio::test(start_paused = true)]
-async fn everything_is_published_once_and_unchanged_in_the_order_of_its_key() {
+async fn every_event_is_published_once_unchanged_and_in_key_order() {
     let world = World::new();
     world.write_keys(40, 50);
     let relay = Running::start(world.relay());
@@ -25,7 +25,7 @@ async fn everything_is_published_once_and_unchanged_in_the_order_of_its_key() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_this_process_commits_is_published_without_waiting_for_the_poll() {
+async fn events_of_this_process_are_published_without_a_poll() {
     let world = World::new();
     let relay = Running::start(world.relay().poll(Duration::from_secs(60)));
     until("the relay looks for the next time", || world.outbox.with(|state| state.statements.pending) > 0)
@@ -53,7 +53,7 @@ async fn what_another_process_commits_is_published_within_the_poll() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_another_process_goes_on_writing_nothing_waits_for_the_whole_poll() {
+async fn events_of_a_busy_writer_never_wait_a_full_poll_interval() {
     let world = World::new();
     let relay = Running::start(world.relay());
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -76,7 +76,7 @@ async fn while_another_process_goes_on_writing_nothing_waits_for_the_whole_poll(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_waits_for_what_is_in_flight_and_leaves_nothing_half_done() {
+async fn a_relay_stop_waits_for_events_in_flight() {
     let world = World::new();
     world.broker.waits(|_| Duration::from_millis(3));
     world.write_keys(100, 20);
@@ -138,7 +138,7 @@ async fn an_outbox_without_the_tables_of_a_relay_ends_it() {
 
 /// As after a failover that lost the commit of the first: the second got its place.
 #[tokio::test(start_paused = true)]
-async fn an_event_at_the_place_of_a_published_one_is_not_deleted_for_it() {
+async fn event_at_the_position_of_a_published_one_is_not_deleted() {
     let world = World::new();
     world.outbox.set_deletes_down(true);
     world.outbox.write_at(7, order("k", 0));

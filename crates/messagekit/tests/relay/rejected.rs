@@ -60,7 +60,7 @@ async fn an_event_without_a_key_is_set_aside_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_that_cannot_be_read_is_set_aside_with_what_is_behind_it_and_others_go_on() {
+async fn an_unreadable_event_is_rejected_and_blocks_only_its_key() {
     let world = World::new();
     let keys = neighbours(2);
     let unreadable = format!("{}-1", keys[0]);
@@ -105,7 +105,7 @@ async fn what_is_too_large_for_the_broker_is_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rejected_event_that_cannot_be_set_aside_stays_before_its_key() {
+async fn rejected_event_that_cannot_be_recorded_blocks_its_key() {
     let world = World::new();
     world.broker.script(|message| if id_of(message) == "k-1" { Fate::Rejected } else { Fate::Taken });
     world.outbox.set_set_asides_down(true);

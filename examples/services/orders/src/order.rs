@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_of_nobody_known_is_welcome() {
+    fn an_order_of_an_unknown_customer_is_valid() {
         assert_eq!(order().check(), Ok(()));
     }
 

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_is_no_fault_of_the_service_and_a_wrong_statement_is() {
+    fn an_outage_is_503_and_a_wrong_statement_is_500() {
         assert_eq!(Problem::from(failure(ErrorKind::Unavailable)).status, 503);
         assert_eq!(Problem::from(failure(ErrorKind::Other)).status, 500);
     }

@@ -23,7 +23,7 @@ fn last_word(output: &Output, code: i32) -> String {
 }
 
 #[test]
-fn a_missing_setting_is_named_and_an_empty_one_counts_as_missing() {
+fn missing_or_empty_setting_is_named_as_not_set() {
     for variables in [&[][..], &[("MESSAGEKIT_DATABASE_URL", "")]] {
         let line = last_word(&run(variables), 2);
         assert!(line.contains("MESSAGEKIT_DATABASE_URL is not set"), "{line}");
@@ -31,7 +31,7 @@ fn a_missing_setting_is_named_and_an_empty_one_counts_as_missing() {
 }
 
 #[test]
-fn wrong_settings_are_named_together_and_their_values_are_not_shown() {
+fn wrong_settings_are_named_together_without_their_values() {
     let url = ("MESSAGEKIT_DATABASE_URL", "postgres://shop:sesame@127.0.0.1:port/shop");
     let wrong = [url, ("ORDERS_LISTEN", "nowhere"), ("ORDERS_LIMIT_PENCE", "much")];
     let line = last_word(&run(&wrong), 2);
@@ -43,7 +43,7 @@ fn wrong_settings_are_named_together_and_their_values_are_not_shown() {
 }
 
 #[test]
-fn a_database_that_does_not_answer_ends_it_without_showing_the_password() {
+fn unreachable_database_ends_service_without_showing_password() {
     // Port 1 is not listened on.
     let url = ("MESSAGEKIT_DATABASE_URL", "postgres://shop:sesame@127.0.0.1:1/shop");
     let line = last_word(&run(&[url, ("RUST_LOG", "off")]), 1);

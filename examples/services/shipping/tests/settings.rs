@@ -37,7 +37,7 @@ fn an_empty_setting_counts_as_missing() {
 }
 
 #[test]
-fn wrong_settings_are_named_together_and_their_values_are_not_shown() {
+fn wrong_settings_are_named_together_without_their_values() {
     let url = ("MESSAGEKIT_DATABASE_URL", "postgres://shop:sesame@127.0.0.1:port/shop");
     let wrong = [url, ("MESSAGEKIT_RABBITMQ", "amqp://shop:sesame@:port"), ("RUST_LOG", "a=b=c")];
     let line = last_word(&run(&wrong), 2);
@@ -49,7 +49,7 @@ fn wrong_settings_are_named_together_and_their_values_are_not_shown() {
 }
 
 #[test]
-fn a_database_that_does_not_answer_ends_it_without_showing_the_password() {
+fn unreachable_database_ends_service_without_showing_password() {
     // Port 1 is not listened on.
     let url = ("MESSAGEKIT_DATABASE_URL", "postgres://shop:sesame@127.0.0.1:1/shop");
     let line = last_word(&run(&[url, ("MESSAGEKIT_RABBITMQ", "amqp://127.0.0.1:9"), ("RUST_LOG", "off")]), 1);

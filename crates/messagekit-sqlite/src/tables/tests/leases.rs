@@ -31,7 +31,7 @@ fn a_message_that_is_settled_is_not_set_aside() {
 }
 
 #[test]
-fn an_open_failed_message_without_marker_is_corrupt_and_a_resolved_one_opens_again() {
+fn failed_message_without_marker_is_corrupt_unless_resolved() {
     let conn = database();
     let consumer = due_failed_message(&conn, "a");
     conn.execute("DELETE FROM messagekit_processed_messages", []).unwrap();
@@ -65,7 +65,7 @@ fn an_open_failed_message_without_marker_is_corrupt_and_a_resolved_one_opens_aga
 }
 
 #[test]
-fn a_leased_failed_message_is_due_again_when_its_lease_ends_and_counts_a_kill() {
+fn an_expired_retry_lease_is_due_again_and_counts_a_crash() {
     let conn = database();
     let consumer = due_failed_message(&conn, "a");
     assert!(retries::any_due(&conn, "billing", NOW).unwrap());

@@ -34,7 +34,7 @@ fn a_greater_generation_claims_what_was_done_and_nothing_else() {
 }
 
 #[test]
-fn a_claim_of_a_greater_generation_taken_back_leaves_the_message_done() {
+fn withdrawn_claim_of_a_later_generation_leaves_message_done() {
     let conn = database();
     processed::claim(&conn, 1, &[request("a", 0)], NOW).unwrap();
     let again = request("a", 3);

@@ -162,7 +162,7 @@ fn an_earlier_message_of_the_key_goes_before_those_that_wait() {
 }
 
 #[test]
-fn a_key_that_was_drained_before_its_claims_were_kept_runs_at_once() {
+fn a_key_that_resolved_before_its_messages_parked_runs_at_once() {
     let conn = database();
     park(&conn, &placed("m1", "k", 1), &retry_after(Duration::ZERO));
     let [b, c] = [2, 3].map(|n| placed(&format!("m{n}"), "k", n));
@@ -215,7 +215,7 @@ fn a_claim_behind_is_taken_back_and_a_kept_one_stays() {
 }
 
 #[test]
-fn a_message_done_under_a_smaller_generation_is_kept_behind_its_key() {
+fn message_done_in_earlier_generation_waits_behind_blocked_key() {
     let conn = database();
     let [a, b] = [1, 2].map(|n| placed(&format!("m{n}"), "k", n));
     assert_eq!(claim(&conn, &b), Claim::Fresh);
@@ -230,7 +230,7 @@ fn a_message_done_under_a_smaller_generation_is_kept_behind_its_key() {
 }
 
 #[test]
-fn a_message_without_key_or_place_holds_nothing() {
+fn message_without_key_or_position_blocks_no_key() {
     let conn = database();
     let no_place = ReceivedMessage { position: None, ..placed("a", "k", 1) };
     let no_key = ReceivedMessage { message: Message::new("t", ""), ..placed("a", "k", 1) };
@@ -242,7 +242,7 @@ fn a_message_without_key_or_place_holds_nothing() {
 }
 
 #[test]
-fn keys_are_told_apart_by_every_byte_and_may_be_empty_or_long() {
+fn keys_differ_by_every_byte_and_may_be_empty_or_long() {
     let conn = database();
     let long = "x".repeat(9_000);
     for (n, key) in ["", "k", "k\0", long.as_str()].into_iter().enumerate() {
@@ -272,7 +272,7 @@ fn crowded() -> Connection {
 }
 
 #[test]
-fn looks_at_keys_read_a_few_rows_of_their_index_however_many_are_held() {
+fn queries_of_blocked_keys_read_few_index_rows_at_any_size() {
     for analyzed in [false, true] {
         let conn = crowded();
         if analyzed {
@@ -306,7 +306,7 @@ fn looks_at_keys_read_a_few_rows_of_their_index_however_many_are_held() {
 }
 
 #[test]
-fn a_batch_of_which_nothing_is_held_takes_one_statement_more_than_its_messages() {
+fn claim_skips_key_lookups_when_consumer_has_no_blocked_keys() {
     let conn = database();
     park(&conn, &ReceivedMessage { ..placed("m", "k", 1) }, &retry_after(LEASE));
     let requests: Vec<ClaimRequest> =

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_failed_message_is_retried_once_and_dies_again_when_that_run_fails() {
+fn a_requested_retry_runs_once_and_is_dead_when_it_fails() {
     let conn = database();
     let consumer = names::consumer(&conn, "billing").unwrap();
     let dead = Failure::permanent(FailureKind::Permanent, "no");
@@ -110,7 +110,7 @@ fn a_discarded_failed_message_without_marker_opens_again() {
 }
 
 #[test]
-fn an_act_on_a_failed_message_that_contradicts_its_marker_is_refused() {
+fn action_is_refused_when_failed_message_contradicts_marker() {
     let conn = database();
     due_failed_message(&conn, "a");
     conn.execute("UPDATE messagekit_processed_messages SET outcome = 0", []).unwrap();

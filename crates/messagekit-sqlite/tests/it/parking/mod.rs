@@ -20,7 +20,7 @@ fn schedules() -> u64 {
 }
 
 #[tokio::test]
-async fn random_schedules_keep_the_order_of_keys_and_apply_each_message_once() {
+async fn random_schedules_keep_key_order_and_apply_messages_once() {
     let mut seen = schedule::Seen::default();
     for seed in 0..schedules() {
         let ended = schedule::run(seed, None).await;

@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn the_failed_message_says_which_connector_failed_and_that_there_is_no_way_back() {
+    fn a_sink_dead_letter_names_its_connector_and_has_no_return() {
         let found = DeathHeaders::of_topic(sink_failed_message(), None).found;
         assert_eq!((found.failure.kind, &found.return_to), (FailureKind::Connector, &None));
         assert_eq!(found.scope, "topic:connect.dead/warehouse");

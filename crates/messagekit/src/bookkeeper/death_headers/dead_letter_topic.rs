@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_that_a_consumer_without_a_database_read_is_the_place_and_the_way_back() {
+    fn queue_of_a_storeless_consumer_is_its_redelivery_target() {
         let message = dead(&[
             ("id", "m-1"),
             (headers::DEAD_KIND, "permanent"),

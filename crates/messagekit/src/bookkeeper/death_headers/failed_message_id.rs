@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_return_makes_another_failed_message_however_long_the_id_is() {
+    fn each_redelivery_gets_its_own_failed_message_id_of_any_length() {
         let id: MessageId = "x".repeat(200).parse().expect("an id");
         assert_eq!(after(id.clone(), 0), id);
         assert_eq!(after("m-1".parse().expect("an id"), 2).as_str(), "m-1+2");
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn the_account_of_a_death_does_not_change_the_name_of_a_message_without_id() {
+    fn death_headers_do_not_change_the_id_of_a_message_without_id() {
         let message = Message::new("dead", "payload").with_key("k").with_header("tenant", "north");
         let name = of_bytes("billing", &message);
         for header in CHANGED {

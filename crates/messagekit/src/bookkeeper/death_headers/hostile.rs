@@ -62,7 +62,7 @@ fn any_message() -> impl Strategy<Value = Message> {
 
 proptest! {
     #[test]
-    fn whatever_the_headers_say_the_message_is_kept_whole_and_goes_only_where_a_name_allows(
+    fn any_headers_keep_the_message_whole_and_its_return_name_valid(
         message in any_message(),
         at in prop::option::of((0..9i32, 0..9i64)),
     ) {
@@ -99,7 +99,7 @@ fn an_account_as_deep_as_it_gets_ends_nothing() {
 }
 
 #[test]
-fn returns_that_nobody_counted_are_none() {
+fn forged_redelivery_counts_are_zero() {
     for (forged, counted) in
         [("3", 3), ("999999", 999_999), ("1000000", 0), ("-1", 0), ("", 0), ("1e3", 0), ("99999999999999", 0)]
     {

@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_of_rabbitmq_has_its_kind_and_the_way_back_is_the_queue() {
+    fn every_rabbitmq_death_reason_has_its_kind_and_source_queue() {
         for (reason, kind, error) in [
             ("rejected", FailureKind::Rejected, "rejected by a consumer of queue billing"),
             ("expired", FailureKind::Expired, "waited in queue billing for longer than it may"),
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_deaths_the_first_entry_is_the_newest_whatever_its_time() {
+    fn the_first_x_death_entry_is_the_newest_whatever_its_time() {
         let found = found(&json!([
             {"queue": "billing", "reason": "rejected", "count": 2, "time": 1},
             {"queue": "billing.wait", "reason": "expired", "count": 1, "time": 9},
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_read_is_unreadable_and_its_id_is_not_believed() {
+    fn unreadable_dead_letter_has_its_kind_and_an_untrusted_id() {
         let message = Message::new("dead", "{}").with_header("id", "m-1");
         let death = json!([{"queue": "billing", "reason": "expired", "count": 1}]).to_string();
         let message = message.with_header(headers::X_DEATH, death);

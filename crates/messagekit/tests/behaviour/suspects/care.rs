@@ -8,7 +8,7 @@ use crate::fixture::{CONSUMER, TOPIC, World, id, names, pass, placed, seconds, s
 use crate::flaky::{Call, Flaky};
 
 #[tokio::test(start_paused = true)]
-async fn a_lane_in_which_nobody_has_died_works_in_batches_from_the_start() {
+async fn lane_without_crashes_works_in_batches_from_the_start() {
     let world = World::new(1);
     world.push_all("a", 550).await;
     let flaky = Flaky::new(&world.store);
@@ -35,7 +35,7 @@ async fn a_lane_in_which_nobody_has_died_works_in_batches_from_the_start() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn behind_a_death_as_many_messages_as_a_batch_may_hold_run_one_by_one_and_then_batches_are_back() {
+async fn after_a_crash_one_batch_runs_one_by_one_then_batches_return() {
     let world = after_a_death(1).await;
     world.push_all("a", 49).await;
     let consumer = start(world.billing());
@@ -56,7 +56,7 @@ async fn behind_a_death_as_many_messages_as_a_batch_may_hold_run_one_by_one_and_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_careful_start_that_is_cut_short_is_begun_again_by_the_next_one() {
+async fn careful_start_that_is_cut_short_is_repeated_at_the_next_one() {
     let world = after_a_death(1).await;
     for (key, batches) in [("a", 30), ("b", 30), ("c", 30)] {
         world.push_all(key, batches).await;
@@ -69,7 +69,7 @@ async fn a_careful_start_that_is_cut_short_is_begun_again_by_the_next_one() {
 
 /// What a process died of is delivered again at once.
 #[tokio::test(start_paused = true)]
-async fn a_lane_that_has_nothing_more_for_a_while_is_careful_no_longer() {
+async fn an_idle_lane_leaves_the_crash_guard_after_a_while() {
     let world = after_a_death(1).await;
     world.push_all("a", 3).await;
     let consumer = start(world.billing());

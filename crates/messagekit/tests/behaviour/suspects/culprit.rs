@@ -23,7 +23,7 @@ async fn dies_of(world: &World, killer: &str, policy: OnFailure) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_that_ends_its_process_five_times_alone_is_dead_and_nobody_else_is_counted() {
+async fn five_crashes_make_only_the_poison_message_dead() {
     for policy in [OnFailure::DeadLetter, OnFailure::Block] {
         let world = World::new(4);
         for key in ["a", "b", "c", "d"] {

@@ -41,7 +41,7 @@ async fn a_normal_stop_takes_the_note_of_a_batch_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn deployments_in_the_middle_of_a_slow_message_never_make_it_a_killer() {
+async fn restarts_during_a_slow_message_never_make_it_poison() {
     let world = after_a_death(1).await;
     world.push_all("a", 3).await;
     world.script.always("a-2", Action::Take(seconds(500)));
@@ -59,7 +59,7 @@ async fn deployments_in_the_middle_of_a_slow_message_never_make_it_a_killer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_nobody_handles_is_not_noted() {
+async fn an_ignored_type_begins_no_in_flight_attempt() {
     let world = World::new(1);
     let strange: Vec<_> = (1..=300)
         .map(|n| placed("a", n).with_header(messagekit::headers::EVENT_TYPE, "orders.order.forgotten"))
@@ -97,7 +97,7 @@ async fn duplicates_after_a_lost_offset_cost_no_note_of_their_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_forgets_notes_of_what_somebody_else_has_finished() {
+async fn start_clears_attempts_that_another_process_finished() {
     let world = after_a_death(1).await;
     world.push_all("a", 1).await;
     world.script.next("a-1", [FOR_EVER]);

@@ -45,7 +45,7 @@ fn patient<S: Inbox<Tx = MemoryTx>>(world: &World, store: S) -> Running {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_that_others_handle_too_is_no_killer_while_they_have_time() {
+async fn message_in_flight_elsewhere_is_not_poison_before_its_time() {
     for answered in [true, false] {
         let world = after_a_death(1).await;
         world.push("a", 1).await;
@@ -73,7 +73,7 @@ async fn a_message_that_others_handle_too_is_no_killer_while_they_have_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_that_nobody_answers_for_is_a_killer_when_their_time_is_over() {
+async fn attempts_that_never_end_make_a_poison_message_in_time() {
     let world = after_a_death(1).await;
     world.push("a", 1).await;
     Others::begin(&world, "a").await;
