@@ -8,8 +8,8 @@ mod cells;
 mod events;
 mod frame;
 mod peers;
-mod place;
 mod raw;
+mod resources;
 mod settings;
 
 use std::path::PathBuf;

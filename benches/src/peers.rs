@@ -15,7 +15,7 @@ use sqlx::Connection;
 use crate::cells::{APPLIED, EFFECTS, consume_kafka, kill};
 use crate::events::messages;
 use crate::frame::{Measured, Meter, Outcome};
-use crate::place::{Database, Program, Topic, folder};
+use crate::resources::{Database, Program, Topic, folder};
 use crate::settings::Settings;
 
 /// One of them.

@@ -29,7 +29,7 @@ CREATE TABLE messagekit_topic_partitions (
 
 -- pos = messagekit_topic_partitions.id << 40 | offset: one B-tree in which a partition is a range.
 -- The columns hold the headers that every event has; `headers` holds the others, as a list of pairs, and also one that
--- has a column but stands in another place or is not text. The payload is last: reading a column before it skips it.
+-- has a column but stands elsewhere or is not text. The payload is last: reading a column before it skips it.
 CREATE TABLE messagekit_topic_records (
   pos          INTEGER PRIMARY KEY,
   event_id     TEXT,
@@ -44,7 +44,7 @@ CREATE TABLE messagekit_topic_records (
 
 CREATE INDEX messagekit_topic_records_event ON messagekit_topic_records (event_id) WHERE event_id IS NOT NULL;
 
--- Events that are not due yet: they get a place in their topic when they are. number is the order of those due at once.
+-- Events that are not due yet: their topic gets them when they are. number is the order of those due at once.
 CREATE TABLE messagekit_outbox_delayed (
   number  INTEGER PRIMARY KEY AUTOINCREMENT,
   due     INTEGER NOT NULL,

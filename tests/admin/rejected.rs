@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::relay::{OutboxReader, Rejection, Wanted};
+use messagekit::relay::{OutboxReader, Rejection, ShardRead};
 use messagekit::{Error, ErrorKind};
 use messagekit_admin::Role;
 use messagekit_postgres::SchemaName;
@@ -22,7 +22,7 @@ async fn refused(database: &Database, keys: usize) {
     stock::events(&store, keys).await;
     let leases = store.lease("relay", Duration::from_secs(600)).await.unwrap();
     for lease in leases.held {
-        let wanted = [Wanted { lease, above: i64::MIN }];
+        let wanted = [ShardRead { lease, above: i64::MIN }];
         let page = store.pending("relay", &wanted, &[], &[], 1_000).await.unwrap();
         for row in page.rows {
             let error = Some(Error::new(ErrorKind::TooLarge, "message is over the limit of the topic"));

@@ -15,6 +15,7 @@ mod crash_points;
 mod dropped_futures;
 mod failed_messages;
 mod hostile_records;
+mod long_names;
 mod misbehaving_handlers;
 mod parked_kills;
 mod poison_message;

@@ -11,7 +11,7 @@ use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::broker::{ADMIN, blocking, committed, join, kafka, outside, publish, topic};
-use crate::lost_places::{delete_before, handle_all, permanent_error};
+use crate::lost_positions::{delete_before, handle_all, permanent_error};
 
 /// Commits for one topic what the group has committed for another one, with its metadata.
 async fn copy_offset(consumer: &str, from: &Arc<str>, to: &Arc<str>) {

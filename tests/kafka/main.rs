@@ -10,7 +10,7 @@ mod cut;
 mod gates;
 mod hostile;
 mod leave_group;
-mod lost_places;
+mod lost_positions;
 mod membership;
 mod publishing;
 mod records;

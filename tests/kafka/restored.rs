@@ -16,7 +16,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use serde::{Deserialize, Serialize};
 
 use crate::broker::{blocking, committed, kafka, outside, publish, topic};
-use crate::lost_places::{delete_before, permanent_error};
+use crate::lost_positions::{delete_before, permanent_error};
 
 #[derive(Event, Serialize, Deserialize)]
 #[event(type = "restored.note.taken", key = "pad")]

@@ -113,7 +113,7 @@ fn a_failed_message_is_listed_shown_and_asked_for_once_more() {
         store.close().await;
 
         let url = database.url();
-        let listed = messagekit(&["dlq", "list", "--json"], url).json();
+        let listed = messagekit(&["dlq", "list", "--json", "--all"], url).json();
         let id = listed["failed_messages"][0]["id"].to_string();
         assert_eq!(listed["failed_messages"][0]["message_id"], "m-1");
         let shown = messagekit(&["dlq", "show", &id], url).ok();

@@ -14,7 +14,7 @@ use crate::events::Made;
 use crate::frame::{
     Better, Cell, Contender, Goal, Ledger, Measured, Meter, Outcome, Plan, Role, Target, quantile,
 };
-use crate::place::Database;
+use crate::resources::Database;
 use crate::settings::Settings;
 
 pub(crate) const C2: Cell =

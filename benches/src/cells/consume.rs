@@ -14,8 +14,8 @@ use sqlx::PgPool;
 
 use crate::events::{Made, TOPIC, messages, publish};
 use crate::frame::{Better, Cell, Contender, Goal, Measured, Meter, Outcome, Plan, Role, Target, pace};
-use crate::place::Database;
 use crate::raw::outbox::key;
+use crate::resources::Database;
 use crate::settings::Settings;
 
 pub(crate) const C1: Cell = Cell {

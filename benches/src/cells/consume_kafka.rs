@@ -12,7 +12,7 @@ use super::consume::{APPLIED, EFFECTS, apply};
 use crate::events::{Made, messages_to, publish};
 use crate::frame::{Better, Cell, Contender, Goal, Measured, Meter, Outcome, Plan, Role, Target};
 use crate::peers;
-use crate::place::{Database, Topic};
+use crate::resources::{Database, Topic};
 use crate::settings::Settings;
 
 pub(crate) const C4: Cell = Cell {

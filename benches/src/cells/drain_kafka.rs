@@ -8,8 +8,8 @@ use messagekit::BoxFuture;
 use crate::events::messages_to;
 use crate::frame::{Better, Cell, Contender, Goal, Measured, Meter, Outcome, Plan, Role, Target};
 use crate::peers;
-use crate::place::{Database, Program, TOGETHER, Topic};
 use crate::raw;
+use crate::resources::{Database, Program, TOGETHER, Topic};
 use crate::settings::Settings;
 
 pub(crate) const R1: Cell =

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::bridge::bare;
 use crate::events::{messages, messages_to};
 use crate::frame::{Better, Cell, Contender, Goal, Measured, Meter, Outcome, Plan, Role, Target};
-use crate::place::{Database, Program, Queue};
+use crate::resources::{Database, Program, Queue};
 use crate::settings::Settings;
 
 pub(crate) const R1Q: Cell = Cell {

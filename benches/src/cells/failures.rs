@@ -14,8 +14,8 @@ use sqlx::{Executor, PgPool};
 use super::consume::{ADVANCE, CLAIM, EFFECT, EFFECTS, Size, by_hand, fill};
 use crate::events::{Made, TOPIC};
 use crate::frame::{Better, Cell, Contender, Goal, Measured, Meter, Outcome, Plan, Role, Target, pace};
-use crate::place::Database;
 use crate::raw::outbox::key;
+use crate::resources::Database;
 use crate::settings::Settings;
 
 pub(crate) const C3: Cell =

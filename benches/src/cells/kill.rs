@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::drain_kafka::{backlog, start};
 use crate::frame::{Better, Cell, Contender, Goal, Ledger, Measured, Outcome, Plan, Role, Target};
 use crate::peers;
-use crate::place::Topic;
+use crate::resources::Topic;
 use crate::settings::Settings;
 
 pub(crate) const K1: Cell =

@@ -19,8 +19,8 @@ use crate::events::{messages_to, publish};
 use crate::frame::{
     Better, Cell, Contender, Goal, Judge, Ledger, Measured, Outcome, Plan, Role, Target, quantile,
 };
-use crate::place::{Database, Topic};
 use crate::raw::{self, outbox};
+use crate::resources::{Database, Topic};
 use crate::settings::Settings;
 
 pub(crate) const R2: Cell = Cell {
@@ -242,7 +242,7 @@ impl Reader {
             .set("auto.offset.reset", "earliest")
             .create()?;
         let mut partitions = rdkafka::TopicPartitionList::new();
-        for partition in 0..crate::place::PARTITIONS {
+        for partition in 0..crate::resources::PARTITIONS {
             partitions.add_partition_offset(topic, partition, rdkafka::Offset::Beginning)?;
         }
         consumer.assign(&partitions)?;

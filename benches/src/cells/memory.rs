@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::drain_kafka::{backlog, start};
 use crate::frame::{Better, Cell, Contender, Goal, Measured, Meter, Outcome, Plan, Role, Target, resident};
-use crate::place::Program;
+use crate::resources::Program;
 use crate::settings::Settings;
 
 pub(crate) const M1: Cell =

@@ -8,7 +8,7 @@ use messagekit::{Message, MessageId, headers};
 use super::drain_kafka::start;
 use crate::events::messages_to;
 use crate::frame::{Better, Cell, Contender, Goal, Measured, Meter, Outcome, Plan, Role, Target};
-use crate::place::{Database, Program, Topic};
+use crate::resources::{Database, Program, Topic};
 use crate::settings::Settings;
 
 pub(crate) const R5: Cell = Cell {

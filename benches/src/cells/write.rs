@@ -7,8 +7,8 @@ use messagekit::{Outbox, Store};
 
 use crate::events::{Made, events, messages};
 use crate::frame::{Better, Cell, Contender, Goal, Measured, Meter, Outcome, Plan, Role, Target};
-use crate::place::Database;
 use crate::raw::outbox;
+use crate::resources::Database;
 use crate::settings::Settings;
 
 pub(crate) const W1: Cell = Cell {

@@ -11,7 +11,7 @@ use messagekit::{Outbox, Shutdown, Store};
 use super::write::WRITTEN;
 use crate::events::{Made, events};
 use crate::frame::{Better, Cell, Contender, Goal, Ledger, Measured, Meter, Outcome, Plan, Role, Target};
-use crate::place::Database;
+use crate::resources::Database;
 use crate::settings::Settings;
 
 pub(crate) const W2: Cell =

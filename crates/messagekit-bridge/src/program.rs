@@ -24,7 +24,7 @@ struct Arguments {
     /// Read the settings, say what is wrong with them, and end
     #[arg(long)]
     check: bool,
-    /// How much is told on standard error
+    /// How much is logged to standard error
     #[arg(long, value_name = "LEVEL", default_value = "info", env = "MESSAGEKIT_LOG")]
     log: LevelFilter,
 }

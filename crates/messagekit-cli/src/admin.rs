@@ -8,7 +8,7 @@ use messagekit::Error;
 
 use crate::output::print;
 
-/// Serve failed messages, replay, health and figures over HTTP.
+/// Serve failed messages, replay, health and metrics over HTTP.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Admin {

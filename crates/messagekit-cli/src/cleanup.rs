@@ -10,7 +10,7 @@ use crate::database::{Database, Operations};
 use crate::input::span;
 use crate::output::{number, print, table};
 
-/// Remove what nobody needs any more: events that have left, markers older than their consumer's window, settled failed messages.
+/// Delete expired rows in small batches: events that have left, markers older than their consumer's window, settled failed messages.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Cleanup {
     #[command(flatten)]
@@ -31,15 +31,15 @@ pub(crate) struct Cleanup {
 
 impl Cleanup {
     pub(crate) async fn run(self) -> Result<(), Error> {
-        let desk = self.database.open().await?;
-        let outcome = self.clean(&desk).await;
-        desk.close().await?;
+        let database = self.database.open().await?;
+        let outcome = self.clean(&database).await;
+        database.close().await?;
         self.show(&outcome?)
     }
 
-    async fn clean(&self, desk: &Operations) -> Result<Vec<CleanupReport>, Error> {
+    async fn clean(&self, database: &Operations) -> Result<Vec<CleanupReport>, Error> {
         let retention = Retention { events: self.keep_events, failed_messages: self.keep_failed_messages };
-        clean(desk.cleanup(), &retention, self.dry_run, Shutdown::on_signal()?).await
+        clean(database.cleanup(), &retention, self.dry_run, Shutdown::on_signal()?).await
     }
 
     fn show(&self, cleaned: &[CleanupReport]) -> Result<(), Error> {

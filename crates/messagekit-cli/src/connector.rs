@@ -2,8 +2,8 @@
 
 mod apply;
 mod delete;
-pub(crate) mod place;
 mod status;
+pub(crate) mod target;
 mod template;
 mod worker;
 

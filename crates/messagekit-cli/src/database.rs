@@ -29,7 +29,7 @@ pub(crate) enum Kind<'a> {
     Postgres(&'a str),
 }
 
-/// The desk of an open database.
+/// The operations of an open database.
 pub(crate) enum Operations {
     Sqlite(SqliteStore),
     Postgres(PostgresStore),

@@ -29,7 +29,7 @@ enum Command {
     Retry(action::Selection),
     /// Give open failed messages up: their messages are never applied
     Discard(action::Selection),
-    /// Take discards back: the failed messages are dead again
+    /// Undo discards: the failed messages are dead, or blocked behind their key
     Undo(action::Selection),
 }
 

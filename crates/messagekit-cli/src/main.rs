@@ -52,7 +52,7 @@ enum Command {
     Dlq(dlq::Dlq),
     /// Look at kept events, and publish them again
     Replay(replay::Replay),
-    /// Serve failed messages, replay, health and figures over HTTP
+    /// Serve failed messages, replay, health and metrics over HTTP
     Admin(admin::Admin),
     /// Write down what RabbitMQ and Kafka set aside, and send it back when an operator asks
     Bookkeeper(bookkeeper::Bookkeeper),
@@ -60,7 +60,7 @@ enum Command {
     Relay(relay::Relay),
     /// List, retry and discard events that the broker has refused
     Outbox(outbox::Outbox),
-    /// Remove what nobody needs any more, in small steps: for a job each night
+    /// Delete expired rows in small batches; run it nightly
     Cleanup(cleanup::Cleanup),
 }
 
@@ -119,7 +119,7 @@ fn not_understood(error: &clap::Error) -> ExitCode {
     }
     if error.kind() == clap::error::ErrorKind::MissingRequiredArgument {
         let variables =
-            [("--database", database::URL_VARIABLE), ("--connect", connector::place::URL_VARIABLE)];
+            [("--database", database::URL_VARIABLE), ("--connect", connector::target::URL_VARIABLE)];
         for (option, variable) in variables {
             let option = format!("{option} <URL>");
             one = one.replace(&option, &format!("{option} (or {variable})"));

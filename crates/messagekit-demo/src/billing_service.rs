@@ -23,7 +23,7 @@ pub(crate) const CONSUMER: &str = "billing";
 
 const ATTEMPTS: NonZeroU32 = NonZeroU32::new(3).expect("3 > 0");
 
-/// What the billing service is told.
+/// The settings of the billing service.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct BillingOptions {
     /// The file that it shares with the order service

@@ -431,8 +431,8 @@ CREATE INDEX failed_messages_fingerprint ON messagekit.failed_messages (fingerpr
 CREATE INDEX failed_messages_key_hash ON messagekit.failed_messages (key_hash, id) WHERE key_hash IS NOT NULL;
 CREATE INDEX failed_messages_set_aside ON messagekit.failed_messages USING brin (set_aside_at);
 
--- One row per key that is held, with the number of its open failed messages. Half-empty pages keep the updates of the count in
--- place.
+-- One row per key that is held, with the number of its open failed messages. Half-empty pages keep the updates of the count
+-- in their page.
 CREATE TABLE messagekit.blocked_keys (
   consumer text COLLATE "C" NOT NULL,
   topic    text COLLATE "C" NOT NULL,
@@ -448,7 +448,7 @@ INSERT INTO messagekit.blocked_keys (consumer, topic, key_hash, count) SELECT ''
 -- # Operations
 
 -- Times and positions of the write-ahead log, some seconds apart: they turn the position that a slot has confirmed into a
--- time. At a checkpoint every transaction before oldest_xid had ended, place was the last seq drawn, and each transaction that
+-- time. At a checkpoint every transaction before oldest_xid had ended, last_seq was the last seq drawn, and each transaction that
 -- had drawn one has a smaller number than xid, that of the checkpoint itself. (The end of a snapshot is one behind the last
 -- transaction that has ended, and one that runs may stand behind that.) Together with the confirmed position they say which
 -- events have left.
@@ -456,7 +456,7 @@ CREATE TABLE messagekit.outbox_checkpoints (
   at         timestamptz PRIMARY KEY,
   wal        pg_lsn NOT NULL,
   oldest_xid xid8,
-  place      bigint,
+  last_seq   bigint,
   xid        xid8
 );
 

@@ -14,7 +14,7 @@ DECLARE
     WHERE r.grantee <> c.relowner
       AND (c.oid IN ('messagekit.outbox_events'::regclass, 'messagekit.processed_messages'::regclass)
         OR c.oid = pg_get_serial_sequence('messagekit.outbox_events', 'seq')::regclass));
-  -- Of the parts, for whoever cleans up; all others go by the whole.
+  -- Of the parts, for a cleanup; all others go by the whole.
   rights_of_part CONSTANT text[] := ARRAY (
     SELECT format('GRANT %s ON messagekit.%s_$part TO %s',
       CASE r.privilege_type WHEN 'DELETE' THEN 'DELETE, TRUNCATE' ELSE r.privilege_type END, c.relname,
@@ -32,12 +32,12 @@ DECLARE
     WHERE c.oid IN ('messagekit.outbox_events'::regclass, 'messagekit.processed_messages'::regclass));
   -- The least id of the first day: ids of version 7 are ordered by their time.
   first_id CONSTANT text := regexp_replace(lpad(to_hex(first_day * 86400000), 12, '0'), '^(.{8})(.{4})$', '\1-\2');
-  next_place bigint;
+  next_seq bigint;
   consumer_name text;
   part text;
   command text;
 BEGIN
-  next_place := 1 + coalesce(
+  next_seq := 1 + coalesce(
     pg_sequence_last_value(pg_get_serial_sequence('messagekit.outbox_events', 'seq')::regclass), 0);
   -- The expression is written out, and its first day is part of it: what an id tells never changes.
   EXECUTE format($function$
@@ -58,7 +58,7 @@ BEGIN
   ALTER TABLE messagekit.outbox_events_other ALTER COLUMN seq DROP IDENTITY;
   CREATE TABLE messagekit.outbox_events (LIKE messagekit.outbox_events_other INCLUDING ALL EXCLUDING INDEXES)
     PARTITION BY LIST (messagekit.day_of(event_id));
-  EXECUTE format('ALTER TABLE messagekit.outbox_events ALTER COLUMN seq ADD GENERATED ALWAYS AS IDENTITY (START WITH %s)', next_place);
+  EXECUTE format('ALTER TABLE messagekit.outbox_events ALTER COLUMN seq ADD GENERATED ALWAYS AS IDENTITY (START WITH %s)', next_seq);
   ALTER TABLE messagekit.outbox_events ATTACH PARTITION messagekit.outbox_events_other FOR VALUES IN (-1);
 
   -- The key of the part was made before, and that all its rows are of day -1 was looked at.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::relay::{
-    Entry, Leases, OutboxReader, Page, RejectedEvent, RejectedEvents, Rejection, ShardLease, Wanted,
+    Leases, OutboxReader, Page, PendingId, RejectedEvent, RejectedEvents, Rejection, ShardLease, ShardRead,
 };
 use messagekit::{BoxFuture, Error, ErrorKind, Operator, Store};
 use sqlx::PgConnection;
@@ -46,7 +46,7 @@ impl OutboxReader for PostgresStore {
     fn pending<'a>(
         &'a self,
         name: &'a str,
-        wanted: &'a [Wanted],
+        wanted: &'a [ShardRead],
         except: &'a [i64],
         paused: &'a [Arc<str>],
         limit: u32,
@@ -58,12 +58,12 @@ impl OutboxReader for PostgresStore {
             let connection = &mut link.connection;
             let page =
                 pending::pending(connection, self.schema(), name, wanted, except, paused, limit).await?;
-            Ok(Page { decided, server, ..page })
+            Ok(Page { stable: decided, server, ..page })
         };
         Box::pin(self.statement(self.links().with(self.pool(), work)))
     }
 
-    fn published<'a>(&'a self, rows: &'a [Entry]) -> BoxFuture<'a, Result<(), Error>> {
+    fn published<'a>(&'a self, rows: &'a [PendingId]) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(self.relayed(async move |link| pending::published(link, self.schema(), rows).await))
     }
 

@@ -22,7 +22,7 @@ use crate::{PgTx, PostgresStore, SchemaName};
 /// How long counting and choosing may take, whatever the connections' `statement_timeout` is.
 const LONG: Duration = Duration::from_secs(600);
 
-type Renamed<'a> = &'a (dyn Fn(&StoredEvent) -> Result<(MessageId, Message), Error> + Send + Sync);
+type Republication<'a> = &'a (dyn Fn(&StoredEvent) -> Result<(MessageId, Message), Error> + Send + Sync);
 
 impl PostgresStore {
     /// Begins a transaction whose statements may go through the whole outbox.
@@ -53,7 +53,7 @@ impl PostgresStore {
         lease: ReplayLease,
         max: u32,
         extend: Duration,
-        renamed: Renamed<'_>,
+        renamed: Republication<'_>,
     ) -> Result<Option<ReplayJob>, Error> {
         let mut tx = self.begin().await?;
         let held = replay_jobs::hold(&mut tx, self.schema(), lease.job, lease.epoch);
@@ -82,7 +82,7 @@ impl PostgresStore {
     }
 
     /// Writes events under new ids, and returns how many.
-    async fn rename(&self, tx: &mut PgTx, items: Items, renamed: Renamed<'_>) -> Result<i64, Error> {
+    async fn rename(&self, tx: &mut PgTx, items: Items, renamed: Republication<'_>) -> Result<i64, Error> {
         let taken = replay_items::take(tx, self.schema(), items).await?;
         let mut messages = Vec::with_capacity(taken.len());
         for event in &taken {
@@ -224,7 +224,7 @@ impl Replays for PostgresStore {
         lease: ReplayLease,
         max: u32,
         extend: Duration,
-        renamed: Renamed<'a>,
+        renamed: Republication<'a>,
     ) -> BoxFuture<'a, Result<Option<ReplayJob>, Error>> {
         Box::pin(self.step(lease, max, extend, renamed))
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::relay::{
-    Entry, Leases, OutboxReader, Page, RejectedEvent, RejectedEvents, Rejection, ShardLease, Wanted,
+    Leases, OutboxReader, Page, PendingId, RejectedEvent, RejectedEvents, Rejection, ShardLease, ShardRead,
 };
 use messagekit::{BoxFuture, Error, ErrorKind, Operator};
 use rusqlite::Connection;
@@ -39,7 +39,7 @@ impl OutboxReader for SqliteStore {
     fn pending<'a>(
         &'a self,
         name: &'a str,
-        wanted: &'a [Wanted],
+        wanted: &'a [ShardRead],
         except: &'a [i64],
         paused: &'a [Arc<str>],
         limit: u32,
@@ -57,7 +57,7 @@ impl OutboxReader for SqliteStore {
         }))
     }
 
-    fn published<'a>(&'a self, rows: &'a [Entry]) -> BoxFuture<'a, Result<(), Error>> {
+    fn published<'a>(&'a self, rows: &'a [PendingId]) -> BoxFuture<'a, Result<(), Error>> {
         let rows = rows.to_vec();
         Box::pin(self.job(move |conn| pending::published(conn, &rows).map_err(from_sqlite)))
     }

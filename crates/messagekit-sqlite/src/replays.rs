@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use messagekit::{
-    BoxFuture, Error, ErrorKind, EventCursor, EventFilter, EventHead, Message, Operator, Renamed,
-    ReplayCount, ReplayIds, ReplayJob, ReplayLease, ReplayOrder, Replays, chain,
+    BoxFuture, Error, ErrorKind, EventCursor, EventFilter, EventHead, Message, Operator, ReplayCount,
+    ReplayIds, ReplayJob, ReplayLease, ReplayOrder, Replays, Republication, chain,
 };
 use rusqlite::Connection;
 
@@ -89,7 +89,7 @@ impl Replays for SqliteStore {
         lease: ReplayLease,
         max: u32,
         extend: Duration,
-        renamed: Renamed<'a>,
+        renamed: Republication<'a>,
     ) -> BoxFuture<'a, Result<Option<ReplayJob>, Error>> {
         Box::pin(async move {
             let next = self.query(move |conn| {
@@ -116,7 +116,7 @@ enum Copies {
     Fail(String),
 }
 
-fn copies(items: Vec<Item>, ids: ReplayIds, renamed: Renamed<'_>) -> Copies {
+fn copies(items: Vec<Item>, ids: ReplayIds, renamed: Republication<'_>) -> Copies {
     let places = items.iter().map(|item| (item.number, item.position)).collect();
     let message = |item: Item| {
         let event = item.event.ok_or_else(|| {

@@ -21,7 +21,7 @@ pub enum Need {
     /// Messages survive the end of the process.
     Persistence,
     /// Deliveries have coordinates.
-    Places,
+    Positions,
     /// The fixture can take lanes away.
     Losing,
     /// The fixture can make a statement fail unnoticed, and the database notices.
@@ -39,7 +39,7 @@ impl fmt::Display for Need {
             Self::SharedWork => "members that share the work, and one works while the others stand by",
             Self::Standby => "a standby, and members share the work",
             Self::Persistence => "persistence, and messages end with the process",
-            Self::Places => "coordinates, and deliveries have none",
+            Self::Positions => "coordinates, and deliveries have none",
             Self::Losing => "a fixture that takes lanes away, and this one cannot",
             Self::SwallowedErrors => {
                 "a database that ends a transaction with a failed statement, and this one goes on"

@@ -86,8 +86,8 @@ pub use message::{
 pub use messagekit_macros::Event;
 pub use outbox_health::{Operations, OutboxHealth, OutboxLag};
 pub use replay::{
-    EventCursor, EventFilter, EventHead, Renamed, ReplayCount, ReplayIds, ReplayJob, ReplayLease,
-    ReplayOrder, ReplayState, Replays, StoredEvent, no_replay, other_count, out_of_range,
+    EventCursor, EventFilter, EventHead, ReplayCount, ReplayIds, ReplayJob, ReplayLease, ReplayOrder,
+    ReplayState, Replays, Republication, StoredEvent, no_replay, other_count, out_of_range,
 };
 pub use shutdown::Shutdown;
 pub use store::{

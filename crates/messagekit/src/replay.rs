@@ -198,7 +198,7 @@ pub fn other_count(events: u64) -> Error {
 }
 
 /// Makes the message that an event goes out as under a new id.
-pub type Renamed<'a> = &'a (dyn Fn(&StoredEvent) -> Result<(MessageId, Message), Error> + Send + Sync);
+pub type Republication<'a> = &'a (dyn Fn(&StoredEvent) -> Result<(MessageId, Message), Error> + Send + Sync);
 
 /// Looking at kept events and publishing them again.
 ///
@@ -273,6 +273,6 @@ pub trait Replays: Send + Sync {
         lease: ReplayLease,
         max: u32,
         extend: std::time::Duration,
-        renamed: Renamed<'a>,
+        renamed: Republication<'a>,
     ) -> BoxFuture<'a, Result<Option<ReplayJob>, Error>>;
 }

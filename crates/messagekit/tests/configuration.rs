@@ -37,8 +37,8 @@ fn a_variable_wins_over_the_file_and_the_file_over_the_default() {
         Duration::from_secs(60),
         "an empty variable is not set"
     );
-    assert_eq!(bridge.place("window"), "MESSAGEKIT_BRIDGE__WINDOW");
-    assert_eq!(bridge.place("drain"), "shop.toml:3");
+    assert_eq!(bridge.written_at("window"), "MESSAGEKIT_BRIDGE__WINDOW");
+    assert_eq!(bridge.written_at("drain"), "shop.toml:3");
     configuration.finish().unwrap();
 }
 

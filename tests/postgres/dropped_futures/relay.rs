@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::relay::{OutboxReader, Relay, Wanted};
+use messagekit::relay::{OutboxReader, Relay, ShardRead};
 use messagekit::{BoxFuture, Error, Message, Published, Publisher, Shutdown};
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::{DEADLINE, Moment, block_on, eventually, given_up};
@@ -37,8 +37,8 @@ const STEP: [&str; 4] = ["lease", "read", "publish", "delete"];
 async fn step(store: &PostgresStore, broker: &Far, stage: &Stage) -> Result<(), Error> {
     let leases = store.lease("r1", LEASE).await?;
     stage.is(1);
-    let wanted: Vec<Wanted> =
-        leases.held.iter().map(|lease| Wanted { lease: *lease, above: i64::MIN }).collect();
+    let wanted: Vec<ShardRead> =
+        leases.held.iter().map(|lease| ShardRead { lease: *lease, above: i64::MIN }).collect();
     let page = store.pending("r1", &wanted, &[], &[], 100).await?;
     stage.is(2);
     let messages: Vec<Message> = page.rows.iter().map(|row| row.message.clone()).collect();

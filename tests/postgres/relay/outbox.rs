@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use messagekit::relay::{Entry, Leases, OutboxReader, Page, Pending, Relay, Wanted};
+use messagekit::relay::{Leases, OutboxReader, Page, Pending, PendingId, Relay, ShardRead};
 use messagekit::{BoxFuture, Error, Message, Outbox, Published, Publisher, headers};
 use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_postgres::{PostgresStore, SchemaName};
@@ -55,8 +55,8 @@ impl Relayed {
         paused: &[Arc<str>],
         limit: u32,
     ) -> Page {
-        let wanted: Vec<Wanted> =
-            leases.held.iter().map(|lease| Wanted { lease: *lease, above: i64::MIN }).collect();
+        let wanted: Vec<ShardRead> =
+            leases.held.iter().map(|lease| ShardRead { lease: *lease, above: i64::MIN }).collect();
         self.store.pending(name, &wanted, except, paused, limit).await.expect("reads")
     }
 
@@ -91,7 +91,7 @@ pub(crate) fn in_order(page: &Page) -> Vec<&str> {
     rows.into_iter().map(id).collect()
 }
 
-pub(crate) fn entries(page: &Page) -> Vec<Entry> {
+pub(crate) fn entries(page: &Page) -> Vec<PendingId> {
     page.rows.iter().map(Pending::entry).collect()
 }
 

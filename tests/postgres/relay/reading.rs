@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::relay::{OutboxReader, Rejection, Wanted};
+use messagekit::relay::{OutboxReader, Rejection, ShardRead};
 use messagekit::{Envelope, ErrorKind, EventFilter, Operator, ReplayIds, ReplayOrder, Replays, Store};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use sqlx::Executor;
@@ -52,8 +52,8 @@ fn late_commit_is_found_from_the_beginning_not_from_a_position() {
         relayed.store.published(&entries(&page)).await.unwrap();
         relayed.outbox.commit(late).await.unwrap();
 
-        let cursor: Vec<Wanted> =
-            leases.held.iter().map(|lease| Wanted { lease: *lease, above: page.rows[0].seq }).collect();
+        let cursor: Vec<ShardRead> =
+            leases.held.iter().map(|lease| ShardRead { lease: *lease, above: page.rows[0].seq }).collect();
         let missed = relayed.store.pending("r1", &cursor, &[], &[], 10).await.unwrap();
         assert_eq!(ids(&missed), Vec::<&str>::new());
         assert_eq!(ids(&relayed.read("r1", &leases).await), [early.as_str()]);
@@ -66,7 +66,7 @@ fn stable_position_waits_for_open_writers_of_earlier_positions() {
     block_on(async {
         let relayed = Relayed::fresh().await;
         let leases = relayed.lease("r1").await;
-        let decided = async || relayed.read("r1", &leases).await.decided;
+        let decided = async || relayed.read("r1", &leases).await.stable;
         relayed.write("first", Some("o-1")).await;
         let first = relayed.read("r1", &leases).await.rows[0].seq;
         eventually("the first is decided", DEADLINE, async || decided().await == first).await;
@@ -175,7 +175,7 @@ fn event_at_a_reused_position_is_neither_deleted_nor_rejected() {
         relayed.store.published(std::slice::from_ref(&lost)).await.unwrap();
         let lease = *leases.held.iter().find(|lease| lease.shard == lost.shard).unwrap();
         let error = Some(messagekit::Error::new(ErrorKind::TooLarge, "too large"));
-        let copy = messagekit::relay::Entry { copy: 1, event_id: "new".parse().unwrap(), ..lost.clone() };
+        let copy = messagekit::relay::PendingId { copy: 1, event_id: "new".parse().unwrap(), ..lost.clone() };
         for entry in [lost, copy] {
             let rejection = Rejection { lease, entry, error: error.clone() };
             assert_eq!(relayed.store.set_aside("r1", &rejection).await.unwrap(), 0);

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::relay::{Leases, OutboxReader, Page, Wanted};
+use messagekit::relay::{Leases, OutboxReader, Page, ShardRead};
 use messagekit::{Error, ErrorKind, OutboxRows, Shutdown, Store};
 use messagekit_postgres::cdc::{self, Capture};
 use messagekit_postgres::publishing_mode::{Existing, to_cdc, to_relay};
@@ -25,8 +25,8 @@ async fn made(settings: &[&str]) -> (Server, PostgresStore) {
 }
 
 async fn read(store: &PostgresStore, leases: &Leases) -> Page {
-    let wanted: Vec<Wanted> =
-        leases.held.iter().map(|lease| Wanted { lease: *lease, above: i64::MIN }).collect();
+    let wanted: Vec<ShardRead> =
+        leases.held.iter().map(|lease| ShardRead { lease: *lease, above: i64::MIN }).collect();
     store.pending("r1", &wanted, &[], &[], 1_000).await.unwrap()
 }
 
@@ -48,7 +48,7 @@ fn stable_position_stops_before_a_prepared_transaction() {
         let leases = store.lease("r1", LEASE).await.unwrap();
         write(&store, "first").await;
         let first = read(&store, &leases).await.rows[0].seq;
-        eventually("the first is decided", DEADLINE, async || read(&store, &leases).await.decided == first)
+        eventually("the first is decided", DEADLINE, async || read(&store, &leases).await.stable == first)
             .await;
 
         let mut open = store.pool().acquire().await.unwrap();
@@ -58,14 +58,14 @@ fn stable_position_stops_before_a_prepared_transaction() {
         write(&store, "third").await;
         // Looked at while it is open, so that its name of then is known.
         tokio::time::sleep(Duration::from_millis(60)).await;
-        assert_eq!(read(&store, &leases).await.decided, first);
+        assert_eq!(read(&store, &leases).await.stable, first);
         open.execute("PREPARE TRANSACTION 'later'").await.unwrap();
         for _ in 0..5 {
             tokio::time::sleep(Duration::from_millis(60)).await;
-            assert_eq!(read(&store, &leases).await.decided, first);
+            assert_eq!(read(&store, &leases).await.stable, first);
         }
         open.execute("COMMIT PREPARED 'later'").await.unwrap();
-        eventually("all are decided", DEADLINE, async || read(&store, &leases).await.decided == first + 2)
+        eventually("all are decided", DEADLINE, async || read(&store, &leases).await.stable == first + 2)
             .await;
         let page = read(&store, &leases).await;
         assert_eq!(ids(&page), ["first", "prepared", "third"]);
@@ -103,7 +103,7 @@ async fn decides_anew_after(loss: Loss) {
         sqlx::query_scalar(last).fetch_one(conn).await.unwrap()
     };
     let known = last(&mut *store.pool().acquire().await.unwrap()).await;
-    eventually("all are decided", DEADLINE, async || read(&store, &leases).await.decided == known).await;
+    eventually("all are decided", DEADLINE, async || read(&store, &leases).await.stable == known).await;
     let former = read(&store, &leases).await.server;
     assert_eq!(read(&store, &leases).await.server, former, "one server has one name");
 
@@ -137,20 +137,20 @@ async fn decides_anew_after(loss: Loss) {
     other.execute(more).await.unwrap();
     assert!(last(&mut other).await > known, "the last place tells nothing");
 
-    let wanted: Vec<Wanted> =
-        leases.held.iter().map(|lease| Wanted { lease: *lease, above: i64::MIN }).collect();
+    let wanted: Vec<ShardRead> =
+        leases.held.iter().map(|lease| ShardRead { lease: *lease, above: i64::MIN }).collect();
     let mut page = Err(Error::new(ErrorKind::Unavailable, "not asked yet"));
     eventually("it reads again", DEADLINE, async || {
         page = store.pending("r1", &wanted, &[], &[], 1_000).await;
         page.is_ok()
     })
     .await;
-    let Page { decided, server, .. } = page.unwrap();
+    let Page { stable: decided, server, .. } = page.unwrap();
     assert_ne!(server, former, "{loss:?}: a relay would read on behind its former places");
     assert!(decided < place, "{loss:?}: {decided} is decided, and who has {place} may still commit");
     conn.execute("COMMIT").await.unwrap();
     let all = last(&mut other).await;
-    eventually("all are decided again", DEADLINE, async || read(&store, &leases).await.decided == all).await;
+    eventually("all are decided again", DEADLINE, async || read(&store, &leases).await.stable == all).await;
 }
 
 #[test]

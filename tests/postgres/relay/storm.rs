@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use messagekit::relay::{OutboxReader, Wanted};
+use messagekit::relay::{OutboxReader, ShardRead};
 use messagekit::{Shutdown, Store};
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::{DEADLINE, block_on, eventually};
@@ -104,8 +104,8 @@ fn reader_with_a_cursor_loses_events_in_the_same_storm() {
 async fn lost_by_a_cursor() -> usize {
     let (relayed, size) = (Relayed::fresh().await, size());
     let leases = relayed.lease("cursor").await;
-    let mut wanted: Vec<Wanted> =
-        leases.held.iter().map(|lease| Wanted { lease: *lease, above: i64::MIN }).collect();
+    let mut wanted: Vec<ShardRead> =
+        leases.held.iter().map(|lease| ShardRead { lease: *lease, above: i64::MIN }).collect();
     let mut published = BTreeSet::new();
     let mut writing = std::pin::pin!(write(&relayed, &size));
     let mut written = None;

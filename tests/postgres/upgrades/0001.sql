@@ -292,7 +292,7 @@ CREATE TABLE messagekit.outbox_checkpoints (
     at timestamp with time zone NOT NULL,
     wal pg_lsn NOT NULL,
     oldest_xid xid8,
-    place bigint,
+    last_seq bigint,
     xid xid8
 );
 
@@ -478,7 +478,7 @@ INSERT INTO messagekit.blocked_keys (consumer, topic, key_hash, count) SELECT ''
 INSERT INTO messagekit.blocked_keys (consumer, topic, key_hash, count) VALUES
 	('billing', 'orders.order', 12, 2);
 
-INSERT INTO messagekit.outbox_checkpoints (at, wal, oldest_xid, place, xid) VALUES
+INSERT INTO messagekit.outbox_checkpoints (at, wal, oldest_xid, last_seq, xid) VALUES
 	('2026-11-01 08:00:00+00', '0/15D3F28', '731', 5, '733');
 
 INSERT INTO messagekit.outbox_copies (job, at, copies) VALUES

@@ -8,7 +8,7 @@ use lapin::{BasicProperties, Confirmation};
 use messagekit::{Message, headers};
 
 use crate::frame::Outcome;
-use crate::place::Queue;
+use crate::resources::Queue;
 
 /// Publishes messages and waits for every confirm, with so many of them outstanding.
 pub(in crate::cells) async fn publish(queue: &Queue, messages: &[Message], window: usize) -> Outcome<()> {

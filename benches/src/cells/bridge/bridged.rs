@@ -10,7 +10,7 @@ use messagekit_kafka::Kafka;
 use messagekit_rabbitmq::RabbitMq;
 
 use crate::frame::Outcome;
-use crate::place::{Queue, Topic};
+use crate::resources::{Queue, Topic};
 use crate::settings::Settings;
 
 /// Forwards the whole topic and returns how many messages were confirmed per second. Joining the group is not counted: it is a

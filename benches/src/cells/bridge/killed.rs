@@ -12,7 +12,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::events::{messages_to, publish};
 use crate::frame::{Better, Cell, Contender, Goal, Measured, Outcome, Plan, Role, Target};
-use crate::place::{Program, Queue, Topic};
+use crate::resources::{Program, Queue, Topic};
 use crate::settings::Settings;
 
 pub(crate) const B2: Cell = Cell {

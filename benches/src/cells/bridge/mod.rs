@@ -15,7 +15,7 @@ use messagekit_kafka::Kafka;
 
 use crate::events::{even_messages_to, messages_to, publish};
 use crate::frame::{Better, Cell, Contender, Goal, Measured, Meter, Outcome, Plan, Role, Target};
-use crate::place::{Queue, Topic};
+use crate::resources::{Queue, Topic};
 use crate::settings::Settings;
 
 pub(crate) const B1: Cell = Cell {

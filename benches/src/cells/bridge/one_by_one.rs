@@ -9,7 +9,7 @@ use messagekit_kafka::Kafka;
 
 use super::bare::{properties, taken};
 use crate::frame::Outcome;
-use crate::place::{Database, Queue, Topic};
+use crate::resources::{Database, Queue, Topic};
 use crate::settings::Settings;
 
 /// Forwards `count` messages and returns how many per second.

@@ -5,7 +5,7 @@ use std::process::Command;
 use super::fixture::{database, judge};
 use super::{Ran, Run};
 use crate::frame::{Ledger, Outcome};
-use crate::place::folder;
+use crate::resources::folder;
 
 /// Returns events per second, measured by the program itself without its start.
 pub(super) fn append(run: &Run<'_>, journal: &str) -> Outcome<Ran> {

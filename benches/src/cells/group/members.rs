@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use super::client::Client;
 use crate::frame::Outcome;
 use crate::peers::{Peer, plain};
-use crate::place::{Database, Program, Topic};
+use crate::resources::{Database, Program, Topic};
 use crate::settings::Settings;
 
 pub(super) const MEMBERS: usize = 3;

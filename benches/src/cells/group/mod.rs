@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::frame::{Better, Cell, Contender, Goal, Measured, Outcome, Plan, Role, Spread, Target};
 use crate::peers;
-use crate::place::{Database, Topic};
+use crate::resources::{Database, Topic};
 use crate::settings::Settings;
 
 use disturb::{Disturbance, FREEZE, VICTIM};

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::members::MEMBERS;
 use crate::frame::Outcome;
-use crate::place::PARTITIONS;
+use crate::resources::PARTITIONS;
 
 const LOOK: Duration = Duration::from_millis(20);
 /// A partition without an effect for so long stands still.

@@ -14,7 +14,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::events::Made;
 use crate::frame::Outcome;
-use crate::place::PARTITIONS;
+use crate::resources::PARTITIONS;
 
 /// Between two events of a partition.
 pub(super) const PACE: Duration = Duration::from_millis(100);

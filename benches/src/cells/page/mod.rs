@@ -12,7 +12,7 @@ use sqlx::{Connection, PgConnection};
 use tokio::net::TcpListener;
 
 use crate::frame::{Better, Cell, Contender, Goal, Measured, Outcome, Plan, Role, Target};
-use crate::place::Database;
+use crate::resources::Database;
 use crate::settings::Settings;
 use client::Client;
 

@@ -1,4 +1,4 @@
-//! What `messagekit admin` is told.
+//! The settings of `messagekit admin`.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ pub(super) struct Options {
     tokens: Option<PathBuf>,
 }
 
-/// What was told, read and checked.
+/// The settings, read and checked.
 pub(super) struct Settings {
     pub(super) listen: SocketAddr,
     pub(super) health: Option<SocketAddr>,

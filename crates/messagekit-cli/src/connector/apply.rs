@@ -7,7 +7,7 @@ use messagekit_postgres::SchemaName;
 use messagekit_postgres::cdc::{self, Finding, Subject};
 use serde_json::json;
 
-use super::place::{Connect, Source};
+use super::target::{Connect, Source};
 use super::template::{self, Reach};
 use super::worker::Worker;
 use crate::output::print;
@@ -117,7 +117,7 @@ async fn until_it_reads(worker: &Worker, name: &str, url: &str) -> Result<(), Er
     }
 }
 
-/// Takes one look into account; one that saw nobody reading begins the time anew.
+/// Counts one look; a look that saw no reader restarts the time.
 fn is_steady(reads_since: &mut Option<Instant>, reads: bool, now: Instant) -> bool {
     if !reads {
         *reads_since = None;

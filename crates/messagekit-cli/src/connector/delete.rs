@@ -7,7 +7,7 @@ use messagekit_postgres::SchemaName;
 use messagekit_postgres::cdc;
 use serde_json::json;
 
-use super::place::{Connect, Source};
+use super::target::{Connect, Source};
 use super::worker::Worker;
 use crate::confirm::confirm;
 use crate::output::print;

@@ -5,7 +5,7 @@ use messagekit_postgres::cdc::{Finding, Subject};
 use serde_json::{Value, json};
 
 use super::apply::findings;
-use super::place::{Connect, Source};
+use super::target::{Connect, Source};
 use super::worker::Told;
 use crate::output::{print, printable};
 

@@ -4,7 +4,7 @@ use messagekit::{Error, ErrorKind};
 use messagekit_postgres::cdc::{Capture, PASSWORD_VARIABLE, ROLE};
 use serde_json::{Map, Value, json};
 
-use super::place::Source;
+use super::target::Source;
 use crate::output::print;
 
 const TEMPLATE: &str = include_str!("../../../../connect-config/outbox-connector.json");

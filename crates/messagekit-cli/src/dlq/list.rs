@@ -14,6 +14,9 @@ pub(super) struct List {
     database: Database,
     #[command(flatten)]
     chosen: Chosen,
+    /// Those in every state [default: only dead ones]
+    #[arg(long, conflicts_with = "state")]
+    all: bool,
     /// Only those before this number: the last one of the page before
     #[arg(long, value_name = "ID")]
     before: Option<i64>,
@@ -29,7 +32,8 @@ impl List {
     pub(super) async fn run(self) -> Result<(), Error> {
         let store = self.database.open().await?;
         let filter = self.chosen.filter();
-        let page = FailedMessageFilter { before: self.before, ..filter.clone() };
+        let state = filter.state.or((!self.all).then_some(FailedMessageState::Dead));
+        let page = FailedMessageFilter { before: self.before, state, ..filter.clone() };
         let failed_messages = store.failed_messages().list(&page, self.limit).await?;
         let totals = store.failed_messages().totals(&filter).await?;
         store.close().await?;
@@ -43,6 +47,10 @@ impl List {
             return print(json!({ "failed_messages": failed_messages, "before": next, "totals": totals }));
         }
         if failed_messages.is_empty() {
+            if state != filter.state && !totals.is_empty() {
+                print("no dead letters")?;
+                return print(in_words(&totals));
+            }
             return print("no failed messages");
         }
         let mut rows = table(&[
@@ -80,7 +88,7 @@ impl List {
     }
 }
 
-/// `5 failed_messages: 3 dead, 2 retry_scheduled`.
+/// `5 failed messages: 3 dead, 2 retry_scheduled`.
 fn in_words(totals: &[FailedMessageTotal]) -> String {
     let count = |state| {
         let failed_messages = totals

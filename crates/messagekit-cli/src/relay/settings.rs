@@ -1,4 +1,4 @@
-//! What `messagekit relay` is told.
+//! The settings of `messagekit relay`.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -41,7 +41,7 @@ pub(super) struct Options {
     /// The routing key, with {topic}, {key}, {eventType} or another header in it; the topic without
     #[arg(long, value_name = "TEMPLATE")]
     routing_key: Option<String>,
-    /// The relay's name in figures and in the database; relay without
+    /// The relay's name in metrics and in the database; relay without
     #[arg(long)]
     name: Option<String>,
     /// Where to answer /health/… and /metrics; 127.0.0.1:8092 without
@@ -64,7 +64,7 @@ pub(super) struct Options {
     drain: Option<Duration>,
 }
 
-/// What was told, read and checked.
+/// The settings, read and checked.
 pub(super) struct Settings {
     pub(super) name: String,
     pub(super) listen: SocketAddr,

@@ -14,7 +14,7 @@ pub(super) struct Events {
     database: Database,
     #[command(flatten)]
     chosen: Chosen,
-    /// Only those behind this place: what the page before has printed
+    /// Only those after this cursor: the last line of the page before
     #[arg(long, value_name = "PLACE", value_parser = cursor)]
     after: Option<EventCursor>,
     /// At most this many

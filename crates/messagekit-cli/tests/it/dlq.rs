@@ -32,17 +32,18 @@ async fn a_file_without_failed_messages_says_so() {
 async fn the_list_is_newest_first_and_can_be_narrowed_and_paged() {
     let console = Console::with((0..5).map(|_| message(Some(b"c-7"), b"{}"))).await;
     let list = |more: &[&str]| ids(&on(&console.file(), &[&["dlq", "list", "--json"], more].concat()).json());
-    assert_eq!(list(&[]), [5, 4, 3, 2, 1]);
-    assert_eq!(list(&["--limit", "2"]), [5, 4]);
-    assert_eq!(list(&["--limit", "2", "--before", "4"]), [3, 2]);
+    assert_eq!(list(&[]), [5, 3, 1], "only dead ones unless others are asked for");
+    assert_eq!(list(&["--all"]), [5, 4, 3, 2, 1]);
+    assert_eq!(list(&["--all", "--limit", "2"]), [5, 4]);
+    assert_eq!(list(&["--all", "--limit", "2", "--before", "4"]), [3, 2]);
     assert_eq!(list(&["--state", "dead"]), [5, 3, 1]);
     assert_eq!(list(&["--state", "retry_scheduled"]), [4, 2]);
     assert_eq!(list(&["--consumer", "billing", "--type", "orders.order.placed", "--limit", "1"]), [5]);
     assert_eq!(list(&["--consumer", "nobody"]), Vec::<i64>::new());
     assert_eq!(list(&["--type", "orders.order.paid"]), Vec::<i64>::new());
     assert_eq!(list(&["--kind", "permanent"]), [5, 3, 1]);
-    assert_eq!(list(&["--origin", "store", "--key", "c-7"]).len(), 5);
-    assert_eq!(list(&["--key-hex", "632d37", "--since", "1h"]).len(), 5);
+    assert_eq!(list(&["--all", "--origin", "store", "--key", "c-7"]).len(), 5);
+    assert_eq!(list(&["--all", "--key-hex", "632d37", "--since", "1h"]).len(), 5);
     assert_eq!(list(&["--origin", "queue"]), Vec::<i64>::new());
     assert_eq!(list(&["--key", "c-8"]), Vec::<i64>::new());
     assert_eq!(list(&["--until", "2020-01-01"]), Vec::<i64>::new());
@@ -50,7 +51,7 @@ async fn the_list_is_newest_first_and_can_be_narrowed_and_paged() {
     let totals = json!([{ "consumer": "billing", "state": "dead", "failed_messages": 3 }]);
     assert_eq!((&whole["before"], &whole["totals"]), (&json!(5), &totals), "totals count beyond the page");
 
-    let table = on(&console.file(), &["dlq", "list", "--limit", "2"]).text();
+    let table = on(&console.file(), &["dlq", "list", "--all", "--limit", "2"]).text();
     for text in [
         "billing",
         "dead",
@@ -185,7 +186,8 @@ async fn failed_messages_that_failed_alike_are_one_group() {
     let fingerprint = groups[0]["fingerprint"].as_str().unwrap();
     let table = on(&console.file(), &["dlq", "groups"]).text();
     assert!(table.contains(fingerprint) && table.contains("order 5 has no customer"), "{table}");
-    let listed = on(&console.file(), &["dlq", "list", "--json", "--fingerprint", fingerprint]).json();
+    let listed =
+        on(&console.file(), &["dlq", "list", "--json", "--all", "--fingerprint", fingerprint]).json();
     assert_eq!(ids(&listed), [5, 3, 1]);
     let one = on(&console.file(), &["dlq", "groups", "--json", "--kind", "failed", "--limit", "1"]).json();
     assert_eq!(one["groups"].as_array().unwrap().len(), 1);
@@ -262,7 +264,7 @@ async fn every_act_is_written_down_with_who_did_it() {
 #[tokio::test]
 async fn a_list_says_what_holds_a_key_and_how_much_waits_behind_it() {
     let console = Console::with_a_blocked_key().await;
-    let list = on(&console.file(), &["dlq", "list"]).text();
+    let list = on(&console.file(), &["dlq", "list", "--all"]).text();
     assert_eq!(
         (list.matches("dead, holds back 2").count(), list.matches(" blocked").count()),
         (1, 3),
@@ -273,7 +275,7 @@ async fn a_list_says_what_holds_a_key_and_how_much_waits_behind_it() {
         "{list}"
     );
     assert!(list.contains("waits for an earlier message of its key"), "{list}");
-    let json = on(&console.file(), &["dlq", "list", "--json"]).json();
+    let json = on(&console.file(), &["dlq", "list", "--json", "--all"]).json();
     let held: Vec<_> = json["failed_messages"]
         .as_array()
         .unwrap()
@@ -283,7 +285,9 @@ async fn a_list_says_what_holds_a_key_and_how_much_waits_behind_it() {
     assert_eq!(held, [&json!(0), &json!(0), &json!(2)]);
 
     on(&console.file(), &["dlq", "discard", "1"]).text();
-    let list = on(&console.file(), &["dlq", "list"]).text();
+    let dead = on(&console.file(), &["dlq", "list"]).text();
+    assert!(dead.starts_with("no dead letters\n3 failed messages: "), "{dead}");
+    let list = on(&console.file(), &["dlq", "list", "--all"]).text();
     assert!(list.contains("retry_scheduled, holds back 1"), "the next one of its key runs: {list}");
     let brought_back = on(&console.file(), &["dlq", "undo", "1"]).text();
     assert!(

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use messagekit::relay::{OutboxReader, Rejection, Wanted};
+use messagekit::relay::{OutboxReader, Rejection, ShardRead};
 use messagekit::{Error, ErrorKind, Message, OutboxRows, Store};
 use messagekit_sqlite::SqliteStore;
 use tempfile::TempDir;
@@ -98,8 +98,8 @@ async fn a_refused_event_of_a_file_is_listed_and_put_back() {
     store.commit(tx).await.unwrap();
     let lease = Duration::from_secs(600);
     let leases = store.lease("relay", lease).await.unwrap();
-    let all: Vec<Wanted> =
-        leases.held.iter().map(|lease| Wanted { lease: *lease, above: i64::MIN }).collect();
+    let all: Vec<ShardRead> =
+        leases.held.iter().map(|lease| ShardRead { lease: *lease, above: i64::MIN }).collect();
     let pending = async || store.pending("relay", &all, &[], &[], 10).await.unwrap();
     let first = &pending().await.rows[0];
     let lease = *leases.held.iter().find(|lease| lease.shard == first.shard).unwrap();

@@ -36,14 +36,14 @@ passed AS MATERIALIZED (
   SELECT c.oldest_xid FROM messagekit.outbox_checkpoints c
   WHERE c.oldest_xid IS NOT NULL AND c.wal <= (SELECT wal FROM slot) ORDER BY c.wal DESC, c.at DESC LIMIT 1),
 upto AS MATERIALIZED (
-  SELECT c.at - interval '10 min' AS before, c.place FROM messagekit.outbox_checkpoints c
+  SELECT c.at - interval '10 min' AS before, c.last_seq FROM messagekit.outbox_checkpoints c
   WHERE c.xid <= (SELECT oldest_xid FROM passed) ORDER BY c.at DESC LIMIT 1)
 SELECT EXISTS (SELECT FROM pg_trigger
     WHERE tgrelid = 'messagekit.outbox_events'::regclass AND tgname = 'outbox_is_pending') AS is_on,
   EXISTS (SELECT FROM messagekit.relay_shards) AS is_open,
   EXISTS (SELECT FROM messagekit.replay_jobs WHERE state = 'running') AS is_replayed,
   EXISTS (SELECT FROM slot) AS has_slot,
-  (SELECT before FROM upto) AS before, (SELECT place FROM upto) AS place";
+  (SELECT before FROM upto) AS before, (SELECT last_seq FROM upto) AS last_seq";
 
 /// An event that is pending stands under the shard of its key, or 64 below that while it is delayed.
 pub(crate) const EVENTS: &str = "
@@ -125,7 +125,7 @@ pub(crate) struct Left {
     pub(crate) has_slot: bool,
     /// What a slot has taken was written before this, at a place up to the next.
     pub(crate) before: Option<Timestamp>,
-    pub(crate) place: Option<i64>,
+    pub(crate) last_seq: Option<i64>,
 }
 
 /// What a stretch did, and where the next one begins.
@@ -149,7 +149,7 @@ pub(crate) async fn left(
             is_replayed: row.try_get("is_replayed")?,
             has_slot: row.try_get("has_slot")?,
             before: row.try_get("before")?,
-            place: row.try_get("place")?,
+            last_seq: row.try_get("last_seq")?,
         })
     };
     read().map_err(from_sqlx)
@@ -171,7 +171,7 @@ pub(crate) async fn events(
         .bind(to)
         .bind(micros(kept))
         .bind(left.before.filter(|_| left.has_slot))
-        .bind(left.place.filter(|_| left.has_slot));
+        .bind(left.last_seq.filter(|_| left.has_slot));
     let row = delete.fetch_one(connection).await.map_err(from_sqlx)?;
     by_blocks(&row, position.block)
 }

@@ -258,7 +258,7 @@ async fn look(
                 .persistent(false)
                 .bind(micros(kept))
                 .bind(micros(LATE));
-            let look = look.bind(before).bind(of_slot.and_then(|left| left.place)).bind(part.0);
+            let look = look.bind(before).bind(of_slot.and_then(|left| left.last_seq)).bind(part.0);
             look.fetch_one(connection).await
         }
         Divided::Markers => {

@@ -66,7 +66,7 @@ SELECT (SELECT max(at) FROM messagekit.outbox_checkpoints) > clock_timestamp() -
 pub(crate) const MAY_WRITE: &str = "SELECT pg_try_advisory_xact_lock($1, hashtext($2))";
 
 pub(crate) const CHECKPOINT: &str = "
-INSERT INTO messagekit.outbox_checkpoints (at, wal, oldest_xid, place, xid)
+INSERT INTO messagekit.outbox_checkpoints (at, wal, oldest_xid, last_seq, xid)
 SELECT clock_timestamp(), pg_current_wal_insert_lsn(), pg_snapshot_xmin(pg_current_snapshot()),
   coalesce(pg_sequence_last_value(pg_get_serial_sequence('messagekit.outbox_events', 'seq')::regclass), 0),
   pg_current_xact_id()";

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use jiff_sqlx::Timestamp;
-use messagekit::relay::{Entry, Page, Pending, Wanted};
+use messagekit::relay::{Page, Pending, PendingId, ShardRead};
 use messagekit::{Error, Headers, Message, headers};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
@@ -133,7 +133,7 @@ pub(crate) async fn pending(
     connection: &mut PgConnection,
     schema: &SchemaName,
     name: &str,
-    wanted: &[Wanted],
+    wanted: &[ShardRead],
     except: &[i64],
     paused: &[Arc<str>],
     limit: u32,
@@ -260,7 +260,7 @@ fn set(headers: &mut Headers, name: &str, value: Option<String>) {
 pub(crate) async fn published(
     connection: &mut PgConnection,
     schema: &SchemaName,
-    rows: &[Entry],
+    rows: &[PendingId],
 ) -> Result<(), Error> {
     let mut rows = rows.to_vec();
     rows.sort_unstable();

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use messagekit::fnv::fnv1a;
-use messagekit::relay::{Entry, Page, Pending, SHARDS, Wanted};
+use messagekit::relay::{Page, Pending, PendingId, SHARDS, ShardRead};
 use messagekit::{Error, Message, chain, headers};
 use rusqlite::{Connection, OptionalExtension, Result};
 
@@ -29,7 +29,7 @@ pub(crate) fn add(conn: &Connection, topic: i64, position: i64, message: &Messag
 /// What a relay asks for.
 pub(crate) struct Question {
     pub(crate) name: String,
-    pub(crate) wanted: Vec<Wanted>,
+    pub(crate) wanted: Vec<ShardRead>,
     pub(crate) except: HashSet<i64>,
     pub(crate) paused: HashSet<Arc<str>>,
     pub(crate) limit: usize,
@@ -46,7 +46,7 @@ struct Found {
 pub(crate) fn pending(conn: &Connection, question: &Question, now: i64) -> Result<Page, Error> {
     let mut looking = Looking { conn, question, names: HashMap::new(), stopped: HashSet::new(), bytes: 0 };
     // Places are given by the only writer, so whatever was committed is all there will ever be below the last one.
-    let mut page = Page { decided: last(conn).map_err(from_sqlite)?, ..Page::default() };
+    let mut page = Page { stable: last(conn).map_err(from_sqlite)?, ..Page::default() };
     for wanted in &question.wanted {
         if !shards::holds(conn, &question.name, wanted.lease, now).map_err(from_sqlite)? {
             page.lost.push(wanted.lease.shard);
@@ -75,7 +75,7 @@ struct Looking<'a> {
 }
 
 impl Looking<'_> {
-    fn look(&mut self, wanted: &Wanted, page: &mut Page) -> Result<(), Error> {
+    fn look(&mut self, wanted: &ShardRead, page: &mut Page) -> Result<(), Error> {
         for found in self.find(wanted, self.question.limit - page.rows.len()).map_err(from_sqlite)? {
             if page.rows.len() == self.question.limit {
                 page.more = true;
@@ -100,7 +100,7 @@ impl Looking<'_> {
     }
 
     /// Finds the first ready rows of a shard, and one more than there is room for.
-    fn find(&mut self, wanted: &Wanted, room: usize) -> Result<Vec<Found>> {
+    fn find(&mut self, wanted: &ShardRead, room: usize) -> Result<Vec<Found>> {
         let mut found = Vec::new();
         let shard = wanted.lease.shard;
         let mut topic = self.topic_behind(shard, 0)?;
@@ -200,7 +200,7 @@ pub(crate) const ENTRY: &str = "seq = ?1 AND shard = ?2 AND pos = ?3 AND (?4 = '
    SELECT 1 FROM messagekit_topic_records r WHERE r.pos = ?3 AND r.event_id = ?4))";
 
 /// Takes records from the list.
-pub(crate) fn published(conn: &Connection, entries: &[Entry]) -> Result<()> {
+pub(crate) fn published(conn: &Connection, entries: &[PendingId]) -> Result<()> {
     let mut delete = conn.prepare_cached(&format!("DELETE FROM messagekit_outbox_pending WHERE {ENTRY}"))?;
     for entry in entries {
         delete.execute((entry.seq, entry.shard, entry.copy, entry.event_id.as_str()))?;

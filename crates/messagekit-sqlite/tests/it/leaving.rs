@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use messagekit::log::Log;
 use messagekit::memory::MemoryLog;
-use messagekit::relay::{OutboxReader, Page, Pending, RejectedEvents, Rejection, Relay, Wanted};
+use messagekit::relay::{OutboxReader, Page, Pending, RejectedEvents, Rejection, Relay, ShardRead};
 use messagekit::{
     Error, ErrorKind, EventFilter, Message, Operator, OutboxHealth, OutboxLag, OutboxRows, Publisher,
     ReplayIds, ReplayOrder, Replays, Shutdown, Store, WithoutRelay, headers,
@@ -35,8 +35,8 @@ async fn write_after(store: &SqliteStore, id: &str, delay: Duration) {
 
 async fn page(store: &SqliteStore) -> Page {
     let leases = store.lease("r1", LEASE).await.unwrap();
-    let wanted: Vec<Wanted> =
-        leases.held.iter().map(|lease| Wanted { lease: *lease, above: i64::MIN }).collect();
+    let wanted: Vec<ShardRead> =
+        leases.held.iter().map(|lease| ShardRead { lease: *lease, above: i64::MIN }).collect();
     store.pending("r1", &wanted, &[], &[], 1_000).await.unwrap()
 }
 

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use messagekit::relay::{
-    Entry, Leases, OutboxReader, Page, Pending, RejectedEvent, RejectedEvents, Rejection, ShardLease, Wanted,
+    Leases, OutboxReader, Page, Pending, PendingId, RejectedEvent, RejectedEvents, Rejection, ShardLease,
+    ShardRead,
 };
 use messagekit::{BoxFuture, Error, Message, Operator, OutboxRows, Store, WithoutRelay};
 
@@ -60,7 +61,7 @@ pub struct FaultyOutbox<S> {
 #[derive(Default)]
 struct Notes {
     /// What was read at a place last.
-    read: HashMap<(u16, i64), Entry>,
+    read: HashMap<(u16, i64), PendingId>,
     leases: i64,
 }
 
@@ -83,7 +84,7 @@ impl<S: OutboxReader> FaultyOutbox<S> {
         match self.fault {
             Some(Fault::PagesAreNeverCut) => page.more = false,
             Some(Fault::HidesHeldEvents) => page.rows.iter_mut().for_each(|row| row.held = false),
-            Some(Fault::DecidesTooMuch) => page.decided = page.decided.saturating_add(5),
+            Some(Fault::DecidesTooMuch) => page.stable = page.stable.saturating_add(5),
             Some(Fault::HidesLostShards) => page.lost.clear(),
             Some(Fault::ReadsBackwards) => page.rows.reverse(),
             Some(Fault::HeadersInAnotherOrder) => {
@@ -176,7 +177,7 @@ impl<S: OutboxReader> OutboxReader for FaultyOutbox<S> {
     fn pending<'a>(
         &'a self,
         name: &'a str,
-        wanted: &'a [Wanted],
+        wanted: &'a [ShardRead],
         except: &'a [i64],
         paused: &'a [Arc<str>],
         limit: u32,
@@ -205,13 +206,13 @@ impl<S: OutboxReader> OutboxReader for FaultyOutbox<S> {
         })
     }
 
-    fn published<'a>(&'a self, rows: &'a [Entry]) -> BoxFuture<'a, Result<(), Error>> {
+    fn published<'a>(&'a self, rows: &'a [PendingId]) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move {
-            let by_place = |row: &Entry| {
+            let by_place = |row: &PendingId| {
                 let read = self.notes().read.get(&(row.shard, row.seq)).cloned();
                 read.filter(|_| self.is(Fault::DeletesByPlace)).unwrap_or_else(|| row.clone())
             };
-            let rows: Vec<Entry> = rows.iter().map(by_place).collect();
+            let rows: Vec<PendingId> = rows.iter().map(by_place).collect();
             match self.is(Fault::ForgetsWhatIsPublished) {
                 true => Ok(()),
                 false => self.inner.published(&rows).await,

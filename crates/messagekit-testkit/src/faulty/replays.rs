@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use messagekit::{
-    BoxFuture, Error, ErrorKind, EventCursor, EventFilter, EventHead, Operator, Renamed, ReplayCount,
-    ReplayIds, ReplayJob, ReplayLease, ReplayOrder, ReplayState, Replays, StoredEvent,
+    BoxFuture, Error, ErrorKind, EventCursor, EventFilter, EventHead, Operator, ReplayCount, ReplayIds,
+    ReplayJob, ReplayLease, ReplayOrder, ReplayState, Replays, Republication, StoredEvent,
 };
 
 use super::Fault;
@@ -139,7 +139,7 @@ impl Replays for FaultyStore {
         lease: ReplayLease,
         max: u32,
         extend: Duration,
-        renamed: Renamed<'a>,
+        renamed: Republication<'a>,
     ) -> BoxFuture<'a, Result<Option<ReplayJob>, Error>> {
         let newest = self.notes().replay.as_ref().map(|(newest, _)| *newest);
         let lease = newest.filter(|_| self.is(Fault::StepIgnoresEpoch)).unwrap_or(lease);

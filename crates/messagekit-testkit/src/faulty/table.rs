@@ -212,9 +212,9 @@ faults! {
     /// A leased message comes without its key.
     LeaseDropsTheKey: Store leased_failed_message_is_whole,
     /// A lease never ends.
-    LeaseNeverEnds: Store unanswered_lease_ends_and_counts_a_crash,
+    LeaseNeverEnds: Store expired_lease_counts_a_crash,
     /// The death of a run is not counted.
-    ForgetsKills: Store unanswered_lease_ends_and_counts_a_crash,
+    ForgetsKills: Store expired_lease_counts_a_crash,
     /// Two workers that look at the same time lease the same failed message.
     LeaseLooksFirst: Store concurrent_leases_share_no_failed_message,
     /// A resolved message stays held.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::relay::{
-    Entry, Leases, OutboxReader, Page, Pending, RejectedEvents, Rejection, ShardLease, Wanted,
+    Leases, OutboxReader, Page, Pending, PendingId, RejectedEvents, Rejection, ShardLease, ShardRead,
 };
 use messagekit::{Error, ErrorKind, Message, Operator, OutboxRows, headers};
 
@@ -56,8 +56,8 @@ pub(super) async fn lease<S: OutboxReader>(store: &S, name: &str) -> Leases {
 }
 
 /// Returns what is wanted of each shard that was leased: everything.
-pub(super) fn everything(leases: &Leases) -> Vec<Wanted> {
-    leases.held.iter().map(|lease| Wanted { lease: *lease, above: i64::MIN }).collect()
+pub(super) fn everything(leases: &Leases) -> Vec<ShardRead> {
+    leases.held.iter().map(|lease| ShardRead { lease: *lease, above: i64::MIN }).collect()
 }
 
 /// Reads everything that is ready as the relay `name`, with the leases that it has.
@@ -80,7 +80,7 @@ pub(super) async fn read_but<S: OutboxReader>(
 
 /// Notes as published what was read.
 pub(super) async fn publish<S: OutboxReader>(store: &S, page: &Page) {
-    let entries: Vec<Entry> = page.rows.iter().map(Pending::entry).collect();
+    let entries: Vec<PendingId> = page.rows.iter().map(Pending::entry).collect();
     store.published(&entries).await.expect("what is published can be noted");
 }
 

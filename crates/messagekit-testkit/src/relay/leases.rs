@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use messagekit::relay::{OutboxReader, SHARDS, ShardLease, Wanted};
+use messagekit::relay::{OutboxReader, SHARDS, ShardLease, ShardRead};
 
 use super::RelayFixture;
 use super::fixture::{LEASE, event, everything, ids, lease, read, write, write_key};
@@ -71,9 +71,9 @@ pub async fn shard_of_another_epoch_is_lost_and_the_others_are_read<F: RelayFixt
     let of = all.rows[0].shard;
     let before =
         |lease: ShardLease| ShardLease { epoch: lease.epoch - i64::from(lease.shard == of), ..lease };
-    let wanted: Vec<Wanted> = everything(&leases)
+    let wanted: Vec<ShardRead> = everything(&leases)
         .into_iter()
-        .map(|wanted| Wanted { lease: before(wanted.lease), ..wanted })
+        .map(|wanted| ShardRead { lease: before(wanted.lease), ..wanted })
         .collect();
     let page = store.pending("r1", &wanted, &[], &[], 1_000).await.expect("what is pending can be read");
     assert_eq!(page.lost, [of]);

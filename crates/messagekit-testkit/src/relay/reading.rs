@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::relay::{Entry, OutboxReader, Pending, Rejection, Wanted};
+use messagekit::relay::{OutboxReader, Pending, PendingId, Rejection, ShardRead};
 use messagekit::{Error, ErrorKind, Message, OutboxRows, Store, WithoutRelay, headers};
 
 use super::fixture::{
@@ -77,7 +77,7 @@ pub async fn message_goes_out_as_it_was_written<F: RelayFixture>(fixture: &F) {
 pub async fn nothing_appears_below_the_stable_position<F: RelayFixture>(fixture: &F) {
     let (store, other) = (fixture.store(), fixture.second().await);
     let leases = lease(&store, "r1").await;
-    let mut known: Vec<Entry> = Vec::new();
+    let mut known: Vec<PendingId> = Vec::new();
     let mut decided = i64::MIN;
     for round in 0..30 {
         let writer = if round % 2 == 0 { &store } else { &other };
@@ -90,12 +90,12 @@ pub async fn nothing_appears_below_the_stable_position<F: RelayFixture>(fixture:
                 known.push(entry);
             }
         }
-        decided = decided.max(page.decided);
+        decided = decided.max(page.stable);
     }
     assert_eq!(known.len(), 30);
     let last = known.iter().map(|entry| entry.seq).max();
     eventually("everything is decided", DEADLINE, async || {
-        Some(read(&store, "r1", &leases).await.decided) >= last
+        Some(read(&store, "r1", &leases).await.stable) >= last
     })
     .await;
 }
@@ -124,7 +124,7 @@ pub async fn what_is_confirmed_or_paused_is_left_out<F: RelayFixture>(fixture: &
 
     // From a place on, and of one shard.
     let last = &all.rows[99];
-    let behind = Wanted { lease: lease_of(&leases, last.shard), above: last.seq - 1 };
+    let behind = ShardRead { lease: lease_of(&leases, last.shard), above: last.seq - 1 };
     let found = store.pending("r1", &[behind], &[], &[], 10).await.expect("what is pending can be read");
     assert_eq!(ids(&found), [id(last)]);
 }
@@ -241,8 +241,8 @@ pub async fn entry_of_another_event_deletes_and_sets_aside_nothing<F: RelayFixtu
     write_key(&store, "k", &["there"]).await;
     let page = read(&store, "r1", &leases).await;
     let there = page.rows[0].entry();
-    let lost = Entry { event_id: "lost".parse().expect("an id"), ..there.clone() };
-    let copy = Entry { copy: there.copy + 1, ..there.clone() };
+    let lost = PendingId { event_id: "lost".parse().expect("an id"), ..there.clone() };
+    let copy = PendingId { copy: there.copy + 1, ..there.clone() };
     for entry in [lost, copy] {
         store.published(std::slice::from_ref(&entry)).await.expect("what is published can be noted");
         let error = Some(Error::new(ErrorKind::TooLarge, "too large"));

@@ -94,7 +94,7 @@ pub async fn leased_failed_message_is_whole<F: StoreFixture>(fixture: &F) {
 }
 
 /// Whoever does not answer before the lease ends is taken for dead.
-pub async fn unanswered_lease_ends_and_counts_a_crash<F: StoreFixture>(fixture: &F) {
+pub async fn expired_lease_counts_a_crash<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     set_aside_now(&store, &consumer, &received("orders.order", "{}"), &retry_in(Duration::ZERO)).await;
     let first =

@@ -110,7 +110,7 @@ macro_rules! __each_store_case {
             leases::oldest_due_is_leased_first: Nothing,
             leases::leases_are_for_one_consumer: Nothing,
             leases::leased_failed_message_is_whole: Nothing,
-            leases::unanswered_lease_ends_and_counts_a_crash: Nothing,
+            leases::expired_lease_counts_a_crash: Nothing,
             leases::concurrent_leases_share_no_failed_message: Nothing,
             retries::resolve_marks_done: Nothing,
             retries::rolled_back_resolve_changes_nothing: Nothing,

@@ -25,7 +25,7 @@ impl<F: TransportFixture> TransportCase<F> {
             Need::SharedWork => can.shares_work,
             Need::Standby => !can.shares_work,
             Need::Persistence => can.persistent,
-            Need::Places => can.positions,
+            Need::Positions => can.positions,
             Need::Losing => fixture.can_lose(),
             _ => true,
         }
@@ -68,7 +68,7 @@ macro_rules! __each_transport_case {
             delivering::two_consumers_each_get_all: Nothing,
             delivering::waits_for_what_is_published_later: Nothing,
             delivering::reads_every_topic_of_its_source: Nothing,
-            delivering::position_identifies_one_record: Places,
+            delivering::position_identifies_one_record: Positions,
             contents::carries_headers_and_key_unchanged: Nothing,
             contents::carries_bytes_that_are_not_text: Nothing,
             contents::absent_and_empty_keys_stay_different: Nothing,

@@ -59,7 +59,7 @@ impl<'a> Section<'a> {
     }
 
     /// Returns the place of a value, or of the section, for problems that show later.
-    pub fn place(&self, key: &str) -> String {
+    pub fn written_at(&self, key: &str) -> String {
         let value = self.entries.and_then(|entries| entries.get(key)).map(|value| &*value.place);
         match value.or(self.place).or(self.configuration.file.as_deref()) {
             Some(place) => place.to_owned(),
@@ -151,7 +151,7 @@ impl<'a> Section<'a> {
 
     /// Tells a problem of a key that only the program can see: `finish` refuses the configuration.
     pub fn problem(&self, key: &str, text: impl fmt::Display) {
-        self.configuration.asked().tell(problem(&self.key(key), &self.place(key), &text));
+        self.configuration.asked().tell(problem(&self.key(key), &self.written_at(key), &text));
     }
 
     fn value(&self, key: &str) -> Option<&'a Value> {

@@ -18,7 +18,7 @@ impl InFlightAttempts for MemoryStore {
     async fn begin_attempt(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<u32, Error> {
         self.tables(|tables| {
             tables.pass(Failpoint::BeginAttempt)?;
-            let notes = tables.suspects.entry(key(consumer, suspect)).or_default();
+            let notes = tables.in_flight_attempts.entry(key(consumer, suspect)).or_default();
             notes.insert(by.to_owned());
             Ok(u32::try_from(notes.len() - 1).unwrap_or(u32::MAX))
         })
@@ -39,10 +39,10 @@ impl InFlightAttempts for MemoryStore {
     async fn withdraw_attempt(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<(), Error> {
         self.tables(|tables| {
             let key = key(consumer, suspect);
-            if let Some(notes) = tables.suspects.get_mut(&key) {
+            if let Some(notes) = tables.in_flight_attempts.get_mut(&key) {
                 notes.remove(by);
                 if notes.is_empty() {
-                    tables.suspects.remove(&key);
+                    tables.in_flight_attempts.remove(&key);
                 }
             }
         });
@@ -52,7 +52,7 @@ impl InFlightAttempts for MemoryStore {
     async fn clear_finished_attempts(&self, consumer: &str) -> Result<(), Error> {
         self.tables(|tables| {
             let markers = &tables.markers;
-            tables.suspects.retain(|key, _| key.0 != consumer || !markers.contains_key(key));
+            tables.in_flight_attempts.retain(|key, _| key.0 != consumer || !markers.contains_key(key));
         });
         Ok(())
     }

@@ -52,7 +52,7 @@ pub(super) struct Tables {
     /// Everything that went out, copies too.
     outbox: Vec<Message>,
     pub(super) events: Vec<StoredEvent>,
-    pub(super) suspects: BTreeMap<(String, MessageId), Notes>,
+    pub(super) in_flight_attempts: BTreeMap<(String, MessageId), Notes>,
     /// By event and scope, the reason.
     pub(super) failures: BTreeMap<(MessageId, String), String>,
     pub(super) audit: Vec<AuditEntry>,
@@ -121,10 +121,10 @@ impl MemoryStore {
         self.tables(|tables| tables.audit.clone())
     }
 
-    /// Returns the messages that are noted as suspects, with how many notes of each nobody has answered.
-    pub fn suspects(&self, consumer: &str) -> Vec<(MessageId, usize)> {
+    /// Returns the messages with an attempt in flight, and how many each has.
+    pub fn in_flight_attempts(&self, consumer: &str) -> Vec<(MessageId, usize)> {
         self.tables(|tables| {
-            let own = tables.suspects.iter().filter(|((owner, _), _)| owner == consumer);
+            let own = tables.in_flight_attempts.iter().filter(|((owner, _), _)| owner == consumer);
             own.map(|((_, id), notes)| (id.clone(), notes.len())).collect()
         })
     }
@@ -218,7 +218,7 @@ impl Tables {
             self.left_its_key(number, resolving.at);
         }
         for key in writes.absolved {
-            self.suspects.remove(&key);
+            self.in_flight_attempts.remove(&key);
         }
         self.failures.extend(writes.failures);
         for (key, next) in writes.offsets {

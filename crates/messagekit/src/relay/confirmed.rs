@@ -2,26 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use super::Entry;
+use super::PendingId;
 
 /// Events that have left, until their rows are deleted: a read must leave them out.
 #[derive(Default)]
 pub(super) struct Confirmed {
     /// By shard and place.
-    left_out: BTreeMap<(u16, i64), Entry>,
+    left_out: BTreeMap<(u16, i64), PendingId>,
     /// Those that nobody is deleting yet.
-    waiting: Vec<Entry>,
+    waiting: Vec<PendingId>,
 }
 
 impl Confirmed {
-    pub(super) fn add(&mut self, entry: Entry) {
+    pub(super) fn add(&mut self, entry: PendingId) {
         if self.left_out.insert((entry.shard, entry.seq), entry.clone()).as_ref() != Some(&entry) {
             self.waiting.push(entry);
         }
     }
 
     /// Takes note of an event whose place is a former server's: it is only deleted, because reads may find another at its place.
-    pub(super) fn add_former(&mut self, entry: Entry) {
+    pub(super) fn add_former(&mut self, entry: PendingId) {
         self.waiting.push(entry);
     }
 
@@ -46,12 +46,12 @@ impl Confirmed {
     }
 
     /// Takes what is to be deleted.
-    pub(super) fn take(&mut self) -> Vec<Entry> {
+    pub(super) fn take(&mut self) -> Vec<PendingId> {
         std::mem::take(&mut self.waiting)
     }
 
     /// Notes that rows are gone. What stands at such a place now is another event, and may be read.
-    pub(super) fn deleted(&mut self, rows: &[Entry]) {
+    pub(super) fn deleted(&mut self, rows: &[PendingId]) {
         for row in rows {
             let place = (row.shard, row.seq);
             if self.left_out.get(&place) == Some(row) {
@@ -61,7 +61,7 @@ impl Confirmed {
     }
 
     /// Takes back what could not be deleted.
-    pub(super) fn put_back(&mut self, mut rows: Vec<Entry>) {
+    pub(super) fn put_back(&mut self, mut rows: Vec<PendingId>) {
         rows.append(&mut self.waiting);
         self.waiting = rows;
     }

@@ -59,6 +59,6 @@ mod stats;
 mod topics;
 
 pub use builder::{Relay, RelayBuilder};
-pub use reader::{Entry, Leases, OutboxReader, Page, Pending, Rejection, SHARDS, ShardLease, Wanted};
+pub use reader::{Leases, OutboxReader, Page, Pending, PendingId, Rejection, SHARDS, ShardLease, ShardRead};
 pub use rejected::{RejectedEvent, RejectedEvents};
 pub use stats::{PausedTopic, RelayStats, Stats};

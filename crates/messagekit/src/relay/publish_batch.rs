@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Entry, Pending, ShardLease};
+use super::{Pending, PendingId, ShardLease};
 
 /// Events of one topic, in the order in which they were found.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(super) struct Outage {
 pub(super) struct Ended {
     pub(super) number: u64,
     /// What the broker has confirmed.
-    pub(super) confirmed: Vec<Entry>,
+    pub(super) confirmed: Vec<PendingId>,
     /// Why the topic is to be left alone for a while.
     pub(super) outage: Option<Outage>,
     /// Shards in which something was refused and is there still: they are read from the beginning.

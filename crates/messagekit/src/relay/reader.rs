@@ -32,7 +32,7 @@ pub struct Leases {
 
 /// What is wanted of one shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub struct ShardRead {
     /// The shard and the right to it.
     pub lease: ShardLease,
     /// Only events behind this place; `i64::MIN` for all of them.
@@ -61,9 +61,9 @@ pub struct Pending {
 
 impl Pending {
     /// Returns what names it towards the outbox.
-    pub fn entry(&self) -> Entry {
+    pub fn entry(&self) -> PendingId {
         let event_id = self.message.headers.text(headers::ID).unwrap_or_default();
-        Entry {
+        PendingId {
             shard: self.shard,
             seq: self.seq,
             topic: Arc::clone(&self.message.topic),
@@ -78,7 +78,7 @@ impl Pending {
 /// Its place alone would not do: a database that came back from a backup, or from a failover that lost commits, gives places a
 /// second time, and what was meant for one event would reach another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Entry {
+pub struct PendingId {
     /// Its shard.
     pub shard: u16,
     /// Its place.
@@ -104,7 +104,7 @@ pub struct Page {
     /// it later can have passed an event of its key. Determined before the rows are; an older value is as true. 0, where nothing
     /// is known, makes every read begin at the beginning. It goes back where places may have been given a second time: when
     /// another server answers, or the same one after a restart or a crash.
-    pub decided: i64,
+    pub stable: i64,
     /// Names the server that answered, and its start: after a failover, a restart or a crash it is another name. What was known
     /// of places under one name is not true under another, so nothing of the first page under a new name is published; the next
     /// read begins at the beginning. Empty where places are never given a second time.
@@ -117,7 +117,7 @@ pub struct Rejection {
     /// The right to its shard.
     pub lease: ShardLease,
     /// Which one it is.
-    pub entry: Entry,
+    pub entry: PendingId,
     /// What the broker said, or why the event cannot be read; `None` for one that was found [`held`](Pending::held).
     pub error: Option<Error>,
 }
@@ -151,7 +151,7 @@ pub trait OutboxReader: Send + Sync {
     fn pending<'a>(
         &'a self,
         name: &'a str,
-        wanted: &'a [Wanted],
+        wanted: &'a [ShardRead],
         except: &'a [i64],
         paused: &'a [Arc<str>],
         limit: u32,
@@ -162,7 +162,7 @@ pub trait OutboxReader: Send + Sync {
     ///
     /// # Errors
     /// Transient if the database does not answer: they are published again, under the same ids.
-    fn published<'a>(&'a self, rows: &'a [Entry]) -> BoxFuture<'a, Result<(), Error>>;
+    fn published<'a>(&'a self, rows: &'a [PendingId]) -> BoxFuture<'a, Result<(), Error>>;
 
     /// Sets rejected events aside, each with everything of its topic and key that is behind it, in order, in one transaction;
     /// one without a key alone. Returns how many were set aside: 0 when the shard has another epoch, when another event stands

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::confirmed::Confirmed;
 use super::publish_batch::{Ended, PublishBatch, Row};
 use super::topics::{PATIENCE, Topics};
-use super::{Leases, Page, ShardLease, Wanted};
+use super::{Leases, Page, ShardLease, ShardRead};
 use crate::Backoff;
 
 /// So often a shard is read from its beginning: what was committed late is found then.
@@ -65,7 +65,7 @@ struct Shard {
 /// What is asked of the outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Question {
-    pub(super) wanted: Vec<Wanted>,
+    pub(super) wanted: Vec<ShardRead>,
     pub(super) except: Vec<i64>,
     pub(super) paused: Vec<Arc<str>>,
     asked: Duration,
@@ -216,7 +216,7 @@ impl Shards {
                 above = BEGINNING;
             }
             except.extend(self.confirmed.above(shard, above));
-            wanted.push(Wanted { lease: ShardLease { shard, epoch: number.epoch }, above });
+            wanted.push(ShardRead { lease: ShardLease { shard, epoch: number.epoch }, above });
         }
         let question = Question { wanted, except, paused: self.topics.paused(), asked: now };
         self.reading = Some(question.clone());
@@ -270,8 +270,8 @@ impl Shards {
             }
             leases.insert(shard, wanted.lease);
             let known = match page.rows.last() {
-                Some(end) if is_cut => end.seq.min(page.decided),
-                _ => page.decided,
+                Some(end) if is_cut => end.seq.min(page.stable),
+                _ => page.stable,
             };
             number.answered(wanted.above, is_served.then_some(known), is_cut, full_again);
             if is_served {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::super::publish_batch::Outage;
-use super::super::{Entry, Pending};
+use super::super::{Pending, PendingId};
 use super::*;
 use crate::Message;
 
@@ -239,7 +239,7 @@ impl World {
             self.rows.iter().find(|(_, row)| row.state == State::Open).map_or(self.next, |(seq, _)| *seq) - 1;
         // An outbox may know less than what is true.
         let decided = if self.next % 3 == 0 { decided.min(self.next - 7) } else { decided };
-        let mut page = Page { decided, server: self.server(), ..Page::default() };
+        let mut page = Page { stable: decided, server: self.server(), ..Page::default() };
         'read: for wanted in &question.wanted {
             let shard = wanted.lease.shard;
             if !self.ours[usize::from(shard)] || self.epochs[usize::from(shard)] != wanted.lease.epoch {
@@ -353,7 +353,7 @@ impl World {
     }
 
     /// Says whether it is this event that is pending at its place.
-    fn stands(&self, entry: &Entry) -> bool {
+    fn stands(&self, entry: &PendingId) -> bool {
         let row = self.rows.get(&entry.seq);
         row.is_some_and(|row| row.number == entry.copy && row.state == State::Pending)
     }
@@ -400,7 +400,7 @@ fn look(shards: &mut Shards, now: &mut Duration, each: Duration) -> Vec<u16> {
     let full = question.wanted.iter().filter(|wanted| wanted.above == BEGINNING);
     let full: Vec<u16> = full.map(|wanted| wanted.lease.shard).collect();
     *now += Duration::from_millis(2) + each * u32::try_from(full.len()).unwrap();
-    shards.answered(*now, Page { decided: 7, ..Page::default() });
+    shards.answered(*now, Page { stable: 7, ..Page::default() });
     *now += Duration::from_millis(5);
     full
 }
@@ -451,7 +451,7 @@ fn reading_goes_back_when_the_stable_position_falls() {
     let mut read = |decided| {
         shards.wake();
         let above = shards.ask(Duration::ZERO).unwrap().wanted[0].above;
-        shards.answered(Duration::ZERO, Page { decided, ..Page::default() });
+        shards.answered(Duration::ZERO, Page { stable: decided, ..Page::default() });
         above
     };
     assert_eq!([read(1_000), read(1_001), read(950), read(960)], [BEGINNING, 1_000, 1_001, 950]);
@@ -469,7 +469,7 @@ fn first_page_of_another_server_is_dropped_and_reading_restarts() {
         let message = Message::new("orders.order", "{}");
         let seq = above.max(0) + 1;
         let row = Pending { shard: 0, seq, copy: 0, held: false, unreadable: None, message };
-        let page = Page { rows: vec![row], decided: seq, server: server.to_owned(), ..Page::default() };
+        let page = Page { rows: vec![row], stable: seq, server: server.to_owned(), ..Page::default() };
         let parts = shards.answered(Duration::ZERO, page);
         for part in &parts {
             shards.ended(Duration::ZERO, Ended { number: part.number, ..Ended::default() });

@@ -94,12 +94,12 @@ async fn a_source_that_ends_for_good_costs_no_message_in_hand_its_run() {
     let error = consumer.ended().await.expect_err("it cannot go on");
     assert_eq!(error.kind(), ErrorKind::Corrupt);
     assert_eq!((world.applied(), world.store.open_transactions()), (names("a", 2), 0));
-    assert_eq!(world.store.suspects(CONSUMER), [], "nobody takes it for a death");
+    assert_eq!(world.store.in_flight_attempts(CONSUMER), [], "nobody takes it for a death");
 
     world.script.always("a-3", Action::Take(seconds(600)));
     let consumer = start(world.billing_from(Ending::new(world.topics(), seconds(5))).deadline(seconds(900)));
     consumer.ended().await.expect_err("it cannot go on");
-    assert_eq!(world.store.suspects(CONSUMER), [], "one that is cut off is no death either");
+    assert_eq!(world.store.in_flight_attempts(CONSUMER), [], "one that is cut off is no death either");
 }
 
 #[tokio::test(start_paused = true)]
@@ -153,7 +153,7 @@ async fn a_stop_in_the_middle_of_a_long_statement_is_no_death() {
         consumer.stop().await;
         flaky.rollbacks_take(seconds(0));
     }
-    assert_eq!(world.store.suspects(CONSUMER), []);
+    assert_eq!(world.store.in_flight_attempts(CONSUMER), []);
     let failed_message = world.failed_message("a-1").await;
     assert_eq!(
         (failed_message.state, failed_message.attempts, failed_message.crash_count),

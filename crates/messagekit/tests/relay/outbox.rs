@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use messagekit::relay::{Entry, Leases, OutboxReader, Page, Rejection, ShardLease, Wanted};
+use messagekit::relay::{Leases, OutboxReader, Page, PendingId, Rejection, ShardLease, ShardRead};
 use messagekit::{BoxFuture, Error, ErrorKind, Message};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -249,7 +249,7 @@ impl OutboxReader for Outbox {
     fn pending<'a>(
         &'a self,
         name: &'a str,
-        wanted: &'a [Wanted],
+        wanted: &'a [ShardRead],
         except: &'a [i64],
         paused: &'a [Arc<str>],
         limit: u32,
@@ -257,7 +257,7 @@ impl OutboxReader for Outbox {
         Box::pin(self.statement(move |state| state.pending(name, wanted, except, paused, limit as usize)))
     }
 
-    fn published<'a>(&'a self, rows: &'a [Entry]) -> BoxFuture<'a, Result<(), Error>> {
+    fn published<'a>(&'a self, rows: &'a [PendingId]) -> BoxFuture<'a, Result<(), Error>> {
         let is_down = |state: &State| state.down || state.deletes_down;
         Box::pin(self.statement_that(is_down, move |state| {
             state.statements.published += 1;

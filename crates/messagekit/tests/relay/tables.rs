@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::relay::{Entry, Leases, Page, Pending, Rejection, SHARDS, ShardLease, Wanted};
+use messagekit::relay::{Leases, Page, Pending, PendingId, Rejection, SHARDS, ShardLease, ShardRead};
 use messagekit::{ErrorKind, Message};
 use tokio::time::Instant;
 
@@ -154,14 +154,14 @@ impl State {
     pub(super) fn pending(
         &mut self,
         name: &str,
-        wanted: &[Wanted],
+        wanted: &[ShardRead],
         except: &[i64],
         paused: &[Arc<str>],
         limit: usize,
     ) -> Page {
         self.statements.pending += 1;
         let server = format!("server {}", self.failovers);
-        let mut page = Page { decided: self.decided(), server, ..Page::default() };
+        let mut page = Page { stable: self.decided(), server, ..Page::default() };
         for wanted in wanted {
             let shard = wanted.lease.shard;
             if !self.is_of(name, wanted.lease) {
@@ -192,12 +192,12 @@ impl State {
     }
 
     /// Says whether it is this event that stands at its place.
-    fn stands(&self, entry: &Entry) -> bool {
+    fn stands(&self, entry: &PendingId) -> bool {
         let id = |row: &Row| row.message.headers.text("id") == Some(entry.event_id.as_str());
         self.pending.get(&(entry.shard, entry.seq)).is_some_and(id)
     }
 
-    pub(super) fn published(&mut self, entry: &Entry) {
+    pub(super) fn published(&mut self, entry: &PendingId) {
         if self.stands(entry) {
             self.pending.remove(&(entry.shard, entry.seq));
         }

@@ -23,7 +23,7 @@ use super::settings::{LEAVE, Settings, UNDELETED, no_room, outage};
 use super::shards::Shards;
 use super::single_flight::SingleFlight;
 use super::stats::Counters;
-use super::{Entry, Leases, Page};
+use super::{Leases, Page, PendingId};
 use crate::store::BoxFuture;
 use crate::{Error, chain};
 
@@ -56,7 +56,7 @@ enum Leasing {
     Left(Result<(), Error>),
 }
 
-type Deleted = (Vec<Entry>, Result<(), Error>);
+type Deleted = (Vec<PendingId>, Result<(), Error>);
 
 struct Running {
     settings: Arc<Settings>,

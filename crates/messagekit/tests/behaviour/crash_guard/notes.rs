@@ -35,9 +35,9 @@ async fn a_normal_stop_takes_the_note_of_a_batch_back() {
     world.script.next("a-2", [Action::Take(seconds(500))]);
     let consumer = start(world.billing().deadline(seconds(600)));
     until(|| world.script.runs_of("a-2").len() == 1).await;
-    assert_eq!(world.store.suspects(CONSUMER), [(first_of(0), 1)]);
+    assert_eq!(world.store.in_flight_attempts(CONSUMER), [(first_of(0), 1)]);
     consumer.stop().await;
-    assert_eq!(world.store.suspects(CONSUMER), [], "it was cut off, and that is no death");
+    assert_eq!(world.store.in_flight_attempts(CONSUMER), [], "it was cut off, and that is no death");
 }
 
 #[tokio::test(start_paused = true)]

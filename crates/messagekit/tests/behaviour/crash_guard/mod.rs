@@ -33,10 +33,20 @@ async fn after_a_death(partitions: i32) -> World {
 
 /// Messages that are noted by themselves.
 fn noted(world: &World) -> Vec<(MessageId, usize)> {
-    world.store.suspects(CONSUMER).into_iter().filter(|(suspect, _)| !suspect.is_position()).collect()
+    world
+        .store
+        .in_flight_attempts(CONSUMER)
+        .into_iter()
+        .filter(|(suspect, _)| !suspect.is_position())
+        .collect()
 }
 
 /// Lanes whose first messages are noted.
 fn lanes_noted(world: &World) -> Vec<(MessageId, usize)> {
-    world.store.suspects(CONSUMER).into_iter().filter(|(suspect, _)| suspect.is_position()).collect()
+    world
+        .store
+        .in_flight_attempts(CONSUMER)
+        .into_iter()
+        .filter(|(suspect, _)| suspect.is_position())
+        .collect()
 }

@@ -19,14 +19,14 @@ async fn lane_without_crashes_works_in_batches_from_the_start() {
     world.push_all("b", 100).await;
     until(|| world.applied().len() == 650).await;
     assert_eq!((consumer.read().batches, flaky.calls(Call::Suspect)), (13, 2), "and after an assignment");
-    assert_eq!(world.store.suspects(CONSUMER), []);
+    assert_eq!(world.store.in_flight_attempts(CONSUMER), []);
 
     // Killed behind its first batch: nobody knows of what.
     world.script.always("c-1", FOR_EVER);
     world.push_all("c", 1).await;
     until(|| world.script.runs_of("c-1").len() == 1).await;
     consumer.kill().await;
-    assert_eq!(world.store.suspects(CONSUMER), []);
+    assert_eq!(world.store.in_flight_attempts(CONSUMER), []);
     world.script.heal();
     world.push_all("d", 99).await;
     let next = start(world.billing());
@@ -48,7 +48,7 @@ async fn after_a_crash_one_batch_runs_one_by_one_then_batches_return() {
     let batches = consumer.read().batches;
     // The batch in which the care is over is finished as it was begun.
     assert!((50 + 10..=49 + 50 + 10).contains(&batches), "{batches}");
-    assert_eq!(world.store.suspects(CONSUMER), []);
+    assert_eq!(world.store.in_flight_attempts(CONSUMER), []);
     world.log.lose(CONSUMER);
     world.push_all("c", 100).await;
     until(|| world.applied().len() == 650).await;
@@ -63,7 +63,7 @@ async fn careful_start_that_is_cut_short_is_repeated_at_the_next_one() {
         let run = start(world.billing());
         until(|| world.committed(0) % 30 == 0 && world.script.runs_of(&format!("{key}-30")).len() == 1).await;
         assert_eq!(run.stop().await.batches, u64::try_from(batches).expect("some"));
-        assert_eq!(world.store.suspects(CONSUMER), [(first_of(0), 1)]);
+        assert_eq!(world.store.in_flight_attempts(CONSUMER), [(first_of(0), 1)]);
     }
 }
 
@@ -77,12 +77,12 @@ async fn an_idle_lane_leaves_the_crash_guard_after_a_while() {
     pass(seconds(5)).await;
     world.push_all("b", 3).await;
     until(|| world.applied().len() == 6).await;
-    assert_eq!(world.store.suspects(CONSUMER), [(first_of(0), 1)], "it may still come");
+    assert_eq!(world.store.in_flight_attempts(CONSUMER), [(first_of(0), 1)], "it may still come");
     pass(seconds(11)).await;
     let late: Vec<_> = (1..=40).map(|n| placed("c", n)).collect();
     world.publish_all(&late).await;
     until(|| world.applied().len() == 46).await;
-    assert_eq!(world.store.suspects(CONSUMER), []);
+    assert_eq!(world.store.in_flight_attempts(CONSUMER), []);
     assert_eq!(consumer.stop().await.batches, 6 + 1);
 }
 
