@@ -189,7 +189,7 @@ async fn kept_whole_and_passed(records: Vec<Hostile>) {
         match record.message.headers.text(headers::ID).filter(|_| record.has_id) {
             Some(own) => assert_eq!(id.as_str(), own, "{name}"),
             None => {
-                assert_eq!(id.as_str(), format!("at:{position}"), "{name}: no publisher's id is swallowed")
+                assert_eq!(id.as_str(), format!("at:{position}"), "{name}: no publisher's id is swallowed");
             }
         }
     }

@@ -74,7 +74,7 @@ impl Question {
                     handled.push((Handled { topic, partition, offset: start.offset - 1, print }, start));
                 }
                 (StartPosition::Committed(_) | StartPosition::Forgotten { .. }, None) => {
-                    known.send(Known::Start(start))
+                    known.send(Known::Start(start));
                 }
             }
         }

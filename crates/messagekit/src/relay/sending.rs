@@ -73,7 +73,7 @@ pub(super) async fn send(settings: Arc<Settings>, instance: Arc<str>, part: Publ
             }
             Some(Err(refused)) if refused.refusal == PublishErrorKind::KeyBlocked && is_stopped => {}
             Some(Err(PublishError { error, refusal })) => {
-                sent.again(chain(error), *refusal == PublishErrorKind::Full)
+                sent.again(chain(error), *refusal == PublishErrorKind::Full);
             }
             None => sent.again("publisher did not answer for every message".to_owned(), false),
         }

@@ -223,7 +223,7 @@ impl World {
             let at = usize::from(shard);
             if holds(shard) {
                 self.epochs[at] += i64::from(!self.ours[at]);
-                held.push(ShardLease { shard: shard, epoch: self.epochs[at] });
+                held.push(ShardLease { shard, epoch: self.epochs[at] });
             }
             self.ours[at] = holds(shard);
         }
