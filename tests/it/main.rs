@@ -24,6 +24,7 @@ mod repository;
 mod same_id;
 mod shop;
 mod standby;
+mod state_predicates;
 mod strange_records;
 mod time;
 mod tree;

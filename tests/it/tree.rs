@@ -20,12 +20,14 @@ pub(crate) fn files() -> Vec<String> {
             let entry = entry.expect("the folder can be read");
             let name = entry.file_name().to_str().expect("names are text").to_owned();
             let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
-            if name.starts_with(['.', '_']) || name.starts_with("target") {
+            if name.starts_with(['.', '_']) {
                 continue;
             }
             if !entry.file_type().expect("the folder can be read").is_dir() {
                 files.push(path);
-            } else if !["benches/peers", "examples/data"].contains(&path.as_str()) {
+            } else if !name.starts_with("target")
+                && !["benches/peers", "examples/data"].contains(&path.as_str())
+            {
                 collect(&path, files);
             }
         }

@@ -32,7 +32,7 @@ fn an_unroutable_message_is_rejected_and_its_key_waits() {
             message(&queue, None, "6"),
         ];
         let results = publisher.publish(&batch).await;
-        assert_eq!(named(&results), ["ok", "Rejected", "Behind", "ok", "Rejected", "ok"]);
+        assert_eq!(named(&results), ["ok", "Rejected", "KeyBlocked", "ok", "Rejected", "ok"]);
         let error = &results[1].as_ref().unwrap_err().error;
         assert!(error.to_string().contains("312") && error.to_string().contains(&exchange), "{error}");
         assert_eq!(error.context("topic"), Some("nowhere"));
@@ -111,7 +111,7 @@ fn missing_exchange_rejects_and_a_restored_one_accepts() {
         channel.exchange_delete(exchange.as_str().into(), ExchangeDeleteOptions::default()).await.unwrap();
         let results = publisher.publish(&batch).await;
         assert_eq!(&named(&results)[..30], vec!["Rejected"; 30]);
-        assert_eq!(&named(&results)[30..], vec!["Behind"; 30]);
+        assert_eq!(&named(&results)[30..], vec!["KeyBlocked"; 30]);
         let error = &results[0].as_ref().unwrap_err().error;
         assert_eq!(error.kind(), ErrorKind::NotFound);
         assert!(chain(error).contains(&exchange) && chain(error).contains("NOT_FOUND"), "{}", chain(error));
@@ -176,7 +176,7 @@ fn what_no_broker_takes_is_rejected_before_it_is_sent() {
             message(&queue, None, &"x".repeat(900_001)),
         ];
         let results = rabbit().publisher().publish(&batch).await;
-        assert_eq!(named(&results), ["Rejected", "Behind", "Rejected", "ok", "Rejected", "Rejected"]);
+        assert_eq!(named(&results), ["Rejected", "KeyBlocked", "Rejected", "ok", "Rejected", "Rejected"]);
         assert_eq!(results[0].as_ref().unwrap_err().error.kind(), ErrorKind::TooLarge);
         holds(&queue, 1).await;
     });
@@ -304,7 +304,7 @@ fn a_broker_that_is_away_is_unavailable_within_the_deadline() {
         let rabbit = rabbit.confirm_deadline(Duration::from_secs(5));
         let batch = [message("q", Some("a"), "1"), message("q", Some("a"), "2"), message("q", None, "3")];
         let results = tokio::time::timeout(DEADLINE, rabbit.publisher().publish(&batch)).await.unwrap();
-        assert_eq!(named(&results), ["Unavailable", "Behind", "Unavailable"]);
+        assert_eq!(named(&results), ["Unavailable", "KeyBlocked", "Unavailable"]);
         let said = format!("{:?}", results[0]);
         assert!(said.contains("127.0.0.1:9") && !said.contains("hunter2"), "{said}");
     });

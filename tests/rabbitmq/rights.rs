@@ -59,7 +59,7 @@ fn an_exchange_without_write_permission_rejects_until_granted() {
             message(&queue, Some("b"), "4"),
         ];
         let results = publisher.publish(&batch).await;
-        assert_eq!(named(&results), ["Rejected", "Behind", "Rejected", "Rejected"]);
+        assert_eq!(named(&results), ["Rejected", "KeyBlocked", "Rejected", "Rejected"]);
         let error = &results[0].as_ref().unwrap_err().error;
         assert_eq!(error.kind(), ErrorKind::InvalidConfiguration);
         let said = chain(error);

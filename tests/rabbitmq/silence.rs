@@ -32,7 +32,7 @@ fn a_missing_confirm_is_unknown_in_time_and_then_reconnects() {
         proxy.silence();
         let asked = tokio::time::Instant::now();
         let results = publish("2").await;
-        assert_eq!(named(&results), ["Unknown", "Behind"]);
+        assert_eq!(named(&results), ["Unknown", "KeyBlocked"]);
         assert!(asked.elapsed() >= SILENCE, "it gave up after {:?}", asked.elapsed());
         let error = &results[0].as_ref().unwrap_err().error;
         assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);

@@ -658,7 +658,7 @@ ALTER TABLE ONLY messagekit.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
 
 ALTER TABLE ONLY messagekit.in_flight_attempts
-    ADD CONSTRAINT suspect_notes_pkey PRIMARY KEY (consumer, message_id, runner);
+    ADD CONSTRAINT in_flight_attempts_pkey PRIMARY KEY (consumer, message_id, runner);
 
 CREATE INDEX admin_audit_at ON messagekit.admin_audit USING brin (at);
 
