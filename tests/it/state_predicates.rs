@@ -75,7 +75,7 @@ fn every_list_of_states_in_sql_is_a_set_of_the_state_machine() {
 }
 
 #[test]
-fn the_sql_of_each_action_begins_in_the_states_of_the_transition_table() {
+fn each_action_in_sql_begins_where_the_transition_table_says() {
     for engine in ["postgres", "sqlite"] {
         let file = format!("crates/messagekit-{engine}/src/tables/actions.rs");
         let text = read(&file);

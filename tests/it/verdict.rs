@@ -35,7 +35,7 @@ pub(crate) enum Failed {
 }
 
 /// Everything in the file that belongs to an order.
-struct BrokerDeadLetter {
+struct ReadBack {
     orders: BTreeMap<i64, Vec<(String, i64)>>,
     /// By order: event id.
     records: BTreeMap<i64, Vec<String>>,
@@ -56,7 +56,7 @@ fn records(topic: &str, field: &str) -> String {
     )
 }
 
-impl BrokerDeadLetter {
+impl ReadBack {
     fn read(view: &View) -> Self {
         let amounts = |sql: &str| view.by(sql, |row| Ok((row.get(0)?, row.get(1)?)));
         let by_id = |table: &str, field: &str| {
@@ -137,7 +137,7 @@ impl BrokerDeadLetter {
 
 /// Compares everything, and says what it was about.
 pub(crate) fn compare(view: &View, book: &Book, failed: Failed) -> Statistics {
-    let found = BrokerDeadLetter::read(view);
+    let found = ReadBack::read(view);
     let orders = &book.orders();
     ledger_agrees(view, book);
     let mut statistics = Statistics { tried: orders.len(), ..Statistics::default() };

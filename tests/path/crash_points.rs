@@ -64,7 +64,7 @@ points! {
     order_service_dies_after_its_commit: order_service, "store.committed", 40;
     billing_dies_after_its_commit: billing, "store.committed", 3;
     billing_dies_when_bound: billing, "consumer.bound", 1;
-    billing_dies_after_noting_its_first_batch: billing, "consumer.suspected", 1;
+    billing_dies_after_noting_its_first_batch: billing, "consumer.attempt_begun", 1;
     billing_dies_after_the_claim: billing, "consumer.claimed", 3;
     billing_dies_after_a_handler: billing, "consumer.handled", 30;
     billing_dies_after_the_offsets: billing, "consumer.advanced", 3;

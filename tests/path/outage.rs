@@ -71,7 +71,7 @@ async fn everything_is_billed(mut billing: Billing) {
 
 /// What waits for a service that is away has not ended its process.
 pub(crate) async fn no_death_is_counted(database: &mut PgConnection) {
-    let deaths = "SELECT count(*) FROM messagekit.suspect_notes";
+    let deaths = "SELECT count(*) FROM messagekit.in_flight_attempts";
     let notes: i64 = sqlx::query_scalar(deaths).fetch_one(database).await.unwrap();
     assert_eq!(notes, 0, "deaths that nobody died");
 }

@@ -41,15 +41,15 @@ fn group<'a>(state: &'a mut State, consumer: &str) -> &'a mut Group {
 }
 
 /// What was found under the lock; `Done` is made outside of it, because it locks when dropped.
-enum BrokerDeadLetter {
+enum Next {
     News(News),
     Message(Delivery),
 }
 
-fn look(state: &mut State, consumer: &str, member: u64, cx: &Context<'_>) -> Option<BrokerDeadLetter> {
+fn look(state: &mut State, consumer: &str, member: u64, cx: &Context<'_>) -> Option<Next> {
     let group = state.groups.get_mut(consumer)?;
     if let Some(news) = group.next_news(member) {
-        return Some(BrokerDeadLetter::News(news));
+        return Some(Next::News(news));
     }
     let partition = |topic: &str, index: usize| &state.topics[topic].partitions[index];
     let kept = |topic: &str, index: usize| {
@@ -62,7 +62,7 @@ fn look(state: &mut State, consumer: &str, member: u64, cx: &Context<'_>) -> Opt
     };
     let queue = group.queue(slot);
     let record = &partition(&queue.topic, queue.partition).from(offset as usize)[0];
-    Some(BrokerDeadLetter::Message(Delivery {
+    Some(Next::Message(Delivery {
         message: record.message.clone(),
         position: Some(record.position.clone()),
         receipt,
@@ -77,18 +77,16 @@ impl Subscriber for MemorySubscriber {
         let found = self.log.shared().with(|state| look(state, &self.consumer, self.member, cx));
         let incoming = match found {
             None => return Poll::Pending,
-            Some(BrokerDeadLetter::Message(delivery)) => Incoming::Message(delivery),
-            Some(BrokerDeadLetter::News(News::Assigned(lane))) => {
+            Some(Next::Message(delivery)) => Incoming::Message(delivery),
+            Some(Next::News(News::Assigned(lane))) => {
                 let name = self
                     .log
                     .shared()
                     .with(|state| group(state, &self.consumer).queue(lane.slot as usize).name());
                 Incoming::Assigned { lane, name }
             }
-            Some(BrokerDeadLetter::News(News::Revoking(lane))) => {
-                Incoming::Revoking { lane, done: self.done(lane) }
-            }
-            Some(BrokerDeadLetter::News(News::Lost(lane))) => Incoming::Lost { lane },
+            Some(Next::News(News::Revoking(lane))) => Incoming::Revoking { lane, done: self.done(lane) },
+            Some(Next::News(News::Lost(lane))) => Incoming::Lost { lane },
         };
         Poll::Ready(Some(Ok(incoming)))
     }

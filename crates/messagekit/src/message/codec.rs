@@ -58,7 +58,7 @@ struct Written<'a> {
 /// The envelope's part of a payload as it was found: anything may be missing.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct BrokerDeadLetter<'a> {
+pub(super) struct RawEnvelope<'a> {
     #[serde(borrow, alias = "event_id")]
     pub(super) event_id: Option<Cow<'a, str>>,
     #[serde(borrow, alias = "event_type")]

@@ -241,7 +241,7 @@ fn a_field_with_the_name_of_an_envelope_field_is_not_written() {
 fn every_refused_name_is_a_field_that_is_read() {
     for name in ENVELOPE_FIELDS {
         let message = Message::new("t", json!({ name: 7 }).to_string());
-        let error = serde_json::from_slice::<BrokerDeadLetter<'_>>(&message.payload).err();
+        let error = serde_json::from_slice::<RawEnvelope<'_>>(&message.payload).err();
         assert!(error.is_some(), "{name} is not read");
     }
 }

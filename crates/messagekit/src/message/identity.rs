@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::codec::{BrokerDeadLetter, describe};
+use super::codec::{RawEnvelope, describe};
 use super::headers::{CE_ID, CE_TYPE, EVENT_TYPE, ID, UNREADABLE};
 use super::{Message, MessageId, Meta};
 use crate::store::{Failure, FailureKind};
@@ -69,7 +69,7 @@ fn no_id() -> Unusable {
 }
 
 /// Reads what every event says of itself.
-fn read(message: &Message) -> Result<BrokerDeadLetter<'_>, Unusable> {
+fn read(message: &Message) -> Result<RawEnvelope<'_>, Unusable> {
     if message.payload.is_empty() {
         return Err(unusable(FailureKind::Undecodable, "payload is empty"));
     }

@@ -51,7 +51,7 @@ pub(super) async fn run(settings: Settings, shutdown: impl Future<Output = ()>) 
 
 /// What was asked about leases.
 enum Leasing {
-    RetryLease { valid_until: Duration, answer: Result<Leases, Error> },
+    Answered { valid_until: Duration, answer: Result<Leases, Error> },
     HandedOver(Result<(), Error>),
     Left(Result<(), Error>),
 }

@@ -14,7 +14,7 @@ use crate::{Error, ErrorKind, crash};
 impl Running {
     pub(super) fn leased(&mut self, now: Duration, leasing: Leasing) -> Result<(), Error> {
         match leasing {
-            Leasing::RetryLease { valid_until, answer: Ok(leases) } => {
+            Leasing::Answered { valid_until, answer: Ok(leases) } => {
                 crash::point("relay.leased");
                 self.leasing.succeeded();
                 self.has_served = true;
@@ -26,7 +26,7 @@ impl Running {
                 self.counters().standing().valid_until = Some(self.started + valid_until);
                 self.answers();
             }
-            Leasing::RetryLease { answer: Err(error), .. } => {
+            Leasing::Answered { answer: Err(error), .. } => {
                 self.leasing.failed(now, self.settings.lease / RENEWALS);
                 self.lease_at = now;
                 return self.silent(error);

@@ -49,7 +49,7 @@ impl Running {
             self.leasing.start(async move {
                 let answer =
                     in_time("lease of the outbox", lease, settings.reader.lease(&instance, lease)).await;
-                Leasing::RetryLease { valid_until, answer }
+                Leasing::Answered { valid_until, answer }
             });
             return true;
         }
