@@ -8,14 +8,14 @@ use jiff::Timestamp;
 use crate::store::BoxFuture;
 use crate::{Error, Message, Position};
 
-/// A message with its coordinates and the time its log gave it.
+/// A message with its position and the timestamp of its log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The message.
     pub message: Message,
-    /// Where it stands.
+    /// The position of the record.
     pub position: Position,
-    /// When the log took it, by the log's clock.
+    /// The time at which the log stored it, by the log's clock.
     pub timestamp: Timestamp,
 }
 
@@ -24,58 +24,60 @@ pub struct Record {
 pub struct Bounds {
     /// The partition.
     pub partition: i32,
-    /// The first offset that is still kept.
+    /// The first offset that the log still retains.
     pub earliest: i64,
-    /// The offset that the next record will get.
+    /// The offset of the next record.
     pub end: i64,
 }
 
-/// Where reading a partition starts.
+/// The start of reading in a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// At the first record that is kept.
+    /// The first retained record.
     Earliest,
     /// Behind the last record.
     End,
-    /// At this offset; at one that is not written yet, reading waits for it.
+    /// This offset. If it is not written yet, the reader waits for it.
     Offset(i64),
 }
 
-/// What a reader yields.
+/// A result of a reader.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Page {
     /// Records of one partition, in order.
     Records(Vec<Record>),
-    /// Everything that was written to a partition so far has been read; reading goes on when more comes.
+    /// The reader has reached the end of a partition. Reading resumes when more records arrive.
     End {
         /// The partition.
         partition: i32,
-        /// The offset that the next record will get.
+        /// The offset of the next record.
         at: i64,
     },
-    /// Records were deleted before they could be read; reading goes on at `earliest`.
+    /// Records were deleted before the reader reached them. Reading resumes at `earliest`.
     Gone {
         /// The partition.
         partition: i32,
-        /// The offset that was asked for.
+        /// The offset that the reader requested.
         asked: i64,
-        /// The first offset that is still kept.
+        /// The first offset that the log still retains.
         earliest: i64,
     },
 }
 
-/// Ordered partitions that anybody may read at any place: Kafka, or log tables.
+/// Ordered partitions that any process may read at any position: Kafka or log tables.
 pub trait Log: Send + Sync {
-    /// Returns the offsets of each partition of a topic, by partition.
+    /// Returns the offsets of each partition of a topic, ordered by partition.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is no such topic.
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if the topic does not exist. A transient error if the backend does
+    /// not answer: retry.
     fn bounds<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<Bounds>, Error>>;
 
-    /// Opens a reader over some partitions of a topic.
+    /// Opens a reader of some partitions of a topic.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is no such topic or partition.
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if the topic or a partition does not exist. A transient error if the
+    /// backend does not answer: retry.
     fn open<'a>(
         &'a self,
         topic: &'a Arc<str>,
@@ -83,20 +85,20 @@ pub trait Log: Send + Sync {
     ) -> BoxFuture<'a, Result<Box<dyn LogReader>, Error>>;
 }
 
-/// A reader that goes on: opening again for each page would cost ten times as much on Kafka.
+/// A reader that stays open across pages. Reopening for each page would cost ten times as much on Kafka.
 pub trait LogReader: Send {
-    /// Yields the next page of at most `max` records. Each partition yields one `End` per time it runs dry.
+    /// Yields the next page of at most `max` records. Each partition yields one `End` each time the reader reaches its end.
     ///
     /// # Errors
-    /// Transient when the backend does not answer: poll again.
+    /// A transient error if the backend does not answer: poll again.
     fn poll_page(&mut self, max: usize, cx: &mut Context<'_>) -> Poll<Result<Page, Error>>;
 
     /// Stops pages of a partition.
     fn pause(&mut self, partition: i32);
 
-    /// Goes on with a paused partition.
+    /// Resumes a paused partition.
     fn resume(&mut self, partition: i32);
 
-    /// Goes on reading a partition at an offset.
+    /// Continues reading a partition at an offset.
     fn seek(&mut self, partition: i32, offset: i64);
 }

@@ -1,4 +1,4 @@
-//! Keeping what died at a broker beside the failed messages of consumers.
+//! Storing dead letters of brokers beside the failed messages of consumers.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,53 +7,54 @@ use super::{Failure, ReceivedMessage, RetryLease, SetAsideOutcome, Store};
 use crate::failed_messages::Origin;
 use crate::{Error, MessageId};
 
-/// A message that was found dead at a broker.
+/// A dead letter found at a broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokerDeadLetter {
-    /// Which way it came.
+    /// Its origin: a dead-letter queue or a dead-letter topic.
     pub origin: Origin,
-    /// Where it died: `queue:` or `topic:` and the name. Stands where failed messages of consumers have the consumer.
+    /// The queue or topic where it died: `queue:` or `topic:` and the name. Takes the place of the consumer name in failed
+    /// messages of consumers.
     pub scope: String,
-    /// The queue or topic a retry goes to, or `None` where nobody said: such a failed message cannot be retried.
+    /// The queue or topic that a retry publishes to. `None` if it is unknown: the failed message cannot be retried.
     pub return_to: Option<String>,
     /// The message, with the id of the original.
     pub received: ReceivedMessage,
-    /// Why it died; `next` is always dead.
+    /// The reason; `next` is always dead.
     pub failure: Failure,
 }
 
-/// A leased failed message on its way back to its broker.
+/// A leased failed message that the bookkeeper publishes back to its broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redelivery {
-    /// The scope under which it is kept: the consumer of its lease.
+    /// The scope of the failed message: the consumer name of its lease.
     pub scope: String,
-    /// Queue or topic.
+    /// Its origin: a queue or a topic.
     pub origin: Origin,
-    /// Where it goes.
+    /// The queue or topic to publish to.
     pub return_to: String,
-    /// The lease; `received.id` is the id under which the failed message is kept.
+    /// The lease. `received.id` is the id of the failed message.
     pub leased: RetryLease,
 }
 
-/// What the bookkeeper writes.
+/// The store operations of the bookkeeper.
 #[diagnostic::on_unimplemented(message = "`{Self}` does not keep what died at a broker")]
 pub trait Bookkeeping: Store {
-    /// Keeps a dead message whole, dead at once, with the marker `held` under its scope: the same message found twice in one
-    /// place is one failed message.
+    /// Stores a complete dead letter as a dead failed message, with the marker `held` under its scope. A message that is found
+    /// twice in one queue or topic becomes one failed message.
     ///
     /// # Errors
-    /// Transient if the database does not answer; nothing was kept then.
+    /// A transient error if the database does not answer: nothing was stored, retry.
     fn keep(
         &self,
         tx: &mut Self::Tx,
         found: &BrokerDeadLetter,
     ) -> impl Future<Output = Result<SetAsideOutcome, Error>> + Send;
 
-    /// Notes that an event of this database's outbox failed at `scope`. Returns false when the event is not from here; noting
-    /// it twice changes nothing.
+    /// Records that an event of this database's outbox failed at `scope`. Returns false if the event does not come from this
+    /// outbox. Recording it twice changes nothing.
     ///
     /// # Errors
-    /// Transient if the database does not answer.
+    /// A transient error if the database does not answer: retry.
     fn note_failure(
         &self,
         tx: &mut Self::Tx,
@@ -62,11 +63,11 @@ pub trait Bookkeeping: Store {
         reason: &str,
     ) -> impl Future<Output = Result<bool, Error>> + Send;
 
-    /// Leases at most `max` failed messages of `origin` that a person wants to go back, whatever their scope, for `lease`. What
-    /// was published is then resolved, failed or handed back by [`Retries`](super::Retries) under its scope.
+    /// Leases at most `max` failed messages of `origin` whose redelivery an operator requested, in any scope, for `lease`.
+    /// After publishing, [`Retries`](super::Retries) resolves, fails or hands them back under their scope.
     ///
     /// # Errors
-    /// Transient if the database does not answer.
+    /// A transient error if the database does not answer: retry.
     fn lease_returns(
         &self,
         origin: Origin,

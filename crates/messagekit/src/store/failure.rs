@@ -1,74 +1,74 @@
-//! Why a message was set aside.
+//! The reason why a message was set aside.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::fnv::fnv1a;
 
-/// The reason in one word, kept in the failed message and used to group them.
+/// The reason as one word. The failed message stores it, and it groups failed messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FailureKind {
     /// The handler returned an error that may pass.
     Failed,
-    /// The handler said that trying again is useless.
+    /// The handler reported that a retry is useless.
     Permanent,
     /// The handler panicked.
     Panicked,
-    /// The handler did not end before its deadline.
+    /// The handler did not finish before its deadline.
     TooSlow,
-    /// The handler said for longer than the consumer waits that a dependency is unavailable. This costs no attempt.
+    /// The handler reported an unavailable dependency for longer than the consumer waits. This costs no attempt.
     Unavailable,
-    /// The failed message contradicts the markers: its message is not held any more.
+    /// The failed message contradicts its marker: the marker is not `held` any more.
     Corrupt,
-    /// Runs of the handler ended the whole process.
+    /// Runs of the handler crashed the process.
     PoisonMessage,
     /// The handler's statements ended its transaction, or held the write lock for too long.
     Transaction,
-    /// Its transport could not read what stands beside the payload.
+    /// The transport could not read the data beside the payload.
     Unreadable,
-    /// The payload is not what its type says.
+    /// The payload does not match its type.
     Undecodable,
-    /// The data has a newer major version than the handler knows.
+    /// The data has a newer major version than the handler supports.
     NewerVersion,
-    /// There is no id.
+    /// The message has no id.
     MissingId,
     /// The id is empty, too long or not text.
     BadId,
     /// Header and payload name different ids.
     IdMismatch,
-    /// There is no type.
+    /// The message has no type.
     MissingType,
     /// Header and payload name different types.
     TypeMismatch,
     /// The key is not UTF-8.
     BadKey,
-    /// No handler is registered for the type, and the consumer wants to keep such messages.
+    /// No handler is registered for the type, and the consumer's policy keeps such messages.
     UnknownType,
-    /// It was written longer ago than the consumer's window: nobody can say any more whether it was applied.
+    /// The message is older than the consumer's dedup window, so it is unknown whether it was applied.
     OutsideWindow,
-    /// A consumer of the queue rejected it.
+    /// A consumer of the queue rejected the message.
     Rejected,
-    /// It waited in the queue for longer than it may.
+    /// The message expired in the queue.
     Expired,
     /// The queue was full.
     QueueFull,
-    /// It was delivered more often than the queue allows.
+    /// The message was delivered more often than the queue allows.
     DeliveryLimit,
-    /// No queue wanted it.
+    /// No queue was bound for the message.
     Unroutable,
-    /// It has not run: an earlier message of its key is a failed message.
+    /// The message has not run: an earlier message of its key is a failed message.
     KeyBlocked,
-    /// It is larger than the next broker takes.
+    /// The message is larger than the next broker accepts.
     TooLarge,
-    /// A connector of Kafka Connect could not write it.
+    /// A connector of Kafka Connect could not write the message.
     Connector,
-    /// The broker kept it and did not say why.
+    /// The broker dead-lettered the message without a reason.
     Unexplained,
 }
 
 impl FailureKind {
-    /// Every kind.
+    /// All kinds.
     pub const ALL: [Self; 28] = [
         Self::Failed,
         Self::Permanent,
@@ -100,12 +100,12 @@ impl FailureKind {
         Self::Unexplained,
     ];
 
-    /// Returns the kind that [`as_str`](Self::as_str) spells so, or `None` for a word of somebody else.
+    /// Returns the kind whose [`as_str`](Self::as_str) is `word`, or `None` for an unknown word.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 
-    /// Returns the word that tables, the API and the command line use.
+    /// Returns the word for tables, the API and the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Failed => "failed",
@@ -146,46 +146,46 @@ impl fmt::Display for FailureKind {
     }
 }
 
-/// What happens to a failed message next.
+/// The next step of a failed message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// The consumer tries again after this much database time.
+    /// The consumer retries it after this much database time.
     Retry(Duration),
-    /// Only a person can bring it back.
+    /// Only an operator can retry it.
     Dead,
 }
 
-/// What a failed message says about its failure.
+/// The details of a failure that a failed message stores.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The reason in one word.
+    /// The reason as one word.
     pub kind: FailureKind,
     /// The error with its causes, in one line without NUL, at most 4,000 characters.
     pub error: String,
-    /// How many runs have failed it, counting as one that which found it unreadable.
+    /// The number of failed runs. The attempt that found the message unreadable counts as one.
     pub attempts: u32,
-    /// What happens next.
+    /// The next step.
     pub next: Next,
-    /// Under which generation the message was claimed; 0 unless a range is processed again. It is set aside under the same, so
-    /// that what was done under a smaller one does not settle it.
+    /// The generation under which the message was claimed; 0 unless a range is reprocessed. The message is set aside under the
+    /// same generation, so a marker of a smaller generation does not settle it.
     pub generation: i32,
 }
 
 impl Failure {
-    /// The most characters of an error that are kept.
+    /// Maximum length of a stored error in characters.
     const MAX_ERROR_CHARS: usize = 4_000;
 
-    /// A failure that no repetition can cure.
+    /// Creates a failure that no retry can cure.
     pub fn permanent(kind: FailureKind, error: impl Into<String>) -> Self {
         Self { kind, error: clean(error.into()), attempts: 1, next: Next::Dead, generation: 0 }
     }
 
-    /// A failure that may pass; how often it is tried again is the consumer's decision.
+    /// Creates a failure that may pass. The consumer decides how often it retries.
     pub fn retryable(kind: FailureKind, error: impl Into<String>) -> Self {
         Self { next: Next::Retry(Duration::ZERO), ..Self::permanent(kind, error) }
     }
 
-    /// No failure of its own: the message waits behind an earlier one of its key and has not run.
+    /// Creates the placeholder for a message that waits behind an earlier one of its key and has not run.
     pub fn behind() -> Self {
         Self {
             attempts: 0,
@@ -193,9 +193,10 @@ impl Failure {
         }
     }
 
-    /// Returns 16 hexadecimal digits that are equal for failures which differ only in numbers.
+    /// Returns 16 hexadecimal digits that are equal for failures that differ only in numbers.
     ///
-    /// FNV-1a (Fowler, Noll, Vo) of 64 bits over the kind and the error with each run of digits read as one `#`.
+    /// The value is the 64-bit FNV-1a hash (Fowler, Noll, Vo) of the kind and the error, with each run of digits replaced by
+    /// one `#`.
     pub fn fingerprint(&self) -> String {
         let mut in_number = false;
         let error = self.error.bytes().filter_map(|byte| {
@@ -211,7 +212,7 @@ impl Failure {
     }
 }
 
-/// Tables and terminals choke on control characters; a text column refuses NUL.
+/// Removes control characters, which break tables and terminals, and NUL, which a text column refuses.
 fn clean(error: String) -> String {
     let needs = |character: char| character.is_control() || character == '\u{2028}';
     if error.len() <= Failure::MAX_ERROR_CHARS && !error.contains(needs) {

@@ -1,25 +1,25 @@
-//! What is being handled while nobody knows yet whether it ends its process.
+//! In-flight attempts: records that identify a message that crashes its process.
 
 use std::future::Future;
 
 use super::Store;
 use crate::{Error, MessageId};
 
-/// Finding the message that ends its processes. A suspect is a message, or the first ones of a lane together, under an id that
-/// no message has: `at:`, the lane's name, `/first`.
+/// Records in-flight attempts, which identify a poison message. An attempt belongs to a message, or to the first messages of a
+/// lane as a batch. A batch has an id that no message has: `at:`, the lane's name, `/first`.
 ///
-/// After an assignment the first batch of a lane is noted here as a whole and handled like any other. When a note of it stands
-/// already, a process has died in it, and its messages run one at a time in the whole consumer, each noted before its handler
-/// starts: whoever is noted when the process dies is the culprit. Consumers of one process do not wait for each other, so each of
-/// them may have noted one.
+/// After an assignment, the consumer records one attempt for the first batch of a lane and handles the batch normally. If an
+/// attempt of another run already exists, a process crashed in that batch. The consumer then runs the messages of the batch one
+/// at a time and nothing else meanwhile. It records an attempt before each handler: the message with the attempt at the time of
+/// a crash is the culprit. Consumers of one process do not wait for each other, so each of them may have recorded an attempt.
 #[diagnostic::on_unimplemented(message = "`{Self}` does not count the deaths of a process")]
 pub trait InFlightAttempts: Store {
-    /// Notes, in a transaction of its own, that `by` is about to handle the suspect. Returns how many others have noted it
-    /// and not answered: processes that died of it, and those that handle a copy of it at this moment. Each run of a consumer
-    /// goes by a name of its own, and has one note of a suspect.
+    /// Records, in a separate transaction, that the run `by` is about to handle the message or batch `suspect`. Returns the
+    /// number of attempts of other runs: runs that crashed, and runs that handle a copy at this moment. Each run of a consumer
+    /// has a unique name and at most one attempt per message or batch.
     ///
     /// # Errors
-    /// Transient if the database does not answer.
+    /// A transient error if the database does not answer: do not run the handler, retry.
     fn begin_attempt(
         &self,
         consumer: &str,
@@ -27,10 +27,10 @@ pub trait InFlightAttempts: Store {
         by: &str,
     ) -> impl Future<Output = Result<u32, Error>> + Send;
 
-    /// Forgets all notes of the suspect, in the transaction that applies it or sets it aside.
+    /// Deletes all attempts of the message or batch, in the transaction that applies it or sets it aside.
     ///
     /// # Errors
-    /// [`ErrorKind::Aborted`](crate::ErrorKind::Aborted) when the transaction had ended.
+    /// [`ErrorKind::Aborted`](crate::ErrorKind::Aborted) if the transaction has already ended.
     fn clear_attempts(
         &self,
         tx: &mut Self::Tx,
@@ -38,11 +38,11 @@ pub trait InFlightAttempts: Store {
         suspect: &MessageId,
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Takes the note of `by` back, in a transaction of its own: the suspect did not run to its end, and the process lives.
-    /// The notes of others stay.
+    /// Deletes the attempt of `by`, in a separate transaction: the run did not finish, and its process did not crash. The
+    /// attempts of other runs stay.
     ///
     /// # Errors
-    /// Transient if the database does not answer.
+    /// A transient error if the database does not answer: retry.
     fn withdraw_attempt(
         &self,
         consumer: &str,
@@ -50,9 +50,10 @@ pub trait InFlightAttempts: Store {
         by: &str,
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Forgets the notes of messages that have a marker: somebody else has finished them. For the start of a consumer.
+    /// Deletes the attempts of messages that have a marker, because another process has finished them. The consumer calls it
+    /// when it starts.
     ///
     /// # Errors
-    /// Transient if the database does not answer.
+    /// A transient error if the database does not answer: retry.
     fn clear_finished_attempts(&self, consumer: &str) -> impl Future<Output = Result<(), Error>> + Send;
 }

@@ -1,7 +1,7 @@
-//! What a database gives the framework: transactions, and rows inside them.
+//! The interface to a database: transactions, and rows inside them.
 //!
-//! [`Store`] is the transaction; [`Processed`], [`Offsets`], [`SetAside`], [`Retries`] and [`InFlightAttempts`] are what a
-//! consumer writes in it, together called [`Inbox`]; [`OutboxRows`] is what a writer needs. Stores move
+//! [`Store`] provides transactions. A consumer writes [`Processed`], [`Offsets`], [`SetAside`], [`Retries`] and
+//! [`InFlightAttempts`] in them, together called [`Inbox`]. A producer writes [`OutboxRows`]. Stores move
 //! [`Message`](crate::Message)s and never decode payloads.
 
 mod bookkeeping;
@@ -34,20 +34,20 @@ pub use wake::Wake;
 
 use crate::{Error, ErrorKind};
 
-/// A database whose transactions a handler's effects, the consumer's marker and new events share.
+/// A database whose transactions contain a handler's effects, the consumer's marker and new events.
 ///
-/// Cloning gives another handle of the same database.
+/// A clone is another handle of the same database.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a store",
     note = "a store comes from an adapter: `messagekit_sqlite::SqliteStore`, or `messagekit::memory::MemoryStore` in tests"
 )]
 pub trait Store: Clone + Send + Sync + 'static {
-    /// An open transaction; dropping it rolls it back.
+    /// An open transaction. Dropping it rolls it back.
     type Tx: Send + 'static;
 
-    /// Returns a handle whose transactions end a statement that takes longer than `limit`, where the database can: a
-    /// consumer asks for its handlers' deadline and a second, so that what a handler leaves behind does not hold its lane.
-    /// By default there is no such limit.
+    /// Returns a handle whose transactions cancel a statement that takes longer than `limit`, if the database supports it. A
+    /// consumer passes its handlers' deadline plus one second, so a statement that a handler leaves running does not block its
+    /// lane. The default has no limit.
     #[must_use]
     fn limited(&self, _limit: Duration) -> Self {
         self.clone()
@@ -56,41 +56,42 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// Begins a transaction.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] or [`ErrorKind::Conflict`] when the database cannot now; [`ErrorKind::WouldDeadlock`]
-    /// when the calling task already holds the only one there can be. Code that must run over every store therefore has at
-    /// most one transaction open per task.
+    /// [`ErrorKind::Unavailable`] or [`ErrorKind::Conflict`] if the database cannot begin now; a retry is useful.
+    /// [`ErrorKind::WouldDeadlock`] if the calling task already holds the only possible transaction. Code that must run over
+    /// every store therefore opens at most one transaction per task.
     ///
     /// # Cancel safety
     /// A dropped call leaves no transaction open.
     fn begin(&self) -> impl Future<Output = Result<Self::Tx, Error>> + Send;
 
-    /// Commits, and answers `Ok` only when every statement of the transaction is durable.
+    /// Commits. It returns `Ok` only if every statement of the transaction is durable.
     ///
     /// # Errors
-    /// [`ErrorKind::Aborted`] when a statement had failed and the database kept nothing although nobody looked at the
-    /// error; [`ErrorKind::OutcomeUnknown`] when the answer was lost; [`ErrorKind::Conflict`] when the database chose
-    /// another transaction.
+    /// [`ErrorKind::Aborted`] if a statement had failed, its error was ignored, and the database kept nothing.
+    /// [`ErrorKind::OutcomeUnknown`] if the answer was lost. [`ErrorKind::Conflict`] if the database preferred another
+    /// transaction: run the transaction again.
     ///
     /// # Cancel safety
-    /// A dropped call may have committed or not. Use [`transact`](Self::transact), or await it to the end.
+    /// A dropped call may have committed or not. Use [`transact`](Self::transact), or await the call to its end.
     fn commit(&self, tx: Self::Tx) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Rolls back.
+    /// Rolls the transaction back.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when the connection was lost; the database rolls back by itself then.
+    /// [`ErrorKind::Unavailable`] if the connection was lost; the database then rolls back by itself.
     fn rollback(&self, tx: Self::Tx) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Runs `work` in a transaction and ends it as the work says: the loop's way in.
+    /// Runs `work` in a transaction and commits or rolls back, as the work requests. The consumer loop uses this method.
     ///
-    /// The default begins, runs the work on the caller's task, and commits on a task of its own, so that dropping the
-    /// returned future never leaves a commit half-awaited. A store with one writer thread may run the work there.
+    /// The default begins, runs the work on the caller's task, and commits on a separate task. Dropping the returned future
+    /// therefore never leaves a commit half-awaited. A store with one writer thread may run the work on that thread.
     ///
     /// # Errors
-    /// [`TransactError`] says at which step: nothing was kept, except for `Unknown`.
+    /// [`TransactError`] names the step that failed. Nothing was kept, except possibly for `Unknown`.
     ///
     /// # Cancel safety
-    /// Dropped before the commit: rolled back. Dropped during the commit: the commit ends by itself.
+    /// If the future is dropped before the commit, the transaction rolls back. If it is dropped during the commit, the commit
+    /// still completes.
     fn transact<R: Send + 'static>(
         &self,
         work: Work<Self::Tx, R>,
@@ -98,20 +99,20 @@ pub trait Store: Clone + Send + Sync + 'static {
         transact::transact(self, work)
     }
 
-    /// Says what an error that came out of a handler means to this database, or `None` when it is not one of its own.
+    /// Returns the kind that an error of a handler has in this database, or `None` if the error is not one of this database.
     ///
-    /// Looks at one error of a chain, not at its sources.
+    /// Inspects one error of a chain and not its sources.
     fn classify(_error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
         None
     }
 }
 
-/// Everything a consumer needs of its database.
+/// All store operations that a consumer needs.
 pub trait Inbox: Processed + Offsets + SetAside + Retries + InFlightAttempts {}
 
 impl<S: Processed + Offsets + SetAside + Retries + InFlightAttempts> Inbox for S {}
 
-/// Finds what a store says about an error or one of its sources; errors of this crate speak for themselves.
+/// Classifies an error or one of its sources with the store; errors of this crate carry their own kind.
 pub(crate) fn classify<S: Store>(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
     let mut next = Some(error);
     while let Some(error) = next {

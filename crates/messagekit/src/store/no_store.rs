@@ -14,18 +14,18 @@ use crate::message::headers;
 use crate::transport::{PublishErrorKind, Publisher};
 use crate::{Error, ErrorKind, Message, MessageId, chain};
 
-/// Stands where a store stands, for a consumer that has no database: effects happen at least once, and what cannot be applied
-/// is published whole to a dead-letter topic, confirmed before its delivery is settled.
+/// A placeholder store for a consumer without a database. Effects happen at least once. A message that cannot be applied is
+/// published whole to a dead-letter topic, and the broker confirms it before its delivery is settled.
 ///
-/// Nothing is remembered. Every delivery is fresh, so a handler runs again for a redelivered message, and for those before a
-/// failed one when batches are asked for; without that each message is handled by itself. There is no transaction: `Tx` is
-/// `()`. A failure that may pass is tried again in place, with the consumer's backoff, until its attempts are used up, and
-/// what stands behind it in its lane waits. While the dead-letter topic cannot be reached, or refuses the failed message, the
-/// lane waits and says so: nothing is dropped.
+/// The consumer remembers nothing: every delivery is fresh, so a handler runs again for a redelivered message. If batches are
+/// enabled, the messages before a failed one in its batch also run again; by default each message is handled by itself. There
+/// is no transaction: `Tx` is `()`. The consumer retries a retryable failure in place, with its backoff, until the attempts are
+/// used up; later messages of the lane wait. If the dead-letter topic is unreachable or refuses the failed message, the lane
+/// waits and logs it. No message is dropped.
 ///
 /// A failed message carries the message's key, headers and payload, and the headers [`DEAD_KIND`](headers::DEAD_KIND),
-/// [`DEAD_ERROR`](headers::DEAD_ERROR), [`DEAD_BY`](headers::DEAD_BY), [`RETRY_TOPIC`](headers::RETRY_TOPIC) (where it was
-/// read from) and, where it had a place, that place.
+/// [`DEAD_ERROR`](headers::DEAD_ERROR), [`DEAD_BY`](headers::DEAD_BY) and [`RETRY_TOPIC`](headers::RETRY_TOPIC) (the topic it
+/// was read from). If the message had a position, the failed message carries it too.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
@@ -63,7 +63,7 @@ pub struct NoStore<P> {
 }
 
 impl<P: Publisher + 'static> NoStore<P> {
-    /// Makes one that publishes what cannot be applied to a topic, or to a queue where `publisher` names queues.
+    /// Creates a store that publishes failed messages to a topic, or to a queue if `publisher` addresses queues.
     pub fn new(publisher: P, dead_letter_topic: impl Into<Arc<str>>) -> Self {
         Self { publisher: Arc::new(publisher), dead_letter_topic: dead_letter_topic.into() }
     }
@@ -165,11 +165,11 @@ impl<P: Publisher + 'static> SetAside for NoStore<P> {
         let refused = match published.into_iter().next() {
             Some(Ok(())) => return Ok(SetAsideOutcome::SetAside),
             Some(Err(refused)) => refused,
-            // A publisher that breaks its promise has confirmed nothing.
+            // A publisher that returns no result breaks its contract and has confirmed nothing.
             None => return Err(not_published().with("topic", &self.dead_letter_topic)),
         };
         if refused.refusal == PublishErrorKind::Rejected {
-            // Waiting alone cures nothing here, and a person must look.
+            // Waiting alone does not cure this; an operator must act.
             tracing::error!(
                 consumer, message_id = %received.id, topic = &*self.dead_letter_topic, error = %chain(&refused),
                 "failed message is refused: its lane waits"
@@ -178,7 +178,7 @@ impl<P: Publisher + 'static> SetAside for NoStore<P> {
         Err(not_published().with("topic", &self.dead_letter_topic).caused_by(refused))
     }
 
-    /// No key is ever held here: the failed message goes to the topic like any other.
+    /// No key is ever blocked here: the failed message goes to the topic like any other.
     async fn park(
         &self,
         tx: &mut (),
@@ -227,7 +227,7 @@ impl<P: Publisher + 'static> Retries for NoStore<P> {
     }
 }
 
-/// There is nobody to count deaths: a message that ends its process is the broker's to give up.
+/// Without a database, crashes are not counted: the broker must dead-letter a message that crashes its process.
 impl<P: Publisher + 'static> InFlightAttempts for NoStore<P> {
     async fn begin_attempt(&self, _: &str, _: &MessageId, _: &str) -> Result<u32, Error> {
         Ok(0)

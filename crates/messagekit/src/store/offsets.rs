@@ -1,4 +1,4 @@
-//! How far a consumer has come, remembered beside its effects.
+//! The positions of a consumer, stored beside its effects.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -13,24 +13,26 @@ pub struct NextOffset {
     pub topic: Arc<str>,
     /// The partition.
     pub partition: i32,
-    /// The key lane inside the partition, 0 where there is one: lanes must not queue for one row.
+    /// The key lane inside the partition; 0 if the partition is not divided. Each key lane has its own row, which avoids lock
+    /// contention.
     pub key_lane: u32,
-    /// The offset to read next.
+    /// The next offset to read.
     pub next: i64,
 }
 
-/// The memory behind "a lost offset is loud", and a free check of the commit.
+/// Stores positions. They reveal offsets that a broker has lost, and they verify that a transaction is still open before its
+/// commit.
 #[diagnostic::on_unimplemented(message = "`{Self}` does not remember offsets")]
 pub trait Offsets: Store {
-    /// Notes positions as the **last** statement of a transaction: when an earlier statement has silently ended the
+    /// Records positions. It must be the **last** statement of a transaction: if an earlier statement has silently ended the
     /// transaction, this one fails.
     ///
-    /// A position only grows. Where the consumer reads a log of the same database, its cursor moves here too, fenced;
-    /// topics of other brokers are only noted.
+    /// A position only increases. If the consumer reads a log of the same database, this call also moves its fenced cursor. For
+    /// topics of other brokers it only records the position.
     ///
     /// # Errors
-    /// [`ErrorKind::Aborted`](crate::ErrorKind::Aborted) when the transaction had ended;
-    /// [`ErrorKind::Fenced`](crate::ErrorKind::Fenced) when another process has moved the cursor.
+    /// [`ErrorKind::Aborted`](crate::ErrorKind::Aborted) if the transaction has already ended.
+    /// [`ErrorKind::Fenced`](crate::ErrorKind::Fenced) if another process has moved the cursor; a retry does not help.
     fn advance(
         &self,
         tx: &mut Self::Tx,
@@ -38,10 +40,10 @@ pub trait Offsets: Store {
         positions: &[NextOffset],
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Returns the positions that `consumer` has noted for a topic.
+    /// Returns the recorded positions of `consumer` for a topic.
     ///
     /// # Errors
-    /// Transient if the database does not answer.
+    /// A transient error if the database does not answer: retry.
     fn next_of(
         &self,
         consumer: &str,

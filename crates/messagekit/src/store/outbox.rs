@@ -1,4 +1,4 @@
-//! The only transactional way in.
+//! The transactional outbox.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -8,13 +8,13 @@ use super::Store;
 use crate::message::{Envelope, MessageId, codec};
 use crate::{Error, ErrorKind, Event, Message, check_topic};
 
-/// What becomes of a delayed event where nothing waits for its time: where changes are captured from the database's log.
+/// The treatment of a delayed event in an outbox without a relay, where change data capture publishes the rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum WithoutRelay {
-    /// It is refused.
+    /// The event is refused.
     #[default]
     Refuse,
-    /// It goes out at once.
+    /// The event is published at once.
     SendAtOnce,
 }
 
@@ -24,18 +24,18 @@ pub trait OutboxRows: Store {
     /// Writes messages inside `tx`, in order, in as few statements as the database allows.
     ///
     /// # Errors
-    /// Permanent when the database refuses a row; the transaction must be rolled back then.
+    /// A permanent error if the database refuses a row. The caller must then roll the transaction back.
     fn write(
         &self,
         tx: &mut Self::Tx,
         messages: &[Message],
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Writes messages inside `tx`, in order, that go out when `delay` of database time has passed.
+    /// Writes messages inside `tx`, in order. They are published after `delay` of database time.
     ///
     /// # Errors
-    /// As [`write`](Self::write). With [`WithoutRelay::Refuse`], [`ErrorKind::InvalidConfiguration`] where nothing waits for
-    /// them, which is everywhere by default; the transaction must be rolled back then.
+    /// As [`write`](Self::write). With [`WithoutRelay::Refuse`], [`ErrorKind::InvalidConfiguration`] if no relay waits for
+    /// delayed events, which is the default. The caller must then roll the transaction back.
     fn write_after(
         &self,
         tx: &mut Self::Tx,
@@ -55,11 +55,11 @@ pub trait OutboxRows: Store {
         }
     }
 
-    /// Tells whoever publishes that something was committed; a hint, called after the commit.
+    /// Wakes the relays of this process after a commit. The call is a hint.
     fn wake(&self) {}
 }
 
-/// Writes events in the transaction of the rows they speak about.
+/// Writes events in the transaction of the rows that they describe.
 ///
 /// Nothing is buffered: an event exists if and only if its transaction committed.
 ///
@@ -97,13 +97,13 @@ pub struct Outbox<S> {
 }
 
 impl<S: OutboxRows> Outbox<S> {
-    /// Makes the outbox of a service; `source` is the service's name and stands in each event that names no other.
+    /// Creates the outbox of a service. `source` is the service's name; each event without a source of its own gets it.
     pub fn new(store: S, source: impl Into<Arc<str>>) -> Self {
         let (topic_prefix, without_relay) = (Arc::default(), WithoutRelay::Refuse);
         Self { store, source: source.into(), topic_prefix, without_relay }
     }
 
-    /// Puts `prefix` in front of the topic of each event, so that several environments can share one cluster. Consumers name
+    /// Prepends `prefix` to the topic of each event, which lets several environments share one cluster. Consumers subscribe to
     /// the whole topic.
     #[must_use]
     pub fn topic_prefix(mut self, prefix: impl Into<Arc<str>>) -> Self {
@@ -111,20 +111,21 @@ impl<S: OutboxRows> Outbox<S> {
         self
     }
 
-    /// Lets events of [`add_after`](Self::add_after) go out at once where nothing waits for their time, instead of refusing them:
-    /// for a service whose outbox has a relay here and a connector there, and that does not depend on the delay.
+    /// Publishes events of [`add_after`](Self::add_after) at once if the outbox has no relay, instead of refusing them. Use it
+    /// for a service that does not depend on the delay and whose outbox has a relay in one environment and a connector in
+    /// another.
     #[must_use]
     pub fn ignore_delays_without_relay(mut self) -> Self {
         self.without_relay = WithoutRelay::SendAtOnce;
         self
     }
 
-    /// Returns the store it writes to.
+    /// Returns the store that the outbox writes to.
     pub fn store(&self) -> &S {
         &self.store
     }
 
-    /// Returns the name of the service that writes.
+    /// Returns the name of the service that writes the events.
     pub fn source(&self) -> &str {
         &self.source
     }
@@ -132,8 +133,8 @@ impl<S: OutboxRows> Outbox<S> {
     /// Adds an event, or an envelope with its metadata, and returns its id.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidEvent`](crate::ErrorKind::InvalidEvent) or [`TooLarge`](crate::ErrorKind::TooLarge) before
-    /// anything is written; else the database's answer, after which the transaction must be rolled back.
+    /// [`ErrorKind::InvalidEvent`](crate::ErrorKind::InvalidEvent) or [`TooLarge`](crate::ErrorKind::TooLarge) before anything
+    /// is written. Otherwise the database's error, after which the caller must roll the transaction back.
     pub async fn add<E: Event>(
         &self,
         tx: &mut S::Tx,
@@ -145,11 +146,11 @@ impl<S: OutboxRows> Outbox<S> {
         Ok(envelope.meta.event_id)
     }
 
-    /// Adds several events in as few statements as the database allows, in order, and returns their ids. Some hundred at a
-    /// time are as quick as thousands, and hold the database's locks for less long.
+    /// Adds several events in as few statements as the database allows, in order, and returns their ids. A few hundred events
+    /// per call are as fast as thousands and hold the database's locks for less time.
     ///
     /// # Errors
-    /// As [`add`](Self::add); nothing is written when one of them cannot be encoded.
+    /// As [`add`](Self::add). Nothing is written if one of the events cannot be encoded.
     pub async fn add_all<E: Event, I>(&self, tx: &mut S::Tx, events: I) -> Result<Vec<MessageId>, Error>
     where
         I: IntoIterator<Item: Into<Envelope<E>>>,
@@ -165,15 +166,15 @@ impl<S: OutboxRows> Outbox<S> {
         Ok(ids)
     }
 
-    /// Adds an event that goes out when `delay` of database time has passed, and returns its id.
+    /// Adds an event that is published after `delay` of database time, and returns its id.
     ///
-    /// It takes its place in the order of its key when it is seen to be due, behind what was published until then. Only a relay
-    /// waits for it.
+    /// Its position in the order of its key is fixed when a relay finds it due, behind the events published until then. Only a
+    /// relay waits for delayed events.
     ///
     /// # Errors
-    /// As [`add`](Self::add). [`ErrorKind::InvalidConfiguration`] where nothing waits for it: in a store that cannot delay, and in
-    /// a PostgreSQL outbox without a relay, such as one that Debezium reads. Run `messagekit migrate --relay` there, or say
-    /// [`ignore_delays_without_relay`](Self::ignore_delays_without_relay).
+    /// As [`add`](Self::add). [`ErrorKind::InvalidConfiguration`] if no relay waits for the event: in a store that cannot
+    /// delay, and in a PostgreSQL outbox without a relay, such as one that Debezium reads. Run `messagekit migrate --relay`
+    /// there, or call [`ignore_delays_without_relay`](Self::ignore_delays_without_relay).
     pub async fn add_after<E: Event>(
         &self,
         tx: &mut S::Tx,
@@ -186,11 +187,12 @@ impl<S: OutboxRows> Outbox<S> {
         Ok(envelope.meta.event_id)
     }
 
-    /// Encodes an envelope as [`add`](Self::add) does, with the source and the prefix of this outbox; for a store with a way of its
-    /// own to write.
+    /// Encodes an envelope as [`add`](Self::add) does, with the source and the prefix of this outbox. It serves stores that
+    /// write events in another way.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidEvent`](crate::ErrorKind::InvalidEvent) or [`TooLarge`](crate::ErrorKind::TooLarge).
+    /// [`ErrorKind::InvalidEvent`](crate::ErrorKind::InvalidEvent) or [`TooLarge`](crate::ErrorKind::TooLarge); a retry does
+    /// not help.
     pub fn encode<E: Event>(&self, envelope: &Envelope<E>) -> Result<Message, Error> {
         let message = codec::encode(envelope, &self.source)?;
         if self.topic_prefix.is_empty() {
@@ -201,15 +203,15 @@ impl<S: OutboxRows> Outbox<S> {
         Ok(Message { topic: topic.into(), ..message })
     }
 
-    /// Wakes the relays of this process, after a commit that this outbox has not seen.
+    /// Wakes the relays of this process after a commit outside this outbox.
     ///
-    /// A hint, never needed: an event that was added is found within 2 to 50 ms of its commit, and one of another process by
-    /// looking.
+    /// The call is optional. A relay of this process finds an added event within 2 to 50 ms of its commit; a relay of another
+    /// process finds it by polling.
     pub fn wake(&self) {
         self.store.wake();
     }
 
-    /// Commits, checked, and wakes whoever publishes.
+    /// Commits with all checks and wakes the relays.
     ///
     /// # Errors
     /// As [`Store::commit`].

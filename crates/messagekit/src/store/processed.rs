@@ -1,4 +1,4 @@
-//! The markers that make effects happen once.
+//! Processed markers, which make effects happen once.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -10,51 +10,52 @@ use jiff::Timestamp;
 use super::Store;
 use crate::{Error, MessageId};
 
-/// What a claim needs to know of a message.
+/// The data of a message that a claim needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimRequest {
     /// The message.
     pub id: MessageId,
     /// Its topic.
     pub topic: Arc<str>,
-    /// Its key, when it must not pass earlier messages of its topic and key: the claim also looks whether the key is held.
+    /// Its key, if the message must not pass earlier messages of its topic and key. The claim then also checks whether the key
+    /// is blocked.
     pub key: Option<Bytes>,
-    /// 0, or above it while a range is processed again.
+    /// 0, or a greater number while a range is reprocessed.
     pub generation: i32,
 }
 
-/// The answer to a claim.
+/// The result of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Claim {
-    /// Nobody has handled it: run the handler in this transaction.
+    /// The message is new: run the handler in this transaction.
     Fresh,
-    /// It was applied before.
+    /// The message was applied before.
     Done,
-    /// It is a failed message that is still open.
+    /// The message is an open failed message.
     Held,
-    /// It was a failed message, and a person decided that it never applies.
+    /// The message was a failed message that an operator discarded. It is never applied.
     Discarded,
-    /// Nobody has handled it, and its key is held by an earlier message. It is claimed as held:
-    /// [`park_behind`](super::SetAside::park_behind) keeps it in this transaction, or the transaction is rolled back.
+    /// The message is new, and an earlier message blocks its key. It is claimed as held: the caller stores it with
+    /// [`park_behind`](super::SetAside::park_behind) in this transaction, or rolls the transaction back.
     KeyBlocked,
 }
 
-/// The marker `(consumer, message id)`, written in the transaction of the handler's effects.
+/// Stores the marker `(consumer, message id)` in the transaction of the handler's effects.
 #[diagnostic::on_unimplemented(message = "`{Self}` keeps no processed markers, so it cannot deduplicate")]
 pub trait Processed: Store {
-    /// Claims messages for `consumer` inside `tx`, in one statement, and answers in input order.
+    /// Claims messages for `consumer` inside `tx`, in one statement, and returns results in input order.
     ///
-    /// A claim waits for a rival transaction that holds the same id: fresh if the rival rolls back, done if it commits. A
-    /// store that cannot wait answers [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) at once. The second copy of an id
-    /// inside one call is not fresh. The claims last as long as the transaction: a rollback makes the messages fresh again.
-    /// A `generation` above that of a done marker is fresh; held and discarded messages stay what they are. Where a message
-    /// would be fresh and its key is held, the answer is [`Claim::KeyBlocked`].
+    /// A claim waits for another transaction that holds the same id: it is fresh if that transaction rolls back, done if it
+    /// commits. A store that cannot wait fails with [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) at once. The second
+    /// copy of an id inside one call is not fresh. The claims last as long as the transaction: a rollback makes the messages
+    /// fresh again. A `generation` above that of a done marker is fresh; held and discarded messages keep their state. If a
+    /// message would be fresh and its key is blocked, the result is [`Claim::KeyBlocked`].
     ///
     /// # Errors
-    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) also when a rival has parked an earlier message of a key while the
-    /// call waited for it: claimed once more, the later ones are behind it.
-    /// Transient if the connection was lost or a rival held the id for too long; roll the transaction back then.
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) also if another transaction parked an earlier message of a key while
+    /// the call waited for it. After a new claim, the later messages are behind it.
+    /// A transient error if the connection was lost or another transaction held the id for too long: roll back and retry.
     /// [`ErrorKind::Schema`](crate::ErrorKind::Schema) if the migrations have not been run.
     fn claim(
         &self,
@@ -63,33 +64,34 @@ pub trait Processed: Store {
         requests: &[ClaimRequest],
     ) -> impl Future<Output = Result<Vec<Claim>, Error>> + Send;
 
-    /// Notes how old a message of a running consumer may be, so that a [cleanup](crate::cleanup) keeps its markers for
-    /// longer; `None` for any age. The longest window of those that were noted of late counts.
+    /// Records the dedup window of a running consumer, which makes a [cleanup](crate::cleanup) keep its markers for longer;
+    /// `None` for messages of any age. The longest recently recorded window counts.
     ///
-    /// Returns since when the consumer's markers are complete, by the database's clock, or `None` when no cleanup has removed
-    /// any: a message that was written before then and has no marker may have been applied. The time never goes back, and is
-    /// [`MARGIN`](crate::cleanup::MARGIN) after the newest marker that was removed. What a cleanup removes after this call
-    /// belongs to messages outside of the window that it notes.
+    /// Returns the time since which the consumer's markers are complete, by the database's clock; `None` if no cleanup has
+    /// removed any. A message that was written before that time and has no marker may have been applied. The time never goes
+    /// back, and is [`MARGIN`](crate::cleanup::MARGIN) after the newest removed marker. Markers that a cleanup removes after
+    /// this call belong to messages outside the recorded window.
     ///
     /// # Errors
-    /// Transient if the database does not answer.
+    /// A transient error if the database does not answer: retry.
     fn note_window(
         &self,
         consumer: &str,
         window: Option<Duration>,
     ) -> impl Future<Output = Result<Option<Timestamp>, Error>> + Send;
 
-    /// Returns the age of the oldest open failed message that a retry sends to one of `topics` again, by the database's clock
-    /// since it was written down.
+    /// Returns the age of the oldest open failed message that a retry publishes to one of `topics`. The age counts by the
+    /// database's clock from the time when it was stored.
     ///
     /// # Errors
-    /// Transient if the database does not answer.
+    /// A transient error if the database does not answer: retry.
     fn oldest_return(
         &self,
         topics: &[Arc<str>],
     ) -> impl Future<Output = Result<Option<Duration>, Error>> + Send;
 
-    /// Takes back claims of this transaction that were fresh or behind, whose messages were neither handled nor kept.
+    /// Removes claims of this transaction that were fresh or behind a blocked key, whose messages were neither handled nor
+    /// stored.
     ///
     /// # Errors
     /// As [`claim`](Self::claim).
@@ -101,12 +103,12 @@ pub trait Processed: Store {
     ) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
-/// Claims one id for `consumer` inside `tx`, for people with a loop of their own or an HTTP idempotency key.
+/// Claims one id for `consumer` inside `tx`, for custom consumer loops and HTTP idempotency keys.
 ///
-/// Run the effects only when the answer is [`Claim::Fresh`], in the same transaction.
+/// Run the effects only if the result is [`Claim::Fresh`], in the same transaction.
 ///
 /// # Errors
-/// Transient if the connection was lost: nothing was claimed.
+/// A transient error if the connection was lost: nothing was claimed, roll back and retry.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {

@@ -1,4 +1,4 @@
-//! A consumer's own due failed messages, and the runs of messages that wait behind one.
+//! Retries of a consumer's due failed messages, and of the messages parked behind them.
 
 use std::future::Future;
 use std::time::Duration;
@@ -9,50 +9,50 @@ use crate::Error;
 /// A failed message that this consumer may run until its lease ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryLease {
-    /// The failed message's number.
+    /// The number of the failed message.
     pub failed_message: i64,
-    /// Fences everybody who leased it before.
+    /// Fences off earlier leases.
     pub token: i64,
-    /// Which run this is, this one included.
+    /// The number of this run, counted from 1.
     pub attempt: u32,
-    /// How many leases of it alone ended without an answer: the process died, or the consumer's future was dropped.
+    /// The number of leases of this message alone that ended without a result: the process crashed, or the consumer's future
+    /// was dropped.
     pub crash_count: u32,
-    /// How many messages of its key, this one included, are to run one at a time, because a process ended while it ran that
-    /// many together. 0 where no process did.
+    /// The number of messages of its key, this one included, that must run one at a time, because a process ended while it ran
+    /// that many together. 0 if no process did.
     pub alone: u32,
-    /// A person asked for this run: if it fails, the failed message is dead at once.
+    /// An operator requested this run: if it fails, the failed message is dead at once.
     pub requested: bool,
-    /// It takes part in its key's order: resolving it lets the next failed message of the key run.
+    /// The message is parked: resolving it lets the next failed message of its key run.
     pub parked: bool,
-    /// The message, whole.
+    /// The complete message.
     pub received: ReceivedMessage,
 }
 
-/// A message that waits in a blocked key behind one that is leased. It needs no lease of its own: of a key only the first open
-/// message may run.
+/// A message parked behind a leased one of its key. It needs no lease, because only the first open message of a key may run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Follower {
-    /// The failed message's number.
+    /// The number of the failed message.
     pub failed_message: i64,
     /// Fences: it changes when an operator acts on the failed message.
     pub token: i64,
-    /// Which run this is, this one included.
+    /// The number of this run, counted from 1.
     pub attempt: u32,
-    /// The message, whole.
+    /// The complete message.
     pub received: ReceivedMessage,
 }
 
-/// Running set-aside messages again, through the same handler, in the process that consumes.
+/// Retries failed messages with the same handler, in the process that consumes.
 #[diagnostic::on_unimplemented(message = "`{Self}` cannot run set-aside messages again")]
 pub trait Retries: Store {
     /// Leases at most `max` failed messages of `consumer` that are due by database time, oldest due first, for `lease`.
     ///
-    /// A lease that ended without an answer is due again. It counts as an attempt and a kill, unless it was for a
-    /// [run of several](Self::begin_run): it counts as neither then, and the messages of that run are [alone](Leased::alone) from
-    /// there on. A parked failed message is only leased when no open failed message of its key is before it.
+    /// A lease that ended without a result is due again. It counts as an attempt and a crash, unless it covered a [run of
+    /// several](Self::begin_run). Such a lease counts as neither, and the messages of that run are then
+    /// [alone](RetryLease::alone). A parked failed message is leased only if no open failed message of its key precedes it.
     ///
     /// # Errors
-    /// Transient if the database does not answer.
+    /// A transient error if the database does not answer: retry.
     fn lease(
         &self,
         consumer: &str,
@@ -60,14 +60,14 @@ pub trait Retries: Store {
         lease: Duration,
     ) -> impl Future<Output = Result<Vec<RetryLease>, Error>> + Send;
 
-    /// Renews the lease of a parked failed message, and notes how many messages of its key may run together in it, this one
-    /// included. Committed before the first handler starts, so that a process that ends in the run leaves a trace.
+    /// Renews the lease of a parked failed message, and records how many messages of its key may run together in it, this one
+    /// included. The record is committed before the first handler starts, so a crash during the run leaves a trace.
     ///
-    /// Returns that number: `most`, or 1 when no message waits behind the failed message; nothing when the lease is no longer
-    /// this one.
+    /// Returns that number: `most`, or 1 if no message waits behind the failed message. Returns `None` if the lease is no
+    /// longer valid.
     ///
     /// # Errors
-    /// Transient if the database does not answer.
+    /// A transient error if the database does not answer: retry.
     fn begin_run(
         &self,
         consumer: &str,
@@ -76,11 +76,11 @@ pub trait Retries: Store {
         lease: Duration,
     ) -> impl Future<Output = Result<Option<u32>, Error>> + Send;
 
-    /// Returns the messages that wait in the key of a parked failed message, in order from the next one behind it: at most
-    /// `messages` with `bytes` of payload, and none behind one that does not wait for its turn.
+    /// Returns the messages parked behind a failed message in its key, in order: at most `messages` with `bytes` of payload.
+    /// The list ends before the first message that is not waiting for its turn.
     ///
     /// # Errors
-    /// Transient if the database does not answer.
+    /// A transient error if the database does not answer: roll back and retry.
     fn followers(
         &self,
         tx: &mut Self::Tx,
@@ -90,13 +90,15 @@ pub trait Retries: Store {
         bytes: u64,
     ) -> impl Future<Output = Result<Vec<Follower>, Error>> + Send;
 
-    /// Marks the failed message and its followers resolved and their messages done, as the last act of the handlers' transaction.
+    /// Marks the failed message and its followers as resolved and their messages as done. It is the last statement of the
+    /// handlers' transaction.
     ///
-    /// Where the failed message is parked, the next one of its key is due then, and the last one frees the key. Returns false
-    /// when the lease is no longer this one or a follower does not wait any more: roll back then.
+    /// If the failed message is parked, the next one of its key becomes due; the last one unblocks the key. Returns false if
+    /// the lease is no longer valid or a follower no longer waits: the caller must then roll back.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) when a marker is not held although its failed message is open.
+    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) if a marker is not held although its failed message is open; a retry
+    /// does not help.
     fn resolve(
         &self,
         tx: &mut Self::Tx,
@@ -105,13 +107,13 @@ pub trait Retries: Store {
         followers: &[Follower],
     ) -> impl Future<Output = Result<bool, Error>> + Send;
 
-    /// Notes that the run failed: due again or dead, as the failure says. A failed message that a person had asked to run again
-    /// is dead at once. The lease has counted the attempt; `failure.attempts` is not looked at.
+    /// Records a failed run: the failed message is due again or dead, as `failure` says. A failed message whose retry an
+    /// operator requested is dead at once. The lease has counted the attempt; `failure.attempts` is ignored.
     ///
-    /// Returns false when the lease is no longer this one: it ended, or it was answered before.
+    /// Returns false if the lease is no longer valid: it ended, or its result was recorded before.
     ///
     /// # Errors
-    /// Transient if the database does not answer; the lease then ends by itself.
+    /// A transient error if the database does not answer: retry, or let the lease expire.
     fn fail(
         &self,
         consumer: &str,
@@ -119,12 +121,12 @@ pub trait Retries: Store {
         failure: &Failure,
     ) -> impl Future<Output = Result<bool, Error>> + Send;
 
-    /// Gives the lease back without counting the attempt, due after `delay`: an outage, a conflict, a clean stop.
+    /// Releases the lease without counting the attempt, due after `delay`: for an outage, a conflict or a clean stop.
     ///
-    /// Returns false when the lease is no longer this one: it ended, or it was answered before.
+    /// Returns false if the lease is no longer valid: it ended, or its result was recorded before.
     ///
     /// # Errors
-    /// Transient if the database does not answer; the lease then ends by itself.
+    /// A transient error if the database does not answer: retry, or let the lease expire.
     fn hand_back(
         &self,
         consumer: &str,

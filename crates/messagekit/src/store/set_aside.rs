@@ -5,59 +5,59 @@ use std::future::Future;
 use super::{Failure, Store};
 use crate::{Error, Message, MessageId, Position};
 
-/// A received message without its receipt: what stores are told about it.
+/// A received message without its receipt, as stores take it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivedMessage {
-    /// Its id, or its place where it has no usable one.
+    /// Its id, or an id made from its position if it has no usable one.
     pub id: MessageId,
-    /// The message, whole.
+    /// The complete message.
     pub message: Message,
-    /// Where it stands, when the transport has coordinates.
+    /// The position of the message, if the transport has positions.
     pub position: Option<Position>,
 }
 
-/// What became of a request to set a message aside.
+/// The result of setting a message aside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SetAsideOutcome {
-    /// The failed message and its `held` marker stand in the transaction.
+    /// The transaction contains the failed message and its `held` marker.
     SetAside,
-    /// It has a marker already: somebody else has applied, held or discarded it meanwhile, or another copy of it was
-    /// claimed in this very transaction. There is nothing to do. The marker of what was applied under a smaller generation than
-    /// that of the failure does not count, as for a [claim](super::Processed::claim).
+    /// The message already has a marker: another process has applied, held or discarded it, or the same transaction has claimed
+    /// another copy of it. Nothing remains to do. A marker of an applied message with a smaller generation than the failure's
+    /// does not count, as for a [claim](super::Processed::claim).
     AlreadySettled,
-    /// As many failed messages hold keys back as may: nothing was written. Only [`SetAside::park`] answers it.
+    /// The limit of parked messages is reached: nothing was written. Only [`SetAside::park`] returns it.
     Full,
 }
 
-/// How many open failed messages may take part in the order of keys.
+/// The maximum number of open failed messages that take part in the order of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParkingLimits {
-    /// Of one topic and key.
+    /// Maximum for one topic and key.
     pub per_key: u32,
-    /// Of the consumer. Where counting them all is dear, a store may do so now and then, and exceed this by up to one in a
-    /// hundred for each process.
+    /// Maximum for the consumer. If an exact count is expensive, a store may count from time to time, and exceed the maximum by
+    /// up to one percent per process.
     pub in_all: u32,
 }
 
 impl Default for ParkingLimits {
-    /// 1,000 per key and 100,000 in all.
+    /// 1,000 per key and 100,000 in total.
     fn default() -> Self {
         Self { per_key: 1_000, in_all: 100_000 }
     }
 }
 
-/// Writing a failed message and the `held` marker in one transaction, so that a late duplicate is never applied behind the
-/// failed message's back.
+/// Writes a failed message and its `held` marker in one transaction, which prevents that a late duplicate is applied while the
+/// failed message is open.
 #[diagnostic::on_unimplemented(message = "`{Self}` has nowhere to set messages aside")]
 pub trait SetAside: Store {
-    /// Whether what is set aside runs again by itself when the failure says so. Where it does not, the consumer tries again in
-    /// place first, sets aside what is dead only, and handles each message by itself unless batches are asked for.
+    /// Whether the consumer retries a stored failed message by itself. If false, the consumer retries in place first, sets
+    /// aside only dead messages, and handles each message by itself unless batches are enabled.
     const RUNS_AGAIN: bool = true;
 
-    /// Claims the message as held and keeps it whole, due again as the failure says.
+    /// Claims the message as held and stores it whole, due again as `failure` says.
     ///
     /// # Errors
-    /// Transient if the database does not answer; nothing was kept then.
+    /// A transient error if the database does not answer: nothing was stored, roll back and retry.
     fn set_aside(
         &self,
         tx: &mut Self::Tx,
@@ -66,14 +66,14 @@ pub trait SetAside: Store {
         failure: &Failure,
     ) -> impl Future<Output = Result<SetAsideOutcome, Error>> + Send;
 
-    /// As [`set_aside`](Self::set_aside), and the message holds its key: later messages of its topic and key are claimed
-    /// [`KeyBlocked`](crate::Claim::KeyBlocked) it until it is resolved or discarded. It needs a key and a place. One that has
-    /// open failed messages of its key before it waits for them, whatever the failure says.
+    /// As [`set_aside`](Self::set_aside), and the message blocks its key: later messages of its topic and key are claimed
+    /// [`KeyBlocked`](crate::Claim::KeyBlocked) until it is resolved or discarded. It needs a key and a position. If open
+    /// failed messages of its key precede it, it waits for them regardless of `failure`.
     ///
-    /// [`SetAsideOutcome::Full`] where there is no room: roll back, and leave the message where it is.
+    /// Returns [`SetAsideOutcome::Full`] if the parking limit is reached: roll back, and leave the message in its lane.
     ///
     /// # Errors
-    /// Transient if the database does not answer; nothing was kept then.
+    /// A transient error if the database does not answer: nothing was stored, roll back and retry.
     fn park(
         &self,
         tx: &mut Self::Tx,
@@ -83,16 +83,16 @@ pub trait SetAside: Store {
         limits: ParkingLimits,
     ) -> impl Future<Output = Result<SetAsideOutcome, Error>> + Send;
 
-    /// Keeps messages whose claims in this transaction answered [`KeyBlocked`](crate::Claim::KeyBlocked), in the order of their
-    /// places, behind the failed messages of their keys. For after the handlers: nobody holds the lock of a key while a handler
-    /// runs.
+    /// Parks messages whose claims in this transaction returned [`KeyBlocked`](crate::Claim::KeyBlocked), in the order of their
+    /// positions, behind the failed messages of their keys. Call it after the handlers: no transaction holds the lock of a key
+    /// while a handler runs.
     ///
-    /// Returns for how many, from the front, there is room. When that is not all of them, nothing may be committed: roll back
-    /// and end the batch before the first one without room.
+    /// Returns how many messages, counted from the front, fit into the parking limits. If not all of them fit, do not commit:
+    /// roll back and end the batch before the first one that does not fit.
     ///
     /// # Errors
-    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) where a key was freed since the claim: roll back and claim again, so
-    /// that the key stays free. Transient if the database does not answer; nothing was kept then.
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if a key was unblocked since the claim: roll back and claim again,
+    /// so the key stays unblocked. A transient error if the database does not answer: nothing was stored, roll back and retry.
     fn park_behind(
         &self,
         tx: &mut Self::Tx,

@@ -10,29 +10,29 @@ use crate::{Error, ErrorKind};
 /// A boxed future that can be sent between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// How a piece of work wants its transaction to end.
+/// The end that a piece of work requests for its transaction.
 #[derive(Debug, PartialEq, Eq)]
 pub enum End<R> {
-    /// Keep everything.
+    /// Commit everything.
     Commit(R),
-    /// Keep nothing: a handler failed, or somebody else was first.
+    /// Roll back everything: a handler failed, or another process was faster.
     Rollback(R),
 }
 
-/// Work inside a transaction: takes it, gives it back with the wish how to end.
+/// Work inside a transaction. It takes the transaction and returns it with the requested end.
 ///
-/// Boxed on both sides: an unboxed one compiles in the trait and then fails at `tokio::spawn` with a higher-ranked
+/// Both sides are boxed: an unboxed function compiles in the trait and then fails at `tokio::spawn` with a higher-ranked
 /// lifetime error.
 pub type Work<Tx, R> = Box<dyn FnOnce(Tx) -> BoxFuture<'static, (Tx, End<R>)> + Send>;
 
-/// At which step a transaction failed.
+/// The step at which a transaction failed.
 #[derive(Clone, Debug)]
 pub enum TransactError {
-    /// It did not begin: the work did not run.
+    /// The transaction did not begin, and the work did not run.
     Begin(Error),
-    /// It ended before its commit, or the commit was refused: the work ran and nothing was kept.
+    /// The transaction ended before its commit, or the commit was refused. The work ran and nothing was kept.
     Commit(Error),
-    /// The answer of the commit was lost: everything was kept, or nothing.
+    /// The answer to the commit was lost. Everything was kept, or nothing.
     Unknown(Error),
 }
 
@@ -82,7 +82,7 @@ pub(super) async fn transact<S: Store, R: Send + 'static>(
             }
         }
         (tx, End::Rollback(result)) => {
-            // A failed rollback is the end of the connection, and the database rolls back what it held.
+            // A failed rollback ends the connection, and the database then rolls back.
             if let Err(error) = store.rollback(tx).await {
                 tracing::debug!(error = %crate::error::chain(&error), "rollback not confirmed");
             }

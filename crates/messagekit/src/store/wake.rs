@@ -8,12 +8,12 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-/// How long after an event was added its transaction may have been committed.
+/// Delays between adding an event and the hints that its transaction may have committed.
 const HINTS: [Duration; 3] = [Duration::from_millis(2), Duration::from_millis(10), Duration::from_millis(50)];
 
-/// What a store and its clones share with the relays of their process: the news that something was committed.
+/// A commit notification that a store and its clones share with the relays of their process.
 ///
-/// Always a hint. A relay that was not woken finds the events by looking.
+/// It is always a hint: a relay that was not woken finds the events by polling.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
@@ -30,10 +30,10 @@ pub struct Wake {
 #[derive(Debug, Default)]
 struct Shared {
     news: Notify,
-    /// Somebody has asked for news: without a relay in this process, a hint would wake nobody.
+    /// True once a relay has waited: without a relay in this process, hints have no effect.
     is_heard: AtomicBool,
     hinting: Mutex<Hinting>,
-    /// Events were added while hints are being given.
+    /// Notified when events are added while hints are being sent.
     more: Notify,
 }
 
@@ -44,13 +44,13 @@ struct Hinting {
 }
 
 impl Wake {
-    /// Tells that something was committed.
+    /// Reports a commit.
     pub fn wake(&self) {
         self.shared.news.notify_one();
     }
 
-    /// Tells that an event was added to a transaction that somebody else will commit: hints follow 2, 10 and 50 ms later,
-    /// from one task however many events are added.
+    /// Reports that an event was added to a transaction which the caller commits without the outbox. Hints follow 2, 10 and 50
+    /// ms later, sent by one task for any number of events.
     pub fn added(&self) {
         if !self.shared.is_heard.load(Ordering::Relaxed) {
             return;
@@ -65,10 +65,10 @@ impl Wake {
         }
     }
 
-    /// Completes when there was news since it last completed. Of several who wait, one is told.
+    /// Completes when a commit was reported since the last completion. If several tasks wait, one of them completes.
     ///
     /// # Cancel safety
-    /// A dropped call loses no news.
+    /// A dropped call loses no notification.
     pub async fn woken(&self) {
         self.shared.is_heard.store(true, Ordering::Relaxed);
         self.shared.news.notified().await;
@@ -81,7 +81,7 @@ impl Shared {
     }
 }
 
-/// The right to give hints. It ends with the task, also when its runtime does.
+/// The exclusive right to send hints. It ends with the task, even if the runtime shuts down.
 struct Running(Arc<Shared>);
 
 impl Drop for Running {
@@ -92,9 +92,9 @@ impl Drop for Running {
 
 async fn give_hints(running: Running) {
     let shared = &running.0;
-    // The hint that comes next is never put off by events that are added later.
+    // Later additions never postpone the next hint.
     let mut promised = None;
-    // The last addition that a hint was given for: a machine that stood still owes one at least.
+    // The last addition for which a hint was sent: after a pause of the machine, at least one hint is still due.
     let mut hinted = None;
     loop {
         let next = {
@@ -106,7 +106,7 @@ async fn give_hints(running: Running) {
             match promised.into_iter().chain(of_latest.or(owed)).min() {
                 Some(next) => next,
                 None => {
-                    // Under the lock, so that whoever adds next begins a task of its own.
+                    // Reset under the lock, so the next addition starts a new task.
                     hinting.is_running = false;
                     return;
                 }

@@ -1,23 +1,23 @@
-//! What an adapter can do.
+//! The capabilities of an adapter.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// How much one transaction should hold.
+/// The size of one transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchLimit {
-    /// At most this many messages.
+    /// Maximum number of messages.
     pub messages: NonZeroU32,
-    /// No further handler starts after this much time inside handlers.
+    /// Time inside handlers after which no further handler starts.
     pub time: Duration,
 }
 
 impl BatchLimit {
-    /// 200 messages or 50 ms: short handlers share a commit, and the locks of slow ones are not held for long.
+    /// 200 messages or 50 ms. Short handlers share a commit, and slow handlers do not hold locks for long.
     pub const DEFAULT: Self =
         Self { messages: NonZeroU32::new(200).expect("200 > 0"), time: Duration::from_millis(50) };
 
-    /// One message at a time, for handlers with effects outside the database.
+    /// One message per transaction, for handlers with effects outside the database.
     pub const ONE: Self = Self { messages: NonZeroU32::MIN, time: Duration::MAX };
 }
 
@@ -27,18 +27,18 @@ impl Default for BatchLimit {
     }
 }
 
-/// What an adapter can do; the loop reads sizes from it and never asks which adapter it is.
+/// The capabilities of an adapter. The consumer loop reads them and never checks which adapter it runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
     /// Messages survive the end of the process.
     pub persistent: bool,
-    /// Several processes of one consumer divide the lanes among them; where false, one works and the others stand by.
+    /// Several processes of one consumer share the lanes. If false, one process works and the others stand by.
     pub shares_work: bool,
-    /// Deliveries have a [`Position`](crate::Place).
+    /// Deliveries have a [`Position`](crate::Position).
     pub positions: bool,
-    /// Later messages of a lane may be applied before earlier ones. Where false, the place moves with the transaction of the
-    /// effects, one after the other.
+    /// The consumer may apply later messages of a lane before earlier ones. If false, the position moves in the transaction of
+    /// the effects, one message after another.
     pub any_order: bool,
-    /// What a batch should hold unless the user says otherwise.
+    /// The batch size unless the user sets another.
     pub batch: BatchLimit,
 }

@@ -1,4 +1,4 @@
-//! What a broker or log gives the framework: deliveries in, messages out.
+//! The interface to a broker or log: receiving and publishing messages.
 
 mod capabilities;
 mod publisher;

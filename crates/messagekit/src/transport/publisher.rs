@@ -1,33 +1,33 @@
-//! Sending messages to a broker or log.
+//! Publishing messages to a broker or log.
 
 use std::fmt;
 
 use crate::store::BoxFuture;
 use crate::{Error, Message};
 
-/// Why a message was not published.
+/// The reason why a message was not published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PublishErrorKind {
-    /// The broker will never take it: too large, no such topic, forbidden.
+    /// The broker never accepts the message: it is too large, its topic does not exist, or access is forbidden.
     Rejected,
-    /// The broker did not answer or takes nothing at the moment: nothing was published.
+    /// The broker does not answer or accepts nothing at the moment. Nothing was published.
     Unavailable,
-    /// A queue has no room. Others that get the same message may have taken it, and take a copy with each repetition: wait
-    /// longer before each.
+    /// A queue is full. Other queues that receive the same message may have accepted it, and each repetition adds a copy there:
+    /// wait longer before each attempt.
     Full,
     /// Not attempted, because an earlier message of its key failed.
     KeyBlocked,
-    /// The answer was lost: it may be published or not.
+    /// The broker's answer was lost. The message may be published or not.
     Unknown,
 }
 
 /// The failure of one message of a batch.
 #[derive(Clone, Debug)]
 pub struct PublishError {
-    /// What the caller can do.
+    /// The kind of failure, which decides what the caller can do.
     pub refusal: PublishErrorKind,
-    /// What was said.
+    /// The error of the broker or its client.
     pub error: Error,
 }
 
@@ -49,20 +49,20 @@ impl std::error::Error for PublishError {
     }
 }
 
-/// The result of one message.
+/// The result of publishing one message.
 pub type Published = Result<(), PublishError>;
 
-/// Publishes batches.
+/// Publishes batches of messages.
 pub trait Publisher: Send + Sync {
-    /// Publishes messages and answers one result per message, in input order.
+    /// Publishes messages and returns one result per message, in input order.
     ///
-    /// `Ok` means that the broker made it durable. Inside one (topic, key) the `Ok`s are a prefix. Key, headers and payload
-    /// arrive unchanged; a log whose clock is a database adds the header `createdAt` where there is none.
+    /// `Ok` means that the broker has made the message durable. Within one topic and key, the `Ok`s are a prefix. Key, headers
+    /// and payload arrive unchanged. A log whose clock is a database adds the header `createdAt` where it is missing.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves every message of the batch unknown.
+    /// If the future is dropped, the outcome of every message of the batch is unknown.
     fn publish<'a>(&'a self, batch: &'a [Message]) -> BoxFuture<'a, Vec<Published>>;
 
-    /// Returns the largest payload it takes, in bytes.
+    /// Returns the maximum size of a payload in bytes.
     fn max_bytes(&self) -> usize;
 }

@@ -1,17 +1,17 @@
-//! A received message and the single right to settle it.
+//! A received message and the exclusive right to settle it.
 
 use crate::{Message, Position};
 
-/// One ordered queue under one assignment; after a loss the same queue comes back with a greater epoch.
+/// An ordered queue under one assignment. If the queue is lost and assigned again, it has a greater epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Lane {
-    /// Which queue: a partition, a broker queue.
+    /// The number of the queue: a partition or a broker queue.
     pub slot: u32,
-    /// Grows with each assignment that one subscriber sees, so that what belongs to an earlier one is noticed.
+    /// Increases with each assignment that a subscriber sees, which exposes receipts of an earlier assignment.
     pub epoch: u64,
 }
 
-/// The single right to settle a delivery: it is moved into [`settle`](crate::Subscriber::settle) or
+/// The exclusive right to settle a delivery. The caller moves it into [`settle`](crate::Subscriber::settle) or
 /// [`release`](crate::Subscriber::release), so settling twice does not compile.
 #[must_use = "a receipt that is neither settled nor released keeps its message unfinished"]
 #[derive(Debug, PartialEq, Eq)]
@@ -21,17 +21,18 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// Makes one; only adapters do. `position` grows with each delivery of a lane, repeated deliveries included.
+    /// Creates a receipt; only adapters call this. `position` increases with each delivery of a lane, including repeated
+    /// deliveries.
     pub fn new(lane: Lane, position: u64) -> Self {
         Self { lane, position }
     }
 
-    /// Returns the lane it was delivered in.
+    /// Returns the lane of the delivery.
     pub fn lane(&self) -> Lane {
         self.lane
     }
 
-    /// Returns what the adapter needs to find the message again.
+    /// Returns the number by which the adapter finds the message again.
     pub fn position(&self) -> u64 {
         self.position
     }
@@ -43,7 +44,7 @@ impl Receipt {
 pub struct Delivery {
     /// The message.
     pub message: Message,
-    /// Where it stands, when the transport has coordinates.
+    /// The position of the message, if the transport has positions.
     pub position: Option<Position>,
     /// The right to settle it.
     pub receipt: Receipt,

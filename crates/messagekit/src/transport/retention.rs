@@ -1,4 +1,4 @@
-//! How long a backend keeps what was read.
+//! Retention of topics in a backend.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,20 +6,21 @@ use std::time::Duration;
 use crate::Error;
 use crate::store::BoxFuture;
 
-/// How long a topic keeps its records.
+/// The retention of one topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicRetention {
     /// The topic.
     pub topic: Arc<str>,
-    /// From when a record was written; `None` for ever.
+    /// Retention counted from the write of a record; `None` if records never expire.
     pub time: Option<Duration>,
 }
 
-/// Asking a backend how long it keeps the records of topics.
+/// Reads the retention of topics from a backend.
 pub trait RetentionProbe: Send + Sync {
-    /// Asks for the present settings. Topics that are not there yet are left out.
+    /// Returns the current settings. Topics that do not exist yet are left out.
     ///
     /// # Errors
-    /// Transient if the backend does not answer in time; permanent where it does not tell.
+    /// A transient error if the backend does not answer in time: retry. A permanent error if the backend does not report
+    /// retention.
     fn retention(&self) -> BoxFuture<'_, Result<Vec<TopicRetention>, Error>>;
 }

@@ -1,4 +1,4 @@
-//! Where a consumer reads from.
+//! The source that a consumer reads from.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -7,55 +7,55 @@ use super::{Capabilities, RetentionProbe, Subscriber};
 use crate::store::{BoxFuture, NextOffset};
 use crate::{Error, Message, Position};
 
-/// The positions that a consumer's database remembers, to be asked for at any time.
+/// Reads the positions that a consumer's database has recorded. It can be called at any time.
 pub trait RememberedOffsets: Send + Sync + 'static {
     /// Returns what [`Offsets::next_of`](crate::Offsets::next_of) returns for the consumer.
     ///
     /// # Errors
-    /// Transient if the database does not answer.
+    /// A transient error if the database does not answer: retry.
     fn next_of<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<NextOffset>, Error>>;
 
-    /// Returns the key lane in whose position a message counts, see [`NextOffset::key_lane`]; 0, as by default, where partitions
-    /// are not divided.
+    /// Returns the key lane to whose position a message belongs, see [`NextOffset::key_lane`]. The default is 0, for partitions
+    /// that are not divided.
     fn key_lane(&self, _message: &Message, _place: &Position) -> u32 {
         0
     }
 }
 
-/// Topics of one backend, not yet bound to a consumer.
+/// Topics of one backend that are not bound to a consumer yet.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be consumed from",
     note = "a source comes from an adapter: `store.topics([\"orders.order\"])`"
 )]
 pub trait Source: Send + 'static {
-    /// The member that binding makes.
+    /// The subscriber type that [`bind`](Self::bind) returns.
     type Subscriber: Subscriber + 'static;
 
-    /// Says what the adapter can do.
+    /// Returns the capabilities of the adapter.
     fn capabilities(&self) -> Capabilities;
 
-    /// Returns the topics it reads.
+    /// Returns the topics that the source reads.
     fn topics(&self) -> &[Arc<str>];
 
-    /// Returns whom to ask how long the topics keep their records, while the consumer runs; `None`, as by default, where
-    /// nobody can tell.
+    /// Returns a probe for the retention of the topics, which the consumer uses while it runs. The default is `None`, for
+    /// backends that do not report retention.
     fn retention(&self) -> Option<Arc<dyn RetentionProbe>> {
         None
     }
 
-    /// Lends the source the memory of the consumer's database, before it is bound: what stands there when partitions are
-    /// assigned is newer than what was remembered when the process started. By default it is not used.
+    /// Gives the source access to the positions in the consumer's database, before the source is bound. When partitions are
+    /// assigned, these positions are newer than the ones read at process start. The default ignores them.
     fn consult(&mut self, _memory: Arc<dyn RememberedOffsets>) {}
 
-    /// Joins the consumer of this name; a new name starts at the earliest record.
+    /// Joins the consumer of this name. A new name starts at the earliest record.
     ///
-    /// `remembered` is what the consumer's database has noted for the topics: a broker that has lost a position which stands
-    /// there must say so, through [`poll_next`](Subscriber::poll_next), instead of starting anew. A log that keeps its
-    /// cursors in a database has no use for it.
+    /// `remembered` contains the positions that the consumer's database has recorded for the topics. If a broker has lost such
+    /// a position, the subscriber reports it through [`poll_next`](Subscriber::poll_next) instead of starting from the
+    /// beginning. A log that keeps its cursors in a database ignores `remembered`.
     ///
     /// # Errors
-    /// Permanent when a topic's name breaks the grammar or the consumer's name cannot be used. A backend that does not answer
-    /// is no reason to fail: the subscriber connects by itself, and says so through `poll_next`.
+    /// A permanent error if a topic's name is not valid or the consumer's name cannot be used; a retry does not help. An
+    /// unreachable backend is no error: the subscriber connects by itself and reports the outage through `poll_next`.
     fn bind(
         self,
         consumer: &str,

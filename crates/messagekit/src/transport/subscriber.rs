@@ -1,4 +1,4 @@
-//! Receiving and settling.
+//! Receiving and settling messages.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,42 +7,43 @@ use std::task::{Context, Poll};
 use super::{Delivery, Lane, Receipt};
 use crate::Error;
 
-/// What a subscriber yields.
+/// An event of a subscriber.
 #[must_use]
 #[derive(Debug)]
 pub enum Incoming {
-    /// A lane is ours from now on.
+    /// A lane is assigned to this subscriber.
     Assigned {
         /// The lane.
         lane: Lane,
-        /// What it is called in every process that gets it: `topic/partition`, or the name of a queue; empty where all that
-        /// there is comes in one lane.
+        /// The lane's name, equal in every process that gets the lane: `topic/partition`, or the name of a queue. Empty if the
+        /// source has only one lane.
         name: Arc<str>,
     },
-    /// A message of an assigned lane, in the lane's order.
+    /// A message of an assigned lane, in the order of the lane.
     Message(Delivery),
-    /// A lane goes to somebody else: finish or release what is in work, then drop `done`. Receipts that are settled before
-    /// that still count. Messages of the lane that were in flight may follow; release them. Comes at most once per epoch;
-    /// [`Lost`](Self::Lost) may follow when it takes too long.
+    /// A lane moves to another process: finish or release its messages, then drop `done`. Receipts that are settled before that
+    /// still count. Messages of the lane that were in flight may follow: release them. Occurs at most once per epoch.
+    /// [`Lost`](Self::Lost) may follow if releasing takes too long.
     Revoking {
         /// The lane.
         lane: Lane,
-        /// Dropped when nothing of the lane is in work any more.
+        /// Drop it when no message of the lane is in work.
         done: Done,
     },
-    /// A lane is gone: what was received in it is delivered again, here or elsewhere. Nothing of it can be settled.
+    /// A lane is lost. Its messages are delivered again, to this or another process. None of them can be settled.
     Lost {
         /// The lane.
         lane: Lane,
     },
 }
 
-/// Tells the subscriber that a revoked lane is free. It fires when dropped, so that forgetting it cannot hang a rebalance.
+/// Reports to the subscriber that a revoked lane is free. It fires when it is dropped, so a forgotten one cannot block a
+/// rebalance.
 #[must_use = "dropping it says that the lane is free"]
 pub struct Done(Option<Box<dyn FnOnce() + Send>>);
 
 impl Done {
-    /// Makes one that calls `free` once.
+    /// Creates one that calls `free` once.
     pub fn new(free: impl FnOnce() + Send + 'static) -> Self {
         Self(Some(Box::new(free)))
     }
@@ -62,43 +63,43 @@ impl fmt::Debug for Done {
     }
 }
 
-/// A member of a consumer: yields deliveries of the lanes it is assigned, and takes receipts back.
+/// A member of a consumer. It yields deliveries of its assigned lanes and takes their receipts.
 ///
-/// Poll functions instead of async ones: nothing is lost when a future over them is dropped, "what is waiting" is exactly
-/// "until pending", and the trait is object safe.
+/// The trait has poll functions instead of async ones for three reasons. Dropping a future over them loses nothing. A caller
+/// drains the waiting messages by polling until `Pending`. The trait is object safe.
 ///
-/// A caller keeps polling while lanes are paused. After an error from [`poll_next`](Self::poll_next) that is not
-/// transient, and after `None`, the subscriber yields nothing more.
+/// A caller keeps polling while lanes are paused. After `None`, or after an error from [`poll_next`](Self::poll_next) that is
+/// not transient, the subscriber yields nothing more.
 pub trait Subscriber: Send {
-    /// Yields the next happening, or `None` after a close.
+    /// Yields the next event, or `None` after a close.
     ///
     /// # Errors
-    /// Transient errors are for the log: the subscriber goes on by itself. A permanent one ends it.
+    /// A transient error is for the log only: the subscriber recovers by itself. A permanent error ends the subscriber.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Incoming, Error>>>;
 
-    /// Stops deliveries of a lane. What the adapter holds fetched, a bounded number that its documentation states, may still
-    /// come. A lane of another epoch: no effect.
+    /// Stops deliveries of a lane. Messages that the adapter has already fetched may still follow; the adapter's documentation
+    /// states their maximum number. A lane of another epoch has no effect.
     fn pause(&mut self, lane: Lane);
 
-    /// Goes on with a paused lane.
+    /// Resumes a paused lane.
     fn resume(&mut self, lane: Lane);
 
-    /// Takes receipts of handled messages, in any order, and empties the list. Never blocks and never fails: what cannot be
-    /// settled any more is delivered again.
+    /// Takes receipts of handled messages, in any order, and empties the list. It never blocks and never fails: messages that
+    /// cannot be settled any more are delivered again.
     ///
-    /// What may never be passed over is that a later receipt of a lane makes an earlier, unsettled one durable.
+    /// A later receipt of a lane must never make an earlier, unsettled one durable.
     fn settle(&mut self, done: &mut Vec<Receipt>);
 
-    /// Takes receipts of messages given back unhandled, and empties the list. They are delivered again, perhaps under a new
-    /// epoch of the lane, before any later message of the lane that was not delivered yet: what an adapter has fetched
-    /// ahead waits behind them. A paused lane delivers them again only when it is resumed.
+    /// Takes receipts of unhandled messages and empties the list. The messages are delivered again, perhaps under a new epoch
+    /// of the lane. They arrive before any later message of the lane that was not delivered yet: messages that the adapter has
+    /// prefetched wait behind them. A paused lane delivers them only after it is resumed.
     fn release(&mut self, back: &mut Vec<Receipt>);
 
-    /// Leaves: makes everything settled durable and gives the lanes up. Deliveries that were neither settled nor released
-    /// count as released.
+    /// Leaves the consumer: makes all settled receipts durable and gives the lanes up. Deliveries that were neither settled nor
+    /// released count as released.
     ///
     /// # Errors
-    /// When the last positions could not be written: those messages are delivered again.
+    /// An error if the last positions could not be written. Their messages are delivered again.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>>;
 }
 

@@ -1,10 +1,10 @@
-//! How far a lane is finished without a gap.
+//! The contiguous settled prefix of a lane.
 
 use std::collections::VecDeque;
 
-/// Follows delivered and settled positions of one lane and answers the end of the contiguous settled prefix.
+/// Tracks delivered and settled positions of one lane and returns the end of the contiguous settled prefix.
 ///
-/// Pure: no clock, no lock. Positions grow and may have gaps (a compacted topic); a gap holds nothing back.
+/// It has no clock and no lock. Positions increase and may have gaps, as in a compacted topic; a gap does not stop the prefix.
 ///
 /// ```
 /// use messagekit::Watermark;
@@ -20,18 +20,18 @@ use std::collections::VecDeque;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Watermark {
-    /// Delivered and not yet part of the prefix; true = settled.
+    /// Positions that are delivered and not yet part of the prefix, with true for settled.
     open: VecDeque<(u64, bool)>,
     finished: Option<u64>,
 }
 
 impl Watermark {
-    /// Makes one for a lane of which nothing was delivered.
+    /// Creates a watermark for a lane without deliveries.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Notes a delivery; positions come in growing order.
+    /// Records a delivery. Positions must increase.
     pub fn delivered(&mut self, position: u64) {
         debug_assert!(
             self.open.back().is_none_or(|(last, _)| *last < position),
@@ -40,7 +40,7 @@ impl Watermark {
         self.open.push_back((position, false));
     }
 
-    /// Notes that a position is settled. Returns false when it was not delivered or is settled already.
+    /// Records that a position is settled. Returns false if it was not delivered or is already settled.
     pub fn settled(&mut self, position: u64) -> bool {
         let Ok(index) = self.open.binary_search_by_key(&position, |(known, _)| *known) else {
             return false;
@@ -55,12 +55,12 @@ impl Watermark {
         true
     }
 
-    /// Returns the last position of the settled prefix, or `None` when nothing is finished.
+    /// Returns the last position of the settled prefix, or `None` if the prefix is empty.
     pub fn finished(&self) -> Option<u64> {
         self.finished
     }
 
-    /// Returns the first position that was delivered and is not settled.
+    /// Returns the first position that is delivered and not settled.
     pub fn first_unsettled(&self) -> Option<u64> {
         self.open.front().map(|(position, _)| *position)
     }
