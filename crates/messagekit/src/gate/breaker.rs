@@ -1,4 +1,4 @@
-//! When a circuit breaker admits. Pure: the time is given, and there is no lock.
+//! The state of a circuit breaker. Pure: the caller passes the time, and there is no lock.
 
 use std::time::Duration;
 
@@ -6,24 +6,24 @@ use tokio::time::Instant;
 
 use super::Verdict;
 
-/// What a [`CircuitBreaker`](super::CircuitBreaker) does at the moment.
+/// The current state of a [`CircuitBreaker`](super::CircuitBreaker).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BreakerState {
     /// Everything is admitted.
     Closed,
-    /// Nothing is admitted until the time is over.
+    /// Nothing is admitted until the open time has passed.
     Open,
-    /// One message is admitted; its outcome decides.
+    /// One trial message is admitted; its outcome decides the next state.
     HalfOpen,
 }
 
-/// Counts failures in a row, opens, and lets one message try when the time is over.
+/// Counts consecutive failures, opens, and admits one trial message after the open time.
 #[derive(Clone, Debug)]
 pub(super) struct Breaker {
     failures: u32,
     open_for: Duration,
     state: State,
-    /// Grows with each change of state: the result of a permit that an older state gave says nothing any more.
+    /// Increases with each change of state. The result of a permit of an older generation is ignored.
     generation: u64,
 }
 
@@ -34,16 +34,16 @@ enum State {
     HalfOpen { trying: bool },
 }
 
-/// The answer to a question for admission.
+/// The result of a request for admission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// As many as are ready, under this generation.
+    /// All ready messages, under this generation.
     All(u64),
     /// One message, under this generation.
     One(u64),
-    /// Not before this time.
+    /// None before this time.
     Until(Instant),
-    /// Not before the message that tries has its outcome.
+    /// None before the outcome of the trial message.
     AfterTrial,
 }
 
@@ -87,7 +87,7 @@ impl Breaker {
         }
     }
 
-    /// Takes a permit back whose messages did not run.
+    /// Takes back a permit whose messages did not run.
     pub(super) fn abandon(&mut self, generation: u64) {
         if generation == self.generation
             && let State::HalfOpen { trying } = &mut self.state
@@ -122,7 +122,7 @@ mod tests {
 
     const OPEN_FOR: Duration = Duration::from_secs(10);
 
-    /// The rule written down naively: a list of phases with everything that was reported in each.
+    /// A naive model: a list of phases with the results that were reported in each.
     struct Model {
         failures: usize,
         phases: Vec<Phase>,

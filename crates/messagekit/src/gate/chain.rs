@@ -11,23 +11,23 @@ use tokio::time::Instant;
 use super::{BatchView, Gate, Outcome, Permit};
 use crate::metrics::Metrics;
 
-/// Gates in the order in which they are asked.
+/// Gates in polling order.
 #[derive(Default)]
 pub(crate) struct Gates {
     gates: Vec<Asked>,
     holding: Holding,
-    /// Somebody has asked in this round.
+    /// A poll happened in this round.
     asked: bool,
 }
 
-/// A gate, and since when it has held back.
+/// A gate, and the time since which it is closed.
 struct Asked {
     gate: Box<dyn Gate>,
     since: Option<Instant>,
     figures: Option<(IntGauge, Counter)>,
 }
 
-/// Which gate holds back now, for people who look from outside. Clones see the same.
+/// The gate that is closed now, for statistics. Clones share the state.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Holding(Arc<Mutex<Option<(&'static str, Instant)>>>);
 
@@ -40,7 +40,7 @@ impl Gates {
         self.gates.push(Asked { gate: Box::new(gate), since: None, figures: None });
     }
 
-    /// Shows states and waits under the name of whoever asks. Gates of one name share their figures.
+    /// Reports states and waits under the given name. Gates of one name share their metrics.
     pub(crate) fn count_into(&mut self, metrics: &Metrics, name: &str) {
         for asked in &mut self.gates {
             let gate = asked.gate.name();
@@ -52,10 +52,10 @@ impl Gates {
         self.holding.clone()
     }
 
-    /// Asks every gate; the answer is the smallest grant.
+    /// Polls every gate and returns the smallest grant.
     ///
-    /// A later gate that waits gives the earlier permits back: holding them would admit with a permit older than the later
-    /// gate's state, and lanes could not take turns.
+    /// If a later gate waits, the earlier permits are given back. A kept permit could be older than the state of the later gate
+    /// when it admits, and lanes could not take turns.
     pub(crate) fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<(Pass, u32)> {
         self.asked = true;
         let mut batch = *batch;
@@ -73,7 +73,8 @@ impl Gates {
         Poll::Ready((pass, batch.messages))
     }
 
-    /// Ends a round of asking. Where nobody has asked in it nobody is held back any more: what waited went with its lane.
+    /// Ends a polling round. If no lane polled in it, no gate counts as closed any more: the waiting batch went away with its
+    /// lane.
     pub(crate) fn rest(&mut self) {
         if !std::mem::take(&mut self.asked) {
             self.gates.iter_mut().filter(|asked| asked.since.is_some()).for_each(Asked::lets_through);
@@ -89,7 +90,7 @@ impl Gates {
 }
 
 impl Asked {
-    /// Returns since when.
+    /// Marks the gate as closed and returns the time since when.
     fn holds_back(&mut self) -> Instant {
         if let Some((state, _)) = &self.figures {
             state.set(2);
@@ -109,14 +110,14 @@ impl Asked {
 impl Holding {
     pub(crate) fn set(&self, gate: Option<(&'static str, Instant)>) {
         let mut holding = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // The time of the first refusal stays.
+        // Keep the time of the first wait.
         match (&*holding, gate) {
             (Some((before, _)), Some((now, _))) if *before == now => {}
             _ => *holding = gate,
         }
     }
 
-    /// Returns the gate's name, and for how long it has held back.
+    /// Returns the gate's name, and how long it has been closed.
     pub(crate) fn read(&self) -> Option<(&'static str, Duration)> {
         let holding = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         holding.map(|(gate, since)| (gate, since.elapsed()))
@@ -150,7 +151,7 @@ mod tests {
             assert_eq!(gates.holding().read(), Some(("test", Duration::from_secs(seconds))));
             tokio::time::advance(Duration::from_secs(1)).await;
         }
-        // The lane went to somebody else.
+        // The lane moved to another process.
         gates.rest();
         assert_eq!(gates.holding().read(), None);
         assert!(gates.poll_admit(&view, &mut cx).is_pending());

@@ -1,4 +1,4 @@
-//! Holding back while a dependency fails.
+//! A gate that closes while a dependency fails.
 
 use std::fmt;
 use std::pin::Pin;
@@ -12,11 +12,11 @@ use super::breaker::{Admission, Breaker};
 use super::watched::Watched;
 use super::{Abandon, BatchView, BreakerState, Gate, Outcome, Permit};
 
-/// Admits nothing for a time after so many failures in a row; then one message tries, and its outcome decides.
+/// Admits nothing for a time after a number of consecutive failures. Then one trial message runs, and its outcome decides.
 ///
-/// A result counts only for the state that admitted the message: a call from before the breaker opened neither closes nor
-/// opens it. [`Verdict::Neutral`](super::Verdict::Neutral) says nothing. Clones share the state, so that everything which
-/// needs one dependency can hold back together, and a clone can be kept to look at [`state`](Self::state).
+/// A result counts only for the state that admitted the message: a call from before the breaker opened neither closes nor opens
+/// it. [`Verdict::Neutral`](super::Verdict::Neutral) changes nothing. Clones share the state, so all consumers of one
+/// dependency can wait together. Keep a clone to read [`state`](Self::state).
 ///
 /// ```
 /// use std::time::Duration;
@@ -32,11 +32,11 @@ pub struct CircuitBreaker {
     timer: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
-/// Who is watched for waits for the message that tries.
+/// Handles that wait for the trial message are woken by a change of the state.
 struct Shared(Watched<Breaker>);
 
 impl CircuitBreaker {
-    /// Makes a closed one that opens after `failures` in a row (0 counts as 1) for `open_for`.
+    /// Creates a closed breaker that opens for `open_for` after `failures` consecutive failures (0 counts as 1).
     pub fn new(failures: u32, open_for: Duration) -> Self {
         Self::of(Arc::new(Shared(Watched::new(Breaker::new(failures, open_for)))))
     }
@@ -46,13 +46,13 @@ impl CircuitBreaker {
         Self { shared, handle, timer: None }
     }
 
-    /// Returns what it does now.
+    /// Returns the current state.
     pub fn state(&self) -> BreakerState {
         self.shared.0.look(|breaker| breaker.state(Instant::now()))
     }
 }
 
-/// Does not wake the handle that asks: one that got a permit is not among those that wait.
+/// Does not wake the polling handle: a handle with a permit is not among the waiting ones.
 impl Abandon for Shared {
     fn abandon(&self, stamp: u64, _granted: u32) {
         self.0.change(|breaker| breaker.abandon(stamp));
@@ -95,7 +95,7 @@ impl Gate for CircuitBreaker {
 
     fn settle(&mut self, permit: Permit, outcome: &Outcome) {
         let (stamp, _) = permit.redeem();
-        // Nothing may have been finished: the first message was told that the dependency is down.
+        // `outcome.used` may be 0 here: the first message failed because the dependency is down.
         self.shared.0.change(|breaker| breaker.record(stamp, outcome.verdict, Instant::now()));
     }
 }

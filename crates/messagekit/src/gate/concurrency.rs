@@ -1,4 +1,4 @@
-//! At most so many batches at a time.
+//! A limit on concurrent batches.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use std::task::{Context, Poll};
 use super::watched::Watched;
 use super::{Abandon, BatchView, Gate, Outcome, Permit};
 
-/// Admits a number of batches at a time, whatever their size: each is one transaction of a lane, and so one connection.
+/// Admits a number of concurrent batches of any size. Each batch is one transaction of a lane, and so one database connection.
 ///
-/// Clones share the permits, so that several consumers, or the lanes of one, leave the database room for others. Who takes a
-/// free permit is whoever asks first: a consumer with a long backlog may have them all until it is through.
+/// Clones share the permits, which limits several consumers, or the lanes of one, together. Free permits go to the first
+/// poller: a consumer with a long backlog may hold all of them until the backlog is done.
 ///
 /// ```
 /// use messagekit::gate::Concurrency;
@@ -30,7 +30,7 @@ struct Shared {
 }
 
 impl Concurrency {
-    /// Admits `batches` at a time; 0 counts as 1.
+    /// Admits `batches` concurrently; 0 counts as 1.
     pub fn new(batches: u32) -> Self {
         Self::of(Arc::new(Shared { permits: batches.max(1), in_use: Watched::new(0) }))
     }
@@ -40,13 +40,13 @@ impl Concurrency {
         Self { shared, handle }
     }
 
-    /// Returns how many batches are in work.
+    /// Returns the number of batches in work.
     pub fn in_use(&self) -> u32 {
         self.shared.in_use.look(|in_use| *in_use)
     }
 }
 
-/// Does not wake the handle that asks: one that got a permit is not among those that wait.
+/// Does not wake the polling handle: a handle with a permit is not among the waiting ones.
 impl Abandon for Shared {
     fn abandon(&self, _stamp: u64, _granted: u32) {
         self.in_use.change(|in_use| *in_use -= 1);

@@ -1,11 +1,11 @@
-//! What may hold a consumer back: a closed gate takes nothing more, and fails nothing.
+//! Gates pause a consumer. A closed gate admits no more messages and fails none.
 //!
-//! The lane behind a closed gate fills to its window and the window pauses it: membership is kept, attempts are untouched,
-//! and going on costs nothing.
+//! The lane behind a closed gate fills its delivery window, and the full window pauses the lane. The consumer keeps its
+//! membership, attempts do not change, and resuming costs nothing.
 //!
-//! Gates are asked in the order in which they are added, and the first one that waits ends the question. Add what is cheapest
-//! to wait for first: [`RateLimit`], then [`CircuitBreaker`], then [`Concurrency`], so that a batch which waits for its turn
-//! holds no permit.
+//! The consumer polls gates in the order in which they were added and stops at the first one that waits. Add the gates that are
+//! cheapest to wait for first: [`RateLimit`], then [`CircuitBreaker`], then [`Concurrency`]. A batch that waits for its turn
+//! then holds no permit.
 
 mod breaker;
 mod chain;
@@ -26,46 +26,46 @@ pub use circuit_breaker::CircuitBreaker;
 pub use concurrency::Concurrency;
 pub use rate_limit::RateLimit;
 
-/// What asks for admission. Looking for due failed messages asks too: one message, or a batch while a blocked
-/// key is drained, of 0 bytes in a lane of slot `u32::MAX`.
+/// A request for admission. Polls for due failed messages also request admission: for one message, or for a batch while a
+/// blocked key is drained. They have 0 bytes and a lane of slot `u32::MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchView {
-    /// The lane it comes from.
+    /// The lane of the messages.
     pub lane: Lane,
-    /// How many messages are ready; a gate may grant fewer.
+    /// The number of ready messages; a gate may grant fewer.
     pub messages: u32,
-    /// Their bytes.
+    /// The size of the messages in bytes.
     pub bytes: usize,
 }
 
-/// How an admitted batch ended.
+/// The result of an admitted batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The dependency worked.
     Success,
     /// The dependency failed.
     Failure,
-    /// Says nothing about the dependency: a bad message, a lost lane.
+    /// The result does not concern the dependency: an invalid message or a lost lane.
     Neutral,
 }
 
-/// What a gate is told at the end.
+/// The report to a gate about an admitted batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// How it ended.
+    /// The result of the batch.
     pub verdict: Verdict,
-    /// How many of the granted messages were used.
+    /// The number of granted messages that were used.
     pub used: u32,
 }
 
-/// Takes back what a dropped permit held: a permit, a probe, tokens.
+/// Takes back the contents of a dropped permit: a concurrency permit, a trial or tokens.
 pub trait Abandon: Send + Sync {
-    /// Called once, when a permit is dropped instead of settled. A later gate that is closed drops the permits of the earlier
-    /// ones, so this must not wake the very handle that is asking.
+    /// Runs once, when a permit is dropped instead of settled. A closed later gate drops the permits of the earlier ones, so
+    /// this must not wake the handle that is polling.
     fn abandon(&self, stamp: u64, granted: u32);
 }
 
-/// The right to handle a number of messages. Dropping it gives everything back.
+/// The right to handle a number of messages. Dropping it gives all of them back.
 #[must_use = "a permit is settled with the outcome, or dropped to give it back"]
 pub struct Permit {
     stamp: u64,
@@ -74,17 +74,17 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// Makes one for `granted` messages; `stamp` tells the gate which of its states gave it.
+    /// Creates a permit for `granted` messages. `stamp` tells the gate which of its states granted it.
     pub fn new(stamp: u64, granted: u32, owner: Option<Arc<dyn Abandon>>) -> Self {
         Self { stamp, granted, owner }
     }
 
-    /// Returns how many messages it admits.
+    /// Returns the number of messages that it admits.
     pub fn granted(&self) -> u32 {
         self.granted
     }
 
-    /// Takes it apart for settling: stamp and number.
+    /// Returns the stamp and the number of messages, for settling.
     pub fn redeem(mut self) -> (u64, u32) {
         self.owner = None;
         (self.stamp, self.granted)
@@ -108,22 +108,22 @@ impl fmt::Debug for Permit {
     }
 }
 
-/// Holds a consumer back without failing anything. The value is a handle with timers of its own; state that is shared by
-/// several consumers lives behind it.
+/// Pauses a consumer without failing messages. The value is a handle with its own timers; clones of a gate share their state
+/// behind it.
 ///
-/// It holds back the consumer and not one of its lanes: while it waits with one, the others are not asked.
+/// A gate pauses the whole consumer, not one lane: while it waits with one lane, the consumer does not poll it for the others.
 pub trait Gate: Send {
     /// Returns the gate's name in metrics and health.
     fn name(&self) -> &'static str;
 
-    /// Admits at least one and at most `batch.messages` messages, or stores the waker and answers pending.
+    /// Admits at least one and at most `batch.messages` messages, or stores the waker and returns pending.
     fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<Permit>;
 
-    /// Returns whether what it lets through only finds out whether the dependency works again.
+    /// Returns whether admitted messages only test if the dependency works again.
     fn is_trying(&self) -> bool {
         false
     }
 
-    /// Learns how an admitted batch ended; a permit of an older state says nothing any more.
+    /// Records the outcome of an admitted batch. The outcome of a permit of an older state is ignored.
     fn settle(&mut self, permit: Permit, outcome: &Outcome);
 }

@@ -1,4 +1,4 @@
-//! At most so many messages in a time.
+//! A limit on messages per time.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -16,10 +16,10 @@ use tokio::time::{Instant, Sleep};
 
 use super::{Abandon, BatchView, Gate, Outcome, Permit};
 
-/// Admits a number of messages in a time: at once as many as that while nothing was used before, and evenly spread after
-/// that (the generic cell rate algorithm). Unused messages of a permit are given back.
+/// Admits a number of messages per period. An unused limit admits them all at once; after that, messages are spread evenly
+/// (generic cell rate algorithm). Unused messages of a permit are given back.
 ///
-/// Clones share the limit, so that several consumers, or the lanes of one, keep it together. Time is tokio's.
+/// Clones share the limit, so several consumers, or the lanes of one, keep it together. The clock is tokio's.
 ///
 /// ```
 /// use std::time::Duration;
@@ -39,12 +39,12 @@ struct Shared {
     limiter: RateLimiter<NotKeyed, Used, TokioClock, NoOpMiddleware<Nanos>>,
     used: Used,
     burst: NonZeroU32,
-    /// The time that one message costs.
+    /// The time that one message uses.
     each: Duration,
 }
 
 impl RateLimit {
-    /// Admits `messages` per `period`; 0 messages count as 1, and a period of less than a nanosecond per message as that.
+    /// Admits `messages` per `period`. 0 messages count as 1, and the time per message is at least one nanosecond.
     pub fn per(messages: u32, period: Duration) -> Self {
         let burst = NonZeroU32::new(messages).unwrap_or(NonZeroU32::MIN);
         let each = (period / burst.get()).max(Duration::from_nanos(1));
@@ -61,7 +61,7 @@ impl RateLimit {
 }
 
 impl Shared {
-    /// Takes as many messages as there are now, at most `wanted`, or answers how long to wait for one.
+    /// Takes as many messages as are available now, at most `wanted`, or returns the wait for one.
     fn take(&self, wanted: u32) -> Result<u32, Duration> {
         let mut wanted = NonZeroU32::new(wanted).unwrap_or(NonZeroU32::MIN).min(self.burst);
         loop {
@@ -100,7 +100,7 @@ impl Gate for RateLimit {
                 }
                 Err(wait) => wait,
             };
-            // Tokio counts whole milliseconds: a shorter wait would ask in vain.
+            // Tokio's timers have millisecond resolution: a shorter wait would poll too early.
             let until = Instant::now() + wait.max(Duration::from_millis(1));
             let timer = match &mut self.timer {
                 Some((at, timer)) if *at <= until => timer,
@@ -134,7 +134,7 @@ impl fmt::Debug for RateLimit {
     }
 }
 
-/// Up to when the messages that were taken are paid for; shared, because governor takes nothing back.
+/// The time up to which the taken messages use the limit. It is shared, because governor cannot give messages back.
 #[derive(Clone, Debug, Default)]
 struct Used(Arc<Mutex<Option<Nanos>>>);
 
@@ -158,7 +158,7 @@ impl StateStore for Used {
     }
 }
 
-/// Tokio's clock since the limit was made, so that a paused clock moves it.
+/// Tokio's clock since the limit was created, so tests can pause it.
 #[derive(Clone, Copy, Debug)]
 struct TokioClock(Instant);
 
@@ -198,7 +198,7 @@ mod tests {
             taken += take(&mut gate, 7).await;
         }
         let took = started.elapsed();
-        // 100 at once, the others one each 100 ms.
+        // 100 at once, then one per 100 ms.
         assert!((Duration::from_secs(89)..Duration::from_secs(92)).contains(&took), "{took:?}");
     }
 

@@ -1,20 +1,20 @@
-//! A state that clones share, and who waits for it to change.
+//! A state that clones share, and the tasks that wait for its changes.
 //!
-//! `tests/threads` compiles this file against shuttle's `Mutex` and goes through the orders in which threads may meet here.
+//! `tests/threads` compiles this file with shuttle's `Mutex` and tests the possible interleavings of threads.
 
 use std::collections::BTreeMap;
 use std::task::{Context, Poll, Waker};
 
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A state behind a lock. Whoever is told to wait is woken by the next change.
+/// A state behind a lock. Each change wakes the waiting tasks.
 pub(crate) struct Watched<T> {
     inner: Mutex<Inner<T>>,
 }
 
 struct Inner<T> {
     state: T,
-    /// Who waits, by handle.
+    /// Wakers of waiting tasks, by handle.
     waiting: BTreeMap<u64, Waker>,
     handles: u64,
 }
@@ -28,19 +28,19 @@ impl<T> Watched<T> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns a handle that nobody else has.
+    /// Returns a unique handle.
     pub(crate) fn handle(&self) -> u64 {
         let mut inner = self.lock();
         inner.handles += 1;
         inner.handles
     }
 
-    /// Looks at the state.
+    /// Reads the state.
     pub(crate) fn look<R>(&self, look: impl FnOnce(&mut T) -> R) -> R {
         look(&mut self.lock().state)
     }
 
-    /// Changes the state and wakes everybody who waits: one of them may not want it any more.
+    /// Changes the state and wakes all waiting tasks, because one of them may no longer want it.
     pub(crate) fn change(&self, change: impl FnOnce(&mut T)) {
         let waiting = {
             let mut inner = self.lock();
@@ -50,7 +50,7 @@ impl<T> Watched<T> {
         waiting.into_values().for_each(Waker::wake);
     }
 
-    /// Asks the state; where it answers nothing, the task waits for the next change.
+    /// Polls the state. If it returns nothing, the task waits for the next change.
     pub(crate) fn poll<R>(
         &self,
         handle: u64,
@@ -70,7 +70,7 @@ impl<T> Watched<T> {
         }
     }
 
-    /// The handle is gone: nobody wakes it any more.
+    /// Removes a dropped handle, which is not woken any more.
     pub(crate) fn leave(&self, handle: u64) {
         self.lock().waiting.remove(&handle);
     }
