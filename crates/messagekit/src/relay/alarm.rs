@@ -1,4 +1,4 @@
-//! Waking up at a time.
+//! A timer for the loop.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,12 +6,12 @@ use std::task::{Context, Poll};
 
 use tokio::time::{Instant, Sleep};
 
-/// One timer, set anew as often as needed.
+/// One timer that can be set again.
 #[derive(Default)]
 pub(super) struct Alarm(Option<(Instant, Pin<Box<Sleep>>)>);
 
 impl Alarm {
-    /// Is ready when it is `at`.
+    /// Completes at the time `at`.
     pub(super) fn poll(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let sleep = match &mut self.0 {
             Some((set, sleep)) => {

@@ -1,4 +1,4 @@
-//! Putting a relay together.
+//! Building a relay.
 
 use std::fmt;
 use std::future::IntoFuture;
@@ -17,15 +17,15 @@ use crate::{Error, ErrorKind};
 
 /// A relay: a name, an outbox and a broker.
 ///
-/// Any number of them may run over one outbox, under one name or several: they share its shards, and each run of one counts as
-/// another. See the [module](super) for an example and the promises.
+/// Any number of relays may share one outbox, under one name or several: they divide its shards. Each run of a relay counts as
+/// a separate relay. See the [module](super) for an example and the guarantees.
 #[must_use = "a relay does nothing until it is run"]
 pub struct Relay {
     settings: Settings,
 }
 
 impl Relay {
-    /// Begins a relay; `name`, as a rule the service's, is 1 to 200 characters of `a-z A-Z 0-9 . _ -`.
+    /// Starts building a relay. `name`, usually the name of the service, has 1 to 200 characters of `a-z A-Z 0-9 . _ -`.
     pub fn builder(name: impl Into<Arc<str>>) -> RelayBuilder {
         RelayBuilder {
             name: name.into(),
@@ -41,20 +41,21 @@ impl Relay {
         }
     }
 
-    /// Returns a live view of what the relay does.
+    /// Returns a live view of the relay's statistics.
     pub fn stats(&self) -> Stats {
         self.settings.stats.clone()
     }
 
-    /// Runs until `shutdown` completes, then waits for what is in flight and hands its shards over.
+    /// Runs until `shutdown` completes, then waits for calls in flight and hands its shards over.
     ///
     /// # Errors
-    /// When the outbox answers what no waiting cures: it is not made for a relay ([`ErrorKind::Schema`]), or a row of it cannot
-    /// be read. So does whatever it refuses before it has granted the first lease, a wrong password among it; afterwards that is
-    /// waited for. A database or broker that does not answer always is.
+    /// An error that waiting does not cure: the outbox is not set up for a relay ([`ErrorKind::Schema`]), or one of its rows
+    /// cannot be read. Before the first lease, any refusal of the database ends the relay, including a wrong password. After
+    /// the first lease, the relay waits for such a refusal to pass. It always waits for a database or broker that does not
+    /// answer.
     ///
     /// # Cancel safety
-    /// Dropping the future loses nothing: its shards are free when their lease ends at the latest, and what was in flight is
+    /// Dropping the future loses nothing. Its shards are free when their lease ends at the latest, and events in flight are
     /// published twice.
     pub async fn run(
         self,
@@ -64,7 +65,7 @@ impl Relay {
     }
 }
 
-/// Collects what a [`Relay`] needs; see there.
+/// Collects the parts of a [`Relay`]; see there.
 #[must_use = "call build() to get the relay"]
 pub struct RelayBuilder {
     name: Arc<str>,
@@ -80,70 +81,71 @@ pub struct RelayBuilder {
 }
 
 impl RelayBuilder {
-    /// Says which outbox it reads.
+    /// Sets the outbox to read.
     pub fn reader(mut self, reader: Arc<dyn OutboxReader>) -> Self {
         self.reader = Some(reader);
         self
     }
 
-    /// Says where the events go.
+    /// Sets the publisher of the events.
     pub fn to(mut self, publisher: Arc<dyn Publisher>) -> Self {
         self.publisher = Some(publisher);
         self
     }
 
-    /// Publishes under a routing key in place of the topic; `{topic}` in it is the topic. An event without what the template
-    /// names is set aside like one that the broker refuses. Default: the topic.
+    /// Publishes under a routing key instead of the topic; `{topic}` in it is the topic. An event without the data that the
+    /// template names is set aside, like an event that the broker refuses. Default: the topic.
     pub fn routing_key(mut self, routing_key: RoutingKey) -> Self {
         self.routing_key = Some(routing_key);
         self
     }
 
-    /// Sets how often it looks for events that nobody told it of, ten times as often while it finds some. Default: 50 ms. That
-    /// long an event may wait that another process has written.
+    /// Sets how often the relay polls for events without a notification; it polls ten times as often while it finds events.
+    /// Default: 50 ms. An event that another process has written may wait that long.
     pub fn poll(mut self, poll: Duration) -> Self {
         self.poll = poll;
         self
     }
 
-    /// Sets how long a shard stays with a relay that is frozen or cut off, at least 100 ms. Default: 4 s. It is renewed four
-    /// times as often. The shards of one that has died are free at once on PostgreSQL, and after as long in a file.
+    /// Sets how long a frozen or disconnected relay keeps its shards, at least 100 ms. Default: 4 s. The relay renews its lease
+    /// four times per lease. The shards of a crashed relay are free at once on PostgreSQL, and after the lease in a file.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
         self
     }
 
-    /// Sets how many events a read asks for. Default: 500; the outbox may give fewer when they are large.
+    /// Sets how many events a read requests. Default: 500. The outbox may return fewer if they are large.
     pub fn batch(mut self, events: NonZeroU32) -> Self {
         self.batch = events.get();
         self
     }
 
-    /// Sets how many calls to the broker are in flight before nothing more is read; a batch is one for each of its topics.
-    /// Default: 4. What a topic has in flight that gets no answer does not count, or a few such topics would stop the others: it
-    /// stays in memory beside these calls until it is answered, for each such topic what was read of it in a second.
+    /// Sets how many calls to the broker may be in flight before reading stops; a batch is one call per topic. Default: 4.
+    /// Unanswered calls of a paused topic do not count, because a few such topics would stop the others. Their events stay in
+    /// memory until the broker answers: for each such topic, the events read within one second.
     pub fn calls(mut self, calls: NonZeroUsize) -> Self {
         self.calls = calls.get();
         self
     }
 
-    /// Sets how long a shutdown waits for what is in flight. Default: 10 s. What is not confirmed then is published again by
-    /// whoever gets its shard. Other relays get the shards sooner, when it waits only for calls that are older than a second.
+    /// Sets how long a shutdown waits for calls in flight. Default: 10 s. Events that are not confirmed then are published
+    /// again by the relays that take over their shards. Other relays get the shards sooner if only calls older than a second
+    /// are in flight.
     pub fn drain(mut self, drain: Duration) -> Self {
         self.drain = drain;
         self
     }
 
-    /// Counts into these figures, under the relay's name.
+    /// Reports to these metrics, under the relay's name.
     pub fn metrics(mut self, metrics: &Metrics) -> Self {
         self.metrics = Some(metrics.clone());
         self
     }
 
-    /// Checks the parts and puts them together.
+    /// Checks the parts and builds the relay.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidConfiguration`] with everything that is wrong.
+    /// [`ErrorKind::InvalidConfiguration`] with a list of all problems.
     pub fn build(self) -> Result<Relay, Error> {
         let mut problems = Vec::new();
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
@@ -167,7 +169,7 @@ impl RelayBuilder {
             let error = Error::new(ErrorKind::InvalidConfiguration, problems.join("; "));
             return Err(error.with("relay", &self.name));
         };
-        // Without a registry they count for nobody.
+        // Without metrics, the values go to a registry that is never exported.
         let metrics = self.metrics.map_or_else(|| Metrics::new(&Registry::new()), Ok)?.relay(&self.name);
         let settings = Settings {
             name: self.name,

@@ -1,15 +1,15 @@
-//! What the broker has confirmed and the outbox still holds. Pure.
+//! Events that the broker has confirmed and the outbox still contains. Pure.
 
 use std::collections::BTreeMap;
 
 use super::PendingId;
 
-/// Events that have left, until their rows are deleted: a read must leave them out.
+/// Published events whose rows are not deleted yet: a read must leave them out.
 #[derive(Default)]
 pub(super) struct Confirmed {
-    /// By shard and place.
+    /// By shard and position.
     left_out: BTreeMap<(u16, i64), PendingId>,
-    /// Those that nobody is deleting yet.
+    /// Events whose deletion has not started.
     waiting: Vec<PendingId>,
 }
 
@@ -20,13 +20,14 @@ impl Confirmed {
         }
     }
 
-    /// Takes note of an event whose place is a former server's: it is only deleted, because reads may find another at its place.
+    /// Adds an event whose position comes from a former server. It is only deleted: reads may find another event at its
+    /// position.
     pub(super) fn add_former(&mut self, entry: PendingId) {
         self.waiting.push(entry);
     }
 
-    /// Leaves nothing out of reads any more: another server may have given the places to other events. What waits is deleted all
-    /// the same, because an entry names its event.
+    /// Clears the positions that reads leave out, because another server may have assigned them to other events. Waiting
+    /// deletions remain, because an entry identifies its event.
     pub(super) fn forget_places(&mut self) {
         self.left_out.clear();
     }
@@ -39,18 +40,18 @@ impl Confirmed {
         self.above(shard, i64::MIN).next().is_some()
     }
 
-    /// Returns the places of a shard that a read behind `above` would meet.
+    /// Returns the positions of a shard that a read behind `above` would find.
     pub(super) fn above(&self, shard: u16, above: i64) -> impl Iterator<Item = i64> {
         let places = (shard, above.saturating_add(1))..=(shard, i64::MAX);
         self.left_out.range(places).map(|((_, seq), _)| *seq)
     }
 
-    /// Takes what is to be deleted.
+    /// Takes the events to delete.
     pub(super) fn take(&mut self) -> Vec<PendingId> {
         std::mem::take(&mut self.waiting)
     }
 
-    /// Notes that rows are gone. What stands at such a place now is another event, and may be read.
+    /// Records that rows are deleted. An event found at such a position later is another event and may be read.
     pub(super) fn deleted(&mut self, rows: &[PendingId]) {
         for row in rows {
             let place = (row.shard, row.seq);
@@ -60,7 +61,7 @@ impl Confirmed {
         }
     }
 
-    /// Takes back what could not be deleted.
+    /// Takes back the events that could not be deleted.
     pub(super) fn put_back(&mut self, mut rows: Vec<PendingId>) {
         rows.append(&mut self.waiting);
         self.waiting = rows;

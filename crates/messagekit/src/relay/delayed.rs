@@ -8,14 +8,14 @@ use super::settings::{DUE_EVERY, Settings};
 use super::single_flight::{PATIENCE, SingleFlight, in_time};
 use crate::Error;
 
-/// Asked at least so long apart: others may be at work on what is due.
+/// Minimum time between two queries: other relays may be working on the due events.
 const APART: Duration = Duration::from_millis(5);
 
-/// Makes delayed events ready in time. Times count from the start of the relay.
+/// Releases delayed events when they are due. Times count from the start of the relay.
 pub(super) struct Delayed {
     single_flight: SingleFlight<Result<Option<Duration>, Error>>,
     look_at: Duration,
-    /// When the next one is due, as far as is known.
+    /// The next known due time.
     known: Option<Duration>,
 }
 
@@ -34,7 +34,7 @@ impl Delayed {
         true
     }
 
-    /// Answers whether something may have become ready, which stands before what was published since.
+    /// Returns whether delayed events may have become ready, before events that were published since.
     pub(super) fn poll(&mut self, now: Duration, cx: &mut Context<'_>) -> Poll<Result<bool, Error>> {
         let next = match ready!(self.single_flight.poll(cx)) {
             Ok(next) => next,
@@ -58,7 +58,7 @@ impl Delayed {
         self.single_flight.is_troubled()
     }
 
-    /// Returns when to look again.
+    /// Returns the time of the next query.
     pub(super) fn next(&self) -> Duration {
         self.look_at.max(self.single_flight.not_before())
     }

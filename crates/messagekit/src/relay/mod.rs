@@ -1,4 +1,4 @@
-//! The relay: from the outbox to a broker, nothing skipped and the order of keys kept.
+//! The relay publishes events from the outbox to a broker. It skips none and keeps the order of each key.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -16,31 +16,31 @@
 //! }
 //! ```
 //!
-//! # What it promises
+//! # Guarantees
 //!
-//! Every committed event is published at least once, with the same id, key, headers and payload bytes each time; none that
-//! was rolled back ever is. A transaction that commits late is found late and never skipped, because an event is found by being
-//! pending and by no cursor: each shard of the outbox is read from its beginning at least every 200 ms (where such reads take
-//! long, they take an eighth of the time, a few shards at once).
+//! The relay publishes every committed event at least once, with the same id, key, headers and payload bytes each time. It
+//! never publishes an event of a rolled-back transaction. It finds late commits and never skips them, because it finds an event
+//! by its pending state and not by a cursor. It reads each shard of the outbox from the beginning at least every 200 ms. If
+//! such reads are slow, they take an eighth of the time, a few shards at once.
 //!
-//! Inside one topic and key, first appearances keep the order of the outbox, provided that the writers of a key commit in the
-//! order in which they add. Several relays share the outbox by shards, with leases by the clock of the database. One that dies
-//! is replaced when its lease ends, or at once where the database tells that it is gone (PostgreSQL); one that was frozen and
-//! goes on makes copies and changes no order.
+//! Within one topic and key, first publications keep the order of the outbox, if the writers of a key commit in the order in
+//! which they add. Several relays share the outbox by shards, with leases by the clock of the database. When a relay crashes,
+//! another takes over when its lease ends, or at once if the database reports the loss (PostgreSQL). A relay that was frozen
+//! and resumes publishes duplicates and changes no order.
 //!
-//! An event that the broker refuses for good, or that cannot be read, is set aside with everything of its topic and key behind
-//! it, until an operator decides ([`RejectedEvents`]); other keys go on. An outage is waited for: the topic is paused for 50 ms
-//! to 2 s at a time, and for 1 s to 30 s where a queue has no room, and then tried again, however long it takes, and other topics
-//! go on. A topic that gets no answer at all is left out after a second, and its shards may be handed over.
+//! An event that the broker rejects for good, or that cannot be read, is set aside together with all later events of its topic
+//! and key, until an operator decides ([`RejectedEvents`]). Other keys continue. In an outage the relay pauses the topic for 50
+//! ms to 2 s at a time, and for 1 s to 30 s if a queue is full. It then retries without a limit, and other topics continue.
+//! After one second without an answer, the relay leaves a topic out, and its shards may be handed over.
 //!
-//! # What it does not promise
+//! # Limits
 //!
-//! - An event may come twice, after a crash, an unanswered publish or a frozen relay: consumers deduplicate by its id.
-//! - Between events without a key, of two topics, or of two keys there is no order.
-//! - A delayed event takes part in the order of its key from when it is seen to be due, up to 200 ms after its time: what its key
-//!   commits until then goes out before it.
-//! - An event that another process has committed waits for the poll, 50 ms unless set otherwise, a tenth of it while more come;
-//!   one that passed it by a late commit, up to 200 ms more.
+//! - An event may be published twice after a crash, an unanswered call or a frozen relay: consumers deduplicate by its id.
+//! - There is no order between events without a key, events of two topics, or events of two keys.
+//! - A delayed event joins the order of its key when the relay finds it due, up to 200 ms after its time. Events of its key
+//!   that are committed until then are published before it.
+//! - An event that another process has committed waits for the poll: 50 ms by default, a tenth of that while more events
+//!   arrive. A late commit behind a later event waits up to 200 ms more.
 
 mod alarm;
 mod builder;

@@ -1,4 +1,4 @@
-//! What goes to the broker in one call.
+//! The events of one call to the broker.
 
 use std::sync::Arc;
 
@@ -7,35 +7,35 @@ use super::{Pending, PendingId, ShardLease};
 /// Events of one topic, in the order in which they were found.
 #[derive(Debug)]
 pub(super) struct PublishBatch {
-    /// Names the part towards [`Shards`](super::shards::Shards).
+    /// Identifies the batch in [`Shards`](super::shards::Shards).
     pub(super) number: u64,
     pub(super) topic: Arc<str>,
     pub(super) rows: Vec<Row>,
 }
 
-/// An event, and the right to publish it.
+/// An event and the lease that allows publishing it.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) lease: ShardLease,
     pub(super) event: Pending,
 }
 
-/// Why the broker did not take something.
+/// The reason why the broker did not accept events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Outage {
     pub(super) error: String,
-    /// A queue has no room, which may last, and each attempt has a price.
+    /// A queue is full. This may last, and each attempt adds copies.
     pub(super) is_full: bool,
 }
 
-/// What became of a part.
+/// The result of a batch.
 #[derive(Debug, Default)]
 pub(super) struct Ended {
     pub(super) number: u64,
-    /// What the broker has confirmed.
+    /// Events that the broker has confirmed.
     pub(super) confirmed: Vec<PendingId>,
-    /// Why the topic is to be left alone for a while.
+    /// The reason to pause the topic.
     pub(super) outage: Option<Outage>,
-    /// Shards in which something was refused and is there still: they are read from the beginning.
+    /// Shards with rejected events that are still in the outbox: they are read from the beginning.
     pub(super) again: Vec<u16>,
 }

@@ -1,4 +1,4 @@
-//! What the relay needs of a database with an outbox.
+//! The outbox operations that the relay needs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,61 +6,61 @@ use std::time::Duration;
 use crate::store::BoxFuture;
 use crate::{Error, Message, MessageId, headers};
 
-/// How many shards an outbox has. A key's events lie in one shard, whatever their topic.
+/// Number of shards of an outbox. All events of a key are in one shard, whatever their topic.
 pub const SHARDS: u16 = 64;
 
 /// The right of a relay to publish one shard of an outbox.
 ///
-/// The epoch grows whenever somebody else takes the shard and whenever events were put back into it: what is asked under an
-/// older epoch answers nothing and changes nothing.
+/// The epoch increases when another relay takes the shard and when events are put back into it. A call under an older epoch
+/// returns nothing and changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardLease {
     /// The shard, below [`SHARDS`].
     pub shard: u16,
-    /// Fences whoever had it before.
+    /// Fences off earlier owners.
     pub epoch: i64,
 }
 
-/// What a relay may publish.
+/// The shards that a relay may publish.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Leases {
-    /// Every shard that is this relay's until the lease ends, by number.
+    /// All shards of this relay until the lease ends, by number.
     pub held: Vec<ShardLease>,
-    /// How many of them are above its fair share: to be handed over when nothing of them is in flight.
+    /// The number of shards above its fair share. The relay hands them over when none of their events are in flight.
     pub surplus: usize,
 }
 
-/// What is wanted of one shard.
+/// A request to read one shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShardRead {
-    /// The shard and the right to it.
+    /// The shard and its lease.
     pub lease: ShardLease,
-    /// Only events behind this place; `i64::MIN` for all of them.
+    /// Only events behind this position; `i64::MIN` for all events.
     pub above: i64,
 }
 
-/// An event that waits to be published.
+/// An event that waits for publication.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pending {
-    /// Its shard.
+    /// The shard of the event.
     pub shard: u16,
-    /// Its place: events of one key go out in the order of their places. Nobody reads onwards from a place alone, because an
-    /// earlier one may be committed later.
+    /// Its position: events of one key are published in the order of their positions. A reader must not continue from a
+    /// position alone, because an earlier position may be committed later.
     pub seq: i64,
-    /// Tells it from others of its id: the number of the copy, or what else the outbox counts by.
+    /// Distinguishes publications of one id: the number of the republication, or another counter of the outbox.
     pub copy: i64,
-    /// An earlier event of its topic and key was rejected, or is unreadable in the same answer: it must be set aside behind that
-    /// one, not published.
+    /// An earlier event of its topic and key was rejected, or is unreadable in the same page. The relay must set this event
+    /// aside behind that one, and not publish it.
     pub held: bool,
-    /// Why the event cannot be read, with what to do about it: it must be set aside. The message then has topic and id, and what
-    /// else could be read.
+    /// The reason why the event cannot be read, with a cure. The relay must set it aside. The message then has topic and id,
+    /// and all other readable parts.
     pub unreadable: Option<String>,
-    /// The message, as it goes out.
+    /// The message to publish.
     pub message: Message,
 }
 
 impl Pending {
-    /// Returns what names it towards the outbox.
+    /// Returns the entry that identifies the event in the outbox.
     pub fn entry(&self) -> PendingId {
         let event_id = self.message.headers.text(headers::ID).unwrap_or_default();
         PendingId {
@@ -73,81 +73,83 @@ impl Pending {
     }
 }
 
-/// An event in the list of what is pending.
+/// The identity of a pending event.
 ///
-/// Its place alone would not do: a database that came back from a backup, or from a failover that lost commits, gives places a
-/// second time, and what was meant for one event would reach another.
+/// The position alone is not enough: after a restore from a backup, or a failover that lost commits, a database assigns
+/// positions a second time. A call for one event would then affect another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PendingId {
-    /// Its shard.
+    /// The shard of the event.
     pub shard: u16,
-    /// Its place.
+    /// The position of the event.
     pub seq: i64,
-    /// Its topic.
+    /// The topic of the event.
     pub topic: Arc<str>,
     /// As in [`Pending`].
     pub copy: i64,
-    /// Its id; empty for a message that has none.
+    /// The id of the event; empty for a message without one.
     pub event_id: MessageId,
 }
 
-/// What was found.
+/// The result of a read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Page {
-    /// The events: of each shard the first ones above the wanted place, in order.
+    /// The events: the first ones of each shard above the requested position, in order.
     pub rows: Vec<Pending>,
-    /// Shards that are not this relay's under the wanted epoch: ask for the leases again before anything else.
+    /// Shards that do not belong to this relay under the requested epoch: the relay must first renew its leases.
     pub lost: Vec<u16>,
-    /// There may be more than the limit allowed: the shard of the last row is cut, those behind it were not looked at.
+    /// There may be more events than the limit allowed: the shard of the last row is incomplete, and the shards behind it were
+    /// not read.
     pub more: bool,
-    /// Every event up to this place was committed when the rows were looked for, or never will be: nothing that is read behind
-    /// it later can have passed an event of its key. Determined before the rows are; an older value is as true. 0, where nothing
-    /// is known, makes every read begin at the beginning. It goes back where places may have been given a second time: when
-    /// another server answers, or the same one after a restart or a crash.
+    /// The stable position: every event up to it was committed when the rows were read, or never will be. An event that is read
+    /// behind it later cannot have passed an earlier event of its key. It is determined before the rows; an older value is also
+    /// valid. 0 means unknown, and then every read begins at the beginning. It decreases if positions may have been assigned
+    /// twice: when another server answers, or the same one after a restart or a crash.
     pub stable: i64,
-    /// Names the server that answered, and its start: after a failover, a restart or a crash it is another name. What was known
-    /// of places under one name is not true under another, so nothing of the first page under a new name is published; the next
-    /// read begins at the beginning. Empty where places are never given a second time.
+    /// The name of the server and its start; it changes after a failover, a restart or a crash. Positions known under one name
+    /// are not valid under another. The relay therefore publishes nothing of the first page under a new name, and the next read
+    /// begins at the beginning. Empty if positions are never assigned twice.
     pub server: String,
 }
 
 /// An event that no waiting cures.
 #[derive(Clone, Debug)]
 pub struct Rejection {
-    /// The right to its shard.
+    /// The lease of its shard.
     pub lease: ShardLease,
-    /// Which one it is.
+    /// The identity of the event.
     pub entry: PendingId,
-    /// What the broker said, or why the event cannot be read; `None` for one that was found [`held`](Pending::held).
+    /// The broker's error, or the reason why the event cannot be read; `None` for an event that was found
+    /// [`held`](Pending::held).
     pub error: Option<Error>,
 }
 
-/// The relay's side of an outbox.
+/// The relay's interface to an outbox.
 ///
-/// Everything that is pending is found by being pending, never by a cursor: a transaction that commits late is only found
-/// later. Calls are statements of their own; none leaves a transaction open.
+/// Events are found by their pending state, never by a cursor: a transaction that commits late is only found later. Each call
+/// is a separate statement; none leaves a transaction open.
 pub trait OutboxReader: Send + Sync {
-    /// Says that the relay `name` lives for another `lease` of database time, renews its shards, takes free and expired ones up
-    /// to its fair share among the relays that live, and answers what it has then.
+    /// Extends the lease of the relay `name` by `lease` of database time, renews its shards, and takes free and expired ones up
+    /// to its fair share among the active relays. Returns its shards afterwards.
     ///
     /// # Errors
-    /// Transient if the database does not answer; [`ErrorKind::Schema`](crate::ErrorKind::Schema) when the outbox is not made
-    /// for a relay: run `messagekit migrate --relay`.
+    /// A transient error if the database does not answer: retry. [`ErrorKind::Schema`](crate::ErrorKind::Schema) if the outbox
+    /// is not set up for a relay: run `messagekit migrate --relay`.
     fn lease<'a>(&'a self, name: &'a str, lease: Duration) -> BoxFuture<'a, Result<Leases, Error>>;
 
-    /// Gives shards up, so that another relay has them at once. Without shards: leaves for good.
+    /// Gives shards up, so that another relay gets them at once. An empty list means that the relay leaves.
     ///
     /// # Errors
-    /// Transient if the database does not answer; the shards are free when their lease ends.
+    /// A transient error if the database does not answer; the shards are free when their lease ends.
     fn hand_over<'a>(&'a self, name: &'a str, shards: &'a [ShardLease]) -> BoxFuture<'a, Result<(), Error>>;
 
-    /// Finds at most `limit` events, and no more than some MiB of them, keys and headers included, but at least one: shards in
-    /// the order in which they are wanted, each with its first events behind the wanted place, oldest first. Left out are the
-    /// places in `except`, events of the topics in `paused`, and those that are delayed. An event that cannot be read is one of
-    /// them ([`Pending::unreadable`]), and keeps no other from being found.
+    /// Returns at most `limit` events and no more than some MiB, keys and headers included, but at least one. It reads the
+    /// shards in the requested order, each with its first events behind the requested position, oldest first. It leaves out the
+    /// positions in `except`, events of the topics in `paused`, and delayed events. Unreadable events are included
+    /// ([`Pending::unreadable`]) and do not prevent others from being found.
     ///
     /// # Errors
-    /// Transient if the database does not answer.
+    /// A transient error if the database does not answer: retry.
     fn pending<'a>(
         &'a self,
         name: &'a str,
@@ -157,29 +159,30 @@ pub trait OutboxReader: Send + Sync {
         limit: u32,
     ) -> BoxFuture<'a, Result<Page, Error>>;
 
-    /// Notes that the broker has taken these events. What has left has left, whoever says so: it asks for no lease. Another
-    /// event that stands at the same place stays.
+    /// Deletes events that the broker has confirmed. It needs no lease, because a published event is published whichever relay
+    /// reports it. Another event at the same position remains.
     ///
     /// # Errors
-    /// Transient if the database does not answer: they are published again, under the same ids.
+    /// A transient error if the database does not answer: retry. Events that are not deleted are published again, under the
+    /// same ids.
     fn published<'a>(&'a self, rows: &'a [PendingId]) -> BoxFuture<'a, Result<(), Error>>;
 
-    /// Sets rejected events aside, each with everything of its topic and key that is behind it, in order, in one transaction;
-    /// one without a key alone. Returns how many were set aside: 0 when the shard has another epoch, when another event stands
-    /// there, or when a held event has nothing before it any more, and then nothing has changed.
+    /// Sets a rejected event aside together with all later events of its topic and key, in order, in one transaction; an event
+    /// without a key is set aside alone. Returns the number of events set aside. It returns 0 and changes nothing if the shard
+    /// has another epoch, another event is at the position, or a held event has no earlier one any more.
     ///
     /// # Errors
-    /// Transient if the database does not answer.
+    /// A transient error if the database does not answer: retry.
     fn set_aside<'a>(&'a self, name: &'a str, rejection: &'a Rejection) -> BoxFuture<'a, Result<u64, Error>>;
 
-    /// Makes delayed events ready that are due by database time, and answers how long it is until the next one is; `None`
-    /// when none is delayed.
+    /// Releases delayed events that are due by database time, and returns the time until the next one is due; `None` if none is
+    /// delayed.
     ///
     /// # Errors
-    /// Transient if the database does not answer.
+    /// A transient error if the database does not answer: retry.
     fn due(&self) -> BoxFuture<'_, Result<Option<Duration>, Error>>;
 
-    /// Completes when something of this process has committed events since it last completed. A hint: what another process
-    /// commits is found by looking.
+    /// Completes when this process has committed events since the last completion. It is a hint: events of other processes are
+    /// found by polling.
     fn woken(&self) -> BoxFuture<'_, ()>;
 }

@@ -1,4 +1,4 @@
-//! Events that the broker refused, for the people who mend them.
+//! Rejected events, and the operations to retry or discard them.
 
 use jiff::Timestamp;
 
@@ -6,7 +6,7 @@ use crate::failed_messages::Operator;
 use crate::store::BoxFuture;
 use crate::{Error, MessageId};
 
-/// An event that was set aside on its publishing mode.
+/// An event that the relay has set aside.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RejectedEvent {
     /// Its number.
@@ -21,25 +21,25 @@ pub struct RejectedEvent {
     pub key: Option<String>,
     /// How many bytes its payload has.
     pub payload_bytes: u64,
-    /// How often the broker refused it; 0 for one that waits behind a refused one of its key.
+    /// The number of refusals by the broker; 0 for an event that waits behind a rejected one of its key.
     pub attempts: u32,
-    /// What the broker said last; `None` for one that waits.
+    /// The last error of the broker; `None` for an event that waits.
     pub error: Option<String>,
-    /// When its row was written.
+    /// The time when its row was written.
     pub created_at: Timestamp,
-    /// When it was set aside.
+    /// The time when it was set aside.
     pub rejected_at: Timestamp,
-    /// How many wait behind it; 0 for one that waits itself.
+    /// The number of events that wait behind it; 0 for an event that waits itself.
     pub behind: u64,
 }
 
-/// Listing and mending what was set aside on the publishing mode.
+/// Lists, retries and discards rejected events.
 pub trait RejectedEvents: Send + Sync {
-    /// Lists at most `limit` events with a number above `after`, by number; those that wait behind others only if
-    /// `with_waiting`.
+    /// Lists at most `limit` events with a number above `after`, by number. Events that wait behind others are included only if
+    /// `with_waiting` is true.
     ///
     /// # Errors
-    /// Transient if the database does not answer.
+    /// A transient error if the database does not answer: retry.
     fn rejected(
         &self,
         after: i64,
@@ -47,19 +47,20 @@ pub trait RejectedEvents: Send + Sync {
         with_waiting: bool,
     ) -> BoxFuture<'_, Result<Vec<RejectedEvent>, Error>>;
 
-    /// Puts an event, and everything of its topic and key, back into the outbox, in order: the relay publishes them next.
-    /// Returns how many. One row of the audit is written in the same transaction.
+    /// Puts an event, and all later events of its topic and key, back into the outbox, in order; the relay publishes them next.
+    /// Returns their number. It writes one audit row in the same transaction.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) without such an event; transient if the database does not answer.
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if the event does not exist. A transient error if the database does
+    /// not answer: retry.
     fn retry_rejected<'a>(&'a self, id: i64, operator: &'a Operator) -> BoxFuture<'a, Result<u64, Error>>;
 
-    /// Gives an event up: it is never published. What waits behind it goes back into the outbox, in order, unless another
-    /// refused one of its key stands before. Returns how many went back. One row of the audit is written in the same
+    /// Discards an event: it is never published. Events that wait behind it go back into the outbox, in order, unless another
+    /// rejected event of its key precedes them. Returns the number of events put back. It writes one audit row in the same
     /// transaction.
     ///
     /// # Errors
-    /// As [`retry_rejected`](Self::retry_rejected); [`ErrorKind::WrongState`](crate::ErrorKind::WrongState) for one that only
-    /// waits: discard or retry the one it waits for.
+    /// As [`retry_rejected`](Self::retry_rejected). [`ErrorKind::WrongState`](crate::ErrorKind::WrongState) for an event that
+    /// only waits: discard or retry the event that it waits for.
     fn discard_rejected<'a>(&'a self, id: i64, operator: &'a Operator) -> BoxFuture<'a, Result<u64, Error>>;
 }

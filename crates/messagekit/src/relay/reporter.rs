@@ -1,4 +1,4 @@
-//! Telling how a relay stands: to the log once, to stats and figures always.
+//! Reports the state of a relay: changes to the log, everything to statistics and metrics.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use super::settings::Settings;
 use super::shards::Shards;
 use crate::{Error, chain};
 
-/// What was told already.
+/// Outages that were already logged.
 #[derive(Default)]
 pub(super) struct Reporter {
-    /// Since when the database does not answer, and what was said last.
+    /// Start of the database outage, and its last error.
     database: Option<(Instant, String)>,
     topics: BTreeSet<Arc<str>>,
 }
 
 impl Reporter {
-    /// Notes that the database did not answer.
+    /// Records that the database did not answer.
     pub(super) fn silent(&mut self, settings: &Settings, error: &Error) {
         let text = chain(error);
         match &mut self.database {
@@ -35,7 +35,7 @@ impl Reporter {
         }
     }
 
-    /// Notes that the database answers everything.
+    /// Records that the database answers all statements.
     pub(super) fn answers(&mut self, settings: &Settings) {
         if let Some((since, _)) = self.database.take() {
             let outage = since.elapsed();
@@ -43,7 +43,7 @@ impl Reporter {
         }
     }
 
-    /// Shows how it stands, and tells of topics that begin or cease to be in trouble; times of `shards` count from `started`.
+    /// Updates statistics and metrics, and logs topics whose trouble begins or ends. Times of `shards` count from `started`.
     pub(super) fn show(&mut self, settings: &Settings, shards: &Shards, started: Instant) {
         let (counters, metrics) = (settings.stats.counters(), &settings.metrics);
         let (relay, troubled) = (&*settings.name, shards.topics.troubled());

@@ -1,4 +1,4 @@
-//! Publishing a part, and setting aside what no waiting cures.
+//! Publishes a batch, and sets rejected and unreadable events aside.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,24 +12,24 @@ use super::{Rejection, ShardLease};
 use crate::transport::{PublishError, PublishErrorKind};
 use crate::{Error, ErrorKind, Message, chain, crash};
 
-/// What became of a part, and what there is to count.
+/// The result of a batch, and its counts.
 pub(super) struct Sent {
     pub(super) topic: Arc<str>,
     pub(super) ended: Ended,
-    /// How many events the part had.
+    /// Number of events in the batch.
     pub(super) rows: u64,
-    /// How many are published again.
+    /// Number of events to publish again.
     pub(super) repeated: u64,
-    /// How many the broker refused for good.
+    /// Number of events that the broker rejected.
     pub(super) rejected: u64,
-    /// How many were set aside for them, themselves included.
+    /// Number of events set aside, rejected ones included.
     pub(super) set_aside: u64,
-    /// Something was refused, and the shard is not this relay's any more.
+    /// An event was rejected after the relay lost its shard.
     pub(super) fenced: bool,
 }
 
-/// Publishes the events of a part; payloads are not copied. Whatever stands behind a refused or unreadable event of its key is
-/// left alone.
+/// Publishes the events of a batch without copying payloads. Events behind a rejected or unreadable one of their key are
+/// skipped.
 pub(super) async fn send(settings: Arc<Settings>, instance: Arc<str>, part: PublishBatch) -> Sent {
     let mut sent = Sent {
         topic: part.topic,
@@ -79,7 +79,8 @@ pub(super) async fn send(settings: Arc<Settings>, instance: Arc<str>, part: Publ
         }
     }
     for rejection in rejections {
-        // What is left stays, and is published and refused again: a database that is away is not asked once for each.
+        // The remaining events stay in the outbox and are published and rejected again. An unreachable database is not queried
+        // once for each.
         if !settings.set_aside(&instance, rejection, &mut sent).await {
             break;
         }
@@ -90,14 +91,14 @@ pub(super) async fn send(settings: Arc<Settings>, instance: Arc<str>, part: Publ
 impl Sent {
     fn again(&mut self, error: String, is_full: bool) {
         self.repeated += 1;
-        // The first says most: what follows is behind it.
+        // Keep the first error: later ones follow from it.
         let outage = self.ended.outage.get_or_insert(Outage { error, is_full });
         outage.is_full |= is_full;
     }
 }
 
 impl Settings {
-    /// Makes of an event what goes to the broker.
+    /// Converts an event to the message for the broker.
     fn prepare(&self, mut message: Message) -> Result<Message, Error> {
         let max_bytes = self.publisher.max_bytes();
         if message.payload.len() > max_bytes {
@@ -124,7 +125,7 @@ impl Settings {
         answers
     }
 
-    /// Sets an event aside, with what is behind it. Answers whether the database does.
+    /// Sets an event aside with all events behind it. Returns whether the database answered.
     async fn set_aside(&self, instance: &str, rejection: Rejection, sent: &mut Sent) -> bool {
         let ShardLease { shard, .. } = rejection.lease;
         let statement = self.reader.set_aside(instance, &rejection);
@@ -132,7 +133,7 @@ impl Settings {
         crash::point("relay.rejected");
         let relay = &*self.name;
         match (set_aside, rejection.error) {
-            // Another shard's owner decides, or an operator has put back what it waits for.
+            // The new owner of the shard decides, or an operator has put back the event that it waits for.
             (Ok(0), error) => {
                 sent.ended.again.push(shard);
                 sent.fenced |= error.is_some();

@@ -1,4 +1,4 @@
-//! What a relay was built with.
+//! The settings of a relay.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,33 +9,33 @@ use crate::bridge::RoutingKey;
 use crate::metrics::RelayMetrics;
 use crate::transport::Publisher;
 
-/// How long a shard is this relay's without a renewal.
+/// Lease of a shard without a renewal.
 pub(super) const LEASE: Duration = Duration::from_secs(4);
-/// So many renewals fit into a lease.
+/// Number of renewals per lease.
 pub(super) const RENEWALS: u32 = 4;
-/// How often a relay looks although nobody woke it.
+/// Poll interval without a notification.
 pub(super) const POLL: Duration = Duration::from_millis(50);
-/// How many events a read asks for.
+/// Number of events that a read requests.
 pub(super) const BATCH: u32 = 500;
-/// How many calls are in flight before nothing more is read; a batch is one for each of its topics.
+/// Number of calls in flight before reading stops; a batch is one call per topic.
 pub(super) const CALLS: usize = 4;
-/// How many batches may wait to be deleted before nothing more is read.
+/// Number of batches that may wait for deletion before reading stops.
 pub(super) const UNDELETED: usize = 10;
-/// How long a stop waits for what is in flight.
+/// How long a stop waits for calls in flight.
 pub(super) const DRAIN: Duration = Duration::from_secs(10);
 /// How long a stop waits for the database to free the shards; their lease ends anyway.
 pub(super) const LEAVE: Duration = Duration::from_secs(2);
-/// How often it is asked whether something delayed has become due, where nothing is known to be.
+/// Interval of queries for due events if no due time is known.
 pub(super) const DUE_EVERY: Duration = Duration::from_millis(200);
-/// At least so long between two questions for the leases.
+/// Minimum time between two lease requests.
 pub(super) const LEASES_APART: Duration = Duration::from_millis(10);
 
-/// Waits while a topic, or the database, does not answer.
+/// Backoff while a topic, or the database, does not answer.
 pub(super) fn outage() -> Backoff {
     Backoff::new(Duration::from_millis(50), 2.0, Duration::from_secs(2))
 }
 
-/// Waits while a queue has no room: each attempt is a copy in the queues beside it.
+/// Backoff while a queue is full: each attempt adds a copy to the queues beside it.
 pub(super) fn no_room() -> Backoff {
     Backoff::new(Duration::from_secs(1), 2.0, Duration::from_secs(30))
 }

@@ -1,4 +1,4 @@
-//! The shards of a relay: what to read next, what is in flight, what has left. Pure: no clock, no database and no broker.
+//! The shards of a relay: the next read, batches in flight, and confirmed events. Pure: no clock, no database and no broker.
 //!
 //! Times count from the start of the relay.
 
@@ -12,36 +12,36 @@ use super::topics::{PATIENCE, Topics};
 use super::{Leases, Page, ShardLease, ShardRead};
 use crate::Backoff;
 
-/// So often a shard is read from its beginning: what was committed late is found then.
+/// Interval of reads from the beginning of a shard, which find late commits.
 const FULL_EVERY: Duration = Duration::from_millis(200);
-/// Where that takes long, it may take this part of the time.
+/// Slow reads from the beginning take at most `1 / FULL_PART` of the time.
 const FULL_PART: u32 = 8;
-/// When reading so many shards from the beginning took so much longer than a read does, it is fewer at once: what is new waits
-/// for it.
+/// If reads of several shards from the beginning take this much longer than usual reads, fewer shards are read at once, because
+/// new events wait meanwhile.
 const FULL_AT_ONCE: Duration = Duration::from_millis(50);
 
-/// Before the first place.
+/// Before the first position.
 const BEGINNING: i64 = i64::MIN;
 
 pub(super) struct Shards {
-    /// How many calls may be in flight before nothing more is read, those of paused topics left out.
+    /// Number of calls in flight before reading stops, without those of paused topics.
     calls: usize,
-    /// How many events may wait to be deleted before nothing more is read.
+    /// Number of events waiting for deletion before reading stops.
     undeleted: usize,
     shards: BTreeMap<u16, Shard>,
     valid_until: Duration,
     lost: bool,
     reading: Option<Question>,
-    /// Whose places are known, from the first page on.
+    /// The server whose positions are known, from the first page on.
     server: Option<String>,
     reads: u64,
-    /// How many shards one read may take from their beginnings because it is time for it.
+    /// Number of shards that one read may take from their beginnings because their interval has passed.
     full_at_once: usize,
-    /// How long a read takes that takes none from its beginning.
+    /// Duration of a read that takes no shard from its beginning.
     usual: Duration,
     parts: BTreeMap<u64, UnderWay>,
     next_part: u64,
-    /// Topics of which something is in flight, by shard. Longer than the right to the shard.
+    /// Topics with events in flight, by shard. An entry may outlive the lease of the shard.
     busy: BTreeMap<u16, BTreeSet<Arc<str>>>,
     pub(super) confirmed: Confirmed,
     pub(super) topics: Topics,
@@ -49,20 +49,20 @@ pub(super) struct Shards {
 
 struct Shard {
     epoch: i64,
-    /// Nothing new can appear before it but what was paused or put back, and then it falls. Only a short cut: the shard is read
-    /// from its beginning all the same.
+    /// No new event can appear before it, except events that were paused or put back; these reset it. It is only an
+    /// optimization: the shard is also read from its beginning.
     floor: i64,
-    /// When it is read from its beginning.
+    /// Time of the next read from the beginning.
     full_at: Duration,
-    /// There may be something new.
+    /// There may be new events.
     wanted: bool,
-    /// The number of the read that served it last: the others are served first.
+    /// The number of the last read that included it: shards with older reads go first.
     served: u64,
-    /// To be handed over: nothing more of it is read.
+    /// The shard will be handed over and is not read any more.
     leaving: bool,
 }
 
-/// What is asked of the outbox.
+/// A read of the outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Question {
     pub(super) wanted: Vec<ShardRead>,
@@ -100,7 +100,7 @@ impl Shards {
         }
     }
 
-    /// Takes note of the leases, which last until `valid_until` at least.
+    /// Records the leases, which are valid until `valid_until` at least.
     pub(super) fn leased(&mut self, valid_until: Duration, leases: &Leases) {
         self.valid_until = valid_until;
         let mut before = std::mem::take(&mut self.shards);
@@ -119,12 +119,12 @@ impl Shards {
         }
     }
 
-    /// Returns whether a shard was lost since this was asked last.
+    /// Returns whether a shard was lost since the last call.
     pub(super) fn take_lost(&mut self) -> bool {
         std::mem::take(&mut self.lost)
     }
 
-    /// Takes out what is to be handed over and has nothing in flight that is worth waiting for.
+    /// Removes and returns surplus shards that have no call in flight worth waiting for.
     pub(super) fn take_surplus(&mut self, now: Duration) -> Vec<ShardLease> {
         let is_read = |shard| {
             self.reading.as_ref().is_some_and(|read| read.wanted.iter().any(|one| one.lease.shard == shard))
@@ -140,30 +140,30 @@ impl Shards {
         leaving
     }
 
-    /// Says whether a stop waits for nothing but calls that should have had their answer: others may have the shards meanwhile.
+    /// Returns whether a stop waits only for overdue calls: other relays may then take the shards.
     pub(super) fn waits_in_vain(&self, now: Duration) -> bool {
         let is_settled = self.reading.is_none() && self.confirmed.len() == 0;
         is_settled && !self.is_at_rest() && self.awaited(now).next().is_none()
     }
 
-    /// Returns what is in flight and keeps its shards from being handed over. What should have had its answer does not: whoever
-    /// has the shard next publishes it again, and an answer that comes then does no harm. What the broker confirms is deleted,
-    /// whoever says so; what it refuses stays, because the right to the shard is gone.
+    /// Returns the batches in flight that prevent a handover of their shards. Overdue batches do not: the next owner of the
+    /// shard publishes them again, and a late answer is harmless. Events that the broker confirms are deleted whichever relay
+    /// reports them. Rejected events stay, because the lease is lost.
     fn awaited(&self, now: Duration) -> impl Iterator<Item = &UnderWay> {
         self.parts.values().filter(move |part| now < part.started + PATIENCE)
     }
 
-    /// Says that there may be something new anywhere.
+    /// Marks all shards as possibly having new events.
     pub(super) fn wake(&mut self) {
         self.shards.values_mut().for_each(|number| number.wanted = true);
     }
 
-    /// Says that there may be something before the floors.
+    /// Resets all shards: there may be new events before their floors.
     pub(super) fn fall(&mut self) {
         self.shards.values_mut().for_each(Shard::fall);
     }
 
-    /// Notes what time brings.
+    /// Applies the passage of time.
     pub(super) fn pass(&mut self, now: Duration) {
         if self.topics.resume(now) {
             self.fall();
@@ -177,13 +177,13 @@ impl Shards {
         self.topics.forget(now, |topic| parts.values().any(|part| *part.topic == *topic));
     }
 
-    /// Returns when [`pass`](Self::pass) has something to note, or shards have waited long enough for an answer.
+    /// Returns the next time at which [`pass`](Self::pass) has an effect, or a call becomes overdue.
     pub(super) fn next(&self, now: Duration) -> Option<Duration> {
         let patience = self.awaited(now).map(|part| part.started + PATIENCE).min();
         patience.into_iter().chain(self.topics.next()).min()
     }
 
-    /// Begins a read, if one is due and allowed.
+    /// Starts a read if one is due and allowed.
     pub(super) fn ask(&mut self, now: Duration) -> Option<Question> {
         let calls = self.parts.values().filter(|part| !self.topics.is_paused(&part.topic)).count();
         if self.reading.is_some()
@@ -208,10 +208,10 @@ impl Shards {
             let Some(number) = self.shards.get_mut(&shard) else { continue };
             number.wanted = false;
             let mut above = number.floor;
-            // What has fallen cannot wait: behind its floor stands what is to go out first.
+            // A reset shard cannot wait: the next events to publish are before its floor.
             if number.full_at.is_zero() || number.full_at <= now && room > 0 {
                 room = room.saturating_sub(1);
-                // Set anew when it is answered; what falls until then is not lost.
+                // The answer sets the time again; a reset in between is not lost.
                 number.full_at = Duration::MAX;
                 above = BEGINNING;
             }
@@ -223,27 +223,27 @@ impl Shards {
         Some(question)
     }
 
-    /// A shard is free when nothing of it is in flight but what its next read leaves out.
+    /// A shard is free if all its events in flight belong to paused topics, which its next read leaves out.
     fn is_free(&self, shard: u16) -> bool {
         self.busy.get(&shard).is_none_or(|topics| topics.iter().all(|topic| self.topics.is_paused(topic)))
     }
 
-    /// Notes that a read was not answered.
+    /// Records that a read got no answer.
     pub(super) fn unanswered(&mut self) {
         for wanted in self.reading.take().into_iter().flat_map(|question| question.wanted) {
             self.shards.get_mut(&wanted.lease.shard).into_iter().for_each(Shard::fall);
         }
     }
 
-    /// Takes what was read; returns what is to be published.
+    /// Takes a page and returns the batches to publish.
     pub(super) fn answered(&mut self, now: Duration, page: Page) -> Vec<PublishBatch> {
         if now >= self.valid_until {
-            // Somebody else may have these shards by now.
+            // Another relay may own these shards now.
             self.unanswered();
             return Vec::new();
         }
         if self.is_of_another_server(&page) {
-            // What was read behind the places of the former one may have passed an earlier event.
+            // Events read behind the positions of the former server may have passed an earlier event.
             self.reading = None;
             return Vec::new();
         }
@@ -281,7 +281,7 @@ impl Shards {
         let mut by_topic: BTreeMap<Arc<str>, Vec<Row>> = BTreeMap::new();
         for event in page.rows {
             let Some(lease) = leases.get(&event.shard) else { continue };
-            // What was paused meanwhile is read again when the pause ends.
+            // Events of a topic that was paused meanwhile are read again when the pause ends.
             if !self.topics.is_paused(&event.message.topic) {
                 let rows = by_topic.entry(event.message.topic.clone()).or_default();
                 rows.push(Row { lease: *lease, event });
@@ -290,7 +290,7 @@ impl Shards {
         by_topic.into_iter().map(|(topic, rows)| self.begin(now, topic, rows)).collect()
     }
 
-    /// Says whether a page is the first of another server than the pages before it, and then forgets the places that it knows.
+    /// Returns whether a page is the first of another server than the pages before it. If so, clears the known positions.
     fn is_of_another_server(&mut self, page: &Page) -> bool {
         let before = self.server.replace(page.server.clone());
         let is_another = before.is_some_and(|before| before != page.server);
@@ -302,7 +302,7 @@ impl Shards {
         is_another
     }
 
-    /// Says when the shards of a read are taken from their beginnings again, and how many at once.
+    /// Returns when the shards of a read are read from their beginnings again, and sets how many at once.
     fn full_again(&mut self, question: &Question, now: Duration) -> Duration {
         let took = now - question.asked;
         let full = question.wanted.iter().filter(|wanted| wanted.above == BEGINNING).count();
@@ -328,7 +328,7 @@ impl Shards {
         PublishBatch { number, topic, rows }
     }
 
-    /// Takes note of the end of a part.
+    /// Records the end of a batch.
     pub(super) fn ended(&mut self, now: Duration, ended: Ended) {
         let Some(part) = self.parts.remove(&ended.number) else { return };
         for shard in &part.shards {
@@ -379,13 +379,13 @@ impl Shard {
         Self { epoch, floor: BEGINNING, full_at: Duration::ZERO, wanted: true, served: 0, leaving: false }
     }
 
-    /// Is to be read from the beginning.
+    /// Schedules a read from the beginning.
     fn fall(&mut self) {
         self.full_at = Duration::ZERO;
         self.wanted = true;
     }
 
-    /// Takes note of a read that began behind `above`; nothing can appear up to `known`, unless the shard was not looked at.
+    /// Records a read that began behind `above`. No event can appear up to `known`; it is `None` if the shard was not read.
     fn answered(&mut self, above: i64, known: Option<i64>, is_cut: bool, full_again: Duration) {
         let Some(known) = known else {
             self.wanted = true;
@@ -395,7 +395,7 @@ impl Shard {
             return;
         };
         self.wanted |= is_cut;
-        // Lower than it was, where the outbox knows less than before.
+        // It may decrease if the outbox knows less than before.
         self.floor = known;
         if self.full_at == Duration::MAX {
             self.full_at = full_again;

@@ -1,4 +1,4 @@
-//! The shards against a naive outbox: every order of commits, answers, outages, leases, failovers and operators.
+//! The shards against a naive outbox: all orders of commits, answers, outages, leases, failovers and operator actions.
 
 use std::collections::BTreeSet;
 
@@ -11,12 +11,12 @@ use crate::Message;
 
 const SHARDS: u16 = 3;
 const LEASE: Duration = Duration::from_millis(1_000);
-/// Fewer than a shard may hold, so that reads are cut.
+/// Fewer than a shard may contain, so reads are incomplete.
 const LIMIT: usize = 3;
 const CALLS: usize = 2;
 const UNDELETED: usize = 8;
 
-/// A stream whose order matters: its topic and its key. The key alone says the shard.
+/// A stream whose order matters: its topic and its key. The key alone determines the shard.
 type Stream = (u8, u8);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ enum State {
 struct Event {
     stream: Stream,
     state: State,
-    /// Names it: places are given a second time.
+    /// Identifies the event, because positions are assigned twice.
     number: i64,
 }
 
@@ -65,11 +65,11 @@ enum Step {
     HandOver,
     Wake,
     Pass(u64),
-    /// A standby takes over that has not heard of the last places.
+    /// A standby that lacks the last positions takes over.
     FailOver(i64),
 }
 
-/// What becomes of the part of each stream that comes behind the `ok` first events.
+/// The outcome for the events of each stream behind the first `ok` events of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Confirmed,
@@ -81,19 +81,19 @@ struct World {
     now: Duration,
     next: i64,
     rows: BTreeMap<i64, Event>,
-    /// How many events there were, the lost ones too.
+    /// The number of events, including lost ones.
     begun: i64,
-    /// How many servers failed before the one that answers.
+    /// The number of failed servers before the current one.
     failovers: u64,
-    /// Parts that were read from a server that has failed since.
+    /// Batches that were read from a server that has failed since.
     former: BTreeSet<u64>,
-    /// The events that the relay has confirmed and need not publish again.
+    /// Events that the relay has confirmed and need not publish again.
     published: BTreeSet<i64>,
     epochs: [i64; SHARDS as usize],
     ours: [bool; SHARDS as usize],
     answer: Option<(BTreeSet<u16>, Page)>,
     parts: Vec<PublishBatch>,
-    /// When each part began.
+    /// The start time of each batch.
     began: BTreeMap<u64, Duration>,
     shards: Shards,
 }
@@ -201,7 +201,7 @@ impl World {
         }
     }
 
-    /// What was open is rolled back, and the last places are given again.
+    /// Open transactions are rolled back, and the last positions are assigned again.
     fn fail_over(&mut self, lost: i64) {
         self.failovers += 1;
         self.next = (self.next - lost).max(1);
@@ -230,14 +230,14 @@ impl World {
         self.shards.leased(self.now + LEASE, &Leases { held, surplus });
     }
 
-    /// The outbox answers as it is now; the answer may arrive much later.
+    /// The outbox answers with its current state; the answer may arrive much later.
     fn ask(&mut self) {
         let Some(question) = self.shards.ask(self.now) else { return };
         assert!(self.answer.is_none(), "two reads are in flight");
         assert!(self.now < self.shards.valid_until());
         let decided =
             self.rows.iter().find(|(_, row)| row.state == State::Open).map_or(self.next, |(seq, _)| *seq) - 1;
-        // An outbox may know less than what is true.
+        // An outbox may know less than the truth.
         let decided = if self.next % 3 == 0 { decided.min(self.next - 7) } else { decided };
         let mut page = Page { stable: decided, server: self.server(), ..Page::default() };
         'read: for wanted in &question.wanted {
@@ -279,7 +279,7 @@ impl World {
         for part in self.shards.answered(self.now, page) {
             assert!(self.now < self.shards.valid_until(), "published without a lease");
             match is_former {
-                // It was right when it was read.
+                // The batch was valid when it was read.
                 true => {
                     self.former.insert(part.number);
                 }
@@ -290,7 +290,7 @@ impl World {
         }
     }
 
-    /// Nothing is in flight twice, and nothing overtakes an earlier event of its stream.
+    /// No event is in flight twice, and none passes an earlier event of its stream.
     fn check_part(&self, part: &PublishBatch) {
         let in_flight: BTreeSet<i64> =
             self.parts.iter().flat_map(|part| &part.rows).map(|row| row.event.copy).collect();
@@ -352,7 +352,7 @@ impl World {
         self.shards.ended(self.now, ended);
     }
 
-    /// Says whether it is this event that is pending at its place.
+    /// Returns whether exactly this event is pending at its position.
     fn stands(&self, entry: &PendingId) -> bool {
         let row = self.rows.get(&entry.seq);
         row.is_some_and(|row| row.number == entry.copy && row.state == State::Pending)
@@ -393,7 +393,7 @@ impl World {
     }
 }
 
-/// Reads once, which takes so long for each shard that is read from its beginning; returns those.
+/// Reads once, taking `each` per shard that is read from its beginning; returns those shards.
 fn look(shards: &mut Shards, now: &mut Duration, each: Duration) -> Vec<u16> {
     shards.wake();
     let question = shards.ask(*now).unwrap();
@@ -419,7 +419,7 @@ fn slow_full_passes_are_spread_and_take_an_eighth_of_the_time() {
     now += FULL_EVERY;
     assert_eq!(look(&mut shards, &mut now, Duration::ZERO), all, "cheap, so all at once");
 
-    // The first ones take as long as they take.
+    // The duration of the first reads does not count.
     let learned = now + Duration::from_secs(20);
     while now < learned {
         look(&mut shards, &mut now, slow);
@@ -478,7 +478,7 @@ fn first_page_of_another_server_is_dropped_and_reading_restarts() {
     };
     assert_eq!([read("first"), read("first")], [(BEGINNING, 1), (1, 1)]);
     assert_eq!([read("promoted"), read("promoted")], [(2, 0), (BEGINNING, 1)]);
-    // Both answer for a while.
+    // Both servers answer for a while.
     assert_eq!([read("first"), read("promoted"), read("promoted")], [(1, 0), (BEGINNING, 0), (BEGINNING, 1)]);
 }
 

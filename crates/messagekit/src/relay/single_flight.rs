@@ -1,4 +1,4 @@
-//! One statement in flight at a time, and the wait after it failed.
+//! One statement in flight at a time, and the wait after a failure.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,10 +9,10 @@ use super::settings::outage;
 use crate::store::BoxFuture;
 use crate::{Error, ErrorKind};
 
-/// After so long a statement without an answer is given up: a connection that is dead without a word must not stop a relay.
+/// Timeout of a statement: a silently dead connection must not stop a relay.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A kind of statement. Times count from the start of the relay.
+/// One kind of statement. Times count from the start of the relay.
 pub(super) struct SingleFlight<T> {
     in_flight: Option<BoxFuture<'static, T>>,
     not_before: Duration,
@@ -45,7 +45,7 @@ impl<T> SingleFlight<T> {
         answer
     }
 
-    /// Waits before the next one, at most `longest`.
+    /// Records a failure and waits before the next statement, at most `longest`.
     pub(super) fn failed(&mut self, now: Duration, longest: Duration) {
         self.outages += 1;
         self.not_before = now + outage().delay(self.outages).min(longest);
@@ -59,13 +59,13 @@ impl<T> SingleFlight<T> {
         self.outages > 0
     }
 
-    /// Returns when the next one may start.
+    /// Returns the earliest start of the next statement.
     pub(super) fn not_before(&self) -> Duration {
         self.not_before
     }
 }
 
-/// Waits for a statement, but not for ever.
+/// Waits for a statement, at most for `patience`.
 pub(super) async fn in_time<T>(
     what: &'static str,
     patience: Duration,

@@ -1,4 +1,4 @@
-//! What a relay has done and what it waits for.
+//! Statistics of a relay.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,47 +8,47 @@ use tokio::time::Instant;
 
 use crate::bridge::Blocked;
 
-/// Counts of one relay since it was built, and how it stands.
+/// Counts of one relay since it was built, and its current state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RelayStats {
     /// Events that the broker confirmed.
     pub published: u64,
     /// Events that the broker refused for good.
     pub rejected: u64,
-    /// Events that were set aside: the refused ones and what is behind them.
+    /// Events that were set aside: rejected ones and the events behind them.
     pub set_aside: u64,
-    /// Publishes that were not confirmed and are repeated.
+    /// Publications that were not confirmed and are repeated.
     pub repeated: u64,
-    /// Events that are published and not answered yet.
+    /// Events in flight.
     pub unconfirmed: u64,
-    /// Events that are confirmed and whose rows are not deleted yet.
+    /// Confirmed events whose rows are not deleted yet.
     pub undeleted: u64,
     /// Reads of the outbox.
     pub reads: u64,
-    /// Statements that deleted what was confirmed.
+    /// Statements that deleted confirmed events.
     pub deletes: u64,
-    /// Shards of the outbox that it holds, of [`SHARDS`](super::SHARDS).
+    /// Shards of the outbox that the relay owns, of [`SHARDS`](super::SHARDS).
     pub shards: u64,
-    /// For how long it may publish without another renewal; `None` when it may not.
+    /// The remaining time of the lease; `None` if the relay may not publish.
     pub lease: Option<Duration>,
-    /// Why the database does not answer at the moment, and for how long.
+    /// The error and duration of a database outage, if there is one.
     pub database: Option<Blocked>,
-    /// Topics that the broker does not take at the moment, by name.
+    /// Topics that the broker does not accept at the moment, by name.
     pub paused: Vec<PausedTopic>,
 }
 
 /// An outage of one topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PausedTopic {
-    /// The topic, as the outbox has it.
+    /// The topic, as in the outbox.
     pub topic: Arc<str>,
-    /// What was said last, or that no answer comes.
+    /// The last error, or a text that no answer comes.
     pub error: String,
-    /// For how long.
+    /// The duration of the outage.
     pub since: Duration,
 }
 
-/// A live view of a relay; cloning is cheap.
+/// A live view of a relay's statistics. Cloning is cheap.
 #[derive(Clone, Debug, Default)]
 pub struct Stats(Arc<Counters>);
 
@@ -66,7 +66,7 @@ pub(super) struct Counters {
     standing: Mutex<Standing>,
 }
 
-/// What cannot be counted.
+/// State that is not a counter.
 #[derive(Debug, Default)]
 pub(super) struct Standing {
     pub(super) valid_until: Option<Instant>,
@@ -75,7 +75,7 @@ pub(super) struct Standing {
 }
 
 impl Stats {
-    /// Returns the counts as they are now.
+    /// Returns the current statistics.
     pub fn read(&self) -> RelayStats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let counters = &*self.0;
@@ -118,7 +118,7 @@ impl Counters {
     }
 
     pub(super) fn standing(&self) -> MutexGuard<'_, Standing> {
-        // What is kept here is whole at every moment.
+        // Every update is complete, so a poisoned lock is safe to use.
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! Topics that the broker does not take at the moment. Pure: no clock and no broker.
+//! Topics that the broker does not accept at the moment. Pure: no clock and no broker.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,37 +7,37 @@ use std::time::Duration;
 use super::publish_batch::Outage;
 use crate::Backoff;
 
-/// After so long without an answer a topic is not asked for any more: the others of its shards go on.
+/// After this time without an answer, a topic is not read any more and the other topics of its shards continue.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
-/// A topic of which nothing was heard for so long after its last pause is in no trouble.
+/// A topic without news for this long after its last pause is healthy again.
 const FORGOTTEN: Duration = Duration::from_secs(10);
 
-/// Which topics are paused, and until when. Times count from the start of the relay.
+/// The paused topics and the ends of their pauses. Times count from the start of the relay.
 pub(super) struct Topics {
     outage: Backoff,
     no_room: Backoff,
     troubled: BTreeMap<Arc<str>, Trouble>,
 }
 
-/// What is wrong with a topic.
+/// The trouble of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Trouble {
     pub(super) error: String,
     pub(super) since: Duration,
-    /// How many pauses there were in a row.
+    /// Number of consecutive pauses.
     outages: u32,
-    /// So many of them because a queue had no room.
+    /// Number of those pauses that a full queue caused.
     full: u32,
-    /// How long nothing of it is read.
+    /// The current pause.
     pause: Pause,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pause {
     Until(Duration),
-    /// Until what is in flight is answered.
+    /// Until the calls in flight are answered.
     Unanswered,
-    /// It is over since then; the next answer decides.
+    /// The pause ended at this time; the next answer decides.
     Over(Duration),
 }
 
@@ -58,7 +58,7 @@ impl Topics {
         &self.troubled
     }
 
-    /// Notes that a call is without an answer since `started`.
+    /// Records that a call has had no answer since `started`.
     pub(super) fn unanswered(&mut self, topic: &Arc<str>, started: Duration) {
         let trouble = self.troubled.entry(topic.clone()).or_insert_with(|| Trouble {
             error: "broker does not answer".to_owned(),
@@ -70,7 +70,7 @@ impl Topics {
         trouble.pause = Pause::Unanswered;
     }
 
-    /// Notes that every call is answered; returns whether something may have been passed over meanwhile.
+    /// Records that every call is answered; returns whether reads may have skipped events meanwhile.
     pub(super) fn answered(&mut self, topic: &str, now: Duration) -> bool {
         let Some(trouble) = self.troubled.get_mut(topic) else { return false };
         let was_unanswered = trouble.pause == Pause::Unanswered;
@@ -80,7 +80,7 @@ impl Topics {
         was_unanswered
     }
 
-    /// Notes an outage: nothing of the topic is read for a while. What was in flight beside it does not make it longer.
+    /// Records an outage: the topic is not read for a while. Failures of other calls in flight do not extend the pause.
     pub(super) fn failed(&mut self, topic: &Arc<str>, now: Duration, outage: Outage) {
         let trouble = self.troubled.entry(topic.clone()).or_insert_with(|| Trouble {
             error: String::new(),
@@ -100,8 +100,8 @@ impl Topics {
         }
     }
 
-    /// Notes that the broker took something of a topic. That says nothing of a queue that was full, unless it has said nothing
-    /// for a while.
+    /// Records that the broker accepted an event of a topic. It ends a full queue's trouble only if the queue has reported
+    /// nothing for a while.
     pub(super) fn took(&mut self, topic: &str, now: Duration) {
         let Some(trouble) = self.troubled.get(topic) else { return };
         let is_over = match trouble.pause {
@@ -113,7 +113,7 @@ impl Topics {
         }
     }
 
-    /// Ends the pauses that are over; returns whether there were any.
+    /// Ends the pauses whose time is over; returns whether there were any.
     pub(super) fn resume(&mut self, now: Duration) -> bool {
         let mut resumed = false;
         for trouble in self.troubled.values_mut() {
@@ -125,14 +125,14 @@ impl Topics {
         resumed
     }
 
-    /// Forgets topics of which nothing came any more, and nothing is in flight: somebody else may have published it.
+    /// Removes topics without new or in-flight events: another relay may have published them.
     pub(super) fn forget(&mut self, now: Duration, is_in_flight: impl Fn(&str) -> bool) {
         let is_over =
             |trouble: &Trouble| matches!(trouble.pause, Pause::Over(over) if over + FORGOTTEN <= now);
         self.troubled.retain(|topic, trouble| !is_over(trouble) || is_in_flight(topic));
     }
 
-    /// Returns when the next pause ends.
+    /// Returns the end of the next pause.
     pub(super) fn next(&self) -> Option<Duration> {
         let ends = self.troubled.values().filter_map(|trouble| match trouble.pause {
             Pause::Until(until) => Some(until),

@@ -1,4 +1,4 @@
-//! The loop: one poll function over leases, reads, publishes and deletes.
+//! The loop: one poll function over leases, reads, publications and deletions.
 
 mod outcomes;
 mod starting;
@@ -27,10 +27,10 @@ use super::{Leases, Page, PendingId};
 use crate::store::BoxFuture;
 use crate::{Error, chain};
 
-/// So often the loop goes round before others of its thread have their turn.
+/// Number of iterations before the loop yields to other tasks of its thread.
 const ROUNDS: u32 = 64;
 
-/// So many times as often it looks for events while there are some.
+/// Factor of the poll frequency while events are found.
 const EAGER: u32 = 10;
 
 pub(super) async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
@@ -43,13 +43,13 @@ pub(super) async fn run(settings: Settings, shutdown: impl Future<Output = ()>) 
     .await;
     running.stopping = true;
     let drain = running.settings.drain;
-    // What is not confirmed in time is published again by whoever gets its shard.
+    // Unconfirmed events are published again by the next owners of their shards.
     let drained = tokio::time::timeout(drain, poll_fn(|cx| running.poll_drained(cx))).await.unwrap_or(Ok(()));
     running.leave().await;
     outcome.and(drained)
 }
 
-/// What was asked about leases.
+/// The result of a lease statement.
 enum Leasing {
     Answered { valid_until: Duration, answer: Result<Leases, Error> },
     HandedOver(Result<(), Error>),
@@ -64,12 +64,12 @@ struct Running {
     instance: Arc<str>,
     started: Instant,
     shards: Shards,
-    /// Renewing and handing over take turns: a renewal in flight might take back what is handed over.
+    /// Renewals and handovers take turns: a renewal in flight might take back a shard that is handed over.
     leasing: SingleFlight<Leasing>,
     lease_at: Duration,
     reading: SingleFlight<Result<Page, Error>>,
     poll_at: Duration,
-    /// Until when more events are likely: some were found less than a poll ago.
+    /// More events are likely until this time: some were found less than a poll interval ago.
     eager_until: Duration,
     sending: FuturesUnordered<BoxFuture<'static, Sent>>,
     deleting: SingleFlight<Deleted>,
@@ -87,7 +87,7 @@ impl Running {
         let settings = Arc::new(settings);
         let undeleted = settings.batch as usize * UNDELETED;
         Self {
-            // Two of one name would take each other's shards for their own.
+            // Relays of one name need unique instances: otherwise they would confuse each other's shards with their own.
             instance: format!("{}-{}", settings.name, Uuid::now_v7().simple()).into(),
             started: Instant::now(),
             shards: Shards::new(settings.calls, undeleted, outage(), no_room()),
@@ -108,7 +108,7 @@ impl Running {
         }
     }
 
-    /// Goes on until something cannot; ready only with the error that ends the relay.
+    /// Continues until nothing can proceed; ready only with the error that ends the relay.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         for _ in 0..ROUNDS {
             let now = self.started.elapsed();
@@ -117,7 +117,7 @@ impl Running {
                 Ok(moved) => moved,
                 Err(error) => return Poll::Ready(error),
             };
-            // Both, also when the first has moved.
+            // Run both, even if the first has made progress.
             if self.start(now) | moved {
                 continue;
             }
@@ -144,7 +144,7 @@ impl Running {
     }
 
     async fn leave(&mut self) {
-        // What is still in flight must not take or read anything any more.
+        // Statements in flight must not take or read shards any more.
         (self.leasing, self.reading) = (SingleFlight::new(), SingleFlight::new());
         self.sending.clear();
         if self.shards.valid_until() > Duration::ZERO {
@@ -160,7 +160,7 @@ impl Running {
         self.settings.metrics.unconfirmed.set(0);
     }
 
-    /// Notes that it has no shard any more.
+    /// Records that the relay owns no shards any more.
     fn left(&mut self) {
         self.shards.leased(Duration::ZERO, &Leases::default());
         self.counters().standing().valid_until = None;
@@ -204,7 +204,7 @@ impl Running {
         Ok(moved)
     }
 
-    /// Returns when there is something to start, later than now.
+    /// Returns the next time after now at which something can start.
     fn next(&self, now: Duration) -> Option<Duration> {
         let single_flights = [self.leasing.not_before(), self.deleting.not_before()];
         let looks = [self.poll_at, self.delayed.next(), self.reading.not_before()];

@@ -1,4 +1,4 @@
-//! What became of what was started.
+//! Results of the started statements and calls.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,7 +20,7 @@ impl Running {
                 self.has_served = true;
                 self.shards.leased(valid_until, &leases);
                 if leases.held.is_empty() {
-                    // Nothing is read that could show that reading works again.
+                    // Without shards, no read runs that could end the outage of reads.
                     self.reading.succeeded();
                 }
                 self.counters().standing().valid_until = Some(self.started + valid_until);
@@ -106,7 +106,7 @@ impl Running {
         }
     }
 
-    /// Notes that the database did not answer; what no waiting cures ends the relay.
+    /// Records that the database did not answer. An error that waiting does not cure ends the relay.
     pub(super) fn silent(&mut self, error: Error) -> Result<(), Error> {
         if self.is_final(&error) {
             return Err(error);
@@ -115,8 +115,8 @@ impl Running {
         Ok(())
     }
 
-    /// Says whether waiting cures nothing. What the outbox was never asked for successfully is wrong from the beginning; one
-    /// that has served may be behind a proxy that answers nonsense, or have a new password, until somebody has seen to it.
+    /// Returns whether waiting does not cure an error. Before the first successful lease, the setup is wrong. After it, a proxy
+    /// may return nonsense, or a password may have changed, until an operator corrects it.
     pub(super) fn is_final(&self, error: &Error) -> bool {
         match error.kind() {
             ErrorKind::Schema | ErrorKind::Corrupt | ErrorKind::Closed => true,
@@ -124,7 +124,7 @@ impl Running {
         }
     }
 
-    /// Notes that the database answers.
+    /// Records that the database answers.
     pub(super) fn answers(&mut self) {
         let is_troubled = self.leasing.is_troubled()
             || self.reading.is_troubled()

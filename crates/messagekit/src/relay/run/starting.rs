@@ -1,4 +1,4 @@
-//! What starts: asking for leases, reading, deleting.
+//! Starts statements: leases, reads and deletions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::relay::single_flight::{PATIENCE, in_time};
 use crate::relay::stats::Counters;
 
 impl Running {
-    /// Starts what may be started.
+    /// Starts everything that may start.
     pub(super) fn start(&mut self, now: Duration) -> bool {
         let started = self.start_leasing(now) | self.start_deleting(now);
         if self.stopping {
@@ -33,7 +33,7 @@ impl Running {
         let (settings, instance) = (Arc::clone(&self.settings), Arc::clone(&self.instance));
         let lease = settings.lease;
         if self.stopping && self.shards.valid_until().is_zero() {
-            // It has left, or never had a shard: a renewal would take some.
+            // The relay has left, or never had a shard: a renewal would take some.
             return false;
         }
         if self.stopping && self.shards.waits_in_vain(now) {
@@ -43,7 +43,7 @@ impl Running {
             return true;
         }
         if self.lease_at <= now {
-            // From before the question: the database counts from later.
+            // Measured before the request: the database counts from a later time.
             let valid_until = now + lease;
             self.lease_at = now + lease / RENEWALS;
             self.leasing.start(async move {
@@ -68,7 +68,7 @@ impl Running {
         true
     }
 
-    /// Asks for the leases before their time.
+    /// Requests the leases before their time.
     pub(super) fn lease_soon(&mut self, now: Duration) {
         let asked = self.lease_at.saturating_sub(self.settings.lease / RENEWALS);
         self.lease_at = self.lease_at.min(now.max(asked + LEASES_APART));
