@@ -1,31 +1,31 @@
-//! How many messages fit into the time of a transaction.
+//! The number of messages that fit into the time limit of a transaction.
 
 use std::ops::Range;
 use std::time::Duration;
 
-/// What was learned of a lane: as many as ran before the time was up. What a transaction claims beyond that it has to give back.
+/// The number of messages of a lane that ran before the time limit. A transaction must give back all claims beyond it.
 ///
-/// One slow transaction at most halves it, because a machine that stands still for a moment says little of the handlers. It grows
-/// to what would have fitted at the pace of a range that came to its end, at most twice as many, so that little is claimed in vain.
+/// One slow transaction at most halves it, because a short pause of the machine says little about the handlers. It grows to the
+/// number that would have fitted at the pace of a completed range, but at most doubles, which limits useless claims.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct AdaptiveBatch(Option<usize>);
 
 impl AdaptiveBatch {
-    /// Returns how many messages a transaction should hold at most.
+    /// Returns the maximum number of messages for a transaction.
     pub(super) fn most(self) -> usize {
         self.0.unwrap_or(usize::MAX)
     }
 
-    /// Shortens a range to what fits.
+    /// Shortens a range to the maximum.
     pub(super) fn shortened(self, range: Range<usize>) -> Range<usize> {
         range.start..range.end.min(range.start.saturating_add(self.most()))
     }
 
-    /// Learns how far a range was committed, and how long its handlers took of the time that they have.
+    /// Learns from a transaction: how far the range was committed, and the time of its handlers against their limit.
     pub(super) fn learn(&mut self, range: &Range<usize>, through: usize, took: Duration, limit: Duration) {
         let (asked, ran) = (range.len(), through.saturating_sub(range.start));
         self.0 = match self.0 {
-            // It may have ended before its time for another reason.
+            // It may have ended early for another reason.
             known if ran < asked && took < limit => known,
             known if ran < asked => Some(ran.max(known.unwrap_or(asked) / 2).max(1)),
             Some(most) if asked >= most => {
@@ -44,7 +44,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_millis(50);
 
-    /// Runs a range of messages of which so many fit into the time.
+    /// Runs a range of messages of which `fit` fit into the time limit.
     fn run(fits: &mut AdaptiveBatch, range: Range<usize>, fit: usize) -> usize {
         let through = range.end.min(range.start + fit);
         let took = LIMIT.mul_f64((through - range.start) as f64 / fit as f64);
@@ -52,7 +52,7 @@ mod tests {
         through
     }
 
-    /// Runs a backlog of messages, and returns how many claims that took.
+    /// Runs a backlog of messages, and returns the number of claims.
     fn claims(messages: usize, batch: usize, fit: usize) -> usize {
         let (mut fits, mut next, mut claims) = (AdaptiveBatch::default(), 0, 0);
         while next < messages {
@@ -63,7 +63,7 @@ mod tests {
         claims
     }
 
-    /// How many ranges it takes until whole batches run again.
+    /// Returns the number of ranges until complete batches run again.
     fn until_whole(mut fits: AdaptiveBatch, fit: usize) -> usize {
         let shortened = (0..60).take_while(|_| {
             let range = fits.shortened(0..200);

@@ -1,11 +1,11 @@
-//! How long to wait before trying again.
+//! Waits between retries.
 
 use std::time::Duration;
 
 use super::settings::A_YEAR;
 
-/// Growing waits with jitter: `first × factor^(n - 1)`, at most `max`, each shortened by a random part of up to a half so
-/// that many that failed together do not come back together.
+/// Growing waits with jitter: `first × factor^(n - 1)`, at most `max`. Each wait is shortened by a random part of up to a half,
+/// so that messages that failed together are not retried together.
 ///
 /// The default is 200 ms, doubling, at most 5 minutes.
 ///
@@ -26,25 +26,25 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Waits for an outage to pass: short, because an outage costs no attempt.
+    /// Waits during an outage: short, because an outage costs no attempt.
     pub(crate) const OUTAGE: Self =
         Self { first: Duration::from_millis(50), factor: 2.0, max: Duration::from_secs(5) };
 
-    /// Waits for room behind a blocked key.
+    /// Waits for room in the parking limits.
     pub(crate) const ROOM: Self =
         Self { first: Duration::from_millis(100), factor: 2.0, max: Duration::from_secs(1) };
 
-    /// Makes one; a `factor` below 1 counts as 1, a `max` above a year as a year.
+    /// Creates a backoff. A `factor` below 1 counts as 1, a `max` above a year as a year.
     pub fn new(first: Duration, factor: f64, max: Duration) -> Self {
         Self { first, factor: factor.max(1.0), max: max.min(A_YEAR) }
     }
 
-    /// Waits the same time each time.
+    /// Creates a backoff with a constant wait.
     pub fn fixed(wait: Duration) -> Self {
         Self::new(wait, 1.0, wait)
     }
 
-    /// Waits for another transaction to end: short and uneven, so that the two do not meet again.
+    /// Returns a wait for the end of another transaction: short and random, so the two do not collide again.
     pub(crate) fn after_conflict() -> Duration {
         Duration::from_micros(fastrand::u64(200..4_000))
     }

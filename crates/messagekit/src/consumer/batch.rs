@@ -1,4 +1,4 @@
-//! The messages of a batch run, and which of them share a transaction.
+//! The messages of a batch run, and the ranges that share a transaction.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
@@ -19,7 +19,7 @@ pub(super) struct Item<S: Store> {
     pub(super) entry: Arc<Entry<S>>,
 }
 
-/// A message and what is to be done with it.
+/// A message and its task.
 pub(super) struct Entry<S: Store> {
     pub(super) received: ReceivedMessage,
     pub(super) task: Task<S>,
@@ -30,28 +30,28 @@ impl<S: Store> Entry<S> {
         matches!(self.task, Task::Handle { .. })
     }
 
-    /// Returns the same message as one that is set aside.
+    /// Returns the same message with the task to set it aside.
     pub(super) fn set_aside(&self, failure: Failure) -> Arc<Self> {
         Arc::new(Self { received: self.received.clone(), task: Task::SetAside(failure) })
     }
 }
 
-/// The messages of a batch run as one of its transactions takes them.
+/// The messages of a batch run as one of its transactions sees them.
 pub(super) struct Batch<S: Store> {
     pub(super) entries: Arc<Vec<Arc<Entry<S>>>>,
-    /// Known culprits: they are set aside instead of handled.
+    /// Known culprits: the transaction sets them aside instead of handling them.
     pub(super) failed: BTreeMap<usize, Failure>,
-    /// Which run of the first message this is; the others run for the first time.
+    /// The number of this run of the first message; the others run for the first time.
     pub(super) first_attempt: u32,
     /// The message whose handler started last.
     pub(super) running: AtomicUsize,
 }
 
-/// What a transaction does with a message.
+/// The action of a transaction on a message.
 pub(super) enum Duty<'a, S: Store> {
-    /// Claims and runs it.
+    /// Claim and run it.
     Handle(&'a Arc<dyn Erased<S>>, &'a Meta),
-    /// Claims it, and fails with it unless it is finished already: its lane waits for it.
+    /// Claim it, and fail with it unless it is already finished: its lane waits for it.
     Block(&'a Failure),
     SetAside(&'a Failure),
     Ignore,
@@ -71,7 +71,7 @@ impl<S: Store> Batch<S> {
         }
     }
 
-    /// Returns the message as one for this handler, unless another one takes it or none does.
+    /// Returns the message as a run of this handler, unless another handler or none takes it.
     pub(super) fn run_by(&self, index: usize, by: &Arc<dyn Erased<S>>) -> Option<Run<'_>> {
         match &self.entries[index].task {
             Task::Handle { handler, meta }
@@ -83,9 +83,9 @@ impl<S: Store> Batch<S> {
         }
     }
 
-    /// Cuts a range to what one transaction may hold, because all its claims stand before its failed messages. It ends before a
-    /// copy of a message in it that is set aside, which would be applied behind the failed message's back, and behind a message
-    /// that is parked: later ones of its key would pass it.
+    /// Shortens a range to one transaction, in which all claims precede its failed messages. It ends before a second copy of a
+    /// message that is set aside, which would be applied while the failed message is open. It also ends behind a parked
+    /// message, which later messages of its key would pass.
     pub(super) fn one_transaction(&self, settings: &Settings<S>, range: Range<usize>) -> Range<usize> {
         let mut apart = HashSet::new();
         for index in range.clone() {
@@ -103,7 +103,7 @@ impl<S: Store> Batch<S> {
         range
     }
 
-    /// Returns why the message is set aside, if it is.
+    /// Returns the failure for which the message is set aside, if there is one.
     pub(super) fn failure(&self, index: usize) -> Option<&Failure> {
         self.failed.get(&index).or(match &self.entries[index].task {
             Task::SetAside(failure) => Some(failure),

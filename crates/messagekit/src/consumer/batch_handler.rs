@@ -7,7 +7,7 @@ use super::handler::{Argument, Erased, Given, Handling, refused};
 use super::{HandlerError, HandlerFn, StateHandlerFn};
 use crate::store::Store;
 
-/// Reads all of them; one that cannot be read is to blame, and not its neighbours.
+/// Reads all messages. An error names the message that cannot be read.
 fn read<A: Argument>(first: Given<'_>, behind: Vec<Given<'_>>) -> Result<Vec<A>, HandlerError> {
     let given = std::iter::once(first).chain(behind).enumerate();
     given.map(|(index, given)| A::read(given).map_err(|error| error.at(index))).collect()

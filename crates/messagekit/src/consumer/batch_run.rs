@@ -1,4 +1,4 @@
-//! A batch run of a lane: asks the state machine for the next step, carries it out, and tells it the answer.
+//! A batch run of a lane: gets the next step from the state machine, executes it, and returns the result to the machine.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,39 +22,39 @@ use crate::store::{Failure, Inbox, Next, ParkingLimits, ReceivedMessage, Store};
 use crate::transport::Receipt;
 use crate::{Error, ErrorKind, MessageId, crash};
 
-/// How a batch run ended.
+/// The result of a batch run.
 pub(super) struct Ended<S: Store> {
-    /// The lane's state, to go on with.
+    /// The state of the lane for the next run.
     pub(super) state: LaneState,
-    /// Receipts of what is finished, in order.
+    /// Receipts of finished messages, in order.
     pub(super) finished: Vec<Receipt>,
-    /// What is not, in order.
+    /// Unfinished messages, in order.
     pub(super) rest: Vec<Item<S>>,
     pub(super) after: After,
     /// How long the lane waits.
     pub(super) wait: Option<Duration>,
-    /// What the gates learn.
+    /// The report to the gates.
     pub(super) outcome: Outcome,
-    /// When the retries of this run are due.
+    /// Times until the retries of this run are due.
     pub(super) due_in: Vec<Duration>,
 }
 
 struct BatchRun<S: Store> {
     settings: Arc<Settings<S>>,
     entries: Arc<Vec<Arc<Entry<S>>>>,
-    /// What attempts of the lane's batches go by.
+    /// The id of the lane's batch attempts.
     lane: MessageId,
     stop: Arc<AtomicBool>,
 }
 
-/// Works through `items`. Stops between transactions when `stop` is set.
+/// Handles `items`. It stops between transactions when `stop` is set.
 pub(super) async fn run_batch<S: Inbox>(
     settings: Arc<Settings<S>>,
     items: Vec<Item<S>>,
     (lane, state): (MessageId, LaneState),
     stop: Arc<AtomicBool>,
 ) -> Ended<S> {
-    // Judged now and not when it arrived: a lane may wait for days, and markers go meanwhile.
+    // Check the age now and not on arrival: a lane may wait for days, and a cleanup removes markers meanwhile.
     let now = Timestamp::now();
     let (receipts, entries): (Vec<Receipt>, Vec<_>) =
         items.into_iter().map(|item| (item.receipt, judged(&settings, item.entry, now))).unzip();
@@ -87,7 +87,7 @@ impl<S: Inbox> BatchRun<S> {
         }
     }
 
-    /// What cannot be recorded does not run.
+    /// A message without a recorded attempt does not run.
     async fn begin(&self, of: Attempt, machine: &StateMachine) -> Answer {
         match begin_attempt(&self.settings, self.id_of(of)).await {
             Ok(others) => Answer::Begun { others },
@@ -135,7 +135,7 @@ impl<S: Inbox> BatchRun<S> {
             Attempted::Full { index, failure } => Answer::Full { index, failure },
             Attempted::Failed { index, fault } => Answer::Failed { index, fault },
             Attempted::Store { error, handlers_ran } => {
-                // Blame needs a handler: without one the store itself is broken.
+                // Only a handler can be blamed: without one, the store itself has failed.
                 let has_handler = range.clone().any(|index| machine.is_handled(index));
                 let blamed = (handlers_ran && has_handler).then(|| batch.running.load(Ordering::Relaxed));
                 self.store_failed(error, range.start, blamed)
@@ -143,7 +143,7 @@ impl<S: Inbox> BatchRun<S> {
         }
     }
 
-    /// Says what an error of the store means; `blamed` is the message whose handler started last.
+    /// Maps an error of the store to an answer. `blamed` is the message whose handler started last.
     fn store_failed(&self, error: Error, start: usize, blamed: Option<usize>) -> Answer {
         if error.kind() == ErrorKind::Fenced {
             return Answer::Ended(After::Fenced);
@@ -169,8 +169,8 @@ impl<S: Inbox> BatchRun<S> {
         Ended { state, finished: receipts, rest, after, wait, outcome: Outcome { verdict, used }, due_in }
     }
 
-    /// Returns a message for the next run. Where nothing is rolled back, one that has used up its attempts and only waits for its
-    /// failed message does not run again.
+    /// Returns a message for the next run. Without a database, a message whose attempts are used up and that waits for its
+    /// dead-letter publication does not run again.
     fn unfinished(&self, index: usize, failed: &BTreeMap<usize, Failure>) -> Arc<Entry<S>> {
         let entry = &self.entries[index];
         match failed.get(&index) {
@@ -223,7 +223,7 @@ impl<S: Inbox> BatchRun<S> {
     }
 }
 
-/// What is older than the window is set aside instead of handled.
+/// Sets messages older than the dedup window aside instead of handling them.
 fn judged<S: Inbox>(settings: &Settings<S>, entry: Arc<Entry<S>>, now: Timestamp) -> Arc<Entry<S>> {
     match settings.window.outside(&entry.received.message, now).filter(|_| entry.is_handled()) {
         Some(failure) => entry.set_aside(failure),
@@ -231,7 +231,7 @@ fn judged<S: Inbox>(settings: &Settings<S>, entry: Arc<Entry<S>>, now: Timestamp
     }
 }
 
-/// Says that a message failed; when it is dead, a person must look.
+/// Logs the failure of a message. A dead message needs an operator.
 pub(super) fn log_failure(consumer: &str, received: &ReceivedMessage, failure: &Failure) {
     let (message_id, topic) = (&received.id, &*received.message.topic);
     let Failure { kind, error, attempts, next, .. } = failure;

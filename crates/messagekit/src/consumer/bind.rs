@@ -1,4 +1,4 @@
-//! Joining the source with what the consumer's database remembers.
+//! Binds the source with the positions that the consumer's database has recorded.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::store::{BoxFuture, Inbox, NextOffset};
 use crate::transport::{RememberedOffsets, Source};
 use crate::{Error, Message, Position, chain};
 
-/// Binds the source; waits for a database that does not answer.
+/// Binds the source. It waits for a database that does not answer.
 pub(super) async fn bind<S: Inbox, Src: Source>(
     settings: &Settings<S>,
     mut source: Src,
@@ -20,7 +20,7 @@ pub(super) async fn bind<S: Inbox, Src: Source>(
     for topic in source.topics() {
         remembered.extend(patiently(consumer, || store.next_of(consumer, topic)).await?);
     }
-    // Before anything is handled: a cleanup that did not know of this consumer would take its markers.
+    // Record the window before the first message: otherwise a cleanup could remove the consumer's markers.
     patiently(consumer, || settings.window.note(store, consumer)).await?;
     patiently(consumer, || store.clear_finished_attempts(consumer)).await?;
     source.consult(Arc::new(Memory {
@@ -31,7 +31,7 @@ pub(super) async fn bind<S: Inbox, Src: Source>(
     source.bind(consumer, &remembered).await
 }
 
-/// What a store remembers of a consumer.
+/// The positions of a consumer in a store.
 struct Memory<S> {
     store: S,
     consumer: Arc<str>,
@@ -48,7 +48,7 @@ impl<S: Inbox> RememberedOffsets for Memory<S> {
     }
 }
 
-/// Asks again until the store answers.
+/// Repeats a call until the store answers.
 async fn patiently<T, F: Future<Output = Result<T, Error>>>(
     consumer: &str,
     mut ask: impl FnMut() -> F,

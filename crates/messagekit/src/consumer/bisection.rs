@@ -1,16 +1,16 @@
-//! How a batch is cut into transactions when something in it fails.
+//! Splits a batch into transactions after a failure.
 
 use std::ops::Range;
 
-/// Cuts a batch into ranges, each to be tried in one transaction. Pure: no clock, no store.
+/// Splits a batch into ranges, one transaction each. Pure: no clock, no store.
 ///
-/// Ranges come in order, so what is finished is always a prefix. A known culprit ends the next range, where the caller sets
-/// it aside together with what stood before it; when the culprit is unknown, the range is halved.
+/// Ranges come in order, so the finished messages are always a prefix. A known culprit ends the next range: the caller sets it
+/// aside together with the messages before it. If the culprit is unknown, the range is halved.
 #[derive(Debug)]
 pub(crate) struct Bisection {
     next: usize,
     end: usize,
-    /// Ends of coming ranges, nearest last.
+    /// Ends of the next ranges, nearest last.
     cuts: Vec<usize>,
 }
 
@@ -19,18 +19,18 @@ impl Bisection {
         Self { next: 0, end: messages, cuts: Vec::new() }
     }
 
-    /// Returns the range to try now, or `None` when everything is finished.
+    /// Returns the next range, or `None` if all messages are finished.
     pub(crate) fn range(&self) -> Option<Range<usize>> {
         let end = self.cuts.last().copied().unwrap_or(self.end).min(self.end);
         (self.next < end).then_some(self.next..end)
     }
 
-    /// Returns how many messages from the front are finished.
+    /// Returns the number of finished messages from the front.
     pub(crate) fn finished(&self) -> usize {
         self.next
     }
 
-    /// The range was committed as far as `through`.
+    /// Records that the range was committed up to `through`.
     pub(crate) fn committed(&mut self, through: usize) {
         self.next = through;
         while self.cuts.last().is_some_and(|cut| *cut <= through) {
@@ -38,12 +38,13 @@ impl Bisection {
         }
     }
 
-    /// The message at `index` ends the next range: it failed and will be set aside, or runs with nothing behind it.
+    /// Makes the message at `index` the last one of the next range, because it failed and is set aside, or must run with no
+    /// message behind it.
     pub(crate) fn ends_with(&mut self, index: usize) {
         self.cuts.push(index + 1);
     }
 
-    /// The message at `index` is tried by itself, after what stands before it.
+    /// Makes the message at `index` a range of its own, behind the messages before it.
     pub(crate) fn alone(&mut self, index: usize) {
         self.cuts.push(index + 1);
         if index > self.next {
@@ -51,12 +52,12 @@ impl Bisection {
         }
     }
 
-    /// Nothing from `index` on is tried in this batch run.
+    /// Excludes all messages from `index` on from this batch run.
     pub(crate) fn stop_before(&mut self, index: usize) {
         self.end = index;
     }
 
-    /// The range failed and the culprit is unknown. Returns false when it holds one message, which is to blame then.
+    /// Halves the range, whose culprit is unknown. Returns false if it contains one message, which is the culprit then.
     pub(crate) fn halve(&mut self) -> bool {
         let Some(range) = self.range() else { return false };
         if range.len() > 1 {
@@ -74,13 +75,13 @@ mod tests {
 
     use super::*;
 
-    /// What a message does to its transaction.
+    /// The effect of a message on its transaction.
     #[derive(Clone, Copy, Debug, PartialEq)]
     enum Kind {
         Good,
-        /// Its handler says so.
+        /// Its handler returns an error.
         Fails,
-        /// It swallows an error: the transaction fails at its end.
+        /// Its handler ignores an error: the transaction fails at its end.
         Swallows,
     }
 
@@ -92,7 +93,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(3_000))]
 
-        /// Against the model "each message by itself": the same are applied, the same are apart, each once and in order.
+        /// Compared with a model that handles each message by itself: the same messages are applied and set aside, once and in
+        /// order.
         #[test]
         fn splitting_ends_as_handling_one_by_one_would(kinds in kinds(), stops in prop::collection::vec(1_usize..9, 0..90)) {
             let mut split = Bisection::new(kinds.len());
@@ -112,7 +114,7 @@ mod tests {
                         apart.insert(range.start);
                     }
                 } else {
-                    // The time inside handlers may end a batch early.
+                    // The time limit of the handlers may end a batch early.
                     let through = (range.start + stops.next().unwrap_or(usize::MAX).min(range.len())).min(range.end);
                     order.extend(range.start..through);
                     split.committed(through);

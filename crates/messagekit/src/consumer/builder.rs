@@ -1,4 +1,4 @@
-//! Putting a consumer together.
+//! Building a consumer.
 
 use std::fmt;
 use std::future::IntoFuture;
@@ -25,8 +25,8 @@ use crate::{Envelope, Error, ErrorKind, Event, Message, Shutdown};
 
 /// A consumer: a name, a source, a store and handlers.
 ///
-/// The name is the scope of deduplication, the group at the broker and the owner of the cursor: processes of one name share
-/// the work, another name gets everything again.
+/// The name is the scope of deduplication, the group at the broker and the owner of the cursor. Processes of one name share the
+/// work; a consumer with another name receives all messages again.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
@@ -70,7 +70,7 @@ pub struct Consumer<S: Store, Src> {
 }
 
 impl<S: Inbox> Consumer<S, ()> {
-    /// Begins a consumer; `name` is 1 to 200 characters of `a-z A-Z 0-9 . _ -`.
+    /// Starts building a consumer. `name` has 1 to 200 characters of `a-z A-Z 0-9 . _ -`.
     pub fn builder(name: impl Into<Arc<str>>, store: S) -> ConsumerBuilder<S, ()> {
         ConsumerBuilder {
             name: name.into(),
@@ -96,24 +96,24 @@ impl<S: Inbox> Consumer<S, ()> {
 }
 
 impl<S: Inbox, Src: Source> Consumer<S, Src> {
-    /// Returns a live view of what the consumer does.
+    /// Returns a live view of the consumer's statistics.
     pub fn stats(&self) -> Stats {
         self.settings.stats.clone()
     }
 
-    /// Runs until `shutdown` completes, then finishes what is in work, gives the rest back and leaves. A handler that still
-    /// runs 30 s later is cut off, and its message is delivered again.
+    /// Runs until `shutdown` completes. It then finishes the work in progress, releases the other messages and leaves the
+    /// group. A handler that still runs 30 s later is cancelled, and its message is delivered again.
     ///
     /// # Errors
-    /// When the source cannot be bound or ends by itself, when the broker has lost a position that the database remembers, or
-    /// when the store answers what no waiting cures (no migrations, a corrupt file, closed). An outage is waited for and is no
-    /// error.
+    /// An error if the source cannot be bound or ends by itself, if the broker has lost a recorded position, or if waiting does
+    /// not cure an error of the store (missing migrations, a corrupt file, a closed store). An outage is no error: the consumer
+    /// waits.
     ///
     /// # Cancel safety
-    /// Dropping the future loses nothing: open transactions roll back, commits in flight end by themselves, and what was
-    /// not settled is delivered again and deduplicated. But the database cannot tell it from the death of the process: it costs a
-    /// failed message in its handler an attempt, it makes the next start a careful one when it hits a first batch, and five times
-    /// it makes a message dead that ran alone. Stop a consumer by `shutdown`.
+    /// Dropping the future loses nothing: open transactions roll back, commits in flight complete, and unsettled messages are
+    /// delivered again and deduplicated. However, the database cannot distinguish a drop from a crash of the process. A failed
+    /// message in its handler loses an attempt. A drop during a first batch makes the next start run messages one by one. Five
+    /// drops of a message that ran alone make it dead. Use `shutdown` to stop a consumer.
     pub async fn run(
         self,
         shutdown: impl IntoFuture<Output = (), IntoFuture: Send> + Send,
@@ -125,7 +125,7 @@ impl<S: Inbox, Src: Source> Consumer<S, Src> {
     }
 }
 
-/// Collects what a [`Consumer`] needs; see there.
+/// Collects the parts of a [`Consumer`]; see there.
 #[must_use = "call build() to get the consumer"]
 pub struct ConsumerBuilder<S: Store, Src> {
     name: Arc<str>,
@@ -138,7 +138,7 @@ pub struct ConsumerBuilder<S: Store, Src> {
     options: Options,
 }
 
-/// What a user may set.
+/// The options that a user may set.
 struct Options {
     on_failure: Option<OnFailure>,
     limits: ParkingLimits,
@@ -152,7 +152,7 @@ struct Options {
 }
 
 impl<S: Inbox> ConsumerBuilder<S, ()> {
-    /// Says where it reads from.
+    /// Sets the source to read from.
     pub fn from<Src: Source>(self, source: Src) -> ConsumerBuilder<S, Src> {
         ConsumerBuilder {
             name: self.name,
@@ -168,13 +168,13 @@ impl<S: Inbox> ConsumerBuilder<S, ()> {
 }
 
 impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
-    /// Uses a router that was made elsewhere; handlers added before are lost.
+    /// Sets a router that was built elsewhere. It replaces handlers that were added before.
     pub fn router(mut self, router: Router<S>) -> Self {
         self.router = router;
         self
     }
 
-    /// Handles events; see [`Router::on`].
+    /// Adds a handler of events; see [`Router::on`].
     pub fn on<E: Event, H>(mut self, handler: H) -> Self
     where
         H: for<'a> HandlerFn<'a, S::Tx, Envelope<E>>,
@@ -183,7 +183,7 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
         self
     }
 
-    /// Handles events with a state; see [`Router::on_with`].
+    /// Adds a handler of events with a state; see [`Router::on_with`].
     pub fn on_with<State, E: Event, H>(mut self, state: Arc<State>, handler: H) -> Self
     where
         State: Send + Sync + 'static,
@@ -193,7 +193,7 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
         self
     }
 
-    /// Handles several events in one call; see [`Router::on_batch`].
+    /// Adds a handler of several events per call; see [`Router::on_batch`].
     pub fn on_batch<E: Event, H>(mut self, handler: H) -> Self
     where
         H: for<'a> HandlerFn<'a, S::Tx, Vec<Envelope<E>>>,
@@ -202,7 +202,7 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
         self
     }
 
-    /// Handles several events in one call, with a state; see [`Router::on_batch_with`].
+    /// Adds a handler of several events per call, with a state; see [`Router::on_batch_with`].
     pub fn on_batch_with<State, E: Event, H>(mut self, state: Arc<State>, handler: H) -> Self
     where
         State: Send + Sync + 'static,
@@ -212,13 +212,13 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
         self
     }
 
-    /// Handles events by an object; see [`Router::consumer`].
+    /// Adds an object that handles events; see [`Router::consumer`].
     pub fn consumer<C: IdempotentConsumer<S>>(mut self, consumer: C) -> Self {
         self.router = self.router.consumer(consumer);
         self
     }
 
-    /// Handles messages as they are; see [`Router::on_message`].
+    /// Adds a handler of raw messages; see [`Router::on_message`].
     pub fn on_message<H>(mut self, event_type: &str, handler: H) -> Self
     where
         H: for<'a> HandlerFn<'a, S::Tx, Message>,
@@ -227,7 +227,7 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
         self
     }
 
-    /// Handles events as JSON; see [`Router::on_json`].
+    /// Adds a handler of events as JSON; see [`Router::on_json`].
     pub fn on_json<H>(mut self, event_type: &str, handler: H) -> Self
     where
         H: for<'a> HandlerFn<'a, S::Tx, Envelope<serde_json::Value>>,
@@ -236,7 +236,7 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
         self
     }
 
-    /// Handles what no other handler takes; see [`Router::fallback`].
+    /// Adds a handler of all other messages; see [`Router::fallback`].
     pub fn fallback<H>(mut self, handler: H) -> Self
     where
         H: for<'a> HandlerFn<'a, S::Tx, Message>,
@@ -245,45 +245,45 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
         self
     }
 
-    /// Says what happens to types without a handler. Default: ignored and counted.
+    /// Sets the policy for types without a handler. Default: ignored and counted.
     pub fn on_unknown(mut self, unknown: OnUnknown) -> Self {
         self.router = self.router.on_unknown(unknown);
         self
     }
 
-    /// Puts code around every handler, inside what was put around before: the first one added runs first.
+    /// Adds a middleware around every handler, inside earlier ones: the first one added runs first.
     pub fn wrap(mut self, middleware: impl Middleware<S>) -> Self {
         self.around.push(Arc::new(middleware));
         self
     }
 
-    /// Counts into these figures, under the consumer's name: what [`Metrics::watch`] shows, and its gates.
+    /// Reports to these metrics under the consumer's name: the values of [`Metrics::watch`] and those of the gates.
     pub fn metrics(mut self, metrics: &Metrics) -> Self {
         self.metrics = Some(metrics.clone());
         self
     }
 
-    /// Adds a gate behind those added before.
+    /// Adds a gate behind earlier ones.
     pub fn gate(mut self, gate: impl Gate + 'static) -> Self {
         self.gates.push(gate);
         self
     }
 
-    /// Says what happens to a message that cannot be applied. Default: [`OnFailure::ParkKey`] where the source has an order to
-    /// keep (a log: Kafka, the embedded engine, memory) and the store is a database; else [`OnFailure::DeadLetter`].
+    /// Sets the policy for a message that cannot be applied. Default: [`OnFailure::ParkKey`] if the source has an order to keep
+    /// (a log: Kafka, the embedded engine, memory) and the store is a database. Otherwise [`OnFailure::DeadLetter`].
     pub fn on_failure(mut self, policy: OnFailure) -> Self {
         self.options.on_failure = Some(policy);
         self
     }
 
-    /// Sets how many messages [`OnFailure::ParkKey`] keeps for their keys; what is beyond that waits in its lane. Default: 1,000
-    /// of a key and 100,000 in all.
+    /// Sets the maximum number of messages that [`OnFailure::ParkKey`] parks; further messages wait in their lane. Default:
+    /// 1,000 per key and 100,000 in total.
     pub fn parking_limits(mut self, limits: ParkingLimits) -> Self {
         self.options.limits = limits;
         self
     }
 
-    /// Sets how many runs a message may cost before it is dead. Default: 10. No effect under [`OnFailure::Block`].
+    /// Sets the number of runs after which a message is dead. Default: 10. No effect under [`OnFailure::Block`].
     pub fn attempts(mut self, attempts: NonZeroU32) -> Self {
         self.options.attempts = attempts.get();
         self
@@ -295,69 +295,71 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
         self
     }
 
-    /// Sets how long a handler may take, a year at most. Default: 30 s. PostgreSQL ends a statement that a handler leaves
-    /// behind a second later. A store may allow less: the embedded engine lets a transaction hold the file's write lock for
-    /// 250 ms. Twice as long and 5 s more is how long a lane waits before a message that seems to have ended five processes is
-    /// dead: others may handle copies of it.
+    /// Sets the deadline of a handler, at most a year. Default: 30 s. PostgreSQL cancels a statement that a handler leaves
+    /// running one second later. A store may allow less: the embedded engine lets a transaction hold the file's write lock for
+    /// 250 ms. A lane waits twice the deadline plus 5 s before a message that seems to have crashed five processes is dead,
+    /// because other processes may be handling copies of it.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.options.deadline = deadline.min(A_YEAR);
         self
     }
 
-    /// Sets how long a message may hold its lane whose handler says [`unavailable`](crate::HandlerError::unavailable), a year at
-    /// most `[default: 10m]`. The time counts from the first such answer while the lane finishes nothing. After it the message is
-    /// parked under its [`OnFailure`] policy, costs no attempt, and is tried again with backoff; the lane goes on.
+    /// Sets how long a message may block its lane while its handler returns [`unavailable`](crate::HandlerError::unavailable),
+    /// at most a year `[default: 10m]`. The time counts from the first such result while the lane finishes no message. After
+    /// it, the message is parked under its [`OnFailure`] policy, costs no attempt, and is retried with backoff; the lane
+    /// continues.
     ///
-    /// No effect under [`OnFailure::Block`], nor without a database, where a message cannot be parked: it waits in its lane.
+    /// No effect under [`OnFailure::Block`] or without a database, where a message cannot be parked: it waits in its lane.
     pub fn unavailable_limit(mut self, limit: Duration) -> Self {
         self.options.unavailable_limit = limit.min(A_YEAR);
         self
     }
 
-    /// Sets what one transaction holds. Default: what the source prefers; [`BatchLimit::DEFAULT`] for a broker, and
+    /// Sets the size of one transaction. Default: the preference of the source; [`BatchLimit::DEFAULT`] for a broker, and
     /// [`BatchLimit::ONE`] without a database.
     pub fn batch(mut self, batch: BatchLimit) -> Self {
         self.options.batch = Some(batch);
         self
     }
 
-    /// Sets how old a message may be, by the time at which its event was written (the header `createdAt`; what lacks it is
-    /// not judged). An older one is not handled: it becomes a failed message of kind `outside_window`, because its marker may be
-    /// gone and it may have been applied; an operator who knows retries it. Default: any age, and the markers of
-    /// the consumer are never [cleaned up](crate::cleanup).
+    /// Sets the maximum age of a message, counted from the time at which its event was written (the header `createdAt`; a
+    /// message without it is not checked). An older message is not handled, because its marker may be deleted and it may have
+    /// been applied. It becomes a failed message of kind `outside_window`, which an operator may retry. Default: any age, and
+    /// the markers of the consumer are never [cleaned up](crate::cleanup).
     ///
-    /// Choose it longer than anything comes back: the retention of the topics, the age at which failed messages are sent again,
-    /// the reach of a replay. Made longer, or taken away, it brings back no marker that a cleanup has removed: messages of that
-    /// time are set aside all the same, until they are older than the longer window anyway.
+    /// Choose a window longer than the retention of the topics, the age at which failed messages are published again, and the
+    /// reach of a replay. A longer window, or none, does not restore markers that a cleanup has removed. Messages of that time
+    /// are still set aside until they are older than the longer window.
     pub fn dedup_window(mut self, window: Duration) -> Self {
         self.options.window = Some(window.min(A_CENTURY));
         self
     }
 
-    /// Divides each lane of the source into so many by key, which run side by side, each with transactions of its own; 1 by
-    /// default. The order of a key is kept; what has no key goes around.
+    /// Divides each lane of the source by key into this many key lanes, which run concurrently, each with its own transactions.
+    /// Default: 1. The order of a key is kept; messages without a key are distributed in turn.
     ///
-    /// A slow handler then holds up the keys of its own lane alone. A partition needs as many connections of the database, and up
-    /// to 4,096 of its messages may come again after a crash, as duplicates. Not for a source that keeps its place in the
-    /// transaction of the effects, as a SQLite file does: it has one writer and would gain nothing.
+    /// A slow handler then delays only the keys of its own key lane. A partition needs as many database connections as key
+    /// lanes, and up to 4,096 of its messages may be delivered again after a crash, as duplicates. Do not use it for a source
+    /// that keeps its position in the transaction of the effects, such as a SQLite file: it has one writer and would gain
+    /// nothing.
     pub fn key_lanes(mut self, lanes: NonZeroU32) -> Self {
         self.options.key_lanes = lanes;
         self
     }
 
-    /// Gives each message a transaction of its own, for handlers with effects outside the database: an effect is then
-    /// repeated only when its own message fails or its commit is lost.
+    /// Gives each message its own transaction, for handlers with effects outside the database. An effect is then repeated only
+    /// if its own message fails or its commit is lost.
     pub fn one_by_one(self) -> Self {
         self.batch(BatchLimit::ONE)
     }
 }
 
 impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
-    /// Checks the parts and puts them together.
+    /// Checks the parts and builds the consumer.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidConfiguration`] with everything that is wrong: the name, no handler, two handlers for a type, a policy
-    /// that the store cannot keep.
+    /// [`ErrorKind::InvalidConfiguration`] with a list of all problems: the name, no handler, two handlers for a type, a policy
+    /// that the store does not support.
     pub fn build(self) -> Result<Consumer<S, Src>, Error> {
         let problems = self.problems();
         if !problems.is_empty() {
@@ -379,7 +381,7 @@ impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
         let settings = Settings {
             name: self.name,
             run: Uuid::now_v7().simple().to_string().into(),
-            // The handler's own deadline comes first: what it says is clearer.
+            // The handler's own deadline comes first, because its error is clearer.
             store: self.store.limited(deadline.saturating_add(Duration::from_secs(1))),
             router: self.router,
             around: self.around,
@@ -401,7 +403,7 @@ impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
         Ok(Consumer { settings, source: self.source, gates })
     }
 
-    /// Returns everything that is wrong with the parts.
+    /// Returns all problems of the parts.
     fn problems(&self) -> Vec<String> {
         let Options { deadline, window, key_lanes, on_failure, .. } = &self.options;
         let mut problems: Vec<String> = self.router.problems().iter().map(Error::to_string).collect();

@@ -1,13 +1,14 @@
-//! Finding the message that ends its process.
+//! Finds the message that crashes its process.
 //!
-//! A handler may end the whole process: its stack overflows, its memory is used up. What a dead process had not committed is
-//! delivered again and is fresh, so the culprit is among the first fresh messages of a lane after an assignment. Before each
-//! batch of those the lane records an *in-flight attempt* in the database, and withdraws it when the batch is over. An attempt
-//! of another run that stands there already means that a process died in such a batch. The lane then bisects down to single
-//! messages: it runs them one at a time, each behind an attempt of its own, and nothing else runs in the consumer meanwhile.
-//! The message with the attempt when the process dies is the culprit. The transaction that applies or parks a message clears its
-//! attempts; a normal stop, an outage and a failure withdraw this run's. A message with five attempts of other runs is dead:
-//! after the time of a run, because a live member may be running a copy of it and clears or withdraws its attempt by then.
+//! A handler may crash the whole process: its stack overflows, or its memory is used up. Messages that a crashed process had
+//! not committed are delivered again and are fresh. The culprit is therefore among the first fresh messages of a lane after an
+//! assignment. Before each batch of those messages, the lane records an *in-flight attempt* in the database, and withdraws it
+//! when the batch ends. An existing attempt of another run means that a process crashed in such a batch. The lane then bisects
+//! down to single messages: it runs them one at a time, each behind its own attempt, and nothing else runs in the consumer
+//! meanwhile. The message with the attempt at the time of the crash is the culprit. The transaction that applies or parks a
+//! message clears its attempts; a normal stop, an outage and a failure withdraw this run's. A message with five attempts of
+//! other runs is dead after the maximum time of a run. The lane waits that long because a live member may be running a copy of
+//! it, and clears or withdraws its attempt by then.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,39 +21,40 @@ use super::settings::{CRASHES, Settings};
 use crate::store::{End, Failure, FailureKind, Inbox};
 use crate::{Error, MessageId, chain, crash};
 
-/// A lane of all partitions delivers up to 64 messages of each in turn. This covers what a process held of sixteen.
+/// A lane of all partitions delivers up to 64 messages of each in turn. This covers the messages that a process held of
+/// sixteen.
 const FIRST_OF_ALL: u32 = 1_024;
-/// How soon, and how rarely, the lane looks whether the attempts of others still stand.
+/// Shortest and longest interval at which the lane checks whether the attempts of others still exist.
 const FIRST_LOOK: Duration = Duration::from_millis(500);
 const LONGEST_LOOK: Duration = Duration::from_secs(5);
 
-/// How a lane guards itself against a message that ends its process. It belongs to the state of the lane and decides; the
-/// functions below obey.
+/// Guards a lane against a message that crashes its process. It is part of the lane's state and decides; the functions below
+/// execute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CrashGuard {
     mode: Mode,
-    /// How many of the first messages are guarded, and how many of them are not finished.
+    /// Number of guarded first messages, and number of those that are not finished.
     first: u32,
     left: u32,
-    /// Since when the first message has so many attempts of others that it may be dead.
+    /// Since this time the first message has enough attempts of others to be dead.
     watched: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// One attempt for each batch: no crash is known.
+    /// One attempt per batch: no crash is known.
     Batch,
-    /// One attempt for each message: a process died in a batch.
+    /// One attempt per message: a process crashed in a batch.
     OneByOne,
-    /// The first messages are finished, and this process lives.
+    /// The first messages are finished without a crash.
     Off,
 }
 
-/// What becomes of a message with attempts of others.
+/// The decision on a message with attempts of others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Judgement {
     Run,
-    /// The others may live: withdraw, and look again after this time. They have had `given` so far.
+    /// The other runs may be alive: withdraw, and check again after this time. They have had `given` so far.
     Wait {
         wait: Duration,
         given: Duration,
@@ -61,7 +63,7 @@ pub(super) enum Judgement {
 }
 
 impl CrashGuard {
-    /// `lane` is the name that its source gives it, and a batch holds `batch` messages.
+    /// `lane` is the name that the source gives it, and a batch has `batch` messages.
     pub(super) fn new(lane: &str, batch: u32) -> Self {
         let first = if lane.is_empty() { batch.max(FIRST_OF_ALL) } else { batch };
         Self { mode: Mode::Batch, first, left: first, watched: None }
@@ -71,13 +73,13 @@ impl CrashGuard {
         self.mode
     }
 
-    /// Says that a process died in a batch of the lane. A queue may deliver what it held behind finished messages, so the count
-    /// begins anew.
+    /// Records that a process crashed in a batch of the lane. A queue may deliver its messages behind finished ones, so the
+    /// count restarts.
     pub(super) fn crash_found(&mut self) {
         (self.mode, self.left) = (Mode::OneByOne, self.first);
     }
 
-    /// So many of the first messages are finished; duplicates do not count, because fresh ones stand behind them.
+    /// Counts finished first messages. Duplicates do not count, because fresh messages are behind them.
     pub(super) fn finished(&mut self, messages: u32) {
         self.left = self.left.saturating_sub(messages);
         if self.left == 0 && self.mode == Mode::Batch {
@@ -85,12 +87,12 @@ impl CrashGuard {
         }
     }
 
-    /// The culprit is found, or the lane has delivered everything that the dead process held.
+    /// The culprit is found, or the lane has delivered all messages of the crashed process.
     pub(super) fn all_finished(&mut self) {
         self.finished(self.left);
     }
 
-    /// Returns whether the attempts of the lane's batches are to be cleared.
+    /// Returns whether the lane must clear the attempts of its batches.
     pub(super) fn is_over(&self) -> bool {
         self.mode == Mode::OneByOne && self.left == 0
     }
@@ -99,8 +101,8 @@ impl CrashGuard {
         self.mode = Mode::Off;
     }
 
-    /// Judges the first message by the attempts of others. The time they have counts from when this lane saw the attempts: a time
-    /// in the database would run on through an outage, in which no member can answer.
+    /// Decides on the first message by the attempts of others. Their time counts from when this lane saw the attempts: a time
+    /// in the database would continue during an outage, in which no member can withdraw.
     pub(super) fn judge(&mut self, others: u32, now: Instant, longest_run: Duration) -> Judgement {
         if others < CRASHES {
             return Judgement::Run;
@@ -112,25 +114,25 @@ impl CrashGuard {
         Judgement::Wait { wait: given.clamp(FIRST_LOOK, LONGEST_LOOK), given }
     }
 
-    /// Another message is the first one now, or the run ended without a look.
+    /// Resets the time: the first message is another one, or the run ended without a check.
     pub(super) fn stop_watching(&mut self) {
         self.watched = None;
     }
 }
 
-/// The failure of a message that has ended too many processes.
+/// The failure of a message that has crashed too many processes.
 pub(super) fn poison_message(crash_count: u32) -> Failure {
     Failure::permanent(FailureKind::PoisonMessage, format!("ended its process {crash_count} times"))
 }
 
-/// Records that this run is about to handle a message or a batch, and returns how many attempts of other runs stand.
+/// Records that this run is about to handle a message or a batch, and returns the number of attempts of other runs.
 pub(super) async fn begin_attempt<S: Inbox>(settings: &Settings<S>, of: &MessageId) -> Result<u32, Error> {
     let others = settings.store.begin_attempt(&settings.name, of, &settings.run).await?;
     crash::point("consumer.attempt_begun");
     Ok(others)
 }
 
-/// Withdraws the attempt of a message, again while the store is away: it would count as a crash of this process.
+/// Withdraws the attempt of a message, and retries during an outage: it would count as a crash of this process.
 pub(super) async fn withdraw<S: Inbox>(settings: &Settings<S>, of: &MessageId, stop: &AtomicBool) {
     let consumer = &*settings.name;
     let mut outages: u32 = 0;
@@ -141,12 +143,13 @@ pub(super) async fn withdraw<S: Inbox>(settings: &Settings<S>, of: &MessageId, s
         }
         tracing::debug!(consumer, attempt = %of, error = %chain(&error), "in-flight attempt stays for now");
         outages += 1;
-        // Short: a stop is noticed in between.
+        // Short waits, so a stop is noticed between them.
         tokio::time::sleep(Backoff::OUTAGE.delay(outages.min(4))).await;
     }
 }
 
-/// Withdraws the attempt of a batch, once: the next run of the lane does it otherwise, and waits for the outage like any run.
+/// Tries once to withdraw the attempt of a batch. After a failure, the next run of the lane withdraws it and waits for the
+/// outage like any run.
 pub(super) async fn withdraw_batch<S: Inbox>(settings: &Settings<S>, of: &MessageId) -> bool {
     let consumer = &*settings.name;
     let withdrawn = settings.store.withdraw_attempt(consumer, of, &settings.run).await;
@@ -156,7 +159,7 @@ pub(super) async fn withdraw_batch<S: Inbox>(settings: &Settings<S>, of: &Messag
     withdrawn.is_ok()
 }
 
-/// Clears all attempts of the lane's batches. One that stays makes the next start a careful one.
+/// Clears all attempts of the lane's batches. A remaining attempt makes the next start run messages one by one.
 pub(super) async fn clear_batch<S: Inbox>(settings: &Arc<Settings<S>>, of: &MessageId) {
     let (shared, id) = (Arc::clone(settings), of.clone());
     let clears = settings.store.transact(Box::new(move |mut tx| {

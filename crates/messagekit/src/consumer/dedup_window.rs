@@ -1,4 +1,4 @@
-//! How old a message may be to be recognised as one that was handled before.
+//! The maximum age at which a message is recognised as a duplicate.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -9,13 +9,13 @@ use crate::message::headers;
 use crate::store::{Failure, FailureKind, Inbox};
 use crate::{Error, Message};
 
-/// How far back a consumer recognises its messages: its window, and no further than its markers are complete.
+/// The reach of deduplication: the configured window, limited to the time since which the consumer's markers are complete.
 ///
-/// A window that is made longer, or taken away, brings back no marker that was removed under the shorter one.
+/// A longer window, or none, does not restore markers that were removed under the shorter one.
 #[derive(Debug)]
 pub(super) struct DedupWindow {
     length: Option<Duration>,
-    /// As the database last answered.
+    /// The last answer of the database.
     complete_since: Mutex<Option<Timestamp>>,
 }
 
@@ -24,12 +24,12 @@ impl DedupWindow {
         Self { length, complete_since: Mutex::default() }
     }
 
-    /// Returns how old a message may be at most, by the setting.
+    /// Returns the configured maximum age of a message.
     pub(super) fn length(&self) -> Option<Duration> {
         self.length
     }
 
-    /// Notes the window, so that no cleanup removes a marker inside it from now on, and learns what is gone already.
+    /// Records the window, so that later cleanups keep all markers inside it, and reads which markers are already removed.
     pub(super) async fn note<S: Inbox>(&self, store: &S, consumer: &str) -> Result<(), Error> {
         let complete_since = store.note_window(consumer, self.length).await?;
         let mut known = self.complete_since.lock().unwrap_or_else(PoisonError::into_inner);
@@ -48,14 +48,14 @@ impl DedupWindow {
         Ok(())
     }
 
-    /// Whether the setting would let messages be handled whose markers are gone.
+    /// Returns whether the configured window includes messages whose markers are removed.
     fn reaches_behind(&self, complete_since: Timestamp, now: Timestamp) -> bool {
         self.length.is_none_or(|length| !is_older(length, complete_since, now))
     }
 
-    /// Returns why a message is not handled: by the database clock of its outbox row, which every hop passes on, it was written
-    /// longer ago than the window, or before the consumer's markers are complete. It may have been applied before.
-    /// What does not say when it was written is not judged: the clocks of brokers begin anew with each hop.
+    /// Returns the reason why a message is not handled: it was written before the window, or before the consumer's markers are
+    /// complete. It may have been applied before. The time is the database clock of its outbox row, which every hop passes on.
+    /// A message without that time is not checked, because the clocks of brokers restart with each hop.
     pub(super) fn outside(&self, message: &Message, now: Timestamp) -> Option<Failure> {
         let complete_since = *self.complete_since.lock().unwrap_or_else(PoisonError::into_inner);
         if self.length.is_none() && complete_since.is_none() {
@@ -100,7 +100,7 @@ mod tests {
         judged_by(&DedupWindow::new(Some(30 * DAY)), &written(created)).is_some()
     }
 
-    /// Whose markers are complete since the middle of the month.
+    /// A window whose markers are complete since the middle of the month.
     fn cleaned(length: Option<Duration>) -> DedupWindow {
         let since = "2026-03-15T12:00:00Z".parse().expect("a time");
         DedupWindow { length, complete_since: Mutex::new(Some(since)) }

@@ -1,4 +1,4 @@
-//! Running one handler, and what its failure means to the loop.
+//! Runs one handler and classifies its failure for the loop.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -13,24 +13,24 @@ use crate::message::DeliveryInfo;
 use crate::store::{self, Failure, FailureKind, Inbox, ReceivedMessage};
 use crate::{Error, ErrorKind, Meta, chain};
 
-/// What a failed handler or transaction means to the loop.
+/// The classification of a failed handler or transaction.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// This message: set it apart.
+    /// The message fails: set it aside.
     Message(Failure),
-    /// The handler says that a dependency is unavailable: wait, burn nothing.
+    /// The handler reports an unavailable dependency: wait; this costs no attempt.
     Unavailable(String),
-    /// The store is away: wait, burn nothing.
+    /// The store does not answer: wait; this costs no attempt.
     Outage(String),
-    /// A lock of another transaction: go on with less, burn nothing.
+    /// A lock of another transaction: continue with a smaller batch; this costs no attempt.
     Conflict(String),
     /// The transaction held the lock for too long while this message's handler ran.
     TransactionTimeout(Failure),
-    /// The transaction was already over: the culprit is unknown.
+    /// The transaction had already ended: the culprit is unknown.
     Blame(Failure),
 }
 
-/// A message that a handler is to take, and which run of it this is.
+/// A message for a handler, and the number of its run.
 pub(super) struct Run<'a> {
     pub(super) received: &'a ReceivedMessage,
     pub(super) meta: &'a Meta,
@@ -52,8 +52,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Runs a handler over one message, or over several where it takes them, with its deadline. A failure says by its index which
-/// of them it is about.
+/// Runs a handler with its deadline, over one message or over several. A failure contains the index of its message.
 pub(super) async fn handle<S: Inbox>(
     settings: &Settings<S>,
     tx: &mut S::Tx,
@@ -68,7 +67,7 @@ pub(super) async fn handle<S: Inbox>(
         first: first.given(deadline),
         behind: behind.iter().map(|run| run.given(deadline)).collect(),
     };
-    // The future is made in here, so that a panic on the way to it is caught as well.
+    // Create the future inside the async block, so a panic while creating it is also caught.
     let handling = async { inner.run(tx).await };
     let started = std::time::Instant::now();
     let ended = tokio::select! {
@@ -97,7 +96,7 @@ pub(super) async fn handle<S: Inbox>(
     };
     Err(match (culprit, fault) {
         (Some(index), fault) => (index, fault),
-        // One of several, or all of them together.
+        // The culprit is one of several messages, or all of them together.
         (None, Fault::Message(failure) | Fault::TransactionTimeout(failure)) if !behind.is_empty() => {
             (0, Fault::Blame(failure))
         }
@@ -105,7 +104,7 @@ pub(super) async fn handle<S: Inbox>(
     })
 }
 
-/// A stop has waited long enough: burns nothing.
+/// The fault of a handler that a stop has cancelled; it costs no attempt.
 pub(super) fn cut_off() -> Fault {
     Fault::Conflict("handler was cut off by a stop".to_owned())
 }
@@ -120,7 +119,7 @@ fn fault<S: Inbox>(error: &HandlerError) -> Fault {
         }
     };
     match (error.class, store::classify::<S>(error.source.as_ref())) {
-        // Whatever the handler calls it: the transaction was over, and an earlier message may have ended it.
+        // The class of the handler's error does not matter here: an earlier message may have ended the transaction.
         (_, Some(ErrorKind::Aborted)) => Fault::Blame(Failure { kind: FailureKind::Transaction, ..failure }),
         (_, Some(ErrorKind::TransactionTimeout)) => {
             Fault::TransactionTimeout(Failure { kind: FailureKind::Transaction, ..failure })
@@ -134,7 +133,7 @@ fn fault<S: Inbox>(error: &HandlerError) -> Fault {
     }
 }
 
-/// Says what an error of the store means, outside of any handler.
+/// Classifies an error of the store outside of any handler.
 pub(super) fn store_fault(error: &Error) -> Option<Fault> {
     let text = chain(error);
     match error.kind() {

@@ -1,4 +1,4 @@
-//! What users write: handlers, and how they say what went wrong.
+//! The interface for handlers and their errors.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -13,12 +13,12 @@ use crate::message::{DeliveryInfo, Envelope, Message, Meta, codec};
 use crate::store::{BoxFuture, Store};
 use crate::{Event, chain};
 
-/// Why a handler did not apply a message.
+/// The reason why a handler did not apply a message.
 ///
-/// Any error becomes one by `?`: what the store knows as an outage or a lock conflict pauses the consumer, everything else
-/// is tried again. Say [`permanent`](Self::permanent) when trying again is useless.
+/// Any error converts by `?`. An error that the store classifies as an outage or a lock conflict pauses the consumer; any other
+/// error is retried. Return [`permanent`](Self::permanent) if a retry is useless.
 ///
-/// A text becomes one by name: `Err(HandlerError::retryable("no such account"))`.
+/// A text converts through a constructor: `Err(HandlerError::retryable("no such account"))`.
 ///
 /// ```
 /// use messagekit::HandlerError;
@@ -31,40 +31,40 @@ use crate::{Event, chain};
 pub struct HandlerError {
     pub(super) class: Class,
     pub(super) source: Box<dyn StdError + Send + Sync>,
-    /// Which of several events it is about.
+    /// The index of the event that failed, among several.
     pub(super) culprit: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
-    /// The store is asked what it means.
+    /// The store classifies it.
     Unclassified,
     Retryable,
     Permanent,
     Unavailable,
-    /// The payload is not what the handler takes.
+    /// The payload does not match the type that the handler takes.
     Undecodable,
 }
 
 impl HandlerError {
-    /// Something that may pass: tried again after a wait, dead after the last attempt.
+    /// Creates an error that may pass: the message is retried after a wait, and dead after the last attempt.
     pub fn retryable(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { class: Class::Retryable, source: error.into(), culprit: None }
     }
 
-    /// Something that no repetition cures: dead at once.
+    /// Creates an error that no retry cures: the message is dead at once.
     pub fn permanent(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { class: Class::Permanent, source: error.into(), culprit: None }
     }
 
-    /// A dependency is down: the lane pauses and burns no attempt. After
-    /// [`unavailable_limit`](crate::ConsumerBuilder::unavailable_limit) the message is parked and its lane goes on.
+    /// Creates an error for an unavailable dependency: the lane pauses and the message loses no attempt. After
+    /// [`unavailable_limit`](crate::ConsumerBuilder::unavailable_limit) the message is parked and its lane continues.
     pub fn unavailable(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { class: Class::Unavailable, source: error.into(), culprit: None }
     }
 
-    /// Says which event a handler of several could not apply, counted from 0: that one is set apart at once. Without it the
-    /// events are halved until the one that fails stands alone.
+    /// Sets the index, counted from 0, of the event that a handler of several events could not apply: that event is set aside
+    /// at once. Without it, the batch is halved until the failing event is alone.
     #[must_use]
     pub fn at(mut self, index: usize) -> Self {
         self.culprit = Some(index);
@@ -76,7 +76,7 @@ impl HandlerError {
     }
 }
 
-/// Not an [`std::error::Error`] itself, so that every error can become one by `?`.
+/// `HandlerError` does not implement [`std::error::Error`], so every error converts by `?`.
 impl<E: StdError + Send + Sync + 'static> From<E> for HandlerError {
     fn from(error: E) -> Self {
         Self { class: Class::Unclassified, source: Box::new(error), culprit: None }
@@ -99,10 +99,10 @@ impl fmt::Debug for HandlerError {
 ///
 /// Implemented for such functions; not to be implemented by hand.
 pub trait HandlerFn<'a, Tx: 'a, E>: Send + Sync + 'static {
-    /// What the function returns.
+    /// The future that the function returns.
     type Future: Future<Output = Result<(), HandlerError>> + Send + 'a;
 
-    /// Calls it.
+    /// Calls the function.
     fn call(&self, tx: &'a mut Tx, event: E) -> Self::Future;
 }
 
@@ -122,10 +122,10 @@ where
 ///
 /// Implemented for such functions; not to be implemented by hand.
 pub trait StateHandlerFn<'a, State: 'a, Tx: 'a, E>: Send + Sync + 'static {
-    /// What the function returns.
+    /// The future that the function returns.
     type Future: Future<Output = Result<(), HandlerError>> + Send + 'a;
 
-    /// Calls it.
+    /// Calls the function.
     fn call(&self, state: &'a State, tx: &'a mut Tx, event: E) -> Self::Future;
 }
 
@@ -141,7 +141,7 @@ where
     }
 }
 
-/// A handler as an object, for people who keep their dependencies in a struct.
+/// A handler as an object, for code that keeps its dependencies in a struct.
 ///
 /// The trait has the form of `async_trait`: write `#[async_trait]` above the implementation.
 #[async_trait]
@@ -152,27 +152,27 @@ pub trait IdempotentConsumer<S: Store>: Send + Sync + 'static {
     /// Applies one event inside the transaction that also marks it as processed.
     ///
     /// # Errors
-    /// See [`HandlerError`]: the transaction is rolled back.
+    /// A [`HandlerError`], which rolls the transaction back; its kind decides about a retry.
     async fn handle(&self, tx: &mut S::Tx, event: Envelope<Self::Event>) -> Result<(), HandlerError>;
 }
 
 pub(crate) type Handling<'a> = BoxFuture<'a, Result<(), HandlerError>>;
 
-/// Answers for a handler whose argument cannot be read.
+/// Returns a future with the error of an unreadable argument.
 pub(super) fn refused<'a>(error: HandlerError) -> Handling<'a> {
     Box::pin(std::future::ready(Err(error)))
 }
 
-/// A message on its way into a handler.
+/// A message for a handler.
 pub(crate) struct Given<'a> {
     pub(crate) message: &'a Message,
     pub(crate) meta: Meta,
     pub(crate) info: DeliveryInfo,
 }
 
-/// A handler with its types forgotten.
+/// A type-erased handler.
 pub(crate) trait Erased<S: Store>: Send + Sync {
-    /// Handles a message, and those behind it where it [takes several](Self::takes_several).
+    /// Handles a message, and the messages behind it if the handler [takes several](Self::takes_several).
     fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Given<'a>, behind: Vec<Given<'a>>) -> Handling<'a>;
 
     /// Returns whether one call may handle more than one message.
@@ -181,7 +181,7 @@ pub(crate) trait Erased<S: Store>: Send + Sync {
     }
 }
 
-/// Reads the argument of a handler from a message; the second of the two passes.
+/// Reads the argument of a handler from a message, in the second of two passes.
 pub(super) trait Argument: Sized + Send + 'static {
     fn read(given: Given<'_>) -> Result<Self, HandlerError>;
 }

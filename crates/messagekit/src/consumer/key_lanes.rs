@@ -1,7 +1,7 @@
-//! Lanes of keys inside a lane of the source.
+//! Key lanes: divides a lane of the source by key.
 //!
-//! Each is a lane of its own to the loop: it has its batch, its transaction and its turn. A key is always in the same one, so its
-//! order is kept; what they finish out of order is the source's to put in order again, as it is for retries.
+//! The loop sees each key lane as a separate lane with its own batch, transaction and turn. A key always maps to the same key
+//! lane, so its order is kept. The source reorders receipts that key lanes settle out of order, as it does for retries.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::NonZeroU32;
@@ -12,10 +12,10 @@ use crate::fnv::fnv1a;
 use crate::transport::{Delivery, Done, Incoming, Lane, Receipt, Subscriber};
 use crate::{Error, Message, Position};
 
-/// How far one key lane may run ahead of the slowest one of its lane, in messages: so many may come again after a crash.
+/// Maximum lead of a key lane over the slowest one of its lane, in messages: this many may be delivered again after a crash.
 const AHEAD: u64 = 4_096;
 
-/// Returns the key lane of a message. What has no key has no order to keep, and goes around.
+/// Returns the key lane of a message. Messages without a key have no order and are distributed in turn.
 pub(super) fn key_lane_of(
     message: &Message,
     position: Option<&Position>,
@@ -35,18 +35,18 @@ pub(super) struct KeyLanes<Sub> {
     inner: Sub,
     count: NonZeroU32,
     whole: BTreeMap<u32, Whole>,
-    /// What one happening means for the other key lanes of its lane.
+    /// Events for the other key lanes of a lane that follow from one event of the source.
     told: VecDeque<Incoming>,
 }
 
 /// A lane of the source.
 struct Whole {
     lane: Lane,
-    /// The key lanes that take nothing more.
+    /// The key lanes that are paused.
     paused: BTreeSet<u32>,
     /// One key lane is too far ahead of another.
     stretched: bool,
-    /// What was delivered and is not settled.
+    /// Delivered and unsettled positions.
     open: BTreeSet<u64>,
     newest: u64,
 }
@@ -75,7 +75,7 @@ impl<Sub: Subscriber> KeyLanes<Sub> {
         (0..count).map(move |key_lane| Lane { slot: lane.slot * count + key_lane, ..lane })
     }
 
-    /// Names the key lanes of a lane: as many of them as there are in each process.
+    /// Returns the names of the key lanes of a lane, which are equal in every process.
     fn names(&self, lane: &Arc<str>) -> impl Iterator<Item = Arc<str>> + use<Sub> {
         let (lane, count) = (Arc::clone(lane), self.count.get());
         (0..count).map(move |key_lane| match count {
@@ -114,7 +114,7 @@ impl<Sub: Subscriber> KeyLanes<Sub> {
         Incoming::Message(Delivery { message, position, receipt: Receipt::new(lane, sequence) })
     }
 
-    /// Gives receipts of key lanes back as those of their lanes, which are not open any more.
+    /// Converts receipts of key lanes to receipts of their lanes, and removes them from the open ones.
     fn closed(&mut self, receipts: &mut Vec<Receipt>) -> Vec<Receipt> {
         let of_lane = |receipt: Receipt| {
             let (lane, _) = self.source_of(receipt.lane());
@@ -153,7 +153,7 @@ impl<Sub: Subscriber> Subscriber for KeyLanes<Sub> {
                 self.told.extend(key_lanes.map(|(lane, name)| Incoming::Assigned { lane, name }));
             }
             Incoming::Revoking { lane, done } => {
-                // The last of them says that the lane is free.
+                // The last key lane reports that the lane is free.
                 let done = Arc::new(Mutex::new(done));
                 let part = |lane| {
                     let done = Arc::clone(&done);

@@ -1,10 +1,10 @@
-//! Lanes of keys over a source that tells what a test wants.
+//! Key lanes over a source whose events the test defines.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 
-/// A source that tells what is queued, and notes what it is asked.
+/// A source that yields queued events and records its calls.
 #[derive(Default)]
 struct Told {
     next: VecDeque<Incoming>,
@@ -135,7 +135,7 @@ fn key_keeps_its_lane_and_fast_lanes_wait_for_the_slowest() {
     assert!(homes.values().flatten().collect::<BTreeSet<_>>().len() > 1, "{homes:?}");
     assert_eq!(key_lanes.inner.asked, [("pause", LANE)]);
 
-    // Everything but the first one: it still holds the others back.
+    // All receipts except the first one, which still holds the others back.
     let first = receipts.remove(0);
     key_lanes.settle(&mut receipts);
     assert_eq!(key_lanes.inner.asked.iter().filter(|(what, _)| *what == "resume").count(), 0);

@@ -1,4 +1,4 @@
-//! What a lane remembers: its value goes into each batch run and comes back whole.
+//! The state of a lane: its value moves into each batch run and comes back whole.
 
 use std::time::Duration;
 
@@ -10,21 +10,21 @@ use super::settings::Rules;
 use super::steps::{After, Pause};
 use super::{Backoff, OnFailure};
 
-/// What a lane remembers from one batch run to the next.
+/// The state that a lane keeps between batch runs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LaneState {
     pub(super) guard: CrashGuard,
-    /// How many messages fit into the time of a transaction.
+    /// The number of messages that fit into the time of a transaction.
     pub(super) fits: AdaptiveBatch,
-    /// How many messages the next batch may hold: halved by lock conflicts, doubled by success.
+    /// Maximum size of the next batch: halved by lock conflicts, doubled by success.
     limit: u32,
-    /// Outages in a row.
+    /// Consecutive outages.
     outages: u32,
-    /// Since when the first message says that a dependency is unavailable.
+    /// Since this time the first message's handler reports an unavailable dependency.
     pub(super) unavailable: Option<Instant>,
-    /// Failed runs of the first message, which is tried in place.
+    /// Failed runs of the first message, which is retried in place.
     pub(super) failed_runs: u32,
-    /// How often in a row there was no room to park the first message.
+    /// Consecutive times without room to park the first message.
     pub(super) full: u32,
 }
 
@@ -34,9 +34,9 @@ impl LaneState {
         Self { guard, fits, limit, outages: 0, unavailable: None, failed_runs: 0, full: 0 }
     }
 
-    /// Returns how many messages the next batch may hold.
+    /// Returns the maximum size of the next batch.
     pub(super) fn limit(&self) -> u32 {
-        // While there is no room for the first one, handlers of others would run in vain.
+        // Without room to park the first message, handlers of later messages would run in vain.
         let limit = if self.full > 0 { 1 } else { self.limit };
         limit.min(u32::try_from(self.fits.most()).unwrap_or(u32::MAX))
     }
@@ -46,13 +46,13 @@ impl LaneState {
         self.full > 0 || self.unavailable.is_some() || self.failed_runs > 0 && policy == OnFailure::Block
     }
 
-    /// Another message is the first one now.
+    /// Resets the state of the first message, because the first message is another one now.
     pub(super) fn finished_something(&mut self) {
         (self.unavailable, self.failed_runs, self.full) = (None, 0, 0);
         self.guard.stop_watching();
     }
 
-    /// Notes why a batch run has ended, and returns how long the lane waits.
+    /// Records why a batch run has ended, and returns how long the lane waits.
     pub(super) fn rest(&mut self, rules: &Rules, after: &After) -> Option<Duration> {
         if !matches!(after, After::Pause(Pause::Watch { .. })) {
             self.guard.stop_watching();
@@ -84,7 +84,7 @@ impl LaneState {
                 self.failed_runs = failure.attempts;
                 rules.backoff.delay(self.failed_runs)
             }
-            // One behind others costs no handler, and has room as soon as its key is drained.
+            // A message behind others runs no handler, and has room as soon as its key is drained.
             Pause::Full { failure: None, .. } => {
                 self.full += 1;
                 Backoff::ROOM.delay(self.full)

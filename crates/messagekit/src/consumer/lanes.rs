@@ -1,4 +1,4 @@
-//! What the loop knows of each lane: what waits in it, and the state with which its next batch runs.
+//! The loop's view of each lane: its waiting messages, and the state for its next batch.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -17,38 +17,38 @@ use crate::gate::Pass;
 use crate::store::Store;
 use crate::transport::{Done, Receipt};
 
-/// A lane that was quiet for so long has delivered what was delivered before.
+/// After this quiet time, a lane has delivered all earlier messages again.
 const CAUGHT_UP: Duration = Duration::from_secs(10);
 
-/// A batch of the lane that runs.
+/// A running batch of the lane.
 pub(super) struct Working {
     /// Ends the run between transactions.
     pub(super) stop: Arc<AtomicBool>,
-    /// What the gates gave for it.
+    /// The permits of the gates for it.
     pub(super) pass: Pass,
 }
 
 /// A lane of the current assignment.
 pub(super) struct AssignedLane<S: Store> {
-    /// What health calls it.
+    /// The name of the lane in health.
     pub(super) name: Arc<str>,
-    /// What the attempts of its batches go by, in every process.
+    /// The id of its batch attempts, equal in every process.
     pub(super) attempts: MessageId,
-    /// Goes into each batch run and comes back whole.
+    /// Moves into each batch run and comes back whole.
     pub(super) state: LaneState,
     queue: VecDeque<Item<S>>,
     bytes: usize,
     paused: bool,
     pub(super) working: Option<Working>,
     wait: Option<Pin<Box<Sleep>>>,
-    /// Since when nothing waits.
+    /// Since this time no message waits.
     quiet: Option<Instant>,
     pub(super) revoking: Option<Done>,
-    /// Nothing of this lane is worked on any more: what comes is given back.
+    /// The lane is given up: its messages are released.
     pub(super) given_up: bool,
 }
 
-/// What the window wants of the subscriber.
+/// The request of the delivery window to the subscriber.
 pub(super) enum Window {
     Pause,
     Resume,
@@ -81,7 +81,7 @@ impl<S: Store> AssignedLane<S> {
         self.window()
     }
 
-    /// Puts back what a batch run did not finish.
+    /// Puts back the messages that a batch run did not finish.
     pub(super) fn put_back(&mut self, rest: Vec<Item<S>>) {
         for item in rest.into_iter().rev() {
             self.bytes += item.entry.received.message.size();
@@ -97,14 +97,14 @@ impl<S: Store> AssignedLane<S> {
         (batch, self.window())
     }
 
-    /// Takes every receipt that is still queued.
+    /// Takes all receipts that are still queued.
     pub(super) fn give_up(&mut self) -> impl Iterator<Item = Receipt> {
         self.given_up = true;
         self.bytes = 0;
         std::mem::take(&mut self.queue).into_iter().map(|item| item.receipt)
     }
 
-    /// Returns how many messages a batch would hold now.
+    /// Returns the number of messages that a batch would have now.
     pub(super) fn ready_messages(&self) -> u32 {
         u32::try_from(self.queue.len()).unwrap_or(u32::MAX).min(self.state.limit())
     }
@@ -117,7 +117,7 @@ impl<S: Store> AssignedLane<S> {
             .sum()
     }
 
-    /// Returns whether a batch may start: something waits, nothing is in flight, no wait is due.
+    /// Returns whether a batch may start: messages wait, no batch is in flight, and no wait is pending.
     pub(super) fn is_ready(&mut self, cx: &mut Context<'_>) -> bool {
         if self.given_up || self.working.is_some() || self.queue.is_empty() {
             return false;
@@ -131,12 +131,12 @@ impl<S: Store> AssignedLane<S> {
         true
     }
 
-    /// A batch run has ended. When nothing more waits and nothing comes for a while, the lane has delivered everything.
+    /// Ends a batch run. If no message waits and none arrives for a while, the lane has delivered everything.
     pub(super) fn rests(&mut self) {
         self.quiet = self.queue.is_empty().then(Instant::now);
     }
 
-    /// That nothing comes has another reason.
+    /// Clears the quiet time: the lane is empty for another reason.
     pub(super) fn is_not_quiet(&mut self) {
         self.quiet = None;
     }
@@ -151,7 +151,7 @@ impl<S: Store> AssignedLane<S> {
         }
     }
 
-    /// Full lanes are paused; they go on when half empty, so that the two do not alternate with each message.
+    /// Pauses full lanes and resumes them when they are half empty, so a lane does not alternate with each message.
     fn window(&mut self) -> Window {
         let full = self.queue.len() >= WINDOW_MESSAGES || self.bytes >= WINDOW_BYTES;
         let roomy = self.queue.len() <= WINDOW_MESSAGES / 2 && self.bytes <= WINDOW_BYTES / 2;

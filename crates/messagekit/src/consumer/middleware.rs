@@ -1,4 +1,4 @@
-//! Code of the user's around every handler.
+//! User code around every handler.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use super::handler::{Erased, Given};
 use crate::message::{DeliveryInfo, Message};
 use crate::store::Store;
 
-/// Runs around every handler of a consumer, inside the transaction of its effects: for spans, tenants, permissions, checks of
-/// what a handler has written.
+/// Code that runs around every handler of a consumer, inside the transaction of its effects. Use it for spans, tenants,
+/// permissions, and checks of the rows that a handler has written.
 ///
-/// It runs for retries as well, and within the handler's deadline. What it answers is the answer of the handler: an error
-/// rolls the transaction back, and an `Ok` without having run the handler marks the message as applied.
+/// It also runs for retries, and within the handler's deadline. Its result replaces the handler's result: an error rolls the
+/// transaction back, and an `Ok` without a run of the handler marks the message as applied.
 ///
 /// The trait has the form of `async_trait`: write `#[async_trait]` above the implementation.
 ///
@@ -39,40 +39,40 @@ use crate::store::Store;
 /// ```
 #[async_trait]
 pub trait Middleware<S: Store>: Send + Sync + 'static {
-    /// Runs `inner`, once or not at all.
+    /// Runs `inner` once, or not at all.
     ///
     /// # Errors
-    /// See [`HandlerError`]: the transaction is rolled back.
+    /// A [`HandlerError`], which rolls the transaction back; its kind decides about a retry.
     async fn handle(&self, tx: &mut S::Tx, inner: Inner<'_, S>) -> Result<(), HandlerError>;
 }
 
-/// What a [`Middleware`] is around: the ones added after it, and the handler.
+/// The inner part of a [`Middleware`]: the middlewares added after it, and the handler.
 #[must_use = "the handler does not run unless this is run"]
 pub struct Inner<'a, S: Store> {
     pub(super) around: &'a [Arc<dyn Middleware<S>>],
     pub(super) handler: &'a dyn Erased<S>,
     pub(super) first: Given<'a>,
-    /// Where the handler takes several.
+    /// The messages behind the first one, if the handler takes several.
     pub(super) behind: Vec<Given<'a>>,
 }
 
 impl<S: Store> Inner<'_, S> {
-    /// Returns the message as it was received; the first one, where the handler takes several.
+    /// Returns the received message; the first one, if the handler takes several.
     pub fn message(&self) -> &Message {
         self.first.message
     }
 
-    /// Returns every message that the handler is about to take, in order.
+    /// Returns all messages of this handler call, in order.
     pub fn messages(&self) -> impl Iterator<Item = &Message> {
         std::iter::once(&self.first).chain(&self.behind).map(|given| given.message)
     }
 
-    /// Returns the event's type, where the message tells one.
+    /// Returns the event's type, if the message has one.
     pub fn event_type(&self) -> Option<&str> {
         Some(&*self.first.meta.event_type).filter(|event_type| !event_type.is_empty())
     }
 
-    /// Returns which run this is, the coordinates and the deadline.
+    /// Returns the number of this run, the position and the deadline.
     pub fn delivery(&self) -> &DeliveryInfo {
         &self.first.info
     }
@@ -80,7 +80,7 @@ impl<S: Store> Inner<'_, S> {
     /// Runs the handler.
     ///
     /// # Errors
-    /// What the handler answers.
+    /// The [`HandlerError`] of the handler or of a later middleware.
     pub async fn run(self, tx: &mut S::Tx) -> Result<(), HandlerError> {
         let Self { around, handler, first, behind } = self;
         match around.split_first() {

@@ -1,7 +1,7 @@
-//! The loop that applies each message once.
+//! The consumer loop, which applies each message once.
 //!
-//! Decode → gates → begin → claim → handlers → offsets → checked commit → settle. What is waiting in a lane becomes one
-//! transaction; a message that fails is set apart and its neighbours go on.
+//! Decode → gates → begin → claim → handlers → offsets → checked commit → settle. The waiting messages of a lane share one
+//! transaction. A failing message is set aside, and the others continue.
 
 mod adaptive_batch;
 mod backoff;

@@ -1,4 +1,4 @@
-//! Whether anything can come back that is older than the window.
+//! Compares the dedup window with the age of messages that may be delivered again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,11 +8,11 @@ use crate::store::Inbox;
 use crate::transport::RetentionProbe;
 use crate::{Error, chain};
 
-/// Retention, failed messages and windows change rarely, and each look costs a question to the broker and two to the database.
+/// Retention, failed messages and windows change rarely, and each check costs one call to the broker and two to the database.
 const EVERY: Duration = Duration::from_secs(60 * 60);
 
-/// Compares the window with what may come back, when the consumer starts and once an hour; never ends. The window is noted
-/// each time: what was noted long ago counts no more.
+/// Compares the window with the age of messages that may be delivered again, at the start of the consumer and once an hour; it
+/// never ends. It records the window each time, because old records expire.
 pub(super) async fn watch<S: Inbox>(
     settings: Arc<Settings<S>>,
     topics: Vec<Arc<str>>,
@@ -44,10 +44,10 @@ pub(super) async fn watch<S: Inbox>(
     }
 }
 
-/// The topic that keeps its records the longest.
+/// Describes the topic with the longest retention, if that exceeds the window.
 async fn kept(window: Duration, retention: &dyn RetentionProbe) -> Result<Option<String>, Error> {
     let topics = retention.retention().await?;
-    // For ever is longer than any time.
+    // Records that never expire count as the longest retention.
     let longest = topics.into_iter().max_by_key(|kept| (kept.time.is_none(), kept.time));
     let short = longest.filter(|kept| kept.time.is_none_or(|time| time > window));
     Ok(short.map(|kept| {
@@ -57,7 +57,7 @@ async fn kept(window: Duration, retention: &dyn RetentionProbe) -> Result<Option
     }))
 }
 
-/// The oldest message that a retry sends to one of the topics again.
+/// Describes the oldest message that a retry publishes to one of the topics, if it exceeds the window.
 async fn returning<S: Inbox>(
     window: Duration,
     store: &S,
@@ -70,7 +70,7 @@ async fn returning<S: Inbox>(
     }))
 }
 
-/// `30 days`, `36 h`: as exact as a person needs.
+/// Formats a duration for people: `30 days`, `36 h`.
 fn in_words(time: Duration) -> String {
     let hours = time.as_secs() / 3_600;
     if hours.is_multiple_of(24) || hours >= 24 * 14 {

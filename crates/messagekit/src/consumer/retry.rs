@@ -1,4 +1,4 @@
-//! Running a set-aside message again, when it is due.
+//! Retries a failed message when it is due.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -15,21 +15,21 @@ use crate::gate::{Outcome, Verdict};
 use crate::store::{Failure, Inbox, Next, RetryLease};
 use crate::{Error, chain};
 
-/// How a look for due failed messages ended.
+/// The result of a poll for due failed messages.
 pub(super) struct Retried {
-    /// What the gates are told.
+    /// The report to the gates.
     pub(super) outcome: Outcome,
     /// A failed message was due: there may be more.
     pub(super) found: bool,
-    /// When the failed message of this run is due again.
+    /// The time until the failed message of this run is due again.
     pub(super) due_in: Option<Duration>,
-    /// The handler says that a dependency is unavailable.
+    /// The handler reports an unavailable dependency.
     pub(super) is_unavailable: bool,
-    /// The store is away.
+    /// The store does not answer.
     pub(super) outage: Option<String>,
-    /// The store answered what no waiting cures.
+    /// An error of the store that waiting does not cure.
     pub(super) fatal: Option<Error>,
-    /// How far the run of a blocked key came.
+    /// The progress of the run of a blocked key.
     pub(super) applied: Option<Applied>,
 }
 
@@ -49,7 +49,7 @@ impl Retried {
     }
 }
 
-/// What the store is told of a run that resolved nothing.
+/// The result of an unsuccessful run, for the store.
 enum Answer {
     Fail(Failure),
     HandBack(Duration),
@@ -63,11 +63,10 @@ impl Answer {
     }
 }
 
-/// Leases one due failed message and applies it through the same handler, and with it at most `most - 1` messages that wait
-/// behind it in its key. `unavailable` retries in a row have said before that a dependency is unavailable.
+/// Leases one due failed message and applies it with the same handler, together with at most `most - 1` messages parked behind
+/// it in its key. `unavailable` is the number of previous consecutive retries that reported an unavailable dependency.
 pub(super) async fn retry<S: Inbox>(settings: Arc<Settings<S>>, most: u32, unavailable: u32) -> Retried {
-    // The lease outlives the handler's deadline, so that no other process runs the failed message while this run can still
-    // commit.
+    // The lease outlives the handler's deadline: no other process may run the failed message while this run can still commit.
     let lease = settings.rules.longest_run();
     let leased = match settings.store.lease(&settings.name, 1, lease).await {
         Ok(leased) => leased,
@@ -89,9 +88,9 @@ pub(super) async fn retry<S: Inbox>(settings: Arc<Settings<S>>, most: u32, unava
     end(&settings, &leased, ran, unavailable).await
 }
 
-/// Applies a leased failed message and what waits behind it, in fewer messages until that comes to an end.
+/// Applies a leased failed message and the messages behind it, and retries with fewer messages until the run ends.
 async fn apply<S: Inbox>(settings: &Arc<Settings<S>>, leased: &Arc<RetryLease>, most: u32) -> Ran {
-    // One that has failed, that an operator asks for, or that may have ended a process runs by itself.
+    // A message that has failed, that an operator requested, or that may have crashed a process runs by itself.
     let leads =
         leased.parked && !leased.requested && leased.attempt == 1 && leased.crash_count + leased.alone == 0;
     let mut most = if leads { most } else { 1 };
@@ -119,9 +118,9 @@ async fn apply<S: Inbox>(settings: &Arc<Settings<S>>, leased: &Arc<RetryLease>, 
     }
 }
 
-/// Returns how the run of a failed message has ended, or with how many messages it is tried again. Where one of several fails,
-/// what stands before it is applied without it: it is the head of its key then and fails by itself. Where the culprit is not
-/// known, or an operator has acted on one of them, the run is halved.
+/// Returns the result of the run of a failed message, or the number of messages for another try. If one of several messages
+/// fails, the messages before it are applied without it: it becomes the head of its key and fails by itself. If the culprit is
+/// unknown, or an operator has acted on one of the messages, the run is halved.
 fn judge(ran: Ran, is_cut_off: bool) -> ControlFlow<Ran, u32> {
     let fewer = match &ran {
         Ran::NotOurs { length } => length / 2,
@@ -129,14 +128,14 @@ fn judge(ran: Ran, is_cut_off: bool) -> ControlFlow<Ran, u32> {
         Ran::Failed(Culprit {
             index: Some(index), fault: Fault::Message(_) | Fault::Unavailable(_), ..
         }) => *index,
-        // The store went away, and may have kept everything.
+        // The store failed during the run, and may have committed everything.
         Ran::Failed(Culprit { fault: Fault::Outage(_), .. }) => 0,
         Ran::Failed(Culprit { length, .. }) => length / 2,
         Ran::Resolved(_) | Ran::Broken(_) => 0,
     };
     match fewer {
         0 => ControlFlow::Break(ran),
-        // A stop leaves no time for another run, and the failed message is not to blame.
+        // A stop leaves no time for another run, and the failed message is not the culprit.
         _ if is_cut_off => ControlFlow::Break(Ran::head(cut_off())),
         _ => ControlFlow::Continue(fewer),
     }
@@ -172,7 +171,7 @@ async fn end<S: Inbox>(settings: &Settings<S>, leased: &RetryLease, ran: Ran, un
     retried
 }
 
-/// Decides what becomes of a failed message whose run has failed.
+/// Decides on a failed message whose run has failed.
 fn answer<S: Inbox>(
     settings: &Settings<S>,
     leased: &RetryLease,
@@ -201,7 +200,7 @@ fn answer<S: Inbox>(
         }
         Fault::Unavailable(error) => {
             (retried.outcome.verdict, retried.is_unavailable) = (Verdict::Failure, true);
-            // Behind the others that are due, and rarely while none of them is applied.
+            // Behind other due messages, and rarely while none of them is applied.
             let delay = settings.rules.backoff.delay(unavailable + 1);
             retried.due_in = Some(delay);
             tracing::warn!(consumer, failed_message = leased.failed_message, error, wait = ?delay, "retry paused: a dependency is unavailable");
@@ -214,8 +213,8 @@ fn answer<S: Inbox>(
     }
 }
 
-/// Answers a lease, again for as long as the store is down: without an answer, the run would count as the death of this process.
-/// Where another process has leased the failed message meanwhile, the answer counts for nothing.
+/// Records the result of a lease, and retries during an outage: without a result, the run would count as a crash of this
+/// process. If another process has leased the failed message meanwhile, the result has no effect.
 async fn answer_lease<S: Inbox>(
     settings: &Settings<S>,
     leased: &RetryLease,

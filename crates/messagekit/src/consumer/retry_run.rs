@@ -1,4 +1,4 @@
-//! One transaction over a set-aside message and the messages that wait behind it in its key.
+//! One transaction over a failed message and the messages parked behind it in its key.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -16,40 +16,40 @@ use crate::store::{
 };
 use crate::{Error, ErrorKind, Meta, chain, crash};
 
-/// How a transaction ended.
+/// The result of a transaction.
 pub(super) enum Ran {
-    /// The leased message was applied and resolved, and what could be behind it.
+    /// The leased message, and as many followers as possible, were applied and resolved.
     Resolved(Applied),
-    /// The lease was lost, or an operator was quicker with one of so many messages: nothing was kept.
+    /// The lease was lost, or an operator acted on one of the messages first: nothing was kept.
     NotOurs { length: u32 },
     /// Nothing was kept.
     Failed(Culprit),
-    /// The store answered what no waiting cures.
+    /// An error of the store that waiting does not cure.
     Broken(Error),
 }
 
-/// How far a run came.
+/// The progress of a run.
 #[derive(Clone, Copy)]
 pub(super) struct Applied {
-    /// How many messages were applied.
+    /// The number of applied messages.
     pub(super) messages: u32,
-    /// How many had been taken into the run: more than were applied where the time was up.
+    /// The number of messages in the run: more than were applied if the time limit was reached.
     pub(super) length: u32,
-    /// How long their handlers took.
+    /// The time inside their handlers.
     pub(super) took: Duration,
 }
 
-/// What a run failed of.
+/// The reason why a run failed.
 pub(super) struct Culprit {
-    /// Which message it was, counted from the leased one, where that is known.
+    /// The index of the message, counted from the leased one, if it is known.
     pub(super) index: Option<u32>,
-    /// How many had been taken into the run.
+    /// The number of messages in the run.
     pub(super) length: u32,
     pub(super) fault: Fault,
 }
 
 impl Ran {
-    /// The leased message failed by itself.
+    /// Creates the failure of the leased message by itself.
     pub(super) fn head(fault: Fault) -> Self {
         Self::Failed(Culprit { index: Some(0), length: 1, fault })
     }
@@ -67,17 +67,17 @@ struct Step<S: Store> {
 struct Applying<'a, S: Inbox> {
     settings: &'a Settings<S>,
     leased: &'a RetryLease,
-    /// Those that were applied.
+    /// The applied followers.
     followers: Vec<Follower>,
-    /// How many bytes may still be taken.
+    /// The number of bytes that the run may still take.
     bytes: u64,
-    /// How many were taken, whether they were applied or not.
+    /// The number of messages in the run, applied or not.
     length: &'a AtomicU32,
     started: Instant,
 }
 
-/// Applies the leased message and at most `most - 1` behind it, in a transaction that also resolves them. Messages that were
-/// parked meanwhile are taken as well, so that a key that is read faster than it is written becomes free.
+/// Applies the leased message and at most `most - 1` messages behind it, in a transaction that also resolves them. It also
+/// takes messages that were parked meanwhile, so the backlog of a key ends if handling is faster than parking.
 pub(super) async fn run<S: Inbox>(settings: &Arc<Settings<S>>, leased: &Arc<RetryLease>, most: u32) -> Ran {
     let head = match step(settings, leased.received.clone(), leased.attempt) {
         Ok(head) => head,
@@ -103,19 +103,19 @@ pub(super) async fn run<S: Inbox>(settings: &Arc<Settings<S>>, leased: &Arc<Retr
     let Some(ended) = settings.unless_cut_off(work).await else { return Ran::head(cut_off()) };
     match ended {
         Ok(ran) => ran,
-        // The handler did not run, so it is not to blame.
+        // The handler did not run, so it is not the culprit.
         Err(TransactError::Begin(error)) => match store_fault(&error) {
             Some(Fault::Blame(_)) | None => Ran::Broken(error),
             Some(fault) => Ran::head(fault),
         },
-        // Kept or not: if it was, the failed message is resolved and the token does not fit any more.
+        // The commit may have happened. If it did, the failed message is resolved and the token is no longer valid.
         Err(TransactError::Commit(error) | TransactError::Unknown(error)) => {
             of_store(error, length.load(Ordering::Relaxed))
         }
     }
 }
 
-/// Prepares a message for its handler, or says why it has none.
+/// Prepares a message for its handler, or returns the reason why it has none.
 fn step<S: Inbox>(
     settings: &Settings<S>,
     received: ReceivedMessage,
@@ -132,11 +132,11 @@ fn step<S: Inbox>(
     }
 }
 
-/// Says what an error of the store means in a run of so many messages.
+/// Classifies an error of the store in a run of `length` messages.
 pub(super) fn of_store(error: Error, length: u32) -> Ran {
     let index = (length == 1).then_some(0);
     let fault = match error.kind() {
-        // Waiting cures nothing, and other failed messages are sound.
+        // Waiting does not cure it, and other failed messages are not affected.
         ErrorKind::Corrupt => Some(Fault::Blame(Failure::permanent(FailureKind::Corrupt, chain(&error)))),
         _ => store_fault(&error),
     };
@@ -177,8 +177,8 @@ impl<S: Inbox> Applying<'_, S> {
         self.length.load(Ordering::Relaxed)
     }
 
-    /// Takes what waits now behind those that are applied. A message that cannot be handled ends the run: it fails by itself, as
-    /// the head of its key.
+    /// Reads the messages that are now parked behind the applied ones. A message that cannot be handled ends the run: it fails
+    /// by itself as the head of its key.
     async fn read(
         &mut self,
         tx: &mut S::Tx,
@@ -204,7 +204,7 @@ impl<S: Inbox> Applying<'_, S> {
         Ok(())
     }
 
-    /// Runs the handlers, in order; breaks when the time is up.
+    /// Runs the handlers in order; breaks when the time limit is reached.
     async fn handle(
         &mut self,
         tx: &mut S::Tx,
@@ -229,7 +229,7 @@ impl<S: Inbox> Applying<'_, S> {
             crash::point("retry.handled");
             next += 1 + with.len();
         }
-        // The leased message is none of its followers.
+        // The leased message is not one of its followers.
         self.followers.extend(taken.drain(..).take(next - usize::from(first == 0)));
         Ok(if next < steps.len() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }

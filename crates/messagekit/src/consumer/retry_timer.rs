@@ -1,4 +1,4 @@
-//! When failed messages are looked for.
+//! The timer of polls for due failed messages.
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -10,8 +10,8 @@ use tokio::time::{Instant, Sleep};
 use super::Backoff;
 use super::settings::RETRY_POLL;
 
-/// Fires when a failed message that this process set aside is due, and now and then for those it knows nothing of: what an
-/// earlier process set aside, what a person asked for.
+/// Fires when a failed message of this process is due. It also fires periodically for others: those of an earlier process, and
+/// retries that an operator requested.
 pub(super) struct RetryTimer {
     timer: Pin<Box<Sleep>>,
     dues: BTreeSet<Instant>,
@@ -19,26 +19,26 @@ pub(super) struct RetryTimer {
 }
 
 impl RetryTimer {
-    /// The most due times that are remembered; the others are found by looking now and then.
+    /// The maximum number of remembered due times; periodic polls find the others.
     const MAX_DUES: usize = 1_024;
 
-    /// Makes one that fires at once.
+    /// Creates a timer that fires at once.
     pub(super) fn new() -> Self {
         Self { timer: Box::pin(tokio::time::sleep(Duration::ZERO)), dues: BTreeSet::new(), outages: 0 }
     }
 
-    /// Returns whether it is time to look.
+    /// Returns whether a poll is due.
     pub(super) fn is_due(&mut self, cx: &mut Context<'_>) -> bool {
         self.timer.as_mut().poll(cx) == Poll::Ready(())
     }
 
-    /// A look begins: it finds everything that is due by now.
+    /// Starts a poll, which finds all messages that are due now.
     pub(super) fn look_begins(&mut self) {
         let now = Instant::now();
         self.dues.retain(|due| *due > now);
     }
 
-    /// A failed message is due in `delay`.
+    /// Records that a failed message is due in `delay`.
     pub(super) fn due_in(&mut self, delay: Duration) {
         let due = Instant::now() + delay;
         if self.dues.len() < Self::MAX_DUES {
@@ -49,14 +49,14 @@ impl RetryTimer {
         }
     }
 
-    /// A look has ended; where it found a failed message there may be more.
+    /// Ends a poll. If it found a failed message, there may be more.
     pub(super) fn look_ended(&mut self, found: bool) {
         self.outages = 0;
         let at = Instant::now() + if found { Duration::ZERO } else { RETRY_POLL };
         self.timer.as_mut().reset(self.dues.first().map_or(at, |due| at.min(*due)));
     }
 
-    /// A look met an outage. Returns how long it is waited for, whatever is due before.
+    /// Records an outage of a poll. Returns the wait, which ignores earlier due times.
     pub(super) fn outage(&mut self) -> Duration {
         self.outages += 1;
         let wait = Backoff::OUTAGE.delay(self.outages);

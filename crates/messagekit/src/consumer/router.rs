@@ -1,4 +1,4 @@
-//! Which handler takes which type.
+//! Maps event types to handlers.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use crate::message::{check_version, identify, type_in_headers, unreadable};
 use crate::store::{Failure, FailureKind, ReceivedMessage, Store};
 use crate::{Envelope, Error, ErrorKind, Event, Message, MessageId, Meta, Position};
 
-/// Handlers by event type. Cloning shares them, so one router can serve several consumers of a store.
+/// Handlers by event type. Clones share them, so one router can serve several consumers of a store.
 ///
 /// ```
 /// use messagekit::memory::{MemoryStore, MemoryTx};
@@ -44,18 +44,18 @@ pub(super) struct Route<S: Store> {
     reads: Reads,
 }
 
-/// What must be readable before a handler is called.
+/// The part of a message that must be readable before the handler runs.
 #[derive(Clone, Copy)]
 enum Reads {
-    /// The envelope, in no newer major version than this.
+    /// The envelope, with at most this major version.
     Event(&'static str),
     /// The envelope, in any version.
     Json,
-    /// The identity.
+    /// The identity only.
     Message,
 }
 
-/// What is to be done with a received message.
+/// The task for a received message.
 pub(super) enum Task<S: Store> {
     Handle { handler: Arc<dyn Erased<S>>, meta: Meta },
     Ignore,
@@ -63,7 +63,7 @@ pub(super) enum Task<S: Store> {
 }
 
 impl<S: Store> Router<S> {
-    /// Makes one without handlers.
+    /// Creates a router without handlers.
     pub fn new() -> Self {
         Self {
             routes: HashMap::new(),
@@ -74,12 +74,12 @@ impl<S: Store> Router<S> {
         }
     }
 
-    /// Makes one that looks into no message and gives them all to one handler.
+    /// Creates a router that reads no message and passes all of them to one handler.
     pub(crate) fn of_all(all: impl TakesAll<S> + 'static) -> Self {
         Self { all: Some(Arc::new(all)), ..Self::new() }
     }
 
-    /// Handles the events of the type that the function takes.
+    /// Adds a handler for the event type that the function takes.
     #[must_use]
     pub fn on<E: Event, H>(self, handler: H) -> Self
     where
@@ -88,9 +88,9 @@ impl<S: Store> Router<S> {
         self.route(E::TYPE, Arc::new(Function(handler, PhantomData)), Reads::Event(E::VERSION))
     }
 
-    /// Handles the events of the type that the function takes, with a shared state as its first argument.
+    /// Adds a handler for the event type that the function takes, with a shared state as its first argument.
     ///
-    /// An `async` closure cannot capture here; the state is what it would capture.
+    /// An `async` closure cannot capture variables here; use the state instead.
     #[must_use]
     pub fn on_with<State, E: Event, H>(self, state: Arc<State>, handler: H) -> Self
     where
@@ -100,12 +100,12 @@ impl<S: Store> Router<S> {
         self.route(E::TYPE, Arc::new(WithState(state, handler, PhantomData)), Reads::Event(E::VERSION))
     }
 
-    /// Handles the events of the type that the function takes, several in one call: those that wait next to each other in a
-    /// lane and are applied in one transaction, in their order, for handlers that write many rows by one statement.
+    /// Adds a handler for the event type that the function takes, with several events per call. A call contains adjacent events
+    /// of a lane, in order, in one transaction. Use it for handlers that write many rows with one statement.
     ///
-    /// A call takes at most what a batch holds; an event that has failed is tried again by itself. The deadline is that of the
-    /// call. A failure whose culprit is not told by [`HandlerError::at`](crate::HandlerError::at) rolls all of them back and
-    /// halves them until the one that fails stands alone, so the others may run again, up to 8 times in a batch of 200.
+    /// A call takes at most the events of one batch; a failed event is retried by itself. The deadline applies to the call. A
+    /// failure without an index from [`HandlerError::at`](crate::HandlerError::at) rolls all events back and halves them until
+    /// the failing event is alone. The other events may therefore run again, up to 8 times in a batch of 200.
     ///
     /// ```
     /// use messagekit::memory::{MemoryStore, MemoryTx};
@@ -134,7 +134,7 @@ impl<S: Store> Router<S> {
         self.route(E::TYPE, Arc::new(Several(handler, PhantomData)), Reads::Event(E::VERSION))
     }
 
-    /// The same with a shared state as first argument.
+    /// Adds a handler as [`on_batch`](Self::on_batch) does, with a shared state as its first argument.
     #[must_use]
     pub fn on_batch_with<State, E: Event, H>(self, state: Arc<State>, handler: H) -> Self
     where
@@ -145,13 +145,13 @@ impl<S: Store> Router<S> {
         self.route(E::TYPE, Arc::new(handler), Reads::Event(E::VERSION))
     }
 
-    /// Handles events by an object.
+    /// Adds an object that handles events of its type.
     #[must_use]
     pub fn consumer<C: IdempotentConsumer<S>>(self, consumer: C) -> Self {
         self.route(C::Event::TYPE, Arc::new(Object(consumer)), Reads::Event(C::Event::VERSION))
     }
 
-    /// Handles messages of a type as they are, whatever their payload is.
+    /// Adds a handler for raw messages of a type, whatever their payload is.
     #[must_use]
     pub fn on_message<H>(self, event_type: &str, handler: H) -> Self
     where
@@ -160,8 +160,8 @@ impl<S: Store> Router<S> {
         self.route(event_type, Arc::new(Function(handler, PhantomData)), Reads::Message)
     }
 
-    /// Handles messages of a type as a JSON value, with the envelope read; the value is the whole object, envelope fields
-    /// included.
+    /// Adds a handler for messages of a type as a JSON value, with a parsed envelope. The value is the whole object, envelope
+    /// fields included.
     #[must_use]
     pub fn on_json<H>(self, event_type: &str, handler: H) -> Self
     where
@@ -170,7 +170,7 @@ impl<S: Store> Router<S> {
         self.route(event_type, Arc::new(Function(handler, PhantomData)), Reads::Json)
     }
 
-    /// Handles every message whose type no other handler takes.
+    /// Adds a handler for every message whose type has no other handler.
     #[must_use]
     pub fn fallback<H>(mut self, handler: H) -> Self
     where
@@ -185,14 +185,14 @@ impl<S: Store> Router<S> {
         self
     }
 
-    /// Says what happens to a type that no handler takes, when there is no fallback.
+    /// Sets the policy for a type without a handler, if there is no fallback.
     #[must_use]
     pub fn on_unknown(mut self, unknown: OnUnknown) -> Self {
         self.unknown = unknown;
         self
     }
 
-    /// Returns the types with a handler of their own, sorted.
+    /// Returns the types with their own handler, sorted.
     pub fn types(&self) -> Vec<&str> {
         let mut types: Vec<&str> = self.routes.keys().map(String::as_str).collect();
         types.sort_unstable();
@@ -209,7 +209,7 @@ impl<S: Store> Router<S> {
         self
     }
 
-    /// Returns what is wrong with the registrations.
+    /// Returns the problems of the registrations.
     pub(super) fn problems(&self) -> &[Error] {
         &self.problems
     }
@@ -218,7 +218,7 @@ impl<S: Store> Router<S> {
         self.routes.is_empty() && self.fallback.is_none() && self.all.is_none()
     }
 
-    /// Decides what is done with a delivery, and under which id.
+    /// Decides on the task of a delivery and on its id.
     pub(super) fn prepare(&self, message: Message, position: Option<Position>) -> (ReceivedMessage, Task<S>) {
         if let Some(all) = &self.all {
             let id = all.name(&message, position.as_ref());
@@ -226,8 +226,8 @@ impl<S: Store> Router<S> {
             let task = Task::Handle { handler: Arc::<dyn TakesAll<S>>::clone(all), meta };
             return (ReceivedMessage { id, message, position }, task);
         }
-        // Without a usable identity it is kept under its coordinates, so that no publisher's id is swallowed; without those
-        // the same bytes are the same message.
+        // Without a usable identity, the id comes from the position, so the message cannot collide with a producer's id.
+        // Without a position, equal bytes are the same message.
         let stand_in = || position.as_ref().map_or_else(|| MessageId::of_contents(&message), MessageId::at);
         let (id, task) = match self.task(&message) {
             Ok((id, task)) => (id.unwrap_or_else(stand_in), task),
@@ -236,12 +236,12 @@ impl<S: Store> Router<S> {
         (ReceivedMessage { id, message, position }, task)
     }
 
-    /// A message that was identified keeps its id even when it cannot be handled.
+    /// A message with a valid identity keeps its id even if it cannot be handled.
     fn task(&self, message: &Message) -> Result<(Option<MessageId>, Task<S>), Failure> {
         if let Some(failure) = unreadable(message) {
             return Err(failure);
         }
-        // The header names the type for nearly everything, and what no handler takes is not worth a look inside.
+        // The header has the type of nearly all messages. A message that no handler takes is not parsed.
         let named = type_in_headers(message);
         if let Some(event_type) = named
             && !self.routes.contains_key(event_type)

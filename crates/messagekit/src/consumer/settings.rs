@@ -1,4 +1,4 @@
-//! What a consumer was built with.
+//! The settings of a consumer.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -10,59 +10,59 @@ use crate::Shutdown;
 use crate::store::{ClaimRequest, Failure, FailureKind, Next, ParkingLimits, ReceivedMessage, Store};
 use crate::transport::BatchLimit;
 
-/// How many runs a message may cost before it is dead.
+/// Number of runs after which a message is dead.
 pub(super) const ATTEMPTS: u32 = 10;
-/// How many times a message may end its process before it is dead.
+/// Number of crashes after which a message is dead.
 pub(super) const CRASHES: u32 = 5;
-/// How long a handler may take.
+/// Deadline of a handler.
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
-/// How long a lane waits for a message whose handler says that a dependency is unavailable.
+/// How long a lane waits for a message whose handler reports an unavailable dependency.
 pub(super) const UNAVAILABLE_LIMIT: Duration = Duration::from_secs(10 * 60);
-/// Longer deadlines and waits count as this, so that no sum of times overflows.
+/// Maximum of deadlines and waits, so no sum of times overflows.
 pub(super) const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-/// Longer windows count as this.
+/// Maximum of dedup windows.
 pub(super) const A_CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
-/// A window must bridge the differences of clocks, and what lies in lanes.
+/// Minimum of dedup windows: they must cover clock differences and the time that messages wait in lanes.
 pub(super) const SHORTEST_WINDOW: Duration = Duration::from_secs(60 * 60);
-/// How many messages a lane holds before it is paused.
+/// Number of messages in a lane at which it is paused.
 pub(super) const WINDOW_MESSAGES: usize = 500;
-/// How many bytes a lane holds before it is paused.
+/// Number of bytes in a lane at which it is paused.
 pub(super) const WINDOW_BYTES: usize = 8 * 1024 * 1024;
-/// How often failed messages are looked for that became due without this process knowing.
+/// Interval of polls for failed messages whose due time this process does not know.
 pub(crate) const RETRY_POLL: Duration = Duration::from_millis(500);
-/// How long a shutdown or revoke waits for what is in work.
+/// How long a shutdown or revocation waits for work in progress.
 pub(super) const DRAIN: Duration = Duration::from_secs(30);
-/// How long a shutdown waits then for handlers that were cut off: notes and leases are taken back meanwhile.
+/// How long a shutdown then waits for cancelled handlers, while their attempts and leases are withdrawn.
 pub(super) const CUT_OFF: Duration = Duration::from_secs(5);
-/// How long the transaction of a handler that was cut off may take to be rolled back, behind a statement that still runs.
+/// Maximum time to roll back the transaction of a cancelled handler, behind a statement that still runs.
 const ROLL_BACK: Duration = Duration::from_secs(1);
 
-/// What decides about messages, lanes and times.
+/// The rules for messages, lanes and times.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
     pub(super) on_failure: OnFailure,
-    /// A failed message that is parked is tried again by itself; without a database nothing does.
+    /// Parked failed messages are retried automatically; false without a database.
     pub(super) retries_parked: bool,
     pub(super) attempts: u32,
     pub(super) backoff: Backoff,
     pub(super) deadline: Duration,
-    /// How long a message that says unavailable may hold its lane.
+    /// How long a message with an unavailable dependency may block its lane.
     pub(super) unavailable_limit: Duration,
     pub(super) batch: BatchLimit,
 }
 
 impl Rules {
-    /// Returns how long one run of a message takes at most, with the wait for another process's claim and the commit.
+    /// Returns the maximum time of one run of a message, including the wait for another process's claim and the commit.
     pub(super) fn longest_run(&self) -> Duration {
         self.deadline * 2 + Duration::from_secs(5)
     }
 
-    /// Returns for how long a transaction begins another handler.
+    /// Returns how long a transaction may start further handlers.
     pub(super) fn time_of_a_transaction(&self) -> Duration {
         self.batch.time.min(self.deadline)
     }
 
-    /// Returns whether a message that says unavailable is parked after the limit.
+    /// Returns whether a message with an unavailable dependency is parked after the limit.
     pub(super) fn parks(&self) -> bool {
         self.on_failure != OnFailure::Block && self.retries_parked
     }
@@ -72,7 +72,8 @@ impl Rules {
         self.on_failure == OnFailure::Block || !self.retries_parked && matches!(failure.next, Next::Retry(_))
     }
 
-    /// Returns the failure of a message that has said unavailable for too long, after so many failed runs: it costs no attempt.
+    /// Returns the failure of a message whose dependency was unavailable for too long, after `failed_runs` failed runs: it
+    /// costs no attempt.
     pub(super) fn unavailable(&self, error: String, failed_runs: u32) -> Failure {
         Failure {
             attempts: failed_runs,
@@ -81,7 +82,7 @@ impl Rules {
         }
     }
 
-    /// Decides what happens to a failure after its run number `attempt`.
+    /// Decides on a failure after its run number `attempt`.
     pub(super) fn decide(&self, mut failure: Failure, attempt: u32) -> Failure {
         failure.attempts = attempt;
         if let Next::Retry(_) = failure.next {
@@ -92,10 +93,10 @@ impl Rules {
     }
 }
 
-/// Shared by the loop and the batch runs it starts.
+/// Shared by the loop and its batch runs.
 pub(super) struct Settings<S: Store> {
     pub(super) name: Arc<str>,
-    /// What this run of it notes suspects by.
+    /// The name of this run in in-flight attempts.
     pub(super) run: Arc<str>,
     pub(super) store: S,
     pub(super) router: Router<S>,
@@ -103,18 +104,18 @@ pub(super) struct Settings<S: Store> {
     pub(super) around: Vec<Arc<dyn Middleware<S>>>,
     pub(super) rules: Rules,
     pub(super) limits: ParkingLimits,
-    /// Into how many a lane of the source is divided by key.
+    /// Number of key lanes into which a lane of the source is divided.
     pub(super) key_lanes: NonZeroU32,
-    /// How old a message may be.
+    /// The maximum age of a message.
     pub(super) window: DedupWindow,
     pub(super) stats: Stats,
-    /// Cuts off every handler that still runs: the shutdown has waited long enough.
+    /// Cancels all handlers that still run, after the shutdown has waited long enough.
     pub(super) cut_off: Shutdown,
 }
 
 impl<S: Store> Settings<S> {
-    /// Waits for a transaction, and not for long when a stop has cut its handler off: dropped, it is rolled back behind the
-    /// statement that still runs, and a commit in flight ends by itself.
+    /// Waits for a transaction, but only briefly after a stop has cancelled its handler. A dropped transaction rolls back
+    /// behind the statement that still runs, and a commit in flight completes.
     pub(super) async fn unless_cut_off<T>(&self, transaction: impl Future<Output = T>) -> Option<T> {
         let given_up = async {
             self.cut_off.requested().await;
@@ -127,14 +128,14 @@ impl<S: Store> Settings<S> {
         }
     }
 
-    /// Returns whether a message keeps its place in the order of its key.
+    /// Returns whether a message keeps its position in the order of its key.
     fn keeps_order(&self, received: &ReceivedMessage) -> bool {
         self.rules.on_failure == OnFailure::ParkKey
             && received.message.key.is_some()
             && received.position.is_some()
     }
 
-    /// Returns whether a message that is set aside holds its key.
+    /// Returns whether a message that is set aside blocks its key.
     pub(super) fn parks(&self, received: &ReceivedMessage, failure: &Failure) -> bool {
         self.keeps_order(received) && !stands_alone(failure)
     }
@@ -155,8 +156,8 @@ impl<S: Store> Settings<S> {
     }
 }
 
-/// A type that is only kept has no handler whose order could matter. What is older than the window was most likely handled
-/// before the others of its key, and no waiting makes it younger.
+/// An unknown type has no handler whose order could matter. A message older than the dedup window was most likely handled
+/// before the others of its key, and waiting does not make it younger.
 fn stands_alone(failure: &Failure) -> bool {
     matches!(failure.kind, FailureKind::UnknownType | FailureKind::OutsideWindow)
 }

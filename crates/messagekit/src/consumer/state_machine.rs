@@ -1,8 +1,8 @@
-//! Decides what a lane does next: pure, without a clock, a store or a task. `batch_run.rs` obeys.
+//! Decides the next step of a lane: pure, without a clock, a store or a task. `batch_run.rs` executes the steps.
 //!
-//! A [`StateMachine`] takes the state of a lane whole, says step by step what is to be done with a batch, learns what each step
-//! answered, and gives the state back whole. Messages are numbers here, counted from the front of the batch. What is finished is
-//! always a prefix, so what is left keeps its order.
+//! A [`StateMachine`] takes the whole state of a lane, decides the steps for a batch, receives the result of each step, and
+//! returns the state. Messages are numbers here, counted from the front of the batch. Finished messages are always a prefix, so
+//! the others keep their order.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -26,17 +26,17 @@ pub(super) struct StateMachine {
     rules: Rules,
     lane: LaneState,
     bisection: Bisection,
-    /// Which messages go to a handler.
+    /// Marks the messages that have a handler.
     handled: Vec<bool>,
     failed: BTreeMap<usize, Failure>,
     plan: Option<Plan>,
-    /// The in-flight attempt that stands, or may.
+    /// The in-flight attempt that exists, or may exist.
     attempt: Option<Attempt>,
-    /// The next message with a handler is fresh as far as is known: it needs an attempt.
+    /// The next message with a handler is presumed fresh: it needs an attempt.
     is_fresh: bool,
-    /// The message that has more crashes than it may have.
+    /// The message with too many crashes.
     poison: Option<usize>,
-    /// The message during whose handler the time of a lock was up.
+    /// The message during whose handler the lock timed out.
     slow: Option<usize>,
     started: Instant,
     done: ConsumerStats,
@@ -46,7 +46,7 @@ pub(super) struct StateMachine {
 }
 
 impl StateMachine {
-    /// `handled` says of each message whether it goes to a handler.
+    /// `handled` states for each message whether it has a handler.
     pub(super) fn new(rules: Rules, lane: LaneState, handled: Vec<bool>, now: Instant) -> Self {
         Self {
             rules,
@@ -67,12 +67,12 @@ impl StateMachine {
         }
     }
 
-    /// Returns the failures that the next transaction keeps instead of running their messages.
+    /// Returns the failures that the next transaction stores instead of running their messages.
     pub(super) fn failed(&self) -> &BTreeMap<usize, Failure> {
         &self.failed
     }
 
-    /// Returns which run of the first message this is; the others run for the first time.
+    /// Returns the run number of the first message; the others run for the first time.
     pub(super) fn first_attempt(&self) -> u32 {
         self.lane.failed_runs + 1
     }
@@ -81,7 +81,7 @@ impl StateMachine {
         self.handled[index]
     }
 
-    /// Returns how many messages from the front are finished.
+    /// Returns the number of finished messages from the front.
     pub(super) fn finished(&self) -> usize {
         self.bisection.finished()
     }
@@ -111,7 +111,7 @@ impl StateMachine {
         }
     }
 
-    /// One message at a time: passes over finished ones, records an attempt of the first fresh one, runs it.
+    /// One message at a time: skips finished ones, records an attempt of the first fresh one, and runs it.
     fn next_by_itself(&mut self, now: Instant, range: Range<usize>) -> Step {
         let attempted = match self.attempt {
             Some(Attempt::Message(index)) => Some(index),
@@ -124,7 +124,7 @@ impl StateMachine {
             let range = range.start..next + 1;
             return self.run(Plan { range, runs: Runs::Only(next), clears: attempted });
         }
-        // Nothing else runs meanwhile: it is the turn of other lanes.
+        // No other lane runs meanwhile, so give them their turn.
         if self.done.batches > 0 && now.duration_since(self.started) >= self.rules.batch.time {
             self.stop();
             return self.next(now);
@@ -133,7 +133,7 @@ impl StateMachine {
     }
 
     fn begin(&mut self, attempt: Attempt) -> Step {
-        // Noted before the answer: when that is lost, the attempt may stand.
+        // Recorded before the answer: if the answer is lost, the attempt may exist.
         self.attempt = Some(attempt);
         Step::Begin(attempt)
     }
@@ -143,7 +143,7 @@ impl StateMachine {
         Step::Run(plan)
     }
 
-    /// Learns what the last step answered.
+    /// Takes the result of the last step.
     pub(super) fn answered(&mut self, now: Instant, answer: Answer) {
         match answer {
             Answer::Begun { others } => self.begun(now, others),
@@ -215,7 +215,7 @@ impl StateMachine {
     fn failed_by(&mut self, now: Instant, index: usize, fault: Fault) {
         match fault {
             Fault::Message(failure) => self.message_failed(index, failure),
-            // A machine that stood still costs no message an attempt: only one that is slow by itself, too, is to blame.
+            // A pause of the machine costs no message an attempt: only a message that is also slow by itself is the culprit.
             Fault::TransactionTimeout(_) if self.slow != Some(index) => {
                 self.slow = Some(index);
                 self.bisection.alone(index);
@@ -228,7 +228,7 @@ impl StateMachine {
         }
     }
 
-    /// Decides what becomes of a message that has failed.
+    /// Decides on a message that has failed.
     fn message_failed(&mut self, index: usize, failure: Failure) {
         let attempt = if index == 0 { self.first_attempt() } else { 1 };
         let failure = self.rules.decide(failure, attempt);
@@ -239,8 +239,7 @@ impl StateMachine {
         }
     }
 
-    /// The first message waits, and is parked when it has waited for too long; what stands before another one does not wait with
-    /// it.
+    /// The first message waits, and is parked when it has waited for too long. Messages before another one do not wait with it.
     fn unavailable(&mut self, now: Instant, index: usize, error: String) {
         self.verdict = Verdict::Failure;
         let since = self.lane.unavailable.filter(|_| index == 0);
@@ -251,7 +250,7 @@ impl StateMachine {
             }
             self.pause_before(index, Pause::Unavailable(error));
         } else if self.bisection.range().is_some_and(|range| range.len() > 1) {
-            // Of several in one call any may be meant, and only the first one has waited.
+            // Any of several messages in one call may be the culprit, and only the first one has waited.
             self.bisection.alone(0);
         } else {
             let failure = self.rules.unavailable(error, self.lane.failed_runs);
@@ -259,7 +258,7 @@ impl StateMachine {
         }
     }
 
-    /// The message is parked by the next transaction, which it ends.
+    /// The next transaction parks the message and ends with it.
     fn set_aside(&mut self, index: usize, failure: Failure) {
         if let Next::Retry(delay) = failure.next {
             self.due_in.push(delay);
@@ -296,7 +295,7 @@ impl StateMachine {
     }
 }
 
-/// Duplicates do not count: what was not committed stands behind them.
+/// Duplicates do not count: uncommitted messages are behind them.
 fn finished(done: &ConsumerStats) -> u32 {
     let finished = done.handled + done.set_aside + done.dead + done.parked + done.ignored;
     u32::try_from(finished).unwrap_or(u32::MAX)

@@ -1,4 +1,4 @@
-//! The state machine against a naive model: each message by itself, in order.
+//! The state machine compared with a naive model that handles each message by itself, in order.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::num::NonZeroU32;
@@ -15,7 +15,7 @@ use crate::transport::BatchLimit;
 const LIMIT: Duration = Duration::from_secs(600);
 const BATCH: u32 = 10;
 
-/// What a message does to its transaction.
+/// The effect of a message on its transaction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     Good,
@@ -23,29 +23,29 @@ enum Kind {
     Duplicate,
     Fails,
     Permanent,
-    /// It ends its transaction without a word.
+    /// It ends its transaction silently.
     Swallows,
-    /// It holds a lock for too long, always or because the machine stood still once.
+    /// It holds a lock for too long: always, or once because the machine paused.
     Slow,
     StoodStill,
-    /// Its dependency is unavailable, for ever or for so many runs.
+    /// Its dependency is unavailable, always or for a number of runs.
     Unavailable,
     Briefly(u32),
-    /// It ended five processes.
+    /// It crashed five processes.
     Poison,
 }
 
-/// What the store does to a transaction, if anything.
+/// The effect of the store on a transaction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Weather {
     Fine,
     Outage,
     Conflict,
-    /// The commit is kept and its answer lost.
+    /// The commit succeeds and its answer is lost.
     Unknown,
-    /// The time of the transaction is up after its first message.
+    /// The time limit of the transaction is reached after its first message.
     Slow,
-    /// A stop is asked for.
+    /// A stop is requested.
     Stop,
 }
 
@@ -76,7 +76,7 @@ struct Case {
     /// Key and kind.
     messages: Vec<(u8, Kind)>,
     weather: Vec<Weather>,
-    /// A process died in a batch of the lane.
+    /// A process crashed in a batch of the lane.
     has_crashed: bool,
 }
 
@@ -105,7 +105,7 @@ fn cases() -> impl Strategy<Value = Case> {
     let messages = prop::collection::vec((0_u8..5, kind), 0..40);
     (policy, messages, prop::collection::vec(weather, 0..60), any::<bool>()).prop_map(
         |(policy, mut messages, weather, has_crashed)| {
-            // What a process died of is one of the first messages of the lane.
+            // A message that crashed a process is one of the first messages of the lane.
             let poison = messages.iter().take(BATCH as usize).position(|(_, kind)| *kind == Kind::Poison);
             for (index, (_, kind)) in messages.iter_mut().enumerate() {
                 let fails = matches!(
@@ -130,7 +130,7 @@ enum Outcome {
     KeyBlocked,
 }
 
-/// What becomes of the messages when each is handled by itself.
+/// Returns the outcomes when each message is handled by itself.
 fn naive(case: &Case) -> Vec<Outcome> {
     let mut blocked = BTreeSet::new();
     let each = case.messages.iter().map(|(key, kind)| {
@@ -170,9 +170,9 @@ struct World<'a> {
     outcomes: Vec<Option<Outcome>>,
     blocked: BTreeSet<u8>,
     runs: Vec<u32>,
-    /// Since when the first message says unavailable.
+    /// Since this time the first message reports an unavailable dependency.
     said: Option<(usize, Instant)>,
-    /// The attempt of the lane's batch, and of a message.
+    /// The attempts of the lane's batch and of a message.
     batch_attempt: bool,
     message_attempt: Option<usize>,
     crash_is_known: bool,
@@ -220,7 +220,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Works until the lane is empty.
+    /// Runs until the lane is empty.
     fn play(&mut self) -> Result<(), String> {
         let mut lane = LaneState::new("orders/0", BATCH);
         let mut queue: VecDeque<usize> = (0..self.case.messages.len()).collect();
@@ -355,7 +355,7 @@ impl<'a> World<'a> {
         Ok(answer_in(weather, range, done))
     }
 
-    /// Returns whether the claim of a message answers that it does not run.
+    /// Returns whether the claim of a message prevents its run.
     fn passes_over(
         &self,
         message: usize,
@@ -384,7 +384,7 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// Only the handler whose attempt stands runs behind a crash, and none before the attempt of its batch.
+    /// After a crash, only the handler with an attempt runs. No handler runs before the attempt of its batch.
     fn check_run(
         &self,
         machine: &StateMachine,
@@ -453,8 +453,8 @@ fn answer_in(weather: Weather, range: Range<usize>, done: ConsumerStats) -> Answ
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
-    /// The same are applied and the same parked, each once, in order, whatever the store does meanwhile. Nothing is lost between
-    /// what is finished and the rest, and no outage costs an attempt.
+    /// The same messages are applied and parked, each once and in order, whatever the store does meanwhile. No message is lost
+    /// between the finished ones and the rest, and no outage costs an attempt.
     #[test]
     fn a_lane_ends_as_handling_each_message_by_itself_would(case in cases()) {
         let played = World::new(&case, None).play();

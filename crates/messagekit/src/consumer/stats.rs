@@ -1,4 +1,4 @@
-//! What a consumer has done.
+//! Statistics of a consumer.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,8 +11,8 @@ use crate::Error;
 use crate::gate::Holding;
 use crate::metrics::{SECONDS, names};
 
-/// Counts of one consumer since it was built. Counters are for people and dashboards: what happened to a message is in the
-/// tables.
+/// Counts of one consumer since it was built. They are statistics for people and dashboards; the tables contain the state of
+/// each message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConsumerStats {
     /// Messages whose handler's effects were committed, retries included.
@@ -21,20 +21,20 @@ pub struct ConsumerStats {
     pub duplicates: u64,
     /// Messages of a type without a handler.
     pub ignored: u64,
-    /// Messages set aside to be tried again.
+    /// Messages set aside for a retry.
     pub set_aside: u64,
     /// Messages that became dead.
     pub dead: u64,
-    /// Messages kept behind an earlier one of their key.
+    /// Messages parked behind an earlier one of their key.
     pub parked: u64,
-    /// Transactions committed.
+    /// Committed transactions.
     pub batches: u64,
-    /// Transactions given up because of a handler, a conflict or an outage.
+    /// Transactions rolled back because of a handler, a conflict or an outage.
     pub rolled_back: u64,
 }
 
 impl ConsumerStats {
-    /// Adds what another transaction did.
+    /// Adds the counts of another transaction.
     pub(super) fn add(&mut self, done: &Self) {
         self.handled += done.handled;
         self.duplicates += done.duplicates;
@@ -47,33 +47,34 @@ impl ConsumerStats {
     }
 }
 
-/// How a consumer stands with its source.
+/// The state of a consumer's connection to its source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Connection {
-    /// Partitions or queues that are assigned to it.
+    /// Number of assigned partitions or queues.
     pub lanes: u64,
-    /// How many of them wait for one message: it cannot be applied, its dependency is unavailable, or there is no room to park
-    /// it.
+    /// Number of those that wait for one message: it cannot be applied, its dependency is unavailable, or there is no room to
+    /// park it.
     pub blocked: u64,
-    /// The names that the source gives to the lanes that wait so; of a partition that is divided, its key lanes.
+    /// The source's names of the waiting lanes; the names of the key lanes if a partition is divided.
     pub blocked_lanes: Vec<Arc<str>>,
-    /// What the source said last of an outage, unless something has arrived since or 30 s have passed without a word.
+    /// The last error of an outage of the source, unless a message has arrived since or the source has reported nothing for 30
+    /// s.
     pub trouble: Option<String>,
-    /// How the run came to its end; `None` before and while it runs.
+    /// How the run ended; `None` before and during the run.
     pub ended: Option<String>,
 }
 
-/// So long an outage lasts that is not told again: clients of brokers do so with each attempt to connect.
+/// How long an unrepeated outage counts: clients of brokers report it with each connection attempt.
 const LASTS: Duration = Duration::from_secs(30);
 
-/// A live view of a consumer's counts; cloning is cheap.
+/// A live view of a consumer's statistics. Cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct Stats(Arc<Counters>);
 
 #[derive(Debug)]
 struct Counters {
     done: Mutex<ConsumerStats>,
-    /// Without its trouble, which passes with time.
+    /// Without its trouble, which expires.
     connection: Mutex<Connection>,
     trouble: Mutex<Option<(Instant, String)>>,
     short_of: Mutex<Vec<String>>,
@@ -101,64 +102,64 @@ impl Stats {
         }))
     }
 
-    /// Returns the gate that holds the consumer back, and for how long it has; `None` while everything is let through. It is
-    /// asked when there is something to handle, and twice a second for failed messages that may be due.
+    /// Returns the gate that is closed for the consumer, and for how long; `None` while all gates are open. The consumer polls
+    /// its gates when messages wait, and twice a second for failed messages that may be due.
     pub fn held_back_by(&self) -> Option<(&'static str, Duration)> {
         self.0.holding.read()
     }
 
-    /// Returns the counts as they are now.
+    /// Returns the current counts.
     pub fn read(&self) -> ConsumerStats {
         *locked(&self.0.done)
     }
 
-    /// Returns how the consumer stands with its source.
+    /// Returns the state of the connection to the source.
     pub fn connection(&self) -> Connection {
         let trouble = locked(&self.0.trouble).clone().filter(|(told, _)| told.elapsed() < LASTS);
         Connection { trouble: trouble.map(|(_, error)| error), ..locked(&self.0.connection).clone() }
     }
 
-    /// Says in words what may come back that is older than the consumer's window, and would be set aside; empty while nothing
-    /// may, and without a window. Looked for when the consumer starts and once an hour.
+    /// Describes messages older than the dedup window that may be delivered again and would be set aside. Empty if there are
+    /// none, and without a window. The consumer checks at its start and once an hour.
     pub fn outside_window(&self) -> Vec<String> {
         locked(&self.0.short_of).clone()
     }
 
-    /// Notes what may come back that is older than the window.
+    /// Records the descriptions of messages older than the window that may be delivered again.
     pub(super) fn short_of(&self, found: Vec<String>) {
         *locked(&self.0.short_of) = found;
     }
 
-    /// Notes how many lanes are assigned, and how many of them are blocked, with their names.
+    /// Records the number of assigned lanes and of blocked lanes, with their names.
     pub(super) fn assigned(&self, lanes: usize, blocked: usize, blocked_lanes: Vec<Arc<str>>) {
         let mut connection = locked(&self.0.connection);
         (connection.lanes, connection.blocked) = (lanes as u64, blocked as u64);
         connection.blocked_lanes = blocked_lanes;
     }
 
-    /// Notes an outage of the source, or with `None` that it is over.
+    /// Records an outage of the source, or its end with `None`.
     pub(super) fn trouble(&self, error: Option<&Error>) {
         let trouble = error.map(|error| (Instant::now(), error.to_string()));
         *locked(&self.0.trouble) = trouble;
     }
 
-    /// Notes how the run came to its end. It has no lanes any more, and nothing is held back.
+    /// Records how the run ended. The consumer then has no lanes, and no gate is closed for it.
     fn end(&self, how: String) {
         self.0.holding.set(None);
         *locked(&self.0.connection) = Connection { ended: Some(how), ..Connection::default() };
     }
 
-    /// Counts the time of one run of a handler.
+    /// Records the time of one run of a handler.
     pub(super) fn took(&self, time: Duration) {
         self.0.handle_seconds.observe(time.as_secs_f64());
     }
 
-    /// Returns the times of the handler's runs.
+    /// Returns the histogram of handler times.
     pub(crate) fn handle_seconds(&self) -> proto::Histogram {
         self.0.handle_seconds.metric().get_histogram().clone()
     }
 
-    /// Adds what a transaction did.
+    /// Adds the counts of a transaction.
     pub(super) fn add(&self, done: &ConsumerStats) {
         locked(&self.0.done).add(done);
     }
@@ -168,7 +169,7 @@ fn locked<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
     value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Notes the end of a run, also of one that is dropped.
+/// Records the end of a run, including a dropped one.
 pub(super) struct Ending(Option<Stats>);
 
 impl Ending {
@@ -178,7 +179,7 @@ impl Ending {
 
     pub(super) fn with(mut self, outcome: &Result<(), Error>) {
         if let Some(stats) = self.0.take() {
-            // Without its causes: those are texts of databases and brokers, and everybody reads this.
+            // Without its causes, which are texts of databases and brokers: the statistics are widely readable.
             stats.end(outcome.as_ref().err().map_or_else(|| "stopped".to_owned(), Error::to_string));
         }
     }

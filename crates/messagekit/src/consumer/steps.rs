@@ -1,4 +1,4 @@
-//! What the state machine and its driver say to each other.
+//! The steps of the state machine and the answers of its driver.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -11,7 +11,7 @@ use crate::Error;
 use crate::gate::Verdict;
 use crate::store::Failure;
 
-/// What is to be done next.
+/// The next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// Record an in-flight attempt. Answered by [`Answer::Begun`].
@@ -22,11 +22,11 @@ pub(super) enum Step {
     Withdraw(Attempt),
     /// Clear the attempts of the lane's batches.
     Clear,
-    /// Stop: the batch run is over.
+    /// End the batch run.
     Stop,
 }
 
-/// What an in-flight attempt is about.
+/// The subject of an in-flight attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Attempt {
     Batch,
@@ -42,7 +42,7 @@ pub(super) struct Plan {
     pub(super) clears: Option<usize>,
 }
 
-/// Whose handlers a transaction may run. It ends before the first fresh message whose handler it may not run.
+/// The handlers that a transaction may run. It ends before the first fresh message with another handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Runs {
     All,
@@ -60,14 +60,14 @@ impl Runs {
     }
 }
 
-/// What a step answered.
+/// The result of a step.
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// The attempt stands beside so many of other runs.
+    /// The attempt is recorded beside this many of other runs.
     Begun {
         others: u32,
     },
-    /// The transaction was committed as far as `through`, after so long inside handlers.
+    /// The transaction was committed up to `through`, after the time `took` inside handlers.
     Committed {
         through: usize,
         done: ConsumerStats,
@@ -78,7 +78,7 @@ pub(super) enum Answer {
         index: usize,
         fault: Fault,
     },
-    /// Nothing was kept: there is no room to park the message, which has failed or stands behind one that has.
+    /// Nothing was kept: there is no room to park the message, which has failed or is behind one that has.
     Full {
         index: usize,
         failure: Option<Failure>,
@@ -86,53 +86,53 @@ pub(super) enum Answer {
     /// The attempt is withdrawn, or stays.
     Withdrawn(bool),
     Cleared,
-    /// The lane cannot go on.
+    /// The lane cannot continue.
     Ended(After),
 }
 
-/// What the lane does after the batch run.
+/// The action of the lane after the batch run.
 #[derive(Debug)]
 pub(super) enum After {
     Continue,
     Pause(Pause),
     /// Another process has the lane's cursor.
     Fenced,
-    /// The store answered what no waiting cures.
+    /// An error of the store that waiting does not cure.
     Fatal(Error),
 }
 
-/// Why a lane waits.
+/// The reason why a lane waits.
 #[derive(Debug)]
 pub(super) enum Pause {
-    /// The store is away.
+    /// The store does not answer.
     Outage(String),
-    /// The first message says that a dependency is unavailable.
+    /// The handler of the first message reports an unavailable dependency.
     Unavailable(String),
     /// A lock of another transaction.
     Conflict(String),
-    /// A process died in a batch of this lane: its messages run one by one.
+    /// A process crashed in a batch of this lane: its messages run one by one.
     CrashFound,
     /// Other members may still run copies of the message.
     Watch { index: usize, wait: Duration, given: Duration },
-    /// The first message has failed and is tried in place.
+    /// The first message has failed and is retried in place.
     Blocked(Failure),
-    /// There is no room to park the first message: a culprit with its failure, or one behind another, which has not run. Whether
-    /// this is the first time in a row.
+    /// There is no room to park the first message: a culprit with its failure, or a message behind another one, which has not
+    /// run. `is_first` marks the first of several consecutive times.
     Full { index: usize, failure: Option<Failure>, is_first: bool },
 }
 
-/// How a batch run ended.
+/// The result of a batch run.
 #[derive(Debug)]
 pub(super) struct Report {
     pub(super) lane: LaneState,
-    /// How many messages from the front are finished.
+    /// The number of finished messages from the front.
     pub(super) finished: usize,
-    /// Failures that are decided and not kept yet.
+    /// Failures that are decided and not stored yet.
     pub(super) failed: BTreeMap<usize, Failure>,
     pub(super) after: After,
     /// How long the lane waits.
     pub(super) wait: Option<Duration>,
     pub(super) verdict: Verdict,
-    /// When the retries of this run are due.
+    /// Times until the retries of this run are due.
     pub(super) due_in: Vec<Duration>,
 }

@@ -1,4 +1,4 @@
-//! One transaction over a range of messages: claim, handle, park, note the offsets.
+//! One transaction over a range of messages: claim, handle, park, record the offsets.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -20,19 +20,19 @@ use crate::store::{
 };
 use crate::{Error, Meta, crash};
 
-/// How a transaction ended.
+/// The result of a transaction.
 pub(super) enum Attempted {
-    /// Committed as far as `through`, after so long inside handlers.
+    /// The transaction was committed up to `through`, after the time `took` inside handlers.
     Committed { through: usize, stats: ConsumerStats, took: Duration },
     /// The handler at `index` failed; nothing was kept.
     Failed { index: usize, fault: Fault },
-    /// The message at `index` would have been parked, culprit or behind one, and there is no room; nothing was kept.
+    /// There is no room to park the message at `index`, a culprit or a message behind one; nothing was kept.
     Full { index: usize, failure: Option<Failure> },
-    /// The store failed; nothing was kept, or that is unknown.
+    /// The store failed; nothing was kept, or the outcome is unknown.
     Store { error: Error, handlers_ran: bool },
 }
 
-/// Tries to carry out a plan.
+/// Executes a plan.
 pub(super) async fn attempt<S: Inbox>(
     settings: &Arc<Settings<S>>,
     batch: &Arc<Batch<S>>,
@@ -60,20 +60,20 @@ pub(super) async fn attempt<S: Inbox>(
     }
 }
 
-/// A transaction at work.
+/// A transaction in progress.
 struct Applying<'a, S: Inbox> {
     settings: &'a Settings<S>,
     batch: &'a Batch<S>,
     plan: Plan,
     requests: Vec<ClaimRequest>,
     claims: Vec<Claim>,
-    /// How many claims are answered for: the message ran, or needs no run.
+    /// Number of claims whose message ran or needs no run.
     claimed: usize,
-    /// Where the transaction ends.
+    /// The end of the transaction.
     through: usize,
-    /// Messages behind an earlier one of their key that is parked.
+    /// Messages behind an earlier parked one of their key.
     behind: Vec<usize>,
-    /// The culprit that is parked last.
+    /// The culprit, which is parked last.
     parks: Option<usize>,
     stats: ConsumerStats,
     started: Instant,
@@ -110,7 +110,7 @@ impl<'a, S: Inbox> Applying<'a, S> {
         }
         let took = self.started.elapsed();
         if self.through == self.plan.range.start {
-            // The first message is fresh and may not run: the transaction only looked.
+            // The first message is fresh and may not run: the transaction only checked.
             let (through, stats) = (self.through, ConsumerStats::default());
             return Ok(End::Rollback(Attempted::Committed { through, stats, took }));
         }
@@ -137,7 +137,8 @@ impl<'a, S: Inbox> Applying<'a, S> {
         Ok(())
     }
 
-    /// Does what is to be done with a message, and returns how many messages that took. It may end the transaction before it.
+    /// Executes the duty of a message, and returns the number of messages that it covered. It may end the transaction before
+    /// the message.
     async fn message(&mut self, tx: &mut S::Tx, index: usize) -> Result<usize, Attempted> {
         let batch = self.batch;
         match batch.duty(self.settings, index) {
@@ -164,7 +165,7 @@ impl<'a, S: Inbox> Applying<'a, S> {
         self.stats.duplicates += 1;
     }
 
-    /// Runs the handler, over several messages where it takes them.
+    /// Runs the handler, over several messages if it takes several.
     async fn handle(
         &mut self,
         tx: &mut S::Tx,
@@ -202,7 +203,7 @@ impl<'a, S: Inbox> Applying<'a, S> {
     async fn set_aside(&mut self, tx: &mut S::Tx, index: usize, failure: &Failure) -> Result<(), Attempted> {
         let (settings, received) = (self.settings, self.batch.received(index));
         if settings.parks(received, failure) {
-            // It is the last of its range, and goes behind what is behind.
+            // It is the last of its range, and is parked after the messages behind earlier ones.
             self.parks = Some(index);
             return Ok(());
         }
@@ -213,7 +214,8 @@ impl<'a, S: Inbox> Applying<'a, S> {
         Ok(())
     }
 
-    /// Claims that did not run must leave the transaction, else they would commit as done, or as held without a failed message.
+    /// Claims that did not run must leave the transaction. Otherwise they would commit as done, or as held without a failed
+    /// message.
     async fn unclaim(&mut self, tx: &mut S::Tx) -> Result<(), Attempted> {
         let unused = std::iter::zip(self.requests.drain(..), &self.claims).skip(self.claimed);
         let unused: Vec<ClaimRequest> = unused
@@ -292,7 +294,7 @@ fn after_handlers(error: Error) -> Attempted {
     Attempted::Store { error, handlers_ran: true }
 }
 
-/// The position behind the last message of each partition.
+/// Returns the position behind the last message of each partition.
 fn positions<S: store::Store>(entries: &[Arc<Entry<S>>], key_lanes: NonZeroU32) -> Vec<NextOffset> {
     let mut positions: Vec<NextOffset> = Vec::new();
     for received in entries.iter().map(|entry| &entry.received) {

@@ -1,4 +1,4 @@
-//! What became of what was started.
+//! Results of the started tasks.
 
 use tokio::task::JoinError;
 
@@ -42,7 +42,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
         lane.put_back(ended.rest);
         lane.rests();
         if self.settings.key_lanes.get() > 1 {
-            // A key lane may be empty because another one holds its partition back.
+            // A key lane may be empty because another one delays its partition.
             lane.is_not_quiet();
         }
         if let Some(wait) = ended.wait {

@@ -1,4 +1,4 @@
-//! What the subscriber brings: lanes that come and go, and messages.
+//! Events of the subscriber: assigned and lost lanes, and messages.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
                 if state.working.is_some() {
                     state.revoking = Some(done);
                 } else {
-                    // Settled and released receipts must arrive before the lane is free.
+                    // Settled and released receipts must reach the subscriber before the lane is free.
                     self.hand_over();
                     self.lanes.remove(&lane);
                     drop(done);
@@ -37,7 +37,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             }
             Incoming::Lost { lane } => {
                 tracing::debug!(consumer = &*self.settings.name, ?lane, "lost");
-                // A batch that runs is rolled back or committed; either way its receipts say nothing any more.
+                // A running batch is rolled back or committed; its receipts have no effect either way.
                 if let Some(state) = self.lanes.remove(&lane) {
                     state.stop();
                 }

@@ -1,4 +1,4 @@
-//! The loop: one poll function over the subscriber, the batches that run, the gates and the timers.
+//! The loop: one poll function over the subscriber, the running batches, the gates and the timers.
 
 mod ended;
 mod incoming;
@@ -48,7 +48,7 @@ pub(super) async fn run<S: Inbox, Src: Source>(
     running.stop();
     let drained = tokio::time::timeout(DRAIN, poll_fn(|cx| running.poll_drained(cx))).await;
     if drained.is_err() {
-        // A task that is only aborted withdraws neither its attempt nor its lease, and this stop would count as a crash.
+        // An aborted task withdraws neither its attempt nor its lease, and this stop would count as a crash.
         running.settings.cut_off.request();
         let _ = tokio::time::timeout(CUT_OFF, poll_fn(|cx| running.poll_drained(cx))).await;
     }
@@ -79,17 +79,17 @@ struct Running<S: Store, Sub> {
     gates: Gates,
     lanes: BTreeMap<Lane, AssignedLane<S>>,
     tasks: JoinSet<Ended<S>>,
-    /// The lane that was admitted last: the next one is asked first, else one lane eats a rate limit.
+    /// The last admitted lane: the next one is polled first, otherwise one lane could use up a rate limit.
     last_admitted: Option<Lane>,
-    /// The lane that runs is guarded one message at a time: nothing runs beside it, so that a crash has one culprit.
+    /// The running lane is guarded one message at a time: nothing runs beside it, so a crash has one culprit.
     alone: bool,
     retries: Retries,
     settled: Vec<Receipt>,
     released: Vec<Receipt>,
     stopping: bool,
-    /// The source has ended for good: nothing more is asked of it.
+    /// The source has ended and is not polled any more.
     has_ended: bool,
-    /// What went wrong first while it was stopping.
+    /// The first error during the stop.
     trouble: Option<Error>,
 }
 
@@ -112,7 +112,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
         }
     }
 
-    /// Goes on until something cannot; ready only with the error that ends the consumer.
+    /// Continues until nothing can proceed; ready only with the error that ends the consumer.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         loop {
             let mut moved = false;
@@ -156,9 +156,9 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
         }
     }
 
-    /// Says how many lanes there are, and which of them wait for one message.
+    /// Reports the number of lanes, and which of them wait for one message.
     fn report_lanes(&self) {
-        // Of a partition that is divided, the key lanes stand side by side.
+        // The key lanes of a divided partition are adjacent.
         let key_lanes = self.settings.key_lanes.get();
         let policy = self.settings.rules.on_failure;
         let blocked = self.lanes.iter().filter(|(_, lane)| lane.state.is_blocked(policy));
@@ -168,19 +168,19 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
         self.settings.stats.assigned(self.lanes.len() / key_lanes as usize, slots.len(), names);
     }
 
-    /// Stops between transactions and gives back what waits.
+    /// Stops batches between transactions and releases the waiting messages.
     fn stop(&mut self) {
         self.stopping = true;
         for (lane, state) in &mut self.lanes {
             state.stop();
-            // Else what is given back would be delivered here again, for ever.
+            // Pause first: a released message would be redelivered to this lane immediately.
             self.subscriber.pause(*lane);
             self.released.extend(state.give_up());
         }
         self.hand_over();
     }
 
-    /// Waits until nothing is in flight: whatever goes wrong meanwhile, what runs comes to its end.
+    /// Waits until no batch is in flight: even after an error, the running batches finish.
     fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while let Poll::Ready(error) = self.poll(cx) {
             self.trouble.get_or_insert(error);
@@ -188,7 +188,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
         if self.tasks.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Gives receipts to the subscriber.
+    /// Passes receipts to the subscriber.
     fn hand_over(&mut self) {
         if !self.settled.is_empty() {
             self.subscriber.settle(&mut self.settled);

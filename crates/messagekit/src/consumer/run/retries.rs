@@ -1,4 +1,4 @@
-//! When failed messages are looked for, and how many messages a look may apply.
+//! The time of polls for failed messages, and the number of messages that a poll may apply.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -8,18 +8,18 @@ use crate::consumer::retry::Retried;
 use crate::consumer::retry_timer::RetryTimer;
 use crate::gate::Pass;
 
-/// Running failed messages again.
+/// The retries of failed messages.
 pub(super) struct Retries {
     pub(super) timer: RetryTimer,
     pub(super) working: Option<Pass>,
-    /// A lane was admitted since the last failed message: failed messages are asked first, else a backlog behind a narrow gate
-    /// would keep them waiting for ever.
+    /// A lane was admitted since the last failed message. Failed messages then go first, otherwise a backlog behind a narrow
+    /// gate would delay them indefinitely.
     pub(super) first: bool,
-    /// A failed message was applied since the last look that found none: there may be a key whose messages wait.
+    /// A failed message was applied since the last empty poll: more messages of its key may wait.
     draining: bool,
-    /// How many retries in a row have said that a dependency is unavailable.
+    /// Number of consecutive retries that reported an unavailable dependency.
     pub(super) unavailable: u32,
-    /// How many messages of a key fit into one transaction.
+    /// The number of messages of a key that fit into one transaction.
     fits: AdaptiveBatch,
 }
 
@@ -35,14 +35,14 @@ impl Retries {
         }
     }
 
-    /// Returns how many messages the next look may apply. One where most likely nothing is due: gates keep that many from the
-    /// lanes meanwhile.
+    /// Returns how many messages the next poll may apply: one if most likely none is due, because gates withhold that many from
+    /// the lanes meanwhile.
     pub(super) fn most(&self, batch: NonZeroU32) -> u32 {
         let fits = u32::try_from(self.fits.most()).unwrap_or(u32::MAX);
         if self.draining { batch.get().min(fits) } else { 1 }
     }
 
-    /// Learns from a look that has ended; transactions have so much time.
+    /// Learns from a finished poll; `limit` is the time limit of a transaction.
     pub(super) fn learn(&mut self, retried: &Retried, limit: Duration) {
         match retried.applied {
             Some(_) => self.unavailable = 0,

@@ -1,4 +1,4 @@
-//! What starts when there is something and the gates admit it: batch runs of lanes, and failed messages that are due.
+//! Starts work that the gates admit: batch runs of lanes, and due failed messages.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -13,12 +13,12 @@ use crate::gate::BatchView;
 use crate::store::Inbox;
 use crate::transport::{Lane, Subscriber};
 
-/// Asks the gates for due failed messages; no subscriber has a lane of this slot.
+/// The lane of retries at the gates; no subscriber has a lane of this slot.
 const RETRIES: Lane = Lane { slot: u32::MAX, epoch: 0 };
 
 impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
-    /// Starts a batch run in every lane that has something and that the gates admit. A cautious lane waits until nothing else
-    /// runs, and nothing else starts beside it.
+    /// Starts a batch run in every ready lane that the gates admit. A lane that runs messages one by one waits until nothing
+    /// else runs, and nothing else starts beside it.
     pub(super) fn start_batches(&mut self, cx: &mut Context<'_>) -> bool {
         if self.alone {
             return false;
@@ -63,7 +63,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
         started
     }
 
-    /// Looks for a due failed message when it is time and the gates admit. A process without a lane stands by.
+    /// Polls for a due failed message when it is time and the gates admit. A process without a lane stands by.
     pub(super) fn start_retry(&mut self, cx: &mut Context<'_>) -> bool {
         if self.alone
             || self.retries.working.is_some()
