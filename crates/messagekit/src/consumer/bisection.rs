@@ -38,8 +38,8 @@ impl Bisection {
         }
     }
 
-    /// Makes the message at `index` the last one of the next range, because it failed and is set aside, or must run with no
-    /// message behind it.
+    /// Makes the message at `index` the last one of the next range. It failed and is set aside, or it must run with no message
+    /// behind it.
     pub(crate) fn ends_with(&mut self, index: usize) {
         self.cuts.push(index + 1);
     }

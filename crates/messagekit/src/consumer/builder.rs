@@ -105,9 +105,9 @@ impl<S: Inbox, Src: Source> Consumer<S, Src> {
     /// group. A handler that still runs 30 s later is cancelled, and its message is delivered again.
     ///
     /// # Errors
-    /// An error if the source cannot be bound or ends by itself, if the broker has lost a recorded position, or if waiting does
-    /// not cure an error of the store (missing migrations, a corrupt file, a closed store). An outage is no error: the consumer
-    /// waits.
+    /// An error if the source cannot be bound or ends by itself, or if the broker has lost a recorded position. Also an error
+    /// of the store that waiting does not cure: missing migrations, a corrupt file, a closed store. An outage is no error: the
+    /// consumer waits.
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing: open transactions roll back, commits in flight complete, and unsettled messages are
@@ -297,8 +297,8 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
 
     /// Sets the deadline of a handler, at most a year. Default: 30 s. PostgreSQL cancels a statement that a handler leaves
     /// running one second later. A store may allow less: the embedded engine lets a transaction hold the file's write lock for
-    /// 250 ms. A lane waits twice the deadline plus 5 s before a message that seems to have crashed five processes is dead,
-    /// because other processes may be handling copies of it.
+    /// 250 ms. Before a message that seems to have crashed five processes is dead, its lane waits twice the deadline plus 5 s.
+    /// Other processes may be handling copies of it meanwhile.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.options.deadline = deadline.min(A_YEAR);
         self
@@ -339,9 +339,8 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
     /// Default: 1. The order of a key is kept; messages without a key are distributed in turn.
     ///
     /// A slow handler then delays only the keys of its own key lane. A partition needs as many database connections as key
-    /// lanes, and up to 4,096 of its messages may be delivered again after a crash, as duplicates. Do not use it for a source
-    /// that keeps its position in the transaction of the effects, such as a SQLite file: it has one writer and would gain
-    /// nothing.
+    /// lanes. After a crash, up to 4,096 of its messages may be delivered again, as duplicates. Do not use it for a source that
+    /// keeps its position in the transaction of the effects, such as a SQLite file: it has one writer and would gain nothing.
     pub fn key_lanes(mut self, lanes: NonZeroU32) -> Self {
         self.options.key_lanes = lanes;
         self

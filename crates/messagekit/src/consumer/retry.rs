@@ -63,7 +63,7 @@ impl Answer {
     }
 }
 
-/// Leases one due failed message and applies it with the same handler, together with at most `most - 1` messages parked behind
+/// Leases one due failed message and applies it with the same handler. It takes along at most `most - 1` messages parked behind
 /// it in its key. `unavailable` is the number of previous consecutive retries that reported an unavailable dependency.
 pub(super) async fn retry<S: Inbox>(settings: Arc<Settings<S>>, most: u32, unavailable: u32) -> Retried {
     // The lease outlives the handler's deadline: no other process may run the failed message while this run can still commit.

@@ -34,7 +34,7 @@ impl Delayed {
         true
     }
 
-    /// Returns whether delayed events may have become ready, before events that were published since.
+    /// Returns whether delayed events may have become ready. Their positions are before those of events published since.
     pub(super) fn poll(&mut self, now: Duration, cx: &mut Context<'_>) -> Poll<Result<bool, Error>> {
         let next = match ready!(self.single_flight.poll(cx)) {
             Ok(next) => next,

@@ -23,15 +23,15 @@
 //! by its pending state and not by a cursor. It reads each shard of the outbox from the beginning at least every 200 ms. If
 //! such reads are slow, they take an eighth of the time, a few shards at once.
 //!
-//! Within one topic and key, first publications keep the order of the outbox, if the writers of a key commit in the order in
+//! Within one topic and key, first publications keep the order of the outbox. The writers of a key must commit in the order in
 //! which they add. Several relays share the outbox by shards, with leases by the clock of the database. When a relay crashes,
 //! another takes over when its lease ends, or at once if the database reports the loss (PostgreSQL). A relay that was frozen
 //! and resumes publishes duplicates and changes no order.
 //!
-//! An event that the broker rejects for good, or that cannot be read, is set aside together with all later events of its topic
-//! and key, until an operator decides ([`RejectedEvents`]). Other keys continue. In an outage the relay pauses the topic for 50
-//! ms to 2 s at a time, and for 1 s to 30 s if a queue is full. It then retries without a limit, and other topics continue.
-//! After one second without an answer, the relay leaves a topic out, and its shards may be handed over.
+//! The relay sets aside an event that the broker rejects for good, or that cannot be read. It also sets aside all later events
+//! of its topic and key, until an operator decides ([`RejectedEvents`]). Other keys continue. In an outage, the relay pauses
+//! the topic for 50 ms to 2 s at a time; if a queue is full, for 1 s to 30 s. It then retries without a limit, and other topics
+//! continue. After one second without an answer, the relay leaves a topic out, and its shards may be handed over.
 //!
 //! # Limits
 //!

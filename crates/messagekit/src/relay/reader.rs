@@ -129,8 +129,8 @@ pub struct Rejection {
 /// Events are found by their pending state, never by a cursor: a transaction that commits late is only found later. Each call
 /// is a separate statement; none leaves a transaction open.
 pub trait OutboxReader: Send + Sync {
-    /// Extends the lease of the relay `name` by `lease` of database time, renews its shards, and takes free and expired ones up
-    /// to its fair share among the active relays. Returns its shards afterwards.
+    /// Reports the relay `name` as active for another `lease` of database time, and renews its shards. It also takes free and
+    /// expired shards up to its fair share among the active relays. Returns all shards of the relay afterwards.
     ///
     /// # Errors
     /// A transient error if the database does not answer: retry. [`ErrorKind::Schema`](crate::ErrorKind::Schema) if the outbox
@@ -168,8 +168,8 @@ pub trait OutboxReader: Send + Sync {
     fn published<'a>(&'a self, rows: &'a [PendingId]) -> BoxFuture<'a, Result<(), Error>>;
 
     /// Sets a rejected event aside together with all later events of its topic and key, in order, in one transaction; an event
-    /// without a key is set aside alone. Returns the number of events set aside. It returns 0 and changes nothing if the shard
-    /// has another epoch, another event is at the position, or a held event has no earlier one any more.
+    /// without a key is set aside alone. Returns the number of events set aside. It returns 0 and changes nothing in three
+    /// cases: the shard has another epoch, another event is at the position, or a held event has no earlier one any more.
     ///
     /// # Errors
     /// A transient error if the database does not answer: retry.

@@ -16,8 +16,8 @@ use crate::Backoff;
 const FULL_EVERY: Duration = Duration::from_millis(200);
 /// Slow reads from the beginning take at most `1 / FULL_PART` of the time.
 const FULL_PART: u32 = 8;
-/// If reads of several shards from the beginning take this much longer than usual reads, fewer shards are read at once, because
-/// new events wait meanwhile.
+/// If reads of several shards from the beginning take this much longer than usual reads, fewer shards are read at once. New
+/// events wait during such reads.
 const FULL_AT_ONCE: Duration = Duration::from_millis(50);
 
 /// Before the first position.

@@ -112,8 +112,7 @@ impl<S: OutboxRows> Outbox<S> {
     }
 
     /// Publishes events of [`add_after`](Self::add_after) at once if the outbox has no relay, instead of refusing them. Use it
-    /// for a service that does not depend on the delay and whose outbox has a relay in one environment and a connector in
-    /// another.
+    /// for a service that does not depend on the delay, with a relay in one environment and a connector in another.
     #[must_use]
     pub fn ignore_delays_without_relay(mut self) -> Self {
         self.without_relay = WithoutRelay::SendAtOnce;

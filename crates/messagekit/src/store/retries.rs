@@ -18,8 +18,8 @@ pub struct RetryLease {
     /// The number of leases of this message alone that ended without a result: the process crashed, or the consumer's future
     /// was dropped.
     pub crash_count: u32,
-    /// The number of messages of its key, this one included, that must run one at a time, because a process ended while it ran
-    /// that many together. 0 if no process did.
+    /// The number of messages of its key, this one included, that must run one at a time: a process ended while it ran that
+    /// many together. 0 if no process did.
     pub alone: u32,
     /// An operator requested this run: if it fails, the failed message is dead at once.
     pub requested: bool,

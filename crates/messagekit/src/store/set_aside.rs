@@ -46,8 +46,8 @@ impl Default for ParkingLimits {
     }
 }
 
-/// Writes a failed message and its `held` marker in one transaction, which prevents that a late duplicate is applied while the
-/// failed message is open.
+/// Writes a failed message and its `held` marker in one transaction. The marker prevents a late duplicate from being applied
+/// while the failed message is open.
 #[diagnostic::on_unimplemented(message = "`{Self}` has nowhere to set messages aside")]
 pub trait SetAside: Store {
     /// Whether the consumer retries a stored failed message by itself. If false, the consumer retries in place first, sets

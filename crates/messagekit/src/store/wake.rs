@@ -49,8 +49,8 @@ impl Wake {
         self.shared.news.notify_one();
     }
 
-    /// Reports that an event was added to a transaction which the caller commits without the outbox. Hints follow 2, 10 and 50
-    /// ms later, sent by one task for any number of events.
+    /// Reports that an event was added to a transaction that other code commits. Hints follow after 2, 10 and 50 ms, sent by
+    /// one task for any number of events.
     pub fn added(&self) {
         if !self.shared.is_heard.load(Ordering::Relaxed) {
             return;
