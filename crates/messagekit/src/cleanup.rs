@@ -1,8 +1,8 @@
-//! Removing what nobody needs any more, a little at a time.
+//! Removes expired rows in small batches.
 //!
-//! Events that have left the outbox, markers that are older than their consumer accepts messages, and failed messages that are
-//! settled: [`clean`] goes through them in small transactions, each followed by a pause three times as long as it took, so that
-//! whoever works beside it has the database for most of the time.
+//! [`clean`] removes published events, markers older than their consumer's dedup window, and settled failed messages.
+//! It works in small transactions. A pause three times as long as the transaction follows each one, which leaves the
+//! database to other clients most of the time.
 
 use std::fmt;
 use std::future::IntoFuture;
@@ -14,28 +14,28 @@ use tokio::time::Instant;
 use crate::Error;
 use crate::store::BoxFuture;
 
-/// How much longer a marker is kept than its consumer accepts the message: the time of a message comes from the database of
-/// its writer, and a message may lie in a lane for a while.
+/// Extra time that a marker is kept beyond its consumer's dedup window. A message's time comes from the writer's
+/// database clock, and a message may wait in a lane.
 pub const MARGIN: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long a window counts after a consumer has noted it: as long as an old process may run beside a new one.
+/// How long a recorded dedup window counts: as long as an old process may run beside a new one.
 pub const NOTED_WITHIN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// What is removed.
+/// Selects the kind of rows that a cleanup removes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CleanupTarget {
-    /// Events of the outbox that have provably left it.
+    /// Events of the outbox that are proven to be published.
     Events,
-    /// Markers of applied messages that are older than the window of their consumer, and those of discarded ones whose failed
-    /// message is gone. Never one of a failed message that is open, and none of a consumer without a window. Their consumer
-    /// learns of it when it [notes its window](crate::Processed::note_window).
+    /// Markers of applied messages older than their consumer's dedup window, and markers of discarded messages whose
+    /// failed message is removed. Markers of open failed messages and of consumers without a window are kept. A
+    /// consumer learns of the removal when it [records its window](crate::Processed::note_window).
     Markers,
     /// Failed messages that were resolved or discarded.
     FailedMessages,
 }
 
 impl CleanupTarget {
-    /// Every kind. Failed messages go before markers, because a marker outlives its failed message.
+    /// Every kind. Failed messages precede markers, because a marker outlives its failed message.
     pub const ALL: [Self; 3] = [Self::Events, Self::FailedMessages, Self::Markers];
 
     /// Returns the word that the command line uses.
@@ -54,13 +54,13 @@ impl fmt::Display for CleanupTarget {
     }
 }
 
-/// How long things are kept that nothing else needs.
+/// Sets how long rows are kept after their last use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Events, from when they were written. As long as they are there, a replay can publish them again.
+    /// Retention of events, counted from when they were written. A replay can publish kept events again.
     pub events: Duration,
-    /// Settled failed messages, from when they were settled. As long as they are there, a person can look at them, and undo a
-    /// discard.
+    /// Retention of settled failed messages, counted from when they were settled. Operators can inspect a kept message
+    /// and undo its discard.
     pub failed_messages: Duration,
 }
 
@@ -72,65 +72,65 @@ impl Default for Retention {
     }
 }
 
-/// What one small step did.
+/// Reports what one cleanup step did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CleanupStep {
-    /// How many rows it removed one by one, or would have.
+    /// Number of rows removed one by one; in a trial, the number it would remove.
     pub removed: u64,
-    /// How many whole days it removed at once, or would have: nobody counts their rows.
+    /// Number of whole days removed at once; in a trial, the number it would remove. Their rows are not counted.
     pub days: u64,
-    /// Where the next step begins; `None` at the end.
+    /// Cursor at which the next step begins; `None` at the end.
     pub next: Option<String>,
-    /// Why this kind cannot be removed now, in words for people.
+    /// Human-readable reason why this kind cannot be removed now.
     pub kept_because: Option<String>,
 }
 
-/// What one small step is asked to do.
+/// Describes one cleanup step.
 #[derive(Clone, Copy, Debug)]
 pub struct CleanupRequest<'a> {
-    /// The kind.
+    /// Kind of rows to remove.
     pub what: CleanupTarget,
-    /// How long each kind is kept.
+    /// Retention of each kind.
     pub retention: &'a Retention,
-    /// Where the step before ended ([`CleanupStep::next`]); `None` for the beginning.
+    /// Cursor of the previous step ([`CleanupStep::next`]); `None` for the first step.
     pub from: Option<&'a str>,
-    /// Only count.
+    /// Whether the step only counts rows.
     pub is_trial: bool,
 }
 
-/// A database that can remove what nobody needs any more.
+/// Removes expired rows from a database.
 pub trait Cleanup: Send + Sync {
-    /// Goes through one stretch of one kind, in one transaction that holds its locks for some milliseconds. Rows that somebody
-    /// else holds are passed over.
+    /// Processes one range of one kind in a transaction that holds its locks for some milliseconds. Rows locked by
+    /// other transactions are skipped.
     ///
     /// # Errors
-    /// Transient if the database does not answer: nothing was removed, or a whole stretch. Try the same step again.
+    /// Transient if the database does not respond. The range was removed completely or not at all; repeat the same
+    /// step.
     fn remove_step<'a>(&'a self, request: CleanupRequest<'a>) -> BoxFuture<'a, Result<CleanupStep, Error>>;
 }
 
-/// What a cleanup did with one kind.
+/// Reports what a cleanup did with one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CleanupReport {
-    /// The kind.
+    /// Kind of rows.
     pub what: CleanupTarget,
-    /// How many rows were removed one by one; in a trial, how many would have been.
+    /// Number of rows removed one by one; in a trial, the number it would remove.
     pub removed: u64,
-    /// How many whole days were removed at once, from a table that is divided by day.
+    /// Number of whole days removed at once from a table partitioned by day.
     pub days: u64,
-    /// Why it was kept, where it could not be removed.
+    /// Reason why this kind was kept, if it could not be removed.
     pub kept_because: Option<String>,
 }
 
-/// Goes once through everything, until the end or until `shutdown`; what was removed by then stays removed.
+/// Runs one cleanup of all kinds until its end or until `shutdown`. Rows removed before a shutdown stay removed.
 ///
-/// Any number may run at once, and each may be killed at any time: a row is removed when it may be, whoever comes by. Run it
-/// every night, or in a loop of your own.
+/// Any number of cleanups may run at once, and each may be killed at any time. Run it every night, or in a loop.
 ///
 /// # Errors
-/// The first that a step answers.
+/// Returns the first error of a step; see [`Cleanup::remove_step`].
 ///
 /// # Cancel safety
-/// Dropping it ends it between two steps.
+/// Dropping the future ends the cleanup between two steps. Completed steps stay committed.
 pub async fn clean(
     store: &dyn Cleanup,
     retention: &Retention,

@@ -1,9 +1,9 @@
-//! Named places where a test ends the process.
+//! Named crash points at which a test ends the process.
 //!
-//! Without the feature `crash-points` they are nothing. With it, the process aborts at the place that the environment
+//! Without the feature `crash-points` they do nothing. With it, the process aborts at the point that the environment
 //! variable `MESSAGEKIT_CRASH_AT` names: `name` for the first time it is reached, `name:7` for the seventh.
 
-/// Every place, in the order in which a message meets them.
+/// Lists every crash point in the order in which a message reaches them.
 pub const POINTS: [&str; 28] = [
     "outbox.written",
     "store.before_commit",
@@ -35,7 +35,7 @@ pub const POINTS: [&str; 28] = [
     "bookkeeper.resolved",
 ];
 
-/// Ends the process here if a test asked for it.
+/// Aborts the process if a test selected this crash point.
 #[cfg(feature = "crash-points")]
 pub fn point(name: &str) {
     use std::sync::OnceLock;
@@ -60,7 +60,7 @@ pub fn point(name: &str) {
     }
 }
 
-/// Ends the process here if a test asked for it: never, in this build.
+/// Does nothing: this build has no crash points.
 #[cfg(not(feature = "crash-points"))]
 #[inline(always)]
 pub fn point(_name: &str) {}

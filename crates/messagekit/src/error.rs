@@ -1,56 +1,57 @@
-//! The one error type of this crate.
+//! Defines the error type of this crate.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-/// Says what a caller can do about an [`Error`].
+/// Classifies an [`Error`] by what the caller can do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A database or broker did not answer, or is full: nothing happened, try again later.
+    /// A database or broker did not respond, or is full. Nothing happened; retry later.
     Unavailable,
-    /// Somebody else holds what this transaction needs (a lock, a deadlock, a serialisation failure): try again at once.
+    /// Another transaction holds a needed lock, or a deadlock or serialisation failure occurred. Retry at once.
     Conflict,
-    /// The transaction held the write lock for longer than the store allows and was rolled back: do less in one.
+    /// The transaction held the write lock longer than the store allows and was rolled back. Do less in one
+    /// transaction.
     TransactionTimeout,
-    /// The transaction had already ended before this statement: an *earlier* statement is to blame.
+    /// The transaction ended before this statement. An *earlier* statement failed.
     Aborted,
-    /// A commit was sent and its answer was lost: the work is either wholly there or not at all.
+    /// A commit was sent and its response was lost. The work is either complete or not done at all.
     OutcomeUnknown,
-    /// Another process has taken over what this one was working on: give it back, do not repeat it.
+    /// Another process took over the work of this one. Release it; do not retry.
     Fenced,
     /// The call would wait for a lock that its own task holds.
     WouldDeadlock,
-    /// The connection has no transaction open: begin one, so that the event shares the fate of your rows.
+    /// The connection has no open transaction. Begin one to commit the event together with your rows.
     NotInTransaction,
     /// The store, log or transaction was closed.
     Closed,
-    /// An event, topic, key or identifier breaks the rules of its form.
+    /// An event, topic, key or identifier has an invalid form.
     InvalidEvent,
     /// A message is larger than the limit.
     TooLarge,
-    /// A record cannot be read as the event it says it is.
+    /// A record cannot be decoded as the event that it claims to be.
     Undecodable,
-    /// A setting or a combination of settings cannot work.
+    /// A setting or a combination of settings is invalid.
     InvalidConfiguration,
-    /// What was asked for is not there.
+    /// The requested item does not exist.
     NotFound,
-    /// What was asked for lies outside of what is kept.
+    /// The request lies outside the kept range.
     OutOfRange,
-    /// The thing is not in a state that allows this: somebody else may have acted first.
+    /// The item is in a state that does not allow this. Another caller may have changed it first.
     WrongState,
     /// The tables are missing, older or newer than this program.
     Schema,
     /// The stored data contradicts itself.
     Corrupt,
-    /// Everything else, as a rule a mistake in a statement.
+    /// Any other error, usually a mistake in a statement.
     Other,
 }
 
 impl ErrorKind {
-    /// Returns whether the same call may succeed later with nothing changed.
+    /// Returns whether an unchanged retry of the same call may succeed.
     pub fn is_transient(self) -> bool {
         matches!(
             self,
@@ -89,10 +90,11 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// What went wrong, with which value, and what to do about it.
+/// Describes a failure: its kind, its text, and named values for diagnosis.
 ///
 /// The text is one lowercase sentence without a full stop; [`chain`] joins it with its sources. An error never holds a
-/// payload or a secret. Cloning is a counter, so that one failed commit can answer everybody who waited for it.
+/// payload or a secret. A clone only increments a reference count, so one failed commit can report its error to every
+/// waiting caller.
 ///
 /// ```
 /// use messagekit::{Error, ErrorKind};
@@ -114,36 +116,36 @@ struct Inner {
 }
 
 impl Error {
-    /// Makes an error of a kind with one lowercase sentence.
+    /// Creates an error of a kind with one lowercase sentence.
     pub fn new(kind: ErrorKind, text: impl Into<Cow<'static, str>>) -> Self {
         Self(Arc::new(Inner { kind, text: text.into(), context: Vec::new(), source: None }))
     }
 
-    /// Adds a named value that a person needs to find the place.
+    /// Adds a named value that helps locate the cause.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl fmt::Display) -> Self {
         Arc::make_mut(&mut self.0).context.push((name, value.to_string()));
         self
     }
 
-    /// Keeps the error that caused this one.
+    /// Sets the source of this error.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Arc::make_mut(&mut self.0).source = Some(Arc::from(source.into()));
         self
     }
 
-    /// Returns what a caller can do about it.
+    /// Returns the kind, which says what a caller can do.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Returns whether the same call may succeed later with nothing changed.
+    /// Returns whether an unchanged retry of the same call may succeed.
     pub fn is_transient(&self) -> bool {
         self.0.kind.is_transient()
     }
 
-    /// Returns the value that was kept under `name`.
+    /// Returns the value stored under `name`.
     pub fn context(&self, name: &str) -> Option<&str> {
         self.0.context.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
@@ -154,7 +156,7 @@ impl fmt::Display for Error {
         f.write_str(&self.0.text)?;
         for (index, (name, value)) in self.0.context.iter().enumerate() {
             write!(f, "{}{name} ", if index == 0 { " (" } else { ", " })?;
-            // A value may come from a stranger, and a line of a log is one line.
+            // Escape control characters: values may be untrusted, and a log entry must stay on one line.
             for part in value.split_inclusive(char::is_control) {
                 match part.char_indices().next_back().filter(|(_, last)| last.is_control()) {
                     Some((end, control)) => write!(f, "{}{}", &part[..end], control.escape_default())?,
@@ -180,7 +182,7 @@ impl StdError for Error {
 
 /// Joins an error and its sources into one line: `outer: cause: cause of the cause`.
 ///
-/// A cause whose text its parent already ends with is not repeated.
+/// A cause is not repeated if its parent's text ends with it.
 pub fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();

@@ -1,4 +1,4 @@
-//! What a user's event is, and how its type and topic may be named.
+//! Defines events and the form of their types and topics.
 
 use std::borrow::Cow;
 
@@ -7,9 +7,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::message::Envelope;
 use crate::{Error, ErrorKind};
 
-/// A fact of your domain that travels as one JSON object.
+/// Represents a domain fact that is sent as one JSON object.
 ///
-/// Derive it: `#[derive(Event)]` checks names while compiling and derives the topic.
+/// Derive it: `#[derive(Event)]` checks names at compile time and derives the topic.
 ///
 /// ```
 /// use messagekit::Event;
@@ -34,18 +34,18 @@ use crate::{Error, ErrorKind};
 pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The type on the wire, in the form that [`check_type`] accepts.
     const TYPE: &'static str;
-    /// The stream it is published to. All events of one aggregate share a topic, so that their order means something.
+    /// The topic it is published to. All events of one aggregate share a topic, which keeps their order.
     const TOPIC: &'static str;
     /// `MAJOR.MINOR` of the data; a consumer refuses a newer major version.
     const VERSION: &'static str = "1.0";
-    /// Who says so; the name of the outbox when absent.
+    /// The source of the event; the name of the outbox when absent.
     const SOURCE: Option<&'static str> = None;
 
-    /// Returns the key whose events keep their order, or `None` when order does not matter.
+    /// Returns the key whose events keep their order, or `None` if order does not matter.
     fn key(&self) -> Option<Cow<'_, str>>;
 
-    /// Wraps the event as a consequence of `cause`: the cause's id becomes the causation id, and its correlation id (or,
-    /// at the start of a chain, its id) is carried on.
+    /// Wraps the event as a consequence of `cause`. The causation id is the id of `cause`. The correlation id is that
+    /// of `cause`, or its id if it starts the chain.
     fn follow<C>(self, cause: &Envelope<C>) -> Envelope<Self>
     where
         Self: Sized,
@@ -61,7 +61,7 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
 /// beginning and ending with a letter or digit.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidEvent`] with the type and the rule it breaks.
+/// Returns [`ErrorKind::InvalidEvent`] with the type and the violated rule. A retry does not help.
 pub fn check_type(event_type: &str) -> Result<(), Error> {
     let segment = |segment: &str| {
         let bytes = segment.as_bytes();
@@ -85,7 +85,7 @@ pub fn check_type(event_type: &str) -> Result<(), Error> {
 /// Checks the form of a topic name: 1 to 249 characters of `a-z A-Z 0-9 . _ -`, and neither `.` nor `..`.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidEvent`] with the name.
+/// Returns [`ErrorKind::InvalidEvent`] with the name. A retry does not help.
 pub fn check_topic(topic: &str) -> Result<(), Error> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     if (1..=249).contains(&topic.len()) && topic.bytes().all(legal) && topic != "." && topic != ".." {
@@ -100,7 +100,7 @@ pub fn check_topic(topic: &str) -> Result<(), Error> {
     ))
 }
 
-/// Cuts a hostile name so that it can stand in an error.
+/// Shortens an untrusted name for an error text.
 fn shorten(name: &str) -> Cow<'_, str> {
     match name.char_indices().nth(80) {
         Some((end, _)) => Cow::Owned(format!("{}…", &name[..end])),

@@ -1,8 +1,8 @@
 //! messagekit: transactional outbox, idempotent consumers, failed messages that can be repaired.
 //!
-//! A service writes its row and its event in one transaction. A consumer marks a message as processed in the transaction of
-//! its effects, so they happen once. What cannot be applied is kept whole, with its error, until a person or a later attempt
-//! brings it back.
+//! A service writes its row and its event in one transaction. A consumer writes a processed marker in the transaction
+//! of its effects, so the effects happen once. A message that cannot be applied is kept whole, with its error, until a
+//! retry applies it.
 //!
 //! ```
 //! use messagekit::{Envelope, Event, HandlerError};
@@ -20,25 +20,25 @@
 //! }
 //! ```
 //!
-//! - [`Event`] and [`Envelope`]: your facts and what is known about them.
+//! - [`Event`] and [`Envelope`]: domain facts and their metadata.
 //! - [`Outbox`]: adds events to your transaction.
 //! - [`Consumer`]: runs handlers, each message once; [`Router`], [`OnFailure`], [`gate`].
-//! - [`relay`] and [`bridge`]: from the outbox to a broker, and from one broker to another.
-//! - [`FailedMessages`]: list, show and retry what was set aside.
-//! - [`claim`]: the marker alone, for a loop of your own or an HTTP idempotency key.
-//! - [`config`] and [`metrics`]: settings and figures of a program.
-//! - [`Store`], [`Source`], [`Publisher`], [`log::Log`]: what an adapter implements. `messagekit-sqlite` is the embedded one;
-//!   [`memory`] serves docs and tests.
+//! - [`relay`] and [`bridge`]: publish from the outbox to a broker, and forward from one broker to another.
+//! - [`FailedMessages`]: lists, shows and retries failed messages.
+//! - [`claim`]: the processed marker alone, for a custom loop or an HTTP idempotency key.
+//! - [`config`] and [`metrics`]: settings and metrics of a program.
+//! - [`Store`], [`Source`], [`Publisher`], [`log::Log`]: traits that adapters implement. `messagekit-sqlite` is the
+//!   embedded adapter; [`memory`] serves docs and tests.
 //!
 //! # What it does not do
 //!
-//! Effects outside the handler's transaction (an e-mail, a call to another service) happen at least once, not exactly once.
-//! The order of a key is given up when one of its messages fails and the source is a queue, the store no database, or you ask
-//! for [`OnFailure::DeadLetter`]. Brokers and databases live in crates of their own.
+//! Effects outside the handler's transaction (an e-mail, a call to another service) happen at least once, not exactly
+//! once. The order of a key is lost when one of its messages fails and the source is a queue, the store is not a
+//! database, or the consumer uses [`OnFailure::DeadLetter`]. Adapters for brokers and databases are separate crates.
 //!
 //! # Features
 //!
-//! `crash-points` lets a test end the process at a named place. Leave it off.
+//! `crash-points` lets a test end the process at a named point. Do not enable it in production.
 
 // The derive macro names this crate by its public path, also inside it.
 extern crate self as messagekit;

@@ -1,4 +1,4 @@
-//! Whether events leave the outbox.
+//! Measures whether events leave the outbox.
 
 use std::time::Duration;
 
@@ -6,48 +6,48 @@ use crate::Error;
 use crate::relay::RejectedEvents;
 use crate::store::BoxFuture;
 
-/// What is waiting to be published, as far as the database can tell.
+/// Reports the events that wait to be published, as far as the database can tell.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutboxLag {
-    /// How many events have not provably left.
+    /// Number of events that are not proven to be published.
     pub pending: u64,
-    /// How many of them are older than ten seconds.
+    /// Number of pending events older than ten seconds.
     pub overdue: u64,
-    /// The age of the oldest of them.
+    /// Age of the oldest pending event.
     pub oldest: Option<Duration>,
-    /// What stands in the way, in words for people: the slot is inactive, lost, missing. Empty when nothing does.
+    /// Human-readable problems that prevent publishing: the slot is inactive, lost or missing. Empty if there are none.
     pub problems: Vec<String>,
 }
 
-/// Measuring the lag of an outbox.
+/// Measures the lag of an outbox.
 pub trait OutboxHealth: Send + Sync {
-    /// Asks for a sign of life.
+    /// Checks that the database responds.
     ///
     /// # Errors
-    /// When the database does not answer, or lacks the tables.
+    /// Fails if the database does not respond, or if its tables are missing.
     fn ping(&self) -> BoxFuture<'_, Result<(), Error>>;
 
-    /// Measures what is waiting. Where changes are captured from the database's log, the position that was confirmed is
-    /// turned into a time by the checkpoints that [`checkpoint`](Self::checkpoint) has left.
+    /// Measures the pending events. With log-based change capture, the [checkpoints](Self::checkpoint) translate the
+    /// confirmed position into a time.
     ///
     /// # Errors
     /// Transient if the database does not answer.
     fn lag(&self) -> BoxFuture<'_, Result<OutboxLag, Error>>;
 
-    /// Notes time and position of the log, unless somebody did so within `every`. Whoever serves health or metrics calls it
-    /// all the time; a database without a log has nothing to note.
+    /// Records the time and position of the database's log, unless another call did so within `every`. Programs that
+    /// serve health or metrics call it regularly. A database without a log records nothing.
     ///
     /// # Errors
     /// Transient if the database does not answer.
     fn checkpoint(&self, every: Duration) -> BoxFuture<'_, Result<(), Error>>;
 
-    /// Returns what a relay has set aside; `None`, as by default, where none can publish this outbox.
+    /// Returns the rejected events of the relay. The default is `None`: no relay can publish this outbox.
     fn rejected_events(&self) -> Option<&dyn RejectedEvents> {
         None
     }
 }
 
-/// Everything that the operators' side needs of a database.
+/// Groups the traits that operators' tools need of a database.
 pub trait Operations: crate::FailedMessages + crate::Replays + OutboxHealth {}
 
 impl<T: crate::FailedMessages + crate::Replays + OutboxHealth + ?Sized> Operations for T {}

@@ -1,4 +1,4 @@
-//! Publishing kept events again.
+//! Replays: publishes kept events again.
 
 use std::sync::Arc;
 
@@ -9,62 +9,62 @@ use crate::failed_messages::Operator;
 use crate::store::BoxFuture;
 use crate::{Error, ErrorKind, Message, MessageId};
 
-/// Which events of the outbox are meant; an empty one means all that are kept. Times are those of the database's clock when
+/// Selects events of the outbox; an empty filter selects all kept events. Times are those of the database's clock when
 /// the row was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventFilter {
-    /// Only those of this type.
+    /// Only events of this type.
     pub event_type: Option<String>,
-    /// Only those of this topic.
+    /// Only events of this topic.
     pub topic: Option<String>,
-    /// Only those with exactly this key.
+    /// Only events with exactly this key.
     pub key: Option<String>,
-    /// Only those written at or after this time.
+    /// Only events written at or after this time.
     pub from: Option<Timestamp>,
-    /// Only those written at or before this time.
+    /// Only events written at or before this time.
     pub to: Option<Timestamp>,
 }
 
-/// An event as the outbox keeps it.
+/// Holds an event as stored in the outbox.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredEvent {
     /// Its id.
     pub event_id: MessageId,
-    /// How many times it was published again.
+    /// Number of its republications.
     pub copies: u32,
     /// When its row was written, by the database's clock.
     pub created_at: Timestamp,
-    /// The message as it goes out.
+    /// The message as it is published.
     pub message: Message,
 }
 
-/// What a list shows of an event: everything but its payload and the other headers.
+/// Holds what a list shows of an event: everything except the payload and the other headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventHead {
     /// Its id.
     pub event_id: MessageId,
     /// Its type.
     pub event_type: Option<String>,
-    /// The topic it goes to.
+    /// The topic it is published to.
     pub topic: Arc<str>,
     /// Its key.
     pub key: Option<Bytes>,
-    /// How many times it was published again.
+    /// Number of its republications.
     pub copies: u32,
     /// When its row was written, by the database's clock.
     pub created_at: Timestamp,
-    /// The length of its payload.
+    /// The length of its payload in bytes.
     pub payload_bytes: u64,
 }
 
 impl EventHead {
-    /// Returns where a page ends whose last event this is.
+    /// Returns the cursor of a page whose last event is this one.
     pub fn cursor(&self) -> EventCursor {
         EventCursor { created_at: self.created_at, event_id: self.event_id.clone() }
     }
 }
 
-/// Where a page of events ended; the next page begins behind it.
+/// Marks the end of a page of events; the next page begins after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventCursor {
     /// When the last event was written.
@@ -73,26 +73,26 @@ pub struct EventCursor {
     pub event_id: MessageId,
 }
 
-/// What a replay would publish.
+/// Reports what a replay would publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplayCount {
-    /// How many events.
+    /// Number of selected events.
     pub events: u64,
-    /// For each consumer with markers in this database: how many of them it has finished, and would pass over under the same
-    /// ids.
+    /// For each consumer with markers in this database: the number of events it has finished. It would skip them under
+    /// the same ids.
     pub skipped_by: Vec<(String, u64)>,
-    /// For each consumer that has noted a window in this database: how many of them are older than that, or than its markers
-    /// are complete, and would be set aside under the same ids.
+    /// For each consumer with a recorded dedup window in this database: the number of events older than the window, or
+    /// older than its complete markers. It would set them aside under the same ids.
     pub too_old_for: Vec<(String, u64)>,
 }
 
-/// Under which ids events go out again.
+/// Selects the ids of republished events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ReplayIds {
-    /// Their own: whoever has handled one passes over it.
+    /// The original ids: a consumer that handled an event skips it.
     #[default]
     Same,
-    /// New ones, with the original's in the free header `replayOf`: every consumer handles them again.
+    /// New ids, with the original id in the free header `replayOf`: every consumer handles the events again.
     New,
 }
 
@@ -106,30 +106,30 @@ impl ReplayIds {
     }
 }
 
-/// What a person orders.
+/// Describes a replay that an operator requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplayOrder {
-    /// Which events.
+    /// The events to publish.
     pub filter: EventFilter,
-    /// Under which ids.
+    /// The ids to publish under.
     pub ids: ReplayIds,
-    /// At most this many per second; `None` for as fast as the database takes them.
+    /// Maximum number of events per second; `None` for no limit.
     pub per_second: Option<u32>,
-    /// How many events the person has confirmed: with any other number nothing is ordered. `None` for as many as there are.
-    /// Not kept: replays that are read back have none.
+    /// Number of events that the operator confirmed; any other number refuses the order. `None` confirms any number. It
+    /// is not stored: replays that are read back have `None`.
     pub count: Option<u64>,
 }
 
-/// Where a replay stands.
+/// States of a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ReplayState {
-    /// Its events go out, or will when a worker runs.
+    /// Its events are being published, or will be when a worker runs.
     Running,
-    /// Every event went out.
+    /// Every event is published.
     Done,
-    /// A person stopped it; what went out before stays.
+    /// An operator stopped it; events published before stay published.
     Cancelled,
-    /// It cannot go on; `error` says why.
+    /// It cannot continue; `error` has the reason.
     Failed,
 }
 
@@ -148,30 +148,30 @@ impl ReplayState {
     }
 }
 
-/// A replay as its row tells.
+/// Holds a replay as stored in its row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReplayJob {
     /// Its number.
     pub id: i64,
-    /// What was ordered.
+    /// The order.
     pub order: ReplayOrder,
-    /// Where it stands.
+    /// The state.
     pub state: ReplayState,
-    /// How many events were chosen when it was ordered: what is written later is not part of it.
+    /// Number of events selected when it was ordered. Later events are not part of it.
     pub events: u64,
-    /// How many of them went out.
+    /// Number of published events.
     pub published: u64,
     /// Who ordered it.
     pub ordered_by: String,
     /// When it was ordered.
     pub ordered_at: Timestamp,
-    /// When it last moved.
+    /// When its state or progress last changed.
     pub changed_at: Timestamp,
     /// Why it failed.
     pub error: Option<String>,
 }
 
-/// The right to work on a replay until the lease ends; a step by an earlier holder does nothing.
+/// Grants the right to work on a replay until the lease ends. A step with an earlier lease does nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplayLease {
     /// The job.
@@ -180,32 +180,33 @@ pub struct ReplayLease {
     pub epoch: i64,
 }
 
-/// The error of every outbox for a number that no replay has.
+/// Creates the error for a replay number that does not exist; every outbox uses it.
 pub fn no_replay(id: i64) -> Error {
     Error::new(ErrorKind::NotFound, format!("there is no replay {id}"))
 }
 
-/// The error of every outbox for a range that begins before the oldest event it keeps.
+/// Creates the error for a range that begins before the oldest kept event; every outbox uses it.
 pub fn out_of_range(oldest: Timestamp) -> Error {
     let text = "the range begins before the oldest event that is kept: begin it there";
     Error::new(ErrorKind::OutOfRange, text).with("oldest", oldest)
 }
 
-/// The error of every outbox for an order whose events are not as many as were confirmed.
+/// Creates the error for an order whose number of events differs from the confirmed one; every outbox uses it.
 pub fn other_count(events: u64) -> Error {
     Error::new(ErrorKind::WrongState, "the events are not as many as were confirmed: count again")
         .with("count", events)
 }
 
-/// Makes the message that an event goes out as under a new id.
+/// Creates the message of a republication under a new id.
 pub type Republication<'a> = &'a (dyn Fn(&StoredEvent) -> Result<(MessageId, Message), Error> + Send + Sync);
 
-/// Looking at kept events and publishing them again.
+/// Lists kept events and publishes them again.
 ///
-/// An order chooses its events at once and writes their list down. Each step copies some of them into the outbox and takes
-/// them from the list in one transaction, so that a process that dies repeats nothing and the progress is in the database.
+/// An order selects its events at once and stores their list. Each step copies some of them into the outbox and deletes
+/// them from the list in one transaction. A crash therefore repeats nothing, and the progress is in the database.
 pub trait Replays: Send + Sync {
-    /// Returns at most `limit` events, oldest first, behind `after`. Copies are not listed, and no payload is read.
+    /// Returns at most `limit` events after `after`, oldest first. Republications are not listed, and payloads are not
+    /// read.
     ///
     /// # Errors
     /// Transient if the database does not answer.
@@ -216,18 +217,18 @@ pub trait Replays: Send + Sync {
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<EventHead>, Error>>;
 
-    /// Counts what a replay would publish, and changes nothing.
+    /// Counts the events that a replay would publish, and changes nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::OutOfRange`](crate::ErrorKind::OutOfRange) with the time of the oldest event that is kept when the range
+    /// [`ErrorKind::OutOfRange`](crate::ErrorKind::OutOfRange) with the time of the oldest kept event if the range
     /// begins before it. Transient if the database does not answer.
     fn replay_count<'a>(&'a self, filter: &'a EventFilter) -> BoxFuture<'a, Result<ReplayCount, Error>>;
 
-    /// Orders a replay, with a row of the audit.
+    /// Orders a replay and writes an audit row.
     ///
     /// # Errors
-    /// As [`replay_count`](Self::replay_count). [`ErrorKind::WrongState`](crate::ErrorKind::WrongState) with the number of
-    /// events in `count` when another one was confirmed; nothing is written then.
+    /// As [`replay_count`](Self::replay_count). [`ErrorKind::WrongState`](crate::ErrorKind::WrongState) with the number
+    /// of events in `count` if another number was confirmed; nothing is written then.
     fn order_replay<'a>(
         &'a self,
         order: &'a ReplayOrder,
@@ -237,7 +238,8 @@ pub trait Replays: Send + Sync {
     /// Returns one replay.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this number.
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if this number does not exist. Transient if the database
+    /// does not answer.
     fn replay(&self, id: i64) -> BoxFuture<'_, Result<ReplayJob, Error>>;
 
     /// Returns at most `limit` replays, newest first, with numbers below `before`.
@@ -246,14 +248,15 @@ pub trait Replays: Send + Sync {
     /// Transient if the database does not answer.
     fn replays(&self, before: Option<i64>, limit: u32) -> BoxFuture<'_, Result<Vec<ReplayJob>, Error>>;
 
-    /// Stops a running replay, with a row of the audit.
+    /// Stops a running replay and writes an audit row.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound); [`ErrorKind::WrongState`](crate::ErrorKind::WrongState) when it
-    /// does not run.
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if this number does not exist;
+    /// [`ErrorKind::WrongState`](crate::ErrorKind::WrongState) if it is not running. Transient if the database does not
+    /// answer.
     fn cancel_replay<'a>(&'a self, id: i64, by: &'a Operator) -> BoxFuture<'a, Result<(), Error>>;
 
-    /// Takes one running replay that nobody works on, the oldest first, for `lease` seconds.
+    /// Leases the oldest running replay without a valid lease, for `lease` seconds.
     ///
     /// # Errors
     /// Transient if the database does not answer.
@@ -262,12 +265,12 @@ pub trait Replays: Send + Sync {
         lease: std::time::Duration,
     ) -> BoxFuture<'_, Result<Option<(ReplayLease, ReplayJob)>, Error>>;
 
-    /// Publishes at most `max` further events of a leased replay and extends its lease; answers the job as it stands then, or
-    /// `None` when the lease is no longer this one or the replay does not run any more. `renamed` makes the message that goes
-    /// out under a new id; it is called for [`ReplayIds::New`] only, and its error fails the replay.
+    /// Publishes at most `max` further events of a leased replay and extends the lease. Returns the updated job, or
+    /// `None` if the lease was superseded or the replay is not running. `renamed` creates the message under a new id.
+    /// It is called for [`ReplayIds::New`] only, and its error fails the replay.
     ///
     /// # Errors
-    /// Transient if the database does not answer; nothing went out then.
+    /// Transient if the database does not respond; nothing was published, and the step can be repeated.
     fn replay_step<'a>(
         &'a self,
         lease: ReplayLease,

@@ -1,11 +1,12 @@
-//! Asking loops to end.
+//! Requests that loops end.
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
 use tokio::sync::watch;
 
-/// Asks every loop that waits for it to finish what it has in hand and end. Cloning gives another handle.
+/// Requests that every loop that waits for it finishes its current work and ends. A clone is a handle to the same
+/// request.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -21,18 +22,18 @@ use tokio::sync::watch;
 pub struct Shutdown(watch::Sender<bool>);
 
 impl Shutdown {
-    /// Makes one that nobody has asked yet.
+    /// Creates a handle without a request.
     pub fn new() -> Self {
         Self(watch::Sender::new(false))
     }
 
-    /// Makes one that SIGTERM and Ctrl-C ask. A second signal ends the process at once, with status 130.
+    /// Creates a handle that SIGTERM and Ctrl-C request. A second signal ends the process at once, with status 130.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the signals cannot be watched.
+    /// Returns [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if the signal handlers cannot be installed.
     ///
     /// # Panics
-    /// Outside a tokio runtime.
+    /// Panics outside a tokio runtime.
     pub fn on_signal() -> Result<Self, crate::Error> {
         let unwatched = |error: std::io::Error| {
             crate::Error::new(crate::ErrorKind::Unavailable, "signals cannot be watched").caused_by(error)
@@ -70,23 +71,23 @@ impl Shutdown {
         Ok(shutdown)
     }
 
-    /// Asks.
+    /// Requests the shutdown.
     pub fn request(&self) {
         self.0.send_replace(true);
     }
 
-    /// Returns whether somebody has asked.
+    /// Returns whether the shutdown is requested.
     pub fn is_requested(&self) -> bool {
         *self.0.borrow()
     }
 
-    /// Waits until somebody asks; at once when that has happened.
+    /// Waits until the shutdown is requested; returns at once if it already is.
     ///
     /// # Cancel safety
-    /// Dropping it loses nothing.
+    /// This method is cancel safe: dropping the future loses nothing.
     pub async fn requested(&self) {
         let mut receiver = self.0.subscribe();
-        // The sender lives in `self`, so the channel cannot close while this waits.
+        // `self` owns the sender, so the channel stays open during this wait.
         let _ = receiver.wait_for(|asked| *asked).await;
     }
 }

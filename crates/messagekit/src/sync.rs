@@ -1,3 +1,3 @@
-//! The locks of files that `tests/threads` compiles against shuttle's.
+//! Lock types of the files that `tests/threads` compiles against shuttle's.
 
 pub(crate) use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,8 +1,10 @@
-//! The names of messagekit for Python.
+//! Variables of messagekit for Python.
 
-/// The variables of messagekit for Python that are read, each with the key that it is here. A new name wins over its alias.
+/// Lists the supported variables of messagekit for Python, each with its key here. A new name takes precedence over its
+/// alias.
 ///
-/// An asynchronous driver in a database's URL (`postgresql+asyncpg://`) is left out, and a plain number is a time in seconds
+/// The asynchronous driver in a database URL (`postgresql+asyncpg://`) is removed. A plain number is a time in seconds
+/// if the setting is a time. Other variables of messagekit for Python have no counterpart and are ignored.
 /// where a time is meant. The other variables of the original have no counterpart and are passed over.
 pub const ALIASES: [(&str, &str); 8] = [
     ("EVENTING_DATABASE_URL", "database.0.url"),
@@ -15,7 +17,7 @@ pub const ALIASES: [(&str, &str); 8] = [
     ("EVENTING_RABBITMQ_RATE_INTERVAL", "bridge.limit.per"),
 ];
 
-/// Returns the key that a variable stands for, and its value in our form. The original does not mind upper and lower case.
+/// Returns the key of a variable and its converted value. Names are case-insensitive, as in messagekit for Python.
 pub(super) fn resolve(name: &str, value: &str) -> Option<(&'static str, String)> {
     let (_, path) = ALIASES.iter().find(|(alias, _)| alias.eq_ignore_ascii_case(name))?;
     let value = match *path {

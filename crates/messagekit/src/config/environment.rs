@@ -1,4 +1,4 @@
-//! The variables of the environment.
+//! Reads environment variables.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::value::{Form, Layer, Value};
 
 const PREFIX: &str = "MESSAGEKIT_";
 
-/// Lays the variables over what the file says, and returns what is wrong with them.
+/// Merges the variables over the values of the file and returns the problems.
 pub(super) fn lay_over(
     values: &mut BTreeMap<String, Value>,
     variables: impl Iterator<Item = (String, String)>,
@@ -25,10 +25,10 @@ pub(super) fn lay_over(
         }
     }
     for (path, (name, value)) in aliased {
-        // One that does not fit what the file says was meant for the other program.
+        // Ignore an alias that does not match the file: it is meant for messagekit for Python.
         let _ = put(values, &path, Value { form: Form::Word(value), place: name, layer: Layer::Alias });
     }
-    // The tenth entry of a list comes behind the second.
+    // Sort list entries by number: the tenth follows the second.
     let mut named: Vec<_> = named.into_iter().collect();
     named.sort_by_cached_key(|(path, _)| {
         let place = |name: &String| (name.parse::<usize>().unwrap_or(usize::MAX), name.clone());
@@ -67,7 +67,7 @@ fn put(values: &mut BTreeMap<String, Value>, path: &[String], word: Value) -> Re
     }
 }
 
-/// Changes the entry of a list, or adds the next one.
+/// Changes a list entry, or appends the next one.
 fn put_entry(entries: &mut Vec<Value>, index: usize, rest: &[String], word: Value) -> Result<(), String> {
     if index > entries.len() {
         return Err(format!("the next entry has the number {}", entries.len()));

@@ -1,4 +1,4 @@
-//! The file.
+//! Reads the configuration file.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,11 +9,11 @@ use toml::de::{DeTable, DeValue};
 use super::value::{Form, Layer, Value};
 use crate::{Error, ErrorKind};
 
-/// Reads a file's text; `name` is what the places say.
+/// Parses a file's text; locations show `name`.
 pub(super) fn parse(name: &str, text: &str) -> Result<BTreeMap<String, Value>, Error> {
     let (root, mistakes) = DeTable::parse_recoverable(text);
     if !mistakes.is_empty() {
-        // A mistake's own text would show the line, and with it a password.
+        // The parser's own text quotes the line, which may hold a password.
         let told = mistakes.iter().map(|mistake| {
             let (line, column) = position(text, mistake.span().unwrap_or_default().start);
             let message = mistake.message().replace('\n', ", ");
@@ -36,7 +36,7 @@ impl Lines<'_> {
         table
             .into_iter()
             .map(|(key, value)| {
-                // The line of the key: a value may begin further down.
+                // Use the line of the key: a value may begin on a later line.
                 let place = self.place(key.span());
                 (key.into_inner().into_owned(), self.value(value, place))
             })
@@ -46,7 +46,7 @@ impl Lines<'_> {
     fn value(&self, value: Spanned<DeValue<'_>>, place: String) -> Value {
         let form = match value.into_inner() {
             DeValue::String(text) => Form::Text(text.into_owned()),
-            // A number beyond every type of ours is kept as a text, so that the error shows it.
+            // Keep a number beyond every integer type as text, which lets the error show it.
             DeValue::Integer(number) => match i128::from_str_radix(number.as_str(), number.radix()) {
                 Ok(whole) => Form::Integer(whole),
                 Err(_) => Form::Text(number.to_string()),
@@ -74,7 +74,7 @@ impl Lines<'_> {
     }
 }
 
-/// Line and column of a byte, both from 1; the column counts characters.
+/// Returns line and column of a byte, both from 1; the column counts characters.
 fn position(text: &str, byte: usize) -> (usize, usize) {
     let before = text.get(..byte).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |end| end + 1);

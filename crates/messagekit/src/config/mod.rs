@@ -1,7 +1,7 @@
-//! Settings of a program: variables of the environment over a TOML file over defaults.
+//! Settings of a program: environment variables over a TOML file over defaults.
 //!
-//! A program asks for its settings section by section, and then asks [`Configuration::finish`] whether all of them could be
-//! read. Every problem is told at once, each with its key and the place where it was written.
+//! A program reads its settings section by section, then calls [`Configuration::finish`]. Every problem is reported at
+//! once, each with its key and location.
 //!
 //! ```
 //! use std::time::Duration;
@@ -37,14 +37,14 @@
 //!
 //! # Variables
 //!
-//! `MESSAGEKIT_BRIDGE__DRAIN` is `drain` of `[bridge]`, `MESSAGEKIT_RULE__0__TOPICS` is `topics` of the first `[[rule]]`: two
-//! underscores part the names. Commas part the entries of a list. An empty variable counts as not set. A variable without two
-//! underscores is no setting. The names `EVENTING_…` of messagekit for Python are read where they have a counterpart
-//! ([`ALIASES`]) and the new name is not set.
+//! `MESSAGEKIT_BRIDGE__DRAIN` sets `drain` of `[bridge]`, `MESSAGEKIT_RULE__0__TOPICS` sets `topics` of the first
+//! `[[rule]]`: two underscores separate names. Commas separate the entries of a list. An empty variable counts as not
+//! set. A variable without two underscores is not a setting. Variables `EVENTING_…` of messagekit for Python are read
+//! if they have a counterpart ([`ALIASES`]) and the new name is not set.
 //!
 //! # Secrets
 //!
-//! A [`Secret`] is given as `key`, or as `key_file`, a file that holds it. Neither errors nor `Debug` show one.
+//! A [`Secret`] is set as `key`, or as `key_file`, the path of a file that holds it. Errors and `Debug` never show it.
 
 mod alias;
 mod environment;
@@ -67,19 +67,19 @@ pub use value::Value;
 
 use crate::{Error, ErrorKind};
 
-/// The settings of a program, and what is wrong with them.
+/// Holds the settings of a program and their problems.
 ///
-/// It remembers what was asked for, so that [`finish`](Self::finish) can refuse what nobody asked for.
+/// It records every key that the program reads, and [`finish`](Self::finish) refuses the other keys.
 pub struct Configuration {
-    /// The file as a person knows it; `None` without one.
+    /// Path of the file for messages; `None` without a file.
     file: Option<String>,
-    /// Where relative paths in the file begin.
+    /// Base folder of relative paths in the file.
     folder: PathBuf,
     values: BTreeMap<String, Value>,
     asked: Mutex<Asked>,
 }
 
-/// What a program has asked for so far, by the path of the key: `rule.0.topics`.
+/// Keys that the program has read, by path: `rule.0.topics`.
 #[derive(Default)]
 struct Asked {
     values: BTreeSet<String>,
@@ -89,7 +89,7 @@ struct Asked {
 }
 
 impl Asked {
-    /// Keeps a problem; one that is asked for twice is told once.
+    /// Adds a problem; a repeated problem is reported once.
     fn tell(&mut self, problem: String) {
         if !self.problems.contains(&problem) {
             self.problems.push(problem);
@@ -98,11 +98,11 @@ impl Asked {
 }
 
 impl Configuration {
-    /// Reads the file, where there is one, and the variables of this process.
+    /// Reads the file, if there is one, and the environment variables of this process.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidConfiguration`] when the file cannot be read or is not TOML: with every mistake, its line and
-    /// column.
+    /// Returns [`ErrorKind::InvalidConfiguration`] if the file cannot be read or is not TOML, with line and column of
+    /// every mistake.
     pub fn load(file: Option<&Path>) -> Result<Self, Error> {
         let variables = std::env::vars_os().filter_map(|(name, value)| {
             let name = name.into_string().ok()?;
@@ -121,7 +121,7 @@ impl Configuration {
         Self::build(Some((&path.display().to_string(), &text)), folder, variables)
     }
 
-    /// Reads a text as the file of this name, and these variables. Relative paths in it begin in the working folder.
+    /// Reads a text as the file `name` with the given variables. Relative paths in it start at the working folder.
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -147,22 +147,22 @@ impl Configuration {
         Ok(Self { file: file.map(|(name, _)| name.to_owned()), folder, values, asked })
     }
 
-    /// Returns the section `[name]`; one that is not written is empty.
+    /// Returns the section `[name]`; an absent section is empty.
     pub fn section(&self, name: &str) -> Section<'_> {
         Section::of(self, name.to_owned(), self.values.get(name))
     }
 
-    /// Returns every section `[[name]]`, in the order in which they are written.
+    /// Returns every section `[[name]]` in file order.
     pub fn sections(&self, name: &str) -> Vec<Section<'_>> {
         Section::all_of(self, name.to_owned(), self.values.get(name))
     }
 
-    /// Says that sections belong to other programs that share the file: they are passed over.
+    /// Declares sections of other programs that share the file; they are skipped.
     pub fn passes_over(&self, names: &[&str]) {
         self.asked().elsewhere.extend(names.iter().map(|name| (*name).to_owned()));
     }
 
-    /// Returns every problem so far in the order in which they were found, then every key that nobody has asked for.
+    /// Returns every problem in the order found, then every unknown key.
     pub fn problems(&self) -> Vec<String> {
         let asked = self.asked();
         let mut problems = asked.problems.clone();
@@ -173,22 +173,22 @@ impl Configuration {
     /// Ends the reading.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidConfiguration`] with every problem, keys that nobody has asked for included.
+    /// Returns [`ErrorKind::InvalidConfiguration`] with every problem and every unknown key.
     pub fn finish(&self) -> Result<(), Error> {
         refuse(&self.problems())
     }
 
     fn asked(&self) -> MutexGuard<'_, Asked> {
-        // A list of names is whole at every moment.
+        // A panic cannot leave the lists inconsistent.
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Refuses a configuration for its problems, as [`Configuration::finish`] does: for programs that find more of them behind the
+/// Refuses a configuration with problems, as [`Configuration::finish`] does: for programs that find problems after the
 /// last section.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidConfiguration`] with all of them, unless there are none.
+/// Returns [`ErrorKind::InvalidConfiguration`] with all problems, unless there are none.
 pub fn refuse(problems: &[String]) -> Result<(), Error> {
     let text = match problems {
         [] => return Ok(()),
@@ -199,7 +199,7 @@ pub fn refuse(problems: &[String]) -> Result<(), Error> {
 }
 
 impl std::fmt::Debug for Configuration {
-    /// Shows no value: some of them are secrets.
+    /// Shows no value: some are secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Configuration").field("file", &self.file).finish_non_exhaustive()
     }

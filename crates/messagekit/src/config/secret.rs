@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// A password, a token, or a URL that may hold one. `Debug` shows nothing of it, and it has no `Display`.
+/// Holds a password, a token, or a URL that may contain one. `Debug` hides it, and there is no `Display`.
 ///
 /// ```
 /// use messagekit::config::Secret;
@@ -16,12 +16,12 @@ use std::sync::Arc;
 pub struct Secret(Arc<str>);
 
 impl Secret {
-    /// Keeps a text to itself.
+    /// Wraps a secret text.
     pub fn new(text: impl Into<Arc<str>>) -> Self {
         Self(text.into())
     }
 
-    /// Returns the text, for the one place that needs it.
+    /// Returns the secret text.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -7,13 +7,12 @@ use std::path::{Path, PathBuf};
 use super::value::{Form, Layer};
 use super::{Configuration, Secret, Setting, Value};
 
-/// A section of a [`Configuration`]. What is wrong with a value is told by [`Configuration::finish`]; until then it counts as
-/// absent.
+/// Reads one section of a [`Configuration`]. An invalid value counts as absent; [`Configuration::finish`] reports it.
 pub struct Section<'a> {
     configuration: &'a Configuration,
     path: String,
     entries: Option<&'a BTreeMap<String, Value>>,
-    /// Where it is written; `None` for a section that is not.
+    /// Location of the section; `None` if it is absent.
     place: Option<&'a str>,
 }
 
@@ -53,12 +52,12 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Returns whether anything of it is written.
+    /// Returns whether any value of the section is set.
     pub fn is_written(&self) -> bool {
         self.place.is_some()
     }
 
-    /// Returns the place of a value, or of the section, for problems that show later.
+    /// Returns the location of a value or of the section, for problems found later.
     pub fn written_at(&self, key: &str) -> String {
         let value = self.entries.and_then(|entries| entries.get(key)).map(|value| &*value.place);
         match value.or(self.place).or(self.configuration.file.as_deref()) {
@@ -67,19 +66,19 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Returns the section `[this.name]`; one that is not written is empty.
+    /// Returns the section `[this.name]`; an absent section is empty.
     pub fn section(&self, name: &str) -> Section<'a> {
         let value = self.entries.and_then(|entries| entries.get(name));
         Section::of(self.configuration, self.key(name), value)
     }
 
-    /// Returns every section `[[this.name]]`, in the order in which they are written.
+    /// Returns every section `[[this.name]]` in file order.
     pub fn sections(&self, name: &str) -> Vec<Section<'a>> {
         let value = self.entries.and_then(|entries| entries.get(name));
         Section::all_of(self.configuration, self.key(name), value)
     }
 
-    /// Returns a value that has to be there: `None` only where that is a problem.
+    /// Returns a required value; `None` only if that is a reported problem.
     pub fn required<T: Setting>(&self, key: &str) -> Option<T> {
         let value = self.value(key);
         if value.is_none() {
@@ -88,26 +87,27 @@ impl<'a> Section<'a> {
         self.converted(key, value?)
     }
 
-    /// Returns a value, or `None` where it is not written.
+    /// Returns a value, or `None` if it is absent.
     pub fn optional<T: Setting>(&self, key: &str) -> Option<T> {
         self.value(key).and_then(|value| self.converted(key, value))
     }
 
-    /// Returns a value, or `default` where it is not written.
+    /// Returns a value, or `default` if it is absent.
     pub fn or<T: Setting>(&self, key: &str, default: T) -> T {
         self.optional(key).unwrap_or(default)
     }
 
-    /// Returns a path, or `None` where it is not written. A relative one begins in the folder of the file in which it is
-    /// written; in a variable, in the working folder.
+    /// Returns a path, or `None` if it is absent. A relative path in a file starts at the file's folder; in a variable,
+    /// at the working folder.
     pub fn path(&self, key: &str) -> Option<PathBuf> {
         let value = self.value(key)?;
         let path: String = self.converted(key, value)?;
         Some(self.resolved(value, path.as_ref()))
     }
 
-    /// Returns a secret that is written as `key`, or stands in the file `key_file`, whose last line may end; `None` where
-    /// neither is written. A variable wins over the file, whichever of the two it sets.
+    /// Returns a secret that is set as `key`, or stored in the file that `key_file` names; `None` if neither is set.
+    /// One trailing newline of the file is ignored. A variable takes precedence over the file, whichever of the two it
+    /// sets.
     pub fn secret(&self, key: &str) -> Option<Secret> {
         let file_key = format!("{key}_file");
         let (here, there) = (self.value(key), self.value(&file_key));
@@ -124,7 +124,7 @@ impl<'a> Section<'a> {
             return match here.text() {
                 Ok("") => self.refused(key, "the secret is empty"),
                 Ok(secret) => Some(Secret::new(secret)),
-                // The text says what was found, and a number may be the secret.
+                // Do not repeat the value: a number may be the secret.
                 Err(_) => self.refused(key, "expected a text: put it in quotes"),
             };
         }
@@ -140,7 +140,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Returns a [`secret`](Self::secret) that has to be there: `None` only where that is a problem.
+    /// Returns a required [`secret`](Self::secret); `None` only if that is a reported problem.
     pub fn required_secret(&self, key: &str) -> Option<Secret> {
         if self.value(key).is_none() && self.value(&format!("{key}_file")).is_none() {
             self.missing(key, &format!("it, or {key}_file,"));
@@ -149,7 +149,7 @@ impl<'a> Section<'a> {
         self.secret(key)
     }
 
-    /// Tells a problem of a key that only the program can see: `finish` refuses the configuration.
+    /// Reports a problem of a key that only the program can detect: `finish` refuses the configuration.
     pub fn problem(&self, key: &str, text: impl fmt::Display) {
         self.configuration.asked().tell(problem(&self.key(key), &self.written_at(key), &text));
     }
@@ -183,7 +183,7 @@ impl<'a> Section<'a> {
         format!("{}.{key}", self.path)
     }
 
-    /// The path without the numbers of entries, as it stands between brackets.
+    /// Returns the path without entry numbers, as written in brackets.
     fn heading(&self) -> String {
         let names = self.path.split('.').filter(|name| name.parse::<usize>().is_err());
         names.collect::<Vec<_>>().join(".")
@@ -194,7 +194,7 @@ impl<'a> Section<'a> {
     }
 }
 
-/// One problem as it is told.
+/// Formats one problem.
 pub(super) fn problem(key: &str, place: &str, text: &dyn fmt::Display) -> String {
     format!("{key} ({place}): {text}")
 }

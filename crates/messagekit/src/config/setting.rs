@@ -1,4 +1,4 @@
-//! Types that a setting can have.
+//! Types of settings.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 
 use super::Value;
 
-/// A type that a setting can have.
+/// Converts a configuration value to the type of a setting.
 ///
 /// ```
 /// use messagekit::config::{Setting, Value};
@@ -30,7 +30,7 @@ pub trait Setting: Sized {
     /// Reads a value.
     ///
     /// # Errors
-    /// What was expected and what was found, in words for people; see [`Value::instead_of`].
+    /// Human-readable description of what was expected and found; see [`Value::instead_of`].
     fn read(value: &Value) -> Result<Self, String>;
 }
 
@@ -80,7 +80,7 @@ impl Setting for f64 {
     }
 }
 
-/// Written as `30s`, `5m`, `1h 30m` or `PT5M`.
+/// Accepts `30s`, `5m`, `1h 30m` or `PT5M`.
 impl Setting for Duration {
     fn read(value: &Value) -> Result<Self, String> {
         let wrong = || value.instead_of("a time such as \"30s\" or \"5m\"");
@@ -103,7 +103,7 @@ impl<T: Setting> Setting for Vec<T> {
     }
 }
 
-/// A table whose keys are not ours, such as the settings of a driver; texts, numbers and truth values are taken as texts.
+/// Accepts a table of free keys, such as driver settings. Texts, numbers and truth values become texts.
 impl Setting for BTreeMap<String, String> {
     fn read(value: &Value) -> Result<Self, String> {
         let table = value.table().ok_or_else(|| value.instead_of("a table"))?;

@@ -1,4 +1,4 @@
-//! Keys that nobody has asked for.
+//! Detects unknown keys.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use super::Asked;
 use super::section::problem;
 use super::value::{Form, Layer, Value};
 
-/// Adds a problem for each key that was not asked for, with the name that was probably meant.
+/// Adds a problem for each unknown key, with the most similar known name.
 pub(super) fn find(values: &BTreeMap<String, Value>, asked: &Asked, problems: &mut Vec<String>) {
     let rest = values.iter().filter(|(name, _)| !asked.elsewhere.contains(*name));
     for (name, value) in rest {
@@ -37,7 +37,7 @@ fn look(name: &str, value: &Value, above: &str, asked: &Asked, problems: &mut Ve
     }
 }
 
-/// The name most like this one that was asked for in the same section.
+/// Returns the most similar known name of the same section.
 fn meant<'a>(name: &str, above: &str, asked: &'a Asked) -> Option<&'a str> {
     let beside = |path: &'a String| {
         let (section, name) = path.rsplit_once('.').unwrap_or(("", path));

@@ -1,21 +1,21 @@
-//! A value and where it was written.
+//! A value and its location.
 
 use std::collections::BTreeMap;
 
-/// A value as it was written, before anybody has said what it is to be.
+/// Holds a value before it is converted to its setting's type.
 #[derive(Clone)]
 pub struct Value {
     pub(super) form: Form,
-    /// `bridge.toml:4`, or the name of the variable.
+    /// Location: `bridge.toml:4`, or the name of the variable.
     pub(super) place: String,
     pub(super) layer: Layer,
 }
 
-/// Who has said it; later ones win.
+/// Origin of a value; later variants take precedence.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Layer {
     File,
-    /// A variable of messagekit for Python: one that nobody asks for is no mistake.
+    /// A variable of messagekit for Python; an unused one is not an error.
     Alias,
     Variable,
 }
@@ -23,7 +23,7 @@ pub(super) enum Layer {
 #[derive(Clone)]
 pub(super) enum Form {
     Text(String),
-    /// A variable of the environment: it has no type until somebody wants one.
+    /// An environment variable: untyped until a setting reads it.
     Word(String),
     Integer(i128),
     Float(f64),
@@ -37,7 +37,7 @@ impl Value {
     /// Returns the text.
     ///
     /// # Errors
-    /// What was found instead, in words for people.
+    /// Human-readable description of what was found instead.
     pub fn text(&self) -> Result<&str, String> {
         match &self.form {
             Form::Text(text) | Form::Word(text) => Ok(text),
@@ -67,7 +67,7 @@ impl Value {
         }
     }
 
-    /// Returns the truth value, or `None` for everything else. A variable says it as true, yes, on, 1 or their opposites.
+    /// Returns the truth value, or `None` for everything else. A variable holds true, yes, on, 1 or their opposites.
     pub fn truth(&self) -> Option<bool> {
         match &self.form {
             Form::Boolean(truth) => Some(*truth),
@@ -80,7 +80,7 @@ impl Value {
         }
     }
 
-    /// Returns the entries, or `None` for what is no list. Commas part them in a variable.
+    /// Returns the entries, or `None` if the value is not a list. A variable separates them with commas.
     pub fn list(&self) -> Option<Vec<Value>> {
         match &self.form {
             Form::List(entries) => Some(entries.clone()),
@@ -92,7 +92,7 @@ impl Value {
         }
     }
 
-    /// Returns the keys and values, or `None` for what is no table.
+    /// Returns the keys and values, or `None` if the value is not a table.
     pub fn table(&self) -> Option<&BTreeMap<String, Value>> {
         match &self.form {
             Form::Table(entries) => Some(entries),
@@ -100,7 +100,7 @@ impl Value {
         }
     }
 
-    /// Says what was found where something else was expected: `expected a text, found 5`.
+    /// Formats a mismatch: `expected a text, found 5`.
     pub fn instead_of(&self, expected: &str) -> String {
         let found = match &self.form {
             Form::Text(text) | Form::Word(text) => quoted(text),
@@ -116,13 +116,13 @@ impl Value {
 }
 
 impl std::fmt::Debug for Value {
-    /// Shows the place and no value: it may be a secret.
+    /// Shows the location and no value: the value may be a secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Value").field("place", &self.place).finish_non_exhaustive()
     }
 }
 
-/// A value in quotes, unless it may hold a password: a URL in the wrong line is not repeated.
+/// Quotes a value unless it may hold a password: a misplaced URL is not repeated.
 fn quoted(text: &str) -> String {
     if text.len() > 64 || text.contains(['@', '=']) || text.contains("://") {
         "another text".to_owned()

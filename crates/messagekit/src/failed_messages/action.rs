@@ -1,19 +1,19 @@
-//! What a person does with a failed message, and what is written down about it.
+//! Actions of operators on failed messages, and their audit.
 
 use std::fmt;
 
 use super::FailedMessageState;
 use crate::{Error, ErrorKind};
 
-/// What a person does with failed messages.
+/// Selects what an operator does with failed messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// Asks for one more run of a failed message: attempts and kills are counted from 0 again.
+    /// Requests one more run of a failed message and resets its attempts and crashes to 0.
     Retry,
-    /// Gives an open failed message up, also while it runs: its message is never applied, late copies neither.
+    /// Discards an open failed message, even while it runs. Neither the message nor a late copy is ever applied.
     Discard,
-    /// Takes a discard back: the failed message is dead again, or in the order of its key where it has not run yet. Later
-    /// messages of its key may have been applied meanwhile.
+    /// Undoes a discard. The failed message is dead again, or takes its position in the order of its key if it has not
+    /// run yet. Later messages of its key may have been applied meanwhile.
     Undo,
 }
 
@@ -27,8 +27,8 @@ impl Action {
         }
     }
 
-    /// Returns the state that the act leads to from `state`, or `None` where it does nothing. What is brought back before it
-    /// has run once does not die of it: see [`StateMachine::act`](super::Standing::act).
+    /// Returns the state after the action on `state`, or `None` if the action does nothing. A message that has not run
+    /// yet does not become dead: see [`StateMachine::act`](super::StateMachine::act).
     pub fn of(self, state: FailedMessageState) -> Option<FailedMessageState> {
         match self {
             Self::Retry => (state == FailedMessageState::Dead).then_some(FailedMessageState::RetryRequested),
@@ -44,30 +44,31 @@ impl fmt::Display for Action {
     }
 }
 
-/// What became of an act on one failed message.
+/// Reports the result of an action on one failed message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActionResult {
-    /// It was done.
+    /// The action was applied.
     Done,
-    /// There is no failed message of this number.
+    /// This failed message does not exist.
     NotFound,
-    /// The failed message is in a state in which the act does nothing: somebody else was quicker, or it was never possible. Dead
-    /// where a retry was asked for: a broker kept it, and nobody said where it goes back to.
+    /// The action does not apply to this state: another operator acted first, or the action was never possible. A retry
+    /// of a `Dead` message fails so if a broker kept the message and its redelivery target is unknown.
     WrongState(FailedMessageState),
-    /// Retention had taken the message's marker, and a late copy was settled since: the act would contradict that.
+    /// Retention removed the message's marker, and a late copy was settled since. The action would contradict that.
     Settled,
 }
 
 impl ActionResult {
-    /// Turns what was not done into an error that says why.
+    /// Converts a result other than `Done` into an error that states the reason.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] or [`ErrorKind::WrongState`], with the failed message's number.
+    /// Returns [`ErrorKind::NotFound`] or [`ErrorKind::WrongState`], with the failed message's number. A retry does not
+    /// help.
     pub fn done(self, act: Action, failed_message: i64) -> Result<(), Error> {
         let text = match self {
             Self::Done => return Ok(()),
             Self::NotFound => return Err(no_failed_message(failed_message)),
-            // The only reason why a failed message is not retried.
+            // A missing redelivery target is the only reason to refuse a retry.
             Self::WrongState(FailedMessageState::Dead) if act == Action::Retry => format!(
                 "failed message {failed_message} has no way back, as its error tells: publish its message by hand, then discard it"
             ),
@@ -92,24 +93,24 @@ impl ActionResult {
     }
 }
 
-/// The error of every desk for a number that no failed message has.
+/// Creates the error for a failed message number that does not exist; every store uses it.
 pub fn no_failed_message(failed_message: i64) -> Error {
     Error::new(ErrorKind::NotFound, format!("there is no failed message {failed_message}"))
 }
 
-/// Who acts: written into the audit in the transaction of the act.
+/// Names the operator. The audit row in the action's transaction stores it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operator {
     /// The name of the token, or of the user who runs the command.
     pub name: String,
-    /// Where the act came in: `cli`, `http`.
+    /// The interface that received the action: `cli`, `http`.
     pub through: String,
-    /// The request, where there was one.
+    /// The request id, if there is one.
     pub request_id: Option<String>,
 }
 
 impl Operator {
-    /// Makes one.
+    /// Creates an operator without a request id.
     pub fn new(name: impl Into<String>, through: impl Into<String>) -> Self {
         Self { name: name.into(), through: through.into(), request_id: None }
     }

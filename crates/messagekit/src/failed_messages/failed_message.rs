@@ -1,4 +1,4 @@
-//! A failed message, and how failed messages are chosen and counted.
+//! Failed messages, and their filters and totals.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -10,58 +10,60 @@ use super::{FailedMessageState, Origin};
 use crate::store::ReceivedMessage;
 use crate::{MessageId, Position};
 
-/// What is known about a failed message, without the message itself: what lists show.
+/// Describes a failed message without the message itself, for lists.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FailedMessageHead {
     /// The failed message's number in its database; later ones are greater.
     pub id: i64,
-    /// The consumer that could not handle it; for what a broker kept, `queue:` or `topic:` and the name of where it died.
+    /// The consumer that could not handle it. For a broker's dead letter: `queue:` or `topic:` and the name of the
+    /// source.
     pub consumer: String,
-    /// Who set it aside.
+    /// The component that set it aside.
     pub origin: Origin,
-    /// Where a retry goes: the queue or the retry topic of a failed message that a broker kept; `None` for a consumer's own.
+    /// Redelivery target of a broker's dead letter: the queue or the retry topic. `None` for a consumer's own failed
+    /// message.
     pub return_to: Option<String>,
-    /// The message's id, or its place where it has no usable one.
+    /// The message's id, or its position if it has no usable id.
     pub message_id: MessageId,
     /// The topic or queue it was read from.
     pub topic: Arc<str>,
-    /// Where it stands, when the transport has coordinates.
+    /// Its position, if the transport has positions.
     pub position: Option<Position>,
     /// Its key.
     pub key: Option<Bytes>,
     /// The event type its headers name.
     pub event_type: Option<String>,
-    /// Where it stands.
+    /// Its state.
     pub state: FailedMessageState,
-    /// How many runs of the handler have failed it.
+    /// Number of failed handler runs.
     pub attempts: u32,
-    /// How many runs ended without an answer: the process died, or the consumer's future was dropped.
+    /// Number of runs that ended without a result: the process crashed, or the consumer's future was dropped.
     pub crash_count: u32,
-    /// It takes part in the order of its key.
+    /// Whether it takes part in the order of its key.
     pub parked: bool,
-    /// How many other open failed messages of its key there are, which wait for it: 0 unless it is parked, open, and does not
-    /// wait itself.
+    /// Number of other open failed messages of its key that it blocks: 0 unless it is parked, open and not blocked
+    /// itself.
     pub holds_back: u64,
-    /// When it runs again, by database time; when leased, the end of the lease.
+    /// When it runs again, by database time; while leased, the end of the lease.
     pub due: Option<Timestamp>,
     /// The reason in one word, as [`FailureKind`](crate::FailureKind) spells it.
     pub kind: String,
-    /// The error with its causes, in one line.
+    /// The error with its sources, in one line.
     pub error: String,
     /// Equal for failures that differ only in numbers.
     pub fingerprint: String,
-    /// When it was set aside first.
+    /// When it was first set aside.
     pub set_aside_at: Timestamp,
     /// When its state last changed.
     pub changed_at: Timestamp,
-    /// The bytes of its payload.
+    /// The length of its payload in bytes.
     pub payload_bytes: u64,
 }
 
-/// A failed message: a message kept whole, with what is known about its failure.
+/// Holds a failed message: the complete message and the description of its failure.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FailedMessage {
-    /// What lists show of it; its fields are reached through the failed message itself.
+    /// The description for lists; the failed message dereferences to it.
     pub head: FailedMessageHead,
     /// The message.
     pub received: ReceivedMessage,
@@ -75,63 +77,63 @@ impl Deref for FailedMessage {
     }
 }
 
-/// Which failed messages are meant; an empty one means all of them.
+/// Selects failed messages; an empty filter selects all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FailedMessageFilter {
-    /// Only those of this consumer.
+    /// Only messages of this consumer.
     pub consumer: Option<String>,
-    /// Only those in this state.
+    /// Only messages in this state.
     pub state: Option<FailedMessageState>,
-    /// Only those that came this way.
+    /// Only messages of this origin.
     pub origin: Option<Origin>,
-    /// Only those of this event type.
+    /// Only messages of this event type.
     pub event_type: Option<String>,
-    /// Only those that failed for this reason, as [`FailureKind`](crate::FailureKind) spells it.
+    /// Only messages with this failure kind, as [`FailureKind`](crate::FailureKind) spells it.
     pub kind: Option<String>,
-    /// Only those with this fingerprint.
+    /// Only messages with this fingerprint.
     pub fingerprint: Option<String>,
-    /// Only those with exactly this key.
+    /// Only messages with exactly this key.
     pub key: Option<Vec<u8>>,
-    /// Only those set aside at or after this time.
+    /// Only messages set aside at or after this time.
     pub since: Option<Timestamp>,
-    /// Only those set aside before this time.
+    /// Only messages set aside before this time.
     pub until: Option<Timestamp>,
-    /// Only those with a smaller number: the last number of the page before.
+    /// Only messages with a smaller number: the last number of the previous page.
     pub before: Option<i64>,
-    /// Only those with a greater number.
+    /// Only messages with a greater number.
     pub after: Option<i64>,
 }
 
-/// How many failed messages there are of each sort.
+/// Counts failed messages of one consumer and state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailedMessageTotal {
     /// The consumer.
     pub consumer: String,
     /// The state.
     pub state: FailedMessageState,
-    /// How many.
+    /// Number of failed messages.
     pub failed_messages: u64,
 }
 
-/// Failed messages that failed alike.
+/// Groups failed messages with the same fingerprint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailedMessageGroup {
-    /// What they share.
+    /// The common fingerprint.
     pub fingerprint: String,
     /// The consumer.
     pub consumer: String,
-    /// The event type, where the failed messages have one.
+    /// The event type, if the failed messages have one.
     pub event_type: Option<String>,
-    /// The reason in one word.
+    /// The failure kind.
     pub kind: String,
-    /// The error of the newest.
+    /// The error of the newest message.
     pub error: String,
-    /// How many failed messages.
+    /// Number of failed messages.
     pub failed_messages: u64,
-    /// When the first of them was set aside.
+    /// When the first was set aside.
     pub first: Timestamp,
-    /// When the last of them was set aside.
+    /// When the last was set aside.
     pub last: Timestamp,
-    /// The number of the newest.
+    /// The number of the newest message.
     pub newest: i64,
 }

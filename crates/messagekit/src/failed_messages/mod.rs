@@ -1,4 +1,4 @@
-//! The desk where people look at failed messages and decide.
+//! Failed messages and the actions of operators on them.
 
 mod action;
 mod failed_message;
@@ -17,7 +17,8 @@ pub use state_machine::StateMachine;
 use crate::Error;
 use crate::store::BoxFuture;
 
-/// What an operator does with failed messages; every act is a compare-and-set, so that a second click changes nothing.
+/// Lists failed messages and applies operators' actions. Every action is a compare-and-set: a repeated action changes
+/// nothing.
 pub trait FailedMessages: Send + Sync {
     /// Returns at most `limit` failed messages, newest first.
     ///
@@ -29,7 +30,7 @@ pub trait FailedMessages: Send + Sync {
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<FailedMessageHead>, Error>>;
 
-    /// Returns the numbers of at most `limit` failed messages, smallest first: the pages of a selection that is acted on.
+    /// Returns the numbers of at most `limit` failed messages, smallest first: pages of a selection for an action.
     ///
     /// # Errors
     /// Transient if the database does not answer.
@@ -39,13 +40,14 @@ pub trait FailedMessages: Send + Sync {
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<i64>, Error>>;
 
-    /// Returns one failed message, with its message.
+    /// Returns one failed message, including its message.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this number.
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if this number does not exist. Transient if the database
+    /// does not answer.
     fn show(&self, id: i64) -> BoxFuture<'_, Result<FailedMessage, Error>>;
 
-    /// Counts the failed messages of a filter, by consumer and state, in that order.
+    /// Counts the failed messages of a filter by consumer and state, in that order.
     ///
     /// # Errors
     /// Transient if the database does not answer.
@@ -54,7 +56,7 @@ pub trait FailedMessages: Send + Sync {
         filter: &'a FailedMessageFilter,
     ) -> BoxFuture<'a, Result<Vec<FailedMessageTotal>, Error>>;
 
-    /// Returns at most `limit` groups of failed messages that failed alike, the largest first.
+    /// Returns at most `limit` groups of failed messages with the same fingerprint, the largest first.
     ///
     /// # Errors
     /// Transient if the database does not answer.
@@ -64,13 +66,14 @@ pub trait FailedMessages: Send + Sync {
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<FailedMessageGroup>, Error>>;
 
-    /// Acts on failed messages and answers for each, in the order of `ids`, which are distinct. The failed messages, their
-    /// markers and one row of the audit are one transaction; the row is written also when nothing was done.
+    /// Applies an action to failed messages and returns a result for each, in the order of `ids`, which are distinct.
+    /// Failed messages, their markers and one audit row are written in one transaction. The audit row is written even
+    /// if no action applied.
     ///
-    /// A retried failed message of a consumer runs in the process that consumes.
+    /// The consumer's own process runs a retried failed message of that consumer.
     ///
     /// # Errors
-    /// Transient if the database does not answer; nothing was done then.
+    /// Transient if the database does not respond; no action was applied, and the call can be repeated.
     fn act<'a>(
         &'a self,
         act: Action,

@@ -1,30 +1,30 @@
-//! Where a failed message stands, and where it came from.
+//! State and origin of a failed message.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::{Error, ErrorKind};
 
-/// Where a failed message stands.
+/// Represents the state of a failed message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FailedMessageState {
     /// The consumer runs it again when it is due.
     RetryScheduled,
-    /// It waits for an earlier failed message of its key.
+    /// An earlier failed message of its key blocks it.
     Blocked,
-    /// Only a person brings it back.
+    /// Only an operator can retry it.
     Dead,
-    /// A person asked for one more run.
+    /// An operator requested one more run.
     RetryRequested,
     /// It was applied.
     Resolved,
-    /// A person gave it up: it is never applied, late copies neither, unless the act is undone.
+    /// An operator discarded it. Neither it nor a late copy is applied, unless the discard is undone.
     Discarded,
 }
 
 impl FailedMessageState {
-    /// Every state, in the order a failed message goes through them.
+    /// Every state, in the order in which a failed message passes through them.
     pub const ALL: [Self; 6] = [
         Self::RetryScheduled,
         Self::Blocked,
@@ -69,15 +69,15 @@ impl FromStr for FailedMessageState {
     }
 }
 
-/// Who set a message aside, and so the way back.
+/// Identifies the component that set a message aside, which determines how a retry works.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Origin {
-    /// A consumer, in its own database: a retry runs its handler again.
+    /// A consumer, in its own database: a retry runs the handler again.
     #[default]
     Store,
-    /// RabbitMQ, into a dead-letter queue: a retry goes to exactly the queue it died in.
+    /// RabbitMQ, in a dead-letter queue: a retry goes to exactly the queue that dead-lettered it.
     Queue,
-    /// A program on Kafka, into a dead-letter topic: a retry goes to its retry topic.
+    /// A Kafka program, in a dead-letter topic: a retry goes to its retry topic.
     Topic,
 }
 

@@ -1,13 +1,14 @@
-//! How a failed message moves from state to state, without clock and database.
+//! State transitions of a failed message, without clock and database.
 
 use jiff::Timestamp;
 
 use super::{Action, FailedMessageState};
 use crate::store::Claim;
 
-/// Where a failed message stands, and who may move it: the rules that every store keeps, in a form that tests can run beside one.
+/// Defines the state of a failed message and its transitions. Every store implements these rules, and tests compare a
+/// store with them.
 ///
-/// Times come from outside; a store takes them from its database.
+/// Callers supply all times; a store takes them from its database.
 ///
 /// ```
 /// use jiff::Timestamp;
@@ -25,26 +26,26 @@ use crate::store::Claim;
 pub struct StateMachine {
     /// The state.
     pub state: FailedMessageState,
-    /// How many runs have failed it, the one in flight included.
+    /// Number of runs that failed, including the one in flight.
     pub attempts: u32,
-    /// How many leases of it alone ended without an answer.
+    /// Number of leases that ended without a result while the message ran alone.
     pub crash_count: u32,
-    /// How many messages of its key run together in the lease that was given last, this one included.
+    /// Number of messages of its key that run together in the last lease, including this one.
     pub run_length: u32,
-    /// How many messages of its key, this one included, run one at a time, because a process ended in a run of them.
+    /// Number of messages of its key, including this one, that run one at a time because a joint run crashed.
     pub alone: u32,
-    /// When it runs again; when leased, the end of the lease. `None` where no run is planned.
+    /// When it runs again; while leased, the end of the lease. `None` if no run is planned.
     pub due: Option<Timestamp>,
-    /// Grows with every lease and every act of a person: fences who held it before.
+    /// Increases with every lease and every operator action: fences earlier holders.
     pub token: i64,
-    /// A lease was given and not answered yet.
+    /// Whether a lease was granted and has no result yet.
     pub running: bool,
-    /// It takes part in the order of its key: of the open ones of a key, only the first may run.
+    /// Whether it takes part in the order of its key: only the first open message of a key may run.
     pub parked: bool,
 }
 
 impl StateMachine {
-    /// A message was set aside after `attempts` failed runs, to run `again` or dead.
+    /// Creates the state of a message set aside after `attempts` failed runs, which runs again at `again` or is dead.
     pub fn set_aside(attempts: u32, again: Option<Timestamp>) -> Self {
         let state =
             if again.is_some() { FailedMessageState::RetryScheduled } else { FailedMessageState::Dead };
@@ -61,15 +62,15 @@ impl StateMachine {
         }
     }
 
-    /// A message that holds its key was set aside; with open failed messages of its key before it, it waits for them whatever its
-    /// failure says.
+    /// Creates the state of a message that blocks its key. If `behind` is set, an earlier open message of the key
+    /// blocks it, whatever its failure is.
     pub fn parked(attempts: u32, again: Option<Timestamp>, behind: bool) -> Self {
         let first = Self { parked: true, ..Self::set_aside(attempts, again) };
         if behind { Self { state: FailedMessageState::Blocked, due: None, ..first } } else { first }
     }
 
-    /// No open failed message of its key is before it any more: it runs at `now`. Returns false, and changes nothing, when it did
-    /// not wait.
+    /// Schedules a blocked message at `now`, because no earlier message of its key is open. Returns false and changes
+    /// nothing if it was not blocked.
     pub fn promote(&mut self, now: Timestamp) -> bool {
         let waited = self.state == FailedMessageState::Blocked;
         if waited {
@@ -78,20 +79,19 @@ impl StateMachine {
         waited
     }
 
-    /// Returns whether somebody may lease it: it waits for a run, or whoever leased it never answered. A parked one must also
-    /// be the first of its key.
+    /// Returns whether it can be leased: a run is planned, or its last lease expired without a result. A parked message
+    /// must also be the first of its key.
     pub fn is_due(&self, now: Timestamp) -> bool {
         self.may_run() && self.due.is_some_and(|due| due <= now)
     }
 
-    /// Leases it until a time and returns the token of the lease, or `None` when it is not due.
+    /// Leases the message until `until` and returns the token of the lease, or `None` if it is not due.
     pub fn lease(&mut self, now: Timestamp, until: Timestamp) -> Option<i64> {
         if !self.is_due(now) {
             return None;
         }
         self.token += 1;
-        // The run before never answered: its process died, of this message only if it ran alone. Else that run counts for
-        // nothing.
+        // The previous run has no result, so its process crashed. The crash counts only if the message ran alone.
         let has_died = std::mem::replace(&mut self.running, true);
         let is_blamed = has_died && self.run_length == 1;
         self.attempts += u32::from(!has_died || is_blamed);
@@ -104,8 +104,8 @@ impl StateMachine {
         Some(self.token)
     }
 
-    /// Up to `most` messages of its key run together in this lease, which ends at `until` now. Returns false, and changes
-    /// nothing, when the lease is no longer this one.
+    /// Records that up to `most` messages of its key run together in this lease, which now ends at `until`. Returns
+    /// false and changes nothing if the lease is not current.
     pub fn begin_run(&mut self, token: i64, most: u32, until: Timestamp) -> bool {
         let ours = self.is_leased_as(token);
         if ours {
@@ -114,8 +114,8 @@ impl StateMachine {
         ours
     }
 
-    /// It was applied behind the first one of its key, in the run of that one. Returns false, and changes nothing, when it does
-    /// not wait as it did when this token was read.
+    /// Records that it was applied after the first message of its key, in the same run. Returns false and changes
+    /// nothing if its state changed since the token was read.
     pub fn resolve_behind(&mut self, token: i64) -> bool {
         let waits = self.state == FailedMessageState::Blocked && self.token == token;
         if waits {
@@ -125,23 +125,23 @@ impl StateMachine {
         waits
     }
 
-    /// The message before it in its key was resolved, of which so many were to run one at a time.
+    /// Takes over the remaining one-at-a-time runs from the resolved message before it in its key.
     pub fn inherit(&mut self, alone: u32) {
         self.alone = self.alone.max(alone.saturating_sub(1));
     }
 
-    /// Returns whether the lease of this token is the last one given, and not answered yet.
+    /// Returns whether the lease of this token is the last one granted and has no result yet.
     pub fn is_leased_as(&self, token: i64) -> bool {
         self.may_run() && self.running && self.token == token
     }
 
-    /// The run of this lease was applied. Returns false, and changes nothing, when the lease is no longer this one.
+    /// Records that the run of this lease was applied. Returns false and changes nothing if the lease is not current.
     pub fn resolve(&mut self, token: i64) -> bool {
         self.answer(token, FailedMessageState::Resolved, None)
     }
 
-    /// The run of this lease failed: it runs `again` or is dead, and dead at once where a person had asked for the run.
-    /// Returns false, and changes nothing, when the lease is no longer this one.
+    /// Records that the run of this lease failed: the message runs at `again` or is dead. It is dead at once if an
+    /// operator requested the run. Returns false and changes nothing if the lease is not current.
     pub fn fail(&mut self, token: i64, again: Option<Timestamp>) -> bool {
         match again.filter(|_| self.state != FailedMessageState::RetryRequested) {
             Some(due) => self.answer(token, FailedMessageState::RetryScheduled, Some(due)),
@@ -149,19 +149,19 @@ impl StateMachine {
         }
     }
 
-    /// The run of this lease did not count: it is due again at `due`. Returns false, and changes nothing, when the lease is
-    /// no longer this one.
+    /// Returns the lease without counting the run: the message is due again at `due`. Returns false and changes nothing
+    /// if the lease is not current.
     pub fn hand_back(&mut self, token: i64, due: Timestamp) -> bool {
         let handed_back = self.answer(token, self.state, Some(due));
         self.attempts -= u32::from(handed_back);
         handed_back
     }
 
-    /// A person acts. Returns the new state: a parked failed message that has not run waits when it is brought back, and whoever
-    /// knows that nothing is before it [promotes](Self::promote) it.
+    /// Applies an operator's action and returns the new state. A parked message that has not run is blocked when it is
+    /// brought back. The caller that knows no earlier message is open [promotes](Self::promote) it.
     ///
     /// # Errors
-    /// The state in which the act does nothing; nothing has changed then.
+    /// Returns the current state if the action does not apply to it; nothing changes then.
     pub fn act(&mut self, act: Action, now: Timestamp) -> Result<FailedMessageState, FailedMessageState> {
         let acted = act.of(self.state).ok_or(self.state)?;
         let runs_again = act == Action::Undo && self.parked && self.attempts == 0;
@@ -175,7 +175,7 @@ impl StateMachine {
         Ok(state)
     }
 
-    /// Returns what a claim of the failed message's message answers while it stands so.
+    /// Returns the result of a claim of this message in its current state.
     pub fn marker(&self) -> Claim {
         match self.state {
             FailedMessageState::Resolved => Claim::Done,

@@ -1,4 +1,4 @@
-//! The rules of a failed message against a naive model.
+//! Compares the rules of a failed message with a naive model.
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -6,19 +6,19 @@ use proptest::prelude::*;
 use super::{Action, FailedMessageState, StateMachine};
 use crate::store::Claim;
 
-/// A failed message as a person would tell its story: what is so now, and the one lease that may still answer.
+/// Naive model of a failed message: its current state, and the one lease that may still report a result.
 #[derive(Clone, Debug)]
 struct Story {
     now: Now,
     failed_runs: u32,
     deaths: u32,
-    /// The lease whose answer counts: the last one given, until it answers or a person acts.
+    /// The last lease granted, until it has a result or an operator acts.
     open: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Now {
-    /// Runs at a time; `asked` by a person.
+    /// A run is planned; `asked` if an operator requested it.
     Waits {
         at: i64,
         asked: bool,
@@ -58,7 +58,7 @@ impl Story {
         true
     }
 
-    /// Returns whether a person had asked for the run, if this lease may answer.
+    /// Returns whether an operator requested the run, if this lease may report a result.
     fn answers(&mut self, number: usize) -> Option<bool> {
         match self.now {
             Now::Runs { asked, .. } if self.open == Some(number) => {

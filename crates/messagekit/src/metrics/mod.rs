@@ -1,7 +1,7 @@
-//! The figures of running programs, for Prometheus.
+//! Prometheus metrics of running programs.
 //!
-//! Names and labels are in [`names`]; labels take few values: names of consumers, databases and exchanges, never a key, an id or
-//! a message's type.
+//! Names and labels are in [`names`]. Labels have few values: names of consumers, databases and exchanges, never a key,
+//! an id or a message's type.
 //!
 //! ```
 //! # use messagekit::memory::{MemoryLog, MemoryStore, MemoryTx};
@@ -42,11 +42,11 @@ use watched::Watched;
 
 use crate::{Error, ErrorKind, FailedMessageTotal, OutboxLag, Stats};
 
-/// Upper bounds of the buckets of times, in seconds: from half a millisecond to half a minute.
+/// Upper bounds of time buckets in seconds: from half a millisecond to half a minute.
 pub(crate) const SECONDS: [f64; 15] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
-/// The figures of one program; cloning is cheap, and every clone counts into the same ones.
+/// Holds the metrics of one program; cloning is cheap, and all clones share the same metrics.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     watched: Watched,
@@ -66,10 +66,10 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Makes the figures and registers them.
+    /// Creates the metrics and registers them.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidConfiguration`] when the registry holds these names already.
+    /// Returns [`ErrorKind::InvalidConfiguration`] if the registry already contains these names.
     pub fn new(registry: &Registry) -> Result<Self, Error> {
         Self::make(registry).map_err(|error| {
             Error::new(
@@ -162,37 +162,37 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// Shows what a consumer does from now on. Several consumers of one name are added up.
+    /// Adds a consumer to the metrics. Consumers of the same name are summed.
     pub fn watch(&self, consumer: &str, stats: Stats) {
         self.watched.consumer(consumer, stats);
     }
 
-    /// Shows what a measurement of an outbox has found; the database has answered.
+    /// Sets the metrics of an outbox from a measurement and marks the database as up.
     pub fn outbox(&self, database: &str, lag: &OutboxLag) {
         self.watched.database(database, |known| known.lag = Some(lag.clone()));
     }
 
-    /// Shows how many failed messages a database holds, in place of what was counted before; the database has answered.
+    /// Replaces the number of failed messages of a database and marks the database as up.
     pub fn failed_messages(&self, database: &str, totals: &[FailedMessageTotal]) {
         self.watched.database(database, |known| known.failed_messages = totals.to_vec());
     }
 
-    /// Shows that a database does not answer: what was known about it is not shown any more.
+    /// Marks a database as down and removes its other metrics.
     pub fn unreachable(&self, database: &str) {
         self.watched.lost(database);
     }
 
-    /// Returns the gauge of a gate's state: 0 lets through, 1 probes, 2 holds back.
+    /// Returns the gauge of a gate's state: 0 is open, 1 is probing, 2 is closed.
     pub fn gate_state(&self, consumer: &str, gate: &str) -> IntGauge {
         self.gate_state.with_label_values(&[consumer, gate])
     }
 
-    /// Returns the counter of the seconds that a gate held back.
+    /// Returns the counter of the seconds that a gate was closed.
     pub fn gate_wait(&self, consumer: &str, gate: &str) -> Counter {
         self.gate_wait.with_label_values(&[consumer, gate])
     }
 
-    /// Returns the figures of a bridge.
+    /// Returns the metrics of a bridge.
     pub fn bridge(&self, bridge: &str) -> BridgeMetrics {
         BridgeMetrics {
             bridge: bridge.to_owned(),
@@ -207,28 +207,28 @@ impl Metrics {
         }
     }
 
-    /// Returns the figures of a relay.
+    /// Returns the metrics of a relay.
     pub fn relay(&self, relay: &str) -> RelayMetrics {
         self.relay.of(relay)
     }
 
-    /// Returns the counter of the messages that the bookkeeper wrote down: `source` is the queue or topic.
+    /// Returns the counter of messages that the bookkeeper recorded; `source` is the queue or topic.
     pub fn kept(&self, source: &str, kind: &str) -> IntCounter {
         self.kept.with_label_values(&[source, kind])
     }
 
-    /// Counts a request to the admin; `route` is the route's pattern, never the path that was asked for.
+    /// Counts a request to the admin; `route` is the route's pattern, never the requested path.
     pub fn request(&self, method: &str, route: &str, status: u16, took: Duration) {
         let status = status.to_string();
         self.request_seconds.with_label_values(&[method, route, &*status]).observe(took.as_secs_f64());
     }
 }
 
-/// Returns everything that a registry holds, in the text form that Prometheus reads.
+/// Returns the content of a registry in the Prometheus text format.
 pub fn text(registry: &Registry) -> String {
     let mut text = String::new();
     if let Err(error) = TextEncoder::new().encode_utf8(&registry.gather(), &mut text) {
-        // A collector of the program's own without a figure; ours always have one.
+        // Only a collector of the program can be empty; those of messagekit never are.
         tracing::warn!(%error, "figures cannot be written");
     }
     text

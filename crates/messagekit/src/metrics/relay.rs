@@ -1,29 +1,29 @@
-//! What a relay tells.
+//! Metrics of a relay.
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::{counters, gauges, names, times};
 
-/// The figures of one relay; cloning is cheap.
+/// Holds the metrics of one relay; cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct RelayMetrics {
     /// Events that the broker confirmed.
     pub published: IntCounter,
-    /// Events that the broker refused for good.
+    /// Events that the broker rejected permanently.
     pub rejected: IntCounter,
-    /// Publishes that had to be repeated.
+    /// Repeated publishes.
     pub repeated: IntCounter,
-    /// Events that are sent and not yet answered.
+    /// Events in flight.
     pub unconfirmed: IntGauge,
-    /// Shards of the outbox that it holds.
+    /// Outbox shards that the relay holds.
     pub shards: IntGauge,
-    /// Topics that the broker does not take at the moment.
+    /// Topics that the broker does not accept at the moment.
     pub paused_topics: IntGauge,
-    /// Time from sending a batch to its answers.
+    /// Time from sending a batch to its confirmations.
     pub publish_seconds: Histogram,
 }
 
-/// The figures of all relays of a program.
+/// Metrics of all relays of a program.
 #[derive(Clone, Debug)]
 pub(super) struct Relays {
     pub(super) published: IntCounterVec,

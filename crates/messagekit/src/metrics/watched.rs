@@ -1,4 +1,4 @@
-//! Figures that are read when somebody asks for them.
+//! Metrics that are computed when Prometheus reads them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, Me
 use super::names;
 use crate::{FailedMessageTotal, OutboxLag, Stats};
 
-/// Consumers, and what was last learned about databases.
+/// Watched consumers and the last known values of databases.
 #[derive(Clone, Debug)]
 pub(super) struct Watched {
     families: Arc<[Desc]>,
@@ -22,7 +22,7 @@ struct Known {
     databases: BTreeMap<String, Database>,
 }
 
-/// What was last learned about a database.
+/// Last known values of one database.
 #[derive(Debug, Default)]
 pub(super) struct Database {
     up: bool,
@@ -30,7 +30,7 @@ pub(super) struct Database {
     pub(super) failed_messages: Vec<FailedMessageTotal>,
 }
 
-/// Name, help, type and labels of the families in the order of `collect`.
+/// Name, help, type and labels of the families, in the order of `collect`.
 const FAMILIES: [(&str, &str, MetricType, &[&str]); 10] = [
     (
         names::CONSUMER_HANDLED,
@@ -85,7 +85,7 @@ impl Watched {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        // What is kept here is whole at every moment.
+        // A panic cannot leave these values inconsistent.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -134,7 +134,7 @@ impl Collector for Watched {
             }
         }
         let families = FAMILIES.into_iter().zip(figures);
-        // A family without a figure cannot be written.
+        // Prometheus cannot encode a family without metrics.
         let families = families.filter(|(_, figures)| !figures.is_empty());
         families.map(|((name, help, sort, _), figures)| family(name, help, sort, figures)).collect()
     }
@@ -173,7 +173,7 @@ fn gauge(labels: &[(&str, &str)], value: f64) -> Metric {
     metric
 }
 
-/// The handlers' times of consumers of one name, added up.
+/// Sums the handler times of consumers with the same name.
 fn times(labels: &[(&str, &str)], watched: &[Stats]) -> Metric {
     let parts: Vec<Histogram> = watched.iter().map(Stats::handle_seconds).collect();
     let mut whole = Histogram::default();
