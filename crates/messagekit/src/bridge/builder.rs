@@ -1,4 +1,4 @@
-//! Putting a bridge together.
+//! Builds a bridge.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,10 +16,11 @@ use crate::metrics::Metrics;
 use crate::transport::{Publisher, Source};
 use crate::{Error, ErrorKind, check_topic};
 
-/// A bridge: a name, a source, rules and a dead-letter topic.
+/// Forwards messages: a name, a source, rules and a dead-letter topic.
 ///
-/// The name is the group at the source's broker: processes of one name share the work, and two bridges of different rules need
-/// different names, or each would get only a part. See the [module](super) for an example and the promises.
+/// The name is the consumer group at the source's broker: processes of one name share the work. Two bridges with
+/// different rules need different names, or each would receive only a part. See the [module](super) for an example and
+/// the guarantees.
 #[must_use = "a bridge does nothing until it is run"]
 pub struct Bridge<Src> {
     settings: Settings,
@@ -28,7 +29,7 @@ pub struct Bridge<Src> {
 }
 
 impl Bridge<()> {
-    /// Begins a bridge; `name` is 1 to 200 characters of `a-z A-Z 0-9 . _ -`.
+    /// Starts building a bridge; `name` is 1 to 200 characters of `a-z A-Z 0-9 . _ -`.
     pub fn builder(name: impl Into<Arc<str>>) -> BridgeBuilder<()> {
         let name = name.into();
         BridgeBuilder {
@@ -45,26 +46,27 @@ impl Bridge<()> {
         }
     }
 
-    /// Returns the topic on which a bridge takes repaired copies unless another is set: its name with `.retry`.
+    /// Returns the default topic for repaired copies: the bridge's name with `.retry`.
     pub fn retry_topic(name: &str) -> Arc<str> {
         Arc::from(format!("{name}.retry"))
     }
 }
 
 impl<Src: Source> Bridge<Src> {
-    /// Returns a live view of what the bridge does.
+    /// Returns a live view of the bridge.
     pub fn stats(&self) -> Stats {
         self.settings.stats.clone()
     }
 
-    /// Runs until `shutdown` completes, then waits for what is unconfirmed, gives the rest back and leaves.
+    /// Runs until `shutdown` completes, then waits for messages in flight, releases the others and leaves the group.
     ///
     /// # Errors
-    /// When the source cannot be bound or ends by itself, when it has lost a position, or when the duplicate filter answers what
-    /// no waiting cures. A broker that does not answer is waited for and is no error.
+    /// Fails if the source cannot be bound or ends, if a position is lost, or if the duplicate filter returns a
+    /// permanent error. An outage of the broker is not an error: the bridge waits.
     ///
     /// # Cancel safety
-    /// Dropping the future loses nothing: what was not settled is delivered again, and what was in flight is published twice.
+    /// Dropping the future loses nothing. Messages without a settled receipt are delivered again, and messages in
+    /// flight are published twice.
     pub async fn run(
         self,
         shutdown: impl IntoFuture<Output = (), IntoFuture: Send> + Send,
@@ -73,7 +75,7 @@ impl<Src: Source> Bridge<Src> {
     }
 }
 
-/// Collects what a [`Bridge`] needs; see there.
+/// Collects the parts of a [`Bridge`].
 #[must_use = "call build() to get the bridge"]
 pub struct BridgeBuilder<Src> {
     name: Arc<str>,
@@ -89,7 +91,7 @@ pub struct BridgeBuilder<Src> {
 }
 
 impl BridgeBuilder<()> {
-    /// Says where it reads from: the topics of all rules, and the retry topic.
+    /// Sets the source: the topics of all rules, and the retry topic.
     pub fn from<Src: Source>(self, source: Src) -> BridgeBuilder<Src> {
         BridgeBuilder {
             name: self.name,
@@ -107,52 +109,53 @@ impl BridgeBuilder<()> {
 }
 
 impl<Src> BridgeBuilder<Src> {
-    /// Adds a rule; a topic stands in one rule only.
+    /// Adds a rule; a topic may be in one rule only.
     pub fn rule(mut self, rule: Rule) -> Self {
         self.rules.push(rule);
         self
     }
 
-    /// Says where refused and malformed messages go. A dead letter that this publisher refuses is waited for like an outage: its
-    /// key stands still until somebody makes room.
+    /// Sets the topic for rejected and malformed messages. If this publisher refuses a message, the bridge waits as in
+    /// an outage: its key is blocked until there is capacity.
     pub fn dead_letters(mut self, publisher: Arc<dyn Publisher>, topic: impl Into<Arc<str>>) -> Self {
         self.dead_letters = Some(DeadLetterTopic { publisher, topic: topic.into() });
         self
     }
 
-    /// Sets the topic on which repaired copies come back. Default: the name with `.retry`. A copy keeps its headers: it goes
-    /// where a record of its [`SOURCE_TOPIC`](crate::headers::SOURCE_TOPIC) goes.
+    /// Sets the topic for repaired copies. Default: the name with `.retry`. A copy keeps its headers and uses the rule
+    /// of its [`SOURCE_TOPIC`](crate::headers::SOURCE_TOPIC).
     pub fn retry_topic(mut self, topic: impl Into<Arc<str>>) -> Self {
         self.retry_topic = topic.into();
         self
     }
 
-    /// Adds a gate before the publish, behind those added before. A closed one holds the lanes; membership is kept.
+    /// Adds a gate before the publish, after the gates added before. A closed gate pauses the lanes; the group
+    /// membership is kept.
     pub fn gate(mut self, gate: impl Gate + 'static) -> Self {
         self.gates.push(gate);
         self
     }
 
-    /// Sets how many messages may be unconfirmed at a time. Default: 500.
+    /// Sets the maximum number of messages in flight. Default: 500.
     pub fn unconfirmed(mut self, messages: NonZeroUsize) -> Self {
         self.unconfirmed = messages.get();
         self
     }
 
-    /// Sets how long a shutdown or a revoked lane waits for what is unconfirmed. Default: 10 s. What is not confirmed then is
-    /// published again by whoever gets the lane.
+    /// Sets how long a shutdown or a revoked lane waits for messages in flight. Default: 10 s. The next owner of the
+    /// lane publishes unconfirmed messages again.
     pub fn drain(mut self, drain: Duration) -> Self {
         self.drain = drain;
         self
     }
 
-    /// Counts into these figures, under the bridge's name and the names of the rules.
+    /// Records these metrics under the bridge's name and the rules' names.
     pub fn metrics(mut self, metrics: &Metrics) -> Self {
         self.metrics = Some(metrics.clone());
         self
     }
 
-    /// Does not forward what the filter knows. Default: no filter.
+    /// Skips messages that the filter recognises. Default: no filter.
     pub fn duplicates(mut self, filter: Arc<dyn Duplicates>) -> Self {
         self.duplicates = Some(filter);
         self
@@ -160,10 +163,10 @@ impl<Src> BridgeBuilder<Src> {
 }
 
 impl<Src: Source> BridgeBuilder<Src> {
-    /// Checks the parts and puts them together.
+    /// Validates the parts and builds the bridge.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidConfiguration`] with everything that is wrong.
+    /// Returns [`ErrorKind::InvalidConfiguration`] with every problem.
     pub fn build(mut self) -> Result<Bridge<Src>, Error> {
         let mut problems = Vec::new();
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
@@ -181,7 +184,7 @@ impl<Src: Source> BridgeBuilder<Src> {
         for topic in dead_letters.into_iter().chain([&self.retry_topic]) {
             problems.extend(check_topic(topic).err().map(|error| error.to_string()));
         }
-        // Without a registry they count for nobody.
+        // Without a registry, use metrics that are not exported.
         let metrics = self.metrics.map_or_else(|| Metrics::new(&Registry::new()), Ok)?;
         self.gates.count_into(&metrics, &self.name);
         let metrics = metrics.bridge(&self.name);

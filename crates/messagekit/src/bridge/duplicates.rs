@@ -1,4 +1,4 @@
-//! Not forwarding what was forwarded before.
+//! Filter of duplicates.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,27 +6,28 @@ use std::sync::Arc;
 use crate::store::{BoxFuture, Claim, ClaimRequest, End, Processed, TransactError};
 use crate::{Error, ErrorKind, MessageId};
 
-/// Remembers what a bridge has forwarded: asked before a publish, told after the confirm.
+/// Remembers the messages that a bridge has forwarded. The bridge queries it before a publish and updates it after the
+/// confirmation.
 ///
-/// A bridge that dies between the two publishes again, so consumers deduplicate all the same; the filter spares them what the
-/// source itself holds twice.
+/// A bridge that crashes between the two publishes again, so consumers must deduplicate too. The filter removes
+/// duplicates within the source.
 pub trait Duplicates: Send + Sync {
-    /// Says for each id, in input order, whether it was forwarded before.
+    /// Returns for each id, in input order, whether it was forwarded before.
     ///
     /// # Errors
-    /// A transient one is waited for; any other ends the bridge.
+    /// The bridge retries after a transient error and ends with any other.
     fn known<'a>(&'a self, ids: &'a [MessageId]) -> BoxFuture<'a, Result<Vec<bool>, Error>>;
 
-    /// Remembers that these were forwarded; again is no error.
+    /// Records that these ids were forwarded; a repeated id is not an error.
     ///
     /// # Errors
     /// As [`known`](Self::known).
     fn mark<'a>(&'a self, ids: &'a [MessageId]) -> BoxFuture<'a, Result<(), Error>>;
 }
 
-/// The markers of a store under a name of their own, as a consumer of that name would write them.
+/// Stores the ids as processed markers of a store, as a consumer of the bridge's name would.
 ///
-/// The scope is the bridge's name: two bridges over one database do not suppress each other.
+/// Two bridges with one database do not suppress each other, because the scope is the bridge's name.
 #[derive(Clone)]
 pub struct ProcessedIds<S> {
     store: S,
@@ -34,12 +35,12 @@ pub struct ProcessedIds<S> {
 }
 
 impl<S: Processed> ProcessedIds<S> {
-    /// Keeps the ids of `bridge` in `store`.
+    /// Stores the ids of `bridge` in `store`.
     pub fn new(store: S, bridge: impl Into<Arc<str>>) -> Self {
         Self { store, scope: bridge.into() }
     }
 
-    /// Claims the ids in one transaction, which is kept or not; no transaction is open across a publish.
+    /// Claims the ids in one transaction and commits it if `keep` is set. No transaction is open during a publish.
     async fn claim(&self, ids: &[MessageId], keep: bool) -> Result<Vec<bool>, Error> {
         let request =
             |id: &MessageId| ClaimRequest { id: id.clone(), topic: Arc::from(""), key: None, generation: 0 };

@@ -1,4 +1,4 @@
-//! Asking the duplicate filter and telling it, many messages at a time.
+//! Queries and updates the duplicate filter in batches.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,49 +9,49 @@ use crate::store::BoxFuture;
 use crate::transport::Lane;
 use crate::{Error, MessageId};
 
-/// A message that waits for the filter's answer.
+/// A message that waits for the filter's result.
 pub(super) struct Asked {
     pub(super) lane: Lane,
     pub(super) position: u64,
     pub(super) job: Job,
 }
 
-/// A message that is forwarded and not marked yet.
+/// A forwarded message without a marker.
 pub(super) struct Marked {
     pub(super) lane: Lane,
     pub(super) position: u64,
     id: MessageId,
 }
 
-/// What the filter has done.
+/// Result of a filter operation.
 pub(super) enum Filtered {
-    /// Whether each was forwarded before.
+    /// Whether each message was forwarded before.
     Known(Vec<(Asked, bool)>),
-    /// These are marked.
+    /// These messages have markers.
     Marked(Vec<Marked>),
-    /// The filter does not answer: ask again after a wait.
+    /// The query failed: repeat it after a delay.
     AskLater(Error, u32),
-    /// The same for marking.
+    /// The update failed: repeat it after a delay.
     MarkLater(Error, u32),
 }
 
-/// One question and one marking in flight at a time: what comes meanwhile makes up the next ones.
+/// Runs at most one query and one update at a time; later messages form the next batch.
 pub(super) struct Filter {
     duplicates: Arc<dyn Duplicates>,
     asking: Line<Asked, Vec<bool>>,
     marking: Line<Marked, ()>,
 }
 
-/// What the filter says about messages, with these messages.
+/// A batch of messages and the filter's result for it.
 type Answer<T, R> = BoxFuture<'static, (Vec<T>, Result<R, Error>)>;
 
-/// An error, and how many there were in a row.
+/// An error, and the number of errors in a row.
 struct Outage(Error, u32);
 
 struct Line<T, R> {
     waiting: Vec<T>,
     in_flight: Option<Answer<T, R>>,
-    /// Waits for a timer.
+    /// Whether it waits for a timer.
     rests: bool,
     outages: u32,
 }

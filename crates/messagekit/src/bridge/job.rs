@@ -1,4 +1,4 @@
-//! What a record becomes: a message to forward, or a dead letter for the dead-letter topic.
+//! Converts a record into a message to forward or a dead letter.
 
 use std::sync::Arc;
 
@@ -7,17 +7,17 @@ use crate::message::id_of;
 use crate::store::{Failure, FailureKind};
 use crate::{ErrorKind, Message, MessageId, Position, PublishError, chain, headers};
 
-/// What is to be published for a record.
+/// A message to publish for a record.
 #[derive(Debug)]
 pub(super) enum Job {
-    /// To the target of a rule.
+    /// A message for the target of a rule.
     Forward { target: usize, id: MessageId, message: Message },
-    /// To the dead-letter topic.
+    /// A message for the dead-letter topic.
     Bury { kind: FailureKind, dead_letter: Message },
 }
 
 impl Job {
-    /// Returns the id of a message to forward.
+    /// Returns the id if the message is to be forwarded.
     pub(super) fn id(&self) -> Option<&MessageId> {
         match self {
             Self::Forward { id, .. } => Some(id),
@@ -27,10 +27,9 @@ impl Job {
 }
 
 impl Settings {
-    /// Decides what a record becomes.
+    /// Converts a record.
     ///
-    /// A record of the retry topic is a repaired copy: it says in its headers where it comes from, and goes where a record of
-    /// that topic goes.
+    /// A record of the retry topic is a repaired copy. Its headers name its source topic, whose rule applies.
     pub(super) fn job(&self, mut record: Message, position: Option<&Position>) -> Job {
         let source = if record.topic == self.retry_topic {
             for name in [headers::DEAD_KIND, headers::DEAD_ERROR, headers::DEAD_BY, headers::RETRY_TOPIC] {
@@ -79,7 +78,7 @@ impl Settings {
         Job::Forward { target, id, message: record }
     }
 
-    /// Decides what becomes of a message that the broker refused.
+    /// Converts a message that the broker rejected.
     pub(super) fn refused(&self, mut message: Message, refusal: &PublishError) -> Job {
         let kind = match refusal.error.kind() {
             ErrorKind::TooLarge => FailureKind::TooLarge,

@@ -1,4 +1,4 @@
-//! What the bridge holds of each lane. Pure: no clock and no broker.
+//! State of each lane. Pure: no clock and no broker.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -10,11 +10,11 @@ use crate::transport::{Done, Receipt, Watermark};
 
 /// A lane of the current assignment.
 ///
-/// A message is ready when no earlier one of its key is held; ready messages are in work in any number.
+/// A message is ready if no earlier message of its key is held. Any number of ready messages may be started.
 #[derive(Default)]
 pub(super) struct LaneState {
     held: HashMap<u64, Held>,
-    /// Behind the first message of each key that is held, those that wait for it.
+    /// For each held key, the messages that wait for its first message.
     behind: HashMap<Bytes, VecDeque<u64>>,
     ready: VecDeque<u64>,
     in_work: usize,
@@ -23,9 +23,9 @@ pub(super) struct LaneState {
     confirmed: Watermark,
     last: u64,
     paused: bool,
-    /// Is in the list of lanes with something ready.
+    /// Whether it is in the list of lanes with ready messages.
     pub(super) listed: bool,
-    /// Nothing is started any more.
+    /// Whether no more messages are started.
     pub(super) leaving: bool,
     pub(super) done: Option<Done>,
 }
@@ -34,26 +34,26 @@ struct Held {
     receipt: Receipt,
     key: Option<Bytes>,
     bytes: usize,
-    /// Absent while it is in work.
+    /// Absent while the message is started.
     job: Option<Job>,
-    /// The duplicate filter does not know it.
+    /// Whether the duplicate filter does not know it.
     is_new: bool,
-    /// What it met last, and how often in a row.
+    /// The last obstacle, and how often it occurred in a row.
     met: Option<(Obstacle, u32)>,
 }
 
-/// What kept a message from being published.
+/// The reason why a message was not published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Obstacle {
-    /// The broker did not answer or took nothing.
+    /// The broker did not respond or accepted nothing.
     Outage,
-    /// A queue had no room.
+    /// A queue was full.
     Full,
     /// Its dead letter was not confirmed.
     DeadLetter,
 }
 
-/// How many messages met an obstacle last.
+/// Number of messages by their last obstacle.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Met {
     pub(super) outage: usize,
@@ -75,7 +75,7 @@ impl Met {
     }
 }
 
-/// What the window wants of the subscriber.
+/// The window's request to the subscriber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Window {
     Pause,
@@ -84,7 +84,7 @@ pub(super) enum Window {
 }
 
 impl LaneState {
-    /// Holds a message.
+    /// Adds a message.
     pub(super) fn push(&mut self, receipt: Receipt, key: Option<Bytes>, bytes: usize, job: Job) {
         let position = receipt.position();
         self.confirmed.delivered(position);
@@ -110,13 +110,13 @@ impl LaneState {
         !self.ready.is_empty() && !self.leaving
     }
 
-    /// Returns the next message to start and its bytes, without taking it.
+    /// Returns the next message to start, its size in bytes and whether it is new, without removing it.
     pub(super) fn peek(&self) -> Option<(&Job, usize, bool)> {
         let held = self.held.get(self.ready.front()?)?;
         held.job.as_ref().map(|job| (job, held.bytes, held.is_new))
     }
 
-    /// Takes the next message into work.
+    /// Starts the next message.
     pub(super) fn start(&mut self) -> Option<(u64, Job)> {
         let position = self.ready.pop_front()?;
         let held = self.held.get_mut(&position)?;
@@ -125,14 +125,14 @@ impl LaneState {
         Some((position, job))
     }
 
-    /// Puts a message that was in work back to the front.
+    /// Returns a started message to the front.
     pub(super) fn put_back(&mut self, position: u64, job: Job) {
         if self.idle(position, job, None).is_some() {
             self.ready.push_front(position);
         }
     }
 
-    /// Keeps a message that met an obstacle until [`again`](Self::again); returns how often it met this one in a row.
+    /// Holds a message with an obstacle until [`again`](Self::again). Returns how often it met this obstacle in a row.
     pub(super) fn keep(&mut self, position: u64, job: Job, met: Obstacle) -> Option<u32> {
         let times = match self.held.get(&position)?.met {
             Some((before, times)) if before == met => times.saturating_add(1),
@@ -151,24 +151,24 @@ impl LaneState {
         Some(())
     }
 
-    /// Returns how many messages wait because of what they met.
+    /// Returns how many messages wait, by obstacle.
     pub(super) fn met(&self) -> Met {
         self.met
     }
 
-    /// Notes that the duplicate filter does not know a message.
+    /// Records that the duplicate filter does not know a message.
     pub(super) fn is_new(&mut self, position: u64) {
         self.held.get_mut(&position).into_iter().for_each(|held| held.is_new = true);
     }
 
-    /// Makes a kept message ready.
+    /// Makes a held message ready.
     pub(super) fn again(&mut self, position: u64) {
         if self.held.contains_key(&position) {
             self.ready.push_front(position);
         }
     }
 
-    /// Ends a message that was in work; the next of its key becomes ready.
+    /// Ends a started message; the next one of its key becomes ready.
     pub(super) fn finish(&mut self, position: u64) -> Option<Receipt> {
         let held = self.held.remove(&position)?;
         self.in_work -= 1;
@@ -186,7 +186,7 @@ impl LaneState {
         Some(held.receipt)
     }
 
-    /// Starts nothing more and returns the receipts of what is not in work.
+    /// Stops starting messages and returns the receipts of those not started.
     pub(super) fn leave(&mut self) -> Vec<Receipt> {
         self.leaving = true;
         self.ready.clear();
@@ -196,14 +196,14 @@ impl LaneState {
         idle.into_iter().filter_map(|position| self.forget(position)).collect()
     }
 
-    /// Gives a message of a leaving lane back that was in work.
+    /// Releases a started message of a leaving lane.
     pub(super) fn release(&mut self, position: u64) -> Option<Receipt> {
         let receipt = self.forget(position)?;
         self.in_work -= 1;
         Some(receipt)
     }
 
-    /// Gives everything back, also what is in work.
+    /// Releases all messages, including started ones.
     pub(super) fn give_up(&mut self) -> Vec<Receipt> {
         self.in_work = 0;
         self.held.drain().map(|(_, held)| held.receipt).collect()
@@ -224,7 +224,7 @@ impl LaneState {
         self.held.len()
     }
 
-    /// Full lanes are paused; they go on when half empty, so that the two do not alternate with each message.
+    /// Pauses a full lane and resumes it when half empty, which prevents a switch with each message.
     pub(super) fn window(&mut self, max_bytes: usize) -> Window {
         let ahead = self.confirmed.first_unsettled().map_or(0, |first| self.last - first);
         let within = |part: usize| {

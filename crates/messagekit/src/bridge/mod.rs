@@ -1,4 +1,4 @@
-//! The bridge: a loop from a log to a broker, nothing lost and the order of keys kept.
+//! The bridge: forwards a log to a broker without loss and in key order.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
@@ -32,14 +32,15 @@
 //! # Ok::<(), messagekit::Error>(()) }).unwrap();
 //! ```
 //!
-//! # What it promises
+//! # Guarantees
 //!
-//! Every record of its topics is published at least once, with the same id, key, headers and payload bytes, or is a dead
-//! dead letter in full, before its offset moves. Inside one key of the source, first deliveries keep their order: the next
-//! message is published when the one before is confirmed. A record that comes twice carries the same id and the same bytes.
+//! The bridge publishes every record of its topics at least once before its offset is committed. The id, key, headers
+//! and payload bytes stay unchanged. A record that cannot be forwarded is stored completely in the dead-letter topic.
+//! First deliveries of one source key keep their order: the bridge publishes the next message after the previous one is
+//! confirmed. A repeated record has the same id and the same bytes.
 //!
-//! An outage of the broker is waited for: nothing is settled, nothing fails, and the lanes are paused when their windows are
-//! full, so that memory is bounded however long it takes.
+//! During an outage of the broker, nothing is settled and nothing fails. Lanes pause when their windows are full, which
+//! bounds memory for any duration.
 
 mod builder;
 mod duplicates;

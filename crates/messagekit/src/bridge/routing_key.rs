@@ -1,4 +1,4 @@
-//! Making a routing key from what a message says.
+//! Creates a routing key from the content of a message.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,11 +9,11 @@ use serde_json::value::RawValue;
 use crate::message::type_in_headers;
 use crate::{Error, ErrorKind, Message};
 
-/// A template of a routing key: text with `{name}` in it.
+/// Represents a template of a routing key: text with `{name}` placeholders.
 ///
-/// A name is looked for in this order: `topic` (of the source) and `key` (of the record); a header; a field with a text at the
-/// top of a JSON payload, in both spellings (`eventType`, `event_type`). The type is also found as CloudEvents has it. `{{` and
-/// `}}` are braces.
+/// A name is resolved in this order: `topic` (of the source) and `key` (of the record); a header; a top-level text
+/// field of a JSON payload, in both spellings (`eventType`, `event_type`). The type is also read from CloudEvents
+/// headers. `{{` and `}}` are literal braces.
 ///
 /// ```
 /// use messagekit::bridge::RoutingKey;
@@ -41,10 +41,10 @@ enum Part {
 }
 
 impl RoutingKey {
-    /// Makes the routing key of a message that comes from `source_topic`.
+    /// Returns the routing key of a message from `source_topic`.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when the message does not have what the template names, or has it empty or not as text.
+    /// Returns [`ErrorKind::NotFound`] if a value of the template is missing, empty or not text. A retry does not help.
     pub fn of(&self, message: &Message, source_topic: &str) -> Result<String, Error> {
         let mut payload = None;
         let mut made = String::with_capacity(64);
@@ -104,10 +104,10 @@ fn value<'a>(
 impl std::str::FromStr for RoutingKey {
     type Err = Error;
 
-    /// Reads a template.
+    /// Parses a template.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidConfiguration`] when it is empty, a brace stands alone, or a name is empty.
+    /// Returns [`ErrorKind::InvalidConfiguration`] if it is empty, has an unpaired brace, or has an empty name.
     fn from_str(template: &str) -> Result<Self, Error> {
         let wrong = |problem: &str| {
             let text = format!("routing key {template:?} {problem}");
@@ -159,7 +159,7 @@ fn named(name: &str) -> Part {
     }
 }
 
-/// `tenantId` for `tenant_id` and the other way round.
+/// Converts `tenant_id` to `tenantId` and back.
 fn other_spelling(name: &str) -> String {
     let mut spelled = String::with_capacity(name.len() + 4);
     let mut raise = false;

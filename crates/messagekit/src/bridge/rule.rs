@@ -1,14 +1,14 @@
-//! Where the records of a topic go.
+//! Rules: targets of the records of a topic.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::transport::Publisher;
 
-/// Sends the records of some topics to one publisher, under a routing key that a template makes.
+/// Sends the records of some topics to one publisher, under a routing key from a template.
 ///
-/// The routing key becomes the topic of the published message: a publisher of RabbitMQ is for one exchange and publishes under
-/// it. Default: `{eventType}`.
+/// The routing key becomes the topic of the published message. A RabbitMQ publisher has one exchange and uses it as the
+/// routing key. Default: `{eventType}`.
 pub struct Rule {
     pub(super) topics: Vec<Arc<str>>,
     pub(super) publisher: Arc<dyn Publisher>,
@@ -17,7 +17,7 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Makes a rule for these topics.
+    /// Creates a rule for these topics.
     pub fn new<T: Into<Arc<str>>>(
         topics: impl IntoIterator<Item = T>,
         publisher: Arc<dyn Publisher>,
@@ -26,14 +26,15 @@ impl Rule {
         Self { topics, publisher, routing_key: "{eventType}".to_owned(), name: String::new() }
     }
 
-    /// Names the rule in metrics: the exchange, as a rule.
+    /// Sets the rule's name in metrics, usually the exchange.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// Sets the template of the routing key, see [`RoutingKey`](super::RoutingKey); it is checked when the bridge is built.
+    /// Sets the template of the routing key, see [`RoutingKey`](super::RoutingKey). The bridge validates it when it is
+    /// built.
     #[must_use]
     pub fn routing_key(mut self, template: impl Into<String>) -> Self {
         self.routing_key = template.into();

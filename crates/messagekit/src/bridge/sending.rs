@@ -1,4 +1,4 @@
-//! Publishing one message and learning what became of it.
+//! Publishes one message and reports the result.
 
 use std::sync::Arc;
 
@@ -10,17 +10,17 @@ use crate::gate::Pass;
 use crate::transport::{Lane, PublishError, PublishErrorKind, Published, Publisher};
 use crate::{Error, ErrorKind, Message, crash};
 
-/// What became of one message.
+/// Result of one publish.
 pub(super) struct Sent {
     pub(super) lane: Lane,
     pub(super) position: u64,
     pub(super) job: Job,
-    /// What the gates gave for it; dead letters need nothing.
+    /// Permits of the gates; dead letters need none.
     pub(super) pass: Option<Pass>,
     pub(super) answer: Published,
 }
 
-/// Publishes the message of a job; the payload is not copied.
+/// Publishes the message of a job without copying the payload.
 pub(super) async fn send(
     settings: Arc<Settings>,
     lane: Lane,

@@ -1,4 +1,4 @@
-//! What a bridge was built with.
+//! Settings of a bridge.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,28 +11,28 @@ use crate::Backoff;
 use crate::metrics::BridgeMetrics;
 use crate::transport::Publisher;
 
-/// How many messages may be unconfirmed at a time.
+/// Maximum number of messages in flight.
 pub(super) const UNCONFIRMED: usize = 500;
-/// How many messages a lane holds before it is paused: more than are unconfirmed, to find enough keys among them.
+/// Number of messages in a lane at which it pauses: more than are in flight, to find enough keys.
 pub(super) const WINDOW_MESSAGES: usize = 2_000;
-/// How many bytes all lanes together hold before they are paused.
+/// Total bytes in all lanes at which they pause.
 pub(super) const WINDOW_BYTES: usize = 16 * 1024 * 1024;
-/// How far a lane may run ahead of its first unconfirmed message: what a crash repeats at most.
+/// Maximum distance of a lane from its first unconfirmed message: a crash repeats at most this many.
 pub(super) const AHEAD: u64 = 10_000;
-/// How long a shutdown or revoke waits for what is unconfirmed.
+/// How long a shutdown or revocation waits for messages in flight.
 pub(super) const DRAIN: Duration = Duration::from_secs(10);
 
-/// Waits before a message is published again.
+/// Delays before a message is published again.
 pub(super) fn outage() -> Backoff {
     Backoff::new(Duration::from_millis(50), 2.0, Duration::from_secs(2))
 }
 
-/// Waits before a message is offered again to a queue that had no room: each attempt is a copy in the queues beside it.
+/// Delays before a message is retried on a full queue: each attempt adds a copy to the other bound queues.
 pub(super) fn no_room() -> Backoff {
     Backoff::new(Duration::from_secs(1), 2.0, Duration::from_secs(30))
 }
 
-/// How long no queue may have refused a message until all are said to have room.
+/// Time without a full queue after which all queues count as available.
 pub(super) const ROOM: Duration = Duration::from_secs(10);
 
 pub(super) struct Settings {
@@ -48,7 +48,7 @@ pub(super) struct Settings {
     pub(super) metrics: BridgeMetrics,
 }
 
-/// A rule whose template was read.
+/// A rule with its parsed template.
 pub(super) struct Target {
     pub(super) publisher: Arc<dyn Publisher>,
     pub(super) routing_key: RoutingKey,
@@ -56,7 +56,7 @@ pub(super) struct Target {
     pub(super) returned: IntCounter,
 }
 
-/// Where refused messages go.
+/// The target of rejected messages.
 pub(super) struct DeadLetterTopic {
     pub(super) publisher: Arc<dyn Publisher>,
     pub(super) topic: Arc<str>,

@@ -1,4 +1,4 @@
-//! What a bridge has done and what it waits for.
+//! Statistics and state of a bridge.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,43 +9,43 @@ use tokio::time::Instant;
 use super::settings::ROOM;
 use crate::gate::Holding;
 
-/// Counts of one bridge since it was built, and how it stands.
+/// Reports counts of one bridge since it was built, and its current state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BridgeStats {
     /// Messages that the broker confirmed.
     pub forwarded: u64,
-    /// Messages that the broker refused: no queue wanted them, or they were too large.
+    /// Messages that the broker rejected: no queue is bound, or they were too large.
     pub returned: u64,
-    /// Messages whose dead letter was confirmed.
+    /// Messages whose copy in the dead-letter topic was confirmed.
     pub dead_lettered: u64,
-    /// Messages that the duplicate filter knew.
+    /// Messages that the duplicate filter recognised.
     pub duplicates: u64,
     /// Publishes that were not confirmed and are repeated.
     pub repeated: u64,
-    /// Messages that are published and not confirmed yet.
+    /// Messages in flight.
     pub unconfirmed: u64,
-    /// Messages that wait for their turn or to be published again.
+    /// Messages that wait for an earlier message or for a repeated publish.
     pub waiting: u64,
-    /// Partitions that are assigned.
+    /// Assigned partitions.
     pub lanes: u64,
-    /// Why nothing is confirmed at the moment, and for how long; `None` while the broker answers, and while nothing waits
-    /// for it here.
+    /// The outage, while the broker confirms nothing; `None` while the broker responds, and while no message waits for
+    /// it.
     pub blocked: Option<Blocked>,
-    /// What was said by the queue without room for which messages wait, and since when; `None` when none has refused a
-    /// message for ten seconds and none waits.
+    /// The last error of a full queue, while messages wait for it. `None` if no message waits and no queue was full for
+    /// ten seconds.
     pub full: Option<Blocked>,
 }
 
-/// An outage of the broker, or a queue without room.
+/// Describes an outage of the broker, or a full queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blocked {
-    /// What was said last, or that no answer comes.
+    /// The last error, or the statement that no response arrives.
     pub error: String,
-    /// For how long.
+    /// Time since it began.
     pub since: Duration,
 }
 
-/// A live view of a bridge; cloning is cheap.
+/// Provides a live view of a bridge; cloning is cheap.
 #[derive(Clone, Debug, Default)]
 pub struct Stats(Arc<Counters>);
 
@@ -63,28 +63,28 @@ pub(super) struct Counters {
     holding: Holding,
 }
 
-/// How the broker stands.
+/// State of the broker.
 #[derive(Debug, Default)]
 struct Standing {
-    /// Since when every answer is an outage, and the last one.
+    /// Start and last error of an outage.
     failing: Option<(Instant, String)>,
-    /// When the broker answered last, or was first asked after being idle.
+    /// Time of the last response, or of the first publish after being idle.
     heard: Option<Instant>,
     full: Option<Full>,
 }
 
-/// Queues without room.
+/// Full queues.
 #[derive(Debug)]
 struct Full {
     since: Instant,
-    /// When a message was refused last, and what was said.
+    /// Time of the last refused message.
     last: Instant,
     error: String,
-    /// How many messages wait for room.
+    /// Number of messages that wait for queue capacity.
     waiting: usize,
 }
 
-/// So long may answers stay away before that is an outage.
+/// Time without a response after which an outage is assumed.
 const SILENCE: Duration = Duration::from_secs(5);
 
 impl Stats {
@@ -92,13 +92,13 @@ impl Stats {
         Self(Arc::new(Counters { holding, ..Counters::default() }))
     }
 
-    /// Returns the gate that holds the bridge back, and for how long it has; `None` while everything is let through. A gate in
-    /// front of a bridge that has nothing to publish holds nothing back.
+    /// Returns the gate that holds the bridge back, and for how long; `None` while messages pass. A gate does not hold
+    /// back a bridge that has nothing to publish.
     pub fn held_back_by(&self) -> Option<(&'static str, Duration)> {
         self.0.holding.read()
     }
 
-    /// Returns the counts as they are now.
+    /// Returns the current counts.
     pub fn read(&self) -> BridgeStats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let counters = &*self.0;
@@ -140,7 +140,7 @@ impl Stats {
         standing.full.as_ref().map(|full| Blocked { error: full.error.clone(), since: full.since.elapsed() })
     }
 
-    /// Returns whether the broker takes or confirms nothing.
+    /// Returns whether the broker accepts or confirms nothing.
     pub(super) fn is_blocked(&self) -> bool {
         self.blocked().is_some()
     }
@@ -149,19 +149,19 @@ impl Stats {
         &self.0
     }
 
-    /// Notes that something is unconfirmed while nothing was before.
+    /// Records that the first message is in flight.
     pub(super) fn asked(&self) {
         self.standing().heard = Some(Instant::now());
     }
 
-    /// Notes an answer of the broker; returns for how long there was an outage, when it ends with this.
+    /// Records a response of the broker. Returns the duration of the outage if this response ends one.
     pub(super) fn answered(&self) -> Option<Duration> {
         let mut standing = self.standing();
         standing.heard = Some(Instant::now());
         standing.failing.take().map(|(since, _)| since.elapsed())
     }
 
-    /// Notes that the broker did not take a message; returns whether that is news.
+    /// Records that the broker did not accept a message. Returns whether this begins an outage.
     pub(super) fn failed(&self, error: String) -> bool {
         match &mut self.standing().failing {
             Some((_, last)) => {
@@ -175,7 +175,7 @@ impl Stats {
         }
     }
 
-    /// Notes that a queue had no room for a message; returns whether that is news.
+    /// Records that a queue was full. Returns whether this is the first such report.
     pub(super) fn refused(&self, error: String) -> bool {
         let now = Instant::now();
         match &mut self.standing().full {
@@ -190,8 +190,8 @@ impl Stats {
         }
     }
 
-    /// Notes how many messages wait because of an outage, and for room. An outage that keeps nothing is none: what it
-    /// kept went to another process.
+    /// Records how many messages wait because of an outage, and for queue capacity. An outage without a waiting message
+    /// ends: its messages went to another process.
     pub(super) fn waits(&self, outage: usize, full: usize) {
         let mut standing = self.standing();
         if outage == 0 {
@@ -200,8 +200,8 @@ impl Stats {
         standing.full.iter_mut().for_each(|known| known.waiting = full);
     }
 
-    /// Returns for how long a queue was full, when all have had room for a while: one that fills up as fast as it is
-    /// emptied is full all the time.
+    /// Returns for how long a queue was full, once no queue was full for a while. A queue that fills as fast as it
+    /// empties counts as full throughout.
     pub(super) fn room(&self) -> Option<Duration> {
         let full = &mut self.standing().full;
         full.take_if(|full| full.waiting == 0 && full.last.elapsed() >= ROOM).map(|full| full.since.elapsed())

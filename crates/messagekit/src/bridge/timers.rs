@@ -1,4 +1,4 @@
-//! What is to happen later.
+//! Timers of the bridge.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -9,22 +9,22 @@ use tokio::time::{Instant, Sleep};
 
 use crate::transport::Lane;
 
-/// Something that is due.
+/// An action that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
     /// Publish a message again.
     Again(Lane, u64),
-    /// Ask the duplicate filter again.
+    /// Query the duplicate filter again.
     Check,
     /// Write markers again.
     Mark,
-    /// See whether all queues have room.
+    /// Check whether all queues have capacity.
     Room,
-    /// Give a revoked lane up although something of it is unconfirmed.
+    /// Release a revoked lane despite messages in flight.
     GiveUp(Lane),
 }
 
-/// Waits for many times with one timer.
+/// Waits for many deadlines with one timer.
 #[derive(Default)]
 pub(super) struct Timers {
     due: BTreeMap<(Instant, u64), Due>,
@@ -38,7 +38,7 @@ impl Timers {
         self.due.insert((Instant::now() + wait, self.count), due);
     }
 
-    /// Takes what is due, one at a time.
+    /// Returns due actions, one at a time.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Due> {
         loop {
             let Some((&(first, _), _)) = self.due.first_key_value() else {

@@ -1,8 +1,8 @@
 //! messagekit JSON, the default wire form: one flat object with the envelope's fields beside the event's own.
 //!
-//! Written in camelCase, read in camelCase and snake_case, so that services in other languages share a topic. Decoded in
-//! two passes over the same bytes (metadata, then data): `serde(flatten)` would buffer everything and lose integers
-//! above 64 bits and maps with integer keys.
+//! Encoding uses camelCase. Decoding accepts camelCase and snake_case, so services in other languages can share a
+//! topic. Decoding takes two passes over the same bytes: metadata, then data. `serde(flatten)` would buffer everything
+//! and lose integers above 64 bits and maps with integer keys.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use super::{Envelope, Message, Meta};
 use crate::event::check_type;
 use crate::{Error, ErrorKind, Event};
 
-/// The envelope's names in both spellings: an event must not have a field of these.
+/// Names of the envelope in both spellings; an event must not have such a field.
 const ENVELOPE_FIELDS: [&str; 16] = [
     "eventId",
     "event_id",
@@ -55,7 +55,7 @@ struct Written<'a> {
     metadata: &'a BTreeMap<String, serde_json::Value>,
 }
 
-/// The envelope's part of a payload as it was found: anything may be missing.
+/// Envelope fields of a payload; any may be absent.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct RawEnvelope<'a> {
@@ -80,11 +80,12 @@ pub(super) struct RawEnvelope<'a> {
 
 /// Encodes an envelope as messagekit JSON, with the headers `id`, `eventType` and `contentType`.
 ///
-/// `source` names the writing service where the envelope does not.
+/// `source` is the name of the producer if the envelope has none.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidEvent`] when the type, the topic, the version or the source breaks its grammar, when the data is not a
-/// JSON object, or when one of its fields has the name of an envelope field; [`ErrorKind::TooLarge`] as [`Message::check`] says.
+/// Returns [`ErrorKind::InvalidEvent`] if the type, topic, version or source is malformed, if the data is not a JSON
+/// object, or if one of its fields has an envelope name. Returns [`ErrorKind::TooLarge`] as [`Message::check`] does. A
+/// retry does not help.
 ///
 /// ```
 /// use messagekit::{Envelope, Event, codec};
@@ -141,7 +142,7 @@ pub fn encode<E: Event>(envelope: &Envelope<E>, source: &str) -> Result<Message,
     Ok(message)
 }
 
-/// Every consumer would refuse another form.
+/// Consumers refuse any other form.
 fn check_version(version: &str) -> Result<(), Error> {
     let number = |text: &str| text.parse::<u32>().is_ok_and(|number| number.to_string() == text);
     match version.split_once('.') {
@@ -151,7 +152,7 @@ fn check_version(version: &str) -> Result<(), Error> {
     }
 }
 
-/// Makes one object of `{meta` and the data's `{…}` that begins at `start`.
+/// Joins `{meta` and the data's `{…}`, which begins at `start`, into one object.
 fn join_objects(payload: &mut Vec<u8>, start: usize) -> Result<(), Error> {
     let data = &payload[start..];
     if data.first() != Some(&b'{') {
@@ -179,10 +180,11 @@ fn join_objects(payload: &mut Vec<u8>, start: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// Decodes the data of a message whose metadata was already read.
+/// Decodes the data of a message with known metadata.
 ///
 /// # Errors
-/// [`ErrorKind::Undecodable`] with the place and the expectation, never with a value of the payload.
+/// Returns [`ErrorKind::Undecodable`] with the location and the expectation, never with a value of the payload. A retry
+/// does not help.
 pub fn decode<E: DeserializeOwned>(meta: Meta, message: &Message) -> Result<Envelope<E>, Error> {
     match serde_json::from_slice(&message.payload) {
         Ok(data) => Ok(Envelope { meta, data, delivery: None }),
@@ -192,7 +194,7 @@ pub fn decode<E: DeserializeOwned>(meta: Meta, message: &Message) -> Result<Enve
     }
 }
 
-/// Says what is wrong with a JSON text without quoting it: serde's own messages repeat values.
+/// Describes a JSON error without values: serde's own messages repeat them.
 pub(super) fn describe(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let quotes_a_value = ["invalid type: ", "invalid value: ", "invalid length ", "unknown variant "]
@@ -208,7 +210,7 @@ pub(super) fn describe(error: &serde_json::Error) -> String {
     }
 }
 
-/// The first field of an object that has the name of an envelope field.
+/// The first field of an object that has an envelope name.
 struct Clash(Option<&'static str>);
 
 impl<'de> Deserialize<'de> for Clash {
@@ -234,7 +236,7 @@ impl<'de> Deserialize<'de> for Clash {
     }
 }
 
-/// A field name, borrowed where it has no escapes.
+/// A field name, borrowed if it has no escapes.
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 

@@ -1,4 +1,4 @@
-//! The wire form: what is written comes back, what cannot be read back is not written, and no error shows a value.
+//! The wire form: encoded events decode, invalid events are not encoded, and no error shows a value.
 
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
@@ -90,7 +90,7 @@ proptest! {
         prop_assert_eq!(read::<Everything>(&message), sent);
     }
 
-    /// Nothing that a stranger writes into a payload can be read in an error.
+    /// No error shows payload content of another publisher.
     #[test]
     fn errors_show_nothing_of_the_payload(secret in "[a-z]{3}[0-9]{5}", shape in 0_usize..8, cut in 0_usize..200) {
         let text = match shape {
@@ -175,7 +175,7 @@ fn an_event_without_fields_is_the_envelope_alone() {
     assert_eq!(read::<Pinged>(&message).data, Pinged {});
 }
 
-/// Serialises as whatever a test wants, as a hand-written event may.
+/// Serialises as the given code, like a hand-written event.
 macro_rules! hand_written {
     ($name:ident, $(#[$attribute:meta])* $form:item) => {
         $(#[$attribute])*
@@ -236,7 +236,7 @@ fn a_field_with_the_name_of_an_envelope_field_is_not_written() {
     }
 }
 
-/// The names that are refused are the names that are read: each takes no number.
+/// Every refused name is a field of the reader: each rejects a number.
 #[test]
 fn every_refused_name_is_a_field_that_is_read() {
     for name in ENVELOPE_FIELDS {

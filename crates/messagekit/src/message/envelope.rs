@@ -1,4 +1,4 @@
-//! An event together with what is known about it.
+//! Events with their metadata.
 
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
@@ -10,30 +10,30 @@ use tokio::time::Instant;
 use super::{Headers, MessageId, Position};
 use crate::Event;
 
-/// What is known about an event: on the wire these fields stand beside the event's own, in camelCase.
+/// Holds the metadata of an event. On the wire these fields are beside the event's own, in camelCase.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Meta {
     /// Identifies the event on every hop.
     pub event_id: MessageId,
-    /// The type, as [`Event::TYPE`] names it.
+    /// The event type, as in [`Event::TYPE`].
     pub event_type: String,
     /// The key whose events keep their order.
     pub aggregate_id: Option<String>,
-    /// When it happened, by the writer's clock: for people, never for order or retention.
+    /// When it happened, by the producer's clock: for people, never for order or retention.
     pub occurred_at: Timestamp,
-    /// Who says so; filled in by the outbox when empty.
+    /// The source of the event; the outbox fills it in if it is empty.
     pub source: String,
     /// `MAJOR.MINOR` of the data.
     pub data_version: String,
-    /// What belongs together: the id at the start of the chain.
+    /// The id of the first event of the chain.
     pub correlation_id: Option<MessageId>,
     /// The event that led to this one.
     pub causation_id: Option<MessageId>,
-    /// Everything a writer wants to add.
+    /// Additional values of the producer.
     pub metadata: BTreeMap<String, serde_json::Value>,
 }
 
-/// An event `E` with its metadata, which can be read and changed directly: `envelope.occurred_at`.
+/// Holds an event `E` with its metadata, which is accessible directly: `envelope.occurred_at`.
 ///
 /// ```
 /// use messagekit::{Envelope, Event};
@@ -48,7 +48,7 @@ pub struct Meta {
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Envelope<E> {
-    /// What is known about the event.
+    /// The metadata.
     pub meta: Meta,
     /// The event.
     pub data: E,
@@ -56,7 +56,7 @@ pub struct Envelope<E> {
 }
 
 impl<E: Event> Envelope<E> {
-    /// Wraps an event that happens now, with a new id.
+    /// Wraps an event that occurs now, with a new id.
     pub fn new(data: E) -> Self {
         let meta = Meta {
             event_id: MessageId::new(),
@@ -74,7 +74,7 @@ impl<E: Event> Envelope<E> {
 }
 
 impl<E> Envelope<E> {
-    /// Returns how it was delivered, or `None` when it was not received from anywhere.
+    /// Returns the delivery information, or `None` if the event was not received.
     pub fn delivery(&self) -> Option<&DeliveryInfo> {
         self.delivery.as_ref()
     }
@@ -100,22 +100,22 @@ impl<E> DerefMut for Envelope<E> {
     }
 }
 
-/// How a message came to its handler.
+/// Describes how a message was delivered to its handler.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeliveryInfo {
-    /// Counts the runs of the handler for this message that were allowed to fail it: 1 at first.
+    /// The number of this handler run, from 1. Only runs that may count as failed count.
     ///
-    /// Runs that ended because of somebody else (an outage, a lock conflict, a neighbour in the batch) do not count.
+    /// Runs ended by other causes (an outage, a lock conflict, another message of the batch) do not count.
     pub attempt: u32,
-    /// The headers it carried.
+    /// The headers of the message.
     pub headers: Headers,
-    /// Where it stands, when the transport has coordinates.
+    /// Its position, if the transport has positions.
     pub position: Option<Position>,
     pub(crate) deadline: Option<Instant>,
 }
 
 impl DeliveryInfo {
-    /// Returns how long the handler may still run; `None` when nobody set a deadline.
+    /// Returns how long the handler may still run; `None` without a deadline.
     pub fn time_left(&self) -> Option<Duration> {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }

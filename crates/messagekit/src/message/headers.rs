@@ -1,4 +1,4 @@
-//! The headers of a message, and the only place where their names are written.
+//! Message headers and all header names.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,41 +11,41 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The message's id: the dedup key on every hop.
 pub const ID: &str = "id";
-/// The event's type.
+/// The event type.
 pub const EVENT_TYPE: &str = "eventType";
-/// The form of the payload; [`JSON`] for the default wire form.
+/// The content type of the payload; [`JSON`] for the default wire form.
 pub const CONTENT_TYPE: &str = "contentType";
 /// The W3C trace context of the writer.
 pub const TRACEPARENT: &str = "traceparent";
-/// The database clock of the outbox row (RFC 3339), kept by every hop: the only clock the dedup window trusts.
+/// The database time of the outbox row (RFC 3339), kept by every hop. The dedup window uses only this clock.
 pub const CREATED_AT: &str = "createdAt";
-/// One JSON object with everything a user added.
+/// One JSON object with the headers that a user added.
 pub const FREE_HEADERS: &str = "headers";
-/// The id of a CloudEvents message in binary form, read where [`ID`] is absent.
+/// The id of a CloudEvents message in binary form, read if [`ID`] is absent.
 pub const CE_ID: &str = "ce_id";
-/// The type of a CloudEvents message in binary form, read where [`EVENT_TYPE`] is absent.
+/// The type of a CloudEvents message in binary form, read if [`EVENT_TYPE`] is absent.
 pub const CE_TYPE: &str = "ce_type";
 
-/// The Kafka topic a forwarded message comes from; with the next two the coordinates of the original.
+/// The Kafka topic of a forwarded message. This header and the next two are the original position.
 pub const SOURCE_TOPIC: &str = "x-messagekit-topic";
-/// The partition a forwarded message comes from, in decimal digits.
+/// The partition of a forwarded message, in decimal digits.
 pub const SOURCE_PARTITION: &str = "x-messagekit-partition";
-/// The offset a forwarded message comes from, in decimal digits.
+/// The offset of a forwarded message, in decimal digits.
 pub const SOURCE_OFFSET: &str = "x-messagekit-offset";
-/// On a message in a dead-letter topic: the reason in one word, as [`FailureKind`](crate::FailureKind) spells it.
+/// On a message in a dead-letter topic: the failure kind, as [`FailureKind`](crate::FailureKind) spells it.
 pub const DEAD_KIND: &str = "x-messagekit-dead-kind";
 /// On a message in a dead-letter topic: the error in one line.
 pub const DEAD_ERROR: &str = "x-messagekit-dead-error";
 /// On a message in a dead-letter topic: the consumer or bridge that set it aside.
 pub const DEAD_BY: &str = "x-messagekit-dead-by";
-/// On a message in a dead-letter topic: the topic on which a repaired copy is taken again.
+/// On a message in a dead-letter topic: the topic that accepts a repaired copy.
 pub const RETRY_TOPIC: &str = "x-messagekit-retry-topic";
-/// How often an operator has sent this message back to where it died, in decimal digits.
+/// Number of redeliveries of this message by an operator, in decimal digits.
 pub const RETURNS: &str = "x-messagekit-returns";
-/// RabbitMQ's account of a message's deaths: as a table on the wire, as JSON here.
+/// RabbitMQ's death history of a message: a table on the wire, JSON here.
 pub const X_DEATH: &str = "x-death";
 
-/// On a message of which the transport could not read everything beside the payload: why, in one line. Consumers set it aside
+/// On a message that the transport could not read completely: the reason, in one line. Consumers set the message aside
 /// as [`Unreadable`](crate::FailureKind::Unreadable).
 pub const UNREADABLE: &str = "x-messagekit-unreadable";
 
@@ -72,10 +72,10 @@ const KNOWN: [&str; 17] = [
     X_DEATH,
 ];
 
-/// Named values beside the payload, in the order they were added; a name stands once.
+/// Holds the headers of a message in insertion order; each name occurs once.
 ///
-/// Values are bytes, because a broker may carry any. Serialised as a list of pairs; a value that is not UTF-8 becomes
-/// `{"bytes": [..]}`, so that nothing is lost on the way through a table.
+/// Values are bytes, because a broker may carry any bytes. The serialised form is a list of pairs; a value that is not
+/// UTF-8 becomes `{"bytes": [..]}`, which preserves it in a table.
 ///
 /// ```
 /// use messagekit::{Headers, headers};
@@ -90,7 +90,7 @@ const KNOWN: [&str; 17] = [
 pub struct Headers(Vec<(Cow<'static, str>, Bytes)>);
 
 impl Headers {
-    /// Makes an empty set.
+    /// Creates an empty set.
     pub const fn new() -> Self {
         Self(Vec::new())
     }
@@ -100,12 +100,12 @@ impl Headers {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
-    /// Returns the value of `name` when it is UTF-8.
+    /// Returns the value of `name` if it is UTF-8.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 
-    /// Sets `name`, replacing the value it had.
+    /// Sets `name` and replaces its previous value.
     pub fn set(&mut self, name: &str, value: impl Into<Bytes>) {
         let value = value.into();
         match self.0.iter_mut().find(|(known, _)| known == name) {
@@ -114,38 +114,38 @@ impl Headers {
         }
     }
 
-    /// Removes `name` and returns the value it had.
+    /// Removes `name` and returns its previous value.
     pub fn remove(&mut self, name: &str) -> Option<Bytes> {
         let index = self.0.iter().position(|(known, _)| known == name)?;
         Some(self.0.remove(index).1)
     }
 
-    /// Returns names and values in the order they were added.
+    /// Returns names and values in insertion order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Bytes)> {
         self.0.iter().map(|(name, value)| (name.as_ref(), value))
     }
 
-    /// Returns how many there are.
+    /// Returns the number of headers.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Returns whether there are none.
+    /// Returns whether there are no headers.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Returns the bytes of all names and values.
+    /// Returns the total size of names and values in bytes.
     pub fn size(&self) -> usize {
         self.0.iter().map(|(name, value)| name.len() + value.len()).sum()
     }
 
-    /// Returns what the user added, or an empty map when the header is absent or is not an object of strings.
+    /// Returns the user's headers, or an empty map if the header is absent or is not an object of strings.
     pub fn free(&self) -> BTreeMap<String, String> {
         self.get(FREE_HEADERS).and_then(|value| serde_json::from_slice(value).ok()).unwrap_or_default()
     }
 
-    /// Replaces what the user added; an empty map removes the header.
+    /// Replaces the user's headers; an empty map removes the header.
     pub fn set_free(&mut self, free: &BTreeMap<String, String>) {
         if free.is_empty() {
             self.remove(FREE_HEADERS);
@@ -156,7 +156,7 @@ impl Headers {
     }
 }
 
-/// Known names cost no allocation per message.
+/// Avoid an allocation per message for known names.
 fn interned(name: &str) -> Cow<'static, str> {
     match KNOWN.iter().find(|known| **known == name) {
         Some(known) => Cow::Borrowed(known),
@@ -164,7 +164,7 @@ fn interned(name: &str) -> Cow<'static, str> {
     }
 }
 
-/// Shows names and sizes: values may hold what must not reach a log.
+/// Shows names and sizes only: values may be unsuitable for logs.
 impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.0.iter().map(|(name, value)| (name, value.len()))).finish()

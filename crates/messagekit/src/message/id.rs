@@ -1,4 +1,4 @@
-//! The identity of a message.
+//! Message ids.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,8 +13,8 @@ use crate::{Error, ErrorKind};
 
 /// Identifies a message on every hop; two messages with the same id are the same message.
 ///
-/// Ours are UUIDs of version 7. Ids of other publishers are kept as they are: 1 to 200 bytes of text without control
-/// characters. Cloning is a counter.
+/// Own ids are UUIDs of version 7. Ids of other publishers are kept unchanged: 1 to 200 bytes of text without control
+/// characters. A clone only increments a reference count.
 ///
 /// ```
 /// use messagekit::MessageId;
@@ -27,36 +27,36 @@ use crate::{Error, ErrorKind};
 pub struct MessageId(Arc<str>);
 
 impl MessageId {
-    /// The most bytes an id may have: longer ones do not fit into every database's index.
+    /// Maximum length of an id in bytes: longer ids do not fit into every database's index.
     pub const MAX_BYTES: usize = 200;
 
-    /// What stands before the coordinates of a message that has no usable id.
+    /// Prefix of the id of a message without a usable id.
     const AT: &str = "at:";
 
-    /// Makes a new one: a UUID of version 7, increasing within the process.
+    /// Creates a UUID of version 7, increasing within the process.
     #[expect(clippy::new_without_default, reason = "a default that differs each time would surprise")]
     pub fn new() -> Self {
         let mut buffer = uuid::Uuid::encode_buffer();
         Self(Arc::from(&*uuid::Uuid::now_v7().hyphenated().encode_lower(&mut buffer)))
     }
 
-    /// Names a message without a usable id after where it stands: `at:topic/partition/offset`.
+    /// Creates an id from the position of a message without a usable id: `at:topic/partition/offset`.
     pub fn at(position: &Position) -> Self {
         Self(Arc::from(format!("{}{position}", Self::AT)))
     }
 
-    /// Names a message without a usable id and without coordinates after what it holds: `at:topic/` and a SHA-256 over topic,
-    /// key, headers and payload, in hexadecimal digits. What a broker adds on the way (`x-death`) does not count, so a
-    /// redelivery has the same name.
+    /// Creates an id from the content of a message without a usable id and without a position. It is `at:topic/` and a
+    /// SHA-256 over topic, key, headers and payload, in hexadecimal digits. Headers that a broker adds (`x-death`) do
+    /// not count, so a redelivery gets the same id.
     pub fn of_contents(message: &Message) -> Self {
         let mut hash = Sha256::new();
         let mut add = |part: &[u8]| {
-            // With its length before it: no part runs over into the next.
+            // Prefix each part with its length to keep the parts separate.
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         };
         add(message.topic.as_bytes());
-        // An absent key is another than an empty one.
+        // An absent key differs from an empty key.
         add(message.key.as_ref().map_or(b"", |_| b"key"));
         add(message.key.as_deref().unwrap_or_default());
         let mut headers: Vec<_> = message.headers.iter().filter(|(name, _)| *name != X_DEATH).collect();
@@ -70,12 +70,12 @@ impl MessageId {
         Self(Arc::from(format!("{}{}/{digits}", Self::AT, message.topic)))
     }
 
-    /// Stands for the first messages of a lane together, among the suspects.
+    /// Creates the id of the in-flight attempt for the first messages of a lane.
     pub(crate) fn of_first(lane: &str) -> Self {
         Self(Arc::from(format!("{}{lane}/first", Self::AT)))
     }
 
-    /// Returns whether this stands in for a publisher's id: it begins with `at:`.
+    /// Returns whether this id replaces a publisher's id: it begins with `at:`.
     pub fn is_position(&self) -> bool {
         self.0.starts_with(Self::AT)
     }
@@ -85,7 +85,7 @@ impl MessageId {
         &self.0
     }
 
-    /// Takes back a text that a store has kept; it was checked when it came in.
+    /// Creates an id from a stored text, which was checked before it was stored.
     pub fn from_stored(text: &str) -> Self {
         Self(Arc::from(text))
     }
@@ -94,11 +94,11 @@ impl MessageId {
 impl FromStr for MessageId {
     type Err = Error;
 
-    /// Reads a publisher's id.
+    /// Parses a publisher's id.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidEvent`] when it is empty, too long, holds a control character, or begins with `at:`, which is
-    /// reserved for places.
+    /// Returns [`ErrorKind::InvalidEvent`] if it is empty, too long, holds a control character, or begins with the
+    /// reserved prefix `at:`. A retry does not help.
     fn from_str(text: &str) -> Result<Self, Error> {
         let problem = if text.is_empty() {
             "is empty"

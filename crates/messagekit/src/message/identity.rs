@@ -1,4 +1,4 @@
-//! Who a received message is: the identity rule.
+//! Determines the identity of a received message.
 
 use jiff::Timestamp;
 
@@ -8,16 +8,17 @@ use super::{Message, MessageId, Meta};
 use crate::store::{Failure, FailureKind};
 use crate::{Error, ErrorKind};
 
-/// The id of a message, read as header `id`, else `ce_id`, else `eventId` or `event_id` of the payload (a publisher that
-/// sends no headers still has an identity).
+/// Holds the id of a message: header `id`, else `ce_id`, else `eventId` or `event_id` of the payload. The payload
+/// serves publishers that send no headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity(pub MessageId);
 
 impl Identity {
-    /// Reads the id of a message, for people with a loop of their own.
+    /// Reads the id of a message, for custom loops.
     ///
     /// # Errors
-    /// [`ErrorKind::Undecodable`] when there is no id, when it is not usable, or when header and payload differ.
+    /// Returns [`ErrorKind::Undecodable`] if there is no id, if it is not usable, or if header and payload differ. A
+    /// retry does not help.
     pub fn of(message: &Message) -> Result<Self, Error> {
         identify(message).map(|meta| Self(meta.event_id)).map_err(|unusable| {
             Error::new(ErrorKind::Undecodable, unusable.0.error).with("topic", &message.topic)
@@ -25,7 +26,7 @@ impl Identity {
     }
 }
 
-/// Why a message has no identity; it becomes a failed message under its coordinates.
+/// The reason why a message has no identity; it becomes a failed message under its position.
 #[derive(Debug)]
 pub(crate) struct Unusable(pub(crate) Failure);
 
@@ -33,15 +34,15 @@ fn unusable(kind: FailureKind, text: impl Into<String>) -> Unusable {
     Unusable(Failure::permanent(kind, text))
 }
 
-/// Returns why a message could not be read as a whole, if its transport says so. Its id is then not believed: what could not
-/// be read may have changed its meaning, and a readable copy of that id must not count as done.
+/// Returns the failure if the transport could not read the message completely. Its id is not trusted: the missing part
+/// may change the meaning, and a readable copy with that id must not count as processed.
 pub(crate) fn unreadable(message: &Message) -> Option<Failure> {
     let reason = String::from_utf8_lossy(message.headers.get(UNREADABLE)?);
     let text = format!("what stands beside the payload cannot be read: {reason}");
     Some(Failure::permanent(FailureKind::Unreadable, text))
 }
 
-/// Returns the id that the headers name, without looking into the payload.
+/// Returns the id in the headers, without reading the payload.
 fn id_in_headers(message: &Message) -> Option<Result<&str, Unusable>> {
     let header = message.headers.get(ID).or_else(|| message.headers.get(CE_ID))?;
     Some(std::str::from_utf8(header).map_err(|_| unusable(FailureKind::BadId, "message id is not UTF-8")))
@@ -51,12 +52,12 @@ fn usable_id(text: &str) -> Result<MessageId, Unusable> {
     text.parse().map_err(|error: Error| unusable(FailureKind::BadId, error.to_string()))
 }
 
-/// Returns the type that the headers name, without looking into the payload.
+/// Returns the type in the headers, without reading the payload.
 pub(crate) fn type_in_headers(message: &Message) -> Option<&str> {
     message.headers.text(EVENT_TYPE).or_else(|| message.headers.text(CE_TYPE))
 }
 
-/// Reads the id alone, and looks into the payload only when the headers have none.
+/// Reads the id alone, and reads the payload only if the headers have none.
 pub(crate) fn id_of(message: &Message) -> Result<MessageId, Unusable> {
     match id_in_headers(message) {
         Some(header) => usable_id(header?),
@@ -68,12 +69,12 @@ fn no_id() -> Unusable {
     unusable(FailureKind::MissingId, "message has no id: neither header id, header ce_id nor field eventId")
 }
 
-/// Reads what every event says of itself.
+/// Reads the envelope fields of the payload.
 fn read(message: &Message) -> Result<RawEnvelope<'_>, Unusable> {
     if message.payload.is_empty() {
         return Err(unusable(FailureKind::Undecodable, "payload is empty"));
     }
-    // Said here, because serde would read an array as an object, field by place.
+    // Check explicitly: serde reads an array as an object, field by position.
     if message.payload.trim_ascii_start().first() != Some(&b'{') {
         let text = match message.payload.starts_with(b"\xef\xbb\xbf") {
             true => "payload begins with a byte order mark: write it without",
@@ -86,10 +87,10 @@ fn read(message: &Message) -> Result<RawEnvelope<'_>, Unusable> {
     })
 }
 
-/// Reads the metadata of a message: the first of the two passes over its payload.
+/// Reads the metadata of a message: the first of two passes over its payload.
 ///
-/// Header and payload must agree on id and type. What differs is kept under its coordinates, so that neither id is
-/// swallowed.
+/// Header and payload must agree on id and type. On a mismatch, the message is stored under its position, so neither id
+/// counts as processed.
 pub(crate) fn identify(message: &Message) -> Result<Meta, Unusable> {
     let found = read(message)?;
     let id = match (id_in_headers(message), &found.event_id) {
@@ -135,14 +136,14 @@ pub(crate) fn identify(message: &Message) -> Result<Meta, Unusable> {
 }
 
 impl Meta {
-    /// Reads what the headers alone say, for handlers that take the message as it is; `None` when id or type is missing.
+    /// Reads metadata from the headers alone, for raw message handlers; `None` if id or type is missing.
     pub(crate) fn from_headers(message: &Message) -> Option<Result<Self, Unusable>> {
         let id = id_in_headers(message)?;
         let event_type = type_in_headers(message)?;
         Some(id.and_then(usable_id).map(|event_id| Self::unread(event_id, event_type, message)))
     }
 
-    /// Says what is known without a look into the payload.
+    /// Creates the metadata that is known without reading the payload.
     pub(crate) fn unread(event_id: MessageId, event_type: &str, message: &Message) -> Self {
         Self {
             event_id,
@@ -162,8 +163,8 @@ impl Meta {
     }
 }
 
-/// Returns the id that a message names, whatever else is wrong with it: `None` when there is none, when it is not usable, or
-/// when header and payload differ.
+/// Returns the id of a message even if the message is otherwise invalid. Returns `None` if the id is missing or not
+/// usable, or if header and payload differ.
 pub(crate) fn undisputed_id(message: &Message) -> Option<MessageId> {
     match identify(message) {
         Ok(meta) => Some(meta.event_id),
@@ -172,7 +173,7 @@ pub(crate) fn undisputed_id(message: &Message) -> Option<MessageId> {
     }
 }
 
-/// Refuses data of a newer major version than the handler was written for.
+/// Rejects data of a newer major version than the handler supports.
 pub(crate) fn check_version(found: &str, known: &str) -> Result<(), Failure> {
     let major = |version: &str| version.split('.').next().and_then(|major| major.parse::<u32>().ok());
     match (major(found), major(known)) {
@@ -191,7 +192,7 @@ pub(crate) fn check_version(found: &str, known: &str) -> Result<(), Failure> {
 mod tests {
     use super::*;
 
-    /// A message with these headers and this payload.
+    /// Creates a message with these headers and this payload.
     fn message(headers: &[(&str, &str)], payload: &str) -> Message {
         headers.iter().fold(Message::new("t", payload.to_owned()), |message, (name, value)| {
             message.with_header(name, (*value).to_owned())

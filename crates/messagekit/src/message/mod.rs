@@ -1,4 +1,4 @@
-//! What moves: a [`Message`], its identity, headers and typed form.
+//! Defines [`Message`], its identity, headers and typed form.
 
 pub mod codec;
 mod envelope;
@@ -22,33 +22,33 @@ pub use identity::Identity;
 pub(crate) use identity::{check_version, id_of, identify, type_in_headers, undisputed_id, unreadable};
 pub use position::Position;
 
-/// The largest payload a writer accepts: 900,000 bytes, so that key and headers still fit below the 1,048,576 bytes
-/// that a Kafka producer sends by default.
+/// Maximum payload size of a producer: 900,000 bytes. Key and headers still fit below the 1,048,576 bytes that a Kafka
+/// producer sends by default.
 pub const MAX_PAYLOAD_BYTES: usize = 900_000;
 
-/// The most bytes that key and headers may have together: 100,000, so that they fit beside the largest payload.
+/// Maximum total size of key and headers: 100,000 bytes, which fit beside the largest payload.
 pub const MAX_KEY_AND_HEADER_BYTES: usize = 100_000;
 
-/// The most headers that a message may have.
+/// Maximum number of headers of a message.
 pub const MAX_HEADERS: usize = 256;
 
-/// An encoded event as it moves: topic, key, headers and payload bytes.
+/// Holds an encoded event: topic, key, headers and payload bytes.
 ///
-/// Stores and transports carry it unchanged and never look into the payload. Cloning copies no payload.
+/// Stores and transports carry it unchanged and do not read the payload. A clone does not copy the payload.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Message {
-    /// The stream it belongs to.
+    /// The topic.
     pub topic: Arc<str>,
-    /// The key whose messages keep their order; bytes, so that any record can be kept.
+    /// The key whose messages keep their order; bytes, to preserve any record.
     pub key: Option<Bytes>,
-    /// The named values that travel beside the payload.
+    /// The headers.
     pub headers: Headers,
     /// The encoded event.
     pub payload: Bytes,
 }
 
 impl Message {
-    /// Makes a message without key and headers.
+    /// Creates a message without key and headers.
     pub fn new(topic: impl Into<Arc<str>>, payload: impl Into<Bytes>) -> Self {
         Self { topic: topic.into(), key: None, headers: Headers::new(), payload: payload.into() }
     }
@@ -60,27 +60,29 @@ impl Message {
         self
     }
 
-    /// Sets a header, replacing one of the same name.
+    /// Sets a header and replaces one of the same name.
     #[must_use]
     pub fn with_header(mut self, name: &str, value: impl Into<Bytes>) -> Self {
         self.headers.set(name, value);
         self
     }
 
-    /// Checks that every hop can carry it: the topic's name by [`check_topic`](crate::check_topic), and
-    /// [the sizes](Self::check_sizes).
+    /// Checks that every hop can carry the message: the topic's name by [`check_topic`](crate::check_topic), and [the
+    /// sizes](Self::check_sizes).
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidEvent`] for the topic; else as [`check_sizes`](Self::check_sizes).
+    /// Returns [`ErrorKind::InvalidEvent`] for the topic, and errors of [`check_sizes`](Self::check_sizes). A retry
+    /// does not help.
     pub fn check(&self) -> Result<(), Error> {
         check_topic(&self.topic)?;
         self.check_sizes()
     }
 
-    /// Checks the sizes that every hop can carry; for a transport that has a rule of its own for names.
+    /// Checks the sizes that every hop can carry. Use it for a transport with its own rule for names.
     ///
     /// # Errors
-    /// [`ErrorKind::TooLarge`] above [`MAX_PAYLOAD_BYTES`], [`MAX_KEY_AND_HEADER_BYTES`] or [`MAX_HEADERS`].
+    /// Returns [`ErrorKind::TooLarge`] above [`MAX_PAYLOAD_BYTES`], [`MAX_KEY_AND_HEADER_BYTES`] or [`MAX_HEADERS`]. A
+    /// retry does not help.
     pub fn check_sizes(&self) -> Result<(), Error> {
         let beside = self.size() - self.payload.len();
         let problem = if self.payload.len() > MAX_PAYLOAD_BYTES {
@@ -100,13 +102,13 @@ impl Message {
         Err(Error::new(ErrorKind::TooLarge, problem).with("topic", &self.topic))
     }
 
-    /// Returns how many bytes of memory and wire the message roughly takes: key, headers and payload.
+    /// Returns the approximate size of the message in memory and on the wire in bytes: key, headers and payload.
     pub fn size(&self) -> usize {
         self.key.as_ref().map_or(0, Bytes::len) + self.headers.size() + self.payload.len()
     }
 }
 
-/// Shows sizes, never the payload: it may hold what must not reach a log.
+/// Shows sizes, never the payload: it may be unsuitable for logs.
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Message")

@@ -1,9 +1,9 @@
-//! Where a record stands.
+//! Position of a record.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// The coordinates of a record in a log: for people and tables, never for settling.
+/// Identifies a record in a log, for people and tables; settling does not use it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Position {
     /// The topic.

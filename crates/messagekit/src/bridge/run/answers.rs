@@ -1,4 +1,4 @@
-//! What became of what was started: answers of the broker and of the duplicate filter.
+//! Handles results of publishes and of the duplicate filter.
 
 use std::sync::atomic::Ordering;
 
@@ -21,7 +21,7 @@ impl<Sub: Subscriber> Running<Sub> {
         if let Some(pass) = pass {
             let verdict = match refusal {
                 None => Verdict::Success,
-                // The broker is there: a pause for everything would help no queue.
+                // The broker responds: an overall pause would help no queue.
                 Some(PublishErrorKind::Rejected | PublishErrorKind::KeyBlocked | PublishErrorKind::Full) => {
                     Verdict::Neutral
                 }
@@ -75,8 +75,8 @@ impl<Sub: Subscriber> Running<Sub> {
         }
     }
 
-    /// The broker answers, and a queue has no room: its keys wait, longer each time, because the queues beside it get a
-    /// copy with each attempt.
+    /// Handles a full queue while the broker responds. Its keys wait, longer each time, because each attempt adds a
+    /// copy to the other bound queues.
     fn no_room(&mut self, lane: Lane, position: u64, job: Job, error: &PublishError) {
         self.answered();
         if self.keep(lane, position, job, Obstacle::Full).is_none() {
@@ -89,10 +89,10 @@ impl<Sub: Subscriber> Running<Sub> {
         }
     }
 
-    /// Nothing is known of the broker, or it takes nothing from anybody.
+    /// Handles a publish with an unknown result, or a broker that accepts no messages.
     fn outage(&mut self, lane: Lane, position: u64, job: Job, error: &PublishError) {
         self.counters().unconfirmed.fetch_sub(1, Ordering::Relaxed);
-        // What nobody waits for here any more is no outage of this bridge.
+        // A message of a released lane does not indicate an outage of this bridge.
         if self.keep(lane, position, job, Obstacle::Outage).is_none() {
             return;
         }
@@ -102,9 +102,9 @@ impl<Sub: Subscriber> Running<Sub> {
         }
     }
 
-    /// A refused dead letter is waited for as well: without it the record must not be passed over.
+    /// Reports a refused dead letter. The bridge waits, because it must not skip the record.
     fn dead_letter_failed(&self, error: &PublishError, outages: u32) {
-        // The waits grow to two seconds: about once a minute after the first.
+        // Delays grow to two seconds, so this logs about once a minute.
         if outages % 32 != 1 {
             return;
         }
@@ -163,7 +163,7 @@ impl<Sub: Subscriber> Running<Sub> {
         Ok(())
     }
 
-    /// Ends a message: its receipt may go back.
+    /// Ends a message and returns its receipt.
     fn finish(&mut self, lane: Lane, position: u64) {
         self.in_work -= 1;
         let Some(state) = self.lanes.get_mut(&lane) else { return };
@@ -171,7 +171,7 @@ impl<Sub: Subscriber> Running<Sub> {
         self.end_or_go_on(lane);
     }
 
-    /// Takes a message back to be started at once.
+    /// Returns a message to the lane to be started at once.
     fn put_back(&mut self, lane: Lane, position: u64, job: Job) {
         self.in_work -= 1;
         let Some(state) = self.lanes.get_mut(&lane) else { return };
@@ -182,8 +182,8 @@ impl<Sub: Subscriber> Running<Sub> {
         self.end_or_go_on(lane);
     }
 
-    /// Takes a message back to be started after a wait; returns how often it has met this in a row, and nothing when it
-    /// was given back instead.
+    /// Returns a message to the lane to be started after a delay. Returns how often it met this obstacle in a row, or
+    /// `None` if it was released instead.
     fn keep(&mut self, lane: Lane, position: u64, job: Job, met: Obstacle) -> Option<u32> {
         self.in_work -= 1;
         let state = self.lanes.get_mut(&lane)?;

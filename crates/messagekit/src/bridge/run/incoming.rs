@@ -1,4 +1,4 @@
-//! What the subscriber and the timers bring: lanes that come and go, messages, and what is due.
+//! Handles the subscriber's assignments and messages, and due timers.
 
 use super::Running;
 use crate::bridge::filter::Filter;
@@ -41,13 +41,13 @@ impl<Sub: Subscriber> Running<Sub> {
             }
             Incoming::Lost { lane } => {
                 tracing::warn!(bridge = &*self.settings.name, ?lane, "lane lost");
-                // What is in flight may still be confirmed; its receipts say nothing any more.
+                // Messages in flight may still be confirmed; their receipts are no longer valid.
                 self.lanes.remove(&lane);
             }
         }
     }
 
-    /// Lists a lane that has something ready and lets its window decide.
+    /// Lists a lane with ready messages and applies its window limit.
     pub(super) fn look_at(&mut self, lane: Lane) {
         let bytes = WINDOW_BYTES / self.lanes.len().max(1);
         let Some(state) = self.lanes.get_mut(&lane) else { return };
@@ -102,7 +102,7 @@ impl<Sub: Subscriber> Running<Sub> {
         if !self.lanes.get(&lane).is_some_and(|state| state.is_at_rest() && state.done.is_some()) {
             return;
         }
-        // Settled and released receipts must arrive before the lane is free.
+        // The subscriber must receive all receipts before the lane is free.
         self.hand_over();
         self.lanes.remove(&lane);
     }

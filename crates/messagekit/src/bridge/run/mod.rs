@@ -1,4 +1,4 @@
-//! The loop: one poll function over the subscriber, what is unconfirmed, the filter and the timers.
+//! The loop: one poll function over the subscriber, messages in flight, the filter and the timers.
 
 mod answers;
 mod incoming;
@@ -45,7 +45,7 @@ pub(super) async fn run<Src: Source>(
     .await;
     running.stop();
     let drained = tokio::time::timeout(running.settings.drain, poll_fn(|cx| running.poll_drained(cx))).await;
-    // What is not confirmed in time is delivered again.
+    // Messages without a confirmation in time are delivered again.
     let drained = drained.unwrap_or(Ok(()));
     let closed = poll_fn(|cx| running.subscriber.poll_close(cx)).await;
     running.forget_lanes();
@@ -57,11 +57,11 @@ struct Running<Sub> {
     subscriber: Sub,
     gates: Gates,
     lanes: BTreeMap<Lane, LaneState>,
-    /// Lanes with something ready, in the order in which they are asked: one lane must not eat a rate limit.
+    /// Lanes with ready messages, in turn: one lane must not use up a rate limit.
     listed: VecDeque<Lane>,
     sending: FuturesUnordered<BoxFuture<'static, Sent>>,
     filter: Option<Filter>,
-    /// Started and not finished: bounded, with the filter's part in it.
+    /// Started and unfinished messages, including those in the filter; bounded.
     in_work: usize,
     timers: Timers,
     settled: Vec<Receipt>,
@@ -87,7 +87,7 @@ impl<Sub: Subscriber> Running<Sub> {
         }
     }
 
-    /// Goes on until something cannot; ready only with the error that ends the bridge.
+    /// Runs until nothing more can proceed; ready only with the error that ends the bridge.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         loop {
             let mut moved = false;
@@ -126,11 +126,11 @@ impl<Sub: Subscriber> Running<Sub> {
         }
     }
 
-    /// Starts nothing more and gives back what is not in work.
+    /// Starts no more messages and releases those that are not started.
     fn stop(&mut self) {
         self.stopping = true;
         for (lane, state) in &mut self.lanes {
-            // Else what is given back would be delivered here again, for ever.
+            // Pause first: a released message would be redelivered to this lane immediately.
             self.subscriber.pause(*lane);
             self.released.extend(state.leave());
         }
@@ -155,7 +155,7 @@ impl<Sub: Subscriber> Running<Sub> {
         self.count();
     }
 
-    /// Gives receipts to the subscriber.
+    /// Passes receipts to the subscriber.
     fn hand_over(&mut self) {
         if !self.settled.is_empty() {
             self.subscriber.settle(&mut self.settled);

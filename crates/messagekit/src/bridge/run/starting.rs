@@ -1,4 +1,4 @@
-//! Starting what is ready, as far as gates and the number of unconfirmed messages allow.
+//! Starts ready messages within the limits of the gates and of messages in flight.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,7 +12,7 @@ use crate::gate::{BatchView, Pass};
 use crate::transport::{Lane, Subscriber};
 
 impl<Sub: Subscriber> Running<Sub> {
-    /// Starts what is ready, one message of each lane in turn.
+    /// Starts ready messages, one of each lane in turn.
     pub(super) fn start(&mut self, cx: &mut Context<'_>) -> bool {
         let (mut started, mut closed) = (false, Vec::new());
         while self.in_work < self.settings.unconfirmed
