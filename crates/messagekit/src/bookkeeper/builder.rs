@@ -1,4 +1,4 @@
-//! Putting a bookkeeper together.
+//! Builds a bookkeeper.
 
 use std::fmt;
 use std::future::IntoFuture;
@@ -17,10 +17,10 @@ use crate::store::{Bookkeeping, BoxFuture, Inbox};
 use crate::transport::{Publisher, Source};
 use crate::{Consumer, Error, ErrorKind, OnFailure, Origin, Router, Shutdown};
 
-/// Reads dead-letter queues and dead-letter topics into the database, and sends failed messages back.
+/// Records messages of dead-letter queues and dead-letter topics in the database, and redelivers failed messages.
 ///
-/// Several processes of one name share the work. Each source is read by a consumer of its own: `NAME.queues` and
-/// `NAME.topics` are its scope of deduplication and its group at the broker.
+/// Several processes of one name share the work. Each source has its own consumer, `NAME.queues` or `NAME.topics`. This
+/// name is its deduplication scope and its group at the broker.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
@@ -53,14 +53,14 @@ pub struct Bookkeeper {
     readings: Vec<Reading>,
 }
 
-/// A loop that runs until it is asked to end.
+/// A loop that runs until shutdown.
 type Part = Box<dyn FnOnce(Shutdown) -> BoxFuture<'static, Result<(), Error>> + Send>;
 
-/// Makes the loops of one source.
+/// Builds the loops of one source.
 type Assemble<S> = Box<dyn FnOnce(&BookkeeperBuilder<S>) -> Result<(Reading, [Part; 2]), Error> + Send>;
 
 impl Bookkeeper {
-    /// Begins a bookkeeper; `name` is 1 to 190 characters of `a-z A-Z 0-9 . _ -`.
+    /// Starts building a bookkeeper; `name` is 1 to 190 characters of `a-z A-Z 0-9 . _ -`.
     pub fn builder<S: Bookkeeping + Inbox>(name: impl Into<Arc<str>>, store: S) -> BookkeeperBuilder<S> {
         BookkeeperBuilder {
             name: name.into(),
@@ -71,25 +71,25 @@ impl Bookkeeper {
         }
     }
 
-    /// Returns a live view of what the bookkeeper does.
+    /// Returns a live view of the bookkeeper's counts.
     pub fn stats(&self) -> BookkeeperStats {
         self.stats.clone()
     }
 
-    /// Returns a live view of each source: whether it is read.
+    /// Returns a live view of each source, which tells whether it is read.
     pub fn readings(&self) -> Vec<Reading> {
         self.readings.clone()
     }
 
-    /// Runs until `shutdown` completes, then finishes what is in work and leaves.
+    /// Runs until `shutdown` completes, then finishes started messages and leaves the groups.
     ///
     /// # Errors
-    /// As [`Consumer::run`]; when one source ends with an error, the others are stopped too. An outage is waited for and is no
-    /// error.
+    /// As [`Consumer::run`]. If one source ends with an error, the others are stopped too. An outage is not an error:
+    /// the bookkeeper waits.
     ///
     /// # Cancel safety
-    /// Dropping the future loses nothing: what was not kept is delivered again, and what was on its way back goes again when its
-    /// lease has ended, under the same id.
+    /// Dropping the future loses nothing. Unrecorded messages are delivered again. A message whose redelivery is in
+    /// flight is sent again under the same id when its lease ends.
     pub async fn run(
         self,
         shutdown: impl IntoFuture<Output = (), IntoFuture: Send> + Send,
@@ -114,7 +114,7 @@ impl Bookkeeper {
     }
 }
 
-/// Collects what a [`Bookkeeper`] needs; see there.
+/// Collects the parts of a [`Bookkeeper`].
 #[must_use = "call build() to get the bookkeeper"]
 pub struct BookkeeperBuilder<S: Bookkeeping + Inbox> {
     name: Arc<str>,
@@ -125,19 +125,19 @@ pub struct BookkeeperBuilder<S: Bookkeeping + Inbox> {
 }
 
 impl<S: Bookkeeping + Inbox> BookkeeperBuilder<S> {
-    /// Reads RabbitMQ dead-letter queues. A failed message goes back through `back`, whose topic is the queue that it is sent to:
-    /// a publisher to the default exchange.
+    /// Adds RabbitMQ dead-letter queues. Failed messages are redelivered through `back`, with the queue as topic: a
+    /// publisher to the default exchange.
     pub fn queues(self, queues: impl Source, back: impl Publisher + 'static) -> Self {
         self.source(Origin::Queue, queues, back)
     }
 
-    /// Reads dead-letter topics: those of bridges and of consumers without a database, and those of sink connectors. A failed
-    /// message goes back to the retry topic that its headers name, through `back`.
+    /// Adds dead-letter topics of bridges, of consumers without a database, and of sink connectors. Failed messages are
+    /// redelivered through `back` to the retry topic in their headers.
     pub fn topics(self, topics: impl Source, back: impl Publisher + 'static) -> Self {
         self.source(Origin::Topic, topics, back)
     }
 
-    /// Counts what is kept by source and kind.
+    /// Records metrics by source and kind.
     pub fn metrics(mut self, metrics: Metrics) -> Self {
         self.metrics = Some(metrics);
         self
@@ -158,7 +158,7 @@ impl<S: Bookkeeping + Inbox> BookkeeperBuilder<S> {
                 let consumer = Consumer::builder(format!("{}.{origin}s", builder.name), store.clone())
                     .from(source)
                     .router(Router::of_all(recorder))
-                    // What is kept here has left its order already: one that cannot be kept holds up no other of its key.
+                    // The order of dead letters is already lost, so a failure must not block others of its key.
                     .on_failure(OnFailure::DeadLetter)
                     .build()?;
                 let reading = Reading { origin, names, stats: consumer.stats() };
@@ -171,10 +171,11 @@ impl<S: Bookkeeping + Inbox> BookkeeperBuilder<S> {
         self
     }
 
-    /// Checks the parts and puts them together.
+    /// Validates the parts and builds the bookkeeper.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidConfiguration`] with everything that is wrong: the name, no source, two sources of one origin.
+    /// Returns [`ErrorKind::InvalidConfiguration`] with every problem: the name, no source, or two sources of one
+    /// origin.
     pub fn build(mut self) -> Result<Bookkeeper, Error> {
         let mut problems = Vec::new();
         let sources = std::mem::take(&mut self.sources);

@@ -1,8 +1,9 @@
-//! Writing down what died at a broker, and sending it back when a person asks.
+//! Records broker dead letters, and redelivers them at an operator's request.
 //!
-//! A [`Bookkeeper`] is an idempotent consumer of RabbitMQ dead-letter queues and of dead-letter topics on Kafka. Each message
-//! becomes a failed message beside those of the consumers, with the reason that its headers tell ([`DeathHeaders`]). A failed
-//! message that an operator retries goes to exactly the queue it died in, or to the retry topic of the program that set it aside.
+//! A [`Bookkeeper`] is an idempotent consumer of RabbitMQ dead-letter queues and of Kafka dead-letter topics. Each
+//! message becomes a failed message beside those of the consumers, with the reason in its headers ([`DeathHeaders`]).
+//! When an operator retries it, it goes to exactly the queue that dead-lettered it, or to the retry topic of the
+//! program that set it aside.
 
 mod builder;
 mod death_headers;

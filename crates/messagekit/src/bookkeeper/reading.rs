@@ -1,11 +1,11 @@
-//! Whether the sources of a bookkeeper are read.
+//! Monitors whether a bookkeeper's sources are read.
 
 use std::sync::Arc;
 
 use crate::Origin;
 use crate::consumer::Stats;
 
-/// A live view of one source of a bookkeeper; cloning is cheap.
+/// Provides a live view of one source of a bookkeeper; cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct Reading {
     pub(super) origin: Origin,
@@ -14,16 +14,16 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Returns what is read: queues or topics.
+    /// Returns the origin that is read: queues or topics.
     pub fn origin(&self) -> Origin {
         self.origin
     }
 
-    /// Says what is not read, and why as far as it is known; `None` while all is well.
+    /// Describes the part that is not read and the known cause; `None` if all of it is read.
     ///
-    /// Every queue needs a consumer at the broker. Of topics at least one partition must be assigned: a process that stands by
-    /// because others have them all is not well in this sense. An outage of a source that stays assigned is known while the
-    /// source repeats it, every 30 s at least.
+    /// Every queue needs a consumer at the broker. Of topics, at least one partition must be assigned: a standby
+    /// process without partitions has a problem in this sense. An outage of an assigned source is known while the
+    /// source repeats its error, at least every 30 s.
     pub fn problem(&self) -> Option<String> {
         let connection = self.stats.connection();
         let names = self.names.join(", ");

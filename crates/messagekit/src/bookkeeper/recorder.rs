@@ -1,4 +1,4 @@
-//! The handler that writes a dead message down.
+//! Handler that records broker dead letters.
 
 use super::death_headers::{DeathHeaders, claim_id};
 use super::stats::BookkeeperStats;
@@ -8,7 +8,7 @@ use crate::metrics::Metrics;
 use crate::store::{Bookkeeping, SetAsideOutcome};
 use crate::{HandlerError, Message, MessageId, Origin, Position};
 
-/// Keeps everything that comes from one origin.
+/// Records all messages of one origin.
 pub(super) struct Recorder<S> {
     pub(super) store: S,
     pub(super) origin: Origin,
@@ -51,7 +51,7 @@ impl<S: Bookkeeping> Erased<S> for Recorder<S> {
 }
 
 impl<S: Bookkeeping> TakesAll<S> for Recorder<S> {
-    /// One event may die in several places, so the place is part of the name.
+    /// One event may be dead-lettered at several positions, so its scope is part of the id.
     fn name(&self, message: &Message, position: Option<&Position>) -> MessageId {
         claim_id(&DeathHeaders::of(self.origin, message.clone(), position.cloned()).found)
     }

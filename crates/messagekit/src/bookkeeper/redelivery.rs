@@ -1,4 +1,4 @@
-//! Sending failed messages back to their broker.
+//! Redelivers failed messages to their broker.
 
 use std::time::Duration;
 
@@ -13,12 +13,13 @@ use crate::store::{Bookkeeping, End, Failure, Inbox, Redelivery, TransactError};
 use crate::transport::{PublishError, PublishErrorKind, Publisher};
 use crate::{Backoff, Error, ErrorKind, FailureKind, Message, Origin, Shutdown, chain};
 
-/// How many failed messages are on their way at once.
+/// Maximum number of redeliveries in flight.
 const BATCH: u32 = 50;
-/// How long nobody else sends a failed message that is on its way: longer than any publisher waits for its confirmations.
+/// Duration of a redelivery lease: longer than any publisher waits for its confirmations.
 const LEASE: Duration = Duration::from_secs(60);
 
-/// What stands only on a dead message. One that could not be read as a whole goes back with what could be read of it.
+/// Headers that only dead letters have. A message that was not read completely is redelivered with the part that was
+/// read.
 const OF_THE_DEATH: [&str; 6] = [
     headers::X_DEATH,
     headers::DEAD_KIND,
@@ -28,9 +29,9 @@ const OF_THE_DEATH: [&str; 6] = [
     headers::UNREADABLE,
 ];
 
-/// Looks for failed messages of one origin that a person wants to go back, publishes them, and resolves each when the broker has
-/// confirmed it. A process that dies between the two sends the failed message again when its lease has ended: the same id, so
-/// that consumers apply it once.
+/// Publishes failed messages of one origin that an operator wants to redeliver, and resolves each after the broker's
+/// confirmation. If the process crashes between the two, the message is sent again when its lease ends. It has the same
+/// id, so consumers apply it once.
 pub(super) struct Redeliverer<S> {
     pub(super) store: S,
     pub(super) origin: Origin,
@@ -39,10 +40,10 @@ pub(super) struct Redeliverer<S> {
 }
 
 impl<S: Bookkeeping + Inbox> Redeliverer<S> {
-    /// Runs until `shutdown`; what is on its way is finished first.
+    /// Runs until `shutdown`, then finishes redeliveries in flight.
     ///
     /// # Errors
-    /// When the store answers what no waiting cures.
+    /// Fails if the store returns a permanent error.
     pub(super) async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
         let mut outages = 0;
         while !shutdown.is_requested() {
@@ -71,7 +72,7 @@ impl<S: Bookkeeping + Inbox> Redeliverer<S> {
         Ok(())
     }
 
-    /// Sends one batch of due failed messages back. The call to the broker stands between two transactions, never inside one.
+    /// Redelivers one batch of due failed messages. The publish happens between two transactions, never inside one.
     async fn look(&self) -> Result<Looked, Error> {
         let leased = match self.store.lease_returns(self.origin, BATCH, LEASE).await {
             Ok(leased) => leased,
@@ -100,14 +101,14 @@ impl<S: Bookkeeping + Inbox> Redeliverer<S> {
                 }
             };
             if let Err(error) = answered {
-                // The lease ends by itself, and the failed message goes again.
+                // The message is sent again when its lease ends.
                 looked = Looked::Outage(chain(&error));
             }
         }
         Ok(looked)
     }
 
-    /// Marks a failed message resolved whose message the broker has confirmed.
+    /// Resolves a failed message after the broker's confirmation.
     async fn resolve(&self, returning: Redelivery, leased_at: Instant) -> Result<(), Error> {
         let (scope, failed_message) = (returning.scope.clone(), returning.leased.failed_message);
         let resolved = patiently(leased_at, || self.resolve_once(returning.clone())).await;
@@ -153,14 +154,14 @@ impl<S: Bookkeeping + Inbox> Redeliverer<S> {
         }));
         match work.await {
             Ok(resolved) => resolved,
-            // After a lost answer the lease tells: it holds still, or the failed message is resolved.
+            // After an unknown commit, the lease shows the result: it is current, or the message is resolved.
             Err(
                 TransactError::Begin(error) | TransactError::Commit(error) | TransactError::Unknown(error),
             ) => Err(error),
         }
     }
 
-    /// Answers for a failed message that the broker did not confirm: dead again when it never will take it, else due again.
+    /// Handles a redelivery without confirmation. The message is dead after a permanent rejection, otherwise due again.
     async fn refused(
         &self,
         returning: &Redelivery,
@@ -196,17 +197,17 @@ impl<S: Bookkeeping + Inbox> Redeliverer<S> {
     }
 }
 
-/// How a look for failed messages ended.
+/// Result of a search for due failed messages.
 enum Looked {
     /// None was due.
     Nothing,
-    /// Some were, and there may be more.
+    /// Some were due, and there may be more.
     Returned,
     /// The database or the broker is down.
     Outage(String),
 }
 
-/// Returns the message of a failed message as it goes back: as it came, without what stands only on a dead one.
+/// Returns the message to redeliver: the original without the headers of a dead letter.
 fn on_its_way(returning: &Redelivery) -> Message {
     let mut message = returning.leased.received.message.clone();
     let returned = returns(&message) + 1;
@@ -218,12 +219,12 @@ fn on_its_way(returning: &Redelivery) -> Message {
     message
 }
 
-/// Returns whether waiting can cure it; a mistake in one transaction is no reason to end either.
+/// Returns whether a retry may succeed; a failed transaction alone does not end the loop.
 fn may_pass(error: &Error) -> bool {
     error.is_transient() || matches!(error.kind(), ErrorKind::Aborted | ErrorKind::Other)
 }
 
-/// Repeats an answer to the database while it is down and the lease lasts.
+/// Repeats a database call during an outage while the lease lasts.
 async fn patiently<T, F: Future<Output = Result<T, Error>>>(
     leased_at: Instant,
     answer: impl Fn() -> F,

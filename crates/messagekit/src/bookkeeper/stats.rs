@@ -1,23 +1,23 @@
-//! What a bookkeeper has done.
+//! Statistics of a bookkeeper.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counts of one bookkeeper since it was built, for people and dashboards: a transaction that is repeated counts again. What
-/// happened to a message is in the tables.
+/// Reports counts of one bookkeeper since it was built. A repeated transaction counts again; the tables hold the state
+/// of each message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BookkeeperCounts {
     /// Messages that became failed messages.
     pub kept: u64,
-    /// Failed messages of events that stand in the outbox of the same database; their failure is noted there too.
+    /// Failed messages of events in the outbox of the same database; the event also records its failure.
     pub ours: u64,
-    /// Failed messages that went back and were confirmed by the broker.
+    /// Failed messages whose redelivery the broker confirmed.
     pub returned: u64,
-    /// Failed messages that the broker did not take back; they are dead again.
+    /// Failed messages whose redelivery the broker rejected; they are dead again.
     pub refused: u64,
 }
 
-/// A live view of a bookkeeper's counts; cloning is cheap.
+/// Provides a live view of a bookkeeper's counts; cloning is cheap.
 #[derive(Clone, Debug, Default)]
 pub struct BookkeeperStats(Arc<Counters>);
 
@@ -30,7 +30,7 @@ pub(super) struct Counters {
 }
 
 impl BookkeeperStats {
-    /// Returns the counts as they are now.
+    /// Returns the current counts.
     pub fn read(&self) -> BookkeeperCounts {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         BookkeeperCounts {
@@ -41,7 +41,7 @@ impl BookkeeperStats {
         }
     }
 
-    /// Counts one more.
+    /// Increments one counter.
     pub(super) fn count(&self, which: impl Fn(&Counters) -> &AtomicU64) {
         which(&self.0).fetch_add(1, Ordering::Relaxed);
     }

@@ -1,26 +1,26 @@
-//! What is written down about people's acts, in memory.
+//! Audit of operators' actions in memory.
 
 use jiff::Timestamp;
 
 use super::store::Tables;
 use crate::failed_messages::Operator;
 
-/// A row of the audit: who did what, to which failed messages or replay.
+/// Holds one audit row: the operator, the action, and its failed messages or replay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEntry {
-    /// When.
+    /// Time of the action.
     pub at: Timestamp,
-    /// Who, by name.
+    /// Name of the operator.
     pub by: String,
-    /// Where the act came in.
+    /// The interface that received the action.
     pub through: String,
-    /// The request, where there was one.
+    /// The request id, if there is one.
     pub request_id: Option<String>,
-    /// What: `retry`, `discard`, `undo`, `replay`, `cancel-replay`.
+    /// The action: `retry`, `discard`, `undo`, `replay`, `cancel-replay`.
     pub action: String,
-    /// The failed messages, or the replay, that were named.
+    /// The selected failed messages, or the replay.
     pub ids: Vec<i64>,
-    /// To how many of them it was done.
+    /// How many of them the action applied to.
     pub done: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Keeping what died at a broker, in memory.
+//! Recording of broker dead letters in memory.
 
 use std::time::Duration;
 

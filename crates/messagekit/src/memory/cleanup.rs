@@ -1,4 +1,4 @@
-//! Removing what nobody needs any more from a store in memory.
+//! Cleanup of an in-memory store.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,7 +16,8 @@ use crate::store::{BoxFuture, Claim};
 use crate::{Error, MessageId};
 
 impl Tables {
-    /// Removes the markers that are older than their consumer accepts messages, and says since when the others are complete.
+    /// Removes markers older than their consumer's dedup window, and records since when the remaining ones are
+    /// complete.
     fn clean_markers(&mut self, now: Timestamp, is_trial: bool) -> u64 {
         let failed_messages: BTreeSet<(String, MessageId)> =
             self.failed_messages.values().map(StoredMessage::marker_key).collect();
@@ -43,7 +44,7 @@ impl Tables {
         old.len() as u64
     }
 
-    /// Removes failed messages that were settled before their retention.
+    /// Removes failed messages that were settled longer ago than their retention.
     fn clean_failed_messages(&mut self, now: Timestamp, kept: Duration, is_trial: bool) -> u64 {
         let Ok(before) = now.checked_sub(kept) else { return 0 };
         let settled = [FailedMessageState::Resolved, FailedMessageState::Discarded];
@@ -60,7 +61,7 @@ impl Tables {
     }
 }
 
-/// In one step each. Events stay, so that they can be published again.
+/// Cleans each kind in one step. Events stay for replays.
 impl Cleanup for MemoryStore {
     fn remove_step<'a>(&'a self, request: CleanupRequest<'a>) -> BoxFuture<'a, Result<CleanupStep, Error>> {
         let CleanupRequest { what, retention, is_trial, .. } = request;

@@ -1,11 +1,11 @@
-//! Database time, moved by tokio's clock.
+//! Database time that follows tokio's clock.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-/// Tells the time of the day, and stands still while tokio's clock is paused.
+/// Gives the time of day; it stops while tokio's clock is paused.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
     started: Instant,
@@ -26,7 +26,7 @@ impl Clock {
     }
 }
 
-/// Adds without overflow: a lease "for ever" ends at the end of time.
+/// Adds without overflow: an unlimited lease ends at the maximum time.
 pub(super) fn later(at: Timestamp, delay: Duration) -> Timestamp {
     SignedDuration::try_from(delay)
         .ok()

@@ -1,4 +1,4 @@
-//! Failed messages in memory: setting aside and running again.
+//! Failed messages in memory: storing and retrying them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::store::{
 };
 use crate::{Error, ErrorKind, MessageId};
 
-/// A failed message with what only the store knows about it.
+/// A failed message with internal data of the store.
 #[derive(Clone)]
 pub(super) struct StoredMessage {
     failed_message: FailedMessage,
@@ -30,7 +30,7 @@ pub(super) struct StoredMessage {
 /// A failed message that a transaction resolves.
 pub(super) struct Resolving {
     pub(super) token: i64,
-    /// It has no lease, and runs behind one that has.
+    /// It has no lease and runs after a leased message of its key.
     pub(super) follows: bool,
     pub(super) at: Timestamp,
 }
@@ -78,13 +78,13 @@ impl StoredMessage {
         failed_message
     }
 
-    /// Names the way that what a broker kept has come, and the way back.
+    /// Sets the origin and the redelivery target of a broker dead letter.
     pub(super) fn kept_by_a_broker(mut self, origin: Origin, return_to: Option<String>) -> Self {
         (self.failed_message.head.origin, self.failed_message.head.return_to) = (origin, return_to);
         self
     }
 
-    /// Gives it a place in the order of its key.
+    /// Adds it to the order of its key.
     pub(super) fn parked(mut self, behind: bool) -> Self {
         let StateMachine { attempts, due, .. } = self.standing;
         self.standing = StateMachine::parked(attempts, due, behind);
@@ -93,7 +93,8 @@ impl StoredMessage {
         self
     }
 
-    /// Nothing of its key is before it any more. Of the one before it, so many were to run one at a time.
+    /// Makes it due, because no earlier message of its key is open. `alone` is the number of one-at-a-time runs of the
+    /// previous message.
     pub(super) fn promote(&mut self, now: Timestamp, alone: u32) {
         if self.standing.promote(now) {
             self.standing.inherit(alone);
@@ -101,7 +102,7 @@ impl StoredMessage {
         }
     }
 
-    /// Returns what a person sees.
+    /// Returns the public part.
     pub(super) fn failed_message(&self) -> &FailedMessage {
         &self.failed_message
     }
@@ -118,7 +119,7 @@ impl StoredMessage {
         (self.failed_message.head.consumer.clone(), self.failed_message.head.message_id.clone())
     }
 
-    /// A broker kept it, and nobody said where it goes back to.
+    /// Returns whether it is a broker dead letter with an unknown redelivery target.
     pub(super) fn has_no_way_back(&self) -> bool {
         self.failed_message.origin != Origin::Store && self.failed_message.return_to.is_none()
     }
@@ -133,7 +134,7 @@ impl StoredMessage {
         }
     }
 
-    /// Returns what a run takes behind another failed message of the key, if it waits.
+    /// Returns its data for a run after another message of the key, if it is blocked.
     pub(super) fn follower(&self) -> Option<Follower> {
         let StateMachine { state, token, attempts, .. } = self.standing;
         (state == FailedMessageState::Blocked).then(|| Follower {
@@ -181,7 +182,7 @@ impl StoredMessage {
         self.failed_message.head.fingerprint = failure.fingerprint();
     }
 
-    /// Copies where it stands to where people look.
+    /// Copies its state to the public part.
     fn show(&mut self, changed_at: Timestamp) {
         let StateMachine { state, attempts, crash_count, due, .. } = self.standing;
         let head = &mut self.failed_message.head;
@@ -198,7 +199,7 @@ fn again(failure: &Failure, clock: Clock) -> Option<Timestamp> {
 }
 
 impl Tables {
-    /// Returns the failed message if this lease of it still holds, outside of any transaction.
+    /// Returns the failed message if this lease is current, outside of any transaction.
     fn leased(&mut self, consumer: &str, leased: &RetryLease) -> Result<Option<&mut StoredMessage>, Error> {
         if self.locks.holds_failed_message(leased.failed_message) {
             return Err(failed_message_held(leased.failed_message));
@@ -209,7 +210,7 @@ impl Tables {
             .filter(|failed_message| failed_message.is_leased_as(consumer, leased)))
     }
 
-    /// Resolves a failed message and marks its message as applied, with the commit.
+    /// Resolves a failed message and marks its message as applied when the transaction commits.
     fn resolve(
         &mut self,
         tx: &mut MemoryTx,
@@ -235,7 +236,7 @@ impl Tables {
         }
     }
 
-    /// Leases at most `max` of the failed messages that are meant and due, oldest due first.
+    /// Leases at most `max` due failed messages of a selection, earliest due time first.
     pub(super) fn lease_due(
         &mut self,
         max: u32,
@@ -258,7 +259,7 @@ impl Tables {
             .collect()
     }
 
-    /// Keeps a message aside unless it has a marker that settles it.
+    /// Stores a failed message unless a marker settles its message.
     pub(super) fn set_aside(
         &mut self,
         tx: &mut MemoryTx,
@@ -274,7 +275,7 @@ impl Tables {
             return Ok(SetAsideOutcome::AlreadySettled);
         }
         tx.writes.markers.insert(key, Marker::new(Claim::Held, generation));
-        // Like a sequence: a rollback leaves a gap.
+        // As with a database sequence, a rollback leaves a gap.
         self.last_failed_message += 1;
         tx.writes.failed_messages.insert(self.last_failed_message, failed_message(self.last_failed_message));
         Ok(SetAsideOutcome::SetAside)
@@ -282,7 +283,7 @@ impl Tables {
 }
 
 impl Tables {
-    /// Returns the age of the oldest open failed message that goes back to one of the topics.
+    /// Returns the age of the oldest open failed message with one of the topics as redelivery target.
     pub(super) fn oldest_return(&self, topics: &[Arc<str>], now: Timestamp) -> Option<Duration> {
         let goes_back = |head: &&FailedMessageHead| {
             let way = head.return_to.as_deref();

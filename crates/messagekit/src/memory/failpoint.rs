@@ -1,42 +1,41 @@
-//! Places where a store in memory can be told to fail.
+//! Failures that a test can inject into an in-memory store.
 
-/// A place where a [`MemoryStore`](super::MemoryStore) fails when a test asked for it.
+/// Selects the operation of a [`MemoryStore`](super::MemoryStore) that fails next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Failpoint {
-    /// `begin` answers the error.
+    /// `begin` returns the error.
     Begin,
-    /// `claim` answers the error; the transaction is aborted.
+    /// `claim` returns the error; the transaction is aborted.
     Claim,
-    /// `advance` answers the error; the transaction is aborted.
+    /// `advance` returns the error; the transaction is aborted.
     Advance,
-    /// `set_aside` answers the error; the transaction is aborted.
+    /// `set_aside` returns the error; the transaction is aborted.
     SetAside,
-    /// `park` answers the error; the transaction is aborted.
+    /// `park` returns the error; the transaction is aborted.
     Park,
-    /// `park_behind` answers the error; the transaction is aborted.
+    /// `park_behind` returns the error; the transaction is aborted.
     ParkBehind,
-    /// `resolve` answers the error; the transaction is aborted.
+    /// `resolve` returns the error; the transaction is aborted.
     Resolve,
-    /// `lease` answers the error and leases nothing.
+    /// `lease` returns the error and leases nothing.
     Lease,
-    /// `begin_run` answers the error and notes nothing.
+    /// `begin_run` returns the error and changes nothing.
     BeginRun,
-    /// `fail` answers the error and notes nothing.
+    /// `fail` returns the error and changes nothing.
     Fail,
-    /// `hand_back` answers the error and gives nothing back.
+    /// `hand_back` returns the error and changes nothing.
     HandBack,
-    /// `suspect` answers the error and notes nothing.
+    /// `begin_attempt` returns the error and changes nothing.
     BeginAttempt,
-    /// A look at failed messages or an act on them answers the error and changes nothing.
+    /// A query of failed messages or an action returns the error and changes nothing.
     Operations,
-    /// `ping` answers the error.
+    /// `ping` returns the error.
     Ping,
-    /// `commit` answers the error and keeps nothing.
+    /// `commit` returns the error and commits nothing.
     Commit,
-    /// `commit` keeps everything, and its answer is lost: always
-    /// [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown).
+    /// `commit` commits, and its response is lost: always [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown).
     CommitUnknownKept,
-    /// `commit` keeps nothing, and its answer is lost: always [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown).
+    /// `commit` commits nothing, and its response is lost: always [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown).
     CommitUnknownLost,
 }

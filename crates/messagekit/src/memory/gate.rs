@@ -1,4 +1,4 @@
-//! A gate that a test opens and closes.
+//! A gate that a test controls.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use super::lock;
 use crate::gate::{Abandon, BatchView, Gate, Outcome, Permit};
 
-/// A gate under a test's control, which remembers what happened to it. Clones are handles of the same gate.
+/// Implements a gate under a test's control that records its calls. A clone is a handle to the same gate.
 ///
 /// ```
 /// use messagekit::memory::TestGate;
@@ -36,17 +36,17 @@ struct State {
 }
 
 impl TestGate {
-    /// Makes an open gate without a limit.
+    /// Creates an open gate without a limit.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Admits from now on.
+    /// Opens the gate.
     pub fn open(&self) {
         self.set(|state| state.closed = false);
     }
 
-    /// Admits nothing from now on.
+    /// Closes the gate.
     pub fn close(&self) {
         self.set(|state| state.closed = true);
     }
@@ -56,27 +56,27 @@ impl TestGate {
         self.set(|state| state.limit = Some(messages.max(1)));
     }
 
-    /// Returns how often it was asked, whatever it answered.
+    /// Returns the number of admission requests, granted or not.
     pub fn asked(&self) -> u64 {
         self.look(|state| state.asked)
     }
 
-    /// Returns how many permits it gave.
+    /// Returns the number of granted permits.
     pub fn admissions(&self) -> usize {
         self.look(|state| state.views.len())
     }
 
-    /// Returns what was admitted, in order: how many messages asked, not how many were granted.
+    /// Returns the admitted batches in order, with the requested rather than the granted number of messages.
     pub fn admitted(&self) -> Vec<BatchView> {
         self.look(|state| state.views.clone())
     }
 
-    /// Returns the outcomes that permits came back with, in order.
+    /// Returns the outcomes of settled permits in order.
     pub fn outcomes(&self) -> Vec<Outcome> {
         self.look(|state| state.outcomes.clone())
     }
 
-    /// Returns how many permits were dropped instead of settled.
+    /// Returns the number of permits dropped without being settled.
     pub fn abandoned(&self) -> u64 {
         self.look(|state| state.abandoned)
     }

@@ -1,4 +1,4 @@
-//! The members of one consumer and the queues that they share. Pure: no lock and no clock.
+//! Members of one consumer and their shared queues. Pure: no lock and no clock.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::task::Waker;
 
 use crate::transport::{Lane, Receipt, Watermark};
 
-/// A consumer: one queue per partition of the topics that its members want.
+/// A consumer: one queue per partition of its members' topics.
 #[derive(Default)]
 pub(super) struct Group {
     queues: Vec<Queue>,
@@ -14,25 +14,25 @@ pub(super) struct Group {
     epoch: u64,
 }
 
-/// A partition as one consumer sees it; its index in the group is the slot of its lanes.
+/// A partition of one consumer; its index in the group is the slot of its lanes.
 pub(super) struct Queue {
     pub(super) topic: Arc<str>,
     pub(super) partition: usize,
-    /// The offset behind the contiguous settled prefix.
+    /// The offset after the contiguous settled prefix.
     committed: u64,
     owner: Option<Owner>,
-    /// Who shall have it; differs from the owner while the owner is being asked to let go.
+    /// The next owner; differs from the owner while the owner releases the queue.
     heir: Option<u64>,
 }
 
 impl Queue {
-    /// Returns what the lane of the queue is called.
+    /// Returns the name of the queue's lane.
     pub(super) fn name(&self) -> Arc<str> {
         Arc::from(format!("{}/{}", self.topic, self.partition))
     }
 }
 
-/// A queue under one assignment.
+/// The owner of a queue for one assignment.
 struct Owner {
     member: u64,
     epoch: u64,
@@ -40,11 +40,11 @@ struct Owner {
     paused: bool,
     /// The offset of the next record that was not delivered in this epoch.
     next: u64,
-    /// Counts deliveries, so that positions grow although a released record comes again.
+    /// Number of deliveries, which keeps positions increasing when a released record is delivered again.
     deliveries: u64,
-    /// Delivered, neither settled nor released: position to offset.
+    /// Delivered records, neither settled nor released: position to offset.
     out: BTreeMap<u64, u64>,
-    /// Released and to be delivered again, before later ones.
+    /// Offsets of released records, which are delivered again before later ones.
     back: BTreeSet<u64>,
     watermark: Watermark,
 }
@@ -53,18 +53,18 @@ struct Member {
     topics: Vec<Arc<str>>,
     news: VecDeque<News>,
     waker: Option<Waker>,
-    /// The slot asked last, so that a full queue does not starve the others.
+    /// The last served slot, so a full queue does not starve the others.
     turn: usize,
 }
 
-/// What a member has to be told.
+/// An event for a member.
 pub(super) enum News {
     Assigned(Lane),
     Revoking(Lane),
     Lost(Lane),
 }
 
-/// The record that a member gets next.
+/// The next record of a member.
 pub(super) struct Picked {
     pub(super) slot: usize,
     pub(super) offset: u64,
@@ -86,7 +86,7 @@ impl Group {
         self.rebalance();
     }
 
-    /// Adds the queues of a topic when a member wants it.
+    /// Adds the queues of a topic when a member subscribes to it.
     pub(super) fn see_topic(&mut self, topic: &Arc<str>, partitions: usize) {
         let wanted = self.members.values().any(|member| member.topics.contains(topic));
         if !wanted || self.queues.iter().any(|queue| queue.topic == *topic) {
@@ -101,8 +101,8 @@ impl Group {
         }));
     }
 
-    /// Divides the queues evenly, moving as few as possible: free ones go to the member with the fewest, and a member with
-    /// two more than another is asked for one.
+    /// Divides the queues evenly with the fewest moves. Free queues go to the member with the fewest. A member with two
+    /// more than another must release one.
     pub(super) fn rebalance(&mut self) {
         for slot in 0..self.queues.len() {
             let heir = self.queues[slot].heir.filter(|heir| self.members.contains_key(heir));
@@ -129,7 +129,7 @@ impl Group {
         }
     }
 
-    /// Takes back a queue that its owner was asked for.
+    /// Takes a queue back after its owner has released it.
     pub(super) fn free(&mut self, lane: Lane) {
         if let Some(queue) = self.queues.get_mut(lane.slot as usize)
             && queue.owner.as_ref().is_some_and(|owner| owner.leaving && owner.epoch == lane.epoch)
@@ -139,7 +139,7 @@ impl Group {
         }
     }
 
-    /// Ends every assignment without asking, as a broker does with a member that it has not heard of for too long.
+    /// Ends every assignment without a release, as a broker does after a session timeout.
     pub(super) fn lose(&mut self) {
         for slot in 0..self.queues.len() {
             if let Some(owner) = self.queues[slot].owner.take() {
@@ -149,7 +149,7 @@ impl Group {
         self.rebalance();
     }
 
-    /// Forgets what was settled; what is assigned goes on until it is lost.
+    /// Resets the committed offsets; current assignments continue until they are lost.
     pub(super) fn rewind(&mut self) {
         self.queues.iter_mut().for_each(|queue| queue.committed = 0);
     }
@@ -163,7 +163,7 @@ impl Group {
         self.members.get_mut(&member)?.news.pop_front()
     }
 
-    /// Picks the next record for a member; `kept` answers the offsets that a partition holds.
+    /// Picks the next record for a member; `kept` returns the kept offsets of a partition.
     pub(super) fn pick(
         &mut self,
         member: u64,
@@ -186,7 +186,7 @@ impl Group {
         &self.queues[slot]
     }
 
-    /// Settles one delivery; nothing happens when its assignment is over.
+    /// Settles one delivery; does nothing after its assignment ended.
     pub(super) fn settle(&mut self, member: u64, receipt: &Receipt) {
         let Some(queue) = self.queues.get_mut(receipt.lane().slot as usize) else { return };
         let Some(owner) = queue.owner.as_mut().filter(|owner| owner.is(member, receipt.lane())) else {
@@ -199,7 +199,7 @@ impl Group {
         }
     }
 
-    /// Takes one delivery back; nothing happens when its assignment is over.
+    /// Takes one delivery back; does nothing after its assignment ended.
     pub(super) fn release(&mut self, member: u64, receipt: &Receipt) {
         if let Some(owner) = self.owner(member, receipt.lane())
             && let Some(offset) = owner.out.remove(&receipt.position())
@@ -276,7 +276,7 @@ impl Owner {
         if self.paused || self.leaving {
             return None;
         }
-        // What was deleted meanwhile can be neither delivered nor waited for.
+        // Skip deleted records: they cannot be delivered.
         while let Some(gone) = self.back.first().copied().filter(|offset| *offset < kept.start) {
             self.back.remove(&gone);
             self.watermark.settled(gone);

@@ -1,4 +1,4 @@
-//! The health of an outbox in memory.
+//! Health of an in-memory outbox.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Who handles what may end its process, noted in memory.
+//! In-flight attempts in memory.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use super::{Failpoint, MemoryStore};
 use crate::store::InFlightAttempts;
 use crate::{Error, MessageId};
 
-/// Who has noted a suspect and not answered.
+/// Processes with an in-flight attempt of one message.
 pub(super) type Notes = BTreeSet<String>;
 
 fn key(consumer: &str, suspect: &MessageId) -> (String, MessageId) {

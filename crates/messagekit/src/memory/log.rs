@@ -11,14 +11,15 @@ use crate::store::BoxFuture;
 use crate::transport::{PublishError, PublishErrorKind, Published, Publisher};
 use crate::{Error, ErrorKind, MAX_PAYLOAD_BYTES, Message, check_topic};
 
-/// A log in memory: [`Publisher`], [`Log`] and, through [`topics`](Self::topics), a [`Source`](crate::Source).
+/// Implements an in-memory log: [`Publisher`], [`Log`] and, through [`topics`](Self::topics), a
+/// [`Source`](crate::Source).
 ///
-/// A topic comes into being with its first record. A record's key decides its partition by a stable hash; records without
-/// a key go round-robin, one partition per batch. Cloning gives another handle of the same log.
+/// A topic is created with its first record. A stable hash of a record's key selects its partition. Records without a
+/// key go round-robin, one partition per batch. A clone is a handle to the same log.
 ///
-/// Members of one consumer share its partitions, one lane each; joining and leaving moves as few lanes as evenness allows.
-/// Epochs grow with every assignment of the consumer. What is settled is committed at once, up to the end of the
-/// contiguous settled prefix; a released record is delivered again in its lane, before those not delivered yet.
+/// Members of one consumer share its partitions, one lane each. A join or leave moves the fewest lanes for an even
+/// distribution. Epochs grow with every assignment of the consumer. Settled records are committed at once, up to the
+/// end of the contiguous settled prefix. A released record is delivered again in its lane, before undelivered records.
 #[derive(Clone)]
 pub struct MemoryLog {
     shared: Arc<Shared>,
@@ -26,17 +27,17 @@ pub struct MemoryLog {
 }
 
 impl MemoryLog {
-    /// Makes an empty log whose topics have `partitions` partitions; 0 counts as 1.
+    /// Creates an empty log with `partitions` partitions per topic; 0 counts as 1.
     pub fn new(partitions: usize) -> Self {
         Self { shared: Shared::new(), partitions: NonZeroUsize::new(partitions).unwrap_or(NonZeroUsize::MIN) }
     }
 
-    /// Names the topics that a consumer reads; those that do not exist yet are read from their first record on.
+    /// Returns a source of these topics; a topic that does not exist yet is read from its first record on.
     pub fn topics(&self, topics: impl IntoIterator<Item: Into<Arc<str>>>) -> MemorySource {
         MemorySource::new(self.clone(), topics.into_iter().map(Into::into).collect())
     }
 
-    /// Returns how many records a topic holds, 0 when there is no such topic.
+    /// Returns the number of records in a topic, 0 if the topic does not exist.
     pub fn len(&self, topic: &str) -> usize {
         self.shared.with(|state| {
             let topic = state.topics.get(topic);
@@ -44,7 +45,7 @@ impl MemoryLog {
         })
     }
 
-    /// Returns whether a topic holds no record.
+    /// Returns whether a topic has no records.
     pub fn is_empty(&self, topic: &str) -> bool {
         self.len(topic) == 0
     }
@@ -71,7 +72,7 @@ impl MemoryLog {
         });
     }
 
-    /// Returns the offset behind the contiguous settled prefix of a partition, 0 when the consumer settled nothing.
+    /// Returns the offset after the contiguous settled prefix of a partition, 0 if the consumer settled nothing.
     pub fn committed(&self, consumer: &str, topic: &str, partition: i32) -> i64 {
         self.shared.with(|state| {
             let group = state.groups.get(consumer);
@@ -79,15 +80,15 @@ impl MemoryLog {
         })
     }
 
-    /// Takes every lane of a consumer away without asking and assigns it again: members see
-    /// [`Lost`](crate::Incoming::Lost), then [`Assigned`](crate::Incoming::Assigned) with greater epochs, then everything
-    /// that was not settled.
+    /// Ends every assignment of a consumer without a release and assigns its lanes again. Members receive
+    /// [`Lost`](crate::Incoming::Lost), then [`Assigned`](crate::Incoming::Assigned) with greater epochs, then every
+    /// record that was not settled.
     pub fn lose(&self, consumer: &str) {
         self.shared.change(|state| state.groups.get_mut(consumer).into_iter().for_each(|group| group.lose()));
     }
 
-    /// Delivers everything to a consumer again, from the first record that is kept: duplicates on purpose. Its lanes are
-    /// lost first, as in [`lose`](Self::lose).
+    /// Delivers every kept record to a consumer again, to produce duplicates. Its lanes are lost first, as in
+    /// [`lose`](Self::lose).
     pub fn redeliver(&self, consumer: &str) {
         self.shared.change(|state| {
             state.groups.get_mut(consumer).into_iter().for_each(|group| {
@@ -101,7 +102,7 @@ impl MemoryLog {
         &self.shared
     }
 
-    /// Appends messages that were checked before.
+    /// Appends checked messages.
     pub(super) fn append(&self, batch: &[Message]) {
         if !batch.is_empty() {
             self.shared.change(|state| state.append(self.partitions.get(), batch));
@@ -109,7 +110,7 @@ impl MemoryLog {
     }
 }
 
-/// Refuses what no log would take.
+/// Rejects messages that no log accepts.
 pub(super) fn check(message: &Message) -> Result<(), Error> {
     check_topic(&message.topic)?;
     if message.payload.len() > MAX_PAYLOAD_BYTES {

@@ -1,4 +1,4 @@
-//! Processed markers in memory, and who holds them.
+//! Processed markers in memory, and their locks.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,30 +13,30 @@ use super::{Failpoint, MemoryStore};
 use crate::store::{Claim, ClaimRequest, Processed};
 use crate::{Error, ErrorKind, MessageId};
 
-/// What is known about a message of a consumer.
+/// Marker of one message of a consumer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Marker {
-    /// What a claim answers from now on.
+    /// The result of later claims.
     pub(super) claim: Claim,
     pub(super) generation: i32,
-    /// When it was committed.
+    /// Time of its commit.
     pub(super) processed_at: Timestamp,
 }
 
 impl Marker {
-    /// Makes one for the writes of a transaction, whose commit sets its time.
+    /// Creates a marker for an open transaction; the commit sets its time.
     pub(super) fn new(claim: Claim, generation: i32) -> Self {
         Self { claim, generation, processed_at: Timestamp::MAX }
     }
 
-    /// Returns whether a claim of a generation finds the message fresh: in a range that is processed again, what was applied
-    /// under a smaller generation is applied once more.
+    /// Returns whether a claim of a generation is fresh. When a range is processed again, messages applied under a
+    /// smaller generation are applied once more.
     pub(super) fn yields_to(self, generation: i32) -> bool {
         self.claim == Claim::Done && self.generation < generation
     }
 }
 
-/// Rows that open transactions have written: nobody else may write them.
+/// Rows written by open transactions, which other transactions must not write.
 #[derive(Default)]
 pub(super) struct Locks {
     markers: BTreeMap<(String, MessageId), u64>,
@@ -66,7 +66,7 @@ impl Locks {
         Ok(())
     }
 
-    /// Whoever changes the open failed messages of a key holds it until the end: which of them is the first stays true.
+    /// Locks a key until the transaction ends, which keeps the first open message of the key stable.
     pub(super) fn key(&mut self, tx: u64, key: &BlockedKey) -> Result<(), Error> {
         if self.keys.get(key).is_some_and(|holder| *holder != tx) {
             return Err(key_held(key));
@@ -106,7 +106,7 @@ pub(super) fn key_held(key: &BlockedKey) -> Error {
 }
 
 impl Tables {
-    /// Returns the marker as a transaction sees it.
+    /// Returns the marker as seen by a transaction.
     pub(super) fn marker_in(&self, tx: &MemoryTx, key: &(String, MessageId)) -> Option<Marker> {
         tx.writes.markers.get(key).or_else(|| self.markers.get(key)).copied()
     }
@@ -127,7 +127,7 @@ impl Tables {
         Ok(known)
     }
 
-    /// Frees a marker that this transaction has not written: a look at a finished row holds nobody up.
+    /// Unlocks a marker that this transaction only read: a finished row must not block others.
     pub(super) fn only_looked(&mut self, tx: &MemoryTx, key: &(String, MessageId)) {
         if !tx.writes.markers.contains_key(key) {
             self.locks.unlock_marker(key);

@@ -1,9 +1,9 @@
-//! A log, a store and a gate in memory: for documentation, for your tests, and as the reading example of an adapter.
+//! In-memory log, store and gate: for documentation, for tests, and as a sample adapter.
 //!
-//! They keep the contracts of the traits that they implement and pass the conformance suites of `messagekit-testkit`; they
-//! do not survive the process. Time is tokio's, so that a paused clock moves it. What a broker or a database does to you
-//! at a bad moment can be asked for: a lost assignment ([`MemoryLog::lose`]), duplicates ([`MemoryLog::redeliver`]), a
-//! commit whose answer is lost ([`MemoryStore::fail_next`]), an error that nobody looked at ([`MemoryTx::poison`]).
+//! They implement the contracts of their traits and pass the conformance suites of `messagekit-testkit`; their state is
+//! lost with the process. Time is tokio's, so a paused clock controls it. Tests can inject failures: a lost assignment
+//! ([`MemoryLog::lose`]), duplicates ([`MemoryLog::redeliver`]), a commit with a lost response
+//! ([`MemoryStore::fail_next`]), an ignored error ([`MemoryTx::poison`]).
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -58,7 +58,7 @@ pub use store::MemoryStore;
 pub use subscriber::MemorySubscriber;
 pub use tx::MemoryTx;
 
-/// Locks even after a panic elsewhere: a failed test must not hide its own reason behind a poisoned lock.
+/// Locks despite poisoning: another failed test must not hide the cause of this one.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! Positions in memory.
+//! Committed offsets in memory.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What an operator does with failed messages in memory.
+//! Operators' actions on in-memory failed messages.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +57,7 @@ impl Tables {
                     Action::Discard => self.left_its_key(id, now),
                     Action::Undo => self.came_back(id, now),
                 }
-                // A marker that was forgotten is made again: a late copy would be applied behind the act's back.
+                // Recreate a removed marker: otherwise a late copy would be applied despite the action.
                 let marker = self.markers.entry(key).or_insert(Marker::new(claim, 0));
                 (marker.claim, marker.processed_at) = (claim, now);
                 ActionResult::Done
@@ -66,7 +66,7 @@ impl Tables {
         }
     }
 
-    /// Refuses an act on failed messages of which one is in somebody's hands.
+    /// Rejects an action if another transaction holds one of the failed messages.
     fn check_acts(&self, ids: &[i64]) -> Result<(), Error> {
         if let Some(held) = ids.iter().find(|id| self.locks.holds_failed_message(**id)) {
             return Err(failed_message_held(*held));
@@ -80,7 +80,7 @@ impl Tables {
 }
 
 impl MemoryStore {
-    /// Looks at or changes failed messages, unless a test asked for a failure.
+    /// Runs an operator's query or action, unless a test injected a failure.
     fn at_the_desk<R>(&self, act: impl FnOnce(&mut Tables) -> Result<R, Error>) -> Result<R, Error> {
         self.tables(|tables| {
             tables.pass(Failpoint::Operations)?;
@@ -180,7 +180,7 @@ impl FailedMessages for MemoryStore {
                     group.failed_messages += 1;
                     group.first = group.first.min(failed_message.set_aside_at);
                     group.last = group.last.max(failed_message.set_aside_at);
-                    // Numbers ascend: the last one seen is the newest.
+                    // Numbers ascend: the last one is the newest.
                     (group.error, group.newest) = (failed_message.error.clone(), failed_message.id);
                 }
                 let mut groups: Vec<FailedMessageGroup> = groups.into_values().collect();

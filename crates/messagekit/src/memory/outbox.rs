@@ -1,4 +1,4 @@
-//! The outbox of a store in memory.
+//! Outbox of an in-memory store.
 
 use super::MemoryStore;
 use super::log::check;

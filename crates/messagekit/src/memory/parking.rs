@@ -1,4 +1,4 @@
-//! The order of keys in memory: who holds a key, and who waits behind.
+//! Key order in memory: blocked keys and the messages parked behind them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -54,7 +54,7 @@ fn blocked_key(consumer: &str, received: &ReceivedMessage) -> Result<(BlockedKey
 }
 
 impl Tables {
-    /// Returns whether an open failed message holds the key of a claim, as the transaction sees it.
+    /// Returns whether an open failed message blocks the key of a claim, as seen by the transaction.
     pub(super) fn is_held(&self, tx: &MemoryTx, consumer: &str, request: &ClaimRequest) -> bool {
         let Some(key) = &request.key else { return false };
         let topic = Arc::clone(&request.topic);
@@ -62,14 +62,14 @@ impl Tables {
         self.queues.contains_key(&held) || tx.parks(&held).next().is_some()
     }
 
-    /// Returns whether a parked failed message has open ones of its key before it.
+    /// Returns whether an earlier open message of its key blocks a parked failed message.
     pub(super) fn waits_for_another(&self, failed_message: &StoredMessage) -> bool {
         let queue = failed_message.blocked_key().and_then(|key| self.queues.get(&key));
         let first = queue.and_then(BTreeSet::first);
         matches!((first, failed_message.turn()), (Some(first), Some(own)) if first.2 != own.2)
     }
 
-    /// Notes a failed message that was written or brought back in the order of its key.
+    /// Adds a new or reopened failed message to the order of its key.
     pub(super) fn queue(&mut self, number: i64) {
         let Some(failed_message) = self.failed_messages.get(&number) else { return };
         if let (Some(key), Some(turn)) = (failed_message.blocked_key(), failed_message.turn()) {
@@ -77,7 +77,8 @@ impl Tables {
         }
     }
 
-    /// A failed message was resolved or discarded: the next one of its key runs, and the last one frees it.
+    /// Removes a resolved or discarded failed message from its key: the next one becomes due, and the last one unblocks
+    /// the key.
     pub(super) fn left_its_key(&mut self, number: i64, now: Timestamp) {
         let Some(failed_message) = self.failed_messages.get(&number) else { return };
         let (Some(key), Some(turn)) = (failed_message.blocked_key(), failed_message.turn()) else { return };
@@ -93,8 +94,8 @@ impl Tables {
         }
     }
 
-    /// Returns the failed messages of the consumer that wait behind another one of their key, as far as the first that does not
-    /// wait.
+    /// Returns the consumer's messages that are blocked behind a failed message of their key, up to the first that is
+    /// not blocked.
     pub(super) fn followers(
         &self,
         consumer: &str,
@@ -123,7 +124,7 @@ impl Tables {
         fitting.take(messages as usize).collect()
     }
 
-    /// A discarded failed message was brought back: it holds its key again, and runs when nothing is before it.
+    /// Adds a reopened failed message to its key, and makes it due if no earlier message blocks it.
     pub(super) fn came_back(&mut self, number: i64, now: Timestamp) {
         self.queue(number);
         let Some(failed_message) = self.failed_messages.get(&number) else { return };
@@ -135,7 +136,7 @@ impl Tables {
         }
     }
 
-    /// Returns what a list shows of a failed message: also what waits for it.
+    /// Returns the failed message as a list shows it, including the number of messages it blocks.
     pub(super) fn shown(&self, head: &FailedMessageHead) -> FailedMessageHead {
         let others = || {
             let key = self.failed_messages.get(&head.id)?.blocked_key()?;
@@ -146,7 +147,7 @@ impl Tables {
         FailedMessageHead { holds_back: holds.then(others).flatten().unwrap_or_default(), ..head.clone() }
     }
 
-    /// Returns how many failed messages hold a key, and how many those of the consumer hold in all.
+    /// Returns the number of open messages of a key, and of all keys of the consumer.
     fn parked(&self, tx: &MemoryTx, held: &BlockedKey) -> (usize, usize) {
         let of_key = self.queues.get(held).map_or(0, BTreeSet::len) + tx.parks(held).count();
         let of_consumer = |key: &BlockedKey| key.consumer == held.consumer;
@@ -165,7 +166,7 @@ impl Tables {
         of_key < limits.per_key as usize && in_all < limits.in_all as usize
     }
 
-    /// Returns whether an open failed message of the key stands before a place.
+    /// Returns whether the key has an open failed message before a position.
     fn has_before(&self, tx: &MemoryTx, held: &BlockedKey, turn: Turn) -> bool {
         let committed = self.queues.get(held).and_then(BTreeSet::first);
         committed.copied().into_iter().chain(tx.parks(held)).any(|other| other < turn)

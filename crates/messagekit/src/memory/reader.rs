@@ -1,4 +1,4 @@
-//! Reading a log in memory without consuming it.
+//! Reads an in-memory log without a consumer.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -55,7 +55,7 @@ struct Cursor {
     partition: i32,
     next: i64,
     paused: bool,
-    /// Its `End` was told and nothing came since.
+    /// Whether its `End` was reported and no record followed.
     dry: bool,
 }
 
@@ -113,7 +113,7 @@ impl LogReader for MemoryReader {
 
     fn resume(&mut self, partition: i32) {
         self.cursor(partition).into_iter().for_each(|cursor| cursor.paused = false);
-        // Whoever polls this reader may be waiting on behalf of the paused partition.
+        // Wake the task that polls this reader: it may wait for the paused partition.
         self.shared.change(|_| ());
     }
 

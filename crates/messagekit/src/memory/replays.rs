@@ -1,4 +1,4 @@
-//! Publishing events of a store in memory again.
+//! Replays of an in-memory store.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use crate::{
     out_of_range,
 };
 
-/// A replay with what only the store knows about it.
+/// A replay with internal data of the store.
 pub(super) struct Replay {
     job: ReplayJob,
-    /// The events that have not gone out yet.
+    /// Events that are not published yet.
     list: VecDeque<MessageId>,
     epoch: i64,
     leased_until: Option<Timestamp>,

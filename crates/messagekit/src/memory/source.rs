@@ -1,4 +1,4 @@
-//! Joining a consumer of a log in memory.
+//! Joins a consumer of an in-memory log.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::store::NextOffset;
 use crate::transport::{BatchLimit, Capabilities, Source};
 use crate::{Error, ErrorKind, check_topic};
 
-/// Topics of a [`MemoryLog`], to be read by a consumer.
+/// Represents the topics of a [`MemoryLog`] that a consumer reads.
 #[derive(Clone, Debug)]
 pub struct MemorySource {
     log: MemoryLog,

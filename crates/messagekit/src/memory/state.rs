@@ -1,4 +1,4 @@
-//! What a log in memory consists of, behind one lock.
+//! State of an in-memory log, behind one lock.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -28,7 +28,7 @@ pub(super) struct Topic {
 
 #[derive(Default)]
 pub(super) struct Partition {
-    /// How many records were deleted: the offset of the first one kept.
+    /// Number of deleted records, which is the offset of the first kept one.
     pub(super) start: usize,
     pub(super) records: Vec<Record>,
 }
@@ -38,14 +38,14 @@ impl Partition {
         self.start + self.records.len()
     }
 
-    /// Returns the records from an offset on, or none when it lies outside what is kept.
+    /// Returns the records from an offset on, or none if it is outside the kept range.
     pub(super) fn from(&self, offset: usize) -> &[Record] {
         offset.checked_sub(self.start).and_then(|skip| self.records.get(skip..)).unwrap_or_default()
     }
 }
 
 impl State {
-    /// Appends messages in order. A key decides the partition; the messages of one batch without a key share one.
+    /// Appends messages in order. A key selects the partition; messages without a key in one batch share a partition.
     pub(super) fn append(&mut self, partitions: usize, batch: &[Message]) {
         let now = Timestamp::now();
         let mut turns: BTreeMap<Arc<str>, usize> = BTreeMap::new();
@@ -81,7 +81,7 @@ impl State {
         self.topics.get_mut(name).expect("it was just made")
     }
 
-    /// Takes everybody who waits: they look again and wait again.
+    /// Takes the wakers of all waiting tasks, which poll again and wait again.
     fn wakers(&mut self) -> Vec<Waker> {
         let mut wakers = std::mem::take(&mut self.readers);
         wakers.extend(self.groups.values_mut().flat_map(Group::wakers));
@@ -93,7 +93,7 @@ fn partition_of(key: &[u8], partitions: usize) -> usize {
     (fnv1a(key.iter().copied()) % partitions as u64) as usize
 }
 
-/// The lock and the one rule of using it: wake after unlocking.
+/// The lock, which wakes tasks only after unlocking.
 pub(super) struct Shared {
     state: Mutex<State>,
 }
@@ -103,12 +103,12 @@ impl Shared {
         Arc::new(Self { state: Mutex::new(State::default()) })
     }
 
-    /// Looks without waking anybody.
+    /// Reads the state without waking tasks.
     pub(super) fn with<R>(&self, look: impl FnOnce(&mut State) -> R) -> R {
         look(&mut lock(&self.state))
     }
 
-    /// Changes something that others may wait for.
+    /// Changes the state and wakes waiting tasks.
     pub(super) fn change<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {
         let (result, wakers) = {
             let mut state = lock(&self.state);

@@ -1,4 +1,4 @@
-//! A database in memory.
+//! An in-memory database.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -19,16 +19,17 @@ use super::{AuditEntry, Failpoint, MemoryLog, MemoryTx, lock};
 use crate::store::{Claim, Store};
 use crate::{Error, ErrorKind, Message, MessageId, OutboxLag, StoredEvent};
 
-/// A database in memory: every store trait, and numbers and texts of your own ([`MemoryTx::add`]) for handlers to write.
+/// Implements every store trait in memory, with user-defined numbers and texts ([`MemoryTx::add`]) for handlers to
+/// write.
 ///
-/// A statement that needs what another open transaction holds (a claim of the same id) answers
-/// [`ErrorKind::Conflict`] at once, where a real database would wait first. Cloning gives another handle.
+/// A statement that needs a row of another open transaction (a claim of the same id) returns [`ErrorKind::Conflict`] at
+/// once; a real database would wait first. A clone is a handle to the same database.
 #[derive(Clone)]
 pub struct MemoryStore {
     pub(super) database: Arc<Database>,
 }
 
-/// The committed state, and who holds which row.
+/// The committed state and the row locks.
 pub(super) struct Database {
     tables: Mutex<Tables>,
     pub(super) clock: Clock,
@@ -39,9 +40,9 @@ pub(super) struct Database {
 pub(super) struct Tables {
     pub(super) markers: BTreeMap<(String, MessageId), Marker>,
     pub(super) offsets: BTreeMap<OffsetKey, i64>,
-    /// The longest that running consumers have noted.
+    /// The longest dedup window that the consumers have recorded.
     pub(super) windows: BTreeMap<String, Duration>,
-    /// Since when the markers of a consumer are complete of which some were removed.
+    /// For each consumer with removed markers: the time since which its markers are complete.
     pub(super) complete_since: BTreeMap<String, Timestamp>,
     pub(super) failed_messages: BTreeMap<i64, StoredMessage>,
     pub(super) last_failed_message: i64,
@@ -49,11 +50,11 @@ pub(super) struct Tables {
     pub(super) locks: Locks,
     numbers: BTreeMap<String, i64>,
     texts: BTreeMap<String, String>,
-    /// Everything that went out, copies too.
+    /// All published messages, including republications.
     outbox: Vec<Message>,
     pub(super) events: Vec<StoredEvent>,
     pub(super) in_flight_attempts: BTreeMap<(String, MessageId), Notes>,
-    /// By event and scope, the reason.
+    /// Failure reasons by event and scope.
     pub(super) failures: BTreeMap<(MessageId, String), String>,
     pub(super) audit: Vec<AuditEntry>,
     pub(super) replays: Vec<Replay>,
@@ -64,12 +65,12 @@ pub(super) struct Tables {
 }
 
 impl MemoryStore {
-    /// Makes an empty database whose outbox is read with [`outbox`](Self::outbox).
+    /// Creates an empty database; [`outbox`](Self::outbox) returns its published events.
     pub fn new() -> Self {
         Self::with(None)
     }
 
-    /// Makes an empty database whose outbox is a log: a commit appends its events to it, together with everything else.
+    /// Creates an empty database with a log as outbox: a commit appends its events to the log atomically.
     pub fn with_log(log: &MemoryLog) -> Self {
         Self::with(Some(log.clone()))
     }
@@ -79,12 +80,12 @@ impl MemoryStore {
         Self { database: Arc::new(database) }
     }
 
-    /// Makes the next call that passes `failpoint` fail with an error of `kind`, once. Several wait in line.
+    /// Makes the next call that reaches `failpoint` fail once with an error of `kind`. Repeated calls queue up.
     pub fn fail_next(&self, failpoint: Failpoint, kind: ErrorKind) {
         self.tables(|tables| tables.failpoints.push_back((failpoint, kind)));
     }
 
-    /// Returns a committed number, 0 when there is none.
+    /// Returns a committed number, 0 if it is not set.
     pub fn get(&self, key: &str) -> i64 {
         self.database.number(key)
     }
@@ -99,29 +100,29 @@ impl MemoryStore {
         self.database.text(key)
     }
 
-    /// Returns everything that went out: committed events in the order of their commits, and what a replay sent again.
+    /// Returns all published messages: committed events in commit order, and republications.
     pub fn outbox(&self) -> Vec<Message> {
         self.tables(|tables| tables.outbox.clone())
     }
 
-    /// Returns what a claim of a message would answer, or `None` when it would be fresh.
+    /// Returns the result that a claim of a message would have, or `None` if it would be fresh.
     pub fn marker(&self, consumer: &str, id: &MessageId) -> Option<Claim> {
         let key = (consumer.to_owned(), id.clone());
         self.tables(|tables| tables.markers.get(&key).map(|marker| marker.claim))
     }
 
-    /// Takes a marker away, as retention does with old ones.
+    /// Removes a marker, as retention removes old ones.
     pub fn forget_marker(&self, consumer: &str, id: &MessageId) {
         let key = (consumer.to_owned(), id.clone());
         self.tables(|tables| tables.markers.remove(&key));
     }
 
-    /// Returns what was written down about people's acts, oldest first.
+    /// Returns the audit, oldest first.
     pub fn audit(&self) -> Vec<AuditEntry> {
         self.tables(|tables| tables.audit.clone())
     }
 
-    /// Returns the messages with an attempt in flight, and how many each has.
+    /// Returns the messages with in-flight attempts, and the number of attempts of each.
     pub fn in_flight_attempts(&self, consumer: &str) -> Vec<(MessageId, usize)> {
         self.tables(|tables| {
             let own = tables.in_flight_attempts.iter().filter(|((owner, _), _)| owner == consumer);
@@ -129,7 +130,7 @@ impl MemoryStore {
         })
     }
 
-    /// Returns what is known about failures of events from here: event, where it failed, the reason.
+    /// Returns recorded failures of this database's events: event, location, reason.
     pub fn failures(&self) -> Vec<(MessageId, String, String)> {
         self.tables(|tables| {
             let known = tables.failures.iter();
@@ -137,12 +138,12 @@ impl MemoryStore {
         })
     }
 
-    /// Makes the outbox answer this lag; there is none by itself, because what is committed goes out at once.
+    /// Sets the lag that the outbox reports. By default there is none, because commits publish at once.
     pub fn pretend_lag(&self, lag: OutboxLag) {
         self.tables(|tables| tables.lag = Some(lag));
     }
 
-    /// Makes the markers of a consumer and the events of a topic older by this time, as if it had passed.
+    /// Makes the markers of a consumer and the events of a topic older by this time.
     pub fn pretend_older(&self, consumer: &str, topic: &str, by: Duration) {
         let earlier = |at: Timestamp| at.checked_sub(by).unwrap_or(Timestamp::MIN);
         self.tables(|tables| {
@@ -153,17 +154,17 @@ impl MemoryStore {
         });
     }
 
-    /// Returns how many transactions are open.
+    /// Returns the number of open transactions.
     pub fn open_transactions(&self) -> usize {
         self.tables(|tables| tables.open.len())
     }
 
-    /// Looks at or changes the committed state.
+    /// Reads or changes the committed state.
     pub(super) fn tables<R>(&self, act: impl FnOnce(&mut Tables) -> R) -> R {
         act(&mut lock(&self.database.tables))
     }
 
-    /// Runs a statement of a transaction: refuses after an earlier error, and remembers its own.
+    /// Runs a statement of a transaction: fails after an earlier error, and records its own error.
     pub(super) fn statement<R>(
         &self,
         tx: &mut MemoryTx,
@@ -190,7 +191,7 @@ impl Default for MemoryStore {
 }
 
 impl Tables {
-    /// Answers the error that a test has asked for here.
+    /// Returns the error that a test injected here.
     pub(super) fn pass(&mut self, failpoint: Failpoint) -> Result<(), Error> {
         let asked = self.failpoints.iter().position(|(wanted, _)| *wanted == failpoint);
         match asked.and_then(|index| self.failpoints.remove(index)) {
@@ -233,7 +234,7 @@ impl Tables {
         self.events.extend(writes.outbox.into_iter().map(|message| stored_event(message, now)));
     }
 
-    /// Sends messages out.
+    /// Publishes messages.
     pub(super) fn publish(&mut self, messages: &[Message], log: Option<&MemoryLog>) {
         log.into_iter().for_each(|log| log.append(messages));
         self.outbox.extend_from_slice(messages);
@@ -249,7 +250,7 @@ impl Database {
         lock(&self.tables).texts.get(key).cloned()
     }
 
-    /// Ends a transaction: what it held is free.
+    /// Ends a transaction and releases its locks.
     pub(super) fn end(&self, number: u64) {
         let mut tables = lock(&self.tables);
         tables.open.remove(&number);

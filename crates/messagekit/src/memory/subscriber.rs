@@ -1,4 +1,4 @@
-//! A member of a consumer of a log in memory.
+//! Member of a consumer of an in-memory log.
 
 use std::fmt;
 use std::task::{Context, Poll};
@@ -9,8 +9,8 @@ use super::state::State;
 use crate::Error;
 use crate::transport::{Delivery, Done, Incoming, Lane, Receipt, Subscriber};
 
-/// A member of a consumer. Dropping it is the death of its process: its lanes go to the others, and what it had not
-/// settled is delivered again.
+/// Represents a member of a consumer. Dropping it simulates a crash: other members get its lanes, and its unsettled
+/// records are delivered again.
 pub struct MemorySubscriber {
     log: MemoryLog,
     consumer: String,
@@ -29,7 +29,7 @@ impl MemorySubscriber {
         }
     }
 
-    /// Ends a revoked lane from whichever thread drops the receipt of the news, perhaps after this member is gone.
+    /// Returns a receipt that ends a revoked lane when dropped, from any thread and possibly after this member is gone.
     fn done(&self, lane: Lane) -> Done {
         let (log, consumer) = (self.log.clone(), self.consumer.clone());
         Done::new(move || log.shared().change(|state| group(state, &consumer).free(lane)))
@@ -40,7 +40,7 @@ fn group<'a>(state: &'a mut State, consumer: &str) -> &'a mut Group {
     state.groups.get_mut(consumer).expect("binding made the group, and groups stay")
 }
 
-/// What was found under the lock; `Done` is made outside of it, because it locks when dropped.
+/// The result found under the lock. `Done` is created outside of it, because it locks when dropped.
 enum Next {
     News(News),
     Message(Delivery),
@@ -85,7 +85,9 @@ impl Subscriber for MemorySubscriber {
                     .with(|state| group(state, &self.consumer).queue(lane.slot as usize).name());
                 Incoming::Assigned { lane, name }
             }
-            Some(Next::News(News::Revoking(lane))) => Incoming::Revoking { lane, done: self.done(lane) },
+            Some(Next::News(News::Revoking(lane))) => {
+                Incoming::Revoking { lane, done: self.done(lane) }
+            }
             Some(Next::News(News::Lost(lane))) => Incoming::Lost { lane },
         };
         Poll::Ready(Some(Ok(incoming)))

@@ -1,4 +1,4 @@
-//! A transaction of a store in memory.
+//! Transaction of an in-memory store.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,23 +10,23 @@ use super::offsets::OffsetKey;
 use super::store::Database;
 use crate::{Error, ErrorKind, Message, MessageId};
 
-/// An open transaction of a [`MemoryStore`](super::MemoryStore). Dropping it rolls it back.
+/// Represents an open transaction of a [`MemoryStore`](super::MemoryStore). Dropping it rolls it back.
 ///
-/// Its writes are seen by itself only, until the commit. After a statement has failed, every later one and the commit
-/// answer [`ErrorKind::Aborted`].
+/// Its writes are visible only to itself until the commit. After a failed statement, every later statement and the
+/// commit return [`ErrorKind::Aborted`].
 pub struct MemoryTx {
     pub(super) database: Arc<Database>,
     pub(super) number: u64,
     pub(super) writes: Writes,
-    /// The error of a statement that failed.
+    /// The error of the failed statement.
     pub(super) aborted: Option<Error>,
 }
 
-/// What a transaction will change.
+/// Pending changes of a transaction.
 #[derive(Default)]
 pub(super) struct Writes {
     pub(super) markers: BTreeMap<(String, MessageId), Marker>,
-    /// The markers that this transaction claimed as fresh or behind.
+    /// Markers that this transaction claimed as fresh or behind a blocked key.
     pub(super) fresh: BTreeSet<(String, MessageId)>,
     pub(super) offsets: BTreeMap<OffsetKey, i64>,
     pub(super) failed_messages: BTreeMap<i64, StoredMessage>,
@@ -39,38 +39,39 @@ pub(super) struct Writes {
 }
 
 impl MemoryTx {
-    /// Adds to a number of yours; it begins at 0. Concurrent transactions do not hinder each other.
+    /// Adds to a user-defined number, initially 0. Concurrent transactions do not conflict.
     pub fn add(&mut self, key: impl Into<String>, number: i64) {
         *self.writes.numbers.entry(key.into()).or_default() += number;
     }
 
-    /// Returns a number of yours as this transaction sees it.
+    /// Returns a user-defined number as seen by this transaction.
     pub fn get(&self, key: &str) -> i64 {
         self.database.number(key) + self.writes.numbers.get(key).copied().unwrap_or_default()
     }
 
-    /// Sets a text of yours; of concurrent transactions, the last to commit wins.
+    /// Sets a user-defined text; of concurrent transactions, the last to commit wins.
     pub fn insert(&mut self, key: impl Into<String>, text: impl Into<String>) {
         self.writes.texts.insert(key.into(), text.into());
     }
 
-    /// Returns a text of yours as this transaction sees it.
+    /// Returns a user-defined text as seen by this transaction.
     pub fn text(&self, key: &str) -> Option<String> {
         self.writes.texts.get(key).cloned().or_else(|| self.database.text(key))
     }
 
-    /// Makes a statement fail whose error nobody looks at: the commit answers [`ErrorKind::Aborted`] and keeps nothing.
+    /// Simulates a failed statement with an ignored error: the commit returns [`ErrorKind::Aborted`] and commits
+    /// nothing.
     pub fn poison(&mut self) {
         self.abort(Error::new(ErrorKind::Other, "a statement failed and nobody looked"));
     }
 
-    /// Notes that a statement has failed, and gives its error back.
+    /// Marks the transaction as aborted and returns the error.
     pub(super) fn abort(&mut self, error: Error) -> Error {
         self.aborted.get_or_insert_with(|| error.clone());
         error
     }
 
-    /// Refuses to go on after a statement has failed.
+    /// Fails if a statement of the transaction failed before.
     pub(super) fn usable(&self) -> Result<(), Error> {
         match &self.aborted {
             None => Ok(()),

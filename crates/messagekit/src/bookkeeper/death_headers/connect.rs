@@ -1,4 +1,4 @@
-//! What a sink connector of Kafka Connect writes beside a record that it cannot take.
+//! Headers of a sink connector of Kafka Connect on a dead letter.
 
 use super::dead_letter_topic::place;
 use super::{Death, short};
@@ -13,8 +13,8 @@ const STAGE: &str = "__connect.errors.stage";
 const EXCEPTION: &str = "__connect.errors.exception.class.name";
 const EXCEPTION_TEXT: &str = "__connect.errors.exception.message";
 
-/// Reads the headers of Kafka Connect; `None` when there is none. There is no way back: Connect has no topic for repaired
-/// records, and a copy in the topic it read would reach every other consumer of it.
+/// Reads the headers of Kafka Connect; `None` if there are none. There is no redelivery target: Connect has no topic
+/// for repaired records, and a copy in the original topic would reach its other consumers.
 pub(super) fn read(message: &Message) -> Option<Death> {
     let text = |name| message.headers.get(name).map(|value| String::from_utf8_lossy(value));
     if [TOPIC, CONNECTOR, EXCEPTION].iter().all(|name| message.headers.get(name).is_none()) {
@@ -42,7 +42,7 @@ pub(super) fn read(message: &Message) -> Option<Death> {
     })
 }
 
-/// Returns where the connector read the record.
+/// Returns the original position of the record.
 pub(super) fn original(message: &Message) -> Option<Position> {
     place(message, TOPIC, PARTITION, OFFSET)
 }

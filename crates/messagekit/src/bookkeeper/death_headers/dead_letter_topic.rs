@@ -1,10 +1,10 @@
-//! What a consumer without a database, or a bridge, writes beside a message that it sets aside at its broker.
+//! Headers of a bridge, or of a consumer without a database, on a dead letter.
 
 use super::{Death, short};
 use crate::message::headers;
 use crate::{FailureKind, Message, Position, check_topic};
 
-/// Reads the headers of our own programs; `None` when there is none. A way back counts when `is_name` takes it.
+/// Reads the headers of messagekit programs; `None` if there are none. A redelivery target must satisfy `is_name`.
 pub(super) fn read(message: &Message, is_name: impl Fn(&str) -> bool) -> Option<Death> {
     let known = &message.headers;
     let word = known.get(headers::DEAD_KIND).map(|word| String::from_utf8_lossy(word));
@@ -28,12 +28,12 @@ pub(super) fn read(message: &Message, is_name: impl Fn(&str) -> bool) -> Option<
     Some(Death { at: by, return_to, kind, error, times: 1 })
 }
 
-/// Returns where the message stood before it was set aside.
+/// Returns the original position of the message.
 pub(super) fn original(message: &Message) -> Option<Position> {
     place(message, headers::SOURCE_TOPIC, headers::SOURCE_PARTITION, headers::SOURCE_OFFSET)
 }
 
-/// Reads a place from three headers; one that no log can have is none.
+/// Reads a position from three headers; an impossible position counts as absent.
 pub(super) fn place(message: &Message, topic: &str, partition: &str, offset: &str) -> Option<Position> {
     let text = |name| message.headers.text(name);
     let topic = text(topic).filter(|topic| check_topic(topic).is_ok())?;

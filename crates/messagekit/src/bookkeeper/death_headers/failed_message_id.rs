@@ -1,11 +1,11 @@
-//! Under which id a dead message is kept.
+//! Ids under which dead letters are recorded.
 
 use sha2::{Digest, Sha256};
 
 use crate::message::headers;
 use crate::{Message, MessageId};
 
-/// What a dead-failed-message hop or a return changes beside the message.
+/// Headers that dead-lettering or a redelivery changes.
 const CHANGED: [&str; 6] = [
     headers::X_DEATH,
     headers::RETURNS,
@@ -15,7 +15,7 @@ const CHANGED: [&str; 6] = [
     headers::RETRY_TOPIC,
 ];
 
-/// Names a message that has neither an id nor a place: the same bytes are the same message.
+/// Creates an id for a message without id and position: equal bytes give equal ids.
 pub(super) fn of_bytes(name: &str, message: &Message) -> MessageId {
     let mut hash = Sha256::new();
     let mut add = |bytes: &[u8]| {
@@ -32,7 +32,7 @@ pub(super) fn of_bytes(name: &str, message: &Message) -> MessageId {
     MessageId::from_stored(&format!("at:{}", hex(hash)))
 }
 
-/// Tells a death after `returns` returns from the one before: each is a failed message of its own.
+/// Creates a separate id for a message that was dead-lettered again after `returns` redeliveries.
 pub(super) fn after(id: MessageId, returns: u32) -> MessageId {
     if returns == 0 {
         return id;
@@ -44,7 +44,7 @@ pub(super) fn after(id: MessageId, returns: u32) -> MessageId {
     MessageId::from_stored(&format!("at:{}+{returns}", hex(Sha256::new_with_prefix(id.as_str()))))
 }
 
-/// Names a failed message for the claim of who keeps it; a scope may be as long as an id.
+/// Creates the id for the claim of a recorder; a scope may be as long as an id.
 pub(super) fn of_claim(scope: &str, id: &MessageId) -> MessageId {
     let hash = Sha256::new_with_prefix((scope.len() as u64).to_be_bytes());
     let hash = hash.chain_update(scope).chain_update(id.as_str());

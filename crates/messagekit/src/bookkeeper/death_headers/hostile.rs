@@ -1,11 +1,11 @@
-//! Headers that nobody should write.
+//! Tests with invalid headers.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
 
-/// JSON of any shape, with the names that matter more often than chance would have it.
+/// Generates JSON of any shape, with more of the relevant names than chance gives.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

@@ -1,8 +1,7 @@
-//! What a message that a broker kept says about its death.
+//! Reads the death headers of a broker dead letter.
 //!
-//! Everything here was written by others. Nothing of it is needed to keep the message; a name is only taken where a broker
-//! could have given it, and what cannot be read makes the failed message [`Unexplained`](crate::FailureKind::Unexplained), never
-//! lost.
+//! Others write these headers, and recording a message needs none of them. A name is accepted only if the broker allows
+//! it. A message with unreadable headers becomes [`Unexplained`](crate::FailureKind::Unexplained); it is never lost.
 
 mod connect;
 mod dead_letter_topic;
@@ -15,34 +14,36 @@ use crate::message::{headers, undisputed_id, unreadable};
 use crate::store::{BrokerDeadLetter, Failure, FailureKind, ReceivedMessage};
 use crate::{Message, MessageId, Origin, Position, check_topic};
 
-/// A message that a broker kept, with what its headers say.
+/// Holds a broker dead letter with the content of its death headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeathHeaders {
-    /// What is kept: under the message's own id, followed by `+n` when it died again after it was sent back `n` times.
+    /// The dead letter. Its id is the message's id, followed by `+n` if it was dead-lettered again after `n`
+    /// redeliveries.
     pub found: BrokerDeadLetter,
-    /// The id of the event, or `None` where the message has no usable one.
+    /// The id of the event, or `None` if the message has no usable id.
     pub event_id: Option<MessageId>,
 }
 
-/// What killed a message.
+/// The reason why a message was dead-lettered.
 #[derive(Debug)]
 struct Death {
-    /// The queue, or the program on Kafka, in which it died; nobody may have said so.
+    /// The queue, or the Kafka program, that dead-lettered it; `None` if unknown.
     at: Option<String>,
-    /// Where a repaired one is taken again.
+    /// The redelivery target.
     return_to: Option<String>,
     kind: FailureKind,
     error: String,
-    /// How often it died so.
+    /// How often it was dead-lettered for this reason.
     times: u32,
 }
 
 impl DeathHeaders {
-    /// Reads a message of a RabbitMQ dead-letter queue: the account of the broker, else that of a consumer without a database.
+    /// Reads a message of a RabbitMQ dead-letter queue: the broker's headers, else those of a consumer without a
+    /// database.
     pub fn of_queue(message: Message) -> Self {
         let set_aside = || {
             let death = dead_letter_topic::read(&message, is_queue)?;
-            // A consumer reads one queue, and that is the place; its name says less.
+            // A consumer reads one queue; the queue identifies it better than its name.
             Some(Death { at: death.return_to.clone(), ..death })
         };
         let death = x_death::read(&message).or_else(set_aside).unwrap_or_else(|| unexplained(&message));
@@ -51,7 +52,7 @@ impl DeathHeaders {
         Self::new(Origin::Queue, format!("queue:{queue}"), death, message, None, nameless)
     }
 
-    /// Reads a message of a Kafka dead-letter topic: our own, or the one of a connector of Kafka Connect.
+    /// Reads a message of a Kafka dead-letter topic, written by messagekit or by Kafka Connect.
     pub fn of_topic(message: Message, position: Option<Position>) -> Self {
         let is_topic = |name: &str| check_topic(name).is_ok();
         let connect = connect::read(&message);
@@ -61,7 +62,7 @@ impl DeathHeaders {
         };
         let death = connect.or_else(|| dead_letter_topic::read(&message, is_topic));
         let death = death.unwrap_or_else(|| unexplained(&message));
-        // Programs that share a dead-letter topic fail at the same messages, and each failure is a failed message of its own.
+        // Programs that share a dead-letter topic fail on the same messages; record each failure separately.
         let scope = match &death.at {
             Some(by) => format!("topic:{}/{by}", message.topic),
             None => format!("topic:{}", message.topic),
@@ -71,7 +72,7 @@ impl DeathHeaders {
         Self::new(Origin::Topic, scope, death, message, position, nameless)
     }
 
-    /// Reads a message that came from `origin`.
+    /// Reads a message of `origin`.
     pub(super) fn of(origin: Origin, message: Message, position: Option<Position>) -> Self {
         match origin {
             Origin::Queue => Self::of_queue(message),
@@ -108,12 +109,12 @@ impl DeathHeaders {
     }
 }
 
-/// Names what was found for the claim of who keeps it.
+/// Creates the id for the claim of a recorder.
 pub(super) fn claim_id(found: &BrokerDeadLetter) -> MessageId {
     failed_message_id::of_claim(&found.scope, &found.received.id)
 }
 
-/// Returns how often a message was sent back. No message comes near a million; more is forged and counts as none.
+/// Returns the number of redeliveries. A million or more is forged and counts as none.
 pub(super) fn returns(message: &Message) -> u32 {
     let returns = message.headers.text(headers::RETURNS).and_then(|digits| digits.parse().ok());
     returns.filter(|returns| *returns < 1_000_000).unwrap_or_default()
@@ -133,12 +134,12 @@ fn unexplained(message: &Message) -> Death {
     }
 }
 
-/// Returns whether a queue can have this name and be sent to: not the pseudo queues of direct replies.
+/// Returns whether a queue can have this name and accept messages; the pseudo queues of direct replies cannot.
 fn is_queue(name: &str) -> bool {
     (1..=255).contains(&name.len()) && !name.contains(char::is_control) && !name.starts_with("amq.rabbitmq.")
 }
 
-/// Returns the first 200 characters: nobody reads more of a name.
+/// Returns the first 200 characters of a name.
 fn short(text: &str) -> &str {
     text.char_indices().nth(200).map_or(text, |(end, _)| &text[..end])
 }

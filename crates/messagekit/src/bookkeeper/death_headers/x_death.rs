@@ -1,4 +1,4 @@
-//! RabbitMQ's account of a death.
+//! Reads RabbitMQ's death history.
 
 use serde_json::Value;
 
@@ -6,10 +6,10 @@ use super::{Death, is_queue, short};
 use crate::message::headers;
 use crate::{FailureKind, Message};
 
-/// Reads the newest death of the header `x-death`: its first entry, wherever the queue is classic or a quorum queue. The time
-/// of an entry is of no use, because RabbitMQ leaves it at the first death of its kind.
+/// Reads the newest death in the header `x-death`: its first entry, for both classic and quorum queues. The time of an
+/// entry is not usable, because RabbitMQ keeps the time of the first death of its kind.
 ///
-/// `None` when there is no account, or when it is not one that RabbitMQ writes.
+/// Returns `None` if the header is absent, or if RabbitMQ did not write it.
 pub(super) fn read(message: &Message) -> Option<Death> {
     let deaths: Vec<Value> = serde_json::from_slice(message.headers.get(headers::X_DEATH)?).ok()?;
     let death = deaths.first()?;
@@ -36,7 +36,7 @@ pub(super) fn read(message: &Message) -> Option<Death> {
     })
 }
 
-/// No queue counts a million deaths of one message; more, or less than one, is forged and counts as one.
+/// A count below one, or of a million and more, is forged and counts as one.
 fn times(count: Option<&Value>) -> u32 {
     let count = count.and_then(Value::as_u64).filter(|count| (1..1_000_000).contains(count));
     count.and_then(|count| u32::try_from(count).ok()).unwrap_or(1)
